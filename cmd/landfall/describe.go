@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/fql"
+	"github.com/landfall-dev/landfall/framework/schema"
+)
+
+func newDescribe(s streams) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "describe DESTINATION", Short: "Show the settings, actions and fields of a destination",
+		Example: "  landfall describe braze-cohorts",
+		Args:    exactly(1, "one destination (landfall list names them)"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			registry, err := destinations.Registry()
+			if err != nil {
+				return err
+			}
+			e, ok := registry.Find(args[0])
+			if !ok {
+				return misuse("there is no destination %q%s", args[0], fault.DidYouMean(args[0], registry.Slugs()))
+			}
+			if asJSON {
+				return json.NewEncoder(s.out).Encode(e.Definition.Document.Value())
+			}
+			describe(s, e.Definition)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the definition as JSON")
+	return cmd
+}
+
+func describe(s streams, d *destination.Definition) {
+	fmt.Fprintf(s.out, "%s (%s)\n%s\n", d.Name, strings.Join(append([]string{d.Slug}, d.Aliases...), ", "), d.Description)
+	if d.Limits.Subscriptions > 0 {
+		fmt.Fprintf(s.out, "At most %d enabled subscriptions an instance.\n", d.Limits.Subscriptions)
+	}
+	fmt.Fprintln(s.out, "\nSettings")
+	describeFields(s, d.Settings, "  ")
+	for _, a := range d.Actions {
+		fmt.Fprintf(s.out, "\nAction %s: %s\n  %s\n", a.Key, a.Title, a.Description)
+		if a.DefaultSubscription != "" {
+			fmt.Fprintf(s.out, "  chosen when %s\n", queryWords(a.DefaultSubscription))
+		}
+		describeFields(s, a.Fields, "    ")
+	}
+	for _, p := range d.Presets {
+		fmt.Fprintf(s.out, "\nPreset %q (%s): %s when %s\n", p.Name, p.Type, p.Action, queryWords(p.Subscribe))
+	}
+}
+
+// queryWords says a query that has been checked.
+func queryWords(text string) string {
+	q, err := fql.Compile(text)
+	if err != nil {
+		return text
+	}
+	return q.Words()
+}
+
+func describeFields(s streams, fields schema.Fields, indent string) {
+	width := 0
+	for _, f := range fields {
+		width = max(width, len(f.Key))
+	}
+	for _, f := range fields {
+		fmt.Fprintf(s.out, "%s%-*s  %s\n", indent, width, f.Key, fieldLine(f))
+		if f.Description != "" {
+			fmt.Fprintf(s.out, "%s%-*s  %s\n", indent, width, "", f.Description)
+		}
+		describeFields(s, f.Properties, indent+"  ")
+	}
+}
+
+// fieldLine is a field's label, type and default.
+func fieldLine(f schema.Field) string {
+	kind := string(f.Type)
+	if f.Multiple {
+		kind = "list of " + kind
+	}
+	parts := []string{kind}
+	if f.Required.Always {
+		parts = append(parts, "required")
+	}
+	if f.Default.Kind() != event.Absent {
+		parts = append(parts, "default "+f.Default.JSON())
+	}
+	return f.Label + " (" + strings.Join(parts, ", ") + ")"
+}

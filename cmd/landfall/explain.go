@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/source"
+)
+
+type explainCommand struct {
+	streams
+	config, event string
+	json          bool
+	requests      []httpx.Exchange
+}
+
+func newExplain(s streams) *cobra.Command {
+	c := &explainCommand{streams: s}
+	cmd := &cobra.Command{
+		Use:   "explain --config FILE --event FILE",
+		Short: "Show what would become of one event, and why",
+		Long: "Takes one event through every subscription of a config and shows which conditions chose it, where each field came\n" +
+			"from, what cleaning and coercion made of it, the batch it would join and the requests it would become. Nothing is\n" +
+			"sent, and nothing is known of events before: a cohort is taken as new.",
+		Example: "  landfall explain --config landfall.yaml --event event.json\n" +
+			"  sed -n 12p events.ndjson | landfall explain --config landfall.yaml --event -",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && c.event == "" {
+				c.event = args[0] // a case file, or an event
+				return nil
+			}
+			return exactly(0, "the event with --event")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
+	}
+	cmd.Flags().StringVar(&c.config, "config", "", "the config `FILE`; by default the one beside the event")
+	cmd.Flags().StringVar(&c.event, "event", "", "the `FILE` of the event, or of a case that holds one; - for standard input")
+	cmd.Flags().BoolVar(&c.json, "json", false, "print one JSON object")
+	return cmd
+}
+
+func (c *explainCommand) run(ctx context.Context) error {
+	if c.event == "" {
+		return misuse("give the event with --event")
+	}
+	path, err := findConfig(c.config, c.event)
+	if err != nil {
+		return err
+	}
+	e, err := c.read()
+	if err != nil {
+		return err
+	}
+	instances, err := loadPlans(path, &target{dryRun: true}, func(x httpx.Exchange) { c.requests = append(c.requests, x) })
+	if err != nil {
+		return err
+	}
+	stories := []story{}
+	for _, in := range instances {
+		for _, s := range in.plan.Subscriptions() {
+			stories = append(stories, c.story(ctx, in.plan, s, e))
+		}
+	}
+	if c.json {
+		return json.NewEncoder(c.out).Encode(map[string]any{"subscriptions": stories})
+	}
+	for _, s := range stories {
+		s.print(c.out)
+	}
+	return nil
+}
+
+// read is the event: the file as a whole, or the event of a case.
+func (c *explainCommand) read() (event.Event, error) {
+	input, err := open(c.event, c.in)
+	if err != nil {
+		return event.Event{}, misuse("%v", err)
+	}
+	defer input.Close()
+	text, err := io.ReadAll(io.LimitReader(input, event.MaxBytes+1))
+	if err != nil {
+		return event.Event{}, fmt.Errorf("%s: %w", c.event, err)
+	}
+	v, err := event.ParseValue(text)
+	if err != nil {
+		doc, err := source.Parse(c.event, text) // a case written as YAML
+		if err != nil {
+			return event.Event{}, err
+		}
+		v = doc.Value()
+	}
+	if of := v.Get("event"); of.Kind() == event.Object {
+		v = of
+	}
+	e, err := event.Parse(v.AppendJSON(nil))
+	if err != nil {
+		return event.Event{}, fmt.Errorf("%s: %w", c.event, err)
+	}
+	return e, nil
+}

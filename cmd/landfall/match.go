@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fql"
+)
+
+func newMatch(s streams) *cobra.Command {
+	var query string
+	var invert bool
+	cmd := &cobra.Command{
+		Use:   "match --fql QUERY",
+		Short: "Keep the events that a query matches",
+		Long:  "Reads events from standard input, one JSON object a line, and prints those that match, as they came.",
+		Example: "  landfall match --fql 'event = \"Audience Entered\"' < events.ndjson\n" +
+			"  landfall match --invert --fql 'userId != null' < events.ndjson | head",
+		Args: exactly(0, "the events on standard input and no arguments"),
+		RunE: func(*cobra.Command, []string) error {
+			if query == "" {
+				return misuse("give a query with --fql")
+			}
+			q, err := fql.Compile(query)
+			if err != nil {
+				return misuse("the query is wrong\n%v", err)
+			}
+			return eachEvent(s, func(raw []byte, e event.Event, out *bufio.Writer) error {
+				if q.Match(e.Value()) == invert {
+					return nil
+				}
+				_, err := fmt.Fprintf(out, "%s\n", raw)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&query, "fql", "", "the `QUERY`")
+	cmd.Flags().BoolVarP(&invert, "invert", "v", false, "keep the events that do not match")
+	return cmd
+}
+
+// eachEvent calls do for every event on standard input. A line that is no event, or that do fails on, is reported with
+// its number, and the rest go on; then the command has failed.
+func eachEvent(s streams, do func(raw []byte, e event.Event, out *bufio.Writer) error) error {
+	lines := bufio.NewScanner(s.in)
+	lines.Buffer(make([]byte, 0, 1<<16), event.MaxBytes+1)
+	out := bufio.NewWriter(s.out)
+	wrong := 0
+	for n := 1; lines.Scan(); n++ {
+		if len(lines.Bytes()) == 0 {
+			continue
+		}
+		raw := append([]byte(nil), lines.Bytes()...)
+		e, err := event.Parse(raw)
+		if err == nil {
+			err = do(raw, e, out)
+		}
+		if err != nil {
+			wrong++
+			fmt.Fprintf(s.err, "line %d: %v\n", n, err)
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("reading standard input: %w", err)
+	}
+	if wrong > 0 {
+		return failed{}
+	}
+	return nil
+}

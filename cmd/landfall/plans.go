@@ -1,0 +1,170 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/sandbox"
+)
+
+// configFile is the name of a config that lies beside the events it is for.
+const configFile = "landfall.yaml"
+
+// target is where requests go.
+type target struct {
+	sandbox    bool   // pretend remotes in this process
+	sandboxURL string // one in another process
+	live       bool   // the real ones
+	dryRun     bool   // nowhere
+}
+
+func (t *target) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&t.sandbox, "sandbox", false, "send to the destination's sandbox in this process")
+	f.StringVar(&t.sandboxURL, "sandbox-url", "", "send to a sandbox at this `URL` (see landfall sandbox)")
+	f.BoolVar(&t.live, "live", false, "send to the real endpoint")
+	f.BoolVar(&t.dryRun, "dry-run", false, "show the requests and send none")
+}
+
+// check refuses no target and two of them. A dry run wins over the others.
+func (t *target) check() error {
+	n := 0
+	for _, set := range []bool{t.sandbox, t.sandboxURL != "", t.live} {
+		if set {
+			n++
+		}
+	}
+	switch {
+	case n > 1:
+		return misuse("give one of --sandbox, --sandbox-url and --live")
+	case n == 0 && !t.dryRun:
+		return misuse("say where to send: --sandbox, --sandbox-url URL or --live; or --dry-run to send nothing")
+	}
+	return nil
+}
+
+// words says where requests go, for people.
+func (t *target) words() string {
+	switch {
+	case t.dryRun:
+		return "dry run: nothing is sent"
+	case t.sandboxURL != "":
+		return "sandbox at " + t.sandboxURL
+	case t.live:
+		return "live"
+	}
+	return "sandbox: nothing leaves this machine"
+}
+
+// transport is the base transport for a destination, and the sandbox behind it where that is in this process.
+func (t *target) transport(p destination.Plugin) (http.RoundTripper, error) {
+	switch {
+	case t.dryRun:
+		return dryRun{}, nil
+	case t.sandboxURL != "":
+		to, err := url.Parse(t.sandboxURL)
+		if err != nil || to.Host == "" {
+			return nil, misuse("--sandbox-url should be a URL such as http://127.0.0.1:8900 but is %q", t.sandboxURL)
+		}
+		return httpx.Redirect(httpx.NewTransport(httpx.TransportConfig{}), to), nil
+	case t.sandbox && p.Sandbox == nil:
+		return nil, errors.New("this destination has no sandbox; use --dry-run")
+	case t.sandbox:
+		return sandbox.Transport(p.Sandbox.New(nil)), nil
+	}
+	return httpx.NewTransport(httpx.TransportConfig{}), nil
+}
+
+// dryRun answers every request as if it had been taken, and sends none.
+type dryRun struct{}
+
+func (dryRun) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_ = r.Body.Close()
+	}
+	return &http.Response{
+		StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{}, Body: http.NoBody, Request: r,
+	}, nil
+}
+
+// findConfig is the config to use: the one given, else the one beside the file.
+func findConfig(given, beside string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	path := filepath.Join(filepath.Dir(beside), configFile)
+	if _, err := os.Stat(path); err != nil {
+		return "", misuse("there is no %s beside %s: give one with --config", configFile, beside)
+	}
+	return path, nil
+}
+
+// instance is a plan and what it was made of.
+type instance struct {
+	plan      *runtime.Plan
+	plugin    destination.Plugin
+	transport http.RoundTripper
+}
+
+// loadPlans reads a config and makes a plan of every enabled instance. The error holds every mistake in the file.
+func loadPlans(path string, t *target, observe func(httpx.Exchange)) ([]instance, error) {
+	cfg, problems := config.Load(path, config.Env{})
+	if cfg == nil {
+		return nil, problems.Err()
+	}
+	registry, err := destinations.Registry()
+	if err != nil {
+		return nil, err
+	}
+	var list []instance
+	for _, in := range cfg.Instances {
+		made, err := newInstance(registry, in, cfg, t, observe)
+		var wrong fault.Problems
+		switch {
+		case errors.As(err, &wrong):
+			problems = append(problems, cfg.Document.Locate(wrong)...)
+		case err != nil:
+			return nil, err
+		case in.Enabled:
+			list = append(list, made)
+		}
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return list, nil
+}
+
+func newInstance(registry *destination.Registry, in config.Instance, cfg *config.Config, t *target, observe func(httpx.Exchange)) (instance, error) {
+	entry, ok := registry.Find(in.Destination)
+	if !ok {
+		return instance{}, fault.Problems{{
+			Pointer: in.Pointer + "/destination",
+			Message: fmt.Sprintf("there is no destination %q%s", in.Destination, fault.DidYouMean(in.Destination, registry.Slugs())),
+		}}
+	}
+	made := instance{plugin: entry.Plugin}
+	var err error
+	if made.transport, err = t.transport(entry.Plugin); err != nil {
+		return instance{}, err
+	}
+	made.plan, err = runtime.New(entry.Plugin, entry.Definition, in, runtime.Host{
+		Transport: made.transport, Observe: observe, Env: os.LookupEnv, Secrets: cfg.Secrets(),
+	})
+	return made, err
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/stream"
+)
+
+// reporter tells what a run does and did.
+type reporter interface {
+	start(target string, instances []instance)
+	event(stream.Event) error
+	request(httpx.Exchange) // of a dry run
+	finish(requests int, cohorts []cohortSize) stream.Summary
+}
+
+func newReporter(s streams, asJSON bool) reporter {
+	if asJSON {
+		return &jsonReporter{out: json.NewEncoder(s.out)}
+	}
+	return &textReporter{streams: s, terminal: isTerminal(s.err)}
+}
+
+// jsonReporter writes an object a line.
+type jsonReporter struct {
+	out     *json.Encoder
+	summary stream.Summary
+}
+
+type verdictJSON struct {
+	Instance     string `json:"instance,omitempty"`
+	Subscription string `json:"subscription"`
+	Outcome      string `json:"outcome"`
+	Status       int    `json:"status"`
+	Code         string `json:"code,omitempty"`
+	Reason       string `json:"reason"`
+}
+
+func (r *jsonReporter) start(string, []instance) {}
+
+func (r *jsonReporter) event(e stream.Event) error {
+	r.summary.Add(e)
+	verdicts := make([]verdictJSON, len(e.Verdicts))
+	for i, v := range e.Verdicts {
+		verdicts[i] = verdictJSON{v.Instance, v.Subscription, string(v.Outcome), v.Status, v.Code, v.Reason}
+	}
+	return r.out.Encode(struct {
+		Index    int           `json:"index"`
+		Verdicts []verdictJSON `json:"verdicts"`
+	}{e.Index, verdicts})
+}
+
+func (r *jsonReporter) request(x httpx.Exchange) {
+	_ = r.out.Encode(map[string]any{"request": requestJSON(x)})
+}
+
+// requestJSON is a request as programs read it; its body is JSON where it is any.
+func requestJSON(x httpx.Exchange) map[string]any {
+	request := map[string]any{"method": x.Method, "url": x.URL}
+	if json.Valid(x.Body) {
+		request["json"] = json.RawMessage(x.Body)
+	} else if len(x.Body) > 0 {
+		request["body"] = string(x.Body)
+	}
+	return request
+}
+
+func (r *jsonReporter) finish(requests int, cohorts []cohortSize) stream.Summary {
+	s := r.summary
+	_ = r.out.Encode(map[string]any{"summary": struct {
+		Events    int          `json:"events"`
+		Matched   int          `json:"matched"`
+		Delivered int          `json:"delivered"`
+		Skipped   int          `json:"skipped"`
+		Refused   int          `json:"refused"`
+		Failed    int          `json:"failed"`
+		Requests  int          `json:"requests"`
+		Cohorts   []cohortSize `json:"cohorts"`
+	}{s.Events, s.Matched, s.Delivered, s.Skipped, s.Refused, s.Failed, requests, cohorts}})
+	return s
+}
+
+// textReporter writes for people: progress while it runs where there is a terminal, a summary at the end.
+type textReporter struct {
+	streams
+	terminal bool
+	shown    time.Time
+	summary  stream.Summary
+}
+
+func (r *textReporter) start(target string, instances []instance) {
+	for _, in := range instances {
+		d := in.plan.Definition()
+		fmt.Fprintf(r.out, "%s (%s) · %s\n", d.Name, in.plan.ID(), target)
+	}
+	fmt.Fprintln(r.out)
+}
+
+func (r *textReporter) event(e stream.Event) error {
+	r.summary.Add(e)
+	if r.terminal && time.Since(r.shown) > 200*time.Millisecond {
+		r.shown = time.Now()
+		fmt.Fprintf(r.err, "\r%d events …", r.summary.Events)
+	}
+	return nil
+}
+
+func (r *textReporter) request(x httpx.Exchange) {
+	fmt.Fprintf(r.out, "%s %s\n", x.Method, x.URL)
+	if len(x.Body) > 0 {
+		fmt.Fprintf(r.out, "  %s\n", x.Body)
+	}
+}
+
+func (r *textReporter) finish(requests int, cohorts []cohortSize) stream.Summary {
+	if r.terminal {
+		fmt.Fprint(r.err, "\r\033[K")
+	}
+	s := r.summary
+	rows := [][2]any{{"events", s.Events}, {"matched", s.Matched}, {"delivered", s.Delivered}, {"skipped", s.Skipped}, {"refused", s.Refused}}
+	if s.Failed > 0 {
+		rows = append(rows, [2]any{"failed", s.Failed})
+	}
+	for _, row := range append(rows, [2]any{"requests", requests}) {
+		fmt.Fprintf(r.out, "%-10s %9d\n", row[0], row[1])
+	}
+	r.reasons(s)
+	if len(cohorts) > 0 {
+		r.cohorts(cohorts)
+	}
+	return s
+}
+
+// reasons lists why events were not delivered, under their outcomes.
+func (r *textReporter) reasons(s stream.Summary) {
+	var under runtime.Outcome
+	for _, reason := range s.Reasons() {
+		if reason.Outcome != under {
+			under = reason.Outcome
+			fmt.Fprintf(r.out, "\n%s because\n", outcomeWord(under))
+		}
+		fmt.Fprintf(r.out, "%9d  %s  (first: line %d)\n", reason.Count, strings.ReplaceAll(reason.Reason, "\n", "\n           "), reason.Line)
+	}
+}
+
+func outcomeWord(o runtime.Outcome) string {
+	if o == runtime.Retry {
+		return "failed for now"
+	}
+	return string(o)
+}
+
+func (r *textReporter) cohorts(cohorts []cohortSize) {
+	width, names := 2, 4
+	for _, c := range cohorts {
+		width, names = max(width, len(c.ID)), max(names, len(c.Name))
+	}
+	fmt.Fprintf(r.out, "\n%-*s  %-*s  %7s\n", width, "cohort", names, "name", "members")
+	for _, c := range cohorts {
+		fmt.Fprintf(r.out, "%-*s  %-*s  %7d\n", width, c.ID, names, c.Name, c.Members)
+	}
+}
+
+// isTerminal tells whether a stream is a terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

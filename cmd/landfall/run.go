@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/stream"
+)
+
+type runCommand struct {
+	streams
+	target   target
+	config   string
+	json     bool
+	requests int
+	report   reporter
+}
+
+func newRun(s streams) *cobra.Command {
+	c := &runCommand{streams: s}
+	cmd := &cobra.Command{
+		Use:   "run [flags] FILE",
+		Short: "Take a file of events through a destination",
+		Long: "Reads events, one JSON object a line (- for standard input), takes them through the subscriptions of a config,\n" +
+			"and tells what became of each. Without --config, the " + configFile + " beside the file is used.",
+		Example: "  landfall run --sandbox fixtures/braze-cohorts/audience.ndjson\n" +
+			"  landfall run --dry-run --config landfall.yaml events.ndjson\n" +
+			"  zcat events.ndjson.gz | landfall run --live --config landfall.yaml --json -",
+		Args: exactly(1, "one file of events, or - for standard input"),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
+	}
+	c.target.flags(cmd)
+	cmd.Flags().StringVar(&c.config, "config", "", "the config `FILE`")
+	cmd.Flags().BoolVar(&c.json, "json", false, "print an object a line for each event, then a summary")
+	return cmd
+}
+
+func (c *runCommand) run(ctx context.Context, file string) error {
+	if err := c.target.check(); err != nil {
+		return err
+	}
+	path, err := findConfig(c.config, file)
+	if err != nil {
+		return err
+	}
+	input, err := open(file, c.in)
+	if err != nil {
+		return err
+	}
+	defer input.Close()
+	instances, err := loadPlans(path, &c.target, c.observe)
+	if err != nil {
+		return err
+	}
+	if len(instances) == 0 {
+		return fmt.Errorf("%s has no enabled destination", path)
+	}
+	c.report = newReporter(c.streams, c.json)
+	c.report.start(c.target.words(), instances)
+	runner := stream.New(stream.Config{Plans: plansOf(instances), Each: c.report.event})
+	if err := runner.Run(ctx, input); err != nil {
+		if errors.Is(err, context.Canceled) {
+			err = errors.New("interrupted: events after the last one reported were not sent")
+		}
+		return err
+	}
+	return c.finish(ctx, instances)
+}
+
+func (c *runCommand) finish(ctx context.Context, instances []instance) error {
+	cohorts, err := cohortsOf(ctx, instances, &c.target)
+	if err != nil {
+		return err
+	}
+	summary := c.report.finish(c.requests, cohorts)
+	if summary.Failed > 0 {
+		return failed{}
+	}
+	return nil
+}
+
+func (c *runCommand) observe(x httpx.Exchange) {
+	c.requests++
+	if c.target.dryRun {
+		c.report.request(x)
+	}
+}
+
+// open opens a file of events.
+func open(file string, stdin io.Reader) (io.ReadCloser, error) {
+	if file == "-" {
+		return io.NopCloser(stdin), nil
+	}
+	f, err := os.Open(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("there is no file %s", file)
+	}
+	return f, err
+}
+
+func plansOf(instances []instance) []*runtime.Plan {
+	plans := make([]*runtime.Plan, len(instances))
+	for i := range instances {
+		plans[i] = instances[i].plan
+	}
+	return plans
+}

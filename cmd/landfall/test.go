@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/fixture"
+)
+
+type testCommand struct {
+	streams
+	json, update   bool
+	passed, failed int
+}
+
+func newTest(s streams) *cobra.Command {
+	c := &testCommand{streams: s}
+	var ignored bool
+	cmd := &cobra.Command{
+		Use:   "test [flags] FILE…",
+		Short: "Run case files",
+		Long: "Runs the cases of files (one case as JSON or YAML, many as NDJSON) and of all case files below directories.\n" +
+			"A case says what a mapping, a query, fields or a destination must make of events. Requests go to the responses\n" +
+			"that a case gives, else to the destination's sandbox; nothing leaves this machine.",
+		Example: "  landfall test fixtures/braze-cohorts/cases\n" +
+			"  landfall test --update fixtures/braze-cohorts/cases/enter.yaml",
+		Args: atLeastOne("case files or directories"),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
+	}
+	cmd.Flags().BoolVar(&c.json, "json", false, "print an object a line for each case, then the counts")
+	cmd.Flags().BoolVar(&c.update, "update", false, "write what came into the files as what is expected")
+	cmd.Flags().BoolVar(&ignored, "sandbox", true, "requests without responses go to the sandbox; always so")
+	return cmd
+}
+
+func (c *testCommand) run(ctx context.Context, args []string) error {
+	registry, err := destinations.Registry()
+	if err != nil {
+		return err
+	}
+	files, err := caseFiles(args)
+	if err != nil {
+		return err
+	}
+	suite := &fixture.Suite{Registry: registry}
+	for _, file := range files {
+		if err := c.file(ctx, suite, file); err != nil {
+			return err
+		}
+	}
+	if c.json {
+		_ = json.NewEncoder(c.out).Encode(struct {
+			Passed int `json:"passed"`
+			Failed int `json:"failed"`
+		}{c.passed, c.failed})
+	} else {
+		fmt.Fprintf(c.out, "%d passed, %d failed\n", c.passed, c.failed)
+	}
+	if c.failed > 0 {
+		return failed{}
+	}
+	return nil
+}
+
+// file runs the cases of one file. A file that cannot be read as cases counts as one failure, and the rest go on.
+func (c *testCommand) file(ctx context.Context, suite *fixture.Suite, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	cases, err := fixture.Parse(file, text)
+	if err != nil {
+		c.tell(fixture.Result{Case: fixture.Case{File: file, Name: file}, Problems: []string{err.Error()}})
+	}
+	var results []fixture.Result
+	for _, one := range cases {
+		if err := ctx.Err(); err != nil {
+			return errors.New("interrupted")
+		}
+		r := suite.Run(ctx, one)
+		results = append(results, r)
+		if c.update && !r.Passed() {
+			r.Problems = nil
+			fmt.Fprintf(c.err, "updated %s: %s\n", file, one.Name)
+		}
+		c.tell(r)
+	}
+	if c.update {
+		updated, err := fixture.Update(file, text, results)
+		if err != nil {
+			return err
+		}
+		if string(updated) != string(text) {
+			return os.WriteFile(file, updated, 0o644)
+		}
+	}
+	return nil
+}
+
+func (c *testCommand) tell(r fixture.Result) {
+	if r.Passed() {
+		c.passed++
+	} else {
+		c.failed++
+	}
+	if c.json {
+		_ = json.NewEncoder(c.out).Encode(struct {
+			File     string   `json:"file"`
+			Line     int      `json:"line,omitempty"`
+			Name     string   `json:"name"`
+			Passed   bool     `json:"passed"`
+			Problems []string `json:"problems,omitempty"`
+		}{r.Case.File, r.Case.Line, r.Case.Name, r.Passed(), r.Problems})
+		return
+	}
+	if !r.Passed() {
+		fmt.Fprintf(c.out, "FAIL %s (%s:%d)\n", r.Case.Name, r.Case.File, r.Case.Line)
+		for _, p := range r.Problems {
+			fmt.Fprintf(c.out, "  %s\n", strings.ReplaceAll(p, "\n", "\n  "))
+		}
+		fmt.Fprintln(c.out)
+	}
+}
+
+// caseFiles are the files given and the case files below the directories given, sorted within each.
+func caseFiles(args []string) ([]string, error) {
+	var files []string
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			return nil, misuse("there is no file %s", arg)
+		case err != nil:
+			return nil, err
+		case !info.IsDir():
+			files = append(files, arg)
+			continue
+		}
+		err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && slices.Contains(caseExtensions, filepath.Ext(path)) {
+				files = append(files, path)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+var caseExtensions = []string{".json", ".ndjson", ".yaml", ".yml"}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/source"
+)
+
+func newValidate(s streams) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "validate [FILE…]",
+		Short: "Check definitions and configs",
+		Long: "Checks files: a file with actions is a destination's definition, any other is a config. Every mistake is shown\n" +
+			"with its place. Without files, the destinations of this program are checked.",
+		Example: "  landfall validate landfall.yaml\n  landfall validate destinations/*/destination.yaml",
+		RunE: func(_ *cobra.Command, args []string) error {
+			c := validation{streams: s, json: asJSON}
+			if len(args) == 0 {
+				return c.builtIn()
+			}
+			for _, file := range args {
+				c.file(file)
+			}
+			return c.end()
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print an object a line for each mistake, then the counts")
+	return cmd
+}
+
+type validation struct {
+	streams
+	json                     bool
+	files, mistakes, doubted int
+}
+
+func (c *validation) builtIn() error {
+	registry, err := destinations.Registry()
+	if err != nil {
+		return err
+	}
+	c.files = len(registry.Entries())
+	return c.end()
+}
+
+func (c *validation) file(path string) {
+	c.files++
+	text, err := os.ReadFile(path)
+	if err != nil {
+		message := err.Error()
+		if errors.Is(err, os.ErrNotExist) {
+			message = "there is no such file"
+		}
+		c.tell("error", fault.Problems{{File: path, Message: message}})
+		return
+	}
+	problems, warnings := check(path, text)
+	c.tell("error", problems)
+	c.tell("warning", warnings)
+	if len(problems) == 0 && !c.json {
+		fmt.Fprintf(c.out, "%s: ok\n", path)
+	}
+}
+
+// check finds the mistakes in a definition or a config.
+func check(path string, text []byte) (problems, warnings fault.Problems) {
+	doc, err := source.Parse(path, text)
+	if err != nil {
+		return fault.ProblemsOf(err), nil
+	}
+	if doc.Value().Get("actions").Exists() {
+		_, err := destination.ParseDefinition(path, text)
+		return fault.ProblemsOf(err), nil
+	}
+	cfg, problems := config.Load(path, config.Env{})
+	if cfg == nil {
+		return problems, nil
+	}
+	registry, err := destinations.Registry()
+	if err != nil {
+		return fault.ProblemsOf(err), nil
+	}
+	for _, in := range cfg.Instances {
+		made, err := newInstance(registry, in, cfg, &target{dryRun: true}, nil)
+		problems = append(problems, cfg.Document.Locate(fault.ProblemsOf(err))...)
+		if err == nil {
+			warnings = append(warnings, cfg.Document.Locate(made.plan.Warnings())...)
+		}
+	}
+	return problems, warnings
+}
+
+func (c *validation) tell(level string, list fault.Problems) {
+	if level == "error" {
+		c.mistakes += len(list)
+	} else {
+		c.doubted += len(list)
+	}
+	for _, p := range list {
+		switch {
+		case c.json:
+			_ = json.NewEncoder(c.out).Encode(struct {
+				Level string `json:"level"`
+				fault.Problem
+			}{level, p})
+		case level == "error":
+			fmt.Fprintln(c.out, p)
+		default:
+			fmt.Fprintf(c.out, "warning: %s\n", p)
+		}
+	}
+}
+
+func (c *validation) end() error {
+	switch {
+	case c.json:
+		_ = json.NewEncoder(c.out).Encode(map[string]int{"files": c.files, "errors": c.mistakes, "warnings": c.doubted})
+	case c.mistakes > 0:
+		fmt.Fprintf(c.out, "\n%d mistakes\n", c.mistakes)
+	default:
+		fmt.Fprintf(c.out, "%d checked, no mistakes\n", c.files)
+	}
+	if c.mistakes > 0 {
+		return failed{}
+	}
+	return nil
+}

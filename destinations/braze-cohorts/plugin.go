@@ -1,0 +1,50 @@
+// Package brazecohorts keeps audiences in sync with Braze as cohorts: users are added as they enter an audience and
+// removed as they leave it, and a cohort that Braze does not have yet is created first.
+//
+// One event names one identity: the external id, else the device, else the alias. Of the events of an identity the newest
+// one counts, and of two with the same time the one that arrived later. The ledger (destination.Members) holds that
+// across batches. The package holds no state of its own; one batch key runs at a time, others beside it.
+package brazecohorts
+
+import (
+	"context"
+	"embed"
+
+	"github.com/landfall-dev/landfall/destinations/internal/brazesandbox"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+//go:embed destination.yaml
+var definition embed.FS
+
+// Plugin is the destination.
+func Plugin() destination.Plugin {
+	return destination.Plugin{
+		Definition: definition,
+		Actions: map[string]destination.Action{
+			"syncAudiences": destination.Handle(destination.Handler[Settings, SyncAudiencesPayload]{PerformBatch: syncAudiences}),
+		},
+		CheckSettings: checkSettings,
+		Test:          test,
+		Sandbox:       brazesandbox.Sandbox(),
+	}
+}
+
+func checkSettings(v event.Value, env destination.Environment) error {
+	var settings Settings
+	settings.Decode(v)
+	_, err := newAPI(settings, env)
+	return err
+}
+
+// test changes nothing: Braze checks the keys of a request without changes like those of any other.
+func test(ctx context.Context, v event.Value, deps destination.Deps) error {
+	var settings Settings
+	settings.Decode(v)
+	api, err := newAPI(settings, deps.Env)
+	if err != nil {
+		return err
+	}
+	return api.changeMembers(ctx, deps.Client, "landfall_credentials_test", nil)
+}

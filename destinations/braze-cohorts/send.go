@@ -1,0 +1,113 @@
+package brazecohorts
+
+import (
+	"context"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+)
+
+// sender brings the changes of one cohort to Braze.
+type sender struct {
+	api    *api
+	deps   destination.Deps
+	ms     *destination.MultiStatus
+	cohort *cohort
+}
+
+// send creates the cohort where that is needed, then changes its members. What has been decided before an error stays
+// decided.
+func (s *sender) send(ctx context.Context) error {
+	changes, err := s.news(ctx, s.cohort.newest(s.ms))
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	key := "cohort/" + s.cohort.id
+	name, _, err := s.deps.State.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	created := name == s.cohort.name
+	if !created {
+		if err := s.api.createCohort(ctx, s.deps.Client, s.cohort.id, s.cohort.name, s.cohort.createdAt); err != nil {
+			return err
+		}
+	}
+	for len(changes) > 0 {
+		n := min(len(changes), maxIDs)
+		if err := s.change(ctx, changes[:n]); err != nil {
+			return err
+		}
+		if !created { // remembered only now: until Braze has taken members, creating again is the safe side
+			if err := s.deps.State.Put(ctx, key, s.cohort.name); err != nil {
+				return err
+			}
+			created = true
+		}
+		changes = changes[n:]
+	}
+	return nil
+}
+
+// news drops what the ledger knows to be superseded, and what would change nothing.
+func (s *sender) news(ctx context.Context, changes []*change) ([]*change, error) {
+	names := make([]string, len(changes))
+	for i, c := range changes {
+		names[i] = c.id.String()
+	}
+	records, err := s.deps.Members.Look(ctx, s.cohort.id, names)
+	if err != nil {
+		return nil, err
+	}
+	kept, same := changes[:0], []*change(nil)
+	for i, c := range changes {
+		switch r := records[i]; {
+		case r.Known && c.at.Before(r.At):
+			s.ms.Skip(c.index, superseded)
+		case r.Known && c.member == r.Member:
+			same = append(same, c)
+		default:
+			kept = append(kept, c)
+		}
+	}
+	if err := s.record(ctx, same); err != nil { // the newer time supersedes what may still come from between
+		return nil, err
+	}
+	for _, c := range same {
+		s.ms.Skip(c.index, unchanged)
+	}
+	return kept, nil
+}
+
+// change sends one request and records what Braze has taken.
+func (s *sender) change(ctx context.Context, changes []*change) error {
+	if err := s.api.changeMembers(ctx, s.deps.Client, s.cohort.id, changes); err != nil {
+		return err
+	}
+	if err := s.record(ctx, changes); err != nil {
+		return err
+	}
+	for _, c := range changes {
+		s.ms.Deliver(c.index)
+	}
+	return nil
+}
+
+func (s *sender) record(ctx context.Context, changes []*change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	written := make([]destination.Change, len(changes))
+	for i, c := range changes {
+		written[i] = destination.Change{Identity: c.id.String(), Member: c.member, At: c.at}
+	}
+	return s.deps.Members.Write(ctx, destination.Audience{ID: s.cohort.id, Name: s.cohort.name}, written)
+}
+
+// failRest gives err to every payload of the cohort that is not decided.
+func (s *sender) failRest(err error) {
+	for _, c := range s.cohort.changes {
+		if !s.ms.Decided(c.index) {
+			s.ms.Fail(c.index, err)
+		}
+	}
+}

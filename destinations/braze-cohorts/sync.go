@@ -1,0 +1,124 @@
+package brazecohorts
+
+import (
+	"context"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// Why an event is not sent though nothing is wrong with it.
+const (
+	superseded = "superseded by a newer event of the same user"
+	unchanged  = "unchanged: the user was already so"
+)
+
+// change is what one payload asks of a cohort.
+type change struct {
+	index  int // of the payload
+	id     identity
+	member bool // enters, else leaves
+	at     time.Time
+}
+
+// cohort is the changes that a batch asks of one cohort, in their order.
+type cohort struct {
+	id        string
+	name      string // as the last payload has it
+	createdAt string // the time of the first one
+	changes   []*change
+}
+
+// syncAudiences performs a batch: payloads that cannot be sent fail alone, the others go out cohort by cohort.
+func syncAudiences(ctx context.Context, call destination.BatchCall[Settings, SyncAudiencesPayload]) (*destination.MultiStatus, error) {
+	api, err := newAPI(call.Settings, call.Env)
+	if err != nil {
+		return nil, fault.Invalid("%v", err)
+	}
+	ms := destination.NewMultiStatus(len(call.Payloads))
+	for _, c := range cohortsOf(call, ms) {
+		s := sender{api: api, deps: call.Deps, ms: ms, cohort: c}
+		if err := s.send(ctx); err != nil {
+			s.failRest(err)
+		}
+	}
+	return ms, nil
+}
+
+// cohortsOf sorts the payloads by cohort, in order of first appearance, and refuses those that cannot be sent.
+func cohortsOf(call destination.BatchCall[Settings, SyncAudiencesPayload], ms *destination.MultiStatus) []*cohort {
+	var cohorts []*cohort
+	byID := map[string]*cohort{}
+	changes := make([]change, len(call.Payloads))
+	for i := range call.Payloads {
+		p := &call.Payloads[i]
+		changes[i].index = i
+		if err := read(p, call.Membership, &changes[i]); err != nil {
+			ms.Fail(i, err)
+			continue
+		}
+		c := byID[p.CohortID]
+		if c == nil {
+			c = &cohort{id: p.CohortID, createdAt: isoTime(p.Time, changes[i].at)}
+			byID[p.CohortID] = c
+			cohorts = append(cohorts, c)
+		}
+		c.name = p.CohortName
+		c.changes = append(c.changes, &changes[i])
+	}
+	return cohorts
+}
+
+// read fills a change from a payload, or says why it cannot be sent.
+func read(p *SyncAudiencesPayload, membership func(int) destination.Membership, c *change) error {
+	if p.CohortName != p.PersonasAudienceKey {
+		return fault.Invalid("Engage Audience Key is %q but this event is of the audience %q", p.PersonasAudienceKey, p.CohortName)
+	}
+	id, ok := identityOf(p)
+	if !ok {
+		return fault.Invalid("there is no identifier: External User ID, Device ID and User Alias are all absent")
+	}
+	at, ok := event.ParseTime(p.Time)
+	if !ok {
+		return fault.Invalid("Time should be a date such as 2026-01-02T03:04:05Z but is %q", p.Time)
+	}
+	value := p.EventProperties.Get(p.PersonasAudienceKey)
+	m := destination.BoolMembership(value)
+	if !value.Exists() {
+		m = membership(c.index)
+	}
+	if m == destination.Unknown {
+		return fault.Invalid("Event Properties should hold true or false at %q but there is %s", p.PersonasAudienceKey, value.Kind().WithArticle())
+	}
+	c.id, c.at, c.member = id, at, m == destination.In
+	return nil
+}
+
+// isoTime is text where Braze can read it, else the same time written so.
+func isoTime(text string, at time.Time) string {
+	if _, err := time.Parse(time.RFC3339, text); err == nil {
+		return text
+	}
+	return at.UTC().Format(time.RFC3339Nano)
+}
+
+// newest keeps, for each identity, the change with the newest time, of equal ones the later; the others are superseded.
+func (c *cohort) newest(ms *destination.MultiStatus) []*change {
+	winners := make(map[identity]*change, len(c.changes))
+	for _, ch := range c.changes {
+		if best := winners[ch.id]; best == nil || !ch.at.Before(best.at) {
+			winners[ch.id] = ch
+		}
+	}
+	kept := make([]*change, 0, len(winners))
+	for _, ch := range c.changes {
+		if winners[ch.id] == ch {
+			kept = append(kept, ch)
+		} else {
+			ms.Skip(ch.index, superseded)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,191 @@
+// Package config reads landfall.yaml: the instances of destinations that run, and the sources of their events.
+//
+// It checks the form of the file and brings in what stands outside of it; whether destinations, actions and fields exist is
+// checked by who knows them, by the pointers that instances and subscriptions carry. A Config is immutable and safe for
+// concurrent use.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/source"
+	"github.com/landfall-dev/landfall/schemas"
+)
+
+// Config is what a file says.
+type Config struct {
+	Sources   []Source
+	Instances []Instance
+	Document  *source.Document
+	secrets   []string
+}
+
+// Secrets are the values that came from the environment and from files. They must not be shown.
+func (c *Config) Secrets() []string { return c.secrets }
+
+// Source is where events come from.
+type Source struct{ ID, WriteKey string }
+
+// Instance is one destination that runs.
+type Instance struct {
+	ID            string
+	Destination   string // a slug or an alias
+	Enabled       bool
+	Sources       []string
+	Settings      event.Value // an object
+	Subscriptions []Subscription
+	Pointer       string // where it stands in the file
+}
+
+// Subscription says which events become what.
+type Subscription struct {
+	Name               string
+	Action             string
+	ActionKey          string      // action or partnerAction, as the file has it
+	Subscribe          string      // "" for the action's default
+	Mapping            event.Value // absent where there is none
+	UseDefaultMappings bool
+	Enabled            bool
+	SyncMode           string
+	Pointer            string // where it stands in the file
+}
+
+// Env is what a config may bring in. Zero fields are those of the process.
+type Env struct {
+	Lookup   func(name string) (string, bool)
+	ReadFile func(path string) ([]byte, error) // paths are relative to the file's directory
+}
+
+// Load reads a config file. Every mistake has its place; the Config holds what could be read, and is nil where nothing could.
+func Load(path string, env Env) (*Config, fault.Problems) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		message := err.Error()
+		if errors.Is(err, os.ErrNotExist) {
+			message = "there is no such file"
+		}
+		return nil, fault.Problems{{File: path, Message: message}}
+	}
+	if env.ReadFile == nil {
+		env.ReadFile = func(name string) ([]byte, error) {
+			if !filepath.IsAbs(name) {
+				name = filepath.Join(filepath.Dir(path), name)
+			}
+			return os.ReadFile(name)
+		}
+	}
+	return Parse(path, text, env)
+}
+
+// Parse is Load for a text.
+func Parse(name string, text []byte, env Env) (*Config, fault.Problems) {
+	if env.Lookup == nil {
+		env.Lookup = os.LookupEnv
+	}
+	if env.ReadFile == nil {
+		env.ReadFile = os.ReadFile
+	}
+	doc, err := source.Parse(name, text)
+	if err != nil {
+		return nil, fault.ProblemsOf(err)
+	}
+	r := reader{env: env, config: &Config{Document: doc}, problems: schemas.Check(schemas.Config, doc.Value())}
+	if doc.Value().Get("destinations").Kind() == event.Array {
+		r.read(doc.Value())
+	}
+	if len(r.problems) > 0 {
+		return r.config, doc.Locate(r.problems)
+	}
+	return r.config, nil
+}
+
+// reader fills a Config and collects what is wrong.
+type reader struct {
+	env      Env
+	config   *Config
+	problems fault.Problems
+}
+
+func (r *reader) read(v event.Value) {
+	known := map[string]bool{}
+	for i, s := range v.Get("sources").Items() {
+		place := fmt.Sprintf("/sources/%d", i)
+		id := s.Get("id").Str()
+		if known[id] {
+			r.problems.Add(place+"/id", "is taken: another source is called %q", id)
+		}
+		known[id] = true
+		key := r.secret(s.Get("writeKey"), place+"/writeKey")
+		r.config.Sources = append(r.config.Sources, Source{id, key.Str()})
+	}
+	taken := map[string]bool{}
+	for i, d := range v.Get("destinations").Items() {
+		place := fmt.Sprintf("/destinations/%d", i)
+		in := readInstance(d, place)
+		if taken[in.ID] {
+			r.problems.Add(place+"/id", "is taken: another instance is called %q", in.ID)
+		}
+		taken[in.ID] = true
+		r.checkSources(in, known)
+		in.Settings = r.secret(in.Settings, place+"/settings")
+		r.config.Instances = append(r.config.Instances, in)
+	}
+}
+
+func (r *reader) checkSources(in Instance, known map[string]bool) {
+	var names []string
+	for _, s := range r.config.Sources {
+		names = append(names, s.ID)
+	}
+	for i, id := range in.Sources {
+		if !known[id] {
+			r.problems.Add(fmt.Sprintf("%s/sources/%d", in.Pointer, i), "there is no source %q%s", id, fault.DidYouMean(id, names))
+		}
+	}
+}
+
+// InstanceOf reads one instance as a config has it, where it stands alone; nothing is brought in from outside.
+func InstanceOf(v event.Value) (Instance, error) {
+	return readInstance(v, ""), nil
+}
+
+func readInstance(v event.Value, place string) Instance {
+	in := Instance{
+		ID: v.Get("id").Str(), Destination: v.Get("destination").Str(), Enabled: isOn(v.Get("enabled")),
+		Settings: v.Get("settings"), Pointer: place,
+	}
+	if in.Settings.Kind() != event.Object {
+		in.Settings = event.NewObject(nil)
+	}
+	for _, id := range v.Get("sources").Items() {
+		in.Sources = append(in.Sources, id.Str())
+	}
+	for i, s := range v.Get("subscriptions").Items() {
+		in.Subscriptions = append(in.Subscriptions, readSubscription(s, i, fmt.Sprintf("%s/subscriptions/%d", place, i)))
+	}
+	return in
+}
+
+func readSubscription(v event.Value, i int, place string) Subscription {
+	s := Subscription{
+		Name: v.Get("name").Str(), ActionKey: "action", Subscribe: v.Get("subscribe").Str(), Mapping: v.Get("mapping"),
+		UseDefaultMappings: isOn(v.Get("useDefaultMappings")), Enabled: isOn(v.Get("enabled")),
+		SyncMode: v.Get("syncMode").Str(), Pointer: place,
+	}
+	if v.Get("action").Kind() == event.Absent {
+		s.ActionKey = "partnerAction"
+	}
+	s.Action = v.Get(s.ActionKey).Str()
+	if s.Name == "" {
+		s.Name = fmt.Sprintf("%s %d", s.Action, i+1)
+	}
+	return s
+}
+
+// isOn is a flag that is true unless it says false.
+func isOn(v event.Value) bool { return v.Kind() != event.False }

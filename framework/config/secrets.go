@@ -1,0 +1,75 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// maxSecretFile bounds a file that a setting is read from.
+const maxSecretFile = 64 << 10
+
+// variable is ${NAME}, ${NAME:-default}, or $$ for a dollar sign.
+var variable = regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}`)
+
+// secret is v with ${VARIABLE} in its texts replaced from the environment, and texts that begin with file: by what that file
+// holds, without its last line break.
+func (r *reader) secret(v event.Value, place string) event.Value {
+	switch v.Kind() {
+	case event.String:
+		return event.NewString(r.text(v.Str(), place))
+	case event.Object:
+		var members []event.Member
+		for key, m := range v.Members() {
+			members = append(members, event.Member{Key: key, Value: r.secret(m, place+fault.PointerKey(key))})
+		}
+		return event.NewObject(members)
+	case event.Array:
+		var items []event.Value
+		for i, item := range v.Items() {
+			items = append(items, r.secret(item, fmt.Sprintf("%s/%d", place, i)))
+		}
+		return event.NewArray(items)
+	}
+	return v
+}
+
+func (r *reader) text(text, place string) string {
+	if path, ok := strings.CutPrefix(text, "file:"); ok {
+		return r.file(path, place)
+	}
+	return variable.ReplaceAllStringFunc(text, func(found string) string {
+		if found == "$$" {
+			return "$"
+		}
+		parts := variable.FindStringSubmatch(found)
+		value, ok := r.env.Lookup(parts[1])
+		switch {
+		case ok && value != "":
+			r.config.secrets = append(r.config.secrets, value)
+			return value
+		case parts[2] != "":
+			return parts[3]
+		}
+		r.problems.Add(place, "needs the environment variable %s, which is not set", parts[1])
+		return ""
+	})
+}
+
+func (r *reader) file(path, place string) string {
+	content, err := r.env.ReadFile(path)
+	switch {
+	case err != nil:
+		r.problems.Add(place, "cannot be read: %v", err)
+		return ""
+	case len(content) > maxSecretFile:
+		r.problems.Add(place, "is read from a file larger than %d KB", maxSecretFile>>10)
+		return ""
+	}
+	value := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
+	r.config.secrets = append(r.config.secrets, value)
+	return value
+}

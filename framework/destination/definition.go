@@ -1,0 +1,208 @@
+package destination
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/fql"
+	"github.com/landfall-dev/landfall/framework/mapping"
+	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/source"
+	"github.com/landfall-dev/landfall/schemas"
+)
+
+// Definition is what a destination.yaml says.
+type Definition struct {
+	Name        string
+	Slug        string
+	Aliases     []string // other slugs it goes by
+	Description string
+	Mode        string
+	Limits      Limits
+	Settings    schema.Fields // the fields of authentication
+	Scheme      string        // of authentication: none, basic, custom, oauth2, oauth-managed
+	Presets     []Preset
+	Actions     []ActionDefinition // in the order of the file
+	Document    *source.Document
+}
+
+// Limits bound an instance. Zero means none.
+type Limits struct {
+	Subscriptions int // enabled ones
+}
+
+// Preset is a subscription that the author suggests.
+type Preset struct {
+	Name      string
+	Type      string // automatic or specificEvent
+	Action    string
+	Subscribe string
+	Mapping   event.Value // laid over the defaults
+}
+
+// ActionDefinition is one action.
+type ActionDefinition struct {
+	Key                 string
+	Title               string
+	Description         string
+	DefaultSubscription string
+	Fields              schema.Fields
+	Hidden              bool
+}
+
+// Action is the action with this key, nil where there is none.
+func (d *Definition) Action(key string) *ActionDefinition {
+	for i := range d.Actions {
+		if d.Actions[i].Key == key {
+			return &d.Actions[i]
+		}
+	}
+	return nil
+}
+
+// ActionKeys are the keys of the actions in order.
+func (d *Definition) ActionKeys() []string {
+	keys := make([]string, len(d.Actions))
+	for i := range d.Actions {
+		keys[i] = d.Actions[i].Key
+	}
+	return keys
+}
+
+// Secrets are the keys of the settings that are passwords.
+func (d *Definition) Secrets() []string {
+	var keys []string
+	for _, f := range d.Settings {
+		if f.Type == schema.Password {
+			keys = append(keys, f.Key)
+		}
+	}
+	return keys
+}
+
+// DefaultMapping is the mapping that the fields' defaults make.
+func (a *ActionDefinition) DefaultMapping() event.Value {
+	var members []event.Member
+	for _, f := range a.Fields {
+		if f.Default.Kind() != event.Absent {
+			members = append(members, event.Member{Key: f.Key, Value: f.Default})
+		}
+	}
+	return event.NewObject(members)
+}
+
+// Overlay is base with the members of over laid on top, key by key.
+func Overlay(base, over event.Value) event.Value {
+	members := make([]event.Member, 0, base.Len()+over.Len())
+	for key, v := range base.Members() {
+		if replaced := over.Get(key); replaced.Kind() != event.Absent {
+			v = replaced
+		}
+		members = append(members, event.Member{Key: key, Value: v})
+	}
+	for key, v := range over.Members() {
+		if base.Get(key).Kind() == event.Absent {
+			members = append(members, event.Member{Key: key, Value: v})
+		}
+	}
+	return event.NewObject(members)
+}
+
+// ParseDefinition reads a definition and checks all of it: its shape, its fields, every default mapping, subscription and
+// preset. The error is a fault.Problems with the place of each mistake in the file.
+func ParseDefinition(file string, text []byte) (*Definition, error) {
+	doc, err := source.Parse(file, text)
+	if err != nil {
+		return nil, err
+	}
+	problems := schemas.Check(schemas.Destination, doc.Value())
+	if len(problems) > 0 {
+		return nil, doc.Locate(problems)
+	}
+	d := &Definition{Document: doc}
+	p := parser{d: d}
+	p.definition(doc.Value())
+	if len(p.problems) > 0 {
+		return nil, doc.Locate(p.problems)
+	}
+	return d, nil
+}
+
+// parser fills a definition from a value whose shape has been checked.
+type parser struct {
+	d        *Definition
+	problems fault.Problems
+}
+
+func (p *parser) definition(v event.Value) {
+	d := p.d
+	d.Name, d.Slug, d.Description = v.Get("name").Str(), v.Get("slug").Str(), v.Get("description").Str()
+	d.Mode = v.Get("mode").Str()
+	for _, alias := range v.Get("aliases").Items() {
+		d.Aliases = append(d.Aliases, alias.Str())
+	}
+	d.Limits.Subscriptions = int(v.Get("limits").Get("subscriptions").Float())
+	authentication := v.Get("authentication")
+	d.Scheme = authentication.Get("scheme").Str()
+	d.Settings = p.fields(authentication.Get("fields"), "/authentication/fields")
+	for key, action := range v.Get("actions").Members() {
+		p.action(key, action)
+	}
+	for i, preset := range v.Get("presets").Items() {
+		p.preset(preset, fmt.Sprintf("/presets/%d", i))
+	}
+}
+
+func (p *parser) fields(v event.Value, place string) schema.Fields {
+	if v.Kind() == event.Absent {
+		return nil
+	}
+	fields, err := schema.ParseFields(v)
+	p.problems.Under(place, err)
+	return fields
+}
+
+func (p *parser) action(key string, v event.Value) {
+	place := "/actions" + fault.PointerKey(key)
+	hidden, _ := v.Get("hidden").Bool()
+	a := ActionDefinition{
+		Key: key, Title: v.Get("title").Str(), Description: v.Get("description").Str(), Hidden: hidden,
+		DefaultSubscription: v.Get("defaultSubscription").Str(), Fields: p.fields(v.Get("fields"), place+"/fields"),
+	}
+	if a.DefaultSubscription != "" {
+		_, err := fql.Compile(a.DefaultSubscription)
+		p.problems.Under(place+"/defaultSubscription", err)
+	}
+	for _, f := range a.Fields {
+		if f.Default.Kind() != event.Absent {
+			_, err := mapping.Compile(f.Default)
+			p.problems.Under(place+"/fields"+fault.PointerKey(f.Key)+"/default", err)
+		}
+	}
+	p.d.Actions = append(p.d.Actions, a)
+}
+
+func (p *parser) preset(v event.Value, place string) {
+	action := v.Get("action")
+	if action.Kind() == event.Absent {
+		action = v.Get("partnerAction")
+	}
+	preset := Preset{
+		Name: v.Get("name").Str(), Type: v.Get("type").Str(), Action: action.Str(),
+		Subscribe: v.Get("subscribe").Str(), Mapping: v.Get("mapping"),
+	}
+	if keys := p.d.ActionKeys(); !slices.Contains(keys, preset.Action) {
+		p.problems.Add(place+"/action", "there is no action %q%s", preset.Action, fault.DidYouMean(preset.Action, keys))
+	}
+	if preset.Subscribe != "" {
+		_, err := fql.Compile(preset.Subscribe)
+		p.problems.Under(place+"/subscribe", err)
+	}
+	if preset.Mapping.Kind() != event.Absent {
+		_, err := mapping.Compile(preset.Mapping)
+		p.problems.Under(place+"/mapping", err)
+	}
+	p.d.Presets = append(p.d.Presets, preset)
+}

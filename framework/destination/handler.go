@@ -1,0 +1,146 @@
+package destination
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// Deps is what the host hands to every handler.
+type Deps struct {
+	Client  Client           // sends requests
+	State   State            // what this instance remembers
+	Members Members          // who this instance has sent to which audience
+	Env     Environment      // the host's environment
+	Now     func() time.Time // the clock
+	Log     *slog.Logger     // redacted
+}
+
+// Origin is where a call comes from.
+type Origin struct {
+	Instance     string // its id in the config
+	Subscription string // its name in the config
+	SyncMode     string // add, update, upsert, delete or mirror; "" where the action has none
+}
+
+// Call is one payload to perform. S and P are the types generated from the definition.
+type Call[S, P any] struct {
+	Deps
+	Origin
+	Settings S
+	Payload  P
+	// Membership is what the event says about an audience.
+	Membership func() Membership
+}
+
+// BatchCall is a batch of payloads to perform together: they share their batch keys and are in the order in which their
+// events were accepted.
+type BatchCall[S, P any] struct {
+	Deps
+	Origin
+	Settings S
+	Payloads []P
+	// Membership is what the event behind payload i says about an audience.
+	Membership func(i int) Membership
+}
+
+// Handler is the code of an action. One of the two is enough: without PerformBatch payloads are performed one by one,
+// without Perform a single one is a batch of one.
+type Handler[S, P any] struct {
+	// Perform delivers one payload. An error that is a *fault.Error keeps its status; others are internal errors.
+	Perform func(ctx context.Context, call Call[S, P]) (*Response, error)
+	// PerformBatch delivers a batch and says what became of each payload. Where it returns an error too, that is the
+	// result of every payload it has not decided. A nil MultiStatus with a nil error means that all were delivered.
+	PerformBatch func(ctx context.Context, call BatchCall[S, P]) (*MultiStatus, error)
+}
+
+// Decoder is how generated types read settings and payloads that have passed their schema.
+type Decoder[T any] interface {
+	*T
+	Decode(event.Value)
+}
+
+// Action is a Handler whose types are hidden. The zero Action is not valid; use Handle.
+type Action struct {
+	perform func(context.Context, Input) (*MultiStatus, error)
+	batches bool
+}
+
+// Input is what the runtime hands to an Action. Settings and Payloads have passed their schemas; Events are those behind
+// the payloads, index by index.
+type Input struct {
+	Deps
+	Origin
+	Settings event.Value
+	Payloads []event.Value
+	Events   []event.Event
+}
+
+func (in *Input) membership(i int) Membership {
+	return MembershipOf(in.Events[i].Value(), in.SyncMode)
+}
+
+// Handle hides the types of a handler.
+func Handle[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
+	switch {
+	case h.PerformBatch != nil:
+		return Action{batches: true, perform: func(ctx context.Context, in Input) (*MultiStatus, error) {
+			if len(in.Payloads) == 1 && h.Perform != nil {
+				return performOne[S, P, DS, DP](ctx, h, in)
+			}
+			call := BatchCall[S, P]{Deps: in.Deps, Origin: in.Origin, Payloads: make([]P, len(in.Payloads)), Membership: in.membership}
+			DS(&call.Settings).Decode(in.Settings)
+			for i := range in.Payloads {
+				DP(&call.Payloads[i]).Decode(in.Payloads[i])
+			}
+			return h.PerformBatch(ctx, call)
+		}}
+	case h.Perform != nil:
+		return Action{perform: func(ctx context.Context, in Input) (*MultiStatus, error) {
+			return performOne[S, P, DS, DP](ctx, h, in)
+		}}
+	}
+	panic("destination: a Handler needs Perform or PerformBatch")
+}
+
+func performOne[S, P any, DS Decoder[S], DP Decoder[P]](ctx context.Context, h Handler[S, P], in Input) (*MultiStatus, error) {
+	call := Call[S, P]{Deps: in.Deps, Origin: in.Origin, Membership: func() Membership { return in.membership(0) }}
+	DS(&call.Settings).Decode(in.Settings)
+	DP(&call.Payload).Decode(in.Payloads[0])
+	ms := NewMultiStatus(1)
+	response, err := h.Perform(ctx, call)
+	switch {
+	case err != nil:
+		ms.Fail(0, err)
+	case response == nil:
+		ms.Deliver(0)
+	case response.Skipped != "":
+		ms.Skip(0, response.Skipped)
+	default:
+		ms.results[0] = Result{Outcome: Delivered, Status: response.Status, Body: response.Body}
+	}
+	return ms, nil
+}
+
+// Batches tells whether the action takes more than one payload at a time.
+func (a Action) Batches() bool { return a.batches }
+
+// Perform runs the handler. It always gives one result for each payload: what the handler leaves undecided gets its
+// error, and a handler that panics or says nothing gives internal errors.
+func (a Action) Perform(ctx context.Context, in Input) (results []Result) {
+	var ms *MultiStatus
+	var err error
+	func() {
+		defer func() {
+			if r := recover(); r != nil {
+				err = &fault.Error{Code: fault.CodeInternal, Status: 500, Message: fmt.Sprintf("the handler panicked: %v", r)}
+			}
+		}()
+		ms, err = a.perform(ctx, in)
+	}()
+	return settle(ms, err, len(in.Payloads))
+}

@@ -1,0 +1,103 @@
+package destination
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Members is the ledger of an audience destination: who the instance has sent to which audience. The remote often cannot
+// say it. It is safe for concurrent use.
+type Members interface {
+	// Look is what is recorded for these identities of an audience, index by index.
+	Look(ctx context.Context, audienceID string, identities []string) ([]Record, error)
+	// Write records what the remote has accepted, and nothing else. A change that is older than what is recorded for
+	// its identity is passed over.
+	Write(ctx context.Context, audience Audience, changes []Change) error
+	// Sizes are the audiences with their number of members, sorted by id.
+	Sizes(ctx context.Context) ([]AudienceSize, error)
+}
+
+// Audience is an audience by its id at the remote, and the name it goes by now.
+type Audience struct{ ID, Name string }
+
+// Record is what is known of one identity in one audience.
+type Record struct {
+	Known  bool      // something has been delivered
+	Member bool      // the last thing delivered was an entry
+	At     time.Time // the time of the event that decided it
+}
+
+// Change is one delivered entry or exit.
+type Change struct {
+	Identity string
+	Member   bool
+	At       time.Time
+}
+
+// AudienceSize is one audience and how many identities are in it.
+type AudienceSize struct {
+	Audience
+	Members int
+}
+
+// NewMemoryMembers is a Members that ends with the process.
+func NewMemoryMembers() Members { return &memoryMembers{audiences: map[string]*memoryAudience{}} }
+
+type memoryMembers struct {
+	mu        sync.Mutex
+	audiences map[string]*memoryAudience
+}
+
+type memoryAudience struct {
+	name    string
+	records map[string]Record
+}
+
+func (m *memoryMembers) Look(_ context.Context, audienceID string, identities []string) ([]Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	records := make([]Record, len(identities))
+	if a := m.audiences[audienceID]; a != nil {
+		for i, identity := range identities {
+			records[i] = a.records[identity]
+		}
+	}
+	return records, nil
+}
+
+func (m *memoryMembers) Write(_ context.Context, audience Audience, changes []Change) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a := m.audiences[audience.ID]
+	if a == nil {
+		a = &memoryAudience{records: map[string]Record{}}
+		m.audiences[audience.ID] = a
+	}
+	a.name = audience.Name
+	for _, c := range changes {
+		if known, ok := a.records[c.Identity]; !ok || !c.At.Before(known.At) {
+			a.records[c.Identity] = Record{Known: true, Member: c.Member, At: c.At}
+		}
+	}
+	return nil
+}
+
+func (m *memoryMembers) Sizes(context.Context) ([]AudienceSize, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	sizes := make([]AudienceSize, 0, len(m.audiences))
+	for id, a := range m.audiences {
+		size := AudienceSize{Audience: Audience{id, a.name}}
+		for _, r := range a.records {
+			if r.Member {
+				size.Members++
+			}
+		}
+		sizes = append(sizes, size)
+	}
+	slices.SortFunc(sizes, func(a, b AudienceSize) int { return cmp.Compare(a.ID, b.ID) })
+	return sizes, nil
+}

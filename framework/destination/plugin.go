@@ -1,0 +1,72 @@
+// Package destination is what the author of a destination sees: a Plugin is a definition (destination.yaml) and the
+// handlers of its actions; a handler gets a typed call and answers with one result for each payload.
+//
+// A handler does no plumbing: requests go through the Client, which sends each one once, and what must be remembered
+// goes through State and Members. The package knows nothing of how plans are made, of queues or of databases.
+// Plugins and Definitions are immutable and safe for concurrent use; a handler may run many times at once, though never
+// twice at once for the same batch key of a subscription.
+package destination
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"net/http"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// DefinitionFile is the name of a definition in a plugin's directory.
+const DefinitionFile = "destination.yaml"
+
+// Plugin is a destination: its definition and what YAML cannot say.
+type Plugin struct {
+	// Definition holds destination.yaml.
+	Definition fs.FS
+	// Actions are the handlers by action key; Handle makes one.
+	Actions map[string]Action
+	// Test asks the remote whether the settings are good; nil where it cannot be asked. The error is for people.
+	Test func(ctx context.Context, settings event.Value, deps Deps) error
+	// CheckSettings finds what a schema cannot see in settings, before anything runs; nil where there is nothing.
+	CheckSettings func(settings event.Value, env Environment) error
+	// Sandbox pretends to be the remote; nil where there is none.
+	Sandbox *Sandbox
+}
+
+// Sandbox is a remote API's documented behaviour, for running without an account. Several destinations may share one.
+type Sandbox struct {
+	Name    string // such as braze
+	Options []SandboxOption
+	// New is a sandbox with fresh state, which it serves at /__sandbox/. Options that are absent make it lenient.
+	New func(options map[string][]string) http.Handler
+}
+
+// SandboxOption is one way to make a sandbox strict: a flag of the command line that may be given many times.
+type SandboxOption struct{ Name, Usage string }
+
+// Load reads and checks the plugin's definition. The error is a fault.Problems. An action in one of definition and
+// Actions that is not in the other is a problem too.
+func (p Plugin) Load() (*Definition, error) {
+	text, err := fs.ReadFile(p.Definition, DefinitionFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the definition: %w", err)
+	}
+	d, err := ParseDefinition(DefinitionFile, text)
+	if err != nil {
+		return nil, err
+	}
+	for key := range p.Actions {
+		if d.Action(key) == nil {
+			return nil, fmt.Errorf("%s: there is a handler for the action %q, which %s does not declare", d.Slug, key, DefinitionFile)
+		}
+	}
+	for _, a := range d.Actions {
+		if _, ok := p.Actions[a.Key]; !ok {
+			return nil, fmt.Errorf("%s: the action %q has no handler", d.Slug, a.Key)
+		}
+	}
+	return d, nil
+}
+
+// Environment looks up what the host holds outside of settings, as os.LookupEnv does.
+type Environment func(name string) (value string, ok bool)

@@ -1,0 +1,63 @@
+package destination
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Registry is the destinations there are, by slug and alias. It is immutable and safe for concurrent use.
+type Registry struct {
+	entries []Entry
+	byName  map[string]int
+}
+
+// Entry is one destination.
+type Entry struct {
+	Plugin     Plugin
+	Definition *Definition
+}
+
+// NewRegistry loads plugins. Two that go by the same name are refused.
+func NewRegistry(plugins []Plugin) (*Registry, error) {
+	r := &Registry{byName: map[string]int{}}
+	for _, p := range plugins {
+		d, err := p.Load()
+		if err != nil {
+			return nil, err
+		}
+		r.entries = append(r.entries, Entry{p, d})
+	}
+	slices.SortFunc(r.entries, func(a, b Entry) int { return cmp.Compare(a.Definition.Slug, b.Definition.Slug) })
+	for i, e := range r.entries {
+		for _, name := range append([]string{e.Definition.Slug}, e.Definition.Aliases...) {
+			if other, taken := r.byName[name]; taken {
+				return nil, fmt.Errorf("two destinations are called %q: %s and %s", name, r.entries[other].Definition.Name, e.Definition.Name)
+			}
+			r.byName[name] = i
+		}
+	}
+	return r, nil
+}
+
+// Find is the destination that goes by a slug or an alias.
+func (r *Registry) Find(name string) (Entry, bool) {
+	i, ok := r.byName[name]
+	if !ok {
+		return Entry{}, false
+	}
+	return r.entries[i], true
+}
+
+// Entries are all destinations, sorted by slug.
+func (r *Registry) Entries() []Entry { return slices.Clone(r.entries) }
+
+// Slugs are the slugs of all destinations and their aliases, sorted.
+func (r *Registry) Slugs() []string {
+	names := make([]string, 0, len(r.byName))
+	for name := range r.byName {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

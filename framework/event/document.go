@@ -1,0 +1,150 @@
+package event
+
+import (
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// value is the Value at a node.
+func (d *document) value(at uint32) Value {
+	n := &d.nodes[at]
+	switch n.kind {
+	case Number:
+		return Value{kind: Number, text: d.text[n.start:n.end]}
+	case String:
+		return Value{kind: String, text: d.text[n.start+1 : n.end-1], escaped: n.escaped}
+	case Array, Object:
+		return Value{kind: n.kind, text: d.text[n.start:n.end], doc: d, at: at}
+	}
+	return Value{kind: n.kind}
+}
+
+func (d *document) key(at uint32) string {
+	n := &d.nodes[at]
+	text := d.text[n.start+1 : n.end-1]
+	if n.escaped {
+		return unescape(text)
+	}
+	return text
+}
+
+func (d *document) isKey(at uint32, key string) bool {
+	n := &d.nodes[at]
+	if n.escaped {
+		return d.key(at) == key
+	}
+	return int(n.end-n.start) == len(key)+2 && d.text[n.start+1:n.end-1] == key
+}
+
+// manyMembers is where finding keys that are written twice changes from comparing to a set.
+const manyMembers = 24
+
+func (d *document) members(object uint32, yield func(string, Value) bool) {
+	last := d.lastOfKeys(object)
+	end := d.nodes[object].next
+	for at := object + 1; at < end; at = d.nodes[at+1].next {
+		key, from := d.key(at), at+1
+		if last != nil {
+			newest, ok := last[key]
+			if !ok {
+				continue
+			}
+			from = newest
+			delete(last, key)
+		}
+		if !yield(key, d.value(from)) {
+			return
+		}
+	}
+}
+
+// lastOfKeys maps each key to its last value where some key is written twice, and is nil where none is.
+func (d *document) lastOfKeys(object uint32) map[string]uint32 {
+	n, end := d.nodes[object].size, d.nodes[object].next
+	if n < 2 || n <= manyMembers && !d.hasTwins(object) {
+		return nil
+	}
+	last := make(map[string]uint32, n)
+	for at := object + 1; at < end; at = d.nodes[at+1].next {
+		last[d.key(at)] = at + 1
+	}
+	if len(last) == int(n) {
+		return nil
+	}
+	return last
+}
+
+func (d *document) hasTwins(object uint32) bool {
+	end := d.nodes[object].next
+	for at := object + 1; at < end; at = d.nodes[at+1].next {
+		key := d.key(at)
+		for later := d.nodes[at+1].next; later < end; later = d.nodes[later+1].next {
+			if d.isKey(later, key) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// unescape decodes the escapes of a JSON string that has been validated. Half a surrogate pair becomes U+FFFD.
+func unescape(text string) string {
+	var b strings.Builder
+	b.Grow(len(text))
+	for {
+		i := strings.IndexByte(text, '\\')
+		if i < 0 {
+			b.WriteString(text)
+			return b.String()
+		}
+		b.WriteString(text[:i])
+		c := text[i+1]
+		text = text[i+2:]
+		switch c {
+		case 'b':
+			b.WriteByte('\b')
+		case 'f':
+			b.WriteByte('\f')
+		case 'n':
+			b.WriteByte('\n')
+		case 'r':
+			b.WriteByte('\r')
+		case 't':
+			b.WriteByte('\t')
+		case 'u':
+			var r rune
+			r, text = unescapeRune(text)
+			b.WriteRune(r)
+		default:
+			b.WriteByte(c)
+		}
+	}
+}
+
+// unescapeRune reads the four digits after \u, and the second half of a pair where there is one.
+func unescapeRune(text string) (r rune, rest string) {
+	r, rest = hex4(text), text[4:]
+	if !utf16.IsSurrogate(r) {
+		return r, rest
+	}
+	if len(rest) >= 6 && rest[0] == '\\' && rest[1] == 'u' {
+		if pair := utf16.DecodeRune(r, hex4(rest[2:])); pair != utf8.RuneError {
+			return pair, rest[6:]
+		}
+	}
+	return utf8.RuneError, rest
+}
+
+func hex4(text string) rune {
+	var r rune
+	for i := range 4 {
+		c := text[i]
+		if c <= '9' {
+			r = r<<4 | rune(c-'0')
+		} else {
+			r = r<<4 | rune(c|0x20-'a'+10)
+		}
+	}
+	return r
+}

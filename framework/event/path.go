@@ -1,0 +1,129 @@
+package event
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Path is a compiled path such as $.context.traits['first name'] or products[0].price. The zero Path is the whole value.
+type Path struct {
+	text     string
+	segments []segment
+}
+
+type segment struct {
+	key   string
+	index int // the index an array or string reads at, -1 where key is none
+}
+
+// MaxPathSegments is how many segments a path may have; what lies deeper than an event can be is absent anyhow.
+const MaxPathSegments = MaxDepth + 8
+
+// NewPath compiles a path; any text is one. A leading $. is optional. Segments are split at dots and at brackets that
+// hold a digit or a quote; empty segments are dropped and the quotes round a bracketed key are stripped.
+func NewPath(text string) Path {
+	rest := text
+	if rest == "$" {
+		rest = ""
+	}
+	rest = strings.TrimPrefix(rest, "$.")
+	p := Path{text: text}
+	start := 0
+	for i := 0; i <= len(rest); i++ {
+		if i == len(rest) || splits(rest, i) {
+			p.add(rest[start:i])
+			start = i + 1
+		}
+	}
+	return p
+}
+
+// splits tells whether the byte at i divides two segments.
+func splits(path string, i int) bool {
+	switch path[i] {
+	case '.':
+		return true
+	case '[':
+		return i+1 < len(path) && opensIndex(path[i+1])
+	case ']':
+		return i > 0 && opensIndex(path[i-1])
+	}
+	return false
+}
+
+func opensIndex(c byte) bool { return c-'0' <= 9 || isQuote(c) }
+
+func isQuote(c byte) bool { return c == '\'' || c == '"' }
+
+// PathOf is the path of these keys, taken as they are.
+func PathOf(keys ...string) Path {
+	p := Path{text: strings.Join(keys, ".")}
+	for _, key := range keys {
+		p.segments = append(p.segments, segment{key, arrayIndex(key)})
+	}
+	return p
+}
+
+func (p *Path) add(key string) {
+	if n := len(key); n >= 2 && isQuote(key[0]) && key[n-1] == key[0] {
+		key = key[1 : n-1]
+	}
+	if key != "" && len(p.segments) < MaxPathSegments {
+		p.segments = append(p.segments, segment{key, arrayIndex(key)})
+	}
+}
+
+// arrayIndex is the array index that key writes, -1 where it writes none (01 and -1 do not).
+func arrayIndex(key string) int {
+	n, err := strconv.Atoi(key)
+	if err != nil || n < 0 || len(key) > 1 && key[0] == '0' || key[0] == '+' {
+		return -1
+	}
+	return n
+}
+
+// String is the path as it was written.
+func (p Path) String() string { return p.text }
+
+// Keys are the segments of the path.
+func (p Path) Keys() []string {
+	keys := make([]string, len(p.segments))
+	for i, s := range p.segments {
+		keys[i] = s.key
+	}
+	return keys
+}
+
+// Read is the value at the path in v; absent where there is none. As in JavaScript, a parent that counts as false is
+// itself the value, arrays and strings have a length, and strings can be indexed.
+func (p Path) Read(v Value) Value {
+	for i := range p.segments {
+		if v.Falsy() {
+			return v
+		}
+		v = p.segments[i].step(v)
+	}
+	return v
+}
+
+func (s *segment) step(v Value) Value {
+	switch v.kind {
+	case Object:
+		return v.Get(s.key)
+	case Array:
+		if s.key == "length" {
+			return NewInt(int64(v.Len()))
+		}
+		return v.Index(s.index)
+	case String:
+		if s.key == "length" {
+			return NewInt(int64(UTF16Len(v.Str())))
+		}
+		if s.index >= 0 {
+			if c, ok := utf16At(v.Str(), s.index); ok {
+				return NewString(c)
+			}
+		}
+	}
+	return Value{}
+}

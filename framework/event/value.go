@@ -1,0 +1,402 @@
+package event
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"sort"
+	"strconv"
+)
+
+// Kind is what a Value is.
+type Kind uint8
+
+// The kinds. Absent is what a path gives where nothing is; it is the kind of the zero Value.
+const (
+	Absent Kind = iota
+	Null
+	False
+	True
+	Number
+	String
+	Array
+	Object
+)
+
+// String names the kind as JSON does; booleans are one kind here.
+func (k Kind) String() string {
+	return [...]string{"nothing", "null", "boolean", "boolean", "number", "string", "array", "object"}[k]
+}
+
+// WithArticle is "a string", "an object", "null".
+func (k Kind) WithArticle() string {
+	switch k {
+	case Absent, Null:
+		return k.String()
+	case Array, Object:
+		return "an " + k.String()
+	}
+	return "a " + k.String()
+}
+
+// Value is one JSON value, or none (Absent). It is read lazily from the document it lies in, or built with
+// NewArray, NewObject and their like.
+type Value struct {
+	kind    Kind
+	escaped bool      // text holds escapes that are not yet decoded
+	at      uint32    // the node in doc
+	text    string    // a number's digits, a string's content; JSON of a container in doc
+	doc     *document // where a container was read
+	built   *built    // what a container was built of
+}
+
+// built is the content of a container that was not read from a document.
+type built struct {
+	items   []Value
+	members []Member
+	size    int  // about the bytes of its JSON
+	holes   bool // a member in it, at any depth, is absent
+}
+
+// Member is one key of an object with its value.
+type Member struct {
+	Key   string
+	Value Value
+}
+
+// NewNull is null.
+func NewNull() Value { return Value{kind: Null} }
+
+// NewBool is true or false.
+func NewBool(b bool) Value {
+	if b {
+		return Value{kind: True}
+	}
+	return Value{kind: False}
+}
+
+// NewString is a string.
+func NewString(s string) Value { return Value{kind: String, text: s} }
+
+// NewInt is a whole number.
+func NewInt(n int64) Value { return Value{kind: Number, text: strconv.FormatInt(n, 10)} }
+
+// NewFloat is a number; one that JSON cannot hold (NaN, infinite) becomes null.
+func NewFloat(f float64) Value {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return NewNull()
+	}
+	return Value{kind: Number, text: FormatFloat(f)}
+}
+
+// NewArray is an array of items, which it keeps. An absent item reads as null.
+func NewArray(items []Value) Value {
+	c := &built{items: items, size: 2}
+	for i := range items {
+		c.count(&items[i])
+	}
+	return Value{kind: Array, built: c}
+}
+
+// NewObject is an object of members, which it keeps. Their keys must differ. A member whose value is absent is a hole:
+// Slots shows it, everything else passes over it.
+func NewObject(members []Member) Value {
+	c := &built{members: members, size: 2}
+	for i := range members {
+		c.size += len(members[i].Key) + 4
+		c.count(&members[i].Value)
+		c.holes = c.holes || members[i].Value.kind == Absent
+	}
+	return Value{kind: Object, built: c}
+}
+
+func (c *built) count(v *Value) {
+	c.size = min(c.size+v.Size()+1, maxSize)
+	c.holes = c.holes || v.built != nil && v.built.holes
+}
+
+// maxSize is where Size stops counting.
+const maxSize = 1 << 40
+
+// Size is about the number of bytes of v as JSON, known without writing it. A value that holds the same part many times
+// counts it each time.
+func (v Value) Size() int {
+	if v.built != nil {
+		return v.built.size
+	}
+	return len(v.text) + 2
+}
+
+// Solid is v without its holes, at every depth.
+func (v Value) Solid() Value {
+	if v.built == nil || !v.built.holes {
+		return v
+	}
+	if v.kind == Array {
+		items := make([]Value, len(v.built.items))
+		for i, item := range v.built.items {
+			items[i] = item.Solid()
+		}
+		return NewArray(items)
+	}
+	members := make([]Member, 0, len(v.built.members))
+	for _, m := range v.built.members {
+		if m.Value.kind != Absent {
+			members = append(members, Member{m.Key, m.Value.Solid()})
+		}
+	}
+	return NewObject(members)
+}
+
+// From builds a Value of what encoding/json would decode to, and of Go integers, []string and []Value. Maps are
+// sorted by key. What has no JSON form is an error.
+func From(x any) (Value, error) {
+	switch x := x.(type) {
+	case nil:
+		return NewNull(), nil
+	case Value:
+		return x, nil
+	case bool:
+		return NewBool(x), nil
+	case string:
+		return NewString(x), nil
+	case int:
+		return NewInt(int64(x)), nil
+	case int64:
+		return NewInt(x), nil
+	case float64:
+		return NewFloat(x), nil
+	case json.Number:
+		return ParseString(string(x))
+	case []Value:
+		return NewArray(x), nil
+	case []any:
+		return fromSlice(x)
+	case []string:
+		return fromSlice(x)
+	case map[string]any:
+		return fromMap(x)
+	}
+	raw, err := json.Marshal(x)
+	if err != nil {
+		return Value{}, fmt.Errorf("building a JSON value of %T: %w", x, err)
+	}
+	return ParseValue(raw)
+}
+
+func fromSlice[T any](list []T) (Value, error) {
+	items := make([]Value, len(list))
+	for i, x := range list {
+		v, err := From(x)
+		if err != nil {
+			return Value{}, err
+		}
+		items[i] = v
+	}
+	return NewArray(items), nil
+}
+
+func fromMap(m map[string]any) (Value, error) {
+	members := make([]Member, 0, len(m))
+	for key, x := range m {
+		v, err := From(x)
+		if err != nil {
+			return Value{}, err
+		}
+		members = append(members, Member{key, v})
+	}
+	sort.Slice(members, func(i, j int) bool { return members[i].Key < members[j].Key })
+	return NewObject(members), nil
+}
+
+// Kind tells what v is.
+func (v Value) Kind() Kind { return v.kind }
+
+// Exists tells whether v is neither absent nor null.
+func (v Value) Exists() bool { return v.kind > Null }
+
+// IsString tells whether v is a string.
+func (v Value) IsString() bool { return v.kind == String }
+
+// Bool is v as a boolean; ok is false where v is none.
+func (v Value) Bool() (b, ok bool) { return v.kind == True, v.kind == True || v.kind == False }
+
+// Str is the content of a string, and "" for any other kind.
+func (v Value) Str() string {
+	switch {
+	case v.kind != String:
+		return ""
+	case v.escaped:
+		return unescape(v.text)
+	}
+	return v.text
+}
+
+// Digits is a number's text as it was written, and "" for any other kind.
+func (v Value) Digits() string {
+	if v.kind != Number {
+		return ""
+	}
+	return v.text
+}
+
+// Float is a number's nearest float64 (infinite where it is too large), and 0 for any other kind.
+func (v Value) Float() float64 {
+	if v.kind != Number {
+		return 0
+	}
+	f, _ := strconv.ParseFloat(v.text, 64) // an error here means out of range: f is ±Inf
+	return f
+}
+
+// Falsy tells whether JavaScript takes v for false: absent, null, false, 0 and "".
+func (v Value) Falsy() bool {
+	switch v.kind {
+	case Absent, Null, False:
+		return true
+	case Number:
+		return v.Float() == 0
+	case String:
+		return v.text == ""
+	}
+	return false
+}
+
+// Len is the number of items of an array or members of an object, and 0 for any other kind.
+func (v Value) Len() int {
+	switch {
+	case v.kind == Array && v.built != nil:
+		return len(v.built.items)
+	case v.kind == Array:
+		return int(v.doc.nodes[v.at].size)
+	case v.kind == Object:
+		n := 0
+		for range v.Members() {
+			n++
+		}
+		return n
+	}
+	return 0
+}
+
+// Index is item i of an array; absent where there is none.
+func (v Value) Index(i int) Value {
+	if v.kind != Array || i < 0 {
+		return Value{}
+	}
+	if v.built != nil {
+		if i >= len(v.built.items) {
+			return Value{}
+		}
+		return v.built.items[i].orNull()
+	}
+	if i >= int(v.doc.nodes[v.at].size) {
+		return Value{}
+	}
+	at := v.at + 1
+	for range i {
+		at = v.doc.nodes[at].next
+	}
+	return v.doc.value(at)
+}
+
+func (v Value) orNull() Value {
+	if v.kind == Absent {
+		return NewNull()
+	}
+	return v
+}
+
+// Get is the value of key in an object; absent where there is none. Of a key that is written twice the last one counts.
+func (v Value) Get(key string) Value {
+	if v.kind != Object {
+		return Value{}
+	}
+	if v.built != nil {
+		for i := range v.built.members {
+			if v.built.members[i].Key == key {
+				return v.built.members[i].Value
+			}
+		}
+		return Value{}
+	}
+	found, nodes := uint32(0), v.doc.nodes
+	for at, end := v.at+1, nodes[v.at].next; at < end; at = nodes[at+1].next {
+		if v.doc.isKey(at, key) {
+			found = at + 1
+		}
+	}
+	if found == 0 {
+		return Value{}
+	}
+	return v.doc.value(found)
+}
+
+// Items are the items of an array in order; none for any other kind.
+func (v Value) Items() iter.Seq2[int, Value] {
+	return func(yield func(int, Value) bool) {
+		if v.kind != Array {
+			return
+		}
+		if v.built != nil {
+			for i, item := range v.built.items {
+				if !yield(i, item.orNull()) {
+					return
+				}
+			}
+			return
+		}
+		nodes := v.doc.nodes
+		for i, at := 0, v.at+1; at < nodes[v.at].next; i, at = i+1, nodes[at].next {
+			if !yield(i, v.doc.value(at)) {
+				return
+			}
+		}
+	}
+}
+
+// Members are the members of an object in order; none for any other kind. A key that is written twice comes once,
+// where it was first, with its last value.
+func (v Value) Members() iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
+		for key, member := range v.Slots() {
+			if member.kind != Absent && !yield(key, member) {
+				return
+			}
+		}
+	}
+}
+
+// Slots are the members of an object and its holes, in order.
+func (v Value) Slots() iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
+		switch {
+		case v.kind != Object:
+		case v.built == nil:
+			v.doc.members(v.at, yield)
+		default:
+			for i := range v.built.members {
+				if !yield(v.built.members[i].Key, v.built.members[i].Value) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Int is a number cut to a whole int64, at the nearest end of the range where it does not fit, and 0 for any other kind.
+func (v Value) Int() int64 {
+	if n, err := strconv.ParseInt(v.Digits(), 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return n
+	}
+	switch f := v.Float(); {
+	case f >= math.MaxInt64:
+		return math.MaxInt64
+	case f <= math.MinInt64:
+		return math.MinInt64
+	default:
+		return int64(f)
+	}
+}

@@ -1,0 +1,279 @@
+package event
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// AppendJSON appends v as compact JSON: numbers with the digits they came with, objects in their order. Nothing is
+// appended for an absent v.
+func (v Value) AppendJSON(dst []byte) []byte { return v.append(dst, false) }
+
+// append writes v; printed numbers are as JavaScript prints them.
+func (v Value) append(dst []byte, printed bool) []byte {
+	switch v.kind {
+	case Null:
+		return append(dst, "null"...)
+	case True:
+		return append(dst, "true"...)
+	case False:
+		return append(dst, "false"...)
+	case Number:
+		if printed {
+			return append(dst, printedNumber(v.text)...)
+		}
+		return append(dst, v.text...)
+	case String:
+		return AppendString(dst, v.Str())
+	case Array:
+		dst = append(dst, '[')
+		for i, item := range v.Items() {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = item.append(dst, printed)
+		}
+		return append(dst, ']')
+	case Object:
+		dst = append(dst, '{')
+		first := true
+		for key, member := range v.Members() {
+			if !first {
+				dst = append(dst, ',')
+			}
+			first = false
+			dst = append(AppendString(dst, key), ':')
+			dst = member.append(dst, printed)
+		}
+		return append(dst, '}')
+	}
+	return dst
+}
+
+// JSON is v as compact JSON, and "" for an absent v.
+func (v Value) JSON() string { return string(v.append(nil, false)) }
+
+// Stringify is v as JavaScript's JSON.stringify writes it: 1.50 is 1.5, a number that is infinite there is null. Whole
+// numbers keep their digits. It is "" for an absent v.
+func (v Value) Stringify() string { return string(v.append(nil, true)) }
+
+func printedNumber(digits string) string {
+	text := FormatNumber(digits)
+	if last := text[len(text)-1]; last < '0' || last > '9' {
+		return "null"
+	}
+	return text
+}
+
+// MarshalJSON makes a Value part of what encoding/json writes; an absent one is null.
+func (v Value) MarshalJSON() ([]byte, error) { return v.orNull().AppendJSON(nil), nil }
+
+// UnmarshalJSON reads any JSON value.
+func (v *Value) UnmarshalJSON(raw []byte) error {
+	parsed, err := ParseString(string(raw))
+	if err != nil {
+		return err
+	}
+	*v = parsed
+	return nil
+}
+
+// Any is v as encoding/json would decode it with UseNumber; nil for null and absent.
+func (v Value) Any() any {
+	switch v.kind {
+	case True, False:
+		return v.kind == True
+	case Number:
+		return json.Number(v.text)
+	case String:
+		return v.Str()
+	case Array:
+		list := make([]any, 0, v.Len())
+		for _, item := range v.Items() {
+			list = append(list, item.Any())
+		}
+		return list
+	case Object:
+		object := make(map[string]any)
+		for key, member := range v.Members() {
+			object[key] = member.Any()
+		}
+		return object
+	}
+	return nil
+}
+
+// Equal compares two values: numbers by value, objects without regard to order.
+func Equal(a, b Value) bool {
+	if a.kind != b.kind {
+		return false
+	}
+	switch a.kind {
+	case Number:
+		return EqualDigits(a.text, b.text)
+	case String:
+		return a.Str() == b.Str()
+	case Array:
+		return equalItems(a, b)
+	case Object:
+		if a.Len() != b.Len() {
+			return false
+		}
+		for key, member := range a.Members() {
+			if other := b.Get(key); !Equal(member, other) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func equalItems(a, b Value) bool {
+	if a.Len() != b.Len() {
+		return false
+	}
+	for i, item := range a.Items() {
+		if !Equal(item, b.Index(i)) {
+			return false
+		}
+	}
+	return true
+}
+
+// EqualDigits compares two JSON numbers by value: whole ones exactly, others as float64.
+func EqualDigits(a, b string) bool {
+	if a == b {
+		return true
+	}
+	if isWhole(a) && isWhole(b) {
+		return FormatNumber(a) == FormatNumber(b)
+	}
+	x, _ := strconv.ParseFloat(a, 64)
+	y, _ := strconv.ParseFloat(b, 64)
+	return x == y
+}
+
+// isWhole tells whether a JSON number is written with digits only.
+func isWhole(digits string) bool {
+	return !strings.ContainsAny(digits, ".eE")
+}
+
+// AppendString appends s as a JSON string, escaping only what must be.
+func AppendString(dst []byte, s string) []byte {
+	const digits = "0123456789abcdef"
+	dst = append(dst, '"')
+	from := 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		dst = append(dst, s[from:i]...)
+		from = i + 1
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		case '\b':
+			dst = append(dst, '\\', 'b')
+		case '\f':
+			dst = append(dst, '\\', 'f')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+		}
+	}
+	return append(append(dst, s[from:]...), '"')
+}
+
+// Text is v as JavaScript prints it in a string, which templates and coercion follow: numbers as FormatNumber does, the
+// items of an array joined by commas, nothing for null and absent. An object, which JavaScript prints as
+// "[object Object]", becomes compact JSON.
+func (v Value) Text() string {
+	switch v.kind {
+	case String:
+		return v.Str()
+	case Number:
+		return FormatNumber(v.text)
+	case True:
+		return "true"
+	case False:
+		return "false"
+	case Object:
+		return v.Stringify()
+	case Array:
+		var b strings.Builder
+		for i, item := range v.Items() {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteString(item.Text())
+		}
+		return b.String()
+	}
+	return ""
+}
+
+// FormatNumber prints a JSON number as ECMAScript does (1.50 is 1.5, 1e21 is 1e+21, -0 is 0), save that whole numbers
+// written in digits keep all of them.
+func FormatNumber(digits string) string {
+	if isWhole(digits) {
+		if digits == "-0" {
+			return "0"
+		}
+		return digits
+	}
+	f, _ := strconv.ParseFloat(digits, 64)
+	return FormatFloat(f)
+}
+
+// FormatFloat prints a number as ECMAScript does: NaN and Infinity included.
+func FormatFloat(f float64) string {
+	switch abs := math.Abs(f); {
+	case f == 0:
+		return "0"
+	case math.IsNaN(f):
+		return "NaN"
+	case math.IsInf(f, 1):
+		return "Infinity"
+	case math.IsInf(f, -1):
+		return "-Infinity"
+	case abs >= 1e-6 && abs < 1e21:
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	text := strconv.FormatFloat(f, 'e', -1, 64)
+	mantissa, exponent, _ := strings.Cut(text, "e")
+	return mantissa + "e" + exponent[:1] + strings.TrimLeft(exponent[1:], "0")
+}
+
+// UTF16Len is the length of s as JavaScript counts it.
+func UTF16Len(s string) int {
+	n := 0
+	for _, r := range s {
+		n += max(1, utf16.RuneLen(r))
+	}
+	return n
+}
+
+// utf16At is the character of s at a UTF-16 index; half a pair is U+FFFD.
+func utf16At(s string, index int) (string, bool) {
+	for _, r := range s {
+		n := max(1, utf16.RuneLen(r))
+		if index < n {
+			if n == 2 {
+				return string(utf8.RuneError), true
+			}
+			return string(r), true
+		}
+		index -= n
+	}
+	return "", false
+}

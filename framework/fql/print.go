@@ -1,0 +1,76 @@
+package fql
+
+import (
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+func (g group) String() string {
+	joint := " and "
+	if g.or {
+		joint = " or "
+	}
+	parts := make([]string, len(g.parts))
+	for i, part := range g.parts {
+		parts[i] = part.String()
+		if inner, ok := part.(group); ok && inner.or {
+			parts[i] = "(" + parts[i] + ")"
+		}
+	}
+	return strings.Join(parts, joint)
+}
+
+func (n not) String() string {
+	switch n.part.(type) {
+	case group, comparison:
+		return "!(" + n.part.String() + ")"
+	}
+	if textTest(n.part) != nil { // without parentheses it would be another condition
+		return "!(" + n.part.String() + ")"
+	}
+	return "!" + n.part.String()
+}
+
+func (h holds) String() string { return h.of.String() }
+
+func (l lacks) String() string { return "!" + l.test.String() }
+
+func (c comparison) String() string {
+	right := c.right.String()
+	if f, ok := c.right.(*field); ok && c.op != "in" && len(f.path.Keys()) == 1 {
+		right = "$." + right
+	}
+	return c.left.String() + " " + c.op + " " + right
+}
+
+func (f *field) String() string { return f.text }
+
+func (c *call) String() string {
+	args := make([]string, len(c.args))
+	for i, arg := range c.args {
+		args[i] = arg.String()
+	}
+	return c.function.name + "(" + strings.Join(args, ", ") + ")"
+}
+
+func (l literal) String() string { return literalText(l.Value) }
+
+func literalText(v event.Value) string {
+	switch v.Kind() {
+	case event.String:
+		return quote(v.Str())
+	case event.Array:
+		items := make([]string, 0, v.Len())
+		for _, item := range v.Items() {
+			items = append(items, literalText(item))
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	}
+	return v.JSON()
+}
+
+// quote writes a string of the language.
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + `"`
+}

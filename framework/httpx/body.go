@@ -1,0 +1,61 @@
+package httpx
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// held is a body in memory. Seek makes it readable again.
+type held struct {
+	*bytes.Reader
+	raw []byte // what it reads; not to be changed
+}
+
+func hold(raw []byte) *held { return &held{Reader: bytes.NewReader(raw), raw: raw} }
+
+func (*held) Close() error { return nil }
+
+// rawOf is what a body holds that the chain has read, nil for another.
+func rawOf(body io.Reader) []byte {
+	if h, ok := body.(*held); ok {
+		return h.raw
+	}
+	return nil
+}
+
+var errTooLarge = errors.New("the body is too large")
+
+// readBounded reads a body to its end and closes it; errTooLarge where it is longer than most bytes.
+func readBounded(body io.ReadCloser, most int64) ([]byte, error) {
+	defer body.Close()
+	raw, err := io.ReadAll(io.LimitReader(body, most+1))
+	if err == nil && int64(len(raw)) > most {
+		return nil, errTooLarge
+	}
+	return raw, err
+}
+
+// withHeldBody is the request with its body in memory. The body of the request it is given is always closed.
+func withHeldBody(req *http.Request, most int64) (*http.Request, error) {
+	if req.Body == nil || req.Body == http.NoBody {
+		return req, nil
+	}
+	raw, err := readBounded(req.Body, most)
+	if errors.Is(err, errTooLarge) {
+		return nil, fault.FromStatus(http.StatusRequestEntityTooLarge, fmt.Sprintf("the request was not sent: its body is larger than %d bytes", most))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the request body: %w", err)
+	}
+	copied := *req
+	copied.Body = hold(raw)
+	copied.GetBody = func() (io.ReadCloser, error) { return hold(raw), nil }
+	copied.ContentLength = int64(len(raw))
+	copied.TransferEncoding = nil
+	return &copied, nil
+}

@@ -1,0 +1,253 @@
+// Package expression evaluates the expressions of @expr, on expr-lang/expr: an event's top-level keys are the variables.
+//
+// Compile checks an expression once. Evaluating is bounded in steps and in memory and never panics. The package knows
+// events as values only. A Program is safe for concurrent use.
+package expression
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/builtin"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/vm"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// Bounds of an expression and of its evaluation.
+const (
+	MaxLength = 10_000    // bytes of an expression
+	MaxNodes  = 1_000     // parts of an expression
+	MaxSteps  = 1_000_000 // evaluations of predicates, all together
+	maxMemory = 1_000_000 // values that the machine may make
+)
+
+// Program is a compiled expression.
+type Program struct {
+	program *vm.Program
+	names   []string // the variables that it reads
+}
+
+// stepsName is the variable that counts steps. No key of an event can be named so in an expression.
+const stepsName = "landfall_steps"
+
+// Compile reads an expression. The error is a fault.Problems with the place of the mistake.
+func Compile(text string) (*Program, error) {
+	if len(text) > MaxLength {
+		return nil, fault.Problems{{Message: fmt.Sprintf("should be at most %d bytes long", MaxLength)}}
+	}
+	names := &names{}
+	program, err := expr.Compile(text,
+		expr.AllowUndefinedVariables(), expr.MaxNodes(MaxNodes), expr.Patch(names), expr.Patch(counting{}),
+		expr.Function("landfall_step", step),
+	)
+	if err != nil {
+		return nil, fault.Problems{problem(err)}
+	}
+	if call := names.unknown; call != nil {
+		return nil, fault.Problems{{
+			Line: 1, Column: call.Location().From + 1,
+			Message: fmt.Sprintf("there is no function %q%s", call.Value, fault.DidYouMean(call.Value, builtin.Names)),
+		}}
+	}
+	return &Program{program: program, names: names.list}, nil
+}
+
+// problem is a mistake with its place.
+func problem(err error) fault.Problem {
+	var at *file.Error
+	if errors.As(err, &at) {
+		return fault.Problem{Line: at.Line, Column: at.Column + 1, Message: at.Message, Excerpt: at.Snippet}
+	}
+	return fault.Problem{Message: err.Error()}
+}
+
+// names collects the variables of an expression, and a function that does not exist.
+type names struct {
+	list    []string
+	unknown *ast.IdentifierNode
+}
+
+// Visit sees every part of an expression.
+func (n *names) Visit(node *ast.Node) {
+	if call, ok := (*node).(*ast.CallNode); ok {
+		if id, ok := call.Callee.(*ast.IdentifierNode); ok && id.Value != "landfall_step" {
+			n.unknown = id
+		}
+	}
+	if id, ok := (*node).(*ast.IdentifierNode); ok && id.Value != stepsName && !slices.Contains(n.list, id.Value) {
+		n.list = append(n.list, id.Value)
+	}
+}
+
+// counting makes each evaluation of a predicate count as a step: nested ones over long lists would run for hours.
+type counting struct{}
+
+// Visit wraps the body of a predicate.
+func (counting) Visit(node *ast.Node) {
+	p, ok := (*node).(*ast.PredicateNode)
+	if !ok {
+		return
+	}
+	if call, ok := p.Node.(*ast.CallNode); ok {
+		if id, ok := call.Callee.(*ast.IdentifierNode); ok && id.Value == "landfall_step" {
+			return
+		}
+	}
+	p.Node = &ast.CallNode{
+		Callee:    &ast.IdentifierNode{Value: "landfall_step"},
+		Arguments: []ast.Node{&ast.IdentifierNode{Value: stepsName}, p.Node},
+	}
+}
+
+var errSteps = fmt.Errorf("takes more than %d steps", MaxSteps)
+
+// step counts, and gives its second argument.
+func step(params ...any) (any, error) {
+	count, ok := params[0].(*int)
+	if !ok {
+		return nil, errors.New("steps are not counted")
+	}
+	if *count++; *count > MaxSteps {
+		return nil, errSteps
+	}
+	return params[1], nil
+}
+
+// Eval evaluates the expression on an event. A result of nil is absent. Times become RFC 3339 texts.
+func (p *Program) Eval(v event.Value) (result event.Value, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			result, err = event.Value{}, fmt.Errorf("cannot be evaluated: %v", r)
+		}
+	}()
+	env := map[string]any{stepsName: new(int)}
+	for _, name := range p.names {
+		env[name] = bind(v.Get(name))
+	}
+	machine := vm.VM{MemoryBudget: maxMemory}
+	out, err := machine.Run(p.program, env)
+	if err != nil {
+		return event.Value{}, inWords(err)
+	}
+	return value(out, 0)
+}
+
+// inWords is an error of the machine on one line.
+func inWords(err error) error {
+	var at *file.Error
+	if errors.Is(err, errSteps) {
+		return errSteps
+	}
+	if errors.As(err, &at) {
+		return errors.New(at.Message)
+	}
+	return err
+}
+
+// bind is a value as the machine takes it. Whole numbers that fit are ints.
+func bind(v event.Value) any {
+	switch v.Kind() {
+	case event.True, event.False:
+		return v.Kind() == event.True
+	case event.Number:
+		if n, err := strconv.Atoi(v.Digits()); err == nil {
+			return n
+		}
+		return v.Float()
+	case event.String:
+		return v.Str()
+	case event.Array:
+		list := make([]any, 0, v.Len())
+		for _, item := range v.Items() {
+			list = append(list, bind(item))
+		}
+		return list
+	case event.Object:
+		object := make(map[string]any)
+		for key, m := range v.Members() {
+			object[key] = bind(m)
+		}
+		return object
+	}
+	return nil
+}
+
+// value is a result of the machine as a value; nil inside of lists and maps is null.
+func value(x any, depth int) (event.Value, error) {
+	if depth > event.MaxDepth {
+		return event.Value{}, fmt.Errorf("makes something nested deeper than %d", event.MaxDepth)
+	}
+	switch x := x.(type) {
+	case nil:
+		if depth == 0 {
+			return event.Value{}, nil
+		}
+		return event.NewNull(), nil
+	case string:
+		if !utf8.ValidString(x) {
+			return event.Value{}, errors.New("makes a text that is not UTF-8")
+		}
+		return event.NewString(x), nil
+	case float64:
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return event.Value{}, fmt.Errorf("makes %v, which is no number in JSON", x)
+		}
+		return event.NewFloat(x), nil
+	case time.Time:
+		return event.NewString(x.Format(time.RFC3339Nano)), nil
+	case time.Duration:
+		return event.NewString(x.String()), nil
+	case []any:
+		items := make([]event.Value, len(x))
+		for i, inner := range x {
+			item, err := value(inner, depth+1)
+			if err != nil {
+				return event.Value{}, err
+			}
+			items[i] = item
+		}
+		return event.NewArray(items), nil
+	case map[string]any:
+		return object(x, depth)
+	case bool, int, int64:
+		return event.From(x)
+	case *int:
+		return event.Value{}, errors.New("makes something that has no JSON form")
+	}
+	v, err := event.From(x)
+	if err != nil {
+		return event.Value{}, errors.New("makes something that has no JSON form")
+	}
+	return v, nil
+}
+
+func object(m map[string]any, depth int) (event.Value, error) {
+	members := make([]event.Member, 0, len(m))
+	for key, inner := range m {
+		if key == stepsName {
+			continue
+		}
+		v, err := value(inner, depth+1)
+		if err != nil {
+			return event.Value{}, err
+		}
+		members = append(members, event.Member{Key: key, Value: v})
+	}
+	slices.SortFunc(members, func(a, b event.Member) int {
+		if a.Key < b.Key {
+			return -1
+		}
+		return 1
+	})
+	return event.NewObject(members), nil
+}

@@ -1,0 +1,61 @@
+package mapping
+
+import (
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/mapping/internal/expression"
+	"github.com/landfall-dev/landfall/framework/mapping/internal/liquid"
+)
+
+// liquidText is a @liquid.
+type liquidText struct {
+	place    string
+	template *liquid.Template
+}
+
+func (n liquidText) resolve(v event.Value) (event.Value, error) {
+	text, err := n.template.Render(v)
+	if err != nil {
+		return event.Value{}, failed(n.place, "%v", err)
+	}
+	return event.NewString(text), nil
+}
+
+func compileLiquid(c *compiler, v event.Value, place string) node {
+	if !v.IsString() {
+		c.problems.Add(place, "should be a string but it is %s", described(v))
+		return nil
+	}
+	template, err := liquid.Compile(v.Str())
+	if err != nil {
+		c.problems.Under(place, err)
+		return nil
+	}
+	return liquidText{place, template}
+}
+
+// computed is an @expr.
+type computed struct {
+	place   string
+	program *expression.Program
+}
+
+func (n computed) resolve(v event.Value) (event.Value, error) {
+	value, err := n.program.Eval(v)
+	if err != nil {
+		return event.Value{}, failed(n.place, "%v", err)
+	}
+	return bounded(value, n.place)
+}
+
+func compileExpr(c *compiler, v event.Value, place string) node {
+	if !v.IsString() {
+		c.problems.Add(place, "should be a string but it is %s", described(v))
+		return nil
+	}
+	program, err := expression.Compile(v.Str())
+	if err != nil {
+		c.problems.Under(place, err)
+		return nil
+	}
+	return computed{place, program}
+}

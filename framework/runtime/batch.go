@@ -1,0 +1,117 @@
+package runtime
+
+import (
+	"context"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// batch is the key and the bound of the batches that a payload may be part of, by its reserved fields: batch_keys,
+// batch_size and enable_batching.
+func (s *Subscription) batch(payload event.Value) (key string, size int) {
+	size = MaxBatch
+	if n := payload.Get("batch_size"); n.Kind() == event.Number {
+		size = min(max(int(n.Float()), 1), MaxBatch)
+	}
+	if on, ok := payload.Get("enable_batching").Bool(); ok && !on || !s.handler.Batches() {
+		size = 1
+	}
+	fields := payload.Get("batch_keys")
+	if fields.Len() == 0 {
+		return "", size
+	}
+	text := make([]byte, 0, 64)
+	for _, field := range fields.Items() {
+		text = payload.Get(field.Str()).AppendJSON(text)
+		text = append(text, ',')
+	}
+	return string(text), size
+}
+
+// Batch is items that go together: they share their plan, subscription and batch key.
+type Batch struct {
+	Plan  *Plan
+	Items []Item
+}
+
+// Batches collects items into batches, in the order in which they come. It is not safe for concurrent use. The zero
+// Batches is empty.
+type Batches struct {
+	places map[batchKey]int // in list
+	list   []Batch          // by first appearance of their keys; without items once taken
+}
+
+type batchKey struct {
+	plan         *Plan
+	subscription *Subscription
+	key          string
+}
+
+// Add puts an item into its batch. Where that is full, its items are returned and a new one begins.
+func (b *Batches) Add(p *Plan, item Item) (full []Item) {
+	if b.places == nil {
+		b.places = map[batchKey]int{}
+	}
+	key := batchKey{p, item.Subscription, item.BatchKey}
+	at, ok := b.places[key]
+	if !ok {
+		at = len(b.list)
+		b.places[key] = at
+		b.list = append(b.list, Batch{Plan: p})
+	}
+	batch := &b.list[at]
+	batch.Items = append(batch.Items, item)
+	if len(batch.Items) < item.BatchSize {
+		return nil
+	}
+	full, batch.Items = batch.Items, nil
+	return full
+}
+
+// Rest takes all batches that are not full, in order of first appearance.
+func (b *Batches) Rest() []Batch {
+	var rest []Batch
+	for _, batch := range b.list {
+		if len(batch.Items) > 0 {
+			rest = append(rest, batch)
+		}
+	}
+	*b = Batches{}
+	return rest
+}
+
+// RunBatch takes events through every subscription, in batches. The verdicts are index by index: one for each event and
+// subscription, in the order of Subscriptions.
+func (p *Plan) RunBatch(ctx context.Context, events []event.Event) [][]Verdict {
+	n := len(p.subscriptions)
+	all := make([]Verdict, len(events)*n)
+	verdicts := make([][]Verdict, len(events))
+	for i := range events {
+		verdicts[i] = all[i*n : (i+1)*n : (i+1)*n]
+	}
+	for at, s := range p.subscriptions {
+		deliver := func(items []Item) {
+			for i, v := range p.Deliver(ctx, items) {
+				verdicts[items[i].Index][at] = v
+			}
+		}
+		var batches Batches
+		for i, e := range events {
+			item, verdict := p.Prepare(s, e, i)
+			if verdict != nil {
+				verdicts[i][at] = *verdict
+			} else if full := batches.Add(p, item); full != nil {
+				deliver(full)
+			}
+		}
+		for _, batch := range batches.Rest() {
+			deliver(batch.Items)
+		}
+	}
+	return verdicts
+}
+
+// Run takes one event through every subscription: RunBatch of one.
+func (p *Plan) Run(ctx context.Context, e event.Event) []Verdict {
+	return p.RunBatch(ctx, []event.Event{e})[0]
+}

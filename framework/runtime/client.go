@@ -1,0 +1,23 @@
+package runtime
+
+import (
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/httpx"
+)
+
+// client is the way of the instance's requests. Its secrets are the password settings and what the host names; they show
+// nowhere, also where a remote repeats them.
+func (c *compiler) client(settings event.Value) destination.Client {
+	names := c.definition.Secrets()
+	values := append([]string(nil), c.host.Secrets...)
+	for _, name := range names {
+		if v := settings.Get(name); v.IsString() {
+			values = append(values, v.Str())
+		}
+	}
+	redactor := httpx.NewRedactor(names, values)
+	return destination.NewClient(httpx.New(httpx.Config{
+		Base: c.host.Transport, Redactor: redactor, Observe: c.host.Observe, Log: c.host.Log,
+	}), redactor.Redact)
+}

@@ -1,0 +1,192 @@
+package runtime
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/fql"
+	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/mapping"
+	"github.com/landfall-dev/landfall/framework/schema"
+)
+
+// Host is what the program that runs a plan brings. Zero fields have working defaults.
+type Host struct {
+	Transport http.RoundTripper       // the base transport; httpx.NewTransport by default
+	Observe   func(httpx.Exchange)    // sees every request and answer, redacted
+	State     destination.State       // in memory by default
+	Members   destination.Members     // in memory by default
+	Env       destination.Environment // empty by default
+	Now       func() time.Time        // time.Now by default
+	Log       *slog.Logger            // silent by default
+	Secrets   []string                // values that must never show, beside those in settings
+}
+
+// New makes a plan of an instance. The error is a fault.Problems with JSON pointers into the config file.
+func New(plugin destination.Plugin, definition *destination.Definition, instance config.Instance, host Host) (*Plan, error) {
+	c := compiler{plugin: plugin, definition: definition, instance: instance, host: host}
+	p := &Plan{id: instance.ID, definition: definition, test: plugin.Test}
+	p.settings = c.settings()
+	p.subscriptions = c.subscriptions()
+	if err := c.problems.Err(); err != nil {
+		return nil, err
+	}
+	p.deps = c.deps(p.settings)
+	p.warnings = c.warnings
+	return p, nil
+}
+
+// compiler checks an instance against its destination and collects what is wrong.
+type compiler struct {
+	plugin     destination.Plugin
+	definition *destination.Definition
+	instance   config.Instance
+	host       Host
+	problems   fault.Problems
+	warnings   fault.Problems
+}
+
+// settings are the instance's settings with the defaults of absent ones, checked and coerced.
+func (c *compiler) settings() event.Value {
+	place := c.instance.Pointer + "/settings"
+	s, err := schema.Compile(c.definition.Settings)
+	if err != nil {
+		c.problems.Under(place, err)
+		return event.Value{}
+	}
+	values := withDefaults(c.instance.Settings, c.definition.Settings)
+	for key := range values.Members() {
+		if c.definition.Settings.Get(key) == nil {
+			c.problems.Add(place+fault.PointerKey(key), "is not a setting of %s%s", c.definition.Name, fault.DidYouMean(key, c.definition.Settings.Keys()))
+		}
+	}
+	processed, err := s.Process(values)
+	if err != nil {
+		c.problems.Under(place, schema.ProblemsOf(err))
+		return event.Value{}
+	}
+	if c.plugin.CheckSettings != nil {
+		if err := c.plugin.CheckSettings(processed, c.env()); err != nil {
+			c.problems.Add(place, "%v", err)
+		}
+	}
+	return processed
+}
+
+func withDefaults(settings event.Value, fields schema.Fields) event.Value {
+	var defaults []event.Member
+	for _, f := range fields {
+		if f.Default.Kind() != event.Absent {
+			defaults = append(defaults, event.Member{Key: f.Key, Value: f.Default})
+		}
+	}
+	return destination.Overlay(event.NewObject(defaults), settings)
+}
+
+func (c *compiler) env() destination.Environment {
+	if c.host.Env != nil {
+		return c.host.Env
+	}
+	return func(string) (string, bool) { return "", false }
+}
+
+func (c *compiler) subscriptions() []*Subscription {
+	var list []*Subscription
+	names := map[string]bool{}
+	for _, s := range c.instance.Subscriptions {
+		compiled := c.subscription(s)
+		if names[s.Name] {
+			c.problems.Add(s.Pointer, "has the same name as another subscription of the instance: %q", s.Name)
+		}
+		names[s.Name] = true
+		if s.Enabled {
+			list = append(list, compiled)
+		}
+	}
+	if most := c.definition.Limits.Subscriptions; most > 0 && len(list) > most {
+		c.problems.Add(c.instance.Pointer+"/subscriptions", "holds %d enabled subscriptions, but an instance of %s may have %d at most", len(list), c.definition.Name, most)
+	}
+	return list
+}
+
+// subscription compiles one subscription, enabled or not.
+func (c *compiler) subscription(in config.Subscription) *Subscription {
+	s := &Subscription{name: in.Name, syncMode: in.SyncMode, action: c.definition.Action(in.Action)}
+	if s.action == nil {
+		keys := c.definition.ActionKeys()
+		c.problems.Add(in.Pointer+"/"+in.ActionKey, "%s has no action %q%s", c.definition.Name, in.Action, fault.DidYouMean(in.Action, keys))
+		return s
+	}
+	s.handler = c.plugin.Actions[in.Action]
+	var err error
+	if s.query, err = fql.Compile(c.subscribe(in, s.action)); err != nil {
+		c.problems.Under(in.Pointer+"/subscribe", err)
+	}
+	if s.schema, err = schema.Compile(s.action.Fields); err != nil {
+		c.problems.Under(in.Pointer, err)
+	}
+	c.mapping(in, s)
+	return s
+}
+
+func (c *compiler) subscribe(in config.Subscription, action *destination.ActionDefinition) string {
+	if in.Subscribe == "" {
+		return action.DefaultSubscription
+	}
+	return in.Subscribe
+}
+
+// mapping compiles the config's mapping for its places, then what is laid over the defaults for use.
+func (c *compiler) mapping(in config.Subscription, s *Subscription) {
+	if in.Mapping.Kind() != event.Absent {
+		if _, err := mapping.Compile(in.Mapping); err != nil {
+			c.problems.Under(in.Pointer+"/mapping", err)
+			return
+		}
+		c.mappedFields(in, s.action)
+	}
+	whole := in.Mapping
+	if in.UseDefaultMappings || whole.Kind() == event.Absent {
+		whole = destination.Overlay(s.action.DefaultMapping(), in.Mapping)
+	}
+	var err error
+	if s.mapping, err = mapping.Compile(whole); err != nil {
+		c.problems.Under(in.Pointer+"/mapping", err)
+	}
+}
+
+// mappedFields warns of keys of a mapping that are no fields of the action: they are dropped from every payload. A mapping
+// that is a directive makes its keys when it runs.
+func (c *compiler) mappedFields(in config.Subscription, action *destination.ActionDefinition) {
+	for key := range in.Mapping.Members() {
+		if key == "" || key[0] == '@' || key[0] == '_' || action.Fields.Get(key) != nil {
+			continue
+		}
+		c.warnings.Add(in.Pointer+"/mapping"+fault.PointerKey(key), "is not a field of %s and is dropped%s", action.Key, fault.DidYouMean(key, action.Fields.Keys()))
+	}
+}
+
+func (c *compiler) deps(settings event.Value) destination.Deps {
+	h := c.host
+	if h.Now == nil {
+		h.Now = time.Now
+	}
+	if h.Log == nil {
+		h.Log = slog.New(slog.DiscardHandler)
+	}
+	if h.State == nil {
+		h.State = destination.NewMemoryState()
+	}
+	if h.Members == nil {
+		h.Members = destination.NewMemoryMembers()
+	}
+	return destination.Deps{
+		Client: c.client(settings), State: h.State, Members: h.Members, Env: c.env(), Now: h.Now,
+		Log: h.Log.With("instance", c.instance.ID, "destination", c.definition.Slug),
+	}
+}

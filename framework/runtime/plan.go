@@ -1,0 +1,213 @@
+// Package runtime makes a Plan of a destination, its handlers and an instance's config, and runs events through it:
+// subscriptions choose them, mappings make payloads, schemas check these, and handlers deliver them in batches.
+//
+// Everything is compiled when the plan is made. Running is pure: the package keeps no queue, starts no goroutine and
+// retries nothing; who calls it decides that. A Plan is immutable and safe for concurrent use.
+package runtime
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/fql"
+	"github.com/landfall-dev/landfall/framework/mapping"
+	"github.com/landfall-dev/landfall/framework/schema"
+)
+
+// MaxBatch is the most payloads that a batch may hold, whatever a subscription asks for.
+const MaxBatch = 1000
+
+// Plan is one instance of a destination, ready to run.
+type Plan struct {
+	id            string
+	definition    *destination.Definition
+	settings      event.Value
+	subscriptions []*Subscription // the enabled ones, in the order of the config
+	deps          destination.Deps
+	warnings      fault.Problems
+	test          func(ctx context.Context, settings event.Value, deps destination.Deps) error
+}
+
+// Subscription is a compiled subscription of a plan.
+type Subscription struct {
+	name     string
+	syncMode string
+	action   *destination.ActionDefinition
+	handler  destination.Action
+	query    *fql.Query
+	mapping  *mapping.Mapping
+	schema   *schema.Schema
+}
+
+// Name is the subscription's name in the config.
+func (s *Subscription) Name() string { return s.name }
+
+// Action is the definition of the subscription's action.
+func (s *Subscription) Action() *destination.ActionDefinition { return s.action }
+
+// Query is what chooses the subscription's events.
+func (s *Subscription) Query() *fql.Query { return s.query }
+
+// Mapping is what makes the subscription's payloads: the fields' defaults and the config's mapping over them.
+func (s *Subscription) Mapping() *mapping.Mapping { return s.mapping }
+
+// Schema is what the subscription's payloads must satisfy.
+func (s *Subscription) Schema() *schema.Schema { return s.schema }
+
+// ID is the instance's id in the config.
+func (p *Plan) ID() string { return p.id }
+
+// Definition is the instance's destination.
+func (p *Plan) Definition() *destination.Definition { return p.definition }
+
+// Subscriptions are the enabled subscriptions in the order of the config.
+func (p *Plan) Subscriptions() []*Subscription { return p.subscriptions }
+
+// Warnings are what may be meant otherwise in the instance's config, with JSON pointers into the file.
+func (p *Plan) Warnings() fault.Problems { return p.warnings }
+
+// Members is the plan's ledger of audience members.
+func (p *Plan) Members() destination.Members { return p.deps.Members }
+
+// Test asks the remote whether the settings are good. It is nil where the destination cannot ask.
+func (p *Plan) Test(ctx context.Context) error {
+	if p.test == nil {
+		return nil
+	}
+	return p.test(ctx, p.settings, p.deps)
+}
+
+// Item is one event on its way through one subscription.
+type Item struct {
+	Index        int // the caller's own
+	Subscription *Subscription
+	Event        event.Event
+	Payload      event.Value
+	BatchKey     string // items of a subscription with equal keys may share a batch
+	BatchSize    int    // the most items of its batch; 1 means alone
+}
+
+// Verdict is what became of one event in one subscription.
+type Verdict struct {
+	Instance     string
+	Subscription string
+	Outcome      Outcome
+	Status       int    // an HTTP status
+	Code         string // where it was not delivered
+	Reporter     string // INTEGRATIONS or DESTINATION, where it failed
+	Reason       string // why it was not delivered; never holds a secret
+	RetryAfter   time.Duration
+	Sent         event.Value
+	Body         event.Value
+}
+
+// Outcome is what became of an event.
+type Outcome string
+
+// The outcomes.
+const (
+	Delivered Outcome = "delivered" // the remote has it
+	Skipped   Outcome = "skipped"   // there was nothing to do: not subscribed, superseded, unchanged
+	Refused   Outcome = "refused"   // it can never be delivered as it is
+	Retry     Outcome = "retry"     // trying again may deliver it
+)
+
+// NotSubscribed is the reason of an event that a subscription does not choose.
+const NotSubscribed = "the event does not match the subscription"
+
+// Prepare takes an event through a subscription as far as it goes without the remote: to an item, or to its verdict.
+func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (Item, *Verdict) {
+	if !s.query.Match(e.Value()) {
+		return Item{}, &Verdict{
+			Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusBadRequest,
+			Code: fault.CodeInvalidPayload, Reporter: fault.ReporterIntegrations, Reason: NotSubscribed,
+		}
+	}
+	payload, err := s.mapping.Resolve(e.Value())
+	if err == nil {
+		payload, err = s.schema.Process(payload)
+	}
+	if err != nil {
+		v := p.failed(s, fault.As(err), fault.ReporterIntegrations)
+		return Item{}, &v
+	}
+	item := Item{Index: index, Subscription: s, Event: e, Payload: payload}
+	item.BatchKey, item.BatchSize = s.batch(payload)
+	return item, nil
+}
+
+// failed is the verdict of an error.
+func (p *Plan) failed(s *Subscription, e *fault.Error, reporter string) Verdict {
+	v := Verdict{
+		Instance: p.id, Subscription: s.name, Outcome: Refused, Status: e.Status, Code: e.Code,
+		Reporter: reporter, Reason: e.Error(), RetryAfter: e.RetryAfter,
+	}
+	if v.Status == 0 {
+		v.Status = http.StatusInternalServerError
+	}
+	if e.Retry {
+		v.Outcome = Retry
+	}
+	return v
+}
+
+// Deliver hands a batch to its handler. The items share their subscription and batch key. The verdicts are index by index.
+func (p *Plan) Deliver(ctx context.Context, items []Item) []Verdict {
+	if len(items) == 0 {
+		return nil
+	}
+	s := items[0].Subscription
+	verdicts := make([]Verdict, 0, len(items))
+	for _, part := range s.parts(items) {
+		in := destination.Input{
+			Deps: p.deps, Settings: p.settings,
+			Origin:   destination.Origin{Instance: p.id, Subscription: s.name, SyncMode: s.syncMode},
+			Payloads: make([]event.Value, len(part)), Events: make([]event.Event, len(part)),
+		}
+		for i := range part {
+			in.Payloads[i], in.Events[i] = part[i].Payload, part[i].Event
+		}
+		for i, r := range s.handler.Perform(ctx, in) {
+			verdicts = append(verdicts, p.verdict(s, part[i], r))
+		}
+	}
+	return verdicts
+}
+
+// parts divides items into what the handler takes at once.
+func (s *Subscription) parts(items []Item) [][]Item {
+	if s.handler.Batches() && items[0].BatchSize > 1 {
+		return [][]Item{items}
+	}
+	parts := make([][]Item, len(items))
+	for i := range items {
+		parts[i] = items[i : i+1]
+	}
+	return parts
+}
+
+func (p *Plan) verdict(s *Subscription, item Item, r destination.Result) Verdict {
+	v := Verdict{Instance: p.id, Subscription: s.name, Status: r.Status, Sent: r.Sent, Body: r.Body}
+	if v.Sent.Kind() == event.Absent {
+		v.Sent = item.Payload
+	}
+	switch r.Outcome {
+	case destination.Delivered:
+		v.Outcome = Delivered
+	case destination.Skipped:
+		v.Outcome, v.Reason = Skipped, r.Reason
+	default:
+		reporter := fault.ReporterDestination
+		if r.Err.Code == fault.CodeInvalidPayload {
+			reporter = fault.ReporterIntegrations
+		}
+		failed := p.failed(s, r.Err, reporter)
+		failed.Sent, failed.Body = v.Sent, v.Body
+		return failed
+	}
+	return v
+}

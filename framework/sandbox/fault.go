@@ -1,0 +1,128 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+)
+
+// Fault is how the next requests go wrong.
+type Fault struct {
+	Path    string            `json:"path"`     // the path it is for; with * at its end, all that begin so; "" for every path
+	Times   int               `json:"times"`    // how many requests, 1 by default
+	Status  int               `json:"status"`   // what they are answered with; 0 leaves the answer to the API
+	Headers map[string]string `json:"headers"`  // of that answer
+	Body    json.RawMessage   `json:"body"`     // of that answer
+	DelayMS int               `json:"delay_ms"` // how long the answer takes
+	Drop    bool              `json:"drop"`     // the connection is closed without an answer
+	After   bool              `json:"after"`    // the API acts on the request first
+}
+
+func (f *Fault) check() error {
+	if f.Times == 0 {
+		f.Times = 1
+	}
+	switch {
+	case f.Times < 0:
+		return errors.New("times should be at least 1")
+	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
+		return errors.New("status should be from 200 to 599")
+	case f.DelayMS < 0 || time.Duration(f.DelayMS)*time.Millisecond > maxDelay:
+		return errors.New("delay_ms should be from 0 to 60000")
+	case f.Status == 0 && !f.Drop && f.DelayMS == 0:
+		return errors.New("a fault needs a status, a delay_ms or drop")
+	}
+	return nil
+}
+
+func (f *Fault) isFor(path string) bool {
+	if prefix, ok := strings.CutSuffix(f.Path, "*"); ok {
+		return strings.HasPrefix(path, prefix)
+	}
+	return f.Path == "" || f.Path == path
+}
+
+// fault takes the first fault that is for a path; nil where there is none.
+func (s *Server) fault(path string) *Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, f := range s.faults {
+		if !f.isFor(path) {
+			continue
+		}
+		if f.Times--; f.Times == 0 {
+			s.faults = append(s.faults[:i:i], s.faults[i+1:]...)
+		}
+		return f
+	}
+	return nil
+}
+
+// play lets a request go wrong.
+func (s *Server) play(w http.ResponseWriter, r *http.Request, f *Fault) {
+	if f.After {
+		s.config.API.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	if f.DelayMS > 0 {
+		timer := time.NewTimer(time.Duration(f.DelayMS) * time.Millisecond)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.Context().Done():
+		}
+	}
+	switch {
+	case f.Drop:
+		panic(http.ErrAbortHandler)
+	case f.Status == 0:
+		s.config.API.ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	for name, value := range f.Headers {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(f.Status)
+	body := []byte(f.Body)
+	if body == nil {
+		body = []byte(`{"message":"` + http.StatusText(f.Status) + `"}`)
+	}
+	_, _ = w.Write(body) // the client may be gone
+}
+
+// Transport reaches a handler in the same process, without a socket. A handler that drops the connection is an
+// io.ErrUnexpectedEOF.
+func Transport(handler http.Handler) http.RoundTripper { return transport{handler} }
+
+type transport struct{ handler http.Handler }
+
+func (t transport) RoundTrip(r *http.Request) (response *http.Response, err error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	if r.Body == nil {
+		r = r.Clone(r.Context())
+		r.Body = http.NoBody
+	}
+	defer r.Body.Close()
+	recorder := httptest.NewRecorder()
+	defer func() {
+		if p := recover(); p != nil {
+			if p != http.ErrAbortHandler {
+				panic(p)
+			}
+			response, err = nil, io.ErrUnexpectedEOF
+		}
+	}()
+	t.handler.ServeHTTP(recorder, r)
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	response = recorder.Result()
+	response.Request = r
+	return response, nil
+}

@@ -1,0 +1,225 @@
+// Package sandbox is what every pretend remote API shares: it keeps what was asked, lets requests go wrong on demand, and
+// can be reached in the same process without a socket.
+//
+// An API of its own is an http.Handler; New puts the controls round it, at /__sandbox/. The package knows no API. A Server is
+// safe for concurrent use.
+package sandbox
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Bounds of a sandbox.
+const (
+	MaxBody     = 4 << 20 // bytes of a request
+	MaxRequests = 10_000  // requests kept, the latest ones
+	maxFaults   = 1000
+	maxDelay    = time.Minute
+)
+
+// API is what a pretend API gives.
+type API interface {
+	http.Handler
+	// State is what the API holds, as JSON shows it.
+	State() any
+	// Reset forgets everything.
+	Reset()
+}
+
+// Config is what the controls need to know of an API.
+type Config struct {
+	API     API
+	Secrets []string // names of JSON keys whose values are not kept
+}
+
+// Server is an API with controls.
+type Server struct {
+	config Config
+
+	mu       sync.Mutex
+	requests []Request
+	faults   []*Fault
+}
+
+// Request is one request as it is kept.
+type Request struct {
+	Time   time.Time       `json:"time"`
+	Method string          `json:"method"`
+	Path   string          `json:"path"`
+	Status int             `json:"status"` // 0 where the connection was dropped
+	JSON   json.RawMessage `json:"json,omitempty"`
+	Fault  bool            `json:"fault,omitempty"` // a fault decided the answer
+}
+
+// New puts controls round an API.
+func New(config Config) *Server { return &Server{config: config} }
+
+// ServeHTTP answers the controls, plays faults, and hands the rest to the API.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if name, ok := strings.CutPrefix(r.URL.Path, "/__sandbox/"); ok {
+		s.control(w, r, name)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	if err != nil {
+		answer(w, http.StatusRequestEntityTooLarge, map[string]string{"message": fmt.Sprintf("larger than %d MB", MaxBody>>20)})
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	kept := Request{Time: time.Now().UTC(), Method: r.Method, Path: r.URL.Path, JSON: s.redacted(body)}
+	defer func() { s.keep(kept) }()
+	if f := s.fault(r.URL.Path); f != nil {
+		kept.Fault, kept.Status = true, f.Status
+		s.play(w, r, f)
+		return
+	}
+	seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+	s.config.API.ServeHTTP(seen, r)
+	kept.Status = seen.status
+}
+
+// statusWriter remembers the status that was answered.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (s *Server) keep(r Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.requests) >= MaxRequests {
+		s.requests = append(s.requests[:0], s.requests[1:]...)
+	}
+	s.requests = append(s.requests, r)
+}
+
+// redacted is a JSON body without its secrets; nil where it is no JSON.
+func (s *Server) redacted(body []byte) json.RawMessage {
+	var v any
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	if decoder.Decode(&v) != nil {
+		return nil
+	}
+	s.hide(v)
+	clean, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	return clean
+}
+
+func (s *Server) hide(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			s.hide(inner)
+			for _, secret := range s.config.Secrets {
+				if key == secret {
+					v[key] = "[hidden]"
+				}
+			}
+		}
+	case []any:
+		for _, inner := range v {
+			s.hide(inner)
+		}
+	}
+}
+
+func (s *Server) control(w http.ResponseWriter, r *http.Request, name string) {
+	switch r.Method + " " + name {
+	case "GET state":
+		answer(w, http.StatusOK, s.config.API.State())
+	case "GET requests":
+		s.mu.Lock()
+		list := append([]Request{}, s.requests...)
+		s.mu.Unlock()
+		answer(w, http.StatusOK, list)
+	case "POST faults":
+		s.addFaults(w, r)
+	case "POST reset":
+		s.Reset()
+		answer(w, http.StatusOK, map[string]string{"message": "reset"})
+	default:
+		answer(w, http.StatusNotFound, map[string]string{
+			"message": "there are GET /__sandbox/state, GET /__sandbox/requests, POST /__sandbox/faults and POST /__sandbox/reset",
+		})
+	}
+}
+
+// Reset forgets requests, faults and what the API holds.
+func (s *Server) Reset() {
+	s.mu.Lock()
+	s.requests, s.faults = nil, nil
+	s.mu.Unlock()
+	s.config.API.Reset()
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the client may be gone
+}
+
+// addFaults reads one fault or a list of them.
+func (s *Server) addFaults(w http.ResponseWriter, r *http.Request) {
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+	if err == nil {
+		err = s.Fail(raw)
+	}
+	if err != nil {
+		answer(w, http.StatusBadRequest, map[string]string{"message": err.Error()})
+		return
+	}
+	answer(w, http.StatusOK, map[string]string{"message": "the next requests will go wrong"})
+}
+
+// Fail adds faults: the JSON of one, or of a list.
+func (s *Server) Fail(raw []byte) error {
+	var list []*Fault
+	if err := strict(raw, &list); err != nil {
+		var one Fault
+		if err := strict(raw, &one); err != nil {
+			return fmt.Errorf("this is no fault: %w", err)
+		}
+		list = []*Fault{&one}
+	}
+	for _, f := range list {
+		if err := f.check(); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.faults)+len(list) > maxFaults {
+		return fmt.Errorf("more than %d faults are waiting", maxFaults)
+	}
+	s.faults = append(s.faults, list...)
+	return nil
+}
+
+func strict(raw []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return err
+	}
+	if decoder.More() {
+		return errors.New("there is text behind it")
+	}
+	return nil
+}
