@@ -31,7 +31,7 @@ var mistakes = []string{
 	`x in ["a", b]`, `x in [["a"]]`, `x in [1, ]`, `x in [, 1]`, `x in [1 2]`, `x in ["a"`, `x in ["a",`, `x in [1)`,
 	`properties..a = 1`, `properties. = 1`, `properties.`, `.a = 1`, `properties.@id = 1`, `@id = 1`, `properties.first name = "x"`, `$x = 1`, `$`, `properties.a[x] = 1`, `properties.a[-1] = 1`, `properties.a[""] = 1`, `properties.a["x = 1`, `properties.a[0 = 1`, `properties.a[0]b = 1`, `a\`,
 	`5abc = 1`, `x = 1.`, `x = .5`, `x = 1.2.3`, `x = -`, `x = 1e999`, `x = 0x10`, "x = \x00", "x = \"\xff\"", `x = "a", y = "b"`,
-	"type = \"track\"\n\tand event == \"x\"\nand true", "type = \"track\" and\r\n  größe = \"ü\" AND x\r\n", "a = 1\n\n",
+	"type = \"track\"\n\tand event == \"x\"\nand true", "type = \"track\" and\r\n  größe = \"ü\" AND x\r\n",
 	`event = "` + strings.Repeat("long ", 40) + `" AND type = "` + strings.Repeat("tail ", 40) + `"`,
 }
 

@@ -2,8 +2,8 @@ package schema
 
 import "github.com/landfall-dev/landfall/framework/event"
 
-// Clean drops from a payload what no field is for and what is empty, and makes lists of lone values where a field is
-// multiple. A payload that needs none of it is returned as it is.
+// Clean drops from a payload what no field is for and what is empty, makes lists of lone values where a field is
+// multiple, and takes the one element of a list where a field is a scalar. A payload that needs none of it is returned as it is.
 func (s *Schema) Clean(payload event.Value) event.Value {
 	return cleanObject(s.fields, payload, true, false)
 }
@@ -60,6 +60,7 @@ func firstMembers(v event.Value, n int) []event.Member {
 
 // clean is the value of the field, absent where it is dropped.
 func (f *Field) clean(v event.Value, root bool) event.Value {
+	v = f.unwrap(v)
 	if f.drops(v, root) {
 		return event.Value{}
 	}
@@ -71,6 +72,14 @@ func (f *Field) clean(v event.Value, root bool) event.Value {
 	}
 	if f.Multiple && v.Kind() != event.Null {
 		return event.NewArray([]event.Value{v})
+	}
+	return v
+}
+
+// unwrap is the one element of a list that stands where a scalar belongs, and any other value as it is.
+func (f *Field) unwrap(v event.Value) event.Value {
+	if !f.Multiple && f.Type != Object && v.Kind() == event.Array && v.Len() == 1 {
+		return v.Index(0)
 	}
 	return v
 }

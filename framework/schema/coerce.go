@@ -41,7 +41,7 @@ func (f *Field) coerce(v event.Value) event.Value {
 	return event.NewArray(items)
 }
 
-// coerceOne coerces a value, or an item of a list. A scalar field takes the one element of a list.
+// coerceOne coerces a value, or an item of a list, which may be a list of one element itself.
 func (f *Field) coerceOne(v event.Value) event.Value {
 	if f.Type == Object {
 		if f.hasProperties() {
@@ -50,7 +50,7 @@ func (f *Field) coerceOne(v event.Value) event.Value {
 		return v
 	}
 	from := v
-	if v.Kind() == event.Array && v.Len() == 1 {
+	if f.Multiple && v.Kind() == event.Array && v.Len() == 1 {
 		from = v.Index(0)
 	}
 	if to := f.Type.coerce(from); to.Kind() != event.Absent {
