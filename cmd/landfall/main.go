@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // Exit codes.
@@ -80,7 +82,7 @@ func newRoot(s streams) *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return misuse("there is no command %q%s", args[0], suggestion(cmd, args[0]))
+				return misuse("there is no command %q%s", args[0], fault.DidYouMean(args[0], commandNames(cmd)))
 			}
 			return cmd.Help()
 		},
@@ -97,11 +99,12 @@ func newRoot(s streams) *cobra.Command {
 	return root
 }
 
-func suggestion(cmd *cobra.Command, word string) string {
-	if names := cmd.SuggestionsFor(word); len(names) > 0 {
-		return fmt.Sprintf(" (did you mean %q?)", names[0])
+func commandNames(cmd *cobra.Command) []string {
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
 	}
-	return ""
+	return names
 }
 
 // exactly refuses any other number of arguments, in words.

@@ -103,6 +103,8 @@ func note(t schema.Trace, from string) string {
 		return t.Reason
 	case from == "" && t.Coerced.Kind() == event.Absent:
 		return "not mapped"
+	case t.Coerced.Kind() == event.Absent && strings.HasPrefix(from, "@path"):
+		return "nothing at this path"
 	}
 	return ""
 }

@@ -1,0 +1,208 @@
+package brazecohorts_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fixture"
+	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/sandbox"
+)
+
+// TestCases runs every case file of the destination.
+func TestCases(t *testing.T) {
+	registry, err := destination.NewRegistry([]destination.Plugin{brazecohorts.Plugin()})
+	require.NoError(t, err)
+	files, err := filepath.Glob("../../fixtures/braze-cohorts/cases/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	suite := &fixture.Suite{Registry: registry}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		cases, err := fixture.Parse(file, text)
+		require.NoError(t, err)
+		for _, c := range cases {
+			t.Run(c.Name, func(t *testing.T) {
+				for _, p := range suite.Run(context.Background(), c).Problems {
+					t.Error(p)
+				}
+			})
+		}
+	}
+}
+
+// remote is a sandbox behind a plan, and what was sent to it.
+type remote struct {
+	t        *testing.T
+	plan     *runtime.Plan
+	sandbox  http.Handler
+	wire     http.RoundTripper
+	requests []httpx.Exchange
+}
+
+func newRemote(t *testing.T) *remote {
+	plugin := brazecohorts.Plugin()
+	definition, err := plugin.Load()
+	require.NoError(t, err)
+	r := &remote{t: t, sandbox: plugin.Sandbox.New(nil)}
+	r.wire = sandbox.Transport(r.sandbox)
+	in, err := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"very-secret","partner_api_key":"partner-key"},
+		"subscriptions":[{"name":"all","action":"syncAudiences","mapping":{"personas_audience_key":{"@path":"$.properties.audience_key"}}}]}`))
+	require.NoError(t, err)
+	r.plan, err = runtime.New(plugin, definition, in, runtime.Host{
+		Transport: r.wire, Observe: func(x httpx.Exchange) { r.requests = append(r.requests, x) },
+	})
+	require.NoError(t, err)
+	return r
+}
+
+// run takes events "u1+10" (user u1 enters at 10 s) and "u1-12" (leaves at 12 s) through the plan as one batch.
+func (r *remote) run(changes ...string) (outcomes []string) {
+	events := make([]event.Event, len(changes))
+	for i, c := range changes {
+		at := strings.IndexAny(c, "+-")
+		e, err := event.Parse([]byte(fmt.Sprintf(`{"type":"track","event":"Audience Entered","userId":%q,"timestamp":"2026-01-02T03:04:%sZ","properties":{"audience_key":"vip","vip":%v},
+			"context":{"personas":{"computation_class":"audience","computation_id":"aud_1","computation_key":"vip"}}}`, c[:at], c[at+1:], c[at] == '+')))
+		require.NoError(r.t, err)
+		events[i] = e
+	}
+	for _, v := range r.plan.RunBatch(context.Background(), events) {
+		outcomes = append(outcomes, string(v[0].Outcome))
+	}
+	return outcomes
+}
+
+func (r *remote) fault(text string) {
+	request, err := http.NewRequest("POST", "http://sandbox/__sandbox/faults", strings.NewReader(text))
+	require.NoError(r.t, err)
+	answer, err := r.wire.RoundTrip(request)
+	require.NoError(r.t, err)
+	require.Equal(r.t, 200, answer.StatusCode)
+}
+
+// members are the user ids that the sandbox holds.
+func (r *remote) members() []string {
+	request, err := http.NewRequest("GET", "http://sandbox/__sandbox/state", nil)
+	require.NoError(r.t, err)
+	answer, err := r.wire.RoundTrip(request)
+	require.NoError(r.t, err)
+	raw, err := io.ReadAll(answer.Body)
+	require.NoError(r.t, err)
+	var state struct {
+		Cohorts map[string]struct {
+			Members struct {
+				Users []string `json:"user_ids"`
+			}
+		}
+		Warnings []string
+	}
+	require.NoError(r.t, json.Unmarshal(raw, &state))
+	assert.Empty(r.t, state.Warnings)
+	return state.Cohorts["aud_1"].Members.Users
+}
+
+// sent are the paths of the requests so far, by their last word.
+func (r *remote) sent() string {
+	var words []string
+	for _, x := range r.requests {
+		words = append(words, x.URL[strings.LastIndexByte(x.URL, '/')+1:])
+	}
+	return strings.Join(words, " ")
+}
+
+func TestOlderEventsOfLaterBatchesAreSuperseded(t *testing.T) {
+	r := newRemote(t)
+	assert.Equal(t, []string{"delivered"}, r.run("u1-20"))
+	assert.Equal(t, []string{"skipped"}, r.run("u1+10"))
+	assert.Empty(t, r.members())
+	assert.Equal(t, []string{"delivered"}, r.run("u1+20"), "of equal times the later arrival counts")
+	assert.Equal(t, []string{"skipped"}, r.run("u1+30"), "nothing changes")
+	assert.Equal(t, []string{"skipped"}, r.run("u1-25"), "older than what changed nothing")
+	assert.Equal(t, []string{"u1"}, r.members())
+	assert.Equal(t, "cohorts users users", r.sent())
+}
+
+func TestMoreThanAThousandIDsAreSplit(t *testing.T) {
+	r := newRemote(t)
+	changes := make([]string, 1000)
+	for i := range changes {
+		changes[i] = fmt.Sprintf("u%04d+10", i)
+	}
+	for _, o := range r.run(changes...) {
+		require.Equal(t, "delivered", o)
+	}
+	assert.Equal(t, "cohorts users", r.sent())
+	for i := range changes {
+		changes[i] = fmt.Sprintf("v%04d+10", i)
+	}
+	r.run(append(changes, "w+10", "u0000-11")...)
+	assert.Len(t, r.members(), 2000)
+	assert.Equal(t, "cohorts users users users", r.sent())
+}
+
+func TestTheCohortIsRememberedOnlyAfterItsMembersAreIn(t *testing.T) {
+	r := newRemote(t)
+	r.fault(`{"path":"/partners/segment/cohorts/users","status":503}`)
+	assert.Equal(t, []string{"retry"}, r.run("u1+10"))
+	assert.Equal(t, []string{"delivered"}, r.run("u1+10"))
+	assert.Equal(t, "cohorts users cohorts users", r.sent())
+	assert.Equal(t, []string{"delivered"}, r.run("u2+10"))
+	assert.Equal(t, "cohorts users cohorts users users", r.sent())
+}
+
+func TestARequestDroppedAfterItWasAppliedIsHarmlessTwice(t *testing.T) {
+	r := newRemote(t)
+	r.fault(`{"path":"/partners/segment/cohorts/users","drop":true,"after":true}`)
+	assert.Equal(t, []string{"retry", "retry"}, r.run("u1+10", "u2-10"))
+	assert.Equal(t, []string{"delivered", "delivered"}, r.run("u1+10", "u2-10"))
+	assert.Equal(t, []string{"u1"}, r.members())
+}
+
+func TestSecretsDoNotShow(t *testing.T) {
+	r := newRemote(t)
+	r.fault(`{"times":2,"status":401,"body":{"message":"Partner not enabled for client with client secret: very-secret"}}`)
+	e, err := event.Parse([]byte(`{"type":"track","event":"Audience Entered","userId":"u1","timestamp":"2026-01-02T03:04:05Z","properties":{"audience_key":"vip","vip":true},"context":{"personas":{"computation_id":"aud_1","computation_key":"vip"}}}`))
+	require.NoError(t, err)
+	verdict := r.plan.Run(context.Background(), e)[0]
+	assert.Equal(t, 401, verdict.Status)
+	assert.Equal(t, "Partner not enabled for client with client secret: [hidden]", verdict.Reason)
+	seen, err := json.Marshal(r.requests)
+	require.NoError(t, err)
+	assert.NotContains(t, string(seen), "very-secret")
+	assert.NotContains(t, string(seen), "partner-key")
+	assert.EqualError(t, r.plan.Test(context.Background()), verdict.Reason)
+	assert.NoError(t, r.plan.Test(context.Background()))
+}
+
+func TestMoreThanFiftySubscriptionsAreRefused(t *testing.T) {
+	plugin := brazecohorts.Plugin()
+	definition, err := plugin.Load()
+	require.NoError(t, err)
+	var list []string
+	for i := range 51 {
+		list = append(list, fmt.Sprintf(`{"name":"s%d","action":"syncAudiences","mapping":{"personas_audience_key":"a%d"}}`, i, i))
+	}
+	in, err := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"client_secret":"s","partner_api_key":"p"},"subscriptions":[` + strings.Join(list, ",") + `]}`))
+	require.NoError(t, err)
+	_, err = runtime.New(plugin, definition, in, runtime.Host{})
+	assert.EqualError(t, err, "/subscriptions holds 51 enabled subscriptions, but an instance of Braze Cohorts may have 50 at most")
+	in.Subscriptions[7].Enabled = false
+	_, err = runtime.New(plugin, definition, in, runtime.Host{})
+	assert.NoError(t, err)
+}
