@@ -161,6 +161,7 @@ func (p *parser) fields(v event.Value, place string) schema.Fields {
 	}
 	fields, err := schema.ParseFields(v)
 	p.problems.Under(place, err)
+	p.problems.Under(place, fields.Check().Err())
 	return fields
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -172,11 +173,22 @@ func (r *Redactor) Body(contentType string, raw []byte) []byte {
 	if v, err := event.ParseString(string(raw)); err == nil {
 		return r.value(v, false).AppendJSON(nil)
 	}
-	text := string(raw)
+	text := pair.ReplaceAllStringFunc(string(raw), r.pair)
 	if strings.HasPrefix(contentType, "application/x-www-form-urlencoded") {
 		text = r.form(text)
 	}
 	return []byte(r.Redact(text))
+}
+
+// pair is a key and a text as JSON has them, somewhere in a text.
+var pair = regexp.MustCompile(`"([^"\\]{1,64})"\s*:\s*"(?:[^"\\]|\\.)*"`)
+
+// pair hides the text behind a secret name.
+func (r *Redactor) pair(found string) string {
+	if name := pair.FindStringSubmatch(found)[1]; r.secret(name) {
+		return `"` + name + `":"` + Hidden + `"`
+	}
+	return found
 }
 
 // value is a JSON value without its secrets; under a secret name everything is hidden but null and booleans.

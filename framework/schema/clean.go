@@ -70,7 +70,7 @@ func (f *Field) clean(v event.Value, root bool) event.Value {
 	if f.hasProperties() {
 		v = cleanObject(f.Properties, v, false, f.AdditionalProperties)
 	}
-	if f.Multiple && v.Kind() != event.Null {
+	if f.Multiple {
 		return event.NewArray([]event.Value{v})
 	}
 	return v
@@ -84,12 +84,12 @@ func (f *Field) unwrap(v event.Value) event.Value {
 	return v
 }
 
-// drops tells whether a value counts as nothing: null where that is not allowed, "" where it cannot be a value, and "" in
+// drops tells whether a value counts as nothing: null where that is not allowed, which it never is in a list or for one, "" where it cannot be a value, and "" in
 // any field at the root, so that a required one is missing.
 func (f *Field) drops(v event.Value, root bool) bool {
 	switch v.Kind() {
 	case event.Null:
-		return !f.AllowNull
+		return !f.AllowNull || f.Multiple
 	case event.String:
 		return v.Str() == "" && (root || !f.Type.takesEmpty())
 	}

@@ -105,11 +105,14 @@ func isWhole(v event.Value) bool {
 }
 
 // numberOf reads a number as JavaScript's Number does: white space round it, 0x, 0o and 0b, exponents. A text that is none
-// gives nothing. Whole numbers keep their digits.
+// gives nothing; white space alone is 0. Whole numbers keep their digits.
 func numberOf(s string) event.Value {
-	s = strings.TrimSpace(s)
 	if s == "" || strings.ContainsRune(s, '_') {
 		return event.Value{}
+	}
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return event.NewInt(0)
 	}
 	if v, err := event.ParseString(s); err == nil && v.Kind() == event.Number && !math.IsInf(v.Float(), 0) {
 		return v

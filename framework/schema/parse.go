@@ -11,9 +11,14 @@ import (
 // mistake.
 func ParseFields(v event.Value) (Fields, error) {
 	p := fieldParser{}
-	fields := p.fields(v, "")
-	p.conditions(fields, "")
-	return fields, p.problems.Err()
+	return p.fields(v, ""), p.problems.Err()
+}
+
+// Check finds what the form of fields does not show: conditions on fields that are not there, which never hold.
+func (list Fields) Check() fault.Problems {
+	p := fieldParser{}
+	p.conditions(list, "")
+	return p.problems
 }
 
 type fieldParser struct{ problems fault.Problems }

@@ -71,9 +71,9 @@ func (f *Field) schema() event.Value {
 		f.valueSchema(&m, f.AllowNull)
 		return m.object()
 	}
-	m.add("type", f.withNull([]string{"array"}, f.AllowNull))
+	m.add("type", event.NewString("array"))
 	items := members{}
-	f.valueSchema(&items, f.AllowNull)
+	f.valueSchema(&items, false)
 	m.add("items", items.object())
 	return m.object()
 }

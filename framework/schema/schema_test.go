@@ -62,6 +62,7 @@ func TestCoercionTable(t *testing.T) {
 		`"abc"`:     {"=", "", "", "", "", "", `["abc"]`, "", ""},
 		`"12"`:      {"=", "12", "12", "", "", "=", `["12"]`, "[12]", ""},
 		`"1.5"`:     {"=", "1.5", "", "", "", "", `["1.5"]`, "[1.5]", ""},
+		`" "`:       {"=", "0", "0", "", "", "", `[" "]`, "[0]", ""},
 		`" 12 "`:    {"=", "12", "12", "", "", "=", `[" 12 "]`, "[12]", ""},
 		`"0x10"`:    {"=", "16", "16", "", "", "", `["0x10"]`, "[16]", ""},
 		`"1e3"`:     {"=", "1000", "1000", "", "", "", `["1e3"]`, "[1000]", ""},
@@ -128,9 +129,10 @@ func TestMessagesNameTheFieldAndThePlace(t *testing.T) {
 
 func TestParseFieldsReportsEveryMistake(t *testing.T) {
 	_, err := schema.ParseFields(event.MustParse(`{"a":{"label":"A","type":"strng"},"b":5,"c":{"type":"string","multiple":"yes","minimum":"1","format":"mail"},
-		"d":{"type":"object","properties":{"e":{"type":"number","required":{"conditions":[{"fieldKey":"x","operator":"is"}]}}}},"f":{"type":"string","choices":"x","required":1}}`))
+		"f":{"type":"string","choices":"x","required":1}}`))
+	fields, _ := schema.ParseFields(event.MustParse(`{"d":{"type":"object","properties":{"e":{"type":"number","required":{"conditions":[{"fieldKey":"x","operator":"is"}]}}}}}`))
 	var lines []string
-	for _, p := range fault.ProblemsOf(err) {
+	for _, p := range append(fault.ProblemsOf(err), fields.Check()...) {
 		lines = append(lines, p.Pointer+" "+p.Message)
 	}
 	assert.Equal(t, []string{

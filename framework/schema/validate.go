@@ -54,7 +54,7 @@ func (c *Condition) holds(v event.Value) bool {
 // valid tells whether a value is surely one of the field's.
 func (f *Field) valid(v event.Value) bool {
 	if v.Kind() == event.Null {
-		return f.AllowNull
+		return f.AllowNull && !f.Multiple
 	}
 	if !f.Multiple {
 		return f.validOne(v)
@@ -63,9 +63,6 @@ func (f *Field) valid(v event.Value) bool {
 		return false
 	}
 	for _, item := range v.Items() {
-		if item.Kind() == event.Null && f.AllowNull {
-			continue
-		}
 		if !f.validOne(item) {
 			return false
 		}
