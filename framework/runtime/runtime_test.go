@@ -1,0 +1,288 @@
+package runtime_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const definition = `
+name: Acme
+slug: acme
+mode: cloud
+authentication: {scheme: custom, fields: {key: {label: Key, type: password, required: true}, region: {label: Region, type: string, default: eu}}}
+actions:
+  batch:
+    title: Batch
+    defaultSubscription: type = "track"
+    fields:
+      id: {label: ID, type: string, required: true, default: {"@path": $.userId}}
+      group: {label: Group, type: string, default: {"@path": $.group}}
+      batch_keys: {label: Batch Keys, type: string, multiple: true, default: [group]}
+      batch_size: {label: Batch Size, type: integer, default: {"@path": $.size}}
+      enable_batching: {label: Batching, type: boolean, default: {"@path": $.batching}}
+  single:
+    title: Single
+    fields:
+      id: {label: ID, type: string, required: true, default: {"@path": $.userId}}
+`
+
+type settings struct{ key, region string }
+
+func (s *settings) Decode(v event.Value) { s.key, s.region = v.Get("key").Str(), v.Get("region").Str() }
+
+type payload struct{ id string }
+
+func (p *payload) Decode(v event.Value) { p.id = v.Get("id").Str() }
+
+// acme is a plugin whose batches are seen, and answered by a function.
+type acme struct {
+	batches []string
+	answer  func(ids []string) (*destination.MultiStatus, error)
+}
+
+func (a *acme) plugin() destination.Plugin {
+	return destination.Plugin{
+		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(definition)}},
+		Actions: map[string]destination.Action{
+			"batch": destination.Handle(destination.Handler[settings, payload]{
+				PerformBatch: func(_ context.Context, call destination.BatchCall[settings, payload]) (*destination.MultiStatus, error) {
+					ids := make([]string, len(call.Payloads))
+					for i, p := range call.Payloads {
+						ids[i] = p.id
+					}
+					a.batches = append(a.batches, call.Settings.region+":"+strings.Join(ids, ","))
+					if a.answer == nil {
+						return nil, nil
+					}
+					return a.answer(ids)
+				},
+			}),
+			"single": destination.Handle(destination.Handler[settings, payload]{
+				Perform: func(_ context.Context, call destination.Call[settings, payload]) (*destination.Response, error) {
+					a.batches = append(a.batches, call.Payload.id)
+					switch call.Payload.id {
+					case "fails":
+						return nil, fault.FromStatus(429, "slow down")
+					case "panics":
+						panic("oh")
+					case "skips":
+						return &destination.Response{Skipped: "nothing to do"}, nil
+					}
+					return &destination.Response{Status: 202, Body: event.MustParse(`{"ok":true}`)}, nil
+				},
+			}),
+		},
+	}
+}
+
+func (a *acme) plan(t testing.TB, instance string) *runtime.Plan {
+	p := a.plugin()
+	d, err := p.Load()
+	require.NoError(t, err)
+	in, err := config.InstanceOf(event.MustParse(instance))
+	require.NoError(t, err)
+	plan, err := runtime.New(p, d, in, runtime.Host{})
+	require.NoError(t, err)
+	return plan
+}
+
+func events(t testing.TB, texts ...string) []event.Event {
+	list := make([]event.Event, len(texts))
+	for i, text := range texts {
+		e, err := event.Parse([]byte(text))
+		require.NoError(t, err)
+		list[i] = e
+	}
+	return list
+}
+
+// outcomes are the verdicts of one subscription in a line each.
+func outcomes(verdicts [][]runtime.Verdict) []string {
+	var lines []string
+	for _, list := range verdicts {
+		for _, v := range list {
+			lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %d %s %s", v.Outcome, v.Status, v.Code, v.Reason)))
+		}
+	}
+	return lines
+}
+
+const oneBatch = `{"id":"i","settings":{"key":"k"},"subscriptions":[{"name":"s","action":"batch"}]}`
+
+func TestBatchesFollowTheirKeysAndBounds(t *testing.T) {
+	a := &acme{}
+	plan := a.plan(t, oneBatch)
+	plan.RunBatch(context.Background(), events(t,
+		`{"type":"track","userId":"1","group":"x"}`, `{"type":"track","userId":"2","group":"y"}`, `{"type":"page","userId":"3"}`,
+		`{"type":"track","userId":"4","group":"x"}`, `{"type":"track","userId":"5","group":"z","size":1}`, `{"type":"track","userId":"6","group":"w","batching":false}`,
+		`{"type":"track","userId":"7","group":"v","size":2}`, `{"type":"track","userId":"8","group":"v","size":2}`, `{"type":"track","userId":"9","group":"v","size":2}`))
+	assert.Equal(t, []string{"eu:5", "eu:6", "eu:7,8", "eu:1,4", "eu:2", "eu:9"}, a.batches)
+}
+
+func TestVerdictsAreAlignedAndSayWhy(t *testing.T) {
+	a := &acme{answer: func(ids []string) (*destination.MultiStatus, error) {
+		ms := destination.NewMultiStatus(len(ids))
+		for i, id := range ids {
+			switch id {
+			case "ok":
+				ms.Deliver(i)
+			case "old":
+				ms.Skip(i, "superseded")
+			case "bad":
+				ms.Fail(i, fault.FromStatus(404, "no such user"))
+			case "busy":
+				e := fault.FromStatus(423, "locked")
+				e.RetryAfter = time.Second
+				ms.Fail(i, e)
+			}
+		}
+		return ms, nil
+	}}
+	plan := a.plan(t, oneBatch)
+	got := plan.RunBatch(context.Background(), events(t,
+		`{"type":"track","userId":"ok"}`, `{"type":"track"}`, `{"type":"page"}`, `{"type":"track","userId":"old"}`,
+		`{"type":"track","userId":"bad"}`, `{"type":"track","userId":"busy"}`, `{"type":"track","userId":"forgotten"}`))
+	assert.Equal(t, []string{
+		"delivered 200",
+		"refused 400 PAYLOAD_VALIDATION_FAILED ID is required but missing",
+		"skipped 400 PAYLOAD_VALIDATION_FAILED the event does not match the subscription",
+		"skipped 200  superseded",
+		"refused 404 NOT_FOUND no such user",
+		"retry 423 LOCKED locked",
+		"refused 500 INTERNAL_ERROR the handler gave this payload no result",
+	}, outcomes(got))
+	assert.Equal(t, time.Second, got[5][0].RetryAfter)
+	assert.Equal(t, fault.ReporterIntegrations, got[1][0].Reporter)
+	assert.Equal(t, fault.ReporterDestination, got[4][0].Reporter)
+	assert.Equal(t, `{"id":"ok","batch_keys":["group"]}`, got[0][0].Sent.JSON())
+}
+
+func TestAWholeFailureKeepsEarlierVerdicts(t *testing.T) {
+	a := &acme{answer: func(ids []string) (*destination.MultiStatus, error) {
+		ms := destination.NewMultiStatus(len(ids))
+		ms.Deliver(0)
+		return ms, fault.FromStatus(503, "down")
+	}}
+	got := a.plan(t, oneBatch).RunBatch(context.Background(), events(t, `{"type":"track","userId":"1"}`, `{"type":"track","userId":"2"}`, `{"type":"track","userId":"3"}`))
+	assert.Equal(t, []string{"delivered 200", "retry 503 SERVICE_UNAVAILABLE down", "retry 503 SERVICE_UNAVAILABLE down"}, outcomes(got))
+}
+
+func TestAnErrorWhileMappingFailsOneEvent(t *testing.T) {
+	a := &acme{}
+	plan := a.plan(t, `{"id":"i","settings":{"key":"k"},"subscriptions":[{"name":"s","action":"batch","mapping":{"id":{"@path":{"@path":"$.pointer"}}}}]}`)
+	got := plan.RunBatch(context.Background(), events(t, `{"type":"track","pointer":"a","a":"1"}`, `{"type":"track","pointer":5}`, `{"type":"track","pointer":"b","b":"2"}`))
+	assert.Equal(t, []string{"delivered 200", "refused 400 PAYLOAD_VALIDATION_FAILED mapping /id/@path needs a string but got a number", "delivered 200"}, outcomes(got))
+	assert.Equal(t, []string{"eu:1,2"}, a.batches)
+}
+
+func TestBrokenHandlersAreInternalErrors(t *testing.T) {
+	for name, answer := range map[string]func([]string) (*destination.MultiStatus, error){
+		"the handler panicked: oh": func([]string) (*destination.MultiStatus, error) { panic("oh") },
+		"the handler did not give one result for each payload": func([]string) (*destination.MultiStatus, error) {
+			return destination.NewMultiStatus(7), nil
+		},
+		"plain": func([]string) (*destination.MultiStatus, error) { return nil, errors.New("plain") },
+	} {
+		a := &acme{answer: answer}
+		got := a.plan(t, oneBatch).Run(context.Background(), events(t, `{"type":"track","userId":"1"}`)[0])
+		assert.Equal(t, "refused 500 INTERNAL_ERROR "+name, outcomes([][]runtime.Verdict{got})[0])
+	}
+}
+
+func TestPerformAlone(t *testing.T) {
+	a := &acme{}
+	plan := a.plan(t, `{"id":"i","settings":{"key":"k"},"subscriptions":[{"name":"s","action":"single","subscribe":"type = \"track\""}]}`)
+	got := plan.RunBatch(context.Background(), events(t, `{"type":"track","userId":"1"}`, `{"type":"track","userId":"fails"}`, `{"type":"track","userId":"panics"}`, `{"type":"track","userId":"skips"}`))
+	assert.Equal(t, []string{"delivered 202", "retry 429 TOO_MANY_REQUESTS slow down", "refused 500 INTERNAL_ERROR the handler panicked: oh", "skipped 200  nothing to do"}, outcomes(got))
+	assert.Equal(t, `{"ok":true}`, got[0][0].Body.JSON())
+	assert.Equal(t, []string{"1", "fails", "panics", "skips"}, a.batches)
+}
+
+func TestNewReportsEveryMistakeWithItsPlace(t *testing.T) {
+	p := (&acme{}).plugin()
+	d, err := p.Load()
+	require.NoError(t, err)
+	in, err := config.InstanceOf(event.MustParse(`{"id":"i","settings":{"region":{}, "kye":1},"subscriptions":[{"name":"a","action":"bach"},{"name":"b","action":"single"},
+		{"name":"c","action":"batch","subscribe":"type = track and","mapping":{"id":{"@nope":1},"idd":"x"}},{"name":"c","action":"batch","enabled":false,"mapping":{"ids":1}}]}`))
+	require.NoError(t, err)
+	_, err = runtime.New(p, d, in, runtime.Host{})
+	var lines []string
+	for _, problem := range fault.ProblemsOf(err) {
+		lines = append(lines, problem.Pointer+" "+problem.Message)
+	}
+	assert.Equal(t, []string{
+		`/settings/kye is not a setting of Acme (did you mean "key"?)`,
+		`/settings/key Key is required but missing`,
+		`/settings/region Region should be a string but is an object`,
+		`/subscriptions/0/action Acme has no action "bach" (did you mean "batch"?)`,
+		`/subscriptions/1/subscribe the query is empty: write a condition, such as type = "track"`,
+		`/subscriptions/2/subscribe "track" without quotes is a field: write "track" for the text, $.track for the field`,
+		`/subscriptions/2/mapping/id has an invalid directive: @nope`,
+		`/subscriptions/3 has the same name as another subscription of the instance: "c"`,
+	}, lines)
+}
+
+func TestTwoPluginsOfOneNameAreRefused(t *testing.T) {
+	p := (&acme{}).plugin()
+	_, err := destination.NewRegistry([]destination.Plugin{p, p})
+	assert.EqualError(t, err, `two destinations are called "acme": Acme and Acme`)
+	p.Actions = map[string]destination.Action{"batch": p.Actions["batch"]}
+	_, err = destination.NewRegistry([]destination.Plugin{p})
+	assert.EqualError(t, err, `acme: the action "single" has no handler`)
+}
+
+// Whatever a handler answers, every event gets exactly one verdict, at its place, and only what may be retried says so.
+func TestOneVerdictForEachEvent(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		want := map[string]runtime.Outcome{}
+		a := &acme{}
+		a.answer = func(ids []string) (*destination.MultiStatus, error) {
+			ms := destination.NewMultiStatus(len(ids))
+			for i, id := range ids {
+				switch random.IntN(4) {
+				case 0:
+					ms.Deliver(i)
+					want[id] = runtime.Delivered
+				case 1:
+					ms.Skip(i, "no")
+					want[id] = runtime.Skipped
+				case 2:
+					ms.Fail(i, fault.FromStatus(400, "bad"))
+					want[id] = runtime.Refused
+				default:
+					want[id] = runtime.Retry
+				}
+			}
+			return ms, fault.FromStatus(500, "down")
+		}
+		plan := a.plan(t, oneBatch)
+		list := make([]string, random.IntN(60))
+		for i := range list {
+			list[i] = fmt.Sprintf(`{"type":"track","userId":"u%d","group":"g%d","size":%d}`, i, random.IntN(4), 1+random.IntN(9))
+		}
+		for i, verdicts := range plan.RunBatch(context.Background(), events(t, list...)) {
+			require.Len(t, verdicts, 1)
+			require.Equal(t, want[fmt.Sprintf("u%d", i)], verdicts[0].Outcome)
+			require.Equal(t, fmt.Sprintf("u%d", i), verdicts[0].Sent.Get("id").Str())
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package stream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/stream"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const definition = `
+name: Acme
+slug: acme
+mode: cloud
+authentication: {scheme: none}
+actions:
+  send:
+    title: Send
+    fields:
+      id: {label: ID, type: string, required: true, default: {"@path": $.userId}}
+      batch_size: {label: Batch Size, type: integer, default: {"@path": $.size}}
+`
+
+type record struct{ id string }
+
+func (r *record) Decode(v event.Value) { r.id = v.Get("id").Str() }
+
+// plan is a plan whose batches a function answers.
+func plan(t *testing.T, answer func(ids []string) (*destination.MultiStatus, error), subscribe ...string) *runtime.Plan {
+	p := destination.Plugin{
+		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(definition)}},
+		Actions: map[string]destination.Action{"send": destination.Handle(destination.Handler[record, record]{
+			PerformBatch: func(_ context.Context, call destination.BatchCall[record, record]) (*destination.MultiStatus, error) {
+				ids := make([]string, len(call.Payloads))
+				for i := range ids {
+					ids[i] = call.Payloads[i].id
+				}
+				return answer(ids)
+			},
+		})},
+	}
+	d, err := p.Load()
+	require.NoError(t, err)
+	var list []string
+	for i, q := range subscribe {
+		list = append(list, fmt.Sprintf(`{"name":"s%d","action":"send","subscribe":%q}`, i, q))
+	}
+	in, err := config.InstanceOf(event.MustParse(`{"id":"i","subscriptions":[` + strings.Join(list, ",") + `]}`))
+	require.NoError(t, err)
+	made, err := runtime.New(p, d, in, runtime.Host{})
+	require.NoError(t, err)
+	return made
+}
+
+func run(t *testing.T, p *runtime.Plan, input string) ([]stream.Event, stream.Summary) {
+	var told []stream.Event
+	var summary stream.Summary
+	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, Backoff: time.Millisecond, Each: func(e stream.Event) error {
+		told = append(told, e)
+		summary.Add(e)
+		return nil
+	}})
+	require.NoError(t, runner.Run(context.Background(), strings.NewReader(input)))
+	return told, summary
+}
+
+func TestEveryLineIsToldInOrder(t *testing.T) {
+	p := plan(t, func([]string) (*destination.MultiStatus, error) { return nil, nil }, `type = "a"`, `type = "b"`)
+	told, summary := run(t, p, "{\"type\":\"a\",\"userId\":\"1\"}\n\n{\"type\":\"x\"}\r\n{nope\n{\"type\":\"b\",\"userId\":\"2\",\"size\":1}\n{\"type\":\"b\"}\n{\"type\":\"a\",\"userId\":\"3\"}")
+	var lines []string
+	for _, e := range told {
+		require.Len(t, e.Verdicts, 1)
+		v := e.Verdicts[0]
+		lines = append(lines, fmt.Sprintf("%d line %d %s %s %s", e.Index, e.Line, v.Subscription, v.Outcome, v.Reason))
+	}
+	assert.Equal(t, []string{
+		"0 line 1 s0 delivered ", "1 line 3  skipped the event matches no subscription",
+		"2 line 4  refused the line is no event: expected a key in quotes at byte 1", "3 line 5 s1 delivered ",
+		"4 line 6 s1 refused ID is required but missing", "5 line 7 s0 delivered ",
+	}, lines)
+	assert.Equal(t, []int{6, 4, 3, 1, 2, 0}, []int{summary.Events, summary.Matched, summary.Delivered, summary.Skipped, summary.Refused, summary.Failed})
+}
+
+func TestWhatMayPassIsTriedAgainAndNothingOvertakes(t *testing.T) {
+	var sent []string
+	tries := map[string]int{}
+	p := plan(t, func(ids []string) (*destination.MultiStatus, error) {
+		sent = append(sent, strings.Join(ids, ","))
+		ms := destination.NewMultiStatus(len(ids))
+		for i, id := range ids {
+			tries[id]++
+			switch {
+			case id == "slow" && tries[id] < 3:
+				ms.Fail(i, fault.FromStatus(503, "down"))
+			case id == "never":
+				ms.Fail(i, fault.FromStatus(429, "no"))
+			case id == "bad":
+				ms.Fail(i, fault.FromStatus(400, "bad"))
+			default:
+				ms.Deliver(i)
+			}
+		}
+		return ms, nil
+	}, `userId != null`)
+	_, summary := run(t, p, `{"userId":"a","size":3}
+{"userId":"slow","size":3}
+{"userId":"bad","size":3}
+{"userId":"never","size":2}
+{"userId":"b","size":2}`)
+	assert.Equal(t, []string{"a,slow,bad", "slow", "slow", "never,b", "never", "never", "never"}, sent)
+	assert.Equal(t, []int{3, 0, 1, 1}, []int{summary.Delivered, summary.Skipped, summary.Refused, summary.Failed})
+	assert.Equal(t, []stream.Reason{{Outcome: runtime.Refused, Reason: "bad", Count: 1, Line: 3}, {Outcome: runtime.Retry, Reason: "no", Count: 1, Line: 4}}, summary.Reasons())
+}
+
+func TestManyEventsInBoundedMemory(t *testing.T) {
+	largest := 0
+	p := plan(t, func(ids []string) (*destination.MultiStatus, error) {
+		largest = max(largest, len(ids))
+		return nil, nil
+	}, `userId != null`)
+	const n = 3*stream.MaxWaiting + 17
+	_, summary := run(t, p, strings.Repeat("{\"userId\":\"u\"}\n", n))
+	assert.Equal(t, n, summary.Delivered)
+	assert.Equal(t, runtime.MaxBatch, largest)
+}
+
+func TestALineBeyondTheBoundIsRefusedAlone(t *testing.T) {
+	p := plan(t, func([]string) (*destination.MultiStatus, error) { return nil, nil }, `userId != null`)
+	told, summary := run(t, p, "{\"userId\":\""+strings.Repeat("x", event.MaxBytes)+"\"}\n{\"userId\":\"u\"}\n")
+	assert.Equal(t, 1, summary.Delivered)
+	assert.Contains(t, told[0].Verdicts[0].Reason, "larger than 10 MB")
+}
+
+func TestAnInterruptedRunStops(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := plan(t, func([]string) (*destination.MultiStatus, error) {
+		cancel()
+		return nil, fault.FromStatus(503, "down")
+	}, `userId != null`)
+	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, Backoff: time.Hour})
+	assert.ErrorIs(t, runner.Run(ctx, strings.NewReader(`{"userId":"u"}`)), context.Canceled)
+
+	stop := errors.New("stop")
+	runner = stream.New(stream.Config{Plans: []*runtime.Plan{p}, Each: func(stream.Event) error { return stop }})
+	assert.ErrorIs(t, runner.Run(context.Background(), strings.NewReader("{}\n{}")), stop)
+}
