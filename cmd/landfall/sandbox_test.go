@@ -42,7 +42,7 @@ func TestSandboxURL(t *testing.T) {
 	assert.Equal(t, inProcess, summary)
 
 	post("/__sandbox/reset", "")
-	post("/__sandbox/faults", `[{"path":"/partners/segment/cohorts/users","times":2,"status":429,"headers":{"Retry-After":"0"}},
+	post("/__sandbox/faults", `[{"path":"/partners/segment/cohorts/users","times":1,"status":429,"headers":{"Retry-After":"0"}},
 		{"path":"/partners/segment/cohorts","status":503},{"path":"/partners/segment/cohorts/users","drop":true,"after":true}]`)
 	again := run(t, 0, "run", "--json", "--sandbox-url", address, filepath.Join(dir, "audience.ndjson"))
 	assert.Equal(t, summary.Cohorts, again.Cohorts)
@@ -63,7 +63,7 @@ func TestSandboxURL(t *testing.T) {
 
 type runSummary struct {
 	Events, Matched, Delivered, Skipped, Refused, Requests int
-	Cohorts                                               []cohortSize
+	Cohorts                                                []cohortSize
 }
 
 // run runs the command line and reads the summary at its end; nothing of it may show a secret.

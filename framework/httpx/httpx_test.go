@@ -57,8 +57,11 @@ func TestAnExchangeIsSeenWithoutSecrets(t *testing.T) {
 	var seen []httpx.Exchange
 	chain := httpx.New(httpx.Config{
 		Base: server.Client().Transport, Redactor: httpx.NewRedactor([]string{"my_key"}, []string{"s3cret/value"}),
-		Authorize: func(_ context.Context, r *http.Request) error { r.Header.Set("Authorization", "Bearer tok-12345"); return nil },
-		Observe:   func(x httpx.Exchange) { seen = append(seen, x) },
+		Authorize: func(_ context.Context, r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer tok-12345")
+			return nil
+		},
+		Observe: func(x httpx.Exchange) { seen = append(seen, x) },
 	})
 	response, err := post(t, chain, context.Background(), server.URL+"/a?token=q-token&x=s3cret%2Fvalue", `{"my_key":"k-value","deep":[{"text":"has s3cret/value inside"}]}`)
 	require.NoError(t, err)

@@ -28,7 +28,7 @@ type Config struct {
 	Plans []*runtime.Plan
 	// Each is told of every event, in the order of the input; nil tells nobody. An error ends the run.
 	Each func(Event) error
-	// Attempts is how often a batch is tried, 4 by default; Backoff is the wait before the second try, 250 ms by default,
+	// Attempts is how often a batch is tried, 6 by default; Backoff is the wait before the second try, 250 ms by default,
 	// doubled each time. A remote that asks for a wait gets it, up to MaxWait (30 s by default).
 	Attempts int
 	Backoff  time.Duration
@@ -62,7 +62,7 @@ type waiting struct {
 // New is a Runner.
 func New(config Config) *Runner {
 	if config.Attempts == 0 {
-		config.Attempts = 4
+		config.Attempts = 6
 	}
 	if config.Backoff == 0 {
 		config.Backoff = 250 * time.Millisecond

@@ -70,7 +70,7 @@ func plan(t *testing.T, answer func(ids []string) (*destination.MultiStatus, err
 func run(t *testing.T, p *runtime.Plan, input string) ([]stream.Event, stream.Summary) {
 	var told []stream.Event
 	var summary stream.Summary
-	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, Backoff: time.Millisecond, Each: func(e stream.Event) error {
+	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, Attempts: 4, Backoff: time.Millisecond, Each: func(e stream.Event) error {
 		told = append(told, e)
 		summary.Add(e)
 		return nil
