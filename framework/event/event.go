@@ -9,7 +9,6 @@ package event
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"unicode/utf8"
 	"unsafe"
 )
@@ -28,8 +27,8 @@ type Event struct {
 	root Value
 }
 
-// Parse reads one event. It keeps raw, which must not be modified afterwards. Bytes that are not UTF-8 are read as
-// U+FFFD. The error is a *SyntaxError, or wraps ErrNotObject.
+// Parse reads one event. It keeps raw, which must not be modified afterwards. Each byte that is not UTF-8 is read
+// as U+FFFD. The error is a *SyntaxError, or wraps ErrNotObject.
 func Parse(raw []byte) (Event, error) {
 	root, err := ParseValue(raw)
 	if err != nil {
@@ -57,7 +56,7 @@ func ParseValue(raw []byte) (Value, error) {
 	}
 	text := unsafe.String(&raw[0], len(raw))
 	if !utf8.ValidString(text) {
-		text = strings.ToValidUTF8(text, "\uFFFD")
+		text = string([]rune(text)) // each byte that is not UTF-8 becomes U+FFFD
 	}
 	return parseText(text)
 }
