@@ -31,8 +31,8 @@ func (e *explainer) explain(err *jsonschema.ValidationError) {
 	if decoded, unescapeErr := url.PathUnescape(fragment); unescapeErr == nil {
 		fragment = decoded
 	}
-	want, got := at(e.schema, fragment), at(e.instance, err.InstanceLocation)
-	parent := at(e.schema, fragment[:strings.LastIndexByte(fragment, '/')])
+	want, got := e.schema.At(fragment), e.instance.At(err.InstanceLocation)
+	parent := e.schema.At(fragment[:strings.LastIndexByte(fragment, '/')])
 	e.say(err.InstanceLocation, keyword, want, got, parent)
 }
 
@@ -84,20 +84,13 @@ func (e *explainer) unknownKeys(place string, got, properties event.Value) {
 // orKinds is "a string or an object".
 func orKinds(want event.Value) string {
 	if want.IsString() {
-		return article(want.Str())
+		return fault.Article(want.Str())
 	}
 	var kinds []string
 	for _, kind := range want.Items() {
-		kinds = append(kinds, article(kind.Str()))
+		kinds = append(kinds, fault.Article(kind.Str()))
 	}
 	return strings.Join(kinds, " or ")
-}
-
-func article(kind string) string {
-	if strings.ContainsRune("aeiou", rune(kind[0])) {
-		return "an " + kind
-	}
-	return "a " + kind
 }
 
 func orValues(want event.Value) string {
@@ -109,21 +102,4 @@ func orValues(want event.Value) string {
 		return fmt.Sprintf("%s or %s", strings.Join(values[:n-1], ", "), values[n-1])
 	}
 	return strings.Join(values, "")
-}
-
-// at is the value at a JSON pointer.
-func at(v event.Value, pointer string) event.Value {
-	for _, step := range strings.Split(pointer, "/")[1:] {
-		step = strings.NewReplacer("~1", "/", "~0", "~").Replace(step)
-		if v.Kind() == event.Array {
-			i, err := strconv.Atoi(step)
-			if err != nil {
-				return event.Value{}
-			}
-			v = v.Index(i)
-			continue
-		}
-		v = v.Get(step)
-	}
-	return v
 }

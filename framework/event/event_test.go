@@ -31,6 +31,13 @@ func TestPathRead(t *testing.T) {
 	assert.Equal(t, "", PathOf("a.b").Read(v).JSON())
 }
 
+func TestAt(t *testing.T) {
+	v := MustParse(`{"a":[{"b/c":1,"d~e":2}],"":3}`)
+	for pointer, want := range map[string]string{"": v.JSON(), "/a/0/b~1c": "1", "/a/0/d~0e": "2", "/": "3", "/a/1": "", "/a/x": "", "/a/0/b~1c/x": "", "/a/00": ""} {
+		assert.Equal(t, want, v.At(pointer).JSON(), pointer)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	cases := map[string]string{
 		``:                  "unexpected end of the text at byte 0",

@@ -127,3 +127,24 @@ func (s *segment) step(v Value) Value {
 	}
 	return Value{}
 }
+
+// At is the value at a JSON pointer (RFC 6901); absent where there is none.
+func (v Value) At(pointer string) Value {
+	for _, step := range PointerSteps(pointer) {
+		if v.kind == Array {
+			v = v.Index(arrayIndex(step))
+		} else {
+			v = v.Get(step)
+		}
+	}
+	return v
+}
+
+// PointerSteps are the steps of a JSON pointer, unescaped.
+func PointerSteps(pointer string) []string {
+	steps := strings.Split(pointer, "/")[1:]
+	for i := range steps {
+		steps[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(steps[i])
+	}
+	return steps
+}

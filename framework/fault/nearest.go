@@ -1,5 +1,7 @@
 package fault
 
+import "strings"
+
 // maxWord bounds the words that are compared.
 const maxWord = 100
 
@@ -49,4 +51,12 @@ func edits(a, b string) int {
 		}
 	}
 	return rows[len(a)][len(b)]
+}
+
+// Article is "a word" or "an word".
+func Article(word string) string {
+	if word != "" && strings.ContainsRune("aeiou", rune(word[0])) {
+		return "an " + word
+	}
+	return "a " + word
 }

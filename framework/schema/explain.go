@@ -71,11 +71,11 @@ func (x *explainer) leaves(err *jsonschema.ValidationError) {
 	if decoded, unescapeErr := url.PathUnescape(fragment); unescapeErr == nil {
 		fragment = decoded
 	}
-	x.say(err.InstanceLocation, keyword, valueAt(x.schema.published, fragment))
+	x.say(err.InstanceLocation, keyword, x.schema.published.At(fragment))
 }
 
 func (x *explainer) say(place, keyword string, want event.Value) {
-	got, f, label := valueAt(x.payload, place), x.schema.fieldAt(place), x.schema.labelAt(place)
+	got, f, label := x.payload.At(place), x.schema.fieldAt(place), x.schema.labelAt(place)
 	switch keyword {
 	case "required":
 		for _, key := range want.Items() {
@@ -103,34 +103,10 @@ func (x *explainer) say(place, keyword string, want event.Value) {
 	}
 }
 
-// steps are the unescaped steps of a JSON pointer.
-func steps(pointer string) []string {
-	parts := strings.Split(pointer, "/")[1:]
-	for i := range parts {
-		parts[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(parts[i])
-	}
-	return parts
-}
-
-func valueAt(v event.Value, pointer string) event.Value {
-	for _, step := range steps(pointer) {
-		if v.Kind() == event.Array {
-			i, err := strconv.Atoi(step)
-			if err != nil {
-				return event.Value{}
-			}
-			v = v.Index(i)
-		} else {
-			v = v.Get(step)
-		}
-	}
-	return v
-}
-
 // fieldAt is the field at a place of a payload, nil where there is none.
 func (s *Schema) fieldAt(place string) *Field {
 	fields, found := s.fields, (*Field)(nil)
-	for _, step := range steps(place) {
+	for _, step := range event.PointerSteps(place) {
 		if f := fields.Get(step); f != nil {
 			found, fields = f, f.Properties
 		}
@@ -142,7 +118,7 @@ func (s *Schema) fieldAt(place string) *Field {
 func (s *Schema) labelAt(place string) string {
 	var labels []string
 	fields := s.fields
-	for _, step := range steps(place) {
+	for _, step := range event.PointerSteps(place) {
 		if f := fields.Get(step); f != nil {
 			labels, fields = append(labels, f.Label), f.Properties
 		} else if n, err := strconv.Atoi(step); err == nil && len(labels) > 0 {
@@ -187,14 +163,12 @@ func orKinds(want event.Value) string {
 	return strings.Join(kinds, " or ")
 }
 
+// article is the kind with its article; null has none.
 func article(kind string) string {
-	switch {
-	case kind == "null":
+	if kind == "null" {
 		return kind
-	case strings.ContainsRune("aeio", rune(kind[0])):
-		return "an " + kind
 	}
-	return "a " + kind
+	return fault.Article(kind)
 }
 
 // orValues lists choices, at most ten of them.

@@ -23,7 +23,7 @@ func (s *Schema) Trace(payload event.Value) []Trace {
 	coerced := s.Coerce(cleaned)
 	wrong := map[string][]string{}
 	for _, p := range ProblemsOf(s.Validate(coerced)) {
-		key := steps(p.Pointer + "/")[0]
+		key := event.PointerSteps(p.Pointer + "/")[0]
 		wrong[key] = append(wrong[key], p.Message)
 	}
 	var traces []Trace
