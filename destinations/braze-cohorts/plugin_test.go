@@ -54,13 +54,14 @@ type remote struct {
 	sandbox  http.Handler
 	wire     http.RoundTripper
 	requests []httpx.Exchange
+	cohort   string
 }
 
-func newRemote(t *testing.T) *remote {
+func newRemote(t *testing.T, poison ...string) *remote {
 	plugin := brazecohorts.Plugin()
 	definition, err := plugin.Load()
 	require.NoError(t, err)
-	r := &remote{t: t, sandbox: plugin.Sandbox.New(nil)}
+	r := &remote{t: t, cohort: "aud_1", sandbox: plugin.Sandbox.New(map[string][]string{"poison-users": poison})}
 	r.wire = sandbox.Transport(r.sandbox)
 	in, err := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"very-secret","partner_api_key":"partner-key"},
 		"subscriptions":[{"name":"all","action":"syncAudiences","mapping":{"personas_audience_key":{"@path":"$.properties.audience_key"}}}]}`))
@@ -78,7 +79,7 @@ func (r *remote) run(changes ...string) (outcomes []string) {
 	for i, c := range changes {
 		at := strings.IndexAny(c, "+-")
 		e, err := event.Parse([]byte(fmt.Sprintf(`{"type":"track","event":"Audience Entered","userId":%q,"timestamp":"2026-01-02T03:04:%sZ","properties":{"audience_key":"vip","vip":%v},
-			"context":{"personas":{"computation_class":"audience","computation_id":"aud_1","computation_key":"vip"}}}`, c[:at], c[at+1:], c[at] == '+')))
+			"context":{"personas":{"computation_class":"audience","computation_id":%q,"computation_key":"vip"}}}`, c[:at], c[at+1:], c[at] == '+', r.cohort)))
 		require.NoError(r.t, err)
 		events[i] = e
 	}
@@ -88,8 +89,16 @@ func (r *remote) run(changes ...string) (outcomes []string) {
 	return outcomes
 }
 
-func (r *remote) fault(text string) {
-	request, err := http.NewRequest("POST", "http://sandbox/__sandbox/faults", strings.NewReader(text))
+// restart empties the sandbox and goes on with a cohort that nobody has heard of.
+func (r *remote) restart(cohort string) {
+	r.cohort, r.requests = cohort, nil
+	r.control("reset", "")
+}
+
+func (r *remote) fault(text string) { r.control("faults", text) }
+
+func (r *remote) control(name, body string) {
+	request, err := http.NewRequest("POST", "http://sandbox/__sandbox/"+name, strings.NewReader(body))
 	require.NoError(r.t, err)
 	answer, err := r.wire.RoundTrip(request)
 	require.NoError(r.t, err)
@@ -114,7 +123,7 @@ func (r *remote) members() []string {
 	}
 	require.NoError(r.t, json.Unmarshal(raw, &state))
 	assert.Empty(r.t, state.Warnings)
-	return state.Cohorts["aud_1"].Members.Users
+	return state.Cohorts[r.cohort].Members.Users
 }
 
 // sent are the paths of the requests so far, by their last word.
@@ -171,6 +180,34 @@ func TestARequestDroppedAfterItWasAppliedIsHarmlessTwice(t *testing.T) {
 	r.fault(`{"path":"/partners/segment/cohorts/users","drop":true,"after":true}`)
 	assert.Equal(t, []string{"retry", "retry"}, r.run("u1+10", "u2-10"))
 	assert.Equal(t, []string{"delivered", "delivered"}, r.run("u1+10", "u2-10"))
+	assert.Equal(t, []string{"u1"}, r.members())
+}
+
+func TestAPoisonIdentifierFailsAlone(t *testing.T) {
+	r := newRemote(t, "u037", "u611", "u612")
+	changes, failed := make([]string, 1000), 0
+	for i := range changes {
+		changes[i] = fmt.Sprintf("u%03d+10", i)
+	}
+	for i, o := range r.run(changes...) {
+		if i == 37 || i == 611 || i == 612 {
+			require.Equal(t, "refused", o)
+			failed++
+		} else {
+			require.Equal(t, "delivered", o, i)
+		}
+	}
+	assert.Equal(t, 3, failed)
+	assert.Len(t, r.members(), 997)
+	assert.LessOrEqual(t, len(r.requests), 60)
+}
+
+func TestAChangeInDoubtIsSentAgain(t *testing.T) {
+	r := newRemote(t)
+	r.run("u1+10")
+	r.fault(`{"path":"/partners/segment/cohorts/users","drop":true,"after":true}`)
+	assert.Equal(t, []string{"retry"}, r.run("u1-20"), "Braze has removed u1, and nobody knows")
+	assert.Equal(t, []string{"delivered"}, r.run("u1+30"), "not taken for unchanged")
 	assert.Equal(t, []string{"u1"}, r.members())
 }
 

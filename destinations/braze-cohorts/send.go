@@ -2,8 +2,11 @@ package brazecohorts
 
 import (
 	"context"
+	"errors"
+	"net/http"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // sender brings the changes of one cohort to Braze.
@@ -12,6 +15,9 @@ type sender struct {
 	deps   destination.Deps
 	ms     *destination.MultiStatus
 	cohort *cohort
+
+	divisions int  // of requests that Braze refused
+	taken     bool // Braze has taken members
 }
 
 // send creates the cohort where that is needed, then changes its members. What has been decided before an error stays
@@ -37,7 +43,7 @@ func (s *sender) send(ctx context.Context) error {
 		if err := s.change(ctx, changes[:n]); err != nil {
 			return err
 		}
-		if !created { // remembered only now: until Braze has taken members, creating again is the safe side
+		if !created && s.taken { // remembered only now: until Braze has taken members, creating again is the safe side
 			if err := s.deps.State.Put(ctx, key, s.cohort.name); err != nil {
 				return err
 			}
@@ -63,7 +69,7 @@ func (s *sender) news(ctx context.Context, changes []*change) ([]*change, error)
 		switch r := records[i]; {
 		case r.Known && c.at.Before(r.At):
 			s.ms.Skip(c.index, superseded)
-		case r.Known && c.member == r.Member:
+		case r.Known && c.member == r.Member && !r.Doubt:
 			same = append(same, c)
 		default:
 			kept = append(kept, c)
@@ -78,18 +84,58 @@ func (s *sender) news(ctx context.Context, changes []*change) ([]*change, error)
 	return kept, nil
 }
 
-// change sends one request and records what Braze has taken.
+// change sends one request and records what Braze has taken. A request that Braze refuses as malformed is divided until
+// the changes it cannot take are alone; the others go out.
 func (s *sender) change(ctx context.Context, changes []*change) error {
-	if err := s.api.changeMembers(ctx, s.deps.Client, s.cohort.id, changes); err != nil {
-		return err
+	err := s.api.changeMembers(ctx, s.deps.Client, s.cohort.id, changes)
+	switch e := fault.As(err); {
+	case e == nil:
+		return s.delivered(ctx, changes)
+	case e.Status == http.StatusBadRequest && len(changes) > 1 && s.divisions < maxDivisions:
+		s.divisions++
+		half := len(changes) / 2
+		if err := s.change(ctx, changes[:half]); err != nil {
+			return err
+		}
+		return s.change(ctx, changes[half:])
+	case e.Status == http.StatusBadRequest:
+		for _, c := range changes {
+			s.ms.Fail(c.index, err)
+		}
+		return nil
+	case e.Retry:
+		return errors.Join(err, s.doubt(ctx, changes))
 	}
+	return err
+}
+
+// maxDivisions bounds the requests that look for what Braze cannot take: a batch in which more is wrong than they can find
+// fails in larger parts.
+const maxDivisions = 64
+
+// delivered records what Braze has taken, and only then says so.
+func (s *sender) delivered(ctx context.Context, changes []*change) error {
 	if err := s.record(ctx, changes); err != nil {
 		return err
 	}
+	s.taken = true
 	for _, c := range changes {
 		s.ms.Deliver(c.index)
 	}
 	return nil
+}
+
+// doubt puts down that Braze may have taken changes though its answer did not say so.
+func (s *sender) doubt(ctx context.Context, changes []*change) error {
+	names := make([]string, len(changes))
+	for i, c := range changes {
+		names[i] = c.id.String()
+	}
+	return s.deps.Members.Doubt(context.WithoutCancel(ctx), s.audience(), names)
+}
+
+func (s *sender) audience() destination.Audience {
+	return destination.Audience{ID: s.cohort.id, Name: s.cohort.name}
 }
 
 func (s *sender) record(ctx context.Context, changes []*change) error {
@@ -100,7 +146,7 @@ func (s *sender) record(ctx context.Context, changes []*change) error {
 	for i, c := range changes {
 		written[i] = destination.Change{Identity: c.id.String(), Member: c.member, At: c.at}
 	}
-	return s.deps.Members.Write(ctx, destination.Audience{ID: s.cohort.id, Name: s.cohort.name}, written)
+	return s.deps.Members.Write(ctx, s.audience(), written)
 }
 
 // failRest gives err to every payload of the cohort that is not decided.

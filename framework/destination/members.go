@@ -16,6 +16,9 @@ type Members interface {
 	// Write records what the remote has accepted, and nothing else. A change that is older than what is recorded for
 	// its identity is passed over.
 	Write(ctx context.Context, audience Audience, changes []Change) error
+	// Doubt says that the remote may have taken a change of these identities or not: until the next Write of an identity its
+	// record is in doubt.
+	Doubt(ctx context.Context, audience Audience, identities []string) error
 	// Sizes are the audiences with their number of members, sorted by id.
 	Sizes(ctx context.Context) ([]AudienceSize, error)
 }
@@ -28,6 +31,7 @@ type Record struct {
 	Known  bool      // something has been delivered
 	Member bool      // the last thing delivered was an entry
 	At     time.Time // the time of the event that decided it
+	Doubt  bool      // the remote may hold something else
 }
 
 // Change is one delivered entry or exit.
@@ -71,18 +75,36 @@ func (m *memoryMembers) Look(_ context.Context, audienceID string, identities []
 func (m *memoryMembers) Write(_ context.Context, audience Audience, changes []Change) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	a := m.audience(audience)
+	for _, c := range changes {
+		if known := a.records[c.Identity]; !known.Known || !c.At.Before(known.At) {
+			a.records[c.Identity] = Record{Known: true, Member: c.Member, At: c.At}
+		}
+	}
+	return nil
+}
+
+func (m *memoryMembers) Doubt(_ context.Context, audience Audience, identities []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a := m.audience(audience)
+	for _, identity := range identities {
+		r := a.records[identity]
+		r.Doubt = true
+		a.records[identity] = r
+	}
+	return nil
+}
+
+// audience is the record of an audience, made where there is none.
+func (m *memoryMembers) audience(audience Audience) *memoryAudience {
 	a := m.audiences[audience.ID]
 	if a == nil {
 		a = &memoryAudience{records: map[string]Record{}}
 		m.audiences[audience.ID] = a
 	}
 	a.name = audience.Name
-	for _, c := range changes {
-		if known, ok := a.records[c.Identity]; !ok || !c.At.Before(known.At) {
-			a.records[c.Identity] = Record{Known: true, Member: c.Member, At: c.At}
-		}
-	}
-	return nil
+	return a
 }
 
 func (m *memoryMembers) Sizes(context.Context) ([]AudienceSize, error) {

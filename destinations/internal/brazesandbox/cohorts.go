@@ -82,6 +82,10 @@ func (a *api) change(w http.ResponseWriter, r *http.Request) {
 	}
 	total := 0
 	for _, c := range changes {
+		if slices.ContainsFunc(c.UserIDs, func(id string) bool { return slices.Contains(a.config.PoisonUsers, id) }) {
+			refuse(w, http.StatusBadRequest, "`cohort_changes` must be an array of objects with `user_ids`, `device_ids` or `aliases`")
+			return
+		}
 		total += len(c.UserIDs) + len(c.DeviceIDs) + len(c.Aliases)
 	}
 	if total > maxIDs {

@@ -20,6 +20,7 @@ type Config struct {
 	PartnerKeys       []string // the partner keys there are
 	UnknownUsers      []string // external ids and alias names that Braze does not have: ignored, as Braze does
 	IdentifiedDevices []string // devices of identified users: ignored, as Braze does
+	PoisonUsers       []string // external ids that Braze cannot take: a request that holds one is refused whole
 }
 
 // The options of the command line.
@@ -28,6 +29,7 @@ const (
 	partnerKey        = "partner-key"
 	unknownUsers      = "unknown-users"
 	identifiedDevices = "identified-devices"
+	poisonUsers       = "poison-users"
 )
 
 // Sandbox is the sandbox as destinations and the command line take it.
@@ -39,11 +41,13 @@ func Sandbox() *destination.Sandbox {
 			{Name: partnerKey, Usage: "accept only these partner keys"},
 			{Name: unknownUsers, Usage: "external ids and alias names that do not exist"},
 			{Name: identifiedDevices, Usage: "devices of identified users"},
+			{Name: poisonUsers, Usage: "external ids for which a request is refused whole"},
 		},
 		New: func(options map[string][]string) http.Handler {
 			return New(Config{
 				ClientSecrets: options[clientSecret], PartnerKeys: options[partnerKey],
 				UnknownUsers: options[unknownUsers], IdentifiedDevices: options[identifiedDevices],
+				PoisonUsers: options[poisonUsers],
 			})
 		},
 	}
