@@ -63,9 +63,8 @@ func newRemote(t *testing.T, poison ...string) *remote {
 	require.NoError(t, err)
 	r := &remote{t: t, cohort: "aud_1", sandbox: plugin.Sandbox.New(map[string][]string{"poison-users": poison})}
 	r.wire = sandbox.Transport(r.sandbox)
-	in, err := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"very-secret","partner_api_key":"partner-key"},
+	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"very-secret","partner_api_key":"partner-key"},
 		"subscriptions":[{"name":"all","action":"syncAudiences","mapping":{"personas_audience_key":{"@path":"$.properties.audience_key"}}}]}`))
-	require.NoError(t, err)
 	r.plan, err = runtime.New(plugin, definition, in, runtime.Host{
 		Transport: r.wire, Observe: func(x httpx.Exchange) { r.requests = append(r.requests, x) },
 	})
@@ -235,11 +234,28 @@ func TestMoreThanFiftySubscriptionsAreRefused(t *testing.T) {
 	for i := range 51 {
 		list = append(list, fmt.Sprintf(`{"name":"s%d","action":"syncAudiences","mapping":{"personas_audience_key":"a%d"}}`, i, i))
 	}
-	in, err := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"client_secret":"s","partner_api_key":"p"},"subscriptions":[` + strings.Join(list, ",") + `]}`))
-	require.NoError(t, err)
+	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"client_secret":"s","partner_api_key":"p"},"subscriptions":[` + strings.Join(list, ",") + `]}`))
 	_, err = runtime.New(plugin, definition, in, runtime.Host{})
 	assert.EqualError(t, err, "/subscriptions holds 51 enabled subscriptions, but an instance of Braze Cohorts may have 50 at most")
 	in.Subscriptions[7].Enabled = false
 	_, err = runtime.New(plugin, definition, in, runtime.Host{})
 	assert.NoError(t, err)
+}
+
+func TestAPartnerKeyFromTheEnvironmentDoesNotShow(t *testing.T) {
+	plugin := brazecohorts.Plugin()
+	definition, err := plugin.Load()
+	require.NoError(t, err)
+	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"client_secret":"very-secret"},"subscriptions":[]}`))
+	handler := plugin.Sandbox.New(nil)
+	plan, err := runtime.New(plugin, definition, in, runtime.Host{
+		Transport: sandbox.Transport(handler),
+		Env:       func(name string) (string, bool) { return "partner-key-us", name == "BRAZE_COHORTS_PARTNER_API_KEY_US" },
+	})
+	require.NoError(t, err)
+	request, err := http.NewRequest("POST", "http://sandbox/__sandbox/faults", strings.NewReader(`{"status":401,"body":{"message":"no such key: partner-key-us"}}`))
+	require.NoError(t, err)
+	_, err = sandbox.Transport(handler).RoundTrip(request)
+	require.NoError(t, err)
+	assert.EqualError(t, plan.Test(context.Background()), "no such key: [hidden]")
 }

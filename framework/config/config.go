@@ -150,9 +150,7 @@ func (r *reader) checkSources(in Instance, known map[string]bool) {
 }
 
 // InstanceOf reads one instance as a config has it, where it stands alone; nothing is brought in from outside.
-func InstanceOf(v event.Value) (Instance, error) {
-	return readInstance(v, ""), nil
-}
+func InstanceOf(v event.Value) Instance { return readInstance(v, "") }
 
 func readInstance(v event.Value, place string) Instance {
 	in := Instance{

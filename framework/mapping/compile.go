@@ -122,6 +122,9 @@ func (c *compiler) array(v event.Value, place string) node {
 	return n
 }
 
+// IsDirective tells whether a mapping as a whole is one directive, which makes all of its keys.
+func IsDirective(mapping event.Value) bool { return isDirective(mapping) }
+
 // isDirective tells whether an object is meant as one: a key starts with @.
 func isDirective(v event.Value) bool {
 	for key := range v.Members() {

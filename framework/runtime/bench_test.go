@@ -40,9 +40,8 @@ func newPlan(b testing.TB, transport http.RoundTripper, members destination.Memb
 	plugin := brazecohorts.Plugin()
 	definition, err := plugin.Load()
 	require.NoError(b, err)
-	in, err := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"secret-1","partner_api_key":"partner-1"},
+	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"secret-1","partner_api_key":"partner-1"},
 		"subscriptions":[{"name":"all","action":"syncAudiences","mapping":{"personas_audience_key":{"@path":"$.properties.audience_key"}}}]}`))
-	require.NoError(b, err)
 	p, err := runtime.New(plugin, definition, in, runtime.Host{Transport: transport, Members: members})
 	require.NoError(b, err)
 	return p

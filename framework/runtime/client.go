@@ -6,11 +6,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/httpx"
 )
 
-// client is the way of the instance's requests. Its secrets are the password settings and what the host names; they show
-// nowhere, also where a remote repeats them.
+// client is the way of the instance's requests. Its secrets are the password settings, what came from the environment and
+// what the host names; they show nowhere, also where a remote repeats them.
 func (c *compiler) client(settings event.Value) destination.Client {
 	names := c.definition.Secrets()
-	values := append([]string(nil), c.host.Secrets...)
+	values := append(c.looked, c.host.Secrets...)
 	for _, name := range names {
 		if v := settings.Get(name); v.IsString() {
 			values = append(values, v.Str())

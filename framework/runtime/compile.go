@@ -3,6 +3,7 @@ package runtime
 import (
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/config"
@@ -29,7 +30,10 @@ type Host struct {
 
 // New makes a plan of an instance. The error is a fault.Problems with JSON pointers into the config file.
 func New(plugin destination.Plugin, definition *destination.Definition, instance config.Instance, host Host) (*Plan, error) {
-	c := compiler{plugin: plugin, definition: definition, instance: instance, host: host}
+	if host.Env == nil {
+		host.Env = func(string) (string, bool) { return "", false }
+	}
+	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host}
 	p := &Plan{id: instance.ID, definition: definition, test: plugin.Test}
 	p.settings = c.settings()
 	p.subscriptions = c.subscriptions()
@@ -49,6 +53,7 @@ type compiler struct {
 	host       Host
 	problems   fault.Problems
 	warnings   fault.Problems
+	looked     []string // values from the environment
 }
 
 // settings are the instance's settings with the defaults of absent ones, checked and coerced.
@@ -88,11 +93,13 @@ func withDefaults(settings event.Value, fields schema.Fields) event.Value {
 	return destination.Overlay(event.NewObject(defaults), settings)
 }
 
+// env is the host's environment. What is looked up while the plan is made counts as a secret.
 func (c *compiler) env() destination.Environment {
-	if c.host.Env != nil {
-		return c.host.Env
+	return func(name string) (string, bool) {
+		value, ok := c.host.Env(name)
+		c.looked = append(c.looked, value)
+		return value, ok
 	}
-	return func(string) (string, bool) { return "", false }
 }
 
 func (c *compiler) subscriptions() []*Subscription {
@@ -151,7 +158,7 @@ func (c *compiler) mapping(in config.Subscription, s *Subscription) {
 		c.mappedFields(in, s.action)
 	}
 	whole := in.Mapping
-	if in.UseDefaultMappings || whole.Kind() == event.Absent {
+	if whole.Kind() == event.Absent || in.UseDefaultMappings && !mapping.IsDirective(whole) {
 		whole = destination.Overlay(s.action.DefaultMapping(), in.Mapping)
 	}
 	var err error
@@ -163,8 +170,11 @@ func (c *compiler) mapping(in config.Subscription, s *Subscription) {
 // mappedFields warns of keys of a mapping that are no fields of the action: they are dropped from every payload. A mapping
 // that is a directive makes its keys when it runs.
 func (c *compiler) mappedFields(in config.Subscription, action *destination.ActionDefinition) {
+	if mapping.IsDirective(in.Mapping) {
+		return
+	}
 	for key := range in.Mapping.Members() {
-		if key == "" || key[0] == '@' || key[0] == '_' || action.Fields.Get(key) != nil {
+		if strings.HasPrefix(key, "_") || action.Fields.Get(key) != nil {
 			continue
 		}
 		c.warnings.Add(in.Pointer+"/mapping"+fault.PointerKey(key), "is not a field of %s and is dropped%s", action.Key, fault.DidYouMean(key, action.Fields.Keys()))
@@ -186,7 +196,7 @@ func (c *compiler) deps(settings event.Value) destination.Deps {
 		h.Members = destination.NewMemoryMembers()
 	}
 	return destination.Deps{
-		Client: c.client(settings), State: h.State, Members: h.Members, Env: c.env(), Now: h.Now,
+		Client: c.client(settings), State: h.State, Members: h.Members, Env: h.Env, Now: h.Now,
 		Log: h.Log.With("instance", c.instance.ID, "destination", c.definition.Slug),
 	}
 }

@@ -97,8 +97,7 @@ func (a *acme) plan(t testing.TB, instance string) *runtime.Plan {
 	p := a.plugin()
 	d, err := p.Load()
 	require.NoError(t, err)
-	in, err := config.InstanceOf(event.MustParse(instance))
-	require.NoError(t, err)
+	in := config.InstanceOf(event.MustParse(instance))
 	plan, err := runtime.New(p, d, in, runtime.Host{})
 	require.NoError(t, err)
 	return plan
@@ -220,9 +219,8 @@ func TestNewReportsEveryMistakeWithItsPlace(t *testing.T) {
 	p := (&acme{}).plugin()
 	d, err := p.Load()
 	require.NoError(t, err)
-	in, err := config.InstanceOf(event.MustParse(`{"id":"i","settings":{"region":{}, "kye":1},"subscriptions":[{"name":"a","action":"bach"},{"name":"b","action":"single"},
+	in := config.InstanceOf(event.MustParse(`{"id":"i","settings":{"region":{}, "kye":1},"subscriptions":[{"name":"a","action":"bach"},{"name":"b","action":"single"},
 		{"name":"c","action":"batch","subscribe":"type = track and","mapping":{"id":{"@nope":1},"idd":"x"}},{"name":"c","action":"batch","enabled":false,"mapping":{"ids":1}}]}`))
-	require.NoError(t, err)
 	_, err = runtime.New(p, d, in, runtime.Host{})
 	var lines []string
 	for _, problem := range fault.ProblemsOf(err) {
@@ -285,4 +283,12 @@ func TestOneVerdictForEachEvent(t *testing.T) {
 			require.Equal(t, fmt.Sprintf("u%d", i), verdicts[0].Sent.Get("id").Str())
 		}
 	}
+}
+
+func TestAMappingThatIsADirectiveStandsAlone(t *testing.T) {
+	a := &acme{}
+	plan := a.plan(t, `{"id":"i","settings":{"key":"k"},"subscriptions":[{"name":"s","action":"batch","mapping":{"@transform":{"apply":{"who":{"@path":"$.userId"}},"mapping":{"id":{"@path":"$.who"},"stale":1}}}}]}`)
+	got := plan.Run(context.Background(), events(t, `{"type":"track","userId":"1"}`)[0])
+	assert.Equal(t, `{"id":"1"}`, got[0].Sent.JSON())
+	assert.Empty(t, plan.Warnings())
 }
