@@ -80,8 +80,11 @@ func (c *runCommand) finish(ctx context.Context, instances []instance) error {
 		return err
 	}
 	summary := c.report.finish(c.requests, cohorts)
-	if summary.Failed > 0 {
+	switch {
+	case summary.Failed > 0:
 		return failed{}
+	case summary.Events > 0 && summary.Unreadable == summary.Events:
+		return errors.New("no line of the input is an event: it should hold one JSON object a line")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -13,7 +14,9 @@ import (
 // Fault is how the next requests go wrong.
 type Fault struct {
 	Path    string            `json:"path"`     // the path it is for; with * at its end, all that begin so; "" for every path
-	Times   int               `json:"times"`    // how many requests, 1 by default
+	Times   int               `json:"times"`    // how many requests, 1 by default; n and count say the same
+	N       int               `json:"n"`
+	Count   int               `json:"count"`
 	Status  int               `json:"status"`   // what they are answered with; 0 leaves the answer to the API
 	Headers map[string]string `json:"headers"`  // of that answer
 	Body    json.RawMessage   `json:"body"`     // of that answer
@@ -23,7 +26,7 @@ type Fault struct {
 }
 
 func (f *Fault) check() error {
-	if f.Times == 0 {
+	if f.Times = cmp.Or(f.Times, f.N, f.Count); f.Times == 0 {
 		f.Times = 1
 	}
 	switch {

@@ -66,7 +66,7 @@ func TestFaults(t *testing.T) {
 			require.NoError(t, err)
 			return answer.StatusCode
 		}
-		fault(`[{"path":"/a","times":2,"status":429,"headers":{"Retry-After":"3"}},{"path":"/b*","status":503}]`)
+		fault(`[{"path":"/a","times":2,"status":429,"headers":{"Retry-After":"3"}},{"path":"/b*","n":1,"status":503}]`)
 		assert.Equal(t, []int{429, 201, 503, 429, 201, 201}, []int{status("/a"), status("/c"), status("/bb"), status("/a"), status("/a"), status("/bb")})
 		acted := api.n.Load()
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
@@ -16,7 +17,9 @@ type Summary struct {
 	Skipped   int
 	Refused   int
 	Failed    int // tried to the end, though trying later may help
-	reasons   map[reasonKey]*Reason
+
+	Unreadable int // of the refused ones, those that are no events
+	reasons    map[reasonKey]*Reason
 }
 
 // Reason is why some events were not delivered.
@@ -50,6 +53,9 @@ func (s *Summary) Add(e Event) {
 			s.Skipped++
 		case runtime.Refused:
 			s.Refused++
+			if v.Code == fault.CodeInvalidEvent {
+				s.Unreadable++
+			}
 		default:
 			s.Failed++
 		}
