@@ -13,8 +13,8 @@ import (
 
 // Fault is how the next requests go wrong.
 type Fault struct {
-	Path    string            `json:"path"`     // the path it is for; with * at its end, all that begin so; "" for every path
-	Times   int               `json:"times"`    // how many requests, 1 by default; n and count say the same
+	Path    string            `json:"path"`  // the path it is for; with * at its end, all that begin so; "" for every path
+	Times   int               `json:"times"` // how many requests, 1 by default; n and count say the same
 	N       int               `json:"n"`
 	Count   int               `json:"count"`
 	Status  int               `json:"status"`   // what they are answered with; 0 leaves the answer to the API
