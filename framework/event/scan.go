@@ -28,11 +28,12 @@ type scanner struct {
 	text  string
 	pos   int
 	nodes []node
-	open  []uint32 // nodes of the containers that are open
+	open  [MaxDepth]uint32 // nodes of the containers that are open
+	depth int              // how many
 }
 
 func parseText(text string) (Value, error) {
-	s := scanner{text: text, nodes: make([]node, 0, 8+len(text)/14)}
+	s := scanner{text: text, nodes: make([]node, 0, 8+len(text)/9)}
 	if err := s.run(); err != nil {
 		return Value{}, err
 	}
@@ -99,7 +100,7 @@ func (s *scanner) value() (opened bool, err error) {
 }
 
 func (s *scanner) container(c byte) (opened bool, err error) {
-	if len(s.open) >= MaxDepth {
+	if s.depth == MaxDepth {
 		return false, &SyntaxError{Offset: s.pos, Message: fmt.Sprintf("nested deeper than %d", MaxDepth)}
 	}
 	kind, closing := Array, byte(']')
@@ -107,7 +108,8 @@ func (s *scanner) container(c byte) (opened bool, err error) {
 		kind, closing = Object, '}'
 	}
 	s.nodes = append(s.nodes, node{kind: kind, start: uint32(s.pos)})
-	s.open = append(s.open, uint32(len(s.nodes)-1))
+	s.open[s.depth] = uint32(len(s.nodes) - 1)
+	s.depth++
 	s.pos++
 	s.space()
 	if s.pos < len(s.text) && s.text[s.pos] == closing {
@@ -122,8 +124,8 @@ func (s *scanner) container(c byte) (opened bool, err error) {
 
 // after reads what may follow a value: commas and the ends of containers. It reports true after the outermost value.
 func (s *scanner) after() (done bool, err error) {
-	for len(s.open) > 0 {
-		at := s.open[len(s.open)-1]
+	for s.depth > 0 {
+		at := s.open[s.depth-1]
 		s.nodes[at].size++
 		s.space()
 		if s.pos >= len(s.text) {
@@ -151,9 +153,9 @@ func (s *scanner) after() (done bool, err error) {
 
 func (s *scanner) close() {
 	s.pos++
-	n := &s.nodes[s.open[len(s.open)-1]]
+	s.depth--
+	n := &s.nodes[s.open[s.depth]]
 	n.end, n.next = uint32(s.pos), uint32(len(s.nodes))
-	s.open = s.open[:len(s.open)-1]
 }
 
 func (s *scanner) key() error {

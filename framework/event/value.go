@@ -174,9 +174,9 @@ func (v Value) Get(key string) Value {
 		}
 		return Value{}
 	}
-	found, nodes := uint32(0), v.doc.nodes
+	found, nodes, size := uint32(0), v.doc.nodes, uint32(len(key)+2)
 	for at, end := v.at+1, nodes[v.at].next; at < end; at = nodes[at+1].next {
-		if v.doc.isKey(at, key) {
+		if n := &nodes[at]; (n.end-n.start == size || n.escaped) && v.doc.isKey(at, key) {
 			found = at + 1
 		}
 	}

@@ -57,6 +57,9 @@ func FuzzProcess(f *testing.F) {
 				require.NoError(t, s.authority.Validate(candidate.Any()), "the compiled check passes %s", candidate.JSON())
 			}
 		}
+		if s.isSettled(payload) {
+			assert.True(t, event.Equal(payload, s.Coerce(s.Clean(payload))), "%s counts as settled", payload.JSON())
+		}
 		s.Trace(payload)
 		processed, err := s.Process(payload)
 		if err != nil {

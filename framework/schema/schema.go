@@ -48,6 +48,9 @@ func (s *Schema) JSON() event.Value { return s.published }
 // Process cleans, coerces and validates a payload. The error is a *fault.Error that wraps the fault.Problems of the places
 // that are not valid.
 func (s *Schema) Process(payload event.Value) (event.Value, error) {
+	if s.isSettled(payload) {
+		return payload, nil
+	}
 	processed := s.Coerce(s.Clean(payload))
 	if err := s.Validate(processed); err != nil {
 		return event.Value{}, err

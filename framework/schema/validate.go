@@ -12,6 +12,17 @@ func (s *Schema) surelyValid(payload event.Value) bool {
 	return validObject(s.fields, payload, false)
 }
 
+// isSettled tells whether a payload is valid beyond doubt and would be cleaned and coerced into itself: the types are right,
+// no key is unknown, and no text at the root is empty.
+func (s *Schema) isSettled(payload event.Value) bool {
+	for _, m := range payload.Members() {
+		if m.IsString() && m.Falsy() {
+			return false
+		}
+	}
+	return s.surelyValid(payload)
+}
+
 func validObject(fields Fields, v event.Value, additional bool) bool {
 	if v.Kind() != event.Object {
 		return false
