@@ -56,6 +56,10 @@ func TestSandboxURL(t *testing.T) {
 	assert.Contains(t, string(state), `"warnings":[]`)
 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, configFile), bytes.ReplaceAll(config, []byte("client_secret: right"), []byte("client_secret: wrong-and-secret")), 0o600))
+	var out bytes.Buffer
+	assert.Equal(t, exitFailed, execute(context.Background(), []string{"auth", "test", "--sandbox-url", address, "--config", filepath.Join(dir, configFile)}, streams{nil, &out, io.Discard}))
+	assert.Contains(t, out.String(), "braze-main (Braze Cohorts): Client Secret Key does not allow this partner")
+	assert.NotContains(t, out.String(), "wrong-and-secret")
 	refused := run(t, 0, "run", "--json", "--sandbox-url", address, filepath.Join(dir, "audience.ndjson"))
 	assert.Zero(t, refused.Delivered)
 	assert.Greater(t, refused.Refused, 1000)

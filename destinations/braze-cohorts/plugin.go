@@ -9,10 +9,14 @@ package brazecohorts
 import (
 	"context"
 	"embed"
+	"fmt"
+	"net/http"
+	"strings"
 
 	"github.com/landfall-dev/landfall/destinations/internal/brazesandbox"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 //go:embed destination.yaml
@@ -46,5 +50,23 @@ func test(ctx context.Context, v event.Value, deps destination.Deps) error {
 	if err != nil {
 		return err
 	}
-	return api.changeMembers(ctx, deps.Client, "landfall_credentials_test", nil)
+	return inPlainWords(api.changeMembers(ctx, deps.Client, "landfall_credentials_test", nil))
+}
+
+// inPlainWords says what a refusal of Braze means for the settings, with Braze's own words behind it.
+func inPlainWords(err error) error {
+	e := fault.As(err)
+	if e == nil || e.Status != http.StatusUnauthorized {
+		return err
+	}
+	advice := "Braze refuses the keys"
+	switch message := e.Error(); {
+	case strings.HasPrefix(message, "Invalid Partner API key"):
+		advice = "the partner key does not belong to this cluster: is REST Endpoint the one of your dashboard, and Partner API Key the one of its region?"
+	case strings.HasPrefix(message, "Invalid client secret"):
+		advice = "Client Secret Key is no data import key of this cluster: copy it from Braze's partner page, and check REST Endpoint"
+	case strings.HasPrefix(message, "Partner not enabled"):
+		advice = "Client Secret Key does not allow this partner: make a data import key for it on Braze's partner page, or check Partner Name"
+	}
+	return fmt.Errorf("%s (Braze says: %w)", advice, err)
 }

@@ -222,7 +222,7 @@ func TestSecretsDoNotShow(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotContains(t, string(seen), "very-secret")
 	assert.NotContains(t, string(seen), "partner-key")
-	assert.EqualError(t, r.plan.Test(context.Background()), verdict.Reason)
+	assert.EqualError(t, r.plan.Test(context.Background()), "Client Secret Key does not allow this partner: make a data import key for it on Braze's partner page, or check Partner Name (Braze says: "+verdict.Reason+")")
 	assert.NoError(t, r.plan.Test(context.Background()))
 }
 
@@ -257,5 +257,5 @@ func TestAPartnerKeyFromTheEnvironmentDoesNotShow(t *testing.T) {
 	require.NoError(t, err)
 	_, err = sandbox.Transport(handler).RoundTrip(request)
 	require.NoError(t, err)
-	assert.EqualError(t, plan.Test(context.Background()), "no such key: [hidden]")
+	assert.EqualError(t, plan.Test(context.Background()), "Braze refuses the keys (Braze says: no such key: [hidden])")
 }

@@ -184,13 +184,11 @@ func truncateWords(v, count, ellipsis any) string {
 		dots = text(ellipsis)
 	}
 	words := strings.Fields(text(v))
-	if len(words) < most || len(words) == most && dots == "" {
-		return strings.Join(words, " ")
+	kept := strings.Join(words[:min(most, len(words))], " ")
+	if len(words) >= most { // also where nothing is cut off, as liquidjs has it
+		kept += dots
 	}
-	if len(words) == most {
-		return strings.Join(words, " ")
-	}
-	return strings.Join(words[:most], " ") + dots
+	return kept
 }
 
 func split(v, separator any) []any {

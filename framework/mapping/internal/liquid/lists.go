@@ -95,20 +95,15 @@ func where(v, property, value any) []any {
 // maxItems bounds a list that a template makes longer.
 const maxItems = 10_000
 
-func push(v, item any) ([]any, error) {
-	items := list(v)
-	if len(items) >= maxItems {
-		return nil, fmt.Errorf("makes a list of more than %d items", maxItems)
-	}
-	return append(items[:len(items):len(items)], item), nil
-}
+func push(v, item any) ([]any, error) { return joined(list(v), []any{item}) }
 
-func unshift(v, item any) ([]any, error) {
-	items, err := push([]any{item}, nil)
-	if err != nil || len(list(v)) >= maxItems {
+func unshift(v, item any) ([]any, error) { return joined([]any{item}, list(v)) }
+
+func joined(a, b []any) ([]any, error) {
+	if len(a)+len(b) > maxItems {
 		return nil, fmt.Errorf("makes a list of more than %d items", maxItems)
 	}
-	return append(items[:1], list(v)...), nil
+	return append(a[:len(a):len(a)], b...), nil
 }
 
 // date prints a date by a format of strftime; what is no date prints as it is.

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newAuth(s streams) *cobra.Command {
+	cmd := &cobra.Command{Use: "auth", Short: "Credentials of the instances of a config"}
+	cmd.AddCommand(newAuthTest(s))
+	return cmd
+}
+
+func newAuthTest(s streams) *cobra.Command {
+	var config string
+	var asJSON bool
+	t := target{live: true}
+	cmd := &cobra.Command{
+		Use:   "test --config FILE",
+		Short: "Ask the remotes whether the credentials are good",
+		Long: "Asks the remote of every enabled instance whether its settings are good, without changing anything there, and says\n" +
+			"in plain words what is wrong.",
+		Example: "  landfall auth test --config landfall.yaml",
+		Args:    exactly(0, "the config with --config"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if config == "" {
+				return misuse("give a config with --config")
+			}
+			if t.sandbox || t.sandboxURL != "" {
+				t.live = false
+			}
+			instances, err := loadPlans(config, &t, nil)
+			if err != nil {
+				return err
+			}
+			return testAll(cmd.Context(), s, instances, asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&config, "config", "", "the config `FILE`")
+	cmd.Flags().BoolVar(&t.sandbox, "sandbox", false, "ask the destination's sandbox in this process")
+	cmd.Flags().StringVar(&t.sandboxURL, "sandbox-url", "", "ask a sandbox at this `URL`")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print an object a line for each instance")
+	return cmd
+}
+
+// testAll asks every remote; the command fails where one says no.
+func testAll(ctx context.Context, s streams, instances []instance, asJSON bool) error {
+	wrong := false
+	for _, in := range instances {
+		err := in.plan.Test(ctx)
+		wrong = wrong || err != nil
+		message := "the credentials are good"
+		switch {
+		case err != nil:
+			message = err.Error()
+		case in.plugin.Test == nil:
+			message = "this destination cannot be asked"
+		}
+		if asJSON {
+			_ = json.NewEncoder(s.out).Encode(map[string]any{"instance": in.plan.ID(), "ok": err == nil, "message": message})
+			continue
+		}
+		fmt.Fprintf(s.out, "%s (%s): %s\n", in.plan.ID(), in.plan.Definition().Name, message)
+	}
+	if wrong {
+		return failed{}
+	}
+	return nil
+}
