@@ -166,8 +166,11 @@ func (r *Runner) offer(ctx context.Context, index int, e event.Event) error {
 		}
 	}
 	if w := &r.waiting[index-r.first]; !w.event.Matched {
-		if subscriptions > 1 {
-			missed.Instance, missed.Subscription, missed.Reason = "", "", "the event matches no subscription"
+		if subscriptions != 1 {
+			missed = runtime.Verdict{
+				Outcome: runtime.Skipped, Status: http.StatusBadRequest, Code: fault.CodeInvalidPayload,
+				Reporter: fault.ReporterIntegrations, Reason: "the event matches no subscription",
+			}
 		}
 		w.event.Verdicts = []runtime.Verdict{missed}
 	}

@@ -95,6 +95,11 @@ func TestEveryLineIsToldInOrder(t *testing.T) {
 	assert.Equal(t, []int{6, 4, 3, 1, 2, 0}, []int{summary.Events, summary.Matched, summary.Delivered, summary.Skipped, summary.Refused, summary.Failed})
 }
 
+func TestWithoutSubscriptionsEverythingIsSkipped(t *testing.T) {
+	_, summary := run(t, plan(t, nil), "{}\n{}")
+	assert.Equal(t, []int{2, 0, 2, 0}, []int{summary.Events, summary.Matched, summary.Skipped, summary.Failed})
+}
+
 func TestWhatMayPassIsTriedAgainAndNothingOvertakes(t *testing.T) {
 	var sent []string
 	tries := map[string]int{}
