@@ -88,6 +88,9 @@ func (c *explainCommand) read() (event.Event, error) {
 		return event.Event{}, fmt.Errorf("%s: %w", c.event, err)
 	}
 	v, err := event.ParseValue(text)
+	if err != nil && len(text) > source.MaxBytes {
+		return event.Event{}, fmt.Errorf("%s: %w", c.event, err)
+	}
 	if err != nil {
 		doc, err := source.Parse(c.event, text) // a case written as YAML
 		if err != nil {

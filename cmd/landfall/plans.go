@@ -119,6 +119,7 @@ type instance struct {
 	plan      *runtime.Plan
 	plugin    destination.Plugin
 	transport http.RoundTripper
+	warnings  fault.Problems // what may be meant otherwise, with its place in the config
 }
 
 // loadPlans reads a config and makes a plan of every enabled instance. The error holds every mistake in the file.
@@ -166,5 +167,9 @@ func newInstance(registry *destination.Registry, in config.Instance, cfg *config
 	made.plan, err = runtime.New(entry.Plugin, entry.Definition, in, runtime.Host{
 		Transport: made.transport, Observe: observe, Env: os.LookupEnv, Secrets: cfg.Secrets(),
 	})
-	return made, err
+	if err != nil {
+		return instance{}, err
+	}
+	made.warnings = cfg.Document.Locate(made.plan.Warnings())
+	return made, nil
 }

@@ -62,6 +62,11 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	if len(instances) == 0 {
 		return fmt.Errorf("%s has no enabled destination", path)
 	}
+	for _, in := range instances {
+		for _, w := range in.warnings {
+			fmt.Fprintf(c.err, "warning: %s\n", w)
+		}
+	}
 	c.report = newReporter(c.streams, c.json)
 	c.report.start(c.target.words(), instances)
 	runner := stream.New(stream.Config{Plans: plansOf(instances), Each: c.report.event})

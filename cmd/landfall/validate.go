@@ -93,9 +93,7 @@ func check(path string, text []byte) (problems, warnings fault.Problems) {
 	for _, in := range cfg.Instances {
 		made, err := newInstance(registry, in, cfg, &target{dryRun: true}, nil)
 		problems = append(problems, cfg.Document.Locate(fault.ProblemsOf(err))...)
-		if err == nil {
-			warnings = append(warnings, cfg.Document.Locate(made.plan.Warnings())...)
-		}
+		warnings = append(warnings, made.warnings...)
 	}
 	return problems, warnings
 }
