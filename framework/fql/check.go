@@ -28,7 +28,7 @@ func (p *parser) missing() error {
 		return p.fail(t.at, "a field is missing before %s", t)
 	case before.is("and"), before.is("or"), before.is("!"):
 		return p.fail(t.at, "a condition is missing after %s", before)
-	case before.is("("), before.is(","):
+	case before.is("("), before.is("["), before.is(","):
 		return p.fail(t.at, "a value is missing here")
 	}
 	return p.unexpected()
@@ -58,7 +58,10 @@ func (p *parser) alone(first token, o operand) (condition, error) {
 			return nil, p.fail(first.at, "%s gives a %s, which is no condition: compare it, as in %s", o.function.name, o.typeName(), o.function.example)
 		}
 	case literal:
-		if o.typeName() != typeBool {
+		switch o.typeName() {
+		case typeList:
+			return nil, p.fail(first.at, `a list alone is no condition: write a field and "in" before it`)
+		case typeString, typeNumber, typeNull:
 			return nil, p.fail(first.at, "%s alone is no condition: compare it with a field", first)
 		}
 	}
@@ -67,21 +70,22 @@ func (p *parser) alone(first token, o operand) (condition, error) {
 
 // noOperator is the mistake of a field that something other than an operator follows.
 func (p *parser) noOperator(name token) error {
-	t := p.token
-	if t.kind == word {
-		if err := p.checkWord(t); err != nil {
-			return err
-		}
-		switch lower := strings.ToLower(t.text); {
-		case lower == "is", lower == "equals":
-			return p.fail(t.at, "write = instead of %s", t)
-		case lower == "like", lower == "matches":
-			return p.fail(t.at, `write match(%s, "…") instead of %s`, name.text, t)
-		case functionOf(lower) != nil && functionOf(lower).isTextTest():
-			return p.fail(t.at, `"%s" is a function: write %[1]s(%s, "…")`, lower, name.text)
-		}
+	t, operators := p.token, "one of = != > >= < <= in"
+	if t.kind != word {
+		return p.fail(t.at, "an operator is missing after %s: %s", name, operators)
 	}
-	return p.fail(t.at, "an operator is missing after %s: one of = != > >= < <= in", name)
+	if err := p.checkWord(t); err != nil {
+		return err
+	}
+	switch strings.ToLower(t.text) {
+	case "is", "equals":
+		return p.fail(t.at, "write = instead of %s", t)
+	case "like", "matches", "match":
+		return p.fail(t.at, `write match(%s, "…") instead of %s`, name.shown(), t)
+	case "contains":
+		return p.fail(t.at, `write contains(%s, "…") instead of %s`, name.shown(), t)
+	}
+	return p.fail(t.at, `an operator is missing after %s: %s (a space in a name is written %s\ %s)`, name, operators, name.shown(), t.shown())
 }
 
 // checkComparison refuses comparisons that can never hold.
@@ -103,7 +107,7 @@ func (p *parser) checkComparison(c comparison, first, second token) error {
 	}
 	if _, ok := c.left.(literal); !ok && c.op != "in" && second.plain() {
 		if _, ok := c.right.(*field); ok {
-			return p.fail(second.at, `"%[1]s" without quotes is a field: write "%[1]s" for the text, $.%[1]s for the field`, second.text)
+			return p.fail(second.at, `"%[1]s" without quotes is a field: write "%[1]s" for the text, $.%[1]s for the field`, second.shown())
 		}
 	}
 	return nil

@@ -84,7 +84,11 @@ func (l lacks) explain(root event.Value) Explanation {
 // only says that one of the values is not of the kind that a condition takes; it is empty where all are.
 func only(what string, kind event.Kind, values ...event.Value) string {
 	for _, v := range values {
-		if v.Kind() != kind {
+		switch v.Kind() {
+		case kind:
+		case event.Absent:
+			return "this takes only " + what + ", and nothing is there"
+		default:
 			return "this takes only " + what + ", not " + v.Kind().WithArticle()
 		}
 	}

@@ -45,18 +45,23 @@ func (t token) end() int { return t.at + len(t.text) }
 
 // String shows the token in a message.
 func (t token) String() string {
-	shown := t.text
-	if runes := []rune(shown); len(runes) > maxShown {
-		shown = string(runes[:maxShown]) + "…"
-	}
 	if t.kind == text {
-		return shown
+		return t.shown()
 	}
-	return `"` + shown + `"`
+	return `"` + t.shown() + `"`
 }
 
 // maxShown is where a token is cut in a message, in characters.
 const maxShown = 40
+
+// shown is the token as it is written, cut where it is long.
+func (t token) shown() string {
+	runes := []rune(t.text)
+	if len(runes) > maxShown {
+		runes = append(runes[:maxShown:maxShown], '…')
+	}
+	return printable(runes)
+}
 
 // keywords cannot be the name of a field, unless it is escaped: \in.
 var keywords = []string{"and", "or", "in", "true", "false", "null"}

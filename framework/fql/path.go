@@ -72,7 +72,7 @@ func (l *lexer) brackets(t *token) error {
 		var key string
 		switch c := l.text[at:]; {
 		case c != "" && (c[0] == '"' || c[0] == '\''):
-			var quoted token
+			quoted := token{at: at}
 			if err := l.quoted(&quoted); err != nil {
 				return err
 			}

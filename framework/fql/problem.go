@@ -3,6 +3,7 @@ package fql
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -47,5 +48,15 @@ func excerpt(line []rune, at int) string {
 			margin[i] = '\t'
 		}
 	}
-	return string(line) + "\n" + string(margin) + "^"
+	return printable(line) + "\n" + string(margin) + "^"
+}
+
+// printable replaces what a terminal would not show as one character.
+func printable(line []rune) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\t' {
+			return r
+		}
+		return utf8.RuneError
+	}, string(line))
 }

@@ -119,6 +119,7 @@ func TestMatch(t *testing.T) {
 		},
 		"strings": {
 			`type = 'track'`: true, `properties.quote = "say \"hi\"\n"`: true, `properties.quote = 'say "hi"` + "\n'": true, `properties.s = "\x"`: false, `properties.japan = "ア"`: true,
+			`"a\r\tb" = "a\r\tb"`: true, `"a\tb" = "a	b"`: true, `length("a\r\t\\\'") = 5`: true,
 			`properties.star = "ab*d"`: true, `properties.star = "ab\*d"`: false,
 		},
 		"white space": {

@@ -13,6 +13,9 @@ func (g group) words(negated bool) string {
 		joint = " or "
 	}
 	parts := merge(g)
+	if len(parts) == 1 {
+		return parts[0].words(negated)
+	}
 	phrases := make([]string, len(parts))
 	for i, part := range parts {
 		phrases[i] = part.words(false)
