@@ -1,144 +1,88 @@
-// Package liquid renders the templates of @liquid: Liquid without loops and includes, as Segment restricts it, on
-// osteele/liquid with the filters of liquidjs.
+// Package liquid renders the templates of @liquid: Liquid without loops and includes, as Segment restricts it, with the
+// results of liquidjs.
 //
-// Compile checks a template once. Rendering is bounded in time and in memory and never panics. The package knows events as
-// values only. A Template is safe for concurrent use.
+// Compile reads a template once; osteele/liquid matches its blocks and runs them, expressions and filters are this package's
+// own, on event.Value and read lazily from the event. Rendering is bounded in time and memory, starts no goroutine and never
+// panics. The package knows nothing of mappings. A Template is immutable and safe for concurrent use.
 package liquid
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"strings"
+	"runtime"
 	"time"
 
-	"github.com/osteele/liquid"
+	"github.com/osteele/liquid/parser"
+	"github.com/osteele/liquid/render"
 
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Bounds of a template and of what it makes.
+// Bounds of a template and of its rendering. What is beyond them is an error that names the bound.
 const (
-	MaxLength = 1000    // of a template, in UTF-16 units
-	MaxText   = 1 << 20 // bytes of the output, of any text on the way, and of an event as JSON
-	MaxTime   = 500 * time.Millisecond
+	MaxLength = 1000                   // of a template, in UTF-16 units
+	MaxText   = 1 << 20                // bytes of the output, and of any value that a filter takes or makes
+	MaxItems  = 100_000                // items of a list that a template makes
+	MaxWork   = 32 << 20               // bytes of all the values that the filters of one rendering take and make
+	MaxTime   = 500 * time.Millisecond // of one rendering
 )
 
 // Template is a compiled template.
 type Template struct {
-	template *liquid.Template
-	names    []string // the top-level keys of an event that the template may read
-	blanks   []blank
+	root   render.Node
+	config render.Config
+	pieces []piece
 }
 
-// Compile reads a template. The error says what is wrong in the template's own words.
-func Compile(text string) (*Template, error) {
+// Compile reads a template. The error says what is wrong and shows the tag or output that it is in.
+func Compile(text string) (t *Template, err error) {
+	defer contain(&err)
 	if n := event.UTF16Len(text); n > MaxLength {
 		return nil, fmt.Errorf("should be at most %d characters long but has %d", MaxLength, n)
 	}
-	source, err := scan(text)
+	pieces, err := split(text)
 	if err != nil {
 		return nil, err
 	}
-	t := &Template{names: source.names, blanks: source.blanks}
-	err = guarded(func() error {
-		engine := newEngine(source.unknown)
-		parsed, err := engine.ParseString(source.text)
-		if err != nil {
-			return err
-		}
-		t.template = parsed
-		return nil
-	})
-	if err != nil {
-		return nil, inWords(err)
+	t = &Template{config: newConfig(pieces), pieces: pieces}
+	root, failure := t.config.Compile(outline(pieces), start)
+	if failure != nil {
+		return nil, t.located(failure)
 	}
+	t.root = root
 	return t, nil
 }
 
-// newEngine is an engine with the filters there are; unknown ones pass their value through.
-func newEngine(unknown []string) *liquid.Engine {
-	engine := liquid.NewEngine()
-	for name, filter := range filters() {
-		engine.RegisterFilter(name, filter)
-	}
-	for _, name := range unknown {
-		engine.RegisterFilter(name, func(v any, _ ...any) any { return v })
-	}
-	registerTags(engine)
-	return engine
-}
-
-// Render makes a text of an event.
-func (t *Template) Render(v event.Value) (string, error) {
-	if v.Size() > MaxText {
-		return "", fmt.Errorf("takes events of at most %d MB", MaxText>>20)
-	}
-	bindings := map[string]any{"blank": "", "empty": ""}
-	for _, name := range t.names {
-		if member := v.Get(name); member.Exists() {
-			bindings[name] = bind(member)
-		}
-	}
-	for i, b := range t.blanks {
-		bindings[blankName(i)] = b.holds(v)
-	}
-	out := &output{deadline: time.Now().Add(MaxTime)}
-	err := guarded(func() error {
-		if err := t.template.FRender(out, bindings); err != nil {
-			return err
-		}
-		return nil
-	})
-	switch {
-	case out.err != nil:
-		return "", out.err
-	case err != nil:
-		return "", inWords(err)
+// Render makes a text of an event. The error says which tag or output could not be rendered and why.
+func (t *Template) Render(v event.Value) (text string, err error) {
+	defer contain(&err)
+	s := newScope(v)
+	out := &output{scope: s}
+	if failure := render.Render(t.root, out, map[string]any{scopeKey: s}, t.config); failure != nil {
+		return "", t.located(failure)
 	}
 	return out.text.String(), nil
 }
 
-// output is where a template writes, within its bounds.
-type output struct {
-	text     bytes.Buffer
-	deadline time.Time
-	err      error
-}
-
-var (
-	errTooLong = fmt.Errorf("makes more than %d MB of text", MaxText>>20)
-	errTooSlow = fmt.Errorf("takes longer than %v", MaxTime)
-)
-
-func (o *output) Write(p []byte) (int, error) {
-	switch {
-	case o.text.Len()+len(p) > MaxText:
-		o.err = errTooLong
-	case time.Now().After(o.deadline):
-		o.err = errTooSlow
+// located is an error of the library with the source it is in. Every piece is on a line of its own in the outline.
+func (t *Template) located(failure parser.Error) error {
+	at := failure.LineNumber() - start.LineNo
+	if at < 0 || at >= len(t.pieces) {
+		return errors.New(failure.Error())
 	}
-	if o.err != nil {
-		return 0, o.err
+	message := trimmed(failure.Error(), start.Pathname, failure.LineNumber())
+	return fmt.Errorf("%s in %s", message, shortened(t.pieces[at].source))
+}
+
+// contain turns a panic into an error: the library panics where its writer fails.
+func contain(err *error) {
+	r := recover()
+	if r == nil {
+		return
 	}
-	return o.text.Write(p)
-}
-
-// guarded turns a panic of the library, which is how it reports some errors, into an error.
-func guarded(do func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			known, ok := r.(error)
-			if !ok {
-				known = fmt.Errorf("%v", r)
-			}
-			err = known
-		}
-	}()
-	return do()
-}
-
-// inWords is an error of the library on one line.
-func inWords(err error) error {
-	return errors.New(strings.TrimPrefix(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", " "), "Liquid error: "))
+	failure, ok := r.(error)
+	if _, bug := r.(runtime.Error); bug || !ok {
+		failure = fmt.Errorf("cannot be processed: %v", r)
+	}
+	*err = failure
 }

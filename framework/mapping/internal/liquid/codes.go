@@ -1,0 +1,136 @@
+package liquid
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"iter"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// codeFilters write a value in another form: HTML, addresses, base64, JSON, digests.
+func codeFilters() map[string]filter {
+	return map[string]filter{
+		"escape": ofText(escape), "xml_escape": ofText(escape), "escape_once": ofText(func(s string) string { return escape(unescapeHTML(s)) }),
+		"url_encode": ofText(func(s string) string { return percent(s, "-_.!~*'() ", true) }),
+		"cgi_escape": ofText(func(s string) string { return percent(s, "-_.~ ", true) }),
+		"uri_escape": ofText(func(s string) string { return percent(s, "-_.!~*'();/?:@&=+$,#[]", false) }),
+		"url_decode": ofTextArgs(urlDecode), "raw": func(v event.Value, _ args) (event.Value, error) { return v, nil },
+		"base64_encode": ofText(func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }),
+		"base64_decode": ofTextArgs(base64Decode),
+		"sha256": ofText(func(s string) string {
+			sum := sha256.Sum256([]byte(s))
+			return hex.EncodeToString(sum[:])
+		}),
+		"hmac_sha256": ofTextArgs(func(s string, a args) (string, error) {
+			mac := hmac.New(sha256.New, []byte(a.text(0, "")))
+			mac.Write([]byte(s))
+			return hex.EncodeToString(mac.Sum(nil)), nil
+		}),
+		"json": toJSON, "jsonify": toJSON, "inspect": toJSON,
+	}
+}
+
+func escape(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;").Replace(s)
+}
+
+func unescapeHTML(s string) string {
+	return strings.NewReplacer("&amp;", "&", "&lt;", "<", "&gt;", ">", "&#34;", `"`, "&#39;", "'").Replace(s)
+}
+
+// percent writes the bytes of s as %XX, save letters, digits and those of keep. A space may be a plus.
+func percent(s, keep string, plus bool) string {
+	const digits = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == ' ' && plus:
+			b.WriteByte('+')
+		case c|0x20-'a' < 26 || c-'0' < 10 || strings.IndexByte(keep, c) >= 0:
+			b.WriteByte(c)
+		default:
+			b.Write([]byte{'%', digits[c>>4], digits[c&15]})
+		}
+	}
+	return b.String()
+}
+
+func urlDecode(s string, _ args) (string, error) {
+	decoded, err := url.QueryUnescape(s)
+	if err != nil {
+		return "", errors.New("is given what is not URL-encoded")
+	}
+	return strings.ToValidUTF8(decoded, "\uFFFD"), nil
+}
+
+var base64Text = regexp.MustCompile(`^[A-Za-z0-9+/]*={0,2}$`)
+
+func base64Decode(s string, _ args) (string, error) {
+	if !base64Text.MatchString(s) {
+		return "", errors.New("is given what is not base64")
+	}
+	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
+	if err != nil {
+		return "", errors.New("is given what is not base64")
+	}
+	return strings.ToValidUTF8(string(raw), "\uFFFD"), nil
+}
+
+// toJSON is JSON.stringify; an argument asks for lines that many spaces further in.
+func toJSON(v event.Value, a args) (event.Value, error) {
+	spaces := min(a.whole(0, 0), 10)
+	if spaces <= 0 {
+		return event.NewString(v.Stringify()), nil
+	}
+	var b strings.Builder
+	err := indent(&b, v, "\n", strings.Repeat(" ", spaces))
+	return event.NewString(b.String()), err
+}
+
+// indent writes v as JSON. newline is what a line of this depth starts with.
+func indent(b *strings.Builder, v event.Value, newline, step string) error {
+	if b.Len() > MaxText {
+		return errTooLong
+	}
+	if v.Len() == 0 {
+		b.WriteString(v.Stringify())
+		return nil
+	}
+	open, closing, separator := "[", "]", ""
+	if v.Kind() == event.Object {
+		open, closing = "{", "}"
+	}
+	b.WriteString(open)
+	for key, inner := range parts(v) {
+		b.WriteString(separator + newline + step + key)
+		if err := indent(b, inner, newline+step, step); err != nil {
+			return err
+		}
+		separator = ","
+	}
+	b.WriteString(newline + closing)
+	return nil
+}
+
+// parts are the items of a list, or the members of an object with their keys as they stand in JSON.
+func parts(v event.Value) iter.Seq2[string, event.Value] {
+	return func(yield func(string, event.Value) bool) {
+		for _, item := range v.Items() {
+			if !yield("", item) {
+				return
+			}
+		}
+		for key, member := range v.Members() {
+			if !yield(string(event.AppendString(nil, key))+": ", member) {
+				return
+			}
+		}
+	}
+}

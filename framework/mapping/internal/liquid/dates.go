@@ -1,0 +1,262 @@
+package liquid
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// dateFilters print dates, in UTC where no zone is asked for. What is no date passes through.
+func dateFilters() map[string]filter {
+	return map[string]filter{
+		"date":                date,
+		"date_to_string":      dateToString("%b"),
+		"date_to_long_string": dateToString("%B"),
+		"date_to_xmlschema":   fixedDate("%Y-%m-%dT%H:%M:%S%:z"),
+		"date_to_rfc822":      fixedDate("%a, %d %b %Y %H:%M:%S %z"),
+	}
+}
+
+// date prints a date by a format of strftime.
+func date(v event.Value, a args) (event.Value, error) {
+	t, ok := moment(v)
+	if !ok {
+		return v, nil
+	}
+	if a.has(1) {
+		zone, err := zoneOf(a.at(1))
+		if err != nil {
+			return event.Value{}, err
+		}
+		t = t.In(zone)
+	}
+	format := "%A, %B %-e, %Y at %-l:%M %P %z"
+	if a.at(0).Exists() {
+		format = text(a.at(0))
+	}
+	s, err := strftime(t, format)
+	return event.NewString(s), err
+}
+
+func fixedDate(format string) filter {
+	return func(v event.Value, _ args) (event.Value, error) {
+		return date(v, args{list: []event.Value{event.NewString(format)}})
+	}
+}
+
+// dateToString prints 02 Jan 2026; an argument asks for 2nd Jan 2026, a second one for Jan 2nd, 2026.
+func dateToString(month string) filter {
+	return func(v event.Value, a args) (event.Value, error) {
+		format := "%d " + month + " %Y"
+		if a.text(0, "") == "ordinal" {
+			format = "%-d%q " + month + " %Y"
+			if a.text(1, "") == "US" {
+				format = month + " %-d%q, %Y"
+			}
+		}
+		return fixedDate(format)(v, args{})
+	}
+}
+
+// maxSeconds bounds the seconds of a date, both ways: a date of JavaScript goes no further.
+const maxSeconds = 8.64e12
+
+// moment reads a date: a text, or seconds since 1970 as a number or in digits.
+func moment(v event.Value) (time.Time, bool) {
+	seconds := v.Float()
+	if v.IsString() {
+		s := v.Str()
+		if s == "now" || s == "today" {
+			return time.Now().UTC(), true
+		}
+		if skipDigits(s, 0) < len(s) || s == "" {
+			t, ok := event.ParseTime(s)
+			return t.UTC(), ok
+		}
+		seconds = number(v)
+	} else if v.Kind() != event.Number {
+		return time.Time{}, false
+	}
+	if seconds > maxSeconds || seconds < -maxSeconds {
+		return time.Time{}, false
+	}
+	return time.UnixMilli(int64(seconds * 1000)).UTC(), true
+}
+
+// zoneOf is a zone by its name, such as Asia/Tokyo, or by the minutes it is behind UTC.
+func zoneOf(v event.Value) (*time.Location, error) {
+	if v.Kind() == event.Number {
+		behind := int(min(max(v.Float(), -24*60), 24*60))
+		sign, ahead := '+', -behind
+		if ahead < 0 {
+			sign, ahead = '-', behind
+		}
+		return time.FixedZone(fmt.Sprintf("%c%02d%02d", sign, ahead/60, ahead%60), -behind*60), nil
+	}
+	name := text(v)
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "" || name == "Local" {
+		return nil, fmt.Errorf("there is no time zone %q", shortened(name))
+	}
+	return zone, nil
+}
+
+// conversion is a part of a format: flags, a width, a letter.
+var conversion = regexp.MustCompile(`(?s)%([-_0^#:]+)?(\d+)?[EO]?(.)`)
+
+// strftime prints a time by a format. A conversion that it does not know stays as it is.
+func strftime(t time.Time, format string) (string, error) {
+	var b strings.Builder
+	from := 0
+	for _, at := range conversion.FindAllStringSubmatchIndex(format, -1) {
+		b.WriteString(format[from:at[0]])
+		from = at[1]
+		part := func(i int) string {
+			if at[i] < 0 {
+				return ""
+			}
+			return format[at[i]:at[i+1]]
+		}
+		printed, ok, err := printDate(t, part(2), part(4), part(6))
+		if err != nil || b.Len()+len(printed) > MaxText {
+			return "", errTooLong
+		}
+		if !ok {
+			printed = format[at[0]:at[1]]
+		}
+		b.WriteString(printed)
+	}
+	b.WriteString(format[from:])
+	return b.String(), nil
+}
+
+// printDate prints one conversion; ok is false where there is none by this letter.
+func printDate(t time.Time, flags, width, letter string) (printed string, ok bool, err error) {
+	most := 0
+	if width != "" {
+		if most, err = strconv.Atoi(width); err != nil || most > MaxText {
+			return "", false, errTooLong
+		}
+	}
+	if letter == "N" {
+		if most == 0 {
+			most = 9
+		}
+		printed = fmt.Sprintf("%03d", t.UnixMilli()%1000)[:min(most, 3)]
+		return printed + strings.Repeat("0", most-len(printed)), true, nil
+	}
+	if printed, ok = dateLetter(t, letter, strings.Contains(flags, ":")); !ok {
+		return "", false, nil
+	}
+	switch {
+	case strings.Contains(flags, "^"):
+		printed = strings.ToUpper(printed)
+	case strings.Contains(flags, "#"):
+		printed = swapCase(printed)
+	}
+	if most == 0 {
+		most = dateWidths[letter]
+	}
+	pad := "0"
+	if strings.Contains(flags, "_") || strings.Contains("aAbBceklpP", letter) && !strings.Contains(flags, "0") {
+		pad = " "
+	}
+	if strings.Contains(flags, "-") {
+		most = 0
+	}
+	return strings.Repeat(pad, max(most-len([]rune(printed)), 0)) + printed, true, nil
+}
+
+// swapCase turns capitals into small letters where there is a small one, else all into capitals.
+func swapCase(s string) string {
+	if upper := strings.ToUpper(s); upper != s {
+		return upper
+	}
+	return strings.ToLower(s)
+}
+
+var dateWidths = map[string]int{
+	"C": 2, "d": 2, "e": 2, "H": 2, "I": 2, "j": 3, "k": 2, "l": 2, "L": 3, "m": 2, "M": 2, "S": 2, "U": 2, "W": 2, "y": 2, "Y": 4,
+}
+
+// dateLetter is what a letter stands for, before it is padded.
+func dateLetter(t time.Time, letter string, colon bool) (string, bool) {
+	if layout, ok := dateLayouts[letter]; ok {
+		return t.Format(layout), true
+	}
+	switch letter {
+	case "z":
+		if colon {
+			return t.Format("-07:00"), true
+		}
+		return t.Format("-0700"), true
+	case "Z":
+		return t.Location().String(), true
+	case "q":
+		return ordinal(t.Day()), true
+	case "n", "t", "%":
+		return map[string]string{"n": "\n", "t": "\t", "%": "%"}[letter], true
+	}
+	n, ok := dateNumber(t, letter)
+	return strconv.FormatInt(n, 10), ok
+}
+
+var dateLayouts = map[string]string{
+	"a": "Mon", "A": "Monday", "b": "Jan", "B": "January", "h": "Jan", "p": "PM", "P": "pm", "I": "3", "l": "3",
+	"c": "1/2/2006, 3:04:05 PM", "x": "1/2/2006", "X": "3:04:05 PM",
+}
+
+func dateNumber(t time.Time, letter string) (int64, bool) {
+	n := 0
+	switch letter {
+	case "C":
+		n = t.Year() / 100
+	case "d", "e":
+		n = t.Day()
+	case "H", "k":
+		n = t.Hour()
+	case "j":
+		n = t.YearDay()
+	case "L":
+		n = t.Nanosecond() / int(time.Millisecond)
+	case "m":
+		n = int(t.Month())
+	case "M":
+		n = t.Minute()
+	case "s":
+		return t.Unix(), true
+	case "S":
+		n = t.Second()
+	case "u":
+		n = (int(t.Weekday())+6)%7 + 1
+	case "U":
+		n = (t.YearDay() + 6 - int(t.Weekday())) / 7
+	case "w":
+		n = int(t.Weekday())
+	case "W":
+		n = (t.YearDay() + 6 - (int(t.Weekday())+6)%7) / 7
+	case "y":
+		n = t.Year() % 100
+	case "Y":
+		n = t.Year()
+	default:
+		return 0, false
+	}
+	return int64(n), true
+}
+
+func ordinal(day int) string {
+	switch {
+	case day%10 == 1 && day != 11:
+		return "st"
+	case day%10 == 2 && day != 12:
+		return "nd"
+	case day%10 == 3 && day != 13:
+		return "rd"
+	}
+	return "th"
+}
