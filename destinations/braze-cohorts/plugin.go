@@ -31,6 +31,7 @@ func Plugin() destination.Plugin {
 		},
 		CheckSettings: checkSettings,
 		Test:          test,
+		Audiences:     &destination.Audiences{Action: "syncAudiences", Identifiers: identifiers, Identity: identityByName, Payload: payloadOf},
 		Sandbox:       brazesandbox.Sandbox(),
 	}
 }

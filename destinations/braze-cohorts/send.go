@@ -2,7 +2,6 @@ package brazecohorts
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -15,6 +14,7 @@ type sender struct {
 	deps   destination.Deps
 	ms     *destination.MultiStatus
 	cohort *cohort
+	resend bool // also what the ledger says Braze has
 
 	divisions int  // of requests that Braze refused
 	taken     bool // Braze has taken members
@@ -22,7 +22,14 @@ type sender struct {
 
 // send creates the cohort where that is needed, then changes its members. What has been decided before an error stays
 // decided.
+//
+// One batch of a cohort is under way at a time: what the ledger says holds until it is written.
 func (s *sender) send(ctx context.Context) error {
+	release, err := s.deps.Locks.Hold(ctx, s.cohort.id)
+	if err != nil {
+		return err
+	}
+	defer release()
 	changes, err := s.news(ctx, s.cohort.newest(s.ms))
 	if err != nil || len(changes) == 0 {
 		return err
@@ -40,6 +47,9 @@ func (s *sender) send(ctx context.Context) error {
 	}
 	for len(changes) > 0 {
 		n := min(len(changes), maxIDs)
+		if err := s.doubt(ctx, changes[:n]); err != nil {
+			return err
+		}
 		if err := s.change(ctx, changes[:n]); err != nil {
 			return err
 		}
@@ -69,13 +79,13 @@ func (s *sender) news(ctx context.Context, changes []*change) ([]*change, error)
 		switch r := records[i]; {
 		case r.Known && c.at.Before(r.At):
 			s.ms.Skip(c.index, superseded)
-		case r.Known && c.member == r.Member && !r.Doubt:
+		case r.Known && c.member == r.Member && !r.Doubt && !s.resend:
 			same = append(same, c)
 		default:
 			kept = append(kept, c)
 		}
 	}
-	if err := s.record(ctx, same); err != nil { // the newer time supersedes what may still come from between
+	if err := s.record(ctx, same, true); err != nil { // the newer time supersedes what may still come from between
 		return nil, err
 	}
 	for _, c := range same {
@@ -103,8 +113,6 @@ func (s *sender) change(ctx context.Context, changes []*change) error {
 			s.ms.Fail(c.index, err)
 		}
 		return nil
-	case e.Retry:
-		return errors.Join(err, s.doubt(ctx, changes))
 	}
 	return err
 }
@@ -115,7 +123,7 @@ const maxDivisions = 64
 
 // delivered records what Braze has taken, and only then says so.
 func (s *sender) delivered(ctx context.Context, changes []*change) error {
-	if err := s.record(ctx, changes); err != nil {
+	if err := s.record(context.WithoutCancel(ctx), changes, false); err != nil {
 		return err
 	}
 	s.taken = true
@@ -125,26 +133,27 @@ func (s *sender) delivered(ctx context.Context, changes []*change) error {
 	return nil
 }
 
-// doubt puts down that Braze may have taken changes though its answer did not say so.
+// doubt puts down that Braze may take changes from now on, before they are sent: an answer that does not come, and a crash
+// before it is recorded, leave it open whether it has.
 func (s *sender) doubt(ctx context.Context, changes []*change) error {
 	names := make([]string, len(changes))
 	for i, c := range changes {
 		names[i] = c.id.String()
 	}
-	return s.deps.Members.Doubt(context.WithoutCancel(ctx), s.audience(), names)
+	return s.deps.Members.Doubt(ctx, s.audience(), names)
 }
 
 func (s *sender) audience() destination.Audience {
 	return destination.Audience{ID: s.cohort.id, Name: s.cohort.name}
 }
 
-func (s *sender) record(ctx context.Context, changes []*change) error {
+func (s *sender) record(ctx context.Context, changes []*change, unchanged bool) error {
 	if len(changes) == 0 {
 		return nil
 	}
 	written := make([]destination.Change, len(changes))
 	for i, c := range changes {
-		written[i] = destination.Change{Identity: c.id.String(), Member: c.member, At: c.at}
+		written[i] = destination.Change{Identity: c.id.String(), Member: c.member, At: c.at, Unchanged: unchanged}
 	}
 	return s.deps.Members.Write(ctx, s.audience(), written)
 }
@@ -155,5 +164,23 @@ func (s *sender) failRest(err error) {
 		if !s.ms.Decided(c.index) {
 			s.ms.Fail(c.index, err)
 		}
+	}
+}
+
+// note keeps in the ledger, for people, why changes of the cohort were not delivered. That it cannot is no failure of the
+// batch.
+func (s *sender) note(ctx context.Context) {
+	var notes []destination.Note
+	for _, c := range s.cohort.changes {
+		outcome, reason := s.ms.Result(c.index).Words()
+		if outcome != "delivered" && reason != unchanged {
+			notes = append(notes, destination.Note{Identity: c.id.String(), Member: c.member, At: c.at, Outcome: outcome, Reason: reason})
+		}
+	}
+	if len(notes) == 0 {
+		return
+	}
+	if err := s.deps.Members.Note(context.WithoutCancel(ctx), s.audience(), notes); err != nil {
+		s.deps.Log.Warn("the ledger does not take the reasons of a batch", "error", err)
 	}
 }

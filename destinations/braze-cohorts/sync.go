@@ -15,6 +15,9 @@ const (
 	unchanged  = "unchanged: the user was already so"
 )
 
+// maxIdentity bounds an identity in bytes. Braze takes external ids of up to 987.
+const maxIdentity = 1024
+
 // change is what one payload asks of a cohort.
 type change struct {
 	index  int // of the payload
@@ -38,11 +41,13 @@ func syncAudiences(ctx context.Context, call destination.BatchCall[Settings, Syn
 		return nil, fault.Invalid("%v", err)
 	}
 	ms := destination.NewMultiStatus(len(call.Payloads))
+	resend := call.Resend || call.Settings.SendUnchanged != nil && *call.Settings.SendUnchanged
 	for _, c := range cohortsOf(call, ms) {
-		s := sender{api: api, deps: call.Deps, ms: ms, cohort: c}
+		s := sender{api: api, deps: call.Deps, ms: ms, cohort: c, resend: resend}
 		if err := s.send(ctx); err != nil {
 			s.failRest(err)
 		}
+		s.note(ctx)
 	}
 	return ms, nil
 }
@@ -79,6 +84,9 @@ func read(p *SyncAudiencesPayload, membership func(int) destination.Membership, 
 	id, ok := identityOf(p)
 	if !ok {
 		return fault.Invalid("there is no identifier: External User ID, Device ID and User Alias are all absent")
+	}
+	if n := len(id.String()); n > maxIdentity {
+		return fault.Invalid("the identifier should be at most %d bytes long but has %d", maxIdentity, n)
 	}
 	at, ok := event.ParseTime(p.Time)
 	if !ok {

@@ -10,6 +10,7 @@ type Settings struct {
 	Endpoint      string // REST Endpoint
 	PartnerName   string // Partner Name
 	PartnerAPIKey string // Partner API Key
+	SendUnchanged *bool  // Send Unchanged
 }
 
 // Decode reads a value that has passed its schema.
@@ -24,6 +25,11 @@ func (r *Settings) Decode(v event.Value) {
 			r.PartnerName = m.Str()
 		case "partner_api_key":
 			r.PartnerAPIKey = m.Str()
+		case "send_unchanged":
+			if m.Exists() {
+				r.SendUnchanged = new(bool)
+				*r.SendUnchanged, _ = m.Bool()
+			}
 		}
 	}
 }

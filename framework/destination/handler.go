@@ -15,6 +15,7 @@ type Deps struct {
 	Client  Client           // sends requests
 	State   State            // what this instance remembers
 	Members Members          // who this instance has sent to which audience
+	Locks   *Locks           // what the batches of this instance must not do at once
 	Env     Environment      // the host's environment
 	Now     func() time.Time // the clock
 	Log     *slog.Logger     // redacted
@@ -25,6 +26,7 @@ type Origin struct {
 	Instance     string // its id in the config
 	Subscription string // its name in the config
 	SyncMode     string // add, update, upsert, delete or mirror; "" where the action has none
+	Resend       bool   // send also what the ledger says the remote has
 }
 
 // Call is one payload to perform. S and P are the types generated from the definition.

@@ -10,15 +10,20 @@ import (
 
 // Members is the ledger of an audience destination: who the instance has sent to which audience. The remote often cannot
 // say it. It is safe for concurrent use.
+//
+// A handler calls Doubt before it sends changes and Write when the remote has said yes. Whatever happens between the two, a
+// crash included, leaves the identities in doubt, and their next change is sent even if it looks like no news.
 type Members interface {
 	// Look is what is recorded for these identities of an audience, index by index.
 	Look(ctx context.Context, audienceID string, identities []string) ([]Record, error)
+	// Doubt says that from now on the remote may hold something else than what is recorded of these identities, until the
+	// next Write of each.
+	Doubt(ctx context.Context, audience Audience, identities []string) error
 	// Write records what the remote has accepted, and nothing else. A change that is older than what is recorded for
 	// its identity is passed over.
 	Write(ctx context.Context, audience Audience, changes []Change) error
-	// Doubt says that the remote may have taken a change of these identities or not: until the next Write of an identity its
-	// record is in doubt.
-	Doubt(ctx context.Context, audience Audience, identities []string) error
+	// Note keeps why changes were not delivered, for people; it changes no Record.
+	Note(ctx context.Context, audience Audience, notes []Note) error
 	// Sizes are the audiences with their number of members, sorted by id.
 	Sizes(ctx context.Context) ([]AudienceSize, error)
 }
@@ -34,17 +39,28 @@ type Record struct {
 	Doubt  bool      // the remote may hold something else
 }
 
-// Change is one delivered entry or exit.
+// Change is one entry or exit that the remote has taken.
 type Change struct {
+	Identity  string
+	Member    bool
+	At        time.Time // of the event
+	Unchanged bool      // the remote had it before and nothing was sent; only the time is news
+}
+
+// Note is one entry or exit that was not delivered.
+type Note struct {
 	Identity string
 	Member   bool
-	At       time.Time
+	At       time.Time // of the event
+	Outcome  string    // skipped, refused or retry
+	Reason   string    // for people, without secrets
 }
 
 // AudienceSize is one audience and how many identities are in it.
 type AudienceSize struct {
 	Audience
 	Members int
+	Purged  time.Time // when all members were removed for good; zero where they never were
 }
 
 // NewMemoryMembers is a Members that ends with the process.
@@ -83,6 +99,8 @@ func (m *memoryMembers) Write(_ context.Context, audience Audience, changes []Ch
 	}
 	return nil
 }
+
+func (m *memoryMembers) Note(context.Context, Audience, []Note) error { return nil }
 
 func (m *memoryMembers) Doubt(_ context.Context, audience Audience, identities []string) error {
 	m.mu.Lock()

@@ -42,6 +42,24 @@ func (m *MultiStatus) Len() int { return len(m.results) }
 // Decided tells whether payload i has a result.
 func (m *MultiStatus) Decided(i int) bool { return m.results[i].Outcome != Undecided }
 
+// Result is the result of payload i so far.
+func (m *MultiStatus) Result(i int) Result { return m.results[i] }
+
+// Words are the outcome and the reason of a result for people: delivered, skipped, refused or retry.
+func (r Result) Words() (outcome, reason string) {
+	switch {
+	case r.Outcome == Delivered:
+		return "delivered", ""
+	case r.Outcome == Skipped:
+		return "skipped", r.Reason
+	case r.Err == nil:
+		return "undecided", ""
+	case r.Err.Retry:
+		return "retry", r.Err.Error()
+	}
+	return "refused", r.Err.Error()
+}
+
 // Deliver says that the remote has payload i.
 func (m *MultiStatus) Deliver(i int) {
 	m.results[i] = Result{Outcome: Delivered, Status: http.StatusOK}

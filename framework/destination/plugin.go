@@ -29,8 +29,22 @@ type Plugin struct {
 	Test func(ctx context.Context, settings event.Value, deps Deps) error
 	// CheckSettings finds what a schema cannot see in settings, before anything runs; nil where there is nothing.
 	CheckSettings func(settings event.Value, env Environment) error
+	// Audiences lets members be sent without events; nil where the destination keeps no audiences.
+	Audiences *Audiences
 	// Sandbox pretends to be the remote; nil where there is none.
 	Sandbox *Sandbox
+}
+
+// Audiences is what a destination that keeps audiences tells of them.
+type Audiences struct {
+	// Action changes members.
+	Action string
+	// Identifiers are the names of the values that a user is known by, as columns of a file.
+	Identifiers []string
+	// Identity is the identity, as the ledger keeps it, that such values stand for; ok is false where they name nobody.
+	Identity func(value func(identifier string) string) (identity string, ok bool)
+	// Payload is the payload of Action that makes one change.
+	Payload func(Audience, Change) (event.Value, error)
 }
 
 // Sandbox is a remote API's documented behaviour, for running without an account. Several destinations may share one.

@@ -34,7 +34,7 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 		host.Env = func(string) (string, bool) { return "", false }
 	}
 	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host}
-	p := &Plan{id: instance.ID, definition: definition, test: plugin.Test}
+	p := &Plan{id: instance.ID, definition: definition, test: plugin.Test, actions: plugin.Actions}
 	p.settings = c.settings()
 	p.subscriptions = c.subscriptions()
 	if err := c.problems.Err(); err != nil {
@@ -196,7 +196,7 @@ func (c *compiler) deps(settings event.Value) destination.Deps {
 		h.Members = destination.NewMemoryMembers()
 	}
 	return destination.Deps{
-		Client: c.client(settings), State: h.State, Members: h.Members, Env: h.Env, Now: h.Now,
+		Client: c.client(settings), State: h.State, Members: h.Members, Locks: &destination.Locks{}, Env: h.Env, Now: h.Now,
 		Log: h.Log.With("instance", c.instance.ID, "destination", c.definition.Slug),
 	}
 }

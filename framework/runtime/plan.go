@@ -29,6 +29,7 @@ type Plan struct {
 	subscriptions []*Subscription // the enabled ones, in the order of the config
 	deps          destination.Deps
 	warnings      fault.Problems
+	actions       map[string]destination.Action
 	test          func(ctx context.Context, settings event.Value, deps destination.Deps) error
 }
 
@@ -41,6 +42,7 @@ type Subscription struct {
 	query    *fql.Query
 	mapping  *mapping.Mapping
 	schema   *schema.Schema
+	resend   bool
 }
 
 // Name is the subscription's name in the config.
@@ -165,7 +167,7 @@ func (p *Plan) Deliver(ctx context.Context, items []Item) []Verdict {
 	for _, part := range s.parts(items) {
 		in := destination.Input{
 			Deps: p.deps, Settings: p.settings,
-			Origin:   destination.Origin{Instance: p.id, Subscription: s.name, SyncMode: s.syncMode},
+			Origin:   destination.Origin{Instance: p.id, Subscription: s.name, SyncMode: s.syncMode, Resend: s.resend},
 			Payloads: make([]event.Value, len(part)), Events: make([]event.Event, len(part)),
 		}
 		for i := range part {

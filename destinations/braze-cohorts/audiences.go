@@ -1,0 +1,68 @@
+package brazecohorts
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// identifiers are the columns that name a user in a file.
+var identifiers = []string{"external_id", "device_id", "alias_name", "alias_label"}
+
+// identityByName is the identity that named values stand for, in the same order of preference as those of an event.
+func identityByName(value func(name string) string) (string, bool) {
+	p := SyncAudiencesPayload{ExternalID: value("external_id"), DeviceID: value("device_id")}
+	if name, label := value("alias_name"), value("alias_label"); name != "" && label != "" {
+		p.UserAlias = &SyncAudiencesPayloadUserAlias{AliasName: name, AliasLabel: label}
+	}
+	id, ok := identityOf(&p)
+	return id.String(), ok && len(id.String()) <= maxIdentity
+}
+
+// parseIdentity reads what identity.String has written.
+func parseIdentity(text string) (identity, error) {
+	kind, rest, _ := strings.Cut(text, ":")
+	switch kind {
+	case "external_id":
+		return identity{kind: externalID, name: rest}, nil
+	case "device_id":
+		return identity{kind: deviceID, name: rest}, nil
+	case "user_alias":
+		label, name, ok := strings.Cut(rest, ":")
+		plain, err := url.QueryUnescape(label)
+		if ok && err == nil {
+			return identity{kind: userAlias, name: name, label: plain}, nil
+		}
+	}
+	return identity{}, fmt.Errorf("%q is no identity of Braze Cohorts, such as external_id:u1", text)
+}
+
+// payloadOf is the payload that makes one change of an audience.
+func payloadOf(a destination.Audience, c destination.Change) (event.Value, error) {
+	id, err := parseIdentity(c.Identity)
+	if err != nil {
+		return event.Value{}, err
+	}
+	members := []event.Member{
+		{Key: "cohort_id", Value: event.NewString(a.ID)},
+		{Key: "cohort_name", Value: event.NewString(a.Name)},
+		{Key: "personas_audience_key", Value: event.NewString(a.Name)},
+		{Key: "event_properties", Value: event.NewObject([]event.Member{{Key: a.Name, Value: event.NewBool(c.Member)}})},
+		{Key: "time", Value: event.NewString(c.At.UTC().Format(time.RFC3339Nano))},
+	}
+	switch id.kind {
+	case externalID:
+		members = append(members, event.Member{Key: "external_id", Value: event.NewString(id.name)})
+	case deviceID:
+		members = append(members, event.Member{Key: "device_id", Value: event.NewString(id.name)})
+	case userAlias:
+		members = append(members, event.Member{Key: "user_alias", Value: event.NewObject([]event.Member{
+			{Key: "alias_name", Value: event.NewString(id.name)}, {Key: "alias_label", Value: event.NewString(id.label)},
+		})})
+	}
+	return event.NewObject(members), nil
+}

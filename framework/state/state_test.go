@@ -1,0 +1,247 @@
+package state_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/framework/state/statetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var vip = destination.Audience{ID: "aud_1", Name: "vip"}
+
+func at(second int) time.Time { return time.Date(2026, 1, 2, 3, 4, second, 0, time.UTC) }
+
+func open(t testing.TB, place string) *state.Store {
+	t.Helper()
+	s, err := state.Open(t.Context(), place)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// both runs a test on SQLite and on PostgreSQL.
+func both(t *testing.T, f func(t *testing.T, place string)) {
+	t.Run("sqlite", func(t *testing.T) { f(t, t.TempDir()) })
+	t.Run("postgres", func(t *testing.T) { f(t, statetest.Postgres(t)) })
+}
+
+func TestTheLedger(t *testing.T) {
+	both(t, func(t *testing.T, place string) {
+		for name, check := range map[string]func(t *testing.T, l *state.Ledger){
+			"what is written is there": func(t *testing.T, l *state.Ledger) {
+				write(t, l, enter("u1", 5), exit("u2", 6))
+				assert.Equal(t, []destination.Record{
+					{Known: true, Member: true, At: at(5)}, {Known: true, At: at(6)}, {},
+				}, look(t, l, "u1", "u2", "u3"))
+			},
+			"an older change is passed over, one of the same time is not": func(t *testing.T, l *state.Ledger) {
+				write(t, l, enter("u1", 5))
+				write(t, l, exit("u1", 4))
+				assert.True(t, look(t, l, "u1")[0].Member)
+				write(t, l, exit("u1", 5))
+				assert.False(t, look(t, l, "u1")[0].Member)
+			},
+			"the last of equal ones in one write counts": func(t *testing.T, l *state.Ledger) {
+				write(t, l, enter("u1", 5), exit("u1", 5), enter("u1", 4))
+				assert.Equal(t, []destination.Record{{Known: true, At: at(5)}}, look(t, l, "u1"))
+			},
+			"doubt lasts until the next write": func(t *testing.T, l *state.Ledger) {
+				write(t, l, enter("u1", 5))
+				require.NoError(t, l.Doubt(t.Context(), vip, []string{"u1", "u2"}))
+				assert.Equal(t, []destination.Record{{Known: true, Member: true, At: at(5), Doubt: true}, {Doubt: true}}, look(t, l, "u1", "u2"))
+				write(t, l, enter("u1", 6), exit("u2", 6))
+				assert.Equal(t, []destination.Record{{Known: true, Member: true, At: at(6)}, {Known: true, At: at(6)}}, look(t, l, "u1", "u2"))
+			},
+			"sizes are counted as members come and go, and the newest name shows": func(t *testing.T, l *state.Ledger) {
+				write(t, l, enter("u1", 1), enter("u2", 1), enter("u3", 1), enter("u3", 1))
+				require.NoError(t, l.Write(t.Context(), destination.Audience{ID: "aud_1", Name: "gold"}, []destination.Change{exit("u1", 2), exit("u4", 2)}))
+				require.NoError(t, l.Write(t.Context(), destination.Audience{ID: "aud_0", Name: "early"}, []destination.Change{enter("u1", 2)}))
+				sizes, err := l.Sizes(t.Context())
+				require.NoError(t, err)
+				assert.Equal(t, []destination.AudienceSize{
+					{Audience: destination.Audience{ID: "aud_0", Name: "early"}, Members: 1},
+					{Audience: destination.Audience{ID: "aud_1", Name: "gold"}, Members: 2},
+				}, sizes)
+			},
+			"names of any characters": func(t *testing.T, l *state.Ledger) {
+				names := []string{"", "a'b", `a"b\`, "nul\x00l", "\x01", "\x01\x01", "\x01\x02", "ü€😀", "a\nb", "null", "[1]", strings.Repeat("x", 2000)}
+				var changes []destination.Change
+				for i, name := range names {
+					changes = append(changes, enter(name, i))
+				}
+				write(t, l, changes...)
+				for i, r := range look(t, l, names...) {
+					assert.Equal(t, at(i), r.At, "%q", names[i])
+				}
+				seen := 0
+				require.NoError(t, l.Each(t.Context(), "aud_1", "", func(state.Standing) error { seen++; return nil }))
+				assert.Equal(t, len(names)-1, seen, "everybody behind the empty name")
+			},
+			"a purge takes away who came before it, known or not": func(t *testing.T, l *state.Ledger) {
+				write(t, l, enter("u1", 5))
+				require.NoError(t, l.Purge(t.Context(), vip, at(10)))
+				assert.Equal(t, []destination.Record{{Known: true, At: at(10)}, {Known: true, At: at(10)}}, look(t, l, "u1", "u2"))
+				write(t, l, enter("u2", 9), enter("u3", 10), exit("u1", 10))
+				assert.Equal(t, []bool{false, false, true}, []bool{look(t, l, "u1")[0].Member, look(t, l, "u2")[0].Member, look(t, l, "u3")[0].Member})
+				size, ok, err := l.Audience(t.Context(), "aud_1")
+				require.NoError(t, err)
+				assert.True(t, ok)
+				assert.Equal(t, destination.AudienceSize{Audience: vip, Members: 1, Purged: at(10)}, size)
+			},
+			"history is kept, and bounded": func(t *testing.T, l *state.Ledger) {
+				write(t, l, enter("u1", 1))
+				require.NoError(t, l.Note(t.Context(), vip, []destination.Note{{Identity: "u1", At: at(0), Outcome: "skipped", Reason: "superseded"}}))
+				write(t, l, exit("u1", 2))
+				_, history, ok, err := l.Find(t.Context(), "aud_1", "u1")
+				require.NoError(t, err)
+				require.True(t, ok)
+				require.Len(t, history, 2)
+				for i := range history {
+					assert.WithinDuration(t, time.Now(), history[i].Decided, time.Minute)
+					history[i].Decided = time.Time{}
+				}
+				assert.ElementsMatch(t, []state.Happening{
+					{At: at(0), Outcome: "skipped", Reason: "superseded"}, {At: at(1), Member: true, Outcome: "delivered"},
+				}, history)
+				for i := range 3 * state.MaxHistory {
+					write(t, l, enter("u1", 3+i))
+				}
+				s, history, _, err := l.Find(t.Context(), "aud_1", "u1")
+				require.NoError(t, err)
+				require.Len(t, history, state.MaxHistory)
+				assert.Equal(t, s.At.Add(-time.Second), history[len(history)-1].At, "the newest lines stay")
+			},
+			"nobody is found where nothing was sent": func(t *testing.T, l *state.Ledger) {
+				_, _, ok, err := l.Find(t.Context(), "aud_9", "u1")
+				require.NoError(t, err)
+				assert.False(t, ok)
+				assert.Equal(t, []destination.Record{{}}, look(t, l, "u1"))
+			},
+			"values": func(t *testing.T, l *state.Ledger) {
+				_, ok, err := l.Get(t.Context(), "cohort/x\x00")
+				require.NoError(t, err)
+				assert.False(t, ok)
+				require.NoError(t, l.Put(t.Context(), "cohort/x\x00", "one"))
+				require.NoError(t, l.Put(t.Context(), "cohort/x\x00", "two\x00"))
+				value, ok, err := l.Get(t.Context(), "cohort/x\x00")
+				require.NoError(t, err)
+				assert.True(t, ok)
+				assert.Equal(t, "two\x00", value)
+			},
+		} {
+			t.Run(name, func(t *testing.T) { check(t, open(t, place).Ledger(name)) })
+		}
+	})
+}
+
+func enter(identity string, second int) destination.Change {
+	return destination.Change{Identity: identity, Member: true, At: at(second)}
+}
+
+func exit(identity string, second int) destination.Change {
+	return destination.Change{Identity: identity, At: at(second)}
+}
+
+func write(t *testing.T, l *state.Ledger, changes ...destination.Change) {
+	t.Helper()
+	require.NoError(t, l.Write(t.Context(), vip, changes))
+}
+
+func look(t *testing.T, l *state.Ledger, identities ...string) []destination.Record {
+	t.Helper()
+	records, err := l.Look(t.Context(), vip.ID, identities)
+	require.NoError(t, err)
+	require.Len(t, records, len(identities))
+	return records
+}
+
+// Any sequence of calls leaves the same records in SQL as in memory, and the count of members is that of the rows.
+func TestTheLedgerIsThatOfMemory(t *testing.T) {
+	both(t, func(t *testing.T, place string) {
+		store, random := open(t, place), rand.New(rand.NewPCG(3, 5))
+		names := []string{"u0", "u1", "u2", "u3"}
+		for n := range 40 {
+			sql, memory := store.Ledger(fmt.Sprint(n)), destination.NewMemoryMembers()
+			for range 12 {
+				changes := make([]destination.Change, 1+random.IntN(5))
+				for i := range changes {
+					changes[i] = destination.Change{Identity: names[random.IntN(4)], Member: random.IntN(2) == 0, At: at(random.IntN(20))}
+				}
+				doubts := random.IntN(3) == 0
+				for _, m := range []destination.Members{sql, memory} {
+					if doubts {
+						require.NoError(t, m.Doubt(t.Context(), vip, names[:2]))
+					}
+					require.NoError(t, m.Write(t.Context(), vip, changes))
+				}
+				want, err := memory.Look(t.Context(), vip.ID, names)
+				require.NoError(t, err)
+				require.Equal(t, want, look(t, sql, names...))
+				sizes, err := memory.Sizes(t.Context())
+				require.NoError(t, err)
+				got, err := sql.Sizes(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, sizes, got)
+			}
+		}
+	})
+}
+
+// Two that write the same audience at once lose nothing.
+func TestManyWriteAtOnce(t *testing.T) {
+	both(t, func(t *testing.T, place string) {
+		var wait sync.WaitGroup
+		for p := range 2 { // as two processes
+			store := open(t, place)
+			for w := range 4 {
+				wait.Go(func() {
+					for i := range 10 {
+						who := fmt.Sprintf("u%d", i)
+						err := store.Ledger("i").Write(context.Background(), vip, []destination.Change{
+							enter(who, p*10+w), enter(fmt.Sprintf("p%dw%di%d", p, w, i), 1),
+						})
+						assert.NoError(t, err)
+					}
+				})
+			}
+		}
+		wait.Wait()
+		l := open(t, place).Ledger("i")
+		size, _, err := l.Audience(t.Context(), vip.ID)
+		require.NoError(t, err)
+		assert.Equal(t, 10+2*4*10, size.Members)
+		assert.Equal(t, at(13), look(t, l, "u0")[0].At)
+	})
+}
+
+func TestWhatIsWrittenOutlivesTheStore(t *testing.T) {
+	both(t, func(t *testing.T, place string) {
+		first := open(t, place)
+		write(t, first.Ledger("i"), enter("u1", 5))
+		require.NoError(t, first.Close())
+		assert.True(t, look(t, open(t, place).Ledger("i"), "u1")[0].Member)
+		assert.False(t, look(t, open(t, place).Ledger("another"), "u1")[0].Member)
+	})
+}
+
+func TestPlacesThatCannotBeOpened(t *testing.T) {
+	_, err := state.Open(t.Context(), "mysql://user:secret@host/db")
+	require.ErrorContains(t, err, "directory or a postgres:// URL")
+	assert.NotContains(t, err.Error(), "secret")
+	_, err = state.Open(t.Context(), "postgres://user:secret@127.0.0.1:1/db")
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), "secret")
+}

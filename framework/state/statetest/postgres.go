@@ -1,0 +1,117 @@
+// Package statetest starts a real PostgreSQL for tests.
+package statetest
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Postgres starts a server of its own for a test, which ends with it, and gives the URL of an empty database. It skips the
+// test where PostgreSQL is not installed.
+func Postgres(tb testing.TB) string {
+	tb.Helper()
+	programs, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if len(programs) == 0 {
+		tb.Skip("PostgreSQL is not installed: apt-get install postgresql")
+	}
+	bin := filepath.Dir(programs[len(programs)-1])
+	home, err := os.MkdirTemp("", "landfall-pg")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = os.RemoveAll(home) })
+	as := owner(tb, home)
+	data := filepath.Join(home, "data")
+	start(tb, home, as, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync").wait(tb)
+	server := start(tb, home, as, filepath.Join(bin, "postgres"), "-D", data, "-k", home, "-c", "listen_addresses=")
+	tb.Cleanup(func() {
+		_ = server.cmd.Process.Signal(syscall.SIGINT)
+		_ = server.cmd.Wait()
+	})
+	place := "postgres://postgres@/postgres?" + url.Values{"host": {home}, "sslmode": {"disable"}}.Encode()
+	answers(tb, place, server)
+	return place
+}
+
+// owner is who runs the server: PostgreSQL refuses to be run by root, and gets the user that its package makes.
+func owner(tb testing.TB, home string) *syscall.SysProcAttr {
+	attributes := &syscall.SysProcAttr{Pdeathsig: syscall.SIGINT}
+	if os.Getuid() != 0 {
+		return attributes
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		tb.Skipf("PostgreSQL does not run as root, and there is no user for it: %v", err)
+	}
+	uid, _ := strconv.Atoi(u.Uid)
+	gid, _ := strconv.Atoi(u.Gid)
+	if err := os.Chown(home, uid, gid); err != nil {
+		tb.Fatal(err)
+	}
+	attributes.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	return attributes
+}
+
+// process is a running program and the file of what it says.
+type process struct {
+	cmd *exec.Cmd
+	log string
+}
+
+func start(tb testing.TB, home string, as *syscall.SysProcAttr, program string, args ...string) *process {
+	tb.Helper()
+	log, err := os.Create(filepath.Join(home, filepath.Base(program)+".log"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command(program, args...)
+	cmd.SysProcAttr, cmd.Stdout, cmd.Stderr, cmd.Dir = as, log, log, home
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "LC_ALL=C.UTF-8"}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	return &process{cmd, log.Name()}
+}
+
+func (p *process) wait(tb testing.TB) {
+	tb.Helper()
+	if err := p.cmd.Wait(); err != nil {
+		tb.Fatalf("%s: %v\n%s", p.cmd.Path, err, p.said())
+	}
+}
+
+func (p *process) said() string {
+	text, _ := os.ReadFile(p.log)
+	return string(text)
+}
+
+// answers waits for the server.
+func answers(tb testing.TB, place string, server *process) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for {
+		conn, err := pgx.Connect(ctx, place)
+		if err == nil {
+			_ = conn.Close(ctx)
+			return
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			tb.Fatal(fmt.Errorf("PostgreSQL does not answer: %w\n%s", err, server.said()))
+		}
+	}
+}
