@@ -26,11 +26,12 @@ var floors = [][]string{
 
 // beside are the imports within a floor.
 var beside = map[string][]string{
-	"framework/event":   {"framework/fault"},
-	"framework/source":  {"framework/event", "framework/fault"},
-	"schemas":           {"framework/event", "framework/fault"},
-	"framework/mapping": {"framework/mapping/…"},
-	"framework/runtime": {"framework/config"},
+	"framework/event":    {"framework/fault"},
+	"framework/source":   {"framework/event", "framework/fault"},
+	"schemas":            {"framework/event", "framework/fault"},
+	"framework/mapping":  {"framework/mapping/…"},
+	"framework/runtime":  {"framework/config"},
+	"framework/audience": {"framework/stream"},
 }
 
 // authors is what a destination may import: the author's view and below, never the runtime and never another destination.

@@ -32,7 +32,7 @@ func newAuthTest(s streams) *cobra.Command {
 			if t.sandbox || t.sandboxURL != "" {
 				t.live = false
 			}
-			instances, err := loadPlans(config, &t, nil)
+			instances, err := loadFile(config, &t, nil)
 			if err != nil {
 				return err
 			}

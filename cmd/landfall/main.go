@@ -94,7 +94,7 @@ func newRoot(s streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misused{err} })
 	root.AddCommand(
 		newRun(s), newTest(s), newValidate(s), newExplain(s), newMap(s), newMatch(s),
-		newList(s), newDescribe(s), newAuth(s), newSandbox(s), newGenerate(s),
+		newList(s), newDescribe(s), newMembers(s), newSync(s), newAuth(s), newSandbox(s), newGenerate(s),
 	)
 	return root
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/sandbox"
+	"github.com/landfall-dev/landfall/framework/state"
 )
 
 // configFile is the name of a config that lies beside the events it is for.
@@ -119,12 +120,19 @@ type instance struct {
 	plan      *runtime.Plan
 	plugin    destination.Plugin
 	transport http.RoundTripper
+	ledger    *state.Ledger  // nil where nothing is kept
 	warnings  fault.Problems // what may be meant otherwise, with its place in the config
 }
 
-// loadPlans reads a config and makes a plan of every enabled instance. The error holds every mistake in the file.
-func loadPlans(path string, t *target, observe func(httpx.Exchange)) ([]instance, error) {
+// loadFile is loadPlans for a file, with plans that keep nothing.
+func loadFile(path string, t *target, observe func(httpx.Exchange)) ([]instance, error) {
 	cfg, problems := config.Load(path, config.Env{})
+	return loadPlans(cfg, problems, t, nil, observe)
+}
+
+// loadPlans makes a plan of every enabled instance of a config as config.Load has read it. The error holds every mistake in the
+// file. Without a store, nothing outlives the plans.
+func loadPlans(cfg *config.Config, problems fault.Problems, t *target, store *state.Store, observe func(httpx.Exchange)) ([]instance, error) {
 	if cfg == nil {
 		return nil, problems.Err()
 	}
@@ -134,7 +142,7 @@ func loadPlans(path string, t *target, observe func(httpx.Exchange)) ([]instance
 	}
 	var list []instance
 	for _, in := range cfg.Instances {
-		made, err := newInstance(registry, in, cfg, t, observe)
+		made, err := newInstance(registry, in, cfg, t, store, observe)
 		var wrong fault.Problems
 		switch {
 		case errors.As(err, &wrong):
@@ -151,7 +159,7 @@ func loadPlans(path string, t *target, observe func(httpx.Exchange)) ([]instance
 	return list, nil
 }
 
-func newInstance(registry *destination.Registry, in config.Instance, cfg *config.Config, t *target, observe func(httpx.Exchange)) (instance, error) {
+func newInstance(registry *destination.Registry, in config.Instance, cfg *config.Config, t *target, store *state.Store, observe func(httpx.Exchange)) (instance, error) {
 	entry, ok := registry.Find(in.Destination)
 	if !ok {
 		return instance{}, fault.Problems{{
@@ -164,9 +172,12 @@ func newInstance(registry *destination.Registry, in config.Instance, cfg *config
 	if made.transport, err = t.transport(entry.Plugin); err != nil {
 		return instance{}, err
 	}
-	made.plan, err = runtime.New(entry.Plugin, entry.Definition, in, runtime.Host{
-		Transport: made.transport, Observe: observe, Env: os.LookupEnv, Secrets: cfg.Secrets(),
-	})
+	host := runtime.Host{Transport: made.transport, Observe: observe, Env: os.LookupEnv, Secrets: cfg.Secrets()}
+	if store != nil {
+		made.ledger = store.Ledger(in.ID)
+		host.State, host.Members = made.ledger, made.ledger
+	}
+	made.plan, err = runtime.New(entry.Plugin, entry.Definition, in, host)
 	if err != nil {
 		return instance{}, err
 	}

@@ -133,7 +133,8 @@ func (r *textReporter) finish(requests int, cohorts []cohortSize) stream.Summary
 	}
 	r.reasons(s)
 	if len(cohorts) > 0 {
-		r.cohorts(cohorts)
+		fmt.Fprintln(r.out)
+		printCohorts(r.out, cohorts)
 	}
 	return s
 }
@@ -157,14 +158,15 @@ func outcomeWord(o runtime.Outcome) string {
 	return string(o)
 }
 
-func (r *textReporter) cohorts(cohorts []cohortSize) {
-	width, names := 2, 4
+// printCohorts prints cohorts as a table.
+func printCohorts(out io.Writer, cohorts []cohortSize) {
+	width, names := len("cohort"), len("name")
 	for _, c := range cohorts {
 		width, names = max(width, len(c.ID)), max(names, len(c.Name))
 	}
-	fmt.Fprintf(r.out, "\n%-*s  %-*s  %7s\n", width, "cohort", names, "name", "members")
+	fmt.Fprintf(out, "%-*s  %-*s  %7s\n", width, "cohort", names, "name", "members")
 	for _, c := range cohorts {
-		fmt.Fprintf(r.out, "%-*s  %-*s  %7d\n", width, c.ID, names, c.Name, c.Members)
+		fmt.Fprintf(out, "%-*s  %-*s  %7d\n", width, c.ID, names, c.Name, c.Members)
 	}
 }
 

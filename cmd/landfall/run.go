@@ -9,8 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/state"
 	"github.com/landfall-dev/landfall/framework/stream"
 )
 
@@ -18,6 +20,7 @@ type runCommand struct {
 	streams
 	target   target
 	config   string
+	data     string
 	json     bool
 	requests int
 	report   reporter
@@ -38,6 +41,7 @@ func newRun(s streams) *cobra.Command {
 	}
 	c.target.flags(cmd)
 	cmd.Flags().StringVar(&c.config, "config", "", "the config `FILE`")
+	cmd.Flags().StringVar(&c.data, "data", "", dataUsage)
 	cmd.Flags().BoolVar(&c.json, "json", false, "print an object a line for each event, then a summary")
 	return cmd
 }
@@ -55,7 +59,15 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 		return err
 	}
 	defer input.Close()
-	instances, err := loadPlans(path, &c.target, c.observe)
+	cfg, problems := config.Load(path, config.Env{})
+	store, err := c.store(ctx, cfg, path)
+	if err != nil {
+		return err
+	}
+	if store != nil {
+		defer store.Close()
+	}
+	instances, err := loadPlans(cfg, problems, &c.target, store, c.observe)
 	if err != nil {
 		return err
 	}
@@ -77,6 +89,19 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 		return err
 	}
 	return c.finish(ctx, instances)
+}
+
+// store is what is kept between runs. A sandbox of this process starts empty each time, and so does its ledger, unless a
+// directory is given for it; a dry run keeps nothing.
+func (c *runCommand) store(ctx context.Context, cfg *config.Config, path string) (*state.Store, error) {
+	named := cfg != nil && (cfg.Data != "" || cfg.StateURL != "")
+	switch {
+	case cfg == nil || c.target.dryRun:
+		return nil, nil
+	case c.data != "", c.target.live, c.target.sandboxURL != "" && named:
+		return openState(ctx, cfg, path, c.data)
+	}
+	return nil, nil
 }
 
 func (c *runCommand) finish(ctx context.Context, instances []instance) error {

@@ -20,6 +20,8 @@ import (
 // Config is what a file says.
 type Config struct {
 	Sources   []Source
+	Data      string // the data directory, as the file has it; "" where it has none
+	StateURL  string // the database of the state; "" for the data directory
 	Instances []Instance
 	Document  *source.Document
 	secrets   []string
@@ -112,6 +114,8 @@ type reader struct {
 }
 
 func (r *reader) read(v event.Value) {
+	r.config.Data = v.Get("data").Str()
+	r.config.StateURL = r.secret(v.Get("state").Get("url"), "/state/url").Str()
 	known := map[string]bool{}
 	for i, s := range v.Get("sources").Items() {
 		place := fmt.Sprintf("/sources/%d", i)

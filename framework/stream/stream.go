@@ -11,9 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
-	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -27,12 +25,8 @@ const MaxWaiting = 20_000
 type Config struct {
 	Plans []*runtime.Plan
 	// Each is told of every event, in the order of the input; nil tells nobody. An error ends the run.
-	Each func(Event) error
-	// Attempts is how often a batch is tried, 6 by default; Backoff is the wait before the second try, 250 ms by default,
-	// doubled each time. A remote that asks for a wait gets it, up to MaxWait (30 s by default).
-	Attempts int
-	Backoff  time.Duration
-	MaxWait  time.Duration
+	Each  func(Event) error
+	Retry Retry
 }
 
 // Event is one line of the input and its verdicts: those of the subscriptions that it matches, and a single skipped one
@@ -61,15 +55,6 @@ type waiting struct {
 
 // New is a Runner.
 func New(config Config) *Runner {
-	if config.Attempts == 0 {
-		config.Attempts = 6
-	}
-	if config.Backoff == 0 {
-		config.Backoff = 250 * time.Millisecond
-	}
-	if config.MaxWait == 0 {
-		config.MaxWait = 30 * time.Second
-	}
 	if config.Each == nil {
 		config.Each = func(Event) error { return nil }
 	}
@@ -177,41 +162,9 @@ func (r *Runner) offer(ctx context.Context, index int, e event.Event) error {
 	return nil
 }
 
-// deliver brings a batch to its end: what may succeed later is tried again, with everything behind it waiting.
+// deliver brings a batch to its end.
 func (r *Runner) deliver(ctx context.Context, plan *runtime.Plan, items []runtime.Item) error {
-	for attempt := 1; len(items) > 0; attempt++ {
-		var again []runtime.Item
-		var wait time.Duration
-		for i, v := range plan.Deliver(ctx, items) {
-			if v.Outcome == runtime.Retry && attempt < r.config.Attempts {
-				again = append(again, items[i])
-				wait = max(wait, v.RetryAfter)
-				continue
-			}
-			r.decide(items[i].Index, v)
-		}
-		items = again
-		if len(items) > 0 {
-			if err := r.pause(ctx, attempt, wait); err != nil {
-				return err
-			}
-		}
-	}
-	return ctx.Err()
-}
-
-// pause waits as long as the remote asks, or a jittered, doubled backoff.
-func (r *Runner) pause(ctx context.Context, attempt int, asked time.Duration) error {
-	backoff := r.config.Backoff << (attempt - 1)
-	backoff = backoff/2 + rand.N(backoff/2+1)
-	timer := time.NewTimer(min(max(backoff, asked), r.config.MaxWait))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return r.config.Retry.Deliver(ctx, plan, items, func(item runtime.Item, v runtime.Verdict) { r.decide(item.Index, v) })
 }
 
 func (r *Runner) decide(index int, v runtime.Verdict) {

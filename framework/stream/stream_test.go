@@ -69,7 +69,7 @@ func plan(t *testing.T, answer func(ids []string) (*destination.MultiStatus, err
 func run(t *testing.T, p *runtime.Plan, input string) ([]stream.Event, stream.Summary) {
 	var told []stream.Event
 	var summary stream.Summary
-	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, Attempts: 4, Backoff: time.Millisecond, Each: func(e stream.Event) error {
+	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, Retry: stream.Retry{Attempts: 4, Backoff: time.Millisecond}, Each: func(e stream.Event) error {
 		told = append(told, e)
 		summary.Add(e)
 		return nil
@@ -156,7 +156,7 @@ func TestAnInterruptedRunStops(t *testing.T) {
 		cancel()
 		return nil, fault.FromStatus(503, "down")
 	}, `userId != null`)
-	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, Backoff: time.Hour})
+	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, Retry: stream.Retry{Backoff: time.Hour}})
 	assert.ErrorIs(t, runner.Run(ctx, strings.NewReader(`{"userId":"u"}`)), context.Canceled)
 
 	stop := errors.New("stop")

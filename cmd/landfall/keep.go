@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/audience"
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+const (
+	defaultData = "landfall-data"
+	dataUsage   = "the data `DIR`, with the ledger of members; by default the config's, else " + defaultData + " beside it"
+)
+
+// openState opens the state of a config: the directory that was given, else what the config says.
+func openState(ctx context.Context, cfg *config.Config, path, data string) (*state.Store, error) {
+	place := data
+	if place == "" && cfg.StateURL != "" {
+		place = cfg.StateURL
+	}
+	if place == "" {
+		place = cfg.Data
+		if place == "" {
+			place = defaultData
+		}
+		if !filepath.IsAbs(place) {
+			place = filepath.Join(filepath.Dir(path), place)
+		}
+	}
+	return state.Open(ctx, place)
+}
+
+// keeping is what the commands on members and audiences share: an instance of a config and its ledger.
+type keeping struct {
+	streams
+	target           target
+	config, instance string
+	data             string
+	json             bool
+	columns          map[string]string
+	store            *state.Store
+	chosen           instance
+	audiences        *destination.Audiences
+	shown            time.Time
+	failures         int
+}
+
+func (k *keeping) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&k.config, "config", configFile, "the config `FILE`")
+	f.StringVar(&k.instance, "instance", "", "the `ID` of the instance in the config; not needed where there is one only")
+	f.StringVar(&k.data, "data", "", dataUsage)
+	f.BoolVar(&k.json, "json", false, "print JSON for programs, an object a line")
+}
+
+func (k *keeping) fileFlags(cmd *cobra.Command) {
+	cmd.Flags().StringToStringVar(&k.columns, "column", nil, "`IDENTIFIER=COLUMN`: the column of the file that holds an identifier")
+}
+
+// open loads the config and its state, and chooses the instance.
+func (k *keeping) open(ctx context.Context) error {
+	cfg, problems := config.Load(k.config, config.Env{})
+	if cfg == nil || len(problems) > 0 {
+		return problems.Err()
+	}
+	store, err := openState(ctx, cfg, k.config, k.data)
+	if err != nil {
+		return err
+	}
+	k.store = store
+	instances, err := loadPlans(cfg, nil, &k.target, store, nil)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, in := range instances {
+		if in.plugin.Audiences == nil {
+			continue
+		}
+		ids = append(ids, in.plan.ID())
+		if k.instance == "" || k.instance == in.plan.ID() {
+			k.chosen, k.audiences = in, in.plugin.Audiences
+		}
+	}
+	switch {
+	case len(ids) == 0:
+		return fmt.Errorf("%s has no enabled instance of a destination that keeps audiences", k.config)
+	case k.audiences == nil:
+		return misuse("there is no instance %q%s", k.instance, fault.DidYouMean(k.instance, ids))
+	case k.instance == "" && len(ids) > 1:
+		return misuse("say which instance: --instance %s", strings.Join(ids, " or --instance "))
+	}
+	return nil
+}
+
+func (k *keeping) close() {
+	if k.store != nil {
+		_ = k.store.Close()
+	}
+}
+
+// keeper does the work, and tells of it on a terminal.
+func (k *keeping) keeper() *audience.Keeper {
+	terminal := isTerminal(k.err)
+	return &audience.Keeper{
+		Plan: k.chosen.plan, Audiences: k.audiences, Ledger: k.chosen.ledger, DryRun: k.target.dryRun,
+		Failed: k.failed,
+		Progress: func(done int) {
+			if terminal && time.Since(k.shown) > 200*time.Millisecond {
+				k.shown = time.Now()
+				fmt.Fprintf(k.err, "\r%d sent …\033[K", done)
+			}
+		},
+	}
+}
+
+// failed tells of the first changes that were not delivered; the report counts all.
+func (k *keeping) failed(f audience.Failure) {
+	const most = 20
+	k.failures++
+	switch {
+	case k.json:
+		k.print(map[string]any{"failure": f})
+	case k.failures <= most:
+		fmt.Fprintf(k.out, "%s  %s: %s\n", f.Outcome, f.Identity, f.Reason)
+	case k.failures == most+1:
+		fmt.Fprintln(k.out, "…")
+	}
+}
+
+func (k *keeping) print(v any) { _ = json.NewEncoder(k.out).Encode(v) }
+
+// rows opens a file of users.
+func (k *keeping) rows(file string) (*audience.Rows, func(), error) {
+	input, err := open(file, k.streams.in)
+	if err != nil {
+		return nil, nil, err
+	}
+	for id := range k.columns {
+		if !slices.Contains(k.audiences.Identifiers, id) {
+			_ = input.Close()
+			return nil, nil, misuse("--column: there is no identifier %q%s", id, fault.DidYouMean(id, k.audiences.Identifiers))
+		}
+	}
+	rows, err := audience.NewRows(input, k.audiences.Identifiers, k.columns)
+	if err != nil {
+		_ = input.Close()
+		return nil, nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return rows, func() { _ = input.Close() }, nil
+}
+
+// report prints what became of a work, and ends with exit code 1 where something failed.
+func (k *keeping) report(r audience.Report, err error) error {
+	if isTerminal(k.err) {
+		fmt.Fprint(k.err, "\r\033[K")
+	}
+	if k.json {
+		k.print(map[string]any{"report": r})
+	} else {
+		k.reportText(r)
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errors.New("interrupted: call it again to go on")
+	case err != nil:
+		return err
+	case r.Failed+r.Refused > 0:
+		return failed{}
+	}
+	return nil
+}
+
+func (k *keeping) reportText(r audience.Report) {
+	fmt.Fprintf(k.out, "%s (%s) in %s · %s\n", r.Name, r.Audience, k.chosen.plan.ID(), k.target.words())
+	for _, row := range []struct {
+		name  string
+		n     int
+		never bool // shown only where there are some
+	}{
+		{"rows", r.Rows, true}, {"duplicates", r.Duplicates, true}, {"unusable", r.Unusable, true}, {"members before", r.Members, false},
+		{"enter", r.Enters, false}, {"exit", r.Exits, false}, {"unchanged", r.Unchanged, true},
+		{"delivered", r.Delivered, false}, {"skipped", r.Skipped, true}, {"refused", r.Refused, true}, {"failed for now", r.Failed, true},
+	} {
+		if row.n > 0 || !row.never {
+			fmt.Fprintf(k.out, "%-15s %9d\n", row.name, row.n)
+		}
+	}
+}
+
+// audience is one that the ledger has.
+func (k *keeping) audience(ctx context.Context, idOrName string) (destination.Audience, error) {
+	sizes, err := k.chosen.ledger.Sizes(ctx)
+	if err != nil {
+		return destination.Audience{}, err
+	}
+	var names []string
+	for _, size := range sizes {
+		if size.ID == idOrName || size.Name == idOrName {
+			return size.Audience, nil
+		}
+		names = append(names, size.ID, size.Name)
+	}
+	return destination.Audience{}, fmt.Errorf("the ledger has no cohort %q%s", idOrName, fault.DidYouMean(idOrName, names))
+}

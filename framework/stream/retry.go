@@ -1,0 +1,56 @@
+package stream
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+// Retry is how a batch is tried again in place, with everything behind it waiting. Zero fields have working defaults.
+type Retry struct {
+	Attempts int           // how often a batch is tried: 6
+	Backoff  time.Duration // the wait before the second try, doubled each time: 250 ms
+	MaxWait  time.Duration // the most that a remote may ask for: 30 s
+}
+
+// Deliver brings a batch to its end and tells decide of each item once. The error is that of ctx; items that decide was not
+// told of are open then.
+func (r Retry) Deliver(ctx context.Context, plan *runtime.Plan, items []runtime.Item, decide func(runtime.Item, runtime.Verdict)) error {
+	attempts := cmp.Or(r.Attempts, 6)
+	for attempt := 1; len(items) > 0; attempt++ {
+		var again []runtime.Item
+		var wait time.Duration
+		for i, v := range plan.Deliver(ctx, items) {
+			if v.Outcome == runtime.Retry && attempt < attempts {
+				again = append(again, items[i])
+				wait = max(wait, v.RetryAfter)
+				continue
+			}
+			decide(items[i], v)
+		}
+		items = again
+		if len(items) > 0 {
+			if err := r.pause(ctx, attempt, wait); err != nil {
+				return err
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// pause waits as long as the remote asks, or a jittered, doubled backoff.
+func (r Retry) pause(ctx context.Context, attempt int, asked time.Duration) error {
+	backoff := cmp.Or(r.Backoff, 250*time.Millisecond) << (attempt - 1)
+	backoff = backoff/2 + rand.N(backoff/2+1)
+	timer := time.NewTimer(min(max(backoff, asked), cmp.Or(r.MaxWait, 30*time.Second)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
