@@ -8,17 +8,32 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/state"
 )
 
 // histories is how many random histories TestMembershipFollowsTheNewestEvent takes through the destination.
 const histories = 10_000
 
 // Random entries and exits of random users, cut into random batches, with answers of 429, 423 and 5xx, connections dropped
-// before and after Braze has acted, and batches given up and never tried again: Braze always holds the users whose newest
+// before and after Braze has acted, the process ending around a record, and batches given up and never tried again: Braze always holds the users whose newest
 // event is an entry. A user whose newest event was given up is open until a newer one arrives.
 func TestMembershipFollowsTheNewestEvent(t *testing.T) {
 	random, r := rand.New(rand.NewPCG(7, 11)), newRemote(t)
 	for n := range histories {
+		r.restart(fmt.Sprintf("aud_%d", n))
+		runHistory(t, r, random)
+	}
+}
+
+// The same with the ledger in SQL.
+func TestMembershipFollowsTheNewestEventInSQL(t *testing.T) {
+	store, err := state.Open(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	defer store.Close()
+	ledger := store.Ledger("main")
+	random, r := rand.New(rand.NewPCG(5, 3)), newRemoteOn(t, ledger, ledger)
+	for n := range histories / 50 {
 		r.restart(fmt.Sprintf("aud_%d", n))
 		runHistory(t, r, random)
 	}
@@ -56,7 +71,12 @@ func runHistory(t *testing.T, r *remote, random *rand.Rand) {
 func deliver(t *testing.T, r *remote, batch []string, tries int) map[string]bool {
 	for range tries {
 		var again []string
-		for i, outcome := range r.run(batch...) {
+		outcomes := r.run(batch...)
+		if r.ledger.crashed { // nobody has heard of the outcomes
+			r.ledger.crashed = false
+			continue
+		}
+		for i, outcome := range outcomes {
 			require.Contains(t, []string{"delivered", "skipped", "retry"}, outcome)
 			if outcome == "retry" {
 				again = append(again, batch[i])
@@ -74,7 +94,12 @@ func deliver(t *testing.T, r *remote, batch []string, tries int) map[string]bool
 
 // trouble lets some of the next requests go wrong.
 func trouble(r *remote, random *rand.Rand) {
-	if random.IntN(3) > 0 {
+	switch random.IntN(6) {
+	case 0:
+		r.ledger.before = true
+	case 1:
+		r.ledger.after = true
+	case 2, 3:
 		return
 	}
 	kinds := []string{`"status":429`, `"status":423`, `"status":503`, `"drop":true`, `"drop":true,"after":true`, `"status":500,"after":true`}

@@ -55,18 +55,42 @@ type remote struct {
 	wire     http.RoundTripper
 	requests []httpx.Exchange
 	cohort   string
+	ledger   *crashing
+}
+
+// crashing is a ledger at whose next record the process ends: before it is made, or after.
+type crashing struct {
+	destination.Members
+	before, after, crashed bool
+}
+
+func (c *crashing) Write(ctx context.Context, a destination.Audience, changes []destination.Change) error {
+	before, after := c.before, c.after
+	c.before, c.after, c.crashed = false, false, c.crashed || before || after
+	if before {
+		panic("the process ends before the record")
+	}
+	err := c.Members.Write(ctx, a, changes)
+	if after {
+		panic("the process ends after the record")
+	}
+	return err
 }
 
 func newRemote(t *testing.T, poison ...string) *remote {
+	return newRemoteOn(t, destination.NewMemoryMembers(), destination.NewMemoryState(), poison...)
+}
+
+func newRemoteOn(t *testing.T, members destination.Members, state destination.State, poison ...string) *remote {
 	plugin := brazecohorts.Plugin()
 	definition, err := plugin.Load()
 	require.NoError(t, err)
-	r := &remote{t: t, cohort: "aud_1", sandbox: plugin.Sandbox.New(map[string][]string{"poison-users": poison})}
+	r := &remote{t: t, cohort: "aud_1", ledger: &crashing{Members: members}, sandbox: plugin.Sandbox.New(map[string][]string{"poison-users": poison})}
 	r.wire = sandbox.Transport(r.sandbox)
 	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"very-secret","partner_api_key":"partner-key"},
 		"subscriptions":[{"name":"all","action":"syncAudiences","mapping":{"personas_audience_key":{"@path":"$.properties.audience_key"}}}]}`))
 	r.plan, err = runtime.New(plugin, definition, in, runtime.Host{
-		Transport: r.wire, Observe: func(x httpx.Exchange) { r.requests = append(r.requests, x) },
+		Transport: r.wire, Members: r.ledger, State: state, Observe: func(x httpx.Exchange) { r.requests = append(r.requests, x) },
 	})
 	require.NoError(t, err)
 	return r

@@ -39,6 +39,8 @@ type Plugin struct {
 type Audiences struct {
 	// Action changes members.
 	Action string
+	// Key is the field whose value is the audience's key in events.
+	Key string
 	// Identifiers are the names of the values that a user is known by, as columns of a file.
 	Identifiers []string
 	// Identity is the identity, as the ledger keeps it, that such values stand for; ok is false where they name nobody.

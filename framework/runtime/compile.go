@@ -118,6 +118,9 @@ func (c *compiler) subscriptions() []*Subscription {
 	if most := c.definition.Limits.Subscriptions; most > 0 && len(list) > most {
 		c.problems.Add(c.instance.Pointer+"/subscriptions", "holds %d enabled subscriptions, but an instance of %s may have %d at most", len(list), c.definition.Name, most)
 	}
+	if len(c.problems) == 0 && c.plugin.Audiences != nil {
+		c.overlaps(list)
+	}
 	return list
 }
 

@@ -115,3 +115,17 @@ func answers(tb testing.TB, place string, server *process) {
 		}
 	}
 }
+
+// Size is how many bytes the tables of a database take, with their indexes.
+func Size(tb testing.TB, place string) (bytes int64) {
+	tb.Helper()
+	conn, err := pgx.Connect(context.Background(), place)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	if err := conn.QueryRow(context.Background(), `SELECT pg_database_size(current_database())`).Scan(&bytes); err != nil {
+		tb.Fatal(err)
+	}
+	return bytes
+}

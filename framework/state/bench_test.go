@@ -1,0 +1,102 @@
+package state_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/framework/state/statetest"
+)
+
+// members is how many members the benchmarks' ledger has, in 20 cohorts; LANDFALL_MEMBERS sets another number.
+func members(b *testing.B) int {
+	n, err := strconv.Atoi(os.Getenv("LANDFALL_MEMBERS"))
+	if err != nil {
+		n = 40_000
+	}
+	return n
+}
+
+const cohorts = 20
+
+func BenchmarkLedgerSQLite(b *testing.B) {
+	place := b.TempDir()
+	benchmarkLedger(b, open(b, place), func() int64 {
+		var size int64
+		files, _ := filepath.Glob(filepath.Join(place, "*"))
+		for _, file := range files {
+			if info, err := os.Stat(file); err == nil {
+				size += info.Size()
+			}
+		}
+		return size
+	})
+}
+
+func BenchmarkLedgerPostgreSQL(b *testing.B) {
+	place := statetest.Postgres(b)
+	benchmarkLedger(b, open(b, place), func() int64 { return statetest.Size(b, place) })
+}
+
+// benchmarkLedger fills a ledger, then reads and writes batches of 1,000 at random places of it.
+func benchmarkLedger(b *testing.B, s *state.Store, size func() int64) {
+	n, l, random := members(b), s.Ledger("main"), rand.New(rand.NewPCG(1, 2))
+	start := time.Now()
+	for at := 0; at < n; at += 1000 {
+		batch := make([]destination.Change, 1000)
+		for i := range batch {
+			batch[i] = enter(who(at/1000/cohorts*1000+i), 1)
+		}
+		require.NoError(b, l.Write(b.Context(), cohort(at/1000), batch))
+	}
+	filled := time.Since(start)
+	b.Run("fill", func(b *testing.B) {
+		b.ReportMetric(float64(n)/filled.Seconds(), "identities/s")
+		b.ReportMetric(float64(size())/float64(n), "bytes/member")
+		b.ReportMetric(0, "ns/op")
+	})
+	names := make([]string, 1000)
+	pick := func() destination.Audience {
+		for i := range names {
+			names[i] = who(random.IntN(n / cohorts))
+		}
+		return cohort(random.IntN(cohorts))
+	}
+	b.Run("look", func(b *testing.B) {
+		for b.Loop() {
+			_, err := l.Look(b.Context(), pick().ID, names)
+			require.NoError(b, err)
+		}
+		b.ReportMetric(1000*float64(b.N)/b.Elapsed().Seconds(), "identities/s")
+	})
+	b.Run("update", func(b *testing.B) { // as a batch does: look, doubt, write
+		second := 2
+		for b.Loop() {
+			a, changes := pick(), make([]destination.Change, 1000)
+			for i, name := range names {
+				changes[i] = destination.Change{Identity: name, Member: random.IntN(2) == 0, At: at(second)}
+			}
+			second++
+			_, err := l.Look(b.Context(), a.ID, names)
+			require.NoError(b, err)
+			require.NoError(b, l.Doubt(b.Context(), a, names))
+			require.NoError(b, l.Write(b.Context(), a, changes))
+		}
+		b.ReportMetric(1000*float64(b.N)/b.Elapsed().Seconds(), "identities/s")
+	})
+}
+
+// who is a user whose name says nothing of the order in which they came.
+func who(i int) string { return fmt.Sprintf("external_id:%016x", uint64(i)*0x9e3779b97f4a7c15) }
+
+func cohort(i int) destination.Audience {
+	return destination.Audience{ID: fmt.Sprintf("aud_%02d", i%cohorts), Name: fmt.Sprintf("audience %d", i%cohorts)}
+}
