@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,7 @@ type runCommand struct {
 	config   string
 	data     string
 	json     bool
+	mu       sync.Mutex // of requests
 	requests int
 	report   reporter
 }
@@ -81,7 +83,11 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	}
 	c.report = newReporter(c.streams, c.json)
 	c.report.start(c.target.words(), instances)
-	runner := stream.New(stream.Config{Plans: plansOf(instances), Each: c.report.event})
+	work := stream.Config{Plans: plansOf(instances), Each: c.report.event}
+	if c.target.dryRun {
+		work.Parallel = 1 // requests are shown in their order
+	}
+	runner := stream.New(work)
 	if err := runner.Run(ctx, input); err != nil {
 		if errors.Is(err, context.Canceled) {
 			err = errors.New("interrupted: events after the last one reported were not sent")
@@ -120,6 +126,8 @@ func (c *runCommand) finish(ctx context.Context, instances []instance) error {
 }
 
 func (c *runCommand) observe(x httpx.Exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.requests++
 	if c.target.dryRun {
 		c.report.request(x)

@@ -75,9 +75,11 @@ func serveSandbox(ctx context.Context, s streams, address string, handler http.H
 		return err
 	case <-ctx.Done():
 	}
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	err = server.Shutdown(stopping)
+	if err = server.Shutdown(stopping); errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close() // a connection that was never used, or a client that waits: nothing is lost
+	}
 	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
 		return served
 	}

@@ -31,7 +31,7 @@ func Plugin() destination.Plugin {
 		},
 		CheckSettings: checkSettings,
 		Test:          test,
-		Audiences:     &destination.Audiences{Action: "syncAudiences", Key: "personas_audience_key", Identifiers: identifiers, Identity: identityByName, Payload: payloadOf},
+		Audiences:     &destination.Audiences{Action: "syncAudiences", Key: "personas_audience_key", ID: "cohort_id", Identifiers: identifiers, Identity: identityByName, Payload: payloadOf},
 		Sandbox:       brazesandbox.Sandbox(),
 	}
 }

@@ -41,6 +41,8 @@ type Audiences struct {
 	Action string
 	// Key is the field whose value is the audience's key in events.
 	Key string
+	// ID is the field whose value is the audience's id at the remote.
+	ID string
 	// Identifiers are the names of the values that a user is known by, as columns of a file.
 	Identifiers []string
 	// Identity is the identity, as the ledger keeps it, that such values stand for; ok is false where they name nobody.

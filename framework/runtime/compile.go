@@ -34,7 +34,7 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 		host.Env = func(string) (string, bool) { return "", false }
 	}
 	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host}
-	p := &Plan{id: instance.ID, definition: definition, test: plugin.Test, actions: plugin.Actions}
+	p := &Plan{id: instance.ID, definition: definition, test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences}
 	p.settings = c.settings()
 	p.subscriptions = c.subscriptions()
 	if err := c.problems.Err(); err != nil {

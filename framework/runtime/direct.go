@@ -29,5 +29,6 @@ func (p *Plan) Item(s *Subscription, payload event.Value, index int) (Item, *Ver
 	}
 	item := Item{Index: index, Subscription: s, Payload: payload}
 	item.BatchKey, item.BatchSize = s.batch(payload)
+	item.Lane = p.lane(s, payload, item.BatchKey)
 	return item, nil
 }

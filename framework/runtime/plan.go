@@ -30,6 +30,7 @@ type Plan struct {
 	deps          destination.Deps
 	warnings      fault.Problems
 	actions       map[string]destination.Action
+	audiences     *destination.Audiences
 	test          func(ctx context.Context, settings event.Value, deps destination.Deps) error
 }
 
@@ -91,6 +92,7 @@ type Item struct {
 	Payload      event.Value
 	BatchKey     string // items of a subscription with equal keys may share a batch
 	BatchSize    int    // the most items of its batch; 1 means alone
+	Lane         string // items of a plan with equal lanes go one batch after the other
 }
 
 // Verdict is what became of one event in one subscription.
@@ -139,7 +141,17 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (Item, *Verdic
 	}
 	item := Item{Index: index, Subscription: s, Event: e, Payload: payload}
 	item.BatchKey, item.BatchSize = s.batch(payload)
+	item.Lane = p.lane(s, payload, item.BatchKey)
 	return item, nil
+}
+
+// lane is the audience that a payload changes, so that one request is under way for it, whichever subscription it comes from;
+// else the subscription and the batch key.
+func (p *Plan) lane(s *Subscription, payload event.Value, batchKey string) string {
+	if p.audiences != nil && p.audiences.Action == s.action.Key {
+		return payload.Get(p.audiences.ID).Text()
+	}
+	return s.name + "\x00" + batchKey
 }
 
 // failed is the verdict of an error.

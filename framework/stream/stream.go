@@ -1,17 +1,20 @@
 // Package stream takes a file of events through plans, in order and in bounded memory, and tells what became of each:
 // what `landfall run` does. Failures that may pass are tried again in place, so that nothing overtakes anything.
 //
-// It keeps nothing on disk and knows no queue. A Runner is used once, by one goroutine.
+// Batches of different lanes go at the same time, those of one lane one after the other. It keeps nothing on disk and knows
+// no queue. A Runner is used once, by one goroutine.
 package stream
 
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -27,6 +30,9 @@ type Config struct {
 	// Each is told of every event, in the order of the input; nil tells nobody. An error ends the run.
 	Each  func(Event) error
 	Retry Retry
+	// Parallel is how many batches may be under way at once: 8 by default. Those of one lane go one after the other in any
+	// case.
+	Parallel int
 }
 
 // Event is one line of the input and its verdicts: those of the subscriptions that it matches, and a single skipped one
@@ -42,9 +48,12 @@ type Event struct {
 type Runner struct {
 	config  Config
 	batches runtime.Batches
+	next    int // the index of the next event
+	lanes   *lanes
+
+	mu      sync.Mutex
 	waiting []waiting // events not yet told of, in order
 	first   int       // the index of waiting[0]
-	next    int       // the index of the next event
 }
 
 // waiting is an event some of whose verdicts may be open.
@@ -58,12 +67,16 @@ func New(config Config) *Runner {
 	if config.Each == nil {
 		config.Each = func(Event) error { return nil }
 	}
-	return &Runner{config: config}
+	return &Runner{config: config, lanes: newLanes(cmp.Or(config.Parallel, 8))}
 }
 
 // Run reads events, one JSON object a line, until the input ends or ctx does. Lines of white space are passed over. A line
 // that cannot be read gets its own verdict; the rest go on.
 func (r *Runner) Run(ctx context.Context, input io.Reader) error {
+	return errors.Join(r.run(ctx, input), r.lanes.wait())
+}
+
+func (r *Runner) run(ctx context.Context, input io.Reader) error {
 	lines := bufio.NewReaderSize(input, 1<<16)
 	for line := 1; ; line++ {
 		raw, err := readLine(lines)
@@ -102,16 +115,20 @@ func (r *Runner) add(ctx context.Context, line int, raw []byte) error {
 	}
 	index := r.next
 	r.next++
-	r.waiting = append(r.waiting, waiting{event: Event{Index: index, Line: line}})
+	// Until every subscription has it, an event is open.
+	r.mu.Lock()
+	r.waiting = append(r.waiting, waiting{event: Event{Index: index, Line: line}, open: 1})
+	full := len(r.waiting) >= MaxWaiting
+	r.mu.Unlock()
 	e, err := event.Parse(raw)
 	if err != nil {
-		r.waiting[index-r.first].event.Verdicts = []runtime.Verdict{unreadable(err)}
+		r.decide(index, unreadable(err))
 		return r.tell()
 	}
 	if err := r.offer(ctx, index, e); err != nil {
 		return err
 	}
-	if len(r.waiting) >= MaxWaiting {
+	if full {
 		return r.flush(ctx)
 	}
 	return r.tell()
@@ -126,78 +143,108 @@ func unreadable(err error) runtime.Verdict {
 
 // offer hands an event to every subscription.
 func (r *Runner) offer(ctx context.Context, index int, e event.Event) error {
-	var missed runtime.Verdict
-	subscriptions := 0
+	missed, subscriptions, matched := runtime.Verdict{}, 0, false
 	for _, plan := range r.config.Plans {
 		for _, s := range plan.Subscriptions() {
 			subscriptions++
 			item, verdict := plan.Prepare(s, e, index)
-			w := &r.waiting[index-r.first]
-			switch {
-			case verdict == nil:
-				w.event.Matched = true
-				w.open++
-				if full := r.batches.Add(plan, item); full != nil {
-					if err := r.deliver(ctx, plan, full); err != nil {
-						return err
-					}
-				}
-			case verdict.Reason == runtime.NotSubscribed:
+			if verdict != nil && verdict.Reason == runtime.NotSubscribed {
 				missed = *verdict
-			default:
-				w.event.Matched = true
-				w.event.Verdicts = append(w.event.Verdicts, *verdict)
+				continue
+			}
+			matched = true
+			r.open(index)
+			if verdict != nil {
+				r.decide(index, *verdict)
+			} else if full := r.batches.Add(plan, item); full != nil {
+				if err := r.deliver(ctx, plan, full); err != nil {
+					return err
+				}
 			}
 		}
 	}
-	if w := &r.waiting[index-r.first]; !w.event.Matched {
-		if subscriptions != 1 {
-			missed = runtime.Verdict{
-				Outcome: runtime.Skipped, Status: http.StatusBadRequest, Code: fault.CodeInvalidPayload,
-				Reporter: fault.ReporterIntegrations, Reason: "the event matches no subscription",
-			}
-		}
-		w.event.Verdicts = []runtime.Verdict{missed}
+	if matched {
+		r.close(index)
+		return nil
 	}
+	if subscriptions != 1 {
+		missed = runtime.Verdict{
+			Outcome: runtime.Skipped, Status: http.StatusBadRequest, Code: fault.CodeInvalidPayload,
+			Reporter: fault.ReporterIntegrations, Reason: "the event matches no subscription",
+		}
+	}
+	r.decide(index, missed)
 	return nil
 }
 
-// deliver brings a batch to its end.
+// deliver brings a batch to its end beside others, behind those of its lane.
 func (r *Runner) deliver(ctx context.Context, plan *runtime.Plan, items []runtime.Item) error {
-	return r.config.Retry.Deliver(ctx, plan, items, func(item runtime.Item, v runtime.Verdict) { r.decide(item.Index, v) })
+	lane := lane{plan, items[0].Lane}
+	return r.lanes.run(lane, func() error {
+		return r.config.Retry.Deliver(ctx, plan, items, func(item runtime.Item, v runtime.Verdict) { r.decide(item.Index, v) })
+	})
+}
+
+// open says that an event has one more verdict to come.
+func (r *Runner) open(index int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := &r.waiting[index-r.first]
+	w.event.Matched = true
+	w.open++
+}
+
+func (r *Runner) close(index int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting[index-r.first].open--
 }
 
 func (r *Runner) decide(index int, v runtime.Verdict) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	w := &r.waiting[index-r.first]
 	w.event.Verdicts = append(w.event.Verdicts, v)
 	w.open--
 }
 
-// flush delivers every batch as it is.
+// flush delivers every batch as it is, and waits for all that are under way.
 func (r *Runner) flush(ctx context.Context) error {
 	for _, b := range r.batches.Rest() {
 		if err := r.deliver(ctx, b.Plan, b.Items); err != nil {
 			return err
 		}
 	}
+	if err := r.lanes.wait(); err != nil {
+		return err
+	}
 	return r.tell()
 }
 
 // tell passes on the events at the front whose verdicts are complete.
 func (r *Runner) tell() error {
-	n := 0
-	for n < len(r.waiting) && r.waiting[n].open == 0 && len(r.waiting[n].event.Verdicts) > 0 {
-		if err := r.config.Each(r.waiting[n].event); err != nil {
+	for _, e := range r.complete() {
+		if err := r.config.Each(e); err != nil {
 			return err
 		}
-		r.waiting[n].event.Verdicts = nil
+	}
+	return nil
+}
+
+// complete takes the events at the front whose verdicts are complete.
+func (r *Runner) complete() []Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var events []Event
+	n := 0
+	for n < len(r.waiting) && r.waiting[n].open == 0 {
+		events = append(events, r.waiting[n].event)
+		r.waiting[n] = waiting{}
 		n++
 	}
-	if n == len(r.waiting) {
-		r.waiting = r.waiting[:0]
-	} else {
-		r.waiting = r.waiting[n:]
-	}
 	r.first += n
-	return nil
+	if r.waiting = r.waiting[n:]; len(r.waiting) == 0 {
+		r.waiting = nil
+	}
+	return events
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -162,4 +163,36 @@ func TestAnInterruptedRunStops(t *testing.T) {
 	stop := errors.New("stop")
 	runner = stream.New(stream.Config{Plans: []*runtime.Plan{p}, Each: func(stream.Event) error { return stop }})
 	assert.ErrorIs(t, runner.Run(context.Background(), strings.NewReader("{}\n{}")), stop)
+}
+
+// One request is under way for a lane, and several lanes go at once.
+func TestLanesGoAtOnce(t *testing.T) {
+	both := make(chan struct{}, 2)
+	var mu sync.Mutex
+	busy := map[string]bool{}
+	answer := func(ids []string) (*destination.MultiStatus, error) {
+		lane, _, _ := strings.Cut(ids[0], "-")
+		mu.Lock()
+		assert.False(t, busy[lane], "two batches of lane %s at once", lane)
+		busy[lane] = true
+		mu.Unlock()
+		if strings.HasSuffix(ids[0], "-0") { // the first of each lane waits for that of the other
+			both <- struct{}{}
+			assert.Eventually(t, func() bool { return len(both) == 2 }, 10*time.Second, time.Millisecond, "lanes do not go at once")
+		}
+		mu.Lock()
+		busy[lane] = false
+		mu.Unlock()
+		return nil, nil
+	}
+	p := plan(t, answer, `match(userId, "a-*")`, `match(userId, "b-*")`)
+	var input strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&input, `{"type":"track","size":1,"userId":"a-%d"}`+"\n"+`{"type":"track","size":1,"userId":"b-%d"}`+"\n", i, i)
+	}
+	told, summary := run(t, p, input.String())
+	assert.Equal(t, 40, summary.Delivered)
+	for i, e := range told {
+		assert.Equal(t, i, e.Index)
+	}
 }
