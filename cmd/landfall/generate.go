@@ -12,8 +12,9 @@ func newGenerate(s streams) *cobra.Command {
 	var dir, module string
 	cmd := &cobra.Command{
 		Use:   "generate",
-		Short: "Write the Go types and the list of destinations from their definitions",
-		Long: "Brings types_gen.go of each directory with a destination.yaml up to date, and the list of all of them.\n" +
+		Short: "Write Go types, references and the list of destinations from their definitions",
+		Long: "Brings types_gen.go and the reference in README.md of each directory with a destination.yaml up to date, and the\n" +
+			"list of all of them.\n" +
 			"go generate ./... does the same, and works while the destinations do not compile.",
 		Example: "  landfall generate\n  landfall generate --dir ./destinations",
 		Args:    exactly(0, "flags only"),

@@ -1,5 +1,5 @@
-// Package generate writes what follows from the definitions of destinations: the Go types of settings and payloads in
-// each destination's directory, and the list of all destinations.
+// Package generate writes what follows from the definitions of destinations: the Go types of settings and payloads and
+// the reference in each destination's directory, and the list of all destinations.
 //
 // It reads definitions and writes Go; it knows nothing of how destinations run. A file is written only where it changes.
 package generate
@@ -15,8 +15,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
-// All brings everything below a directory of destinations up to date: types_gen.go in each directory that holds a
-// definition, and registry_gen.go beside them, of package pkg, for the module path of that directory. It returns the
+// All brings everything below a directory of destinations up to date: types_gen.go and the reference in README.md in each
+// directory that holds a definition, and registry_gen.go beside them, of package pkg, for the module path of that directory. It returns the
 // files that changed.
 func All(dir, pkg, importPath string) ([]string, error) {
 	definitions, err := filepath.Glob(filepath.Join(dir, "*", destination.DefinitionFile))
@@ -45,6 +45,9 @@ func All(dir, pkg, importPath string) ([]string, error) {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		if err := write(filepath.Join(filepath.Dir(file), "types_gen.go"), types, &changed); err != nil {
+			return nil, err
+		}
+		if err := reference(filepath.Join(filepath.Dir(file), "README.md"), d, &changed); err != nil {
 			return nil, err
 		}
 	}

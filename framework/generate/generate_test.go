@@ -33,6 +33,32 @@ func TestTypes(t *testing.T) {
 	assert.Equal(t, string(want), string(got))
 }
 
+// TestReference holds the reference of the same definition, and that what is written by hand around it stays.
+func TestReference(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "every-kind")
+	require.NoError(t, os.Mkdir(dir, 0o755))
+	text, err := os.ReadFile("testdata/every-kind.yaml")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, destination.DefinitionFile), text, 0o644))
+	readme := filepath.Join(dir, "README.md")
+	require.NoError(t, os.WriteFile(readme, []byte("# By hand\n"), 0o644))
+	_, err = generate.All(filepath.Dir(dir), "destinations", "example.com/d")
+	require.NoError(t, err)
+	got, err := os.ReadFile(readme)
+	require.NoError(t, err)
+	const golden = "testdata/reference.md"
+	if *update {
+		require.NoError(t, os.WriteFile(golden, got, 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), string(got))
+	require.NoError(t, os.WriteFile(readme, append(got, "Behind.\n"...), 0o644))
+	changed, err := generate.All(filepath.Dir(dir), "destinations", "example.com/d")
+	require.NoError(t, err)
+	assert.Empty(t, changed, "a second time changes nothing")
+}
+
 // TestGeneratedTypesCompileAndDecode builds the types of testdata and decodes a payload with them.
 func TestGeneratedTypesCompileAndDecode(t *testing.T) {
 	dir := filepath.Join("testdata", "decoding")
