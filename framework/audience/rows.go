@@ -77,10 +77,12 @@ func (r *Rows) Next() error {
 		if err != nil && !errors.As(err, &wrong) {
 			return err
 		}
-		r.line, _ = r.csv.FieldPos(0)
-		if err == nil {
-			r.record = record
+		if err != nil {
+			r.line = wrong.StartLine
+			return nil
 		}
+		r.line, _ = r.csv.FieldPos(0)
+		r.record = record
 		return nil
 	}
 	for r.lines.Scan() {

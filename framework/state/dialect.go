@@ -35,7 +35,7 @@ var (
 // sqliteSource opens a file for readers beside one writer, which waits for its turn; a transaction is on disk when it ends.
 func sqliteSource(file string) string {
 	pragmas := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-65536)", "temp_store(MEMORY)",
+		"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-131072)", "wal_autocheckpoint(16384)", "temp_store(MEMORY)",
 	}}
 	return (&url.URL{Scheme: "file", Path: file, RawQuery: pragmas.Encode()}).String()
 }

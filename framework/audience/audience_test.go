@@ -1,0 +1,146 @@
+package audience_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
+	"github.com/landfall-dev/landfall/framework/audience"
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/sandbox"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var vip = destination.Audience{ID: "aud_1", Name: "vip"}
+
+// keeper works against a sandbox; before is asked before each request.
+func keeper(t *testing.T, before func() error) *audience.Keeper {
+	plugin := brazecohorts.Plugin()
+	definition, err := plugin.Load()
+	require.NoError(t, err)
+	store, err := state.Open(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	k := &audience.Keeper{Audiences: plugin.Audiences, Ledger: store.Ledger("main")}
+	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"very-secret","partner_api_key":"partner-key"}}`))
+	base := sandbox.Transport(plugin.Sandbox.New(nil))
+	k.Plan, err = runtime.New(plugin, definition, in, runtime.Host{
+		State: k.Ledger, Members: k.Ledger,
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if err := before(); err != nil {
+				return nil, err
+			}
+			return base.RoundTrip(r)
+		}),
+	})
+	require.NoError(t, err)
+	return k
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// users is a file of n users from the one with number first.
+func users(t *testing.T, k *audience.Keeper, first, n int) *audience.Rows {
+	var text strings.Builder
+	text.WriteString("external_id\n")
+	for i := range n {
+		fmt.Fprintf(&text, "u%05d\n", first+i)
+	}
+	rows, err := audience.NewRows(strings.NewReader(text.String()), k.Audiences.Identifiers, nil)
+	require.NoError(t, err)
+	return rows
+}
+
+func TestAMirrorIsTheFile(t *testing.T) {
+	requests := 0
+	k := keeper(t, func() error { requests++; return nil })
+	report, err := k.Sync(t.Context(), vip, users(t, k, 0, 2500), audience.Mirror, 0.1)
+	require.NoError(t, err)
+	assert.Equal(t, audience.Report{Audience: "aud_1", Name: "vip", Rows: 2500, Enters: 2500, Delivered: 2500}, report)
+	assert.Equal(t, 1+3, requests, "a creation, and three batches")
+
+	report, err = k.Sync(t.Context(), vip, users(t, k, 300, 2500), audience.Mirror, 0.1)
+	var many *audience.TooMany
+	require.ErrorAs(t, err, &many)
+	assert.Equal(t, 4, requests, "nothing is sent")
+	assert.Equal(t, 300, report.Exits)
+
+	report, err = k.Sync(t.Context(), vip, users(t, k, 300, 2500), audience.Mirror, 0.12)
+	require.NoError(t, err)
+	assert.Equal(t, audience.Report{Audience: "aud_1", Name: "vip", Rows: 2500, Members: 2500, Enters: 300, Exits: 300, Unchanged: 2200, Delivered: 600}, report)
+
+	report, err = k.Sync(t.Context(), vip, users(t, k, 0, 400), audience.Remove, 1)
+	require.NoError(t, err)
+	assert.Equal(t, 100, report.Exits, "those who are members leave")
+	report, err = k.Sync(t.Context(), vip, users(t, k, 0, 10), audience.Add, 0)
+	require.NoError(t, err)
+	assert.Equal(t, 10, report.Delivered)
+	size, _, err := k.Ledger.Audience(t.Context(), "aud_1")
+	require.NoError(t, err)
+	assert.Equal(t, 2410, size.Members)
+}
+
+func TestAResyncGoesOnWhereItWasInterrupted(t *testing.T) {
+	requests, ctx, interrupt := 0, t.Context(), func() {}
+	k := keeper(t, func() error {
+		if requests++; requests == 4+2 { // the second batch of the resync
+			interrupt()
+			return context.Canceled
+		}
+		return nil
+	})
+	_, err := k.Sync(ctx, vip, users(t, k, 0, 2500), audience.Mirror, 0.1)
+	require.NoError(t, err)
+	interrupted, cancel := context.WithCancel(ctx)
+	defer cancel()
+	interrupt = cancel
+	report, err := k.Resync(interrupted, vip, nil, false)
+	require.Error(t, err)
+	assert.Equal(t, 1000, report.Delivered)
+	report, err = k.Resync(ctx, vip, nil, false)
+	require.NoError(t, err)
+	assert.Equal(t, 1500, report.Delivered, "the first batch is not sent again")
+	report, err = k.Resync(ctx, vip, nil, false)
+	require.NoError(t, err)
+	assert.Equal(t, 2500, report.Delivered, "a resync that ended begins anew")
+}
+
+func TestADryRunChangesNothing(t *testing.T) {
+	k := keeper(t, func() error { t.Error("a request"); return nil })
+	k.DryRun = true
+	report, err := k.Sync(t.Context(), vip, users(t, k, 0, 5), audience.Mirror, 0.1)
+	require.NoError(t, err)
+	assert.Equal(t, 5, report.Enters)
+	_, ok, err := k.Ledger.Audience(t.Context(), "aud_1")
+	require.NoError(t, err)
+	assert.False(t, ok)
+}
+
+func FuzzRows(f *testing.F) {
+	f.Add("external_id,device_id\nu1,\n,d1\n")
+	f.Add("{\"external_id\":\"u1\"}\n{")
+	f.Add("\xef\xbb\xbfexternal_id\n\"u\n1\"\n\"")
+	f.Fuzz(func(t *testing.T, text string) {
+		rows, err := audience.NewRows(strings.NewReader(text), []string{"external_id", "device_id"}, nil)
+		for n := 0; err == nil && n <= len(text); n++ {
+			if err = rows.Next(); err == nil {
+				_ = rows.Value("external_id")
+			}
+		}
+		require.Error(t, err, "a file ends")
+	})
+}
