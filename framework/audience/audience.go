@@ -114,8 +114,11 @@ func (k *Keeper) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 	if float64(report.Exits) > share*float64(report.Members) && share < 1 {
 		return report, &TooMany{report.Exits, report.Members, share}
 	}
+	if k.DryRun || report.Enters+report.Exits == 0 {
+		return report, nil
+	}
 	out, err := k.sender(a, &report, false)
-	if err != nil || k.DryRun {
+	if err != nil {
 		return report, err
 	}
 	now := k.now()

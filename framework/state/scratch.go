@@ -22,7 +22,7 @@ func NewScratch(ctx context.Context) (*Scratch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a scratch file: %w", err)
 	}
-	pragmas := url.Values{"_pragma": {"journal_mode(OFF)", "synchronous(OFF)"}}
+	pragmas := url.Values{"_pragma": {"journal_mode(OFF)", "synchronous(OFF)", "cache_size(-65536)"}}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: filepath.Join(home, "scratch.db"), RawQuery: pragmas.Encode()}).String())
 	if err == nil {
 		db.SetMaxOpenConns(1)
@@ -57,7 +57,11 @@ func (s *Scratch) Add(ctx context.Context, identities []string) (added int, err 
 
 // page is the identities behind one, in the order of bytes; all of them from the start where first is set.
 func (s *Scratch) page(ctx context.Context, after string, first bool) ([]string, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT identity FROM rows WHERE identity > $1 OR $2 ORDER BY identity LIMIT $3`, toSQL.Replace(after), first, pageSize)
+	query := `SELECT identity FROM rows WHERE identity > $1 ORDER BY identity LIMIT $2`
+	if first {
+		query = `SELECT identity FROM rows WHERE identity >= $1 ORDER BY identity LIMIT $2`
+	}
+	rows, err := s.db.QueryContext(ctx, query, toSQL.Replace(after), pageSize)
 	if err != nil {
 		return nil, fmt.Errorf("reading the scratch file: %w", err)
 	}
