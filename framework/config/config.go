@@ -40,6 +40,7 @@ type Instance struct {
 	Enabled       bool
 	Sources       []string
 	Settings      event.Value // an object
+	AccessToken   string      // goes with each request as a bearer; "" where there is none
 	Subscriptions []Subscription
 	Pointer       string // where it stands in the file
 }
@@ -137,6 +138,7 @@ func (r *reader) read(v event.Value) {
 		taken[in.ID] = true
 		r.checkSources(in, known)
 		in.Settings = r.secret(in.Settings, place+"/settings")
+		in.AccessToken = r.secret(d.Get("auth").Get("accessToken"), place+"/auth/accessToken").Str()
 		r.config.Instances = append(r.config.Instances, in)
 	}
 }

@@ -23,6 +23,7 @@ type Definition struct {
 	Limits      Limits
 	Settings    schema.Fields // the fields of authentication
 	Scheme      string        // of authentication: none, basic, custom, oauth2, oauth-managed
+	TakesToken  bool          // a bearer token may go with requests, beside the settings
 	Presets     []Preset
 	Actions     []ActionDefinition // in the order of the file
 	Document    *source.Document
@@ -146,6 +147,7 @@ func (p *parser) definition(v event.Value) {
 	d.Limits.Subscriptions = int(v.Get("limits").Get("subscriptions").Float())
 	authentication := v.Get("authentication")
 	d.Scheme = authentication.Get("scheme").Str()
+	d.TakesToken, _ = authentication.Get("oauth").Get("optional").Bool()
 	d.Settings = p.fields(authentication.Get("fields"), "/authentication/fields")
 	for key, action := range v.Get("actions").Members() {
 		p.action(key, action)

@@ -1,6 +1,9 @@
 package runtime
 
 import (
+	"context"
+	"net/http"
+
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/httpx"
@@ -17,7 +20,17 @@ func (c *compiler) client(settings event.Value) destination.Client {
 		}
 	}
 	redactor := httpx.NewRedactor(names, values)
+	var authorize func(context.Context, *http.Request) error
+	if token, instance := c.host.Token, c.instance.ID; token != nil {
+		authorize = func(ctx context.Context, r *http.Request) error {
+			bearer, err := token(ctx, instance)
+			if err == nil && bearer != "" {
+				r.Header.Set("Authorization", "Bearer "+bearer)
+			}
+			return err
+		}
+	}
 	return destination.NewClient(httpx.New(httpx.Config{
-		Base: c.host.Transport, Redactor: redactor, Observe: c.host.Observe, Log: c.host.Log,
+		Base: c.host.Transport, Redactor: redactor, Authorize: authorize, Observe: c.host.Observe, Log: c.host.Log,
 	}), redactor.Redact)
 }

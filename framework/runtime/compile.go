@@ -1,8 +1,10 @@
 package runtime
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,14 +20,17 @@ import (
 
 // Host is what the program that runs a plan brings. Zero fields have working defaults.
 type Host struct {
-	Transport http.RoundTripper       // the base transport; httpx.NewTransport by default
-	Observe   func(httpx.Exchange)    // sees every request and answer, redacted
-	State     destination.State       // in memory by default
-	Members   destination.Members     // in memory by default
-	Env       destination.Environment // empty by default
-	Now       func() time.Time        // time.Now by default
-	Log       *slog.Logger            // silent by default
-	Secrets   []string                // values that must never show, beside those in settings
+	Transport http.RoundTripper    // the base transport; httpx.NewTransport by default
+	Observe   func(httpx.Exchange) // sees every request and answer, redacted
+	State     destination.State    // in memory by default
+	Members   destination.Members  // in memory by default
+	// Token is the access token for a request of an instance, for destinations that take one; "" for none. By default it is
+	// what the config says.
+	Token   func(ctx context.Context, instance string) (string, error)
+	Env     destination.Environment // empty by default
+	Now     func() time.Time        // time.Now by default
+	Log     *slog.Logger            // silent by default
+	Secrets []string                // values that must never show, beside those in settings
 }
 
 // New makes a plan of an instance. The error is a fault.Problems with JSON pointers into the config file.
@@ -36,6 +41,7 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host}
 	p := &Plan{id: instance.ID, definition: definition, test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences}
 	p.settings = c.settings()
+	c.token()
 	p.subscriptions = c.subscriptions()
 	if err := c.problems.Err(); err != nil {
 		return nil, err
@@ -81,6 +87,19 @@ func (c *compiler) settings() event.Value {
 		}
 	}
 	return processed
+}
+
+// token refuses a token for a destination that takes none, and brings the config's to the requests of one that does.
+func (c *compiler) token() {
+	switch token := c.instance.AccessToken; {
+	case !c.definition.TakesToken && token != "":
+		c.problems.Add(c.instance.Pointer+"/auth", "%s takes no access token", c.definition.Name)
+	case !c.definition.TakesToken:
+		c.host.Token = nil
+	case token != "" && c.host.Token == nil:
+		c.host.Token = func(context.Context, string) (string, error) { return token, nil }
+		c.host.Secrets = append(slices.Clone(c.host.Secrets), token)
+	}
 }
 
 func withDefaults(settings event.Value, fields schema.Fields) event.Value {
