@@ -80,13 +80,8 @@ func newRoot(s streams) *cobra.Command {
 			"each. The first destination is Braze Cohorts, which keeps audiences in sync.",
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return misuse("there is no command %q%s", args[0], fault.DidYouMean(args[0], commandNames(cmd)))
-			}
-			return cmd.Help()
-		},
-		Args: cobra.ArbitraryArgs,
+		RunE:              chooseCommand,
+		Args:              cobra.ArbitraryArgs,
 	}
 	root.SetIn(s.in)
 	root.SetOut(s.out)
@@ -97,6 +92,14 @@ func newRoot(s streams) *cobra.Command {
 		newList(s), newDescribe(s), newMembers(s), newSync(s), newAuth(s), newSandbox(s), newGenerate(s),
 	)
 	return root
+}
+
+// chooseCommand is what a command does that only holds others: it shows them, and refuses any other.
+func chooseCommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return misuse("there is no command %q%s", args[0], fault.DidYouMean(args[0], commandNames(cmd)))
+	}
+	return cmd.Help()
 }
 
 func commandNames(cmd *cobra.Command) []string {

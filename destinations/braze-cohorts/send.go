@@ -66,11 +66,7 @@ func (s *sender) send(ctx context.Context) error {
 
 // news drops what the ledger knows to be superseded, and what would change nothing.
 func (s *sender) news(ctx context.Context, changes []*change) ([]*change, error) {
-	names := make([]string, len(changes))
-	for i, c := range changes {
-		names[i] = c.id.String()
-	}
-	records, err := s.deps.Members.Look(ctx, s.cohort.id, names)
+	records, err := s.deps.Members.Look(ctx, s.cohort.id, names(changes))
 	if err != nil {
 		return nil, err
 	}
@@ -136,11 +132,16 @@ func (s *sender) delivered(ctx context.Context, changes []*change) error {
 // doubt puts down that Braze may take changes from now on, before they are sent: an answer that does not come, and a crash
 // before it is recorded, leave it open whether it has.
 func (s *sender) doubt(ctx context.Context, changes []*change) error {
-	names := make([]string, len(changes))
+	return s.deps.Members.Doubt(ctx, s.audience(), names(changes))
+}
+
+// names are the identities of changes as the ledger has them.
+func names(changes []*change) []string {
+	list := make([]string, len(changes))
 	for i, c := range changes {
-		names[i] = c.id.String()
+		list[i] = c.name
 	}
-	return s.deps.Members.Doubt(ctx, s.audience(), names)
+	return list
 }
 
 func (s *sender) audience() destination.Audience {
@@ -153,7 +154,7 @@ func (s *sender) record(ctx context.Context, changes []*change, unchanged bool) 
 	}
 	written := make([]destination.Change, len(changes))
 	for i, c := range changes {
-		written[i] = destination.Change{Identity: c.id.String(), Member: c.member, At: c.at, Unchanged: unchanged}
+		written[i] = destination.Change{Identity: c.name, Member: c.member, At: c.at, Unchanged: unchanged}
 	}
 	return s.deps.Members.Write(ctx, s.audience(), written)
 }
@@ -174,7 +175,7 @@ func (s *sender) note(ctx context.Context) {
 	for _, c := range s.cohort.changes {
 		outcome, reason := s.ms.Result(c.index).Words()
 		if outcome != "delivered" && reason != unchanged {
-			notes = append(notes, destination.Note{Identity: c.id.String(), Member: c.member, At: c.at, Outcome: outcome, Reason: reason})
+			notes = append(notes, destination.Note{Identity: c.name, Member: c.member, At: c.at, Outcome: outcome, Reason: reason})
 		}
 	}
 	if len(notes) == 0 {

@@ -22,7 +22,8 @@ const maxIdentity = 1024
 type change struct {
 	index  int // of the payload
 	id     identity
-	member bool // enters, else leaves
+	name   string // of id, as the ledger has it
+	member bool   // enters, else leaves
 	at     time.Time
 }
 
@@ -85,7 +86,8 @@ func read(p *SyncAudiencesPayload, membership func(int) destination.Membership, 
 	if !ok {
 		return fault.Invalid("there is no identifier: External User ID, Device ID and User Alias are all absent")
 	}
-	if n := len(id.String()); n > maxIdentity {
+	c.name = id.String()
+	if n := len(c.name); n > maxIdentity {
 		return fault.Invalid("the identifier should be at most %d bytes long but has %d", maxIdentity, n)
 	}
 	at, ok := event.ParseTime(p.Time)

@@ -65,6 +65,17 @@ const (
 	Remove Mode = "remove" // these leave
 )
 
+// decide tells what becomes of somebody who is in the file or not: whether to be a member, and whether that is to be sent.
+func (m Mode) decide(in bool, s state.Standing) (member, send bool) {
+	switch {
+	case in && m != Remove:
+		return true, !s.Member || s.Doubt
+	case in, m == Mirror:
+		return false, s.Member || s.Doubt
+	}
+	return s.Member, false
+}
+
 // TooMany refuses to remove more of an audience than was allowed.
 type TooMany struct {
 	Exits, Members int
@@ -86,19 +97,8 @@ func (k *Keeper) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 		return report, err
 	}
 	defer listed.Close()
-	decide := func(identity string, in bool, s state.Standing) (member, send bool) {
-		switch {
-		case in && mode != Remove:
-			return true, !s.Member || s.Doubt
-		case in:
-			return false, s.Member || s.Doubt
-		case mode == Mirror:
-			return false, s.Member || s.Doubt
-		}
-		return s.Member, false
-	}
 	err = k.Ledger.Compare(ctx, a.ID, listed, func(identity string, in bool, s state.Standing) error {
-		switch member, send := decide(identity, in, s); {
+		switch member, send := mode.decide(in, s); {
 		case !send && s.Member:
 			report.Unchanged++
 		case send && member:
@@ -123,7 +123,7 @@ func (k *Keeper) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 	}
 	now := k.now()
 	err = k.Ledger.Compare(ctx, a.ID, listed, func(identity string, in bool, s state.Standing) error {
-		if member, send := decide(identity, in, s); send {
+		if member, send := mode.decide(in, s); send {
 			return out.add(ctx, destination.Change{Identity: identity, Member: member, At: later(now, s.At)})
 		}
 		return nil
@@ -138,12 +138,7 @@ func (k *Keeper) Diff(ctx context.Context, id string, rows *Rows, tell func(kind
 	if err != nil {
 		return report, err
 	}
-	listed, err := k.read(ctx, rows, &report)
-	if err != nil {
-		return report, err
-	}
-	defer listed.Close()
-	return report, k.Ledger.Compare(ctx, id, listed, func(identity string, in bool, s state.Standing) error {
+	err = k.compare(ctx, id, rows, &report, func(identity string, in bool, s state.Standing) error {
 		switch {
 		case in && !s.Member:
 			return tell("extra", identity)
@@ -154,6 +149,17 @@ func (k *Keeper) Diff(ctx context.Context, id string, rows *Rows, tell func(kind
 		}
 		return nil
 	})
+	return report, err
+}
+
+// compare is a file against the ledger, user by user.
+func (k *Keeper) compare(ctx context.Context, id string, rows *Rows, report *Report, f func(string, bool, state.Standing) error) error {
+	listed, err := k.read(ctx, rows, report)
+	if err != nil {
+		return err
+	}
+	defer listed.Close()
+	return k.Ledger.Compare(ctx, id, listed, f)
 }
 
 // Resync sends what the ledger says of an audience, whatever the remote may hold. With rows, only those are sent who differ
@@ -179,38 +185,40 @@ func (k *Keeper) Resync(ctx context.Context, a destination.Audience, rows *Rows,
 		}
 		return out.add(ctx, destination.Change{Identity: identity, Member: s.Member, At: at})
 	}
-	if rows != nil {
-		listed, err := k.read(ctx, rows, &report)
-		if err != nil {
-			return report, err
-		}
-		defer listed.Close()
-		err = k.Ledger.Compare(ctx, a.ID, listed, func(identity string, in bool, s state.Standing) error {
-			if in == s.Member {
-				return nil
-			}
-			return send(identity, s)
-		})
-		return report, errors.Join(err, out.flush(ctx))
+	if rows == nil {
+		err = k.resyncAll(ctx, a.ID, out, restart, send)
+		return report, err
 	}
-	key, after := "resync/"+a.ID, ""
+	err = k.compare(ctx, a.ID, rows, &report, func(identity string, in bool, s state.Standing) error {
+		if in == s.Member {
+			return nil
+		}
+		return send(identity, s)
+	})
+	return report, errors.Join(err, out.flush(ctx))
+}
+
+// resyncAll sends everybody, and keeps how far it came.
+func (k *Keeper) resyncAll(ctx context.Context, id string, out *sender, restart bool, send func(string, state.Standing) error) error {
+	key, after := "resync/"+id, ""
 	if !restart {
+		var err error
 		if after, _, err = k.Ledger.Get(ctx, key); err != nil {
-			return report, err
+			return err
 		}
 	}
 	out.done = func(last string) error { return k.Ledger.Put(ctx, key, last) }
-	err = k.Ledger.Each(ctx, a.ID, after, func(s state.Standing) error {
+	err := k.Ledger.Each(ctx, id, after, func(s state.Standing) error {
 		if !s.Known {
 			return nil
 		}
 		return send(s.Identity, s)
 	})
 	err = errors.Join(err, out.flush(ctx))
-	if err == nil && !k.DryRun && report.Failed == 0 {
+	if err == nil && !k.DryRun && out.report.Failed == 0 {
 		err = k.Ledger.Put(ctx, key, "")
 	}
-	return report, err
+	return err
 }
 
 // Purge removes every known member, and everybody whose events are older than now for good.

@@ -52,7 +52,7 @@ func NewRows(r io.Reader, identifiers []string, renamed map[string]string) (*Row
 		rows.columns[strings.ToLower(strings.TrimSpace(name))] = i
 	}
 	for _, id := range append([]string{Identity}, identifiers...) {
-		if _, ok := rows.columns[rows.column(id)]; ok {
+		if _, ok := rows.columns[strings.ToLower(rows.column(id))]; ok {
 			return rows, nil
 		}
 	}
@@ -60,12 +60,12 @@ func NewRows(r io.Reader, identifiers []string, renamed map[string]string) (*Row
 		strings.Join(names, ", "), strings.Join(identifiers, ", "), identifiers[0])
 }
 
-// column is the name of the column of an identifier, in lower case.
+// column is the name of the column of an identifier. In CSV its case does not matter.
 func (r *Rows) column(identifier string) string {
 	if name, ok := r.renamed[identifier]; ok {
-		return strings.ToLower(name)
+		return name
 	}
-	return strings.ToLower(identifier)
+	return identifier
 }
 
 // Next reads a row; the error is io.EOF at the end. A row that cannot be read is one without values.
@@ -104,13 +104,9 @@ func (r *Rows) Line() int { return r.line }
 // Value is the row's value of an identifier, without white space around it; "" where it has none.
 func (r *Rows) Value(identifier string) string {
 	if r.csv == nil {
-		name := identifier
-		if renamed, ok := r.renamed[identifier]; ok {
-			name = renamed
-		}
-		return strings.TrimSpace(r.object.Get(name).Text())
+		return strings.TrimSpace(r.object.Get(r.column(identifier)).Text())
 	}
-	if at, ok := r.columns[r.column(identifier)]; ok && at < len(r.record) {
+	if at, ok := r.columns[strings.ToLower(r.column(identifier))]; ok && at < len(r.record) {
 		return strings.TrimSpace(r.record[at])
 	}
 	return ""

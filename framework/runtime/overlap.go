@@ -1,6 +1,9 @@
 package runtime
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
@@ -46,7 +49,7 @@ func probesOf(subscriptions []*Subscription, field string) []probe {
 		}
 	}
 	var probes []probe
-	for key := range keys {
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		for _, name := range []string{"Audience Entered", "Audience Exited"} {
 			probes = append(probes, probe{key, audienceEvent("track", name, key)})
 		}

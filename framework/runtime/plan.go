@@ -132,17 +132,13 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (Item, *Verdic
 		}
 	}
 	payload, err := s.mapping.Resolve(e.Value())
-	if err == nil {
-		payload, err = s.schema.Process(payload)
-	}
 	if err != nil {
 		v := p.failed(s, fault.As(err), fault.ReporterIntegrations)
 		return Item{}, &v
 	}
-	item := Item{Index: index, Subscription: s, Event: e, Payload: payload}
-	item.BatchKey, item.BatchSize = s.batch(payload)
-	item.Lane = p.lane(s, payload, item.BatchKey)
-	return item, nil
+	item, verdict := p.Item(s, payload, index)
+	item.Event = e
+	return item, verdict
 }
 
 // lane is the audience that a payload changes, so that one request is under way for it, whichever subscription it comes from;

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+func newMembersShow(s streams) *cobra.Command {
+	cmd, _ := reading(s, &cobra.Command{
+		Use: "show USER", Short: "Show one user across the cohorts, with what happened", Args: exactly(1, "one user"),
+		Long: "Shows what the ledger knows of a user in every cohort. The user is an external id, a device id, or an identity as\n" +
+			"the ledger has it, such as user_alias:email:a@example.com.",
+		Example: "  landfall members show u_1042\n  landfall members show user_alias:email:a@example.com --json",
+	}, func(ctx context.Context, k *keeping, args []string) error { return k.show(ctx, args[0]) })
+	return cmd
+}
+
+type standingJSON struct {
+	Audience  string          `json:"audience"`
+	Name      string          `json:"name"`
+	Identity  string          `json:"identity"`
+	Known     bool            `json:"known"`
+	Member    bool            `json:"member"`
+	Doubt     bool            `json:"doubt"`
+	At        *string         `json:"at"`
+	Delivered *string         `json:"delivered"`
+	Confirmed *string         `json:"confirmed"`
+	History   []happeningJSON `json:"history"`
+}
+
+type happeningJSON struct {
+	Decided *string `json:"decided"`
+	At      *string `json:"at"`
+	Member  bool    `json:"member"`
+	Outcome string  `json:"outcome"`
+	Reason  string  `json:"reason"`
+}
+
+func (k *keeping) show(ctx context.Context, user string) error {
+	sizes, err := k.chosen.ledger.Sizes(ctx)
+	if err != nil {
+		return err
+	}
+	found := 0
+	for _, size := range sizes {
+		for _, identity := range k.identities(user) {
+			standing, history, ok, err := k.chosen.ledger.Find(ctx, size.ID, identity)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+			found++
+			if k.json {
+				k.print(standingOf(size.Audience, standing, history))
+			} else {
+				k.showText(size.Audience, standing, history)
+			}
+		}
+	}
+	if found == 0 {
+		return fmt.Errorf("the ledger of %s does not know %s: no event of this user came as far as a cohort; landfall explain shows why", k.chosen.plan.ID(), user)
+	}
+	return nil
+}
+
+// identities are the identities that a user may be meant by.
+func (k *keeping) identities(user string) []string {
+	list := []string{user}
+	for _, name := range k.audiences.Identifiers {
+		identity, ok := k.audiences.Identity(func(id string) string {
+			if id == name {
+				return user
+			}
+			return ""
+		})
+		if ok {
+			list = append(list, identity)
+		}
+	}
+	return list
+}
+
+func standingOf(a destination.Audience, s state.Standing, history []state.Happening) standingJSON {
+	shown := standingJSON{a.ID, a.Name, s.Identity, s.Known, s.Member, s.Doubt, stamp(s.At), stamp(s.Delivered), stamp(s.Confirmed), []happeningJSON{}}
+	for _, h := range history {
+		shown.History = append(shown.History, happeningJSON{stamp(h.Decided), stamp(h.At), h.Member, h.Outcome, h.Reason})
+	}
+	return shown
+}
+
+func (k *keeping) showText(a destination.Audience, s state.Standing, history []state.Happening) {
+	where := map[bool]string{true: "in", false: "out"}[s.Member]
+	if !s.Known {
+		where = "never delivered"
+	}
+	fmt.Fprintf(k.out, "%s (%s)  %s: %s\n", a.Name, a.ID, s.Identity, where)
+	if s.Doubt {
+		fmt.Fprintln(k.out, "  in doubt: the remote may hold something else; the next event is sent in any case, or landfall members resync")
+	}
+	for _, h := range history {
+		fmt.Fprintf(k.out, "  %s  %-9s %s of %s", h.Decided.Format(time.DateTime), h.Outcome, side(h.Member), h.At.Format(time.RFC3339))
+		if h.Reason != "" {
+			fmt.Fprintf(k.out, "  %s", h.Reason)
+		}
+		fmt.Fprintln(k.out)
+	}
+	if !s.Delivered.IsZero() {
+		fmt.Fprintf(k.out, "  %s  delivered %s of %s\n", s.Delivered.Format(time.DateTime), side(s.Member), s.At.Format(time.RFC3339))
+	}
+	if !s.Confirmed.IsZero() {
+		fmt.Fprintf(k.out, "  %s  unchanged\n", s.Confirmed.Format(time.DateTime))
+	}
+}
+
+func side(member bool) string {
+	if member {
+		return "entry"
+	}
+	return "exit"
+}
