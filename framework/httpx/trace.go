@@ -62,7 +62,15 @@ func (t *trace) failure(err error) error {
 	return fault.NoAnswer(err)
 }
 
-// report tells the observer and the log of an exchange. Redacting is work, and done only if someone listens. A nil sent
+type failureKey struct{}
+
+// OnFailure is ctx for requests whose failures, and answers of 300 and above, are to be seen by f. It is called before the
+// caller has the answer.
+func OnFailure(ctx context.Context, f func(Exchange)) context.Context {
+	return context.WithValue(ctx, failureKey{}, f)
+}
+
+// report tells the observers and the log of an exchange. Redacting is work, and done only if someone listens. A nil sent
 // is a request whose body could not be read.
 func (t *trace) report(start time.Time, req, sent *http.Request, answer *http.Response, err error) {
 	level := slog.LevelDebug
@@ -70,7 +78,11 @@ func (t *trace) report(start time.Time, req, sent *http.Request, answer *http.Re
 		level = slog.LevelWarn
 	}
 	logged := t.log.Enabled(req.Context(), level)
-	if t.observe == nil && !logged {
+	var failed func(Exchange)
+	if level == slog.LevelWarn {
+		failed, _ = req.Context().Value(failureKey{}).(func(Exchange))
+	}
+	if t.observe == nil && failed == nil && !logged {
 		return
 	}
 	e := Exchange{Method: methodOf(req), Start: start, Duration: time.Since(start), Err: err}
@@ -87,6 +99,9 @@ func (t *trace) report(start time.Time, req, sent *http.Request, answer *http.Re
 	}
 	if t.observe != nil {
 		t.observe(e)
+	}
+	if failed != nil {
+		failed(e)
 	}
 	if logged {
 		write(req.Context(), t.log, level, e)

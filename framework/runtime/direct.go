@@ -20,6 +20,9 @@ func (p *Plan) Direct(name, action string, resend bool) (*Subscription, error) {
 	return s, err
 }
 
+// Gone is a subscription that there is no more, for telling of what it left behind. It takes no events.
+func Gone(name string) *Subscription { return &Subscription{name: name} }
+
 // Item checks a payload that was made without an event, and makes an item or a verdict of it.
 func (p *Plan) Item(s *Subscription, payload event.Value, index int) (Item, *Verdict) {
 	payload, err := s.schema.Process(payload)
@@ -29,6 +32,9 @@ func (p *Plan) Item(s *Subscription, payload event.Value, index int) (Item, *Ver
 	}
 	item := Item{Index: index, Subscription: s, Payload: payload}
 	item.BatchKey, item.BatchSize = s.batch(payload)
-	item.Lane = p.lane(s, payload, item.BatchKey)
+	if n := payload.Get("batch_bytes"); n.Kind() == event.Number {
+		item.BatchBytes = max(int(n.Float()), 1)
+	}
+	item.Lane, item.Apart = p.lane(s, payload, item.BatchKey)
 	return item, nil
 }

@@ -92,7 +92,9 @@ type Item struct {
 	Payload      event.Value
 	BatchKey     string // items of a subscription with equal keys may share a batch
 	BatchSize    int    // the most items of its batch; 1 means alone
+	BatchBytes   int    // the most bytes of its batch's payloads as JSON; 0 is no bound
 	Lane         string // items of a plan with equal lanes go one batch after the other
+	Apart        bool   // what goes through other lanes has no bearing on it: an audience is changed
 }
 
 // Verdict is what became of one event in one subscription.
@@ -143,11 +145,11 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (Item, *Verdic
 
 // lane is the audience that a payload changes, so that one request is under way for it, whichever subscription it comes from;
 // else the subscription and the batch key.
-func (p *Plan) lane(s *Subscription, payload event.Value, batchKey string) string {
+func (p *Plan) lane(s *Subscription, payload event.Value, batchKey string) (lane string, apart bool) {
 	if p.audiences != nil && p.audiences.Action == s.action.Key {
-		return payload.Get(p.audiences.ID).Text()
+		return payload.Get(p.audiences.ID).Text(), true
 	}
-	return s.name + "\x00" + batchKey
+	return s.name + "\x00" + batchKey, false
 }
 
 // failed is the verdict of an error.

@@ -1,0 +1,182 @@
+package delivery
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+// behind is why an event is parked whose user's earlier one is.
+var behind = runtime.Verdict{Reason: "waits behind an earlier event of the same user that is parked"}
+
+// decide takes a verdict that is final.
+func (w *worker) decide(t *task, v runtime.Verdict) {
+	w.advance(t)
+	if v.Outcome == runtime.Refused {
+		w.setAside(t, t.letterOf(v, false, time.Now()), "")
+		return
+	}
+	outcome := countDelivered
+	if v.Outcome == runtime.Skipped {
+		outcome = countSkipped
+	}
+	w.end(t, outcome, v.Reason)
+}
+
+// advance lets the next task of a key go on.
+func (w *worker) advance(t *task) {
+	p := t.part
+	if t.next != nil {
+		w.enqueue(t.next, false)
+	} else if p.keys[t.key] == t {
+		delete(p.keys, t.key)
+	}
+}
+
+// park sets a task and all that wait behind it aside, and what will come for the same key.
+func (w *worker) park(t *task, v runtime.Verdict, kind string) {
+	p := t.part
+	p.parked[short(t.key)] = kind
+	delete(p.keys, t.key)
+	delete(p.held, t)
+	now := time.Now()
+	for ; t != nil; t = t.next {
+		w.setAside(t, t.letterOf(v, true, now), kind)
+		v = behind
+	}
+}
+
+// setAside writes a letter, however often that takes, and then the task is at its end.
+func (w *worker) setAside(t *task, l *Letter, kind string) {
+	line, err := json.Marshal(l)
+	if err != nil {
+		panic(err) // it holds nothing that cannot be written: the event is JSON
+	}
+	p, to := t.part, w.runner.queue.dead
+	if l.Parked {
+		to = w.runner.queue.park
+	}
+	p.aside++
+	var write func()
+	write = func() {
+		to.add([]record{{l.subject(kind), line}}, func(err error) {
+			if err != nil {
+				w.runner.log.Warn("setting an event aside", "instance", w.id, "error", err)
+				w.later(time.Second, write)
+				return
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			p.aside--
+			w.idle.Broadcast()
+			if p.lost {
+				return
+			}
+			outcome := countDead
+			if l.Parked {
+				outcome = countParked
+			}
+			if t.letter != nil && t.letter.Parked == l.Parked {
+				t.letter.stored = 0 // the new one has taken its place
+			}
+			w.end(t, outcome, l.Reason)
+		})
+	}
+	write()
+}
+
+// end takes a task off, and its letter, if it was one.
+func (w *worker) end(t *task, outcome, reason string) {
+	p := t.part
+	if t.letter == nil {
+		p.count(outcome, t.item.Subscription.Name(), reason)
+		w.leave(t)
+		return
+	}
+	p.aside++
+	w.background.Go(func() {
+		for t.letter.stored > 0 && w.ctx.Err() == nil {
+			if err := w.runner.queue.remove(w.ctx, t.letter); err == nil {
+				break
+			}
+			p.sleep(time.Second)
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		p.aside--
+		w.idle.Broadcast()
+		if w.ctx.Err() != nil || p.lost {
+			return
+		}
+		was := countDead
+		if t.letter.Parked {
+			was = countParked
+		}
+		p.counts[was]--
+		p.count(outcome, t.item.Subscription.Name(), reason)
+		w.leave(t)
+	})
+}
+
+// leave makes room.
+func (w *worker) leave(t *task) {
+	p := t.part
+	if p.lost {
+		return
+	}
+	p.tasks--
+	p.bytes -= t.bytes
+	p.finish(t.page, t.index)
+	w.idle.Broadcast()
+}
+
+// makeRoom parks what keeps failing while other things go well, so that these do not wait. It reports whether there was any.
+func (p *partition) makeRoom() bool {
+	w := p.worker
+	if time.Since(w.succeeded) > max(12*w.runner.config.Patience, time.Second) {
+		return false // nothing goes well: there is nobody to make room for
+	}
+	var blocked []*task
+	for t := range p.held {
+		blocked = append(blocked, t)
+	}
+	for _, l := range w.lanes {
+		if l.failures == 0 || l.busy {
+			continue
+		}
+		var rest []*task
+		for _, t := range l.queue {
+			if t.part != p {
+				rest = append(rest, t)
+				continue
+			}
+			blocked = append(blocked, t)
+			l.bytes -= t.bytes
+		}
+		l.queue = rest
+	}
+	for _, t := range blocked {
+		w.park(t, runtime.Verdict{Reason: "parked for a while: the destination does not take it, and others wait", Status: 503}, roomy)
+	}
+	return len(blocked) > 0
+}
+
+// roomyKeys are keys that were parked for want of room, as many as n, where there is room now.
+func (p *partition) roomyKeys(n int) []string {
+	if p.tasks > maxTasks/2 || len(p.window) > maxWindow/2 || time.Since(p.recalled) < p.worker.runner.config.Patience {
+		return nil
+	}
+	for _, l := range p.worker.lanes {
+		if l.failures > 0 {
+			return nil
+		}
+	}
+	var keys []string
+	for key, kind := range p.parked {
+		if kind == roomy && len(keys) < n {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}

@@ -1,0 +1,110 @@
+package delivery
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+)
+
+// book is what is written down of a partition of an instance: who works on it, how far that is, and what became of the
+// events. Only its owner writes it, after the revision that it wrote last; who has lost the partition cannot.
+type book struct {
+	Owner string `json:"owner,omitempty"` // "" where nobody works on it
+	// Low is where to read on: everything before it is finished.
+	Low uint64 `json:"low"`
+	// Since is where the messageIds that are remembered begin, 0 for Low.
+	Since uint64 `json:"since,omitempty"`
+	// Done are ranges of pages above Low that are finished, first and last.
+	Done [][2]uint64 `json:"done,omitempty"`
+	// Part are pages of which some events are finished: a bit for each event, by page.
+	Part map[string]string `json:"part,omitempty"`
+	// Counts are how many verdicts of each kind there have been.
+	Counts map[string]int64 `json:"counts,omitempty"`
+}
+
+func bookSubject(instance string, partition int) string {
+	return "book." + token(instance) + "." + strconv.Itoa(partition)
+}
+
+func readBook(data []byte) book {
+	var b book
+	_ = json.Unmarshal(data, &b) // what cannot be read is a book without an owner
+	return b
+}
+
+// message is the book as it is written after a revision.
+func (b book) message(subject string, revision uint64) *nats.Msg {
+	data, err := json.Marshal(b)
+	if err != nil {
+		panic(err) // it holds nothing that cannot be written
+	}
+	return &nats.Msg{Subject: subject, Data: data, Header: nats.Header{
+		"Nats-Expected-Last-Subject-Sequence": {strconv.FormatUint(revision, 10)},
+	}}
+}
+
+// done tells which events of a page are finished already: all, or those with a bit.
+func (b book) done(seq uint64) (all bool, bits []byte) {
+	if seq < b.Low {
+		return true, nil
+	}
+	for _, r := range b.Done {
+		if seq >= r[0] && seq <= r[1] {
+			return true, nil
+		}
+	}
+	bits, _ = base64.RawStdEncoding.DecodeString(b.Part[strconv.FormatUint(seq, 10)])
+	return false, bits
+}
+
+func hasBit(bits []byte, i int) bool { return i/8 < len(bits) && bits[i/8]&(1<<(i%8)) != 0 }
+
+// page is a message of the log whose events are not all finished.
+type page struct {
+	seq  uint64
+	open []uint16 // how many verdicts of each event are to come
+	left int      // events with some to come
+	read bool     // all its events are on their way
+	unix int64    // when it was accepted
+}
+
+func (p *page) finished() bool { return p.read && p.left == 0 }
+
+// write puts the pages of a window, in their order, into a book.
+func (b *book) write(window []*page, next uint64) {
+	b.Low = next
+	if len(window) == 0 {
+		return
+	}
+	b.Low = window[0].seq
+	run := false // the page before was finished
+	for _, p := range window {
+		switch {
+		case !p.finished():
+			b.part(p)
+		case run:
+			b.Done[len(b.Done)-1][1] = p.seq
+		default:
+			b.Done = append(b.Done, [2]uint64{p.seq, p.seq})
+		}
+		run = p.finished()
+	}
+}
+
+func (b *book) part(p *page) {
+	if !p.read || p.left == len(p.open) {
+		return
+	}
+	bits := make([]byte, (len(p.open)+7)/8)
+	for i, n := range p.open {
+		if n == 0 {
+			bits[i/8] |= 1 << (i % 8)
+		}
+	}
+	if b.Part == nil {
+		b.Part = map[string]string{}
+	}
+	b.Part[strconv.FormatUint(p.seq, 10)] = base64.RawStdEncoding.EncodeToString(bits)
+}

@@ -1,0 +1,281 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server.(*Server).startGoRoutine.func1"))
+}
+
+const definition = `
+name: Acme
+slug: acme
+mode: cloud
+authentication: {scheme: none}
+actions:
+  send:
+    title: Send
+    fields:
+      id: {label: ID, type: string, required: true, default: {"@path": $.userId}}
+      n: {label: N, type: integer, default: {"@path": $.n}}
+      group: {label: Group, type: string, default: {"@path": $.group}}
+      batch_size: {label: Batch Size, type: integer, default: 50}
+      batch_keys: {label: Batch Keys, type: string, multiple: true, default: [group]}
+`
+
+type change struct {
+	id, group string
+	n         int
+}
+
+func (c *change) Decode(v event.Value) {
+	c.id, c.group, c.n = v.Get("id").Str(), v.Get("group").Str(), int(v.Get("n").Float())
+}
+
+// remote is what the instances of a test deliver to.
+type remote struct {
+	t      *testing.T
+	mu     sync.Mutex
+	taken  map[string][]int // by user, in the order of arrival
+	busy   map[string]bool  // groups with a request under way
+	answer func(changes []change) (*destination.MultiStatus, error)
+}
+
+func newRemote(t *testing.T) *remote {
+	return &remote{t: t, taken: map[string][]int{}, busy: map[string]bool{}}
+}
+
+func (r *remote) perform(_ context.Context, call destination.BatchCall[change, change]) (*destination.MultiStatus, error) {
+	group, users := call.Payloads[0].group, map[string]bool{}
+	r.mu.Lock()
+	assert.False(r.t, r.busy[group], "two requests at once for the group %q", group)
+	r.busy[group] = true
+	for _, c := range call.Payloads {
+		assert.False(r.t, users[c.id], "%s is twice in a request", c.id)
+		users[c.id] = true
+	}
+	answer := r.answer
+	r.mu.Unlock()
+	var ms *destination.MultiStatus
+	var err error
+	if answer != nil {
+		ms, err = answer(call.Payloads)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.busy[group] = false
+	if err == nil {
+		for i, c := range call.Payloads {
+			if ms == nil || ms.Decided(i) && ms.Result(i).Outcome == destination.Delivered {
+				r.taken[c.id] = append(r.taken[c.id], c.n)
+			}
+		}
+	}
+	return ms, err
+}
+
+func (r *remote) count() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, list := range r.taken {
+		n += len(list)
+	}
+	return n
+}
+
+func (r *remote) plan(subscribe string) *runtime.Plan {
+	p := destination.Plugin{
+		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(definition)}},
+		Actions: map[string]destination.Action{"send": destination.Handle(destination.Handler[change, change]{
+			PerformBatch: r.perform,
+		})},
+	}
+	d, err := p.Load()
+	require.NoError(r.t, err)
+	in := config.InstanceOf(event.MustParse(fmt.Sprintf(`{"id":"main","subscriptions":[{"name":"all","action":"send","subscribe":%q}]}`, subscribe)))
+	made, err := runtime.New(p, d, in, runtime.Host{})
+	require.NoError(r.t, err)
+	return made
+}
+
+func open(t *testing.T, dir string) *delivery.Queue {
+	q, err := delivery.Open(t.Context(), delivery.Config{Dir: dir})
+	require.NoError(t, err)
+	return q
+}
+
+var quick = delivery.Settings{
+	Linger: 10 * time.Millisecond, Backoff: time.Millisecond, MaxBackoff: 20 * time.Millisecond, Attempts: 5, Patience: 50 * time.Millisecond,
+}
+
+func start(t *testing.T, q *delivery.Queue, s delivery.Settings, instances ...delivery.Instance) *delivery.Runner {
+	runner, err := delivery.NewRunner(t.Context(), q, s)
+	require.NoError(t, err)
+	require.NoError(t, runner.Set(t.Context(), instances))
+	return runner
+}
+
+func stop(t *testing.T, r *delivery.Runner) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+	defer cancel()
+	r.Stop(ctx)
+}
+
+// line is event n of a user.
+func line(user string, n int, more ...string) delivery.Accepted {
+	raw := fmt.Sprintf(`{"type":"track","messageId":"%s-%d","userId":%q,"n":%d,"group":"g%d"%s}`, user, n, user, n, n%3, strings.Join(more, ""))
+	e, err := event.Parse([]byte(raw))
+	if err != nil {
+		panic(err)
+	}
+	return delivery.Accepted{Source: "web", Key: delivery.OrderingKey(e.Value()), Raw: []byte(raw)}
+}
+
+func counts(r *delivery.Runner) map[string]int64 {
+	sum := map[string]int64{}
+	for _, s := range r.Status() {
+		for k, n := range s.Counts {
+			if n != 0 || k == "dead" || k == "parked" {
+				sum[k] += n
+			}
+		}
+	}
+	return sum
+}
+
+func eventually(t *testing.T, r *delivery.Runner, want map[string]int64) {
+	t.Helper()
+	assert.Eventually(t, func() bool { return maps.Equal(counts(r), want) }, 30*time.Second, 10*time.Millisecond)
+	require.Equal(t, want, counts(r))
+}
+
+func TestEventsAreDeliveredInTheOrderOfEachUser(t *testing.T) {
+	q := open(t, t.TempDir())
+	defer q.Close()
+	remote := newRemote(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
+		remote.mu.Lock()
+		defer remote.mu.Unlock()
+		if random.IntN(10) == 0 {
+			return nil, fault.FromStatus(503, "down")
+		}
+		ms := destination.NewMultiStatus(len(changes))
+		for i := range changes {
+			ms.Deliver(i)
+			if random.IntN(20) == 0 {
+				ms.Fail(i, fault.FromStatus(500, "not this one"))
+			}
+		}
+		return ms, nil
+	}
+	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+	const users, each = 50, 60
+	for n := range each {
+		var batch []delivery.Accepted
+		for u := range users {
+			batch = append(batch, line(fmt.Sprintf("u%d", u), n))
+		}
+		require.NoError(t, q.Append(t.Context(), batch))
+	}
+	eventually(t, runner, map[string]int64{"events": users * each, "delivered": users * each})
+	stop(t, runner)
+	for user, list := range remote.taken {
+		for i, n := range list {
+			require.Equal(t, i, n, user)
+		}
+	}
+	assert.Len(t, remote.taken, users)
+}
+
+// What cannot be delivered is dead; what could be later is parked with everything of its user behind it, and nobody else waits.
+// Replays keep the order.
+func TestLettersAreReplayedInOrder(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, dir)
+	remote := newRemote(t)
+	well := false
+	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
+		remote.mu.Lock()
+		defer remote.mu.Unlock()
+		ms := destination.NewMultiStatus(len(changes))
+		for i, c := range changes {
+			switch {
+			case well, c.id == "fine":
+				ms.Deliver(i)
+			case c.id == "poison":
+				ms.Fail(i, fault.FromStatus(500, "try later"))
+			default:
+				ms.Fail(i, fault.FromStatus(400, "never"))
+			}
+		}
+		return ms, nil
+	}
+	plan := remote.plan(`type = "track"`)
+	runner := start(t, q, quick, delivery.Instance{Plan: plan})
+	same := `,"group":"g"`
+	for n := range 10 {
+		require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("poison", n, same), line("bad", n, same), line("fine", n, same)}))
+		require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("fine", n+100, same)}))
+		time.Sleep(5 * time.Millisecond)
+	}
+	eventually(t, runner, map[string]int64{"events": 40, "delivered": 20, "dead": 10, "parked": 10})
+	stop(t, runner)
+	q.Close()
+
+	q = open(t, dir)
+	defer q.Close()
+	letters := func(f delivery.Filter) (list []*delivery.Letter) {
+		require.NoError(t, q.Letters(t.Context(), f, func(l *delivery.Letter) error { list = append(list, l); return nil }))
+		return list
+	}
+	require.Len(t, letters(delivery.Filter{}), 20)
+	parked := letters(delivery.Filter{Parked: true, User: "poison"})
+	require.Len(t, parked, 10)
+	assert.Equal(t, "try later", parked[0].Reason)
+	assert.GreaterOrEqual(t, parked[0].Attempts, 5)
+	assert.Contains(t, parked[1].Reason, "waits behind")
+	dead := letters(delivery.Filter{Dead: true, Reason: "NEVER"})
+	require.Len(t, dead, 10)
+	assert.Equal(t, 1, dead[0].Attempts)
+
+	runner = start(t, q, quick, delivery.Instance{Plan: plan})
+	require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("poison", 10, same), line("bad", 10, same)}))
+	eventually(t, runner, map[string]int64{"events": 42, "delivered": 20, "dead": 11, "parked": 11})
+	remote.mu.Lock()
+	well = true
+	remote.mu.Unlock()
+	require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("poison", 11, same)}))
+	n, err := q.Resend(t.Context(), delivery.Filter{Instance: "main"})
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, n, 22)
+	require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("poison", 12, same), line("bad", 11, same)}))
+	eventually(t, runner, map[string]int64{"events": 45, "delivered": 45, "dead": 0, "parked": 0})
+	require.Empty(t, letters(delivery.Filter{}))
+	for _, user := range []string{"poison", "bad"} {
+		for i, n := range remote.taken[user] {
+			require.Equal(t, i, n, "%s: %v", user, remote.taken[user])
+		}
+	}
+	stop(t, runner)
+}

@@ -1,0 +1,162 @@
+package delivery
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Letter is an event that a subscription could not deliver: a dead one, or a parked one, which waits behind its user's until
+// somebody replays or drops them.
+type Letter struct {
+	ID           string          `json:"id"`
+	Instance     string          `json:"instance"`
+	Subscription string          `json:"subscription"`
+	Source       string          `json:"source,omitempty"`
+	Parked       bool            `json:"parked"`
+	Key          string          `json:"key"` // what its order is kept for: a user, for audiences within one
+	Reason       string          `json:"reason"`
+	Code         string          `json:"code,omitempty"`
+	Status       int             `json:"status,omitempty"`
+	Attempts     int             `json:"attempts"`
+	First        time.Time       `json:"first,omitzero"` // when it first failed
+	At           time.Time       `json:"at"`             // when it was set aside
+	Request      *Exchange       `json:"request,omitempty"`
+	Seq          uint64          `json:"seq"`   // the place of the event in the log
+	Index        int             `json:"index"` // and in its page
+	Event        json.RawMessage `json:"event"`
+
+	stored    uint64 // the sequence of its message
+	partition int
+}
+
+// Exchange is the last request that was made for a letter, without secrets and cut to a bound.
+type Exchange struct {
+	Method   string `json:"method"`
+	URL      string `json:"url"`
+	Body     string `json:"body,omitempty"`
+	Status   int    `json:"status,omitempty"`
+	Response string `json:"response,omitempty"`
+	Error    string `json:"error,omitempty"`
+}
+
+// stream is where the letter is kept.
+func (l *Letter) stream() string {
+	if l.Parked {
+		return parkStream
+	}
+	return deadStream
+}
+
+// Parked keys are held until somebody says so, or for want of room, until there is some.
+const (
+	held  = "held"
+	roomy = "auto"
+)
+
+// subject is where a letter is kept. It is the same however often it is written, so that there is one of it.
+func (l *Letter) subject(kind string) string {
+	at := token(l.Instance) + "." + strconv.Itoa(l.partition) + "."
+	id := fmt.Sprintf("%d-%d-%s", l.Seq, l.Index, short(l.Subscription))
+	if l.Parked {
+		return "park." + at + short(l.Key) + "." + kind + "." + id
+	}
+	return "dead." + at + id
+}
+
+// setID gives the letter the name that people call it by.
+func (l *Letter) setID() { l.ID = fmt.Sprintf("%d-%d-%s", l.Seq, l.Index, short(l.Subscription)[:6]) }
+
+func readLetter(m jetstream.Msg) (*Letter, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return nil, err
+	}
+	return parseLetter(m.Subject(), m.Data(), meta.Sequence.Stream)
+}
+
+func parseLetter(subject string, data []byte, seq uint64) (*Letter, error) {
+	l := &Letter{stored: seq}
+	lines := bytes.Split(bytes.TrimSpace(data), []byte{'\n'})
+	if err := json.Unmarshal(lines[len(lines)-1], l); err != nil {
+		return nil, fmt.Errorf("reading a letter: %w", err)
+	}
+	parts := strings.Split(subject, ".")
+	if len(parts) < 3 {
+		return nil, fmt.Errorf("reading a letter: its subject is %q", subject)
+	}
+	var err error
+	l.partition, err = strconv.Atoi(parts[2])
+	return l, err
+}
+
+// letters reads the letters under a subject of one of the two streams, until f says to stop.
+func (q *Queue) letters(ctx context.Context, stream, subject string, f func(*Letter) (bool, error)) error {
+	return q.each(ctx, stream, subject, time.Time{}, func(m jetstream.Msg) (bool, error) {
+		l, err := readLetter(m)
+		if err != nil {
+			return false, err
+		}
+		return f(l)
+	})
+}
+
+// each reads what a stream has now under a subject, from a time on, until f says to stop.
+func (q *Queue) each(ctx context.Context, stream, subject string, from time.Time, f func(jetstream.Msg) (more bool, err error)) error {
+	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}, InactiveThreshold: time.Minute}
+	if !from.IsZero() {
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
+	}
+	consumer, err := q.js.OrderedConsumer(ctx, stream, config)
+	if err != nil {
+		return err
+	}
+	info, err := consumer.Info(ctx)
+	if err != nil || info.NumPending == 0 {
+		return err
+	}
+	left := info.NumPending // what comes later is not of it
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(256))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for {
+		m, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
+		left--
+		if more, err := f(m); err != nil || !more || left == 0 {
+			return err
+		}
+	}
+}
+
+// inOrder sorts letters as their events were accepted.
+func inOrder(letters []*Letter) {
+	slices.SortFunc(letters, func(a, b *Letter) int {
+		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Index, b.Index), strings.Compare(a.Subscription, b.Subscription))
+	})
+}
+
+// remove deletes a letter; one that is gone already is no error.
+func (q *Queue) remove(ctx context.Context, l *Letter) error {
+	stream, err := q.js.Stream(ctx, l.stream())
+	if err == nil {
+		err = stream.DeleteMsg(ctx, l.stored)
+	}
+	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,93 @@
+package delivery
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// What is counted of each partition, durably: an event once, and each of its verdicts once. What is parked or dead and then
+// replayed counts as what became of it in the end. events + replayed = unmatched + duplicate + unreadable + those with verdicts.
+const (
+	countEvents     = "events"
+	countReplayed   = "replayed"
+	countUnmatched  = "unmatched"
+	countDuplicate  = "duplicate"
+	countUnreadable = "unreadable"
+	countDelivered  = "delivered"
+	countSkipped    = "skipped"
+	countDead       = "dead"
+	countParked     = "parked"
+	countDropped    = "dropped"
+)
+
+// Metrics are what Prometheus may ask of a Runner.
+type Metrics struct {
+	verdicts *prometheus.CounterVec
+	skipped  *prometheus.CounterVec
+	retries  *prometheus.CounterVec
+	requests *prometheus.HistogramVec
+}
+
+// NewMetrics makes metrics and registers them; with nil they are counted for nobody.
+func NewMetrics(registry prometheus.Registerer) *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "landfall", Name: name, Help: help}, labels)
+	}
+	m := &Metrics{
+		verdicts: counter("verdicts_total", "What became of events, by instance and subscription.", "instance", "subscription", "outcome"),
+		skipped:  counter("skipped_total", "Events that were not sent though nothing is wrong with them, by reason.", "instance", "subscription", "reason"),
+		retries:  counter("retries_total", "Events that are tried once more.", "instance", "subscription"),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "landfall", Name: "batch_duration_seconds", Help: "How long batches took, all their requests included.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 12),
+		}, []string{"instance", "subscription"}),
+	}
+	if registry != nil {
+		registry.MustRegister(m.verdicts, m.skipped, m.retries, m.requests)
+	}
+	return m
+}
+
+func (m *Metrics) request(instance string, t *task, d time.Duration) {
+	m.requests.WithLabelValues(instance, t.item.Subscription.Name()).Observe(d.Seconds())
+}
+
+func (m *Metrics) retried(instance string, tasks ...*task) {
+	for _, t := range tasks {
+		m.retries.WithLabelValues(instance, t.item.Subscription.Name()).Inc()
+	}
+}
+
+// count counts a verdict.
+func (p *partition) count(outcome, subscription, reason string) {
+	p.dirty = true
+	p.counts[outcome]++
+	m, id := p.worker.runner.metrics, p.worker.id
+	m.verdicts.WithLabelValues(id, subscription, outcome).Inc()
+	if outcome == countSkipped {
+		m.skipped.WithLabelValues(id, subscription, reason).Inc()
+	}
+}
+
+// countEvent counts an event that was read, or read again by a replay.
+func (p *partition) countEvent(again bool) {
+	if again {
+		p.counts[countReplayed]++
+		return
+	}
+	p.counts[countEvents]++
+}
+
+// countUnmatched counts an event that no subscription takes, or why it was not offered to them.
+func (p *partition) countUnmatched(err error) {
+	outcome := countUnmatched
+	switch {
+	case err == errDuplicate:
+		outcome = countDuplicate
+	case err != nil:
+		outcome = countUnreadable
+	}
+	p.counts[outcome]++
+	p.worker.runner.metrics.verdicts.WithLabelValues(p.worker.id, "", outcome).Inc()
+}

@@ -1,0 +1,205 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+)
+
+// Bounds of what is written at once.
+const (
+	maxMessage  = 8 << 20   // bytes of a message
+	pageBytes   = 128 << 10 // of a page of several events
+	groupBytes  = 4 << 20   // of what is made durable at once
+	maxMessages = 500       // of what is made durable at once; the server takes 1,000
+	maxPending  = 64 << 20  // bytes that may wait to be written
+)
+
+// record is a line for a subject. Lines of a subject that are written at once share a message.
+type record struct {
+	subject string
+	line    []byte
+}
+
+// publisher writes records of all callers in groups: while one group is made durable, the next one gathers.
+type publisher struct {
+	queue   *Queue
+	stream  string
+	mu      sync.Mutex
+	pending []*request
+	bytes   int
+	closed  bool
+	wake    chan struct{}
+	ended   chan struct{}
+}
+
+// request is what one caller wants to be durable.
+type request struct {
+	records []record
+	bytes   int
+	done    func(error)
+}
+
+var errClosed = errors.New("the queue is closed")
+
+func newPublisher(q *Queue, stream string) *publisher {
+	p := &publisher{queue: q, stream: stream, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	go p.run()
+	return p
+}
+
+// publish waits until records are durable. They may be even where it returns an error.
+func (p *publisher) publish(ctx context.Context, records []record) error {
+	done := make(chan error, 1)
+	p.add(records, func(err error) { done <- err })
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// add hands records over; done is called once, from another goroutine.
+func (p *publisher) add(records []record, done func(error)) {
+	r := &request{records: records, done: done}
+	for i := range records {
+		r.bytes += len(records[i].line)
+	}
+	p.mu.Lock()
+	full := p.bytes+r.bytes > maxPending
+	if p.closed || full {
+		p.mu.Unlock()
+		err := errClosed
+		if full {
+			err = fmt.Errorf("%w: more waits to be written than is taken", ErrFull)
+		}
+		go done(err)
+		return
+	}
+	p.pending = append(p.pending, r)
+	p.bytes += r.bytes
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// close writes what waits and ends.
+func (p *publisher) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+	<-p.ended
+}
+
+func (p *publisher) run() {
+	defer close(p.ended)
+	for range p.wake {
+		for {
+			group, closed := p.take()
+			if len(group) == 0 {
+				if closed {
+					return
+				}
+				break
+			}
+			err := p.write(group)
+			for _, r := range group {
+				r.done(err)
+			}
+		}
+	}
+}
+
+// take takes the requests of the next group.
+func (p *publisher) take() (group []*request, closed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	bytes, n := 0, 0
+	for n < len(p.pending) && (n == 0 || bytes+p.pending[n].bytes <= groupBytes && n < maxMessages) {
+		bytes += p.pending[n].bytes
+		n++
+	}
+	group, p.pending = p.pending[:n:n], p.pending[n:]
+	if len(p.pending) == 0 {
+		p.pending = nil
+	}
+	p.bytes -= bytes
+	return group, p.closed
+}
+
+// write makes a group durable: at once as far as the server takes it.
+func (p *publisher) write(group []*request) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	messages := pagesOf(group)
+	for len(messages) > 0 {
+		n := min(len(messages), maxMessages)
+		if err := p.queue.publishAll(ctx, messages[:n]); err != nil {
+			return fmt.Errorf("writing to %s: %w", p.stream, roomError(err))
+		}
+		messages = messages[n:]
+	}
+	return nil
+}
+
+// pagesOf gathers the lines of each subject in messages.
+func pagesOf(group []*request) []*nats.Msg {
+	var messages []*nats.Msg
+	open := map[string]*nats.Msg{}
+	for _, r := range group {
+		for _, rec := range r.records {
+			m := open[rec.subject]
+			if m == nil || len(m.Data)+len(rec.line) >= pageBytes {
+				m = &nats.Msg{Subject: rec.subject, Header: nats.Header{}, Data: make([]byte, 0, len(rec.line)+1)}
+				open[rec.subject] = m
+				messages = append(messages, m)
+			}
+			m.Data = append(append(m.Data, rec.line...), '\n')
+		}
+	}
+	return messages
+}
+
+// publishAll makes messages of one stream durable, all of them or none.
+func (q *Queue) publishAll(ctx context.Context, messages []*nats.Msg) error {
+	if len(messages) == 1 {
+		_, err := q.js.PublishMsg(ctx, messages[0])
+		return err
+	}
+	_, err := q.publishBatch(ctx, messages)
+	return err
+}
+
+// publishBatch is publishAll for several messages, and gives the sequence of the last one; theirs follow on one another.
+func (q *Queue) publishBatch(ctx context.Context, messages []*nats.Msg) (last uint64, err error) {
+	ack, err := jetstreamext.PublishMsgBatch(ctx, q.js, messages, jetstreamext.BatchFlowControl{AckFirst: false})
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// roomError names the errors that say that there is no room.
+func roomError(err error) error {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		switch api.ErrorCode {
+		case 10047, 10023, 10077, 10122: // no storage, no resources, limits of a stream
+			return fmt.Errorf("%w: %w", ErrFull, err)
+		}
+	}
+	return err
+}

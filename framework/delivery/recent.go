@@ -1,0 +1,81 @@
+package delivery
+
+import (
+	"hash/maphash"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Events whose messageId was accepted within this time and number of events of their partition are not taken again.
+const (
+	dedupeTime  = 10 * time.Minute
+	dedupeCount = 1 << 16
+)
+
+// recent are the messageIds that a partition has read lately.
+type recent struct {
+	mu    sync.Mutex
+	seed  maphash.Seed
+	ids   map[uint64]struct{}
+	order []seenID
+}
+
+type seenID struct {
+	id   uint64
+	seq  uint64
+	unix int64
+}
+
+func newRecent() *recent { return &recent{seed: maphash.MakeSeed(), ids: map[uint64]struct{}{}} }
+
+func (r *recent) empty() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.order) == 0
+}
+
+// add remembers an id, and tells whether it was there already. Old ones are forgotten by the time of the log.
+func (r *recent) add(source, id string, seq uint64, unix int64) (known bool) {
+	if id == "" {
+		return false
+	}
+	var h maphash.Hash
+	h.SetSeed(r.seed)
+	_, _ = h.WriteString(source)
+	_ = h.WriteByte(0)
+	_, _ = h.WriteString(id)
+	sum := h.Sum64()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known = r.ids[sum]; known {
+		return true
+	}
+	r.forget(unix - int64(dedupeTime/time.Second))
+	r.ids[sum] = struct{}{}
+	r.order = append(r.order, seenID{sum, seq, unix})
+	return false
+}
+
+func (r *recent) forget(before int64) {
+	n := 0
+	for n < len(r.order) && (r.order[n].unix < before || len(r.order)-n >= dedupeCount) {
+		delete(r.ids, r.order[n].id)
+		n++
+	}
+	if n > 0 && cap(r.order)-len(r.order) < n {
+		r.order = slices.Clone(r.order[n:])
+		return
+	}
+	r.order = r.order[n:]
+}
+
+// since is the page where what is remembered begins, where that is before another.
+func (r *recent) since(low uint64) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.order) == 0 || r.order[0].seq >= low {
+		return 0
+	}
+	return r.order[0].seq
+}

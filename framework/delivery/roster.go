@@ -1,0 +1,155 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// roster is what this process has seen of the books and of the other processes. Nobody's clock is asked: a lease has ended
+// where its book has not changed for that long, as this process saw it.
+type roster struct {
+	queue *Queue
+	mu    sync.Mutex
+	seen  map[string]sighting // by subject
+	ready bool                // everything there was has been seen
+}
+
+// sighting is the newest message of a subject.
+type sighting struct {
+	revision uint64
+	data     []byte
+	at       time.Time // when this process saw it change
+}
+
+func newRoster(q *Queue) *roster { return &roster{queue: q, seen: map[string]sighting{}} }
+
+// watch follows the stream of books until ctx ends.
+func (r *roster) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := r.follow(ctx); err != nil && ctx.Err() == nil {
+			r.queue.config.Log.Debug("following the books", "error", err)
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+func (r *roster) follow(ctx context.Context) error {
+	consumer, err := r.queue.js.OrderedConsumer(ctx, booksStream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{"book.>", "proc.>"}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, InactiveThreshold: 5 * time.Minute,
+	})
+	if err != nil {
+		return err
+	}
+	info, err := consumer.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if info.NumPending == 0 {
+		r.complete()
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(256))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for {
+		m, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		r.see(m.Subject(), meta.Sequence.Stream, m.Data())
+		if meta.NumPending == 0 {
+			r.complete()
+		}
+	}
+}
+
+func (r *roster) complete() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ready = true
+}
+
+func (r *roster) see(subject string, revision uint64, data []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.seen[subject]; revision > known.revision {
+		r.seen[subject] = sighting{revision, slices.Clone(data), time.Now()}
+	}
+}
+
+func (r *roster) look(subject string) (sighting, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.seen[subject]
+	return s, ok
+}
+
+// alive are the processes that have been heard of within a lease, sorted.
+func (r *roster) alive(lease time.Duration) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var names []string
+	for subject, s := range r.seen {
+		if name, ok := strings.CutPrefix(subject, "proc."); ok && time.Since(s.at) < lease && string(s.data) == "here" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// greet says that a process is here, or that it leaves.
+func (r *roster) greet(ctx context.Context, name, word string) error {
+	subject := "proc." + name
+	ack, err := r.queue.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: []byte(word)})
+	if err == nil {
+		r.see(subject, ack.Sequence, []byte(word))
+	}
+	return err
+}
+
+var errStolen = errors.New("another process has the partition")
+
+// write writes a book for its owner after a revision, and gives its new one. The error is errStolen where somebody else has
+// written it.
+func (r *roster) write(ctx context.Context, owner, subject string, revision uint64, b book) (uint64, error) {
+	m := b.message(subject, revision)
+	ack, err := r.queue.js.PublishMsg(ctx, m)
+	if err == nil {
+		r.see(subject, ack.Sequence, m.Data)
+		return ack.Sequence, nil
+	}
+	var api *jetstream.APIError
+	if !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence {
+		return 0, err
+	}
+	// An earlier write whose answer was lost may be what stands there.
+	stream, err := r.queue.js.Stream(ctx, booksStream)
+	if err != nil {
+		return 0, err
+	}
+	last, err := stream.GetLastMsgForSubject(ctx, subject)
+	if err != nil {
+		return 0, err
+	}
+	r.see(subject, last.Sequence, last.Data)
+	if readBook(last.Data).Owner != owner || last.Sequence <= revision {
+		return 0, errStolen
+	}
+	return r.write(ctx, owner, subject, last.Sequence, b)
+}

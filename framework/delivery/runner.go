@@ -1,0 +1,207 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+// Settings say how a Runner delivers. Zero fields have working defaults.
+type Settings struct {
+	Linger     time.Duration // how long a batch waits for more: 1 s
+	Parallel   int           // batches of an instance under way at once: 8
+	RetryFor   time.Duration // how long what may pass is tried again, before its user is parked: 4 h
+	Attempts   int           // how often an event is tried that fails while others of its batch do not: 10
+	Backoff    time.Duration // the wait after a first failure, doubled each time: 250 ms
+	MaxBackoff time.Duration // 1 min
+	Patience   time.Duration // how long what goes well waits for what fails: 10 s
+	// Lease is for how long a partition is a process's without a sign of life; requests have half of it at least. Others take
+	// over when it has passed: 45 s.
+	Lease   time.Duration
+	Metrics *Metrics
+	Log     *slog.Logger // silent by default
+}
+
+func (s Settings) withDefaults() Settings {
+	s.Linger = cmp.Or(s.Linger, time.Second)
+	s.Parallel = cmp.Or(s.Parallel, 8)
+	s.RetryFor = cmp.Or(s.RetryFor, 4*time.Hour)
+	s.Attempts = cmp.Or(s.Attempts, 10)
+	s.Backoff = cmp.Or(s.Backoff, 250*time.Millisecond)
+	s.MaxBackoff = cmp.Or(s.MaxBackoff, time.Minute)
+	s.Patience = cmp.Or(s.Patience, 10*time.Second)
+	s.Lease = cmp.Or(s.Lease, 45*time.Second)
+	if s.Metrics == nil {
+		s.Metrics = NewMetrics(nil)
+	}
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	return s
+}
+
+// Instance is what a Runner delivers to.
+type Instance struct {
+	Plan    *runtime.Plan
+	Sources []string // the ids of the sources whose events it gets; none for all
+	// Version changes with everything that the plan was made of; an instance whose version stays is left alone.
+	Version string
+}
+
+// Runner delivers the events of a queue to instances. Partitions of instances are divided among all processes on the queue.
+type Runner struct {
+	queue   *Queue
+	config  Settings
+	metrics *Metrics
+	log     *slog.Logger
+	roster  *roster
+	name    string // of this process
+
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	setting sync.Mutex // one Set or Stop at a time
+	mu      sync.Mutex
+	workers map[string]*worker
+}
+
+// NewRunner makes a Runner without instances. The caller stops it.
+func NewRunner(ctx context.Context, q *Queue, s Settings) (*Runner, error) {
+	s = s.withDefaults()
+	r := &Runner{queue: q, config: s, metrics: s.Metrics, log: s.Log, roster: newRoster(q), name: "local", workers: map[string]*worker{}}
+	if q.server == nil {
+		host, _ := os.Hostname()
+		r.name = token(host) + "-" + rand.Text()[:8]
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.running.Go(func() { r.roster.watch(r.ctx) })
+	if err := r.begin(ctx); err != nil {
+		r.cancel()
+		r.running.Wait()
+		return nil, fmt.Errorf("starting the delivery: %w", err)
+	}
+	r.running.Go(r.run)
+	return r, nil
+}
+
+// begin waits until the books are known, and says that this process is here.
+func (r *Runner) begin(ctx context.Context) error {
+	for {
+		r.roster.mu.Lock()
+		ready := r.roster.ready
+		r.roster.mu.Unlock()
+		if ready {
+			return r.roster.greet(ctx, r.name, "here")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// Set makes instances be what is delivered to: new ones begin with what is accepted from now on, those that were there before
+// where they stopped, and those that are not named stop. It returns when what was changed has been stopped and begun.
+func (r *Runner) Set(ctx context.Context, instances []Instance) error {
+	r.setting.Lock()
+	defer r.setting.Unlock()
+	if err := r.makeBooks(ctx, instances); err != nil {
+		return err
+	}
+	var stopped []*worker
+	r.mu.Lock()
+	for id, w := range r.workers {
+		same := func(in Instance) bool { return in.Plan.ID() == id && in.Version == w.instance.Version }
+		if !slices.ContainsFunc(instances, same) {
+			stopped = append(stopped, w)
+			delete(r.workers, id)
+		}
+	}
+	r.mu.Unlock()
+	r.stop(ctx, stopped)
+	r.mu.Lock()
+	for _, in := range instances {
+		if id := in.Plan.ID(); r.workers[id] == nil {
+			r.workers[id] = newWorker(r, in)
+		}
+	}
+	r.mu.Unlock()
+	r.tend()
+	return nil
+}
+
+// makeBooks begins the books that there are none of.
+func (r *Runner) makeBooks(ctx context.Context, instances []Instance) error {
+	stream, err := r.queue.js.Stream(ctx, eventsStream)
+	if err != nil {
+		return err
+	}
+	next := stream.CachedInfo().State.LastSeq + 1
+	for _, in := range instances {
+		for n := range r.queue.partitions {
+			subject := bookSubject(in.Plan.ID(), n)
+			if _, ok := r.roster.look(subject); ok {
+				continue
+			}
+			if _, err := r.roster.write(ctx, "", subject, 0, book{Low: next}); err != nil && err != errStolen {
+				return fmt.Errorf("beginning the book of %s: %w", in.Plan.ID(), err)
+			}
+		}
+	}
+	return nil
+}
+
+// stop brings workers to their end: what is under way ends, nothing else begins, and their partitions are free.
+func (r *Runner) stop(ctx context.Context, workers []*worker) {
+	var all sync.WaitGroup
+	for _, w := range workers {
+		all.Go(func() {
+			w.mu.Lock()
+			w.stopping = true
+			parts := make([]*partition, 0, len(w.parts))
+			for _, p := range w.parts {
+				parts = append(parts, p)
+			}
+			w.mu.Unlock()
+			var each sync.WaitGroup
+			for _, p := range parts {
+				each.Go(func() { r.release(ctx, p) })
+			}
+			each.Wait()
+			w.cancel()
+			w.background.Wait()
+		})
+	}
+	all.Wait()
+}
+
+// Stop ends the delivery: requests under way have until ctx ends. What is not finished goes on with the next Runner.
+func (r *Runner) Stop(ctx context.Context) {
+	r.setting.Lock()
+	defer r.setting.Unlock()
+	r.mu.Lock()
+	workers := make([]*worker, 0, len(r.workers))
+	for _, w := range r.workers {
+		workers = append(workers, w)
+	}
+	clear(r.workers)
+	r.mu.Unlock()
+	r.stop(ctx, workers)
+	r.cancel()
+	r.running.Wait()
+	farewell, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := r.roster.greet(farewell, r.name, "gone"); err != nil {
+		r.log.Debug("leaving", "error", err)
+	}
+}

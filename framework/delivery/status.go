@@ -1,0 +1,53 @@
+package delivery
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Status is how far an instance is. What other processes work on is as they have written it down last.
+type Status struct {
+	Instance   string           `json:"instance"`
+	Counts     map[string]int64 `json:"counts"`     // events, replayed, unmatched, duplicate, unreadable, delivered, skipped, dead, parked, dropped
+	Partitions int              `json:"partitions"` // that this process works on
+	Waiting    int              `json:"waiting"`    // items that this process has read and not finished
+	Behind     int              `json:"behind"`     // pages of events that this process has not read
+	Lag        time.Duration    `json:"lagNs"`      // the age of the oldest event that it has not finished
+	Parked     int              `json:"parkedKeys"`
+	Paused     bool             `json:"paused"` // the remote asks to wait
+}
+
+// Status is how far the instances are, sorted by id.
+func (r *Runner) Status() []Status {
+	list := []Status{}
+	r.all(func(w *worker) { list = append(list, r.status(w)) })
+	slices.SortFunc(list, func(a, b Status) int { return strings.Compare(a.Instance, b.Instance) })
+	return list
+}
+
+func (r *Runner) status(w *worker) Status {
+	s := Status{Instance: w.id, Counts: map[string]int64{}}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.Partitions, s.Paused = len(w.parts), time.Now().Before(w.pausedUntil)
+	for n := range r.queue.partitions {
+		counts := map[string]int64(nil)
+		if p := w.parts[n]; p != nil {
+			counts = maps.Clone(p.counts)
+			s.Waiting += p.tasks
+			s.Behind += int(p.behind)
+			s.Parked += len(p.parked)
+			if len(p.window) > 0 {
+				s.Lag = max(s.Lag, time.Since(time.Unix(p.window[0].unix, 0)))
+			}
+		} else if seen, ok := r.roster.look(bookSubject(w.id, n)); ok {
+			counts = readBook(seen.data).Counts
+		}
+		for k, v := range counts {
+			s.Counts[k] += v
+		}
+	}
+	return s
+}

@@ -1,0 +1,60 @@
+package delivery
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+// task is one event on its way through one subscription.
+type task struct {
+	item   runtime.Item
+	part   *partition
+	page   *page
+	index  int     // of the event in the page
+	source string  // where the event came from
+	key    string  // what its order is kept for
+	next   *task   // what waits behind it for the same key
+	letter *Letter // what it was read from, where that is a letter
+
+	refused  *runtime.Verdict // why it cannot be delivered, where that is known before
+	bytes    int
+	arrived  time.Time
+	attempts int
+	failed   time.Time // when it first failed
+	last     *Exchange
+}
+
+// keyOf is what the order of an item is kept for.
+func keyOf(e event.Value, item runtime.Item) string {
+	key := OrderingKey(e)
+	if item.Apart {
+		return item.Lane + " " + key
+	}
+	return key
+}
+
+// laneOf is the lane of a task: that of its item; what goes alone needs to wait for nobody but its own key.
+func (t *task) laneOf() string {
+	if t.item.BatchSize <= 1 && !t.item.Apart {
+		return t.item.Lane + "\x00" + t.key
+	}
+	return t.item.Lane
+}
+
+// letterOf is the letter of a task that is set aside. It has the place of the event, also where that came from a letter.
+func (t *task) letterOf(v runtime.Verdict, parked bool, now time.Time) *Letter {
+	l := &Letter{
+		Instance: t.part.worker.id, Subscription: t.item.Subscription.Name(), Source: t.source, Parked: parked, Key: t.key,
+		Reason: v.Reason, Code: v.Code, Status: v.Status, Attempts: t.attempts, First: t.failed.UTC(), At: now.UTC(),
+		Request: t.last, Seq: t.page.seq, Index: t.index, Event: []byte(t.item.Event.Raw()), partition: t.part.n,
+	}
+	if was := t.letter; was != nil {
+		l.Seq, l.Index, l.Attempts = was.Seq, was.Index, was.Attempts+t.attempts
+		l.First = cmp.Or(was.First, l.First)
+	}
+	l.setID()
+	return l
+}

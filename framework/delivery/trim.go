@@ -1,0 +1,87 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// trim deletes events that every instance has finished: those older than the retention, and where the log is almost as large
+// as it may be, the oldest ones. What is not finished stays, however old it is.
+func (r *Runner) trim(ctx context.Context) error {
+	stream, err := r.queue.js.Stream(ctx, eventsStream)
+	if err != nil {
+		return err
+	}
+	state := stream.CachedInfo().State
+	if state.Msgs == 0 {
+		return nil
+	}
+	low, err := r.lowest(ctx, stream, state.LastSeq+1)
+	if err != nil {
+		return err
+	}
+	to, err := r.firstAfter(ctx, stream, state, time.Now().Add(-r.queue.config.Retention))
+	if err != nil {
+		return err
+	}
+	if most := uint64(r.queue.config.MaxBytes); most > 0 && state.Bytes > most/10*8 {
+		share := float64(state.Bytes-most/10*6) / float64(state.Bytes)
+		to = max(to, state.FirstSeq+uint64(share*float64(state.LastSeq-state.FirstSeq)))
+	}
+	if to = min(to, low); to > state.FirstSeq {
+		return stream.Purge(ctx, jetstream.WithPurgeSequence(to))
+	}
+	return nil
+}
+
+// lowest is the first page that some instance has not finished, or last.
+func (r *Runner) lowest(ctx context.Context, stream jetstream.Stream, last uint64) (uint64, error) {
+	low := last
+	var failed error
+	r.all(func(w *worker) {
+		for n := range r.queue.partitions {
+			s, ok := r.roster.look(bookSubject(w.id, n))
+			if !ok {
+				low = 0
+				continue
+			}
+			p := partition{worker: w, n: n}
+			for _, subject := range p.subjects() {
+				m, err := stream.GetMsg(ctx, max(readBook(s.data).Low, 1), jetstream.WithGetMsgSubject(subject))
+				switch {
+				case err == nil:
+					low = min(low, m.Sequence)
+				case !errors.Is(err, jetstream.ErrMsgNotFound):
+					failed = err
+				}
+			}
+		}
+	})
+	return low, failed
+}
+
+// firstAfter is the first page that was accepted after a time.
+func (r *Runner) firstAfter(ctx context.Context, stream jetstream.Stream, state jetstream.StreamState, t time.Time) (uint64, error) {
+	if state.FirstTime.After(t) {
+		return state.FirstSeq, nil
+	}
+	from, to := state.FirstSeq, state.LastSeq+1 // the answer is one of these and what lies between
+	for from < to {
+		mid := from + (to-from)/2
+		m, err := stream.GetMsg(ctx, mid, jetstream.WithGetMsgSubject(">"))
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			to = mid
+		case err != nil:
+			return 0, err
+		case m.Time.After(t):
+			to = mid
+		default:
+			from = m.Sequence + 1
+		}
+	}
+	return from, nil
+}

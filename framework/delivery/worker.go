@@ -1,0 +1,314 @@
+package delivery
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+// worker delivers the items of one instance: lanes gather them, one batch is under way for a lane, several lanes go at once.
+// Its mutex guards its lanes and the windows of its partitions.
+type worker struct {
+	runner   *Runner
+	id       string
+	instance Instance
+	ctx      context.Context // ends what is under way
+	cancel   context.CancelFunc
+
+	mu          sync.Mutex
+	parts       map[int]*partition
+	lanes       map[string]*lane
+	ready       []*lane // that may start, in the order they became so
+	busy        int     // batches under way
+	pausedUntil time.Time
+	succeeded   time.Time // when a remote last took something
+	stopping    bool
+	idle        *sync.Cond // busy or a partition's tasks became fewer
+	background  sync.WaitGroup
+}
+
+// lane is items that go one batch after the other. A key has one item in it at most.
+type lane struct {
+	name        string
+	queue       []*task
+	bytes       int
+	busy, ready bool
+	wake        *time.Timer
+	pausedUntil time.Time
+	failures    int // batches that failed as a whole, one after the other
+}
+
+func newWorker(r *Runner, in Instance) *worker {
+	w := &worker{runner: r, id: in.Plan.ID(), instance: in, parts: map[int]*partition{}, lanes: map[string]*lane{}}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	w.idle = sync.NewCond(&w.mu)
+	return w
+}
+
+// later runs f under the mutex after a time, unless the worker stops before.
+func (w *worker) later(d time.Duration, f func()) *time.Timer {
+	return time.AfterFunc(d, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if !w.stopping {
+			f()
+		}
+	})
+}
+
+// begin takes a task on: behind the others of its key, or aside where that is parked or it cannot be mapped.
+func (w *worker) begin(t *task) {
+	p := t.part
+	p.tasks++
+	p.bytes += t.bytes
+	if kind := p.parked[short(t.key)]; kind != "" {
+		w.setAside(t, t.letterOf(behind, true, time.Now()), kind)
+		return
+	}
+	switch {
+	case t.refused == nil:
+	case t.refused.Outcome == runtime.Skipped:
+		w.end(t, countSkipped, t.refused.Reason)
+		return
+	default:
+		w.setAside(t, t.letterOf(*t.refused, false, time.Now()), "")
+		return
+	}
+	if last := p.keys[t.key]; last != nil {
+		last.next = t
+		p.keys[t.key] = t
+		return
+	}
+	p.keys[t.key] = t
+	w.enqueue(t, false)
+}
+
+// enqueue puts a task that is the first of its key into its lane.
+func (w *worker) enqueue(t *task, front bool) {
+	name := t.laneOf()
+	l := w.lanes[name]
+	if l == nil {
+		l = &lane{name: name}
+		w.lanes[name] = l
+	}
+	if front {
+		l.queue = slices.Insert(l.queue, 0, t)
+	} else {
+		l.queue = append(l.queue, t)
+	}
+	l.bytes += t.bytes
+	w.consider(l)
+}
+
+// consider starts a lane where it is time, or sees to it that somebody looks again when it is.
+func (w *worker) consider(l *lane) {
+	if l.busy || l.ready || w.stopping {
+		return
+	}
+	if len(l.queue) == 0 {
+		if l.failures == 0 {
+			delete(w.lanes, l.name)
+		}
+		return
+	}
+	first, now := l.queue[0], time.Now()
+	due := first.arrived.Add(w.runner.config.Linger)
+	if len(l.queue) >= first.item.BatchSize || first.item.BatchBytes > 0 && l.bytes >= first.item.BatchBytes || first.attempts > 0 {
+		due = now
+	}
+	if due.Before(l.pausedUntil) {
+		due = l.pausedUntil
+	}
+	if due.After(now) {
+		if l.wake == nil {
+			l.wake = w.later(due.Sub(now), func() { l.wake = nil; w.consider(l) })
+		}
+		return
+	}
+	if l.wake != nil {
+		l.wake.Stop()
+		l.wake = nil
+	}
+	l.ready = true
+	w.ready = append(w.ready, l)
+	w.pump()
+}
+
+// pump starts what may start.
+func (w *worker) pump() {
+	for len(w.ready) > 0 && w.busy < w.runner.config.Parallel && !w.stopping {
+		if wait := time.Until(w.pausedUntil); wait > 0 {
+			w.later(wait, w.pump)
+			return
+		}
+		l := w.ready[0]
+		w.ready = w.ready[1:]
+		l.ready = false
+		batch := w.take(l)
+		if len(batch) > 0 {
+			l.busy = true
+			w.busy++
+			for _, t := range batch {
+				t.part.flying++
+			}
+			w.background.Go(func() { w.deliver(l, batch) })
+			continue
+		}
+		if len(l.queue) > 0 { // its partitions' leases are about to end
+			l.pausedUntil = time.Now().Add(w.runner.config.Lease / 20)
+		}
+		w.consider(l)
+	}
+}
+
+// take takes the next batch of a lane: tasks that share their subscription and batch key, of partitions that are safely this
+// process's for longer than a request takes.
+func (w *worker) take(l *lane) []*task {
+	var batch, rest []*task
+	bytes := 0
+	for _, t := range l.queue {
+		if t.part.closing {
+			l.bytes -= t.bytes
+			continue
+		}
+		fits := len(batch) == 0 || t.item.Subscription == batch[0].item.Subscription && t.item.BatchKey == batch[0].item.BatchKey &&
+			len(batch) < batch[0].item.BatchSize && (batch[0].item.BatchBytes == 0 || bytes+t.bytes <= batch[0].item.BatchBytes)
+		if !fits || t.part.validFor() < w.runner.config.Lease/2 {
+			rest = append(rest, t)
+			continue
+		}
+		batch = append(batch, t)
+		bytes += t.bytes
+	}
+	l.queue = rest
+	l.bytes -= bytes
+	return batch
+}
+
+// deliver makes the requests of a batch and settles what became of it.
+func (w *worker) deliver(l *lane, batch []*task) {
+	items, limit := make([]runtime.Item, len(batch)), w.runner.config.Lease
+	for i, t := range batch {
+		items[i] = t.item
+		limit = min(limit, t.part.validFor())
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, limit-w.runner.config.Lease/10)
+	defer cancel()
+	var last *Exchange
+	ctx = httpx.OnFailure(ctx, func(x httpx.Exchange) { last = exchangeOf(x) })
+	began := time.Now()
+	verdicts := w.instance.Plan.Deliver(ctx, items)
+	w.runner.metrics.request(w.id, batch[0], time.Since(began))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.busy--
+	l.busy = false
+	for _, t := range batch {
+		t.last = last
+		t.part.flying--
+	}
+	if w.ctx.Err() == nil {
+		w.settle(l, batch, verdicts)
+	}
+	w.idle.Broadcast()
+	w.consider(l)
+	w.pump()
+}
+
+// settle takes note of what became of a batch.
+func (w *worker) settle(l *lane, batch []*task, verdicts []runtime.Verdict) {
+	whole, wait := true, time.Duration(0)
+	for _, v := range verdicts {
+		whole = whole && v.Outcome == runtime.Retry
+		wait = max(wait, v.RetryAfter)
+		if v.Status == 429 && v.RetryAfter > 0 {
+			w.pausedUntil = later(w.pausedUntil, time.Now().Add(v.RetryAfter))
+		}
+	}
+	if !whole {
+		l.failures, w.succeeded = 0, time.Now()
+	}
+	var again []*task
+	for i, t := range batch {
+		t.attempts++
+		switch v := verdicts[i]; {
+		case t.part.lost:
+		case v.Outcome != runtime.Retry:
+			w.decide(t, v)
+		case t.part.closing: // it is read again
+		case w.exhausted(t, whole):
+			w.park(t, v, held)
+		case whole && (len(batch) > 1 || len(l.queue) == 0):
+			again = append(again, t)
+		default:
+			w.hold(t, w.backoff(t.attempts, v.RetryAfter))
+		}
+	}
+	if len(again) == 0 {
+		return
+	}
+	l.failures++
+	w.runner.metrics.retried(w.id, again...)
+	l.pausedUntil = time.Now().Add(w.backoff(l.failures, wait))
+	for _, t := range again {
+		l.bytes += t.bytes
+	}
+	l.queue = append(again, l.queue...)
+}
+
+// hold keeps a task back for a time, and with it what waits behind it.
+func (w *worker) hold(t *task, d time.Duration) {
+	w.runner.metrics.retried(w.id, t)
+	t.part.held[t] = true
+	w.later(d, func() {
+		if t.part.held[t] && !t.part.closing {
+			delete(t.part.held, t)
+			w.enqueue(t, true)
+		}
+	})
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// exhausted tells whether a failure that may pass was the last one. As part of a batch that failed as a whole it
+// is the batch's failure, and only time ends it.
+func (w *worker) exhausted(t *task, whole bool) bool {
+	if t.failed.IsZero() {
+		t.failed = time.Now()
+	}
+	return time.Since(t.failed) > w.runner.config.RetryFor || !whole && t.attempts >= w.runner.config.Attempts
+}
+
+// backoff is how long to wait after a number of failures: as long as the remote asks, or a jittered, doubled time.
+func (w *worker) backoff(failures int, asked time.Duration) time.Duration {
+	d := min(w.runner.config.Backoff<<min(failures-1, 20), w.runner.config.MaxBackoff)
+	return max(d/2+rand.N(d/2+1), min(asked, w.runner.config.RetryFor))
+}
+
+const maxShown = 2 << 10 // bytes of each body in a letter
+
+func exchangeOf(x httpx.Exchange) *Exchange {
+	e := &Exchange{Method: x.Method, URL: x.URL, Body: cut(x.Body), Status: x.Status, Response: cut(x.ResponseBody)}
+	if x.Err != nil {
+		e.Error = cut(x.Err.Error())
+	}
+	return e
+}
+
+func cut[T []byte | string](text T) string {
+	if len(text) <= maxShown {
+		return string(text)
+	}
+	return strings.ToValidUTF8(string(text[:maxShown]), "") + "…"
+}
