@@ -27,6 +27,7 @@ type worker struct {
 	ready       []*lane // that may start, in the order they became so
 	busy        int     // batches under way
 	pausedUntil time.Time
+	wake        *time.Timer
 	succeeded   time.Time // when a remote last took something
 	stopping    bool
 	idle        *sync.Cond // busy or a partition's tasks became fewer
@@ -144,7 +145,9 @@ func (w *worker) consider(l *lane) {
 func (w *worker) pump() {
 	for len(w.ready) > 0 && w.busy < w.runner.config.Parallel && !w.stopping {
 		if wait := time.Until(w.pausedUntil); wait > 0 {
-			w.later(wait, w.pump)
+			if w.wake == nil {
+				w.wake = w.later(wait, func() { w.wake = nil; w.pump() })
+			}
 			return
 		}
 		l := w.ready[0]
@@ -154,10 +157,12 @@ func (w *worker) pump() {
 		if len(batch) > 0 {
 			l.busy = true
 			w.busy++
+			limit := w.runner.config.Lease
 			for _, t := range batch {
 				t.part.flying++
+				limit = min(limit, t.part.validFor())
 			}
-			w.background.Go(func() { w.deliver(l, batch) })
+			w.background.Go(func() { w.deliver(l, batch, limit-w.runner.config.Lease/10) })
 			continue
 		}
 		if len(l.queue) > 0 { // its partitions' leases are about to end
@@ -191,14 +196,13 @@ func (w *worker) take(l *lane) []*task {
 	return batch
 }
 
-// deliver makes the requests of a batch and settles what became of it.
-func (w *worker) deliver(l *lane, batch []*task) {
-	items, limit := make([]runtime.Item, len(batch)), w.runner.config.Lease
+// deliver makes the requests of a batch within a time, and settles what became of it.
+func (w *worker) deliver(l *lane, batch []*task, limit time.Duration) {
+	items := make([]runtime.Item, len(batch))
 	for i, t := range batch {
 		items[i] = t.item
-		limit = min(limit, t.part.validFor())
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, limit-w.runner.config.Lease/10)
+	ctx, cancel := context.WithTimeout(w.ctx, limit)
 	defer cancel()
 	var last *Exchange
 	ctx = httpx.OnFailure(ctx, func(x httpx.Exchange) { last = exchangeOf(x) })
