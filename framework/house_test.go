@@ -17,7 +17,7 @@ var floors = [][]string{
 	{"framework/mapping", "framework/mapping/…", "framework/fql", "framework/schema", "framework/httpx", "framework/sandbox"},
 	{"framework/destination"},
 	{"framework/config", "framework/runtime", "framework/state"},
-	{"framework/audience", "framework/fixture", "framework/generate", "framework/stream", "framework/state/statetest"},
+	{"framework/admin", "framework/audience", "framework/delivery", "framework/fixture", "framework/generate", "framework/ingest", "framework/stream", "framework/state/statetest"},
 	{"destinations/internal/…"},
 	{"destinations/…"},
 	{"destinations"},
@@ -32,6 +32,7 @@ var beside = map[string][]string{
 	"framework/mapping":  {"framework/mapping/…"},
 	"framework/runtime":  {"framework/config"},
 	"framework/audience": {"framework/stream"},
+	"framework/admin":    {"framework/delivery"},
 }
 
 // authors is what a destination may import: the author's view and below, never the runtime and never another destination.

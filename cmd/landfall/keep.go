@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,20 +27,24 @@ const (
 
 // openState opens the state of a config: the directory that was given, else what the config says.
 func openState(ctx context.Context, cfg *config.Config, path, data string) (*state.Store, error) {
-	place := data
-	if place == "" && cfg.StateURL != "" {
+	place := dataDir(cfg, path, data)
+	if data == "" && cfg.StateURL != "" {
 		place = cfg.StateURL
 	}
-	if place == "" {
-		place = cfg.Data
-		if place == "" {
-			place = defaultData
-		}
-		if !filepath.IsAbs(place) {
-			place = filepath.Join(filepath.Dir(path), place)
-		}
-	}
 	return state.Open(ctx, place)
+}
+
+// dataDir is the data directory: the one that was given, else the config's, which lies beside it.
+func dataDir(cfg *config.Config, path, data string) string {
+	return beside(path, cmp.Or(data, cfg.Data, defaultData), data != "")
+}
+
+// beside is a path as a config has it: relative to the config.
+func beside(config, name string, asIs bool) string {
+	if asIs || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(config), name)
 }
 
 // keeping is what the commands on members and audiences share: an instance of a config and its ledger.
@@ -80,7 +85,7 @@ func (k *keeping) open(ctx context.Context) error {
 		return err
 	}
 	k.store = store
-	instances, err := loadPlans(cfg, nil, &k.target, store, nil)
+	instances, err := loadPlans(cfg, nil, hosting{target: &k.target, store: store})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -120,6 +121,7 @@ type instance struct {
 	plan      *runtime.Plan
 	plugin    destination.Plugin
 	transport http.RoundTripper
+	config    config.Instance
 	ledger    *state.Ledger  // nil where nothing is kept
 	warnings  fault.Problems // what may be meant otherwise, with its place in the config
 }
@@ -127,12 +129,21 @@ type instance struct {
 // loadFile is loadPlans for a file, with plans that keep nothing.
 func loadFile(path string, t *target, observe func(httpx.Exchange)) ([]instance, error) {
 	cfg, problems := config.Load(path, config.Env{})
-	return loadPlans(cfg, problems, t, nil, observe)
+	return loadPlans(cfg, problems, hosting{target: t, observe: observe})
+}
+
+// hosting is what plans get from the program.
+type hosting struct {
+	target  *target
+	store   *state.Store                 // without one, nothing outlives the plans
+	observe func(httpx.Exchange)         // may be nil
+	log     *slog.Logger                 // nil is silent
+	remotes map[string]http.RoundTripper // sandboxes by instance, where they outlive a plan; may be nil
 }
 
 // loadPlans makes a plan of every enabled instance of a config as config.Load has read it. The error holds every mistake in the
-// file. Without a store, nothing outlives the plans.
-func loadPlans(cfg *config.Config, problems fault.Problems, t *target, store *state.Store, observe func(httpx.Exchange)) ([]instance, error) {
+// file.
+func loadPlans(cfg *config.Config, problems fault.Problems, h hosting) ([]instance, error) {
 	if cfg == nil {
 		return nil, problems.Err()
 	}
@@ -142,7 +153,7 @@ func loadPlans(cfg *config.Config, problems fault.Problems, t *target, store *st
 	}
 	var list []instance
 	for _, in := range cfg.Instances {
-		made, err := newInstance(registry, in, cfg, t, store, observe)
+		made, err := newInstance(registry, in, cfg, h)
 		var wrong fault.Problems
 		switch {
 		case errors.As(err, &wrong):
@@ -159,7 +170,7 @@ func loadPlans(cfg *config.Config, problems fault.Problems, t *target, store *st
 	return list, nil
 }
 
-func newInstance(registry *destination.Registry, in config.Instance, cfg *config.Config, t *target, store *state.Store, observe func(httpx.Exchange)) (instance, error) {
+func newInstance(registry *destination.Registry, in config.Instance, cfg *config.Config, h hosting) (instance, error) {
 	entry, ok := registry.Find(in.Destination)
 	if !ok {
 		return instance{}, fault.Problems{{
@@ -167,14 +178,19 @@ func newInstance(registry *destination.Registry, in config.Instance, cfg *config
 			Message: fmt.Sprintf("there is no destination %q%s", in.Destination, fault.DidYouMean(in.Destination, registry.Slugs())),
 		}}
 	}
-	made := instance{plugin: entry.Plugin}
+	made := instance{plugin: entry.Plugin, config: in, transport: h.remotes[in.ID]}
 	var err error
-	if made.transport, err = t.transport(entry.Plugin); err != nil {
-		return instance{}, err
+	if made.transport == nil {
+		if made.transport, err = h.target.transport(entry.Plugin); err != nil {
+			return instance{}, err
+		}
 	}
-	host := runtime.Host{Transport: made.transport, Observe: observe, Env: os.LookupEnv, Secrets: cfg.Secrets()}
-	if store != nil {
-		made.ledger = store.Ledger(in.ID)
+	if h.remotes != nil {
+		h.remotes[in.ID] = made.transport
+	}
+	host := runtime.Host{Transport: made.transport, Observe: h.observe, Env: os.LookupEnv, Secrets: cfg.Secrets(), Log: h.log}
+	if h.store != nil {
+		made.ledger = h.store.Ledger(in.ID)
 		host.State, host.Members = made.ledger, made.ledger
 	}
 	made.plan, err = runtime.New(entry.Plugin, entry.Definition, in, host)

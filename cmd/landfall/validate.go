@@ -91,7 +91,7 @@ func check(path string, text []byte) (problems, warnings fault.Problems) {
 		return fault.ProblemsOf(err), nil
 	}
 	for _, in := range cfg.Instances {
-		made, err := newInstance(registry, in, cfg, &target{dryRun: true}, nil, nil)
+		made, err := newInstance(registry, in, cfg, hosting{target: &target{dryRun: true}})
 		problems = append(problems, cfg.Document.Locate(fault.ProblemsOf(err))...)
 		warnings = append(warnings, made.warnings...)
 	}

@@ -6,6 +6,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -22,6 +24,7 @@ type Config struct {
 	Sources   []Source
 	Data      string // the data directory, as the file has it; "" where it has none
 	StateURL  string // the database of the state; "" for the data directory
+	Server    Server
 	Instances []Instance
 	Document  *source.Document
 	secrets   []string
@@ -31,7 +34,11 @@ type Config struct {
 func (c *Config) Secrets() []string { return c.secrets }
 
 // Source is where events come from.
-type Source struct{ ID, WriteKey string }
+type Source struct {
+	ID        string
+	WriteKey  string
+	PerSecond float64 // events taken a second; 0 is no bound
+}
 
 // Instance is one destination that runs.
 type Instance struct {
@@ -39,10 +46,19 @@ type Instance struct {
 	Destination   string // a slug or an alias
 	Enabled       bool
 	Sources       []string
+	Consent       []string    // categories that an event's user must not have refused
 	Settings      event.Value // an object
 	AccessToken   string      // goes with each request as a bearer; "" where there is none
 	Subscriptions []Subscription
 	Pointer       string // where it stands in the file
+	written       string // as the file has it
+}
+
+// Version changes with everything that the config says of the instance, what it brings in from outside included. It shows
+// nothing of it.
+func (in *Instance) Version() string {
+	sum := sha256.Sum256([]byte(in.written + "\x00" + in.Settings.JSON() + "\x00" + in.AccessToken))
+	return hex.EncodeToString(sum[:])
 }
 
 // Subscription says which events become what.
@@ -55,7 +71,8 @@ type Subscription struct {
 	UseDefaultMappings bool
 	Enabled            bool
 	SyncMode           string
-	Pointer            string // where it stands in the file
+	SampleRate         float64 // the share of events that it gets: 0 to 1
+	Pointer            string  // where it stands in the file
 }
 
 // Env is what a config may bring in. Zero fields are those of the process.
@@ -117,7 +134,8 @@ type reader struct {
 func (r *reader) read(v event.Value) {
 	r.config.Data = v.Get("data").Str()
 	r.config.StateURL = r.secret(v.Get("state").Get("url"), "/state/url").Str()
-	known := map[string]bool{}
+	r.server(v)
+	known, keys := map[string]bool{}, map[string]bool{}
 	for i, s := range v.Get("sources").Items() {
 		place := fmt.Sprintf("/sources/%d", i)
 		id := s.Get("id").Str()
@@ -126,7 +144,11 @@ func (r *reader) read(v event.Value) {
 		}
 		known[id] = true
 		key := r.secret(s.Get("writeKey"), place+"/writeKey")
-		r.config.Sources = append(r.config.Sources, Source{id, key.Str()})
+		if keys[key.Str()] {
+			r.problems.Add(place+"/writeKey", "is taken: another source has the same")
+		}
+		keys[key.Str()] = key.Str() != ""
+		r.config.Sources = append(r.config.Sources, Source{id, key.Str(), s.Get("eventsPerSecond").Float()})
 	}
 	taken := map[string]bool{}
 	for i, d := range v.Get("destinations").Items() {
@@ -161,13 +183,16 @@ func InstanceOf(v event.Value) Instance { return readInstance(v, "") }
 func readInstance(v event.Value, place string) Instance {
 	in := Instance{
 		ID: v.Get("id").Str(), Destination: v.Get("destination").Str(), Enabled: isOn(v.Get("enabled")),
-		Settings: v.Get("settings"), Pointer: place,
+		Settings: v.Get("settings"), Pointer: place, written: v.JSON(),
 	}
 	if in.Settings.Kind() != event.Object {
 		in.Settings = event.NewObject(nil)
 	}
 	for _, id := range v.Get("sources").Items() {
 		in.Sources = append(in.Sources, id.Str())
+	}
+	for _, category := range v.Get("consent").Items() {
+		in.Consent = append(in.Consent, category.Str())
 	}
 	for i, s := range v.Get("subscriptions").Items() {
 		in.Subscriptions = append(in.Subscriptions, readSubscription(s, i, fmt.Sprintf("%s/subscriptions/%d", place, i)))
@@ -179,7 +204,10 @@ func readSubscription(v event.Value, i int, place string) Subscription {
 	s := Subscription{
 		Name: v.Get("name").Str(), ActionKey: "action", Subscribe: v.Get("subscribe").Str(), Mapping: v.Get("mapping"),
 		UseDefaultMappings: isOn(v.Get("useDefaultMappings")), Enabled: isOn(v.Get("enabled")),
-		SyncMode: v.Get("syncMode").Str(), Pointer: place,
+		SyncMode: v.Get("syncMode").Str(), SampleRate: 1, Pointer: place,
+	}
+	if rate := v.Get("sampleRate"); rate.Kind() == event.Number {
+		s.SampleRate = rate.Float()
 	}
 	if v.Get("action").Kind() == event.Absent {
 		s.ActionKey = "partnerAction"

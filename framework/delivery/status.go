@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -50,4 +51,19 @@ func (r *Runner) status(w *worker) Status {
 		}
 	}
 	return s
+}
+
+// Sizes are the bytes that are kept of each stream: events, park and dead.
+func (q *Queue) Sizes() (map[string]uint64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	sizes := map[string]uint64{}
+	for _, name := range []string{eventsStream, parkStream, deadStream} {
+		stream, err := q.js.Stream(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		sizes[strings.ToLower(name)] = stream.CachedInfo().State.Bytes
+	}
+	return sizes, nil
 }

@@ -39,7 +39,7 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 		host.Env = func(string) (string, bool) { return "", false }
 	}
 	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host}
-	p := &Plan{id: instance.ID, definition: definition, test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences}
+	p := &Plan{id: instance.ID, definition: definition, consent: instance.Consent, test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences}
 	p.settings = c.settings()
 	c.token()
 	p.subscriptions = c.subscriptions()
@@ -145,7 +145,7 @@ func (c *compiler) subscriptions() []*Subscription {
 
 // subscription compiles one subscription, enabled or not.
 func (c *compiler) subscription(in config.Subscription) *Subscription {
-	s := &Subscription{name: in.Name, syncMode: in.SyncMode, action: c.definition.Action(in.Action)}
+	s := &Subscription{name: in.Name, syncMode: in.SyncMode, sample: in.SampleRate, action: c.definition.Action(in.Action)}
 	if s.action == nil {
 		keys := c.definition.ActionKeys()
 		c.problems.Add(in.Pointer+"/"+in.ActionKey, "%s has no action %q%s", c.definition.Name, in.Action, fault.DidYouMean(in.Action, keys))

@@ -31,6 +31,7 @@ type Plan struct {
 	warnings      fault.Problems
 	actions       map[string]destination.Action
 	audiences     *destination.Audiences
+	consent       []string // categories that must not be refused
 	test          func(ctx context.Context, settings event.Value, deps destination.Deps) error
 }
 
@@ -44,6 +45,7 @@ type Subscription struct {
 	mapping  *mapping.Mapping
 	schema   *schema.Schema
 	resend   bool
+	sample   float64 // the share of events that it gets
 }
 
 // Name is the subscription's name in the config.
@@ -132,6 +134,9 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (Item, *Verdic
 			Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusBadRequest,
 			Code: fault.CodeInvalidPayload, Reporter: fault.ReporterIntegrations, Reason: NotSubscribed,
 		}
+	}
+	if reason := p.leftOut(s, e.Value()); reason != "" {
+		return Item{}, &Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusOK, Reason: reason}
 	}
 	payload, err := s.mapping.Resolve(e.Value())
 	if err != nil {

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/admin"
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/sandbox"
+)
+
+// addressFile holds, in a data directory in use, where its server answers.
+const addressFile = "serve.json"
+
+type address struct {
+	URL string `json:"url"`
+}
+
+// tellAddress writes down where this server answers, until forget.
+func (v *serving) tellAddress(cfg *config.Config, listening string) (forget func(), err error) {
+	dir := dataDir(cfg, v.path, v.data)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(listening)
+	if err != nil {
+		return nil, err
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	text, err := json.Marshal(address{"http://" + net.JoinHostPort(host, port)})
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, addressFile)
+	return func() { _ = os.Remove(file) }, os.WriteFile(file, text, 0o600)
+}
+
+// reaching is what the commands on a queue share: the server that uses it, else the queue itself.
+type reaching struct {
+	streams
+	config string
+	data   string
+	json   bool
+	client *admin.Client
+	cfg    *config.Config
+	close  func()
+	server bool // a server is reached, not the queue alone
+}
+
+func (c *reaching) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&c.config, "config", configFile, "the config `FILE`")
+	f.StringVar(&c.data, "data", "", "the data `DIR`; by default the config's, else "+defaultData+" beside it")
+	f.BoolVar(&c.json, "json", false, "print JSON for programs, an object a line")
+}
+
+// open reaches the server that has the data directory, else opens the queue.
+func (c *reaching) open(ctx context.Context) error {
+	cfg, problems := config.Load(c.config, config.Env{})
+	if cfg == nil || len(problems) > 0 {
+		return problems.Err()
+	}
+	c.cfg, c.close = cfg, func() {}
+	queue, err := openQueue(ctx, cfg, c.config, c.data, slog.New(slog.DiscardHandler))
+	if errors.Is(err, delivery.ErrInUse) {
+		return c.dial()
+	}
+	if err != nil {
+		return err
+	}
+	key := rand.Text()
+	s := &admin.Server{Queue: queue, Key: func() string { return key }, Sources: sourcesOf(func() *config.Config { return cfg })}
+	c.client = &admin.Client{Transport: sandbox.Transport(s.Handler()), URL: "http://queue", Key: key}
+	c.close = queue.Close
+	return nil
+}
+
+func (c *reaching) dial() error {
+	file := filepath.Join(dataDir(c.cfg, c.config, c.data), addressFile)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("a process uses the queue, but there is no server to ask: is it starting, or another command? (%w)", err)
+	}
+	var at address
+	if err := json.Unmarshal(text, &at); err != nil {
+		return fmt.Errorf("reading %s: %w", file, err)
+	}
+	transport := httpx.NewTransport(httpx.TransportConfig{})
+	transport.Proxy = nil
+	c.client = &admin.Client{Transport: transport, URL: at.URL, Key: c.cfg.Server.AdminKey}
+	c.server, c.close = true, transport.CloseIdleConnections
+	return nil
+}
+
+func (c *reaching) print(v any) { _ = json.NewEncoder(c.out).Encode(v) }

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+type statusCommand struct{ reaching }
+
+func newStatus(s streams) *cobra.Command {
+	c := &statusCommand{reaching{streams: s}}
+	cmd := &cobra.Command{
+		Use: "status", Short: "Show how far a running server is", Args: exactly(0, "flags only"),
+		Long:    "Asks the server of a data directory what became of the events so far, and what waits.",
+		Example: "  landfall status --config landfall.yaml\n  landfall status --json",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
+	}
+	c.flags(cmd)
+	return cmd
+}
+
+func (c *statusCommand) run(ctx context.Context) error {
+	if err := c.open(ctx); err != nil {
+		return err
+	}
+	defer c.close()
+	if !c.server {
+		return errors.New("no server uses this data directory: start one with landfall serve")
+	}
+	list, err := c.client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range list {
+		if c.json {
+			c.print(s)
+			continue
+		}
+		fmt.Fprintf(c.out, "%s\n", s.Instance)
+		for _, name := range slices.Sorted(maps.Keys(s.Counts)) {
+			fmt.Fprintf(c.out, "  %-12s %10d\n", name, s.Counts[name])
+		}
+		fmt.Fprintf(c.out, "  %-12s %10d\n  %-12s %10s\n", "waiting", s.Waiting, "oldest", s.Lag.Round(time.Second))
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package config
+
+import (
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// Server is what a config says of the server. What it does not say is zero.
+type Server struct {
+	Listen         string
+	MaxEvent       int // bytes
+	MaxBatch       int // bytes
+	MaxConnections int
+	Origins        []string // of browsers
+
+	Partitions int
+	Retention  time.Duration
+	MaxBytes   int64
+	MinFree    int64
+	Linger     time.Duration
+	Parallel   int
+	RetryFor   time.Duration
+	Lease      time.Duration
+
+	NATS        string // URLs; "" for the queue in the data directory
+	Credentials string // a file, as the config has it
+	Replicas    int
+	AdminKey    string
+}
+
+func (r *reader) server(v event.Value) {
+	in, out, s := v.Get("ingest"), v.Get("delivery"), &r.config.Server
+	number := func(v event.Value) int { return int(v.Float()) }
+	s.Listen = v.Get("listen").Str()
+	s.MaxEvent, s.MaxBatch, s.MaxConnections = number(in.Get("maxEventBytes")), number(in.Get("maxBatchBytes")), number(in.Get("maxConnections"))
+	for _, o := range in.Get("origins").Items() {
+		s.Origins = append(s.Origins, o.Str())
+	}
+	s.Partitions, s.Parallel = number(out.Get("partitions")), number(out.Get("parallel"))
+	s.MaxBytes, s.MinFree = int64(out.Get("maxBytes").Float()), int64(out.Get("minFreeBytes").Float())
+	s.Retention = r.duration(out, "retention", time.Minute, 10*365*24*time.Hour)
+	s.Linger = r.duration(out, "linger", time.Millisecond, 30*time.Second)
+	s.RetryFor = r.duration(out, "retryFor", time.Second, 30*24*time.Hour)
+	s.Lease = r.duration(out, "lease", time.Second, time.Hour)
+	s.NATS = r.secret(v.Get("nats").Get("url"), "/nats/url").Str()
+	s.Credentials, s.Replicas = v.Get("nats").Get("credentials").Str(), number(v.Get("nats").Get("replicas"))
+	s.AdminKey = r.secret(v.Get("admin").Get("key"), "/admin/key").Str()
+}
+
+// duration is a time such as 90s within bounds, 0 where there is none.
+func (r *reader) duration(v event.Value, key string, least, most time.Duration) time.Duration {
+	text := v.Get(key).Str()
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0 // the schema has said so
+	}
+	if d < least || d > most {
+		r.problems.Add("/delivery/"+key, "should be between %s and %s but is %s", least, most, text)
+	}
+	return d
+}
