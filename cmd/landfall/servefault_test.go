@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// events is how many events a fault test sends: LANDFALL_EVENTS, or fewer than that.
+func events(t testing.TB, otherwise int) int {
+	if text := os.Getenv("LANDFALL_EVENTS"); text != "" {
+		n, err := strconv.Atoi(text)
+		require.NoError(t, err)
+		return n
+	}
+	return otherwise
+}
+
+// kill -9 at any moment, twenty times and more: nothing that was accepted is lost, and everybody is where their newest event
+// says. LANDFALL_EVENTS=200000 is the long form.
+func TestKilledInALoop(t *testing.T) {
+	sandbox := brazed(t)
+	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)
+	s.start()
+	load, n := newLoad(5000, 6), events(t, 40_000)
+	var sending sync.RWMutex // held while the server is away, so that its new address is seen
+	done := make(chan struct{})
+	var kills atomic.Int32
+	go func() {
+		defer close(done)
+		load.sendThrough(s, n, 4, &sending)
+	}()
+	killing := time.NewTicker(max(400*time.Millisecond, time.Duration(n/20)*50*time.Microsecond))
+	defer killing.Stop()
+	for open := true; open || kills.Load() < 20; {
+		select {
+		case <-done:
+			open, done = false, nil
+		case <-killing.C:
+			sending.Lock()
+			s.kill(syscall.SIGKILL)
+			s.start()
+			sending.Unlock()
+			kills.Add(1)
+		}
+	}
+	counts := s.settled(int64(n))
+	assert.Equal(t, int64(n), counts["events"]-counts["duplicate"])
+	assert.Zero(t, counts["dead"]+counts["parked"]+counts["unmatched"], "%v", counts)
+	load.check(t, sandbox.URL)
+	t.Logf("%d events, %d kills: %v", n, kills.Load(), counts)
+}
+
+// sendThrough is send while somebody kills and starts the server. A batch under way then is sent again.
+func (l *load) sendThrough(s *served, events, senders int, sending *sync.RWMutex) {
+	var all sync.WaitGroup
+	for sender := range senders {
+		all.Go(func() {
+			for range events / senders / 100 {
+				batch := l.batch(100, sender, senders)
+				for sent := false; !sent; {
+					sending.RLock()
+					url := s.url
+					sending.RUnlock()
+					sent = s.try(url, batch)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// What a remote may do, at once: 429 with Retry-After, 503, 400 for one id, connections dropped after it has acted. One
+// instance never gets an answer and the other goes on.
+func TestRemotesMisbehave(t *testing.T) {
+	sandbox, hole := brazed(t), hanging(t)
+	config := serveConfig + fmt.Sprintf(`
+  - id: hook
+    destination: braze-cohorts
+    settings: {endpoint: "https://rest.iad-02.braze.com", client_secret: s, partner_api_key: p}
+    subscriptions: [{name: All, action: syncAudiences, mapping: {personas_audience_key: {"@path": $.context.personas.computation_key}}}]
+`)
+	proxy := divide(t, map[string]string{"rest.iad-01.braze.com": sandbox.URL, "rest.iad-02.braze.com": hole})
+	s := newServed(t, config, "--sandbox-url", proxy)
+	s.start()
+	load, n := newLoad(1000, 6), events(t, 20_000)
+	faults := []string{
+		`{"path":"` + users + `","status":429,"headers":{"Retry-After":"1"},"times":2}`,
+		`{"path":"` + users + `","status":503,"times":6}`,
+		`{"path":"` + users + `","drop":true,"after":true,"times":3}`,
+		`{"path":"` + users + `","drop":true,"times":3}`,
+		`{"path":"` + users + `","status":500,"after":true,"times":3}`,
+	}
+	var sent atomic.Int32
+	load.send(s, n, 4, func() {
+		if i := int(sent.Add(1)); i%10 == 0 {
+			goWrong(t, sandbox.URL, faults[i/10%len(faults)])
+		}
+	})
+	s.post(poison)
+	counts := s.settled(int64(n) + 100)
+	assert.Equal(t, int64(1), counts["dead"], "%v", counts)
+	assert.Zero(t, counts["parked"])
+	load.check(t, sandbox.URL)
+	t.Logf("%v", counts)
+	before := time.Now()
+	s.kill(syscall.SIGTERM)
+	assert.Less(t, time.Since(before), 40*time.Second)
+}
+
+// SIGTERM under load: what was accepted is delivered by the next start, and nothing is left behind.
+func TestStoppedUnderLoad(t *testing.T) {
+	sandbox := brazed(t)
+	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)
+	s.start()
+	load, n := newLoad(500, 6), 8000
+	var sending sync.RWMutex
+	done := make(chan struct{})
+	go func() { defer close(done); load.sendThrough(s, n, 4, &sending) }()
+	for range 4 {
+		time.Sleep(300 * time.Millisecond)
+		sending.Lock()
+		s.kill(syscall.SIGTERM)
+		_, err := os.Stat(s.dir + "/landfall-data/" + addressFile)
+		assert.ErrorIs(t, err, os.ErrNotExist)
+		s.start()
+		sending.Unlock()
+	}
+	<-done
+	counts := s.settled(int64(n))
+	load.check(t, sandbox.URL)
+	assert.Zero(t, counts["dead"]+counts["parked"])
+}
