@@ -93,16 +93,16 @@ func TestRemotesMisbehave(t *testing.T) {
 	s.start()
 	load, n := newLoad(1000, 6), events(t, 20_000)
 	faults := []string{
-		`{"path":"` + users + `","status":429,"headers":{"Retry-After":"1"},"times":2}`,
-		`{"path":"` + users + `","status":503,"times":6}`,
-		`{"path":"` + users + `","drop":true,"after":true,"times":3}`,
-		`{"path":"` + users + `","drop":true,"times":3}`,
-		`{"path":"` + users + `","status":500,"after":true,"times":3}`,
+		`{"path":"` + users + `","status":429,"headers":{"Retry-After":"1"},"times":1}`,
+		`{"path":"` + users + `","status":503,"times":2}`,
+		`{"path":"` + users + `","drop":true,"after":true,"times":1}`,
+		`{"path":"` + users + `","drop":true,"times":1}`,
+		`{"path":"` + users + `","status":500,"after":true,"times":1}`,
 	}
 	var sent atomic.Int32
 	load.send(s, n, 4, func() {
-		if i := int(sent.Add(1)); i%10 == 0 {
-			goWrong(t, sandbox.URL, faults[i/10%len(faults)])
+		if i := int(sent.Add(1)); i%20 == 0 {
+			goWrong(t, sandbox.URL, faults[i/20%len(faults)])
 		}
 	})
 	s.post(poison)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -160,9 +161,11 @@ func (s *served) status() (list []delivery.Status, ok bool) {
 // settled waits until every event of the first instance has its verdict, and gives the counts.
 func (s *served) settled(events int64) map[string]int64 {
 	var counts map[string]int64
-	for range 3000 {
+	for since := time.Now(); time.Since(since) < 20*time.Second; {
 		if list, ok := s.status(); ok {
-			counts = list[0].Counts
+			if !maps.Equal(counts, list[0].Counts) {
+				counts, since = list[0].Counts, time.Now()
+			}
 			if verdicts(counts) == events && list[0].Waiting == 0 {
 				return counts
 			}

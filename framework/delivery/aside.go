@@ -91,7 +91,7 @@ func (w *worker) end(t *task, outcome, reason string) {
 	p := t.part
 	if t.letter == nil {
 		p.count(outcome, t.item.Subscription.Name(), reason)
-		w.leave(t)
+		w.leave(t, outcome)
 		return
 	}
 	p.aside++
@@ -115,19 +115,19 @@ func (w *worker) end(t *task, outcome, reason string) {
 		}
 		p.counts[was]--
 		p.count(outcome, t.item.Subscription.Name(), reason)
-		w.leave(t)
+		w.leave(t, outcome)
 	})
 }
 
 // leave makes room.
-func (w *worker) leave(t *task) {
+func (w *worker) leave(t *task, outcome string) {
 	p := t.part
 	if p.lost {
 		return
 	}
 	p.tasks--
 	p.bytes -= t.bytes
-	p.finish(t.page, t.index)
+	p.finish(t.page, t.index, outcome)
 	w.idle.Broadcast()
 }
 

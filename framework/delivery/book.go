@@ -63,12 +63,18 @@ func hasBit(bits []byte, i int) bool { return i/8 < len(bits) && bits[i/8]&(1<<(
 
 // page is a message of the log whose events are not all finished.
 type page struct {
-	seq  uint64
-	open []uint16 // how many verdicts of each event are to come
-	left int      // events with some to come
-	read bool     // all its events are on their way
-	unix int64    // when it was accepted
+	seq      uint64
+	open     []uint16         // how many verdicts of each event are to come
+	outcomes map[int][]string // those that have come, of events that are not finished
+	left     int              // events with some to come
+	read     bool             // all its events are on their way
+	again    bool             // its events are replayed
+	letters  bool             // they are letters
+	unix     int64            // when it was accepted
 }
+
+// unread is an event whose verdicts are not known yet.
+const unread = 1<<16 - 1
 
 func (p *page) finished() bool { return p.read && p.left == 0 }
 
@@ -94,7 +100,7 @@ func (b *book) write(window []*page, next uint64) {
 }
 
 func (b *book) part(p *page) {
-	if !p.read || p.left == len(p.open) {
+	if p.left == len(p.open) {
 		return
 	}
 	bits := make([]byte, (len(p.open)+7)/8)
@@ -107,4 +113,22 @@ func (b *book) part(p *page) {
 		b.Part = map[string]string{}
 	}
 	b.Part[strconv.FormatUint(p.seq, 10)] = base64.RawStdEncoding.EncodeToString(bits)
+}
+
+// carry puts in what an earlier book says of pages that have not been taken up since: those that were finished, and those from
+// next on, which have not been read again yet.
+func (b *book) carry(was book, next uint64) {
+	for _, r := range was.Done {
+		if r[1] >= b.Low {
+			b.Done = append(b.Done, r)
+		}
+	}
+	for seq, bits := range was.Part {
+		if n, err := strconv.ParseUint(seq, 10, 64); err == nil && n >= next {
+			if b.Part == nil {
+				b.Part = map[string]string{}
+			}
+			b.Part[seq] = bits
+		}
+	}
 }

@@ -63,7 +63,7 @@ func (p *partition) obey(m jetstream.Msg, seq uint64) error {
 			return err
 		}
 	}
-	pg := &page{seq: seq, unix: time.Now().Unix(), open: make([]uint16, len(letters)), left: len(letters), read: true}
+	pg := &page{seq: seq, unix: time.Now().Unix(), open: make([]uint16, len(letters)), left: len(letters), read: true, letters: true}
 	for i := range pg.open {
 		pg.open[i] = 1
 	}
@@ -149,6 +149,7 @@ func (p *partition) drop(letters []*Letter, seq uint64) (later []*Letter, err er
 		}
 		w.mu.Lock()
 		p.counts[countParked]--
+		p.counts[countDropped]++
 		p.count(countDropped, l.Subscription, l.Reason)
 		w.mu.Unlock()
 	}

@@ -59,10 +59,9 @@ func (m *Metrics) retried(instance string, tasks ...*task) {
 	}
 }
 
-// count counts a verdict.
+// count tells the metrics of a verdict; the book has it when its event is finished.
 func (p *partition) count(outcome, subscription, reason string) {
 	p.dirty = true
-	p.counts[outcome]++
 	m, id := p.worker.runner.metrics, p.worker.id
 	m.verdicts.WithLabelValues(id, subscription, outcome).Inc()
 	if outcome == countSkipped {
@@ -70,17 +69,8 @@ func (p *partition) count(outcome, subscription, reason string) {
 	}
 }
 
-// countEvent counts an event that was read, or read again by a replay.
-func (p *partition) countEvent(again bool) {
-	if again {
-		p.counts[countReplayed]++
-		return
-	}
-	p.counts[countEvents]++
-}
-
-// countUnmatched counts an event that no subscription takes, or why it was not offered to them.
-func (p *partition) countUnmatched(err error) {
+// unmatched is the outcome of an event that no subscription takes, or that was not offered to them.
+func (p *partition) unmatched(err error) string {
 	outcome := countUnmatched
 	switch {
 	case err == errDuplicate:
@@ -88,6 +78,6 @@ func (p *partition) countUnmatched(err error) {
 	case err != nil:
 		outcome = countUnreadable
 	}
-	p.counts[outcome]++
 	p.worker.runner.metrics.verdicts.WithLabelValues(p.worker.id, "", outcome).Inc()
+	return outcome
 }

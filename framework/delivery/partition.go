@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -185,8 +186,14 @@ func (p *partition) take(m jetstream.Msg) error {
 	if all || known { // only its messageIds are of use
 		return in.remember(lines)
 	}
-	in.page.open = make([]uint16, len(lines))
-	in.page.left = len(lines)
+	in.page.open = slices.Repeat([]uint16{unread}, len(lines))
+	in.page.left, in.page.again = len(lines), in.again
+	for i := range lines {
+		if hasBit(bits, i) {
+			in.page.open[i] = 0
+			in.page.left--
+		}
+	}
 	for i, line := range lines {
 		if err := p.wait(); err != nil {
 			return err
@@ -262,20 +269,16 @@ func (in *intake) event(i int, line []byte) {
 	defer w.mu.Unlock()
 	in.begin()
 	if hasBit(in.done, i) {
-		in.page.left--
 		return
 	}
-	p.dirty = true
-	p.countEvent(in.again)
+	in.page.open[i] = uint16(max(len(tasks)+len(verdicts), 1))
 	if err != nil || len(tasks)+len(verdicts) == 0 {
-		p.countUnmatched(err)
-		in.page.left--
+		p.finish(in.page, i, p.unmatched(err))
 		return
 	}
-	in.page.open[i] = uint16(len(tasks) + len(verdicts))
 	for _, v := range verdicts {
 		p.count(countSkipped, v.Subscription, v.Reason)
-		p.finish(in.page, i)
+		p.finish(in.page, i, countSkipped)
 	}
 	for _, t := range tasks {
 		w.begin(t)
@@ -321,11 +324,28 @@ func (in *intake) end() {
 	in.part.slide()
 }
 
-// finish takes one verdict of an event as given.
-func (p *partition) finish(pg *page, i int) {
-	p.dirty = true
+// finish takes one verdict of an event as given. They count when all are there, at once with the event itself: what a book
+// says has been finished is what it has counted.
+func (p *partition) finish(pg *page, i int, outcome string) {
 	if pg.open[i]--; pg.open[i] > 0 {
+		if pg.outcomes == nil {
+			pg.outcomes = map[int][]string{}
+		}
+		pg.outcomes[i] = append(pg.outcomes[i], outcome)
 		return
+	}
+	p.dirty = true
+	p.counts[outcome]++
+	for _, earlier := range pg.outcomes[i] {
+		p.counts[earlier]++
+	}
+	delete(pg.outcomes, i)
+	switch {
+	case pg.letters:
+	case pg.again:
+		p.counts[countReplayed]++
+	default:
+		p.counts[countEvents]++
 	}
 	pg.left--
 	p.slide()
@@ -348,6 +368,9 @@ func (p *partition) slide() {
 func (p *partition) note(owner string) book {
 	b := book{Owner: owner, Counts: maps.Clone(p.counts)}
 	b.write(p.window, p.next)
-	b.Since = p.seen.since(b.Low)
+	b.carry(p.was, p.next)
+	if b.Since = p.seen.since(b.Low); p.seen.empty() {
+		b.Since = p.was.Since // they are yet to be read again
+	}
 	return b
 }

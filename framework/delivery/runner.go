@@ -70,6 +70,7 @@ type Runner struct {
 	running sync.WaitGroup
 
 	setting sync.Mutex // one Set or Stop at a time
+	tending sync.Mutex // one look at the partitions at a time
 	mu      sync.Mutex
 	workers map[string]*worker
 }

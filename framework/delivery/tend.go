@@ -135,6 +135,8 @@ func (p *partition) renewed(revision uint64, began time.Time) {
 
 // tend takes partitions that are this process's to have, and gives back those that are another's.
 func (r *Runner) tend() {
+	r.tending.Lock()
+	defer r.tending.Unlock()
 	alive := r.roster.alive(r.config.Lease)
 	if !slices.Contains(alive, r.name) {
 		alive = append(alive, r.name)
