@@ -150,7 +150,10 @@ func (v *serving) serve(ctx context.Context, cfg *config.Config, instances []ins
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.grace)
 		defer cancel()
 		v.runner.Stop(ending)
-		return ending.Err()
+		if ending.Err() != nil {
+			v.log.Warn("requests under way were cut off: they are made again with the next start", "grace", v.grace)
+		}
+		return nil
 	}
 	if err := v.use(ctx, cfg, instances); err != nil {
 		return errors.Join(err, stop())
