@@ -238,10 +238,10 @@ func (l *load) send(s *served, events, senders int, after func()) {
 }
 
 // brazed is a sandbox of Braze on a socket.
-func brazed(t *testing.T) *httptest.Server {
+func brazed(t *testing.T, poison ...string) *httptest.Server {
 	for _, sb := range sandboxes() {
 		if sb.Name == "braze" {
-			server := httptest.NewServer(sb.New(nil))
+			server := httptest.NewServer(sb.New(map[string][]string{"poison-users": poison}))
 			t.Cleanup(server.Close)
 			return server
 		}
@@ -356,7 +356,7 @@ var poison = func() []byte {
 	for i := range 100 {
 		id := fmt.Sprintf("p%d", i)
 		if i == 50 {
-			id = strings.Repeat("x", 1000)
+			id = "poison"
 		}
 		lines = append(lines, fmt.Sprintf(`{"type":"track","messageId":"poison%d","userId":%q,"event":"Audience Entered","properties":{"audience_key":"p","p":true},"context":{"personas":{"computation_class":"audience","computation_id":"aud_p","computation_key":"p"}}}`, i, id))
 	}
