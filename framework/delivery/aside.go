@@ -156,27 +156,32 @@ func (p *partition) makeRoom() bool {
 		}
 		l.queue = rest
 	}
+	p.recall = 0
 	for _, t := range blocked {
 		w.park(t, runtime.Verdict{Reason: "parked for a while: the destination does not take it, and others wait", Status: 503}, roomy)
 	}
 	return len(blocked) > 0
 }
 
-// roomyKeys are keys that were parked for want of room, as many as n, where there is room now.
-func (p *partition) roomyKeys(n int) []string {
-	if p.tasks > maxTasks/2 || len(p.window) > maxWindow/2 || time.Since(p.recalled) < p.worker.runner.config.Patience {
+// roomyKeys are keys that were parked for want of room, where there is room now: one, and twice as many each time that goes well.
+func (p *partition) roomyKeys() []string {
+	if p.tasks > p.worker.runner.config.Room/2 || len(p.window) > maxWindow/2 || time.Since(p.recalled) < p.worker.runner.config.Patience {
 		return nil
 	}
+	now := time.Now()
 	for _, l := range p.worker.lanes {
-		if l.failures > 0 {
+		if l.failures > 0 && (len(l.queue) > 0 || now.Before(l.pausedUntil)) {
 			return nil
 		}
 	}
 	var keys []string
 	for key, kind := range p.parked {
-		if kind == roomy && len(keys) < n {
+		if kind == roomy && len(keys) < max(p.recall, 1) {
 			keys = append(keys, key)
 		}
+	}
+	if len(keys) > 0 {
+		p.recalled, p.recall = now, min(max(2*p.recall, 2), maxOrder)
 	}
 	return keys
 }

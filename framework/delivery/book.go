@@ -70,7 +70,7 @@ type page struct {
 	read     bool             // all its events are on their way
 	again    bool             // its events are replayed
 	letters  bool             // they are letters
-	unix     int64            // when it was accepted
+	at       int64            // when it was accepted, in milliseconds
 }
 
 // unread is an event whose verdicts are not known yet.

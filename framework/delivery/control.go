@@ -63,7 +63,7 @@ func (p *partition) obey(m jetstream.Msg, seq uint64) error {
 			return err
 		}
 	}
-	pg := &page{seq: seq, unix: time.Now().Unix(), open: make([]uint16, len(letters)), left: len(letters), read: true, letters: true}
+	pg := &page{seq: seq, at: time.Now().UnixMilli(), open: make([]uint16, len(letters)), left: len(letters), read: true, letters: true}
 	for i := range pg.open {
 		pg.open[i] = 1
 	}

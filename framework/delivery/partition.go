@@ -18,7 +18,6 @@ import (
 
 // Bounds of what a partition of an instance holds in memory.
 const (
-	maxTasks     = 2000     // items on their way
 	maxTaskBytes = 16 << 20 // of their events and payloads
 	maxWindow    = 4096     // pages between the first that is not finished and the newest
 )
@@ -53,6 +52,7 @@ type partition struct {
 	behind  uint64 // pages that wait to be read
 
 	recalled time.Time // when keys were last unparked by themselves
+	recall   int       // how many next time
 }
 
 func (w *worker) newPartition(n int, b book, revision uint64, valid time.Time) *partition {
@@ -176,7 +176,7 @@ func (p *partition) take(m jetstream.Msg) error {
 		return p.obey(m, seq)
 	}
 	in := &intake{
-		part: p, page: &page{seq: seq, unix: meta.Timestamp.Unix()}, done: bits, source: untoken(subject[1]),
+		part: p, page: &page{seq: seq, at: meta.Timestamp.UnixMilli()}, done: bits, source: untoken(subject[1]),
 		again: subject[0] == "ctl", only: m.Headers().Get(onlyHeader),
 	}
 	if in.again {
@@ -209,7 +209,7 @@ func (p *partition) wait() error {
 	w := p.worker
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for began := time.Now(); p.tasks >= maxTasks || p.bytes >= maxTaskBytes || len(p.window) >= maxWindow; {
+	for began := time.Now(); p.tasks >= w.runner.config.Room || p.bytes >= maxTaskBytes || len(p.window) >= maxWindow; {
 		if p.ctx.Err() != nil {
 			return p.ctx.Err()
 		}
@@ -238,7 +238,7 @@ type intake struct {
 func (in *intake) remember(lines [][]byte) error {
 	for _, line := range lines {
 		if e, err := event.Parse(line); err == nil && !in.again {
-			in.part.seen.add(in.source, e.Value().Get("messageId").Str(), in.page.seq, in.page.unix)
+			in.part.seen.add(in.source, e.Value().Get("messageId").Str(), in.page.seq, in.page.at)
 		}
 	}
 	return nil
@@ -259,7 +259,7 @@ func (in *intake) event(i int, line []byte) {
 	e, err := event.Parse(line)
 	var tasks []*task
 	var verdicts []runtime.Verdict
-	if err == nil && !in.again && p.seen.add(in.source, e.Value().Get("messageId").Str(), in.page.seq, in.page.unix) {
+	if err == nil && !in.again && p.seen.add(in.source, e.Value().Get("messageId").Str(), in.page.seq, in.page.at) {
 		err = errDuplicate
 	}
 	if err == nil && !hasBit(in.done, i) {

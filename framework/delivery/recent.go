@@ -22,9 +22,9 @@ type recent struct {
 }
 
 type seenID struct {
-	id   uint64
-	seq  uint64
-	unix int64
+	id  uint64
+	seq uint64
+	at  int64 // in milliseconds
 }
 
 func newRecent() *recent { return &recent{seed: maphash.MakeSeed(), ids: map[uint64]struct{}{}} }
@@ -36,7 +36,7 @@ func (r *recent) empty() bool {
 }
 
 // add remembers an id, and tells whether it was there already. Old ones are forgotten by the time of the log.
-func (r *recent) add(source, id string, seq uint64, unix int64) (known bool) {
+func (r *recent) add(source, id string, seq uint64, at int64) (known bool) {
 	if id == "" {
 		return false
 	}
@@ -51,15 +51,15 @@ func (r *recent) add(source, id string, seq uint64, unix int64) (known bool) {
 	if _, known = r.ids[sum]; known {
 		return true
 	}
-	r.forget(unix - int64(dedupeTime/time.Second))
+	r.forget(at - dedupeTime.Milliseconds())
 	r.ids[sum] = struct{}{}
-	r.order = append(r.order, seenID{sum, seq, unix})
+	r.order = append(r.order, seenID{sum, seq, at})
 	return false
 }
 
 func (r *recent) forget(before int64) {
 	n := 0
-	for n < len(r.order) && (r.order[n].unix < before || len(r.order)-n >= dedupeCount) {
+	for n < len(r.order) && (r.order[n].at < before || len(r.order)-n >= dedupeCount) {
 		delete(r.ids, r.order[n].id)
 		n++
 	}

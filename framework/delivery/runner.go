@@ -22,10 +22,12 @@ type Settings struct {
 	Attempts   int           // how often an event is tried that fails while others of its batch do not: 10
 	Backoff    time.Duration // the wait after a first failure, doubled each time: 250 ms
 	MaxBackoff time.Duration // 1 min
+	Room       int           // items of a partition that are held in memory: 2,000
 	Patience   time.Duration // how long what goes well waits for what fails: 10 s
 	// Lease is for how long a partition is a process's without a sign of life; requests have half of it at least. Others take
 	// over when it has passed: 45 s.
 	Lease   time.Duration
+	Trim    time.Duration // how often what is delivered and old is deleted: 1 min
 	Metrics *Metrics
 	Log     *slog.Logger // silent by default
 }
@@ -37,8 +39,10 @@ func (s Settings) withDefaults() Settings {
 	s.Attempts = cmp.Or(s.Attempts, 10)
 	s.Backoff = cmp.Or(s.Backoff, 250*time.Millisecond)
 	s.MaxBackoff = cmp.Or(s.MaxBackoff, time.Minute)
+	s.Room = cmp.Or(s.Room, 2000)
 	s.Patience = cmp.Or(s.Patience, 10*time.Second)
 	s.Lease = cmp.Or(s.Lease, 45*time.Second)
+	s.Trim = cmp.Or(s.Trim, time.Minute)
 	if s.Metrics == nil {
 		s.Metrics = NewMetrics(nil)
 	}

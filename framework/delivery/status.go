@@ -41,7 +41,7 @@ func (r *Runner) status(w *worker) Status {
 			s.Behind += int(p.behind)
 			s.Parked += len(p.parked)
 			if len(p.window) > 0 {
-				s.Lag = max(s.Lag, time.Since(time.Unix(p.window[0].unix, 0)))
+				s.Lag = max(s.Lag, time.Since(time.UnixMilli(p.window[0].at)))
 			}
 		} else if seen, ok := r.roster.look(bookSubject(w.id, n)); ok {
 			counts = readBook(seen.data).Counts

@@ -38,7 +38,7 @@ func (r *Runner) run() {
 			r.tend()
 			r.recall()
 		}
-		if time.Since(trimmed) > time.Minute {
+		if time.Since(trimmed) > r.config.Trim {
 			trimmed = time.Now()
 			if err := r.trim(r.ctx); err != nil {
 				r.log.Debug("trimming the log", "error", err)
@@ -243,10 +243,13 @@ func (r *Runner) release(ctx context.Context, p *partition) {
 func (r *Runner) recall() {
 	r.all(func(w *worker) {
 		w.mu.Lock()
+		w.forget()
 		lists := map[int][]string{}
 		for n, p := range w.parts {
-			if keys := p.roomyKeys(200); len(keys) > 0 && !p.closing {
-				p.recalled = time.Now()
+			if p.closing {
+				continue
+			}
+			if keys := p.roomyKeys(); len(keys) > 0 {
 				lists[n] = keys
 			}
 		}

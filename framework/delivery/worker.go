@@ -141,6 +141,16 @@ func (w *worker) consider(l *lane) {
 	w.pump()
 }
 
+// forget drops lanes that failed and have been empty for long.
+func (w *worker) forget() {
+	before := time.Now().Add(-w.runner.config.MaxBackoff)
+	for name, l := range w.lanes {
+		if len(l.queue) == 0 && !l.busy && !l.ready && l.pausedUntil.Before(before) {
+			delete(w.lanes, name)
+		}
+	}
+}
+
 // pump starts what may start.
 func (w *worker) pump() {
 	for len(w.ready) > 0 && w.busy < w.runner.config.Parallel && !w.stopping {
