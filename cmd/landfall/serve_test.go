@@ -1,0 +1,150 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// cli runs another command on a server's data directory, and gives what it prints.
+func (s *served) cli(args ...string) string {
+	file, err := binary()
+	require.NoError(s.t, err)
+	out, err := exec.Command(file, append(args, "--config", filepath.Join(s.dir, "landfall.yaml"))...).CombinedOutput()
+	require.NoError(s.t, err, string(out))
+	return string(out)
+}
+
+// entered is an event of a user who enters a cohort.
+func entered(user, cohort string) []byte {
+	return fmt.Appendf(nil, `{"batch":[{"type":"track","userId":%q,"event":"Audience Entered","properties":{"audience_key":%q,%q:true},"context":{"personas":{"computation_class":"audience","computation_id":%q,"computation_key":%q}}}]}`,
+		user, cohort, cohort, "aud_"+cohort, cohort)
+}
+
+func (s *served) rewrite(old, new string) {
+	file := filepath.Join(s.dir, "landfall.yaml")
+	text, err := os.ReadFile(file)
+	require.NoError(s.t, err)
+	require.Contains(s.t, string(text), old)
+	require.NoError(s.t, os.WriteFile(file, []byte(strings.Replace(string(text), old, new, 1)), 0o600))
+}
+
+func (s *served) logs(text string) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		log, _ := os.ReadFile(s.log.Name())
+		return strings.Contains(string(log), text)
+	}, 10*time.Second, 20*time.Millisecond, text)
+}
+
+// A day of a server: events come in, one is refused and shown, the mapping is mended while it runs, and the letter replayed.
+func TestADay(t *testing.T) {
+	sandbox := brazed(t)
+	config := strings.Replace(serveConfig, `personas_audience_key: {"@path": $.context.personas.computation_key}`, `personas_audience_key: {"@path": $.context.personas.computation_ke}`, 1)
+	s := newServed(t, config, "--sandbox-url", sandbox.URL)
+	s.start()
+	s.post(entered("u1", "vip"))
+	counts := s.settled(1)
+	assert.Equal(t, int64(1), counts["dead"])
+	list := s.cli("dead", "list", "--instance", "braze-main")
+	assert.Contains(t, list, "braze-main · Audiences")
+	assert.Contains(t, list, "required but missing")
+	id := strings.Fields(list)[0]
+	assert.Contains(t, s.cli("dead", "show", id), `"userId":"u1"`)
+
+	s.rewrite("computation_ke}", "computation_key") // not YAML any more
+	s.logs("the config is not used, the old one goes on")
+	s.rewrite("computation_key", "computation_key}")
+	s.logs("config reloaded")
+	assert.Equal(t, "1 replayed\n", s.cli("dead", "replay", id))
+	require.Eventually(t, func() bool { return members(t, sandbox.URL)["aud_vip"]["u1"] }, 10*time.Second, 20*time.Millisecond)
+	assert.Equal(t, int64(1), s.settled(1)["delivered"])
+	assert.Equal(t, "nothing is dead or parked\n", s.cli("dead", "list"))
+
+	s.rewrite("action: syncAudiences", "action: syncAudiences\n        enabled: false")
+	require.NoError(t, s.cmd.Process.Signal(syscall.SIGHUP))
+	time.Sleep(1500 * time.Millisecond)
+	s.post(entered("u2", "vip"))
+	assert.Equal(t, int64(1), s.settled(2)["unmatched"])
+	s.rewrite("\n        enabled: false", "")
+	time.Sleep(1500 * time.Millisecond)
+	assert.Contains(t, s.cli("replay", "--since", "1h", "--instance", "braze-main", "--subscribe", `userId = "u2"`), "1 events since")
+	require.Eventually(t, func() bool { return members(t, sandbox.URL)["aud_vip"]["u2"] }, 10*time.Second, 20*time.Millisecond)
+	assert.Contains(t, s.cli("status"), "delivered")
+	s.kill(syscall.SIGTERM)
+	assert.Contains(t, s.cli("members", "list"), "2")
+	assert.Equal(t, "nothing is dead or parked\n", s.cli("dead", "list"), "without a server, too")
+}
+
+// What the server tells, and whom.
+func TestTheServerIsWatched(t *testing.T) {
+	s := newServed(t, serveConfig+"admin: {key: letmein}\n", "--sandbox-url", brazed(t).URL)
+	s.start()
+	s.post(entered("u1", "vip"))
+	s.settled(1)
+	get := func(path string, header ...string) (int, string) {
+		r, err := http.NewRequest("GET", s.url+path, nil)
+		require.NoError(t, err)
+		for i := 0; i+1 < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		answer, err := s.client.Do(r)
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		return answer.StatusCode, string(body)
+	}
+	for _, path := range []string{"/healthz", "/readyz"} {
+		status, _ := get(path)
+		assert.Equal(t, 200, status)
+	}
+	_, text := get("/metrics")
+	for _, name := range []string{
+		`landfall_events_total{outcome="accepted",source="web"} 1`, `landfall_verdicts_total{instance="braze-main",outcome="delivered",subscription="Audiences"} 1`,
+		`landfall_batch_duration_seconds_count`, `landfall_lag_seconds{instance="braze-main"} 0`, `landfall_queue_bytes{stream="events"}`,
+	} {
+		assert.Contains(t, text, name)
+	}
+	for want, headers := range map[int][][]string{
+		200: {{"Landfall-Admin", "1"}, {"Authorization", "Bearer letmein"}, {"Authorization", "Bearer letmein", "X-Forwarded-For", "10.0.0.1"}},
+		401: {{}, {"Landfall-Admin", "1", "X-Forwarded-For", "10.0.0.1"}, {"Authorization", "Bearer no"}},
+	} {
+		for _, h := range headers {
+			status, _ := get("/admin/status", h...)
+			assert.Equal(t, want, status, h)
+		}
+	}
+	log, err := os.ReadFile(s.log.Name())
+	require.NoError(t, err)
+	assert.NotContains(t, string(log), "letmein")
+}
+
+func TestWhatServeRefuses(t *testing.T) {
+	file, err := binary()
+	require.NoError(t, err)
+	run := func(config string, args ...string) string {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "landfall.yaml")
+		require.NoError(t, os.WriteFile(path, []byte(config), 0o600))
+		out, err := exec.Command(file, append([]string{"serve", "--config", path, "--listen", freePort(t)}, args...)...).CombinedOutput()
+		require.Error(t, err)
+		return string(out)
+	}
+	assert.Contains(t, run(strings.Replace(serveConfig, "writeKey: wk", "", 1)), "has no source with a writeKey")
+	assert.Contains(t, run(strings.Replace(serveConfig, "linger: 50ms", "linger: 50h", 1)), "linger should be between")
+	assert.Contains(t, run(strings.Replace(serveConfig, "sources: [web]", "sources: [wob]", 1)), `there is no source "wob" (did you mean "web"?)`)
+	s := newServed(t, serveConfig, "--sandbox")
+	s.start()
+	assert.Contains(t, run(serveConfig, "--data", filepath.Join(s.dir, "landfall-data")), "in use by another process")
+}
