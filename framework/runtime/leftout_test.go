@@ -1,0 +1,60 @@
+package runtime_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+// verdictOf is what becomes of an event in the one subscription of an instance.
+func verdictOf(t *testing.T, instance, e string) runtime.Verdict {
+	p := (&acme{}).plugin()
+	d, err := p.Load()
+	require.NoError(t, err)
+	plan, err := runtime.New(p, d, config.InstanceOf(event.MustParse(instance)), runtime.Host{})
+	require.NoError(t, err)
+	parsed, err := event.Parse([]byte(e))
+	require.NoError(t, err)
+	return plan.Run(t.Context(), parsed)[0]
+}
+
+func TestUsersWhoHaveNotConsentedAreSkipped(t *testing.T) {
+	in := `{"id":"i","settings":{"key":"k"},"consent":["Advertising","Analytics"],"subscriptions":[{"action":"single","subscribe":"type = \"track\""}]}`
+	for preferences, reason := range map[string]string{
+		`{"Advertising":true,"Analytics":true}`:  "",
+		`{"Advertising":true}`:                   "",
+		`{"Advertising":true,"Analytics":false}`: "the user has not consented to Analytics",
+		`{"Advertising":false,"Other":true}`:     "the user has not consented to Advertising",
+		`null`:                                   "",
+	} {
+		v := verdictOf(t, in, `{"type":"track","userId":"u","context":{"consent":{"categoryPreferences":`+preferences+`}}}`)
+		assert.Equal(t, reason, v.Reason, preferences)
+		assert.Equal(t, reason != "", v.Outcome == runtime.Skipped)
+	}
+	v := verdictOf(t, in, `{"type":"page","userId":"u","context":{"consent":{"categoryPreferences":{"Analytics":false}}}}`)
+	assert.Equal(t, runtime.NotSubscribed, v.Reason, "what is not chosen is not asked about")
+}
+
+func TestASampleIsAlwaysTheSame(t *testing.T) {
+	in := `{"id":"i","settings":{"key":"k"},"subscriptions":[{"action":"single","subscribe":"type = \"track\"","sampleRate":0.25}]}`
+	taken := 0
+	for i := range 2000 {
+		e := fmt.Sprintf(`{"type":"track","userId":"u","messageId":"m%d"}`, i)
+		v := verdictOf(t, in, e)
+		if i%50 == 0 {
+			require.Equal(t, v.Outcome, verdictOf(t, in, e).Outcome)
+		}
+		if v.Outcome == runtime.Delivered {
+			taken++
+		} else {
+			require.Equal(t, runtime.Sampled, v.Reason)
+		}
+	}
+	assert.InDelta(t, 500, taken, 80)
+}
