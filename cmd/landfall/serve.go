@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/net/netutil"
 
 	"github.com/landfall-dev/landfall/framework/admin"
@@ -43,6 +44,7 @@ type serving struct {
 	queue   *delivery.Queue
 	runner  *delivery.Runner
 	ingest  *ingest.Handler
+	tracer  trace.Tracer
 	metrics *prometheus.Registry
 	counted *prometheus.CounterVec
 	config  atomic.Pointer[config.Config] // what is served
@@ -56,7 +58,8 @@ func newServe(s streams) *cobra.Command {
 		Long: "Serves Segment's HTTP tracking API (/v1/track, identify, page, screen, group, alias, batch), keeps what it accepts on\n" +
 			"disk and delivers it to the destinations of a config. An answer of 200 means that the events are durable.\n\n" +
 			"The config is read again when it changes, and on SIGHUP; one with mistakes is refused and the old one goes on.\n" +
-			"SIGTERM stops it: what is under way ends, what waits goes on with the next start.",
+			"SIGTERM stops it: what is under way ends, what waits goes on with the next start. Traces go to the OpenTelemetry\n" +
+			"collector that OTEL_EXPORTER_OTLP_ENDPOINT names.",
 		Example: "  landfall serve --config landfall.yaml\n" +
 			"  landfall serve --config landfall.yaml --sandbox\n" +
 			"  curl -u WRITE_KEY: http://127.0.0.1:8080/v1/track -d '{\"userId\":\"u1\",\"event\":\"Signed Up\"}'",
@@ -135,9 +138,14 @@ func openQueue(ctx context.Context, cfg *config.Config, path, data string, log *
 func (v *serving) serve(ctx context.Context, cfg *config.Config, instances []instance) error {
 	v.prepareMetrics()
 	var err error
+	var endTraces func()
+	if v.tracer, endTraces, err = openTraces(ctx); err != nil {
+		return err
+	}
+	defer endTraces()
 	v.runner, err = delivery.NewRunner(ctx, v.queue, delivery.Settings{
 		Linger: cfg.Server.Linger, Parallel: cfg.Server.Parallel, RetryFor: cfg.Server.RetryFor, Lease: cfg.Server.Lease,
-		Metrics: delivery.NewMetrics(v.metrics), Log: v.log,
+		Metrics: delivery.NewMetrics(v.metrics), Log: v.log, Tracer: v.tracer,
 	})
 	if err != nil {
 		return err
@@ -217,7 +225,7 @@ func (v *serving) routes() http.Handler {
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/admin/"} {
 		mux.Handle(path, own)
 	}
-	mux.Handle("/", v.ingest)
+	mux.Handle("/", traced(v.tracer, v.ingest))
 	return mux
 }
 

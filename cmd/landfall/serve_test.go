@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -147,4 +150,36 @@ func TestWhatServeRefuses(t *testing.T) {
 	s := newServed(t, serveConfig, "--sandbox")
 	s.start()
 	assert.Contains(t, run(serveConfig, "--data", filepath.Join(s.dir, "landfall-data")), "in use by another process")
+}
+
+// Spans of what comes in and of the batches go to a collector, the first as part of the client's trace.
+func TestTraces(t *testing.T) {
+	var mu sync.Mutex
+	var got []byte
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		raw, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		got = append(got, raw...)
+		w.WriteHeader(http.StatusOK)
+	}))
+	defer collector.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
+	s := newServed(t, serveConfig, "--sandbox")
+	s.start()
+	r, err := http.NewRequest("POST", s.url+"/v1/batch", bytes.NewReader(entered("u1", "vip")))
+	require.NoError(t, err)
+	r.SetBasicAuth("wk", "")
+	r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	answer, err := s.client.Do(r)
+	require.NoError(t, err)
+	_ = answer.Body.Close()
+	s.settled(1)
+	s.kill(syscall.SIGTERM)
+	mu.Lock()
+	defer mu.Unlock()
+	for _, text := range []string{"ingest", "deliver", "braze-main", "landfall", "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c"} {
+		assert.True(t, bytes.Contains(got, []byte(text)), "%q", text)
+	}
 }

@@ -11,6 +11,9 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
@@ -29,6 +32,7 @@ type Settings struct {
 	Lease   time.Duration
 	Trim    time.Duration // how often what is delivered and old is deleted: 1 min
 	Metrics *Metrics
+	Tracer  trace.Tracer // of the batches; none by default
 	Log     *slog.Logger // silent by default
 }
 
@@ -45,6 +49,9 @@ func (s Settings) withDefaults() Settings {
 	s.Trim = cmp.Or(s.Trim, time.Minute)
 	if s.Metrics == nil {
 		s.Metrics = NewMetrics(nil)
+	}
+	if s.Tracer == nil {
+		s.Tracer = noop.NewTracerProvider().Tracer("")
 	}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)

@@ -1,12 +1,18 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -214,11 +220,17 @@ func (w *worker) deliver(l *lane, batch []*task, limit time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(w.ctx, limit)
 	defer cancel()
+	ctx, span := w.runner.config.Tracer.Start(ctx, "deliver", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+		attribute.String("landfall.instance", w.id), attribute.String("landfall.subscription", items[0].Subscription.Name()), attribute.Int("landfall.events", len(items))))
+	defer span.End()
 	var last *Exchange
 	ctx = httpx.OnFailure(ctx, func(x httpx.Exchange) { last = exchangeOf(x) })
 	began := time.Now()
 	verdicts := w.instance.Plan.Deliver(ctx, items)
 	w.runner.metrics.request(w.id, batch[0], time.Since(began))
+	if last != nil {
+		span.SetStatus(codes.Error, cmp.Or(last.Error, http.StatusText(last.Status)))
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.busy--
