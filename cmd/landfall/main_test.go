@@ -10,7 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"landfall": func() { os.Exit(Main()) }})
+	testscript.Main(tidied{m}, map[string]func(){"landfall": func() { os.Exit(Main()) }})
 }
 
 // TestScripts runs the command line as people do; $REPO is the repository.

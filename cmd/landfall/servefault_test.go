@@ -38,13 +38,12 @@ func TestKilledInALoop(t *testing.T) {
 		defer close(done)
 		load.sendThrough(s, n, 4, &sending)
 	}()
-	killing := time.NewTicker(max(400*time.Millisecond, time.Duration(n/20)*50*time.Microsecond))
-	defer killing.Stop()
+	alive := max(200*time.Millisecond, time.Duration(n/20)*50*time.Microsecond)
 	for open := true; open || kills.Load() < 20; {
 		select {
 		case <-done:
 			open, done = false, nil
-		case <-killing.C:
+		case <-time.After(alive):
 			sending.Lock()
 			s.kill(syscall.SIGKILL)
 			s.start()

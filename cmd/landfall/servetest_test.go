@@ -27,19 +27,33 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 )
 
-// binary builds the command once for all tests that run it as a process.
+// binary builds the command once for all tests that run it as a process, into a directory that goes with them.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "landfall-test")
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(dir, "landfall")
+	file := filepath.Join(os.Getenv(builtVariable), "landfall")
 	out, err := exec.Command("go", "build", "-o", file, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building: %w: %s", err, out)
 	}
 	return file, nil
 })
+
+// builtVariable names the directory for what tests build.
+const builtVariable = "LANDFALL_BUILT"
+
+// tidied runs tests with such a directory.
+type tidied struct{ *testing.M }
+
+func (t tidied) Run() int {
+	dir, err := os.MkdirTemp("", "landfall")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Setenv(builtVariable, dir); err != nil {
+		panic(err)
+	}
+	return t.M.Run()
+}
 
 // served is a `landfall serve` in a process of its own, which a test may kill and start again.
 type served struct {

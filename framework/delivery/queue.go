@@ -157,11 +157,26 @@ func (q *Queue) streams(ctx context.Context) error {
 		if c.MaxBytes == 0 {
 			c.MaxBytes = -1
 		}
-		if _, err := q.js.CreateOrUpdateStream(ctx, c); err != nil {
+		if err := q.makeStream(ctx, c); err != nil {
 			return fmt.Errorf("the stream %s: %w", c.Name, err)
 		}
 	}
 	return nil
+}
+
+// makeStream makes a stream, or brings it up to date. A cluster that is still finding itself has a minute for that.
+func (q *Queue) makeStream(ctx context.Context, c jetstream.StreamConfig) error {
+	for began := time.Now(); ; {
+		_, err := q.js.CreateOrUpdateStream(ctx, c)
+		if err == nil || q.server != nil || ctx.Err() != nil || time.Since(began) > time.Minute {
+			return err
+		}
+		q.config.Log.Info("waiting for the cluster", "stream", c.Name, "error", err)
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // Close ends the use of the queue. What has been appended stays.
