@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"sync"
@@ -81,12 +80,12 @@ func (l *load) sendThrough(s *served, events, senders int, sending *sync.RWMutex
 // instance never gets an answer and the other goes on.
 func TestRemotesMisbehave(t *testing.T) {
 	sandbox, hole := brazed(t, "poison"), hanging(t)
-	config := serveConfig + fmt.Sprintf(`
+	config := serveConfig + `
   - id: hook
     destination: braze-cohorts
     settings: {endpoint: "https://rest.iad-02.braze.com", client_secret: s, partner_api_key: p}
     subscriptions: [{name: All, action: syncAudiences, mapping: {personas_audience_key: {"@path": $.context.personas.computation_key}}}]
-`)
+`
 	proxy := divide(t, map[string]string{"rest.iad-01.braze.com": sandbox.URL, "rest.iad-02.braze.com": hole})
 	s := newServed(t, config, "--sandbox-url", proxy, "--grace", "2s")
 	s.start()

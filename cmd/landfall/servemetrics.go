@@ -50,7 +50,7 @@ func (d depths) Collect(to chan<- prometheus.Metric) {
 	}
 	for _, s := range d.v.runner.Status() {
 		give(waitingDesc, float64(s.Waiting), s.Instance)
-		give(behindDesc, float64(s.Behind), s.Instance)
+		give(behindDesc, float64(s.Behind+s.Waiting), s.Instance)
 		give(lagDesc, s.Lag.Seconds(), s.Instance)
 		give(parkedDesc, float64(s.Parked), s.Instance)
 		give(ownedDesc, float64(s.Partitions), s.Instance)

@@ -94,15 +94,6 @@ func (r *remote) perform(_ context.Context, call destination.BatchCall[change, c
 	return ms, err
 }
 
-func (r *remote) count() (n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, list := range r.taken {
-		n += len(list)
-	}
-	return n
-}
-
 func (r *remote) plan(subscribe string) *runtime.Plan {
 	p := destination.Plugin{
 		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(definition)}},

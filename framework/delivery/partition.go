@@ -188,6 +188,9 @@ func (p *partition) take(m jetstream.Msg) error {
 	}
 	in.page.open = slices.Repeat([]uint16{unread}, len(lines))
 	in.page.left, in.page.again = len(lines), in.again
+	w.mu.Lock()
+	p.mean += (float64(len(lines)) - p.mean) / 16
+	w.mu.Unlock()
 	for i := range lines {
 		if hasBit(bits, i) {
 			in.page.open[i] = 0

@@ -75,7 +75,7 @@ func Open(ctx context.Context, c Config) (*Queue, error) {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
-	if err := q.streams(ctx); err != nil {
+	if err := q.found(ctx); err != nil {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
@@ -157,21 +157,21 @@ func (q *Queue) streams(ctx context.Context) error {
 		if c.MaxBytes == 0 {
 			c.MaxBytes = -1
 		}
-		if err := q.makeStream(ctx, c); err != nil {
+		if _, err := q.js.CreateOrUpdateStream(ctx, c); err != nil {
 			return fmt.Errorf("the stream %s: %w", c.Name, err)
 		}
 	}
 	return nil
 }
 
-// makeStream makes a stream, or brings it up to date. A cluster that is still finding itself has a minute for that.
-func (q *Queue) makeStream(ctx context.Context, c jetstream.StreamConfig) error {
+// found is streams; a cluster that is still finding itself has a minute for that.
+func (q *Queue) found(ctx context.Context) error {
 	for began := time.Now(); ; {
-		_, err := q.js.CreateOrUpdateStream(ctx, c)
+		err := q.streams(ctx)
 		if err == nil || q.server != nil || ctx.Err() != nil || time.Since(began) > time.Minute {
 			return err
 		}
-		q.config.Log.Info("waiting for the cluster", "stream", c.Name, "error", err)
+		q.config.Log.Info("waiting for the cluster", "error", err)
 		select {
 		case <-time.After(500 * time.Millisecond):
 		case <-ctx.Done():

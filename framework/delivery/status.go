@@ -14,7 +14,7 @@ type Status struct {
 	Counts     map[string]int64 `json:"counts"`     // events, replayed, unmatched, duplicate, unreadable, delivered, skipped, dead, parked, dropped
 	Partitions int              `json:"partitions"` // that this process works on
 	Waiting    int              `json:"waiting"`    // items that this process has read and not finished
-	Behind     int              `json:"behind"`     // pages of events that this process has not read
+	Behind     int              `json:"behind"`     // events that this process has not read, about as many
 	Lag        time.Duration    `json:"lagNs"`      // the age of the oldest event that it has not finished
 	Parked     int              `json:"parkedKeys"`
 	Paused     bool             `json:"paused"` // the remote asks to wait
@@ -38,7 +38,7 @@ func (r *Runner) status(w *worker) Status {
 		if p := w.parts[n]; p != nil {
 			counts = maps.Clone(p.counts)
 			s.Waiting += p.tasks
-			s.Behind += int(p.behind)
+			s.Behind += int(float64(p.behind) * max(p.mean, 1))
 			s.Parked += len(p.parked)
 			if len(p.window) > 0 {
 				s.Lag = max(s.Lag, time.Since(time.UnixMilli(p.window[0].at)))
