@@ -49,7 +49,8 @@ type partition struct {
 	held    map[*task]bool    // tasks that wait to be tried again on their own
 	aside   int               // letters that are being written or deleted
 	seen    *recent
-	behind  uint64 // pages that wait to be read
+	behind  uint64  // pages that wait to be read
+	mean    float64 // events of a page, lately
 
 	recalled time.Time // when keys were last unparked by themselves
 	recall   int       // how many next time
