@@ -35,6 +35,7 @@ authentication: {scheme: none}
 actions:
   send:
     title: Send
+    isolate: true
     fields:
       id: {label: ID, type: string, required: true, default: {"@path": $.userId}}
       n: {label: N, type: integer, default: {"@path": $.n}}
@@ -268,5 +269,28 @@ func TestLettersAreReplayedInOrder(t *testing.T) {
 			require.Equal(t, i, n, "%s: %v", user, remote.taken[user])
 		}
 	}
+	stop(t, runner)
+}
+
+// One item for which a batch is refused whole dies alone.
+func TestWhatABatchIsRefusedForDiesAlone(t *testing.T) {
+	q := open(t, t.TempDir())
+	defer q.Close()
+	remote := newRemote(t)
+	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
+		for _, c := range changes {
+			if c.id == "u17" {
+				return nil, fault.FromStatus(400, "bad request")
+			}
+		}
+		return nil, nil
+	}
+	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+	var batch []delivery.Accepted
+	for u := range 100 {
+		batch = append(batch, line(fmt.Sprintf("u%d", u), 0))
+	}
+	require.NoError(t, q.Append(t.Context(), batch))
+	eventually(t, runner, map[string]int64{"events": 100, "delivered": 99, "dead": 1})
 	stop(t, runner)
 }

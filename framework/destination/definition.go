@@ -51,6 +51,7 @@ type ActionDefinition struct {
 	DefaultSubscription string
 	Fields              schema.Fields
 	Hidden              bool
+	Isolate             bool // a batch that is refused whole is halved until what is wrong is alone
 }
 
 // Action is the action with this key, nil where there is none.
@@ -170,8 +171,9 @@ func (p *parser) fields(v event.Value, place string) schema.Fields {
 func (p *parser) action(key string, v event.Value) {
 	place := "/actions" + fault.PointerKey(key)
 	hidden, _ := v.Get("hidden").Bool()
+	isolate, _ := v.Get("isolate").Bool()
 	a := ActionDefinition{
-		Key: key, Title: v.Get("title").Str(), Description: v.Get("description").Str(), Hidden: hidden,
+		Key: key, Title: v.Get("title").Str(), Description: v.Get("description").Str(), Hidden: hidden, Isolate: isolate,
 		DefaultSubscription: v.Get("defaultSubscription").Str(), Fields: p.fields(v.Get("fields"), place+"/fields"),
 	}
 	if a.DefaultSubscription != "" {

@@ -172,11 +172,35 @@ func (p *Plan) failed(s *Subscription, e *fault.Error, reporter string) Verdict 
 	return v
 }
 
-// Deliver hands a batch to its handler. The items share their subscription and batch key. The verdicts are index by index.
+// maxDivisions bounds the requests that look for what a remote cannot take.
+const maxDivisions = 64
+
+// Deliver hands a batch to its handler. The items share their subscription and batch key. The verdicts are index by index. A
+// batch that is refused whole is halved where its action says so, until what the remote cannot take is alone.
 func (p *Plan) Deliver(ctx context.Context, items []Item) []Verdict {
 	if len(items) == 0 {
 		return nil
 	}
+	divisions := maxDivisions
+	return p.isolate(ctx, items, &divisions)
+}
+
+func (p *Plan) isolate(ctx context.Context, items []Item, divisions *int) []Verdict {
+	verdicts := p.deliver(ctx, items)
+	if len(items) == 1 || !items[0].Subscription.action.Isolate || *divisions == 0 {
+		return verdicts
+	}
+	for _, v := range verdicts {
+		if v.Outcome != Refused || v.Status != http.StatusBadRequest {
+			return verdicts
+		}
+	}
+	*divisions--
+	half := len(items) / 2
+	return append(p.isolate(ctx, items[:half], divisions), p.isolate(ctx, items[half:], divisions)...)
+}
+
+func (p *Plan) deliver(ctx context.Context, items []Item) []Verdict {
 	s := items[0].Subscription
 	verdicts := make([]Verdict, 0, len(items))
 	for _, part := range s.parts(items) {
