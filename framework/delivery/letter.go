@@ -130,14 +130,31 @@ func (q *Queue) each(ctx context.Context, stream, subject string, from time.Time
 		return err
 	}
 	defer messages.Stop()
-	for {
-		m, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
+	for left > 0 {
+		m, err := next(ctx, consumer, messages)
+		if m == nil || err != nil {
 			return err
 		}
 		left--
-		if more, err := f(m); err != nil || !more || left == 0 {
+		if more, err := f(m); err != nil || !more {
 			return err
+		}
+	}
+	return nil
+}
+
+// next is the next message, nil where there is none any more: what was counted may have been deleted since.
+func next(ctx context.Context, consumer jetstream.Consumer, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+	for {
+		waiting, cancel := context.WithTimeout(ctx, time.Second)
+		m, err := messages.Next(jetstream.NextContext(waiting))
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return m, err
+		}
+		info, err := consumer.Info(ctx)
+		if err != nil || info.NumPending == 0 {
+			return nil, err
 		}
 	}
 }
