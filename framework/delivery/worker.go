@@ -3,7 +3,6 @@ package delivery
 import (
 	"cmp"
 	"context"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -318,8 +317,8 @@ func (w *worker) exhausted(t *task, whole bool) bool {
 
 // backoff is how long to wait after a number of failures: as long as the remote asks, or a jittered, doubled time.
 func (w *worker) backoff(failures int, asked time.Duration) time.Duration {
-	d := min(w.runner.config.Backoff<<min(failures-1, 20), w.runner.config.MaxBackoff)
-	return max(d/2+rand.N(d/2+1), min(asked, w.runner.config.RetryFor))
+	c := &w.runner.config
+	return max(httpx.Backoff(c.Backoff, c.MaxBackoff, failures), min(asked, c.RetryFor))
 }
 
 const maxShown = 2 << 10 // bytes of each body in a letter

@@ -247,3 +247,12 @@ func noSecret(t *testing.T, v any, secret string) {
 		}
 	}
 }
+
+func TestBackoffDoublesUpToItsBound(t *testing.T) {
+	for failures, most := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 4: 8 * time.Second, 5: 10 * time.Second, 1000: 10 * time.Second} {
+		for range 50 {
+			d := httpx.Backoff(time.Second, 10*time.Second, failures)
+			assert.True(t, d >= most/2 && d <= most, "%d failures: %v", failures, d)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,6 +11,19 @@ import (
 
 // maxPause is the longest wait that is believed. The remote is asked again after it, however far away it said.
 const maxPause = 24 * time.Hour
+
+// Backoff is how long to wait after a number of failures, the first being 1: base, doubled each time up to most, of which the
+// second half is left to chance, so that many who wait do not come again at once.
+func Backoff(base, most time.Duration, failures int) time.Duration {
+	d := base
+	for range failures - 1 {
+		if d = 2 * d; d >= most {
+			break
+		}
+	}
+	d = min(d, most)
+	return d/2 + rand.N(d/2+1)
+}
 
 // RetryAfter is how long an answer asks to wait before the next request: by Retry-After (seconds or a date), else by
 // X-RateLimit-Retry-After, else by X-RateLimit-Reset where the answer does not say that requests remain. It is 0 where

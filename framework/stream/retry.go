@@ -3,9 +3,9 @@ package stream
 import (
 	"cmp"
 	"context"
-	"math/rand/v2"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
@@ -43,9 +43,8 @@ func (r Retry) Deliver(ctx context.Context, plan *runtime.Plan, items []runtime.
 
 // pause waits as long as the remote asks, or a jittered, doubled backoff.
 func (r Retry) pause(ctx context.Context, attempt int, asked time.Duration) error {
-	backoff := cmp.Or(r.Backoff, 250*time.Millisecond) << (attempt - 1)
-	backoff = backoff/2 + rand.N(backoff/2+1)
-	timer := time.NewTimer(min(max(backoff, asked), cmp.Or(r.MaxWait, 30*time.Second)))
+	most := cmp.Or(r.MaxWait, 30*time.Second)
+	timer := time.NewTimer(min(max(httpx.Backoff(cmp.Or(r.Backoff, 250*time.Millisecond), most, attempt), asked), most))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
