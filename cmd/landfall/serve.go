@@ -176,12 +176,9 @@ func (v *serving) serve(ctx context.Context, cfg *config.Config, instances []ins
 	}
 	defer forget()
 	v.log.Info("listening", "address", "http://"+listener.Addr().String(), "destinations", len(instances), "target", v.target.words())
-	return errors.Join(v.listenUntil(ctx, netutil.LimitListener(listener, cmp.Or(cfg.Server.MaxConnections, 4096))), stop(), v.stopped())
-}
-
-func (v *serving) stopped() error {
+	err = errors.Join(v.listenUntil(ctx, netutil.LimitListener(listener, cmp.Or(cfg.Server.MaxConnections, 4096))), stop())
 	v.log.Info("stopped: what waits goes on with the next start")
-	return nil
+	return err
 }
 
 // listenUntil answers requests until ctx ends, and those that have begun to their end.

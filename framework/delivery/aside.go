@@ -61,13 +61,13 @@ func (w *worker) setAside(t *task, l *Letter, kind string) {
 	var write func()
 	write = func() {
 		to.add([]record{{l.subject(kind), line}}, func(err error) {
-			if err != nil {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if err != nil && !p.lost {
 				w.runner.log.Warn("setting an event aside", "instance", w.id, "error", err)
 				w.later(time.Second, write)
 				return
 			}
-			w.mu.Lock()
-			defer w.mu.Unlock()
 			p.aside--
 			w.idle.Broadcast()
 			if p.lost {

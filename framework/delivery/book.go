@@ -24,10 +24,6 @@ type book struct {
 	Counts map[string]int64 `json:"counts,omitempty"`
 }
 
-func bookSubject(instance string, partition int) string {
-	return "book." + token(instance) + "." + strconv.Itoa(partition)
-}
-
 func readBook(data []byte) book {
 	var b book
 	_ = json.Unmarshal(data, &b) // what cannot be read is a book without an owner
@@ -109,10 +105,14 @@ func (b *book) part(p *page) {
 			bits[i/8] |= 1 << (i % 8)
 		}
 	}
+	b.setPart(strconv.FormatUint(p.seq, 10), base64.RawStdEncoding.EncodeToString(bits))
+}
+
+func (b *book) setPart(seq, bits string) {
 	if b.Part == nil {
 		b.Part = map[string]string{}
 	}
-	b.Part[strconv.FormatUint(p.seq, 10)] = base64.RawStdEncoding.EncodeToString(bits)
+	b.Part[seq] = bits
 }
 
 // carry puts in what an earlier book says of pages that have not been taken up since: those that were finished, and those from
@@ -125,10 +125,7 @@ func (b *book) carry(was book, next uint64) {
 	}
 	for seq, bits := range was.Part {
 		if n, err := strconv.ParseUint(seq, 10, 64); err == nil && n >= next {
-			if b.Part == nil {
-				b.Part = map[string]string{}
-			}
-			b.Part[seq] = bits
+			b.setPart(seq, bits)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -42,7 +41,7 @@ func (q *Queue) ask(ctx context.Context, instance string, partition int, op stri
 		return err
 	}
 	_, err = q.js.PublishMsg(ctx, &nats.Msg{
-		Subject: "ctl." + token(instance) + "." + strconv.Itoa(partition), Data: body, Header: nats.Header{opHeader: {op}},
+		Subject: askSubject(instance, partition), Data: body, Header: nats.Header{opHeader: {op}},
 	})
 	return err
 }
@@ -108,7 +107,7 @@ func (p *partition) collect(op string, o order) ([]*Letter, error) {
 		}
 	}
 	for _, key := range o.Keys {
-		subject := "park." + token(w.id) + "." + strconv.Itoa(p.n) + "." + key + ".>"
+		subject := parkSubject(w.id, p.n) + "." + key + ".>"
 		if err := q.letters(p.ctx, parkStream, subject, func(l *Letter) (bool, error) {
 			letters = append(letters, l)
 			return true, nil
@@ -122,11 +121,7 @@ func (p *partition) collect(op string, o order) ([]*Letter, error) {
 
 // deadLetter is one letter, nil where it is gone.
 func (q *Queue) deadLetter(ctx context.Context, seq uint64) (*Letter, error) {
-	stream, err := q.js.Stream(ctx, deadStream)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := stream.GetMsg(ctx, seq)
+	raw, err := q.streams[deadStream].GetMsg(ctx, seq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil
 	}

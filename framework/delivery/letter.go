@@ -65,12 +65,11 @@ const (
 
 // subject is where a letter is kept. It is the same however often it is written, so that there is one of it.
 func (l *Letter) subject(kind string) string {
-	at := token(l.Instance) + "." + strconv.Itoa(l.partition) + "."
 	id := fmt.Sprintf("%d-%d-%s", l.Seq, l.Index, short(l.Subscription))
 	if l.Parked {
-		return "park." + at + short(l.Key) + "." + kind + "." + id
+		return parkSubject(l.Instance, l.partition) + "." + short(l.Key) + "." + kind + "." + id
 	}
-	return "dead." + at + id
+	return deadSubject(l.Instance, l.partition) + "." + id
 }
 
 // setID gives the letter the name that people call it by.
@@ -168,10 +167,7 @@ func inOrder(letters []*Letter) {
 
 // remove deletes a letter; one that is gone already is no error.
 func (q *Queue) remove(ctx context.Context, l *Letter) error {
-	stream, err := q.js.Stream(ctx, l.stream())
-	if err == nil {
-		err = stream.DeleteMsg(ctx, l.stored)
-	}
+	err := q.streams[l.stream()].DeleteMsg(ctx, l.stored)
 	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
 		return nil
 	}

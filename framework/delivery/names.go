@@ -37,6 +37,16 @@ func token(id string) string {
 	return b.String()
 }
 
+// The subjects of what concerns a partition of an instance.
+func bookSubject(instance string, partition int) string { return subject("book", instance, partition) }
+func askSubject(instance string, partition int) string  { return subject("ctl", instance, partition) }
+func parkSubject(instance string, partition int) string { return subject("park", instance, partition) }
+func deadSubject(instance string, partition int) string { return subject("dead", instance, partition) }
+
+func subject(kind, instance string, partition int) string {
+	return kind + "." + token(instance) + "." + strconv.Itoa(partition)
+}
+
 // short is a text of any length as a part of a subject.
 func short(text string) string {
 	sum := sha256.Sum256([]byte(text))

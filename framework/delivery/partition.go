@@ -3,17 +3,12 @@ package delivery
 import (
 	"bytes"
 	"context"
-	"errors"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
 // Bounds of what a partition of an instance holds in memory.
@@ -93,7 +88,7 @@ func (p *partition) sleep(d time.Duration) {
 // subjects are what the partition reads.
 func (p *partition) subjects() []string {
 	n := "." + strconv.Itoa(p.n)
-	subjects := []string{"ctl." + token(p.worker.id) + n}
+	subjects := []string{askSubject(p.worker.id, p.n)}
 	if len(p.worker.instance.Sources) == 0 {
 		return append(subjects, "ev.*"+n)
 	}
@@ -139,11 +134,8 @@ func (p *partition) read() error {
 
 // loadParked reads which keys are parked.
 func (p *partition) loadParked() error {
-	stream, err := p.worker.runner.queue.js.Stream(p.ctx, parkStream)
-	if err != nil {
-		return err
-	}
-	info, err := stream.Info(p.ctx, jetstream.WithSubjectFilter("park."+token(p.worker.id)+"."+strconv.Itoa(p.n)+".>"))
+	stream := p.worker.runner.queue.streams[parkStream]
+	info, err := stream.Info(p.ctx, jetstream.WithSubjectFilter(parkSubject(p.worker.id, p.n)+".>"))
 	if err != nil {
 		return err
 	}
@@ -177,27 +169,18 @@ func (p *partition) take(m jetstream.Msg) error {
 		return p.obey(m, seq)
 	}
 	in := &intake{
-		part: p, page: &page{seq: seq, at: meta.Timestamp.UnixMilli()}, done: bits, source: untoken(subject[1]),
-		again: subject[0] == "ctl", only: m.Headers().Get(onlyHeader),
+		part: p, page: &page{seq: seq, at: meta.Timestamp.UnixMilli(), again: subject[0] == "ctl"}, source: untoken(subject[1]),
+		only: m.Headers().Get(onlyHeader),
 	}
-	if in.again {
+	if in.page.again {
 		in.source = m.Headers().Get(sourceHeader)
 	}
 	lines := bytes.Split(bytes.TrimSuffix(m.Data(), []byte{'\n'}), []byte{'\n'})
 	if all || known { // only its messageIds are of use
-		return in.remember(lines)
+		in.remember(lines)
+		return nil
 	}
-	in.page.open = slices.Repeat([]uint16{unread}, len(lines))
-	in.page.left, in.page.again = len(lines), in.again
-	w.mu.Lock()
-	p.mean += (float64(len(lines)) - p.mean) / 16
-	w.mu.Unlock()
-	for i := range lines {
-		if hasBit(bits, i) {
-			in.page.open[i] = 0
-			in.page.left--
-		}
-	}
+	in.begin(len(lines), bits)
 	for i, line := range lines {
 		if err := p.wait(); err != nil {
 			return err
@@ -225,107 +208,6 @@ func (p *partition) wait() error {
 		timer.Stop()
 	}
 	return p.ctx.Err()
-}
-
-// intake is a page that is being read.
-type intake struct {
-	part   *partition
-	page   *page
-	done   []byte // bits of the events that are finished already
-	source string
-	again  bool   // a replay: its messageIds have been seen before
-	only   string // the only subscription that gets it; "" for all
-	begun  bool
-}
-
-// remember only takes the messageIds of events.
-func (in *intake) remember(lines [][]byte) error {
-	for _, line := range lines {
-		if e, err := event.Parse(line); err == nil && !in.again {
-			in.part.seen.add(in.source, e.Value().Get("messageId").Str(), in.page.seq, in.page.at)
-		}
-	}
-	return nil
-}
-
-// begin puts the page into the window.
-func (in *intake) begin() {
-	if !in.begun {
-		in.begun = true
-		in.part.window = append(in.part.window, in.page)
-		in.part.next = in.page.seq + 1
-	}
-}
-
-// event takes one event through the subscriptions as far as its tasks.
-func (in *intake) event(i int, line []byte) {
-	p, w := in.part, in.part.worker
-	e, err := event.Parse(line)
-	var tasks []*task
-	var verdicts []runtime.Verdict
-	if err == nil && !in.again && p.seen.add(in.source, e.Value().Get("messageId").Str(), in.page.seq, in.page.at) {
-		err = errDuplicate
-	}
-	if err == nil && !hasBit(in.done, i) {
-		tasks, verdicts = in.offer(i, e)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	in.begin()
-	if hasBit(in.done, i) {
-		return
-	}
-	in.page.open[i] = uint16(max(len(tasks)+len(verdicts), 1))
-	if err != nil || len(tasks)+len(verdicts) == 0 {
-		p.finish(in.page, i, p.unmatched(err))
-		return
-	}
-	for _, v := range verdicts {
-		p.count(countSkipped, v.Subscription, v.Reason)
-		p.finish(in.page, i, countSkipped)
-	}
-	for _, t := range tasks {
-		w.begin(t)
-	}
-}
-
-var errDuplicate = errors.New("the messageId was accepted before")
-
-// offer hands an event to the subscriptions. The verdicts are final; what cannot be mapped is a task, too, that is dead.
-func (in *intake) offer(i int, e event.Event) (tasks []*task, verdicts []runtime.Verdict) {
-	p, now := in.part, time.Now()
-	plan := p.worker.instance.Plan
-	for _, s := range plan.Subscriptions() {
-		if in.only != "" && in.only != s.Name() {
-			continue
-		}
-		item, v := plan.Prepare(s, e, i)
-		if v != nil && v.Reason == runtime.NotSubscribed {
-			continue
-		}
-		if v != nil && v.Outcome == runtime.Skipped {
-			verdicts = append(verdicts, *v)
-			continue
-		}
-		if v != nil {
-			item = runtime.Item{Subscription: s, Event: e}
-		}
-		tasks = append(tasks, &task{
-			item: item, part: p, page: in.page, index: i, source: in.source, key: keyOf(e.Value(), item), refused: v,
-			bytes: len(e.Raw()) + item.Payload.Size(), arrived: now,
-		})
-	}
-	return tasks, verdicts
-}
-
-// end says that the page has been read.
-func (in *intake) end() {
-	w := in.part.worker
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	in.begin()
-	in.page.read = true
-	in.part.slide()
 }
 
 // finish takes one verdict of an event as given. They count when all are there, at once with the event itself: what a book

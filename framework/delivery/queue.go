@@ -56,6 +56,7 @@ type Queue struct {
 	unlock     func()
 	conn       *nats.Conn
 	js         jetstream.JetStream
+	streams    map[string]jetstream.Stream
 	events     *publisher
 	park       *publisher
 	dead       *publisher
@@ -70,7 +71,7 @@ func Open(ctx context.Context, c Config) (*Queue, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	q := &Queue{config: c, unlock: func() {}}
+	q := &Queue{config: c, unlock: func() {}, streams: map[string]jetstream.Stream{}}
 	if err := q.connect(); err != nil {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
@@ -129,8 +130,8 @@ func (q *Queue) embed() error {
 	return nil
 }
 
-// streams makes the streams, or brings them up to date.
-func (q *Queue) streams(ctx context.Context) error {
+// makeStreams makes the streams, or brings them up to date.
+func (q *Queue) makeStreams(ctx context.Context) error {
 	q.partitions = q.config.Partitions
 	if known, err := q.js.Stream(ctx, eventsStream); err == nil {
 		if n, err := strconv.Atoi(known.CachedInfo().Config.Metadata["landfall.partitions"]); err == nil && n > 0 {
@@ -157,17 +158,19 @@ func (q *Queue) streams(ctx context.Context) error {
 		if c.MaxBytes == 0 {
 			c.MaxBytes = -1
 		}
-		if _, err := q.js.CreateOrUpdateStream(ctx, c); err != nil {
+		stream, err := q.js.CreateOrUpdateStream(ctx, c)
+		if err != nil {
 			return fmt.Errorf("the stream %s: %w", c.Name, err)
 		}
+		q.streams[c.Name] = stream
 	}
 	return nil
 }
 
-// found is streams; a cluster that is still finding itself has a minute for that.
+// found is makeStreams; a cluster that is still finding itself has a minute for that.
 func (q *Queue) found(ctx context.Context) error {
 	for began := time.Now(); ; {
-		err := q.streams(ctx)
+		err := q.makeStreams(ctx)
 		if err == nil || q.server != nil || ctx.Err() != nil || time.Since(began) > time.Minute {
 			return err
 		}

@@ -216,7 +216,7 @@ func (c *copier) add(partition int, source string, line []byte) {
 	m := c.open[partition]
 	if m == nil || m.Header.Get(sourceHeader) != source || len(m.Data)+len(line) > pageBytes {
 		m = &nats.Msg{
-			Subject: "ctl." + token(c.again.Instance) + "." + strconv.Itoa(partition),
+			Subject: askSubject(c.again.Instance, partition),
 			Header:  nats.Header{opHeader: {opEvents}, sourceHeader: {source}},
 		}
 		if c.again.Subscription != "" {

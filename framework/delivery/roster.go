@@ -18,7 +18,8 @@ type roster struct {
 	queue *Queue
 	mu    sync.Mutex
 	seen  map[string]sighting // by subject
-	ready bool                // everything there was has been seen
+	ready chan struct{}       // closed when everything there was has been seen
+	once  sync.Once           // closes it
 }
 
 // sighting is the newest message of a subject.
@@ -28,7 +29,9 @@ type sighting struct {
 	at       time.Time // when this process saw it change
 }
 
-func newRoster(q *Queue) *roster { return &roster{queue: q, seen: map[string]sighting{}} }
+func newRoster(q *Queue) *roster {
+	return &roster{queue: q, seen: map[string]sighting{}, ready: make(chan struct{})}
+}
 
 // watch follows the stream of books until ctx ends.
 func (r *roster) watch(ctx context.Context) {
@@ -78,11 +81,7 @@ func (r *roster) follow(ctx context.Context) error {
 	}
 }
 
-func (r *roster) complete() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ready = true
-}
+func (r *roster) complete() { r.once.Do(func() { close(r.ready) }) }
 
 func (r *roster) see(subject string, revision uint64, data []byte) {
 	r.mu.Lock()
@@ -139,11 +138,7 @@ func (r *roster) write(ctx context.Context, owner, subject string, revision uint
 		return 0, err
 	}
 	// An earlier write whose answer was lost may be what stands there.
-	stream, err := r.queue.js.Stream(ctx, booksStream)
-	if err != nil {
-		return 0, err
-	}
-	last, err := stream.GetLastMsgForSubject(ctx, subject)
+	last, err := r.queue.streams[booksStream].GetLastMsgForSubject(ctx, subject)
 	if err != nil {
 		return 0, err
 	}

@@ -107,18 +107,11 @@ func NewRunner(ctx context.Context, q *Queue, s Settings) (*Runner, error) {
 
 // begin waits until the books are known, and says that this process is here.
 func (r *Runner) begin(ctx context.Context) error {
-	for {
-		r.roster.mu.Lock()
-		ready := r.roster.ready
-		r.roster.mu.Unlock()
-		if ready {
-			return r.roster.greet(ctx, r.name, "here")
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(5 * time.Millisecond):
-		}
+	select {
+	case <-r.roster.ready:
+		return r.roster.greet(ctx, r.name, "here")
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -154,11 +147,11 @@ func (r *Runner) Set(ctx context.Context, instances []Instance) error {
 
 // makeBooks begins the books that there are none of.
 func (r *Runner) makeBooks(ctx context.Context, instances []Instance) error {
-	stream, err := r.queue.js.Stream(ctx, eventsStream)
+	info, err := r.queue.streams[eventsStream].Info(ctx)
 	if err != nil {
 		return err
 	}
-	next := stream.CachedInfo().State.LastSeq + 1
+	next := info.State.LastSeq + 1
 	for _, in := range instances {
 		for n := range r.queue.partitions {
 			subject := bookSubject(in.Plan.ID(), n)

@@ -59,11 +59,11 @@ func (q *Queue) Sizes() (map[string]uint64, error) {
 	defer cancel()
 	sizes := map[string]uint64{}
 	for _, name := range []string{eventsStream, parkStream, deadStream} {
-		stream, err := q.js.Stream(ctx, name)
+		info, err := q.streams[name].Info(ctx)
 		if err != nil {
 			return nil, err
 		}
-		sizes[strings.ToLower(name)] = stream.CachedInfo().State.Bytes
+		sizes[strings.ToLower(name)] = info.State.Bytes
 	}
 	return sizes, nil
 }

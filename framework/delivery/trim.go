@@ -11,11 +11,12 @@ import (
 // trim deletes events that every instance has finished: those older than the retention, and where the log is almost as large
 // as it may be, the oldest ones. What is not finished stays, however old it is.
 func (r *Runner) trim(ctx context.Context) error {
-	stream, err := r.queue.js.Stream(ctx, eventsStream)
+	stream := r.queue.streams[eventsStream]
+	info, err := stream.Info(ctx)
 	if err != nil {
 		return err
 	}
-	state := stream.CachedInfo().State
+	state := info.State
 	if state.Msgs == 0 {
 		return nil
 	}

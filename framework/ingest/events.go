@@ -24,7 +24,10 @@ func (h *Handler) events(source string, body event.Value, kind string, received 
 		if batch.Kind() != event.Array {
 			return nil, nil, "batch should be an array of events but is " + batch.Kind().WithArticle()
 		}
-		list, whole = slices.Collect(values(batch)), body
+		list, whole = list[:0], body
+		for _, v := range batch.Items() {
+			list = append(list, v)
+		}
 	}
 	m := maker{kind: kind, batch: whole, received: received}
 	m.sent, m.hasSent = event.ParseTime(whole.Get("sentAt").Text())
@@ -46,16 +49,6 @@ func (h *Handler) events(source string, body event.Value, kind string, received 
 		taken = append(taken, Event{Source: source, Value: made, Raw: raw})
 	}
 	return taken, rejected, ""
-}
-
-func values(v event.Value) func(func(event.Value) bool) {
-	return func(yield func(event.Value) bool) {
-		for _, item := range v.Items() {
-			if !yield(item) {
-				return
-			}
-		}
-	}
 }
 
 // maker makes events as they are kept of events as they are sent.
