@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/delivery"
-	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // deadCommand is one of the commands on letters.
@@ -73,7 +73,7 @@ func knownInstance(cfg *config.Config, id string) error {
 		}
 		ids = append(ids, in.ID)
 	}
-	return misuse("there is no instance %q%s", id, fault.DidYouMean(id, ids))
+	return misuse("there is no instance %q in the config, which has %s", id, strings.Join(ids, ", "))
 }
 
 // readMoment reads a date, or an age such as 2h.
@@ -234,6 +234,9 @@ func (c *deadCommand) change(ctx context.Context, args []string, done string, wi
 	if err != nil {
 		return err
 	}
+	if n == 0 && c.filter.ID != "" {
+		return fmt.Errorf("there is no letter %q: landfall dead list shows them", c.filter.ID)
+	}
 	if c.json {
 		c.print(map[string]int{done: n})
 	} else {
@@ -241,9 +244,6 @@ func (c *deadCommand) change(ctx context.Context, args []string, done string, wi
 		if n > 0 && !c.server && c.cfg.Server.NATS == "" {
 			fmt.Fprintln(c.out, "no server runs: the next one does it")
 		}
-	}
-	if n == 0 && c.filter.ID != "" {
-		return fmt.Errorf("there is no letter %q: landfall dead list shows them", c.filter.ID)
 	}
 	return nil
 }

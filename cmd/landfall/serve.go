@@ -105,7 +105,9 @@ func (v *serving) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if v.queue, err = openQueue(ctx, cfg, v.path, v.data, v.log); err != nil {
+	if v.queue, err = openQueue(ctx, cfg, v.path, v.data, v.log); errors.Is(err, delivery.ErrInUse) {
+		return fmt.Errorf("%w: stop that one, or give this one a directory of its own with --data", err)
+	} else if err != nil {
 		return err
 	}
 	defer v.queue.Close()
@@ -168,7 +170,7 @@ func (v *serving) serve(ctx context.Context, cfg *config.Config, instances []ins
 	}
 	listener, err := net.Listen("tcp", cmp.Or(v.listen, cfg.Server.Listen, defaultListen))
 	if err != nil {
-		return errors.Join(fmt.Errorf("cannot listen: %w", err), stop())
+		return errors.Join(fmt.Errorf("cannot listen: %w: give another address with --listen", err), stop())
 	}
 	forget, err := v.tellAddress(cfg, listener.Addr().String())
 	if err != nil {
