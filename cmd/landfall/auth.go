@@ -6,16 +6,18 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/config"
 )
 
 func newAuth(s streams) *cobra.Command {
 	cmd := &cobra.Command{Use: "auth", Short: "Credentials of the instances of a config"}
-	cmd.AddCommand(newAuthTest(s))
+	cmd.AddCommand(newAuthLogin(s), newAuthStatus(s), newAuthLogout(s), newAuthTest(s), newAuthKey(s))
 	return cmd
 }
 
 func newAuthTest(s streams) *cobra.Command {
-	var config string
+	var path string
 	var asJSON bool
 	t := target{live: true}
 	cmd := &cobra.Command{
@@ -26,24 +28,39 @@ func newAuthTest(s streams) *cobra.Command {
 		Example: "  landfall auth test --config landfall.yaml",
 		Args:    exactly(0, "the config with --config"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if config == "" {
+			if path == "" {
 				return misuse("give a config with --config")
 			}
 			if t.sandbox || t.sandboxURL != "" {
 				t.live = false
 			}
-			instances, err := loadFile(config, &t, nil)
-			if err != nil {
-				return err
-			}
-			return testAll(cmd.Context(), s, instances, asJSON)
+			return testConfig(cmd.Context(), s, path, &t, asJSON)
 		},
 	}
-	cmd.Flags().StringVar(&config, "config", "", "the config `FILE`")
+	cmd.Flags().StringVar(&path, "config", "", "the config `FILE`")
 	cmd.Flags().BoolVar(&t.sandbox, "sandbox", false, "ask the destination's sandbox in this process")
 	cmd.Flags().StringVar(&t.sandboxURL, "sandbox-url", "", "ask a sandbox at this `URL`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print an object a line for each instance")
 	return cmd
+}
+
+// testConfig asks the remotes of a config. Where somebody has to log in, the token is that of the state.
+func testConfig(ctx context.Context, s streams, path string, t *target, asJSON bool) error {
+	cfg, problems := config.Load(path, config.Env{})
+	h := hosting{target: t}
+	if cfg != nil && cfg.StateKey != "" && !t.sandbox {
+		store, err := openState(ctx, cfg, path, "")
+		if err != nil {
+			return err
+		}
+		defer store.Close()
+		h.store = store
+	}
+	instances, err := loadPlans(cfg, problems, h)
+	if err != nil {
+		return err
+	}
+	return testAll(ctx, s, instances, asJSON)
 }
 
 // testAll asks every remote; the command fails where one says no.

@@ -193,8 +193,14 @@ func newInstance(registry *destination.Registry, in config.Instance, cfg *config
 		made.ledger = h.store.Ledger(in.ID)
 		host.State, host.Members = made.ledger, made.ledger
 	}
+	if err := h.tokens(&host, cfg); err != nil {
+		return instance{}, err
+	}
 	made.plan, err = runtime.New(entry.Plugin, entry.Definition, in, host)
 	if err != nil {
+		return instance{}, err
+	}
+	if err := keyless(made.plan, in, cfg, h.target); err != nil {
 		return instance{}, err
 	}
 	made.warnings = cfg.Document.Locate(made.plan.Warnings())

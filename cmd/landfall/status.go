@@ -43,6 +43,9 @@ func (c *statusCommand) run(ctx context.Context) error {
 			continue
 		}
 		fmt.Fprintf(c.out, "%s\n", s.Instance)
+		if s.Stopped != "" {
+			fmt.Fprintf(c.out, "  stopped: %s\n", s.Stopped)
+		}
 		for _, name := range slices.Sorted(maps.Keys(s.Counts)) {
 			fmt.Fprintf(c.out, "  %-12s %10d\n", name, s.Counts[name])
 		}

@@ -22,13 +22,13 @@ import (
 func TestATokenGoesBesideTheKeys(t *testing.T) {
 	for name, c := range map[string]struct {
 		inConfig string
-		host     func(context.Context, string) (string, error)
+		host     func(context.Context, string, string) (string, error)
 		want     string
 	}{
 		"none":           {},
 		"of the config":  {inConfig: "config-token", want: "Bearer config-token"},
-		"of the host":    {host: func(_ context.Context, id string) (string, error) { return "token-of-" + id, nil }, want: "Bearer token-of-main"},
-		"none right now": {host: func(context.Context, string) (string, error) { return "", nil }},
+		"of the host":    {host: func(_ context.Context, id, _ string) (string, error) { return "token-of-" + id, nil }, want: "Bearer token-of-main"},
+		"none right now": {host: func(context.Context, string, string) (string, error) { return "", nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plugin := brazecohorts.Plugin()

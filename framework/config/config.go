@@ -24,6 +24,7 @@ type Config struct {
 	Sources   []Source
 	Data      string // the data directory, as the file has it; "" where it has none
 	StateURL  string // the database of the state; "" for the data directory
+	StateKey  string // what tokens are sealed with; "" where there is none
 	Server    Server
 	Instances []Instance
 	Document  *source.Document
@@ -48,7 +49,8 @@ type Instance struct {
 	Sources       []string
 	Consent       []string    // categories that an event's user must not have refused
 	Settings      event.Value // an object
-	AccessToken   string      // goes with each request as a bearer; "" where there is none
+	Auth          event.Value // how it gets its tokens; absent where it says nothing
+	AccessToken   string      // of Auth: goes with each request as a bearer; "" where there is none
 	Subscriptions []Subscription
 	Pointer       string // where it stands in the file
 	written       string // as the file has it
@@ -57,7 +59,7 @@ type Instance struct {
 // Version changes with everything that the config says of the instance, what it brings in from outside included. It shows
 // nothing of it.
 func (in *Instance) Version() string {
-	sum := sha256.Sum256([]byte(in.written + "\x00" + in.Settings.JSON() + "\x00" + in.AccessToken))
+	sum := sha256.Sum256([]byte(in.written + "\x00" + in.Settings.JSON() + "\x00" + in.Auth.JSON()))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -134,6 +136,7 @@ type reader struct {
 func (r *reader) read(v event.Value) {
 	r.config.Data = v.Get("data").Str()
 	r.config.StateURL = r.secret(v.Get("state").Get("url"), "/state/url").Str()
+	r.config.StateKey = r.secret(v.Get("state").Get("key"), "/state/key").Str()
 	r.server(v)
 	known, keys := map[string]bool{}, map[string]bool{}
 	for i, s := range v.Get("sources").Items() {
@@ -160,7 +163,8 @@ func (r *reader) read(v event.Value) {
 		taken[in.ID] = true
 		r.checkSources(in, known)
 		in.Settings = r.secret(in.Settings, place+"/settings")
-		in.AccessToken = r.secret(d.Get("auth").Get("accessToken"), place+"/auth/accessToken").Str()
+		in.Auth = r.secret(d.Get("auth"), place+"/auth")
+		in.AccessToken = in.Auth.Get("accessToken").Str()
 		r.config.Instances = append(r.config.Instances, in)
 	}
 }

@@ -134,7 +134,7 @@ func (w *worker) leave(t *task, outcome string) {
 // makeRoom parks what keeps failing while other things go well, so that these do not wait. It reports whether there was any.
 func (p *partition) makeRoom() bool {
 	w := p.worker
-	if time.Since(w.succeeded) > max(12*w.runner.config.Patience, time.Second) {
+	if w.stopped != "" || time.Since(w.succeeded) > max(12*w.runner.config.Patience, time.Second) {
 		return false // nothing goes well: there is nobody to make room for
 	}
 	var blocked []*task

@@ -17,7 +17,8 @@ type Status struct {
 	Behind     int              `json:"behind"`     // events that this process has not read, about as many
 	Lag        time.Duration    `json:"lagNs"`      // the age of the oldest event that it has not finished
 	Parked     int              `json:"parkedKeys"`
-	Paused     bool             `json:"paused"` // the remote asks to wait
+	Paused     bool             `json:"paused"`            // the remote asks to wait
+	Stopped    string           `json:"stopped,omitempty"` // why nothing is delivered until somebody has logged in
 }
 
 // Status is how far the instances are, sorted by id.
@@ -32,6 +33,7 @@ func (r *Runner) status(w *worker) Status {
 	s := Status{Instance: w.id, Counts: map[string]int64{}}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	s.Stopped = w.stopped
 	s.Partitions, s.Paused = len(w.parts), time.Now().Before(w.pausedUntil)
 	for n := range r.queue.partitions {
 		counts := map[string]int64(nil)

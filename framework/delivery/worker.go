@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
@@ -34,6 +35,7 @@ type worker struct {
 	pausedUntil time.Time
 	wake        *time.Timer
 	succeeded   time.Time // when a remote last took something
+	stopped     string    // why nothing is begun until somebody has logged in; "" where all is well
 	stopping    bool
 	idle        *sync.Cond // busy or a partition's tasks became fewer
 	background  sync.WaitGroup
@@ -158,7 +160,7 @@ func (w *worker) forget() {
 
 // pump starts what may start.
 func (w *worker) pump() {
-	for len(w.ready) > 0 && w.busy < w.runner.config.Parallel && !w.stopping {
+	for len(w.ready) > 0 && w.busy < w.runner.config.Parallel && !w.stopping && w.stopped == "" {
 		if wait := time.Until(w.pausedUntil); wait > 0 {
 			if w.wake == nil {
 				w.wake = w.later(wait, func() { w.wake = nil; w.pump() })
@@ -259,10 +261,16 @@ func (w *worker) settle(l *lane, batch []*task, verdicts []runtime.Verdict) {
 	if !whole {
 		l.failures, w.succeeded = 0, time.Now()
 	}
-	var again []*task
+	var again, kept []*task
 	for i, t := range batch {
+		v := verdicts[i]
+		if v.Code == fault.CodeLogin {
+			w.halt(v.Reason)
+			kept = append(kept, t)
+			continue
+		}
 		t.attempts++
-		switch v := verdicts[i]; {
+		switch {
 		case t.part.lost:
 		case v.Outcome != runtime.Retry:
 			w.decide(t, v)
@@ -275,6 +283,10 @@ func (w *worker) settle(l *lane, batch []*task, verdicts []runtime.Verdict) {
 			w.hold(t, w.backoff(t.attempts, v.RetryAfter))
 		}
 	}
+	for _, t := range kept {
+		l.bytes += t.bytes
+	}
+	l.queue = append(kept, l.queue...)
 	if len(again) == 0 {
 		return
 	}
@@ -285,6 +297,41 @@ func (w *worker) settle(l *lane, batch []*task, verdicts []runtime.Verdict) {
 		l.bytes += t.bytes
 	}
 	l.queue = append(again, l.queue...)
+}
+
+// halt stops an instance whose remote gives no token any more. Its events stay where they are, as if they had not been tried, and
+// it goes on when somebody has logged in.
+func (w *worker) halt(reason string) {
+	if w.stopped != "" {
+		w.stopped = reason
+		return
+	}
+	w.stopped = reason
+	w.runner.log.Error("the instance has stopped, and its events wait", "instance", w.id, "reason", reason)
+	w.background.Go(func() {
+		for w.sleep(time.Second) {
+			err := w.instance.Plan.Authorized(w.ctx)
+			w.mu.Lock()
+			if err == nil {
+				w.stopped = ""
+				w.runner.log.Info("the instance goes on", "instance", w.id)
+				w.pump()
+				w.mu.Unlock()
+				return
+			}
+			w.mu.Unlock()
+		}
+	})
+}
+
+// sleep waits, and tells whether the worker goes on.
+func (w *worker) sleep(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return w.ctx.Err() == nil
+	case <-w.ctx.Done():
+		return false
+	}
 }
 
 // hold keeps a task back for a time, and with it what waits behind it.

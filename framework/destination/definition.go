@@ -8,6 +8,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/fql"
 	"github.com/landfall-dev/landfall/framework/mapping"
+	"github.com/landfall-dev/landfall/framework/oauth"
 	"github.com/landfall-dev/landfall/framework/schema"
 	"github.com/landfall-dev/landfall/framework/source"
 	"github.com/landfall-dev/landfall/schemas"
@@ -23,7 +24,8 @@ type Definition struct {
 	Limits      Limits
 	Settings    schema.Fields // the fields of authentication
 	Scheme      string        // of authentication: none, basic, custom, oauth2, oauth-managed
-	TakesToken  bool          // a bearer token may go with requests, beside the settings
+	TakesToken  bool          // a bearer token goes with requests, where there is one
+	OAuth       event.Value   // how such tokens are got, with the keys of oauth.Spec; without them they come from the host
 	Presets     []Preset
 	Actions     []ActionDefinition // in the order of the file
 	Document    *source.Document
@@ -148,7 +150,7 @@ func (p *parser) definition(v event.Value) {
 	d.Limits.Subscriptions = int(v.Get("limits").Get("subscriptions").Float())
 	authentication := v.Get("authentication")
 	d.Scheme = authentication.Get("scheme").Str()
-	d.TakesToken, _ = authentication.Get("oauth").Get("optional").Bool()
+	p.oauth(authentication)
 	d.Settings = p.fields(authentication.Get("fields"), "/authentication/fields")
 	for key, action := range v.Get("actions").Members() {
 		p.action(key, action)
@@ -156,6 +158,31 @@ func (p *parser) definition(v event.Value) {
 	for i, preset := range v.Get("presets").Items() {
 		p.preset(preset, fmt.Sprintf("/presets/%d", i))
 	}
+}
+
+// oauth reads where tokens come from, and checks what each scheme needs.
+func (p *parser) oauth(authentication event.Value) {
+	d := p.d
+	switch d.Scheme {
+	case "oauth2":
+		d.TakesToken, d.OAuth = true, oauth.Part(authentication)
+		if key := oauth.Missing(d.OAuth); key != "" {
+			p.problems.Add("/authentication", "needs %s", key)
+		}
+	case "oauth-managed":
+		d.TakesToken = true
+	case "basic":
+		for _, key := range []string{"username", "password"} {
+			if authentication.Get("fields").Get(key).Kind() == event.Absent {
+				p.problems.Add("/authentication", "needs the field %s, since the scheme is basic", key)
+			}
+		}
+		fallthrough
+	default:
+		d.TakesToken, _ = authentication.Get("oauth").Get("optional").Bool()
+		d.OAuth = oauth.Part(authentication.Get("oauth"))
+	}
+	p.problems.Under("/authentication", oauth.Check(d.OAuth))
 }
 
 func (p *parser) fields(v event.Value, place string) schema.Fields {

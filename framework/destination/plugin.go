@@ -14,6 +14,7 @@ import (
 	"net/http"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/oauth"
 )
 
 // DefinitionFile is the name of a definition in a plugin's directory.
@@ -27,12 +28,24 @@ type Plugin struct {
 	Actions map[string]Action
 	// Test asks the remote whether the settings are good; nil where it cannot be asked. The error is for people.
 	Test func(ctx context.Context, settings event.Value, deps Deps) error
+	// Refresh gets a fresh token where the remote has a way of its own; nil for the way of RFC 6749. A retryable *fault.Error
+	// may pass; any other error stops the instance until somebody logs in. It has a Client without credentials.
+	Refresh func(ctx context.Context, in RefreshInput) (oauth.Token, error)
 	// CheckSettings finds what a schema cannot see in settings, before anything runs; nil where there is nothing.
 	CheckSettings func(settings event.Value, env Environment) error
 	// Audiences lets members be sent without events; nil where the destination keeps no audiences.
 	Audiences *Audiences
 	// Sandbox pretends to be the remote; nil where there is none.
 	Sandbox *Sandbox
+}
+
+// RefreshInput is what a Refresh may use.
+type RefreshInput struct {
+	Client       Client
+	Settings     event.Value
+	Old          oauth.Token
+	ClientID     string
+	ClientSecret string
 }
 
 // Audiences is what a destination that keeps audiences tells of them.

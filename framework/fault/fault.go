@@ -17,6 +17,7 @@ const (
 	CodeInvalidPayload = "PAYLOAD_VALIDATION_FAILED" // the event's payload is not what the action takes
 	CodeInvalidEvent   = "INVALID_EVENT"             // the event itself cannot be read
 	CodeConnection     = "CONNECTION_FAILED"         // no answer came
+	CodeLogin          = "LOGIN_REQUIRED"            // somebody has to log in first; what waits is kept until then
 	CodeInternal       = "INTERNAL_ERROR"            // a handler broke its contract
 )
 

@@ -8,14 +8,41 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// auth adds credentials to a copy of the request and tells the redactor of them.
+// auth adds credentials to a copy of the request and tells the redactor of them. Where they are refused, it tries fresh ones.
 type auth struct {
 	next      http.RoundTripper
 	authorize func(context.Context, *http.Request) error
+	renew     func(context.Context, *http.Request) (bool, error) // may be nil
 	redactor  *Redactor
 }
 
 func (a *auth) RoundTrip(req *http.Request) (*http.Response, error) {
+	signed, err := a.sign(req)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := a.next.RoundTrip(signed)
+	if err != nil || answer.StatusCode != http.StatusUnauthorized || a.renew == nil {
+		return answer, err
+	}
+	if other, err := a.renew(req.Context(), signed); err != nil {
+		return nil, unauthorized(err)
+	} else if !other {
+		return answer, nil
+	}
+	if signed, err = a.sign(req); err != nil {
+		return nil, err
+	}
+	if req.GetBody != nil {
+		if signed.Body, err = req.GetBody(); err != nil {
+			return nil, err
+		}
+	}
+	return a.next.RoundTrip(signed)
+}
+
+// sign is a copy of the request with credentials.
+func (a *auth) sign(req *http.Request) (*http.Request, error) {
 	signed := req.Clone(req.Context())
 	if signed.Header == nil {
 		signed.Header = http.Header{}
@@ -24,7 +51,7 @@ func (a *auth) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, unauthorized(err)
 	}
 	a.redactor.hideCredentials(signed.Header)
-	return a.next.RoundTrip(signed)
+	return signed, nil
 }
 
 // unauthorized is the failure of a request for which there are no credentials.

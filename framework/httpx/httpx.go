@@ -2,11 +2,11 @@
 //
 //	trace    reads the request body, reports the exchange redacted, turns every failure into a *fault.Error
 //	limit    waits for the local rate and for what the remote's rate-limit headers ask
-//	auth     adds credentials
+//	auth     adds credentials; after a 401, once, fresh ones
 //	bounds   reads the answer whole, within a time and a size
 //	base     NewTransport, or Redirect to a sandbox
 //
-// No link sends a request again, and none follows a redirect: an answer of 3xx is an answer. Put the chain under an
+// No other link sends a request again, and none follows a redirect: an answer of 3xx is an answer. Put the chain under an
 // http.Client only if that does not follow redirects either; otherwise credentials go wherever the remote points.
 //
 // The package knows nothing of destinations, events or delivery. A chain, a Limiter and a Redactor are safe for
@@ -38,6 +38,10 @@ type Config struct {
 	// that is no *fault.Error is final, unless it is the end of the context. Nil adds nothing.
 	Authorize func(context.Context, *http.Request) error
 
+	// Renew is asked after an answer of 401 whether there are other credentials than those of the request that was sent; then
+	// Authorize is asked again, and the request sent once more. Its errors are as those of Authorize. Nil has no others.
+	Renew func(ctx context.Context, sent *http.Request) (bool, error)
+
 	Observe func(Exchange) // called for every request, before its caller has the answer; may be nil
 	Log     *slog.Logger   // answers at debug level, failures as warnings; nil is silent
 
@@ -53,7 +57,7 @@ func New(c Config) http.RoundTripper {
 	c = c.withDefaults()
 	var chain http.RoundTripper = &bounds{next: c.Base, maxBytes: c.MaxResponseBytes, timeout: c.Timeout}
 	if c.Authorize != nil {
-		chain = &auth{next: chain, authorize: c.Authorize, redactor: c.Redactor}
+		chain = &auth{next: chain, authorize: c.Authorize, renew: c.Renew, redactor: c.Redactor}
 	}
 	chain = &limit{next: chain, limiter: c.Limiter}
 	return &trace{

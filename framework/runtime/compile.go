@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fql"
 	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/mapping"
+	"github.com/landfall-dev/landfall/framework/oauth"
 	"github.com/landfall-dev/landfall/framework/schema"
 )
 
@@ -24,13 +24,16 @@ type Host struct {
 	Observe   func(httpx.Exchange) // sees every request and answer, redacted
 	State     destination.State    // in memory by default
 	Members   destination.Members  // in memory by default
-	// Token is the access token for a request of an instance, for destinations that take one; "" for none. By default it is
-	// what the config says.
-	Token   func(ctx context.Context, instance string) (string, error)
-	Env     destination.Environment // empty by default
-	Now     func() time.Time        // time.Now by default
-	Log     *slog.Logger            // silent by default
-	Secrets []string                // values that must never show, beside those in settings
+	// Token is the access token for a request of an instance, for destinations that take one; "" for none. Where a remote has
+	// answered 401 to one, that is refused and another is asked for. Nil where the config and Logins have them.
+	Token func(ctx context.Context, instance, refused string) (string, error)
+	// Logins keeps the tokens of instances that somebody logs in for.
+	Logins         *oauth.Keeper
+	TokenTransport http.RoundTripper       // for requests for tokens; httpx.NewTransport by default
+	Env            destination.Environment // empty by default
+	Now            func() time.Time        // time.Now by default
+	Log            *slog.Logger            // silent by default
+	Secrets        []string                // values that must never show, beside those in settings
 }
 
 // New makes a plan of an instance. The error is a fault.Problems with JSON pointers into the config file.
@@ -41,12 +44,12 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host}
 	p := &Plan{id: instance.ID, definition: definition, consent: instance.Consent, test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences}
 	p.settings = c.settings()
-	c.token()
+	p.tokens = c.authorize(p)
 	p.subscriptions = c.subscriptions()
 	if err := c.problems.Err(); err != nil {
 		return nil, err
 	}
-	p.deps = c.deps(p.settings)
+	p.deps = c.deps(p.settings, p.tokens)
 	p.warnings = c.warnings
 	return p, nil
 }
@@ -87,19 +90,6 @@ func (c *compiler) settings() event.Value {
 		}
 	}
 	return processed
-}
-
-// token refuses a token for a destination that takes none, and brings the config's to the requests of one that does.
-func (c *compiler) token() {
-	switch token := c.instance.AccessToken; {
-	case !c.definition.TakesToken && token != "":
-		c.problems.Add(c.instance.Pointer+"/auth", "%s takes no access token", c.definition.Name)
-	case !c.definition.TakesToken:
-		c.host.Token = nil
-	case token != "" && c.host.Token == nil:
-		c.host.Token = func(context.Context, string) (string, error) { return token, nil }
-		c.host.Secrets = append(slices.Clone(c.host.Secrets), token)
-	}
 }
 
 func withDefaults(settings event.Value, fields schema.Fields) event.Value {
@@ -203,7 +193,7 @@ func (c *compiler) mappedFields(in config.Subscription, action *destination.Acti
 	}
 }
 
-func (c *compiler) deps(settings event.Value) destination.Deps {
+func (c *compiler) deps(settings event.Value, give tokens) destination.Deps {
 	h := c.host
 	if h.Now == nil {
 		h.Now = time.Now
@@ -218,7 +208,7 @@ func (c *compiler) deps(settings event.Value) destination.Deps {
 		h.Members = destination.NewMemoryMembers()
 	}
 	return destination.Deps{
-		Client: c.client(settings), State: h.State, Members: h.Members, Locks: &destination.Locks{}, Env: h.Env, Now: h.Now,
+		Client: c.client(settings, give), State: h.State, Members: h.Members, Locks: &destination.Locks{}, Env: h.Env, Now: h.Now,
 		Log: h.Log.With("instance", c.instance.ID, "destination", c.definition.Slug),
 	}
 }

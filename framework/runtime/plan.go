@@ -15,6 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/fql"
 	"github.com/landfall-dev/landfall/framework/mapping"
+	"github.com/landfall-dev/landfall/framework/oauth"
 	"github.com/landfall-dev/landfall/framework/schema"
 )
 
@@ -31,7 +32,9 @@ type Plan struct {
 	warnings      fault.Problems
 	actions       map[string]destination.Action
 	audiences     *destination.Audiences
-	consent       []string // categories that must not be refused
+	tokens        tokens        // nil where no token goes with requests
+	login         *oauth.Remote // nil where nobody logs in
+	consent       []string      // categories that must not be refused
 	test          func(ctx context.Context, settings event.Value, deps destination.Deps) error
 }
 
@@ -212,7 +215,7 @@ func (p *Plan) deliver(ctx context.Context, items []Item) []Verdict {
 		for i := range part {
 			in.Payloads[i], in.Events[i] = part[i].Payload, part[i].Event
 		}
-		for i, r := range s.handler.Perform(ctx, in) {
+		for i, r := range p.perform(ctx, s, in) {
 			verdicts = append(verdicts, p.verdict(s, part[i], r))
 		}
 	}

@@ -16,19 +16,21 @@ type dialect struct {
 }
 
 // In statements, {rows} is the JSON array $2 as rows j, whose column value is an item; {lock} keeps the rows of a SELECT for
-// the transaction.
+// the transaction; {now} is the time in milliseconds since 1970.
 var (
 	sqlite = dialect{
 		driver: "sqlite", source: sqliteSource, connections: 4,
 		schema: strings.NewReplacer("{serial}", "INTEGER PRIMARY KEY", "{bytes}", "", "{clustered}", "WITHOUT ROWID"),
-		query:  strings.NewReplacer("{rows}", "json_each($2) AS j", "{lock}", ""), // a transaction locks everything
+		query: strings.NewReplacer("{rows}", "json_each($2) AS j", "{lock}", "",
+			"{now}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"), // a transaction locks everything
 	}
 	postgres = dialect{
 		driver: "pgx", source: func(place string) string { return place }, connections: 16,
 		lockSchema: []string{`SELECT pg_advisory_xact_lock(7236174)`},
 		schema: strings.NewReplacer("{serial}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{bytes}", `COLLATE "C"`,
 			"{clustered}", ""),
-		query: strings.NewReplacer("{rows}", "json_array_elements($2::json) AS j(value)", "{lock}", "FOR UPDATE"),
+		query: strings.NewReplacer("{rows}", "json_array_elements($2::json) AS j(value)", "{lock}", "FOR UPDATE",
+			"{now}", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"),
 	}
 )
 

@@ -1,4 +1,5 @@
-// Package state keeps what must outlive a process in SQL: the ledger of audience members, and what handlers remember.
+// Package state keeps what must outlive a process in SQL: the ledger of audience members, tokens, and what handlers
+// remember.
 //
 // SQLite in a file is for one machine, PostgreSQL for several that share it; both have one schema and go one way, and what
 // differs between them is in dialect.go. It is the only package that knows SQL. Every write is durable when its method

@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
@@ -24,7 +25,7 @@ func (r Retry) Deliver(ctx context.Context, plan *runtime.Plan, items []runtime.
 		var again []runtime.Item
 		var wait time.Duration
 		for i, v := range plan.Deliver(ctx, items) {
-			if v.Outcome == runtime.Retry && attempt < attempts {
+			if v.Outcome == runtime.Retry && v.Code != fault.CodeLogin && attempt < attempts {
 				again = append(again, items[i])
 				wait = max(wait, v.RetryAfter)
 				continue

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/oauth"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// tokens brings to a plan's host where its tokens come from: nothing of them goes to a sandbox in this process.
+func (h *hosting) tokens(host *runtime.Host, cfg *config.Config) error {
+	switch {
+	case h.target.sandbox || h.target.dryRun:
+		host.Token = func(context.Context, string, string) (string, error) { return "sandbox-token", nil }
+	case h.store != nil && cfg.StateKey != "":
+		keeper, err := openKeeper(cfg, h.store)
+		host.Logins, host.TokenTransport = keeper, tokenTransport
+		return err
+	}
+	return nil
+}
+
+// tokenTransport is that of requests for tokens, which go to the real endpoint also where events go to a sandbox.
+var tokenTransport http.RoundTripper = httpx.NewTransport(httpx.TransportConfig{})
+
+const keyHint = "make one with `landfall auth key > landfall.key` and set state: {key: \"file:landfall.key\"}"
+
+func openKeeper(cfg *config.Config, store *state.Store) (*oauth.Keeper, error) {
+	if cfg.StateKey == "" {
+		return nil, fmt.Errorf("there is no key to encrypt tokens with: %s", keyHint)
+	}
+	box, err := oauth.NewBox(cfg.StateKey)
+	if err != nil {
+		return nil, fault.Problems{{Pointer: "/state/key", Message: err.Error()}}
+	}
+	return oauth.NewKeeper(store.Tokens(), box), nil
+}
+
+// keyless is the mistake of an instance with a login where there is nothing to encrypt its tokens with.
+func keyless(plan *runtime.Plan, in config.Instance, cfg *config.Config, t *target) error {
+	if plan.Login() == nil || cfg.StateKey != "" || t.sandbox || t.dryRun {
+		return nil
+	}
+	return fault.Problems{{Pointer: in.Pointer + "/auth", Message: "its tokens are kept encrypted, and there is no key: " + keyHint}}
+}

@@ -1,0 +1,153 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// callbackPath is where the browser comes back to.
+const callbackPath = "/callback"
+
+// Ask is what a person has to do for a login.
+type Ask struct {
+	URL  string // to open in a browser
+	Code string // to enter there; "" where there is none
+}
+
+// consent is one login by the authorization code.
+type consent struct {
+	remote   *Remote
+	config   *oauth2.Config
+	state    string
+	verifier string
+}
+
+func (r *Remote) consent(redirect string) (*consent, string) {
+	c := &consent{remote: r, config: r.config(redirect), state: oauth2.GenerateVerifier()}
+	options := r.parameters(r.Spec.Parameters)
+	if r.Spec.PKCE {
+		c.verifier = oauth2.GenerateVerifier()
+		options = append(options, oauth2.S256ChallengeOption(c.verifier))
+	}
+	return c, c.config.AuthCodeURL(c.state, options...)
+}
+
+// finish gets the token for the address at which the browser came back.
+func (c *consent) finish(ctx context.Context, back url.Values) (Token, error) {
+	switch {
+	case back.Get("state") != c.state:
+		return Token{}, errors.New("the browser came back with the state of another login: begin again")
+	case back.Get("error") != "":
+		return Token{}, errors.New(strings.TrimSuffix("the remote refuses: "+back.Get("error")+": "+back.Get("error_description"), ": "))
+	case back.Get("code") == "":
+		return Token{}, errors.New("the browser came back without a code")
+	}
+	options := c.remote.parameters(c.remote.Spec.TokenParameters)
+	if c.verifier != "" {
+		options = append(options, oauth2.VerifierOption(c.verifier))
+	}
+	answer, err := c.config.Exchange(c.remote.with(ctx), back.Get("code"), options...)
+	if err != nil {
+		return Token{}, c.remote.failure(err, Token{Access: back.Get("code"), Refresh: c.verifier})
+	}
+	return c.remote.token(answer, Token{}), nil
+}
+
+// Browser logs in by a browser on this machine, which comes back to 127.0.0.1 at a port; 0 for any. It waits until ctx ends.
+func (r *Remote) Browser(ctx context.Context, port int, ask func(Ask)) (Token, error) {
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return Token{}, fmt.Errorf("cannot wait for the browser: %w: choose another port with --port", err)
+	}
+	c, address := r.consent("http://" + listener.Addr().String() + callbackPath)
+	type outcome struct {
+		token Token
+		err   error
+	}
+	done := make(chan outcome, 1)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+callbackPath, func(w http.ResponseWriter, request *http.Request) {
+		back := request.URL.Query()
+		token, err := c.finish(ctx, back)
+		page(w, err)
+		if back.Get("state") == c.state { // another's page cannot end this login
+			select {
+			case done <- outcome{token, err}:
+			default:
+			}
+		}
+	})
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
+	served := make(chan struct{})
+	go func() { defer close(served); _ = server.Serve(listener) }()
+	defer func() {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if server.Shutdown(ending) != nil {
+			_ = server.Close()
+		}
+		<-served
+	}()
+	ask(Ask{URL: address})
+	select {
+	case o := <-done:
+		return o.token, o.err
+	case <-ctx.Done():
+		return Token{}, errors.New("nobody has agreed in time")
+	}
+}
+
+// page tells the person in the browser how it went.
+func page(w http.ResponseWriter, err error) {
+	title, text := "Logged in", "You may close this page: landfall has its token."
+	if err != nil {
+		title, text = "Not logged in", err.Error()
+		w.WriteHeader(http.StatusBadRequest)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	h.Set("Referrer-Policy", "no-referrer")
+	fmt.Fprintf(w, "<!doctype html><title>%[1]s</title><body style=\"font:18px/1.5 system-ui;margin:20vh auto;max-width:30em\"><h1>%[1]s</h1><p>%[2]s", title, html.EscapeString(text))
+}
+
+// Pasted logs in by a browser elsewhere: it ends at an address that nobody answers, which back gives. The address is that of
+// 127.0.0.1 at a port.
+func (r *Remote) Pasted(ctx context.Context, port int, ask func(Ask), back func() (string, error)) (Token, error) {
+	c, address := r.consent(fmt.Sprintf("http://127.0.0.1:%d%s", port, callbackPath))
+	ask(Ask{URL: address})
+	text, err := back()
+	if err != nil {
+		return Token{}, err
+	}
+	u, err := url.Parse(strings.TrimSpace(text))
+	if err != nil {
+		return Token{}, errors.New("that is no address of a page: copy the whole address that the browser ends at")
+	}
+	return c.finish(ctx, u.Query())
+}
+
+// Device logs in by a code that is entered in a browser anywhere. It waits until ctx ends, or the code has expired.
+func (r *Remote) Device(ctx context.Context, ask func(Ask)) (Token, error) {
+	config := r.config("")
+	with := r.with(ctx)
+	answer, err := config.DeviceAuth(with, r.parameters(r.Spec.Parameters)...)
+	if err != nil {
+		return Token{}, r.failure(err, Token{})
+	}
+	ask(Ask{URL: answer.VerificationURI, Code: answer.UserCode})
+	token, err := config.DeviceAccessToken(with, answer, r.parameters(r.Spec.TokenParameters)...)
+	if err != nil {
+		return Token{}, r.failure(err, Token{Access: answer.DeviceCode})
+	}
+	return r.token(token, Token{}), nil
+}

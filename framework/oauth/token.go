@@ -1,0 +1,139 @@
+package oauth
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/nacl/secretbox"
+)
+
+// Token is what a remote has given. Access and Refresh are secrets.
+type Token struct {
+	Access    string    `json:"-"`
+	Refresh   string    `json:"-"`
+	Scopes    []string  `json:"scopes,omitempty"`
+	Expires   time.Time `json:"expires,omitzero"` // zero where the remote does not say
+	Login     time.Time `json:"login,omitzero"`
+	Refreshed time.Time `json:"refreshed,omitzero"`
+	Refused   string    `json:"refused,omitempty"` // why the remote gives no other until somebody logs in
+}
+
+// issued is when the access token was given.
+func (t *Token) issued() time.Time {
+	if t.Refreshed.After(t.Login) {
+		return t.Refreshed
+	}
+	return t.Login
+}
+
+// Record is a token as it rests: the secrets sealed, the rest in plain JSON. The zero Record is none.
+type Record struct{ Sealed, About string }
+
+// Store keeps a record for each instance.
+type Store interface {
+	// Get is the record of an instance.
+	Get(ctx context.Context, instance string) (Record, error)
+	// Change puts what f makes of the record in its place, and keeps everybody else, on other machines too, from changing it
+	// meanwhile. What f made is durable when Change returns nil. The context of f ends before others may go on.
+	Change(ctx context.Context, instance string, f func(context.Context, Record) (Record, error)) error
+}
+
+// NewMemory is a Store that forgets everything with the process.
+func NewMemory() Store { return &memory{records: map[string]Record{}} }
+
+type memory struct {
+	changing sync.Mutex
+	mu       sync.Mutex
+	records  map[string]Record
+}
+
+func (m *memory) Get(_ context.Context, instance string) (Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.records[instance], nil
+}
+
+func (m *memory) Change(ctx context.Context, instance string, f func(context.Context, Record) (Record, error)) error {
+	m.changing.Lock()
+	defer m.changing.Unlock()
+	was, _ := m.Get(ctx, instance)
+	r, err := f(ctx, was)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.records[instance] = r
+	return nil
+}
+
+// Box seals tokens with NaCl's secretbox.
+type Box struct{ key [32]byte }
+
+// NewKey is a fresh key for a Box, as text.
+func NewKey() string {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	return base64.StdEncoding.EncodeToString(key)
+}
+
+// NewBox makes a Box of a key: 32 bytes in base64 or hex.
+func NewBox(key string) (*Box, error) {
+	key = strings.TrimSpace(key)
+	b := &Box{}
+	for _, decode := range []func(string) ([]byte, error){base64.StdEncoding.DecodeString, base64.RawStdEncoding.DecodeString, base64.URLEncoding.DecodeString, base64.RawURLEncoding.DecodeString, hex.DecodeString} {
+		if raw, err := decode(key); err == nil && len(raw) == len(b.key) {
+			copy(b.key[:], raw)
+			return b, nil
+		}
+	}
+	return nil, errors.New("should be 32 bytes in base64: `landfall auth key` makes one")
+}
+
+// secrets are what is sealed. The instance keeps a record from being used for another.
+type secrets struct{ Instance, Access, Refresh string }
+
+func (b *Box) seal(instance string, t Token) (Record, error) {
+	plain, err := json.Marshal(secrets{instance, t.Access, t.Refresh})
+	if err != nil {
+		return Record{}, err
+	}
+	about, err := json.Marshal(t)
+	if err != nil {
+		return Record{}, err
+	}
+	var nonce [24]byte
+	_, _ = rand.Read(nonce[:]) // never fails
+	return Record{Sealed: base64.StdEncoding.EncodeToString(secretbox.Seal(nonce[:], plain, &nonce, &b.key)), About: string(about)}, nil
+}
+
+func (b *Box) open(instance string, r Record) (Token, error) {
+	var t Token
+	if r == (Record{}) {
+		return t, nil
+	}
+	if err := json.Unmarshal([]byte(r.About), &t); err != nil {
+		return t, fmt.Errorf("reading the token: %w", err)
+	}
+	var nonce [24]byte
+	sealed, err := base64.StdEncoding.DecodeString(r.Sealed)
+	if err != nil || len(sealed) < len(nonce) {
+		return t, errors.New("reading the token: it is damaged")
+	}
+	copy(nonce[:], sealed)
+	plain, ok := secretbox.Open(nil, sealed[len(nonce):], &nonce, &b.key)
+	var s secrets
+	if !ok || json.Unmarshal(plain, &s) != nil || s.Instance != instance {
+		return t, errors.New("the token cannot be opened with the key in state.key: was it sealed with another? Log in again, or bring the old key back")
+	}
+	t.Access, t.Refresh = s.Access, s.Refresh
+	return t, nil
+}

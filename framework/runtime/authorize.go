@@ -1,0 +1,88 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/oauth"
+)
+
+// authorize finds where the instance's tokens come from: its config, a login, or the host; nil where it takes none.
+func (c *compiler) authorize(p *Plan) tokens {
+	place, auth := c.instance.Pointer+"/auth", c.instance.Auth
+	host, instance := c.host.Token, c.instance.ID
+	required := c.definition.Scheme == "oauth2" || c.definition.Scheme == "oauth-managed"
+	switch {
+	case !c.definition.TakesToken:
+		if auth.Len() > 0 {
+			c.problems.Add(place, "%s takes no access token", c.definition.Name)
+		}
+		return nil
+	case c.instance.AccessToken != "":
+		return func(context.Context, string) (string, error) { return c.instance.AccessToken, nil }
+	}
+	spec := destination.Overlay(c.definition.OAuth, oauth.Part(auth))
+	if c.definition.Scheme == "oauth2" && (host == nil || auth.Len() > 0) || auth.Len() > 0 {
+		p.login = c.login(spec, p.settings)
+	}
+	switch {
+	case host != nil:
+		return func(ctx context.Context, refused string) (string, error) { return host(ctx, instance, refused) }
+	case p.login != nil && c.host.Logins != nil:
+		return c.host.Logins.Source(instance, p.login).Token
+	case p.login != nil:
+		return func(context.Context, string) (string, error) {
+			return "", &fault.Error{Code: fault.CodeLogin, Status: 401, Retry: true, Message: "nothing is kept here, so there is no token"}
+		}
+	case required && len(c.problems) == 0:
+		c.problems.Add(c.instance.Pointer, "needs a token: give it as auth: {accessToken: \"${TOKEN}\"}")
+	}
+	return nil
+}
+
+// login is who gives the tokens of the instance.
+func (c *compiler) login(spec, settings event.Value) *oauth.Remote {
+	auth, place := c.instance.Auth, c.instance.Pointer
+	if auth.Len() > 0 {
+		place += "/auth"
+	}
+	id, secret := auth.Get("clientId").Str(), auth.Get("clientSecret").Str()
+	if id == "" {
+		c.problems.Add(place, "needs the OAuth client that you have registered with %s: auth: {clientId: …, clientSecret: \"${SECRET}\"}", c.definition.Name)
+		return nil
+	}
+	parsed, err := oauth.ParseSpec(spec, settings)
+	if err != nil {
+		c.problems.Under(place, err)
+		return nil
+	}
+	r := &oauth.Remote{Spec: parsed, ClientID: id, ClientSecret: secret, Base: c.host.TokenTransport, Log: c.host.Log, Now: c.host.Now}
+	if refresh := c.plugin.Refresh; refresh != nil {
+		redactor := c.redactor(settings)
+		client := destination.NewClient(httpx.New(httpx.Config{Base: c.host.TokenTransport, Redactor: redactor, Log: c.host.Log}), redactor.Redact)
+		r.RefreshToken = func(ctx context.Context, old oauth.Token) (oauth.Token, error) {
+			return refresh(ctx, destination.RefreshInput{Client: client, Settings: settings, Old: old, ClientID: id, ClientSecret: secret})
+		}
+	}
+	return r
+}
+
+// Login is who gives the instance's tokens after a login; nil where none is needed.
+func (p *Plan) Login() *oauth.Remote { return p.login }
+
+// Authorized tells why nothing can be delivered until somebody logs in, nil where that is not so.
+func (p *Plan) Authorized(ctx context.Context) error {
+	if p.tokens == nil {
+		return nil
+	}
+	_, err := p.tokens(ctx, "")
+	var known *fault.Error
+	if errors.As(err, &known) && known.Code == fault.CodeLogin {
+		return known
+	}
+	return nil
+}
