@@ -143,8 +143,8 @@ func (r *Remote) token(answer *oauth2.Token, old Token) Token {
 	if !old.Login.IsZero() {
 		t.Login, t.Refreshed = old.Login, now
 	}
-	if answer.ExpiresIn > 0 {
-		t.Expires = now.Add(time.Duration(answer.ExpiresIn) * time.Second)
+	if !answer.Expiry.IsZero() {
+		t.Expires = now.Add(time.Until(answer.Expiry)) // by the clock of now, as everything else
 	}
 	if scope, _ := answer.Extra("scope").(string); scope != "" {
 		t.Scopes = strings.FieldsFunc(scope, func(c rune) bool { return c == ' ' || c == ',' })

@@ -1,0 +1,190 @@
+// Package oauthtest starts a real OAuth 2 and OpenID Connect server for a test, and acts as the browser of its user.
+//
+// The server is zitadel/oidc with the storage of its own examples: it is certified, runs in the process with no database, and
+// knows every flow that is needed: codes with PKCE, devices, client credentials, refresh tokens that are used up, revocation.
+package oauthtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/zitadel/oidc/v3/example/server/exampleop"
+	"github.com/zitadel/oidc/v3/example/server/storage"
+)
+
+// The clients that a Server knows, with their secret. Web comes back to the redirect address that Start was given.
+const (
+	Web        = "web"
+	Device     = "device"
+	Secret     = "client-secret-of-the-test"
+	Service    = "sid1" // that of the example's service user
+	ServiceKey = "verysecret"
+)
+
+// Server is a running server.
+type Server struct {
+	URL     string
+	storage *storage.Storage
+	one     sync.Mutex // the example's storage is not safe everywhere
+
+	mu        sync.Mutex
+	refreshes int
+	slow      time.Duration
+	status    int
+	secrets   []string
+}
+
+// Start starts a server that ends with the test. Its access tokens are good for five minutes.
+func Start(tb testing.TB, redirect string) *Server {
+	listening := httptest.NewUnstartedServer(nil)
+	s := &Server{URL: "http://" + listening.Listener.Addr().String()}
+	s.storage = storage.NewStorageWithClients(storage.NewUserStore(s.URL), map[string]*storage.Client{
+		Web: storage.WebClient(Web, Secret, redirect), Device: storage.DeviceClient(Device, Secret),
+	})
+	inner := exampleop.SetupServer(s.URL, s.storage, slog.New(slog.DiscardHandler), false)
+	listening.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(inner, w, r) })
+	listening.Start()
+	tb.Cleanup(listening.Close)
+	return s
+}
+
+func (s *Server) serve(inner http.Handler, w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/oauth/token" {
+		s.one.Lock()
+		defer s.one.Unlock()
+		inner.ServeHTTP(w, r)
+		return
+	}
+	s.mu.Lock()
+	slow, status := s.slow, s.status
+	s.mu.Unlock()
+	time.Sleep(slow)
+	if status != 0 {
+		w.WriteHeader(status)
+		return
+	}
+	_ = r.ParseForm()
+	answer := httptest.NewRecorder()
+	s.one.Lock()
+	inner.ServeHTTP(answer, r)
+	s.one.Unlock()
+	s.note(r.Form, answer)
+	for name, values := range answer.Header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(answer.Code)
+	_, _ = io.Copy(w, bytes.NewReader(answer.Body.Bytes()))
+}
+
+func (s *Server) note(form url.Values, answer *httptest.ResponseRecorder) {
+	var given map[string]any
+	_ = json.Unmarshal(answer.Body.Bytes(), &given)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if form.Get("grant_type") == "refresh_token" {
+		s.refreshes++
+	}
+	for _, key := range []string{"access_token", "refresh_token", "id_token"} {
+		if text, _ := given[key].(string); text != "" {
+			s.secrets = append(s.secrets, text)
+		}
+	}
+	for _, key := range []string{"code", "code_verifier", "device_code"} {
+		if text := form.Get(key); text != "" {
+			s.secrets = append(s.secrets, text)
+		}
+	}
+}
+
+// Refreshes is how often a refresh was asked for.
+func (s *Server) Refreshes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refreshes
+}
+
+// Secrets are all that the server has given away or was sent.
+func (s *Server) Secrets() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string{Secret}, s.secrets...)
+}
+
+// Behave makes the token endpoint slow, and answer with a status; 0 is none.
+func (s *Server) Behave(slow time.Duration, status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slow, s.status = slow, status
+}
+
+// Good tells whether a resource server takes an access token.
+func (s *Server) Good(access string) bool {
+	request, err := http.NewRequest(http.MethodGet, s.URL+"/userinfo", nil)
+	if err != nil {
+		return false
+	}
+	request.Header.Set("Authorization", "Bearer "+access)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
+}
+
+// Revoke takes a token of the client Web back.
+func (s *Server) Revoke(tb testing.TB, token string) {
+	request, err := http.NewRequest(http.MethodPost, s.URL+"/revoke", strings.NewReader(url.Values{"token": {token}}.Encode()))
+	require.NoError(tb, err)
+	request.SetBasicAuth(Web, Secret)
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer, err := http.DefaultClient.Do(request)
+	require.NoError(tb, err)
+	_ = answer.Body.Close()
+	require.Equal(tb, http.StatusOK, answer.StatusCode)
+}
+
+// Agree acts as a person with a browser: it opens an address, logs in, and follows to where the browser ends. Where follow is
+// false, it does not go to the address of the client.
+func (s *Server) Agree(tb testing.TB, address string, follow bool) (end string, page string) {
+	jar, err := cookiejar.New(nil)
+	require.NoError(tb, err)
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	browser := &http.Client{Jar: jar, Transport: transport, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+		end = r.URL.String()
+		if !follow && !strings.HasPrefix(end, s.URL) {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}}
+	answer, err := browser.Get(address)
+	require.NoError(tb, err)
+	_ = answer.Body.Close()
+	id := answer.Request.URL.Query().Get("authRequestID")
+	require.NotEmpty(tb, id, "the address leads to no login: %s", answer.Request.URL)
+	answer, err = browser.PostForm(s.URL+"/login/username", url.Values{"username": {"test-user2"}, "password": {"verysecure"}, "id": {id}})
+	require.NoError(tb, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(tb, err)
+	return end, string(text)
+}
+
+// Enter acts as a person who enters the code of a device.
+func (s *Server) Enter(tb testing.TB, code string) {
+	s.one.Lock()
+	defer s.one.Unlock()
+	require.NoError(tb, s.storage.CompleteDeviceAuthorization(tb.Context(), code, "id2"))
+}
