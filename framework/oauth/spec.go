@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -63,7 +62,7 @@ func grantOf(v event.Value) string {
 
 // Check finds what is wrong with the templates of v.
 func Check(v event.Value) error {
-	_, err := mapping.Compile(templates(v))
+	_, err := mapping.Compile(mapping.Templates(v))
 	return err
 }
 
@@ -75,7 +74,7 @@ func ParseSpec(v, settings event.Value) (*Spec, error) {
 		problems.Add("", "needs %s for the grant %s", key, grantOf(v))
 		return nil, problems
 	}
-	m, err := mapping.Compile(templates(v))
+	m, err := mapping.Compile(mapping.Templates(v))
 	if err != nil {
 		return nil, err
 	}
@@ -110,32 +109,6 @@ func safe(text string) bool {
 		local = ip.IsLoopback()
 	}
 	return u.Scheme == "https" || u.Scheme == "http" && local
-}
-
-// templates is v with each text that holds a template as a directive.
-func templates(v event.Value) event.Value {
-	switch v.Kind() {
-	case event.String:
-		if strings.Contains(v.Str(), "{{") {
-			return event.NewObject([]event.Member{{Key: "@template", Value: v}})
-		}
-	case event.Array:
-		var items []event.Value
-		for _, item := range v.Items() {
-			items = append(items, templates(item))
-		}
-		return event.NewArray(items)
-	case event.Object:
-		var members []event.Member
-		for key, m := range v.Members() {
-			if !strings.HasPrefix(key, "@") {
-				m = templates(m)
-			}
-			members = append(members, event.Member{Key: key, Value: m})
-		}
-		return event.NewObject(members)
-	}
-	return v
 }
 
 func texts(v event.Value) map[string]string {
