@@ -4,6 +4,7 @@ package destinations
 
 import (
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
+	webhook "github.com/landfall-dev/landfall/destinations/webhook"
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
@@ -11,5 +12,6 @@ import (
 func All() []destination.Plugin {
 	return []destination.Plugin{
 		brazecohorts.Plugin(),
+		webhook.Plugin(),
 	}
 }

@@ -57,7 +57,7 @@ func (c *explainCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	instances, err := loadFile(path, &target{dryRun: true}, func(x httpx.Exchange) { c.requests = append(c.requests, x) })
+	instances, err := c.loadFile(path, &target{dryRun: true}, func(x httpx.Exchange) { c.requests = append(c.requests, x) })
 	if err != nil {
 		return err
 	}

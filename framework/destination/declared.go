@@ -1,10 +1,12 @@
 package destination
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/request"
 )
 
@@ -134,7 +136,7 @@ func (d *declared) send(ctx context.Context, which []int) {
 		return
 	}
 	built, err := d.r.Build(scope)
-	if most := d.r.MaxBytes(); err == nil && most > 0 && len(built.Body) > most {
+	if most := cmp.Or(d.r.MaxBytes(), httpx.DefaultMaxBytes); err == nil && len(built.Body) > most {
 		err = fault.Invalid("the request is larger than the %d bytes that %s takes", most, built.URL)
 	}
 	if err != nil && len(which) > 1 {

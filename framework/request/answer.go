@@ -21,7 +21,7 @@ type answer struct {
 // list is where a list stands in an answer, and which of its entries count.
 type list struct {
 	path          event.Path
-	where, unless *event.Path // an entry counts where there is something at where, and nothing at unless
+	where, unless *event.Path // an entry counts where there is something at where, and nothing that JavaScript takes for true at unless
 }
 
 // errorList is the errors of single payloads.
@@ -95,10 +95,15 @@ func paths(v event.Value) []event.Path {
 	return list
 }
 
+// stands tells whether there is something: not nothing, null, false or "".
+func stands(v event.Value) bool {
+	return v.Exists() && v.Kind() != event.False && (!v.IsString() || v.Str() != "")
+}
+
 // entries are the entries of a list that count, by their places.
 func (l list) entries(body event.Value, each func(i int, entry event.Value)) {
 	for i, entry := range l.path.Read(body).Items() {
-		if (l.where == nil || !l.where.Read(entry).Falsy()) && (l.unless == nil || l.unless.Read(entry).Falsy()) {
+		if (l.where == nil || stands(l.where.Read(entry))) && (l.unless == nil || l.unless.Read(entry).Falsy()) {
 			each(i, entry)
 		}
 	}

@@ -61,7 +61,7 @@ func (r *Request) Size(scope event.Value) (int, error) {
 	return int(max(v.Int(), 0)), err
 }
 
-// MaxBytes is the bound of a body's bytes; 0 where there is none.
+// MaxBytes is the declared bound of a body's bytes; 0 where there is none.
 func (r *Request) MaxBytes() int {
 	if r.batch == nil {
 		return 0

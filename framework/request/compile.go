@@ -3,6 +3,7 @@ package request
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -110,10 +111,13 @@ func (c *compiler) references(v event.Value, place string) {
 	}
 }
 
+// word is one word of another language.
+var word = regexp.MustCompile(`[A-Za-z_]+`)
+
 // mention takes note of names in a text of another language.
 func (c *compiler) mention(text string) {
-	for name := range c.names {
-		if strings.Contains(text, name) {
+	for _, name := range word.FindAllString(text, -1) {
+		if _, ok := c.names[name]; ok {
 			c.say(name)
 		}
 	}
