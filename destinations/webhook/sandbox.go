@@ -68,12 +68,12 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // the client is gone
 	}
 	if len(e.secrets) > 0 && !slices.ContainsFunc(e.secrets, func(secret string) bool { return signed(secret, body, r.Header.Get("X-Signature")) }) {
-		say(w, http.StatusUnauthorized, map[string]any{"message": "the signature is wrong"})
+		sandbox.Answer(w, http.StatusUnauthorized, map[string]any{"message": "the signature is wrong"})
 		return
 	}
 	events, err := eventsOf(r.Header.Get("Content-Type"), body)
 	if err != nil {
-		say(w, http.StatusBadRequest, map[string]any{"message": err.Error()})
+		sandbox.Answer(w, http.StatusBadRequest, map[string]any{"message": err.Error()})
 		return
 	}
 	taken, errors := e.divide(events)
@@ -83,10 +83,10 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	e.mu.Unlock()
 	if len(errors) > 0 {
-		say(w, http.StatusMultiStatus, map[string]any{"errors": errors})
+		sandbox.Answer(w, http.StatusMultiStatus, map[string]any{"errors": errors})
 		return
 	}
-	say(w, http.StatusOK, map[string]any{})
+	sandbox.Answer(w, http.StatusOK, map[string]any{})
 }
 
 // refusal is one event that is refused.
@@ -149,12 +149,6 @@ func signed(secret string, body []byte, header string) bool {
 		}
 	}
 	return false
-}
-
-func say(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client may be gone
 }
 
 // State is {"deliveries": [{"method", "path", "contentType", "events"}]}, the first ones.

@@ -103,30 +103,40 @@ func (d *declared) scope(payload event.Value, more ...event.Member) event.Value 
 	}, more...))
 }
 
-// all sends every payload, in requests of no more than the declared size.
+// all sends every payload, in requests of no more than the declared size in which no two have the same key.
 func (d *declared) all(ctx context.Context) error {
 	size, err := d.r.Size(d.scope(d.in.Payloads[0]))
 	if err != nil {
 		return err
 	}
-	rest := make([]int, len(d.in.Payloads))
-	for i := range rest {
-		rest[i] = i
-	}
-	for len(rest) > 0 {
-		n := len(rest)
-		if size > 0 {
-			n = min(n, size)
+	var next []int
+	keys := map[string]bool{}
+	for i, payload := range d.in.Payloads {
+		key, err := d.r.Key(d.scope(payload))
+		if err != nil {
+			d.ms.Fail(i, err)
+			continue
 		}
-		d.send(ctx, rest[:n])
-		rest = rest[n:]
+		if size > 0 && len(next) == size || keys[key] {
+			d.send(ctx, next)
+			next = nil
+			clear(keys)
+		}
+		next = append(next, i)
+		if key != "" {
+			keys[key] = true
+		}
 	}
+	d.send(ctx, next)
 	return nil
 }
 
 // send sends payloads in one request. What cannot become part of it fails alone; a request that is too large, or cannot be
 // made, is halved.
 func (d *declared) send(ctx context.Context, which []int) {
+	if len(which) == 0 {
+		return
+	}
 	scope, good := d.batch(which)
 	switch {
 	case len(good) == 0:

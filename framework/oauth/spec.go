@@ -27,6 +27,7 @@ type Spec struct {
 	RevokeURL       string // RFC 7009; "" where tokens cannot be taken back
 	Scopes          []string
 	Audience        string
+	RedirectHost    string            // where the browser comes back to; 127.0.0.1 by default, localhost for remotes that take that alone
 	PKCE            bool              // S256; on unless it is turned off
 	InBody          bool              // the client's secret stands in the body, not in the header
 	Parameters      map[string]string // further ones of the request to agree
@@ -34,7 +35,7 @@ type Spec struct {
 }
 
 // Keys are the keys of a Spec in a definition, and in the auth of an instance.
-var Keys = []string{"grant", "authorizeUrl", "deviceUrl", "tokenUrl", "revokeUrl", "scopes", "audience", "pkce", "clientAuthentication", "parameters", "tokenParameters"}
+var Keys = []string{"grant", "authorizeUrl", "deviceUrl", "tokenUrl", "revokeUrl", "scopes", "audience", "redirectHost", "pkce", "clientAuthentication", "parameters", "tokenParameters"}
 
 // Missing is the key that v needs and does not have, "" where it is whole.
 func Missing(v event.Value) string {
@@ -84,7 +85,7 @@ func ParseSpec(v, settings event.Value) (*Spec, error) {
 	}
 	s := &Spec{
 		Grant: grantOf(v), AuthorizeURL: v.Get("authorizeUrl").Str(), DeviceURL: v.Get("deviceUrl").Str(), TokenURL: v.Get("tokenUrl").Str(),
-		RevokeURL: v.Get("revokeUrl").Str(), Audience: v.Get("audience").Str(), PKCE: v.Get("pkce").Kind() != event.False,
+		RevokeURL: v.Get("revokeUrl").Str(), Audience: v.Get("audience").Str(), RedirectHost: v.Get("redirectHost").Str(), PKCE: v.Get("pkce").Kind() != event.False,
 		InBody: v.Get("clientAuthentication").Str() == "body", Parameters: texts(v.Get("parameters")), TokenParameters: texts(v.Get("tokenParameters")),
 	}
 	for _, scope := range v.Get("scopes").Items() {

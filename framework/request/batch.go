@@ -7,9 +7,10 @@ import (
 
 // batch is how payloads go together.
 type batch struct {
-	size  *mapping.Mapping // of a whole number; nil for no bound
-	bytes int              // the most bytes of a body; 0 is no bound
-	item  *mapping.Mapping // of one payload; nil for the payload itself
+	size   *mapping.Mapping // of a whole number; nil for no bound
+	unique *mapping.Mapping // of a text: payloads with equal ones never share a request; nil for none
+	bytes  int              // the most bytes of a body; 0 is no bound
+	item   *mapping.Mapping // of one payload; nil for the payload itself
 }
 
 func (c *compiler) batch(v event.Value, place string) *batch {
@@ -18,7 +19,7 @@ func (c *compiler) batch(v event.Value, place string) *batch {
 	}
 	b := &batch{bytes: int(v.Get("bytes").Int())}
 	of := c.within(Settings, Payload)
-	b.size = of.mapping(v.Get("size"), place+"/size")
+	b.size, b.unique = of.mapping(v.Get("size"), place+"/size"), of.mapping(v.Get("unique"), place+"/unique")
 	c.take(of)
 	of = c.within(Settings, Auth, Payload)
 	of.names[Index] = nil
@@ -59,6 +60,14 @@ func (r *Request) Size(scope event.Value) (int, error) {
 	}
 	v, err := r.batch.size.Resolve(scope)
 	return int(max(v.Int(), 0)), err
+}
+
+// Key is what only one payload of a request may have, for a scope with settings and the payload; "" where any may go together.
+func (r *Request) Key(scope event.Value) (string, error) {
+	if r.batch == nil {
+		return "", nil
+	}
+	return text(r.batch.unique, scope)
 }
 
 // MaxBytes is the declared bound of a body's bytes; 0 where there is none.
