@@ -52,7 +52,7 @@ type Config struct {
 	MaxEvent int      // bytes of an event: DefaultMaxEvent
 	MaxBatch int      // bytes of a request, also once it is decompressed: DefaultMaxBatch
 	Count    func(source, outcome string, n int)
-	Now      func() time.Time
+	Now      func() time.Time // the machine's clock, without its steps back
 	Log      *slog.Logger
 }
 
@@ -81,7 +81,7 @@ func New(c Config) *Handler {
 	c.MaxEvent = cmp.Or(c.MaxEvent, DefaultMaxEvent)
 	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)
 	if c.Now == nil {
-		c.Now = time.Now
+		c.Now = newClock().now
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
