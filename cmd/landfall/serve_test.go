@@ -114,7 +114,7 @@ func TestTheServerIsWatched(t *testing.T) {
 	}
 	_, text := get("/metrics")
 	for _, name := range []string{
-		`landfall_events_total{outcome="accepted",source="web"} 1`, `landfall_verdicts_total{instance="braze-main",outcome="delivered",subscription="Audiences"} 1`,
+		`landfall_events_total{outcome="accepted",source="web"} 1`, `landfall_verdicts_total{action="syncAudiences",instance="braze-main",outcome="delivered",subscription="Audiences"} 1`,
 		`landfall_batch_duration_seconds_count`, `landfall_lag_seconds{instance="braze-main"} 0`, `landfall_queue_bytes{stream="events"}`,
 	} {
 		assert.Contains(t, text, name)

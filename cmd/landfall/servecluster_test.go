@@ -88,14 +88,14 @@ func (c *cluster) ready() {
 }
 
 // Two servers on a cluster of three and one database: they share the work, and take it over from each other when one is killed
-// or frozen, and when a server of the cluster is.
+// or frozen, and when a server of the cluster is. While the database is away they wait.
 func TestMachinesShareTheWork(t *testing.T) {
 	if testing.Short() {
 		t.Skip("three NATS servers and PostgreSQL")
 	}
-	database := statetest.Postgres(t)
+	database := statetest.Start(t)
 	c, sandbox := newCluster(t), brazed(t)
-	config := fmt.Sprintf("nats: {url: %q}\nstate: {url: %q}\n", c.urls(), database) +
+	config := fmt.Sprintf("nats: {url: %q}\nstate: {url: %q}\n", c.urls(), database.URL) +
 		strings.Replace(serveConfig, "linger: 50ms", "linger: 50ms, lease: 3s", 1)
 	a, b := newServed(t, config, "--sandbox-url", sandbox.URL), newServed(t, config, "--sandbox-url", sandbox.URL)
 	a.start()
@@ -119,6 +119,9 @@ func TestMachinesShareTheWork(t *testing.T) {
 	time.Sleep(4 * time.Second)
 	require.NoError(t, c.running[2].Process.Signal(syscall.SIGCONT))
 	require.NoError(t, b.cmd.Process.Signal(syscall.SIGCONT))
+	database.Stop()
+	time.Sleep(2 * time.Second)
+	database.Start()
 	<-done
 	require.Equal(t, 8, owned(t, b, 8), "who was frozen has its share again")
 	counts := a.settled(int64(n))

@@ -29,6 +29,7 @@ var (
 	behindDesc  = gauge("lag_events", "Events that are not finished, about as many.")
 	lagDesc     = gauge("lag_seconds", "The age of the oldest event that is not finished.")
 	parkedDesc  = gauge("parked_keys", "Users whose events are parked.")
+	stoppedDesc = gauge("stopped", "1 where nothing is delivered until somebody has logged in.")
 	ownedDesc   = gauge("partitions", "Partitions that this process works on.")
 	verdictDesc = prometheus.NewDesc("landfall_durable_verdicts", "Verdicts since the instance began, as they are kept.", []string{"instance", "outcome"}, nil)
 	bytesDesc   = prometheus.NewDesc("landfall_queue_bytes", "Bytes of events, parked events and dead letters that are kept.", []string{"stream"}, nil)
@@ -39,7 +40,7 @@ func gauge(name, help string) *prometheus.Desc {
 }
 
 func (d depths) Describe(to chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{waitingDesc, behindDesc, lagDesc, parkedDesc, ownedDesc, verdictDesc, bytesDesc} {
+	for _, desc := range []*prometheus.Desc{waitingDesc, behindDesc, lagDesc, parkedDesc, stoppedDesc, ownedDesc, verdictDesc, bytesDesc} {
 		to <- desc
 	}
 }
@@ -53,6 +54,11 @@ func (d depths) Collect(to chan<- prometheus.Metric) {
 		give(behindDesc, float64(s.Behind+s.Waiting), s.Instance)
 		give(lagDesc, s.Lag.Seconds(), s.Instance)
 		give(parkedDesc, float64(s.Parked), s.Instance)
+		stopped := 0.0
+		if s.Stopped != "" {
+			stopped = 1
+		}
+		give(stoppedDesc, stopped, s.Instance)
 		give(ownedDesc, float64(s.Partitions), s.Instance)
 		for outcome, n := range s.Counts {
 			give(verdictDesc, float64(n), s.Instance, outcome)

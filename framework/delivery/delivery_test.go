@@ -95,11 +95,13 @@ func (r *remote) perform(_ context.Context, call destination.BatchCall[change, c
 	return ms, err
 }
 
-func (r *remote) plan(subscribe string) *runtime.Plan {
+func (r *remote) plan(subscribe string) *runtime.Plan { return r.planOf(r.perform, subscribe) }
+
+func (r *remote) planOf(perform func(context.Context, destination.BatchCall[change, change]) (*destination.MultiStatus, error), subscribe string) *runtime.Plan {
 	p := destination.Plugin{
 		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(definition)}},
 		Actions: map[string]destination.Action{"send": destination.Handle(destination.Handler[change, change]{
-			PerformBatch: r.perform,
+			PerformBatch: perform,
 		})},
 	}
 	d, err := p.Load()

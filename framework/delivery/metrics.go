@@ -35,13 +35,13 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "landfall", Name: name, Help: help}, labels)
 	}
 	m := &Metrics{
-		verdicts: counter("verdicts_total", "What became of events, by instance and subscription.", "instance", "subscription", "outcome"),
-		skipped:  counter("skipped_total", "Events that were not sent though nothing is wrong with them, by reason.", "instance", "subscription", "reason"),
-		retries:  counter("retries_total", "Events that are tried once more.", "instance", "subscription"),
+		verdicts: counter("verdicts_total", "What became of events, by instance, action and subscription.", "instance", "action", "subscription", "outcome"),
+		skipped:  counter("skipped_total", "Events that were not sent though nothing is wrong with them, by reason.", "instance", "action", "subscription", "reason"),
+		retries:  counter("retries_total", "Events that are tried once more.", "instance", "action", "subscription"),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "landfall", Name: "batch_duration_seconds", Help: "How long batches took, all their requests included.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 12),
-		}, []string{"instance", "subscription"}),
+		}, []string{"instance", "action", "subscription"}),
 	}
 	if registry != nil {
 		registry.MustRegister(m.verdicts, m.skipped, m.retries, m.requests)
@@ -50,22 +50,22 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 }
 
 func (m *Metrics) request(instance string, t *task, d time.Duration) {
-	m.requests.WithLabelValues(instance, t.item.Subscription.Name()).Observe(d.Seconds())
+	m.requests.WithLabelValues(instance, t.item.Subscription.Action().Key, t.item.Subscription.Name()).Observe(d.Seconds())
 }
 
 func (m *Metrics) retried(instance string, tasks ...*task) {
 	for _, t := range tasks {
-		m.retries.WithLabelValues(instance, t.item.Subscription.Name()).Inc()
+		m.retries.WithLabelValues(instance, t.item.Subscription.Action().Key, t.item.Subscription.Name()).Inc()
 	}
 }
 
 // count tells the metrics of a verdict; the book has it when its event is finished.
 func (p *partition) count(outcome, subscription, reason string) {
 	p.dirty = true
-	m, id := p.worker.runner.metrics, p.worker.id
-	m.verdicts.WithLabelValues(id, subscription, outcome).Inc()
+	m, id, action := p.worker.runner.metrics, p.worker.id, p.worker.actions[subscription]
+	m.verdicts.WithLabelValues(id, action, subscription, outcome).Inc()
 	if outcome == countSkipped {
-		m.skipped.WithLabelValues(id, subscription, reason).Inc()
+		m.skipped.WithLabelValues(id, action, subscription, reason).Inc()
 	}
 }
 
@@ -78,6 +78,6 @@ func (p *partition) unmatched(err error) string {
 	case err != nil:
 		outcome = countUnreadable
 	}
-	p.worker.runner.metrics.verdicts.WithLabelValues(p.worker.id, "", outcome).Inc()
+	p.worker.runner.metrics.verdicts.WithLabelValues(p.worker.id, "", "", outcome).Inc()
 	return outcome
 }

@@ -24,7 +24,8 @@ type worker struct {
 	runner   *Runner
 	id       string
 	instance Instance
-	ctx      context.Context // ends what is under way
+	actions  map[string]string // their keys by subscription
+	ctx      context.Context   // ends what is under way
 	cancel   context.CancelFunc
 
 	mu          sync.Mutex
@@ -53,7 +54,11 @@ type lane struct {
 }
 
 func newWorker(r *Runner, in Instance) *worker {
-	w := &worker{runner: r, id: in.Plan.ID(), instance: in, parts: map[int]*partition{}, lanes: map[string]*lane{}}
+	w := &worker{runner: r, id: in.Plan.ID(), instance: in, actions: map[string]string{}, parts: map[int]*partition{}, lanes: map[string]*lane{}}
+	for _, s := range in.Plan.Subscriptions() {
+		w.actions[s.Name()] = s.Action().Key
+	}
+	w.actions[runtime.OnDelete] = runtime.OnDelete
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.idle = sync.NewCond(&w.mu)
 	return w

@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// State is what an instance remembers between batches, by key; each instance has its own. It is safe for concurrent use.
+// State is what an instance remembers between batches, by key; each instance has its own. It is safe for concurrent use. An error
+// that may pass is a retryable *fault.Error.
 type State interface {
 	// Get is the value of a key; ok is false where none was put.
 	Get(ctx context.Context, key string) (value string, ok bool, err error)

@@ -5,6 +5,7 @@
 package fault
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,6 +19,7 @@ const (
 	CodeInvalidEvent   = "INVALID_EVENT"             // the event itself cannot be read
 	CodeConnection     = "CONNECTION_FAILED"         // no answer came
 	CodeLogin          = "LOGIN_REQUIRED"            // somebody has to log in first; what waits is kept until then
+	CodeState          = "STATE_UNAVAILABLE"         // what this side remembers cannot be read or written now
 	CodeInternal       = "INTERNAL_ERROR"            // a handler broke its contract
 )
 
@@ -69,14 +71,23 @@ func NoAnswer(cause error) *Error {
 	}
 }
 
-// As is err as an *Error: itself where one is inside, else an internal error, which is final, with err as its cause.
+// NoState is the error of a state that does not answer, which may pass.
+func NoState(doing string, cause error) *Error {
+	return &Error{Code: CodeState, Status: http.StatusServiceUnavailable, Retry: true, Cause: cause, Message: doing + ": " + cause.Error()}
+}
+
+// As is err as an *Error: itself where one is inside, NoAnswer where a context has ended, else an internal error, which is final,
+// with err as its cause.
 func As(err error) *Error {
 	if err == nil {
 		return nil
 	}
 	var e *Error
-	if errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e):
 		return e
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return NoAnswer(err)
 	}
 	return &Error{Code: CodeInternal, Status: http.StatusInternalServerError, Message: err.Error(), Cause: err}
 }

@@ -1,6 +1,7 @@
 package fault_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,11 @@ func TestAs(t *testing.T) {
 	assert.Equal(t, fault.CodeInternal, internal.Code)
 	assert.ErrorIs(t, internal, io.EOF)
 	assert.False(t, internal.Retry)
+	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
+		cut := fault.As(fmt.Errorf("sending: %w", ended))
+		assert.True(t, cut.Retry, "what was cut off is tried again")
+		assert.ErrorIs(t, cut, ended)
+	}
 	assert.EqualError(t, fault.NoAnswer(io.EOF), "no answer from the destination: EOF")
 	assert.EqualError(t, &fault.Error{Status: 404}, "Not Found")
 }

@@ -34,8 +34,8 @@ type Spec struct {
 	TokenParameters map[string]string // further ones of each request for a token
 }
 
-// Keys are the keys of a Spec in a definition, and in the auth of an instance.
-var Keys = []string{"grant", "authorizeUrl", "deviceUrl", "tokenUrl", "revokeUrl", "scopes", "audience", "redirectHost", "pkce", "clientAuthentication", "parameters", "tokenParameters"}
+// keys are those of a Spec in a definition, and in the auth of an instance.
+var keys = []string{"grant", "authorizeUrl", "deviceUrl", "tokenUrl", "revokeUrl", "scopes", "audience", "redirectHost", "pkce", "clientAuthentication", "parameters", "tokenParameters"}
 
 // Missing is the key that v needs and does not have, "" where it is whole.
 func Missing(v event.Value) string {
@@ -124,7 +124,7 @@ func texts(v event.Value) map[string]string {
 func Part(v event.Value) event.Value {
 	var members []event.Member
 	for key, m := range v.Members() {
-		if slices.Contains(Keys, key) {
+		if slices.Contains(keys, key) {
 			members = append(members, event.Member{Key: key, Value: m})
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/state"
 	"github.com/landfall-dev/landfall/framework/state/statetest"
 )
@@ -244,4 +245,23 @@ func TestPlacesThatCannotBeOpened(t *testing.T) {
 	_, err = state.Open(t.Context(), "postgres://user:secret@127.0.0.1:1/db")
 	require.Error(t, err)
 	assert.NotContains(t, err.Error(), "secret")
+}
+
+// A database that does not answer is no fault of an event: it is tried again.
+func TestAStateThatIsAwayMayComeBack(t *testing.T) {
+	store, err := state.Open(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	require.NoError(t, store.Close())
+	l, audience := store.Ledger("main"), destination.Audience{ID: "a"}
+	_, looking := l.Look(t.Context(), "a", []string{"u"})
+	_, _, getting := l.Get(t.Context(), "k")
+	for doing, err := range map[string]error{
+		"look": looking, "get": getting, "put": l.Put(t.Context(), "k", "v"), "doubt": l.Doubt(t.Context(), audience, []string{"u"}),
+		"write": l.Write(t.Context(), audience, []destination.Change{{Identity: "u"}}), "note": l.Note(t.Context(), audience, []destination.Note{{Identity: "u"}}),
+	} {
+		var known *fault.Error
+		require.ErrorAs(t, err, &known, doing)
+		assert.True(t, known.Retry, doing)
+		assert.Equal(t, fault.CodeState, known.Code, doing)
+	}
 }

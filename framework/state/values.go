@@ -4,7 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // Ledger is what one instance of a destination keeps: a destination.State and a destination.Members, and what the commands
@@ -24,7 +25,7 @@ func (l *Ledger) Get(ctx context.Context, key string) (value string, ok bool, er
 	case errors.Is(err, sql.ErrNoRows):
 		return "", false, nil
 	case err != nil:
-		return "", false, fmt.Errorf("reading the state: %w", err)
+		return "", false, fault.NoState("reading the state", err)
 	}
 	return fromSQL.Replace(value), true, nil
 }
@@ -34,7 +35,7 @@ func (l *Ledger) Put(ctx context.Context, key, value string) error {
 	_, err := l.store.db.ExecContext(ctx, `INSERT INTO state (instance, key, value) VALUES ($1, $2, $3)
 		ON CONFLICT (instance, key) DO UPDATE SET value = excluded.value`, l.instance, toSQL.Replace(key), toSQL.Replace(value))
 	if err != nil {
-		return fmt.Errorf("writing the state: %w", err)
+		return fault.NoState("writing the state", err)
 	}
 	return nil
 }

@@ -5,11 +5,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // pageSize is how many rows are read at a time where there may be many.
@@ -70,7 +70,7 @@ func (l *Ledger) Each(ctx context.Context, audienceID, after string, f func(Stan
 			return nil
 		}
 	}
-	return fmt.Errorf("reading the ledger: %w", err)
+	return fault.NoState("reading the ledger", err)
 }
 
 func (l *Ledger) page(ctx context.Context, a *audience, after string) ([]Standing, error) {
@@ -110,7 +110,7 @@ func (l *Ledger) Find(ctx context.Context, audienceID, identity string) (s Stand
 		history, err = l.history(ctx, a.id, identity)
 	}
 	if err != nil {
-		return s, nil, false, fmt.Errorf("reading the ledger: %w", err)
+		return s, nil, false, fault.NoState("reading the ledger", err)
 	}
 	return e.standing(a.purged), history, true, nil
 }
@@ -150,7 +150,7 @@ func (l *Ledger) Purge(ctx context.Context, a destination.Audience, at time.Time
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("writing the ledger: %w", err)
+		return fault.NoState("writing the ledger", err)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // Bounds of the history of one identity in one audience.
@@ -142,7 +142,7 @@ func (l *Ledger) change(ctx context.Context, a destination.Audience, n int, iden
 		return l.save(ctx, tx, row, c)
 	})
 	if err != nil {
-		return fmt.Errorf("writing the ledger: %w", err)
+		return fault.NoState("writing the ledger", err)
 	}
 	return nil
 }

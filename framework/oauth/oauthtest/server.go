@@ -43,6 +43,7 @@ type Server struct {
 	slow      time.Duration
 	status    int
 	secrets   []string
+	newest    [2]string // access and refresh token
 }
 
 // Start starts a server that ends with the test. Its access tokens are good for five minutes.
@@ -95,9 +96,12 @@ func (s *Server) note(form url.Values, answer *httptest.ResponseRecorder) {
 	if form.Get("grant_type") == "refresh_token" {
 		s.refreshes++
 	}
-	for _, key := range []string{"access_token", "refresh_token", "id_token"} {
+	for i, key := range []string{"access_token", "refresh_token", "id_token"} {
 		if text, _ := given[key].(string); text != "" {
 			s.secrets = append(s.secrets, text)
+			if i < len(s.newest) {
+				s.newest[i] = text
+			}
 		}
 	}
 	for _, key := range []string{"code", "code_verifier", "device_code"} {
@@ -112,6 +116,13 @@ func (s *Server) Refreshes() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.refreshes
+}
+
+// Newest are the tokens that were given last.
+func (s *Server) Newest() (access, refresh string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.newest[0], s.newest[1]
 }
 
 // Secrets are all that the server has given away or was sent.

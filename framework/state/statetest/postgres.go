@@ -21,6 +21,22 @@ import (
 // test where PostgreSQL is not installed.
 func Postgres(tb testing.TB) string {
 	tb.Helper()
+	return Start(tb).URL
+}
+
+// Server is a PostgreSQL server of a test.
+type Server struct {
+	URL     string // of its database
+	tb      testing.TB
+	home    string
+	program string
+	as      *syscall.SysProcAttr
+	running *process
+}
+
+// Start is Postgres, for tests that stop the server.
+func Start(tb testing.TB) *Server {
+	tb.Helper()
 	programs, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	if len(programs) == 0 {
 		tb.Skip("PostgreSQL is not installed: apt-get install postgresql")
@@ -34,14 +50,30 @@ func Postgres(tb testing.TB) string {
 	as := owner(tb, home)
 	data := filepath.Join(home, "data")
 	start(tb, home, as, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync").wait(tb)
-	server := start(tb, home, as, filepath.Join(bin, "postgres"), "-D", data, "-k", home, "-c", "listen_addresses=")
-	tb.Cleanup(func() {
-		_ = server.cmd.Process.Signal(syscall.SIGINT)
-		_ = server.cmd.Wait()
-	})
-	place := "postgres://postgres@/postgres?" + url.Values{"host": {home}, "sslmode": {"disable"}}.Encode()
-	answers(tb, place, server)
-	return place
+	s := &Server{
+		URL: "postgres://postgres@/postgres?" + url.Values{"host": {home}, "sslmode": {"disable"}}.Encode(),
+		tb:  tb, home: home, program: filepath.Join(bin, "postgres"), as: as,
+	}
+	s.Start()
+	tb.Cleanup(s.Stop)
+	return s
+}
+
+// Start starts the server where it has been stopped, and waits until it answers.
+func (s *Server) Start() {
+	s.tb.Helper()
+	s.running = start(s.tb, s.home, s.as, s.program, "-D", filepath.Join(s.home, "data"), "-k", s.home, "-c", "listen_addresses=")
+	answers(s.tb, s.URL, s.running)
+}
+
+// Stop stops the server and ends its connections.
+func (s *Server) Stop() {
+	if s.running == nil {
+		return
+	}
+	_ = s.running.cmd.Process.Signal(syscall.SIGINT)
+	_ = s.running.cmd.Wait()
+	s.running = nil
 }
 
 // owner is who runs the server: PostgreSQL refuses to be run by root, and gets the user that its package makes.

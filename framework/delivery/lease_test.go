@@ -1,0 +1,123 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/destination"
+)
+
+// natsServer is a NATS server that ends with the test.
+func natsServer(t *testing.T) string {
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true})
+	require.NoError(t, err)
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	require.True(t, s.ReadyForConnections(10*time.Second))
+	return s.ClientURL()
+}
+
+func openAt(t *testing.T, url string) *delivery.Queue {
+	q, err := delivery.Open(t.Context(), delivery.Config{URL: url, Replicas: 1})
+	require.NoError(t, err)
+	return q
+}
+
+// Processes whose leases are too short for what they do take partitions from each other, and one after the other of them comes and
+// loses its connection. Nothing is lost, an event is never sent for the first time after a later one of its user, and the last one
+// that is sent is the newest.
+func TestPartitionsAreFoughtFor(t *testing.T) {
+	url := natsServer(t)
+	one, two := openAt(t, url), openAt(t, url)
+	defer one.Close()
+	defer two.Close()
+	remote := newRemote(t)
+	random := rand.New(rand.NewPCG(3, 4))
+	perform := func(ctx context.Context, call destination.BatchCall[change, change]) (*destination.MultiStatus, error) {
+		remote.mu.Lock()
+		slow := time.Duration(random.IntN(20)) * time.Millisecond
+		if random.IntN(8) == 0 {
+			slow = time.Second
+		}
+		remote.mu.Unlock()
+		select {
+		case <-time.After(slow):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		remote.mu.Lock()
+		defer remote.mu.Unlock()
+		for _, c := range call.Payloads {
+			remote.taken[c.id] = append(remote.taken[c.id], c.n)
+		}
+		return nil, nil
+	}
+	s := quick
+	s.Lease = 80 * time.Millisecond
+	plan := remote.planOf(perform, `type = "track"`)
+	first, second := start(t, one, s, delivery.Instance{Plan: plan}), start(t, two, s, delivery.Instance{Plan: plan})
+	enough, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		for {
+			guest := openAt(t, url)
+			r := start(t, guest, s, delivery.Instance{Plan: plan})
+			select {
+			case <-enough:
+				stop(t, r)
+				guest.Close()
+				return
+			case <-time.After(150 * time.Millisecond):
+				guest.Close() // it hears and says nothing more, but what is under way goes on
+				stop(t, r)
+			}
+		}
+	}()
+	const users, each = 40, 40
+	same := `,"group":"g"`
+	for n := range each {
+		var batch []delivery.Accepted
+		for u := range users {
+			batch = append(batch, line(fmt.Sprintf("u%d", u), n, same))
+		}
+		require.NoError(t, one.Append(t.Context(), batch))
+		time.Sleep(20 * time.Millisecond)
+	}
+	close(enough)
+	<-gone
+	last := func() (complete int) {
+		remote.mu.Lock()
+		defer remote.mu.Unlock()
+		for _, list := range remote.taken {
+			if list[len(list)-1] == each-1 {
+				complete++
+			}
+		}
+		return complete
+	}
+	require.Eventually(t, func() bool { return last() == users }, time.Minute, 20*time.Millisecond)
+	stop(t, first)
+	stop(t, second)
+	again := 0
+	for user, list := range remote.taken {
+		newest := -1
+		for _, n := range list {
+			require.LessOrEqual(t, n, newest+1, "%s: %v", user, list)
+			if n <= newest {
+				again++
+			}
+			newest = max(newest, n)
+		}
+		require.Equal(t, each-1, list[len(list)-1], "%s: %v", user, list)
+	}
+	assert.Len(t, remote.taken, users)
+	t.Logf("%d of %d events sent again", again, users*each)
+}

@@ -1,0 +1,164 @@
+package runtime_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+const tokenDefinition = `
+name: Crm
+slug: crm
+mode: cloud
+authentication: {scheme: oauth-managed}
+actions:
+  send:
+    title: Send
+    fields: {id: {label: ID, type: string, required: true, default: {"@path": $.userId}}}
+`
+
+// crm is a remote that takes some tokens, and answers with a status for each id.
+type crm struct {
+	good     []string // tokens
+	refusing []string // ids that are answered 401 on their own, once for each time that they stand here
+	requests []string // token and ids of each
+}
+
+func (c *crm) RoundTrip(r *http.Request) (*http.Response, error) {
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	c.requests = append(c.requests, r.Header.Get("Authorization")+" "+string(text))
+	answer := &http.Response{StatusCode: 200, Header: http.Header{}, Request: r}
+	if token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); !slices.Contains(c.good, token) {
+		answer.StatusCode = 401
+	}
+	var ids []string
+	if err := json.Unmarshal(text, &ids); err != nil {
+		return nil, err
+	}
+	statuses := make([]int, len(ids))
+	for i, id := range ids {
+		statuses[i] = 200
+		if at := slices.Index(c.refusing, id); at >= 0 {
+			statuses[i], c.refusing = 401, slices.Delete(c.refusing, at, at+1)
+		}
+	}
+	body, err := json.Marshal(statuses)
+	answer.Body = io.NopCloser(bytes.NewReader(body))
+	return answer, err
+}
+
+func (c *crm) send(ctx context.Context, call destination.BatchCall[settings, payload]) (*destination.MultiStatus, error) {
+	ids := make([]string, len(call.Payloads))
+	for i, p := range call.Payloads {
+		ids[i] = p.id
+	}
+	body, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := call.Client.Do(ctx, destination.Request{Method: "POST", URL: "https://crm.example/send", Body: body})
+	if err != nil {
+		return nil, err
+	}
+	ms := destination.NewMultiStatus(len(ids))
+	for i, status := range answer.Body.Items() {
+		if ms.Deliver(i); status.Float() != 200 {
+			ms.Fail(i, fault.FromStatus(int(status.Float()), "not you"))
+		}
+	}
+	return ms, nil
+}
+
+// run delivers events of users, with a token that is renewed to others.
+func (c *crm) run(t *testing.T, tokens []string, users ...string) (outcomes []runtime.Outcome, renewals int) {
+	plugin := destination.Plugin{
+		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(tokenDefinition)}},
+		Actions:    map[string]destination.Action{"send": destination.Handle(destination.Handler[settings, payload]{PerformBatch: c.send})},
+	}
+	d, err := plugin.Load()
+	require.NoError(t, err)
+	plan, err := runtime.New(plugin, d, config.InstanceOf(event.MustParse(`{"id":"crm","subscriptions":[{"action":"send","subscribe":"type = \"track\""}]}`)), runtime.Host{
+		Transport: c,
+		Token: func(_ context.Context, instance, refused string) (string, error) {
+			assert.Equal(t, "crm", instance)
+			if refused != "" {
+				require.Equal(t, tokens[0], refused)
+				renewals++
+				if len(tokens) > 1 {
+					tokens = tokens[1:]
+				}
+			}
+			return tokens[0], nil
+		},
+	})
+	require.NoError(t, err)
+	var texts []string
+	for _, user := range users {
+		texts = append(texts, `{"type":"track","userId":"`+user+`"}`)
+	}
+	for _, v := range plan.RunBatch(t.Context(), events(t, texts...)) {
+		outcomes = append(outcomes, v[0].Outcome)
+	}
+	return outcomes, renewals
+}
+
+func TestOnlyWhatWasRefusedForItsTokenIsTriedAgain(t *testing.T) {
+	good, bad := runtime.Delivered, runtime.Refused
+	for name, c := range map[string]struct {
+		remote   crm
+		tokens   []string
+		want     []runtime.Outcome
+		renewals int
+		requests []string
+	}{
+		"a good token": {
+			crm{good: []string{"one"}}, []string{"one"}, []runtime.Outcome{good, good, good}, 0, []string{`Bearer one ["a","b","c"]`},
+		},
+		"a request that is refused is made again": {
+			crm{good: []string{"two"}}, []string{"one", "two"}, []runtime.Outcome{good, good, good}, 1, []string{`Bearer one ["a","b","c"]`, `Bearer two ["a","b","c"]`},
+		},
+		"items that are refused go again without the others": {
+			crm{good: []string{"one", "two"}, refusing: []string{"a", "c"}}, []string{"one", "two"}, []runtime.Outcome{good, good, good}, 1,
+			[]string{`Bearer one ["a","b","c"]`, `Bearer two ["a","c"]`},
+		},
+		"items that are refused once more stay so": {
+			crm{good: []string{"one", "two"}, refusing: []string{"b", "b"}}, []string{"one", "two"}, []runtime.Outcome{good, bad, good}, 1,
+			[]string{`Bearer one ["a","b","c"]`, `Bearer two ["b"]`},
+		},
+		"no other token": {
+			crm{good: []string{"two"}}, []string{"one"}, []runtime.Outcome{bad, bad, bad}, 1, []string{`Bearer one ["a","b","c"]`},
+		},
+		"one try only": {
+			crm{good: []string{"three"}}, []string{"one", "two", "three"}, []runtime.Outcome{bad, bad, bad}, 1, []string{`Bearer one ["a","b","c"]`, `Bearer two ["a","b","c"]`},
+		},
+		"a token that was fresh a moment ago is not renewed for an item": {
+			crm{good: []string{"two"}, refusing: []string{"b", "b"}}, []string{"one", "two"}, []runtime.Outcome{good, bad, good}, 1,
+			[]string{`Bearer one ["a","b","c"]`, `Bearer two ["a","b","c"]`},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, renewals := c.remote.run(t, c.tokens, "a", "b", "c")
+			assert.Equal(t, c.want, got)
+			assert.Equal(t, c.renewals, renewals)
+			assert.Equal(t, c.requests, c.remote.requests)
+		})
+	}
+}
