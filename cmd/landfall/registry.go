@@ -11,9 +11,9 @@ func (s streams) registry() (*destination.Registry, error) {
 	return registryOf(*s.definitions)
 }
 
-// registryFor is the registry for a config, which may name a directory of definitions of its own.
+// registryFor is the registry for a config, which may name a directory of definitions of its own; the config may be nil.
 func registryFor(definitions string, cfg *config.Config) (*destination.Registry, error) {
-	if definitions == "" && cfg.Definitions != "" {
+	if definitions == "" && cfg != nil && cfg.Definitions != "" {
 		definitions = beside(cfg.Document.Name(), cfg.Definitions, false)
 	}
 	return registryOf(definitions)

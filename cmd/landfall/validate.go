@@ -11,6 +11,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/source"
 )
 
@@ -94,10 +95,16 @@ func (c *validation) check(path string, text []byte) (problems, warnings fault.P
 	if err != nil {
 		return fault.ProblemsOf(err), nil
 	}
+	h := hosting{target: &target{dryRun: true}}
 	for _, in := range cfg.Instances {
-		made, err := newInstance(registry, in, cfg, hosting{target: &target{dryRun: true}})
-		problems = append(problems, cfg.Document.Locate(fault.ProblemsOf(err))...)
-		warnings = append(warnings, made.warnings...)
+		plan, err := runtime.LoadInstance(cfg, in, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
+			_, host, err := h.host(cfg, in, of)
+			return host, err
+		})
+		problems = append(problems, fault.ProblemsOf(err)...)
+		if err == nil {
+			warnings = append(warnings, plan.Warnings()...)
+		}
 	}
 	return problems, warnings
 }

@@ -3,6 +3,7 @@ package destination
 import (
 	"cmp"
 	"context"
+	"maps"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -23,18 +24,26 @@ func Declare(r *request.Request) Action {
 	}}
 }
 
-// Complete is the plugin with the actions and the test that its definition declares.
+// Complete is the plugin with the actions, the choices and the test that its definition declares.
 func (p Plugin) Complete(d *Definition) Plugin {
-	actions := make(map[string]Action, len(d.Actions))
-	for key, a := range p.Actions {
-		actions[key] = a
+	if p.complete == d {
+		return p
 	}
-	for i := range d.Actions {
-		if r := d.Actions[i].Request; r != nil {
-			actions[d.Actions[i].Key] = Declare(r)
+	actions, choices := map[string]Action{}, map[string]map[string]ChoicesFunc{}
+	maps.Copy(actions, p.Actions)
+	for _, a := range d.Actions {
+		if a.Request != nil {
+			actions[a.Key] = Declare(a.Request)
+		}
+		choices[a.Key] = maps.Clone(p.Choices[a.Key])
+		for key, r := range a.Choices {
+			if choices[a.Key] == nil {
+				choices[a.Key] = map[string]ChoicesFunc{}
+			}
+			choices[a.Key][key] = declaredChoices(r)
 		}
 	}
-	p.Actions = actions
+	p.Actions, p.Choices, p.complete = actions, choices, d
 	if d.Test != nil {
 		p.Test = declaredTest(d.Test)
 	}
@@ -46,6 +55,28 @@ func declaredTest(r *request.Request) func(context.Context, event.Value, Deps) e
 	return func(ctx context.Context, settings event.Value, deps Deps) error {
 		_, err := deps.Client.send(ctx, r, event.Member{Key: request.Settings, Value: settings})
 		return err
+	}
+}
+
+// declaredChoices fetches a page of choices by a request.
+func declaredChoices(r *request.Request) ChoicesFunc {
+	return func(ctx context.Context, in ChoicesInput) (Choices, error) {
+		scope := []event.Member{
+			{Key: request.Settings, Value: in.Settings}, {Key: request.Payload, Value: in.Payload}, {Key: request.Query, Value: event.NewString(in.Query)},
+		}
+		if in.Page != "" {
+			scope = append(scope, event.Member{Key: request.Page, Value: event.NewString(in.Page)})
+		}
+		response, err := in.Client.send(ctx, r, scope...)
+		if err != nil {
+			return Choices{}, err
+		}
+		found, next := r.Choices(response.Body, in.Query)
+		page := Choices{NextPage: next}
+		for _, c := range found {
+			page.Choices = append(page.Choices, Choice(c))
+		}
+		return page, nil
 	}
 }
 

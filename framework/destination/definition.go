@@ -57,8 +57,9 @@ type ActionDefinition struct {
 	DefaultSubscription string
 	Fields              schema.Fields
 	Hidden              bool
-	Request             *request.Request // what it does; nil where a handler does it
-	Isolate             bool             // a batch that is refused whole is halved until what is wrong is alone
+	Request             *request.Request            // what it does; nil where a handler does it
+	Choices             map[string]*request.Request // that fetch the choices of fields, by their keys
+	Isolate             bool                        // a batch that is refused whole is halved until what is wrong is alone
 }
 
 // Action is the action with this key, nil where there is none.
@@ -85,9 +86,14 @@ func (d *Definition) PlacesToken() bool {
 	if d.Request.UsesToken() || d.Test != nil && d.Test.UsesToken() {
 		return true
 	}
-	for i := range d.Actions {
-		if r := d.Actions[i].Request; r != nil && r.UsesToken() {
+	for _, a := range d.Actions {
+		if a.Request != nil && a.Request.UsesToken() {
 			return true
+		}
+		for _, r := range a.Choices {
+			if r.UsesToken() {
+				return true
+			}
 		}
 	}
 	return false
@@ -222,6 +228,34 @@ func (p *parser) names() request.Names {
 	return request.Names{request.Settings: append([]string{}, p.d.Settings.Keys()...), request.Auth: {"accessToken"}}
 }
 
+// namesOf are what the requests of an action may speak of.
+func (p *parser) namesOf(a *ActionDefinition) request.Names {
+	names := p.names()
+	names[request.Payload] = append([]string{}, a.Fields.Keys()...)
+	return names
+}
+
+// choices reads the requests that fetch the choices of fields.
+func (p *parser) choices(a *ActionDefinition, v event.Value, place string) {
+	for key, m := range v.Members() {
+		place := place + fault.PointerKey(key)
+		if a.Fields.Find(key) == nil {
+			p.problems.Add(place, "is no field of %s%s", a.Key, fault.DidYouMean(key, a.Fields.Keys()))
+		}
+		if !m.Get("request").Get("response").Get("choices").Exists() {
+			p.problems.Add(place+"/request", "needs response: {choices: …}, which says where the choices stand in an answer")
+		}
+		names := p.namesOf(a)
+		names[request.Query], names[request.Page] = nil, nil
+		if r := p.request(m.Get("request"), place+"/request", names); r != nil {
+			if a.Choices == nil {
+				a.Choices = map[string]*request.Request{}
+			}
+			a.Choices[key] = r
+		}
+	}
+}
+
 func (p *parser) request(v event.Value, place string, names request.Names) *request.Request {
 	r, err := request.Compile(v, names)
 	p.problems.Under(place, err)
@@ -252,10 +286,9 @@ func (p *parser) action(key string, v event.Value) {
 		DefaultSubscription: v.Get("defaultSubscription").Str(), Fields: p.fields(v.Get("fields"), place+"/fields"),
 	}
 	if r := v.Get("request"); r.Exists() {
-		names := p.names()
-		names[request.Payload] = append([]string{}, a.Fields.Keys()...)
-		a.Request = p.request(r, place+"/request", names)
+		a.Request = p.request(r, place+"/request", p.namesOf(&a))
 	}
+	p.choices(&a, v.Get("dynamicFields"), place+"/dynamicFields")
 	if a.DefaultSubscription != "" {
 		_, err := fql.Compile(a.DefaultSubscription)
 		p.problems.Under(place+"/defaultSubscription", err)

@@ -46,6 +46,8 @@ type Plugin struct {
 	Audiences *Audiences
 	// Sandbox pretends to be the remote; nil where there is none.
 	Sandbox *Sandbox
+
+	complete *Definition // that has completed it; nil before
 }
 
 // RefreshInput is what a Refresh may use.
@@ -87,6 +89,9 @@ type SandboxOption struct{ Name, Usage string }
 // Load reads and checks the plugin's definition. The error is a fault.Problems. An action that has neither a handler nor a
 // request, or both, is a problem too.
 func (p Plugin) Load() (*Definition, error) {
+	if p.complete != nil {
+		return p.complete, nil
+	}
 	text, err := fs.ReadFile(p.Definition, DefinitionFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the definition: %w", err)
@@ -128,6 +133,9 @@ func (p Plugin) checkChoices(d *Definition) error {
 			return fmt.Errorf("%s: there are choices for the action %q, which %s does not declare", d.Slug, action, DefinitionFile)
 		}
 		for key := range fields {
+			if a.Choices[key] != nil {
+				return d.problem("/actions"+fault.PointerKey(action)+"/dynamicFields"+fault.PointerKey(key), "cannot be: there is a handler for it, too")
+			}
 			if a.Fields.Find(key) == nil {
 				return fmt.Errorf("%s: there are choices for the field %q of %s, which %s does not declare", d.Slug, key, action, DefinitionFile)
 			}
