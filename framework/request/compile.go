@@ -26,7 +26,7 @@ func Compile(v event.Value, names Names) (*Request, error) {
 		encoding: c.choice(v.Get("encoding"), "/encoding", "json", encodings),
 		address:  c.address(v.Get("url"), "/url"),
 		headers:  c.headers(v.Get("headers"), "/headers"),
-		query:    c.mapping(mapping.Templates(v.Get("query")), "/query"),
+		query:    c.mapping(v.Get("query"), "/query"),
 		body:     c.mapping(v.Get("body"), "/body"),
 		sign:     c.sign(v.Get("sign"), "/sign"),
 		batch:    c.batch(v.Get("batch"), "/batch"),
@@ -46,20 +46,16 @@ type compiler struct {
 	problems fault.Problems
 }
 
-// mapping compiles a mapping; nil where there is none.
+// mapping compiles a mapping, in which texts may be templates; nil where there is none.
 func (c *compiler) mapping(v event.Value, place string) *mapping.Mapping {
 	if v.Kind() == event.Absent {
 		return nil
 	}
+	v = mapping.Templates(v)
 	m, err := mapping.Compile(v)
 	c.problems.Under(place, err)
 	c.references(v, place)
 	return m
-}
-
-// text compiles a mapping of a text, which may be a template.
-func (c *compiler) text(v event.Value, place string) *mapping.Mapping {
-	return c.mapping(mapping.Templates(v), place)
 }
 
 // choice compiles a mapping of one of these texts.
@@ -70,7 +66,7 @@ func (c *compiler) choice(v event.Value, place, otherwise string, choices []stri
 	if v.IsString() && !strings.Contains(v.Str(), "{{") && !slices.Contains(choices, v.Str()) {
 		c.problems.Add(place, "should be one of %s, but is %q%s", strings.Join(choices, ", "), v.Str(), fault.DidYouMean(v.Str(), choices))
 	}
-	return c.text(v, place)
+	return c.mapping(v, place)
 }
 
 // headers compiles a mapping of headers.
@@ -80,11 +76,18 @@ func (c *compiler) headers(v event.Value, place string) *mapping.Mapping {
 			c.problems.Add(place+fault.PointerKey(name), "is no name of a header")
 		}
 	}
-	return c.mapping(mapping.Templates(v), place)
+	return c.mapping(v, place)
 }
 
-// references checks what the paths of a mapping speak of, at every depth where they see the scope.
+// braces are the keys of texts in which {{ stands for itself.
+var braces = []string{"@literal", "pattern", "replacement", "pattern2", "replacement2"}
+
+// references checks what the paths of a mapping speak of, at every depth where they see the scope. A text that looks like a
+// template can only be left inside of a directive, where it is none.
 func (c *compiler) references(v event.Value, place string) {
+	if strings.Contains(v.Str(), "{{") {
+		c.problems.Add(place, `stands inside of a directive, where {{…}} means nothing: write {"@template": …}, or {"@literal": …} for the braces`)
+	}
 	for i, item := range v.Items() {
 		c.references(item, fmt.Sprintf("%s/%d", place, i))
 	}
@@ -101,6 +104,7 @@ func (c *compiler) references(v event.Value, place string) {
 			}
 		case key == "@arrayPath" && m.Index(0).IsString():
 			c.refer(event.NewPath(m.Index(0).Str()), inner+"/0")
+		case m.IsString() && slices.Contains(braces, key): // they mean nothing there
 		case key == "@transform":
 			c.references(m.Get("apply"), inner+"/apply")
 		case key == "@expr", key == "@liquid":
