@@ -32,7 +32,7 @@ func Compile(v event.Value, names Names) (*Request, error) {
 		batch:    c.batch(v.Get("batch"), "/batch"),
 		answer:   c.answer(v.Get("response"), "/response"),
 	}
-	r.token, r.asks = c.said[Auth], c.said[Query]
+	r.token, r.asks, r.shared = c.said[Auth], c.said[Query], c.shared
 	if err := c.problems.Err(); err != nil {
 		return nil, err
 	}
@@ -43,6 +43,7 @@ func Compile(v event.Value, names Names) (*Request, error) {
 type compiler struct {
 	names    Names
 	said     map[string]bool
+	shared   []event.Path // of what is said of payload; a whole scope where that is not known
 	problems fault.Problems
 }
 
@@ -123,6 +124,7 @@ func (c *compiler) mention(text string) {
 	for _, name := range word.FindAllString(text, -1) {
 		if _, ok := c.names[name]; ok {
 			c.say(name)
+			c.share(name, nil)
 		}
 	}
 }
@@ -134,11 +136,19 @@ func (c *compiler) say(name string) {
 	c.said[name] = true
 }
 
+// share takes note of what is said of payload, which stands for all payloads of a request.
+func (c *compiler) share(name string, keys []string) {
+	if name == Payload {
+		c.shared = append(c.shared, event.PathOf(keys...))
+	}
+}
+
 // refer checks that a path begins with a name of the scope, and with a key that is known where the keys are.
 func (c *compiler) refer(path event.Path, place string) {
 	keys := path.Keys()
-	if len(keys) == 0 {
-		return // the whole scope
+	if len(keys) == 0 { // the whole scope
+		c.share(Payload, nil)
+		return
 	}
 	known, ok := c.names[keys[0]]
 	if !ok {
@@ -147,6 +157,7 @@ func (c *compiler) refer(path event.Path, place string) {
 		return
 	}
 	c.say(keys[0])
+	c.share(keys[0], keys[1:])
 	if known != nil && len(keys) > 1 && !slices.Contains(known, keys[1]) {
 		c.problems.Add(place, "speaks of %s.%s, which there is not%s", keys[0], keys[1], fault.DidYouMean(keys[1], known))
 	}
