@@ -53,7 +53,8 @@ type ActionDefinition struct {
 	DefaultSubscription string
 	Fields              schema.Fields
 	Hidden              bool
-	Isolate             bool // a batch that is refused whole is halved until what is wrong is alone
+	SyncMode            *SyncMode // nil where it has none
+	Isolate             bool      // a batch that is refused whole is halved until what is wrong is alone
 }
 
 // Action is the action with this key, nil where there is none.
@@ -203,6 +204,7 @@ func (p *parser) action(key string, v event.Value) {
 		Key: key, Title: v.Get("title").Str(), Description: v.Get("description").Str(), Hidden: hidden, Isolate: isolate,
 		DefaultSubscription: v.Get("defaultSubscription").Str(), Fields: p.fields(v.Get("fields"), place+"/fields"),
 	}
+	a.SyncMode = p.syncMode(v.Get("syncMode"), place+"/syncMode")
 	if a.DefaultSubscription != "" {
 		_, err := fql.Compile(a.DefaultSubscription)
 		p.problems.Under(place+"/defaultSubscription", err)

@@ -36,22 +36,25 @@ type Plan struct {
 	login         *oauth.Remote // nil where nobody logs in
 	consent       []string      // categories that must not be refused
 	choices       map[string]map[string]destination.ChoicesFunc
+	features      map[string]bool
 	deletion      []*Subscription // the one that takes deletions of users; none where nothing does
 	test          func(ctx context.Context, settings event.Value, deps destination.Deps) error
 }
 
 // Subscription is a compiled subscription of a plan.
 type Subscription struct {
-	name     string
-	syncMode string
-	action   *destination.ActionDefinition
-	handler  destination.Action
-	query    *fql.Query
-	mapping  *mapping.Mapping
-	schema   *schema.Schema
-	resend   bool
-	sample   float64 // the share of events that it gets
-	deletes  bool    // it takes deletions of users
+	name        string
+	syncMode    string
+	matchingKey string
+	metadata    destination.SubscriptionMetadata
+	action      *destination.ActionDefinition
+	handler     destination.Action
+	query       *fql.Query
+	mapping     *mapping.Mapping
+	schema      *schema.Schema
+	resend      bool
+	sample      float64 // the share of events that it gets
+	deletes     bool    // it takes deletions of users
 }
 
 // Name is the subscription's name in the config.
@@ -213,7 +216,7 @@ func (p *Plan) deliver(ctx context.Context, items []Item) []Verdict {
 	for _, part := range s.parts(items) {
 		in := destination.Input{
 			Deps: p.deps, Settings: p.settings,
-			Origin:   destination.Origin{Instance: p.id, Subscription: s.name, SyncMode: s.syncMode, Resend: s.resend},
+			Origin:   p.origin(s),
 			Payloads: make([]event.Value, len(part)), Events: make([]event.Event, len(part)),
 		}
 		for i := range part {
@@ -224,6 +227,14 @@ func (p *Plan) deliver(ctx context.Context, items []Item) []Verdict {
 		}
 	}
 	return verdicts
+}
+
+// origin is where the calls of a subscription come from.
+func (p *Plan) origin(s *Subscription) destination.Origin {
+	return destination.Origin{
+		Instance: p.id, Subscription: s.name, SyncMode: s.syncMode, MatchingKey: s.matchingKey, Metadata: s.metadata,
+		Features: p.features, Resend: s.resend,
+	}
 }
 
 // parts divides items into what the handler takes at once.

@@ -68,6 +68,9 @@ func (r *Remote) upsert(w http.ResponseWriter, req *http.Request) {
 	if list := v.Get("list").Str(); list != "" {
 		line += " in " + list
 	}
+	if how := v.Get("how").Str(); how != "upsert" {
+		line += " (" + how + ")"
+	}
 	r.note(line)
 	answer(w, http.StatusOK, `{"ok":true}`)
 }
