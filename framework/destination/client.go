@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
@@ -26,34 +27,42 @@ func NewClient(transport http.RoundTripper, redact func(string) string) Client {
 	return Client{transport, redact}
 }
 
-// Request is one request with a JSON body.
+// Request is one request. It has one body at most; a Content-Type in Header goes before the one that follows from the body.
 type Request struct {
 	Method string
 	URL    string
+	Query  url.Values  // added to those of the URL
 	Header http.Header // may be nil
-	Body   []byte      // JSON; nil for none
+	Body   []byte      // JSON that has been encoded; nil for none
+	JSON   event.Value // absent for none
+	Form   url.Values  // nil for none
+	Text   string      // "" for none
+	// TakeErrors makes an answer outside of 2xx a Response, for a remote whose refusals say something else than a failure.
+	TakeErrors bool
 }
 
-// Response is an answer that is not an error.
+// Response is an answer that is not an error, or any answer where the request says so.
 type Response struct {
 	Status  int
 	Header  http.Header
 	Body    event.Value // absent where the body is no JSON
 	Skipped string      // set by a Perform that had nothing to send: the reason
+	raw     []byte
 }
 
-// Do sends a request. An answer outside of 2xx, and no answer at all, is a *fault.Error; its message is what the remote
+// Do sends a request. An answer outside of 2xx, unless the request takes errors, and no answer at all, is a *fault.Error; its message is what the remote
 // says in the body, as far as that can be shown.
 func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
+	r, err := r.encoded()
+	if err != nil {
+		return nil, err
+	}
 	request, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
 	if err != nil {
 		return nil, fmt.Errorf("building the request: %w", err)
 	}
 	for name, values := range r.Header {
 		request.Header[name] = values
-	}
-	if r.Body != nil && request.Header.Get("Content-Type") == "" {
-		request.Header.Set("Content-Type", "application/json")
 	}
 	answer, err := c.transport.RoundTrip(request)
 	if err != nil {
@@ -65,12 +74,12 @@ func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
 		return nil, noAnswer(err)
 	}
 	body, _ := event.ParseValue(raw) // what is no JSON is absent
-	if answer.StatusCode >= 300 {
+	if answer.StatusCode >= 300 && !r.TakeErrors {
 		e := fault.FromStatus(answer.StatusCode, c.redact(messageOf(answer.StatusCode, body, raw)))
 		e.RetryAfter = httpx.RetryAfter(answer.Header, time.Now())
 		return nil, e
 	}
-	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: body}, nil
+	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: body, raw: raw}, nil
 }
 
 func noAnswer(err error) error {
