@@ -49,6 +49,7 @@ type Instance struct {
 	Enabled       bool
 	Sources       []string
 	Features      map[string]bool
+	Audiences     event.Value // the settings of audiences by their key; absent where there are none
 	Consent       []string    // categories that an event's user must not have refused
 	Settings      event.Value // an object
 	Auth          event.Value // how it gets its tokens; absent where it says nothing
@@ -201,6 +202,7 @@ func readInstance(v event.Value, place string) Instance {
 	for _, category := range v.Get("consent").Items() {
 		in.Consent = append(in.Consent, category.Str())
 	}
+	in.Audiences = v.Get("audiences")
 	for name, on := range v.Get("features").Members() {
 		if in.Features == nil {
 			in.Features = map[string]bool{}

@@ -16,19 +16,21 @@ import (
 
 // Definition is what a destination.yaml says.
 type Definition struct {
-	Name        string
-	Slug        string
-	Aliases     []string // other slugs it goes by
-	Description string
-	Mode        string
-	Limits      Limits
-	Settings    schema.Fields // the fields of authentication
-	Scheme      string        // of authentication: none, basic, custom, oauth2, oauth-managed
-	TakesToken  bool          // a bearer token goes with requests, where there is one
-	OAuth       event.Value   // how such tokens are got, with the keys of oauth.Spec; without them they come from the host
-	Presets     []Preset
-	Actions     []ActionDefinition // in the order of the file
-	Document    *source.Document
+	Name           string
+	Slug           string
+	Aliases        []string // other slugs it goes by
+	Description    string
+	Mode           string
+	Limits         Limits
+	Settings       schema.Fields // the fields of authentication
+	Scheme         string        // of authentication: none, basic, custom, oauth2, oauth-managed
+	TakesToken     bool          // a bearer token goes with requests, where there is one
+	OAuth          event.Value   // how such tokens are got, with the keys of oauth.Spec; without them they come from the host
+	Presets        []Preset
+	Actions        []ActionDefinition // in the order of the file
+	Audience       *AudienceConfig    // nil where it takes no audiences of its own
+	AudienceFields schema.Fields      // the settings of one audience
+	Document       *source.Document
 }
 
 // Limits bound an instance. Zero means none.
@@ -153,6 +155,7 @@ func (p *parser) definition(v event.Value) {
 	d.Scheme = authentication.Get("scheme").Str()
 	p.oauth(authentication)
 	d.Settings = p.fields(authentication.Get("fields"), "/authentication/fields")
+	p.audience(v)
 	for key, action := range v.Get("actions").Members() {
 		p.action(key, action)
 	}

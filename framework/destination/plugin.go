@@ -38,6 +38,11 @@ type Plugin struct {
 	OnDelete func(ctx context.Context, in DeleteInput) error
 	// Choices fetch the values of dynamic fields, by action and by field; nested fields have dots in their key.
 	Choices map[string]map[string]ChoicesFunc
+	// CreateAudience makes an audience at the remote and gives its external id; GetAudience tells whether there is one with an
+	// external id, and gives that as the remote writes it. Both need audienceConfig in the definition. An audience is created
+	// once, before the first of its events is delivered; its events have the id at context.personas.external_audience_id.
+	CreateAudience func(ctx context.Context, in AudienceInput) (externalID string, err error)
+	GetAudience    func(ctx context.Context, in AudienceInput) (externalID string, err error)
 	// Audiences lets members be sent without events; nil where the destination keeps no audiences.
 	Audiences *Audiences
 	// Sandbox pretends to be the remote; nil where there is none.
@@ -100,6 +105,9 @@ func (p Plugin) Load() (*Definition, error) {
 		if _, ok := p.Actions[a.Key]; !ok {
 			return nil, fmt.Errorf("%s: the action %q has no handler", d.Slug, a.Key)
 		}
+	}
+	if err := p.checkAudiences(d); err != nil {
+		return nil, err
 	}
 	return d, p.checkChoices(d)
 }

@@ -48,6 +48,7 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 	p.tokens = c.authorize(p)
 	p.subscriptions = c.subscriptions()
 	p.deletion = c.deletion()
+	p.creation = c.creation(p)
 	if err := c.problems.Err(); err != nil {
 		return nil, err
 	}

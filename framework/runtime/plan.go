@@ -37,6 +37,7 @@ type Plan struct {
 	consent       []string      // categories that must not be refused
 	choices       map[string]map[string]destination.ChoicesFunc
 	features      map[string]bool
+	creation      *creation       // nil where the destination creates no audiences
 	deletion      []*Subscription // the one that takes deletions of users; none where nothing does
 	test          func(ctx context.Context, settings event.Value, deps destination.Deps) error
 }
@@ -107,6 +108,8 @@ type Item struct {
 	Lane         string // items of a plan with equal lanes go one batch after the other
 	Apart        bool   // what goes through other lanes has no bearing on it: an audience is changed
 	Barrier      bool   // everything before it is done before it is, and nothing after it begins earlier: a user is deleted
+
+	audience *engaged // that has to be created first; nil where there is none
 }
 
 // Verdict is what became of one event in one subscription.
@@ -148,13 +151,17 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (Item, *Verdic
 	if reason := p.leftOut(s, e.Value()); reason != "" {
 		return Item{}, &Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusOK, Reason: reason}
 	}
-	payload, err := s.mapping.Resolve(e.Value())
+	what, audience := e.Value(), (*engaged)(nil)
+	if p.creation != nil {
+		what, audience = p.creation.enrich(what)
+	}
+	payload, err := s.mapping.Resolve(what)
 	if err != nil {
 		v := p.failed(s, fault.As(err), fault.ReporterIntegrations)
 		return Item{}, &v
 	}
 	item, verdict := p.Item(s, payload, index)
-	item.Event = e
+	item.Event, item.audience = e, audience
 	return item, verdict
 }
 
@@ -190,6 +197,9 @@ const maxDivisions = 64
 func (p *Plan) Deliver(ctx context.Context, items []Item) []Verdict {
 	if len(items) == 0 {
 		return nil
+	}
+	if p.creation != nil {
+		return p.deliverAudiences(ctx, items)
 	}
 	divisions := maxDivisions
 	return p.isolate(ctx, items, &divisions)

@@ -25,9 +25,12 @@ func Plugin() destination.Plugin {
 	return destination.Plugin{
 		Definition: definition,
 		Actions: map[string]destination.Action{
-			"upsertUser": destination.Handle(destination.Handler[settings, user]{Perform: upsertUser}),
+			"upsertUser":   destination.Handle(destination.Handler[settings, user]{Perform: upsertUser}),
+			"syncAudience": destination.Handle(destination.Handler[settings, member]{PerformBatch: syncAudience}),
 		},
-		OnDelete: onDelete,
+		OnDelete:       onDelete,
+		CreateAudience: createAudience,
+		GetAudience:    getAudience,
 		Choices: map[string]map[string]destination.ChoicesFunc{
 			"upsertUser": {"list": lists, "address.city": cities},
 		},
