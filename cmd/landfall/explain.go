@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/explain"
 	"github.com/landfall-dev/landfall/framework/source"
 )
 
@@ -17,7 +17,6 @@ type explainCommand struct {
 	streams
 	config, event string
 	json          bool
-	requests      []httpx.Exchange
 }
 
 func newExplain(s streams) *cobra.Command {
@@ -57,21 +56,22 @@ func (c *explainCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	instances, err := loadFile(path, &target{dryRun: true}, func(x httpx.Exchange) { c.requests = append(c.requests, x) })
+	requests := &explain.Recorder{}
+	instances, err := c.loadFile(path, &target{dryRun: true}, requests.Observe)
 	if err != nil {
 		return err
 	}
-	stories := []story{}
+	stories := []explain.Story{}
 	for _, in := range instances {
 		for _, s := range in.plan.Offered(e) {
-			stories = append(stories, c.story(ctx, in.plan, s, e))
+			stories = append(stories, explain.Dry(ctx, in.plan, s, e, requests))
 		}
 	}
 	if c.json {
 		return json.NewEncoder(c.out).Encode(map[string]any{"subscriptions": stories})
 	}
 	for _, s := range stories {
-		s.print(c.out)
+		printStory(c.out, s)
 	}
 	return nil
 }

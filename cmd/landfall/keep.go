@@ -85,7 +85,7 @@ func (k *keeping) open(ctx context.Context) error {
 		return err
 	}
 	k.store = store
-	instances, err := loadPlans(cfg, nil, hosting{target: &k.target, store: store})
+	instances, err := loadPlans(cfg, nil, hosting{target: &k.target, definitions: *k.definitions, store: store})
 	if err != nil {
 		return err
 	}
@@ -207,16 +207,6 @@ func (k *keeping) reportText(r audience.Report) {
 
 // audience is one that the ledger has.
 func (k *keeping) audience(ctx context.Context, idOrName string) (destination.Audience, error) {
-	sizes, err := k.chosen.ledger.Sizes(ctx)
-	if err != nil {
-		return destination.Audience{}, err
-	}
-	var names []string
-	for _, size := range sizes {
-		if size.ID == idOrName || size.Name == idOrName {
-			return size.Audience, nil
-		}
-		names = append(names, size.ID, size.Name)
-	}
-	return destination.Audience{}, fmt.Errorf("the ledger has no cohort %q%s", idOrName, fault.DidYouMean(idOrName, names))
+	size, err := k.keeper().Find(ctx, idOrName)
+	return size.Audience, err
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/oauth"
@@ -13,8 +14,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// tokens brings to a plan's host where its tokens come from: nothing of them goes to a sandbox in this process.
-func (h *hosting) tokens(host *runtime.Host, cfg *config.Config) error {
+// tokens brings to a plan's host where its tokens come from: nothing of them goes to a sandbox in this process. An instance
+// that somebody logs in for is a mistake where there is nothing to encrypt its tokens with.
+func (h *hosting) tokens(host *runtime.Host, cfg *config.Config, in config.Instance, d *destination.Definition) error {
 	switch {
 	case h.target.sandbox || h.target.dryRun:
 		host.Token = func(context.Context, string, string) (string, error) { return "sandbox-token", nil }
@@ -22,6 +24,8 @@ func (h *hosting) tokens(host *runtime.Host, cfg *config.Config) error {
 		keeper, err := openKeeper(cfg, h.store)
 		host.Logins, host.TokenTransport = keeper, tokenTransport
 		return err
+	case cfg.StateKey == "" && runtime.NeedsLogin(d, in):
+		return fault.Problems{{Pointer: in.Pointer + "/auth", Message: "its tokens are kept encrypted, and there is no key: " + keyHint}}
 	}
 	return nil
 }
@@ -40,12 +44,4 @@ func openKeeper(cfg *config.Config, store *state.Store) (*oauth.Keeper, error) {
 		return nil, fault.Problems{{Pointer: "/state/key", Message: err.Error()}}
 	}
 	return oauth.NewKeeper(store.Tokens(), box), nil
-}
-
-// keyless is the mistake of an instance with a login where there is nothing to encrypt its tokens with.
-func keyless(plan *runtime.Plan, in config.Instance, cfg *config.Config, t *target) error {
-	if plan.Login() == nil || cfg.StateKey != "" || t.sandbox || t.dryRun {
-		return nil
-	}
-	return fault.Problems{{Pointer: in.Pointer + "/auth", Message: "its tokens are kept encrypted, and there is no key: " + keyHint}}
 }

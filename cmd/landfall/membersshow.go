@@ -43,49 +43,21 @@ type happeningJSON struct {
 }
 
 func (k *keeping) show(ctx context.Context, user string) error {
-	sizes, err := k.chosen.ledger.Sizes(ctx)
+	list, err := k.keeper().Standings(ctx, user)
 	if err != nil {
 		return err
 	}
-	found := 0
-	for _, size := range sizes {
-		for _, identity := range k.identities(user) {
-			standing, history, ok, err := k.chosen.ledger.Find(ctx, size.ID, identity)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				continue
-			}
-			found++
-			if k.json {
-				k.print(standingOf(size.Audience, standing, history))
-			} else {
-				k.showText(size.Audience, standing, history)
-			}
+	for _, found := range list {
+		if k.json {
+			k.print(standingOf(found.Audience, found.Standing, found.History))
+		} else {
+			k.showText(found.Audience, found.Standing, found.History)
 		}
 	}
-	if found == 0 {
+	if len(list) == 0 {
 		return fmt.Errorf("the ledger of %s does not know %s: no event of this user came as far as a cohort; landfall explain shows why", k.chosen.plan.ID(), user)
 	}
 	return nil
-}
-
-// identities are the identities that a user may be meant by.
-func (k *keeping) identities(user string) []string {
-	list := []string{user}
-	for _, name := range k.audiences.Identifiers {
-		identity, ok := k.audiences.Identity(func(id string) string {
-			if id == name {
-				return user
-			}
-			return ""
-		})
-		if ok {
-			list = append(list, identity)
-		}
-	}
-	return list
 }
 
 func standingOf(a destination.Audience, s state.Standing, history []state.Happening) standingJSON {

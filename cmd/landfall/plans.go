@@ -1,8 +1,9 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -122,87 +122,74 @@ type instance struct {
 	plugin    destination.Plugin
 	transport http.RoundTripper
 	config    config.Instance
-	ledger    *state.Ledger  // nil where nothing is kept
-	warnings  fault.Problems // what may be meant otherwise, with its place in the config
+	ledger    *state.Ledger // nil where nothing is kept
+}
+
+// version changes with what the config says of the instance, and with its definition where that is no part of the program.
+func (in *instance) version() string {
+	if in.plugin.File == "" {
+		return in.config.Version()
+	}
+	sum := sha256.Sum256([]byte(in.plan.Definition().Document.Value().JSON()))
+	return in.config.Version() + hex.EncodeToString(sum[:])
 }
 
 // loadFile is loadPlans for a file, with plans that keep nothing.
-func loadFile(path string, t *target, observe func(httpx.Exchange)) ([]instance, error) {
+func (s streams) loadFile(path string, t *target, observe func(httpx.Exchange)) ([]instance, error) {
 	cfg, problems := config.Load(path, config.Env{})
-	return loadPlans(cfg, problems, hosting{target: t, observe: observe})
+	return loadPlans(cfg, problems, hosting{target: t, definitions: *s.definitions, observe: observe})
 }
 
 // hosting is what plans get from the program.
 type hosting struct {
-	target  *target
-	store   *state.Store                 // without one, nothing outlives the plans
-	observe func(httpx.Exchange)         // may be nil
-	log     *slog.Logger                 // nil is silent
-	remotes map[string]http.RoundTripper // sandboxes by instance, where they outlive a plan; may be nil
+	target      *target
+	definitions string                       // the directory of --definitions; "" for that of the config
+	store       *state.Store                 // without one, nothing outlives the plans
+	observe     func(httpx.Exchange)         // may be nil
+	log         *slog.Logger                 // nil is silent
+	remotes     map[string]http.RoundTripper // sandboxes by instance, where they outlive a plan; may be nil
 }
 
 // loadPlans makes a plan of every enabled instance of a config as config.Load has read it. The error holds every mistake in the
 // file.
 func loadPlans(cfg *config.Config, problems fault.Problems, h hosting) ([]instance, error) {
-	if cfg == nil {
-		return nil, problems.Err()
-	}
-	registry, err := destinations.Registry()
+	registry, err := registryFor(h.definitions, cfg)
 	if err != nil {
 		return nil, err
 	}
-	var list []instance
-	for _, in := range cfg.Instances {
-		made, err := newInstance(registry, in, cfg, h)
-		var wrong fault.Problems
-		switch {
-		case errors.As(err, &wrong):
-			problems = append(problems, cfg.Document.Locate(wrong)...)
-		case err != nil:
-			return nil, err
-		case in.Enabled:
-			list = append(list, made)
-		}
+	made := map[string]instance{}
+	plans, err := runtime.Load(cfg, problems, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
+		parts, host, err := h.host(cfg, in, of)
+		made[in.ID] = parts
+		return host, err
+	})
+	if err != nil {
+		return nil, err
 	}
-	if len(problems) > 0 {
-		return nil, problems
+	list := make([]instance, len(plans))
+	for i, plan := range plans {
+		list[i] = made[plan.ID()]
+		list[i].plan = plan
 	}
 	return list, nil
 }
 
-func newInstance(registry *destination.Registry, in config.Instance, cfg *config.Config, h hosting) (instance, error) {
-	entry, ok := registry.Find(in.Destination)
-	if !ok {
-		return instance{}, fault.Problems{{
-			Pointer: in.Pointer + "/destination",
-			Message: fmt.Sprintf("there is no destination %q%s", in.Destination, fault.DidYouMean(in.Destination, registry.Slugs())),
-		}}
-	}
-	made := instance{plugin: entry.Plugin, config: in, transport: h.remotes[in.ID]}
-	var err error
+// host is what an instance's plan gets, and the parts of the instance that it is made of.
+func (h *hosting) host(cfg *config.Config, in config.Instance, of destination.Entry) (instance, runtime.Host, error) {
+	made := instance{plugin: of.Plugin, config: in, transport: h.remotes[in.ID]}
 	if made.transport == nil {
-		if made.transport, err = h.target.transport(entry.Plugin); err != nil {
-			return instance{}, err
+		var err error
+		if made.transport, err = h.target.transport(of.Plugin); err != nil {
+			return made, runtime.Host{}, err
 		}
 	}
 	if h.remotes != nil {
 		h.remotes[in.ID] = made.transport
 	}
-	host := runtime.Host{Transport: made.transport, Observe: h.observe, Env: os.LookupEnv, Secrets: cfg.Secrets(), Log: h.log}
+	host := runtime.Host{Transport: made.transport, Observe: h.observe, Env: os.LookupEnv, Log: h.log}
 	if h.store != nil {
 		made.ledger = h.store.Ledger(in.ID)
 		host.State, host.Members = made.ledger, made.ledger
 	}
-	if err := h.tokens(&host, cfg); err != nil {
-		return instance{}, err
-	}
-	made.plan, err = runtime.New(entry.Plugin, entry.Definition, in, host)
-	if err != nil {
-		return instance{}, err
-	}
-	if err := keyless(made.plan, in, cfg, h.target); err != nil {
-		return instance{}, err
-	}
-	made.warnings = cfg.Document.Locate(made.plan.Warnings())
-	return made, nil
+	return made, host, h.tokens(&host, cfg, in, of.Definition)
 }

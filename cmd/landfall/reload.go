@@ -19,10 +19,10 @@ import (
 func (v *serving) use(ctx context.Context, cfg *config.Config, instances []instance) error {
 	list := make([]delivery.Instance, len(instances))
 	for i, in := range instances {
-		for _, w := range in.warnings {
+		for _, w := range in.plan.Warnings() {
 			v.log.Warn("config", "warning", w.String())
 		}
-		list[i] = delivery.Instance{Plan: in.plan, Sources: in.config.Sources, Version: in.config.Version()}
+		list[i] = delivery.Instance{Plan: in.plan, Sources: in.config.Sources, Version: in.version()}
 	}
 	if err := v.runner.Set(ctx, list); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/explain"
 	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/stream"
@@ -58,18 +59,7 @@ func (r *jsonReporter) event(e stream.Event) error {
 }
 
 func (r *jsonReporter) request(x httpx.Exchange) {
-	_ = r.out.Encode(map[string]any{"request": requestJSON(x)})
-}
-
-// requestJSON is a request as programs read it; its body is JSON where it is any.
-func requestJSON(x httpx.Exchange) map[string]any {
-	request := map[string]any{"method": x.Method, "url": x.URL}
-	if json.Valid(x.Body) {
-		request["json"] = json.RawMessage(x.Body)
-	} else if len(x.Body) > 0 {
-		request["body"] = string(x.Body)
-	}
-	return request
+	_ = r.out.Encode(map[string]any{"request": explain.RequestOf(x)})
 }
 
 func (r *jsonReporter) finish(requests int, cohorts []cohortSize) stream.Summary {

@@ -24,12 +24,12 @@ func events(t testing.TB, otherwise int) int {
 }
 
 // kill -9 at any moment, twenty times and more: nothing that was accepted is lost, and everybody is where their newest event
-// says. LANDFALL_EVENTS=200000 is the long form.
+// says. LANDFALL_EVENTS is another number of events.
 func TestKilledInALoop(t *testing.T) {
 	sandbox := brazed(t)
 	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)
 	s.start()
-	load, n := newLoad(5000, 6), events(t, 40_000)
+	load, n := newLoad(5000, 6), events(t, 200_000)
 	var sending sync.RWMutex // held while the server is away, so that its new address is seen
 	done := make(chan struct{})
 	var kills atomic.Int32

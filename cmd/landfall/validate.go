@@ -8,10 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/source"
 )
 
@@ -45,8 +45,13 @@ type validation struct {
 }
 
 func (c *validation) builtIn() error {
-	registry, err := destinations.Registry()
-	if err != nil {
+	registry, err := c.registry()
+	var wrong fault.Problems
+	switch {
+	case errors.As(err, &wrong):
+		c.tell("error", wrong)
+		return c.end()
+	case err != nil:
 		return err
 	}
 	c.files = len(registry.Entries())
@@ -64,7 +69,7 @@ func (c *validation) file(path string) {
 		c.tell("error", fault.Problems{{File: path, Message: message}})
 		return
 	}
-	problems, warnings := check(path, text)
+	problems, warnings := c.check(path, text)
 	c.tell("error", problems)
 	c.tell("warning", warnings)
 	if len(problems) == 0 && !c.json {
@@ -73,7 +78,7 @@ func (c *validation) file(path string) {
 }
 
 // check finds the mistakes in a definition or a config.
-func check(path string, text []byte) (problems, warnings fault.Problems) {
+func (c *validation) check(path string, text []byte) (problems, warnings fault.Problems) {
 	doc, err := source.Parse(path, text)
 	if err != nil {
 		return fault.ProblemsOf(err), nil
@@ -86,14 +91,20 @@ func check(path string, text []byte) (problems, warnings fault.Problems) {
 	if cfg == nil {
 		return problems, nil
 	}
-	registry, err := destinations.Registry()
+	registry, err := registryFor(*c.definitions, cfg)
 	if err != nil {
 		return fault.ProblemsOf(err), nil
 	}
+	h := hosting{target: &target{dryRun: true}}
 	for _, in := range cfg.Instances {
-		made, err := newInstance(registry, in, cfg, hosting{target: &target{dryRun: true}})
-		problems = append(problems, cfg.Document.Locate(fault.ProblemsOf(err))...)
-		warnings = append(warnings, made.warnings...)
+		plan, err := runtime.LoadInstance(cfg, in, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
+			_, host, err := h.host(cfg, in, of)
+			return host, err
+		})
+		problems = append(problems, fault.ProblemsOf(err)...)
+		if err == nil {
+			warnings = append(warnings, plan.Warnings()...)
+		}
 	}
 	return problems, warnings
 }

@@ -58,15 +58,11 @@ func (s *Server) Handler() http.Handler {
 func (s *Server) guard(unmarked bool, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		key := ""
-		if s.Key != nil {
-			key = s.Key()
-		}
-		if bearer && key != "" && subtle.ConstantTimeCompare([]byte(given), []byte(key)) == 1 {
+		if bearer && s.Key != nil && Opens(given, s.Key()) {
 			next(w, r)
 			return
 		}
-		if !local(r) || !unmarked && r.Header.Get(header) == "" {
+		if !Local(r) || !unmarked && r.Header.Get(header) == "" {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			fail(w, http.StatusUnauthorized, errors.New("admin requests from elsewhere need the admin key as a bearer token"))
 			return
@@ -75,8 +71,13 @@ func (s *Server) guard(unmarked bool, next http.HandlerFunc) http.Handler {
 	})
 }
 
-// local tells whether a request comes from this machine, and was not handed on.
-func local(r *http.Request) bool {
+// Opens tells whether a key that was given is the one that is kept. Where none is kept, none opens.
+func Opens(given, kept string) bool {
+	return kept != "" && subtle.ConstantTimeCompare([]byte(given), []byte(kept)) == 1
+}
+
+// Local tells whether a request comes from this machine, and was not handed on.
+func Local(r *http.Request) bool {
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
 		if r.Header.Get(name) != "" {
 			return false

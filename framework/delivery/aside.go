@@ -89,6 +89,7 @@ func (w *worker) setAside(t *task, l *Letter, kind string) {
 // end takes a task off, and its letter, if it was one.
 func (w *worker) end(t *task, outcome, reason string) {
 	p := t.part
+	w.settled(t, outcome, reason)
 	if t.letter == nil {
 		p.count(outcome, t.item.Subscription.Name(), reason)
 		w.leave(t, outcome)

@@ -119,6 +119,11 @@ func (q *Queue) each(ctx context.Context, stream, subject string, from time.Time
 	if err != nil {
 		return err
 	}
+	return drain(ctx, consumer, f)
+}
+
+// drain reads what there is now for a consumer, until f says to stop.
+func drain(ctx context.Context, consumer jetstream.Consumer, f func(jetstream.Msg) (more bool, err error)) error {
 	info, err := consumer.Info(ctx)
 	if err != nil || info.NumPending == 0 {
 		return err

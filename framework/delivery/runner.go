@@ -76,6 +76,7 @@ type Runner struct {
 	roster  *roster
 	name    string // of this process
 
+	verdicts verdicts
 	ctx     context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup

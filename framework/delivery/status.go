@@ -18,6 +18,8 @@ type Status struct {
 	Lag        time.Duration    `json:"lagNs"`      // the age of the oldest event that it has not finished
 	Parked     int              `json:"parkedKeys"`
 	Paused     bool             `json:"paused"`            // the remote asks to wait
+	Until      time.Time        `json:"pausedUntil,omitzero"`
+	Retried    int64            `json:"retried"` // how often this process has tried events once more
 	Stopped    string           `json:"stopped,omitempty"` // why nothing is delivered until somebody has logged in
 }
 
@@ -34,7 +36,10 @@ func (r *Runner) status(w *worker) Status {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s.Stopped = w.stopped
-	s.Partitions, s.Paused = len(w.parts), time.Now().Before(w.pausedUntil)
+	s.Partitions, s.Paused, s.Retried = len(w.parts), time.Now().Before(w.pausedUntil), w.retried
+	if s.Paused {
+		s.Until = w.pausedUntil
+	}
 	for n := range r.queue.partitions {
 		counts := map[string]int64(nil)
 		if p := w.parts[n]; p != nil {

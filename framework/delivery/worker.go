@@ -38,6 +38,7 @@ type worker struct {
 	succeeded   time.Time // when a remote last took something
 	stopped     string    // why nothing is begun until somebody has logged in; "" where all is well
 	stopping    bool
+	retried     int64
 	idle        *sync.Cond // busy or a partition's tasks became fewer
 	background  sync.WaitGroup
 }
@@ -296,7 +297,7 @@ func (w *worker) settle(l *lane, batch []*task, verdicts []runtime.Verdict) {
 		return
 	}
 	l.failures++
-	w.runner.metrics.retried(w.id, again...)
+	w.retry(again...)
 	l.pausedUntil = time.Now().Add(w.backoff(l.failures, wait))
 	for _, t := range again {
 		l.bytes += t.bytes
@@ -341,7 +342,7 @@ func (w *worker) sleep(d time.Duration) bool {
 
 // hold keeps a task back for a time, and with it what waits behind it.
 func (w *worker) hold(t *task, d time.Duration) {
-	w.runner.metrics.retried(w.id, t)
+	w.retry(t)
 	t.part.held[t] = true
 	w.later(d, func() {
 		if t.part.held[t] && !t.part.closing {
@@ -349,6 +350,12 @@ func (w *worker) hold(t *task, d time.Duration) {
 			w.enqueue(t, true)
 		}
 	})
+}
+
+// retry counts tasks that are tried once more.
+func (w *worker) retry(tasks ...*task) {
+	w.retried += int64(len(tasks))
+	w.runner.metrics.retried(w.id, tasks...)
 }
 
 func later(a, b time.Time) time.Time {

@@ -82,6 +82,7 @@ type Decoder[T any] interface {
 type Action struct {
 	perform func(context.Context, Input) (*MultiStatus, error)
 	batches bool
+	most    int // payloads at a time; 0 is no bound
 }
 
 // Input is what the runtime hands to an Action. Settings and Payloads have passed their schemas; Events are those behind
@@ -142,6 +143,9 @@ func performOne[S, P any, DS Decoder[S], DP Decoder[P]](ctx context.Context, h H
 
 // Batches tells whether the action takes more than one payload at a time.
 func (a Action) Batches() bool { return a.batches }
+
+// Most is the most payloads that the action takes at a time; 0 is no bound.
+func (a Action) Most() int { return a.most }
 
 // Perform runs the handler. It always gives one result for each payload: what the handler leaves undecided gets its
 // error, and a handler that panics or says nothing gives internal errors.

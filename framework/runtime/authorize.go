@@ -4,12 +4,18 @@ import (
 	"context"
 	"errors"
 
+	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/oauth"
 )
+
+// NeedsLogin tells whether somebody has to log in for an instance, unless its host has tokens for it.
+func NeedsLogin(d *destination.Definition, in config.Instance) bool {
+	return d.TakesToken && in.AccessToken == "" && (d.Scheme == "oauth2" || in.Auth.Len() > 0)
+}
 
 // authorize finds where the instance's tokens come from: its config, a login, or the host; nil where it takes none.
 func (c *compiler) authorize(p *Plan) tokens {
@@ -26,7 +32,7 @@ func (c *compiler) authorize(p *Plan) tokens {
 		return func(context.Context, string) (string, error) { return c.instance.AccessToken, nil }
 	}
 	spec := destination.Overlay(c.definition.OAuth, oauth.Part(auth))
-	if c.definition.Scheme == "oauth2" && (host == nil || auth.Len() > 0) || auth.Len() > 0 {
+	if NeedsLogin(c.definition, c.instance) && (host == nil || auth.Len() > 0) {
 		p.login = c.login(spec, p.settings)
 	}
 	switch {

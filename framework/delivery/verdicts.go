@@ -1,0 +1,86 @@
+package delivery
+
+import (
+	"strings"
+	"sync"
+	"time"
+)
+
+// MaxVerdicts is how many verdicts a process remembers.
+const MaxVerdicts = 4096
+
+// Settled is one verdict that this process has come to.
+type Settled struct {
+	At           time.Time
+	Instance     string
+	Subscription string
+	Outcome      string // delivered, skipped, dead, parked or dropped
+	Reason       string // without secrets
+	Key          string // what the order is kept for: a user, for audiences within one
+	Attempts     int
+	Seq          uint64    // the place of the event in the log
+	Index        int       // and in its page
+	Request      *Exchange // the last that failed; nil where none did
+}
+
+// User is the user's part of the key.
+func (s Settled) User() string { return UserOf(s.Key) }
+
+// UserOf is the user's part of a key: a userId, an anonymousId or a messageId.
+func UserOf(key string) string {
+	for _, kind := range []string{"u:", "a:", "m:"} {
+		if user, ok := strings.CutPrefix(key, kind); ok {
+			return user
+		}
+	}
+	for _, kind := range []string{" u:", " a:", " m:"} { // that of an audience stands before
+		if _, user, ok := strings.Cut(key, kind); ok {
+			return user
+		}
+	}
+	return key
+}
+
+// verdicts are the latest, in a ring.
+type verdicts struct {
+	mu   sync.Mutex
+	ring []Settled
+	next int
+}
+
+func (v *verdicts) add(s Settled) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.ring) < MaxVerdicts {
+		v.ring = append(v.ring, s)
+		return
+	}
+	v.ring[v.next] = s
+	v.next = (v.next + 1) % MaxVerdicts
+}
+
+// Verdicts are the latest verdicts of this process that a choice takes, the newest first, and at most so many.
+func (r *Runner) Verdicts(most int, choose func(*Settled) bool) []Settled {
+	v := &r.verdicts
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var list []Settled
+	for i := len(v.ring) - 1; i >= 0 && len(list) < most; i-- {
+		if s := &v.ring[(v.next+i)%len(v.ring)]; choose(s) {
+			list = append(list, *s)
+		}
+	}
+	return list
+}
+
+// settled remembers what became of a task.
+func (w *worker) settled(t *task, outcome, reason string) {
+	s := Settled{
+		At: time.Now(), Instance: w.id, Subscription: t.item.Subscription.Name(), Outcome: outcome, Reason: reason, Key: t.key,
+		Attempts: t.attempts, Seq: t.page.seq, Index: t.index, Request: t.last,
+	}
+	if t.letter != nil {
+		s.Seq, s.Index = t.letter.Seq, t.letter.Index
+	}
+	w.runner.verdicts.add(s)
+}
