@@ -26,7 +26,19 @@ type Origin struct {
 	Instance     string // its id in the config
 	Subscription string // its name in the config
 	SyncMode     string // add, update, upsert, delete or mirror; "" where the action has none
-	Resend       bool   // send also what the ledger says the remote has
+	MatchingKey  string // the field that records are matched by; "" where the subscription names none
+	Metadata     SubscriptionMetadata
+	Features     map[string]bool // flags that the config and the host have set; not to be changed, and false where absent
+	Resend       bool            // send also what the ledger says the remote has
+}
+
+// SubscriptionMetadata is what is known of a subscription, for remotes that want to be told of it.
+type SubscriptionMetadata struct {
+	ID          string // from elsewhere, such as an export; "" where the config has none
+	Name        string
+	Action      string // its key
+	Destination string // its slug
+	Instance    string // the id of the destination's config
 }
 
 // Call is one payload to perform. S and P are the types generated from the definition.
