@@ -4,6 +4,8 @@ package destinations
 
 import (
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
+	hubspot "github.com/landfall-dev/landfall/destinations/hubspot"
+	webhook "github.com/landfall-dev/landfall/destinations/webhook"
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
@@ -11,5 +13,7 @@ import (
 func All() []destination.Plugin {
 	return []destination.Plugin{
 		brazecohorts.Plugin(),
+		hubspot.Plugin(),
+		webhook.Plugin(),
 	}
 }

@@ -14,7 +14,7 @@ const module = "github.com/landfall-dev/landfall/"
 // that beside says. An entry that ends in /… stands for everything below it.
 var floors = [][]string{
 	{"schemas", "fixtures", "framework/event", "framework/fault", "framework/source"},
-	{"framework/mapping", "framework/mapping/…", "framework/fql", "framework/schema", "framework/httpx", "framework/oauth", "framework/sandbox"},
+	{"framework/mapping", "framework/mapping/…", "framework/fql", "framework/schema", "framework/httpx", "framework/oauth", "framework/request", "framework/sandbox"},
 	{"framework/destination"},
 	{"framework/config", "framework/runtime", "framework/state"},
 	{
@@ -35,6 +35,7 @@ var beside = map[string][]string{
 	"schemas":            {"framework/event", "framework/fault"},
 	"framework/mapping":  {"framework/mapping/…"},
 	"framework/oauth":    {"framework/httpx", "framework/mapping"},
+	"framework/request":  {"framework/mapping"},
 	"framework/runtime":  {"framework/config"},
 	"framework/audience": {"framework/stream"},
 	"framework/admin":    {"framework/delivery"},

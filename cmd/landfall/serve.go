@@ -97,7 +97,7 @@ func (v *serving) run(ctx context.Context) error {
 		return err
 	}
 	defer v.store.Close()
-	v.hosting = hosting{target: &v.target, store: v.store, log: v.log}
+	v.hosting = hosting{target: &v.target, definitions: *v.definitions, store: v.store, log: v.log}
 	if v.target.sandbox {
 		v.hosting.remotes = map[string]http.RoundTripper{}
 	}

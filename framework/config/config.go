@@ -21,14 +21,15 @@ import (
 
 // Config is what a file says.
 type Config struct {
-	Sources   []Source
-	Data      string // the data directory, as the file has it; "" where it has none
-	StateURL  string // the database of the state; "" for the data directory
-	StateKey  string // what tokens are sealed with; "" where there is none
-	Server    Server
-	Instances []Instance
-	Document  *source.Document
-	secrets   []string
+	Sources     []Source
+	Definitions string // a directory of destinations without code, beside the file; "" for none
+	Data        string // the data directory, as the file has it; "" where it has none
+	StateURL    string // the database of the state; "" for the data directory
+	StateKey    string // what tokens are sealed with; "" where there is none
+	Server      Server
+	Instances   []Instance
+	Document    *source.Document
+	secrets     []string
 }
 
 // Secrets are the values that came from the environment and from files. They must not be shown.
@@ -135,7 +136,7 @@ type reader struct {
 }
 
 func (r *reader) read(v event.Value) {
-	r.config.Data = v.Get("data").Str()
+	r.config.Definitions, r.config.Data = v.Get("definitions").Str(), v.Get("data").Str()
 	r.config.StateURL = r.secret(v.Get("state").Get("url"), "/state/url").Str()
 	r.config.StateKey = r.secret(v.Get("state").Get("key"), "/state/key").Str()
 	r.server(v)

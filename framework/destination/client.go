@@ -12,18 +12,28 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/request"
 )
 
 // Client sends the requests of an instance, each one once: retrying is decided above. It is safe for concurrent use.
 type Client struct {
 	transport http.RoundTripper
 	redact    func(string) string
+	base      *request.Base                         // what all requests share; may be nil
+	settings  event.Value                           // for base
+	token     func(context.Context) (string, error) // for what says auth.accessToken; may be nil
 }
 
 // NewClient is a client on a transport, usually a chain of httpx. What a remote says passes through redact before it
 // becomes part of an error.
 func NewClient(transport http.RoundTripper, redact func(string) string) Client {
-	return Client{transport, redact}
+	return Client{transport: transport, redact: redact}
+}
+
+// Extend is the client with what the definition says of every request, and the token that those have a place for.
+func (c Client) Extend(d *Definition, settings event.Value, token func(context.Context) (string, error)) Client {
+	c.base, c.settings, c.token = d.Request, settings, token
+	return c
 }
 
 // Request is one request with a JSON body.
@@ -40,22 +50,45 @@ type Response struct {
 	Header  http.Header
 	Body    event.Value // absent where the body is no JSON
 	Skipped string      // set by a Perform that had nothing to send: the reason
+	raw     []byte
 }
 
 // Do sends a request. An answer outside of 2xx, and no answer at all, is a *fault.Error; its message is what the remote
 // says in the body, as far as that can be shown.
 func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
-	request, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
+	response, err := c.exchange(ctx, request.Built{Method: r.Method, URL: r.URL, Header: r.Header, Body: r.Body})
+	if err != nil {
+		return nil, err
+	}
+	if e := c.failure(response, ""); e != nil {
+		return nil, e
+	}
+	return response, nil
+}
+
+// exchange sends a request, with what all requests share, and takes any answer.
+func (c Client) exchange(ctx context.Context, r request.Built) (*Response, error) {
+	if c.base != nil {
+		auth, err := c.authFor(ctx, c.base.UsesToken())
+		if err != nil {
+			return nil, err
+		}
+		scope := event.NewObject([]event.Member{{Key: request.Settings, Value: c.settings}, {Key: request.Auth, Value: auth}})
+		if r, err = c.base.Extend(r, scope); err != nil {
+			return nil, err
+		}
+	}
+	sent, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
 	if err != nil {
 		return nil, fmt.Errorf("building the request: %w", err)
 	}
 	for name, values := range r.Header {
-		request.Header[name] = values
+		sent.Header[name] = values
 	}
-	if r.Body != nil && request.Header.Get("Content-Type") == "" {
-		request.Header.Set("Content-Type", "application/json")
+	if r.Body != nil && sent.Header.Get("Content-Type") == "" {
+		sent.Header.Set("Content-Type", "application/json")
 	}
-	answer, err := c.transport.RoundTrip(request)
+	answer, err := c.transport.RoundTrip(sent)
 	if err != nil {
 		return nil, noAnswer(err)
 	}
@@ -65,12 +98,20 @@ func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
 		return nil, noAnswer(err)
 	}
 	body, _ := event.ParseValue(raw) // what is no JSON is absent
-	if answer.StatusCode >= 300 {
-		e := fault.FromStatus(answer.StatusCode, c.redact(messageOf(answer.StatusCode, body, raw)))
-		e.RetryAfter = httpx.RetryAfter(answer.Header, time.Now())
-		return nil, e
+	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: body, raw: raw}, nil
+}
+
+// failure is the error of an answer outside of 2xx, nil for any other; without a message it is what the body says.
+func (c Client) failure(r *Response, message string) *fault.Error {
+	if r.Status < 300 {
+		return nil
 	}
-	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: body}, nil
+	if message == "" {
+		message = messageOf(r.Status, r.Body, r.raw)
+	}
+	e := fault.FromStatus(r.Status, c.redact(message))
+	e.RetryAfter = httpx.RetryAfter(r.Header, time.Now())
+	return e
 }
 
 func noAnswer(err error) error {

@@ -41,6 +41,7 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 	if host.Env == nil {
 		host.Env = func(string) (string, bool) { return "", false }
 	}
+	plugin = plugin.Complete(definition)
 	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host}
 	p := &Plan{id: instance.ID, definition: definition, consent: instance.Consent, test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences, choices: plugin.Choices}
 	p.settings = c.settings()
