@@ -20,7 +20,7 @@ var floors = [][]string{
 	{
 		"framework/admin", "framework/audience", "framework/delivery", "framework/console", "framework/explain", "framework/fixture",
 		"framework/generate", "framework/ingest", "framework/stream", "framework/internal/…",
-		"framework/state/statetest", "framework/oauth/oauthtest",
+		"framework/state/statetest", "framework/oauth/oauthtest", "framework/sandbox/sandboxtest",
 	},
 	{"destinations/internal/…"},
 	{"destinations/…"},

@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/destinations/hubspot"
-	"github.com/landfall-dev/landfall/destinations/internal/remotetest"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/sandbox/sandboxtest"
 )
 
 const instance = `{"id":"crm","settings":{},"subscriptions":[{"name":"contacts","action":"upsertContact","mapping":{"properties":{"@path":"$.traits.more"}}}]}`
@@ -28,7 +28,7 @@ func identify(email, more string) string {
 }
 
 func TestContactsAreCreatedAndUpdated(t *testing.T) {
-	r := remotetest.Start(t, hubspot.Plugin(), map[string][]string{"token": {"pat-very-secret"}, "property": {"plan"}})
+	r := sandboxtest.Start(t, hubspot.Plugin(), map[string][]string{"token": {"pat-very-secret"}, "property": {"plan"}})
 	plan := r.Plan(instance, withToken("pat-very-secret"))
 	assert.Equal(t, []string{"delivered", "delivered", "delivered"}, r.Run(plan, identify("Ana@example.com", `{"plan":"free"}`), identify("bo@example.com", `{}`), identify("ana@example.com", `{"plan":"pro"}`)))
 	assert.Equal(t, 2, r.Requests(), "one contact is never twice in a request")
@@ -38,7 +38,7 @@ func TestContactsAreCreatedAndUpdated(t *testing.T) {
 }
 
 func TestAWrongContactFailsAlone(t *testing.T) {
-	r := remotetest.Start(t, hubspot.Plugin(), nil)
+	r := sandboxtest.Start(t, hubspot.Plugin(), nil)
 	plan := r.Plan(instance, withToken("t"))
 	events := make([]string, 250)
 	for i := range events {
@@ -61,7 +61,7 @@ func TestAWrongContactFailsAlone(t *testing.T) {
 }
 
 func TestTheRateLimitIsKeptTo(t *testing.T) {
-	r := remotetest.Start(t, hubspot.Plugin(), nil)
+	r := sandboxtest.Start(t, hubspot.Plugin(), nil)
 	plan := r.Plan(instance, withToken("t"))
 	r.Fault(`{"status":429,"headers":{"Retry-After":"20"},"body":{"status":"error","message":"You have reached your ten_secondly_rolling limit.","policyName":"TEN_SECONDLY_ROLLING"}}`)
 	e, err := event.Parse([]byte(identify("a@example.com", `{}`)))
@@ -77,7 +77,7 @@ func TestTheRateLimitIsKeptTo(t *testing.T) {
 }
 
 func TestAWindowWithoutRequestsIsWaitedFor(t *testing.T) {
-	r := remotetest.Start(t, hubspot.Plugin(), nil)
+	r := sandboxtest.Start(t, hubspot.Plugin(), nil)
 	plan := r.Plan(instance, withToken("t"))
 	r.Fault(`{"status":200,"headers":{"X-HubSpot-RateLimit-Remaining":"0","X-HubSpot-RateLimit-Interval-Milliseconds":"60000"},"body":{}}`)
 	assert.Equal(t, []string{"delivered"}, r.Run(plan, identify("a@example.com", `{}`)))
@@ -85,7 +85,7 @@ func TestAWindowWithoutRequestsIsWaitedFor(t *testing.T) {
 }
 
 func TestARefusedTokenIsRefreshedOnce(t *testing.T) {
-	r := remotetest.Start(t, hubspot.Plugin(), map[string][]string{"token": {"fresh-token"}})
+	r := sandboxtest.Start(t, hubspot.Plugin(), map[string][]string{"token": {"fresh-token"}})
 	var refreshed atomic.Int32
 	plan := r.Plan(instance, runtime.Host{Token: func(_ context.Context, _ string, refused string) (string, error) {
 		if refused == "stale-token" {
@@ -108,7 +108,7 @@ func TestChoicesComePageByPage(t *testing.T) {
 	for i := range owners {
 		owners[i] = fmt.Sprintf("owner%03d@example.com", i)
 	}
-	r := remotetest.Start(t, hubspot.Plugin(), map[string][]string{"owner": owners})
+	r := sandboxtest.Start(t, hubspot.Plugin(), map[string][]string{"owner": owners})
 	plan := r.Plan(instance, withToken("t"))
 	assert.Equal(t, []string{"hubspot_owner_id", "properties"}, plan.Dynamic("upsertContact"))
 	page, found := "", 0
@@ -135,6 +135,6 @@ func TestChoicesComePageByPage(t *testing.T) {
 }
 
 func TestTheTestSaysWhatIsWrong(t *testing.T) {
-	r := remotetest.Start(t, hubspot.Plugin(), map[string][]string{"token": {"good"}})
+	r := sandboxtest.Start(t, hubspot.Plugin(), map[string][]string{"token": {"good"}})
 	assert.ErrorContains(t, r.Plan(instance, withToken("bad-token")).Test(t.Context()), "Authentication credentials not found")
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/destinations/internal/remotetest"
 	"github.com/landfall-dev/landfall/destinations/webhook"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/sandbox/sandboxtest"
 )
 
 // instance is a config's instance with these settings and mapping, whose endpoint is the sandbox.
@@ -28,7 +28,7 @@ func TestEveryWayToSignIsRightOverTheWire(t *testing.T) {
 	for _, algorithm := range []string{"sha1", "sha256", "sha512"} {
 		for _, encoding := range []string{"hex", "base64"} {
 			for _, format := range []string{"json", "ndjson", "form"} {
-				r := remotetest.Start(t, webhook.Plugin(), map[string][]string{"secret": {"very-secret"}})
+				r := sandboxtest.Start(t, webhook.Plugin(), map[string][]string{"secret": {"very-secret"}})
 				settings := fmt.Sprintf(`{"sharedSecret":"very-secret","signature_algorithm":%q,"signature_encoding":%q,"format":%q,"signature_prefix":"v1="}`, algorithm, encoding, format)
 				plan := r.Plan(instance(settings, `{"url":"https://hooks.example.com/in","enable_batching":true}`), runtime.Host{})
 				assert.Equal(t, []string{"delivered", "delivered"}, r.Run(plan, track(1), track(2)), settings)
@@ -41,13 +41,13 @@ func TestEveryWayToSignIsRightOverTheWire(t *testing.T) {
 }
 
 func TestAWrongSignatureIsRefused(t *testing.T) {
-	r := remotetest.Start(t, webhook.Plugin(), map[string][]string{"secret": {"very-secret"}})
+	r := sandboxtest.Start(t, webhook.Plugin(), map[string][]string{"secret": {"very-secret"}})
 	plan := r.Plan(instance(`{"sharedSecret":"another"}`, `{"url":"https://hooks.example.com"}`), runtime.Host{})
 	assert.Equal(t, []string{"refused: the signature is wrong"}, r.Run(plan, track(1)))
 }
 
 func TestEventsOfABatchAreRefusedAlone(t *testing.T) {
-	r := remotetest.Start(t, webhook.Plugin(), map[string][]string{"refuse": {`"u2"`, `"u5"`}})
+	r := sandboxtest.Start(t, webhook.Plugin(), map[string][]string{"refuse": {`"u2"`, `"u5"`}})
 	plan := r.Plan(instance(`{"format":"ndjson"}`, `{"url":"https://hooks.example.com","enable_batching":true,"batch_size":4}`), runtime.Host{})
 	assert.Equal(t, []string{"delivered", "delivered", "refused: the event is not wanted", "delivered", "delivered", "refused: the event is not wanted"},
 		r.Run(plan, track(0), track(1), track(2), track(3), track(4), track(5)))
@@ -58,7 +58,7 @@ func TestEventsOfABatchAreRefusedAlone(t *testing.T) {
 }
 
 func TestTheReceiverIsWaitedFor(t *testing.T) {
-	r := remotetest.Start(t, webhook.Plugin(), nil)
+	r := sandboxtest.Start(t, webhook.Plugin(), nil)
 	plan := r.Plan(instance(`{}`, `{"url":"https://hooks.example.com"}`), runtime.Host{})
 	r.Fault(`[{"status":429,"headers":{"Retry-After":"17"}},{"drop":true}]`)
 	e, err := event.Parse([]byte(track(1)))
@@ -77,7 +77,7 @@ func TestCredentialsDoNotShow(t *testing.T) {
 		`{"bearer_token":"very-secret-token"}`:             "very-secret-token",
 		`{"username":"ana","password":"very-secret-word"}`: "YW5hOnZlcnktc2VjcmV0LXdvcmQ=",
 	} {
-		r := remotetest.Start(t, webhook.Plugin(), nil)
+		r := sandboxtest.Start(t, webhook.Plugin(), nil)
 		plan := r.Plan(instance(settings, `{"url":"https://hooks.example.com"}`), runtime.Host{})
 		r.Fault(fmt.Sprintf(`{"status":403,"body":{"message":"not for %s"}}`, secret))
 		assert.Equal(t, []string{"refused: not for [hidden]"}, r.Run(plan, track(1)))
@@ -87,7 +87,7 @@ func TestCredentialsDoNotShow(t *testing.T) {
 }
 
 func TestALargeBatchIsHalvedAndAnEventThatIsTooLargeIsRefused(t *testing.T) {
-	r := remotetest.Start(t, webhook.Plugin(), nil)
+	r := sandboxtest.Start(t, webhook.Plugin(), nil)
 	plan := r.Plan(instance(`{}`, `{"url":"https://hooks.example.com","enable_batching":true}`), runtime.Host{})
 	large := func(bytes int) string {
 		return `{"type":"track","properties":{"x":"` + strings.Repeat("x", bytes) + `"}}`

@@ -49,6 +49,8 @@ type Instance struct {
 	Destination   string // a slug or an alias
 	Enabled       bool
 	Sources       []string
+	Features      map[string]bool
+	Audiences     event.Value // the settings of audiences by their key; absent where there are none
 	Consent       []string    // categories that an event's user must not have refused
 	Settings      event.Value // an object
 	Auth          event.Value // how it gets its tokens; absent where it says nothing
@@ -67,6 +69,7 @@ func (in *Instance) Version() string {
 
 // Subscription says which events become what.
 type Subscription struct {
+	ID                 string // from elsewhere; "" where there is none
 	Name               string
 	Action             string
 	ActionKey          string      // action or partnerAction, as the file has it
@@ -200,6 +203,13 @@ func readInstance(v event.Value, place string) Instance {
 	for _, category := range v.Get("consent").Items() {
 		in.Consent = append(in.Consent, category.Str())
 	}
+	in.Audiences = v.Get("audiences")
+	for name, on := range v.Get("features").Members() {
+		if in.Features == nil {
+			in.Features = map[string]bool{}
+		}
+		in.Features[name], _ = on.Bool()
+	}
 	for i, s := range v.Get("subscriptions").Items() {
 		in.Subscriptions = append(in.Subscriptions, readSubscription(s, i, fmt.Sprintf("%s/subscriptions/%d", place, i)))
 	}
@@ -208,7 +218,7 @@ func readInstance(v event.Value, place string) Instance {
 
 func readSubscription(v event.Value, i int, place string) Subscription {
 	s := Subscription{
-		Name: v.Get("name").Str(), ActionKey: "action", Subscribe: v.Get("subscribe").Str(), Mapping: v.Get("mapping"),
+		ID: v.Get("id").Str(), Name: v.Get("name").Str(), ActionKey: "action", Subscribe: v.Get("subscribe").Str(), Mapping: v.Get("mapping"),
 		UseDefaultMappings: isOn(v.Get("useDefaultMappings")), Enabled: isOn(v.Get("enabled")),
 		SyncMode: v.Get("syncMode").Str(), SampleRate: 1, Pointer: place,
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
@@ -36,15 +37,21 @@ func (c Client) Extend(d *Definition, settings event.Value, token func(context.C
 	return c
 }
 
-// Request is one request with a JSON body.
+// Request is one request. It has one body at most; a Content-Type in Header goes before the one that follows from the body.
 type Request struct {
 	Method string
 	URL    string
+	Query  url.Values  // added to those of the URL
 	Header http.Header // may be nil
-	Body   []byte      // JSON; nil for none
+	Body   []byte      // JSON that has been encoded; nil for none
+	JSON   event.Value // absent for none
+	Form   url.Values  // nil for none
+	Text   string      // "" for none
+	// TakeErrors makes an answer outside of 2xx a Response, for a remote whose refusals say something else than a failure.
+	TakeErrors bool
 }
 
-// Response is an answer that is not an error.
+// Response is an answer that is not an error, or any answer where the request says so.
 type Response struct {
 	Status  int
 	Header  http.Header
@@ -53,12 +60,16 @@ type Response struct {
 	raw     []byte
 }
 
-// Do sends a request. An answer outside of 2xx, and no answer at all, is a *fault.Error; its message is what the remote
-// says in the body, as far as that can be shown.
+// Do sends a request. An answer outside of 2xx, unless the request takes errors, and no answer at all, is a *fault.Error; its
+// message is what the remote says in the body, as far as that can be shown.
 func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
-	response, err := c.exchange(ctx, request.Built{Method: r.Method, URL: r.URL, Header: r.Header, Body: r.Body})
+	r, err := r.encoded()
 	if err != nil {
 		return nil, err
+	}
+	response, err := c.exchange(ctx, request.Built{Method: r.Method, URL: r.URL, Header: r.Header, Body: r.Body})
+	if err != nil || r.TakeErrors {
+		return response, err
 	}
 	if e := c.failure(response, ""); e != nil {
 		return nil, e

@@ -13,7 +13,7 @@ import (
 
 // Declare makes an Action of a request that a definition declares.
 func Declare(r *request.Request) Action {
-	return Action{batches: r.Batches(), perform: func(ctx context.Context, in Input) (*MultiStatus, error) {
+	return Action{batches: r.Batches(), most: r.Most(), perform: func(ctx context.Context, in Input) (*MultiStatus, error) {
 		ms := NewMultiStatus(len(in.Payloads))
 		token, err := in.Client.authFor(ctx, r.UsesToken())
 		if err != nil {

@@ -17,22 +17,24 @@ import (
 
 // Definition is what a destination.yaml says.
 type Definition struct {
-	Name        string
-	Slug        string
-	Aliases     []string // other slugs it goes by
-	Description string
-	Mode        string
-	Limits      Limits
-	Settings    schema.Fields    // the fields of authentication
-	Scheme      string           // of authentication: none, basic, custom, oauth2, oauth-managed
-	TakesToken  bool             // a bearer token goes with requests, where there is one
-	Test        *request.Request // asks whether the settings are good; nil where the definition declares none
-	TestHandler bool             // a handler asks
-	Request     *request.Base    // what all requests share; nil for nothing
-	OAuth       event.Value      // how such tokens are got, with the keys of oauth.Spec; without them they come from the host
-	Presets     []Preset
-	Actions     []ActionDefinition // in the order of the file
-	Document    *source.Document
+	Name           string
+	Slug           string
+	Aliases        []string // other slugs it goes by
+	Description    string
+	Mode           string
+	Limits         Limits
+	Settings       schema.Fields    // the fields of authentication
+	Scheme         string           // of authentication: none, basic, custom, oauth2, oauth-managed
+	TakesToken     bool             // a bearer token goes with requests, where there is one
+	Test           *request.Request // asks whether the settings are good; nil where the definition declares none
+	TestHandler    bool             // a handler asks
+	Request        *request.Base    // what all requests share; nil for nothing
+	OAuth          event.Value      // how such tokens are got, with the keys of oauth.Spec; without them they come from the host
+	Presets        []Preset
+	Actions        []ActionDefinition // in the order of the file
+	Audience       *AudienceConfig    // nil where it takes no audiences of its own
+	AudienceFields schema.Fields      // the settings of one audience
+	Document       *source.Document
 }
 
 // Limits bound an instance. Zero means none.
@@ -57,6 +59,7 @@ type ActionDefinition struct {
 	DefaultSubscription string
 	Fields              schema.Fields
 	Hidden              bool
+	SyncMode            *SyncMode                   // nil where it has none
 	Request             *request.Request            // what it does; nil where a handler does it
 	Choices             map[string]*request.Request // that fetch the choices of fields, by their keys
 	Isolate             bool                        // a batch that is refused whole is halved until what is wrong is alone
@@ -176,6 +179,7 @@ func (p *parser) definition(v event.Value) {
 	d.Scheme = authentication.Get("scheme").Str()
 	p.oauth(authentication)
 	d.Settings = p.fields(authentication.Get("fields"), "/authentication/fields")
+	p.audience(v)
 	p.requests(v, authentication.Get("test"))
 	for key, action := range v.Get("actions").Members() {
 		p.action(key, action)
@@ -285,6 +289,7 @@ func (p *parser) action(key string, v event.Value) {
 		Key: key, Title: v.Get("title").Str(), Description: v.Get("description").Str(), Hidden: hidden, Isolate: isolate,
 		DefaultSubscription: v.Get("defaultSubscription").Str(), Fields: p.fields(v.Get("fields"), place+"/fields"),
 	}
+	a.SyncMode = p.syncMode(v.Get("syncMode"), place+"/syncMode")
 	if r := v.Get("request"); r.Exists() {
 		a.Request = p.request(r, place+"/request", p.namesOf(&a))
 	}

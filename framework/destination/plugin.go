@@ -42,6 +42,11 @@ type Plugin struct {
 	OnDelete func(ctx context.Context, in DeleteInput) error
 	// Choices fetch the values of dynamic fields, by action and by field; nested fields have dots in their key.
 	Choices map[string]map[string]ChoicesFunc
+	// CreateAudience makes an audience at the remote and gives its external id; GetAudience tells whether there is one with an
+	// external id, and gives that as the remote writes it. Both need audienceConfig in the definition. An audience is created
+	// once, before the first of its events is delivered; its events have the id at context.personas.external_audience_id.
+	CreateAudience func(ctx context.Context, in AudienceInput) (externalID string, err error)
+	GetAudience    func(ctx context.Context, in AudienceInput) (externalID string, err error)
 	// Audiences lets members be sent without events; nil where the destination keeps no audiences.
 	Audiences *Audiences
 	// Sandbox pretends to be the remote; nil where there is none.
@@ -115,6 +120,9 @@ func (p Plugin) Load() (*Definition, error) {
 		case !ok && a.Request == nil:
 			return nil, d.problem("/actions"+fault.PointerKey(a.Key), "has neither a request nor a handler")
 		}
+	}
+	if err := p.checkAudiences(d); err != nil {
+		return nil, err
 	}
 	switch {
 	case d.Test != nil && p.Test != nil:

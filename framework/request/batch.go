@@ -7,6 +7,7 @@ import (
 
 // batch is how payloads go together.
 type batch struct {
+	most   int              // size where it is a plain number; 0 where it is not
 	size   *mapping.Mapping // of a whole number; nil for no bound
 	unique *mapping.Mapping // of a text: payloads with equal ones never share a request; nil for none
 	bytes  int              // the most bytes of a body; 0 is no bound
@@ -17,7 +18,7 @@ func (c *compiler) batch(v event.Value, place string) *batch {
 	if v.Kind() == event.Absent {
 		return nil
 	}
-	b := &batch{bytes: int(v.Get("bytes").Int())}
+	b := &batch{bytes: int(v.Get("bytes").Int()), most: int(v.Get("size").Int())}
 	of := c.within(Settings, Payload)
 	b.size, b.unique = of.mapping(v.Get("size"), place+"/size"), of.mapping(v.Get("unique"), place+"/unique")
 	c.take(of)
@@ -49,6 +50,14 @@ func (c *compiler) take(of *compiler) {
 
 // Batches tells whether the request takes more than one payload.
 func (r *Request) Batches() bool { return r.batch != nil }
+
+// Most is the most payloads of any request, as far as that does not depend on settings; 0 is no bound.
+func (r *Request) Most() int {
+	if r.batch == nil {
+		return 1
+	}
+	return r.batch.most
+}
 
 // Size is the most payloads of one request, for a scope with settings and the first payload; 0 is no bound.
 func (r *Request) Size(scope event.Value) (int, error) {

@@ -7,11 +7,14 @@ import (
 )
 
 // batch is the key and the bound of the batches that a payload may be part of, by its reserved fields: batch_keys,
-// batch_size and enable_batching.
+// batch_size and enable_batching; and by what its action takes.
 func (s *Subscription) batch(payload event.Value) (key string, size int) {
 	size = MaxBatch
 	if n := payload.Get("batch_size"); n.Kind() == event.Number {
 		size = min(max(int(n.Float()), 1), MaxBatch)
+	}
+	if most := s.handler.Most(); most > 0 {
+		size = min(size, most)
 	}
 	if on, ok := payload.Get("enable_batching").Bool(); ok && !on || !s.handler.Batches() {
 		size = 1

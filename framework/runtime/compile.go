@@ -33,6 +33,7 @@ type Host struct {
 	Env            destination.Environment // empty by default
 	Now            func() time.Time        // time.Now by default
 	Log            *slog.Logger            // silent by default
+	Features       map[string]bool         // flags of every instance; those of its config go before them
 	Secrets        []string                // values that must never show, beside those in settings
 }
 
@@ -48,11 +49,13 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 	p.tokens = c.authorize(p)
 	p.subscriptions = c.subscriptions()
 	p.deletion = c.deletion()
+	p.creation = c.creation(p)
 	if err := c.problems.Err(); err != nil {
 		return nil, err
 	}
 	p.deps = c.deps(p.settings, p.tokens)
 	p.warnings = c.warnings
+	p.features = c.features()
 	return p, nil
 }
 
@@ -144,11 +147,16 @@ func (c *compiler) subscription(in config.Subscription) *Subscription {
 		return s
 	}
 	s.handler = c.plugin.Actions[in.Action]
+	s.metadata = destination.SubscriptionMetadata{
+		ID: in.ID, Name: in.Name, Action: in.Action, Destination: c.definition.Slug, Instance: c.instance.ID,
+	}
+	c.modes(in, s)
+	in.Mapping = withoutModes(in.Mapping)
 	var err error
 	if s.query, err = fql.Compile(c.subscribe(in, s.action)); err != nil {
 		c.problems.Under(in.Pointer+"/subscribe", err)
 	}
-	if s.schema, err = schema.Compile(s.action.Fields); err != nil {
+	if s.schema, err = schema.Compile(s.action.Fields.ForSyncMode(s.syncMode)); err != nil {
 		c.problems.Under(in.Pointer, err)
 	}
 	c.mapping(in, s)

@@ -36,22 +36,26 @@ type Plan struct {
 	login         *oauth.Remote // nil where nobody logs in
 	consent       []string      // categories that must not be refused
 	choices       map[string]map[string]destination.ChoicesFunc
+	features      map[string]bool
+	creation      *creation       // nil where the destination creates no audiences
 	deletion      []*Subscription // the one that takes deletions of users; none where nothing does
 	test          func(ctx context.Context, settings event.Value, deps destination.Deps) error
 }
 
 // Subscription is a compiled subscription of a plan.
 type Subscription struct {
-	name     string
-	syncMode string
-	action   *destination.ActionDefinition
-	handler  destination.Action
-	query    *fql.Query
-	mapping  *mapping.Mapping
-	schema   *schema.Schema
-	resend   bool
-	sample   float64 // the share of events that it gets
-	deletes  bool    // it takes deletions of users
+	name        string
+	syncMode    string
+	matchingKey string
+	metadata    destination.SubscriptionMetadata
+	action      *destination.ActionDefinition
+	handler     destination.Action
+	query       *fql.Query
+	mapping     *mapping.Mapping
+	schema      *schema.Schema
+	resend      bool
+	sample      float64 // the share of events that it gets
+	deletes     bool    // it takes deletions of users
 }
 
 // Name is the subscription's name in the config.
@@ -104,6 +108,8 @@ type Item struct {
 	Lane         string // items of a plan with equal lanes go one batch after the other
 	Apart        bool   // what goes through other lanes has no bearing on it: an audience is changed
 	Barrier      bool   // everything before it is done before it is, and nothing after it begins earlier: a user is deleted
+
+	audience *engaged // that has to be created first; nil where there is none
 }
 
 // Verdict is what became of one event in one subscription.
@@ -145,13 +151,17 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (Item, *Verdic
 	if reason := p.leftOut(s, e.Value()); reason != "" {
 		return Item{}, &Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusOK, Reason: reason}
 	}
-	payload, err := s.mapping.Resolve(e.Value())
+	what, audience := e.Value(), (*engaged)(nil)
+	if p.creation != nil {
+		what, audience = p.creation.enrich(what)
+	}
+	payload, err := s.mapping.Resolve(what)
 	if err != nil {
 		v := p.failed(s, fault.As(err), fault.ReporterIntegrations)
 		return Item{}, &v
 	}
 	item, verdict := p.Item(s, payload, index)
-	item.Event = e
+	item.Event, item.audience = e, audience
 	return item, verdict
 }
 
@@ -188,6 +198,9 @@ func (p *Plan) Deliver(ctx context.Context, items []Item) []Verdict {
 	if len(items) == 0 {
 		return nil
 	}
+	if p.creation != nil {
+		return p.deliverAudiences(ctx, items)
+	}
 	divisions := maxDivisions
 	return p.isolate(ctx, items, &divisions)
 }
@@ -213,7 +226,7 @@ func (p *Plan) deliver(ctx context.Context, items []Item) []Verdict {
 	for _, part := range s.parts(items) {
 		in := destination.Input{
 			Deps: p.deps, Settings: p.settings,
-			Origin:   destination.Origin{Instance: p.id, Subscription: s.name, SyncMode: s.syncMode, Resend: s.resend},
+			Origin:   p.origin(s),
 			Payloads: make([]event.Value, len(part)), Events: make([]event.Event, len(part)),
 		}
 		for i := range part {
@@ -224,6 +237,14 @@ func (p *Plan) deliver(ctx context.Context, items []Item) []Verdict {
 		}
 	}
 	return verdicts
+}
+
+// origin is where the calls of a subscription come from.
+func (p *Plan) origin(s *Subscription) destination.Origin {
+	return destination.Origin{
+		Instance: p.id, Subscription: s.name, SyncMode: s.syncMode, MatchingKey: s.matchingKey, Metadata: s.metadata,
+		Features: p.features, Resend: s.resend,
+	}
 }
 
 // parts divides items into what the handler takes at once.

@@ -1,8 +1,8 @@
-// Package remotetest lets the tests of a destination talk to its sandbox over a real socket, with the redirect that
+// Package sandboxtest lets the tests of a destination talk to its sandbox over a real socket, with the redirect that
 // --sandbox-url makes, and keeps what was sent as people get to see it.
 //
 // It is for tests alone. A Remote is safe for concurrent use.
-package remotetest
+package sandboxtest
 
 import (
 	"encoding/json"
