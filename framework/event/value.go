@@ -122,7 +122,7 @@ func (v Value) Len() int {
 	case v.kind == Array && v.built != nil:
 		return len(v.built.items)
 	case v.kind == Array:
-		return int(v.doc.nodes[v.at].size)
+		return v.doc.size(v.at)
 	case v.kind == Object:
 		n := 0
 		for range v.Members() {
@@ -144,12 +144,12 @@ func (v Value) Index(i int) Value {
 		}
 		return v.built.items[i].orNull()
 	}
-	if i >= int(v.doc.nodes[v.at].size) {
+	if i >= v.doc.size(v.at) {
 		return Value{}
 	}
-	at := v.at + 1
+	at := v.at + 2
 	for range i {
-		at = v.doc.nodes[at].next
+		at = v.doc.after(at)
 	}
 	return v.doc.value(at)
 }
@@ -174,9 +174,9 @@ func (v Value) Get(key string) Value {
 		}
 		return Value{}
 	}
-	found, nodes, size := uint32(0), v.doc.nodes, uint32(len(key)+2)
-	for at, end := v.at+1, nodes[v.at].next; at < end; at = nodes[at+1].next {
-		if n := &nodes[at]; (n.end-n.start == size || n.escaped) && v.doc.isKey(at, key) {
+	found := uint32(0)
+	for at, end := v.at+2, v.doc.end(v.at); at < end; at = v.doc.after(at + 1) {
+		if v.doc.isKey(at, key) {
 			found = at + 1
 		}
 	}
@@ -200,8 +200,7 @@ func (v Value) Items() iter.Seq2[int, Value] {
 			}
 			return
 		}
-		nodes := v.doc.nodes
-		for i, at := 0, v.at+1; at < nodes[v.at].next; i, at = i+1, nodes[at].next {
+		for i, at := 0, v.at+2; at < v.doc.end(v.at); i, at = i+1, v.doc.after(at) {
 			if !yield(i, v.doc.value(at)) {
 				return
 			}
