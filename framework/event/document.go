@@ -38,6 +38,24 @@ func (d *document) isKey(at uint32, key string) bool {
 	return int(n.length()) == len(key)+2 && d.text[n.start()+1:n.end()-1] == key
 }
 
+// find is the node of a key's last value in an object, 0 where it has none.
+func (d *document) find(object uint32, key string) uint32 {
+	found, index, end := uint32(0), d.index, d.end(object)
+	plain := node(String)<<kindShift | node(len(key)+2)
+	for at := object + 2; at < end; {
+		n := index[at]
+		if n&^(placeMask<<placeBits) == plain && d.text[n.start()+1:n.end()-1] == key || n.escaped() && d.key(at) == key {
+			found = at + 1
+		}
+		if at++; index[at].container() {
+			at = uint32(index[at+1] >> 32)
+		} else {
+			at++
+		}
+	}
+	return found
+}
+
 // manyMembers is where finding keys that are written twice changes from comparing to a set.
 const manyMembers = 24
 

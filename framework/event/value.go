@@ -174,16 +174,10 @@ func (v Value) Get(key string) Value {
 		}
 		return Value{}
 	}
-	found := uint32(0)
-	for at, end := v.at+2, v.doc.end(v.at); at < end; at = v.doc.after(at + 1) {
-		if v.doc.isKey(at, key) {
-			found = at + 1
-		}
+	if found := v.doc.find(v.at, key); found != 0 {
+		return v.doc.value(found)
 	}
-	if found == 0 {
-		return Value{}
-	}
-	return v.doc.value(found)
+	return Value{}
 }
 
 // Items are the items of an array in order; none for any other kind.
@@ -212,12 +206,27 @@ func (v Value) Items() iter.Seq2[int, Value] {
 // where it was first, with its last value.
 func (v Value) Members() iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
-		for key, member := range v.Slots() {
-			if member.kind != Absent && !yield(key, member) {
-				return
+		switch {
+		case v.kind != Object:
+		case v.built == nil:
+			v.doc.members(v.at, yield)
+		default:
+			for i := range v.built.members {
+				if m := &v.built.members[i]; m.Value.kind != Absent && !yield(m.Key, m.Value) {
+					return
+				}
 			}
 		}
 	}
+}
+
+// BuiltOf is what an object was built of, its holes included; ok is false for what was not built with NewObject. It must not
+// be modified.
+func (v Value) BuiltOf() (members []Member, ok bool) {
+	if v.kind != Object || v.built == nil {
+		return nil, false
+	}
+	return v.built.members, true
 }
 
 // Slots are the members of an object and its holes, in order.

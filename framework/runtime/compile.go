@@ -141,7 +141,7 @@ func (c *compiler) subscription(in config.Subscription) *Subscription {
 		c.problems.Add(in.Pointer+"/"+in.ActionKey, "%s has no action %q%s", c.definition.Name, in.Action, fault.DidYouMean(in.Action, keys))
 		return s
 	}
-	s.handler = c.plugin.Actions[in.Action]
+	s.handler, s.reserved = c.plugin.Actions[in.Action], reservedOf(s.action.Fields)
 	var err error
 	if s.query, err = fql.Compile(c.subscribe(in, s.action)); err != nil {
 		c.problems.Under(in.Pointer+"/subscribe", err)
