@@ -8,6 +8,7 @@ package runtime
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -56,6 +57,8 @@ type Subscription struct {
 	resend      bool
 	sample      float64 // the share of events that it gets
 	deletes     bool    // it takes deletions of users
+	reserved    reserved
+	lastKey     atomic.Pointer[string] // a batch key like that of the last payload need not be made again
 }
 
 // Name is the subscription's name in the config.
