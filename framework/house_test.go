@@ -17,7 +17,7 @@ var floors = [][]string{
 	{"framework/mapping", "framework/mapping/…", "framework/fql", "framework/schema", "framework/httpx", "framework/oauth", "framework/sandbox"},
 	{"framework/destination"},
 	{"framework/config", "framework/runtime", "framework/state"},
-	{"framework/admin", "framework/audience", "framework/delivery", "framework/fixture", "framework/generate", "framework/ingest", "framework/stream", "framework/state/statetest", "framework/oauth/oauthtest"},
+	{"framework/admin", "framework/audience", "framework/delivery", "framework/destinationtest", "framework/fixture", "framework/generate", "framework/ingest", "framework/stream", "framework/state/statetest", "framework/oauth/oauthtest"},
 	{"destinations/internal/…"},
 	{"destinations/…"},
 	{"destinations"},
@@ -26,14 +26,15 @@ var floors = [][]string{
 
 // beside are the imports within a floor.
 var beside = map[string][]string{
-	"framework/event":    {"framework/fault"},
-	"framework/source":   {"framework/event", "framework/fault"},
-	"schemas":            {"framework/event", "framework/fault"},
-	"framework/mapping":  {"framework/mapping/…"},
-	"framework/oauth":    {"framework/httpx", "framework/mapping"},
-	"framework/runtime":  {"framework/config"},
-	"framework/audience": {"framework/stream"},
-	"framework/admin":    {"framework/delivery"},
+	"framework/event":           {"framework/fault"},
+	"framework/source":          {"framework/event", "framework/fault"},
+	"schemas":                   {"framework/event", "framework/fault"},
+	"framework/mapping":         {"framework/mapping/…"},
+	"framework/oauth":           {"framework/httpx", "framework/mapping"},
+	"framework/runtime":         {"framework/config"},
+	"framework/audience":        {"framework/stream"},
+	"framework/admin":           {"framework/delivery"},
+	"framework/destinationtest": {"framework/fixture"},
 }
 
 // authors is what a destination may import: the author's view and below, never the runtime and never another destination.
