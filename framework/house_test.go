@@ -17,7 +17,7 @@ var floors = [][]string{
 	{"framework/mapping", "framework/mapping/…", "framework/fql", "framework/schema", "framework/httpx", "framework/oauth", "framework/sandbox"},
 	{"framework/destination"},
 	{"framework/config", "framework/runtime", "framework/state"},
-	{"framework/admin", "framework/audience", "framework/delivery", "framework/destinationtest", "framework/fixture", "framework/generate", "framework/ingest", "framework/stream", "framework/state/statetest", "framework/oauth/oauthtest"},
+	{"framework/admin", "framework/audience", "framework/delivery", "framework/destinationtest", "framework/fixture", "framework/generate", "framework/ingest", "framework/scaffold", "framework/stream", "framework/state/statetest", "framework/oauth/oauthtest"},
 	{"destinations/internal/…"},
 	{"destinations/…"},
 	{"destinations"},
@@ -35,6 +35,7 @@ var beside = map[string][]string{
 	"framework/audience":        {"framework/stream"},
 	"framework/admin":           {"framework/delivery"},
 	"framework/destinationtest": {"framework/fixture"},
+	"framework/scaffold":        {"framework/generate"},
 }
 
 // authors is what a destination may import: the author's view and below, never the runtime and never another destination.

@@ -59,7 +59,8 @@ func parrot(status int) remote {
 		if err != nil {
 			return nil, err
 		}
-		text, err := json.Marshal(map[string]string{"message": strings.Join(append(said, string(body)), " ")})
+		message := map[string]any{"index": 0, "message": strings.Join(append(said, string(body)), " ")}
+		text, err := json.Marshal(map[string]any{"message": message["message"], "errors": []any{message}})
 		if err != nil {
 			return nil, err
 		}

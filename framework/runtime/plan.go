@@ -269,7 +269,7 @@ func (p *Plan) verdict(s *Subscription, item Item, r destination.Result) Verdict
 			reporter = fault.ReporterIntegrations
 		}
 		failed := p.failed(s, r.Err, reporter)
-		failed.Sent, failed.Body = v.Sent, v.Body
+		failed.Sent, failed.Body, failed.Reason = v.Sent, v.Body, p.redact(failed.Reason)
 		return failed
 	}
 	return v
