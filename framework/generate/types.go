@@ -137,6 +137,9 @@ func assignTo(pointer, kind string) string {
 // PackageName is the Go package of a destination: its slug without what Go does not take.
 func PackageName(slug string) string { return strings.ReplaceAll(slug, "-", "") }
 
+// TypeName is a key as the first part of the name of a Go type.
+func TypeName(key string) string { return goName(key) }
+
 // initialisms are written in capitals.
 var initialisms = map[string]string{"id": "ID", "url": "URL", "api": "API", "ip": "IP", "http": "HTTP", "ids": "IDs"}
 
