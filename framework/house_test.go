@@ -18,7 +18,7 @@ var floors = [][]string{
 	{"framework/destination"},
 	{"framework/config", "framework/runtime", "framework/state"},
 	{
-		"framework/admin", "framework/audience", "framework/delivery", "framework/destinationtest", "framework/console", "framework/explain", "framework/fixture",
+		"framework/actions", "framework/admin", "framework/audience", "framework/delivery", "framework/destinationtest", "framework/console", "framework/explain", "framework/fixture",
 		"framework/generate", "framework/ingest", "framework/scaffold", "framework/stream", "framework/internal/…",
 		"framework/state/statetest", "framework/oauth/oauthtest", "framework/sandbox/sandboxtest",
 	},
@@ -39,7 +39,7 @@ var beside = map[string][]string{
 	"framework/runtime":         {"framework/config"},
 	"framework/audience":        {"framework/stream"},
 	"framework/admin":           {"framework/delivery"},
-	"framework/console":         {"framework/admin", "framework/audience", "framework/delivery", "framework/explain"},
+	"framework/console":         {"framework/actions", "framework/admin", "framework/audience", "framework/delivery", "framework/explain"},
 	"framework/destinationtest": {"framework/fixture"},
 	"framework/scaffold":        {"framework/generate"},
 }
