@@ -23,6 +23,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/admin"
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/ingest"
 	"github.com/landfall-dev/landfall/framework/state"
 )
@@ -266,7 +267,7 @@ func (v *serving) ready(ctx context.Context) error {
 func (v *serving) append(ctx context.Context, events []ingest.Event) error {
 	accepted := make([]delivery.Accepted, len(events))
 	for i, e := range events {
-		accepted[i] = delivery.Accepted{Source: e.Source, Key: delivery.OrderingKey(e.Value), Raw: e.Raw}
+		accepted[i] = delivery.Accepted{Source: e.Source, Key: event.OrderingKey(e.Value), Raw: e.Raw}
 	}
 	return v.queue.Append(ctx, accepted)
 }
