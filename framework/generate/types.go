@@ -112,11 +112,12 @@ func (g *types) decode(owner string, f schema.Field) string {
 		g.pending = append(g.pending, record{item, fmt.Sprintf("%s is %s.", item, f.Label), f.Properties})
 	}
 	field := "r." + goName(f.Key)
-	if f.Multiple && one(item) != "" {
-		return fmt.Sprintf("for _, m := range m.Items() {\n%s = append(%s, %s)\n}\n", field, field, one(item))
-	}
 	if f.Multiple {
-		return fmt.Sprintf("if n := m.Len(); n > 0 {\n%s = make([]%s, 0, n)\n}\nfor _, m := range m.Items() {\nvar item %s\n%s%s = append(%s, item)\n}\n", field, item, item, assign("item", "m", item), field, field)
+		add := fmt.Sprintf("%s = append(%s, %s)\n", field, field, one(item))
+		if one(item) == "" {
+			add = fmt.Sprintf("var item %s\n%s%s = append(%s, item)\n", item, assign("item", "m", item), field, field)
+		}
+		return fmt.Sprintf("if n := m.Len(); n > 0 {\n%s = make([]%s, 0, n)\n}\nfor _, m := range m.Items() {\n%s}\n", field, item, add)
 	}
 	switch target := g.typeOf(owner, f); {
 	case target == item:
