@@ -56,6 +56,8 @@ func checks() []check {
 		{"secrets do not show", secretsDoNotShow},
 		{"credentials can be tested", credentials},
 		{"every answer has its class", classes},
+		{"deletions have the class of their answer", deletions},
+		{"choices come from the remote", choices},
 		{"strange answers break nothing", strangeAnswers},
 		{"an event fares in a batch as it does alone", batches},
 		{"plans run beside each other", besideEachOther},

@@ -2,6 +2,7 @@ package destinationtest_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -150,7 +151,7 @@ func breakages(t *testing.T) []breakage {
 		{name: "a secret in an error", check: "secrets do not show", perform: func(ctx context.Context, c call) (*destination.Response, error) {
 			_, err := send(ctx, c)
 			if err != nil {
-				return nil, &fault.Error{Code: "BAD", Status: 400, Message: "with " + c.Settings.Get("api_key").Str()}
+				return nil, &fault.Error{Code: "BAD", Status: 400, Message: "with " + base64.StdEncoding.EncodeToString([]byte(c.Settings.Get("api_key").Str()))}
 			}
 			return nil, nil
 		}},
@@ -175,6 +176,17 @@ func breakages(t *testing.T) []breakage {
 				return nil, fault.FromStatus(e.Status, e.Error())
 			}
 			return response, nil
+		}},
+		{name: "a deletion passed over", check: "deletions have the class of their answer", plugin: func(p *destination.Plugin) {
+			p.OnDelete = func(ctx context.Context, in destination.DeleteInput) error {
+				_, _ = in.Client.Do(ctx, destination.Request{Method: http.MethodDelete, URL: "https://eu.api.acme.test/contacts/" + in.UserID})
+				return nil
+			}
+		}},
+		{name: "choices made up", check: "choices come from the remote", text: replace("label: Email,", "label: Email, dynamic: true,"), plugin: func(p *destination.Plugin) {
+			p.Choices = map[string]map[string]destination.ChoicesFunc{"createContact": {"email": func(context.Context, destination.ChoicesInput) (destination.Choices, error) {
+				return destination.Choices{Choices: []destination.Choice{{Label: "a", Value: "a"}}}, nil
+			}}}
 		}},
 		{name: "a panic of a strange answer", check: "strange answers break nothing", perform: func(ctx context.Context, c call) (*destination.Response, error) {
 			response, err := send(ctx, c)
