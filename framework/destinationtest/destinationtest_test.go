@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -123,7 +124,7 @@ func replace(old, new string) func(string) string {
 func breakages(t *testing.T) []breakage {
 	stop := make(chan struct{})
 	t.Cleanup(func() { close(stop) })
-	var counter int
+	var counter atomic.Int64
 	return []breakage{
 		{name: "slug", check: "names are as they should be", text: replace("slug: acme", "slug: acme-two\naliases: [acme]")},
 		{name: "labels", check: "names are as they should be", text: replace("label: Email", "label: ID")},
@@ -214,7 +215,7 @@ func breakages(t *testing.T) []breakage {
 			return response, err
 		}},
 		{name: "a goroutine", check: "no goroutine is left over", perform: func(ctx context.Context, c call) (*destination.Response, error) {
-			if counter++; counter == 20 {
+			if counter.Add(1) == 20 {
 				go func() {
 					select {
 					case <-stop:
@@ -257,7 +258,7 @@ func TestEachBreakageIsFound(t *testing.T) {
 			if b.plugin != nil {
 				b.plugin(&p)
 			}
-			findings, err := destinationtest.Find(p, "testdata/acme")
+			findings, err := destinationtest.FindWith(b.check, p, "testdata/acme")
 			require.NoError(t, err)
 			found[b.check] = slices.ContainsFunc(findings, func(f destinationtest.Finding) bool { return f.Check == b.check })
 			assert.True(t, found[b.check], "found instead: %v", findings)
