@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/segment"
@@ -104,7 +103,7 @@ func newImportSubscriptions(s streams) *cobra.Command {
 			"  landfall import subscriptions exported.json --metadata acme.json -o subscriptions.yaml",
 		Args: exactly(1, "a file of JSON"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			d, err := findDefinition(slug)
+			d, err := s.findDefinition(slug)
 			if err != nil {
 				return err
 			}
@@ -136,11 +135,11 @@ func newImportSubscriptions(s streams) *cobra.Command {
 }
 
 // findDefinition is the definition of a destination, nil where none is named.
-func findDefinition(slug string) (*destination.Definition, error) {
+func (s streams) findDefinition(slug string) (*destination.Definition, error) {
 	if slug == "" {
 		return nil, nil
 	}
-	registry, err := destinations.Registry()
+	registry, err := s.registry()
 	if err != nil {
 		return nil, err
 	}
