@@ -95,7 +95,7 @@ func newRoot(s streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misused{err} })
 	root.AddCommand(
 		newServe(s), newDead(s), newReplay(s), newStatus(s), newRun(s), newTest(s), newValidate(s), newExplain(s), newMap(s), newMatch(s),
-		newList(s), newDescribe(s), newMembers(s), newSync(s), newAuth(s), newAudience(s), newChoices(s), newSandbox(s), newGenerate(s),
+		newList(s), newDescribe(s), newMembers(s), newSync(s), newAuth(s), newAudience(s), newChoices(s), newHooks(s), newSandbox(s), newGenerate(s),
 	)
 	return root
 }

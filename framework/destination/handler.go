@@ -28,6 +28,7 @@ type Origin struct {
 	SyncMode     string // add, update, upsert, delete or mirror; "" where the action has none
 	MatchingKey  string // the field that records are matched by; "" where the subscription names none
 	Metadata     SubscriptionMetadata
+	HookOutputs  event.Value     // what the hooks of the action have given, by their names; without members where none has run
 	Features     map[string]bool // flags that the config and the host have set; not to be changed, and false where absent
 	Resend       bool            // send also what the ledger says the remote has
 }

@@ -47,6 +47,7 @@ type Subscription struct {
 	name        string
 	syncMode    string
 	matchingKey string
+	hooks       []*hook
 	metadata    destination.SubscriptionMetadata
 	action      *destination.ActionDefinition
 	handler     destination.Action
@@ -223,10 +224,17 @@ func (p *Plan) isolate(ctx context.Context, items []Item, divisions *int) []Verd
 func (p *Plan) deliver(ctx context.Context, items []Item) []Verdict {
 	s := items[0].Subscription
 	verdicts := make([]Verdict, 0, len(items))
+	origin := p.origin(s)
+	if len(s.hooks) > 0 {
+		var err error
+		if origin.HookOutputs, err = p.hookOutputs(ctx, s); err != nil {
+			return p.allFailed(items, err)
+		}
+	}
 	for _, part := range s.parts(items) {
 		in := destination.Input{
 			Deps: p.deps, Settings: p.settings,
-			Origin:   p.origin(s),
+			Origin:   origin,
 			Payloads: make([]event.Value, len(part)), Events: make([]event.Event, len(part)),
 		}
 		for i := range part {
@@ -245,6 +253,15 @@ func (p *Plan) origin(s *Subscription) destination.Origin {
 		Instance: p.id, Subscription: s.name, SyncMode: s.syncMode, MatchingKey: s.matchingKey, Metadata: s.metadata,
 		Features: p.features, Resend: s.resend,
 	}
+}
+
+// allFailed is an error as the verdict of every item.
+func (p *Plan) allFailed(items []Item, err error) []Verdict {
+	verdicts := make([]Verdict, len(items))
+	for i := range items {
+		verdicts[i] = p.failed(items[i].Subscription, fault.As(err), fault.ReporterIntegrations)
+	}
+	return verdicts
 }
 
 // parts divides items into what the handler takes at once.

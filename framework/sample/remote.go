@@ -32,6 +32,7 @@ func NewRemote() *Remote {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	r.mux.HandleFunc("GET /lists", r.page)
+	r.mux.HandleFunc("POST /lists", r.list)
 	r.audiences()
 	return r
 }
@@ -120,6 +121,26 @@ func (r *Remote) upsert(w http.ResponseWriter, req *http.Request) {
 	}
 	r.note(line)
 	answer(w, http.StatusOK, `{"ok":true}`)
+}
+
+// list makes a list, or gives one another name.
+func (r *Remote) list(w http.ResponseWriter, req *http.Request) {
+	id, name := req.FormValue("id"), req.FormValue("name")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch n, err := strconv.Atoi(strings.TrimPrefix(id, "l")); {
+	case name == "":
+		answer(w, http.StatusBadRequest, `{"message":"a list needs a name"}`)
+		return
+	case err == nil && n >= 1 && n <= len(r.lists):
+		r.lists[n-1] = name
+		r.log = append(r.log, "rename "+id+" "+name)
+	default:
+		r.lists = append(r.lists, name)
+		id = fmt.Sprintf("l%d", len(r.lists))
+		r.log = append(r.log, "make "+id+" "+name)
+	}
+	answer(w, http.StatusOK, `{"id":%q}`, id)
 }
 
 // page gives two lists at a time.
