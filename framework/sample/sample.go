@@ -26,6 +26,7 @@ func Plugin() destination.Plugin {
 		Definition: definition,
 		Actions: map[string]destination.Action{
 			"upsertUser":   destination.Handle(destination.Handler[settings, user]{Perform: upsertUser}),
+			"importUser":   destination.Handle(destination.Handler[settings, record]{PerformBatch: importUsers, Poll: pollImports}),
 			"syncAudience": destination.Handle(destination.Handler[settings, member]{PerformBatch: syncAudience}),
 		},
 		Hooks:          map[string]map[string]destination.HookFunc{"upsertUser": {destination.OnMappingSave: makeList}},
