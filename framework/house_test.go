@@ -17,7 +17,7 @@ var floors = [][]string{
 	{"framework/mapping", "framework/mapping/…", "framework/fql", "framework/schema", "framework/httpx", "framework/oauth", "framework/sandbox"},
 	{"framework/destination"},
 	{"framework/config", "framework/runtime", "framework/state"},
-	{"framework/admin", "framework/audience", "framework/delivery", "framework/console", "framework/explain", "framework/fixture", "framework/generate", "framework/ingest", "framework/stream", "framework/state/statetest", "framework/oauth/oauthtest"},
+	{"framework/admin", "framework/audience", "framework/delivery", "framework/console", "framework/explain", "framework/fixture", "framework/generate", "framework/ingest", "framework/stream", "framework/internal/…", "framework/state/statetest", "framework/oauth/oauthtest"},
 	{"destinations/internal/…"},
 	{"destinations/…"},
 	{"destinations"},

@@ -63,7 +63,7 @@ func (c *explainCommand) run(ctx context.Context) error {
 	}
 	stories := []explain.Story{}
 	for _, in := range instances {
-		for _, s := range in.plan.Subscriptions() {
+		for _, s := range in.plan.Offered(e) {
 			stories = append(stories, explain.Dry(ctx, in.plan, s, e, requests))
 		}
 	}

@@ -29,7 +29,7 @@ func (v *serving) use(ctx context.Context, cfg *config.Config, instances []insta
 	}
 	var sources []ingest.Source
 	for _, s := range cfg.Sources {
-		sources = append(sources, ingest.Source{ID: s.ID, WriteKey: s.WriteKey, PerSecond: s.PerSecond})
+		sources = append(sources, ingest.Source{ID: s.ID, WriteKey: s.WriteKey, PerSecond: s.PerSecond, Deletes: s.Deletes})
 	}
 	v.ingest.Set(sources, cfg.Server.Origins)
 	v.config.Store(cfg)

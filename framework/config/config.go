@@ -39,6 +39,7 @@ type Source struct {
 	ID        string
 	WriteKey  string
 	PerSecond float64 // events taken a second; 0 is no bound
+	Deletes   bool    // events of type delete are taken
 }
 
 // Instance is one destination that runs.
@@ -151,7 +152,7 @@ func (r *reader) read(v event.Value) {
 			r.problems.Add(place+"/writeKey", "is taken: another source has the same")
 		}
 		keys[key.Str()] = key.Str() != ""
-		r.config.Sources = append(r.config.Sources, Source{id, key.Str(), s.Get("eventsPerSecond").Float()})
+		r.config.Sources = append(r.config.Sources, Source{id, key.Str(), s.Get("eventsPerSecond").Float(), s.Get("deletes").Kind() == event.True})
 	}
 	taken := map[string]bool{}
 	for i, d := range v.Get("destinations").Items() {

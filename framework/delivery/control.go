@@ -159,12 +159,10 @@ func (p *partition) taskOf(l *Letter, pg *page, i int) *task {
 		t.refused = &runtime.Verdict{Reason: err.Error(), Code: fault.CodeInvalidEvent}
 	}
 	plan := p.worker.instance.Plan
-	for _, s := range plan.Subscriptions() {
-		if s.Name() == l.Subscription && err == nil {
-			t.item, t.refused = plan.Prepare(s, e, i)
-			t.item.Subscription, t.item.Event = s, e
-			return t
-		}
+	if s := plan.Subscription(l.Subscription); s != nil && err == nil {
+		t.item, t.refused = plan.Prepare(s, e, i)
+		t.item.Subscription, t.item.Event = s, e
+		return t
 	}
 	t.item = runtime.Item{Subscription: runtime.Gone(l.Subscription), Event: e}
 	if t.refused == nil {

@@ -59,6 +59,7 @@ func newWorker(r *Runner, in Instance) *worker {
 	for _, s := range in.Plan.Subscriptions() {
 		w.actions[s.Name()] = s.Action().Key
 	}
+	w.actions[runtime.OnDelete] = runtime.OnDelete
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.idle = sync.NewCond(&w.mu)
 	return w

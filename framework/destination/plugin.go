@@ -33,6 +33,11 @@ type Plugin struct {
 	Refresh func(ctx context.Context, in RefreshInput) (oauth.Token, error)
 	// CheckSettings finds what a schema cannot see in settings, before anything runs; nil where there is nothing.
 	CheckSettings func(settings event.Value, env Environment) error
+	// OnDelete deletes a user at the remote: events of type delete come to it, and to no subscription, in order with the user's
+	// others. Nil where the remote keeps nobody; then such events are like any other. Its errors are like those of Perform.
+	OnDelete func(ctx context.Context, in DeleteInput) error
+	// Choices fetch the values of dynamic fields, by action and by field; nested fields have dots in their key.
+	Choices map[string]map[string]ChoicesFunc
 	// Audiences lets members be sent without events; nil where the destination keeps no audiences.
 	Audiences *Audiences
 	// Sandbox pretends to be the remote; nil where there is none.
@@ -96,7 +101,23 @@ func (p Plugin) Load() (*Definition, error) {
 			return nil, fmt.Errorf("%s: the action %q has no handler", d.Slug, a.Key)
 		}
 	}
-	return d, nil
+	return d, p.checkChoices(d)
+}
+
+// checkChoices refuses choices of what is not in the definition.
+func (p Plugin) checkChoices(d *Definition) error {
+	for action, fields := range p.Choices {
+		a := d.Action(action)
+		if a == nil {
+			return fmt.Errorf("%s: there are choices for the action %q, which %s does not declare", d.Slug, action, DefinitionFile)
+		}
+		for key := range fields {
+			if a.Fields.Find(key) == nil {
+				return fmt.Errorf("%s: there are choices for the field %q of %s, which %s does not declare", d.Slug, key, action, DefinitionFile)
+			}
+		}
+	}
+	return nil
 }
 
 // Environment looks up what the host holds outside of settings, as os.LookupEnv does.

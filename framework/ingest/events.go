@@ -17,7 +17,7 @@ const MaxSkew = 10 * time.Second
 const stamp = "2006-01-02T15:04:05.000Z"
 
 // events are those of a body: one of a kind, or a batch where that is "".
-func (h *Handler) events(source string, body event.Value, kind string, received time.Time) (taken []Event, rejected []Rejected, problem string) {
+func (h *Handler) events(from *source, body event.Value, kind string, received time.Time) (taken []Event, rejected []Rejected, problem string) {
 	list, whole := []event.Value{body}, event.Value{}
 	if kind == "" {
 		batch := body.Get("batch")
@@ -29,7 +29,7 @@ func (h *Handler) events(source string, body event.Value, kind string, received 
 			list = append(list, v)
 		}
 	}
-	m := maker{kind: kind, batch: whole, received: received}
+	m := maker{kind: kind, deletes: from.Deletes, batch: whole, received: received}
 	m.sent, m.hasSent = event.ParseTime(whole.Get("sentAt").Text())
 	taken = make([]Event, 0, len(list))
 	for i, v := range list {
@@ -46,7 +46,7 @@ func (h *Handler) events(source string, body event.Value, kind string, received 
 			rejected = append(rejected, Rejected{Index: i, MessageID: v.Get("messageId").Text(), Error: problem, large: large})
 			continue
 		}
-		taken = append(taken, Event{Source: source, Value: made, Raw: raw})
+		taken = append(taken, Event{Source: from.ID, Value: made, Raw: raw})
 	}
 	return taken, rejected, ""
 }
@@ -54,6 +54,7 @@ func (h *Handler) events(source string, body event.Value, kind string, received 
 // maker makes events as they are kept of events as they are sent.
 type maker struct {
 	kind     string      // "" for what the event says
+	deletes  bool        // events of type delete are taken
 	batch    event.Value // absent where the event came alone
 	received time.Time
 	sent     time.Time
@@ -71,6 +72,9 @@ func (m *maker) make(v event.Value) (made event.Value, problem string) {
 	kind := m.kind
 	if kind == "" {
 		kind = v.Get("type").Str()
+	}
+	if kind == "delete" && !m.deletes {
+		return made, "the source takes no deletions: its config needs deletes: true"
 	}
 	if problem := check(kind, v); problem != "" {
 		return made, problem
@@ -166,7 +170,7 @@ func check(kind string, v event.Value) string {
 		if name := v.Get("event"); !name.IsString() || name.Str() == "" {
 			return "event should be the name of the event, for a track"
 		}
-	case "identify", "page", "screen":
+	case "identify", "page", "screen", "delete":
 	case "group":
 		if !has("groupId") {
 			return "groupId should be a string, for a group"

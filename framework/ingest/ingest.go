@@ -1,5 +1,5 @@
 // Package ingest takes events in over HTTP, as Segment's tracking API does, so that clients made for it work unmodified:
-// POST /v1/track, identify, page, screen, group, alias and batch, also without /v1, with the write key as the user of Basic
+// POST /v1/track, identify, page, screen, group, alias, delete and batch, also without /v1, with the write key as the user of Basic
 // authentication or as writeKey in the body.
 //
 // An answer of 200 means that the events have been handed on and that whoever takes them has said yes. The package keeps
@@ -34,6 +34,7 @@ type Source struct {
 	ID        string
 	WriteKey  string
 	PerSecond float64 // events taken a second, and twice that at once; 0 is no bound
+	Deletes   bool    // events of type delete are taken: who has the write key may delete users
 }
 
 // Event is one that was taken: JSON in one line, with messageId, timestamp and receivedAt.
@@ -72,7 +73,7 @@ type source struct {
 
 // kinds are the types of events by their paths, with the short ones of browsers.
 var kinds = map[string]string{
-	"track": "track", "identify": "identify", "page": "page", "screen": "screen", "group": "group", "alias": "alias",
+	"track": "track", "identify": "identify", "page": "page", "screen": "screen", "group": "group", "alias": "alias", "delete": "delete",
 	"t": "track", "i": "identify", "p": "page", "s": "screen", "g": "group", "a": "alias", "batch": "", "import": "", "b": "",
 }
 
@@ -172,7 +173,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, kind string) {
 		fail(w, http.StatusUnauthorized, "the write key is none of a source: send it as the user of Basic authentication, or as writeKey in the body")
 		return
 	}
-	taken, rejected, problem := h.events(from.ID, body, kind, received)
+	taken, rejected, problem := h.events(from, body, kind, received)
 	h.config.Count(from.ID, "rejected", len(rejected))
 	switch {
 	case problem != "":

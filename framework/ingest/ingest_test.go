@@ -307,3 +307,19 @@ func BenchmarkBatchOf100(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed())/float64(time.Since(began)), "x-floor")
 }
+
+func TestOnlySourcesThatSayTakeDeletions(t *testing.T) {
+	s := &sink{}
+	for _, path := range []string{"/v1/delete", "/delete"} {
+		w := post(handler(s), path, `{"userId":"u"}`)
+		assert.Contains(t, w.Body.String(), "its config needs deletes: true")
+	}
+	w := post(handler(s), "/v1/batch", `{"batch":[{"type":"delete","userId":"u"},{"type":"page","userId":"u"}]}`)
+	assert.Contains(t, w.Body.String(), "deletes: true")
+	require.Len(t, s.events, 1)
+	may := func(c *ingest.Config) { c.Sources[0].Deletes = true }
+	w = post(handler(s, may), "/v1/delete", `{"userId":"u"}`)
+	assert.Equal(t, 200, w.Code)
+	require.Len(t, s.events, 2)
+	assert.Equal(t, "delete", s.events[1].Value.Get("type").Str())
+}

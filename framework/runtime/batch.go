@@ -80,16 +80,31 @@ func (b *Batches) Rest() []Batch {
 	return rest
 }
 
-// RunBatch takes events through every subscription, in batches. The verdicts are index by index: one for each event and
-// subscription, in the order of Subscriptions.
+// RunBatch takes events through every subscription that they are offered to, in batches. The verdicts are index by index: one for
+// each of the event's subscriptions, in the order of Offered.
 func (p *Plan) RunBatch(ctx context.Context, events []event.Event) [][]Verdict {
-	n := len(p.subscriptions)
+	verdicts := make([][]Verdict, 0, len(events))
+	for len(events) > 0 {
+		subscriptions := p.Offered(events[0])
+		n := 1
+		for n < len(events) && (p.deletion == nil || p.deletes(events[n]) == p.deletes(events[0])) {
+			n++
+		}
+		verdicts = append(verdicts, p.runAlike(ctx, subscriptions, events[:n])...)
+		events = events[n:]
+	}
+	return verdicts
+}
+
+// runAlike is RunBatch of events that are offered to the same subscriptions.
+func (p *Plan) runAlike(ctx context.Context, subscriptions []*Subscription, events []event.Event) [][]Verdict {
+	n := len(subscriptions)
 	all := make([]Verdict, len(events)*n)
 	verdicts := make([][]Verdict, len(events))
 	for i := range events {
 		verdicts[i] = all[i*n : (i+1)*n : (i+1)*n]
 	}
-	for at, s := range p.subscriptions {
+	for at, s := range subscriptions {
 		deliver := func(items []Item) {
 			for i, v := range p.Deliver(ctx, items) {
 				verdicts[items[i].Index][at] = v

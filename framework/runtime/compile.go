@@ -42,10 +42,11 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 		host.Env = func(string) (string, bool) { return "", false }
 	}
 	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host}
-	p := &Plan{id: instance.ID, definition: definition, consent: instance.Consent, test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences}
+	p := &Plan{id: instance.ID, definition: definition, consent: instance.Consent, test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences, choices: plugin.Choices}
 	p.settings = c.settings()
 	p.tokens = c.authorize(p)
 	p.subscriptions = c.subscriptions()
+	p.deletion = c.deletion()
 	if err := c.problems.Err(); err != nil {
 		return nil, err
 	}
@@ -113,7 +114,7 @@ func (c *compiler) env() destination.Environment {
 
 func (c *compiler) subscriptions() []*Subscription {
 	var list []*Subscription
-	names := map[string]bool{}
+	names := map[string]bool{OnDelete: c.plugin.OnDelete != nil}
 	for _, s := range c.instance.Subscriptions {
 		compiled := c.subscription(s)
 		if names[s.Name] {

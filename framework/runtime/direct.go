@@ -36,5 +36,6 @@ func (p *Plan) Item(s *Subscription, payload event.Value, index int) (Item, *Ver
 		item.BatchBytes = max(int(n.Float()), 1)
 	}
 	item.Lane, item.Apart = p.lane(s, payload, item.BatchKey)
+	item.Barrier = s.deletes
 	return item, nil
 }

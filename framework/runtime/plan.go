@@ -35,6 +35,8 @@ type Plan struct {
 	tokens        tokens        // nil where no token goes with requests
 	login         *oauth.Remote // nil where nobody logs in
 	consent       []string      // categories that must not be refused
+	choices       map[string]map[string]destination.ChoicesFunc
+	deletion      []*Subscription // the one that takes deletions of users; none where nothing does
 	test          func(ctx context.Context, settings event.Value, deps destination.Deps) error
 }
 
@@ -49,6 +51,7 @@ type Subscription struct {
 	schema   *schema.Schema
 	resend   bool
 	sample   float64 // the share of events that it gets
+	deletes  bool    // it takes deletions of users
 }
 
 // Name is the subscription's name in the config.
@@ -100,6 +103,7 @@ type Item struct {
 	BatchBytes   int    // the most bytes of its batch's payloads as JSON; 0 is no bound
 	Lane         string // items of a plan with equal lanes go one batch after the other
 	Apart        bool   // what goes through other lanes has no bearing on it: an audience is changed
+	Barrier      bool   // everything before it is done before it is, and nothing after it begins earlier: a user is deleted
 }
 
 // Verdict is what became of one event in one subscription.
@@ -155,7 +159,7 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (Item, *Verdic
 // else the subscription and the batch key.
 func (p *Plan) lane(s *Subscription, payload event.Value, batchKey string) (lane string, apart bool) {
 	if p.audiences != nil && p.audiences.Action == s.action.Key {
-		return payload.Get(p.audiences.ID).Text(), true
+		return payload.Get(p.audiences.ID).Text(), p.deletion == nil
 	}
 	return s.name + "\x00" + batchKey, false
 }

@@ -6,7 +6,11 @@
 // Schemas are immutable and safe for concurrent use. README.md beside this file is the reference.
 package schema
 
-import "github.com/landfall-dev/landfall/framework/event"
+import (
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
 
 // Type is the type of a field's value.
 type Type string
@@ -76,6 +80,18 @@ func (list Fields) Get(key string) *Field {
 		if list[i].Key == key {
 			return &list[i]
 		}
+	}
+	return nil
+}
+
+// Find is Get for a key that may lead into objects, with dots.
+func (list Fields) Find(key string) *Field {
+	if f := list.Get(key); f != nil {
+		return f
+	}
+	head, rest, nested := strings.Cut(key, ".")
+	if f := list.Get(head); nested && f != nil {
+		return f.Properties.Find(rest)
 	}
 	return nil
 }

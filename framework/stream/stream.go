@@ -145,7 +145,7 @@ func unreadable(err error) runtime.Verdict {
 func (r *Runner) offer(ctx context.Context, index int, e event.Event) error {
 	missed, subscriptions, matched := runtime.Verdict{}, 0, false
 	for _, plan := range r.config.Plans {
-		for _, s := range plan.Subscriptions() {
+		for _, s := range plan.Offered(e) {
 			subscriptions++
 			item, verdict := plan.Prepare(s, e, index)
 			if verdict != nil && verdict.Reason == runtime.NotSubscribed {
@@ -156,6 +156,10 @@ func (r *Runner) offer(ctx context.Context, index int, e event.Event) error {
 			r.open(index)
 			if verdict != nil {
 				r.decide(index, *verdict)
+			} else if item.Barrier {
+				if err := r.alone(ctx, plan, item); err != nil {
+					return err
+				}
 			} else if full := r.batches.Add(plan, item); full != nil {
 				if err := r.deliver(ctx, plan, full); err != nil {
 					return err
@@ -185,6 +189,17 @@ func (r *Runner) deliver(ctx context.Context, plan *runtime.Plan, items []runtim
 	})
 }
 
+// alone delivers an item after everything that came before, and before everything that comes after.
+func (r *Runner) alone(ctx context.Context, plan *runtime.Plan, item runtime.Item) error {
+	if err := r.settle(ctx); err != nil {
+		return err
+	}
+	if err := r.deliver(ctx, plan, []runtime.Item{item}); err != nil {
+		return err
+	}
+	return r.lanes.wait()
+}
+
 // open says that an event has one more verdict to come.
 func (r *Runner) open(index int) {
 	r.mu.Lock()
@@ -208,17 +223,22 @@ func (r *Runner) decide(index int, v runtime.Verdict) {
 	w.open--
 }
 
-// flush delivers every batch as it is, and waits for all that are under way.
+// flush settles everything and tells of it.
 func (r *Runner) flush(ctx context.Context) error {
+	if err := r.settle(ctx); err != nil {
+		return err
+	}
+	return r.tell()
+}
+
+// settle delivers every batch as it is, and waits for all that are under way.
+func (r *Runner) settle(ctx context.Context) error {
 	for _, b := range r.batches.Rest() {
 		if err := r.deliver(ctx, b.Plan, b.Items); err != nil {
 			return err
 		}
 	}
-	if err := r.lanes.wait(); err != nil {
-		return err
-	}
-	return r.tell()
+	return r.lanes.wait()
 }
 
 // tell passes on the events at the front whose verdicts are complete.

@@ -18,7 +18,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/internal/sample"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/sandbox"
 	"github.com/landfall-dev/landfall/framework/stream"
 )
 
@@ -195,4 +197,22 @@ func TestLanesGoAtOnce(t *testing.T) {
 	for i, e := range told {
 		assert.Equal(t, i, e.Index)
 	}
+}
+
+// A deletion waits for the batches that are filling and for those under way, and what comes after waits for it.
+func TestDeletionsGoInOrder(t *testing.T) {
+	remote := sample.NewRemote()
+	d, err := sample.Plugin().Load()
+	require.NoError(t, err)
+	in := config.InstanceOf(event.MustParse(`{"id":"i","settings":{"key":"k"},"subscriptions":[{"action":"upsertUser","subscribe":"userId != null"}]}`))
+	made, err := runtime.New(sample.Plugin(), d, in, runtime.Host{Transport: sandbox.Transport(remote)})
+	require.NoError(t, err)
+	told, summary := run(t, made, strings.Repeat(`{"type":"identify","userId":"a"}`+"\n"+`{"type":"delete","userId":"a"}`+"\n", 20))
+	var want []string
+	for range 20 {
+		want = append(want, "upsert a", "delete a")
+	}
+	assert.Equal(t, want, remote.Log())
+	assert.Len(t, told, 40)
+	assert.Equal(t, 40, summary.Delivered)
 }

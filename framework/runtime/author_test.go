@@ -1,0 +1,102 @@
+package runtime_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/internal/sample"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/sandbox"
+)
+
+// sampled is a plan of the sample destination with these subscriptions, and its remote.
+func sampled(t testing.TB, subscriptions string, host runtime.Host) (*runtime.Plan, *sample.Remote) {
+	remote := sample.NewRemote()
+	host.Transport = sandbox.Transport(remote)
+	plan, err := runtime.New(sample.Plugin(), sampleDefinition(t), sampleInstance(subscriptions), host)
+	require.NoError(t, err)
+	return plan, remote
+}
+
+func sampleDefinition(t testing.TB) *destination.Definition {
+	d, err := sample.Plugin().Load()
+	require.NoError(t, err)
+	return d
+}
+
+func sampleInstance(subscriptions string) config.Instance {
+	return config.InstanceOf(event.MustParse(`{"id":"i","destination":"sample","settings":{"key":"k"},"subscriptions":` + subscriptions + `}`))
+}
+
+func TestChoicesAreFetchedByQueryAndPage(t *testing.T) {
+	plan, _ := sampled(t, `[]`, runtime.Host{})
+	assert.Equal(t, []string{"address.city", "list"}, plan.Dynamic("upsertUser"))
+	for _, c := range []struct{ field, query, page, want string }{
+		{"list", "", "", "Buyers=l1 Readers=l2, next 2"},
+		{"list", "", "2", "Bystanders=l3"},
+		{"list", "RS", "", "Buyers=l1 Readers=l2, next 2"},
+		{"list", "read", "", "Readers=l2"},
+		{"list", "nobody", "", ""},
+		{"address.city", "", "", "Oslo=oslo (where most of l1 live)"},
+	} {
+		got, err := plan.Choices(t.Context(), "upsertUser", c.field, c.query, c.page, event.MustParse(`{"list":"l1"}`))
+		require.NoError(t, err)
+		var words []string
+		for _, choice := range got.Choices {
+			word := choice.Label + "=" + choice.Value
+			if choice.Description != "" {
+				word += " (" + choice.Description + ")"
+			}
+			words = append(words, word)
+		}
+		line := strings.Join(words, " ")
+		if got.NextPage != "" {
+			line += ", next " + got.NextPage
+		}
+		assert.Equal(t, c.want, line, "%s %q %q", c.field, c.query, c.page)
+	}
+	_, err := plan.Choices(t.Context(), "upsertUsr", "list", "", "", event.Value{})
+	assert.EqualError(t, err, `Sample has no action "upsertUsr" (did you mean "upsertUser"?)`)
+	_, err = plan.Choices(t.Context(), "upsertUser", "lst", "", "", event.Value{})
+	assert.EqualError(t, err, `the field "lst" of upsertUser has no choices that are fetched (did you mean "list"?)`)
+}
+
+func TestChoicesOfWhatIsNotDeclaredAreRefused(t *testing.T) {
+	p := sample.Plugin()
+	p.Choices = map[string]map[string]destination.ChoicesFunc{"upsertUser": {"address.town": nil}}
+	_, err := p.Load()
+	assert.EqualError(t, err, `sample: there are choices for the field "address.town" of upsertUser, which destination.yaml does not declare`)
+	p.Choices = map[string]map[string]destination.ChoicesFunc{"nothing": nil}
+	_, err = p.Load()
+	assert.EqualError(t, err, `sample: there are choices for the action "nothing", which destination.yaml does not declare`)
+}
+
+func TestDeletionsGoInOrderWithTheUsersEvents(t *testing.T) {
+	plan, remote := sampled(t, `[{"action":"upsertUser","subscribe":"userId != null"}]`, runtime.Host{})
+	got := plan.RunBatch(t.Context(), events(t,
+		`{"type":"identify","userId":"a"}`, `{"type":"identify","userId":"b"}`, `{"type":"delete","userId":"a"}`,
+		`{"type":"delete"}`, `{"type":"identify","userId":"a"}`))
+	assert.Equal(t, []string{"upsert a", "upsert b", "delete a", "upsert a"}, remote.Log())
+	assert.Equal(t, []string{"delivered 200", "delivered 200", "delivered 200", "refused 400 PAYLOAD_VALIDATION_FAILED User ID is required but missing", "delivered 200"}, outcomes(got))
+	assert.Equal(t, runtime.OnDelete, got[2][0].Subscription)
+	assert.NotNil(t, plan.Subscription(runtime.OnDelete), "letters find it by its name")
+}
+
+func TestWithoutOnDeleteADeletionIsLikeAnyEvent(t *testing.T) {
+	a := &acme{}
+	plan := a.plan(t, `{"id":"i","settings":{"key":"k"},"subscriptions":[{"name":"s","action":"single","subscribe":"type = \"delete\""}]}`)
+	got := plan.RunBatch(t.Context(), events(t, `{"type":"delete","userId":"a"}`))
+	assert.Equal(t, "s", got[0][0].Subscription)
+	assert.Equal(t, []string{"a"}, a.batches)
+}
+
+func TestNoSubscriptionTakesTheNameOfDeletions(t *testing.T) {
+	_, err := runtime.New(sample.Plugin(), sampleDefinition(t), sampleInstance(`[{"name":"onDelete","action":"upsertUser"}]`), runtime.Host{})
+	assert.ErrorContains(t, err, `has the same name as another subscription of the instance: "onDelete"`)
+}

@@ -1,0 +1,45 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// MaxChoices is the most choices of a page; what a remote gives beyond is cut off.
+const MaxChoices = 1000
+
+// Dynamic are the keys of an action's fields that Choices knows the values of, sorted.
+func (p *Plan) Dynamic(action string) []string {
+	return slices.Sorted(maps.Keys(p.choices[action]))
+}
+
+// Choices fetches a page of the values of a dynamic field from the remote. payload is what has been filled in so far; it is
+// not checked. An error says in words what is wrong.
+func (p *Plan) Choices(ctx context.Context, action, field, query, page string, payload event.Value) (choices destination.Choices, err error) {
+	if p.definition.Action(action) == nil {
+		return choices, fmt.Errorf("%s has no action %q%s", p.definition.Name, action, fault.DidYouMean(action, p.definition.ActionKeys()))
+	}
+	fetch := p.choices[action][field]
+	if fetch == nil {
+		return choices, fmt.Errorf("the field %q of %s has no choices that are fetched%s", field, action, fault.DidYouMean(field, p.Dynamic(action)))
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("fetching the choices of %s: the handler panicked: %v", field, r)
+		}
+	}()
+	choices, err = fetch(ctx, destination.ChoicesInput{
+		Deps: p.deps, Settings: p.settings, Action: action, Field: field, Query: query, Page: page, Payload: payload,
+	})
+	if err != nil {
+		return destination.Choices{}, fmt.Errorf("fetching the choices of %s: %w", field, err)
+	}
+	choices.Choices = choices.Choices[:min(len(choices.Choices), MaxChoices)]
+	return choices, nil
+}
