@@ -3,6 +3,7 @@
 package destinations
 
 import (
+	braze "github.com/landfall-dev/landfall/destinations/braze"
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
 	"github.com/landfall-dev/landfall/framework/destination"
 )
@@ -11,5 +12,6 @@ import (
 func All() []destination.Plugin {
 	return []destination.Plugin{
 		brazecohorts.Plugin(),
+		braze.Plugin(),
 	}
 }

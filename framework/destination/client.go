@@ -42,6 +42,22 @@ type Response struct {
 	Skipped string      // set by a Perform that had nothing to send: the reason
 }
 
+// Refusal is an answer outside of 2xx. errors.As finds it in the error of Do, for what a remote says beside its message.
+type Refusal struct {
+	Status int
+	Body   event.Value // as it came, so that it may hold secrets; absent where it is no JSON
+}
+
+func (r *Refusal) Error() string { return fmt.Sprintf("the destination answered %d", r.Status) }
+
+// Redact is text of a remote without the instance's secrets, for an error that a handler makes of it.
+func (c Client) Redact(text string) string {
+	if c.redact == nil {
+		return text
+	}
+	return c.redact(text)
+}
+
 // Do sends a request. An answer outside of 2xx, and no answer at all, is a *fault.Error; its message is what the remote
 // says in the body, as far as that can be shown.
 func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
@@ -68,6 +84,7 @@ func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
 	if answer.StatusCode >= 300 {
 		e := fault.FromStatus(answer.StatusCode, c.redact(messageOf(answer.StatusCode, body, raw)))
 		e.RetryAfter = httpx.RetryAfter(answer.Header, time.Now())
+		e.Cause = &Refusal{Status: answer.StatusCode, Body: body}
 		return nil, e
 	}
 	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: body}, nil

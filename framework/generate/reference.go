@@ -46,6 +46,9 @@ func Reference(d *destination.Definition) string {
 	table(&b, d.Settings)
 	for _, a := range d.Actions {
 		fmt.Fprintf(&b, "\n## %s (`%s`)\n\n%s\n", a.Title, a.Key, a.Description)
+		if len(a.Aliases) > 0 {
+			fmt.Fprintf(&b, "\nConfigs may also call it `%s`.\n", strings.Join(a.Aliases, "`, `"))
+		}
 		if a.DefaultSubscription != "" {
 			fmt.Fprintf(&b, "\nBy default it takes `%s`.\n", a.DefaultSubscription)
 		}

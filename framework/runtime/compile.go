@@ -142,7 +142,7 @@ func (c *compiler) subscription(in config.Subscription) *Subscription {
 		c.problems.Add(in.Pointer+"/"+in.ActionKey, "%s has no action %q%s", c.definition.Name, in.Action, fault.DidYouMean(in.Action, keys))
 		return s
 	}
-	s.handler = c.plugin.Actions[in.Action]
+	s.handler = c.plugin.Actions[s.action.Key]
 	var err error
 	if s.query, err = fql.Compile(c.subscribe(in, s.action)); err != nil {
 		c.problems.Under(in.Pointer+"/subscribe", err)
