@@ -2,6 +2,7 @@ package braze
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/landfall-dev/landfall/destinations/internal/brazeendpoint"
@@ -30,5 +31,25 @@ func (a *api) send(ctx context.Context, method, path string, body []byte, object
 	if objects > 1 && path == usersTrack.path {
 		header.Set("X-Braze-Batch", "true")
 	}
-	return a.client.Do(ctx, destination.Request{Method: method, URL: a.endpoint + path, Header: header, Body: body})
+	answer, err := a.client.Do(ctx, destination.Request{Method: method, URL: a.endpoint + path, Header: header, Body: body})
+	return answer, a.explained(err)
+}
+
+// explained is a refusal with what Braze says of the first thing that is wrong behind its message.
+func (a *api) explained(err error) error {
+	var refusal *destination.Refusal
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	first := refusal.Body.Get("errors").Index(0)
+	why := first.Get("message").Str()
+	if why == "" {
+		why = first.Get("type").Str()
+	}
+	if why == "" {
+		return err
+	}
+	e := *fault.As(err)
+	e.Message = a.client.Redact(why) + " (" + e.Error() + ")"
+	return &e
 }

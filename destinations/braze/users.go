@@ -24,7 +24,11 @@ func aliasOf(_ call, p payload) (unit, error) {
 	added := newObject("user_aliases", []event.Member{
 		{Key: "external_id", Value: external}, {Key: "alias_name", Value: p.Get("alias_name")}, {Key: "alias_label", Value: p.Get("alias_label")},
 	})
-	return unit{objects: []object{added}, names: []string{aliasName(p.Value), "external_id " + external.Str()}}, nil
+	u := unit{objects: []object{added}, names: []string{aliasName(p.Value)}}
+	if external.Exists() {
+		u.names = append(u.names, "external_id "+external.Str())
+	}
+	return u, nil
 }
 
 // aliasName is an alias as a name that no other one has.
