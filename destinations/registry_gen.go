@@ -11,7 +11,7 @@ import (
 // All are the destinations there are, sorted by slug.
 func All() []destination.Plugin {
 	return []destination.Plugin{
-		brazecohorts.Plugin(),
 		braze.Plugin(),
+		brazecohorts.Plugin(),
 	}
 }
