@@ -155,14 +155,16 @@ func FuzzAnswers(f *testing.F) {
 	} {
 		f.Add(seed.status, seed.answer)
 	}
-	f.Fuzz(func(t *testing.T, status int, answer string) {
-		if status < 200 || status > 599 {
+	n, status, answer := 0, 0, ""
+	plan := newPlan(f, scripted(func(*http.Request, []byte) (int, string) { n++; return status, answer }), "trackEvent", `{}`, nil)
+	one := `{"type":"track","event":"One","userId":"u1","receivedAt":"2026-01-02T03:04:05Z"}`
+	events := parse(f, one, one, one)
+	f.Fuzz(func(t *testing.T, of int, with string) {
+		if of < 200 || of > 599 {
 			t.Skip()
 		}
-		n := 0
-		plan := newPlan(t, scripted(func(*http.Request, []byte) (int, string) { n++; return status, answer }), "trackEvent", `{}`, nil)
-		one := `{"type":"track","event":"One","userId":"u1","receivedAt":"2026-01-02T03:04:05Z"}`
-		verdicts := plan.RunBatch(t.Context(), parse(t, one, one, one))
+		n, status, answer = 0, of, with
+		verdicts := plan.RunBatch(t.Context(), events)
 		require.Len(t, verdicts, 3)
 		for _, v := range verdicts {
 			require.NotEmpty(t, v[0].Outcome)
