@@ -15,6 +15,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -148,7 +149,7 @@ type hosting struct {
 	store       *state.Store                 // without one, nothing outlives the plans
 	observe     func(httpx.Exchange)         // may be nil
 	log         *slog.Logger                 // nil is silent
-	remotes     map[string]http.RoundTripper // sandboxes by instance, where they outlive a plan; may be nil
+	remotes     map[string]http.RoundTripper // sandboxes by remoteKey, where they outlive the plans; may be nil
 }
 
 // loadPlans makes a plan of every enabled instance of a config as config.Load has read it. The error holds every mistake in the
@@ -157,6 +158,9 @@ func loadPlans(cfg *config.Config, problems fault.Problems, h hosting) ([]instan
 	registry, err := registryFor(h.definitions, cfg, h.plugins...)
 	if err != nil {
 		return nil, err
+	}
+	if h.remotes == nil && (h.target.sandbox || h.target.sandboxURL != "") {
+		h.remotes = map[string]http.RoundTripper{}
 	}
 	made := map[string]instance{}
 	plans, err := runtime.Load(cfg, problems, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
@@ -175,9 +179,26 @@ func loadPlans(cfg *config.Config, problems fault.Problems, h hosting) ([]instan
 	return list, nil
 }
 
+// remoteKey is what instances have in common that reach the same remote: its sandbox, and the endpoint in their settings. An
+// instance of a destination without a sandbox has its own.
+func (h *hosting) remoteKey(in config.Instance, of destination.Entry) string {
+	switch {
+	case h.target.sandboxURL != "":
+		return h.target.sandboxURL
+	case of.Plugin.Sandbox == nil:
+		return "instance " + in.ID
+	}
+	endpoint := in.Settings.Get("endpoint")
+	if f := of.Definition.Settings.Get("endpoint"); f != nil && endpoint.Kind() == event.Absent {
+		endpoint = f.Default
+	}
+	return "sandbox " + of.Plugin.Sandbox.Name + " " + endpoint.Text()
+}
+
 // host is what an instance's plan gets, and the parts of the instance that it is made of.
 func (h *hosting) host(cfg *config.Config, in config.Instance, of destination.Entry) (instance, runtime.Host, error) {
-	made := instance{plugin: of.Plugin, config: in, transport: h.remotes[in.ID]}
+	remote := h.remoteKey(in, of)
+	made := instance{plugin: of.Plugin, config: in, transport: h.remotes[remote]}
 	if made.transport == nil {
 		var err error
 		if made.transport, err = h.target.transport(of.Plugin); err != nil {
@@ -185,7 +206,7 @@ func (h *hosting) host(cfg *config.Config, in config.Instance, of destination.En
 		}
 	}
 	if h.remotes != nil {
-		h.remotes[in.ID] = made.transport
+		h.remotes[remote] = made.transport
 	}
 	host := runtime.Host{Transport: made.transport, Observe: h.observe, Env: os.LookupEnv, Log: h.log}
 	if h.store != nil {
