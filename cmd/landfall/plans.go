@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -143,11 +144,34 @@ func (s streams) loadFile(path string, t *target, observe func(httpx.Exchange)) 
 // hosting is what plans get from the program.
 type hosting struct {
 	target      *target
-	definitions string                       // the directory of --definitions; "" for that of the config
-	store       *state.Store                 // without one, nothing outlives the plans
-	observe     func(httpx.Exchange)         // may be nil
-	log         *slog.Logger                 // nil is silent
-	remotes     map[string]http.RoundTripper // sandboxes by instance, where they outlive a plan; may be nil
+	definitions string               // the directory of --definitions; "" for that of the config
+	store       *state.Store         // without one, nothing outlives the plans
+	observe     func(httpx.Exchange) // may be nil
+	log         *slog.Logger         // nil is silent
+	remotes     *remotes             // where sandboxes outlive a plan; may be nil
+}
+
+// remotes are sandboxes by instance. They are safe for concurrent use.
+type remotes struct {
+	mu   sync.Mutex
+	byID map[string]http.RoundTripper
+}
+
+// of is the remote of an instance, made where there is none yet.
+func (r *remotes) of(id string, create func() (http.RoundTripper, error)) (http.RoundTripper, error) {
+	if r == nil {
+		return create()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.byID[id]; known != nil {
+		return known, nil
+	}
+	made, err := create()
+	if err == nil {
+		r.byID[id] = made
+	}
+	return made, err
 }
 
 // loadPlans makes a plan of every enabled instance of a config as config.Load has read it. The error holds every mistake in the
@@ -176,15 +200,10 @@ func loadPlans(cfg *config.Config, problems fault.Problems, h hosting) ([]instan
 
 // host is what an instance's plan gets, and the parts of the instance that it is made of.
 func (h *hosting) host(cfg *config.Config, in config.Instance, of destination.Entry) (instance, runtime.Host, error) {
-	made := instance{plugin: of.Plugin, config: in, transport: h.remotes[in.ID]}
-	if made.transport == nil {
-		var err error
-		if made.transport, err = h.target.transport(of.Plugin); err != nil {
-			return made, runtime.Host{}, err
-		}
-	}
-	if h.remotes != nil {
-		h.remotes[in.ID] = made.transport
+	made := instance{plugin: of.Plugin, config: in}
+	var err error
+	if made.transport, err = h.remotes.of(in.ID, func() (http.RoundTripper, error) { return h.target.transport(of.Plugin) }); err != nil {
+		return made, runtime.Host{}, err
 	}
 	host := runtime.Host{Transport: made.transport, Observe: h.observe, Env: os.LookupEnv, Log: h.log}
 	if h.store != nil {
