@@ -187,28 +187,36 @@ func (p *Plan) Deliver(ctx context.Context, items []Item) []Verdict {
 	if len(items) == 0 {
 		return nil
 	}
-	divisions := maxDivisions
-	return p.isolate(ctx, items, &divisions)
+	verdicts := make([]Verdict, len(items))
+	p.deliverTo(ctx, items, func(i int) *Verdict { return &verdicts[i] })
+	return verdicts
 }
 
-func (p *Plan) isolate(ctx context.Context, items []Item, divisions *int) []Verdict {
-	verdicts := p.deliver(ctx, items)
+// deliverTo is Deliver that puts the verdict of item i where slot says.
+func (p *Plan) deliverTo(ctx context.Context, items []Item, slot func(i int) *Verdict) {
+	divisions := maxDivisions
+	p.isolate(ctx, items, slot, &divisions)
+}
+
+func (p *Plan) isolate(ctx context.Context, items []Item, slot func(i int) *Verdict, divisions *int) {
+	p.perform(ctx, items, slot)
 	if len(items) == 1 || !items[0].Subscription.action.Isolate || *divisions == 0 {
-		return verdicts
+		return
 	}
-	for _, v := range verdicts {
-		if v.Outcome != Refused || v.Status != http.StatusBadRequest {
-			return verdicts
+	for i := range items {
+		if v := slot(i); v.Outcome != Refused || v.Status != http.StatusBadRequest {
+			return
 		}
 	}
 	*divisions--
 	half := len(items) / 2
-	return append(p.isolate(ctx, items[:half], divisions), p.isolate(ctx, items[half:], divisions)...)
+	p.isolate(ctx, items[:half], slot, divisions)
+	p.isolate(ctx, items[half:], func(i int) *Verdict { return slot(half + i) }, divisions)
 }
 
-func (p *Plan) deliver(ctx context.Context, items []Item) []Verdict {
-	s := items[0].Subscription
-	verdicts := make([]Verdict, 0, len(items))
+// perform calls the handler with items, and puts down what became of each.
+func (p *Plan) perform(ctx context.Context, items []Item, slot func(i int) *Verdict) {
+	s, done := items[0].Subscription, 0
 	for _, part := range s.parts(items) {
 		in := destination.Input{
 			Deps: p.deps, Settings: p.settings,
@@ -218,11 +226,12 @@ func (p *Plan) deliver(ctx context.Context, items []Item) []Verdict {
 		for i := range part {
 			in.Payloads[i], in.Events[i] = part[i].Payload, part[i].Event
 		}
-		for i, r := range p.perform(ctx, s, in) {
-			verdicts = append(verdicts, p.verdict(s, part[i], r))
+		results := p.call(ctx, s, in)
+		for i := range results {
+			p.verdict(slot(done+i), s, part[i].Payload, &results[i])
 		}
+		done += len(part)
 	}
-	return verdicts
 }
 
 // parts divides items into what the handler takes at once.
@@ -237,24 +246,23 @@ func (s *Subscription) parts(items []Item) [][]Item {
 	return parts
 }
 
-func (p *Plan) verdict(s *Subscription, item Item, r destination.Result) Verdict {
-	v := Verdict{Instance: p.id, Subscription: s.name, Status: r.Status, Sent: r.Sent, Body: r.Body}
-	if v.Sent.Kind() == event.Absent {
-		v.Sent = item.Payload
+// verdict fills in what became of a payload.
+func (p *Plan) verdict(v *Verdict, s *Subscription, payload event.Value, r *destination.Result) {
+	sent := r.Sent
+	if sent.Kind() == event.Absent {
+		sent = payload
 	}
 	switch r.Outcome {
 	case destination.Delivered:
-		v.Outcome = Delivered
+		*v = Verdict{Instance: p.id, Subscription: s.name, Outcome: Delivered, Status: r.Status, Sent: sent, Body: r.Body}
 	case destination.Skipped:
-		v.Outcome, v.Reason = Skipped, r.Reason
+		*v = Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: r.Status, Reason: r.Reason, Sent: sent, Body: r.Body}
 	default:
 		reporter := fault.ReporterDestination
 		if r.Err.Code == fault.CodeInvalidPayload {
 			reporter = fault.ReporterIntegrations
 		}
-		failed := p.failed(s, r.Err, reporter)
-		failed.Sent, failed.Body = v.Sent, v.Body
-		return failed
+		*v = p.failed(s, r.Err, reporter)
+		v.Sent, v.Body = sent, r.Body
 	}
-	return v
 }
