@@ -133,23 +133,27 @@ func (p *Plan) RunBatch(ctx context.Context, events []event.Event) [][]Verdict {
 	for i := range events {
 		verdicts[i] = all[i*n : (i+1)*n : (i+1)*n]
 	}
+	chosen := make([][]int, n)
+	for i, e := range events {
+		copy(verdicts[i], p.missed)
+		p.chooser.choose(e.Value(), func(at int) { chosen[at] = append(chosen[at], i) })
+	}
 	for at, s := range p.subscriptions {
 		deliver := func(items []Item) {
 			p.deliverTo(ctx, items, func(i int) *Verdict { return &verdicts[items[i].Index][at] })
+			release(items)
 		}
 		var batches Batches
-		for i, e := range events {
-			item, verdict := p.Prepare(s, e, i)
+		for _, i := range chosen[at] {
+			item, verdict := p.Prepare(s, events[i], i)
 			if verdict != nil {
 				verdicts[i][at] = *verdict
 			} else if full := batches.Add(p, item); full != nil {
 				deliver(full)
-				release(full)
 			}
 		}
 		for _, batch := range batches.Rest() {
 			deliver(batch.Items)
-			release(batch.Items)
 		}
 	}
 	return verdicts

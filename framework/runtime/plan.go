@@ -7,7 +7,9 @@ package runtime
 
 import (
 	"context"
+	"iter"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +31,8 @@ type Plan struct {
 	definition    *destination.Definition
 	settings      event.Value
 	subscriptions []*Subscription // the enabled ones, in the order of the config
+	chooser       *chooser
+	missed        []Verdict // of an event that matches none of the subscriptions
 	deps          destination.Deps
 	warnings      fault.Problems
 	actions       map[string]destination.Action
@@ -136,10 +140,8 @@ const NotSubscribed = "the event does not match the subscription"
 // Prepare takes an event through a subscription as far as it goes without the remote: to an item, or to its verdict.
 func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (Item, *Verdict) {
 	if !s.query.Match(e.Value()) {
-		return Item{}, &Verdict{
-			Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusBadRequest,
-			Code: fault.CodeInvalidPayload, Reporter: fault.ReporterIntegrations, Reason: NotSubscribed,
-		}
+		v := p.notSubscribed(s)
+		return Item{}, &v
 	}
 	if reason := p.leftOut(s, e.Value()); reason != "" {
 		return Item{}, &Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusOK, Reason: reason}
@@ -152,6 +154,29 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (Item, *Verdic
 	item, verdict := p.Item(s, payload, index)
 	item.Event = e
 	return item, verdict
+}
+
+// notSubscribed is the verdict of an event that a subscription does not choose.
+func (p *Plan) notSubscribed(s *Subscription) Verdict {
+	return Verdict{
+		Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusBadRequest,
+		Code: fault.CodeInvalidPayload, Reporter: fault.ReporterIntegrations, Reason: NotSubscribed,
+	}
+}
+
+// Choose gives the subscriptions that may choose an event, in their order. The others do not: Prepare would say so.
+func (p *Plan) Choose(e event.Event) iter.Seq[*Subscription] {
+	return func(yield func(*Subscription) bool) {
+		var room [64]int
+		places := room[:0]
+		p.chooser.choose(e.Value(), func(at int) { places = append(places, at) })
+		slices.Sort(places)
+		for _, at := range places {
+			if !yield(p.subscriptions[at]) {
+				return
+			}
+		}
+	}
 }
 
 // lane is the audience that a payload changes, so that one request is under way for it, whichever subscription it comes from;
