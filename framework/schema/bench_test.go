@@ -12,8 +12,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/schema"
 )
 
-// brazePayload is the schema of Braze Cohorts and a good payload, as the default mapping makes it.
-func brazePayload(t testing.TB) (*schema.Schema, event.Value) {
+// audiencePayload is the schema of Braze Cohorts and a good payload, as the default mapping makes it.
+func audiencePayload(t testing.TB) (*schema.Schema, event.Value) {
 	d, err := brazecohorts.Plugin().Load()
 	require.NoError(t, err)
 	action := d.Action("syncAudiences")
@@ -35,7 +35,7 @@ func membersOf(v event.Value) (members []event.Member) {
 
 // BenchmarkValidatePayload cleans, coerces and validates a good payload of Braze Cohorts.
 func BenchmarkValidatePayload(b *testing.B) {
-	s, payload := brazePayload(b)
+	s, payload := audiencePayload(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := s.Process(payload); err != nil {
@@ -45,6 +45,6 @@ func BenchmarkValidatePayload(b *testing.B) {
 }
 
 func TestGoodPayloadsAllocateNothing(t *testing.T) {
-	s, payload := brazePayload(t)
+	s, payload := audiencePayload(t)
 	assert.Zero(t, testing.AllocsPerRun(100, func() { _, _ = s.Process(payload) }))
 }
