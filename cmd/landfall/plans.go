@@ -144,6 +144,7 @@ func (s streams) loadFile(path string, t *target, observe func(httpx.Exchange)) 
 type hosting struct {
 	target      *target
 	definitions string                       // the directory of --definitions; "" for that of the config
+	plugins     []destination.Plugin         // beside those of the program
 	store       *state.Store                 // without one, nothing outlives the plans
 	observe     func(httpx.Exchange)         // may be nil
 	log         *slog.Logger                 // nil is silent
@@ -153,7 +154,7 @@ type hosting struct {
 // loadPlans makes a plan of every enabled instance of a config as config.Load has read it. The error holds every mistake in the
 // file.
 func loadPlans(cfg *config.Config, problems fault.Problems, h hosting) ([]instance, error) {
-	registry, err := registryFor(h.definitions, cfg)
+	registry, err := registryFor(h.definitions, cfg, h.plugins...)
 	if err != nil {
 		return nil, err
 	}

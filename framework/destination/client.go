@@ -58,6 +58,8 @@ type Response struct {
 	Body    event.Value // absent where the body is no JSON
 	Skipped string      // set by a Perform that had nothing to send: the reason
 	raw     []byte
+
+	Operation string // set by a Perform whose remote works on the payload; Handler.Poll asks for it later
 }
 
 // Do sends a request. An answer outside of 2xx, unless the request takes errors, and no answer at all, is a *fault.Error; its
