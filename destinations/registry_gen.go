@@ -3,6 +3,7 @@
 package destinations
 
 import (
+	braze "github.com/landfall-dev/landfall/destinations/braze"
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
 	hubspot "github.com/landfall-dev/landfall/destinations/hubspot"
 	webhook "github.com/landfall-dev/landfall/destinations/webhook"
@@ -12,6 +13,7 @@ import (
 // All are the destinations there are, sorted by slug.
 func All() []destination.Plugin {
 	return []destination.Plugin{
+		braze.Plugin(),
 		brazecohorts.Plugin(),
 		hubspot.Plugin(),
 		webhook.Plugin(),

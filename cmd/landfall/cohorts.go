@@ -12,15 +12,25 @@ import (
 
 // cohortSize is a cohort and how many are in it.
 type cohortSize struct {
-	ID      string `json:"id"`
-	Name    string `json:"name"`
-	Members int    `json:"members"`
+	ID      string       `json:"id"`
+	Name    string       `json:"name"`
+	Members int          `json:"members"`
+	Unknown *unknownSize `json:"unknown,omitempty"` // nil for nobody
 }
+
+// unknownSize is whom a cohort does not hold though they were added, since the remote does not have them. Only a sandbox says
+// so.
+type unknownSize struct {
+	Count int      `json:"count"`
+	First []string `json:"first"` // maxUnknown of them
+}
+
+const maxUnknown = 10
 
 // cohortsOf are the cohorts after a run: as the sandbox has them, or where there is none, as the ledger of this run has
 // them.
 func cohortsOf(ctx context.Context, instances []instance, t *target) ([]cohortSize, error) {
-	list := []cohortSize{}
+	list, seen := []cohortSize{}, map[http.RoundTripper]bool{}
 	for _, in := range instances {
 		if t.dryRun || t.live {
 			sizes, err := in.plan.Members().Sizes(ctx)
@@ -28,10 +38,14 @@ func cohortsOf(ctx context.Context, instances []instance, t *target) ([]cohortSi
 				return nil, err
 			}
 			for _, s := range sizes {
-				list = append(list, cohortSize{s.ID, s.Name, s.Members})
+				list = append(list, cohortSize{ID: s.ID, Name: s.Name, Members: s.Members})
 			}
 			continue
 		}
+		if seen[in.transport] {
+			continue
+		}
+		seen[in.transport] = true
 		cohorts, err := sandboxCohorts(ctx, in.transport)
 		if err != nil {
 			return nil, err
@@ -60,6 +74,7 @@ func sandboxCohorts(ctx context.Context, transport http.RoundTripper) ([]cohortS
 		Cohorts map[string]struct {
 			Name    string
 			Members map[string][]json.RawMessage
+			Unknown map[string][]json.RawMessage
 		}
 	}
 	if err := json.Unmarshal(raw, &state); err != nil {
@@ -71,7 +86,27 @@ func sandboxCohorts(ctx context.Context, transport http.RoundTripper) ([]cohortS
 		for _, ids := range state.Cohorts[id].Members {
 			size.Members += len(ids)
 		}
+		size.Unknown = unknownOf(state.Cohorts[id].Unknown)
 		list = append(list, size)
 	}
 	return list, nil
+}
+
+// unknownOf counts ids of several kinds, and shows the first.
+func unknownOf(kinds map[string][]json.RawMessage) *unknownSize {
+	u := unknownSize{First: []string{}}
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		u.Count += len(kinds[kind])
+		for _, id := range kinds[kind][:min(len(kinds[kind]), maxUnknown-len(u.First))] {
+			var text string
+			if json.Unmarshal(id, &text) != nil {
+				text = string(id) // an alias is an object
+			}
+			u.First = append(u.First, text)
+		}
+	}
+	if u.Count == 0 {
+		return nil
+	}
+	return &u
 }

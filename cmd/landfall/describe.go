@@ -61,7 +61,11 @@ func describe(s streams, e destination.Entry) {
 		describeAction(s, e, a)
 	}
 	for _, p := range d.Presets {
-		fmt.Fprintf(s.out, "\nPreset %q (%s): %s when %s\n", p.Name, p.Type, p.Action, queryWords(p.Subscribe))
+		when := ""
+		if p.Subscribe != "" { // a preset of a specificEvent may have none
+			when = " when " + queryWords(p.Subscribe)
+		}
+		fmt.Fprintf(s.out, "\nPreset %q (%s): %s%s\n", p.Name, p.Type, p.Action, when)
 	}
 }
 

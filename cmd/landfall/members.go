@@ -62,7 +62,7 @@ func newMembersList(s streams) *cobra.Command {
 		}
 		list := make([]cohortSize, len(sizes))
 		for i, size := range sizes {
-			list[i] = cohortSize{size.ID, size.Name, size.Members}
+			list[i] = cohortSize{ID: size.ID, Name: size.Name, Members: size.Members}
 			if !size.Purged.IsZero() {
 				list[i].Name += " (purged " + size.Purged.Format(time.DateTime) + ")"
 			}

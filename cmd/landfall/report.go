@@ -158,6 +158,16 @@ func printCohorts(out io.Writer, cohorts []cohortSize) {
 	for _, c := range cohorts {
 		fmt.Fprintf(out, "%-*s  %-*s  %7d\n", width, c.ID, names, c.Name, c.Members)
 	}
+	for _, c := range cohorts {
+		if u := c.Unknown; u != nil {
+			more := ""
+			if u.Count > len(u.First) {
+				more = " …"
+			}
+			fmt.Fprintf(out, "\nunknown: %d of those sent to %s (%s) did not exist at the remote, so that it does not hold them: %s%s\n", u.Count, c.Name, c.ID, strings.Join(u.First, ", "), more)
+			fmt.Fprintf(out, "         create them first, then send them again (landfall members resync %s)\n", c.ID)
+		}
+	}
 }
 
 // isTerminal tells whether a stream is a terminal.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"sync"
 
@@ -84,8 +85,8 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	c.report = newReporter(c.streams, c.json)
 	c.report.start(c.target.words(), instances)
 	work := stream.Config{Plans: plansOf(instances), Each: c.report.event}
-	if c.target.dryRun {
-		work.Parallel = 1 // requests are shown in their order
+	if c.target.dryRun || c.target.sandbox && shareRemote(instances) {
+		work.Parallel = 1 // requests are shown, or have an effect on each other, in their order
 	}
 	runner := stream.New(work)
 	if err := runner.Run(ctx, input); err != nil {
@@ -95,6 +96,15 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 		return err
 	}
 	return c.finish(ctx, instances)
+}
+
+// shareRemote tells whether some instances reach the same remote.
+func shareRemote(instances []instance) bool {
+	seen := map[http.RoundTripper]bool{}
+	for _, in := range instances {
+		seen[in.transport] = true
+	}
+	return len(seen) < len(instances)
 }
 
 // store is what is kept between runs. A sandbox of this process starts empty each time, and so does its ledger, unless a

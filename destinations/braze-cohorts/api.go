@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/landfall-dev/landfall/destinations/internal/brazeendpoint"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 )
@@ -27,12 +28,9 @@ const partnerKeyVariable = "BRAZE_COHORTS_PARTNER_API_KEY"
 
 // newAPI checks what the schema of the settings cannot see. The error is for the person who wrote them.
 func newAPI(s Settings, env destination.Environment) (*api, error) {
-	endpoint, err := url.Parse(s.Endpoint)
-	if err != nil || endpoint.Scheme != "https" || endpoint.Host == "" {
-		return nil, fmt.Errorf("REST Endpoint should be an https URL such as https://rest.iad-01.braze.com but is %q", s.Endpoint)
-	}
-	if endpoint.Path != "" && endpoint.Path != "/" || endpoint.RawQuery != "" || endpoint.User != nil {
-		return nil, fmt.Errorf("REST Endpoint should be a bare https URL such as https://rest.iad-01.braze.com, without a path, a query or a user")
+	endpoint, err := brazeendpoint.Parse(s.Endpoint)
+	if err != nil {
+		return nil, err
 	}
 	key := s.PartnerAPIKey
 	if key == "" {
@@ -45,7 +43,7 @@ func newAPI(s Settings, env destination.Environment) (*api, error) {
 		partner = "segment"
 	}
 	return &api{
-		cohorts:      "https://" + endpoint.Host + "/partners/" + url.PathEscape(partner) + "/cohorts",
+		cohorts:      endpoint.String() + "/partners/" + url.PathEscape(partner) + "/cohorts",
 		partnerKey:   key,
 		clientSecret: s.ClientSecret,
 	}, nil

@@ -99,6 +99,11 @@ func Load(path string, env Env) (*Config, fault.Problems) {
 		}
 		return nil, fault.Problems{{File: path, Message: message}}
 	}
+	return ParseAt(path, text, env)
+}
+
+// ParseAt is Load for a text that is to stand at a path: the files that it names are those beside it.
+func ParseAt(path string, text []byte, env Env) (*Config, fault.Problems) {
 	if env.ReadFile == nil {
 		env.ReadFile = func(name string) ([]byte, error) {
 			if !filepath.IsAbs(name) {

@@ -62,6 +62,22 @@ type Response struct {
 	Operation string // set by a Perform whose remote works on the payload; Handler.Poll asks for it later
 }
 
+// Refusal is an answer outside of 2xx. errors.As finds it in the error of Do, for what a remote says beside its message.
+type Refusal struct {
+	Status int
+	Body   event.Value // as it came, so that it may hold secrets; absent where it is no JSON
+}
+
+func (r *Refusal) Error() string { return fmt.Sprintf("the destination answered %d", r.Status) }
+
+// Redact is text of a remote without the instance's secrets, for an error that a handler makes of it.
+func (c Client) Redact(text string) string {
+	if c.redact == nil {
+		return text
+	}
+	return c.redact(text)
+}
+
 // Do sends a request. An answer outside of 2xx, unless the request takes errors, and no answer at all, is a *fault.Error; its
 // message is what the remote says in the body, as far as that can be shown.
 func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
@@ -124,6 +140,7 @@ func (c Client) failure(r *Response, message string) *fault.Error {
 	}
 	e := fault.FromStatus(r.Status, c.redact(message))
 	e.RetryAfter = httpx.RetryAfter(r.Header, time.Now())
+	e.Cause = &Refusal{Status: r.Status, Body: r.Body}
 	return e
 }
 

@@ -54,6 +54,7 @@ type Preset struct {
 // ActionDefinition is one action.
 type ActionDefinition struct {
 	Key                 string
+	Aliases             []string // other keys that configs may name it by
 	Title               string
 	Description         string
 	DefaultSubscription string
@@ -66,10 +67,10 @@ type ActionDefinition struct {
 	Isolate             bool                        // a batch that is refused whole is halved until what is wrong is alone
 }
 
-// Action is the action with this key, nil where there is none.
+// Action is the action that goes by this key, its own or another one; nil where there is none.
 func (d *Definition) Action(key string) *ActionDefinition {
 	for i := range d.Actions {
-		if d.Actions[i].Key == key {
+		if d.Actions[i].Key == key || slices.Contains(d.Actions[i].Aliases, key) {
 			return &d.Actions[i]
 		}
 	}
@@ -306,6 +307,14 @@ func (p *parser) action(key string, v event.Value) {
 			p.problems.Under(place+"/fields"+fault.PointerKey(f.Key)+"/default", err)
 		}
 	}
+	for _, alias := range v.Get("aliases").Items() {
+		a.Aliases = append(a.Aliases, alias.Str())
+	}
+	for _, name := range append([]string{key}, a.Aliases...) {
+		if other := p.d.Action(name); other != nil {
+			p.problems.Add(place, "and %s go by the same key: %q", other.Key, name)
+		}
+	}
 	p.d.Actions = append(p.d.Actions, a)
 }
 
@@ -318,8 +327,8 @@ func (p *parser) preset(v event.Value, place string) {
 		Name: v.Get("name").Str(), Type: v.Get("type").Str(), Action: action.Str(),
 		Subscribe: v.Get("subscribe").Str(), Mapping: v.Get("mapping"),
 	}
-	if keys := p.d.ActionKeys(); !slices.Contains(keys, preset.Action) {
-		p.problems.Add(place+"/action", "there is no action %q%s", preset.Action, fault.DidYouMean(preset.Action, keys))
+	if p.d.Action(preset.Action) == nil {
+		p.problems.Add(place+"/action", "there is no action %q%s", preset.Action, fault.DidYouMean(preset.Action, p.d.ActionKeys()))
 	}
 	if preset.Subscribe != "" {
 		_, err := fql.Compile(preset.Subscribe)

@@ -6,6 +6,7 @@ package generate
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"go/format"
 	"os"
@@ -23,7 +24,7 @@ func All(dir, pkg, importPath string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(definitions)
+	slices.SortFunc(definitions, func(a, b string) int { return cmp.Compare(filepath.Dir(a), filepath.Dir(b)) })
 	var changed []string
 	var packages []plugin
 	for _, file := range definitions {

@@ -52,6 +52,9 @@ func Reference(d *destination.Definition) string {
 		if a.Description != "" {
 			fmt.Fprintf(&b, "\n%s\n", a.Description)
 		}
+		if len(a.Aliases) > 0 {
+			fmt.Fprintf(&b, "\nConfigs may also call it `%s`.\n", strings.Join(a.Aliases, "`, `"))
+		}
 		if a.DefaultSubscription != "" {
 			fmt.Fprintf(&b, "\nBy default it takes `%s`.\n", a.DefaultSubscription)
 		}

@@ -148,9 +148,9 @@ func (c *compiler) subscription(in config.Subscription) *Subscription {
 		c.problems.Add(in.Pointer+"/"+in.ActionKey, "%s has no action %q%s", c.definition.Name, in.Action, fault.DidYouMean(in.Action, keys))
 		return s
 	}
-	s.handler, s.reserved = c.plugin.Actions[in.Action], reservedOf(s.action.Fields)
+	s.handler, s.reserved = c.plugin.Actions[s.action.Key], reservedOf(s.action.Fields)
 	s.metadata = destination.SubscriptionMetadata{
-		ID: in.ID, Name: in.Name, Action: in.Action, Destination: c.definition.Slug, Instance: c.instance.ID,
+		ID: in.ID, Name: in.Name, Action: s.action.Key, Destination: c.definition.Slug, Instance: c.instance.ID,
 	}
 	c.modes(in, s)
 	s.hooks = c.hooks(in, s)

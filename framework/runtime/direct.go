@@ -11,11 +11,11 @@ import (
 // Direct is a subscription without query and mapping: an action that takes payloads as they are. With resend, what the ledger
 // says the remote has is sent, too.
 func (p *Plan) Direct(name, action string, resend bool) (*Subscription, error) {
-	s := &Subscription{name: name, action: p.definition.Action(action), handler: p.actions[action], resend: resend}
+	s := &Subscription{name: name, action: p.definition.Action(action), resend: resend}
 	if s.action == nil {
 		return nil, fmt.Errorf("%s has no action %q", p.definition.Name, action)
 	}
-	s.reserved = reservedOf(s.action.Fields)
+	s.handler, s.reserved = p.actions[s.action.Key], reservedOf(s.action.Fields)
 	var err error
 	s.schema, err = schema.Compile(s.action.Fields)
 	return s, err

@@ -22,7 +22,7 @@ func block(dst []byte, v event.Value, indent int) []byte {
 	if v.Kind() == event.Array {
 		for _, item := range v.Items() {
 			dst = append(dst, margin+"- "...)
-			if text, ok := flow(item); ok {
+			if text, ok := line(item); ok {
 				dst = append(dst, text+"\n"...)
 				continue
 			}
@@ -33,7 +33,7 @@ func block(dst []byte, v event.Value, indent int) []byte {
 	}
 	for key, m := range v.Members() {
 		dst = append(dst, margin+plain(key)+":"...)
-		if text, ok := flow(m); ok {
+		if text, ok := line(m); ok {
 			dst = append(dst, " "+text+"\n"...)
 			continue
 		}
@@ -77,7 +77,17 @@ func flow(v event.Value) (text string, ok bool) {
 	return text, ok && directive && len(text) <= maxFlow
 }
 
+// line is a value behind a key or in a list of its own, where it fits on the line.
+func line(v event.Value) (text string, ok bool) {
+	if v.IsString() && reference.MatchString(v.Str()) {
+		return v.Str(), true
+	}
+	return flow(v)
+}
+
 var (
+	// reference is a secret's place, which needs no quotes outside of flow.
+	reference = regexp.MustCompile(`^\$\{[A-Za-z0-9_]+\}$`)
 	// safe are texts that YAML reads as themselves, on a line of their own and behind a key.
 	safe = regexp.MustCompile(`^[A-Za-z$][A-Za-z0-9_$.=()'"/@+! -]*$`)
 	// words are texts that YAML, or a version of it, takes for something else.

@@ -1,10 +1,8 @@
 package brazesandbox
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -104,27 +102,59 @@ func (a *api) change(w http.ResponseWriter, r *http.Request) {
 	succeed(w)
 }
 
+// cohort is what Braze holds of one cohort, and whom it was asked to add but could not.
+type cohort struct {
+	name    string
+	users   map[string]knowledge
+	devices map[string]knowledge
+	aliases map[alias]knowledge
+}
+
+// knowledge is what Braze knew of somebody who was added to a cohort, when that was.
+type knowledge uint8
+
+const (
+	unclear knowledge = iota // nobody was known by the id: unknown where the REST API is used, else let pass
+	exists                   // a user, or a device that may be anonymous
+	ignored                  // as the sandbox was told
+)
+
+// cohort is the cohort with this id. Members may come before their cohort: the documentation does not refuse it, and a
+// cohort without a name is made for them.
+func (a *api) cohort(id string) *cohort {
+	c := a.cohorts[id]
+	if c == nil {
+		c = &cohort{users: map[string]knowledge{}, devices: map[string]knowledge{}, aliases: map[alias]knowledge{}}
+		a.cohorts[id] = c
+	}
+	return c
+}
+
 func (a *api) apply(c *cohort, change change) {
 	for _, id := range change.UserIDs {
-		if !slices.Contains(a.config.UnknownUsers, id) {
-			set(c.users, id, !change.ShouldRemove)
-		}
+		set(c.users, id, !change.ShouldRemove, knows(a.users.byExternalID[id] != nil, slices.Contains(a.config.UnknownUsers, id)))
 	}
 	for _, id := range change.DeviceIDs {
-		if !slices.Contains(a.config.IdentifiedDevices, id) {
-			set(c.devices, id, !change.ShouldRemove)
-		}
+		set(c.devices, id, !change.ShouldRemove, knows(true, slices.Contains(a.config.IdentifiedDevices, id)))
 	}
 	for _, id := range change.Aliases {
-		if !slices.Contains(a.config.UnknownUsers, id.Name) {
-			set(c.aliases, id, !change.ShouldRemove)
-		}
+		set(c.aliases, id, !change.ShouldRemove, knows(a.users.byAlias[id] != nil, slices.Contains(a.config.UnknownUsers, id.Name)))
 	}
 }
 
-func set[K comparable](members map[K]bool, id K, in bool) {
+func knows(there, told bool) knowledge {
+	switch {
+	case told:
+		return ignored
+	case there:
+		return exists
+	}
+	return unclear
+}
+
+func set[K comparable](members map[K]knowledge, id K, in bool, known knowledge) {
 	if in {
-		members[id] = true
+		members[id] = known
 	} else {
 		delete(members, id)
 	}
@@ -207,14 +237,4 @@ func reply(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]string{"message": message}) // the client may be gone
-}
-
-func sorted(ids map[string]bool) []string {
-	return append([]string{}, slices.Sorted(maps.Keys(ids))...)
-}
-
-func sortedAliases(ids map[alias]bool) []alias {
-	list := append([]alias{}, slices.Collect(maps.Keys(ids))...)
-	slices.SortFunc(list, func(a, b alias) int { return cmp.Or(cmp.Compare(a.Label, b.Label), cmp.Compare(a.Name, b.Name)) })
-	return list
 }

@@ -96,7 +96,7 @@ func TestMembershipIsKept(t *testing.T) {
 	b.call("POST", users, `{`+keys+`,"cohort_id":"other","cohort_changes":[{"user_ids":["x"]},{"user_ids":["x"],"should_remove":true}]}`)
 	_, state := b.call("GET", "/__sandbox/state", "")
 	assert.JSONEq(t, `{"cohorts":{
-		"c":{"name":"VIP","members":{"user_ids":["u1"],"device_ids":["d1"],"aliases":[{"alias_name":"a","alias_label":"email"}]}},
+		"c":{"name":"VIP","members":{"user_ids":["u1"],"device_ids":["d1"],"aliases":[{"alias_name":"a","alias_label":"email"}]},"unknown":{"user_ids":["ghost"],"device_ids":["d9"],"aliases":[]}},
 		"other":{"name":"","members":{"user_ids":[],"device_ids":[],"aliases":[]}}},
 		"warnings":["cohort other: user x is added and removed in one request"]}`, state)
 	_, requests := b.call("GET", "/__sandbox/requests", "")

@@ -1,0 +1,190 @@
+package braze_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/destinations/braze"
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fixture"
+	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/sandbox"
+)
+
+// TestCases runs every case file of the destination.
+func TestCases(t *testing.T) {
+	registry, err := destination.NewRegistry([]destination.Plugin{braze.Plugin()})
+	require.NoError(t, err)
+	files, err := filepath.Glob("../../fixtures/braze/cases/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	suite := &fixture.Suite{Registry: registry}
+	tried := map[string]bool{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		cases, err := fixture.Parse(file, text)
+		require.NoError(t, err)
+		for _, c := range cases {
+			t.Run(c.Name, func(t *testing.T) {
+				for _, p := range suite.Run(context.Background(), c).Problems {
+					t.Error(p)
+				}
+			})
+		}
+		for line := range strings.Lines(string(text)) {
+			if key, ok := strings.CutPrefix(line, "action: "); ok {
+				tried[strings.TrimSpace(key)] = true
+			}
+		}
+	}
+	for _, a := range registry.Entries()[0].Definition.Actions {
+		for _, key := range append(a.Aliases, a.Key) {
+			assert.True(t, tried[key], "%s has no case", key)
+		}
+	}
+}
+
+// newPlan is a plan of one subscription, "all", that takes every event to an action.
+func newPlan(t testing.TB, transport http.RoundTripper, action, mapping string, observe func(httpx.Exchange)) *runtime.Plan {
+	plugin := braze.Plugin()
+	definition, err := plugin.Load()
+	require.NoError(t, err)
+	in := config.InstanceOf(event.MustParse(fmt.Sprintf(`{"id":"main","settings":{"endpoint":"https://rest.iad-01.braze.com","api_key":"very-secret"},
+		"subscriptions":[{"name":"all","action":%q,"subscribe":"type = \"track\" or type = \"identify\"","mapping":%s}]}`, action, mapping)))
+	plan, err := runtime.New(plugin, definition, in, runtime.Host{Transport: transport, Observe: observe})
+	require.NoError(t, err)
+	return plan
+}
+
+func parse(t testing.TB, texts ...string) []event.Event {
+	list := make([]event.Event, len(texts))
+	for i, text := range texts {
+		e, err := event.Parse([]byte(text))
+		require.NoError(t, err)
+		list[i] = e
+	}
+	return list
+}
+
+// scripted answers requests by a function.
+type scripted func(r *http.Request, body []byte) (status int, answer string)
+
+func (s scripted) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	status, answer := s(r, body)
+	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(answer)), Request: r}, nil
+}
+
+func TestRequestsCarryTheKeyAndNothingShowsIt(t *testing.T) {
+	var headers []http.Header
+	var seen []httpx.Exchange
+	plan := newPlan(t, scripted(func(r *http.Request, _ []byte) (int, string) {
+		headers = append(headers, r.Header.Clone())
+		return 400, `{"message":"no, very-secret","errors":[{"type":"very-secret is no key","input_array":"events","index":0}]}`
+	}), "trackEvent", `{}`, func(x httpx.Exchange) { seen = append(seen, x) })
+	one := `{"type":"track","event":"One","userId":"u1","receivedAt":"2026-01-02T03:04:05Z"}`
+	verdict := plan.RunBatch(t.Context(), parse(t, one))[0][0]
+	assert.Equal(t, "[hidden] is no key", verdict.Reason)
+	assert.Equal(t, "Bearer very-secret", headers[0].Get("Authorization"))
+	assert.Empty(t, headers[0].Get("X-Braze-Batch"))
+	text, err := json.Marshal(seen)
+	require.NoError(t, err)
+	assert.NotContains(t, string(text), "very-secret")
+	plan.RunBatch(t.Context(), parse(t, one, one))
+	assert.Equal(t, "true", headers[1].Get("X-Braze-Batch"))
+}
+
+func TestCredentials(t *testing.T) {
+	for _, c := range []struct {
+		key  string
+		want string
+	}{{"very-secret", ""}, {"another", "API Key is no key of this cluster"}} {
+		pretend := braze.Plugin().Sandbox.New(map[string][]string{"api-key": {c.key}})
+		err := newPlan(t, sandbox.Transport(pretend), "trackEvent", `{}`, nil).Test(t.Context())
+		if c.want == "" {
+			assert.NoError(t, err)
+		} else {
+			assert.ErrorContains(t, err, c.want)
+		}
+	}
+	down := scripted(func(*http.Request, []byte) (int, string) { return 503, `{"message":"later"}` })
+	assert.EqualError(t, newPlan(t, down, "trackEvent", `{}`, nil).Test(t.Context()), "later")
+}
+
+// order is an order of n products.
+func order(user string, n int) string {
+	products := make([]string, n)
+	for i := range products {
+		products[i] = fmt.Sprintf(`{"product_id":"%s-%d","price":1}`, user, i)
+	}
+	return fmt.Sprintf(`{"type":"track","event":"Order Completed","userId":%q,"receivedAt":"2026-01-02T03:04:05Z","properties":{"products":[%s]}}`, user, strings.Join(products, ","))
+}
+
+func TestAnOrderLargerThanARequestIsNeverCountedTwice(t *testing.T) {
+	for _, c := range []struct {
+		second  int
+		outcome runtime.Outcome
+		reason  string
+	}{
+		{201, runtime.Delivered, ""},
+		{503, runtime.Refused, "Braze has a part of it, which would count twice if it were sent again; of the rest: down"},
+		{400, runtime.Refused, "down"},
+	} {
+		n := 0
+		plan := newPlan(t, scripted(func(*http.Request, []byte) (int, string) {
+			if n++; n == 1 {
+				return 201, `{"message":"success"}`
+			}
+			return c.second, `{"message":"down"}`
+		}), "trackPurchase", `{}`, nil)
+		verdict := plan.RunBatch(t.Context(), parse(t, order("u1", 80)))[0][0]
+		assert.Equal(t, c.outcome, verdict.Outcome)
+		assert.Equal(t, c.reason, verdict.Reason)
+		assert.Equal(t, 2, n)
+	}
+}
+
+func TestRecipientsBeyondARequest(t *testing.T) {
+	recipients := strings.TrimSuffix(strings.Repeat(`{"external_user_id":"u"},`, 60), ",")
+	for _, c := range []struct {
+		second  int
+		outcome runtime.Outcome
+	}{{201, runtime.Delivered}, {503, runtime.Refused}} {
+		n := 0
+		plan := newPlan(t, scripted(func(*http.Request, []byte) (int, string) {
+			if n++; n == 1 {
+				return 201, `{"message":"success"}`
+			}
+			return c.second, `{"message":"down"}`
+		}), "triggerCanvas", `{"canvas_id":"c","recipients":{"@path":"$.recipients"}}`, nil)
+		verdict := plan.RunBatch(t.Context(), parse(t, `{"type":"track","recipients":[`+recipients+`]}`))[0][0]
+		assert.Equal(t, c.outcome, verdict.Outcome, verdict.Reason)
+		assert.Equal(t, 2, n)
+	}
+}
+
+func TestAnItemThatIsTooLargeFailsAlone(t *testing.T) {
+	n := 0
+	plan := newPlan(t, scripted(func(*http.Request, []byte) (int, string) { n++; return 201, `{"message":"success"}` }), "updateUserProfile", `{}`, nil)
+	got := plan.RunBatch(t.Context(), parse(t, `{"type":"identify","userId":"u1","traits":{"bio":"`+strings.Repeat("x", 100_000)+`"}}`, `{"type":"identify","userId":"u2"}`))
+	assert.Regexp(t, `^what is sent for it has 100\d\d\d bytes, but Braze takes 100000$`, got[0][0].Reason)
+	assert.Equal(t, runtime.Delivered, got[1][0].Outcome)
+	assert.Equal(t, 1, n)
+}

@@ -1,0 +1,164 @@
+package braze
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// usersTrack takes attributes, events and purchases
+// (https://www.braze.com/docs/api/endpoints/user_data/post_user_track).
+var usersTrack = endpoint{path: "/users/track", most: 75}
+
+// attributesOf is an attributes object: attributes of one's own, then the known ones.
+func attributesOf(c call, p payload) (unit, error) {
+	id, err := identityOf(p, true)
+	if err != nil {
+		return unit{}, err
+	}
+	var members []event.Member
+	for key, v := range p.Get("custom_attributes").Members() {
+		if !reserved(key) {
+			members = append(members, event.Member{Key: key, Value: v})
+		}
+	}
+	members = append(members, id.without("email").without("phone")...)
+	for _, key := range attributes {
+		members = append(members, event.Member{Key: key, Value: attribute(key, p.Get(key))})
+	}
+	members = append(members, event.Member{Key: "_update_existing_only", Value: updateOnly(p, c.mode)})
+	return unit{objects: []object{newObject("attributes", members)}}, nil
+}
+
+// attributes are the known attributes, which are fields of the action, in the order in which they are sent.
+var attributes = []string{
+	"country", "current_location", "date_of_first_session", "date_of_last_session", "dob", "email", "email_subscribe",
+	"email_open_tracking_disabled", "email_click_tracking_disabled", "facebook", "first_name", "gender", "home_city", "image_url",
+	"language", "last_name", "marked_email_as_spam_at", "phone", "push_subscribe", "push_tokens", "time_zone", "twitter", "subscription_groups",
+}
+
+// reserved tells whether a custom attribute is left out: it has a field of its own, which may have been left empty on purpose.
+func reserved(key string) bool {
+	switch key {
+	case "external_id", "user_alias", "braze_id", "custom_attributes", "_update_existing_only", "enable_batching", "batch_size",
+		"firstName", "lastName", "avatar":
+		return true
+	}
+	return slices.Contains(attributes, key)
+}
+
+// attribute is a known attribute as Braze takes it. null stays: it clears the attribute.
+func attribute(key string, v event.Value) event.Value {
+	if !v.Exists() {
+		return v
+	}
+	switch key {
+	case "date_of_first_session", "date_of_last_session", "marked_email_as_spam_at":
+		return timeOf(v, isoTime)
+	case "dob":
+		return timeOf(v, "2006-01-02")
+	case "gender":
+		return genderOf(v)
+	case "current_location":
+		if v.Solid().Len() == 0 {
+			return event.Value{}
+		}
+	}
+	return v
+}
+
+// isoTime is ISO 8601 in UTC, to the millisecond.
+const isoTime = "2006-01-02T15:04:05.000Z"
+
+// timeOf is a date in a layout; absent where it cannot be read.
+func timeOf(v event.Value, layout string) event.Value {
+	at, ok := event.ParseTime(v.Text())
+	if !ok {
+		return event.Value{}
+	}
+	return event.NewString(at.UTC().Format(layout))
+}
+
+// genderOf turns a common word into Braze's letter; other words stay.
+func genderOf(v event.Value) event.Value {
+	switch strings.ToLower(v.Str()) {
+	case "man", "male", "m":
+		return event.NewString("M")
+	case "woman", "female", "w", "f":
+		return event.NewString("F")
+	case "other", "o":
+		return event.NewString("O")
+	case "not applicable", "n":
+		return event.NewString("N")
+	case "prefer not to say", "p":
+		return event.NewString("P")
+	}
+	return v
+}
+
+// eventOf is an event object.
+func eventOf(c call, p payload) (unit, error) {
+	id, err := identityOf(p, false)
+	if err != nil {
+		return unit{}, err
+	}
+	members := append(c.base(id, p),
+		event.Member{Key: "name", Value: p.Get("name")},
+		event.Member{Key: "properties", Value: p.Get("properties")},
+		event.Member{Key: "_update_existing_only", Value: updateOnly(p, c.mode)})
+	return unit{objects: []object{newObject("events", members)}}, nil
+}
+
+// base is what events and purchases begin with.
+func (c call) base(id identity, p payload) []event.Member {
+	members := slices.Clone(id)
+	if c.settings.AppID != "" {
+		members = append(members, event.Member{Key: "app_id", Value: event.NewString(c.settings.AppID)})
+	}
+	return append(members, event.Member{Key: "time", Value: timeOf(p.Get("time"), isoTime)})
+}
+
+// purchasesOf is a purchase object for each product.
+func purchasesOf(c call, p payload) (unit, error) {
+	id, err := identityOf(p, false)
+	if err != nil {
+		return unit{}, err
+	}
+	u := unit{nothing: "there are no products to send"}
+	base := append(c.base(id, p), event.Member{Key: "_update_existing_only", Value: updateOnly(p, c.mode)})
+	for _, product := range p.Get("products").Items() {
+		currency := product.Get("currency")
+		if !currency.Exists() {
+			currency = event.NewString("USD")
+		}
+		members := append(slices.Clip(base),
+			event.Member{Key: "product_id", Value: product.Get("product_id")},
+			event.Member{Key: "currency", Value: currency},
+			event.Member{Key: "price", Value: product.Get("price")},
+			event.Member{Key: "quantity", Value: product.Get("quantity")},
+			event.Member{Key: "properties", Value: purchaseProperties(product, p.Get("properties"))})
+		u.objects = append(u.objects, newObject("purchases", members))
+	}
+	return u, nil
+}
+
+// purchaseProperties are those of the product, with those of the event over them.
+func purchaseProperties(product, properties event.Value) event.Value {
+	var members []event.Member
+	for key, v := range product.Members() {
+		switch key {
+		case "product_id", "currency", "price", "quantity":
+			continue
+		}
+		if key == "products" || properties.Get(key).Kind() == event.Absent {
+			members = append(members, event.Member{Key: key, Value: v})
+		}
+	}
+	for key, v := range properties.Members() {
+		if key != "products" {
+			members = append(members, event.Member{Key: key, Value: v})
+		}
+	}
+	return event.NewObject(members)
+}

@@ -1,0 +1,23 @@
+// Package brazeendpoint knows where a Braze cluster answers: the REST endpoint, as the settings of every Braze destination
+// have it. It holds no state.
+package brazeendpoint
+
+import (
+	"fmt"
+	"net/url"
+)
+
+const example = "such as https://rest.iad-01.braze.com"
+
+// Parse checks the REST endpoint of settings. The URL has no path, no query and no user. The error is for the person who
+// wrote them.
+func Parse(text string) (*url.URL, error) {
+	endpoint, err := url.Parse(text)
+	if err != nil || endpoint.Scheme != "https" || endpoint.Host == "" {
+		return nil, fmt.Errorf("REST Endpoint should be an https URL "+example+" but is %q", text)
+	}
+	if endpoint.Path != "" && endpoint.Path != "/" || endpoint.RawQuery != "" || endpoint.User != nil {
+		return nil, fmt.Errorf("REST Endpoint should be a bare https URL " + example + ", without a path, a query or a user")
+	}
+	return &url.URL{Scheme: endpoint.Scheme, Host: endpoint.Host}, nil
+}

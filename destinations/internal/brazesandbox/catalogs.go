@@ -1,0 +1,99 @@
+package brazesandbox
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"slices"
+)
+
+// maxItems is how many items a request may have.
+const maxItems = 50
+
+var itemID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,250}$`)
+
+// catalogError is an error as the endpoints of catalogs have it.
+type catalogError struct {
+	ID              string   `json:"id"`
+	Message         string   `json:"message"`
+	Parameters      []string `json:"parameters"`
+	ParameterValues []any    `json:"parameter_values"`
+}
+
+func refuseItems(status int, id, message, parameter string, values ...any) answer {
+	return answer{status, map[string]any{
+		"message": "Invalid Request", "errors": []catalogError{{id, message, []string{parameter}, append([]any{}, values...)}},
+	}}
+}
+
+// items reads the items of a request, all of which must be good.
+func (a *api) items(r *http.Request, raw json.RawMessage) (catalog string, ids []string, list []json.RawMessage, refused *answer) {
+	catalog = r.PathValue("catalog")
+	no := func(status int, id, message, parameter string, values ...any) (string, []string, []json.RawMessage, *answer) {
+		answer := refuseItems(status, id, message, parameter, values...)
+		return "", nil, nil, &answer
+	}
+	if len(a.config.Catalogs) > 0 && !slices.Contains(a.config.Catalogs, catalog) {
+		return no(http.StatusNotFound, "catalog-not-found", "Could not find catalog", "catalog_name", catalog)
+	}
+	var body struct {
+		Items []json.RawMessage `json:"items"`
+	}
+	switch err := json.Unmarshal(raw, &body); {
+	case err != nil || len(body.Items) == 0:
+		return no(http.StatusBadRequest, "item-array-invalid", "Items must be an array of objects", "items")
+	case len(body.Items) > maxItems:
+		return no(http.StatusBadRequest, "request-includes-too-many-items", "Request includes more than 50 items", "items")
+	}
+	for _, item := range body.Items {
+		var one struct {
+			ID json.RawMessage `json:"id"`
+		}
+		if json.Unmarshal(item, &one) != nil {
+			return no(http.StatusBadRequest, "item-array-invalid", "Items must be an array of objects", "items")
+		}
+		switch id := plain(one.ID); {
+		case id == "":
+			return no(http.StatusBadRequest, "ids-not-string", "Item IDs must be of type string", "id")
+		case !itemID.MatchString(id):
+			return no(http.StatusBadRequest, "invalid-ids", "Item IDs can only include letters, numbers, hyphens, and underscores", "id", id)
+		case slices.Contains(ids, id):
+			return no(http.StatusBadRequest, "ids-not-unique", "Item IDs must be unique", "id", id)
+		default:
+			ids = append(ids, id)
+		}
+	}
+	return catalog, ids, body.Items, nil
+}
+
+// putItems writes items whole.
+func (a *api) putItems(r *http.Request, raw json.RawMessage) answer {
+	catalog, ids, list, refused := a.items(r, raw)
+	if refused != nil {
+		return *refused
+	}
+	if a.catalogs[catalog] == nil {
+		a.catalogs[catalog] = map[string]json.RawMessage{}
+	}
+	for i, id := range ids {
+		a.catalogs[catalog][id] = list[i]
+	}
+	return say(http.StatusAccepted, "success")
+}
+
+// deleteItems deletes items, all of which must be there.
+func (a *api) deleteItems(r *http.Request, raw json.RawMessage) answer {
+	catalog, ids, _, refused := a.items(r, raw)
+	if refused != nil {
+		return *refused
+	}
+	for _, id := range ids {
+		if a.catalogs[catalog][id] == nil {
+			return refuseItems(http.StatusNotFound, "item-not-found", "Could not find item", "item_id", id)
+		}
+	}
+	for _, id := range ids {
+		delete(a.catalogs[catalog], id)
+	}
+	return say(http.StatusAccepted, "success")
+}

@@ -1,0 +1,105 @@
+package brazesandbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// restEndpoint is one endpoint of the REST API.
+type restEndpoint struct {
+	limit  *limit
+	handle func(a *api, r *http.Request, body json.RawMessage) answer
+}
+
+// limit is how many requests there may be in a window; several endpoints may share one.
+type limit struct {
+	requests int
+	every    time.Duration
+}
+
+// The limits (https://www.braze.com/docs/api/api_limits), as they are for most contracts.
+var (
+	trackLimit = &limit{3000, 3 * time.Second}
+	usersLimit = &limit{20_000, time.Minute}
+	otherLimit = &limit{250_000, time.Hour}
+)
+
+var restEndpoints = map[string]restEndpoint{
+	"POST /users/track":                {trackLimit, (*api).track},
+	"POST /users/identify":             {usersLimit, (*api).identify},
+	"POST /users/alias/new":            {usersLimit, (*api).newAliases},
+	"POST /users/delete":               {usersLimit, (*api).deleteUsers},
+	"POST /users/merge":                {usersLimit, (*api).mergeUsers},
+	"PUT /catalogs/{catalog}/items":    {otherLimit, (*api).putItems},
+	"DELETE /catalogs/{catalog}/items": {otherLimit, (*api).deleteItems},
+	"POST /campaigns/trigger/send":     {otherLimit, (*api).sendCampaign},
+	"POST /canvas/trigger/send":        {otherLimit, (*api).sendCanvas},
+}
+
+// answer is a status and a JSON body.
+type answer struct {
+	status int
+	body   any
+}
+
+func say(status int, format string, args ...any) answer {
+	return answer{status, map[string]string{"message": fmt.Sprintf(format, args...)}}
+}
+
+// window counts the requests of a limit since a time.
+type window struct {
+	since time.Time
+	count int
+}
+
+// rest answers a request of the REST API: its key and its limit are looked at first. Requests are handled one at a time.
+func (a *api) rest(e restEndpoint) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok || key == "" || !accepted(a.config.APIKeys, key) {
+			write(w, say(http.StatusUnauthorized, "Invalid API key")) // the text is not documented
+			return
+		}
+		if !a.admit(w.Header(), e.limit, time.Now()) {
+			write(w, say(http.StatusTooManyRequests, "Rate limit exceeded"))
+			return
+		}
+		var body json.RawMessage
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || len(body) == 0 || body[0] != '{' {
+			write(w, say(http.StatusBadRequest, "The request body must be a JSON object")) // not documented
+			return
+		}
+		answer := e.handle(a, r, body)
+		a.used = a.used || answer.status < http.StatusMultipleChoices
+		write(w, answer)
+	}
+}
+
+// admit counts a request and writes the headers of its limit. It reports false where the window is full.
+func (a *api) admit(h http.Header, l *limit, now time.Time) bool {
+	in := a.windows[l]
+	if now.Sub(in.since) >= l.every {
+		in = window{since: now.Truncate(l.every)}
+	}
+	full := in.count >= l.requests
+	if !full {
+		in.count++
+	}
+	a.windows[l] = in
+	reset := in.since.Add(l.every).Unix()
+	h.Set("X-RateLimit-Limit", fmt.Sprint(l.requests))
+	h.Set("X-RateLimit-Remaining", fmt.Sprint(l.requests-in.count))
+	h.Set("X-RateLimit-Reset", fmt.Sprint(reset))
+	return !full
+}
+
+func write(w http.ResponseWriter, a answer) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(a.status)
+	_ = json.NewEncoder(w).Encode(a.body) // the client may be gone
+}
