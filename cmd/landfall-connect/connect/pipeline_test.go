@@ -228,18 +228,12 @@ func TestExamplesOfTheDocs(t *testing.T) {
 		if name != "landfall" {
 			return
 		}
-		docs, err := view.RenderDocs()
+		docs, err := view.TemplateData()
 		require.NoError(t, err)
-		for _, part := range strings.Split(string(docs), "output:\n  ")[1:] {
-			text, _, _ := strings.Cut(part, "\n\n")
-			text, _, _ = strings.Cut(text, "```")
-			text, _, _ = strings.Cut(text, "\n----")
-			if strings.Contains(text, "label:") {
-				continue // the list of fields
-			}
-			lints, err := linter.LintYAML([]byte("output:\n  " + text))
-			require.NoError(t, err, text)
-			assert.Empty(t, lints, text)
+		for _, example := range docs.Examples {
+			lints, err := linter.LintYAML([]byte(example.Config))
+			require.NoError(t, err, example.Config)
+			assert.Empty(t, lints, example.Config)
 			checked++
 		}
 	})
