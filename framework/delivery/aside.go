@@ -53,14 +53,14 @@ func (w *worker) setAside(t *task, l *Letter, kind string) {
 	if err != nil {
 		panic(err) // it holds nothing that cannot be written: the event is JSON
 	}
-	p, to := t.part, w.runner.queue.dead
+	p, to, subject := t.part, w.runner.queue.dead, l.subject(kind)
 	if l.Parked {
 		to = w.runner.queue.park
 	}
 	p.aside++
 	var write func()
 	write = func() {
-		to.add([]record{{l.subject(kind), line}}, func(err error) {
+		to.add([]record{{subject, line}}, func(err error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if err != nil && !p.lost {
@@ -77,7 +77,7 @@ func (w *worker) setAside(t *task, l *Letter, kind string) {
 			if l.Parked {
 				outcome = countParked
 			}
-			if t.letter != nil && t.letter.Parked == l.Parked {
+			if t.letter != nil && t.letter.from == subject {
 				t.letter.stored = 0 // the new one has taken its place
 			}
 			w.end(t, outcome, l.Reason)
