@@ -47,7 +47,7 @@ func (w *worker) park(t *task, v runtime.Verdict, kind string) {
 	}
 }
 
-// setAside writes a letter, however often that takes, and then the task is at its end.
+// setAside writes a letter, however often that takes while the partition is this worker's, and then the task is at its end.
 func (w *worker) setAside(t *task, l *Letter, kind string) {
 	line, err := json.Marshal(l)
 	if err != nil {
@@ -63,14 +63,14 @@ func (w *worker) setAside(t *task, l *Letter, kind string) {
 		to.add([]record{{subject, line}}, func(err error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			if err != nil && !p.lost {
+			if err != nil && !p.closing {
 				w.runner.log.Warn("setting an event aside", "instance", w.id, "error", err)
-				w.later(time.Second, write)
+				time.AfterFunc(time.Second, write)
 				return
 			}
 			p.aside--
 			w.idle.Broadcast()
-			if p.lost {
+			if p.lost || err != nil { // it is read again
 				return
 			}
 			outcome := countDead
