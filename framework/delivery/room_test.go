@@ -174,6 +174,16 @@ func TestAFullQueueTakesNothing(t *testing.T) {
 	assert.ErrorIs(t, q.Ready(), delivery.ErrFull)
 	q.Close()
 
+	dir := t.TempDir()
+	q = open(t, dir)
+	require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("u", 0)}))
+	q.Close()
+	q, err = delivery.Open(t.Context(), delivery.Config{Dir: dir, MinFree: 1 << 60})
+	require.NoError(t, err)
+	_, err = q.Replay(t.Context(), delivery.Again{Instance: "main"})
+	assert.ErrorIs(t, err, delivery.ErrFull, "a replay needs room, too")
+	q.Close()
+
 	q, err = delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), MaxBytes: 1 << 20})
 	require.NoError(t, err)
 	defer q.Close()

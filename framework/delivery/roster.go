@@ -125,7 +125,7 @@ func (r *roster) greet(ctx context.Context, name, word string) error {
 var errStolen = errors.New("another process has the partition")
 
 // write writes a book for its owner after a revision, and gives its new one. The error is errStolen where somebody else has
-// written it.
+// written it; what nobody owns may be anybody's.
 func (r *roster) write(ctx context.Context, owner, subject string, revision uint64, b book) (uint64, error) {
 	m := b.message(subject, revision)
 	ack, err := r.queue.js.PublishMsg(ctx, m)
@@ -143,7 +143,7 @@ func (r *roster) write(ctx context.Context, owner, subject string, revision uint
 		return 0, err
 	}
 	r.see(subject, last.Sequence, last.Data)
-	if readBook(last.Data).Owner != owner || last.Sequence <= revision {
+	if owner == "" || readBook(last.Data).Owner != owner || last.Sequence <= revision {
 		return 0, errStolen
 	}
 	return r.write(ctx, owner, subject, last.Sequence, b)
