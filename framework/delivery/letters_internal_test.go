@@ -57,3 +57,31 @@ func TestChoosingLettersHoldsLittle(t *testing.T) {
 	require.Nil(t, list[0].Event)
 	require.Nil(t, list[0].Request)
 }
+
+// What an instance of another process has not finished stays, though this process's config does not have that instance.
+func TestWhatAnotherProcessNeedsIsNotTrimmed(t *testing.T) {
+	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 2, Retention: time.Nanosecond})
+	require.NoError(t, err)
+	defer q.Close()
+	r, err := NewRunner(t.Context(), q, Settings{Trim: time.Hour})
+	require.NoError(t, err)
+	defer r.Stop(t.Context())
+	require.NoError(t, r.roster.greet(t.Context(), "other", "here"))
+	_, err = r.roster.write(t.Context(), "other", bookSubject("theirs", 1), 0, book{Owner: "other", Low: 1})
+	require.NoError(t, err)
+	for i := range 20 {
+		key := fmt.Sprint("u:", i)
+		require.NoError(t, q.Append(t.Context(), []Accepted{{Source: "web", Key: key, Raw: []byte(`{"type":"track"}`)}}))
+	}
+	messages := func() uint64 {
+		require.NoError(t, r.trim(t.Context()))
+		info, err := q.streams[eventsStream].Info(t.Context())
+		require.NoError(t, err)
+		return info.State.Msgs
+	}
+	left := messages()
+	require.GreaterOrEqual(t, left, uint64(10), "all from the first of their partition on")
+	require.Equal(t, left, messages())
+	require.NoError(t, r.roster.greet(t.Context(), "other", "gone"))
+	require.Zero(t, messages(), "what nobody works on any more keeps nothing")
+}

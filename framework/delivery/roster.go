@@ -98,6 +98,21 @@ func (r *roster) look(subject string) (sighting, bool) {
 	return s, ok
 }
 
+// owned are the books that somebody works on, by subject.
+func (r *roster) owned() map[string]book {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	books := map[string]book{}
+	for subject, s := range r.seen {
+		if strings.HasPrefix(subject, "book.") {
+			if b := readBook(s.data); b.Owner != "" {
+				books[subject] = b
+			}
+		}
+	}
+	return books
+}
+
 // alive are the processes that have been heard of within a lease, sorted.
 func (r *roster) alive(lease time.Duration) []string {
 	r.mu.Lock()
