@@ -45,7 +45,23 @@ func (v *serving) tellAddress(cfg *config.Config, listening string) (forget func
 		return nil, err
 	}
 	file := filepath.Join(dir, addressFile)
-	return func() { _ = os.Remove(file) }, os.WriteFile(file, text, 0o600)
+	return func() { _ = os.Remove(file) }, replaceFile(file, text)
+}
+
+// replaceFile puts a private file in the place of what is there, all at once; where that is a link, what it leads to stays.
+func replaceFile(file string, text []byte) error {
+	made, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = made.Write(text)
+	if err = errors.Join(err, made.Close()); err == nil {
+		err = os.Rename(made.Name(), file)
+	}
+	if err != nil {
+		_ = os.Remove(made.Name())
+	}
+	return err
 }
 
 // reaching is what the commands on a queue share: the server that uses it, else the queue itself.
