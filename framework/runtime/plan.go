@@ -7,6 +7,7 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"net/http"
 	"slices"
@@ -153,8 +154,16 @@ const (
 // NotSubscribed is the reason of an event that a subscription does not choose.
 const NotSubscribed = "the event does not match the subscription"
 
-// Prepare takes an event through a subscription as far as it goes without the remote: to an item, or to its verdict.
-func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (Item, *Verdict) {
+// Prepare takes an event through a subscription as far as it goes without the remote: to an item, or to its verdict. An event that
+// makes a language panic is refused, so that it ends no process, which would read it again.
+func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (item Item, verdict *Verdict) {
+	defer func() {
+		if r := recover(); r != nil {
+			v := p.failed(s, &fault.Error{Code: fault.CodeInternal, Status: http.StatusInternalServerError,
+				Message: fmt.Sprintf("taking the event through the subscription panicked: %v", r)}, fault.ReporterIntegrations)
+			item, verdict = Item{}, &v
+		}
+	}()
 	if !s.query.Match(e.Value()) {
 		v := p.notSubscribed(s)
 		return Item{}, &v
@@ -171,7 +180,7 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (Item, *Verdic
 		v := p.failed(s, fault.As(err), fault.ReporterIntegrations)
 		return Item{}, &v
 	}
-	item, verdict := p.Item(s, payload, index)
+	item, verdict = p.Item(s, payload, index)
 	item.Event, item.audience = e, audience
 	return item, verdict
 }
