@@ -18,8 +18,8 @@ var floors = [][]string{
 	{"framework/destination"},
 	{"framework/config", "framework/runtime", "framework/state"},
 	{
-		"framework/admin", "framework/audience", "framework/delivery", "framework/console", "framework/explain", "framework/fixture",
-		"framework/generate", "framework/ingest", "framework/stream", "framework/sample",
+		"framework/actions", "framework/admin", "framework/audience", "framework/delivery", "framework/destinationtest", "framework/console", "framework/explain", "framework/fixture",
+		"framework/generate", "framework/ingest", "framework/scaffold", "framework/segment", "framework/stream", "framework/sample",
 		"framework/state/statetest", "framework/oauth/oauthtest", "framework/sandbox/sandboxtest",
 	},
 	{"destinations/internal/…"},
@@ -30,16 +30,18 @@ var floors = [][]string{
 
 // beside are the imports within a floor.
 var beside = map[string][]string{
-	"framework/event":    {"framework/fault"},
-	"framework/source":   {"framework/event", "framework/fault"},
-	"schemas":            {"framework/event", "framework/fault"},
-	"framework/mapping":  {"framework/mapping/…"},
-	"framework/oauth":    {"framework/httpx", "framework/mapping"},
-	"framework/request":  {"framework/mapping"},
-	"framework/runtime":  {"framework/config"},
-	"framework/audience": {"framework/stream"},
-	"framework/admin":    {"framework/delivery"},
-	"framework/console":  {"framework/admin", "framework/audience", "framework/delivery", "framework/explain"},
+	"framework/event":           {"framework/fault"},
+	"framework/source":          {"framework/event", "framework/fault"},
+	"schemas":                   {"framework/event", "framework/fault"},
+	"framework/mapping":         {"framework/mapping/…"},
+	"framework/oauth":           {"framework/httpx", "framework/mapping"},
+	"framework/request":         {"framework/mapping"},
+	"framework/runtime":         {"framework/config"},
+	"framework/audience":        {"framework/stream"},
+	"framework/admin":           {"framework/delivery"},
+	"framework/console":         {"framework/actions", "framework/admin", "framework/audience", "framework/delivery", "framework/explain"},
+	"framework/destinationtest": {"framework/fixture"},
+	"framework/scaffold":        {"framework/generate"},
 }
 
 // authors is what a destination may import: the author's view and below, never the runtime and never another destination.

@@ -96,6 +96,7 @@ func newRoot(s streams) *cobra.Command {
 	root.AddCommand(
 		newServe(s), newDead(s), newReplay(s), newStatus(s), newRun(s), newTest(s), newValidate(s), newExplain(s), newMap(s), newMatch(s),
 		newList(s), newDescribe(s), newMembers(s), newSync(s), newAuth(s), newAudience(s), newChoices(s), newHooks(s), newSandbox(s), newGenerate(s),
+		newNew(s), newImport(s),
 	)
 	return root
 }

@@ -77,10 +77,11 @@ func (r *SyncAudiencesPayload) Decode(v event.Value) {
 		case "time":
 			r.Time = m.Str()
 		case "batch_keys":
+			if n := m.Len(); n > 0 {
+				r.BatchKeys = make([]string, 0, n)
+			}
 			for _, m := range m.Items() {
-				var item string
-				item = m.Str()
-				r.BatchKeys = append(r.BatchKeys, item)
+				r.BatchKeys = append(r.BatchKeys, m.Str())
 			}
 		}
 	}

@@ -57,6 +57,17 @@ func TestEventsOfABatchAreRefusedAlone(t *testing.T) {
 	assert.Equal(t, "application/x-ndjson", deliveries.Index(0).Get("contentType").Str())
 }
 
+func TestEventsForDifferentEndpointsNeverShareARequest(t *testing.T) {
+	r := sandboxtest.Start(t, webhook.Plugin(), nil)
+	plan := r.Plan(instance(`{}`, `{"url":{"@template":"https://hooks.example.com/{{properties.n}}"},"batch_keys":[],"enable_batching":true}`), runtime.Host{})
+	assert.Equal(t, []string{"delivered", "delivered", "delivered"}, r.Run(plan, track(1), track(1), track(2)))
+	var got []string
+	for _, d := range r.State().Get("deliveries").Items() {
+		got = append(got, fmt.Sprintf("%s %d", d.Get("path").Str(), d.Get("events").Len()))
+	}
+	assert.Equal(t, []string{"/1 2", "/2 1"}, got)
+}
+
 func TestTheReceiverIsWaitedFor(t *testing.T) {
 	r := sandboxtest.Start(t, webhook.Plugin(), nil)
 	plan := r.Plan(instance(`{}`, `{"url":"https://hooks.example.com"}`), runtime.Host{})

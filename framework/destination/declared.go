@@ -134,23 +134,25 @@ func (d *declared) scope(payload event.Value, more ...event.Member) event.Value 
 	}, more...))
 }
 
-// all sends every payload, in requests of no more than the declared size in which no two have the same key.
+// all sends every payload, in requests of no more than the declared size, whose payloads are alike in what the request says of
+// them all, and in which no two have the same key.
 func (d *declared) all(ctx context.Context) error {
 	size, err := d.r.Size(d.scope(d.in.Payloads[0]))
 	if err != nil {
 		return err
 	}
 	var next []int
-	keys := map[string]bool{}
+	keys, common := map[string]bool{}, ""
 	for i, payload := range d.in.Payloads {
 		key, err := d.r.Key(d.scope(payload))
 		if err != nil {
 			d.ms.Fail(i, err)
 			continue
 		}
-		if size > 0 && len(next) == size || keys[key] {
+		like := d.r.Common(payload)
+		if size > 0 && len(next) == size || keys[key] || like != common {
 			d.send(ctx, next)
-			next = nil
+			next, common = nil, like
 			clear(keys)
 		}
 		next = append(next, i)

@@ -33,7 +33,7 @@ func CompileBase(v event.Value, names Names) (*Base, error) {
 	c := &compiler{names: names}
 	b := &Base{
 		headers: c.headers(v.Get("headers"), "/headers"),
-		query:   c.mapping(mapping.Templates(v.Get("query")), "/query"),
+		query:   c.mapping(v.Get("query"), "/query"),
 		sign:    c.sign(v.Get("sign"), "/sign"),
 	}
 	if base := v.Get("baseUrl"); base.Exists() {

@@ -79,6 +79,15 @@ func (r *Request) Key(scope event.Value) (string, error) {
 	return text(r.batch.unique, scope)
 }
 
+// Common is what all payloads of a request have in common, as text: what the request says of payload.
+func (r *Request) Common(payload event.Value) string {
+	var text []byte
+	for _, p := range r.shared {
+		text = append(p.Read(payload).AppendJSON(text), ',')
+	}
+	return string(text)
+}
+
 // MaxBytes is the declared bound of a body's bytes; 0 where there is none.
 func (r *Request) MaxBytes() int {
 	if r.batch == nil {

@@ -26,13 +26,13 @@ func Compile(v event.Value, names Names) (*Request, error) {
 		encoding: c.choice(v.Get("encoding"), "/encoding", "json", encodings),
 		address:  c.address(v.Get("url"), "/url"),
 		headers:  c.headers(v.Get("headers"), "/headers"),
-		query:    c.mapping(mapping.Templates(v.Get("query")), "/query"),
+		query:    c.mapping(v.Get("query"), "/query"),
 		body:     c.mapping(v.Get("body"), "/body"),
 		sign:     c.sign(v.Get("sign"), "/sign"),
 		batch:    c.batch(v.Get("batch"), "/batch"),
 		answer:   c.answer(v.Get("response"), "/response"),
 	}
-	r.token, r.asks = c.said[Auth], c.said[Query]
+	r.token, r.asks, r.shared = c.said[Auth], c.said[Query], c.shared
 	if err := c.problems.Err(); err != nil {
 		return nil, err
 	}
@@ -43,23 +43,20 @@ func Compile(v event.Value, names Names) (*Request, error) {
 type compiler struct {
 	names    Names
 	said     map[string]bool
+	shared   []event.Path // of what is said of payload; a whole scope where that is not known
 	problems fault.Problems
 }
 
-// mapping compiles a mapping; nil where there is none.
+// mapping compiles a mapping, in which texts may be templates; nil where there is none.
 func (c *compiler) mapping(v event.Value, place string) *mapping.Mapping {
 	if v.Kind() == event.Absent {
 		return nil
 	}
+	v = mapping.Templates(v)
 	m, err := mapping.Compile(v)
 	c.problems.Under(place, err)
 	c.references(v, place)
 	return m
-}
-
-// text compiles a mapping of a text, which may be a template.
-func (c *compiler) text(v event.Value, place string) *mapping.Mapping {
-	return c.mapping(mapping.Templates(v), place)
 }
 
 // choice compiles a mapping of one of these texts.
@@ -70,7 +67,7 @@ func (c *compiler) choice(v event.Value, place, otherwise string, choices []stri
 	if v.IsString() && !strings.Contains(v.Str(), "{{") && !slices.Contains(choices, v.Str()) {
 		c.problems.Add(place, "should be one of %s, but is %q%s", strings.Join(choices, ", "), v.Str(), fault.DidYouMean(v.Str(), choices))
 	}
-	return c.text(v, place)
+	return c.mapping(v, place)
 }
 
 // headers compiles a mapping of headers.
@@ -80,11 +77,18 @@ func (c *compiler) headers(v event.Value, place string) *mapping.Mapping {
 			c.problems.Add(place+fault.PointerKey(name), "is no name of a header")
 		}
 	}
-	return c.mapping(mapping.Templates(v), place)
+	return c.mapping(v, place)
 }
 
-// references checks what the paths of a mapping speak of, at every depth where they see the scope.
+// braces are the keys of texts in which {{ stands for itself.
+var braces = []string{"@literal", "pattern", "replacement", "pattern2", "replacement2"}
+
+// references checks what the paths of a mapping speak of, at every depth where they see the scope. A text that looks like a
+// template can only be left inside of a directive, where it is none.
 func (c *compiler) references(v event.Value, place string) {
+	if strings.Contains(v.Str(), "{{") {
+		c.problems.Add(place, `stands inside of a directive, where {{…}} means nothing: write {"@template": …}, or {"@literal": …} for the braces`)
+	}
 	for i, item := range v.Items() {
 		c.references(item, fmt.Sprintf("%s/%d", place, i))
 	}
@@ -101,6 +105,7 @@ func (c *compiler) references(v event.Value, place string) {
 			}
 		case key == "@arrayPath" && m.Index(0).IsString():
 			c.refer(event.NewPath(m.Index(0).Str()), inner+"/0")
+		case m.IsString() && slices.Contains(braces, key): // they mean nothing there
 		case key == "@transform":
 			c.references(m.Get("apply"), inner+"/apply")
 		case key == "@expr", key == "@liquid":
@@ -119,6 +124,7 @@ func (c *compiler) mention(text string) {
 	for _, name := range word.FindAllString(text, -1) {
 		if _, ok := c.names[name]; ok {
 			c.say(name)
+			c.share(name, nil)
 		}
 	}
 }
@@ -130,11 +136,19 @@ func (c *compiler) say(name string) {
 	c.said[name] = true
 }
 
+// share takes note of what is said of payload, which stands for all payloads of a request.
+func (c *compiler) share(name string, keys []string) {
+	if name == Payload {
+		c.shared = append(c.shared, event.PathOf(keys...))
+	}
+}
+
 // refer checks that a path begins with a name of the scope, and with a key that is known where the keys are.
 func (c *compiler) refer(path event.Path, place string) {
 	keys := path.Keys()
-	if len(keys) == 0 {
-		return // the whole scope
+	if len(keys) == 0 { // the whole scope
+		c.share(Payload, nil)
+		return
 	}
 	known, ok := c.names[keys[0]]
 	if !ok {
@@ -143,6 +157,7 @@ func (c *compiler) refer(path event.Path, place string) {
 		return
 	}
 	c.say(keys[0])
+	c.share(keys[0], keys[1:])
 	if known != nil && len(keys) > 1 && !slices.Contains(known, keys[1]) {
 		c.problems.Add(place, "speaks of %s.%s, which there is not%s", keys[0], keys[1], fault.DidYouMean(keys[1], known))
 	}

@@ -26,7 +26,7 @@ type Names map[string][]string
 const (
 	Settings = "settings" // of the instance
 	Auth     = "auth"     // {accessToken}, where there is one
-	Payload  = "payload"  // the one to send; of a batch, the first one
+	Payload  = "payload"  // the one to send; of a batch the first one, which all are like in what is said of it
 	Payloads = "payloads" // all of a batch
 	Items    = "items"    // of a batch: what batch.item makes of each payload
 	Index    = "index"    // in batch.item: the place of the payload in the request, from 0
@@ -42,8 +42,9 @@ type Request struct {
 	sign                 *signature       // nil where nothing is signed
 	batch                *batch           // nil where payloads go one by one
 	answer               answer
-	token                bool // it says auth.accessToken
-	asks                 bool // it says query
+	shared               []event.Path // in a payload: what all payloads of a request have in common
+	token                bool         // it says auth.accessToken
+	asks                 bool         // it says query
 }
 
 // Built is a request as it is to be sent. Its URL may be relative: a Base makes it whole.

@@ -33,11 +33,11 @@ func (c *compiler) sign(v event.Value, place string) *signature {
 		return nil
 	}
 	return &signature{
-		header:    c.text(v.Get("header"), place+"/header"),
-		secret:    c.text(v.Get("secret"), place+"/secret"),
+		header:    c.mapping(v.Get("header"), place+"/header"),
+		secret:    c.mapping(v.Get("secret"), place+"/secret"),
 		algorithm: c.choice(v.Get("algorithm"), place+"/algorithm", "sha256", algorithms),
 		encoding:  c.choice(v.Get("encoding"), place+"/encoding", "hex", signEncodings),
-		prefix:    c.text(v.Get("prefix"), place+"/prefix"),
+		prefix:    c.mapping(v.Get("prefix"), place+"/prefix"),
 	}
 }
 

@@ -53,7 +53,9 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 	if err := c.problems.Err(); err != nil {
 		return nil, err
 	}
-	p.deps = c.deps(p.settings, p.tokens)
+	redactor := c.redactor(p.settings)
+	p.redact = redactor.Redact
+	p.deps = c.deps(p.settings, p.tokens, redactor)
 	p.warnings = c.warnings
 	p.features = c.features()
 	return p, nil
@@ -146,7 +148,7 @@ func (c *compiler) subscription(in config.Subscription) *Subscription {
 		c.problems.Add(in.Pointer+"/"+in.ActionKey, "%s has no action %q%s", c.definition.Name, in.Action, fault.DidYouMean(in.Action, keys))
 		return s
 	}
-	s.handler = c.plugin.Actions[in.Action]
+	s.handler, s.reserved = c.plugin.Actions[in.Action], reservedOf(s.action.Fields)
 	s.metadata = destination.SubscriptionMetadata{
 		ID: in.ID, Name: in.Name, Action: in.Action, Destination: c.definition.Slug, Instance: c.instance.ID,
 	}
@@ -204,7 +206,7 @@ func (c *compiler) mappedFields(in config.Subscription, action *destination.Acti
 	}
 }
 
-func (c *compiler) deps(settings event.Value, give tokens) destination.Deps {
+func (c *compiler) deps(settings event.Value, give tokens, redactor *httpx.Redactor) destination.Deps {
 	h := c.host
 	if h.Now == nil {
 		h.Now = time.Now
@@ -219,7 +221,7 @@ func (c *compiler) deps(settings event.Value, give tokens) destination.Deps {
 		h.Members = destination.NewMemoryMembers()
 	}
 	return destination.Deps{
-		Client: c.client(settings, give), State: h.State, Members: h.Members, Locks: &destination.Locks{}, Env: h.Env, Now: h.Now,
+		Client: c.client(settings, give, redactor), State: h.State, Members: h.Members, Locks: &destination.Locks{}, Env: h.Env, Now: h.Now,
 		Log: h.Log.With("instance", c.instance.ID, "destination", c.definition.Slug),
 	}
 }

@@ -251,14 +251,15 @@ func (p *Plan) CreateAudience(ctx context.Context, in Audience) (out Audience, c
 // errNoAudience is of an audience that has not been created.
 var errNoAudience = errors.New("it has not been created: no event of it has been delivered, and nobody has called landfall audience create")
 
-// GetAudience finds an audience that has been created, and asks the remote whether it is there, where the destination can.
+// GetAudience finds an audience that has been created, or that has the external id given, and asks the remote whether it is there,
+// where the destination can.
 func (p *Plan) GetAudience(ctx context.Context, in Audience) (Audience, error) {
 	a := p.creation
 	value, _, err := p.deps.State.Get(ctx, audienceState+in.Key)
 	if err != nil {
 		return in, err
 	}
-	id, ok := externalOf(value)
+	id, ok := externalOf(cmp.Or(in.ExternalID, value))
 	if !ok {
 		return in, errNoAudience
 	}

@@ -8,12 +8,14 @@ package runtime
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/fql"
+	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/mapping"
 	"github.com/landfall-dev/landfall/framework/oauth"
 	"github.com/landfall-dev/landfall/framework/schema"
@@ -32,6 +34,7 @@ type Plan struct {
 	warnings      fault.Problems
 	actions       map[string]destination.Action
 	audiences     *destination.Audiences
+	redact        func(string) string
 	tokens        tokens        // nil where no token goes with requests
 	login         *oauth.Remote // nil where nobody logs in
 	consent       []string      // categories that must not be refused
@@ -57,6 +60,8 @@ type Subscription struct {
 	resend      bool
 	sample      float64 // the share of events that it gets
 	deletes     bool    // it takes deletions of users
+	reserved    reserved
+	lastKey     atomic.Pointer[string] // a batch key like that of the last payload need not be made again
 }
 
 // Name is the subscription's name in the config.
@@ -263,6 +268,23 @@ func (p *Plan) origin(s *Subscription) destination.Origin {
 	}
 }
 
+// redacted is what a handler shows of a request or an answer, without secrets that the remote may have repeated.
+func (p *Plan) redacted(v event.Value) event.Value {
+	if v.Kind() < event.String {
+		return v
+	}
+	text := v.JSON()
+	clean := p.redact(text)
+	if clean == text {
+		return v
+	}
+	shown, err := event.ParseString(clean)
+	if err != nil {
+		return event.NewString(httpx.Hidden)
+	}
+	return shown
+}
+
 // allFailed is an error as the verdict of every item.
 func (p *Plan) allFailed(items []Item, err error) []Verdict {
 	verdicts := make([]Verdict, len(items))
@@ -285,7 +307,7 @@ func (s *Subscription) parts(items []Item) [][]Item {
 }
 
 func (p *Plan) verdict(s *Subscription, item Item, r destination.Result) Verdict {
-	v := Verdict{Instance: p.id, Subscription: s.name, Status: r.Status, Sent: r.Sent, Body: r.Body}
+	v := Verdict{Instance: p.id, Subscription: s.name, Status: r.Status, Sent: p.redacted(r.Sent), Body: p.redacted(r.Body)}
 	if v.Sent.Kind() == event.Absent {
 		v.Sent = item.Payload
 	}
@@ -302,7 +324,7 @@ func (p *Plan) verdict(s *Subscription, item Item, r destination.Result) Verdict
 			reporter = fault.ReporterIntegrations
 		}
 		failed := p.failed(s, r.Err, reporter)
-		failed.Sent, failed.Body = v.Sent, v.Body
+		failed.Sent, failed.Body, failed.Reason = v.Sent, v.Body, p.redact(failed.Reason)
 		return failed
 	}
 	return v
