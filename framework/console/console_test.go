@@ -146,6 +146,20 @@ func TestEveryPageHasAPolicyAndNothingInline(t *testing.T) {
 	}
 }
 
+// Every destination that there is can be looked at and set up.
+func TestEveryDestinationHasItsForm(t *testing.T) {
+	p := newPage(t, written)
+	registry, err := destinations.Registry()
+	require.NoError(t, err)
+	for _, e := range registry.Entries() {
+		assert.Contains(t, p.get("catalogue/"+e.Definition.Slug), "<code>"+e.Definition.Slug+"</code>")
+		form := p.get("setup/new/" + e.Definition.Slug)
+		for _, f := range e.Definition.Settings {
+			assert.Contains(t, form, `name="set.`+f.Key+`"`, e.Definition.Slug)
+		}
+	}
+}
+
 func TestWhoGetsIn(t *testing.T) {
 	p := newPage(t, written)
 	for _, c := range []struct {
