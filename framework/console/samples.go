@@ -70,6 +70,7 @@ var madeUp = []sample{
   "userId": "ana-17",
   "messageId": "sample-entered",
   "timestamp": "2026-01-02T03:04:05.000Z",
+  "receivedAt": "2026-01-02T03:04:06.000Z",
   "properties": {"audience_key": "vip", "vip": true},
   "context": {
     "personas": {"computation_class": "audience", "computation_id": "aud_vip", "computation_key": "vip"},
@@ -82,6 +83,7 @@ var madeUp = []sample{
   "userId": "ana-17",
   "messageId": "sample-exited",
   "timestamp": "2026-01-03T03:04:05.000Z",
+  "receivedAt": "2026-01-03T03:04:06.000Z",
   "properties": {"audience_key": "vip", "vip": false},
   "context": {"personas": {"computation_class": "audience", "computation_id": "aud_vip", "computation_key": "vip"}}
 }`},
@@ -90,6 +92,7 @@ var madeUp = []sample{
   "userId": "ana-17",
   "messageId": "sample-identify",
   "timestamp": "2026-01-02T03:04:05.000Z",
+  "receivedAt": "2026-01-02T03:04:06.000Z",
   "traits": {"email": "ana@example.com", "plan": "gold"}
 }`},
 	{"order", "Made up: Order Completed", `{
@@ -98,6 +101,7 @@ var madeUp = []sample{
   "userId": "ana-17",
   "messageId": "sample-order",
   "timestamp": "2026-01-02T03:04:05.000Z",
+  "receivedAt": "2026-01-02T03:04:06.000Z",
   "properties": {"order_id": "o-1042", "revenue": 25.5, "currency": "EUR", "products": [{"sku": "p1", "price": 25.5}]}
 }`},
 }
