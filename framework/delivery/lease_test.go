@@ -55,13 +55,16 @@ func TestPartitionsAreFoughtFor(t *testing.T) {
 		}
 		remote.mu.Lock()
 		defer remote.mu.Unlock()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		for _, c := range call.Payloads {
 			remote.taken[c.id] = append(remote.taken[c.id], c.n)
 		}
 		return nil, nil
 	}
 	s := quick
-	s.Lease = 80 * time.Millisecond
+	s.Lease = 300 * time.Millisecond
 	plan := remote.planOf(perform, `type = "track"`)
 	first, second := start(t, one, s, delivery.Instance{Plan: plan}), start(t, two, s, delivery.Instance{Plan: plan})
 	enough, gone := make(chan struct{}), make(chan struct{})
@@ -75,7 +78,7 @@ func TestPartitionsAreFoughtFor(t *testing.T) {
 				stop(t, r)
 				guest.Close()
 				return
-			case <-time.After(150 * time.Millisecond):
+			case <-time.After(400 * time.Millisecond):
 				guest.Close() // it hears and says nothing more, but what is under way goes on
 				stop(t, r)
 			}
