@@ -6,5 +6,7 @@ package destinations
 
 import "github.com/landfall-dev/landfall/framework/destination"
 
-// Registry loads all destinations. An error is a mistake in one of them.
-func Registry() (*destination.Registry, error) { return destination.NewRegistry(All()) }
+// Registry loads all destinations and further ones. An error is a mistake in one of them.
+func Registry(further ...destination.Plugin) (*destination.Registry, error) {
+	return destination.NewRegistry(append(All(), further...))
+}

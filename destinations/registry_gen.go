@@ -5,6 +5,8 @@ package destinations
 import (
 	braze "github.com/landfall-dev/landfall/destinations/braze"
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
+	hubspot "github.com/landfall-dev/landfall/destinations/hubspot"
+	webhook "github.com/landfall-dev/landfall/destinations/webhook"
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
@@ -13,5 +15,7 @@ func All() []destination.Plugin {
 	return []destination.Plugin{
 		braze.Plugin(),
 		brazecohorts.Plugin(),
+		hubspot.Plugin(),
+		webhook.Plugin(),
 	}
 }

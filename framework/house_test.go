@@ -14,10 +14,14 @@ const module = "github.com/landfall-dev/landfall/"
 // that beside says. An entry that ends in /… stands for everything below it.
 var floors = [][]string{
 	{"schemas", "fixtures", "framework/event", "framework/fault", "framework/source"},
-	{"framework/mapping", "framework/mapping/…", "framework/fql", "framework/schema", "framework/httpx", "framework/oauth", "framework/sandbox"},
+	{"framework/mapping", "framework/mapping/…", "framework/fql", "framework/schema", "framework/httpx", "framework/oauth", "framework/request", "framework/sandbox"},
 	{"framework/destination"},
 	{"framework/config", "framework/runtime", "framework/state"},
-	{"framework/admin", "framework/audience", "framework/delivery", "framework/console", "framework/explain", "framework/fixture", "framework/generate", "framework/ingest", "framework/stream", "framework/internal/…", "framework/state/statetest", "framework/oauth/oauthtest"},
+	{
+		"framework/actions", "framework/admin", "framework/audience", "framework/delivery", "framework/destinationtest", "framework/console", "framework/explain", "framework/fixture",
+		"framework/generate", "framework/ingest", "framework/scaffold", "framework/stream", "framework/internal/…",
+		"framework/state/statetest", "framework/oauth/oauthtest", "framework/sandbox/sandboxtest",
+	},
 	{"destinations/internal/…"},
 	{"destinations/…"},
 	{"destinations"},
@@ -26,15 +30,18 @@ var floors = [][]string{
 
 // beside are the imports within a floor.
 var beside = map[string][]string{
-	"framework/event":    {"framework/fault"},
-	"framework/source":   {"framework/event", "framework/fault"},
-	"schemas":            {"framework/event", "framework/fault"},
-	"framework/mapping":  {"framework/mapping/…"},
-	"framework/oauth":    {"framework/httpx", "framework/mapping"},
-	"framework/runtime":  {"framework/config"},
-	"framework/audience": {"framework/stream"},
-	"framework/admin":    {"framework/delivery"},
-	"framework/console":  {"framework/admin", "framework/audience", "framework/delivery", "framework/explain"},
+	"framework/event":           {"framework/fault"},
+	"framework/source":          {"framework/event", "framework/fault"},
+	"schemas":                   {"framework/event", "framework/fault"},
+	"framework/mapping":         {"framework/mapping/…"},
+	"framework/oauth":           {"framework/httpx", "framework/mapping"},
+	"framework/request":         {"framework/mapping"},
+	"framework/runtime":         {"framework/config"},
+	"framework/audience":        {"framework/stream"},
+	"framework/admin":           {"framework/delivery"},
+	"framework/console":         {"framework/actions", "framework/admin", "framework/audience", "framework/delivery", "framework/explain"},
+	"framework/destinationtest": {"framework/fixture"},
+	"framework/scaffold":        {"framework/generate"},
 }
 
 // authors is what a destination may import: the author's view and below, never the runtime and never another destination.

@@ -42,6 +42,8 @@ func (e *explainer) say(place, keyword string, want, got, schema event.Value) {
 		e.problems.Add(place, "should be %s but is %s", orKinds(want), got.Kind().WithArticle())
 	case "enum":
 		e.problems.Add(place, "should be %s but is %s", orValues(want), got.JSON())
+	case "const":
+		e.problems.Add(place, "should be %s but is %s", want.Text(), got.JSON())
 	case "required":
 		for _, key := range want.Items() {
 			if got.Get(key.Str()).Kind() == event.Absent {

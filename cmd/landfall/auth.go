@@ -47,7 +47,7 @@ func newAuthTest(s streams) *cobra.Command {
 // testConfig asks the remotes of a config. Where somebody has to log in, the token is that of the state.
 func testConfig(ctx context.Context, s streams, path string, t *target, asJSON bool) error {
 	cfg, problems := config.Load(path, config.Env{})
-	h := hosting{target: t}
+	h := hosting{target: t, definitions: *s.definitions}
 	if cfg != nil && cfg.StateKey != "" && !t.sandbox {
 		store, err := openState(ctx, cfg, path, "")
 		if err != nil {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -22,7 +21,7 @@ func newDescribe(s streams) *cobra.Command {
 		Example: "  landfall describe braze-cohorts",
 		Args:    exactly(1, "one destination (landfall list names them)"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			registry, err := destinations.Registry()
+			registry, err := s.registry()
 			if err != nil {
 				return err
 			}

@@ -57,7 +57,7 @@ func (c *explainCommand) run(ctx context.Context) error {
 		return err
 	}
 	requests := &explain.Recorder{}
-	instances, err := loadFile(path, &target{dryRun: true}, requests.Observe)
+	instances, err := c.loadFile(path, &target{dryRun: true}, requests.Observe)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -12,14 +13,20 @@ func newGenerate(s streams) *cobra.Command {
 	var dir, module string
 	cmd := &cobra.Command{
 		Use:   "generate",
-		Short: "Write Go types, references and the list of destinations from their definitions",
-		Long: "Brings types_gen.go and the reference in README.md of each directory with a destination.yaml up to date, and the\n" +
-			"list of all of them.\n" +
+		Short: "Write Go types, JSON Schemas, references and the list of destinations from their definitions",
+		Long: "Brings what follows from each destination.yaml up to date: the Go types (types_gen.go), the JSON Schemas of settings and\n" +
+			"payloads (schemas/), the reference in README.md, and the list of all destinations.\n" +
 			"go generate ./... does the same, and works while the destinations do not compile.",
 		Example: "  landfall generate\n  landfall generate --dir ./destinations",
 		Args:    exactly(0, "flags only"),
 		RunE: func(*cobra.Command, []string) error {
-			changed, err := generate.All(dir, "destinations", module)
+			if module == "" {
+				var err error
+				if module, err = generate.ImportPath(dir); err != nil {
+					return err
+				}
+			}
+			changed, err := generate.All(dir, filepath.Base(dir), module)
 			for _, file := range changed {
 				fmt.Fprintln(s.out, "wrote", file)
 			}
@@ -30,6 +37,6 @@ func newGenerate(s streams) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "destinations", "the `DIRECTORY` of destinations")
-	cmd.Flags().StringVar(&module, "import-path", "github.com/landfall-dev/landfall/destinations", "the Go import `PATH` of that directory")
+	cmd.Flags().StringVar(&module, "import-path", "", "the Go import `PATH` of that directory; by default as its go.mod says")
 	return cmd
 }

@@ -85,7 +85,7 @@ func (k *keeping) open(ctx context.Context) error {
 		return err
 	}
 	k.store = store
-	instances, err := loadPlans(cfg, nil, hosting{target: &k.target, store: store})
+	instances, err := loadPlans(cfg, nil, hosting{target: &k.target, definitions: *k.definitions, store: store})
 	if err != nil {
 		return err
 	}

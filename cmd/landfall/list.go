@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
@@ -17,7 +16,7 @@ func newList(s streams) *cobra.Command {
 		Use: "list", Short: "List the destinations", Example: "  landfall list",
 		Args: exactly(0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			registry, err := destinations.Registry()
+			registry, err := s.registry()
 			if err != nil {
 				return err
 			}

@@ -110,7 +110,7 @@ func (l *logins) with(ctx context.Context, f func(context.Context) error) error 
 		return err
 	}
 	defer l.store.Close()
-	all, err := loadPlans(cfg, nil, hosting{target: &target{live: true}, store: l.store})
+	all, err := loadPlans(cfg, nil, hosting{target: &target{live: true}, definitions: *l.definitions, store: l.store})
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func main() {
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return execute(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	return execute(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 }
 
 // streams are where a command reads and writes.
@@ -41,6 +41,8 @@ type streams struct {
 	in  io.Reader
 	out io.Writer
 	err io.Writer
+
+	definitions *string // the directory of --definitions; "" for none
 }
 
 // failed ends a command with exit code 1 after it has said why itself.
@@ -73,6 +75,7 @@ func execute(ctx context.Context, args []string, s streams) int {
 }
 
 func newRoot(s streams) *cobra.Command {
+	s.definitions = new(string)
 	root := &cobra.Command{
 		Use:   "landfall",
 		Short: "Segment-Actions-style destinations on your own machines",
@@ -86,10 +89,11 @@ func newRoot(s streams) *cobra.Command {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
+	root.PersistentFlags().StringVar(s.definitions, "definitions", "", "a `DIR` of destinations without code, each in <slug>/destination.yaml")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misused{err} })
 	root.AddCommand(
 		newServe(s), newDead(s), newReplay(s), newStatus(s), newRun(s), newTest(s), newValidate(s), newExplain(s), newMap(s), newMatch(s),
-		newList(s), newDescribe(s), newMembers(s), newSync(s), newAuth(s), newSandbox(s), newGenerate(s),
+		newList(s), newDescribe(s), newMembers(s), newSync(s), newAuth(s), newSandbox(s), newGenerate(s), newNew(s),
 	)
 	return root
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
@@ -11,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -125,25 +126,35 @@ type instance struct {
 	ledger    *state.Ledger // nil where nothing is kept
 }
 
+// version changes with what the config says of the instance, and with its definition where that is no part of the program.
+func (in *instance) version() string {
+	if in.plugin.File == "" {
+		return in.config.Version()
+	}
+	sum := sha256.Sum256([]byte(in.plan.Definition().Document.Value().JSON()))
+	return in.config.Version() + hex.EncodeToString(sum[:])
+}
+
 // loadFile is loadPlans for a file, with plans that keep nothing.
-func loadFile(path string, t *target, observe func(httpx.Exchange)) ([]instance, error) {
+func (s streams) loadFile(path string, t *target, observe func(httpx.Exchange)) ([]instance, error) {
 	cfg, problems := config.Load(path, config.Env{})
-	return loadPlans(cfg, problems, hosting{target: t, observe: observe})
+	return loadPlans(cfg, problems, hosting{target: t, definitions: *s.definitions, observe: observe})
 }
 
 // hosting is what plans get from the program.
 type hosting struct {
-	target  *target
-	store   *state.Store                 // without one, nothing outlives the plans
-	observe func(httpx.Exchange)         // may be nil
-	log     *slog.Logger                 // nil is silent
-	remotes map[string]http.RoundTripper // sandboxes by remoteKey, where they outlive the plans; may be nil
+	target      *target
+	definitions string                       // the directory of --definitions; "" for that of the config
+	store       *state.Store                 // without one, nothing outlives the plans
+	observe     func(httpx.Exchange)         // may be nil
+	log         *slog.Logger                 // nil is silent
+	remotes     map[string]http.RoundTripper // sandboxes by remoteKey, where they outlive the plans; may be nil
 }
 
 // loadPlans makes a plan of every enabled instance of a config as config.Load has read it. The error holds every mistake in the
 // file.
 func loadPlans(cfg *config.Config, problems fault.Problems, h hosting) ([]instance, error) {
-	registry, err := destinations.Registry()
+	registry, err := registryFor(h.definitions, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func (v *serving) use(ctx context.Context, cfg *config.Config, instances []insta
 		for _, w := range in.plan.Warnings() {
 			v.log.Warn("config", "warning", w.String())
 		}
-		list[i] = delivery.Instance{Plan: in.plan, Sources: in.config.Sources, Version: in.config.Version()}
+		list[i] = delivery.Instance{Plan: in.plan, Sources: in.config.Sources, Version: in.version()}
 	}
 	if err := v.runner.Set(ctx, list); err != nil {
 		return err

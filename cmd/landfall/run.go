@@ -70,7 +70,7 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	if store != nil {
 		defer store.Close()
 	}
-	instances, err := loadPlans(cfg, problems, hosting{target: &c.target, store: store, observe: c.observe})
+	instances, err := loadPlans(cfg, problems, hosting{target: &c.target, definitions: *c.definitions, store: store, observe: c.observe})
 	if err != nil {
 		return err
 	}

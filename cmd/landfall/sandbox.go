@@ -1,13 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"net"
-	"net/http"
-	"time"
-
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/destinations"
@@ -35,7 +28,7 @@ func newSandbox(s streams) *cobra.Command {
 				for name, list := range options {
 					values[name] = *list
 				}
-				return serveSandbox(cmd.Context(), s, listen, sb.New(values))
+				return serveHTTP(cmd.Context(), s, "sandbox", listen, sb.New(values))
 			},
 		}
 		sub.Flags().StringVar(&listen, "listen", "127.0.0.1:8900", "the `ADDRESS` to listen on")
@@ -58,30 +51,4 @@ func sandboxes() []*destination.Sandbox {
 		}
 	}
 	return list
-}
-
-// serveSandbox serves until ctx ends.
-func serveSandbox(ctx context.Context, s streams, address string, handler http.Handler) error {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w", address, err)
-	}
-	fmt.Fprintf(s.out, "sandbox listening on http://%s\n", listener.Addr())
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 16}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-	}
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if err = server.Shutdown(stopping); errors.Is(err, context.DeadlineExceeded) {
-		err = server.Close() // a connection that was never used, or a client that waits: nothing is lost
-	}
-	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
-		return served
-	}
-	return err
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/admin"
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/ingest"
 	"github.com/landfall-dev/landfall/framework/state"
 )
@@ -48,6 +49,7 @@ type serving struct {
 	metrics *prometheus.Registry
 	counted *prometheus.CounterVec
 	config  atomic.Pointer[config.Config] // what is served
+	only    actionServing                 // in place of all that
 }
 
 func newServe(s streams) *cobra.Command {
@@ -59,9 +61,12 @@ func newServe(s streams) *cobra.Command {
 			"disk and delivers it to the destinations of a config. An answer of 200 means that the events are durable.\n\n" +
 			"The config is read again when it changes, and on SIGHUP; one with mistakes is refused and the old one goes on.\n" +
 			"SIGTERM stops it: what is under way ends, what waits goes on with the next start. Traces go to the OpenTelemetry\n" +
-			"collector that OTEL_EXPORTER_OTLP_ENDPOINT names.",
+			"collector that OTEL_EXPORTER_OTLP_ENDPOINT names.\n\n" +
+			"With --actions it keeps nothing: POST /{action} takes a payload through one action, with the mapping and the settings in\n" +
+			"the request, as Segment's local development server does.",
 		Example: "  landfall serve --config landfall.yaml\n" +
 			"  landfall serve --config landfall.yaml --sandbox\n" +
+			"  landfall serve --actions --destination braze-cohorts --sandbox\n" +
 			"  curl -u WRITE_KEY: http://127.0.0.1:8080/v1/track -d '{\"userId\":\"u1\",\"event\":\"Signed Up\"}'",
 		Args: exactly(0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return v.run(cmd.Context()) },
@@ -73,6 +78,10 @@ func newServe(s streams) *cobra.Command {
 	f.BoolVar(&v.target.sandbox, "sandbox", false, "deliver to the destinations' sandboxes in this process")
 	f.StringVar(&v.target.sandboxURL, "sandbox-url", "", "deliver to a sandbox at this `URL` (see landfall sandbox)")
 	f.BoolVar(&v.json, "json", false, "log JSON, an object a line")
+	f.BoolVar(&v.only.on, "actions", false, "serve single actions over HTTP, without a config, a queue or retries")
+	f.StringVar(&v.only.destination, "destination", "", "with --actions: only the destination `SLUG`")
+	f.StringVar(&v.only.keyFile, "key-file", "", "with --actions: the `FILE` of a key that requests need as a bearer token")
+	f.DurationVar(&v.only.timeout, "timeout", 30*time.Second, "with --actions: how long a request may take")
 	f.DurationVar(&v.grace, "grace", 25*time.Second, "how long requests under way have when it is stopped")
 	return cmd
 }
@@ -83,6 +92,9 @@ func (v *serving) run(ctx context.Context) error {
 		return err
 	}
 	v.log = newLog(v.streams, v.json)
+	if v.only.on {
+		return v.actions(ctx)
+	}
 	cfg, problems := config.Load(v.path, config.Env{})
 	if cfg == nil {
 		return problems.Err()
@@ -97,7 +109,7 @@ func (v *serving) run(ctx context.Context) error {
 		return err
 	}
 	defer v.store.Close()
-	v.hosting = hosting{target: &v.target, store: v.store, log: v.log}
+	v.hosting = hosting{target: &v.target, definitions: *v.definitions, store: v.store, log: v.log}
 	if v.target.sandbox {
 		v.hosting.remotes = map[string]http.RoundTripper{}
 	}
@@ -255,7 +267,7 @@ func (v *serving) ready(ctx context.Context) error {
 func (v *serving) append(ctx context.Context, events []ingest.Event) error {
 	accepted := make([]delivery.Accepted, len(events))
 	for i, e := range events {
-		accepted[i] = delivery.Accepted{Source: e.Source, Key: delivery.OrderingKey(e.Value), Raw: e.Raw}
+		accepted[i] = delivery.Accepted{Source: e.Source, Key: event.OrderingKey(e.Value), Raw: e.Raw}
 	}
 	return v.queue.Append(ctx, accepted)
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/fixture"
 )
 
@@ -44,7 +43,7 @@ func newTest(s streams) *cobra.Command {
 }
 
 func (c *testCommand) run(ctx context.Context, args []string) error {
-	registry, err := destinations.Registry()
+	registry, err := c.registry()
 	if err != nil {
 		return err
 	}

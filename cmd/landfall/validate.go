@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -46,8 +45,13 @@ type validation struct {
 }
 
 func (c *validation) builtIn() error {
-	registry, err := destinations.Registry()
-	if err != nil {
+	registry, err := c.registry()
+	var wrong fault.Problems
+	switch {
+	case errors.As(err, &wrong):
+		c.tell("error", wrong)
+		return c.end()
+	case err != nil:
 		return err
 	}
 	c.files = len(registry.Entries())
@@ -65,7 +69,7 @@ func (c *validation) file(path string) {
 		c.tell("error", fault.Problems{{File: path, Message: message}})
 		return
 	}
-	problems, warnings := check(path, text)
+	problems, warnings := c.check(path, text)
 	c.tell("error", problems)
 	c.tell("warning", warnings)
 	if len(problems) == 0 && !c.json {
@@ -74,7 +78,7 @@ func (c *validation) file(path string) {
 }
 
 // check finds the mistakes in a definition or a config.
-func check(path string, text []byte) (problems, warnings fault.Problems) {
+func (c *validation) check(path string, text []byte) (problems, warnings fault.Problems) {
 	doc, err := source.Parse(path, text)
 	if err != nil {
 		return fault.ProblemsOf(err), nil
@@ -87,7 +91,7 @@ func check(path string, text []byte) (problems, warnings fault.Problems) {
 	if cfg == nil {
 		return problems, nil
 	}
-	registry, err := destinations.Registry()
+	registry, err := registryFor(*c.definitions, cfg)
 	if err != nil {
 		return fault.ProblemsOf(err), nil
 	}

@@ -83,9 +83,9 @@ func regionOf(host string) string {
 	return ""
 }
 
-// keys opens a request body with what every request carries.
-func (a *api) keys(cohortID string) []byte {
-	body := append(make([]byte, 0, 1024), `{"partner_api_key":`...)
+// keys opens a request body with what every request carries, and room for more.
+func (a *api) keys(cohortID string, room int) []byte {
+	body := append(make([]byte, 0, 1024+room), `{"partner_api_key":`...)
 	body = event.AppendString(body, a.partnerKey)
 	body = append(body, `,"client_secret":`...)
 	body = event.AppendString(body, a.clientSecret)
@@ -95,7 +95,7 @@ func (a *api) keys(cohortID string) []byte {
 
 // createCohort creates a cohort or renames it.
 func (a *api) createCohort(ctx context.Context, client destination.Client, id, name, createdAt string) error {
-	body := append(a.keys(id), `,"name":`...)
+	body := append(a.keys(id, 0), `,"name":`...)
 	body = event.AppendString(body, name)
 	body = append(body, `,"created_at":`...)
 	body = append(event.AppendString(body, createdAt), '}')
@@ -104,7 +104,7 @@ func (a *api) createCohort(ctx context.Context, client destination.Client, id, n
 
 // changeMembers adds and removes members; at most maxIDs of them.
 func (a *api) changeMembers(ctx context.Context, client destination.Client, id string, changes []*change) error {
-	body := append(a.keys(id), `,"cohort_changes":[`...)
+	body := append(a.keys(id, nameLength*len(changes)), `,"cohort_changes":[`...)
 	body, added := appendSide(body, changes, true)
 	if removes := needsSide(changes, false); removes && added {
 		body = append(body, ',')

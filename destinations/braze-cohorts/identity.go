@@ -2,6 +2,7 @@ package brazecohorts
 
 import (
 	"net/url"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
 )
@@ -39,13 +40,23 @@ func identityOf(p *SyncAudiencesPayload) (identity, bool) {
 // String is the identity as the ledger keeps it: external_id:u1, device_id:d1, user_alias:email:a@example.com, the label
 // escaped as in a query.
 func (id identity) String() string {
+	var b strings.Builder
+	id.write(&b)
+	return b.String()
+}
+
+func (id identity) write(b *strings.Builder) {
 	switch id.kind {
 	case externalID:
-		return "external_id:" + id.name
+		b.WriteString("external_id:")
 	case deviceID:
-		return "device_id:" + id.name
+		b.WriteString("device_id:")
+	case userAlias:
+		b.WriteString("user_alias:")
+		b.WriteString(url.QueryEscape(id.label))
+		b.WriteByte(':')
 	}
-	return "user_alias:" + url.QueryEscape(id.label) + ":" + id.name
+	b.WriteString(id.name)
 }
 
 // append writes the identity as Braze takes it.

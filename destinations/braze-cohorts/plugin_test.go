@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,35 +15,14 @@ import (
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destinationtest"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/fixture"
 	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/sandbox"
 )
 
-// TestCases runs every case file of the destination.
-func TestCases(t *testing.T) {
-	registry, err := destination.NewRegistry([]destination.Plugin{brazecohorts.Plugin()})
-	require.NoError(t, err)
-	files, err := filepath.Glob("../../fixtures/braze-cohorts/cases/*.yaml")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	suite := &fixture.Suite{Registry: registry}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		require.NoError(t, err)
-		cases, err := fixture.Parse(file, text)
-		require.NoError(t, err)
-		for _, c := range cases {
-			t.Run(c.Name, func(t *testing.T) {
-				for _, p := range suite.Run(context.Background(), c).Problems {
-					t.Error(p)
-				}
-			})
-		}
-	}
-}
+func TestSuite(t *testing.T) { destinationtest.Run(t, brazecohorts.Plugin()) }
 
 // remote is a sandbox behind a plan, and what was sent to it.
 type remote struct {

@@ -2,6 +2,9 @@ package brazecohorts
 
 import (
 	"context"
+	"hash/maphash"
+	"math/bits"
+	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -14,6 +17,9 @@ const (
 	superseded = "superseded by a newer event of the same user"
 	unchanged  = "unchanged: the user was already so"
 )
+
+// nameLength is about the bytes of an identity as the ledger has it.
+const nameLength = 40
 
 // maxIdentity bounds an identity in bytes. Braze takes external ids of up to 987.
 const maxIdentity = 1024
@@ -58,16 +64,18 @@ func cohortsOf(call destination.BatchCall[Settings, SyncAudiencesPayload], ms *d
 	var cohorts []*cohort
 	byID := map[string]*cohort{}
 	changes := make([]change, len(call.Payloads))
+	var names strings.Builder // of all identities: a text for a batch, not one for each
+	names.Grow(nameLength * len(call.Payloads))
 	for i := range call.Payloads {
 		p := &call.Payloads[i]
 		changes[i].index = i
-		if err := read(p, call.Membership, &changes[i]); err != nil {
+		if err := read(p, call.Membership, &changes[i], &names); err != nil {
 			ms.Fail(i, err)
 			continue
 		}
 		c := byID[p.CohortID]
 		if c == nil {
-			c = &cohort{id: p.CohortID, createdAt: isoTime(p.Time, changes[i].at)}
+			c = &cohort{id: p.CohortID, changes: make([]*change, 0, len(call.Payloads)-i), createdAt: isoTime(p.Time, changes[i].at)}
 			byID[p.CohortID] = c
 			cohorts = append(cohorts, c)
 		}
@@ -78,7 +86,7 @@ func cohortsOf(call destination.BatchCall[Settings, SyncAudiencesPayload], ms *d
 }
 
 // read fills a change from a payload, or says why it cannot be sent.
-func read(p *SyncAudiencesPayload, membership func(int) destination.Membership, c *change) error {
+func read(p *SyncAudiencesPayload, membership func(int) destination.Membership, c *change, names *strings.Builder) error {
 	if p.CohortName != p.PersonasAudienceKey {
 		return fault.Invalid("Engage Audience Key is %q but this event is of the audience %q", p.PersonasAudienceKey, p.CohortName)
 	}
@@ -86,7 +94,9 @@ func read(p *SyncAudiencesPayload, membership func(int) destination.Membership, 
 	if !ok {
 		return fault.Invalid("there is no identifier: External User ID, Device ID and User Alias are all absent")
 	}
-	c.name = id.String()
+	begin := names.Len()
+	id.write(names)
+	c.name = names.String()[begin:]
 	if n := len(c.name); n > maxIdentity {
 		return fault.Invalid("the identifier should be at most %d bytes long but has %d", maxIdentity, n)
 	}
@@ -116,19 +126,40 @@ func isoTime(text string, at time.Time) string {
 
 // newest keeps, for each identity, the change with the newest time, of equal ones the later; the others are superseded.
 func (c *cohort) newest(ms *destination.MultiStatus) []*change {
-	winners := make(map[identity]*change, len(c.changes))
+	winners := newWinners(len(c.changes))
 	for _, ch := range c.changes {
-		if best := winners[ch.id]; best == nil || !ch.at.Before(best.at) {
-			winners[ch.id] = ch
+		if best := winners.of(ch); *best == nil || !ch.at.Before((*best).at) {
+			*best = ch
 		}
 	}
-	kept := make([]*change, 0, len(winners))
+	kept := make([]*change, 0, len(c.changes))
 	for _, ch := range c.changes {
-		if winners[ch.id] == ch {
+		if *winners.of(ch) == ch {
 			kept = append(kept, ch)
 		} else {
 			ms.Skip(ch.index, superseded)
 		}
 	}
 	return kept
+}
+
+// winners finds a change by its name. It is a hash table with open addresses: a map of a thousand names would cost more than the
+// rest of a batch's bookkeeping.
+type winners struct {
+	seed  maphash.Seed
+	slots []*change // twice as many as changes or more, a power of two
+}
+
+func newWinners(changes int) winners {
+	return winners{maphash.MakeSeed(), make([]*change, 1<<bits.Len(uint(2*changes)))}
+}
+
+// of is where the winner among the changes with a change's name stands; nil is there as long as there is none.
+func (w winners) of(ch *change) **change {
+	mask := uint64(len(w.slots) - 1)
+	for at := maphash.String(w.seed, ch.name) & mask; ; at = (at + 1) & mask {
+		if slot := &w.slots[at]; *slot == nil || (*slot).name == ch.name {
+			return slot
+		}
+	}
 }

@@ -77,6 +77,9 @@ func (r *SyncAudiencesPayload) Decode(v event.Value) {
 		case "time":
 			r.Time = m.Str()
 		case "batch_keys":
+			if n := m.Len(); n > 0 {
+				r.BatchKeys = make([]string, 0, n)
+			}
 			for _, m := range m.Items() {
 				var item string
 				item = m.Str()

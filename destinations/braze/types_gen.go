@@ -150,6 +150,9 @@ func (r *UpdateUserProfilePayload) Decode(v event.Value) {
 		case "push_subscribe":
 			r.PushSubscribe = m.Str()
 		case "push_tokens":
+			if n := m.Len(); n > 0 {
+				r.PushTokens = make([]UpdateUserProfilePayloadPushTokens, 0, n)
+			}
 			for _, m := range m.Items() {
 				var item UpdateUserProfilePayloadPushTokens
 				item.Decode(m)
@@ -163,6 +166,9 @@ func (r *UpdateUserProfilePayload) Decode(v event.Value) {
 				r.Twitter.Decode(m)
 			}
 		case "subscription_groups":
+			if n := m.Len(); n > 0 {
+				r.SubscriptionGroups = make([]UpdateUserProfilePayloadSubscriptionGroups, 0, n)
+			}
 			for _, m := range m.Items() {
 				var item UpdateUserProfilePayloadSubscriptionGroups
 				item.Decode(m)
@@ -281,6 +287,9 @@ func (r *TrackPurchasePayload) Decode(v event.Value) {
 		case "time":
 			r.Time = m
 		case "products":
+			if n := m.Len(); n > 0 {
+				r.Products = make([]event.Value, 0, n)
+			}
 			for _, m := range m.Items() {
 				var item event.Value
 				item = m
@@ -428,12 +437,18 @@ func (r *TriggerCampaignPayload) Decode(v event.Value) {
 				*r.Broadcast, _ = m.Bool()
 			}
 		case "attachments":
+			if n := m.Len(); n > 0 {
+				r.Attachments = make([]TriggerCampaignPayloadAttachments, 0, n)
+			}
 			for _, m := range m.Items() {
 				var item TriggerCampaignPayloadAttachments
 				item.Decode(m)
 				r.Attachments = append(r.Attachments, item)
 			}
 		case "recipients":
+			if n := m.Len(); n > 0 {
+				r.Recipients = make([]TriggerCampaignPayloadRecipients, 0, n)
+			}
 			for _, m := range m.Items() {
 				var item TriggerCampaignPayloadRecipients
 				item.Decode(m)
@@ -474,6 +489,9 @@ func (r *TriggerCanvasPayload) Decode(v event.Value) {
 				*r.Broadcast, _ = m.Bool()
 			}
 		case "recipients":
+			if n := m.Len(); n > 0 {
+				r.Recipients = make([]TriggerCanvasPayloadRecipients, 0, n)
+			}
 			for _, m := range m.Items() {
 				var item TriggerCanvasPayloadRecipients
 				item.Decode(m)
@@ -560,6 +578,9 @@ func (r *EcommercePayload) Decode(v event.Value) {
 				*r.TotalDiscounts = m.Float()
 			}
 		case "discounts":
+			if n := m.Len(); n > 0 {
+				r.Discounts = make([]EcommercePayloadDiscounts, 0, n)
+			}
 			for _, m := range m.Items() {
 				var item EcommercePayloadDiscounts
 				item.Decode(m)
@@ -582,6 +603,9 @@ func (r *EcommercePayload) Decode(v event.Value) {
 				*r.BatchSize = m.Float()
 			}
 		case "products":
+			if n := m.Len(); n > 0 {
+				r.Products = make([]event.Value, 0, n)
+			}
 			for _, m := range m.Items() {
 				var item event.Value
 				item = m
@@ -661,6 +685,9 @@ func (r *EcommerceSingleProductPayload) Decode(v event.Value) {
 				*r.TotalDiscounts = m.Float()
 			}
 		case "discounts":
+			if n := m.Len(); n > 0 {
+				r.Discounts = make([]EcommerceSingleProductPayloadDiscounts, 0, n)
+			}
 			for _, m := range m.Items() {
 				var item EcommerceSingleProductPayloadDiscounts
 				item.Decode(m)
@@ -747,6 +774,9 @@ func (r *UpdateUserProfilePayloadFacebook) Decode(v event.Value) {
 		case "id":
 			r.ID = m.Str()
 		case "likes":
+			if n := m.Len(); n > 0 {
+				r.Likes = make([]string, 0, n)
+			}
 			for _, m := range m.Items() {
 				var item string
 				item = m.Str()

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -22,6 +21,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fql"
+	"github.com/landfall-dev/landfall/framework/httpx"
 )
 
 // Server answers admin requests.
@@ -62,7 +62,7 @@ func (s *Server) guard(unmarked bool, next http.HandlerFunc) http.Handler {
 			next(w, r)
 			return
 		}
-		if !Local(r) || !unmarked && r.Header.Get(header) == "" {
+		if !httpx.Local(r) || !unmarked && r.Header.Get(header) == "" {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			fail(w, http.StatusUnauthorized, errors.New("admin requests from elsewhere need the admin key as a bearer token"))
 			return
@@ -74,21 +74,6 @@ func (s *Server) guard(unmarked bool, next http.HandlerFunc) http.Handler {
 // Opens tells whether a key that was given is the one that is kept. Where none is kept, none opens.
 func Opens(given, kept string) bool {
 	return kept != "" && subtle.ConstantTimeCompare([]byte(given), []byte(kept)) == 1
-}
-
-// Local tells whether a request comes from this machine, and was not handed on.
-func Local(r *http.Request) bool {
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
-		if r.Header.Get(name) != "" {
-			return false
-		}
-	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {

@@ -21,14 +21,15 @@ import (
 
 // Config is what a file says.
 type Config struct {
-	Sources   []Source
-	Data      string // the data directory, as the file has it; "" where it has none
-	StateURL  string // the database of the state; "" for the data directory
-	StateKey  string // what tokens are sealed with; "" where there is none
-	Server    Server
-	Instances []Instance
-	Document  *source.Document
-	secrets   []string
+	Sources     []Source
+	Definitions string // a directory of destinations without code, beside the file; "" for none
+	Data        string // the data directory, as the file has it; "" where it has none
+	StateURL    string // the database of the state; "" for the data directory
+	StateKey    string // what tokens are sealed with; "" where there is none
+	Server      Server
+	Instances   []Instance
+	Document    *source.Document
+	secrets     []string
 }
 
 // Secrets are the values that came from the environment and from files. They must not be shown.
@@ -48,6 +49,8 @@ type Instance struct {
 	Destination   string // a slug or an alias
 	Enabled       bool
 	Sources       []string
+	Features      map[string]bool
+	Audiences     event.Value // the settings of audiences by their key; absent where there are none
 	Consent       []string    // categories that an event's user must not have refused
 	Settings      event.Value // an object
 	Auth          event.Value // how it gets its tokens; absent where it says nothing
@@ -66,6 +69,7 @@ func (in *Instance) Version() string {
 
 // Subscription says which events become what.
 type Subscription struct {
+	ID                 string // from elsewhere; "" where there is none
 	Name               string
 	Action             string
 	ActionKey          string      // action or partnerAction, as the file has it
@@ -135,7 +139,7 @@ type reader struct {
 }
 
 func (r *reader) read(v event.Value) {
-	r.config.Data = v.Get("data").Str()
+	r.config.Definitions, r.config.Data = v.Get("definitions").Str(), v.Get("data").Str()
 	r.config.StateURL = r.secret(v.Get("state").Get("url"), "/state/url").Str()
 	r.config.StateKey = r.secret(v.Get("state").Get("key"), "/state/key").Str()
 	r.server(v)
@@ -199,6 +203,13 @@ func readInstance(v event.Value, place string) Instance {
 	for _, category := range v.Get("consent").Items() {
 		in.Consent = append(in.Consent, category.Str())
 	}
+	in.Audiences = v.Get("audiences")
+	for name, on := range v.Get("features").Members() {
+		if in.Features == nil {
+			in.Features = map[string]bool{}
+		}
+		in.Features[name], _ = on.Bool()
+	}
 	for i, s := range v.Get("subscriptions").Items() {
 		in.Subscriptions = append(in.Subscriptions, readSubscription(s, i, fmt.Sprintf("%s/subscriptions/%d", place, i)))
 	}
@@ -207,7 +218,7 @@ func readInstance(v event.Value, place string) Instance {
 
 func readSubscription(v event.Value, i int, place string) Subscription {
 	s := Subscription{
-		Name: v.Get("name").Str(), ActionKey: "action", Subscribe: v.Get("subscribe").Str(), Mapping: v.Get("mapping"),
+		ID: v.Get("id").Str(), Name: v.Get("name").Str(), ActionKey: "action", Subscribe: v.Get("subscribe").Str(), Mapping: v.Get("mapping"),
 		UseDefaultMappings: isOn(v.Get("useDefaultMappings")), Enabled: isOn(v.Get("enabled")),
 		SyncMode: v.Get("syncMode").Str(), SampleRate: 1, Pointer: place,
 	}

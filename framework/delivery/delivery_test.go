@@ -142,7 +142,7 @@ func line(user string, n int, more ...string) delivery.Accepted {
 	if err != nil {
 		panic(err)
 	}
-	return delivery.Accepted{Source: "web", Key: delivery.OrderingKey(e.Value()), Raw: []byte(raw)}
+	return delivery.Accepted{Source: "web", Key: event.OrderingKey(e.Value()), Raw: []byte(raw)}
 }
 
 func counts(r *delivery.Runner) map[string]int64 {

@@ -124,6 +124,6 @@ func isOf(line []byte, user string) bool {
 	if err != nil {
 		return false
 	}
-	key := OrderingKey(e.Value())
+	key := event.OrderingKey(e.Value())
 	return key == "u:"+user || key == "a:"+user
 }

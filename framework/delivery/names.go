@@ -6,19 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/landfall-dev/landfall/framework/event"
 )
-
-// OrderingKey is what the order of an event is kept for: its user, else its anonymous user, else nothing but itself.
-func OrderingKey(e event.Value) string {
-	for _, name := range []string{"userId", "anonymousId", "messageId"} {
-		if text := e.Get(name).Text(); text != "" {
-			return name[:1] + ":" + text
-		}
-	}
-	return ""
-}
 
 // token is an id as a part of a subject: letters, digits, - and _ stay, every other byte becomes =XX.
 func token(id string) string {

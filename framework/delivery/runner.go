@@ -77,9 +77,9 @@ type Runner struct {
 	name    string // of this process
 
 	verdicts verdicts
-	ctx     context.Context
-	cancel  context.CancelFunc
-	running sync.WaitGroup
+	ctx      context.Context
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
 
 	setting sync.Mutex // one Set or Stop at a time
 	tending sync.Mutex // one look at the partitions at a time

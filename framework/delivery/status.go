@@ -17,9 +17,9 @@ type Status struct {
 	Behind     int              `json:"behind"`     // events that this process has not read, about as many
 	Lag        time.Duration    `json:"lagNs"`      // the age of the oldest event that it has not finished
 	Parked     int              `json:"parkedKeys"`
-	Paused     bool             `json:"paused"`            // the remote asks to wait
+	Paused     bool             `json:"paused"` // the remote asks to wait
 	Until      time.Time        `json:"pausedUntil,omitzero"`
-	Retried    int64            `json:"retried"` // how often this process has tried events once more
+	Retried    int64            `json:"retried"`           // how often this process has tried events once more
 	Stopped    string           `json:"stopped,omitempty"` // why nothing is delivered until somebody has logged in
 }
 

@@ -29,7 +29,7 @@ type task struct {
 
 // keyOf is what the order of an item is kept for.
 func keyOf(e event.Value, item runtime.Item) string {
-	key := OrderingKey(e)
+	key := event.OrderingKey(e)
 	if item.Apart {
 		return item.Lane + " " + key
 	}

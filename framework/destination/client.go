@@ -7,39 +7,57 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/request"
 )
 
 // Client sends the requests of an instance, each one once: retrying is decided above. It is safe for concurrent use.
 type Client struct {
 	transport http.RoundTripper
 	redact    func(string) string
+	base      *request.Base                         // what all requests share; may be nil
+	settings  event.Value                           // for base
+	token     func(context.Context) (string, error) // for what says auth.accessToken; may be nil
 }
 
 // NewClient is a client on a transport, usually a chain of httpx. What a remote says passes through redact before it
 // becomes part of an error.
 func NewClient(transport http.RoundTripper, redact func(string) string) Client {
-	return Client{transport, redact}
+	return Client{transport: transport, redact: redact}
 }
 
-// Request is one request with a JSON body.
+// Extend is the client with what the definition says of every request, and the token that those have a place for.
+func (c Client) Extend(d *Definition, settings event.Value, token func(context.Context) (string, error)) Client {
+	c.base, c.settings, c.token = d.Request, settings, token
+	return c
+}
+
+// Request is one request. It has one body at most; a Content-Type in Header goes before the one that follows from the body.
 type Request struct {
 	Method string
 	URL    string
+	Query  url.Values  // added to those of the URL
 	Header http.Header // may be nil
-	Body   []byte      // JSON; nil for none
+	Body   []byte      // JSON that has been encoded; nil for none
+	JSON   event.Value // absent for none
+	Form   url.Values  // nil for none
+	Text   string      // "" for none
+	// TakeErrors makes an answer outside of 2xx a Response, for a remote whose refusals say something else than a failure.
+	TakeErrors bool
 }
 
-// Response is an answer that is not an error.
+// Response is an answer that is not an error, or any answer where the request says so.
 type Response struct {
 	Status  int
 	Header  http.Header
 	Body    event.Value // absent where the body is no JSON
 	Skipped string      // set by a Perform that had nothing to send: the reason
+	raw     []byte
 }
 
 // Refusal is an answer outside of 2xx. errors.As finds it in the error of Do, for what a remote says beside its message.
@@ -58,20 +76,46 @@ func (c Client) Redact(text string) string {
 	return c.redact(text)
 }
 
-// Do sends a request. An answer outside of 2xx, and no answer at all, is a *fault.Error; its message is what the remote
-// says in the body, as far as that can be shown.
+// Do sends a request. An answer outside of 2xx, unless the request takes errors, and no answer at all, is a *fault.Error; its
+// message is what the remote says in the body, as far as that can be shown.
 func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
-	request, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
+	r, err := r.encoded()
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.exchange(ctx, request.Built{Method: r.Method, URL: r.URL, Header: r.Header, Body: r.Body})
+	if err != nil || r.TakeErrors {
+		return response, err
+	}
+	if e := c.failure(response, ""); e != nil {
+		return nil, e
+	}
+	return response, nil
+}
+
+// exchange sends a request, with what all requests share, and takes any answer.
+func (c Client) exchange(ctx context.Context, r request.Built) (*Response, error) {
+	if c.base != nil {
+		auth, err := c.authFor(ctx, c.base.UsesToken())
+		if err != nil {
+			return nil, err
+		}
+		scope := event.NewObject([]event.Member{{Key: request.Settings, Value: c.settings}, {Key: request.Auth, Value: auth}})
+		if r, err = c.base.Extend(r, scope); err != nil {
+			return nil, err
+		}
+	}
+	sent, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
 	if err != nil {
 		return nil, fmt.Errorf("building the request: %w", err)
 	}
 	for name, values := range r.Header {
-		request.Header[name] = values
+		sent.Header[name] = values
 	}
-	if r.Body != nil && request.Header.Get("Content-Type") == "" {
-		request.Header.Set("Content-Type", "application/json")
+	if r.Body != nil && sent.Header.Get("Content-Type") == "" {
+		sent.Header.Set("Content-Type", "application/json")
 	}
-	answer, err := c.transport.RoundTrip(request)
+	answer, err := c.transport.RoundTrip(sent)
 	if err != nil {
 		return nil, noAnswer(err)
 	}
@@ -81,13 +125,21 @@ func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
 		return nil, noAnswer(err)
 	}
 	body, _ := event.ParseValue(raw) // what is no JSON is absent
-	if answer.StatusCode >= 300 {
-		e := fault.FromStatus(answer.StatusCode, c.redact(messageOf(answer.StatusCode, body, raw)))
-		e.RetryAfter = httpx.RetryAfter(answer.Header, time.Now())
-		e.Cause = &Refusal{Status: answer.StatusCode, Body: body}
-		return nil, e
+	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: body, raw: raw}, nil
+}
+
+// failure is the error of an answer outside of 2xx, nil for any other; without a message it is what the body says.
+func (c Client) failure(r *Response, message string) *fault.Error {
+	if r.Status < 300 {
+		return nil
 	}
-	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: body}, nil
+	if message == "" {
+		message = messageOf(r.Status, r.Body, r.raw)
+	}
+	e := fault.FromStatus(r.Status, c.redact(message))
+	e.RetryAfter = httpx.RetryAfter(r.Header, time.Now())
+	e.Cause = &Refusal{Status: r.Status, Body: r.Body}
+	return e
 }
 
 func noAnswer(err error) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fql"
 	"github.com/landfall-dev/landfall/framework/mapping"
 	"github.com/landfall-dev/landfall/framework/oauth"
+	"github.com/landfall-dev/landfall/framework/request"
 	"github.com/landfall-dev/landfall/framework/schema"
 	"github.com/landfall-dev/landfall/framework/source"
 	"github.com/landfall-dev/landfall/schemas"
@@ -16,19 +17,24 @@ import (
 
 // Definition is what a destination.yaml says.
 type Definition struct {
-	Name        string
-	Slug        string
-	Aliases     []string // other slugs it goes by
-	Description string
-	Mode        string
-	Limits      Limits
-	Settings    schema.Fields // the fields of authentication
-	Scheme      string        // of authentication: none, basic, custom, oauth2, oauth-managed
-	TakesToken  bool          // a bearer token goes with requests, where there is one
-	OAuth       event.Value   // how such tokens are got, with the keys of oauth.Spec; without them they come from the host
-	Presets     []Preset
-	Actions     []ActionDefinition // in the order of the file
-	Document    *source.Document
+	Name           string
+	Slug           string
+	Aliases        []string // other slugs it goes by
+	Description    string
+	Mode           string
+	Limits         Limits
+	Settings       schema.Fields    // the fields of authentication
+	Scheme         string           // of authentication: none, basic, custom, oauth2, oauth-managed
+	TakesToken     bool             // a bearer token goes with requests, where there is one
+	Test           *request.Request // asks whether the settings are good; nil where the definition declares none
+	TestHandler    bool             // a handler asks
+	Request        *request.Base    // what all requests share; nil for nothing
+	OAuth          event.Value      // how such tokens are got, with the keys of oauth.Spec; without them they come from the host
+	Presets        []Preset
+	Actions        []ActionDefinition // in the order of the file
+	Audience       *AudienceConfig    // nil where it takes no audiences of its own
+	AudienceFields schema.Fields      // the settings of one audience
+	Document       *source.Document
 }
 
 // Limits bound an instance. Zero means none.
@@ -54,7 +60,10 @@ type ActionDefinition struct {
 	DefaultSubscription string
 	Fields              schema.Fields
 	Hidden              bool
-	Isolate             bool // a batch that is refused whole is halved until what is wrong is alone
+	SyncMode            *SyncMode                   // nil where it has none
+	Request             *request.Request            // what it does; nil where a handler does it
+	Choices             map[string]*request.Request // that fetch the choices of fields, by their keys
+	Isolate             bool                        // a batch that is refused whole is halved until what is wrong is alone
 }
 
 // Action is the action that goes by this key, its own or another one; nil where there is none.
@@ -74,6 +83,24 @@ func (d *Definition) ActionKeys() []string {
 		keys[i] = d.Actions[i].Key
 	}
 	return keys
+}
+
+// PlacesToken tells whether a request says itself where the access token stands; else it is a bearer.
+func (d *Definition) PlacesToken() bool {
+	if d.Request.UsesToken() || d.Test != nil && d.Test.UsesToken() {
+		return true
+	}
+	for _, a := range d.Actions {
+		if a.Request != nil && a.Request.UsesToken() {
+			return true
+		}
+		for _, r := range a.Choices {
+			if r.UsesToken() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Secrets are the keys of the settings that are passwords.
@@ -153,6 +180,8 @@ func (p *parser) definition(v event.Value) {
 	d.Scheme = authentication.Get("scheme").Str()
 	p.oauth(authentication)
 	d.Settings = p.fields(authentication.Get("fields"), "/authentication/fields")
+	p.audience(v)
+	p.requests(v, authentication.Get("test"))
 	for key, action := range v.Get("actions").Members() {
 		p.action(key, action)
 	}
@@ -186,6 +215,63 @@ func (p *parser) oauth(authentication event.Value) {
 	p.problems.Under("/authentication", oauth.Check(d.OAuth))
 }
 
+// requests reads what all requests share, and the one that tests the settings.
+func (p *parser) requests(v, test event.Value) {
+	p.d.TestHandler = test.Str() == "handler"
+	if base := v.Get("request"); base.Exists() {
+		var err error
+		p.d.Request, err = request.CompileBase(base, p.names())
+		p.problems.Under("/request", err)
+	}
+	if test.Kind() == event.Object {
+		p.d.Test = p.request(test, "/authentication/test", p.names())
+	}
+}
+
+// names are what every request may speak of.
+func (p *parser) names() request.Names {
+	return request.Names{request.Settings: append([]string{}, p.d.Settings.Keys()...), request.Auth: {"accessToken"}}
+}
+
+// namesOf are what the requests of an action may speak of.
+func (p *parser) namesOf(a *ActionDefinition) request.Names {
+	names := p.names()
+	names[request.Payload] = append([]string{}, a.Fields.Keys()...)
+	return names
+}
+
+// choices reads the requests that fetch the choices of fields.
+func (p *parser) choices(a *ActionDefinition, v event.Value, place string) {
+	for key, m := range v.Members() {
+		place := place + fault.PointerKey(key)
+		if a.Fields.Find(key) == nil {
+			p.problems.Add(place, "is no field of %s%s", a.Key, fault.DidYouMean(key, a.Fields.Keys()))
+		}
+		if !m.Get("request").Get("response").Get("choices").Exists() {
+			p.problems.Add(place+"/request", "needs response: {choices: …}, which says where the choices stand in an answer")
+		}
+		names := p.namesOf(a)
+		names[request.Query], names[request.Page] = nil, nil
+		if r := p.request(m.Get("request"), place+"/request", names); r != nil {
+			if a.Choices == nil {
+				a.Choices = map[string]*request.Request{}
+			}
+			a.Choices[key] = r
+		}
+	}
+}
+
+func (p *parser) request(v event.Value, place string, names request.Names) *request.Request {
+	r, err := request.Compile(v, names)
+	p.problems.Under(place, err)
+	if r != nil && r.Relative() && !p.hasBase() {
+		p.problems.Add(place+"/url", "is a path, but there is no request: {baseUrl: …} of the destination")
+	}
+	return r
+}
+
+func (p *parser) hasBase() bool { return p.d.Document.Value().Get("request").Get("baseUrl").Exists() }
+
 func (p *parser) fields(v event.Value, place string) schema.Fields {
 	if v.Kind() == event.Absent {
 		return nil
@@ -204,6 +290,11 @@ func (p *parser) action(key string, v event.Value) {
 		Key: key, Title: v.Get("title").Str(), Description: v.Get("description").Str(), Hidden: hidden, Isolate: isolate,
 		DefaultSubscription: v.Get("defaultSubscription").Str(), Fields: p.fields(v.Get("fields"), place+"/fields"),
 	}
+	a.SyncMode = p.syncMode(v.Get("syncMode"), place+"/syncMode")
+	if r := v.Get("request"); r.Exists() {
+		a.Request = p.request(r, place+"/request", p.namesOf(&a))
+	}
+	p.choices(&a, v.Get("dynamicFields"), place+"/dynamicFields")
 	if a.DefaultSubscription != "" {
 		_, err := fql.Compile(a.DefaultSubscription)
 		p.problems.Under(place+"/defaultSubscription", err)

@@ -26,7 +26,19 @@ type Origin struct {
 	Instance     string // its id in the config
 	Subscription string // its name in the config
 	SyncMode     string // add, update, upsert, delete or mirror; "" where the action has none
-	Resend       bool   // send also what the ledger says the remote has
+	MatchingKey  string // the field that records are matched by; "" where the subscription names none
+	Metadata     SubscriptionMetadata
+	Features     map[string]bool // flags that the config and the host have set; not to be changed, and false where absent
+	Resend       bool            // send also what the ledger says the remote has
+}
+
+// SubscriptionMetadata is what is known of a subscription, for remotes that want to be told of it.
+type SubscriptionMetadata struct {
+	ID          string // from elsewhere, such as an export; "" where the config has none
+	Name        string
+	Action      string // its key
+	Destination string // its slug
+	Instance    string // the id of the destination's config
 }
 
 // Call is one payload to perform. S and P are the types generated from the definition.
@@ -70,6 +82,7 @@ type Decoder[T any] interface {
 type Action struct {
 	perform func(context.Context, Input) (*MultiStatus, error)
 	batches bool
+	most    int // payloads at a time; 0 is no bound
 }
 
 // Input is what the runtime hands to an Action. Settings and Payloads have passed their schemas; Events are those behind
@@ -130,6 +143,9 @@ func performOne[S, P any, DS Decoder[S], DP Decoder[P]](ctx context.Context, h H
 
 // Batches tells whether the action takes more than one payload at a time.
 func (a Action) Batches() bool { return a.batches }
+
+// Most is the most payloads that the action takes at a time; 0 is no bound.
+func (a Action) Most() int { return a.most }
 
 // Perform runs the handler. It always gives one result for each payload: what the handler leaves undecided gets its
 // error, and a handler that panics or says nothing gives internal errors.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -74,7 +75,17 @@ type memoryMembers struct {
 
 type memoryAudience struct {
 	name    string
-	records map[string]Record
+	records map[string]*Record
+}
+
+// record is what is recorded of an identity, made where there is nothing. The identity is copied: it may be part of a larger text.
+func (a *memoryAudience) record(identity string) *Record {
+	r := a.records[identity]
+	if r == nil {
+		r = &Record{}
+		a.records[strings.Clone(identity)] = r
+	}
+	return r
 }
 
 func (m *memoryMembers) Look(_ context.Context, audienceID string, identities []string) ([]Record, error) {
@@ -83,7 +94,9 @@ func (m *memoryMembers) Look(_ context.Context, audienceID string, identities []
 	records := make([]Record, len(identities))
 	if a := m.audiences[audienceID]; a != nil {
 		for i, identity := range identities {
-			records[i] = a.records[identity]
+			if r := a.records[identity]; r != nil {
+				records[i] = *r
+			}
 		}
 	}
 	return records, nil
@@ -94,8 +107,8 @@ func (m *memoryMembers) Write(_ context.Context, audience Audience, changes []Ch
 	defer m.mu.Unlock()
 	a := m.audience(audience)
 	for _, c := range changes {
-		if known := a.records[c.Identity]; !known.Known || !c.At.Before(known.At) {
-			a.records[c.Identity] = Record{Known: true, Member: c.Member, At: c.At}
+		if r := a.record(c.Identity); !r.Known || !c.At.Before(r.At) {
+			*r = Record{Known: true, Member: c.Member, At: c.At}
 		}
 	}
 	return nil
@@ -108,9 +121,7 @@ func (m *memoryMembers) Doubt(_ context.Context, audience Audience, identities [
 	defer m.mu.Unlock()
 	a := m.audience(audience)
 	for _, identity := range identities {
-		r := a.records[identity]
-		r.Doubt = true
-		a.records[identity] = r
+		a.record(identity).Doubt = true
 	}
 	return nil
 }
@@ -119,7 +130,7 @@ func (m *memoryMembers) Doubt(_ context.Context, audience Audience, identities [
 func (m *memoryMembers) audience(audience Audience) *memoryAudience {
 	a := m.audiences[audience.ID]
 	if a == nil {
-		a = &memoryAudience{records: map[string]Record{}}
+		a = &memoryAudience{records: map[string]*Record{}}
 		m.audiences[audience.ID] = a
 	}
 	a.name = audience.Name

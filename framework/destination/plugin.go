@@ -8,12 +8,14 @@
 package destination
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
 	"net/http"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/oauth"
 )
 
@@ -24,7 +26,9 @@ const DefinitionFile = "destination.yaml"
 type Plugin struct {
 	// Definition holds destination.yaml.
 	Definition fs.FS
-	// Actions are the handlers by action key; Handle makes one.
+	// File is the name of destination.yaml in errors; that by default.
+	File string
+	// Actions are the handlers by action key; Handle makes one. Actions with a request in the definition need none.
 	Actions map[string]Action
 	// Test asks the remote whether the settings are good; nil where it cannot be asked. The error is for people.
 	Test func(ctx context.Context, settings event.Value, deps Deps) error
@@ -38,10 +42,17 @@ type Plugin struct {
 	OnDelete func(ctx context.Context, in DeleteInput) error
 	// Choices fetch the values of dynamic fields, by action and by field; nested fields have dots in their key.
 	Choices map[string]map[string]ChoicesFunc
+	// CreateAudience makes an audience at the remote and gives its external id; GetAudience tells whether there is one with an
+	// external id, and gives that as the remote writes it. Both need audienceConfig in the definition. An audience is created
+	// once, before the first of its events is delivered; its events have the id at context.personas.external_audience_id.
+	CreateAudience func(ctx context.Context, in AudienceInput) (externalID string, err error)
+	GetAudience    func(ctx context.Context, in AudienceInput) (externalID string, err error)
 	// Audiences lets members be sent without events; nil where the destination keeps no audiences.
 	Audiences *Audiences
 	// Sandbox pretends to be the remote; nil where there is none.
 	Sandbox *Sandbox
+
+	complete *Definition // that has completed it; nil before
 }
 
 // RefreshInput is what a Refresh may use.
@@ -80,15 +91,21 @@ type Sandbox struct {
 // SandboxOption is one way to make a sandbox strict: a flag of the command line that may be given many times.
 type SandboxOption struct{ Name, Usage string }
 
-// Load reads and checks the plugin's definition. The error is a fault.Problems. An action in one of definition and
-// Actions that is not in the other is a problem too.
+// Load reads and checks the plugin's definition. The error is a fault.Problems. An action that has neither a handler nor a
+// request, or both, is a problem too.
 func (p Plugin) Load() (*Definition, error) {
+	if p.complete != nil {
+		return p.complete, nil
+	}
 	text, err := fs.ReadFile(p.Definition, DefinitionFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the definition: %w", err)
 	}
-	d, err := ParseDefinition(DefinitionFile, text)
+	d, err := ParseDefinition(cmp.Or(p.File, DefinitionFile), text)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.checkFolder(d); err != nil {
 		return nil, err
 	}
 	for key := range p.Actions {
@@ -97,9 +114,21 @@ func (p Plugin) Load() (*Definition, error) {
 		}
 	}
 	for _, a := range d.Actions {
-		if _, ok := p.Actions[a.Key]; !ok {
-			return nil, fmt.Errorf("%s: the action %q has no handler", d.Slug, a.Key)
+		switch _, ok := p.Actions[a.Key]; {
+		case ok && a.Request != nil:
+			return nil, d.problem("/actions"+fault.PointerKey(a.Key)+"/request", "cannot be: there is a handler for the action %q, too", a.Key)
+		case !ok && a.Request == nil:
+			return nil, d.problem("/actions"+fault.PointerKey(a.Key), "has neither a request nor a handler")
 		}
+	}
+	if err := p.checkAudiences(d); err != nil {
+		return nil, err
+	}
+	switch {
+	case d.Test != nil && p.Test != nil:
+		return nil, d.problem("/authentication/test", "cannot be: there is a handler for it, too")
+	case d.TestHandler && p.Test == nil:
+		return nil, d.problem("/authentication/test", "needs a handler, and there is none")
 	}
 	return d, p.checkChoices(d)
 }
@@ -112,12 +141,20 @@ func (p Plugin) checkChoices(d *Definition) error {
 			return fmt.Errorf("%s: there are choices for the action %q, which %s does not declare", d.Slug, action, DefinitionFile)
 		}
 		for key := range fields {
+			if a.Choices[key] != nil {
+				return d.problem("/actions"+fault.PointerKey(action)+"/dynamicFields"+fault.PointerKey(key), "cannot be: there is a handler for it, too")
+			}
 			if a.Fields.Find(key) == nil {
 				return fmt.Errorf("%s: there are choices for the field %q of %s, which %s does not declare", d.Slug, key, action, DefinitionFile)
 			}
 		}
 	}
 	return nil
+}
+
+// problem is one mistake in the definition.
+func (d *Definition) problem(pointer, format string, args ...any) error {
+	return d.Document.Locate(fault.Problems{{Pointer: pointer, Message: fmt.Sprintf(format, args...)}})
 }
 
 // Environment looks up what the host holds outside of settings, as os.LookupEnv does.

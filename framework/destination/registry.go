@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // Registry is the destinations there are, by slug and alias. It is immutable and safe for concurrent use.
@@ -18,26 +20,39 @@ type Entry struct {
 	Definition *Definition
 }
 
-// NewRegistry loads plugins. Two that go by the same name are refused.
+// NewRegistry loads plugins. The error holds every mistake in every definition. Two that go by the same name are refused.
 func NewRegistry(plugins []Plugin) (*Registry, error) {
 	r := &Registry{byName: map[string]int{}}
+	var problems fault.Problems
 	for _, p := range plugins {
 		d, err := p.Load()
 		if err != nil {
-			return nil, err
+			problems = append(problems, fault.ProblemsOf(err)...)
+			continue
 		}
-		r.entries = append(r.entries, Entry{p, d})
+		r.entries = append(r.entries, Entry{p.Complete(d), d})
+	}
+	if len(problems) > 0 {
+		return nil, problems
 	}
 	slices.SortFunc(r.entries, func(a, b Entry) int { return cmp.Compare(a.Definition.Slug, b.Definition.Slug) })
 	for i, e := range r.entries {
 		for _, name := range append([]string{e.Definition.Slug}, e.Definition.Aliases...) {
 			if other, taken := r.byName[name]; taken {
-				return nil, fmt.Errorf("two destinations are called %q: %s and %s", name, r.entries[other].Definition.Name, e.Definition.Name)
+				return nil, fmt.Errorf("two destinations are called %q: %s and %s", name, r.entries[other].named(), e.named())
 			}
 			r.byName[name] = i
 		}
 	}
 	return r, nil
+}
+
+// named is the destination's name, with its file where it has been read from one.
+func (e Entry) named() string {
+	if e.Plugin.File != "" {
+		return fmt.Sprintf("%s (%s)", e.Definition.Name, e.Plugin.File)
+	}
+	return e.Definition.Name
 }
 
 // Find is the destination that goes by a slug or an alias.

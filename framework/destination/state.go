@@ -12,6 +12,9 @@ type State interface {
 	Get(ctx context.Context, key string) (value string, ok bool, err error)
 	// Put sets the value of a key. It is durable when Put returns, as far as the state is.
 	Put(ctx context.Context, key, value string) error
+	// Swap sets the value of a key where it is old, all at once with looking, also where several processes share the state;
+	// "" stands for no value on both sides. ok is false where it was not old, and then nothing has changed.
+	Swap(ctx context.Context, key, old, value string) (ok bool, err error)
 }
 
 // NewMemoryState is a State that ends with the process.
@@ -34,4 +37,18 @@ func (s *memoryState) Put(_ context.Context, key, value string) error {
 	defer s.mu.Unlock()
 	s.values[key] = value
 	return nil
+}
+
+func (s *memoryState) Swap(_ context.Context, key, old, value string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.values[key] != old {
+		return false, nil
+	}
+	if value == "" {
+		delete(s.values, key)
+	} else {
+		s.values[key] = value
+	}
+	return true, nil
 }

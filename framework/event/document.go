@@ -8,33 +8,52 @@ import (
 
 // value is the Value at a node.
 func (d *document) value(at uint32) Value {
-	n := &d.nodes[at]
-	switch n.kind {
+	n := d.index[at]
+	switch kind := n.kind(); kind {
 	case Number:
-		return Value{kind: Number, text: d.text[n.start:n.end]}
+		return Value{kind: Number, text: d.text[n.start():n.end()]}
 	case String:
-		return Value{kind: String, text: d.text[n.start+1 : n.end-1], escaped: n.escaped}
+		return Value{kind: String, text: d.text[n.start()+1 : n.end()-1], escaped: n.escaped()}
 	case Array, Object:
-		return Value{kind: n.kind, text: d.text[n.start:n.end], doc: d, at: at}
+		return Value{kind: kind, text: d.text[n.start():n.end()], doc: d, at: at}
+	default:
+		return Value{kind: kind}
 	}
-	return Value{kind: n.kind}
 }
 
 func (d *document) key(at uint32) string {
-	n := &d.nodes[at]
-	text := d.text[n.start+1 : n.end-1]
-	if n.escaped {
+	n := d.index[at]
+	text := d.text[n.start()+1 : n.end()-1]
+	if n.escaped() {
 		return unescape(text)
 	}
 	return text
 }
 
 func (d *document) isKey(at uint32, key string) bool {
-	n := &d.nodes[at]
-	if n.escaped {
+	n := d.index[at]
+	if n.escaped() {
 		return d.key(at) == key
 	}
-	return int(n.end-n.start) == len(key)+2 && d.text[n.start+1:n.end-1] == key
+	return int(n.length()) == len(key)+2 && d.text[n.start()+1:n.end()-1] == key
+}
+
+// find is the node of a key's last value in an object, 0 where it has none.
+func (d *document) find(object uint32, key string) uint32 {
+	found, index, end := uint32(0), d.index, d.end(object)
+	plain := node(String)<<kindShift | node(len(key)+2)
+	for at := object + 2; at < end; {
+		n := index[at]
+		if n&^(placeMask<<placeBits) == plain && d.text[n.start()+1:n.end()-1] == key || n.escaped() && d.key(at) == key {
+			found = at + 1
+		}
+		if at++; index[at].container() {
+			at = uint32(index[at+1] >> 32)
+		} else {
+			at++
+		}
+	}
+	return found
 }
 
 // manyMembers is where finding keys that are written twice changes from comparing to a set.
@@ -42,8 +61,8 @@ const manyMembers = 24
 
 func (d *document) members(object uint32, yield func(string, Value) bool) {
 	last := d.lastOfKeys(object)
-	end := d.nodes[object].next
-	for at := object + 1; at < end; at = d.nodes[at+1].next {
+	end := d.end(object)
+	for at := object + 2; at < end; at = d.after(at + 1) {
 		key, from := d.key(at), at+1
 		if last != nil {
 			newest, ok := last[key]
@@ -61,25 +80,25 @@ func (d *document) members(object uint32, yield func(string, Value) bool) {
 
 // lastOfKeys maps each key to its last value where some key is written twice, and is nil where none is.
 func (d *document) lastOfKeys(object uint32) map[string]uint32 {
-	n, end := d.nodes[object].size, d.nodes[object].next
+	n, end := d.size(object), d.end(object)
 	if n < 2 || n <= manyMembers && !d.hasTwins(object) {
 		return nil
 	}
 	last := make(map[string]uint32, n)
-	for at := object + 1; at < end; at = d.nodes[at+1].next {
+	for at := object + 2; at < end; at = d.after(at + 1) {
 		last[d.key(at)] = at + 1
 	}
-	if len(last) == int(n) {
+	if len(last) == n {
 		return nil
 	}
 	return last
 }
 
 func (d *document) hasTwins(object uint32) bool {
-	end := d.nodes[object].next
-	for at := object + 1; at < end; at = d.nodes[at+1].next {
+	end := d.end(object)
+	for at := object + 2; at < end; at = d.after(at + 1) {
 		key := d.key(at)
-		for later := d.nodes[at+1].next; later < end; later = d.nodes[later+1].next {
+		for later := d.after(at + 1); later < end; later = d.after(later + 1) {
 			if d.isKey(later, key) {
 				return true
 			}

@@ -9,7 +9,6 @@ package event
 import (
 	"errors"
 	"fmt"
-	"unicode/utf8"
 	"unsafe"
 )
 
@@ -54,11 +53,7 @@ func ParseValue(raw []byte) (Value, error) {
 	if len(raw) == 0 {
 		return Value{}, &SyntaxError{Message: "unexpected end of the text"}
 	}
-	text := unsafe.String(&raw[0], len(raw))
-	if !utf8.ValidString(text) {
-		text = string([]rune(text)) // each byte that is not UTF-8 becomes U+FFFD
-	}
-	return parseText(text)
+	return parseText(unsafe.String(&raw[0], len(raw)))
 }
 
 // ParseString is ParseValue for a string.

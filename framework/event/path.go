@@ -97,13 +97,32 @@ func (p Path) Keys() []string {
 // Read is the value at the path in v; absent where there is none. As in JavaScript, a parent that counts as false is
 // itself the value, arrays and strings have a length, and strings can be indexed.
 func (p Path) Read(v Value) Value {
-	for i := range p.segments {
+	first := 0
+	if v.kind == Object && v.doc != nil {
+		v, first = p.hop(v)
+	}
+	for i := first; i < len(p.segments); i++ {
 		if v.Falsy() {
 			return v
 		}
 		v = p.segments[i].step(v)
 	}
 	return v
+}
+
+// hop reads the segments of the path that lead through the objects of a document, and says how many they were.
+func (p Path) hop(v Value) (Value, int) {
+	for i := range p.segments {
+		at := v.doc.find(v.at, p.segments[i].key)
+		if at == 0 {
+			return Value{}, len(p.segments)
+		}
+		if v.doc.index[at].kind() != Object || i == len(p.segments)-1 {
+			return v.doc.value(at), i + 1
+		}
+		v.at = at
+	}
+	return v, 0 // a path without segments
 }
 
 func (s *segment) step(v Value) Value {

@@ -1,45 +1,40 @@
 package event
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math/bits"
-	"unsafe"
+	"unicode/utf8"
 )
 
-// node is one value in the index of a document. The nodes of a container follow it in order: for an object its keys
-// and values in turn.
-type node struct {
-	kind       Kind
-	escaped    bool   // a string that holds escapes
-	start, end uint32 // its bytes, quotes included
-	next       uint32 // the node after this one and all that is inside it
-	size       uint32 // members of an object, items of an array
+// parseText reads a text: the fast way where it is plainly valid, else by the scanner.
+func parseText(text string) (Value, error) {
+	index, ascii := swift(text)
+	if !ascii || index == nil {
+		if !utf8.ValidString(text) {
+			text, index = string([]rune(text)), nil // each byte that is not UTF-8 becomes U+FFFD
+		}
+	}
+	if index == nil {
+		s := scanner{text: text}
+		if err := s.run(); err != nil {
+			return Value{}, err
+		}
+		index = s.index
+	}
+	doc := &document{text: text, index: index}
+	return doc.value(0), nil
 }
 
-// document is a text and its index.
-type document struct {
-	text  string
-	nodes []node
-}
-
-// scanner validates a text and builds its index in one pass, without recursion.
+// scanner validates a text and builds its index in one pass, without recursion. It is what a text means; swift reads the same
+// texts faster.
 type scanner struct {
 	text  string
 	pos   int
-	nodes []node
-	open  [MaxDepth]uint32 // nodes of the containers that are open
-	depth int              // how many
+	index []node
+	open  []openContainer // the containers that are open
 }
 
-func parseText(text string) (Value, error) {
-	s := scanner{text: text, nodes: make([]node, 0, 8+len(text)/9)}
-	if err := s.run(); err != nil {
-		return Value{}, err
-	}
-	doc := &document{text: text, nodes: s.nodes}
-	return doc.value(0), nil
-}
+// openContainer is the node of an open container and how many values it has so far.
+type openContainer struct{ at, size int }
 
 func (s *scanner) fail(message string) error {
 	if s.pos >= len(s.text) {
@@ -100,16 +95,15 @@ func (s *scanner) value() (opened bool, err error) {
 }
 
 func (s *scanner) container(c byte) (opened bool, err error) {
-	if s.depth == MaxDepth {
+	if len(s.open) == MaxDepth {
 		return false, &SyntaxError{Offset: s.pos, Message: fmt.Sprintf("nested deeper than %d", MaxDepth)}
 	}
 	kind, closing := Array, byte(']')
 	if c == '{' {
 		kind, closing = Object, '}'
 	}
-	s.nodes = append(s.nodes, node{kind: kind, start: uint32(s.pos)})
-	s.open[s.depth] = uint32(len(s.nodes) - 1)
-	s.depth++
+	s.open = append(s.open, openContainer{at: len(s.index)})
+	s.index = append(s.index, newNode(kind, s.pos, s.pos), 0)
 	s.pos++
 	s.space()
 	if s.pos < len(s.text) && s.text[s.pos] == closing {
@@ -124,14 +118,14 @@ func (s *scanner) container(c byte) (opened bool, err error) {
 
 // after reads what may follow a value: commas and the ends of containers. It reports true after the outermost value.
 func (s *scanner) after() (done bool, err error) {
-	for s.depth > 0 {
-		at := s.open[s.depth-1]
-		s.nodes[at].size++
+	for len(s.open) > 0 {
+		in := &s.open[len(s.open)-1]
+		in.size++
 		s.space()
 		if s.pos >= len(s.text) {
 			return false, s.fail("")
 		}
-		inObject := s.nodes[at].kind == Object
+		inObject := s.index[in.at].kind() == Object
 		switch c := s.text[s.pos]; {
 		case c == ',' && inObject:
 			s.pos++
@@ -153,9 +147,11 @@ func (s *scanner) after() (done bool, err error) {
 
 func (s *scanner) close() {
 	s.pos++
-	s.depth--
-	n := &s.nodes[s.open[s.depth]]
-	n.end, n.next = uint32(s.pos), uint32(len(s.nodes))
+	last := len(s.open) - 1
+	in := s.open[last]
+	s.open = s.open[:last]
+	n := s.index[in.at]
+	s.index[in.at], s.index[in.at+1] = newNode(n.kind(), int(n.start()), s.pos), newSpan(len(s.index), in.size)
 }
 
 func (s *scanner) key() error {
@@ -175,19 +171,15 @@ func (s *scanner) key() error {
 
 func (s *scanner) space() {
 	for s.pos < len(s.text) {
-		switch s.text[s.pos] {
-		case ' ', '\t', '\n', '\r':
-			s.pos++
-		default:
+		if !isSpace(s.text[s.pos]) {
 			return
 		}
+		s.pos++
 	}
 }
 
-func (s *scanner) add(kind Kind, start int, escaped bool) {
-	s.nodes = append(s.nodes, node{
-		kind: kind, escaped: escaped, start: uint32(start), end: uint32(s.pos), next: uint32(len(s.nodes) + 1),
-	})
+func (s *scanner) add(kind Kind, start int) {
+	s.index = append(s.index, newNode(kind, start, s.pos))
 }
 
 func (s *scanner) literal(word string, kind Kind) error {
@@ -198,69 +190,31 @@ func (s *scanner) literal(word string, kind Kind) error {
 		}
 		s.pos++
 	}
-	s.add(kind, start, false)
+	s.add(kind, start)
 	return nil
 }
 
 func (s *scanner) string() error {
-	start, escaped := s.pos, false
+	start, escaped := s.pos, node(0)
 	s.pos++
-	for {
-		s.plain()
-		if s.pos >= len(s.text) {
-			return s.fail("")
-		}
+	for s.pos < len(s.text) {
 		switch c := s.text[s.pos]; {
 		case c == '"':
 			s.pos++
-			s.add(String, start, escaped)
+			s.index = append(s.index, newNode(String, start, s.pos)|escaped)
 			return nil
 		case c == '\\':
-			escaped = true
+			escaped = escapedNode
 			if err := s.escape(); err != nil {
 				return err
 			}
-		default:
+		case c < 0x20:
 			return s.fail(fmt.Sprintf("unescaped control character %#x in a string", c))
+		default:
+			s.pos++
 		}
 	}
-}
-
-// littleEndian tells how this machine lays out words.
-var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
-
-const (
-	lows  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// plain skips the bytes of a string that stand for themselves, eight at a time: neither quote, backslash nor control.
-func (s *scanner) plain() {
-	text, pos := s.text, s.pos
-	for pos+8 <= len(text) {
-		w := word(text[pos:])
-		quote, slash := w^(lows*'"'), w^(lows*'\\')
-		special := ((quote-lows)&^quote | (slash-lows)&^slash | (w-lows*0x20)&^w) & highs
-		if special != 0 {
-			s.pos = pos + bits.TrailingZeros64(special)/8
-			return
-		}
-		pos += 8
-	}
-	for pos < len(text) && text[pos] != '"' && text[pos] != '\\' && text[pos] >= 0x20 {
-		pos++
-	}
-	s.pos = pos
-}
-
-// word is the first eight bytes of text, the first one lowest on every machine: what is found in the lowest byte is then
-// certain, while a borrow may blur the bytes above it.
-func word(text string) uint64 {
-	w := *(*uint64)(unsafe.Pointer(unsafe.StringData(text)))
-	if !littleEndian {
-		w = bits.ReverseBytes64(w)
-	}
-	return w
+	return s.fail("")
 }
 
 func (s *scanner) escape() error {
@@ -314,7 +268,7 @@ func (s *scanner) number() error {
 			return s.fail("expected a digit in the exponent")
 		}
 	}
-	s.add(Number, start, false)
+	s.add(Number, start)
 	return nil
 }
 

@@ -122,7 +122,7 @@ func (v Value) Len() int {
 	case v.kind == Array && v.built != nil:
 		return len(v.built.items)
 	case v.kind == Array:
-		return int(v.doc.nodes[v.at].size)
+		return v.doc.size(v.at)
 	case v.kind == Object:
 		n := 0
 		for range v.Members() {
@@ -144,12 +144,12 @@ func (v Value) Index(i int) Value {
 		}
 		return v.built.items[i].orNull()
 	}
-	if i >= int(v.doc.nodes[v.at].size) {
+	if i >= v.doc.size(v.at) {
 		return Value{}
 	}
-	at := v.at + 1
+	at := v.at + 2
 	for range i {
-		at = v.doc.nodes[at].next
+		at = v.doc.after(at)
 	}
 	return v.doc.value(at)
 }
@@ -174,16 +174,10 @@ func (v Value) Get(key string) Value {
 		}
 		return Value{}
 	}
-	found, nodes, size := uint32(0), v.doc.nodes, uint32(len(key)+2)
-	for at, end := v.at+1, nodes[v.at].next; at < end; at = nodes[at+1].next {
-		if n := &nodes[at]; (n.end-n.start == size || n.escaped) && v.doc.isKey(at, key) {
-			found = at + 1
-		}
+	if found := v.doc.find(v.at, key); found != 0 {
+		return v.doc.value(found)
 	}
-	if found == 0 {
-		return Value{}
-	}
-	return v.doc.value(found)
+	return Value{}
 }
 
 // Items are the items of an array in order; none for any other kind.
@@ -200,8 +194,7 @@ func (v Value) Items() iter.Seq2[int, Value] {
 			}
 			return
 		}
-		nodes := v.doc.nodes
-		for i, at := 0, v.at+1; at < nodes[v.at].next; i, at = i+1, nodes[at].next {
+		for i, at := 0, v.at+2; at < v.doc.end(v.at); i, at = i+1, v.doc.after(at) {
 			if !yield(i, v.doc.value(at)) {
 				return
 			}
@@ -213,12 +206,27 @@ func (v Value) Items() iter.Seq2[int, Value] {
 // where it was first, with its last value.
 func (v Value) Members() iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
-		for key, member := range v.Slots() {
-			if member.kind != Absent && !yield(key, member) {
-				return
+		switch {
+		case v.kind != Object:
+		case v.built == nil:
+			v.doc.members(v.at, yield)
+		default:
+			for i := range v.built.members {
+				if m := &v.built.members[i]; m.Value.kind != Absent && !yield(m.Key, m.Value) {
+					return
+				}
 			}
 		}
 	}
+}
+
+// BuiltOf is what an object was built of, its holes included; ok is false for what was not built with NewObject. It must not
+// be modified.
+func (v Value) BuiltOf() (members []Member, ok bool) {
+	if v.kind != Object || v.built == nil {
+		return nil, false
+	}
+	return v.built.members, true
 }
 
 // Slots are the members of an object and its holes, in order.

@@ -27,6 +27,9 @@ type Query struct {
 	paths []event.Path
 }
 
+// Everything is a query that takes every event.
+const Everything = `type = null or type != null`
+
 // Compile reads a query. The error is a fault.Problems with the place of the mistake.
 func Compile(text string) (*Query, error) {
 	p, err := newParser(text)

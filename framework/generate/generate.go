@@ -41,11 +41,7 @@ func All(dir, pkg, importPath string) ([]string, error) {
 			return nil, fmt.Errorf("%s: the slug is %q, but the directory is called %q", file, d.Slug, folder)
 		}
 		packages = append(packages, plugin{Package: PackageName(d.Slug), Path: importPath + "/" + folder})
-		types, err := Types(d)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		if err := write(filepath.Join(filepath.Dir(file), "types_gen.go"), types, &changed); err != nil {
+		if err := writeTypes(file, d, &changed); err != nil {
 			return nil, err
 		}
 		if err := reference(filepath.Join(filepath.Dir(file), "README.md"), d, &changed); err != nil {
@@ -57,6 +53,18 @@ func All(dir, pkg, importPath string) ([]string, error) {
 		return nil, err
 	}
 	return changed, write(filepath.Join(dir, "registry_gen.go"), list, &changed)
+}
+
+// writeTypes writes the Go types of a definition, unless all of its actions are declared there: then no code reads them.
+func writeTypes(file string, d *destination.Definition, changed *[]string) error {
+	if !slices.ContainsFunc(d.Actions, func(a destination.ActionDefinition) bool { return a.Request == nil }) {
+		return nil
+	}
+	types, err := Types(d)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return write(filepath.Join(filepath.Dir(file), "types_gen.go"), types, changed)
 }
 
 // write replaces a file where its content differs.

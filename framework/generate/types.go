@@ -99,7 +99,7 @@ func (g *types) decode(owner string, f schema.Field) string {
 	}
 	field := "r." + goName(f.Key)
 	if f.Multiple {
-		return fmt.Sprintf("for _, m := range m.Items() {\nvar item %s\n%s%s = append(%s, item)\n}\n", item, assign("item", "m", item), field, field)
+		return fmt.Sprintf("if n := m.Len(); n > 0 {\n%s = make([]%s, 0, n)\n}\nfor _, m := range m.Items() {\nvar item %s\n%s%s = append(%s, item)\n}\n", field, item, item, assign("item", "m", item), field, field)
 	}
 	switch target := g.typeOf(owner, f); {
 	case target == item:
@@ -136,6 +136,9 @@ func assignTo(pointer, kind string) string {
 
 // PackageName is the Go package of a destination: its slug without what Go does not take.
 func PackageName(slug string) string { return strings.ReplaceAll(slug, "-", "") }
+
+// TypeName is a key as the first part of the name of a Go type.
+func TypeName(key string) string { return goName(key) }
 
 // initialisms are written in capitals.
 var initialisms = map[string]string{"id": "ID", "url": "URL", "api": "API", "ip": "IP", "http": "HTTP", "ids": "IDs"}

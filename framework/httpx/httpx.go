@@ -31,7 +31,9 @@ const (
 type Config struct {
 	Base     http.RoundTripper // NewTransport by default
 	Redactor *Redactor         // by default one that knows the usual names of secrets and no values
-	Limiter  *Limiter          // shared by all chains of an instance; by default one without a local rate
+	// RateLimit are the headers in which the remote tells of its limits, where they have names of their own.
+	RateLimit RateHeaders
+	Limiter   *Limiter // shared by all chains of an instance; by default one without a local rate
 
 	// Authorize adds credentials to a request, of which it may change the headers and the URL; it must not read the
 	// body, but may call GetBody. It is asked for every request, whatever its host: it decides whom it trusts. An error
@@ -55,7 +57,7 @@ type Config struct {
 // not needed. A failure is always a *fault.Error without secrets; errors.Is sees a context's end through it.
 func New(c Config) http.RoundTripper {
 	c = c.withDefaults()
-	var chain http.RoundTripper = &bounds{next: c.Base, maxBytes: c.MaxResponseBytes, timeout: c.Timeout}
+	var chain http.RoundTripper = &bounds{next: c.RateLimit.translate(c.Base), maxBytes: c.MaxResponseBytes, timeout: c.Timeout}
 	if c.Authorize != nil {
 		chain = &auth{next: chain, authorize: c.Authorize, renew: c.Renew, redactor: c.Redactor}
 	}

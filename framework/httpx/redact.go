@@ -82,6 +82,9 @@ func inJSON(v string) string {
 	return string(quoted[1 : len(quoted)-1])
 }
 
+// Learn adds a value that must not show from now on.
+func (r *Redactor) Learn(value string) { r.learn(value) }
+
 // learn adds a value that was not known when the Redactor was made, such as a fresh token.
 func (r *Redactor) learn(value string) {
 	r.mu.Lock()

@@ -24,6 +24,7 @@ type trace struct {
 
 func (t *trace) RoundTrip(req *http.Request) (*http.Response, error) {
 	start := time.Now()
+	t.redactor.hideCredentials(req.Header)
 	sent, err := withHeldBody(req, t.maxBytes)
 	if err == nil {
 		err = checkURL(req)

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,11 @@ type consent struct {
 	config   *oauth2.Config
 	state    string
 	verifier string
+}
+
+// callback is the address that the browser comes back to.
+func (r *Remote) callback(port int) string {
+	return fmt.Sprintf("http://%s:%d%s", cmp.Or(r.Spec.RedirectHost, "127.0.0.1"), port, callbackPath)
 }
 
 func (r *Remote) consent(redirect string) (*consent, string) {
@@ -68,7 +74,7 @@ func (r *Remote) Browser(ctx context.Context, port int, ask func(Ask)) (Token, e
 	if err != nil {
 		return Token{}, fmt.Errorf("cannot wait for the browser: %w: choose another port with --port", err)
 	}
-	c, address := r.consent("http://" + listener.Addr().String() + callbackPath)
+	c, address := r.consent(r.callback(listener.Addr().(*net.TCPAddr).Port))
 	type outcome struct {
 		token Token
 		err   error
@@ -123,7 +129,7 @@ func page(w http.ResponseWriter, err error) {
 // Pasted logs in by a browser elsewhere: it ends at an address that nobody answers, which back gives. The address is that of
 // 127.0.0.1 at a port.
 func (r *Remote) Pasted(ctx context.Context, port int, ask func(Ask), back func() (string, error)) (Token, error) {
-	c, address := r.consent(fmt.Sprintf("http://127.0.0.1:%d%s", port, callbackPath))
+	c, address := r.consent(r.callback(port))
 	ask(Ask{URL: address})
 	text, err := back()
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -28,6 +27,7 @@ type Spec struct {
 	RevokeURL       string // RFC 7009; "" where tokens cannot be taken back
 	Scopes          []string
 	Audience        string
+	RedirectHost    string            // where the browser comes back to; 127.0.0.1 by default, localhost for remotes that take that alone
 	PKCE            bool              // S256; on unless it is turned off
 	InBody          bool              // the client's secret stands in the body, not in the header
 	Parameters      map[string]string // further ones of the request to agree
@@ -35,7 +35,7 @@ type Spec struct {
 }
 
 // keys are those of a Spec in a definition, and in the auth of an instance.
-var keys = []string{"grant", "authorizeUrl", "deviceUrl", "tokenUrl", "revokeUrl", "scopes", "audience", "pkce", "clientAuthentication", "parameters", "tokenParameters"}
+var keys = []string{"grant", "authorizeUrl", "deviceUrl", "tokenUrl", "revokeUrl", "scopes", "audience", "redirectHost", "pkce", "clientAuthentication", "parameters", "tokenParameters"}
 
 // Missing is the key that v needs and does not have, "" where it is whole.
 func Missing(v event.Value) string {
@@ -63,7 +63,7 @@ func grantOf(v event.Value) string {
 
 // Check finds what is wrong with the templates of v.
 func Check(v event.Value) error {
-	_, err := mapping.Compile(templates(v))
+	_, err := mapping.Compile(mapping.Templates(v))
 	return err
 }
 
@@ -75,7 +75,7 @@ func ParseSpec(v, settings event.Value) (*Spec, error) {
 		problems.Add("", "needs %s for the grant %s", key, grantOf(v))
 		return nil, problems
 	}
-	m, err := mapping.Compile(templates(v))
+	m, err := mapping.Compile(mapping.Templates(v))
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func ParseSpec(v, settings event.Value) (*Spec, error) {
 	}
 	s := &Spec{
 		Grant: grantOf(v), AuthorizeURL: v.Get("authorizeUrl").Str(), DeviceURL: v.Get("deviceUrl").Str(), TokenURL: v.Get("tokenUrl").Str(),
-		RevokeURL: v.Get("revokeUrl").Str(), Audience: v.Get("audience").Str(), PKCE: v.Get("pkce").Kind() != event.False,
+		RevokeURL: v.Get("revokeUrl").Str(), Audience: v.Get("audience").Str(), RedirectHost: v.Get("redirectHost").Str(), PKCE: v.Get("pkce").Kind() != event.False,
 		InBody: v.Get("clientAuthentication").Str() == "body", Parameters: texts(v.Get("parameters")), TokenParameters: texts(v.Get("tokenParameters")),
 	}
 	for _, scope := range v.Get("scopes").Items() {
@@ -110,32 +110,6 @@ func safe(text string) bool {
 		local = ip.IsLoopback()
 	}
 	return u.Scheme == "https" || u.Scheme == "http" && local
-}
-
-// templates is v with each text that holds a template as a directive.
-func templates(v event.Value) event.Value {
-	switch v.Kind() {
-	case event.String:
-		if strings.Contains(v.Str(), "{{") {
-			return event.NewObject([]event.Member{{Key: "@template", Value: v}})
-		}
-	case event.Array:
-		var items []event.Value
-		for _, item := range v.Items() {
-			items = append(items, templates(item))
-		}
-		return event.NewArray(items)
-	case event.Object:
-		var members []event.Member
-		for key, m := range v.Members() {
-			if !strings.HasPrefix(key, "@") {
-				m = templates(m)
-			}
-			members = append(members, event.Member{Key: key, Value: m})
-		}
-		return event.NewObject(members)
-	}
-	return v
 }
 
 func texts(v event.Value) map[string]string {

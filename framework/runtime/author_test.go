@@ -10,6 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/internal/sample"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/sandbox"
@@ -99,4 +100,58 @@ func TestWithoutOnDeleteADeletionIsLikeAnyEvent(t *testing.T) {
 func TestNoSubscriptionTakesTheNameOfDeletions(t *testing.T) {
 	_, err := runtime.New(sample.Plugin(), sampleDefinition(t), sampleInstance(`[{"name":"onDelete","action":"upsertUser"}]`), runtime.Host{})
 	assert.ErrorContains(t, err, `has the same name as another subscription of the instance: "onDelete"`)
+}
+
+func TestSyncModeMatchingKeyAndFlagsReachTheHandler(t *testing.T) {
+	for _, c := range []struct{ subscription, want string }{
+		{`{"action":"upsertUser"}`, "upsert a"},
+		{`{"action":"upsertUser","syncMode":"upsert","mapping":{"__segment_internal_matching_key":"email"}}`, "upsert a (upsert by email)"},
+		{`{"action":"upsertUser","mapping":{"__segment_internal_sync_mode":"add","list":"l1"}}`, "upsert a in l1 (add)"},
+		{`{"action":"upsertUser","syncMode":"add","mapping":{"__segment_internal_sync_mode":"add","list":"l1"}}`, "upsert a in l1 (add)"},
+	} {
+		plan, remote := sampled(t, `[`+c.subscription+`]`, runtime.Host{})
+		got := plan.Run(t.Context(), events(t, `{"type":"identify","userId":"a"}`)[0])
+		assert.Equal(t, []string{c.want}, remote.Log())
+		assert.NotContains(t, got[0].Sent.JSON(), "__segment", "neither is a field of the payload")
+	}
+	in := sampleInstance(`[{"id":"sub_1","name":"Users","action":"upsertUser"}]`)
+	in.Features = map[string]bool{"tell": true}
+	for _, host := range []runtime.Host{{}, {Features: map[string]bool{"tell": false, "other": true}}} {
+		remote := sample.NewRemote()
+		host.Transport = sandbox.Transport(remote)
+		plan, err := runtime.New(sample.Plugin(), sampleDefinition(t), in, host)
+		require.NoError(t, err)
+		plan.Run(t.Context(), events(t, `{"type":"identify","userId":"a"}`)[0])
+		assert.Equal(t, []string{"upsert a (upsert for sub_1 Users)"}, remote.Log())
+	}
+}
+
+// What a condition on the sync mode asks for holds for subscriptions of that mode alone.
+func TestConditionsOnTheSyncMode(t *testing.T) {
+	for mode, want := range map[string]string{"add": "refused 400 PAYLOAD_VALIDATION_FAILED List is required but missing", "upsert": "delivered 200"} {
+		plan, _ := sampled(t, `[{"action":"upsertUser","syncMode":"`+mode+`"}]`, runtime.Host{})
+		assert.Equal(t, []string{want}, outcomes(plan.RunBatch(t.Context(), events(t, `{"type":"identify","userId":"a"}`))))
+	}
+}
+
+func TestModesThatAreNotOfferedHaveTheirPlace(t *testing.T) {
+	_, err := runtime.New(sample.Plugin(), sampleDefinition(t), sampleInstance(`[
+		{"name":"a","action":"upsertUser","syncMode":"mirror"},
+		{"name":"b","action":"upsertUser","mapping":{"__segment_internal_sync_mode":"upsrt"}},
+		{"name":"c","action":"upsertUser","mapping":{"__segment_internal_sync_mode":{"@path":"$.mode"},"__segment_internal_matching_key":5}},
+		{"name":"d","action":"upsertUser","syncMode":"add","mapping":{"__segment_internal_sync_mode":"upsert"}}]`), runtime.Host{})
+	assert.Equal(t, []string{
+		`/subscriptions/0/syncMode is no sync mode of upsertUser; there are upsert, add`,
+		`/subscriptions/1/mapping/__segment_internal_sync_mode is no sync mode of upsertUser (did you mean "upsert"?); there are upsert, add`,
+		`/subscriptions/2/mapping/__segment_internal_matching_key should be a text but is a number: it is the same for all events`,
+		`/subscriptions/2/mapping/__segment_internal_sync_mode should be a text but is an object: it is the same for all events`,
+		`/subscriptions/3/syncMode is add but the mapping says upsert`,
+	}, problemLines(err))
+}
+
+func problemLines(err error) (lines []string) {
+	for _, p := range fault.ProblemsOf(err) {
+		lines = append(lines, p.Pointer+" "+p.Message)
+	}
+	return lines
 }

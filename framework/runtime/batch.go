@@ -4,28 +4,64 @@ import (
 	"context"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/schema"
 )
 
-// batch is the key and the bound of the batches that a payload may be part of, by its reserved fields: batch_keys,
-// batch_size and enable_batching.
-func (s *Subscription) batch(payload event.Value) (key string, size int) {
-	size = MaxBatch
-	if n := payload.Get("batch_size"); n.Kind() == event.Number {
-		size = min(max(int(n.Float()), 1), MaxBatch)
+// reserved tells which of the reserved fields an action has. A payload has no others.
+type reserved struct{ size, bytes, enable, keys bool }
+
+func reservedOf(fields schema.Fields) reserved {
+	has := func(key string) bool { return fields.Get(key) != nil }
+	return reserved{size: has("batch_size"), bytes: has("batch_bytes"), enable: has("enable_batching"), keys: has("batch_keys")}
+}
+
+// batch sets the key and the bounds of the batches that an item may be part of, by its payload's reserved fields: batch_keys,
+// batch_size, batch_bytes and enable_batching; and by what its action takes.
+func (s *Subscription) batch(item *Item) {
+	payload := item.Payload
+	item.BatchSize = MaxBatch
+	if s.reserved.size {
+		if n := payload.Get("batch_size"); n.Kind() == event.Number {
+			item.BatchSize = min(max(int(n.Float()), 1), MaxBatch)
+		}
 	}
-	if on, ok := payload.Get("enable_batching").Bool(); ok && !on || !s.handler.Batches() {
-		size = 1
+	if most := s.handler.Most(); most > 0 {
+		item.BatchSize = min(item.BatchSize, most)
 	}
+	if s.reserved.bytes {
+		if n := payload.Get("batch_bytes"); n.Kind() == event.Number {
+			item.BatchBytes = max(int(n.Float()), 1)
+		}
+	}
+	if s.reserved.enable && payload.Get("enable_batching").Kind() == event.False || !s.handler.Batches() {
+		item.BatchSize = 1
+	}
+	if s.reserved.keys {
+		item.BatchKey = s.batchKey(payload)
+	}
+}
+
+// batchKey is the values that a payload has at its batch_keys.
+func (s *Subscription) batchKey(payload event.Value) string {
 	fields := payload.Get("batch_keys")
-	if fields.Len() == 0 {
-		return "", size
+	if fields.Kind() != event.Array {
+		return ""
 	}
-	text := make([]byte, 0, 64)
+	var room [128]byte
+	text := room[:0]
 	for _, field := range fields.Items() {
 		text = payload.Get(field.Str()).AppendJSON(text)
 		text = append(text, ',')
 	}
-	return string(text), size
+	if len(text) == 0 {
+		return ""
+	}
+	if last := s.lastKey.Load(); last != nil && *last == string(text) { // most often the next event is of the same audience
+		return *last
+	}
+	key := string(text)
+	s.lastKey.Store(&key)
+	return key
 }
 
 // Batch is items that go together: they share their plan, subscription and batch key.

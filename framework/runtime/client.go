@@ -18,11 +18,13 @@ type tokens func(ctx context.Context, refused string) (string, error)
 
 // client is the way of the instance's requests. Its secrets are the password settings, what came from the environment and
 // what the host names; they show nowhere, also where a remote repeats them.
-func (c *compiler) client(settings event.Value, give tokens) destination.Client {
-	redactor := c.redactor(settings)
+func (c *compiler) client(settings event.Value, give tokens, redactor *httpx.Redactor) destination.Client {
 	config := httpx.Config{Base: c.host.Transport, Redactor: redactor, Observe: c.host.Observe, Log: c.host.Log}
+	if base := c.definition.Request; base != nil {
+		config.RateLimit = httpx.RateHeaders(base.RateLimit)
+	}
 	switch {
-	case give != nil:
+	case give != nil && !c.definition.PlacesToken():
 		config.Authorize, config.Renew = bearer(give), renew(give)
 	case c.definition.Scheme == "basic":
 		config.Authorize = func(_ context.Context, r *http.Request) error {
@@ -30,7 +32,7 @@ func (c *compiler) client(settings event.Value, give tokens) destination.Client 
 			return nil
 		}
 	}
-	return destination.NewClient(httpx.New(config), redactor.Redact)
+	return destination.NewClient(httpx.New(config), redactor.Redact).Extend(c.definition, settings, placed(give, redactor))
 }
 
 func (c *compiler) redactor(settings event.Value) *httpx.Redactor {
@@ -42,6 +44,21 @@ func (c *compiler) redactor(settings event.Value) *httpx.Redactor {
 		}
 	}
 	return httpx.NewRedactor(names, append(values, c.instance.AccessToken, c.instance.Auth.Get("clientSecret").Str()))
+}
+
+// placed gives tokens to requests that say themselves where they stand; nil where there are none.
+func placed(give tokens, redactor *httpx.Redactor) func(context.Context) (string, error) {
+	if give == nil {
+		return nil
+	}
+	return func(ctx context.Context) (string, error) {
+		token, err := give(ctx, "")
+		if err == nil && token != "" {
+			redactor.Learn(token)
+			attemptOf(ctx).token.Store(&token)
+		}
+		return token, err
+	}
 }
 
 const bearerPrefix = "Bearer "

@@ -33,6 +33,7 @@ type Host struct {
 	Env            destination.Environment // empty by default
 	Now            func() time.Time        // time.Now by default
 	Log            *slog.Logger            // silent by default
+	Features       map[string]bool         // flags of every instance; those of its config go before them
 	Secrets        []string                // values that must never show, beside those in settings
 }
 
@@ -41,17 +42,22 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 	if host.Env == nil {
 		host.Env = func(string) (string, bool) { return "", false }
 	}
+	plugin = plugin.Complete(definition)
 	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host}
 	p := &Plan{id: instance.ID, definition: definition, consent: instance.Consent, test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences, choices: plugin.Choices}
 	p.settings = c.settings()
 	p.tokens = c.authorize(p)
 	p.subscriptions = c.subscriptions()
 	p.deletion = c.deletion()
+	p.creation = c.creation(p)
 	if err := c.problems.Err(); err != nil {
 		return nil, err
 	}
-	p.deps = c.deps(p.settings, p.tokens)
+	redactor := c.redactor(p.settings)
+	p.redact = redactor.Redact
+	p.deps = c.deps(p.settings, p.tokens, redactor)
 	p.warnings = c.warnings
+	p.features = c.features()
 	return p, nil
 }
 
@@ -142,12 +148,17 @@ func (c *compiler) subscription(in config.Subscription) *Subscription {
 		c.problems.Add(in.Pointer+"/"+in.ActionKey, "%s has no action %q%s", c.definition.Name, in.Action, fault.DidYouMean(in.Action, keys))
 		return s
 	}
-	s.handler = c.plugin.Actions[s.action.Key]
+	s.handler, s.reserved = c.plugin.Actions[s.action.Key], reservedOf(s.action.Fields)
+	s.metadata = destination.SubscriptionMetadata{
+		ID: in.ID, Name: in.Name, Action: s.action.Key, Destination: c.definition.Slug, Instance: c.instance.ID,
+	}
+	c.modes(in, s)
+	in.Mapping = withoutModes(in.Mapping)
 	var err error
 	if s.query, err = fql.Compile(c.subscribe(in, s.action)); err != nil {
 		c.problems.Under(in.Pointer+"/subscribe", err)
 	}
-	if s.schema, err = schema.Compile(s.action.Fields); err != nil {
+	if s.schema, err = schema.Compile(s.action.Fields.ForSyncMode(s.syncMode)); err != nil {
 		c.problems.Under(in.Pointer, err)
 	}
 	c.mapping(in, s)
@@ -194,7 +205,7 @@ func (c *compiler) mappedFields(in config.Subscription, action *destination.Acti
 	}
 }
 
-func (c *compiler) deps(settings event.Value, give tokens) destination.Deps {
+func (c *compiler) deps(settings event.Value, give tokens, redactor *httpx.Redactor) destination.Deps {
 	h := c.host
 	if h.Now == nil {
 		h.Now = time.Now
@@ -209,7 +220,7 @@ func (c *compiler) deps(settings event.Value, give tokens) destination.Deps {
 		h.Members = destination.NewMemoryMembers()
 	}
 	return destination.Deps{
-		Client: c.client(settings, give), State: h.State, Members: h.Members, Locks: &destination.Locks{}, Env: h.Env, Now: h.Now,
+		Client: c.client(settings, give, redactor), State: h.State, Members: h.Members, Locks: &destination.Locks{}, Env: h.Env, Now: h.Now,
 		Log: h.Log.With("instance", c.instance.ID, "destination", c.definition.Slug),
 	}
 }

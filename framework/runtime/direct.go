@@ -15,7 +15,7 @@ func (p *Plan) Direct(name, action string, resend bool) (*Subscription, error) {
 	if s.action == nil {
 		return nil, fmt.Errorf("%s has no action %q", p.definition.Name, action)
 	}
-	s.handler = p.actions[s.action.Key]
+	s.handler, s.reserved = p.actions[s.action.Key], reservedOf(s.action.Fields)
 	var err error
 	s.schema, err = schema.Compile(s.action.Fields)
 	return s, err
@@ -32,10 +32,7 @@ func (p *Plan) Item(s *Subscription, payload event.Value, index int) (Item, *Ver
 		return Item{}, &v
 	}
 	item := Item{Index: index, Subscription: s, Payload: payload}
-	item.BatchKey, item.BatchSize = s.batch(payload)
-	if n := payload.Get("batch_bytes"); n.Kind() == event.Number {
-		item.BatchBytes = max(int(n.Float()), 1)
-	}
+	s.batch(&item)
 	item.Lane, item.Apart = p.lane(s, payload, item.BatchKey)
 	item.Barrier = s.deletes
 	return item, nil

@@ -8,12 +8,14 @@ package runtime
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/fql"
+	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/mapping"
 	"github.com/landfall-dev/landfall/framework/oauth"
 	"github.com/landfall-dev/landfall/framework/schema"
@@ -32,26 +34,33 @@ type Plan struct {
 	warnings      fault.Problems
 	actions       map[string]destination.Action
 	audiences     *destination.Audiences
+	redact        func(string) string
 	tokens        tokens        // nil where no token goes with requests
 	login         *oauth.Remote // nil where nobody logs in
 	consent       []string      // categories that must not be refused
 	choices       map[string]map[string]destination.ChoicesFunc
+	features      map[string]bool
+	creation      *creation       // nil where the destination creates no audiences
 	deletion      []*Subscription // the one that takes deletions of users; none where nothing does
 	test          func(ctx context.Context, settings event.Value, deps destination.Deps) error
 }
 
 // Subscription is a compiled subscription of a plan.
 type Subscription struct {
-	name     string
-	syncMode string
-	action   *destination.ActionDefinition
-	handler  destination.Action
-	query    *fql.Query
-	mapping  *mapping.Mapping
-	schema   *schema.Schema
-	resend   bool
-	sample   float64 // the share of events that it gets
-	deletes  bool    // it takes deletions of users
+	name        string
+	syncMode    string
+	matchingKey string
+	metadata    destination.SubscriptionMetadata
+	action      *destination.ActionDefinition
+	handler     destination.Action
+	query       *fql.Query
+	mapping     *mapping.Mapping
+	schema      *schema.Schema
+	resend      bool
+	sample      float64 // the share of events that it gets
+	deletes     bool    // it takes deletions of users
+	reserved    reserved
+	lastKey     atomic.Pointer[string] // a batch key like that of the last payload need not be made again
 }
 
 // Name is the subscription's name in the config.
@@ -104,6 +113,8 @@ type Item struct {
 	Lane         string // items of a plan with equal lanes go one batch after the other
 	Apart        bool   // what goes through other lanes has no bearing on it: an audience is changed
 	Barrier      bool   // everything before it is done before it is, and nothing after it begins earlier: a user is deleted
+
+	audience *engaged // that has to be created first; nil where there is none
 }
 
 // Verdict is what became of one event in one subscription.
@@ -145,13 +156,17 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (Item, *Verdic
 	if reason := p.leftOut(s, e.Value()); reason != "" {
 		return Item{}, &Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusOK, Reason: reason}
 	}
-	payload, err := s.mapping.Resolve(e.Value())
+	what, audience := e.Value(), (*engaged)(nil)
+	if p.creation != nil {
+		what, audience = p.creation.enrich(what)
+	}
+	payload, err := s.mapping.Resolve(what)
 	if err != nil {
 		v := p.failed(s, fault.As(err), fault.ReporterIntegrations)
 		return Item{}, &v
 	}
 	item, verdict := p.Item(s, payload, index)
-	item.Event = e
+	item.Event, item.audience = e, audience
 	return item, verdict
 }
 
@@ -188,6 +203,9 @@ func (p *Plan) Deliver(ctx context.Context, items []Item) []Verdict {
 	if len(items) == 0 {
 		return nil
 	}
+	if p.creation != nil {
+		return p.deliverAudiences(ctx, items)
+	}
 	divisions := maxDivisions
 	return p.isolate(ctx, items, &divisions)
 }
@@ -213,7 +231,7 @@ func (p *Plan) deliver(ctx context.Context, items []Item) []Verdict {
 	for _, part := range s.parts(items) {
 		in := destination.Input{
 			Deps: p.deps, Settings: p.settings,
-			Origin:   destination.Origin{Instance: p.id, Subscription: s.name, SyncMode: s.syncMode, Resend: s.resend},
+			Origin:   p.origin(s),
 			Payloads: make([]event.Value, len(part)), Events: make([]event.Event, len(part)),
 		}
 		for i := range part {
@@ -224,6 +242,31 @@ func (p *Plan) deliver(ctx context.Context, items []Item) []Verdict {
 		}
 	}
 	return verdicts
+}
+
+// origin is where the calls of a subscription come from.
+func (p *Plan) origin(s *Subscription) destination.Origin {
+	return destination.Origin{
+		Instance: p.id, Subscription: s.name, SyncMode: s.syncMode, MatchingKey: s.matchingKey, Metadata: s.metadata,
+		Features: p.features, Resend: s.resend,
+	}
+}
+
+// redacted is what a handler shows of a request or an answer, without secrets that the remote may have repeated.
+func (p *Plan) redacted(v event.Value) event.Value {
+	if v.Kind() < event.String {
+		return v
+	}
+	text := v.JSON()
+	clean := p.redact(text)
+	if clean == text {
+		return v
+	}
+	shown, err := event.ParseString(clean)
+	if err != nil {
+		return event.NewString(httpx.Hidden)
+	}
+	return shown
 }
 
 // parts divides items into what the handler takes at once.
@@ -239,7 +282,7 @@ func (s *Subscription) parts(items []Item) [][]Item {
 }
 
 func (p *Plan) verdict(s *Subscription, item Item, r destination.Result) Verdict {
-	v := Verdict{Instance: p.id, Subscription: s.name, Status: r.Status, Sent: r.Sent, Body: r.Body}
+	v := Verdict{Instance: p.id, Subscription: s.name, Status: r.Status, Sent: p.redacted(r.Sent), Body: p.redacted(r.Body)}
 	if v.Sent.Kind() == event.Absent {
 		v.Sent = item.Payload
 	}
@@ -254,7 +297,7 @@ func (p *Plan) verdict(s *Subscription, item Item, r destination.Result) Verdict
 			reporter = fault.ReporterIntegrations
 		}
 		failed := p.failed(s, r.Err, reporter)
-		failed.Sent, failed.Body = v.Sent, v.Body
+		failed.Sent, failed.Body, failed.Reason = v.Sent, v.Body, p.redact(failed.Reason)
 		return failed
 	}
 	return v

@@ -244,7 +244,7 @@ func TestTwoPluginsOfOneNameAreRefused(t *testing.T) {
 	assert.EqualError(t, err, `two destinations are called "acme": Acme and Acme`)
 	p.Actions = map[string]destination.Action{"batch": p.Actions["batch"]}
 	_, err = destination.NewRegistry([]destination.Plugin{p})
-	assert.EqualError(t, err, `acme: the action "single" has no handler`)
+	assert.EqualError(t, err, `destination.yaml:17:5: /actions/single has neither a request nor a handler`)
 }
 
 // Whatever a handler answers, every event gets exactly one verdict, at its place, and only what may be retried says so.

@@ -70,7 +70,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	if err != nil {
-		answer(w, http.StatusRequestEntityTooLarge, map[string]string{"message": fmt.Sprintf("larger than %d MB", MaxBody>>20)})
+		Answer(w, http.StatusRequestEntityTooLarge, map[string]string{"message": fmt.Sprintf("larger than %d MB", MaxBody>>20)})
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
@@ -143,19 +143,19 @@ func (s *Server) hide(v any) {
 func (s *Server) control(w http.ResponseWriter, r *http.Request, name string) {
 	switch r.Method + " " + name {
 	case "GET state":
-		answer(w, http.StatusOK, s.config.API.State())
+		Answer(w, http.StatusOK, s.config.API.State())
 	case "GET requests":
 		s.mu.Lock()
 		list := append([]Request{}, s.requests...)
 		s.mu.Unlock()
-		answer(w, http.StatusOK, list)
+		Answer(w, http.StatusOK, list)
 	case "POST faults":
 		s.addFaults(w, r)
 	case "POST reset":
 		s.Reset()
-		answer(w, http.StatusOK, map[string]string{"message": "reset"})
+		Answer(w, http.StatusOK, map[string]string{"message": "reset"})
 	default:
-		answer(w, http.StatusNotFound, map[string]string{
+		Answer(w, http.StatusNotFound, map[string]string{
 			"message": "there are GET /__sandbox/state, GET /__sandbox/requests, POST /__sandbox/faults and POST /__sandbox/reset",
 		})
 	}
@@ -169,7 +169,8 @@ func (s *Server) Reset() {
 	s.config.API.Reset()
 }
 
-func answer(w http.ResponseWriter, status int, body any) {
+// Answer answers with JSON.
+func Answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // the client may be gone
@@ -182,10 +183,10 @@ func (s *Server) addFaults(w http.ResponseWriter, r *http.Request) {
 		err = s.Fail(raw)
 	}
 	if err != nil {
-		answer(w, http.StatusBadRequest, map[string]string{"message": err.Error()})
+		Answer(w, http.StatusBadRequest, map[string]string{"message": err.Error()})
 		return
 	}
-	answer(w, http.StatusOK, map[string]string{"message": "the next requests will go wrong"})
+	Answer(w, http.StatusOK, map[string]string{"message": "the next requests will go wrong"})
 }
 
 // Fail adds faults: the JSON of one, or of a list.

@@ -60,6 +60,12 @@ func FuzzProcess(f *testing.F) {
 		if s.isSettled(payload) {
 			assert.True(t, event.Equal(payload, s.Coerce(s.Clean(payload))), "%s counts as settled", payload.JSON())
 		}
+		for _, candidate := range []event.Value{payload, s.Clean(payload), s.Coerce(s.Clean(payload))} {
+			rebuilt := rebuiltOf(candidate)
+			if settled, sure := s.swift.settled(rebuilt); sure {
+				assert.Equal(t, s.isSettled(rebuilt), settled, "%s", rebuilt.JSON())
+			}
+		}
 		s.Trace(payload)
 		processed, err := s.Process(payload)
 		if err != nil {
@@ -74,4 +80,15 @@ func FuzzProcess(f *testing.F) {
 		require.NoError(t, err)
 		assert.True(t, event.Equal(processed, again), "%s became %s", processed.JSON(), again.JSON())
 	})
+}
+
+// rebuiltOf is an object as a mapping makes it, with a hole.
+func rebuiltOf(v event.Value) event.Value {
+	members := []event.Member{{Key: "hole"}}
+	for key, m := range v.Members() {
+		if key != "hole" {
+			members = append(members, event.Member{Key: key, Value: m})
+		}
+	}
+	return event.NewObject(members)
 }

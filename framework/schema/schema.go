@@ -14,11 +14,12 @@ type Schema struct {
 	fields    Fields
 	published event.Value
 	authority *jsonschema.Schema
+	swift     *swift // nil where there are too many fields for it
 }
 
 // Compile compiles fields.
 func Compile(fields Fields) (*Schema, error) {
-	s := &Schema{fields: fields, published: publish(fields)}
+	s := &Schema{fields: fields, published: publish(fields), swift: newSwift(fields)}
 	compiler := jsonschema.NewCompiler()
 	compiler.Draft = jsonschema.Draft2020
 	compiler.AssertFormat = true
@@ -48,7 +49,7 @@ func (s *Schema) JSON() event.Value { return s.published }
 // Process cleans, coerces and validates a payload. The error is a *fault.Error that wraps the fault.Problems of the places
 // that are not valid.
 func (s *Schema) Process(payload event.Value) (event.Value, error) {
-	if s.isSettled(payload) {
+	if settled, sure := s.swift.settled(payload); settled || !sure && s.isSettled(payload) {
 		return payload, nil
 	}
 	processed := s.Coerce(s.Clean(payload))

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +43,7 @@ func both(t *testing.T, f func(t *testing.T, place string)) {
 
 func TestTheLedger(t *testing.T) {
 	both(t, func(t *testing.T, place string) {
+		memory := destination.NewMemoryState()
 		for name, check := range map[string]func(t *testing.T, l *state.Ledger){
 			"what is written is there": func(t *testing.T, l *state.Ledger) {
 				write(t, l, enter("u1", 5), exit("u2", 6))
@@ -141,6 +144,32 @@ func TestTheLedger(t *testing.T) {
 				require.NoError(t, err)
 				assert.True(t, ok)
 				assert.Equal(t, "two\x00", value)
+			},
+			"swaps": func(t *testing.T, l *state.Ledger) {
+				for _, step := range []struct {
+					old, value string
+					ok         bool
+				}{
+					{"", "", true}, {"a", "b", false}, {"a", "", false}, {"", "a\x00", true}, {"", "b", false}, {"", "", false}, {"b", "c", false},
+					{"a\x00", "b", true}, {"a\x00", "", false}, {"b", "", true}, {"b", "", false}, {"", "again", true},
+				} {
+					for _, s := range []destination.State{l, memory} {
+						ok, err := s.Swap(t.Context(), "swap\x00", step.old, step.value)
+						require.NoError(t, err)
+						assert.Equal(t, step.ok, ok, "%T %q %q", s, step.old, step.value)
+					}
+				}
+				taken := atomic.Int64{}
+				var all sync.WaitGroup
+				for n := range 20 {
+					all.Go(func() {
+						if ok, err := l.Swap(t.Context(), "one", "", strconv.Itoa(n)); ok && err == nil {
+							taken.Add(1)
+						}
+					})
+				}
+				all.Wait()
+				assert.EqualValues(t, 1, taken.Load())
 			},
 		} {
 			t.Run(name, func(t *testing.T) { check(t, open(t, place).Ledger(name)) })

@@ -39,3 +39,23 @@ func (l *Ledger) Put(ctx context.Context, key, value string) error {
 	}
 	return nil
 }
+
+// Swap sets the value of a key where it is old; "" stands for no value on both sides.
+func (l *Ledger) Swap(ctx context.Context, key, old, value string) (ok bool, err error) {
+	statement, args := `UPDATE state SET value = $4 WHERE instance = $1 AND key = $2 AND value = $3`, []any{l.instance, toSQL.Replace(key), toSQL.Replace(old), toSQL.Replace(value)}
+	switch {
+	case old == "" && value == "":
+		_, taken, err := l.Get(ctx, key)
+		return !taken, err
+	case old == "":
+		statement, args = `INSERT INTO state (instance, key, value) VALUES ($1, $2, $3) ON CONFLICT (instance, key) DO NOTHING`, []any{args[0], args[1], args[3]}
+	case value == "":
+		statement, args = `DELETE FROM state WHERE instance = $1 AND key = $2 AND value = $3`, args[:3]
+	}
+	done, err := l.store.db.ExecContext(ctx, statement, args...)
+	if err != nil {
+		return false, fault.NoState("writing the state", err)
+	}
+	n, err := done.RowsAffected()
+	return n == 1, err
+}

@@ -19,6 +19,8 @@ type Remote struct {
 	mu    sync.Mutex
 	log   []string
 	lists []string
+	made  int // audiences
+	fail  int // requests that are still to fail
 }
 
 // NewRemote is one without users and with three lists.
@@ -30,11 +32,56 @@ func NewRemote() *Remote {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	r.mux.HandleFunc("GET /lists", r.page)
+	r.audiences()
 	return r
 }
 
 // ServeHTTP answers a request.
-func (r *Remote) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.mux.ServeHTTP(w, req) }
+func (r *Remote) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r.mu.Lock()
+	failing := r.fail > 0
+	r.fail -= min(r.fail, 1)
+	r.mu.Unlock()
+	if failing {
+		answer(w, http.StatusServiceUnavailable, `{"message":"down"}`)
+		return
+	}
+	r.mux.ServeHTTP(w, req)
+}
+
+// Fail makes the next n requests fail with 503.
+func (r *Remote) Fail(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fail = n
+}
+
+// audiences are those that have been created: aud1, aud2, ….
+func (r *Remote) audiences() {
+	r.mux.HandleFunc("POST /audiences", func(w http.ResponseWriter, req *http.Request) {
+		v := body(req)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.made++
+		r.log = append(r.log, fmt.Sprintf("create audience %s of %s for %s days", v.Get("name").Str(), v.Get("owner").Str(), v.Get("days").JSON()))
+		answer(w, http.StatusCreated, `{"id":"aud%d"}`, r.made)
+	})
+	r.mux.HandleFunc("GET /audiences/{id}", func(w http.ResponseWriter, req *http.Request) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		id := req.PathValue("id")
+		if n, err := strconv.Atoi(strings.TrimPrefix(id, "aud")); err != nil || n < 1 || n > r.made {
+			answer(w, http.StatusNotFound, `{"message":"there is no audience %s"}`, id)
+			return
+		}
+		answer(w, http.StatusOK, `{"id":%q}`, id)
+	})
+	r.mux.HandleFunc("POST /audiences/{id}/members", func(w http.ResponseWriter, req *http.Request) {
+		ids, _ := io.ReadAll(req.Body)
+		r.note(req.PathValue("id") + ": " + string(ids))
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
 
 // Log is what was asked of the remote, in order.
 func (r *Remote) Log() []string {
@@ -67,6 +114,9 @@ func (r *Remote) upsert(w http.ResponseWriter, req *http.Request) {
 	line := "upsert " + v.Get("id").Str()
 	if list := v.Get("list").Str(); list != "" {
 		line += " in " + list
+	}
+	if how := v.Get("how").Str(); how != "upsert" {
+		line += " (" + how + ")"
 	}
 	r.note(line)
 	answer(w, http.StatusOK, `{"ok":true}`)

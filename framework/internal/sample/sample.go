@@ -9,6 +9,7 @@ import (
 	"embed"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -24,9 +25,12 @@ func Plugin() destination.Plugin {
 	return destination.Plugin{
 		Definition: definition,
 		Actions: map[string]destination.Action{
-			"upsertUser": destination.Handle(destination.Handler[settings, user]{Perform: upsertUser}),
+			"upsertUser":   destination.Handle(destination.Handler[settings, user]{Perform: upsertUser}),
+			"syncAudience": destination.Handle(destination.Handler[settings, member]{PerformBatch: syncAudience}),
 		},
-		OnDelete: onDelete,
+		OnDelete:       onDelete,
+		CreateAudience: createAudience,
+		GetAudience:    getAudience,
 		Choices: map[string]map[string]destination.ChoicesFunc{
 			"upsertUser": {"list": lists, "address.city": cities},
 		},
@@ -59,8 +63,20 @@ func object(members ...event.Member) []byte { return event.NewObject(members).Ap
 func upsertUser(ctx context.Context, call destination.Call[settings, user]) (*destination.Response, error) {
 	return call.Client.Do(ctx, destination.Request{
 		Method: http.MethodPost, URL: base + "/users",
-		Body: object(text("id", call.Payload.id), text("list", call.Payload.list), text("city", call.Payload.city)),
+		Body: object(text("id", call.Payload.id), text("list", call.Payload.list), text("city", call.Payload.city), text("how", how(call.Origin))),
 	})
+}
+
+// how is what the call says beside its payload, for the log.
+func how(o destination.Origin) string {
+	words := []string{o.SyncMode}
+	if o.MatchingKey != "" {
+		words = append(words, "by "+o.MatchingKey)
+	}
+	if o.Features["tell"] {
+		words = append(words, "for "+o.Metadata.ID+" "+o.Metadata.Name)
+	}
+	return strings.Join(words, " ")
 }
 
 func onDelete(ctx context.Context, in destination.DeleteInput) error {

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/generate"
+	"github.com/landfall-dev/landfall/framework/scaffold"
+)
+
+func newNew(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "new",
+		Short: "Begin a destination or an action of one",
+		Long: "Writes what a destination or an action begins with. It builds, passes the checks of every destination and sends to a\n" +
+			"sandbox as it is; change it from there.",
+		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
+	}
+	cmd.AddCommand(newDestination(s), newAction(s))
+	return cmd
+}
+
+func newDestination(s streams) *cobra.Command {
+	var n scaffold.New
+	cmd := &cobra.Command{
+		Use:   "destination SLUG",
+		Short: "Begin a destination",
+		Long: "Makes the directory of a destination: its definition, a handler, a sandbox that obeys the rules of a made-up API, a case\n" +
+			"and a test. The list of destinations is brought up to date.",
+		Example: "  landfall new destination acme\n  landfall new destination acme-crm --name 'Acme CRM' --scheme oauth2 --action upsertLead\n" +
+			"  landfall new destination acme --batch=false    # a request for each event",
+		Args: exactly(1, "the slug of the destination, such as acme"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			n.Slug = args[0]
+			made, err := scaffold.Destination(n)
+			if err != nil {
+				return err
+			}
+			return finish(s, n, made)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&n.Name, "name", "", "what people call it; by default the slug in words")
+	f.StringVar(&n.Scheme, "scheme", scaffold.Schemes()[0], "how requests prove who sends them: "+strings.Join(scaffold.Schemes(), ", "))
+	f.StringVar(&n.Action, "action", "createContact", "the `KEY` of its first action")
+	scaffoldFlags(cmd, &n)
+	return cmd
+}
+
+func newAction(s streams) *cobra.Command {
+	var n scaffold.New
+	cmd := &cobra.Command{
+		Use:   "action DESTINATION KEY",
+		Short: "Begin an action of a destination",
+		Long: "Adds an action to a destination: a handler, a case, and its place in destination.yaml and plugin.go. Both keep their\n" +
+			"comments and their order.",
+		Example: "  landfall new action acme deleteContact\n  landfall new action acme trackEvent --batch=false",
+		Args:    exactly(2, "the slug of the destination and the key of the action, such as acme createContact"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			n.Slug, n.Action = args[0], args[1]
+			made, err := scaffold.Action(n)
+			if err != nil {
+				return err
+			}
+			return finish(s, n, made)
+		},
+	}
+	scaffoldFlags(cmd, &n)
+	return cmd
+}
+
+func scaffoldFlags(cmd *cobra.Command, n *scaffold.New) {
+	cmd.Flags().StringVar(&n.Dir, "dir", "destinations", "the `DIRECTORY` of destinations")
+	cmd.Flags().BoolVar(&n.Batch, "batch", true, "the action takes batches; --batch=false for a request for each event")
+}
+
+// finish generates what follows from the definitions, and says what to do next.
+func finish(s streams, n scaffold.New, made []string) error {
+	importPath, err := generate.ImportPath(n.Dir)
+	if err != nil {
+		return err
+	}
+	for _, file := range made {
+		fmt.Fprintln(s.out, "wrote", filepath.Join(n.Dir, file))
+	}
+	changed, err := generate.All(n.Dir, filepath.Base(n.Dir), importPath)
+	for _, file := range changed {
+		fmt.Fprintln(s.out, "wrote", file)
+	}
+	if err != nil {
+		return err
+	}
+	dir := filepath.ToSlash(filepath.Join(n.Dir, n.Slug))
+	fmt.Fprintf(s.out, "\nTry it:\n  go test ./%s\n  go run ./cmd/landfall run --sandbox %s/testdata/events.ndjson\n", dir, dir)
+	fmt.Fprintf(s.out, "After changes of %s/destination.yaml:\n  go generate ./...\n", dir)
+	return nil
+}

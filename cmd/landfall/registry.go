@@ -1,0 +1,31 @@
+package main
+
+import (
+	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+)
+
+// registry is all destinations: those of the program and those of --definitions.
+func (s streams) registry() (*destination.Registry, error) {
+	return registryOf(*s.definitions)
+}
+
+// registryFor is the registry for a config, which may name a directory of definitions of its own; the config may be nil.
+func registryFor(definitions string, cfg *config.Config) (*destination.Registry, error) {
+	if definitions == "" && cfg != nil && cfg.Definitions != "" {
+		definitions = beside(cfg.Document.Name(), cfg.Definitions, false)
+	}
+	return registryOf(definitions)
+}
+
+func registryOf(definitions string) (*destination.Registry, error) {
+	if definitions == "" {
+		return destinations.Registry()
+	}
+	further, err := destination.FromDirectory(definitions)
+	if err != nil {
+		return nil, err
+	}
+	return destinations.Registry(further...)
+}

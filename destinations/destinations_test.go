@@ -1,0 +1,19 @@
+package destinations_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/destinationtest"
+)
+
+// TestDestinations holds every destination against what is true of all good ones.
+func TestDestinations(t *testing.T) {
+	for _, p := range destinations.All() {
+		d, err := p.Load()
+		require.NoError(t, err)
+		t.Run(d.Slug, func(t *testing.T) { destinationtest.RunIn(t, p, d.Slug) })
+	}
+}

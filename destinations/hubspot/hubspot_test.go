@@ -1,0 +1,140 @@
+package hubspot_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/destinations/hubspot"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/sandbox/sandboxtest"
+)
+
+const instance = `{"id":"crm","settings":{},"subscriptions":[{"name":"contacts","action":"upsertContact","mapping":{"properties":{"@path":"$.traits.more"}}}]}`
+
+// withToken is a host that has one token.
+func withToken(token string) runtime.Host {
+	return runtime.Host{Token: func(context.Context, string, string) (string, error) { return token, nil }}
+}
+
+func identify(email, more string) string {
+	return fmt.Sprintf(`{"type":"identify","traits":{"email":%q,"first_name":"Ana","more":%s}}`, email, more)
+}
+
+func TestContactsAreCreatedAndUpdated(t *testing.T) {
+	r := sandboxtest.Start(t, hubspot.Plugin(), map[string][]string{"token": {"pat-very-secret"}, "property": {"plan"}})
+	plan := r.Plan(instance, withToken("pat-very-secret"))
+	assert.Equal(t, []string{"delivered", "delivered", "delivered"}, r.Run(plan, identify("Ana@example.com", `{"plan":"free"}`), identify("bo@example.com", `{}`), identify("ana@example.com", `{"plan":"pro"}`)))
+	assert.Equal(t, 2, r.Requests(), "one contact is never twice in a request")
+	assert.Equal(t, "pro", r.State().Get("contacts").Get("ana@example.com").Get("plan").Str())
+	assert.NotContains(t, r.Seen(), "pat-very-secret")
+	assert.NoError(t, plan.Test(t.Context()))
+}
+
+func TestAWrongContactFailsAlone(t *testing.T) {
+	r := sandboxtest.Start(t, hubspot.Plugin(), nil)
+	plan := r.Plan(instance, withToken("t"))
+	events := make([]string, 250)
+	for i := range events {
+		events[i] = identify(fmt.Sprintf("u%d@example.com", i), `{}`)
+	}
+	events[120] = identify("u120@example.com", `{"missing":1}`)
+	events[249] = identify("u249@nowhere", `{}`)
+	for i, outcome := range r.Run(plan, events...) {
+		switch i {
+		case 120:
+			assert.Contains(t, outcome, `refused: VALIDATION_ERROR: Property values were not valid: [{"error":"PROPERTY_DOESNT_EXIST"`)
+		case 249:
+			assert.Contains(t, outcome, `Email Address should be an email address`)
+		default:
+			require.Equal(t, "delivered", outcome, i)
+		}
+	}
+	assert.Equal(t, 3, r.Requests(), "100 contacts a request")
+	assert.Equal(t, 248, r.State().Get("contacts").Len())
+}
+
+func TestTheRateLimitIsKeptTo(t *testing.T) {
+	r := sandboxtest.Start(t, hubspot.Plugin(), nil)
+	plan := r.Plan(instance, withToken("t"))
+	r.Fault(`{"status":429,"headers":{"Retry-After":"20"},"body":{"status":"error","message":"You have reached your ten_secondly_rolling limit.","policyName":"TEN_SECONDLY_ROLLING"}}`)
+	e, err := event.Parse([]byte(identify("a@example.com", `{}`)))
+	require.NoError(t, err)
+	v := plan.Run(t.Context(), e)[0]
+	assert.Equal(t, runtime.Retry, v.Outcome)
+	assert.Equal(t, "You have reached your ten_secondly_rolling limit.", v.Reason)
+	assert.Equal(t, 20*time.Second, v.RetryAfter)
+	v = plan.Run(t.Context(), e)[0]
+	assert.Equal(t, 1, r.Requests()-1, "the second one is held back here")
+	assert.Contains(t, v.Reason, "the request was not sent: the rate limit asks to wait")
+	assert.Equal(t, 0, r.State().Get("contacts").Len())
+}
+
+func TestAWindowWithoutRequestsIsWaitedFor(t *testing.T) {
+	r := sandboxtest.Start(t, hubspot.Plugin(), nil)
+	plan := r.Plan(instance, withToken("t"))
+	r.Fault(`{"status":200,"headers":{"X-HubSpot-RateLimit-Remaining":"0","X-HubSpot-RateLimit-Interval-Milliseconds":"60000"},"body":{}}`)
+	assert.Equal(t, []string{"delivered"}, r.Run(plan, identify("a@example.com", `{}`)))
+	assert.Contains(t, r.Run(plan, identify("a@example.com", `{}`))[0], "retry: the request was not sent: the rate limit asks to wait ")
+}
+
+func TestARefusedTokenIsRefreshedOnce(t *testing.T) {
+	r := sandboxtest.Start(t, hubspot.Plugin(), map[string][]string{"token": {"fresh-token"}})
+	var refreshed atomic.Int32
+	plan := r.Plan(instance, runtime.Host{Token: func(_ context.Context, _ string, refused string) (string, error) {
+		if refused == "stale-token" {
+			refreshed.Add(1)
+		}
+		if refreshed.Load() > 0 {
+			return "fresh-token", nil
+		}
+		return "stale-token", nil
+	}})
+	assert.Equal(t, []string{"delivered", "delivered"}, r.Run(plan, identify("a@example.com", `{}`), identify("b@example.com", `{}`)))
+	assert.EqualValues(t, 1, refreshed.Load())
+	assert.Equal(t, 2, r.State().Get("contacts").Len())
+	assert.NotContains(t, r.Seen(), "stale-token")
+	assert.NotContains(t, r.Seen(), "fresh-token")
+}
+
+func TestChoicesComePageByPage(t *testing.T) {
+	owners := make([]string, 230)
+	for i := range owners {
+		owners[i] = fmt.Sprintf("owner%03d@example.com", i)
+	}
+	r := sandboxtest.Start(t, hubspot.Plugin(), map[string][]string{"owner": owners})
+	plan := r.Plan(instance, withToken("t"))
+	assert.Equal(t, []string{"hubspot_owner_id", "properties"}, plan.Dynamic("upsertContact"))
+	page, found := "", 0
+	for pages := 0; ; pages++ {
+		got, err := plan.Choices(t.Context(), "upsertContact", "hubspot_owner_id", "", page, event.Value{})
+		require.NoError(t, err)
+		found += len(got.Choices)
+		if page = got.NextPage; page == "" {
+			assert.Equal(t, 2, pages)
+			break
+		}
+	}
+	assert.Equal(t, 230, found)
+	got, err := plan.Choices(t.Context(), "upsertContact", "properties", "name", "", event.Value{})
+	require.NoError(t, err)
+	var names []string
+	for _, c := range got.Choices {
+		names = append(names, c.Value+" = "+c.Label)
+	}
+	assert.Equal(t, []string{"firstname = The firstname", "lastname = The lastname"}, names)
+	r.Fault(`{"status":403,"body":{"status":"error","message":"This app hasn't been granted all required scopes"}}`)
+	_, err = plan.Choices(t.Context(), "upsertContact", "properties", "", "", event.Value{})
+	assert.ErrorContains(t, err, "This app hasn't been granted all required scopes")
+}
+
+func TestTheTestSaysWhatIsWrong(t *testing.T) {
+	r := sandboxtest.Start(t, hubspot.Plugin(), map[string][]string{"token": {"good"}})
+	assert.ErrorContains(t, r.Plan(instance, withToken("bad-token")).Test(t.Context()), "Authentication credentials not found")
+}

@@ -1,0 +1,17 @@
+// Package hubspot creates and updates contacts in HubSpot. What it does is declared in destination.yaml; there is no code but
+// the sandbox.
+package hubspot
+
+import (
+	"embed"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+)
+
+//go:embed destination.yaml
+var definition embed.FS
+
+// Plugin is the destination.
+func Plugin() destination.Plugin {
+	return destination.Plugin{Definition: definition, Sandbox: portal()}
+}

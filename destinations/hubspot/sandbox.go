@@ -1,0 +1,265 @@
+package hubspot
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/mail"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/sandbox"
+)
+
+// The options of the command line.
+const (
+	tokenOption    = "token"
+	propertyOption = "property"
+	ownerOption    = "owner"
+)
+
+// Bounds of HubSpot.
+const (
+	maxInputs = 100
+	maxOwners = 500 // of a page
+)
+
+// portal is a HubSpot account, by the public documentation of the CRM API v3 and of its errors
+// (https://developers.hubspot.com/docs/api-reference/error-handling).
+func portal() *destination.Sandbox {
+	return &destination.Sandbox{
+		Name: "hubspot",
+		Options: []destination.SandboxOption{
+			{Name: tokenOption, Usage: "accept only these access tokens"},
+			{Name: propertyOption, Usage: "further properties of contacts"},
+			{Name: ownerOption, Usage: "the addresses of the account's owners"},
+		},
+		New: func(options map[string][]string) http.Handler {
+			a := &account{tokens: options[tokenOption], owners: options[ownerOption], mux: http.NewServeMux()}
+			a.properties = append(slices.Clone(standard), options[propertyOption]...)
+			a.mux.HandleFunc("POST /crm/v3/objects/contacts/batch/upsert", a.upsert)
+			a.mux.HandleFunc("GET /crm/v3/properties/contacts", a.listProperties)
+			a.mux.HandleFunc("GET /crm/v3/properties/contacts/{name}", a.property)
+			a.mux.HandleFunc("GET /crm/v3/owners", a.listOwners)
+			a.Reset()
+			return sandbox.New(sandbox.Config{API: a})
+		},
+	}
+}
+
+// standard are properties that every account has, as far as they matter here.
+var standard = []string{
+	"email", "firstname", "lastname", "phone", "company", "jobtitle", "website", "address", "city", "state", "zip", "country",
+	"lifecyclestage", "hubspot_owner_id",
+}
+
+// readOnly are properties that HubSpot sets itself.
+var readOnly = []string{"createdate", "hs_object_id", "lastmodifieddate"}
+
+// account is the pretend HubSpot. It is safe for concurrent use.
+type account struct {
+	tokens, properties, owners []string
+	mux                        *http.ServeMux
+
+	mu       sync.Mutex
+	contacts map[string]map[string]any // properties by address, in lower case
+	ids      map[string]int
+}
+
+func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok || token == "" || len(a.tokens) > 0 && !slices.Contains(a.tokens, token) {
+		refuse(w, http.StatusUnauthorized, "INVALID_AUTHENTICATION", "Authentication credentials not found. This API supports OAuth 2.0 authentication.")
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+// State is {"contacts": {address: properties}}.
+func (a *account) State() any {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	contacts := map[string]any{}
+	for address, properties := range a.contacts {
+		contacts[address] = maps.Clone(properties)
+	}
+	return map[string]any{"contacts": contacts}
+}
+
+// Reset forgets all contacts.
+func (a *account) Reset() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.contacts, a.ids = map[string]map[string]any{}, map[string]int{}
+}
+
+// failure is one error, of the request or of an input.
+type failure struct {
+	Status   string              `json:"status"`
+	Category string              `json:"category"`
+	Message  string              `json:"message"`
+	Context  map[string][]string `json:"context,omitempty"`
+}
+
+func refuse(w http.ResponseWriter, status int, category, message string) {
+	sandbox.Answer(w, status, failure{Status: "error", Category: category, Message: message})
+}
+
+// input is one contact of a request.
+type input struct {
+	ID         string         `json:"id"`
+	IDProperty string         `json:"idProperty"`
+	TraceID    string         `json:"objectWriteTraceId"`
+	Properties map[string]any `json:"properties"`
+}
+
+// upsert takes up to 100 contacts. With an objectWriteTraceId in every input, those that are wrong are told one by one in a 207;
+// without, the first wrong one refuses the whole request. Equal ids refuse it in any case.
+func (a *account) upsert(w http.ResponseWriter, r *http.Request) {
+	var body struct{ Inputs []input }
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		refuse(w, http.StatusBadRequest, "VALIDATION_ERROR", "Invalid input JSON: "+err.Error())
+		return
+	}
+	if message := wrongBatch(body.Inputs); message != "" {
+		refuse(w, http.StatusBadRequest, "VALIDATION_ERROR", message)
+		return
+	}
+	traced := !slices.ContainsFunc(body.Inputs, func(in input) bool { return in.TraceID == "" })
+	var good []input
+	var failures []failure
+	for _, in := range body.Inputs {
+		message := a.wrong(in)
+		switch {
+		case message == "":
+			good = append(good, in)
+		case !traced:
+			refuse(w, http.StatusBadRequest, "VALIDATION_ERROR", message)
+			return
+		default:
+			failures = append(failures, failure{"error", "VALIDATION_ERROR", message, map[string][]string{"objectWriteTraceId": {in.TraceID}}})
+		}
+	}
+	answer, status := map[string]any{"status": "COMPLETE", "results": a.put(good)}, http.StatusOK
+	if len(failures) > 0 {
+		answer["numErrors"], answer["errors"], status = len(failures), failures, http.StatusMultiStatus
+	}
+	sandbox.Answer(w, status, answer)
+}
+
+// wrongBatch is what is wrong with the inputs together.
+func wrongBatch(inputs []input) string {
+	if len(inputs) == 0 || len(inputs) > maxInputs {
+		return fmt.Sprintf("The number of inputs should be from 1 to %d, but is %d", maxInputs, len(inputs))
+	}
+	ids := map[string]bool{}
+	for _, in := range inputs {
+		if id := strings.ToLower(in.ID); ids[id] {
+			return fmt.Sprintf("Duplicate IDs found in batch input: [%s]. IDs must be unique", in.ID)
+		}
+		ids[strings.ToLower(in.ID)] = true
+	}
+	return ""
+}
+
+// wrong is what is wrong with one input.
+func (a *account) wrong(in input) string {
+	if in.IDProperty != "email" {
+		return fmt.Sprintf("Unable to perform update/upsert by non-unique property %q", in.IDProperty)
+	}
+	if address, err := mail.ParseAddress(in.ID); err != nil || address.Address != in.ID || !strings.Contains(in.ID[strings.LastIndexByte(in.ID, '@'):], ".") {
+		return invalid("INVALID_EMAIL", "email", "Email address "+in.ID+" is invalid")
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Properties)) {
+		switch in.Properties[name].(type) {
+		case map[string]any, []any:
+			return invalid("INVALID_VALUE", name, "Property \""+name+"\" takes no list and no object")
+		}
+		switch {
+		case slices.Contains(readOnly, name):
+			return invalid("READ_ONLY_VALUE", name, "\""+name+"\" is a read only property; its value cannot be set.")
+		case !slices.Contains(a.properties, name):
+			return invalid("PROPERTY_DOESNT_EXIST", name, "Property \""+name+"\" does not exist")
+		}
+	}
+	return ""
+}
+
+func invalid(code, name, message string) string {
+	detail, _ := json.Marshal([]map[string]any{{"isValid": false, "message": message, "error": code, "name": name}}) // plain data
+	return "Property values were not valid: " + string(detail)
+}
+
+// put keeps contacts and tells how they are now.
+func (a *account) put(inputs []input) []map[string]any {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	results := []map[string]any{}
+	for _, in := range inputs {
+		id := strings.ToLower(in.ID)
+		contact, known := a.contacts[id]
+		if !known {
+			contact = map[string]any{}
+			a.contacts[id], a.ids[id] = contact, len(a.ids)+1
+		}
+		maps.Copy(contact, in.Properties)
+		results = append(results, map[string]any{
+			"id": strconv.Itoa(a.ids[id]), "new": !known, "archived": false, "objectWriteTraceId": in.TraceID,
+			"properties": maps.Clone(contact), "updatedAt": time.Now().UTC().Format(time.RFC3339Nano),
+		})
+	}
+	return results
+}
+
+// listProperties lists all properties; the documentation knows no pages here.
+func (a *account) listProperties(w http.ResponseWriter, _ *http.Request) {
+	var results []map[string]any
+	for _, name := range append(slices.Clone(a.properties), readOnly...) {
+		results = append(results, a.describe(name))
+	}
+	sandbox.Answer(w, http.StatusOK, map[string]any{"results": results})
+}
+
+func (a *account) property(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	if !slices.Contains(a.properties, name) && !slices.Contains(readOnly, name) {
+		refuse(w, http.StatusNotFound, "OBJECT_NOT_FOUND", "Property \""+name+"\" does not exist")
+		return
+	}
+	sandbox.Answer(w, http.StatusOK, a.describe(name))
+}
+
+func (a *account) describe(name string) map[string]any {
+	return map[string]any{
+		"name": name, "label": "The " + strings.ReplaceAll(name, "_", " "), "type": "string", "hidden": false,
+		"modificationMetadata": map[string]bool{"readOnlyValue": slices.Contains(readOnly, name)},
+	}
+}
+
+// listOwners gives a page of owners; after is where the next one begins.
+func (a *account) listOwners(w http.ResponseWriter, r *http.Request) {
+	limit, err := strconv.Atoi(cmp.Or(r.FormValue("limit"), "100"))
+	from, err2 := strconv.Atoi(cmp.Or(r.FormValue("after"), "0"))
+	if err != nil || err2 != nil || limit < 1 || limit > maxOwners || from < 0 || from > len(a.owners) {
+		refuse(w, http.StatusBadRequest, "VALIDATION_ERROR", "limit or after is wrong")
+		return
+	}
+	to := min(from+limit, len(a.owners))
+	results := []map[string]any{}
+	for i, address := range a.owners[from:to] {
+		if email := r.FormValue("email"); email == "" || email == address {
+			results = append(results, map[string]any{"id": strconv.Itoa(from + i + 1), "email": address})
+		}
+	}
+	body := map[string]any{"results": results}
+	if to < len(a.owners) {
+		body["paging"] = map[string]any{"next": map[string]any{"after": strconv.Itoa(to)}}
+	}
+	sandbox.Answer(w, http.StatusOK, body)
+}

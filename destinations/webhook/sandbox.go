@@ -1,0 +1,166 @@
+package webhook
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"hash"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/sandbox"
+)
+
+// The options of the command line.
+const (
+	secretOption = "secret"
+	refuseOption = "refuse"
+)
+
+// maxKept bounds the requests whose bodies are kept.
+const maxKept = 1000
+
+// receiver is an endpoint as somebody may write one.
+func receiver() *destination.Sandbox {
+	return &destination.Sandbox{
+		Name: "webhook",
+		Options: []destination.SandboxOption{
+			{Name: secretOption, Usage: "accept only requests that are signed with one of these secrets, in X-Signature"},
+			{Name: refuseOption, Usage: "refuse events that hold one of these texts, each on its own"},
+		},
+		New: func(options map[string][]string) http.Handler {
+			return sandbox.New(sandbox.Config{API: &endpoint{secrets: options[secretOption], refused: options[refuseOption]}})
+		},
+	}
+}
+
+// endpoint takes events at every path, as JSON, NDJSON or a form, and says which events of a batch it refuses. It is safe for
+// concurrent use.
+type endpoint struct {
+	secrets, refused []string
+
+	mu   sync.Mutex
+	kept []delivery
+}
+
+// delivery is a request that was taken.
+type delivery struct {
+	Method      string `json:"method"`
+	Path        string `json:"path"`
+	ContentType string `json:"contentType"`
+	Events      []any  `json:"events"`
+}
+
+func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the client is gone
+	}
+	if len(e.secrets) > 0 && !slices.ContainsFunc(e.secrets, func(secret string) bool { return signed(secret, body, r.Header.Get("X-Signature")) }) {
+		sandbox.Answer(w, http.StatusUnauthorized, map[string]any{"message": "the signature is wrong"})
+		return
+	}
+	events, err := eventsOf(r.Header.Get("Content-Type"), body)
+	if err != nil {
+		sandbox.Answer(w, http.StatusBadRequest, map[string]any{"message": err.Error()})
+		return
+	}
+	taken, errors := e.divide(events)
+	e.mu.Lock()
+	if len(e.kept) < maxKept {
+		e.kept = append(e.kept, delivery{r.Method, r.URL.Path, r.Header.Get("Content-Type"), taken})
+	}
+	e.mu.Unlock()
+	if len(errors) > 0 {
+		sandbox.Answer(w, http.StatusMultiStatus, map[string]any{"errors": errors})
+		return
+	}
+	sandbox.Answer(w, http.StatusOK, map[string]any{})
+}
+
+// refusal is one event that is refused.
+type refusal struct {
+	Index   int    `json:"index"`
+	Status  int    `json:"status"`
+	Message string `json:"message"`
+}
+
+func (e *endpoint) divide(events []any) (taken []any, errors []refusal) {
+	taken = []any{}
+	for i, event := range events {
+		text, _ := json.Marshal(event) // what came as JSON goes as such
+		if slices.ContainsFunc(e.refused, func(part string) bool { return strings.Contains(string(text), part) }) {
+			errors = append(errors, refusal{i, http.StatusUnprocessableEntity, "the event is not wanted"})
+			continue
+		}
+		taken = append(taken, event)
+	}
+	return taken, errors
+}
+
+// eventsOf are the events of a body: those of a list, of lines, or one.
+func eventsOf(contentType string, body []byte) ([]any, error) {
+	kind, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return nil, err
+	}
+	if kind == "application/x-www-form-urlencoded" {
+		values, err := url.ParseQuery(string(body))
+		return []any{values}, err
+	}
+	var events []any
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	for decoder.More() {
+		var v any
+		if err := decoder.Decode(&v); err != nil {
+			return nil, err
+		}
+		if list, ok := v.([]any); ok && kind != "application/x-ndjson" {
+			events = append(events, list...)
+		} else {
+			events = append(events, v)
+		}
+	}
+	return events, nil
+}
+
+// signed tells whether a header holds the HMAC of a body, in any of the ways that the destination knows.
+func signed(secret string, body []byte, header string) bool {
+	_, bare, ok := strings.Cut(header, "=")
+	for _, hash := range []func() hash.Hash{sha1.New, sha256.New, sha512.New} {
+		mac := hmac.New(hash, []byte(secret))
+		mac.Write(body)
+		sum := mac.Sum(nil)
+		for _, want := range []string{hex.EncodeToString(sum), base64.StdEncoding.EncodeToString(sum)} {
+			if hmac.Equal([]byte(want), []byte(header)) || ok && hmac.Equal([]byte(want), []byte(bare)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// State is {"deliveries": [{"method", "path", "contentType", "events"}]}, the first ones.
+func (e *endpoint) State() any {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return map[string]any{"deliveries": append([]delivery{}, e.kept...)}
+}
+
+// Reset forgets what was taken.
+func (e *endpoint) Reset() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.kept = nil
+}

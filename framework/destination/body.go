@@ -1,0 +1,59 @@
+package destination
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+var errBodies = errors.New("a request has one body: Body, JSON, Form or Text")
+
+// encoded is the request with its parameters in the URL and its body as bytes, whatever it was given as.
+func (r Request) encoded() (Request, error) {
+	if len(r.Query) > 0 {
+		if _, err := url.Parse(r.URL); err != nil {
+			return r, fmt.Errorf("building the request: %w", err)
+		}
+		address, fragment, _ := strings.Cut(r.URL, "#")
+		separator := "?"
+		if strings.Contains(address, "?") {
+			separator = "&"
+		}
+		r.URL = address + separator + r.Query.Encode()
+		if fragment != "" {
+			r.URL += "#" + fragment
+		}
+	}
+	contentType, bodies := "", 0
+	if r.Body != nil {
+		contentType, bodies = "application/json", 1
+	}
+	if r.JSON.Kind() != event.Absent {
+		contentType, bodies, r.Body = "application/json", bodies+1, r.JSON.AppendJSON(nil)
+	}
+	if r.Form != nil {
+		contentType, bodies, r.Body = "application/x-www-form-urlencoded", bodies+1, []byte(r.Form.Encode())
+	}
+	if r.Text != "" {
+		contentType, bodies, r.Body = "text/plain; charset=utf-8", bodies+1, []byte(r.Text)
+	}
+	if bodies > 1 {
+		return r, errBodies
+	}
+	if contentType != "" && r.Header.Get("Content-Type") == "" {
+		header := r.Header.Clone()
+		if header == nil {
+			header = http.Header{}
+		}
+		header.Set("Content-Type", contentType)
+		r.Header = header
+	}
+	return r, nil
+}
+
+// Text is the body of the answer as it came, whatever its form. Its size is bounded by the client's transport: 4 MB.
+func (r *Response) Text() string { return string(r.raw) }

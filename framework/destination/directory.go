@@ -1,0 +1,49 @@
+package destination
+
+import (
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/sandbox"
+)
+
+// FromDirectory are the destinations of a directory: each file <slug>/destination.yaml below it is one without code. The
+// files are read here and checked by Load. Their sandbox takes every request.
+func FromDirectory(dir string) ([]Plugin, error) {
+	files, err := fs.Glob(os.DirFS(dir), "*/"+DefinitionFile)
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("there is no <slug>/%s in a directory %s", DefinitionFile, dir)
+	}
+	plugins := make([]Plugin, len(files))
+	for i, file := range files {
+		folder := path.Dir(file)
+		plugins[i] = Plugin{
+			Definition: os.DirFS(filepath.Join(dir, folder)), File: filepath.Join(dir, folder, DefinitionFile),
+			Sandbox: &Sandbox{Name: folder, New: recorder},
+		}
+	}
+	return plugins, nil
+}
+
+func recorder(map[string][]string) http.Handler {
+	return sandbox.New(sandbox.Config{API: sandbox.NewRecorder()})
+}
+
+// checkFolder refuses a definition whose directory is called otherwise than its slug.
+func (p Plugin) checkFolder(d *Definition) error {
+	if p.File == "" {
+		return nil
+	}
+	if folder := filepath.Base(filepath.Dir(p.File)); folder != d.Slug {
+		return d.Document.Locate(fault.Problems{{Pointer: "/slug", Message: fmt.Sprintf("is %q, but the directory is called %q", d.Slug, folder)}})
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package destination
+
+import (
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// SyncMode is the sync modes that an action offers: what becomes of records of reverse ETL that are new, updated and deleted.
+type SyncMode struct {
+	Label       string
+	Description string
+	Default     string // of subscriptions that choose none; "" where there is none
+	Choices     []SyncModeChoice
+}
+
+// SyncModeChoice is one sync mode of an action.
+type SyncModeChoice struct {
+	Label string
+	Value string // add, update, upsert, delete or mirror
+}
+
+// Modes are the values of the choices.
+func (s *SyncMode) Modes() []string {
+	modes := make([]string, len(s.Choices))
+	for i, c := range s.Choices {
+		modes[i] = c.Value
+	}
+	return modes
+}
+
+// Offers tells whether a mode is among the choices.
+func (s *SyncMode) Offers(mode string) bool {
+	for _, c := range s.Choices {
+		if c.Value == mode {
+			return true
+		}
+	}
+	return false
+}
+
+// syncMode reads the sync modes of an action; nil where it has none.
+func (p *parser) syncMode(v event.Value, place string) *SyncMode {
+	if v.Kind() == event.Absent {
+		return nil
+	}
+	s := &SyncMode{Label: v.Get("label").Str(), Description: v.Get("description").Str(), Default: v.Get("default").Str()}
+	for _, c := range v.Get("choices").Items() {
+		s.Choices = append(s.Choices, SyncModeChoice{Label: c.Get("label").Str(), Value: c.Get("value").Str()})
+	}
+	if s.Default != "" && !s.Offers(s.Default) {
+		p.problems.Add(place+"/default", "is none of the choices%s", fault.DidYouMean(s.Default, s.Modes()))
+	}
+	return s
+}

@@ -1,0 +1,87 @@
+package destinationtest
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// showsNoSecret finds a canary in what people get to see.
+func (s *subject) showsNoSecret(of, where, text string) {
+	for _, secret := range s.canaries() {
+		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret))} {
+			if strings.Contains(text, form) {
+				s.find(of, "%s shows the secret %s: %s", where, secret, around(text, form))
+				return
+			}
+		}
+	}
+}
+
+// around is the part of a text that is near to another.
+func around(text, part string) string {
+	at := strings.Index(text, part)
+	return text[max(0, at-60):min(len(text), at+len(part)+20)]
+}
+
+// secretsDoNotShow: neither verdicts nor logs nor traces show a secret, also where the remote repeats all that it was sent.
+func secretsDoNotShow(s *subject) {
+	s.each(func(action string, sm sample) {
+		for _, status := range []int{200, 400, 401, 429, 500} {
+			r, err := s.rig(sm, parrot(status))
+			if err != nil {
+				s.find(action, "%v", err)
+				return
+			}
+			for _, v := range r.deliver(s.context(), sm.event, sm.payload, sm.payload) {
+				v.Sent = v.Sent.Solid()
+				s.showsNoSecret(action, fmt.Sprintf("the verdict after %d", status), fmt.Sprintf("%s %s %s", v.Reason, v.Body.JSON(), v.Sent.JSON()))
+			}
+			if err := r.plan.Test(s.context()); err != nil {
+				s.showsNoSecret(action, fmt.Sprintf("the credentials test after %d", status), err.Error())
+			}
+			s.showsNoSecret(action, fmt.Sprintf("what is logged and traced after %d", status), r.seen.String())
+		}
+	})
+}
+
+// parrot is a remote that repeats what it was sent.
+func parrot(status int) remote {
+	return func(r *http.Request) (*http.Response, error) {
+		said := []string{r.URL.String()}
+		for _, values := range r.Header {
+			said = append(said, values...)
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		message := map[string]any{"index": 0, "message": strings.Join(append(said, string(body)), " ")}
+		text, err := json.Marshal(map[string]any{"message": message["message"], "errors": []any{message}})
+		if err != nil {
+			return nil, err
+		}
+		return answers(status, string(text))(r)
+	}
+}
+
+// credentials: where requests prove who sends them, people can ask whether they would be let in: the sandbox lets them, and a
+// remote that answers 401 does not.
+func credentials(s *subject) {
+	if s.definition.Scheme == "none" || len(s.samples) == 0 {
+		return
+	}
+	sm := s.samples[0]
+	if r, err := s.rig(sm, nil); err != nil {
+		s.find("", "%v", err)
+	} else if err := r.plan.Test(s.context()); err != nil {
+		s.find("", "the sandbox does not pass the credentials test: %v", err)
+	}
+	r, err := s.rig(sm, answers(http.StatusUnauthorized, `{"message":"who are you?"}`))
+	if err == nil && r.plan.Test(s.context()) == nil {
+		s.find("", "the credentials test passes though the remote answers 401: is there one (Plugin.Test)?")
+	}
+}

@@ -1,0 +1,227 @@
+package destinationtest
+
+import (
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"path/filepath"
+	"strings"
+)
+
+// forbidden are what a destination must not use, and what there is instead.
+func forbidden() map[string]map[string]string {
+	const client, clock, log = "send requests with call.Client", "ask call.Now", "write to call.Log"
+	return map[string]map[string]string{
+		"net/http": {
+			"Client": client, "DefaultClient": client, "Get": client, "Post": client, "PostForm": client, "Head": client,
+			"NewRequest": client, "NewRequestWithContext": client, "DefaultTransport": client, "Transport": client,
+		},
+		"time": {
+			"Now": clock, "Since": clock, "Until": clock, "Sleep": "return a *fault.Error with RetryAfter", "After": "return a *fault.Error with RetryAfter",
+			"Tick": "start nothing", "NewTimer": "start nothing", "NewTicker": "start nothing", "AfterFunc": "start nothing",
+		},
+		"os": {
+			"Getenv": "ask call.Env", "LookupEnv": "ask call.Env", "Environ": "ask call.Env", "Setenv": "ask call.Env", "Stdout": log, "Stderr": log, "Exit": "return an error",
+		},
+		"context": {"Background": "use the handler's context", "TODO": "use the handler's context"},
+		"fmt":     {"Print": log, "Println": log, "Printf": log},
+		"log":     {"*": log},
+		"log/slog": {
+			"Default": log, "Debug": log, "Info": log, "Warn": log, "Error": log, "Log": log, "New": log, "SetDefault": log,
+		},
+		"crypto/tls": {"*": client},
+		"net":        {"*": client},
+		"os/exec":    {"*": "start nothing"},
+		"unsafe":     {"*": "do without"},
+	}
+}
+
+// sandboxFile is the one file that may hold state: the sandbox of a destination stands for a remote.
+const sandboxFile = "sandbox.go"
+
+// plumbing: a destination starts no goroutines, keeps nothing in variables of its package, and gets its client, its clock and its
+// environment from the framework.
+func plumbing(s *subject) {
+	files, err := filepath.Glob(filepath.Join(s.dir, "*.go"))
+	if err != nil {
+		s.find("", "%v", err)
+		return
+	}
+	p := sourcePackage{subject: s, set: token.NewFileSet(), forbidden: forbidden()}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(p.set, file, nil, parser.SkipObjectResolution|parser.ParseComments)
+		if err != nil {
+			s.find(filepath.Base(file), "%v", err)
+			return
+		}
+		if ast.IsGenerated(parsed) || !ignored(parsed) {
+			p.files = append(p.files, parsed)
+		}
+	}
+	p.look()
+}
+
+// ignored tells whether a file is a program of its own (//go:build ignore).
+func ignored(f *ast.File) bool {
+	for _, group := range f.Comments {
+		for _, c := range group.List {
+			if c.Pos() < f.Package && strings.HasPrefix(c.Text, "//go:build ignore") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sourcePackage is the source of a destination with what its names stand for. Imports are not read: their names are enough.
+type sourcePackage struct {
+	*subject
+	set       *token.FileSet
+	files     []*ast.File
+	uses      map[*ast.Ident]types.Object
+	scope     *types.Scope
+	forbidden map[string]map[string]string
+}
+
+func (p *sourcePackage) look() {
+	info := types.Info{Uses: map[*ast.Ident]types.Object{}}
+	config := types.Config{
+		Error:    func(error) {}, // what comes of imports that are not read
+		Importer: noImports{},
+	}
+	pkg, _ := config.Check("destination", p.set, p.files, &info) // its errors are those of the imports
+	p.uses, p.scope = info.Uses, pkg.Scope()
+	for _, f := range p.files {
+		sandbox := filepath.Base(p.set.Position(f.Package).Filename) == sandboxFile
+		ast.Inspect(f, func(n ast.Node) bool {
+			p.node(n, sandbox)
+			return true
+		})
+	}
+}
+
+// noImports reads no package.
+type noImports struct{}
+
+func (noImports) Import(string) (*types.Package, error) {
+	return nil, errors.New("imports are not read")
+}
+
+func (p *sourcePackage) node(n ast.Node, sandbox bool) {
+	switch n := n.(type) {
+	case *ast.FuncDecl:
+		if n.Name.Name == "init" && n.Recv == nil {
+			p.at(n, "an init function: the list of destinations is generated")
+		}
+	case *ast.GoStmt:
+		p.at(n, "a goroutine: a handler does its work itself, the framework runs many")
+	case *ast.SelectorExpr:
+		p.selector(n, sandbox)
+	case *ast.AssignStmt:
+		for _, target := range n.Lhs {
+			p.changed(target)
+		}
+	case *ast.IncDecStmt:
+		p.changed(n.X)
+	case *ast.UnaryExpr:
+		if n.Op == token.AND {
+			p.changed(n.X)
+		}
+	case *ast.CallExpr:
+		if name, ok := n.Fun.(*ast.Ident); ok && (name.Name == "delete" || name.Name == "clear") && len(n.Args) > 0 {
+			p.changed(n.Args[0])
+		}
+	case *ast.GenDecl:
+		p.variables(n)
+	}
+}
+
+// selector finds what is used of packages that are none of a destination's business.
+func (p *sourcePackage) selector(n *ast.SelectorExpr, sandbox bool) {
+	name, ok := n.X.(*ast.Ident)
+	if !ok {
+		return
+	}
+	imported, ok := p.uses[name].(*types.PkgName)
+	if !ok {
+		return
+	}
+	path := imported.Imported().Path()
+	if sandbox && (path == "time" || path == "net/http") {
+		return
+	}
+	names := p.forbidden[path]
+	for _, key := range []string{n.Sel.Name, "*"} {
+		if instead, no := names[key]; no {
+			p.at(n, "%s.%s: %s", path, n.Sel.Name, instead)
+			return
+		}
+	}
+}
+
+// changed finds a variable of the package that is assigned to, in whole or in part, or whose address is taken.
+func (p *sourcePackage) changed(target ast.Expr) {
+	for {
+		switch e := target.(type) {
+		case *ast.IndexExpr:
+			target = e.X
+		case *ast.SelectorExpr:
+			target = e.X
+		case *ast.StarExpr:
+			target = e.X
+		case *ast.ParenExpr:
+			target = e.X
+		case *ast.Ident:
+			if v, ok := p.uses[e].(*types.Var); ok && v.Parent() == p.scope {
+				p.at(e, "the package variable %s is changed: keep it in call.State, or hand it on", e.Name)
+			}
+			return
+		default:
+			return
+		}
+	}
+}
+
+// variables finds package variables that can only be meant to change.
+func (p *sourcePackage) variables(d *ast.GenDecl) {
+	if d.Tok != token.VAR {
+		return
+	}
+	for _, spec := range d.Specs {
+		v, ok := spec.(*ast.ValueSpec)
+		if !ok || p.scope.Lookup(v.Names[0].Name) == nil || p.scope.Lookup(v.Names[0].Name).Pos() != v.Names[0].Pos() {
+			continue
+		}
+		ast.Inspect(v, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncLit:
+				return false
+			case *ast.ChanType:
+				p.at(n, "the package variable %s is a channel", v.Names[0].Name)
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok {
+					pkg, ok := p.uses[x].(*types.PkgName)
+					if ok && holdsState(pkg.Imported().Path(), n.Sel.Name) {
+						p.at(n, "the package variable %s is made to change: keep it in call.State", v.Names[0].Name)
+					}
+				}
+			}
+			return true
+		})
+	}
+}
+
+func holdsState(path, name string) bool {
+	return path == "sync/atomic" || path == "sync" && !strings.HasPrefix(name, "Once")
+}
+
+// at finds something at a place in the source.
+func (p *sourcePackage) at(n ast.Node, format string, args ...any) {
+	place := p.set.Position(n.Pos())
+	p.find(filepath.Base(place.Filename), "line %d: "+format, append([]any{place.Line}, args...)...)
+}

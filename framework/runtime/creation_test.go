@@ -1,0 +1,125 @@
+package runtime_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/internal/sample"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/sandbox"
+)
+
+// audiencePlan syncs audiences to a remote, with settings of the audience vip.
+func audiencePlan(t testing.TB, remote *sample.Remote, state destination.State) *runtime.Plan {
+	in := config.InstanceOf(event.MustParse(`{"id":"i","settings":{"key":"k"},"audiences":{"vip":{"name":"Best","settings":{"owner":"anna"}},"own":{"settings":{"owner":"bo","days":7}}},
+		"subscriptions":[{"name":"a","action":"syncAudience"}]}`))
+	plan, err := runtime.New(sample.Plugin(), sampleDefinition(t), in, runtime.Host{Transport: sandbox.Transport(remote), State: state})
+	require.NoError(t, err)
+	return plan
+}
+
+func enters(user, audience string, more ...string) string {
+	return fmt.Sprintf(`{"type":"track","event":"Audience Entered","userId":%q,"context":{"personas":{"computation_class":"audience","computation_key":%q,"computation_id":"c1"%s}}}`,
+		user, audience, strings.Join(more, ""))
+}
+
+func TestAnAudienceIsCreatedOnceBeforeItsMembersAreSent(t *testing.T) {
+	remote, state := sample.NewRemote(), destination.NewMemoryState()
+	plan := audiencePlan(t, remote, state)
+	got := plan.RunBatch(t.Context(), events(t, enters("u1", "vip"), enters("u2", "vip"), enters("u3", "own"),
+		enters("u4", "other"), enters("u5", "other", `,"audience_settings":{"owner":"cy","days":900}`),
+		enters("u6", "mine", `,"audience_settings":{"owner":"di"}`), enters("u7", "any", `,"external_audience_id":"aud9"`)))
+	assert.Equal(t, []string{
+		"create audience Best of anna for 30 days", "aud1: u1 u2", "create audience own of bo for 7 days", "aud2: u3",
+		"create audience mine of di for 30 days", "aud3: u6", "aud9: u7",
+	}, remote.Log())
+	lines := outcomes(got)
+	assert.Equal(t, "delivered 200", lines[0])
+	assert.Equal(t, "refused 400 PAYLOAD_VALIDATION_FAILED the settings of the audience other: Owner is required but missing", lines[3])
+	assert.Contains(t, got[0][0].Sent.JSON(), `"audience":"aud1","owner":"anna"`)
+
+	plan.Run(t.Context(), events(t, enters("u8", "vip"))[0])
+	audiencePlan(t, remote, state).Run(t.Context(), events(t, enters("u9", "vip"))[0]) // after a restart
+	assert.Equal(t, []string{"aud1: u8", "aud1: u9"}, remote.Log()[7:])
+}
+
+func TestACreationThatFailsIsTriedAgain(t *testing.T) {
+	remote := sample.NewRemote()
+	plan := audiencePlan(t, remote, destination.NewMemoryState())
+	remote.Fail(1)
+	e := events(t, enters("u1", "vip"), enters("u2", "vip"))
+	assert.Equal(t, []string{"retry 503 SERVICE_UNAVAILABLE down", "retry 503 SERVICE_UNAVAILABLE down"}, outcomes(plan.RunBatch(t.Context(), e)))
+	assert.Equal(t, []string{"delivered 200", "delivered 200"}, outcomes(plan.RunBatch(t.Context(), e)))
+	assert.Equal(t, []string{"create audience Best of anna for 30 days", "aud1: u1 u2"}, remote.Log())
+}
+
+// Plans of many processes share a state, and many batches of each come at once.
+func TestManyCreateAnAudienceOnce(t *testing.T) {
+	remote, state := sample.NewRemote(), destination.NewMemoryState()
+	var all sync.WaitGroup
+	for p := range 4 {
+		plan := audiencePlan(t, remote, state)
+		for n := range 8 {
+			e := events(t, enters(fmt.Sprintf("u%d-%d", p, n), "vip"))[0]
+			all.Go(func() {
+				for plan.Run(t.Context(), e)[0].Outcome == runtime.Retry { // until the one who creates it has done so
+				}
+			})
+		}
+	}
+	all.Wait()
+	created := 0
+	for _, line := range remote.Log() {
+		if strings.HasPrefix(line, "create") {
+			created++
+		}
+	}
+	assert.Equal(t, 1, created)
+	assert.Len(t, remote.Log(), 33)
+}
+
+func TestAudiencesOfTheConfigAreChecked(t *testing.T) {
+	in := config.InstanceOf(event.MustParse(`{"id":"i","settings":{"key":"k"},"audiences":{"a":{"settings":{"ownr":"x"}},"b":{"settings":{"owner":"x","days":1000}}},"subscriptions":[]}`))
+	_, err := runtime.New(sample.Plugin(), sampleDefinition(t), in, runtime.Host{})
+	assert.Equal(t, []string{
+		`/audiences/a/settings/ownr is no setting of an audience of Sample (did you mean "owner"?)`,
+		`/audiences/a/settings/owner Owner is required but missing`,
+		`/audiences/b/settings/days Days should be at most 540 but is 1000`,
+	}, problemLines(err))
+	p := (&acme{}).plugin()
+	d, err := p.Load()
+	require.NoError(t, err)
+	_, err = runtime.New(p, d, in, runtime.Host{})
+	assert.ErrorContains(t, err, "are of no use: Acme creates no audiences")
+	p.CreateAudience = sample.Plugin().CreateAudience
+	_, err = p.Load()
+	assert.ErrorContains(t, err, "no audienceConfig whose mode is synced")
+	p = sample.Plugin()
+	p.CreateAudience = nil
+	_, err = p.Load()
+	assert.ErrorContains(t, err, "there is no CreateAudience")
+}
+
+func TestAudiencesByHand(t *testing.T) {
+	remote := sample.NewRemote()
+	plan := audiencePlan(t, remote, destination.NewMemoryState())
+	_, err := plan.GetAudience(t.Context(), runtime.Audience{Key: "vip"})
+	assert.ErrorContains(t, err, "it has not been created")
+	for _, created := range []bool{true, false} {
+		a, is, err := plan.CreateAudience(t.Context(), runtime.Audience{Key: "vip"})
+		require.NoError(t, err)
+		assert.Equal(t, created, is)
+		assert.Equal(t, runtime.Audience{Key: "vip", Name: "Best", ExternalID: "aud1"}, a)
+	}
+	a, err := plan.GetAudience(t.Context(), runtime.Audience{Key: "vip"})
+	require.NoError(t, err)
+	assert.Equal(t, "aud1", a.ExternalID)
+}

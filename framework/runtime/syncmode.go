@@ -1,0 +1,62 @@
+package runtime
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/mapping"
+	"github.com/landfall-dev/landfall/framework/schema"
+)
+
+// matchingKey is the key of a mapping that says by which field records are matched.
+const matchingKey = "__segment_internal_matching_key"
+
+// modes reads the sync mode and the matching key of a subscription. Both are texts in the config: nothing maps them.
+func (c *compiler) modes(in config.Subscription, s *Subscription) {
+	place := in.Pointer + "/mapping/"
+	s.matchingKey = c.literal(in.Mapping.Get(matchingKey), place+matchingKey)
+	mapped := c.literal(in.Mapping.Get(schema.SyncModeKey), place+schema.SyncModeKey)
+	switch {
+	case in.SyncMode == "":
+		s.syncMode, place = mapped, place+schema.SyncModeKey
+	case mapped != "" && mapped != in.SyncMode:
+		c.problems.Add(in.Pointer+"/syncMode", "is %s but the mapping says %s", in.SyncMode, mapped)
+	default:
+		place = in.Pointer + "/syncMode"
+	}
+	offered := s.action.SyncMode
+	switch {
+	case offered == nil && s.syncMode != "":
+		c.warnings.Add(place, "is given to %s, which declares no sync modes", s.action.Key)
+	case offered == nil:
+	case s.syncMode == "":
+		s.syncMode = offered.Default
+	case !offered.Offers(s.syncMode):
+		modes := offered.Modes()
+		c.problems.Add(place, "is no sync mode of %s%s; there are %s", s.action.Key, fault.DidYouMean(s.syncMode, modes), strings.Join(modes, ", "))
+	}
+}
+
+func (c *compiler) literal(v event.Value, place string) string {
+	if v.Kind() != event.Absent && !v.IsString() {
+		c.problems.Add(place, "should be a text but is %s: it is the same for all events", v.Kind().WithArticle())
+	}
+	return v.Str()
+}
+
+// withoutModes is a mapping without what modes reads.
+func withoutModes(m event.Value) event.Value {
+	if m.Kind() != event.Object || mapping.IsDirective(m) || m.Get(schema.SyncModeKey).Kind() == event.Absent && m.Get(matchingKey).Kind() == event.Absent {
+		return m
+	}
+	var members []event.Member
+	for key, v := range m.Members() {
+		if !slices.Contains([]string{schema.SyncModeKey, matchingKey}, key) {
+			members = append(members, event.Member{Key: key, Value: v})
+		}
+	}
+	return event.NewObject(members)
+}

@@ -1,0 +1,201 @@
+package scaffold
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/format"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+)
+
+// used are the names that a new destination's package has of its own, and what it imports.
+var used = []string{
+	"definition", "baseURL", "test", "send", "newSandbox", "api", "user", "reply", "maxUsers", "maxID",
+	"context", "embed", "http", "json", "destination", "event", "fault", "fmt", "maps", "slices", "sync", "sandbox",
+}
+
+// Action adds an action to a destination: a handler, a case, and its place in the definition and in plugin.go, both of which keep
+// what is written there as it is. It gives the files that it made or changed, relative to Dir.
+func Action(n New) ([]string, error) {
+	m, err := find(n.Dir)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(n.Dir, n.Slug)
+	file := filepath.Join(dir, destination.DefinitionFile)
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no destination %q in %s: make it with landfall new destination %s", n.Slug, n.Dir, n.Slug)
+	} else if err != nil {
+		return nil, err
+	}
+	d, err := destination.ParseDefinition(file, text)
+	if err != nil {
+		return nil, err
+	}
+	n.Name, n.Scheme = d.Name, d.Scheme
+	if err := n.checkNewAction(d, dir); err != nil {
+		return nil, err
+	}
+	v := n.view(m)
+	block, err := v.execute("action.yaml.tmpl")
+	if err != nil {
+		return nil, err
+	}
+	grown, err := withAction(d, text, string(block))
+	if err != nil {
+		return nil, err
+	}
+	handle, err := v.execute("handle.tmpl")
+	if err != nil {
+		return nil, err
+	}
+	plugin := filepath.Join(dir, "plugin.go")
+	code, err := withHandler(plugin, n.Action, string(handle))
+	if err != nil {
+		return nil, err
+	}
+	made, err := n.write(v, map[string]string{n.actionFile(): "action.go", n.caseFile(): "case.yaml"})
+	if err == nil {
+		err = errors.Join(os.WriteFile(file, grown, 0o644), os.WriteFile(plugin, code, 0o644))
+	}
+	return append(made, filepath.Join(n.Slug, destination.DefinitionFile), filepath.Join(n.Slug, "plugin.go")), err
+}
+
+func (n New) checkNewAction(d *destination.Definition, dir string) error {
+	if d.Action(n.Action) != nil {
+		return fmt.Errorf("%s has an action %s already", d.Name, n.Action)
+	}
+	taken, err := declared(dir)
+	if err != nil {
+		return err
+	}
+	if err := n.checkAction(taken); err != nil {
+		return err
+	}
+	for _, path := range []string{n.actionFile(), n.caseFile()} {
+		if _, err := os.Stat(filepath.Join(dir, path)); err == nil {
+			return fmt.Errorf("%s is there already", filepath.Join(dir, path))
+		}
+	}
+	return nil
+}
+
+// declared are the names of a package.
+func declared(dir string) (names []string, err error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range f.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Recv == nil {
+					names = append(names, d.Name.Name)
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					switch spec := spec.(type) {
+					case *ast.TypeSpec:
+						names = append(names, spec.Name.Name)
+					case *ast.ValueSpec:
+						for _, name := range spec.Names {
+							names = append(names, name.Name)
+						}
+					}
+				}
+			}
+		}
+	}
+	return names, nil
+}
+
+// withAction is a definition with an action behind its last one. Everything else stays as it is written.
+func withAction(d *destination.Definition, text []byte, block string) ([]byte, error) {
+	lines := strings.SplitAfter(string(text), "\n")
+	first := d.Actions[0].Key
+	begin, _ := d.Document.KeyPlace("/actions")
+	line, column := d.Document.KeyPlace("/actions/" + first)
+	if line <= begin {
+		return nil, fmt.Errorf("%s: the actions stand in braces: write them on lines of their own first", d.Document.Name())
+	}
+	end := len(lines)
+	for key := range d.Document.Value().Members() {
+		if at, _ := d.Document.KeyPlace("/" + key); at > begin {
+			end = min(end, at-1)
+		}
+	}
+	for end > line && isBeside(lines[end-1]) {
+		end-- // what stands before the next key belongs to it
+	}
+	var b strings.Builder
+	b.WriteString(strings.Join(lines[:end], ""))
+	if !strings.HasSuffix(b.String(), "\n") {
+		b.WriteString("\n")
+	}
+	indent := strings.Repeat(" ", column-1)
+	for l := range strings.Lines(block) {
+		b.WriteString(indent + strings.TrimPrefix(l, "  "))
+	}
+	b.WriteString(strings.Join(lines[end:], ""))
+	grown := []byte(b.String())
+	if _, err := destination.ParseDefinition(d.Document.Name(), grown); err != nil {
+		return nil, fmt.Errorf("adding the action to the definition: %w", err)
+	}
+	return grown, nil
+}
+
+// isBeside tells whether a line is empty, or a comment at the margin.
+func isBeside(line string) bool {
+	return strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#")
+}
+
+// withHandler is a plugin's source with a handler among those of Plugin.Actions.
+func withHandler(file, action, handle string) ([]byte, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("%w: a new action adds its handler there", err)
+	}
+	set := token.NewFileSet()
+	f, err := parser.ParseFile(set, file, text, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	at := -1
+	ast.Inspect(f, func(n ast.Node) bool {
+		pair, ok := n.(*ast.KeyValueExpr)
+		if !ok {
+			return true
+		}
+		key, named := pair.Key.(*ast.Ident)
+		if list, ok := pair.Value.(*ast.CompositeLit); ok && named && key.Name == "Actions" {
+			at = set.Position(list.Rbrace).Offset
+		}
+		return true
+	})
+	if at < 0 {
+		return nil, fmt.Errorf("%s has no list of Actions to add %q: %s to", file, action, handle)
+	}
+	line := fmt.Sprintf("\t%q: %s,\n", action, handle)
+	before := strings.TrimRight(string(text[:at]), " \t")
+	if !strings.HasSuffix(before, "\n") && !strings.HasSuffix(before, "{") {
+		before += ",\n"
+	}
+	if strings.HasSuffix(before, "{") {
+		before += "\n"
+	}
+	return format.Source(slices.Concat([]byte(before), []byte(line), text[at:]))
+}

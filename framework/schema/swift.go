@@ -1,0 +1,109 @@
+package schema
+
+import "github.com/landfall-dev/landfall/framework/event"
+
+// swift is isSettled for payloads that a mapping has built, which is nearly all: what is asked of each field is worked out when
+// the fields are compiled, and fields are expected in their order. FuzzProcess holds the two against each other.
+type swift struct {
+	fields   []swiftField
+	required uint64 // the fields that must be there, a bit each
+	asking   []int  // the fields that conditions make required
+}
+
+// swiftField is one field.
+type swiftField struct {
+	key   string
+	field *Field
+	kinds uint16 // kinds of which every value is good; others are asked one by one
+}
+
+// maxSwift is how many fields have a bit.
+const maxSwift = 64
+
+func newSwift(fields Fields) *swift {
+	if len(fields) > maxSwift {
+		return nil
+	}
+	w := &swift{}
+	for i := range fields {
+		f := &fields[i]
+		w.fields = append(w.fields, swiftField{f.Key, f, f.plainKinds()})
+		switch {
+		case f.Required.Always:
+			w.required |= 1 << i
+		case len(f.Required.Conditions) > 0:
+			w.asking = append(w.asking, i)
+		}
+	}
+	return w
+}
+
+// plainKinds are the kinds of which every value is one of the field's, but for an empty text.
+func (f *Field) plainKinds() uint16 {
+	if f.Multiple || len(f.Choices) > 0 && !f.OpenChoices || f.Minimum.Exists() || f.Maximum.Exists() || f.hasProperties() {
+		return 0
+	}
+	switch f.Type {
+	case String, Text, Password:
+		if f.format == nil {
+			return 1 << event.String
+		}
+	case Number:
+		return 1 << event.Number
+	case Boolean:
+		return 1<<event.True | 1<<event.False
+	case Object:
+		return 1 << event.Object
+	}
+	return 0
+}
+
+// settled is isSettled; sure is false for a payload that was not built.
+func (w *swift) settled(payload event.Value) (settled, sure bool) {
+	members, built := payload.BuiltOf()
+	if !built || w == nil {
+		return false, false
+	}
+	next, seen := 0, uint64(0)
+	for i := range members {
+		v := &members[i].Value
+		kind := v.Kind()
+		if kind == event.Absent {
+			continue
+		}
+		at := w.find(members[i].Key, next)
+		if at < 0 || kind == event.String && v.Falsy() {
+			return false, true
+		}
+		f := &w.fields[at]
+		if f.kinds>>kind&1 == 0 && !f.field.valid(*v) {
+			return false, true
+		}
+		seen |= 1 << at
+		next = at + 1
+	}
+	if w.required&^seen != 0 {
+		return false, true
+	}
+	for _, at := range w.asking {
+		if seen>>at&1 == 0 && w.fields[at].field.Required.asks(payload) {
+			return false, true
+		}
+	}
+	return true, true
+}
+
+// find is the place of a key's field, most likely at next; -1 where there is none.
+func (w *swift) find(key string, next int) int {
+	for i := next; i < len(w.fields); i++ {
+		if w.fields[i].key == key {
+			return i
+		}
+	}
+	for i := range min(next, len(w.fields)) {
+		if w.fields[i].key == key {
+			return i
+		}
+	}
+	return -1
+}
