@@ -188,3 +188,13 @@ func TestAnItemThatIsTooLargeFailsAlone(t *testing.T) {
 	assert.Equal(t, runtime.Delivered, got[1][0].Outcome)
 	assert.Equal(t, 1, n)
 }
+
+func TestCampaignsAndCanvasesAreChosenFromBraze(t *testing.T) {
+	plan := newPlan(t, sandbox.Transport(braze.Plugin().Sandbox.New(map[string][]string{"api-key": {"very-secret"}})), "trackEvent", `{}`, nil)
+	for field, action := range map[string]string{"campaign_id": "triggerCampaign", "canvas_id": "triggerCanvas"} {
+		got, err := plan.Choices(t.Context(), action, field, "", "", event.Value{})
+		require.NoError(t, err)
+		kind := strings.TrimSuffix(field, "_id")
+		assert.Equal(t, []destination.Choice{{Label: "A " + kind + " of the sandbox", Value: "sandbox-" + kind}}, got.Choices)
+	}
+}

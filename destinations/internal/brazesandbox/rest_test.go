@@ -191,6 +191,8 @@ func TestCatalogsAndMessagesAreKept(t *testing.T) {
 	assert.JSONEq(t, `{"dispatch_id":"canvas-000001","message":"success"}`, answer)
 	assert.JSONEq(t, `{"campaign c":{"requests":2,"recipients":1,"unknown":1,"broadcasts":1},"canvas v":{"requests":1,"recipients":1,"unknown":0,"broadcasts":0}}`, b.state("sends"))
 	assert.JSONEq(t, `[{"external_id":"u2","braze_id":"braze-000001","attributes":{"plan":"blue"}}]`, b.state("users"))
+	_, answer, _ = b.rest("GET", "/campaigns/list?page=0", "")
+	assert.JSONEq(t, `{"campaigns":[{"id":"sandbox-campaign","name":"A campaign of the sandbox"},{"id":"c","name":"Triggered: c"}],"message":"success"}`, answer)
 	b.call("POST", "/__sandbox/reset", "")
 	assert.Empty(t, b.state("users"))
 	assert.Empty(t, b.state("sends"))
