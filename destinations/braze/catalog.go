@@ -43,13 +43,26 @@ func catalogItems(ctx context.Context, in destination.BatchCall[Settings, Upsert
 		byPath[path] = append(byPath[path], u)
 	}
 	for _, path := range paths {
-		for _, part := range requests(byPath[path], maxItems) {
-			if err := c.send(ctx, path, part); err != nil {
-				return c.ms, err
-			}
-		}
+		c.all(ctx, path, byPath[path])
 	}
 	return c.ms, nil
+}
+
+// all sends the items of one catalog. After a failure that concerns more than single items, the rest gets the same error; other
+// catalogs go on.
+func (c *catalog) all(ctx context.Context, path string, units []*unit) {
+	for _, part := range requests(units, maxItems) {
+		err := c.send(ctx, path, part)
+		if err == nil {
+			continue
+		}
+		for _, u := range units {
+			if !c.ms.Decided(u.index) {
+				c.ms.Fail(u.index, err)
+			}
+		}
+		return
+	}
 }
 
 // catalog brings items to Braze.
