@@ -19,7 +19,7 @@ var floors = [][]string{
 	{"framework/config", "framework/runtime", "framework/state"},
 	{
 		"framework/actions", "framework/admin", "framework/audience", "framework/delivery", "framework/destinationtest", "framework/console", "framework/explain", "framework/fixture",
-		"framework/generate", "framework/ingest", "framework/scaffold", "framework/stream", "framework/internal/…",
+		"framework/generate", "framework/ingest", "framework/scaffold", "framework/segment", "framework/stream", "framework/sample",
 		"framework/state/statetest", "framework/oauth/oauthtest", "framework/sandbox/sandboxtest",
 	},
 	{"destinations/internal/…"},

@@ -32,7 +32,7 @@ func newDescribe(s streams) *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(s.out).Encode(e.Definition.Document.Value())
 			}
-			describe(s, e.Definition)
+			describe(s, e)
 			return nil
 		},
 	}
@@ -40,19 +40,25 @@ func newDescribe(s streams) *cobra.Command {
 	return cmd
 }
 
-func describe(s streams, d *destination.Definition) {
+func describe(s streams, e destination.Entry) {
+	d := e.Definition
 	fmt.Fprintf(s.out, "%s (%s)\n%s\n", d.Name, strings.Join(append([]string{d.Slug}, d.Aliases...), ", "), d.Description)
 	if d.Limits.Subscriptions > 0 {
 		fmt.Fprintf(s.out, "At most %d enabled subscriptions an instance.\n", d.Limits.Subscriptions)
 	}
 	fmt.Fprintln(s.out, "\nSettings")
 	describeFields(s, d.Settings, "  ")
+	describeAudiences(s, d)
+	if e.Plugin.OnDelete != nil {
+		fmt.Fprintln(s.out, "\nIt deletes the users of events of type delete.")
+	}
 	for _, a := range d.Actions {
 		fmt.Fprintf(s.out, "\nAction %s: %s\n  %s\n", a.Key, a.Title, a.Description)
 		if a.DefaultSubscription != "" {
 			fmt.Fprintf(s.out, "  chosen when %s\n", queryWords(a.DefaultSubscription))
 		}
 		describeFields(s, a.Fields, "    ")
+		describeAction(s, e, a)
 	}
 	for _, p := range d.Presets {
 		when := ""

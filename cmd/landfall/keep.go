@@ -3,12 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,25 +47,11 @@ func beside(config, name string, asIs bool) string {
 
 // keeping is what the commands on members and audiences share: an instance of a config and its ledger.
 type keeping struct {
-	streams
-	target           target
-	config, instance string
-	data             string
-	json             bool
-	columns          map[string]string
-	store            *state.Store
-	chosen           instance
-	audiences        *destination.Audiences
-	shown            time.Time
-	failures         int
-}
-
-func (k *keeping) flags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVar(&k.config, "config", configFile, "the config `FILE`")
-	f.StringVar(&k.instance, "instance", "", "the `ID` of the instance in the config; not needed where there is one only")
-	f.StringVar(&k.data, "data", "", dataUsage)
-	f.BoolVar(&k.json, "json", false, "print JSON for programs, an object a line")
+	choosing
+	columns   map[string]string
+	audiences *destination.Audiences
+	shown     time.Time
+	failures  int
 }
 
 func (k *keeping) fileFlags(cmd *cobra.Command) {
@@ -76,44 +60,12 @@ func (k *keeping) fileFlags(cmd *cobra.Command) {
 
 // open loads the config and its state, and chooses the instance.
 func (k *keeping) open(ctx context.Context) error {
-	cfg, problems := config.Load(k.config, config.Env{})
-	if cfg == nil || len(problems) > 0 {
-		return problems.Err()
-	}
-	store, err := openState(ctx, cfg, k.config, k.data)
-	if err != nil {
+	keeps := func(in instance) bool { return in.plugin.Audiences != nil }
+	if err := k.choosing.open(ctx, keeps, "a destination that keeps audiences"); err != nil {
 		return err
 	}
-	k.store = store
-	instances, err := loadPlans(cfg, nil, hosting{target: &k.target, definitions: *k.definitions, store: store})
-	if err != nil {
-		return err
-	}
-	var ids []string
-	for _, in := range instances {
-		if in.plugin.Audiences == nil {
-			continue
-		}
-		ids = append(ids, in.plan.ID())
-		if k.instance == "" || k.instance == in.plan.ID() {
-			k.chosen, k.audiences = in, in.plugin.Audiences
-		}
-	}
-	switch {
-	case len(ids) == 0:
-		return fmt.Errorf("%s has no enabled instance of a destination that keeps audiences", k.config)
-	case k.audiences == nil:
-		return misuse("there is no instance %q%s", k.instance, fault.DidYouMean(k.instance, ids))
-	case k.instance == "" && len(ids) > 1:
-		return misuse("say which instance: --instance %s", strings.Join(ids, " or --instance "))
-	}
+	k.audiences = k.chosen.plugin.Audiences
 	return nil
-}
-
-func (k *keeping) close() {
-	if k.store != nil {
-		_ = k.store.Close()
-	}
 }
 
 // keeper does the work, and tells of it on a terminal.
@@ -144,8 +96,6 @@ func (k *keeping) failed(f audience.Failure) {
 		fmt.Fprintln(k.out, "…")
 	}
 }
-
-func (k *keeping) print(v any) { _ = json.NewEncoder(k.out).Encode(v) }
 
 // rows opens a file of users.
 func (k *keeping) rows(file string) (*audience.Rows, func(), error) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
@@ -29,11 +30,11 @@ func main() {
 	os.Exit(Main())
 }
 
-// Main runs the command line of this process and gives its exit code.
-func Main() int {
+// Main runs the command line of this process, with destinations beside those of the program, and gives its exit code.
+func Main(plugins ...destination.Plugin) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return execute(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	return execute(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, plugins: plugins})
 }
 
 // streams are where a command reads and writes.
@@ -42,7 +43,8 @@ type streams struct {
 	out io.Writer
 	err io.Writer
 
-	definitions *string // the directory of --definitions; "" for none
+	definitions *string              // the directory of --definitions; "" for none
+	plugins     []destination.Plugin // beside those of the program
 }
 
 // failed ends a command with exit code 1 after it has said why itself.
@@ -92,8 +94,9 @@ func newRoot(s streams) *cobra.Command {
 	root.PersistentFlags().StringVar(s.definitions, "definitions", "", "a `DIR` of destinations without code, each in <slug>/destination.yaml")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misused{err} })
 	root.AddCommand(
-		newServe(s), newDead(s), newReplay(s), newStatus(s), newRun(s), newTest(s), newValidate(s), newExplain(s), newMap(s), newMatch(s),
-		newList(s), newDescribe(s), newMembers(s), newSync(s), newAuth(s), newSandbox(s), newGenerate(s), newNew(s),
+		newServe(s), newConsole(s), newDead(s), newReplay(s), newStatus(s), newRun(s), newTest(s), newValidate(s), newExplain(s), newMap(s), newMatch(s),
+		newList(s), newDescribe(s), newMembers(s), newSync(s), newAuth(s), newAudience(s), newChoices(s), newHooks(s), newSandbox(s), newGenerate(s),
+		newNew(s), newImport(s),
 	)
 	return root
 }

@@ -7,10 +7,15 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/sample"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(tidied{m}, map[string]func(){"landfall": func() { os.Exit(Main()) }})
+	testscript.Main(tidied{m}, map[string]func(){
+		"landfall":        func() { os.Exit(Main()) },
+		"landfall-sample": func() { os.Exit(Main(sample.Plugin())) }, // with a destination that uses everything
+	})
 }
 
 // TestScripts runs the command line as people do; $REPO is the repository.

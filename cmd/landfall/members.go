@@ -26,7 +26,7 @@ func newMembers(s streams) *cobra.Command {
 
 // reading is a command that sends nothing.
 func reading(s streams, cmd *cobra.Command, run func(ctx context.Context, k *keeping, args []string) error) (*cobra.Command, *keeping) {
-	k := &keeping{streams: s, target: target{dryRun: true}}
+	k := &keeping{choosing: choosing{streams: s, target: target{dryRun: true}}}
 	k.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		defer k.close()
@@ -144,7 +144,7 @@ func (k *keeping) diff(ctx context.Context, cohort, against string) error {
 
 // sending is a command that sends changes of a cohort.
 func sending(s streams, cmd *cobra.Command, run func(ctx context.Context, k *keeping, cohort string) error) (*cobra.Command, *keeping) {
-	k := &keeping{streams: s}
+	k := &keeping{choosing: choosing{streams: s}}
 	k.flags(cmd)
 	k.target.flags(cmd)
 	cmd.Args = exactly(1, "one cohort, by id or name")

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -144,22 +145,48 @@ func (s streams) loadFile(path string, t *target, observe func(httpx.Exchange)) 
 // hosting is what plans get from the program.
 type hosting struct {
 	target      *target
-	definitions string                       // the directory of --definitions; "" for that of the config
-	store       *state.Store                 // without one, nothing outlives the plans
-	observe     func(httpx.Exchange)         // may be nil
-	log         *slog.Logger                 // nil is silent
-	remotes     map[string]http.RoundTripper // sandboxes by remoteKey, where they outlive the plans; may be nil
+	definitions string               // the directory of --definitions; "" for that of the config
+	plugins     []destination.Plugin // beside those of the program
+	store       *state.Store         // without one, nothing outlives the plans
+	observe     func(httpx.Exchange) // may be nil
+	log         *slog.Logger         // nil is silent
+	remotes     *remotes             // where sandboxes outlive a plan; may be nil
+}
+
+// remotes are sandboxes by remoteKey. They are safe for concurrent use.
+type remotes struct {
+	mu    sync.Mutex
+	byKey map[string]http.RoundTripper
+}
+
+func newRemotes() *remotes { return &remotes{byKey: map[string]http.RoundTripper{}} }
+
+// of is the remote with a key, made where there is none yet.
+func (r *remotes) of(key string, create func() (http.RoundTripper, error)) (http.RoundTripper, error) {
+	if r == nil {
+		return create()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.byKey[key]; known != nil {
+		return known, nil
+	}
+	made, err := create()
+	if err == nil {
+		r.byKey[key] = made
+	}
+	return made, err
 }
 
 // loadPlans makes a plan of every enabled instance of a config as config.Load has read it. The error holds every mistake in the
 // file.
 func loadPlans(cfg *config.Config, problems fault.Problems, h hosting) ([]instance, error) {
-	registry, err := registryFor(h.definitions, cfg)
+	registry, err := registryFor(h.definitions, cfg, h.plugins...)
 	if err != nil {
 		return nil, err
 	}
 	if h.remotes == nil && (h.target.sandbox || h.target.sandboxURL != "") {
-		h.remotes = map[string]http.RoundTripper{}
+		h.remotes = newRemotes()
 	}
 	made := map[string]instance{}
 	plans, err := runtime.Load(cfg, problems, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
@@ -196,16 +223,10 @@ func (h *hosting) remoteKey(in config.Instance, of destination.Entry) string {
 
 // host is what an instance's plan gets, and the parts of the instance that it is made of.
 func (h *hosting) host(cfg *config.Config, in config.Instance, of destination.Entry) (instance, runtime.Host, error) {
-	remote := h.remoteKey(in, of)
-	made := instance{plugin: of.Plugin, config: in, transport: h.remotes[remote]}
-	if made.transport == nil {
-		var err error
-		if made.transport, err = h.target.transport(of.Plugin); err != nil {
-			return made, runtime.Host{}, err
-		}
-	}
-	if h.remotes != nil {
-		h.remotes[remote] = made.transport
+	made := instance{plugin: of.Plugin, config: in}
+	var err error
+	if made.transport, err = h.remotes.of(h.remoteKey(in, of), func() (http.RoundTripper, error) { return h.target.transport(of.Plugin) }); err != nil {
+		return made, runtime.Host{}, err
 	}
 	host := runtime.Host{Transport: made.transport, Observe: h.observe, Env: os.LookupEnv, Log: h.log}
 	if h.store != nil {

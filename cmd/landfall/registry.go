@@ -8,24 +8,24 @@ import (
 
 // registry is all destinations: those of the program and those of --definitions.
 func (s streams) registry() (*destination.Registry, error) {
-	return registryOf(*s.definitions)
+	return registryOf(*s.definitions, s.plugins...)
 }
 
 // registryFor is the registry for a config, which may name a directory of definitions of its own; the config may be nil.
-func registryFor(definitions string, cfg *config.Config) (*destination.Registry, error) {
+func registryFor(definitions string, cfg *config.Config, plugins ...destination.Plugin) (*destination.Registry, error) {
 	if definitions == "" && cfg != nil && cfg.Definitions != "" {
 		definitions = beside(cfg.Document.Name(), cfg.Definitions, false)
 	}
-	return registryOf(definitions)
+	return registryOf(definitions, plugins...)
 }
 
-func registryOf(definitions string) (*destination.Registry, error) {
+func registryOf(definitions string, plugins ...destination.Plugin) (*destination.Registry, error) {
 	if definitions == "" {
-		return destinations.Registry()
+		return destinations.Registry(plugins...)
 	}
 	further, err := destination.FromDirectory(definitions)
 	if err != nil {
 		return nil, err
 	}
-	return destinations.Registry(further...)
+	return destinations.Registry(append(further, plugins...)...)
 }

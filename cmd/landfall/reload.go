@@ -27,12 +27,14 @@ func (v *serving) use(ctx context.Context, cfg *config.Config, instances []insta
 	if err := v.runner.Set(ctx, list); err != nil {
 		return err
 	}
+	v.warnHooks(ctx, instances)
 	var sources []ingest.Source
 	for _, s := range cfg.Sources {
 		sources = append(sources, ingest.Source{ID: s.ID, WriteKey: s.WriteKey, PerSecond: s.PerSecond, Deletes: s.Deletes})
 	}
 	v.ingest.Set(sources, cfg.Server.Origins)
 	v.config.Store(cfg)
+	v.running.Store(&instances)
 	return nil
 }
 

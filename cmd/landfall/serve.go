@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/admin"
 	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/console"
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/ingest"
@@ -49,7 +51,8 @@ type serving struct {
 	metrics *prometheus.Registry
 	counted *prometheus.CounterVec
 	config  atomic.Pointer[config.Config] // what is served
-	only    actionServing                 // in place of all that
+	running atomic.Pointer[[]instance]
+	only    actionServing // in place of all that
 }
 
 func newServe(s streams) *cobra.Command {
@@ -111,7 +114,7 @@ func (v *serving) run(ctx context.Context) error {
 	defer v.store.Close()
 	v.hosting = hosting{target: &v.target, definitions: *v.definitions, store: v.store, log: v.log}
 	if v.target.sandbox {
-		v.hosting.remotes = map[string]http.RoundTripper{}
+		v.hosting.remotes = newRemotes()
 	}
 	instances, err := loadPlans(cfg, problems, v.hosting)
 	if err != nil {
@@ -197,8 +200,13 @@ func (v *serving) serve(ctx context.Context, cfg *config.Config, instances []ins
 
 // listenUntil answers requests until ctx ends, and those that have begun to their end.
 func (v *serving) listenUntil(ctx context.Context, listener net.Listener) error {
+	page, err := v.console()
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer page.Close()
 	server := &http.Server{
-		Handler: v.routes(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 10 * time.Minute,
+		Handler: v.routes(page), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 10 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(v.log.Handler(), slog.LevelDebug),
 	}
 	reloading, cancel := context.WithCancel(ctx)
@@ -216,7 +224,7 @@ func (v *serving) listenUntil(ctx context.Context, listener net.Listener) error 
 	v.log.Info("stopping: no more events are taken")
 	ending, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer stop()
-	err := server.Shutdown(ending)
+	err = server.Shutdown(ending)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close() // a connection that was never used, or a client that waits: nothing is lost
 	}
@@ -226,8 +234,18 @@ func (v *serving) listenUntil(ctx context.Context, listener net.Listener) error 
 	return err
 }
 
-// routes are the tracking API and the admin's.
-func (v *serving) routes() http.Handler {
+// console is the page to see the server work.
+func (v *serving) console() (*console.Console, error) {
+	p := pages{path: v.path, definitions: *v.definitions, live: v.target, store: v.store, host: &v.hosting, log: v.log}
+	settings := p.settings()
+	settings.Queue, settings.Runner = v.queue, v.runner
+	settings.Key = func() string { return v.config.Load().Server.AdminKey }
+	settings.Running = func() ([]console.Instance, error) { return shown(*v.running.Load()), nil }
+	return console.New(settings)
+}
+
+// routes are the tracking API, the admin's and the console's. A browser that asks for no page in particular gets the console.
+func (v *serving) routes(page *console.Console) http.Handler {
 	s := &admin.Server{
 		Queue: v.queue, Status: v.runner.Status, Ready: v.ready, Reload: v.reload, Metrics: v.metricsHandler(),
 		Key: func() string { return v.config.Load().Server.AdminKey }, Sources: sourcesOf(v.config.Load),
@@ -236,6 +254,14 @@ func (v *serving) routes() http.Handler {
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/admin/"} {
 		mux.Handle(path, own)
 	}
+	mux.Handle(console.Path, page.Handler())
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.Header.Get("Accept"), "text/html") {
+			http.Redirect(w, r, console.Path, http.StatusSeeOther)
+			return
+		}
+		v.ingest.ServeHTTP(w, r)
+	})
 	mux.Handle("/", traced(v.tracer, v.ingest))
 	return mux
 }

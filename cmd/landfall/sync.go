@@ -18,7 +18,7 @@ type syncCommand struct {
 }
 
 func newSync(s streams) *cobra.Command {
-	c := &syncCommand{keeping: keeping{streams: s}}
+	c := &syncCommand{keeping: keeping{choosing: choosing{streams: s}}}
 	cmd := &cobra.Command{
 		Use:   "sync [flags] FILE",
 		Short: "Make an audience what a file of users says",

@@ -81,9 +81,7 @@ func (r *SyncAudiencesPayload) Decode(v event.Value) {
 				r.BatchKeys = make([]string, 0, n)
 			}
 			for _, m := range m.Items() {
-				var item string
-				item = m.Str()
-				r.BatchKeys = append(r.BatchKeys, item)
+				r.BatchKeys = append(r.BatchKeys, m.Str())
 			}
 		}
 	}

@@ -291,9 +291,7 @@ func (r *TrackPurchasePayload) Decode(v event.Value) {
 				r.Products = make([]event.Value, 0, n)
 			}
 			for _, m := range m.Items() {
-				var item event.Value
-				item = m
-				r.Products = append(r.Products, item)
+				r.Products = append(r.Products, m)
 			}
 		case "properties":
 			r.Properties = m
@@ -376,7 +374,6 @@ func (r *IdentifyUserPayload) Decode(v event.Value) {
 // UpsertCatalogItemPayload is what the action upsertCatalogItem takes.
 type UpsertCatalogItemPayload struct {
 	CatalogName    string      // Catalog Name
-	OnMappingSave  event.Value // Catalog of the Form
 	Item           event.Value // Catalog item to upsert
 	ItemID         string      // Item ID
 	EnableBatching *bool       // Batch Data to Braze?
@@ -389,8 +386,6 @@ func (r *UpsertCatalogItemPayload) Decode(v event.Value) {
 		switch key {
 		case "catalog_name":
 			r.CatalogName = m.Str()
-		case "onMappingSave":
-			r.OnMappingSave = m
 		case "item":
 			r.Item = m
 		case "item_id":
@@ -607,9 +602,7 @@ func (r *EcommercePayload) Decode(v event.Value) {
 				r.Products = make([]event.Value, 0, n)
 			}
 			for _, m := range m.Items() {
-				var item event.Value
-				item = m
-				r.Products = append(r.Products, item)
+				r.Products = append(r.Products, m)
 			}
 		}
 	}
@@ -778,9 +771,7 @@ func (r *UpdateUserProfilePayloadFacebook) Decode(v event.Value) {
 				r.Likes = make([]string, 0, n)
 			}
 			for _, m := range m.Items() {
-				var item string
-				item = m.Str()
-				r.Likes = append(r.Likes, item)
+				r.Likes = append(r.Likes, m.Str())
 			}
 		case "num_friends":
 			if m.Exists() {

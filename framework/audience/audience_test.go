@@ -144,3 +144,26 @@ func FuzzRows(f *testing.F) {
 		require.Error(t, err, "a file ends")
 	})
 }
+
+func TestSomebodyIsFoundByAnyOfTheirNames(t *testing.T) {
+	k := keeper(t, func() error { return nil })
+	_, err := k.Sync(t.Context(), vip, users(t, k, 0, 3), audience.Add, 0)
+	require.NoError(t, err)
+	for _, name := range []string{"u00001", "external_id:u00001"} {
+		list, err := k.Standings(t.Context(), name)
+		require.NoError(t, err)
+		require.Len(t, list, 1, name)
+		assert.True(t, list[0].Member)
+		assert.Equal(t, vip, list[0].Audience)
+	}
+	list, err := k.Standings(t.Context(), "nobody")
+	require.NoError(t, err)
+	assert.Empty(t, list)
+	for _, name := range []string{"vip", "aud_1"} {
+		size, err := k.Find(t.Context(), name)
+		require.NoError(t, err)
+		assert.Equal(t, 3, size.Members)
+	}
+	_, err = k.Find(t.Context(), "viq")
+	assert.ErrorContains(t, err, `the ledger has no cohort "viq" (did you mean "vip"?)`)
+}

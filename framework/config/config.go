@@ -78,8 +78,9 @@ type Subscription struct {
 	UseDefaultMappings bool
 	Enabled            bool
 	SyncMode           string
-	SampleRate         float64 // the share of events that it gets: 0 to 1
-	Pointer            string  // where it stands in the file
+	Hooks              event.Value // the inputs of hooks by their names; absent where there are none
+	SampleRate         float64     // the share of events that it gets: 0 to 1
+	Pointer            string      // where it stands in the file
 }
 
 // Env is what a config may bring in. Zero fields are those of the process.
@@ -98,6 +99,11 @@ func Load(path string, env Env) (*Config, fault.Problems) {
 		}
 		return nil, fault.Problems{{File: path, Message: message}}
 	}
+	return ParseAt(path, text, env)
+}
+
+// ParseAt is Load for a text that is to stand at a path: the files that it names are those beside it.
+func ParseAt(path string, text []byte, env Env) (*Config, fault.Problems) {
 	if env.ReadFile == nil {
 		env.ReadFile = func(name string) ([]byte, error) {
 			if !filepath.IsAbs(name) {
@@ -220,7 +226,7 @@ func readSubscription(v event.Value, i int, place string) Subscription {
 	s := Subscription{
 		ID: v.Get("id").Str(), Name: v.Get("name").Str(), ActionKey: "action", Subscribe: v.Get("subscribe").Str(), Mapping: v.Get("mapping"),
 		UseDefaultMappings: isOn(v.Get("useDefaultMappings")), Enabled: isOn(v.Get("enabled")),
-		SyncMode: v.Get("syncMode").Str(), SampleRate: 1, Pointer: place,
+		SyncMode: v.Get("syncMode").Str(), Hooks: v.Get("hooks"), SampleRate: 1, Pointer: place,
 	}
 	if rate := v.Get("sampleRate"); rate.Kind() == event.Number {
 		s.SampleRate = rate.Float()

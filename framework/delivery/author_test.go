@@ -3,16 +3,19 @@ package delivery_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/internal/sample"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/sample"
 	"github.com/landfall-dev/landfall/framework/sandbox"
 )
 
@@ -57,4 +60,97 @@ func TestDeletionsGoInTheOrderOfTheirUser(t *testing.T) {
 		}
 		assert.Equal(t, slices.Repeat([]string{"upsert", "delete"}, rounds/2), of)
 	}
+}
+
+// imports are events of users, each with its number, in rounds.
+func imports(users, rounds int) (batch []delivery.Accepted) {
+	for n := range rounds {
+		for u := range users {
+			raw := fmt.Sprintf(`{"type":"track","messageId":"u%d-%d","userId":"u%d","n":%d}`, u, n, u, n)
+			batch = append(batch, delivery.Accepted{Source: "web", Key: fmt.Sprintf("u%d", u), Raw: []byte(raw)})
+		}
+	}
+	return batch
+}
+
+const importing = `[{"action":"importUser"}]`
+
+func TestOperationsAreAskedForTogetherAndInOrder(t *testing.T) {
+	q := open(t, t.TempDir())
+	defer q.Close()
+	remote := sample.NewRemote()
+	remote.Slow(7) // more often than a failure is tried again
+	runner := start(t, q, quick, delivery.Instance{Plan: samplePlan(t, remote, runtime.Host{}, importing)})
+	defer stop(t, runner)
+	const users, rounds = 40, 3
+	require.NoError(t, q.Append(t.Context(), imports(users, rounds)))
+	require.NoError(t, q.Append(t.Context(), []delivery.Accepted{{Source: "web", Key: "bad", Raw: []byte(`{"type":"track","messageId":"bad","userId":"bad"}`)}}))
+	eventually(t, runner, map[string]int64{"events": users*rounds + 1, "delivered": users * rounds, "dead": 1})
+	for u := range users {
+		var of, want []string
+		for _, line := range remote.Log() {
+			if name := fmt.Sprintf(" u%d ", u); strings.Contains(line, name) {
+				of = append(of, strings.Replace(line, name, " ", 1))
+			}
+		}
+		for n := range rounds {
+			want = append(want, fmt.Sprintf("import %d", n), fmt.Sprintf("done %d", n))
+		}
+		assert.Equal(t, want, of)
+	}
+	assert.Less(t, remote.Asked(), users*rounds*8/4, "one request asks for many")
+}
+
+// A process that ends while a remote works leaves the operations to the next one, which asks for them and sends nothing again.
+func TestOperationsOutliveTheProcess(t *testing.T) {
+	dir, state := t.TempDir(), destination.NewMemoryState()
+	remote := sample.NewRemote()
+	remote.Slow(1 << 30)
+	const users = 30
+	for round := range 3 {
+		q := open(t, dir)
+		plan := samplePlan(t, remote, runtime.Host{State: state}, importing)
+		runner := start(t, q, quick, delivery.Instance{Plan: plan})
+		if round == 0 {
+			require.NoError(t, q.Append(t.Context(), imports(users, 2)))
+		}
+		asked := remote.Asked()
+		require.Eventually(t, func() bool { return remote.Asked() > asked+2 && len(remote.Log()) == users }, 20*time.Second, 5*time.Millisecond)
+		if round == 2 {
+			remote.Finish()
+			eventually(t, runner, map[string]int64{"events": 2 * users, "delivered": 2 * users})
+		}
+		stop(t, runner)
+		q.Close()
+	}
+	sent := map[string]int{}
+	for _, line := range remote.Log() {
+		sent[line]++
+	}
+	assert.Len(t, sent, 4*users)
+	for line, n := range sent {
+		assert.Equal(t, 1, n, line)
+	}
+}
+
+// An operation that does not end is parked with what waits behind it; once it has ended, a replay brings all of it to its end.
+func TestAnOperationThatTakesTooLongIsParked(t *testing.T) {
+	q := open(t, t.TempDir())
+	defer q.Close()
+	remote := sample.NewRemote()
+	remote.Slow(1 << 30)
+	impatient := quick
+	impatient.RetryFor = 50 * time.Millisecond
+	runner := start(t, q, impatient, delivery.Instance{Plan: samplePlan(t, remote, runtime.Host{}, importing)})
+	defer stop(t, runner)
+	require.NoError(t, q.Append(t.Context(), imports(1, 3)))
+	eventually(t, runner, map[string]int64{"events": 3, "parked": 3})
+	var reasons []string
+	require.NoError(t, q.Letters(t.Context(), delivery.Filter{}, func(l *delivery.Letter) error { reasons = append(reasons, l.Reason); return nil }))
+	assert.Contains(t, reasons[0], "it takes longer than 50ms: the destination works on it as the operation imp1/u0")
+	remote.Finish()
+	_, err := q.Resend(t.Context(), delivery.Filter{Instance: "main"})
+	require.NoError(t, err)
+	eventually(t, runner, map[string]int64{"events": 3, "delivered": 3, "parked": 0})
+	assert.Equal(t, []string{"import u0 0", "done u0 0", "import u0 1", "done u0 1", "import u0 2", "done u0 2"}, remote.Log())
 }

@@ -29,6 +29,9 @@ var ErrNotLogged = errors.New("the log has no such event, or no longer: events a
 
 // Event is the event at a place of the log.
 func (q *Queue) Event(ctx context.Context, seq uint64, index int) (Logged, error) {
+	if seq == 0 {
+		return Logged{}, ErrNotLogged
+	}
 	m, err := q.streams[eventsStream].GetMsg(ctx, seq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return Logged{}, ErrNotLogged

@@ -25,6 +25,9 @@ type task struct {
 	attempts int
 	failed   time.Time // when it first failed
 	last     *Exchange
+
+	polls   int       // how often the remote was asked for its operation, or has begun one
+	pending time.Time // since when the remote works on it
 }
 
 // keyOf is what the order of an item is kept for.

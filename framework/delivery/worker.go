@@ -105,12 +105,7 @@ func (w *worker) begin(t *task) {
 
 // enqueue puts a task that is the first of its key into its lane.
 func (w *worker) enqueue(t *task, front bool) {
-	name := t.laneOf()
-	l := w.lanes[name]
-	if l == nil {
-		l = &lane{name: name}
-		w.lanes[name] = l
-	}
+	l := w.laneNamed(t.laneOf())
 	if front {
 		l.queue = slices.Insert(l.queue, 0, t)
 	} else {
@@ -118,6 +113,16 @@ func (w *worker) enqueue(t *task, front bool) {
 	}
 	l.bytes += t.bytes
 	w.consider(l)
+}
+
+// laneNamed is the lane with a name, a new one where there is none.
+func (w *worker) laneNamed(name string) *lane {
+	l := w.lanes[name]
+	if l == nil {
+		l = &lane{name: name}
+		w.lanes[name] = l
+	}
+	return l
 }
 
 // consider starts a lane where it is time, or sees to it that somebody looks again when it is.
@@ -267,12 +272,19 @@ func (w *worker) settle(l *lane, batch []*task, verdicts []runtime.Verdict) {
 	if !whole {
 		l.failures, w.succeeded = 0, time.Now()
 	}
-	var again, kept []*task
+	var again, kept, pending []*task
+	var operations []runtime.Verdict
 	for i, t := range batch {
 		v := verdicts[i]
 		if v.Code == fault.CodeLogin {
 			w.halt(v.Reason)
 			kept = append(kept, t)
+			continue
+		}
+		if v.Outcome == runtime.Pending {
+			if !t.part.lost && !t.part.closing { // else it is read again
+				pending, operations = append(pending, t), append(operations, v)
+			}
 			continue
 		}
 		t.attempts++
@@ -289,6 +301,7 @@ func (w *worker) settle(l *lane, batch []*task, verdicts []runtime.Verdict) {
 			w.hold(t, w.backoff(t.attempts, v.RetryAfter))
 		}
 	}
+	w.await(pending, operations)
 	for _, t := range kept {
 		l.bytes += t.bytes
 	}

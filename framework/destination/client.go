@@ -58,6 +58,8 @@ type Response struct {
 	Body    event.Value // absent where the body is no JSON
 	Skipped string      // set by a Perform that had nothing to send: the reason
 	raw     []byte
+
+	Operation string // set by a Perform whose remote works on the payload; Handler.Poll asks for it later
 }
 
 // Refusal is an answer outside of 2xx. errors.As finds it in the error of Do, for what a remote says beside its message.

@@ -60,6 +60,7 @@ type ActionDefinition struct {
 	DefaultSubscription string
 	Fields              schema.Fields
 	Hidden              bool
+	Hooks               []Hook                      // in the order in which they run
 	SyncMode            *SyncMode                   // nil where it has none
 	Request             *request.Request            // what it does; nil where a handler does it
 	Choices             map[string]*request.Request // that fetch the choices of fields, by their keys
@@ -290,6 +291,7 @@ func (p *parser) action(key string, v event.Value) {
 		Key: key, Title: v.Get("title").Str(), Description: v.Get("description").Str(), Hidden: hidden, Isolate: isolate,
 		DefaultSubscription: v.Get("defaultSubscription").Str(), Fields: p.fields(v.Get("fields"), place+"/fields"),
 	}
+	a.Hooks = p.hooks(v.Get("hooks"), place+"/hooks")
 	a.SyncMode = p.syncMode(v.Get("syncMode"), place+"/syncMode")
 	if r := v.Get("request"); r.Exists() {
 		a.Request = p.request(r, place+"/request", p.namesOf(&a))

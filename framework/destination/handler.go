@@ -2,12 +2,10 @@ package destination
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // Deps is what the host hands to every handler.
@@ -28,6 +26,7 @@ type Origin struct {
 	SyncMode     string // add, update, upsert, delete or mirror; "" where the action has none
 	MatchingKey  string // the field that records are matched by; "" where the subscription names none
 	Metadata     SubscriptionMetadata
+	HookOutputs  event.Value     // what the hooks of the action have given, by their names; without members where none has run
 	Features     map[string]bool // flags that the config and the host have set; not to be changed, and false where absent
 	Resend       bool            // send also what the ledger says the remote has
 }
@@ -70,6 +69,10 @@ type Handler[S, P any] struct {
 	// PerformBatch delivers a batch and says what became of each payload. Where it returns an error too, that is the
 	// result of every payload it has not decided. A nil MultiStatus with a nil error means that all were delivered.
 	PerformBatch func(ctx context.Context, call BatchCall[S, P]) (*MultiStatus, error)
+	// Poll asks what has become of payloads that the other two have left pending, which they may do only where there is one. The
+	// results are those of the call's Operations. A retryable error means that it is not known, any other that the operation has
+	// failed. It is asked again, ever more seldom, until nothing is pending.
+	Poll func(ctx context.Context, call PollCall[S]) (*MultiStatus, error)
 }
 
 // Decoder is how generated types read settings and payloads that have passed their schema.
@@ -81,6 +84,7 @@ type Decoder[T any] interface {
 // Action is a Handler whose types are hidden. The zero Action is not valid; use Handle.
 type Action struct {
 	perform func(context.Context, Input) (*MultiStatus, error)
+	poll    func(context.Context, Input) (*MultiStatus, error) // nil where nothing is pending
 	batches bool
 	most    int // payloads at a time; 0 is no bound
 }
@@ -93,6 +97,8 @@ type Input struct {
 	Settings event.Value
 	Payloads []event.Value
 	Events   []event.Event
+
+	Operations []string // those that Poll asks for
 }
 
 func (in *Input) membership(i int) Membership {
@@ -101,6 +107,18 @@ func (in *Input) membership(i int) Membership {
 
 // Handle hides the types of a handler.
 func Handle[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
+	a := performing[S, P, DS, DP](h)
+	if h.Poll != nil {
+		a.poll = func(ctx context.Context, in Input) (*MultiStatus, error) {
+			call := PollCall[S]{Deps: in.Deps, Origin: in.Origin, Operations: in.Operations}
+			DS(&call.Settings).Decode(in.Settings)
+			return h.Poll(ctx, call)
+		}
+	}
+	return a
+}
+
+func performing[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
 	switch {
 	case h.PerformBatch != nil:
 		return Action{batches: true, perform: func(ctx context.Context, in Input) (*MultiStatus, error) {
@@ -135,6 +153,8 @@ func performOne[S, P any, DS Decoder[S], DP Decoder[P]](ctx context.Context, h H
 		ms.Deliver(0)
 	case response.Skipped != "":
 		ms.Skip(0, response.Skipped)
+	case response.Operation != "":
+		ms.results[0] = Result{Outcome: Pending, Status: response.Status, Body: response.Body, Operation: response.Operation}
 	default:
 		ms.results[0] = Result{Outcome: Delivered, Status: response.Status, Body: response.Body}
 	}
@@ -149,16 +169,6 @@ func (a Action) Most() int { return a.most }
 
 // Perform runs the handler. It always gives one result for each payload: what the handler leaves undecided gets its
 // error, and a handler that panics or says nothing gives internal errors.
-func (a Action) Perform(ctx context.Context, in Input) (results []Result) {
-	var ms *MultiStatus
-	var err error
-	func() {
-		defer func() {
-			if r := recover(); r != nil {
-				err = &fault.Error{Code: fault.CodeInternal, Status: 500, Message: fmt.Sprintf("the handler panicked: %v", r)}
-			}
-		}()
-		ms, err = a.perform(ctx, in)
-	}()
-	return settle(ms, err, len(in.Payloads))
+func (a Action) Perform(ctx context.Context, in Input) []Result {
+	return a.checkPending(run(ctx, in, a.perform, len(in.Payloads)))
 }

@@ -16,6 +16,7 @@ const (
 	Delivered         // the remote has it
 	Skipped           // there was nothing to send: superseded, unchanged, …
 	Failed            // Err says why
+	Pending           // the remote works on it as Operation
 )
 
 // Result is what became of one payload.
@@ -26,6 +27,8 @@ type Result struct {
 	Sent    event.Value  // what was sent for it; absent means the payload itself
 	Body    event.Value  // what the remote answered, where that is of use
 	Err     *fault.Error // set where it failed
+
+	Operation string // set where it is pending
 }
 
 // MultiStatus is the results of a batch, index by index. It is not safe for concurrent use.
@@ -52,6 +55,8 @@ func (r Result) Words() (outcome, reason string) {
 		return "delivered", ""
 	case r.Outcome == Skipped:
 		return "skipped", r.Reason
+	case r.Outcome == Pending:
+		return "pending", "the operation " + r.Operation
 	case r.Err == nil:
 		return "undecided", ""
 	case r.Err.Retry:

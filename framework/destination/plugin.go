@@ -42,6 +42,8 @@ type Plugin struct {
 	OnDelete func(ctx context.Context, in DeleteInput) error
 	// Choices fetch the values of dynamic fields, by action and by field; nested fields have dots in their key.
 	Choices map[string]map[string]ChoicesFunc
+	// Hooks run when a subscription is saved, by action and by name; the definition declares them.
+	Hooks map[string]map[string]HookFunc
 	// CreateAudience makes an audience at the remote and gives its external id; GetAudience tells whether there is one with an
 	// external id, and gives that as the remote writes it. Both need audienceConfig in the definition. An audience is created
 	// once, before the first of its events is delivered; its events have the id at context.personas.external_audience_id.
@@ -129,6 +131,9 @@ func (p Plugin) Load() (*Definition, error) {
 		return nil, d.problem("/authentication/test", "cannot be: there is a handler for it, too")
 	case d.TestHandler && p.Test == nil:
 		return nil, d.problem("/authentication/test", "needs a handler, and there is none")
+	}
+	if err := p.checkHooks(d); err != nil {
+		return nil, err
 	}
 	return d, p.checkChoices(d)
 }

@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	fieldKey  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`)
+	fieldKey  = regexp.MustCompile(`^_?[A-Za-z][A-Za-z0-9_]*$`)
 	actionKey = regexp.MustCompile(`^[a-z][A-Za-z0-9]*$`)
 )
 

@@ -2,6 +2,7 @@ package destinationtest_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -122,7 +124,7 @@ func replace(old, new string) func(string) string {
 func breakages(t *testing.T) []breakage {
 	stop := make(chan struct{})
 	t.Cleanup(func() { close(stop) })
-	var counter int
+	var counter atomic.Int64
 	return []breakage{
 		{name: "slug", check: "names are as they should be", text: replace("slug: acme", "slug: acme-two\naliases: [acme]")},
 		{name: "labels", check: "names are as they should be", text: replace("label: Email", "label: ID")},
@@ -150,7 +152,7 @@ func breakages(t *testing.T) []breakage {
 		{name: "a secret in an error", check: "secrets do not show", perform: func(ctx context.Context, c call) (*destination.Response, error) {
 			_, err := send(ctx, c)
 			if err != nil {
-				return nil, &fault.Error{Code: "BAD", Status: 400, Message: "with " + c.Settings.Get("api_key").Str()}
+				return nil, &fault.Error{Code: "BAD", Status: 400, Message: "with " + base64.StdEncoding.EncodeToString([]byte(c.Settings.Get("api_key").Str()))}
 			}
 			return nil, nil
 		}},
@@ -175,6 +177,17 @@ func breakages(t *testing.T) []breakage {
 				return nil, fault.FromStatus(e.Status, e.Error())
 			}
 			return response, nil
+		}},
+		{name: "a deletion passed over", check: "deletions have the class of their answer", plugin: func(p *destination.Plugin) {
+			p.OnDelete = func(ctx context.Context, in destination.DeleteInput) error {
+				_, _ = in.Client.Do(ctx, destination.Request{Method: http.MethodDelete, URL: "https://eu.api.acme.test/contacts/" + in.UserID})
+				return nil
+			}
+		}},
+		{name: "choices made up", check: "choices come from the remote", text: replace("label: Email,", "label: Email, dynamic: true,"), plugin: func(p *destination.Plugin) {
+			p.Choices = map[string]map[string]destination.ChoicesFunc{"createContact": {"email": func(context.Context, destination.ChoicesInput) (destination.Choices, error) {
+				return destination.Choices{Choices: []destination.Choice{{Label: "a", Value: "a"}}}, nil
+			}}}
 		}},
 		{name: "a panic of a strange answer", check: "strange answers break nothing", perform: func(ctx context.Context, c call) (*destination.Response, error) {
 			response, err := send(ctx, c)
@@ -202,7 +215,7 @@ func breakages(t *testing.T) []breakage {
 			return response, err
 		}},
 		{name: "a goroutine", check: "no goroutine is left over", perform: func(ctx context.Context, c call) (*destination.Response, error) {
-			if counter++; counter == 20 {
+			if counter.Add(1) == 20 {
 				go func() {
 					select {
 					case <-stop:
@@ -245,7 +258,7 @@ func TestEachBreakageIsFound(t *testing.T) {
 			if b.plugin != nil {
 				b.plugin(&p)
 			}
-			findings, err := destinationtest.Find(p, "testdata/acme")
+			findings, err := destinationtest.FindWith(b.check, p, "testdata/acme")
 			require.NoError(t, err)
 			found[b.check] = slices.ContainsFunc(findings, func(f destinationtest.Finding) bool { return f.Check == b.check })
 			assert.True(t, found[b.check], "found instead: %v", findings)

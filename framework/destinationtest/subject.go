@@ -100,6 +100,9 @@ func (s *subject) sample(c fixture.Case) {
 	}
 	instance = s.withCanaries(instance)
 	for _, e := range events {
+		if s.isDeletion(e) {
+			continue
+		}
 		sm := sample{action: instance.Subscriptions[0].Action, instance: instance, env: body.Get("env"), event: e}
 		r, err := s.rig(sm, nil)
 		if err != nil {

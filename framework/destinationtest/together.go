@@ -73,7 +73,7 @@ func (s *subject) fates(sm sample) []fate {
 	}
 	var fates []fate
 	for _, e := range events {
-		if r, err := s.rig(sm, nil); err == nil {
+		if r, err := s.rig(sm, nil); err == nil && !s.isDeletion(e) {
 			fates = append(fates, fate{e, r.plan.Run(s.context(), e)[0]})
 		}
 	}

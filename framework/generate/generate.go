@@ -1,5 +1,5 @@
-// Package generate writes what follows from the definitions of destinations: the Go types of settings and payloads and
-// the reference in each destination's directory, and the list of all destinations.
+// Package generate writes what follows from the definitions of destinations: the Go types and the JSON Schemas of settings and
+// payloads and the reference in each destination's directory, and the list of all destinations.
 //
 // It reads definitions and writes Go; it knows nothing of how destinations run. A file is written only where it changes.
 package generate
@@ -16,7 +16,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
-// All brings everything below a directory of destinations up to date: types_gen.go and the reference in README.md in each
+// All brings everything below a directory of destinations up to date: types_gen.go, schemas/ and the reference in README.md in each
 // directory that holds a definition, and registry_gen.go beside them, of package pkg, for the module path of that directory. It returns the
 // files that changed.
 func All(dir, pkg, importPath string) ([]string, error) {
@@ -43,6 +43,9 @@ func All(dir, pkg, importPath string) ([]string, error) {
 		packages = append(packages, plugin{Package: PackageName(d.Slug), Path: importPath + "/" + folder})
 		if err := writeTypes(file, d, &changed); err != nil {
 			return nil, err
+		}
+		if err := writeSchemas(filepath.Join(filepath.Dir(file), "schemas"), d, &changed); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		if err := reference(filepath.Join(filepath.Dir(file), "README.md"), d, &changed); err != nil {
 			return nil, err

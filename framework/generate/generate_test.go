@@ -73,7 +73,44 @@ func TestGeneratedTypesCompileAndDecode(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), program, 0o644))
 	out, err := exec.Command("go", "run", "./"+dir).CombinedOutput()
 	require.NoError(t, err, string(out))
-	assert.Equal(t, "x [1 2] 2.5 true <nil> a1 [{b1} {b2}] {\"k\":1} \"2026-01-02\" s3\n", string(out))
+	assert.Equal(t, "x [1 2] 2.5 true <nil> a1 [{b1} {b2}] {\"k\":1} \"2026-01-02\" s3 {\"known\":1,\"more\":2} a 5 [1.5 2] 2 [3]\n", string(out))
+}
+
+// TestSchemas holds the JSON Schemas of the same definition, and that those nobody needs any more go.
+func TestSchemas(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "every-kind")
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "schemas"), 0o755))
+	text, err := os.ReadFile("testdata/every-kind.yaml")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, destination.DefinitionFile), text, 0o644))
+	stale := filepath.Join(dir, "schemas", "gone.schema.json")
+	require.NoError(t, os.WriteFile(stale, []byte("{}"), 0o644))
+	_, err = generate.All(filepath.Dir(dir), "destinations", "example.com/d")
+	require.NoError(t, err)
+	assert.NoFileExists(t, stale)
+	for _, name := range []string{"settings", "send"} {
+		got, err := os.ReadFile(filepath.Join(dir, "schemas", name+".schema.json"))
+		require.NoError(t, err)
+		golden := filepath.Join("testdata", name+".schema.json")
+		if *update {
+			require.NoError(t, os.WriteFile(golden, got, 0o644))
+		}
+		want, err := os.ReadFile(golden)
+		require.NoError(t, err)
+		assert.Equal(t, string(want), string(got))
+	}
+}
+
+func TestTypesRefusesNamesThatMeet(t *testing.T) {
+	for want, fields := range map[string]string{
+		"the fields user_id and user-id would both be called UserID in Go": "{user_id: {label: A, type: string}, user-id: {label: B, type: string}}",
+		"two types would be called APayloadBCD in Go":                      "{b: {label: A, type: object, properties: {c_d: {label: C, type: object, properties: {e: {label: E, type: string}}}}}, b_c: {label: B, type: object, properties: {d: {label: D, type: object, properties: {e: {label: E, type: string}}}}}}",
+	} {
+		d, err := destination.ParseDefinition("d.yaml", []byte("name: A\nslug: a\nmode: cloud\nauthentication: {scheme: none}\nactions: {a: {title: A, fields: "+fields+"}}"))
+		require.NoError(t, err)
+		_, err = generate.Types(d)
+		assert.ErrorContains(t, err, want)
+	}
 }
 
 func TestAllRefusesASlugThatIsNotItsDirectory(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
-	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/schema"
 )
 
@@ -43,9 +42,16 @@ func reference(path string, d *destination.Definition, changed *[]string) error 
 func Reference(d *destination.Definition) string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "## Settings\n\n")
-	table(&b, d.Settings)
+	if len(d.Settings) == 0 {
+		b.WriteString("There are none.\n")
+	} else {
+		table(&b, d.Settings)
+	}
 	for _, a := range d.Actions {
-		fmt.Fprintf(&b, "\n## %s (`%s`)\n\n%s\n", a.Title, a.Key, a.Description)
+		fmt.Fprintf(&b, "\n## %s (`%s`)\n", a.Title, a.Key)
+		if a.Description != "" {
+			fmt.Fprintf(&b, "\n%s\n", a.Description)
+		}
 		if len(a.Aliases) > 0 {
 			fmt.Fprintf(&b, "\nConfigs may also call it `%s`.\n", strings.Join(a.Aliases, "`, `"))
 		}
@@ -59,7 +65,7 @@ func Reference(d *destination.Definition) string {
 }
 
 func table(b *bytes.Buffer, fields schema.Fields) {
-	b.WriteString("| key | what it is | type | default |\n|---|---|---|---|\n")
+	b.WriteString("| key | what it is | type | by default |\n|---|---|---|---|\n")
 	rows(b, fields, "")
 }
 
@@ -69,7 +75,7 @@ func rows(b *bytes.Buffer, fields schema.Fields, prefix string) {
 		if f.Description != "" {
 			what += " " + f.Description
 		}
-		fmt.Fprintf(b, "| `%s%s` | %s | %s | %s |\n", prefix, f.Key, cell(what), kindOf(f), cell(byDefault(f.Default)))
+		fmt.Fprintf(b, "| `%s%s` | %s | %s | %s |\n", prefix, f.Key, cell(what), kindOf(f), cell(inWords(f.Default)))
 		rows(b, f.Properties, prefix+f.Key+".")
 	}
 }
@@ -87,17 +93,6 @@ func kindOf(f schema.Field) string {
 		kind += ", sometimes required"
 	}
 	return kind
-}
-
-func byDefault(v event.Value) string {
-	path := v.Get("@path")
-	switch {
-	case v.Kind() == event.Absent:
-		return ""
-	case v.Len() == 1 && path.IsString():
-		return "`" + path.Str() + "` of the event"
-	}
-	return "`" + v.JSON() + "`"
 }
 
 // cell is a text that stays in its cell.

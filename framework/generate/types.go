@@ -15,7 +15,7 @@ import (
 // the schema, without reflection. Strings, lists and free objects are their zero values where they are absent; other
 // absent values are nil pointers.
 func Types(d *destination.Definition) ([]byte, error) {
-	g := &types{}
+	g := &types{names: map[string]bool{}}
 	g.record("Settings", "Settings are the settings of an instance.", d.Settings)
 	for _, a := range d.Actions {
 		name := goName(a.Key) + "Payload"
@@ -25,6 +25,9 @@ func Types(d *destination.Definition) ([]byte, error) {
 		next := g.pending[0]
 		g.pending = g.pending[1:]
 		g.record(next.name, next.doc, next.fields)
+	}
+	if g.err != nil {
+		return nil, g.err
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%spackage %s\n\nimport \"github.com/landfall-dev/landfall/framework/event\"\n\n", header, PackageName(d.Slug))
@@ -36,6 +39,8 @@ func Types(d *destination.Definition) ([]byte, error) {
 type types struct {
 	out     bytes.Buffer
 	pending []record // types of nested objects, still to be written
+	names   map[string]bool
+	err     error
 }
 
 type record struct {
@@ -44,8 +49,17 @@ type record struct {
 }
 
 func (g *types) record(name, doc string, fields schema.Fields) {
+	if g.names[name] && g.err == nil {
+		g.err = fmt.Errorf("two types would be called %s in Go: rename an action or a field", name)
+	}
+	g.names[name] = true
 	fmt.Fprintf(&g.out, "// %s\ntype %s struct {\n", doc, name)
+	taken := map[string]string{}
 	for _, f := range fields {
+		if other, twice := taken[goName(f.Key)]; twice && g.err == nil {
+			g.err = fmt.Errorf("the fields %s and %s would both be called %s in Go: rename one", other, f.Key, goName(f.Key))
+		}
+		taken[goName(f.Key)] = f.Key
 		fmt.Fprintf(&g.out, "\t%s %s // %s\n", goName(f.Key), g.typeOf(name, f), strings.ReplaceAll(f.Label, "\n", " "))
 	}
 	fmt.Fprintf(&g.out, "}\n\n// Decode reads a value that has passed its schema.\nfunc (r *%s) Decode(v event.Value) {\n", name)
@@ -99,7 +113,11 @@ func (g *types) decode(owner string, f schema.Field) string {
 	}
 	field := "r." + goName(f.Key)
 	if f.Multiple {
-		return fmt.Sprintf("if n := m.Len(); n > 0 {\n%s = make([]%s, 0, n)\n}\nfor _, m := range m.Items() {\nvar item %s\n%s%s = append(%s, item)\n}\n", field, item, item, assign("item", "m", item), field, field)
+		add := fmt.Sprintf("%s = append(%s, %s)\n", field, field, one(item))
+		if one(item) == "" {
+			add = fmt.Sprintf("var item %s\n%s%s = append(%s, item)\n", item, assign("item", "m", item), field, field)
+		}
+		return fmt.Sprintf("if n := m.Len(); n > 0 {\n%s = make([]%s, 0, n)\n}\nfor _, m := range m.Items() {\n%s}\n", field, item, add)
 	}
 	switch target := g.typeOf(owner, f); {
 	case target == item:
@@ -107,6 +125,11 @@ func (g *types) decode(owner string, f schema.Field) string {
 	default:
 		return fmt.Sprintf("if m.Exists() {\n%s = new(%s)\n%s}\n", field, item, assignTo(field, item))
 	}
+}
+
+// one is the Go of the value m as one of a kind; "" where that takes more than an expression.
+func one(kind string) string {
+	return map[string]string{"string": "m.Str()", "float64": "m.Float()", "int64": "m.Int()", "event.Value": "m"}[kind]
 }
 
 // assign sets a variable from a value.

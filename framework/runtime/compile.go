@@ -153,6 +153,7 @@ func (c *compiler) subscription(in config.Subscription) *Subscription {
 		ID: in.ID, Name: in.Name, Action: s.action.Key, Destination: c.definition.Slug, Instance: c.instance.ID,
 	}
 	c.modes(in, s)
+	s.hooks = c.hooks(in, s)
 	in.Mapping = withoutModes(in.Mapping)
 	var err error
 	if s.query, err = fql.Compile(c.subscribe(in, s.action)); err != nil {

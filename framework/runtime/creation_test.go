@@ -12,8 +12,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/internal/sample"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/sample"
 	"github.com/landfall-dev/landfall/framework/sandbox"
 )
 

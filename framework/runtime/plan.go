@@ -50,6 +50,7 @@ type Subscription struct {
 	name        string
 	syncMode    string
 	matchingKey string
+	hooks       []*hook
 	metadata    destination.SubscriptionMetadata
 	action      *destination.ActionDefinition
 	handler     destination.Action
@@ -114,6 +115,8 @@ type Item struct {
 	Apart        bool   // what goes through other lanes has no bearing on it: an audience is changed
 	Barrier      bool   // everything before it is done before it is, and nothing after it begins earlier: a user is deleted
 
+	Operation string // that the remote works on it as, where it has been sent; "" before
+
 	audience *engaged // that has to be created first; nil where there is none
 }
 
@@ -127,6 +130,7 @@ type Verdict struct {
 	Reporter     string // INTEGRATIONS or DESTINATION, where it failed
 	Reason       string // why it was not delivered; never holds a secret
 	RetryAfter   time.Duration
+	Operation    string // that the remote works on it as, where it is pending
 	Sent         event.Value
 	Body         event.Value
 }
@@ -212,7 +216,7 @@ func (p *Plan) Deliver(ctx context.Context, items []Item) []Verdict {
 
 func (p *Plan) isolate(ctx context.Context, items []Item, divisions *int) []Verdict {
 	verdicts := p.deliver(ctx, items)
-	if len(items) == 1 || !items[0].Subscription.action.Isolate || *divisions == 0 {
+	if len(items) == 1 || !items[0].Subscription.action.Isolate || items[0].Subscription.handler.Polls() || *divisions == 0 {
 		return verdicts
 	}
 	for _, v := range verdicts {
@@ -226,12 +230,24 @@ func (p *Plan) isolate(ctx context.Context, items []Item, divisions *int) []Verd
 }
 
 func (p *Plan) deliver(ctx context.Context, items []Item) []Verdict {
+	if items[0].Subscription.handler.Polls() {
+		return p.deliverAsync(ctx, items)
+	}
+	return p.send(ctx, items)
+}
+
+// send makes the calls of items.
+func (p *Plan) send(ctx context.Context, items []Item) []Verdict {
 	s := items[0].Subscription
+	origin, err := p.originOf(ctx, s)
+	if err != nil {
+		return p.allFailed(items, err)
+	}
 	verdicts := make([]Verdict, 0, len(items))
 	for _, part := range s.parts(items) {
 		in := destination.Input{
 			Deps: p.deps, Settings: p.settings,
-			Origin:   p.origin(s),
+			Origin:   origin,
 			Payloads: make([]event.Value, len(part)), Events: make([]event.Event, len(part)),
 		}
 		for i := range part {
@@ -269,6 +285,15 @@ func (p *Plan) redacted(v event.Value) event.Value {
 	return shown
 }
 
+// allFailed is an error as the verdict of every item.
+func (p *Plan) allFailed(items []Item, err error) []Verdict {
+	verdicts := make([]Verdict, len(items))
+	for i := range items {
+		verdicts[i] = p.failed(items[i].Subscription, fault.As(err), fault.ReporterIntegrations)
+	}
+	return verdicts
+}
+
 // parts divides items into what the handler takes at once.
 func (s *Subscription) parts(items []Item) [][]Item {
 	if s.handler.Batches() && items[0].BatchSize > 1 {
@@ -291,6 +316,8 @@ func (p *Plan) verdict(s *Subscription, item Item, r destination.Result) Verdict
 		v.Outcome = Delivered
 	case destination.Skipped:
 		v.Outcome, v.Reason = Skipped, r.Reason
+	case destination.Pending:
+		return p.pending(v, r.Operation)
 	default:
 		reporter := fault.ReporterDestination
 		if r.Err.Code == fault.CodeInvalidPayload {

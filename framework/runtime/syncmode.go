@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/mapping"
@@ -47,14 +48,15 @@ func (c *compiler) literal(v event.Value, place string) string {
 	return v.Str()
 }
 
-// withoutModes is a mapping without what modes reads.
+// withoutModes is a mapping without what modes and hooks read.
 func withoutModes(m event.Value) event.Value {
-	if m.Kind() != event.Object || mapping.IsDirective(m) || m.Get(schema.SyncModeKey).Kind() == event.Absent && m.Get(matchingKey).Kind() == event.Absent {
+	if m.Kind() != event.Object || mapping.IsDirective(m) {
 		return m
 	}
+	own := append(destination.HookNames(), schema.SyncModeKey, matchingKey)
 	var members []event.Member
 	for key, v := range m.Members() {
-		if !slices.Contains([]string{schema.SyncModeKey, matchingKey}, key) {
+		if !slices.Contains(own, key) {
 			members = append(members, event.Member{Key: key, Value: v})
 		}
 	}

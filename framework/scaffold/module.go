@@ -20,7 +20,7 @@ const registryFile = "registry_gen.go"
 // find refuses a directory that holds no destinations, or is in no module.
 func find(dir string) (module, error) {
 	if _, err := os.Stat(filepath.Join(dir, registryFile)); err != nil {
-		return module{}, fmt.Errorf("%s is no directory of destinations: it has no %s. Run this at the root of the module, or give the directory with --dir", dir, registryFile)
+		return module{}, fmt.Errorf("%s is no directory of destinations: it has no %s. Run this at the root of the module, give the directory with --dir, or make it one with landfall generate", dir, registryFile)
 	}
 	importPath, err := generate.ImportPath(dir)
 	return module{importPath, importPath == framework+"/destinations"}, err

@@ -15,26 +15,39 @@ type Retry struct {
 	Attempts int           // how often a batch is tried: 6
 	Backoff  time.Duration // the wait before the second try, doubled each time: 250 ms
 	MaxWait  time.Duration // the most that a remote may ask for: 30 s
+	PollFor  time.Duration // how long a remote may work on what it has taken: 10 minutes
 }
 
 // Deliver brings a batch to its end and tells decide of each item once. The error is that of ctx; items that decide was not
 // told of are open then.
 func (r Retry) Deliver(ctx context.Context, plan *runtime.Plan, items []runtime.Item, decide func(runtime.Item, runtime.Verdict)) error {
-	attempts := cmp.Or(r.Attempts, 6)
-	for attempt := 1; len(items) > 0; attempt++ {
+	attempts, began := cmp.Or(r.Attempts, 6), time.Now()
+	for round, attempt := 1, 1; len(items) > 0; round++ {
 		var again []runtime.Item
 		var wait time.Duration
+		failed := false
 		for i, v := range plan.Deliver(ctx, items) {
+			if v.Outcome == runtime.Pending {
+				if time.Since(began) < cmp.Or(r.PollFor, 10*time.Minute) {
+					items[i].Operation = v.Operation
+					again = append(again, items[i])
+					continue
+				}
+				v.Outcome, v.Reason = runtime.Retry, "it takes too long: "+v.Reason
+			}
 			if v.Outcome == runtime.Retry && v.Code != fault.CodeLogin && attempt < attempts {
-				again = append(again, items[i])
+				again, failed = append(again, items[i]), true
 				wait = max(wait, v.RetryAfter)
 				continue
 			}
 			decide(items[i], v)
 		}
 		items = again
+		if failed {
+			attempt++
+		}
 		if len(items) > 0 {
-			if err := r.pause(ctx, attempt, wait); err != nil {
+			if err := r.pause(ctx, round, wait); err != nil {
 				return err
 			}
 		}

@@ -18,8 +18,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/internal/sample"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/sample"
 	"github.com/landfall-dev/landfall/framework/sandbox"
 	"github.com/landfall-dev/landfall/framework/stream"
 )
@@ -215,4 +215,18 @@ func TestDeletionsGoInOrder(t *testing.T) {
 	assert.Equal(t, want, remote.Log())
 	assert.Len(t, told, 40)
 	assert.Equal(t, 40, summary.Delivered)
+}
+
+// What a remote works on is asked for until it is done, and what comes behind it waits.
+func TestOperationsAreAskedFor(t *testing.T) {
+	remote := sample.NewRemote()
+	remote.Slow(8) // more often than a failure is tried again
+	d, err := sample.Plugin().Load()
+	require.NoError(t, err)
+	in := config.InstanceOf(event.MustParse(`{"id":"i","settings":{"key":"k"},"subscriptions":[{"action":"importUser","mapping":{"batch_size":2}}]}`))
+	made, err := runtime.New(sample.Plugin(), d, in, runtime.Host{Transport: sandbox.Transport(remote)})
+	require.NoError(t, err)
+	_, summary := run(t, made, `{"type":"track","userId":"a","n":1}`+"\n"+`{"type":"track","userId":"b","n":1}`+"\n"+`{"type":"track","userId":"a","n":2}`)
+	assert.Equal(t, []string{"import a 1", "import b 1", "done a 1", "done b 1", "import a 2", "done a 2"}, remote.Log())
+	assert.Equal(t, 3, summary.Delivered)
 }

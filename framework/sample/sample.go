@@ -26,8 +26,10 @@ func Plugin() destination.Plugin {
 		Definition: definition,
 		Actions: map[string]destination.Action{
 			"upsertUser":   destination.Handle(destination.Handler[settings, user]{Perform: upsertUser}),
+			"importUser":   destination.Handle(destination.Handler[settings, record]{PerformBatch: importUsers, Poll: pollImports}),
 			"syncAudience": destination.Handle(destination.Handler[settings, member]{PerformBatch: syncAudience}),
 		},
+		Hooks:          map[string]map[string]destination.HookFunc{"upsertUser": {destination.OnMappingSave: makeList}},
 		OnDelete:       onDelete,
 		CreateAudience: createAudience,
 		GetAudience:    getAudience,
@@ -60,7 +62,25 @@ func text(key, value string) event.Member {
 
 func object(members ...event.Member) []byte { return event.NewObject(members).AppendJSON(nil) }
 
+// makeList makes the list that a subscription's users go to, or gives it another name.
+func makeList(ctx context.Context, in destination.HookInput) (destination.HookOutput, error) {
+	id := in.HookOutputs.Get(destination.OnMappingSave).Get("list").Str()
+	answer, err := in.Client.Do(ctx, destination.Request{
+		Method: http.MethodPost, URL: base + "/lists", Form: url.Values{"id": {id}, "name": {in.Inputs.Get("name").Str()}},
+	})
+	if err != nil {
+		return destination.HookOutput{}, err
+	}
+	list := answer.Body.Get("id")
+	return destination.HookOutput{
+		Message: "the list is " + list.Str(), Outputs: event.NewObject([]event.Member{{Key: "list", Value: list}}),
+	}, nil
+}
+
 func upsertUser(ctx context.Context, call destination.Call[settings, user]) (*destination.Response, error) {
+	if list := call.HookOutputs.Get(destination.OnMappingSave).Get("list").Str(); call.Payload.list == "" {
+		call.Payload.list = list
+	}
 	return call.Client.Do(ctx, destination.Request{
 		Method: http.MethodPost, URL: base + "/users",
 		Body: object(text("id", call.Payload.id), text("list", call.Payload.list), text("city", call.Payload.city), text("how", how(call.Origin))),

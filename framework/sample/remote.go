@@ -20,19 +20,26 @@ type Remote struct {
 	log   []string
 	lists []string
 	made  int // audiences
-	fail  int // requests that are still to fail
+
+	begun int                 // imports
+	open  map[string]*working // operations
+	slow  int                 // how often an operation that begins is asked for before it is done
+	asked int                 // requests that asked for operations
+	fail  int                 // requests that are still to fail
 }
 
 // NewRemote is one without users and with three lists.
 func NewRemote() *Remote {
-	r := &Remote{mux: http.NewServeMux(), lists: []string{"Buyers", "Readers", "Bystanders"}}
+	r := &Remote{mux: http.NewServeMux(), open: map[string]*working{}, lists: []string{"Buyers", "Readers", "Bystanders"}}
 	r.mux.HandleFunc("POST /users", r.upsert)
 	r.mux.HandleFunc("DELETE /users", func(w http.ResponseWriter, req *http.Request) {
 		r.note("delete " + req.URL.Query().Get("id"))
 		w.WriteHeader(http.StatusNoContent)
 	})
 	r.mux.HandleFunc("GET /lists", r.page)
+	r.mux.HandleFunc("POST /lists", r.list)
 	r.audiences()
+	r.imports()
 	return r
 }
 
@@ -54,6 +61,73 @@ func (r *Remote) Fail(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.fail = n
+}
+
+// working is one user of an import.
+type working struct {
+	line string
+	left int // how often it is asked for before it is done
+}
+
+// Slow makes operations that begin be done when they have been asked for n times before.
+func (r *Remote) Slow(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.slow = n
+}
+
+// Finish makes all operations be done when they are asked for next, and those that begin from now on.
+func (r *Remote) Finish() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.slow = 0
+	for _, op := range r.open {
+		op.left = 0
+	}
+}
+
+// Asked is how many requests asked for operations.
+func (r *Remote) Asked() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked
+}
+
+// imports take users, and refuse those that are called bad. The log has each user when an import begins and when it is done.
+func (r *Remote) imports() {
+	r.mux.HandleFunc("POST /imports", func(w http.ResponseWriter, req *http.Request) {
+		text, _ := io.ReadAll(req.Body)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.begun++
+		for line := range strings.Lines(string(text)) {
+			line = strings.TrimSpace(line)
+			user, _, _ := strings.Cut(line, " ")
+			r.open[fmt.Sprintf("imp%d/%s", r.begun, user)] = &working{line, r.slow}
+			r.log = append(r.log, "import "+line)
+		}
+		answer(w, http.StatusAccepted, `{"id":"imp%d"}`, r.begun)
+	})
+	r.mux.HandleFunc("GET /imports", func(w http.ResponseWriter, req *http.Request) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.asked++
+		var states []string
+		for _, id := range req.URL.Query()["of"] {
+			op, state := r.open[id], "done"
+			switch {
+			case op == nil || strings.HasPrefix(op.line, "bad"):
+				state = "failed"
+			case op.left > 0:
+				op.left--
+				state = "working"
+			default:
+				r.log = append(r.log, "done "+op.line)
+			}
+			states = append(states, fmt.Sprintf("%q:%q", id, state))
+		}
+		answer(w, http.StatusOK, "{%s}", strings.Join(states, ","))
+	})
 }
 
 // audiences are those that have been created: aud1, aud2, ….
@@ -120,6 +194,26 @@ func (r *Remote) upsert(w http.ResponseWriter, req *http.Request) {
 	}
 	r.note(line)
 	answer(w, http.StatusOK, `{"ok":true}`)
+}
+
+// list makes a list, or gives one another name.
+func (r *Remote) list(w http.ResponseWriter, req *http.Request) {
+	id, name := req.FormValue("id"), req.FormValue("name")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch n, err := strconv.Atoi(strings.TrimPrefix(id, "l")); {
+	case name == "":
+		answer(w, http.StatusBadRequest, `{"message":"a list needs a name"}`)
+		return
+	case err == nil && n >= 1 && n <= len(r.lists):
+		r.lists[n-1] = name
+		r.log = append(r.log, "rename "+id+" "+name)
+	default:
+		r.lists = append(r.lists, name)
+		id = fmt.Sprintf("l%d", len(r.lists))
+		r.log = append(r.log, "make "+id+" "+name)
+	}
+	answer(w, http.StatusOK, `{"id":%q}`, id)
 }
 
 // page gives two lists at a time.

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/console"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/oauth"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+const defaultConsole = "127.0.0.1:8081"
+
+// consoleCommand serves the console without a queue.
+type consoleCommand struct {
+	streams
+	target               target
+	config, data, listen string
+}
+
+func newConsole(s streams) *cobra.Command {
+	c := &consoleCommand{streams: s}
+	cmd := &cobra.Command{
+		Use:   "console",
+		Short: "Serve the page to set destinations up and try events, without a queue",
+		Long: "Serves a web page on this machine: the catalogue of destinations, setting them up, and a tester that takes one event\n" +
+			"through the config. The config need not be there yet. landfall serve has the same page at /console/, with its\n" +
+			"deliveries, dead letters and cohorts.",
+		Example: "  landfall console --config landfall.yaml\n  landfall console --sandbox",
+		Args:    exactly(0, "flags only"),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&c.config, "config", configFile, "the config `FILE`; it is made where there is none")
+	f.StringVar(&c.data, "data", "", dataUsage)
+	f.StringVar(&c.listen, "listen", defaultConsole, "the `ADDRESS` to listen on; from other machines, the admin key of the config is needed")
+	f.BoolVar(&c.target.sandbox, "sandbox", false, "send to nothing but the destinations' sandboxes")
+	f.StringVar(&c.target.sandboxURL, "sandbox-url", "", "send to nothing but a sandbox at this `URL` (see landfall sandbox)")
+	return cmd
+}
+
+func (c *consoleCommand) run(ctx context.Context) error {
+	c.target.live = !c.target.sandbox && c.target.sandboxURL == ""
+	if err := c.target.check(); err != nil {
+		return err
+	}
+	page := pages{path: c.config, live: c.target, log: newLog(c.streams, false)}
+	cfg, _ := config.Load(c.config, config.Env{})
+	if store, err := openKept(ctx, cfg, c.config, c.data); err != nil {
+		return err
+	} else if store != nil {
+		defer store.Close()
+		page.store = store
+	}
+	served, err := console.New(page.settings())
+	if err != nil {
+		return err
+	}
+	defer served.Close()
+	mux := http.NewServeMux()
+	mux.Handle(console.Path, served.Handler())
+	mux.Handle("GET /{$}", http.RedirectHandler(console.Path, http.StatusSeeOther))
+	return serveHTTP(ctx, c.streams, "console", c.listen, mux)
+}
+
+// openKept opens the state of a config where there is one already; nil where nothing was kept yet.
+func openKept(ctx context.Context, cfg *config.Config, path, data string) (*state.Store, error) {
+	if cfg == nil {
+		return nil, nil
+	}
+	if data != "" || cfg.StateURL == "" {
+		if _, err := os.Stat(filepath.Join(dataDir(cfg, path, data), state.FileName)); err != nil && cfg.StateKey == "" {
+			return nil, nil
+		}
+	}
+	return openState(ctx, cfg, path, data)
+}
+
+// pages is what a console gets from the program.
+type pages struct {
+	path        string // of the config
+	definitions string // the directory of --definitions
+	live        target // where deliveries go
+	store       *state.Store
+	host        *hosting // of a server, whose sandboxes count; nil where there is none
+	log         *slog.Logger
+}
+
+func (p *pages) settings() console.Config {
+	return console.Config{
+		Registry: p.registry, File: p.path, Make: p.make, Running: p.running, Pretends: !p.live.live, Logins: p.logins, Key: p.key, Log: p.log,
+	}
+}
+
+// registry is that of the config as it is now.
+func (p *pages) registry() (*destination.Registry, error) {
+	cfg, _ := config.Load(p.path, config.Env{})
+	return registryFor(p.definitions, cfg)
+}
+
+// make makes plans. Those that deliver use what is kept; others nothing.
+func (p *pages) make(cfg *config.Config, problems fault.Problems, to console.Target, observe func(httpx.Exchange)) ([]console.Instance, error) {
+	h := hosting{definitions: p.definitions, observe: observe, log: p.log}
+	switch {
+	case to == console.Nowhere:
+		h.target = &target{dryRun: true}
+	case to == console.Sandbox:
+		h.target = &target{sandbox: true}
+	case p.host != nil:
+		h = *p.host
+		h.observe = observe
+	default:
+		h.target, h.store = &p.live, p.store
+	}
+	if cfg == nil {
+		return nil, explained(problems)
+	}
+	made, err := loadPlans(cfg, problems, h)
+	if err != nil {
+		return nil, err
+	}
+	return shown(made), nil
+}
+
+// explained is why there is no config, with what to do.
+func explained(problems fault.Problems) error {
+	if len(problems) == 1 && strings.Contains(problems[0].Message, "there is no such file") {
+		return fault.Problems{{File: problems[0].File, Message: "there is no such file yet: set a destination up, and it is made"}}
+	}
+	return problems.Err()
+}
+
+func shown(list []instance) []console.Instance {
+	instances := make([]console.Instance, len(list))
+	for i, in := range list {
+		instances[i] = console.Instance{Plan: in.plan, Plugin: in.plugin, Ledger: in.ledger, Warnings: in.plan.Warnings()}
+	}
+	return instances
+}
+
+// running are the instances of the file, where no server has others.
+func (p *pages) running() ([]console.Instance, error) {
+	if p.store == nil {
+		return nil, nil
+	}
+	cfg, problems := config.Load(p.path, config.Env{})
+	return p.make(cfg, problems, console.Real, nil)
+}
+
+func (p *pages) logins() (*oauth.Keeper, error) {
+	cfg, problems := config.Load(p.path, config.Env{})
+	if cfg == nil {
+		return nil, problems.Err()
+	}
+	if p.store == nil {
+		return nil, fmt.Errorf("nothing is kept here: %s", keyHint)
+	}
+	return openKeeper(cfg, p.store)
+}
+
+func (p *pages) key() string {
+	cfg, _ := config.Load(p.path, config.Env{})
+	if cfg == nil {
+		return ""
+	}
+	return cfg.Server.AdminKey
+}

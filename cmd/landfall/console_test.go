@@ -1,0 +1,221 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestConsole is the console as somebody uses it who begins with nothing: a destination is set up, a user enters a cohort and leaves
+// it, credentials break and are mended, and a dead letter is replayed.
+func TestConsole(t *testing.T) {
+	b := newBrowser(t)
+	script := axe(t)
+	sandbox := strictBraze(t)
+	for name, value := range map[string]string{
+		"WRITE_KEY": "wk", "BRAZE_COHORTS_CLIENT_SECRET": "good-secret", "PARTNER_KEY": "good-partner", "BROKEN_SECRET": "broken-secret",
+	} {
+		t.Setenv(name, value)
+	}
+	s := newServed(t, "", "--sandbox-url", sandbox)
+	file := filepath.Join(s.dir, "landfall.yaml")
+	require.NoError(t, os.Remove(file))
+
+	b.url = authorsConsole(t, file, sandbox)
+	b.look("/console/setup", "setup-empty", script)
+	setUp(t, b, file)
+	b.look("/console/catalogue", "catalogue", script)
+	b.look("/console/catalogue/braze-cohorts", "destination", script)
+	b.look("/console/deliveries", "deliveries-none", script)
+
+	s.start()
+	b.url = s.url
+	b.look("/console/cohorts", "cohorts-empty", script)
+	s.post(membership("m1", "ana", "Audience Entered", true))
+	b.see("/console/cohorts?user=ana", "member")
+	assert.True(t, members(t, sandbox)["aud_vip"]["ana"])
+	s.post(membership("m2", "ana", "Audience Exited", false))
+	b.see("/console/cohorts?user=ana", "not in it")
+	b.see("/console/events?user=ana", "Audience Exited of ana")
+
+	mistype(b)
+	changeSecret(s, b, "BROKEN_SECRET", "wrong")
+	s.post(membership("m3", "bob", "Audience Entered", true))
+	b.see("/console/letters", "bob")
+	assert.NotContains(t, b.words(), "broken-secret")
+	tour(b, script)
+	changeSecret(s, b, "BROKEN_SECRET", "") // the same name, so that nothing changes
+	changeSecret(s, b, "BRAZE_COHORTS_CLIENT_SECRET", "right")
+	b.open("/console/letters")
+	b.press("Replay this letter")
+	b.see("", "1 letter is being taken again")
+	b.see("/console/cohorts?user=bob", "member")
+	assert.True(t, members(t, sandbox)["aud_vip"]["bob"])
+	empty(b, script)
+	assert.False(t, members(t, sandbox)["aud_vip"]["bob"])
+}
+
+// strictBraze is a sandbox that knows its keys.
+func strictBraze(t *testing.T) string {
+	for _, sb := range sandboxes() {
+		if sb.Name == "braze" {
+			server := httptest.NewServer(sb.New(map[string][]string{"client-secret": {"good-secret"}, "partner-key": {"good-partner"}}))
+			t.Cleanup(server.Close)
+			return server.URL
+		}
+	}
+	require.Fail(t, "there is no sandbox of Braze")
+	return ""
+}
+
+// authorsConsole is `landfall console` in a process of its own.
+func authorsConsole(t *testing.T, file, sandbox string) string {
+	program, err := binary()
+	require.NoError(t, err)
+	address := freePort(t)
+	cmd := exec.Command(program, "console", "--config", file, "--listen", address, "--sandbox-url", sandbox)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		assert.NoError(t, cmd.Wait())
+	})
+	for range 200 {
+		if answer, err := http.Get("http://" + address + "/console/catalogue"); err == nil {
+			_ = answer.Body.Close()
+			return "http://" + address
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	require.Fail(t, "the console does not answer")
+	return ""
+}
+
+// setUp sets Braze Cohorts up from nothing.
+func setUp(t *testing.T, b *browser, file string) {
+	b.open("/")
+	b.press("Set up Braze Cohorts")
+	b.fill("#set-partner_api_key", "PARTNER_KEY")
+	b.fill("#id", "braze-main")
+	b.fill("#try-client_secret", "nobody's")
+	b.press("Test credentials in the sandbox")
+	b.press("Review what is written…")
+	b.see("", "What changes")
+	assert.NoFileExists(t, file)
+	b.press("Write the file")
+	b.see("", "Written.")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for _, line := range []string{"  - id: braze-main", "partner_api_key: ${PARTNER_KEY}", "client_secret: ${BRAZE_COHORTS_CLIENT_SECRET}", "writeKey: ${WRITE_KEY}"} {
+		assert.Contains(t, string(text), line)
+	}
+	assert.NotContains(t, string(text), "nobody's")
+	// a comment that somebody writes there stays, whatever is set up here
+	require.NoError(t, os.WriteFile(file, append([]byte("# kept by hand\n"), text...), 0o600))
+}
+
+// membership is an event of one user.
+func membership(id, user, name string, in bool) []byte {
+	return fmt.Appendf(nil, `{"batch":[{"type":"track","messageId":%q,"userId":%q,"event":%q,"timestamp":%q,"properties":{"audience_key":"vip","vip":%v},"context":{"personas":{"computation_class":"audience","computation_id":"aud_vip","computation_key":"vip"}}}]}`,
+		id, user, name, time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), in)
+}
+
+// mistype sees that a mistake shows under its place while it is typed, and what becomes of the sample once it is mended.
+func mistype(b *browser) {
+	b.t.Helper()
+	b.open("/console/setup/edit/braze-main")
+	b.fill("#s-0-subscribe", `event = "Audience`)
+	b.do("seeing the mistake", chromedp.WaitVisible(chromedp.CSS("#e-s-0-subscribe .error")))
+	b.fill("#s-0-subscribe", `event = "Nobody's"`)
+	b.do("seeing the preview", chromedp.WaitVisible(chromedp.Search(`//*[@id="preview"]//summary[contains(., "Not matched")]`)))
+	b.fill("#s-0-f-personas_audience_key-text", "gold")
+}
+
+// changeSecret has the client's secret come from another variable, and waits until the server has taken that.
+func changeSecret(s *served, b *browser, name, becomes string) {
+	t := s.t
+	t.Helper()
+	reloaded := s.reloaded()
+	b.open("/console/setup/edit/braze-main")
+	b.fill("#set-client_secret", "${"+name+"}")
+	b.press("Review what is written…")
+	if becomes == "" {
+		b.see("", "Nothing changes.")
+		return
+	}
+	b.press("Write the file")
+	b.see("", "Written.")
+	text, err := os.ReadFile(filepath.Join(s.dir, "landfall.yaml"))
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "client_secret: ${"+name+"}")
+	assert.True(t, strings.HasPrefix(string(text), "# kept by hand\n"))
+	require.Eventually(t, func() bool { return s.reloaded() > reloaded }, 20*time.Second, 50*time.Millisecond)
+}
+
+// reloaded is how often the server has taken the config anew.
+func (s *served) reloaded() int {
+	text, err := os.ReadFile(s.log.Name())
+	require.NoError(s.t, err)
+	return strings.Count(string(text), "config reloaded")
+}
+
+// tour looks at every page while there is something on it.
+func tour(b *browser, script string) {
+	b.t.Helper()
+	for _, page := range []struct{ path, name string }{
+		{"deliveries", "deliveries"}, {"events", "events"}, {"events?user=ana", "events-user"}, {"letters", "letters"}, {"cohorts", "cohorts"}, {"cohorts?user=ana", "cohorts-user"},
+		{"cohorts/braze-main/aud_vip", "cohort"}, {"test", "tester"}, {"setup", "setup"}, {"setup/edit/braze-main", "edit"}, {"login", "login"},
+	} {
+		b.look("/console/"+page.path, page.name, script)
+	}
+	b.do("sizing", chromedp.EmulateViewport(1280, 900))
+	for _, page := range []struct{ path, link, name string }{{"letters", "main tbody a", "letter"}, {"events?user=ana", "main tbody a", "event"}} {
+		b.open("/console/" + page.path)
+		at := ask[string](b, fmt.Sprintf(`document.querySelector(%q).pathname`, page.link))
+		b.look(at, page.name, script)
+	}
+	b.do("sizing", chromedp.EmulateViewport(1280, 900))
+	b.open("/console/test")
+	b.press("Explain")
+	b.see("", "would be delivered")
+	b.shot("tester-explained")
+	if script != "" {
+		b.check("an explained event", script)
+	}
+	b.open("/console/setup/edit/braze-main")
+	b.fill("#id", "other-name")
+	b.press("Review what is written…")
+	b.shot("review")
+	if script != "" {
+		b.check("the review", script)
+	}
+}
+
+// empty empties the cohort, which needs its name.
+func empty(b *browser, script string) {
+	b.t.Helper()
+	b.open("/console/cohorts/braze-main/aud_vip")
+	b.fill("#users", "bob\ncarl")
+	b.press("Compare")
+	b.see("", "1 in both, 0 members that the list does not have, 1 in the list who are no members")
+	b.fill("#confirm", "gold")
+	b.press("Empty the cohort")
+	b.see("", "the name that you typed is not the cohort's")
+	b.fill("#confirm", "vip")
+	b.press("Empty the cohort")
+	b.see("", "Done in")
+	b.shot("work")
+	if script != "" {
+		b.check("a work", script)
+	}
+}

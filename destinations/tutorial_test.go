@@ -1,0 +1,125 @@
+package destinations_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestTutorial does what TUTORIAL.md says, in a copy of the module: its console blocks are run and their output compared, its diff
+// blocks are applied to the file that was named last. In output … stands for anything; runs of spaces count as one.
+func TestTutorial(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a copy of the module")
+	}
+	text, err := os.ReadFile("TUTORIAL.md")
+	require.NoError(t, err)
+	root := copyModule(t)
+	blocks := regexp.MustCompile("(?ms)^```(console|diff)\n(.*?)^```$").FindAllStringSubmatchIndex(string(text), -1)
+	require.NotEmpty(t, blocks)
+	for _, at := range blocks {
+		kind, body := string(text[at[2]:at[3]]), string(text[at[4]:at[5]])
+		if kind == "diff" {
+			applyDiff(t, filepath.Join(root, lastFile(t, string(text[:at[0]]))), body)
+			continue
+		}
+		for _, part := range strings.Split("\n"+body, "\n$ ")[1:] {
+			command, want, _ := strings.Cut(part, "\n")
+			runStep(t, root, command, want)
+		}
+	}
+}
+
+// copyModule copies the files of the module, save those that begin with a dot.
+func copyModule(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		name, _ := filepath.Rel("..", path)
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".." || name == "fixtures/conformance"):
+			return filepath.SkipDir
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(root, name), 0o755)
+		case !d.Type().IsRegular():
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(root, name), content, 0o644)
+	})
+	require.NoError(t, err)
+	return root
+}
+
+var fileName = regexp.MustCompile("`(destinations/acme/[^`]+)`")
+
+// lastFile is the file that a text names last.
+func lastFile(t *testing.T, before string) string {
+	t.Helper()
+	names := fileName.FindAllStringSubmatch(before, -1)
+	require.NotEmpty(t, names)
+	return names[len(names)-1][1]
+}
+
+// applyDiff replaces the lines that a diff shows; they must be in the file once.
+func applyDiff(t *testing.T, file, diff string) {
+	t.Helper()
+	var before, after strings.Builder
+	for line := range strings.Lines(diff) {
+		if line[0] != '+' {
+			before.WriteString(line[1:])
+		}
+		if line[0] != '-' {
+			after.WriteString(line[1:])
+		}
+	}
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, 1, strings.Count(string(text), before.String()), "%s should hold once:\n%s", file, before.String())
+	changed := strings.Replace(string(text), before.String(), after.String(), 1)
+	require.NoError(t, os.WriteFile(file, []byte(changed), 0o644))
+}
+
+// runStep runs a command and compares what it says. It fails where the page shows that it does.
+func runStep(t *testing.T, root, command, want string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	words := strings.Fields(command)
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	require.Equal(t, strings.Contains(want, "FAIL"), err != nil, "%s\n%s", command, out)
+	require.Regexp(t, pattern(want), oneSpace(string(out)), fmt.Sprintf("$ %s\nsays\n%s", command, out))
+}
+
+// pattern is output with … for anything.
+func pattern(want string) string {
+	quoted := regexp.QuoteMeta(strings.TrimSpace(oneSpace(want)))
+	return `(?s)^\s*` + strings.ReplaceAll(quoted, "…", ".*") + `\s*$`
+}
+
+var spaces = regexp.MustCompile(`(?m)[ \t]+|^[ \t]+`)
+
+// oneSpace writes runs of spaces as one, and none at the margin.
+func oneSpace(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(strings.TrimSpace(spaces.ReplaceAllString(line, " ")) + "\n")
+	}
+	return b.String()
+}

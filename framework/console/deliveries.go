@@ -1,0 +1,105 @@
+package console
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+)
+
+type deliveriesView struct {
+	Runs      bool // something delivers here
+	Pretends  bool
+	Wide      bool // an hour instead of five minutes
+	Instances []instanceView
+	Latest    []verdictView
+}
+
+// instanceView is how far an instance is.
+type instanceView struct {
+	delivery.Status
+	Destination string
+	State, Tone string
+	Hint        string // what to do, where something is to be done
+	Figures     []figure
+	Chart       bars
+}
+
+type figure struct {
+	Name, Value, Words string
+	Class              string
+}
+
+func (c *Console) deliveries(w http.ResponseWriter, r *http.Request) {
+	view := deliveriesView{Runs: c.Runner != nil, Pretends: c.Pretends, Wide: r.FormValue("window") == "hour"}
+	if c.Runner != nil {
+		names := c.destinations()
+		window := 5 * time.Minute
+		if view.Wide {
+			window = time.Hour
+		}
+		for _, s := range c.Runner.Status() {
+			view.Instances = append(view.Instances, c.instance(s, names[s.Instance], window))
+		}
+		view.Latest = verdictViews(c.Runner.Verdicts(20, func(*delivery.Settled) bool { return true }))
+	}
+	if r.FormValue("part") != "" {
+		c.part(w, "deliveries", "live", view)
+		return
+	}
+	c.show(w, r, http.StatusOK, "deliveries", page{Title: "Deliveries", Section: "deliveries", Data: view})
+}
+
+// destinations are the names of the running instances' destinations.
+func (c *Console) destinations() map[string]string {
+	names := map[string]string{}
+	instances, err := c.Running()
+	if err != nil {
+		return names
+	}
+	for _, in := range instances {
+		names[in.Plan.ID()] = in.Plan.Definition().Name
+	}
+	return names
+}
+
+func (c *Console) instance(s delivery.Status, destination string, window time.Duration) instanceView {
+	v := instanceView{Status: s, Destination: destination, Chart: chartOf(c.history.of(s.Instance), window, time.Now())}
+	waiting := s.Waiting + s.Behind
+	switch {
+	case s.Stopped != "":
+		v.State, v.Tone, v.Hint = "stopped", "stopped", s.Stopped
+	case s.Paused:
+		v.State, v.Tone = "rate limited", "waiting"
+		v.Hint = "The remote asks to wait until " + s.Until.Local().Format("15:04:05") + ". Its events are kept, and go on by themselves."
+	case waiting > 0:
+		v.State, v.Tone = "delivering", "delivering"
+	default:
+		v.State, v.Tone = "idle", "quiet"
+	}
+	t := tallyOf(s, time.Now())
+	v.Figures = []figure{
+		{Name: "Accepted", Value: count(t.accepted), Words: "events read, replays included"},
+		{Name: "Delivered", Value: count(t.delivered), Class: "delivered", Words: "the remote has them"},
+		{Name: "Skipped", Value: count(t.skipped), Class: "skipped", Words: "nothing was to be done"},
+		{Name: "Retried", Value: count(t.retried), Class: "retried", Words: "tries since the start"},
+		{Name: "Dead or parked", Value: count(t.dead), Class: "dead", Words: "set aside"},
+		{Name: "Waiting", Value: count(waiting), Words: "events not finished"},
+		{Name: "Lag", Value: lag(s.Lag), Words: "age of the oldest"},
+	}
+	return v
+}
+
+// verdictView is a verdict in a list.
+type verdictView struct {
+	delivery.Settled
+	Who string
+}
+
+func verdictViews(list []delivery.Settled) []verdictView {
+	views := make([]verdictView, len(list))
+	for i, s := range list {
+		views[i] = verdictView{s, s.User()}
+	}
+	return views
+}

@@ -1,0 +1,128 @@
+package console
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// dependencies hides what depends on inputs that say otherwise.
+func (f *setupForm) dependencies() {
+	settings := event.NewObject(nil)
+	var values []event.Member
+	for _, s := range f.Settings {
+		v := plainValue(s.Field, s.Text)
+		if s.Text == "" {
+			v = s.Field.Default
+		}
+		values = append(values, event.Member{Key: s.Field.Key, Value: v})
+	}
+	settings = destination.Overlay(settings, event.NewObject(values))
+	for _, s := range f.Settings {
+		s.Hidden = !holds(s.Field.Raw.Get("depends_on"), settings)
+	}
+	for _, sub := range f.Subs {
+		if sub.Action == nil {
+			continue
+		}
+		mapped := destination.Overlay(sub.Action.DefaultMapping(), sub.mapping())
+		for _, in := range sub.all() {
+			in.Hidden = !holds(in.Field.Raw.Get("depends_on"), mapped)
+		}
+	}
+}
+
+// holds tells whether the conditions of a form hold for values. A condition without a value asks whether the field is not set.
+func holds(conditions, values event.Value) bool {
+	list := conditions.Get("conditions")
+	if list.Len() == 0 {
+		return true
+	}
+	anyOf := conditions.Get("match").Str() == "any"
+	for _, c := range list.Items() {
+		key := c.Get("fieldKey").Str()
+		if key == "" {
+			return true // it looks at what the form does not show
+		}
+		found := values
+		for part := range strings.SplitSeq(key, ".") {
+			found = found.Get(part)
+		}
+		is := equalsAny(found, c.Get("value")) == (c.Get("operator").Str() != "is_not")
+		if is == anyOf {
+			return anyOf
+		}
+	}
+	return !anyOf
+}
+
+func equalsAny(found, wanted event.Value) bool {
+	switch wanted.Kind() {
+	case event.Absent, event.Null:
+		return found.Kind() == event.Absent || found.IsString() && found.Str() == ""
+	case event.Array:
+		for _, w := range wanted.Items() {
+			if event.Equal(found, w) {
+				return true
+			}
+		}
+		return false
+	}
+	return event.Equal(found, wanted)
+}
+
+// place puts problems of the instance, which stands at a pointer, under what they are about.
+func (f *setupForm) place(problems fault.Problems, at string) {
+	for _, p := range problems {
+		view := problemView{capitalized(p.Message), p.Excerpt}
+		rest, ours := strings.CutPrefix(p.Pointer, at)
+		if !ours || !f.placed(event.PointerSteps(rest), view) {
+			f.Problems = append(f.Problems, capitalized(strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(rest, "/settings"), "/")+" "+p.Message)))
+		}
+	}
+}
+
+func (f *setupForm) placed(steps []string, view problemView) bool {
+	switch {
+	case len(steps) >= 2 && (steps[0] == "settings" || steps[0] == "auth"):
+		inputs := f.Settings
+		if steps[0] == "auth" {
+			inputs = f.Auth
+		}
+		for _, s := range inputs {
+			if s.Field.Key == steps[1] {
+				s.Errors = append(s.Errors, view)
+				return true
+			}
+		}
+	case len(steps) >= 2 && steps[0] == "subscriptions":
+		if i, err := strconv.Atoi(steps[1]); err == nil && i < len(f.Subs) {
+			f.Subs[i].placed(steps[2:], view)
+			return true
+		}
+	}
+	return false
+}
+
+func (s *subInput) placed(steps []string, view problemView) {
+	switch {
+	case len(steps) >= 2 && steps[0] == "mapping" && !s.AsJSON:
+		for _, in := range s.all() {
+			if in.Field.Key == steps[1] {
+				in.Errors = append(in.Errors, view)
+				return
+			}
+		}
+	case len(steps) >= 1 && steps[0] == "mapping":
+		view.Message = strings.TrimSpace("/" + strings.Join(steps[1:], "/") + " " + view.Message)
+		s.Errors["json"] = append(s.Errors["json"], view)
+		return
+	case len(steps) >= 1 && (steps[0] == "subscribe" || steps[0] == "syncMode"):
+		s.Errors[steps[0]] = append(s.Errors[steps[0]], view)
+		return
+	}
+	s.Errors[""] = append(s.Errors[""], view)
+}

@@ -1,0 +1,205 @@
+package runtime
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/schema"
+)
+
+// hookState is the state's key of what a hook of a subscription has given.
+func hookState(subscription, hook string) string {
+	return "landfall/hook/" + hook + "/" + subscription
+}
+
+// hook is one of a subscription, ready to run.
+type hook struct {
+	*destination.Hook
+	run      destination.HookFunc
+	inputs   event.Value // as the config has them, with defaults; absent where the subscription does not ask for the hook
+	exported event.Value // outputs that the config brings along
+	checked  *schema.Schema
+}
+
+// hooks are those of a subscription's action. Inputs that are not what the hook takes are problems.
+func (c *compiler) hooks(in config.Subscription, s *Subscription) (list []*hook) {
+	for key := range in.Hooks.Members() {
+		if s.action.Hook(key) == nil {
+			var names []string
+			for _, h := range s.action.Hooks {
+				names = append(names, h.Name)
+			}
+			c.problems.Add(in.Pointer+"/hooks"+fault.PointerKey(key), "is no hook of %s%s", s.action.Key, fault.DidYouMean(key, names))
+		}
+	}
+	for i := range s.action.Hooks {
+		declared := &s.action.Hooks[i]
+		h := &hook{Hook: declared, run: c.plugin.Hooks[s.action.Key][declared.Name]}
+		place, given := in.Pointer+"/hooks/"+declared.Name, in.Hooks.Get(declared.Name)
+		saved := in.Mapping.Get(declared.Name) // an export has both inputs and outputs within the mapping
+		if h.exported = saved.Get("outputs"); !given.Exists() && saved.Get("inputs").Exists() {
+			place, given = in.Pointer+"/mapping/"+declared.Name+"/inputs", saved.Get("inputs")
+		}
+		var err error
+		if h.checked, err = schema.Compile(declared.Outputs); err != nil {
+			c.problems.Under(place, err)
+		}
+		if given.Exists() {
+			h.inputs = c.hookInputs(declared, given, place)
+		}
+		list = append(list, h)
+	}
+	return list
+}
+
+func (c *compiler) hookInputs(h *destination.Hook, given event.Value, place string) event.Value {
+	for key := range given.Members() {
+		if h.Inputs.Get(key) == nil {
+			c.problems.Add(place+fault.PointerKey(key), "is no input of %s%s", h.Name, fault.DidYouMean(key, h.Inputs.Keys()))
+		}
+	}
+	fields, err := schema.Compile(h.Inputs)
+	if err == nil {
+		given, err = fields.Process(withDefaults(given, h.Inputs))
+	}
+	if err != nil {
+		c.problems.Under(place, schema.ProblemsOf(err))
+	}
+	return given
+}
+
+// HookReport is what became of a hook.
+type HookReport struct {
+	Hook    string
+	Ran     bool        // false where its inputs are those of the last run
+	Message string      // what the destination says to people
+	Outputs event.Value // that are kept
+}
+
+// kept is what the state has of a hook: {"inputs", "outputs", "print"}.
+func (p *Plan) kept(ctx context.Context, s *Subscription, h *hook) (event.Value, error) {
+	text, ok, err := p.deps.State.Get(ctx, hookState(s.name, h.Name))
+	if err != nil || !ok {
+		return event.Value{}, err
+	}
+	return event.ParseValue([]byte(text))
+}
+
+// print tells inputs of a hook of an action apart from others.
+func (s *Subscription) print(h *hook) string {
+	sum := sha256.Sum256([]byte(s.action.Key + "\x00" + h.inputs.JSON()))
+	return hex.EncodeToString(sum[:8])
+}
+
+// RunHooks runs the hooks that a subscription asks for, those whose inputs have not changed since their last run only where again
+// is set. What they give is kept in the state and reaches the handlers of later batches. The first that fails ends it.
+func (p *Plan) RunHooks(ctx context.Context, s *Subscription, again bool) (reports []HookReport, err error) {
+	release, err := p.deps.Locks.Hold(ctx, hookState(s.name, ""))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	for _, h := range s.hooks {
+		if !h.inputs.Exists() {
+			continue
+		}
+		kept, err := p.kept(ctx, s, h)
+		if err != nil {
+			return reports, err
+		}
+		if !again && kept.Get("print").Str() == s.print(h) {
+			reports = append(reports, HookReport{Hook: h.Name, Outputs: kept.Get("outputs")})
+			continue
+		}
+		report, err := p.runHook(ctx, s, h, kept)
+		if err != nil {
+			return reports, fmt.Errorf("the hook %s of %s: %w", h.Name, s.name, err)
+		}
+		reports = append(reports, report)
+	}
+	return reports, nil
+}
+
+func (p *Plan) runHook(ctx context.Context, s *Subscription, h *hook, kept event.Value) (report HookReport, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the handler panicked: %v", r)
+		}
+	}()
+	origin := p.origin(s)
+	if origin.HookOutputs, err = p.hookOutputs(ctx, s); err != nil {
+		return report, err
+	}
+	out, err := h.run(ctx, destination.HookInput{
+		Deps: p.deps, Origin: origin, Settings: p.settings, Inputs: h.inputs, LastInput: kept.Get("inputs"),
+	})
+	if err != nil {
+		return report, err
+	}
+	if out.Outputs.Kind() == event.Absent {
+		out.Outputs = event.NewObject(nil)
+	}
+	outputs, err := h.checked.Process(out.Outputs)
+	if err != nil {
+		return report, fmt.Errorf("what it gave cannot be kept: %w", err)
+	}
+	record := event.NewObject([]event.Member{
+		{Key: "print", Value: event.NewString(s.print(h))}, {Key: "inputs", Value: h.inputs}, {Key: "outputs", Value: outputs},
+	})
+	if err := p.deps.State.Put(context.WithoutCancel(ctx), hookState(s.name, h.Name), record.JSON()); err != nil {
+		return report, err
+	}
+	return HookReport{Hook: h.Name, Ran: true, Message: out.Message, Outputs: outputs}, nil
+}
+
+// hookOutputs are what the hooks of a subscription have given, by their names: those of the state, else those of an export.
+func (p *Plan) hookOutputs(ctx context.Context, s *Subscription) (event.Value, error) {
+	var members []event.Member
+	for _, h := range s.hooks {
+		kept, err := p.kept(ctx, s, h)
+		if err != nil {
+			return event.Value{}, err
+		}
+		outputs := kept.Get("outputs")
+		if outputs.Kind() == event.Absent {
+			outputs = h.exported
+		}
+		if outputs.Exists() {
+			members = append(members, event.Member{Key: h.Name, Value: outputs})
+		}
+	}
+	return event.NewObject(members), nil
+}
+
+// DueHooks are the hooks of a subscription that have not run with its present inputs.
+func (p *Plan) DueHooks(ctx context.Context, s *Subscription) (names []string, err error) {
+	for _, h := range s.hooks {
+		if !h.inputs.Exists() {
+			continue
+		}
+		kept, err := p.kept(ctx, s, h)
+		if err != nil {
+			return nil, err
+		}
+		if kept.Get("print").Str() != s.print(h) {
+			names = append(names, h.Name)
+		}
+	}
+	return names, nil
+}
+
+// HasHooks tells whether a subscription asks for hooks.
+func (s *Subscription) HasHooks() bool {
+	for _, h := range s.hooks {
+		if h.inputs.Exists() {
+			return true
+		}
+	}
+	return false
+}
