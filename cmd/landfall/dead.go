@@ -105,6 +105,9 @@ func newDeadList(s streams) *cobra.Command {
 }
 
 func (c *deadCommand) list(ctx context.Context) error {
+	if c.filter.Limit < 0 {
+		return misuse("--limit should be 0 or more but is %d", c.filter.Limit)
+	}
 	if err := c.read(ctx); err != nil {
 		return err
 	}
@@ -188,7 +191,7 @@ func (c *deadCommand) describe(l *delivery.Letter) {
 func newDeadReplay(s streams) *cobra.Command {
 	c := &deadCommand{reaching: reaching{streams: s}}
 	cmd := &cobra.Command{
-		Use: "replay [ID]", Short: "Deliver letters once more, in their order", Args: cobra.MaximumNArgs(1),
+		Use: "replay [ID]", Short: "Deliver letters once more, in their order", Args: atMostOne("one id of a letter, or flags"),
 		Long: "Has letters taken again by the subscriptions and mappings as they are now. Of parked events, everything that is parked for\n" +
 			"the same user goes with them, and the user is parked no longer. Without a server, it is done when one starts.",
 		Example: "  landfall dead replay 1042-3-9af3c1\n  landfall dead replay --instance braze-main --reason 'rate limit'\n  landfall dead replay --all",
@@ -204,7 +207,7 @@ func newDeadReplay(s streams) *cobra.Command {
 func newDeadDrop(s streams) *cobra.Command {
 	c := &deadCommand{reaching: reaching{streams: s}}
 	cmd := &cobra.Command{
-		Use: "drop [ID]", Short: "Delete letters for good", Args: cobra.MaximumNArgs(1),
+		Use: "drop [ID]", Short: "Delete letters for good", Args: atMostOne("one id of a letter, or flags"),
 		Long:    "Deletes letters. Of parked events, everything that is parked for the same user goes with them, and the user is parked no longer.",
 		Example: "  landfall dead drop 1042-3-9af3c1\n  landfall dead drop --user u17",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -223,7 +226,10 @@ func (c *deadCommand) change(ctx context.Context, args []string, done string, wi
 		c.filter.ID = args[0]
 	}
 	chosen := c.filter != (delivery.Filter{}) || c.since != "" || c.until != "" || c.parked || c.dead
-	if chosen == c.all {
+	switch {
+	case chosen && c.all:
+		return misuse("give --all alone: it is every letter, whatever else is asked for")
+	case !chosen && !c.all:
 		return misuse("say which letters: an ID, --instance, --subscription, --reason, --user, --since, --parked, --dead, or --all")
 	}
 	if err := c.read(ctx); err != nil {

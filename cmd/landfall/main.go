@@ -127,6 +127,16 @@ func exactly(n int, what string) cobra.PositionalArgs {
 	}
 }
 
+// atMostOne refuses more than one argument, in words.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return misuse("give %s; %d given", what, len(args))
+		}
+		return nil
+	}
+}
+
 // atLeastOne refuses no arguments, in words.
 func atLeastOne(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
@@ -23,10 +28,38 @@ func TestScripts(t *testing.T) {
 	repo, err := filepath.Abs("../..")
 	require.NoError(t, err)
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:  "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": until, "post": postFile},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REPO", repo)
 			return nil
 		},
 	})
+}
+
+// until runs a command until its output matches: until PATTERN COMMAND…
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	pattern, command := regexp.MustCompile("(?m)"+args[0]), args[1:]
+	for range 200 {
+		if err := ts.Exec(command[0], command[1:]...); err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	ts.Fatalf("%v does not print %s but %s", command, args[0], ts.ReadFile("stdout")+ts.ReadFile("stderr"))
+}
+
+// postFile sends a file to the server of a data directory: post DIR PATH FILE.
+func postFile(ts *testscript.TestScript, neg bool, args []string) {
+	var at address
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(args[0], addressFile))), &at))
+	r, err := http.NewRequest(http.MethodPost, at.URL+args[1], bytes.NewBufferString(ts.ReadFile(args[2])))
+	ts.Check(err)
+	r.SetBasicAuth("wk", "")
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	_ = answer.Body.Close()
+	if (answer.StatusCode == http.StatusOK) == neg {
+		ts.Fatalf("the server answers %s", answer.Status)
+	}
 }

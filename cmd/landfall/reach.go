@@ -45,7 +45,23 @@ func (v *serving) tellAddress(cfg *config.Config, listening string) (forget func
 		return nil, err
 	}
 	file := filepath.Join(dir, addressFile)
-	return func() { _ = os.Remove(file) }, os.WriteFile(file, text, 0o600)
+	return func() { _ = os.Remove(file) }, replaceFile(file, text)
+}
+
+// replaceFile puts a private file in the place of what is there, all at once; where that is a link, what it leads to stays.
+func replaceFile(file string, text []byte) error {
+	made, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = made.Write(text)
+	if err = errors.Join(err, made.Close()); err == nil {
+		err = os.Rename(made.Name(), file)
+	}
+	if err != nil {
+		_ = os.Remove(made.Name())
+	}
+	return err
 }
 
 // reaching is what the commands on a queue share: the server that uses it, else the queue itself.
@@ -58,6 +74,7 @@ type reaching struct {
 	cfg    *config.Config
 	close  func()
 	server bool // a server is reached, not the queue alone
+	only   bool // nothing but a server will do
 }
 
 func (c *reaching) flags(cmd *cobra.Command) {
@@ -74,6 +91,13 @@ func (c *reaching) open(ctx context.Context) error {
 		return problems.Err()
 	}
 	c.cfg, c.close = cfg, func() {}
+	dir := dataDir(cfg, c.config, c.data)
+	switch _, err := os.Stat(filepath.Join(dir, queueDir)); {
+	case c.only && cfg.Server.NATS != "":
+		return c.dial()
+	case cfg.Server.NATS == "" && errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("there is no queue in %s, so no server has run with it: start one with landfall serve, or give another directory with --data", dir)
+	}
 	queue, err := openQueue(ctx, cfg, c.config, c.data, slog.New(slog.DiscardHandler))
 	if errors.Is(err, delivery.ErrInUse) {
 		return c.dial()
@@ -91,6 +115,9 @@ func (c *reaching) open(ctx context.Context) error {
 func (c *reaching) dial() error {
 	file := filepath.Join(dataDir(c.cfg, c.config, c.data), addressFile)
 	text, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) && c.cfg.Server.NATS != "" {
+		return fmt.Errorf("no server of this machine uses the data directory %s: start one with landfall serve", filepath.Dir(file))
+	}
 	if err != nil {
 		return fmt.Errorf("a process uses the queue, but there is no server to ask: is it starting, or another command? (%w)", err)
 	}

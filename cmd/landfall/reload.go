@@ -56,7 +56,7 @@ func (v *serving) reload(ctx context.Context) error {
 	}
 	fixed, old := cfg.Server, was.Server
 	fixed.Origins, fixed.AdminKey, old.Origins, old.AdminKey = nil, "", nil, ""
-	if !reflect.DeepEqual(fixed, old) || cfg.Data != was.Data || cfg.StateURL != was.StateURL {
+	if !reflect.DeepEqual(fixed, old) || cfg.Data != was.Data || cfg.StateURL != was.StateURL || cfg.StateKey != was.StateKey {
 		v.log.Warn("some of what has changed in the config needs a restart: listen, ingest, delivery, nats, state and data do")
 	}
 	v.log.Info("config reloaded", "destinations", len(instances), "sources", len(cfg.Sources))

@@ -22,11 +22,11 @@ type reporter interface {
 	finish(requests int, cohorts []cohortSize) stream.Summary
 }
 
-func newReporter(s streams, asJSON bool) reporter {
+func newReporter(s streams, asJSON bool, progress *progress) reporter {
 	if asJSON {
 		return &jsonReporter{out: json.NewEncoder(s.out)}
 	}
-	return &textReporter{streams: s, terminal: isTerminal(s.err)}
+	return &textReporter{streams: s, terminal: isTerminal(s.err), progress: progress}
 }
 
 // jsonReporter writes an object a line.
@@ -81,9 +81,13 @@ func (r *jsonReporter) finish(requests int, cohorts []cohortSize) stream.Summary
 type textReporter struct {
 	streams
 	terminal bool
+	progress *progress
 	shown    time.Time
 	summary  stream.Summary
 }
+
+// progressEvery is after how many events the clock is asked whether to show the progress.
+const progressEvery = 64
 
 func (r *textReporter) start(target string, instances []instance) {
 	for _, in := range instances {
@@ -95,9 +99,9 @@ func (r *textReporter) start(target string, instances []instance) {
 
 func (r *textReporter) event(e stream.Event) error {
 	r.summary.Add(e)
-	if r.terminal && time.Since(r.shown) > 200*time.Millisecond {
+	if r.terminal && r.summary.Events%progressEvery == 0 && time.Since(r.shown) > 200*time.Millisecond {
 		r.shown = time.Now()
-		fmt.Fprintf(r.err, "\r%d events …", r.summary.Events)
+		fmt.Fprintf(r.err, "\r%s\033[K", r.progress.line(r.summary.Events, r.shown))
 	}
 	return nil
 }

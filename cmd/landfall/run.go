@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -82,14 +83,15 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 			fmt.Fprintf(c.err, "warning: %s\n", w)
 		}
 	}
-	c.report = newReporter(c.streams, c.json)
+	reading := follow(input, time.Now())
+	c.report = newReporter(c.streams, c.json, reading)
 	c.report.start(c.target.words(), instances)
 	work := stream.Config{Plans: plansOf(instances), Each: c.report.event}
 	if c.target.dryRun || c.target.sandbox && shareRemote(instances) {
 		work.Parallel = 1 // requests are shown, or have an effect on each other, in their order
 	}
 	runner := stream.New(work)
-	if err := runner.Run(ctx, input); err != nil {
+	if err := runner.Run(ctx, reading); err != nil {
 		if errors.Is(err, context.Canceled) {
 			err = errors.New("interrupted: events after the last one reported were not sent")
 		}

@@ -32,6 +32,9 @@ import (
 
 const defaultListen = "127.0.0.1:8080"
 
+// queueDir is the queue's part of a data directory.
+const queueDir = "queue"
+
 // serving is the server: events in over HTTP, the queue, the delivery.
 type serving struct {
 	streams
@@ -142,7 +145,7 @@ func checkSources(cfg *config.Config, path string) error {
 // openQueue opens the queue of a config.
 func openQueue(ctx context.Context, cfg *config.Config, path, data string, log *slog.Logger) (*delivery.Queue, error) {
 	c := delivery.Config{
-		Dir: filepath.Join(dataDir(cfg, path, data), "queue"), URL: cfg.Server.NATS, Replicas: cfg.Server.Replicas,
+		Dir: filepath.Join(dataDir(cfg, path, data), queueDir), URL: cfg.Server.NATS, Replicas: cfg.Server.Replicas,
 		Partitions: cfg.Server.Partitions, Retention: cfg.Server.Retention, MaxBytes: cfg.Server.MaxBytes, MinFree: cfg.Server.MinFree, Log: log,
 	}
 	if cfg.Server.Credentials != "" {

@@ -14,7 +14,7 @@ import (
 type statusCommand struct{ reaching }
 
 func newStatus(s streams) *cobra.Command {
-	c := &statusCommand{reaching{streams: s}}
+	c := &statusCommand{reaching{streams: s, only: true}}
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show how far a running server is", Args: exactly(0, "flags only"),
 		Long:    "Asks the server of a data directory what became of the events so far, and what waits.",

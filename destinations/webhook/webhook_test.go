@@ -97,15 +97,10 @@ func TestCredentialsDoNotShow(t *testing.T) {
 	}
 }
 
-func TestALargeBatchIsHalvedAndAnEventThatIsTooLargeIsRefused(t *testing.T) {
+func TestAnEventThatIsTooLargeIsRefusedAlone(t *testing.T) {
 	r := sandboxtest.Start(t, webhook.Plugin(), nil)
 	plan := r.Plan(instance(`{}`, `{"url":"https://hooks.example.com","enable_batching":true}`), runtime.Host{})
-	large := func(bytes int) string {
-		return `{"type":"track","properties":{"x":"` + strings.Repeat("x", bytes) + `"}}`
-	}
-	outcomes := r.Run(plan, large(2<<20), large(1<<20), large(5<<20), large(2<<20), track(1))
-	assert.Equal(t, "delivered", outcomes[0])
-	assert.Equal(t, "delivered", outcomes[1])
-	assert.Contains(t, outcomes[2], "refused: the request is larger than the 4194304 bytes")
-	assert.Equal(t, []string{"delivered", "delivered"}, outcomes[3:])
+	outcomes := r.Run(plan, track(1), `{"type":"track","properties":{"x":"`+strings.Repeat("x", 4<<20)+`"}}`, track(2))
+	assert.Contains(t, outcomes[1], "refused: the request is larger than the 4194304 bytes")
+	assert.Equal(t, []string{"delivered", "delivered"}, []string{outcomes[0], outcomes[2]})
 }

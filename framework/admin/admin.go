@@ -64,7 +64,7 @@ func (s *Server) guard(unmarked bool, next http.HandlerFunc) http.Handler {
 		}
 		if !httpx.Local(r) || !unmarked && r.Header.Get(header) == "" {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			fail(w, http.StatusUnauthorized, errors.New("admin requests from elsewhere need the admin key as a bearer token"))
+			fail(w, http.StatusUnauthorized, errors.New("admin requests need the admin key as a bearer token; on the server's own machine, asked for as localhost, the header "+header+": 1 will do"))
 			return
 		}
 		next(w, r)

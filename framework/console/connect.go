@@ -1,9 +1,11 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -45,6 +47,11 @@ func (c *Console) loginOf(ctx context.Context, in Instance) *loginState {
 // connect begins a login for an instance of the file, and leads to the page that says what a person has to do.
 func (c *Console) connect(w http.ResponseWriter, r *http.Request) {
 	id := r.PostFormValue("instance")
+	port, err := strconv.Atoi(cmp.Or(r.PostFormValue("port"), "0"))
+	if err != nil || port < 0 || port > 65535 {
+		c.fail(w, r, http.StatusBadRequest, "setup", "No such port", "A port is a number up to 65535; leave it empty for any that is free.")
+		return
+	}
 	cfg, problems := c.load()
 	instances, err := c.Make(cfg, problems, Real, nil)
 	if err != nil {
@@ -66,19 +73,19 @@ func (c *Console) connect(w http.ResponseWriter, r *http.Request) {
 				"The browser has to come back to the machine that the server runs on. There, use `landfall auth login --instance "+id+"`; with --paste the browser may be elsewhere.")
 			return
 		}
-		c.beginLogin(w, r, id, remote, keeper)
+		c.beginLogin(w, r, id, port, remote, keeper)
 		return
 	}
 	c.fail(w, r, http.StatusNotFound, "setup", "Nothing to connect", "No enabled instance of this name needs a login.")
 }
 
-func (c *Console) beginLogin(w http.ResponseWriter, r *http.Request, id string, remote *oauth.Remote, keeper *oauth.Keeper) {
+func (c *Console) beginLogin(w http.ResponseWriter, r *http.Request, id string, port int, remote *oauth.Remote, keeper *oauth.Keeper) {
 	k := &work{kind: "login", instance: id}
 	ask := func(a oauth.Ask) { k.change(func() { k.ask = askView{a.URL, a.Code} }) }
 	refusal := c.start(k, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, loginTime)
 		defer cancel()
-		token, err := getToken(ctx, remote, ask)
+		token, err := getToken(ctx, remote, port, ask)
 		if err == nil {
 			err = keeper.Put(ctx, id, token)
 		}
@@ -95,12 +102,12 @@ func (c *Console) beginLogin(w http.ResponseWriter, r *http.Request, id string, 
 	http.Redirect(w, r, Path+"work/"+k.id, http.StatusSeeOther)
 }
 
-func getToken(ctx context.Context, remote *oauth.Remote, ask func(oauth.Ask)) (oauth.Token, error) {
+func getToken(ctx context.Context, remote *oauth.Remote, port int, ask func(oauth.Ask)) (oauth.Token, error) {
 	switch remote.Spec.Grant {
 	case oauth.ClientCredentials:
 		return remote.Credentials(ctx)
 	case oauth.DeviceCode:
 		return remote.Device(ctx, ask)
 	}
-	return remote.Browser(ctx, 0, ask)
+	return remote.Browser(ctx, port, ask)
 }

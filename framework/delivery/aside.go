@@ -47,37 +47,37 @@ func (w *worker) park(t *task, v runtime.Verdict, kind string) {
 	}
 }
 
-// setAside writes a letter, however often that takes, and then the task is at its end.
+// setAside writes a letter, however often that takes while the partition is this worker's, and then the task is at its end.
 func (w *worker) setAside(t *task, l *Letter, kind string) {
 	line, err := json.Marshal(l)
 	if err != nil {
 		panic(err) // it holds nothing that cannot be written: the event is JSON
 	}
-	p, to := t.part, w.runner.queue.dead
+	p, to, subject := t.part, w.runner.queue.dead, l.subject(kind)
 	if l.Parked {
 		to = w.runner.queue.park
 	}
 	p.aside++
 	var write func()
 	write = func() {
-		to.add([]record{{l.subject(kind), line}}, func(err error) {
+		to.add([]record{{subject, line}}, func(err error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			if err != nil && !p.lost {
+			if err != nil && !p.closing {
 				w.runner.log.Warn("setting an event aside", "instance", w.id, "error", err)
-				w.later(time.Second, write)
+				time.AfterFunc(time.Second, write)
 				return
 			}
 			p.aside--
 			w.idle.Broadcast()
-			if p.lost {
+			if p.lost || err != nil { // it is read again
 				return
 			}
 			outcome := countDead
 			if l.Parked {
 				outcome = countParked
 			}
-			if t.letter != nil && t.letter.Parked == l.Parked {
+			if t.letter != nil && t.letter.from == subject {
 				t.letter.stored = 0 // the new one has taken its place
 			}
 			w.end(t, outcome, l.Reason)

@@ -95,6 +95,7 @@ func (p *partition) collect(op string, o order) ([]*Letter, error) {
 	}
 	w.mu.Unlock()
 	var letters []*Letter
+	var err error
 	if op == opDead {
 		for _, seq := range o.Letters {
 			l, err := q.deadLetter(p.ctx, seq)
@@ -116,7 +117,31 @@ func (p *partition) collect(op string, o order) ([]*Letter, error) {
 		}
 	}
 	inOrder(letters)
+	if letters, err = q.newest(p.ctx, letters); err != nil {
+		return nil, err
+	}
 	return letters, p.ctx.Err()
+}
+
+// newest are the letters that are to be taken up, of some in order. Where one was parked again for another reason, and a crash
+// came before the old one was deleted, both stand there: the newer one is.
+func (q *Queue) newest(ctx context.Context, letters []*Letter) ([]*Letter, error) {
+	var list []*Letter
+	for _, l := range letters {
+		if n := len(list); n > 0 && list[n-1].ID == l.ID {
+			old := list[n-1]
+			if old.stored > l.stored {
+				old, l = l, old
+			}
+			list[n-1] = l
+			if err := q.remove(ctx, old); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		list = append(list, l)
+	}
+	return list, nil
 }
 
 // deadLetter is one letter, nil where it is gone.

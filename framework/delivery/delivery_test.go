@@ -98,6 +98,10 @@ func (r *remote) perform(_ context.Context, call destination.BatchCall[change, c
 func (r *remote) plan(subscribe string) *runtime.Plan { return r.planOf(r.perform, subscribe) }
 
 func (r *remote) planOf(perform func(context.Context, destination.BatchCall[change, change]) (*destination.MultiStatus, error), subscribe string) *runtime.Plan {
+	return r.planNamed("all", perform, subscribe)
+}
+
+func (r *remote) planNamed(name string, perform func(context.Context, destination.BatchCall[change, change]) (*destination.MultiStatus, error), subscribe string) *runtime.Plan {
 	p := destination.Plugin{
 		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(definition)}},
 		Actions: map[string]destination.Action{"send": destination.Handle(destination.Handler[change, change]{
@@ -106,7 +110,7 @@ func (r *remote) planOf(perform func(context.Context, destination.BatchCall[chan
 	}
 	d, err := p.Load()
 	require.NoError(r.t, err)
-	in := config.InstanceOf(event.MustParse(fmt.Sprintf(`{"id":"main","subscriptions":[{"name":"all","action":"send","subscribe":%q}]}`, subscribe)))
+	in := config.InstanceOf(event.MustParse(fmt.Sprintf(`{"id":"main","subscriptions":[{"name":%q,"action":"send","subscribe":%q}]}`, name, subscribe)))
 	made, err := runtime.New(p, d, in, runtime.Host{})
 	require.NoError(r.t, err)
 	return made

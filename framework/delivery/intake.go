@@ -84,7 +84,7 @@ var errDuplicate = errors.New("the messageId was accepted before")
 func (in *intake) offer(i int, e event.Event) (tasks []*task, verdicts []runtime.Verdict) {
 	p, now := in.part, time.Now()
 	plan := p.worker.instance.Plan
-	for _, s := range plan.Offered(e) {
+	for s := range plan.Choose(e) {
 		if in.only != "" && in.only != s.Name() {
 			continue
 		}

@@ -36,6 +36,7 @@ type Letter struct {
 	Event        json.RawMessage `json:"event"`
 
 	stored    uint64 // the sequence of its message
+	from      string // the subject of its message
 	partition int
 }
 
@@ -84,7 +85,7 @@ func readLetter(m jetstream.Msg) (*Letter, error) {
 }
 
 func parseLetter(subject string, data []byte, seq uint64) (*Letter, error) {
-	l := &Letter{stored: seq}
+	l := &Letter{stored: seq, from: subject}
 	lines := bytes.Split(bytes.TrimSpace(data), []byte{'\n'})
 	if err := json.Unmarshal(lines[len(lines)-1], l); err != nil {
 		return nil, fmt.Errorf("reading a letter: %w", err)

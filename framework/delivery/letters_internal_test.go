@@ -28,3 +28,60 @@ func TestReadingWhatIsDeletedMeanwhileEnds(t *testing.T) {
 	}))
 	require.Less(t, n, 1000)
 }
+
+// A book that nobody owns is begun once: who comes second does not move what the first has begun.
+func TestABookIsBegunOnce(t *testing.T) {
+	q, err := Open(t.Context(), Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	defer q.Close()
+	first, second := newRoster(q), newRoster(q)
+	_, err = first.write(t.Context(), "", bookSubject("i", 0), 0, book{Low: 5})
+	require.NoError(t, err)
+	_, err = second.write(t.Context(), "", bookSubject("i", 0), 0, book{Low: 9})
+	require.ErrorIs(t, err, errStolen)
+	m, err := q.streams[booksStream].GetLastMsgForSubject(t.Context(), bookSubject("i", 0))
+	require.NoError(t, err)
+	require.EqualValues(t, 5, readBook(m.Data).Low)
+}
+
+// Of letters that are only counted and asked for, neither events nor requests stay in memory: there may be many.
+func TestChoosingLettersHoldsLittle(t *testing.T) {
+	q, err := Open(t.Context(), Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	defer q.Close()
+	require.NoError(t, q.dead.publish(t.Context(), []record{{"dead.i.0.1-0-x", []byte(`{"id":"1-0-x","instance":"i","event":{"a":1},"request":{"method":"POST","url":"u"}}`)}}))
+	_, dead, _, err := q.choose(t.Context(), Filter{})
+	require.NoError(t, err)
+	list := dead[place{"i", 0}]
+	require.Len(t, list, 1)
+	require.Nil(t, list[0].Event)
+	require.Nil(t, list[0].Request)
+}
+
+// What an instance of another process has not finished stays, though this process's config does not have that instance.
+func TestWhatAnotherProcessNeedsIsNotTrimmed(t *testing.T) {
+	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 2, Retention: time.Nanosecond})
+	require.NoError(t, err)
+	defer q.Close()
+	r, err := NewRunner(t.Context(), q, Settings{Trim: time.Hour})
+	require.NoError(t, err)
+	defer r.Stop(t.Context())
+	require.NoError(t, r.roster.greet(t.Context(), "other", "here"))
+	_, err = r.roster.write(t.Context(), "other", bookSubject("theirs", 1), 0, book{Owner: "other", Low: 1})
+	require.NoError(t, err)
+	for i := range 20 {
+		key := fmt.Sprint("u:", i)
+		require.NoError(t, q.Append(t.Context(), []Accepted{{Source: "web", Key: key, Raw: []byte(`{"type":"track"}`)}}))
+	}
+	messages := func() uint64 {
+		require.NoError(t, r.trim(t.Context()))
+		info, err := q.streams[eventsStream].Info(t.Context())
+		require.NoError(t, err)
+		return info.State.Msgs
+	}
+	left := messages()
+	require.GreaterOrEqual(t, left, uint64(10), "all from the first of their partition on")
+	require.Equal(t, left, messages())
+	require.NoError(t, r.roster.greet(t.Context(), "other", "gone"))
+	require.Zero(t, messages(), "what nobody works on any more keeps nothing")
+}

@@ -224,8 +224,9 @@ type Accepted struct {
 // Append appends events, in their order. They are on disk when it returns nil; where it returns an error, they may be.
 func (q *Queue) Append(ctx context.Context, events []Accepted) error {
 	records := make([]record, len(events))
+	most := min(maxMessage, q.conn.MaxPayload()) - 4096 // a cluster may take less: 1 MB by default
 	for i, e := range events {
-		if len(e.Raw) > maxMessage-4096 {
+		if int64(len(e.Raw)) > most {
 			return fmt.Errorf("an event of %d bytes is larger than the queue takes", len(e.Raw))
 		}
 		records[i] = record{subject: "ev." + token(e.Source) + "." + strconv.Itoa(q.partitionOf(e.Key)), line: e.Raw}

@@ -119,7 +119,7 @@ func (q *Queue) choose(ctx context.Context, f Filter) (n int, dead map[place][]*
 	known := map[string]bool{}
 	err = q.Letters(ctx, f, func(l *Letter) error {
 		n++
-		l.Event = nil
+		l.Event, l.Request = nil, nil // there may be many
 		at := place{l.Instance, l.partition}
 		key := short(l.Key)
 		switch {
@@ -234,8 +234,11 @@ func (c *copier) flush(ctx context.Context) error {
 	if len(c.messages) == 0 {
 		return nil
 	}
+	if err := c.queue.room(); err != nil {
+		return err
+	}
 	messages := c.messages
 	c.messages, c.bytes = nil, 0
 	clear(c.open)
-	return c.queue.publishAll(ctx, messages)
+	return roomError(c.queue.publishAll(ctx, messages))
 }

@@ -63,6 +63,67 @@ func TestWhatFailsMakesRoom(t *testing.T) {
 	}
 }
 
+// What was parked for want of room and is then parked for good is one letter, and is delivered once when it is replayed.
+func TestWhatIsParkedForAnotherReasonIsOneLetter(t *testing.T) {
+	q, err := delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), Partitions: 1})
+	require.NoError(t, err)
+	defer q.Close()
+	remote := newRemote(t)
+	const stuck, poison, well = 0, 1, 2
+	now := stuck
+	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
+		remote.mu.Lock()
+		defer remote.mu.Unlock()
+		if now == stuck && changes[0].group == "stuck" {
+			return nil, fault.FromStatus(503, "down")
+		}
+		ms := destination.NewMultiStatus(len(changes))
+		for i, c := range changes {
+			ms.Deliver(i)
+			if now == poison && c.id == "s" {
+				ms.Fail(i, fault.FromStatus(500, "not this one"))
+			}
+		}
+		return ms, nil
+	}
+	settings := quick
+	settings.Room, settings.RetryFor = 20, 3*time.Second
+	runner := start(t, q, settings, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+	const users, each = 20, 3
+	n := 0
+	appendFine := func() {
+		require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("fine", n, `,"group":"fine"`)}))
+		n++
+	}
+	for i := range each {
+		appendFine()
+		batch := []delivery.Accepted{line("s", i, `,"group":"stuck"`)}
+		for u := range users {
+			batch = append(batch, line(fmt.Sprintf("f%d", u), i, `,"group":"stuck"`))
+		}
+		require.NoError(t, q.Append(t.Context(), batch))
+	}
+	require.Eventually(t, func() bool { appendFine(); return counts(runner)["parked"] >= each }, 20*time.Second, 20*time.Millisecond)
+	remote.mu.Lock()
+	now = poison
+	remote.mu.Unlock()
+	letters := func() (list []*delivery.Letter) {
+		require.NoError(t, q.Letters(t.Context(), delivery.Filter{Parked: true}, func(l *delivery.Letter) error { list = append(list, l); return nil }))
+		return list
+	}
+	eventually(t, runner, map[string]int64{"events": int64((users+1)*each + n), "delivered": int64(users*each + n), "parked": each})
+	require.Len(t, letters(), each)
+	remote.mu.Lock()
+	now = well
+	remote.mu.Unlock()
+	_, err = q.Resend(t.Context(), delivery.Filter{User: "s"})
+	require.NoError(t, err)
+	eventually(t, runner, map[string]int64{"events": int64((users+1)*each + n), "delivered": int64((users+1)*each + n), "parked": 0})
+	stop(t, runner)
+	assert.Empty(t, letters())
+	assert.Equal(t, []int{0, 1, 2}, remote.taken["s"])
+}
+
 // Kept events go to one instance once more, behind what is there, and only those that are asked for.
 func TestReplaysOfKeptEvents(t *testing.T) {
 	q := open(t, t.TempDir())
@@ -111,6 +172,16 @@ func TestAFullQueueTakesNothing(t *testing.T) {
 	require.NoError(t, err)
 	assert.ErrorIs(t, q.Append(t.Context(), []delivery.Accepted{line("u", 0)}), delivery.ErrFull)
 	assert.ErrorIs(t, q.Ready(), delivery.ErrFull)
+	q.Close()
+
+	dir := t.TempDir()
+	q = open(t, dir)
+	require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("u", 0)}))
+	q.Close()
+	q, err = delivery.Open(t.Context(), delivery.Config{Dir: dir, MinFree: 1 << 60})
+	require.NoError(t, err)
+	_, err = q.Replay(t.Context(), delivery.Again{Instance: "main"})
+	assert.ErrorIs(t, err, delivery.ErrFull, "a replay needs room, too")
 	q.Close()
 
 	q, err = delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), MaxBytes: 1 << 20})

@@ -98,6 +98,21 @@ func (r *roster) look(subject string) (sighting, bool) {
 	return s, ok
 }
 
+// owned are the books that somebody works on, by subject.
+func (r *roster) owned() map[string]book {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	books := map[string]book{}
+	for subject, s := range r.seen {
+		if strings.HasPrefix(subject, "book.") {
+			if b := readBook(s.data); b.Owner != "" {
+				books[subject] = b
+			}
+		}
+	}
+	return books
+}
+
 // alive are the processes that have been heard of within a lease, sorted.
 func (r *roster) alive(lease time.Duration) []string {
 	r.mu.Lock()
@@ -125,7 +140,7 @@ func (r *roster) greet(ctx context.Context, name, word string) error {
 var errStolen = errors.New("another process has the partition")
 
 // write writes a book for its owner after a revision, and gives its new one. The error is errStolen where somebody else has
-// written it.
+// written it; what nobody owns may be anybody's.
 func (r *roster) write(ctx context.Context, owner, subject string, revision uint64, b book) (uint64, error) {
 	m := b.message(subject, revision)
 	ack, err := r.queue.js.PublishMsg(ctx, m)
@@ -143,7 +158,7 @@ func (r *roster) write(ctx context.Context, owner, subject string, revision uint
 		return 0, err
 	}
 	r.see(subject, last.Sequence, last.Data)
-	if readBook(last.Data).Owner != owner || last.Sequence <= revision {
+	if owner == "" || readBook(last.Data).Owner != owner || last.Sequence <= revision {
 		return 0, errStolen
 	}
 	return r.write(ctx, owner, subject, last.Sequence, b)

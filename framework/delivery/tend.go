@@ -213,7 +213,11 @@ func (r *Runner) lose(p *partition) {
 // release gives a partition back: what is under way ends, until ctx does, and its book is written and free.
 func (r *Runner) release(ctx context.Context, p *partition) {
 	w := p.worker
-	stop := context.AfterFunc(ctx, w.idle.Broadcast)
+	stop := context.AfterFunc(ctx, func() {
+		w.mu.Lock() // who has seen that ctx goes on is waiting by now
+		defer w.mu.Unlock()
+		w.idle.Broadcast()
+	})
 	defer stop()
 	w.mu.Lock()
 	if p.closing {

@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -38,29 +40,43 @@ func (r *Runner) trim(ctx context.Context) error {
 	return nil
 }
 
-// lowest is the first page that some instance has not finished, or last.
+// lowest is the first page that some instance has not finished, or last: one of this process, or one that only others have, as
+// where their config is another.
 func (r *Runner) lowest(ctx context.Context, stream jetstream.Stream, last uint64) (uint64, error) {
 	low := last
 	var failed error
+	first := func(b book, subjects []string) {
+		for _, subject := range subjects {
+			m, err := stream.GetMsg(ctx, max(b.Low, 1), jetstream.WithGetMsgSubject(subject))
+			switch {
+			case err == nil:
+				low = min(low, m.Sequence)
+			case !errors.Is(err, jetstream.ErrMsgNotFound):
+				failed = err
+			}
+		}
+	}
+	known := map[string]bool{}
 	r.all(func(w *worker) {
 		for n := range r.queue.partitions {
-			s, ok := r.roster.look(bookSubject(w.id, n))
+			subject := bookSubject(w.id, n)
+			known[subject] = true
+			s, ok := r.roster.look(subject)
 			if !ok {
 				low = 0
 				continue
 			}
 			p := partition{worker: w, n: n}
-			for _, subject := range p.subjects() {
-				m, err := stream.GetMsg(ctx, max(readBook(s.data).Low, 1), jetstream.WithGetMsgSubject(subject))
-				switch {
-				case err == nil:
-					low = min(low, m.Sequence)
-				case !errors.Is(err, jetstream.ErrMsgNotFound):
-					failed = err
-				}
-			}
+			first(readBook(s.data), p.subjects())
 		}
 	})
+	alive := r.roster.alive(r.config.Lease)
+	for subject, b := range r.roster.owned() {
+		if rest := strings.TrimPrefix(subject, "book."); !known[subject] && b.Owner != r.name && slices.Contains(alive, b.Owner) {
+			_, n, _ := strings.Cut(rest, ".")
+			first(b, []string{"ctl." + rest, "ev.*." + n})
+		}
+	}
 	return low, failed
 }
 

@@ -3,6 +3,8 @@ package destination
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
@@ -51,7 +53,8 @@ type Call[S, P any] struct {
 }
 
 // BatchCall is a batch of payloads to perform together: they share their batch keys and are in the order in which their
-// events were accepted.
+// events were accepted. The slice of payloads is used again when the handler has returned: what is kept must be copied, save for
+// texts and Values, which never change.
 type BatchCall[S, P any] struct {
 	Deps
 	Origin
@@ -121,16 +124,24 @@ func Handle[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
 func performing[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
 	switch {
 	case h.PerformBatch != nil:
+		room := &sync.Pool{New: func() any { return new([]P) }} // for the payloads of a batch
 		return Action{batches: true, perform: func(ctx context.Context, in Input) (*MultiStatus, error) {
 			if len(in.Payloads) == 1 && h.Perform != nil {
 				return performOne[S, P, DS, DP](ctx, h, in)
 			}
-			call := BatchCall[S, P]{Deps: in.Deps, Origin: in.Origin, Payloads: make([]P, len(in.Payloads)), Membership: in.membership}
+			call := BatchCall[S, P]{Deps: in.Deps, Origin: in.Origin, Membership: in.membership}
 			DS(&call.Settings).Decode(in.Settings)
+			payloads := room.Get().(*[]P)
+			*payloads = slices.Grow(*payloads, len(in.Payloads))[:len(in.Payloads)]
+			call.Payloads = *payloads
 			for i := range in.Payloads {
 				DP(&call.Payloads[i]).Decode(in.Payloads[i])
 			}
-			return h.PerformBatch(ctx, call)
+			ms, err := h.PerformBatch(ctx, call)
+			clear(*payloads)
+			*payloads = (*payloads)[:0]
+			room.Put(payloads) // not after a panic: who knows what still runs
+			return ms, err
 		}}
 	case h.Perform != nil:
 		return Action{perform: func(ctx context.Context, in Input) (*MultiStatus, error) {

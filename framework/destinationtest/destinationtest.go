@@ -104,16 +104,16 @@ func RunIn(t *testing.T, p destination.Plugin, dir string) {
 // Find is everything that is not as it should be with a plugin in a directory, waivers taken into account. The error is that of
 // a definition, of cases or of waivers that cannot be read, or of a waiver that waives nothing.
 func Find(p destination.Plugin, dir string) ([]Finding, error) {
-	return find(p, dir, checks())
-}
-
-// find looks with some of the checks.
-func find(p destination.Plugin, dir string, checks []check) ([]Finding, error) {
 	s, err := newSubject(p, dir)
 	if err != nil {
 		return nil, err
 	}
-	waivers, err := readWaivers(dir)
+	return s.lookWith(checks())
+}
+
+// lookWith looks with some of the checks.
+func (s *subject) lookWith(checks []check) ([]Finding, error) {
+	waivers, err := readWaivers(s.dir)
 	if err != nil {
 		return nil, err
 	}

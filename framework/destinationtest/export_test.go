@@ -2,11 +2,17 @@ package destinationtest
 
 import (
 	"slices"
+	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
-// FindWith is Find with the one check of a name, and the one round it.
+// FindWith is Find with the one check of a name, and the one round it. It does not wait long for what does not end.
 func FindWith(name string, p destination.Plugin, dir string) ([]Finding, error) {
-	return find(p, dir, slices.DeleteFunc(checks(), func(c check) bool { return c.name != name && name != leftOver }))
+	s, err := newSubject(p, dir)
+	if err != nil {
+		return nil, err
+	}
+	s.endsWithin = time.Second
+	return s.lookWith(slices.DeleteFunc(checks(), func(c check) bool { return c.name != name && name != leftOver }))
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -21,6 +22,8 @@ type subject struct {
 	dir        string
 	cases      []fixture.Case
 	samples    []sample
+
+	endsWithin time.Duration
 
 	check    string // the one that looks now
 	findings []Finding
@@ -40,7 +43,7 @@ func newSubject(p destination.Plugin, dir string) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{plugin: p, definition: d, dir: dir}
+	s := &subject{plugin: p, definition: d, dir: dir, endsWithin: endsWithin}
 	files, err := caseFiles(dir, d.Slug)
 	if err != nil {
 		return nil, err

@@ -9,28 +9,28 @@ import (
 )
 
 // NewNull is null.
-func NewNull() Value { return Value{kind: Null} }
+func NewNull() Value { return Value{meta: uint64(Null)} }
 
 // NewBool is true or false.
 func NewBool(b bool) Value {
 	if b {
-		return Value{kind: True}
+		return Value{meta: uint64(True)}
 	}
-	return Value{kind: False}
+	return Value{meta: uint64(False)}
 }
 
 // NewString is a string.
-func NewString(s string) Value { return Value{kind: String, text: s} }
+func NewString(s string) Value { return scalar(String, s) }
 
 // NewInt is a whole number.
-func NewInt(n int64) Value { return Value{kind: Number, text: strconv.FormatInt(n, 10)} }
+func NewInt(n int64) Value { return scalar(Number, strconv.FormatInt(n, 10)) }
 
 // NewFloat is a number; one that JSON cannot hold (NaN, infinite) becomes null.
 func NewFloat(f float64) Value {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return NewNull()
 	}
-	return Value{kind: Number, text: FormatFloat(f)}
+	return scalar(Number, FormatFloat(f))
 }
 
 // NewArray is an array of items, which it keeps. An absent item reads as null.
@@ -39,7 +39,7 @@ func NewArray(items []Value) Value {
 	for i := range items {
 		c.count(&items[i])
 	}
-	return Value{kind: Array, built: c}
+	return of(c, Array)
 }
 
 // NewObject is an object of members, which it keeps. Their keys must differ. A member whose value is absent is a hole:
@@ -49,14 +49,14 @@ func NewObject(members []Member) Value {
 	for i := range members {
 		c.size += len(members[i].Key) + 4
 		c.count(&members[i].Value)
-		c.holes = c.holes || members[i].Value.kind == Absent
+		c.holes = c.holes || members[i].Value.Kind() == Absent
 	}
-	return Value{kind: Object, built: c}
+	return of(c, Object)
 }
 
 func (c *built) count(v *Value) {
 	c.size = min(c.size+v.Size()+1, maxSize)
-	c.holes = c.holes || v.built != nil && v.built.holes
+	c.holes = c.holes || v.built() != nil && v.built().holes
 }
 
 // maxSize is where Size stops counting.
@@ -65,27 +65,30 @@ const maxSize = 1 << 40
 // Size is about the number of bytes of v as JSON, known without writing it. A value that holds the same part many times
 // counts it each time.
 func (v Value) Size() int {
-	if v.built != nil {
-		return v.built.size
+	if v.built() != nil {
+		return v.built().size
 	}
-	return len(v.text) + 2
+	if v.Kind() >= Array {
+		return int(v.doc().index[v.node()].length()) + 2
+	}
+	return len(v.text()) + 2
 }
 
 // Solid is v without its holes, at every depth.
 func (v Value) Solid() Value {
-	if v.built == nil || !v.built.holes {
+	if v.built() == nil || !v.built().holes {
 		return v
 	}
-	if v.kind == Array {
-		items := make([]Value, len(v.built.items))
-		for i, item := range v.built.items {
+	if v.Kind() == Array {
+		items := make([]Value, len(v.built().items))
+		for i, item := range v.built().items {
 			items[i] = item.Solid()
 		}
 		return NewArray(items)
 	}
-	members := make([]Member, 0, len(v.built.members))
-	for _, m := range v.built.members {
-		if m.Value.kind != Absent {
+	members := make([]Member, 0, len(v.built().members))
+	for _, m := range v.built().members {
+		if m.Value.Kind() != Absent {
 			members = append(members, Member{m.Key, m.Value.Solid()})
 		}
 	}

@@ -11,14 +11,23 @@ func (d *document) value(at uint32) Value {
 	n := d.index[at]
 	switch kind := n.kind(); kind {
 	case Number:
-		return Value{kind: Number, text: d.text[n.start():n.end()]}
+		return scalar(Number, d.of(at))
 	case String:
-		return Value{kind: String, text: d.text[n.start()+1 : n.end()-1], escaped: n.escaped()}
+		if n.escaped() {
+			return escaped(d.text[n.start()+1 : n.end()-1])
+		}
+		return scalar(String, d.text[n.start()+1:n.end()-1])
 	case Array, Object:
-		return Value{kind: kind, text: d.text[n.start():n.end()], doc: d, at: at}
+		return within(d, kind, at)
 	default:
-		return Value{kind: kind}
+		return Value{meta: uint64(kind)}
 	}
+}
+
+// of is the JSON of a node.
+func (d *document) of(at uint32) string {
+	n := d.index[at]
+	return d.text[n.start():n.end()]
 }
 
 func (d *document) key(at uint32) string {

@@ -98,7 +98,7 @@ func (p Path) Keys() []string {
 // itself the value, arrays and strings have a length, and strings can be indexed.
 func (p Path) Read(v Value) Value {
 	first := 0
-	if v.kind == Object && v.doc != nil {
+	if v.Kind() == Object && v.built() == nil {
 		v, first = p.hop(v)
 	}
 	for i := first; i < len(p.segments); i++ {
@@ -112,21 +112,20 @@ func (p Path) Read(v Value) Value {
 
 // hop reads the segments of the path that lead through the objects of a document, and says how many they were.
 func (p Path) hop(v Value) (Value, int) {
+	d, at := v.doc(), v.node()
 	for i := range p.segments {
-		at := v.doc.find(v.at, p.segments[i].key)
-		if at == 0 {
+		if at = d.find(at, p.segments[i].key); at == 0 {
 			return Value{}, len(p.segments)
 		}
-		if v.doc.index[at].kind() != Object || i == len(p.segments)-1 {
-			return v.doc.value(at), i + 1
+		if d.index[at].kind() != Object {
+			return d.value(at), i + 1
 		}
-		v.at = at
 	}
-	return v, 0 // a path without segments
+	return d.value(at), len(p.segments)
 }
 
 func (s *segment) step(v Value) Value {
-	switch v.kind {
+	switch v.Kind() {
 	case Object:
 		return v.Get(s.key)
 	case Array:
@@ -150,7 +149,7 @@ func (s *segment) step(v Value) Value {
 // At is the value at a JSON pointer (RFC 6901); absent where there is none.
 func (v Value) At(pointer string) Value {
 	for _, step := range PointerSteps(pointer) {
-		if v.kind == Array {
+		if v.Kind() == Array {
 			v = v.Index(arrayIndex(step))
 		} else {
 			v = v.Get(step)

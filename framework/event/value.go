@@ -38,17 +38,6 @@ func (k Kind) WithArticle() string {
 	return "a " + k.String()
 }
 
-// Value is one JSON value, or none (Absent). It is read lazily from the document it lies in, or built with
-// NewArray, NewObject and their like.
-type Value struct {
-	kind    Kind
-	escaped bool      // text holds escapes that are not yet decoded
-	at      uint32    // the node in doc
-	text    string    // a number's digits, a string's content; JSON of a container in doc
-	doc     *document // where a container was read
-	built   *built    // what a container was built of
-}
-
 // built is the content of a container that was not read from a document.
 type built struct {
 	items   []Value
@@ -63,55 +52,52 @@ type Member struct {
 	Value Value
 }
 
-// Kind tells what v is.
-func (v Value) Kind() Kind { return v.kind }
-
 // Exists tells whether v is neither absent nor null.
-func (v Value) Exists() bool { return v.kind > Null }
+func (v Value) Exists() bool { return v.Kind() > Null }
 
 // IsString tells whether v is a string.
-func (v Value) IsString() bool { return v.kind == String }
+func (v Value) IsString() bool { return v.Kind() == String }
 
 // Bool is v as a boolean; ok is false where v is none.
-func (v Value) Bool() (b, ok bool) { return v.kind == True, v.kind == True || v.kind == False }
+func (v Value) Bool() (b, ok bool) { return v.Kind() == True, v.Kind() == True || v.Kind() == False }
 
 // Str is the content of a string, and "" for any other kind.
 func (v Value) Str() string {
 	switch {
-	case v.kind != String:
+	case v.Kind() != String:
 		return ""
-	case v.escaped:
-		return unescape(v.text)
+	case v.escaped():
+		return unescape(v.text())
 	}
-	return v.text
+	return v.text()
 }
 
 // Digits is a number's text as it was written, and "" for any other kind.
 func (v Value) Digits() string {
-	if v.kind != Number {
+	if v.Kind() != Number {
 		return ""
 	}
-	return v.text
+	return v.text()
 }
 
 // Float is a number's nearest float64 (infinite where it is too large), and 0 for any other kind.
 func (v Value) Float() float64 {
-	if v.kind != Number {
+	if v.Kind() != Number {
 		return 0
 	}
-	f, _ := strconv.ParseFloat(v.text, 64) // an error here means out of range: f is ±Inf
+	f, _ := strconv.ParseFloat(v.text(), 64) // an error here means out of range: f is ±Inf
 	return f
 }
 
 // Falsy tells whether JavaScript takes v for false: absent, null, false, 0 and "".
 func (v Value) Falsy() bool {
-	switch v.kind {
+	switch v.Kind() {
 	case Absent, Null, False:
 		return true
 	case Number:
 		return v.Float() == 0
 	case String:
-		return v.text == ""
+		return v.text() == ""
 	}
 	return false
 }
@@ -119,11 +105,11 @@ func (v Value) Falsy() bool {
 // Len is the number of items of an array or members of an object, and 0 for any other kind.
 func (v Value) Len() int {
 	switch {
-	case v.kind == Array && v.built != nil:
-		return len(v.built.items)
-	case v.kind == Array:
-		return v.doc.size(v.at)
-	case v.kind == Object:
+	case v.Kind() == Array && v.built() != nil:
+		return len(v.built().items)
+	case v.Kind() == Array:
+		return v.doc().size(v.node())
+	case v.Kind() == Object:
 		n := 0
 		for range v.Members() {
 			n++
@@ -135,27 +121,27 @@ func (v Value) Len() int {
 
 // Index is item i of an array; absent where there is none.
 func (v Value) Index(i int) Value {
-	if v.kind != Array || i < 0 {
+	if v.Kind() != Array || i < 0 {
 		return Value{}
 	}
-	if v.built != nil {
-		if i >= len(v.built.items) {
+	if v.built() != nil {
+		if i >= len(v.built().items) {
 			return Value{}
 		}
-		return v.built.items[i].orNull()
+		return v.built().items[i].orNull()
 	}
-	if i >= v.doc.size(v.at) {
+	if i >= v.doc().size(v.node()) {
 		return Value{}
 	}
-	at := v.at + 2
+	at := v.node() + 2
 	for range i {
-		at = v.doc.after(at)
+		at = v.doc().after(at)
 	}
-	return v.doc.value(at)
+	return v.doc().value(at)
 }
 
 func (v Value) orNull() Value {
-	if v.kind == Absent {
+	if v.Kind() == Absent {
 		return NewNull()
 	}
 	return v
@@ -163,19 +149,19 @@ func (v Value) orNull() Value {
 
 // Get is the value of key in an object; absent where there is none. Of a key that is written twice the last one counts.
 func (v Value) Get(key string) Value {
-	if v.kind != Object {
+	if v.Kind() != Object {
 		return Value{}
 	}
-	if v.built != nil {
-		for i := range v.built.members {
-			if v.built.members[i].Key == key {
-				return v.built.members[i].Value
+	if b := v.built(); b != nil {
+		for i := range b.members {
+			if b.members[i].Key == key {
+				return b.members[i].Value
 			}
 		}
 		return Value{}
 	}
-	if found := v.doc.find(v.at, key); found != 0 {
-		return v.doc.value(found)
+	if found := v.doc().find(v.node(), key); found != 0 {
+		return v.doc().value(found)
 	}
 	return Value{}
 }
@@ -183,19 +169,19 @@ func (v Value) Get(key string) Value {
 // Items are the items of an array in order; none for any other kind.
 func (v Value) Items() iter.Seq2[int, Value] {
 	return func(yield func(int, Value) bool) {
-		if v.kind != Array {
+		if v.Kind() != Array {
 			return
 		}
-		if v.built != nil {
-			for i, item := range v.built.items {
+		if v.built() != nil {
+			for i, item := range v.built().items {
 				if !yield(i, item.orNull()) {
 					return
 				}
 			}
 			return
 		}
-		for i, at := 0, v.at+2; at < v.doc.end(v.at); i, at = i+1, v.doc.after(at) {
-			if !yield(i, v.doc.value(at)) {
+		for i, at := 0, v.node()+2; at < v.doc().end(v.node()); i, at = i+1, v.doc().after(at) {
+			if !yield(i, v.doc().value(at)) {
 				return
 			}
 		}
@@ -207,12 +193,13 @@ func (v Value) Items() iter.Seq2[int, Value] {
 func (v Value) Members() iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
 		switch {
-		case v.kind != Object:
-		case v.built == nil:
-			v.doc.members(v.at, yield)
+		case v.Kind() != Object:
+		case v.built() == nil:
+			v.doc().members(v.node(), yield)
 		default:
-			for i := range v.built.members {
-				if m := &v.built.members[i]; m.Value.kind != Absent && !yield(m.Key, m.Value) {
+			members := v.built().members
+			for i := range members {
+				if m := &members[i]; m.Value.Kind() != Absent && !yield(m.Key, m.Value) {
 					return
 				}
 			}
@@ -223,22 +210,22 @@ func (v Value) Members() iter.Seq2[string, Value] {
 // BuiltOf is what an object was built of, its holes included; ok is false for what was not built with NewObject. It must not
 // be modified.
 func (v Value) BuiltOf() (members []Member, ok bool) {
-	if v.kind != Object || v.built == nil {
+	if v.Kind() != Object || v.built() == nil {
 		return nil, false
 	}
-	return v.built.members, true
+	return v.built().members, true
 }
 
 // Slots are the members of an object and its holes, in order.
 func (v Value) Slots() iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
 		switch {
-		case v.kind != Object:
-		case v.built == nil:
-			v.doc.members(v.at, yield)
+		case v.Kind() != Object:
+		case v.built() == nil:
+			v.doc().members(v.node(), yield)
 		default:
-			for i := range v.built.members {
-				if !yield(v.built.members[i].Key, v.built.members[i].Value) {
+			for _, m := range v.built().members {
+				if !yield(m.Key, m.Value) {
 					return
 				}
 			}

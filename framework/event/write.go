@@ -15,7 +15,7 @@ func (v Value) AppendJSON(dst []byte) []byte { return v.append(dst, false) }
 
 // append writes v; printed numbers are as JavaScript prints them.
 func (v Value) append(dst []byte, printed bool) []byte {
-	switch v.kind {
+	switch v.Kind() {
 	case Null:
 		return append(dst, "null"...)
 	case True:
@@ -24,9 +24,9 @@ func (v Value) append(dst []byte, printed bool) []byte {
 		return append(dst, "false"...)
 	case Number:
 		if printed {
-			return append(dst, printedNumber(v.text)...)
+			return append(dst, printedNumber(v.text())...)
 		}
-		return append(dst, v.text...)
+		return append(dst, v.text()...)
 	case String:
 		return AppendString(dst, v.Str())
 	case Array:
@@ -84,11 +84,11 @@ func (v *Value) UnmarshalJSON(raw []byte) error {
 
 // Any is v as encoding/json would decode it with UseNumber; nil for null and absent.
 func (v Value) Any() any {
-	switch v.kind {
+	switch v.Kind() {
 	case True, False:
-		return v.kind == True
+		return v.Kind() == True
 	case Number:
-		return json.Number(v.text)
+		return json.Number(v.text())
 	case String:
 		return v.Str()
 	case Array:
@@ -109,12 +109,12 @@ func (v Value) Any() any {
 
 // Equal compares two values: numbers by value, objects without regard to order.
 func Equal(a, b Value) bool {
-	if a.kind != b.kind {
+	if a.Kind() != b.Kind() {
 		return false
 	}
-	switch a.kind {
+	switch a.Kind() {
 	case Number:
-		return EqualDigits(a.text, b.text)
+		return EqualDigits(a.text(), b.text())
 	case String:
 		return a.Str() == b.Str()
 	case Array:
@@ -207,11 +207,11 @@ func plainPrefix(s string) int {
 // items of an array joined by commas, nothing for null and absent. An object, which JavaScript prints as
 // "[object Object]", becomes compact JSON.
 func (v Value) Text() string {
-	switch v.kind {
+	switch v.Kind() {
 	case String:
 		return v.Str()
 	case Number:
-		return FormatNumber(v.text)
+		return FormatNumber(v.text())
 	case True:
 		return "true"
 	case False:

@@ -3,6 +3,7 @@ package fql
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -128,6 +129,9 @@ func TestRandomQueriesMeanWhatTheySay(t *testing.T) {
 			want := means(plain)
 			require.Equal(t, want, q.Match(e), "%s of %s", text, e.JSON())
 			require.Equal(t, want, normal.Match(e), "%s of %s", q, e.JSON())
+			for _, k := range q.Keys() {
+				require.True(t, !want || slices.Contains(k.Values, k.Path.Read(e).Str()), "%s asks for one of %q at %s", q, k.Values, k.Path)
+			}
 			require.Equal(t, want, q.Explain(e).Matched, "%s of %s", text, e.JSON())
 		}
 	}

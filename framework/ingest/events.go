@@ -13,6 +13,10 @@ import (
 // request, which differs from one to the next; correcting it would change the order of a user's events.
 const MaxSkew = 10 * time.Second
 
+// maxGrowth is how many times the bound of a request its events may take once each of them has what the batch says for all: a few
+// KB of request would else fill the memory.
+const maxGrowth = 16
+
 // stamp is how a time is written: that of JavaScript's toISOString.
 const stamp = "2006-01-02T15:04:05.000Z"
 
@@ -32,6 +36,7 @@ func (h *Handler) events(from *source, body event.Value, kind string, received t
 	m := maker{kind: kind, deletes: from.Deletes, batch: whole, received: received}
 	m.sent, m.hasSent = event.ParseTime(whole.Get("sentAt").Text())
 	taken = make([]Event, 0, len(list))
+	bytes := 0
 	for i, v := range list {
 		made, problem := m.make(v)
 		large := false
@@ -45,6 +50,10 @@ func (h *Handler) events(from *source, body event.Value, kind string, received t
 		if problem != "" {
 			rejected = append(rejected, Rejected{Index: i, MessageID: v.Get("messageId").Text(), Error: problem, large: large})
 			continue
+		}
+		if bytes += len(raw); bytes > maxGrowth*h.config.MaxBatch {
+			return nil, nil, fmt.Sprintf("the batch is larger than %d KB with its context and integrations in each of its events: send fewer at once",
+				maxGrowth*h.config.MaxBatch>>10)
 		}
 		taken = append(taken, Event{Source: from.ID, Value: made, Raw: raw})
 	}
@@ -182,7 +191,7 @@ func check(kind string, v event.Value) string {
 	case "":
 		return "type should be track, identify, page, screen, group or alias but is missing"
 	default:
-		return fmt.Sprintf("type should be track, identify, page, screen, group or alias but is %q", kind)
+		return fmt.Sprintf("type should be track, identify, page, screen, group or alias but is %.40q", kind)
 	}
 	if !user {
 		return "userId or anonymousId should be a string: one of them is needed"

@@ -97,6 +97,9 @@ func New(c Config) *Handler {
 			h.mux.Handle(prefix+path, h.endpoint(kind))
 		}
 	}
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		fail(w, http.StatusNotFound, "there is no such path: send events to /v1/track, identify, page, screen, group, alias or batch")
+	})
 	return h
 }
 

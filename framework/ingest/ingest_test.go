@@ -182,6 +182,28 @@ func TestCompressedBodiesAreBounded(t *testing.T) {
 	assert.Len(t, s.events, 1)
 }
 
+// What a batch says for all of its events is laid into each of them, within a bound: a few KB of request fill no memory.
+func TestWhatABatchSaysForAllIsBounded(t *testing.T) {
+	s := &sink{}
+	h := handler(s)
+	batch := func(n int) string {
+		return `{"context":{"app":"` + strings.Repeat("x", 20_000) + `"},"batch":[` + strings.Repeat(`{"type":"page","userId":"u"},`, n-1) + `{"type":"page","userId":"u"}]}`
+	}
+	assert.Equal(t, 200, post(h, "/v1/batch", batch(100)).Code)
+	require.Len(t, s.events, 100)
+	w := post(h, "/v1/batch", batch(10_000))
+	assert.Equal(t, 400, w.Code)
+	assert.Contains(t, w.Body.String(), "send fewer at once")
+	assert.Len(t, s.events, 100)
+}
+
+// What a client writes is not said back to it, or to the log, at any length.
+func TestWhatIsSaidBackIsShort(t *testing.T) {
+	w := post(handler(&sink{}), "/v1/batch", `{"batch":[{"type":"`+strings.Repeat("x", 100_000)+`","userId":"u"}]}`)
+	assert.Equal(t, 400, w.Code)
+	assert.Less(t, w.Body.Len(), 1000)
+}
+
 func TestClientsAreToldToComeAgain(t *testing.T) {
 	w := post(handler(&sink{err: errors.New("disk full")}), "/v1/track", `{"userId":"u","event":"A"}`)
 	assert.Equal(t, 503, w.Code)

@@ -331,6 +331,22 @@ func TestNobodyHasLoggedIn(t *testing.T) {
 	assertLogin(t, err)
 }
 
+// A token that was sealed with another key needs a person, as one that is refused does: what waits is kept until then.
+func TestTheKeyOfTheStateHasChanged(t *testing.T) {
+	w, _, _ := loggedIn(t)
+	box, err := oauth.NewBox(oauth.NewKey())
+	require.NoError(t, err)
+	other := oauth.NewKeeper(w.store, box)
+	source := other.Source("crm", w.remote)
+	_, err = source.Token(t.Context(), "")
+	assertLogin(t, err)
+	assert.ErrorContains(t, err, "state.key")
+	token, err := w.keeper.Token(t.Context(), "crm")
+	require.NoError(t, err)
+	require.NoError(t, other.Put(t.Context(), "crm", token))
+	assert.Equal(t, token.Access, get(t, source, ""))
+}
+
 // A remote that refuses every token is not asked for one at each request.
 func TestRefusedAgainAndAgain(t *testing.T) {
 	w, source, token := loggedIn(t)

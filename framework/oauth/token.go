@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -115,24 +114,25 @@ func (b *Box) seal(instance string, t Token) (Record, error) {
 	return Record{Sealed: base64.StdEncoding.EncodeToString(secretbox.Seal(nonce[:], plain, &nonce, &b.key)), About: string(about)}, nil
 }
 
+// open is the token of a record. What cannot be opened, only a person can help: the error has fault.CodeLogin.
 func (b *Box) open(instance string, r Record) (Token, error) {
 	var t Token
 	if r == (Record{}) {
 		return t, nil
 	}
 	if err := json.Unmarshal([]byte(r.About), &t); err != nil {
-		return t, fmt.Errorf("reading the token: %w", err)
+		return t, loginRequired("the token that is kept is damaged: run landfall auth login --config FILE --instance %s", instance)
 	}
 	var nonce [24]byte
 	sealed, err := base64.StdEncoding.DecodeString(r.Sealed)
 	if err != nil || len(sealed) < len(nonce) {
-		return t, errors.New("reading the token: it is damaged")
+		return t, loginRequired("the token that is kept is damaged: run landfall auth login --config FILE --instance %s", instance)
 	}
 	copy(nonce[:], sealed)
 	plain, ok := secretbox.Open(nil, sealed[len(nonce):], &nonce, &b.key)
 	var s secrets
 	if !ok || json.Unmarshal(plain, &s) != nil || s.Instance != instance {
-		return t, errors.New("the token cannot be opened with the key in state.key: was it sealed with another? Log in again, or bring the old key back")
+		return t, loginRequired("the token cannot be opened with the key in state.key: was it sealed with another? Bring that key back, or run landfall auth login --config FILE --instance %s", instance)
 	}
 	t.Access, t.Refresh = s.Access, s.Refresh
 	return t, nil

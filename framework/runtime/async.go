@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -21,15 +20,14 @@ func operationState(item Item) string {
 }
 
 // deliverAsync sends the items that are in no operation yet, and asks for the others.
-func (p *Plan) deliverAsync(ctx context.Context, items []Item) []Verdict {
-	verdicts := make([]Verdict, len(items))
+func (p *Plan) deliverAsync(ctx context.Context, items []Item, slot func(i int) *Verdict) {
 	var fresh, open []Item
 	var freshAt, openAt []int
 	for i, item := range items {
 		if item.Operation == "" {
 			operation, _, err := p.deps.State.Get(ctx, operationState(item))
 			if err != nil {
-				verdicts[i] = p.allFailed([]Item{item}, err)[0]
+				p.allFailed(items[i:i+1], err, func(int) *Verdict { return slot(i) })
 				continue
 			}
 			item.Operation = operation
@@ -41,51 +39,41 @@ func (p *Plan) deliverAsync(ctx context.Context, items []Item) []Verdict {
 		}
 	}
 	if len(fresh) > 0 {
-		for i, v := range p.send(ctx, fresh) {
-			if v.Outcome == Pending {
+		p.send(ctx, fresh, func(i int) *Verdict { return slot(freshAt[i]) })
+		for i, item := range fresh {
+			if v := slot(freshAt[i]); v.Outcome == Pending {
 				// Where this fails, only a process that ends now sends the event again.
-				_ = p.deps.State.Put(context.WithoutCancel(ctx), operationState(fresh[i]), v.Operation)
+				_ = p.deps.State.Put(context.WithoutCancel(ctx), operationState(item), v.Operation)
 			}
-			verdicts[freshAt[i]] = v
 		}
 	}
 	if len(open) > 0 {
-		for i, v := range p.poll(ctx, open) {
-			verdicts[openAt[i]] = v
-		}
+		p.poll(ctx, open, func(i int) *Verdict { return slot(openAt[i]) })
 	}
-	return verdicts
 }
 
 // poll asks for the operations of items. One that has come to its end is forgotten.
-func (p *Plan) poll(ctx context.Context, items []Item) []Verdict {
+func (p *Plan) poll(ctx context.Context, items []Item, slot func(i int) *Verdict) {
 	s := items[0].Subscription
 	origin, err := p.originOf(ctx, s)
 	if err != nil {
-		return p.allFailed(items, err)
+		p.allFailed(items, err, slot)
+		return
 	}
 	in := destination.Input{Deps: p.deps, Origin: origin, Settings: p.settings, Operations: make([]string, len(items))}
 	for i := range items {
 		in.Operations[i] = items[i].Operation
 	}
-	verdicts := make([]Verdict, len(items))
-	for i, r := range s.handler.Poll(ctx, in) {
-		v := p.verdict(s, items[i], r)
+	results := s.handler.Poll(ctx, in)
+	for i := range results {
+		v := slot(i)
+		p.verdict(v, s, items[i].Payload, &results[i])
 		if v.Outcome == Delivered || v.Outcome == Skipped || v.Outcome == Refused {
 			if _, err := p.deps.State.Swap(context.WithoutCancel(ctx), operationState(items[i]), items[i].Operation, ""); err != nil {
-				v = p.allFailed(items[i:i+1], err)[0] // asked for once more
+				p.allFailed(items[i:i+1], err, func(int) *Verdict { return v }) // asked for once more
 			}
 		}
-		verdicts[i] = v
 	}
-	return verdicts
-}
-
-// pending is the verdict of an item that the remote works on.
-func (p *Plan) pending(v Verdict, operation string) Verdict {
-	v.Outcome, v.Operation = Pending, operation
-	v.Reason = fmt.Sprintf("the destination works on it as the operation %s", operation)
-	return v
 }
 
 // originOf is origin with what the hooks have given.

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"sync"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/schema"
@@ -83,6 +84,9 @@ type batchKey struct {
 	key          string
 }
 
+// roomFrom is how many items a batch has when it gets room for a full one.
+const roomFrom = 64
+
 // Add puts an item into its batch. Where that is full, its items are returned and a new one begins.
 func (b *Batches) Add(p *Plan, item Item) (full []Item) {
 	if b.places == nil {
@@ -96,6 +100,13 @@ func (b *Batches) Add(p *Plan, item Item) (full []Item) {
 		b.list = append(b.list, Batch{Plan: p})
 	}
 	batch := &b.list[at]
+	if len(batch.Items) == roomFrom && cap(batch.Items) < MaxBatch { // it is going to be a large one
+		room := *itemRoom.Get().(*[]Item)
+		if cap(room) < MaxBatch {
+			room = make([]Item, 0, MaxBatch)
+		}
+		batch.Items = append(room, batch.Items...)
+	}
 	batch.Items = append(batch.Items, item)
 	if len(batch.Items) < item.BatchSize {
 		return nil
@@ -140,15 +151,23 @@ func (p *Plan) runAlike(ctx context.Context, subscriptions []*Subscription, even
 	for i := range events {
 		verdicts[i] = all[i*n : (i+1)*n : (i+1)*n]
 	}
+	chosen := make([][]int, n)
+	for i, e := range events {
+		if p.deletes(e) {
+			chosen[0] = append(chosen[0], i)
+			continue
+		}
+		copy(verdicts[i], p.missed)
+		p.chooser.choose(e.Value(), func(at int) { chosen[at] = append(chosen[at], i) })
+	}
 	for at, s := range subscriptions {
 		deliver := func(items []Item) {
-			for i, v := range p.Deliver(ctx, items) {
-				verdicts[items[i].Index][at] = v
-			}
+			p.deliverTo(ctx, items, func(i int) *Verdict { return &verdicts[items[i].Index][at] })
+			release(items)
 		}
 		var batches Batches
-		for i, e := range events {
-			item, verdict := p.Prepare(s, e, i)
+		for _, i := range chosen[at] {
+			item, verdict := p.Prepare(s, events[i], i)
 			if verdict != nil {
 				verdicts[i][at] = *verdict
 			} else if full := batches.Add(p, item); full != nil {
@@ -160,6 +179,18 @@ func (p *Plan) runAlike(ctx context.Context, subscriptions []*Subscription, even
 		}
 	}
 	return verdicts
+}
+
+// itemRoom is room for the items of a full batch. Who owns a batch may give it back when the batch is delivered.
+var itemRoom = sync.Pool{New: func() any { return new([]Item) }}
+
+// release gives back the room of items that nobody holds any more.
+func release(items []Item) {
+	if cap(items) >= MaxBatch {
+		clear(items)
+		items = items[:0]
+		itemRoom.Put(&items)
+	}
 }
 
 // Run takes one event through every subscription: RunBatch of one.

@@ -101,9 +101,9 @@ func attemptOf(ctx context.Context) *attempt {
 	return &attempt{}
 }
 
-// perform calls the handler. Of payloads that the remote answers with 401 each on their own, those alone are tried again with a
+// call calls the handler. Of payloads that the remote answers with 401 each on their own, those alone are tried again with a
 // fresh token, once.
-func (p *Plan) perform(ctx context.Context, s *Subscription, in destination.Input) []destination.Result {
+func (p *Plan) call(ctx context.Context, s *Subscription, in destination.Input) []destination.Result {
 	if p.tokens == nil {
 		return s.handler.Perform(ctx, in)
 	}

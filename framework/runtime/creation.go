@@ -117,8 +117,7 @@ func (e *engaged) within(v event.Value) event.Value {
 
 // deliverAudiences delivers items behind the creation of their audiences. What belongs to one that cannot be created gets that as
 // its verdict.
-func (p *Plan) deliverAudiences(ctx context.Context, items []Item) []Verdict {
-	verdicts := make([]Verdict, len(items))
+func (p *Plan) deliverAudiences(ctx context.Context, items []Item, slot func(i int) *Verdict) {
 	var ready []Item
 	var at []int
 	failed := map[string]*fault.Error{}
@@ -132,11 +131,11 @@ func (p *Plan) deliverAudiences(ctx context.Context, items []Item) []Verdict {
 			if err == nil {
 				var refused *Verdict
 				if item, refused = p.again(item); refused != nil {
-					verdicts[i] = *refused
+					*slot(i) = *refused
 					continue
 				}
 			} else {
-				verdicts[i] = p.failed(item.Subscription, err, fault.ReporterDestination)
+				*slot(i) = p.failed(item.Subscription, err, fault.ReporterDestination)
 				continue
 			}
 		}
@@ -144,11 +143,8 @@ func (p *Plan) deliverAudiences(ctx context.Context, items []Item) []Verdict {
 	}
 	if len(ready) > 0 {
 		divisions := maxDivisions
-		for i, v := range p.isolate(ctx, ready, &divisions) {
-			verdicts[at[i]] = v
-		}
+		p.isolate(ctx, ready, func(i int) *Verdict { return slot(at[i]) }, &divisions)
 	}
-	return verdicts
 }
 
 // again maps the event of an item once more, now that its audience is there.

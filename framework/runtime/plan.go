@@ -7,7 +7,10 @@ package runtime
 
 import (
 	"context"
+	"fmt"
+	"iter"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +33,8 @@ type Plan struct {
 	definition    *destination.Definition
 	settings      event.Value
 	subscriptions []*Subscription // the enabled ones, in the order of the config
+	chooser       *chooser
+	missed        []Verdict // of an event that matches none of the subscriptions
 	deps          destination.Deps
 	warnings      fault.Problems
 	actions       map[string]destination.Action
@@ -149,13 +154,19 @@ const (
 // NotSubscribed is the reason of an event that a subscription does not choose.
 const NotSubscribed = "the event does not match the subscription"
 
-// Prepare takes an event through a subscription as far as it goes without the remote: to an item, or to its verdict.
-func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (Item, *Verdict) {
-	if !s.query.Match(e.Value()) {
-		return Item{}, &Verdict{
-			Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusBadRequest,
-			Code: fault.CodeInvalidPayload, Reporter: fault.ReporterIntegrations, Reason: NotSubscribed,
+// Prepare takes an event through a subscription as far as it goes without the remote: to an item, or to its verdict. An event that
+// makes a language panic is refused, so that it ends no process, which would read it again.
+func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (item Item, verdict *Verdict) {
+	defer func() {
+		if r := recover(); r != nil {
+			v := p.failed(s, &fault.Error{Code: fault.CodeInternal, Status: http.StatusInternalServerError,
+				Message: fmt.Sprintf("taking the event through the subscription panicked: %v", r)}, fault.ReporterIntegrations)
+			item, verdict = Item{}, &v
 		}
+	}()
+	if !s.query.Match(e.Value()) {
+		v := p.notSubscribed(s)
+		return Item{}, &v
 	}
 	if reason := p.leftOut(s, e.Value()); reason != "" {
 		return Item{}, &Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusOK, Reason: reason}
@@ -169,9 +180,36 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (Item, *Verdic
 		v := p.failed(s, fault.As(err), fault.ReporterIntegrations)
 		return Item{}, &v
 	}
-	item, verdict := p.Item(s, payload, index)
+	item, verdict = p.Item(s, payload, index)
 	item.Event, item.audience = e, audience
 	return item, verdict
+}
+
+// notSubscribed is the verdict of an event that a subscription does not choose.
+func (p *Plan) notSubscribed(s *Subscription) Verdict {
+	return Verdict{
+		Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusBadRequest,
+		Code: fault.CodeInvalidPayload, Reporter: fault.ReporterIntegrations, Reason: NotSubscribed,
+	}
+}
+
+// Choose gives the subscriptions that an event is offered to and that may choose it, in their order. The others do not: Prepare
+// would say so.
+func (p *Plan) Choose(e event.Event) iter.Seq[*Subscription] {
+	if p.deletes(e) {
+		return slices.Values(p.deletion)
+	}
+	return func(yield func(*Subscription) bool) {
+		var room [64]int
+		places := room[:0]
+		p.chooser.choose(e.Value(), func(at int) { places = append(places, at) })
+		slices.Sort(places)
+		for _, at := range places {
+			if !yield(p.subscriptions[at]) {
+				return
+			}
+		}
+	}
 }
 
 // lane is the audience that a payload changes, so that one request is under way for it, whichever subscription it comes from;
@@ -207,43 +245,50 @@ func (p *Plan) Deliver(ctx context.Context, items []Item) []Verdict {
 	if len(items) == 0 {
 		return nil
 	}
-	if p.creation != nil {
-		return p.deliverAudiences(ctx, items)
-	}
-	divisions := maxDivisions
-	return p.isolate(ctx, items, &divisions)
+	verdicts := make([]Verdict, len(items))
+	p.deliverTo(ctx, items, func(i int) *Verdict { return &verdicts[i] })
+	return verdicts
 }
 
-func (p *Plan) isolate(ctx context.Context, items []Item, divisions *int) []Verdict {
-	verdicts := p.deliver(ctx, items)
-	if len(items) == 1 || !items[0].Subscription.action.Isolate || items[0].Subscription.handler.Polls() || *divisions == 0 {
-		return verdicts
+// deliverTo is Deliver that puts the verdict of item i where slot says.
+func (p *Plan) deliverTo(ctx context.Context, items []Item, slot func(i int) *Verdict) {
+	if p.creation != nil {
+		p.deliverAudiences(ctx, items, slot)
+		return
 	}
-	for _, v := range verdicts {
-		if v.Outcome != Refused || v.Status != http.StatusBadRequest {
-			return verdicts
+	divisions := maxDivisions
+	p.isolate(ctx, items, slot, &divisions)
+}
+
+func (p *Plan) isolate(ctx context.Context, items []Item, slot func(i int) *Verdict, divisions *int) {
+	s := items[0].Subscription
+	if s.handler.Polls() {
+		p.deliverAsync(ctx, items, slot)
+		return
+	}
+	p.send(ctx, items, slot)
+	if len(items) == 1 || !s.action.Isolate || *divisions == 0 {
+		return
+	}
+	for i := range items {
+		if v := slot(i); v.Outcome != Refused || v.Status != http.StatusBadRequest {
+			return
 		}
 	}
 	*divisions--
 	half := len(items) / 2
-	return append(p.isolate(ctx, items[:half], divisions), p.isolate(ctx, items[half:], divisions)...)
+	p.isolate(ctx, items[:half], slot, divisions)
+	p.isolate(ctx, items[half:], func(i int) *Verdict { return slot(half + i) }, divisions)
 }
 
-func (p *Plan) deliver(ctx context.Context, items []Item) []Verdict {
-	if items[0].Subscription.handler.Polls() {
-		return p.deliverAsync(ctx, items)
-	}
-	return p.send(ctx, items)
-}
-
-// send makes the calls of items.
-func (p *Plan) send(ctx context.Context, items []Item) []Verdict {
-	s := items[0].Subscription
+// send calls the handler with items, and puts down what became of each.
+func (p *Plan) send(ctx context.Context, items []Item, slot func(i int) *Verdict) {
+	s, done := items[0].Subscription, 0
 	origin, err := p.originOf(ctx, s)
 	if err != nil {
-		return p.allFailed(items, err)
+		p.allFailed(items, err, slot)
+		return
 	}
-	verdicts := make([]Verdict, 0, len(items))
 	for _, part := range s.parts(items) {
 		in := destination.Input{
 			Deps: p.deps, Settings: p.settings,
@@ -253,11 +298,12 @@ func (p *Plan) send(ctx context.Context, items []Item) []Verdict {
 		for i := range part {
 			in.Payloads[i], in.Events[i] = part[i].Payload, part[i].Event
 		}
-		for i, r := range p.perform(ctx, s, in) {
-			verdicts = append(verdicts, p.verdict(s, part[i], r))
+		results := p.call(ctx, s, in)
+		for i := range results {
+			p.verdict(slot(done+i), s, part[i].Payload, &results[i])
 		}
+		done += len(part)
 	}
-	return verdicts
 }
 
 // origin is where the calls of a subscription come from.
@@ -285,13 +331,11 @@ func (p *Plan) redacted(v event.Value) event.Value {
 	return shown
 }
 
-// allFailed is an error as the verdict of every item.
-func (p *Plan) allFailed(items []Item, err error) []Verdict {
-	verdicts := make([]Verdict, len(items))
+// allFailed gives every item an error as its verdict.
+func (p *Plan) allFailed(items []Item, err error, slot func(i int) *Verdict) {
 	for i := range items {
-		verdicts[i] = p.failed(items[i].Subscription, fault.As(err), fault.ReporterIntegrations)
+		*slot(i) = p.failed(items[i].Subscription, fault.As(err), fault.ReporterIntegrations)
 	}
-	return verdicts
 }
 
 // parts divides items into what the handler takes at once.
@@ -306,26 +350,26 @@ func (s *Subscription) parts(items []Item) [][]Item {
 	return parts
 }
 
-func (p *Plan) verdict(s *Subscription, item Item, r destination.Result) Verdict {
-	v := Verdict{Instance: p.id, Subscription: s.name, Status: r.Status, Sent: p.redacted(r.Sent), Body: p.redacted(r.Body)}
-	if v.Sent.Kind() == event.Absent {
-		v.Sent = item.Payload
+// verdict fills in what became of a payload.
+func (p *Plan) verdict(v *Verdict, s *Subscription, payload event.Value, r *destination.Result) {
+	sent, body := p.redacted(r.Sent), p.redacted(r.Body)
+	if sent.Kind() == event.Absent {
+		sent = payload
 	}
 	switch r.Outcome {
 	case destination.Delivered:
-		v.Outcome = Delivered
+		*v = Verdict{Instance: p.id, Subscription: s.name, Outcome: Delivered, Status: r.Status, Sent: sent, Body: body}
 	case destination.Skipped:
-		v.Outcome, v.Reason = Skipped, r.Reason
+		*v = Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: r.Status, Reason: r.Reason, Sent: sent, Body: body}
 	case destination.Pending:
-		return p.pending(v, r.Operation)
+		*v = Verdict{Instance: p.id, Subscription: s.name, Outcome: Pending, Status: r.Status, Operation: r.Operation, Sent: sent, Body: body,
+			Reason: "the destination works on it as the operation " + r.Operation}
 	default:
 		reporter := fault.ReporterDestination
 		if r.Err.Code == fault.CodeInvalidPayload {
 			reporter = fault.ReporterIntegrations
 		}
-		failed := p.failed(s, r.Err, reporter)
-		failed.Sent, failed.Body, failed.Reason = v.Sent, v.Body, p.redact(failed.Reason)
-		return failed
+		*v = p.failed(s, r.Err, reporter)
+		v.Sent, v.Body, v.Reason = sent, body, p.redact(v.Reason)
 	}
-	return v
 }

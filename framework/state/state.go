@@ -50,7 +50,20 @@ func Open(ctx context.Context, place string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := private(file); err != nil {
+		return nil, fmt.Errorf("making the state: %w", err)
+	}
 	return open(ctx, sqlite, file)
+}
+
+// private makes a file that only this user reads, where there is none: SQLite makes its own readable for everybody, and those beside
+// it like it.
+func private(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func open(ctx context.Context, d dialect, place string) (*Store, error) {

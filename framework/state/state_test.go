@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -292,5 +293,23 @@ func TestAStateThatIsAwayMayComeBack(t *testing.T) {
 		require.ErrorAs(t, err, &known, doing)
 		assert.True(t, known.Retry, doing)
 		assert.Equal(t, fault.CodeState, known.Code, doing)
+	}
+}
+
+// Who is in which cohort is for this user alone, also in a directory that others may read.
+func TestTheFileIsPrivate(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o755))
+	s, err := state.Open(t.Context(), dir)
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, s.Ledger("main").Put(t.Context(), "k", "v"))
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.NotEmpty(t, entries)
+	for _, e := range entries {
+		info, err := e.Info()
+		require.NoError(t, err)
+		require.Zero(t, info.Mode().Perm()&0o077, e.Name())
 	}
 }

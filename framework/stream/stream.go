@@ -143,13 +143,12 @@ func unreadable(err error) runtime.Verdict {
 
 // offer hands an event to every subscription.
 func (r *Runner) offer(ctx context.Context, index int, e event.Event) error {
-	missed, subscriptions, matched := runtime.Verdict{}, 0, false
+	subscriptions, matched := 0, false
 	for _, plan := range r.config.Plans {
-		for _, s := range plan.Offered(e) {
-			subscriptions++
+		subscriptions += len(plan.Offered(e))
+		for s := range plan.Choose(e) {
 			item, verdict := plan.Prepare(s, e, index)
 			if verdict != nil && verdict.Reason == runtime.NotSubscribed {
-				missed = *verdict
 				continue
 			}
 			matched = true
@@ -171,14 +170,24 @@ func (r *Runner) offer(ctx context.Context, index int, e event.Event) error {
 		r.close(index)
 		return nil
 	}
-	if subscriptions != 1 {
-		missed = runtime.Verdict{
-			Outcome: runtime.Skipped, Status: http.StatusBadRequest, Code: fault.CodeInvalidPayload,
-			Reporter: fault.ReporterIntegrations, Reason: "the event matches no subscription",
+	r.decide(index, r.missed(subscriptions))
+	return nil
+}
+
+// missed is the verdict of an event that no subscription chooses: where there is but one, that of this one.
+func (r *Runner) missed(subscriptions int) runtime.Verdict {
+	v := runtime.Verdict{
+		Outcome: runtime.Skipped, Status: http.StatusBadRequest, Code: fault.CodeInvalidPayload,
+		Reporter: fault.ReporterIntegrations, Reason: "the event matches no subscription",
+	}
+	for _, plan := range r.config.Plans {
+		for _, s := range plan.Subscriptions() {
+			if subscriptions == 1 {
+				v.Instance, v.Subscription, v.Reason = plan.ID(), s.Name(), runtime.NotSubscribed
+			}
 		}
 	}
-	r.decide(index, missed)
-	return nil
+	return v
 }
 
 // deliver brings a batch to its end beside others, behind those of its lane.

@@ -1,0 +1,91 @@
+package connect
+
+import (
+	"context"
+	"os"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+// mapper makes payloads. It is safe for concurrent use.
+type mapper struct{ plans []*runtime.Plan }
+
+func newMapper(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
+	cfg, err := readConfig(conf)
+	if err != nil {
+		return nil, err
+	}
+	registry, err := destinations.Registry()
+	if err != nil {
+		return nil, err
+	}
+	plans, err := runtime.Load(cfg.Config, cfg.problems, registry, func(config.Instance, destination.Entry) (runtime.Host, error) {
+		return runtime.Host{
+			Env: os.LookupEnv, Log: slogOf(mgr.Logger()),
+			Token: func(context.Context, string, string) (string, error) { return "", nil }, // nothing is sent
+		}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	plans, err = chosen(conf, plans)
+	return &mapper{plans}, err
+}
+
+// ProcessBatch makes of each event its payloads.
+func (p *mapper) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	var out service.MessageBatch
+	for _, m := range batch {
+		raw, err := m.AsBytes()
+		if err != nil {
+			return nil, err
+		}
+		e, err := event.Parse(raw)
+		if err != nil {
+			m = m.Copy()
+			m.SetError(err)
+			out = append(out, m)
+			continue
+		}
+		out = append(out, p.payloads(m, e)...)
+	}
+	if len(out) == 0 {
+		return nil, nil
+	}
+	return []service.MessageBatch{out}, nil
+}
+
+// payloads are the messages that an event becomes.
+func (p *mapper) payloads(m *service.Message, e event.Event) (out service.MessageBatch) {
+	for _, plan := range p.plans {
+		for _, s := range plan.Offered(e) {
+			item, verdict := plan.Prepare(s, e, 0)
+			if verdict != nil && verdict.Outcome == runtime.Skipped {
+				continue
+			}
+			made := m.Copy()
+			made.MetaSetMut("landfall_instance", plan.ID())
+			made.MetaSetMut("landfall_destination", plan.Definition().Slug)
+			made.MetaSetMut("landfall_subscription", s.Name())
+			made.MetaSetMut("landfall_action", s.Action().Key)
+			if verdict != nil {
+				r := result{verdicts: []runtime.Verdict{*verdict}}
+				made.MetaSetMut("landfall_reason", verdict.Reason)
+				made.SetError(r.err())
+			} else {
+				made.SetBytes(item.Payload.AppendJSON(nil))
+			}
+			out = append(out, made)
+		}
+	}
+	return out
+}
+
+// Close has nothing to end.
+func (*mapper) Close(context.Context) error { return nil }

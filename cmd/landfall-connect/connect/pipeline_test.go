@@ -1,0 +1,241 @@
+package connect_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	_ "github.com/redpanda-data/benthos/v4/public/components/io"
+	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/cmd/landfall-connect/connect"
+	"github.com/landfall-dev/landfall/destinations"
+)
+
+func environment(t *testing.T) *service.Environment {
+	env := service.GlobalEnvironment().Clone()
+	require.NoError(t, connect.Register(env))
+	return env
+}
+
+// newSandbox is a sandbox of Braze on a port.
+func newSandbox(t *testing.T) *httptest.Server {
+	registry, err := destinations.Registry()
+	require.NoError(t, err)
+	entry, ok := registry.Find("braze-cohorts")
+	require.True(t, ok)
+	server := httptest.NewServer(entry.Plugin.Sandbox.New(nil))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// run runs a pipeline to its end.
+func run(t *testing.T, env *service.Environment, yaml, sandboxURL string, consume service.MessageHandlerFunc) {
+	builder := env.NewStreamBuilder()
+	builder.SetEnvVarLookupFunc(func(name string) (string, bool) {
+		return map[string]string{"SANDBOX_URL": sandboxURL}[name], name == "SANDBOX_URL"
+	})
+	require.NoError(t, builder.SetYAML(yaml))
+	require.NoError(t, builder.SetLoggerYAML("level: off"))
+	if consume != nil {
+		require.NoError(t, builder.AddConsumerFunc(consume))
+	}
+	stream, err := builder.Build()
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	require.NoError(t, stream.Run(ctx))
+}
+
+func example(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("pipeline.yaml")
+	require.NoError(t, err)
+	return string(text)
+}
+
+// stateOf is what a sandbox holds, and how many of its requests went wrong.
+func stateOf(t *testing.T, url string) (cohorts string, faults int) {
+	get := func(name string) []byte {
+		answer, err := http.Get(url + "/__sandbox/" + name)
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		raw, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		return raw
+	}
+	var requests []struct{ Fault bool }
+	require.NoError(t, json.Unmarshal(get("requests"), &requests))
+	for _, r := range requests {
+		if r.Fault {
+			faults++
+		}
+	}
+	var state struct {
+		Cohorts map[string]struct{ Members any }
+	}
+	require.NoError(t, json.Unmarshal(get("state"), &state))
+	require.NotEmpty(t, state.Cohorts)
+	members := map[string]any{}
+	for id, c := range state.Cohorts {
+		members[id] = c.Members
+	}
+	text, err := json.Marshal(members)
+	require.NoError(t, err)
+	return string(text), faults
+}
+
+// The example loses nothing, whatever goes wrong on the way: the cohorts are those of a run in which nothing did.
+func TestExampleLosesNothing(t *testing.T) {
+	t.Chdir("..")
+	env := environment(t)
+	calm, stormy := newSandbox(t), newSandbox(t)
+	run(t, env, example(t), calm.URL, nil)
+	want, _ := stateOf(t, calm.URL)
+
+	answer, err := http.Post(stormy.URL+"/__sandbox/faults", "application/json", strings.NewReader(`[
+		{"status": 503, "times": 3}, {"drop": true, "times": 2}, {"drop": true, "after": true, "times": 2},
+		{"status": 429, "headers": {"Retry-After": "1"}, "times": 2}, {"path": "*/users", "status": 423, "times": 4}]`))
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	run(t, env, example(t), stormy.URL, nil)
+	got, faults := stateOf(t, stormy.URL)
+	assert.Greater(t, faults, 8)
+	assert.Equal(t, want, got)
+}
+
+const two = `{"type":"track","event":"Audience Entered","userId":"u1","messageId":"m1","timestamp":"2026-01-02T03:04:05Z","properties":{"audience_key":"vip","vip":true},"context":{"personas":{"computation_class":"audience","computation_id":"aud_1","computation_key":"vip"}}}
+{"type":"track","event":"Other","userId":"u2","messageId":"m2"}
+no event
+{"type":"track","event":"Audience Entered","messageId":"m3","properties":{"audience_key":"vip","vip":true},"context":{"personas":{"computation_class":"audience","computation_id":"aud_1","computation_key":"vip"}}}
+`
+
+// through runs messages through processors.
+func through(t *testing.T, processors string) (contents []string, metadata []map[string]string, errs []string) {
+	file := t.TempDir() + "/events.ndjson"
+	require.NoError(t, os.WriteFile(file, []byte(two), 0o600))
+	var mu sync.Mutex
+	run(t, environment(t), "input: {file: {paths: ["+file+"], scanner: {lines: {}}}}\npipeline:\n  threads: 1\n  processors:\n"+processors+"\noutput: {drop: {}}\n", "", func(_ context.Context, m *service.Message) error {
+		mu.Lock()
+		defer mu.Unlock()
+		raw, err := m.AsBytes()
+		require.NoError(t, err)
+		contents = append(contents, string(raw))
+		meta := map[string]string{}
+		require.NoError(t, m.MetaWalk(func(key, value string) error { meta[key] = value; return nil }))
+		metadata = append(metadata, meta)
+		text := ""
+		if err := m.GetError(); err != nil {
+			text = err.Error()
+		}
+		errs = append(errs, text)
+		return nil
+	})
+	return contents, metadata, errs
+}
+
+func TestVerdictsAreMetadata(t *testing.T) {
+	contents, metadata, errs := through(t, `    - landfall: {config: ../../../fixtures/braze-cohorts/landfall.yaml, sandbox: true, refused: error}`)
+	require.Len(t, contents, 4)
+	var outcomes []string
+	for _, m := range metadata {
+		outcomes = append(outcomes, m["landfall_outcome"])
+	}
+	assert.Equal(t, []string{"delivered", "skipped", "refused", "refused"}, outcomes)
+	assert.Contains(t, metadata[0]["landfall_verdicts"], `{"instance":"braze-main","subscription":"Audience events","outcome":"delivered","status":20`)
+	assert.Empty(t, errs[0]+errs[1])
+	assert.Contains(t, errs[2], "no event")
+	assert.Contains(t, errs[3], metadata[3]["landfall_reason"])
+	assert.NotEmpty(t, metadata[3]["landfall_reason"])
+}
+
+func TestMapMakesPayloads(t *testing.T) {
+	contents, metadata, errs := through(t, `    - landfall_map: {config: ../../../fixtures/braze-cohorts/landfall.yaml}`)
+	require.Len(t, contents, 3, "no subscription chooses the second")
+	assert.Contains(t, contents[0], `"external_id":"u1"`)
+	assert.Equal(t, "syncAudiences", metadata[0]["landfall_action"])
+	assert.Equal(t, "Audience events", metadata[0]["landfall_subscription"])
+	assert.Empty(t, errs[0])
+	assert.NotEmpty(t, errs[1], "a line that is no event")
+}
+
+// Refused messages go where the pipeline says.
+func TestDeadLetters(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(dir+"/events.ndjson", []byte(two), 0o600))
+	run(t, environment(t), `
+input: {file: {paths: [`+dir+`/events.ndjson], scanner: {lines: {}}}}
+output:
+  fallback:
+    - landfall: {config: ../../../fixtures/braze-cohorts/landfall.yaml, sandbox: true, refused: error, retry_for: 1m, hold: 0s, batching: {count: 4, period: 50ms}}
+    - file: {path: `+dir+`/dead.ndjson, codec: lines}
+`, "", nil)
+	dead, err := os.ReadFile(dir + "/dead.ndjson")
+	require.NoError(t, err)
+	lines := strings.Split(strings.TrimSpace(string(dead)), "\n")
+	require.Len(t, lines, 2)
+	assert.Equal(t, "no event", lines[0])
+	assert.Contains(t, lines[1], `"m3"`)
+}
+
+func TestLintAndMistakes(t *testing.T) {
+	env := environment(t)
+	for _, c := range []struct{ name, yaml, message string }{
+		{"no config", `landfall: {}`, "config is required"},
+		{"empty config", `landfall: {config: ""}`, "give the path of a landfall.yaml"},
+		{"unknown field", `landfall: {config: x, retries: 5}`, "retries"},
+		{"two sandboxes", `landfall: {config: x, sandbox: true, sandbox_url: "http://127.0.0.1:1"}`, "give one of"},
+		{"unknown choice", `landfall: {config: x, refused: keep}`, "keep"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			builder := env.NewStreamBuilder()
+			err := builder.AddOutputYAML(c.yaml)
+			require.ErrorContains(t, err, c.message)
+		})
+	}
+	file := t.TempDir() + "/landfall.yaml"
+	require.NoError(t, os.WriteFile(file, []byte("destinations:\n  - {id: a, destination: braze-cohort}\n"), 0o600))
+	for yaml, message := range map[string]string{
+		`landfall: {config: ` + file + `}`: `did you mean "braze-cohorts"?`,
+		`landfall: {config: ../../../fixtures/braze-cohorts/landfall.yaml, instances: [braze-man], sandbox: true}`: `did you mean "braze-main"?`,
+	} {
+		builder := env.NewStreamBuilder()
+		require.NoError(t, builder.SetYAML("input: {generate: {count: 1, mapping: 'root = {}'}}\noutput: {"+yaml+"}"))
+		require.NoError(t, builder.SetLoggerYAML("level: off"))
+		stream, err := builder.Build()
+		if err == nil {
+			err = stream.Run(t.Context())
+		}
+		require.ErrorContains(t, err, message)
+	}
+}
+
+// The examples in the components' documentation are valid.
+func TestExamplesOfTheDocs(t *testing.T) {
+	env := environment(t)
+	linter, checked := env.FullConfigSchema("", "").NewStreamConfigLinter(), 0
+	env.WalkOutputs(func(name string, view *service.ConfigView) {
+		if name != "landfall" {
+			return
+		}
+		docs, err := view.TemplateData()
+		require.NoError(t, err)
+		for _, example := range docs.Examples {
+			lints, err := linter.LintYAML([]byte(example.Config))
+			require.NoError(t, err, example.Config)
+			assert.Empty(t, lints, example.Config)
+			checked++
+		}
+	})
+	assert.Equal(t, 2, checked)
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// progress is how far a file has been read. The zero progress is that of an input of unknown length.
+type progress struct {
+	io.Reader
+	total int64 // bytes, 0 where that is not known
+	read  atomic.Int64
+	began time.Time
+}
+
+// follow reads an input and counts.
+func follow(input io.Reader, now time.Time) *progress {
+	p := &progress{Reader: input, began: now}
+	if f, ok := input.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			p.total = info.Size()
+		}
+	}
+	return p
+}
+
+// Read counts what is read.
+func (p *progress) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	p.read.Add(int64(n))
+	return n, err
+}
+
+// barWidth is how many characters a bar has.
+const barWidth = 24
+
+// line is the progress in a line: a bar, how much is done, and how long the rest takes, as far as these are known.
+func (p *progress) line(events int, now time.Time) string {
+	elapsed := now.Sub(p.began).Seconds()
+	rate := ""
+	if elapsed > 0 {
+		rate = fmt.Sprintf(" · %.0f/s", float64(events)/elapsed)
+	}
+	if p.total == 0 {
+		return fmt.Sprintf("%d events%s", events, rate)
+	}
+	done := min(float64(p.read.Load())/float64(p.total), 1)
+	full := int(done * barWidth)
+	bar := strings.Repeat("█", full) + strings.Repeat("░", barWidth-full)
+	left := ""
+	if done > 0 && done < 1 {
+		left = fmt.Sprintf(" · %s left", time.Duration(elapsed*(1-done)/done*float64(time.Second)).Round(time.Second))
+	}
+	return fmt.Sprintf("%s %3.0f %% · %d events%s%s", bar, done*100, events, rate, left)
+}

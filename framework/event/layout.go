@@ -1,0 +1,74 @@
+package event
+
+import "unsafe"
+
+// Value is one JSON value, or none (Absent). It is read lazily from the document it lies in, or built with
+// NewArray, NewObject and their like. Compare two with Equal, not with ==.
+//
+// A Value is two words, since payloads, items and verdicts are full of them: what it is, and a pointer to the bytes of a scalar's
+// text, to the document that a container lies in, or to what a container was built of. The methods of this file are all that
+// knows so. They are safe because a value is only made by the functions here, each with the pointer that its first word tells of,
+// and never changed; the pointer keeps alive what it points to.
+type Value struct {
+	meta uint64         // from below: the kind, 3 bits; isEscaped; isBuilt; then the length of a text, or the node of a container
+	at   unsafe.Pointer // *byte, nil for an empty text; *document; or *built
+}
+
+const (
+	kindMask  = 1<<3 - 1
+	isEscaped = 1 << 3 // the text holds escapes that are not yet decoded
+	isBuilt   = 1 << 4
+	metaShift = 8
+)
+
+// scalar is a number of these digits, or a string of this content.
+func scalar(kind Kind, text string) Value {
+	v := Value{meta: uint64(len(text))<<metaShift | uint64(kind)}
+	if text != "" {
+		v.at = unsafe.Pointer(unsafe.StringData(text))
+	}
+	return v
+}
+
+// escaped is a string whose content is still to be decoded.
+func escaped(text string) Value {
+	v := scalar(String, text)
+	v.meta |= isEscaped
+	return v
+}
+
+// within is a container at a node of a document.
+func within(d *document, kind Kind, node uint32) Value {
+	return Value{meta: uint64(node)<<metaShift | uint64(kind), at: unsafe.Pointer(d)}
+}
+
+// of is a container of what was built.
+func of(b *built, kind Kind) Value {
+	return Value{meta: isBuilt | uint64(kind), at: unsafe.Pointer(b)}
+}
+
+// Kind tells what v is.
+func (v Value) Kind() Kind { return Kind(v.meta & kindMask) }
+
+// text is the digits of a number, the content of a string, and "" for any other kind.
+func (v Value) text() string {
+	if kind := v.Kind(); kind != String && kind != Number {
+		return ""
+	}
+	return unsafe.String((*byte)(v.at), int(v.meta>>metaShift))
+}
+
+// escaped tells whether a string's text holds escapes that are not yet decoded.
+func (v Value) escaped() bool { return v.meta&isEscaped != 0 }
+
+// built is what a container was built of, nil for one that lies in a document and for what is no container.
+func (v Value) built() *built {
+	if v.meta&isBuilt == 0 {
+		return nil
+	}
+	return (*built)(v.at)
+}
+
+// doc is the document that a container which was not built lies in, and node where.
+func (v Value) doc() *document { return (*document)(v.at) }
+func (v Value) node() uint32   { return uint32(v.meta >> metaShift) }

@@ -1,0 +1,23 @@
+package runtime
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// What panics is the verdict of its event alone. A subscription without a query panics at every event.
+func TestAPanicIsAVerdict(t *testing.T) {
+	e, err := event.Parse([]byte(`{"type":"track","event":"A"}`))
+	require.NoError(t, err)
+	_, verdict := (&Plan{id: "main"}).Prepare(&Subscription{name: "broken"}, e, 0)
+	require.NotNil(t, verdict)
+	assert.Equal(t, Refused, verdict.Outcome)
+	assert.Equal(t, fault.CodeInternal, verdict.Code)
+	assert.Equal(t, "broken", verdict.Subscription)
+	assert.Contains(t, verdict.Reason, "panicked")
+}

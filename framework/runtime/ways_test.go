@@ -1,0 +1,108 @@
+package runtime_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/stream"
+)
+
+// sandboxVariable holds the address at which this test binary, started once more, serves a sandbox of Braze.
+const sandboxVariable = "LANDFALL_BENCH_SANDBOX"
+
+func TestSandboxProcess(t *testing.T) {
+	address := os.Getenv(sandboxVariable)
+	if address == "" {
+		t.Skip("is the other process of BenchmarkHTTP")
+	}
+	t.Log(http.ListenAndServe(address, brazecohorts.Plugin().Sandbox.New(nil)))
+}
+
+// sandboxProcess is the URL of a sandbox in a process of its own.
+func sandboxProcess(b *testing.B) *url.URL {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(b, err)
+	address := listener.Addr().String()
+	require.NoError(b, listener.Close())
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestSandboxProcess$")
+	cmd.Env = append(os.Environ(), sandboxVariable+"="+address)
+	require.NoError(b, cmd.Start())
+	b.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	require.Eventually(b, func() bool {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	}, 10*time.Second, 10*time.Millisecond)
+	return &url.URL{Scheme: "http", Host: address}
+}
+
+// BenchmarkHTTP is BenchmarkBatch1000 over loopback HTTP to a sandbox in another process. x-in-process is its cost divided by that
+// without network, measured beside it.
+func BenchmarkHTTP(b *testing.B) {
+	raw, events := batchOf(kilobyte), make([]event.Event, batchSize)
+	within := newPlan(b, &taken{}, &forgetful{destination.NewMemoryMembers()})
+	transport := httpx.NewTransport(httpx.TransportConfig{})
+	b.Cleanup(transport.CloseIdleConnections)
+	plan := newPlan(b, httpx.Redirect(transport, sandboxProcess(b)), &forgetful{destination.NewMemoryMembers()})
+	run(b, plan, raw, events) // creates the cohort
+	var beside time.Duration
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		begin := time.Now()
+		run(b, within, raw, events)
+		beside += time.Since(begin)
+		b.StartTimer()
+		run(b, plan, raw, events)
+	}
+	b.ReportMetric(float64(batchSize*b.N)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(b.Elapsed().Seconds()/beside.Seconds(), "x-in-process")
+}
+
+// BenchmarkRunFile is what `landfall run` does with a file, of 100,000 events here. x-in-process is its cost divided by that of
+// batches in memory, measured beside it.
+func BenchmarkRunFile(b *testing.B) {
+	raw, events := batchOf(kilobyte), make([]event.Event, batchSize)
+	const batches = 100
+	file := filepath.Join(b.TempDir(), "events.ndjson")
+	lines := append(bytes.Join(raw, []byte("\n")), '\n')
+	require.NoError(b, os.WriteFile(file, bytes.Repeat(lines, batches), 0o600))
+	plan := newPlan(b, &taken{}, &forgetful{destination.NewMemoryMembers()})
+	var beside time.Duration
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		begin := time.Now()
+		for range batches {
+			run(b, plan, raw, events)
+		}
+		beside += time.Since(begin)
+		b.StartTimer()
+		var summary stream.Summary
+		each := func(e stream.Event) error { summary.Add(e); return nil }
+		input, err := os.Open(file)
+		require.NoError(b, err)
+		require.NoError(b, stream.New(stream.Config{Plans: []*runtime.Plan{plan}, Each: each}).Run(context.Background(), input))
+		require.NoError(b, input.Close())
+		require.Equal(b, batches*batchSize, summary.Delivered)
+	}
+	b.ReportMetric(float64(batches*batchSize*b.N)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(b.Elapsed().Seconds()/beside.Seconds(), "x-in-process")
+}

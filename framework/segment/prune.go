@@ -1,0 +1,119 @@
+package segment
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// prune takes away what Landfall refuses of a definition, part by part, and notes it.
+func (r *reader) prune(v event.Value) (event.Value, error) {
+	const most = 10_000 // parts
+	for range most {
+		_, err := destination.ParseDefinition("", v.AppendJSON(nil))
+		problems := fault.ProblemsOf(err)
+		if len(problems) == 0 {
+			return v, nil
+		}
+		p := problems[0]
+		part := droppable(p.Pointer)
+		smaller, dropped := without(v, event.PointerSteps(part))
+		if part == "" || !dropped || smaller.Get("actions").Len() == 0 {
+			return v, fmt.Errorf("nothing that Landfall takes is left: %w", err)
+		}
+		r.note(r.source(part, p.Pointer), "does not come along: %s", p.Message)
+		r.shift(part)
+		v = smaller
+	}
+	return v, fmt.Errorf("more than %d parts cannot be taken", most)
+}
+
+// droppable is the part that goes where something in it is wrong: a field without a type is no field, and a mapping that does not
+// compile goes as a whole.
+func droppable(pointer string) string {
+	steps := strings.Split(pointer, "/")
+	for i, step := range steps {
+		inField := i > 2 && (steps[i-2] == "fields" || steps[i-2] == "properties" || steps[1] == "presets" && i == 3)
+		if inField && slices.Contains([]string{"default", "mapping", "choices", "required", "depends_on"}, step) {
+			if step == "mapping" {
+				return strings.Join(steps[:3], "/") // a preset without its mapping is another one
+			}
+			return strings.Join(steps[:i+1], "/")
+		}
+	}
+	switch last := steps[len(steps)-1]; {
+	case len(steps) == 4 && steps[1] == "presets":
+		return strings.Join(steps[:3], "/")
+	case len(steps) > 2 && (last == "type" || last == "label" || last == "title"):
+		return strings.Join(steps[:len(steps)-1], "/")
+	}
+	return pointer
+}
+
+// without is a value without what is at a place.
+func without(v event.Value, steps []string) (event.Value, bool) {
+	if len(steps) == 0 {
+		return v, false
+	}
+	dropped := false
+	change := func(key string, m event.Value) (event.Value, bool) {
+		if key != steps[0] {
+			return m, true
+		}
+		if len(steps) == 1 {
+			dropped = true
+			return m, false
+		}
+		m, dropped = without(m, steps[1:])
+		return m, true
+	}
+	if v.Kind() == event.Array {
+		var items []event.Value
+		for i, item := range v.Items() {
+			if m, keep := change(fmt.Sprint(i), item); keep {
+				items = append(items, m)
+			}
+		}
+		return event.NewArray(items), dropped
+	}
+	if v.Kind() != event.Object {
+		return v, false
+	}
+	var members []event.Member
+	for key, m := range v.Members() {
+		if m, keep := change(key, m); keep {
+			members = append(members, event.Member{Key: key, Value: m})
+		}
+	}
+	return event.NewObject(members), dropped
+}
+
+// source is the place in the metadata that a part of the definition comes from.
+func (r *reader) source(part, pointer string) string {
+	for p := pointer; p != ""; p = p[:strings.LastIndexByte(p, '/')] {
+		if from, ok := r.origin[p]; ok {
+			return from + pointer[len(p):]
+		}
+	}
+	return r.root + part
+}
+
+// shift keeps the places of presets behind one that goes.
+func (r *reader) shift(part string) {
+	var gone int
+	if n, _ := fmt.Sscanf(part, "/presets/%d", &gone); n != 1 || strings.Count(part, "/") != 2 {
+		return
+	}
+	for i := gone; ; i++ {
+		next, ok := r.origin[fmt.Sprintf("/presets/%d", i+1)]
+		if !ok {
+			delete(r.origin, fmt.Sprintf("/presets/%d", i))
+			return
+		}
+		r.origin[fmt.Sprintf("/presets/%d", i)] = next
+	}
+}
