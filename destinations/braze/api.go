@@ -10,10 +10,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// api is where an instance's requests go and the key they carry.
+// api is where an instance's requests go. Their key is the definition's to add.
 type api struct {
 	endpoint string
-	key      string
 	client   destination.Client
 }
 
@@ -22,12 +21,12 @@ func newAPI(s Settings, client destination.Client) (*api, error) {
 	if err != nil {
 		return nil, fault.Invalid("%v", err)
 	}
-	return &api{endpoint: endpoint.String(), key: s.APIKey, client: client}, nil
+	return &api{endpoint: endpoint.String(), client: client}, nil
 }
 
 // send sends one request that holds so many objects. Braze wants to be told of more than one: its limits are others then.
 func (a *api) send(ctx context.Context, method, path string, body []byte, objects int) (*destination.Response, error) {
-	header := http.Header{"Authorization": {"Bearer " + a.key}}
+	header := http.Header{}
 	if objects > 1 && path == usersTrack.path {
 		header.Set("X-Braze-Batch", "true")
 	}

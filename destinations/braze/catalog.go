@@ -1,6 +1,7 @@
 package braze
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -25,7 +26,8 @@ func catalogItems(ctx context.Context, in destination.BatchCall[Settings, Upsert
 	if err != nil {
 		return nil, err
 	}
-	c := catalog{api: api, method: http.MethodPut, ms: destination.NewMultiStatus(len(in.Payloads))}
+	chosen := in.HookOutputs.Get(destination.OnMappingSave).Get("catalog_name").Str()
+	c := catalog{api: api, chosen: chosen, method: http.MethodPut, ms: destination.NewMultiStatus(len(in.Payloads))}
 	if in.SyncMode == "delete" {
 		c.method = http.MethodDelete
 	}
@@ -43,18 +45,32 @@ func catalogItems(ctx context.Context, in destination.BatchCall[Settings, Upsert
 		byPath[path] = append(byPath[path], u)
 	}
 	for _, path := range paths {
-		for _, part := range requests(byPath[path], maxItems) {
-			if err := c.send(ctx, path, part); err != nil {
-				return c.ms, err
-			}
-		}
+		c.all(ctx, path, byPath[path])
 	}
 	return c.ms, nil
+}
+
+// all sends the items of one catalog. After a failure that concerns more than single items, the rest gets the same error; other
+// catalogs go on.
+func (c *catalog) all(ctx context.Context, path string, units []*unit) {
+	for _, part := range requests(units, maxItems) {
+		err := c.send(ctx, path, part)
+		if err == nil {
+			continue
+		}
+		for _, u := range units {
+			if !c.ms.Decided(u.index) {
+				c.ms.Fail(u.index, err)
+			}
+		}
+		return
+	}
 }
 
 // catalog brings items to Braze.
 type catalog struct {
 	api       *api
+	chosen    string // the name of the catalog of the hook; "" where it has not run
 	method    string // PUT or DELETE
 	ms        *destination.MultiStatus
 	divisions int
@@ -62,13 +78,10 @@ type catalog struct {
 
 // item reads a payload, and where it goes.
 func (c *catalog) item(i int, p *UpsertCatalogItemPayload) (*unit, string, error) {
-	name := p.CatalogName
-	if name == "" {
-		name = p.OnMappingSave.Get("outputs").Get("catalog_name").Str()
-	}
+	name := cmp.Or(p.CatalogName, c.chosen)
 	switch {
 	case name == "":
-		return nil, "", fault.Invalid("Catalog Name is absent: write it down in the mapping as catalog_name")
+		return nil, "", fault.Invalid("Catalog Name is absent: write it down in the mapping as catalog_name, or run the hook onMappingSave")
 	case !itemID.MatchString(name):
 		return nil, "", fault.Invalid("Catalog Name should be letters, digits, hyphens and underscores, 250 at most, but is %q", name)
 	case !itemID.MatchString(p.ItemID):

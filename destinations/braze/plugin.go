@@ -38,6 +38,7 @@ func Plugin() destination.Plugin {
 			"triggerCampaign":        destination.Handle(destination.Handler[Settings, payload]{Perform: triggerCampaign}),
 			"triggerCanvas":          destination.Handle(destination.Handler[Settings, payload]{Perform: triggerCanvas}),
 		},
+		Hooks:         map[string]map[string]destination.HookFunc{"upsertCatalogItem": {destination.OnMappingSave: chooseCatalog}},
 		CheckSettings: checkSettings,
 		Test:          test,
 		OnDelete:      deleteUser,

@@ -188,3 +188,38 @@ func TestAnItemThatIsTooLargeFailsAlone(t *testing.T) {
 	assert.Equal(t, runtime.Delivered, got[1][0].Outcome)
 	assert.Equal(t, 1, n)
 }
+
+func TestCampaignsAndCanvasesAreChosenFromBraze(t *testing.T) {
+	plan := newPlan(t, sandbox.Transport(braze.Plugin().Sandbox.New(map[string][]string{"api-key": {"very-secret"}})), "trackEvent", `{}`, nil)
+	for field, action := range map[string]string{"campaign_id": "triggerCampaign", "canvas_id": "triggerCanvas"} {
+		got, err := plan.Choices(t.Context(), action, field, "", "", event.Value{})
+		require.NoError(t, err)
+		kind := strings.TrimSuffix(field, "_id")
+		assert.Equal(t, []destination.Choice{{Label: "A " + kind + " of the sandbox", Value: "sandbox-" + kind}}, got.Choices)
+	}
+}
+
+func TestTheHookCreatesACatalogForItsItems(t *testing.T) {
+	plugin := braze.Plugin()
+	definition, err := plugin.Load()
+	require.NoError(t, err)
+	transport := sandbox.Transport(plugin.Sandbox.New(map[string][]string{"catalogs": {"taken"}}))
+	run := func(operation string) (*runtime.Plan, error) {
+		in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"endpoint":"https://rest.iad-01.braze.com","api_key":"k"},"subscriptions":[
+			{"name":"lamps","action":"upsertCatalogItem","subscribe":"type = \"track\"","syncMode":"upsert","hooks":{"onMappingSave":` + operation + `},
+			 "mapping":{"item_id":{"@path":"$.id"},"item":{"price":5}}}]}`))
+		plan, err := runtime.New(plugin, definition, in, runtime.Host{Transport: transport})
+		require.NoError(t, err)
+		_, err = plan.RunHooks(t.Context(), plan.Subscriptions()[0], false)
+		return plan, err
+	}
+	const columns = `,"columns":[{"name":"id","type":"number"},{"name":"price","type":"number"}]}`
+	_, err = run(`{"operation":"create","created_catalog_name":"taken"` + columns)
+	assert.ErrorContains(t, err, "The catalog name already exists (Invalid Request)")
+	for _, operation := range []string{`{"operation":"create","created_catalog_name":"lamps"` + columns, `{"operation":"select","selected_catalog_name":"lamps"}`} {
+		plan, err := run(operation)
+		require.NoError(t, err)
+		verdict := plan.RunBatch(t.Context(), parse(t, `{"type":"track","id":"a"}`))[0][0]
+		assert.Equal(t, runtime.Delivered, verdict.Outcome, verdict.Reason)
+	}
+}

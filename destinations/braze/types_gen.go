@@ -374,7 +374,6 @@ func (r *IdentifyUserPayload) Decode(v event.Value) {
 // UpsertCatalogItemPayload is what the action upsertCatalogItem takes.
 type UpsertCatalogItemPayload struct {
 	CatalogName    string      // Catalog Name
-	OnMappingSave  event.Value // Catalog of the Form
 	Item           event.Value // Catalog item to upsert
 	ItemID         string      // Item ID
 	EnableBatching *bool       // Batch Data to Braze?
@@ -387,8 +386,6 @@ func (r *UpsertCatalogItemPayload) Decode(v event.Value) {
 		switch key {
 		case "catalog_name":
 			r.CatalogName = m.Str()
-		case "onMappingSave":
-			r.OnMappingSave = m
 		case "item":
 			r.Item = m
 		case "item_id":

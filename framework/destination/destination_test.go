@@ -3,6 +3,7 @@ package destination_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -107,4 +108,39 @@ func TestClient(t *testing.T) {
 	client := destination.NewClient(roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") }), strings.Clone)
 	_, err := client.Do(context.Background(), destination.Request{Method: "GET", URL: "https://x.example.com"})
 	assert.True(t, fault.As(err).Retry)
+}
+
+func TestARefusalKeepsTheAnswer(t *testing.T) {
+	client := destination.NewClient(roundTripper(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 400, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"message":"no, s3cret","errors":[{"index":1}]}`))}, nil
+	}), func(text string) string { return strings.ReplaceAll(text, "s3cret", "[hidden]") })
+	_, err := client.Do(context.Background(), destination.Request{Method: "POST", URL: "https://x.org"})
+	assert.EqualError(t, err, "no, [hidden]")
+	var refusal *destination.Refusal
+	require.ErrorAs(t, err, &refusal)
+	assert.Equal(t, 400, refusal.Status)
+	assert.Equal(t, int64(1), refusal.Body.Get("errors").Index(0).Get("index").Int())
+	assert.EqualError(t, refusal, "the destination answered 400")
+	assert.Equal(t, "a [hidden]", client.Redact("a s3cret"))
+	assert.Equal(t, "as it is", destination.Client{}.Redact("as it is"))
+}
+
+func TestActionsGoByTheirAliases(t *testing.T) {
+	const text = `
+name: Acme
+slug: acme
+mode: cloud
+authentication: {scheme: none}
+presets: [{name: P, type: automatic, action: send2, subscribe: type = "track"}]
+actions:
+  send: {title: Send, aliases: [send2], fields: {}}
+  other: {title: Other, aliases: [%s], fields: {}}
+`
+	d, err := destination.ParseDefinition("acme.yaml", []byte(fmt.Sprintf(text, "other2")))
+	require.NoError(t, err)
+	assert.Equal(t, "send", d.Action("send2").Key)
+	assert.Equal(t, "other", d.Action("other").Key)
+	assert.Nil(t, d.Action("send3"))
+	_, err = destination.ParseDefinition("acme.yaml", []byte(fmt.Sprintf(text, "send")))
+	assert.ErrorContains(t, err, `acme.yaml:9:10: /actions/other and send go by the same key: "send"`)
 }

@@ -33,7 +33,7 @@ func (a *api) items(r *http.Request, raw json.RawMessage) (catalog string, ids [
 		answer := refuseItems(status, id, message, parameter, values...)
 		return "", nil, nil, &answer
 	}
-	if len(a.config.Catalogs) > 0 && !slices.Contains(a.config.Catalogs, catalog) {
+	if len(a.config.Catalogs) > 0 && !slices.Contains(a.config.Catalogs, catalog) && a.catalogs[catalog] == nil {
 		return no(http.StatusNotFound, "catalog-not-found", "Could not find catalog", "catalog_name", catalog)
 	}
 	var body struct {
@@ -96,4 +96,31 @@ func (a *api) deleteItems(r *http.Request, raw json.RawMessage) answer {
 		delete(a.catalogs[catalog], id)
 	}
 	return say(http.StatusAccepted, "success")
+}
+
+// createCatalog creates one catalog, which no other may be called like.
+func (a *api) createCatalog(_ *http.Request, raw json.RawMessage) answer {
+	var body struct {
+		Catalogs []struct {
+			Name   string `json:"name"`
+			Fields []struct {
+				Name string `json:"name"`
+				Type string `json:"type"`
+			} `json:"fields"`
+		} `json:"catalogs"`
+	}
+	if err := json.Unmarshal(raw, &body); err != nil || len(body.Catalogs) != 1 {
+		return refuseItems(http.StatusBadRequest, "catalog-array-invalid", "Catalogs must be an array of one object", "catalogs")
+	}
+	switch one := body.Catalogs[0]; {
+	case !itemID.MatchString(one.Name):
+		return refuseItems(http.StatusBadRequest, "invalid-catalog-name", "Catalog name can only include letters, numbers, hyphens, and underscores", "name", one.Name)
+	case len(one.Fields) == 0 || one.Fields[0].Name != "id" || one.Fields[0].Type != "string":
+		return refuseItems(http.StatusBadRequest, "id-not-first-column", "The first field must be the id, of type string", "fields")
+	case a.catalogs[one.Name] != nil || slices.Contains(a.config.Catalogs, one.Name):
+		return refuseItems(http.StatusBadRequest, "catalog-name-already-exists", "The catalog name already exists", "name", one.Name)
+	default:
+		a.catalogs[one.Name] = map[string]json.RawMessage{}
+		return say(http.StatusCreated, "success")
+	}
 }

@@ -3,7 +3,10 @@ package brazesandbox
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 )
 
 // maxRecipients is how many recipients a request may have.
@@ -91,4 +94,29 @@ func (a *api) trigger(kind string, raw json.RawMessage) answer {
 		s.Recipients++
 	}
 	return answer{http.StatusCreated, map[string]string{"dispatch_id": fmt.Sprintf("%s-%06d", kind, s.Requests), "message": "success"}}
+}
+
+// listCampaigns and listCanvases list what has been triggered, and one more to begin with: the sandbox takes any id.
+func (a *api) listCampaigns(*http.Request, json.RawMessage) answer {
+	return a.list("campaign", "campaigns")
+}
+
+func (a *api) listCanvases(*http.Request, json.RawMessage) answer {
+	return a.list("canvas", "canvases")
+}
+
+// listed is a campaign or canvas of a list.
+type listed struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+func (a *api) list(kind, key string) answer {
+	list := []listed{{"sandbox-" + kind, "A " + kind + " of the sandbox"}}
+	for _, name := range slices.Sorted(maps.Keys(a.sends)) {
+		if id, ok := strings.CutPrefix(name, kind+" "); ok {
+			list = append(list, listed{id, "Triggered: " + id})
+		}
+	}
+	return answer{http.StatusOK, map[string]any{key: list, "message": "success"}}
 }

@@ -33,9 +33,12 @@ var restEndpoints = map[string]restEndpoint{
 	"POST /users/alias/new":            {usersLimit, (*api).newAliases},
 	"POST /users/delete":               {usersLimit, (*api).deleteUsers},
 	"POST /users/merge":                {usersLimit, (*api).mergeUsers},
+	"POST /catalogs":                   {otherLimit, (*api).createCatalog},
 	"PUT /catalogs/{catalog}/items":    {otherLimit, (*api).putItems},
 	"DELETE /catalogs/{catalog}/items": {otherLimit, (*api).deleteItems},
 	"POST /campaigns/trigger/send":     {otherLimit, (*api).sendCampaign},
+	"GET /campaigns/list":              {otherLimit, (*api).listCampaigns},
+	"GET /canvas/list":                 {otherLimit, (*api).listCanvases},
 	"POST /canvas/trigger/send":        {otherLimit, (*api).sendCanvas},
 }
 
@@ -70,7 +73,7 @@ func (a *api) rest(e restEndpoint) http.HandlerFunc {
 			return
 		}
 		var body json.RawMessage
-		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || len(body) == 0 || body[0] != '{' {
+		if err := json.NewDecoder(r.Body).Decode(&body); r.Method != http.MethodGet && (err != nil || len(body) == 0 || body[0] != '{') {
 			write(w, say(http.StatusBadRequest, "The request body must be a JSON object")) // not documented
 			return
 		}

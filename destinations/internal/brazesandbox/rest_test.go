@@ -80,6 +80,10 @@ func TestRESTErrors(t *testing.T) {
 		{"PUT", "/catalogs/lamps/items", `{"items":[{"id":"a b"}]}`, 400, `"id":"invalid-ids"`},
 		{"PUT", "/catalogs/lamps/items", `{"items":[{"id":"a"},{"id":"a"}]}`, 400, `"id":"ids-not-unique"`},
 		{"DELETE", "/catalogs/lamps/items", `{"items":[{"id":"a"}]}`, 404, `"id":"item-not-found"`},
+		{"POST", "/catalogs", `{}`, 400, `"id":"catalog-array-invalid"`},
+		{"POST", "/catalogs", `{"catalogs":[{"name":"a b"}]}`, 400, `"id":"invalid-catalog-name"`},
+		{"POST", "/catalogs", `{"catalogs":[{"name":"a"}]}`, 400, `"id":"id-not-first-column"`},
+		{"POST", "/catalogs", `{"catalogs":[{"name":"lamps","fields":[{"name":"id","type":"string"}]}]}`, 400, `"id":"catalog-name-already-exists"`},
 		{"POST", "/campaigns/trigger/send", `{}`, 400, "campaign_id is required"},
 		{"POST", "/canvas/trigger/send", `{"canvas_id":5}`, 400, "wrong type"},
 		{"POST", "/canvas/trigger/send", `{"canvas_id":"c"}`, 400, "Either broadcast"},
@@ -191,6 +195,8 @@ func TestCatalogsAndMessagesAreKept(t *testing.T) {
 	assert.JSONEq(t, `{"dispatch_id":"canvas-000001","message":"success"}`, answer)
 	assert.JSONEq(t, `{"campaign c":{"requests":2,"recipients":1,"unknown":1,"broadcasts":1},"canvas v":{"requests":1,"recipients":1,"unknown":0,"broadcasts":0}}`, b.state("sends"))
 	assert.JSONEq(t, `[{"external_id":"u2","braze_id":"braze-000001","attributes":{"plan":"blue"}}]`, b.state("users"))
+	_, answer, _ = b.rest("GET", "/campaigns/list?page=0", "")
+	assert.JSONEq(t, `{"campaigns":[{"id":"sandbox-campaign","name":"A campaign of the sandbox"},{"id":"c","name":"Triggered: c"}],"message":"success"}`, answer)
 	b.call("POST", "/__sandbox/reset", "")
 	assert.Empty(t, b.state("users"))
 	assert.Empty(t, b.state("sends"))
