@@ -110,6 +110,7 @@ func (w *worker) end(t *task, outcome, reason string) {
 		if w.ctx.Err() != nil || p.lost {
 			return
 		}
+		delete(p.taken, t.letter.from)
 		was := countDead
 		if t.letter.Parked {
 			was = countParked
@@ -135,8 +136,8 @@ func (w *worker) leave(t *task, outcome string) {
 // makeRoom parks what keeps failing while other things go well, so that these do not wait. It reports whether there was any.
 func (p *partition) makeRoom() bool {
 	w := p.worker
-	if w.stopped != "" || time.Since(w.succeeded) > max(12*w.runner.config.Patience, time.Second) {
-		return false // nothing goes well: there is nobody to make room for
+	if w.stopped != "" || !p.worthwhile() {
+		return false
 	}
 	var blocked []*task
 	for t := range p.held {
@@ -162,6 +163,23 @@ func (p *partition) makeRoom() bool {
 		w.park(t, runtime.Verdict{Reason: "parked for a while: the destination does not take it, and others wait", Status: 503}, roomy)
 	}
 	return len(blocked) > 0
+}
+
+// worthwhile tells whether there may be somebody to make room for: other things go well. Where nothing has for a while, it may be
+// that nothing else can be read; to find out, room is made then, too, but each time after twice as long, as all of it is parked in
+// vain where the remote takes nothing.
+func (p *partition) worthwhile() bool {
+	w := p.worker
+	wait := max(12*w.runner.config.Patience, time.Second)
+	if time.Since(w.succeeded) <= wait {
+		p.looked, p.looks = time.Now(), 0
+		return true
+	}
+	if time.Since(p.looked) < wait<<p.looks {
+		return false
+	}
+	p.looked, p.looks = time.Now(), min(p.looks+1, 8)
+	return true
 }
 
 // roomyKeys are keys that were parked for want of room, where there is room now: one, and twice as many each time that goes well.

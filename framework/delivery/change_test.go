@@ -102,3 +102,45 @@ func TestAnInstanceIsRemovedAndAddedAgain(t *testing.T) {
 		require.Equal(t, i, n)
 	}
 }
+
+// Who asks for a replay several times gets it once: what is under way is not taken again.
+func TestAReplayThatIsAskedForTwiceIsMadeOnce(t *testing.T) {
+	q := open(t, t.TempDir())
+	defer q.Close()
+	remote := newRemote(t)
+	const never, held, well = 0, 1, 2
+	now, going := never, make(chan struct{})
+	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
+		remote.mu.Lock()
+		at := now
+		remote.mu.Unlock()
+		if at == never {
+			return nil, fault.FromStatus(400, "never")
+		}
+		if at == held {
+			<-going
+		}
+		return nil, nil
+	}
+	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+	for n := range 3 {
+		require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("u", n, `,"group":"g"`)}))
+	}
+	eventually(t, runner, map[string]int64{"events": 3, "dead": 3})
+	remote.mu.Lock()
+	now = held
+	remote.mu.Unlock()
+	for range 3 {
+		_, err := q.Resend(t.Context(), delivery.Filter{})
+		require.NoError(t, err)
+	}
+	require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("last", 0, `,"group":"other"`)}))
+	require.Eventually(t, func() bool { return runner.Status()[0].Waiting >= 4 }, 20*time.Second, 5*time.Millisecond)
+	remote.mu.Lock()
+	now = well
+	remote.mu.Unlock()
+	close(going)
+	eventually(t, runner, map[string]int64{"events": 4, "delivered": 4, "dead": 0})
+	stop(t, runner)
+	assert.Equal(t, []int{0, 1, 2}, remote.taken["u"])
+}

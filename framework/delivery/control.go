@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -68,8 +70,8 @@ func (p *partition) obey(m jetstream.Msg, seq uint64) error {
 	}
 	w := p.worker
 	w.mu.Lock()
-	for _, key := range o.Keys {
-		delete(p.parked, key)
+	for _, l := range letters {
+		p.taken[l.from] = true
 	}
 	p.window, p.next = append(p.window, pg), seq+1
 	p.slide()
@@ -86,12 +88,17 @@ func (p *partition) obey(m jetstream.Msg, seq uint64) error {
 	return nil
 }
 
-// collect reads the letters that an order is about, in the order of their events.
+// collect reads the letters that an order is about, in the order of their events, without those that an earlier order has under
+// way. Its keys are parked no longer, unless one of those is parked again.
 func (p *partition) collect(op string, o order) ([]*Letter, error) {
 	w, q := p.worker, p.worker.runner.queue
 	w.mu.Lock()
 	for p.aside > 0 && p.ctx.Err() == nil { // what is being written belongs to it
 		w.idle.Wait()
+	}
+	taken := maps.Clone(p.taken)
+	for _, key := range o.Keys {
+		delete(p.parked, key)
 	}
 	w.mu.Unlock()
 	var letters []*Letter
@@ -116,6 +123,7 @@ func (p *partition) collect(op string, o order) ([]*Letter, error) {
 			return nil, err
 		}
 	}
+	letters = slices.DeleteFunc(letters, func(l *Letter) bool { return taken[l.from] })
 	inOrder(letters)
 	if letters, err = q.newest(p.ctx, letters); err != nil {
 		return nil, err

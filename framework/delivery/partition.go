@@ -41,20 +41,23 @@ type partition struct {
 	bytes   int
 	counts  map[string]int64
 	parked  map[string]string // by short key: held or roomy
+	taken   map[string]bool   // letters that are under way, by subject
 	held    map[*task]bool    // tasks that wait to be tried again on their own
 	aside   int               // letters that are being written or deleted
 	seen    *recent
 	behind  uint64  // pages that wait to be read
 	mean    float64 // events of a page, lately
 
+	looked   time.Time // when room was last made, or there was no need to find out whether it helps
+	looks    int       // how often that has not helped
 	recalled time.Time // when keys were last unparked by themselves
 	recall   int       // how many next time
 }
 
 func (w *worker) newPartition(n int, b book, revision uint64, valid time.Time) *partition {
 	p := &partition{
-		worker: w, n: n, ended: make(chan struct{}), was: b, revision: revision, valid: valid, written: time.Now(), next: b.Low,
-		keys: map[string]*task{}, counts: maps.Clone(b.Counts), parked: map[string]string{}, held: map[*task]bool{}, seen: newRecent(),
+		worker: w, n: n, ended: make(chan struct{}), was: b, revision: revision, valid: valid, written: time.Now(), looked: time.Now(), next: b.Low,
+		keys: map[string]*task{}, counts: maps.Clone(b.Counts), parked: map[string]string{}, taken: map[string]bool{}, held: map[*task]bool{}, seen: newRecent(),
 	}
 	if p.counts == nil {
 		p.counts = map[string]int64{}

@@ -63,6 +63,30 @@ func TestWhatFailsMakesRoom(t *testing.T) {
 	}
 }
 
+// One group that the remote does not take fills all the room before anything else was ever delivered: the others are found, too.
+func TestWhatFailsFromTheBeginningMakesRoom(t *testing.T) {
+	q, err := delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), Partitions: 1})
+	require.NoError(t, err)
+	defer q.Close()
+	remote := newRemote(t)
+	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
+		if changes[0].group == "stuck" {
+			return nil, fault.FromStatus(503, "down")
+		}
+		return nil, nil
+	}
+	settings := quick
+	settings.Room = 20
+	runner := start(t, q, settings, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+	defer stop(t, runner)
+	var batch []delivery.Accepted
+	for u := range 30 {
+		batch = append(batch, line(fmt.Sprintf("s%d", u), 0, `,"group":"stuck"`))
+	}
+	require.NoError(t, q.Append(t.Context(), append(batch, line("fine", 0, `,"group":"fine"`))))
+	assert.Eventually(t, func() bool { return counts(runner)["delivered"] == 1 }, 30*time.Second, 20*time.Millisecond, "the others wait for what fails")
+}
+
 // What was parked for want of room and is then parked for good is one letter, and is delivered once when it is replayed.
 func TestWhatIsParkedForAnotherReasonIsOneLetter(t *testing.T) {
 	q, err := delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), Partitions: 1})
