@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/landfall-dev/landfall/framework/httpx"
 )
 
 // Letter is an event that a subscription could not deliver: a dead one, or a parked one, which waits behind its user's until
@@ -178,4 +180,21 @@ func (q *Queue) remove(ctx context.Context, l *Letter) error {
 		return nil
 	}
 	return err
+}
+
+const maxShown = 2 << 10 // bytes of each body in a letter
+
+func exchangeOf(x httpx.Exchange) *Exchange {
+	e := &Exchange{Method: x.Method, URL: x.URL, Body: cut(x.Body), Status: x.Status, Response: cut(x.ResponseBody)}
+	if x.Err != nil {
+		e.Error = cut(x.Err.Error())
+	}
+	return e
+}
+
+func cut[T []byte | string](text T) string {
+	if len(text) <= maxShown {
+		return string(text)
+	}
+	return strings.ToValidUTF8(string(text[:maxShown]), "") + "…"
 }
