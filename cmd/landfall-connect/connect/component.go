@@ -45,6 +45,7 @@ func newComponent(conf *service.ParsedConfig, mgr *service.Resources) (*componen
 	var sandboxURL, key string
 	for _, err := range []error{
 		field(&c.refused, conf.FieldString, "refused"), field(&c.sender.retryFor, conf.FieldDuration, "retry_for"),
+		field(&c.sender.outage, conf.FieldDuration, "outage"),
 		field(&hold, conf.FieldDuration, "hold"), field(&c.sender.parallel, conf.FieldInt, "parallel"),
 		field(&sandboxed, conf.FieldBool, "sandbox"), field(&sandboxURL, conf.FieldString, "sandbox_url"), field(&key, conf.FieldString, "key"),
 	} {

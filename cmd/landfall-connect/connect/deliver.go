@@ -20,7 +20,11 @@ type sender struct {
 	plans    []*runtime.Plan
 	order    *order
 	retryFor time.Duration
+	outage   time.Duration // the same where nothing at all goes well
 	parallel int
+
+	failing   map[string]bool // two of the keys that have failed since something was last delivered
+	delivered bool            // in this pass
 }
 
 // message is one on its way.
@@ -65,8 +69,11 @@ func (s *sender) send(ctx context.Context, all []*message) {
 			return
 		}
 		pause, patience := s.order.pause(keys), s.retryFor
-		if !tried {
+		switch {
+		case !tried:
 			patience = max(patience, idle)
+		case !s.delivered && len(s.failing) > 1: // several users fail, and nobody gets through: the remote is away
+			patience = max(patience, s.outage)
 		}
 		left := patience - s.order.now().Sub(start)
 		if left <= 0 || pause > left && tried {
@@ -96,6 +103,9 @@ func openOf(all []*message) (open []*message, keys map[string]bool) {
 // pass tries each message once that may be, those of one key one after the other: the first of each go together, then the
 // second. It tells whether there was one.
 func (s *sender) pass(ctx context.Context, pending []*message) (tried bool) {
+	if s.failing == nil || s.delivered {
+		s.failing, s.delivered = map[string]bool{}, false
+	}
 	for len(pending) > 0 {
 		var round, later []*message
 		taken := map[string]bool{}
@@ -126,7 +136,12 @@ func (s *sender) settle(m *message) {
 	again, ok := m.worst(runtime.Retry)
 	if m.decided = !ok; m.decided {
 		s.order.settle(m.key)
+		_, delivered := m.worst(runtime.Delivered)
+		s.delivered = s.delivered || delivered
 	} else {
+		if len(s.failing) < 2 {
+			s.failing[m.key] = true
+		}
 		s.order.fail(m.key, m.id, again.Reason, again.RetryAfter, m.done)
 	}
 }

@@ -13,7 +13,7 @@ const maxHeld = 100_000
 // The waits between tries of a message.
 const (
 	firstPause = 100 * time.Millisecond
-	mostPause  = 30 * time.Second
+	mostPause  = 5 * time.Second
 )
 
 // order says which message of a key is next while one of them is to come again. It is for one goroutine.

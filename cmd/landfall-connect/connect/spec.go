@@ -73,8 +73,10 @@ func spec(summary, description string) *service.ConfigSpec {
 			"drop":  "It is done, with a warning in the log and a count in the metric landfall_verdicts.",
 			"error": "It is an error. Put the output under fallback: an input would send it again for ever.",
 		}).Default("drop").Description("What to do with a message that can never be delivered as it is."),
-		service.NewDurationField("retry_for").Default("0s").
+		service.NewDurationField("retry_for").Default("2s").
 			Description("How long to try again before a message comes back. All of the batch waits that long; with 0s nothing waits."),
+		service.NewDurationField("outage").Default("2m").Advanced().
+			Description("How long to try again, in place of retry_for where that is shorter, while several users fail and nobody gets through: the remote is away, and messages that come back one by one would be slow to catch up."),
 		service.NewDurationField("hold").Default("5m").
 			Description("How long a message that came back holds back the later ones of its key while it does not come again. With 0s it does not."),
 		service.NewIntField("parallel").Default(8).Advanced().Description("How many requests may be under way at once.").
