@@ -217,16 +217,18 @@ func browse(address string) {
 }
 
 func (l *logins) status(ctx context.Context) error {
+	var unread error
 	for _, in := range l.list {
 		token, err := l.keeper.Token(ctx, in.plan.ID())
 		if err != nil {
-			return fmt.Errorf("%s: %w", in.plan.ID(), err)
+			unread = errors.Join(unread, fmt.Errorf("%s: %w", in.plan.ID(), err))
+			continue
 		}
 		if err := l.tell(in, token); err != nil {
 			return err
 		}
 	}
-	return nil
+	return unread
 }
 
 // tell shows what may be shown of a login.
