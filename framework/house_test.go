@@ -39,7 +39,7 @@ var beside = map[string][]string{
 	"framework/runtime":         {"framework/config"},
 	"framework/audience":        {"framework/stream"},
 	"framework/admin":           {"framework/delivery"},
-	"framework/console":         {"framework/actions", "framework/admin", "framework/audience", "framework/delivery", "framework/explain"},
+	"framework/console":         {"framework/admin", "framework/audience", "framework/delivery", "framework/explain"},
 	"framework/destinationtest": {"framework/fixture"},
 	"framework/scaffold":        {"framework/generate"},
 }

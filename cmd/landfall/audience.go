@@ -41,9 +41,7 @@ func audienceCommand(s streams, cmd *cobra.Command, run func(ctx context.Context
 	}
 	c.flags(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&c.target.sandbox, "sandbox", false, "ask the destination's sandbox in this process")
-	f.StringVar(&c.target.sandboxURL, "sandbox-url", "", "ask a sandbox at this `URL`")
-	f.BoolVar(&c.target.live, "live", false, "ask the real endpoint")
+	c.target.places(cmd, "ask")
 	f.StringVar(&a.Key, "key", "", "the `KEY` of the audience in events (required)")
 	f.StringVar(&a.Name, "name", "", "what the remote calls it; by default what the config says, else the key")
 	return cmd

@@ -37,9 +37,7 @@ func newChoices(s streams) *cobra.Command {
 	}
 	c.flags(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&c.target.sandbox, "sandbox", false, "ask the destination's sandbox in this process")
-	f.StringVar(&c.target.sandboxURL, "sandbox-url", "", "ask a sandbox at this `URL`")
-	f.BoolVar(&c.target.live, "live", false, "ask the real endpoint")
+	c.target.places(cmd, "ask")
 	f.StringVar(&c.action, "action", "", "the `KEY` of the action; not needed where one only has such fields")
 	f.StringVar(&c.field, "field", "", "the `KEY` of the field, with dots inside of objects")
 	f.StringVar(&c.query, "query", "", "what the choices should be like")

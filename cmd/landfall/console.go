@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -124,7 +125,7 @@ func (p *pages) make(cfg *config.Config, problems fault.Problems, to console.Tar
 		h.target, h.store = &p.live, p.store
 	}
 	if cfg == nil {
-		return nil, explained(problems)
+		return nil, p.explained(problems)
 	}
 	made, err := loadPlans(cfg, problems, h)
 	if err != nil {
@@ -134,9 +135,9 @@ func (p *pages) make(cfg *config.Config, problems fault.Problems, to console.Tar
 }
 
 // explained is why there is no config, with what to do.
-func explained(problems fault.Problems) error {
-	if len(problems) == 1 && strings.Contains(problems[0].Message, "there is no such file") {
-		return fault.Problems{{File: problems[0].File, Message: "there is no such file yet: set a destination up, and it is made"}}
+func (p *pages) explained(problems fault.Problems) error {
+	if _, err := os.Stat(p.path); errors.Is(err, fs.ErrNotExist) {
+		return fault.Problems{{File: p.path, Message: "there is no such file yet: set a destination up, and it is made"}}
 	}
 	return problems.Err()
 }

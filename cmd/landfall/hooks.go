@@ -45,9 +45,7 @@ func newHooksRun(s streams) *cobra.Command {
 	}
 	c.flags(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&c.target.sandbox, "sandbox", false, "send to the destination's sandbox in this process")
-	f.StringVar(&c.target.sandboxURL, "sandbox-url", "", "send to a sandbox at this `URL`")
-	f.BoolVar(&c.target.live, "live", false, "send to the real endpoint")
+	c.target.places(cmd, "send to")
 	f.StringVar(&subscription, "subscription", "", "the `NAME` of the only subscription; by default all of the instance")
 	f.BoolVar(&again, "again", false, "run hooks whose inputs have not changed, too")
 	return cmd

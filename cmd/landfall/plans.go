@@ -35,12 +35,17 @@ type target struct {
 	dryRun     bool   // nowhere
 }
 
-func (t *target) flags(cmd *cobra.Command) {
+// places are the flags that say where requests go; does is what the command does there.
+func (t *target) places(cmd *cobra.Command, does string) {
 	f := cmd.Flags()
-	f.BoolVar(&t.sandbox, "sandbox", false, "send to the destination's sandbox in this process")
-	f.StringVar(&t.sandboxURL, "sandbox-url", "", "send to a sandbox at this `URL` (see landfall sandbox)")
-	f.BoolVar(&t.live, "live", false, "send to the real endpoint")
-	f.BoolVar(&t.dryRun, "dry-run", false, "show the requests and send none")
+	f.BoolVar(&t.sandbox, "sandbox", false, does+" the destination's sandbox in this process")
+	f.StringVar(&t.sandboxURL, "sandbox-url", "", does+" a sandbox at this `URL` (see landfall sandbox)")
+	f.BoolVar(&t.live, "live", false, does+" the real endpoint")
+}
+
+func (t *target) flags(cmd *cobra.Command) {
+	t.places(cmd, "send to")
+	cmd.Flags().BoolVar(&t.dryRun, "dry-run", false, "show the requests and send none")
 }
 
 // check refuses no target and two of them. A dry run wins over the others.

@@ -8,7 +8,6 @@ package actions
 import (
 	"cmp"
 	"context"
-	"crypto/subtle"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -58,6 +57,12 @@ func New(c Config) *Handler {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	c.Destinations = slices.Clone(c.Destinations)
+	for i := range c.Destinations {
+		if d := &c.Destinations[i]; d.Transport == nil {
+			d.Transport = httpx.NewTransport(httpx.TransportConfig{}) // one for all requests
+		}
+	}
 	return &Handler{config: c, turns: make(chan struct{}, c.Parallel)}
 }
 
@@ -104,8 +109,7 @@ func (h *Handler) allowed(r *http.Request) bool {
 	if h.config.Key == "" {
 		return httpx.Local(r)
 	}
-	given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	return subtle.ConstantTimeCompare([]byte(given), []byte(h.config.Key)) == 1
+	return httpx.Opens(httpx.Bearer(r), h.config.Key)
 }
 
 // find is the destination of a path, and what stands behind its slug. The slug may be left out where no other destination has
@@ -147,18 +151,18 @@ func (h *Handler) route(ctx context.Context, w http.ResponseWriter, d *Destinati
 		answer(w, http.StatusOK, c.remove())
 	case name == "createAudience" && d.Plugin.CreateAudience != nil, name == "getAudience" && d.Plugin.GetAudience != nil:
 		v, err := c.audience(name == "createAudience")
-		h.reply(w, http.StatusBadRequest, v, err)
+		reply(w, http.StatusBadRequest, v, err)
 	case len(path) == 1 && d.Definition.Action(path[0]) != nil:
 		answer(w, http.StatusOK, c.perform(path[0]))
 	case len(path) == 2 && d.Definition.Action(path[0]) != nil:
 		v, err := c.choices(path[0], path[1])
-		h.reply(w, http.StatusInternalServerError, v, err)
+		reply(w, http.StatusInternalServerError, v, err)
 	default:
 		refuse(w, http.StatusNotFound, fmt.Sprintf("%s has no %q%s", d.Definition.Name, name, fault.DidYouMean(name, d.Definition.ActionKeys())))
 	}
 }
 
-func (h *Handler) reply(w http.ResponseWriter, wrong int, v any, err error) {
+func reply(w http.ResponseWriter, wrong int, v any, err error) {
 	if err != nil {
 		refuse(w, wrong, err.Error())
 		return

@@ -7,7 +7,6 @@ package admin
 
 import (
 	"context"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
@@ -57,8 +55,7 @@ func (s *Server) Handler() http.Handler {
 // cannot set one.
 func (s *Server) guard(unmarked bool, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if bearer && s.Key != nil && Opens(given, s.Key()) {
+		if s.Key != nil && httpx.Opens(httpx.Bearer(r), s.Key()) {
 			next(w, r)
 			return
 		}
@@ -69,11 +66,6 @@ func (s *Server) guard(unmarked bool, next http.HandlerFunc) http.Handler {
 		}
 		next(w, r)
 	})
-}
-
-// Opens tells whether a key that was given is the one that is kept. Where none is kept, none opens.
-func Opens(given, kept string) bool {
-	return kept != "" && subtle.ConstantTimeCompare([]byte(given), []byte(kept)) == 1
 }
 
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/landfall-dev/landfall/framework/admin"
 	"github.com/landfall-dev/landfall/framework/httpx"
 )
 
@@ -106,7 +105,7 @@ func (s *sessions) begin(given, key string) (id, wrong string) {
 	if !s.tries.Allow() {
 		return "", "Too many tries. Wait a few seconds."
 	}
-	if !admin.Opens(given, key) {
+	if !httpx.Opens(given, key) {
 		return "", "That is not the admin key."
 	}
 	now, oldest := time.Now(), ""

@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"crypto/subtle"
 	"net"
 	"net/http"
 	"strings"
@@ -28,4 +29,18 @@ func Local(r *http.Request) bool {
 	}
 	ip := net.ParseIP(host)
 	return ip.IsLoopback() || ip.IsUnspecified()
+}
+
+// Bearer is the token that a request has; "" where it has none.
+func Bearer(r *http.Request) string {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return ""
+	}
+	return token
+}
+
+// Opens tells whether a key that was given is the one that is kept. Where none is kept, none opens.
+func Opens(given, kept string) bool {
+	return kept != "" && subtle.ConstantTimeCompare([]byte(given), []byte(kept)) == 1
 }

@@ -34,3 +34,14 @@ func TestLocal(t *testing.T) {
 		assert.Equal(t, c.want, httpx.Local(r), "%+v", c)
 	}
 }
+
+func TestKeys(t *testing.T) {
+	r := httptest.NewRequest("GET", "/", nil)
+	assert.Empty(t, httpx.Bearer(r))
+	r.Header.Set("Authorization", "Basic a2V5")
+	assert.Empty(t, httpx.Bearer(r))
+	r.Header.Set("Authorization", "Bearer key")
+	assert.True(t, httpx.Opens(httpx.Bearer(r), "key"))
+	assert.False(t, httpx.Opens(httpx.Bearer(r), "other"))
+	assert.False(t, httpx.Opens("", ""), "where no key is kept, none opens")
+}
