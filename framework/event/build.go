@@ -69,7 +69,7 @@ func (v Value) Size() int {
 		return v.built().size
 	}
 	if v.Kind() >= Array {
-		return int(v.doc().index[v.node()].length()) + 2
+		return len(v.doc().textOf(v.node())) + 2
 	}
 	return len(v.text()) + 2
 }

@@ -6,96 +6,74 @@ import (
 	"unicode/utf8"
 )
 
-// value is the Value at a node.
-func (d *document) value(at uint32) Value {
-	n := d.index[at]
+// value is the Value of a node; Absent for none.
+func (d *document) value(n node) Value {
 	switch kind := n.kind(); kind {
 	case Number:
-		return scalar(Number, d.of(at))
+		return scalar(Number, d.text[n.place():n.end()])
 	case String:
-		if n.escaped() {
-			return escaped(d.text[n.start()+1 : n.end()-1])
-		}
-		return scalar(String, d.text[n.start()+1:n.end()-1])
+		v := scalar(String, d.text[n.place()+1:n.end()-1])
+		v.meta |= uint64(n & escapedNode)
+		return v
 	case Array, Object:
-		return within(d, kind, at)
+		return within(d, n)
 	default:
 		return Value{meta: uint64(kind)}
 	}
 }
 
-// of is the JSON of a node.
-func (d *document) of(at uint32) string {
-	n := d.index[at]
-	return d.text[n.start():n.end()]
-}
-
-func (d *document) key(at uint32) string {
-	n := d.index[at]
-	text := d.text[n.start()+1 : n.end()-1]
+func (d *document) key(n node) string {
+	text := d.text[n.place()+1 : n.end()-1]
 	if n.escaped() {
 		return unescape(text)
 	}
 	return text
 }
 
-func (d *document) isKey(at uint32, key string) bool {
-	n := d.index[at]
-	if n.escaped() {
-		return d.key(at) == key
-	}
-	return int(n.length()) == len(key)+2 && d.text[n.start()+1:n.end()-1] == key
-}
-
-// find is the node of a key's last value in an object, 0 where it has none.
-func (d *document) find(object uint32, key string) uint32 {
-	found, index, end := uint32(0), d.index, d.end(object)
-	plain := node(String)<<kindShift | node(len(key)+2)
-	for at := object + 2; at < end; {
-		n := index[at]
-		if n&^(placeMask<<placeBits) == plain && d.text[n.start()+1:n.end()-1] == key || n.escaped() && d.key(at) == key {
-			found = at + 1
-		}
-		if at++; index[at].container() {
-			at = uint32(index[at+1] >> 32)
-		} else {
-			at++
+// find is a key's last value in an object, 0 where it has none.
+func (d *document) find(object node, key string) node {
+	members := d.inside(object)
+	plain := node(len(key)+2)<<lengthShift | node(String)
+	for i := len(members) - 2; i >= 0; i -= 2 {
+		n := members[i]
+		if n&placeless == plain && d.text[n.place()+1:n.end()-1] == key || n.escaped() && d.key(n) == key {
+			return members[i+1]
 		}
 	}
-	return found
+	return 0
 }
 
 // manyMembers is where finding keys that are written twice changes from comparing to a set.
 const manyMembers = 24
 
-func (d *document) members(object uint32, yield func(string, Value) bool) {
-	last := d.lastOfKeys(object)
-	end := d.end(object)
-	for at := object + 2; at < end; at = d.after(at + 1) {
-		key, from := d.key(at), at+1
+func (d *document) members(object node, yield func(string, Value) bool) {
+	members, last := d.inside(object), d.lastOfKeys(object)
+	for i := 0; i < len(members); i += 2 {
+		key, value := d.key(members[i]), members[i+1]
 		if last != nil {
 			newest, ok := last[key]
 			if !ok {
 				continue
 			}
-			from = newest
+			value = newest
 			delete(last, key)
 		}
-		if !yield(key, d.value(from)) {
+		if !yield(key, d.value(value)) {
 			return
 		}
 	}
 }
 
 // lastOfKeys maps each key to its last value where some key is written twice, and is nil where none is.
-func (d *document) lastOfKeys(object uint32) map[string]uint32 {
-	n, end := d.size(object), d.end(object)
+func (d *document) lastOfKeys(object node) map[string]node {
+	n := object.length()
 	if n < 2 || n <= manyMembers && !d.hasTwins(object) {
 		return nil
 	}
-	last := make(map[string]uint32, n)
-	for at := object + 2; at < end; at = d.after(at + 1) {
-		last[d.key(at)] = at + 1
+	members := d.inside(object)
+	last := make(map[string]node, n)
+	for i := 0; i < len(members); i += 2 {
+		last[d.key(members[i])] = members[i+1]
 	}
 	if len(last) == n {
 		return nil
@@ -103,17 +81,20 @@ func (d *document) lastOfKeys(object uint32) map[string]uint32 {
 	return last
 }
 
-func (d *document) hasTwins(object uint32) bool {
-	end := d.end(object)
-	for at := object + 2; at < end; at = d.after(at + 1) {
-		key := d.key(at)
-		for later := d.after(at + 1); later < end; later = d.after(later + 1) {
-			if d.isKey(later, key) {
+func (d *document) hasTwins(object node) bool {
+	members := d.inside(object)
+	for i := 2; i < len(members); i += 2 {
+		for j := 0; j < i; j += 2 {
+			if d.sameKey(members[i], members[j]) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+func (d *document) sameKey(a, b node) bool {
+	return (a.length() == b.length() || (a | b).escaped()) && d.key(a) == d.key(b)
 }
 
 // unescape decodes the escapes of a JSON string that has been validated. Half a surrogate pair becomes U+FFFD.

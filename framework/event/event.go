@@ -43,7 +43,7 @@ func Parse(raw []byte) (Event, error) {
 func (e Event) Value() Value { return e.root }
 
 // Raw is the event's JSON as it came. It must not be modified.
-func (e Event) Raw() string { return e.root.doc().of(0) }
+func (e Event) Raw() string { return e.root.doc().textOf(e.root.node()) }
 
 // ParseValue reads any JSON text under the bounds of an event. It keeps raw, which must not be modified afterwards.
 func ParseValue(raw []byte) (Value, error) {

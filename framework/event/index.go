@@ -1,32 +1,37 @@
 package event
 
-// node is one word of the index of a document. A scalar is one word: what it is, where it begins and how long it is, quotes
-// included. A container is two: the second says how many members or items it has, and which node follows it and all that is
-// inside. What is inside a container comes between, for an object its keys and values in turn.
+// node is one word of the index of a document. Of a scalar it says where its text begins and how long that is, quotes included; of
+// a container, where in the index what is inside begins and how many members or items that are. These lie side by side, for an
+// object keys and values in turn, behind one word that says where the text of the container is. The last word of an index is the
+// whole.
 type node uint64
 
-// The bits of a node: 28 of its length, 28 of its start, its kind, and whether it is a string with escapes. A text is at most
-// three times MaxBytes long, where every byte of it becomes U+FFFD.
+// The bits of a node: its kind, whether it is a string with escapes, 28 of a length and 28 of a place. A text is at most three
+// times MaxBytes long, where every byte of it becomes U+FFFD. A Value begins with the same bits.
 const (
-	placeBits   = 28
-	placeMask   = 1<<placeBits - 1
-	kindShift   = 2 * placeBits
-	escapedNode = node(1) << 63
+	kindMask    = 1<<3 - 1
+	escapedNode = 1 << 3
+	lengthShift = 8
+	placeShift  = lengthShift + 28
+	lengthMask  = 1<<28 - 1
+	placeless   = 1<<placeShift - 1 // what a node is, but for its place
 )
 
+// newNode is a scalar whose text is between two places, or without a kind the word that says where a container's text is.
 func newNode(kind Kind, start, end int) node {
-	return node(kind)<<kindShift | node(start)<<placeBits | node(end-start)
+	return node(start)<<placeShift | node(end-start)<<lengthShift | node(kind)
 }
 
-// newSpan is the second word of a container.
-func newSpan(next, size int) node { return node(next)<<32 | node(size) }
+// newContainer is a container that has size members or items, the first one at a place in the index.
+func newContainer(kind Kind, first, size int) node {
+	return node(first)<<placeShift | node(size)<<lengthShift | node(kind)
+}
 
-func (n node) kind() Kind      { return Kind(n>>kindShift) & 7 }
-func (n node) start() uint32   { return uint32(n>>placeBits) & placeMask }
-func (n node) length() uint32  { return uint32(n) & placeMask }
-func (n node) end() uint32     { return n.start() + n.length() }
-func (n node) escaped() bool   { return n&escapedNode != 0 }
-func (n node) container() bool { return n>>kindShift&7 >= node(Array) }
+func (n node) kind() Kind    { return Kind(n & kindMask) }
+func (n node) place() int    { return int(n >> placeShift) }
+func (n node) length() int   { return int(n>>lengthShift) & lengthMask }
+func (n node) end() int      { return n.place() + n.length() }
+func (n node) escaped() bool { return n&escapedNode != 0 }
 
 // document is a text and its index.
 type document struct {
@@ -34,14 +39,20 @@ type document struct {
 	index []node
 }
 
-// after is the node behind the one at a place and all that is inside that one.
-func (d *document) after(at uint32) uint32 {
-	if d.index[at].container() {
-		return d.end(at)
+// root is the whole.
+func (d *document) root() node { return d.index[len(d.index)-1] }
+
+// inside is what lies in a container.
+func (d *document) inside(container node) []node {
+	first, n := container.place(), container.length()
+	if container.kind() == Object {
+		n *= 2
 	}
-	return at + 1
+	return d.index[first : first+n]
 }
 
-// end is the node behind a container, and size how many members or items it has. What is inside begins two nodes behind it.
-func (d *document) end(container uint32) uint32 { return uint32(d.index[container+1] >> 32) }
-func (d *document) size(container uint32) int   { return int(uint32(d.index[container+1])) }
+// textOf is the JSON of a container.
+func (d *document) textOf(container node) string {
+	where := d.index[container.place()-1]
+	return d.text[where.place():where.end()]
+}

@@ -10,15 +10,14 @@ import "unsafe"
 // knows so. They are safe because a value is only made by the functions here, each with the pointer that its first word tells of,
 // and never changed; the pointer keeps alive what it points to.
 type Value struct {
-	meta uint64         // from below: the kind, 3 bits; isEscaped; isBuilt; then the length of a text, or the node of a container
+	meta uint64         // from below: the kind, 3 bits; isEscaped; isBuilt; then the length of a text, or a container's node
 	at   unsafe.Pointer // *byte, nil for an empty text; *document; or *built
 }
 
 const (
-	kindMask  = 1<<3 - 1
-	isEscaped = 1 << 3 // the text holds escapes that are not yet decoded
+	isEscaped = escapedNode // the text holds escapes that are not yet decoded
 	isBuilt   = 1 << 4
-	metaShift = 8
+	metaShift = lengthShift
 )
 
 // scalar is a number of these digits, or a string of this content.
@@ -30,16 +29,9 @@ func scalar(kind Kind, text string) Value {
 	return v
 }
 
-// escaped is a string whose content is still to be decoded.
-func escaped(text string) Value {
-	v := scalar(String, text)
-	v.meta |= isEscaped
-	return v
-}
-
-// within is a container at a node of a document.
-func within(d *document, kind Kind, node uint32) Value {
-	return Value{meta: uint64(node)<<metaShift | uint64(kind), at: unsafe.Pointer(d)}
+// within is a container of a document.
+func within(d *document, container node) Value {
+	return Value{meta: uint64(container), at: unsafe.Pointer(d)}
 }
 
 // of is a container of what was built.
@@ -69,6 +61,6 @@ func (v Value) built() *built {
 	return (*built)(v.at)
 }
 
-// doc is the document that a container which was not built lies in, and node where.
+// doc is the document that a container which was not built lies in, and node which it is.
 func (v Value) doc() *document { return (*document)(v.at) }
-func (v Value) node() uint32   { return uint32(v.meta >> metaShift) }
+func (v Value) node() node     { return node(v.meta) }

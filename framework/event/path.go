@@ -112,16 +112,13 @@ func (p Path) Read(v Value) Value {
 
 // hop reads the segments of the path that lead through the objects of a document, and says how many they were.
 func (p Path) hop(v Value) (Value, int) {
-	d, at := v.doc(), v.node()
+	d, n := v.doc(), v.node()
 	for i := range p.segments {
-		if at = d.find(at, p.segments[i].key); at == 0 {
-			return Value{}, len(p.segments)
-		}
-		if d.index[at].kind() != Object {
-			return d.value(at), i + 1
+		if n = d.find(n, p.segments[i].key); n.kind() != Object {
+			return d.value(n), i + 1
 		}
 	}
-	return d.value(at), len(p.segments)
+	return d.value(n), len(p.segments)
 }
 
 func (s *segment) step(v Value) Value {

@@ -21,20 +21,24 @@ func parseText(text string) (Value, error) {
 		index = s.index
 	}
 	doc := &document{text: text, index: index}
-	return doc.value(0), nil
+	return doc.value(doc.root()), nil
 }
 
 // scanner validates a text and builds its index in one pass, without recursion. It is what a text means; swift reads the same
 // texts faster.
 type scanner struct {
-	text  string
-	pos   int
-	index []node
-	open  []openContainer // the containers that are open
+	text   string
+	pos    int
+	index  []node
+	open   []openContainer // the containers that are open
+	values []node          // what they have so far: keys and values
 }
 
-// openContainer is the node of an open container and how many values it has so far.
-type openContainer struct{ at, size int }
+// openContainer is what an open container is, where its text begins, and what it has so far: all values from one on.
+type openContainer struct {
+	kind        Kind
+	start, from int
+}
 
 func (s *scanner) fail(message string) error {
 	if s.pos >= len(s.text) {
@@ -66,6 +70,7 @@ func (s *scanner) run() error {
 	if s.pos < len(s.text) {
 		return s.fail("unexpected text after the value")
 	}
+	s.index = append(s.index, s.values...)
 	return nil
 }
 
@@ -102,8 +107,7 @@ func (s *scanner) container(c byte) (opened bool, err error) {
 	if c == '{' {
 		kind, closing = Object, '}'
 	}
-	s.open = append(s.open, openContainer{at: len(s.index)})
-	s.index = append(s.index, newNode(kind, s.pos, s.pos), 0)
+	s.open = append(s.open, openContainer{kind, s.pos, len(s.values)})
 	s.pos++
 	s.space()
 	if s.pos < len(s.text) && s.text[s.pos] == closing {
@@ -119,13 +123,11 @@ func (s *scanner) container(c byte) (opened bool, err error) {
 // after reads what may follow a value: commas and the ends of containers. It reports true after the outermost value.
 func (s *scanner) after() (done bool, err error) {
 	for len(s.open) > 0 {
-		in := &s.open[len(s.open)-1]
-		in.size++
+		inObject := s.open[len(s.open)-1].kind == Object
 		s.space()
 		if s.pos >= len(s.text) {
 			return false, s.fail("")
 		}
-		inObject := s.index[in.at].kind() == Object
 		switch c := s.text[s.pos]; {
 		case c == ',' && inObject:
 			s.pos++
@@ -145,13 +147,19 @@ func (s *scanner) after() (done bool, err error) {
 	return true, nil
 }
 
+// close ends the innermost container: what is inside moves to the index.
 func (s *scanner) close() {
 	s.pos++
 	last := len(s.open) - 1
 	in := s.open[last]
 	s.open = s.open[:last]
-	n := s.index[in.at]
-	s.index[in.at], s.index[in.at+1] = newNode(n.kind(), int(n.start()), s.pos), newSpan(len(s.index), in.size)
+	inside := s.values[in.from:]
+	s.index = append(append(s.index, newNode(Absent, in.start, s.pos)), inside...)
+	size := len(inside)
+	if in.kind == Object {
+		size /= 2
+	}
+	s.values = append(s.values[:in.from], newContainer(in.kind, len(s.index)-len(inside), size))
 }
 
 func (s *scanner) key() error {
@@ -179,7 +187,7 @@ func (s *scanner) space() {
 }
 
 func (s *scanner) add(kind Kind, start int) {
-	s.index = append(s.index, newNode(kind, start, s.pos))
+	s.values = append(s.values, newNode(kind, start, s.pos))
 }
 
 func (s *scanner) literal(word string, kind Kind) error {
@@ -201,7 +209,7 @@ func (s *scanner) string() error {
 		switch c := s.text[s.pos]; {
 		case c == '"':
 			s.pos++
-			s.index = append(s.index, newNode(String, start, s.pos)|escaped)
+			s.values = append(s.values, newNode(String, start, s.pos)|escaped)
 			return nil
 		case c == '\\':
 			escaped = escapedNode

@@ -12,31 +12,39 @@ import (
 // against each other. It differs in three ways: strings are skipped eight bytes at a time, all state is in local variables, and the open
 // containers are linked through the index itself.
 
-// drafts are indexes to work on; what is kept of one is copied.
-var drafts = sync.Pool{New: func() any { return new([]node) }}
+// draft is room to work in.
+type draft struct {
+	index  []node
+	values []node // of the open containers: before those of each one a word with its kind, its start and where the one is that it is in
+}
 
-// maxDraft is the largest index, in words, that is kept to work on.
+// drafts are drafts to work in; what is kept of one is copied.
+var drafts = sync.Pool{New: func() any { return new(draft) }}
+
+// maxDraft is the most words that are kept to work in.
 const maxDraft = 1 << 16
 
 // swift is the index of a text, nil where the fast way is not sure of it. ascii tells that the text has no other bytes.
 func swift(text string) (index []node, ascii bool) {
-	draft := drafts.Get().(*[]node)
-	index, seen := swiftIndex(text, (*draft)[:0])
-	kept := append([]node(nil), index...)
-	if index != nil && cap(index) <= maxDraft {
-		*draft = index
+	d := drafts.Get().(*draft)
+	d.index, d.values = d.index[:0], d.values[:0]
+	seen, ok := d.read(text)
+	if ok {
+		index = append([]node(nil), d.index...)
 	}
-	drafts.Put(draft)
-	return kept, seen&highs == 0
+	if cap(d.index) <= maxDraft && cap(d.values) <= maxDraft {
+		drafts.Put(d)
+	}
+	return index, seen&highs == 0
 }
 
-// swiftIndex appends the index of a text to one that is empty; nil where it gives up. seen is what the words of all strings
-// have in common with highs, at least where a byte of them is not ASCII.
-func swiftIndex(text string, index []node) (_ []node, seen uint64) {
+// read makes the index of a text; not ok where it gives up. seen is what the words of all strings have in common with highs, at
+// least where a byte of them is not ASCII.
+func (d *draft) read(text string) (seen uint64, ok bool) {
 	var (
 		pos, start, depth int
-		parent            = -1 // the node of the innermost open container
-		size              node // how many values it has so far
+		index, values     = d.index, d.values
+		parent            = -1 // in values: the word of the innermost open container
 		isKey, inObject   bool
 		escaped           node
 		c                 byte
@@ -46,7 +54,7 @@ value:
 		pos++
 	}
 	if pos >= len(text) {
-		return nil, seen
+		return seen, false
 	}
 	start = pos
 	switch c = text[pos]; {
@@ -55,15 +63,14 @@ value:
 		goto str
 	case c == '{' || c == '[':
 		if depth++; depth > MaxDepth {
-			return nil, seen
+			return seen, false
 		}
-		// Until it is closed, the second word of a container holds the one that it is in and the size of that one so far.
 		kind := Array
 		if inObject = c == '{'; inObject {
 			kind = Object
 		}
-		index = append(index, newNode(kind, start, start), node(parent+1)<<32|size)
-		parent, size = len(index)-2, 0
+		values = append(values, newNode(kind, start, start+parent+1))
+		parent = len(values) - 1
 		pos++
 		for pos < len(text) && isSpace(text[pos]) {
 			pos++
@@ -77,20 +84,20 @@ value:
 		goto value
 	case c == '-' || c-'0' <= 9:
 		if pos = swiftNumber(text, pos); pos < 0 {
-			return nil, seen
+			return seen, false
 		}
-		index = append(index, newNode(Number, start, pos))
+		values = append(values, newNode(Number, start, pos))
 	case c == 't' && pos+4 <= len(text) && text[pos:pos+4] == "true":
 		pos += 4
-		index = append(index, newNode(True, start, pos))
+		values = append(values, newNode(True, start, pos))
 	case c == 'f' && pos+5 <= len(text) && text[pos:pos+5] == "false":
 		pos += 5
-		index = append(index, newNode(False, start, pos))
+		values = append(values, newNode(False, start, pos))
 	case c == 'n' && pos+4 <= len(text) && text[pos:pos+4] == "null":
 		pos += 4
-		index = append(index, newNode(Null, start, pos))
+		values = append(values, newNode(Null, start, pos))
 	default:
-		return nil, seen
+		return seen, false
 	}
 
 after: // a value has been read
@@ -99,16 +106,16 @@ after: // a value has been read
 			pos++
 		}
 		if pos < len(text) {
-			return nil, seen
+			return seen, false
 		}
-		return index, seen
+		d.index, d.values = append(index, values...), values
+		return seen, true
 	}
-	size++
 	for pos < len(text) && isSpace(text[pos]) {
 		pos++
 	}
 	if pos >= len(text) {
-		return nil, seen
+		return seen, false
 	}
 	switch c = text[pos]; {
 	case c == ',' && inObject:
@@ -119,7 +126,7 @@ after: // a value has been read
 	case c == '}' && inObject || c == ']' && !inObject:
 		goto closing
 	default:
-		return nil, seen
+		return seen, false
 	}
 
 key:
@@ -127,7 +134,7 @@ key:
 		pos++
 	}
 	if pos >= len(text) || text[pos] != '"' {
-		return nil, seen
+		return seen, false
 	}
 	isKey = true
 
@@ -150,22 +157,22 @@ str: // a string begins at pos
 			pos++
 		}
 		if pos >= len(text) {
-			return nil, seen
+			return seen, false
 		}
 	special:
 		if text[pos] == '"' {
 			break
 		}
 		if text[pos] != '\\' {
-			return nil, seen
+			return seen, false
 		}
 		escaped = escapedNode
 		if pos = swiftEscape(text, pos); pos < 0 {
-			return nil, seen
+			return seen, false
 		}
 	}
 	pos++
-	index = append(index, newNode(String, start, pos)|escaped)
+	values = append(values, newNode(String, start, pos)|escaped)
 	if !isKey {
 		goto after
 	}
@@ -173,7 +180,7 @@ str: // a string begins at pos
 		pos++
 	}
 	if pos >= len(text) || text[pos] != ':' {
-		return nil, seen
+		return seen, false
 	}
 	pos++
 	goto value
@@ -181,11 +188,16 @@ str: // a string begins at pos
 closing: // pos is at the end of the innermost container
 	pos++
 	depth--
-	link := index[parent+1]
-	index[parent] |= node(pos) - node(index[parent].start())
-	index[parent+1] = node(len(index))<<32 | size
-	parent, size = int(link>>32)-1, link&(1<<32-1)
-	inObject = parent >= 0 && index[parent].kind() == Object
+	open, inside := values[parent], values[parent+1:]
+	index = append(append(index, newNode(Absent, open.place(), pos)), inside...)
+	size := len(inside)
+	if inObject {
+		size /= 2
+	}
+	values = values[:parent+1]
+	values[parent] = newContainer(open.kind(), len(index)-len(inside), size)
+	parent = open.length() - 1
+	inObject = parent >= 0 && values[parent].kind() == Object
 	goto after
 }
 

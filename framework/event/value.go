@@ -108,7 +108,7 @@ func (v Value) Len() int {
 	case v.Kind() == Array && v.built() != nil:
 		return len(v.built().items)
 	case v.Kind() == Array:
-		return v.doc().size(v.node())
+		return v.node().length()
 	case v.Kind() == Object:
 		n := 0
 		for range v.Members() {
@@ -130,14 +130,10 @@ func (v Value) Index(i int) Value {
 		}
 		return v.built().items[i].orNull()
 	}
-	if i >= v.doc().size(v.node()) {
+	if i >= v.node().length() {
 		return Value{}
 	}
-	at := v.node() + 2
-	for range i {
-		at = v.doc().after(at)
-	}
-	return v.doc().value(at)
+	return v.doc().value(v.doc().inside(v.node())[i])
 }
 
 func (v Value) orNull() Value {
@@ -160,10 +156,7 @@ func (v Value) Get(key string) Value {
 		}
 		return Value{}
 	}
-	if found := v.doc().find(v.node(), key); found != 0 {
-		return v.doc().value(found)
-	}
-	return Value{}
+	return v.doc().value(v.doc().find(v.node(), key))
 }
 
 // Items are the items of an array in order; none for any other kind.
@@ -180,8 +173,8 @@ func (v Value) Items() iter.Seq2[int, Value] {
 			}
 			return
 		}
-		for i, at := 0, v.node()+2; at < v.doc().end(v.node()); i, at = i+1, v.doc().after(at) {
-			if !yield(i, v.doc().value(at)) {
+		for i, item := range v.doc().inside(v.node()) {
+			if !yield(i, v.doc().value(item)) {
 				return
 			}
 		}
