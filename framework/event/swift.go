@@ -176,11 +176,13 @@ str: // a string begins at pos
 	if !isKey {
 		goto after
 	}
-	for pos < len(text) && isSpace(text[pos]) {
-		pos++
-	}
 	if pos >= len(text) || text[pos] != ':' {
-		return seen, false
+		for pos < len(text) && isSpace(text[pos]) {
+			pos++
+		}
+		if pos >= len(text) || text[pos] != ':' {
+			return seen, false
+		}
 	}
 	pos++
 	goto value
@@ -201,7 +203,7 @@ closing: // pos is at the end of the innermost container
 	goto after
 }
 
-func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
+func isSpace(c byte) bool { return c <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t') }
 
 // swiftEscape is behind the escape at pos, -1 where that is none.
 func swiftEscape(text string, pos int) int {
@@ -266,8 +268,8 @@ const (
 // specials marks the bytes of a word that do not stand for themselves in a string: quotes, backslashes and control characters.
 // The lowest mark is certain; a borrow may blur those above it.
 func specials(w uint64) uint64 {
-	quote, slash := w^(lows*'"'), w^(lows*'\\')
-	return ((quote-lows)&^quote | (slash-lows)&^slash | (w-lows*0x20)&^w) & highs
+	low, slash := w^(lows*2), w^(lows*'\\') // what is below a space and the quote, and nothing else, is below 0x21 in low
+	return ((low-lows*0x21)&^low | (slash-lows)&^slash) & highs
 }
 
 // word is eight bytes of text, which must be there, the first one lowest on every machine.
