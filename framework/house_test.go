@@ -13,7 +13,7 @@ const module = "github.com/landfall-dev/landfall/"
 // floors is the house, from the ground up: a package may import packages of lower floors, and on its own floor only those
 // that beside says. An entry that ends in /… stands for everything below it.
 var floors = [][]string{
-	{"schemas", "fixtures", "framework/event", "framework/fault", "framework/source"},
+	{"schemas", "fixtures", "framework/event", "framework/fault", "framework/room", "framework/source"},
 	{"framework/mapping", "framework/mapping/…", "framework/fql", "framework/schema", "framework/httpx", "framework/oauth", "framework/request", "framework/sandbox"},
 	{"framework/destination"},
 	{"framework/config", "framework/runtime", "framework/state"},

@@ -121,7 +121,7 @@ func (a *api) post(ctx context.Context, client destination.Client, url string, b
 
 func needsSide(changes []*change, member bool) bool {
 	for _, c := range changes {
-		if c.member == member {
+		if c.Member == member {
 			return true
 		}
 	}
@@ -137,7 +137,7 @@ func appendSide(body []byte, changes []*change, member bool) ([]byte, bool) {
 		body = append(body, [...]string{`{"user_ids":[`, `],"device_ids":[`, `],"aliases":[`}[i]...)
 		first := true
 		for _, c := range changes {
-			if c.member != member || c.id.kind != kind {
+			if c.Member != member || c.id.kind != kind {
 				continue
 			}
 			if !first {

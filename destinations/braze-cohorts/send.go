@@ -30,7 +30,9 @@ func (s *sender) send(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	changes, err := s.news(ctx, s.cohort.newest(s.ms))
+	order := orderRoom.Take(len(s.cohort.changes))
+	defer orderRoom.Give(order)
+	changes, err := s.news(ctx, s.cohort.newest(order[:0], s.ms))
 	if err != nil || len(changes) == 0 {
 		return err
 	}
@@ -66,16 +68,18 @@ func (s *sender) send(ctx context.Context) error {
 
 // news drops what the ledger knows to be superseded, and what would change nothing.
 func (s *sender) news(ctx context.Context, changes []*change) ([]*change, error) {
-	records, err := s.deps.Members.Look(ctx, s.cohort.id, names(changes))
+	names := names(changes)
+	records, err := s.deps.Members.Look(ctx, s.cohort.id, names)
+	nameRoom.Give(names)
 	if err != nil {
 		return nil, err
 	}
 	kept, same := changes[:0], []*change(nil)
 	for i, c := range changes {
 		switch r := records[i]; {
-		case r.Known && c.at.Before(r.At):
+		case r.Known && c.At.Before(r.At):
 			s.ms.Skip(c.index, superseded)
-		case r.Known && c.member == r.Member && !r.Doubt && !s.resend:
+		case r.Known && c.Member == r.Member && !r.Doubt && !s.resend:
 			same = append(same, c)
 		default:
 			kept = append(kept, c)
@@ -132,14 +136,16 @@ func (s *sender) delivered(ctx context.Context, changes []*change) error {
 // doubt puts down that Braze may take changes from now on, before they are sent: an answer that does not come, and a crash
 // before it is recorded, leave it open whether it has.
 func (s *sender) doubt(ctx context.Context, changes []*change) error {
-	return s.deps.Members.Doubt(ctx, s.audience(), names(changes))
+	names := names(changes)
+	defer nameRoom.Give(names)
+	return s.deps.Members.Doubt(ctx, s.audience(), names)
 }
 
-// names are the identities of changes as the ledger has them.
+// names are the identities of changes as the ledger has them, in nameRoom.
 func names(changes []*change) []string {
-	list := make([]string, len(changes))
+	list := nameRoom.Take(len(changes))
 	for i, c := range changes {
-		list[i] = c.name
+		list[i] = c.Identity
 	}
 	return list
 }
@@ -152,9 +158,11 @@ func (s *sender) record(ctx context.Context, changes []*change, unchanged bool) 
 	if len(changes) == 0 {
 		return nil
 	}
-	written := make([]destination.Change, len(changes))
+	written := recordRoom.Take(len(changes))
+	defer recordRoom.Give(written)
 	for i, c := range changes {
-		written[i] = destination.Change{Identity: c.name, Member: c.member, At: c.at, Unchanged: unchanged}
+		written[i] = c.Change
+		written[i].Unchanged = unchanged
 	}
 	return s.deps.Members.Write(ctx, s.audience(), written)
 }
@@ -173,9 +181,11 @@ func (s *sender) failRest(err error) {
 func (s *sender) note(ctx context.Context) {
 	var notes []destination.Note
 	for _, c := range s.cohort.changes {
-		outcome, reason := s.ms.Result(c.index).Words()
-		if outcome != "delivered" && reason != unchanged {
-			notes = append(notes, destination.Note{Identity: c.name, Member: c.member, At: c.at, Outcome: outcome, Reason: reason})
+		if s.ms.Outcome(c.index) == destination.Delivered {
+			continue
+		}
+		if outcome, reason := s.ms.Result(c.index).Words(); reason != unchanged {
+			notes = append(notes, destination.Note{Identity: c.Identity, Member: c.Member, At: c.At, Outcome: outcome, Reason: reason})
 		}
 	}
 	if len(notes) == 0 {

@@ -10,6 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/room"
 )
 
 // Why an event is not sent though nothing is wrong with it.
@@ -26,18 +27,27 @@ const maxIdentity = 1024
 
 // change is what one payload asks of a cohort.
 type change struct {
-	index  int // of the payload
-	id     identity
-	name   string // of id, as the ledger has it
-	member bool   // enters, else leaves
-	at     time.Time
+	destination.Change     // as the ledger has it
+	index              int // of the payload
+	id                 identity
+	cohort             *cohort // nil where it cannot be sent
 }
+
+// Room for what a batch keeps books in.
+var (
+	changeRoom room.Of[change]
+	orderRoom  room.Of[*change]
+	slotRoom   room.Of[*change]
+	nameRoom   room.Of[string]
+	recordRoom room.Of[destination.Change]
+)
 
 // cohort is the changes that a batch asks of one cohort, in their order.
 type cohort struct {
 	id        string
 	name      string // as the last payload has it
 	createdAt string // the time of the first one
+	size      int
 	changes   []*change
 }
 
@@ -49,7 +59,11 @@ func syncAudiences(ctx context.Context, call destination.BatchCall[Settings, Syn
 	}
 	ms := destination.NewMultiStatus(len(call.Payloads))
 	resend := call.Resend || call.Settings.SendUnchanged != nil && *call.Settings.SendUnchanged
-	for _, c := range cohortsOf(call, ms) {
+	changes, order := changeRoom.Take(len(call.Payloads)), orderRoom.Take(len(call.Payloads))
+	defer changeRoom.Give(changes)
+	defer orderRoom.Give(order)
+	readAll(call, changes, ms)
+	for _, c := range cohortsOf(call.Payloads, changes, order) {
 		s := sender{api: api, deps: call.Deps, ms: ms, cohort: c, resend: resend}
 		if err := s.send(ctx); err != nil {
 			s.failRest(err)
@@ -59,28 +73,44 @@ func syncAudiences(ctx context.Context, call destination.BatchCall[Settings, Syn
 	return ms, nil
 }
 
-// cohortsOf sorts the payloads by cohort, in order of first appearance, and refuses those that cannot be sent.
-func cohortsOf(call destination.BatchCall[Settings, SyncAudiencesPayload], ms *destination.MultiStatus) []*cohort {
+// readAll makes a change of each payload, and refuses those that cannot be sent.
+func readAll(call destination.BatchCall[Settings, SyncAudiencesPayload], changes []change, ms *destination.MultiStatus) {
+	var names strings.Builder // of all identities: a text for a batch, not one for each
+	names.Grow(nameLength * len(changes))
+	for i := range changes {
+		changes[i].index = i
+		if err := read(&call.Payloads[i], call.Membership, &changes[i], &names); err != nil {
+			ms.Fail(i, err)
+		}
+	}
+}
+
+// cohortsOf sorts the changes that can be sent by cohort, in order of first appearance, with room in order for all of them.
+func cohortsOf(payloads []SyncAudiencesPayload, changes []change, order []*change) []*cohort {
 	var cohorts []*cohort
 	byID := map[string]*cohort{}
-	changes := make([]change, len(call.Payloads))
-	var names strings.Builder // of all identities: a text for a batch, not one for each
-	names.Grow(nameLength * len(call.Payloads))
-	for i := range call.Payloads {
-		p := &call.Payloads[i]
-		changes[i].index = i
-		if err := read(p, call.Membership, &changes[i], &names); err != nil {
-			ms.Fail(i, err)
+	for i := range changes {
+		p := &payloads[i]
+		if changes[i].Identity == "" {
 			continue
 		}
 		c := byID[p.CohortID]
 		if c == nil {
-			c = &cohort{id: p.CohortID, changes: make([]*change, 0, len(call.Payloads)-i), createdAt: isoTime(p.Time, changes[i].at)}
+			c = &cohort{id: p.CohortID, createdAt: isoTime(p.Time, changes[i].At)}
 			byID[p.CohortID] = c
 			cohorts = append(cohorts, c)
 		}
 		c.name = p.CohortName
-		c.changes = append(c.changes, &changes[i])
+		c.size++
+		changes[i].cohort = c
+	}
+	for _, c := range cohorts {
+		c.changes, order = order[:0:c.size], order[c.size:]
+	}
+	for i := range changes {
+		if c := changes[i].cohort; c != nil {
+			c.changes = append(c.changes, &changes[i])
+		}
 	}
 	return cohorts
 }
@@ -96,8 +126,8 @@ func read(p *SyncAudiencesPayload, membership func(int) destination.Membership, 
 	}
 	begin := names.Len()
 	id.write(names)
-	c.name = names.String()[begin:]
-	if n := len(c.name); n > maxIdentity {
+	name := names.String()[begin:]
+	if n := len(name); n > maxIdentity {
 		return fault.Invalid("the identifier should be at most %d bytes long but has %d", maxIdentity, n)
 	}
 	at, ok := event.ParseTime(p.Time)
@@ -112,7 +142,7 @@ func read(p *SyncAudiencesPayload, membership func(int) destination.Membership, 
 	if m == destination.Unknown {
 		return fault.Invalid("Event Properties should hold true or false at %q but there is %s", p.PersonasAudienceKey, value.Kind().WithArticle())
 	}
-	c.id, c.at, c.member = id, at, m == destination.In
+	c.id, c.Change = id, destination.Change{Identity: name, Member: m == destination.In, At: at}
 	return nil
 }
 
@@ -124,15 +154,15 @@ func isoTime(text string, at time.Time) string {
 	return at.UTC().Format(time.RFC3339Nano)
 }
 
-// newest keeps, for each identity, the change with the newest time, of equal ones the later; the others are superseded.
-func (c *cohort) newest(ms *destination.MultiStatus) []*change {
+// newest appends to kept, for each identity, the change with the newest time, of equal ones the later; the others are superseded.
+func (c *cohort) newest(kept []*change, ms *destination.MultiStatus) []*change {
 	winners := newWinners(len(c.changes))
+	defer slotRoom.Give(winners.slots)
 	for _, ch := range c.changes {
-		if best := winners.of(ch); *best == nil || !ch.at.Before((*best).at) {
+		if best := winners.of(ch); *best == nil || !ch.At.Before((*best).At) {
 			*best = ch
 		}
 	}
-	kept := make([]*change, 0, len(c.changes))
 	for _, ch := range c.changes {
 		if *winners.of(ch) == ch {
 			kept = append(kept, ch)
@@ -143,22 +173,22 @@ func (c *cohort) newest(ms *destination.MultiStatus) []*change {
 	return kept
 }
 
-// winners finds a change by its name. It is a hash table with open addresses: a map of a thousand names would cost more than the
-// rest of a batch's bookkeeping.
+// winners finds a change by its identity. It is a hash table with open addresses: a map of a thousand names would cost more than
+// the rest of a batch's bookkeeping.
 type winners struct {
 	seed  maphash.Seed
 	slots []*change // twice as many as changes or more, a power of two
 }
 
 func newWinners(changes int) winners {
-	return winners{maphash.MakeSeed(), make([]*change, 1<<bits.Len(uint(2*changes)))}
+	return winners{maphash.MakeSeed(), slotRoom.Take(1 << bits.Len(uint(2*changes)))}
 }
 
-// of is where the winner among the changes with a change's name stands; nil is there as long as there is none.
+// of is where the winner among the changes of an identity stands; nil is there as long as there is none.
 func (w winners) of(ch *change) **change {
 	mask := uint64(len(w.slots) - 1)
-	for at := maphash.String(w.seed, ch.name) & mask; ; at = (at + 1) & mask {
-		if slot := &w.slots[at]; *slot == nil || (*slot).name == ch.name {
+	for at := maphash.String(w.seed, ch.Identity) & mask; ; at = (at + 1) & mask {
+		if slot := &w.slots[at]; *slot == nil || (*slot).Identity == ch.Identity {
 			return slot
 		}
 	}

@@ -111,6 +111,9 @@ func (c Client) exchange(ctx context.Context, r request.Built) (*Response, error
 	if err != nil {
 		return nil, fmt.Errorf("building the request: %w", err)
 	}
+	if len(r.Body) > 0 {
+		sent.Body = httpx.Body(r.Body)
+	}
 	for name, values := range r.Header {
 		sent.Header[name] = values
 	}

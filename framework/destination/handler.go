@@ -3,11 +3,10 @@ package destination
 import (
 	"context"
 	"log/slog"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/room"
 )
 
 // Deps is what the host hands to every handler.
@@ -53,8 +52,8 @@ type Call[S, P any] struct {
 }
 
 // BatchCall is a batch of payloads to perform together: they share their batch keys and are in the order in which their
-// events were accepted. The slice of payloads is used again when the handler has returned: what is kept must be copied, save for
-// texts and Values, which never change.
+// events were accepted. When the handler has returned, Membership must not be called any more, and the slice of payloads is used
+// again: what is kept must be copied, save for texts and Values, which never change.
 type BatchCall[S, P any] struct {
 	Deps
 	Origin
@@ -124,23 +123,19 @@ func Handle[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
 func performing[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
 	switch {
 	case h.PerformBatch != nil:
-		room := &sync.Pool{New: func() any { return new([]P) }} // for the payloads of a batch
+		payloads := &room.Of[P]{}
 		return Action{batches: true, perform: func(ctx context.Context, in Input) (*MultiStatus, error) {
 			if len(in.Payloads) == 1 && h.Perform != nil {
 				return performOne[S, P, DS, DP](ctx, h, in)
 			}
 			call := BatchCall[S, P]{Deps: in.Deps, Origin: in.Origin, Membership: in.membership}
 			DS(&call.Settings).Decode(in.Settings)
-			payloads := room.Get().(*[]P)
-			*payloads = slices.Grow(*payloads, len(in.Payloads))[:len(in.Payloads)]
-			call.Payloads = *payloads
+			call.Payloads = payloads.Take(len(in.Payloads))
 			for i := range in.Payloads {
 				DP(&call.Payloads[i]).Decode(in.Payloads[i])
 			}
 			ms, err := h.PerformBatch(ctx, call)
-			clear(*payloads)
-			*payloads = (*payloads)[:0]
-			room.Put(payloads) // not after a panic: who knows what still runs
+			payloads.Give(call.Payloads) // not after a panic: who knows what still runs
 			return ms, err
 		}}
 	case h.Perform != nil:

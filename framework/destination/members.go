@@ -14,7 +14,7 @@ import (
 //
 // A handler calls Doubt before it sends changes and Write when the remote has said yes. Whatever happens between the two, a
 // crash included, leaves the identities in doubt, and their next change is sent even if it looks like no news. An error that may
-// pass is a retryable *fault.Error, which a handler hands on.
+// pass is a retryable *fault.Error, which a handler hands on. The slices that are handed in stay the caller's.
 type Members interface {
 	// Look is what is recorded for these identities of an audience, index by index.
 	Look(ctx context.Context, audienceID string, identities []string) ([]Record, error)

@@ -45,6 +45,9 @@ func (m *MultiStatus) Len() int { return len(m.results) }
 // Decided tells whether payload i has a result.
 func (m *MultiStatus) Decided(i int) bool { return m.results[i].Outcome != Undecided }
 
+// Outcome is the outcome of payload i so far.
+func (m *MultiStatus) Outcome(i int) Outcome { return m.results[i].Outcome }
+
 // Result is the result of payload i so far.
 func (m *MultiStatus) Result(i int) Result { return m.results[i] }
 

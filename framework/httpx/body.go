@@ -16,6 +16,10 @@ type held struct {
 	raw []byte // what it reads; not to be changed
 }
 
+// Body is the body of a request that is in memory anyhow: a Client does not read it into memory once more. raw must not be
+// changed as long as the request may be sent.
+func Body(raw []byte) io.ReadCloser { return hold(raw) }
+
 func hold(raw []byte) *held { return &held{Reader: bytes.NewReader(raw), raw: raw} }
 
 func (*held) Close() error { return nil }
@@ -33,6 +37,12 @@ var errTooLarge = errors.New("the body is too large")
 // readBounded reads a body to its end and closes it; errTooLarge where it is longer than most bytes.
 func readBounded(body io.ReadCloser, most int64) ([]byte, error) {
 	defer body.Close()
+	if raw := rawOf(body); raw != nil {
+		if int64(len(raw)) > most {
+			return nil, errTooLarge
+		}
+		return raw, nil
+	}
 	raw, err := io.ReadAll(io.LimitReader(body, most+1))
 	if err == nil && int64(len(raw)) > most {
 		return nil, errTooLarge

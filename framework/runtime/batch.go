@@ -2,9 +2,9 @@ package runtime
 
 import (
 	"context"
-	"sync"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/room"
 	"github.com/landfall-dev/landfall/framework/schema"
 )
 
@@ -101,11 +101,7 @@ func (b *Batches) Add(p *Plan, item Item) (full []Item) {
 	}
 	batch := &b.list[at]
 	if len(batch.Items) == roomFrom && cap(batch.Items) < MaxBatch { // it is going to be a large one
-		room := *itemRoom.Get().(*[]Item)
-		if cap(room) < MaxBatch {
-			room = make([]Item, 0, MaxBatch)
-		}
-		batch.Items = append(room, batch.Items...)
+		batch.Items = append(itemRoom.Take(MaxBatch)[:0], batch.Items...)
 	}
 	batch.Items = append(batch.Items, item)
 	if len(batch.Items) < item.BatchSize {
@@ -130,66 +126,61 @@ func (b *Batches) Rest() []Batch {
 // RunBatch takes events through every subscription that they are offered to, in batches. The verdicts are index by index: one for
 // each of the event's subscriptions, in the order of Offered.
 func (p *Plan) RunBatch(ctx context.Context, events []event.Event) [][]Verdict {
-	verdicts := make([][]Verdict, 0, len(events))
-	for len(events) > 0 {
-		subscriptions := p.Offered(events[0])
-		n := 1
-		for n < len(events) && (p.deletion == nil || p.deletes(events[n]) == p.deletes(events[0])) {
-			n++
+	verdicts := make([][]Verdict, len(events))
+	for from := 0; from < len(events); {
+		to := from + 1
+		for to < len(events) && (p.deletion == nil || p.deletes(events[to]) == p.deletes(events[from])) {
+			to++
 		}
-		verdicts = append(verdicts, p.runAlike(ctx, subscriptions, events[:n])...)
-		events = events[n:]
+		p.runAlike(ctx, events[from:to], verdicts[from:to])
+		from = to
 	}
 	return verdicts
 }
 
 // runAlike is RunBatch of events that are offered to the same subscriptions.
-func (p *Plan) runAlike(ctx context.Context, subscriptions []*Subscription, events []event.Event) [][]Verdict {
+func (p *Plan) runAlike(ctx context.Context, events []event.Event, verdicts [][]Verdict) {
+	subscriptions := p.Offered(events[0])
 	n := len(subscriptions)
 	all := make([]Verdict, len(events)*n)
-	verdicts := make([][]Verdict, len(events))
-	for i := range events {
+	for i := range verdicts {
 		verdicts[i] = all[i*n : (i+1)*n : (i+1)*n]
 	}
-	chosen := make([][]int, n)
+	batches := make([]Batches, n)
+	deliver := func(at int, items []Item) {
+		p.deliverTo(ctx, items, func(i int) *Verdict { return &verdicts[items[i].Index][at] })
+		release(items)
+	}
 	for i, e := range events {
+		take := func(at int) {
+			item, verdict := p.Prepare(subscriptions[at], e, i)
+			if verdict != nil {
+				verdicts[i][at] = *verdict
+			} else if full := batches[at].Add(p, item); full != nil {
+				deliver(at, full)
+			}
+		}
 		if p.deletes(e) {
-			chosen[0] = append(chosen[0], i)
+			take(0)
 			continue
 		}
 		copy(verdicts[i], p.missed)
-		p.chooser.choose(e.Value(), func(at int) { chosen[at] = append(chosen[at], i) })
+		p.chooser.choose(e.Value(), take)
 	}
-	for at, s := range subscriptions {
-		deliver := func(items []Item) {
-			p.deliverTo(ctx, items, func(i int) *Verdict { return &verdicts[items[i].Index][at] })
-			release(items)
-		}
-		var batches Batches
-		for _, i := range chosen[at] {
-			item, verdict := p.Prepare(s, events[i], i)
-			if verdict != nil {
-				verdicts[i][at] = *verdict
-			} else if full := batches.Add(p, item); full != nil {
-				deliver(full)
-			}
-		}
-		for _, batch := range batches.Rest() {
-			deliver(batch.Items)
+	for at := range batches {
+		for _, batch := range batches[at].Rest() {
+			deliver(at, batch.Items)
 		}
 	}
-	return verdicts
 }
 
 // itemRoom is room for the items of a full batch. Who owns a batch may give it back when the batch is delivered.
-var itemRoom = sync.Pool{New: func() any { return new([]Item) }}
+var itemRoom room.Of[Item]
 
 // release gives back the room of items that nobody holds any more.
 func release(items []Item) {
 	if cap(items) >= MaxBatch {
-		clear(items)
-		items = items[:0]
-		itemRoom.Put(&items)
+		itemRoom.Give(items)
 	}
 }
 

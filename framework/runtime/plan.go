@@ -21,6 +21,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/mapping"
 	"github.com/landfall-dev/landfall/framework/oauth"
+	"github.com/landfall-dev/landfall/framework/room"
 	"github.com/landfall-dev/landfall/framework/schema"
 )
 
@@ -293,7 +294,7 @@ func (p *Plan) send(ctx context.Context, items []Item, slot func(i int) *Verdict
 		in := destination.Input{
 			Deps: p.deps, Settings: p.settings,
 			Origin:   origin,
-			Payloads: make([]event.Value, len(part)), Events: make([]event.Event, len(part)),
+			Payloads: payloadRoom.Take(len(part)), Events: eventRoom.Take(len(part)),
 		}
 		for i := range part {
 			in.Payloads[i], in.Events[i] = part[i].Payload, part[i].Event
@@ -303,8 +304,16 @@ func (p *Plan) send(ctx context.Context, items []Item, slot func(i int) *Verdict
 			p.verdict(slot(done+i), s, part[i].Payload, &results[i])
 		}
 		done += len(part)
+		payloadRoom.Give(in.Payloads)
+		eventRoom.Give(in.Events)
 	}
 }
+
+// payloadRoom and eventRoom are room for what a handler is called with.
+var (
+	payloadRoom room.Of[event.Value]
+	eventRoom   room.Of[event.Event]
+)
 
 // origin is where the calls of a subscription come from.
 func (p *Plan) origin(s *Subscription) destination.Origin {
