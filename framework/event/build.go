@@ -35,28 +35,49 @@ func NewFloat(f float64) Value {
 
 // NewArray is an array of items, which it keeps. An absent item reads as null.
 func NewArray(items []Value) Value {
-	c := &built{items: items, size: 2}
-	for i := range items {
-		c.count(&items[i])
-	}
+	c := &built{values: items, size: 2}
+	c.count()
 	return of(c, Array)
 }
 
-// NewObject is an object of members, which it keeps. Their keys must differ. A member whose value is absent is a hole:
-// Slots shows it, everything else passes over it.
+// NewObject is an object of members. Their keys must differ. A member whose value is absent is a hole: Slots shows it, everything
+// else passes over it.
 func NewObject(members []Member) Value {
-	c := &built{members: members, size: 2}
-	for i := range members {
-		c.size += len(members[i].Key) + 4
-		c.count(&members[i].Value)
-		c.holes = c.holes || members[i].Value.Kind() == Absent
+	keys, values := make([]string, len(members)), make([]Value, len(members))
+	for i, m := range members {
+		keys[i], values[i] = m.Key, m.Value
 	}
+	return NewSlots(keys, values)
+}
+
+// NewSlots is an object of keys, which must differ, and a value for each, holes included. It keeps both, and many may share
+// their keys.
+func NewSlots(keys []string, values []Value) Value {
+	c := &built{keys: keys, values: values, size: 2}
+	for i := range values {
+		c.holes = c.holes || values[i].Kind() == Absent
+	}
+	c.count()
 	return of(c, Object)
 }
 
-func (c *built) count(v *Value) {
-	c.size = min(c.size+v.Size()+1, maxSize)
-	c.holes = c.holes || v.built() != nil && v.built().holes
+// NewRecord is NewSlots without holes: what is absent is not there.
+func NewRecord(keys []string, values []Value) Value {
+	c := &built{keys: keys, values: values, size: 2, record: true}
+	c.count()
+	return of(c, Object)
+}
+
+// count adds up the size of what is in c, and finds holes further inside.
+func (c *built) count() {
+	for i := range c.keys {
+		c.size += len(c.keys[i]) + 4
+	}
+	for i := range c.values {
+		v := &c.values[i]
+		c.size = min(c.size+v.Size()+1, maxSize)
+		c.holes = c.holes || v.built() != nil && v.built().holes
+	}
 }
 
 // maxSize is where Size stops counting.
@@ -79,20 +100,14 @@ func (v Value) Solid() Value {
 	if v.built() == nil || !v.built().holes {
 		return v
 	}
+	values := make([]Value, len(v.built().values))
+	for i, value := range v.built().values {
+		values[i] = value.Solid()
+	}
 	if v.Kind() == Array {
-		items := make([]Value, len(v.built().items))
-		for i, item := range v.built().items {
-			items[i] = item.Solid()
-		}
-		return NewArray(items)
+		return NewArray(values)
 	}
-	members := make([]Member, 0, len(v.built().members))
-	for _, m := range v.built().members {
-		if m.Value.Kind() != Absent {
-			members = append(members, Member{m.Key, m.Value.Solid()})
-		}
-	}
-	return NewObject(members)
+	return NewRecord(v.built().keys, values)
 }
 
 // From builds a Value of what encoding/json would decode to, and of Go integers, []string and []Value. Maps are

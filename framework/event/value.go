@@ -40,10 +40,11 @@ func (k Kind) WithArticle() string {
 
 // built is the content of a container that was not read from a document.
 type built struct {
-	items   []Value
-	members []Member
-	size    int  // about the bytes of its JSON
-	holes   bool // a member in it, at any depth, is absent
+	keys   []string // of an object, one for each value; nil for an array
+	values []Value
+	size   int  // about the bytes of its JSON
+	record bool // what is absent is not there, else it is a hole
+	holes  bool // it has holes, at any depth
 }
 
 // Member is one key of an object with its value.
@@ -106,7 +107,7 @@ func (v Value) Falsy() bool {
 func (v Value) Len() int {
 	switch {
 	case v.Kind() == Array && v.built() != nil:
-		return len(v.built().items)
+		return len(v.built().values)
 	case v.Kind() == Array:
 		return v.node().length()
 	case v.Kind() == Object:
@@ -125,10 +126,10 @@ func (v Value) Index(i int) Value {
 		return Value{}
 	}
 	if v.built() != nil {
-		if i >= len(v.built().items) {
+		if i >= len(v.built().values) {
 			return Value{}
 		}
-		return v.built().items[i].orNull()
+		return v.built().values[i].orNull()
 	}
 	if i >= v.node().length() {
 		return Value{}
@@ -149,9 +150,9 @@ func (v Value) Get(key string) Value {
 		return Value{}
 	}
 	if b := v.built(); b != nil {
-		for i := range b.members {
-			if b.members[i].Key == key {
-				return b.members[i].Value
+		for i := range b.keys {
+			if b.keys[i] == key {
+				return b.values[i]
 			}
 		}
 		return Value{}
@@ -166,7 +167,7 @@ func (v Value) Items() iter.Seq2[int, Value] {
 			return
 		}
 		if v.built() != nil {
-			for i, item := range v.built().items {
+			for i, item := range v.built().values {
 				if !yield(i, item.orNull()) {
 					return
 				}
@@ -190,9 +191,9 @@ func (v Value) Members() iter.Seq2[string, Value] {
 		case v.built() == nil:
 			v.doc().members(v.node(), yield)
 		default:
-			members := v.built().members
-			for i := range members {
-				if m := &members[i]; m.Value.Kind() != Absent && !yield(m.Key, m.Value) {
+			b := v.built()
+			for i := range b.keys {
+				if value := b.values[i]; value.Kind() != Absent && !yield(b.keys[i], value) {
 					return
 				}
 			}
@@ -200,27 +201,25 @@ func (v Value) Members() iter.Seq2[string, Value] {
 	}
 }
 
-// BuiltOf is what an object was built of, its holes included; ok is false for what was not built with NewObject. It must not
-// be modified.
-func (v Value) BuiltOf() (members []Member, ok bool) {
+// BuiltOf is what an object was built of, a value for each key, some of which may be absent; ok is false for what was not built
+// but read. It must not be modified.
+func (v Value) BuiltOf() (keys []string, values []Value, ok bool) {
 	if v.Kind() != Object || v.built() == nil {
-		return nil, false
+		return nil, nil, false
 	}
-	return v.built().members, true
+	return v.built().keys, v.built().values, true
 }
 
 // Slots are the members of an object and its holes, in order.
 func (v Value) Slots() iter.Seq2[string, Value] {
+	b := v.built()
+	if v.Kind() != Object || b == nil || b.record {
+		return v.Members()
+	}
 	return func(yield func(string, Value) bool) {
-		switch {
-		case v.Kind() != Object:
-		case v.built() == nil:
-			v.doc().members(v.node(), yield)
-		default:
-			for _, m := range v.built().members {
-				if !yield(m.Key, m.Value) {
-					return
-				}
+		for i := range b.keys {
+			if !yield(b.keys[i], b.values[i]) {
+				return
 			}
 		}
 	}

@@ -62,8 +62,8 @@ func markOutput(n node) {
 	switch n := n.(type) {
 	case *object:
 		n.output = true
-		for _, m := range n.members {
-			markOutput(m.node)
+		for _, child := range n.nodes {
+			markOutput(child)
 		}
 	case *array:
 		for _, item := range n.items {
@@ -99,9 +99,9 @@ func (c *compiler) object(v event.Value, place string) node {
 		if l, ok := child.(literal); ok {
 			constant = append(constant, event.Member{Key: key, Value: l.value})
 		}
-		n.members = append(n.members, member{key, child})
+		n.keys, n.nodes = append(n.keys, key), append(n.nodes, child)
 	}
-	if len(constant) == len(n.members) {
+	if len(constant) == len(n.keys) {
 		return literal{event.NewObject(constant)}
 	}
 	return n

@@ -90,29 +90,25 @@ func (n literal) resolve(event.Value) (event.Value, error) { return n.value, nil
 
 // object is a plain object that holds a directive somewhere.
 type object struct {
-	place   string
-	members []member
-	output  bool // the object is part of the payload as it is: nothing looks for its absent members
-}
-
-type member struct {
-	key  string
-	node node
+	place  string
+	keys   []string
+	nodes  []node
+	output bool // the object is part of the payload as it is: nothing looks for its absent members
 }
 
 func (n *object) resolve(v event.Value) (event.Value, error) {
-	members := make([]event.Member, 0, len(n.members))
-	for i := range n.members {
-		value, err := n.members[i].node.resolve(v)
+	values := make([]event.Value, len(n.nodes))
+	for i := range n.nodes {
+		value, err := n.nodes[i].resolve(v)
 		if err != nil {
 			return event.Value{}, err
 		}
-		if value.Kind() == event.Absent && n.output {
-			continue
-		}
-		members = append(members, event.Member{Key: n.members[i].key, Value: value})
+		values[i] = value
 	}
-	return bounded(event.NewObject(members), n.place)
+	if n.output {
+		return bounded(event.NewRecord(n.keys, values), n.place)
+	}
+	return bounded(event.NewSlots(n.keys, values), n.place)
 }
 
 // array is a plain array that holds a directive somewhere.

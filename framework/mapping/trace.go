@@ -19,9 +19,9 @@ type Trace struct {
 func (m *Mapping) Trace(v event.Value) []Trace {
 	switch root := m.root.(type) {
 	case *object:
-		traces := make([]Trace, len(root.members))
-		for i, member := range root.members {
-			traces[i] = trace(member.key, member.node, v)
+		traces := make([]Trace, len(root.keys))
+		for i, key := range root.keys {
+			traces[i] = trace(key, root.nodes[i], v)
 		}
 		return traces
 	case literal:
@@ -75,7 +75,7 @@ func say(n node, v event.Value) string {
 	case computed:
 		return "@expr"
 	case *object:
-		return "object of " + n.keys()
+		return "object of " + shorten(strings.Join(n.keys, ", "))
 	case *array:
 		return fmt.Sprintf("list of %d", len(n.items))
 	}
@@ -108,12 +108,4 @@ func (t *template) String() string {
 		}
 	}
 	return shorten(fmt.Sprintf("%q", b.String()))
-}
-
-func (n *object) keys() string {
-	keys := make([]string, len(n.members))
-	for i, m := range n.members {
-		keys[i] = m.key
-	}
-	return shorten(strings.Join(keys, ", "))
 }

@@ -60,18 +60,18 @@ func (f *Field) plainKinds() uint16 {
 
 // settled is isSettled; sure is false for a payload that was not built.
 func (w *swift) settled(payload event.Value) (settled, sure bool) {
-	members, built := payload.BuiltOf()
+	keys, values, built := payload.BuiltOf()
 	if !built || w == nil {
 		return false, false
 	}
 	next, seen := 0, uint64(0)
-	for i := range members {
-		v := &members[i].Value
+	for i := range values {
+		v := &values[i]
 		kind := v.Kind()
 		if kind == event.Absent {
 			continue
 		}
-		at := w.find(members[i].Key, next)
+		at := w.find(keys[i], next)
 		if at < 0 || kind == event.String && v.Falsy() {
 			return false, true
 		}
