@@ -32,12 +32,32 @@ func (d *document) key(n node) string {
 
 // find is a key's last value in an object, 0 where it has none.
 func (d *document) find(object node, key string) node {
-	members := d.inside(object)
-	plain := node(len(key)+2)<<lengthShift | node(String)
-	for i := len(members) - 2; i >= 0; i -= 2 {
-		n := members[i]
-		if n&placeless == plain && d.text[n.place()+1:n.end()-1] == key || n.escaped() && d.key(n) == key {
-			return members[i+1]
+	from, to := inside(object)
+	if d.shorts != nil {
+		return d.findShort(from, to, key)
+	}
+	for i := to - 2; i >= from; i -= 2 {
+		if d.key(d.node(i)) == key {
+			return d.node(i + 1)
+		}
+	}
+	return 0
+}
+
+// findShort is find in an index of shorts.
+func (d *document) findShort(from, to int, key string) node {
+	if len(key)+2 > maxShortLength {
+		return 0
+	}
+	plain := uint16(newShort(String, 0, len(key)+2))
+	for i := to - 2; i >= from; i -= 2 {
+		s := d.shorts[i]
+		if uint16(s) == plain {
+			if start := s.place() + 1; d.text[start:start+len(key)] == key {
+				return d.node(i + 1)
+			}
+		} else if s&escapedNode != 0 && d.key(d.node(i)) == key {
+			return d.node(i + 1)
 		}
 	}
 	return 0
@@ -47,9 +67,10 @@ func (d *document) find(object node, key string) node {
 const manyMembers = 24
 
 func (d *document) members(object node, yield func(string, Value) bool) {
-	members, last := d.inside(object), d.lastOfKeys(object)
-	for i := 0; i < len(members); i += 2 {
-		key, value := d.key(members[i]), members[i+1]
+	last := d.lastOfKeys(object)
+	from, to := inside(object)
+	for i := from; i < to; i += 2 {
+		key, value := d.key(d.node(i)), d.node(i+1)
 		if last != nil {
 			newest, ok := last[key]
 			if !ok {
@@ -70,10 +91,10 @@ func (d *document) lastOfKeys(object node) map[string]node {
 	if n < 2 || n <= manyMembers && !d.hasTwins(object) {
 		return nil
 	}
-	members := d.inside(object)
+	from, to := inside(object)
 	last := make(map[string]node, n)
-	for i := 0; i < len(members); i += 2 {
-		last[d.key(members[i])] = members[i+1]
+	for i := from; i < to; i += 2 {
+		last[d.key(d.node(i))] = d.node(i + 1)
 	}
 	if len(last) == n {
 		return nil
@@ -82,10 +103,10 @@ func (d *document) lastOfKeys(object node) map[string]node {
 }
 
 func (d *document) hasTwins(object node) bool {
-	members := d.inside(object)
-	for i := 2; i < len(members); i += 2 {
-		for j := 0; j < i; j += 2 {
-			if d.sameKey(members[i], members[j]) {
+	from, to := inside(object)
+	for i := from + 2; i < to; i += 2 {
+		for j := from; j < i; j += 2 {
+			if d.sameKey(d.node(i), d.node(j)) {
 				return true
 			}
 		}

@@ -1,9 +1,9 @@
 package event
 
-// node is one word of the index of a document. Of a scalar it says where its text begins and how long that is, quotes included; of
+// node is one part of the index of a document. Of a scalar it says where its text begins and how long that is, quotes included; of
 // a container, where in the index what is inside begins and how many members or items that are. These lie side by side, for an
-// object keys and values in turn, behind one word that says where the text of the container is. The last word of an index is the
-// whole.
+// object keys and values in turn, behind one node without a kind that says where the text of the container is. The last node of an
+// index is the whole.
 type node uint64
 
 // The bits of a node: its kind, whether it is a string with escapes, 28 of a length and 28 of a place. A text is at most three
@@ -14,10 +14,9 @@ const (
 	lengthShift = 8
 	placeShift  = lengthShift + 28
 	lengthMask  = 1<<28 - 1
-	placeless   = 1<<placeShift - 1 // what a node is, but for its place
 )
 
-// newNode is a scalar whose text is between two places, or without a kind the word that says where a container's text is.
+// newNode is a scalar whose text is between two places, or without a kind the node that says where a container's text is.
 func newNode(kind Kind, start, end int) node {
 	return node(start)<<placeShift | node(end-start)<<lengthShift | node(kind)
 }
@@ -33,26 +32,63 @@ func (n node) length() int   { return int(n>>lengthShift) & lengthMask }
 func (n node) end() int      { return n.place() + n.length() }
 func (n node) escaped() bool { return n&escapedNode != 0 }
 
-// document is a text and its index.
+// short is a node in half the room, for texts up to maxShort bytes: kind and escape as in a node, 12 bits of a length and 16 of a
+// place. One without a kind has 16 bits of where a container's text ends in place of those.
+type short uint32
+
+const (
+	maxShort         = 1<<16 - 1 // bytes of the text of a document
+	maxShortLength   = 1<<12 - 1
+	shortLengthShift = 4
+	shortPlaceShift  = 16
+)
+
+func newShort(kind Kind, start, end int) short {
+	return short(start)<<shortPlaceShift | short(end-start)<<shortLengthShift | short(kind)
+}
+
+func (s short) place() int { return int(s >> shortPlaceShift) }
+
+// document is a text and its index, which is of shorts where these are enough.
 type document struct {
-	text  string
-	index []node
+	text   string
+	shorts []short // nil where nodes are needed
+	nodes  *[]node
+}
+
+// node is the node at a place in the index.
+func (d *document) node(at int) node {
+	if d.shorts == nil {
+		return (*d.nodes)[at]
+	}
+	s := node(d.shorts[at])
+	return s>>shortPlaceShift<<placeShift | s>>shortLengthShift&maxShortLength<<lengthShift | s&(kindMask|escapedNode)
 }
 
 // root is the whole.
-func (d *document) root() node { return d.index[len(d.index)-1] }
+func (d *document) root() node {
+	if d.shorts == nil {
+		return d.node(len(*d.nodes) - 1)
+	}
+	return d.node(len(d.shorts) - 1)
+}
 
-// inside is what lies in a container.
-func (d *document) inside(container node) []node {
-	first, n := container.place(), container.length()
+// inside is where in the index what lies in a container begins and ends.
+func inside(container node) (from, to int) {
+	n := container.length()
 	if container.kind() == Object {
 		n *= 2
 	}
-	return d.index[first : first+n]
+	return container.place(), container.place() + n
 }
 
 // textOf is the JSON of a container.
 func (d *document) textOf(container node) string {
-	where := d.index[container.place()-1]
-	return d.text[where.place():where.end()]
+	at := container.place() - 1
+	if d.shorts == nil {
+		n := d.node(at)
+		return d.text[n.place():n.end()]
+	}
+	s := d.shorts[at]
+	return d.text[s.place() : s&maxShort]
 }

@@ -5,22 +5,22 @@ import (
 	"unicode/utf8"
 )
 
-// parseText reads a text: the fast way where it is plainly valid, else by the scanner.
+// parseText reads a text: the fast way where it is short and plainly valid, else by the scanner.
 func parseText(text string) (Value, error) {
-	index, ascii := swift(text)
-	if !ascii || index == nil {
+	shorts, ascii := swift(text)
+	if !ascii || shorts == nil {
 		if !utf8.ValidString(text) {
-			text, index = string([]rune(text)), nil // each byte that is not UTF-8 becomes U+FFFD
+			text, shorts = string([]rune(text)), nil // each byte that is not UTF-8 becomes U+FFFD
 		}
 	}
-	if index == nil {
+	doc := &document{text: text, shorts: shorts}
+	if shorts == nil {
 		s := scanner{text: text}
 		if err := s.run(); err != nil {
 			return Value{}, err
 		}
-		index = s.index
+		doc.nodes = &s.index
 	}
-	doc := &document{text: text, index: index}
 	return doc.value(doc.root()), nil
 }
 

@@ -7,34 +7,36 @@ import (
 	"unsafe"
 )
 
-// This file is the fast way of reading a text. It builds the index that scanner builds, byte for byte alike, and gives up where
-// a text is not plainly valid: the scanner then reads it from the start and says what is wrong. FuzzSwift holds the two
-// against each other. It differs in three ways: strings are skipped eight bytes at a time, all state is in local variables, and the open
-// containers are linked through the index itself.
+// This file is the fast way of reading a text of up to 64 KB. It builds the index that scanner builds, node for node alike but in
+// shorts, and gives up where a text is not plainly valid or something in it is too long: the scanner then reads it from the start.
+// FuzzSwift holds the two against each other. It differs in three ways: strings are skipped eight bytes at a time, all state
+// is in local variables, and its room is used again.
 
 // draft is room to work in.
 type draft struct {
-	index  []node
-	values []node // of the open containers: before those of each one a word with its kind, its start and where the one is that it is in
+	index  []short
+	values []short // of the open containers so far
+	open   [MaxDepth]opened
 }
+
+// opened is an open container: where its text begins, and its values.
+type opened struct{ start, from int32 }
 
 // drafts are drafts to work in; what is kept of one is copied.
 var drafts = sync.Pool{New: func() any { return new(draft) }}
 
-// maxDraft is the most words that are kept to work in.
-const maxDraft = 1 << 16
-
 // swift is the index of a text, nil where the fast way is not sure of it. ascii tells that the text has no other bytes.
-func swift(text string) (index []node, ascii bool) {
+func swift(text string) (index []short, ascii bool) {
+	if len(text) > maxShort {
+		return nil, false
+	}
 	d := drafts.Get().(*draft)
 	d.index, d.values = d.index[:0], d.values[:0]
 	seen, ok := d.read(text)
 	if ok {
-		index = append([]node(nil), d.index...)
+		index = append([]short(nil), d.index...)
 	}
-	if cap(d.index) <= maxDraft && cap(d.values) <= maxDraft {
-		drafts.Put(d)
-	}
+	drafts.Put(d)
 	return index, seen&highs == 0
 }
 
@@ -44,9 +46,9 @@ func (d *draft) read(text string) (seen uint64, ok bool) {
 	var (
 		pos, start, depth int
 		index, values     = d.index, d.values
-		parent            = -1 // in values: the word of the innermost open container
+		from              int // in values: the first one of the innermost open container
 		isKey, inObject   bool
-		escaped           node
+		escaped           short
 		c                 byte
 	)
 value:
@@ -62,15 +64,12 @@ value:
 		isKey = false
 		goto str
 	case c == '{' || c == '[':
-		if depth++; depth > MaxDepth {
+		if depth == MaxDepth {
 			return seen, false
 		}
-		kind := Array
-		if inObject = c == '{'; inObject {
-			kind = Object
-		}
-		values = append(values, newNode(kind, start, start+parent+1))
-		parent = len(values) - 1
+		d.open[depth] = opened{int32(start), int32(len(values))}
+		depth++
+		from, inObject = len(values), c == '{'
 		pos++
 		for pos < len(text) && isSpace(text[pos]) {
 			pos++
@@ -83,25 +82,25 @@ value:
 		}
 		goto value
 	case c == '-' || c-'0' <= 9:
-		if pos = swiftNumber(text, pos); pos < 0 {
+		if pos = swiftNumber(text, pos); pos < 0 || pos-start > maxShortLength {
 			return seen, false
 		}
-		values = append(values, newNode(Number, start, pos))
+		values = append(values, newShort(Number, start, pos))
 	case c == 't' && pos+4 <= len(text) && text[pos:pos+4] == "true":
 		pos += 4
-		values = append(values, newNode(True, start, pos))
+		values = append(values, newShort(True, start, pos))
 	case c == 'f' && pos+5 <= len(text) && text[pos:pos+5] == "false":
 		pos += 5
-		values = append(values, newNode(False, start, pos))
+		values = append(values, newShort(False, start, pos))
 	case c == 'n' && pos+4 <= len(text) && text[pos:pos+4] == "null":
 		pos += 4
-		values = append(values, newNode(Null, start, pos))
+		values = append(values, newShort(Null, start, pos))
 	default:
 		return seen, false
 	}
 
 after: // a value has been read
-	if parent < 0 {
+	if depth == 0 {
 		for pos < len(text) && isSpace(text[pos]) {
 			pos++
 		}
@@ -172,7 +171,10 @@ str: // a string begins at pos
 		}
 	}
 	pos++
-	values = append(values, newNode(String, start, pos)|escaped)
+	if pos-start > maxShortLength {
+		return seen, false
+	}
+	values = append(values, newShort(String, start, pos)|escaped)
 	if !isKey {
 		goto after
 	}
@@ -190,16 +192,20 @@ str: // a string begins at pos
 closing: // pos is at the end of the innermost container
 	pos++
 	depth--
-	open, inside := values[parent], values[parent+1:]
-	index = append(append(index, newNode(Absent, open.place(), pos)), inside...)
-	size := len(inside)
+	index = append(append(index, short(d.open[depth].start)<<shortPlaceShift|short(pos)), values[from:]...)
+	kind, size := Array, len(values)-from
 	if inObject {
-		size /= 2
+		kind, size = Object, size/2
 	}
-	values = values[:parent+1]
-	values[parent] = newContainer(open.kind(), len(index)-len(inside), size)
-	parent = open.length() - 1
-	inObject = parent >= 0 && values[parent].kind() == Object
+	if size > maxShortLength {
+		return seen, false
+	}
+	first := len(index) - (len(values) - from)
+	values = append(values[:from], newShort(kind, first, first+size))
+	if depth > 0 {
+		outer := d.open[depth-1]
+		from, inObject = int(outer.from), text[outer.start] == '{'
+	}
 	goto after
 }
 

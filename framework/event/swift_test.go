@@ -19,14 +19,58 @@ func FuzzSwift(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		s := scanner{text: text}
 		err := s.run()
-		index, ascii := swift(text)
+		shorts, ascii := swift(text)
 		if err != nil {
-			assert.Nil(t, index, "%q: %v", text, err)
+			assert.Nil(t, shorts, "%q: %v", text, err)
 			return
 		}
-		assert.Equal(t, s.index, index, "%q", text)
+		if shorts == nil {
+			assert.True(t, hasLong(s.index), "%q", text)
+			return
+		}
+		want, got := &document{text: text, nodes: &s.index}, &document{text: text, shorts: shorts}
+		assert.Equal(t, want.root(), got.root(), "%q", text)
+		assertAlike(t, want, got, want.root())
 		if ascii {
 			assert.False(t, strings.ContainsFunc(text, func(r rune) bool { return r > 0x7f }), "%q", text)
 		}
 	})
+}
+
+// hasLong tells whether an index has what a short cannot say.
+func hasLong(index []node) bool {
+	for _, n := range index {
+		if n.kind() != Absent && n.length() > maxShortLength || n.end() > maxShort {
+			return true
+		}
+	}
+	return false
+}
+
+// assertAlike compares all that lies in a container, which is at the same place in both.
+func assertAlike(t *testing.T, want, got *document, container node) {
+	if container.kind() < Array {
+		return
+	}
+	assert.Equal(t, want.textOf(container), got.textOf(container))
+	from, to := inside(container)
+	for i := from; i < to; i++ {
+		assert.Equal(t, want.node(i), got.node(i))
+		assertAlike(t, want, got, want.node(i))
+	}
+}
+
+// TestLongTexts reads what is too long for the fast way, and what is just not.
+func TestLongTexts(t *testing.T) {
+	for _, n := range []int{maxShortLength - 3, maxShortLength - 2, maxShortLength - 1, maxShort - 20, maxShort, 1 << 20} {
+		long := strings.Repeat("x", n)
+		v := MustParse(`{"a":"` + long + `","` + long + `":[1,{"b":2}]}`)
+		assert.Equal(t, long, v.Get("a").Str())
+		assert.Equal(t, "2", v.Get(long).Index(1).Get("b").Digits())
+		assert.Equal(t, Value{}, v.Get(long+"x"))
+		many := MustParse("[" + strings.Repeat("0,", n) + "7]")
+		assert.Equal(t, n+1, many.Len())
+		assert.Equal(t, "7", many.Index(n).Digits())
+		assert.Equal(t, 2*n+3, len(many.JSON()))
+	}
 }

@@ -134,7 +134,7 @@ func (v Value) Index(i int) Value {
 	if i >= v.node().length() {
 		return Value{}
 	}
-	return v.doc().value(v.doc().inside(v.node())[i])
+	return v.doc().value(v.doc().node(v.node().place() + i))
 }
 
 func (v Value) orNull() Value {
@@ -174,8 +174,9 @@ func (v Value) Items() iter.Seq2[int, Value] {
 			}
 			return
 		}
-		for i, item := range v.doc().inside(v.node()) {
-			if !yield(i, v.doc().value(item)) {
+		d, from := v.doc(), v.node().place()
+		for i := range v.node().length() {
+			if !yield(i, d.value(d.node(from+i))) {
 				return
 			}
 		}
