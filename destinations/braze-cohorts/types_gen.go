@@ -41,11 +41,9 @@ type SyncAudiencesPayload struct {
 	DeviceID            string                         // Device ID
 	CohortID            string                         // Cohort ID
 	CohortName          string                         // Cohort Name
-	EnableBatching      *bool                          // Enable Batching
 	PersonasAudienceKey string                         // Engage Audience Key
 	EventProperties     event.Value                    // Event Properties
 	Time                string                         // Time
-	BatchKeys           []string                       // Batch Keys
 }
 
 // Decode reads a value that has passed its schema.
@@ -65,24 +63,12 @@ func (r *SyncAudiencesPayload) Decode(v event.Value) {
 			r.CohortID = m.Str()
 		case "cohort_name":
 			r.CohortName = m.Str()
-		case "enable_batching":
-			if m.Exists() {
-				r.EnableBatching = new(bool)
-				*r.EnableBatching, _ = m.Bool()
-			}
 		case "personas_audience_key":
 			r.PersonasAudienceKey = m.Str()
 		case "event_properties":
 			r.EventProperties = m
 		case "time":
 			r.Time = m.Str()
-		case "batch_keys":
-			if n := m.Len(); n > 0 {
-				r.BatchKeys = make([]string, 0, n)
-			}
-			for _, m := range m.Items() {
-				r.BatchKeys = append(r.BatchKeys, m.Str())
-			}
 		}
 	}
 }

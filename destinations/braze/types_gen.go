@@ -55,8 +55,6 @@ type UpdateUserProfilePayload struct {
 	SubscriptionGroups         []UpdateUserProfilePayloadSubscriptionGroups // Subscription Groups
 	CustomAttributes           event.Value                                  // Custom Attributes
 	UpdateExistingOnly         *bool                                        // Update Existing Only
-	EnableBatching             *bool                                        // Batch Data to Braze
-	BatchSize                  *float64                                     // Batch Size
 }
 
 // Decode reads a value that has passed its schema.
@@ -181,16 +179,6 @@ func (r *UpdateUserProfilePayload) Decode(v event.Value) {
 				r.UpdateExistingOnly = new(bool)
 				*r.UpdateExistingOnly, _ = m.Bool()
 			}
-		case "enable_batching":
-			if m.Exists() {
-				r.EnableBatching = new(bool)
-				*r.EnableBatching, _ = m.Bool()
-			}
-		case "batch_size":
-			if m.Exists() {
-				r.BatchSize = new(float64)
-				*r.BatchSize = m.Float()
-			}
 		}
 	}
 }
@@ -205,8 +193,6 @@ type TrackEventPayload struct {
 	Time               event.Value                 // Time
 	Properties         event.Value                 // Event Properties
 	UpdateExistingOnly *bool                       // Update Existing Only
-	EnableBatching     *bool                       // Batch Data to Braze
-	BatchSize          *float64                    // Batch Size
 }
 
 // Decode reads a value that has passed its schema.
@@ -238,16 +224,6 @@ func (r *TrackEventPayload) Decode(v event.Value) {
 				r.UpdateExistingOnly = new(bool)
 				*r.UpdateExistingOnly, _ = m.Bool()
 			}
-		case "enable_batching":
-			if m.Exists() {
-				r.EnableBatching = new(bool)
-				*r.EnableBatching, _ = m.Bool()
-			}
-		case "batch_size":
-			if m.Exists() {
-				r.BatchSize = new(float64)
-				*r.BatchSize = m.Float()
-			}
 		}
 	}
 }
@@ -262,8 +238,6 @@ type TrackPurchasePayload struct {
 	Products           []event.Value                  // Products
 	Properties         event.Value                    // Event Properties
 	UpdateExistingOnly *bool                          // Update Existing Only
-	EnableBatching     *bool                          // Batch Data to Braze
-	BatchSize          *float64                       // Batch Size
 }
 
 // Decode reads a value that has passed its schema.
@@ -299,16 +273,6 @@ func (r *TrackPurchasePayload) Decode(v event.Value) {
 			if m.Exists() {
 				r.UpdateExistingOnly = new(bool)
 				*r.UpdateExistingOnly, _ = m.Bool()
-			}
-		case "enable_batching":
-			if m.Exists() {
-				r.EnableBatching = new(bool)
-				*r.EnableBatching, _ = m.Bool()
-			}
-		case "batch_size":
-			if m.Exists() {
-				r.BatchSize = new(float64)
-				*r.BatchSize = m.Float()
 			}
 		}
 	}
@@ -373,11 +337,9 @@ func (r *IdentifyUserPayload) Decode(v event.Value) {
 
 // UpsertCatalogItemPayload is what the action upsertCatalogItem takes.
 type UpsertCatalogItemPayload struct {
-	CatalogName    string      // Catalog Name
-	Item           event.Value // Catalog item to upsert
-	ItemID         string      // Item ID
-	EnableBatching *bool       // Batch Data to Braze?
-	BatchSize      *float64    // Batch Size
+	CatalogName string      // Catalog Name
+	Item        event.Value // Catalog item to upsert
+	ItemID      string      // Item ID
 }
 
 // Decode reads a value that has passed its schema.
@@ -390,16 +352,6 @@ func (r *UpsertCatalogItemPayload) Decode(v event.Value) {
 			r.Item = m
 		case "item_id":
 			r.ItemID = m.Str()
-		case "enable_batching":
-			if m.Exists() {
-				r.EnableBatching = new(bool)
-				*r.EnableBatching, _ = m.Bool()
-			}
-		case "batch_size":
-			if m.Exists() {
-				r.BatchSize = new(float64)
-				*r.BatchSize = m.Float()
-			}
 		}
 	}
 }
@@ -522,8 +474,6 @@ type EcommercePayload struct {
 	Currency       string                      // Currency
 	Source         string                      // Source
 	Metadata       event.Value                 // Metadata
-	EnableBatching *bool                       // Batch Data to Braze
-	BatchSize      *float64                    // Maximum Batch Size
 	Products       []event.Value               // Products
 }
 
@@ -587,16 +537,6 @@ func (r *EcommercePayload) Decode(v event.Value) {
 			r.Source = m.Str()
 		case "metadata":
 			r.Metadata = m
-		case "enable_batching":
-			if m.Exists() {
-				r.EnableBatching = new(bool)
-				*r.EnableBatching, _ = m.Bool()
-			}
-		case "batch_size":
-			if m.Exists() {
-				r.BatchSize = new(float64)
-				*r.BatchSize = m.Float()
-			}
 		case "products":
 			if n := m.Len(); n > 0 {
 				r.Products = make([]event.Value, 0, n)
@@ -627,8 +567,6 @@ type EcommerceSingleProductPayload struct {
 	Currency       string                                   // Currency
 	Source         string                                   // Source
 	Metadata       event.Value                              // Metadata
-	EnableBatching *bool                                    // Batch Data to Braze
-	BatchSize      *float64                                 // Maximum Batch Size
 	Product        *EcommerceSingleProductPayloadProduct    // Product
 }
 
@@ -692,16 +630,6 @@ func (r *EcommerceSingleProductPayload) Decode(v event.Value) {
 			r.Source = m.Str()
 		case "metadata":
 			r.Metadata = m
-		case "enable_batching":
-			if m.Exists() {
-				r.EnableBatching = new(bool)
-				*r.EnableBatching, _ = m.Bool()
-			}
-		case "batch_size":
-			if m.Exists() {
-				r.BatchSize = new(float64)
-				*r.BatchSize = m.Float()
-			}
 		case "product":
 			if m.Exists() {
 				r.Product = new(EcommerceSingleProductPayloadProduct)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"go/format"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -13,13 +14,13 @@ import (
 
 // Types are the Go types of a definition's settings and payloads. Each has a Decode that reads a value which has passed
 // the schema, without reflection. Strings, lists and free objects are their zero values where they are absent; other
-// absent values are nil pointers.
+// absent values are nil pointers. The reserved fields are left out: what they say is for the runtime, not for a handler.
 func Types(d *destination.Definition) ([]byte, error) {
 	g := &types{names: map[string]bool{}}
 	g.record("Settings", "Settings are the settings of an instance.", d.Settings)
 	for _, a := range d.Actions {
 		name := goName(a.Key) + "Payload"
-		g.record(name, fmt.Sprintf("%s is what the action %s takes.", name, a.Key), a.Fields)
+		g.record(name, fmt.Sprintf("%s is what the action %s takes.", name, a.Key), handlers(a.Fields))
 	}
 	for len(g.pending) > 0 {
 		next := g.pending[0]
@@ -33,6 +34,11 @@ func Types(d *destination.Definition) ([]byte, error) {
 	fmt.Fprintf(&b, "%spackage %s\n\nimport \"github.com/landfall-dev/landfall/framework/event\"\n\n", header, PackageName(d.Slug))
 	b.Write(g.out.Bytes())
 	return format.Source(b.Bytes())
+}
+
+// handlers are the fields that handlers see.
+func handlers(fields schema.Fields) schema.Fields {
+	return slices.DeleteFunc(slices.Clone(fields), func(f schema.Field) bool { return destination.IsReserved(f.Key) })
 }
 
 // types collects the source of the types of a definition.

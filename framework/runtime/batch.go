@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/room"
 	"github.com/landfall-dev/landfall/framework/schema"
@@ -13,7 +14,7 @@ type reserved struct{ size, bytes, enable, keys bool }
 
 func reservedOf(fields schema.Fields) reserved {
 	has := func(key string) bool { return fields.Get(key) != nil }
-	return reserved{size: has("batch_size"), bytes: has("batch_bytes"), enable: has("enable_batching"), keys: has("batch_keys")}
+	return reserved{size: has(destination.BatchSize), bytes: has(destination.BatchBytes), enable: has(destination.EnableBatching), keys: has(destination.BatchKeys)}
 }
 
 // batch sets the key and the bounds of the batches that an item may be part of, by its payload's reserved fields: batch_keys,
@@ -22,7 +23,7 @@ func (s *Subscription) batch(item *Item) {
 	payload := item.Payload
 	item.BatchSize = MaxBatch
 	if s.reserved.size {
-		if n := payload.Get("batch_size"); n.Kind() == event.Number {
+		if n := payload.Get(destination.BatchSize); n.Kind() == event.Number {
 			item.BatchSize = min(max(int(n.Float()), 1), MaxBatch)
 		}
 	}
@@ -30,11 +31,11 @@ func (s *Subscription) batch(item *Item) {
 		item.BatchSize = min(item.BatchSize, most)
 	}
 	if s.reserved.bytes {
-		if n := payload.Get("batch_bytes"); n.Kind() == event.Number {
+		if n := payload.Get(destination.BatchBytes); n.Kind() == event.Number {
 			item.BatchBytes = max(int(n.Float()), 1)
 		}
 	}
-	if s.reserved.enable && payload.Get("enable_batching").Kind() == event.False || !s.handler.Batches() {
+	if s.reserved.enable && payload.Get(destination.EnableBatching).Kind() == event.False || !s.handler.Batches() {
 		item.BatchSize = 1
 	}
 	if s.reserved.keys {
@@ -44,7 +45,7 @@ func (s *Subscription) batch(item *Item) {
 
 // batchKey is the values that a payload has at its batch_keys.
 func (s *Subscription) batchKey(payload event.Value) string {
-	fields := payload.Get("batch_keys")
+	fields := payload.Get(destination.BatchKeys)
 	if fields.Kind() != event.Array {
 		return ""
 	}
