@@ -1,10 +1,8 @@
 package event
 
 import (
-	"encoding/binary"
 	"math/bits"
 	"sync"
-	"unsafe"
 )
 
 // This file is the fast way of reading a text of up to 64 KB. It builds the index that scanner builds, node for node alike but in
@@ -45,8 +43,7 @@ func swift(text string) (index []short, ascii bool) {
 func (d *draft) read(text string) (seen uint64, ok bool) {
 	var (
 		pos, start, depth int
-		index, values     = d.index, d.values
-		from              int // in values: the first one of the innermost open container
+		values            = d.values
 		isKey, inObject   bool
 		escaped           short
 		c                 byte
@@ -69,7 +66,7 @@ value:
 		}
 		d.open[depth] = opened{int32(start), int32(len(values))}
 		depth++
-		from, inObject = len(values), c == '{'
+		inObject = c == '{'
 		pos++
 		for pos < len(text) && isSpace(text[pos]) {
 			pos++
@@ -107,7 +104,7 @@ after: // a value has been read
 		if pos < len(text) {
 			return seen, false
 		}
-		d.index, d.values = append(index, values...), values
+		d.index, d.values = append(d.index, values...), values
 		return seen, true
 	}
 	for pos < len(text) && isSpace(text[pos]) {
@@ -143,7 +140,7 @@ str: // a string begins at pos
 	escaped = 0
 	for {
 		for pos+8 <= len(text) {
-			w := word(text, pos)
+			w := word(text[pos : pos+8])
 			seen |= w
 			if special := specials(w); special != 0 {
 				pos += bits.TrailingZeros64(special) / 8
@@ -192,21 +189,27 @@ str: // a string begins at pos
 closing: // pos is at the end of the innermost container
 	pos++
 	depth--
-	index = append(append(index, short(d.open[depth].start)<<shortPlaceShift|short(pos)), values[from:]...)
-	kind, size := Array, len(values)-from
-	if inObject {
+	if values = d.close(values, depth, pos, inObject); values == nil {
+		return seen, false
+	}
+	inObject = depth > 0 && text[d.open[depth-1].start] == '{'
+	goto after
+}
+
+// close moves what is in the innermost open container to the index, and puts the container in its place; nil where it has too much.
+func (d *draft) close(values []short, depth, end int, object bool) []short {
+	open := d.open[depth]
+	inside := values[open.from:]
+	kind, size := Array, len(inside)
+	if object {
 		kind, size = Object, size/2
 	}
 	if size > maxShortLength {
-		return seen, false
+		return nil
 	}
-	first := len(index) - (len(values) - from)
-	values = append(values[:from], newShort(kind, first, first+size))
-	if depth > 0 {
-		outer := d.open[depth-1]
-		from, inObject = int(outer.from), text[outer.start] == '{'
-	}
-	goto after
+	d.index = append(append(d.index, short(open.start)<<shortPlaceShift|short(end)), inside...)
+	first := len(d.index) - len(inside)
+	return append(values[:open.from], newShort(kind, first, first+size))
 }
 
 func isSpace(c byte) bool { return c <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t') }
@@ -263,9 +266,6 @@ func swiftDigits(text string, pos int) int {
 	return pos
 }
 
-// littleEndian tells how this machine lays out words.
-var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
-
 const (
 	lows  = 0x0101010101010101
 	highs = 0x8080808080808080
@@ -278,11 +278,25 @@ func specials(w uint64) uint64 {
 	return ((low-lows*0x21)&^low | (slash-lows)&^slash) & highs
 }
 
-// word is eight bytes of text, which must be there, the first one lowest on every machine.
-func word(text string, pos int) uint64 {
-	w := *(*uint64)(unsafe.Add(unsafe.Pointer(unsafe.StringData(text)), pos))
-	if !littleEndian {
-		w = bits.ReverseBytes64(w)
+// plain is the place of the first byte from pos on that does not stand for itself in a string, and seen with all words before it.
+func plain(text string, pos int, seen uint64) (int, uint64) {
+	for pos+8 <= len(text) {
+		w := word(text[pos : pos+8])
+		seen |= w
+		if special := specials(w); special != 0 {
+			return pos + bits.TrailingZeros64(special)/8, seen
+		}
+		pos += 8
 	}
-	return w
+	for pos < len(text) && text[pos] != '"' && text[pos] != '\\' && text[pos] >= 0x20 {
+		seen |= uint64(text[pos])
+		pos++
+	}
+	return pos, seen
+}
+
+// word is eight bytes, the first one lowest.
+func word(b string) uint64 {
+	_ = b[7]
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
 }

@@ -167,7 +167,8 @@ func AppendString(dst []byte, s string) []byte {
 	const digits = "0123456789abcdef"
 	dst = append(dst, '"')
 	from := 0
-	for i := plainPrefix(s); i < len(s); i++ {
+	first, _ := plain(s, 0, 0)
+	for i := first; i < len(s); i++ {
 		c := s[i]
 		if c >= 0x20 && c != '"' && c != '\\' {
 			continue
@@ -192,15 +193,6 @@ func AppendString(dst []byte, s string) []byte {
 		}
 	}
 	return append(append(dst, s[from:]...), '"')
-}
-
-// plainPrefix is a length up to which the bytes of s stand for themselves in a JSON string.
-func plainPrefix(s string) int {
-	pos := 0
-	for pos+8 <= len(s) && specials(word(s, pos)) == 0 {
-		pos += 8
-	}
-	return pos
 }
 
 // Text is v as JavaScript prints it in a string, which templates and coercion follow: numbers as FormatNumber does, the
