@@ -1,11 +1,31 @@
 package event
 
-// OrderingKey is what the order of an event is kept for: its user, else its anonymous user, else nothing but itself.
-func OrderingKey(e Value) string {
-	for _, name := range []string{"userId", "anonymousId", "messageId"} {
-		if text := e.Get(name).Text(); text != "" {
-			return name[:1] + ":" + text
+import "sync/atomic"
+
+// Key is the name of a member that is read from many objects. These are most often built alike, such as the payloads of a mapping:
+// where the member was last is tried first. It is safe for concurrent use, and must not be copied.
+type Key struct {
+	name string
+	last atomic.Int32
+}
+
+// NewKey is the key with a name.
+func NewKey(name string) *Key { return &Key{name: name} }
+
+// Of is the value that the key has in v, as v.Get has it.
+func (k *Key) Of(v Value) Value {
+	b := v.built()
+	if b == nil || v.Kind() != Object {
+		return v.Get(k.name)
+	}
+	if at := int(k.last.Load()); at < len(b.keys) && b.keys[at] == k.name {
+		return b.values[at]
+	}
+	for at := range b.keys {
+		if b.keys[at] == k.name {
+			k.last.Store(int32(at))
+			return b.values[at]
 		}
 	}
-	return ""
+	return Value{}
 }

@@ -74,6 +74,7 @@ func compileLiteral(c *compiler, v event.Value, place string) node { return c.va
 type condition struct {
 	subject            node
 	blank              bool // the test is blank, not exists
+	same               bool // the consequence is the subject
 	consequence, other node
 }
 
@@ -83,6 +84,9 @@ func (n *condition) resolve(v event.Value) (event.Value, error) {
 		return event.Value{}, err
 	}
 	if n.holds(subject) {
+		if n.same {
+			return subject, nil
+		}
 		return n.consequence.resolve(v)
 	}
 	return n.other.resolve(v)
@@ -114,8 +118,9 @@ func compileIf(c *compiler, v event.Value, place string) node {
 	if exists.Kind() != event.Absent {
 		n.subject = o.any("exists")
 	} else {
-		n.subject, n.blank = o.any("blank"), true
+		n.subject, n.blank, exists = o.any("blank"), true, blank
 	}
+	n.same = exists.JSON() == v.Get("then").JSON()
 	return n
 }
 

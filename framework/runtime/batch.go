@@ -9,50 +9,70 @@ import (
 	"github.com/landfall-dev/landfall/framework/schema"
 )
 
-// reserved tells which of the reserved fields an action has. A payload has no others.
-type reserved struct{ size, bytes, enable, keys bool }
+// reserved are the reserved fields that an action has, nil for others. A payload has no others.
+type reserved struct{ size, bytes, enable, keys *event.Key }
 
 func reservedOf(fields schema.Fields) reserved {
-	has := func(key string) bool { return fields.Get(key) != nil }
-	return reserved{size: has(destination.BatchSize), bytes: has(destination.BatchBytes), enable: has(destination.EnableBatching), keys: has(destination.BatchKeys)}
+	key := func(name string) *event.Key {
+		if fields.Get(name) == nil {
+			return nil
+		}
+		return event.NewKey(name)
+	}
+	return reserved{
+		size: key(destination.BatchSize), bytes: key(destination.BatchBytes), enable: key(destination.EnableBatching), keys: key(destination.BatchKeys),
+	}
 }
 
-// batch sets the key and the bounds of the batches that an item may be part of, by its payload's reserved fields: batch_keys,
-// batch_size, batch_bytes and enable_batching; and by what its action takes.
+// batch sets the key and the bounds of the batches that an item may be part of, by its payload's reserved fields and by what its
+// action takes.
 func (s *Subscription) batch(item *Item) {
-	payload := item.Payload
+	payload, has := item.Payload, &s.reserved
 	item.BatchSize = MaxBatch
-	if s.reserved.size {
-		if n := payload.Get(destination.BatchSize); n.Kind() == event.Number {
+	if has.size != nil {
+		if n := has.size.Of(payload); n.Kind() == event.Number {
 			item.BatchSize = min(max(int(n.Float()), 1), MaxBatch)
 		}
 	}
 	if most := s.handler.Most(); most > 0 {
 		item.BatchSize = min(item.BatchSize, most)
 	}
-	if s.reserved.bytes {
-		if n := payload.Get(destination.BatchBytes); n.Kind() == event.Number {
+	if has.bytes != nil {
+		if n := has.bytes.Of(payload); n.Kind() == event.Number {
 			item.BatchBytes = max(int(n.Float()), 1)
 		}
 	}
-	if s.reserved.enable && payload.Get(destination.EnableBatching).Kind() == event.False || !s.handler.Batches() {
+	if has.enable != nil && has.enable.Of(payload).Kind() == event.False || !s.handler.Batches() {
 		item.BatchSize = 1
 	}
-	if s.reserved.keys {
-		item.BatchKey = s.batchKey(payload)
+	if has.keys != nil {
+		item.BatchKey = s.batchKey(payload, has.keys.Of(payload))
 	}
 }
 
+// batchNames are the fields that a list of batch_keys names.
+type batchNames struct {
+	list event.Value
+	keys []*event.Key
+}
+
 // batchKey is the values that a payload has at its batch_keys.
-func (s *Subscription) batchKey(payload event.Value) string {
-	fields := payload.Get(destination.BatchKeys)
-	if fields.Kind() != event.Array {
+func (s *Subscription) batchKey(payload, list event.Value) string {
+	if list.Kind() != event.Array {
 		return ""
+	}
+	names := s.names.Load()
+	if names == nil || names.list != list { // most often it is the very same: a literal of the mapping
+		names = &batchNames{list: list}
+		for _, name := range list.Items() {
+			names.keys = append(names.keys, event.NewKey(name.Str()))
+		}
+		s.names.Store(names)
 	}
 	var room [128]byte
 	text := room[:0]
-	for _, field := range fields.Items() {
-		text = payload.Get(field.Str()).AppendJSON(text)
+	for _, key := range names.keys {
+		text = key.Of(payload).AppendJSON(text)
 		text = append(text, ',')
 	}
 	if len(text) == 0 {
@@ -152,8 +172,10 @@ func (p *Plan) runAlike(ctx context.Context, events []event.Event, verdicts [][]
 		p.deliverTo(ctx, items, func(i int) *Verdict { return &verdicts[items[i].Index][at] })
 		release(items)
 	}
+	taken := make([]bool, n) // by the subscriptions, of one event
 	for i, e := range events {
 		take := func(at int) {
+			taken[at] = true
 			item, verdict := p.Prepare(subscriptions[at], e, i)
 			if verdict != nil {
 				verdicts[i][at] = *verdict
@@ -165,8 +187,13 @@ func (p *Plan) runAlike(ctx context.Context, events []event.Event, verdicts [][]
 			take(0)
 			continue
 		}
-		copy(verdicts[i], p.missed)
 		p.chooser.choose(e.Value(), take)
+		for at := range taken {
+			if !taken[at] {
+				verdicts[i][at] = p.missed[at]
+			}
+			taken[at] = false
+		}
 	}
 	for at := range batches {
 		for _, batch := range batches[at].Rest() {

@@ -45,6 +45,9 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 	plugin = plugin.Complete(definition)
 	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host}
 	p := &Plan{id: instance.ID, definition: definition, consent: instance.Consent, test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences, choices: plugin.Choices}
+	if p.audiences != nil {
+		p.audienceID = event.NewKey(p.audiences.ID)
+	}
 	p.settings = c.settings()
 	p.tokens = c.authorize(p)
 	p.subscriptions = c.subscriptions()

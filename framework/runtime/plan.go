@@ -40,6 +40,7 @@ type Plan struct {
 	warnings      fault.Problems
 	actions       map[string]destination.Action
 	audiences     *destination.Audiences
+	audienceID    *event.Key // of audiences; nil where there are none
 	redact        func(string) string
 	tokens        tokens        // nil where no token goes with requests
 	login         *oauth.Remote // nil where nobody logs in
@@ -67,7 +68,8 @@ type Subscription struct {
 	sample      float64 // the share of events that it gets
 	deletes     bool    // it takes deletions of users
 	reserved    reserved
-	lastKey     atomic.Pointer[string] // a batch key like that of the last payload need not be made again
+	names       atomic.Pointer[batchNames] // of the last payload
+	lastKey     atomic.Pointer[string]     // a batch key like that of the last payload need not be made again
 }
 
 // Name is the subscription's name in the config.
@@ -217,7 +219,7 @@ func (p *Plan) Choose(e event.Event) iter.Seq[*Subscription] {
 // else the subscription and the batch key.
 func (p *Plan) lane(s *Subscription, payload event.Value, batchKey string) (lane string, apart bool) {
 	if p.audiences != nil && p.audiences.Action == s.action.Key {
-		return payload.Get(p.audiences.ID).Text(), p.deletion == nil
+		return p.audienceID.Of(payload).Text(), p.deletion == nil
 	}
 	return s.name + "\x00" + batchKey, false
 }

@@ -73,8 +73,8 @@ func (f *Field) valid(v event.Value) bool {
 	if v.Kind() != event.Array {
 		return false
 	}
-	for _, item := range v.Items() {
-		if !f.validOne(item) {
+	for i := range v.Len() {
+		if !f.validOne(v.Index(i)) {
 			return false
 		}
 	}
