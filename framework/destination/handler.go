@@ -160,9 +160,9 @@ func performOne[S, P any, DS Decoder[S], DP Decoder[P]](ctx context.Context, h H
 	case response.Skipped != "":
 		ms.Skip(0, response.Skipped)
 	case response.Operation != "":
-		ms.results[0] = Result{Outcome: Pending, Status: response.Status, Body: response.Body, Operation: response.Operation}
+		ms.Set(0, Result{Outcome: Pending, Status: response.Status, Body: response.Body, Operation: response.Operation})
 	default:
-		ms.results[0] = Result{Outcome: Delivered, Status: response.Status, Body: response.Body}
+		ms.Set(0, Result{Outcome: Delivered, Status: response.Status, Body: response.Body})
 	}
 	return ms, nil
 }
@@ -175,6 +175,6 @@ func (a Action) Most() int { return a.most }
 
 // Perform runs the handler. It always gives one result for each payload: what the handler leaves undecided gets its
 // error, and a handler that panics or says nothing gives internal errors.
-func (a Action) Perform(ctx context.Context, in Input) []Result {
+func (a Action) Perform(ctx context.Context, in Input) *MultiStatus {
 	return a.checkPending(run(ctx, in, a.perform, len(in.Payloads)))
 }

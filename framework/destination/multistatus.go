@@ -33,23 +33,32 @@ type Result struct {
 
 // MultiStatus is the results of a batch, index by index. It is not safe for concurrent use.
 type MultiStatus struct {
-	results []Result
+	outcomes []Outcome
+	results  []Result // of all, once one says more than that it is delivered: most batches need none
 }
 
 // NewMultiStatus is n undecided results.
-func NewMultiStatus(n int) *MultiStatus { return &MultiStatus{results: make([]Result, n)} }
+func NewMultiStatus(n int) *MultiStatus { return &MultiStatus{outcomes: make([]Outcome, n)} }
 
 // Len is the number of results.
-func (m *MultiStatus) Len() int { return len(m.results) }
+func (m *MultiStatus) Len() int { return len(m.outcomes) }
 
 // Decided tells whether payload i has a result.
-func (m *MultiStatus) Decided(i int) bool { return m.results[i].Outcome != Undecided }
+func (m *MultiStatus) Decided(i int) bool { return m.outcomes[i] != Undecided }
 
 // Outcome is the outcome of payload i so far.
-func (m *MultiStatus) Outcome(i int) Outcome { return m.results[i].Outcome }
+func (m *MultiStatus) Outcome(i int) Outcome { return m.outcomes[i] }
 
 // Result is the result of payload i so far.
-func (m *MultiStatus) Result(i int) Result { return m.results[i] }
+func (m *MultiStatus) Result(i int) Result {
+	switch {
+	case m.results != nil && m.results[i].Outcome == m.outcomes[i]:
+		return m.results[i]
+	case m.outcomes[i] == Delivered:
+		return Result{Outcome: Delivered, Status: http.StatusOK}
+	}
+	return Result{}
+}
 
 // Words are the outcome and the reason of a result for people: delivered, skipped, refused or retry.
 func (r Result) Words() (outcome, reason string) {
@@ -70,12 +79,15 @@ func (r Result) Words() (outcome, reason string) {
 
 // Deliver says that the remote has payload i.
 func (m *MultiStatus) Deliver(i int) {
-	m.results[i] = Result{Outcome: Delivered, Status: http.StatusOK}
+	m.outcomes[i] = Delivered
+	if m.results != nil {
+		m.results[i] = Result{Outcome: Delivered, Status: http.StatusOK}
+	}
 }
 
 // Skip says that there was nothing to send for payload i.
 func (m *MultiStatus) Skip(i int, reason string) {
-	m.results[i] = Result{Outcome: Skipped, Status: http.StatusOK, Reason: reason}
+	m.Set(i, Result{Outcome: Skipped, Status: http.StatusOK, Reason: reason})
 }
 
 // Fail says that payload i was not delivered.
@@ -85,14 +97,19 @@ func (m *MultiStatus) Fail(i int, err error) {
 	if status == 0 {
 		status = http.StatusInternalServerError
 	}
-	m.results[i] = Result{Outcome: Failed, Status: status, Err: e}
+	m.Set(i, Result{Outcome: Failed, Status: status, Err: e})
 }
 
 // Set gives payload i any result.
-func (m *MultiStatus) Set(i int, r Result) { m.results[i] = r }
+func (m *MultiStatus) Set(i int, r Result) {
+	if m.results == nil {
+		m.results = make([]Result, len(m.outcomes))
+	}
+	m.outcomes[i], m.results[i] = r.Outcome, r
+}
 
 // settle makes n decided results of what a handler returned.
-func settle(ms *MultiStatus, err error, n int) []Result {
+func settle(ms *MultiStatus, err error, n int) *MultiStatus {
 	if ms == nil {
 		ms = NewMultiStatus(n)
 		if err == nil {
@@ -101,12 +118,12 @@ func settle(ms *MultiStatus, err error, n int) []Result {
 			}
 		}
 	}
-	if len(ms.results) != n {
+	if ms.Len() != n {
 		err = &fault.Error{Code: fault.CodeInternal, Status: 500, Message: "the handler did not give one result for each payload"}
 		ms = NewMultiStatus(n)
 	}
-	for i := range ms.results {
-		if ms.results[i].Outcome != Undecided {
+	for i := range n {
+		if ms.Decided(i) {
 			continue
 		}
 		if err == nil {
@@ -114,5 +131,5 @@ func settle(ms *MultiStatus, err error, n int) []Result {
 		}
 		ms.Fail(i, err)
 	}
-	return ms.results
+	return ms
 }

@@ -20,7 +20,7 @@ type PollCall[S any] struct {
 // Pend says that the remote has taken payload i and works on it as an operation, which Poll asks for later. In a Poll it says that
 // the operation is not finished.
 func (m *MultiStatus) Pend(i int, operation string) {
-	m.results[i] = Result{Outcome: Pending, Status: http.StatusAccepted, Operation: operation}
+	m.Set(i, Result{Outcome: Pending, Status: http.StatusAccepted, Operation: operation})
 }
 
 // Polls tells whether the action has operations that are polled.
@@ -28,18 +28,19 @@ func (a Action) Polls() bool { return a.poll != nil }
 
 // Poll asks what has become of the input's Operations. It always gives one result for each. An error that may be retried means
 // that it is not known, and any other that the operation has failed.
-func (a Action) Poll(ctx context.Context, in Input) []Result {
-	results := run(ctx, in, a.poll, len(in.Operations))
-	for i := range results {
-		if results[i].Outcome == Pending {
-			results[i].Operation = in.Operations[i]
+func (a Action) Poll(ctx context.Context, in Input) *MultiStatus {
+	ms := run(ctx, in, a.poll, len(in.Operations))
+	for i := range ms.Len() {
+		if r := ms.Result(i); r.Outcome == Pending {
+			r.Operation = in.Operations[i]
+			ms.Set(i, r)
 		}
 	}
-	return results
+	return ms
 }
 
 // run calls a handler. What it leaves undecided gets its error, and one that panics gives internal errors.
-func run(ctx context.Context, in Input, handler func(context.Context, Input) (*MultiStatus, error), n int) []Result {
+func run(ctx context.Context, in Input, handler func(context.Context, Input) (*MultiStatus, error), n int) *MultiStatus {
 	var ms *MultiStatus
 	var err error
 	func() {
@@ -54,12 +55,12 @@ func run(ctx context.Context, in Input, handler func(context.Context, Input) (*M
 }
 
 // checkPending makes internal errors of operations that nobody can ask for.
-func (a Action) checkPending(results []Result) []Result {
-	for i, r := range results {
-		if r.Outcome == Pending && (a.poll == nil || r.Operation == "") {
-			e := &fault.Error{Code: fault.CodeInternal, Status: 500, Message: "the handler says that the remote works on it, but there is no Poll, or no operation to ask for"}
-			results[i] = Result{Outcome: Failed, Status: 500, Err: e}
+func (a Action) checkPending(ms *MultiStatus) *MultiStatus {
+	for i := range ms.Len() {
+		if ms.Outcome(i) == Pending && (a.poll == nil || ms.Result(i).Operation == "") {
+			ms.Fail(i, &fault.Error{Code: fault.CodeInternal, Status: 500,
+				Message: "the handler says that the remote works on it, but there is no Poll, or no operation to ask for"})
 		}
 	}
-	return results
+	return ms
 }

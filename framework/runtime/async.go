@@ -65,9 +65,9 @@ func (p *Plan) poll(ctx context.Context, items []Item, slot func(i int) *Verdict
 		in.Operations[i] = items[i].Operation
 	}
 	results := s.handler.Poll(ctx, in)
-	for i := range results {
+	for i := range items {
 		v := slot(i)
-		p.verdict(v, s, items[i].Payload, &results[i])
+		p.verdict(v, s, items[i].Payload, results.Result(i))
 		if v.Outcome == Delivered || v.Outcome == Skipped || v.Outcome == Refused {
 			if _, err := p.deps.State.Swap(context.WithoutCancel(ctx), operationState(items[i]), items[i].Operation, ""); err != nil {
 				p.allFailed(items[i:i+1], err, func(int) *Verdict { return v }) // asked for once more

@@ -103,15 +103,15 @@ func attemptOf(ctx context.Context) *attempt {
 
 // call calls the handler. Of payloads that the remote answers with 401 each on their own, those alone are tried again with a
 // fresh token, once.
-func (p *Plan) call(ctx context.Context, s *Subscription, in destination.Input) []destination.Result {
+func (p *Plan) call(ctx context.Context, s *Subscription, in destination.Input) *destination.MultiStatus {
 	if p.tokens == nil {
 		return s.handler.Perform(ctx, in)
 	}
 	a := &attempt{}
 	results := s.handler.Perform(context.WithValue(ctx, attemptKey{}, a), in)
 	var refused []int
-	for i, r := range results {
-		if r.Err != nil && r.Err.Status == http.StatusUnauthorized && r.Err.Code != fault.CodeLogin {
+	for i := range results.Len() {
+		if r := results.Result(i); r.Err != nil && r.Err.Status == http.StatusUnauthorized && r.Err.Code != fault.CodeLogin {
 			refused = append(refused, i)
 		}
 	}
@@ -122,7 +122,9 @@ func (p *Plan) call(ctx context.Context, s *Subscription, in destination.Input) 
 	fresh, err := p.tokens(ctx, *token)
 	if err != nil {
 		for _, i := range refused {
-			results[i].Err = fault.As(err)
+			r := results.Result(i)
+			r.Err = fault.As(err)
+			results.Set(i, r)
 		}
 		return results
 	}
@@ -134,8 +136,9 @@ func (p *Plan) call(ctx context.Context, s *Subscription, in destination.Input) 
 	for _, i := range refused {
 		again.Payloads, again.Events = append(again.Payloads, in.Payloads[i]), append(again.Events, in.Events[i])
 	}
-	for i, r := range s.handler.Perform(context.WithValue(ctx, attemptKey{}, &attempt{}), again) {
-		results[refused[i]] = r
+	second := s.handler.Perform(context.WithValue(ctx, attemptKey{}, &attempt{}), again)
+	for i, at := range refused {
+		results.Set(at, second.Result(i))
 	}
 	return results
 }

@@ -302,8 +302,8 @@ func (p *Plan) send(ctx context.Context, items []Item, slot func(i int) *Verdict
 			in.Payloads[i], in.Events[i] = part[i].Payload, part[i].Event
 		}
 		results := p.call(ctx, s, in)
-		for i := range results {
-			p.verdict(slot(done+i), s, part[i].Payload, &results[i])
+		for i := range part {
+			p.verdict(slot(done+i), s, part[i].Payload, results.Result(i))
 		}
 		done += len(part)
 		payloadRoom.Give(in.Payloads)
@@ -362,7 +362,7 @@ func (s *Subscription) parts(items []Item) [][]Item {
 }
 
 // verdict fills in what became of a payload.
-func (p *Plan) verdict(v *Verdict, s *Subscription, payload event.Value, r *destination.Result) {
+func (p *Plan) verdict(v *Verdict, s *Subscription, payload event.Value, r destination.Result) {
 	sent, body := p.redacted(r.Sent), p.redacted(r.Body)
 	if sent.Kind() == event.Absent {
 		sent = payload
