@@ -54,7 +54,11 @@ func (s *sender) flush(ctx context.Context) error {
 	if len(s.changes) == 0 {
 		return ctx.Err()
 	}
-	err := s.keeper.Retry.Deliver(ctx, s.keeper.Plan, s.items, func(item runtime.Item, v runtime.Verdict) { s.decide(s.changes[item.Index], v) })
+	err := s.keeper.Retry.Deliver(ctx, s.keeper.Plan, s.items, func(items []runtime.Item, verdicts []runtime.Verdict) {
+		for i, v := range verdicts {
+			s.decide(s.changes[items[i].Index], v)
+		}
+	})
 	if err != nil {
 		return err
 	}

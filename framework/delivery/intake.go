@@ -84,7 +84,7 @@ var errDuplicate = errors.New("the messageId was accepted before")
 func (in *intake) offer(i int, e event.Event) (tasks []*task, verdicts []runtime.Verdict) {
 	p, now := in.part, time.Now()
 	plan := p.worker.instance.Plan
-	for s := range plan.Choose(e) {
+	for _, s := range plan.Choose(e, nil) {
 		if in.only != "" && in.only != s.Name() {
 			continue
 		}

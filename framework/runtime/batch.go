@@ -170,7 +170,7 @@ func (p *Plan) runAlike(ctx context.Context, events []event.Event, verdicts [][]
 	batches := make([]Batches, n)
 	deliver := func(at int, items []Item) {
 		p.deliverTo(ctx, items, func(i int) *Verdict { return &verdicts[items[i].Index][at] })
-		release(items)
+		Release(items)
 	}
 	taken := make([]bool, n) // by the subscriptions, of one event
 	for i, e := range events {
@@ -202,11 +202,12 @@ func (p *Plan) runAlike(ctx context.Context, events []event.Event, verdicts [][]
 	}
 }
 
-// itemRoom is room for the items of a full batch. Who owns a batch may give it back when the batch is delivered.
+// itemRoom is room for the items of a full batch.
 var itemRoom room.Of[Item]
 
-// release gives back the room of items that nobody holds any more.
-func release(items []Item) {
+// Release gives back the room of items that Batches has collected and that nobody holds any more. Who does not call it leaves them
+// to the collector of garbage.
+func Release(items []Item) {
 	if cap(items) >= MaxBatch {
 		itemRoom.Give(items)
 	}

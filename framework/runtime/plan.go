@@ -8,7 +8,6 @@ package runtime
 import (
 	"context"
 	"fmt"
-	"iter"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -196,23 +195,20 @@ func (p *Plan) notSubscribed(s *Subscription) Verdict {
 	}
 }
 
-// Choose gives the subscriptions that an event is offered to and that may choose it, in their order. The others do not: Prepare
+// Choose appends the subscriptions that an event is offered to and that may choose it, in their order. The others do not: Prepare
 // would say so.
-func (p *Plan) Choose(e event.Event) iter.Seq[*Subscription] {
+func (p *Plan) Choose(e event.Event, chosen []*Subscription) []*Subscription {
 	if p.deletes(e) {
-		return slices.Values(p.deletion)
+		return append(chosen, p.deletion...)
 	}
-	return func(yield func(*Subscription) bool) {
-		var room [64]int
-		places := room[:0]
-		p.chooser.choose(e.Value(), func(at int) { places = append(places, at) })
-		slices.Sort(places)
-		for _, at := range places {
-			if !yield(p.subscriptions[at]) {
-				return
-			}
-		}
+	var room [64]int
+	places := room[:0]
+	p.chooser.choose(e.Value(), func(at int) { places = append(places, at) })
+	slices.Sort(places)
+	for _, at := range places {
+		chosen = append(chosen, p.subscriptions[at])
 	}
+	return chosen
 }
 
 // lane is the audience that a payload changes, so that one request is under way for it, whichever subscription it comes from;

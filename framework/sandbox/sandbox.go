@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,8 +20,9 @@ import (
 
 // Bounds of a sandbox.
 const (
-	MaxBody     = 4 << 20 // bytes of a request
-	MaxRequests = 10_000  // requests kept, the latest ones
+	MaxBody     = 4 << 20  // bytes of a request
+	MaxRequests = 10_000   // requests kept, the latest ones
+	maxKept     = 64 << 20 // bytes of their bodies
 	maxFaults   = 1000
 	maxDelay    = time.Minute
 )
@@ -45,8 +47,15 @@ type Server struct {
 	config Config
 
 	mu       sync.Mutex
-	requests []Request
+	requests []kept
+	bytes    int // of their bodies
 	faults   []*Fault
+}
+
+// kept is a request whose secrets are hidden when somebody asks for it.
+type kept struct {
+	Request
+	body []byte
 }
 
 // Request is one request as it is kept.
@@ -74,7 +83,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	kept := Request{Time: time.Now().UTC(), Method: r.Method, Path: r.URL.Path, JSON: s.redacted(body)}
+	kept := kept{Request{Time: time.Now().UTC(), Method: r.Method, Path: r.URL.Path}, body}
 	defer func() { s.keep(kept) }()
 	if f := s.fault(r.URL.Path); f != nil {
 		kept.Fault, kept.Status = true, f.Status
@@ -97,13 +106,29 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (s *Server) keep(r Request) {
+func (s *Server) keep(r kept) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.requests) >= MaxRequests {
-		s.requests = append(s.requests[:0], s.requests[1:]...)
-	}
 	s.requests = append(s.requests, r)
+	s.bytes += len(r.body)
+	for len(s.requests) > MaxRequests || s.bytes > maxKept {
+		s.bytes -= len(s.requests[0].body)
+		s.requests[0] = kept{}
+		s.requests = s.requests[1:]
+	}
+}
+
+// Requests are the requests that are kept, in order.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	all := slices.Clone(s.requests)
+	s.mu.Unlock()
+	list := make([]Request, len(all))
+	for i, r := range all {
+		list[i] = r.Request
+		list[i].JSON = s.redacted(r.body)
+	}
+	return list
 }
 
 // redacted is a JSON body without its secrets; nil where it is no JSON.
@@ -145,10 +170,7 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request, name string) {
 	case "GET state":
 		Answer(w, http.StatusOK, s.config.API.State())
 	case "GET requests":
-		s.mu.Lock()
-		list := append([]Request{}, s.requests...)
-		s.mu.Unlock()
-		Answer(w, http.StatusOK, list)
+		Answer(w, http.StatusOK, s.Requests())
 	case "POST faults":
 		s.addFaults(w, r)
 	case "POST reset":
@@ -164,7 +186,7 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request, name string) {
 // Reset forgets requests, faults and what the API holds.
 func (s *Server) Reset() {
 	s.mu.Lock()
-	s.requests, s.faults = nil, nil
+	s.requests, s.bytes, s.faults = nil, 0, nil
 	s.mu.Unlock()
 	s.config.API.Reset()
 }

@@ -18,15 +18,17 @@ type Retry struct {
 	PollFor  time.Duration // how long a remote may work on what it has taken: 10 minutes
 }
 
-// Deliver brings a batch to its end and tells decide of each item once. The error is that of ctx; items that decide was not
-// told of are open then.
-func (r Retry) Deliver(ctx context.Context, plan *runtime.Plan, items []runtime.Item, decide func(runtime.Item, runtime.Verdict)) error {
+// Deliver brings a batch to its end, and tells decide of each item once: whenever some have come to their end, of those with their
+// verdicts, index by index. It changes items. The error is that of ctx; items that decide was not told of are open then.
+func (r Retry) Deliver(ctx context.Context, plan *runtime.Plan, items []runtime.Item, decide func([]runtime.Item, []runtime.Verdict)) error {
 	attempts, began := cmp.Or(r.Attempts, 6), time.Now()
 	for round, attempt := 1, 1; len(items) > 0; round++ {
 		var again []runtime.Item
 		var wait time.Duration
-		failed := false
-		for i, v := range plan.Deliver(ctx, items) {
+		failed, done := false, 0
+		verdicts := plan.Deliver(ctx, items)
+		for i := range verdicts {
+			v := &verdicts[i]
 			if v.Outcome == runtime.Pending {
 				if time.Since(began) < cmp.Or(r.PollFor, 10*time.Minute) {
 					items[i].Operation = v.Operation
@@ -40,8 +42,12 @@ func (r Retry) Deliver(ctx context.Context, plan *runtime.Plan, items []runtime.
 				wait = max(wait, v.RetryAfter)
 				continue
 			}
-			decide(items[i], v)
+			if done < i {
+				items[done], verdicts[done] = items[i], verdicts[i]
+			}
+			done++
 		}
+		decide(items[:done], verdicts[:done])
 		items = again
 		if failed {
 			attempt++

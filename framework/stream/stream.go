@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -48,18 +47,9 @@ type Event struct {
 type Runner struct {
 	config  Config
 	batches runtime.Batches
-	next    int // the index of the next event
 	lanes   *lanes
-
-	mu      sync.Mutex
-	waiting []waiting // events not yet told of, in order
-	first   int       // the index of waiting[0]
-}
-
-// waiting is an event some of whose verdicts may be open.
-type waiting struct {
-	event Event
-	open  int
+	order   order
+	chosen  []*runtime.Subscription // room for those of one event
 }
 
 // New is a Runner.
@@ -113,16 +103,10 @@ func (r *Runner) add(ctx context.Context, line int, raw []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	index := r.next
-	r.next++
-	// Until every subscription has it, an event is open.
-	r.mu.Lock()
-	r.waiting = append(r.waiting, waiting{event: Event{Index: index, Line: line}, open: 1})
-	full := len(r.waiting) >= MaxWaiting
-	r.mu.Unlock()
+	index, full := r.order.begin(line)
 	e, err := event.Parse(raw)
 	if err != nil {
-		r.decide(index, unreadable(err))
+		r.order.offered(index, false, []runtime.Verdict{unreadable(err)}, 0)
 		return r.tell()
 	}
 	if err := r.offer(ctx, index, e); err != nil {
@@ -143,49 +127,58 @@ func unreadable(err error) runtime.Verdict {
 
 // offer hands an event to every subscription.
 func (r *Runner) offer(ctx context.Context, index int, e event.Event) error {
-	subscriptions, matched := 0, false
+	var verdicts []runtime.Verdict
+	open := 0
 	for _, plan := range r.config.Plans {
-		subscriptions += len(plan.Offered(e))
-		for s := range plan.Choose(e) {
+		r.chosen = plan.Choose(e, r.chosen[:0])
+		for _, s := range r.chosen {
 			item, verdict := plan.Prepare(s, e, index)
-			if verdict != nil && verdict.Reason == runtime.NotSubscribed {
+			if verdict != nil {
+				if verdict.Reason != runtime.NotSubscribed {
+					verdicts = append(verdicts, *verdict)
+				}
 				continue
 			}
-			matched = true
-			r.open(index)
-			if verdict != nil {
-				r.decide(index, *verdict)
-			} else if item.Barrier {
-				if err := r.alone(ctx, plan, item); err != nil {
-					return err
-				}
-			} else if full := r.batches.Add(plan, item); full != nil {
-				if err := r.deliver(ctx, plan, full); err != nil {
-					return err
-				}
+			open++
+			if err := r.take(ctx, plan, item); err != nil {
+				return err
 			}
 		}
 	}
-	if matched {
-		r.close(index)
-		return nil
+	matched := open > 0 || len(verdicts) > 0
+	if !matched {
+		verdicts = append(verdicts, r.missed(e))
 	}
-	r.decide(index, r.missed(subscriptions))
+	r.order.offered(index, matched, verdicts, open)
 	return nil
 }
 
-// missed is the verdict of an event that no subscription chooses: where there is but one, that of this one.
-func (r *Runner) missed(subscriptions int) runtime.Verdict {
+// take puts an item into its batch, and delivers that where it is full.
+func (r *Runner) take(ctx context.Context, plan *runtime.Plan, item runtime.Item) error {
+	if item.Barrier {
+		return r.alone(ctx, plan, item)
+	}
+	if full := r.batches.Add(plan, item); full != nil {
+		return r.deliver(ctx, plan, full)
+	}
+	return nil
+}
+
+// missed is the verdict of an event that no subscription chooses: where it is offered to but one, that of this one.
+func (r *Runner) missed(e event.Event) runtime.Verdict {
 	v := runtime.Verdict{
 		Outcome: runtime.Skipped, Status: http.StatusBadRequest, Code: fault.CodeInvalidPayload,
 		Reporter: fault.ReporterIntegrations, Reason: "the event matches no subscription",
 	}
+	subscriptions := 0
 	for _, plan := range r.config.Plans {
-		for _, s := range plan.Subscriptions() {
-			if subscriptions == 1 {
-				v.Instance, v.Subscription, v.Reason = plan.ID(), s.Name(), runtime.NotSubscribed
-			}
+		offered := plan.Offered(e)
+		if subscriptions += len(offered); len(offered) == 1 && subscriptions == 1 {
+			v.Instance, v.Subscription, v.Reason = plan.ID(), offered[0].Name(), runtime.NotSubscribed
 		}
+	}
+	if subscriptions > 1 {
+		v.Instance, v.Subscription, v.Reason = "", "", "the event matches no subscription"
 	}
 	return v
 }
@@ -194,7 +187,8 @@ func (r *Runner) missed(subscriptions int) runtime.Verdict {
 func (r *Runner) deliver(ctx context.Context, plan *runtime.Plan, items []runtime.Item) error {
 	lane := lane{plan, items[0].Lane}
 	return r.lanes.run(lane, func() error {
-		return r.config.Retry.Deliver(ctx, plan, items, func(item runtime.Item, v runtime.Verdict) { r.decide(item.Index, v) })
+		defer runtime.Release(items)
+		return r.config.Retry.Deliver(ctx, plan, items, r.order.decide)
 	})
 }
 
@@ -207,29 +201,6 @@ func (r *Runner) alone(ctx context.Context, plan *runtime.Plan, item runtime.Ite
 		return err
 	}
 	return r.lanes.wait()
-}
-
-// open says that an event has one more verdict to come.
-func (r *Runner) open(index int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	w := &r.waiting[index-r.first]
-	w.event.Matched = true
-	w.open++
-}
-
-func (r *Runner) close(index int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.waiting[index-r.first].open--
-}
-
-func (r *Runner) decide(index int, v runtime.Verdict) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	w := &r.waiting[index-r.first]
-	w.event.Verdicts = append(w.event.Verdicts, v)
-	w.open--
 }
 
 // flush settles everything and tells of it.
@@ -252,28 +223,10 @@ func (r *Runner) settle(ctx context.Context) error {
 
 // tell passes on the events at the front whose verdicts are complete.
 func (r *Runner) tell() error {
-	for _, e := range r.complete() {
+	for _, e := range r.order.complete() {
 		if err := r.config.Each(e); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// complete takes the events at the front whose verdicts are complete.
-func (r *Runner) complete() []Event {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var events []Event
-	n := 0
-	for n < len(r.waiting) && r.waiting[n].open == 0 {
-		events = append(events, r.waiting[n].event)
-		r.waiting[n] = waiting{}
-		n++
-	}
-	r.first += n
-	if r.waiting = r.waiting[n:]; len(r.waiting) == 0 {
-		r.waiting = nil
-	}
-	return events
 }

@@ -163,6 +163,9 @@ func set[K comparable](members map[K]knowledge, id K, in bool, known knowledge) 
 // warnOfRaces puts down each id that is among the adds and the removes of one request: with Braze the outcome is open. Here
 // the order of the request decides.
 func (a *api) warnOfRaces(cohort string, changes []change) {
+	if !slices.ContainsFunc(changes, func(c change) bool { return c.ShouldRemove != changes[0].ShouldRemove }) {
+		return
+	}
 	side := map[any]bool{}
 	for _, c := range changes {
 		for _, id := range c.ids() {
