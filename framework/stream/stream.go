@@ -6,12 +6,9 @@
 package stream
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 
@@ -61,55 +58,40 @@ func New(config Config) *Runner {
 }
 
 // Run reads events, one JSON object a line, until the input ends or ctx does. Lines of white space are passed over. A line
-// that cannot be read gets its own verdict; the rest go on.
+// that cannot be read gets its own verdict; the rest go on. Where it ends early, a read of the input may still be under way.
 func (r *Runner) Run(ctx context.Context, input io.Reader) error {
 	return errors.Join(r.run(ctx, input), r.lanes.wait())
 }
 
 func (r *Runner) run(ctx context.Context, input io.Reader) error {
-	lines := bufio.NewReaderSize(input, 1<<16)
-	for line := 1; ; line++ {
-		raw, err := readLine(lines)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("reading the events: %w", err)
-		}
-		if len(bytes.TrimSpace(raw)) > 0 {
-			if err := r.add(ctx, line, raw); err != nil {
+	lines, stop, failed := make(chan []line, 2), make(chan struct{}), make(chan error, 1)
+	defer close(stop)
+	go func() { failed <- readAhead(input, lines, stop) }()
+	for ahead := range lines {
+		for i := range ahead {
+			if err := r.add(ctx, &ahead[i]); err != nil {
 				return err
 			}
 		}
-		if err != nil {
-			return r.flush(ctx)
-		}
+		aheadRoom.Give(ahead)
 	}
-}
-
-// readLine reads a line of any length, keeping at most one byte more than an event may have.
-func readLine(lines *bufio.Reader) ([]byte, error) {
-	var line []byte
-	for {
-		part, err := lines.ReadSlice('\n')
-		if room := event.MaxBytes + 1 - len(line); room > 0 {
-			line = append(line, part[:min(room, len(part))]...)
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return bytes.TrimRight(line, "\r\n"), err
-		}
+	if err := <-failed; err != nil {
+		return err
 	}
+	return r.flush(ctx)
 }
 
 // add takes one line as far as its batches.
-func (r *Runner) add(ctx context.Context, line int, raw []byte) error {
+func (r *Runner) add(ctx context.Context, l *line) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	index, full := r.order.begin(line)
-	e, err := event.Parse(raw)
-	if err != nil {
-		r.order.offered(index, false, []runtime.Verdict{unreadable(err)}, 0)
+	index, full := r.order.begin(l.number)
+	if l.err != nil {
+		r.order.offered(index, false, []runtime.Verdict{unreadable(l.err)}, 0)
 		return r.tell()
 	}
-	if err := r.offer(ctx, index, e); err != nil {
+	if err := r.offer(ctx, index, l.event); err != nil {
 		return err
 	}
 	if full {
