@@ -12,9 +12,11 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/landfall-dev/landfall/cmd/landfall-connect/connect"
+	"github.com/landfall-dev/landfall/framework/room"
 )
 
 func main() {
+	room.Heap(room.LeastHeap)
 	if err := connect.Register(service.GlobalEnvironment()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/room"
 )
 
 // Exit codes.
@@ -32,6 +33,7 @@ func main() {
 
 // Main runs the command line of this process, with destinations beside those of the program, and gives its exit code.
 func Main(plugins ...destination.Plugin) int {
+	room.Heap(room.LeastHeap)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return execute(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, plugins: plugins})

@@ -1,6 +1,7 @@
 package room_test
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -19,3 +20,25 @@ func TestRoomIsClearAndLargeEnough(t *testing.T) {
 		r.Give(s)
 	}
 }
+
+func TestHeapIsCollectedLessOften(t *testing.T) {
+	collected := func() uint32 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 40 << 10 { // 40 MB of garbage
+			garbage = make([]byte, 1<<10)
+		}
+		runtime.ReadMemStats(&after)
+		return after.NumGC - before.NumGC
+	}
+	t.Setenv("GOMEMLIMIT", "off")
+	room.Heap(room.LeastHeap)
+	often := collected()
+	t.Setenv("GOMEMLIMIT", "")
+	t.Setenv("GOGC", "")
+	room.Heap(room.LeastHeap)
+	runtime.GC()
+	assert.Less(t, collected(), min(often, 3))
+}
+
+var garbage []byte

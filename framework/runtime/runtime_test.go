@@ -18,10 +18,15 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/room"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain gives benchmarks the heap that programs have. With GOGC=100 in the environment it is Go's own.
+func TestMain(m *testing.M) {
+	room.Heap(room.LeastHeap)
+	goleak.VerifyTestMain(m)
+}
 
 const definition = `
 name: Acme

@@ -69,7 +69,10 @@ func readLine(lines *bufio.Reader) ([]byte, error) {
 			line = append(line, part[:min(room, len(part))]...)
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
-			return bytes.TrimRight(line, "\r\n"), err
+			for n := len(line); n > 0 && (line[n-1] == '\n' || line[n-1] == '\r'); n-- {
+				line = line[:n-1]
+			}
+			return line, err
 		}
 	}
 }
