@@ -1,0 +1,108 @@
+package stream
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// linesOf are all lines of an input, and the error at its end.
+func linesOf(input io.Reader, size int) (lines []string, err error) {
+	b := blocks{input: input, size: size}
+	for {
+		raw, err := b.next()
+		lines = append(lines, string(raw))
+		if err != nil {
+			return lines, err
+		}
+	}
+}
+
+// FuzzBlocks holds lines that are read in blocks, however they come, against the whole text divided.
+func FuzzBlocks(f *testing.F) {
+	for _, seed := range []string{"", "a", "a\nb\r\n\nc", "\n\n", strings.Repeat("0123456789\n", 50), strings.Repeat("x", 200) + "\ny"} {
+		f.Add(seed, uint8(7))
+	}
+	f.Fuzz(func(t *testing.T, text string, piece uint8) {
+		want := strings.Split(text, "\n")
+		for i := range want {
+			want[i] = strings.TrimSuffix(want[i], "\r")
+		}
+		readers := map[string]io.Reader{
+			"whole": strings.NewReader(text), "halves": iotest.HalfReader(strings.NewReader(text)),
+			"with its end": iotest.DataErrReader(strings.NewReader(text)), "pieces": &pieces{text, int(piece) + 1},
+		}
+		for name, reader := range readers {
+			got, err := linesOf(reader, 64)
+			assert.Equal(t, io.EOF, err)
+			assert.Equal(t, want, got, name)
+		}
+	})
+}
+
+// pieces gives a text a few bytes at a time.
+type pieces struct {
+	rest string
+	size int
+}
+
+func (p *pieces) Read(into []byte) (int, error) {
+	if p.rest == "" {
+		return 0, io.EOF
+	}
+	n := copy(into[:min(len(into), p.size)], p.rest)
+	p.rest = p.rest[n:]
+	return n, nil
+}
+
+func TestBlocksStayAsTheyWere(t *testing.T) {
+	b := blocks{input: iotest.HalfReader(strings.NewReader(strings.Repeat("abcdefg\n", 100_000))), size: 1000}
+	var lines [][]byte
+	for {
+		raw, err := b.next()
+		if err != nil {
+			break
+		}
+		lines = append(lines, raw)
+	}
+	require.Len(t, lines, 100_000)
+	for _, line := range lines {
+		require.Equal(t, "abcdefg", string(line))
+	}
+}
+
+func TestLinesThatAreTooLongAreCut(t *testing.T) {
+	long := strings.Repeat("x", event.MaxBytes)
+	for _, more := range []string{"", "\r", "y", strings.Repeat("y", 3*blockSize)} {
+		lines, err := linesOf(strings.NewReader("a\n"+long+more+"\nb\n"+long+more), blockSize)
+		require.Equal(t, io.EOF, err)
+		require.Len(t, lines, 4)
+		assert.Equal(t, []string{"a", "b"}, []string{lines[0], lines[2]})
+		for _, line := range []string{lines[1], lines[3]} {
+			assert.Len(t, line, event.MaxBytes+min(len(strings.TrimSuffix(more, "\r")), 1))
+		}
+	}
+}
+
+func TestErrorsOfTheInput(t *testing.T) {
+	failed := errors.New("broken")
+	lines, err := linesOf(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(failed)), blockSize)
+	assert.Equal(t, failed, err)
+	assert.Equal(t, []string{"a", "b"}, lines)
+	_, err = linesOf(readerFunc(func([]byte) (int, error) { return 0, nil }), blockSize)
+	assert.Equal(t, io.ErrNoProgress, err)
+	_, err = linesOf(io.MultiReader(bytes.NewReader(make([]byte, event.MaxBytes+blockSize)), iotest.ErrReader(failed)), blockSize)
+	assert.Equal(t, failed, err)
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(into []byte) (int, error) { return f(into) }
