@@ -1,0 +1,78 @@
+package runtime_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	goruntime "runtime"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/stream"
+)
+
+// eventsVariable is how many events TestMemoryDoesNotGrow takes: 200,000 where it is not set.
+const eventsVariable = "LANDFALL_MEMORY_EVENTS"
+
+// endless is a text of events, the same thousand over and over, that looks at the heap on its way.
+type endless struct {
+	lines []byte // of a thousand
+	left  int    // how many thousands
+	rest  []byte
+	look  func(left int)
+}
+
+func (e *endless) Read(into []byte) (int, error) {
+	if len(e.rest) == 0 {
+		if e.left == 0 {
+			return 0, io.EOF
+		}
+		e.look(e.left)
+		e.left--
+		e.rest = e.lines
+	}
+	n := copy(into, e.rest)
+	e.rest = e.rest[n:]
+	return n, nil
+}
+
+// TestMemoryDoesNotGrow holds that what has been told of is kept nowhere: the heap is as large behind the last tenth of many events
+// as behind the first.
+func TestMemoryDoesNotGrow(t *testing.T) {
+	events, err := strconv.Atoi(os.Getenv(eventsVariable))
+	if err != nil {
+		events = 200_000
+	}
+	thousands := events / batchSize
+	heap := func() int {
+		var m goruntime.MemStats
+		goruntime.GC()
+		goruntime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	first, last := 0, 0
+	input := &endless{left: thousands, look: func(left int) {
+		if left == thousands*9/10 {
+			first = heap()
+		}
+		if left == 1 {
+			last = heap()
+		}
+	}}
+	for i := range batchSize {
+		input.lines = fmt.Appendf(input.lines, "%s\n", kilobyte(i))
+	}
+	plan := newPlan(t, &taken{}, &forgetful{destination.NewMemoryMembers()})
+	var summary stream.Summary
+	each := func(e stream.Event) error { summary.Add(e); return nil }
+	require.NoError(t, stream.New(stream.Config{Plans: []*runtime.Plan{plan}, Each: each}).Run(context.Background(), input))
+	assert.Equal(t, thousands*batchSize, summary.Delivered)
+	t.Logf("heap of %d kB behind the first tenth of %d events, %d kB behind the last", first>>10, events, last>>10)
+	assert.Less(t, last, first+8<<20) // what is under way when it is looked at differs by a few batches
+}
