@@ -31,6 +31,7 @@ type change struct {
 	index              int // of the payload
 	id                 identity
 	cohort             *cohort // nil where it cannot be sent
+	slot               int     // among winners
 }
 
 // Room for what a batch keeps books in.
@@ -159,12 +160,13 @@ func (c *cohort) newest(kept []*change, ms *destination.MultiStatus) []*change {
 	winners := newWinners(len(c.changes))
 	defer slotRoom.Give(winners.slots)
 	for _, ch := range c.changes {
-		if best := winners.of(ch); *best == nil || !ch.At.Before((*best).At) {
-			*best = ch
+		ch.slot = winners.of(ch)
+		if best := winners.slots[ch.slot]; best == nil || !ch.At.Before(best.At) {
+			winners.slots[ch.slot] = ch
 		}
 	}
 	for _, ch := range c.changes {
-		if *winners.of(ch) == ch {
+		if winners.slots[ch.slot] == ch {
 			kept = append(kept, ch)
 		} else {
 			ms.Skip(ch.index, superseded)
@@ -185,11 +187,11 @@ func newWinners(changes int) winners {
 }
 
 // of is where the winner among the changes of an identity stands; nil is there as long as there is none.
-func (w winners) of(ch *change) **change {
-	mask := uint64(len(w.slots) - 1)
-	for at := maphash.String(w.seed, ch.Identity) & mask; ; at = (at + 1) & mask {
-		if slot := &w.slots[at]; *slot == nil || (*slot).Identity == ch.Identity {
-			return slot
+func (w winners) of(ch *change) int {
+	mask := len(w.slots) - 1
+	for at := int(maphash.String(w.seed, ch.Identity)) & mask; ; at = (at + 1) & mask {
+		if best := w.slots[at]; best == nil || best.Identity == ch.Identity {
+			return at
 		}
 	}
 }

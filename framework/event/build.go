@@ -47,13 +47,30 @@ func NewObject(members []Member) Value {
 	for i, m := range members {
 		keys[i], values[i] = m.Key, m.Value
 	}
-	return NewSlots(keys, values)
+	return NewSlots(NewShape(keys), values)
 }
 
-// NewSlots is an object of keys, which must differ, and a value for each, holes included. It keeps both, and many may share
-// their keys.
-func NewSlots(keys []string, values []Value) Value {
-	c := &built{keys: keys, values: values, size: 2}
+// Shape is the keys of objects that are built alike: what is found out about them holds for all objects of the shape.
+type Shape struct {
+	keys []string
+	size int // about the bytes that they take in JSON
+}
+
+// NewShape is the shape of these keys, which must differ. It keeps them.
+func NewShape(keys []string) *Shape {
+	s := &Shape{keys: keys}
+	for _, key := range keys {
+		s.size += len(key) + 4
+	}
+	return s
+}
+
+// Keys are the keys in order. They must not be modified.
+func (s *Shape) Keys() []string { return s.keys }
+
+// NewSlots is an object of a shape, with a value for each of its keys, holes included. It keeps the values.
+func NewSlots(shape *Shape, values []Value) Value {
+	c := &built{shape: shape, values: values, size: shape.size + 2}
 	for i := range values {
 		c.holes = c.holes || values[i].Kind() == Absent
 	}
@@ -62,17 +79,14 @@ func NewSlots(keys []string, values []Value) Value {
 }
 
 // NewRecord is NewSlots without holes: what is absent is not there.
-func NewRecord(keys []string, values []Value) Value {
-	c := &built{keys: keys, values: values, size: 2, record: true}
+func NewRecord(shape *Shape, values []Value) Value {
+	c := &built{shape: shape, values: values, size: shape.size + 2, record: true}
 	c.count()
 	return of(c, Object)
 }
 
-// count adds up the size of what is in c, and finds holes further inside.
+// count adds the size of the values of c, and finds holes further inside.
 func (c *built) count() {
-	for i := range c.keys {
-		c.size += len(c.keys[i]) + 4
-	}
 	for i := range c.values {
 		v := &c.values[i]
 		c.size = min(c.size+v.Size()+1, maxSize)
@@ -107,7 +121,7 @@ func (v Value) Solid() Value {
 	if v.Kind() == Array {
 		return NewArray(values)
 	}
-	return NewRecord(v.built().keys, values)
+	return NewRecord(v.built().shape, values)
 }
 
 // From builds a Value of what encoding/json would decode to, and of Go integers, []string and []Value. Maps are

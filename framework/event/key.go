@@ -18,11 +18,12 @@ func (k *Key) Of(v Value) Value {
 	if b == nil || v.Kind() != Object {
 		return v.Get(k.name)
 	}
-	if at := int(k.last.Load()); at < len(b.keys) && b.keys[at] == k.name {
+	keys := b.shape.keys
+	if at := int(k.last.Load()); at < len(keys) && keys[at] == k.name {
 		return b.values[at]
 	}
-	for at := range b.keys {
-		if b.keys[at] == k.name {
+	for at := range keys {
+		if keys[at] == k.name {
 			k.last.Store(int32(at))
 			return b.values[at]
 		}

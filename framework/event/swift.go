@@ -2,6 +2,7 @@ package event
 
 import (
 	"math/bits"
+	"strings"
 	"sync"
 )
 
@@ -78,22 +79,13 @@ value:
 			goto key
 		}
 		goto value
-	case c == '-' || c-'0' <= 9:
-		if pos = swiftNumber(text, pos); pos < 0 || pos-start > maxShortLength {
+	default:
+		scalar, end := swiftScalar(text, pos)
+		if end < 0 {
 			return seen, false
 		}
-		values = append(values, newShort(Number, start, pos))
-	case c == 't' && pos+4 <= len(text) && text[pos:pos+4] == "true":
-		pos += 4
-		values = append(values, newShort(True, start, pos))
-	case c == 'f' && pos+5 <= len(text) && text[pos:pos+5] == "false":
-		pos += 5
-		values = append(values, newShort(False, start, pos))
-	case c == 'n' && pos+4 <= len(text) && text[pos:pos+4] == "null":
-		pos += 4
-		values = append(values, newShort(Null, start, pos))
-	default:
-		return seen, false
+		values = append(values, scalar)
+		pos = end
 	}
 
 after: // a value has been read
@@ -213,6 +205,25 @@ func (d *draft) close(values []short, depth, end int, object bool) []short {
 }
 
 func isSpace(c byte) bool { return c <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t') }
+
+// swiftScalar is the number, true, false or null at pos and where it ends, -1 where there is none or it is too long.
+func swiftScalar(text string, pos int) (short, int) {
+	end, kind := -1, Number
+	switch c := text[pos]; {
+	case c == '-' || c-'0' <= 9:
+		end = swiftNumber(text, pos)
+	case strings.HasPrefix(text[pos:], "true"):
+		end, kind = pos+4, True
+	case strings.HasPrefix(text[pos:], "false"):
+		end, kind = pos+5, False
+	case strings.HasPrefix(text[pos:], "null"):
+		end, kind = pos+4, Null
+	}
+	if end-pos > maxShortLength {
+		end = -1
+	}
+	return newShort(kind, pos, end), end
+}
 
 // swiftEscape is behind the escape at pos, -1 where that is none.
 func swiftEscape(text string, pos int) int {

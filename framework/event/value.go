@@ -40,7 +40,7 @@ func (k Kind) WithArticle() string {
 
 // built is the content of a container that was not read from a document.
 type built struct {
-	keys   []string // of an object, one for each value; nil for an array
+	shape  *Shape // of an object, a key for each value; nil for an array
 	values []Value
 	size   int  // about the bytes of its JSON
 	record bool // what is absent is not there, else it is a hole
@@ -150,8 +150,8 @@ func (v Value) Get(key string) Value {
 		return Value{}
 	}
 	if b := v.built(); b != nil {
-		for i := range b.keys {
-			if b.keys[i] == key {
+		for i := range b.shape.keys {
+			if b.shape.keys[i] == key {
 				return b.values[i]
 			}
 		}
@@ -193,8 +193,8 @@ func (v Value) Members() iter.Seq2[string, Value] {
 			v.doc().members(v.node(), yield)
 		default:
 			b := v.built()
-			for i := range b.keys {
-				if value := b.values[i]; value.Kind() != Absent && !yield(b.keys[i], value) {
+			for i, key := range b.shape.keys {
+				if value := b.values[i]; value.Kind() != Absent && !yield(key, value) {
 					return
 				}
 			}
@@ -204,11 +204,11 @@ func (v Value) Members() iter.Seq2[string, Value] {
 
 // BuiltOf is what an object was built of, a value for each key, some of which may be absent; ok is false for what was not built
 // but read. It must not be modified.
-func (v Value) BuiltOf() (keys []string, values []Value, ok bool) {
+func (v Value) BuiltOf() (shape *Shape, values []Value, ok bool) {
 	if v.Kind() != Object || v.built() == nil {
 		return nil, nil, false
 	}
-	return v.built().keys, v.built().values, true
+	return v.built().shape, v.built().values, true
 }
 
 // Slots are the members of an object and its holes, in order.
@@ -218,8 +218,8 @@ func (v Value) Slots() iter.Seq2[string, Value] {
 		return v.Members()
 	}
 	return func(yield func(string, Value) bool) {
-		for i := range b.keys {
-			if !yield(b.keys[i], b.values[i]) {
+		for i, key := range b.shape.keys {
+			if !yield(key, b.values[i]) {
 				return
 			}
 		}

@@ -93,17 +93,18 @@ func (c *compiler) value(v event.Value, place string) node {
 }
 
 func (c *compiler) object(v event.Value, place string) node {
-	n, constant := &object{place: place}, []event.Member{}
+	n, keys, constant := &object{place: place}, []string(nil), []event.Member{}
 	for key, m := range v.Members() {
 		child := c.value(m, place+fault.PointerKey(key))
 		if l, ok := child.(literal); ok {
 			constant = append(constant, event.Member{Key: key, Value: l.value})
 		}
-		n.keys, n.nodes = append(n.keys, key), append(n.nodes, child)
+		keys, n.nodes = append(keys, key), append(n.nodes, child)
 	}
-	if len(constant) == len(n.keys) {
+	if len(constant) == len(keys) {
 		return literal{event.NewObject(constant)}
 	}
+	n.shape = event.NewShape(keys)
 	return n
 }
 

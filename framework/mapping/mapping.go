@@ -91,7 +91,7 @@ func (n literal) resolve(event.Value) (event.Value, error) { return n.value, nil
 // object is a plain object that holds a directive somewhere.
 type object struct {
 	place  string
-	keys   []string
+	shape  *event.Shape
 	nodes  []node
 	output bool // the object is part of the payload as it is: nothing looks for its absent members
 }
@@ -106,9 +106,9 @@ func (n *object) resolve(v event.Value) (event.Value, error) {
 		values[i] = value
 	}
 	if n.output {
-		return bounded(event.NewRecord(n.keys, values), n.place)
+		return bounded(event.NewRecord(n.shape, values), n.place)
 	}
-	return bounded(event.NewSlots(n.keys, values), n.place)
+	return bounded(event.NewSlots(n.shape, values), n.place)
 }
 
 // array is a plain array that holds a directive somewhere.

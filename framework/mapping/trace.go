@@ -19,8 +19,8 @@ type Trace struct {
 func (m *Mapping) Trace(v event.Value) []Trace {
 	switch root := m.root.(type) {
 	case *object:
-		traces := make([]Trace, len(root.keys))
-		for i, key := range root.keys {
+		traces := make([]Trace, len(root.nodes))
+		for i, key := range root.shape.Keys() {
 			traces[i] = trace(key, root.nodes[i], v)
 		}
 		return traces
@@ -75,7 +75,7 @@ func say(n node, v event.Value) string {
 	case computed:
 		return "@expr"
 	case *object:
-		return "object of " + shorten(strings.Join(n.keys, ", "))
+		return "object of " + shorten(strings.Join(n.shape.Keys(), ", "))
 	case *array:
 		return fmt.Sprintf("list of %d", len(n.items))
 	}

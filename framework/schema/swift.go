@@ -1,6 +1,10 @@
 package schema
 
-import "github.com/landfall-dev/landfall/framework/event"
+import (
+	"sync/atomic"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
 
 // swift is isSettled for payloads that a mapping has built, which is nearly all: what is asked of each field is worked out when
 // the fields are compiled, and fields are expected in their order. FuzzProcess holds the two against each other.
@@ -8,6 +12,8 @@ type swift struct {
 	fields   []swiftField
 	required uint64 // the fields that must be there, a bit each
 	asking   []int  // the fields that conditions make required
+	last     atomic.Pointer[fitted]
+	before   atomic.Pointer[event.Shape] // the shape before, where that was not the last one's
 }
 
 // swiftField is one field.
@@ -60,18 +66,24 @@ func (f *Field) plainKinds() uint16 {
 
 // settled is isSettled; sure is false for a payload that was not built.
 func (w *swift) settled(payload event.Value) (settled, sure bool) {
-	keys, values, built := payload.BuiltOf()
+	shape, values, built := payload.BuiltOf()
 	if !built || w == nil {
 		return false, false
 	}
-	next, seen := 0, uint64(0)
+	places, next, seen := w.places(shape), 0, uint64(0)
 	for i := range values {
 		v := &values[i]
 		kind := v.Kind()
 		if kind == event.Absent {
 			continue
 		}
-		at := w.find(keys[i], next)
+		at := 0
+		if places != nil {
+			at = int(places[i])
+		} else {
+			at = w.find(shape.Keys()[i], next)
+			next = at + 1
+		}
 		if at < 0 || kind == event.String && v.Falsy() {
 			return false, true
 		}
@@ -80,7 +92,6 @@ func (w *swift) settled(payload event.Value) (settled, sure bool) {
 			return false, true
 		}
 		seen |= 1 << at
-		next = at + 1
 	}
 	if w.required&^seen != 0 {
 		return false, true
@@ -91,6 +102,31 @@ func (w *swift) settled(payload event.Value) (settled, sure bool) {
 		}
 	}
 	return true, true
+}
+
+// places are the fields of a shape's keys, -1 where there is none. They are kept of a shape that comes twice, as that of a mapping's
+// payloads does, and nil for others.
+func (w *swift) places(shape *event.Shape) []int8 {
+	if last := w.last.Load(); last != nil && last.shape == shape {
+		return last.places
+	}
+	if w.before.Swap(shape) != shape {
+		return nil
+	}
+	fit, next := &fitted{shape: shape}, 0
+	for _, key := range shape.Keys() {
+		at := w.find(key, next)
+		fit.places = append(fit.places, int8(at))
+		next = at + 1
+	}
+	w.last.Store(fit)
+	return fit.places
+}
+
+// fitted is where the keys of a shape have their fields.
+type fitted struct {
+	shape  *event.Shape
+	places []int8
 }
 
 // find is the place of a key's field, most likely at next; -1 where there is none.
