@@ -31,7 +31,7 @@ var aheadRoom room.Of[line]
 // closed.
 func readAhead(input io.Reader, out chan<- []line, stop <-chan struct{}) error {
 	defer close(out)
-	lines, ahead, size := blocks{input: input, size: blockSize}, aheadRoom.Take(aheadLines)[:0], 0
+	lines, ahead, size := newBlocks(input, blockSize), aheadRoom.Take(aheadLines)[:0], 0
 	for number := 1; ; number++ {
 		raw, err := lines.next()
 		if err == nil || errors.Is(err, io.EOF) {
@@ -66,52 +66,57 @@ type blocks struct {
 	size  int    // of a block, in bytes; longer lines have larger ones
 	block []byte // read so far, and never written again
 	from  int    // where in it the next line begins
+	end   int    // where in it that line ends, -1 where it is not known
 	err   error  // of the input, for when the block is used up
 }
 
 // blockSize is how much is read at once, in bytes.
 const blockSize = 128 << 10
 
-// more tells whether something has been read beyond the last line.
-func (b *blocks) more() bool { return b.from < len(b.block) }
+func newBlocks(input io.Reader, size int) *blocks { return &blocks{input: input, size: size, end: -1} }
+
+// more tells whether the next line is at hand.
+func (b *blocks) more() bool { return b.end >= 0 }
 
 // next is the next line without its end, of a long one at most a byte more than an event may have. The last line comes with the
 // error, which may be io.EOF.
 func (b *blocks) next() ([]byte, error) {
-	for searched := 0; ; {
-		if i := bytes.IndexByte(b.block[b.from+searched:], '\n'); i >= 0 {
-			return b.cut(searched+i, 1), nil
-		}
-		if searched = len(b.block) - b.from; b.err != nil {
-			return b.cut(searched, 0), b.err
-		}
-		if searched > event.MaxBytes {
-			return b.cutLong()
-		}
+	for b.end < 0 && b.err == nil && len(b.block)-b.from <= event.MaxBytes {
 		b.fill()
 	}
+	switch {
+	case b.end >= 0:
+		return b.cut(), nil
+	case b.err == nil:
+		return b.nextLong()
+	}
+	return b.cut(), b.err
 }
 
-// cut takes a line of n bytes, and what ends it.
-func (b *blocks) cut(n, end int) []byte {
-	line := bytes.TrimSuffix(b.block[b.from:b.from+n:b.from+n], []byte("\r"))
-	b.from += n + end
+// cut takes the line up to its end, which is the end of the block where there is none, and looks for that of the next one.
+func (b *blocks) cut() []byte {
+	end, next := b.end, b.end+1
+	if end < 0 {
+		end, next = len(b.block), len(b.block)
+	}
+	line := bytes.TrimSuffix(b.block[b.from:end:end], []byte("\r"))
+	b.from = next
+	b.seek(next)
 	return line[:min(len(line), event.MaxBytes+1)]
 }
 
-// cutLong takes the beginning of a line that is too long, and passes over the rest of it.
-func (b *blocks) cutLong() ([]byte, error) {
-	line := b.cut(event.MaxBytes+1, 0)
-	for {
-		if i := bytes.IndexByte(b.block[b.from:], '\n'); i >= 0 {
-			b.from += i + 1
-			return line, nil
-		}
-		if b.from = len(b.block); b.err != nil {
-			return line, b.err
-		}
+// nextLong takes the beginning of a line that is too long, and passes over the rest of it.
+func (b *blocks) nextLong() ([]byte, error) {
+	line := b.cut()
+	for b.end < 0 && b.err == nil {
+		b.from = len(b.block)
 		b.fill()
 	}
+	if b.end < 0 {
+		return line, b.err
+	}
+	b.cut()
+	return line, nil
 }
 
 // fill reads more, into a new block where this one is full.
@@ -129,4 +134,12 @@ func (b *blocks) fill() {
 		n, b.err = b.input.Read(b.block[len(b.block):cap(b.block)])
 	}
 	b.block = b.block[:len(b.block)+n]
+	b.seek(len(b.block) - n)
+}
+
+// seek looks for the end of the next line from a place on.
+func (b *blocks) seek(from int) {
+	if b.end = bytes.IndexByte(b.block[from:], '\n'); b.end >= 0 {
+		b.end += from
+	}
 }

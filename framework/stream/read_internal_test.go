@@ -16,7 +16,7 @@ import (
 
 // linesOf are all lines of an input, and the error at its end.
 func linesOf(input io.Reader, size int) (lines []string, err error) {
-	b := blocks{input: input, size: size}
+	b := newBlocks(input, size)
 	for {
 		raw, err := b.next()
 		lines = append(lines, string(raw))
@@ -64,7 +64,7 @@ func (p *pieces) Read(into []byte) (int, error) {
 }
 
 func TestBlocksStayAsTheyWere(t *testing.T) {
-	b := blocks{input: iotest.HalfReader(strings.NewReader(strings.Repeat("abcdefg\n", 100_000))), size: 1000}
+	b := newBlocks(iotest.HalfReader(strings.NewReader(strings.Repeat("abcdefg\n", 100_000))), 1000)
 	var lines [][]byte
 	for {
 		raw, err := b.next()

@@ -67,18 +67,37 @@ func (r *Runner) run(ctx context.Context, input io.Reader) error {
 	lines, stop, failed := make(chan []line, 2), make(chan struct{}), make(chan error, 1)
 	defer close(stop)
 	go func() { failed <- readAhead(input, lines, stop) }()
-	for ahead := range lines {
-		for i := range ahead {
-			if err := r.add(ctx, &ahead[i]); err != nil {
+	for {
+		select {
+		case ahead, more := <-lines:
+			if !more {
+				return r.end(ctx, <-failed)
+			}
+			if err := r.addAll(ctx, ahead); err != nil {
 				return err
 			}
+		case <-ctx.Done(): // the input may never give more
+			return ctx.Err()
 		}
-		aheadRoom.Give(ahead)
 	}
-	if err := <-failed; err != nil {
-		return err
+}
+
+// end delivers what waits, unless the input has failed.
+func (r *Runner) end(ctx context.Context, failed error) error {
+	if failed != nil {
+		return failed
 	}
 	return r.flush(ctx)
+}
+
+func (r *Runner) addAll(ctx context.Context, ahead []line) error {
+	for i := range ahead {
+		if err := r.add(ctx, &ahead[i]); err != nil {
+			return err
+		}
+	}
+	aheadRoom.Give(ahead)
+	return nil
 }
 
 // add takes one line as far as its batches.

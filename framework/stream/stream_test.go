@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -229,4 +230,20 @@ func TestOperationsAreAskedFor(t *testing.T) {
 	_, summary := run(t, made, `{"type":"track","userId":"a","n":1}`+"\n"+`{"type":"track","userId":"b","n":1}`+"\n"+`{"type":"track","userId":"a","n":2}`)
 	assert.Equal(t, []string{"import a 1", "import b 1", "done a 1", "done b 1", "import a 2", "done a 2"}, remote.Log())
 	assert.Equal(t, 3, summary.Delivered)
+}
+
+func TestCancelDoesNotWaitForTheInput(t *testing.T) {
+	p := plan(t, func([]string) (*destination.MultiStatus, error) { return nil, nil }, `type = "a"`)
+	input, write := io.Pipe()
+	ctx, cancel := context.WithCancel(context.Background())
+	told := make(chan struct{})
+	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, Each: func(stream.Event) error { close(told); return nil }})
+	ended := make(chan error)
+	go func() { ended <- runner.Run(ctx, input) }()
+	_, err := write.Write([]byte("{\"type\":\"x\"}\n{\"type\":"))
+	require.NoError(t, err)
+	<-told
+	cancel()
+	assert.ErrorIs(t, <-ended, context.Canceled)
+	require.NoError(t, write.Close())
 }
