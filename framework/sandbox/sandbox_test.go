@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -119,6 +120,24 @@ func TestRequestsAreKeptWithoutSecrets(t *testing.T) {
 		assert.NotContains(t, string(raw), "s3cret")
 		assert.Contains(t, string(raw), `"json":{"key":"[hidden]","list":[{"key":"[hidden]"}],"n":12345678901234567890}`)
 	})
+}
+
+func TestOldRequestsMakeRoom(t *testing.T) {
+	server := sandbox.New(sandbox.Config{API: &counter{}})
+	const large = 1 << 20
+	for i := range 70 {
+		body := strings.NewReader(fmt.Sprintf(`{"n":%d,"pad":"%s"}`, i, strings.Repeat("x", large)))
+		server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/large", body))
+	}
+	kept := server.Requests()
+	assert.InDelta(t, 63, len(kept), 1)
+	assert.Contains(t, string(kept[len(kept)-1].JSON[:10]), `{"n":69,`)
+	for range sandbox.MaxRequests + 1 {
+		server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/small", strings.NewReader("{}")))
+	}
+	kept = server.Requests()
+	assert.Len(t, kept, sandbox.MaxRequests)
+	assert.Equal(t, "/small", kept[0].Path)
 }
 
 func TestTransportSeesTheEndOfItsContext(t *testing.T) {
