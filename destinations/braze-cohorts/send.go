@@ -68,9 +68,9 @@ func (s *sender) send(ctx context.Context) error {
 
 // news drops what the ledger knows to be superseded, and what would change nothing.
 func (s *sender) news(ctx context.Context, changes []*change) ([]*change, error) {
-	names := names(changes)
-	records, err := s.deps.Members.Look(ctx, s.cohort.id, names)
-	nameRoom.Give(names)
+	identities := identitiesOf(changes)
+	defer nameRoom.Give(identities)
+	records, err := s.deps.Members.Look(ctx, s.cohort.id, identities)
 	if err != nil {
 		return nil, err
 	}
@@ -136,13 +136,13 @@ func (s *sender) delivered(ctx context.Context, changes []*change) error {
 // doubt puts down that Braze may take changes from now on, before they are sent: an answer that does not come, and a crash
 // before it is recorded, leave it open whether it has.
 func (s *sender) doubt(ctx context.Context, changes []*change) error {
-	names := names(changes)
-	defer nameRoom.Give(names)
-	return s.deps.Members.Doubt(ctx, s.audience(), names)
+	identities := identitiesOf(changes)
+	defer nameRoom.Give(identities)
+	return s.deps.Members.Doubt(ctx, s.audience(), identities)
 }
 
-// names are the identities of changes as the ledger has them, in nameRoom.
-func names(changes []*change) []string {
+// identitiesOf are the identities of changes as the ledger has them, in room that is to be given back to nameRoom.
+func identitiesOf(changes []*change) []string {
 	list := nameRoom.Take(len(changes))
 	for i, c := range changes {
 		list[i] = c.Identity

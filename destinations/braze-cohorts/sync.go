@@ -92,7 +92,7 @@ func cohortsOf(payloads []SyncAudiencesPayload, changes []change, order []*chang
 	byID := map[string]*cohort{}
 	for i := range changes {
 		p := &payloads[i]
-		if changes[i].Identity == "" {
+		if changes[i].Identity == "" { // it cannot be sent
 			continue
 		}
 		c := byID[p.CohortID]

@@ -52,8 +52,8 @@ type Call[S, P any] struct {
 }
 
 // BatchCall is a batch of payloads to perform together: they share their batch keys and are in the order in which their
-// events were accepted. When the handler has returned, Membership must not be called any more, and the slice of payloads is used
-// again: what is kept must be copied, save for texts and Values, which never change.
+// events were accepted. The slice of payloads is used again when the handler has returned: what is kept must be copied, save for
+// texts and Values, which never change.
 type BatchCall[S, P any] struct {
 	Deps
 	Origin

@@ -34,7 +34,7 @@ type Result struct {
 // MultiStatus is the results of a batch, index by index. It is not safe for concurrent use.
 type MultiStatus struct {
 	outcomes []Outcome
-	results  []Result // of all, once one says more than that it is delivered: most batches need none
+	results  []Result // of all, once one says more than that it is delivered: most batches need none. What came before is not in it
 }
 
 // NewMultiStatus is n undecided results.

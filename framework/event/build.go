@@ -89,6 +89,10 @@ func NewRecord(shape *Shape, values []Value) Value {
 func (c *built) count() {
 	for i := range c.values {
 		v := &c.values[i]
+		if v.Kind() == Absent && c.shape != nil {
+			c.size -= len(c.shape.keys[i]) + 4
+			continue
+		}
 		c.size = min(c.size+v.Size()+1, maxSize)
 		c.holes = c.holes || v.built() != nil && v.built().holes
 	}

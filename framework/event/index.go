@@ -49,11 +49,14 @@ func newShort(kind Kind, start, end int) short {
 
 func (s short) place() int { return int(s >> shortPlaceShift) }
 
+// end is where a container's text ends, of a short without a kind.
+func (s short) end() int { return int(s & maxShort) }
+
 // document is a text and its index, which is of shorts where these are enough.
 type document struct {
 	text   string
 	shorts []short // nil where nodes are needed
-	nodes  *[]node
+	nodes  *[]node // seldom there, so no more than a pointer
 }
 
 // node is the node at a place in the index.
@@ -62,7 +65,8 @@ func (d *document) node(at int) node {
 		return (*d.nodes)[at]
 	}
 	s := node(d.shorts[at])
-	return s>>shortPlaceShift<<placeShift | s>>shortLengthShift&maxShortLength<<lengthShift | s&(kindMask|escapedNode)
+	place, length := s>>shortPlaceShift, s>>shortLengthShift&maxShortLength
+	return place<<placeShift | length<<lengthShift | s&(kindMask|escapedNode)
 }
 
 // root is the whole.
@@ -90,5 +94,5 @@ func (d *document) textOf(container node) string {
 		return d.text[n.place():n.end()]
 	}
 	s := d.shorts[at]
-	return d.text[s.place() : s&maxShort]
+	return d.text[s.place():s.end()]
 }

@@ -167,8 +167,7 @@ func AppendString(dst []byte, s string) []byte {
 	const digits = "0123456789abcdef"
 	dst = append(dst, '"')
 	from := 0
-	first, _ := plain(s, 0, 0)
-	for i := first; i < len(s); i++ {
+	for i := plain(s); i < len(s); i++ {
 		c := s[i]
 		if c >= 0x20 && c != '"' && c != '\\' {
 			continue

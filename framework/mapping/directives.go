@@ -115,12 +115,13 @@ func compileIf(c *compiler, v event.Value, place string) node {
 		return nil
 	}
 	n := &condition{consequence: o.any("then"), other: o.any("else")}
+	tested := exists
 	if exists.Kind() != event.Absent {
 		n.subject = o.any("exists")
 	} else {
-		n.subject, n.blank, exists = o.any("blank"), true, blank
+		tested, n.subject, n.blank = blank, o.any("blank"), true
 	}
-	n.same = exists.JSON() == v.Get("then").JSON()
+	n.same = tested.JSON() == v.Get("then").JSON()
 	return n
 }
 

@@ -2,6 +2,7 @@ package mapping_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -222,4 +223,18 @@ func FuzzCompileResolve(f *testing.F) {
 		assert.True(t, event.Equal(out, again), "the same mapping made two things of one event")
 		m.Trace(e)
 	})
+}
+
+// TestSizeOfSparsePayloads holds that fields which an event has nothing for do not count: batches are bounded by their bytes.
+func TestSizeOfSparsePayloads(t *testing.T) {
+	var members []string
+	for i := range 50 {
+		members = append(members, fmt.Sprintf(`"optional_field_%d":{"@path":"$.properties.f%d"}`, i, i))
+	}
+	payload, err := mapping.MustCompile(`{"id":{"@path":"$.userId"},` + strings.Join(members, ",") + `}`).Resolve(event.MustParse(`{"userId":"u"}`))
+	require.NoError(t, err)
+	assert.InDelta(t, len(payload.JSON()), payload.Size(), 20)
+	m := mapping.MustCompile(`{"id":{"@path":"$.text"},"` + strings.Repeat("k", 900<<10) + `":{"@path":"$.missing"}}`)
+	_, err = m.Resolve(event.MustParse(`{"text":"` + strings.Repeat("x", event.MaxBytes-500<<10) + `"}`))
+	assert.NoError(t, err)
 }

@@ -1,5 +1,5 @@
-// Package room keeps slices to be used again. Batches come one after the other and need the same room each, which would
-// otherwise be most of what a collector of garbage has to do.
+// Package room makes less work for the collector of garbage: it keeps slices to be used again, since batches come one after the
+// other and need the same room each, and lets a small heap grow before it is collected.
 package room
 
 import "sync"

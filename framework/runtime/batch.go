@@ -69,8 +69,8 @@ func (s *Subscription) batchKey(payload, list event.Value) string {
 		}
 		s.names.Store(names)
 	}
-	var room [128]byte
-	text := room[:0]
+	var buffer [128]byte
+	text := buffer[:0]
 	for _, key := range names.keys {
 		text = key.Of(payload).AppendJSON(text)
 		text = append(text, ',')
@@ -167,40 +167,53 @@ func (p *Plan) runAlike(ctx context.Context, events []event.Event, verdicts [][]
 	for i := range verdicts {
 		verdicts[i] = all[i*n : (i+1)*n : (i+1)*n]
 	}
-	batches := make([]Batches, n)
-	deliver := func(at int, items []Item) {
-		p.deliverTo(ctx, items, func(i int) *Verdict { return &verdicts[items[i].Index][at] })
-		Release(items)
-	}
-	taken := make([]bool, n) // by the subscriptions, of one event
+	chosen := make([][]int, n) // the events that each subscription may take, in order
 	for i, e := range events {
-		take := func(at int) {
-			taken[at] = true
-			item, verdict := p.Prepare(subscriptions[at], e, i)
-			if verdict != nil {
-				verdicts[i][at] = *verdict
-			} else if full := batches[at].Add(p, item); full != nil {
-				deliver(at, full)
+		choose := func(at int) {
+			if chosen[at] == nil {
+				chosen[at] = indexRoom.Take(len(events))[:0]
 			}
+			chosen[at] = append(chosen[at], i)
 		}
 		if p.deletes(e) {
-			take(0)
-			continue
-		}
-		p.chooser.choose(e.Value(), take)
-		for at := range taken {
-			if !taken[at] {
-				verdicts[i][at] = p.missed[at]
-			}
-			taken[at] = false
+			choose(0)
+		} else {
+			p.chooser.choose(e.Value(), choose)
 		}
 	}
-	for at := range batches {
-		for _, batch := range batches[at].Rest() {
-			deliver(at, batch.Items)
-		}
+	for at := range subscriptions {
+		p.runOne(ctx, subscriptions[at], events, chosen[at], func(i int) *Verdict { return &verdicts[i][at] })
+		indexRoom.Give(chosen[at])
 	}
 }
+
+// runOne takes events through one subscription, those that it may take as far as they go. It puts the verdict of event i where slot says.
+func (p *Plan) runOne(ctx context.Context, s *Subscription, events []event.Event, chosen []int, slot func(i int) *Verdict) {
+	deliver := func(items []Item) {
+		p.deliverTo(ctx, items, func(i int) *Verdict { return slot(items[i].Index) })
+		Release(items)
+	}
+	var batches Batches
+	for i, e := range events {
+		if len(chosen) == 0 || chosen[0] != i {
+			*slot(i) = p.notSubscribed(s)
+			continue
+		}
+		chosen = chosen[1:]
+		item, verdict := p.Prepare(s, e, i)
+		if verdict != nil {
+			*slot(i) = *verdict
+		} else if full := batches.Add(p, item); full != nil {
+			deliver(full)
+		}
+	}
+	for _, batch := range batches.Rest() {
+		deliver(batch.Items)
+	}
+}
+
+// indexRoom is room for the places of events.
+var indexRoom room.Of[int]
 
 // itemRoom is room for the items of a full batch.
 var itemRoom room.Of[Item]

@@ -57,9 +57,6 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 		return nil, err
 	}
 	p.chooser = newChooser(p.subscriptions)
-	for _, s := range p.subscriptions {
-		p.missed = append(p.missed, p.notSubscribed(s))
-	}
 	redactor := c.redactor(p.settings)
 	p.redact = redactor.Redact
 	p.deps = c.deps(p.settings, p.tokens, redactor)

@@ -20,7 +20,6 @@ import (
 	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/mapping"
 	"github.com/landfall-dev/landfall/framework/oauth"
-	"github.com/landfall-dev/landfall/framework/room"
 	"github.com/landfall-dev/landfall/framework/schema"
 )
 
@@ -34,7 +33,6 @@ type Plan struct {
 	settings      event.Value
 	subscriptions []*Subscription // the enabled ones, in the order of the config
 	chooser       *chooser
-	missed        []Verdict // of an event that matches none of the subscriptions
 	deps          destination.Deps
 	warnings      fault.Problems
 	actions       map[string]destination.Action
@@ -201,8 +199,8 @@ func (p *Plan) Choose(e event.Event, chosen []*Subscription) []*Subscription {
 	if p.deletes(e) {
 		return append(chosen, p.deletion...)
 	}
-	var room [64]int
-	places := room[:0]
+	var buffer [64]int
+	places := buffer[:0]
 	p.chooser.choose(e.Value(), func(at int) { places = append(places, at) })
 	slices.Sort(places)
 	for _, at := range places {
@@ -292,7 +290,7 @@ func (p *Plan) send(ctx context.Context, items []Item, slot func(i int) *Verdict
 		in := destination.Input{
 			Deps: p.deps, Settings: p.settings,
 			Origin:   origin,
-			Payloads: payloadRoom.Take(len(part)), Events: eventRoom.Take(len(part)),
+			Payloads: make([]event.Value, len(part)), Events: make([]event.Event, len(part)),
 		}
 		for i := range part {
 			in.Payloads[i], in.Events[i] = part[i].Payload, part[i].Event
@@ -302,16 +300,8 @@ func (p *Plan) send(ctx context.Context, items []Item, slot func(i int) *Verdict
 			p.verdict(slot(done+i), s, part[i].Payload, results.Result(i))
 		}
 		done += len(part)
-		payloadRoom.Give(in.Payloads)
-		eventRoom.Give(in.Events)
 	}
 }
-
-// payloadRoom and eventRoom are room for what a handler is called with.
-var (
-	payloadRoom room.Of[event.Value]
-	eventRoom   room.Of[event.Event]
-)
 
 // origin is where the calls of a subscription come from.
 func (p *Plan) origin(s *Subscription) destination.Origin {

@@ -83,16 +83,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	kept := kept{Request{Time: time.Now().UTC(), Method: r.Method, Path: r.URL.Path}, body}
-	defer func() { s.keep(kept) }()
+	asked := kept{Request{Time: time.Now().UTC(), Method: r.Method, Path: r.URL.Path}, body}
+	defer func() { s.keep(asked) }()
 	if f := s.fault(r.URL.Path); f != nil {
-		kept.Fault, kept.Status = true, f.Status
+		asked.Fault, asked.Status = true, f.Status
 		s.play(w, r, f)
 		return
 	}
 	seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 	s.config.API.ServeHTTP(seen, r)
-	kept.Status = seen.status
+	asked.Status = seen.status
 }
 
 // statusWriter remembers the status that was answered.

@@ -13,7 +13,7 @@ type swift struct {
 	required uint64 // the fields that must be there, a bit each
 	asking   []int  // the fields that conditions make required
 	last     atomic.Pointer[fitted]
-	before   atomic.Pointer[event.Shape] // the shape before, where that was not the last one's
+	seen     atomic.Pointer[event.Shape] // once; when it comes again it is fitted
 }
 
 // swiftField is one field.
@@ -110,7 +110,7 @@ func (w *swift) places(shape *event.Shape) []int8 {
 	if last := w.last.Load(); last != nil && last.shape == shape {
 		return last.places
 	}
-	if w.before.Swap(shape) != shape {
+	if w.seen.Swap(shape) != shape {
 		return nil
 	}
 	fit, next := &fitted{shape: shape}, 0

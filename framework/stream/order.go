@@ -13,6 +13,7 @@ type order struct {
 	waiting []waiting // those told of at the front are cleared
 	first   int       // the index of waiting[0]
 	told    int       // how many at the front have been told of
+	bytes   int       // of those that wait
 
 	done []Event // room for what complete gives
 }
@@ -21,16 +22,18 @@ type order struct {
 type waiting struct {
 	event Event
 	open  int
+	bytes int // of its line
 }
 
-// begin takes the event of a line, and gives its index. It is open until it has been offered to every subscription. full tells
-// that too many wait.
-func (o *order) begin(line int) (index int, full bool) {
+// begin takes the event of a line of some bytes, and gives its index. It is open until it has been offered to every subscription.
+// full tells that too much waits.
+func (o *order) begin(line, bytes int) (index int, full bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	index = o.first + len(o.waiting)
-	o.waiting = append(o.waiting, waiting{event: Event{Index: index, Line: line}, open: 1})
-	return index, len(o.waiting)-o.told >= MaxWaiting
+	o.waiting = append(o.waiting, waiting{event: Event{Index: index, Line: line}, open: 1, bytes: bytes})
+	o.bytes += bytes
+	return index, len(o.waiting)-o.told >= MaxWaiting || o.bytes >= maxWaitingBytes
 }
 
 // offered says that an event has been offered to every subscription: these verdicts there are, and so many are open, some of which
@@ -71,6 +74,7 @@ func (o *order) complete() []Event {
 	o.done = o.done[:0]
 	for o.told < len(o.waiting) && o.waiting[o.told].open == 0 {
 		o.done = append(o.done, o.waiting[o.told].event)
+		o.bytes -= o.waiting[o.told].bytes
 		o.waiting[o.told] = waiting{}
 		o.told++
 	}

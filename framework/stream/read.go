@@ -13,6 +13,7 @@ import (
 // line is one line of the input that has been read: an event, or why it is none.
 type line struct {
 	number int // from 1
+	bytes  int
 	event  event.Event
 	err    error
 }
@@ -37,7 +38,7 @@ func readAhead(input io.Reader, out chan<- []line, stop <-chan struct{}) error {
 		if err == nil || errors.Is(err, io.EOF) {
 			if len(bytes.TrimSpace(raw)) > 0 {
 				e, bad := event.Parse(raw)
-				ahead = append(ahead, line{number, e, bad})
+				ahead = append(ahead, line{number, len(raw), e, bad})
 				size += len(raw)
 			}
 			if err == nil && len(ahead) < aheadLines && size < aheadBytes && lines.more() {
@@ -59,8 +60,8 @@ func readAhead(input io.Reader, out chan<- []line, stop <-chan struct{}) error {
 	}
 }
 
-// blocks reads lines of any length. A line is part of the block that it was read with, and keeps that: the events that wait follow
-// each other, so that not much else is kept with them.
+// blocks reads lines of any length. A line is part of the block that it was read with, and keeps that. Since the lines that wait
+// follow each other, and their bytes are bounded, so are the blocks.
 type blocks struct {
 	input io.Reader
 	size  int    // of a block, in bytes; longer lines have larger ones
@@ -81,33 +82,36 @@ func (b *blocks) more() bool { return b.end >= 0 }
 // next is the next line without its end, of a long one at most a byte more than an event may have. The last line comes with the
 // error, which may be io.EOF.
 func (b *blocks) next() ([]byte, error) {
-	for b.end < 0 && b.err == nil && len(b.block)-b.from <= event.MaxBytes {
+	for b.end < 0 && b.err == nil && len(b.block)-b.from <= event.MaxBytes+1 { // and perhaps a return
 		b.fill()
 	}
 	switch {
 	case b.end >= 0:
-		return b.cut(), nil
+		return short(bytes.TrimSuffix(b.cut(), []byte("\r"))), nil
 	case b.err == nil:
 		return b.nextLong()
 	}
-	return b.cut(), b.err
+	return short(bytes.TrimSuffix(b.cut(), []byte("\r"))), b.err
 }
 
-// cut takes the line up to its end, which is the end of the block where there is none, and looks for that of the next one.
+// short is the beginning of a line, enough to see that it is too long.
+func short(line []byte) []byte { return line[:min(len(line), event.MaxBytes+1)] }
+
+// cut takes the line up to its end, which is that of the block where there is none, and looks for the end of the next one.
 func (b *blocks) cut() []byte {
 	end, next := b.end, b.end+1
 	if end < 0 {
 		end, next = len(b.block), len(b.block)
 	}
-	line := bytes.TrimSuffix(b.block[b.from:end:end], []byte("\r"))
+	line := b.block[b.from:end:end]
 	b.from = next
 	b.seek(next)
-	return line[:min(len(line), event.MaxBytes+1)]
+	return line
 }
 
 // nextLong takes the beginning of a line that is too long, and passes over the rest of it.
 func (b *blocks) nextLong() ([]byte, error) {
-	line := b.cut()
+	line := short(b.cut())
 	for b.end < 0 && b.err == nil {
 		b.from = len(b.block)
 		b.fill()

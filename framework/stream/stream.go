@@ -17,13 +17,18 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// MaxWaiting is how many events may wait for their batches to fill; beyond it the batches go as they are.
-const MaxWaiting = 20_000
+// How many events may wait for their batches to fill, or for events before them, and how many bytes these may have. Beyond that
+// the batches go as they are.
+const (
+	MaxWaiting      = 20_000
+	maxWaitingBytes = 64 << 20
+)
 
 // Config is what a Runner works with.
 type Config struct {
 	Plans []*runtime.Plan
-	// Each is told of every event, in the order of the input; nil tells nobody. An error ends the run.
+	// Each is told of every event, in the order of the input; nil tells nobody. An error ends the run. The verdicts of an event
+	// lie beside those of its batch: who keeps one of them keeps all these in memory.
 	Each  func(Event) error
 	Retry Retry
 	// Parallel is how many batches may be under way at once: 8 by default. Those of one lane go one after the other in any
@@ -105,7 +110,7 @@ func (r *Runner) add(ctx context.Context, l *line) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	index, full := r.order.begin(l.number)
+	index, full := r.order.begin(l.number, l.bytes)
 	if l.err != nil {
 		r.order.offered(index, false, []runtime.Verdict{unreadable(l.err)}, 0)
 		return r.tell()
@@ -171,15 +176,14 @@ func (r *Runner) missed(e event.Event) runtime.Verdict {
 		Outcome: runtime.Skipped, Status: http.StatusBadRequest, Code: fault.CodeInvalidPayload,
 		Reporter: fault.ReporterIntegrations, Reason: "the event matches no subscription",
 	}
-	subscriptions := 0
+	offered, last := 0, (*runtime.Plan)(nil)
 	for _, plan := range r.config.Plans {
-		offered := plan.Offered(e)
-		if subscriptions += len(offered); len(offered) == 1 && subscriptions == 1 {
-			v.Instance, v.Subscription, v.Reason = plan.ID(), offered[0].Name(), runtime.NotSubscribed
+		if n := len(plan.Offered(e)); n > 0 {
+			offered, last = offered+n, plan
 		}
 	}
-	if subscriptions > 1 {
-		v.Instance, v.Subscription, v.Reason = "", "", "the event matches no subscription"
+	if offered == 1 {
+		v.Instance, v.Subscription, v.Reason = last.ID(), last.Offered(e)[0].Name(), runtime.NotSubscribed
 	}
 	return v
 }

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand"
+	goruntime "runtime"
 	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -246,4 +249,143 @@ func TestCancelDoesNotWaitForTheInput(t *testing.T) {
 	cancel()
 	assert.ErrorIs(t, <-ended, context.Canceled)
 	require.NoError(t, write.Close())
+}
+
+func TestACompleteLineDoesNotWaitForTheNext(t *testing.T) {
+	p := plan(t, func([]string) (*destination.MultiStatus, error) { return nil, nil }, `type = "a"`)
+	input, write := io.Pipe()
+	told := make(chan int, 2)
+	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, Each: func(e stream.Event) error { told <- e.Line; return nil }})
+	ended := make(chan error)
+	go func() { ended <- runner.Run(context.Background(), input) }()
+	_, err := write.Write([]byte("{\"type\":\"x\"}\n{\"type\""))
+	require.NoError(t, err)
+	assert.Equal(t, 1, <-told)
+	_, err = write.Write([]byte(":\"x\"}\n"))
+	require.NoError(t, err)
+	require.NoError(t, write.Close())
+	require.NoError(t, <-ended)
+	assert.Equal(t, 2, <-told)
+}
+
+func TestALineThatIsTooLongIsRefused(t *testing.T) {
+	p := plan(t, func([]string) (*destination.MultiStatus, error) { return nil, nil }, `type = "a"`)
+	head := `{"type":"a","userId":"1","pad":"`
+	line := head + strings.Repeat("x", event.MaxBytes-len(head)-2) + `"}`
+	for more, want := range map[string]runtime.Outcome{"": runtime.Delivered, "\r": runtime.Delivered, " ": runtime.Refused, "\r" + strings.Repeat(" ", 20<<20): runtime.Refused} {
+		told, _ := run(t, p, line+more+"\n")
+		require.Len(t, told, 1)
+		assert.Equal(t, want, told[0].Verdicts[0].Outcome, "%d bytes more", len(more))
+	}
+}
+
+// TestWhatWaitsIsBounded puts a small event that waits for its batch behind each of many large ones that nothing takes.
+func TestWhatWaitsIsBounded(t *testing.T) {
+	p := plan(t, func([]string) (*destination.MultiStatus, error) { return nil, nil }, `type = "a"`)
+	large := `{"type":"x","pad":"` + strings.Repeat("x", 200<<10) + `"}` + "\n"
+	input, write := io.Pipe()
+	go func() {
+		for i := range 900 { // less than a batch
+			_, _ = fmt.Fprintf(write, "%s{\"type\":\"a\",\"userId\":\"%d\"}\n", large, i)
+		}
+		_ = write.Close()
+	}()
+	most, told := uint64(0), 0
+	each := func(e stream.Event) error {
+		if told++; told%100 == 0 {
+			goruntime.GC()
+			var m goruntime.MemStats
+			goruntime.ReadMemStats(&m)
+			most = max(most, m.HeapAlloc)
+		}
+		return nil
+	}
+	require.NoError(t, stream.New(stream.Config{Plans: []*runtime.Plan{p}, Each: each}).Run(context.Background(), input))
+	assert.Equal(t, 1800, told)
+	assert.Less(t, most>>20, uint64(100))
+}
+
+// TestVerdictsOfManyEvents takes events of several types through subscriptions of two plans, in batches of many sizes, some of which
+// fail for a while or for good: each event is told once, in order, with the verdicts of its own subscriptions.
+func TestVerdictsOfManyEvents(t *testing.T) {
+	for seed := range int64(8) {
+		r := rand.New(rand.NewSource(seed))
+		flaky := newFlaky()
+		plans := []*runtime.Plan{
+			plan(t, flaky.answer, `userId != null`, `type = "a"`, `type = "b"`),
+			plan(t, flaky.answer, `type = "a"`, `type = "b"`, `type = "c"`, `type = "a" or type = "c"`),
+		}
+		matching := map[string]int{"a": 4, "b": 3, "c": 3, "d": 1, "": 1} // the last one is a line that cannot be read
+		types, lines := make([]string, 3000), make([]string, 3000)
+		for i := range types {
+			types[i] = []string{"a", "b", "c", "d", ""}[r.Intn(5)]
+			if lines[i] = "{nope"; types[i] != "" {
+				lines[i] = fmt.Sprintf(`{"type":%q,"userId":"%d","size":%d}`, types[i], i, []int{1, 2, 3, 10, 70, 300, 1000}[r.Intn(7)])
+			}
+		}
+		next := 0
+		each := func(e stream.Event) error {
+			require.Equal(t, next, e.Index)
+			require.Equal(t, next+1, e.Line)
+			require.Len(t, e.Verdicts, matching[types[next]], "seed %d, event %d", seed, next)
+			for _, v := range e.Verdicts {
+				if types[next] != "" {
+					require.Equal(t, fmt.Sprint(next), v.Sent.Get("id").Str())
+					require.Equal(t, flaky.outcome(fmt.Sprint(next)), v.Outcome)
+				}
+			}
+			next++
+			return nil
+		}
+		retry := stream.Retry{Attempts: 4, Backoff: time.Millisecond, MaxWait: 2 * time.Millisecond}
+		runner := stream.New(stream.Config{Plans: plans, Retry: retry, Each: each, Parallel: 1 + r.Intn(8)})
+		require.NoError(t, runner.Run(context.Background(), iotest.HalfReader(strings.NewReader(strings.Join(lines, "\n")))))
+		require.Equal(t, len(lines), next)
+	}
+}
+
+// flaky answers by the last digit of an id: some are down for two tries, some for good, some are refused or skipped.
+type flaky struct {
+	mu    sync.Mutex
+	tries map[string]int // of a subscription's id
+}
+
+func newFlaky() *flaky { return &flaky{tries: map[string]int{}} }
+
+func (f *flaky) answer(ids []string) (*destination.MultiStatus, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ms := destination.NewMultiStatus(len(ids))
+	for i, id := range ids {
+		f.tries[id]++
+		switch id[len(id)-1] {
+		case '9':
+			ms.Fail(i, fault.FromStatus(503, "never"))
+		case '3':
+			ms.Fail(i, fault.FromStatus(400, "bad"))
+		case '5':
+			ms.Skip(i, "nothing to do")
+		case '7':
+			if f.tries[id] <= 2 {
+				ms.Fail(i, fault.FromStatus(503, "down"))
+				continue
+			}
+			ms.Deliver(i)
+		default:
+			ms.Deliver(i)
+		}
+	}
+	return ms, nil
+}
+
+func (f *flaky) outcome(id string) runtime.Outcome {
+	switch id[len(id)-1] {
+	case '9':
+		return runtime.Retry
+	case '3':
+		return runtime.Refused
+	case '5':
+		return runtime.Skipped
+	}
+	return runtime.Delivered
 }
