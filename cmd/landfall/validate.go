@@ -134,7 +134,9 @@ func (c *validation) end() error {
 	switch {
 	case c.json:
 		_ = json.NewEncoder(c.out).Encode(map[string]int{"files": c.files, "errors": c.mistakes, "warnings": c.doubted})
-	case c.mistakes > 0:
+	case c.mistakes == 1:
+		fmt.Fprint(c.out, "\n1 mistake\n")
+	case c.mistakes > 1:
 		fmt.Fprintf(c.out, "\n%d mistakes\n", c.mistakes)
 	default:
 		fmt.Fprintf(c.out, "%d checked, no mistakes\n", c.files)
