@@ -65,7 +65,9 @@ func TestTheLedger(t *testing.T) {
 			},
 			"doubt lasts until the next write": func(t *testing.T, l *state.Ledger) {
 				write(t, l, enter("u1", 5))
-				require.NoError(t, l.Doubt(t.Context(), vip, []string{"u1", "u2"}))
+				require.NoError(t, l.Doubt(t.Context(), vip, []string{"u2"}))
+				require.NoError(t, l.Doubt(t.Context(), vip, []string{"u1", "u2", "u1"})) // one is in doubt already, one is named twice
+				require.NoError(t, l.Doubt(t.Context(), vip, nil))
 				assert.Equal(t, []destination.Record{{Known: true, Member: true, At: at(5), Doubt: true}, {Doubt: true}}, look(t, l, "u1", "u2"))
 				write(t, l, enter("u1", 6), exit("u2", 6))
 				assert.Equal(t, []destination.Record{{Known: true, Member: true, At: at(6)}, {Known: true, At: at(6)}}, look(t, l, "u1", "u2"))

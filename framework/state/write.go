@@ -50,15 +50,23 @@ func (l *Ledger) Write(ctx context.Context, a destination.Audience, changes []de
 	})
 }
 
-// Doubt says that the remote may hold something else from now on.
+// Doubt says that the remote may hold something else from now on. It reads nothing: what is in doubt already stays as it is.
 func (l *Ledger) Doubt(ctx context.Context, a destination.Audience, identities []string) error {
-	return l.change(ctx, a, len(identities), func(i int) string { return identities[i] }, func(c *change) {
-		for _, identity := range identities {
-			if e := c.entry(identity); !e.doubt {
-				e.doubt, e.touched = true, true
-			}
+	if len(identities) == 0 {
+		return nil
+	}
+	each := slices.Compact(slices.Sorted(slices.Values(identities))) // in the order of the table
+	err := l.store.transact(ctx, func(tx *sql.Tx) error {
+		row, err := l.lock(ctx, tx, a)
+		if err == nil {
+			_, err = tx.ExecContext(ctx, l.store.dialect.query.Replace(saveDoubts), row.id, identityRows(each))
 		}
+		return err
 	})
+	if err != nil {
+		return fault.NoState("writing the ledger", err)
+	}
+	return nil
 }
 
 // Note keeps why changes were not delivered.
@@ -187,6 +195,10 @@ const saveEntries = `INSERT INTO members (audience, identity, member, doubt, tur
 		CAST(j.value ->> 4 AS BIGINT), CAST(j.value ->> 5 AS BIGINT), CAST(j.value ->> 6 AS BIGINT) FROM {rows} WHERE true
 	ON CONFLICT (audience, identity) DO UPDATE SET member = excluded.member, doubt = excluded.doubt, turns = excluded.turns,
 		at = excluded.at, delivered = excluded.delivered, confirmed = excluded.confirmed`
+
+const saveDoubts = `INSERT INTO members (audience, identity, member, doubt, turns)
+	SELECT CAST($1 AS BIGINT), j.value ->> 0, 0, 1, 0 FROM {rows} WHERE true
+	ON CONFLICT (audience, identity) DO UPDATE SET doubt = 1 WHERE members.doubt = 0`
 
 const saveHistory = `INSERT INTO history (audience, identity, slot, decided, at, member, outcome, reason)
 	SELECT CAST($1 AS BIGINT), j.value ->> 0, CAST(j.value ->> 1 AS SMALLINT), CAST(j.value ->> 2 AS BIGINT), CAST(j.value ->> 3 AS BIGINT),
