@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"html"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -23,11 +22,7 @@ import (
 
 // An instance is connected from the console's page, and what waited for it is delivered.
 func TestConnectingFromTheConsole(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	port := l.Addr().(*net.TCPAddr).Port
-	require.NoError(t, l.Close())
-	tokens := oauthtest.Start(t, fmt.Sprintf("http://127.0.0.1:%d/callback", port))
+	tokens, port := loginServer(t)
 	braze := brazed(t)
 	config := strings.Replace(serveConfig, "    subscriptions:", fmt.Sprintf(`    auth:
       clientId: %s
@@ -45,7 +40,7 @@ func TestConnectingFromTheConsole(t *testing.T) {
 	assert.Eventually(t, func() bool { return strings.Contains(s.page(""), `class="badge bad">stopped`) }, 20*time.Second, 100*time.Millisecond)
 	assert.Contains(t, s.page("setup"), "not connected")
 
-	work := s.connect(url.Values{"instance": {"braze-main"}, "port": {fmt.Sprint(port)}})
+	work := s.connect(url.Values{"instance": {"braze-main"}, "port": {port}})
 	address := regexp.MustCompile(`href="(http[^"]+)"[^>]*>Go to the remote`)
 	var found []string
 	require.Eventually(t, func() bool { found = address.FindStringSubmatch(s.page(work)); return found != nil }, 10*time.Second, 50*time.Millisecond)

@@ -26,6 +26,13 @@ import (
 	"github.com/landfall-dev/landfall/framework/oauth/oauthtest"
 )
 
+// loginServer is a server to log in at, and the port that it sends people back to.
+func loginServer(t *testing.T) (server *oauthtest.Server, port string) {
+	_, port, err := net.SplitHostPort(freePort(t))
+	require.NoError(t, err)
+	return oauthtest.Start(t, "http://127.0.0.1:"+port+"/callback"), port
+}
+
 // guarded is Braze behind a gateway that takes good tokens only.
 func guarded(t *testing.T, braze string, tokens *oauthtest.Server) string {
 	to, err := url.Parse(braze)
@@ -66,11 +73,7 @@ func landfall(t *testing.T, see func(line string), args ...string) (out string, 
 // An instance waits for its login with its events; it goes on with tokens that are refreshed by themselves; when the remote gives
 // none any more it stops, keeps its events, and goes on after the next login. Nothing of it shows a secret.
 func TestLoginsFromBeginningToEnd(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	port := l.Addr().(*net.TCPAddr).Port
-	require.NoError(t, l.Close())
-	tokens := oauthtest.Start(t, fmt.Sprintf("http://127.0.0.1:%d/callback", port))
+	tokens, port := loginServer(t)
 	braze := brazed(t)
 	key := oauth.NewKey()
 	config := strings.Replace(serveConfig, "    subscriptions:", fmt.Sprintf(`    auth:
@@ -104,7 +107,7 @@ func TestLoginsFromBeginningToEnd(t *testing.T) {
 			if found := address.FindString(line); found != "" {
 				go func() { _, _ = tokens.Agree(t, found, true) }()
 			}
-		}, "auth", "login", "--no-browser", "--port", fmt.Sprint(port))
+		}, "auth", "login", "--no-browser", "--port", port)
 		require.Contains(t, out, "logged in")
 	}
 	stopped := func() {

@@ -70,9 +70,7 @@ func TestASubscriptionIsRenamedWhileItsEventsWait(t *testing.T) {
 	eventually(t, runner, map[string]int64{"events": int64(n + 2), "delivered": int64(n + 2), "dead": 0, "parked": 0})
 	stop(t, runner)
 	assert.Equal(t, []int{0, 1}, remote.taken["s"])
-	for i, n := range remote.taken["fine"] {
-		require.Equal(t, i, n)
-	}
+	inOrder(t, "fine", remote.taken["fine"])
 }
 
 // An instance that is taken out of the config and put back goes on where it stopped, with what was accepted meanwhile and in order.
@@ -98,9 +96,7 @@ func TestAnInstanceIsRemovedAndAddedAgain(t *testing.T) {
 	eventually(t, runner, map[string]int64{"events": int64(2 * n), "delivered": int64(2 * n)})
 	stop(t, runner)
 	require.Len(t, remote.taken["u"], n)
-	for i, n := range remote.taken["u"] {
-		require.Equal(t, i, n)
-	}
+	inOrder(t, "u", remote.taken["u"])
 }
 
 // Who asks for a replay several times gets it once: what is under way is not taken again.

@@ -161,6 +161,14 @@ func counts(r *delivery.Runner) map[string]int64 {
 	return sum
 }
 
+// inOrder holds that a user's events have come from the first on, none twice and none missing.
+func inOrder(t *testing.T, user string, list []int) {
+	t.Helper()
+	for i, n := range list {
+		require.Equal(t, i, n, "%s: %v", user, list)
+	}
+}
+
 func eventually(t *testing.T, r *delivery.Runner, want map[string]int64) {
 	t.Helper()
 	assert.Eventually(t, func() bool { return maps.Equal(counts(r), want) }, 30*time.Second, 10*time.Millisecond)
@@ -199,9 +207,7 @@ func TestEventsAreDeliveredInTheOrderOfEachUser(t *testing.T) {
 	eventually(t, runner, map[string]int64{"events": users * each, "delivered": users * each})
 	stop(t, runner)
 	for user, list := range remote.taken {
-		for i, n := range list {
-			require.Equal(t, i, n, user)
-		}
+		inOrder(t, user, list)
 	}
 	assert.Len(t, remote.taken, users)
 }
@@ -271,9 +277,7 @@ func TestLettersAreReplayedInOrder(t *testing.T) {
 	eventually(t, runner, map[string]int64{"events": 45, "delivered": 45, "dead": 0, "parked": 0})
 	require.Empty(t, letters(delivery.Filter{}))
 	for _, user := range []string{"poison", "bad"} {
-		for i, n := range remote.taken[user] {
-			require.Equal(t, i, n, "%s: %v", user, remote.taken[user])
-		}
+		inOrder(t, user, remote.taken[user])
 	}
 	stop(t, runner)
 }

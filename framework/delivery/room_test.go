@@ -57,9 +57,7 @@ func TestWhatFailsMakesRoom(t *testing.T) {
 	stop(t, runner)
 	for user, list := range remote.taken {
 		require.Len(t, list, each, user)
-		for i, n := range list {
-			require.Equal(t, i, n, user)
-		}
+		inOrder(t, user, list)
 	}
 }
 

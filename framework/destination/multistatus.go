@@ -34,7 +34,7 @@ type Result struct {
 // MultiStatus is the results of a batch, index by index. It is not safe for concurrent use.
 type MultiStatus struct {
 	outcomes []Outcome
-	results  []Result // of all, once one says more than that it is delivered: most batches need none. What came before is not in it
+	results  []Result // nil as long as none says more than that it is delivered, as in most batches
 }
 
 // NewMultiStatus is n undecided results.
@@ -52,13 +52,16 @@ func (m *MultiStatus) Outcome(i int) Outcome { return m.outcomes[i] }
 // Result is the result of payload i so far.
 func (m *MultiStatus) Result(i int) Result {
 	switch {
-	case m.results != nil && m.results[i].Outcome == m.outcomes[i]:
+	case m.results != nil:
 		return m.results[i]
 	case m.outcomes[i] == Delivered:
-		return Result{Outcome: Delivered, Status: http.StatusOK}
+		return delivered
 	}
 	return Result{}
 }
+
+// delivered is the result of what the remote simply has.
+var delivered = Result{Outcome: Delivered, Status: http.StatusOK}
 
 // Words are the outcome and the reason of a result for people: delivered, skipped, refused or retry.
 func (r Result) Words() (outcome, reason string) {
@@ -79,10 +82,10 @@ func (r Result) Words() (outcome, reason string) {
 
 // Deliver says that the remote has payload i.
 func (m *MultiStatus) Deliver(i int) {
-	m.outcomes[i] = Delivered
 	if m.results != nil {
-		m.results[i] = Result{Outcome: Delivered, Status: http.StatusOK}
+		m.results[i] = delivered
 	}
+	m.outcomes[i] = Delivered
 }
 
 // Skip says that there was nothing to send for payload i.
@@ -103,7 +106,11 @@ func (m *MultiStatus) Fail(i int, err error) {
 // Set gives payload i any result.
 func (m *MultiStatus) Set(i int, r Result) {
 	if m.results == nil {
-		m.results = make([]Result, len(m.outcomes))
+		results := make([]Result, len(m.outcomes))
+		for i := range results {
+			results[i] = m.Result(i)
+		}
+		m.results = results
 	}
 	m.outcomes[i], m.results[i] = r.Outcome, r
 }

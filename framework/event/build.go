@@ -35,9 +35,7 @@ func NewFloat(f float64) Value {
 
 // NewArray is an array of items, which it keeps. An absent item reads as null.
 func NewArray(items []Value) Value {
-	c := &built{values: items, size: 2}
-	c.count()
-	return of(c, Array)
+	return of((&built{values: items}).counted(), Array)
 }
 
 // NewObject is an object of members. Their keys must differ. A member whose value is absent is a hole: Slots shows it, everything
@@ -70,32 +68,31 @@ func (s *Shape) Keys() []string { return s.keys }
 
 // NewSlots is an object of a shape, with a value for each of its keys, holes included. It keeps the values.
 func NewSlots(shape *Shape, values []Value) Value {
-	c := &built{shape: shape, values: values, size: shape.size + 2}
-	for i := range values {
-		c.holes = c.holes || values[i].Kind() == Absent
-	}
-	c.count()
-	return of(c, Object)
+	return of((&built{shape: shape, values: values}).counted(), Object)
 }
 
 // NewRecord is NewSlots without holes: what is absent is not there.
 func NewRecord(shape *Shape, values []Value) Value {
-	c := &built{shape: shape, values: values, size: shape.size + 2, record: true}
-	c.count()
-	return of(c, Object)
+	return of((&built{shape: shape, values: values, record: true}).counted(), Object)
 }
 
-// count adds the size of the values of c, and finds holes further inside.
-func (c *built) count() {
+// counted is c with its size, and whether it has holes.
+func (c *built) counted() *built {
+	c.size = 2
+	if c.shape != nil {
+		c.size += c.shape.size
+	}
 	for i := range c.values {
 		v := &c.values[i]
 		if v.Kind() == Absent && c.shape != nil {
 			c.size -= len(c.shape.keys[i]) + 4
+			c.holes = c.holes || !c.record
 			continue
 		}
 		c.size = min(c.size+v.Size()+1, maxSize)
 		c.holes = c.holes || v.built() != nil && v.built().holes
 	}
+	return c
 }
 
 // maxSize is where Size stops counting.

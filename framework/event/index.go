@@ -16,14 +16,10 @@ const (
 	lengthMask  = 1<<28 - 1
 )
 
-// newNode is a scalar whose text is between two places, or without a kind the node that says where a container's text is.
+// newNode is a scalar whose text is between two places, a container whose content is between two places of the index, or without
+// a kind the node that says where a container's text is. The content of an object counts a key and its value as one.
 func newNode(kind Kind, start, end int) node {
 	return node(start)<<placeShift | node(end-start)<<lengthShift | node(kind)
-}
-
-// newContainer is a container that has size members or items, the first one at a place in the index.
-func newContainer(kind Kind, first, size int) node {
-	return node(first)<<placeShift | node(size)<<lengthShift | node(kind)
 }
 
 func (n node) kind() Kind    { return Kind(n & kindMask) }

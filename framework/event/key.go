@@ -1,6 +1,9 @@
 package event
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // Key is the name of a member that is read from many objects. These are most often built alike, such as the payloads of a mapping:
 // where the member was last is tried first. It is safe for concurrent use, and must not be copied.
@@ -22,11 +25,10 @@ func (k *Key) Of(v Value) Value {
 	if at := int(k.last.Load()); at < len(keys) && keys[at] == k.name {
 		return b.values[at]
 	}
-	for at := range keys {
-		if keys[at] == k.name {
-			k.last.Store(int32(at))
-			return b.values[at]
-		}
+	at := slices.Index(keys, k.name)
+	if at < 0 {
+		return Value{}
 	}
-	return Value{}
+	k.last.Store(int32(at))
+	return b.values[at]
 }

@@ -10,19 +10,15 @@ import "unsafe"
 // knows so. They are safe because a value is only made by the functions here, each with the pointer that its first word tells of,
 // and never changed; the pointer keeps alive what it points to.
 type Value struct {
-	meta uint64         // from below: the kind, 3 bits; isEscaped; isBuilt; then the length of a text, or a container's node
+	meta uint64         // a container's node; else its kind, escapedNode and length alone; or isBuilt and a kind
 	at   unsafe.Pointer // *byte, nil for an empty text; *document; or *built
 }
 
-const (
-	isEscaped = escapedNode // the text holds escapes that are not yet decoded
-	isBuilt   = 1 << 4
-	metaShift = lengthShift
-)
+const isBuilt = 1 << 4
 
 // scalar is a number of these digits, or a string of this content.
 func scalar(kind Kind, text string) Value {
-	v := Value{meta: uint64(len(text))<<metaShift | uint64(kind)}
+	v := Value{meta: uint64(len(text))<<lengthShift | uint64(kind)}
 	if text != "" {
 		v.at = unsafe.Pointer(unsafe.StringData(text))
 	}
@@ -47,11 +43,11 @@ func (v Value) text() string {
 	if kind := v.Kind(); kind != String && kind != Number {
 		return ""
 	}
-	return unsafe.String((*byte)(v.at), int(v.meta>>metaShift))
+	return unsafe.String((*byte)(v.at), int(v.meta>>lengthShift))
 }
 
 // escaped tells whether a string's text holds escapes that are not yet decoded.
-func (v Value) escaped() bool { return v.meta&isEscaped != 0 }
+func (v Value) escaped() bool { return v.meta&escapedNode != 0 }
 
 // built is what a container was built of, nil for one that lies in a document and for what is no container.
 func (v Value) built() *built {

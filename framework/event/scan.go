@@ -155,11 +155,11 @@ func (s *scanner) close() {
 	s.open = s.open[:last]
 	inside := s.values[in.from:]
 	s.index = append(append(s.index, newNode(Absent, in.start, s.pos)), inside...)
-	size := len(inside)
+	first, size := len(s.index)-len(inside), len(inside)
 	if in.kind == Object {
 		size /= 2
 	}
-	s.values = append(s.values[:in.from], newContainer(in.kind, len(s.index)-len(inside), size))
+	s.values = append(s.values[:in.from], newNode(in.kind, first, first+size))
 }
 
 func (s *scanner) key() error {

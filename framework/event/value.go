@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"math"
+	"slices"
 	"strconv"
 )
 
@@ -150,10 +151,8 @@ func (v Value) Get(key string) Value {
 		return Value{}
 	}
 	if b := v.built(); b != nil {
-		for i := range b.shape.keys {
-			if b.shape.keys[i] == key {
-				return b.values[i]
-			}
+		if at := slices.Index(b.shape.keys, key); at >= 0 {
+			return b.values[at]
 		}
 		return Value{}
 	}

@@ -14,8 +14,10 @@ const (
 )
 
 // BenchmarkMatchDefault matches the default subscription of Braze Cohorts, at its second alternative.
-func BenchmarkMatchDefault(b *testing.B) {
-	q, e := compile(b, defaultSubscription), event.MustParse(audienceEvent)
+func BenchmarkMatchDefault(b *testing.B) { benchmarkMatch(b, defaultSubscription, audienceEvent) }
+
+func benchmarkMatch(b *testing.B, query, text string) {
+	q, e := compile(b, query), event.MustParse(text)
 	b.ReportAllocs()
 	for b.Loop() {
 		if !q.Match(e) {

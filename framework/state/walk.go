@@ -141,18 +141,10 @@ func (l *Ledger) history(ctx context.Context, audience int64, identity string) (
 // Purge puts down that nobody whose event is older than at is a member any more, known or not: late events of before come to
 // nothing. Those who are members are still counted until their exits are written.
 func (l *Ledger) Purge(ctx context.Context, a destination.Audience, at time.Time) error {
-	err := l.store.transact(ctx, func(tx *sql.Tx) error {
-		row, err := l.lock(ctx, tx, a)
-		if err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `UPDATE audiences SET purged = $2 WHERE id = $1`, row.id, at.UnixMicro())
+	return l.locked(ctx, a, func(tx *sql.Tx, row *audience) error {
+		_, err := tx.ExecContext(ctx, `UPDATE audiences SET purged = $2 WHERE id = $1`, row.id, at.UnixMicro())
 		return err
 	})
-	if err != nil {
-		return fault.NoState("writing the ledger", err)
-	}
-	return nil
 }
 
 func sortSizes(sizes []destination.AudienceSize) {

@@ -56,17 +56,10 @@ func (l *Ledger) Doubt(ctx context.Context, a destination.Audience, identities [
 		return nil
 	}
 	each := slices.Compact(slices.Sorted(slices.Values(identities))) // in the order of the table
-	err := l.store.transact(ctx, func(tx *sql.Tx) error {
-		row, err := l.lock(ctx, tx, a)
-		if err == nil {
-			_, err = tx.ExecContext(ctx, l.store.dialect.query.Replace(saveDoubts), row.id, identityRows(each))
-		}
+	return l.locked(ctx, a, func(tx *sql.Tx, row *audience) error {
+		_, err := tx.ExecContext(ctx, l.store.dialect.query.Replace(saveDoubts), row.id, identityRows(each))
 		return err
 	})
-	if err != nil {
-		return fault.NoState("writing the ledger", err)
-	}
-	return nil
 }
 
 // Note keeps why changes were not delivered.
@@ -127,8 +120,7 @@ func (c *change) remember(e *entry, what line) {
 	e.touched = true
 }
 
-// change reads the entries of n identities, lets f change them, and writes what f has touched, in one transaction. Others that
-// change the audience wait.
+// change reads the entries of n identities, lets f change them, and writes what f has touched, with the audience locked.
 func (l *Ledger) change(ctx context.Context, a destination.Audience, n int, identity func(int) string, f func(*change)) error {
 	if n == 0 {
 		return nil
@@ -137,17 +129,24 @@ func (l *Ledger) change(ctx context.Context, a destination.Audience, n int, iden
 	for i := range n {
 		identities[i] = identity(i)
 	}
-	err := l.store.transact(ctx, func(tx *sql.Tx) error {
-		row, err := l.lock(ctx, tx, a)
-		if err != nil {
-			return err
-		}
+	return l.locked(ctx, a, func(tx *sql.Tx, row *audience) (err error) {
 		c := &change{audience: *row, history: map[slot]line{}}
 		if c.entries, err = l.entries(ctx, tx, row.id, identities); err != nil {
 			return err
 		}
 		f(c)
 		return l.save(ctx, tx, row, c)
+	})
+}
+
+// locked is a transaction on an audience. Others that change the audience wait.
+func (l *Ledger) locked(ctx context.Context, a destination.Audience, f func(*sql.Tx, *audience) error) error {
+	err := l.store.transact(ctx, func(tx *sql.Tx) error {
+		row, err := l.lock(ctx, tx, a)
+		if err != nil {
+			return err
+		}
+		return f(tx, row)
 	})
 	if err != nil {
 		return fault.NoState("writing the ledger", err)

@@ -85,13 +85,13 @@ func (b *blocks) next() ([]byte, error) {
 	for b.end < 0 && b.err == nil && len(b.block)-b.from <= event.MaxBytes+1 { // and perhaps a return
 		b.fill()
 	}
-	switch {
-	case b.end >= 0:
-		return short(bytes.TrimSuffix(b.cut(), []byte("\r"))), nil
-	case b.err == nil:
-		return b.nextLong()
+	var err error
+	if b.end < 0 {
+		if err = b.err; err == nil {
+			return b.nextLong()
+		}
 	}
-	return short(bytes.TrimSuffix(b.cut(), []byte("\r"))), b.err
+	return short(bytes.TrimSuffix(b.cut(), []byte("\r"))), err
 }
 
 // short is the beginning of a line, enough to see that it is too long.
