@@ -89,3 +89,19 @@ func (c *chooser) choose(e event.Value, yield func(at int)) {
 		}
 	}
 }
+
+// Choose appends the subscriptions that an event is offered to and that may choose it, in their order. The others do not: Prepare
+// would say so.
+func (p *Plan) Choose(e event.Event, chosen []*Subscription) []*Subscription {
+	if p.deletes(e) {
+		return append(chosen, p.deletion...)
+	}
+	var buffer [64]int
+	places := buffer[:0]
+	p.chooser.choose(e.Value(), func(at int) { places = append(places, at) })
+	slices.Sort(places)
+	for _, at := range places {
+		chosen = append(chosen, p.subscriptions[at])
+	}
+	return chosen
+}

@@ -45,9 +45,11 @@ func (e *endless) Read(into []byte) (int, error) {
 // TestMemoryDoesNotGrow holds that what has been told of is kept nowhere: the heap is as large behind the last tenth of many events
 // as behind the first.
 func TestMemoryDoesNotGrow(t *testing.T) {
-	events, err := strconv.Atoi(os.Getenv(eventsVariable))
-	if err != nil {
-		events = 200_000
+	events := 200_000
+	if text := os.Getenv(eventsVariable); text != "" {
+		var err error
+		events, err = strconv.Atoi(text)
+		require.True(t, err == nil && events >= 10*batchSize, "%s should be a whole number of %d or more, but is %q", eventsVariable, 10*batchSize, text)
 	}
 	thousands := events / batchSize
 	heap := func() int {
