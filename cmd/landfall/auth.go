@@ -49,7 +49,7 @@ func testConfig(ctx context.Context, s streams, path string, t *target, asJSON b
 	cfg, problems := config.Load(path, config.Env{})
 	h := hosting{target: t, definitions: *s.definitions}
 	if cfg != nil && cfg.StateKey != "" && !t.sandbox {
-		store, err := openState(ctx, cfg, path, "")
+		store, err := openState(ctx, cfg, "")
 		if err != nil {
 			return err
 		}

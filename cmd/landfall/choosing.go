@@ -38,7 +38,7 @@ func (c *choosing) open(ctx context.Context, has func(instance) bool, what strin
 	if cfg == nil || len(problems) > 0 {
 		return problems.Err()
 	}
-	store, err := openState(ctx, cfg, c.config, c.data)
+	store, err := openState(ctx, cfg, c.data)
 	if err != nil {
 		return err
 	}

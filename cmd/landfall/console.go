@@ -58,7 +58,7 @@ func (c *consoleCommand) run(ctx context.Context) error {
 	}
 	page := pages{path: c.config, live: c.target, log: newLog(c.streams, false)}
 	cfg, _ := config.Load(c.config, config.Env{})
-	if store, err := openKept(ctx, cfg, c.config, c.data); err != nil {
+	if store, err := openKept(ctx, cfg, c.data); err != nil {
 		return err
 	} else if store != nil {
 		defer store.Close()
@@ -76,16 +76,16 @@ func (c *consoleCommand) run(ctx context.Context) error {
 }
 
 // openKept opens the state of a config where there is one already; nil where nothing was kept yet.
-func openKept(ctx context.Context, cfg *config.Config, path, data string) (*state.Store, error) {
+func openKept(ctx context.Context, cfg *config.Config, data string) (*state.Store, error) {
 	if cfg == nil {
 		return nil, nil
 	}
 	if data != "" || cfg.StateURL == "" {
-		if _, err := os.Stat(filepath.Join(dataDir(cfg, path, data), state.FileName)); err != nil && cfg.StateKey == "" {
+		if _, err := os.Stat(filepath.Join(dataDir(cfg, data), state.FileName)); err != nil && cfg.StateKey == "" {
 			return nil, nil
 		}
 	}
-	return openState(ctx, cfg, path, data)
+	return openState(ctx, cfg, data)
 }
 
 // pages is what a console gets from the program.

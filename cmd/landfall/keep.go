@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -24,25 +23,13 @@ const (
 )
 
 // openState opens the state of a config: the directory that was given, else what the config says.
-func openState(ctx context.Context, cfg *config.Config, path, data string) (*state.Store, error) {
-	place := dataDir(cfg, path, data)
-	if data == "" && cfg.StateURL != "" {
-		place = cfg.StateURL
-	}
-	return state.Open(ctx, place)
+func openState(ctx context.Context, cfg *config.Config, data string) (*state.Store, error) {
+	return state.Open(ctx, cmp.Or(data, cfg.StatePlace(), cfg.Beside(defaultData)))
 }
 
-// dataDir is the data directory: the one that was given, else the config's, which lies beside it.
-func dataDir(cfg *config.Config, path, data string) string {
-	return beside(path, cmp.Or(data, cfg.Data, defaultData), data != "")
-}
-
-// beside is a path as a config has it: relative to the config.
-func beside(config, name string, asIs bool) string {
-	if asIs || filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(filepath.Dir(config), name)
+// dataDir is the data directory: the one that was given, else the config's.
+func dataDir(cfg *config.Config, data string) string {
+	return cmp.Or(data, cfg.Beside(cmp.Or(cfg.Data, defaultData)))
 }
 
 // keeping is what the commands on members and audiences share: an instance of a config and its ledger.

@@ -106,7 +106,7 @@ func (l *logins) with(ctx context.Context, f func(context.Context) error) error 
 		return problems.Err()
 	}
 	var err error
-	if l.store, err = openState(ctx, cfg, l.config, l.data); err != nil {
+	if l.store, err = openState(ctx, cfg, l.data); err != nil {
 		return err
 	}
 	defer l.store.Close()

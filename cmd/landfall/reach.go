@@ -29,7 +29,7 @@ type address struct {
 
 // tellAddress writes down where this server answers, until forget.
 func (v *serving) tellAddress(cfg *config.Config, listening string) (forget func(), err error) {
-	dir := dataDir(cfg, v.path, v.data)
+	dir := dataDir(cfg, v.data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -91,14 +91,14 @@ func (c *reaching) open(ctx context.Context) error {
 		return problems.Err()
 	}
 	c.cfg, c.close = cfg, func() {}
-	dir := dataDir(cfg, c.config, c.data)
+	dir := dataDir(cfg, c.data)
 	switch _, err := os.Stat(filepath.Join(dir, queueDir)); {
 	case c.only && cfg.Server.NATS != "":
 		return c.dial()
 	case cfg.Server.NATS == "" && errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("there is no queue in %s, so no server has run with it: start one with landfall serve, or give another directory with --data", dir)
 	}
-	queue, err := openQueue(ctx, cfg, c.config, c.data, slog.New(slog.DiscardHandler))
+	queue, err := openQueue(ctx, cfg, c.data, slog.New(slog.DiscardHandler))
 	if errors.Is(err, delivery.ErrInUse) {
 		return c.dial()
 	}
@@ -113,7 +113,7 @@ func (c *reaching) open(ctx context.Context) error {
 }
 
 func (c *reaching) dial() error {
-	file := filepath.Join(dataDir(c.cfg, c.config, c.data), addressFile)
+	file := filepath.Join(dataDir(c.cfg, c.data), addressFile)
 	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) && c.cfg.Server.NATS != "" {
 		return fmt.Errorf("no server of this machine uses the data directory %s: start one with landfall serve", filepath.Dir(file))

@@ -64,7 +64,7 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	}
 	defer input.Close()
 	cfg, problems := config.Load(path, config.Env{})
-	store, err := c.store(ctx, cfg, path)
+	store, err := c.store(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -111,13 +111,13 @@ func shareRemote(instances []instance) bool {
 
 // store is what is kept between runs. A sandbox of this process starts empty each time, and so does its ledger, unless a
 // directory is given for it; a dry run keeps nothing.
-func (c *runCommand) store(ctx context.Context, cfg *config.Config, path string) (*state.Store, error) {
-	named := cfg != nil && (cfg.Data != "" || cfg.StateURL != "")
+func (c *runCommand) store(ctx context.Context, cfg *config.Config) (*state.Store, error) {
+	named := cfg != nil && cfg.StatePlace() != ""
 	switch {
 	case cfg == nil || c.target.dryRun:
 		return nil, nil
 	case c.data != "", c.target.live, c.target.sandboxURL != "" && named:
-		return openState(ctx, cfg, path, c.data)
+		return openState(ctx, cfg, c.data)
 	}
 	return nil, nil
 }

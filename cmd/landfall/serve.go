@@ -111,7 +111,7 @@ func (v *serving) run(ctx context.Context) error {
 		}
 	}
 	var err error
-	if v.store, err = openState(ctx, cfg, v.path, v.data); err != nil {
+	if v.store, err = openState(ctx, cfg, v.data); err != nil {
 		return err
 	}
 	defer v.store.Close()
@@ -123,7 +123,7 @@ func (v *serving) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if v.queue, err = openQueue(ctx, cfg, v.path, v.data, v.log); errors.Is(err, delivery.ErrInUse) {
+	if v.queue, err = openQueue(ctx, cfg, v.data, v.log); errors.Is(err, delivery.ErrInUse) {
 		return fmt.Errorf("%w: stop that one, or give this one a directory of its own with --data", err)
 	} else if err != nil {
 		return err
@@ -143,13 +143,13 @@ func checkSources(cfg *config.Config, path string) error {
 }
 
 // openQueue opens the queue of a config.
-func openQueue(ctx context.Context, cfg *config.Config, path, data string, log *slog.Logger) (*delivery.Queue, error) {
+func openQueue(ctx context.Context, cfg *config.Config, data string, log *slog.Logger) (*delivery.Queue, error) {
 	c := delivery.Config{
-		Dir: filepath.Join(dataDir(cfg, path, data), queueDir), URL: cfg.Server.NATS, Replicas: cfg.Server.Replicas,
+		Dir: filepath.Join(dataDir(cfg, data), queueDir), URL: cfg.Server.NATS, Replicas: cfg.Server.Replicas,
 		Partitions: cfg.Server.Partitions, Retention: cfg.Server.Retention, MaxBytes: cfg.Server.MaxBytes, MinFree: cfg.Server.MinFree, Log: log,
 	}
 	if cfg.Server.Credentials != "" {
-		c.Credentials = beside(path, cfg.Server.Credentials, false)
+		c.Credentials = cfg.Beside(cfg.Server.Credentials)
 	}
 	return delivery.Open(ctx, c)
 }

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -106,10 +105,7 @@ func Load(path string, env Env) (*Config, fault.Problems) {
 func ParseAt(path string, text []byte, env Env) (*Config, fault.Problems) {
 	if env.ReadFile == nil {
 		env.ReadFile = func(name string) ([]byte, error) {
-			if !filepath.IsAbs(name) {
-				name = filepath.Join(filepath.Dir(path), name)
-			}
-			return os.ReadFile(name)
+			return os.ReadFile(beside(path, name))
 		}
 	}
 	return Parse(path, text, env)

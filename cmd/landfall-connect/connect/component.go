@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -106,10 +105,9 @@ func transportOf(sandboxed bool, sandboxURL string) (func(destination.Plugin) ht
 	return func(destination.Plugin) http.RoundTripper { return httpx.NewTransport(httpx.TransportConfig{}) }, nil
 }
 
-// read is a config file and where it lies.
+// read is a config file and what is wrong with it.
 type read struct {
 	*config.Config
-	path     string
 	problems fault.Problems
 }
 
@@ -122,17 +120,12 @@ func readConfig(conf *service.ParsedConfig) (read, error) {
 	if cfg == nil {
 		return read{}, problems.Err()
 	}
-	return read{cfg, path, problems}, nil
+	return read{cfg, problems}, nil
 }
 
 // openStore opens what the config says that state is kept in; nil where it says nothing.
 func openStore(cfg read) (*state.Store, error) {
-	place := cfg.StateURL
-	if place == "" && cfg.Data != "" {
-		if place = cfg.Data; !filepath.IsAbs(place) {
-			place = filepath.Join(filepath.Dir(cfg.path), place)
-		}
-	}
+	place := cfg.StatePlace()
 	if place == "" || len(cfg.problems) > 0 {
 		return nil, nil
 	}
