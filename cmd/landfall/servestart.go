@@ -1,0 +1,73 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"golang.org/x/net/netutil"
+
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/ingest"
+)
+
+// serve delivers and listens until ctx ends. Then it stops in order: no more events are accepted, and requests in progress end.
+func (v *serving) serve(ctx context.Context, cfg *config.Config, instances []instance) error {
+	v.prepareMetrics()
+	var err error
+	var endTraces func()
+	if v.tracer, endTraces, err = openTraces(ctx); err != nil {
+		return err
+	}
+	defer endTraces()
+	if v.runner, err = v.newRunner(ctx, cfg); err != nil {
+		return err
+	}
+	v.ingest = v.newIngest(cfg)
+	if err := v.use(ctx, cfg, instances); err != nil {
+		return errors.Join(err, v.stopRunner(ctx))
+	}
+	listener, err := net.Listen("tcp", cmp.Or(v.listen, cfg.Server.Listen, defaultListen))
+	if err != nil {
+		return errors.Join(fmt.Errorf("cannot listen: %w: give another address with --listen", err), v.stopRunner(ctx))
+	}
+	forget, err := v.tellAddress(cfg, listener.Addr().String())
+	if err != nil {
+		return errors.Join(err, listener.Close(), v.stopRunner(ctx))
+	}
+	defer forget()
+	v.log.Info("listening", "address", "http://"+listener.Addr().String(), "destinations", len(instances), "target", v.target.words())
+	err = errors.Join(v.listenUntil(ctx, netutil.LimitListener(listener, cmp.Or(cfg.Server.MaxConnections, 4096))), v.stopRunner(ctx))
+	v.log.Info("stopped: what waits goes on with the next start")
+	return err
+}
+
+// newRunner returns the runner that delivers the queue's events.
+func (v *serving) newRunner(ctx context.Context, cfg *config.Config) (*delivery.Runner, error) {
+	return delivery.NewRunner(ctx, v.queue, delivery.Settings{
+		Linger: cfg.Server.Linger, Parallel: cfg.Server.Parallel, RetryFor: cfg.Server.RetryFor, Lease: cfg.Server.Lease,
+		Metrics: delivery.NewMetrics(v.metrics), Log: v.log, Tracer: v.tracer,
+	})
+}
+
+// stopRunner stops the delivery, and waits up to the grace period for the requests in progress.
+func (v *serving) stopRunner(ctx context.Context) error {
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.grace)
+	defer cancel()
+	v.runner.Stop(ending)
+	if ending.Err() != nil {
+		v.log.Warn("requests under way were cut off: they are made again with the next start", "grace", v.grace)
+	}
+	return nil
+}
+
+// newIngest returns the handler of the tracking API.
+func (v *serving) newIngest(cfg *config.Config) *ingest.Handler {
+	return ingest.New(ingest.Config{
+		Append: v.append, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, Log: v.log,
+		Count: func(source, outcome string, n int) { v.counted.WithLabelValues(source, outcome).Add(float64(n)) },
+	})
+}
