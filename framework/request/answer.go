@@ -1,6 +1,7 @@
 package request
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -124,14 +125,19 @@ func (r *Request) Refusal(body event.Value) string { return first(r.answer.messa
 // Retries tells whether a status may pass though the table of statuses says otherwise.
 func (r *Request) Retries(status int) bool { return slices.Contains(r.answer.retry, status) }
 
-// Errors are the errors of single payloads in the answer to a request of n payloads. One that does not say which payload it
-// is of, or says what is none, is rest: the error of every payload without one of its own.
+// Errors returns the errors of single payloads in the answer to a request of n payloads, by the payload's index. An error
+// that cannot be assigned to a payload is returned as rest: it holds for every payload without an error of its own. What
+// stands at the path of the errors but is not a list, such as an object or a text, cannot be assigned either; only a missing
+// or null value, an empty list and an empty object mean that there are no errors.
 func (r *Request) Errors(status int, body event.Value, n int) (errors map[int]*fault.Error, rest *fault.Error) {
 	e := r.answer.errors
 	if e == nil {
 		return nil, nil
 	}
 	errors = map[int]*fault.Error{}
+	if v := e.path.Read(body); v.Exists() && v.Kind() != event.Array && !(v.Kind() == event.Object && v.Len() == 0) {
+		return errors, r.errorOf(v, status)
+	}
 	e.entries(body, func(i int, entry event.Value) {
 		err := r.errorOf(entry, status)
 		if e.index != nil {
@@ -173,7 +179,7 @@ func (r *Request) errorOf(entry event.Value, whole int) *fault.Error {
 	if text := strings.TrimPrefix(code+": "+message, ": "); message != "" {
 		message = text
 	} else if message = code; message == "" {
-		message = entry.JSON()
+		message = cmp.Or(entry.Text(), entry.JSON())
 	}
 	err := fault.FromStatus(status, message)
 	err.Retry = err.Retry || r.Retries(status) || code != "" && slices.Contains(e.retryCodes, code)
