@@ -37,7 +37,7 @@ func newTest(s streams) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
 	}
 	cmd.Flags().BoolVar(&c.json, "json", false, "print an object a line for each case, then the counts")
-	cmd.Flags().BoolVar(&c.update, "update", false, "write what came into the files as what is expected")
+	cmd.Flags().BoolVar(&c.update, "update", false, "replace the expectations of failed cases by what came; a case that cannot run is never updated")
 	cmd.Flags().BoolVar(&ignored, "sandbox", true, "requests without responses go to the sandbox; always so")
 	return cmd
 }
@@ -86,21 +86,37 @@ func (c *testCommand) file(ctx context.Context, suite *fixture.Suite, file strin
 		if err := ctx.Err(); err != nil {
 			return errors.New("interrupted")
 		}
-		r := suite.Run(ctx, one)
-		results = append(results, r)
-		if c.update && !r.Passed() {
-			r.Problems = nil
-			fmt.Fprintf(c.err, "updated %s: %s\n", file, one.Name)
-		}
-		c.tell(r)
+		results = append(results, suite.Run(ctx, one))
 	}
-	if c.update {
-		updated, err := fixture.Update(file, text, results)
-		if err != nil {
+	if c.update && err == nil {
+		if err := c.write(file, text, results); err != nil {
 			return err
 		}
-		if string(updated) != string(text) {
-			return os.WriteFile(file, updated, 0o644)
+	}
+	for _, r := range results {
+		c.tell(r)
+	}
+	return nil
+}
+
+// write replaces the expectations of failed cases in a file by what came. If one of them cannot be updated, the file is left
+// as it is and the cases count as failed.
+func (c *testCommand) write(file string, text []byte, results []fixture.Result) error {
+	updated, err := fixture.Update(file, text, results)
+	if err != nil {
+		fmt.Fprintf(c.err, "%s is not updated:\n%v\n", file, err)
+		return nil
+	}
+	if string(updated) == string(text) {
+		return nil
+	}
+	if err := os.WriteFile(file, updated, 0o644); err != nil {
+		return err
+	}
+	for i, r := range results {
+		if !r.Passed() {
+			results[i].Problems = nil
+			fmt.Fprintf(c.err, "updated %s: %s\n", file, r.Case.Name)
 		}
 	}
 	return nil
