@@ -25,7 +25,11 @@ func ecommerceOf(c call, p payload) (unit, error) {
 	if err != nil {
 		return unit{}, err
 	}
-	members := append(c.base(id, p), event.Member{Key: "name", Value: p.Get("name")}, event.Member{Key: "properties", Value: properties})
+	base, err := c.base(id, p)
+	if err != nil {
+		return unit{}, err
+	}
+	members := append(base, event.Member{Key: "name", Value: p.Get("name")}, event.Member{Key: "properties", Value: properties})
 	if c.mode == "update" || wholeAlias(p.Get("user_alias")).Exists() {
 		members = append(members, event.Member{Key: "_update_existing_only", Value: event.NewBool(true)})
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // usersTrack takes attributes, events and purchases
@@ -25,7 +26,11 @@ func attributesOf(c call, p payload) (unit, error) {
 	}
 	members = append(members, id.without("email").without("phone")...)
 	for _, key := range attributes {
-		members = append(members, event.Member{Key: key, Value: attribute(key, p.Get(key))})
+		value, err := attribute(key, p.Get(key))
+		if err != nil {
+			return unit{}, err
+		}
+		members = append(members, event.Member{Key: key, Value: value})
 	}
 	members = append(members, event.Member{Key: "_update_existing_only", Value: updateOnly(p, c.mode)})
 	return unit{objects: []object{newObject("attributes", members)}}, nil
@@ -49,35 +54,35 @@ func reserved(key string) bool {
 }
 
 // attribute is a known attribute as Braze takes it. null stays: it clears the attribute.
-func attribute(key string, v event.Value) event.Value {
+func attribute(key string, v event.Value) (event.Value, error) {
 	if !v.Exists() {
-		return v
+		return v, nil
 	}
 	switch key {
 	case "date_of_first_session", "date_of_last_session", "marked_email_as_spam_at":
-		return timeOf(v, isoTime)
+		return timeOf(key, v, isoTime)
 	case "dob":
-		return timeOf(v, "2006-01-02")
+		return timeOf(key, v, "2006-01-02")
 	case "gender":
-		return genderOf(v)
+		return genderOf(v), nil
 	case "current_location":
 		if v.Solid().Len() == 0 {
-			return event.Value{}
+			return event.Value{}, nil
 		}
 	}
-	return v
+	return v, nil
 }
 
 // isoTime is ISO 8601 in UTC, to the millisecond.
 const isoTime = "2006-01-02T15:04:05.000Z"
 
-// timeOf is a date in a layout; absent where it cannot be read.
-func timeOf(v event.Value, layout string) event.Value {
-	at, ok := event.ParseTime(v.Text())
-	if !ok {
-		return event.Value{}
+// timeOf writes the time of a field in a layout. One that cannot be read fails the payload and names the field.
+func timeOf(field string, v event.Value, layout string) (event.Value, error) {
+	at, err := event.ReadTime(v)
+	if err != nil {
+		return event.Value{}, fault.Invalid("%s: %v", field, err)
 	}
-	return event.NewString(at.UTC().Format(layout))
+	return event.NewString(at.Format(layout)), nil
 }
 
 // genderOf turns a common word into Braze's letter; other words stay.
@@ -103,7 +108,11 @@ func eventOf(c call, p payload) (unit, error) {
 	if err != nil {
 		return unit{}, err
 	}
-	members := append(c.base(id, p),
+	base, err := c.base(id, p)
+	if err != nil {
+		return unit{}, err
+	}
+	members := append(base,
 		event.Member{Key: "name", Value: p.Get("name")},
 		event.Member{Key: "properties", Value: p.Get("properties")},
 		event.Member{Key: "_update_existing_only", Value: updateOnly(p, c.mode)})
@@ -111,12 +120,16 @@ func eventOf(c call, p payload) (unit, error) {
 }
 
 // base is what events and purchases begin with.
-func (c call) base(id identity, p payload) []event.Member {
+func (c call) base(id identity, p payload) ([]event.Member, error) {
+	at, err := timeOf("time", p.Get("time"), isoTime)
+	if err != nil {
+		return nil, err
+	}
 	members := slices.Clone(id)
 	if c.settings.AppID != "" {
 		members = append(members, event.Member{Key: "app_id", Value: event.NewString(c.settings.AppID)})
 	}
-	return append(members, event.Member{Key: "time", Value: timeOf(p.Get("time"), isoTime)})
+	return append(members, event.Member{Key: "time", Value: at}), nil
 }
 
 // purchasesOf is a purchase object for each product.
@@ -126,7 +139,11 @@ func purchasesOf(c call, p payload) (unit, error) {
 		return unit{}, err
 	}
 	u := unit{nothing: "there are no products to send"}
-	base := append(c.base(id, p), event.Member{Key: "_update_existing_only", Value: updateOnly(p, c.mode)})
+	base, err := c.base(id, p)
+	if err != nil {
+		return unit{}, err
+	}
+	base = append(base, event.Member{Key: "_update_existing_only", Value: updateOnly(p, c.mode)})
 	for _, product := range p.Get("products").Items() {
 		currency := product.Get("currency")
 		if !currency.Exists() {

@@ -1,54 +1,86 @@
 package event
 
 import (
-	"strconv"
+	"fmt"
 	"strings"
 	"time"
 )
 
-// layouts are the dates that people and programs write. A fraction of seconds is taken wherever there are seconds.
-var layouts = []string{
-	time.RFC3339,
-	"2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02T15:04",
-	"2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 Z07:00", "2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05 MST",
-	"2006-01-02 15:04:05", "2006-01-02 15:04",
-	"2006-01-02", "20060102", "20060102T150405Z0700", "20060102T150405", "2006-01", "2006-1-2", "2006/01/02", "2006/1/2",
-	"2006/01/02 15:04:05", "2006/1/2 15:04:05",
-	"Mon, 2 Jan 2006 15:04:05 -0700", "Mon, 2 Jan 2006 15:04:05 MST", "2 Jan 2006 15:04:05 -0700", "2 Jan 2006 15:04:05 MST",
-	"Mon, 2 Jan 2006 15:04 -0700", "2 Jan 2006 15:04 -0700", "Mon, 02-Jan-06 15:04:05 MST", time.RFC850,
-	time.ANSIC, time.UnixDate, time.RubyDate, "Mon Jan 2 2006 15:04:05 GMT-0700", "Mon Jan 2 2006",
-	"01/02/2006", "1/2/2006", "01/02/2006 15:04:05", "1/2/2006 15:04:05", "1/2/2006 15:04", "1/2/2006 3:04 PM", "1/2/2006 3:04:05 PM", "01-02-2006",
-	"January 2, 2006", "Jan 2, 2006", "January 2 2006", "Jan 2 2006", "2 January 2006", "2 Jan 2006", "02-Jan-2006",
-	"January 2, 2006 15:04:05", "Jan 2, 2006 15:04:05", "January 2, 2006 3:04 PM", "Jan 2, 2006 3:04 PM",
+// TimeError says why a value cannot be read as a time.
+type TimeError struct {
+	Text   string // the value, shortened
+	Reason string // what is wrong with it
 }
 
-// maxDate bounds the text of a date.
-const maxDate = 80
+func (e *TimeError) Error() string { return fmt.Sprintf("%q is not a time: %s", e.Text, e.Reason) }
 
-// ParseTime reads a date: RFC 3339, ISO 8601, RFC 2822 and RFC 850, the dates of JavaScript and C, common written dates
-// (month before day), and whole numbers as seconds since 1970, or as milliseconds where they have 13 digits. A date without
-// a zone is in UTC.
+// maxTimeText bounds the text of a time, in bytes.
+const maxTimeText = 120
+
+// ParseTime reads a time from text, in any of the forms that TIMES.md lists. A time without a zone is in UTC, and so is the
+// result. Neither the machine's zone nor its zone database has any influence.
 func ParseTime(s string) (time.Time, bool) {
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t, true
+	t, reason := readTimeText(s)
+	return t, reason == ""
+}
+
+// ReadTime reads a time from a string or a number. A number counts seconds, milliseconds, microseconds or nanoseconds since
+// 1970, whichever gives a time between 1900 and 2100. The error is a *TimeError.
+func ReadTime(v Value) (time.Time, error) {
+	var t time.Time
+	reason := ""
+	switch v.Kind() {
+	case String:
+		t, reason = readTimeText(v.Str())
+	case Number:
+		t, reason = readEpoch(v.Digits())
+	default:
+		reason = "it should be a string or a number but is " + v.Kind().WithArticle()
 	}
-	s = strings.TrimSpace(s)
-	if s == "" || len(s) > maxDate {
-		return time.Time{}, false
+	if reason == "" {
+		return t, nil
 	}
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		if len(strings.TrimPrefix(s, "-")) == 13 {
-			return time.UnixMilli(n).UTC(), true
+	return time.Time{}, &TimeError{Text: shortTimeText(v.Text()), Reason: reason}
+}
+
+// shortTimeText cuts a text that is quoted in an error.
+func shortTimeText(s string) string {
+	const most = 64
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// readTimeText reads a time. The reason is "" if it can be read.
+func readTimeText(s string) (t time.Time, reason string) {
+	if strings.HasSuffix(s, "Z") { // the common form
+		if t, err := time.ParseInLocation(time.RFC3339, s, time.UTC); err == nil {
+			return inYears(t)
 		}
-		return time.Unix(n, 0).UTC(), true
 	}
-	if i := strings.Index(s, " ("); i > 0 && strings.HasSuffix(s, ")") { // JavaScript names the zone once more
-		s = s[:i]
+	if len(s) > maxTimeText {
+		return time.Time{}, fmt.Sprintf("it is longer than %d bytes", maxTimeText)
 	}
-	for _, layout := range layouts {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, true
-		}
+	trimmed := strings.TrimSpace(timeSpaces.Replace(s))
+	if trimmed == "" {
+		return time.Time{}, "it is empty"
 	}
-	return time.Time{}, false
+	if isDecimal(trimmed) {
+		return readDigits(trimmed, len(trimmed) != len(s))
+	}
+	return readWrittenTime(trimmed)
+}
+
+// timeSpaces replaces the spaces and the minus sign of Unicode that programs print in times: ICU puts a narrow no-break space before AM
+// and PM.
+var timeSpaces = strings.NewReplacer("\u202f", " ", "\u00a0", " ", "\u2009", " ", "\u2212", "-", "\t", " ")
+
+// inYears is a time in UTC if its year has four digits, as RFC 3339 demands.
+func inYears(t time.Time) (time.Time, string) {
+	t = t.UTC()
+	if t.Year() < 0 || t.Year() > 9999 {
+		return time.Time{}, "its year is not between 0000 and 9999 in UTC"
+	}
+	return t, ""
 }

@@ -89,7 +89,7 @@ func (x *explainer) say(place, keyword string, want event.Value) {
 	case "enum":
 		x.problems.Add(place, "%s should be %s but is %s", label, orValues(want), shown(f, got))
 	case "format":
-		x.problems.Add(place, "%s should be %s but is %s", label, formatWords(want.Str()), shown(f, got))
+		x.problems.Add(place, "%s should be %s but is %s%s", label, formatWords(want.Str()), shown(f, got), timeReason(want.Str(), got))
 	case "minimum":
 		x.problems.Add(place, "%s should be at least %s but is %s", label, want.JSON(), shown(f, got))
 	case "maximum":
@@ -185,12 +185,21 @@ func orValues(want event.Value) string {
 	return strings.Join(values, ", ")
 }
 
+// timeReason says in parentheses why a value cannot be read as a time, for a datetime.
+func timeReason(format string, v event.Value) string {
+	var mistake *event.TimeError
+	if _, err := event.ReadTime(v); format != dateLike || !errors.As(err, &mistake) {
+		return ""
+	}
+	return " (" + mistake.Reason + ")"
+}
+
 func formatWords(format string) string {
 	words := map[string]string{
 		"email": "an email address", "uri": "a URI such as https://example.com", "uri-reference": "a URI reference",
 		"ipv4": "an IPv4 address", "ipv6": "an IPv6 address", "hostname": "a host name", "uuid": "a UUID",
 		"date": "a date such as 2026-01-02", "time": "a time such as 03:04:05Z", "date-time": "a date and time such as 2026-01-02T03:04:05Z",
-		"date-like": "a date such as 2026-01-02T03:04:05Z",
+		dateLike: "a date such as 2026-01-02T03:04:05Z",
 	}
 	if w := words[format]; w != "" {
 		return w

@@ -23,7 +23,7 @@ const (
 	Number   Type = "number"
 	Integer  Type = "integer"
 	Boolean  Type = "boolean"
-	Datetime Type = "datetime" // a string that is a date, or a number of seconds or milliseconds
+	Datetime Type = "datetime" // a string or a number that event.ReadTime reads
 	Object   Type = "object"
 )
 

@@ -17,7 +17,7 @@ func formats() map[string]func(string) bool {
 	return map[string]func(string) bool{
 		"email": isEmail, "uri": isURI, "uri-reference": isURIReference, "ipv4": isIPv4, "ipv6": isIPv6,
 		"hostname": isHostname, "uuid": isUUID, "date": isDate, "time": isTime, "date-time": isDateTime,
-		"text": anything, "password": anything, "date-like": isDateLike,
+		"text": anything, "password": anything, dateLike: isDateLike,
 	}
 }
 
@@ -179,4 +179,9 @@ func isDateTime(s string) bool {
 	return ok && zoned
 }
 
+// dateLike is the format of a datetime: a string or a number that event.ReadTime reads.
+const dateLike = "date-like"
+
 func isDateLike(s string) bool { _, ok := event.ParseTime(s); return ok }
+
+func isTimeValue(v event.Value) bool { _, err := event.ReadTime(v); return err == nil }

@@ -86,7 +86,7 @@ func (f *Field) valueSchema(m *members, null bool) {
 		(*m)[indexOf(*m, "type")].Value = f.withNull([]string{"object"}, null)
 	case f.Type == Datetime:
 		m.add("type", f.withNull([]string{"string", "number"}, null))
-		m.add("format", event.NewString("date-like"))
+		m.add("format", event.NewString(dateLike))
 	case f.Type.isText():
 		m.add("type", f.withNull([]string{"string"}, null))
 	default:

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -25,6 +26,10 @@ func Compile(fields Fields) (*Schema, error) {
 	compiler.AssertFormat = true
 	for name, is := range formats() {
 		compiler.Formats[name] = func(v any) bool {
+			if number, ok := v.(json.Number); ok && name == dateLike {
+				value, err := event.ParseString(number.String())
+				return err == nil && isTimeValue(value)
+			}
 			text, ok := v.(string)
 			return !ok || is(text)
 		}

@@ -105,7 +105,7 @@ func (f *Field) validType(v event.Value) bool {
 		}
 		return v.Kind() == event.Object
 	case Datetime:
-		return v.Kind() == event.Number || v.IsString() && isDateLike(v.Str())
+		return isTimeValue(v)
 	}
 	return v.IsString() && (f.format == nil || f.format(v.Str()))
 }

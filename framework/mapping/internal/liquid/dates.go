@@ -62,29 +62,13 @@ func dateToString(month string) filter {
 	}
 }
 
-// maxSeconds bounds the seconds of a date, both ways: a date of JavaScript goes no further.
-const maxSeconds = 8.64e12
-
-// moment reads a date: a text, or seconds since 1970 as a number or in digits.
+// moment reads a date as event.ReadTime does, and the words now and today.
 func moment(v event.Value) (time.Time, bool) {
-	seconds := v.Float()
-	if v.IsString() {
-		s := v.Str()
-		if s == "now" || s == "today" {
-			return time.Now().UTC(), true
-		}
-		if skipDigits(s, 0) < len(s) || s == "" {
-			t, ok := event.ParseTime(s)
-			return t.UTC(), ok
-		}
-		seconds = number(v)
-	} else if v.Kind() != event.Number {
-		return time.Time{}, false
+	if s := v.Str(); s == "now" || s == "today" {
+		return time.Now().UTC(), true
 	}
-	if seconds > maxSeconds || seconds < -maxSeconds {
-		return time.Time{}, false
-	}
-	return time.UnixMilli(int64(seconds * 1000)).UTC(), true
+	t, err := event.ReadTime(v)
+	return t, err == nil
 }
 
 // zoneOf is a zone by its name, such as Asia/Tokyo, or by the minutes it is behind UTC.

@@ -91,15 +91,20 @@ func TestSegment(t *testing.T) {
 func TestDifferences(t *testing.T) {
 	v := event.MustParse(`{"id":9007199254740993,"o":{"k":[1.50]},"same":{"k":[1.50]},"n":5,"t":true}`)
 	cases := map[string]string{
-		"{{ id }}":                                 "9007199254740993", // liquidjs: 9007199254740992
-		"{{ o }}":                                  `{"k":[1.5]}`,      // liquidjs: [object Object]
-		"{{ o | append: '!' }}":                    `{"k":[1.5]}!`,     // liquidjs: [object Object]!
-		"{% if o == same %}same{% endif %}":        "same",             // liquidjs: one object is never another
-		"{{ t | date: '%Y' }}":                     "true",             // liquidjs: 1970
-		"{% if blank %}yes{% endif %}":             "",                 // liquidjs: yes
-		"{% if 'null' contains nil %}y{% endif %}": "",                 // liquidjs: y
-		"{{ '😀' | split: '' | size }}":             "1",                // liquidjs: 2 halves
-		"{% raw %} x {%- endraw %}":                " x ",
+		"{{ id }}":                                     "9007199254740993", // liquidjs: 9007199254740992
+		"{{ o }}":                                      `{"k":[1.5]}`,      // liquidjs: [object Object]
+		"{{ o | append: '!' }}":                        `{"k":[1.5]}!`,     // liquidjs: [object Object]!
+		"{% if o == same %}same{% endif %}":            "same",             // liquidjs: one object is never another
+		"{{ t | date: '%Y' }}":                         "true",             // liquidjs: 1970
+		"{{ '1767323045000' | date: '%Y' }}":           "2026",             // liquidjs: 57974
+		"{{ '1990' | date: '%Y' }}":                    "1990",             // liquidjs: 1970
+		"{{ '19900415' | date: '%d' }}":                "15",               // liquidjs: 19
+		"{{ 631152000000 | date: '%Y' }}":              "1990",             // liquidjs: 21970
+		"{{ '2026-01-02 03:04:05 EST' | date: '%H' }}": "08",               // liquidjs: the machine's zone where there is none
+		"{% if blank %}yes{% endif %}":                 "",                 // liquidjs: yes
+		"{% if 'null' contains nil %}y{% endif %}":     "",                 // liquidjs: y
+		"{{ '😀' | split: '' | size }}":                 "1",                // liquidjs: 2 halves
+		"{% raw %} x {%- endraw %}":                    " x ",
 	}
 	for text, want := range cases {
 		got, err := render(text, v)

@@ -1,0 +1,105 @@
+package event
+
+import (
+	"fmt"
+	"strings"
+)
+
+// zoneHours are the zones with a name, in hours east of UTC: those of RFC 2822, and UTC. Other names mean different things in different
+// places, or change their meaning with the season: they are refused.
+var zoneHours = map[string]int{
+	"UT": 0, "UTC": 0, "GMT": 0, "Z": 0,
+	"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
+}
+
+// readZone reads the zone behind a time of day, if there is one.
+func (p *timeText) readZone() {
+	rest := strings.TrimLeft(p.text, " ")
+	if p.reason != "" || rest == "" {
+		return
+	}
+	if isSign(rest[0]) {
+		p.text = rest
+		p.readOffset(2)
+		p.skipZoneName()
+		return
+	}
+	if p.year < 0 && isDigit(rest[0]) { // the year comes last
+		return
+	}
+	before := p.text
+	p.text = rest
+	name := strings.ToUpper(p.word())
+	hours, known := zoneHours[name]
+	if !known && p.isMilitary(name) {
+		known = true
+	}
+	if !known || name == "" {
+		p.fail(unknownZone(rest))
+		p.text = before
+		return
+	}
+	p.text = rest[len(name):]
+	p.offset = hours * 3600
+	if p.text != "" && isSign(p.text[0]) && (name == "GMT" || name == "UTC") {
+		p.readOffset(1)
+	}
+}
+
+func unknownZone(rest string) string {
+	return fmt.Sprintf("the zone %q is not known: write an offset such as +01:00", shortTimeText(rest))
+}
+
+// isMilitary reports whether a name is one of the letters that RFC 822 defined wrongly and RFC 2822 therefore takes for UTC. They are
+// zones in the dates of mails only.
+func (p *timeText) isMilitary(name string) bool {
+	return p.mail && len(name) == 1 && name != "J"
+}
+
+func isSign(c byte) bool { return c == '+' || c == '-' }
+
+// readOffset reads ±hh, ±hhmm, ±hh:mm or ±hh:mm:ss, and ±h if one digit is enough.
+func (p *timeText) readOffset(fewest int) {
+	sign := 1
+	if p.text[0] == '-' {
+		sign = -1
+	}
+	p.text = p.text[1:]
+	hours := p.number(fewest, 2, "offset")
+	minutes, seconds := 0, 0
+	switch {
+	case p.take(":"):
+		minutes = p.number(2, 2, "offset")
+		if p.take(":") {
+			seconds = p.number(2, 2, "offset")
+		}
+	case p.text != "" && isDigit(p.text[0]):
+		minutes = p.number(2, 2, "offset")
+	}
+	if hours > 23 || minutes > 59 || seconds > 59 {
+		p.fail("its offset is out of range")
+	}
+	p.offset = sign * (hours*3600 + minutes*60 + seconds)
+}
+
+// skipZoneName skips the name that Go, Ruby and others print behind an offset: the offset decides.
+func (p *timeText) skipZoneName() {
+	rest := strings.TrimLeft(p.text, " ")
+	if rest == p.text || rest == "" {
+		return
+	}
+	name, after, _ := strings.Cut(rest, " ")
+	sign := isSign(name[0]) && isDigits(name[1:]) && len(name) <= 5
+	for i := range len(name) {
+		if !isLetter(name[i]) && !sign {
+			return
+		}
+	}
+	if len(name) > 6 {
+		return
+	}
+	p.text = after
+	if after != "" {
+		p.text = " " + after
+	}
+}
