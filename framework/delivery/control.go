@@ -42,7 +42,7 @@ func (q *Queue) ask(ctx context.Context, instance string, partition int, op stri
 	if err != nil {
 		return err
 	}
-	_, err = q.js.PublishMsg(ctx, &nats.Msg{
+	_, err = q.publish(ctx, eventsStream, &nats.Msg{
 		Subject: askSubject(instance, partition), Data: body, Header: nats.Header{opHeader: {op}},
 	})
 	return err

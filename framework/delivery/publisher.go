@@ -147,7 +147,7 @@ func (p *publisher) write(group []*request) error {
 	messages := pagesOf(group)
 	for len(messages) > 0 {
 		n := min(len(messages), maxMessages)
-		if err := p.queue.publishAll(ctx, messages[:n]); err != nil {
+		if err := p.queue.publishAll(ctx, p.stream, messages[:n]); err != nil {
 			return fmt.Errorf("writing to %s: %w", p.stream, roomError(err))
 		}
 		messages = messages[n:]
@@ -174,22 +174,30 @@ func pagesOf(group []*request) []*nats.Msg {
 }
 
 // publishAll makes messages of one stream durable, all of them or none.
-func (q *Queue) publishAll(ctx context.Context, messages []*nats.Msg) error {
+func (q *Queue) publishAll(ctx context.Context, stream string, messages []*nats.Msg) error {
 	if len(messages) == 1 {
-		_, err := q.js.PublishMsg(ctx, messages[0])
+		_, err := q.publish(ctx, stream, messages[0])
 		return err
 	}
-	_, err := q.publishBatch(ctx, messages)
+	_, err := q.publishBatch(ctx, stream, messages)
 	return err
 }
 
 // publishBatch is publishAll for several messages, and gives the sequence of the last one; theirs follow on one another.
-func (q *Queue) publishBatch(ctx context.Context, messages []*nats.Msg) (last uint64, err error) {
+func (q *Queue) publishBatch(ctx context.Context, stream string, messages []*nats.Msg) (last uint64, err error) {
 	ack, err := jetstreamext.PublishMsgBatch(ctx, q.js, messages, jetstreamext.BatchFlowControl{AckFirst: false})
+	q.storage.note(stream, err)
 	if err != nil {
 		return 0, err
 	}
 	return ack.Sequence, nil
+}
+
+// publish makes one message of a stream durable.
+func (q *Queue) publish(ctx context.Context, stream string, m *nats.Msg) (*jetstream.PubAck, error) {
+	ack, err := q.js.PublishMsg(ctx, m)
+	q.storage.note(stream, err)
+	return ack, err
 }
 
 // roomError names the errors that say that there is no room.

@@ -12,11 +12,9 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
-	"os"
 	"strconv"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -30,7 +28,7 @@ type Config struct {
 	Credentials string // the file of the user's credentials for URL; "" for none
 	Replicas    int    // of what is kept in the cluster: 3
 
-	Partitions int           // how many users' queues there are; fixed when the first queue is made: 16
+	Partitions int           // how many users' queues there are; fixed when the first queue is made: 16. Open fails if it is set and another number is stored.
 	Retention  time.Duration // how long delivered events are kept for replays: 7 days
 	MaxBytes   int64         // of kept events; delivered ones go first, then Append fails with ErrFull. 0 is no bound
 	MinFree    int64         // bytes of the disk of Dir that stay free; below it Append fails with ErrFull: 256 MB
@@ -52,31 +50,30 @@ const (
 type Queue struct {
 	config     Config
 	partitions int
-	server     *server.Server // nil where the cluster is elsewhere
-	unlock     func()
+	embedded   *embeddedServer // nil if URL names a cluster
 	conn       *nats.Conn
 	js         jetstream.JetStream
 	streams    map[string]jetstream.Stream
 	events     *publisher
 	park       *publisher
 	dead       *publisher
+	storage    *storage
 }
 
 // Open opens a queue and makes its streams where there are none. The caller closes it.
 func Open(ctx context.Context, c Config) (*Queue, error) {
-	c.Partitions = cmp.Or(c.Partitions, 16)
 	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
 	c.MinFree = cmp.Or(c.MinFree, 256<<20)
 	c.Replicas = cmp.Or(c.Replicas, 3)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	q := &Queue{config: c, unlock: func() {}, streams: map[string]jetstream.Stream{}}
+	q := &Queue{config: c, streams: map[string]jetstream.Stream{}}
 	if err := q.connect(); err != nil {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
-	if err := q.found(ctx); err != nil {
+	if err := q.openStreams(ctx); err != nil {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
@@ -91,10 +88,11 @@ func (q *Queue) connect() error {
 	}
 	url := q.config.URL
 	if url == "" {
-		if err := q.embed(); err != nil {
+		var err error
+		if q.embedded, err = openEmbedded(q.config.Dir); err != nil {
 			return err
 		}
-		url, options = "", append(options, nats.InProcessServer(q.server))
+		options = append(options, nats.InProcessServer(q.embedded))
 	} else if q.config.Credentials != "" {
 		options = append(options, nats.UserCredentials(q.config.Credentials))
 	}
@@ -102,84 +100,11 @@ func (q *Queue) connect() error {
 	if q.conn, err = nats.Connect(url, options...); err != nil {
 		return fmt.Errorf("connecting to NATS: %w", err)
 	}
-	q.js, err = jetstream.New(q.conn, jetstream.WithDefaultTimeout(10*time.Second))
-	return err
-}
-
-// embed starts a server in this process, which listens nowhere.
-func (q *Queue) embed() error {
-	if err := os.MkdirAll(q.config.Dir, 0o700); err != nil {
+	if q.js, err = jetstream.New(q.conn, jetstream.WithDefaultTimeout(10*time.Second)); err != nil {
 		return err
 	}
-	unlock, err := lockDir(q.config.Dir)
-	if err != nil {
-		return err
-	}
-	q.unlock = unlock
-	q.server, err = server.NewServer(&server.Options{
-		ServerName: "landfall", DontListen: true, JetStream: true, SyncAlways: true, StoreDir: q.config.Dir, NoSigs: true, NoLog: true,
-		MaxPayload: maxMessage, JetStreamMaxStore: 1 << 50, JetStreamMaxMemory: 64 << 20, MaxPending: 256 << 20,
-	})
-	if err != nil {
-		return err
-	}
-	q.server.Start()
-	if !q.server.ReadyForConnections(5 * time.Minute) {
-		return errors.New("the server in this process does not start: is the data directory's disk readable?")
-	}
+	q.storage = newStorage(q)
 	return nil
-}
-
-// makeStreams makes the streams, or brings them up to date.
-func (q *Queue) makeStreams(ctx context.Context) error {
-	q.partitions = q.config.Partitions
-	if known, err := q.js.Stream(ctx, eventsStream); err == nil {
-		if n, err := strconv.Atoi(known.CachedInfo().Config.Metadata["landfall.partitions"]); err == nil && n > 0 {
-			q.partitions = n
-		}
-	} else if !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return err
-	}
-	base := jetstream.StreamConfig{
-		Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, AllowAtomicPublish: true, AllowDirect: true, Replicas: 1,
-		Duplicates: time.Second, MaxMsgSize: -1,
-	}
-	if q.server == nil {
-		base.Replicas = q.config.Replicas
-	}
-	events, park, dead, books := base, base, base, base
-	events.Name, events.Subjects, events.MaxBytes = eventsStream, []string{"ev.>", "ctl.>"}, max(q.config.MaxBytes, 0)
-	events.Metadata = map[string]string{"landfall.partitions": strconv.Itoa(q.partitions)}
-	park.Name, park.Subjects, park.MaxMsgsPerSubject = parkStream, []string{"park.>"}, 1
-	dead.Name, dead.Subjects, dead.MaxMsgsPerSubject = deadStream, []string{"dead.>"}, 1
-	books.Name, books.Subjects, books.MaxMsgsPerSubject = booksStream, []string{"book.>", "proc.>"}, 1
-	park.Discard, dead.Discard, books.Discard = jetstream.DiscardOld, jetstream.DiscardOld, jetstream.DiscardOld
-	for _, c := range []jetstream.StreamConfig{events, park, dead, books} {
-		if c.MaxBytes == 0 {
-			c.MaxBytes = -1
-		}
-		stream, err := q.js.CreateOrUpdateStream(ctx, c)
-		if err != nil {
-			return fmt.Errorf("the stream %s: %w", c.Name, err)
-		}
-		q.streams[c.Name] = stream
-	}
-	return nil
-}
-
-// found is makeStreams; a cluster that is still finding itself has a minute for that.
-func (q *Queue) found(ctx context.Context) error {
-	for began := time.Now(); ; {
-		err := q.makeStreams(ctx)
-		if err == nil || q.server != nil || ctx.Err() != nil || time.Since(began) > time.Minute {
-			return err
-		}
-		q.config.Log.Info("waiting for the cluster", "error", err)
-		select {
-		case <-time.After(500 * time.Millisecond):
-		case <-ctx.Done():
-		}
-	}
 }
 
 // Close ends the use of the queue. What has been appended stays.
@@ -189,14 +114,15 @@ func (q *Queue) Close() {
 			p.close()
 		}
 	}
+	if q.storage != nil {
+		q.storage.close()
+	}
 	if q.conn != nil {
 		q.conn.Close()
 	}
-	if q.server != nil {
-		q.server.Shutdown()
-		q.server.WaitForShutdown()
+	if q.embedded != nil {
+		q.embedded.close()
 	}
-	q.unlock()
 }
 
 // Ready tells whether events can be appended.
@@ -237,9 +163,12 @@ func (q *Queue) Append(ctx context.Context, events []Accepted) error {
 	return q.events.publish(ctx, records)
 }
 
-// room tells whether the disk has room for more.
+// room returns an error if the disk has no room for more, or takes no writes.
 func (q *Queue) room() error {
-	if q.server == nil {
+	if _, err := q.storage.failure(eventsStream); err != nil {
+		return err
+	}
+	if q.embedded == nil {
 		return nil
 	}
 	if free, err := freeBytes(q.config.Dir); err == nil && free < q.config.MinFree {

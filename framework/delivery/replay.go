@@ -240,5 +240,5 @@ func (c *copier) flush(ctx context.Context) error {
 	messages := c.messages
 	c.messages, c.bytes = nil, 0
 	clear(c.open)
-	return roomError(c.queue.publishAll(ctx, messages))
+	return roomError(c.queue.publishAll(ctx, eventsStream, messages))
 }

@@ -130,7 +130,7 @@ func (r *roster) alive(lease time.Duration) []string {
 // greet says that a process is here, or that it leaves.
 func (r *roster) greet(ctx context.Context, name, word string) error {
 	subject := "proc." + name
-	ack, err := r.queue.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: []byte(word)})
+	ack, err := r.queue.publish(ctx, booksStream, &nats.Msg{Subject: subject, Data: []byte(word)})
 	if err == nil {
 		r.see(subject, ack.Sequence, []byte(word))
 	}
@@ -139,27 +139,55 @@ func (r *roster) greet(ctx context.Context, name, word string) error {
 
 var errStolen = errors.New("another process has the partition")
 
-// write writes a book for its owner after a revision, and gives its new one. The error is errStolen where somebody else has
-// written it; what nobody owns may be anybody's.
+// write writes a checkpoint for its owner after a revision and returns its new revision. The error is errStolen if another process
+// has written it; a checkpoint without an owner may be anybody's.
 func (r *roster) write(ctx context.Context, owner, subject string, revision uint64, b book) (uint64, error) {
-	m := b.message(subject, revision)
-	ack, err := r.queue.js.PublishMsg(ctx, m)
-	if err == nil {
-		r.see(subject, ack.Sequence, m.Data)
-		return ack.Sequence, nil
+	for {
+		m := b.message(subject, revision)
+		ack, err := r.queue.publish(ctx, booksStream, m)
+		if err == nil {
+			r.see(subject, ack.Sequence, m.Data)
+			return ack.Sequence, nil
+		}
+		if !isConflict(err) {
+			return 0, err
+		}
+		// What stands there may be an earlier write of this process whose answer was lost.
+		last, err := r.queue.streams[booksStream].GetLastMsgForSubject(ctx, subject)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			// Another process's first write has been proposed to the cluster and is not applied yet.
+			if err := pause(ctx, 20*time.Millisecond); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		r.see(subject, last.Sequence, last.Data)
+		if owner == "" || readBook(last.Data).Owner != owner || last.Sequence <= revision {
+			return 0, errStolen
+		}
+		revision = last.Sequence
 	}
+}
+
+// isConflict reports whether a write was refused because the subject has another last message than the write expects. Replicated
+// streams answer with a code of their own.
+func isConflict(err error) bool {
 	var api *jetstream.APIError
-	if !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence {
-		return 0, err
+	return errors.As(err, &api) &&
+		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
+
+// pause waits for a time, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	// An earlier write whose answer was lost may be what stands there.
-	last, err := r.queue.streams[booksStream].GetLastMsgForSubject(ctx, subject)
-	if err != nil {
-		return 0, err
-	}
-	r.see(subject, last.Sequence, last.Data)
-	if owner == "" || readBook(last.Data).Owner != owner || last.Sequence <= revision {
-		return 0, errStolen
-	}
-	return r.write(ctx, owner, subject, last.Sequence, b)
 }

@@ -91,7 +91,7 @@ type Runner struct {
 func NewRunner(ctx context.Context, q *Queue, s Settings) (*Runner, error) {
 	s = s.withDefaults()
 	r := &Runner{queue: q, config: s, metrics: s.Metrics, log: s.Log, roster: newRoster(q), name: "local", workers: map[string]*worker{}}
-	if q.server == nil {
+	if q.embedded == nil {
 		host, _ := os.Hostname()
 		r.name = token(host) + "-" + rand.Text()[:8]
 	}

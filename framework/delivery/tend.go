@@ -99,7 +99,7 @@ func (r *Runner) writeSome(list []due) {
 		for i, d := range list {
 			messages[i] = d.book.message(d.subject, d.part.revision)
 		}
-		if last, err := r.queue.publishBatch(ctx, messages); err == nil {
+		if last, err := r.queue.publishBatch(ctx, booksStream, messages); err == nil {
 			for i, d := range list {
 				revision := last - uint64(len(list)-1-i)
 				r.roster.see(d.subject, revision, messages[i].Data)

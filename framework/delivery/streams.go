@@ -1,0 +1,123 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// defaultPartitions is the number of partitions of a new log if Config does not say otherwise.
+const defaultPartitions = 16
+
+// partitionsKey is the metadata of the events stream that holds its number of partitions.
+const partitionsKey = "landfall.partitions"
+
+// PartitionsError says that a log was created with another number of partitions than its Config asks for.
+type PartitionsError struct{ Stored, Asked int }
+
+func (e *PartitionsError) Error() string {
+	return fmt.Sprintf("the log was created with %d partitions, which cannot be changed, and the config asks for %d: set delivery.partitions to %d, or remove it",
+		e.Stored, e.Asked, e.Stored)
+}
+
+// openStreams creates or updates the streams. A cluster that has no leader yet is given a minute to elect one.
+func (q *Queue) openStreams(ctx context.Context) error {
+	var mismatch *PartitionsError
+	for began := time.Now(); ; {
+		err := q.ensureStreams(ctx)
+		if err == nil || errors.As(err, &mismatch) || q.embedded != nil || ctx.Err() != nil || time.Since(began) > time.Minute {
+			return err
+		}
+		q.config.Log.Info("waiting for the cluster", "error", err)
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// ensureStreams creates the streams that do not exist and updates the others. Other processes may do the same at the same time.
+func (q *Queue) ensureStreams(ctx context.Context) error {
+	for _, c := range q.streamConfigs() {
+		stream, err := q.ensureStream(ctx, c)
+		if err != nil {
+			return fmt.Errorf("the stream %s: %w", c.Name, err)
+		}
+		q.streams[c.Name] = stream
+	}
+	return nil
+}
+
+// streamConfigs returns the wanted configs of all streams.
+func (q *Queue) streamConfigs() []jetstream.StreamConfig {
+	base := jetstream.StreamConfig{
+		Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, AllowAtomicPublish: true, AllowDirect: true, Replicas: 1,
+		Duplicates: time.Second, MaxMsgSize: -1, MaxBytes: -1,
+	}
+	if q.embedded == nil {
+		base.Replicas = q.config.Replicas
+	}
+	events, park, dead, books := base, base, base, base
+	events.Name, events.Subjects = eventsStream, []string{"ev.>", "ctl.>"}
+	if q.config.MaxBytes > 0 {
+		events.MaxBytes = q.config.MaxBytes
+	}
+	park.Name, park.Subjects, park.MaxMsgsPerSubject = parkStream, []string{"park.>"}, 1
+	dead.Name, dead.Subjects, dead.MaxMsgsPerSubject = deadStream, []string{"dead.>"}, 1
+	books.Name, books.Subjects, books.MaxMsgsPerSubject = booksStream, []string{"book.>", "proc.>"}, 1
+	park.Discard, dead.Discard, books.Discard = jetstream.DiscardOld, jetstream.DiscardOld, jetstream.DiscardOld
+	list := []jetstream.StreamConfig{events, park, dead, books}
+	for i := range list {
+		if q.embedded != nil {
+			list[i].Subjects = append(list[i].Subjects, probeSubject(list[i].Name))
+		}
+	}
+	return list
+}
+
+// ensureStream creates a stream, or updates it if it exists. If another process creates it in between with another config, that
+// one stands and is updated.
+func (q *Queue) ensureStream(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
+	const tries = 10
+	for try := 1; ; try++ {
+		known, err := q.js.Stream(ctx, c.Name)
+		if err == nil {
+			if c.Name == eventsStream {
+				if c.Metadata, err = q.adoptPartitions(known.CachedInfo().Config.Metadata); err != nil {
+					return nil, err
+				}
+			}
+			return q.js.UpdateStream(ctx, c)
+		}
+		if !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return nil, err
+		}
+		if c.Name == eventsStream {
+			q.partitions = cmp.Or(q.config.Partitions, defaultPartitions)
+			c.Metadata = map[string]string{partitionsKey: strconv.Itoa(q.partitions)}
+		}
+		made, err := q.js.CreateStream(ctx, c)
+		if err == nil || try == tries || !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return made, err
+		}
+	}
+}
+
+// adoptPartitions takes the number of partitions over from a stream's metadata, which it returns for the update. A stream without
+// that number gets one.
+func (q *Queue) adoptPartitions(metadata map[string]string) (map[string]string, error) {
+	stored, err := strconv.Atoi(metadata[partitionsKey])
+	if err != nil || stored <= 0 {
+		stored = cmp.Or(q.config.Partitions, defaultPartitions)
+	}
+	if asked := q.config.Partitions; asked != 0 && asked != stored {
+		return nil, &PartitionsError{Stored: stored, Asked: asked}
+	}
+	q.partitions = stored
+	return map[string]string{partitionsKey: strconv.Itoa(stored)}, nil
+}
