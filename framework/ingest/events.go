@@ -13,52 +13,8 @@ import (
 // request, which differs from one to the next; correcting it would change the order of a user's events.
 const MaxSkew = 10 * time.Second
 
-// maxGrowth is how many times the bound of a request its events may take once each of them has what the batch says for all: a few
-// KB of request would else fill the memory.
-const maxGrowth = 16
-
 // stamp is how a time is written: that of JavaScript's toISOString.
 const stamp = "2006-01-02T15:04:05.000Z"
-
-// events are those of a body: one of a kind, or a batch where that is "".
-func (h *Handler) events(from *source, body event.Value, kind string, received time.Time) (taken []Event, rejected []Rejected, problem string) {
-	list, whole := []event.Value{body}, event.Value{}
-	if kind == "" {
-		batch := body.Get("batch")
-		if batch.Kind() != event.Array {
-			return nil, nil, "batch should be an array of events but is " + batch.Kind().WithArticle()
-		}
-		list, whole = list[:0], body
-		for _, v := range batch.Items() {
-			list = append(list, v)
-		}
-	}
-	m := maker{kind: kind, deletes: from.Deletes, batch: whole, received: received}
-	m.sent, m.hasSent = event.ParseTime(whole.Get("sentAt").Text())
-	taken = make([]Event, 0, len(list))
-	bytes := 0
-	for i, v := range list {
-		made, problem := m.make(v)
-		large := false
-		var raw []byte
-		if problem == "" {
-			raw = made.AppendJSON(make([]byte, 0, made.Size()+64))
-			if large = len(raw) > h.config.MaxEvent; large {
-				problem = fmt.Sprintf("the event is larger than %d KB", h.config.MaxEvent>>10)
-			}
-		}
-		if problem != "" {
-			rejected = append(rejected, Rejected{Index: i, MessageID: v.Get("messageId").Text(), Error: problem, large: large})
-			continue
-		}
-		if bytes += len(raw); bytes > maxGrowth*h.config.MaxBatch {
-			return nil, nil, fmt.Sprintf("the batch is larger than %d KB with its context and integrations in each of its events: send fewer at once",
-				maxGrowth*h.config.MaxBatch>>10)
-		}
-		taken = append(taken, Event{Source: from.ID, Value: made, Raw: raw})
-	}
-	return taken, rejected, ""
-}
 
 // maker makes events as they are kept of events as they are sent.
 type maker struct {
@@ -147,7 +103,7 @@ func asText(v event.Value) event.Value {
 	return v
 }
 
-// overlaid is an object with another's members over its own.
+// overlaid returns an object with the members of another over its own. It takes time in proportion to both.
 func overlaid(under, over event.Value) event.Value {
 	if under.Kind() != event.Object {
 		return over
@@ -155,9 +111,13 @@ func overlaid(under, over event.Value) event.Value {
 	if over.Kind() != event.Object {
 		return under
 	}
-	var members []event.Member
+	replaced := make(map[string]bool, over.Len())
+	for key, value := range over.Members() {
+		replaced[key] = value.Exists()
+	}
+	members := make([]event.Member, 0, under.Len()+over.Len())
 	for key, value := range under.Members() {
-		if !over.Get(key).Exists() {
+		if !replaced[key] {
 			members = append(members, event.Member{Key: key, Value: value})
 		}
 	}

@@ -9,16 +9,11 @@ package ingest
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
-	"slices"
-	"strconv"
-	"strings"
+	"net/netip"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/landfall-dev/landfall/framework/event"
 )
@@ -27,6 +22,14 @@ import (
 const (
 	DefaultMaxEvent = 32 << 10
 	DefaultMaxBatch = 500 << 10
+)
+
+// Bounds of the server.
+const (
+	DefaultMaxMemory = 256 << 20
+	DefaultMaxBodies = 256
+	DefaultBodyGrace = 10 * time.Second
+	DefaultBodyRate  = 4 << 10
 )
 
 // Source is where events come from.
@@ -52,9 +55,16 @@ type Config struct {
 	Origins  []string // of browsers that may send; * is all
 	MaxEvent int      // bytes of an event: DefaultMaxEvent
 	MaxBatch int      // bytes of a request, also once it is decompressed: DefaultMaxBatch
-	Count    func(source, outcome string, n int)
-	Now      func() time.Time // the machine's clock, without its steps back
-	Log      *slog.Logger
+	// MaxMemory is how many bytes all requests in progress may hold together: DefaultMaxMemory. Beyond it they are answered 503.
+	MaxMemory int64
+	MaxBodies int           // of one client address that are being received at once: DefaultMaxBodies
+	BodyGrace time.Duration // after which a body must have come at BodyRate bytes a second: DefaultBodyGrace
+	BodyRate  int           // DefaultBodyRate
+	// ClientAddr returns the address that limits by address count; by default that of the connection.
+	ClientAddr func(*http.Request) netip.Addr
+	Count      func(source, outcome string, n int)
+	Now        func() time.Time // the machine's clock, without its steps back
+	Log        *slog.Logger
 }
 
 // Handler is the API.
@@ -62,25 +72,25 @@ type Handler struct {
 	config  Config
 	sources atomic.Pointer[map[string]*source]
 	origins atomic.Pointer[[]string]
-	mux     *http.ServeMux
+	memory  memory
+	bodies  *peers
 }
 
 // source is a Source with its rate.
 type source struct {
 	Source
-	limit *rate.Limiter // nil where there is none
-}
-
-// kinds are the types of events by their paths, with the short ones of browsers.
-var kinds = map[string]string{
-	"track": "track", "identify": "identify", "page": "page", "screen": "screen", "group": "group", "alias": "alias", "delete": "delete",
-	"t": "track", "i": "identify", "p": "page", "s": "screen", "g": "group", "a": "alias", "batch": "", "import": "", "b": "",
+	limit *bucket
 }
 
 // New is a Handler.
 func New(c Config) *Handler {
 	c.MaxEvent = cmp.Or(c.MaxEvent, DefaultMaxEvent)
 	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)
+	c.MaxMemory, c.MaxBodies = cmp.Or(c.MaxMemory, DefaultMaxMemory), cmp.Or(c.MaxBodies, DefaultMaxBodies)
+	c.BodyGrace, c.BodyRate = cmp.Or(c.BodyGrace, DefaultBodyGrace), cmp.Or(c.BodyRate, DefaultBodyRate)
+	if c.ClientAddr == nil {
+		c.ClientAddr = remoteAddr
+	}
 	if c.Now == nil {
 		c.Now = newClock().now
 	}
@@ -90,16 +100,8 @@ func New(c Config) *Handler {
 	if c.Count == nil {
 		c.Count = func(string, string, int) {}
 	}
-	h := &Handler{config: c, mux: http.NewServeMux()}
+	h := &Handler{config: c, memory: memory{most: c.MaxMemory}, bodies: newPeers(c.MaxBodies)}
 	h.Set(c.Sources, c.Origins)
-	for path, kind := range kinds {
-		for _, prefix := range []string{"/v1/", "/"} {
-			h.mux.Handle(prefix+path, h.endpoint(kind))
-		}
-	}
-	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		fail(w, http.StatusNotFound, "there is no such path: send events to /v1/track, identify, page, screen, group, alias or batch")
-	})
 	return h
 }
 
@@ -116,144 +118,27 @@ func (h *Handler) Set(sources []Source, origins []string) {
 			byKey[s.WriteKey] = (*old)[s.WriteKey]
 			continue
 		}
-		made := &source{Source: s}
-		if s.PerSecond > 0 {
-			made.limit = rate.NewLimiter(rate.Limit(s.PerSecond), max(int(2*s.PerSecond), 1))
-		}
+		made := &source{Source: s, limit: newBucket(s.PerSecond)}
 		byKey[s.WriteKey] = made
 	}
 	h.sources.Store(&byKey)
+	origins = normalOrigins(origins)
 	h.origins.Store(&origins)
 }
 
 // ServeHTTP answers a request.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
-
-// endpoint takes events of one type, or a batch of any where that is "".
-func (h *Handler) endpoint(kind string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.allow(w, r)
-		switch r.Method {
-		case http.MethodOptions:
-			w.WriteHeader(http.StatusNoContent)
-		case http.MethodPost:
-			h.post(w, r, kind)
-		default:
-			w.Header().Set("Allow", "POST, OPTIONS")
-			fail(w, http.StatusMethodNotAllowed, "send events with POST")
-		}
-	})
-}
-
-// allow lets browsers of the origins read the answer.
-func (h *Handler) allow(w http.ResponseWriter, r *http.Request) {
-	origin, allowed := r.Header.Get("Origin"), *h.origins.Load()
-	if origin == "" || len(allowed) == 0 {
-		return
-	}
-	w.Header().Add("Vary", "Origin")
-	if !slices.Contains(allowed, "*") && !slices.Contains(allowed, origin) {
-		return
-	}
-	w.Header().Set("Access-Control-Allow-Origin", origin)
-	w.Header().Set("Access-Control-Allow-Methods", "POST, OPTIONS")
-	w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Content-Encoding")
-	w.Header().Set("Access-Control-Max-Age", "86400")
-}
-
-func (h *Handler) post(w http.ResponseWriter, r *http.Request, kind string) {
-	received := h.config.Now()
-	body, status, problem := h.read(w, r)
-	if problem != "" {
-		h.config.Count("", "refused", 1)
-		fail(w, status, problem)
-		return
-	}
-	from := h.source(r, body)
-	if from == nil {
-		h.config.Count("", "unauthorized", 1)
-		w.Header().Set("WWW-Authenticate", `Basic realm="write key"`)
-		fail(w, http.StatusUnauthorized, "the write key is none of a source: send it as the user of Basic authentication, or as writeKey in the body")
-		return
-	}
-	taken, rejected, problem := h.events(from, body, kind, received)
-	h.config.Count(from.ID, "rejected", len(rejected))
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.allowOrigin(w, r)
+	kind, ok := kindOf(r.URL.Path)
 	switch {
-	case problem != "":
-		fail(w, http.StatusBadRequest, problem)
-		return
-	case len(taken) == 0 && len(rejected) > 0 && rejected[0].large && kind != "":
-		answer(w, http.StatusRequestEntityTooLarge, reply{Error: rejected[0].Error})
-		return
-	case len(taken) == 0 && len(rejected) > 0:
-		h.config.Log.Warn("events rejected", "source", from.ID, "events", len(rejected), "reason", rejected[0].Error)
-		answer(w, http.StatusBadRequest, reply{Error: rejected[0].Error, Rejected: batchOnly(kind, rejected)})
-		return
-	case len(rejected) > 0:
-		h.config.Log.Warn("events rejected", "source", from.ID, "events", len(rejected), "reason", rejected[0].Error)
+	case !ok:
+		answer(w, http.StatusNotFound, reply{Error: "there is no such path: send events to /v1/track, identify, page, screen, group, alias or batch"})
+	case r.Method == http.MethodOptions:
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method == http.MethodPost:
+		h.post(w, r, kind)
+	default:
+		w.Header().Set("Allow", "POST, OPTIONS")
+		answer(w, http.StatusMethodNotAllowed, reply{Error: "send events with POST"})
 	}
-	if from.limit != nil && !from.limit.AllowN(received, min(len(taken), from.limit.Burst())) {
-		h.config.Count(from.ID, "limited", len(taken))
-		later(w, http.StatusTooManyRequests, 1, "the source sends more events than its rate allows")
-		return
-	}
-	if err := h.config.Append(r.Context(), taken); err != nil {
-		h.config.Count(from.ID, "unavailable", len(taken))
-		h.config.Log.Error("events cannot be taken", "source", from.ID, "error", err)
-		later(w, http.StatusServiceUnavailable, 5, "the events cannot be kept now: send them again")
-		return
-	}
-	h.config.Count(from.ID, "accepted", len(taken))
-	answer(w, http.StatusOK, reply{Success: true, Rejected: rejected})
-}
-
-func batchOnly(kind string, list []Rejected) []Rejected {
-	if kind != "" {
-		return nil
-	}
-	return list
-}
-
-// source is the one whose write key a request has.
-func (h *Handler) source(r *http.Request, body event.Value) *source {
-	key, _, ok := r.BasicAuth()
-	if !ok || key == "" {
-		key = body.Get("writeKey").Str()
-	}
-	if key == "" {
-		if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-			key = bearer
-		}
-	}
-	return (*h.sources.Load())[key]
-}
-
-// reply is the body of an answer.
-type reply struct {
-	Success  bool       `json:"success"`
-	Error    string     `json:"error,omitempty"`
-	Rejected []Rejected `json:"rejected,omitempty"`
-}
-
-// Rejected is an event of a batch that was not taken, though others were.
-type Rejected struct {
-	Index     int    `json:"index"`
-	MessageID string `json:"messageId,omitempty"`
-	Error     string `json:"error"`
-	large     bool
-}
-
-func fail(w http.ResponseWriter, status int, message string) {
-	answer(w, status, reply{Error: message})
-}
-
-func later(w http.ResponseWriter, status, seconds int, message string) {
-	w.Header().Set("Retry-After", strconv.Itoa(seconds))
-	fail(w, status, message)
-}
-
-func answer(w http.ResponseWriter, status int, r reply) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(r) // who has gone away needs no answer
 }

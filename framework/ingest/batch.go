@@ -1,0 +1,127 @@
+package ingest
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+const (
+	// maxGrowth is how many times the bound of a request its events may take once each of them has what the batch says for all.
+	maxGrowth = 16
+	// maxListed bounds the rejected events that an answer lists.
+	maxListed = 1000
+	// maxNamed bounds the messageId of a rejected event in an answer.
+	maxNamed = 200
+	// valueSize is about the size of an event.Value.
+	valueSize = 32
+)
+
+// rejections are the events of a request that are not taken.
+type rejections struct {
+	list  []Rejected // the first of them
+	count int
+}
+
+func (r *rejections) add(index int, v event.Value, reason string, large bool) {
+	r.count++
+	if len(r.list) >= maxListed {
+		return
+	}
+	id := v.Get("messageId")
+	if id.Size() > maxNamed {
+		id = event.Value{}
+	}
+	r.list = append(r.list, Rejected{Index: index, MessageID: id.Text(), Error: reason, large: large})
+}
+
+// total is the count if the list does not hold all of them, otherwise 0.
+func (r *rejections) total() int {
+	if r.count > len(r.list) {
+		return r.count
+	}
+	return 0
+}
+
+// events makes the events of a body. All of its work is counted, bounded and charged to the source before it is done.
+func (q *request) events(body event.Value) (taken []Event, rejected rejections, refused *refusal) {
+	list, batch, refused := q.listed(body)
+	if refused != nil {
+		return nil, rejected, refused
+	}
+	q.from.limit.charge(len(list) - 1) // admit has charged one
+	large, refused := q.measure(list, batch)
+	if refused != nil {
+		refused.events = len(list)
+		return nil, rejected, refused
+	}
+	m := maker{kind: q.kind, deletes: q.from.Deletes, batch: batch, received: q.received}
+	m.sent, m.hasSent = event.ParseTime(batch.Get("sentAt").Text())
+	taken = make([]Event, 0, len(list)-len(large))
+	tooLarge := fmt.Sprintf("the event is larger than %d KB", q.config.MaxEvent>>10)
+	for i, v := range list {
+		if large[i] {
+			rejected.add(i, v, tooLarge, true)
+			continue
+		}
+		made, problem := m.make(v)
+		if problem != "" {
+			rejected.add(i, v, problem, false)
+			continue
+		}
+		raw := made.AppendJSON(make([]byte, 0, made.Size()+64))
+		if len(raw) > q.config.MaxEvent {
+			rejected.add(i, v, tooLarge, true)
+			continue
+		}
+		taken = append(taken, Event{Source: q.from.ID, Value: made, Raw: raw})
+	}
+	return taken, rejected, nil
+}
+
+// listed returns the events of a body as they were sent, and the batch if it is one.
+func (q *request) listed(body event.Value) (list []event.Value, batch event.Value, refused *refusal) {
+	if q.kind != "" {
+		return []event.Value{body}, batch, nil
+	}
+	items := body.Get("batch")
+	if items.Kind() != event.Array {
+		return nil, batch, &refusal{outcome: "rejected", status: http.StatusBadRequest, message: "batch should be an array of events but is " + items.Kind().WithArticle()}
+	}
+	if refused := q.reserve(int64(items.Len()) * valueSize); refused != nil {
+		return nil, batch, refused
+	}
+	list = make([]event.Value, 0, items.Len())
+	for _, v := range items.Items() {
+		list = append(list, v)
+	}
+	return list, body, nil
+}
+
+// measure reserves memory for the events before they are built. It returns which of them are too large because of what they get
+// from their batch, and refuses a batch that grows too much.
+func (q *request) measure(list []event.Value, batch event.Value) (large map[int]bool, refused *refusal) {
+	common := sharedOf(batch)
+	bytes, count := 0, 0
+	for i, v := range list {
+		if v.Kind() != event.Object {
+			continue
+		}
+		added := common.in(v)
+		if added > q.config.MaxEvent {
+			if large == nil {
+				large = map[int]bool{}
+			}
+			large[i] = true
+			continue
+		}
+		bytes += added + v.Size()
+		count++
+	}
+	if most := maxGrowth * q.config.MaxBatch; bytes > most {
+		return nil, &refusal{outcome: "rejected", status: http.StatusBadRequest,
+			message: fmt.Sprintf("the batch is larger than %d KB with its context and integrations in each of its events: send fewer at once", most>>10)}
+	}
+	return large, q.reserve(int64(2*bytes) + int64(count)*eventOverhead)
+}
