@@ -28,6 +28,7 @@ func (v *serving) listenUntil(ctx context.Context, listener net.Listener) error 
 		Handler: v.routes(page), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 10 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(v.log.Handler(), slog.LevelDebug),
 	}
+	listener = v.limitClients(server, listener)
 	reloading, cancel := context.WithCancel(ctx)
 	watched := make(chan struct{})
 	go func() { defer close(watched); v.watch(reloading) }()

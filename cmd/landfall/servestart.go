@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 
-	"golang.org/x/net/netutil"
 
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/delivery"
@@ -40,7 +39,7 @@ func (v *serving) serve(ctx context.Context, cfg *config.Config, instances []ins
 	}
 	defer forget()
 	v.log.Info("listening", "address", "http://"+listener.Addr().String(), "destinations", len(instances), "target", v.target.words())
-	err = errors.Join(v.listenUntil(ctx, netutil.LimitListener(listener, cmp.Or(cfg.Server.MaxConnections, 4096))), v.stopRunner(ctx))
+	err = errors.Join(v.listenUntil(ctx, listener), v.stopRunner(ctx))
 	v.log.Info("stopped: what waits goes on with the next start")
 	return err
 }
@@ -67,7 +66,7 @@ func (v *serving) stopRunner(ctx context.Context) error {
 // newIngest returns the handler of the tracking API.
 func (v *serving) newIngest(cfg *config.Config) *ingest.Handler {
 	return ingest.New(ingest.Config{
-		Append: v.append, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, Log: v.log,
+		Append: v.append, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, MaxMemory: cfg.Server.MaxMemory, Log: v.log,
 		Count: func(source, outcome string, n int) { v.counted.WithLabelValues(source, outcome).Add(float64(n)) },
 	})
 }

@@ -12,6 +12,9 @@ type Server struct {
 	MaxEvent       int // bytes
 	MaxBatch       int // bytes
 	MaxConnections int
+	// MaxConnectionsPerAddress is for one client address; MaxMemory is bytes for all requests in progress together.
+	MaxConnectionsPerAddress int
+	MaxMemory                int64
 	Origins        []string // of browsers
 
 	Partitions int
@@ -34,6 +37,7 @@ func (r *reader) server(v event.Value) {
 	number := func(v event.Value) int { return int(v.Float()) }
 	s.Listen = v.Get("listen").Str()
 	s.MaxEvent, s.MaxBatch, s.MaxConnections = number(in.Get("maxEventBytes")), number(in.Get("maxBatchBytes")), number(in.Get("maxConnections"))
+	s.MaxConnectionsPerAddress, s.MaxMemory = number(in.Get("maxConnectionsPerAddress")), int64(in.Get("maxMemoryBytes").Float())
 	for _, o := range in.Get("origins").Items() {
 		s.Origins = append(s.Origins, o.Str())
 	}

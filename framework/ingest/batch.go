@@ -14,6 +14,8 @@ const (
 	maxListed = 1000
 	// maxNamed bounds the messageId of a rejected event in an answer.
 	maxNamed = 200
+	// minEvent is less than the size of the smallest event that is valid in a batch.
+	minEvent = 20
 	// valueSize is about the size of an event.Value.
 	valueSize = 32
 )
@@ -51,14 +53,14 @@ func (q *request) events(body event.Value) (taken []Event, rejected rejections, 
 		return nil, rejected, refused
 	}
 	q.from.limit.charge(len(list) - 1) // admit has charged one
-	large, refused := q.measure(list, batch)
+	large, count, refused := q.measure(list, batch)
 	if refused != nil {
 		refused.events = len(list)
 		return nil, rejected, refused
 	}
 	m := maker{kind: q.kind, deletes: q.from.Deletes, batch: batch, received: q.received}
 	m.sent, m.hasSent = event.ParseTime(batch.Get("sentAt").Text())
-	taken = make([]Event, 0, len(list)-len(large))
+	taken = make([]Event, 0, count)
 	tooLarge := fmt.Sprintf("the event is larger than %d KB", q.config.MaxEvent>>10)
 	for i, v := range list {
 		if large[i] {
@@ -100,13 +102,13 @@ func (q *request) listed(body event.Value) (list []event.Value, batch event.Valu
 }
 
 // measure reserves memory for the events before they are built. It returns which of them are too large because of what they get
-// from their batch, and refuses a batch that grows too much.
-func (q *request) measure(list []event.Value, batch event.Value) (large map[int]bool, refused *refusal) {
+// from their batch and how many of the others may be valid, and refuses a batch that grows too much.
+func (q *request) measure(list []event.Value, batch event.Value) (large map[int]bool, count int, refused *refusal) {
 	common := sharedOf(batch)
-	bytes, count := 0, 0
+	bytes := 0
 	for i, v := range list {
-		if v.Kind() != event.Object {
-			continue
+		if v.Kind() != event.Object || q.kind == "" && v.Size() < minEvent {
+			continue // it is rejected, which costs nothing
 		}
 		added := common.in(v)
 		if added > q.config.MaxEvent {
@@ -120,8 +122,8 @@ func (q *request) measure(list []event.Value, batch event.Value) (large map[int]
 		count++
 	}
 	if most := maxGrowth * q.config.MaxBatch; bytes > most {
-		return nil, &refusal{outcome: "rejected", status: http.StatusBadRequest,
+		return nil, 0, &refusal{outcome: "rejected", status: http.StatusBadRequest,
 			message: fmt.Sprintf("the batch is larger than %d KB with its context and integrations in each of its events: send fewer at once", most>>10)}
 	}
-	return large, q.reserve(int64(2*bytes) + int64(count)*eventOverhead)
+	return large, count, q.reserve(int64(2*bytes) + int64(count)*eventOverhead)
 }

@@ -58,6 +58,9 @@ func NewConnections(b ConnectionBounds) *Connections {
 	return c
 }
 
+// PerAddress returns how many connections one address may have.
+func (c *Connections) PerAddress() int { return c.perAddress }
+
 // Guard makes a server tell the Connections which connections wait for a request, and its handlers which ones are surplus. The server then
 // serves what Listen returns.
 func (c *Connections) Guard(server *http.Server) {

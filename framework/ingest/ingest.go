@@ -131,6 +131,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.allowOrigin(w, r)
 	kind, ok := kindOf(r.URL.Path)
 	switch {
+	case r.ProtoMajor != 1 && r.TLS == nil:
+		w.Header().Set("Connection", "close")
+		answer(w, http.StatusHTTPVersionNotSupported, reply{Error: "without TLS, send HTTP/1.1"})
 	case !ok:
 		answer(w, http.StatusNotFound, reply{Error: "there is no such path: send events to /v1/track, identify, page, screen, group, alias or batch"})
 	case r.Method == http.MethodOptions:

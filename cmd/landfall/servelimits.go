@@ -1,0 +1,26 @@
+package main
+
+import (
+	"cmp"
+	"net"
+	"net/http"
+
+	"github.com/landfall-dev/landfall/framework/ingest"
+)
+
+// limitClients bounds what clients of a server may hold: its connections, and by way of the paths that are taken without a
+// redirect, what they have to send again. It says the bounds of ingest once.
+func (v *serving) limitClients(server *http.Server, listener net.Listener) net.Listener {
+	limits := v.config.Load().Server
+	bounds := ingest.ConnectionBounds{
+		Most:       cmp.Or(limits.MaxConnections, ingest.DefaultMaxConnections),
+		PerAddress: limits.MaxConnectionsPerAddress,
+	}
+	connections := ingest.NewConnections(bounds)
+	connections.Guard(server)
+	server.Handler = ingest.CleanPath(server.Handler)
+	v.log.Info("bounds of ingest", "maxMemoryBytes", cmp.Or(limits.MaxMemory, ingest.DefaultMaxMemory),
+		"maxConnections", bounds.Most, "maxConnectionsPerAddress", connections.PerAddress(),
+		"maxBatchBytes", cmp.Or(limits.MaxBatch, ingest.DefaultMaxBatch), "maxEventBytes", cmp.Or(limits.MaxEvent, ingest.DefaultMaxEvent))
+	return connections.Listen(listener)
+}

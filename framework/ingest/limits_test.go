@@ -1,0 +1,441 @@
+package ingest
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+// counts are the outcomes that a Handler has counted, as "source outcome".
+type counts map[string]int
+
+// limited returns a Handler with the sources wk and slow (2 events a second) that keeps nothing.
+func limited(change ...func(*Config)) (*Handler, counts) {
+	counted := counts{}
+	c := Config{
+		Sources: []Source{{ID: "web", WriteKey: "wk"}, {ID: "slow", WriteKey: "slow", PerSecond: 2}},
+		Append:  func(context.Context, []Event) error { return nil },
+		Count:   func(source, outcome string, n int) { counted[source+" "+outcome] += n },
+		Now:     func() time.Time { return noon },
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	return New(c), counted
+}
+
+func zipped(text string) string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = io.WriteString(z, text)
+	_ = z.Close()
+	return b.String()
+}
+
+// send posts a body with the key in the header, "" for none, and "zip" in headers for a compressed one.
+func send(h http.Handler, path, key string, body io.Reader, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", path, body)
+	if key != "" {
+		r.SetBasicAuth(key, "")
+	}
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// unreadBody fails the test if it is read.
+type unreadBody struct{ t *testing.T }
+
+func (b unreadBody) Read([]byte) (int, error) {
+	b.t.Error("the body was read")
+	return 0, io.EOF
+}
+
+func batchOf(n int, event string) string {
+	return `{"batch":[` + strings.TrimSuffix(strings.Repeat(event+",", n), ",") + `]}`
+}
+
+func TestARefusedRequestIsNotRead(t *testing.T) {
+	h, counted := limited()
+	assert.Equal(t, 401, send(h, "/v1/batch", "nobody", unreadBody{t}).Code)
+	assert.Equal(t, 415, send(h, "/v1/batch", "wk", unreadBody{t}, "Content-Encoding: br").Code)
+	for range 4 {
+		require.Equal(t, 200, send(h, "/v1/page", "slow", strings.NewReader(`{"userId":"u"}`)).Code)
+	}
+	w := send(h, "/v1/batch", "slow", unreadBody{t})
+	assert.Equal(t, 429, w.Code)
+	assert.Equal(t, "1", w.Header().Get("Retry-After"))
+	many := httptest.NewRequest("POST", "/v1/batch", unreadBody{t})
+	for i := range 200 {
+		many.Header.Set("X-"+strconv.Itoa(i), "1")
+	}
+	got := httptest.NewRecorder()
+	h.ServeHTTP(got, many)
+	assert.Equal(t, 431, got.Code)
+	assert.Equal(t, counts{" unauthorized": 1, "web refused": 1, "slow accepted": 4, "slow limited": 1, " refused": 1}, counted)
+}
+
+func TestTheWriteKeyOfALongBodyIsCheckedEarly(t *testing.T) {
+	h, _ := limited()
+	for key, want := range map[string]int{"wk": 200, "nobody": 401} {
+		body := `{"sentAt":{"a":["writeKey"]},"writeKey":"` + key + `",` + batchOf(5000, `{"type":"page","userId":"u"}`)[1:]
+		read := &countingReader{from: strings.NewReader(body)}
+		assert.Equal(t, want, send(h, "/v1/b", "", read).Code)
+		assert.Equal(t, want == 200, read.n == len(body), "%s: %d of %d bytes", key, read.n, len(body))
+	}
+	body := batchOf(3000, `{"type":"page","userId":"u"}`)
+	late := body[:len(body)-1] + `,"writeKey":"wk"}`
+	assert.Equal(t, 200, send(h, "/v1/b", "", strings.NewReader(late)).Code, "a key at the end")
+	assert.Equal(t, 200, send(h, "/v1/b", "", strings.NewReader(zipped(late)), "Content-Encoding: gzip").Code)
+	assert.Equal(t, 401, send(h, "/v1/b", "", strings.NewReader(`{"writeKey":"wk",`+body[1:len(body)-1]+`,"writeKey":"no"}`)).Code, "the last one counts")
+	assert.Equal(t, 200, send(h, "/v1/p", "", strings.NewReader(`{"userId":"u","writeKey":"wk"}`), "Authorization: Bearer for-a-proxy").Code)
+	assert.Equal(t, 200, send(h, "/v1/p", "", strings.NewReader(`{"userId":"u"}`), "Authorization: Bearer wk").Code)
+	assert.Zero(t, h.memory.used.Load())
+	assert.Zero(t, h.memory.anonymous.Load())
+}
+
+type countingReader struct {
+	from io.Reader
+	n    int
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.from.Read(p[:min(len(p), 4096)])
+	c.n += n
+	return n, err
+}
+
+// heldBody hands out a part and then waits.
+type heldBody struct {
+	part    io.Reader
+	waiting chan<- struct{}
+	release <-chan struct{}
+}
+
+func (b *heldBody) Read(p []byte) (int, error) {
+	if n, _ := b.part.Read(p); n > 0 {
+		return n, nil
+	}
+	b.waiting <- struct{}{}
+	<-b.release
+	return 0, io.ErrUnexpectedEOF
+}
+
+// Requests hold memory for the bytes that have come, not for those that are announced, and together no more than the budget.
+func TestMemoryIsHeldForWhatHasCome(t *testing.T) {
+	h, _ := limited(func(c *Config) { c.MaxMemory, c.Count = 1<<20, nil })
+	waiting, release := make(chan struct{}), make(chan struct{})
+	done := make(chan int)
+	hold := func(key, part string) {
+		go func() {
+			done <- send(h, "/v1/batch", key, &heldBody{strings.NewReader(part), waiting, release}, "Content-Length: 512000").Code
+		}()
+		<-waiting
+	}
+	for range 100 {
+		hold("", "")
+	}
+	assert.Zero(t, h.memory.used.Load(), "nothing has come")
+	for range 3 {
+		hold("wk", strings.Repeat(" ", 150_000))
+	}
+	used := h.memory.used.Load()
+	assert.Greater(t, used, int64(450_000))
+	assert.LessOrEqual(t, used, h.memory.most)
+	refused := send(h, "/v1/batch", "wk", strings.NewReader(strings.Repeat(" ", 400_000)))
+	assert.Equal(t, 503, refused.Code, refused.Body)
+	assert.Equal(t, "1", refused.Header().Get("Retry-After"))
+	close(release)
+	for range 103 {
+		assert.Equal(t, 400, <-done)
+	}
+	assert.Zero(t, h.memory.used.Load())
+	assert.Equal(t, 200, send(h, "/v1/page", "wk", strings.NewReader(`{"userId":"u"}`)).Code)
+}
+
+func TestRequestsWithoutAKeyHoldAShareOfTheMemory(t *testing.T) {
+	h, _ := limited(func(c *Config) { c.MaxMemory = 1 << 20 })
+	body := `{"x":"` + strings.Repeat("x", 200_000) + `"}`
+	w := send(h, "/v1/batch", "", strings.NewReader(body))
+	assert.Equal(t, 413, w.Code, "it alone would take more than the share: %s", w.Body)
+	assert.Zero(t, h.memory.used.Load())
+	assert.Zero(t, h.memory.anonymous.Load())
+}
+
+func TestBodiesInProgressAreBoundedByAddress(t *testing.T) {
+	h, _ := limited(func(c *Config) {
+		c.MaxBodies, c.Count = 2, nil
+		c.ClientAddr = func(r *http.Request) netip.Addr { return netip.MustParseAddr(r.Header.Get("From-Address")) }
+	})
+	waiting, release, done := make(chan struct{}), make(chan struct{}), make(chan int)
+	for _, at := range []string{"2001:db8::1", "2001:db8::2", "192.0.2.1"} {
+		go func() {
+			done <- send(h, "/v1/page", "wk", &heldBody{strings.NewReader("{"), waiting, release}, "From-Address: "+at).Code
+		}()
+		<-waiting
+	}
+	page := `{"userId":"u"}`
+	assert.Equal(t, 503, send(h, "/v1/page", "wk", strings.NewReader(page), "From-Address: 2001:db8::3").Code, "the same network")
+	assert.Equal(t, 200, send(h, "/v1/page", "wk", strings.NewReader(page), "From-Address: 2001:db8:0:1::1").Code)
+	assert.Equal(t, 200, send(h, "/v1/page", "wk", strings.NewReader(page), "From-Address: ::ffff:192.0.2.1").Code)
+	close(release)
+	for range 3 {
+		<-done
+	}
+	assert.Equal(t, 200, send(h, "/v1/page", "wk", strings.NewReader(page), "From-Address: 2001:db8::3").Code)
+	assert.Empty(t, h.bodies.count)
+}
+
+// pipeListener hands out one end of pipes, so that a server runs in the time of a synctest bubble.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (l *pipeListener) Close() error   { close(l.closed); return nil }
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+func TestASlowBodyIsCutOff(t *testing.T) {
+	for name, c := range map[string]struct {
+		every time.Duration
+		bytes int
+		want  string
+	}{
+		"a drip":       {time.Second, 1, "408"},
+		"nothing":      {time.Hour, 0, "408"},
+		"a slow phone": {time.Second, 5 << 10, "200"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h, _ := limited()
+			l := &pipeListener{make(chan net.Conn), make(chan struct{})}
+			server := &http.Server{Handler: h, ReadTimeout: 30 * time.Second}
+			go func() { _ = server.Serve(l) }()
+			client, remote := net.Pipe()
+			l.conns <- remote
+			body := `{"userId":"u","x":"` + strings.Repeat("x", 30_000) + `"}`
+			answered := make(chan string)
+			go func() {
+				answer, err := http.ReadResponse(bufio.NewReader(client), nil)
+				if err != nil {
+					answered <- err.Error()
+					return
+				}
+				_ = answer.Body.Close()
+				answered <- strconv.Itoa(answer.StatusCode)
+			}()
+			began := time.Now()
+			_, err := fmt.Fprintf(client, "POST /v1/page HTTP/1.1\r\nHost: x\r\nAuthorization: Basic d2s6\r\nContent-Length: %d\r\n\r\n", len(body))
+			require.NoError(t, err)
+			var writing sync.WaitGroup
+			writing.Go(func() {
+				for left := body; left != ""; {
+					time.Sleep(c.every)
+					n := min(c.bytes, len(left))
+					if _, err := io.WriteString(client, left[:n]); err != nil {
+						return
+					}
+					left = left[n:]
+				}
+			})
+			assert.Equal(t, c.want, <-answered, name)
+			assert.Less(t, time.Since(began), 15*time.Second, name)
+			_ = client.Close()
+			_ = server.Close()
+			writing.Wait()
+		})
+	}
+}
+
+// What a small request costs does not depend on how often its context would be copied.
+func TestTheBoundOfAnEventHoldsBeforeItIsBuilt(t *testing.T) {
+	const event = `{"type":"identify","userId":"u"}`
+	wide := make([]string, 8000)
+	for i := range wide {
+		wide[i] = fmt.Sprintf(`"k%d":%d`, i, i)
+	}
+	keys := "{" + strings.Join(wide, ",") + "}"
+	for name, body := range map[string]string{
+		"a large context":          `{"context":{"x":"` + strings.Repeat("a", 250_000) + `"},` + batchOf(6500, event)[1:],
+		"a context with many keys": `{"context":` + keys + `,` + batchOf(9000, event)[1:],
+		"large integrations":       `{"integrations":{"x":"` + strings.Repeat("a", 250_000) + `"},` + batchOf(6500, event)[1:],
+		"one below the bound":      `{"context":{"x":"` + strings.Repeat("a", 30_000) + `"},` + batchOf(9000, event)[1:],
+		"half of it in each":       `{"context":{"x":"` + strings.Repeat("a", 30_000) + `"},"integrations":{"x":"` + strings.Repeat("a", 30_000) + `"},` + batchOf(9000, event)[1:],
+		"own contexts":             `{"context":{"x":"` + strings.Repeat("a", 200_000) + `"},` + batchOf(5000, `{"type":"identify","userId":"u","context":{"y":1}}`)[1:],
+		"no events":                batchOf(200_000, `0`),
+		"empty objects":            batchOf(150_000, `{}`),
+		"nested":                   batchOf(1200, strings.Repeat(`{"a":`, 60)+`0`+strings.Repeat(`}`, 60)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, counted := limited()
+			small := zipped(body)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			w := send(h, "/v1/batch", "slow", strings.NewReader(small), "Content-Encoding: gzip")
+			runtime.ReadMemStats(&after)
+			assert.Equal(t, 400, w.Code)
+			assert.Less(t, int(after.TotalAlloc-before.TotalAlloc), 64*len(body), "bytes allocated for %d bytes", len(body))
+			assert.Less(t, w.Body.Len(), 150_000)
+			assert.Greater(t, counted["slow rejected"], 1000)
+			assert.Zero(t, h.memory.used.Load())
+			again := send(h, "/v1/page", "slow", unreadBody{t})
+			assert.Equal(t, 429, again.Code, "what was refused counts")
+			seconds, err := strconv.Atoi(again.Header().Get("Retry-After"))
+			require.NoError(t, err)
+			assert.Greater(t, seconds, 400)
+		})
+	}
+}
+
+// An event whose own context replaces what is large in the batch's is taken.
+func TestOwnContextReplacesABatchs(t *testing.T) {
+	h, counted := limited()
+	large := `{"context":{"x":"` + strings.Repeat("a", 40_000) + `","y":1},"batch":[{"type":"page","userId":"u","context":{"x":"b"}},{"type":"page","userId":"u","context":{"x":null}},{"type":"page","userId":"u"}]}`
+	w := send(h, "/v1/batch", "wk", strings.NewReader(large))
+	assert.Equal(t, 200, w.Code)
+	assert.Equal(t, counts{"web accepted": 1, "web rejected": 2}, counted, w.Body.String())
+}
+
+func TestManyRejectedEventsAreCountedAndNotListed(t *testing.T) {
+	h, counted := limited()
+	w := send(h, "/v1/batch", "wk", strings.NewReader(batchOf(3000, `{"type":"page","messageId":{"x":"`+strings.Repeat("x", 100)+`"}}`)[:]))
+	assert.Equal(t, 400, w.Code)
+	assert.Equal(t, 1000, strings.Count(w.Body.String(), `"index"`))
+	assert.Contains(t, w.Body.String(), `"rejectedEvents":3000`)
+	assert.Equal(t, counts{"web rejected": 3000}, counted)
+}
+
+func TestWorkThatIsRefusedCountsAgainstTheLimit(t *testing.T) {
+	for name, c := range map[string]struct {
+		body    string
+		headers string
+		status  int
+	}{
+		"no JSON":           {strings.Repeat("[", 200_000), "X: x", 400},
+		"gzip of no JSON":   {zipped(strings.Repeat("x", 200_000)), "Content-Encoding: gzip", 400},
+		"a bomb":            {zipped(strings.Repeat(" ", 50<<20)), "Content-Encoding: gzip", 413},
+		"rejected events":   {batchOf(10, `{}`), "X: x", 400},
+		"a batch of others": {batchOf(10, `{"type":"page","userId":"u"}`), "X: x", 200},
+	} {
+		h, _ := limited()
+		assert.Equal(t, c.status, send(h, "/v1/batch", "slow", strings.NewReader(c.body), c.headers).Code, name)
+		assert.Equal(t, 429, send(h, "/v1/batch", "slow", unreadBody{t}).Code, name)
+	}
+	h, _ := limited(func(c *Config) {
+		c.Append = func(context.Context, []Event) error { return io.ErrShortWrite }
+	})
+	for range 3 {
+		assert.Equal(t, 503, send(h, "/v1/batch", "slow", strings.NewReader(batchOf(10, `{"type":"page","userId":"u"}`))).Code, "the server's failure costs nothing")
+	}
+}
+
+// The average is kept for batches of any size, and what is refused because of the limit does not put it off.
+func TestTheLimitIsAnAverage(t *testing.T) {
+	b := newBucket(10)
+	now := noon
+	taken, refused := 0, 0
+	for range 6000 { // a minute
+		if _, ok := b.admit(now); ok {
+			b.charge(99)
+			taken += 100
+		} else {
+			refused++
+		}
+		now = now.Add(10 * time.Millisecond)
+	}
+	assert.InDelta(t, 600, taken, 120)
+	assert.Positive(t, refused)
+	wait, ok := b.admit(now)
+	require.False(t, ok)
+	_, ok = b.admit(now.Add(wait + time.Millisecond))
+	assert.True(t, ok, "Retry-After is enough")
+	assert.Nil(t, newBucket(0))
+}
+
+func TestDecompressionIsBoundedByTheCompressedSize(t *testing.T) {
+	h, _ := limited(func(c *Config) { c.MaxBatch = 10 << 20 })
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	w := send(h, "/v1/batch", "wk", strings.NewReader(zipped(`{"batch":["`+strings.Repeat("a", 9<<20)+`"]}`)), "Content-Encoding: gzip")
+	runtime.ReadMemStats(&after)
+	assert.Equal(t, 413, w.Code)
+	h2, _ := limited(func(c *Config) { c.MaxBatch = 10 << 20 })
+	body := batchOf(2000, `{"type":"page","userId":"u","properties":{"n":1}}`)
+	assert.Equal(t, 200, send(h2, "/v1/batch", "wk", strings.NewReader(zipped(body)), "Content-Encoding: gzip").Code, "%d bytes of %d", len(zipped(body)), len(body))
+}
+
+func TestExpectedContinueIsRefusedBeforeTheBody(t *testing.T) {
+	h, _ := limited()
+	server := httptest.NewServer(h)
+	defer server.Close()
+	for key, want := range map[string]string{"nobody": "HTTP/1.1 401 Unauthorized", "wk": "HTTP/1.1 100 Continue"} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		require.NoError(t, err)
+		r, err := http.NewRequest("POST", server.URL, nil)
+		require.NoError(t, err)
+		r.SetBasicAuth(key, "")
+		_, err = fmt.Fprintf(conn, "POST /v1/page HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nExpect: 100-continue\r\nContent-Length: 14\r\n\r\n", r.Header.Get("Authorization"))
+		require.NoError(t, err)
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		require.NoError(t, err)
+		assert.Equal(t, want, strings.TrimSpace(line))
+		_ = conn.Close()
+	}
+}
+
+// Framing that is not HTTP/1.1, or is not true, is refused.
+func TestBodiesWithWrongLengths(t *testing.T) {
+	h, _ := limited()
+	server := httptest.NewServer(h)
+	defer server.Close()
+	const head = "POST /v1/page HTTP/1.1\r\nHost: x\r\nAuthorization: Basic d2s6\r\n"
+	for name, c := range map[string]struct{ text, want string }{
+		"cleartext HTTP/2":      {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 505"},
+		"a short body":          {head + "Content-Length: 100\r\n\r\n{}", "HTTP/1.1 400"},
+		"two lengths":           {head + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "HTTP/1.1 400"},
+		"a negative length":     {head + "Content-Length: -1\r\n\r\n{}", "HTTP/1.1 400"},
+		"chunks":                {head + "Transfer-Encoding: chunked\r\n\r\n8\r\n{\"userId\r\n6\r\n\":\"u\"}\r\n0\r\n\r\n", "HTTP/1.1 200"},
+		"bad chunks":            {head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n{}", "HTTP/1.1 400"},
+		"chunks beyond a bound": {head + "Transfer-Encoding: chunked\r\n\r\n200000\r\n" + strings.Repeat(" ", 0x200000), "HTTP/1.1 413"},
+	} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		require.NoError(t, err)
+		go func() {
+			_, _ = io.WriteString(conn, c.text)
+			_ = conn.(*net.TCPConn).CloseWrite()
+		}()
+		answer, _ := io.ReadAll(io.LimitReader(conn, 12))
+		assert.Equal(t, c.want, string(answer), name)
+		_ = conn.Close()
+	}
+}
