@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 
-
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/ingest"

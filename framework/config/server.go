@@ -15,7 +15,7 @@ type Server struct {
 	// MaxConnectionsPerAddress is for one client address; MaxMemory is bytes for all requests in progress together.
 	MaxConnectionsPerAddress int
 	MaxMemory                int64
-	Origins        []string // of browsers
+	Origins                  []string // of browsers
 
 	Partitions int
 	Retention  time.Duration
