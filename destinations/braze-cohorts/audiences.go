@@ -15,26 +15,25 @@ var identifiers = []string{"external_id", "device_id", "alias_name", "alias_labe
 
 // identityByName is the identity that named values stand for, in the same order of preference as those of an event.
 func identityByName(value func(name string) string) (string, bool) {
-	p := SyncAudiencesPayload{ExternalID: value("external_id"), DeviceID: value("device_id")}
-	if name, label := value("alias_name"), value("alias_label"); name != "" && label != "" {
-		p.UserAlias = &SyncAudiencesPayloadUserAlias{AliasName: name, AliasLabel: label}
-	}
-	id, ok := identityOf(&p)
-	return id.String(), ok && len(id.String()) <= maxIdentity
+	id, err := identityOf(&SyncAudiencesPayload{
+		ExternalID: value("external_id"), DeviceID: value("device_id"),
+		UserAlias: &SyncAudiencesPayloadUserAlias{AliasName: value("alias_name"), AliasLabel: value("alias_label")},
+	})
+	return id.String(), err == nil && len(id.String()) <= maxIdentity
 }
 
 // parseIdentity reads what identity.String has written.
 func parseIdentity(text string) (identity, error) {
 	kind, rest, _ := strings.Cut(text, ":")
-	switch kind {
-	case "external_id":
+	switch {
+	case kind == "external_id" && rest != "":
 		return identity{kind: externalID, name: rest}, nil
-	case "device_id":
+	case kind == "device_id" && rest != "":
 		return identity{kind: deviceID, name: rest}, nil
-	case "user_alias":
-		label, name, ok := strings.Cut(rest, ":")
+	case kind == "user_alias":
+		label, name, _ := strings.Cut(rest, ":")
 		plain, err := url.QueryUnescape(label)
-		if ok && err == nil {
+		if name != "" && err == nil { // an older ledger may hold aliases without a label
 			return identity{kind: userAlias, name: name, label: plain}, nil
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // idKind is how Braze knows a user.
@@ -23,18 +24,30 @@ type identity struct {
 	label string // the alias's label
 }
 
-// identityOf takes the external id before the device, and the device before the alias. It reports false where a payload
-// names nobody.
-func identityOf(p *SyncAudiencesPayload) (identity, bool) {
+// identityOf prefers the external id to the device, and the device to the alias. An alias counts only with both its name and
+// its label. The error says why the payload names no user.
+func identityOf(p *SyncAudiencesPayload) (identity, error) {
 	switch {
 	case p.ExternalID != "":
-		return identity{kind: externalID, name: p.ExternalID}, true
+		return identity{kind: externalID, name: p.ExternalID}, nil
 	case p.DeviceID != "":
-		return identity{kind: deviceID, name: p.DeviceID}, true
-	case p.UserAlias != nil && p.UserAlias.AliasName != "":
-		return identity{kind: userAlias, name: p.UserAlias.AliasName, label: p.UserAlias.AliasLabel}, true
+		return identity{kind: deviceID, name: p.DeviceID}, nil
+	case p.UserAlias == nil:
+		return identity{}, fault.Invalid("there is no identifier: External User ID, Device ID and User Alias are all absent")
 	}
-	return identity{}, false
+	name, label := p.UserAlias.AliasName, p.UserAlias.AliasLabel
+	if name != "" && label != "" {
+		return identity{kind: userAlias, name: name, label: label}, nil
+	}
+	var missing []string
+	if name == "" {
+		missing = append(missing, "Alias Name")
+	}
+	if label == "" {
+		missing = append(missing, "Alias Label")
+	}
+	return identity{}, fault.Invalid(
+		"there is no identifier: External User ID and Device ID are absent, and User Alias has no %s", strings.Join(missing, " and no "))
 }
 
 // String is the identity as the ledger keeps it: external_id:u1, device_id:d1, user_alias:email:a@example.com, the label

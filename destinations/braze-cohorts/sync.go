@@ -121,9 +121,9 @@ func read(p *SyncAudiencesPayload, membership func(int) destination.Membership, 
 	if p.CohortName != p.PersonasAudienceKey {
 		return fault.Invalid("Engage Audience Key is %q but this event is of the audience %q", p.PersonasAudienceKey, p.CohortName)
 	}
-	id, ok := identityOf(p)
-	if !ok {
-		return fault.Invalid("there is no identifier: External User ID, Device ID and User Alias are all absent")
+	id, err := identityOf(p)
+	if err != nil {
+		return err
 	}
 	begin := names.Len()
 	id.write(names)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -277,6 +278,20 @@ func (k *Keeper) identity(rows *Rows) (identity string, ok bool) {
 	return identity, err == nil
 }
 
+// unusable says why a row names no user.
+func (k *Keeper) unusable(rows *Rows) string {
+	var present []string
+	for _, name := range append([]string{Identity}, k.Audiences.Identifiers...) {
+		if rows.Value(name) != "" {
+			present = append(present, name)
+		}
+	}
+	if len(present) == 0 {
+		return "the row names no user: " + strings.Join(k.Audiences.Identifiers, ", ") + " are all empty"
+	}
+	return "the row names no user: its " + strings.Join(present, " and ") + " cannot be used as an identifier"
+}
+
 // read puts the users of a file into a scratch.
 func (k *Keeper) read(ctx context.Context, rows *Rows, report *Report) (*state.Scratch, error) {
 	scratch, err := state.NewScratch(ctx)
@@ -299,7 +314,7 @@ func (k *Keeper) read(ctx context.Context, rows *Rows, report *Report) (*state.S
 		if !ok {
 			report.Unusable++
 			if k.Failed != nil {
-				k.Failed(Failure{Identity: fmt.Sprintf("line %d", rows.Line()), Outcome: runtime.Refused, Reason: "the row names no user"})
+				k.Failed(Failure{Identity: fmt.Sprintf("line %d", rows.Line()), Outcome: runtime.Refused, Reason: k.unusable(rows)})
 			}
 			continue
 		}

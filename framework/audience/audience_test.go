@@ -167,3 +167,28 @@ func TestSomebodyIsFoundByAnyOfTheirNames(t *testing.T) {
 	_, err = k.Find(t.Context(), "viq")
 	assert.ErrorContains(t, err, `the ledger has no cohort "viq" (did you mean "vip"?)`)
 }
+
+// A file may hold aliases without a name or label beside valid identifiers. Only rows that name no user are refused, with the reason.
+func TestHalfAnAliasInAFileDoesNotCount(t *testing.T) {
+	k := keeper(t, func() error { return nil })
+	var failures []audience.Failure
+	k.Failed = func(f audience.Failure) { failures = append(failures, f) }
+	text := "external_id,device_id,alias_name,alias_label,identity\n" +
+		"u1,,,email,\n,d1,a1,,\n,,a2,,\n,,,email,\n,,a3,email,\n,,,,\n,,,,external_id:\n,,,,user_alias:email:\n,,,,user_alias:email:a4\n"
+	rows, err := audience.NewRows(strings.NewReader(text), k.Audiences.Identifiers, nil)
+	require.NoError(t, err)
+	report, err := k.Sync(t.Context(), vip, rows, audience.Mirror, 1)
+	require.NoError(t, err)
+	assert.Equal(t, audience.Report{Audience: "aud_1", Name: "vip", Rows: 9, Unusable: 5, Enters: 4, Delivered: 4}, report)
+	var reasons []string
+	for _, f := range failures {
+		reasons = append(reasons, f.Identity+": "+f.Reason)
+	}
+	assert.Equal(t, []string{
+		"line 4: the row names no user: its alias_name cannot be used as an identifier",
+		"line 5: the row names no user: its alias_label cannot be used as an identifier",
+		"line 7: the row names no user: external_id, device_id, alias_name, alias_label are all empty",
+		"line 8: the row names no user: its identity cannot be used as an identifier",
+		"line 9: the row names no user: its identity cannot be used as an identifier",
+	}, reasons)
+}
