@@ -108,13 +108,14 @@ func (s *sender) change(ctx context.Context, changes []*change) error {
 			return err
 		}
 		return s.change(ctx, changes[half:])
-	case e.Status == http.StatusBadRequest:
-		for _, c := range changes {
-			s.ms.Fail(c.index, err)
-		}
+	}
+	for _, c := range changes {
+		s.ms.Fail(c.index, err)
+	}
+	if fault.As(err).Status == http.StatusBadRequest {
 		return nil
 	}
-	return err
+	return destination.NotSent(err) // the other changes were not in this request
 }
 
 // maxDivisions bounds the requests that look for what Braze cannot take: a batch in which more is wrong than they can find

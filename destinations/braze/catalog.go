@@ -114,7 +114,10 @@ func (c *catalog) send(ctx context.Context, path string, units []*unit) error {
 		}
 		return nil
 	case !ofItems(e, c.method):
-		return err
+		for _, u := range units {
+			c.ms.Fail(u.index, err)
+		}
+		return destination.NotSent(err) // the other units were not in this request
 	case len(units) > 1 && c.divisions < maxDivisions:
 		c.divisions++
 		half := len(units) / 2

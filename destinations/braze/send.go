@@ -50,15 +50,18 @@ func (s *sender) send(ctx context.Context, units []*unit) error {
 	e := fault.As(err)
 	switch {
 	case e == nil:
-		s.accepted(units, s.errorsOf(units, answer.Body))
+		s.accepted(units, s.errorsOf(units, answer.Body), nil)
 		return nil
 	case e.Status != http.StatusBadRequest && e.Status != http.StatusRequestEntityTooLarge:
-		return err
+		for _, u := range units {
+			s.fail(u, err)
+		}
+		return destination.NotSent(err) // the other units were not in this request
 	}
 	var refusal *destination.Refusal
 	if errors.As(err, &refusal) {
 		if wrong := s.errorsOf(units, refusal.Body); len(wrong) == count { // Braze says of each object why
-			s.accepted(units, wrong)
+			s.accepted(units, wrong, err)
 			return nil
 		}
 	}
@@ -111,8 +114,9 @@ func (s *sender) errorsOf(units []*unit, body event.Value) map[spot]string {
 	return wrong
 }
 
-// accepted decides the payloads of a request that Braze has taken, but for the objects that are wrong.
-func (s *sender) accepted(units []*unit, wrong map[spot]string) {
+// accepted decides the payloads of a request that Braze has taken, except for the objects that are wrong. The cause is the refusal
+// that named them, or nil.
+func (s *sender) accepted(units []*unit, wrong map[spot]string, cause error) {
 	next := map[string]int{}
 	for _, u := range units {
 		bad, why := 0, ""
@@ -125,13 +129,19 @@ func (s *sender) accepted(units []*unit, wrong map[spot]string) {
 		s.taken[u.index] = s.taken[u.index] || bad < len(u.objects)
 		switch {
 		case bad > 0 && s.taken[u.index]:
-			s.fail(u, fault.FromStatus(http.StatusBadRequest, fmt.Sprintf("%s (%d of %d objects; Braze has the others)", why, bad, len(u.objects))))
+			s.fail(u, refused(fmt.Sprintf("%s (%d of %d objects; Braze has the others)", why, bad, len(u.objects)), cause))
 		case bad > 0:
-			s.fail(u, fault.FromStatus(http.StatusBadRequest, why))
+			s.fail(u, refused(why, cause))
 		case !u.more && !s.ms.Decided(u.index):
 			s.ms.Deliver(u.index)
 		}
 	}
+}
+
+func refused(why string, cause error) error {
+	e := fault.FromStatus(http.StatusBadRequest, why)
+	e.Cause = cause
+	return e
 }
 
 // fail decides a payload that is not decided yet. One that Braze has a part of must not be sent again: the part would count

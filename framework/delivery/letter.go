@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
 // Letter is an event that a subscription could not deliver: a dead one, or a parked one, which waits behind its user's until
@@ -42,7 +43,7 @@ type Letter struct {
 	partition int
 }
 
-// Exchange is the last request that was made for a letter, without secrets and cut to a bound.
+// Exchange is the last request that carried the event of a letter and failed, without secrets and cut to a bound.
 type Exchange struct {
 	Method   string `json:"method"`
 	URL      string `json:"url"`
@@ -184,7 +185,23 @@ func (q *Queue) remove(ctx context.Context, l *Letter) error {
 
 const maxShown = 2 << 10 // bytes of each body in a letter
 
-func exchangeOf(x httpx.Exchange) *Exchange {
+// exchangesOf returns for each verdict the request that carried its event and failed, or nil. Verdicts of one request share it.
+func exchangesOf(verdicts []runtime.Verdict) []*Exchange {
+	list, known := make([]*Exchange, len(verdicts)), map[*httpx.Exchange]*Exchange{}
+	for i := range verdicts {
+		x := verdicts[i].Request
+		if x == nil {
+			continue
+		}
+		if known[x] == nil {
+			known[x] = exchangeOf(x)
+		}
+		list[i] = known[x]
+	}
+	return list
+}
+
+func exchangeOf(x *httpx.Exchange) *Exchange {
 	e := &Exchange{Method: x.Method, URL: x.URL, Body: cut(x.Body), Status: x.Status, Response: cut(x.ResponseBody)}
 	if x.Err != nil {
 		e.Error = cut(x.Err.Error())

@@ -234,20 +234,19 @@ func (w *worker) deliver(l *lane, batch []*task, limit time.Duration) {
 	ctx, span := w.runner.config.Tracer.Start(ctx, "deliver", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 		attribute.String("landfall.instance", w.id), attribute.String("landfall.subscription", items[0].Subscription.Name()), attribute.Int("landfall.events", len(items))))
 	defer span.End()
-	var last *Exchange
-	ctx = httpx.OnFailure(ctx, func(x httpx.Exchange) { last = exchangeOf(x) })
 	began := time.Now()
-	verdicts := w.instance.Plan.Deliver(ctx, items)
+	verdicts := w.instance.Plan.Deliver(httpx.KeepExchanges(ctx), items)
 	w.runner.metrics.request(w.id, batch[0], time.Since(began))
-	if last != nil {
-		span.SetStatus(codes.Error, cmp.Or(last.Error, http.StatusText(last.Status)))
+	requests := exchangesOf(verdicts)
+	if i := slices.IndexFunc(requests, func(x *Exchange) bool { return x != nil }); i >= 0 {
+		span.SetStatus(codes.Error, cmp.Or(requests[i].Error, http.StatusText(requests[i].Status)))
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.busy--
 	l.busy = false
-	for _, t := range batch {
-		t.last = last
+	for i, t := range batch {
+		t.last = requests[i]
 		t.part.flying--
 	}
 	if w.ctx.Err() == nil {

@@ -58,6 +58,7 @@ type Response struct {
 	Body    event.Value // absent where the body is no JSON
 	Skipped string      // set by a Perform that had nothing to send: the reason
 	raw     []byte
+	failed  *httpx.Exchange // set for a refusal if its context keeps exchanges
 
 	Operation string // set by a Perform whose remote works on the payload; Handler.Poll asks for it later
 }
@@ -66,9 +67,24 @@ type Response struct {
 type Refusal struct {
 	Status int
 	Body   event.Value // as it came, so that it may hold secrets; absent where it is no JSON
+
+	failed *httpx.Exchange
 }
 
 func (r *Refusal) Error() string { return fmt.Sprintf("the destination answered %d", r.Status) }
+
+// Unwrap returns what carries the exchange, or nil.
+func (r *Refusal) Unwrap() error { return httpx.Carrying(r.failed, nil) }
+
+// NotSent returns err for payloads that the failed request did not hold, so that their verdicts do not show that request.
+func NotSent(err error) error {
+	if httpx.ExchangeOf(err) == nil {
+		return err
+	}
+	e := *fault.As(err)
+	e.Message, e.Cause = e.Error(), nil
+	return &e
+}
 
 // Redact is text of a remote without the instance's secrets, for an error that a handler makes of it.
 func (c Client) Redact(text string) string {
@@ -130,7 +146,7 @@ func (c Client) exchange(ctx context.Context, r request.Built) (*Response, error
 		return nil, noAnswer(err)
 	}
 	body, _ := event.ParseValue(raw) // what is no JSON is absent
-	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: body, raw: raw}, nil
+	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: body, raw: raw, failed: httpx.AnswerExchange(answer)}, nil
 }
 
 // failure is the error of an answer outside of 2xx, nil for any other; without a message it is what the body says.
@@ -143,7 +159,7 @@ func (c Client) failure(r *Response, message string) *fault.Error {
 	}
 	e := fault.FromStatus(r.Status, c.redact(message))
 	e.RetryAfter = httpx.RetryAfter(r.Header, time.Now())
-	e.Cause = &Refusal{Status: r.Status, Body: r.Body}
+	e.Cause = &Refusal{Status: r.Status, Body: r.Body, failed: r.failed}
 	return e
 }
 

@@ -248,9 +248,12 @@ func (d *declared) read(which []int, response *Response) {
 	}
 }
 
-// told is an error as it may be shown, with the wait that the answer as a whole asks for.
+// told is an error as it may be shown, with the request it came from and the wait that the answer as a whole asks for.
 func (d *declared) told(e *fault.Error, whole error) *fault.Error {
 	e.Message = d.in.Client.redact(e.Message)
+	if whole != nil {
+		e.Cause = fault.As(whole).Cause
+	}
 	if whole != nil && e.Retry {
 		e.RetryAfter = fault.As(whole).RetryAfter
 	}

@@ -33,12 +33,12 @@ func (t *trace) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err == nil {
 		answer, err = t.next.RoundTrip(sent)
 	}
-	err = t.failure(err)
-	t.report(start, req, sent, answer, err)
-	if err != nil {
-		return nil, err
+	failed := t.failure(err)
+	kept := t.report(start, req, sent, answer, failed)
+	if failed != nil {
+		return nil, withExchange(failed, kept)
 	}
-	answer.Request = req // without the credentials that were added below
+	answer.Request = answered(req, kept) // without the credentials that were added below
 	return answer, nil
 }
 
@@ -51,7 +51,7 @@ func checkURL(req *http.Request) error {
 }
 
 // failure is err as a *fault.Error without secrets.
-func (t *trace) failure(err error) error {
+func (t *trace) failure(err error) *fault.Error {
 	if err == nil {
 		return nil
 	}
@@ -63,30 +63,22 @@ func (t *trace) failure(err error) error {
 	return fault.NoAnswer(err)
 }
 
-type failureKey struct{}
-
-// OnFailure is ctx for requests whose failures, and answers of 300 and above, are to be seen by f. It is called before the
-// caller has the answer.
-func OnFailure(ctx context.Context, f func(Exchange)) context.Context {
-	return context.WithValue(ctx, failureKey{}, f)
-}
-
-// report tells the observers and the log of an exchange. Redacting is work, and done only if someone listens. A nil sent
-// is a request whose body could not be read.
-func (t *trace) report(start time.Time, req, sent *http.Request, answer *http.Response, err error) {
+// report passes an exchange to the observers and the log. It returns a failed exchange if the request's context keeps those.
+// Redacting is work, and done only if someone listens. A nil sent is a request whose body could not be read.
+func (t *trace) report(start time.Time, req, sent *http.Request, answer *http.Response, err *fault.Error) (kept *Exchange) {
 	level := slog.LevelDebug
 	if err != nil || answer.StatusCode >= 300 {
 		level = slog.LevelWarn
 	}
 	logged := t.log.Enabled(req.Context(), level)
-	var failed func(Exchange)
-	if level == slog.LevelWarn {
-		failed, _ = req.Context().Value(failureKey{}).(func(Exchange))
+	keep := level == slog.LevelWarn && keepsExchanges(req.Context())
+	if t.observe == nil && !keep && !logged {
+		return nil
 	}
-	if t.observe == nil && failed == nil && !logged {
-		return
+	e := Exchange{Method: methodOf(req), Start: start, Duration: time.Since(start)}
+	if err != nil {
+		e.Err = err
 	}
-	e := Exchange{Method: methodOf(req), Start: start, Duration: time.Since(start), Err: err}
 	if req.URL != nil {
 		e.URL = t.redactor.URL(req.URL)
 	}
@@ -101,12 +93,13 @@ func (t *trace) report(start time.Time, req, sent *http.Request, answer *http.Re
 	if t.observe != nil {
 		t.observe(e)
 	}
-	if failed != nil {
-		failed(e)
-	}
 	if logged {
 		write(req.Context(), t.log, level, e)
 	}
+	if keep {
+		return &e
+	}
+	return nil
 }
 
 func methodOf(req *http.Request) string {

@@ -23,6 +23,9 @@ type Verdict struct {
 	Operation    string // that the remote works on it as, where it is pending
 	Sent         event.Value
 	Body         event.Value
+	// Request is the request that carried the event and failed. It is nil if none did, or the context of Deliver does not keep
+	// exchanges.
+	Request *httpx.Exchange
 }
 
 // Outcome is what became of an event.
@@ -51,7 +54,7 @@ func (p *Plan) notSubscribed(s *Subscription) Verdict {
 func (p *Plan) failed(s *Subscription, e *fault.Error, reporter string) Verdict {
 	v := Verdict{
 		Instance: p.id, Subscription: s.name, Outcome: Refused, Status: e.Status, Code: e.Code,
-		Reporter: reporter, Reason: e.Error(), RetryAfter: e.RetryAfter,
+		Reporter: reporter, Reason: e.Error(), RetryAfter: e.RetryAfter, Request: httpx.ExchangeOf(e),
 	}
 	if v.Status == 0 {
 		v.Status = http.StatusInternalServerError
