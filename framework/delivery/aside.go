@@ -47,8 +47,21 @@ func (w *worker) park(t *task, v runtime.Verdict, kind string) {
 	}
 }
 
-// setAside writes a letter, however often that takes while the partition is this worker's, and then the task is at its end.
+// setAside writes a letter, however often that takes while the partition is this worker's, and then the task is at its end. If the
+// event may have a letter already, both become one.
 func (w *worker) setAside(t *task, l *Letter, kind string) {
+	if t.merged || t.letter == nil && t.origin.seq == 0 {
+		w.writeLetter(t, l, kind)
+		return
+	}
+	w.withStored(t, func() {
+		l.inherit(t)
+		w.writeLetter(t, l, kind)
+	})
+}
+
+// writeLetter writes a letter and ends its task, unless the partition is given up before.
+func (w *worker) writeLetter(t *task, l *Letter, kind string) {
 	line, err := json.Marshal(l)
 	if err != nil {
 		panic(err) // it holds nothing that cannot be written: the event is JSON
@@ -71,6 +84,7 @@ func (w *worker) setAside(t *task, l *Letter, kind string) {
 			p.aside--
 			w.idle.Broadcast()
 			if p.lost || err != nil { // it is read again
+				t.unlockStored()
 				return
 			}
 			outcome := countDead
@@ -86,11 +100,16 @@ func (w *worker) setAside(t *task, l *Letter, kind string) {
 	write()
 }
 
-// end takes a task off, and its letter, if it was one.
+// end takes a task off, and its letter, if it has one.
 func (w *worker) end(t *task, outcome, reason string) {
 	p := t.part
+	if !t.merged && t.letter == nil && t.origin.seq > 0 && p.counts[countDead]+p.counts[countParked] > 0 {
+		w.withStored(t, func() { w.end(t, outcome, reason) })
+		return
+	}
 	w.settled(t, outcome, reason)
 	if t.letter == nil {
+		t.unlockStored()
 		p.count(outcome, t.item.Subscription.Name(), reason)
 		w.leave(t, outcome)
 		return
@@ -107,6 +126,7 @@ func (w *worker) end(t *task, outcome, reason string) {
 		defer w.mu.Unlock()
 		p.aside--
 		w.idle.Broadcast()
+		t.unlockStored()
 		if w.ctx.Err() != nil || p.lost {
 			return
 		}
@@ -115,7 +135,8 @@ func (w *worker) end(t *task, outcome, reason string) {
 		if t.letter.Parked {
 			was = countParked
 		}
-		p.counts[was]--
+		p.counts[was] -= int64(t.letter.stands)
+		p.counts[outcome] += int64(t.letter.stands - t.ownVerdict())
 		p.count(outcome, t.item.Subscription.Name(), reason)
 		w.leave(t, outcome)
 	})

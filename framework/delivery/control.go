@@ -176,8 +176,8 @@ func (p *partition) drop(letters []*Letter, seq uint64) (later []*Letter, err er
 			return nil, err
 		}
 		w.mu.Lock()
-		p.counts[countParked]--
-		p.counts[countDropped]++
+		p.counts[countParked] -= int64(l.stands)
+		p.counts[countDropped] += int64(l.stands)
 		p.count(countDropped, l.Subscription, l.Reason)
 		w.mu.Unlock()
 	}

@@ -304,3 +304,20 @@ func TestWhatABatchIsRefusedForDiesAlone(t *testing.T) {
 	eventually(t, runner, map[string]int64{"events": 100, "delivered": 99, "dead": 1})
 	stop(t, runner)
 }
+
+// How long tests wait for something to come about, and how often they look.
+const (
+	waiting = 30 * time.Second
+	tick    = 10 * time.Millisecond
+)
+
+// count returns how many changes of a user the remote has taken.
+func (r *remote) count(user string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.taken[user])
+}
+
+func userIs(user string) func(event.Value) bool {
+	return func(e event.Value) bool { return e.Get("userId").Str() == user }
+}

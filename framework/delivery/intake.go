@@ -15,6 +15,8 @@ type intake struct {
 	page   *page
 	source string
 	only   string // the only subscription that gets it; "" for all
+
+	origins []logPlace // of a replay's events, index by index; nil if they are not known
 }
 
 // remember only takes the messageIds of events.
@@ -101,7 +103,7 @@ func (in *intake) offer(i int, e event.Event) (tasks []*task, verdicts []runtime
 		}
 		tasks = append(tasks, &task{
 			item: item, part: p, page: in.page, index: i, source: in.source, key: keyOf(e.Value(), item), refused: v,
-			bytes: len(e.Raw()) + item.Payload.Size(), arrived: now,
+			bytes: len(e.Raw()) + item.Payload.Size(), arrived: now, origin: in.originOf(i),
 		})
 	}
 	return tasks, verdicts
@@ -114,4 +116,11 @@ func (in *intake) end() {
 	defer w.mu.Unlock()
 	in.page.read = true
 	in.part.slide()
+}
+
+func (in *intake) originOf(i int) logPlace {
+	if i < len(in.origins) {
+		return in.origins[i]
+	}
+	return logPlace{}
 }

@@ -37,7 +37,12 @@ type Letter struct {
 	Seq          uint64          `json:"seq"`   // the place of the event in the log
 	Index        int             `json:"index"` // and in its page
 	Event        json.RawMessage `json:"event"`
+	// Verdicts is how many counted verdicts the letter stands for: replays of its event that failed too. 0 is one.
+	Verdicts int `json:"verdicts,omitempty"`
+	// Replays are the latest places of the log whose replays ended in this letter.
+	Replays []string `json:"replays,omitempty"`
 
+	stands    int    // Verdicts as they count now
 	stored    uint64 // the sequence of its message
 	from      string // the subject of its message
 	partition int
@@ -99,6 +104,7 @@ func parseLetter(subject string, data []byte, seq uint64) (*Letter, error) {
 	}
 	var err error
 	l.partition, err = strconv.Atoi(parts[2])
+	l.stands = max(l.Verdicts, 1)
 	return l, err
 }
 

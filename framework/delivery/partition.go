@@ -6,6 +6,7 @@ import (
 	"maps"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -45,8 +46,9 @@ type partition struct {
 	held    map[*task]bool    // tasks that wait to be tried again on their own
 	aside   int               // letters that are being written or deleted
 	seen    *recent
-	behind  uint64  // pages that wait to be read
-	mean    float64 // events of a page, lately
+	merging sync.Mutex // held while a stored letter is read and written again; taken before the worker's mutex
+	behind  uint64     // pages that wait to be read
+	mean    float64    // events of a page, lately
 
 	looked   time.Time // when room was last made, or there was no need to find out whether it helps
 	looks    int       // how often that has not helped
@@ -179,6 +181,9 @@ func (p *partition) take(m jetstream.Msg) error {
 		in.source = m.Headers().Get(sourceHeader)
 	}
 	lines := bytes.Split(bytes.TrimSuffix(m.Data(), []byte{'\n'}), []byte{'\n'})
+	if in.page.again {
+		in.origins = readOrigins(m.Headers().Get(originsHeader), len(lines))
+	}
 	if all || known { // only its messageIds are of use
 		in.remember(lines)
 		return nil

@@ -161,7 +161,7 @@ type Again struct {
 
 // Replay appends kept events once more, for one instance, in their order. It returns how many when that is durable.
 func (q *Queue) Replay(ctx context.Context, a Again) (int, error) {
-	c := &copier{queue: q, again: a, open: map[int]*nats.Msg{}}
+	c := &copier{queue: q, again: a, open: map[int]*nats.Msg{}, origins: map[*nats.Msg]*origins{}}
 	for _, source := range a.Sources {
 		c.sources = append(c.sources, token(source))
 	}
@@ -173,7 +173,7 @@ func (q *Queue) Replay(ctx context.Context, a Again) (int, error) {
 		if !a.Until.IsZero() && !meta.Timestamp.Before(a.Until) {
 			return false, nil
 		}
-		return true, c.page(ctx, m)
+		return true, c.page(ctx, m, meta.Sequence.Stream)
 	})
 	if err != nil {
 		return c.n, err
@@ -187,24 +187,27 @@ type copier struct {
 	again    Again
 	sources  []string
 	open     map[int]*nats.Msg // the newest page of each partition
+	origins  map[*nats.Msg]*origins
 	messages []*nats.Msg
 	bytes, n int
 }
 
-func (c *copier) page(ctx context.Context, m jetstream.Msg) error {
+func (c *copier) page(ctx context.Context, m jetstream.Msg, seq uint64) error {
 	parts := strings.Split(m.Subject(), ".")
 	partition, err := strconv.Atoi(parts[2])
 	if err != nil || len(c.sources) > 0 && !slices.Contains(c.sources, parts[1]) {
 		return err
 	}
+	index := -1
 	for line := range bytes.Lines(m.Data()) {
+		index++
 		if c.again.Choose != nil {
 			e, err := event.Parse(bytes.TrimSpace(line))
 			if err != nil || !c.again.Choose(e.Value()) {
 				continue
 			}
 		}
-		c.add(partition, untoken(parts[1]), line)
+		c.add(partition, untoken(parts[1]), line, logPlace{seq, index})
 	}
 	if len(c.messages) >= maxMessages/2 || c.bytes >= groupBytes {
 		return c.flush(ctx)
@@ -212,7 +215,7 @@ func (c *copier) page(ctx context.Context, m jetstream.Msg) error {
 	return nil
 }
 
-func (c *copier) add(partition int, source string, line []byte) {
+func (c *copier) add(partition int, source string, line []byte, from logPlace) {
 	m := c.open[partition]
 	if m == nil || m.Header.Get(sourceHeader) != source || len(m.Data)+len(line) > pageBytes {
 		m = &nats.Msg{
@@ -222,10 +225,11 @@ func (c *copier) add(partition int, source string, line []byte) {
 		if c.again.Subscription != "" {
 			m.Header.Set(onlyHeader, c.again.Subscription)
 		}
-		c.open[partition] = m
+		c.open[partition], c.origins[m] = m, &origins{}
 		c.messages = append(c.messages, m)
 	}
 	m.Data = append(m.Data, line...)
+	c.origins[m].add(from)
 	c.bytes += len(line)
 	c.n++
 }
@@ -238,6 +242,10 @@ func (c *copier) flush(ctx context.Context) error {
 		return err
 	}
 	messages := c.messages
+	for m, from := range c.origins {
+		m.Header.Set(originsHeader, from.String())
+	}
+	clear(c.origins)
 	c.messages, c.bytes = nil, 0
 	clear(c.open)
 	return roomError(c.queue.publishAll(ctx, eventsStream, messages))

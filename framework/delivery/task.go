@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"cmp"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
@@ -13,11 +12,14 @@ type task struct {
 	item   runtime.Item
 	part   *partition
 	page   *page
-	index  int     // of the event in the page
-	source string  // where the event came from
-	key    string  // what its order is kept for
-	next   *task   // what waits behind it for the same key
-	letter *Letter // what it was read from, where that is a letter
+	index  int      // of the event in the page
+	source string   // where the event came from
+	key    string   // what its order is kept for
+	next   *task    // what waits behind it for the same key
+	letter *Letter  // what it was read from, where that is a letter
+	origin logPlace // of the event that it replays; zero if it replays none or that is not known
+	merged bool     // its stored letter has been looked up
+	unlock func()   // lets the next letter be looked up; may be nil
 
 	refused  *runtime.Verdict // why it cannot be delivered, where that is known before
 	bytes    int
@@ -47,16 +49,24 @@ func (t *task) laneOf() string {
 	return t.item.Lane
 }
 
-// letterOf is the letter of a task that is set aside. It has the place of the event, also where that came from a letter.
+// place returns where the log has the task's event, also if the task comes from a letter or a replay.
+func (t *task) place() logPlace {
+	switch {
+	case t.letter != nil:
+		return logPlace{t.letter.Seq, t.letter.Index}
+	case t.origin.seq > 0:
+		return t.origin
+	}
+	return logPlace{t.page.seq, t.index}
+}
+
+// letterOf returns the letter of a task that is set aside, at the place of its event.
 func (t *task) letterOf(v runtime.Verdict, parked bool, now time.Time) *Letter {
+	at := t.place()
 	l := &Letter{
 		Instance: t.part.worker.id, Subscription: t.item.Subscription.Name(), Source: t.source, Parked: parked, Key: t.key,
 		Reason: v.Reason, Code: v.Code, Status: v.Status, Attempts: t.attempts, First: t.failed.UTC(), At: now.UTC(),
-		Request: t.last, Seq: t.page.seq, Index: t.index, Event: []byte(t.item.Event.Raw()), partition: t.part.n,
-	}
-	if was := t.letter; was != nil {
-		l.Seq, l.Index, l.Attempts = was.Seq, was.Index, was.Attempts+t.attempts
-		l.First = cmp.Or(was.First, l.First)
+		Request: t.last, Seq: at.seq, Index: at.index, Event: []byte(t.item.Event.Raw()), partition: t.part.n, stands: 1,
 	}
 	l.setID()
 	return l

@@ -75,12 +75,10 @@ func (r *Runner) Verdicts(most int, choose func(*Settled) bool) []Settled {
 
 // settled remembers what became of a task.
 func (w *worker) settled(t *task, outcome, reason string) {
+	at := t.place()
 	s := Settled{
 		At: time.Now(), Instance: w.id, Subscription: t.item.Subscription.Name(), Outcome: outcome, Reason: reason, Key: t.key,
-		Attempts: t.attempts, Seq: t.page.seq, Index: t.index, Request: t.last,
-	}
-	if t.letter != nil {
-		s.Seq, s.Index = t.letter.Seq, t.letter.Index
+		Attempts: t.attempts, Seq: at.seq, Index: at.index, Request: t.last,
 	}
 	w.runner.verdicts.add(s)
 }
