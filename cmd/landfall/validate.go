@@ -84,8 +84,7 @@ func (c *validation) check(path string, text []byte) (problems, warnings fault.P
 		return fault.ProblemsOf(err), nil
 	}
 	if doc.Value().Get("actions").Exists() {
-		_, err := destination.ParseDefinition(path, text)
-		return fault.ProblemsOf(err), nil
+		return c.checkDefinition(path, text)
 	}
 	cfg, problems := config.Load(path, config.Env{})
 	if cfg == nil {

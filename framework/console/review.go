@@ -221,15 +221,10 @@ func literals(root event.Value) []string {
 	return slices.Compact(list)
 }
 
-// isSecretKey tells whether what stands behind a key is not to be shown. It is better to hide too much.
+// isSecretKey reports whether the value of a key of a config is hidden: the key is one that secrets go by, or a key or an
+// address of the config's own, such as state.url with its password. It is better to hide too much here.
 func isSecretKey(key string) bool {
-	key = strings.ToLower(key)
-	for _, part := range []string{"secret", "key", "token", "password", "credential"} {
-		if strings.Contains(key, part) {
-			return true
-		}
-	}
-	return key == "url"
+	return httpx.IsSecretName(key) || key == "url" || strings.Contains(strings.ToLower(key), "key")
 }
 
 func redacted(text string, secrets []string) string {

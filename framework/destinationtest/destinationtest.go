@@ -41,10 +41,8 @@ type check struct {
 // checks are all of them. The first few need only the definition; those behind them need cases that pass.
 func checks() []check {
 	return []check{
-		{"names are as they should be", names},
-		{"everything is described", described},
-		{"secrets are passwords", secretsArePasswords},
-		{"defaults are values of their fields", defaults},
+		lint(destination.CheckNames), lint(destination.CheckDescriptions), lint(destination.CheckSecrets),
+		lint(destination.CheckDefaults), lint(destination.CheckFields),
 		{"the source does no plumbing", plumbing},
 		{"every action has a case", everyActionHasACase},
 		{"cases pass", casesPass},

@@ -133,6 +133,7 @@ func breakages(t *testing.T) []breakage {
 		{name: "secret", check: "secrets are passwords", text: replace("type: password", "type: string")},
 		{name: "default", check: "defaults are values of their fields", text: replace("default: us", "default: mars")},
 		{name: "preset of a field that is not there", check: "defaults are values of their fields", text: replace(`type = "identify"}`, `type = "identify", mapping: {nmae: x}}`)},
+		{name: "bounds", check: "fields can be filled in", text: replace("maximum: 40", "minimum: 50, maximum: 40")},
 		{name: "preset", check: "a preset takes an event of its action", text: replace(`type = "identify"`, `type = "page"`)},
 		{name: "no sandbox", check: "the sandbox takes what each action sends", plugin: func(p *destination.Plugin) { p.Sandbox = nil }},
 		{name: "no test", check: "credentials can be tested", plugin: func(p *destination.Plugin) { p.Test = nil }},

@@ -25,12 +25,6 @@ const minSecret = 4
 // maxCredentials bounds the credentials that a Redactor learns while it runs; the oldest are forgotten.
 const maxCredentials = 64
 
-// secretNames are the names that secrets go by in headers, queries and bodies, in lower case and without - and _.
-var secretNames = []string{
-	"authorization", "proxyauthorization", "cookie", "setcookie", "apikey", "xapikey", "partnerapikey", "clientsecret", "secret",
-	"password", "passwd", "token", "accesstoken", "refreshtoken", "idtoken", "privatekey", "secretkey", "signature", "writekey",
-}
-
 // Redactor hides secrets in what people get to see: by the names they go by, and by their values wherever these stand.
 type Redactor struct {
 	names  map[string]bool
@@ -44,9 +38,6 @@ type Redactor struct {
 // NewRedactor makes a Redactor that knows, beside the usual ones, these names and these values.
 func NewRedactor(names, values []string) *Redactor {
 	r := &Redactor{names: map[string]bool{}, values: values}
-	for _, name := range secretNames {
-		r.names[name] = true
-	}
 	for _, name := range names {
 		r.names[plainName(name)] = true
 	}
@@ -107,7 +98,7 @@ func (r *Redactor) Redact(text string) string {
 }
 
 // secret tells whether a name is one that secrets go by.
-func (r *Redactor) secret(name string) bool { return r.names[plainName(name)] }
+func (r *Redactor) secret(name string) bool { return IsSecretName(name) || r.names[plainName(name)] }
 
 // hideCredentials learns what stands in headers that carry secrets.
 func (r *Redactor) hideCredentials(header http.Header) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/httpx"
 )
 
 // Metadata reads the metadata of a destination: as Segment's Public API gives it (GET /catalog/destinations/…: options, a list of
@@ -156,9 +157,6 @@ func (r *reader) settings(v, authentication event.Value, at string) event.Value 
 	return o.value()
 }
 
-// secretWords are what the names of secrets end with.
-var secretWords = regexp.MustCompile(`(?i)(password|secret|private_?key|api_?key|token)$`)
-
 // option is a setting as the Public API has it.
 func (r *reader) option(key string, v event.Value, place string) event.Value {
 	kind, multiple := v.Get("type").Str(), false
@@ -173,7 +171,7 @@ func (r *reader) option(key string, v event.Value, place string) event.Value {
 	case kind == "map" || kind == "mixed" || kind == "text-map":
 		kind = "object"
 	}
-	if kind == "string" && !multiple && secretWords.MatchString(key) {
+	if kind == "string" && !multiple && httpx.IsSecretName(key) {
 		kind = "password"
 		r.note(place, "is taken for a secret by its name: the type is password")
 	}

@@ -1,0 +1,255 @@
+package destination
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/schema"
+)
+
+// The names of the checks that Lint makes.
+const (
+	CheckNames        = "names are as they should be"
+	CheckDescriptions = "everything is described"
+	CheckSecrets      = "secrets are passwords"
+	CheckDefaults     = "defaults are values of their fields"
+	CheckFields       = "fields can be filled in"
+	CheckRequests     = "every action can be performed"
+)
+
+// Finding is something in a definition that parses but is wrong.
+type Finding struct {
+	Check   string
+	Of      string // what it is about, such as action.field; "" for the destination
+	Pointer string // its place in the definition
+	Message string
+	Advice  bool // it leads to no failure: a description is missing
+}
+
+// LintOptions say what Lint knows about a definition beside its text. Zero fields check nothing.
+type LintOptions struct {
+	Directory string                   // in which the definition lies
+	Performs  func(action string) bool // reports whether code performs an action without a request
+}
+
+// Lint finds what is wrong in a definition although it parses: keys that cannot be written without quotes, defaults that are no
+// values of their fields, bounds that exclude everything, secrets that would show, conditions that depend on each other, actions
+// that nothing performs. It is what every destination of a registry is held to, whether it has code or not.
+func (d *Definition) Lint(o LintOptions) []Finding {
+	l := linter{d: d}
+	l.names(o.Directory)
+	l.fields("settings", "/authentication/fields", d.Settings)
+	for _, f := range d.Settings {
+		l.secret(f)
+		l.sentence("settings."+f.Key, "/authentication/fields"+fault.PointerKey(f.Key), "the setting", f.Description)
+	}
+	l.sentence("", "/description", "the destination", d.Description)
+	for _, a := range d.Actions {
+		l.action(a, o.Performs)
+	}
+	for i, p := range d.Presets {
+		l.preset(p, fmt.Sprintf("/presets/%d", i))
+	}
+	return l.findings
+}
+
+type linter struct {
+	d        *Definition
+	findings []Finding
+}
+
+func (l *linter) find(check, of, pointer, format string, args ...any) {
+	l.findings = append(l.findings, Finding{Check: check, Of: of, Pointer: pointer, Message: fmt.Sprintf(format, args...), Advice: check == CheckDescriptions})
+}
+
+var (
+	fieldKey  = regexp.MustCompile(`^_?[A-Za-z][A-Za-z0-9_]*$`)
+	actionKey = regexp.MustCompile(`^[a-z][A-Za-z0-9]*$`)
+)
+
+// names checks that the slug is the directory's name, that keys can be written without quotes, and that titles are unique.
+func (l *linter) names(directory string) {
+	if dir, err := filepath.Abs(directory); directory != "" && err == nil && filepath.Base(dir) != l.d.Slug {
+		l.find(CheckNames, "", "/slug", "the slug is %q, but the directory is called %q", l.d.Slug, filepath.Base(dir))
+	}
+	titles := map[string]string{}
+	for _, a := range l.d.Actions {
+		place := "/actions" + fault.PointerKey(a.Key)
+		if !actionKey.MatchString(a.Key) {
+			l.find(CheckNames, a.Key, place, "the key of an action should be like createContact")
+		}
+		if other, taken := titles[a.Title]; taken {
+			l.find(CheckNames, a.Key, place+"/title", "has the title of %s: %q", other, a.Title)
+		}
+		titles[a.Title] = a.Key
+	}
+}
+
+func (l *linter) action(a ActionDefinition, performs func(string) bool) {
+	place := "/actions" + fault.PointerKey(a.Key)
+	l.sentence(a.Key, place+"/description", "the action", a.Description)
+	l.fields(a.Key, place+"/fields", a.Fields)
+	for _, f := range a.Fields {
+		l.sentence(a.Key+"."+f.Key, place+"/fields"+fault.PointerKey(f.Key), "the field", f.Description)
+	}
+	if a.Request == nil && performs != nil && !performs(a.Key) {
+		l.find(CheckRequests, a.Key, place, "nothing performs the action: it has no request, and there is no handler in Go for it")
+	}
+}
+
+// fields checks the fields of an object and those inside of them.
+func (l *linter) fields(of, place string, fields schema.Fields) {
+	labels := map[string]string{}
+	for _, f := range fields {
+		of, place := of+"."+f.Key, place+fault.PointerKey(f.Key)
+		if !fieldKey.MatchString(f.Key) {
+			l.find(CheckNames, of, place, "the key of a field should be like first_name or firstName")
+		}
+		if other, taken := labels[f.Label]; taken {
+			l.find(CheckNames, of, place+"/label", "has the label of %s: %q", other, f.Label)
+		}
+		labels[f.Label] = f.Key
+		if f.Minimum.Exists() && f.Maximum.Exists() && f.Minimum.Float() > f.Maximum.Float() {
+			l.find(CheckFields, of, place+"/minimum", "the minimum %s is above the maximum %s, so no value is valid", f.Minimum.JSON(), f.Maximum.JSON())
+		}
+		l.defaultValue(of, place, f)
+		l.fields(of, place+"/properties", f.Properties)
+	}
+	l.circles(of, place, fields)
+}
+
+// defaultValue checks that a default which is no mapping is a value of its field.
+func (l *linter) defaultValue(of, place string, f schema.Field) {
+	value := f.Default
+	isMapping := value.Kind() == event.Object && (f.Type == schema.Object || value.Len() > 0 && strings.HasPrefix(firstKey(value), "@"))
+	if value.Kind() == event.Absent || isMapping || strings.Contains(value.Str(), "{{") {
+		return
+	}
+	f.Required = schema.Required{}
+	compiled, err := schema.Compile(schema.Fields{f})
+	if err == nil {
+		_, err = compiled.Process(event.NewObject([]event.Member{{Key: f.Key, Value: value}}))
+	}
+	if err != nil {
+		l.find(CheckDefaults, of, place+"/default", "the default is no value of the field: %v", err)
+	}
+}
+
+func firstKey(v event.Value) string {
+	for key := range v.Members() {
+		return key
+	}
+	return ""
+}
+
+// circles finds fields that a form shows only if another one is filled in, which it shows only if the first is.
+func (l *linter) circles(of, place string, fields schema.Fields) {
+	needs := map[string][]string{}
+	for _, f := range fields {
+		for _, key := range neededBy(f.Raw.Get("depends_on")) {
+			if fields.Get(key) != nil {
+				needs[f.Key] = append(needs[f.Key], key)
+			}
+		}
+	}
+	reported := map[string]bool{}
+	for _, key := range slices.Sorted(maps.Keys(needs)) {
+		if circle := circleFrom(key, needs); circle != nil && !reported[key] {
+			for _, k := range circle {
+				reported[k] = true
+			}
+			l.find(CheckFields, of+"."+key, place+fault.PointerKey(key)+"/depends_on", "depends on itself (%s), so a form never shows it", strings.Join(append(circle, key), " → "))
+		}
+	}
+}
+
+// neededBy returns the fields that have to be filled in for conditions to hold. A condition that a field is empty, is false or
+// is not some value holds for an empty field, too; of alternatives, none has to hold.
+func neededBy(conditions event.Value) []string {
+	list := conditions.Get("conditions")
+	if conditions.Get("match").Str() == "any" && list.Len() > 1 {
+		return nil
+	}
+	var keys []string
+	for _, c := range list.Items() {
+		needed, negated := true, c.Get("operator").Str() == "is_not"
+		for _, v := range orItems(c.Get("value")) {
+			needed = needed && negated == v.Falsy()
+		}
+		if needed {
+			keys = append(keys, c.Get("fieldKey").Str())
+		}
+	}
+	return keys
+}
+
+// orItems returns the items of a list, or the value itself.
+func orItems(v event.Value) []event.Value {
+	if v.Kind() != event.Array {
+		return []event.Value{v}
+	}
+	var items []event.Value
+	for _, item := range v.Items() {
+		items = append(items, item)
+	}
+	return items
+}
+
+// circleFrom returns the keys that lead from start back to it, nil if none do.
+func circleFrom(start string, needs map[string][]string) []string {
+	seen := map[string]bool{}
+	var visit func(key string, way []string) []string
+	visit = func(key string, way []string) []string {
+		if seen[key] {
+			return nil
+		}
+		seen[key] = true
+		way = append(slices.Clone(way), key)
+		for _, next := range needs[key] {
+			if next == start {
+				return way
+			}
+			if circle := visit(next, way); circle != nil {
+				return circle
+			}
+		}
+		return nil
+	}
+	return visit(start, nil)
+}
+
+// secret checks that a setting with the name of a secret is a password, so that it never shows.
+func (l *linter) secret(f schema.Field) {
+	if f.Type != schema.Password && (f.Type == schema.String || f.Type == schema.Text) && httpx.IsSecretName(f.Key) {
+		l.find(CheckSecrets, "settings."+f.Key, "/authentication/fields"+fault.PointerKey(f.Key)+"/type",
+			"looks like a secret but is of the type %s: make it a password", f.Type)
+	}
+}
+
+// sentence checks that people can read what something is for. Inside of an object a label may be enough.
+func (l *linter) sentence(of, pointer, what, text string) {
+	switch text = strings.TrimSpace(text); {
+	case text == "":
+		l.find(CheckDescriptions, of, pointer, "%s has no description", what)
+	case !strings.ContainsAny(text[len(text)-1:], ".!?)"):
+		l.find(CheckDescriptions, of, pointer, "the description should end with a full stop")
+	}
+}
+
+// preset checks that a preset maps fields that exist.
+func (l *linter) preset(p Preset, place string) {
+	a := l.d.Action(p.Action)
+	for key := range p.Mapping.Members() {
+		if !strings.HasPrefix(key, "@") && !strings.HasPrefix(key, "__") && a.Fields.Get(key) == nil {
+			l.find(CheckDefaults, "presets."+p.Name, place+"/mapping"+fault.PointerKey(key), "maps %s, which is not a field of %s%s",
+				key, a.Key, fault.DidYouMean(key, a.Fields.Keys()))
+		}
+	}
+}

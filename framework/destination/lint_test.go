@@ -1,0 +1,139 @@
+package destination_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// linted is a definition with some fields of its settings and of its action.
+func linted(settings, fields string) string {
+	return fmt.Sprintf(`
+name: Acme
+slug: acme
+mode: cloud
+description: Keeps contacts.
+authentication:
+  scheme: custom
+  fields:
+    note: {label: Note, description: A note., type: string}
+    %s
+actions:
+  create:
+    title: Create
+    description: Creates.
+    fields:
+      id: {label: ID, description: The id., type: string}
+      %s
+`, settings, fields)
+}
+
+func TestLint(t *testing.T) {
+	for _, tc := range []struct {
+		name, settings, fields string
+		want                   string // pointer and message of the only finding; "" for none
+	}{
+		{name: "nothing"},
+		{name: "default is not among the choices", fields: `a: {label: A, description: A., type: string, choices: [x, y], default: z}`, want: "/actions/create/fields/a/default the default is no value"},
+		{name: "default is among open choices", fields: `a: {label: A, description: A., type: string, choices: [x, y], openChoices: true, default: z}`},
+		{name: "default of another type", fields: `a: {label: A, description: A., type: integer, default: many}`, want: "/actions/create/fields/a/default the default is no value"},
+		{name: "default that is an object", fields: `a: {label: A, description: A., type: string, default: {b: 1}}`, want: "/actions/create/fields/a/default the default is no value"},
+		{name: "default that is a mapping", fields: `a: {label: A, description: A., type: integer, default: {"@path": $.a}}`},
+		{name: "default of a setting", settings: `n: {label: N, description: N., type: number, default: x}`, want: "/authentication/fields/n/default the default"},
+		{name: "default below the minimum", fields: `a: {label: A, description: A., type: number, minimum: 5, default: 4}`, want: "/actions/create/fields/a/default the default"},
+		{name: "minimum above maximum", fields: `a: {label: A, description: A., type: number, minimum: 5, maximum: 4}`, want: "/actions/create/fields/a/minimum the minimum 5 is above the maximum 4"},
+		{name: "minimum equals maximum", fields: `a: {label: A, description: A., type: number, minimum: 5, maximum: 5}`},
+		{name: "minimum above maximum in an object", fields: `a: {label: A, description: A., type: object, properties: {b: {label: B, type: string, minimum: 2, maximum: 1}}}`, want: "/actions/create/fields/a/properties/b/minimum the minimum"},
+		{name: "depends on itself", fields: `a: {label: A, description: A., type: string, depends_on: {conditions: [{fieldKey: a, operator: is_not}]}}`, want: "/actions/create/fields/a/depends_on depends on itself (a → a)"},
+		{name: "two that depend on each other", fields: `a: {label: A, description: A., type: string, depends_on: {conditions: [{fieldKey: b, operator: is, value: x}]}}
+      b: {label: B, description: B., type: string, depends_on: {conditions: [{fieldKey: a, operator: is_not}]}}`, want: "depends on itself (a → b → a)"},
+		{name: "one or the other", fields: `a: {label: A, description: A., type: string, depends_on: {conditions: [{fieldKey: b, operator: is}]}}
+      b: {label: B, description: B., type: string, depends_on: {conditions: [{fieldKey: a, operator: is_not, value: x}]}}`},
+		{name: "a secret that is text", settings: `authToken: {label: T, description: T., type: string}`, want: "/authentication/fields/authToken/type looks like a secret"},
+		{name: "a flag with the name of a secret", settings: `use_secret: {label: S, description: S., type: boolean}`},
+		{name: "a key that needs quotes", fields: `"a b": {label: A, description: A., type: string}`, want: "/actions/create/fields/a b the key of a field"},
+		{name: "a label twice", fields: `a: {label: ID, description: A., type: string}`, want: "/actions/create/fields/a/label has the label of id"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d, err := destination.ParseDefinition("destination.yaml", []byte(linted(tc.settings, tc.fields)))
+			require.NoError(t, err)
+			var found []string
+			for _, f := range d.Lint(destination.LintOptions{}) {
+				assert.False(t, f.Advice, f)
+				found = append(found, f.Pointer+" "+f.Message)
+				line, column := d.Document.Place(f.Pointer)
+				assert.Positive(t, line*column, f.Pointer)
+			}
+			if tc.want == "" {
+				assert.Empty(t, found)
+				return
+			}
+			require.Len(t, found, 1)
+			assert.Contains(t, found[0], tc.want)
+		})
+	}
+}
+
+func TestLintOptions(t *testing.T) {
+	d, err := destination.ParseDefinition("destination.yaml", []byte(linted("", "")))
+	require.NoError(t, err)
+	for _, tc := range []struct {
+		options destination.LintOptions
+		want    string
+	}{
+		{destination.LintOptions{Directory: "/somewhere/acme"}, ""},
+		{destination.LintOptions{Directory: "/somewhere/acme-two"}, `the slug is "acme", but the directory is called "acme-two"`},
+		{destination.LintOptions{Performs: func(string) bool { return false }}, "nothing performs the action"},
+		{destination.LintOptions{Performs: func(action string) bool { return action == "create" }}, ""},
+	} {
+		findings := d.Lint(tc.options)
+		if tc.want == "" {
+			assert.Empty(t, findings)
+			continue
+		}
+		require.Len(t, findings, 1)
+		assert.Contains(t, findings[0].Message, tc.want)
+	}
+}
+
+// TestUnknownKeysOfFields holds that a misspelled key of a field is a mistake with its place and the key that was meant.
+func TestUnknownKeysOfFields(t *testing.T) {
+	for _, tc := range []struct{ field, place, meant string }{
+		{`{label: A, type: string, requird: true}`, "/a/requird", "required"},
+		{`{label: A, type: string, defualt: x}`, "/a/defualt", "default"},
+		{`{label: A, type: object, properties: {b: {label: B, type: string, chioces: [x]}}}`, "/a/properties/b/chioces", "choices"},
+		{`{label: A, type: string, required: {match: all, condition: []}}`, "/a/required", "conditions"},
+		{`{label: A, type: string, depends_on: {conditions: [{fieldkey: id, operator: is}]}}`, "/a/depends_on/conditions/0/fieldkey", "fieldKey"},
+	} {
+		for _, text := range []string{linted("", "a: "+tc.field), linted("a: "+tc.field, "")} {
+			_, err := destination.ParseDefinition("acme.yaml", []byte(text))
+			problems := fault.ProblemsOf(err)
+			require.NotEmpty(t, problems, tc.field)
+			assert.Contains(t, problems.Error(), tc.place)
+			assert.Contains(t, problems.Error(), fmt.Sprintf("%q", tc.meant))
+			assert.Positive(t, problems[0].Line)
+		}
+	}
+}
+
+// TestDestinationsOfThisRepositoryPassLint is the suite's definition checks for the files that `landfall validate` reads.
+func TestDestinationsOfThisRepositoryPassLint(t *testing.T) {
+	files, err := filepath.Glob("../../destinations/*/" + destination.DefinitionFile)
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		d, err := destination.ParseDefinition(file, text)
+		require.NoError(t, err, strings.TrimSpace(file))
+		assert.Empty(t, d.Lint(destination.LintOptions{Directory: filepath.Dir(file)}), file)
+	}
+}

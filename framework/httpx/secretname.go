@@ -1,0 +1,69 @@
+package httpx
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// secretWords are words that make a name the name of a secret wherever they stand in it, such as password_confirmation.
+var secretWords = []string{
+	"password", "passwd", "passphrase", "passcode", "pwd", "secret", "credential", "jwt",
+}
+
+// secretEndings are the ends of names of secrets, compared without separators: auth_token, authToken and X-Auth-Token all end
+// in token.
+var secretEndings = []string{
+	"password", "passwd", "passphrase", "secret", "token", "apikey", "privatekey", "secretkey", "accesskey", "writekey", "signingkey",
+	"authkey", "appkey", "masterkey", "encryptionkey", "subscriptionkey", "partnerapikey", "signature", "authorization", "cookie", "bearer", "sessionid",
+}
+
+// harmlessTokens are names that end in token and are no secrets: positions in a list.
+var harmlessTokens = []string{"pagetoken", "nexttoken", "synctoken", "continuationtoken", "cursortoken"}
+
+// IsSecretName reports whether secrets usually go by this name in headers, queries, bodies and settings, whatever its spelling:
+// auth_token, authToken, X-Auth-Token and AUTH.TOKEN are the same name. Everything that hides or looks for secrets by their
+// names asks this one function.
+func IsSecretName(name string) bool {
+	words := nameWords(name)
+	joined := strings.Join(words, "")
+	singular := strings.TrimSuffix(joined, "s")
+	for _, harmless := range harmlessTokens {
+		if strings.HasSuffix(singular, harmless) {
+			return false
+		}
+	}
+	for _, ending := range secretEndings {
+		if strings.HasSuffix(joined, ending) || strings.HasSuffix(singular, ending) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(words, func(word string) bool {
+		return slices.Contains(secretWords, word) || slices.Contains(secretWords, strings.TrimSuffix(word, "s"))
+	})
+}
+
+// nameWords splits a name into its words in lower case: at everything that is not a letter, and before a capital that follows
+// a small letter. Digits divide words and are left out, as in X-Hub-Signature-256.
+func nameWords(name string) []string {
+	var words []string
+	var word strings.Builder
+	end := func() {
+		if word.Len() > 0 {
+			words = append(words, word.String())
+			word.Reset()
+		}
+	}
+	before := rune(0)
+	for _, r := range name {
+		if !unicode.IsLetter(r) || unicode.IsUpper(r) && unicode.IsLower(before) {
+			end()
+		}
+		if unicode.IsLetter(r) {
+			word.WriteRune(unicode.ToLower(r))
+		}
+		before = r
+	}
+	end()
+	return words
+}
