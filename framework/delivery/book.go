@@ -20,6 +20,10 @@ type book struct {
 	Done [][2]uint64 `json:"done,omitempty"`
 	// Part are pages of which some events are finished: a bit for each event, by page.
 	Part map[string]string `json:"part,omitempty"`
+	// Log is the log that it speaks of, by the time of its creation in nanoseconds; 0 if an earlier version wrote it.
+	Log int64 `json:"log,omitempty"`
+	// Anchor is the last page that was taken from that log.
+	Anchor *anchor `json:"anchor,omitempty"`
 	// Counts are how many verdicts of each kind there have been.
 	Counts map[string]int64 `json:"counts,omitempty"`
 }

@@ -1,19 +1,26 @@
 package delivery
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/logfiles"
 )
 
 // embeddedServer is the NATS server in this process. It listens nowhere. Clients that connect through it reach whichever server
 // runs at the moment, so they reconnect by themselves after a restart.
 type embeddedServer struct {
 	dir    string
+	log    *slog.Logger
+	check  func(context.Context) error // of the files, before a server reads them
 	unlock func()
 
 	mu      sync.Mutex
@@ -23,7 +30,7 @@ type embeddedServer struct {
 var errServerDown = errors.New("the server in this process is being restarted")
 
 // openEmbedded starts the server on a directory, which no other process can use until close.
-func openEmbedded(dir string) (*embeddedServer, error) {
+func openEmbedded(dir string, log *slog.Logger, check func(context.Context) error) (*embeddedServer, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -31,7 +38,7 @@ func openEmbedded(dir string) (*embeddedServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &embeddedServer{dir: dir, unlock: unlock}
+	e := &embeddedServer{dir: dir, log: log, check: check, unlock: unlock}
 	if err := e.start(); err != nil {
 		unlock()
 		return nil, err
@@ -41,6 +48,9 @@ func openEmbedded(dir string) (*embeddedServer, error) {
 
 // start runs a server. It returns when that accepts connections.
 func (e *embeddedServer) start() error {
+	if err := e.check(context.Background()); err != nil {
+		return fmt.Errorf("checking the log's files: %w", err)
+	}
 	s, err := server.NewServer(&server.Options{
 		ServerName: "landfall", DontListen: true, JetStream: true, SyncAlways: true, StoreDir: e.dir, NoSigs: true, NoLog: true,
 		MaxPayload: maxMessage, JetStreamMaxStore: 1 << 50, JetStreamMaxMemory: 64 << 20, MaxPending: 256 << 20,
@@ -48,6 +58,7 @@ func (e *embeddedServer) start() error {
 	if err != nil {
 		return err
 	}
+	s.SetLoggerV2(serverLog{e.log}, false, false, false)
 	s.Start() // returns when JetStream has been enabled, or has failed to be
 	if !s.JetStreamEnabled() || !s.ReadyForConnections(5*time.Minute) {
 		s.Shutdown()
@@ -81,6 +92,9 @@ func (e *embeddedServer) restart() error {
 // close ends the server and lets other processes use the directory.
 func (e *embeddedServer) close() {
 	e.stop()
+	if err := logfiles.WriteStamps(e.dir); err != nil {
+		e.log.Debug("the log's files are checked at the next start", "error", err)
+	}
 	e.unlock()
 }
 

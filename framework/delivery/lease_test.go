@@ -17,12 +17,17 @@ import (
 
 // natsServer is a NATS server that ends with the test.
 func natsServer(t *testing.T) string {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true})
+	return natsServerIn(t, t.TempDir()).ClientURL()
+}
+
+// natsServerIn is a NATS server with its files in a directory.
+func natsServerIn(t *testing.T, dir string) *server.Server {
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir, NoSigs: true})
 	require.NoError(t, err)
 	s.Start()
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
 	require.True(t, s.ReadyForConnections(10*time.Second))
-	return s.ClientURL()
+	return s
 }
 
 func openAt(t *testing.T, url string) *delivery.Queue {

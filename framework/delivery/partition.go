@@ -31,6 +31,9 @@ type partition struct {
 	valid    time.Time // until when nobody else works on it
 	written  time.Time
 	dirty    bool
+	logID    int64     // the log that it reads, by the time of its creation
+	anchor   *anchor   // the last page that was taken
+	took     time.Time // when that was
 
 	closing bool // no more is begun
 	lost    bool // nothing is decided any more
@@ -58,7 +61,7 @@ type partition struct {
 
 func (w *worker) newPartition(n int, b book, revision uint64, valid time.Time) *partition {
 	p := &partition{
-		worker: w, n: n, ended: make(chan struct{}), was: b, revision: revision, valid: valid, written: time.Now(), looked: time.Now(), next: b.Low,
+		worker: w, n: n, ended: make(chan struct{}), was: b, revision: revision, valid: valid, written: time.Now(), looked: time.Now(), next: b.Low, logID: b.Log, anchor: b.Anchor,
 		keys: map[string]*task{}, counts: maps.Clone(b.Counts), parked: map[string]string{}, taken: map[string]bool{}, held: map[*task]bool{}, seen: newRecent(),
 	}
 	if p.counts == nil {
@@ -166,6 +169,9 @@ func (p *partition) take(m jetstream.Msg) error {
 	w.mu.Lock()
 	p.behind = meta.NumPending
 	known := seq < p.next
+	if !known {
+		p.anchor, p.took = &anchor{Seq: seq, Time: meta.Timestamp.UnixNano()}, time.Now()
+	}
 	w.mu.Unlock()
 	if subject[0] == "ctl" && m.Headers().Get(opHeader) != opEvents {
 		if all || known {
@@ -260,7 +266,7 @@ func (p *partition) slide() {
 
 // note is the book as it stands.
 func (p *partition) note(owner string) book {
-	b := book{Owner: owner, Counts: maps.Clone(p.counts)}
+	b := book{Owner: owner, Counts: maps.Clone(p.counts), Log: p.logID, Anchor: p.anchor}
 	b.write(p.window, p.next)
 	b.carry(p.was, p.next)
 	if b.Since = p.seen.since(b.Low); p.seen.empty() {

@@ -58,6 +58,7 @@ type Queue struct {
 	park       *publisher
 	dead       *publisher
 	storage    *storage
+	log        *logWatch
 }
 
 // Open opens a queue and makes its streams where there are none. The caller closes it.
@@ -69,11 +70,16 @@ func Open(ctx context.Context, c Config) (*Queue, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	q := &Queue{config: c, streams: map[string]jetstream.Stream{}}
+	q.log = newLogWatch(q)
 	if err := q.connect(); err != nil {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
 	if err := q.openStreams(ctx); err != nil {
+		q.Close()
+		return nil, fmt.Errorf("opening the queue: %w", err)
+	}
+	if err := q.log.check(ctx); err != nil {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
@@ -89,7 +95,7 @@ func (q *Queue) connect() error {
 	url := q.config.URL
 	if url == "" {
 		var err error
-		if q.embedded, err = openEmbedded(q.config.Dir); err != nil {
+		if q.embedded, err = openEmbedded(q.config.Dir, q.config.Log, q.salvage); err != nil {
 			return err
 		}
 		options = append(options, nats.InProcessServer(q.embedded))
@@ -113,6 +119,9 @@ func (q *Queue) Close() {
 		if p != nil {
 			p.close()
 		}
+	}
+	if q.events != nil {
+		q.log.close()
 	}
 	if q.storage != nil {
 		q.storage.close()
@@ -176,3 +185,6 @@ func (q *Queue) room() error {
 	}
 	return nil
 }
+
+// isEmbedded reports whether the log is kept by a server in this process.
+func (q *Queue) isEmbedded() bool { return q.embedded != nil }

@@ -31,6 +31,7 @@ type Settings struct {
 	// over when it has passed: 45 s.
 	Lease   time.Duration
 	Trim    time.Duration // how often what is delivered and old is deleted: 1 min
+	Scrub   time.Duration // how long after the start the files of a log on this machine are first checked: 1 min; then every day
 	Metrics *Metrics
 	Tracer  trace.Tracer // of the batches; none by default
 	Log     *slog.Logger // silent by default
@@ -47,6 +48,7 @@ func (s Settings) withDefaults() Settings {
 	s.Patience = cmp.Or(s.Patience, 10*time.Second)
 	s.Lease = cmp.Or(s.Lease, 45*time.Second)
 	s.Trim = cmp.Or(s.Trim, time.Minute)
+	s.Scrub = cmp.Or(s.Scrub, time.Minute)
 	if s.Metrics == nil {
 		s.Metrics = NewMetrics(nil)
 	}
@@ -82,6 +84,7 @@ type Runner struct {
 	running  sync.WaitGroup
 
 	setting sync.Mutex // one Set or Stop at a time
+	begun   bool       // instances have been set; guarded by setting
 	tending sync.Mutex // one look at the partitions at a time
 	mu      sync.Mutex
 	workers map[string]*worker
@@ -103,6 +106,9 @@ func NewRunner(ctx context.Context, q *Queue, s Settings) (*Runner, error) {
 		return nil, fmt.Errorf("starting the delivery: %w", err)
 	}
 	r.running.Go(r.run)
+	if q.isEmbedded() {
+		r.running.Go(r.runScrub)
+	}
 	return r, nil
 }
 
@@ -121,6 +127,11 @@ func (r *Runner) begin(ctx context.Context) error {
 func (r *Runner) Set(ctx context.Context, instances []Instance) error {
 	r.setting.Lock()
 	defer r.setting.Unlock()
+	if !r.begun {
+		if err := r.refuseBad(ctx, idsOf(instances)); err != nil {
+			return err
+		}
+	}
 	if err := r.makeBooks(ctx, instances); err != nil {
 		return err
 	}
@@ -142,6 +153,7 @@ func (r *Runner) Set(ctx context.Context, instances []Instance) error {
 		}
 	}
 	r.mu.Unlock()
+	r.begun = true
 	r.tend()
 	return nil
 }
@@ -153,13 +165,17 @@ func (r *Runner) makeBooks(ctx context.Context, instances []Instance) error {
 		return err
 	}
 	next := info.State.LastSeq + 1
+	begin := book{Low: next, Log: info.Created.UnixNano()}
+	if info.State.LastSeq > 0 {
+		begin.Anchor = &anchor{Seq: info.State.LastSeq, Time: info.State.LastTime.UnixNano()}
+	}
 	for _, in := range instances {
 		for n := range r.queue.partitions {
 			subject := bookSubject(in.Plan.ID(), n)
 			if _, ok := r.roster.look(subject); ok {
 				continue
 			}
-			if _, err := r.roster.write(ctx, "", subject, 0, book{Low: next}); err != nil && err != errStolen {
+			if _, err := r.roster.write(ctx, "", subject, 0, begin); err != nil && err != errStolen {
 				return fmt.Errorf("beginning the book of %s: %w", in.Plan.ID(), err)
 			}
 		}
@@ -210,4 +226,12 @@ func (r *Runner) Stop(ctx context.Context) {
 	if err := r.roster.greet(farewell, r.name, "gone"); err != nil {
 		r.log.Debug("leaving", "error", err)
 	}
+}
+
+func idsOf(instances []Instance) []string {
+	ids := make([]string, len(instances))
+	for i, in := range instances {
+		ids[i] = in.Plan.ID()
+	}
+	return ids
 }

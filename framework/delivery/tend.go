@@ -35,6 +35,7 @@ func (r *Runner) run() {
 		}
 		if time.Since(tended) > min(time.Second, r.config.Lease/20) {
 			tended = time.Now()
+			r.watchLog()
 			r.tend()
 			r.recall()
 		}
@@ -180,9 +181,13 @@ func (r *Runner) acquire(w *worker, n int) {
 	if !ok || b.Owner != "" && b.Owner != r.name && time.Since(s.at) < r.config.Lease {
 		return
 	}
-	b.Owner = r.name
 	ctx, cancel := context.WithTimeout(r.ctx, r.config.Lease/5)
 	defer cancel()
+	view, ok := r.fits(ctx, storedCheckpoint{subject, w.id, n, s.revision, b})
+	if !ok {
+		return
+	}
+	b.Owner, b.Log = r.name, view.created
 	began := time.Now()
 	revision, err := r.roster.write(ctx, r.name, subject, s.revision, b)
 	if err != nil {

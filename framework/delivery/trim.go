@@ -26,7 +26,7 @@ func (r *Runner) trim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	to, err := r.firstAfter(ctx, stream, state, time.Now().Add(-r.queue.config.Retention))
+	to, err := r.queue.firstAfter(ctx, state, time.Now().Add(-r.queue.config.Retention))
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (r *Runner) trim(ctx context.Context) error {
 		to = max(to, state.FirstSeq+uint64(share*float64(state.LastSeq-state.FirstSeq)))
 	}
 	if to = min(to, low); to > state.FirstSeq {
-		return stream.Purge(ctx, jetstream.WithPurgeSequence(to))
+		return r.queue.purgeEvents(ctx, to)
 	}
 	return nil
 }
@@ -81,10 +81,11 @@ func (r *Runner) lowest(ctx context.Context, stream jetstream.Stream, last uint6
 }
 
 // firstAfter is the first page that was accepted after a time.
-func (r *Runner) firstAfter(ctx context.Context, stream jetstream.Stream, state jetstream.StreamState, t time.Time) (uint64, error) {
+func (q *Queue) firstAfter(ctx context.Context, state jetstream.StreamState, t time.Time) (uint64, error) {
 	if state.FirstTime.After(t) {
 		return state.FirstSeq, nil
 	}
+	stream := q.streams[eventsStream]
 	from, to := state.FirstSeq, state.LastSeq+1 // the answer is one of these and what lies between
 	for from < to {
 		mid := from + (to-from)/2

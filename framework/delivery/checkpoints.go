@@ -1,0 +1,305 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// anchor is a page of the log and when it was stored. A log that has another page there is another log, or lost its end and
+// used the numbers again.
+type anchor struct {
+	Seq  uint64 `json:"seq"`
+	Time int64  `json:"time"` // nanoseconds since 1970
+}
+
+// top is the last page that the checkpoint speaks of.
+func (b book) top() uint64 {
+	top := max(b.Low, 1) - 1
+	for _, r := range b.Done {
+		top = max(top, r[1])
+	}
+	for text := range b.Part {
+		if n, err := strconv.ParseUint(text, 10, 64); err == nil {
+			top = max(top, n)
+		}
+	}
+	return top
+}
+
+// Why a checkpoint does not fit the log.
+const (
+	beyondEnd = "beyond"   // it lies beyond the log's end
+	otherLog  = "replaced" // the log has other events at its place than those that were delivered
+	noState   = "missing"  // there is none, though there was
+)
+
+// BadState is a checkpoint that does not fit the log, and where it would be set.
+type BadState struct {
+	Instance  string `json:"instance"`
+	Partition int    `json:"partition"`
+	Cause     string `json:"cause"`  // beyond, replaced or missing
+	At        uint64 `json:"at"`     // the last page that it speaks of
+	LogEnd    uint64 `json:"logEnd"` // the last page of the log
+	To        uint64 `json:"to"`     // the page to go on with after a repair
+}
+
+// String says what is wrong.
+func (b BadState) String() string {
+	where := fmt.Sprintf("%s, partition %d", b.Instance, b.Partition)
+	switch b.Cause {
+	case beyondEnd:
+		return fmt.Sprintf("%s: its checkpoint speaks of page %d and the log ends at page %d", where, b.At, b.LogEnd)
+	case otherLog:
+		return fmt.Sprintf("%s: the log has other events up to page %d than those that were delivered", where, b.At)
+	}
+	return where + ": its checkpoint is missing"
+}
+
+// badState is a BadState with what its repair needs.
+type badState struct {
+	BadState
+	subject  string
+	revision uint64
+	fixed    book
+}
+
+// CheckpointError says that checkpoints do not fit the log, so that events would be skipped. The delivery does not start then.
+type CheckpointError struct{ List []BadState }
+
+func (e *CheckpointError) Error() string {
+	return fmt.Sprintf("%d checkpoints do not fit the log (%s): the log has lost its end, or the two come from different backups. "+
+		"Events would be skipped, so nothing was started: landfall checkpoints repair --dry-run shows where they would be set, and without --dry-run sets them",
+		len(e.List), e.List[0])
+}
+
+// storedCheckpoint is a checkpoint as it stands in its stream.
+type storedCheckpoint struct {
+	subject   string
+	instance  string
+	partition int
+	revision  uint64
+	book      book
+}
+
+// eachCheckpoint reads all checkpoints.
+func (q *Queue) eachCheckpoint(ctx context.Context, f func(storedCheckpoint) error) error {
+	return q.each(ctx, booksStream, "book.>", time.Time{}, func(m jetstream.Msg) (bool, error) {
+		meta, err := m.Metadata()
+		if err != nil {
+			return false, err
+		}
+		parts := strings.Split(m.Subject(), ".")
+		n, err := strconv.Atoi(parts[len(parts)-1])
+		if err != nil || len(parts) != 3 {
+			return true, nil // not one of ours
+		}
+		return true, f(storedCheckpoint{m.Subject(), untoken(parts[1]), n, meta.Sequence.Stream, readBook(m.Data())})
+	})
+}
+
+// verify compares a checkpoint with the log; nil if it fits.
+func (q *Queue) verify(ctx context.Context, c storedCheckpoint, v logView) (*badState, error) {
+	b := c.book
+	cause, since := "", int64(0)
+	switch at, err := q.timeOf(ctx, b.Anchor, v); {
+	case err != nil:
+		return nil, err
+	case b.top() > v.last:
+		cause = beyondEnd
+		if b.Log != 0 && b.Log != v.created && (b.Anchor == nil || b.Anchor.Time >= v.created || at == 0) {
+			since = v.created - 1 // nothing in the new log was delivered
+		} else if at != 0 && b.Anchor != nil && at != b.Anchor.Time {
+			since = b.Anchor.Time
+		}
+	case b.Log == 0 || b.top() == 0: // of an earlier version, or of nothing
+		return nil, nil
+	case b.Anchor != nil && b.Anchor.Seq < v.first: // trimmed
+		return nil, nil
+	case b.Log == v.created:
+		if b.Anchor == nil || at == 0 || at == b.Anchor.Time {
+			return nil, nil // a page that is gone is counted as lost
+		}
+		cause, since = otherLog, b.Anchor.Time
+	case b.Anchor != nil && at == b.Anchor.Time && at < v.created: // restored
+		return nil, nil
+	default:
+		cause, since = otherLog, v.created-1
+		if b.Anchor != nil {
+			since = min(since, b.Anchor.Time)
+		}
+	}
+	bad := &badState{
+		BadState: BadState{Instance: c.instance, Partition: c.partition, Cause: cause, At: b.top(), LogEnd: v.last},
+		subject:  c.subject, revision: c.revision,
+	}
+	return bad, q.planRepair(ctx, bad, b, v, since)
+}
+
+// timeOf is when the page of an anchor was stored, 0 if it is not there.
+func (q *Queue) timeOf(ctx context.Context, a *anchor, v logView) (int64, error) {
+	if a == nil || a.Seq < v.first || a.Seq > v.last || a.Seq == 0 {
+		return 0, nil
+	}
+	m, err := q.streams[eventsStream].GetMsg(ctx, a.Seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return m.Time.UnixNano(), nil
+}
+
+// planRepair says where a checkpoint goes on: at the log's end, or with the first page that is newer than a time, if the log has
+// other pages than those that the checkpoint knows.
+func (q *Queue) planRepair(ctx context.Context, bad *badState, b book, v logView, since int64) error {
+	end := v.last + 1
+	if since != 0 {
+		state := jetstream.StreamState{FirstSeq: v.first, LastSeq: v.last}
+		to, err := q.firstAfter(ctx, state, time.Unix(0, since))
+		if err != nil {
+			return err
+		}
+		end = to
+	}
+	fixed := book{Low: min(b.Low, end), Counts: b.Counts, Log: v.created}
+	for _, r := range b.Done {
+		if r[0] < end {
+			fixed.Done = append(fixed.Done, [2]uint64{r[0], min(r[1], end-1)})
+		}
+	}
+	for seq, bits := range b.Part {
+		if n, err := strconv.ParseUint(seq, 10, 64); err == nil && n < end {
+			fixed.setPart(seq, bits)
+		}
+	}
+	if end > 1 {
+		made := anchor{Seq: end - 1}
+		at, err := q.timeOf(ctx, &made, v)
+		if err != nil {
+			return err
+		}
+		if made.Time = at; at != 0 {
+			fixed.Anchor = &made
+		}
+	}
+	bad.fixed, bad.To = fixed, fixed.Low
+	return nil
+}
+
+// badCheckpoints are the checkpoints that do not fit the log. Those of instances that are named are missing if other partitions of
+// the instance have one, or if all were lost.
+func (q *Queue) badCheckpoints(ctx context.Context, instances []string) ([]badState, error) {
+	if err := q.log.check(ctx); err != nil {
+		return nil, err
+	}
+	q.log.mu.Lock()
+	view, orphaned := q.log.view, q.log.state.Orphaned
+	q.log.mu.Unlock()
+	var list []badState
+	known := map[string]map[int]book{}
+	err := q.eachCheckpoint(ctx, func(c storedCheckpoint) error {
+		if known[c.instance] == nil {
+			known[c.instance] = map[int]book{}
+		}
+		known[c.instance][c.partition] = c.book
+		bad, err := q.verify(ctx, c, view)
+		if bad != nil {
+			list = append(list, *bad)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range instances {
+		for n := range q.partitions {
+			_, ok := known[id][n]
+			if ok || len(known[id]) == 0 && !orphaned || len(known[id]) > 0 && unused(known[id]) {
+				continue
+			}
+			first := max(view.first, 1)
+			list = append(list, badState{
+				BadState: BadState{Instance: id, Partition: n, Cause: noState, LogEnd: view.last, To: first},
+				subject:  bookSubject(id, n), fixed: book{Low: first, Log: view.created},
+			})
+		}
+	}
+	slices.SortFunc(list, func(a, b badState) int {
+		return cmp.Or(cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Partition, b.Partition))
+	})
+	return list, nil
+}
+
+// unused reports whether checkpoints are those of an instance that nobody has worked on: making them was interrupted.
+func unused(books map[int]book) bool {
+	for _, b := range books {
+		if b.Owner != "" || len(b.Counts) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Repair says what RepairCheckpoints does.
+type Repair struct {
+	Instances  []string // that should have checkpoints
+	DryRun     bool     // only tell what would be done
+	AcceptLoss bool     // lost ranges and damaged files are known, and need no attention any more
+}
+
+// RepairCheckpoints sets checkpoints that do not fit the log to where nothing is skipped: what was delivered in between is
+// delivered again if that cannot be told apart. It returns what was, or would be, set.
+func (q *Queue) RepairCheckpoints(ctx context.Context, r Repair) ([]BadState, error) {
+	list, err := q.badCheckpoints(ctx, r.Instances)
+	if err != nil {
+		return nil, err
+	}
+	done := make([]BadState, len(list))
+	for i, bad := range list {
+		done[i] = bad.BadState
+		if r.DryRun {
+			continue
+		}
+		if _, err := q.publish(ctx, booksStream, bad.fixed.message(bad.subject, bad.revision)); err != nil {
+			return done[:i], fmt.Errorf("setting the checkpoint of %s, partition %d: %w", bad.Instance, bad.Partition, err)
+		}
+		q.log.forgive(bad.subject)
+	}
+	if r.DryRun {
+		return done, nil
+	}
+	return done, q.log.change(ctx, func(s *logState) {
+		s.Orphaned = false
+		if r.AcceptLoss {
+			s.Damaged = nil
+			for i := range s.Lost {
+				s.Lost[i].Accepted = true
+			}
+		}
+	})
+}
+
+// blame notes a checkpoint that does not fit the log, and reports whether that is news.
+func (l *logWatch) blame(bad badState) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was, known := l.bad[bad.subject]
+	l.bad[bad.subject] = bad
+	return !known || was.Cause != bad.Cause
+}
+
+// forgive forgets that a checkpoint did not fit.
+func (l *logWatch) forgive(subject string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.bad, subject)
+}

@@ -1,0 +1,291 @@
+// Package logfiles checks and salvages the files in which the NATS server in this process keeps the queue's streams.
+//
+// The server cuts a file off at the first damaged record, drops everything behind it and tells nobody. This package looks first:
+// it finds what is damaged, keeps a copy of the file as it was, and leaves the server a file with everything that is intact.
+// It knows the format of the files and nothing of the server.
+package logfiles
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/minio/highwayhash"
+)
+
+// Finding is a file of a stream in which something is wrong.
+type Finding struct {
+	Stream  string `json:"stream"`
+	File    string `json:"file"`
+	Torn    bool   `json:"torn,omitempty"`    // only the end of a write that was cut off: nothing acknowledged is lost
+	Lost    int    `json:"lost"`              // places where records are damaged
+	Fixed   int    `json:"fixed,omitempty"`   // records that were put right without loss
+	First   uint64 `json:"first,omitempty"`   // the lost sequences lie between this and Last; 0 if that is not known
+	Last    uint64 `json:"last,omitempty"`    //
+	Kept    string `json:"kept,omitempty"`    // the copy of the file as it was
+	NotKept string `json:"notKept,omitempty"` // why there is no copy
+}
+
+// String says what is wrong, for a log.
+func (f Finding) String() string {
+	where := f.Stream + "/" + f.File
+	switch {
+	case f.Torn:
+		return where + " ends in a write that was cut off"
+	case f.Lost == 0:
+		return fmt.Sprintf("%s had %d damaged records, which were put right without loss", where, f.Fixed)
+	case f.Last > 0 && f.First == 0:
+		return fmt.Sprintf("%s is damaged in %d places: records up to sequence %d are lost", where, f.Lost, f.Last)
+	case f.Last > 0:
+		return fmt.Sprintf("%s is damaged in %d places: records between sequences %d and %d are lost", where, f.Lost, f.First, f.Last)
+	}
+	return fmt.Sprintf("%s is damaged in %d places: records are lost", where, f.Lost)
+}
+
+// streamsDir is where the server keeps the streams, under its own directory.
+var streamsDir = filepath.Join("jetstream", "$G", "streams")
+
+const (
+	blockSuffix = ".blk"
+	indexFile   = "index.db"
+)
+
+// block is a file of a stream.
+type block struct {
+	number int
+	path   string
+	stamp  stamp
+}
+
+// stream is the files of a stream.
+type stream struct {
+	name   string
+	dir    string
+	blocks []block
+}
+
+// openStreams lists the streams of a queue's directory and their blocks in order.
+func openStreams(dir string) ([]stream, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, streamsDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []stream
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		s := stream{name: e.Name(), dir: filepath.Join(dir, streamsDir, e.Name(), "msgs")}
+		if s.blocks, err = listBlocks(s.dir); err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+func listBlocks(dir string) ([]block, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []block
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), blockSuffix)
+		n, err := strconv.Atoi(name)
+		if !ok || err != nil {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		made, err := stampOf(path)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, block{number: n, path: path, stamp: made})
+	}
+	slices.SortFunc(list, func(a, b block) int { return a.number - b.number })
+	return list, nil
+}
+
+// scanned is a block and what was found in it.
+type scanned struct {
+	block
+	content *content
+	before  uint64 // the last sequence before it
+}
+
+// gap reports whether sequences between the block before and this one are missing.
+func (b scanned) gap() bool {
+	for i := range b.content.records {
+		if r := &b.content.records[i]; !r.tombstone {
+			return b.before > 0 && r.seq > b.before+1
+		}
+	}
+	return false
+}
+
+// scanStream reads the blocks of a stream that are not known to be as they were.
+func scanStream(ctx context.Context, s stream, known Stamps, visit func(scanned) error) error {
+	var before uint64
+	for i, b := range s.blocks {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if known.has(s.name, b) {
+			before = 0
+			continue
+		}
+		buf, err := os.ReadFile(b.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it has been trimmed
+		}
+		if err != nil {
+			return err
+		}
+		if isCompressed(buf) {
+			before = 0
+			continue
+		}
+		d, err := newDecoder(s.name, b.number)
+		if err != nil {
+			return err
+		}
+		c := d.scan(buf, before, i == len(s.blocks)-1)
+		if err := visit(scanned{b, c, before}); err != nil {
+			return err
+		}
+		before = max(before, c.last())
+	}
+	return nil
+}
+
+func isCompressed(buf []byte) bool { return strings.HasPrefix(string(buf[:min(3, len(buf))]), "cmp") }
+
+// Check reads the files of a queue's directory without changing them, also while a server uses them, and tells what is damaged.
+// Blocks that known names are taken to be intact. It rests between blocks for a time, so that others get the disk.
+func Check(ctx context.Context, dir string, known Stamps, rest time.Duration) ([]Finding, error) {
+	streams, err := openStreams(dir)
+	if err != nil {
+		return nil, err
+	}
+	var findings []Finding
+	for _, s := range streams {
+		err := scanStream(ctx, s, known, func(b scanned) error {
+			if f, ok := findingOf(s, b); ok {
+				findings = append(findings, f)
+			}
+			return sleep(ctx, rest)
+		})
+		if err != nil {
+			return findings, err
+		}
+	}
+	return findings, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d == 0 {
+		return nil
+	}
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// findingOf tells what is wrong in a block, if something is.
+func findingOf(s stream, b scanned) (Finding, bool) {
+	f := Finding{Stream: s.name, File: filepath.Base(b.path), Fixed: b.content.fixed}
+	for _, p := range b.content.spans {
+		if p.torn {
+			continue
+		}
+		f.Lost++
+		first, last := b.lostIn(p)
+		if f.First == 0 || first > 0 && first < f.First {
+			f.First = first
+		}
+		f.Last = max(f.Last, last)
+	}
+	f.Torn = len(b.content.spans) > 0 && f.Lost == 0 && f.Fixed == 0
+	return f, len(b.content.spans) > 0 || f.Fixed > 0
+}
+
+// lostIn is the range of sequences that a damaged span may have held; zeros if that is not known.
+func (b scanned) lostIn(p span) (first, last uint64) {
+	before := b.before
+	for i := range b.content.records[:p.after] {
+		if r := &b.content.records[i]; !r.tombstone {
+			before = max(before, r.seq)
+		}
+	}
+	for i := range b.content.records[p.after:] {
+		if r := &b.content.records[p.after+i]; !r.tombstone && r.seq > before {
+			last = r.seq - 1
+			break
+		}
+	}
+	if last == 0 {
+		last = p.seq
+	}
+	switch {
+	case before > 0:
+		first = before + 1
+	case p.seq <= last:
+		first = p.seq
+	}
+	if last < first {
+		return 0, 0
+	}
+	return first, last
+}
+
+// lastInIndex is the last sequence that the server wrote down for a stream, 0 if that cannot be read.
+func lastInIndex(s stream) uint64 {
+	buf, err := os.ReadFile(filepath.Join(s.dir, indexFile))
+	if err != nil || len(buf) < 32 {
+		return 0
+	}
+	key := sha256.Sum256([]byte(s.name))
+	sum, err := highwayhash.New64(key[:])
+	if err != nil {
+		return 0
+	}
+	content, stored := buf[:len(buf)-sumSize], buf[len(buf)-sumSize:]
+	_, _ = sum.Write(content)
+	if string(sum.Sum(nil)) != string(stored) || content[0] != 11 {
+		return 0
+	}
+	rest := content[2:]
+	var number uint64
+	for i := range 5 { // messages, bytes, first sequence, first time (signed), last sequence
+		n := 0
+		if i == 3 {
+			_, n = binary.Varint(rest)
+		} else {
+			number, n = binary.Uvarint(rest)
+		}
+		if n <= 0 {
+			return 0
+		}
+		rest = rest[n:]
+	}
+	return number
+}

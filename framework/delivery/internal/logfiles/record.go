@@ -1,0 +1,175 @@
+package logfiles
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"strings"
+
+	"github.com/minio/highwayhash"
+)
+
+// The layout of a record: length (4 bytes, the top bit says that there are headers), sequence (8, the top bits mark erased records
+// and tombstones), time (8), length of the subject (2), subject, [length of the headers (4), headers], payload, checksum (8).
+// Numbers are little endian. The checksum covers neither of the lengths.
+const (
+	headSize     = 22
+	sumSize      = 8
+	maxRecord    = 32 << 20
+	headersBit   = 1 << 31
+	erasedBit    = 1 << 63
+	tombstoneBit = 1 << 62
+)
+
+// record is one intact record of a block.
+type record struct {
+	seq       uint64
+	time      int64
+	subject   string
+	tombstone bool
+	erased    bool
+	raw       []byte // as it should stand in the block: a length that was damaged is put right
+	fixed     bool   // a length was put right
+}
+
+// message reports whether the record holds a message.
+func (r *record) message() bool { return !r.tombstone && !r.erased }
+
+// decoder reads the records of one block.
+type decoder struct {
+	stream string
+	sum    hash.Hash
+}
+
+func newDecoder(stream string, block int) (*decoder, error) {
+	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, block))
+	sum, err := highwayhash.New64(key[:])
+	if err != nil {
+		return nil, err
+	}
+	return &decoder{stream: stream, sum: sum}, nil
+}
+
+// decode reads the record at the beginning of buf, which is size bytes long, or nil if it is damaged.
+func (d *decoder) decode(buf []byte, size int) *record {
+	if size < headSize+sumSize || size > len(buf) || size > maxRecord {
+		return nil
+	}
+	raw := buf[:size]
+	length, stored := binary.LittleEndian.Uint32(raw), binary.LittleEndian.Uint64(raw[4:])
+	r := &record{
+		seq: stored &^ (erasedBit | tombstoneBit), time: int64(binary.LittleEndian.Uint64(raw[12:])),
+		tombstone: stored&tombstoneBit != 0, erased: stored&erasedBit != 0, raw: raw,
+	}
+	subjectSize, body := int(binary.LittleEndian.Uint16(raw[20:])), raw[headSize:size-sumSize]
+	headers := length&headersBit != 0
+	if !d.intact(raw, body, subjectSize, headers) {
+		if headers = !headers; !d.intact(raw, body, subjectSize, headers) {
+			return nil
+		}
+	}
+	if r.message() && !d.plausible(body, subjectSize, headers) {
+		if subjectSize = bytes.IndexByte(body, '{'); headers || subjectSize < 0 || !d.plausible(body, subjectSize, false) {
+			return nil
+		}
+	}
+	r.subject = string(body[:subjectSize])
+	r.restoreLengths(subjectSize, headers)
+	return r
+}
+
+// intact reports whether the checksum of a record is right.
+func (d *decoder) intact(raw, body []byte, subjectSize int, headers bool) bool {
+	if subjectSize > len(body) {
+		if headers {
+			return false
+		}
+		subjectSize = len(body) // without headers, the checksum does not depend on it
+	}
+	d.sum.Reset()
+	_, _ = d.sum.Write(raw[4:20])
+	_, _ = d.sum.Write(body[:subjectSize])
+	rest := body[subjectSize:]
+	if headers {
+		if len(rest) < 4 {
+			return false
+		}
+		rest = rest[4:]
+	}
+	_, _ = d.sum.Write(rest)
+	var made [sumSize]byte
+	return bytes.Equal(d.sum.Sum(made[:0]), raw[len(raw)-sumSize:])
+}
+
+// plausible reports whether a message is one that the queue writes. The checksum does not say where its parts end.
+func (d *decoder) plausible(body []byte, subjectSize int, headers bool) bool {
+	if subjectSize <= 0 || subjectSize > len(body) || !validSubject(d.stream, string(body[:subjectSize])) {
+		return false
+	}
+	rest := body[subjectSize:]
+	if headers {
+		if len(rest) < 4 {
+			return false
+		}
+		size := int(binary.LittleEndian.Uint32(rest))
+		return size <= len(rest)-4 && bytes.HasPrefix(rest[4:], []byte("NATS/1.0")) && bytes.HasSuffix(rest[4:4+size], []byte("\r\n\r\n"))
+	}
+	return len(rest) == 0 || rest[0] == '{' || bytes.HasPrefix(body, []byte("proc."))
+}
+
+// prefixes are how the subjects of the queue's streams begin.
+func prefixes(stream string) []string {
+	switch stream {
+	case "EVENTS":
+		return []string{"ev.", "ctl."}
+	case "PARK":
+		return []string{"park."}
+	case "DEAD":
+		return []string{"dead."}
+	case "BOOKS":
+		return []string{"book.", "proc."}
+	}
+	return []string{""}
+}
+
+func validSubject(stream, subject string) bool {
+	for _, c := range []byte(subject) {
+		if c <= ' ' || c >= 0x7f || c == '{' || c == '*' || c == '>' {
+			return false
+		}
+	}
+	for _, p := range append(prefixes(stream), "probe.") {
+		if strings.HasPrefix(subject, p) {
+			return !strings.HasSuffix(subject, ".") && !strings.Contains(subject, "..")
+		}
+	}
+	return false
+}
+
+// restoreLengths puts right the lengths in a record whose content is intact.
+func (r *record) restoreLengths(subjectSize int, headers bool) {
+	length := uint32(len(r.raw))
+	if headers {
+		length |= headersBit
+	}
+	if binary.LittleEndian.Uint32(r.raw) == length && int(binary.LittleEndian.Uint16(r.raw[20:])) == subjectSize {
+		return
+	}
+	r.raw, r.fixed = bytes.Clone(r.raw), true
+	binary.LittleEndian.PutUint32(r.raw, length)
+	binary.LittleEndian.PutUint16(r.raw[20:], uint16(subjectSize))
+}
+
+// newTombstone makes a record that tells the server that a sequence was used.
+func (d *decoder) newTombstone(seq uint64, at int64) []byte {
+	raw := make([]byte, headSize+sumSize)
+	binary.LittleEndian.PutUint32(raw, uint32(len(raw)))
+	binary.LittleEndian.PutUint64(raw[4:], seq|tombstoneBit)
+	binary.LittleEndian.PutUint64(raw[12:], uint64(at))
+	d.sum.Reset()
+	_, _ = d.sum.Write(raw[4:20])
+	d.sum.Sum(raw[:headSize])
+	return raw
+}

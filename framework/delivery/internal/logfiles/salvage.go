@@ -1,0 +1,195 @@
+package logfiles
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// DamagedDir is where copies of damaged files are kept, in the queue's directory.
+const DamagedDir = "damaged"
+
+// Salvage makes the files of a queue's directory ones from which the server loses nothing that is intact. A file that is
+// damaged is copied to a directory of its own under DamagedDir first; at most keep bytes lie there, the oldest go. No
+// server may be using the directory.
+func Salvage(ctx context.Context, dir string, known Stamps, keep int64) ([]Finding, error) {
+	streams, err := openStreams(dir)
+	if err != nil {
+		return nil, err
+	}
+	k := newKeeper(dir, keep)
+	var findings []Finding
+	for _, s := range streams {
+		found, err := salvageStream(ctx, s, known, k)
+		findings = append(findings, found...)
+		if err != nil {
+			return findings, fmt.Errorf("salvaging %s: %w", s.name, err)
+		}
+	}
+	return findings, nil
+}
+
+// salvageStream rewrites the damaged blocks of a stream.
+func salvageStream(ctx context.Context, s stream, known Stamps, k *keeper) ([]Finding, error) {
+	var findings []Finding
+	var highest, lost uint64
+	var at int64
+	gaps := false
+	err := scanStream(ctx, s, known, func(b scanned) error {
+		highest = max(highest, b.content.last())
+		gaps = gaps || b.gap()
+		if n := len(b.content.records); n > 0 {
+			at = b.content.records[n-1].time
+		}
+		f, found := findingOf(s, b)
+		if !found {
+			return nil
+		}
+		if b.content.damaged() {
+			f.Kept, f.NotKept = k.keep(s.name, b.path)
+			lost = max(lost, f.Last)
+			if err := rewrite(s, b); err != nil {
+				return err
+			}
+		}
+		findings = append(findings, f)
+		return nil
+	})
+	rebuild := gaps && s.name == "EVENTS" || slices.ContainsFunc(findings, func(f Finding) bool { return !f.Torn })
+	if err != nil || !rebuild {
+		return findings, err
+	}
+	end := max(lost, lastInIndex(s))
+	if err := os.Remove(filepath.Join(s.dir, indexFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return findings, err // the server reads the blocks instead
+	}
+	if end > highest {
+		return findings, reserve(s, end, cmp.Or(at, time.Now().UnixNano()))
+	}
+	return findings, nil
+}
+
+// rewrite leaves a block with its intact records.
+func rewrite(s stream, b scanned) error {
+	dropped := map[int]bool{} // tombstones by which a lost record took the place of an earlier one, which stays now
+	if s.name == "BOOKS" {
+		for _, p := range b.content.spans {
+			if p.tombstone > 0 {
+				dropped[p.after] = true
+			}
+		}
+	}
+	var made []byte
+	for i := range b.content.records {
+		if !dropped[i] {
+			made = append(made, b.content.records[i].raw...)
+		}
+	}
+	return replaceFile(b.path, made)
+}
+
+// reserve writes a block which tells the server that sequences up to end were used, so that none is used twice.
+func reserve(s stream, end uint64, at int64) error {
+	number := s.blocks[len(s.blocks)-1].number + 1
+	d, err := newDecoder(s.name, number)
+	if err != nil {
+		return err
+	}
+	return replaceFile(filepath.Join(s.dir, fmt.Sprintf("%d%s", number, blockSuffix)), d.newTombstone(end, at))
+}
+
+// Keep copies a damaged file that a server uses, as Salvage does before it puts one right.
+func Keep(dir string, f Finding, most int64) (kept, why string) {
+	k := newKeeper(dir, most)
+	return k.keep(f.Stream, filepath.Join(dir, streamsDir, f.Stream, "msgs", f.File))
+}
+
+// keeper copies damaged files.
+type keeper struct {
+	dir, to string
+	most    int64
+}
+
+func newKeeper(dir string, most int64) *keeper {
+	return &keeper{dir: dir, to: filepath.Join(dir, DamagedDir, time.Now().UTC().Format("20060102T150405.000Z")), most: most}
+}
+
+// keep copies a file and gives the copy's path, or why there is none.
+func (k *keeper) keep(stream, path string) (kept, why string) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err.Error()
+	}
+	if info.Size() > k.most {
+		return "", fmt.Sprintf("it is larger than the %d bytes that are kept", k.most)
+	}
+	if err := k.makeRoom(info.Size()); err != nil {
+		return "", err.Error()
+	}
+	to := filepath.Join(k.to, stream, filepath.Base(path))
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return "", err.Error()
+	}
+	if err := copyFile(path, to); err != nil {
+		return "", errors.Join(err, os.Remove(to)).Error()
+	}
+	return to, ""
+}
+
+// makeRoom removes the oldest copies until another one fits.
+func (k *keeper) makeRoom(size int64) error {
+	root := filepath.Join(k.dir, DamagedDir)
+	entries, err := os.ReadDir(root) // sorted by name, which is by time
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	sizes, total := make([]int64, len(entries)), size
+	for i, e := range entries {
+		sizes[i] = sizeOf(filepath.Join(root, e.Name()))
+		total += sizes[i]
+	}
+	for i, e := range entries {
+		if total <= k.most {
+			return nil
+		}
+		path := filepath.Join(root, e.Name())
+		if path == k.to {
+			return fmt.Errorf("no more than %d bytes are kept", k.most)
+		}
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+		total -= sizes[i]
+	}
+	return nil
+}
+
+func sizeOf(dir string) (total int64) {
+	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			if info, err := e.Info(); err == nil {
+				total += info.Size()
+			}
+		}
+		return nil
+	})
+	return total
+}
+
+// copyFile copies a file durably, for this user only.
+func copyFile(from, to string) error {
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return replaceFile(to, text)
+}

@@ -1,0 +1,143 @@
+package logfiles
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// stamp is by what a file is known to be as it was.
+type stamp struct {
+	Size     int64 `json:"size"`
+	Modified int64 `json:"modified"` // nanoseconds since 1970
+}
+
+func stampOf(path string) (stamp, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return stamp{}, err
+	}
+	return stamp{info.Size(), info.ModTime().UnixNano()}, nil
+}
+
+// Stamps are the files of a queue as the server left them when it was stopped in order, by stream and file.
+type Stamps map[string]stamp
+
+func (s Stamps) has(stream string, b block) bool {
+	known, ok := s[stream+"/"+strconv.Itoa(b.number)+blockSuffix]
+	return ok && known == b.stamp
+}
+
+// stampsFile is where Stamps are kept, in the queue's directory. It is there only while no server runs.
+const stampsFile = "stopped.json"
+
+// WriteStamps writes down the files of a queue after its server has been stopped in order.
+func WriteStamps(dir string) error {
+	streams, err := openStreams(dir)
+	if err != nil {
+		return err
+	}
+	made := Stamps{}
+	for _, s := range streams {
+		index, err := stampOf(filepath.Join(s.dir, indexFile))
+		if err != nil {
+			continue // the server will read all of it
+		}
+		made[s.name+"/"+indexFile] = index
+		for _, b := range s.blocks {
+			made[s.name+"/"+filepath.Base(b.path)] = b.stamp
+		}
+	}
+	text, err := json.Marshal(made)
+	if err != nil {
+		return err
+	}
+	return replaceFile(filepath.Join(dir, stampsFile), text)
+}
+
+// TakeStamps reads what WriteStamps wrote and removes it, so that it is not there after a crash. Streams whose index is not as it
+// was left are not in it: the server reads all of their blocks.
+func TakeStamps(dir string) (Stamps, error) {
+	known, err := readStamps(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(filepath.Join(dir, stampsFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return known, nil
+}
+
+func readStamps(dir string) (Stamps, error) {
+	text, err := os.ReadFile(filepath.Join(dir, stampsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var known Stamps
+	if json.Unmarshal(text, &known) != nil {
+		return nil, nil // everything is read
+	}
+	streams, err := openStreams(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range streams {
+		was, ok := known[s.name+"/"+indexFile]
+		now, err := stampOf(filepath.Join(s.dir, indexFile))
+		if ok && err == nil && now == was && len(s.blocks) == known.count(s.name) {
+			continue
+		}
+		known.forget(s.name)
+	}
+	return known, nil
+}
+
+// count is how many blocks of a stream are known.
+func (s Stamps) count(stream string) (n int) {
+	for name := range s {
+		if filepath.Dir(name) == stream && filepath.Ext(name) == blockSuffix {
+			n++
+		}
+	}
+	return n
+}
+
+func (s Stamps) forget(stream string) {
+	for name := range s {
+		if filepath.Dir(name) == stream {
+			delete(s, name)
+		}
+	}
+}
+
+// replaceFile writes a private file durably in the place of another.
+func replaceFile(path string, text []byte) error {
+	made := path + ".new"
+	f, err := os.OpenFile(made, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(made, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(made))
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

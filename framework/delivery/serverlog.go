@@ -1,0 +1,21 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+)
+
+// serverLog hands what the NATS server in this process logs to a slog.Logger. What it says of its normal course is for debugging.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) Noticef(format string, v ...any) { l.write(slog.LevelDebug, format, v) }
+func (l serverLog) Debugf(format string, v ...any)  { l.write(slog.LevelDebug, format, v) }
+func (l serverLog) Tracef(format string, v ...any)  { l.write(slog.LevelDebug, format, v) }
+func (l serverLog) Warnf(format string, v ...any)   { l.write(slog.LevelWarn, format, v) }
+func (l serverLog) Errorf(format string, v ...any)  { l.write(slog.LevelError, format, v) }
+func (l serverLog) Fatalf(format string, v ...any)  { l.write(slog.LevelError, format, v) }
+
+func (l serverLog) write(level slog.Level, format string, v []any) {
+	l.log.Log(context.Background(), level, "log storage: "+fmt.Sprintf(format, v...))
+}
