@@ -9,6 +9,7 @@ import (
 // (https://www.braze.com/docs/user_guide/data/activation/custom_data/recommended_events/ecommerce_events).
 const (
 	productViewed   = "ecommerce.product_viewed"
+	cartUpdated     = "ecommerce.cart_updated"
 	checkoutStarted = "ecommerce.checkout_started"
 	orderPlaced     = "ecommerce.order_placed"
 	orderCancelled  = "ecommerce.order_cancelled"
@@ -25,7 +26,7 @@ func ecommerceOf(c call, p payload) (unit, error) {
 	if err != nil {
 		return unit{}, err
 	}
-	base, err := c.base(id, p)
+	base, err := c.base(id.withoutNulls(), p)
 	if err != nil {
 		return unit{}, err
 	}
@@ -53,6 +54,9 @@ func ecommerceProperties(p payload) (event.Value, error) {
 		for key, v := range product.Members() {
 			members = append(members, event.Member{Key: key, Value: v})
 		}
+		if types := p.Get("catalog_type"); types.Len() > 0 {
+			members = append(members, event.Member{Key: "type", Value: types})
+		}
 		return event.NewObject(members), nil
 	}
 	if p.Get("products").Kind() != event.Array {
@@ -61,12 +65,14 @@ func ecommerceProperties(p payload) (event.Value, error) {
 	members = append(members, event.Member{Key: "products", Value: productsOf(p.Get("products"))})
 	take("total_value")
 	switch name {
+	case cartUpdated:
+		take("cart_id", "action", "subtotal_value", "tax", "shipping")
 	case checkoutStarted:
-		take("checkout_id", "cart_id")
+		take("checkout_id", "cart_id", "subtotal_value", "tax", "shipping")
 	case orderPlaced:
-		take("order_id", "total_discounts", "discounts", "cart_id")
+		take("order_id", "total_discounts", "discounts", "cart_id", "subtotal_value", "tax", "shipping")
 	case orderCancelled:
-		take("order_id", "cancel_reason", "total_discounts", "discounts")
+		take("order_id", "cancel_reason", "total_discounts", "discounts", "subtotal_value", "tax", "shipping")
 	case orderRefunded:
 		take("order_id", "total_discounts", "discounts")
 	}

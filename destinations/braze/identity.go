@@ -31,16 +31,21 @@ func identityOf(p payload, phone bool) (identity, error) {
 		known = known[:len(known)-1]
 	}
 	var id identity
+	named := false
 	for _, k := range known {
 		v := p.Get(k.key)
 		if k.key == "user_alias" {
 			v = wholeAlias(v)
 		}
-		if v.Kind() == event.Object || v.Str() != "" {
+		switch {
+		case v.Kind() == event.Object || v.Str() != "":
+			named = true
+			id = append(id, event.Member{Key: k.key, Value: v})
+		case v.Kind() == event.Null: // it names nobody, but goes along as the mapping has it
 			id = append(id, event.Member{Key: k.key, Value: v})
 		}
 	}
-	if len(id) == 0 {
+	if !named {
 		var labels []string
 		for _, k := range known {
 			labels = append(labels, k.label)
@@ -72,6 +77,17 @@ func (id identity) without(key string) identity {
 	var rest identity
 	for _, m := range id {
 		if m.Key != key {
+			rest = append(rest, m)
+		}
+	}
+	return rest
+}
+
+// withoutNulls returns the identifiers that have a value.
+func (id identity) withoutNulls() identity {
+	var rest identity
+	for _, m := range id {
+		if m.Value.Exists() {
 			rest = append(rest, m)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fixture"
+	"github.com/landfall-dev/landfall/framework/fql"
 	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/sandbox"
@@ -222,4 +223,26 @@ func TestTheHookCreatesACatalogForItsItems(t *testing.T) {
 		verdict := plan.RunBatch(t.Context(), parse(t, `{"type":"track","id":"a"}`))[0][0]
 		assert.Equal(t, runtime.Delivered, verdict.Outcome, verdict.Reason)
 	}
+}
+
+func TestPresetsForTheCart(t *testing.T) {
+	definition, err := braze.Plugin().Load()
+	require.NoError(t, err)
+	takers := func(name string) (list []string) {
+		e := event.MustParse(fmt.Sprintf(`{"type":"track","event":%q}`, name))
+		for _, preset := range definition.Presets {
+			if preset.Type != "automatic" {
+				continue
+			}
+			query, err := fql.Compile(preset.Subscribe)
+			require.NoError(t, err)
+			if query.Match(e) {
+				list = append(list, preset.Action+" "+preset.Mapping.Get("name").Str()+" "+preset.Mapping.Get("action").Str())
+			}
+		}
+		return list
+	}
+	assert.Equal(t, []string{"ecommerce ecommerce.cart_updated add"}, takers("Product Added"))
+	assert.Equal(t, []string{"ecommerce ecommerce.cart_updated remove"}, takers("Product Removed"))
+	assert.Equal(t, []string{"trackEvent  "}, takers("Cart Viewed"))
 }

@@ -1,9 +1,11 @@
 package braze
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -50,7 +52,8 @@ func (s *sender) send(ctx context.Context, units []*unit) error {
 	e := fault.As(err)
 	switch {
 	case e == nil:
-		s.accepted(units, s.errorsOf(units, answer.Body), nil)
+		wrong, unplaced := s.errorsOf(units, answer.Body)
+		s.accepted(units, wrong, unplaced, nil)
 		return nil
 	case e.Status != http.StatusBadRequest && e.Status != http.StatusRequestEntityTooLarge:
 		for _, u := range units {
@@ -60,8 +63,8 @@ func (s *sender) send(ctx context.Context, units []*unit) error {
 	}
 	var refusal *destination.Refusal
 	if errors.As(err, &refusal) {
-		if wrong := s.errorsOf(units, refusal.Body); len(wrong) == count { // Braze says of each object why
-			s.accepted(units, wrong, err)
+		if wrong, _ := s.errorsOf(units, refusal.Body); len(wrong) == count { // Braze says of each object why
+			s.accepted(units, wrong, "", err)
 			return nil
 		}
 	}
@@ -85,12 +88,13 @@ type spot struct {
 	index int
 }
 
-// errorsOf are the errors that an answer has for objects of a request, by their spots. What it says of other spots is passed
-// over.
-func (s *sender) errorsOf(units []*unit, body event.Value) map[spot]string {
+// errorsOf returns the errors that an answer has for objects of a request, by their spots, and the reason of the first error
+// that belongs to no spot. When a request has one list, the index alone decides: Braze does not always name the list, and
+// has more than one name for some.
+func (s *sender) errorsOf(units []*unit, body event.Value) (wrong map[spot]string, unplaced string) {
 	list := body.Get("errors")
-	if list.Kind() != event.Array {
-		return nil
+	if list.Kind() != event.Array || list.Len() == 0 {
+		return nil, ""
 	}
 	sizes := map[string]int{}
 	for _, u := range units {
@@ -98,25 +102,43 @@ func (s *sender) errorsOf(units []*unit, body event.Value) map[spot]string {
 			sizes[o.list]++
 		}
 	}
-	wrong := map[spot]string{}
+	wrong = map[spot]string{}
 	for _, e := range list.Items() {
-		at := spot{e.Get("input_array").Str(), int(e.Get("index").Int())}
-		if at.list == "user_identifiers" { // how /users/identify calls what it has one list of
-			at.list = units[0].objects[0].list
-		}
-		if e.Get("index").Kind() != event.Number || at.index < 0 || at.index >= sizes[at.list] || wrong[at] != "" {
-			continue
-		}
-		if wrong[at] = s.api.client.Redact(e.Get("type").Str()); wrong[at] == "" {
-			wrong[at] = "Braze does not say why"
+		reason := s.reasonOf(e)
+		at, ok := spotOf(e, units[0].objects[0].list, sizes)
+		switch {
+		case ok && wrong[at] == "":
+			wrong[at] = reason
+		case !ok && unplaced == "":
+			unplaced = reason
 		}
 	}
-	return wrong
+	return wrong, unplaced
 }
 
-// accepted decides the payloads of a request that Braze has taken, except for the objects that are wrong. The cause is the refusal
-// that named them, or nil.
-func (s *sender) accepted(units []*unit, wrong map[spot]string, cause error) {
+// reasonOf returns what an error of Braze's says, without secrets.
+func (s *sender) reasonOf(e event.Value) string {
+	reason := cmp.Or(e.Get("type").Str(), e.Get("message").Str(), e.Str(), "Braze does not say why")
+	return s.api.client.Redact(reason)
+}
+
+// spotOf returns the spot of an error; ok is false if it names none of the request. first is the list of the first object.
+func spotOf(e event.Value, first string, sizes map[string]int) (at spot, ok bool) {
+	at = spot{e.Get("input_array").Str(), int(e.Get("index").Int())}
+	if len(sizes) == 1 || at.list == "user_identifiers" { // what /users/identify calls the one list that it has
+		at.list = first
+	}
+	return at, isIndex(e.Get("index")) && at.index < sizes[at.list]
+}
+
+func isIndex(v event.Value) bool {
+	return v.Kind() == event.Number && v.Float() >= 0 && v.Float() == math.Trunc(v.Float())
+}
+
+// accepted decides the payloads of a request that Braze has taken. Those with wrong objects fail; with an error that belongs
+// to no object, all others fail too, since any of them may be meant.
+// The cause is the refusal that named the errors, or nil.
+func (s *sender) accepted(units []*unit, wrong map[spot]string, unplaced string, cause error) {
 	next := map[string]int{}
 	for _, u := range units {
 		bad, why := 0, ""
@@ -132,6 +154,8 @@ func (s *sender) accepted(units []*unit, wrong map[spot]string, cause error) {
 			s.fail(u, refused(fmt.Sprintf("%s (%d of %d objects; Braze has the others)", why, bad, len(u.objects)), cause))
 		case bad > 0:
 			s.fail(u, refused(why, cause))
+		case unplaced != "":
+			s.fail(u, refused(unplaced+" (Braze does not say which object of the request it means)", cause))
 		case !u.more && !s.ms.Decided(u.index):
 			s.ms.Deliver(u.index)
 		}

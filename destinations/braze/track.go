@@ -18,14 +18,18 @@ func attributesOf(c call, p payload) (unit, error) {
 	if err != nil {
 		return unit{}, err
 	}
+	groups := p.Get("subscription_groups").Len() > 0
 	var members []event.Member
 	for key, v := range p.Get("custom_attributes").Members() {
-		if !reserved(key) {
+		if !reserved(key) || key == subscriptionGroups && !groups {
 			members = append(members, event.Member{Key: key, Value: v})
 		}
 	}
 	members = append(members, id.without("email").without("phone")...)
 	for _, key := range attributes {
+		if key == subscriptionGroups && !groups {
+			continue
+		}
 		value, err := attribute(key, p.Get(key))
 		if err != nil {
 			return unit{}, err
@@ -36,17 +40,20 @@ func attributesOf(c call, p payload) (unit, error) {
 	return unit{objects: []object{newObject("attributes", members)}}, nil
 }
 
+// subscriptionGroups is the attribute that is sent only when it has groups; otherwise a custom attribute of the name is.
+const subscriptionGroups = "subscription_groups"
+
 // attributes are the known attributes, which are fields of the action, in the order in which they are sent.
 var attributes = []string{
 	"country", "current_location", "date_of_first_session", "date_of_last_session", "dob", "email", "email_subscribe",
 	"email_open_tracking_disabled", "email_click_tracking_disabled", "facebook", "first_name", "gender", "home_city", "image_url",
-	"language", "last_name", "marked_email_as_spam_at", "phone", "push_subscribe", "push_tokens", "time_zone", "twitter", "subscription_groups",
+	"language", "last_name", "marked_email_as_spam_at", "phone", "push_subscribe", "push_tokens", "time_zone", "twitter", subscriptionGroups,
 }
 
 // reserved tells whether a custom attribute is left out: it has a field of its own, which may have been left empty on purpose.
 func reserved(key string) bool {
 	switch key {
-	case "external_id", "user_alias", "braze_id", "custom_attributes", "_update_existing_only", "enable_batching", "batch_size",
+	case "external_id", "user_alias", "braze_id", "_update_existing_only", "enable_batching", "batch_size",
 		"firstName", "lastName", "avatar":
 		return true
 	}

@@ -39,6 +39,9 @@ func trigger(ctx context.Context, in destination.Call[Settings, payload], path s
 		common = append(common, event.Member{Key: key, Value: in.Payload.Get(key)})
 	}
 	if len(recipients) == 0 {
+		for _, key := range []string{"recipients", "prioritization"} { // a broadcast has them as they are mapped, if at all
+			common = append(common, event.Member{Key: key, Value: in.Payload.Get(key)})
+		}
 		return api.send(ctx, http.MethodPost, path, event.NewObject(common).AppendJSON(nil), 1)
 	}
 	var last *destination.Response

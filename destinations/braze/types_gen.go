@@ -468,7 +468,11 @@ type EcommercePayload struct {
 	CheckoutID     string                      // Checkout ID
 	OrderID        string                      // Order ID
 	CartID         string                      // Cart ID
+	Action         string                      // Cart Action
 	TotalValue     *float64                    // Total Value
+	SubtotalValue  *float64                    // Subtotal Value
+	Tax            *float64                    // Tax
+	Shipping       *float64                    // Shipping
 	TotalDiscounts *float64                    // Total Discounts
 	Discounts      []EcommercePayloadDiscounts // Discounts
 	Currency       string                      // Currency
@@ -512,10 +516,27 @@ func (r *EcommercePayload) Decode(v event.Value) {
 			r.OrderID = m.Str()
 		case "cart_id":
 			r.CartID = m.Str()
+		case "action":
+			r.Action = m.Str()
 		case "total_value":
 			if m.Exists() {
 				r.TotalValue = new(float64)
 				*r.TotalValue = m.Float()
+			}
+		case "subtotal_value":
+			if m.Exists() {
+				r.SubtotalValue = new(float64)
+				*r.SubtotalValue = m.Float()
+			}
+		case "tax":
+			if m.Exists() {
+				r.Tax = new(float64)
+				*r.Tax = m.Float()
+			}
+		case "shipping":
+			if m.Exists() {
+				r.Shipping = new(float64)
+				*r.Shipping = m.Float()
 			}
 		case "total_discounts":
 			if m.Exists() {
@@ -561,12 +582,17 @@ type EcommerceSingleProductPayload struct {
 	CheckoutID     string                                   // Checkout ID
 	OrderID        string                                   // Order ID
 	CartID         string                                   // Cart ID
+	Action         string                                   // Cart Action
 	TotalValue     *float64                                 // Total Value
+	SubtotalValue  *float64                                 // Subtotal Value
+	Tax            *float64                                 // Tax
+	Shipping       *float64                                 // Shipping
 	TotalDiscounts *float64                                 // Total Discounts
 	Discounts      []EcommerceSingleProductPayloadDiscounts // Discounts
 	Currency       string                                   // Currency
 	Source         string                                   // Source
 	Metadata       event.Value                              // Metadata
+	CatalogType    []string                                 // Catalog Type
 	Product        *EcommerceSingleProductPayloadProduct    // Product
 }
 
@@ -605,10 +631,27 @@ func (r *EcommerceSingleProductPayload) Decode(v event.Value) {
 			r.OrderID = m.Str()
 		case "cart_id":
 			r.CartID = m.Str()
+		case "action":
+			r.Action = m.Str()
 		case "total_value":
 			if m.Exists() {
 				r.TotalValue = new(float64)
 				*r.TotalValue = m.Float()
+			}
+		case "subtotal_value":
+			if m.Exists() {
+				r.SubtotalValue = new(float64)
+				*r.SubtotalValue = m.Float()
+			}
+		case "tax":
+			if m.Exists() {
+				r.Tax = new(float64)
+				*r.Tax = m.Float()
+			}
+		case "shipping":
+			if m.Exists() {
+				r.Shipping = new(float64)
+				*r.Shipping = m.Float()
 			}
 		case "total_discounts":
 			if m.Exists() {
@@ -630,6 +673,13 @@ func (r *EcommerceSingleProductPayload) Decode(v event.Value) {
 			r.Source = m.Str()
 		case "metadata":
 			r.Metadata = m
+		case "catalog_type":
+			if n := m.Len(); n > 0 {
+				r.CatalogType = make([]string, 0, n)
+			}
+			for _, m := range m.Items() {
+				r.CatalogType = append(r.CatalogType, m.Str())
+			}
 		case "product":
 			if m.Exists() {
 				r.Product = new(EcommerceSingleProductPayloadProduct)
