@@ -66,13 +66,16 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// exhausted tells whether a failure that may pass was the last one. As part of a batch that failed as a whole it
-// is the batch's failure, and only time ends it.
-func (w *worker) exhausted(t *task, whole bool) bool {
+// exhausted reports whether a failure that may pass was the last one: the event has failed for too long, or by itself too often. A
+// failure of the whole batch is not the event's own, and only time ends it.
+func (w *worker) exhausted(t *task, own bool) bool {
 	if t.failed.IsZero() {
 		t.failed = time.Now()
 	}
-	return time.Since(t.failed) > w.runner.config.RetryFor || !whole && t.attempts >= w.runner.config.Attempts
+	if own {
+		t.alone++
+	}
+	return time.Since(t.failed) > w.runner.config.RetryFor || t.alone >= w.runner.config.Attempts
 }
 
 // backoff is how long to wait after a number of failures: as long as the remote asks, or a jittered, doubled time.

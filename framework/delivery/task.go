@@ -25,6 +25,9 @@ type task struct {
 	bytes    int
 	arrived  time.Time
 	attempts int
+	alone    int       // attempts that failed while the remote took others
+	span     int       // the most items of its next batch, after batches that failed as a whole; 0 for no such bound
+	wholes   int       // batches of this span that failed as a whole
 	failed   time.Time // when it first failed
 	last     *Exchange
 

@@ -50,7 +50,8 @@ type lane struct {
 	busy, ready bool
 	wake        *time.Timer
 	pausedUntil time.Time
-	failures    int // batches that failed as a whole, one after the other
+	failures    int       // batches that failed as a whole, one after the other
+	succeeded   time.Time // when the remote last took something of it
 }
 
 func newWorker(r *Runner, in Instance) *worker {
@@ -210,7 +211,8 @@ func (w *worker) take(l *lane) []*task {
 			continue
 		}
 		fits := len(batch) == 0 || t.item.Subscription == batch[0].item.Subscription && t.item.BatchKey == batch[0].item.BatchKey &&
-			len(batch) < batch[0].item.BatchSize && (batch[0].item.BatchBytes == 0 || bytes+t.bytes <= batch[0].item.BatchBytes)
+			len(batch) < batch[0].item.BatchSize && (batch[0].item.BatchBytes == 0 || bytes+t.bytes <= batch[0].item.BatchBytes) &&
+			t.mayJoin(batch)
 		if !fits || t.part.validFor() < w.runner.config.Lease/2 {
 			rest = append(rest, t)
 			continue
@@ -257,18 +259,17 @@ func (w *worker) deliver(l *lane, batch []*task, limit time.Duration) {
 	w.pump()
 }
 
-// settle takes note of what became of a batch.
+// settle applies the verdicts of a batch.
 func (w *worker) settle(l *lane, batch []*task, verdicts []runtime.Verdict) {
-	whole, wait := true, time.Duration(0)
+	whole, wait := wholeFailure(verdicts), time.Duration(0)
 	for _, v := range verdicts {
-		whole = whole && v.Outcome == runtime.Retry
 		wait = max(wait, v.RetryAfter)
 		if v.Status == 429 && v.RetryAfter > 0 {
 			w.pausedUntil = later(w.pausedUntil, time.Now().Add(v.RetryAfter))
 		}
 	}
 	if !whole {
-		l.failures, w.succeeded = 0, time.Now()
+		w.passed(l)
 	}
 	var again, kept, pending []*task
 	var operations []runtime.Verdict
@@ -280,23 +281,24 @@ func (w *worker) settle(l *lane, batch []*task, verdicts []runtime.Verdict) {
 			continue
 		}
 		if v.Outcome == runtime.Pending {
-			if !t.part.lost && !t.part.closing { // else it is read again
+			if !t.part.lost && !t.part.closing { // otherwise it is read again
 				pending, operations = append(pending, t), append(operations, v)
 			}
 			continue
 		}
 		t.attempts++
+		own := v.Outcome == runtime.Retry && t.failedAlone(l, batch, whole)
 		switch {
 		case t.part.lost:
 		case v.Outcome != runtime.Retry:
 			w.decide(t, v)
 		case t.part.closing: // it is read again
-		case w.exhausted(t, whole):
+		case w.exhausted(t, own):
 			w.park(t, v, held)
-		case whole && (len(batch) > 1 || len(l.queue) == 0):
-			again = append(again, t)
-		default:
+		case own || len(batch) == 1 && len(l.queue) > 0 && l.failures == 0 && t.span == 0:
 			w.hold(t, w.backoff(t.attempts, v.RetryAfter))
+		default:
+			again = append(again, t)
 		}
 	}
 	w.await(pending, operations)
@@ -308,10 +310,11 @@ func (w *worker) settle(l *lane, batch []*task, verdicts []runtime.Verdict) {
 		return
 	}
 	l.failures++
+	l.suspect(again, verdicts)
 	w.retry(again...)
 	l.pausedUntil = time.Now().Add(w.backoff(l.failures, wait))
 	for _, t := range again {
 		l.bytes += t.bytes
 	}
-	l.queue = append(again, l.queue...)
+	l.queue = append(l.queue, again...) // what has not failed goes first; a key has one item in the lane
 }
