@@ -17,7 +17,7 @@ func newAuth(s streams) *cobra.Command {
 }
 
 func newAuthTest(s streams) *cobra.Command {
-	var path string
+	var path, data string
 	var asJSON bool
 	t := target{live: true}
 	cmd := &cobra.Command{
@@ -34,10 +34,11 @@ func newAuthTest(s streams) *cobra.Command {
 			if t.sandbox || t.sandboxURL != "" {
 				t.live = false
 			}
-			return testConfig(cmd.Context(), s, path, &t, asJSON)
+			return testConfig(cmd.Context(), s, path, data, &t, asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "", "the config `FILE`")
+	cmd.Flags().StringVar(&data, "data", "", dataUsage)
 	cmd.Flags().BoolVar(&t.sandbox, "sandbox", false, "ask the destination's sandbox in this process")
 	cmd.Flags().StringVar(&t.sandboxURL, "sandbox-url", "", "ask a sandbox at this `URL`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print an object a line for each instance")
@@ -45,11 +46,11 @@ func newAuthTest(s streams) *cobra.Command {
 }
 
 // testConfig asks the remotes of a config. Where somebody has to log in, the token is that of the state.
-func testConfig(ctx context.Context, s streams, path string, t *target, asJSON bool) error {
+func testConfig(ctx context.Context, s streams, path, data string, t *target, asJSON bool) error {
 	cfg, problems := config.Load(path, config.Env{})
 	h := hosting{target: t, definitions: *s.definitions}
 	if cfg != nil && cfg.StateKey != "" && !t.sandbox {
-		store, err := openState(ctx, cfg, "")
+		store, err := openState(ctx, cfg, data, t.sandboxName())
 		if err != nil {
 			return err
 		}

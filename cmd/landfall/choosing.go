@@ -20,6 +20,7 @@ type choosing struct {
 	config, instance string
 	data             string
 	json             bool
+	reads            bool // nothing is sent, and any ledger may be shown
 	store            *state.Store
 	chosen           instance
 }
@@ -38,12 +39,17 @@ func (c *choosing) open(ctx context.Context, has func(instance) bool, what strin
 	if cfg == nil || len(problems) > 0 {
 		return problems.Err()
 	}
-	store, err := openState(ctx, cfg, c.data)
+	sandbox := c.target.sandboxName()
+	if (c.reads || c.target.dryRun) && sandbox == "" && cfg.StateURL == "" {
+		sandbox = onlySandbox(c.err, dataDir(cfg, c.data), state.FileName, state.File("*"))
+	}
+	store, err := openState(ctx, cfg, c.data, sandbox)
 	if err != nil {
 		return err
 	}
 	c.store = store
-	instances, err := loadPlans(cfg, nil, hosting{target: &c.target, definitions: *c.definitions, plugins: c.plugins, store: store})
+	h := hosting{target: &c.target, definitions: *c.definitions, plugins: c.plugins, store: store, warn: c.warn}
+	instances, err := loadPlans(cfg, nil, h)
 	if err != nil {
 		return err
 	}
@@ -65,6 +71,9 @@ func (c *choosing) open(ctx context.Context, has func(instance) bool, what strin
 		return misuse("there is no instance %q%s", c.instance, fault.DidYouMean(c.instance, ids))
 	case c.instance == "" && len(ids) > 1:
 		return misuse("say which instance: --instance %s", strings.Join(ids, " or --instance "))
+	case !c.reads && sandbox == c.target.sandboxName():
+		h.use = claimLedgers
+		return h.useLedgers(cfg, []instance{c.chosen})
 	}
 	return nil
 }

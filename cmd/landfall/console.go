@@ -58,7 +58,7 @@ func (c *consoleCommand) run(ctx context.Context) error {
 	}
 	page := pages{path: c.config, live: c.target, log: newLog(c.streams, false)}
 	cfg, _ := config.Load(c.config, config.Env{})
-	if store, err := openKept(ctx, cfg, c.data); err != nil {
+	if store, err := openKept(ctx, cfg, c.data, c.target.sandboxName()); err != nil {
 		return err
 	} else if store != nil {
 		defer store.Close()
@@ -76,16 +76,16 @@ func (c *consoleCommand) run(ctx context.Context) error {
 }
 
 // openKept opens the state of a config where there is one already; nil where nothing was kept yet.
-func openKept(ctx context.Context, cfg *config.Config, data string) (*state.Store, error) {
+func openKept(ctx context.Context, cfg *config.Config, data, sandbox string) (*state.Store, error) {
 	if cfg == nil {
 		return nil, nil
 	}
-	if data != "" || cfg.StateURL == "" {
-		if _, err := os.Stat(filepath.Join(dataDir(cfg, data), state.FileName)); err != nil && cfg.StateKey == "" {
+	if cfg.StateURL == "" {
+		if _, err := os.Stat(filepath.Join(dataDir(cfg, data), state.File(sandbox))); err != nil && cfg.StateKey == "" {
 			return nil, nil
 		}
 	}
-	return openState(ctx, cfg, data)
+	return openState(ctx, cfg, data, sandbox)
 }
 
 // pages is what a console gets from the program.
@@ -120,9 +120,9 @@ func (p *pages) make(cfg *config.Config, problems fault.Problems, to console.Tar
 		h.target = &target{sandbox: true}
 	case p.host != nil:
 		h = *p.host
-		h.observe = observe
+		h.observe, h.use = observe, checkLedgers
 	default:
-		h.target, h.store = &p.live, p.store
+		h.target, h.store, h.use = &p.live, p.store, checkLedgers
 	}
 	if cfg == nil {
 		return nil, p.explained(problems)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,26 +10,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/audience"
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/state"
 )
 
 const (
 	defaultData = "landfall-data"
-	dataUsage   = "the data `DIR`, with the ledger of members; by default the config's, else " + defaultData + " beside it"
+	dataUsage   = "the data `DIR` for local files, such as the ledger of members; by default the config's, else " + defaultData + " beside it; state.url in the config wins for the ledger"
 )
-
-// openState opens the state of a config: the directory that was given, else what the config says.
-func openState(ctx context.Context, cfg *config.Config, data string) (*state.Store, error) {
-	return state.Open(ctx, cmp.Or(data, cfg.StatePlace(), cfg.Beside(defaultData)))
-}
-
-// dataDir is the data directory: the one that was given, else the config's.
-func dataDir(cfg *config.Config, data string) string {
-	return cmp.Or(data, cfg.Beside(cmp.Or(cfg.Data, defaultData)))
-}
 
 // keeping is what the commands on members and audiences share: an instance of a config and its ledger.
 type keeping struct {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	goruntime "runtime"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/oauth"
 	"github.com/landfall-dev/landfall/framework/state"
@@ -27,6 +29,7 @@ type logins struct {
 	port                   int
 	noBrowser, paste       bool
 	wait                   time.Duration
+	target                 target // that tokens are for: real remotes, or a sandbox at a URL
 	store                  *state.Store
 	keeper                 *oauth.Keeper
 	list                   []instance
@@ -36,6 +39,7 @@ func (l *logins) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&l.config, "config", configFile, "the config `FILE`")
 	f.StringVar(&l.data, "data", "", "the data `DIR`; by default the config's, else "+defaultData+" beside it")
+	f.StringVar(&l.target.sandboxURL, "sandbox-url", "", "for the tokens of a server with the same --sandbox-url `URL`, which are apart from those for real remotes")
 	f.BoolVar(&l.json, "json", false, "print JSON for programs, an object a line")
 }
 
@@ -105,12 +109,17 @@ func (l *logins) with(ctx context.Context, f func(context.Context) error) error 
 	if cfg == nil || len(problems) > 0 {
 		return problems.Err()
 	}
+	l.target.live = l.target.sandboxURL == ""
+	dir := dataDir(cfg, l.data)
+	if at, err := readAddress(dir); err == nil && at.Sandbox != l.target.sandboxName() && delivery.InUse(filepath.Join(dir, queueName(at.Sandbox))) {
+		l.warn("the server that runs delivers to another target, and has tokens of its own: give --sandbox-url as it has, if it is meant")
+	}
 	var err error
-	if l.store, err = openState(ctx, cfg, l.data); err != nil {
+	if l.store, err = openState(ctx, cfg, l.data, l.target.sandboxName()); err != nil {
 		return err
 	}
 	defer l.store.Close()
-	all, err := loadPlans(cfg, nil, hosting{target: &target{live: true}, definitions: *l.definitions, store: l.store})
+	all, err := loadPlans(cfg, nil, hosting{target: &l.target, definitions: *l.definitions, store: l.store})
 	if err != nil {
 		return err
 	}

@@ -90,6 +90,9 @@ func TestLoginsFromBeginningToEnd(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "secret"), []byte(oauthtest.Secret), 0o600))
 	var printed strings.Builder
 	command := func(ok bool, see func(string), args ...string) string {
+		if args[0] == "auth" && args[1] != "test" {
+			args = append(args, "--sandbox-url", gateway)
+		}
 		out, good := landfall(t, see, append(args, "--config", file)...)
 		require.Equal(t, ok, good, "%v: %s", args, out)
 		printed.WriteString(out)

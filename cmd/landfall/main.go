@@ -49,6 +49,9 @@ type streams struct {
 	plugins     []destination.Plugin // beside those of the program
 }
 
+// warn tells of something that is not an error.
+func (s streams) warn(text string) { fmt.Fprintf(s.err, "warning: %s\n", text) }
+
 // failed ends a command with exit code 1 after it has said why itself.
 type failed struct{}
 
@@ -97,7 +100,7 @@ func newRoot(s streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misused{err} })
 	root.AddCommand(
 		newServe(s), newConsole(s), newDead(s), newReplay(s), newStatus(s), newRun(s), newTest(s), newValidate(s), newExplain(s), newMap(s), newMatch(s),
-		newList(s), newDescribe(s), newMembers(s), newSync(s), newAuth(s), newAudience(s), newChoices(s), newHooks(s), newSandbox(s), newGenerate(s),
+		newList(s), newDescribe(s), newMembers(s), newState(s), newSync(s), newAuth(s), newAudience(s), newChoices(s), newHooks(s), newSandbox(s), newGenerate(s),
 		newNew(s), newImport(s),
 	)
 	return root

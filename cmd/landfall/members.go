@@ -26,8 +26,9 @@ func newMembers(s streams) *cobra.Command {
 
 // reading is a command that sends nothing.
 func reading(s streams, cmd *cobra.Command, run func(ctx context.Context, k *keeping, args []string) error) (*cobra.Command, *keeping) {
-	k := &keeping{choosing: choosing{streams: s, target: target{dryRun: true}}}
+	k := &keeping{choosing: choosing{streams: s, target: target{dryRun: true}, reads: true}}
 	k.flags(cmd)
+	k.target.sandboxFlags(cmd, "show the ledger of")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		defer k.close()
 		if err := k.open(cmd.Context()); err != nil {

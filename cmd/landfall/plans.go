@@ -37,10 +37,15 @@ type target struct {
 
 // places are the flags that say where requests go; does is what the command does there.
 func (t *target) places(cmd *cobra.Command, does string) {
+	t.sandboxFlags(cmd, does)
+	cmd.Flags().BoolVar(&t.live, "live", false, does+" the real endpoint")
+}
+
+// sandboxFlags are the flags that name a sandbox; does is what the command does there.
+func (t *target) sandboxFlags(cmd *cobra.Command, does string) {
 	f := cmd.Flags()
 	f.BoolVar(&t.sandbox, "sandbox", false, does+" the destination's sandbox in this process")
 	f.StringVar(&t.sandboxURL, "sandbox-url", "", does+" a sandbox at this `URL` (see landfall sandbox)")
-	f.BoolVar(&t.live, "live", false, does+" the real endpoint")
 }
 
 func (t *target) flags(cmd *cobra.Command) {
@@ -153,6 +158,8 @@ type hosting struct {
 	definitions string               // the directory of --definitions; "" for that of the config
 	plugins     []destination.Plugin // beside those of the program
 	store       *state.Store         // without one, nothing outlives the plans
+	use         ledgerUse
+	warn        func(string)         // of what is not an error; nil for log
 	observe     func(httpx.Exchange) // may be nil
 	log         *slog.Logger         // nil is silent
 	remotes     *remotes             // where sandboxes outlive a plan; may be nil
@@ -207,7 +214,7 @@ func loadPlans(cfg *config.Config, problems fault.Problems, h hosting) ([]instan
 		list[i] = made[plan.ID()]
 		list[i].plan = plan
 	}
-	return list, nil
+	return list, h.useLedgers(cfg, list)
 }
 
 // remoteKey is what instances have in common that reach the same remote: its sandbox, and the endpoint in their settings. An

@@ -24,7 +24,8 @@ import (
 const addressFile = "serve.json"
 
 type address struct {
-	URL string `json:"url"`
+	URL     string `json:"url"`
+	Sandbox string `json:"sandbox,omitempty"` // that it delivers to; "" for real remotes
 }
 
 // tellAddress writes down where this server answers, until forget.
@@ -40,7 +41,7 @@ func (v *serving) tellAddress(cfg *config.Config, listening string) (forget func
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	text, err := json.Marshal(address{"http://" + net.JoinHostPort(host, port)})
+	text, err := json.Marshal(address{URL: "http://" + net.JoinHostPort(host, port), Sandbox: v.target.sandboxName()})
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +70,7 @@ type reaching struct {
 	streams
 	config string
 	data   string
+	target target // whose queue it is
 	json   bool
 	client *admin.Client
 	cfg    *config.Config
@@ -82,6 +84,25 @@ func (c *reaching) flags(cmd *cobra.Command) {
 	f.StringVar(&c.config, "config", configFile, "the config `FILE`")
 	f.StringVar(&c.data, "data", "", "the data `DIR`; by default the config's, else "+defaultData+" beside it")
 	f.BoolVar(&c.json, "json", false, "print JSON for programs, an object a line")
+	c.target.sandboxFlags(cmd, "the queue of")
+}
+
+// chooseSandbox returns the name of the sandbox whose queue is meant: that of the flags, otherwise that of the server that runs, of
+// real remotes if there is such a queue, or of the only sandbox that has one.
+func (c *reaching) chooseSandbox(dir string) (string, error) {
+	if c.target.sandbox && c.target.sandboxURL != "" {
+		return "", misuse("give one of --sandbox and --sandbox-url")
+	}
+	if name := c.target.sandboxName(); name != "" {
+		return name, nil
+	}
+	if c.cfg.Server.NATS != "" {
+		return "", nil
+	}
+	if at, err := readAddress(dir); err == nil && delivery.InUse(filepath.Join(dir, queueName(at.Sandbox))) {
+		return at.Sandbox, nil
+	}
+	return onlySandbox(c.err, dir, queueDir, queueName("*")), nil
 }
 
 // open reaches the server that has the data directory, else opens the queue.
@@ -92,13 +113,17 @@ func (c *reaching) open(ctx context.Context) error {
 	}
 	c.cfg, c.close = cfg, func() {}
 	dir := dataDir(cfg, c.data)
-	switch _, err := os.Stat(filepath.Join(dir, queueDir)); {
+	name, err := c.chooseSandbox(dir)
+	if err != nil {
+		return err
+	}
+	switch _, err := os.Stat(filepath.Join(dir, queueName(name))); {
 	case c.only && cfg.Server.NATS != "":
 		return c.dial()
 	case cfg.Server.NATS == "" && errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("there is no queue in %s, so no server has run with it: start one with landfall serve, or give another directory with --data", dir)
 	}
-	queue, err := openQueue(ctx, cfg, c.data, slog.New(slog.DiscardHandler))
+	queue, err := openQueue(ctx, cfg, c.data, name, false, slog.New(slog.DiscardHandler))
 	if errors.Is(err, delivery.ErrInUse) {
 		return c.dial()
 	}
@@ -112,18 +137,30 @@ func (c *reaching) open(ctx context.Context) error {
 	return nil
 }
 
-func (c *reaching) dial() error {
-	file := filepath.Join(dataDir(c.cfg, c.data), addressFile)
+// readAddress reads what the server of a data directory says of itself.
+func readAddress(dir string) (at address, err error) {
+	file := filepath.Join(dir, addressFile)
 	text, err := os.ReadFile(file)
+	if err != nil {
+		return at, err
+	}
+	if err := json.Unmarshal(text, &at); err != nil {
+		return at, fmt.Errorf("%s is damaged: delete it, and start the server again", file)
+	}
+	return at, nil
+}
+
+func (c *reaching) dial() error {
+	dir := dataDir(c.cfg, c.data)
+	at, err := readAddress(dir)
 	if errors.Is(err, os.ErrNotExist) && c.cfg.Server.NATS != "" {
-		return fmt.Errorf("no server of this machine uses the data directory %s: start one with landfall serve", filepath.Dir(file))
+		return fmt.Errorf("no server of this machine uses the data directory %s: start one with landfall serve", dir)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return errors.New("a process uses the queue, but there is no server to ask: a server that is starting, or another command; try again in a moment")
 	}
 	if err != nil {
-		return fmt.Errorf("a process uses the queue, but there is no server to ask: is it starting, or another command? (%w)", err)
-	}
-	var at address
-	if err := json.Unmarshal(text, &at); err != nil {
-		return fmt.Errorf("reading %s: %w", file, err)
+		return err
 	}
 	transport := httpx.NewTransport(httpx.TransportConfig{})
 	transport.Proxy = nil

@@ -71,7 +71,7 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	if store != nil {
 		defer store.Close()
 	}
-	instances, err := loadPlans(cfg, problems, hosting{target: &c.target, definitions: *c.definitions, store: store, observe: c.observe})
+	instances, err := loadPlans(cfg, problems, hosting{target: &c.target, definitions: *c.definitions, store: store, use: claimLedgers, warn: c.warn, observe: c.observe})
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	}
 	for _, in := range instances {
 		for _, w := range in.plan.Warnings() {
-			fmt.Fprintf(c.err, "warning: %s\n", w)
+			c.warn(w.String())
 		}
 	}
 	reading := follow(input, time.Now())
@@ -117,7 +117,7 @@ func (c *runCommand) store(ctx context.Context, cfg *config.Config) (*state.Stor
 	case cfg == nil || c.target.dryRun:
 		return nil, nil
 	case c.data != "", c.target.live, c.target.sandboxURL != "" && named:
-		return openState(ctx, cfg, c.data)
+		return openState(ctx, cfg, c.data, c.target.sandboxName())
 	}
 	return nil, nil
 }

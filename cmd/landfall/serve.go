@@ -20,9 +20,6 @@ import (
 
 const defaultListen = "127.0.0.1:8080"
 
-// queueDir is the queue's part of a data directory.
-const queueDir = "queue"
-
 // serving is the server: events in over HTTP, the queue, the delivery.
 type serving struct {
 	streams
@@ -99,11 +96,14 @@ func (v *serving) run(ctx context.Context) error {
 		}
 	}
 	var err error
-	if v.store, err = openState(ctx, cfg, v.data); err != nil {
+	if v.store, err = openState(ctx, cfg, v.data, v.target.sandboxName()); err != nil {
 		return err
 	}
+	if file := unusedState(cfg, v.data); file != "" {
+		v.log.Warn("the state is in the database of state.url; this file is not used, though earlier versions used it when --data was given", "file", file)
+	}
 	defer v.store.Close()
-	v.hosting = hosting{target: &v.target, definitions: *v.definitions, store: v.store, log: v.log}
+	v.hosting = hosting{target: &v.target, definitions: *v.definitions, store: v.store, use: claimLedgers, log: v.log}
 	if v.target.sandbox {
 		v.hosting.remotes = newRemotes()
 	}
@@ -111,12 +111,19 @@ func (v *serving) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if v.queue, err = openQueue(ctx, cfg, v.data, v.log); errors.Is(err, delivery.ErrInUse) {
+	if v.queue, err = openQueue(ctx, cfg, v.data, v.target.sandboxName(), true, v.log); errors.Is(err, delivery.ErrInUse) {
 		return fmt.Errorf("%w: stop that one, or give this one a directory of its own with --data", err)
 	} else if err != nil {
 		return err
 	}
 	defer v.queue.Close()
+	if cfg.Server.NATS == "" {
+		unlock, err := delivery.Lock(dataDir(cfg, v.data)) // a sandbox has a queue of its own, and the rest of the directory is shared
+		if err != nil {
+			return fmt.Errorf("%w: stop that one, or give this one a directory of its own with --data", err)
+		}
+		defer unlock()
+	}
 	return v.serve(ctx, cfg, instances)
 }
 

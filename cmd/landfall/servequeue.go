@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -12,14 +13,18 @@ import (
 	"github.com/landfall-dev/landfall/framework/ingest"
 )
 
-// openQueue opens the queue of a config.
-func openQueue(ctx context.Context, cfg *config.Config, data string, log *slog.Logger) (*delivery.Queue, error) {
+// openQueue opens the queue of a config for a sandbox, or for real remotes if its name is "". On disk each has a queue of its own. A
+// cluster's queue belongs to the target of the first server: claim refuses that of another.
+func openQueue(ctx context.Context, cfg *config.Config, data, sandbox string, claim bool, log *slog.Logger) (*delivery.Queue, error) {
 	c := delivery.Config{
-		Dir: filepath.Join(dataDir(cfg, data), queueDir), URL: cfg.Server.NATS, Replicas: cfg.Server.Replicas,
+		Dir: filepath.Join(dataDir(cfg, data), queueName(sandbox)), URL: cfg.Server.NATS, Replicas: cfg.Server.Replicas,
 		Partitions: cfg.Server.Partitions, Retention: cfg.Server.Retention, MaxBytes: cfg.Server.MaxBytes, MinFree: cfg.Server.MinFree, Log: log,
 	}
 	if cfg.Server.Credentials != "" {
 		c.Credentials = cfg.Beside(cfg.Server.Credentials)
+	}
+	if claim {
+		c.Target = cmp.Or(sandbox, "live")
 	}
 	return delivery.Open(ctx, c)
 }

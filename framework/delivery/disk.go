@@ -24,6 +24,22 @@ func lockDir(dir string) (unlock func(), err error) {
 	return func() { _ = file.Close() }, nil
 }
 
+// Lock keeps other processes that call it out of a data directory until unlock. The error wraps ErrInUse if one is in it.
+func Lock(dir string) (unlock func(), err error) { return lockDir(dir) }
+
+// InUse reports whether a process uses a queue's directory.
+func InUse(dir string) bool {
+	if _, err := os.Stat(filepath.Join(dir, "lock")); err != nil {
+		return false
+	}
+	unlock, err := lockDir(dir)
+	if err != nil {
+		return errors.Is(err, ErrInUse)
+	}
+	unlock()
+	return false
+}
+
 // freeBytes is what the disk of a directory has left for this user.
 func freeBytes(dir string) (int64, error) {
 	var s syscall.Statfs_t

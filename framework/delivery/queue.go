@@ -28,6 +28,10 @@ type Config struct {
 	Credentials string // the file of the user's credentials for URL; "" for none
 	Replicas    int    // of what is kept in the cluster: 3
 
+	// Target is whom events are delivered to. The first Open with one keeps it with the queue, and Open with another one fails with
+	// ErrOtherTarget. "" is for those that deliver nothing.
+	Target string
+
 	Partitions int           // how many users' queues there are; fixed when the first queue is made: 16. Open fails if it is set and another number is stored.
 	Retention  time.Duration // how long delivered events are kept for replays: 7 days
 	MaxBytes   int64         // of kept events; delivered ones go first, then Append fails with ErrFull. 0 is no bound

@@ -30,7 +30,7 @@ func (q *Queue) openStreams(ctx context.Context) error {
 	var mismatch *PartitionsError
 	for began := time.Now(); ; {
 		err := q.ensureStreams(ctx)
-		if err == nil || errors.As(err, &mismatch) || q.embedded != nil || ctx.Err() != nil || time.Since(began) > time.Minute {
+		if err == nil || errors.As(err, &mismatch) || errors.Is(err, ErrOtherTarget) || q.embedded != nil || ctx.Err() != nil || time.Since(began) > time.Minute {
 			return err
 		}
 		q.config.Log.Info("waiting for the cluster", "error", err)
@@ -91,6 +91,9 @@ func (q *Queue) ensureStream(ctx context.Context, c jetstream.StreamConfig) (jet
 				if c.Metadata, err = q.adoptPartitions(known.CachedInfo().Config.Metadata); err != nil {
 					return nil, err
 				}
+				if err := q.adoptTarget(known.CachedInfo(), c.Metadata); err != nil {
+					return nil, err
+				}
 			}
 			return q.js.UpdateStream(ctx, c)
 		}
@@ -100,6 +103,9 @@ func (q *Queue) ensureStream(ctx context.Context, c jetstream.StreamConfig) (jet
 		if c.Name == eventsStream {
 			q.partitions = cmp.Or(q.config.Partitions, defaultPartitions)
 			c.Metadata = map[string]string{partitionsKey: strconv.Itoa(q.partitions)}
+			if q.config.Target != "" {
+				c.Metadata[targetKey] = q.config.Target
+			}
 		}
 		made, err := q.js.CreateStream(ctx, c)
 		if err == nil || try == tries || !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {

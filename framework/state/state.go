@@ -36,9 +36,13 @@ type Store struct {
 
 // Open opens a database and brings its schema up to date. The place is a postgres:// URL, or the directory that holds the
 // SQLite file; both directory and file are made where they are absent.
-func Open(ctx context.Context, place string) (*Store, error) {
+func Open(ctx context.Context, place string) (*Store, error) { return OpenSandbox(ctx, place, "") }
+
+// OpenSandbox is Open for the state of a sandbox, which is apart from that of real remotes: a file or a PostgreSQL schema of its own,
+// by the sandbox's name as SandboxName returns it. The name "" opens the state of real remotes.
+func OpenSandbox(ctx context.Context, place, sandbox string) (*Store, error) {
 	if strings.HasPrefix(place, "postgres://") || strings.HasPrefix(place, "postgresql://") {
-		return open(ctx, postgres, place)
+		return openPostgres(ctx, place, sandbox)
 	}
 	if strings.Contains(place, "://") {
 		return nil, fmt.Errorf("the state should be a directory or a postgres:// URL but is %s", withoutSecrets(place))
@@ -46,7 +50,7 @@ func Open(ctx context.Context, place string) (*Store, error) {
 	if err := os.MkdirAll(place, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data directory: %w", err)
 	}
-	file, err := filepath.Abs(filepath.Join(place, FileName))
+	file, err := filepath.Abs(filepath.Join(place, File(sandbox)))
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"os"
@@ -67,10 +68,11 @@ func newComponent(conf *service.ParsedConfig, mgr *service.Resources) (*componen
 	if err != nil {
 		return nil, err
 	}
-	if c.store, err = openStore(cfg); err != nil {
+	pretended := state.SandboxName(sandboxed, sandboxURL)
+	if c.store, err = openStore(cfg, pretended); err != nil {
 		return nil, err
 	}
-	c.sender.plans, err = c.plans(conf, cfg, transport, sandboxed)
+	c.sender.plans, err = c.plans(conf, cfg, transport, pretended)
 	if err != nil {
 		_ = c.Close(context.Background())
 		return nil, err
@@ -123,17 +125,17 @@ func readConfig(conf *service.ParsedConfig) (read, error) {
 	return read{cfg, problems}, nil
 }
 
-// openStore opens what the config says that state is kept in; nil where it says nothing.
-func openStore(cfg read) (*state.Store, error) {
+// openStore opens what the config says that state is kept in; nil where it says nothing. A sandbox has a state of its own.
+func openStore(cfg read, sandbox string) (*state.Store, error) {
 	place := cfg.StatePlace()
 	if place == "" || len(cfg.problems) > 0 {
 		return nil, nil
 	}
-	return state.Open(context.Background(), place)
+	return state.OpenSandbox(context.Background(), place, sandbox)
 }
 
 // plans are those of the config, or those among them that the component names.
-func (c *component) plans(conf *service.ParsedConfig, cfg read, transport func(destination.Plugin) http.RoundTripper, sandboxed bool) ([]*runtime.Plan, error) {
+func (c *component) plans(conf *service.ParsedConfig, cfg read, transport func(destination.Plugin) http.RoundTripper, sandbox string) ([]*runtime.Plan, error) {
 	registry, err := destinations.Registry()
 	if err != nil {
 		return nil, err
@@ -154,9 +156,12 @@ func (c *component) plans(conf *service.ParsedConfig, cfg read, transport func(d
 		if c.store != nil {
 			ledger := c.store.Ledger(in.ID)
 			host.State, host.Members = ledger, ledger
+			if err := c.claim(ledger, in, state.Target{Sandbox: sandbox, Destination: of.Definition.Slug, Remote: of.Definition.Remote(in.Settings)}); err != nil {
+				return host, err
+			}
 		}
 		switch {
-		case sandboxed:
+		case sandbox == state.SandboxName(true, ""):
 			host.Token = func(context.Context, string, string) (string, error) { return "sandbox-token", nil }
 		case logins == nil && runtime.NeedsLogin(of.Definition, in):
 			return host, fault.Problems{{Pointer: in.Pointer + "/auth", Message: "its tokens are kept encrypted: set data (or state.url) and state.key, and log in with landfall auth login"}}
@@ -167,6 +172,22 @@ func (c *component) plans(conf *service.ParsedConfig, cfg read, transport func(d
 		return nil, err
 	}
 	return chosen(conf, plans)
+}
+
+// claim marks the ledger of an instance that delivers with its target. If it has another one, that is a problem of the config.
+func (c *component) claim(ledger *state.Ledger, in config.Instance, to state.Target) error {
+	if !in.Enabled {
+		return nil
+	}
+	adopted, err := ledger.Claim(context.Background(), to)
+	if adopted {
+		c.log.Warnf("the ledger of %s does not say where its members were sent, since an earlier version wrote it: it is taken for that of %s", in.ID, to)
+	}
+	var other *state.TargetError
+	if errors.As(err, &other) {
+		return fault.Problems{{Pointer: in.Pointer + "/settings", Message: other.Error()}}
+	}
+	return err
 }
 
 // chosen are the plans that a component names, all of them where it names none.

@@ -1,0 +1,32 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrOtherTarget is wrapped by Open if the queue's events are delivered to another target.
+var ErrOtherTarget = errors.New("the queue is that of another target")
+
+// targetKey is the metadata of the events stream that says whom its events are delivered to.
+const targetKey = "landfall.target"
+
+// adoptTarget writes the target of the stream of events into the metadata for its update: the one that it has, otherwise that of the
+// config. An earlier version made streams without one.
+func (q *Queue) adoptTarget(events *jetstream.StreamInfo, metadata map[string]string) error {
+	was, want := events.Config.Metadata[targetKey], q.config.Target
+	switch {
+	case was == "" && want == "":
+		return nil
+	case was != "" && want != "" && was != want:
+		return fmt.Errorf("%w: its events are delivered to the target %q, and this process delivers to %q", ErrOtherTarget, was, want)
+	case was == "" && events.State.LastSeq > 0:
+		q.config.Log.Warn("the queue does not say where its events are delivered, since an earlier version made it: it is taken for that of this target", "target", want)
+	}
+	if metadata[targetKey] = was; was == "" {
+		metadata[targetKey] = want
+	}
+	return nil
+}

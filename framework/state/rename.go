@@ -1,0 +1,126 @@
+package state
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// Forget deletes all that is kept for the instance, in one transaction.
+func (l *Ledger) Forget(ctx context.Context) error {
+	err := l.store.transact(ctx, func(tx *sql.Tx) error { return l.deleteAll(ctx, tx) })
+	if err != nil {
+		return fault.NoState("deleting the ledger", err)
+	}
+	return nil
+}
+
+func (l *Ledger) deleteAll(ctx context.Context, tx *sql.Tx) error {
+	for _, statement := range []string{
+		`DELETE FROM history WHERE audience IN (SELECT id FROM audiences WHERE instance = $1)`,
+		`DELETE FROM members WHERE audience IN (SELECT id FROM audiences WHERE instance = $1)`,
+		`DELETE FROM audiences WHERE instance = $1`,
+		`DELETE FROM state WHERE instance = $1`,
+		`DELETE FROM tokens WHERE instance = $1`,
+	} {
+		if _, err := tx.ExecContext(ctx, statement, l.instance); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Rename gives what is kept for the instance to another one, in one transaction. What the other one has is merged with it: for each
+// identity the newer event counts. If both have members of different targets, the error is a *TargetError. The token stays, since
+// it is sealed for its instance. Repeating a Rename changes nothing.
+func (l *Ledger) Rename(ctx context.Context, to string) error {
+	other := l.store.Ledger(to)
+	content, err := other.Content(ctx)
+	if err != nil {
+		return err
+	}
+	target, marked, err := l.Target(ctx)
+	if err != nil {
+		return err
+	}
+	content.Token = false
+	if marked && !content.Empty() {
+		if err := other.CheckTarget(ctx, target); err != nil {
+			return err
+		}
+	}
+	err = l.store.transact(ctx, func(tx *sql.Tx) error {
+		if content.Empty() { // its mark says nothing of what comes
+			if _, err := tx.ExecContext(ctx, `DELETE FROM state WHERE instance = $1`, other.instance); err != nil {
+				return err
+			}
+		}
+		return l.moveAll(ctx, tx, other)
+	})
+	if err != nil {
+		return fault.NoState("renaming the ledger", err)
+	}
+	return nil
+}
+
+// moveAll moves the audiences and values of the instance to another one.
+func (l *Ledger) moveAll(ctx context.Context, tx *sql.Tx, other *Ledger) error {
+	pairs, err := l.shared(ctx, tx, other)
+	if err != nil {
+		return err
+	}
+	for _, p := range pairs {
+		for _, statement := range mergeAudience {
+			if _, err := tx.ExecContext(ctx, statement, p[0], p[1]); err != nil {
+				return err
+			}
+		}
+	}
+	for _, statement := range []string{
+		`UPDATE audiences SET instance = $2 WHERE instance = $1`,
+		`INSERT INTO state (instance, key, value) SELECT CAST($2 AS TEXT), key, value FROM state WHERE instance = $1 ON CONFLICT (instance, key) DO NOTHING`,
+	} {
+		if _, err := tx.ExecContext(ctx, statement, l.instance, other.instance); err != nil {
+			return err
+		}
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM state WHERE instance = $1`, l.instance)
+	return err
+}
+
+// shared returns the row ids of the audiences that both instances have, with the other one's second.
+func (l *Ledger) shared(ctx context.Context, tx *sql.Tx, other *Ledger) (pairs [][2]int64, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT o.id, n.id FROM audiences o JOIN audiences n ON n.audience = o.audience
+		WHERE o.instance = $1 AND n.instance = $2`, l.instance, other.instance)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var p [2]int64
+		if err := rows.Scan(&p[0], &p[1]); err != nil {
+			return nil, err
+		}
+		pairs = append(pairs, p)
+	}
+	return pairs, errors.Join(rows.Err(), rows.Close())
+}
+
+// mergeAudience moves the members of audience $1 to audience $2, and deletes $1. Each statement uses both.
+var mergeAudience = [...]string{
+	`INSERT INTO members (audience, identity, member, doubt, turns, at, delivered, confirmed)
+		SELECT CAST($2 AS BIGINT), identity, member, doubt, turns, at, delivered, confirmed FROM members WHERE audience = $1
+		ON CONFLICT (audience, identity) DO UPDATE SET member = excluded.member, doubt = excluded.doubt, turns = excluded.turns,
+			at = excluded.at, delivered = excluded.delivered, confirmed = excluded.confirmed
+		WHERE excluded.at IS NOT NULL AND (members.at IS NULL OR excluded.at > members.at)`,
+	`INSERT INTO history (audience, identity, slot, decided, at, member, outcome, reason)
+		SELECT CAST($2 AS BIGINT), identity, slot, decided, at, member, outcome, reason FROM history WHERE audience = $1
+		ON CONFLICT (audience, identity, slot) DO NOTHING`,
+	`UPDATE audiences SET members = (SELECT COUNT(*) FROM members WHERE audience = $2 AND member = 1),
+		purged = (SELECT MAX(purged) FROM audiences WHERE id IN ($1, $2)) WHERE id = $2`,
+	`DELETE FROM history WHERE audience = $1 AND CAST($2 AS BIGINT) IS NOT NULL`,
+	`DELETE FROM members WHERE audience = $1 AND CAST($2 AS BIGINT) IS NOT NULL`,
+	`DELETE FROM audiences WHERE id = $1 AND CAST($2 AS BIGINT) IS NOT NULL`,
+}
