@@ -179,8 +179,8 @@ func (p *parser) definition(v event.Value) {
 	d.Limits.Subscriptions = int(v.Get("limits").Get("subscriptions").Float())
 	authentication := v.Get("authentication")
 	d.Scheme = authentication.Get("scheme").Str()
-	p.oauth(authentication)
 	d.Settings = p.fields(authentication.Get("fields"), "/authentication/fields")
+	p.oauth(authentication)
 	p.audience(v)
 	p.requests(v, authentication.Get("test"))
 	for key, action := range v.Get("actions").Members() {
@@ -193,7 +193,7 @@ func (p *parser) definition(v event.Value) {
 
 // oauth reads where tokens come from, and checks what each scheme needs.
 func (p *parser) oauth(authentication event.Value) {
-	d := p.d
+	d, place := p.d, "/authentication"
 	switch d.Scheme {
 	case "oauth2":
 		d.TakesToken, d.OAuth = true, oauth.Part(authentication)
@@ -211,9 +211,9 @@ func (p *parser) oauth(authentication event.Value) {
 		fallthrough
 	default:
 		d.TakesToken, _ = authentication.Get("oauth").Get("optional").Bool()
-		d.OAuth = oauth.Part(authentication.Get("oauth"))
+		d.OAuth, place = oauth.Part(authentication.Get("oauth")), "/authentication/oauth"
 	}
-	p.problems.Under("/authentication", oauth.Check(d.OAuth))
+	p.problems.Under(place, request.CheckMapping(d.OAuth, request.Names{request.Settings: append([]string{}, d.Settings.Keys()...)}))
 }
 
 // requests reads what all requests share, and the one that tests the settings.
@@ -303,8 +303,7 @@ func (p *parser) action(key string, v event.Value) {
 	}
 	for _, f := range a.Fields {
 		if f.Default.Kind() != event.Absent {
-			_, err := mapping.Compile(f.Default)
-			p.problems.Under(place+"/fields"+fault.PointerKey(f.Key)+"/default", err)
+			p.mapping(f.Default, place+"/fields"+fault.PointerKey(f.Key)+"/default")
 		}
 	}
 	for _, alias := range v.Get("aliases").Items() {
@@ -335,8 +334,16 @@ func (p *parser) preset(v event.Value, place string) {
 		p.problems.Under(place+"/subscribe", err)
 	}
 	if preset.Mapping.Kind() != event.Absent {
-		_, err := mapping.Compile(preset.Mapping)
-		p.problems.Under(place+"/mapping", err)
+		p.mapping(preset.Mapping, place+"/mapping")
 	}
 	p.d.Presets = append(p.d.Presets, preset)
+}
+
+// mapping checks a mapping of the definition. What is only doubtful in a user's mapping is a mistake here.
+func (p *parser) mapping(v event.Value, place string) {
+	m, err := mapping.Compile(v)
+	p.problems.Under(place, err)
+	if err == nil {
+		p.problems.Under(place, m.Warnings().Err())
+	}
 }

@@ -21,6 +21,7 @@ const metadata = "_metadata"
 // added a problem.
 type compiler struct {
 	problems fault.Problems
+	warnings fault.Problems
 	depth    int
 }
 

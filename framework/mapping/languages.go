@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/mapping/internal/expression"
 	"github.com/landfall-dev/landfall/framework/mapping/internal/liquid"
 )
@@ -29,6 +30,9 @@ func compileLiquid(c *compiler, v event.Value, place string) node {
 	if err != nil {
 		c.problems.Under(place, err)
 		return nil
+	}
+	for _, name := range template.UnknownFilters() {
+		c.warnings.Add(place, "there is no filter %q, so it changes nothing%s", name, fault.DidYouMean(name, liquid.FilterNames()))
 	}
 	return liquidText{place, template}
 }
@@ -58,4 +62,21 @@ func compileExpr(c *compiler, v event.Value, place string) node {
 		return nil
 	}
 	return computed{place, program}
+}
+
+// Reads returns the keys of everything that the text of an @expr or a @liquid reads, as far as they are written out: for
+// settings.region + settings["zone"] they are [settings region] and [settings zone]. An empty path is the whole input. It is
+// nil for a text that does not compile, and for any other directive.
+func Reads(directive, text string) [][]string {
+	switch directive {
+	case "@expr":
+		if program, err := expression.Compile(text); err == nil {
+			return program.Paths()
+		}
+	case "@liquid":
+		if template, err := liquid.Compile(text); err == nil {
+			return template.Paths()
+		}
+	}
+	return nil
 }

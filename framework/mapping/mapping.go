@@ -22,9 +22,14 @@ const (
 
 // Mapping is a compiled mapping.
 type Mapping struct {
-	root node
-	text event.Value
+	root     node
+	text     event.Value
+	warnings fault.Problems
 }
+
+// Warnings returns what is valid in a mapping and yet most likely a mistake, with a JSON pointer into the mapping for each: a
+// filter of @liquid that does not exist changes nothing.
+func (m *Mapping) Warnings() fault.Problems { return m.warnings }
 
 // node is a part of a compiled mapping.
 type node interface {
@@ -43,7 +48,7 @@ func Compile(mapping event.Value) (*Mapping, error) {
 	if err := c.problems.Err(); err != nil {
 		return nil, err
 	}
-	return &Mapping{root: root, text: mapping}, nil
+	return &Mapping{root: root, text: mapping, warnings: c.warnings}, nil
 }
 
 // MustCompile is Compile for mappings that are known to be valid. It panics where they are not.

@@ -61,12 +61,6 @@ func grantOf(v event.Value) string {
 	return AuthorizationCode
 }
 
-// Check finds what is wrong with the templates of v.
-func Check(v event.Value) error {
-	_, err := mapping.Compile(mapping.Templates(v))
-	return err
-}
-
 // ParseSpec reads what a definition says, with an instance's auth over it. Texts with {{settings.key}} are templates. The error
 // is a fault.Problems with pointers below v.
 func ParseSpec(v, settings event.Value) (*Spec, error) {

@@ -3,7 +3,6 @@ package request
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -39,6 +38,14 @@ func Compile(v event.Value, names Names) (*Request, error) {
 	return r, nil
 }
 
+// CheckMapping checks a mapping of a definition in which texts may be templates: that it compiles, that it uses only filters that
+// exist, and that it reads nothing but these names. The error is a fault.Problems with JSON pointers into v.
+func CheckMapping(v event.Value, names Names) error {
+	c := &compiler{names: names}
+	c.mapping(v, "")
+	return c.problems.Err()
+}
+
 // compiler collects what is wrong, and which names are spoken of.
 type compiler struct {
 	names    Names
@@ -55,6 +62,9 @@ func (c *compiler) mapping(v event.Value, place string) *mapping.Mapping {
 	v = mapping.Templates(v)
 	m, err := mapping.Compile(v)
 	c.problems.Under(place, err)
+	if err == nil {
+		c.problems.Under(place, m.Warnings().Err())
+	}
 	c.references(v, place)
 	return m
 }
@@ -105,28 +115,34 @@ func (c *compiler) references(v event.Value, place string) {
 			}
 		case key == "@arrayPath" && m.Index(0).IsString():
 			c.refer(event.NewPath(m.Index(0).Str()), inner+"/0")
+		case key == "@arrayPath": // its shape sees the items of the list
+			c.references(m.Index(0), inner+"/0")
 		case m.IsString() && slices.Contains(braces, key): // they mean nothing there
 		case key == "@transform":
 			c.references(m.Get("apply"), inner+"/apply")
+			c.transformed(m, inner+"/mapping")
 		case key == "@expr", key == "@liquid":
-			c.mention(m.Str())
+			for _, path := range mapping.Reads(key, m.Str()) {
+				c.refer(event.PathOf(path...), inner)
+			}
 		default:
 			c.references(m, inner)
 		}
 	}
 }
 
-// word is one word of another language.
-var word = regexp.MustCompile(`[A-Za-z_]+`)
-
-// mention takes note of names in a text of another language.
-func (c *compiler) mention(text string) {
-	for _, name := range word.FindAllString(text, -1) {
-		if _, ok := c.names[name]; ok {
-			c.say(name)
-			c.share(name, nil)
-		}
+// transformed checks the mapping of a @transform against the keys of what it is applied to, if these are written out.
+func (c *compiler) transformed(transform event.Value, place string) {
+	apply := transform.Get("apply")
+	if apply.Kind() != event.Object || mapping.IsDirective(apply) {
+		return
 	}
+	inner := &compiler{names: Names{}}
+	for key := range apply.Members() {
+		inner.names[key] = nil
+	}
+	inner.references(transform.Get("mapping"), place)
+	c.problems = append(c.problems, inner.problems...)
 }
 
 func (c *compiler) say(name string) {

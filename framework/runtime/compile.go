@@ -180,10 +180,12 @@ func (c *compiler) subscribe(in config.Subscription, action *destination.ActionD
 // mapping compiles the config's mapping for its places, then what is laid over the defaults for use.
 func (c *compiler) mapping(in config.Subscription, s *Subscription) {
 	if in.Mapping.Kind() != event.Absent {
-		if _, err := mapping.Compile(in.Mapping); err != nil {
+		own, err := mapping.Compile(in.Mapping)
+		if err != nil {
 			c.problems.Under(in.Pointer+"/mapping", err)
 			return
 		}
+		c.warnings.Under(in.Pointer+"/mapping", own.Warnings().Err())
 		c.mappedFields(in, s.action)
 	}
 	whole := in.Mapping

@@ -35,7 +35,12 @@ const (
 type Program struct {
 	program *vm.Program
 	names   []string // the variables that it reads
+	paths   [][]string
 }
+
+// Paths returns the keys of everything that the expression reads of its input, as far as they are written out: settings.region
+// and settings["region"] are both [settings region]. A path ends where a key is computed.
+func (p *Program) Paths() [][]string { return p.paths }
 
 // stepsName is the variable that counts steps. No key of an event can be named so in an expression.
 const stepsName = "landfall_steps"
@@ -45,7 +50,7 @@ func Compile(text string) (*Program, error) {
 	if len(text) > MaxLength {
 		return nil, fault.Problems{{Message: fmt.Sprintf("should be at most %d bytes long", MaxLength)}}
 	}
-	names := &names{}
+	names := &names{paths: map[ast.Node][]string{}}
 	program, err := expr.Compile(text,
 		expr.AllowUndefinedVariables(), expr.MaxNodes(MaxNodes), expr.Patch(names), expr.Patch(counting{}),
 		expr.Function("landfall_step", step),
@@ -59,7 +64,7 @@ func Compile(text string) (*Program, error) {
 			Message: fmt.Sprintf("there is no function %q%s", call.Value, fault.DidYouMean(call.Value, builtin.Names)),
 		}}
 	}
-	return &Program{program: program, names: names.list}, nil
+	return &Program{program: program, names: names.list, paths: names.read()}, nil
 }
 
 // problem is a mistake with its place.
@@ -71,22 +76,82 @@ func problem(err error) fault.Problem {
 	return fault.Problem{Message: err.Error()}
 }
 
-// names collects the variables of an expression, and a function that does not exist.
+// names collects the variables of an expression and the paths that lead from them, and a function that does not exist.
 type names struct {
 	list    []string
+	paths   map[ast.Node][]string // by the part whose value stands at the path; only the longest of each chain
+	defined []string              // by let
 	unknown *ast.IdentifierNode
 }
 
-// Visit sees every part of an expression.
+// environment is the name of the whole input in an expression.
+const environment = "$env"
+
+// Visit sees every part of an expression, what is inside of a part before the part itself.
 func (n *names) Visit(node *ast.Node) {
-	if call, ok := (*node).(*ast.CallNode); ok {
-		if id, ok := call.Callee.(*ast.IdentifierNode); ok && id.Value != "landfall_step" {
+	switch part := (*node).(type) {
+	case *ast.CallNode:
+		if id, ok := part.Callee.(*ast.IdentifierNode); ok && id.Value != "landfall_step" {
 			n.unknown = id
 		}
+		delete(n.paths, part.Callee)
+	case *ast.VariableDeclaratorNode:
+		n.defined = append(n.defined, part.Name)
+	case *ast.MemberNode:
+		n.extend(*node, part.Node, part.Property)
+	case *ast.ChainNode:
+		n.extend(*node, part.Node, nil)
+	case *ast.BuiltinNode:
+		if part.Name == "get" && len(part.Arguments) == 2 {
+			n.extend(*node, part.Arguments[0], part.Arguments[1])
+		}
+	case *ast.IdentifierNode:
+		n.variable(part)
 	}
-	if id, ok := (*node).(*ast.IdentifierNode); ok && id.Value != stepsName && !slices.Contains(n.list, id.Value) {
+}
+
+func (n *names) variable(id *ast.IdentifierNode) {
+	if id.Value == stepsName || id.Value == "landfall_step" {
+		return
+	}
+	if !slices.Contains(n.list, id.Value) {
 		n.list = append(n.list, id.Value)
 	}
+	if id.Value == environment {
+		n.paths[id] = []string{}
+	} else {
+		n.paths[id] = []string{id.Value}
+	}
+}
+
+// extend makes the path of a part of that of another one, with a key behind it; a nil key adds none. If the key is computed,
+// the path ends.
+func (n *names) extend(part, of, key ast.Node) {
+	path, ok := n.paths[of]
+	if !ok {
+		return
+	}
+	switch key := key.(type) {
+	case nil:
+	case *ast.StringNode:
+		path = append(slices.Clone(path), key.Value)
+	default:
+		return
+	}
+	delete(n.paths, of)
+	n.paths[part] = path
+}
+
+// read returns the paths that begin outside of the expression, sorted.
+func (n *names) read() [][]string {
+	var list [][]string
+	for _, path := range n.paths {
+		if len(path) == 0 || !slices.Contains(n.defined, path[0]) {
+			list = append(list, path)
+		}
+	}
+	slices.SortFunc(list, slices.Compare)
+	return list
 }
 
 // counting makes each evaluation of a predicate count as a step: nested ones over long lists would run for hours.

@@ -32,6 +32,7 @@ type Template struct {
 	root   render.Node
 	config render.Config
 	pieces []piece
+	uses   *uses
 }
 
 // Compile reads a template. The error says what is wrong and shows the tag or output that it is in.
@@ -44,7 +45,8 @@ func Compile(text string) (t *Template, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t = &Template{config: newConfig(pieces), pieces: pieces}
+	t = &Template{pieces: pieces, uses: &uses{}}
+	t.config = newConfig(pieces, t.uses)
 	root, failure := t.config.Compile(outline(pieces), start)
 	if failure != nil {
 		return nil, t.located(failure)

@@ -13,11 +13,14 @@ import (
 )
 
 // reader compiles expressions.
-type reader struct{ filters map[string]filter }
+type reader struct {
+	filters map[string]filter
+	uses    *uses
+}
 
 // filtered compiles a value with the filters that follow it.
 func (r reader) filtered(text string) (node, error) {
-	c := &cursor{text: text}
+	c := &cursor{text: text, uses: r.uses}
 	n, err := c.value()
 	if err != nil {
 		return nil, err
@@ -43,6 +46,9 @@ func (r reader) filter(c *cursor, input node) (node, error) {
 		return nil, fmt.Errorf("filter %q is disabled", name)
 	}
 	f := &filtered{name: name, input: input, apply: r.filters[name]}
+	if f.apply == nil {
+		r.uses.unknownFilter(name)
+	}
 	if c.space(); !c.take(":") {
 		return f.orInput(), nil
 	}
@@ -77,7 +83,7 @@ func (c *cursor) argument(f *filtered) error {
 
 // cycle compiles the arguments of a cycle tag. The group is nil where there is none.
 func (r reader) cycle(text string) (group node, values []node, err error) {
-	c := &cursor{text: text}
+	c := &cursor{text: text, uses: r.uses}
 	if group, err = c.operand(); err != nil {
 		return nil, nil, errors.New("expected values divided by commas")
 	}
@@ -104,6 +110,7 @@ func (r reader) cycle(text string) (group node, values []node, err error) {
 type cursor struct {
 	text string
 	at   int
+	uses *uses
 }
 
 func (c *cursor) rest() string { return c.text[c.at:] }
@@ -300,14 +307,23 @@ func (c *cursor) variable() (node, error) {
 		return nil, fmt.Errorf("unexpected %s", shortened(c.rest()))
 	}
 	if name == "" {
-		return c.properties(root{})
+		return c.read(root{})
 	}
 	if !strings.HasPrefix(c.rest(), ".") && !strings.HasPrefix(c.rest(), "[") {
 		if n, ok := constant(name); ok {
 			return n, nil
 		}
 	}
-	return c.properties(variable{name})
+	return c.read(variable{name})
+}
+
+// read reads the properties of a variable and notes what the template reads.
+func (c *cursor) read(n node) (node, error) {
+	n, err := c.properties(n)
+	if err == nil {
+		c.uses.read(n)
+	}
+	return n, err
 }
 
 // constant is the value of a word that is no variable.

@@ -16,9 +16,9 @@ import (
 type tag func(w io.Writer, s *scope) error
 
 // newConfig is the grammar of a template with these pieces.
-func newConfig(pieces []piece) render.Config {
+func newConfig(pieces []piece, uses *uses) render.Config {
 	config := render.NewConfig()
-	read := reader{filters: filters()}
+	read := reader{filters: filters(), uses: uses}
 	for name, compile := range map[string]func(reader, string) (tag, error){
 		textTag: compileText, outputTag: compileOutput, "echo": compileEcho, "assign": compileAssign, "cycle": compileCycle,
 		"increment": compileIncrement, "decrement": compileDecrement,
@@ -31,7 +31,7 @@ func newConfig(pieces []piece) render.Config {
 			return func(w io.Writer, ctx render.Context) error { return run(w, scopeOf(ctx)) }, nil
 		})
 	}
-	config.AddBlock("capture").Compiler(captureBlock(pieces))
+	config.AddBlock("capture").Compiler(captureBlock(read, pieces))
 	config.AddBlock("if").Clause("elsif").Clause("else").Compiler(conditionBlock(read, pieces, true))
 	config.AddBlock("unless").Clause("elsif").Clause("else").Compiler(conditionBlock(read, pieces, false))
 	return config
@@ -90,6 +90,7 @@ func compileAssign(read reader, args string) (tag, error) {
 	if err != nil {
 		return nil, err
 	}
+	read.uses.define(name)
 	return func(_ io.Writer, s *scope) error {
 		v, err := value.eval(s)
 		if err == nil {
@@ -99,16 +100,18 @@ func compileAssign(read reader, args string) (tag, error) {
 	}, nil
 }
 
-func compileIncrement(_ reader, args string) (tag, error) {
+func compileIncrement(read reader, args string) (tag, error) {
 	name, _ := identifier(args)
+	read.uses.define(name)
 	return func(w io.Writer, s *scope) error {
 		_, err := io.WriteString(w, event.FormatFloat(s.count(name, 1)))
 		return err
 	}, nil
 }
 
-func compileDecrement(_ reader, args string) (tag, error) {
+func compileDecrement(read reader, args string) (tag, error) {
 	name, _ := identifier(args)
+	read.uses.define(name)
 	return func(w io.Writer, s *scope) error {
 		_, err := io.WriteString(w, event.FormatFloat(s.count(name, -1)-1))
 		return err
@@ -140,7 +143,7 @@ func compileCycle(read reader, args string) (tag, error) {
 }
 
 // captureBlock keeps what is inside of it as a variable.
-func captureBlock(pieces []piece) render.BlockCompiler {
+func captureBlock(read reader, pieces []piece) render.BlockCompiler {
 	return func(block render.BlockNode) (func(io.Writer, render.Context) error, error) {
 		args := argsOf(pieces, block.Args)
 		name, _ := identifier(args)
@@ -150,6 +153,7 @@ func captureBlock(pieces []piece) render.BlockCompiler {
 		if name == "" {
 			return nil, errors.New("expected a name")
 		}
+		read.uses.define(name)
 		return func(_ io.Writer, ctx render.Context) error {
 			s := scopeOf(ctx)
 			inside := &output{scope: s}
