@@ -14,6 +14,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/source"
 	"github.com/landfall-dev/landfall/schemas"
 )
@@ -26,6 +27,7 @@ type Config struct {
 	StateURL    string // the database of the state; "" for the data directory
 	StateKey    string // what tokens are sealed with; "" where there is none
 	Server      Server
+	Egress      *httpx.Egress // hosts that events may choose in spite of the defaults
 	Instances   []Instance
 	Document    *source.Document
 	secrets     []string
@@ -57,12 +59,13 @@ type Instance struct {
 	Subscriptions []Subscription
 	Pointer       string // where it stands in the file
 	written       string // as the file has it
+	egress        string // what the config allows to URLs from events
 }
 
 // Version changes with everything that the config says of the instance, what it brings in from outside included. It shows
 // nothing of it.
 func (in *Instance) Version() string {
-	sum := sha256.Sum256([]byte(in.written + "\x00" + in.Settings.JSON() + "\x00" + in.Auth.JSON()))
+	sum := sha256.Sum256([]byte(in.written + "\x00" + in.Settings.JSON() + "\x00" + in.Auth.JSON() + in.egress))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -145,6 +148,7 @@ func (r *reader) read(v event.Value) {
 	r.config.StateURL = r.secret(v.Get("state").Get("url"), "/state/url").Str()
 	r.config.StateKey = r.secret(v.Get("state").Get("key"), "/state/key").Str()
 	r.server(v)
+	r.egress(v.Get("egress").Get("allow"))
 	known, keys := map[string]bool{}, map[string]bool{}
 	for i, s := range v.Get("sources").Items() {
 		place := fmt.Sprintf("/sources/%d", i)
@@ -169,6 +173,7 @@ func (r *reader) read(v event.Value) {
 		}
 		taken[in.ID] = true
 		r.checkSources(in, known)
+		in.egress = v.Get("egress").JSON()
 		in.Settings = r.secret(in.Settings, place+"/settings")
 		in.Auth = r.secret(d.Get("auth"), place+"/auth")
 		in.AccessToken = in.Auth.Get("accessToken").Str()

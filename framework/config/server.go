@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/httpx"
 )
 
 // Server is what a config says of the server. What it does not say is zero.
@@ -50,6 +51,17 @@ func (r *reader) server(v event.Value) {
 	s.NATS = r.secret(v.Get("nats").Get("url"), "/nats/url").Str()
 	s.Credentials, s.Replicas = v.Get("nats").Get("credentials").Str(), number(v.Get("nats").Get("replicas"))
 	s.AdminKey = r.secret(v.Get("admin").Get("key"), "/admin/key").Str()
+}
+
+// egress reads the hosts that URLs from events may lead to.
+func (r *reader) egress(allow event.Value) {
+	var entries []string
+	for _, entry := range allow.Items() {
+		entries = append(entries, entry.Str())
+	}
+	egress, err := httpx.ParseEgress(entries)
+	r.problems.Under("/egress/allow", err)
+	r.config.Egress = egress
 }
 
 // duration is a time such as 90s within bounds, 0 where there is none.

@@ -49,6 +49,9 @@ type Request struct {
 	Text   string      // "" for none
 	// TakeErrors makes an answer outside of 2xx a Response, for a remote whose refusals say something else than a failure.
 	TakeErrors bool
+	// FromEvent says that the URL's host comes from an event. Then the request goes to public addresses only and carries no
+	// credentials, unless the config allows the host or has the URL itself.
+	FromEvent bool
 }
 
 // Response is an answer that is not an error, or any answer where the request says so.
@@ -101,7 +104,7 @@ func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	response, err := c.exchange(ctx, request.Built{Method: r.Method, URL: r.URL, Header: r.Header, Body: r.Body})
+	response, err := c.exchange(ctx, request.Built{Method: r.Method, URL: r.URL, Header: r.Header, Body: r.Body, FromEvent: r.FromEvent})
 	if err != nil || r.TakeErrors {
 		return response, err
 	}
@@ -122,6 +125,9 @@ func (c Client) exchange(ctx context.Context, r request.Built) (*Response, error
 		if r, err = c.base.Extend(r, scope); err != nil {
 			return nil, err
 		}
+	}
+	if r.FromEvent {
+		ctx = httpx.FromEvent(ctx)
 	}
 	sent, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
 	if err != nil {

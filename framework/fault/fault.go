@@ -20,6 +20,7 @@ const (
 	CodeConnection     = "CONNECTION_FAILED"         // no answer came
 	CodeLogin          = "LOGIN_REQUIRED"            // somebody has to log in first; what waits is kept until then
 	CodeState          = "STATE_UNAVAILABLE"         // what this side remembers cannot be read or written now
+	CodeEgress         = "EGRESS_DENIED"             // the event chose a host that requests may not go to
 	CodeInternal       = "INTERNAL_ERROR"            // a handler broke its contract
 )
 

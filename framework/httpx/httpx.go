@@ -4,6 +4,7 @@
 //	limit    waits for the local rate and for what the remote's rate-limit headers ask
 //	auth     adds credentials; after a 401, once, fresh ones
 //	bounds   reads the answer whole, within a time and a size
+//	guard    refuses hosts that an event chose and that are not public, if the base is the network
 //	base     NewTransport, or Redirect to a sandbox
 //
 // No other link sends a request again, and none follows a redirect: an answer of 3xx is an answer. Put the chain under an
@@ -47,6 +48,9 @@ type Config struct {
 	Observe func(Exchange) // called for every request, before its caller has the answer; may be nil
 	Log     *slog.Logger   // answers at debug level, failures as warnings; nil is silent
 
+	// Egress allows hosts to requests of FromEvent, if Base is the network; nil allows public addresses only.
+	Egress *Egress
+
 	MaxRequestBytes  int64         // of a request body; a larger one is not sent
 	MaxResponseBytes int64         // of an answer's body, decompressed; a larger one is an error
 	MaxShownBytes    int           // of each body in an Exchange; the rest is cut off with a note
@@ -57,7 +61,7 @@ type Config struct {
 // not needed. A failure is always a *fault.Error without secrets; errors.Is sees a context's end through it.
 func New(c Config) http.RoundTripper {
 	c = c.withDefaults()
-	var chain http.RoundTripper = &bounds{next: c.RateLimit.translate(c.Base), maxBytes: c.MaxResponseBytes, timeout: c.Timeout}
+	var chain http.RoundTripper = &bounds{next: c.RateLimit.translate(guarded(c.Base, c.Egress, c.Redactor)), maxBytes: c.MaxResponseBytes, timeout: c.Timeout}
 	if c.Authorize != nil {
 		chain = &auth{next: chain, authorize: c.Authorize, renew: c.Renew, redactor: c.Redactor}
 	}

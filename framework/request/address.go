@@ -13,6 +13,8 @@ import (
 type address struct {
 	parts []mapping.Part
 	whole *mapping.Mapping // nil for a text
+	// fromEvent is whether something else than settings may say which host it is.
+	fromEvent bool
 }
 
 // address compiles a URL. What a text begins with is taken as it is; it can only be a setting, so that no event chooses whom
@@ -22,7 +24,7 @@ func (c *compiler) address(v event.Value, place string) *address {
 		return &address{parts: mapping.Split("")}
 	}
 	if !v.IsString() {
-		return &address{whole: c.mapping(v, place)}
+		return c.wholeAddress(v, place)
 	}
 	a := &address{parts: mapping.Split(v.Str())}
 	behindHost := false
@@ -45,6 +47,21 @@ func (c *compiler) address(v event.Value, place string) *address {
 		if !strings.HasPrefix(before, "/") && !strings.HasPrefix(before, "https://") && !strings.HasPrefix(before, "http://") {
 			c.problems.Add(place, "should begin with https://, with / for a path below baseUrl, or with a setting, but is %q", v.Str())
 		}
+	}
+	return a
+}
+
+// wholeAddress compiles a URL that a mapping makes.
+func (c *compiler) wholeAddress(v event.Value, place string) *address {
+	before, shared := c.said, len(c.shared)
+	c.said = map[string]bool{}
+	a := &address{whole: c.mapping(v, place)}
+	a.fromEvent = len(c.shared) > shared
+	for name := range c.said {
+		a.fromEvent = a.fromEvent || name != Settings && name != Auth
+	}
+	for name := range before {
+		c.said[name] = true
 	}
 	return a
 }

@@ -53,6 +53,8 @@ type Built struct {
 	URL    string
 	Header http.Header
 	Body   []byte // nil for none
+	// FromEvent reports that a payload says which host the request goes to.
+	FromEvent bool
 }
 
 // UsesToken tells whether the request says where the access token goes.
@@ -86,6 +88,7 @@ func (r *Request) Build(scope event.Value) (Built, error) {
 			return b, err
 		}
 	}
+	b.FromEvent = r.address.fromEvent
 	return b, r.sign.add(&b, scope)
 }
 

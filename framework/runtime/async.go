@@ -7,6 +7,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/httpx"
 )
 
 // Pending is the outcome of an event that the remote has taken and works on: the verdict has the operation. An item with that
@@ -64,7 +65,7 @@ func (p *Plan) poll(ctx context.Context, items []Item, slot func(i int) *Verdict
 	for i := range items {
 		in.Operations[i] = items[i].Operation
 	}
-	results := s.handler.Poll(ctx, in)
+	results := s.handler.Poll(httpx.WithWrittenURLs(ctx, s.written), in)
 	for i := range items {
 		v := slot(i)
 		p.verdict(v, s, items[i].Payload, results.Result(i))

@@ -19,7 +19,7 @@ type tokens func(ctx context.Context, refused string) (string, error)
 // client is the way of the instance's requests. Its secrets are the password settings, what came from the environment and
 // what the host names; they show nowhere, also where a remote repeats them.
 func (c *compiler) client(settings event.Value, give tokens, redactor *httpx.Redactor) destination.Client {
-	config := httpx.Config{Base: c.host.Transport, Redactor: redactor, Observe: c.host.Observe, Log: c.host.Log}
+	config := httpx.Config{Base: c.host.Transport, Redactor: redactor, Observe: c.host.Observe, Log: c.host.Log, Egress: c.host.Egress}
 	if base := c.definition.Request; base != nil {
 		config.RateLimit = httpx.RateHeaders(base.RateLimit)
 	}
@@ -104,6 +104,7 @@ func attemptOf(ctx context.Context) *attempt {
 // call calls the handler. Of payloads that the remote answers with 401 each on their own, those alone are tried again with a
 // fresh token, once.
 func (p *Plan) call(ctx context.Context, s *Subscription, in destination.Input) *destination.MultiStatus {
+	ctx = httpx.WithWrittenURLs(ctx, s.written)
 	if p.tokens == nil {
 		return s.handler.Perform(ctx, in)
 	}

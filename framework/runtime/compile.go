@@ -34,7 +34,10 @@ type Host struct {
 	Now            func() time.Time        // time.Now by default
 	Log            *slog.Logger            // silent by default
 	Features       map[string]bool         // flags of every instance; those of its config go before them
-	Secrets        []string                // values that must never show, beside those in settings
+	// Egress allows hosts to requests whose URL comes from an event; nil allows public addresses only. It holds for the network, not
+	// for sandboxes and other transports of the host's.
+	Egress  *httpx.Egress
+	Secrets []string // values that must never show, beside those in settings
 }
 
 // New makes a plan of an instance. The error is a fault.Problems with JSON pointers into the config file.
@@ -193,9 +196,24 @@ func (c *compiler) mapping(in config.Subscription, s *Subscription) {
 		whole = destination.Overlay(s.action.DefaultMapping(), in.Mapping)
 	}
 	var err error
+	s.written = httpx.NewWrittenURLs(textsOf(whole, nil))
 	if s.mapping, err = mapping.Compile(whole); err != nil {
 		c.problems.Under(in.Pointer+"/mapping", err)
 	}
+}
+
+// textsOf appends all texts in a value, at any depth.
+func textsOf(v event.Value, texts []string) []string {
+	if v.IsString() {
+		return append(texts, v.Str())
+	}
+	for _, item := range v.Items() {
+		texts = textsOf(item, texts)
+	}
+	for _, member := range v.Members() {
+		texts = textsOf(member, texts)
+	}
+	return texts
 }
 
 // mappedFields warns of keys of a mapping that are no fields of the action: they are dropped from every payload. A mapping

@@ -60,6 +60,9 @@ func LoadInstance(cfg *config.Config, in config.Instance, registry *destination.
 			return nil, err
 		}
 	}
+	if h.Egress == nil {
+		h.Egress = cfg.Egress
+	}
 	h.Secrets = append(slices.Clone(h.Secrets), cfg.Secrets()...)
 	plan, err := New(entry.Plugin, entry.Definition, in, h)
 	if err != nil && !errors.As(err, &more) {

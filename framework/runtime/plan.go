@@ -13,6 +13,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/fql"
+	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/mapping"
 	"github.com/landfall-dev/landfall/framework/oauth"
 	"github.com/landfall-dev/landfall/framework/schema"
@@ -56,6 +57,7 @@ type Subscription struct {
 	query       *fql.Query
 	mapping     *mapping.Mapping
 	schema      *schema.Schema
+	written     *httpx.WrittenURLs // in the mapping
 	resend      bool
 	sample      float64 // the share of events that it gets
 	deletes     bool    // it takes deletions of users

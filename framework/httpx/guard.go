@@ -1,0 +1,165 @@
+package httpx
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// WrittenURLs are URLs that the operator wrote: where they lead is not an event's choice. They are immutable.
+type WrittenURLs struct {
+	whole    map[string]bool
+	prefixes []string // up to the first part that an event fills in, which is behind the host
+}
+
+// NewWrittenURLs takes the texts that are URLs, or templates of URLs whose host is written out.
+func NewWrittenURLs(texts []string) *WrittenURLs {
+	w := &WrittenURLs{whole: map[string]bool{}}
+	for _, text := range texts {
+		before, _, isTemplate := strings.Cut(text, "{{")
+		u, err := url.Parse(before)
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		case !isTemplate:
+			w.whole[u.String()] = true
+		case u.Path != "" || u.RawQuery != "" || u.ForceQuery:
+			w.prefixes = append(w.prefixes, before)
+		}
+	}
+	return w
+}
+
+func (w *WrittenURLs) has(u *url.URL) bool {
+	if w == nil {
+		return false
+	}
+	text := u.String()
+	if w.whole[text] {
+		return true
+	}
+	for _, prefix := range w.prefixes {
+		if strings.HasPrefix(text, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+type (
+	writtenKey   struct{}
+	fromEventKey struct{}
+)
+
+// WithWrittenURLs is ctx for requests of an action whose mapping has these URLs.
+func WithWrittenURLs(ctx context.Context, w *WrittenURLs) context.Context {
+	return context.WithValue(ctx, writtenKey{}, w)
+}
+
+// FromEvent is ctx for a request whose URL comes from an event, unless it is one of WithWrittenURLs. A chain sends it to public
+// addresses only, and without credentials, unless its Egress allows the host.
+func FromEvent(ctx context.Context) context.Context {
+	return context.WithValue(ctx, fromEventKey{}, true)
+}
+
+// chosenByEvent reports whether an event chose where a request goes.
+func chosenByEvent(r *http.Request) bool {
+	if r.Context().Value(fromEventKey{}) == nil {
+		return false
+	}
+	written, _ := r.Context().Value(writtenKey{}).(*WrittenURLs)
+	return !written.has(r.URL)
+}
+
+// guard is the link above the network that checks where requests go whose URL an event chose. They have connections of their own,
+// since one that the operator's requests have opened would not be checked again.
+type guard struct {
+	network  *http.Transport
+	egress   *Egress
+	redactor *Redactor
+	checked  func() *http.Transport
+}
+
+// guarded puts a guard above a base that is the network. Others, such as sandboxes, lead nowhere else.
+func guarded(base http.RoundTripper, egress *Egress, redactor *Redactor) http.RoundTripper {
+	network, ok := base.(*http.Transport)
+	if !ok {
+		return base
+	}
+	return &guard{network: network, egress: egress, redactor: redactor, checked: sync.OnceValue(func() *http.Transport {
+		t := network.Clone()
+		t.Proxy, t.DialTLSContext = nil, nil
+		t.DialContext = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: egress.control}).DialContext
+		return t
+	})}
+}
+
+func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !chosenByEvent(r) || g.egress.allowsHost(r.URL) {
+		return g.network.RoundTrip(r)
+	}
+	answer, err := g.send(r)
+	var refused *EgressError
+	if errors.As(err, &refused) {
+		if refused.Host != r.URL.Hostname() { // the dialer knows the address only
+			copied := *refused
+			copied.Host = r.URL.Hostname()
+			refused = &copied
+		}
+		return nil, refused.asFault()
+	}
+	return answer, err
+}
+
+// send sends a request to a host that is not allowed by name.
+func (g *guard) send(r *http.Request) (*http.Response, error) {
+	host := plainHost(r.URL.Hostname())
+	if err := g.egress.checkName(host); err != nil {
+		return nil, err
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		if err := g.egress.checkAddr(host, addr); err != nil {
+			return nil, err
+		}
+	}
+	if g.carriesSecret(r) {
+		return nil, &EgressError{Host: host, Why: "the request carries credentials", Allow: host}
+	}
+	if g.network.Proxy != nil {
+		proxy, err := g.network.Proxy(r)
+		if err != nil {
+			return nil, err
+		}
+		if proxy != nil {
+			if err := g.egress.checkProxied(r.Context(), host); err != nil {
+				return nil, err
+			}
+			return g.network.RoundTrip(r)
+		}
+	}
+	return g.checked().RoundTrip(r)
+}
+
+// carriesSecret reports whether the head of a request has credentials: a secret of the instance, or a header that is for one.
+func (g *guard) carriesSecret(r *http.Request) bool {
+	if text := r.URL.String(); g.redactor.Redact(text) != text {
+		return true
+	}
+	for name, values := range r.Header {
+		switch name {
+		case "Authorization", "Proxy-Authorization", "Cookie":
+			return true
+		}
+		for _, value := range values {
+			if g.redactor.Redact(value) != value {
+				return true
+			}
+		}
+	}
+	return false
+}
