@@ -10,6 +10,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/actions"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
@@ -75,6 +76,9 @@ func (a *actionServing) key(listen string) (string, error) {
 	}
 	text, err := os.ReadFile(a.keyFile)
 	if err != nil {
+		return "", fmt.Errorf("reading the key: %w", err)
+	}
+	if text, err = event.WithoutBOM(text); err != nil {
 		return "", fmt.Errorf("reading the key: %w", err)
 	}
 	key := strings.TrimSpace(string(text))

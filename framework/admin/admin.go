@@ -143,7 +143,7 @@ type Replay struct {
 
 func (s *Server) replay(w http.ResponseWriter, r *http.Request) {
 	var asked Replay
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&asked); err != nil {
+	if err := json.NewDecoder(event.ReaderWithoutBOM(http.MaxBytesReader(w, r.Body, 1<<20))).Decode(&asked); err != nil {
 		fail(w, http.StatusBadRequest, fmt.Errorf("the body is no replay: %w", err))
 		return
 	}

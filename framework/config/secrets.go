@@ -69,6 +69,11 @@ func (r *reader) file(path, place string) string {
 		r.problems.Add(place, "is read from a file larger than %d KB", maxSecretFile>>10)
 		return ""
 	}
+	content, err = event.WithoutBOM(content)
+	if err != nil {
+		r.problems.Add(place, "cannot be read: %v", err)
+		return ""
+	}
 	value := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
 	r.config.secrets = append(r.config.secrets, value)
 	return value

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
@@ -155,6 +156,9 @@ func (c Client) exchange(ctx context.Context, r request.Built) (*Response, error
 	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: body, raw: raw, failed: httpx.AnswerExchange(answer)}, nil
 }
 
+// maxMessage bounds what is kept of a remote's message, in bytes.
+const maxMessage = 2000
+
 // failure is the error of an answer outside of 2xx, nil for any other; without a message it is what the body says.
 func (c Client) failure(r *Response, message string) *fault.Error {
 	if r.Status < 300 {
@@ -162,6 +166,9 @@ func (c Client) failure(r *Response, message string) *fault.Error {
 	}
 	if message == "" {
 		message = messageOf(r.Status, r.Body, r.raw)
+	}
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
 	}
 	e := fault.FromStatus(r.Status, c.redact(message))
 	e.RetryAfter = httpx.RetryAfter(r.Header, time.Now())

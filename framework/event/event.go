@@ -45,13 +45,24 @@ func (e Event) Value() Value { return e.root }
 // Raw is the event's JSON as it came. It must not be modified.
 func (e Event) Raw() string { return e.root.doc().textOf(e.root.node()) }
 
-// ParseValue reads any JSON text under the bounds of an event. It keeps raw, which must not be modified afterwards.
+// ParseValue reads any JSON text under the bounds of an event, with or without a byte order mark. It keeps raw, which must not be
+// modified afterwards.
 func ParseValue(raw []byte) (Value, error) {
 	if len(raw) > MaxBytes {
 		return Value{}, &SyntaxError{Offset: MaxBytes, Message: fmt.Sprintf("larger than %d MB", MaxBytes>>20)}
 	}
 	if len(raw) == 0 {
 		return Value{}, &SyntaxError{Message: "unexpected end of the text"}
+	}
+	if c := raw[0]; c >= 0x80 || c == 0 || len(raw) > 1 && raw[1] == 0 { // no JSON begins so
+		rest, err := WithoutBOM(raw)
+		if err != nil {
+			return Value{}, &SyntaxError{Message: err.Error()}
+		}
+		if len(rest) == 0 {
+			return Value{}, &SyntaxError{Message: "unexpected end of the text"}
+		}
+		raw = rest
 	}
 	return parseText(unsafe.String(&raw[0], len(raw)))
 }

@@ -159,7 +159,7 @@ func (q *request) tooLarge() *refusal {
 
 // keyInPrefix returns the writeKey among the members of the object that a text begins with, as far as the text goes.
 func keyInPrefix(text []byte) (key string, found bool) {
-	tokens := json.NewDecoder(bytes.NewReader(text))
+	tokens := json.NewDecoder(event.ReaderWithoutBOM(bytes.NewReader(text)))
 	depth, isKey, wanted := 0, false, false
 	for {
 		token, err := tokens.Token()

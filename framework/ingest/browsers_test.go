@@ -109,3 +109,14 @@ func TestPathsThatAreNotCleanAreTaken(t *testing.T) {
 		assert.Equal(t, "POST, OPTIONS", w.Header().Get("Allow"))
 	}
 }
+
+func TestBodiesWithAByteOrderMark(t *testing.T) {
+	s := &sink{}
+	assert.Equal(t, 200, post(handler(s), "/v1/page", "\xef\xbb\xbf"+`{"userId":"u"}`).Code)
+	long := "\xef\xbb\xbf" + `{"writeKey":"wk","batch":[` + strings.Repeat(`{"type":"page","userId":"u"},`, 2000) + `{"type":"page","userId":"u"}]}`
+	assert.Equal(t, 200, post(handler(s), "/v1/batch", long, func(r *http.Request) { r.Header.Del("Authorization") }).Code)
+	assert.Len(t, s.events, 2002)
+	w := post(handler(s), "/v1/page", "\xff\xfe{\x00}\x00")
+	assert.Equal(t, 400, w.Code)
+	assert.Contains(t, w.Body.String(), "the text is UTF-16: save it as UTF-8")
+}

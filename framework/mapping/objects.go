@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
 )
@@ -186,7 +187,7 @@ func (n jsonText) resolve(v event.Value) (event.Value, error) {
 		return value, nil
 	}
 	decoded, err := event.ParseString(value.Str())
-	if err != nil {
+	if err != nil || strings.HasPrefix(value.Str(), "\ufeff") { // JSON.parse takes no byte order mark
 		return value, nil // text that is no JSON stands for itself
 	}
 	return decoded, nil

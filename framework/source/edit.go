@@ -20,6 +20,9 @@ func Edit(name string, text []byte, to event.Value) ([]byte, error) {
 	if same(doc.Value(), to) {
 		return text, nil
 	}
+	if text, err = event.WithoutBOM(text); err != nil { // places are those of the text without it
+		return nil, err
+	}
 	// Where a change would be seen elsewhere, through an alias, or is not understood, more is written anew.
 	for _, depth := range []int{100, 6, 5, 4, 3, 2, 1} {
 		e := editor{doc: doc, lines: strings.Split(string(text), "\n"), depth: depth}

@@ -34,6 +34,10 @@ func Parse(name string, text []byte) (*Document, error) {
 		return nil, fault.Problems{{File: name, Message: fmt.Sprintf("the text is larger than %d MB", MaxBytes>>20)}}
 	}
 	d := &Document{name: name, values: map[string]place{}, keys: map[string]place{}}
+	text, err := event.WithoutBOM(text)
+	if err != nil {
+		return nil, fault.Problems{{File: name, Line: 1, Column: 1, Message: err.Error()}}
+	}
 	value, err := d.read(text)
 	if err != nil {
 		return nil, err
