@@ -167,10 +167,10 @@ func (c Client) failure(r *Response, message string) *fault.Error {
 	if message == "" {
 		message = messageOf(r.Status, r.Body, r.raw)
 	}
-	if len(message) > maxMessage {
+	if message = c.Redact(message); len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
 	}
-	e := fault.FromStatus(r.Status, c.redact(message))
+	e := fault.FromStatus(r.Status, message)
 	e.RetryAfter = httpx.RetryAfter(r.Header, time.Now())
 	e.Cause = &Refusal{Status: r.Status, Body: r.Body, failed: r.failed}
 	return e

@@ -1,0 +1,30 @@
+package destination_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/sandbox"
+)
+
+// A remote's message is kept in part, and a secret in it is hidden before it is cut.
+func TestLongMessagesOfRemotesAreCut(t *testing.T) {
+	remote := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(`{"message":"` + strings.Repeat("é", 995) + `very-secret` + strings.Repeat("x", 1<<20) + `"}`))
+	})
+	redactor := httpx.NewRedactor(nil, []string{"very-secret"})
+	client := destination.NewClient(httpx.New(httpx.Config{Base: sandbox.Transport(remote), Redactor: redactor}), redactor.Redact)
+	_, err := client.Do(t.Context(), destination.Request{Method: "POST", URL: "https://api.example.com/", Text: "x"})
+	var known *fault.Error
+	require.ErrorAs(t, err, &known)
+	assert.LessOrEqual(t, len(known.Message), 2010)
+	assert.NotContains(t, known.Message, "very")
+}
