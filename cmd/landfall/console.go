@@ -1,17 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/landfall-dev/landfall/framework/access"
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/console"
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -40,18 +45,20 @@ func newConsole(s streams) *cobra.Command {
 			"deliveries, dead letters and cohorts.",
 		Example: "  landfall console --config landfall.yaml\n  landfall console --sandbox",
 		Args:    exactly(0, "flags only"),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.run(cmd.Context(), cmd.Flags().Changed("listen"))
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.config, "config", configFile, "the config `FILE`; it is made where there is none")
 	f.StringVar(&c.data, "data", "", dataUsage)
-	f.StringVar(&c.listen, "listen", defaultConsole, "the `ADDRESS` to listen on; from other machines, the admin key of the config is needed")
+	f.StringVar(&c.listen, "listen", defaultConsole, "the `ADDRESS` to listen on, or unix:PATH; one that other machines reach needs admin.key in the config")
 	f.BoolVar(&c.target.sandbox, "sandbox", false, "send to nothing but the destinations' sandboxes")
 	f.StringVar(&c.target.sandboxURL, "sandbox-url", "", "send to nothing but a sandbox at this `URL` (see landfall sandbox)")
 	return cmd
 }
 
-func (c *consoleCommand) run(ctx context.Context) error {
+func (c *consoleCommand) run(ctx context.Context, asked bool) error {
 	c.target.live = !c.target.sandbox && c.target.sandboxURL == ""
 	if err := c.target.check(); err != nil {
 		return err
@@ -64,15 +71,74 @@ func (c *consoleCommand) run(ctx context.Context) error {
 		defer store.Close()
 		page.store = store
 	}
-	served, err := console.New(page.settings())
+	key := &fileKey{path: c.config, locked: newToken()}
+	listener, err := c.openListener(asked, key.read() != "")
 	if err != nil {
 		return err
+	}
+	page.guard = access.NewGuard(access.Config{Key: key.read, AllowLocal: isPrivate(listener.Addr()), Proxies: key.proxies, Log: page.log})
+	served, err := console.New(page.settings())
+	if err != nil {
+		return errors.Join(err, listener.Close())
 	}
 	defer served.Close()
 	mux := http.NewServeMux()
 	mux.Handle(console.Path, served.Handler())
 	mux.Handle("GET /{$}", http.RedirectHandler(console.Path, http.StatusSeeOther))
-	return serveHTTP(ctx, c.streams, "console", c.listen, mux)
+	return serveOn(ctx, c.streams, "console", listener, mux)
+}
+
+// openListener listens where it was asked to; if it was not, and the default is busy, at a free port.
+func (c *consoleCommand) openListener(asked, hasKey bool) (net.Listener, error) {
+	if problem := config.CheckAdminListen(c.listen, hasKey); problem != "" || c.listen == config.AdminOnIngest {
+		return nil, misuse("--listen %s %s", c.listen, cmp.Or(problem, "is for a server: give an address"))
+	}
+	listener, err := listenAt(c.listen)
+	if !asked && errors.Is(err, syscall.EADDRINUSE) {
+		listener, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen: %w: give another address with --listen", err)
+	}
+	return listener, nil
+}
+
+// fileKey is the admin key of a config file that may change at any time. A file that cannot be read, or whose key cannot be
+// resolved, opens nothing: the key that was read last stays, and without one nobody gets in.
+type fileKey struct {
+	path   string
+	locked string // in place of a key that was never read
+	mu     sync.Mutex
+	last   string
+}
+
+// read returns the key as it is now, "" if the file sets none.
+func (k *fileKey) read() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	cfg, _ := config.Load(k.path, config.Env{})
+	switch {
+	case cfg == nil && k.last == "" && isMissing(k.path):
+		return ""
+	case cfg == nil || cfg.Server.AdminKeyWanted && cfg.Server.AdminKey == "":
+		return cmp.Or(k.last, k.locked)
+	}
+	k.last = cfg.Server.AdminKey
+	return k.last
+}
+
+// proxies returns the trusted proxies of the file as it is now.
+func (k *fileKey) proxies() access.Proxies {
+	cfg, _ := config.Load(k.path, config.Env{})
+	if cfg == nil {
+		return nil
+	}
+	return cfg.Server.TrustedProxies
+}
+
+func isMissing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // openKept opens the state of a config where there is one already; nil where nothing was kept yet.
@@ -96,11 +162,12 @@ type pages struct {
 	store       *state.Store
 	host        *hosting // of a server, whose sandboxes count; nil where there is none
 	log         *slog.Logger
+	guard       *access.Guard
 }
 
 func (p *pages) settings() console.Config {
 	return console.Config{
-		Registry: p.registry, File: p.path, Make: p.make, Running: p.running, Pretends: !p.live.live, Logins: p.logins, Key: p.key, Log: p.log,
+		Registry: p.registry, File: p.path, Make: p.make, Running: p.running, Pretends: !p.live.live, Logins: p.logins, Guard: p.guard, Log: p.log,
 	}
 }
 
@@ -168,12 +235,4 @@ func (p *pages) logins() (*oauth.Keeper, error) {
 		return nil, fmt.Errorf("nothing is kept here: %s", keyHint)
 	}
 	return openKeeper(cfg, p.store)
-}
-
-func (p *pages) key() string {
-	cfg, _ := config.Load(p.path, config.Env{})
-	if cfg == nil {
-		return ""
-	}
-	return cfg.Server.AdminKey
 }

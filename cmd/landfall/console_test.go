@@ -40,7 +40,7 @@ func TestConsole(t *testing.T) {
 	b.look("/console/deliveries", "deliveries-none", script)
 
 	s.start()
-	b.url = s.url
+	b.url = s.admin.URL
 	b.look("/console/cohorts", "cohorts-empty", script)
 	s.post(membership("m1", "ana", "Audience Entered", true))
 	b.see("/console/cohorts?user=ana", "member")

@@ -52,7 +52,7 @@ func TestConnectingFromTheConsole(t *testing.T) {
 
 // page is what a page of the server's console holds.
 func (s *served) page(path string) string {
-	answer, err := s.client.Get(s.url + "/console/" + path)
+	answer, err := s.client.Get(s.admin.URL + "/console/" + path)
 	require.NoError(s.t, err)
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
@@ -62,10 +62,10 @@ func (s *served) page(path string) string {
 
 // connect presses the button of an instance, and gives the page that it leads to.
 func (s *served) connect(form url.Values) string {
-	request, err := http.NewRequest(http.MethodPost, s.url+"/console/setup/connect", strings.NewReader(form.Encode()))
+	request, err := http.NewRequest(http.MethodPost, s.admin.URL+"/console/setup/connect", strings.NewReader(form.Encode()))
 	require.NoError(s.t, err)
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("Origin", s.url)
+	request.Header.Set("Origin", s.admin.URL)
 	answer, err := s.client.Do(request)
 	require.NoError(s.t, err)
 	defer answer.Body.Close()

@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/delivery"
 )
 
@@ -61,19 +61,15 @@ func (c *deadCommand) read(ctx context.Context) error {
 	if err := c.open(ctx); err != nil {
 		return err
 	}
-	return knownInstance(c.cfg, c.filter.Instance)
+	return c.knownInstance(c.filter.Instance)
 }
 
-// knownInstance refuses an id that the config does not have.
-func knownInstance(cfg *config.Config, id string) error {
-	var ids []string
-	for _, in := range cfg.Instances {
-		if in.ID == id || id == "" {
-			return nil
-		}
-		ids = append(ids, in.ID)
+// knownInstance refuses an id that the server, or without one the config, does not have.
+func (c *reaching) knownInstance(id string) error {
+	if id == "" || slices.Contains(c.known, id) {
+		return nil
 	}
-	return misuse("there is no instance %q in the config, which has %s", id, strings.Join(ids, ", "))
+	return misuse("there is no instance %q in the config, which has %s", id, strings.Join(c.known, ", "))
 }
 
 // readMoment reads a date, or an age such as 2h.

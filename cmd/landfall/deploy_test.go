@@ -30,19 +30,14 @@ func TestWhatDeploysIsRight(t *testing.T) {
 	s.post(entered("u1", "vip"))
 	s.post(entered("u1", "vip"))
 	s.settled(2)
-	answer, err := s.client.Get(s.url + "/metrics")
-	require.NoError(t, err)
-	defer answer.Body.Close()
-	var metrics bytes.Buffer
-	_, err = metrics.ReadFrom(answer.Body)
-	require.NoError(t, err)
+	_, metrics := s.ask("/metrics")
 	dashboard, err := os.ReadFile("deploy/grafana.json")
 	require.NoError(t, err)
 	require.True(t, json.Valid(dashboard))
 	names := regexp.MustCompile(`landfall_[a-z_]+`)
 	for _, asked := range append(names.FindAll(dashboard, -1), names.FindAll(page, -1)...) {
 		if string(asked) != "landfall_retries_total" { // nothing was tried again
-			assert.Contains(t, metrics.String(), string(asked))
+			assert.Contains(t, metrics, string(asked))
 		}
 	}
 }

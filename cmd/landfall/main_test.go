@@ -53,7 +53,7 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 func postFile(ts *testscript.TestScript, neg bool, args []string) {
 	var at address
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(args[0], addressFile))), &at))
-	r, err := http.NewRequest(http.MethodPost, at.URL+args[1], bytes.NewBufferString(ts.ReadFile(args[2])))
+	r, err := http.NewRequest(http.MethodPost, at.Ingest+args[1], bytes.NewBufferString(ts.ReadFile(args[2])))
 	ts.Check(err)
 	r.SetBasicAuth("wk", "")
 	answer, err := http.DefaultClient.Do(r)

@@ -1,18 +1,24 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/landfall-dev/landfall/framework/access"
 	"github.com/landfall-dev/landfall/framework/admin"
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/delivery"
@@ -20,69 +26,35 @@ import (
 	"github.com/landfall-dev/landfall/framework/sandbox"
 )
 
-// addressFile holds, in a data directory in use, where its server answers.
-const addressFile = "serve.json"
+// adminKeyVariable holds the admin key for --url.
+const adminKeyVariable = "LANDFALL_ADMIN_KEY"
 
-type address struct {
-	URL     string `json:"url"`
-	Sandbox string `json:"sandbox,omitempty"` // that it delivers to; "" for real remotes
-}
+// errNoServer is the error of a data directory that no running server uses.
+var errNoServer = errors.New("no server is running")
 
-// tellAddress writes down where this server answers, until forget.
-func (v *serving) tellAddress(cfg *config.Config, listening string) (forget func(), err error) {
-	dir := dataDir(cfg, v.data)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	host, port, err := net.SplitHostPort(listening)
-	if err != nil {
-		return nil, err
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	text, err := json.Marshal(address{URL: "http://" + net.JoinHostPort(host, port), Sandbox: v.target.sandboxName()})
-	if err != nil {
-		return nil, err
-	}
-	file := filepath.Join(dir, addressFile)
-	return func() { _ = os.Remove(file) }, replaceFile(file, text)
-}
-
-// replaceFile puts a private file in the place of what is there, all at once; where that is a link, what it leads to stays.
-func replaceFile(file string, text []byte) error {
-	made, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = made.Write(text)
-	if err = errors.Join(err, made.Close()); err == nil {
-		err = os.Rename(made.Name(), file)
-	}
-	if err != nil {
-		_ = os.Remove(made.Name())
-	}
-	return err
-}
-
-// reaching is what the commands on a queue share: the server that uses it, else the queue itself.
+// reaching is what the commands on a queue share: the server that uses it, or the queue itself.
 type reaching struct {
 	streams
-	config string
-	data   string
-	target target // whose queue it is
-	json   bool
-	client *admin.Client
-	cfg    *config.Config
-	close  func()
-	server bool // a server is reached, not the queue alone
-	only   bool // nothing but a server will do
+	config  string
+	data    string
+	url     string
+	keyFile string
+	target  target // whose queue it is
+	json    bool
+	client  *admin.Client
+	cfg     *config.Config // nil if a server is reached and the file cannot be used
+	known   []string       // the ids of the instances
+	close   func()
+	server  bool // a server is reached, not the queue alone
+	only    bool // nothing but a server will do
 }
 
 func (c *reaching) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&c.config, "config", configFile, "the config `FILE`")
-	f.StringVar(&c.data, "data", "", "the data `DIR`; by default the config's, else "+defaultData+" beside it")
+	f.StringVar(&c.config, "config", configFile, "the config `FILE`; not needed to reach a running server with --data or --url")
+	f.StringVar(&c.data, "data", "", "the data `DIR`; by default the config's, otherwise "+defaultData+" beside it")
+	f.StringVar(&c.url, "url", "", "the `URL` of a running server's admin API, or unix:PATH, in place of --data")
+	f.StringVar(&c.keyFile, "key-file", "", "with --url: the `FILE` of the admin key; by default $"+adminKeyVariable+", otherwise the config's")
 	f.BoolVar(&c.json, "json", false, "print JSON for programs, an object a line")
 	c.target.sandboxFlags(cmd, "the queue of")
 }
@@ -90,9 +62,6 @@ func (c *reaching) flags(cmd *cobra.Command) {
 // chooseSandbox returns the name of the sandbox whose queue is meant: that of the flags, otherwise that of the server that runs, of
 // real remotes if there is such a queue, or of the only sandbox that has one.
 func (c *reaching) chooseSandbox(dir string) (string, error) {
-	if c.target.sandbox && c.target.sandboxURL != "" {
-		return "", misuse("give one of --sandbox and --sandbox-url")
-	}
 	if name := c.target.sandboxName(); name != "" {
 		return name, nil
 	}
@@ -105,67 +74,156 @@ func (c *reaching) chooseSandbox(dir string) (string, error) {
 	return onlySandbox(c.err, dir, queueDir, queueName("*")), nil
 }
 
-// open reaches the server that has the data directory, else opens the queue.
+// open reaches the server that was named, or the one that has the data directory. Without one it opens the queue.
 func (c *reaching) open(ctx context.Context) error {
+	c.close = func() {}
 	cfg, problems := config.Load(c.config, config.Env{})
+	var unusable error
 	if cfg == nil || len(problems) > 0 {
-		return problems.Err()
+		unusable = problems.Err()
+	} else {
+		c.cfg = cfg
 	}
-	c.cfg, c.close = cfg, func() {}
-	dir := dataDir(cfg, c.data)
+	if c.url != "" {
+		return c.dialURL(ctx, cfg)
+	}
+	dir := c.dataOf(cfg)
+	err := c.dialDir(ctx, dir, cfg)
+	switch {
+	case err == nil || !errors.Is(err, errNoServer):
+		return err
+	case unusable != nil && c.data == "":
+		return fmt.Errorf("%w\nno server is running with the data directory %s: name another one with --data, or a server with --url", unusable, dir)
+	case c.only && (unusable != nil || cfg.Server.NATS != ""):
+		return fmt.Errorf("no server of this machine uses the data directory %s: start one with landfall serve, or name another directory with --data or a server with --url", dir)
+	case unusable != nil:
+		return fmt.Errorf("no server of this machine uses the data directory %s, and without one the config is needed (--config): %w", dir, unusable)
+	}
 	name, err := c.chooseSandbox(dir)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	switch _, err := os.Stat(filepath.Join(dir, queueName(name))); {
-	case c.only && cfg.Server.NATS != "":
-		return c.dial()
-	case cfg.Server.NATS == "" && errors.Is(err, os.ErrNotExist):
+	case cfg.Server.NATS == "" && isMissing(filepath.Join(dir, queueName(name))):
 		return fmt.Errorf("there is no queue in %s, so no server has run with it: start one with landfall serve, or give another directory with --data", dir)
+	case c.only:
+		return fmt.Errorf("no server of this machine uses the data directory %s: start one with landfall serve, or name another directory with --data or a server with --url", dir)
 	}
-	queue, err := openQueue(ctx, cfg, c.data, name, false, slog.New(slog.DiscardHandler))
+	return c.openQueue(ctx, dir, name)
+}
+
+// dataOf returns the data directory. A config with mistakes may still name it.
+func (c *reaching) dataOf(cfg *config.Config) string {
+	if cfg != nil {
+		return dataDir(cfg, c.data)
+	}
+	return cmp.Or(c.data, filepath.Join(filepath.Dir(c.config), defaultData))
+}
+
+// openQueue opens the queue of a data directory that no server uses.
+func (c *reaching) openQueue(ctx context.Context, dir, sandboxName string) error {
+	cfg := c.cfg
+	queue, err := openQueue(ctx, cfg, c.data, sandboxName, false, slog.New(slog.DiscardHandler))
 	if errors.Is(err, delivery.ErrInUse) {
-		return c.dial()
+		return fmt.Errorf("a process uses the queue in %s, but there is no server to ask: a server that is starting, or another command; try again in a moment", dir)
 	}
 	if err != nil {
 		return err
 	}
-	key := rand.Text()
-	s := &admin.Server{Queue: queue, Key: func() string { return key }, Sources: sourcesOf(func() *config.Config { return cfg })}
-	c.client = &admin.Client{Transport: sandbox.Transport(s.Handler()), URL: "http://queue", Key: key}
+	token, current := newToken(), func() *config.Config { return cfg }
+	s := &admin.Server{
+		Queue: queue, Guard: access.NewGuard(access.Config{Token: token}),
+		Sources: sourcesOf(current), Subscriptions: subscriptionsOf(current),
+	}
+	c.client = &admin.Client{Transport: sandbox.Transport(s.Handler()), URL: "http://queue", Key: token}
 	c.close = queue.Close
+	for _, in := range cfg.Instances {
+		c.known = append(c.known, in.ID)
+	}
 	return nil
 }
 
-// readAddress reads what the server of a data directory says of itself.
-func readAddress(dir string) (at address, err error) {
-	file := filepath.Join(dir, addressFile)
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return at, err
+// dialDir reaches the server that uses a data directory, with the token that it left there. The error is errNoServer if none
+// does: there is no address, or what answers there does not know the token, as the server has ended without removing it.
+func (c *reaching) dialDir(ctx context.Context, dir string, cfg *config.Config) error {
+	if c.target.sandbox && c.target.sandboxURL != "" {
+		return misuse("give one of --sandbox and --sandbox-url")
 	}
-	if err := json.Unmarshal(text, &at); err != nil {
-		return at, fmt.Errorf("%s is damaged: delete it, and start the server again", file)
-	}
-	return at, nil
-}
-
-func (c *reaching) dial() error {
-	dir := dataDir(c.cfg, c.data)
 	at, err := readAddress(dir)
-	if errors.Is(err, os.ErrNotExist) && c.cfg.Server.NATS != "" {
-		return fmt.Errorf("no server of this machine uses the data directory %s: start one with landfall serve", dir)
-	}
-	if errors.Is(err, os.ErrNotExist) {
-		return errors.New("a process uses the queue, but there is no server to ask: a server that is starting, or another command; try again in a moment")
-	}
-	if err != nil {
+	asked := c.target.sandboxName()
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && asked != "" && asked != at.Sandbox:
+		return errNoServer
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: run this as the user that the server runs as, or name the server with --url", err)
+	case err != nil:
 		return err
 	}
+	key := at.Token
+	if key == "" && cfg != nil {
+		key = cfg.Server.AdminKey // a server of an earlier version
+	}
+	err = c.dial(ctx, at.URL, key)
+	var refused *admin.StatusError
+	if errors.As(err, &refused) && (refused.Code == http.StatusUnauthorized || refused.Code == http.StatusNotFound) && at.Token != "" || isNobody(err) {
+		return errNoServer
+	}
+	return err
+}
+
+// isNobody reports whether an error says that nobody listens at an address.
+func isNobody(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist)
+}
+
+// dialURL reaches the server that --url names, with the key of --key-file, the environment, or the config.
+func (c *reaching) dialURL(ctx context.Context, cfg *config.Config) error {
+	if u, err := url.Parse(c.url); err != nil || !strings.HasPrefix(c.url, unixPrefix) && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return misuse("--url should be as http://127.0.0.1:8081 or unix:PATH but is %q", c.url)
+	}
+	key := os.Getenv(adminKeyVariable)
+	switch {
+	case c.keyFile != "":
+		text, err := os.ReadFile(c.keyFile)
+		if err != nil {
+			return fmt.Errorf("reading the key: %w", err)
+		}
+		key = strings.TrimSpace(string(text))
+	case key == "" && cfg != nil:
+		key = cfg.Server.AdminKey
+	}
+	err := c.dial(ctx, strings.TrimSuffix(c.url, "/"), key)
+	var refused *admin.StatusError
+	switch {
+	case isNobody(err):
+		return fmt.Errorf("no server answers at %s: is it running, and is this the address of its admin API? (%w)", c.url, err)
+	case errors.As(err, &refused) && refused.Code == http.StatusUnauthorized:
+		return fmt.Errorf("%w: give the key with --key-file FILE or in $%s", err, adminKeyVariable)
+	case errors.As(err, &refused) && refused.Code == http.StatusNotFound:
+		return fmt.Errorf("there is no admin API at %s: it is on a port of its own, %s unless admin.listen says otherwise (%w)", c.url, defaultAdmin, err)
+	}
+	return err
+}
+
+// dial reaches a server and asks it for its instances.
+func (c *reaching) dial(ctx context.Context, at, key string) error {
 	transport := httpx.NewTransport(httpx.TransportConfig{})
 	transport.Proxy = nil
-	c.client = &admin.Client{Transport: transport, URL: at.URL, Key: c.cfg.Server.AdminKey}
+	if path, ok := strings.CutPrefix(at, unixPrefix); ok {
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		}
+		at = "http://localhost"
+	}
+	c.client = &admin.Client{Transport: transport, URL: at, Key: key}
 	c.server, c.close = true, transport.CloseIdleConnections
+	list, err := c.client.Status(ctx)
+	if err != nil {
+		c.close()
+		return err
+	}
+	for _, s := range list {
+		c.known = append(c.known, s.Instance)
+	}
 	return nil
 }
 

@@ -55,9 +55,11 @@ func (v *serving) reload(ctx context.Context) error {
 		return err
 	}
 	fixed, old := cfg.Server, was.Server
-	fixed.Origins, fixed.AdminKey, old.Origins, old.AdminKey = nil, "", nil, ""
+	for _, s := range []*config.Server{&fixed, &old} {
+		s.Origins, s.AdminKey, s.AdminKeyWanted, s.TrustedProxies = nil, "", false, nil // these apply at once
+	}
 	if !reflect.DeepEqual(fixed, old) || cfg.Data != was.Data || cfg.StateURL != was.StateURL || cfg.StateKey != was.StateKey {
-		v.log.Warn("some of what has changed in the config needs a restart: listen, ingest, delivery, nats, state and data do")
+		v.log.Warn("some of what has changed in the config needs a restart: listen, admin.listen, ingest, delivery, nats, state and data do")
 	}
 	v.log.Info("config reloaded", "destinations", len(instances), "sources", len(cfg.Sources))
 	return nil

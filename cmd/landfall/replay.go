@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/admin"
-	"github.com/landfall-dev/landfall/framework/config"
-	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 type replayCommand struct {
@@ -54,10 +51,7 @@ func (c *replayCommand) run(ctx context.Context) error {
 		return err
 	}
 	defer c.close()
-	if err := knownInstance(c.cfg, c.asked.Instance); err != nil {
-		return err
-	}
-	if err := knownSubscription(c.cfg, c.asked.Instance, c.asked.Subscription); err != nil {
+	if err := c.knownInstance(c.asked.Instance); err != nil {
 		return err
 	}
 	n, err := c.client.Replay(ctx, c.asked)
@@ -70,21 +64,4 @@ func (c *replayCommand) run(ctx context.Context) error {
 	}
 	fmt.Fprintf(c.out, "%d events since %s go to %s once more\n", n, c.asked.Since.Format(time.RFC3339), c.asked.Instance)
 	return nil
-}
-
-// knownSubscription refuses a name that an instance does not have, as events for it would go nowhere.
-func knownSubscription(cfg *config.Config, instance, name string) error {
-	var names []string
-	for _, in := range cfg.Instances {
-		if in.ID != instance {
-			continue
-		}
-		for _, s := range in.Subscriptions {
-			names = append(names, s.Name)
-		}
-	}
-	if name == "" || slices.Contains(names, name) {
-		return nil
-	}
-	return misuse("%s has no subscription %q%s", instance, name, fault.DidYouMean(name, names))
 }

@@ -27,6 +27,7 @@ type serving struct {
 	path    string // of the config
 	data    string
 	listen  string
+	admin   adminListening
 	json    bool
 	grace   time.Duration
 	log     *slog.Logger
@@ -50,6 +51,8 @@ func newServe(s streams) *cobra.Command {
 		Short: "Take events in over HTTP and deliver them, in order, with nothing lost",
 		Long: "Serves Segment's HTTP tracking API (/v1/track, identify, page, screen, group, alias, batch), keeps what it accepts on\n" +
 			"disk and delivers it to the destinations of a config. An answer of 200 means that the events are durable.\n\n" +
+			"The admin API, the console and the metrics are on a port of their own, which other machines cannot reach unless\n" +
+			"admin.listen says so and an admin.key is set.\n\n" +
 			"The config is read again when it changes, and on SIGHUP; one with mistakes is refused and the old one goes on.\n" +
 			"SIGTERM stops it: what is under way ends, what waits goes on with the next start. Traces go to the OpenTelemetry\n" +
 			"collector that OTEL_EXPORTER_OTLP_ENDPOINT names.\n\n" +
@@ -66,6 +69,7 @@ func newServe(s streams) *cobra.Command {
 	f.StringVar(&v.path, "config", configFile, "the config `FILE`")
 	f.StringVar(&v.data, "data", "", "the data `DIR`, with the queue and the ledger; by default the config's, else "+defaultData+" beside it")
 	f.StringVar(&v.listen, "listen", "", "the `ADDRESS` to listen on; by default the config's, else "+defaultListen)
+	f.StringVar(&v.admin.listen, "admin-listen", "", "the `ADDRESS` of the admin API, the console and the metrics, or unix:PATH, or ingest; by default the config's admin.listen, otherwise "+defaultAdmin)
 	f.BoolVar(&v.target.sandbox, "sandbox", false, "deliver to the destinations' sandboxes in this process")
 	f.StringVar(&v.target.sandboxURL, "sandbox-url", "", "deliver to a sandbox at this `URL` (see landfall sandbox)")
 	f.BoolVar(&v.json, "json", false, "log JSON, an object a line")

@@ -95,24 +95,13 @@ func TestTheServerIsWatched(t *testing.T) {
 	s.start()
 	s.post(entered("u1", "vip"))
 	s.settled(1)
-	get := func(path string, header ...string) (int, string) {
-		r, err := http.NewRequest("GET", s.url+path, nil)
-		require.NoError(t, err)
-		for i := 0; i+1 < len(header); i += 2 {
-			r.Header.Set(header[i], header[i+1])
-		}
-		answer, err := s.client.Do(r)
-		require.NoError(t, err)
-		defer answer.Body.Close()
-		body, err := io.ReadAll(answer.Body)
-		require.NoError(t, err)
-		return answer.StatusCode, string(body)
-	}
 	for _, path := range []string{"/healthz", "/readyz"} {
-		status, _ := get(path)
-		assert.Equal(t, 200, status)
+		for _, base := range []string{s.url, s.admin.URL} {
+			status, _ := s.get(base + path)
+			assert.Equal(t, 200, status)
+		}
 	}
-	_, text := get("/metrics")
+	_, text := s.ask("/metrics", "Authorization", "Bearer letmein")
 	for _, name := range []string{
 		`landfall_events_total{outcome="accepted",source="web"} 1`, `landfall_verdicts_total{action="syncAudiences",instance="braze-main",outcome="delivered",subscription="Audiences"} 1`,
 		`landfall_batch_duration_seconds_count`, `landfall_lag_seconds{instance="braze-main"} 0`, `landfall_queue_bytes{stream="events"}`,
@@ -120,17 +109,18 @@ func TestTheServerIsWatched(t *testing.T) {
 		assert.Contains(t, text, name)
 	}
 	for want, headers := range map[int][][]string{
-		200: {{"Landfall-Admin", "1"}, {"Authorization", "Bearer letmein"}, {"Authorization", "Bearer letmein", "X-Forwarded-For", "10.0.0.1"}},
-		401: {{}, {"Landfall-Admin", "1", "X-Forwarded-For", "10.0.0.1"}, {"Authorization", "Bearer no"}},
+		200: {{"Authorization", "Bearer letmein"}, {"Authorization", "Bearer " + s.admin.Token}, {"Authorization", "Bearer letmein", "X-Forwarded-For", "10.0.0.1"}},
+		401: {{}, {"Landfall-Admin", "1"}, {"Landfall-Admin", "1", "X-Forwarded-For", "10.0.0.1"}, {"Authorization", "Bearer no"}},
 	} {
 		for _, h := range headers {
-			status, _ := get("/admin/status", h...)
+			status, _ := s.ask("/admin/status", h...)
 			assert.Equal(t, want, status, h)
 		}
 	}
 	log, err := os.ReadFile(s.log.Name())
 	require.NoError(t, err)
 	assert.NotContains(t, string(log), "letmein")
+	assert.NotContains(t, string(log), s.admin.Token)
 }
 
 func TestWhatServeRefuses(t *testing.T) {
@@ -140,7 +130,7 @@ func TestWhatServeRefuses(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "landfall.yaml")
 		require.NoError(t, os.WriteFile(path, []byte(config), 0o600))
-		out, err := exec.Command(file, append([]string{"serve", "--config", path, "--listen", freePort(t)}, args...)...).CombinedOutput()
+		out, err := exec.Command(file, append([]string{"serve", "--config", path, "--listen", freePort(t), "--admin-listen", "127.0.0.1:0"}, args...)...).CombinedOutput()
 		require.Error(t, err)
 		return string(out)
 	}

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"net"
 
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/delivery"
@@ -28,17 +25,13 @@ func (v *serving) serve(ctx context.Context, cfg *config.Config, instances []ins
 	if err := v.use(ctx, cfg, instances); err != nil {
 		return errors.Join(err, v.stopRunner(ctx))
 	}
-	listener, err := net.Listen("tcp", cmp.Or(v.listen, cfg.Server.Listen, defaultListen))
+	at, err := v.openListeners(cfg)
 	if err != nil {
-		return errors.Join(fmt.Errorf("cannot listen: %w: give another address with --listen", err), v.stopRunner(ctx))
+		return errors.Join(err, v.stopRunner(ctx))
 	}
-	forget, err := v.tellAddress(cfg, listener.Addr().String())
-	if err != nil {
-		return errors.Join(err, listener.Close(), v.stopRunner(ctx))
-	}
-	defer forget()
-	v.log.Info("listening", "address", "http://"+listener.Addr().String(), "destinations", len(instances), "target", v.target.words())
-	err = errors.Join(v.listenUntil(ctx, listener), v.stopRunner(ctx))
+	v.log.Info("listening", "address", "http://"+at.ingest.Addr().String(), "admin", at.adminURL(), "destinations", len(instances), "target", v.target.words())
+	v.warnWeakKey(cfg)
+	err = errors.Join(v.listenUntil(ctx, at), at.close(), v.stopRunner(ctx))
 	v.log.Info("stopped: what waits goes on with the next start")
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -57,13 +59,15 @@ func (t tidied) Run() int {
 
 // served is a `landfall serve` in a process of its own, which a test may kill and start again.
 type served struct {
-	t      *testing.T
-	dir    string // with landfall.yaml
-	args   []string
-	url    string
-	log    *os.File
-	cmd    *exec.Cmd
-	client *http.Client
+	t          *testing.T
+	dir        string // with landfall.yaml
+	args       []string
+	configFile string  // landfall.yaml in dir unless it is set
+	url        string  // of the events
+	admin      address // of the admin API, with its token
+	log        *os.File
+	cmd        *exec.Cmd
+	client     *http.Client
 }
 
 // freePort is a port that nobody listens on.
@@ -113,19 +117,51 @@ func (s *served) start() {
 	require.NoError(s.t, err)
 	address := freePort(s.t)
 	s.url = "http://" + address
-	s.cmd = exec.Command(file, append([]string{"serve", "--config", filepath.Join(s.dir, "landfall.yaml"), "--listen", address}, s.args...)...)
+	s.cmd = exec.Command(file, append([]string{"serve", "--config", cmp.Or(s.configFile, filepath.Join(s.dir, "landfall.yaml")), "--listen", address, "--admin-listen", "127.0.0.1:0"}, s.args...)...)
 	s.cmd.Stderr = s.log
 	require.NoError(s.t, s.cmd.Start())
 	for range 1200 {
 		if answer, err := s.client.Get(s.url + "/readyz"); err == nil {
 			_ = answer.Body.Close()
 			if answer.StatusCode == 200 {
+				s.admin, err = readAddress(s.dataDir())
+				require.NoError(s.t, err)
 				return
 			}
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	require.Fail(s.t, "the server is not ready")
+}
+
+// dataDir is the server's data directory.
+func (s *served) dataDir() string {
+	if i := slices.Index(s.args, "--data"); i >= 0 {
+		return s.args[i+1]
+	}
+	return filepath.Join(s.dir, defaultData)
+}
+
+// ask makes a request to the admin listener and returns the status and the body of the answer.
+func (s *served) ask(path string, header ...string) (int, string) {
+	return s.get(s.admin.URL+path, header...)
+}
+
+// get makes a request with a header of names and values.
+func (s *served) get(url string, header ...string) (int, string) {
+	r, err := http.NewRequest(http.MethodGet, url, nil)
+	require.NoError(s.t, err)
+	for i := 0; i+1 < len(header); i += 2 {
+		if r.Header.Set(header[i], header[i+1]); header[i] == "Host" {
+			r.Host = header[i+1]
+		}
+	}
+	answer, err := s.client.Do(r)
+	require.NoError(s.t, err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	require.NoError(s.t, err)
+	return answer.StatusCode, string(body)
 }
 
 // kill ends the process and waits for that.
@@ -161,9 +197,9 @@ func (s *served) post(batch []byte) {
 
 // status is what the server says of itself; false where it does not answer.
 func (s *served) status() (list []delivery.Status, ok bool) {
-	request, err := http.NewRequest(http.MethodGet, s.url+"/admin/status", nil)
+	request, err := http.NewRequest(http.MethodGet, s.admin.URL+"/admin/status", nil)
 	require.NoError(s.t, err)
-	request.Header.Set("Landfall-Admin", "1")
+	request.Header.Set("Authorization", "Bearer "+s.admin.Token)
 	answer, err := s.client.Do(request)
 	if err != nil {
 		return nil, false

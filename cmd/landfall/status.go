@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,9 +16,10 @@ func newStatus(s streams) *cobra.Command {
 	c := &statusCommand{reaching{streams: s, only: true}}
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show how far a running server is", Args: exactly(0, "flags only"),
-		Long:    "Asks the server of a data directory what became of the events so far, and what waits.",
-		Example: "  landfall status --config landfall.yaml\n  landfall status --json",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
+		Long: "Asks the server of a data directory what became of the events so far, and what waits.",
+		Example: "  landfall status --config landfall.yaml\n  landfall status --data /var/lib/landfall --json\n" +
+			"  landfall status --url http://127.0.0.1:8081 --key-file admin.key",
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
 	c.flags(cmd)
 	return cmd
@@ -30,9 +30,6 @@ func (c *statusCommand) run(ctx context.Context) error {
 		return err
 	}
 	defer c.close()
-	if !c.server {
-		return errors.New("no server uses this data directory: start one with landfall serve")
-	}
 	list, err := c.client.Status(ctx)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/access"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -46,6 +48,7 @@ type Config struct {
 type Handler struct {
 	config Config
 	turns  chan struct{}
+	guard  *access.Guard
 }
 
 // New is a Handler.
@@ -63,12 +66,19 @@ func New(c Config) *Handler {
 			d.Transport = httpx.NewTransport(httpx.TransportConfig{}) // one for all requests
 		}
 	}
-	return &Handler{config: c, turns: make(chan struct{}, c.Parallel)}
+	guard := access.NewGuard(access.Config{Key: func() string { return c.Key }, AllowLocal: true, Log: c.Log})
+	return &Handler{config: c, turns: make(chan struct{}, c.Parallel), guard: guard}
 }
 
 // ServeHTTP answers a request: let in, for a destination, one of its routes.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !h.allowed(r) {
+	if _, err := h.guard.Authenticate(r); err != nil {
+		var limited *access.LimitedError
+		if errors.As(err, &limited) {
+			limited.SetRetryAfter(w.Header())
+			refuse(w, http.StatusTooManyRequests, limited.Error())
+			return
+		}
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		refuse(w, http.StatusUnauthorized, "requests need the key as a bearer token; without a key, only this machine is let in")
 		return
@@ -102,14 +112,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.route(ctx, w, d, rest, body)
-}
-
-// allowed lets in who has the key; without one, this machine.
-func (h *Handler) allowed(r *http.Request) bool {
-	if h.config.Key == "" {
-		return httpx.Local(r)
-	}
-	return httpx.Opens(httpx.Bearer(r), h.config.Key)
 }
 
 // find is the destination of a path, and what stands behind its slug. The slug may be left out where no other destination has

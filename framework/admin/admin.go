@@ -1,8 +1,8 @@
 // Package admin is the way into a running server for those who run it: how far the delivery is, letters that were set aside,
 // replays, reloading, health and metrics, over HTTP; and the client of it.
 //
-// Health is for everybody. The rest is for this machine, or for who has the key. A Server and a Client are safe for concurrent
-// use.
+// Health is for everybody. The rest needs the admin key; as long as none is set, being a program on the server's machine is
+// enough. A Server and a Client are safe for concurrent use.
 package admin
 
 import (
@@ -13,24 +13,27 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/access"
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/fql"
-	"github.com/landfall-dev/landfall/framework/httpx"
 )
 
 // Server answers admin requests.
 type Server struct {
-	Queue   *delivery.Queue
-	Status  func() []delivery.Status               // nil where nothing is delivered
-	Ready   func(context.Context) error            // why no events can be taken, nil where they can; may be nil
-	Sources func(instance string) ([]string, bool) // the sources of an instance, none for all; false where there is no such
-	Reload  func(context.Context) error            // may be nil
-	Metrics http.Handler                           // may be nil
-	Key     func() string                          // for requests from elsewhere; "" lets nobody in
+	Queue         *delivery.Queue
+	Status        func() []delivery.Status               // nil where nothing is delivered
+	Ready         func(context.Context) error            // why no events can be taken, nil where they can; may be nil
+	Sources       func(instance string) ([]string, bool) // the sources of an instance, none for all; false where there is no such
+	Subscriptions func(instance string) []string         // the names of an instance's subscriptions
+	Reload        func(context.Context) error            // may be nil
+	Metrics       http.Handler                           // may be nil
+	Guard         *access.Guard                          // who may do what is not for everybody
 }
 
 // header must be set by requests without the key, so that no page in a browser can make them.
@@ -44,28 +47,43 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /metrics", s.guard(true, s.metrics))
 	mux.Handle("GET /admin/status", s.guard(false, s.status))
 	mux.Handle("GET /admin/letters", s.guard(false, s.letters))
-	mux.Handle("POST /admin/letters/replay", s.guard(false, s.change(func(q *delivery.Queue) changer { return q.Resend })))
-	mux.Handle("POST /admin/letters/drop", s.guard(false, s.change(func(q *delivery.Queue) changer { return q.Discard })))
+	mux.Handle("POST /admin/letters/replay", s.guard(false, s.change("letters.replay", func(q *delivery.Queue) changer { return q.Resend })))
+	mux.Handle("POST /admin/letters/drop", s.guard(false, s.change("letters.drop", func(q *delivery.Queue) changer { return q.Discard })))
 	mux.Handle("POST /admin/replay", s.guard(false, s.replay))
 	mux.Handle("POST /admin/reload", s.guard(false, s.reload))
 	return mux
 }
 
-// guard lets in who has the key, and this machine where nobody stands between. Reading without a mark is for programs that
-// cannot set one.
+// guard lets in requests that the Guard allows. A request without a bearer token must have the header, unless unmarked says that
+// a page in a browser may make it.
 func (s *Server) guard(unmarked bool, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.Key != nil && httpx.Opens(httpx.Bearer(r), s.Key()) {
-			next(w, r)
+		actor, err := s.Guard.Authenticate(r)
+		if err == nil && !unmarked && access.Bearer(r) == "" && r.Header.Get(header) == "" {
+			err = access.ErrUnauthorized
+		}
+		if err != nil {
+			s.refuse(w, err)
 			return
 		}
-		if !httpx.Local(r) || !unmarked && r.Header.Get(header) == "" {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			fail(w, http.StatusUnauthorized, errors.New("admin requests need the admin key as a bearer token; on the server's own machine, asked for as localhost, the header "+header+": 1 will do"))
-			return
-		}
-		next(w, r)
+		next(w, r.WithContext(access.WithActor(r.Context(), actor)))
 	})
+}
+
+// refuse answers a request that is not let in.
+func (s *Server) refuse(w http.ResponseWriter, err error) {
+	var limited *access.LimitedError
+	if errors.As(err, &limited) {
+		limited.SetRetryAfter(w.Header())
+		fail(w, http.StatusTooManyRequests, limited)
+		return
+	}
+	message := "this needs the admin key as a bearer token"
+	if !s.Guard.HasKey() {
+		message = "no admin key is set, so only programs on the server's machine are let in: ask for it as localhost, with the header " + header + ": 1"
+	}
+	w.Header().Set("WWW-Authenticate", "Bearer")
+	fail(w, http.StatusUnauthorized, errors.New(message))
 }
 
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
@@ -111,7 +129,7 @@ func (s *Server) letters(w http.ResponseWriter, r *http.Request) {
 
 type changer func(context.Context, delivery.Filter) (int, error)
 
-func (s *Server) change(of func(*delivery.Queue) changer) http.HandlerFunc {
+func (s *Server) change(action string, of func(*delivery.Queue) changer) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		f, err := readFilter(r.URL.Query())
 		if err != nil {
@@ -119,12 +137,34 @@ func (s *Server) change(of func(*delivery.Queue) changer) http.HandlerFunc {
 			return
 		}
 		n, err := of(s.Queue)(r.Context(), f)
+		s.Guard.Record(r.Context(), action, err, append(filterAttributes(f), "count", n)...)
 		if err != nil {
 			fail(w, http.StatusInternalServerError, err)
 			return
 		}
 		answer(w, http.StatusOK, Changed{n})
 	}
+}
+
+// filterAttributes are the parts of a filter that the audit log may show. A user's id and a reason are personal.
+func filterAttributes(f delivery.Filter) []any {
+	var list []any
+	for _, a := range []struct{ name, text string }{
+		{"instance", f.Instance}, {"subscription", f.Subscription}, {"id", f.ID}, {"since", writeTime(f.Since)}, {"until", writeTime(f.Until)},
+	} {
+		if a.text != "" {
+			list = append(list, a.name, a.text)
+		}
+	}
+	for _, a := range []struct {
+		name string
+		on   bool
+	}{{"by_user", f.User != ""}, {"by_reason", f.Reason != ""}, {"parked", f.Parked}, {"dead", f.Dead}} {
+		if a.on {
+			list = append(list, a.name, true)
+		}
+	}
+	return list
 }
 
 // Changed is how many letters or events something was done to.
@@ -152,6 +192,10 @@ func (s *Server) replay(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, fmt.Errorf("there is no instance %q", asked.Instance))
 		return
 	}
+	if names := s.Subscriptions(asked.Instance); asked.Subscription != "" && !slices.Contains(names, asked.Subscription) {
+		fail(w, http.StatusBadRequest, fmt.Errorf("%s has no subscription %q%s", asked.Instance, asked.Subscription, fault.DidYouMean(asked.Subscription, names)))
+		return
+	}
 	again := delivery.Again{Instance: asked.Instance, Subscription: asked.Subscription, Sources: sources, Since: asked.Since, Until: asked.Until}
 	if asked.Subscribe != "" {
 		query, err := fql.Compile(asked.Subscribe)
@@ -162,6 +206,8 @@ func (s *Server) replay(w http.ResponseWriter, r *http.Request) {
 		again.Choose = func(e event.Value) bool { return query.Match(e) }
 	}
 	n, err := s.Queue.Replay(r.Context(), again)
+	s.Guard.Record(r.Context(), "events.replay", err, "instance", asked.Instance, "subscription", asked.Subscription,
+		"since", asked.Since, "until", asked.Until, "by_query", asked.Subscribe != "", "count", n)
 	if err != nil {
 		fail(w, http.StatusInternalServerError, err)
 		return
@@ -174,7 +220,9 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, errors.New("nothing runs that could be reloaded"))
 		return
 	}
-	if err := s.Reload(r.Context()); err != nil {
+	err := s.Reload(r.Context())
+	s.Guard.Record(r.Context(), "config.reload", err)
+	if err != nil {
 		fail(w, http.StatusBadRequest, err)
 		return
 	}

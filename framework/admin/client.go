@@ -101,7 +101,15 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (io.R
 	defer answer.Body.Close()
 	var said failure
 	if err := json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&said); err != nil || said.Error == "" {
-		return nil, fmt.Errorf("the server answers %s", answer.Status)
+		said.Error = "the server answers " + answer.Status
 	}
-	return nil, errors.New(said.Error)
+	return nil, &StatusError{Code: answer.StatusCode, Message: said.Error}
 }
+
+// StatusError is a server's refusal.
+type StatusError struct {
+	Code    int // the status
+	Message string
+}
+
+func (e *StatusError) Error() string { return e.Message }

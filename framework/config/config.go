@@ -127,6 +127,7 @@ func Parse(name string, text []byte, env Env) (*Config, fault.Problems) {
 		return nil, fault.ProblemsOf(err)
 	}
 	r := reader{env: env, config: &Config{Document: doc}, problems: schemas.Check(schemas.Config, doc.Value())}
+	r.config.Server.AdminKeyWanted = doc.Value().Get("admin").Get("key").Kind() != event.Absent
 	if doc.Value().Get("destinations").Kind() == event.Array {
 		r.read(doc.Value())
 	}

@@ -1,8 +1,13 @@
 package config
 
 import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/access"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/httpx"
 )
@@ -30,8 +35,15 @@ type Server struct {
 	NATS        string // URLs; "" for the queue in the data directory
 	Credentials string // a file, as the config has it
 	Replicas    int
-	AdminKey    string
+
+	AdminKey       string
+	AdminKeyWanted bool           // the file sets admin.key, also where its value cannot be read
+	AdminListen    string         // an address, unix:PATH, or AdminOnIngest; "" for the default
+	TrustedProxies access.Proxies // networks whose X-Forwarded-For is believed
 }
+
+// AdminOnIngest is the AdminListen of a server whose admin API, console and metrics are on the port of the events.
+const AdminOnIngest = "ingest"
 
 func (r *reader) server(v event.Value) {
 	in, out, s := v.Get("ingest"), v.Get("delivery"), &r.config.Server
@@ -50,7 +62,60 @@ func (r *reader) server(v event.Value) {
 	s.Lease = r.duration(out, "lease", time.Second, time.Hour)
 	s.NATS = r.secret(v.Get("nats").Get("url"), "/nats/url").Str()
 	s.Credentials, s.Replicas = v.Get("nats").Get("credentials").Str(), number(v.Get("nats").Get("replicas"))
-	s.AdminKey = r.secret(v.Get("admin").Get("key"), "/admin/key").Str()
+	r.admin(v)
+}
+
+// admin reads who may use the admin API, the console and the metrics, and where they listen.
+func (r *reader) admin(v event.Value) {
+	s, key := &r.config.Server, v.Get("admin").Get("key")
+	known := len(r.problems)
+	s.AdminKey = strings.TrimSpace(r.secret(key, "/admin/key").Str())
+	if s.AdminKeyWanted && s.AdminKey == "" && len(r.problems) == known && key.Str() != "" {
+		r.problems.Add("/admin/key", "is empty once it is read: leave admin.key out if there is no key")
+	}
+	s.AdminListen = v.Get("admin").Get("listen").Str()
+	if problem := CheckAdminListen(s.AdminListen, s.AdminKeyWanted); problem != "" {
+		r.problems.Add("/admin/listen", "%s", problem)
+	}
+	for i, item := range v.Get("trustedProxies").Items() {
+		network, err := access.ParseProxy(item.Str())
+		if err != nil {
+			r.problems.Add(fmt.Sprintf("/trustedProxies/%d", i), "%v", err)
+			continue
+		}
+		s.TrustedProxies = append(s.TrustedProxies, network)
+	}
+}
+
+// CheckAdminListen returns what is wrong with where the admin API, the console and the metrics are to listen, "" if nothing is.
+// Without a key, only this machine may be able to reach them.
+func CheckAdminListen(listen string, hasKey bool) string {
+	switch path, isUnix := strings.CutPrefix(listen, "unix:"); {
+	case listen == "":
+		return ""
+	case listen == AdminOnIngest && !hasKey:
+		return "puts the console and the admin API on the port of the events, which needs admin.key: set one, or leave admin.listen out"
+	case listen == AdminOnIngest:
+		return ""
+	case isUnix && path == "":
+		return "should name the socket, as unix:/run/landfall/admin.sock"
+	case isUnix:
+		return ""
+	}
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "should be an address such as 127.0.0.1:8081, unix:PATH, or ingest"
+	}
+	if !hasKey && !IsLoopback(host) {
+		return "can be reached from other machines, which needs admin.key: set one, or listen on 127.0.0.1"
+	}
+	return ""
+}
+
+// IsLoopback reports whether a host can be reached from this machine only.
+func IsLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
 // egress reads the hosts that URLs from events may lead to.

@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/access"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/oauth"
 )
 
@@ -68,7 +68,7 @@ func (c *Console) connect(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		remote := in.Plan.Login()
-		if remote.Spec.Grant == oauth.AuthorizationCode && !httpx.Local(r) {
+		if remote.Spec.Grant == oauth.AuthorizationCode && !access.Local(r) {
 			c.fail(w, r, http.StatusConflict, "setup", "Not from here",
 				"The browser has to come back to the machine that the server runs on. There, use `landfall auth login --instance "+id+"`; with --paste the browser may be elsewhere.")
 			return
@@ -82,6 +82,7 @@ func (c *Console) connect(w http.ResponseWriter, r *http.Request) {
 func (c *Console) beginLogin(w http.ResponseWriter, r *http.Request, id string, port int, remote *oauth.Remote, keeper *oauth.Keeper) {
 	k := &work{kind: "login", instance: id}
 	ask := func(a oauth.Ask) { k.change(func() { k.ask = askView{a.URL, a.Code} }) }
+	who := access.ActorOf(r.Context())
 	refusal := c.start(k, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, loginTime)
 		defer cancel()
@@ -89,6 +90,7 @@ func (c *Console) beginLogin(w http.ResponseWriter, r *http.Request, id string, 
 		if err == nil {
 			err = keeper.Put(ctx, id, token)
 		}
+		c.Guard.Record(access.WithActor(ctx, who), "instance.connect", err, "instance", id)
 		var known *fault.Error
 		if errors.As(err, &known) {
 			return errors.New(known.Message) // without the way that the command line has

@@ -2,7 +2,7 @@
 // deliveries are, what could not be delivered, and who is in which cohort.
 //
 // Pages are made on the server and need no network; a little script keeps them fresh. What they show is text from elsewhere and
-// escaped as such. This machine gets in, others with the admin's key. The package knows no flags and no commands: who serves it
+// escaped as such. They need a session, which the admin key opens; as long as no key is set, this machine gets in. The package knows no flags and no commands: who serves it
 // hands over how plans are made. A Console is safe for concurrent use; Close ends it.
 package console
 
@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/access"
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -60,7 +61,7 @@ type Config struct {
 	// Pretends says that what delivers here does so to sandboxes, so that nothing is ever sent to a real endpoint.
 	Pretends bool
 	Logins   func() (*oauth.Keeper, error) // what keeps tokens; nil where nothing does
-	Key      func() string                 // for requests from elsewhere; "" lets nobody in
+	Guard    *access.Guard                 // who may use the console
 	Lookup   func(name string) (string, bool)
 	Every    time.Duration // between two looks at the deliveries: 5 s
 	Log      *slog.Logger  // silent by default
@@ -87,6 +88,9 @@ func New(c Config) (*Console, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Guard == nil {
+		c.Guard = access.NewGuard(access.Config{}) // lets nobody in
 	}
 	pages, err := parsePages()
 	if err != nil {

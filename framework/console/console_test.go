@@ -1,7 +1,9 @@
 package console_test
 
 import (
+	"bytes"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/access"
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/console"
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -54,18 +57,23 @@ type page struct {
 	t    *testing.T
 	http http.Handler
 	file string
+	log  *bytes.Buffer // the audit log
 }
 
-func newPage(t *testing.T, text string) *page {
+func newPage(t *testing.T, text string) *page { return newPageWith(t, text, "") }
+
+// newPageWith is newPage with an admin key.
+func newPageWith(t *testing.T, text, key string) *page {
 	file := filepath.Join(t.TempDir(), "landfall.yaml")
 	if text != "" {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o640))
 	}
 	registry, err := destinations.Registry()
 	require.NoError(t, err)
+	log := &bytes.Buffer{}
 	c, err := console.New(console.Config{
 		Registry: func() (*destination.Registry, error) { return registry, nil }, File: file, Make: maker(registry), Running: func() ([]console.Instance, error) { return nil, nil },
-		Key: func() string { return adminKey },
+		Guard: access.NewGuard(access.Config{Key: func() string { return key }, AllowLocal: true, Log: slog.New(slog.NewTextHandler(log, nil))}),
 		Lookup: func(name string) (string, bool) {
 			v, ok := map[string]string{"PARTNER": "partner-value", "ADMIN_KEY": adminKey, "SECRET": "secret-value", "WRITE_KEY": "wk"}[name]
 			return v, ok
@@ -73,7 +81,7 @@ func newPage(t *testing.T, text string) *page {
 	})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
-	return &page{t, c.Handler(), file}
+	return &page{t, c.Handler(), file, log}
 }
 
 // maker makes plans whose requests go to sandboxes, or nowhere.
@@ -193,7 +201,7 @@ func TestWhoGetsIn(t *testing.T) {
 }
 
 func TestASessionNeedsTheKeyAndEndsWithIt(t *testing.T) {
-	p := newPage(t, written)
+	p := newPageWith(t, written, adminKey)
 	away := func(r *http.Request) { r.RemoteAddr, r.Host = "192.0.2.7:1", "landfall.example" }
 	wrong := p.do(http.MethodPost, "login", url.Values{"key": {"nope"}}, away)
 	assert.Equal(t, http.StatusUnauthorized, wrong.Code)
@@ -208,10 +216,29 @@ func TestASessionNeedsTheKeyAndEndsWithIt(t *testing.T) {
 	assert.Equal(t, 200, p.do(http.MethodGet, "setup", nil, with).Code)
 	p.do(http.MethodPost, "logout", nil, with)
 	assert.Equal(t, http.StatusSeeOther, p.do(http.MethodGet, "setup", nil, with).Code)
-	for range 8 {
+	for range 12 {
 		wrong = p.do(http.MethodPost, "login", url.Values{"key": {"nope"}}, away)
 	}
 	assert.Contains(t, wrong.Body.String(), "Too many tries")
+	assert.Equal(t, http.StatusTooManyRequests, wrong.Code)
+	assert.NotEmpty(t, wrong.Header().Get("Retry-After"))
+	elsewhere := p.do(http.MethodPost, "login", url.Values{"key": {adminKey}}, func(r *http.Request) { r.RemoteAddr = "192.0.2.8:1" })
+	assert.Equal(t, http.StatusSeeOther, elsewhere.Code, "others are not locked out")
+	with = func(r *http.Request) { away(r); r.AddCookie(elsewhere.Result().Cookies()[0]) }
+	assert.Equal(t, 200, p.do(http.MethodGet, "setup", nil, with).Code, "a session goes on where logins are blocked")
+	assert.Equal(t, 10, strings.Count(p.log.String(), "outcome=refused"))
+	assert.Equal(t, 2, strings.Count(p.log.String(), "action=login who=\"admin key\""))
+	assert.NotContains(t, p.log.String(), adminKey)
+}
+
+// With a key, this machine gets in no more easily than another one.
+func TestWithAKeyAnAddressOpensNothing(t *testing.T) {
+	p := newPageWith(t, written, adminKey)
+	for _, from := range []string{"127.0.0.1:4711", "[::1]:4711", "192.0.2.7:1"} {
+		w := p.do(http.MethodGet, "setup", nil, func(r *http.Request) { r.RemoteAddr = from })
+		assert.Equal(t, http.StatusSeeOther, w.Code)
+		assert.Equal(t, http.StatusUnauthorized, p.do(http.MethodPost, "setup/write", url.Values{}, func(r *http.Request) { r.RemoteAddr = from }).Code)
+	}
 }
 
 func TestOtherPagesChangeNothing(t *testing.T) {

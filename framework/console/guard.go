@@ -3,13 +3,13 @@ package console
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
-	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/access"
 )
 
 const (
@@ -49,12 +49,11 @@ func fromPage(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") != ""
 }
 
-// guard lets in this machine where nobody stands between, and who has shown the key. A name that somebody made to lead to this
-// machine is not this machine's.
+// guard lets in requests of a session, and, as long as no key is set, those of this machine.
 func (c *Console) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if httpx.Local(r) || c.sessions.known(r, c.key()) {
-			next.ServeHTTP(w, r)
+		if actor, ok := c.actor(r); ok {
+			next.ServeHTTP(w, r.WithContext(access.WithActor(r.Context(), actor)))
 			return
 		}
 		if r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") != "cors" {
@@ -65,48 +64,47 @@ func (c *Console) guard(next http.Handler) http.Handler {
 	})
 }
 
-func (c *Console) key() string {
-	if c.Key == nil {
-		return ""
+// actor returns who makes a request, if it is let in.
+func (c *Console) actor(r *http.Request) (access.Actor, bool) {
+	if name, ok := c.sessions.find(r, c.Guard.Key()); ok {
+		return access.Actor{Who: "console session " + name, From: c.Guard.Client(r).String()}, true
 	}
-	return c.Key()
+	if c.Guard.AllowsLocal(r) {
+		return c.Guard.LocalActor(r), true
+	}
+	return access.Actor{}, false
 }
 
-// sessions are of who has shown the key, as it was then.
+// sessions are the sign-ins that have not ended. Each ends with the key that it was opened with.
 type sessions struct {
-	mu    sync.Mutex
-	open  map[string]session
-	tries *rate.Limiter
+	mu   sync.Mutex
+	open map[string]session
 }
 
 type session struct {
-	key [sha256.Size]byte
-	end time.Time
+	key  [sha256.Size]byte
+	end  time.Time
+	name string // for the audit log
 }
 
-func (s *sessions) known(r *http.Request, key string) bool {
+// find returns the name of a request's session.
+func (s *sessions) find(r *http.Request, key string) (name string, ok bool) {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil || key == "" {
-		return false
+		return "", false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found, ok := s.open[cookie.Value]
-	return ok && found.key == sha256.Sum256([]byte(key)) && time.Now().Before(found.end)
+	return found.name, ok && found.key == sha256.Sum256([]byte(key)) && time.Now().Before(found.end)
 }
 
-// begin opens a session for who has the key, however many try; else it says what is wrong.
-func (s *sessions) begin(given, key string) (id, wrong string) {
+// begin opens a session.
+func (s *sessions) begin(key string) (id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == nil {
-		s.open, s.tries = map[string]session{}, rate.NewLimiter(rate.Every(time.Second), 5)
-	}
-	if !s.tries.Allow() {
-		return "", "Too many tries. Wait a few seconds."
-	}
-	if !httpx.Opens(given, key) {
-		return "", "That is not the admin key."
+		s.open = map[string]session{}
 	}
 	now, oldest := time.Now(), ""
 	for id, known := range s.open {
@@ -120,8 +118,8 @@ func (s *sessions) begin(given, key string) (id, wrong string) {
 		delete(s.open, oldest)
 	}
 	id = rand.Text()
-	s.open[id] = session{sha256.Sum256([]byte(key)), now.Add(sessionTime)}
-	return id, ""
+	s.open[id] = session{sha256.Sum256([]byte(key)), now.Add(sessionTime), rand.Text()[:6]}
+	return id
 }
 
 func (s *sessions) end(r *http.Request) {
@@ -138,15 +136,22 @@ type loginView struct {
 }
 
 func (c *Console) login(w http.ResponseWriter, r *http.Request) {
-	c.show(w, r, http.StatusOK, "login", page{Title: "Sign in", Data: loginView{NoKey: c.key() == ""}})
+	c.show(w, r, http.StatusOK, "login", page{Title: "Sign in", Data: loginView{NoKey: !c.Guard.HasKey()}})
 }
 
 func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
-	id, wrong := c.sessions.begin(r.PostFormValue("key"), c.key())
-	if wrong != "" {
-		c.show(w, r, http.StatusUnauthorized, "login", page{Title: "Sign in", Data: loginView{NoKey: c.key() == "", Error: wrong}})
+	key := c.Guard.Key()
+	if _, err := c.Guard.SignIn(r, r.PostFormValue("key")); err != nil {
+		status, view := http.StatusUnauthorized, loginView{NoKey: key == "", Error: "That is not the admin key."}
+		var limited *access.LimitedError
+		if errors.As(err, &limited) {
+			limited.SetRetryAfter(w.Header())
+			status, view.Error = http.StatusTooManyRequests, fmt.Sprintf("Too many tries from your address. Wait %s seconds.", w.Header().Get("Retry-After"))
+		}
+		c.show(w, r, status, "login", page{Title: "Sign in", Data: view})
 		return
 	}
+	id := c.sessions.begin(key)
 	secure := r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
 	http.SetCookie(w, &http.Cookie{
 		Name: cookieName, Value: id, Path: Path, MaxAge: int(sessionTime.Seconds()), HttpOnly: true, Secure: secure, SameSite: http.SameSiteStrictMode,

@@ -135,6 +135,7 @@ func (c *Console) changeLetters(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n, err := change(r.Context(), f)
+	c.Guard.Record(r.Context(), "letters."+do, err, "instance", f.Instance, "id", f.ID, "kind", kind, "by_user", f.User != "", "by_reason", f.Reason != "", "count", n)
 	if err != nil {
 		c.fail(w, r, http.StatusInternalServerError, "letters", "This did not work", capitalized(err.Error())+".")
 		return

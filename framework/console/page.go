@@ -14,7 +14,6 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/httpx"
 )
 
 //go:embed templates/*.html
@@ -87,7 +86,7 @@ func functions() template.FuncMap {
 
 // show answers with a page.
 func (c *Console) show(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
-	p.Signed = !httpx.Local(r)
+	_, p.Signed = c.sessions.find(r, c.Guard.Key())
 	c.render(w, status, name, "layout", p)
 }
 

@@ -154,12 +154,13 @@ func (c *Console) write(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, http.StatusUnprocessableEntity, "setup", "Nothing was written", problems.Error())
 		return
 	}
-	if err := replaceFile(c.File, d.text); err != nil {
+	err = replaceFile(c.File, d.text)
+	c.Guard.Record(r.Context(), "config.write", err, "file", c.File)
+	if err != nil {
 		c.fail(w, r, http.StatusInternalServerError, "setup", "Nothing was written", err.Error())
 		return
 	}
 	c.drafts.drop(id)
-	c.Log.Info("the console has written the config", "file", c.File)
 	http.Redirect(w, r, Path+"setup?done=written", http.StatusSeeOther)
 }
 

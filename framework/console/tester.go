@@ -82,6 +82,9 @@ func (c *Console) test(ctx context.Context, view *testerView, do string) {
 	}
 	cfg, problems := c.load()
 	sections, err := c.stories(ctx, cfg, problems, e, to)
+	if do == "real" && to == Real {
+		c.Guard.Record(ctx, "event.send", err)
+	}
 	if view.Problems = fault.ProblemsOf(err); err != nil {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/access"
 	"github.com/landfall-dev/landfall/framework/audience"
 	"github.com/landfall-dev/landfall/framework/destination"
 )
@@ -136,15 +137,18 @@ func (c *Console) begin(w http.ResponseWriter, r *http.Request, in Instance, a d
 			}
 		})
 	}
+	who := access.ActorOf(r.Context())
 	refusal := c.start(k, func(ctx context.Context) error {
 		report, err := do(ctx, keeper)
 		k.change(func() { k.report = report })
+		c.Guard.Record(access.WithActor(ctx, who), "cohort."+kind+".end", err, "instance", k.instance, "cohort", a.ID, "enter", report.Enters, "exit", report.Exits)
 		return err
 	})
 	if refusal != "" {
 		c.fail(w, r, http.StatusConflict, "cohorts", "Not now", refusal)
 		return
 	}
+	c.Guard.Record(r.Context(), "cohort."+kind, nil, "instance", k.instance, "cohort", a.ID)
 	http.Redirect(w, r, Path+"work/"+k.id, http.StatusSeeOther)
 }
 
