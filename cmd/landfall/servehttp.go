@@ -95,9 +95,12 @@ const maxAdminConnections = 256
 func (v *serving) newGuard(at *listeners) *access.Guard {
 	return access.NewGuard(access.Config{
 		Key: func() string { return v.config.Load().Server.AdminKey }, Token: v.admin.token, AllowLocal: at.private(), Log: v.log,
-		Proxies: func() access.Proxies { return v.config.Load().Server.TrustedProxies },
+		Proxies: v.proxies,
 	})
 }
+
+// proxies are the trusted proxies in the config of the moment.
+func (v *serving) proxies() access.Proxies { return v.config.Load().Server.TrustedProxies }
 
 // console is the page to see the server work.
 func (v *serving) console(guard *access.Guard) (*console.Console, error) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net"
 	"net/http"
+	"net/netip"
 
 	"github.com/landfall-dev/landfall/framework/ingest"
 )
@@ -15,6 +16,7 @@ func (v *serving) limitClients(server *http.Server, listener net.Listener) net.L
 	bounds := ingest.ConnectionBounds{
 		Most:       cmp.Or(limits.MaxConnections, ingest.DefaultMaxConnections),
 		PerAddress: limits.MaxConnectionsPerAddress,
+		Trusted:    func(addr netip.Addr) bool { return v.proxies().Trusts(addr) },
 	}
 	connections := ingest.NewConnections(bounds)
 	connections.Guard(server)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/netip"
 
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/delivery"
@@ -59,6 +61,7 @@ func (v *serving) stopRunner(ctx context.Context) error {
 func (v *serving) newIngest(cfg *config.Config) *ingest.Handler {
 	return ingest.New(ingest.Config{
 		Append: v.append, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, MaxMemory: cfg.Server.MaxMemory, Log: v.log,
+		ClientAddr: func(r *http.Request) netip.Addr { return v.proxies().Client(r) },
 		Count: func(source, outcome string, n int) { v.counted.WithLabelValues(source, outcome).Add(float64(n)) },
 	})
 }

@@ -36,7 +36,7 @@ func ParseProxy(text string) (netip.Prefix, error) {
 // reported it. The address is the zero Addr if the connection has none.
 func (p Proxies) Client(r *http.Request) netip.Addr {
 	client := peerAddress(r)
-	if !p.trusts(client) {
+	if !p.Trusts(client) {
 		return client
 	}
 	for _, line := range slices.Backward(r.Header.Values("X-Forwarded-For")) {
@@ -54,7 +54,7 @@ func (p Proxies) Client(r *http.Request) netip.Addr {
 			if !ok {
 				return client
 			}
-			if client = addr; !p.trusts(client) {
+			if client = addr; !p.Trusts(client) {
 				return client
 			}
 		}
@@ -62,7 +62,8 @@ func (p Proxies) Client(r *http.Request) netip.Addr {
 	return client
 }
 
-func (p Proxies) trusts(addr netip.Addr) bool {
+// Trusts reports whether an address is that of a trusted proxy.
+func (p Proxies) Trusts(addr netip.Addr) bool {
 	return addr.IsValid() && slices.ContainsFunc(p, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 

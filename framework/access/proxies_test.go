@@ -121,7 +121,7 @@ func FuzzClient(f *testing.F) {
 		r.RemoteAddr = peer
 		r.Header["X-Forwarded-For"] = []string{header}
 		client := trusted.Client(r)
-		if !trusted.trusts(peerAddress(r)) && client != peerAddress(r) {
+		if !trusted.Trusts(peerAddress(r)) && client != peerAddress(r) {
 			t.Fatalf("an untrusted peer %q names the client %s", peer, client)
 		}
 	})
