@@ -9,8 +9,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/ingest"
 )
 
-// limitClients bounds what clients of a server may hold: its connections, and by way of the paths that are taken without a
-// redirect, what they have to send again. It says the bounds of ingest once.
+// limitClients bounds the connections of the ingest server, makes it take paths with repeated slashes, and logs the bounds of
+// ingest. The server then serves the listener that it returns.
 func (v *serving) limitClients(server *http.Server, listener net.Listener) net.Listener {
 	limits := v.config.Load().Server
 	bounds := ingest.ConnectionBounds{
