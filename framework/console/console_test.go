@@ -349,6 +349,7 @@ func TestWritingIsReviewedAndChecked(t *testing.T) {
 	info, err := os.Stat(p.file)
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o640), info.Mode().Perm())
+	assert.Contains(t, p.log.String(), `action=config.write who="local program" from=127.0.0.1 outcome=ok file=`+p.file)
 	assert.Equal(t, http.StatusNotFound, p.do(http.MethodPost, "setup/write", url.Values{"draft": {id[1]}}, nil).Code)
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(p.file), ".landfall-*"))
 	require.NoError(t, err)
