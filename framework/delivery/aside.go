@@ -10,9 +10,14 @@ import (
 // behind is why an event is parked whose user's earlier one is.
 var behind = runtime.Verdict{Reason: "waits behind an earlier event of the same user that is parked"}
 
-// decide takes a verdict that is final.
+// decide applies a final verdict to the first task of a key.
 func (w *worker) decide(t *task, v runtime.Verdict) {
 	w.advance(t)
+	w.conclude(t, v)
+}
+
+// conclude applies a final verdict to a task that is in no chain any more.
+func (w *worker) conclude(t *task, v runtime.Verdict) {
 	if v.Outcome == runtime.Refused {
 		w.setAside(t, t.letterOf(v, false, time.Now()), "")
 		return
@@ -26,18 +31,17 @@ func (w *worker) decide(t *task, v runtime.Verdict) {
 
 // advance lets the next task of a key go on.
 func (w *worker) advance(t *task) {
-	p := t.part
-	if t.next != nil {
-		w.enqueue(t.next, false)
-	} else if p.keys[t.key] == t {
-		delete(p.keys, t.key)
+	if next := t.part.unfollow(t); next != nil {
+		w.enqueue(next, false)
 	}
+	t.part.refill(t.key)
 }
 
 // park sets a task and all that wait behind it aside, and what will come for the same key.
 func (w *worker) park(t *task, v runtime.Verdict, kind string) {
 	p := t.part
 	p.parked[short(t.key)] = kind
+	delete(p.spilled, short(t.key))
 	delete(p.keys, t.key)
 	delete(p.held, t)
 	now := time.Now()
@@ -216,7 +220,7 @@ func (p *partition) roomyKeys() []string {
 	}
 	var keys []string
 	for key, kind := range p.parked {
-		if kind == roomy && len(keys) < max(p.recall, 1) {
+		if _, refilled := p.spilled[key]; kind == roomy && !refilled && len(keys) < max(p.recall, 1) {
 			keys = append(keys, key)
 		}
 	}

@@ -26,6 +26,7 @@ const (
 
 	opEvents = "events" // take these events again
 	opUnpark = "unpark" // deliver what is parked for keys, and park them no longer
+	opResume = "resume" // deliver the next portion of what is parked for keys to make room
 	opDrop   = "drop"   // delete what is parked for keys, and park them no longer
 	opDead   = "dead"   // take dead letters again
 )
@@ -55,7 +56,11 @@ func (p *partition) obey(m jetstream.Msg, seq uint64) error {
 		return fmt.Errorf("reading an order: %w", err)
 	}
 	op := m.Headers().Get(opHeader)
-	letters, err := p.collect(op, o)
+	read := p.collect
+	if op == opResume {
+		read = func(_ string, o order) ([]*Letter, error) { return p.resume(o) }
+	}
+	letters, err := read(op, o)
 	if err != nil {
 		return err
 	}
@@ -81,6 +86,7 @@ func (p *partition) obey(m jetstream.Msg, seq uint64) error {
 			return err
 		}
 		t := p.taskOf(l, pg, i)
+		t.resumed = op == opResume
 		w.mu.Lock()
 		w.begin(t)
 		w.mu.Unlock()
@@ -99,6 +105,7 @@ func (p *partition) collect(op string, o order) ([]*Letter, error) {
 	taken := maps.Clone(p.taken)
 	for _, key := range o.Keys {
 		delete(p.parked, key)
+		delete(p.spilled, key)
 	}
 	w.mu.Unlock()
 	var letters []*Letter

@@ -120,7 +120,7 @@ func (l *Letter) inherit(t *task) {
 		l.First = cmp.Or(was.First, l.First)
 		l.Replays = slices.Clone(was.Replays)
 		l.Verdicts = was.stands + 1 - t.ownVerdict()
-		if l.Parked && was.Parked && l.Reason == behind.Reason {
+		if l.Parked && was.Parked && (l.Reason == behind.Reason || l.Reason == spilled.Reason) {
 			l.Reason, l.Code, l.Status, l.Request, l.At = was.Reason, was.Code, was.Status, was.Request, was.At
 		}
 	}

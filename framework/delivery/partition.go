@@ -40,11 +40,13 @@ type partition struct {
 	flying  int  // tasks in batches under way
 	window  []*page
 	next    uint64
-	keys    map[string]*task // the last task of each key
+	keys    map[string]*chain // the tasks of each key
 	tasks   int
 	bytes   int
 	counts  map[string]int64
 	parked  map[string]string // by short key: held or roomy
+	spilled map[string]string // hot keys by their short ones; what is parked of them comes back in portions
+	asked   map[string]bool   // those whose next portion has been asked for
 	taken   map[string]bool   // letters that are under way, by subject
 	held    map[*task]bool    // tasks that wait to be tried again on their own
 	aside   int               // letters that are being written or deleted
@@ -62,7 +64,8 @@ type partition struct {
 func (w *worker) newPartition(n int, b book, revision uint64, valid time.Time) *partition {
 	p := &partition{
 		worker: w, n: n, ended: make(chan struct{}), was: b, revision: revision, valid: valid, written: time.Now(), looked: time.Now(), next: b.Low, logID: b.Log, anchor: b.Anchor,
-		keys: map[string]*task{}, counts: maps.Clone(b.Counts), parked: map[string]string{}, taken: map[string]bool{}, held: map[*task]bool{}, seen: newRecent(),
+		keys: map[string]*chain{}, spilled: map[string]string{}, asked: map[string]bool{}, counts: maps.Clone(b.Counts),
+		parked: map[string]string{}, taken: map[string]bool{}, held: map[*task]bool{}, seen: newRecent(),
 	}
 	if p.counts == nil {
 		p.counts = map[string]int64{}
@@ -150,7 +153,7 @@ func (p *partition) loadParked() error {
 	p.worker.mu.Lock()
 	defer p.worker.mu.Unlock()
 	for subject := range info.State.Subjects {
-		if parts := strings.Split(subject, "."); len(parts) == 6 && p.parked[parts[3]] == "" {
+		if parts := strings.Split(subject, "."); len(parts) == 6 && p.parked[parts[3]] != held {
 			p.parked[parts[3]] = parts[4]
 		}
 	}
@@ -205,14 +208,20 @@ func (p *partition) take(m jetstream.Msg) error {
 	return nil
 }
 
-// wait waits until there is room for another event. Where what fails takes all the room, it is parked.
+// wait waits until there is room for another event. If hot keys fill the room, they are spilled; if failing events do, they are parked.
 func (p *partition) wait() error {
 	w := p.worker
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for began := time.Now(); p.tasks >= w.runner.config.Room || p.bytes >= maxTaskBytes || len(p.window) >= maxWindow; {
+	began := time.Now()
+	full, scanned := began, time.Time{}
+	for p.tasks >= w.runner.config.Room || p.bytes >= maxTaskBytes || len(p.window) >= maxWindow {
 		if p.ctx.Err() != nil {
 			return p.ctx.Err()
+		}
+		if time.Since(scanned) > 20*time.Millisecond {
+			scanned = time.Now()
+			p.spill(time.Since(full))
 		}
 		if time.Since(began) > w.runner.config.Patience && !p.makeRoom() {
 			began = time.Now()

@@ -21,6 +21,10 @@ type task struct {
 	merged bool     // its stored letter has been looked up
 	unlock func()   // lets the next letter be looked up; may be nil
 
+	run     []*task // later tasks of the key that are sent along with this one
+	sent    bool    // it is in a request under way
+	resumed bool    // it comes back though its key is parked: what is parked of it is later
+
 	refused  *runtime.Verdict // why it cannot be delivered, where that is known before
 	bytes    int
 	arrived  time.Time

@@ -258,6 +258,7 @@ func (r *Runner) recall() {
 			if p.closing {
 				continue
 			}
+			p.refillAll()
 			if keys := p.roomyKeys(); len(keys) > 0 {
 				lists[n] = keys
 			}
@@ -265,7 +266,7 @@ func (r *Runner) recall() {
 		w.mu.Unlock()
 		for n, keys := range lists {
 			ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
-			if err := r.queue.ask(ctx, w.id, n, opUnpark, order{Keys: keys}); err != nil {
+			if err := r.queue.ask(ctx, w.id, n, opResume, order{Keys: keys}); err != nil {
 				r.log.Warn("recalling parked events", "instance", w.id, "error", err)
 			}
 			cancel()

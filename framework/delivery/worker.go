@@ -81,8 +81,12 @@ func (w *worker) begin(t *task) {
 	p := t.part
 	p.tasks++
 	p.bytes += t.bytes
-	if kind := p.parked[short(t.key)]; kind != "" {
-		w.setAside(t, t.letterOf(behind, true, time.Now()), kind)
+	if kind := p.parked[short(t.key)]; kind != "" && !t.resumed {
+		why := behind
+		if _, ok := p.spilled[short(t.key)]; ok {
+			why = spilled
+		}
+		w.setAside(t, t.letterOf(why, true, time.Now()), kind)
 		return
 	}
 	switch {
@@ -94,13 +98,9 @@ func (w *worker) begin(t *task) {
 		w.setAside(t, t.letterOf(*t.refused, false, time.Now()), "")
 		return
 	}
-	if last := p.keys[t.key]; last != nil {
-		last.next = t
-		p.keys[t.key] = t
-		return
+	if p.follow(t) {
+		w.enqueue(t, false)
 	}
-	p.keys[t.key] = t
-	w.enqueue(t, false)
 }
 
 // enqueue puts a task that is the first of its key into its lane.
@@ -185,6 +185,7 @@ func (w *worker) pump() {
 		if len(batch) > 0 {
 			l.busy = true
 			w.busy++
+			extendRuns(batch)
 			limit := w.runner.config.Lease
 			for _, t := range batch {
 				t.part.flying++
@@ -227,8 +228,9 @@ func (w *worker) take(l *lane) []*task {
 
 // deliver makes the requests of a batch within a time, and settles what became of it.
 func (w *worker) deliver(l *lane, batch []*task, limit time.Duration) {
-	items := make([]runtime.Item, len(batch))
-	for i, t := range batch {
+	sent := sentWith(batch)
+	items := make([]runtime.Item, len(sent))
+	for i, t := range sent {
 		items[i] = t.item
 	}
 	ctx, cancel := context.WithTimeout(w.ctx, limit)
@@ -247,21 +249,25 @@ func (w *worker) deliver(l *lane, batch []*task, limit time.Duration) {
 	defer w.mu.Unlock()
 	w.busy--
 	l.busy = false
-	for i, t := range batch {
-		t.last = requests[i]
+	for i, t := range sent {
+		t.last, t.sent = requests[i], false
+	}
+	for _, t := range batch {
 		t.part.flying--
 	}
 	if w.ctx.Err() == nil {
-		w.settle(l, batch, verdicts)
+		whole := wholeFailure(verdicts)
+		batch, verdicts = w.settleRuns(batch, verdicts)
+		w.settle(l, batch, verdicts, whole)
 	}
 	w.idle.Broadcast()
 	w.consider(l)
 	w.pump()
 }
 
-// settle applies the verdicts of a batch.
-func (w *worker) settle(l *lane, batch []*task, verdicts []runtime.Verdict) {
-	whole, wait := wholeFailure(verdicts), time.Duration(0)
+// settle applies the verdicts of the first tasks of keys. whole reports whether the batch failed as a whole.
+func (w *worker) settle(l *lane, batch []*task, verdicts []runtime.Verdict, whole bool) {
+	wait := time.Duration(0)
 	for _, v := range verdicts {
 		wait = max(wait, v.RetryAfter)
 		if v.Status == 429 && v.RetryAfter > 0 {
