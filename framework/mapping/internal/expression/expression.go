@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -42,19 +43,18 @@ type Program struct {
 // and settings["region"] are both [settings region]. A path ends where a key is computed.
 func (p *Program) Paths() [][]string { return p.paths }
 
-// stepsName is the variable that counts steps. No key of an event can be named so in an expression.
-const stepsName = "landfall_steps"
-
 // Compile reads an expression. The error is a fault.Problems with the place of the mistake.
 func Compile(text string) (*Program, error) {
 	if len(text) > MaxLength {
 		return nil, fault.Problems{{Message: fmt.Sprintf("should be at most %d bytes long", MaxLength)}}
 	}
 	names := &names{paths: map[ast.Node][]string{}}
-	program, err := expr.Compile(text,
-		expr.AllowUndefinedVariables(), expr.MaxNodes(MaxNodes), expr.Patch(names), expr.Patch(counting{}),
-		expr.Function("landfall_step", step),
-	)
+	options := []expr.Option{expr.AllowUndefinedVariables(), expr.MaxNodes(MaxNodes)}
+	program, err := expr.Compile(text, append(options, expr.Patch(names))...) // what is counted below hides mistakes in types
+	if err == nil {
+		options = append(options, expr.Patch(counting{map[ast.Node]bool{}}))
+		program, err = expr.Compile(text, append(options, budgetFunctions()...)...)
+	}
 	if err != nil {
 		return nil, fault.Problems{problem(err)}
 	}
@@ -91,7 +91,7 @@ const environment = "$env"
 func (n *names) Visit(node *ast.Node) {
 	switch part := (*node).(type) {
 	case *ast.CallNode:
-		if id, ok := part.Callee.(*ast.IdentifierNode); ok && id.Value != "landfall_step" {
+		if id, ok := part.Callee.(*ast.IdentifierNode); ok && !strings.HasPrefix(id.Value, internalPrefix) {
 			n.unknown = id
 		}
 		delete(n.paths, part.Callee)
@@ -111,7 +111,7 @@ func (n *names) Visit(node *ast.Node) {
 }
 
 func (n *names) variable(id *ast.IdentifierNode) {
-	if id.Value == stepsName || id.Value == "landfall_step" {
+	if strings.HasPrefix(id.Value, internalPrefix) {
 		return
 	}
 	if !slices.Contains(n.list, id.Value) {
@@ -154,40 +154,6 @@ func (n *names) read() [][]string {
 	return list
 }
 
-// counting makes each evaluation of a predicate count as a step: nested ones over long lists would run for hours.
-type counting struct{}
-
-// Visit wraps the body of a predicate.
-func (counting) Visit(node *ast.Node) {
-	p, ok := (*node).(*ast.PredicateNode)
-	if !ok {
-		return
-	}
-	if call, ok := p.Node.(*ast.CallNode); ok {
-		if id, ok := call.Callee.(*ast.IdentifierNode); ok && id.Value == "landfall_step" {
-			return
-		}
-	}
-	p.Node = &ast.CallNode{
-		Callee:    &ast.IdentifierNode{Value: "landfall_step"},
-		Arguments: []ast.Node{&ast.IdentifierNode{Value: stepsName}, p.Node},
-	}
-}
-
-var errSteps = fmt.Errorf("takes more than %d steps", MaxSteps)
-
-// step counts, and gives its second argument.
-func step(params ...any) (any, error) {
-	count, ok := params[0].(*int)
-	if !ok {
-		return nil, errors.New("steps are not counted")
-	}
-	if *count++; *count > MaxSteps {
-		return nil, errSteps
-	}
-	return params[1], nil
-}
-
 // Eval evaluates the expression on an event. A result of nil is absent. Times become RFC 3339 texts.
 func (p *Program) Eval(v event.Value) (result event.Value, err error) {
 	defer func() {
@@ -195,7 +161,8 @@ func (p *Program) Eval(v event.Value) (result event.Value, err error) {
 			result, err = event.Value{}, fmt.Errorf("cannot be evaluated: %v", r)
 		}
 	}()
-	env := map[string]any{stepsName: new(int)}
+	spent := &budget{}
+	env := map[string]any{stepsName: spent}
 	for _, name := range p.names {
 		env[name] = bind(v.Get(name))
 	}
@@ -204,14 +171,19 @@ func (p *Program) Eval(v event.Value) (result event.Value, err error) {
 	if err != nil {
 		return event.Value{}, inWords(err)
 	}
+	if _, err := deepSize(out, 0, maxBytes); err != nil {
+		return event.Value{}, err
+	}
 	return value(out, 0)
 }
 
 // inWords is an error of the machine on one line.
 func inWords(err error) error {
 	var at *file.Error
-	if errors.Is(err, errSteps) {
-		return errSteps
+	for _, known := range []error{errSteps, errBytes} {
+		if errors.Is(err, known) {
+			return known
+		}
 	}
 	if errors.As(err, &at) {
 		return errors.New(at.Message)
@@ -286,7 +258,7 @@ func value(x any, depth int) (event.Value, error) {
 		return object(x, depth)
 	case bool, int, int64:
 		return event.From(x)
-	case *int:
+	case *budget:
 		return event.Value{}, errors.New("makes something that has no JSON form")
 	}
 	v, err := event.From(x)

@@ -1,6 +1,7 @@
 package expression_test
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -114,4 +115,41 @@ func FuzzCompileEval(f *testing.F) {
 			t.Fatalf("%q shows what is not the event's: %s", text, got.JSON())
 		}
 	})
+}
+
+// What an expression makes is bounded in bytes, before it is made: each of these would need gigabytes, or end never.
+func TestWhatAnExpressionMakesIsBounded(t *testing.T) {
+	big := event.NewObject([]event.Member{
+		{Key: "s", Value: event.NewString(strings.Repeat("x", 16))}, {Key: "m", Value: event.NewString(strings.Repeat("m", 1<<20))},
+		{Key: "l", Value: event.NewArray(slices.Repeat([]event.Value{event.NewString("e")}, 10_000))},
+	})
+	for _, text := range []string{
+		`reduce(1..40, #acc + #acc, s)`, `reduce(1..40, concat(#acc, #acc), l)`, `reduce(1..40, [#acc, #acc], s)`,
+		`reduce(1..40, {{"a": #acc, "b": #acc}}, s)`, `reduce(1..40, [#acc, #acc], s) == reduce(1..40, [#acc, #acc], s)`,
+		`toJSON(reduce(1..40, [#acc, #acc], s))`, `string(reduce(1..40, [#acc, #acc], s))`, `flatten(reduce(1..40, [#acc, #acc], s))`,
+		`repeat(m, 900000)`, `repeat(repeat(s, 60000), 60000)`, `replace(m, "m", m)`, `replace(m, "", m)`, `join(l, m)`, `join(map(1..500000, m))`,
+		`split(m, "") | map(m) | join()`, `map(1..1000, m)`, `map(1..500, m + string(#index))`, `toJSON(map(1..1000, m))`,
+		`map(1..10000, l)`, `map(1..1000, upper(m))`, `reduce(1..100, #acc + m, "")`, `reduce(1..40, replace(#acc, "x", "xx"), s)`,
+		`reduce(1..40, join([#acc, #acc]), s)`, `reduce(1..40, toJSON([#acc, #acc]), s)`, `reduce(1..60, toJSON(#acc), "\"\\\"")`,
+		`reduce(1..40, let x = #acc; x + x + x + x, s)`, `fromJSON("[" + repeat("0,", 400000) + repeat("0,", 400000) + "0]")`,
+		`map(1..1000, map(1..1000, m))`, `reduce(1..30, groupBy(l, #) | toPairs() | concat(#acc, #acc), l)`,
+		`` + strings.Repeat(`m + `, 300) + `m`,
+	} {
+		p, err := expression.Compile(text)
+		if !assert.NoError(t, err, text) {
+			continue
+		}
+		_, err = p.Eval(big)
+		assert.ErrorContains(t, err, "memory budget exceeded", text)
+	}
+	for text, want := range map[string]int{
+		`reduce(1..10, #acc + #acc, s)`: 16<<10 + 2, `m + m`: 2<<20 + 2, `join(l, s)`: 10_000 + 9_999*16 + 2, `len(toJSON(l))`: 5, `repeat(s, 3)`: 50,
+		`replace(s, "x", "ab")`: 34, `len(split(join(l), ""))`: 5, `string(l)`: 20_003, `toJSON({"a": [1]})`: 30, `replace("aaa", "a", "b", 2)`: 5,
+	} {
+		p, err := expression.Compile(text)
+		require.NoError(t, err, text)
+		got, err := p.Eval(big)
+		require.NoError(t, err, text)
+		assert.Len(t, got.JSON(), want, text)
+	}
 }
