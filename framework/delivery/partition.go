@@ -46,6 +46,7 @@ type partition struct {
 	counts  map[string]int64
 	parked  map[string]string // by short key: held or roomy
 	spilled map[string]string // hot keys by their short ones; what is parked of them comes back in portions
+	loaded  bool              // it is known what is parked
 	asked   map[string]bool   // those whose next portion has been asked for
 	taken   map[string]bool   // letters that are under way, by subject
 	held    map[*task]bool    // tasks that wait to be tried again on their own
@@ -152,6 +153,7 @@ func (p *partition) loadParked() error {
 	}
 	p.worker.mu.Lock()
 	defer p.worker.mu.Unlock()
+	p.loaded = true
 	for subject := range info.State.Subjects {
 		if parts := strings.Split(subject, "."); len(parts) == 6 && p.parked[parts[3]] != held {
 			p.parked[parts[3]] = parts[4]

@@ -142,6 +142,19 @@ func (p *partition) refillAll() {
 	}
 }
 
+// settleParked corrects the count of parked events when nothing is parked any more. A letter is removed before the checkpoint counts
+// its verdict, as a letter that outlives its event would be sent again behind newer ones. A crash between the two leaves an event
+// counted as parked that has been delivered.
+func (p *partition) settleParked() {
+	n := p.counts[countParked]
+	if n <= 0 || !p.loaded || len(p.parked)+len(p.taken)+p.aside+p.tasks > 0 || p.closing {
+		return
+	}
+	p.counts[countParked] -= n
+	p.counts[countDelivered] += n
+	p.dirty = true
+}
+
 // resume reads the next portion of keys that were parked to make room. A key of which nothing is left is parked no longer.
 func (p *partition) resume(o order) ([]*Letter, error) {
 	w := p.worker

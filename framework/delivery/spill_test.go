@@ -179,7 +179,7 @@ func crashRound(t *testing.T, random *rand.Rand) {
 		total += int64(n)
 	}
 	assert.Eventually(t, func() bool { c := counts(runner); return c["delivered"] == total && c["events"] == total }, 2*waiting, tick)
-	require.Equal(t, map[string]int64{"events": total, "delivered": total, "dead": 0, "parked": 0}, withZeros(counts(runner)))
+	require.Equal(t, map[string]int64{"events": total, "delivered": total, "dead": 0, "parked": 0}, withZeros(counts(runner)), "%d letters", len(allLetters(t, q)))
 	stop(t, runner)
 	assert.Empty(t, allLetters(t, q))
 	q.Close()

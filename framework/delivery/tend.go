@@ -259,6 +259,7 @@ func (r *Runner) recall() {
 				continue
 			}
 			p.refillAll()
+			p.settleParked()
 			if keys := p.roomyKeys(); len(keys) > 0 {
 				lists[n] = keys
 			}
