@@ -18,7 +18,7 @@ var floors = [][]string{
 	{"framework/destination"},
 	{"framework/config", "framework/runtime", "framework/state"},
 	{
-		"framework/actions", "framework/admin", "framework/audience", "framework/delivery", "framework/destinationtest", "framework/console", "framework/explain", "framework/fixture",
+		"framework/actions", "framework/admin", "framework/audience", "framework/backup", "framework/delivery", "framework/destinationtest", "framework/console", "framework/explain", "framework/fixture",
 		"framework/generate", "framework/ingest", "framework/scaffold", "framework/segment", "framework/stream", "framework/sample",
 		"framework/state/statetest", "framework/oauth/oauthtest", "framework/sandbox/sandboxtest",
 	},
@@ -38,7 +38,8 @@ var beside = map[string][]string{
 	"framework/request":         {"framework/mapping"},
 	"framework/runtime":         {"framework/config"},
 	"framework/audience":        {"framework/stream"},
-	"framework/admin":           {"framework/delivery"},
+	"framework/admin":           {"framework/backup", "framework/delivery"},
+	"framework/backup":          {"framework/delivery"},
 	"framework/console":         {"framework/admin", "framework/audience", "framework/delivery", "framework/explain"},
 	"framework/destinationtest": {"framework/fixture"},
 	"framework/scaffold":        {"framework/generate"},

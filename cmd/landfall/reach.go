@@ -42,8 +42,10 @@ type reaching struct {
 	target  target // whose queue it is
 	json    bool
 	client  *admin.Client
-	cfg     *config.Config // nil if a server is reached and the file cannot be used
-	known   []string       // the ids of the instances
+	cfg     *config.Config  // nil if a server is reached and the file cannot be used
+	queue   *delivery.Queue // nil if a server is reached
+	sandbox string          // the name of the sandbox whose queue it is; "" for real remotes
+	known   []string        // the ids of the instances
 	close   func()
 	server  bool // a server is reached, not the queue alone
 	only    bool // nothing but a server will do
@@ -135,7 +137,7 @@ func (c *reaching) openQueue(ctx context.Context, dir, sandboxName string) error
 		Sources: sourcesOf(current), Subscriptions: subscriptionsOf(current),
 	}
 	c.client = &admin.Client{Transport: sandbox.Transport(s.Handler()), URL: "http://queue", Key: token}
-	c.close = queue.Close
+	c.queue, c.sandbox, c.close = queue, sandboxName, queue.Close
 	for _, in := range cfg.Instances {
 		c.known = append(c.known, in.ID)
 	}

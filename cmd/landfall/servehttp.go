@@ -115,7 +115,7 @@ func (v *serving) console(guard *access.Guard) (*console.Console, error) {
 func (v *serving) adminRoutes(guard *access.Guard, page *console.Console) *http.ServeMux {
 	s := &admin.Server{
 		Queue: v.queue, Status: v.runner.Status, Ready: v.ready, Reload: v.reload, Metrics: v.metricsHandler(),
-		Guard: guard, Sources: sourcesOf(v.config.Load), Subscriptions: subscriptionsOf(v.config.Load),
+		Guard: guard, Sources: sourcesOf(v.config.Load), Subscriptions: subscriptionsOf(v.config.Load), Backup: v.backup,
 	}
 	mux, own := http.NewServeMux(), s.Handler()
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/admin/"} {

@@ -16,6 +16,15 @@ import (
 // openQueue opens the queue of a config for a sandbox, or for real remotes if its name is "". On disk each has a queue of its own. A
 // cluster's queue belongs to the target of the first server: claim refuses that of another.
 func openQueue(ctx context.Context, cfg *config.Config, data, sandbox string, claim bool, log *slog.Logger) (*delivery.Queue, error) {
+	c := queueConfig(cfg, data, sandbox, log)
+	if claim {
+		c.Target = cmp.Or(sandbox, "live")
+	}
+	return delivery.Open(ctx, c)
+}
+
+// queueConfig returns how the queue of a config is kept for a sandbox, or for real remotes if its name is "".
+func queueConfig(cfg *config.Config, data, sandbox string, log *slog.Logger) delivery.Config {
 	c := delivery.Config{
 		Dir: filepath.Join(dataDir(cfg, data), queueName(sandbox)), URL: cfg.Server.NATS, Replicas: cfg.Server.Replicas,
 		Partitions: cfg.Server.Partitions, Retention: cfg.Server.Retention, MaxBytes: cfg.Server.MaxBytes, MinFree: cfg.Server.MinFree, Log: log,
@@ -23,10 +32,7 @@ func openQueue(ctx context.Context, cfg *config.Config, data, sandbox string, cl
 	if cfg.Server.Credentials != "" {
 		c.Credentials = cfg.Beside(cfg.Server.Credentials)
 	}
-	if claim {
-		c.Target = cmp.Or(sandbox, "live")
-	}
-	return delivery.Open(ctx, c)
+	return c
 }
 
 // ready tells whether events can be taken.

@@ -33,6 +33,7 @@ type Server struct {
 	Subscriptions func(instance string) []string         // the names of an instance's subscriptions
 	Reload        func(context.Context) error            // may be nil
 	Metrics       http.Handler                           // may be nil
+	Backup        func(context.Context, io.Writer) error // takes a backup; may be nil
 	Guard         *access.Guard                          // who may do what is not for everybody
 }
 
@@ -51,6 +52,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("POST /admin/letters/drop", s.guard(false, s.change("letters.drop", func(q *delivery.Queue) changer { return q.Discard })))
 	mux.Handle("POST /admin/replay", s.guard(false, s.replay))
 	mux.Handle("POST /admin/reload", s.guard(false, s.reload))
+	s.routeDamage(mux)
 	return mux
 }
 

@@ -61,7 +61,7 @@ func (d Damage) Reasons() []Reason {
 	if n := len(d.Lost); n > 0 {
 		list = append(list, Reason{
 			"lost", fmt.Sprintf("%d pages of the log are lost, in %d ranges from %d to %d: the events on them were accepted and cannot be delivered", d.LostPages, n, d.Lost[0].First, d.Lost[n-1].Last),
-			"landfall doctor says more; have the senders send that time again, then landfall checkpoints repair --accept-loss",
+			"have the senders send that time again, then landfall checkpoints repair --accept-loss",
 		})
 	}
 	if n := len(d.Files); n > 0 {
@@ -128,4 +128,16 @@ func (l *logWatch) addFindings(list []logfiles.Finding) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.found = append(l.found, list...)
+}
+
+// CheckFiles reads the files of a queue's directory, without changing them, and says what is damaged.
+func CheckFiles(ctx context.Context, dir string) ([]string, error) {
+	findings, err := logfiles.Check(ctx, dir, nil, 0)
+	var list []string
+	for _, f := range findings {
+		if !f.Torn {
+			list = append(list, f.String())
+		}
+	}
+	return list, err
 }

@@ -34,9 +34,11 @@ type logState struct {
 	Trimmed uint64 `json:"trimmed"` // pages up to this one were deleted in the ordinary course
 	High    uint64 `json:"high"`    // the last page that was seen
 	// Orphaned says that there were events and no checkpoints at all: where to begin is unknown until somebody says so.
-	Orphaned bool          `json:"orphaned,omitempty"`
-	Lost     []LostRange   `json:"lost,omitempty"`
-	Damaged  []DamagedFile `json:"damaged,omitempty"`
+	Orphaned bool `json:"orphaned,omitempty"`
+	// Hold is until when nothing may be trimmed, in seconds since 1970: a backup is being taken.
+	Hold    int64         `json:"hold,omitempty"`
+	Lost    []LostRange   `json:"lost,omitempty"`
+	Damaged []DamagedFile `json:"damaged,omitempty"`
 }
 
 // LostRange is a range of pages of the log that were written and are gone without having been trimmed.
@@ -250,7 +252,7 @@ func (s *logState) lose(first, last uint64, now time.Time) {
 }
 
 func (s logState) equal(t logState) bool {
-	return s.Created == t.Created && s.Trimmed == t.Trimmed && s.High == t.High && s.Orphaned == t.Orphaned &&
+	return s.Created == t.Created && s.Trimmed == t.Trimmed && s.High == t.High && s.Orphaned == t.Orphaned && s.Hold == t.Hold &&
 		slices.Equal(s.Lost, t.Lost) && len(s.Damaged) == len(t.Damaged)
 }
 
@@ -354,10 +356,19 @@ func (q *Queue) hasOlderOwners(ctx context.Context) bool {
 
 // purgeEvents deletes the pages before one, which every instance has finished.
 func (q *Queue) purgeEvents(ctx context.Context, to uint64) error {
+	held := false
+	err := q.log.change(ctx, func(s *logState) {
+		if held = time.Now().Unix() < s.Hold; !held {
+			s.Trimmed = max(s.Trimmed, to-1)
+		}
+	})
+	if held {
+		return nil
+	}
 	q.log.mu.Lock()
 	q.log.trimmed = max(q.log.trimmed, to-1)
 	q.log.mu.Unlock()
-	if err := q.log.change(ctx, func(s *logState) { s.Trimmed = max(s.Trimmed, to-1) }); err != nil {
+	if err != nil {
 		q.config.Log.Debug("writing down what is trimmed, which is done later", "error", err) // as on a full disk, which this helps
 	}
 	return q.streams[eventsStream].Purge(ctx, jetstream.WithPurgeSequence(to))

@@ -67,6 +67,24 @@ type Queue struct {
 
 // Open opens a queue and makes its streams where there are none. The caller closes it.
 func Open(ctx context.Context, c Config) (*Queue, error) {
+	q, err := openBare(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.openStreams(ctx); err != nil {
+		q.Close()
+		return nil, fmt.Errorf("opening the queue: %w", err)
+	}
+	if err := q.log.check(ctx); err != nil {
+		q.Close()
+		return nil, fmt.Errorf("opening the queue: %w", err)
+	}
+	q.events, q.park, q.dead = newPublisher(q, eventsStream), newPublisher(q, parkStream), newPublisher(q, deadStream)
+	return q, nil
+}
+
+// openBare connects to a log and leaves its streams as they are.
+func openBare(c Config) (*Queue, error) {
 	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
 	c.MinFree = cmp.Or(c.MinFree, 256<<20)
 	c.Replicas = cmp.Or(c.Replicas, 3)
@@ -79,15 +97,6 @@ func Open(ctx context.Context, c Config) (*Queue, error) {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
-	if err := q.openStreams(ctx); err != nil {
-		q.Close()
-		return nil, fmt.Errorf("opening the queue: %w", err)
-	}
-	if err := q.log.check(ctx); err != nil {
-		q.Close()
-		return nil, fmt.Errorf("opening the queue: %w", err)
-	}
-	q.events, q.park, q.dead = newPublisher(q, eventsStream), newPublisher(q, parkStream), newPublisher(q, deadStream)
 	return q, nil
 }
 

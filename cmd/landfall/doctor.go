@@ -1,0 +1,335 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// finding is one thing that the doctor looked at.
+type finding struct {
+	Check  string `json:"check"`  // config, permissions, disk, clock, ledger, log or checkpoints
+	Status string `json:"status"` // ok, warning or problem
+	What   string `json:"what"`
+	Next   string `json:"next,omitempty"` // what to do
+}
+
+const (
+	isOK      = "ok"
+	isWarning = "warning"
+	isProblem = "problem"
+)
+
+type doctorCommand struct {
+	reaching
+	findings []finding
+}
+
+func newDoctor(s streams) *cobra.Command {
+	c := &doctorCommand{reaching: reaching{streams: s}}
+	cmd := &cobra.Command{
+		Use: "doctor", Short: "Check the config, the log, the ledger, the disk and the clock", Args: exactly(0, "flags only"),
+		Long: "Looks at everything that a server depends on, and says what is wrong and what to do about it. It changes nothing, and may\n" +
+			"be called while the server runs or when it does not start. The exit code is 1 if something is wrong.",
+		Example: "  landfall doctor --config landfall.yaml\n  landfall doctor --json | jq 'select(.status == \"problem\")'",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
+	}
+	c.flags(cmd)
+	return cmd
+}
+
+func (c *doctorCommand) add(check, status, next, format string, args ...any) {
+	c.findings = append(c.findings, finding{check, status, fmt.Sprintf(format, args...), next})
+}
+
+func (c *doctorCommand) run(ctx context.Context) error {
+	cfg := c.checkConfig()
+	dir := c.data
+	if cfg != nil {
+		dir = dataDir(cfg, c.data)
+	}
+	if dir == "" {
+		dir = filepath.Join(filepath.Dir(c.config), defaultData)
+	}
+	c.chooseTarget(cfg, dir)
+	c.checkFiles(dir)
+	c.checkDisk(cfg, dir)
+	c.checkClock(dir)
+	c.checkLedger(ctx, cfg, dir)
+	c.checkLog(ctx, cfg, dir)
+	return c.report()
+}
+
+// chooseTarget finds out whose data is checked.
+func (c *doctorCommand) chooseTarget(cfg *config.Config, dir string) {
+	if c.cfg = cfg; cfg == nil {
+		c.sandbox = c.target.sandboxName()
+		return
+	}
+	name, err := c.chooseSandbox(dir)
+	if err != nil {
+		c.add("config", isProblem, "", "%v", err)
+	}
+	c.sandbox = name
+}
+
+// report prints what was found, the problems with what to do.
+func (c *doctorCommand) report() error {
+	bad := 0
+	for _, f := range c.findings {
+		if f.Status == isProblem {
+			bad++
+		}
+		if c.json {
+			c.print(f)
+			continue
+		}
+		fmt.Fprintf(c.out, "%-8s %-12s %s\n", f.Status, f.Check, f.What)
+		if f.Next != "" {
+			fmt.Fprintf(c.out, "%-21s → %s\n", "", f.Next)
+		}
+	}
+	if bad > 0 {
+		return failed{}
+	}
+	return nil
+}
+
+func (c *doctorCommand) checkConfig() *config.Config {
+	cfg, problems := config.Load(c.config, config.Env{})
+	if cfg == nil || len(problems) > 0 {
+		c.add("config", isProblem, "landfall validate "+c.config, "%v", problems.Err())
+		return nil
+	}
+	c.add("config", isOK, "", "%s: %d destinations, %d sources", c.config, len(cfg.Instances), len(cfg.Sources))
+	return cfg
+}
+
+// checkFiles looks at who may read the data directory.
+func (c *doctorCommand) checkFiles(dir string) {
+	const most = 5
+	shown, wrong := 0, 0
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		what := c.accessProblem(path, dir, info)
+		if what == "" {
+			return nil
+		}
+		if wrong++; shown < most {
+			shown++
+			c.add("permissions", isProblem, fmt.Sprintf("chown -R USER %s; chmod -R go-rwx %s, as the user that the server runs as", dir, dir), "%s %s", path, what)
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.add("permissions", isWarning, "landfall serve makes it", "there is no data directory %s", dir)
+	case err != nil:
+		c.add("permissions", isProblem, "run this as the user that the server runs as", "%v", err)
+	case wrong == 0:
+		c.add("permissions", isOK, "", "nobody else reads %s", dir)
+	case wrong > shown:
+		c.add("permissions", isProblem, "", "%d more files", wrong-shown)
+	}
+}
+
+// accessProblem is why a file's owner and mode are not as they should be. In a directory that is closed, modes do not matter.
+func (c *doctorCommand) accessProblem(path, root string, info fs.FileInfo) string {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
+		return fmt.Sprintf("belongs to the user %d and this is user %d", stat.Uid, os.Geteuid())
+	}
+	private := path == root || filepath.Dir(path) == root
+	if private && info.Mode().Perm()&0o077 != 0 && info.Mode()&fs.ModeSymlink == 0 {
+		if closed, err := os.Stat(root); err == nil && path != root && closed.Mode().Perm()&0o077 == 0 {
+			return ""
+		}
+		return fmt.Sprintf("can be read by others (mode %04o)", info.Mode().Perm())
+	}
+	return ""
+}
+
+// unsafeFilesystem names a file system on which locks and syncs may not hold, by its type as statfs has it; "" for others.
+func unsafeFilesystem(kind int64) string {
+	switch kind {
+	case 0x6969:
+		return "NFS"
+	case 0xff534d42, 0xfe534d42:
+		return "SMB"
+	case 0x65735546:
+		return "FUSE"
+	case 0x01021994:
+		return "tmpfs"
+	}
+	return ""
+}
+
+func (c *doctorCommand) checkDisk(cfg *config.Config, dir string) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return // there is no directory, which is said already
+	}
+	free, least := int64(s.Bavail)*int64(s.Bsize), int64(256<<20)
+	if cfg != nil && cfg.Server.MinFree > 0 {
+		least = cfg.Server.MinFree
+	}
+	switch {
+	case free < least:
+		c.add("disk", isProblem, "free space, or lower delivery.minFreeBytes", "%d MB are free and %d MB must stay free: no events are accepted", free>>20, least>>20)
+	case free < 2*least:
+		c.add("disk", isWarning, "free space soon", "%d MB are free; below %d MB no events are accepted", free>>20, least>>20)
+	default:
+		c.add("disk", isOK, "", "%d MB are free", free>>20)
+	}
+	if name := unsafeFilesystem(int64(s.Type)); name != "" {
+		c.add("disk", isWarning, "put the data directory on a local disk", "%s is on %s, where what was acknowledged may not survive a loss of power", dir, name)
+	}
+}
+
+// checkClock compares the clock with the newest file of the data directory.
+func (c *doctorCommand) checkClock(dir string) {
+	var newest time.Time
+	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err == nil {
+			if info, err := e.Info(); err == nil && info.ModTime().After(newest) {
+				newest = info.ModTime()
+			}
+		}
+		return nil
+	})
+	if ahead := time.Until(newest); ahead > time.Minute {
+		c.add("clock", isProblem, "set the clock (NTP); events that were accepted in the meantime have wrong times",
+			"the clock is %s before the newest file of %s: it was set back", ahead.Round(time.Second), dir)
+		return
+	}
+	c.add("clock", isOK, "", "the clock is not before what was written last")
+}
+
+// checkLedger reads the ledger.
+func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir string) {
+	if cfg != nil && cfg.StateURL != "" {
+		c.checkDatabase(ctx, cfg)
+		return
+	}
+	file := filepath.Join(dir, state.File(c.sandbox))
+	problems, err := state.CheckFile(ctx, file)
+	next := "stop the server, restore " + filepath.Base(file) + " from a backup (landfall restore), or move it away: landfall members resync sends everybody again"
+	switch {
+	case err != nil:
+		c.add("ledger", isProblem, next, "%s cannot be read: %v", file, err)
+	case len(problems) > 0:
+		c.add("ledger", isProblem, next, "%s is damaged: %s (%d more)", file, problems[0], len(problems)-1)
+	default:
+		c.add("ledger", isOK, "", "%s is intact", file)
+	}
+}
+
+func (c *doctorCommand) checkDatabase(ctx context.Context, cfg *config.Config) {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	store, err := state.Open(ctx, cfg.StateURL)
+	if err != nil {
+		c.add("ledger", isProblem, "is PostgreSQL running, and are the address and the password right?", "%v", err)
+		return
+	}
+	defer store.Close()
+	c.add("ledger", isOK, "", "PostgreSQL answers")
+	skew, err := store.Skew(ctx)
+	switch {
+	case err != nil:
+		c.add("clock", isWarning, "", "PostgreSQL's clock cannot be read: %v", err)
+	case skew.Abs() > 5*time.Second:
+		c.add("clock", isProblem, "set the clocks of both machines (NTP)", "PostgreSQL's clock differs by %s", skew.Round(time.Millisecond))
+	}
+}
+
+// checkLog asks the server about the log and its checkpoints, or reads the files if none runs.
+func (c *doctorCommand) checkLog(ctx context.Context, cfg *config.Config, dir string) {
+	queue := filepath.Join(dir, queueName(c.sandbox))
+	if !delivery.InUse(queue) && (cfg == nil || cfg.Server.NATS == "") {
+		c.checkStopped(ctx, cfg, queue)
+		return
+	}
+	if err := c.open(ctx); err != nil {
+		c.add("log", isProblem, "is the server starting, or the cluster away? see its log", "the server cannot be asked: %v", err)
+		return
+	}
+	defer c.close()
+	d, err := c.client.Damage(ctx)
+	if err != nil {
+		c.add("log", isProblem, "see the server's log", "%v", err)
+		return
+	}
+	c.addDamage(d)
+}
+
+func (c *doctorCommand) addDamage(d delivery.Damage) {
+	for _, r := range d.Reasons() {
+		check := "log"
+		if r.Code == "checkpoints" {
+			check = "checkpoints"
+		}
+		c.add(check, isProblem, r.Next, "%s", r.What)
+	}
+	if len(d.Lost)+len(d.Files) == 0 {
+		c.add("log", isOK, "", "no events are missing")
+	}
+	if len(d.Checkpoints) == 0 {
+		c.add("checkpoints", isOK, "", "all fit the log")
+	}
+}
+
+// checkStopped reads the files of a log that no server uses. It opens the log only if they are intact, as opening it puts damage right.
+func (c *doctorCommand) checkStopped(ctx context.Context, cfg *config.Config, dir string) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		c.add("log", isWarning, "landfall serve makes one", "there is no log in %s", dir)
+		return
+	}
+	found, err := delivery.CheckFiles(ctx, dir)
+	if err != nil {
+		c.add("log", isProblem, "is the disk readable?", "%v", err)
+		return
+	}
+	for _, text := range found {
+		c.add("log", isProblem, "the next start keeps a copy of the file and everything in it that is intact; check the disk, and take a copy of "+dir+" before", "%s", text)
+	}
+	if len(found) > 0 || cfg == nil {
+		return
+	}
+	q, err := openQueue(ctx, cfg, c.data, c.sandbox, false, slog.New(slog.DiscardHandler))
+	if err != nil {
+		c.add("log", isProblem, "see landfall serve", "%v", err)
+		return
+	}
+	defer q.Close()
+	var ids []string
+	for _, in := range cfg.Instances {
+		ids = append(ids, in.ID)
+	}
+	d := q.Damage()
+	if d.Checkpoints, err = q.RepairCheckpoints(ctx, delivery.Repair{DryRun: true, Instances: ids}); err != nil {
+		c.add("checkpoints", isProblem, "", "%v", err)
+		return
+	}
+	c.addDamage(d)
+}
