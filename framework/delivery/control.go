@@ -85,9 +85,14 @@ func (p *partition) obey(m jetstream.Msg, seq uint64) error {
 		if err := p.wait(); err != nil {
 			return err
 		}
-		t := p.taskOf(l, pg, i)
+		stopped, err := p.record(suspect{Seq: l.Seq, Index: l.Index, Letter: true})
+		if err != nil {
+			return err
+		}
+		t := p.taskOf(l, pg, i, stopped)
 		t.resumed = op == opResume
 		w.mu.Lock()
+		p.mapped()
 		w.begin(t)
 		w.mu.Unlock()
 	}
@@ -192,14 +197,21 @@ func (p *partition) drop(letters []*Letter, seq uint64) (later []*Letter, err er
 }
 
 // taskOf takes a letter up again, with the mapping as it is now.
-func (p *partition) taskOf(l *Letter, pg *page, i int) *task {
+func (p *partition) taskOf(l *Letter, pg *page, i int, stopped bool) *task {
 	t := &task{part: p, page: pg, index: i, source: l.Source, key: l.Key, letter: l, bytes: len(l.Event), arrived: time.Now()}
 	e, err := event.Parse(l.Event)
 	if err != nil {
 		t.refused = &runtime.Verdict{Reason: err.Error(), Code: fault.CodeInvalidEvent}
 	}
 	plan := p.worker.instance.Plan
-	if s := plan.Subscription(l.Subscription); s != nil && err == nil {
+	if s := plan.Subscription(l.Subscription); s != nil && stopped {
+		v := stoppedProcess
+		t.item, t.refused = runtime.Item{Subscription: s, Event: e}, &v
+		return t
+	} else if s != nil && err == nil {
+		if f := p.worker.runner.config.mapping; f != nil {
+			f(e)
+		}
 		t.item, t.refused = plan.Prepare(s, e, i)
 		t.item.Subscription, t.item.Event = s, e
 		return t

@@ -50,26 +50,35 @@ func (in *intake) begin(n int, finished []byte) {
 }
 
 // event takes one event through the subscriptions as far as its tasks.
-func (in *intake) event(i int, line []byte) {
+func (in *intake) event(i int, line []byte) error {
 	p, w := in.part, in.part.worker
 	e, err := event.Parse(line)
 	if err == nil && in.seen(e) {
 		err = errDuplicate
 	}
 	if in.page.open[i] == 0 { // nobody else touches it before it is begun
-		return
+		return nil
+	}
+	stopped, closing := p.record(suspect{Seq: in.page.seq, Index: i})
+	if closing != nil {
+		return closing
 	}
 	var tasks []*task
 	var verdicts []runtime.Verdict
-	if err == nil {
+	switch {
+	case err != nil:
+	case stopped:
+		tasks = in.refuseAll(i, e)
+	default:
 		tasks, verdicts = in.offer(i, e)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	p.mapped()
 	in.page.open[i] = uint16(max(len(tasks)+len(verdicts), 1))
 	if err != nil || len(tasks)+len(verdicts) == 0 {
 		p.finish(in.page, i, p.unmatched(err))
-		return
+		return nil
 	}
 	for _, v := range verdicts {
 		p.count(countSkipped, v.Subscription, v.Reason)
@@ -78,14 +87,17 @@ func (in *intake) event(i int, line []byte) {
 	for _, t := range tasks {
 		w.begin(t)
 	}
+	return nil
 }
 
 var errDuplicate = errors.New("the messageId was accepted before")
 
 // offer hands an event to the subscriptions. The verdicts are final; what cannot be mapped is a task, too, that is dead.
 func (in *intake) offer(i int, e event.Event) (tasks []*task, verdicts []runtime.Verdict) {
-	p, now := in.part, time.Now()
-	plan := p.worker.instance.Plan
+	plan := in.part.worker.instance.Plan
+	if f := in.part.worker.runner.config.mapping; f != nil {
+		f(e)
+	}
 	for _, s := range plan.Choose(e, nil) {
 		if in.only != "" && in.only != s.Name() {
 			continue
@@ -101,12 +113,17 @@ func (in *intake) offer(i int, e event.Event) (tasks []*task, verdicts []runtime
 		if v != nil {
 			item = runtime.Item{Subscription: s, Event: e}
 		}
-		tasks = append(tasks, &task{
-			item: item, part: p, page: in.page, index: i, source: in.source, key: keyOf(e.Value(), item), refused: v,
-			bytes: len(e.Raw()) + item.Payload.Size(), arrived: now, origin: in.originOf(i),
-		})
+		tasks = append(tasks, in.newTask(i, e, item, v))
 	}
 	return tasks, verdicts
+}
+
+// newTask returns the task of an event, refused if the verdict is not nil.
+func (in *intake) newTask(i int, e event.Event, item runtime.Item, refused *runtime.Verdict) *task {
+	return &task{
+		item: item, part: in.part, page: in.page, index: i, source: in.source, key: keyOf(e.Value(), item), refused: refused,
+		bytes: len(e.Raw()) + item.Payload.Size(), arrived: time.Now(), origin: in.originOf(i),
+	}
 }
 
 // end says that the page has been read.
@@ -115,6 +132,7 @@ func (in *intake) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	in.page.read = true
+	in.part.caughtUp()
 	in.part.slide()
 }
 

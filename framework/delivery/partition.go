@@ -35,6 +35,12 @@ type partition struct {
 	anchor   *anchor   // the last page that was taken
 	took     time.Time // when that was
 
+	isolating bool     // events are recorded before they are mapped
+	isolated  int      // how many have been
+	fruitless int      // owners in a row that finished nothing, this one included
+	suspect   *suspect // the event that is being mapped
+	recorded  *suspect // what the checkpoint says of it
+
 	closing bool // no more is begun
 	lost    bool // nothing is decided any more
 	flying  int  // tasks in batches under way
@@ -71,6 +77,7 @@ func (w *worker) newPartition(n int, b book, revision uint64, valid time.Time) *
 	if p.counts == nil {
 		p.counts = map[string]int64{}
 	}
+	p.fruitless, p.isolating = b.Starts, b.isolates()
 	p.ctx, p.cancel = context.WithCancel(w.ctx)
 	return p
 }
@@ -204,7 +211,9 @@ func (p *partition) take(m jetstream.Msg) error {
 		if err := p.wait(); err != nil {
 			return err
 		}
-		in.event(i, line)
+		if err := in.event(i, line); err != nil {
+			return err
+		}
 	}
 	in.end()
 	return nil
@@ -245,7 +254,7 @@ func (p *partition) finish(pg *page, i int, outcome string) {
 		pg.outcomes[i] = append(pg.outcomes[i], outcome)
 		return
 	}
-	p.dirty = true
+	p.dirty, p.fruitless = true, 0
 	p.counts[outcome]++
 	for _, earlier := range pg.outcomes[i] {
 		p.counts[earlier]++
@@ -277,7 +286,10 @@ func (p *partition) slide() {
 
 // note is the book as it stands.
 func (p *partition) note(owner string) book {
-	b := book{Owner: owner, Counts: maps.Clone(p.counts), Log: p.logID, Anchor: p.anchor}
+	b := book{Owner: owner, Counts: maps.Clone(p.counts), Log: p.logID, Anchor: p.anchor, Starts: p.fruitless, Suspect: p.suspect}
+	if owner == "" { // given up in order
+		b.Starts, b.Suspect = 0, nil
+	}
 	b.write(p.window, p.next)
 	b.carry(p.was, p.next)
 	if b.Since = p.seen.since(b.Low); p.seen.empty() {

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
@@ -35,6 +36,8 @@ type Settings struct {
 	Metrics *Metrics
 	Tracer  trace.Tracer // of the batches; none by default
 	Log     *slog.Logger // silent by default
+
+	mapping func(event.Event) // called before an event is mapped; nil for none
 }
 
 func (s Settings) withDefaults() Settings {
@@ -78,6 +81,7 @@ type Runner struct {
 	roster  *roster
 	name    string // of this process
 
+	soon     chan struct{} // asks for checkpoints now
 	verdicts verdicts
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -93,7 +97,7 @@ type Runner struct {
 // NewRunner makes a Runner without instances. The caller stops it.
 func NewRunner(ctx context.Context, q *Queue, s Settings) (*Runner, error) {
 	s = s.withDefaults()
-	r := &Runner{queue: q, config: s, metrics: s.Metrics, log: s.Log, roster: newRoster(q), name: "local", workers: map[string]*worker{}}
+	r := &Runner{queue: q, config: s, metrics: s.Metrics, log: s.Log, roster: newRoster(q), name: "local", workers: map[string]*worker{}, soon: make(chan struct{}, 1)}
 	if q.embedded == nil {
 		host, _ := os.Hostname()
 		r.name = token(host) + "-" + rand.Text()[:8]

@@ -23,6 +23,7 @@ func (r *Runner) run() {
 		case <-r.ctx.Done():
 			return
 		case <-ticker.C:
+		case <-r.soon:
 		}
 		r.writeBooks()
 		if time.Since(greeted) > r.config.Lease/10 {
@@ -77,7 +78,7 @@ func (r *Runner) writeBooks() {
 		for _, p := range w.parts {
 			age := time.Since(p.written)
 			large := len(p.window) > 256 // a book that is long to write is written less often
-			if p.lost || p.closing || age < r.config.Lease/5 && (!p.dirty || large && age < time.Second) {
+			if p.lost || p.closing || age < r.config.Lease/5 && (!p.dirty || large && age < time.Second && p.suspect == p.recorded) {
 				continue
 			}
 			p.dirty = false
@@ -104,7 +105,7 @@ func (r *Runner) writeSome(list []due) {
 			for i, d := range list {
 				revision := last - uint64(len(list)-1-i)
 				r.roster.see(d.subject, revision, messages[i].Data)
-				d.part.renewed(revision, began)
+				d.part.renewed(revision, began, d.book)
 			}
 			return
 		}
@@ -113,7 +114,7 @@ func (r *Runner) writeSome(list []due) {
 		revision, err := r.roster.write(ctx, r.name, d.subject, d.part.revision, d.book)
 		switch {
 		case err == nil:
-			d.part.renewed(revision, began)
+			d.part.renewed(revision, began, d.book)
 		case errors.Is(err, errStolen):
 			r.log.Warn("another process has a partition", "instance", d.part.worker.id, "partition", d.part.n)
 			r.lose(d.part)
@@ -127,11 +128,13 @@ func (r *Runner) writeSome(list []due) {
 }
 
 // renewed takes note of a book that has been written.
-func (p *partition) renewed(revision uint64, began time.Time) {
+func (p *partition) renewed(revision uint64, began time.Time, b book) {
 	w := p.worker
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p.revision, p.written, p.valid = revision, began, began.Add(w.runner.config.Lease)
+	p.recorded = b.Suspect
+	w.idle.Broadcast()
 }
 
 // tend takes partitions that are this process's to have, and gives back those that are another's.
@@ -187,6 +190,7 @@ func (r *Runner) acquire(w *worker, n int) {
 	if !ok {
 		return
 	}
+	b.took()
 	b.Owner, b.Log = r.name, view.created
 	began := time.Now()
 	revision, err := r.roster.write(ctx, r.name, subject, s.revision, b)
