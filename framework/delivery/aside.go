@@ -42,6 +42,7 @@ func (w *worker) park(t *task, v runtime.Verdict, kind string) {
 	p := t.part
 	p.parked[short(t.key)] = kind
 	delete(p.spilled, short(t.key))
+	p.cuts[short(t.key)]++
 	delete(p.keys, t.key)
 	delete(p.held, t)
 	now := time.Now()

@@ -42,6 +42,7 @@ type Letter struct {
 	// Replays are the latest places of the log whose replays ended in this letter.
 	Replays []string `json:"replays,omitempty"`
 
+	cut       int    // how often its key had been cut when it was taken up to be resumed
 	stands    int    // Verdicts as they count now
 	stored    uint64 // the sequence of its message
 	from      string // the subject of its message

@@ -52,6 +52,7 @@ type partition struct {
 	counts  map[string]int64
 	parked  map[string]string // by short key: held or roomy
 	spilled map[string]string // hot keys by their short ones; what is parked of them comes back in portions
+	cuts    map[string]int    // how often what waits of a key was parked again, so that nothing resumed overtakes it
 	loaded  bool              // it is known what is parked
 	asked   map[string]bool   // those whose next portion has been asked for
 	taken   map[string]bool   // letters that are under way, by subject
@@ -71,7 +72,7 @@ type partition struct {
 func (w *worker) newPartition(n int, b book, revision uint64, valid time.Time) *partition {
 	p := &partition{
 		worker: w, n: n, ended: make(chan struct{}), was: b, revision: revision, valid: valid, written: time.Now(), looked: time.Now(), next: b.Low, logID: b.Log, anchor: b.Anchor,
-		keys: map[string]*chain{}, spilled: map[string]string{}, asked: map[string]bool{}, counts: maps.Clone(b.Counts),
+		keys: map[string]*chain{}, spilled: map[string]string{}, asked: map[string]bool{}, cuts: map[string]int{}, counts: maps.Clone(b.Counts),
 		parked: map[string]string{}, taken: map[string]bool{}, held: map[*task]bool{}, seen: newRecent(),
 	}
 	if p.counts == nil {
@@ -153,20 +154,35 @@ func (p *partition) read() error {
 
 // loadParked reads which keys are parked.
 func (p *partition) loadParked() error {
-	stream := p.worker.runner.queue.streams[parkStream]
-	info, err := stream.Info(p.ctx, jetstream.WithSubjectFilter(parkSubject(p.worker.id, p.n)+".>"))
+	keys, err := p.parkedKeys()
 	if err != nil {
 		return err
 	}
 	p.worker.mu.Lock()
 	defer p.worker.mu.Unlock()
 	p.loaded = true
-	for subject := range info.State.Subjects {
-		if parts := strings.Split(subject, "."); len(parts) == 6 && p.parked[parts[3]] != held {
-			p.parked[parts[3]] = parts[4]
+	for key, kind := range keys {
+		if p.parked[key] != held {
+			p.parked[key] = kind
 		}
 	}
 	return nil
+}
+
+// parkedKeys returns the short keys of all stored parked letters, with their kind: held if any letter of a key is.
+func (p *partition) parkedKeys() (map[string]string, error) {
+	stream := p.worker.runner.queue.streams[parkStream]
+	info, err := stream.Info(p.ctx, jetstream.WithSubjectFilter(parkSubject(p.worker.id, p.n)+".>"))
+	if err != nil {
+		return nil, err
+	}
+	keys := map[string]string{}
+	for subject := range info.State.Subjects {
+		if parts := strings.Split(subject, "."); len(parts) == 6 && keys[parts[3]] != held {
+			keys[parts[3]] = parts[4]
+		}
+	}
+	return keys, nil
 }
 
 // take takes a message of the log.

@@ -93,6 +93,7 @@ func (p *partition) spillChain(c *chain) {
 		p.parked[key] = roomy
 	}
 	p.spilled[key] = c.first.key
+	p.cuts[key]++
 	keep := c.first
 	c.n, c.bytes = 1, keep.bytes
 	for keep.next != nil && keep.next.sent { // along with the first
@@ -142,17 +143,34 @@ func (p *partition) refillAll() {
 	}
 }
 
-// settleParked corrects the count of parked events when nothing is parked any more. A letter is removed before the checkpoint counts
-// its verdict, as a letter that outlives its event would be sent again behind newer ones. A crash between the two leaves an event
-// counted as parked that has been delivered.
-func (p *partition) settleParked() {
-	n := p.counts[countParked]
-	if n <= 0 || !p.loaded || len(p.parked)+len(p.taken)+p.aside+p.tasks > 0 || p.closing {
-		return
+// quietWithParked reports whether nothing of the partition is known to be parked or under way although some events are counted so.
+func (p *partition) quietWithParked() bool {
+	return p.counts[countParked] > 0 && p.loaded && len(p.parked)+p.aside+p.tasks == 0 && !p.closing
+}
+
+// reconcileParked looks for parked letters that no key accounts for, so that they go on. If there are none, the count is corrected:
+// a letter is removed before the checkpoint counts its verdict, as a letter that outlives its event would be sent again behind newer
+// ones. A crash between the two leaves an event counted as parked that has been delivered.
+func (p *partition) reconcileParked() error {
+	w := p.worker
+	keys, err := p.parkedKeys()
+	if err != nil {
+		return err
 	}
-	p.counts[countParked] -= n
-	p.counts[countDelivered] += n
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !p.quietWithParked() {
+		return nil
+	}
+	if len(keys) > 0 {
+		clear(p.taken)
+		p.parked = keys
+		return nil
+	}
+	p.counts[countDelivered] += p.counts[countParked]
+	p.counts[countParked] = 0
 	p.dirty = true
+	return nil
 }
 
 // resume reads the next portion of keys that were parked to make room. A key of which nothing is left is parked no longer.
@@ -177,6 +195,9 @@ func (p *partition) resume(o order) ([]*Letter, error) {
 		}
 		letters = append(letters, part...)
 		w.mu.Lock()
+		for _, l := range part {
+			l.cut = p.cuts[key]
+		}
 		if !more {
 			delete(p.parked, key)
 			delete(p.spilled, key)

@@ -258,17 +258,25 @@ func (r *Runner) recall() {
 		w.mu.Lock()
 		w.forget()
 		lists := map[int][]string{}
+		var quiet []*partition
 		for n, p := range w.parts {
 			if p.closing {
 				continue
 			}
 			p.refillAll()
-			p.settleParked()
+			if p.quietWithParked() {
+				quiet = append(quiet, p)
+			}
 			if keys := p.roomyKeys(); len(keys) > 0 {
 				lists[n] = keys
 			}
 		}
 		w.mu.Unlock()
+		for _, p := range quiet {
+			if err := p.reconcileParked(); err != nil {
+				r.log.Debug("looking for parked events", "instance", w.id, "partition", p.n, "error", err)
+			}
+		}
 		for n, keys := range lists {
 			ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
 			if err := r.queue.ask(ctx, w.id, n, opResume, order{Keys: keys}); err != nil {

@@ -81,7 +81,7 @@ func (w *worker) begin(t *task) {
 	p := t.part
 	p.tasks++
 	p.bytes += t.bytes
-	if kind := p.parked[short(t.key)]; kind != "" && !t.resumed {
+	if kind := p.parked[short(t.key)]; kind != "" && !(t.resumed && t.letter.cut == p.cuts[short(t.key)]) {
 		why := behind
 		if _, ok := p.spilled[short(t.key)]; ok {
 			why = spilled
