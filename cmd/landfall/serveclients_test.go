@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -89,12 +88,7 @@ func TestABrowserTriesAgain(t *testing.T) {
 	said := ask[string](b, send)
 	assert.Equal(t, "200 false, 429 true, 429 true, 401 false", said)
 	require.Eventually(t, func() bool {
-		answer, err := s.client.Get(s.url + "/metrics")
-		if err != nil || answer.StatusCode != 200 {
-			return true // the metrics are elsewhere
-		}
-		defer answer.Body.Close()
-		text, _ := io.ReadAll(answer.Body)
-		return bytes.Contains(text, []byte(`landfall_events_total{outcome="limited",source="web"} 4`))
+		_, text := s.ask("/metrics")
+		return strings.Contains(text, `landfall_events_total{outcome="limited",source="web"} 4`)
 	}, 10*time.Second, 50*time.Millisecond, "the beacons have come")
 }
