@@ -20,7 +20,8 @@ type segment struct {
 const MaxPathSegments = MaxDepth + 8
 
 // NewPath compiles a path; any text is one. A leading $. is optional. Segments are split at dots and at brackets that
-// hold a digit or a quote; empty segments are dropped and the quotes round a bracketed key are stripped.
+// hold a digit or a quote; empty segments are dropped and the quotes round a bracketed key are stripped. Inside of
+// ['…'] and ["…"] a key may hold dots and brackets.
 func NewPath(text string) Path {
 	rest := text
 	if rest == "$" {
@@ -30,12 +31,29 @@ func NewPath(text string) Path {
 	p := Path{text: text}
 	start := 0
 	for i := 0; i <= len(rest); i++ {
-		if i == len(rest) || splits(rest, i) {
+		if n := quotedKey(rest[i:]); n > 0 {
+			p.add(rest[start:i])
+			p.add(rest[i+1 : i+n-1])
+			i += n - 1
+			start = i + 1
+		} else if i == len(rest) || splits(rest, i) {
 			p.add(rest[start:i])
 			start = i + 1
 		}
 	}
 	return p
+}
+
+// quotedKey returns the length of the ['…'] or ["…"] that text begins with, 0 if it begins with none.
+func quotedKey(text string) int {
+	if len(text) < 2 || text[0] != '[' || !isQuote(text[1]) {
+		return 0
+	}
+	end := strings.Index(text[2:], text[1:2]+"]")
+	if end < 0 {
+		return 0
+	}
+	return end + 4
 }
 
 // splits tells whether the byte at i divides two segments.

@@ -102,6 +102,52 @@ func (c comparison) wantsNumber() bool {
 	return isOrder(c.op) || c.op == "!=" && (isNumberLiteral(c.left) || isNumberLiteral(c.right))
 }
 
+// asText returns the comparison with numbers as texts, if it is an equality with one of the fields of an event that are texts:
+// userId = 42 is meant for the user "42". event, type and name compare with true and false as texts, too.
+func (c comparison) asText() comparison {
+	if isOrder(c.op) {
+		return c
+	}
+	if f, ok := c.left.(*field); ok {
+		c.right = literalAsText(f.text, c.right)
+	}
+	if f, ok := c.right.(*field); ok {
+		c.left = literalAsText(f.text, c.left)
+	}
+	return c
+}
+
+// literalAsText returns what a field is compared with, as a text if the field is one of texts.
+func literalAsText(field string, o operand) operand {
+	l, ok := o.(literal)
+	if !ok {
+		return o
+	}
+	switch field {
+	case "event", "type", "name", "userId":
+		return literal{valueAsText(l.Value, field != "userId")}
+	}
+	return o
+}
+
+func valueAsText(v event.Value, flags bool) event.Value {
+	switch v.Kind() {
+	case event.Number:
+		return event.NewString(v.Text())
+	case event.True, event.False:
+		if flags {
+			return event.NewString(v.Text())
+		}
+	case event.Array:
+		items := make([]event.Value, 0, v.Len())
+		for _, item := range v.Items() {
+			items = append(items, valueAsText(item, flags))
+		}
+		return event.NewArray(items)
+	}
+	return v
+}
+
 func isNumberLiteral(o operand) bool {
 	l, ok := o.(literal)
 	return ok && l.Kind() == event.Number

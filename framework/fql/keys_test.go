@@ -19,7 +19,7 @@ func TestKeys(t *testing.T) {
 		`(event = "A" and x = "1") or event = "B"`:   "[event [A B]]",
 		`event != "A"`:                               "",
 		`!(event = "A")`:                             "",
-		`event in ["A", 1]`:                          "",
+		`event in ["A", 1]`:                          "[event [A 1]]",
 		`x = 1`:                                      "",
 		`lowercase(event) = "a"`:                     "",
 		`event = "A" and event = "B"`:                "[event [A]] [event [B]]",

@@ -76,9 +76,10 @@ func isReserved(word string) bool {
 var slips = []struct{ wrong, right string }{
 	{"===", "="}, {"==", "="}, {"!==", "!="}, {"<>", "!="}, {"=>", ">="}, {"=<", "<="}, {":", "="},
 	{"≠", "!="}, {"≥", ">="}, {"≤", "<="}, {"&&", `"and"`}, {"&", `"and"`}, {"||", `"or"`}, {"|", `"or"`},
-	{"“", "straight quotes"}, {"”", "straight quotes"}, {"„", "straight quotes"}, {"‘", "straight quotes"},
-	{"’", "straight quotes"}, {"`", "straight quotes"},
+	{"“", straightQuotes}, {"”", straightQuotes}, {"„", straightQuotes}, {"‘", straightQuotes}, {"’", straightQuotes}, {"`", straightQuotes},
 }
+
+const straightQuotes = "straight quotes"
 
 // symbols are the symbols of the language. Longer ones come first.
 var symbols = []string{"!=", ">=", "<=", "=", ">", "<", "!", "(", ")", "[", "]", ","}

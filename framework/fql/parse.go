@@ -219,7 +219,10 @@ func (p *parser) comparison() (condition, error) {
 		return nil, err
 	}
 	c := comparison{op.text, left, right}
-	return c, p.checkComparison(c, first, second)
+	if err := p.checkComparison(c, first, second); err != nil {
+		return nil, err
+	}
+	return c.asText(), nil
 }
 
 func (p *parser) operand() (operand, error) {

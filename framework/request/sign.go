@@ -41,9 +41,9 @@ func (c *compiler) sign(v event.Value, place string) *signature {
 	}
 }
 
-// add signs a request. Without a secret nothing is signed.
+// add signs a request that has a body. Without a secret nothing is signed, and a header that the request has already stays.
 func (s *signature) add(b *Built, scope event.Value) error {
-	if s == nil {
+	if s == nil || b.Body == nil {
 		return nil
 	}
 	var values [5]string
@@ -64,6 +64,9 @@ func (s *signature) add(b *Built, scope event.Value) error {
 		return fault.Invalid("a signature's algorithm should be %s, but is %q", strings.Join(algorithms, ", "), algorithm)
 	case !slices.Contains(signEncodings, encoding):
 		return fault.Invalid("a signature's encoding should be %s, but is %q", strings.Join(signEncodings, ", "), encoding)
+	}
+	if b.Header.Get(header) != "" {
+		return nil
 	}
 	b.Header.Set(header, prefix+digest(algorithm, encoding, secret, b.Body))
 	return nil

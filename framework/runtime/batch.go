@@ -1,14 +1,23 @@
 package runtime
 
 import (
+	"slices"
+
+	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/mapping"
 	"github.com/landfall-dev/landfall/framework/room"
 	"github.com/landfall-dev/landfall/framework/schema"
 )
 
 // reserved are the reserved fields that an action has, nil for others. A payload has no others.
-type reserved struct{ size, bytes, enable, keys *event.Key }
+type reserved struct {
+	size, bytes, enable, keys *event.Key
+
+	usual int // the default of batch_size, or MaxBatch
+	most  int // the bound of batch_size that the definition declares, or MaxBatch
+}
 
 func reservedOf(fields schema.Fields) reserved {
 	key := func(name string) *event.Key {
@@ -17,8 +26,48 @@ func reservedOf(fields schema.Fields) reserved {
 		}
 		return event.NewKey(name)
 	}
-	return reserved{
+	r := reserved{
 		size: key(destination.BatchSize), bytes: key(destination.BatchBytes), enable: key(destination.EnableBatching), keys: key(destination.BatchKeys),
+		usual: MaxBatch, most: MaxBatch,
+	}
+	if f := fields.Get(destination.BatchSize); f != nil {
+		r.usual, r.most = sizeOr(f.Default, MaxBatch), sizeOr(f.Maximum, MaxBatch)
+	}
+	return r
+}
+
+// sizeOr returns a size of batches within MaxBatch. Anything below 1, which Segment writes for "as you like", is the fallback.
+func sizeOr(v event.Value, fallback int) int {
+	if v.Kind() != event.Number || v.Float() < 1 {
+		return fallback
+	}
+	return int(min(v.Float(), MaxBatch))
+}
+
+// withoutBatchBounds returns fields in which batch_size and batch_bytes have no bounds: a size beyond them is capped, and no reason
+// to refuse an event.
+func withoutBatchBounds(fields schema.Fields) schema.Fields {
+	free := slices.Clone(fields)
+	for i := range free {
+		if free[i].Key == destination.BatchSize || free[i].Key == destination.BatchBytes {
+			free[i].Minimum, free[i].Maximum = event.Value{}, event.Value{}
+		}
+	}
+	return free
+}
+
+// batchSize warns of a size of batches that a mapping asks for and does not get.
+func (c *compiler) batchSize(in config.Subscription, s *Subscription) {
+	asked := in.Mapping.Get(destination.BatchSize)
+	if s.reserved.size == nil || asked.Kind() != event.Number || mapping.IsDirective(in.Mapping) {
+		return
+	}
+	most := s.reserved.most
+	if n := s.handler.Most(); n > 0 {
+		most = min(most, n)
+	}
+	if asked.Float() > float64(most) {
+		c.warnings.Add(in.Pointer+"/mapping/"+destination.BatchSize, "is %s, but %s takes %d at most: batches have %d", asked.Text(), s.action.Key, most, most)
 	}
 }
 
@@ -29,7 +78,7 @@ func (s *Subscription) batch(item *Item) {
 	item.BatchSize = MaxBatch
 	if has.size != nil {
 		if n := has.size.Of(payload); n.Kind() == event.Number {
-			item.BatchSize = min(max(int(n.Float()), 1), MaxBatch)
+			item.BatchSize = min(sizeOr(n, has.usual), has.most)
 		}
 	}
 	if most := s.handler.Most(); most > 0 {

@@ -166,7 +166,7 @@ func (c *compiler) subscription(in config.Subscription) *Subscription {
 	if s.query, err = fql.Compile(c.subscribe(in, s.action)); err != nil {
 		c.problems.Under(in.Pointer+"/subscribe", err)
 	}
-	if s.schema, err = schema.Compile(s.action.Fields.ForSyncMode(s.syncMode)); err != nil {
+	if s.schema, err = schema.Compile(withoutBatchBounds(s.action.Fields.ForSyncMode(s.syncMode))); err != nil {
 		c.problems.Under(in.Pointer, err)
 	}
 	c.mapping(in, s)
@@ -190,6 +190,7 @@ func (c *compiler) mapping(in config.Subscription, s *Subscription) {
 		}
 		c.warnings.Under(in.Pointer+"/mapping", own.Warnings().Err())
 		c.mappedFields(in, s.action)
+		c.batchSize(in, s)
 	}
 	whole := in.Mapping
 	if whole.Kind() == event.Absent || in.UseDefaultMappings && !mapping.IsDirective(whole) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/fql"
 )
 
 // actions are actions by key: an object of them, or a list in which each has a slug.
@@ -42,7 +43,7 @@ func (r *reader) action(key string, v event.Value, place string) event.Value {
 	o.add("description", v.Get("description"))
 	query, from := first(v, "defaultSubscription", "defaultTrigger")
 	r.origin["/actions"+fault.PointerKey(key)+"/defaultSubscription"] = place + "/" + from
-	o.add("defaultSubscription", query)
+	o.add("defaultSubscription", r.query(query, place+"/"+from))
 	if hidden, _ := v.Get("hidden").Bool(); hidden {
 		o.add("hidden", event.NewBool(true))
 	}
@@ -150,6 +151,19 @@ func (r *reader) properties(v event.Value, place string) event.Value {
 	return o.value()
 }
 
+// query returns a query as Landfall takes it, if what it means can be told.
+func (r *reader) query(v event.Value, place string) event.Value {
+	if !v.IsString() || v.Str() == "" {
+		return v
+	}
+	rewritten, err := fql.Rewrite(v.Str())
+	if err != nil {
+		return v // prune finds it again, and says what goes with it
+	}
+	noteRewritten(&r.notes, place, v.Str(), rewritten)
+	return event.NewString(rewritten)
+}
+
 // presets are suggested subscriptions, whose action goes by its key or its id.
 func (r *reader) presets(v event.Value, at string) event.Value {
 	var list []event.Value
@@ -166,8 +180,8 @@ func (r *reader) presets(v event.Value, at string) event.Value {
 		kind := p.Get("type").Str()
 		o.text("type", cmp.Or(kind, "automatic"))
 		o.text("action", key)
-		query, _ := first(p, "subscribe", "trigger")
-		o.add("subscribe", query)
+		query, from := first(p, "subscribe", "trigger")
+		o.add("subscribe", r.query(query, place+"/"+from))
 		o.add("eventSlug", p.Get("eventSlug"))
 		mapping, _ := first(p, "mapping", "fields")
 		if mapping.Len() > 0 {

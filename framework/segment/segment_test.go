@@ -135,3 +135,25 @@ func FuzzSubscriptions(f *testing.F) {
 		}
 	})
 }
+
+func TestQueriesOfSegmentsOwnPresetsAreRewritten(t *testing.T) {
+	r, err := segment.Metadata("x.json", []byte(`{"name":"A","slug":"a","mode":"cloud","presets":[
+		{"name":"P","type":"automatic","partnerAction":"send","subscribe":"type = \"track\" AND event = \"Product Added\""},
+		{"name":"Q","type":"automatic","partnerAction":"send","subscribe":"type is track"}],
+		"actions":{"send":{"title":"Send","description":"Sends.","defaultSubscription":"type=track","fields":{}}}}`))
+	require.NoError(t, err)
+	assert.Equal(t, `type="track"`, r.Value.Get("actions").Get("send").Get("defaultSubscription").Str())
+	require.Equal(t, 1, r.Value.Get("presets").Len())
+	assert.Equal(t, `type = "track" and event = "Product Added"`, r.Value.Get("presets").Index(0).Get("subscribe").Str())
+	notes := r.Notes.Error()
+	assert.Contains(t, notes, `is written type = "track" and event = "Product Added" here`)
+	assert.Contains(t, notes, `is written type="track" here`)
+	assert.Contains(t, notes, `does not come along`)
+}
+
+func TestQueriesOfSubscriptionsAreRewritten(t *testing.T) {
+	r, err := segment.Subscriptions("x.json", []byte(`[{"name":"P","actionSlug":"send","trigger":"type = track OR event == \"A\"","settings":{}}]`), nil, nil)
+	require.NoError(t, err)
+	assert.Equal(t, `type = "track" or event = "A"`, r.Value.Get("subscriptions").Index(0).Get("subscribe").Str())
+	assert.Contains(t, r.Notes.Error(), `is written type = "track" or event = "A" here`)
+}

@@ -81,7 +81,7 @@ func (r *subscriptionReader) subscription(v event.Value, place string) (event.Va
 		}
 	}
 	if query.Exists() && ok {
-		ok = r.compiles(place+"/"+queryKey, compileQuery(query))
+		query, ok = r.query(query, place+"/"+queryKey)
 	}
 	mapped, mode := r.syncMode(mapped, v, place+"/"+mappingKey)
 	if mapped.Exists() && ok {
@@ -117,12 +117,24 @@ func (r *subscriptionReader) subscription(v event.Value, place string) (event.Va
 	return o.value(), true
 }
 
-func compileQuery(v event.Value) error {
+// query returns a query as Landfall takes it. One that is written in another way is rewritten and noted.
+func (r *subscriptionReader) query(v event.Value, place string) (event.Value, bool) {
 	if !v.IsString() {
-		return errors.New("should be a text")
+		return v, r.compiles(place, errors.New("should be a text"))
 	}
-	_, err := fql.Compile(v.Str())
-	return err
+	rewritten, err := fql.Rewrite(v.Str())
+	if err != nil {
+		return v, r.compiles(place, err)
+	}
+	noteRewritten(&r.notes, place, v.Str(), rewritten)
+	return event.NewString(rewritten), true
+}
+
+// noteRewritten notes a query that came along in other words.
+func noteRewritten(notes *fault.Problems, place, given, rewritten string) {
+	if given != rewritten {
+		notes.Add(place, "is written %s here", rewritten)
+	}
 }
 
 // compiles notes an error, for which the subscription is left out.

@@ -43,11 +43,13 @@ const (
 	growName       = internalPrefix + "grow"
 	nestName       = internalPrefix + "nest"
 	callName       = internalPrefix + "call"
+	exactName      = internalPrefix + "exact"
 )
 
 func budgetFunctions() []expr.Option {
 	return []expr.Option{
 		expr.Function(stepName, step), expr.Function(growName, grow), expr.Function(nestName, nest), expr.Function(callName, checkedCall),
+		expr.Function(exactName, exact),
 	}
 }
 

@@ -52,7 +52,7 @@ func Compile(text string) (*Program, error) {
 	options := []expr.Option{expr.AllowUndefinedVariables(), expr.MaxNodes(MaxNodes)}
 	program, err := expr.Compile(text, append(options, expr.Patch(names))...) // what is counted below hides mistakes in types
 	if err == nil {
-		options = append(options, expr.Patch(counting{map[ast.Node]bool{}}))
+		options = append(options, expr.Patch(counting{map[ast.Node]bool{}}), expr.Patch(exactly{}))
 		program, err = expr.Compile(text, append(options, budgetFunctions()...)...)
 	}
 	if err != nil {
@@ -191,6 +191,12 @@ func inWords(err error) error {
 	return err
 }
 
+// wholeNumber is a whole number, by its digits, that no int can hold. It can be passed on and compared for equality; whoever
+// counts with it gets an error, never a rounded number.
+type wholeNumber string
+
+func isWhole(digits string) bool { return !strings.ContainsAny(digits, ".eE") }
+
 // bind is a value as the machine takes it. Whole numbers that fit are ints.
 func bind(v event.Value) any {
 	switch v.Kind() {
@@ -199,6 +205,9 @@ func bind(v event.Value) any {
 	case event.Number:
 		if n, err := strconv.Atoi(v.Digits()); err == nil {
 			return n
+		}
+		if isWhole(v.Digits()) {
+			return wholeNumber(v.Digits())
 		}
 		return v.Float()
 	case event.String:
@@ -256,16 +265,14 @@ func value(x any, depth int) (event.Value, error) {
 		return event.NewArray(items), nil
 	case map[string]any:
 		return object(x, depth)
+	case wholeNumber:
+		return event.ParseString(string(x))
 	case bool, int, int64:
 		return event.From(x)
 	case *budget:
 		return event.Value{}, errors.New("makes something that has no JSON form")
 	}
-	v, err := event.From(x)
-	if err != nil {
-		return event.Value{}, errors.New("makes something that has no JSON form")
-	}
-	return v, nil
+	return collection(x, depth)
 }
 
 func object(m map[string]any, depth int) (event.Value, error) {

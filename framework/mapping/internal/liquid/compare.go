@@ -86,8 +86,9 @@ func equal(a, b event.Value) bool {
 	return true
 }
 
-// ordered compares two strings by their letters, anything else as numbers.
+// ordered compares two strings by their letters, anything else as numbers. Lists and objects count as strings.
 func ordered(op string, left, right event.Value) bool {
+	left, right = primitive(left), primitive(right)
 	if left.IsString() && right.IsString() {
 		return holds(op, strings.Compare(left.Str(), right.Str()))
 	}
@@ -101,6 +102,21 @@ func ordered(op string, left, right event.Value) bool {
 		return holds(op, 1)
 	}
 	return holds(op, 0)
+}
+
+// primitive returns a value as JavaScript orders it: a list is its items with commas between, an object is [object Object].
+func primitive(v event.Value) event.Value {
+	switch v.Kind() {
+	case event.Object:
+		return event.NewString("[object Object]")
+	case event.Array:
+		parts := make([]string, 0, v.Len())
+		for _, item := range v.Items() {
+			parts = append(parts, primitive(item).Text())
+		}
+		return event.NewString(strings.Join(parts, ","))
+	}
+	return v
 }
 
 func holds(op string, order int) bool {
@@ -125,6 +141,9 @@ func (n contains) eval(s *scope) (event.Value, error) {
 	}
 	switch left.Kind() {
 	case event.String:
+		if sp, ok := n.right.(special); ok { // empty and blank are no text
+			return event.NewBool(sp != "nil"), nil
+		}
 		return event.NewBool(right.Exists() && strings.Contains(left.Str(), right.Text())), nil
 	case event.Array:
 		for _, item := range left.Items() {

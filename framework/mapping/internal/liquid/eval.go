@@ -19,7 +19,12 @@ func (n literal) eval(*scope) (event.Value, error) { return n.v, nil }
 // special is nil, empty or blank, which mean something of their own in comparisons and nothing elsewhere.
 type special string
 
-func (special) eval(*scope) (event.Value, error) { return event.Value{}, nil }
+func (n special) eval(*scope) (event.Value, error) {
+	if n == "nil" {
+		return event.NewNull(), nil
+	}
+	return event.Value{}, nil
+}
 
 type variable struct{ name string }
 
@@ -182,7 +187,7 @@ type not struct{ of node }
 
 func (n not) eval(s *scope) (event.Value, error) {
 	v, err := n.of.eval(s)
-	return event.NewBool(!truthy(v)), err
+	return event.NewBool(!isTrue(n.of, v)), err
 }
 
 // junction is and, or else or.
@@ -193,11 +198,19 @@ type junction struct {
 
 func (n junction) eval(s *scope) (event.Value, error) {
 	left, err := n.left.eval(s)
-	if err != nil || truthy(left) != n.and {
+	if err != nil || isTrue(n.left, left) != n.and {
 		return event.NewBool(!n.and), err
 	}
 	right, err := n.right.eval(s)
-	return event.NewBool(truthy(right)), err
+	return event.NewBool(isTrue(n.right, right)), err
+}
+
+// isTrue reports whether a node with this value counts as true. empty and blank do, although they print nothing.
+func isTrue(n node, v event.Value) bool {
+	if s, ok := n.(special); ok {
+		return s != "nil"
+	}
+	return truthy(v)
 }
 
 // truthy tells whether a value counts as true: anything but nothing, null and false does.

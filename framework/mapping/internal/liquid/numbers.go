@@ -18,6 +18,7 @@ func numberFilters() map[string]filter {
 		"modulo":   ofNumbers(modulo),
 		"at_least": ofNumbers(math.Max), "at_most": ofNumbers(math.Min),
 		"divided_by": divide,
+		"to_integer": func(v event.Value, _ args) (event.Value, error) { return numeric(loose(v)), nil },
 	}
 }
 
@@ -56,9 +57,9 @@ func divide(v event.Value, a args) (event.Value, error) {
 // round rounds the decimal digits that print, so that 1.005 to two places is 1.01, halves away from 0.
 func round(v event.Value, a args) (event.Value, error) {
 	n, places := number(v), a.whole(0, 0)
-	const exact = 1<<53 - 1
+	const whole = 1 << 52 // a float64 from here on has no fraction
 	scaled := shiftDecimal(math.Abs(n), places)
-	if !(scaled <= exact) {
+	if !(scaled < whole) {
 		return numeric(n), nil
 	}
 	return numeric(math.Copysign(shiftDecimal(math.Floor(scaled+0.5), -places), n)), nil

@@ -209,7 +209,7 @@ func choose(w io.Writer, ctx render.Context, branches []branch) error {
 			if err != nil {
 				return err
 			}
-			holds = truthy(v)
+			holds = isTrue(b.test, v)
 		}
 		if holds {
 			return ctx.RenderBlock(w, b.body)

@@ -1,6 +1,7 @@
 package liquid
 
 import (
+	"math"
 	"regexp"
 	"strings"
 	"unicode"
@@ -141,14 +142,18 @@ func countWords(v event.Value, a args) (event.Value, error) {
 func truncate(s string, a args) (string, error) {
 	most, dots := a.whole(0, 50), a.text(1, "...")
 	characters := []rune(s)
-	if len(characters) <= most {
+	if len(characters) <= most || s == "" {
 		return s, nil
 	}
 	return string(characters[:max(most-utf8.RuneCountInString(dots), 0)]) + dots, nil
 }
 
-// truncateWords keeps the first words. The dots are there also where the last of them is the last of all.
+// truncateWords keeps the first words. The dots are there even if the last of them is the last of all. If
+// their number is no number, nothing is kept.
 func truncateWords(s string, a args) (string, error) {
+	if a.has(0) && math.IsNaN(loose(a.at(0))) {
+		return "", nil
+	}
 	most := max(a.whole(0, 15), 1)
 	words := spaces.Split(strings.TrimLeftFunc(s, unicode.IsSpace), -1)
 	if len(words) < most {

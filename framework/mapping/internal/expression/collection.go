@@ -1,0 +1,62 @@
+package expression
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+var errNoJSON = errors.New("makes something that has no JSON form")
+
+// collection converts a list or a map of any Go type, such as groupBy and fromPairs make.
+func collection(x any, depth int) (event.Value, error) {
+	v := reflect.ValueOf(x)
+	switch v.Kind() {
+	case reflect.Slice, reflect.Array:
+		items := make([]any, v.Len())
+		for i := range items {
+			items[i] = v.Index(i).Interface()
+		}
+		return value(items, depth)
+	case reflect.Map:
+		members := make(map[string]any, v.Len())
+		for _, key := range v.MapKeys() {
+			name, err := keyText(key.Interface())
+			if err != nil {
+				return event.Value{}, err
+			}
+			if _, twice := members[name]; twice {
+				return event.Value{}, fmt.Errorf("makes an object in which the key %q stands twice", name)
+			}
+			members[name] = v.MapIndex(key).Interface()
+		}
+		return object(members, depth)
+	}
+	out, err := event.From(x)
+	if err != nil {
+		return event.Value{}, errNoJSON
+	}
+	return out, nil
+}
+
+// keyText returns the key of a map as the key of an object: texts as they are, numbers and flags as they print.
+func keyText(key any) (string, error) {
+	switch key := key.(type) {
+	case string:
+		return key, nil
+	case nil:
+		return "null", nil
+	case int:
+		return strconv.Itoa(key), nil
+	case float64:
+		return event.FormatFloat(key), nil
+	case bool:
+		return strconv.FormatBool(key), nil
+	case wholeNumber:
+		return string(key), nil
+	}
+	return "", fmt.Errorf("makes an object with a key that is no text: %v", key)
+}

@@ -1,0 +1,59 @@
+package expression
+
+import (
+	"errors"
+	"math"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/vm/runtime"
+)
+
+// exactly makes sums, differences and products of whole numbers that no int can hold errors: the machine would give others.
+type exactly struct{}
+
+// Visit replaces an operation by a call of exact.
+func (exactly) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.UnaryNode:
+		_, literal := n.Node.(*ast.IntegerNode)
+		_, fraction := n.Node.(*ast.FloatNode)
+		if n.Operator == "-" && !literal && !fraction {
+			ast.Patch(node, exactCall("-", &ast.IntegerNode{}, n.Node))
+		}
+	case *ast.BinaryNode:
+		if n.Operator == "+" || n.Operator == "-" || n.Operator == "*" {
+			ast.Patch(node, exactCall(n.Operator, n.Left, n.Right))
+		}
+	}
+}
+
+func exactCall(operator string, left, right ast.Node) ast.Node {
+	return &ast.CallNode{
+		Callee: &ast.IdentifierNode{Value: exactName}, Arguments: []ast.Node{&ast.StringNode{Value: operator}, left, right},
+	}
+}
+
+var errTooLarge = errors.New("makes a whole number beyond 64 bits")
+
+// exact computes the operation of its first argument.
+func exact(params ...any) (any, error) {
+	operator, left, right := params[0].(string), params[1], params[2]
+	a, whole := left.(int)
+	b, both := right.(int)
+	switch operator {
+	case "+":
+		if whole && both && (a+b < a) != (b < 0) {
+			return nil, errTooLarge
+		}
+		return runtime.Add(left, right), nil
+	case "-":
+		if whole && both && (a-b > a) != (b < 0) {
+			return nil, errTooLarge
+		}
+		return runtime.Subtract(left, right), nil
+	}
+	if whole && both && a != 0 && (a*b/a != b || a == -1 && b == math.MinInt) {
+		return nil, errTooLarge
+	}
+	return runtime.Multiply(left, right), nil
+}
