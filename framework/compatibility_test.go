@@ -16,6 +16,8 @@ import (
 
 var fence = regexp.MustCompile("(?s)```([^\n]*)\n(.*?)```")
 
+var caseFile = regexp.MustCompile("fixtures/[a-z-]+/cases/[a-z0-9-]+\\.yaml")
+
 // TestCompatibilityPage runs every example of COMPATIBILITY.md.
 func TestCompatibilityPage(t *testing.T) {
 	page, err := os.ReadFile("COMPATIBILITY.md")
@@ -37,6 +39,11 @@ func TestCompatibilityPage(t *testing.T) {
 		}
 	}
 	require.Greater(t, examples, 30)
+	cases := caseFile.FindAllString(string(page), -1)
+	require.Greater(t, len(cases), 15)
+	for _, file := range cases { // they run with the tests of their destinations
+		require.FileExists(t, "../"+file)
+	}
 }
 
 // example is what an example comes to, in the words of want where it is equal.
