@@ -14,7 +14,7 @@ func (v *serving) prepareMetrics() {
 	v.counted = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "landfall", Name: "events_total", Help: "Events that came in, by source and what the client was told.",
 	}, []string{"source", "outcome"})
-	v.metrics.MustRegister(v.counted, depths{v}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	v.metrics.MustRegister(v.counted, depths{v}, damageMetrics{v}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
 func (v *serving) metricsHandler() http.Handler {
