@@ -240,7 +240,7 @@ func (h *hosting) host(cfg *config.Config, in config.Instance, of destination.En
 	if made.transport, err = h.remotes.of(h.remoteKey(in, of), func() (http.RoundTripper, error) { return h.target.transport(of.Plugin) }); err != nil {
 		return made, runtime.Host{}, err
 	}
-	host := runtime.Host{Transport: made.transport, Observe: h.observe, Env: os.LookupEnv, Log: h.log}
+	host := runtime.Host{Transport: made.transport, Observe: h.observe, Env: os.LookupEnv, Log: h.log, MaxPause: cfg.Server.MaxPause}
 	if h.store != nil {
 		made.ledger = h.store.Ledger(in.ID)
 		host.State, host.Members = made.ledger, made.ledger

@@ -114,7 +114,7 @@ func (v *serving) console(guard *access.Guard) (*console.Console, error) {
 // adminRoutes are the admin API, the metrics and the console, with the health of the server.
 func (v *serving) adminRoutes(guard *access.Guard, page *console.Console) *http.ServeMux {
 	s := &admin.Server{
-		Queue: v.queue, Status: v.runner.Status, Ready: v.ready, Reload: v.reload, Metrics: v.metricsHandler(),
+		Queue: v.queue, Status: v.runner.Status, Health: v.runner.Health, Resume: v.runner.Resume, Reload: v.reload, Metrics: v.metricsHandler(),
 		Guard: guard, Sources: sourcesOf(v.config.Load), Subscriptions: subscriptionsOf(v.config.Load), Backup: v.backup,
 	}
 	mux, own := http.NewServeMux(), s.Handler()

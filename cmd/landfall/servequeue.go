@@ -35,15 +35,18 @@ func queueConfig(cfg *config.Config, data, sandbox string, log *slog.Logger) del
 	return c
 }
 
-// ready tells whether events can be taken.
-func (v *serving) ready(ctx context.Context) error {
-	if err := v.queue.Ready(); err != nil {
-		return err
+// stateCheck is the part of the server's health that is about the ledger.
+func (v *serving) stateCheck() delivery.Check {
+	return delivery.Check{
+		Code: delivery.CodeState, Stops: delivery.StopsDelivery,
+		Next: "check that its database runs and can be reached, or that the disk of the data directory has room",
+		Run: func(ctx context.Context) error {
+			if err := v.store.Ping(ctx); err != nil {
+				return fmt.Errorf("the ledger does not answer: %w", err)
+			}
+			return nil
+		},
 	}
-	if err := v.store.Ping(ctx); err != nil {
-		return fmt.Errorf("the state does not answer: %w", err)
-	}
-	return nil
 }
 
 // append puts events into the queue.

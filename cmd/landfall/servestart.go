@@ -31,6 +31,7 @@ func (v *serving) serve(ctx context.Context, cfg *config.Config, instances []ins
 	if err != nil {
 		return errors.Join(err, v.stopRunner(ctx))
 	}
+	v.logBounds()
 	v.log.Info("listening", "address", "http://"+at.ingest.Addr().String(), "admin", at.adminURL(), "destinations", len(instances), "target", v.target.words())
 	v.warnWeakKey(cfg)
 	err = errors.Join(v.listenUntil(ctx, at), at.close(), v.stopRunner(ctx))
@@ -42,6 +43,8 @@ func (v *serving) serve(ctx context.Context, cfg *config.Config, instances []ins
 func (v *serving) newRunner(ctx context.Context, cfg *config.Config) (*delivery.Runner, error) {
 	return delivery.NewRunner(ctx, v.queue, delivery.Settings{
 		Linger: cfg.Server.Linger, Parallel: cfg.Server.Parallel, RetryFor: cfg.Server.RetryFor, Lease: cfg.Server.Lease,
+		MaxPause: cfg.Server.MaxPause, LetterRetention: cfg.Server.LetterRetention, LetterBytes: cfg.Server.LetterBytes,
+		ParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck()},
 		Metrics: delivery.NewMetrics(v.metrics), Log: v.log, Tracer: v.tracer,
 	})
 }

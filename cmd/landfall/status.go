@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
 )
 
 type statusCommand struct{ reaching }
@@ -34,14 +36,19 @@ func (c *statusCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !c.json {
+		c.printServer(list)
+	}
 	for _, s := range list {
 		if c.json {
 			c.print(s)
 			continue
 		}
 		fmt.Fprintf(c.out, "%s\n", s.Instance)
-		if s.Stopped != "" {
-			fmt.Fprintf(c.out, "  stopped: %s\n", s.Stopped)
+		for _, f := range s.Findings {
+			if f.Instance == s.Instance {
+				fmt.Fprintf(c.out, "  %s\n", f.Text())
+			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.Counts)) {
 			fmt.Fprintf(c.out, "  %-12s %10d\n", name, s.Counts[name])
@@ -49,4 +56,16 @@ func (c *statusCommand) run(ctx context.Context) error {
 		fmt.Fprintf(c.out, "  %-12s %10d\n  %-12s %10s\n", "waiting", s.Waiting, "oldest", s.Lag.Round(time.Second))
 	}
 	return nil
+}
+
+// printServer prints what concerns all instances.
+func (c *statusCommand) printServer(list []delivery.Status) {
+	if len(list) == 0 {
+		return
+	}
+	for _, f := range list[0].Findings {
+		if f.Instance == "" {
+			fmt.Fprintln(c.out, f.Text())
+		}
+	}
 }

@@ -28,7 +28,8 @@ import (
 type Server struct {
 	Queue         *delivery.Queue
 	Status        func() []delivery.Status               // nil where nothing is delivered
-	Ready         func(context.Context) error            // why no events can be taken, nil where they can; may be nil
+	Health        func(context.Context) delivery.Health  // whether events are taken and delivered; may be nil
+	Resume        func(instance string) error            // ends the pauses of an instance; may be nil
 	Sources       func(instance string) ([]string, bool) // the sources of an instance, none for all; false where there is no such
 	Subscriptions func(instance string) []string         // the names of an instance's subscriptions
 	Reload        func(context.Context) error            // may be nil
@@ -51,6 +52,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("POST /admin/letters/replay", s.guard(false, s.change("letters.replay", func(q *delivery.Queue) changer { return q.Resend })))
 	mux.Handle("POST /admin/letters/drop", s.guard(false, s.change("letters.drop", func(q *delivery.Queue) changer { return q.Discard })))
 	mux.Handle("POST /admin/replay", s.guard(false, s.replay))
+	mux.Handle("POST /admin/resume", s.guard(false, s.resume))
 	mux.Handle("POST /admin/reload", s.guard(false, s.reload))
 	s.routeDamage(mux)
 	return mux
@@ -86,17 +88,6 @@ func (s *Server) refuse(w http.ResponseWriter, err error) {
 	}
 	w.Header().Set("WWW-Authenticate", "Bearer")
 	fail(w, http.StatusUnauthorized, errors.New(message))
-}
-
-func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	if s.Ready != nil {
-		if err := s.Ready(r.Context()); err != nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			fmt.Fprintln(w, err)
-			return
-		}
-	}
-	_, _ = io.WriteString(w, "ready\n")
 }
 
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
@@ -215,6 +206,21 @@ func (s *Server) replay(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, Changed{n})
+}
+
+func (s *Server) resume(w http.ResponseWriter, r *http.Request) {
+	if s.Resume == nil {
+		fail(w, http.StatusNotFound, errors.New("nothing is delivered here that could be resumed"))
+		return
+	}
+	switch err := s.Resume(r.URL.Query().Get("instance")); {
+	case errors.Is(err, delivery.ErrUnknownInstance):
+		fail(w, http.StatusBadRequest, err)
+	case err != nil:
+		fail(w, http.StatusInternalServerError, err)
+	default:
+		answer(w, http.StatusOK, map[string]bool{"resumed": true})
+	}
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {

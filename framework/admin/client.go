@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
 )
@@ -70,6 +71,15 @@ func (c *Client) Status(ctx context.Context) ([]delivery.Status, error) {
 	defer body.Close()
 	var list []delivery.Status
 	return list, json.NewDecoder(body).Decode(&list)
+}
+
+// Resume ends the pauses of an instance.
+func (c *Client) Resume(ctx context.Context, instance string) error {
+	answer, err := c.do(ctx, http.MethodPost, "/admin/resume?"+url.Values{"instance": {instance}}.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	return answer.Close()
 }
 
 func (c *Client) count(ctx context.Context, path string, body []byte) (int, error) {

@@ -31,6 +31,11 @@ type Server struct {
 	Parallel   int
 	RetryFor   time.Duration
 	Lease      time.Duration
+	MaxPause   time.Duration
+
+	LetterRetention time.Duration
+	LetterBytes     int64
+	ParkedBytes     int64
 
 	NATS        string // URLs; "" for the queue in the data directory
 	Credentials string // a file, as the config has it
@@ -60,6 +65,9 @@ func (r *reader) server(v event.Value) {
 	s.Linger = r.duration(out, "linger", time.Millisecond, 30*time.Second)
 	s.RetryFor = r.duration(out, "retryFor", time.Second, 30*24*time.Hour)
 	s.Lease = r.duration(out, "lease", time.Second, time.Hour)
+	s.MaxPause = r.duration(out, "maxPause", time.Second, 24*time.Hour)
+	s.LetterRetention = r.durationAt(out.Get("letters"), "/delivery/letters", "retention", time.Minute, 10*365*24*time.Hour)
+	s.LetterBytes, s.ParkedBytes = int64(out.Get("letters").Get("maxBytes").Float()), int64(out.Get("parked").Get("maxBytes").Float())
 	s.NATS = r.secret(v.Get("nats").Get("url"), "/nats/url").Str()
 	s.Credentials, s.Replicas = v.Get("nats").Get("credentials").Str(), number(v.Get("nats").Get("replicas"))
 	r.admin(v)
@@ -129,8 +137,13 @@ func (r *reader) egress(allow event.Value) {
 	r.config.Egress = egress
 }
 
-// duration is a time such as 90s within bounds, 0 where there is none.
+// duration is durationAt for a key of delivery.
 func (r *reader) duration(v event.Value, key string, least, most time.Duration) time.Duration {
+	return r.durationAt(v, "/delivery", key, least, most)
+}
+
+// durationAt reads a time such as 90s within bounds, 0 if the key is absent.
+func (r *reader) durationAt(v event.Value, place, key string, least, most time.Duration) time.Duration {
 	text := v.Get(key).Str()
 	if text == "" {
 		return 0
@@ -140,7 +153,7 @@ func (r *reader) duration(v event.Value, key string, least, most time.Duration) 
 		return 0 // the schema has said so
 	}
 	if d < least || d > most {
-		r.problems.Add("/delivery/"+key, "should be between %s and %s but is %s", least, most, text)
+		r.problems.Add(place+"/"+key, "should be between %s and %s but is %s", least, most, text)
 	}
 	return d
 }

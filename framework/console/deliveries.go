@@ -66,12 +66,16 @@ func (c *Console) destinations() map[string]string {
 func (c *Console) instance(s delivery.Status, destination string, window time.Duration) instanceView {
 	v := instanceView{Status: s, Destination: destination, Chart: chartOf(c.history.of(s.Instance), window, time.Now())}
 	waiting := s.Waiting + s.Behind
-	switch {
+	switch stopping := firstStopping(s.Findings); {
+	case stopping != nil:
+		v.State, v.Tone, v.Hint = "not delivering", "stopped", stopping.Text()
 	case s.Stopped != "":
 		v.State, v.Tone, v.Hint = "stopped", "stopped", s.Stopped
 	case s.Paused:
 		v.State, v.Tone = "rate limited", "waiting"
-		v.Hint = "The remote asks to wait until " + s.Until.Local().Format("15:04:05") + ". Its events are kept, and go on by themselves."
+		v.Hint = "The remote asks to wait until " + s.Until.Local().Format("15:04:05") + ". Its events are kept, and go on by themselves. To end the pause: landfall resume " + s.Instance
+	case holding(s.Findings) != nil:
+		v.State, v.Tone, v.Hint = "held up", "waiting", holding(s.Findings).Text()
 	case waiting > 0:
 		v.State, v.Tone = "delivering", "delivering"
 	default:
@@ -88,6 +92,30 @@ func (c *Console) instance(s delivery.Status, destination string, window time.Du
 		{Name: "Lag", Value: lag(s.Lag), Words: "age of the oldest"},
 	}
 	return v
+}
+
+// firstStopping returns the first finding that stops this server from delivering; nil if there is none.
+func firstStopping(list []delivery.Finding) *delivery.Finding {
+	for i := range list {
+		if list[i].Stops != "" && list[i].Stops != delivery.StopsIngest {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// holding returns the first finding that needs an operator, or that keeps events from being taken; nil if there is none.
+func holding(list []delivery.Finding) *delivery.Finding {
+	for i := range list {
+		switch list[i].Code {
+		case delivery.CodeParkedFull, delivery.CodeLettersNear, delivery.CodeLost, delivery.CodeDamaged:
+			return &list[i]
+		}
+		if list[i].Stops != "" {
+			return &list[i]
+		}
+	}
+	return nil
 }
 
 // verdictView is a verdict in a list.

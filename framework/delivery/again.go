@@ -81,5 +81,5 @@ func (w *worker) exhausted(t *task, own bool) bool {
 // backoff is how long to wait after a number of failures: as long as the remote asks, or a jittered, doubled time.
 func (w *worker) backoff(failures int, asked time.Duration) time.Duration {
 	c := &w.runner.config
-	return max(httpx.Backoff(c.Backoff, c.MaxBackoff, failures), min(asked, c.RetryFor))
+	return max(httpx.Backoff(c.Backoff, c.MaxBackoff, failures), min(asked, c.RetryFor, c.MaxPause))
 }

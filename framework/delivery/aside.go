@@ -162,7 +162,7 @@ func (w *worker) leave(t *task, outcome string) {
 // makeRoom parks what keeps failing while other things go well, so that these do not wait. It reports whether there was any.
 func (p *partition) makeRoom() bool {
 	w := p.worker
-	if w.stopped != "" || !p.worthwhile() {
+	if w.stopped != "" || w.runner.parkingFull() || !p.worthwhile() {
 		return false
 	}
 	var blocked []*task

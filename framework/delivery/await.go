@@ -17,7 +17,7 @@ func (w *worker) await(tasks []*task, verdicts []runtime.Verdict) {
 			t.pending = time.Now()
 		}
 		t.polls++
-		if time.Since(t.pending) > w.runner.config.RetryFor {
+		if time.Since(t.pending) > w.runner.config.RetryFor && !w.runner.parkingFull() {
 			v := verdicts[i]
 			v.Reason = "it takes longer than " + w.runner.config.RetryFor.String() + ": " + v.Reason
 			w.park(t, v, held)

@@ -164,7 +164,7 @@ func (q *Queue) planRepair(ctx context.Context, bad *badState, b book, v logView
 	end := v.last + 1
 	if since != 0 {
 		state := jetstream.StreamState{FirstSeq: v.first, LastSeq: v.last}
-		to, err := q.firstAfter(ctx, state, time.Unix(0, since))
+		to, err := firstAfter(ctx, q.streams[eventsStream], state, time.Unix(0, since))
 		if err != nil {
 			return err
 		}

@@ -40,11 +40,76 @@ func InUse(dir string) bool {
 	return false
 }
 
-// freeBytes is what the disk of a directory has left for this user.
-func freeBytes(dir string) (int64, error) {
+// diskSpace returns the bytes that the disk of a directory has left for this user, and its size.
+func diskSpace(dir string) (free, total int64, err error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return int64(s.Bavail) * int64(s.Bsize), nil
+	return int64(s.Bavail) * int64(s.Bsize), int64(s.Blocks) * int64(s.Bsize), nil
+}
+
+// defaultMinFree is the part of a disk that stays free if the config does not say otherwise: 256 MB, or a tenth of a small disk.
+func defaultMinFree(dir string) int64 {
+	const most = 256 << 20
+	_, total, err := diskSpace(dir)
+	if err != nil || total <= 0 {
+		return most
+	}
+	return max(min(most, total/10), 1)
+}
+
+// trimBelow is the free space below which delivered events are deleted.
+func (q *Queue) trimBelow() int64 { return q.config.MinFree + max(q.config.MinFree/4, 1<<20) }
+
+// diskNeeded returns how many bytes are to be freed by deleting delivered events; 0 for none, or if they lie on a cluster.
+func (q *Queue) diskNeeded() int64 {
+	if q.embedded == nil {
+		return 0
+	}
+	free, _, err := diskSpace(q.config.Dir)
+	if err != nil || free >= q.trimBelow() {
+		return 0
+	}
+	return q.trimBelow() + q.config.MinFree - free
+}
+
+// reserveUsed reports whether half of what is to stay free has been used, so that only what frees disk may be written.
+func (q *Queue) reserveUsed() bool {
+	if q.embedded == nil {
+		return false
+	}
+	free, _, err := diskSpace(q.config.Dir)
+	return err == nil && free < q.config.MinFree/2
+}
+
+// spaceError says that a disk has less space than is to stay free. It is an ErrFull.
+type spaceError struct{ free, least int64 }
+
+func (e *spaceError) Error() string {
+	return fmt.Sprintf("the disk has %s left and %s stay free", sizeText(e.free), sizeText(e.least))
+}
+
+func (e *spaceError) Unwrap() error { return ErrFull }
+
+// sizeText is a number of bytes for people.
+func sizeText(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 10_000_000:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%d MB", n/1_000_000)
+}
+
+// diskRoom returns a *spaceError if the disk has less space than is to stay free.
+func (q *Queue) diskRoom() error {
+	if q.embedded == nil {
+		return nil
+	}
+	if free, _, err := diskSpace(q.config.Dir); err == nil && free < q.config.MinFree {
+		return &spaceError{free, q.config.MinFree}
+	}
+	return nil
 }

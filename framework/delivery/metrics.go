@@ -27,6 +27,7 @@ type Metrics struct {
 	skipped  *prometheus.CounterVec
 	retries  *prometheus.CounterVec
 	requests *prometheus.HistogramVec
+	expired  *prometheus.CounterVec
 }
 
 // NewMetrics makes metrics and registers them; with nil they are counted for nobody.
@@ -38,13 +39,14 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		verdicts: counter("verdicts_total", "What became of events, by instance, action and subscription.", "instance", "action", "subscription", "outcome"),
 		skipped:  counter("skipped_total", "Events that were not sent though nothing is wrong with them, by reason.", "instance", "action", "subscription", "reason"),
 		retries:  counter("retries_total", "Events that are tried once more.", "instance", "action", "subscription"),
+		expired:  counter("dead_letters_expired_total", "Dead letters that were deleted at a bound: age or size.", "bound"),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "landfall", Name: "batch_duration_seconds", Help: "How long batches took, all their requests included.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 12),
 		}, []string{"instance", "action", "subscription"}),
 	}
 	if registry != nil {
-		registry.MustRegister(m.verdicts, m.skipped, m.retries, m.requests)
+		registry.MustRegister(m.verdicts, m.skipped, m.retries, m.requests, m.expired)
 	}
 	return m
 }

@@ -41,6 +41,7 @@ type partition struct {
 	suspect   *suspect // the event that is being mapped
 	recorded  *suspect // what the checkpoint says of it
 
+	blocked bool // it reads no more, since no more can be parked
 	closing bool // no more is begun
 	lost    bool // nothing is decided any more
 	flying  int  // tasks in batches under way
@@ -221,6 +222,9 @@ func (p *partition) take(m jetstream.Msg) error {
 	if all || known { // only its messageIds are of use
 		in.remember(lines)
 		return nil
+	}
+	if err := p.awaitParkingRoom(); err != nil {
+		return err
 	}
 	in.begin(len(lines), bits)
 	for i, line := range lines {

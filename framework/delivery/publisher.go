@@ -148,9 +148,16 @@ func (p *publisher) write(group []*request) error {
 	for len(messages) > 0 {
 		n := min(len(messages), maxMessages)
 		if err := p.queue.publishAll(ctx, p.stream, messages[:n]); err != nil {
-			return fmt.Errorf("writing to %s: %w", p.stream, roomError(err))
+			err = roomError(err)
+			if p.stream == eventsStream && errors.Is(err, ErrFull) {
+				p.queue.refused.Store(time.Now().UnixNano())
+			}
+			return fmt.Errorf("writing to %s: %w", p.stream, err)
 		}
 		messages = messages[n:]
+	}
+	if p.stream == eventsStream {
+		p.queue.refused.Store(0)
 	}
 	return nil
 }

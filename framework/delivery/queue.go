@@ -13,6 +13,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -35,8 +36,10 @@ type Config struct {
 	Partitions int           // how many users' queues there are; fixed when the first queue is made: 16. Open fails if it is set and another number is stored.
 	Retention  time.Duration // how long delivered events are kept for replays: 7 days
 	MaxBytes   int64         // of kept events; delivered ones go first, then Append fails with ErrFull. 0 is no bound
-	MinFree    int64         // bytes of the disk of Dir that stay free; below it Append fails with ErrFull: 256 MB
-	Log        *slog.Logger  // silent by default
+	// MinFree is how many bytes of the disk of Dir stay free: delivered events are deleted for that, and below it Append fails with
+	// ErrFull: 256 MB, or a tenth of a smaller disk.
+	MinFree int64
+	Log     *slog.Logger // silent by default
 }
 
 // ErrFull is wrapped by Append where there is no room. It may have room later.
@@ -63,6 +66,7 @@ type Queue struct {
 	dead       *publisher
 	storage    *storage
 	log        *logWatch
+	refused    atomic.Int64 // when the log last reached its bound, in nanoseconds since 1970; 0 if it takes events
 }
 
 // Open opens a queue and makes its streams where there are none. The caller closes it.
@@ -86,7 +90,6 @@ func Open(ctx context.Context, c Config) (*Queue, error) {
 // openBare connects to a log and leaves its streams as they are.
 func openBare(c Config) (*Queue, error) {
 	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
-	c.MinFree = cmp.Or(c.MinFree, 256<<20)
 	c.Replicas = cmp.Or(c.Replicas, 3)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -111,6 +114,7 @@ func (q *Queue) connect() error {
 		if q.embedded, err = openEmbedded(q.config.Dir, q.config.Log, q.salvage); err != nil {
 			return err
 		}
+		q.config.MinFree = cmp.Or(q.config.MinFree, defaultMinFree(q.config.Dir))
 		options = append(options, nats.InProcessServer(q.embedded))
 	} else if q.config.Credentials != "" {
 		options = append(options, nats.UserCredentials(q.config.Credentials))
@@ -146,6 +150,9 @@ func (q *Queue) Close() {
 		q.embedded.close()
 	}
 }
+
+// Config is what the queue works with, defaults included.
+func (q *Queue) Config() Config { return q.config }
 
 // Ready tells whether events can be appended.
 func (q *Queue) Ready() error {
@@ -190,13 +197,7 @@ func (q *Queue) room() error {
 	if _, err := q.storage.failure(eventsStream); err != nil {
 		return err
 	}
-	if q.embedded == nil {
-		return nil
-	}
-	if free, err := freeBytes(q.config.Dir); err == nil && free < q.config.MinFree {
-		return fmt.Errorf("%w: the disk has %d MB left and %d MB stay free", ErrFull, free>>20, q.config.MinFree>>20)
-	}
-	return nil
+	return q.diskRoom()
 }
 
 // isEmbedded reports whether the log is kept by a server in this process.

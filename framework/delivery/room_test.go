@@ -3,8 +3,6 @@ package delivery_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -225,33 +223,6 @@ func TestAFullQueueTakesNothing(t *testing.T) {
 		return q.Append(t.Context(), []delivery.Accepted{line("u", taken)}) == nil
 	}, 20*time.Second, 20*time.Millisecond, "what nobody needs makes room")
 	eventually(t, runner, map[string]int64{"events": 1, "delivered": 1})
-}
-
-// A disk that fills up: nothing more is taken, nothing that was is lost, and it goes on when there is room.
-func TestADiskThatFillsUp(t *testing.T) {
-	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", dir).CombinedOutput(); err != nil {
-		t.Skipf("a small disk cannot be mounted: %s", out)
-	}
-	defer func() { _ = exec.Command("umount", "-l", dir).Run() }()
-	q, err := delivery.Open(t.Context(), delivery.Config{Dir: filepath.Join(dir, "queue"), MinFree: 16 << 20})
-	require.NoError(t, err)
-	defer q.Close()
-	remote := newRemote(t)
-	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
-	defer stop(t, runner)
-	taken := 0
-	for ; err == nil; taken++ {
-		err = q.Append(t.Context(), []delivery.Accepted{line("u", taken, `,"x":"`+strings.Repeat("x", 100_000)+`"`)})
-		require.Less(t, taken, 700)
-	}
-	require.ErrorIs(t, err, delivery.ErrFull)
-	taken--
-	eventually(t, runner, map[string]int64{"events": int64(taken), "delivered": int64(taken)})
-	require.ErrorIs(t, q.Append(t.Context(), []delivery.Accepted{line("u", taken)}), delivery.ErrFull)
-	require.NoError(t, exec.Command("mount", "-o", "remount,size=128m", dir).Run())
-	require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("u", taken)}))
-	eventually(t, runner, map[string]int64{"events": int64(taken) + 1, "delivered": int64(taken) + 1})
 }
 
 // What is not delivered is kept, however old it is.

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
@@ -26,13 +27,21 @@ type Settings struct {
 	Attempts   int           // how often an event is tried that fails while others of its batch do not: 10
 	Backoff    time.Duration // the wait after a first failure, doubled each time: 250 ms
 	MaxBackoff time.Duration // 1 min
+	MaxPause   time.Duration // the longest pause that a remote can ask for: 1 h
 	Room       int           // items of a partition that are held in memory: 2,000
 	Patience   time.Duration // how long what goes well waits for what fails: 10 s
 	// Lease is for how long a partition is a process's without a sign of life; requests have half of it at least. Others take
 	// over when it has passed: 45 s.
-	Lease   time.Duration
-	Trim    time.Duration // how often what is delivered and old is deleted: 1 min
-	Scrub   time.Duration // how long after the start the files of a log on this machine are first checked: 1 min; then every day
+	Lease time.Duration
+	Trim  time.Duration // how often what is delivered and old is deleted: 1 min
+	Scrub time.Duration // how long after the start the files of a log on this machine are first checked: 1 min; then every day
+
+	LetterRetention time.Duration // how long dead letters are kept: 720 h
+	LetterBytes     int64         // bytes of dead letters; beyond it the oldest are deleted: 1 GB
+	ParkedBytes     int64         // bytes of parked events; beyond it no more are parked: 1 GB
+	StallAfter      time.Duration // how long a partition with events may make no progress: 3 leases, 2 min at least
+	Checks          []Check       // further ones of Health
+
 	Metrics *Metrics
 	Tracer  trace.Tracer // of the batches; none by default
 	Log     *slog.Logger // silent by default
@@ -47,11 +56,16 @@ func (s Settings) withDefaults() Settings {
 	s.Attempts = cmp.Or(s.Attempts, 10)
 	s.Backoff = cmp.Or(s.Backoff, 250*time.Millisecond)
 	s.MaxBackoff = cmp.Or(s.MaxBackoff, time.Minute)
+	s.MaxPause = cmp.Or(s.MaxPause, httpx.DefaultMaxPause)
 	s.Room = cmp.Or(s.Room, 2000)
 	s.Patience = cmp.Or(s.Patience, 10*time.Second)
 	s.Lease = cmp.Or(s.Lease, 45*time.Second)
 	s.Trim = cmp.Or(s.Trim, time.Minute)
 	s.Scrub = cmp.Or(s.Scrub, time.Minute)
+	s.LetterRetention = cmp.Or(s.LetterRetention, 720*time.Hour)
+	s.LetterBytes = cmp.Or(s.LetterBytes, 1_000_000_000)
+	s.ParkedBytes = cmp.Or(s.ParkedBytes, 1_000_000_000)
+	s.StallAfter = cmp.Or(s.StallAfter, max(3*s.Lease, 2*time.Minute))
 	if s.Metrics == nil {
 		s.Metrics = NewMetrics(nil)
 	}
@@ -83,6 +97,9 @@ type Runner struct {
 
 	soon     chan struct{} // asks for checkpoints now
 	verdicts verdicts
+	bounds   bounds
+	survey   survey
+	checks   checks
 	ctx      context.Context
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
@@ -113,8 +130,12 @@ func NewRunner(ctx context.Context, q *Queue, s Settings) (*Runner, error) {
 	if q.isEmbedded() {
 		r.running.Go(r.runScrub)
 	}
+	r.running.Go(r.watchProgress)
 	return r, nil
 }
+
+// Settings are what the Runner works with, defaults included.
+func (r *Runner) Settings() Settings { return r.config }
 
 // begin waits until the books are known, and says that this process is here.
 func (r *Runner) begin(ctx context.Context) error {

@@ -19,14 +19,22 @@ type Status struct {
 	Parked     int              `json:"parkedKeys"`
 	Paused     bool             `json:"paused"` // the remote asks to wait
 	Until      time.Time        `json:"pausedUntil,omitzero"`
-	Retried    int64            `json:"retried"`           // how often this process has tried events once more
-	Stopped    string           `json:"stopped,omitempty"` // why nothing is delivered until somebody has logged in
+	Retried    int64            `json:"retried"`            // how often this process has tried events once more
+	Stopped    string           `json:"stopped,omitempty"`  // why nothing is delivered until somebody has logged in
+	Unowned    []int            `json:"unowned,omitempty"`  // partitions that no process works on; Behind and Lag include them
+	Delivering bool             `json:"delivering"`         // this server delivers, as far as it is up to it
+	Findings   []Finding        `json:"findings,omitempty"` // what is wrong, or holds the instance up
 }
 
 // Status is how far the instances are, sorted by id.
 func (r *Runner) Status() []Status {
 	list := []Status{}
-	r.all(func(w *worker) { list = append(list, r.status(w)) })
+	health := r.Health(r.ctx)
+	r.all(func(w *worker) {
+		s := r.status(w)
+		s.concern(health)
+		list = append(list, s)
+	})
 	slices.SortFunc(list, func(a, b Status) int { return strings.Compare(a.Instance, b.Instance) })
 	return list
 }
@@ -52,12 +60,43 @@ func (r *Runner) status(w *worker) Status {
 			}
 		} else if seen, ok := r.roster.look(bookSubject(w.id, n)); ok {
 			counts = readBook(seen.data).Counts
+			s.addUnowned(r.survey.of(place{w.id, n}), n)
 		}
 		for k, v := range counts {
 			s.Counts[k] += v
 		}
 	}
 	return s
+}
+
+// concern takes over the findings that concern the instance.
+func (s *Status) concern(h Health) {
+	s.Delivering = true
+	for _, f := range h.Findings {
+		if f.Instance == "" || f.Instance == s.Instance {
+			s.Findings = append(s.Findings, f)
+			s.Delivering = s.Delivering && f.Stops != StopsDelivery && f.Stops != StopsBoth
+		}
+	}
+}
+
+// of returns what is known of a partition without an owner; nil if it has one.
+func (s *survey) of(at place) *unowned {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unowned[at]
+}
+
+// addUnowned adds a partition without an owner; nil adds nothing.
+func (s *Status) addUnowned(u *unowned, n int) {
+	if u == nil {
+		return
+	}
+	s.Unowned = append(s.Unowned, n)
+	s.Behind += u.pages * u.perPage
+	if !u.oldest.IsZero() {
+		s.Lag = max(s.Lag, time.Since(u.oldest))
+	}
 }
 
 // Sizes are the bytes that are kept of each stream: events, park and dead.

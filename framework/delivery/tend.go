@@ -17,7 +17,7 @@ const checkpoint = 100 * time.Millisecond
 func (r *Runner) run() {
 	ticker := time.NewTicker(checkpoint)
 	defer ticker.Stop()
-	var tended, greeted, trimmed time.Time
+	var tended, greeted, trimmed, measured time.Time
 	for {
 		select {
 		case <-r.ctx.Done():
@@ -40,10 +40,18 @@ func (r *Runner) run() {
 			r.tend()
 			r.recall()
 		}
+		if time.Since(measured) > min(measuredEvery, r.config.Trim) {
+			measured = time.Now()
+			r.measureParked(r.ctx)
+		}
+		r.trimShortDisk(r.ctx)
 		if time.Since(trimmed) > r.config.Trim {
 			trimmed = time.Now()
-			if err := r.trim(r.ctx); err != nil {
+			if _, err := r.trim(r.ctx); err != nil {
 				r.log.Debug("trimming the log", "error", err)
+			}
+			if err := r.expireLetters(r.ctx); err != nil {
+				r.log.Debug("deleting dead letters beyond their bounds", "error", err)
 			}
 		}
 	}

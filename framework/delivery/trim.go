@@ -10,34 +10,39 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// trim deletes events that every instance has finished: those older than the retention, and where the log is almost as large
-// as it may be, the oldest ones. What is not finished stays, however old it is.
-func (r *Runner) trim(ctx context.Context) error {
+// trim deletes events that every instance has finished: those older than the retention, and the oldest ones if the log is almost as
+// large as it may be or the disk is short. What is not finished stays, however old it is. It reports whether
+// there was something to delete.
+func (r *Runner) trim(ctx context.Context) (trimmed bool, err error) {
 	stream := r.queue.streams[eventsStream]
 	info, err := stream.Info(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	state := info.State
 	if state.Msgs == 0 {
-		return nil
+		return false, nil
 	}
 	low, err := r.lowest(ctx, stream, state.LastSeq+1)
 	if err != nil {
-		return err
+		return false, err
 	}
-	to, err := r.queue.firstAfter(ctx, state, time.Now().Add(-r.queue.config.Retention))
+	to, err := firstAfter(ctx, stream, state, time.Now().Add(-r.queue.config.Retention))
 	if err != nil {
-		return err
+		return false, err
 	}
 	if most := uint64(r.queue.config.MaxBytes); most > 0 && state.Bytes > most/10*8 {
 		share := float64(state.Bytes-most/10*6) / float64(state.Bytes)
 		to = max(to, state.FirstSeq+uint64(share*float64(state.LastSeq-state.FirstSeq)))
 	}
-	if to = min(to, low); to > state.FirstSeq {
-		return r.queue.purgeEvents(ctx, to)
+	if need := r.queue.diskNeeded(); need > 0 {
+		share := min(float64(max(need, leastTrimmed))/float64(max(state.Bytes, 1)), 1)
+		to = max(to, state.FirstSeq+uint64(share*float64(state.LastSeq+1-state.FirstSeq)))
 	}
-	return nil
+	if to = min(to, low); to > state.FirstSeq {
+		return true, r.queue.purgeEvents(ctx, to)
+	}
+	return false, nil
 }
 
 // lowest is the first page that some instance has not finished, or last: one of this process, or one that only others have, as
@@ -80,12 +85,11 @@ func (r *Runner) lowest(ctx context.Context, stream jetstream.Stream, last uint6
 	return low, failed
 }
 
-// firstAfter is the first page that was accepted after a time.
-func (q *Queue) firstAfter(ctx context.Context, state jetstream.StreamState, t time.Time) (uint64, error) {
+// firstAfter is the first message of a stream that was stored after a time.
+func firstAfter(ctx context.Context, stream jetstream.Stream, state jetstream.StreamState, t time.Time) (uint64, error) {
 	if state.FirstTime.After(t) {
 		return state.FirstSeq, nil
 	}
-	stream := q.streams[eventsStream]
 	from, to := state.FirstSeq, state.LastSeq+1 // the answer is one of these and what lies between
 	for from < to {
 		mid := from + (to-from)/2

@@ -271,7 +271,7 @@ func (w *worker) settle(l *lane, batch []*task, verdicts []runtime.Verdict, whol
 	for _, v := range verdicts {
 		wait = max(wait, v.RetryAfter)
 		if v.Status == 429 && v.RetryAfter > 0 {
-			w.pausedUntil = later(w.pausedUntil, time.Now().Add(v.RetryAfter))
+			w.pause(v.RetryAfter)
 		}
 	}
 	if !whole {
@@ -299,7 +299,7 @@ func (w *worker) settle(l *lane, batch []*task, verdicts []runtime.Verdict, whol
 		case v.Outcome != runtime.Retry:
 			w.decide(t, v)
 		case t.part.closing: // it is read again
-		case w.exhausted(t, own):
+		case w.exhausted(t, own) && !w.runner.parkingFull():
 			w.park(t, v, held)
 		case own || len(batch) == 1 && len(l.queue) > 0 && l.failures == 0 && t.span == 0:
 			w.hold(t, w.backoff(t.attempts, v.RetryAfter))

@@ -178,6 +178,29 @@ func TestTheRemotesLimitsAreHonoured(t *testing.T) {
 	})
 }
 
+// A pause that a remote asks for is bounded, and can be ended.
+func TestPausesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		status := 429
+		limiter := httpx.NewLimiter(httpx.LimiterConfig{MaxPause: time.Minute, MaxWait: -1})
+		chain := httpx.New(httpx.Config{
+			Base: answering(func(r *http.Request) (*http.Response, error) {
+				return answer(r, status, map[string]string{"Retry-After": "999999999999"}, "{}")
+			}),
+			Limiter: limiter,
+		})
+		call := func() error { _, err := post(t, chain, t.Context(), "https://x.example.com", "{}"); return err }
+		require.NoError(t, call(), "it is sent, and refused by the remote")
+		assert.Equal(t, time.Minute, fault.As(call()).RetryAfter)
+		time.Sleep(time.Minute)
+		require.NoError(t, call(), "it is sent again")
+		assert.Equal(t, time.Minute, fault.As(call()).RetryAfter)
+		status = 200
+		limiter.Resume()
+		require.NoError(t, call())
+	})
+}
+
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	cases := map[string]struct {
@@ -193,6 +216,19 @@ func TestRetryAfter(t *testing.T) {
 		"requests remain": {http.Header{"X-Ratelimit-Remaining": {"3"}, "X-Ratelimit-Reset": {"30"}}, 0},
 		"nonsense":        {http.Header{"Retry-After": {"soon"}}, 0},
 		"more than a day": {http.Header{"Retry-After": {"9999999999"}}, 24 * time.Hour},
+		"far too long":    {http.Header{"Retry-After": {"999999999999"}}, 24 * time.Hour},
+		"an exponent":     {http.Header{"Retry-After": {"1e300"}}, 24 * time.Hour},
+		"no number fits":  {http.Header{"Retry-After": {"1" + strings.Repeat("0", 400)}}, 0},
+		"negative":        {http.Header{"Retry-After": {"-5"}}, 0},
+		"far below zero":  {http.Header{"Retry-After": {"-1e300"}}, 0},
+		"a far date":      {http.Header{"Retry-After": {"Fri, 31 Dec 9999 23:59:59 GMT"}}, 24 * time.Hour},
+		"a past date":     {http.Header{"Retry-After": {"Fri, 02 Jan 1970 03:04:15 GMT"}}, 0},
+		"an RFC 850 date": {http.Header{"Retry-After": {"Friday, 02-Jan-26 03:04:15 GMT"}}, 10 * time.Second},
+		"an asctime date": {http.Header{"Retry-After": {"Fri Jan  2 03:04:15 2026"}}, 10 * time.Second},
+		"milliseconds":    {http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {fmt.Sprint(now.UnixMilli() + 20000)}}, 20 * time.Second},
+		"an absurd reset": {http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"99999999999999999999"}}, 24 * time.Hour},
+		"not a number":    {http.Header{"Retry-After": {"NaN"}}, 0},
+		"infinity":        {http.Header{"Retry-After": {"Inf"}}, 0},
 	}
 	for name, c := range cases {
 		assert.Equal(t, c.want, httpx.RetryAfter(c.header, now), name)

@@ -14,8 +14,12 @@ import (
 // DefaultMaxWait is how long a request waits for a rate limit where a LimiterConfig does not say otherwise.
 const DefaultMaxWait = 10 * time.Second
 
+// DefaultMaxPause is the longest pause that a Limiter keeps if its LimiterConfig does not say otherwise.
+const DefaultMaxPause = time.Hour
+
 // LimiterConfig says how a Limiter limits.
 type LimiterConfig struct {
+	MaxPause  time.Duration // the longest pause that is kept, however long the remote asks for; DefaultMaxPause for 0
 	MaxWait   time.Duration // DefaultMaxWait for 0; below 0, requests never wait but fail
 	PerSecond float64       // a local rate, beside what the remote says; 0 is none
 	Burst     int           // how many requests may exceed that rate at once; at least 1
@@ -26,8 +30,9 @@ type LimiterConfig struct {
 // its own deadline, fails at once with a 429 that may be retried and says when. Make one with NewLimiter for each
 // instance.
 type Limiter struct {
-	maxWait time.Duration
-	local   *rate.Limiter
+	maxWait  time.Duration
+	maxPause time.Duration
+	local    *rate.Limiter
 
 	mu    sync.Mutex
 	until time.Time // no request starts before
@@ -43,7 +48,7 @@ func NewLimiter(c LimiterConfig) *Limiter {
 	if maxWait == 0 {
 		maxWait = DefaultMaxWait
 	}
-	return &Limiter{maxWait: maxWait, local: rate.NewLimiter(perSecond, max(c.Burst, 1))}
+	return &Limiter{maxWait: maxWait, maxPause: positiveOr(c.MaxPause, DefaultMaxPause), local: rate.NewLimiter(perSecond, max(c.Burst, 1))}
 }
 
 // limit is a Limiter's link.
@@ -108,6 +113,13 @@ func (l *Limiter) pause(now time.Time) time.Duration {
 	return l.until.Sub(now)
 }
 
+// Resume ends the pause that the remote has asked for.
+func (l *Limiter) Resume() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until = time.Time{}
+}
+
 // learn takes note of what an answer says about the next request. What is known already is never shortened: answers
 // may arrive in another order than they were given.
 func (l *Limiter) learn(status int, header http.Header, now time.Time) {
@@ -122,7 +134,7 @@ func (l *Limiter) learn(status int, header http.Header, now time.Time) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if until := now.Add(wait); until.After(l.until) {
+	if until := now.Add(min(wait, l.maxPause)); until.After(l.until) {
 		l.until = until
 	}
 }

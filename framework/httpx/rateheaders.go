@@ -45,7 +45,7 @@ func (t *translated) copy(header http.Header, usual, own string, milliseconds bo
 		return
 	}
 	if n, ok := number(value); ok && milliseconds && n < 1e9 {
-		value = strconv.FormatFloat((time.Duration(n) * time.Millisecond).Seconds(), 'f', -1, 64)
+		value = strconv.FormatFloat((time.Duration(max(n, 0)) * time.Millisecond).Seconds(), 'f', -1, 64)
 	}
 	header.Set(usual, value)
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// maxPause is the longest wait that is believed. The remote is asked again after it, however far away it said.
+// maxPause is the longest wait that is read from a header. Who waits has a shorter bound: see LimiterConfig and delivery.maxPause.
 const maxPause = 24 * time.Hour
 
 // Backoff is how long to wait after a number of failures, the first being 1: base, doubled each time up to most, of which the

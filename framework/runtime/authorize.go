@@ -69,12 +69,18 @@ func (c *compiler) login(spec, settings event.Value) *oauth.Remote {
 	r := &oauth.Remote{Spec: parsed, ClientID: id, ClientSecret: secret, Base: c.host.TokenTransport, Log: c.host.Log, Now: c.host.Now}
 	if refresh := c.plugin.Refresh; refresh != nil {
 		redactor := c.redactor(settings)
-		client := destination.NewClient(httpx.New(httpx.Config{Base: c.host.TokenTransport, Redactor: redactor, Log: c.host.Log}), redactor.Redact)
+		client := destination.NewClient(httpx.New(httpx.Config{Base: c.host.TokenTransport, Redactor: redactor, Log: c.host.Log, Limiter: c.tokenLimiter}), redactor.Redact)
 		r.RefreshToken = func(ctx context.Context, old oauth.Token) (oauth.Token, error) {
 			return refresh(ctx, destination.RefreshInput{Client: client, Settings: settings, Old: old, ClientID: id, ClientSecret: secret})
 		}
 	}
 	return r
+}
+
+// Resume ends the pauses that the remote's rate limits have asked for, so that the next request is sent at once.
+func (p *Plan) Resume() {
+	p.limiter.Resume()
+	p.tokenLimiter.Resume()
 }
 
 // Login is who gives the instance's tokens after a login; nil where none is needed.

@@ -19,7 +19,7 @@ type tokens func(ctx context.Context, refused string) (string, error)
 // client is the way of the instance's requests. Its secrets are the password settings, what came from the environment and
 // what the host names; they show nowhere, also where a remote repeats them.
 func (c *compiler) client(settings event.Value, give tokens, redactor *httpx.Redactor) destination.Client {
-	config := httpx.Config{Base: c.host.Transport, Redactor: redactor, Observe: c.host.Observe, Log: c.host.Log, Egress: c.host.Egress}
+	config := httpx.Config{Base: c.host.Transport, Redactor: redactor, Observe: c.host.Observe, Log: c.host.Log, Egress: c.host.Egress, Limiter: c.limiter}
 	if base := c.definition.Request; base != nil {
 		config.RateLimit = httpx.RateHeaders(base.RateLimit)
 	}

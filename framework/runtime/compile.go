@@ -33,6 +33,7 @@ type Host struct {
 	Env            destination.Environment // empty by default
 	Now            func() time.Time        // time.Now by default
 	Log            *slog.Logger            // silent by default
+	MaxPause       time.Duration           // the longest pause that the remote's rate limit can ask for; httpx.DefaultMaxPause by default
 	Features       map[string]bool         // flags of every instance; those of its config go before them
 	// Egress allows hosts to requests whose URL comes from an event; nil allows public addresses only. It holds for the network, not
 	// for sandboxes and other transports of the host's.
@@ -46,8 +47,10 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 		host.Env = func(string) (string, bool) { return "", false }
 	}
 	plugin = plugin.Complete(definition)
-	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host}
-	p := &Plan{id: instance.ID, definition: definition, consent: instance.Consent, test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences, choices: plugin.Choices}
+	tokenLimiter := httpx.NewLimiter(httpx.LimiterConfig{MaxPause: host.MaxPause})
+	limiter := httpx.NewLimiter(httpx.LimiterConfig{MaxPause: host.MaxPause})
+	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host, limiter: limiter, tokenLimiter: tokenLimiter}
+	p := &Plan{limiter: limiter, tokenLimiter: tokenLimiter, id: instance.ID, definition: definition, consent: instance.Consent, test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences, choices: plugin.Choices}
 	if p.audiences != nil {
 		p.audienceID = event.NewKey(p.audiences.ID)
 	}
@@ -77,6 +80,8 @@ type compiler struct {
 	problems   fault.Problems
 	warnings   fault.Problems
 	looked     []string // values from the environment
+
+	limiter, tokenLimiter *httpx.Limiter // of the instance's requests, and of its own requests for tokens
 }
 
 // settings are the instance's settings with the defaults of absent ones, checked and coerced.

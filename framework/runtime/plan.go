@@ -30,6 +30,8 @@ type Plan struct {
 	subscriptions []*Subscription // the enabled ones, in the order of the config
 	chooser       *chooser
 	deps          destination.Deps
+	limiter       *httpx.Limiter // of the requests
+	tokenLimiter  *httpx.Limiter // of the plugin's requests for tokens
 	warnings      fault.Problems
 	actions       map[string]destination.Action
 	audiences     *destination.Audiences

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+type resumeCommand struct{ reaching }
+
+func newResume(s streams) *cobra.Command {
+	c := &resumeCommand{reaching{streams: s, only: true}}
+	cmd := &cobra.Command{
+		Use: "resume INSTANCE", Short: "End the pause of an instance whose remote asks to wait", Args: exactly(1, "the id of an instance"),
+		Long: "A remote that answers 429 or 503 with Retry-After pauses its instance, for delivery.maxPause at most. This ends the pause,\n" +
+			"and the waits of what is tried again: the instance sends at once. A remote that asks again pauses it again.\n\n" +
+			"On a cluster each server has pauses of its own: resume the instance on each of them.",
+		Example: "  landfall status\n  landfall resume braze-main --config landfall.yaml",
+		RunE:    func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
+	}
+	c.flags(cmd)
+	return cmd
+}
+
+func (c *resumeCommand) run(ctx context.Context, instance string) error {
+	if err := c.open(ctx); err != nil {
+		return err
+	}
+	defer c.close()
+	if !c.server {
+		return errors.New("no server uses this data directory, so nothing is paused: start one with landfall serve")
+	}
+	if err := c.client.Resume(ctx, instance); err != nil {
+		return err
+	}
+	if c.json {
+		c.print(map[string]string{"resumed": instance})
+		return nil
+	}
+	fmt.Fprintf(c.out, "%s: resumed\n", instance)
+	return nil
+}

@@ -1,0 +1,53 @@
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+)
+
+// ready answers whether the server takes and delivers events: 200 if it does, 503 with the reasons if not. The answer is text, or the
+// whole Health for a request that accepts JSON or has format=json.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	h := delivery.Health{Ready: true, Taking: true, Delivering: true, Findings: []delivery.Finding{}}
+	if s.Health != nil {
+		h = s.Health(r.Context())
+	}
+	status := http.StatusOK
+	if !h.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	if r.FormValue("format") == "json" || strings.Contains(r.Header.Get("Accept"), "application/json") {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(h) // a client that has gone needs no answer
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, healthText(h))
+}
+
+// healthText is a Health for people: a verdict, and a line for each finding.
+func healthText(h delivery.Health) string {
+	var b strings.Builder
+	switch {
+	case h.Ready:
+		b.WriteString("ready\n")
+	case h.Taking:
+		b.WriteString("not delivering\n")
+	case h.Delivering:
+		b.WriteString("not taking events\n")
+	default:
+		b.WriteString("not taking events, not delivering\n")
+	}
+	for _, f := range h.Findings {
+		fmt.Fprintln(&b, f.Text())
+	}
+	return b.String()
+}

@@ -1,0 +1,267 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Code is the kind of a Finding.
+type Code string
+
+// The kinds of findings.
+const (
+	CodeDisconnected Code = "disconnected"  // there is no connection to NATS
+	CodeUnwritable   Code = "unwritable"    // the log, its checkpoints, or letters cannot be written
+	CodeUnreadable   Code = "unreadable"    // the log cannot be read
+	CodeDiskShort    Code = "disk-short"    // the disk has less space than is to stay free
+	CodeLogFull      Code = "log-full"      // the log has reached its bound
+	CodeState        Code = "state"         // the ledger does not answer
+	CodeLost         Code = "lost"          // accepted events are missing from the log
+	CodeDamaged      Code = "damaged"       // files of the log are damaged
+	CodeCheckpoints  Code = "checkpoints"   // checkpoints do not fit the log, so their partitions are not delivered
+	CodeNoOwner      Code = "no-owner"      // no process works on some partitions
+	CodeStalled      Code = "stalled"       // accepted events make no progress though nothing is paused
+	CodeParkedFull   Code = "parked-full"   // the bound of parked events is reached
+	CodeLettersNear  Code = "letters-near"  // the oldest dead letters will be deleted soon
+	CodePaused       Code = "paused"        // the remote asks to wait
+	CodeRetrying     Code = "retrying"      // the remote fails, and is tried again
+	CodeLogin        Code = "login-missing" // somebody has to log in
+)
+
+// What a finding stops.
+const (
+	StopsIngest   = "ingest"
+	StopsDelivery = "delivery"
+	StopsBoth     = "ingest and delivery"
+)
+
+// Finding is one thing that is wrong, or that holds something up, with what to do about it. It holds no personal data.
+type Finding struct {
+	Code       Code      `json:"code"`
+	Instance   string    `json:"instance,omitempty"` // the only one concerned; "" for all
+	Partitions []int     `json:"partitions,omitempty"`
+	Since      time.Time `json:"since,omitzero"`
+	Until      time.Time `json:"until,omitzero"`
+	Stops      string    `json:"stops,omitempty"` // what the server cannot do; "" if it is the remote's or an operator's business
+	Message    string    `json:"message"`
+	Next       string    `json:"next"` // what to do
+}
+
+// Text is the finding in a line.
+func (f Finding) Text() string {
+	var b strings.Builder
+	if f.Stops != "" {
+		fmt.Fprintf(&b, "no %s: ", f.Stops)
+	}
+	if f.Instance != "" {
+		fmt.Fprintf(&b, "%s: ", f.Instance)
+	}
+	b.WriteString(f.Message)
+	if !f.Since.IsZero() {
+		fmt.Fprintf(&b, " since %s", f.Since.UTC().Format(time.RFC3339))
+	}
+	if !f.Until.IsZero() {
+		fmt.Fprintf(&b, " until %s", f.Until.UTC().Format(time.RFC3339))
+	}
+	return b.String() + ": " + f.Next
+}
+
+// Health is whether a server can take events and deliver them, and everything that is to be said about that. Readiness, status,
+// metrics and console all show the same Health.
+type Health struct {
+	Ready      bool      `json:"ready"`      // it takes and delivers events
+	Taking     bool      `json:"taking"`     // it takes events
+	Delivering bool      `json:"delivering"` // it delivers them, except where a remote or an operator holds that up
+	Findings   []Finding `json:"findings"`
+}
+
+// Check is a further part of Health.
+type Check struct {
+	Code  Code
+	Stops string
+	Next  string // what to do if it fails
+	Run   func(context.Context) error
+}
+
+const (
+	checkTimeout = 2 * time.Second  // of each Check
+	checkEvery   = time.Second      // how long the result of the Checks stands
+	refusedFor   = 30 * time.Second // how long a log that has refused events counts as full
+)
+
+// checks are the latest results of the further Checks.
+type checks struct {
+	mu   sync.Mutex
+	at   time.Time
+	list []Finding
+}
+
+// run returns the results of the Checks, which are at most checkEvery old.
+func (c *checks) run(ctx context.Context, all []Check) []Finding {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.at) < checkEvery {
+		return c.list
+	}
+	c.list = nil
+	for _, check := range all {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
+		if err := check.Run(limited); err != nil {
+			c.list = append(c.list, Finding{Code: check.Code, Stops: check.Stops, Message: err.Error(), Next: check.Next})
+		}
+		cancel()
+	}
+	c.at = time.Now()
+	return c.list
+}
+
+// Health is how the server is at this moment.
+func (r *Runner) Health(ctx context.Context) Health {
+	h := Health{Ready: true, Taking: true, Delivering: true, Findings: []Finding{}}
+	h.Findings = append(h.Findings, r.queue.findings()...)
+	h.Findings = append(h.Findings, r.checks.run(ctx, r.config.Checks)...)
+	h.Findings = append(h.Findings, r.survey.findings(time.Now())...)
+	h.Findings = append(h.Findings, r.boundFindings()...)
+	r.all(func(w *worker) { h.Findings = append(h.Findings, w.findings(time.Now())...) })
+	slices.SortStableFunc(h.Findings, func(a, b Finding) int {
+		return cmp.Or(strings.Compare(b.Stops, a.Stops), strings.Compare(a.Instance, b.Instance), strings.Compare(string(a.Code), string(b.Code)))
+	})
+	for _, f := range h.Findings {
+		h.Taking = h.Taking && f.Stops != StopsIngest && f.Stops != StopsBoth
+		h.Delivering = h.Delivering && f.Stops != StopsDelivery && f.Stops != StopsBoth
+	}
+	h.Ready = h.Taking && h.Delivering
+	return h
+}
+
+// findings are those of the log and its disk.
+func (q *Queue) findings() (list []Finding) {
+	if !q.conn.IsConnected() {
+		list = append(list, Finding{Code: CodeDisconnected, Stops: StopsBoth, Message: "there is no connection to NATS", Next: "check that its servers run and can be reached"})
+	}
+	next := "free space on the disk of the data directory, and see the log; it goes on by itself then"
+	if q.embedded == nil {
+		next = "see the logs of the NATS servers, and whether a majority of them runs"
+	}
+	for _, stream := range []string{eventsStream, booksStream, parkStream, deadStream} {
+		since, err := q.storage.failure(stream)
+		if err == nil {
+			continue
+		}
+		stops := StopsDelivery
+		if stream == eventsStream {
+			stops = StopsIngest
+		}
+		list = append(list, Finding{Code: CodeUnwritable, Stops: stops, Since: since, Message: err.Error(), Next: next})
+	}
+	var full *spaceError
+	if errors.As(q.diskRoom(), &full) {
+		list = append(list, Finding{Code: CodeDiskShort, Stops: StopsIngest, Message: full.Error(), Next: "free space on the disk of the data directory, or lower delivery.minFreeBytes"})
+	}
+	if time.Since(time.Unix(0, q.refused.Load())) < refusedFor {
+		list = append(list, Finding{Code: CodeLogFull, Stops: StopsIngest, Message: "the log has reached its bound, and nothing in it has been delivered to all instances",
+			Next: "see what holds the instances up, or raise delivery.maxBytes"})
+	}
+	for _, d := range q.Degraded() {
+		f := Finding{Code: Code(d.Code), Message: d.What, Next: d.Next}
+		if f.Code == CodeCheckpoints {
+			f.Stops = StopsDelivery
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+// findings are those about partitions.
+func (s *survey) findings(now time.Time) (list []Finding) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unreadable != nil {
+		list = append(list, Finding{Code: CodeUnreadable, Stops: StopsDelivery, Since: s.since, Message: "the log cannot be read: " + s.unreadable.Error(), Next: "see the log of the server"})
+	}
+	free, stalled := map[string]*Finding{}, map[string]*Finding{}
+	for at, u := range s.unowned {
+		if now.Sub(u.since) >= unownedGrace {
+			gather(free, at, u.since)
+		}
+	}
+	for at, since := range s.stalled {
+		gather(stalled, at, since)
+	}
+	for _, f := range free {
+		f.Code, f.Message = CodeNoOwner, fmt.Sprintf("no process works on %s", partitionsText(f.Partitions))
+		f.Next = "see the log for why leases cannot be written; it goes on by itself when they can"
+		list = append(list, *f)
+	}
+	for _, f := range stalled {
+		f.Code, f.Message = CodeStalled, fmt.Sprintf("accepted events make no progress in %s though nothing is paused", partitionsText(f.Partitions))
+		f.Next = "see the log; a restart takes them up again"
+		list = append(list, *f)
+	}
+	return list
+}
+
+// gather adds a partition to the finding of its instance.
+func gather(list map[string]*Finding, at place, since time.Time) {
+	f := list[at.instance]
+	if f == nil {
+		f = &Finding{Instance: at.instance, Stops: StopsDelivery, Since: since}
+		list[at.instance] = f
+	}
+	f.Partitions = append(f.Partitions, at.partition)
+	slices.Sort(f.Partitions)
+	if since.Before(f.Since) {
+		f.Since = since
+	}
+}
+
+func partitionsText(list []int) string {
+	const shown = 8
+	text := strings.Trim(fmt.Sprint(list[:min(len(list), shown)]), "[]")
+	text = strings.ReplaceAll(text, " ", ", ")
+	switch {
+	case len(list) == 1:
+		return "partition " + text
+	case len(list) > shown:
+		return fmt.Sprintf("%d partitions (%s, …)", len(list), text)
+	}
+	return "partitions " + text
+}
+
+// boundFindings are those about bounds of what is kept.
+func (r *Runner) boundFindings() (list []Finding) {
+	b := &r.bounds
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.parkedFull.IsZero() {
+		list = append(list, Finding{Code: CodeParkedFull, Since: b.parkedFull, Message: "no more events are parked, so instances with parked events take no more",
+			Next: "replay or drop them with landfall dead, or raise delivery.parked.maxBytes"})
+	}
+	if b.nearBound != "" {
+		list = append(list, Finding{Code: CodeLettersNear, Message: "the oldest dead letters will be deleted soon, since their " + b.nearBound + " is near its bound",
+			Next: "replay or drop them with landfall dead, or raise delivery.letters"})
+	}
+	return list
+}
+
+// findings are those about an instance.
+func (w *worker) findings(now time.Time) (list []Finding) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped != "" {
+		list = append(list, Finding{Code: CodeLogin, Instance: w.id, Message: "nothing is sent: " + w.stopped, Next: "log in with landfall auth login " + w.id})
+	}
+	if now.Before(w.pausedUntil) {
+		list = append(list, Finding{Code: CodePaused, Instance: w.id, Until: w.pausedUntil, Message: "the remote asks to wait", Next: "landfall resume " + w.id + " ends that"})
+	}
+	if first, waiting := w.nextRetry(now); waiting > 0 && !now.Before(w.pausedUntil) {
+		list = append(list, Finding{Code: CodeRetrying, Instance: w.id, Until: first, Message: "the remote fails, and is tried again", Next: "see landfall_retries_total and the log; landfall resume " + w.id + " tries at once"})
+	}
+	return list
+}

@@ -1,0 +1,83 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// loggedPause is the shortest pause that is logged.
+const loggedPause = 30 * time.Second
+
+// pause stops the instance from sending for as long as its remote asks, but no longer than Settings.MaxPause. The mutex is held.
+func (w *worker) pause(asked time.Duration) {
+	now, wait := time.Now(), min(asked, w.runner.config.MaxPause)
+	if wait >= loggedPause && w.pausedUntil.Before(now) {
+		w.runner.log.Warn("the remote asks to wait, so the instance pauses: landfall resume ends that", "instance", w.id,
+			"asked", asked.Round(time.Second), "until", now.Add(wait).UTC().Format(time.RFC3339))
+	}
+	w.pausedUntil = later(w.pausedUntil, now.Add(wait))
+}
+
+// nextRetry returns when the first of the lanes that wait after a failure goes on, and how many of them there are. The mutex is held.
+func (w *worker) nextRetry(now time.Time) (first time.Time, waiting int) {
+	for _, l := range w.lanes {
+		if l.failures == 0 || len(l.queue) == 0 || !l.pausedUntil.After(now) {
+			continue
+		}
+		waiting++
+		if first.IsZero() || l.pausedUntil.Before(first) {
+			first = l.pausedUntil
+		}
+	}
+	for _, p := range w.parts {
+		waiting += len(p.held)
+	}
+	return first, waiting
+}
+
+// resume ends all pauses: the remote's, and the waits of what is tried again. The mutex is held.
+func (w *worker) resume() {
+	w.instance.Plan.Resume()
+	w.pausedUntil = time.Time{}
+	if w.wake != nil {
+		w.wake.Stop()
+		w.wake = nil
+	}
+	for _, p := range w.parts {
+		for t := range p.held {
+			if !p.closing {
+				delete(p.held, t)
+				w.enqueue(t, true)
+			}
+		}
+	}
+	for _, l := range w.lanes {
+		l.pausedUntil = time.Time{}
+		if l.wake != nil {
+			l.wake.Stop()
+			l.wake = nil
+		}
+		w.consider(l)
+	}
+	w.pump()
+}
+
+// ErrUnknownInstance is wrapped by errors about an instance that a Runner does not have.
+var ErrUnknownInstance = errors.New("there is no such instance")
+
+// Resume lets an instance of this process send at once, whatever its remote has asked for and however long it would wait to try
+// again. A remote that asks to wait once more pauses it once more.
+func (r *Runner) Resume(instance string) error {
+	r.mu.Lock()
+	w := r.workers[instance]
+	r.mu.Unlock()
+	if w == nil {
+		return fmt.Errorf("%w: %q", ErrUnknownInstance, instance)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.resume()
+	r.log.Info("an operator has ended the pauses of an instance", "instance", instance)
+	return nil
+}
