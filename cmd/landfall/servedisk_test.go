@@ -70,13 +70,19 @@ func TestDiskFullAndFreeAgain(t *testing.T) {
 					sent += 100
 				}
 			}()
-			refused := false
+			refused, reasons := false, ""
 			for end := time.Now().Add(6 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 				fill(t, disk)
-				status, _ := s.probe("/readyz")
-				refused = refused || status == http.StatusServiceUnavailable
+				if status, text := s.probe("/readyz"); status == http.StatusServiceUnavailable {
+					refused, reasons = true, text
+				}
 			}
 			assert.True(t, refused, "the server is not ready while its disk is full")
+			assert.Contains(t, reasons, "no delivery: the log takes no writes: ")
+			assert.Contains(t, reasons, "free space on the disk")
+			if list, ok := s.status(); assert.True(t, ok) {
+				assert.False(t, list[0].Delivering, "status and readiness agree")
+			}
 			require.NoError(t, os.Remove(filepath.Join(disk, "filler")))
 			<-done
 			require.Eventually(t, func() bool { status, _ := s.probe("/readyz"); return status == 200 }, 30*time.Second, 100*time.Millisecond)

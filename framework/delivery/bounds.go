@@ -143,7 +143,7 @@ func (r *Runner) expireLetters(ctx context.Context) error {
 
 // purgeLetters deletes the dead letters before a sequence.
 func (r *Runner) purgeLetters(ctx context.Context, bound string, was jetstream.StreamState, to uint64) error {
-	if was.Msgs == 0 || to <= was.FirstSeq {
+	if was.Msgs == 0 || to <= was.FirstSeq || !r.queue.deletesSafely() {
 		return nil
 	}
 	stream := r.queue.streams[deadStream]
@@ -154,7 +154,8 @@ func (r *Runner) purgeLetters(ctx context.Context, bound string, was jetstream.S
 	if err != nil {
 		return err
 	}
-	if gone := int64(was.Msgs) - int64(info.State.Msgs); gone > 0 {
+	written := info.State.LastSeq - was.LastSeq // meanwhile
+	if gone := int64(was.Msgs+written) - int64(info.State.Msgs); gone > 0 {
 		r.metrics.expired.WithLabelValues(bound).Add(float64(gone))
 		r.log.Warn("dead letters were deleted at their bound: see delivery.letters", "bound", bound, "letters", gone)
 	}

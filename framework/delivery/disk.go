@@ -60,7 +60,7 @@ func defaultMinFree(dir string) int64 {
 }
 
 // trimBelow is the free space below which delivered events are deleted.
-func (q *Queue) trimBelow() int64 { return q.config.MinFree + max(q.config.MinFree/4, 1<<20) }
+func (q *Queue) trimBelow() int64 { return q.config.MinFree + max(q.config.MinFree/4, 4<<20) }
 
 // diskNeeded returns how many bytes are to be freed by deleting delivered events; 0 for none, or if they lie on a cluster.
 func (q *Queue) diskNeeded() int64 {
@@ -72,6 +72,19 @@ func (q *Queue) diskNeeded() int64 {
 		return 0
 	}
 	return q.trimBelow() + q.config.MinFree - free
+}
+
+// deletesSafely reports whether the embedded server has room to write what it writes when it deletes events. It deadlocks if that
+// fails, so on a disk that another process fills to the brim nothing is deleted until there is some room again.
+func (q *Queue) deletesSafely() bool {
+	if q.embedded == nil {
+		return true
+	}
+	if _, err := q.storage.failure(eventsStream); err != nil {
+		return false
+	}
+	free, _, err := diskSpace(q.config.Dir)
+	return err == nil && free >= max(q.config.MinFree/4, 1<<20)
 }
 
 // reserveUsed reports whether half of what is to stay free has been used, so that only what frees disk may be written.

@@ -25,6 +25,7 @@ type embeddedServer struct {
 
 	mu      sync.Mutex
 	running *server.Server // nil while it is being restarted, and after close
+	hangs   bool           // it could not be stopped, so its files are in use for as long as the process lives
 }
 
 var errServerDown = errors.New("the server in this process is being restarted")
@@ -83,9 +84,25 @@ func (e *embeddedServer) stop() {
 	}
 }
 
+// stopTimeout bounds how long a server may take to stop for a restart.
+const stopTimeout = 30 * time.Second
+
+// errStopHangs says that the running server cannot be stopped, so that no other can use its files.
+var errStopHangs = errors.New("the server in this process does not stop: restart the process")
+
 // restart opens the storage anew: the server forgets its write errors, and reads what is on disk as after a crash.
 func (e *embeddedServer) restart() error {
-	e.stop()
+	if e.hangs {
+		return errStopHangs
+	}
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); e.stop() }()
+	select {
+	case <-stopped:
+	case <-time.After(stopTimeout):
+		e.hangs = true
+		return errStopHangs
+	}
 	return e.start()
 }
 

@@ -14,6 +14,9 @@ import (
 // large as it may be or the disk is short. What is not finished stays, however old it is. It reports whether
 // there was something to delete.
 func (r *Runner) trim(ctx context.Context) (trimmed bool, err error) {
+	if !r.queue.deletesSafely() {
+		return false, nil
+	}
 	stream := r.queue.streams[eventsStream]
 	info, err := stream.Info(ctx)
 	if err != nil {
