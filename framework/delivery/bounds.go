@@ -24,6 +24,7 @@ type bounds struct {
 	parkedFull  time.Time // since when no more is parked; zero if there is room
 	parkedBytes uint64
 	deadBytes   uint64
+	free        int64     // of the disk, a moment ago; only the Runner's loop uses it
 	nearBound   string    // the bound of dead letters that is near: "age" or "size"; "" if neither is
 	warned      time.Time // when that was last logged
 	fruitless   time.Time // when nothing could be deleted though the disk was short; only the Runner's loop uses it
@@ -38,6 +39,9 @@ func (r *Runner) parkingFull() bool {
 
 // trimShortDisk deletes delivered events while the disk is short. If there are none to delete, it looks again after a while.
 func (r *Runner) trimShortDisk(ctx context.Context) {
+	if r.diskFalls() {
+		return
+	}
 	for r.queue.diskNeeded() > 0 && time.Since(r.bounds.fruitless) > fruitlessTrims {
 		trimming, cancel := context.WithTimeout(ctx, r.config.Lease/5)
 		trimmed, err := r.trim(trimming)
@@ -49,6 +53,18 @@ func (r *Runner) trimShortDisk(ctx context.Context) {
 			r.bounds.fruitless = time.Now()
 		}
 	}
+}
+
+// diskFalls reports whether the disk fills so fast that it may be full before events have been deleted, as when another process
+// fills it: see deletesSafely.
+func (r *Runner) diskFalls() bool {
+	if r.queue.embedded == nil {
+		return false
+	}
+	free, _, err := diskSpace(r.queue.config.Dir)
+	fell := r.bounds.free - free
+	r.bounds.free = free
+	return err != nil || fell > free
 }
 
 // measureParked finds out whether more events can be parked.
