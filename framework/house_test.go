@@ -14,7 +14,7 @@ const module = "github.com/landfall-dev/landfall/"
 // that beside says. An entry that ends in /… stands for everything below it.
 var floors = [][]string{
 	{"schemas", "fixtures", "framework/event", "framework/fault", "framework/room", "framework/source"},
-	{"framework/access", "framework/mapping", "framework/mapping/…", "framework/fql", "framework/schema", "framework/httpx", "framework/oauth", "framework/request", "framework/sandbox", "framework/delivery/internal/…"},
+	{"framework/access", "framework/event/incoming", "framework/mapping", "framework/mapping/…", "framework/fql", "framework/schema", "framework/httpx", "framework/oauth", "framework/request", "framework/sandbox", "framework/delivery/internal/…"},
 	{"framework/destination"},
 	{"framework/config", "framework/runtime", "framework/state"},
 	{

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/incoming"
 	"github.com/landfall-dev/landfall/framework/explain"
 	"github.com/landfall-dev/landfall/framework/source"
 )
@@ -26,7 +29,8 @@ func newExplain(s streams) *cobra.Command {
 		Short: "Show what would become of one event, and why",
 		Long: "Takes one event through every subscription of a config and shows which conditions chose it, where each field came\n" +
 			"from, what cleaning and coercion made of it, the batch it would join and the requests it would become. Nothing is\n" +
-			"sent, and nothing is known of events before: a cohort is taken as new.",
+			"sent, and nothing is known of events before: a cohort is taken as new. What the event lacks is filled in as the\n" +
+			"server does it: type, messageId, timestamp, receivedAt.",
 		Example: "  landfall explain --config landfall.yaml --event event.json\n" +
 			"  sed -n 12p events.ndjson | landfall explain --config landfall.yaml --event -",
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -57,10 +61,12 @@ func (c *explainCommand) run(ctx context.Context) error {
 		return err
 	}
 	requests := &explain.Recorder{}
-	instances, err := c.loadFile(path, &target{dryRun: true}, requests.Observe)
+	cfg, problems := config.Load(path, config.Env{})
+	instances, err := loadPlans(cfg, problems, hosting{target: &target{dryRun: true}, definitions: *c.definitions, observe: requests.Observe})
 	if err != nil {
 		return err
 	}
+	e = incoming.Complete(e, time.Now(), cfg.Server.MaxFuture)
 	stories := []explain.Story{}
 	for _, in := range instances {
 		for _, s := range in.plan.Offered(e) {

@@ -146,12 +146,6 @@ func (in *instance) version() string {
 	return in.config.Version() + hex.EncodeToString(sum[:])
 }
 
-// loadFile is loadPlans for a file, with plans that keep nothing.
-func (s streams) loadFile(path string, t *target, observe func(httpx.Exchange)) ([]instance, error) {
-	cfg, problems := config.Load(path, config.Env{})
-	return loadPlans(cfg, problems, hosting{target: t, definitions: *s.definitions, observe: observe})
-}
-
 // hosting is what plans get from the program.
 type hosting struct {
 	target      *target

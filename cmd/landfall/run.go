@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/incoming"
 	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/state"
@@ -86,7 +88,10 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	reading := follow(input, time.Now())
 	c.report = newReporter(c.streams, c.json, reading)
 	c.report.start(c.target.words(), instances)
-	work := stream.Config{Plans: plansOf(instances), Each: c.report.event}
+	began := time.Now()
+	work := stream.Config{Plans: plansOf(instances), Each: c.report.event, Complete: func(e event.Event) event.Event {
+		return incoming.Complete(e, began, cfg.Server.MaxFuture)
+	}}
 	if c.target.dryRun || c.target.sandbox && shareRemote(instances) {
 		work.Parallel = 1 // requests are shown, or have an effect on each other, in their order
 	}

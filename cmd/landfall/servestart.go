@@ -63,7 +63,7 @@ func (v *serving) stopRunner(ctx context.Context) error {
 // newIngest returns the handler of the tracking API.
 func (v *serving) newIngest(cfg *config.Config) *ingest.Handler {
 	return ingest.New(ingest.Config{
-		Append: v.append, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, MaxMemory: cfg.Server.MaxMemory, Log: v.log,
+		Append: v.append, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, MaxMemory: cfg.Server.MaxMemory, MaxFuture: cfg.Server.MaxFuture, Log: v.log,
 		ClientAddr: func(r *http.Request) netip.Addr { return v.proxies().Client(r) },
 		Count:      func(source, outcome string, n int) { v.counted.WithLabelValues(source, outcome).Add(float64(n)) },
 	})

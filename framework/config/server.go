@@ -21,7 +21,8 @@ type Server struct {
 	// MaxConnectionsPerAddress is for one client address; MaxMemory is bytes for all requests in progress together.
 	MaxConnectionsPerAddress int
 	MaxMemory                int64
-	Origins                  []string // of browsers
+	Origins                  []string      // of browsers
+	MaxFuture                time.Duration // how far an event\'s time may lie ahead of its receipt
 
 	Partitions int
 	Retention  time.Duration
@@ -59,6 +60,7 @@ func (r *reader) server(v event.Value) {
 	for _, o := range in.Get("origins").Items() {
 		s.Origins = append(s.Origins, o.Str())
 	}
+	s.MaxFuture = r.durationAt(in.Get("maxFuture"), "/ingest/maxFuture", time.Second, 10*365*24*time.Hour)
 	s.Partitions, s.Parallel = number(out.Get("partitions")), number(out.Get("parallel"))
 	s.MaxBytes, s.MinFree = int64(out.Get("maxBytes").Float()), int64(out.Get("minFreeBytes").Float())
 	s.Retention = r.duration(out, "retention", time.Minute, 10*365*24*time.Hour)
@@ -66,7 +68,7 @@ func (r *reader) server(v event.Value) {
 	s.RetryFor = r.duration(out, "retryFor", time.Second, 30*24*time.Hour)
 	s.Lease = r.duration(out, "lease", time.Second, time.Hour)
 	s.MaxPause = r.duration(out, "maxPause", time.Second, 24*time.Hour)
-	s.LetterRetention = r.durationAt(out.Get("letters"), "/delivery/letters", "retention", time.Minute, 10*365*24*time.Hour)
+	s.LetterRetention = r.durationAt(out.Get("letters").Get("retention"), "/delivery/letters/retention", time.Minute, 10*365*24*time.Hour)
 	s.LetterBytes, s.ParkedBytes = int64(out.Get("letters").Get("maxBytes").Float()), int64(out.Get("parked").Get("maxBytes").Float())
 	s.NATS = r.secret(v.Get("nats").Get("url"), "/nats/url").Str()
 	s.Credentials, s.Replicas = v.Get("nats").Get("credentials").Str(), number(v.Get("nats").Get("replicas"))
@@ -137,14 +139,14 @@ func (r *reader) egress(allow event.Value) {
 	r.config.Egress = egress
 }
 
-// duration is durationAt for a key of delivery.
+// duration reads a duration of the section delivery.
 func (r *reader) duration(v event.Value, key string, least, most time.Duration) time.Duration {
-	return r.durationAt(v, "/delivery", key, least, most)
+	return r.durationAt(v.Get(key), "/delivery/"+key, least, most)
 }
 
-// durationAt reads a time such as 90s within bounds, 0 if the key is absent.
-func (r *reader) durationAt(v event.Value, place, key string, least, most time.Duration) time.Duration {
-	text := v.Get(key).Str()
+// durationAt reads a duration such as 90s and checks its bounds. It is 0 if there is none.
+func (r *reader) durationAt(v event.Value, pointer string, least, most time.Duration) time.Duration {
+	text := v.Str()
 	if text == "" {
 		return 0
 	}
@@ -153,7 +155,7 @@ func (r *reader) durationAt(v event.Value, place, key string, least, most time.D
 		return 0 // the schema has said so
 	}
 	if d < least || d > most {
-		r.problems.Add(place+"/"+key, "should be between %s and %s but is %s", least, most, text)
+		r.problems.Add(pointer, "should be between %s and %s but is %s", least, most, text)
 	}
 	return d
 }

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/incoming"
 	"github.com/landfall-dev/landfall/framework/explain"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/httpx"
@@ -81,6 +83,9 @@ func (c *Console) test(ctx context.Context, view *testerView, do string) {
 		view.Ask = true
 	}
 	cfg, problems := c.load()
+	if cfg != nil {
+		e = incoming.Complete(e, time.Now(), cfg.Server.MaxFuture)
+	}
 	sections, err := c.stories(ctx, cfg, problems, e, to)
 	if do == "real" && to == Real {
 		c.Guard.Record(ctx, "event.send", err)

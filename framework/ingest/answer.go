@@ -15,6 +15,16 @@ type reply struct {
 	Rejected []Rejected `json:"rejected,omitempty"`
 	// RejectedEvents is the number of events that were not taken, if Rejected lists only the first of them.
 	RejectedEvents int `json:"rejectedEvents,omitempty"`
+	// ReplacedTimes are the events that were taken with another time than their own.
+	ReplacedTimes []ReplacedTime `json:"replacedTimes,omitempty"`
+}
+
+// ReplacedTime is an event that was taken although its own time could not be used. Its originalTimestamp keeps that.
+type ReplacedTime struct {
+	Index     int    `json:"index"`
+	MessageID string `json:"messageId,omitempty"`
+	Timestamp string `json:"timestamp,omitempty"` // what it has now, if that is not its own
+	Reason    string `json:"reason"`
 }
 
 // Rejected is an event of a batch that was not taken although others may have been.

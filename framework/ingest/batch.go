@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/incoming"
 )
 
 const (
@@ -38,6 +39,20 @@ func (r *rejections) add(index int, v event.Value, reason string, large bool) {
 	r.list = append(r.list, Rejected{Index: index, MessageID: id.Text(), Error: reason, large: large})
 }
 
+// replacedTimes are the events of a request whose own time was not used.
+type replacedTimes []ReplacedTime
+
+func (r *replacedTimes) add(index int, made incoming.Event) {
+	if made.Replaced == "" || len(*r) >= maxListed {
+		return
+	}
+	id := made.Value.Get("messageId").Text()
+	if len(id) > maxNamed {
+		id = ""
+	}
+	*r = append(*r, ReplacedTime{Index: index, MessageID: id, Timestamp: made.Timestamp, Reason: made.Replaced})
+}
+
 // total is the count if the list does not hold all of them, otherwise 0.
 func (r *rejections) total() int {
 	if r.count > len(r.list) {
@@ -58,8 +73,9 @@ func (q *request) events(body event.Value) (taken []Event, rejected rejections, 
 		refused.events = len(list)
 		return nil, rejected, refused
 	}
-	m := maker{kind: q.kind, deletes: q.from.Deletes, batch: batch, received: q.received}
-	m.sent, m.hasSent = event.ParseTime(batch.Get("sentAt").Text())
+	maker := q.normalizer.Maker(incoming.Request{
+		Source: q.from.ID, Address: q.config.ClientAddr(q.r).String(), Kind: q.kind, Deletes: q.from.Deletes, Batch: batch, Received: q.received,
+	})
 	taken = make([]Event, 0, count)
 	tooLarge := fmt.Sprintf("the event is larger than %d KB", q.config.MaxEvent>>10)
 	for i, v := range list {
@@ -67,17 +83,18 @@ func (q *request) events(body event.Value) (taken []Event, rejected rejections, 
 			rejected.add(i, v, tooLarge, true)
 			continue
 		}
-		made, problem := m.make(v)
-		if problem != "" {
-			rejected.add(i, v, problem, false)
+		made, err := maker.Event(v)
+		if err != nil {
+			rejected.add(i, v, err.Error(), false)
 			continue
 		}
-		raw := made.AppendJSON(make([]byte, 0, made.Size()+64))
+		raw := made.Value.AppendJSON(make([]byte, 0, made.Value.Size()+64))
 		if len(raw) > q.config.MaxEvent {
 			rejected.add(i, v, tooLarge, true)
 			continue
 		}
-		taken = append(taken, Event{Source: q.from.ID, Value: made, Raw: raw})
+		taken = append(taken, Event{Source: q.from.ID, Value: made.Value, Raw: raw})
+		q.replaced.add(i, made)
 	}
 	return taken, rejected, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/incoming"
 )
 
 // moved is a clock whose machine's clock is set by hand.
@@ -67,11 +68,11 @@ func TestTimesKeepTheOrderOfEventsWhereTheClockJumps(t *testing.T) {
 			if random.IntN(8) == 0 {
 				m.wall = m.wall.Add(hours())
 			}
-			d := 2*MaxSkew + time.Duration(random.IntN(60_000))*time.Millisecond
+			d := 2*incoming.MaxSkew + time.Duration(random.IntN(60_000))*time.Millisecond
 			client = client.Add(d)
 			m.wall, m.passed = m.wall.Add(d), m.passed+d
 			r := httptest.NewRequest("POST", "/v1/track", strings.NewReader(fmt.Sprintf(
-				`{"userId":"u","event":"A","timestamp":%q,"sentAt":%q}`, client.Format(stamp), client.Add(time.Second).Format(stamp))))
+				`{"userId":"u","event":"A","timestamp":%q,"sentAt":%q}`, incoming.FormatTime(client), incoming.FormatTime(client.Add(time.Second)))))
 			r.SetBasicAuth("wk", "")
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r)

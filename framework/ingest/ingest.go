@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/incoming"
 )
 
 // Bounds as Segment has them.
@@ -55,6 +56,8 @@ type Config struct {
 	Origins  []string // of browsers that may send; * is all
 	MaxEvent int      // bytes of an event: DefaultMaxEvent
 	MaxBatch int      // bytes of a request, also once it is decompressed: DefaultMaxBatch
+	// MaxFuture is how far an event's time may lie ahead of its receipt, which otherwise stands in for it: incoming.DefaultMaxFuture.
+	MaxFuture time.Duration
 	// MaxMemory is how many bytes all requests in progress may hold together: DefaultMaxMemory. Beyond it they are answered 503.
 	MaxMemory int64
 	MaxBodies int           // of one client address that are being received at once: DefaultMaxBodies
@@ -74,6 +77,8 @@ type Handler struct {
 	origins atomic.Pointer[[]string]
 	memory  memory
 	bodies  *peers
+
+	normalizer *incoming.Normalizer
 }
 
 // source is a Source with its rate.
@@ -101,6 +106,7 @@ func New(c Config) *Handler {
 		c.Count = func(string, string, int) {}
 	}
 	h := &Handler{config: c, memory: memory{most: c.MaxMemory}, bodies: newPeers(c.MaxBodies)}
+	h.normalizer = incoming.New(c.MaxFuture)
 	h.Set(c.Sources, c.Origins)
 	return h
 }

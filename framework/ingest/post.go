@@ -27,6 +27,7 @@ type request struct {
 	fixed    bool    // the key is in the header, so that one in the body does not count
 	searched bool    // the beginning of the body has been searched for the key
 	memory   grant
+	replaced replacedTimes
 	work     int // bytes that have been read and decompressed without an event being counted yet
 }
 
@@ -141,7 +142,10 @@ func (q *request) take(body event.Value) *refusal {
 			message: "the events cannot be kept now: send them again"}
 	}
 	q.count("accepted", len(taken))
-	answer(q.w, http.StatusOK, reply{Success: true, Rejected: rejected.list, RejectedEvents: rejected.total()})
+	if len(q.replaced) > 0 {
+		q.config.Log.Warn("times of events replaced", "source", q.from.ID, "events", len(q.replaced), "reason", q.replaced[0].Reason)
+	}
+	answer(q.w, http.StatusOK, reply{Success: true, Rejected: rejected.list, RejectedEvents: rejected.total(), ReplacedTimes: q.replaced})
 	return nil
 }
 

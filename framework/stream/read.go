@@ -30,7 +30,7 @@ var aheadRoom room.Of[line]
 // readAhead reads events, beside the goroutine that takes them: a few lines at a time, and no longer than the input has some at
 // hand. Lines of white space are passed over. It closes out at the end of the input and where it fails, and gives up when stop is
 // closed.
-func readAhead(input io.Reader, out chan<- []line, stop <-chan struct{}) error {
+func readAhead(input io.Reader, complete func(event.Event) event.Event, out chan<- []line, stop <-chan struct{}) error {
 	defer close(out)
 	lines, ahead, size := newBlocks(input, blockSize), aheadRoom.Take(aheadLines)[:0], 0
 	for number := 1; ; number++ {
@@ -38,6 +38,9 @@ func readAhead(input io.Reader, out chan<- []line, stop <-chan struct{}) error {
 		if err == nil || errors.Is(err, io.EOF) {
 			if len(bytes.TrimSpace(raw)) > 0 {
 				e, bad := event.Parse(raw)
+				if bad == nil {
+					e = complete(e)
+				}
 				ahead = append(ahead, line{number, len(raw), e, bad})
 				size += len(raw)
 			}

@@ -27,6 +27,8 @@ const (
 // Config is what a Runner works with.
 type Config struct {
 	Plans []*runtime.Plan
+	// Complete fills in what an event of the input lacks; nil leaves events as they are. It is called by one goroutine.
+	Complete func(event.Event) event.Event
 	// Each is told of every event, in the order of the input; nil tells nobody. An error ends the run. The verdicts of an event
 	// lie beside those of its batch: who keeps one of them keeps all these in memory.
 	Each  func(Event) error
@@ -56,6 +58,9 @@ type Runner struct {
 
 // New is a Runner.
 func New(config Config) *Runner {
+	if config.Complete == nil {
+		config.Complete = func(e event.Event) event.Event { return e }
+	}
 	if config.Each == nil {
 		config.Each = func(Event) error { return nil }
 	}
@@ -71,7 +76,7 @@ func (r *Runner) Run(ctx context.Context, input io.Reader) error {
 func (r *Runner) run(ctx context.Context, input io.Reader) error {
 	lines, stop, failed := make(chan []line, 2), make(chan struct{}), make(chan error, 1)
 	defer close(stop)
-	go func() { failed <- readAhead(input, lines, stop) }()
+	go func() { failed <- readAhead(input, r.config.Complete, lines, stop) }()
 	for {
 		select {
 		case ahead, more := <-lines:

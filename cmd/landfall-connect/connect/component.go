@@ -27,14 +27,15 @@ import (
 
 // component is what the output and the processor share.
 type component struct {
-	mu      sync.Mutex // one call at a time
-	sender  sender
-	key     *service.InterpolatedString // nil for the user of the event
-	refused string
-	log     *service.Logger
-	counted *service.MetricCounter
-	waiting *service.MetricGauge
-	store   *state.Store // nil where nothing is kept
+	mu        sync.Mutex // one call at a time
+	sender    sender
+	maxFuture time.Duration               // see incoming.Complete; 0 is the default
+	key       *service.InterpolatedString // nil for the user of the event
+	refused   string
+	log       *service.Logger
+	counted   *service.MetricCounter
+	waiting   *service.MetricGauge
+	store     *state.Store // nil where nothing is kept
 }
 
 func newComponent(conf *service.ParsedConfig, mgr *service.Resources) (*component, error) {
@@ -69,6 +70,7 @@ func newComponent(conf *service.ParsedConfig, mgr *service.Resources) (*componen
 		return nil, err
 	}
 	pretended := state.SandboxName(sandboxed, sandboxURL)
+	c.maxFuture = cfg.Server.MaxFuture
 	if c.store, err = openStore(cfg, pretended); err != nil {
 		return nil, err
 	}
@@ -225,7 +227,7 @@ func (c *component) deliver(ctx context.Context, batch service.MessageBatch) []r
 		if err != nil {
 			c.log.With("error", err).Warn("a message cannot be read")
 		}
-		messages[i] = newMessage(slices.Clone(raw), func(e event.Event) string { return c.keyOf(batch, i, e) })
+		messages[i] = newMessage(slices.Clone(raw), c.maxFuture, func(e event.Event) string { return c.keyOf(batch, i, e) })
 	}
 	c.sender.send(ctx, messages)
 	c.waiting.Set(int64(c.sender.order.held))

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/incoming"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
@@ -35,8 +36,8 @@ type message struct {
 	done    map[string]runtime.Verdict // by subscription
 }
 
-// newMessage reads a message. One that is no event has its verdict. Where keyOf says "", it has no order but its own.
-func newMessage(raw []byte, keyOf func(event.Event) string) *message {
+// newMessage reads a message and fills in what its event lacks, as the server does it. One that is no event has its verdict. Where keyOf says "", it has no order but its own.
+func newMessage(raw []byte, maxFuture time.Duration, keyOf func(event.Event) string) *message {
 	e, err := event.Parse(raw)
 	if err != nil {
 		return &message{result: result{decided: true, verdicts: []runtime.Verdict{{
@@ -44,6 +45,7 @@ func newMessage(raw []byte, keyOf func(event.Event) string) *message {
 			Reason: "the message is no event: " + err.Error(),
 		}}}}
 	}
+	e = incoming.Complete(e, time.Now(), maxFuture)
 	m := &message{event: e, key: keyOf(e), id: e.Value().Get("messageId").Text()}
 	if m.id == "" {
 		sum := sha256.Sum256(raw)

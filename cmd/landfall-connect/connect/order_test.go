@@ -88,7 +88,7 @@ actions:
 
 func messageOf(user, id string) *message {
 	raw := fmt.Appendf(nil, `{"type": "track", "userId": %q, "messageId": %q}`, user, id)
-	return newMessage(raw, func(e event.Event) string { return event.OrderingKey(e.Value()) })
+	return newMessage(raw, 0, func(e event.Event) string { return event.OrderingKey(e.Value()) })
 }
 
 func later() error { return fault.FromStatus(503, "later") }

@@ -1,0 +1,81 @@
+package incoming
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// Complete fills in what an event from a file, a form or a pipeline lacks, as if the server had received it: type (track, if it names an
+// event), messageId, timestamp and receivedAt. Its ids become strings, a time in another form becomes RFC 3339, and one that lies further
+// than maxFuture (0 stands for DefaultMaxFuture) ahead of received is replaced by it; originalTimestamp then keeps what was there. What the event has is left as it is,
+// also a time that cannot be read: destinations refuse that with the field's name. A messageId that is missing is made of the content, so
+// that the same event has the same one each time.
+func Complete(e event.Event, received time.Time, maxFuture time.Duration) event.Event {
+	if maxFuture <= 0 {
+		maxFuture = DefaultMaxFuture
+	}
+	v := e.Value()
+	changes := completion(v, received.UTC().Truncate(time.Millisecond), maxFuture)
+	if len(changes) == 0 {
+		return e
+	}
+	if !v.Get("messageId").Exists() {
+		sum := sha256.Sum256([]byte(v.JSON()))
+		changes["messageId"] = event.NewString("landfall-" + hex.EncodeToString(sum[:13]))
+	}
+	members := make([]event.Member, 0, v.Len()+len(changes))
+	for key, value := range v.Members() {
+		if changed, ok := changes[key]; ok {
+			value = changed
+			delete(changes, key)
+		}
+		members = append(members, event.Member{Key: key, Value: value})
+	}
+	for _, key := range []string{"type", "messageId", "timestamp", "originalTimestamp", "receivedAt"} {
+		if value, ok := changes[key]; ok {
+			members = append(members, event.Member{Key: key, Value: value})
+		}
+	}
+	completed, err := event.Parse(event.NewObject(members).AppendJSON(nil))
+	if err != nil { // it would be too large
+		return e
+	}
+	return completed
+}
+
+// completion returns the members that an event lacks or should have otherwise.
+func completion(v event.Value, received time.Time, maxFuture time.Duration) map[string]event.Value {
+	changes := map[string]event.Value{}
+	if !v.Get("type").Exists() && v.Get("event").Str() != "" {
+		changes["type"] = event.NewString("track")
+	}
+	if !v.Get("messageId").Exists() {
+		changes["messageId"] = event.Value{}
+	}
+	if !v.Get("receivedAt").Exists() {
+		changes["receivedAt"] = event.NewString(FormatTime(received))
+	}
+	for _, key := range []string{"userId", "anonymousId"} {
+		if id := v.Get(key); id.Kind() == event.Number {
+			changes[key] = event.NewString(id.Text())
+		}
+	}
+	original := v.Get("timestamp")
+	at, err := event.ReadTime(original)
+	switch {
+	case !original.Exists():
+		changes["timestamp"] = event.NewString(FormatTime(received))
+	case err != nil:
+	case at.Sub(received) > maxFuture:
+		changes["timestamp"] = event.NewString(FormatTime(received))
+	case !isRFC3339(original):
+		changes["timestamp"] = event.NewString(FormatTime(at))
+	}
+	if _, changed := changes["timestamp"]; changed && original.Exists() && !v.Get("originalTimestamp").Exists() {
+		changes["originalTimestamp"] = original
+	}
+	return changes
+}

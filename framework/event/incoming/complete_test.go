@@ -1,0 +1,81 @@
+package incoming_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/incoming"
+)
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+func parse(t *testing.T, text string) event.Event {
+	e, err := event.Parse([]byte(text))
+	require.NoError(t, err)
+	return e
+}
+
+func TestComplete(t *testing.T) {
+	const filled = `"messageId":"m","receivedAt":"2026-01-02T12:00:00.000Z"`
+	for name, c := range map[string]struct{ event, want string }{
+		"the body of a request to track": {
+			`{"userId":"u","event":"A","messageId":"m"}`,
+			`{"userId":"u","event":"A","messageId":"m","type":"track","timestamp":"2026-01-02T12:00:00.000Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
+		},
+		"ids are strings": {
+			`{"type":"page","userId":7,"anonymousId":1.50,"timestamp":"2026-01-01T00:00:00Z",` + filled + `}`,
+			`{"type":"page","userId":"7","anonymousId":"1.5","timestamp":"2026-01-01T00:00:00Z",` + filled + `}`,
+		},
+		"another form of a time": {
+			`{"type":"page","timestamp":1767323045123,` + filled + `}`,
+			`{"type":"page","timestamp":"2026-01-02T03:04:05.123Z",` + filled + `,"originalTimestamp":1767323045123}`,
+		},
+		"a time far in the future": {
+			`{"type":"page","timestamp":"2099-01-01T00:00:00Z",` + filled + `}`,
+			`{"type":"page","timestamp":"2026-01-02T12:00:00.000Z",` + filled + `,"originalTimestamp":"2099-01-01T00:00:00Z"}`,
+		},
+		"what cannot be read stays": {`{"type":"page","timestamp":"soon",` + filled + `}`, `{"type":"page","timestamp":"soon",` + filled + `}`},
+		"null is nothing": {
+			`{"type":null,"event":"A","messageId":"m","timestamp":null,"receivedAt":null}`,
+			`{"type":"track","event":"A","messageId":"m","timestamp":"2026-01-02T12:00:00.000Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := incoming.Complete(parse(t, c.event), noon, incoming.DefaultMaxFuture)
+			assert.Equal(t, c.want, got.Raw())
+			again := incoming.Complete(got, noon.Add(time.Hour), incoming.DefaultMaxFuture)
+			assert.Equal(t, got.Raw(), again.Raw(), "an event that has everything is left as it is")
+		})
+	}
+}
+
+func TestCompleteNamesAnEventByItsContent(t *testing.T) {
+	id := func(text string, now time.Time) string {
+		return incoming.Complete(parse(t, text), now, time.Minute).Value().Get("messageId").Str()
+	}
+	assert.Equal(t, id(`{"userId":"u","event":"A"}`, noon), id(`{"userId":"u","event":"A"}`, noon.Add(time.Hour)))
+	assert.NotEqual(t, id(`{"userId":"u","event":"A"}`, noon), id(`{"userId":"u","event":"B"}`, noon))
+}
+
+// Complete and the server make the same of what a client sends, but for the id that is made up.
+func TestCompleteAgreesWithTheServer(t *testing.T) {
+	for _, text := range []string{
+		`{"userId":"u","event":"A","type":"track"}`, `{"userId":7,"event":"A","type":"track","messageId":"m","timestamp":1767323045123}`,
+		`{"userId":"u","type":"page","messageId":"m","timestamp":"2099-01-01T00:00:00Z"}`,
+		`{"anonymousId":"a","type":"identify","messageId":"m","timestamp":"2026-01-02t03:04:05z","traits":{"x":1}}`,
+	} {
+		e := parse(t, text)
+		served, err := incoming.New(0).Maker(incoming.Request{Received: noon}).Event(e.Value())
+		require.NoError(t, err)
+		completed := incoming.Complete(e, noon, incoming.DefaultMaxFuture).Value()
+		for key, value := range served.Value.Members() {
+			if key != "messageId" || e.Value().Get("messageId").Exists() {
+				assert.True(t, event.Equal(value, completed.Get(key)), "%s: %s is %s and %s", text, key, value.JSON(), completed.Get(key).JSON())
+			}
+		}
+	}
+}

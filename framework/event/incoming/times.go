@@ -1,0 +1,94 @@
+package incoming
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// MaxSkew is how far a client's clock may be off before its times are corrected. A smaller difference may be the time that requests
+// take.
+const MaxSkew = 10 * time.Second
+
+// FormatTime prints a time as JavaScript's toISOString does, with more digits if they are needed.
+func FormatTime(t time.Time) string {
+	t = t.UTC()
+	switch {
+	case t.Nanosecond()%1e6 == 0:
+		return t.Format("2006-01-02T15:04:05.000Z")
+	case t.Nanosecond()%1e3 == 0:
+		return t.Format("2006-01-02T15:04:05.000000Z")
+	}
+	return t.Format("2006-01-02T15:04:05.000000000Z")
+}
+
+// addTimes adds when the event happened, was sent and was received. The timestamp is the client's, corrected if its clock is off by more
+// than MaxSkew; the receipt stands in for one that is missing, cannot be read, or lies too far in the future.
+func (m *Maker) addTimes(v event.Value, add func(string, event.Value)) Event {
+	original, sent := v.Get("timestamp"), readSent(v.Get("sentAt"))
+	if sent.at.IsZero() {
+		mistake := sent.mistake
+		if sent = m.sent; sent.mistake == "" {
+			sent.mistake = mistake
+		}
+	}
+	at, reason := m.timeOf(v, original, sent)
+	written := event.NewString(FormatTime(at))
+	if reason == "" && isRFC3339(original) && sameInstant(original, at) {
+		written = original
+	}
+	add("timestamp", written)
+	add("originalTimestamp", original)
+	add("sentAt", sent.text)
+	add("receivedAt", event.NewString(FormatTime(m.request.Received)))
+	made := Event{Replaced: reason}
+	if reason != "" {
+		made.Timestamp = written.Str()
+	} else if sent.mistake != "" && sent.at.IsZero() {
+		made.Replaced = "sentAt: " + sent.mistake + "; the client's clock is not corrected"
+	}
+	return made
+}
+
+// timeOf decides when an event happened. The reason says why its own time was not used; "" if it was, or if it has none.
+func (m *Maker) timeOf(v, original event.Value, sent sentTime) (at time.Time, reason string) {
+	received := m.request.Received
+	client := time.Time{}
+	if original.Exists() {
+		read, err := event.ReadTime(original)
+		if err != nil {
+			reason = "timestamp: " + err.Error()
+		}
+		client = read
+	}
+	if client.IsZero() { // also the zero time of Go and .NET, which stands for none
+		if reason == "" && original.Exists() {
+			reason = "timestamp: it is the zero time, which stands for none"
+		}
+		if sent.at.IsZero() {
+			return received, reason
+		}
+		client = sent.at // it was recorded before it was sent
+	}
+	at = m.normalizer.senders.place(m.senderKey(v), received, sent.at, client)
+	latest := received.Add(m.normalizer.maxFuture)
+	beyondSent := !sent.at.IsZero() && client.After(latest) && client.Sub(sent.at) > m.normalizer.maxFuture
+	if reason == "" && (at.After(latest) || beyondSent) {
+		reason = fmt.Sprintf("timestamp: it lies %s after its receipt, which is further than ingest.maxFuture allows", client.Sub(received).Round(time.Second))
+	}
+	if at.After(latest) {
+		at = received
+	}
+	return at, reason
+}
+
+func isRFC3339(v event.Value) bool {
+	_, err := time.Parse(time.RFC3339, v.Str())
+	return err == nil
+}
+
+func sameInstant(v event.Value, at time.Time) bool {
+	read, err := event.ReadTime(v)
+	return err == nil && read.Equal(at)
+}
