@@ -236,13 +236,14 @@ type load struct {
 	users, cohorts int
 	mu             sync.Mutex
 	want           map[string]map[string]bool // by cohort
+	changes        map[string]int             // how often the membership of a user in a cohort changes, by both
 	sent           int
 	random         *rand.Rand
 	began          time.Time
 }
 
 func newLoad(users, cohorts int) *load {
-	return &load{users: users, cohorts: cohorts, want: map[string]map[string]bool{}, random: rand.New(rand.NewPCG(1, 2)), began: time.Now().Add(-time.Hour)}
+	return &load{users: users, cohorts: cohorts, want: map[string]map[string]bool{}, changes: map[string]int{}, random: rand.New(rand.NewPCG(1, 2)), began: time.Now().Add(-time.Hour)}
 }
 
 // batch makes n events of the users of one sender of several.
@@ -266,6 +267,9 @@ func (l *load) batch(n, sender, senders int) []byte {
 			l.sent, user, name, l.began.Add(time.Duration(l.sent)*time.Millisecond).UTC().Format("2006-01-02T15:04:05.000Z"), cohort, cohort, member, "aud_"+cohort, cohort)
 		if l.want["aud_"+cohort] == nil {
 			l.want["aud_"+cohort] = map[string]bool{}
+		}
+		if was, known := l.want["aud_"+cohort][user]; !known || was != member {
+			l.changes["aud_"+cohort+" "+user]++
 		}
 		l.want["aud_"+cohort][user] = member
 	}

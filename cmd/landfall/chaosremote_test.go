@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// misbehavior is one way in which a remote fails. It answers a connection that has sent a request.
+type misbehavior struct {
+	name  string
+	acted bool // the remote has acted on the request before it fails
+	play  func(conn net.Conn, r *http.Request)
+}
+
+// says answers with a status line, headers and a body as they are.
+func says(status string, headers map[string]string, body string) func(net.Conn, *http.Request) {
+	return func(conn net.Conn, _ *http.Request) {
+		var b bytes.Buffer
+		fmt.Fprintf(&b, "HTTP/1.1 %s\r\n", status)
+		for name, value := range headers {
+			fmt.Fprintf(&b, "%s: %s\r\n", name, value)
+		}
+		fmt.Fprintf(&b, "Content-Length: %d\r\n\r\n%s", len(body), body)
+		_, _ = conn.Write(b.Bytes())
+	}
+}
+
+// floods writes a head and then a part again and again until the client has had enough, or 10 GB.
+func floods(head, part string) func(net.Conn, *http.Request) {
+	return func(conn net.Conn, _ *http.Request) { endlessly(conn, head, part, 10<<30) }
+}
+
+func endlessly(w io.Writer, head, part string, most int) {
+	_, err := io.WriteString(w, head)
+	for n := 0; err == nil && n < most; n += len(part) {
+		_, err = io.WriteString(w, part)
+	}
+}
+
+func closes(net.Conn, *http.Request) {}
+
+func resets(conn net.Conn, _ *http.Request) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+}
+
+// misbehaviors are the ways in which the remote of the chaos test fails. Those that a request repeated as it is can survive come
+// first; refusals are after them.
+func misbehaviors() []misbehavior {
+	block := strings.Repeat("x", 64<<10)
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	for range 200 {
+		_, _ = io.WriteString(z, block)
+	}
+	_ = z.Close()
+	soon := func(conn net.Conn, r *http.Request) {
+		says("429 Too Many Requests", map[string]string{"Retry-After": time.Now().Add(time.Second).UTC().Format(http.TimeFormat)}, "{}")(conn, r)
+	}
+	reset := func(conn net.Conn, r *http.Request) {
+		says("429 Too Many Requests", map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": strconv.FormatInt(time.Now().Add(time.Second).Unix(), 10)}, "{}")(conn, r)
+	}
+	return []misbehavior{
+		{"closes before it acts", false, closes},
+		{"closes after it has acted", true, closes},
+		{"resets before it acts", false, resets},
+		{"resets after it has acted", true, resets},
+		{"500", false, says("500 Internal Server Error", nil, "{}")},
+		{"500 after it has acted", true, says("500 Internal Server Error", nil, "{}")},
+		{"502 with a page", false, says("502 Bad Gateway", map[string]string{"Content-Type": "text/html"}, "<html>proxy</html>")},
+		{"503, Retry-After in seconds", false, says("503 Service Unavailable", map[string]string{"Retry-After": "1"}, "")},
+		{"429, Retry-After as a date", false, soon},
+		{"429, Retry-After: 0", false, says("429 Too Many Requests", map[string]string{"Retry-After": "0"}, "")},
+		{"429, Retry-After below zero", false, says("429 Too Many Requests", map[string]string{"Retry-After": "-5"}, "")},
+		{"429, Retry-After with a fraction", false, says("429 Too Many Requests", map[string]string{"Retry-After": "0.5"}, "")},
+		{"429, Retry-After is garbage", false, says("429 Too Many Requests", map[string]string{"Retry-After": "tomorrow"}, "")},
+		{"429, the reset of the rate limit", false, reset},
+		{"408", false, says("408 Request Timeout", nil, "")},
+		{"423", false, says("423 Locked", nil, `{"message":"resource locked"}`)},
+		{"504 after it has acted", true, says("504 Gateway Timeout", nil, "")},
+		{"garbage for a status line", true, func(conn net.Conn, _ *http.Request) { _, _ = io.WriteString(conn, "\x00\xff nonsense\r\n\r\n") }},
+		{"half a head", true, func(conn net.Conn, _ *http.Request) { _, _ = io.WriteString(conn, "HTTP/1.1 201 Crea") }},
+		{"a body that ends early", true, func(conn net.Conn, _ *http.Request) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{\"mess")
+		}},
+		{"500 with a body of 10 GB", false, floods("HTTP/1.1 500 X\r\nContent-Length: 10737418240\r\n\r\n", block)},
+		{"500 with endless chunks", true, floods("HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\n", "10000\r\n"+block+"\r\n")},
+		{"2 MB of headers", true, func(conn net.Conn, _ *http.Request) {
+			endlessly(conn, "HTTP/1.1 500 X\r\n", "X-Much: "+strings.Repeat("y", 8000)+"\r\n", 2<<20)
+			_, _ = io.WriteString(conn, "\r\n")
+		}},
+		{"500 that is a gzip bomb", false, says("500 X", map[string]string{"Content-Encoding": "gzip"}, bomb.String())},
+		{"500 with broken gzip", false, says("500 X", map[string]string{"Content-Encoding": "gzip"}, "no gzip")},
+		{"200 with garbage after it has acted", true, says("200 OK", map[string]string{"Content-Type": "text/html"}, "<html>\x00\xff")},
+		{"many interim answers", true, func(conn net.Conn, _ *http.Request) {
+			endlessly(conn, "", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", 64<<10)
+			_, _ = io.WriteString(conn, "HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n")
+		}},
+		{"a redirect to itself", false, func(conn net.Conn, r *http.Request) {
+			says("307 Temporary Redirect", map[string]string{"Location": r.URL.Path}, "")(conn, r)
+		}},
+		{"a redirect elsewhere", false, says("302 Found", map[string]string{"Location": "http://127.0.0.1:9/steal"}, "")},
+		{"401", false, says("401 Unauthorized", nil, `{"message":"Invalid Partner API key"}`)},
+		{"413", false, says("413 Payload Too Large", nil, "")},
+		{"400", false, says("400 Bad Request", nil, `{"message":"no"}`)},
+		{"404 with a page", false, says("404 Not Found", map[string]string{"Content-Type": "text/html"}, "<html>")},
+	}
+}
+
+// chaoticRemote stands before a sandbox of Braze. While it is on, some of the requests that change members meet a misbehavior. It
+// notes each change that reaches the sandbox.
+type chaoticRemote struct {
+	*httptest.Server
+	sandbox http.Handler
+	on      atomic.Bool
+
+	mu      sync.Mutex
+	random  *rand.Rand
+	next    int
+	met     map[string]int
+	last    map[string]bool
+	changes map[string]int
+}
+
+func newChaoticRemote(t *testing.T) *chaoticRemote {
+	c := &chaoticRemote{random: rand.New(rand.NewPCG(3, 4)), met: map[string]int{}, last: map[string]bool{}, changes: map[string]int{}}
+	for _, sb := range sandboxes() {
+		if sb.Name == "braze" {
+			c.sandbox = sb.New(nil)
+		}
+	}
+	require.NotNil(t, c.sandbox)
+	c.Server = httptest.NewUnstartedServer(c)
+	c.Config.ErrorLog = log.New(io.Discard, "", 0)
+	c.Start()
+	t.Cleanup(c.Close)
+	return c
+}
+
+// ServeHTTP hands requests to the sandbox, or lets them meet a misbehavior.
+func (c *chaoticRemote) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != users {
+		c.sandbox.ServeHTTP(w, r)
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	m := c.choose()
+	if m == nil || m.acted {
+		c.note(body)
+	}
+	if m == nil {
+		c.sandbox.ServeHTTP(w, r)
+		return
+	}
+	if m.acted {
+		c.sandbox.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	conn, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	m.play(conn, r)
+}
+
+// choose gives each misbehavior its turn, to one of four requests; nil for none.
+func (c *chaoticRemote) choose() *misbehavior {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.on.Load() || c.random.IntN(4) != 0 {
+		return nil
+	}
+	all := misbehaviors()
+	m := all[c.next%len(all)]
+	c.next++
+	c.met[m.name]++
+	return &m
+}
+
+// note counts how often the membership of each user changes in what the sandbox is told.
+func (c *chaoticRemote) note(body []byte) {
+	var request struct {
+		CohortID string `json:"cohort_id"`
+		Changes  []struct {
+			Users  []string `json:"user_ids"`
+			Remove bool     `json:"should_remove"`
+		} `json:"cohort_changes"`
+	}
+	if json.Unmarshal(body, &request) != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, change := range request.Changes {
+		for _, user := range change.Users {
+			key := request.CohortID + " " + user
+			if was, known := c.last[key]; !known || was == change.Remove {
+				c.changes[key]++
+			}
+			c.last[key] = !change.Remove
+		}
+	}
+}
+
+// checkOrder fails if a user's membership changed more often than the user's events say: then an older request came after a
+// newer one.
+func (c *chaoticRemote) checkOrder(t *testing.T, l *load) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wrong := 0
+	for key, n := range c.changes {
+		if n > l.changes[key] {
+			wrong++
+		}
+	}
+	require.Zero(t, wrong, "users who were sent an older change after a newer one")
+}
