@@ -126,10 +126,11 @@ func Parse(name string, text []byte, env Env) (*Config, fault.Problems) {
 	if err != nil {
 		return nil, fault.ProblemsOf(err)
 	}
-	r := reader{env: env, config: &Config{Document: doc}, problems: schemas.Check(schemas.Config, doc.Value())}
+	value := withOwnTexts(doc, doc.Value())
+	r := reader{env: env, config: &Config{Document: doc}, problems: schemas.Check(schemas.Config, value)}
 	r.config.Server.AdminKeyWanted = doc.Value().Get("admin").Get("key").Kind() != event.Absent
-	if doc.Value().Get("destinations").Kind() == event.Array {
-		r.read(doc.Value())
+	if value.Get("destinations").Kind() == event.Array {
+		r.read(value)
 	}
 	if len(r.problems) > 0 {
 		return r.config, doc.Locate(r.problems)

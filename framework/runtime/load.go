@@ -64,6 +64,8 @@ func LoadInstance(cfg *config.Config, in config.Instance, registry *destination.
 		h.Egress = cfg.Egress
 	}
 	h.Secrets = append(slices.Clone(h.Secrets), cfg.Secrets()...)
+	written := scalars{doc: cfg.Document}
+	in = written.instance(in, entry.Definition)
 	plan, err := New(entry.Plugin, entry.Definition, in, h)
 	if err != nil && !errors.As(err, &more) {
 		return nil, err
@@ -71,6 +73,6 @@ func LoadInstance(cfg *config.Config, in config.Instance, registry *destination.
 	if wrong = append(wrong, more...); len(wrong) > 0 {
 		return nil, cfg.Document.Locate(wrong)
 	}
-	plan.warnings = cfg.Document.Locate(plan.warnings)
+	plan.warnings = cfg.Document.Locate(append(plan.warnings, written.warnings...))
 	return plan, nil
 }

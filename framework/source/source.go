@@ -19,8 +19,9 @@ const MaxBytes = 1 << 20
 type Document struct {
 	name   string
 	value  event.Value
-	values map[string]place // of values, by JSON pointer
-	keys   map[string]place // of the keys they stand behind
+	values map[string]place  // of values, by JSON pointer
+	keys   map[string]place  // of the keys they stand behind
+	texts  map[string]string // of plain scalars that are no strings, by JSON pointer
 }
 
 // place is where something begins, both from 1.
@@ -33,7 +34,7 @@ func Parse(name string, text []byte) (*Document, error) {
 	if len(text) > MaxBytes {
 		return nil, fault.Problems{{File: name, Message: fmt.Sprintf("the text is larger than %d MB", MaxBytes>>20)}}
 	}
-	d := &Document{name: name, values: map[string]place{}, keys: map[string]place{}}
+	d := &Document{name: name, values: map[string]place{}, keys: map[string]place{}, texts: map[string]string{}}
 	text, err := event.WithoutBOM(text)
 	if err != nil {
 		return nil, fault.Problems{{File: name, Line: 1, Column: 1, Message: err.Error()}}

@@ -131,7 +131,9 @@ func (b *builder) value(n ast.Node, pointer string, depth int) event.Value {
 	case *ast.TagNode:
 		return b.value(n.Value, pointer, depth+1)
 	}
-	return b.scalar(n)
+	v := b.scalar(n)
+	b.keepText(n, pointer, v)
+	return v
 }
 
 // mark puts down where a node begins; a block mapping begins at its first key. The first place of a pointer counts: an alias
@@ -229,6 +231,8 @@ func (b *builder) scalar(n ast.Node) event.Value {
 		return event.NewString(strings.ToValidUTF8(n.Value, "\uFFFD"))
 	case *ast.IntegerNode:
 		return b.digits(t, n.Value)
+	case *ast.InfinityNode, *ast.NanNode:
+		return event.NewString(t.Value)
 	case *ast.FloatNode:
 		return b.digits(t, n.Value)
 	}

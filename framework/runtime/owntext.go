@@ -1,0 +1,69 @@
+package runtime
+
+import (
+	"strconv"
+
+	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/source"
+)
+
+// scalars gives the values of fields the text that a config has for them, if the fields are texts: a key that is written 0123 is not
+// 83. Other fields get a warning if a number is not written as it is read.
+type scalars struct {
+	doc      *source.Document
+	warnings fault.Problems
+}
+
+// instance returns an instance with its settings and mappings as they are written.
+func (s *scalars) instance(in config.Instance, d *destination.Definition) config.Instance {
+	in.Settings = s.object(d.Settings, in.Settings, in.Pointer+"/settings")
+	subscriptions := make([]config.Subscription, len(in.Subscriptions))
+	for i, sub := range in.Subscriptions {
+		if action := d.Action(sub.Action); action != nil {
+			sub.Mapping = s.object(action.Fields, sub.Mapping, sub.Pointer+"/mapping")
+		}
+		subscriptions[i] = sub
+	}
+	in.Subscriptions = subscriptions
+	return in
+}
+
+func (s *scalars) object(fields schema.Fields, v event.Value, place string) event.Value {
+	if v.Kind() != event.Object {
+		return v
+	}
+	var members []event.Member
+	for key, m := range v.Members() {
+		if f := fields.Get(key); f != nil {
+			m = s.value(f, m, place+fault.PointerKey(key))
+		}
+		members = append(members, event.Member{Key: key, Value: m})
+	}
+	return event.NewObject(members)
+}
+
+func (s *scalars) value(f *schema.Field, v event.Value, place string) event.Value {
+	switch {
+	case v.Kind() == event.Array:
+		var items []event.Value
+		for i, item := range v.Items() {
+			items = append(items, s.value(f, item, place+"/"+strconv.Itoa(i)))
+		}
+		return event.NewArray(items)
+	case v.Kind() == event.Object:
+		return s.object(f.Properties, v, place)
+	case f.Type == schema.String || f.Type == schema.Text || f.Type == schema.Password:
+		if text, ok := s.doc.OwnText(place); ok {
+			return event.NewString(text)
+		}
+	case v.Kind() == event.Number:
+		if text, ok := s.doc.Rewritten(place); ok {
+			s.warnings.Add(place, "is written %s and read as the number %s: write that, or put it in quotes if it is a text", text, v.JSON())
+		}
+	}
+	return v
+}
