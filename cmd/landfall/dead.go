@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -61,7 +62,20 @@ func (c *deadCommand) read(ctx context.Context) error {
 	if err := c.open(ctx); err != nil {
 		return err
 	}
-	return c.knownInstance(c.filter.Instance)
+	return c.checkInstance(ctx)
+}
+
+// checkInstance refuses an id that neither the config nor a letter has.
+func (c *deadCommand) checkInstance(ctx context.Context) error {
+	wrong := c.knownInstance(c.filter.Instance)
+	if wrong == nil {
+		return nil
+	}
+	err := c.client.Letters(ctx, delivery.Filter{Instance: c.filter.Instance, Limit: 1}, func(*delivery.Letter) error {
+		wrong = nil // what is left of an instance that is gone
+		return nil
+	})
+	return cmp.Or(err, wrong)
 }
 
 // knownInstance refuses an id that the server, or without one the config, does not have.
@@ -221,7 +235,7 @@ func (c *deadCommand) change(ctx context.Context, args []string, done string, wi
 	if len(args) == 1 {
 		c.filter.ID = args[0]
 	}
-	chosen := c.filter != (delivery.Filter{}) || c.since != "" || c.until != "" || c.parked || c.dead
+	chosen := !c.filter.IsZero() || c.since != "" || c.until != "" || c.parked || c.dead
 	switch {
 	case chosen && c.all:
 		return misuse("give --all alone: it is every letter, whatever else is asked for")

@@ -87,6 +87,7 @@ func (c *reaching) open(ctx context.Context) error {
 		c.cfg = cfg
 	}
 	if c.url != "" {
+		c.sandbox = c.target.sandboxName()
 		return c.dialURL(ctx, cfg)
 	}
 	dir := c.dataOf(cfg)
@@ -110,6 +111,7 @@ func (c *reaching) open(ctx context.Context) error {
 	case c.only:
 		return fmt.Errorf("no server of this machine uses the data directory %s: start one with landfall serve, or name another directory with --data or a server with --url", dir)
 	}
+	c.sandbox = name
 	return c.openQueue(ctx, dir, name)
 }
 
@@ -164,6 +166,7 @@ func (c *reaching) dialDir(ctx context.Context, dir string, cfg *config.Config) 
 	if key == "" && cfg != nil {
 		key = cfg.Server.AdminKey // a server of an earlier version
 	}
+	c.sandbox = at.Sandbox
 	err = c.dial(ctx, at.URL, key)
 	var refused *admin.StatusError
 	if errors.As(err, &refused) && (refused.Code == http.StatusUnauthorized || refused.Code == http.StatusNotFound) && at.Token != "" || isNobody(err) {

@@ -35,6 +35,8 @@ func (v *serving) use(ctx context.Context, cfg *config.Config, instances []insta
 	v.ingest.Set(sources, cfg.Server.Origins)
 	v.config.Store(cfg)
 	v.running.Store(&instances)
+	v.forgetGone()
+	v.warnGone()
 	return nil
 }
 

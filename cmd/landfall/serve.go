@@ -41,6 +41,7 @@ type serving struct {
 	counted *prometheus.CounterVec
 	config  atomic.Pointer[config.Config] // what is served
 	running atomic.Pointer[[]instance]
+	left    leftovers
 	only    actionServing // in place of all that
 }
 

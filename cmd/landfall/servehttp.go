@@ -107,6 +107,7 @@ func (v *serving) console(guard *access.Guard) (*console.Console, error) {
 	p := pages{path: v.path, definitions: *v.definitions, live: v.target, store: v.store, host: &v.hosting, log: v.log, guard: guard}
 	settings := p.settings()
 	settings.Queue, settings.Runner = v.queue, v.runner
+	settings.Gone = v.gone
 	settings.Running = func() ([]console.Instance, error) { return shown(*v.running.Load()), nil }
 	return console.New(settings)
 }
@@ -114,7 +115,7 @@ func (v *serving) console(guard *access.Guard) (*console.Console, error) {
 // adminRoutes are the admin API, the metrics and the console, with the health of the server.
 func (v *serving) adminRoutes(guard *access.Guard, page *console.Console) *http.ServeMux {
 	s := &admin.Server{
-		Queue: v.queue, Status: v.runner.Status, Health: v.runner.Health, Resume: v.runner.Resume, Reload: v.reload, Metrics: v.metricsHandler(),
+		Queue: v.queue, Runner: v.runner, Status: v.status, Health: v.runner.Health, Resume: v.runner.Resume, Reload: v.reload, Metrics: v.metricsHandler(),
 		Guard: guard, Sources: sourcesOf(v.config.Load), Subscriptions: subscriptionsOf(v.config.Load), Backup: v.backup,
 	}
 	mux, own := http.NewServeMux(), s.Handler()

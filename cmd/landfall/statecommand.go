@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,10 +17,10 @@ import (
 // stateCommand is what the commands on whole ledgers share.
 type stateCommand struct {
 	streams
+	confirmation
 	target       target
 	config, data string
 	json         bool
-	yes, dryRun  bool
 	forget       bool
 	cfg          *config.Config
 	store        *state.Store
@@ -49,15 +45,8 @@ func (c *stateCommand) flags(cmd *cobra.Command) {
 	c.target.sandboxFlags(cmd, "the ledgers of")
 }
 
-// changeFlags are those of commands that change something.
-func (c *stateCommand) changeFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.BoolVar(&c.yes, "yes", false, "do it without asking")
-	f.BoolVar(&c.dryRun, "dry-run", false, "show what would be done, and do nothing")
-}
-
 func newStateShow(s streams) *cobra.Command {
-	c := &stateCommand{streams: s}
+	c := &stateCommand{streams: s, confirmation: confirmation{to: s}}
 	cmd := &cobra.Command{
 		Use: "show", Short: "Show the ledgers, with their targets and sizes", Args: exactly(0, "flags only"),
 		Example: "  landfall state show --config landfall.yaml\n  landfall state show --sandbox --json",
@@ -69,7 +58,7 @@ func newStateShow(s streams) *cobra.Command {
 }
 
 func newStateRetarget(s streams) *cobra.Command {
-	c := &stateCommand{streams: s}
+	c := &stateCommand{streams: s, confirmation: confirmation{to: s}}
 	cmd := &cobra.Command{
 		Use: "retarget INSTANCE", Short: "Accept the remote that the config names now", Args: exactly(1, "the id of one instance"),
 		Long: "Marks the ledger of an instance with the target that the config names now. Its members are kept: do that if the remote\n" +
@@ -81,7 +70,7 @@ func newStateRetarget(s streams) *cobra.Command {
 		},
 	}
 	c.flags(cmd)
-	c.changeFlags(cmd)
+	c.askFlags(cmd)
 	cmd.Flags().BoolVar(&c.forget, "forget", false, "start with an empty ledger")
 	return cmd
 }
@@ -201,30 +190,6 @@ func (c *stateCommand) retarget(ctx context.Context, id string) error {
 	}
 	fmt.Fprintln(c.out, "done; a server that runs takes it with the next reload of its config (SIGHUP)")
 	return nil
-}
-
-// confirm says what is going to be done and reports whether it may be: --yes or a person at the terminal says so.
-func (c *stateCommand) confirm(todo string) (bool, error) {
-	switch {
-	case c.dryRun:
-		fmt.Fprintf(c.out, "dry run: %s\n", todo)
-		return false, nil
-	case c.yes:
-		return true, nil
-	}
-	unasked := misuse("%s: give --yes to do it, or --dry-run to see what would be done", todo)
-	if in, ok := c.in.(*os.File); !ok || !isTerminal(in) {
-		return false, unasked
-	}
-	fmt.Fprintf(c.err, "%s. Go on? [y/N] ", todo)
-	line, err := bufio.NewReader(c.in).ReadString('\n')
-	if err != nil && line == "" { // /dev/null looks like a terminal
-		return false, unasked
-	}
-	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
-		return false, errors.New("nothing was done")
-	}
-	return true, nil
 }
 
 // stopped refuses what must not be done while a server of this data directory delivers.

@@ -45,6 +45,9 @@ func (c *statusCommand) run(ctx context.Context) error {
 			continue
 		}
 		fmt.Fprintf(c.out, "%s\n", s.Instance)
+		if s.Gone {
+			fmt.Fprintf(c.out, "  not in the config any more; this is what is left of it (see landfall instances):\n")
+		}
 		for _, f := range s.Findings {
 			if f.Instance == s.Instance {
 				fmt.Fprintf(c.out, "  %s\n", f.Text())
@@ -54,6 +57,9 @@ func (c *statusCommand) run(ctx context.Context) error {
 			fmt.Fprintf(c.out, "  %-12s %10d\n", name, s.Counts[name])
 		}
 		fmt.Fprintf(c.out, "  %-12s %10d\n  %-12s %10s\n", "waiting", s.Waiting, "oldest", s.Lag.Round(time.Second))
+		if s.Members > 0 {
+			fmt.Fprintf(c.out, "  %-12s %10d\n", "members", s.Members)
+		}
 	}
 	return nil
 }

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +16,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/source"
+	"github.com/landfall-dev/landfall/framework/state"
 )
 
 func newValidate(s streams) *cobra.Command {
@@ -105,7 +109,29 @@ func (c *validation) check(path string, text []byte) (problems, warnings fault.P
 			warnings = append(warnings, plan.Warnings()...)
 		}
 	}
+	left, err := c.ledgersLeft(cfg)
+	if err != nil {
+		warnings = append(warnings, fault.Problem{File: path, Message: "the local state cannot be read: " + err.Error()})
+	}
+	for _, text := range left {
+		warnings = append(warnings, fault.Problem{File: path, Message: text})
+	}
 	return problems, warnings
+}
+
+// ledgersLeft tells of ledgers in the config's local state whose instances it does not have. A database elsewhere is not asked.
+func (c *validation) ledgersLeft(cfg *config.Config) (texts []string, err error) {
+	if _, err := os.Stat(filepath.Join(dataDir(cfg, ""), state.FileName)); err != nil || cfg.StateURL != "" {
+		return nil, nil
+	}
+	store, err := openState(context.Background(), cfg, "", "")
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	err = warnLedgers(context.Background(), cfg, store, func(text string) { texts = append(texts, text) })
+	slices.Sort(texts)
+	return texts, err
 }
 
 func (c *validation) tell(level string, list fault.Problems) {

@@ -27,6 +27,7 @@ import (
 // Server answers admin requests.
 type Server struct {
 	Queue         *delivery.Queue
+	Runner        *delivery.Runner                       // nil if nothing is delivered
 	Status        func() []delivery.Status               // nil where nothing is delivered
 	Health        func(context.Context) delivery.Health  // whether events are taken and delivered; may be nil
 	Resume        func(instance string) error            // ends the pauses of an instance; may be nil
@@ -51,6 +52,9 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /admin/letters", s.guard(false, s.letters))
 	mux.Handle("POST /admin/letters/replay", s.guard(false, s.change("letters.replay", func(q *delivery.Queue) changer { return q.Resend })))
 	mux.Handle("POST /admin/letters/drop", s.guard(false, s.change("letters.drop", func(q *delivery.Queue) changer { return q.Discard })))
+	mux.Handle("GET /admin/instances", s.guard(false, s.instances))
+	mux.Handle("POST /admin/instances/rename", s.guard(false, s.changeInstance))
+	mux.Handle("POST /admin/instances/forget", s.guard(false, s.changeInstance))
 	mux.Handle("POST /admin/replay", s.guard(false, s.replay))
 	mux.Handle("POST /admin/resume", s.guard(false, s.resume))
 	mux.Handle("POST /admin/reload", s.guard(false, s.reload))
@@ -129,8 +133,14 @@ func (s *Server) change(action string, of func(*delivery.Queue) changer) http.Ha
 			fail(w, http.StatusBadRequest, err)
 			return
 		}
+		f.Gone = s.gone
 		n, err := of(s.Queue)(r.Context(), f)
 		s.Guard.Record(r.Context(), action, err, append(filterAttributes(f), "count", n)...)
+		var gone *delivery.GoneError
+		if errors.As(err, &gone) {
+			fail(w, http.StatusConflict, err)
+			return
+		}
 		if err != nil {
 			fail(w, http.StatusInternalServerError, err)
 			return

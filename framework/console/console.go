@@ -58,6 +58,8 @@ type Config struct {
 	// Queue and Runner are what delivers; nil where nothing does.
 	Queue  *delivery.Queue
 	Runner *delivery.Runner
+	// Gone returns what is left of instances that are not in the config any more; may be nil.
+	Gone func() []delivery.Status
 	// Pretends says that what delivers here does so to sandboxes, so that nothing is ever sent to a real endpoint.
 	Pretends bool
 	Logins   func() (*oauth.Keeper, error) // what keeps tokens; nil where nothing does

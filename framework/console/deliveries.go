@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -41,6 +42,11 @@ func (c *Console) deliveries(w http.ResponseWriter, r *http.Request) {
 		for _, s := range c.Runner.Status() {
 			view.Instances = append(view.Instances, c.instance(s, names[s.Instance], window))
 		}
+		if c.Gone != nil {
+			for _, s := range c.Gone() {
+				view.Instances = append(view.Instances, c.instance(s, "not in the config", window))
+			}
+		}
 		view.Latest = verdictViews(c.Runner.Verdicts(20, func(*delivery.Settled) bool { return true }))
 	}
 	if r.FormValue("part") != "" {
@@ -67,6 +73,10 @@ func (c *Console) instance(s delivery.Status, destination string, window time.Du
 	v := instanceView{Status: s, Destination: destination, Chart: chartOf(c.history.of(s.Instance), window, time.Now())}
 	waiting := s.Waiting + s.Behind
 	switch stopping := firstStopping(s.Findings); {
+	case s.Gone:
+		v.State, v.Tone = "gone", "stopped"
+		v.Hint = fmt.Sprintf("This instance is not in the config any more, and this is left of it, with %d members in its ledger. If it has another id now, landfall instances rename %s NEW gives it that; landfall instances forget %[2]s deletes it.",
+			s.Members, s.Instance)
 	case stopping != nil:
 		v.State, v.Tone, v.Hint = "not delivering", "stopped", stopping.Text()
 	case s.Stopped != "":

@@ -14,6 +14,8 @@ type book struct {
 	Owner string `json:"owner,omitempty"` // "" where nobody works on it
 	// Low is where to read on: everything before it is finished.
 	Low uint64 `json:"low"`
+	// Start is where the instance began to get events; 0 if an earlier version wrote it.
+	Start uint64 `json:"start,omitempty"`
 	// Since is where the messageIds that are remembered begin, 0 for Low.
 	Since uint64 `json:"since,omitempty"`
 	// Done are ranges of pages above Low that are finished, first and last.

@@ -170,7 +170,7 @@ func (q *Queue) planRepair(ctx context.Context, bad *badState, b book, v logView
 		}
 		end = to
 	}
-	fixed := book{Low: min(b.Low, end), Counts: b.Counts, Log: v.created}
+	fixed := book{Low: min(b.Low, end), Start: min(b.Start, end), Counts: b.Counts, Log: v.created}
 	for _, r := range b.Done {
 		if r[0] < end {
 			fixed.Done = append(fixed.Done, [2]uint64{r[0], min(r[1], end-1)})

@@ -102,6 +102,10 @@ func (r *remote) planOf(perform func(context.Context, destination.BatchCall[chan
 }
 
 func (r *remote) planNamed(name string, perform func(context.Context, destination.BatchCall[change, change]) (*destination.MultiStatus, error), subscribe string) *runtime.Plan {
+	return r.planOfInstance("main", name, perform, subscribe)
+}
+
+func (r *remote) planOfInstance(id, name string, perform func(context.Context, destination.BatchCall[change, change]) (*destination.MultiStatus, error), subscribe string) *runtime.Plan {
 	p := destination.Plugin{
 		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(definition)}},
 		Actions: map[string]destination.Action{"send": destination.Handle(destination.Handler[change, change]{
@@ -110,7 +114,7 @@ func (r *remote) planNamed(name string, perform func(context.Context, destinatio
 	}
 	d, err := p.Load()
 	require.NoError(r.t, err)
-	in := config.InstanceOf(event.MustParse(fmt.Sprintf(`{"id":"main","subscriptions":[{"name":%q,"action":"send","subscribe":%q}]}`, name, subscribe)))
+	in := config.InstanceOf(event.MustParse(fmt.Sprintf(`{"id":%q,"subscriptions":[{"name":%q,"action":"send","subscribe":%q}]}`, id, name, subscribe)))
 	made, err := runtime.New(p, d, in, runtime.Host{})
 	require.NoError(r.t, err)
 	return made

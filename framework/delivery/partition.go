@@ -306,7 +306,7 @@ func (p *partition) slide() {
 
 // note is the book as it stands.
 func (p *partition) note(owner string) book {
-	b := book{Owner: owner, Counts: maps.Clone(p.counts), Log: p.logID, Anchor: p.anchor, Starts: p.fruitless, Suspect: p.suspect}
+	b := book{Owner: owner, Start: p.was.Start, Counts: maps.Clone(p.counts), Log: p.logID, Anchor: p.anchor, Starts: p.fruitless, Suspect: p.suspect}
 	if owner == "" { // given up in order
 		b.Starts, b.Suspect = 0, nil
 	}

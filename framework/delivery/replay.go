@@ -3,6 +3,8 @@ package delivery
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +27,12 @@ type Filter struct {
 	Parked       bool      // parked ones
 	Dead         bool      // dead ones; where neither is asked for, both are
 	Limit        int       // the most letters; 0 for no bound
+	// Gone reports whether an instance is not in the config any more, so that no worker looks after its letters; nil for none.
+	Gone func(instance string) bool
 }
+
+// IsZero reports whether the filter chooses everything.
+func (f Filter) IsZero() bool { return reflect.ValueOf(f).IsZero() }
 
 func (f Filter) matches(l *Letter) bool {
 	return (f.Subscription == "" || l.Subscription == f.Subscription) && (f.ID == "" || l.ID == f.ID) &&
@@ -81,6 +88,9 @@ func (q *Queue) Resend(ctx context.Context, f Filter) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := refuseGone(f, dead, parked); err != nil {
+		return 0, err
+	}
 	for at, letters := range dead {
 		for len(letters) > 0 {
 			part := letters[:min(len(letters), maxOrder)]
@@ -110,7 +120,53 @@ func (q *Queue) Discard(ctx context.Context, f Filter) (int, error) {
 			}
 		}
 	}
+	if err := q.dropGone(ctx, f, parked); err != nil {
+		return 0, err
+	}
 	return n, q.askKeys(ctx, opDrop, parked)
+}
+
+// GoneError says that letters cannot be replayed since their instance is not in the config.
+type GoneError struct{ Instance string }
+
+func (e *GoneError) Error() string {
+	return fmt.Sprintf("the instance %q is not in the config any more, so its letters cannot be replayed: landfall instances rename %s NEW gives them to another one, and --instance chooses those of one instance",
+		e.Instance, e.Instance)
+}
+
+// refuseGone returns a *GoneError if letters are those of an instance that is gone.
+func refuseGone(f Filter, dead map[place][]*Letter, parked map[place][]string) error {
+	if f.Gone == nil {
+		return nil
+	}
+	for at := range dead {
+		if f.Gone(at.instance) {
+			return &GoneError{at.instance}
+		}
+	}
+	for at := range parked {
+		if f.Gone(at.instance) {
+			return &GoneError{at.instance}
+		}
+	}
+	return nil
+}
+
+// dropGone deletes what is parked for instances that are gone, and takes it out of parked: no worker would.
+func (q *Queue) dropGone(ctx context.Context, f Filter, parked map[place][]string) error {
+	for at, keys := range parked {
+		if f.Gone == nil || !f.Gone(at.instance) {
+			continue
+		}
+		for _, key := range keys {
+			subject := parkSubject(at.instance, at.partition) + "." + key + ".>"
+			if err := q.streams[parkStream].Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+				return err
+			}
+		}
+		delete(parked, at)
+	}
+	return nil
 }
 
 // choose are the letters of a filter by their places: dead ones in order, and the keys of parked ones.

@@ -91,6 +91,13 @@ func (r *roster) see(subject string, revision uint64, data []byte) {
 	}
 }
 
+// drop forgets a subject whose messages have been deleted.
+func (r *roster) drop(subject string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.seen, subject)
+}
+
 func (r *roster) look(subject string) (sighting, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

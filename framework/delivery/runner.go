@@ -190,7 +190,7 @@ func (r *Runner) makeBooks(ctx context.Context, instances []Instance) error {
 		return err
 	}
 	next := info.State.LastSeq + 1
-	begin := book{Low: next, Log: info.Created.UnixNano()}
+	begin := book{Low: next, Start: next, Log: info.Created.UnixNano()}
 	if info.State.LastSeq > 0 {
 		begin.Anchor = &anchor{Seq: info.State.LastSeq, Time: info.State.LastTime.UnixNano()}
 	}

@@ -24,6 +24,8 @@ type Status struct {
 	Unowned    []int            `json:"unowned,omitempty"`  // partitions that no process works on; Behind and Lag include them
 	Delivering bool             `json:"delivering"`         // this server delivers, as far as it is up to it
 	Findings   []Finding        `json:"findings,omitempty"` // what is wrong, or holds the instance up
+	Gone       bool             `json:"gone,omitempty"`     // it is not in the config any more: only what is left of it is shown
+	Members    int              `json:"members,omitempty"`  // that its ledger still has, if it is gone
 }
 
 // Status is how far the instances are, sorted by id.
