@@ -16,7 +16,7 @@ import (
 
 var fence = regexp.MustCompile("(?s)```([^\n]*)\n(.*?)```")
 
-var caseFile = regexp.MustCompile("fixtures/[a-z-]+/cases/[a-z0-9-]+\\.yaml")
+var caseFile = regexp.MustCompile(`fixtures/[a-z-]+/cases/[a-z0-9-]+\.yaml`)
 
 // TestCompatibilityPage runs every example of COMPATIBILITY.md.
 func TestCompatibilityPage(t *testing.T) {

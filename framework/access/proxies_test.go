@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -98,7 +99,10 @@ func TestClientOverAUnixSocket(t *testing.T) {
 	server.Listener = listener
 	server.Start()
 	defer server.Close()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", path) }}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}}}
 	for forwarded, want := range map[string][3]string{"": {"127.0.0.1", "127.0.0.1", "local"}, "198.51.100.9": {"127.0.0.1", "198.51.100.9", "remote"}} {
 		r, err := http.NewRequest("GET", "http://localhost/", nil)
 		require.NoError(t, err)
