@@ -30,8 +30,11 @@ type bounds struct {
 	fruitless   time.Time // when nothing could be deleted though the disk was short; only the Runner's loop uses it
 }
 
-// parkingFull reports whether no more events can be parked.
+// parkingFull reports whether no more events can be parked: their bound is reached, or the disk is short.
 func (r *Runner) parkingFull() bool {
+	if !r.queue.hasRoomToPark() {
+		return true
+	}
 	r.bounds.mu.Lock()
 	defer r.bounds.mu.Unlock()
 	return !r.bounds.parkedFull.IsZero()
@@ -75,10 +78,10 @@ func (r *Runner) measureParked(ctx context.Context) {
 	if err != nil {
 		return // what was found last stands
 	}
-	r.noteParked(info.State.Bytes, r.queue.reserveUsed(), time.Now())
+	r.noteParked(info.State.Bytes, !r.queue.hasRoomToPark(), time.Now())
 }
 
-// noteParked takes the size of the parked events into account, and whether the disk's reserve is in use.
+// noteParked takes the size of the parked events into account, and whether the disk is short.
 func (r *Runner) noteParked(bytes uint64, short bool, now time.Time) {
 	b := &r.bounds
 	b.mu.Lock()

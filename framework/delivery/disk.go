@@ -87,13 +87,22 @@ func (q *Queue) deletesSafely() bool {
 	return err == nil && free >= max(q.config.MinFree/4, 1<<20)
 }
 
-// reserveUsed reports whether half of what is to stay free has been used, so that only what frees disk may be written.
-func (q *Queue) reserveUsed() bool {
+// hasSpare reports whether the disk has room for a number of bytes and still twice what is to stay free.
+func (q *Queue) hasSpare(bytes int64) bool {
 	if q.embedded == nil {
-		return false
+		return true
 	}
 	free, _, err := diskSpace(q.config.Dir)
-	return err == nil && free < q.config.MinFree/2
+	return err != nil || free-bytes >= 2*q.config.MinFree
+}
+
+// hasRoomToPark reports whether the disk has room for more events set aside, after those that are being written.
+func (q *Queue) hasRoomToPark() bool {
+	if q.embedded == nil {
+		return true
+	}
+	free, _, err := diskSpace(q.config.Dir)
+	return err != nil || free-q.park.unsaved.Load()-q.events.unsaved.Load() >= q.config.MinFree
 }
 
 // spaceError says that a disk has less space than is to stay free. It is an ErrFull.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -34,6 +35,7 @@ type publisher struct {
 	mu      sync.Mutex
 	pending []*request
 	bytes   int
+	unsaved atomic.Int64 // bytes that were handed over and are not durable yet
 	closed  bool
 	wake    chan struct{}
 	ended   chan struct{}
@@ -85,6 +87,7 @@ func (p *publisher) add(records []record, done func(error)) {
 	}
 	p.pending = append(p.pending, r)
 	p.bytes += r.bytes
+	p.unsaved.Add(int64(r.bytes))
 	p.mu.Unlock()
 	select {
 	case p.wake <- struct{}{}:
@@ -117,6 +120,7 @@ func (p *publisher) run() {
 			}
 			err := p.write(group)
 			for _, r := range group {
+				p.unsaved.Add(-int64(r.bytes))
 				r.done(err)
 			}
 		}

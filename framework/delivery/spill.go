@@ -24,10 +24,11 @@ var spilled = runtime.Verdict{Reason: "waits for many earlier events of the same
 
 // Shares of the room of a partition.
 const (
-	hotShare   = 8        // a key is hot if it has more than the eighth part
-	portion    = hotShare // of a spilled key that comes back at once
-	refillAt   = 64       // what is left of a portion when the next one is asked for
-	denseShare = 64       // a key is hot if it has more than this part and the partition stays full
+	hotShare   = 8         // a key is hot if it has more than the eighth part
+	portion    = hotShare  // of a spilled key that comes back at once
+	refillAt   = 64        // what is left of a portion when the next one is asked for
+	spillSpare = 512 << 20 // bytes that the disk must have to spare: what is spilled, and all that follows of the key, is stored twice
+	denseShare = 64        // a key is hot if it has more than this part and the partition stays full
 )
 
 // chain is the tasks of one key, in order. The first is in its lane, or waits to be tried again.
@@ -67,9 +68,12 @@ func (p *partition) unfollow(t *task) *task {
 
 // spill parks what waits behind the first events of hot keys. The longer the partition has been full, the less makes a key hot. A
 // key whose events go together to an audience drains fast while its lane does well, and is left alone for a while. It reports
-// whether there was any.
+// whether there was any. What is spilled is stored twice, so none is if that would take the disk's last room.
 func (p *partition) spill(full time.Duration) bool {
 	w := p.worker
+	if w.runner.parkingFull() || !w.runner.queue.hasSpare(spillSpare) {
+		return false
+	}
 	room, share := w.runner.config.Room, hotShare
 	long := full > min(time.Second, w.runner.config.Patience)
 	if long {
