@@ -198,27 +198,34 @@ func (q *Queue) planRepair(ctx context.Context, bad *badState, b book, v logView
 // badCheckpoints are the checkpoints that do not fit the log. Those of instances that are named are missing if other partitions of
 // the instance have one, or if all were lost.
 func (q *Queue) badCheckpoints(ctx context.Context, instances []string) ([]badState, error) {
-	if err := q.log.check(ctx); err != nil {
+	known := map[string]map[int]book{}
+	var stored []storedCheckpoint
+	err := q.eachCheckpoint(ctx, func(c storedCheckpoint) error {
+		if known[c.instance] == nil {
+			known[c.instance] = map[int]book{}
+		}
+		known[c.instance][c.partition] = c.book
+		stored = append(stored, c)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := q.log.check(ctx); err != nil { // after they were read, since other processes write them as the log grows
 		return nil, err
 	}
 	q.log.mu.Lock()
 	view, orphaned := q.log.view, q.log.state.Orphaned
 	q.log.mu.Unlock()
 	var list []badState
-	known := map[string]map[int]book{}
-	err := q.eachCheckpoint(ctx, func(c storedCheckpoint) error {
-		if known[c.instance] == nil {
-			known[c.instance] = map[int]book{}
-		}
-		known[c.instance][c.partition] = c.book
+	for _, c := range stored {
 		bad, err := q.verify(ctx, c, view)
+		if err != nil {
+			return nil, err
+		}
 		if bad != nil {
 			list = append(list, *bad)
 		}
-		return err
-	})
-	if err != nil {
-		return nil, err
 	}
 	for _, id := range instances {
 		for n := range q.partitions {
@@ -302,4 +309,17 @@ func (l *logWatch) forgive(subject string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.bad, subject)
+	delete(l.doubted, subject)
+}
+
+// forgiveWhere forgets checkpoints that did not fit: those that another process has written since, or of instances that are gone.
+func (l *logWatch) forgiveWhere(gone func(badState) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for subject, b := range l.bad {
+		if gone(b) {
+			delete(l.bad, subject)
+			delete(l.doubted, subject)
+		}
+	}
 }

@@ -26,6 +26,7 @@ const (
 	maxFiles    = 100     // damaged files
 	maxDeleted  = 1 << 18 // pages whose numbers are listed; more count as one range
 	leaderGrace = 10 * time.Second
+	olderMemory = 5 * time.Minute // an earlier version trims every minute
 )
 
 // logState is what is known about the log apart from itself, so that a loss is noticed.
@@ -58,12 +59,13 @@ type DamagedFile struct {
 	Found time.Time `json:"found"`
 }
 
-// logView is the log as this process saw it last.
+// logView is the log as this process saw it last. It contains everything that was acknowledged before it was asked for, and can
+// say nothing against what became known later.
 type logView struct {
 	created     int64
 	first, last uint64
-	lastTime    int64
-	at          time.Time
+	recorded    bool      // whoever opened it last writes down what it trims
+	asked       time.Time // when the request for it was made
 }
 
 // logWatch compares the log with what is known about it.
@@ -75,15 +77,18 @@ type logWatch struct {
 	view     logView
 	state    logState
 	revision uint64
-	short    time.Time           // since when the log has been shorter than it was
-	told     map[uint64]bool     // the first pages of lost ranges that were logged
-	bad      map[string]badState // checkpoints that do not fit the log, by subject
-	trimmed  uint64              // pages up to this one were trimmed by this process
-	found    []logfiles.Finding  // in the files, to be written down
+	short    time.Time            // since when the log has been shorter than it was
+	told     map[uint64]bool      // the first pages of lost ranges that were logged
+	bad      map[string]badState  // checkpoints that do not fit the log, by subject
+	doubted  map[string]time.Time // since when checkpoints have been beyond the log's end, by subject
+	trimmed  uint64               // pages up to this one were trimmed by this process
+	opened   bool                 // an earlier version had opened the log, which does not write down what it trims
+	older    time.Time            // when a process of an earlier version was last seen at work
+	found    []logfiles.Finding   // in the files, to be written down
 }
 
 func newLogWatch(q *Queue) *logWatch {
-	return &logWatch{queue: q, told: map[uint64]bool{}, bad: map[string]badState{}}
+	return &logWatch{queue: q, told: map[uint64]bool{}, bad: map[string]badState{}, doubted: map[string]time.Time{}}
 }
 
 // check looks at the log, and writes down and logs what is missing.
@@ -118,12 +123,15 @@ func (l *logWatch) check(ctx context.Context) error {
 }
 
 // compare looks at the log and writes down what has changed. Another process may come between.
+//
+// The state is read before the log: the log grows meanwhile, and must not be taken for shorter than it is known to be. A page that
+// another process trims in between is not taken for lost, since that process writes the state first, so the write here is refused.
 func (l *logWatch) compare(ctx context.Context) error {
-	view, deleted, err := l.look(ctx)
+	state, revision, err := l.load(ctx)
 	if err != nil {
 		return err
 	}
-	state, revision, err := l.load(ctx)
+	view, deleted, err := l.look(ctx)
 	if err != nil {
 		return err
 	}
@@ -138,14 +146,15 @@ func (l *logWatch) compare(ctx context.Context) error {
 	l.mu.Lock()
 	state.Trimmed = max(state.Trimmed, l.trimmed)
 	l.mu.Unlock()
-	next := state.after(view, deleted, l.isShort(state, view), l.queue.hasOlderOwners(ctx))
+	short := l.note(state, view)
+	next := state.after(view, deleted, short, view.first > state.Trimmed+1 && (!view.recorded || l.hasOlderVersions(ctx)))
 	if revision == 0 || !next.equal(was) {
 		if revision, err = l.write(ctx, next, revision); err != nil {
 			return err
 		}
 	}
 	l.mu.Lock()
-	l.view, l.state, l.revision = view, next, revision
+	l.state, l.revision, l.opened = next, revision, false
 	l.mu.Unlock()
 	l.tell(next)
 	return nil
@@ -153,13 +162,14 @@ func (l *logWatch) compare(ctx context.Context) error {
 
 // look asks for the log's bounds, and which pages between them are gone.
 func (l *logWatch) look(ctx context.Context) (logView, []LostRange, error) {
-	stream := l.queue.streams[eventsStream]
+	stream, asked := l.queue.streams[eventsStream], time.Now()
 	info, err := stream.Info(ctx)
 	if err != nil {
 		return logView{}, nil, err
 	}
 	s := info.State
-	view := logView{created: info.Created.UnixNano(), first: s.FirstSeq, last: s.LastSeq, lastTime: s.LastTime.UnixNano(), at: time.Now()}
+	view := logView{created: info.Created.UnixNano(), first: s.FirstSeq, last: s.LastSeq, asked: asked}
+	_, view.recorded = info.Config.Metadata[recordsKey]
 	if s.NumDeleted == 0 {
 		return view, nil, nil
 	}
@@ -185,10 +195,12 @@ func rangesOf(seqs []uint64) (list []LostRange) {
 	return list
 }
 
-// isShort reports whether the log has lost its end. In a cluster, a new leader may not know the end yet: it has some time.
-func (l *logWatch) isShort(s logState, v logView) bool {
+// note keeps a view of the log and reports whether the log has lost its end. In a cluster, a leader that has just come or is about
+// to go may not know the end: it has some time.
+func (l *logWatch) note(s logState, v logView) (short bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.view = v
 	if v.last >= s.High {
 		l.short = time.Time{}
 		return false
@@ -341,17 +353,30 @@ func (l *logWatch) tell(s logState) {
 	}
 }
 
-// hasOlderOwners reports whether a process of an earlier version works on a partition.
-func (q *Queue) hasOlderOwners(ctx context.Context) bool {
-	if q.isEmbedded() {
-		return false
+// hasOlderVersions reports whether an earlier version has worked on the log lately, or before this process opened it.
+func (l *logWatch) hasOlderVersions(ctx context.Context) bool {
+	l.mu.Lock()
+	opened := l.opened
+	l.mu.Unlock()
+	if opened || l.queue.isEmbedded() {
+		return opened
 	}
-	older := false
-	err := q.eachCheckpoint(ctx, func(c storedCheckpoint) error {
-		older = older || c.book.Owner != "" && c.book.Log == 0
+	err := l.queue.eachCheckpoint(ctx, func(c storedCheckpoint) error {
+		l.meet(c.book)
 		return nil
 	})
-	return older || err != nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return err != nil || !l.older.IsZero() && time.Since(l.older) < olderMemory
+}
+
+// meet notes a checkpoint's owner if it is a process of an earlier version.
+func (l *logWatch) meet(b book) {
+	if b.Owner != "" && b.Log == 0 {
+		l.mu.Lock()
+		l.older = time.Now()
+		l.mu.Unlock()
+	}
 }
 
 // purgeEvents deletes the pages before one, which every instance has finished.
@@ -364,6 +389,9 @@ func (q *Queue) purgeEvents(ctx context.Context, to uint64) error {
 	})
 	if held {
 		return nil
+	}
+	if err != nil && !q.isEmbedded() {
+		return err // other processes would take these pages for lost
 	}
 	q.log.mu.Lock()
 	q.log.trimmed = max(q.log.trimmed, to-1)

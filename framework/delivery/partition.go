@@ -33,7 +33,8 @@ type partition struct {
 	dirty    bool
 	logID    int64     // the log that it reads, by the time of its creation
 	anchor   *anchor   // the last page that was taken
-	took     time.Time // when that was
+	took     time.Time // when that was, or when the partition was
+	doubted  time.Time // since when the log has ended before what was read; zero if it does not
 
 	isolating bool     // events are recorded before they are mapped
 	isolated  int      // how many have been
@@ -72,7 +73,7 @@ type partition struct {
 
 func (w *worker) newPartition(n int, b book, revision uint64, valid time.Time) *partition {
 	p := &partition{
-		worker: w, n: n, ended: make(chan struct{}), was: b, revision: revision, valid: valid, written: time.Now(), looked: time.Now(), next: b.Low, logID: b.Log, anchor: b.Anchor,
+		worker: w, n: n, ended: make(chan struct{}), was: b, revision: revision, valid: valid, written: time.Now(), looked: time.Now(), next: b.Low, logID: b.Log, anchor: b.Anchor, took: time.Now(),
 		keys: map[string]*chain{}, spilled: map[string]string{}, asked: map[string]bool{}, cuts: map[string]int{}, counts: maps.Clone(b.Counts),
 		parked: map[string]string{}, taken: map[string]bool{}, held: map[*task]bool{}, seen: newRecent(),
 	}

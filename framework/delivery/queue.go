@@ -79,7 +79,10 @@ func Open(ctx context.Context, c Config) (*Queue, error) {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
-	if err := q.log.check(ctx); err != nil {
+	if err = q.log.check(ctx); err == nil {
+		err = q.markRecords(ctx)
+	}
+	if err != nil {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}

@@ -161,8 +161,8 @@ func (r *roster) write(ctx context.Context, owner, subject string, revision uint
 		}
 		// What stands there may be an earlier write of this process whose answer was lost.
 		last, err := r.queue.streams[booksStream].GetLastMsgForSubject(ctx, subject)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			// Another process's first write has been proposed to the cluster and is not applied yet.
+		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && last.Sequence <= revision {
+			// What the write conflicts with has been proposed to the cluster and is not applied yet where it was read.
 			if err := pause(ctx, 20*time.Millisecond); err != nil {
 				return 0, err
 			}
@@ -172,7 +172,7 @@ func (r *roster) write(ctx context.Context, owner, subject string, revision uint
 			return 0, err
 		}
 		r.see(subject, last.Sequence, last.Data)
-		if owner == "" || readBook(last.Data).Owner != owner || last.Sequence <= revision {
+		if owner == "" || readBook(last.Data).Owner != owner {
 			return 0, errStolen
 		}
 		revision = last.Sequence

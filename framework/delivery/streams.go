@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -16,6 +17,10 @@ const defaultPartitions = 16
 
 // partitionsKey is the metadata of the events stream that holds its number of partitions.
 const partitionsKey = "landfall.partitions"
+
+// recordsKey is the metadata of the events stream that says that whoever opened it last writes down what it trims. Earlier versions
+// remove it.
+const recordsKey = "landfall.records"
 
 // PartitionsError says that a log was created with another number of partitions than its Config asks for.
 type PartitionsError struct{ Stored, Asked int }
@@ -91,6 +96,11 @@ func (q *Queue) ensureStream(ctx context.Context, c jetstream.StreamConfig) (jet
 				if c.Metadata, err = q.adoptPartitions(known.CachedInfo().Config.Metadata); err != nil {
 					return nil, err
 				}
+				if _, ok := known.CachedInfo().Config.Metadata[recordsKey]; ok {
+					c.Metadata[recordsKey] = "1"
+				} else {
+					q.log.opened = true
+				}
 				if err := q.adoptTarget(known.CachedInfo(), c.Metadata); err != nil {
 					return nil, err
 				}
@@ -102,7 +112,7 @@ func (q *Queue) ensureStream(ctx context.Context, c jetstream.StreamConfig) (jet
 		}
 		if c.Name == eventsStream {
 			q.partitions = cmp.Or(q.config.Partitions, defaultPartitions)
-			c.Metadata = map[string]string{partitionsKey: strconv.Itoa(q.partitions)}
+			c.Metadata = map[string]string{partitionsKey: strconv.Itoa(q.partitions), recordsKey: "1"}
 			if q.config.Target != "" {
 				c.Metadata[targetKey] = q.config.Target
 			}
@@ -112,6 +122,21 @@ func (q *Queue) ensureStream(ctx context.Context, c jetstream.StreamConfig) (jet
 			return made, err
 		}
 	}
+}
+
+// markRecords writes down that what is trimmed is written down from now on.
+func (q *Queue) markRecords(ctx context.Context) error {
+	c := q.streams[eventsStream].CachedInfo().Config
+	if _, ok := c.Metadata[recordsKey]; ok {
+		return nil
+	}
+	c.Metadata = maps.Clone(c.Metadata)
+	c.Metadata[recordsKey] = "1"
+	stream, err := q.js.UpdateStream(ctx, c)
+	if err == nil {
+		q.streams[eventsStream] = stream
+	}
+	return err
 }
 
 // adoptPartitions takes the number of partitions over from a stream's metadata, which it returns for the update. A stream without

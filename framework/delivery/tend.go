@@ -194,7 +194,7 @@ func (r *Runner) acquire(w *worker, n int) {
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, r.config.Lease/5)
 	defer cancel()
-	view, ok := r.fits(ctx, storedCheckpoint{subject, w.id, n, s.revision, b})
+	view, ok := r.fits(ctx, storedCheckpoint{subject, w.id, n, s.revision, b}, s.at)
 	if !ok {
 		return
 	}

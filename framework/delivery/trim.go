@@ -80,6 +80,7 @@ func (r *Runner) lowest(ctx context.Context, stream jetstream.Stream, last uint6
 	})
 	alive := r.roster.alive(r.config.Lease)
 	for subject, b := range r.roster.owned() {
+		r.queue.log.meet(b)
 		if rest := strings.TrimPrefix(subject, "book."); !known[subject] && b.Owner != r.name && slices.Contains(alive, b.Owner) {
 			_, n, _ := strings.Cut(rest, ".")
 			first(b, []string{"ctl." + rest, "ev.*." + n})

@@ -1,0 +1,129 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/destination"
+)
+
+// stressRounds is how many rounds a stress test makes: LANDFALL_STRESS, or a few.
+func stressRounds(few int) int {
+	if n, err := strconv.Atoi(os.Getenv("LANDFALL_STRESS")); err == nil {
+		return n
+	}
+	return few
+}
+
+// requireHealthy fails if anything was taken for damage.
+func requireHealthy(t *testing.T, q *delivery.Queue, lines *logLines) {
+	t.Helper()
+	require.Empty(t, q.Degraded())
+	require.NotContains(t, lines.String(), "level=ERROR")
+}
+
+// Checkpoints move ahead of what was last seen of the log whenever events are appended, replayed and delivered between two looks.
+// A reload at that moment takes every partition up again at once.
+func TestReloadsBesideReplaysStopNoPartition(t *testing.T) {
+	q, lines := openLogged(t, t.TempDir())
+	remote := newRemote(t)
+	plan := remote.plan(`type = "track"`)
+	settings := quick
+	settings.Log = lines.logger()
+	runner := start(t, q, settings, delivery.Instance{Plan: plan, Version: "0"})
+	defer stop(t, runner)
+	for n := range stressRounds(30) {
+		userEvents(t, q, n*5, n*5+5)
+		_, err := q.Replay(t.Context(), delivery.Again{Instance: "main", Since: time.Now().Add(-time.Second)})
+		require.NoError(t, err)
+		arrived(t, remote, n*5, n*5+5)
+		require.NoError(t, runner.Set(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(n + 1)}}))
+		status := runner.Status()
+		require.Equal(t, 16, status[0].Partitions, "a reload takes all partitions up at once")
+		requireHealthy(t, q, lines)
+	}
+}
+
+// Servers on one log come and go, reload and stop in order or not, while events are appended and replayed without a break. No
+// checkpoint is refused, no partition is stopped, nothing counts as lost, and everything arrives.
+func TestServersComeAndGoUnderLoad(t *testing.T) {
+	url := natsServer(t)
+	lines := &logLines{}
+	openQueue := func() *delivery.Queue {
+		q, err := delivery.Open(t.Context(), delivery.Config{URL: url, Replicas: 1, Retention: time.Second, Log: lines.logger()})
+		require.NoError(t, err)
+		return q
+	}
+	settings := quick
+	settings.Lease, settings.Trim, settings.Log = 2*time.Second, 100*time.Millisecond, lines.logger()
+	remotes := newRemote(t)
+	plan := remotes.planOf(func(_ context.Context, call destination.BatchCall[change, change]) (*destination.MultiStatus, error) {
+		remotes.mu.Lock()
+		defer remotes.mu.Unlock()
+		for _, c := range call.Payloads {
+			remotes.taken[c.id] = append(remotes.taken[c.id], c.n)
+		}
+		return nil, nil
+	}, `type = "track"`)
+	q := openQueue()
+	defer q.Close()
+	runner := start(t, q, settings, delivery.Instance{Plan: plan})
+	defer stop(t, runner)
+
+	rounds := stressRounds(6)
+	enough := make(chan struct{})
+	var loading sync.WaitGroup
+	sent := 0
+	loading.Go(func() {
+		for {
+			select {
+			case <-enough:
+				return
+			default:
+			}
+			var batch []delivery.Accepted
+			for n := range 10 {
+				batch = append(batch, line(fmt.Sprintf("user%03d", sent+n), 0))
+			}
+			if !assert.NoError(t, q.Append(t.Context(), batch)) {
+				return
+			}
+			sent += 10
+			if sent%200 == 0 {
+				_, err := q.Replay(t.Context(), delivery.Again{Instance: "main", Since: time.Now().Add(-100 * time.Millisecond)})
+				assert.NoError(t, err)
+			}
+		}
+	})
+	for n := range rounds {
+		guestQueue := openQueue()
+		guest, err := delivery.NewRunner(t.Context(), guestQueue, settings)
+		require.NoError(t, err)
+		began := time.Now()
+		require.NoError(t, guest.Set(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(n)}}))
+		require.Less(t, time.Since(began), 9*time.Second, "a start beside a busy server doubts nothing")
+		require.NoError(t, runner.Set(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(n)}}))
+		require.NoError(t, guest.Set(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(-n)}}))
+		if n%2 == 0 {
+			stop(t, guest)
+		} else {
+			guest.Kill()
+		}
+		requireHealthy(t, guestQueue, lines)
+		guestQueue.Close()
+		requireHealthy(t, q, lines)
+	}
+	close(enough)
+	loading.Wait()
+	arrived(t, remotes, 0, sent)
+	requireHealthy(t, q, lines)
+}
