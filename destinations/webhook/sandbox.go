@@ -111,6 +111,9 @@ func (e *endpoint) divide(events []any) (taken []any, errors []refusal) {
 
 // eventsOf are the events of a body: those of a list, of lines, or one.
 func eventsOf(contentType string, body []byte) ([]any, error) {
+	if len(body) == 0 && contentType == "" {
+		return nil, nil
+	}
 	kind, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
 		return nil, err

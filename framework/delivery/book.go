@@ -26,9 +26,6 @@ type book struct {
 	Log int64 `json:"log,omitempty"`
 	// Anchor is the last page that was taken from that log.
 	Anchor *anchor `json:"anchor,omitempty"`
-	// Starts are how many owners in a row died before any event was finished, and Suspect is what the last one mapped.
-	Starts  int      `json:"starts,omitempty"`
-	Suspect *suspect `json:"suspect,omitempty"`
 	// Counts are how many verdicts of each kind there have been.
 	Counts map[string]int64 `json:"counts,omitempty"`
 }

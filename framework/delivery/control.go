@@ -85,14 +85,10 @@ func (p *partition) obey(m jetstream.Msg, seq uint64) error {
 		if err := p.wait(); err != nil {
 			return err
 		}
-		stopped, err := p.record(suspect{Seq: l.Seq, Index: l.Index, Letter: true})
-		if err != nil {
-			return err
-		}
-		t := p.taskOf(l, pg, i, stopped)
+		t := p.taskOf(l, pg, i, p.mapping.begin(p.logID, l.Seq, l.Index, true))
+		p.mapping.end()
 		t.resumed = op == opResume
 		w.mu.Lock()
-		p.mapped()
 		w.begin(t)
 		w.mu.Unlock()
 	}

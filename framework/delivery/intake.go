@@ -59,10 +59,7 @@ func (in *intake) event(i int, line []byte) error {
 	if in.page.open[i] == 0 { // nobody else touches it before it is begun
 		return nil
 	}
-	stopped, closing := p.record(suspect{Seq: in.page.seq, Index: i})
-	if closing != nil {
-		return closing
-	}
+	stopped := err == nil && p.mapping.begin(p.logID, in.page.seq, i, false)
 	var tasks []*task
 	var verdicts []runtime.Verdict
 	switch {
@@ -72,9 +69,9 @@ func (in *intake) event(i int, line []byte) error {
 	default:
 		tasks, verdicts = in.offer(i, e)
 	}
+	p.mapping.end()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p.mapped()
 	in.page.open[i] = uint16(max(len(tasks)+len(verdicts), 1))
 	if err != nil || len(tasks)+len(verdicts) == 0 {
 		p.finish(in.page, i, p.unmatched(err))
@@ -132,7 +129,6 @@ func (in *intake) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	in.page.read = true
-	in.part.caughtUp()
 	in.part.slide()
 }
 

@@ -36,11 +36,7 @@ type partition struct {
 	took     time.Time // when that was, or when the partition was
 	doubted  time.Time // since when the log has ended before what was read; zero if it does not
 
-	isolating bool     // events are recorded before they are mapped
-	isolated  int      // how many have been
-	fruitless int      // owners in a row that finished nothing, this one included
-	suspect   *suspect // the event that is being mapped
-	recorded  *suspect // what the checkpoint says of it
+	mapping *mappingSlot // notes which event is being mapped
 
 	blocked bool // it reads no more, since no more can be parked
 	closing bool // no more is begun
@@ -80,7 +76,7 @@ func (w *worker) newPartition(n int, b book, revision uint64, valid time.Time) *
 	if p.counts == nil {
 		p.counts = map[string]int64{}
 	}
-	p.fruitless, p.isolating = b.Starts, b.isolates()
+	p.mapping = w.runner.notes.slot(w.id, n)
 	p.ctx, p.cancel = context.WithCancel(w.ctx)
 	return p
 }
@@ -91,6 +87,7 @@ func (p *partition) validFor() time.Duration { return time.Until(p.valid) }
 // run reads the partition until its context ends, whatever goes wrong.
 func (p *partition) run() {
 	defer close(p.ended)
+	defer p.mapping.release()
 	for p.ctx.Err() == nil {
 		err := p.read()
 		if p.ctx.Err() == nil && err != nil {
@@ -275,7 +272,7 @@ func (p *partition) finish(pg *page, i int, outcome string) {
 		pg.outcomes[i] = append(pg.outcomes[i], outcome)
 		return
 	}
-	p.dirty, p.fruitless = true, 0
+	p.dirty = true
 	p.counts[outcome]++
 	for _, earlier := range pg.outcomes[i] {
 		p.counts[earlier]++
@@ -307,10 +304,7 @@ func (p *partition) slide() {
 
 // note is the book as it stands.
 func (p *partition) note(owner string) book {
-	b := book{Owner: owner, Start: p.was.Start, Counts: maps.Clone(p.counts), Log: p.logID, Anchor: p.anchor, Starts: p.fruitless, Suspect: p.suspect}
-	if owner == "" { // given up in order
-		b.Starts, b.Suspect = 0, nil
-	}
+	b := book{Owner: owner, Start: p.was.Start, Counts: maps.Clone(p.counts), Log: p.logID, Anchor: p.anchor}
 	b.write(p.window, p.next)
 	b.carry(p.was, p.next)
 	if b.Since = p.seen.since(b.Low); p.seen.empty() {

@@ -95,7 +95,7 @@ type Runner struct {
 	roster  *roster
 	name    string // of this process
 
-	soon     chan struct{} // asks for checkpoints now
+	notes    *mappingNotes
 	verdicts verdicts
 	bounds   bounds
 	survey   survey
@@ -114,7 +114,7 @@ type Runner struct {
 // NewRunner makes a Runner without instances. The caller stops it.
 func NewRunner(ctx context.Context, q *Queue, s Settings) (*Runner, error) {
 	s = s.withDefaults()
-	r := &Runner{queue: q, config: s, metrics: s.Metrics, log: s.Log, roster: newRoster(q), name: "local", workers: map[string]*worker{}, soon: make(chan struct{}, 1)}
+	r := &Runner{queue: q, config: s, metrics: s.Metrics, log: s.Log, roster: newRoster(q), name: "local", workers: map[string]*worker{}, notes: openMappingNotes(q.config.Dir, s.Log)}
 	if q.embedded == nil {
 		host, _ := os.Hostname()
 		r.name = token(host) + "-" + rand.Text()[:8]

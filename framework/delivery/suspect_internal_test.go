@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"testing/fstest"
@@ -122,7 +123,7 @@ func TestAnEventThatStopsTheProcessIsSetAside(t *testing.T) {
 	for ; !startHelper(t, dir, ""); starts++ {
 		require.Less(t, starts, 8)
 	}
-	assert.GreaterOrEqual(t, starts, 4)
+	assert.Equal(t, 1+maxDeaths, starts, "it is set aside once the process has died of it twice")
 	var letters []*Letter
 	runWith(t, dir, nil, func(q *Queue, c map[string]int64) bool {
 		letters = nil
@@ -141,4 +142,59 @@ func TestKillingTheProcessSetsNothingAside(t *testing.T) {
 		startHelper(t, dir, fmt.Sprintf("%dms", 5+n*23%300))
 	}
 	runWith(t, dir, nil, func(_ *Queue, c map[string]int64) bool { return c["delivered"] == 21 })
+}
+
+// Only what is being mapped at the end of a process counts against an event, and only in its own log and place.
+func TestMappingNotes(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *mappingNotes {
+		n, err := newMappingNotes(dir)
+		require.NoError(t, err)
+		return n
+	}
+	n := open()
+	dying, done := n.slot("main", 1), n.slot("main", 2)
+	assert.False(t, done.begin(7, 5, 0, false))
+	done.end()
+	assert.False(t, dying.begin(7, 5, 3, false))
+	n = open() // the process has ended
+	s := n.slot("main", 1)
+	assert.False(t, s.begin(7, 5, 3, false), "once may be an accident")
+	n = open()
+	s = n.slot("main", 1)
+	assert.False(t, s.begin(7, 5, 2, false), "another event of the page")
+	assert.False(t, s.begin(8, 5, 3, false), "another log")
+	assert.False(t, s.begin(7, 5, 3, true), "its letter")
+	s.end()
+	assert.False(t, n.slot("main", 2).begin(7, 5, 0, false))
+	assert.False(t, n.slot("other", 1).begin(7, 5, 3, false))
+	again := open().slot("main", 1)
+	assert.True(t, again.begin(7, 5, 3, false), "a start in between that maps other events does not clear it")
+	assert.False(t, again.begin(7, 5, 3, false), "it is tried again after it was set aside")
+	again.end()
+	again.release()
+	assert.False(t, open().slot("main", 1).begin(7, 5, 3, false))
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, deathsFile), []byte("no JSON"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, mappingFile), []byte("short"), 0o600))
+	assert.Empty(t, open().deaths)
+	var none *mappingNotes
+	assert.False(t, none.slot("main", 1).begin(7, 5, 3, false))
+}
+
+// More partitions than there are slots go without notes.
+func TestMappingNotesRunOut(t *testing.T) {
+	n, err := newMappingNotes(t.TempDir())
+	require.NoError(t, err)
+	first := n.slot("main", 0)
+	for i := range mappingSlots {
+		n.slot("main", i+1)
+	}
+	without := n.slot("main", -1)
+	assert.Nil(t, without.place)
+	assert.False(t, without.begin(1, 1, 1, false))
+	without.end()
+	without.release()
+	first.release()
+	assert.NotNil(t, n.slot("main", -1).place)
 }

@@ -23,7 +23,6 @@ func (r *Runner) run() {
 		case <-r.ctx.Done():
 			return
 		case <-ticker.C:
-		case <-r.soon:
 		}
 		r.writeBooks()
 		if time.Since(greeted) > r.config.Lease/10 {
@@ -86,7 +85,7 @@ func (r *Runner) writeBooks() {
 		for _, p := range w.parts {
 			age := time.Since(p.written)
 			large := len(p.window) > 256 // a book that is long to write is written less often
-			if p.lost || p.closing || age < r.config.Lease/5 && (!p.dirty || large && age < time.Second && p.suspect == p.recorded) {
+			if p.lost || p.closing || age < r.config.Lease/5 && (!p.dirty || large && age < time.Second) {
 				continue
 			}
 			p.dirty = false
@@ -141,7 +140,6 @@ func (p *partition) renewed(revision uint64, began time.Time, b book) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p.revision, p.written, p.valid = revision, began, began.Add(w.runner.config.Lease)
-	p.recorded = b.Suspect
 	w.idle.Broadcast()
 }
 
@@ -198,7 +196,6 @@ func (r *Runner) acquire(w *worker, n int) {
 	if !ok {
 		return
 	}
-	b.took()
 	b.Owner, b.Log = r.name, view.created
 	began := time.Now()
 	revision, err := r.roster.write(ctx, r.name, subject, s.revision, b)
@@ -210,6 +207,7 @@ func (r *Runner) acquire(w *worker, n int) {
 	defer w.mu.Unlock()
 	if w.stopping {
 		p.cancel()
+		p.mapping.release()
 		return
 	}
 	w.parts[n] = p

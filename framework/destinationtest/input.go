@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -59,7 +60,7 @@ func badValues(f schema.Field) map[string]event.Value {
 		bad["is of another format"] = text
 	}
 	for key, bound := range map[string]event.Value{"is too small": f.Minimum, "is too large": f.Maximum} {
-		if !bound.Exists() {
+		if !bound.Exists() || f.Key == destination.BatchSize { // the runtime keeps to its bounds
 			continue
 		}
 		beyond := bound.Float() + 1
