@@ -13,7 +13,7 @@ const module = "github.com/landfall-dev/landfall/"
 // floors is the house, from the ground up: a package may import packages of lower floors, and on its own floor only those
 // that beside says. An entry that ends in /… stands for everything below it.
 var floors = [][]string{
-	{"schemas", "fixtures", "framework/event", "framework/fault", "framework/room", "framework/source"},
+	{"schemas", "fixtures", "framework/event", "framework/fault", "framework/room", "framework/source", "framework/textfile"},
 	{"framework/access", "framework/event/incoming", "framework/mapping", "framework/mapping/…", "framework/fql", "framework/schema", "framework/httpx", "framework/oauth", "framework/request", "framework/sandbox", "framework/delivery/internal/…"},
 	{"framework/destination"},
 	{"framework/config", "framework/runtime", "framework/state"},
@@ -32,6 +32,7 @@ var floors = [][]string{
 var beside = map[string][]string{
 	"framework/event":           {"framework/fault"},
 	"framework/source":          {"framework/event", "framework/fault"},
+	"framework/textfile":        {"framework/event", "framework/fault"},
 	"schemas":                   {"framework/event", "framework/fault"},
 	"framework/mapping":         {"framework/mapping/…"},
 	"framework/oauth":           {"framework/httpx", "framework/mapping"},

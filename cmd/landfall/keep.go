@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/audience"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/textfile"
 )
 
 const (
@@ -23,6 +25,10 @@ const (
 type keeping struct {
 	choosing
 	columns   map[string]string
+	encoding  string
+	file      string // of users, as messages name it
+	allow     bool   // exit with 0 also if rows or changes were refused
+	removeAll bool   // also if rows of the file cannot be read
 	audiences *destination.Audiences
 	shown     time.Time
 	failures  int
@@ -30,6 +36,11 @@ type keeping struct {
 
 func (k *keeping) fileFlags(cmd *cobra.Command) {
 	cmd.Flags().StringToStringVar(&k.columns, "column", nil, "`IDENTIFIER=COLUMN`: the column of the file that holds an identifier")
+	cmd.Flags().StringVar(&k.encoding, "encoding", "", "the `ENCODING` of the file: "+strings.Join(textfile.Encodings(), ", ")+"; by default utf-8, or utf-16 with a byte order mark")
+}
+
+func (k *keeping) allowFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&k.allow, "allow-refused", false, "exit with 0 also if rows of the file or changes are refused")
 }
 
 // open loads the config and its state, and chooses the instance.
@@ -47,7 +58,7 @@ func (k *keeping) keeper() *audience.Keeper {
 	terminal := isTerminal(k.err)
 	return &audience.Keeper{
 		Plan: k.chosen.plan, Audiences: k.audiences, Ledger: k.chosen.ledger, DryRun: k.target.dryRun,
-		Failed: k.failed,
+		RemoveAll: k.removeAll, Failed: k.failed,
 		Progress: func(done int) {
 			if terminal && time.Since(k.shown) > 200*time.Millisecond {
 				k.shown = time.Now()
@@ -64,6 +75,8 @@ func (k *keeping) failed(f audience.Failure) {
 	switch {
 	case k.json:
 		k.print(map[string]any{"failure": f})
+	case k.failures <= most && f.Line > 0:
+		fmt.Fprintf(k.out, "%s  %s:%d: %s\n", f.Outcome, k.file, f.Line, f.Reason)
 	case k.failures <= most:
 		fmt.Fprintf(k.out, "%s  %s: %s\n", f.Outcome, f.Identity, f.Reason)
 	case k.failures == most+1:
@@ -73,9 +86,15 @@ func (k *keeping) failed(f audience.Failure) {
 
 // rows opens a file of users.
 func (k *keeping) rows(file string) (*audience.Rows, func(), error) {
+	if err := textfile.CheckEncoding(k.encoding); err != nil {
+		return nil, nil, misuse("--encoding: %v", err)
+	}
 	input, err := open(file, k.streams.in)
 	if err != nil {
 		return nil, nil, err
+	}
+	if k.file = file; file == "-" {
+		k.file = "standard input"
 	}
 	for id := range k.columns {
 		if !slices.Contains(k.audiences.Identifiers, id) {
@@ -83,15 +102,16 @@ func (k *keeping) rows(file string) (*audience.Rows, func(), error) {
 			return nil, nil, misuse("--column: there is no identifier %q%s", id, fault.DidYouMean(id, k.audiences.Identifiers))
 		}
 	}
-	rows, err := audience.NewRows(input, k.audiences.Identifiers, k.columns)
+	rows, err := audience.OpenRows(input, audience.Options{Identifiers: k.audiences.Identifiers, Columns: k.columns, Encoding: k.encoding})
 	if err != nil {
 		_ = input.Close()
-		return nil, nil, fmt.Errorf("%s: %w", file, err)
+		return nil, nil, fmt.Errorf("%s: %w", k.file, err)
 	}
 	return rows, func() { _ = input.Close() }, nil
 }
 
-// report prints what became of a work, and ends with exit code 1 where something failed.
+// report prints the report of a command on an audience. The exit code is 1 if something failed, or was refused and --allow-refused
+// is not given.
 func (k *keeping) report(r audience.Report, err error) error {
 	if isTerminal(k.err) {
 		fmt.Fprint(k.err, "\r\033[K")
@@ -101,15 +121,27 @@ func (k *keeping) report(r audience.Report, err error) error {
 	} else {
 		k.reportText(r)
 	}
+	k.warnAll(r.Warnings)
+	var none *audience.NoUsers
+	if errors.As(err, &none) {
+		return fmt.Errorf("%s: %w", k.file, err)
+	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted: call it again to go on")
 	case err != nil:
 		return err
-	case r.Failed+r.Refused > 0:
+	case r.Failed > 0, r.Refused+r.Unusable > 0 && !k.allow:
 		return failed{}
 	}
 	return nil
+}
+
+// warnAll tells of what was noticed in the file.
+func (k *keeping) warnAll(warnings []string) {
+	for _, w := range warnings {
+		k.warn(k.file + ": " + w)
+	}
 }
 
 func (k *keeping) reportText(r audience.Report) {
@@ -120,7 +152,7 @@ func (k *keeping) reportText(r audience.Report) {
 		never bool // shown only where there are some
 	}{
 		{"rows", r.Rows, true}, {"duplicates", r.Duplicates, true}, {"unusable", r.Unusable, true}, {"members before", r.Members, false},
-		{"enter", r.Enters, false}, {"exit", r.Exits, false}, {"unchanged", r.Unchanged, true},
+		{"enter", r.Enters, false}, {"exit", r.Exits, false}, {"not removed", r.Held, true}, {"unchanged", r.Unchanged, true},
 		{"delivered", r.Delivered, false}, {"skipped", r.Skipped, true}, {"refused", r.Refused, true}, {"failed for now", r.Failed, true},
 	} {
 		if row.n > 0 || !row.never {

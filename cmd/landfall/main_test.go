@@ -29,7 +29,7 @@ func TestScripts(t *testing.T) {
 	require.NoError(t, err)
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": until, "post": postFile},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": until, "post": postFile, "gzip": gzipFile, "bytes": writeBytes},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REPO", repo)
 			return nil

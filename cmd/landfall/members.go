@@ -95,7 +95,7 @@ func newMembersDiff(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "diff COHORT --against FILE", Short: "Compare a file of users with a cohort", Args: exactly(1, "one cohort, by id or name"),
 		Long: "Shows who is in the ledger's cohort and not in the file (missing), and who is in the file and not in the cohort\n" +
-			"(extra). Exit code 1 says that there is a difference.",
+			"(extra). The exit code is 1 if there is a difference or a row cannot be read.",
 		Example: "  landfall members diff vip_gold --against braze-export.csv",
 	}
 	cmd, k := reading(s, cmd, func(ctx context.Context, k *keeping, args []string) error { return k.diff(ctx, args[0], against) })
@@ -127,8 +127,9 @@ func (k *keeping) diff(ctx context.Context, cohort, against string) error {
 		_, err := fmt.Fprintf(k.out, "%-8s %s\n", kind, identity)
 		return err
 	})
+	k.warnAll(report.Warnings)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", k.file, err)
 	}
 	if k.json {
 		k.print(map[string]any{"summary": map[string]int{
@@ -136,8 +137,11 @@ func (k *keeping) diff(ctx context.Context, cohort, against string) error {
 		}})
 	} else {
 		fmt.Fprintf(k.out, "%d members, %d rows: %d in both, %d missing in the file, %d extra\n", report.Members, report.Rows, report.Unchanged, counts["missing"], counts["extra"])
+		if report.Unusable > 0 {
+			fmt.Fprintf(k.out, "%d rows cannot be read, so users who are in them count as missing\n", report.Unusable)
+		}
 	}
-	if counts["missing"]+counts["extra"] > 0 {
+	if counts["missing"]+counts["extra"]+report.Unusable > 0 {
 		return failed{}
 	}
 	return nil
@@ -186,6 +190,7 @@ func newMembersResync(s streams) *cobra.Command {
 		return k.report(k.keeper().Resync(ctx, a, rows, true))
 	})
 	k.fileFlags(cmd)
+	k.allowFlag(cmd)
 	cmd.Flags().StringVar(&against, "against", "", "a `FILE` of users who are in the cohort; only the difference is sent")
 	cmd.Flags().BoolVar(&restart, "restart", false, "begin anew, also where an earlier one was interrupted")
 	return cmd

@@ -19,6 +19,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/state"
 	"github.com/landfall-dev/landfall/framework/stream"
+	"github.com/landfall-dev/landfall/framework/textfile"
 )
 
 type runCommand struct {
@@ -37,11 +38,13 @@ func newRun(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [flags] FILE",
 		Short: "Take a file of events through a destination",
-		Long: "Reads events, one JSON object a line (- for standard input), takes them through the subscriptions of a config,\n" +
-			"and tells what became of each. Without --config, the " + configFile + " beside the file is used.",
+		Long: "Reads events, one JSON object a line (- for standard input), also compressed with gzip, takes them through the\n" +
+			"subscriptions of a config, and tells what became of each. Without --config, the " + configFile + " beside the file is\n" +
+			"used.",
 		Example: "  landfall run --sandbox fixtures/braze-cohorts/audience.ndjson\n" +
 			"  landfall run --dry-run --config landfall.yaml events.ndjson\n" +
-			"  zcat events.ndjson.gz | landfall run --live --config landfall.yaml --json -",
+			"  landfall run --live --config landfall.yaml --json events.ndjson.gz\n" +
+			"  producer | landfall run --live --config landfall.yaml -",
 		Args: exactly(1, "one file of events, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
 	}
@@ -96,7 +99,7 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 		work.Parallel = 1 // requests are shown, or have an effect on each other, in their order
 	}
 	runner := stream.New(work)
-	if err := runner.Run(ctx, reading); err != nil {
+	if err := runner.Run(ctx, textfile.NewReader(reading, "")); err != nil {
 		if errors.Is(err, context.Canceled) {
 			err = errors.New("interrupted: events after the last one reported were not sent")
 		}

@@ -22,17 +22,22 @@ func newSync(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sync [flags] FILE",
 		Short: "Make an audience what a file of users says",
-		Long: "Reads users from a file (- for standard input): CSV with a line of column names, or NDJSON, an object a line. The\n" +
-			"difference to the ledger is sent as entries and exits. With --mirror, the default, who is not in the file leaves;\n" +
-			"with --add the users of the file enter, with --remove they leave.",
+		Long: "Reads users from a file (- for standard input): CSV with a line of column names, or NDJSON, an object a line, in\n" +
+			"UTF-8 unless --encoding is given, also compressed with gzip. The difference to the ledger is sent as entries and\n" +
+			"exits. With --mirror, the default, users who are not in the file leave; with --add the users of the file enter, with\n" +
+			"--remove they leave.\n\n" +
+			"Rows that cannot be read are listed with their lines, and the exit code is then 1 unless --allow-refused is given. The\n" +
+			"other rows are used, but a mirror removes no users then, unless --yes is given: they may be in one of those rows.",
 		Example: "  landfall sync --live --config landfall.yaml --audience vip_gold users.csv\n" +
 			"  landfall sync --dry-run --audience vip_gold --column external_id=customer_no users.csv\n" +
+			"  landfall sync --live --audience vip_gold --encoding windows-1252 excel.csv\n" +
 			"  landfall sync --live --audience aud_1 --name \"VIP Gold\" --remove --yes gone.ndjson",
 		Args: exactly(1, "one file of users, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
 	}
 	c.flags(cmd)
 	c.fileFlags(cmd)
+	c.allowFlag(cmd)
 	c.target.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&c.id, "audience", "", "the `ID` of the cohort (required)")
@@ -41,7 +46,7 @@ func newSync(s streams) *cobra.Command {
 	f.BoolVar(&c.add, "add", false, "the users of the file enter, nobody leaves")
 	f.BoolVar(&c.remove, "remove", false, "the users of the file leave")
 	f.Float64Var(&c.share, "max-remove", 10, "the largest `PERCENT` of the members that may leave without --yes")
-	f.BoolVar(&c.yes, "yes", false, "let any number of members leave")
+	f.BoolVar(&c.yes, "yes", false, "let any number of members leave, also if rows of the file cannot be read")
 	cmd.MarkFlagsMutuallyExclusive("mirror", "add", "remove")
 	return cmd
 }
@@ -79,6 +84,7 @@ func (c *syncCommand) run(ctx context.Context, file string) error {
 		mode = audience.Remove
 	}
 	share := c.share / 100
+	c.removeAll = c.yes
 	if c.yes {
 		share = 1
 	}

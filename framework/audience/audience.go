@@ -8,8 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -24,14 +22,16 @@ type Keeper struct {
 	Audiences *destination.Audiences
 	Ledger    *state.Ledger
 	DryRun    bool             // count and send nothing
+	RemoveAll bool             // a mirror removes users also if rows of its file cannot be read
 	Progress  func(done int)   // told after each batch; may be nil
 	Failed    func(Failure)    // told of each change that was not delivered; may be nil
 	Now       func() time.Time // time.Now by default
 	Retry     stream.Retry
 }
 
-// Failure is a change that was not delivered.
+// Failure is a change that was not delivered, or a row of a file that cannot be read.
 type Failure struct {
+	Line     int             `json:"line,omitempty"` // of the file, if it is a row
 	Identity string          `json:"identity"`
 	Member   bool            `json:"member"`
 	Outcome  runtime.Outcome `json:"outcome"`
@@ -44,7 +44,7 @@ type Report struct {
 	Name       string `json:"name"`
 	Rows       int    `json:"rows"`       // of the file
 	Duplicates int    `json:"duplicates"` // rows that name a user once more
-	Unusable   int    `json:"unusable"`   // rows that name nobody
+	Unusable   int    `json:"unusable"`   // rows that cannot be read or name nobody
 	Members    int    `json:"members"`    // before
 	Enters     int    `json:"enters"`     // to be sent
 	Exits      int    `json:"exits"`
@@ -54,6 +54,9 @@ type Report struct {
 	Refused    int    `json:"refused"`
 	Failed     int    `json:"failed"` // tried to the end, though trying later may help
 	DryRun     bool   `json:"dryRun"`
+
+	Held     int      `json:"held,omitempty"`     // exits that were not sent, since rows of the file cannot be read
+	Warnings []string `json:"warnings,omitempty"` // about the file
 }
 
 // Mode is what a file says about an audience.
@@ -87,7 +90,30 @@ func (e *TooMany) Error() string {
 	return fmt.Sprintf("%d of %d members would be removed, more than %g %%: nothing was sent; give --yes to do it", e.Exits, e.Members, 100*e.Share)
 }
 
-// Sync makes an audience what a file says. share is the largest part of the members that it may remove; 1 allows all.
+// Unreadable says that a mirror removed no users, since its file has rows that cannot be read: a user who seems to be missing may
+// be in one of them.
+type Unreadable struct{ Rows, Held int }
+
+func (e *Unreadable) Error() string {
+	return fmt.Sprintf("%s of the file cannot be read, so %s not in the rest of it %s not removed: correct the file, or give --yes to remove them",
+		count(e.Rows, "row"), count(e.Held, "member"), pluralOf(e.Held, "was", "were"))
+}
+
+// NoUsers says that no row of a file names a user. Nothing is sent for such a file.
+type NoUsers struct {
+	Rows  int
+	First *RowError
+}
+
+func (e *NoUsers) Error() string {
+	return fmt.Sprintf("no user can be read from the file, so nothing was done: %v", e.First)
+}
+
+// Unwrap returns the error of the first row.
+func (e *NoUsers) Unwrap() error { return e.First }
+
+// Sync makes an audience what a file says. share is the largest part of the members that it may remove; 1 allows all. If rows of
+// the file cannot be read, a mirror sends entries only, and the error is an *Unreadable unless k.RemoveAll is set.
 func (k *Keeper) Sync(ctx context.Context, a destination.Audience, rows *Rows, mode Mode, share float64) (Report, error) {
 	report, err := k.begin(ctx, a)
 	if err != nil {
@@ -115,8 +141,13 @@ func (k *Keeper) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 	if float64(report.Exits) > share*float64(report.Members) && share < 1 {
 		return report, &TooMany{report.Exits, report.Members, share}
 	}
+	var held error
+	if mode == Mirror && report.Unusable > 0 && report.Exits > 0 && !k.RemoveAll {
+		held = &Unreadable{report.Unusable, report.Exits}
+		report.Held, report.Exits = report.Exits, 0
+	}
 	if k.DryRun || report.Enters+report.Exits == 0 {
-		return report, nil
+		return report, held
 	}
 	out, err := k.sender(a, &report, false)
 	if err != nil {
@@ -124,12 +155,15 @@ func (k *Keeper) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 	}
 	now := k.now()
 	err = k.Ledger.Compare(ctx, a.ID, listed, func(identity string, in bool, s state.Standing) error {
-		if member, send := mode.decide(in, s); send {
+		if member, send := mode.decide(in, s); send && (member || held == nil) {
 			return out.add(ctx, destination.Change{Identity: identity, Member: member, At: later(now, s.At)})
 		}
 		return nil
 	})
-	return report, errors.Join(err, out.flush(ctx))
+	if err = errors.Join(err, out.flush(ctx)); err != nil {
+		return report, err
+	}
+	return report, held
 }
 
 // Diff compares a file with the ledger: missing are members that the file does not list, extra is who it lists that is no
@@ -267,67 +301,4 @@ func (k *Keeper) begin(ctx context.Context, a destination.Audience) (Report, err
 		a.Name = size.Name
 	}
 	return Report{Audience: a.ID, Name: a.Name, Members: size.Members, DryRun: k.DryRun}, err
-}
-
-// identity is that of a row.
-func (k *Keeper) identity(rows *Rows) (identity string, ok bool) {
-	if identity = rows.Value(Identity); identity == "" {
-		return k.Audiences.Identity(rows.Value)
-	}
-	_, err := k.Audiences.Payload(destination.Audience{}, destination.Change{Identity: identity})
-	return identity, err == nil
-}
-
-// unusable says why a row names no user.
-func (k *Keeper) unusable(rows *Rows) string {
-	var present []string
-	for _, name := range append([]string{Identity}, k.Audiences.Identifiers...) {
-		if rows.Value(name) != "" {
-			present = append(present, name)
-		}
-	}
-	if len(present) == 0 {
-		return "the row names no user: " + strings.Join(k.Audiences.Identifiers, ", ") + " are all empty"
-	}
-	return "the row names no user: its " + strings.Join(present, " and ") + " cannot be used as an identifier"
-}
-
-// read puts the users of a file into a scratch.
-func (k *Keeper) read(ctx context.Context, rows *Rows, report *Report) (*state.Scratch, error) {
-	scratch, err := state.NewScratch(ctx)
-	if err != nil {
-		return nil, err
-	}
-	batch := make([]string, 0, batchSize)
-	add := func() error {
-		added, err := scratch.Add(ctx, batch)
-		report.Duplicates += len(batch) - added
-		batch = batch[:0]
-		return err
-	}
-	for err == nil {
-		if err = rows.Next(); err != nil {
-			break
-		}
-		report.Rows++
-		identity, ok := k.identity(rows)
-		if !ok {
-			report.Unusable++
-			if k.Failed != nil {
-				k.Failed(Failure{Identity: fmt.Sprintf("line %d", rows.Line()), Outcome: runtime.Refused, Reason: k.unusable(rows)})
-			}
-			continue
-		}
-		if batch = append(batch, identity); len(batch) == batchSize {
-			err = add()
-		}
-	}
-	if errors.Is(err, io.EOF) {
-		err = add()
-	}
-	if err != nil {
-		_ = scratch.Close()
-		return nil, fmt.Errorf("reading the users: %w", err)
-	}
-	return scratch, nil
 }

@@ -192,3 +192,59 @@ func TestHalfAnAliasInAFileDoesNotCount(t *testing.T) {
 		"line 9: the row names no user: its identity cannot be used as an identifier",
 	}, reasons)
 }
+
+// A user who seems to be missing in a mirror may be in a row that cannot be read.
+func TestAMirrorWithUnreadableRowsRemovesNobody(t *testing.T) {
+	requests := 0
+	k := keeper(t, func() error { requests++; return nil })
+	_, err := k.Sync(t.Context(), vip, users(t, k, 0, 100), audience.Mirror, 1)
+	require.NoError(t, err)
+	requests = 0
+	open := func(text string) *audience.Rows {
+		rows, err := audience.NewRows(strings.NewReader(text), k.Audiences.Identifiers, nil)
+		require.NoError(t, err)
+		return rows
+	}
+	file := "external_id,note\nu00001,a\nu0000\"2,b\nu99999,c\n"
+
+	report, err := k.Sync(t.Context(), vip, open(file), audience.Mirror, 1)
+	var unreadable *audience.Unreadable
+	require.ErrorAs(t, err, &unreadable)
+	assert.Equal(t, audience.Unreadable{Rows: 1, Held: 99}, *unreadable)
+	assert.Equal(t, "1 row of the file cannot be read, so 99 members not in the rest of it were not removed: correct the file, or give --yes to remove them", err.Error())
+	assert.Equal(t, audience.Report{Audience: "aud_1", Name: "vip", Rows: 3, Unusable: 1, Members: 100, Enters: 1, Held: 99, Unchanged: 1, Delivered: 1,
+		Warnings: []string{"a column is ignored, only external_id, device_id, alias_name, alias_label name users: note"}}, report)
+	assert.Equal(t, 1, requests, "the entry")
+
+	_, err = k.Sync(t.Context(), vip, open(file), audience.Mirror, 0.1)
+	var many *audience.TooMany
+	require.ErrorAs(t, err, &many, "the guard against mass removal counts first")
+
+	var none *audience.NoUsers
+	k.RemoveAll = true
+	_, err = k.Sync(t.Context(), vip, open("external_id,note\nu1\nu2\n"), audience.Mirror, 1)
+	require.ErrorAs(t, err, &none, "a file without any user removes nobody, whatever is allowed")
+	assert.ErrorContains(t, err, "line 2: the row has 1 column and the header has 2 columns")
+
+	report, err = k.Sync(t.Context(), vip, open(file), audience.Remove, 1)
+	require.NoError(t, err)
+	assert.Equal(t, 2, report.Exits, "the rows that can be read are done")
+	report, err = k.Sync(t.Context(), vip, open(file), audience.Mirror, 1)
+	require.NoError(t, err)
+	assert.Equal(t, 99, report.Exits, "with RemoveAll a mirror removes them")
+	assert.Zero(t, report.Held)
+}
+
+func TestARowThatContradictsItself(t *testing.T) {
+	k := keeper(t, func() error { return nil })
+	var failures []audience.Failure
+	k.Failed = func(f audience.Failure) { failures = append(failures, f) }
+	rows, err := audience.NewRows(strings.NewReader("identity,external_id\nexternal_id:u1,u2\nexternal_id:u3,u3\nexternal_id:u4,\n"), k.Audiences.Identifiers, nil)
+	require.NoError(t, err)
+	report, err := k.Sync(t.Context(), vip, rows, audience.Add, 1)
+	require.NoError(t, err)
+	assert.Equal(t, 2, report.Delivered)
+	require.Len(t, failures, 1)
+	assert.Equal(t, 2, failures[0].Line)
+	assert.Contains(t, failures[0].Reason, "the row contradicts itself")
+}

@@ -87,6 +87,6 @@ func (s *sender) decide(c destination.Change, v runtime.Verdict) {
 		s.report.Failed++
 	}
 	if s.keeper.Failed != nil && v.Outcome != runtime.Skipped {
-		s.keeper.Failed(Failure{c.Identity, c.Member, v.Outcome, v.Reason})
+		s.keeper.Failed(Failure{Identity: c.Identity, Member: c.Member, Outcome: v.Outcome, Reason: v.Reason})
 	}
 }

@@ -81,6 +81,7 @@ type diffView struct {
 	Missing, Extra []string
 	MissingCount   int
 	ExtraCount     int
+	Unreadable     []audience.Failure // the first of them
 }
 
 // maxDiff is how many users a comparison names of each kind.
@@ -160,19 +161,20 @@ func (c *Console) changeCohort(w http.ResponseWriter, r *http.Request) {
 
 // compare compares users, a line each or as a CSV file, with a cohort.
 func compare(ctx context.Context, in Instance, a destination.Audience, users string) (*diffView, error) {
-	ids := in.Plugin.Audiences.Identifiers
-	head, _, _ := strings.Cut(strings.TrimSpace(users), "\n")
-	if !strings.HasPrefix(head, "{") && !namesColumn(head, ids) && len(ids) > 0 {
-		users = ids[0] + "\n" + users
-	}
-	rows, err := audience.NewRows(strings.NewReader(users), ids, nil)
+	rows, err := audience.OpenRows(strings.NewReader(users), audience.Options{Identifiers: in.Plugin.Audiences.Identifiers, AllowIDs: true})
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	d := &diffView{}
-	d.Report, err = keeperOf(in).Diff(ctx, a.ID, rows, func(kind, identity string) error {
+	keeper := keeperOf(in)
+	keeper.Failed = func(f audience.Failure) {
+		if len(d.Unreadable) < maxFailures {
+			d.Unreadable = append(d.Unreadable, f)
+		}
+	}
+	d.Report, err = keeper.Diff(ctx, a.ID, rows, func(kind, identity string) error {
 		list, n := &d.Missing, &d.MissingCount
 		if kind == "extra" {
 			list, n = &d.Extra, &d.ExtraCount
@@ -186,20 +188,4 @@ func compare(ctx context.Context, in Instance, a destination.Audience, users str
 		return nil, err
 	}
 	return d, nil
-}
-
-// namesColumn tells whether a line is that of the columns' names.
-func namesColumn(head string, identifiers []string) bool {
-	for name := range strings.SplitSeq(head, ",") {
-		name = strings.Trim(strings.TrimSpace(name), `"`)
-		if name == audience.Identity {
-			return true
-		}
-		for _, id := range identifiers {
-			if name == id {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -1,0 +1,90 @@
+package textfile
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+)
+
+// MaxLine is the length of the longest line that Lines returns, in bytes.
+const MaxLine = 1 << 20
+
+// Line is one line of a file, without its end.
+type Line struct {
+	Number  int // from 1
+	Text    string
+	TooLong bool // it is longer than MaxLine; Text is empty
+	Open    bool // the file ends with it, without a line break
+}
+
+// Lines splits a text into lines that end with \n, \r\n or \r. It holds one line and what was put back with Unread.
+type Lines struct {
+	input  *bufio.Reader
+	number int
+	unread []Line // the next one last
+}
+
+// NewLines returns the lines of r.
+func NewLines(r io.Reader) *Lines { return &Lines{input: bufio.NewReaderSize(r, bufferSize)} }
+
+// Unread puts lines back, which Next returns again in their order.
+func (l *Lines) Unread(lines ...Line) {
+	for i := len(lines) - 1; i >= 0; i-- {
+		l.unread = append(l.unread, lines[i])
+	}
+}
+
+// Number is how many lines have been read from the file.
+func (l *Lines) Number() int { return l.number }
+
+// Next returns the next line. The error is io.EOF after the last one. A line that an error of the file interrupts is not returned.
+func (l *Lines) Next() (Line, error) {
+	if n := len(l.unread); n > 0 {
+		line := l.unread[n-1]
+		l.unread = l.unread[:n-1]
+		return line, nil
+	}
+	var text []byte
+	line, begun := Line{Number: l.number + 1}, false
+	for {
+		if _, err := l.input.Peek(1); err != nil {
+			if !begun || !errors.Is(err, io.EOF) {
+				return Line{}, err
+			}
+			line.Open = true
+			break
+		}
+		begun = true
+		chunk, _ := l.input.Peek(l.input.Buffered())
+		end := bytes.IndexAny(chunk, "\r\n")
+		part := chunk
+		if end >= 0 {
+			part = chunk[:end]
+		}
+		if line.TooLong = line.TooLong || len(text)+len(part) > MaxLine; line.TooLong {
+			text = nil
+		} else {
+			text = append(text, part...)
+		}
+		if end >= 0 {
+			l.endLine(chunk[end], end+1)
+			break
+		}
+		_, _ = l.input.Discard(len(chunk))
+	}
+	l.number++
+	line.Text = string(text)
+	return line, nil
+}
+
+// endLine passes over a line and its end, which may be the two bytes \r\n.
+func (l *Lines) endLine(last byte, size int) {
+	_, _ = l.input.Discard(size)
+	if last != '\r' {
+		return
+	}
+	if next, _ := l.input.Peek(1); string(next) == "\n" {
+		_, _ = l.input.Discard(1)
+	}
+}

@@ -1,0 +1,203 @@
+// Package textfile reads the text files that users hand over: it decompresses gzip, decodes character encodings to UTF-8, and
+// splits lines within bounds. A file in a format that holds no text, such as a spreadsheet, is refused by its name.
+package textfile
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/unicode"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// FormatError says that a file is not text, or is text in another encoding than was said.
+type FormatError struct {
+	Format string // such as "a ZIP archive or a spreadsheet (XLSX, ODS)"
+	Advice string // what to do next
+}
+
+func (e *FormatError) Error() string { return "the file is " + e.Format + ": " + e.Advice }
+
+// TruncatedError says that compressed data end before their end. What was read before it is intact, except for the last line.
+type TruncatedError struct{ Format string }
+
+func (e *TruncatedError) Error() string {
+	return "the " + e.Format + " data end too early: the file has been cut off"
+}
+
+// CorruptError says that compressed data are damaged, so that nothing that was read from them can be trusted.
+type CorruptError struct {
+	Format string
+	Cause  error
+}
+
+func (e *CorruptError) Error() string {
+	return "the " + e.Format + " data are damaged: make or copy the file again"
+}
+
+// Unwrap returns the cause.
+func (e *CorruptError) Unwrap() error { return e.Cause }
+
+// namedEncoding is an encoding that a user can name. The encoding of UTF-8 is nil.
+type namedEncoding struct {
+	name     string
+	encoding encoding.Encoding
+}
+
+func namedEncodings() []namedEncoding {
+	little, big := unicode.UTF16(unicode.LittleEndian, unicode.UseBOM), unicode.UTF16(unicode.BigEndian, unicode.UseBOM)
+	return []namedEncoding{
+		{"utf-8", nil}, {"latin1", charmap.ISO8859_1}, {"iso-8859-1", charmap.ISO8859_1}, {"iso-8859-15", charmap.ISO8859_15},
+		{"windows-1250", charmap.Windows1250}, {"windows-1252", charmap.Windows1252}, {"macintosh", charmap.Macintosh},
+		{"utf-16", little}, {"utf-16le", little}, {"utf-16be", big},
+	}
+}
+
+// Encodings returns the names of the encodings that Open knows.
+func Encodings() []string {
+	var names []string
+	for _, e := range namedEncodings() {
+		names = append(names, e.name)
+	}
+	return names
+}
+
+// CheckEncoding returns an error that lists the known encodings unless name is one of them or empty.
+func CheckEncoding(name string) error {
+	_, err := encodingByName(name)
+	return err
+}
+
+func encodingByName(name string) (namedEncoding, error) {
+	if name == "" {
+		name = "utf-8"
+	}
+	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	for _, e := range namedEncodings() {
+		if e.name == name || strings.ReplaceAll(e.name, "-", "") == name {
+			return e, nil
+		}
+	}
+	return namedEncoding{}, fmt.Errorf("there is no encoding %q%s: the encodings are %s", name, fault.DidYouMean(name, Encodings()), strings.Join(Encodings(), ", "))
+}
+
+// bufferSize is how much is read at once, in bytes.
+const bufferSize = 64 << 10
+
+// Open returns the text of a file as UTF-8 without a byte order mark, decompressed if it is gzip. The encoding is UTF-8 if name
+// is empty; UTF-16 with a byte order mark is then recognized. Bytes that are not valid UTF-8 are handed on as they are. Errors are
+// a *FormatError, or while reading a *TruncatedError or a *CorruptError.
+func Open(r io.Reader, name string) (io.Reader, error) {
+	chosen, err := encodingByName(name)
+	if err != nil {
+		return nil, err
+	}
+	input := bufio.NewReaderSize(r, bufferSize)
+	if begin, _ := input.Peek(2); string(begin) == "\x1f\x8b" {
+		unzipped, err := gzip.NewReader(input)
+		if err != nil {
+			return nil, compressedError(err)
+		}
+		input = bufio.NewReaderSize(&gzipReader{unzipped}, bufferSize)
+	}
+	return decode(input, chosen, name != "")
+}
+
+func decode(input *bufio.Reader, chosen namedEncoding, explicit bool) (io.Reader, error) {
+	begin, _ := input.Peek(8)
+	if err := checkFormat(begin); err != nil {
+		return nil, err
+	}
+	wide := strings.HasPrefix(chosen.name, "utf-16")
+	rest, err := event.WithoutBOM(begin)
+	marked16 := bytes.HasPrefix(begin, []byte("\xff\xfe")) || bytes.HasPrefix(begin, []byte("\xfe\xff"))
+	var other *event.EncodingError
+	switch {
+	case errors.As(err, &other) && other.Encoding == "UTF-32":
+		return nil, &FormatError{"text in UTF-32", "save it as UTF-8"}
+	case wide, marked16 && !explicit:
+		decoder := chosen.encoding
+		if !wide {
+			decoder = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
+		}
+		return decoder.NewDecoder().Reader(input), nil
+	case err != nil && marked16:
+		return nil, &FormatError{"text in UTF-16", "leave out --encoding " + chosen.name}
+	case err != nil:
+		return nil, &FormatError{"text in UTF-16 without a byte order mark", "say so with --encoding utf-16le or utf-16be, or save it as UTF-8"}
+	case len(rest) < len(begin) && chosen.encoding != nil:
+		return nil, &FormatError{"text in UTF-8", "leave out --encoding " + chosen.name}
+	}
+	_, _ = input.Discard(len(begin) - len(rest))
+	if chosen.encoding != nil {
+		return chosen.encoding.NewDecoder().Reader(input), nil
+	}
+	return input, nil
+}
+
+// checkFormat refuses formats that are no text, by how they begin.
+func checkFormat(begin []byte) error {
+	for _, f := range []struct{ magic, format, advice string }{
+		{"PK\x03\x04", "a ZIP archive or a spreadsheet (XLSX, ODS)", "unpack it, or save the sheet as CSV (UTF-8)"},
+		{"\xd0\xcf\x11\xe0", "a spreadsheet (XLS)", "save the sheet as CSV (UTF-8)"},
+		{"\x28\xb5\x2f\xfd", "compressed with zstd", "pipe it in: zstdcat FILE | landfall … -"},
+		{"BZh", "compressed with bzip2", "pipe it in: bzcat FILE | landfall … -"},
+		{"\xfd7zXZ", "compressed with xz", "pipe it in: xzcat FILE | landfall … -"},
+		{"\x1f\x8b", "compressed with gzip twice", "decompress it once"},
+		{"PAR1", "a Parquet file", "export it as CSV or NDJSON"},
+		{"%PDF", "a PDF document", "export it as CSV or NDJSON"},
+		{"SQLite f", "an SQLite database", "export it as CSV or NDJSON"},
+	} {
+		if bytes.HasPrefix(begin, []byte(f.magic)) && (f.magic != "BZh" || len(begin) > 4 && begin[4] == '1') {
+			return &FormatError{f.format, f.advice}
+		}
+	}
+	return nil
+}
+
+// gzipReader gives the errors of gzip as those of this package.
+type gzipReader struct{ unzipped *gzip.Reader }
+
+func (g *gzipReader) Read(p []byte) (int, error) {
+	n, err := g.unzipped.Read(p)
+	return n, compressedError(err)
+}
+
+func compressedError(err error) error {
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return &TruncatedError{"gzip"}
+	}
+	return &CorruptError{"gzip", err}
+}
+
+// NewReader is Open that reads nothing before its first Read, which returns the error of Open.
+func NewReader(r io.Reader, name string) io.Reader { return &lazyReader{input: r, name: name} }
+
+type lazyReader struct {
+	input io.Reader
+	name  string
+	text  io.Reader
+	err   error
+}
+
+func (l *lazyReader) Read(p []byte) (int, error) {
+	if l.text == nil && l.err == nil {
+		l.text, l.err = Open(l.input, l.name)
+	}
+	if l.err != nil {
+		return 0, l.err
+	}
+	return l.text.Read(p)
+}
