@@ -96,11 +96,32 @@ func (l *linter) action(a ActionDefinition, performs func(string) bool) {
 	place := "/actions" + fault.PointerKey(a.Key)
 	l.sentence(a.Key, place+"/description", "the action", a.Description)
 	l.fields(a.Key, place+"/fields", a.Fields)
+	l.batchSize(a, place)
 	for _, f := range a.Fields {
 		l.sentence(a.Key+"."+f.Key, place+"/fields"+fault.PointerKey(f.Key), "the field", f.Description)
 	}
 	if a.Request == nil && performs != nil && !performs(a.Key) {
 		l.find(CheckRequests, a.Key, place, "nothing performs the action: it has no request, and there is no handler in Go for it")
+	}
+}
+
+// batchSize checks that batches can be as large as the batch_size field and the request of an action say.
+func (l *linter) batchSize(a ActionDefinition, place string) {
+	var field schema.Field
+	if f := a.Fields.Get(BatchSize); f != nil {
+		field = *f
+	}
+	of, at, bound := a.Key+"."+BatchSize, place+"/fields"+fault.PointerKey(BatchSize), float64(DefaultBatchSize)
+	if field.Maximum.Kind() == event.Number && field.Maximum.Float() >= 1 {
+		bound = field.Maximum.Float()
+	}
+	switch size := field.Default; {
+	case bound > MaxBatchSize:
+		l.find(CheckFields, of, at+"/maximum", "the maximum is %s, but a batch holds at most %d payloads", field.Maximum.JSON(), MaxBatchSize)
+	case size.Kind() == event.Number && size.Float() > bound && !field.Maximum.Exists():
+		l.find(CheckFields, of, at+"/default", "the default is %s, but a batch holds at most %d payloads: lower it, or set a maximum of up to %d", size.JSON(), DefaultBatchSize, MaxBatchSize)
+	case a.Request != nil && float64(a.Request.Most()) > bound:
+		l.find(CheckRequests, a.Key, place+"/request/batch/size", "the size is %d, but a batch holds at most %d payloads: lower it, or give the field %s a maximum of up to %d", a.Request.Most(), int(bound), BatchSize, MaxBatchSize)
 	}
 }
 

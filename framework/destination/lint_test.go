@@ -60,6 +60,11 @@ func TestLint(t *testing.T) {
 		{name: "a secret that is text", settings: `authToken: {label: T, description: T., type: string}`, want: "/authentication/fields/authToken/type looks like a secret"},
 		{name: "a flag with the name of a secret", settings: `use_secret: {label: S, description: S., type: boolean}`},
 		{name: "a key that needs quotes", fields: `"a b": {label: A, description: A., type: string}`, want: "/actions/create/fields/a b the key of a field"},
+		{name: "batch size above the default bound", fields: `batch_size: {label: B, description: B., type: integer, default: 100000}`, want: "/actions/create/fields/batch_size/default the default is 100000, but a batch holds at most 1000 payloads: lower it, or set a maximum of up to 10000"},
+		{name: "batch size at the default bound", fields: `batch_size: {label: B, description: B., type: integer, default: 1000}`},
+		{name: "batch size raised by its maximum", fields: `batch_size: {label: B, description: B., type: integer, default: 5000, maximum: 5000}`},
+		{name: "batch size above its maximum", fields: `batch_size: {label: B, description: B., type: integer, default: 5001, maximum: 5000}`, want: "/actions/create/fields/batch_size/default"},
+		{name: "maximum of the batch size above the bound", fields: `batch_size: {label: B, description: B., type: integer, maximum: 10001}`, want: "/actions/create/fields/batch_size/maximum the maximum is 10001, but a batch holds at most 10000 payloads"},
 		{name: "a label twice", fields: `a: {label: ID, description: A., type: string}`, want: "/actions/create/fields/a/label has the label of id"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -79,6 +84,22 @@ func TestLint(t *testing.T) {
 			require.Len(t, found, 1)
 			assert.Contains(t, found[0], tc.want)
 		})
+	}
+}
+
+func TestLintSaysThatARequestAsksForTooLargeBatches(t *testing.T) {
+	for size, want := range map[string]string{
+		"1000": "", "1001": "/actions/create/request/batch/size the size is 1001, but a batch holds at most 1000 payloads",
+	} {
+		text := linted("", "") + "    request: {url: https://a.example, batch: {size: " + size + "}, body: {\"@path\": $.items}}\n"
+		d, err := destination.ParseDefinition("destination.yaml", []byte(text))
+		require.NoError(t, err)
+		var found string
+		for _, f := range d.Lint(destination.LintOptions{}) {
+			found += f.Pointer + " " + f.Message
+		}
+		assert.Equal(t, want == "", found == "", found)
+		assert.Contains(t, found, want)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -64,6 +65,7 @@ type RefreshInput struct {
 	Old          oauth.Token
 	ClientID     string
 	ClientSecret string
+	Now          func() time.Time // the clock, for Token.Expires; never nil
 }
 
 // Audiences is what a destination that keeps audiences tells of them.

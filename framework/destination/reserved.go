@@ -9,6 +9,13 @@ const (
 	BatchKeys      = "batch_keys"      // fields in which the payloads of a batch are equal
 )
 
+const (
+	// DefaultBatchSize is the most payloads of a batch unless the batch_size field of an action has a maximum.
+	DefaultBatchSize = 1000
+	// MaxBatchSize is the highest maximum that a batch_size field may have.
+	MaxBatchSize = 10_000
+)
+
 // IsReserved tells whether a field of an action is reserved.
 func IsReserved(key string) bool {
 	switch key {

@@ -60,7 +60,7 @@ func badValues(f schema.Field) map[string]event.Value {
 		bad["is of another format"] = text
 	}
 	for key, bound := range map[string]event.Value{"is too small": f.Minimum, "is too large": f.Maximum} {
-		if !bound.Exists() || f.Key == destination.BatchSize { // the runtime keeps to its bounds
+		if !bound.Exists() || f.Key == destination.BatchSize || f.Key == destination.BatchBytes { // the runtime caps them
 			continue
 		}
 		beyond := bound.Float() + 1

@@ -71,7 +71,7 @@ func (c *compiler) login(spec, settings event.Value) *oauth.Remote {
 		redactor := c.redactor(settings)
 		client := destination.NewClient(httpx.New(httpx.Config{Base: c.host.TokenTransport, Redactor: redactor, Log: c.host.Log, Limiter: c.tokenLimiter}), redactor.Redact)
 		r.RefreshToken = func(ctx context.Context, old oauth.Token) (oauth.Token, error) {
-			return refresh(ctx, destination.RefreshInput{Client: client, Settings: settings, Old: old, ClientID: id, ClientSecret: secret})
+			return refresh(ctx, destination.RefreshInput{Client: client, Settings: settings, Old: old, ClientID: id, ClientSecret: secret, Now: c.host.clock()})
 		}
 	}
 	return r

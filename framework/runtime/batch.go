@@ -15,7 +15,7 @@ import (
 type reserved struct {
 	size, bytes, enable, keys *event.Key
 
-	usual int // the default of batch_size, or MaxBatch
+	usual int // the default of batch_size, or the bound
 	most  int // the bound of batch_size that the definition declares, or MaxBatch
 }
 
@@ -31,17 +31,19 @@ func reservedOf(fields schema.Fields) reserved {
 		usual: MaxBatch, most: MaxBatch,
 	}
 	if f := fields.Get(destination.BatchSize); f != nil {
-		r.usual, r.most = sizeOr(f.Default, MaxBatch), sizeOr(f.Maximum, MaxBatch)
+		r.most = sizeOr(f.Maximum, MaxBatch)
+		r.usual = min(sizeOr(f.Default, MaxBatch), r.most)
 	}
 	return r
 }
 
-// sizeOr returns a size of batches within MaxBatch. Anything below 1, which Segment writes for "as you like", is the fallback.
+// sizeOr returns v as a batch size, capped at destination.MaxBatchSize. The fallback stands for anything that is no number or is
+// below 1, which Segment writes for "as you like".
 func sizeOr(v event.Value, fallback int) int {
 	if v.Kind() != event.Number || v.Float() < 1 {
 		return fallback
 	}
-	return int(min(v.Float(), MaxBatch))
+	return int(min(v.Float(), destination.MaxBatchSize))
 }
 
 // withoutBatchBounds returns fields in which batch_size and batch_bytes have no bounds: a size beyond them is capped, and no reason
@@ -75,7 +77,7 @@ func (c *compiler) batchSize(in config.Subscription, s *Subscription) {
 // action takes.
 func (s *Subscription) batch(item *Item) {
 	payload, has := item.Payload, &s.reserved
-	item.BatchSize = MaxBatch
+	item.BatchSize = has.usual
 	if has.size != nil {
 		if n := has.size.Of(payload); n.Kind() == event.Number {
 			item.BatchSize = min(sizeOr(n, has.usual), has.most)
@@ -152,10 +154,10 @@ type batchKey struct {
 	key          string
 }
 
-// roomFrom is how many items a batch has when it gets room for a full one.
-const roomFrom = 64
+// pooledFrom is how many items a batch has when it moves to a pooled slice for a full one.
+const pooledFrom = 64
 
-// Add puts an item into its batch. Where that is full, its items are returned and a new one begins.
+// Add puts an item into its batch. If that is full, Add returns its items, and the next item begins a new one.
 func (b *Batches) Add(p *Plan, item Item) (full []Item) {
 	if b.places == nil {
 		b.places = map[batchKey]int{}
@@ -168,15 +170,26 @@ func (b *Batches) Add(p *Plan, item Item) (full []Item) {
 		b.list = append(b.list, Batch{Plan: p})
 	}
 	batch := &b.list[at]
-	if len(batch.Items) == roomFrom && cap(batch.Items) < MaxBatch { // it is going to be a large one
-		batch.Items = append(itemRoom.Take(MaxBatch)[:0], batch.Items...)
-	}
-	batch.Items = append(batch.Items, item)
+	batch.Items = append(growBatch(batch.Items, item.BatchSize), item)
 	if len(batch.Items) < item.BatchSize {
 		return nil
 	}
 	full, batch.Items = batch.Items, nil
 	return full
+}
+
+// growBatch returns items with room for one more. A batch that grows large moves to a pooled slice: to one of MaxBatch items
+// first, and to one of destination.MaxBatchSize if it outgrows that.
+func growBatch(items []Item, size int) []Item {
+	switch n := len(items); {
+	case n == pooledFrom && cap(items) < MaxBatch:
+		return append(itemPool.Take(MaxBatch)[:0], items...)
+	case n == MaxBatch && size > MaxBatch && cap(items) < destination.MaxBatchSize:
+		grown := append(largePool.Take(destination.MaxBatchSize)[:0], items...)
+		Release(items)
+		return grown
+	}
+	return items
 }
 
 // Rest takes all batches that are not full, in order of first appearance.
@@ -191,13 +204,16 @@ func (b *Batches) Rest() []Batch {
 	return rest
 }
 
-// itemRoom is room for the items of a full batch.
-var itemRoom room.Of[Item]
+// The pools of full batches: itemPool holds slices of MaxBatch items, largePool those of destination.MaxBatchSize.
+var itemPool, largePool room.Of[Item]
 
-// Release gives back the room of items that Batches has collected and that nobody holds any more. Who does not call it leaves them
-// to the collector of garbage.
+// Release returns to their pool items that Batches has collected and that nothing refers to any more. If Release is not called,
+// the items are garbage collected.
 func Release(items []Item) {
-	if cap(items) >= MaxBatch {
-		itemRoom.Give(items)
+	switch c := cap(items); {
+	case c >= destination.MaxBatchSize:
+		largePool.Give(items)
+	case c >= MaxBatch:
+		itemPool.Give(items)
 	}
 }

@@ -1,15 +1,21 @@
 package runtime_test
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
+	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/destinations/webhook"
 	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/oauth"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
@@ -44,4 +50,81 @@ func TestBatchSizes(t *testing.T) {
 		require.Nil(t, refused, size)
 		assert.Equal(t, want.items, item.BatchSize, size)
 	}
+}
+
+const largeBatches = `
+name: Bulk
+slug: bulk
+mode: cloud
+authentication: {scheme: oauth2, authorizeUrl: "https://x.example/a", tokenUrl: "https://x.example/t"}
+actions:
+  send:
+    title: Send
+    fields:
+      id: {label: ID, type: string, default: {"@path": $.userId}}
+      batch_size: {label: Batch Size, type: integer%s}
+`
+
+// newBulk returns a plan whose action has the given keys of its batch_size field.
+func newBulk(t *testing.T, keys string, host runtime.Host, refresh func(context.Context, destination.RefreshInput) (oauth.Token, error)) *runtime.Plan {
+	t.Helper()
+	none := func(_ context.Context, call destination.BatchCall[noSettings, noSettings]) (*destination.MultiStatus, error) {
+		return destination.NewMultiStatus(len(call.Payloads)), nil
+	}
+	plugin := destination.Plugin{
+		Definition: fstest.MapFS{"destination.yaml": {Data: fmt.Appendf(nil, largeBatches, keys)}}, Refresh: refresh,
+		Actions: map[string]destination.Action{"send": destination.Handle(destination.Handler[noSettings, noSettings]{PerformBatch: none})},
+	}
+	definition, err := plugin.Load()
+	require.NoError(t, err)
+	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{},
+		"subscriptions":[{"name":"all","action":"send","subscribe":"type = \"track\"","mapping":{}}]}`))
+	in.Auth = event.MustParse(`{"clientId":"c","clientSecret":"s"}`)
+	plan, err := runtime.New(plugin, definition, in, host)
+	require.NoError(t, err)
+	return plan
+}
+
+type noSettings struct{}
+
+func (*noSettings) Decode(event.Value) {}
+
+func TestADefinitionRaisesItsBatchSize(t *testing.T) {
+	for keys, want := range map[string]int{
+		``: 1000, `, default: 50`: 50, `, default: 100000`: 1000, `, default: 5000, maximum: 5000`: 5000, `, maximum: 5000`: 1000,
+		`, maximum: 20`: 20, `, default: 10000, maximum: 10000`: 10_000, `, default: 20000, maximum: 20000`: 10_000,
+	} {
+		plan := newBulk(t, keys, runtime.Host{}, nil)
+		var batches runtime.Batches
+		for round := range 2 { // the second one uses pooled slices
+			for i := range want {
+				e, err := event.Parse(fmt.Appendf(nil, `{"type":"track","userId":"%d"}`, i))
+				require.NoError(t, err)
+				item, refused := plan.Prepare(plan.Subscriptions()[0], e, 0)
+				require.Nil(t, refused)
+				require.Equal(t, want, item.BatchSize, keys)
+				full := batches.Add(plan, item)
+				require.Equal(t, i == want-1, full != nil, "%s: item %d of round %d", keys, i, round)
+				for j, of := range full {
+					require.Equal(t, fmt.Sprint(j), of.Payload.Get("id").Str(), keys)
+				}
+				runtime.Release(full)
+			}
+		}
+	}
+}
+
+func TestRefreshHasTheClockOfTheHost(t *testing.T) {
+	at := time.Date(2024, 2, 3, 4, 5, 6, 0, time.UTC)
+	refresh := func(_ context.Context, in destination.RefreshInput) (oauth.Token, error) {
+		return oauth.Token{Access: "a", Expires: in.Now().Add(time.Hour)}, nil
+	}
+	plan := newBulk(t, "", runtime.Host{Now: func() time.Time { return at }}, refresh)
+	token, err := plan.Login().RefreshToken(t.Context(), oauth.Token{})
+	require.NoError(t, err)
+	assert.Equal(t, at.Add(time.Hour), token.Expires)
+
+	token, err = newBulk(t, "", runtime.Host{}, refresh).Login().RefreshToken(t.Context(), oauth.Token{})
+	require.NoError(t, err)
+	assert.WithinRange(t, token.Expires, time.Now().Add(time.Hour-time.Minute), time.Now().Add(time.Hour))
 }

@@ -236,11 +236,17 @@ func (c *compiler) mappedFields(in config.Subscription, action *destination.Acti
 	}
 }
 
+// clock returns the host's clock, time.Now by default.
+func (h Host) clock() func() time.Time {
+	if h.Now == nil {
+		return time.Now
+	}
+	return h.Now
+}
+
 func (c *compiler) deps(settings event.Value, give tokens, redactor *httpx.Redactor) destination.Deps {
 	h := c.host
-	if h.Now == nil {
-		h.Now = time.Now
-	}
+	h.Now = h.clock()
 	if h.Log == nil {
 		h.Log = slog.New(slog.DiscardHandler)
 	}

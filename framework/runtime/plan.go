@@ -19,8 +19,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/schema"
 )
 
-// MaxBatch is the most payloads that a batch may hold, whatever a subscription asks for.
-const MaxBatch = 1000
+// MaxBatch is the most payloads of a batch unless the definition of the action raises it.
+const MaxBatch = destination.DefaultBatchSize
 
 // Plan is one instance of a destination, ready to run.
 type Plan struct {
