@@ -29,7 +29,7 @@ func TestKilledInALoop(t *testing.T) {
 	sandbox := brazed(t)
 	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)
 	s.start()
-	load, n := newLoad(5000, 6), events(t, 200_000)
+	load, n := newLoad(5000, 6), events(t, 60_000)
 	var sending sync.RWMutex // held while the server is away, so that its new address is seen
 	done := make(chan struct{})
 	var kills atomic.Int32

@@ -255,7 +255,7 @@ func (w *worker) findings(now time.Time) (list []Finding) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.stopped != "" {
-		list = append(list, Finding{Code: CodeLogin, Instance: w.id, Message: "nothing is sent: " + w.stopped, Next: "log in with landfall auth login " + w.id})
+		list = append(list, Finding{Code: CodeLogin, Instance: w.id, Message: "nothing is sent: " + w.stopped, Next: "run landfall auth login --instance " + w.id})
 	}
 	if now.Before(w.pausedUntil) {
 		list = append(list, Finding{Code: CodePaused, Instance: w.id, Until: w.pausedUntil, Message: "the remote asks to wait", Next: "landfall resume " + w.id + " ends that"})
