@@ -8,6 +8,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fql"
+	"github.com/landfall-dev/landfall/framework/textfile"
 )
 
 func newMatch(s streams) *cobra.Command {
@@ -45,7 +46,7 @@ func newMatch(s streams) *cobra.Command {
 // eachEvent calls do for every event on standard input. A line that is no event, or that do fails on, is reported with
 // its number, and the rest go on; then the command has failed.
 func eachEvent(s streams, do func(raw []byte, e event.Event, out *bufio.Writer) error) error {
-	lines := bufio.NewScanner(event.ReaderWithoutBOM(s.in))
+	lines := bufio.NewScanner(textfile.NewReader(s.in, ""))
 	lines.Buffer(make([]byte, 0, 1<<16), event.MaxBytes+1)
 	out := bufio.NewWriter(s.out)
 	wrong := 0

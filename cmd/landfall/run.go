@@ -100,8 +100,15 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	}
 	runner := stream.New(work)
 	if err := runner.Run(ctx, textfile.NewReader(reading, "")); err != nil {
-		if errors.Is(err, context.Canceled) {
+		var truncated *textfile.TruncatedError
+		var other *textfile.FormatError
+		switch {
+		case errors.Is(err, context.Canceled):
 			err = errors.New("interrupted: events after the last one reported were not sent")
+		case errors.As(err, &truncated):
+			err = fmt.Errorf("%s: %w; events after the last one reported were not sent", file, err)
+		case errors.As(err, &other):
+			err = fmt.Errorf("%s: %w", file, other)
 		}
 		return err
 	}
