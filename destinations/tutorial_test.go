@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/generate"
 )
 
 // TestTutorial does what TUTORIAL.md says, in a copy of the module: its console blocks are run and their output compared, its diff
@@ -37,9 +39,15 @@ func TestTutorial(t *testing.T) {
 			runStep(t, root, command, want)
 		}
 	}
+	handler, err := os.ReadFile(filepath.Join(root, "destinations", "acme", "deletecontact.go"))
+	require.NoError(t, err)
+	require.Contains(t, string(handler), "http.MethodDelete")
+	// The tests of the module that list destinations, or have one called acme of their own, pass with acme present.
+	runStep(t, root, "go test -short ./destinations -run TestDestinations/acme|TestConfigs", "ok …")
+	runStep(t, root, "go test -short ./cmd/landfall -run TestScripts/(definitions|import|validate|new)$", "ok …")
 }
 
-// copyModule copies the files of the module, save those that begin with a dot.
+// copyModule copies the files of the module except those that begin with a dot, and acme if the tutorial was done in it.
 func copyModule(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
@@ -48,7 +56,7 @@ func copyModule(t *testing.T) string {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".." || name == "fixtures/conformance"):
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".." || name == "fixtures/conformance" || name == filepath.Join("destinations", "acme")):
 			return filepath.SkipDir
 		case d.IsDir():
 			return os.MkdirAll(filepath.Join(root, name), 0o755)
@@ -61,6 +69,8 @@ func copyModule(t *testing.T) string {
 		}
 		return os.WriteFile(filepath.Join(root, name), content, 0o644)
 	})
+	require.NoError(t, err)
+	_, err = generate.All(filepath.Join(root, "destinations"), "destinations", "github.com/landfall-dev/landfall/destinations")
 	require.NoError(t, err)
 	return root
 }

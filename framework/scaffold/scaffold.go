@@ -53,6 +53,22 @@ type view struct {
 	Package, Import, Framework, Schema string
 	Host, NameYAML                     string
 	Title, Payload, Path, TooLong      string
+	Method, EventType                  string // the HTTP method as net/http names it, such as Post, and the events that the action takes
+	Deletes                            bool
+}
+
+// methodOf returns the HTTP method, as net/http names it, of an action whose key begins with a verb.
+func methodOf(action string) string {
+	verb, _, _ := strings.Cut(strings.ToLower(words(action)), " ")
+	switch verb {
+	case "delete", "remove", "drop", "erase", "forget":
+		return "Delete"
+	case "update", "patch", "edit", "change":
+		return "Patch"
+	case "put", "replace", "set":
+		return "Put"
+	}
+	return "Post"
 }
 
 func (n New) view(m module) view {
@@ -61,6 +77,10 @@ func (n New) view(m module) view {
 		Host: "api." + n.Slug + ".example", Title: words(n.Action), Payload: generate.TypeName(n.Action) + "Payload",
 		Path: strings.ToLower(strings.ReplaceAll(words(n.Action), " ", "-")), TooLong: strings.Repeat("x", 65),
 		Schema: "https://landfall.dev/schemas/destination.schema.json", NameYAML: n.Name,
+	}
+	v.Method, v.EventType = methodOf(n.Action), "identify"
+	if v.Deletes = v.Method == "Delete"; v.Deletes {
+		v.EventType = "delete"
 	}
 	if plain := regexp.MustCompile(`^[A-Za-z][A-Za-z0-9 ._-]*$`); !plain.MatchString(n.Name) {
 		v.NameYAML = strconv.Quote(n.Name)
@@ -143,7 +163,7 @@ func (n New) write(v view, files map[string]string) (made []string, err error) {
 }
 
 func (v view) execute(name string) ([]byte, error) {
-	t, err := template.ParseFS(templates, "templates/*.tmpl")
+	t, err := template.New("").Funcs(template.FuncMap{"upper": strings.ToUpper}).ParseFS(templates, "templates/*.tmpl")
 	if err != nil {
 		return nil, err
 	}

@@ -47,9 +47,14 @@ func TestWhatIsNewPassesEveryCheck(t *testing.T) {
 		n := scaffold.New{Dir: dir, Slug: "new-" + scheme, Scheme: scheme, Batch: i%2 == 0}
 		_, err := scaffold.Destination(n)
 		require.NoError(t, err)
-		n.Action, n.Batch = "trackEvent", !n.Batch
-		_, err = scaffold.Action(n)
-		require.NoError(t, err)
+		for action, method := range map[string]string{"trackEvent": "Post", "deleteContact": "Delete", "updateContact": "Patch"} {
+			n.Action, n.Batch = action, !n.Batch
+			_, err = scaffold.Action(n)
+			require.NoError(t, err)
+			code, err := os.ReadFile(filepath.Join(dir, n.Slug, strings.ToLower(action)+".go"))
+			require.NoError(t, err)
+			assert.Contains(t, string(code), "http.Method"+method+",", action)
+		}
 	}
 	_, err := generate.All(dir, "destinations", "example.com/crm/destinations")
 	require.NoError(t, err)
