@@ -62,6 +62,7 @@ type served struct {
 	t          *testing.T
 	dir        string // with landfall.yaml
 	args       []string
+	earlier    string  // the command of an earlier version; the present one unless it is set
 	configFile string  // landfall.yaml in dir unless it is set
 	url        string  // of the events
 	admin      address // of the admin API, with its token
@@ -115,16 +116,22 @@ func newServed(t *testing.T, config string, args ...string) *served {
 func (s *served) start() {
 	file, err := binary()
 	require.NoError(s.t, err)
-	address := freePort(s.t)
-	s.url = "http://" + address
-	s.cmd = exec.Command(file, append([]string{"serve", "--config", cmp.Or(s.configFile, filepath.Join(s.dir, "landfall.yaml")), "--listen", address, "--admin-listen", "127.0.0.1:0"}, s.args...)...)
+	listen := freePort(s.t)
+	s.url = "http://" + listen
+	args := []string{"serve", "--config", cmp.Or(s.configFile, filepath.Join(s.dir, "landfall.yaml")), "--listen", listen}
+	if s.earlier == "" {
+		args = append(args, "--admin-listen", "127.0.0.1:0")
+	}
+	s.cmd = exec.Command(cmp.Or(s.earlier, file), append(args, s.args...)...)
 	s.cmd.Stderr = s.log
 	require.NoError(s.t, s.cmd.Start())
 	for range 1200 {
 		if answer, err := s.client.Get(s.url + "/readyz"); err == nil {
 			_ = answer.Body.Close()
 			if answer.StatusCode == 200 {
-				s.admin, err = readAddress(s.dataDir())
+				if s.admin = (address{URL: s.url}); s.earlier == "" {
+					s.admin, err = readAddress(s.dataDir())
+				}
 				require.NoError(s.t, err)
 				return
 			}
@@ -200,6 +207,9 @@ func (s *served) status() (list []delivery.Status, ok bool) {
 	request, err := http.NewRequest(http.MethodGet, s.admin.URL+"/admin/status", nil)
 	require.NoError(s.t, err)
 	request.Header.Set("Authorization", "Bearer "+s.admin.Token)
+	if s.earlier != "" {
+		request.Header.Set("Landfall-Admin", "1") // what it takes on its own machine
+	}
 	answer, err := s.client.Do(request)
 	if err != nil {
 		return nil, false

@@ -35,9 +35,11 @@ func command(t *testing.T, args ...string) (int, string) {
 }
 
 // realBraze is a pretended API of Braze that processes of this test take for a real one: they trust its certificate.
-func realBraze(t *testing.T) *httptest.Server {
-	plain := brazed(t)
-	to, err := url.Parse(plain.URL)
+func realBraze(t *testing.T) *httptest.Server { return trustedBraze(t, brazed(t).URL) }
+
+// trustedBraze is realBraze before a sandbox of the test's own.
+func trustedBraze(t *testing.T, sandbox string) *httptest.Server {
+	to, err := url.Parse(sandbox)
 	require.NoError(t, err)
 	server := httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(to))
 	t.Cleanup(server.Close)
