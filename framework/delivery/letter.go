@@ -133,21 +133,25 @@ func (q *Queue) each(ctx context.Context, stream, subject string, from time.Time
 	return drain(ctx, consumer, f)
 }
 
-// drain reads what there is now for a consumer, until f says to stop.
+// drain calls f for each message that a new consumer has now, until f says to stop.
 func drain(ctx context.Context, consumer jetstream.Consumer, f func(jetstream.Msg) (more bool, err error)) error {
 	info, err := consumer.Info(ctx)
 	if err != nil || info.NumPending == 0 {
 		return err
 	}
-	left := info.NumPending // what comes later is not of it
+	left := info.NumPending // later messages are not read
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(256))
 	if err != nil {
 		return err
 	}
 	defer messages.Stop()
+	var last *jetstream.MsgMetadata
 	for left > 0 {
-		m, err := next(ctx, consumer, messages)
+		m, err := nextMessage(ctx, consumer, messages, last)
 		if m == nil || err != nil {
+			return err
+		}
+		if last, err = m.Metadata(); err != nil {
 			return err
 		}
 		left--
@@ -158,9 +162,15 @@ func drain(ctx context.Context, consumer jetstream.Consumer, f func(jetstream.Ms
 	return nil
 }
 
-// next is the next message, nil where there is none any more: what was counted may have been deleted since.
-func next(ctx context.Context, consumer jetstream.Consumer, messages jetstream.MessagesContext) (jetstream.Msg, error) {
-	for {
+// maxSilence is how many seconds a message that the server has sent may take to arrive.
+const maxSilence = 60
+
+// errMessageLost says that a message that the server has sent does not arrive.
+var errMessageLost = errors.New("a message of the queue was sent but did not arrive")
+
+// nextMessage returns the message after last, or nil if there is none: messages may be deleted while others are read.
+func nextMessage(ctx context.Context, consumer jetstream.Consumer, messages jetstream.MessagesContext, last *jetstream.MsgMetadata) (jetstream.Msg, error) {
+	for range maxSilence {
 		waiting, cancel := context.WithTimeout(ctx, time.Second)
 		m, err := messages.Next(jetstream.NextContext(waiting))
 		cancel()
@@ -168,10 +178,24 @@ func next(ctx context.Context, consumer jetstream.Consumer, messages jetstream.M
 			return m, err
 		}
 		info, err := consumer.Info(ctx)
-		if err != nil || info.NumPending == 0 {
+		if err != nil {
 			return nil, err
 		}
+		if allReceived(info, last) {
+			return nil, nil
+		}
 	}
+	return nil, errMessageLost
+}
+
+// allReceived reports whether a consumer has nothing after last, its last message that was received. On a busy machine a message
+// may be on its way for seconds: it is not pending then, but it is delivered.
+func allReceived(info *jetstream.ConsumerInfo, last *jetstream.MsgMetadata) bool {
+	received := uint64(0)
+	if last != nil && last.Consumer == info.Name { // otherwise the client has replaced the consumer since
+		received = last.Sequence.Consumer
+	}
+	return info.NumPending == 0 && info.Delivered.Consumer <= received
 }
 
 // inOrder sorts letters as their events were accepted.

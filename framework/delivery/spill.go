@@ -189,6 +189,7 @@ func (p *partition) resume(o order) ([]*Letter, error) {
 		ours, room := p.parked[key] == roomy, w.runner.config.Room
 		delete(p.asked, key)
 		limit := max(1, min(room/portion, (room-p.tasks)/2))
+		cut := p.cuts[key]
 		w.mu.Unlock()
 		if !ours {
 			continue
@@ -200,17 +201,25 @@ func (p *partition) resume(o order) ([]*Letter, error) {
 		letters = append(letters, part...)
 		w.mu.Lock()
 		for _, l := range part {
-			l.cut = p.cuts[key]
+			l.cut = cut
 		}
-		if !more {
-			delete(p.parked, key)
-			delete(p.spilled, key)
-		} else if len(part) > 0 {
-			p.spilled[key] = part[0].Key
-		}
+		p.portionRead(key, cut, part, more)
 		w.mu.Unlock()
 	}
 	return letters, p.ctx.Err()
+}
+
+// portionRead notes what is left of a key after a portion of it was read. If the key was parked again in the meantime, cut is no
+// longer its count: the portion may not have all of its letters, so that the key stays parked, and the portion is parked again too.
+func (p *partition) portionRead(key string, cut int, part []*Letter, more bool) {
+	switch {
+	case p.cuts[key] != cut:
+	case !more:
+		delete(p.parked, key)
+		delete(p.spilled, key)
+	case len(part) > 0:
+		p.spilled[key] = part[0].Key
+	}
 }
 
 // portionOf reads the first parked letters of a key, in order, and reports whether there are more. Those that are under way already
