@@ -115,6 +115,7 @@ func (e *NoUsers) Unwrap() error { return e.First }
 // Sync makes an audience what a file says. share is the largest part of the members that it may remove; 1 allows all. If rows of
 // the file cannot be read, a mirror sends entries only, and the error is an *Unreadable unless k.RemoveAll is set.
 func (k *Keeper) Sync(ctx context.Context, a destination.Audience, rows *Rows, mode Mode, share float64) (Report, error) {
+	now := k.now() // reading a large file takes long, and events that arrive meanwhile are newer
 	report, err := k.begin(ctx, a)
 	if err != nil {
 		return report, err
@@ -153,7 +154,6 @@ func (k *Keeper) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 	if err != nil {
 		return report, err
 	}
-	now := k.now()
 	err = k.Ledger.Compare(ctx, a.ID, listed, func(identity string, in bool, s state.Standing) error {
 		if member, send := mode.decide(in, s); send && (member || held == nil) {
 			return out.add(ctx, destination.Change{Identity: identity, Member: member, At: later(now, s.At)})
@@ -200,6 +200,7 @@ func (k *Keeper) compare(ctx context.Context, id string, rows *Rows, report *Rep
 // Resync sends what the ledger says of an audience, whatever the remote may hold. With rows, only those are sent who differ
 // from what the file lists. Without, it goes on where an earlier one was interrupted, unless restart says not to.
 func (k *Keeper) Resync(ctx context.Context, a destination.Audience, rows *Rows, restart bool) (Report, error) {
+	now := k.now()
 	report, err := k.begin(ctx, a)
 	if err != nil {
 		return report, err
@@ -209,16 +210,12 @@ func (k *Keeper) Resync(ctx context.Context, a destination.Audience, rows *Rows,
 		return report, err
 	}
 	send := func(identity string, s state.Standing) error {
-		at := s.At
-		if !s.Known {
-			at = k.now()
-		}
 		if s.Member {
 			report.Enters++
 		} else {
 			report.Exits++
 		}
-		return out.add(ctx, destination.Change{Identity: identity, Member: s.Member, At: at})
+		return out.add(ctx, destination.Change{Identity: identity, Member: s.Member, At: later(now, s.At)})
 	}
 	if rows == nil {
 		err = k.resyncAll(ctx, a.ID, out, restart, send)
@@ -258,6 +255,7 @@ func (k *Keeper) resyncAll(ctx context.Context, id string, out *sender, restart 
 
 // Purge removes every known member, and everybody whose events are older than now for good.
 func (k *Keeper) Purge(ctx context.Context, a destination.Audience) (Report, error) {
+	now := k.now()
 	report, err := k.begin(ctx, a)
 	if err != nil {
 		return report, err
@@ -266,7 +264,6 @@ func (k *Keeper) Purge(ctx context.Context, a destination.Audience) (Report, err
 	if err != nil {
 		return report, err
 	}
-	now := k.now()
 	err = k.Ledger.Each(ctx, a.ID, "", func(s state.Standing) error {
 		if !s.Member && !s.Doubt {
 			return nil

@@ -50,7 +50,7 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 	tokenLimiter := httpx.NewLimiter(httpx.LimiterConfig{MaxPause: host.MaxPause})
 	limiter := httpx.NewLimiter(httpx.LimiterConfig{MaxPause: host.MaxPause})
 	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host, limiter: limiter, tokenLimiter: tokenLimiter}
-	p := &Plan{limiter: limiter, tokenLimiter: tokenLimiter, id: instance.ID, definition: definition, consent: instance.Consent, test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences, choices: plugin.Choices}
+	p := &Plan{limiter: limiter, tokenLimiter: tokenLimiter, id: instance.ID, definition: definition, consent: instance.Consent, names: integrationNames(definition), test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences, choices: plugin.Choices}
 	if p.audiences != nil {
 		p.audienceID = event.NewKey(p.audiences.ID)
 	}

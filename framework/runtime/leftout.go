@@ -20,6 +20,9 @@ func (p *Plan) leftOut(s *Subscription, e event.Value) string {
 			}
 		}
 	}
+	if !s.deletes && p.turnedOff(e.Get("integrations")) { // a deletion is never optional
+		return NotIntegrated
+	}
 	if s.sample < 1 && share(s.name, e) >= s.sample {
 		return Sampled
 	}

@@ -40,6 +40,7 @@ type Plan struct {
 	tokens        tokens        // nil where no token goes with requests
 	login         *oauth.Remote // nil where nobody logs in
 	consent       []string      // categories that must not be refused
+	names         []string      // of the destination, in an event's integrations
 	choices       map[string]map[string]destination.ChoicesFunc
 	features      map[string]bool
 	creation      *creation       // nil where the destination creates no audiences

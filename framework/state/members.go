@@ -114,8 +114,25 @@ func (e *entry) scan(rows *sql.Rows) error {
 	if err := rows.Scan(&e.identity, &member, &doubt, &e.turns, &e.at, &e.delivered, &e.confirmed); err != nil {
 		return err
 	}
+	e.at = plausible(e.at, e.delivered, e.confirmed)
 	e.identity, e.member, e.doubt = fromSQL.Replace(e.identity), member != 0, doubt != 0
 	return nil
+}
+
+// maxAhead is how far the time of an entry may lie ahead of the server's clock when the entry was written.
+const maxAhead = time.Minute
+
+// plausible returns the time of an entry, or the time at which it was last written if its own lies more than maxAhead after that:
+// earlier versions recorded the times of clocks that were wrong, and no later event could change such an entry.
+func plausible(at, delivered, confirmed sql.NullInt64) sql.NullInt64 {
+	written := delivered
+	if confirmed.Valid && confirmed.Int64 > written.Int64 {
+		written = confirmed
+	}
+	if at.Valid && written.Valid && at.Int64-written.Int64 > maxAhead.Microseconds() {
+		return written
+	}
+	return at
 }
 
 // identityRows is a JSON array of rows of one column.

@@ -1,0 +1,61 @@
+package runtime
+
+import (
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// NotIntegrated is the reason of an event whose integrations object turns the destination off.
+const NotIntegrated = "the event's integrations turn this destination off"
+
+// integrationNames returns the names by which an event may turn a destination on or off, beside the instance's id.
+func integrationNames(d *destination.Definition) []string {
+	return append([]string{d.Name, d.Slug}, d.Aliases...)
+}
+
+// turnedOff reports whether an event's integrations object turns the plan's destination off. The instance's id decides first, then
+// the destination's name, slug and aliases, then All, all in any case. Of keys that disagree, false wins. An object stands for true;
+// other values than objects and booleans do not count.
+func (p *Plan) turnedOff(integrations event.Value) bool {
+	if integrations.Kind() != event.Object || integrations.Len() == 0 {
+		return false
+	}
+	const byID, byName, byAll = 0, 1, 2
+	var on, off [byAll + 1]bool
+	for key, value := range integrations.Members() {
+		level := byAll
+		switch {
+		case strings.EqualFold(key, p.id):
+			level = byID
+		case p.isNamed(key):
+			level = byName
+		case !strings.EqualFold(key, "All"):
+			continue
+		}
+		switch value.Kind() {
+		case event.False:
+			off[level] = true
+		case event.True:
+			on[level] = true
+		case event.Object:
+			on[level] = on[level] || level != byAll // options are a destination's
+		}
+	}
+	for level := range off {
+		if off[level] || on[level] {
+			return off[level]
+		}
+	}
+	return false
+}
+
+func (p *Plan) isNamed(key string) bool {
+	for _, name := range p.names {
+		if strings.EqualFold(name, key) {
+			return true
+		}
+	}
+	return false
+}

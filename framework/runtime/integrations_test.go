@@ -1,0 +1,42 @@
+package runtime_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+func TestIntegrationsTurnADestinationOff(t *testing.T) {
+	p := (&acme{}).plugin()
+	d, err := p.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := `{"id":"my-instance","settings":{"key":"k"},"subscriptions":[{"action":"single","subscribe":"type = \"track\""}]}`
+	keys := append([]string{d.Name, d.Slug, "my-instance", "MY-Instance"}, d.Aliases...)
+	cases := map[string]bool{ // whether the event is skipped
+		`null`: false, `{}`: false, `false`: false, `[]`: false,
+		`{"All":true}`: false, `{"All":false}`: true, `{"all":false}`: true, `{"All":"false"}`: false, `{"All":0}`: false, `{"All":null}`: false,
+		`{"Other":false}`: false, `{"All":false,"Other":true}`: true, `{"All":false,"All Else":true}`: true,
+		`{"` + d.Name + `":false,"my-instance":true}`: false, `{"` + d.Name + `":true,"my-instance":false}`: true,
+		`{"` + d.Name + `":true,"` + d.Slug + `x":false}`: false,
+	}
+	for _, key := range keys {
+		cases[`{"`+key+`":false}`] = true
+		cases[`{"All":true,"`+key+`":false}`] = true
+		cases[`{"All":false,"`+key+`":true}`] = false
+		cases[`{"All":false,"`+key+`":{"a":1}}`] = false
+		cases[`{"All":false,"`+key+`":{}}`] = false
+		cases[`{"All":false,"`+key+`":"true"}`] = true
+		cases[`{"`+key+`":"false"}`] = false
+	}
+	for integrations, skipped := range cases {
+		v := verdictOf(t, in, `{"type":"track","userId":"u","integrations":`+integrations+`}`)
+		assert.Equal(t, skipped, v.Outcome == runtime.Skipped, integrations)
+		if skipped {
+			assert.Equal(t, runtime.NotIntegrated, v.Reason, integrations)
+		}
+	}
+}
