@@ -55,6 +55,7 @@ func (e *embeddedServer) start() error {
 	s, err := server.NewServer(&server.Options{
 		ServerName: "landfall", DontListen: true, JetStream: true, SyncAlways: true, StoreDir: e.dir, NoSigs: true, NoLog: true,
 		MaxPayload: maxMessage, JetStreamMaxStore: 1 << 50, JetStreamMaxMemory: 64 << 20, MaxPending: 256 << 20,
+		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: -1}, // a reader for each partition of each instance
 	})
 	if err != nil {
 		return err
