@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,6 +27,8 @@ type misbehavior struct {
 	name  string
 	acted bool // the remote has acted on the request before it fails
 	play  func(conn net.Conn, r *http.Request)
+
+	refusal bool // what is sent becomes dead letters
 }
 
 // says answers with a status line, headers and a body as they are.
@@ -78,49 +81,49 @@ func misbehaviors() []misbehavior {
 		says("429 Too Many Requests", map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": strconv.FormatInt(time.Now().Add(time.Second).Unix(), 10)}, "{}")(conn, r)
 	}
 	return []misbehavior{
-		{"closes before it acts", false, closes},
-		{"closes after it has acted", true, closes},
-		{"resets before it acts", false, resets},
-		{"resets after it has acted", true, resets},
-		{"500", false, says("500 Internal Server Error", nil, "{}")},
-		{"500 after it has acted", true, says("500 Internal Server Error", nil, "{}")},
-		{"502 with a page", false, says("502 Bad Gateway", map[string]string{"Content-Type": "text/html"}, "<html>proxy</html>")},
-		{"503, Retry-After in seconds", false, says("503 Service Unavailable", map[string]string{"Retry-After": "1"}, "")},
-		{"429, Retry-After as a date", false, soon},
-		{"429, Retry-After: 0", false, says("429 Too Many Requests", map[string]string{"Retry-After": "0"}, "")},
-		{"429, Retry-After below zero", false, says("429 Too Many Requests", map[string]string{"Retry-After": "-5"}, "")},
-		{"429, Retry-After with a fraction", false, says("429 Too Many Requests", map[string]string{"Retry-After": "0.5"}, "")},
-		{"429, Retry-After is garbage", false, says("429 Too Many Requests", map[string]string{"Retry-After": "tomorrow"}, "")},
-		{"429, the reset of the rate limit", false, reset},
-		{"408", false, says("408 Request Timeout", nil, "")},
-		{"423", false, says("423 Locked", nil, `{"message":"resource locked"}`)},
-		{"504 after it has acted", true, says("504 Gateway Timeout", nil, "")},
-		{"garbage for a status line", true, func(conn net.Conn, _ *http.Request) { _, _ = io.WriteString(conn, "\x00\xff nonsense\r\n\r\n") }},
-		{"half a head", true, func(conn net.Conn, _ *http.Request) { _, _ = io.WriteString(conn, "HTTP/1.1 201 Crea") }},
+		{"closes before it acts", false, closes, false},
+		{"closes after it has acted", true, closes, false},
+		{"resets before it acts", false, resets, false},
+		{"resets after it has acted", true, resets, false},
+		{"500", false, says("500 Internal Server Error", nil, "{}"), false},
+		{"500 after it has acted", true, says("500 Internal Server Error", nil, "{}"), false},
+		{"502 with a page", false, says("502 Bad Gateway", map[string]string{"Content-Type": "text/html"}, "<html>proxy</html>"), false},
+		{"503, Retry-After in seconds", false, says("503 Service Unavailable", map[string]string{"Retry-After": "1"}, ""), false},
+		{"429, Retry-After as a date", false, soon, false},
+		{"429, Retry-After: 0", false, says("429 Too Many Requests", map[string]string{"Retry-After": "0"}, ""), false},
+		{"429, Retry-After below zero", false, says("429 Too Many Requests", map[string]string{"Retry-After": "-5"}, ""), false},
+		{"429, Retry-After with a fraction", false, says("429 Too Many Requests", map[string]string{"Retry-After": "0.5"}, ""), false},
+		{"429, Retry-After is garbage", false, says("429 Too Many Requests", map[string]string{"Retry-After": "tomorrow"}, ""), false},
+		{"429, the reset of the rate limit", false, reset, false},
+		{"408", false, says("408 Request Timeout", nil, ""), false},
+		{"423", false, says("423 Locked", nil, `{"message":"resource locked"}`), false},
+		{"504 after it has acted", true, says("504 Gateway Timeout", nil, ""), false},
+		{"garbage for a status line", true, func(conn net.Conn, _ *http.Request) { _, _ = io.WriteString(conn, "\x00\xff nonsense\r\n\r\n") }, false},
+		{"half a head", true, func(conn net.Conn, _ *http.Request) { _, _ = io.WriteString(conn, "HTTP/1.1 201 Crea") }, false},
 		{"a body that ends early", true, func(conn net.Conn, _ *http.Request) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{\"mess")
-		}},
-		{"500 with a body of 10 GB", false, floods("HTTP/1.1 500 X\r\nContent-Length: 10737418240\r\n\r\n", block)},
-		{"500 with endless chunks", true, floods("HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\n", "10000\r\n"+block+"\r\n")},
+		}, false},
+		{"500 with a body of 10 GB", false, floods("HTTP/1.1 500 X\r\nContent-Length: 10737418240\r\n\r\n", block), false},
+		{"500 with endless chunks", true, floods("HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\n", "10000\r\n"+block+"\r\n"), false},
 		{"2 MB of headers", true, func(conn net.Conn, _ *http.Request) {
 			endlessly(conn, "HTTP/1.1 500 X\r\n", "X-Much: "+strings.Repeat("y", 8000)+"\r\n", 2<<20)
 			_, _ = io.WriteString(conn, "\r\n")
-		}},
-		{"500 that is a gzip bomb", false, says("500 X", map[string]string{"Content-Encoding": "gzip"}, bomb.String())},
-		{"500 with broken gzip", false, says("500 X", map[string]string{"Content-Encoding": "gzip"}, "no gzip")},
-		{"200 with garbage after it has acted", true, says("200 OK", map[string]string{"Content-Type": "text/html"}, "<html>\x00\xff")},
+		}, false},
+		{"500 that is a gzip bomb", false, says("500 X", map[string]string{"Content-Encoding": "gzip"}, bomb.String()), false},
+		{"500 with broken gzip", false, says("500 X", map[string]string{"Content-Encoding": "gzip"}, "no gzip"), false},
+		{"200 with garbage after it has acted", true, says("200 OK", map[string]string{"Content-Type": "text/html"}, "<html>\x00\xff"), false},
 		{"many interim answers", true, func(conn net.Conn, _ *http.Request) {
 			endlessly(conn, "", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", 64<<10)
 			_, _ = io.WriteString(conn, "HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n")
-		}},
+		}, false},
 		{"a redirect to itself", false, func(conn net.Conn, r *http.Request) {
 			says("307 Temporary Redirect", map[string]string{"Location": r.URL.Path}, "")(conn, r)
-		}},
-		{"a redirect elsewhere", false, says("302 Found", map[string]string{"Location": "http://127.0.0.1:9/steal"}, "")},
-		{"401", false, says("401 Unauthorized", nil, `{"message":"Invalid Partner API key"}`)},
-		{"413", false, says("413 Payload Too Large", nil, "")},
-		{"400", false, says("400 Bad Request", nil, `{"message":"no"}`)},
-		{"404 with a page", false, says("404 Not Found", map[string]string{"Content-Type": "text/html"}, "<html>")},
+		}, true},
+		{"a redirect elsewhere", false, says("302 Found", map[string]string{"Location": "http://127.0.0.1:9/steal"}, ""), true},
+		{"401", false, says("401 Unauthorized", nil, `{"message":"Invalid Partner API key"}`), true},
+		{"413", false, says("413 Payload Too Large", nil, ""), true},
+		{"400", false, says("400 Bad Request", nil, `{"message":"no"}`), true},
+		{"404 with a page", false, says("404 Not Found", map[string]string{"Content-Type": "text/html"}, "<html>"), true},
 	}
 }
 
@@ -129,6 +132,7 @@ func misbehaviors() []misbehavior {
 type chaoticRemote struct {
 	*httptest.Server
 	sandbox http.Handler
+	all     []misbehavior
 	on      atomic.Bool
 
 	mu      sync.Mutex
@@ -139,8 +143,12 @@ type chaoticRemote struct {
 	changes map[string]int
 }
 
-func newChaoticRemote(t *testing.T) *chaoticRemote {
-	c := &chaoticRemote{random: rand.New(rand.NewPCG(3, 4)), met: map[string]int{}, last: map[string]bool{}, changes: map[string]int{}}
+// newChaoticRemote makes such a remote, with or without refusals that a repeated request does not survive.
+func newChaoticRemote(t *testing.T, refusals bool) *chaoticRemote {
+	c := &chaoticRemote{all: misbehaviors(), random: rand.New(rand.NewPCG(3, 4)), met: map[string]int{}, last: map[string]bool{}, changes: map[string]int{}}
+	if !refusals {
+		c.all = slices.DeleteFunc(c.all, func(m misbehavior) bool { return m.refusal })
+	}
 	for _, sb := range sandboxes() {
 		if sb.Name == "braze" {
 			c.sandbox = sb.New(nil)
@@ -192,8 +200,7 @@ func (c *chaoticRemote) choose() *misbehavior {
 	if !c.on.Load() || c.random.IntN(4) != 0 {
 		return nil
 	}
-	all := misbehaviors()
-	m := all[c.next%len(all)]
+	m := c.all[c.next%len(c.all)]
 	c.next++
 	c.met[m.name]++
 	return &m

@@ -339,19 +339,23 @@ func members(t *testing.T, sandbox string) map[string]map[string]bool {
 
 // check holds the sandbox against the newest event of each user in each cohort.
 func (l *load) check(t *testing.T, sandbox string) {
+	require.Empty(t, l.wrong(t, sandbox), "users who are not where their newest event says")
+}
+
+// wrong returns the users who are not where their newest event says, each with the cohort.
+func (l *load) wrong(t *testing.T, sandbox string) (list []string) {
 	got := members(t, sandbox)
-	wrong := 0
 	for cohort, users := range l.want {
 		for user, member := range users {
 			if got[cohort][user] != member {
-				wrong++
+				list = append(list, fmt.Sprintf("%s %s: should be a member: %v", cohort, user, member))
 			}
 		}
 		for user := range got[cohort] {
 			require.Contains(t, users, user)
 		}
 	}
-	require.Zero(t, wrong, "users who are not where their newest event says")
+	return list
 }
 
 // goWrong lets requests to a sandbox go wrong.

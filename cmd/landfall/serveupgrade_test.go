@@ -141,7 +141,7 @@ func TestAServerGoesBackToAnEarlierVersion(t *testing.T) {
 	if testing.Short() {
 		t.Skip("an earlier version is built")
 	}
-	earlier, remote := earlierBinary(t), newChaoticRemote(t)
+	earlier, remote := earlierBinary(t), newChaoticRemote(t, false)
 	braze := trustedBraze(t, remote.URL)
 	config := strings.NewReplacer("linger: 50ms", "linger: 50ms, maxBytes: 4194304", "https://rest.iad-01.braze.com", braze.URL).Replace(serveConfig)
 	s := newServed(t, config)
@@ -195,7 +195,7 @@ func TestServersAreUpgradedOneByOne(t *testing.T) {
 	}
 	earlier := earlierBinary(t)
 	database := statetest.Start(t)
-	c, remote := newCluster(t), newChaoticRemote(t) // which is only asked for the order of what it gets
+	c, remote := newCluster(t), newChaoticRemote(t, false) // which is only asked for the order of what it gets
 	braze := trustedBraze(t, remote.URL)
 	config := fmt.Sprintf("nats: {url: %q}\nstate: {url: %q}\n", c.urls(), database.URL) +
 		strings.NewReplacer("linger: 50ms", "linger: 50ms, lease: 5s", "https://rest.iad-01.braze.com", braze.URL).Replace(serveConfig)
