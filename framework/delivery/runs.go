@@ -15,11 +15,12 @@ func extendRuns(batch []*task) {
 		bytes += t.bytes
 	}
 	for _, t := range batch {
-		if !t.item.Apart || t.span > 0 {
+		if !t.item.Apart {
 			continue
 		}
-		for f := t.next; f != nil && n < first.BatchSize && f.item.Subscription == first.Subscription && f.item.BatchKey == first.BatchKey; f = f.next {
-			if first.BatchBytes > 0 && bytes+f.bytes > first.BatchBytes || f.attempts > 0 {
+		// What a failed request had of the run goes along again, whatever the bounds: the remote may have acted on the newest of it.
+		for f := t.next; f != nil && (len(t.run) < t.carried || t.span == 0 && n < first.BatchSize) && f.item.Subscription == first.Subscription && f.item.BatchKey == first.BatchKey; f = f.next {
+			if len(t.run) >= t.carried && (first.BatchBytes > 0 && bytes+f.bytes > first.BatchBytes || f.attempts > 0) {
 				break
 			}
 			t.run, f.sent = append(t.run, f), true
@@ -55,6 +56,7 @@ func (w *worker) settleRuns(batch []*task, verdicts []runtime.Verdict) (rest []*
 			if i > 0 {
 				first = t.run[i-1]
 			}
+			first.carried = len(mine) - 1 - i
 			rest, of = append(rest, first), append(of, mine[i])
 		}
 		t.run = nil

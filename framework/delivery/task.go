@@ -22,6 +22,7 @@ type task struct {
 	unlock func()   // lets the next letter be looked up; may be nil
 
 	run     []*task // later tasks of the key that are sent along with this one
+	carried int     // how many of those behind it were in a failed request with it, and may have been acted on
 	sent    bool    // it is in a request under way
 	resumed bool    // it comes back though its key is parked: what is parked of it is later
 
