@@ -12,7 +12,7 @@ import (
 // what it means cannot be told.
 func Rewrite(text string) (string, error) {
 	_, err := Compile(text)
-	if err == nil || len(text) > MaxBytes {
+	if err == nil || len(text) > MaxBytes || !utf8.ValidString(text) {
 		return text, err
 	}
 	r := rewriter{lexer: lexer{text: text}}

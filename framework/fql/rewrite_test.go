@@ -44,6 +44,7 @@ func TestRewriteLeavesWhatIsNotClear(t *testing.T) {
 func FuzzRewrite(f *testing.F) {
 	f.Add(`type = "track" AND (event == x, match(a, "b*"))`)
 	f.Add("a = “\\")
+	f.Add("a a = = \xe2\xc7\xc7\xc7")
 	f.Fuzz(func(t *testing.T, text string) {
 		if got, err := fql.Rewrite(text); err == nil {
 			_, err = fql.Compile(got)
