@@ -89,6 +89,8 @@ func directive(name string, v event.Value) string {
 		return strings.Join(parts, " together with ")
 	case "@flatten":
 		return fmt.Sprintf("%s, flattened with %s", inWords(v.Get("value")), inWords(v.Get("separator")))
+	case "@scalars":
+		return inWords(v.Get("value")) + ", with lists and objects as text"
 	case "@json":
 		if v.Get("mode").Str() == "decode" {
 			return inWords(v.Get("value")) + ", read as JSON"

@@ -22,6 +22,7 @@ func directives() map[string]compileFunc {
 		"@merge":           compileMerge,
 		"@path":            compilePath,
 		"@replace":         compileReplace,
+		"@scalars":         compileScalars,
 		"@template":        compileTemplate,
 		"@transform":       compileTransform,
 	}

@@ -66,6 +66,8 @@ func say(n node, v event.Value) string {
 		return fmt.Sprintf("@merge of %d objects", len(n.objects))
 	case *flatten:
 		return "@flatten of " + say(n.value, v)
+	case *scalars:
+		return "@scalars of " + say(n.value, v)
 	case jsonText:
 		return "@json of " + say(n.value, v)
 	case excludeWhenNull:
