@@ -7,6 +7,7 @@
 package request
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -140,8 +141,8 @@ func headersOf(m *mapping.Mapping, scope event.Value) (http.Header, error) {
 		return nil, err
 	}
 	header := http.Header{}
-	for name, list := range values {
-		for _, v := range list {
+	for _, name := range slices.Sorted(maps.Keys(values)) { // names that differ in case only are one header: its order is fixed
+		for _, v := range values[name] {
 			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(v) {
 				return nil, fault.Invalid("the header %q holds what no header can", name)
 			}
