@@ -114,7 +114,8 @@ func newRestore(s streams) *cobra.Command {
 		Use: "restore DIR", Short: "Restore a backup into an empty data directory", Args: exactly(1, "the directory of the backup"),
 		Long: "Compares the backup with its manifest and puts it in place, all at once. The data directory must be empty, unless\n" +
 			"--replace moves it aside. With nats.url in the config it restores the streams of the cluster, which must have none; stop\n" +
-			"all servers first. What was delivered after the backup is delivered again; the ledger makes that harmless.",
+			"all servers first. What was delivered after the backup is delivered again, and the users of\n" +
+			"the ledger count as uncertain: the next event of each is sent even if it changes nothing.",
 		Example: "  landfall restore --config landfall.yaml /backup/landfall-2025-06-01\n" +
 			"  landfall restore --data /var/lib/landfall --replace /backup/new\n  landfall restore --check /backup/new",
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
@@ -148,7 +149,8 @@ func (c *restoreCommand) run(ctx context.Context, dir string) error {
 		text += "; what was there is in " + done.Aside
 	}
 	if !done.Manifest.HasLedger() {
-		text += "\nthe ledger is in PostgreSQL: restore it before the server starts: pg_restore --clean --if-exists --dbname=DATABASE ledger.dump"
+		text += "\nthe ledger is in PostgreSQL: if it was not restored before, restore it now and repeat this command:\n" +
+			"pg_restore --clean --if-exists --dbname=DATABASE ledger.dump"
 	}
 	return c.tell(done, text)
 }
@@ -163,6 +165,7 @@ func (c *restoreCommand) target() (backup.Target, error) {
 	if cfg == nil || len(problems) > 0 {
 		return to, problems.Err()
 	}
+	to.State = cfg.StateURL
 	to.Data, to.Cluster = dataDir(cfg, c.data), queueConfig(cfg, c.data, "", newLog(c.streams, false))
 	return to, nil
 }

@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/backup"
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -32,6 +34,8 @@ func filled(t *testing.T, n int) []byte {
 		raw := fmt.Sprintf(`{"type":"track","messageId":"m%d","userId":"u%d"}`, i, i)
 		require.NoError(t, q.Append(t.Context(), []delivery.Accepted{{Source: "web", Key: "u", Raw: []byte(raw)}}))
 	}
+	vip := destination.Audience{ID: "vip", Name: "VIP"}
+	require.NoError(t, s.Ledger("main").Write(t.Context(), vip, []destination.Change{{Identity: "u1", Member: true, At: time.Now()}}))
 	var made bytes.Buffer
 	require.NoError(t, backup.Write(t.Context(), &made, backup.Source{Queue: q, Ledger: s, Dir: dir}))
 	return made.Bytes()
@@ -75,6 +79,11 @@ func TestABackupIsRestoredAsItWas(t *testing.T) {
 	assert.EqualValues(t, 1, list[29].Seq)
 	s, err := state.Open(t.Context(), data)
 	require.NoError(t, err)
+	records, err := s.Ledger("main").Look(t.Context(), "vip", []string{"u1", "u2"})
+	require.NoError(t, err)
+	assert.True(t, records[0].Known && records[0].Member)
+	assert.True(t, records[0].Doubt, "the remote may have been sent more since")
+	assert.False(t, records[1].Known)
 	require.NoError(t, s.Close())
 
 	_, err = backup.Restore(t.Context(), dir, backup.Target{Data: data, Queue: queueName})

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ type Target struct {
 	Data    string                      // the data directory
 	Queue   func(sandbox string) string // names the queue's directory in it
 	Cluster delivery.Config             // with a URL, the queue is restored into this cluster and the directory gets the ledger only
+	State   string                      // the URL of the database with the ledger, which has been restored before; "" for a file in Data
 	Replace bool                        // what is in Data is moved aside; otherwise it must be empty
 }
 
@@ -65,8 +67,23 @@ func Restore(ctx context.Context, dir string, t Target) (Restored, error) {
 			return done, err
 		}
 	}
+	if err := doubtLedger(ctx, cmp.Or(t.State, made), m.Sandbox); err != nil {
+		return done, err
+	}
 	done.Aside, err = putInPlace(made, t.Data, used)
 	return done, err
+}
+
+// doubtLedger marks the entries of a ledger as uncertain, since the remote was sent more after the backup.
+func doubtLedger(ctx context.Context, place, sandbox string) error {
+	s, err := state.OpenSandbox(ctx, place, sandbox)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(s.DoubtAll(ctx), s.Close()); err != nil {
+		return fmt.Errorf("marking the users of the ledger as uncertain: %w", err)
+	}
+	return nil
 }
 
 // isUsed reports whether there is something in a directory.

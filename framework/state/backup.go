@@ -28,6 +28,13 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 	return nil
 }
 
+// DoubtAll marks every entry of every audience as uncertain: the remote may hold something else. A restored ledger does not know
+// what the remote was sent after the backup, so the next event of each user is sent even if the entry says that it changes nothing.
+func (s *Store) DoubtAll(ctx context.Context) error {
+	_, err := s.db.ExecContext(ctx, `UPDATE members SET doubt = 1 WHERE doubt = 0`)
+	return err
+}
+
 // IsLocal reports whether the database is a file of this machine.
 func (s *Store) IsLocal() bool { return s.dialect.driver == sqlite.driver }
 
