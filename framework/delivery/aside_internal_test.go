@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -22,12 +23,17 @@ func (*nothing) Decode(event.Value) {}
 
 // refusing is an instance whose remote refuses everything.
 func refusing(t *testing.T) Instance {
+	return answering(t, func() error { return fault.FromStatus(400, "never") })
+}
+
+// answering is an instance whose remote answers each event.
+func answering(t *testing.T, answer func() error) Instance {
 	p := destination.Plugin{
 		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte("name: Acme\nslug: acme\nmode: cloud\nauthentication: {scheme: none}\n" +
 			"actions:\n  send:\n    title: Send\n    fields:\n      id: {label: ID, type: string, default: {\"@path\": $.userId}}\n")}},
 		Actions: map[string]destination.Action{"send": destination.Handle(destination.Handler[nothing, nothing]{
 			Perform: func(context.Context, destination.Call[nothing, nothing]) (*destination.Response, error) {
-				return nil, fault.FromStatus(400, "never")
+				return nil, answer()
 			},
 		})},
 	}
@@ -71,4 +77,40 @@ func TestALetterThatCannotBeWrittenHoldsUpNoReload(t *testing.T) {
 		n := 0
 		return q.Letters(t.Context(), Filter{}, func(*Letter) error { n++; return nil }) == nil && n == 1
 	}, 10*time.Second, 10*time.Millisecond)
+}
+
+// While an order's letters are read and begun, none of them is known to be parked or under way. A look for forgotten letters at that
+// moment must not take them for such, as their keys would be parked again and the order would be in vain.
+func TestALookForForgottenLettersUndoesNoReplay(t *testing.T) {
+	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1})
+	require.NoError(t, err)
+	defer q.Close()
+	var working, replaying atomic.Bool
+	var r *Runner
+	r, err = NewRunner(t.Context(), q, Settings{
+		Linger: time.Millisecond, RetryFor: time.Millisecond, Backoff: time.Millisecond, MaxBackoff: time.Millisecond,
+		mapping: func(event.Event) {
+			if replaying.Load() {
+				r.recall()
+			}
+		},
+	})
+	require.NoError(t, err)
+	defer func() { r.Stop(context.WithoutCancel(t.Context())) }()
+	require.NoError(t, r.Set(t.Context(), []Instance{answering(t, func() error {
+		if working.Load() {
+			return nil
+		}
+		return fault.FromStatus(500, "not now")
+	})}))
+	count := func(name string) int64 { return r.Status()[0].Counts[name] }
+	for range 3 {
+		require.NoError(t, q.Append(t.Context(), []Accepted{{Source: "web", Key: "u:u", Raw: []byte(`{"type":"track","userId":"u"}`)}}))
+	}
+	require.Eventually(t, func() bool { return count(countParked) == 3 }, 20*time.Second, 5*time.Millisecond)
+	working.Store(true)
+	replaying.Store(true)
+	_, err = q.Resend(t.Context(), Filter{Parked: true})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return count(countDelivered) == 3 && count(countParked) == 0 }, 20*time.Second, 5*time.Millisecond)
 }

@@ -55,6 +55,15 @@ func (p *partition) obey(m jetstream.Msg, seq uint64) error {
 	if err := json.Unmarshal(m.Data(), &o); err != nil {
 		return fmt.Errorf("reading an order: %w", err)
 	}
+	w := p.worker
+	w.mu.Lock()
+	p.obeying = true
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		p.obeying = false
+		w.mu.Unlock()
+	}()
 	op := m.Headers().Get(opHeader)
 	read := p.collect
 	if op == opResume {
@@ -73,7 +82,6 @@ func (p *partition) obey(m jetstream.Msg, seq uint64) error {
 	for i := range pg.open {
 		pg.open[i] = 1
 	}
-	w := p.worker
 	w.mu.Lock()
 	for _, l := range letters {
 		p.taken[l.from] = true

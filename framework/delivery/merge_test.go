@@ -1,6 +1,8 @@
 package delivery_test
 
 import (
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -12,9 +14,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
+// allLetters returns the letters of a queue by their IDs: the queue gives them as they were written.
 func allLetters(t *testing.T, q *delivery.Queue) (list []*delivery.Letter) {
 	t.Helper()
 	require.NoError(t, q.Letters(t.Context(), delivery.Filter{}, func(l *delivery.Letter) error { list = append(list, l); return nil }))
+	slices.SortFunc(list, func(a, b *delivery.Letter) int { return strings.Compare(a.ID, b.ID) })
 	return list
 }
 

@@ -39,6 +39,7 @@ type partition struct {
 	mapping *mappingSlot // notes which event is being mapped
 
 	blocked bool // it reads no more, since no more can be parked
+	obeying bool // the letters of an order are being read and begun
 	closing bool // no more is begun
 	lost    bool // nothing is decided any more
 	flying  int  // tasks in batches under way

@@ -147,9 +147,10 @@ func (p *partition) refillAll() {
 	}
 }
 
-// quietWithParked reports whether nothing of the partition is known to be parked or under way although some events are counted so.
+// quietWithParked reports whether nothing of the partition is known to be parked or under way although some events are counted as
+// parked. While an order is obeyed, its letters are neither.
 func (p *partition) quietWithParked() bool {
-	return p.counts[countParked] > 0 && p.loaded && len(p.parked)+p.aside+p.tasks == 0 && !p.closing
+	return p.counts[countParked] > 0 && p.loaded && len(p.parked)+p.aside+p.tasks == 0 && !p.obeying && !p.closing
 }
 
 // reconcileParked looks for parked letters that no key accounts for, so that they go on. If there are none, the count is corrected:
@@ -157,13 +158,16 @@ func (p *partition) quietWithParked() bool {
 // ones. A crash between the two leaves an event counted as parked that has been delivered.
 func (p *partition) reconcileParked() error {
 	w := p.worker
+	w.mu.Lock()
+	next := p.next
+	w.mu.Unlock()
 	keys, err := p.parkedKeys()
 	if err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !p.quietWithParked() {
+	if p.next != next || !p.quietWithParked() { // if something was read meanwhile, the keys may be outdated
 		return nil
 	}
 	if len(keys) > 0 {
