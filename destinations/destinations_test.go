@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/destinations"
-	"github.com/landfall-dev/landfall/framework/destinationtest"
+	"github.com/landfall-dev/landfall/framework/destination/destinationtest"
 )
 
 // TestDestinations holds every destination against what is true of all good ones.

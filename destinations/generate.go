@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/landfall-dev/landfall/framework/generate"
+	"github.com/landfall-dev/landfall/framework/author/generate"
 )
 
 func main() {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/framework/generate"
+	"github.com/landfall-dev/landfall/framework/author/generate"
 )
 
 // TestTutorial does what TUTORIAL.md says, in a copy of the module: its console blocks are run and their output compared, its diff

@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/fql"
-	"github.com/landfall-dev/landfall/framework/mapping"
-	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/fql"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
 var fence = regexp.MustCompile("(?s)```([^\n]*)\n(.*?)```")
@@ -65,9 +65,9 @@ func example(t *testing.T, language, given, want string, e event.Value) string {
 		}
 		return event.NewBool(q.Match(event.MustParse(right))).JSON()
 	case "fields":
-		fields, err := schema.ParseFields(event.MustParse(left))
+		fields, err := fieldschema.ParseFields(event.MustParse(left))
 		require.NoError(t, err)
-		s, err := schema.Compile(fields)
+		s, err := fieldschema.Compile(fields)
 		require.NoError(t, err)
 		got, err := s.Process(event.MustParse(right))
 		if err != nil {

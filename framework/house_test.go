@@ -13,14 +13,17 @@ const module = "github.com/landfall-dev/landfall/"
 // floors is the house, from the ground up: a package may import packages of lower floors, and on its own floor only those
 // that beside says. An entry that ends in /… stands for everything below it.
 var floors = [][]string{
-	{"schemas", "fixtures", "framework/event", "framework/fault", "framework/room", "framework/source", "framework/textfile"},
-	{"framework/access", "framework/event/incoming", "framework/mapping", "framework/mapping/…", "framework/fql", "framework/schema", "framework/httpx", "framework/oauth", "framework/request", "framework/sandbox", "framework/delivery/internal/…"},
-	{"framework/destination"},
-	{"framework/config", "framework/runtime", "framework/state"},
+	{"schemas", "fixtures", "framework/event", "framework/fault", "framework/destination/pool", "framework/runtime/ballast", "framework/language/yamldoc", "framework/files/textfile"},
 	{
-		"framework/actions", "framework/admin", "framework/audience", "framework/backup", "framework/delivery", "framework/destinationtest", "framework/console", "framework/explain", "framework/fixture",
-		"framework/generate", "framework/ingest", "framework/scaffold", "framework/segment", "framework/stream", "framework/sample",
-		"framework/state/statetest", "framework/oauth/oauthtest", "framework/sandbox/sandboxtest",
+		"framework/event/incoming", "framework/language/…", "framework/server/access", "framework/delivery/internal/…",
+		"framework/destination/httpx", "framework/destination/oauth", "framework/destination/request", "framework/destination/sandbox",
+	},
+	{"framework/destination"},
+	{"framework/runtime/config", "framework/runtime", "framework/state"},
+	{
+		"framework/runtime/explain", "framework/author/…", "framework/files/…", "framework/delivery", "framework/server/…",
+		"framework/destination/destinationtest", "framework/state/statetest", "framework/destination/oauth/oauthtest",
+		"framework/destination/sandbox/sandboxtest",
 	},
 	{"destinations/internal/…"},
 	{"destinations/…"},
@@ -30,20 +33,20 @@ var floors = [][]string{
 
 // beside are the imports within a floor.
 var beside = map[string][]string{
-	"framework/event":           {"framework/fault"},
-	"framework/source":          {"framework/event", "framework/fault"},
-	"framework/textfile":        {"framework/event", "framework/fault"},
-	"schemas":                   {"framework/event", "framework/fault"},
-	"framework/mapping":         {"framework/mapping/…"},
-	"framework/oauth":           {"framework/httpx", "framework/mapping"},
-	"framework/request":         {"framework/mapping"},
-	"framework/runtime":         {"framework/config"},
-	"framework/audience":        {"framework/stream"},
-	"framework/admin":           {"framework/backup", "framework/delivery"},
-	"framework/backup":          {"framework/delivery"},
-	"framework/console":         {"framework/admin", "framework/audience", "framework/delivery", "framework/explain"},
-	"framework/destinationtest": {"framework/fixture"},
-	"framework/scaffold":        {"framework/generate"},
+	"framework/event":                       {"framework/fault"},
+	"framework/language/yamldoc":            {"framework/event", "framework/fault"},
+	"framework/files/textfile":              {"framework/event", "framework/fault"},
+	"schemas":                               {"framework/event", "framework/fault"},
+	"framework/language/mapping":            {"framework/language/mapping/…"},
+	"framework/destination/oauth":           {"framework/destination/httpx", "framework/language/mapping"},
+	"framework/destination/request":         {"framework/language/mapping"},
+	"framework/runtime":                     {"framework/runtime/config"},
+	"framework/files/audiencesync":          {"framework/files/stream"},
+	"framework/server/admin":                {"framework/server/backup", "framework/delivery"},
+	"framework/server/backup":               {"framework/delivery"},
+	"framework/server/console":              {"framework/server/admin", "framework/files/audiencesync", "framework/delivery", "framework/runtime/explain"},
+	"framework/destination/destinationtest": {"framework/author/harness"},
+	"framework/author/scaffold":             {"framework/author/generate"},
 }
 
 // authors is what a destination may import: the author's view and below, never the runtime and never another destination.

@@ -12,11 +12,11 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/landfall-dev/landfall/cmd/landfall-connect/connect"
-	"github.com/landfall-dev/landfall/framework/room"
+	"github.com/landfall-dev/landfall/framework/runtime/ballast"
 )
 
 func main() {
-	room.Heap(room.LeastHeap)
+	ballast.Reserve(ballast.DefaultSize)
 	if err := connect.Register(service.GlobalEnvironment()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 func newAuth(s streams) *cobra.Command {

@@ -125,7 +125,7 @@ func (b *browser) see(path, text string) {
 func axe(t *testing.T) string {
 	script, err := os.ReadFile(filepath.Join("..", "..", "framework", "console", "testdata", "axe", "node_modules", "axe-core", "axe.min.js"))
 	if err != nil {
-		t.Log("axe-core is not installed, so pages are not looked at with it: npm ci in framework/console/testdata/axe")
+		t.Log("axe-core is not installed, so pages are not looked at with it: npm ci in framework/server/console/testdata/axe")
 		return ""
 	}
 	return string(script)

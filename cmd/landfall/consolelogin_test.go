@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/framework/oauth"
-	"github.com/landfall-dev/landfall/framework/oauth/oauthtest"
+	"github.com/landfall-dev/landfall/framework/destination/oauth"
+	"github.com/landfall-dev/landfall/framework/destination/oauth/oauthtest"
 )
 
 // An instance is connected from the console's page, and what waited for it is delivered.

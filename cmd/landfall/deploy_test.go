@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // The operations page's config is one, and the dashboard asks for metrics that there are.

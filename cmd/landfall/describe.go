@@ -10,8 +10,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/fql"
-	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/fql"
 )
 
 func newDescribe(s streams) *cobra.Command {
@@ -78,7 +78,7 @@ func queryWords(text string) string {
 	return q.Words()
 }
 
-func describeFields(s streams, fields schema.Fields, indent string) {
+func describeFields(s streams, fields fieldschema.Fields, indent string) {
 	width := 0
 	for _, f := range fields {
 		width = max(width, len(f.Key))
@@ -93,7 +93,7 @@ func describeFields(s streams, fields schema.Fields, indent string) {
 }
 
 // fieldLine is a field's label, type and default.
-func fieldLine(f schema.Field) string {
+func fieldLine(f fieldschema.Field) string {
 	kind := string(f.Type)
 	if f.Multiple {
 		kind = "list of " + kind

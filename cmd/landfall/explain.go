@@ -9,11 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/event/incoming"
-	"github.com/landfall-dev/landfall/framework/explain"
-	"github.com/landfall-dev/landfall/framework/source"
+	"github.com/landfall-dev/landfall/framework/language/yamldoc"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/explain"
 )
 
 type explainCommand struct {
@@ -94,11 +94,11 @@ func (c *explainCommand) read() (event.Event, error) {
 		return event.Event{}, fmt.Errorf("%s: %w", c.event, err)
 	}
 	v, err := event.ParseValue(text)
-	if err != nil && len(text) > source.MaxBytes {
+	if err != nil && len(text) > yamldoc.MaxBytes {
 		return event.Event{}, fmt.Errorf("%s: %w", c.event, err)
 	}
 	if err != nil {
-		doc, err := source.Parse(c.event, text) // a case written as YAML
+		doc, err := yamldoc.Parse(c.event, text) // a case written as YAML
 		if err != nil {
 			return event.Event{}, err
 		}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/framework/generate"
+	"github.com/landfall-dev/landfall/framework/author/generate"
 )
 
 func newGenerate(s streams) *cobra.Command {

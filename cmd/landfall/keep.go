@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/framework/audience"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/textfile"
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+	"github.com/landfall-dev/landfall/framework/files/textfile"
 )
 
 const (
@@ -54,9 +54,9 @@ func (k *keeping) open(ctx context.Context) error {
 }
 
 // keeper does the work, and tells of it on a terminal.
-func (k *keeping) keeper() *audience.Keeper {
+func (k *keeping) keeper() *audiencesync.Keeper {
 	terminal := isTerminal(k.err)
-	return &audience.Keeper{
+	return &audiencesync.Keeper{
 		Plan: k.chosen.plan, Audiences: k.audiences, Ledger: k.chosen.ledger, DryRun: k.target.dryRun,
 		RemoveAll: k.removeAll, Failed: k.failed,
 		Progress: func(done int) {
@@ -69,7 +69,7 @@ func (k *keeping) keeper() *audience.Keeper {
 }
 
 // failed tells of the first changes that were not delivered; the report counts all.
-func (k *keeping) failed(f audience.Failure) {
+func (k *keeping) failed(f audiencesync.Failure) {
 	const most = 20
 	k.failures++
 	switch {
@@ -85,7 +85,7 @@ func (k *keeping) failed(f audience.Failure) {
 }
 
 // rows opens a file of users.
-func (k *keeping) rows(file string) (*audience.Rows, func(), error) {
+func (k *keeping) rows(file string) (*audiencesync.Rows, func(), error) {
 	if err := textfile.CheckEncoding(k.encoding); err != nil {
 		return nil, nil, misuse("--encoding: %v", err)
 	}
@@ -102,7 +102,7 @@ func (k *keeping) rows(file string) (*audience.Rows, func(), error) {
 			return nil, nil, misuse("--column: there is no identifier %q%s", id, fault.DidYouMean(id, k.audiences.Identifiers))
 		}
 	}
-	rows, err := audience.OpenRows(input, audience.Options{Identifiers: k.audiences.Identifiers, Columns: k.columns, Encoding: k.encoding})
+	rows, err := audiencesync.OpenRows(input, audiencesync.Options{Identifiers: k.audiences.Identifiers, Columns: k.columns, Encoding: k.encoding})
 	if err != nil {
 		_ = input.Close()
 		return nil, nil, fmt.Errorf("%s: %w", k.file, err)
@@ -112,7 +112,7 @@ func (k *keeping) rows(file string) (*audience.Rows, func(), error) {
 
 // report prints the report of a command on an audience. The exit code is 1 if something failed, or was refused and --allow-refused
 // is not given.
-func (k *keeping) report(r audience.Report, err error) error {
+func (k *keeping) report(r audiencesync.Report, err error) error {
 	if isTerminal(k.err) {
 		fmt.Fprint(k.err, "\r\033[K")
 	}
@@ -122,7 +122,7 @@ func (k *keeping) report(r audience.Report, err error) error {
 		k.reportText(r)
 	}
 	k.warnAll(r.Warnings)
-	var none *audience.NoUsers
+	var none *audiencesync.NoUsers
 	if errors.As(err, &none) {
 		return fmt.Errorf("%s: %w", k.file, err)
 	}
@@ -144,7 +144,7 @@ func (k *keeping) warnAll(warnings []string) {
 	}
 }
 
-func (k *keeping) reportText(r audience.Report) {
+func (k *keeping) reportText(r audiencesync.Report) {
 	fmt.Fprintf(k.out, "%s (%s) in %s · %s\n", r.Name, r.Audience, k.chosen.plan.ID(), k.target.words())
 	for _, row := range []struct {
 		name  string

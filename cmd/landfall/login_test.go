@@ -22,8 +22,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/framework/oauth"
-	"github.com/landfall-dev/landfall/framework/oauth/oauthtest"
+	"github.com/landfall-dev/landfall/framework/destination/oauth"
+	"github.com/landfall-dev/landfall/framework/destination/oauth/oauthtest"
 )
 
 // loginServer is a server to log in at, and the port that it sends people back to.

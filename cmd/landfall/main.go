@@ -17,7 +17,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/room"
+	"github.com/landfall-dev/landfall/framework/runtime/ballast"
 )
 
 // Exit codes.
@@ -33,7 +33,7 @@ func main() {
 
 // Main runs the command line of this process, with destinations beside those of the program, and gives its exit code.
 func Main(plugins ...destination.Plugin) int {
-	room.Heap(room.LeastHeap)
+	ballast.Reserve(ballast.DefaultSize)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return execute(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, plugins: plugins})

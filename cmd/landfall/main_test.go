@@ -13,7 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/framework/sample"
+	"github.com/landfall-dev/landfall/framework/author/sample"
 )
 
 func TestMain(m *testing.M) {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/mapping"
-	"github.com/landfall-dev/landfall/framework/source"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
+	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 )
 
 func newMap(s streams) *cobra.Command {
@@ -54,7 +54,7 @@ func loadMapping(file string) (*mapping.Mapping, error) {
 	if err != nil {
 		return nil, misuse("%v", err)
 	}
-	doc, err := source.Parse(file, text)
+	doc, err := yamldoc.Parse(file, text)
 	if err != nil {
 		return nil, err
 	}

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/framework/generate"
-	"github.com/landfall-dev/landfall/framework/scaffold"
+	"github.com/landfall-dev/landfall/framework/author/generate"
+	"github.com/landfall-dev/landfall/framework/author/scaffold"
 )
 
 func newNew(s streams) *cobra.Command {

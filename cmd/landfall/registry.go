@@ -2,8 +2,8 @@ package main
 
 import (
 	"github.com/landfall-dev/landfall/destinations"
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // registry is all destinations: those of the program and those of --definitions.

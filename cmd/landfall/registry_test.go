@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // A server that reads its config again takes up a definition that has changed, though the config has not.

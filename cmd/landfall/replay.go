@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/framework/admin"
+	"github.com/landfall-dev/landfall/framework/server/admin"
 )
 
 type replayCommand struct {

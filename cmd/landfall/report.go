@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/explain"
-	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
-	"github.com/landfall-dev/landfall/framework/stream"
+	"github.com/landfall-dev/landfall/framework/runtime/explain"
 )
 
 // reporter tells what a run does and did.

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/actions"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/server/actionserver"
 )
 
 // defaultActions is where Segment's development server listens.
@@ -43,7 +43,7 @@ func (v *serving) actions(ctx context.Context) error {
 		}
 		entries = []destination.Entry{entry}
 	}
-	config := actions.Config{Key: key, Timeout: v.only.timeout, Env: os.LookupEnv, Log: v.log}
+	config := actionserver.Config{Key: key, Timeout: v.only.timeout, Env: os.LookupEnv, Log: v.log}
 	for _, e := range entries {
 		transport, err := v.target.transport(e.Plugin)
 		if err != nil {
@@ -52,7 +52,7 @@ func (v *serving) actions(ctx context.Context) error {
 			}
 			return err
 		}
-		config.Destinations = append(config.Destinations, actions.Destination{Entry: e, Transport: transport})
+		config.Destinations = append(config.Destinations, actionserver.Destination{Entry: e, Transport: transport})
 	}
 	if v.listen == "" {
 		v.listen = defaultActions
@@ -62,7 +62,7 @@ func (v *serving) actions(ctx context.Context) error {
 			fmt.Fprintf(v.out, "POST /%s/%s\n", d.Definition.Slug, action)
 		}
 	}
-	return serveHTTP(ctx, v.streams, "actions ("+v.target.words()+")", v.listen, actions.New(config))
+	return serveHTTP(ctx, v.streams, "actions ("+v.target.words()+")", v.listen, actionserver.New(config))
 }
 
 // key is what requests need: that of the file. Without one, an address that others reach is refused.

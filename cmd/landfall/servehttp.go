@@ -16,10 +16,10 @@ import (
 
 	"golang.org/x/net/netutil"
 
-	"github.com/landfall-dev/landfall/framework/access"
-	"github.com/landfall-dev/landfall/framework/admin"
-	"github.com/landfall-dev/landfall/framework/config"
-	"github.com/landfall-dev/landfall/framework/console"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/framework/server/admin"
+	"github.com/landfall-dev/landfall/framework/server/console"
 )
 
 // listenUntil answers requests until ctx ends, and those in progress to their end.

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 
-	"github.com/landfall-dev/landfall/framework/ingest"
+	"github.com/landfall-dev/landfall/framework/server/ingest"
 )
 
 // limitClients bounds the connections of the ingest server, makes it take paths with repeated slashes, and logs the bounds of

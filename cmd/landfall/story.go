@@ -6,7 +6,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/landfall-dev/landfall/framework/explain"
+	"github.com/landfall-dev/landfall/framework/runtime/explain"
 )
 
 // printStory tells a story to people.

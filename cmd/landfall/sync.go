@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/framework/audience"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 )
 
 type syncCommand struct {
@@ -76,12 +76,12 @@ func (c *syncCommand) run(ctx context.Context, file string) error {
 		return err
 	}
 	defer end()
-	mode := audience.Mirror
+	mode := audiencesync.Mirror
 	switch {
 	case c.add:
-		mode = audience.Add
+		mode = audiencesync.Add
 	case c.remove:
-		mode = audience.Remove
+		mode = audiencesync.Remove
 	}
 	share := c.share / 100
 	c.removeAll = c.yes

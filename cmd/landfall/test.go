@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/framework/fixture"
+	"github.com/landfall-dev/landfall/framework/author/harness"
 )
 
 type testCommand struct {
@@ -51,7 +51,7 @@ func (c *testCommand) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	suite := &fixture.Suite{Registry: registry}
+	suite := &harness.Suite{Registry: registry}
 	for _, file := range files {
 		if err := c.file(ctx, suite, file); err != nil {
 			return err
@@ -72,16 +72,16 @@ func (c *testCommand) run(ctx context.Context, args []string) error {
 }
 
 // file runs the cases of one file. A file that cannot be read as cases counts as one failure, and the rest go on.
-func (c *testCommand) file(ctx context.Context, suite *fixture.Suite, file string) error {
+func (c *testCommand) file(ctx context.Context, suite *harness.Suite, file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	cases, err := fixture.Parse(file, text)
+	cases, err := harness.Parse(file, text)
 	if err != nil {
-		c.tell(fixture.Result{Case: fixture.Case{File: file, Name: file}, Problems: []string{err.Error()}})
+		c.tell(harness.Result{Case: harness.Case{File: file, Name: file}, Problems: []string{err.Error()}})
 	}
-	var results []fixture.Result
+	var results []harness.Result
 	for _, one := range cases {
 		if err := ctx.Err(); err != nil {
 			return errors.New("interrupted")
@@ -101,8 +101,8 @@ func (c *testCommand) file(ctx context.Context, suite *fixture.Suite, file strin
 
 // write replaces the expectations of failed cases in a file by what came. If one of them cannot be updated, the file is left
 // as it is and the cases count as failed.
-func (c *testCommand) write(file string, text []byte, results []fixture.Result) error {
-	updated, err := fixture.Update(file, text, results)
+func (c *testCommand) write(file string, text []byte, results []harness.Result) error {
+	updated, err := harness.Update(file, text, results)
 	if err != nil {
 		fmt.Fprintf(c.err, "%s is not updated:\n%v\n", file, err)
 		return nil
@@ -122,7 +122,7 @@ func (c *testCommand) write(file string, text []byte, results []fixture.Result) 
 	return nil
 }
 
-func (c *testCommand) tell(r fixture.Result) {
+func (c *testCommand) tell(r harness.Result) {
 	if r.Passed() {
 		c.passed++
 	} else {

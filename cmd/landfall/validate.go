@@ -11,11 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 	"github.com/landfall-dev/landfall/framework/runtime"
-	"github.com/landfall-dev/landfall/framework/source"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -83,7 +83,7 @@ func (c *validation) file(path string) {
 
 // check finds the mistakes in a definition or a config.
 func (c *validation) check(path string, text []byte) (problems, warnings fault.Problems) {
-	doc, err := source.Parse(path, text)
+	doc, err := yamldoc.Parse(path, text)
 	if err != nil {
 		return fault.ProblemsOf(err), nil
 	}

@@ -13,13 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
-	"github.com/landfall-dev/landfall/framework/destinationtest"
+	"github.com/landfall-dev/landfall/framework/destination/destinationtest"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime"
-	"github.com/landfall-dev/landfall/framework/sandbox"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 func TestSuite(t *testing.T) { destinationtest.Run(t, brazecohorts.Plugin()) }

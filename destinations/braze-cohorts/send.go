@@ -30,8 +30,8 @@ func (s *sender) send(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	order := orderRoom.Take(len(s.cohort.changes))
-	defer orderRoom.Give(order)
+	order := orderPool.Get(len(s.cohort.changes))
+	defer orderPool.Put(order)
 	changes, err := s.news(ctx, s.cohort.newest(order[:0], s.ms))
 	if err != nil || len(changes) == 0 {
 		return err
@@ -69,7 +69,7 @@ func (s *sender) send(ctx context.Context) error {
 // news drops what the ledger knows to be superseded, and what would change nothing.
 func (s *sender) news(ctx context.Context, changes []*change) ([]*change, error) {
 	identities := identitiesOf(changes)
-	defer nameRoom.Give(identities)
+	defer namePool.Put(identities)
 	records, err := s.deps.Members.Look(ctx, s.cohort.id, identities)
 	if err != nil {
 		return nil, err
@@ -138,13 +138,13 @@ func (s *sender) delivered(ctx context.Context, changes []*change) error {
 // before it is recorded, leave it open whether it has.
 func (s *sender) doubt(ctx context.Context, changes []*change) error {
 	identities := identitiesOf(changes)
-	defer nameRoom.Give(identities)
+	defer namePool.Put(identities)
 	return s.deps.Members.Doubt(ctx, s.audience(), identities)
 }
 
-// identitiesOf are the identities of changes as the ledger has them, in room that is to be given back to nameRoom.
+// identitiesOf are the identities of changes as the ledger has them, in room that is to be given back to namePool.
 func identitiesOf(changes []*change) []string {
-	list := nameRoom.Take(len(changes))
+	list := namePool.Get(len(changes))
 	for i, c := range changes {
 		list[i] = c.Identity
 	}
@@ -159,8 +159,8 @@ func (s *sender) record(ctx context.Context, changes []*change, unchanged bool) 
 	if len(changes) == 0 {
 		return nil
 	}
-	written := recordRoom.Take(len(changes))
-	defer recordRoom.Give(written)
+	written := recordPool.Get(len(changes))
+	defer recordPool.Put(written)
 	for i, c := range changes {
 		written[i] = c.Change
 		written[i].Unchanged = unchanged

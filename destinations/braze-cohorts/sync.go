@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/pool"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/room"
 )
 
 // Why an event is not sent though nothing is wrong with it.
@@ -36,11 +36,11 @@ type change struct {
 
 // Room for what a batch keeps books in.
 var (
-	changeRoom room.Of[change]
-	orderRoom  room.Of[*change]
-	slotRoom   room.Of[*change]
-	nameRoom   room.Of[string]
-	recordRoom room.Of[destination.Change]
+	changePool pool.Slice[change]
+	orderPool  pool.Slice[*change]
+	slotPool   pool.Slice[*change]
+	namePool   pool.Slice[string]
+	recordPool pool.Slice[destination.Change]
 )
 
 // cohort is the changes that a batch asks of one cohort, in their order.
@@ -60,9 +60,9 @@ func syncAudiences(ctx context.Context, call destination.BatchCall[Settings, Syn
 	}
 	ms := destination.NewMultiStatus(len(call.Payloads))
 	resend := call.Resend || call.Settings.SendUnchanged != nil && *call.Settings.SendUnchanged
-	changes, order := changeRoom.Take(len(call.Payloads)), orderRoom.Take(len(call.Payloads))
-	defer changeRoom.Give(changes)
-	defer orderRoom.Give(order)
+	changes, order := changePool.Get(len(call.Payloads)), orderPool.Get(len(call.Payloads))
+	defer changePool.Put(changes)
+	defer orderPool.Put(order)
 	readAll(call, changes, ms)
 	for _, c := range cohortsOf(call.Payloads, changes, order) {
 		s := sender{api: api, deps: call.Deps, ms: ms, cohort: c, resend: resend}
@@ -158,7 +158,7 @@ func isoTime(text string, at time.Time) string {
 // newest appends to kept, for each identity, the change with the newest time, of equal ones the later; the others are superseded.
 func (c *cohort) newest(kept []*change, ms *destination.MultiStatus) []*change {
 	winners := newWinners(len(c.changes))
-	defer slotRoom.Give(winners.slots)
+	defer slotPool.Put(winners.slots)
 	for _, ch := range c.changes {
 		ch.slot = winners.of(ch)
 		if best := winners.slots[ch.slot]; best == nil || !ch.At.Before(best.At) {
@@ -183,7 +183,7 @@ type winners struct {
 }
 
 func newWinners(changes int) winners {
-	return winners{maphash.MakeSeed(), slotRoom.Take(1 << bits.Len(uint(2*changes)))}
+	return winners{maphash.MakeSeed(), slotPool.Get(1 << bits.Len(uint(2*changes)))}
 }
 
 // of is where the winner among the changes of an identity stands; nil is there as long as there is none.

@@ -11,11 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
-	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime"
-	"github.com/landfall-dev/landfall/framework/sandbox"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // The keys go in the body; a token of the host goes beside them where there is one, and shows nowhere.

@@ -15,14 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/destinations/braze"
-	"github.com/landfall-dev/landfall/framework/config"
+	"github.com/landfall-dev/landfall/framework/author/harness"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/fixture"
-	"github.com/landfall-dev/landfall/framework/fql"
-	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/runtime"
-	"github.com/landfall-dev/landfall/framework/sandbox"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // TestCases runs every case file of the destination.
@@ -32,12 +32,12 @@ func TestCases(t *testing.T) {
 	files, err := filepath.Glob("../../fixtures/braze/cases/*.yaml")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
-	suite := &fixture.Suite{Registry: registry}
+	suite := &harness.Suite{Registry: registry}
 	tried := map[string]bool{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		cases, err := fixture.Parse(file, text)
+		cases, err := harness.Parse(file, text)
 		require.NoError(t, err)
 		for _, c := range cases {
 			t.Run(c.Name, func(t *testing.T) {

@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/destinations/hubspot"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox/sandboxtest"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
-	"github.com/landfall-dev/landfall/framework/sandbox/sandboxtest"
 )
 
 const instance = `{"id":"crm","settings":{},"subscriptions":[{"name":"contacts","action":"upsertContact","mapping":{"properties":{"@path":"$.traits.more"}}}]}`

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
-	"github.com/landfall-dev/landfall/framework/sandbox"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 )
 
 // The options of the command line.

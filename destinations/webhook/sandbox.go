@@ -19,7 +19,7 @@ import (
 	"sync"
 
 	"github.com/landfall-dev/landfall/framework/destination"
-	"github.com/landfall-dev/landfall/framework/sandbox"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 )
 
 // The options of the command line.

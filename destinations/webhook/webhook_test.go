@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/destinations/webhook"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox/sandboxtest"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
-	"github.com/landfall-dev/landfall/framework/sandbox/sandboxtest"
 )
 
 // instance is a config's instance with these settings and mapping, whose endpoint is the sandbox.

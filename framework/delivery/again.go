@@ -3,7 +3,7 @@ package delivery
 import (
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
 )
 
 // halt stops an instance whose remote gives no token any more. Its events stay where they are, as if they had not been tried, and

@@ -14,12 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 type roundTripper func(*http.Request) (*http.Response, error)

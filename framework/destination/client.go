@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/destination/request"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/httpx"
-	"github.com/landfall-dev/landfall/framework/request"
 )
 
 // Client sends the requests of an instance, each one once: retrying is decided above. It is safe for concurrent use.

@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/landfall-dev/landfall/framework/destination/oauth"
+	"github.com/landfall-dev/landfall/framework/destination/request"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/fql"
-	"github.com/landfall-dev/landfall/framework/mapping"
-	"github.com/landfall-dev/landfall/framework/oauth"
-	"github.com/landfall-dev/landfall/framework/request"
-	"github.com/landfall-dev/landfall/framework/schema"
-	"github.com/landfall-dev/landfall/framework/source"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/fql"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
+	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 	"github.com/landfall-dev/landfall/schemas"
 )
 
@@ -23,18 +23,18 @@ type Definition struct {
 	Description    string
 	Mode           string
 	Limits         Limits
-	Settings       schema.Fields    // the fields of authentication
-	Scheme         string           // of authentication: none, basic, custom, oauth2, oauth-managed
-	TakesToken     bool             // a bearer token goes with requests, where there is one
-	Test           *request.Request // asks whether the settings are good; nil where the definition declares none
-	TestHandler    bool             // a handler asks
-	Request        *request.Base    // what all requests share; nil for nothing
-	OAuth          event.Value      // how such tokens are got, with the keys of oauth.Spec; without them they come from the host
+	Settings       fieldschema.Fields // the fields of authentication
+	Scheme         string             // of authentication: none, basic, custom, oauth2, oauth-managed
+	TakesToken     bool               // a bearer token goes with requests, where there is one
+	Test           *request.Request   // asks whether the settings are good; nil where the definition declares none
+	TestHandler    bool               // a handler asks
+	Request        *request.Base      // what all requests share; nil for nothing
+	OAuth          event.Value        // how such tokens are got, with the keys of oauth.Spec; without them they come from the host
 	Presets        []Preset
 	Actions        []ActionDefinition // in the order of the file
 	Audience       *AudienceConfig    // nil where it takes no audiences of its own
-	AudienceFields schema.Fields      // the settings of one audience
-	Document       *source.Document
+	AudienceFields fieldschema.Fields // the settings of one audience
+	Document       *yamldoc.Document
 }
 
 // Limits bound an instance. Zero means none.
@@ -58,7 +58,7 @@ type ActionDefinition struct {
 	Title               string
 	Description         string
 	DefaultSubscription string
-	Fields              schema.Fields
+	Fields              fieldschema.Fields
 	Hidden              bool
 	Hooks               []Hook                      // in the order in which they run
 	SyncMode            *SyncMode                   // nil where it has none
@@ -108,7 +108,7 @@ func (d *Definition) PlacesToken() bool {
 func (d *Definition) Secrets() []string {
 	var keys []string
 	for _, f := range d.Settings {
-		if f.Type == schema.Password {
+		if f.Type == fieldschema.Password {
 			keys = append(keys, f.Key)
 		}
 	}
@@ -146,7 +146,7 @@ func Overlay(base, over event.Value) event.Value {
 // ParseDefinition reads a definition and checks all of it: its shape, its fields, every default mapping, subscription and
 // preset. The error is a fault.Problems with the place of each mistake in the file.
 func ParseDefinition(file string, text []byte) (*Definition, error) {
-	doc, err := source.Parse(file, text)
+	doc, err := yamldoc.Parse(file, text)
 	if err != nil {
 		return nil, err
 	}
@@ -273,11 +273,11 @@ func (p *parser) request(v event.Value, place string, names request.Names) *requ
 
 func (p *parser) hasBase() bool { return p.d.Document.Value().Get("request").Get("baseUrl").Exists() }
 
-func (p *parser) fields(v event.Value, place string) schema.Fields {
+func (p *parser) fields(v event.Value, place string) fieldschema.Fields {
 	if v.Kind() == event.Absent {
 		return nil
 	}
-	fields, err := schema.ParseFields(v)
+	fields, err := fieldschema.ParseFields(v)
 	p.problems.Under(place, err)
 	p.problems.Under(place, fields.Check().Err())
 	return fields

@@ -8,8 +8,8 @@ import (
 	"path"
 	"path/filepath"
 
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/sandbox"
 )
 
 // FromDirectory are the destinations of a directory: each file <slug>/destination.yaml below it is one without code. The

@@ -5,8 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/destination/pool"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/room"
 )
 
 // Deps is what the host hands to every handler.
@@ -123,19 +123,19 @@ func Handle[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
 func performing[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
 	switch {
 	case h.PerformBatch != nil:
-		payloads := &room.Of[P]{}
+		payloads := &pool.Slice[P]{}
 		return Action{batches: true, perform: func(ctx context.Context, in Input) (*MultiStatus, error) {
 			if len(in.Payloads) == 1 && h.Perform != nil {
 				return performOne[S, P, DS, DP](ctx, h, in)
 			}
 			call := BatchCall[S, P]{Deps: in.Deps, Origin: in.Origin, Membership: in.membership}
 			DS(&call.Settings).Decode(in.Settings)
-			call.Payloads = payloads.Take(len(in.Payloads))
+			call.Payloads = payloads.Get(len(in.Payloads))
 			for i := range in.Payloads {
 				DP(&call.Payloads[i]).Decode(in.Payloads[i])
 			}
 			ms, err := h.PerformBatch(ctx, call)
-			payloads.Give(call.Payloads) // not after a panic: who knows what still runs
+			payloads.Put(call.Payloads) // not after a panic: who knows what still runs
 			return ms, err
 		}}
 	case h.Perform != nil:

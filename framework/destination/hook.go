@@ -6,7 +6,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
 // The hooks: both run when a subscription is saved, the second for sources of reverse ETL.
@@ -23,8 +23,8 @@ type Hook struct {
 	Name        string
 	Label       string
 	Description string
-	Inputs      schema.Fields // what people fill in, in the subscription
-	Outputs     schema.Fields // what is kept for the handlers of the action
+	Inputs      fieldschema.Fields // what people fill in, in the subscription
+	Outputs     fieldschema.Fields // what is kept for the handlers of the action
 }
 
 // HookInput is what a hook may use.

@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/httpx"
-	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
 // The names of the checks that Lint makes.
@@ -107,7 +107,7 @@ func (l *linter) action(a ActionDefinition, performs func(string) bool) {
 
 // batchSize checks that batches can be as large as the batch_size field and the request of an action say.
 func (l *linter) batchSize(a ActionDefinition, place string) {
-	var field schema.Field
+	var field fieldschema.Field
 	if f := a.Fields.Get(BatchSize); f != nil {
 		field = *f
 	}
@@ -126,7 +126,7 @@ func (l *linter) batchSize(a ActionDefinition, place string) {
 }
 
 // fields checks the fields of an object and those inside of them.
-func (l *linter) fields(of, place string, fields schema.Fields) {
+func (l *linter) fields(of, place string, fields fieldschema.Fields) {
 	labels := map[string]string{}
 	for _, f := range fields {
 		of, place := of+"."+f.Key, place+fault.PointerKey(f.Key)
@@ -147,14 +147,14 @@ func (l *linter) fields(of, place string, fields schema.Fields) {
 }
 
 // defaultValue checks that a default which is no mapping is a value of its field.
-func (l *linter) defaultValue(of, place string, f schema.Field) {
+func (l *linter) defaultValue(of, place string, f fieldschema.Field) {
 	value := f.Default
-	isMapping := value.Kind() == event.Object && (f.Type == schema.Object || value.Len() > 0 && strings.HasPrefix(firstKey(value), "@"))
+	isMapping := value.Kind() == event.Object && (f.Type == fieldschema.Object || value.Len() > 0 && strings.HasPrefix(firstKey(value), "@"))
 	if value.Kind() == event.Absent || isMapping || strings.Contains(value.Str(), "{{") {
 		return
 	}
-	f.Required = schema.Required{}
-	compiled, err := schema.Compile(schema.Fields{f})
+	f.Required = fieldschema.Required{}
+	compiled, err := fieldschema.Compile(fieldschema.Fields{f})
 	if err == nil {
 		_, err = compiled.Process(event.NewObject([]event.Member{{Key: f.Key, Value: value}}))
 	}
@@ -171,7 +171,7 @@ func firstKey(v event.Value) string {
 }
 
 // circles finds fields that a form shows only if another one is filled in, which it shows only if the first is.
-func (l *linter) circles(of, place string, fields schema.Fields) {
+func (l *linter) circles(of, place string, fields fieldschema.Fields) {
 	needs := map[string][]string{}
 	for _, f := range fields {
 		for _, key := range neededBy(f.Raw.Get("depends_on")) {
@@ -247,8 +247,8 @@ func circleFrom(start string, needs map[string][]string) []string {
 }
 
 // secret checks that a setting with the name of a secret is a password, so that it never shows.
-func (l *linter) secret(f schema.Field) {
-	if f.Type != schema.Password && (f.Type == schema.String || f.Type == schema.Text) && httpx.IsSecretName(f.Key) {
+func (l *linter) secret(f fieldschema.Field) {
+	if f.Type != fieldschema.Password && (f.Type == fieldschema.String || f.Type == fieldschema.Text) && httpx.IsSecretName(f.Key) {
 		l.find(CheckSecrets, "settings."+f.Key, "/authentication/fields"+fault.PointerKey(f.Key)+"/type",
 			"looks like a secret but is of the type %s: make it a password", f.Type)
 	}

@@ -15,9 +15,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/destination/oauth"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/oauth"
 )
 
 // DefinitionFile is the name of a definition in a plugin's directory.

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
 // Remote returns the settings that identify the remote account, by their keys: those whose field says identifiesRemote, and URLs. Of
@@ -14,7 +14,7 @@ func (d *Definition) Remote(settings event.Value) map[string]string {
 	remote := map[string]string{}
 	for _, f := range d.Settings {
 		marked, _ := f.Raw.Get("identifiesRemote").Bool()
-		if f.Type == schema.Password || !marked && f.Format != "uri" && f.Format != "hostname" {
+		if f.Type == fieldschema.Password || !marked && f.Format != "uri" && f.Format != "hostname" {
 			continue
 		}
 		v := settings.Get(f.Key)

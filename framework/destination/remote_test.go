@@ -8,12 +8,12 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
 // What identifies the remote is its host and what says so; never a password, and never the secret part of a URL.
 func TestRemote(t *testing.T) {
-	fields, err := schema.ParseFields(event.MustParse(`{
+	fields, err := fieldschema.ParseFields(event.MustParse(`{
 		"endpoint": {"label": "Endpoint", "type": "string", "format": "uri", "default": "https://One.example.com"},
 		"account": {"label": "Account", "type": "string", "identifiesRemote": true},
 		"number": {"label": "Number", "type": "integer", "identifiesRemote": true},

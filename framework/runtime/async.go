@@ -6,8 +6,8 @@ import (
 	"encoding/hex"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/httpx"
 )
 
 // Pending is the outcome of an event that the remote has taken and works on: the verdict has the operation. An item with that

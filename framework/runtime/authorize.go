@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/destination/oauth"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/httpx"
-	"github.com/landfall-dev/landfall/framework/oauth"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // NeedsLogin tells whether somebody has to log in for an instance, unless its host has tokens for it.

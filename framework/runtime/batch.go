@@ -3,12 +3,12 @@ package runtime
 import (
 	"slices"
 
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/pool"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/mapping"
-	"github.com/landfall-dev/landfall/framework/room"
-	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // reserved are the reserved fields that an action has, nil for others. A payload has no others.
@@ -19,7 +19,7 @@ type reserved struct {
 	most  int // the bound of batch_size that the definition declares, or MaxBatch
 }
 
-func reservedOf(fields schema.Fields) reserved {
+func reservedOf(fields fieldschema.Fields) reserved {
 	key := func(name string) *event.Key {
 		if fields.Get(name) == nil {
 			return nil
@@ -48,7 +48,7 @@ func sizeOr(v event.Value, fallback int) int {
 
 // withoutBatchBounds returns fields in which batch_size and batch_bytes have no bounds: a size beyond them is capped, and no reason
 // to refuse an event.
-func withoutBatchBounds(fields schema.Fields) schema.Fields {
+func withoutBatchBounds(fields fieldschema.Fields) fieldschema.Fields {
 	free := slices.Clone(fields)
 	for i := range free {
 		if free[i].Key == destination.BatchSize || free[i].Key == destination.BatchBytes {
@@ -183,9 +183,9 @@ func (b *Batches) Add(p *Plan, item Item) (full []Item) {
 func growBatch(items []Item, size int) []Item {
 	switch n := len(items); {
 	case n == pooledFrom && cap(items) < MaxBatch:
-		return append(itemPool.Take(MaxBatch)[:0], items...)
+		return append(itemPool.Get(MaxBatch)[:0], items...)
 	case n == MaxBatch && size > MaxBatch && cap(items) < destination.MaxBatchSize:
-		grown := append(largePool.Take(destination.MaxBatchSize)[:0], items...)
+		grown := append(largePool.Get(destination.MaxBatchSize)[:0], items...)
 		Release(items)
 		return grown
 	}
@@ -205,15 +205,15 @@ func (b *Batches) Rest() []Batch {
 }
 
 // The pools of full batches: itemPool holds slices of MaxBatch items, largePool those of destination.MaxBatchSize.
-var itemPool, largePool room.Of[Item]
+var itemPool, largePool pool.Slice[Item]
 
 // Release returns to their pool items that Batches has collected and that nothing refers to any more. If Release is not called,
 // the items are garbage collected.
 func Release(items []Item) {
 	switch c := cap(items); {
 	case c >= destination.MaxBatchSize:
-		largePool.Give(items)
+		largePool.Put(items)
 	case c >= MaxBatch:
-		itemPool.Give(items)
+		itemPool.Put(items)
 	}
 }

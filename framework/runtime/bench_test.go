@@ -17,11 +17,11 @@ import (
 	"github.com/tidwall/gjson"
 
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
-	"github.com/landfall-dev/landfall/framework/stream"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // taken answers every request as Braze does, and keeps none.

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/fql"
+	"github.com/landfall-dev/landfall/framework/language/fql"
 )
 
 // chooser is an index of subscriptions by what their queries ask of an event, such as its name or its audience. Of fifty that

@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/httpx"
 )
 
 // tokens give an access token, or another one where a remote has refused one; "" for none.

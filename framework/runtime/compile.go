@@ -7,15 +7,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/destination/oauth"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/fql"
-	"github.com/landfall-dev/landfall/framework/httpx"
-	"github.com/landfall-dev/landfall/framework/mapping"
-	"github.com/landfall-dev/landfall/framework/oauth"
-	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/fql"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // Host is what the program that runs a plan brings. Zero fields have working defaults.
@@ -87,7 +87,7 @@ type compiler struct {
 // settings are the instance's settings with the defaults of absent ones, checked and coerced.
 func (c *compiler) settings() event.Value {
 	place := c.instance.Pointer + "/settings"
-	s, err := schema.Compile(c.definition.Settings)
+	s, err := fieldschema.Compile(c.definition.Settings)
 	if err != nil {
 		c.problems.Under(place, err)
 		return event.Value{}
@@ -100,7 +100,7 @@ func (c *compiler) settings() event.Value {
 	}
 	processed, err := s.Process(values)
 	if err != nil {
-		c.problems.Under(place, schema.ProblemsOf(err))
+		c.problems.Under(place, fieldschema.ProblemsOf(err))
 		return event.Value{}
 	}
 	if c.plugin.CheckSettings != nil {
@@ -111,7 +111,7 @@ func (c *compiler) settings() event.Value {
 	return processed
 }
 
-func withDefaults(settings event.Value, fields schema.Fields) event.Value {
+func withDefaults(settings event.Value, fields fieldschema.Fields) event.Value {
 	var defaults []event.Member
 	for _, f := range fields {
 		if f.Default.Kind() != event.Absent {
@@ -171,7 +171,7 @@ func (c *compiler) subscription(in config.Subscription) *Subscription {
 	if s.query, err = fql.Compile(c.subscribe(in, s.action)); err != nil {
 		c.problems.Under(in.Pointer+"/subscribe", err)
 	}
-	if s.schema, err = schema.Compile(withoutBatchBounds(s.action.Fields.ForSyncMode(s.syncMode))); err != nil {
+	if s.schema, err = fieldschema.Compile(withoutBatchBounds(s.action.Fields.ForSyncMode(s.syncMode))); err != nil {
 		c.problems.Under(in.Pointer, err)
 	}
 	c.mapping(in, s)

@@ -13,7 +13,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
 const (
@@ -40,8 +40,8 @@ type engaged struct {
 type creation struct {
 	plan        *Plan
 	create, get func(context.Context, destination.AudienceInput) (string, error)
-	schema      *schema.Schema
-	fields      schema.Fields
+	schema      *fieldschema.Schema
+	fields      fieldschema.Fields
 	configured  event.Value // audiences of the config by their key
 	known       sync.Map    // external ids by key
 }
@@ -59,7 +59,7 @@ func (c *compiler) creation(p *Plan) *creation {
 		plan: p, create: c.plugin.CreateAudience, get: c.plugin.GetAudience, configured: c.instance.Audiences, fields: c.definition.AudienceFields,
 	}
 	var err error
-	if a.schema, err = schema.Compile(a.fields); err != nil {
+	if a.schema, err = fieldschema.Compile(a.fields); err != nil {
 		c.problems.Under(place, err)
 		return nil
 	}
@@ -71,7 +71,7 @@ func (c *compiler) creation(p *Plan) *creation {
 			}
 		}
 		if _, err := a.settings(key, event.Value{}); err != nil {
-			c.problems.Under(at, schema.ProblemsOf(err))
+			c.problems.Under(at, fieldschema.ProblemsOf(err))
 		}
 	}
 	return a

@@ -5,9 +5,9 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/fql"
-	"github.com/landfall-dev/landfall/framework/mapping"
-	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/fql"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
 // OnDelete is the name of the subscription, and of its action, that takes deletions of users where a destination can delete.
@@ -40,7 +40,7 @@ func (c *compiler) deletion() []*Subscription {
 	if onDelete == nil {
 		return nil
 	}
-	fields, err := schema.ParseFields(event.MustParse(deletionFields))
+	fields, err := fieldschema.ParseFields(event.MustParse(deletionFields))
 	c.problems.Under(c.instance.Pointer, err)
 	action := &destination.ActionDefinition{
 		Key: OnDelete, Title: "Delete a user", Description: "Deletes the user of an event of type delete.",
@@ -60,7 +60,7 @@ func (c *compiler) deletion() []*Subscription {
 	if s.mapping, err = mapping.Compile(action.DefaultMapping()); err != nil {
 		c.problems.Under(c.instance.Pointer, err)
 	}
-	if s.schema, err = schema.Compile(fields); err != nil {
+	if s.schema, err = fieldschema.Compile(fields); err != nil {
 		c.problems.Under(c.instance.Pointer, err)
 	}
 	return []*Subscription{s}

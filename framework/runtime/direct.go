@@ -5,7 +5,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
 // Direct is a subscription without query and mapping: an action that takes payloads as they are. With resend, what the ledger
@@ -17,7 +17,7 @@ func (p *Plan) Direct(name, action string, resend bool) (*Subscription, error) {
 	}
 	s.handler, s.reserved = p.actions[s.action.Key], reservedOf(s.action.Fields)
 	var err error
-	s.schema, err = schema.Compile(s.action.Fields)
+	s.schema, err = fieldschema.Compile(s.action.Fields)
 	return s, err
 }
 

@@ -5,11 +5,11 @@ import (
 	"fmt"
 
 	"github.com/landfall-dev/landfall/destinations"
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
-	"github.com/landfall-dev/landfall/framework/sandbox"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 const exampleConfig = `

@@ -6,11 +6,11 @@ import (
 	"encoding/hex"
 	"fmt"
 
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // hookState is the state's key of what a hook of a subscription has given.
@@ -24,7 +24,7 @@ type hook struct {
 	run      destination.HookFunc
 	inputs   event.Value // as the config has them, with defaults; absent where the subscription does not ask for the hook
 	exported event.Value // outputs that the config brings along
-	checked  *schema.Schema
+	checked  *fieldschema.Schema
 }
 
 // hooks are those of a subscription's action. Inputs that are not what the hook takes are problems.
@@ -47,7 +47,7 @@ func (c *compiler) hooks(in config.Subscription, s *Subscription) (list []*hook)
 			place, given = in.Pointer+"/mapping/"+declared.Name+"/inputs", saved.Get("inputs")
 		}
 		var err error
-		if h.checked, err = schema.Compile(declared.Outputs); err != nil {
+		if h.checked, err = fieldschema.Compile(declared.Outputs); err != nil {
 			c.problems.Under(place, err)
 		}
 		if given.Exists() {
@@ -64,12 +64,12 @@ func (c *compiler) hookInputs(h *destination.Hook, given event.Value, place stri
 			c.problems.Add(place+fault.PointerKey(key), "is no input of %s%s", h.Name, fault.DidYouMean(key, h.Inputs.Keys()))
 		}
 	}
-	fields, err := schema.Compile(h.Inputs)
+	fields, err := fieldschema.Compile(h.Inputs)
 	if err == nil {
 		given, err = fields.Process(withDefaults(given, h.Inputs))
 	}
 	if err != nil {
-		c.problems.Under(place, schema.ProblemsOf(err))
+		c.problems.Under(place, fieldschema.ProblemsOf(err))
 	}
 	return given
 }

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // Hosting is what the plan of an instance gets from the program that runs it. State and Members, where they are given, must be

@@ -3,18 +3,18 @@ package runtime
 import (
 	"strconv"
 
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/schema"
-	"github.com/landfall-dev/landfall/framework/source"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/yamldoc"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // scalars gives the values of fields the text that a config has for them, if the fields are texts: a key that is written 0123 is not
 // 83. Other fields get a warning if a number is not written as it is read.
 type scalars struct {
-	doc      *source.Document
+	doc      *yamldoc.Document
 	warnings fault.Problems
 }
 
@@ -32,7 +32,7 @@ func (s *scalars) instance(in config.Instance, d *destination.Definition) config
 	return in
 }
 
-func (s *scalars) object(fields schema.Fields, v event.Value, place string) event.Value {
+func (s *scalars) object(fields fieldschema.Fields, v event.Value, place string) event.Value {
 	if v.Kind() != event.Object {
 		return v
 	}
@@ -46,7 +46,7 @@ func (s *scalars) object(fields schema.Fields, v event.Value, place string) even
 	return event.NewObject(members)
 }
 
-func (s *scalars) value(f *schema.Field, v event.Value, place string) event.Value {
+func (s *scalars) value(f *fieldschema.Field, v event.Value, place string) event.Value {
 	switch {
 	case v.Kind() == event.Array:
 		var items []event.Value
@@ -56,7 +56,7 @@ func (s *scalars) value(f *schema.Field, v event.Value, place string) event.Valu
 		return event.NewArray(items)
 	case v.Kind() == event.Object:
 		return s.object(f.Properties, v, place)
-	case f.Type == schema.String || f.Type == schema.Text || f.Type == schema.Password:
+	case f.Type == fieldschema.String || f.Type == fieldschema.Text || f.Type == fieldschema.Password:
 		if text, ok := s.doc.OwnText(place); ok {
 			return event.NewString(text)
 		}

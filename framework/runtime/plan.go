@@ -10,13 +10,13 @@ import (
 	"sync/atomic"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/destination/oauth"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/fql"
-	"github.com/landfall-dev/landfall/framework/httpx"
-	"github.com/landfall-dev/landfall/framework/mapping"
-	"github.com/landfall-dev/landfall/framework/oauth"
-	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/fql"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
 // MaxBatch is the most payloads of a batch unless the definition of the action raises it.
@@ -59,7 +59,7 @@ type Subscription struct {
 	handler     destination.Action
 	query       *fql.Query
 	mapping     *mapping.Mapping
-	schema      *schema.Schema
+	schema      *fieldschema.Schema
 	written     *httpx.WrittenURLs // in the mapping
 	resend      bool
 	sample      float64 // the share of events that it gets
@@ -82,7 +82,7 @@ func (s *Subscription) Query() *fql.Query { return s.query }
 func (s *Subscription) Mapping() *mapping.Mapping { return s.mapping }
 
 // Schema is what the subscription's payloads must satisfy.
-func (s *Subscription) Schema() *schema.Schema { return s.schema }
+func (s *Subscription) Schema() *fieldschema.Schema { return s.schema }
 
 // ID is the instance's id in the config.
 func (p *Plan) ID() string { return p.id }

@@ -3,8 +3,8 @@ package runtime
 import (
 	"context"
 
+	"github.com/landfall-dev/landfall/framework/destination/pool"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/room"
 )
 
 // RunBatch takes events through every subscription that they are offered to, in batches. The verdicts are index by index: one for
@@ -39,7 +39,7 @@ func (p *Plan) runAlike(ctx context.Context, events []event.Event, verdicts [][]
 	for i, e := range events {
 		choose := func(at int) {
 			if chosen[at] == nil {
-				chosen[at] = indexRoom.Take(len(events))[:0]
+				chosen[at] = indexPool.Get(len(events))[:0]
 			}
 			chosen[at] = append(chosen[at], i)
 		}
@@ -51,7 +51,7 @@ func (p *Plan) runAlike(ctx context.Context, events []event.Event, verdicts [][]
 	}
 	for at := range subscriptions {
 		p.runOne(ctx, subscriptions[at], events, chosen[at], func(i int) *Verdict { return &verdicts[i][at] })
-		indexRoom.Give(chosen[at])
+		indexPool.Put(chosen[at])
 	}
 }
 
@@ -80,5 +80,5 @@ func (p *Plan) runOne(ctx context.Context, s *Subscription, events []event.Event
 	}
 }
 
-// indexRoom is room for the places of events.
-var indexRoom room.Of[int]
+// indexPool is room for the places of events.
+var indexPool pool.Slice[int]

@@ -14,17 +14,17 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/room"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/ballast"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // TestMain gives benchmarks the heap that programs have. With GOGC=100 in the environment it is Go's own.
 func TestMain(m *testing.M) {
-	room.Heap(room.LeastHeap)
+	ballast.Reserve(ballast.DefaultSize)
 	goleak.VerifyTestMain(m)
 }
 

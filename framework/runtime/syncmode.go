@@ -4,12 +4,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/landfall-dev/landfall/framework/config"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/mapping"
-	"github.com/landfall-dev/landfall/framework/schema"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // matchingKey is the key of a mapping that says by which field records are matched.
@@ -19,10 +19,10 @@ const matchingKey = "__segment_internal_matching_key"
 func (c *compiler) modes(in config.Subscription, s *Subscription) {
 	place := in.Pointer + "/mapping/"
 	s.matchingKey = c.literal(in.Mapping.Get(matchingKey), place+matchingKey)
-	mapped := c.literal(in.Mapping.Get(schema.SyncModeKey), place+schema.SyncModeKey)
+	mapped := c.literal(in.Mapping.Get(fieldschema.SyncModeKey), place+fieldschema.SyncModeKey)
 	switch {
 	case in.SyncMode == "":
-		s.syncMode, place = mapped, place+schema.SyncModeKey
+		s.syncMode, place = mapped, place+fieldschema.SyncModeKey
 	case mapped != "" && mapped != in.SyncMode:
 		c.problems.Add(in.Pointer+"/syncMode", "is %s but the mapping says %s", in.SyncMode, mapped)
 	default:
@@ -53,7 +53,7 @@ func withoutModes(m event.Value) event.Value {
 	if m.Kind() != event.Object || mapping.IsDirective(m) {
 		return m
 	}
-	own := append(destination.HookNames(), schema.SyncModeKey, matchingKey)
+	own := append(destination.HookNames(), fieldschema.SyncModeKey, matchingKey)
 	var members []event.Member
 	for key, v := range m.Members() {
 		if !slices.Contains(own, key) {

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/destination/oauth"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/oauth"
 )
 
 // A row of tokens is locked by a holder with a time limit, so that no transaction stays open while a remote is asked: it would

@@ -3,7 +3,7 @@ package connect
 import (
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/httpx"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 

@@ -15,7 +15,7 @@ import (
 	"sync"
 
 	"github.com/landfall-dev/landfall/framework/destination"
-	"github.com/landfall-dev/landfall/framework/sandbox"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 )
 
 // Config makes the sandbox strict. Its zero value accepts any key that is not empty, knows every user as long

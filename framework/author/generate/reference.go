@@ -1,0 +1,101 @@
+package generate
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+)
+
+// The reference of a destination stands between these lines of its README; the rest is written by hand.
+const (
+	referenceBegins = "<!-- The rest follows from destination.yaml: landfall generate writes it. -->"
+	referenceEnds   = "<!-- End of what is generated. -->"
+)
+
+// reference puts the settings and actions of a definition into a README, at its end where it has no place for them yet.
+func reference(path string, d *destination.Definition, changed *[]string) error {
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(text) == 0 {
+		text = []byte("# " + d.Name + "\n\n" + d.Description + "\n")
+	}
+	before, rest, found := strings.Cut(string(text), referenceBegins)
+	_, after, ended := strings.Cut(rest, referenceEnds)
+	switch {
+	case !found:
+		before, after = strings.TrimRight(before, "\n")+"\n\n", "\n"
+	case !ended:
+		return fmt.Errorf("%s: there is no line %q", path, referenceEnds)
+	}
+	return write(path, []byte(before+referenceBegins+"\n\n"+Reference(d)+"\n"+referenceEnds+after), changed)
+}
+
+// Reference is the settings and the actions of a definition as Markdown.
+func Reference(d *destination.Definition) string {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "## Settings\n\n")
+	if len(d.Settings) == 0 {
+		b.WriteString("There are none.\n")
+	} else {
+		table(&b, d.Settings)
+	}
+	for _, a := range d.Actions {
+		fmt.Fprintf(&b, "\n## %s (`%s`)\n", a.Title, a.Key)
+		if a.Description != "" {
+			fmt.Fprintf(&b, "\n%s\n", a.Description)
+		}
+		if len(a.Aliases) > 0 {
+			fmt.Fprintf(&b, "\nConfigs may also call it `%s`.\n", strings.Join(a.Aliases, "`, `"))
+		}
+		if a.DefaultSubscription != "" {
+			fmt.Fprintf(&b, "\nBy default it takes `%s`.\n", a.DefaultSubscription)
+		}
+		b.WriteString("\n")
+		table(&b, a.Fields)
+	}
+	return b.String()
+}
+
+func table(b *bytes.Buffer, fields fieldschema.Fields) {
+	b.WriteString("| key | what it is | type | by default |\n|---|---|---|---|\n")
+	rows(b, fields, "")
+}
+
+func rows(b *bytes.Buffer, fields fieldschema.Fields, prefix string) {
+	for _, f := range fields {
+		what := "**" + f.Label + "**"
+		if f.Description != "" {
+			what += " " + f.Description
+		}
+		fmt.Fprintf(b, "| `%s%s` | %s | %s | %s |\n", prefix, f.Key, cell(what), kindOf(f), cell(inWords(f.Default)))
+		rows(b, f.Properties, prefix+f.Key+".")
+	}
+}
+
+// kindOf is a field's type in words, with whether it must be there.
+func kindOf(f fieldschema.Field) string {
+	kind := string(f.Type)
+	if f.Multiple {
+		kind = "list of " + kind
+	}
+	switch {
+	case f.Required.Always:
+		kind += ", required"
+	case len(f.Required.Conditions) > 0:
+		kind += ", sometimes required"
+	}
+	return kind
+}
+
+// cell is a text that stays in its cell.
+func cell(text string) string {
+	return strings.NewReplacer("|", `\|`, "\n", " ").Replace(strings.TrimSpace(text))
+}

@@ -1,0 +1,66 @@
+package harness
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// diff is a line for each place at which two values differ: numbers compare by value, objects without regard to order.
+func diff(place string, want, got event.Value) []string {
+	if event.Equal(want, got) {
+		return nil
+	}
+	var lines []string
+	switch {
+	case want.Kind() == event.Object && got.Kind() == event.Object:
+		for key, w := range want.Members() {
+			lines = append(lines, diff(place+fault.PointerKey(key), w, got.Get(key))...)
+		}
+		for key, g := range got.Members() {
+			if want.Get(key).Kind() == event.Absent {
+				lines = append(lines, diff(place+fault.PointerKey(key), event.Value{}, g)...)
+			}
+		}
+	case want.Kind() == event.Array && got.Kind() == event.Array:
+		for i := range max(want.Len(), got.Len()) {
+			lines = append(lines, diff(fmt.Sprintf("%s/%d", place, i), want.Index(i), got.Index(i))...)
+		}
+	default:
+		lines = append(lines, fmt.Sprintf("%s: want %s, got %s", orRoot(place), shown(want), shown(got)))
+	}
+	return lines
+}
+
+func orRoot(place string) string {
+	if place == "" {
+		return "(whole)"
+	}
+	return place
+}
+
+// shown is a value on one line, bounded.
+func shown(v event.Value) string {
+	const most = 200
+	text := v.JSON()
+	switch {
+	case v.Kind() == event.Absent:
+		return "nothing"
+	case len(text) > most:
+		return strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
+}
+
+// sorted is a list of strings in order.
+func sorted(v event.Value) event.Value {
+	var items []event.Value
+	for _, item := range v.Items() {
+		items = append(items, item)
+	}
+	slices.SortFunc(items, func(a, b event.Value) int { return strings.Compare(a.Str(), b.Str()) })
+	return event.NewArray(items)
+}

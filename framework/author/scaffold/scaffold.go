@@ -1,0 +1,225 @@
+// Package scaffold writes the first version of a destination or of an action: a definition, a handler, a sandbox, cases and
+// a test, which build, pass the checks of every destination and send to the sandbox as they are. Their author changes them from
+// there.
+//
+// It knows how a destination looks in files and nothing of how it runs. What it cannot do it refuses before it writes anything.
+// Two runs must not write to the same directory at once.
+package scaffold
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"go/format"
+	"go/token"
+	"go/types"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"unicode"
+
+	"github.com/landfall-dev/landfall/framework/author/generate"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+//go:embed templates/*.tmpl
+var templates embed.FS
+
+// Schemes are the ways in which a new destination may prove who it is.
+func Schemes() []string { return []string{"custom", "basic", "oauth2", "none"} }
+
+// New is what a new destination, or a new action of one, is to be.
+type New struct {
+	Dir    string // the directory of destinations
+	Slug   string
+	Name   string // what people call the destination; by default the slug in words
+	Scheme string // one of Schemes; custom by default
+	Action string // the key of the action; createContact by default, where the destination is new
+	Batch  bool   // the action takes batches
+}
+
+// framework is the module that a destination imports.
+const framework = "github.com/landfall-dev/landfall"
+
+// view is what templates see.
+type view struct {
+	New
+	Package, Import, Framework, Schema string
+	Host, NameYAML                     string
+	Title, Payload, Path, TooLong      string
+	Method, EventType                  string // the HTTP method as net/http names it, such as Post, and the events that the action takes
+	Deletes                            bool
+}
+
+// methodOf returns the HTTP method, as net/http names it, of an action whose key begins with a verb.
+func methodOf(action string) string {
+	verb, _, _ := strings.Cut(strings.ToLower(words(action)), " ")
+	switch verb {
+	case "delete", "remove", "drop", "erase", "forget":
+		return "Delete"
+	case "update", "patch", "edit", "change":
+		return "Patch"
+	case "put", "replace", "set":
+		return "Put"
+	}
+	return "Post"
+}
+
+func (n New) view(m module) view {
+	v := view{
+		New: n, Package: generate.PackageName(n.Slug), Import: m.importPath + "/" + n.Slug, Framework: framework,
+		Host: "api." + n.Slug + ".example", Title: words(n.Action), Payload: generate.TypeName(n.Action) + "Payload",
+		Path: strings.ToLower(strings.ReplaceAll(words(n.Action), " ", "-")), TooLong: strings.Repeat("x", 65),
+		Schema: "https://landfall.dev/schemas/destination.schema.json", NameYAML: n.Name,
+	}
+	v.Method, v.EventType = methodOf(n.Action), "identify"
+	if v.Deletes = v.Method == "Delete"; v.Deletes {
+		v.EventType = "delete"
+	}
+	if plain := regexp.MustCompile(`^[A-Za-z][A-Za-z0-9 ._-]*$`); !plain.MatchString(n.Name) {
+		v.NameYAML = strconv.Quote(n.Name)
+	}
+	if m.framework {
+		v.Schema = "../../schemas/destination.schema.json"
+	}
+	return v
+}
+
+var (
+	slugs   = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	actions = regexp.MustCompile(`^[a-z][A-Za-z0-9]*$`)
+)
+
+// maxName bounds names.
+const maxName = 64
+
+// Destination writes a new destination and gives the files that it made, relative to Dir.
+func Destination(n New) ([]string, error) {
+	n = n.withDefaults()
+	m, err := find(n.Dir)
+	if err == nil {
+		err = errors.Join(n.checkSlug(), n.checkAction(nil))
+	}
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(n.Dir, n.Slug)
+	if _, err := os.Stat(dir); err == nil {
+		return nil, fmt.Errorf("%s is there already: choose another name, or add to it with landfall new action %s KEY", dir, n.Slug)
+	}
+	return n.write(n.view(m), map[string]string{
+		destination.DefinitionFile: "destination.yaml", "plugin.go": "plugin.go", "sandbox.go": "sandbox.go",
+		n.actionFile(): "action.go", "plugin_test.go": "plugin_test.go", n.caseFile(): "case.yaml",
+		filepath.Join("testdata", "landfall.yaml"): "landfall.yaml", filepath.Join("testdata", "events.ndjson"): "events.ndjson",
+	})
+}
+
+func (n New) withDefaults() New {
+	if n.Name == "" {
+		n.Name = words(strings.ReplaceAll(n.Slug, "-", " "))
+	}
+	if n.Scheme == "" {
+		n.Scheme = Schemes()[0]
+	}
+	if n.Action == "" {
+		n.Action = "createContact"
+	}
+	return n
+}
+
+func (n New) actionFile() string { return strings.ToLower(n.Action) + ".go" }
+
+func (n New) caseFile() string {
+	return filepath.Join("testdata", "cases", strings.ToLower(strings.ReplaceAll(words(n.Action), " ", "-"))+".yaml")
+}
+
+// write writes files of the destination's directory from templates, by their paths.
+func (n New) write(v view, files map[string]string) (made []string, err error) {
+	for path, name := range files {
+		text, err := v.execute(name + ".tmpl")
+		if err == nil && strings.HasSuffix(path, ".go") {
+			text, err = format.Source(text)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("writing %s: %w", path, err)
+		}
+		whole := filepath.Join(n.Dir, n.Slug, path)
+		if err := os.MkdirAll(filepath.Dir(whole), 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(whole, text, 0o644); err != nil {
+			return nil, err
+		}
+		made = append(made, filepath.Join(n.Slug, path))
+	}
+	slices.Sort(made)
+	return made, nil
+}
+
+func (v view) execute(name string) ([]byte, error) {
+	t, err := template.New("").Funcs(template.FuncMap{"upper": strings.ToUpper}).ParseFS(templates, "templates/*.tmpl")
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err = t.ExecuteTemplate(&b, name, v)
+	return b.Bytes(), err
+}
+
+func (n New) checkSlug() error {
+	pkg := generate.PackageName(n.Slug)
+	switch {
+	case !slugs.MatchString(n.Slug) || len(n.Slug) > maxName:
+		return fmt.Errorf("a destination should be called like acme or acme-crm, in small letters and at most %d of them, but this is %q", maxName, n.Slug)
+	case token.IsKeyword(pkg) || slices.Contains([]string{"destination", "destinations", "internal", "testdata", "main"}, pkg):
+		return fmt.Errorf("a destination cannot be called %q: Go keeps that name for itself", n.Slug)
+	case !slices.Contains(Schemes(), n.Scheme):
+		return fmt.Errorf("there is no scheme %q%s; there are %s", n.Scheme, fault.DidYouMean(n.Scheme, Schemes()), strings.Join(Schemes(), ", "))
+	case strings.ContainsFunc(n.Name, unicode.IsControl) || len(n.Name) > maxName:
+		return fmt.Errorf("the name should be one line of at most %d characters", maxName)
+	}
+	others, err := filepath.Glob(filepath.Join(n.Dir, "*", destination.DefinitionFile))
+	for _, other := range others {
+		folder := filepath.Base(filepath.Dir(other))
+		if folder != n.Slug && generate.PackageName(folder) == pkg {
+			return fmt.Errorf("the Go package of %q would be called %s, as that of %s is", n.Slug, pkg, folder)
+		}
+	}
+	return err
+}
+
+// checkAction refuses a key that is none, or that is the name of something else in the package.
+func (n New) checkAction(taken []string) error {
+	switch {
+	case !actions.MatchString(n.Action) || len(n.Action) > maxName:
+		return fmt.Errorf("an action should be called like createContact, with at most %d letters and digits, but this is %q", maxName, n.Action)
+	case token.IsKeyword(n.Action) || types.Universe.Lookup(n.Action) != nil || slices.Contains(taken, n.Action) || slices.Contains(used, n.Action):
+		return fmt.Errorf("an action cannot be called %q: its handler would have that name, and it is taken", n.Action)
+	}
+	return nil
+}
+
+// words are the words of a key such as createContact or "acme crm", each with a capital.
+func words(key string) string {
+	var b strings.Builder
+	start := true
+	for _, r := range key {
+		switch {
+		case r == ' ' || start:
+			b.WriteRune(unicode.ToUpper(r))
+		case unicode.IsUpper(r):
+			b.WriteRune(' ')
+			b.WriteRune(r)
+		default:
+			b.WriteRune(r)
+		}
+		start = r == ' '
+	}
+	return b.String()
+}

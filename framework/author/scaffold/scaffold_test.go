@@ -1,0 +1,145 @@
+package scaffold_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/author/generate"
+	"github.com/landfall-dev/landfall/framework/author/scaffold"
+	"github.com/landfall-dev/landfall/framework/destination"
+)
+
+// place is a module of its own beside the framework, with an empty list of destinations.
+func place(t *testing.T) (root, dir string) {
+	t.Helper()
+	root = t.TempDir()
+	repo, err := filepath.Abs("../../..")
+	require.NoError(t, err)
+	mod, err := os.ReadFile(filepath.Join(repo, "go.mod"))
+	require.NoError(t, err)
+	_, rest, _ := strings.Cut(string(mod), "\n")
+	text := "module example.com/crm\n" + rest + "\nrequire github.com/landfall-dev/landfall v0.0.0\nreplace github.com/landfall-dev/landfall => " + repo + "\n"
+	require.NoError(t, os.WriteFile(filepath.Join(root, "go.mod"), []byte(text), 0o644))
+	sum, err := os.ReadFile(filepath.Join(repo, "go.sum"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(root, "go.sum"), sum, 0o644))
+	dir = filepath.Join(root, "destinations")
+	require.NoError(t, os.Mkdir(dir, 0o755))
+	_, err = generate.All(dir, "destinations", "example.com/crm/destinations")
+	require.NoError(t, err)
+	return root, dir
+}
+
+// TestWhatIsNewPassesEveryCheck makes a destination of each scheme, with actions of both kinds, in a module of its own, and runs
+// the tests that come with them.
+func TestWhatIsNewPassesEveryCheck(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a module")
+	}
+	root, dir := place(t)
+	for i, scheme := range scaffold.Schemes() {
+		n := scaffold.New{Dir: dir, Slug: "new-" + scheme, Scheme: scheme, Batch: i%2 == 0}
+		_, err := scaffold.Destination(n)
+		require.NoError(t, err)
+		for action, method := range map[string]string{"trackEvent": "Post", "deleteContact": "Delete", "updateContact": "Patch"} {
+			n.Action, n.Batch = action, !n.Batch
+			_, err = scaffold.Action(n)
+			require.NoError(t, err)
+			code, err := os.ReadFile(filepath.Join(dir, n.Slug, strings.ToLower(action)+".go"))
+			require.NoError(t, err)
+			assert.Contains(t, string(code), "http.Method"+method+",", action)
+		}
+	}
+	_, err := generate.All(dir, "destinations", "example.com/crm/destinations")
+	require.NoError(t, err)
+	run := exec.Command("go", "test", "-mod=mod", "./...")
+	run.Dir = root
+	out, err := run.CombinedOutput()
+	require.NoError(t, err, string(out))
+	for _, scheme := range scaffold.Schemes() {
+		assert.Contains(t, string(out), "ok  	example.com/crm/destinations/new-"+scheme)
+	}
+	formatted, err := exec.Command("gofmt", "-l", root).CombinedOutput()
+	require.NoError(t, err)
+	assert.Empty(t, string(formatted))
+}
+
+// TestANewActionLeavesTheRest adds an action to a definition that people have written in their own way.
+func TestANewActionLeavesTheRest(t *testing.T) {
+	_, dir := place(t)
+	_, err := scaffold.Destination(scaffold.New{Dir: dir, Slug: "acme", Batch: true})
+	require.NoError(t, err)
+	file := filepath.Join(dir, "acme", destination.DefinitionFile)
+	const before = `# The CRM of Acme.
+actions:
+    # the first one
+    sendNote: {title: Send Note, fields: {text: {label: Text, type: string}}} # short
+
+# who we are
+name: Acme
+slug: acme
+mode: cloud
+authentication: {scheme: none}
+`
+	require.NoError(t, os.WriteFile(file, []byte(before), 0o644))
+	made, err := scaffold.Action(scaffold.New{Dir: dir, Slug: "acme", Action: "dropNote", Batch: true})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"acme/dropnote.go", "acme/testdata/cases/drop-note.yaml", "acme/destination.yaml", "acme/plugin.go"}, made)
+	after, err := os.ReadFile(file)
+	require.NoError(t, err)
+	head, tail, _ := strings.Cut(before, "\n# who we are")
+	assert.True(t, strings.HasPrefix(string(after), head+"    dropNote:\n        title: Drop Note\n") || strings.HasPrefix(string(after), head+"    dropNote:\n      title: Drop Note\n"), string(after))
+	assert.True(t, strings.HasSuffix(string(after), "\n# who we are"+tail), string(after))
+	d, err := destination.ParseDefinition(file, after)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"sendNote", "dropNote"}, d.ActionKeys())
+	plugin, err := os.ReadFile(filepath.Join(dir, "acme", "plugin.go"))
+	require.NoError(t, err)
+	assert.Contains(t, string(plugin), "\t\t\t\"dropNote\":      destination.Handle(destination.Handler[Settings, DropNotePayload]{PerformBatch: dropNote}),\n")
+}
+
+func TestWhatCannotBeIsRefusedBeforeAnythingIsWritten(t *testing.T) {
+	_, dir := place(t)
+	_, err := scaffold.Destination(scaffold.New{Dir: dir, Slug: "acme", Batch: true})
+	require.NoError(t, err)
+	for want, n := range map[string]scaffold.New{
+		`but this is "Acme"`:                            {Slug: "Acme"},
+		`but this is "../x"`:                            {Slug: "../x"},
+		`but this is "9lives"`:                          {Slug: "9lives"},
+		`cannot be called "go"`:                         {Slug: "go"},
+		`cannot be called "destination"`:                {Slug: "destination"},
+		`is there already: choose another name`:         {Slug: "acme"},
+		`would be called acme, as that of acme is`:      {Slug: "ac-me"},
+		`no scheme "oauth" (did you mean "oauth2"?)`:    {Slug: "x", Scheme: "oauth"},
+		`but this is "create-contact"`:                  {Slug: "x", Action: "create-contact"},
+		`an action cannot be called "test"`:             {Slug: "x", Action: "test"},
+		`an action cannot be called "len"`:              {Slug: "x", Action: "len"},
+		`one line of at most 64 characters`:             {Slug: "x", Name: "a\nb"},
+		`is no directory of destinations: it has no re`: {Slug: "x", Dir: t.TempDir()},
+	} {
+		if n.Dir == "" {
+			n.Dir = dir
+		}
+		_, err := scaffold.Destination(n)
+		assert.ErrorContains(t, err, want)
+		if n.Slug == "x" {
+			assert.NoDirExists(t, filepath.Join(n.Dir, "x"))
+		}
+	}
+	for want, n := range map[string]scaffold.New{
+		`there is no destination "nobody"`:               {Slug: "nobody", Action: "a"},
+		`Acme has an action createContact already`:       {Slug: "acme", Action: "createContact"},
+		`an action cannot be called "createContactBody"`: {Slug: "acme", Action: "createContactBody"},
+		`an action cannot be called "range"`:             {Slug: "acme", Action: "range"},
+	} {
+		n.Dir = dir
+		_, err := scaffold.Action(n)
+		assert.ErrorContains(t, err, want)
+	}
+}

@@ -1,0 +1,218 @@
+package segment
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// Metadata reads the metadata of a destination: as Segment's Public API gives it (GET /catalog/destinations/…: options, a list of
+// actions whose fields are lists), or as its definition is written (authentication.fields, actions and fields by key). The value
+// is a destination.yaml. The error is that of a text which holds no destination.
+func Metadata(file string, text []byte) (Result, error) {
+	doc, v, pointer, err := open(file, text, "destinationMetadata")
+	if err != nil {
+		return Result{}, err
+	}
+	r := reader{root: pointer, origin: map[string]string{}, ids: map[string]string{}}
+	if !v.Get("actions").Exists() || v.Get("name").Str() == "" {
+		return Result{}, fault.Problems{{File: file, Message: "holds no destination's metadata: there is no name, or there are no actions"}}
+	}
+	whole, err := r.prune(r.definition(v, pointer))
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Value: whole, Notes: doc.Locate(r.notes), Count: whole.Get("actions").Len()}, nil
+}
+
+// reader turns metadata into a definition.
+type reader struct {
+	root   string
+	notes  fault.Problems
+	origin map[string]string // where a part of the definition comes from, both as JSON pointers
+	ids    map[string]string // keys of actions by their id
+}
+
+func (r *reader) note(pointer, format string, args ...any) { r.notes.Add(pointer, format, args...) }
+
+func (r *reader) definition(v event.Value, at string) event.Value {
+	var o object
+	o.add("name", v.Get("name"))
+	slug, alias := r.slug(v, at)
+	o.text("slug", slug)
+	if alias != "" {
+		o.add("aliases", event.NewArray([]event.Value{event.NewString(alias)}))
+	}
+	mode := v.Get("mode").Str()
+	if mode == "" {
+		mode = "cloud"
+	}
+	o.text("mode", mode)
+	o.add("description", v.Get("description"))
+	o.add("authentication", r.authentication(v, at))
+	actions := r.actions(v.Get("actions"), at+"/actions")
+	presets := r.presets(v.Get("presets"), at+"/presets")
+	if presets.Len() > 0 {
+		o.add("presets", presets)
+	}
+	o.add("actions", actions)
+	for _, key := range []string{"audienceFields", "audienceConfig", "onDelete", "extendRequest"} {
+		if v.Get(key).Exists() {
+			r.note(at+"/"+key, "does not come along: write it by hand")
+		}
+	}
+	return o.value()
+}
+
+var notSlug = regexp.MustCompile(`[^a-z0-9]+`)
+
+// slug is a slug that Landfall takes. What Segment calls actions-acme is acme, which also goes by its long name.
+func (r *reader) slug(v event.Value, at string) (slug, alias string) {
+	given := v.Get("slug").Str()
+	if given == "" {
+		given = v.Get("name").Str()
+	}
+	slug = strings.Trim(notSlug.ReplaceAllString(strings.ToLower(given), "-"), "-")
+	if short := strings.TrimPrefix(slug, "actions-"); short != slug && short != "" {
+		return short, slug
+	}
+	if slug != given && v.Get("slug").Exists() {
+		r.note(at+"/slug", "%q is no slug here: it is %q", given, slug)
+	}
+	if slug == "" {
+		slug = "imported"
+		r.note(at+"/name", "makes no slug: it is %q", slug)
+	}
+	return slug, ""
+}
+
+// authentication is the scheme and the settings. The Public API says the settings only.
+func (r *reader) authentication(v event.Value, at string) event.Value {
+	var o object
+	given, place := v.Get("authentication"), at+"/authentication"
+	scheme := given.Get("scheme").Str()
+	settings := r.settings(v, given, at)
+	switch {
+	case !given.Exists() && v.Get("options").Len() > 0:
+		scheme = "custom"
+		r.note(at+"/options", "do not say how requests prove who sends them: the scheme is custom, and a handler uses the settings")
+	case scheme == "" || scheme == "none":
+		scheme = "none"
+	case scheme == "basic" && (!settings.Get("username").Exists() || !settings.Get("password").Exists()):
+		scheme = "custom"
+		r.note(place+"/scheme", "basic needs the settings username and password: the scheme is custom")
+	case scheme == "oauth2" || scheme == "oauth2-client_credentials":
+		scheme = "oauth-managed"
+		r.note(place+"/scheme", "the addresses of OAuth are in code: the host gives tokens (oauth-managed); for logins write oauth2 with authorizeUrl and tokenUrl")
+	}
+	if r.takesOAuth(v) {
+		scheme = "oauth-managed"
+		r.note(at+"/options", "the addresses of OAuth are in code: the host gives tokens (oauth-managed); for logins write oauth2 with authorizeUrl and tokenUrl")
+	}
+	if given.Get("testAuthentication").Exists() {
+		r.note(place+"/testAuthentication", "is code: write Plugin.Test")
+	}
+	o.text("scheme", scheme)
+	if settings.Len() > 0 {
+		o.add("fields", settings)
+	}
+	return o.value()
+}
+
+func (r *reader) takesOAuth(v event.Value) bool {
+	for _, item := range v.Get("options").Items() {
+		if item.Get("name").Str() == "oauth" {
+			return true
+		}
+	}
+	return v.Get("options").Get("oauth").Exists()
+}
+
+// settings are the fields of authentication, or the options: a list with names, or an object by key.
+func (r *reader) settings(v, authentication event.Value, at string) event.Value {
+	var o object
+	for key, field := range authentication.Get("fields").Members() {
+		place := at + "/authentication/fields" + fault.PointerKey(key)
+		r.origin["/authentication/fields"+fault.PointerKey(key)] = place
+		o.add(key, r.field(field, place))
+	}
+	take := func(key string, option event.Value, place string) {
+		if key != "oauth" && key != "" {
+			r.origin["/authentication/fields"+fault.PointerKey(key)] = place
+			o.add(key, r.option(key, option, place))
+		}
+	}
+	options := v.Get("options")
+	for i, option := range options.Items() {
+		take(option.Get("name").Str(), option, fmt.Sprintf("%s/options/%d", at, i))
+	}
+	for key, option := range options.Members() {
+		take(key, option, at+"/options"+fault.PointerKey(key))
+	}
+	return o.value()
+}
+
+// option is a setting as the Public API has it.
+func (r *reader) option(key string, v event.Value, place string) event.Value {
+	kind, multiple := v.Get("type").Str(), false
+	encrypted, _ := v.Get("encrypt").Bool()
+	switch {
+	case encrypted || kind == "password":
+		kind = "password"
+	case kind == "array":
+		kind, multiple = "string", true
+	case kind == "select" || kind == "" || kind == "color":
+		kind = "string"
+	case kind == "map" || kind == "mixed" || kind == "text-map":
+		kind = "object"
+	}
+	if kind == "string" && !multiple && httpx.IsSecretName(key) {
+		kind = "password"
+		r.note(place, "is taken for a secret by its name: the type is password")
+	}
+	var o object
+	label := v.Get("label").Str()
+	o.text("label", cmp.Or(label, key))
+	o.add("description", v.Get("description"))
+	o.text("type", kind)
+	required, _ := v.Get("required").Bool()
+	for _, validator := range v.Get("validators").Items() {
+		required = required || validator.Index(0).Str() == "required"
+	}
+	if required {
+		o.add("required", event.NewBool(true))
+	}
+	if multiple {
+		o.add("multiple", event.NewBool(true))
+	}
+	def, _ := first(v, "default", "defaultValue")
+	if !(kind != "boolean" && def.Falsy()) && def.Len() != 0 || def.Kind() == event.Number || def.Kind() == event.True || def.IsString() {
+		o.add("default", def)
+	}
+	if choices := v.Get("options"); choices.Len() > 0 {
+		o.add("choices", pairs(choices))
+	}
+	return o.value()
+}
+
+// pairs are choices with a label and a value.
+func pairs(choices event.Value) event.Value {
+	var list []event.Value
+	for _, c := range choices.Items() {
+		if c.Kind() != event.Object {
+			list = append(list, c)
+			continue
+		}
+		var o object
+		label, _ := first(c, "label", "text", "value")
+		o.text("label", label.Text())
+		o.add("value", c.Get("value"))
+		list = append(list, o.value())
+	}
+	return event.NewArray(list)
+}

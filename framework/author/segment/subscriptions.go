@@ -1,0 +1,221 @@
+package segment
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/fql"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
+)
+
+// ActionIDs are the keys of actions by their id, from the metadata of a destination.
+func ActionIDs(file string, text []byte) (map[string]string, error) {
+	_, v, _, err := open(file, text, "destinationMetadata")
+	ids := map[string]string{}
+	for _, action := range v.Get("actions").Items() {
+		if id := action.Get("id").Str(); id != "" {
+			ids[id] = action.Get("slug").Str()
+		}
+	}
+	return ids, err
+}
+
+// Subscriptions reads subscriptions: as the Public API lists them (GET /destinations/…/subscriptions: actionSlug or actionId,
+// trigger, settings), or as a definition has them (partnerAction, subscribe, mapping); one, or a list. The value is
+// {"subscriptions": […]}, a part of an instance. Of a definition, which may be nil, the actions and their fields are checked; ids
+// may be nil. A subscription that could not run is left out and noted.
+func Subscriptions(file string, text []byte, d *destination.Definition, ids map[string]string) (Result, error) {
+	doc, v, pointer, err := open(file, text, "subscriptions", "subscription")
+	if err != nil {
+		return Result{}, err
+	}
+	list := map[string]event.Value{}
+	var order []string
+	switch v.Kind() {
+	case event.Array:
+		for i, item := range v.Items() {
+			place := fmt.Sprintf("%s/%d", pointer, i)
+			list[place], order = item, append(order, place)
+		}
+	case event.Object:
+		list[pointer], order = v, []string{pointer}
+	}
+	r := subscriptionReader{d: d, ids: ids, names: map[string]bool{}}
+	taken := []event.Value{}
+	for _, place := range order {
+		if s, ok := r.subscription(list[place], place); ok {
+			taken = append(taken, s)
+		}
+	}
+	if len(order) == 0 {
+		return Result{}, fault.Problems{{File: file, Message: "holds no subscriptions"}}
+	}
+	whole := event.NewObject([]event.Member{{Key: "subscriptions", Value: event.NewArray(taken)}})
+	return Result{Value: whole, Notes: doc.Locate(r.notes), Count: len(taken)}, nil
+}
+
+type subscriptionReader struct {
+	d     *destination.Definition
+	ids   map[string]string
+	names map[string]bool
+	notes fault.Problems
+}
+
+func (r *subscriptionReader) subscription(v event.Value, place string) (event.Value, bool) {
+	if v.Kind() != event.Object {
+		r.notes.Add(place, "is left out: it should be a subscription but is %s", v.Kind().WithArticle())
+		return event.Value{}, false
+	}
+	var o object
+	action, ok := r.action(v, place)
+	query, queryKey := first(v, "subscribe", "trigger")
+	mapped, mappingKey := first(v, "mapping", "settings")
+	if mapped.IsString() { // as tools that keep infrastructure in files write it
+		if parsed, err := event.ParseString(mapped.Str()); err == nil {
+			mapped = parsed
+		}
+	}
+	if query.Exists() && ok {
+		query, ok = r.query(query, place+"/"+queryKey)
+	}
+	mapped, mode := r.syncMode(mapped, v, place+"/"+mappingKey)
+	if mapped.Exists() && ok {
+		_, err := mapping.Compile(mapped)
+		if mapped.Kind() != event.Object {
+			err = errors.New("should be an object")
+		}
+		ok = r.compiles(place+"/"+mappingKey, err)
+	}
+	if !ok {
+		return event.Value{}, false
+	}
+	name := r.name(v.Get("name").Str(), action, place)
+	o.text("name", name)
+	o.text("action", action)
+	if enabled := v.Get("enabled"); enabled.Kind() == event.False {
+		o.add("enabled", enabled)
+	}
+	o.add("subscribe", query)
+	o.text("syncMode", mode)
+	if mapped.Exists() {
+		o.add("mapping", mapped)
+		if mappingKey == "settings" {
+			o.add("useDefaultMappings", event.NewBool(false)) // the Public API has mappings whole
+		}
+		r.fields(mapped, action, place+"/"+mappingKey, mappingKey == "settings")
+	}
+	for _, key := range []string{"modelId", "reverseETLModelId", "reverseETLSchedule"} {
+		if v.Get(key).Exists() {
+			r.notes.Add(place+"/"+key, "does not come along: rows of a warehouse come as events of a source")
+		}
+	}
+	return o.value(), true
+}
+
+// query returns a query as Landfall takes it. One that is written in another way is rewritten and noted.
+func (r *subscriptionReader) query(v event.Value, place string) (event.Value, bool) {
+	if !v.IsString() {
+		return v, r.compiles(place, errors.New("should be a text"))
+	}
+	rewritten, err := fql.Rewrite(v.Str())
+	if err != nil {
+		return v, r.compiles(place, err)
+	}
+	noteRewritten(&r.notes, place, v.Str(), rewritten)
+	return event.NewString(rewritten), true
+}
+
+// noteRewritten notes a query that came along in other words.
+func noteRewritten(notes *fault.Problems, place, given, rewritten string) {
+	if given != rewritten {
+		notes.Add(place, "is written %s here", rewritten)
+	}
+}
+
+// compiles notes an error, for which the subscription is left out.
+func (r *subscriptionReader) compiles(place string, err error) bool {
+	for _, p := range fault.ProblemsOf(err) {
+		r.notes.Add(place+p.Pointer, "the subscription is left out: %s", p.Message)
+	}
+	return err == nil
+}
+
+func (r *subscriptionReader) action(v event.Value, place string) (string, bool) {
+	given, key := first(v, "partnerAction", "actionSlug", "action", "actionId")
+	name := given.Str()
+	if key == "actionId" {
+		if name = r.ids[given.Str()]; name == "" {
+			r.notes.Add(place+"/actionId", "is left out: %q is the id of an action; say with the destination's metadata which one it is", given.Str())
+			return "", false
+		}
+	}
+	switch {
+	case name == "":
+		r.notes.Add(place, "is left out: it names no action")
+		return "", false
+	case r.d != nil && r.d.Action(name) == nil:
+		r.notes.Add(place+"/"+key, "is left out: %s has no action %q%s", r.d.Name, name, fault.DidYouMean(name, r.d.ActionKeys()))
+		return "", false
+	}
+	return name, true
+}
+
+// syncMode lifts the sync mode out of a mapping, where Segment keeps it.
+func (r *subscriptionReader) syncMode(mapped, v event.Value, place string) (event.Value, string) {
+	const key = "__segment_internal_sync_mode"
+	mode := v.Get("syncMode").Str()
+	inside := mapped.Get(key)
+	if !inside.Exists() {
+		return mapped, mode
+	}
+	if slices.Contains([]string{"add", "update", "upsert", "delete", "mirror"}, inside.Str()) {
+		mode = inside.Str()
+	} else {
+		r.notes.Add(place+"/"+key, "does not come along: there is no sync mode %s", inside.JSON())
+	}
+	rest, _ := without(mapped, []string{key})
+	return rest, mode
+}
+
+// name is a name that no other subscription has.
+func (r *subscriptionReader) name(name, action, place string) string {
+	if name == "" {
+		name = action
+	}
+	unique := name
+	for i := 2; r.names[unique]; i++ {
+		unique = fmt.Sprintf("%s %d", name, i)
+	}
+	if unique != name {
+		r.notes.Add(place+"/name", "is taken: it is called %q", unique)
+	}
+	r.names[unique] = true
+	return unique
+}
+
+// fields notes what a mapping maps that is no field, and the required fields that it leaves out where it stands alone.
+func (r *subscriptionReader) fields(mapped event.Value, action, place string, alone bool) {
+	if r.d == nil || mapping.IsDirective(mapped) {
+		return
+	}
+	fields := r.d.Action(action).Fields
+	for key := range mapped.Members() {
+		if fields.Get(key) == nil && !strings.HasPrefix(key, "__") {
+			r.notes.Add(place+fault.PointerKey(key), "is not a field of %s and is dropped from payloads%s", action, fault.DidYouMean(key, fields.Keys()))
+		}
+	}
+	var missing []string
+	for _, f := range fields {
+		if f.Required.Always && mapped.Get(f.Key).Kind() == event.Absent && (alone || f.Default.Kind() == event.Absent) {
+			missing = append(missing, f.Key)
+		}
+	}
+	if len(missing) > 0 {
+		r.notes.Add(place, "maps no %s, without which %s refuses every payload", strings.Join(missing, ", "), action)
+	}
+}

@@ -1,0 +1,47 @@
+package destinationtest
+
+import (
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+)
+
+// lint makes a check of what destination.Lint finds under the same name.
+func lint(name string) check {
+	return check{name, func(s *subject) {
+		for _, f := range s.definition.Lint(destination.LintOptions{Directory: s.dir}) {
+			if f.Check == name {
+				s.find(f.Of, "%s", f.Message)
+			}
+		}
+	}}
+}
+
+// presetsTake: a preset, as it is suggested, takes an event of a case of its action, and the sandbox takes what it becomes.
+func presetsTake(s *subject) {
+	for _, p := range s.definition.Presets {
+		if p.Type != "automatic" {
+			continue
+		}
+		taken, reason := false, "the action has no case that the sandbox takes"
+		for _, sm := range s.samplesOf(p.Action) {
+			sm.instance.Subscriptions = []config.Subscription{{
+				Name: p.Name, Action: p.Action, ActionKey: "action", Subscribe: p.Subscribe, Mapping: p.Mapping, UseDefaultMappings: true,
+				Enabled: true, SampleRate: 1, SyncMode: sm.instance.Subscriptions[0].SyncMode,
+			}}
+			r, err := s.rig(sm, nil)
+			if err != nil {
+				reason = err.Error()
+				break
+			}
+			v := r.plan.Run(s.context(), sm.event)[0]
+			if taken = v.Outcome == runtime.Delivered; taken {
+				break
+			}
+			reason = v.Reason
+		}
+		if !taken {
+			s.find("presets."+p.Name, "no event of a case of %s is delivered with it: %s", p.Action, reason)
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package destinationtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/author/harness"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+)
+
+// subject is a destination under test, and what was found of it.
+type subject struct {
+	plugin     destination.Plugin
+	definition *destination.Definition
+	dir        string
+	cases      []harness.Case
+	samples    []sample
+
+	endsWithin time.Duration
+
+	check    string // the one that looks now
+	findings []Finding
+}
+
+// sample is an event that the sandbox takes, from a case of an action, and the payload that it becomes.
+type sample struct {
+	action   string
+	instance config.Instance // with canaries for secrets
+	env      event.Value
+	event    event.Event
+	payload  event.Value
+}
+
+func newSubject(p destination.Plugin, dir string) (*subject, error) {
+	d, err := p.Load()
+	if err != nil {
+		return nil, err
+	}
+	s := &subject{plugin: p, definition: d, dir: dir, endsWithin: endsWithin}
+	files, err := caseFiles(dir, d.Slug)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		cases, err := harness.Parse(file, text)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range cases {
+			if name := c.Body().Get("destination").Str(); name == d.Slug || slices.Contains(d.Aliases, name) {
+				s.cases = append(s.cases, c)
+			}
+		}
+	}
+	for _, c := range s.cases {
+		s.sample(c)
+	}
+	return s, nil
+}
+
+// caseFiles are the cases of a destination: in testdata/cases, or those that the repository shows beside its events.
+func caseFiles(dir, slug string) (files []string, err error) {
+	for _, folder := range []string{
+		filepath.Join(dir, "testdata", "cases"), filepath.Join(dir, "..", "..", "fixtures", slug, "cases"),
+	} {
+		for _, kind := range []string{"*.yaml", "*.json", "*.ndjson"} {
+			more, err := filepath.Glob(filepath.Join(folder, kind))
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, more...)
+		}
+	}
+	return files, nil
+}
+
+func (s *subject) find(of, format string, args ...any) {
+	s.findings = append(s.findings, Finding{Check: s.check, Of: of, Message: fmt.Sprintf(format, args...)})
+}
+
+// sample adds what the sandbox takes of a case's events. A case that begins with a state, or with answers of its own, shows
+// something else.
+func (s *subject) sample(c harness.Case) {
+	body := c.Body()
+	instance, err := c.Instance(s.definition)
+	if err != nil || body.Get("responses").Exists() || body.Get("state").Exists() || len(instance.Subscriptions) != 1 || s.plugin.Sandbox == nil {
+		return
+	}
+	events, err := c.Events()
+	if err != nil {
+		return
+	}
+	instance = s.withCanaries(instance)
+	for _, e := range events {
+		if s.isDeletion(e) {
+			continue
+		}
+		sm := sample{action: instance.Subscriptions[0].Action, instance: instance, env: body.Get("env"), event: e}
+		r, err := s.rig(sm, nil)
+		if err != nil {
+			return
+		}
+		verdict := r.plan.Run(context.Background(), e)[0]
+		item, refused := r.plan.Prepare(r.subscription(), e, 0)
+		if verdict.Outcome == runtime.Delivered && refused == nil && len(r.requests()) > 0 {
+			sm.payload = item.Payload
+			s.samples = append(s.samples, sm)
+		}
+	}
+}
+
+// samplesOf are the samples of an action.
+func (s *subject) samplesOf(action string) (list []sample) {
+	for _, sm := range s.samples {
+		if sm.action == action {
+			list = append(list, sm)
+		}
+	}
+	return list
+}
+
+// each looks at a few samples of each action: one for each way in which its cases configure it, and not too many.
+func (s *subject) each(look func(of string, sm sample)) {
+	const most = 3
+	for _, action := range s.definition.ActionKeys() {
+		seen := map[string]bool{}
+		for _, sm := range s.samplesOf(action) {
+			if version := sm.instance.Version(); !seen[version] && len(seen) < most {
+				seen[version] = true
+				look(action, sm)
+			}
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package destinationtest
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/yamldoc"
+)
+
+// waiver says that a finding is meant: a list of these stands in testdata/waivers.yaml.
+type waiver struct {
+	check, of string // of "" waives every finding of the check
+	file      string
+	line      int
+}
+
+type waivers []waiver
+
+// readWaivers reads the waivers of a directory. Each needs a check that exists and a reason.
+func readWaivers(dir string) (waivers, error) {
+	file := filepath.Join(dir, "testdata", "waivers.yaml")
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	doc, err := yamldoc.Parse(file, text)
+	if err != nil {
+		return nil, err
+	}
+	var list waivers
+	var problems fault.Problems
+	if doc.Value().Kind() != event.Array {
+		problems.Add("", "should be a list of {check, of, reason}")
+	}
+	for i, v := range doc.Value().Items() {
+		place := fmt.Sprintf("/%d", i)
+		w := waiver{check: v.Get("check").Str(), of: v.Get("of").Str(), file: file}
+		w.line, _ = doc.Place(place)
+		if !slices.Contains(Names(), w.check) {
+			problems.Add(place+"/check", "there is no check %q%s", w.check, fault.DidYouMean(w.check, Names()))
+		}
+		if v.Get("reason").Str() == "" {
+			problems.Add(place, "needs a reason")
+		}
+		list = append(list, w)
+	}
+	if len(problems) > 0 {
+		return nil, doc.Locate(problems)
+	}
+	return list, nil
+}
+
+func (w waiver) covers(f Finding) bool { return w.check == f.Check && (w.of == "" || w.of == f.Of) }
+
+// apply takes away the findings that are waived, and gives the waivers that waive nothing.
+func (list waivers) apply(findings []Finding) (rest []Finding, stale waivers) {
+	used := make([]bool, len(list))
+	for _, f := range findings {
+		waived := false
+		for i, w := range list {
+			if w.covers(f) {
+				used[i], waived = true, true
+			}
+		}
+		if !waived {
+			rest = append(rest, f)
+		}
+	}
+	for i, w := range list {
+		if !used[i] {
+			stale = append(stale, w)
+		}
+	}
+	return rest, stale
+}

@@ -1,0 +1,480 @@
+package oauth_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/landfall-dev/landfall/framework/destination/oauth"
+	"github.com/landfall-dev/landfall/framework/destination/oauth/oauthtest"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
+}
+
+// world is a server, and an instance that may log in there.
+type world struct {
+	*oauthtest.Server
+	remote *oauth.Remote
+	store  oauth.Store
+	keeper *oauth.Keeper
+	port   int
+	log    *bytes.Buffer
+	mu     sync.Mutex
+	passed time.Duration // the clock is ahead
+}
+
+func (w *world) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.passed)
+}
+
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.passed += d
+}
+
+type locked struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+func newWorld(t *testing.T, spec string) *world {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	w := &world{port: l.Addr().(*net.TCPAddr).Port, store: oauth.NewMemory(), log: &bytes.Buffer{}}
+	require.NoError(t, l.Close())
+	w.Server = oauthtest.Start(t, fmt.Sprintf("http://127.0.0.1:%d/callback", w.port))
+	settings := event.MustParse(fmt.Sprintf(`{"host":%q}`, w.URL))
+	parsed, err := oauth.ParseSpec(event.MustParse(spec), settings)
+	require.NoError(t, err)
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	w.remote = &oauth.Remote{
+		Spec: parsed, ClientID: oauthtest.Web, ClientSecret: oauthtest.Secret, Base: transport, Now: w.now,
+		Log: slog.New(slog.NewTextHandler(&locked{w: w.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	box, err := oauth.NewBox(oauth.NewKey())
+	require.NoError(t, err)
+	w.keeper = oauth.NewKeeper(w.store, box)
+	t.Cleanup(func() {
+		for _, secret := range w.Secrets() {
+			assert.NotContains(t, w.log.String(), secret, "a secret is in the log")
+		}
+	})
+	return w
+}
+
+const codeSpec = `{"authorizeUrl":"{{settings.host}}/auth","tokenUrl":"{{settings.host}}/oauth/token","revokeUrl":"{{settings.host}}/revoke","scopes":["openid","offline_access"]}`
+
+func (w *world) login(t *testing.T) oauth.Token {
+	token, err := w.remote.Browser(t.Context(), w.port, func(a oauth.Ask) {
+		go func() { _, _ = w.Agree(t, a.URL, true) }()
+	})
+	require.NoError(t, err)
+	require.NoError(t, w.keeper.Put(t.Context(), "crm", token))
+	return token
+}
+
+// loggedIn is a world after a login, and the source of its instance.
+func loggedIn(t *testing.T) (*world, *oauth.Source, oauth.Token) {
+	w := newWorld(t, codeSpec)
+	token := w.login(t)
+	return w, w.keeper.Source("crm", w.remote), token
+}
+
+func get(t *testing.T, s *oauth.Source, refused string) string {
+	access, err := s.Token(t.Context(), refused)
+	require.NoError(t, err)
+	return access
+}
+
+func TestABrowserLogsIn(t *testing.T) {
+	w, source, token := loggedIn(t)
+	assert.True(t, w.Good(token.Access))
+	assert.NotEmpty(t, token.Refresh)
+	assert.Equal(t, []string{"openid", "offline_access"}, token.Scopes)
+	assert.WithinDuration(t, time.Now().Add(5*time.Minute), token.Expires, 10*time.Second)
+	assert.Equal(t, token.Access, get(t, source, ""))
+	assert.Zero(t, w.Refreshes())
+}
+
+func TestABrowserElsewhereLogsIn(t *testing.T) {
+	w := newWorld(t, codeSpec)
+	var address string
+	token, err := w.remote.Pasted(t.Context(), w.port, func(a oauth.Ask) { address = a.URL }, func() (string, error) {
+		end, _ := w.Agree(t, address, false)
+		return end + "\n", nil
+	})
+	require.NoError(t, err)
+	assert.True(t, w.Good(token.Access))
+}
+
+func TestADeviceLogsIn(t *testing.T) {
+	w := newWorld(t, `{"grant":"device_code","deviceUrl":"{{settings.host}}/device_authorization","tokenUrl":"{{settings.host}}/oauth/token","scopes":["openid"]}`)
+	w.remote.ClientID = oauthtest.Device
+	token, err := w.remote.Device(t.Context(), func(a oauth.Ask) {
+		assert.Contains(t, a.URL, w.URL)
+		w.Enter(t, a.Code)
+	})
+	require.NoError(t, err)
+	assert.True(t, w.Good(token.Access))
+}
+
+// The client's own credentials need no login, and none again.
+func TestClientCredentials(t *testing.T) {
+	w := newWorld(t, `{"grant":"client_credentials","tokenUrl":"{{settings.host}}/oauth/token","scopes":["openid"]}`)
+	w.remote.ClientID, w.remote.ClientSecret = oauthtest.Service, oauthtest.ServiceKey
+	source := w.keeper.Source("crm", w.remote)
+	first := get(t, source, "")
+	assert.NotEmpty(t, first)
+	w.pass(10 * time.Minute)
+	assert.NotEqual(t, first, get(t, source, ""))
+	w.remote.ClientSecret = "another"
+	w.pass(10 * time.Minute)
+	_, err := w.keeper.Source("crm", w.remote).Token(t.Context(), "")
+	assertLogin(t, err)
+}
+
+func assertLogin(t *testing.T, err error) {
+	t.Helper()
+	var known *fault.Error
+	require.ErrorAs(t, err, &known)
+	assert.Equal(t, fault.CodeLogin, known.Code)
+	assert.Contains(t, known.Message, "landfall auth login")
+}
+
+type through func(*http.Request) (*http.Response, error)
+
+func (f through) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// Who has the code, but not the proof, gets nothing.
+func TestPKCEMismatch(t *testing.T) {
+	w := newWorld(t, codeSpec)
+	base := w.remote.Base
+	w.remote.Base = through(func(r *http.Request) (*http.Response, error) {
+		text, _ := io.ReadAll(r.Body)
+		form, _ := url.ParseQuery(string(text))
+		assert.NotEmpty(t, form.Get("code_verifier"))
+		form.Set("code_verifier", strings.Repeat("x", 43))
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(form.Encode())), int64(len(form.Encode()))
+		return base.RoundTrip(r)
+	})
+	var end, page string
+	agreed := make(chan struct{})
+	_, err := w.remote.Browser(t.Context(), w.port, func(a oauth.Ask) {
+		go func() { defer close(agreed); end, page = w.Agree(t, a.URL, true) }()
+	})
+	<-agreed
+	assert.ErrorContains(t, err, "the token endpoint answers invalid_")
+	assert.Contains(t, page, "Not logged in")
+	assert.Contains(t, end, "state=")
+}
+
+// A page that does not know the state neither logs in nor ends the login of another.
+func TestTheStateOfAnother(t *testing.T) {
+	w := newWorld(t, codeSpec)
+	_, err := w.remote.Browser(t.Context(), w.port, func(a oauth.Ask) {
+		go func() {
+			answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/callback?code=stolen&state=guessed", w.port))
+			if assert.NoError(t, err) {
+				_ = answer.Body.Close()
+				assert.Equal(t, http.StatusBadRequest, answer.StatusCode)
+			}
+			_, _ = w.Agree(t, a.URL, true)
+		}()
+	})
+	assert.NoError(t, err)
+}
+
+func TestTheRemoteRefusesALogin(t *testing.T) {
+	w := newWorld(t, codeSpec)
+	_, err := w.remote.Browser(t.Context(), w.port, func(a oauth.Ask) {
+		u, _ := url.Parse(a.URL)
+		go func() {
+			answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/callback?error=access_denied&error_description=%%3Cb%%3Eno&state=%s", w.port, u.Query().Get("state")))
+			if assert.NoError(t, err) {
+				text, _ := io.ReadAll(answer.Body)
+				_ = answer.Body.Close()
+				assert.NotContains(t, string(text), "<b>no")
+			}
+		}()
+	})
+	assert.EqualError(t, err, "the remote refuses: access_denied: <b>no")
+}
+
+// A thousand requests at once find an expired token, or a refused one: it is refreshed once.
+func TestOneRefreshAtATime(t *testing.T) {
+	for name, refused := range map[string]bool{"expired": false, "refused": true} {
+		t.Run(name, func(t *testing.T) {
+			w, source, token := loggedIn(t)
+			asked := ""
+			if refused {
+				asked = token.Access
+				w.Revoke(t, token.Access)
+			} else {
+				w.pass(6 * time.Minute)
+			}
+			w.Behave(50*time.Millisecond, 0)
+			got := make([]string, 1000)
+			var all sync.WaitGroup
+			for i := range got {
+				all.Go(func() { got[i], _ = source.Token(t.Context(), asked) })
+			}
+			all.Wait()
+			assert.Equal(t, 1, w.Refreshes())
+			for _, access := range got {
+				require.Equal(t, got[0], access)
+			}
+			assert.NotEqual(t, token.Access, got[0])
+			assert.True(t, w.Good(got[0]))
+			kept, err := w.keeper.Token(t.Context(), "crm")
+			require.NoError(t, err)
+			assert.Equal(t, got[0], kept.Access)
+			assert.NotEqual(t, token.Refresh, kept.Refresh, "the refresh token is rotated")
+			assert.True(t, kept.Login.Equal(token.Login))
+			assert.False(t, kept.Refreshed.IsZero())
+		})
+	}
+}
+
+// A token is refreshed before it expires; as long as it is good, a failing token endpoint does not matter.
+func TestRefreshAhead(t *testing.T) {
+	w, source, token := loggedIn(t)
+	assert.Equal(t, token.Access, get(t, source, ""))
+	w.pass(4*time.Minute + 20*time.Second)
+	w.Behave(0, 500)
+	assert.Equal(t, token.Access, get(t, source, ""))
+	w.Behave(0, 0)
+	assert.Equal(t, token.Access, get(t, source, ""), "it does not ask at each request")
+	w.pass(31 * time.Second)
+	assert.NotEqual(t, token.Access, get(t, source, ""))
+	assert.Equal(t, 1, w.Refreshes())
+}
+
+func TestTheTokenEndpointFails(t *testing.T) {
+	w, source, token := loggedIn(t)
+	w.pass(6 * time.Minute)
+	for _, status := range []int{500, 429, 404} {
+		w.Behave(0, status)
+		_, err := source.Token(t.Context(), "")
+		var known *fault.Error
+		require.ErrorAs(t, err, &known)
+		assert.True(t, known.Retry)
+		assert.NotEqual(t, fault.CodeLogin, known.Code)
+		assert.Contains(t, known.Message, fmt.Sprint(status))
+	}
+	w.Behave(0, 0)
+	assert.NotEqual(t, token.Access, get(t, source, ""))
+}
+
+// Who does not want to wait goes, and the refresh goes on for the others.
+func TestTheTokenEndpointIsSlow(t *testing.T) {
+	w, source, token := loggedIn(t)
+	w.pass(6 * time.Minute)
+	w.Behave(300*time.Millisecond, 0)
+	hasty, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	_, err := source.Token(hasty, "")
+	assert.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.NotEqual(t, token.Access, get(t, source, ""))
+	assert.Equal(t, 1, w.Refreshes())
+}
+
+// A remote that gives no token any more waits for a person, and is not asked until then.
+func TestRevokedForGood(t *testing.T) {
+	w, source, token := loggedIn(t)
+	w.Revoke(t, token.Refresh)
+	w.pass(6 * time.Minute)
+	for range 3 {
+		_, err := source.Token(t.Context(), "")
+		assertLogin(t, err)
+		assert.NotContains(t, err.Error(), token.Refresh)
+		w.pass(time.Hour)
+	}
+	assert.Equal(t, 1, w.Refreshes())
+	kept, err := w.keeper.Token(t.Context(), "crm")
+	require.NoError(t, err)
+	assert.Contains(t, kept.Refused, "invalid_grant")
+	again := w.login(t)
+	assert.Equal(t, again.Access, get(t, source, ""))
+}
+
+func TestNobodyHasLoggedIn(t *testing.T) {
+	w := newWorld(t, codeSpec)
+	_, err := w.keeper.Source("crm", w.remote).Token(t.Context(), "")
+	assertLogin(t, err)
+}
+
+// A token that was sealed with another key needs a person, as one that is refused does: what waits is kept until then.
+func TestTheKeyOfTheStateHasChanged(t *testing.T) {
+	w, _, _ := loggedIn(t)
+	box, err := oauth.NewBox(oauth.NewKey())
+	require.NoError(t, err)
+	other := oauth.NewKeeper(w.store, box)
+	source := other.Source("crm", w.remote)
+	_, err = source.Token(t.Context(), "")
+	assertLogin(t, err)
+	assert.ErrorContains(t, err, "state.key")
+	token, err := w.keeper.Token(t.Context(), "crm")
+	require.NoError(t, err)
+	require.NoError(t, other.Put(t.Context(), "crm", token))
+	assert.Equal(t, token.Access, get(t, source, ""))
+}
+
+// A remote that refuses every token is not asked for one at each request.
+func TestRefusedAgainAndAgain(t *testing.T) {
+	w, source, token := loggedIn(t)
+	access := get(t, source, token.Access)
+	for range 5 {
+		assert.Equal(t, access, get(t, source, access))
+	}
+	assert.Equal(t, 1, w.Refreshes())
+	w.pass(11 * time.Second)
+	assert.NotEqual(t, access, get(t, source, access))
+}
+
+// A machine whose clock is behind uses a token beyond its end, and learns of that by the answer.
+func TestClockSkew(t *testing.T) {
+	w, _, token := loggedIn(t)
+	behind := *w.remote
+	behind.Now = func() time.Time { return w.now().Add(-10 * time.Minute) }
+	source := w.keeper.Source("crm", &behind)
+	w.pass(6 * time.Minute)
+	assert.Equal(t, token.Access, get(t, source, ""))
+	fresh := get(t, source, token.Access)
+	assert.True(t, w.Good(fresh))
+	w.pass(3 * time.Second)
+	other := w.keeper.Source("crm", w.remote)
+	assert.NotEmpty(t, get(t, other, ""))
+}
+
+// broken is a store whose next writes fail.
+type broken struct {
+	oauth.Store
+	failures int
+}
+
+func (b *broken) Change(ctx context.Context, instance string, f func(context.Context, oauth.Record) (oauth.Record, error)) error {
+	return b.Store.Change(ctx, instance, func(ctx context.Context, r oauth.Record) (oauth.Record, error) {
+		r, err := f(ctx, r)
+		if err == nil && b.failures > 0 {
+			b.failures--
+			err = errors.New("the disk is full")
+		}
+		return r, err
+	})
+}
+
+// A rotated refresh token that cannot be kept is kept later, and the access token beside it is not used before.
+func TestTheStoreFails(t *testing.T) {
+	w := newWorld(t, codeSpec)
+	store := &broken{Store: w.store}
+	box, err := oauth.NewBox(oauth.NewKey())
+	require.NoError(t, err)
+	w.keeper = oauth.NewKeeper(store, box)
+	w.login(t)
+	source := w.keeper.Source("crm", w.remote)
+	w.pass(6 * time.Minute)
+	store.failures = 2
+	for range 2 {
+		_, err := source.Token(t.Context(), "")
+		assert.ErrorContains(t, err, "the disk is full")
+	}
+	access := get(t, source, "")
+	assert.True(t, w.Good(access))
+	assert.Equal(t, 1, w.Refreshes())
+	w.pass(6 * time.Minute)
+	assert.NotEqual(t, access, get(t, source, ""), "the refresh token that was kept is good")
+}
+
+func TestARefreshOfTheAuthor(t *testing.T) {
+	w, _, token := loggedIn(t)
+	var known error
+	w.remote.RefreshToken = func(_ context.Context, old oauth.Token) (oauth.Token, error) {
+		assert.Equal(t, token.Refresh, old.Refresh)
+		return oauth.Token{Access: "by-hand", Expires: w.now().Add(time.Hour)}, known
+	}
+	source := w.keeper.Source("crm", w.remote)
+	w.pass(6 * time.Minute)
+	assert.Equal(t, "by-hand", get(t, source, ""))
+	known = fmt.Errorf("no more of %s", token.Refresh)
+	w.pass(2 * time.Hour)
+	_, err := source.Token(t.Context(), "")
+	assertLogin(t, err)
+	assert.NotContains(t, err.Error(), token.Refresh)
+}
+
+func TestLogout(t *testing.T) {
+	w, source, token := loggedIn(t)
+	asked, err := w.remote.Revoke(t.Context(), token)
+	require.NoError(t, err)
+	assert.True(t, asked)
+	assert.False(t, w.Good(token.Access))
+	require.NoError(t, w.keeper.Put(t.Context(), "crm", oauth.Token{}))
+	w.pass(3 * time.Second)
+	_, err = source.Token(t.Context(), "")
+	assertLogin(t, err)
+}
+
+func TestTokensRestSealed(t *testing.T) {
+	w, _, token := loggedIn(t)
+	record, err := w.store.Get(t.Context(), "crm")
+	require.NoError(t, err)
+	for _, secret := range []string{token.Access, token.Refresh} {
+		assert.NotContains(t, record.Sealed+record.About, secret)
+	}
+	other, err := oauth.NewBox(oauth.NewKey())
+	require.NoError(t, err)
+	_, err = oauth.NewKeeper(w.store, other).Token(t.Context(), "crm")
+	assert.ErrorContains(t, err, "was it sealed with another")
+	require.NoError(t, w.store.Change(t.Context(), "else", func(context.Context, oauth.Record) (oauth.Record, error) { return record, nil }))
+	_, err = w.keeper.Token(t.Context(), "else")
+	assert.Error(t, err, "a record of another instance")
+	_, err = oauth.NewBox("short")
+	assert.Error(t, err)
+}
+
+func TestSpecs(t *testing.T) {
+	for text, want := range map[string]string{
+		`{}`:                                 "needs tokenUrl",
+		`{"tokenUrl":"https://a.example/t"}`: "needs authorizeUrl for the grant authorization_code",
+		`{"grant":"device_code","tokenUrl":"https://a.example/t"}`:                                     "needs deviceUrl",
+		`{"grant":"client_credentials","tokenUrl":"http://a.example/t"}`:                               "should be an https URL",
+		`{"grant":"client_credentials","tokenUrl":"https://{{settings.nothing}}/t"}`:                   "should be an https URL",
+		`{"grant":"client_credentials","tokenUrl":"https://{{settings.site}}.example/t"}`:              "",
+		`{"grant":"client_credentials","tokenUrl":"http://127.0.0.1:1/t","scopes":["{{settings.x}}"]}`: "",
+	} {
+		_, err := oauth.ParseSpec(event.MustParse(text), event.MustParse(`{"site":"eu"}`))
+		if want == "" {
+			assert.NoError(t, err, text)
+		} else {
+			assert.ErrorContains(t, err, want, text)
+		}
+	}
+}

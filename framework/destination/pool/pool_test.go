@@ -1,0 +1,21 @@
+package pool_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/landfall-dev/landfall/framework/destination/pool"
+)
+
+func TestSlicesAreClearAndLargeEnough(t *testing.T) {
+	var r pool.Slice[string]
+	for _, n := range []int{3, 1, 3, 0, 7, 2} {
+		s := r.Get(n)
+		assert.Equal(t, make([]string, n), s)
+		for i := range s {
+			s[i] = "used"
+		}
+		r.Put(s)
+	}
+}

@@ -1,0 +1,64 @@
+package request_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/destination/request"
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// TestErrorsOfAnyShape holds that a 2xx answer never counts as delivered when something stands where its errors are declared.
+func TestErrorsOfAnyShape(t *testing.T) {
+	r, err := request.Compile(event.MustParse(`{
+		"url": "https://api.example.com", "batch": {},
+		"response": {"errors": {"path": "failed", "index": "index", "message": "message"}}
+	}`), request.Names{})
+	require.NoError(t, err)
+	for _, tc := range []struct {
+		body    string
+		indexes []int
+		rest    string // the error of every other payload; "" for none
+	}{
+		{body: `{}`},
+		{body: `{"failed": null}`},
+		{body: `{"failed": []}`},
+		{body: `{"failed": {}}`},
+		{body: `{"failed": {"u1": "bad"}}`, rest: `{"u1":"bad"}`},
+		{body: `{"failed": {"message": "all of them"}}`, rest: "all of them"},
+		{body: `{"failed": "all failed"}`, rest: "all failed"},
+		{body: `{"failed": ""}`, rest: `""`},
+		{body: `{"failed": true}`, rest: "true"},
+		{body: `{"failed": false}`, rest: "false"},
+		{body: `{"failed": 2}`, rest: "2"},
+		{body: `{"failed": [{"index": 1, "message": "no"}]}`, indexes: []int{1}},
+		{body: `{"failed": [{"index": "1"}, {"index": 0}]}`, indexes: []int{0, 1}},
+		{body: `{"failed": ["u1"]}`, rest: "u1"},
+		{body: `{"failed": [null]}`, rest: "null"},
+		{body: `{"failed": [{"index": 2, "message": "beyond"}]}`, rest: "beyond"},
+		{body: `{"failed": [{"index": -1, "message": "before"}]}`, rest: "before"},
+		{body: `{"failed": [{"index": 0.5, "message": "half"}]}`, rest: "half"},
+		{body: `{"failed": [{"index": 0, "message": "first"}, {"message": "whose?"}]}`, indexes: []int{0}, rest: "whose?"},
+	} {
+		errors, rest := r.Errors(200, event.MustParse(tc.body), 2)
+		var indexes []int
+		for i := range 2 {
+			if errors[i] != nil {
+				indexes = append(indexes, i)
+			}
+		}
+		assert.Equal(t, tc.indexes, indexes, tc.body)
+		assert.Len(t, errors, len(indexes), tc.body)
+		if tc.rest == "" {
+			assert.Nil(t, rest, tc.body)
+			continue
+		}
+		if assert.NotNil(t, rest, tc.body) {
+			assert.Equal(t, tc.rest, rest.Message, tc.body)
+			assert.Equal(t, 400, rest.Status, tc.body)
+			assert.False(t, rest.Retry, tc.body)
+		}
+	}
+}

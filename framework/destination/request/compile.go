@@ -1,0 +1,180 @@
+package request
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
+)
+
+// Compile checks a request whose form has been checked by the schema of definitions. The error is a fault.Problems with a
+// JSON pointer into v for each mistake.
+func Compile(v event.Value, names Names) (*Request, error) {
+	c := &compiler{names: maps.Clone(names)}
+	if b := v.Get("batch"); b.Exists() {
+		c.names[Payloads], c.names[Items] = nil, nil
+	}
+	r := &Request{
+		method:   c.choice(v.Get("method"), "/method", "POST", methods),
+		encoding: c.choice(v.Get("encoding"), "/encoding", "json", encodings),
+		address:  c.address(v.Get("url"), "/url"),
+		headers:  c.headers(v.Get("headers"), "/headers"),
+		query:    c.mapping(v.Get("query"), "/query"),
+		body:     c.mapping(v.Get("body"), "/body"),
+		sign:     c.sign(v.Get("sign"), "/sign"),
+		batch:    c.batch(v.Get("batch"), "/batch"),
+		answer:   c.answer(v.Get("response"), "/response"),
+	}
+	r.token, r.asks, r.shared = c.said[Auth], c.said[Query], c.shared
+	if err := c.problems.Err(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// CheckMapping checks a mapping of a definition in which texts may be templates: that it compiles, that it uses only filters that
+// exist, and that it reads nothing but these names. The error is a fault.Problems with JSON pointers into v.
+func CheckMapping(v event.Value, names Names) error {
+	c := &compiler{names: names}
+	c.mapping(v, "")
+	return c.problems.Err()
+}
+
+// compiler collects what is wrong, and which names are spoken of.
+type compiler struct {
+	names    Names
+	said     map[string]bool
+	shared   []event.Path // of what is said of payload; a whole scope where that is not known
+	problems fault.Problems
+}
+
+// mapping compiles a mapping, in which texts may be templates; nil where there is none.
+func (c *compiler) mapping(v event.Value, place string) *mapping.Mapping {
+	if v.Kind() == event.Absent {
+		return nil
+	}
+	v = mapping.Templates(v)
+	m, err := mapping.Compile(v)
+	c.problems.Under(place, err)
+	if err == nil {
+		c.problems.Under(place, m.Warnings().Err())
+	}
+	c.references(v, place)
+	return m
+}
+
+// choice compiles a mapping of one of these texts.
+func (c *compiler) choice(v event.Value, place, otherwise string, choices []string) *mapping.Mapping {
+	if v.Kind() == event.Absent {
+		v = event.NewString(otherwise)
+	}
+	if v.IsString() && !strings.Contains(v.Str(), "{{") && !slices.Contains(choices, v.Str()) {
+		c.problems.Add(place, "should be one of %s, but is %q%s", strings.Join(choices, ", "), v.Str(), fault.DidYouMean(v.Str(), choices))
+	}
+	return c.mapping(v, place)
+}
+
+// headers compiles a mapping of headers.
+func (c *compiler) headers(v event.Value, place string) *mapping.Mapping {
+	for name := range v.Members() {
+		if !strings.HasPrefix(name, "@") && !httpguts.ValidHeaderFieldName(name) {
+			c.problems.Add(place+fault.PointerKey(name), "is no name of a header")
+		}
+	}
+	return c.mapping(v, place)
+}
+
+// braces are the keys of texts in which {{ stands for itself.
+var braces = []string{"@literal", "pattern", "replacement", "pattern2", "replacement2"}
+
+// references checks what the paths of a mapping speak of, at every depth where they see the scope. A text that looks like a
+// template can only be left inside of a directive, where it is none.
+func (c *compiler) references(v event.Value, place string) {
+	if strings.Contains(v.Str(), "{{") {
+		c.problems.Add(place, `stands inside of a directive, where {{…}} means nothing: write {"@template": …}, or {"@literal": …} for the braces`)
+	}
+	for i, item := range v.Items() {
+		c.references(item, fmt.Sprintf("%s/%d", place, i))
+	}
+	for key, m := range v.Members() {
+		inner := place + fault.PointerKey(key)
+		switch {
+		case key == "@path" && m.IsString():
+			c.refer(event.NewPath(m.Str()), inner)
+		case key == "@template" && m.IsString():
+			for _, p := range mapping.Split(m.Str()) {
+				if !p.Last {
+					c.refer(p.Path, inner)
+				}
+			}
+		case key == "@arrayPath" && m.Index(0).IsString():
+			c.refer(event.NewPath(m.Index(0).Str()), inner+"/0")
+		case key == "@arrayPath": // its shape sees the items of the list
+			c.references(m.Index(0), inner+"/0")
+		case m.IsString() && slices.Contains(braces, key): // they mean nothing there
+		case key == "@transform":
+			c.references(m.Get("apply"), inner+"/apply")
+			c.transformed(m, inner+"/mapping")
+		case key == "@expr", key == "@liquid":
+			for _, path := range mapping.Reads(key, m.Str()) {
+				c.refer(event.PathOf(path...), inner)
+			}
+		default:
+			c.references(m, inner)
+		}
+	}
+}
+
+// transformed checks the mapping of a @transform against the keys of what it is applied to, if these are written out.
+func (c *compiler) transformed(transform event.Value, place string) {
+	apply := transform.Get("apply")
+	if apply.Kind() != event.Object || mapping.IsDirective(apply) {
+		return
+	}
+	inner := &compiler{names: Names{}}
+	for key := range apply.Members() {
+		inner.names[key] = nil
+	}
+	inner.references(transform.Get("mapping"), place)
+	c.problems = append(c.problems, inner.problems...)
+}
+
+func (c *compiler) say(name string) {
+	if c.said == nil {
+		c.said = map[string]bool{}
+	}
+	c.said[name] = true
+}
+
+// share takes note of what is said of payload, which stands for all payloads of a request.
+func (c *compiler) share(name string, keys []string) {
+	if name == Payload {
+		c.shared = append(c.shared, event.PathOf(keys...))
+	}
+}
+
+// refer checks that a path begins with a name of the scope, and with a key that is known where the keys are.
+func (c *compiler) refer(path event.Path, place string) {
+	keys := path.Keys()
+	if len(keys) == 0 { // the whole scope
+		c.share(Payload, nil)
+		return
+	}
+	known, ok := c.names[keys[0]]
+	if !ok {
+		names := slices.Sorted(maps.Keys(c.names))
+		c.problems.Add(place, "speaks of %q, but there are only %s here%s", keys[0], strings.Join(names, ", "), fault.DidYouMean(keys[0], names))
+		return
+	}
+	c.say(keys[0])
+	c.share(keys[0], keys[1:])
+	if known != nil && len(keys) > 1 && !slices.Contains(known, keys[1]) {
+		c.problems.Add(place, "speaks of %s.%s, which there is not%s", keys[0], keys[1], fault.DidYouMean(keys[1], known))
+	}
+}

@@ -1,0 +1,61 @@
+package request_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/landfall-dev/landfall/framework/destination/request"
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// TestNames holds that names are checked wherever they can be read, whatever the language around them.
+func TestNames(t *testing.T) {
+	names := request.Names{request.Settings: {"accountRegion"}, request.Auth: {"accessToken"}, request.Payload: {"name", "items"}}
+	for body, want := range map[string]string{
+		`{"@expr": "settings.acountRegion == 'eu'"}`:                                                                `/body/@expr speaks of settings.acountRegion, which there is not (did you mean "accountRegion"?)`,
+		`{"@expr": "get(settings, 'acountRegion')"}`:                                                                `/body/@expr speaks of settings.acountRegion`,
+		`{"@expr": "setings.accountRegion"}`:                                                                        `/body/@expr speaks of "setings", but there are only auth, payload, settings here (did you mean "settings"?)`,
+		`{"@liquid": "{{ settings.acountRegion }}"}`:                                                                `/body/@liquid speaks of settings.acountRegion`,
+		`{"@liquid": "{% if payload.nmae %}x{% endif %}"}`:                                                          `/body/@liquid speaks of payload.nmae`,
+		`{"@liquid": "{{ payload.name | sha265 }}"}`:                                                                `/body/@liquid there is no filter "sha265", so it changes nothing (did you mean "sha256"?)`,
+		`{"@arrayPath": [{"@if": {"exists": {"@path": "$.payload.itms"}, "then": "x"}}, {"a": {"@path": "$.id"}}]}`: `/body/@arrayPath/0/@if/exists/@path speaks of payload.itms`,
+		`{"@transform": {"apply": {"a": {"@path": "$.payload.name"}}, "mapping": {"b": {"@path": "$.b"}}}}`:         `/body/@transform/mapping/b/@path speaks of "b", but there are only a here`,
+		`{"@transform": {"apply": {"a": {"@path": "$.payload.nmae"}}, "mapping": {"b": {"@path": "$.a"}}}}`:         `/body/@transform/apply/a/@path speaks of payload.nmae`,
+		`{"@transform": {"apply": {"a": 1}, "mapping": {"b": {"@expr": "aa + 1"}}}}`:                                `/body/@transform/mapping/b/@expr speaks of "aa"`,
+
+		`{"@expr": "settings.accountRegion == 'eu' ? payload.name : auth.accessToken"}`:                      "",
+		`{"@expr": "map(payload.items, .id + settings.accountRegion)"}`:                                      "",
+		`{"@expr": "let r = settings.accountRegion; r + '-1'"}`:                                              "",
+		`{"@liquid": "{% assign x = payload.name %}{{ x.first | upcase }}"}`:                                 "",
+		`{"@arrayPath": ["$.payload.items", {"a": {"@path": "$.anything"}, "b": {"@liquid": "{{ id }}"}}]}`:  "",
+		`{"@transform": {"apply": {"@path": "$.payload.items"}, "mapping": {"b": {"@path": "$.anything"}}}}`: "",
+	} {
+		_, err := request.Compile(event.NewObject([]event.Member{
+			{Key: "url", Value: event.NewString("https://api.example.com")}, {Key: "body", Value: event.MustParse(body)},
+		}), names)
+		if want == "" {
+			assert.NoError(t, err, body)
+			continue
+		}
+		assert.ErrorContains(t, err, want, body)
+	}
+}
+
+// TestSharedNames holds that payloads share a request only if they are equal in everything that the request reads of payload.
+func TestSharedNames(t *testing.T) {
+	for header, want := range map[string]bool{
+		`{"@expr": "payload.list"}`:           true,
+		`{"@expr": "payload[payload.which]"}`: false,
+		`{"@liquid": "{{ payload.list }}"}`:   true,
+		`{"@liquid": "{{ settings.list }}"}`:  true,
+		`{"@liquid": "{{ payload.id }}"}`:     false,
+	} {
+		r, err := request.Compile(event.MustParse(`{"url": "https://api.example.com", "batch": {}, "headers": {"X-List": `+header+`}}`),
+			request.Names{request.Settings: nil, request.Payload: nil})
+		if assert.NoError(t, err, header) {
+			a, b := r.Common(event.MustParse(`{"list":"l","id":1}`)), r.Common(event.MustParse(`{"list":"l","id":2}`))
+			assert.Equal(t, want, a == b, header)
+		}
+	}
+}

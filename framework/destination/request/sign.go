@@ -1,0 +1,83 @@
+package request
+
+import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"hash"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
+)
+
+// signature is an HMAC of the bytes that go out, in a header.
+type signature struct {
+	header, secret, algorithm, encoding, prefix *mapping.Mapping
+}
+
+var (
+	algorithms    = []string{"sha1", "sha256", "sha512"}
+	signEncodings = []string{"hex", "base64"}
+)
+
+func (c *compiler) sign(v event.Value, place string) *signature {
+	if v.Kind() == event.Absent {
+		return nil
+	}
+	return &signature{
+		header:    c.mapping(v.Get("header"), place+"/header"),
+		secret:    c.mapping(v.Get("secret"), place+"/secret"),
+		algorithm: c.choice(v.Get("algorithm"), place+"/algorithm", "sha256", algorithms),
+		encoding:  c.choice(v.Get("encoding"), place+"/encoding", "hex", signEncodings),
+		prefix:    c.mapping(v.Get("prefix"), place+"/prefix"),
+	}
+}
+
+// add signs a request that has a body. Without a secret nothing is signed, and a header that the request has already stays.
+func (s *signature) add(b *Built, scope event.Value) error {
+	if s == nil || b.Body == nil {
+		return nil
+	}
+	var values [5]string
+	for i, m := range []*mapping.Mapping{s.secret, s.header, s.algorithm, s.encoding, s.prefix} {
+		var err error
+		if values[i], err = text(m, scope); err != nil {
+			return err
+		}
+		if values[0] == "" {
+			return nil
+		}
+	}
+	secret, header, algorithm, encoding, prefix := values[0], values[1], values[2], values[3], values[4]
+	switch {
+	case !httpguts.ValidHeaderFieldName(header) || !httpguts.ValidHeaderFieldValue(prefix):
+		return fault.Invalid("the signature cannot stand in the header %q", header)
+	case !slices.Contains(algorithms, algorithm):
+		return fault.Invalid("a signature's algorithm should be %s, but is %q", strings.Join(algorithms, ", "), algorithm)
+	case !slices.Contains(signEncodings, encoding):
+		return fault.Invalid("a signature's encoding should be %s, but is %q", strings.Join(signEncodings, ", "), encoding)
+	}
+	if b.Header.Get(header) != "" {
+		return nil
+	}
+	b.Header.Set(header, prefix+digest(algorithm, encoding, secret, b.Body))
+	return nil
+}
+
+func digest(algorithm, encoding, secret string, body []byte) string {
+	hashes := map[string]func() hash.Hash{"sha1": sha1.New, "sha256": sha256.New, "sha512": sha512.New}
+	mac := hmac.New(hashes[algorithm], []byte(secret))
+	mac.Write(body)
+	if encoding == "base64" {
+		return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	}
+	return hex.EncodeToString(mac.Sum(nil))
+}

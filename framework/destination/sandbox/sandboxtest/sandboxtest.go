@@ -1,0 +1,113 @@
+// Package sandboxtest lets the tests of a destination talk to its sandbox over a real socket, with the redirect that
+// --sandbox-url makes, and keeps what was sent as people get to see it.
+//
+// It is for tests alone. A Remote is safe for concurrent use.
+package sandboxtest
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+)
+
+// Remote is a destination's sandbox behind a socket.
+type Remote struct {
+	t      *testing.T
+	plugin destination.Plugin
+	URL    string
+
+	mu   sync.Mutex
+	seen []httpx.Exchange
+}
+
+// Start starts the sandbox of a destination, with options as on the command line. It ends with the test.
+func Start(t *testing.T, plugin destination.Plugin, options map[string][]string) *Remote {
+	server := httptest.NewServer(plugin.Sandbox.New(options))
+	t.Cleanup(server.Close)
+	return &Remote{t: t, plugin: plugin, URL: server.URL}
+}
+
+// Plan is an instance, as a config has it, whose requests go to the sandbox.
+func (r *Remote) Plan(instance string, host runtime.Host) *runtime.Plan {
+	definition, err := r.plugin.Load()
+	require.NoError(r.t, err)
+	to, err := url.Parse(r.URL)
+	require.NoError(r.t, err)
+	base := httpx.NewTransport(httpx.TransportConfig{})
+	r.t.Cleanup(base.CloseIdleConnections)
+	host.Transport = httpx.Redirect(base, to)
+	host.Observe = func(x httpx.Exchange) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.seen = append(r.seen, x)
+	}
+	plan, err := runtime.New(r.plugin, definition, config.InstanceOf(event.MustParse(instance)), host)
+	require.NoError(r.t, err)
+	return plan
+}
+
+// Run takes events through a plan as one batch, and tells each outcome with its reason behind a colon.
+func (r *Remote) Run(plan *runtime.Plan, events ...string) []string {
+	list := make([]event.Event, len(events))
+	for i, text := range events {
+		e, err := event.Parse([]byte(text))
+		require.NoError(r.t, err)
+		list[i] = e
+	}
+	var outcomes []string
+	for _, verdicts := range plan.RunBatch(r.t.Context(), list) {
+		for _, v := range verdicts {
+			outcomes = append(outcomes, strings.TrimSuffix(string(v.Outcome)+": "+v.Reason, ": "))
+		}
+	}
+	return outcomes
+}
+
+// Seen is what was sent and answered so far, as JSON for people.
+func (r *Remote) Seen() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	text, err := json.Marshal(r.seen)
+	require.NoError(r.t, err)
+	return string(text)
+}
+
+// Requests is how many requests were made so far.
+func (r *Remote) Requests() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.seen)
+}
+
+// Fault lets the next requests go wrong.
+func (r *Remote) Fault(text string) {
+	answer, err := http.Post(r.URL+"/__sandbox/faults", "application/json", strings.NewReader(text))
+	require.NoError(r.t, err)
+	defer answer.Body.Close()
+	require.Equal(r.t, http.StatusOK, answer.StatusCode)
+}
+
+// State is what the sandbox holds.
+func (r *Remote) State() event.Value {
+	answer, err := http.Get(r.URL + "/__sandbox/state")
+	require.NoError(r.t, err)
+	defer answer.Body.Close()
+	raw, err := io.ReadAll(answer.Body)
+	require.NoError(r.t, err)
+	v, err := event.ParseValue(raw)
+	require.NoError(r.t, err)
+	return v
+}

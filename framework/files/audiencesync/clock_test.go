@@ -1,0 +1,85 @@
+package audiencesync_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// An entry whose recorded time lies far ahead counts from when it was written, for operators and for later events.
+func TestATimeFarAheadLocksNobody(t *testing.T) {
+	k := keeper(t, func() error { return nil })
+	far := time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
+	write := func(at time.Time, member bool) {
+		require.NoError(t, k.Ledger.Write(t.Context(), vip, []destination.Change{{Identity: "external_id:u00000", Member: member, At: at}}))
+	}
+	look := func() destination.Record {
+		records, err := k.Ledger.Look(t.Context(), vip.ID, []string{"external_id:u00000"})
+		require.NoError(t, err)
+		return records[0]
+	}
+	write(far, true)
+	assert.WithinDuration(t, time.Now(), look().At, 10*time.Minute)
+	write(time.Now().Add(time.Second), false)
+	assert.False(t, look().Member, "a later exit wins")
+}
+
+// What an operator does decides from when the command began.
+func TestAnOperatorDecidesFromTheStart(t *testing.T) {
+	start := time.Now().UTC().Truncate(time.Microsecond)
+	for name, act := range map[string]func(*audiencesync.Keeper) error{
+		"sync": func(k *audiencesync.Keeper) error {
+			_, err := k.Sync(t.Context(), vip, users(t, k, 1, 1), audiencesync.Mirror, 1)
+			return err
+		},
+		"resync": func(k *audiencesync.Keeper) error {
+			_, err := k.Resync(t.Context(), vip, nil, true)
+			return err
+		},
+		"purge": func(k *audiencesync.Keeper) error {
+			_, err := k.Purge(t.Context(), vip)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := keeper(t, func() error { return nil })
+			_, err := k.Sync(t.Context(), vip, users(t, k, 0, 1), audiencesync.Mirror, 1)
+			require.NoError(t, err)
+			identity := ""
+			require.NoError(t, eachIdentity(t, k, &identity))
+			calls := 0
+			begun := start.Add(time.Minute / 2)
+			k.Now = func() time.Time { calls++; return begun.Add(time.Duration(calls-1) * time.Second) }
+			require.NoError(t, act(k))
+			look := func() destination.Record {
+				records, err := k.Ledger.Look(t.Context(), vip.ID, []string{identity})
+				require.NoError(t, err)
+				return records[0]
+			}
+			decided := look()
+			assert.Equal(t, begun, decided.At)
+			assert.Equal(t, name == "resync", decided.Member)
+			write := func(at time.Time) {
+				require.NoError(t, k.Ledger.Write(t.Context(), vip, []destination.Change{{Identity: identity, Member: !decided.Member, At: at}}))
+			}
+			write(begun.Add(-time.Microsecond))
+			assert.Equal(t, decided.Member, look().Member, "an earlier event loses")
+			write(begun.Add(time.Microsecond))
+			assert.Equal(t, !decided.Member, look().Member, "a later event wins")
+		})
+	}
+}
+
+// eachIdentity puts the identity of the audience's one member into identity.
+func eachIdentity(t *testing.T, k *audiencesync.Keeper, identity *string) error {
+	return k.Ledger.Each(t.Context(), vip.ID, "", func(s state.Standing) error {
+		*identity = s.Identity
+		return nil
+	})
+}

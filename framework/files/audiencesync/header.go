@@ -1,0 +1,195 @@
+package audiencesync
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/files/textfile"
+)
+
+// delimiters are those of CSV files, the usual one first.
+func delimiters() []string { return []string{",", ";", "\t", "|"} }
+
+// HeaderError says that a file cannot be used as a whole, since its columns do not say which holds the users.
+type HeaderError struct{ Reason string }
+
+func (e *HeaderError) Error() string { return e.Reason }
+
+// openCSV reads the header of a CSV file whose first line that is not blank is first.
+func (r *Rows) openCSV(lines *textfile.Lines, first textfile.Line, o Options) error {
+	candidates := delimiters()
+	if comma, ok := declaredDelimiter(first.Text); ok {
+		candidates = []string{comma}
+		var err error
+		if first, err = nextLine(lines); err != nil {
+			return headerProblem(err)
+		}
+	}
+	var best *csvReader
+	var header []string
+	var refused error
+	for _, comma := range candidates {
+		reader := &csvReader{lines: lines, comma: comma}
+		row, err := reader.parse(first)
+		if err != nil {
+			refused = errors.Join(refused, err)
+			continue
+		}
+		lines.Unread(row.taken...)
+		if known := r.knows(row.fields); known || len(row.fields) > len(header) {
+			best, header = reader, row.fields
+			if known {
+				break
+			}
+		}
+	}
+	if best == nil {
+		return headerProblem(refused)
+	}
+	for range strings.Count(strings.Join(header, ""), "\n") { // the lines of a header with line breaks
+		_, _ = lines.Next()
+	}
+	if o.AllowIDs && !r.knows(header) && !strings.Contains(first.Text, ",") && !slices.ContainsFunc(header, r.looksLikeHeader) {
+		lines.Unread(first)
+		header, best = o.Identifiers[:1], &csvReader{lines: lines, comma: ","}
+	}
+	r.csv = best
+	return r.useHeader(header)
+}
+
+// headerProblem is the error of a file whose header cannot be read.
+func headerProblem(err error) error {
+	var row *RowError
+	if errors.As(err, &row) {
+		return &HeaderError{row.Error()}
+	}
+	if isEnd(err) {
+		return &HeaderError{"the file has no line of column names"}
+	}
+	return err
+}
+
+// declaredDelimiter is the delimiter of a first line such as sep=; which Excel writes.
+func declaredDelimiter(line string) (string, bool) {
+	line = strings.Trim(line, `" `)
+	if len(line) < len("sep=")+1 || !strings.EqualFold(line[:4], "sep=") || !slices.Contains(delimiters(), line[4:5]) {
+		return "", false
+	}
+	return line[4:5], strings.Trim(line[5:], line[4:5]) == ""
+}
+
+// knows reports whether a header has a column that names users.
+func (r *Rows) knows(header []string) bool {
+	return slices.ContainsFunc(header, func(name string) bool {
+		return slices.ContainsFunc(r.known(), func(id string) bool { return sameColumn(name, r.column(id)) })
+	})
+}
+
+// known is every identifier that a column may hold.
+func (r *Rows) known() []string { return append([]string{Identity}, r.identifiers...) }
+
+func sameColumn(a, b string) bool {
+	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
+}
+
+// useHeader finds the columns of the identifiers, and refuses a header without any.
+func (r *Rows) useHeader(header []string) error {
+	for len(header) > 1 && strings.TrimSpace(header[len(header)-1]) == "" {
+		header = header[:len(header)-1] // as spreadsheets leave them
+	}
+	r.columns, r.csv.columns, r.csv.identifiers = map[string]int{}, len(header), map[int]bool{}
+	var ignored []string
+	for i, name := range header {
+		used := false
+		for _, id := range r.known() {
+			if !sameColumn(name, r.column(id)) {
+				continue
+			}
+			if before, ok := r.columns[id]; ok {
+				return &HeaderError{fmt.Sprintf("the column %s occurs twice, as columns %d and %d: remove one of them", strings.TrimSpace(name), before+1, i+1)}
+			}
+			r.columns[id], r.csv.identifiers[i], used = i, true, true
+		}
+		if !used {
+			ignored = append(ignored, name)
+		}
+	}
+	for _, id := range r.identifiers {
+		if name, ok := r.renamed[id]; ok && !slices.ContainsFunc(header, func(h string) bool { return sameColumn(h, name) }) {
+			return &HeaderError{fmt.Sprintf("the file has no column %q for %s%s: it has %s", name, id, fault.DidYouMean(name, header), showNames(header))}
+		}
+	}
+	if len(r.columns) == 0 {
+		return &HeaderError{r.noColumn(header)}
+	}
+	r.ignore(ignored...)
+	return nil
+}
+
+// noColumn is the reason to refuse a header without a column that names users.
+func (r *Rows) noColumn(header []string) string {
+	hint := ""
+	for _, name := range header {
+		if near := fault.Nearest(strings.ToLower(strings.TrimSpace(name)), r.identifiers); near != "" {
+			hint = fmt.Sprintf(" (did you mean %q?)", near)
+			break
+		}
+	}
+	return fmt.Sprintf("no column names a user: the file has %s; there should be one of %s%s, or give --column %s=NAME with the name of the column that holds it",
+		showNames(header), strings.Join(r.identifiers, ", "), hint, r.identifiers[0])
+}
+
+// maxNames and maxName bound the names of columns in messages.
+const (
+	maxNames = 10
+	maxName  = 40
+)
+
+// showNames lists names of columns. What looks like an address of a person is left out, since the first line of a file without a
+// header is data.
+func showNames(header []string) string {
+	var shown []string
+	for i, name := range header {
+		if i == maxNames {
+			shown = append(shown, "…")
+			break
+		}
+		name = strings.ToValidUTF8(strings.TrimSpace(name), "?")
+		switch letters := []rune(name); {
+		case strings.Contains(name, "@"):
+			name = "an e-mail address"
+		case len(letters) > maxName:
+			name = string(letters[:maxName]) + "…"
+		case name == "":
+			name = `""`
+		}
+		shown = append(shown, name)
+	}
+	return strings.Join(shown, ", ")
+}
+
+// looksLikeHeader reports whether a field of the first line is the name of a column rather than an identifier.
+func (r *Rows) looksLikeHeader(field string) bool {
+	plain := strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' {
+			return c
+		}
+		return -1
+	}, strings.ToLower(field))
+	if strings.ContainsAny(field, "0123456789") {
+		return false
+	}
+	for _, id := range r.known() {
+		if strings.ReplaceAll(id, "_", "") == plain || fault.Nearest(strings.ToLower(strings.TrimSpace(field)), []string{id}) != "" {
+			return true
+		}
+	}
+	return slices.Contains([]string{
+		"id", "ids", "user", "users", "userid", "userids", "uid", "uuid", "guid", "email", "emails", "emailaddress", "mail", "phone", "phonenumber", "name",
+		"username", "login", "customer", "customerid", "customerno", "customernumber", "clientid", "contactid", "memberid", "profileid", "accountid",
+		"personid", "subscriberid", "anonymousid", "externaluserid", "brazeid", "deviceid", "alias", "useralias", "key", "identifier",
+	}, plain)
+}

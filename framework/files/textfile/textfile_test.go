@@ -1,0 +1,120 @@
+package textfile_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/files/textfile"
+)
+
+func zipped(t *testing.T, text string) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, err := w.Write([]byte(text))
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	return b.Bytes()
+}
+
+func TestOpenDecodes(t *testing.T) {
+	for _, c := range []struct{ name, encoding, file, want string }{
+		{"plain", "", "id\nü\n", "id\nü\n"},
+		{"byte order mark", "", "\xef\xbb\xbfid\n", "id\n"},
+		{"invalid bytes are kept", "", "M\xfcller", "M\xfcller"},
+		{"latin1", "latin1", "M\xfcller", "Müller"},
+		{"a name in other letters", "ISO_8859_1", "M\xfcller", "Müller"},
+		{"windows-1252", "windows-1252", "\x80", "€"},
+		{"UTF-16 with a mark", "", "\xff\xfei\x00d\x00\n\x00", "id\n"},
+		{"UTF-16 with a mark, big endian", "utf-16", "\xfe\xff\x00i\x00d", "id"},
+		{"UTF-16 without a mark", "utf-16le", "i\x00d\x00", "id"},
+		{"UTF-16 without a mark, big endian", "utf-16be", "\x00i\x00d", "id"},
+		{"gzip", "", string(zipped(t, "\xef\xbb\xbfid\n")), "id\n"},
+		{"empty", "", "", ""},
+		{"a word that begins like a format", "", "BZhan\nPARis\n", "BZhan\nPARis\n"},
+	} {
+		text, err := textfile.Open(iotest.OneByteReader(strings.NewReader(c.file)), c.encoding)
+		require.NoError(t, err, c.name)
+		got, err := io.ReadAll(text)
+		require.NoError(t, err, c.name)
+		assert.Equal(t, c.want, string(got), c.name)
+	}
+}
+
+func TestOpenRefusesByName(t *testing.T) {
+	for _, c := range []struct{ file, encoding, want string }{
+		{"PK\x03\x04....", "", "the file is a ZIP archive or a spreadsheet (XLSX, ODS): unpack it, or save the sheet as CSV (UTF-8)"},
+		{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "", "the file is a spreadsheet (XLS): save the sheet as CSV (UTF-8)"},
+		{"\x28\xb5\x2f\xfd....", "", "the file is compressed with zstd: pipe it in: zstdcat FILE | landfall … -"},
+		{"BZh91AY&SY", "", "the file is compressed with bzip2: pipe it in: bzcat FILE | landfall … -"},
+		{string(zipped(t, string(zipped(t, "id\n")))), "", "the file is compressed with gzip twice: decompress it once"},
+		{"i\x00d\x00", "", "the file is text in UTF-16 without a byte order mark: say so with --encoding utf-16le or utf-16be, or save it as UTF-8"},
+		{"\xff\xfe\x00\x00i\x00\x00\x00", "", "the file is text in UTF-32: save it as UTF-8"},
+		{"\xff\xfei\x00", "latin1", "the file is text in UTF-16: leave out --encoding latin1"},
+		{"\xef\xbb\xbfid", "latin1", "the file is text in UTF-8: leave out --encoding latin1"},
+		{"id", "latin2", `there is no encoding "latin2" (did you mean "latin1"?): the encodings are utf-8, latin1, iso-8859-1, iso-8859-15, windows-1250, windows-1252, macintosh, utf-16, utf-16le, utf-16be`},
+	} {
+		_, err := textfile.Open(strings.NewReader(c.file), c.encoding)
+		assert.EqualError(t, err, c.want)
+		_, err = io.ReadAll(textfile.NewReader(strings.NewReader(c.file), c.encoding))
+		assert.EqualError(t, err, c.want)
+	}
+}
+
+func TestDamagedGzip(t *testing.T) {
+	file := zipped(t, strings.Repeat("a line\n", 1000))
+	read := func(file []byte) error {
+		text, err := textfile.Open(bytes.NewReader(file), "")
+		if err == nil {
+			_, err = io.ReadAll(text)
+		}
+		return err
+	}
+	for _, size := range []int{3, 11, len(file) / 2, len(file) - 1} {
+		var truncated *textfile.TruncatedError
+		assert.ErrorAs(t, read(file[:size]), &truncated, "%d bytes", size)
+	}
+	file[len(file)-6] ^= 1 // the checksum
+	var corrupt *textfile.CorruptError
+	assert.ErrorAs(t, read(file), &corrupt)
+}
+
+func TestLinesEndInAnyWay(t *testing.T) {
+	long := strings.Repeat("x", textfile.MaxLine+1)
+	lines := textfile.NewLines(iotest.HalfReader(strings.NewReader("a\r\nb\rc\n\n" + long + "\nd")))
+	var got []textfile.Line
+	for {
+		line, err := lines.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		got = append(got, line)
+	}
+	assert.Equal(t, []textfile.Line{
+		{Number: 1, Text: "a"}, {Number: 2, Text: "b"}, {Number: 3, Text: "c"}, {Number: 4}, {Number: 5, TooLong: true}, {Number: 6, Text: "d", Open: true},
+	}, got)
+	lines.Unread(got[1], got[2])
+	for _, want := range got[1:3] {
+		line, err := lines.Next()
+		require.NoError(t, err)
+		assert.Equal(t, want, line)
+	}
+}
+
+func TestALineThatAnErrorInterruptsIsNotReturned(t *testing.T) {
+	broken := errors.New("broken")
+	lines := textfile.NewLines(io.MultiReader(strings.NewReader("a\nu12"), iotest.ErrReader(broken)))
+	line, err := lines.Next()
+	require.NoError(t, err)
+	assert.Equal(t, "a", line.Text)
+	_, err = lines.Next()
+	assert.ErrorIs(t, err, broken)
+}

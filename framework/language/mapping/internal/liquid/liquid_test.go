@@ -1,0 +1,192 @@
+package liquid_test
+
+import (
+	_ "embed"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/language/mapping/internal/liquid"
+)
+
+//go:embed testdata/event.json
+var eventJSON string
+
+//go:embed testdata/reference.txt
+var reference string
+
+var sample = event.MustParse(eventJSON)
+
+func render(text string, v event.Value) (string, error) {
+	template, err := liquid.Compile(text)
+	if err != nil {
+		return "", err
+	}
+	return template.Render(v)
+}
+
+// TestReference holds every template of reference.txt to what the reference makes of it.
+func TestReference(t *testing.T) {
+	lines := strings.Split(strings.TrimSpace(reference), "\n")[2:]
+	for i := 0; i+1 < len(lines); i += 2 {
+		got, err := render(lines[i], sample)
+		if lines[i+1] == "\terror" {
+			assert.Error(t, err, lines[i])
+			continue
+		}
+		want, unquoted := strconv.Unquote(strings.TrimSpace(lines[i+1]))
+		require.NoError(t, unquoted, lines[i+1])
+		assert.NoError(t, err, lines[i])
+		assert.Equal(t, want, got, lines[i])
+	}
+}
+
+func TestSegment(t *testing.T) {
+	v := event.MustParse(`{"event":"Audience Entered","userId":"u-100","context":{"traits":{"email":"Ana@Example.com"}},
+		"properties":{"vip":true,"revenue":25.5,"quantity":3,"empty":"","none":null,"tags":["a","b","c"],"numstr":"42","spaced":"  pad  ",
+		"products":[{"name":"Hat"}],"long":"the quick brown fox jumps over the lazy dog"}}`)
+	cases := map[string]string{
+		"a\n  {{- userId -}}\n b":                                                 "au-100b",
+		"{{ event | upcase }} {{ event | downcase }}":                             "AUDIENCE ENTERED audience entered",
+		"{{ properties.tags | join: '+' }}":                                       "a+b+c",
+		"{% if properties.empty == blank %}blank{% endif %}":                      "blank",
+		"Hello {{ userId }}":                                                      "Hello u-100",
+		"{% if event contains 'Audience' %}c{% endif %}":                          "c",
+		"{{ properties.quantity | at_least: 5 }}":                                 "5",
+		"{{ properties.quantity | at_most: 1 }}":                                  "1",
+		"{{ properties.revenue | times: 2 }}":                                     "51",
+		"{{ properties.revenue | abs }}":                                          "25.5",
+		"{{ properties.quantity | minus: 1 | divided_by: 2 }}":                    "1",
+		"{{ properties.tags | size }}":                                            "3",
+		"{{ 'x' | md5_nope }}":                                                    "x",
+		"{{ properties.none }}.":                                                  ".",
+		"{{ properties.numstr | plus: 1 }}":                                       "43",
+		"{{ properties.products[0].name }}":                                       "Hat",
+		"{{ properties.long | truncatewords: 3 }}":                                "the quick brown...",
+		"{{ properties.spaced | strip }}|":                                        "pad|",
+		"{{ context.traits.email | split: \"@\" | first | downcase }}":            "ana",
+		"{{ 'a b&c' | url_encode }}":                                              "a+b%26c",
+		"{{ properties.tags[1] }}{{ properties.tags.first }}":                     "ba",
+		"{{ properties.tags.last }}":                                              "c",
+		"{% unless properties.vip %}no{% endunless %}x":                           "x",
+		"{{ context.traits.email | url_decode }}":                                 "Ana@Example.com",
+		"{{ properties.revenue | round }}":                                        "26",
+		"{% liquid\n assign a = 1\n # note\n echo a\n if a\n echo 'y'\n endif %}": "1y",
+		"{% liquid\n comment\n for\n endcomment\n echo 2 %}":                      "2",
+		"{% # a note\n # in two lines %}x":                                        "x",
+	}
+	for text, want := range cases {
+		got, err := render(text, v)
+		assert.NoError(t, err, text)
+		assert.Equal(t, want, got, text)
+	}
+}
+
+// TestDifferences lists what differs from liquidjs on purpose.
+func TestDifferences(t *testing.T) {
+	v := event.MustParse(`{"id":9007199254740993,"o":{"k":[1.50]},"same":{"k":[1.50]},"n":5,"t":true}`)
+	cases := map[string]string{
+		"{{ id }}":                                     "9007199254740993", // liquidjs: 9007199254740992
+		"{{ o }}":                                      `{"k":[1.5]}`,      // liquidjs: [object Object]
+		"{{ o | append: '!' }}":                        `{"k":[1.5]}!`,     // liquidjs: [object Object]!
+		"{% if o == same %}same{% endif %}":            "same",             // liquidjs: one object is never another
+		"{{ t | date: '%Y' }}":                         "true",             // liquidjs: 1970
+		"{{ '1767323045000' | date: '%Y' }}":           "2026",             // liquidjs: 57974
+		"{{ '1990' | date: '%Y' }}":                    "1990",             // liquidjs: 1970
+		"{{ '19900415' | date: '%d' }}":                "15",               // liquidjs: 19
+		"{{ 631152000000 | date: '%Y' }}":              "1990",             // liquidjs: 21970
+		"{{ '2026-01-02 03:04:05 EST' | date: '%H' }}": "08",               // liquidjs: the machine's zone where there is none
+		"{% if 'null' contains nil %}y{% endif %}":     "",                 // liquidjs: y
+		"{{ '😀' | split: '' | size }}":                 "1",                // liquidjs: 2 halves
+		"{% raw %} x {%- endraw %}":                    " x ",
+	}
+	for text, want := range cases {
+		got, err := render(text, v)
+		assert.NoError(t, err, text)
+		assert.Equal(t, want, got, text)
+	}
+	refused := []string{"{{ 'a' 'b' }}", "{{ 'a' | }}", "{% if n <> 5 %}x{% endif %}", "{% if n == 5 foo %}x{% endif %}", "{{ n | sample }}", "{% block a %}{% endblock %}", "{% break %}"}
+	for _, text := range refused {
+		_, err := liquid.Compile(text)
+		assert.Error(t, err, text)
+	}
+}
+
+func TestCompileRefuses(t *testing.T) {
+	cases := map[string]string{
+		"{% for x in tags %}{% endfor %}":           `tag "for" is disabled`,
+		"{%- include 'x' -%}":                       `tag "include" is disabled`,
+		"{% case t %}{% endcase %}":                 `tag "case" is disabled`,
+		"{% nope 1 %}":                              `there is no tag "nope" in {% nope 1 %}`,
+		"{% output 1 %}":                            `there is no tag "output" in {% output 1 %}`,
+		"{{ tags | map: 'x' }}":                     `filter "map" is disabled in {{ tags | map: 'x' }}`,
+		"{% if tags | sort %}{% endif %}":           `filter "sort" is disabled in {% if tags | sort %}`,
+		"x{% if t %}y":                              `unterminated "if" block in {% if t %}`,
+		"{% if t %}{% endunless %}":                 "in {% endunless %}",
+		"{% endif %}":                               "in {% endif %}",
+		"{% if t %}{% else %}{% else %}{% endif %}": "else after else in {% if t %}",
+		"{% if %}x{% endif %}":                      "expected a value in {% if %}",
+		"{{ userId ":                                "output {{ userId is not closed",
+		"{% if t ":                                  "tag {% if t is not closed",
+		"{% comment %} x":                           "tag {% comment %} is not closed",
+		"{% raw %} x":                               "tag {% raw %} is not closed",
+		"{%%}":                                      "there is no tag in {%%}",
+		"{{ }}":                                     "expected a value in {{ }}",
+		"{{ a | upcase foo }}":                      `expected "|" before foo in {{ a | upcase foo }}`,
+		"{{ a['b }}":                                "is not closed",
+		"{{ a[1 }}":                                 `expected "]" in {{ a[1 }}`,
+		"{{ (1..2 }}":                               "expected a range such as (1..5)",
+		"{%}x":                                      "tag {%}x is not closed",
+		"{{ a. }}":                                  `expected a name after "."`,
+		"{% assign 1 2 %}":                          `expected a name and "="`,
+		"{% capture %}{% endcapture %}":             "expected a name",
+		"{% cycle %}":                               "expected values divided by commas",
+		strings.Repeat("é", 1001):                   "should be at most 1000 characters long but has 1001",
+		strings.Repeat("😀", 501):                    "should be at most 1000 characters long but has 1002",
+		"{{ " + strings.Repeat("a", 99) + "! }}":    "…",
+	}
+	for text, want := range cases {
+		_, err := liquid.Compile(text)
+		assert.ErrorContains(t, err, want, text)
+	}
+	_, err := liquid.Compile(strings.Repeat("é", 1000))
+	assert.NoError(t, err)
+}
+
+func TestRenderFailsInWords(t *testing.T) {
+	cases := map[string]string{
+		"{{ n | append }}": `filter "append" needs an argument in {{ n | append }}`,
+		"{% if t %}{{ '%zz' | url_decode }}{% endif %}": `filter "url_decode" is given what is not URL-encoded in {{ '%zz' | url_decode }}`,
+		"{% assign a = '!' | base64_decode %}":          `filter "base64_decode" is given what is not base64 in {% assign a = '!' | base64_decode %}`,
+		"{{ when | date: '%H', 'Mars/Phobos' }}":        `filter "date" there is no time zone "Mars/Phobos"`,
+		"{{ when | date: '%H', '../../etc/passwd' }}":   "there is no time zone",
+	}
+	for text, want := range cases {
+		_, err := render(text, sample)
+		assert.ErrorContains(t, err, want, text)
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	template, err := liquid.Compile("{% assign x = userId | upcase %}{{ x }}{% increment c %}{% cycle 'a', 'b' %}{% cycle 'a', 'b' %}{% capture y %}{{ n }}{% endcapture %}{{ y }}")
+	require.NoError(t, err)
+	before := sample.JSON()
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 100 {
+				if got, err := template.Render(sample); got != "U10ab5" || err != nil {
+					t.Errorf("%q, %v", got, err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	assert.Equal(t, before, sample.JSON())
+}

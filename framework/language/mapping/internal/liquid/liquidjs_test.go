@@ -1,0 +1,40 @@
+package liquid_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/language/mapping/internal/liquid"
+)
+
+// TestAsLiquidJS holds what liquidjs prints for templates in which implementations of Liquid differ.
+func TestAsLiquidJS(t *testing.T) {
+	e := event.MustParse(`{"s":"lit","e":"","n":5,"nul":null,"t":true,"arr":[3,1,2],"one":[7],"none":[],"o":{"k":1},"nested":[[1,[2]],3],"mixed":["a",null,"b"],"big":9007199254740991}`)
+	for template, want := range map[string]string{
+		`{{ big | round }}`: "9007199254740991", `{{ 9007199254740991 | round: 1 }}`: "9007199254740991", `{{ 4503599627370497 | round }}`: "4503599627370497",
+		`{{ 1.5 | round }} {{ -1.5 | round }} {{ 2.5 | round }}`: "2 -2 3", `{{ 1.005 | round: 2 }}`: "1.01", `{{ 1234.5 | round: -2 }}`: "1200",
+
+		`{% if empty %}T{% else %}F{% endif %}`: "T", `{% if blank %}T{% else %}F{% endif %}`: "T", `{% if nil %}T{% else %}F{% endif %}`: "F",
+		`{% unless blank %}T{% else %}F{% endunless %}`: "F", `{% if nope or empty %}T{% else %}F{% endif %}`: "T", `{% if n and blank %}T{% else %}F{% endif %}`: "T",
+		`{% if n and nil %}T{% else %}F{% endif %}`: "F", `{% if nope %}A{% elsif empty %}B{% endif %}`: "B", `{{ empty }}|{{ blank }}|{{ nil }}`: "||",
+		`{% if s contains empty %}T{% else %}F{% endif %}`: "T", `{% if s contains nil %}T{% else %}F{% endif %}`: "F", `{% if none == empty %}T{% else %}F{% endif %}`: "T",
+
+		`{% if one < s %}T{% else %}F{% endif %}`: "T", `{% if s < one %}T{% else %}F{% endif %}`: "F", `{% if "2" > (1..3) %}T{% else %}F{% endif %}`: "T",
+		`{% if "10" <= one %}T{% else %}F{% endif %}`: "T", `{% if one > 6 %}T{% else %}F{% endif %}`: "T", `{% if arr > 6 %}T{% else %}F{% endif %}`: "F",
+		`{% if arr > nested %}T{% else %}F{% endif %}`: "T", `{% if mixed < "a,,c" %}T{% else %}F{% endif %}`: "T", `{% if o <= s %}T{% else %}F{% endif %}`: "T",
+		`{% if o > 0 %}T{% else %}F{% endif %}`: "F", `{% if none < 1 %}T{% else %}F{% endif %}`: "T", `{% if nul < 1 %}T{% else %}F{% endif %}`: "T",
+
+		`{{ "12px" | to_integer }} {{ "12" | to_integer | plus: 1 }} {{ t | to_integer }} {{ nul | to_integer }} {{ one | to_integer }} {{ arr | to_integer }}`: "NaN 13 1 0 7 NaN",
+		`{{ "a b c" | truncatewords: 2 }} {{ "a b c" | truncatewords: 0 }} {{ "a b c" | truncatewords: nil }} {{ "a b c" | truncatewords: "x" }}|`:              "a b... a... a... |",
+		`{{ e | truncate: -1, "xy" }}|{{ "ab" | truncate: -1, "xy" }}`:                                                                                          "|xy", `{{ n | divided_by: nil }}`: "Infinity",
+	} {
+		program, err := liquid.Compile(template)
+		require.NoError(t, err, template)
+		got, err := program.Render(e)
+		require.NoError(t, err, template)
+		assert.Equal(t, want, got, template)
+	}
+}

@@ -1,0 +1,76 @@
+package mapping_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
+)
+
+func TestReads(t *testing.T) {
+	for _, tc := range []struct {
+		directive, text string
+		want            string // paths, joined by dots and spaces; $ is the whole input
+	}{
+		{"@expr", `settings.region`, "settings.region"},
+		{"@expr", `settings["region"] + settings.zone`, "settings.region settings.zone"},
+		{"@expr", `settings?.region ?? "us"`, "settings.region"},
+		{"@expr", `get(settings, "region")`, "settings.region"},
+		{"@expr", `settings[payload.key]`, "payload.key settings"},
+		{"@expr", `payload.name.first`, "payload.name.first"},
+		{"@expr", `let s = settings; s.region`, "settings"},
+		{"@expr", `map(payload.items, .id + settings.prefix)`, "payload.items settings.prefix"},
+		{"@expr", `filter(payload.items, # > 1)`, "payload.items"},
+		{"@expr", `$env.settings.region`, "settings.region"},
+		{"@expr", `$env`, "$"},
+		{"@expr", `{"region": settings.region}`, "settings.region"},
+		{"@expr", `"settings.region"`, ""},
+		{"@expr", `payload.a ? settings.b : payload.c`, "payload.a payload.c settings.b"},
+		{"@expr", `len(payload.tags) > 0 && not (payload.x in ["settings"])`, "payload.tags payload.x"},
+		{"@expr", `settings.`, ""},
+		{"@liquid", `{{ settings.region }}`, "settings.region"},
+		{"@liquid", `{{ settings["region"] | append: settings.zone }}`, "settings.region settings.zone"},
+		{"@liquid", `{{ settings[payload.key] }}`, "payload.key settings"},
+		{"@liquid", `{% if settings.on and payload.a == "x" %}{{ payload.b }}{% elsif payload.c %}y{% endif %}`, "payload.a payload.b payload.c settings.on"},
+		{"@liquid", `{% assign settngs = payload.a %}{{ settngs.b }}`, "payload.a"},
+		{"@liquid", `{% capture x %}{{ payload.a }}{% endcapture %}{{ x }}`, "payload.a"},
+		{"@liquid", `{% increment n %}{{ n }}`, ""},
+		{"@liquid", `{% cycle payload.a: payload.b, "c" %}`, "payload.a payload.b"},
+		{"@liquid", `settings.region {% raw %}{{ settings.zone }}{% endraw %}{% comment %}{{ settings.x }}{% endcomment %}`, ""},
+		{"@liquid", `{{ "now" | date: settings.format }}`, "settings.format"},
+		{"@liquid", `{{ settings.`, ""},
+		{"@path", `$.settings.region`, ""},
+	} {
+		var paths []string
+		for _, keys := range mapping.Reads(tc.directive, tc.text) {
+			if len(keys) == 0 {
+				keys = []string{"$"}
+			}
+			paths = append(paths, strings.Join(keys, "."))
+		}
+		assert.Equal(t, tc.want, strings.Join(paths, " "), tc.text)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a": {"@liquid": "{{ payload.name | sha265 }}"}}`:                     `/a/@liquid there is no filter "sha265", so it changes nothing (did you mean "sha256"?)`,
+		`{"a": {"@if": {"exists": 1, "then": {"@liquid": "{{ x | upcas }}"}}}}`: `/a/@if/then/@liquid there is no filter "upcas", so it changes nothing (did you mean "upcase"?)`,
+		`{"a": {"@liquid": "{% if x | nope %}y{% endif %}"}}`:                   `/a/@liquid there is no filter "nope", so it changes nothing`,
+		`{"a": {"@liquid": "{% assign y = x | nope %}"}}`:                       `/a/@liquid there is no filter "nope", so it changes nothing`,
+		`{"a": {"@liquid": "{{ x | upcase | default: 'y' }}"}}`:                 "",
+		`{"a": "{{ x | nope }}"}`:                                               "",
+	} {
+		m, err := mapping.Compile(event.MustParse(text))
+		require.NoError(t, err, text)
+		if want == "" {
+			assert.Empty(t, m.Warnings(), text)
+			continue
+		}
+		assert.EqualError(t, m.Warnings().Err(), want, text)
+	}
+}

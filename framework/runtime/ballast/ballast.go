@@ -1,0 +1,24 @@
+// Package ballast makes Go collect a small heap less often. Programs that hold little and process many events call Reserve once at
+// the start of main; libraries never do. It is safe for concurrent use.
+package ballast
+
+import (
+	"os"
+	"sync/atomic"
+)
+
+// DefaultSize is the reserve of Landfall's own programs: 32 MB.
+const DefaultSize = 32 << 20
+
+// reserve holds bytes that are never touched: they take addresses, not memory.
+var reserve atomic.Pointer[[]byte]
+
+// Reserve lets the heap grow by size bytes before each garbage collection. By default a small live heap makes Go collect every few
+// megabytes, which costs a program that processes many events a tenth of its speed on one core and more on several. Reserve does
+// nothing if GOGC or GOMEMLIMIT is set in the environment: the operator has chosen a policy.
+func Reserve(size int) {
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		ballast := make([]byte, size)
+		reserve.Store(&ballast)
+	}
+}

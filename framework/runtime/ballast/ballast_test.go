@@ -1,0 +1,32 @@
+package ballast_test
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/landfall-dev/landfall/framework/runtime/ballast"
+)
+
+func TestReserveMakesCollectionsRare(t *testing.T) {
+	collected := func() uint32 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 40 << 10 { // 40 MB of garbage
+			garbage = make([]byte, 1<<10)
+		}
+		runtime.ReadMemStats(&after)
+		return after.NumGC - before.NumGC
+	}
+	t.Setenv("GOMEMLIMIT", "off")
+	ballast.Reserve(ballast.DefaultSize)
+	often := collected()
+	t.Setenv("GOMEMLIMIT", "")
+	t.Setenv("GOGC", "")
+	ballast.Reserve(ballast.DefaultSize)
+	runtime.GC()
+	assert.Less(t, collected(), min(often, 3))
+}
+
+var garbage []byte

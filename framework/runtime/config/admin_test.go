@@ -1,0 +1,59 @@
+package config_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+)
+
+const oneInstance = "\ndestinations: [{id: a, destination: b, subscriptions: [{action: x}]}]\n"
+
+func TestAdmin(t *testing.T) {
+	for text, want := range map[string]string{
+		"admin: {key: k}":                         "",
+		`admin: {key: "${NOPE}"}`:                 "f:1:14: /admin/key needs the environment variable NOPE, which is not set",
+		`admin: {key: "${EMPTY:-}"}`:              "f:1:14: /admin/key is empty once it is read: leave admin.key out if there is no key",
+		`admin: {key: " "}`:                       "f:1:14: /admin/key is empty once it is read: leave admin.key out if there is no key",
+		`admin: {key: ""}`:                        "f:1:14: /admin/key should not be empty",
+		"admin: {listen: 127.0.0.1:9000}":         "",
+		"admin: {listen: localhost:9000}":         "",
+		`admin: {listen: "[::1]:9000"}`:           "",
+		"admin: {listen: unix:/run/l.sock}":       "",
+		"admin: {listen: ingest, key: k}":         "",
+		"admin: {listen: 0.0.0.0:9000, key: k}":   "",
+		"admin: {listen: ingest}":                 "f:1:17: /admin/listen puts the console and the admin API on the port of the events, which needs admin.key: set one, or leave admin.listen out",
+		"admin: {listen: 0.0.0.0:9000}":           "f:1:17: /admin/listen can be reached from other machines, which needs admin.key: set one, or listen on 127.0.0.1",
+		`admin: {listen: ":9000"}`:                "f:1:17: /admin/listen can be reached from other machines, which needs admin.key: set one, or listen on 127.0.0.1",
+		`admin: {listen: "[::]:9000"}`:            "f:1:17: /admin/listen can be reached from other machines, which needs admin.key: set one, or listen on 127.0.0.1",
+		"admin: {listen: landfall.internal:9000}": "f:1:17: /admin/listen can be reached from other machines, which needs admin.key: set one, or listen on 127.0.0.1",
+		`admin: {listen: "9000"}`:                 "f:1:17: /admin/listen should be an address such as 127.0.0.1:8081, unix:PATH, or ingest",
+		"admin: {listen: 'unix:'}":                "f:1:17: /admin/listen should name the socket, as unix:/run/landfall/admin.sock",
+		"trustedProxies: [10.0.0.0/8, ::1]":       "",
+		"trustedProxies: [10.0.0.0/8, proxy]":     "f:1:30: /trustedProxies/1 should be a network such as 10.0.0.0/8 or an address such as 10.0.0.7",
+		"trustedProxies: [0.0.0.0/0]":             "f:1:18: /trustedProxies/0 trusts every address, so that clients could say who they are: give the networks of your proxies",
+	} {
+		_, problems := config.Parse("f", []byte(text+oneInstance), env)
+		got := ""
+		if len(problems) > 0 {
+			got = problems.Error()
+		}
+		assert.Equal(t, want, got, text)
+	}
+}
+
+// A key that the file sets and that cannot be read is not the same as no key.
+func TestAKeyThatCannotBeReadIsWanted(t *testing.T) {
+	for _, text := range []string{`admin: {key: "${NOPE}"}` + oneInstance, "admin: {key: 5}" + oneInstance, "admin: {key: k}\n", `admin: {key: "file:none"}` + oneInstance} {
+		c, problems := config.Parse("f", []byte(text), env)
+		require.NotEmpty(t, problems, text)
+		assert.True(t, c.Server.AdminKeyWanted, text)
+	}
+	c, problems := config.Parse("f", []byte("admin: {key: ' k '}\ntrustedProxies: [10.1.2.3/8]"+oneInstance), env)
+	require.Empty(t, problems)
+	assert.Equal(t, "k", c.Server.AdminKey)
+	assert.Equal(t, "[10.0.0.0/8]", fmt.Sprint(c.Server.TrustedProxies))
+}

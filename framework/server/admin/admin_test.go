@@ -1,0 +1,117 @@
+package admin_test
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/framework/server/admin"
+)
+
+// handler returns a server's routes behind a guard with a key, or without one.
+func handler(key string, log *bytes.Buffer) http.Handler {
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	guard := access.NewGuard(access.Config{
+		Key: func() string { return key }, Token: "the-token", AllowLocal: true, Log: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	return (&admin.Server{
+		Metrics: metrics, Guard: guard,
+		Sources:       func(id string) ([]string, bool) { return nil, id == "crm" },
+		Subscriptions: func(string) []string { return []string{"VIP"} },
+	}).Handler()
+}
+
+// Without a key only programs of this machine get in: no page in a browser, whatever its host's name is made to mean, and nobody
+// behind a proxy. With a key, nothing but the key or the token does.
+func TestWhoGetsIn(t *testing.T) {
+	mark := map[string]string{"Landfall-Admin": "1"}
+	bearer := func(key string) map[string]string { return map[string]string{"Authorization": "Bearer " + key} }
+	const unkeyed, right = "", "right"
+	for name, c := range map[string]struct {
+		key, path, host, from string
+		header                map[string]string
+		want                  int
+	}{
+		"a program here":                {unkeyed, "/admin/status", "127.0.0.1:8080", "127.0.0.1:5000", mark, 200},
+		"by name":                       {unkeyed, "/admin/status", "localhost:8080", "127.0.0.1:5000", mark, 200},
+		"by name without a port":        {unkeyed, "/admin/status", "LOCALHOST", "127.0.0.1:5000", mark, 200},
+		"by the other protocol":         {unkeyed, "/admin/status", "[::1]:8080", "[::1]:5000", mark, 200},
+		"the other without a port":      {unkeyed, "/admin/status", "[::1]", "[::1]:5000", mark, 200},
+		"a scraper here":                {unkeyed, "/metrics", "127.0.0.1:8080", "127.0.0.1:5000", nil, 200},
+		"no mark":                       {unkeyed, "/admin/status", "127.0.0.1:8080", "127.0.0.1:5000", nil, 401},
+		"elsewhere":                     {unkeyed, "/admin/status", "127.0.0.1:8080", "192.0.2.7:5000", mark, 401},
+		"a page of a rebound name":      {unkeyed, "/admin/status", "evil.example:8080", "127.0.0.1:5000", mark, 401},
+		"its look at the metrics":       {unkeyed, "/metrics", "evil.example:8080", "127.0.0.1:5000", nil, 401},
+		"a name that begins so":         {unkeyed, "/admin/status", "localhost.evil.example", "127.0.0.1:5000", mark, 401},
+		"an address that begins so":     {unkeyed, "/admin/status", "127.0.0.1.evil.example:8080", "127.0.0.1:5000", mark, 401},
+		"no host":                       {unkeyed, "/admin/status", "", "127.0.0.1:5000", mark, 401},
+		"behind a proxy on the machine": {unkeyed, "/admin/status", "127.0.0.1:8080", "127.0.0.1:5000", map[string]string{"Landfall-Admin": "1", "X-Forwarded-For": "192.0.2.7"}, 401},
+
+		"with a key: a program here":       {right, "/admin/status", "127.0.0.1:8080", "127.0.0.1:5000", mark, 401},
+		"with a key: a scraper here":       {right, "/metrics", "127.0.0.1:8080", "127.0.0.1:5000", nil, 401},
+		"with a key: by name":              {right, "/metrics", "localhost", "[::1]:5000", nil, 401},
+		"with a key: a scraper that knows": {right, "/metrics", "127.0.0.1:8080", "127.0.0.1:5000", bearer("right"), 200},
+		"elsewhere, with the key":          {right, "/admin/status", "landfall.example", "192.0.2.7:5000", bearer("right"), 200},
+		"elsewhere, with another":          {right, "/admin/status", "landfall.example", "192.0.2.7:5000", bearer("wrong"), 401},
+		"the token of local commands":      {right, "/admin/status", "127.0.0.1:8081", "127.0.0.1:5000", bearer("the-token"), 200},
+		"the token, without a key":         {unkeyed, "/admin/status", "127.0.0.1:8081", "127.0.0.1:5000", bearer("the-token"), 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodGet, c.path, nil)
+			r.Host, r.RemoteAddr = c.host, c.from
+			for k, v := range c.header {
+				r.Header.Set(k, v)
+			}
+			w := httptest.NewRecorder()
+			handler(c.key, &bytes.Buffer{}).ServeHTTP(w, r)
+			assert.Equal(t, c.want, w.Code)
+		})
+	}
+}
+
+// Guesses at the key are limited by the address that makes them, for the admin API and the metrics together.
+func TestGuessesAreLimitedByAddress(t *testing.T) {
+	var log bytes.Buffer
+	h := handler("right", &log)
+	try := func(path, from, key string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.RemoteAddr = from
+		r.Header.Set("Authorization", "Bearer "+key)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	codes := map[int]int{}
+	for i := range 50 {
+		codes[try([]string{"/admin/status", "/metrics"}[i%2], "192.0.2.7:5000", "guess").Code]++
+	}
+	assert.Equal(t, map[int]int{401: 10, 429: 40}, codes)
+	blocked := try("/metrics", "192.0.2.7:5000", "right")
+	assert.Equal(t, 429, blocked.Code)
+	assert.NotEmpty(t, blocked.Header().Get("Retry-After"))
+	assert.Equal(t, 200, try("/metrics", "192.0.2.8:5000", "right").Code)
+	assert.Equal(t, 200, try("/metrics", "192.0.2.7:5000", "the-token").Code)
+	assert.Equal(t, 10, strings.Count(log.String(), "msg=audit"), "guesses do not fill the log")
+	assert.NotContains(t, log.String(), "guess")
+}
+
+func TestAReplayOfNothingKnownIsRefused(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"instance":"crn"}`:                          `there is no instance \"crn\"`,
+		`{"instance":"crm","subscription":"VIPs"}`:    `crm has no subscription \"VIPs\" (did you mean \"VIP\"?)`,
+		`{"instance":"crm","subscribe":"event is A"}`: `"error"`,
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/admin/replay", strings.NewReader(body))
+		r.Header.Set("Authorization", "Bearer the-token")
+		w := httptest.NewRecorder()
+		handler("right", &bytes.Buffer{}).ServeHTTP(w, r)
+		assert.Equal(t, 400, w.Code)
+		assert.Contains(t, w.Body.String(), want)
+	}
+}

@@ -1,0 +1,69 @@
+package console_test
+
+import (
+	"io"
+	"log/slog"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/framework/server/console"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// newCohortPage is a console on an instance whose cohort aud_1 has the members u1 and u2.
+func newCohortPage(t *testing.T) *page {
+	plugin := brazecohorts.Plugin()
+	definition, err := plugin.Load()
+	require.NoError(t, err)
+	store, err := state.Open(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	in := console.Instance{Plugin: plugin, Ledger: store.Ledger("main")}
+	settings := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"s","partner_api_key":"k"}}`))
+	in.Plan, err = runtime.New(plugin, definition, settings, runtime.Host{State: in.Ledger, Members: in.Ledger, Transport: sandbox.Transport(plugin.Sandbox.New(nil))})
+	require.NoError(t, err)
+	rows, err := audiencesync.NewRows(strings.NewReader("external_id\nu1\nu2\n"), plugin.Audiences.Identifiers, nil)
+	require.NoError(t, err)
+	keeper := audiencesync.Keeper{Plan: in.Plan, Audiences: plugin.Audiences, Ledger: in.Ledger}
+	_, err = keeper.Sync(t.Context(), destination.Audience{ID: "aud_1", Name: "vip"}, rows, audiencesync.Add, 1)
+	require.NoError(t, err)
+	c, err := console.New(console.Config{
+		Running: func() ([]console.Instance, error) { return []console.Instance{in}, nil },
+		Guard:   access.NewGuard(access.Config{Key: func() string { return "" }, AllowLocal: true, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}),
+	})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return &page{t: t, http: c.Handler()}
+}
+
+func TestUsersAreComparedWithACohort(t *testing.T) {
+	p := newCohortPage(t)
+	for _, c := range []struct {
+		name, users string
+		want        []string
+	}{
+		{"ids", "u1\nu3\n", []string{"1 in both", "1 members that the list does not have, 1 in the list who are no members"}},
+		{"a header", "external_id;email\nu1;a\n", []string{"1 in both", "A column is ignored"}},
+		{"a header of another column", "email\nu1\n", []string{"No column names a user: the file has email;"}},
+		{"a header in camel case", "userId\nu1\n", []string{"No column names a user: the file has userId;"}},
+		{"a row that cannot be read", "external_id,size\nu1,1\nu2,5\" pipe\n", []string{"1 in both", "1 lines that cannot be read", "line 3: column 2 has a quote"}},
+		{"no row that can be read", "external_id,size\nu1\n", []string{"No user can be read from the file, so nothing was done: line 2"}},
+	} {
+		body := p.post("cohorts/main/aud_1", url.Values{"do": {"diff"}, "users": {c.users}})
+		for _, want := range c.want {
+			assert.Contains(t, body, want, c.name)
+		}
+	}
+}

@@ -1,0 +1,347 @@
+package ingest_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/segmentio/analytics-go/v3"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/server/ingest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+// sink takes events in.
+type sink struct {
+	mu     sync.Mutex
+	events []ingest.Event
+	err    error
+}
+
+func (s *sink) append(_ context.Context, events []ingest.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.events = append(s.events, events...)
+	}
+	return s.err
+}
+
+func handler(s *sink, change ...func(*ingest.Config)) *ingest.Handler {
+	c := ingest.Config{
+		Sources: []ingest.Source{{ID: "web", WriteKey: "wk"}, {ID: "shop", WriteKey: "sk"}}, Append: s.append,
+		Origins: []string{"https://shop.example"}, Now: func() time.Time { return noon },
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	return ingest.New(c)
+}
+
+func post(h http.Handler, path, body string, change ...func(*http.Request)) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", path, strings.NewReader(body))
+	r.SetBasicAuth("wk", "")
+	for _, f := range change {
+		f(r)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestEventsAreCompleted(t *testing.T) {
+	for name, c := range map[string]struct{ path, body, want string }{
+		"the type is the path's": {
+			"/v1/track", `{"userId":7,"event":"A","properties":{"x":1.50,"n":null},"writeKey":"wk","messageId":"m"}`,
+			`{"type":"track","messageId":"m","userId":"7","event":"A","properties":{"x":1.50,"n":null},"timestamp":"2026-01-02T12:00:00.000Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
+		},
+		"without the version, and short": {
+			"/i", `{"anonymousId":"a","messageId":"m","traits":{}}`,
+			`{"type":"identify","messageId":"m","anonymousId":"a","traits":{},"timestamp":"2026-01-02T12:00:00.000Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
+		},
+		"a clock that is an hour ahead": {
+			"/v1/track", `{"userId":"u","event":"A","messageId":"m","timestamp":"2026-01-02T12:59:50Z","sentAt":"2026-01-02T13:00:00Z"}`,
+			`{"type":"track","messageId":"m","userId":"u","event":"A","timestamp":"2026-01-02T11:59:50.000Z","originalTimestamp":"2026-01-02T12:59:50Z","sentAt":"2026-01-02T13:00:00Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
+		},
+		"the way of the request is no skew": {
+			"/v1/track", `{"userId":"u","event":"A","messageId":"m","timestamp":"2026-01-02T11:59:50Z","sentAt":"2026-01-02T11:59:58Z"}`,
+			`{"type":"track","messageId":"m","userId":"u","event":"A","timestamp":"2026-01-02T11:59:50Z","originalTimestamp":"2026-01-02T11:59:50Z","sentAt":"2026-01-02T11:59:58Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
+		},
+		"a batch's context lies under its events'": {
+			"/v1/batch", `{"context":{"app":"x","ip":"1"},"integrations":{"All":false},"sentAt":"2026-01-02T11:00:00Z","batch":[{"type":"page","userId":"u","messageId":"m","timestamp":"2026-01-02T10:59:00Z","context":{"ip":"2"}}]}`,
+			`{"type":"page","messageId":"m","userId":"u","context":{"app":"x","ip":"2"},"integrations":{"All":false},"timestamp":"2026-01-02T11:59:00.000Z","originalTimestamp":"2026-01-02T10:59:00Z","sentAt":"2026-01-02T11:00:00Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &sink{}
+			w := post(handler(s), c.path, c.body)
+			require.Equal(t, 200, w.Code, w.Body)
+			assert.JSONEq(t, `{"success":true}`, w.Body.String())
+			require.Len(t, s.events, 1)
+			assert.Equal(t, c.want, string(s.events[0].Raw))
+			assert.Equal(t, "web", s.events[0].Source)
+		})
+	}
+	s := &sink{}
+	post(handler(s), "/v1/page", `{"userId":"u"}`)
+	assert.NotEmpty(t, s.events[0].Value.Get("messageId").Str())
+}
+
+func TestWhatCannotBeTakenSaysWhy(t *testing.T) {
+	large := `{"userId":"u","event":"` + strings.Repeat("x", 33<<10) + `"}`
+	for _, c := range []struct {
+		path, body string
+		status     int
+		says       string
+	}{
+		{"/v1/track", `{`, 400, "no JSON"}, {"/v1/track", `[]`, 400, "an array"}, {"/v1/track", `{"userId":"u"}`, 400, "event should be"},
+		{"/v1/identify", `{}`, 400, "userId or anonymousId"}, {"/v1/group", `{"userId":"u"}`, 400, "groupId"}, {"/v1/alias", `{"userId":"u"}`, 400, "previousId"},
+		{"/v1/track", `{"userId":"u","event":"A","properties":[]}`, 400, "properties should be an object but is an array"},
+		{"/v1/batch", `{}`, 400, "batch should be an array"}, {"/v1/batch", `{"batch":[{"userId":"u"}]}`, 400, "type should be"},
+		{"/v1/batch", `{"batch":[{"type":"purchase"}]}`, 400, `but is \"purchase\"`}, {"/v1/track", large, 413, "larger than 32 KB"},
+		{"/v1/batch", `{"batch":["` + strings.Repeat("x", 500<<10) + `"]}`, 413, "larger than 500 KB"},
+		{"/v1/nothing", `{}`, 404, ""},
+	} {
+		w := post(handler(&sink{}), c.path, c.body)
+		assert.Equal(t, c.status, w.Code, c.path+c.body[:min(len(c.body), 50)])
+		assert.Contains(t, w.Body.String(), c.says)
+	}
+	w := post(handler(&sink{}), "/v1/track", `{"userId":"u","event":"A"}`, func(r *http.Request) { r.SetBasicAuth("no", "") })
+	assert.Equal(t, 401, w.Code)
+	assert.NotContains(t, w.Body.String(), "no\"")
+	r := httptest.NewRequest("GET", "/v1/track", nil)
+	got := httptest.NewRecorder()
+	handler(&sink{}).ServeHTTP(got, r)
+	assert.Equal(t, 405, got.Code)
+}
+
+func TestTheGoodEventsOfABatchAreTaken(t *testing.T) {
+	s := &sink{}
+	w := post(handler(s), "/v1/batch", `{"batch":[{"type":"track","userId":"u","event":"A"},{"type":"track","messageId":"bad","userId":"u"},{"type":"page","userId":"u"}]}`)
+	assert.Equal(t, 200, w.Code)
+	assert.Contains(t, w.Body.String(), `{"index":1,"messageId":"bad","error":"event should be the name`)
+	assert.Len(t, s.events, 2)
+}
+
+func TestWriteKeysAndRates(t *testing.T) {
+	s := &sink{}
+	now := noon
+	h := handler(s, func(c *ingest.Config) {
+		c.Now = func() time.Time { return now }
+		c.Sources = append(c.Sources, ingest.Source{ID: "slow", WriteKey: "slow", PerSecond: 2})
+	})
+	body := `{"userId":"u","event":"A","writeKey":"slow"}`
+	plain := func(r *http.Request) { r.Header.Del("Authorization") }
+	for i, want := range []int{200, 200, 200, 200, 429} {
+		w := post(h, "/v1/track", body, plain)
+		require.Equal(t, want, w.Code, i)
+	}
+	now = now.Add(time.Second)
+	h.Set([]ingest.Source{{ID: "slow", WriteKey: "slow", PerSecond: 2}}, nil)
+	for i, want := range []int{200, 200, 429} {
+		require.Equal(t, want, post(h, "/v1/track", body, plain).Code, i)
+	}
+	assert.Equal(t, 401, post(h, "/v1/track", body).Code, "a source that is gone")
+	assert.Equal(t, "slow", s.events[0].Source)
+	assert.NotContains(t, string(s.events[0].Raw), "writeKey")
+}
+
+func TestCompressedBodiesAreBounded(t *testing.T) {
+	zip := func(text string) string {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		_, _ = io.WriteString(z, text)
+		_ = z.Close()
+		return b.String()
+	}
+	zipped := func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }
+	s := &sink{}
+	assert.Equal(t, 200, post(handler(s), "/v1/track", zip(`{"userId":"u","event":"A"}`), zipped).Code)
+	assert.Equal(t, 413, post(handler(s), "/v1/track", zip(strings.Repeat(" ", 50<<20)), zipped).Code)
+	assert.Equal(t, 400, post(handler(s), "/v1/track", `{}`, zipped).Code)
+	assert.Equal(t, 415, post(handler(s), "/v1/track", `{}`, func(r *http.Request) { r.Header.Set("Content-Encoding", "br") }).Code)
+	assert.Len(t, s.events, 1)
+}
+
+// What a batch says for all of its events is laid into each of them, within a bound: a few KB of request fill no memory.
+func TestWhatABatchSaysForAllIsBounded(t *testing.T) {
+	s := &sink{}
+	h := handler(s)
+	batch := func(n int) string {
+		return `{"context":{"app":"` + strings.Repeat("x", 20_000) + `"},"batch":[` + strings.Repeat(`{"type":"page","userId":"u"},`, n-1) + `{"type":"page","userId":"u"}]}`
+	}
+	assert.Equal(t, 200, post(h, "/v1/batch", batch(100)).Code)
+	require.Len(t, s.events, 100)
+	w := post(h, "/v1/batch", batch(10_000))
+	assert.Equal(t, 400, w.Code)
+	assert.Contains(t, w.Body.String(), "send fewer at once")
+	assert.Len(t, s.events, 100)
+}
+
+// What a client writes is not said back to it, or to the log, at any length.
+func TestWhatIsSaidBackIsShort(t *testing.T) {
+	w := post(handler(&sink{}), "/v1/batch", `{"batch":[{"type":"`+strings.Repeat("x", 100_000)+`","userId":"u"}]}`)
+	assert.Equal(t, 400, w.Code)
+	assert.Less(t, w.Body.Len(), 1000)
+}
+
+func TestClientsAreToldToComeAgain(t *testing.T) {
+	w := post(handler(&sink{err: errors.New("disk full")}), "/v1/track", `{"userId":"u","event":"A"}`)
+	assert.Equal(t, 503, w.Code)
+	assert.NotEmpty(t, w.Header().Get("Retry-After"))
+	assert.NotContains(t, w.Body.String(), "disk")
+}
+
+func TestBrowsersOfTheOriginsMaySend(t *testing.T) {
+	for origin, allowed := range map[string]string{"https://shop.example": "https://shop.example", "https://evil.example": ""} {
+		r := httptest.NewRequest("OPTIONS", "/v1/t", nil)
+		r.Header.Set("Origin", origin)
+		w := httptest.NewRecorder()
+		handler(&sink{}).ServeHTTP(w, r)
+		assert.Equal(t, 204, w.Code)
+		assert.Equal(t, allowed, w.Header().Get("Access-Control-Allow-Origin"))
+	}
+}
+
+// kinds are the types of what has come in.
+func (s *sink) kinds() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kinds := map[string]int{}
+	for _, e := range s.events {
+		kinds[e.Value.Get("type").Str()]++
+	}
+	return kinds
+}
+
+var one = map[string]int{"track": 1, "identify": 1, "page": 1, "screen": 1, "group": 1, "alias": 1}
+
+func TestSegmentsGoClient(t *testing.T) {
+	s := &sink{}
+	server := httptest.NewServer(handler(s, func(c *ingest.Config) { c.Now = nil }))
+	defer server.Close()
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client, err := analytics.NewWithConfig("wk", analytics.Config{Endpoint: server.URL, Transport: transport, BatchSize: 4})
+	require.NoError(t, err)
+	for _, m := range []analytics.Message{
+		analytics.Track{UserId: "g1", Event: "Order Completed", Properties: analytics.NewProperties().SetRevenue(12.5)},
+		analytics.Identify{UserId: "g1", Traits: analytics.NewTraits().SetEmail("a@example.com")},
+		analytics.Page{UserId: "g1", Name: "Home"}, analytics.Screen{UserId: "g1", Name: "Main"},
+		analytics.Group{UserId: "g1", GroupId: "x"}, analytics.Alias{UserId: "g1", PreviousId: "a1"},
+	} {
+		require.NoError(t, client.Enqueue(m))
+	}
+	require.NoError(t, client.Close())
+	assert.Equal(t, one, s.kinds())
+}
+
+// It installs the client beside a copy of the script, where there are Node and npm.
+func TestSegmentsNodeClient(t *testing.T) {
+	for _, tool := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip(tool + " is not installed")
+		}
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, os.DirFS("testdata/node")))
+	install := exec.Command("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent")
+	install.Dir = dir
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Skipf("the client cannot be installed: %v: %s", err, out)
+	}
+	s := &sink{}
+	server := httptest.NewServer(handler(s, func(c *ingest.Config) { c.Now = nil }))
+	defer server.Close()
+	script := exec.Command("node", "send.js", server.URL)
+	script.Dir = dir
+	out, err := script.CombinedOutput()
+	require.NoError(t, err, string(out))
+	assert.Equal(t, one, s.kinds(), string(out))
+}
+
+// Whatever comes, there is an answer, and what is taken is an event in one line that reads as it was sent.
+func FuzzBody(f *testing.F) {
+	f.Add("/v1/batch", []byte(`{"batch":[{"type":"track","userId":"u","event":"A","timestamp":"2026-01-02T03:04:05Z"}],"sentAt":"x"}`))
+	f.Add("/v1/track", []byte(`{"userId":1,"event":"A","context":{"a":{"b":[1,{}]}},"properties":{"x":"\u0000\ud800"}}`))
+	f.Fuzz(func(t *testing.T, path string, body []byte) {
+		if path != "/v1/batch" {
+			path = "/v1/track"
+		}
+		s := &sink{}
+		w := post(handler(s), path, string(body))
+		if !json.Valid(w.Body.Bytes()) {
+			t.Fatalf("the answer is no JSON: %q", w.Body)
+		}
+		if w.Code == 200 && len(s.events) == 0 && path == "/v1/track" {
+			t.Fatal("accepted and not taken")
+		}
+		for _, e := range s.events {
+			if bytes.IndexByte(e.Raw, '\n') >= 0 {
+				t.Fatalf("more than a line: %q", e.Raw)
+			}
+			read, err := event.Parse(e.Raw)
+			if err != nil || !event.Equal(read.Value(), e.Value) {
+				t.Fatalf("reads as something else: %v %q", err, e.Raw)
+			}
+		}
+	})
+}
+
+func BenchmarkBatchOf100(b *testing.B) {
+	var lines []string
+	for i := range 100 {
+		lines = append(lines, fmt.Sprintf(`{"type":"track","messageId":"m%d","userId":"u%d","event":"Audience Entered","timestamp":"2026-01-02T03:04:05.123Z","properties":{"audience_key":"vip","vip":true},"context":{"personas":{"computation_class":"audience","computation_id":"aud_1","computation_key":"vip"}}}`, i, i))
+	}
+	body := `{"batch":[` + strings.Join(lines, ",") + `]}`
+	h := handler(&sink{err: nil}, func(c *ingest.Config) { c.Append = func(context.Context, []ingest.Event) error { return nil } })
+	b.ReportAllocs()
+	for b.Loop() {
+		if w := post(h, "/v1/batch", body); w.Code != 200 {
+			b.Fatal(w.Body)
+		}
+	}
+	b.ReportMetric(float64(b.N*100)/b.Elapsed().Seconds(), "events/s")
+	began := time.Now()
+	for range b.N {
+		if !json.Valid([]byte(body)) {
+			b.Fatal("no JSON")
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed())/float64(time.Since(began)), "x-floor")
+}
+
+func TestOnlySourcesThatSayTakeDeletions(t *testing.T) {
+	s := &sink{}
+	for _, path := range []string{"/v1/delete", "/delete"} {
+		w := post(handler(s), path, `{"userId":"u"}`)
+		assert.Contains(t, w.Body.String(), "its config needs deletes: true")
+	}
+	w := post(handler(s), "/v1/batch", `{"batch":[{"type":"delete","userId":"u"},{"type":"page","userId":"u"}]}`)
+	assert.Contains(t, w.Body.String(), "deletes: true")
+	require.Len(t, s.events, 1)
+	may := func(c *ingest.Config) { c.Sources[0].Deletes = true }
+	w = post(handler(s, may), "/v1/delete", `{"userId":"u"}`)
+	assert.Equal(t, 200, w.Code)
+	require.Len(t, s.events, 2)
+	assert.Equal(t, "delete", s.events[1].Value.Get("type").Str())
+}
