@@ -264,25 +264,20 @@ type Repair struct {
 }
 
 // RepairCheckpoints sets checkpoints that do not fit the log to where nothing is skipped: what was delivered in between is
-// delivered again if that cannot be told apart. It returns what was, or would be, set.
+// delivered again if that cannot be told apart. It returns what was, or would be, set. A checkpoint that another process writes at
+// the same time is read again.
 func (q *Queue) RepairCheckpoints(ctx context.Context, r Repair) ([]BadState, error) {
-	list, err := q.badCheckpoints(ctx, r.Instances)
-	if err != nil {
-		return nil, err
-	}
-	done := make([]BadState, len(list))
-	for i, bad := range list {
-		done[i] = bad.BadState
-		if r.DryRun {
-			continue
+	done, err := q.repairCheckpoints(ctx, r)
+	for range repairTries {
+		if !isConflict(err) || pause(ctx, 100*time.Millisecond) != nil {
+			break
 		}
-		if _, err := q.publish(ctx, booksStream, bad.fixed.message(bad.subject, bad.revision)); err != nil {
-			return done[:i], fmt.Errorf("setting the checkpoint of %s, partition %d: %w", bad.Instance, bad.Partition, err)
-		}
-		q.log.forgive(bad.subject)
+		var more []BadState
+		more, err = q.repairCheckpoints(ctx, r)
+		done = append(done, more...)
 	}
-	if r.DryRun {
-		return done, nil
+	if err != nil || r.DryRun {
+		return done, err
 	}
 	return done, q.log.change(ctx, func(s *logState) {
 		s.Orphaned = false
@@ -293,6 +288,28 @@ func (q *Queue) RepairCheckpoints(ctx context.Context, r Repair) ([]BadState, er
 			}
 		}
 	})
+}
+
+// repairTries is how often a repair is repeated because another process wrote a checkpoint at the same time.
+const repairTries = 20
+
+// repairCheckpoints sets the checkpoints that do not fit the log, until one cannot be set. It returns those that were, or would be, set.
+func (q *Queue) repairCheckpoints(ctx context.Context, r Repair) ([]BadState, error) {
+	list, err := q.badCheckpoints(ctx, r.Instances)
+	if err != nil {
+		return nil, err
+	}
+	done := make([]BadState, 0, len(list))
+	for _, bad := range list {
+		if !r.DryRun {
+			if _, err := q.publish(ctx, booksStream, bad.fixed.message(bad.subject, bad.revision)); err != nil {
+				return done, fmt.Errorf("setting the checkpoint of %s, partition %d: %w", bad.Instance, bad.Partition, err)
+			}
+			q.log.forgive(bad.subject)
+		}
+		done = append(done, bad.BadState)
+	}
+	return done, nil
 }
 
 // blame notes a checkpoint that does not fit the log, and reports whether that is news.

@@ -188,11 +188,18 @@ func (q *Queue) restore(ctx context.Context, s StreamSnapshot, r io.Reader) erro
 	}
 }
 
-// sendChunk sends a part of a snapshot; an empty one ends it, and is answered when the stream is there.
+// sendChunk sends a part of a snapshot; an empty one ends it, and is answered when the stream is there. On a cluster the subject may
+// not be known on each server yet, so that a part that no server received is sent again.
 func (q *Queue) sendChunk(ctx context.Context, subject string, chunk []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*snapshotIdle)
 	defer cancel()
 	m, err := q.conn.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: chunk})
+	for range 50 {
+		if !errors.Is(err, nats.ErrNoResponders) || pause(ctx, 100*time.Millisecond) != nil {
+			break
+		}
+		m, err = q.conn.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: chunk})
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -179,13 +179,22 @@ func crashRound(t *testing.T, random *rand.Rand) {
 		total += int64(n)
 	}
 	assert.Eventually(t, func() bool { c := counts(runner); return c["delivered"] == total && c["events"] == total }, 2*waiting, tick)
-	require.Equal(t, map[string]int64{"events": total, "delivered": total, "dead": 0, "parked": 0}, withZeros(counts(runner)), "%d letters", len(allLetters(t, q)))
+	require.Equal(t, map[string]int64{"events": total, "delivered": total, "dead": 0, "parked": 0}, withZeros(counts(runner)), "letters: %v", reasonsOf(t, q))
 	stop(t, runner)
 	assert.Empty(t, allLetters(t, q))
 	q.Close()
 	for user, n := range next {
 		takesEffectInOrder(t, user, n, remote.taken[user])
 	}
+}
+
+// reasonsOf counts the letters of a queue by users and reasons.
+func reasonsOf(t *testing.T, q *delivery.Queue) map[string]int {
+	reasons := map[string]int{}
+	for _, l := range allLetters(t, q) {
+		reasons[l.Key+": "+l.Reason]++
+	}
+	return reasons
 }
 
 func withZeros(c map[string]int64) map[string]int64 {

@@ -30,12 +30,16 @@ type counts map[string]int
 
 // limited returns a Handler with the sources wk and slow (2 events a second) that keeps nothing.
 func limited(change ...func(*Config)) (*Handler, counts) {
-	counted := counts{}
+	counted, mu := counts{}, sync.Mutex{}
 	c := Config{
 		Sources: []Source{{ID: "web", WriteKey: "wk"}, {ID: "slow", WriteKey: "slow", PerSecond: 2}},
 		Append:  func(context.Context, []Event) error { return nil },
-		Count:   func(source, outcome string, n int) { counted[source+" "+outcome] += n },
-		Now:     func() time.Time { return noon },
+		Count: func(source, outcome string, n int) {
+			mu.Lock()
+			defer mu.Unlock()
+			counted[source+" "+outcome] += n
+		},
+		Now: func() time.Time { return noon },
 	}
 	for _, f := range change {
 		f(&c)
