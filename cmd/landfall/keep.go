@@ -27,8 +27,8 @@ type keeping struct {
 	columns   map[string]string
 	encoding  string
 	file      string // of users, as messages name it
-	allow     bool   // exit with 0 also if rows or changes were refused
-	removeAll bool   // also if rows of the file cannot be read
+	refusals  refusals
+	removeAll bool // also if rows of the file cannot be read
 	audiences *destination.Audiences
 	shown     time.Time
 	failures  int
@@ -40,7 +40,7 @@ func (k *keeping) fileFlags(cmd *cobra.Command) {
 }
 
 func (k *keeping) allowFlag(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&k.allow, "allow-refused", false, "exit with 0 also if rows of the file or changes are refused")
+	k.refusals.flag(cmd, "rows of the file or changes")
 }
 
 // open loads the config and its state, and chooses the instance.
@@ -131,10 +131,8 @@ func (k *keeping) report(r audiencesync.Report, err error) error {
 		return errors.New("interrupted: call it again to go on")
 	case err != nil:
 		return err
-	case r.Failed > 0, r.Refused+r.Unusable > 0 && !k.allow:
-		return failed{}
 	}
-	return nil
+	return k.refusals.verdict(r.Failed, r.Refused+r.Unusable, k.hint(k.json))
 }
 
 // warnAll tells of what was noticed in the file.

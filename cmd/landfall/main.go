@@ -52,6 +52,14 @@ type streams struct {
 // warn tells of something that is not an error.
 func (s streams) warn(text string) { fmt.Fprintf(s.err, "warning: %s\n", text) }
 
+// hint returns what prints a remark for people, nil if the output is for programs.
+func (s streams) hint(asJSON bool) func(string) {
+	if asJSON {
+		return nil
+	}
+	return func(text string) { fmt.Fprintf(s.err, "landfall: %s\n", text) }
+}
+
 // failed ends a command with exit code 1 after it has said why itself.
 type failed struct{}
 

@@ -96,7 +96,7 @@ func finish(s streams, n scaffold.New, made []string) error {
 	dir := filepath.ToSlash(filepath.Join(n.Dir, n.Slug))
 	fmt.Fprintf(s.out, "\nTry it:\n  go test ./%s\n", dir)
 	if strings.HasPrefix(importPath, "github.com/landfall-dev/landfall/") { // elsewhere the program has another name
-		fmt.Fprintf(s.out, "  go run ./cmd/landfall run --sandbox %s/testdata/events.ndjson\n", dir)
+		fmt.Fprintf(s.out, "  go run ./cmd/landfall run --sandbox --allow-refused %s/testdata/events.ndjson\n", dir)
 	}
 	fmt.Fprintf(s.out, "After changes of %s/destination.yaml:\n  go generate ./...\n", dir)
 	return nil

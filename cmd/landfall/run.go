@@ -28,6 +28,7 @@ type runCommand struct {
 	config   string
 	data     string
 	json     bool
+	refusals refusals
 	mu       sync.Mutex // of requests
 	requests int
 	report   reporter
@@ -40,8 +41,10 @@ func newRun(s streams) *cobra.Command {
 		Short: "Take a file of events through a destination",
 		Long: "Reads events, one JSON object a line (- for standard input), also compressed with gzip, takes them through the\n" +
 			"subscriptions of a config, and tells what became of each. Without --config, the " + configFile + " beside the file is\n" +
-			"used.",
-		Example: "  landfall run --sandbox fixtures/braze-cohorts/audience.ndjson\n" +
+			"used.\n\n" +
+			"The exit code is 1 if an event fails, or is refused and --allow-refused is not given. Lines that are not events count as\n" +
+			"refused; events that no subscription takes do not.",
+		Example: "  landfall run --sandbox --allow-refused fixtures/braze-cohorts/audience.ndjson\n" +
 			"  landfall run --dry-run --config landfall.yaml events.ndjson\n" +
 			"  landfall run --live --config landfall.yaml --json events.ndjson.gz\n" +
 			"  producer | landfall run --live --config landfall.yaml -",
@@ -52,6 +55,7 @@ func newRun(s streams) *cobra.Command {
 	cmd.Flags().StringVar(&c.config, "config", "", "the config `FILE`")
 	cmd.Flags().StringVar(&c.data, "data", "", dataUsage)
 	cmd.Flags().BoolVar(&c.json, "json", false, "print an object a line for each event, then a summary")
+	c.refusals.flag(cmd, "events")
 	return cmd
 }
 
@@ -143,13 +147,10 @@ func (c *runCommand) finish(ctx context.Context, instances []instance) error {
 		return err
 	}
 	summary := c.report.finish(c.requests, cohorts)
-	switch {
-	case summary.Failed > 0:
-		return failed{}
-	case summary.Events > 0 && summary.Unreadable == summary.Events:
+	if summary.Events > 0 && summary.Unreadable == summary.Events {
 		return errors.New("no line of the input is an event: it should hold one JSON object a line")
 	}
-	return nil
+	return c.refusals.verdict(summary.Failed, summary.Refused, c.hint(c.json))
 }
 
 func (c *runCommand) observe(x httpx.Exchange) {

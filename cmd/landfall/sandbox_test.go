@@ -37,14 +37,14 @@ func TestSandboxURL(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "audience.ndjson"), events, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, configFile), config, 0o600))
 
-	summary := run(t, 0, "run", "--json", "--sandbox-url", address, filepath.Join(dir, "audience.ndjson"))
-	inProcess := run(t, 0, "run", "--json", "--sandbox", filepath.Join(dir, "audience.ndjson"))
+	summary := run(t, 0, "run", "--json", "--allow-refused", "--sandbox-url", address, filepath.Join(dir, "audience.ndjson"))
+	inProcess := run(t, 0, "run", "--json", "--allow-refused", "--sandbox", filepath.Join(dir, "audience.ndjson"))
 	assert.Equal(t, inProcess, summary)
 
 	post("/__sandbox/reset", "")
 	post("/__sandbox/faults", `[{"path":"/partners/segment/cohorts/users","times":1,"status":429,"headers":{"Retry-After":"0"}},
 		{"path":"/partners/segment/cohorts","status":503},{"path":"/partners/segment/cohorts/users","drop":true,"after":true}]`)
-	again := run(t, 0, "run", "--json", "--sandbox-url", address, filepath.Join(dir, "audience.ndjson"))
+	again := run(t, 0, "run", "--json", "--allow-refused", "--sandbox-url", address, filepath.Join(dir, "audience.ndjson"))
 	assert.Equal(t, summary.Cohorts, again.Cohorts)
 	assert.Equal(t, summary.Delivered, again.Delivered)
 	assert.Greater(t, again.Requests, summary.Requests)
@@ -60,7 +60,7 @@ func TestSandboxURL(t *testing.T) {
 	assert.Equal(t, exitFailed, execute(context.Background(), []string{"auth", "test", "--sandbox-url", address, "--config", filepath.Join(dir, configFile)}, streams{in: nil, out: &out, err: io.Discard}))
 	assert.Contains(t, out.String(), "braze-main (Braze Cohorts): Client Secret Key does not allow this partner")
 	assert.NotContains(t, out.String(), "wrong-and-secret")
-	refused := run(t, 0, "run", "--json", "--sandbox-url", address, filepath.Join(dir, "audience.ndjson"))
+	refused := run(t, exitFailed, "run", "--json", "--sandbox-url", address, filepath.Join(dir, "audience.ndjson"))
 	assert.Zero(t, refused.Delivered)
 	assert.Greater(t, refused.Refused, 1000)
 }
