@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +15,7 @@ func newGenerate(s streams) *cobra.Command {
 		Short: "Write Go types, JSON Schemas, references and the list of destinations from their definitions",
 		Long: "Brings what follows from each destination.yaml up to date: the Go types (types_gen.go), the JSON Schemas of settings and\n" +
 			"payloads (schemas/), the reference in README.md, and the list of all destinations.\n" +
-			"go generate ./... does the same, and works while the destinations do not compile.",
+			"go generate ./... does the same, in a module of your own too, and works while the destinations do not compile.",
 		Example: "  landfall generate\n  landfall generate --dir ./destinations",
 		Args:    exactly(0, "flags only"),
 		RunE: func(*cobra.Command, []string) error {
@@ -26,7 +25,11 @@ func newGenerate(s streams) *cobra.Command {
 					return err
 				}
 			}
-			changed, err := generate.All(dir, filepath.Base(dir), module)
+			pkg, err := generate.DirectoryPackage(dir)
+			if err != nil {
+				return err
+			}
+			changed, err := generate.All(dir, pkg, module)
 			for _, file := range changed {
 				fmt.Fprintln(s.out, "wrote", file)
 			}

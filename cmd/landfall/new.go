@@ -86,7 +86,11 @@ func finish(s streams, n scaffold.New, made []string) error {
 	for _, file := range made {
 		fmt.Fprintln(s.out, "wrote", filepath.Join(n.Dir, file))
 	}
-	changed, err := generate.All(n.Dir, filepath.Base(n.Dir), importPath)
+	pkg, err := generate.DirectoryPackage(n.Dir)
+	if err != nil {
+		return err
+	}
+	changed, err := generate.All(n.Dir, pkg, importPath)
 	for _, file := range changed {
 		fmt.Fprintln(s.out, "wrote", file)
 	}

@@ -6,11 +6,11 @@ import "github.com/landfall-dev/landfall/framework/event"
 
 // Settings are the settings of an instance.
 type Settings struct {
-	ClientSecret  string // Client Secret Key
-	Endpoint      string // REST Endpoint
-	PartnerName   string // Partner Name
-	PartnerAPIKey string // Partner API Key
-	SendUnchanged *bool  // Send Unchanged
+	ClientSecret  string `json:"client_secret,omitzero"`   // Client Secret Key
+	Endpoint      string `json:"endpoint,omitzero"`        // REST Endpoint
+	PartnerName   string `json:"partner_name,omitzero"`    // Partner Name
+	PartnerAPIKey string `json:"partner_api_key,omitzero"` // Partner API Key
+	SendUnchanged *bool  `json:"send_unchanged,omitzero"`  // Send Unchanged
 }
 
 // Decode reads a value that has passed its schema.
@@ -36,14 +36,14 @@ func (r *Settings) Decode(v event.Value) {
 
 // SyncAudiencesPayload is what the action syncAudiences takes.
 type SyncAudiencesPayload struct {
-	ExternalID          string                         // External User ID
-	UserAlias           *SyncAudiencesPayloadUserAlias // User Alias
-	DeviceID            string                         // Device ID
-	CohortID            string                         // Cohort ID
-	CohortName          string                         // Cohort Name
-	PersonasAudienceKey string                         // Engage Audience Key
-	EventProperties     event.Value                    // Event Properties
-	Time                string                         // Time
+	ExternalID          string                         `json:"external_id,omitzero"`           // External User ID
+	UserAlias           *SyncAudiencesPayloadUserAlias `json:"user_alias,omitzero"`            // User Alias
+	DeviceID            string                         `json:"device_id,omitzero"`             // Device ID
+	CohortID            string                         `json:"cohort_id,omitzero"`             // Cohort ID
+	CohortName          string                         `json:"cohort_name,omitzero"`           // Cohort Name
+	PersonasAudienceKey string                         `json:"personas_audience_key,omitzero"` // Engage Audience Key
+	EventProperties     event.Value                    `json:"event_properties,omitzero"`      // Event Properties
+	Time                string                         `json:"time,omitzero"`                  // Time
 }
 
 // Decode reads a value that has passed its schema.
@@ -75,8 +75,8 @@ func (r *SyncAudiencesPayload) Decode(v event.Value) {
 
 // SyncAudiencesPayloadUserAlias is User Alias.
 type SyncAudiencesPayloadUserAlias struct {
-	AliasName  string // Alias Name
-	AliasLabel string // Alias Label
+	AliasName  string `json:"alias_name,omitzero"`  // Alias Name
+	AliasLabel string `json:"alias_label,omitzero"` // Alias Label
 }
 
 // Decode reads a value that has passed its schema.

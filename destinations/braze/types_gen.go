@@ -6,9 +6,9 @@ import "github.com/landfall-dev/landfall/framework/event"
 
 // Settings are the settings of an instance.
 type Settings struct {
-	APIKey   string // API Key
-	AppID    string // App ID
-	Endpoint string // REST Endpoint
+	APIKey   string `json:"api_key,omitzero"`  // API Key
+	AppID    string `json:"app_id,omitzero"`   // App ID
+	Endpoint string `json:"endpoint,omitzero"` // REST Endpoint
 }
 
 // Decode reads a value that has passed its schema.
@@ -27,34 +27,34 @@ func (r *Settings) Decode(v event.Value) {
 
 // UpdateUserProfilePayload is what the action updateUserProfile takes.
 type UpdateUserProfilePayload struct {
-	ExternalID                 string                                       // External User ID
-	UserAlias                  *UpdateUserProfilePayloadUserAlias           // User Alias Object
-	BrazeID                    *string                                      // Braze User Identifier
-	Country                    *string                                      // Country
-	CurrentLocation            *UpdateUserProfilePayloadCurrentLocation     // Current Location
-	DateOfFirstSession         event.Value                                  // Date of First Session
-	DateOfLastSession          event.Value                                  // Date of Last Session
-	Dob                        event.Value                                  // Date of Birth
-	Email                      *string                                      // Email
-	EmailSubscribe             string                                       // Email Subscribe
-	EmailOpenTrackingDisabled  *bool                                        // Email Open Tracking Disabled
-	EmailClickTrackingDisabled *bool                                        // Email Click Tracking Disabled
-	Facebook                   *UpdateUserProfilePayloadFacebook            // Facebook Attribution Data
-	FirstName                  *string                                      // First Name
-	Gender                     *string                                      // Gender
-	HomeCity                   *string                                      // Home City
-	ImageURL                   *string                                      // Image URL
-	Language                   *string                                      // Language
-	LastName                   string                                       // Last Name
-	MarkedEmailAsSpamAt        event.Value                                  // Marked Email as Spam At
-	Phone                      *string                                      // Phone Number
-	PushSubscribe              string                                       // Push Subscribe
-	PushTokens                 []UpdateUserProfilePayloadPushTokens         // Push Tokens
-	TimeZone                   string                                       // Time zone
-	Twitter                    *UpdateUserProfilePayloadTwitter             // Twitter Attribution Data
-	SubscriptionGroups         []UpdateUserProfilePayloadSubscriptionGroups // Subscription Groups
-	CustomAttributes           event.Value                                  // Custom Attributes
-	UpdateExistingOnly         *bool                                        // Update Existing Only
+	ExternalID                 string                                                  `json:"external_id,omitzero"`                   // External User ID
+	UserAlias                  *UpdateUserProfilePayloadUserAlias                      `json:"user_alias,omitzero"`                    // User Alias Object
+	BrazeID                    event.Nullable[string]                                  `json:"braze_id,omitzero"`                      // Braze User Identifier
+	Country                    event.Nullable[string]                                  `json:"country,omitzero"`                       // Country
+	CurrentLocation            event.Nullable[UpdateUserProfilePayloadCurrentLocation] `json:"current_location,omitzero"`              // Current Location
+	DateOfFirstSession         event.Value                                             `json:"date_of_first_session,omitzero"`         // Date of First Session
+	DateOfLastSession          event.Value                                             `json:"date_of_last_session,omitzero"`          // Date of Last Session
+	Dob                        event.Value                                             `json:"dob,omitzero"`                           // Date of Birth
+	Email                      event.Nullable[string]                                  `json:"email,omitzero"`                         // Email
+	EmailSubscribe             string                                                  `json:"email_subscribe,omitzero"`               // Email Subscribe
+	EmailOpenTrackingDisabled  *bool                                                   `json:"email_open_tracking_disabled,omitzero"`  // Email Open Tracking Disabled
+	EmailClickTrackingDisabled *bool                                                   `json:"email_click_tracking_disabled,omitzero"` // Email Click Tracking Disabled
+	Facebook                   *UpdateUserProfilePayloadFacebook                       `json:"facebook,omitzero"`                      // Facebook Attribution Data
+	FirstName                  event.Nullable[string]                                  `json:"first_name,omitzero"`                    // First Name
+	Gender                     event.Nullable[string]                                  `json:"gender,omitzero"`                        // Gender
+	HomeCity                   event.Nullable[string]                                  `json:"home_city,omitzero"`                     // Home City
+	ImageURL                   event.Nullable[string]                                  `json:"image_url,omitzero"`                     // Image URL
+	Language                   event.Nullable[string]                                  `json:"language,omitzero"`                      // Language
+	LastName                   string                                                  `json:"last_name,omitzero"`                     // Last Name
+	MarkedEmailAsSpamAt        event.Value                                             `json:"marked_email_as_spam_at,omitzero"`       // Marked Email as Spam At
+	Phone                      event.Nullable[string]                                  `json:"phone,omitzero"`                         // Phone Number
+	PushSubscribe              string                                                  `json:"push_subscribe,omitzero"`                // Push Subscribe
+	PushTokens                 []UpdateUserProfilePayloadPushTokens                    `json:"push_tokens,omitzero"`                   // Push Tokens
+	TimeZone                   string                                                  `json:"time_zone,omitzero"`                     // Time zone
+	Twitter                    *UpdateUserProfilePayloadTwitter                        `json:"twitter,omitzero"`                       // Twitter Attribution Data
+	SubscriptionGroups         []UpdateUserProfilePayloadSubscriptionGroups            `json:"subscription_groups,omitzero"`           // Subscription Groups
+	CustomAttributes           event.Value                                             `json:"custom_attributes,omitzero"`             // Custom Attributes
+	UpdateExistingOnly         *bool                                                   `json:"_update_existing_only,omitzero"`         // Update Existing Only
 }
 
 // Decode reads a value that has passed its schema.
@@ -69,20 +69,14 @@ func (r *UpdateUserProfilePayload) Decode(v event.Value) {
 				r.UserAlias.Decode(m)
 			}
 		case "braze_id":
-			if m.Exists() {
-				r.BrazeID = new(string)
-				*r.BrazeID = m.Str()
-			}
+			r.BrazeID = event.ReadNullable(m, event.Value.Str)
 		case "country":
-			if m.Exists() {
-				r.Country = new(string)
-				*r.Country = m.Str()
-			}
+			r.Country = event.ReadNullable(m, event.Value.Str)
 		case "current_location":
-			if m.Exists() {
-				r.CurrentLocation = new(UpdateUserProfilePayloadCurrentLocation)
-				r.CurrentLocation.Decode(m)
-			}
+			r.CurrentLocation = event.ReadNullable(m, func(m event.Value) (item UpdateUserProfilePayloadCurrentLocation) {
+				item.Decode(m)
+				return item
+			})
 		case "date_of_first_session":
 			r.DateOfFirstSession = m
 		case "date_of_last_session":
@@ -90,10 +84,7 @@ func (r *UpdateUserProfilePayload) Decode(v event.Value) {
 		case "dob":
 			r.Dob = m
 		case "email":
-			if m.Exists() {
-				r.Email = new(string)
-				*r.Email = m.Str()
-			}
+			r.Email = event.ReadNullable(m, event.Value.Str)
 		case "email_subscribe":
 			r.EmailSubscribe = m.Str()
 		case "email_open_tracking_disabled":
@@ -112,39 +103,21 @@ func (r *UpdateUserProfilePayload) Decode(v event.Value) {
 				r.Facebook.Decode(m)
 			}
 		case "first_name":
-			if m.Exists() {
-				r.FirstName = new(string)
-				*r.FirstName = m.Str()
-			}
+			r.FirstName = event.ReadNullable(m, event.Value.Str)
 		case "gender":
-			if m.Exists() {
-				r.Gender = new(string)
-				*r.Gender = m.Str()
-			}
+			r.Gender = event.ReadNullable(m, event.Value.Str)
 		case "home_city":
-			if m.Exists() {
-				r.HomeCity = new(string)
-				*r.HomeCity = m.Str()
-			}
+			r.HomeCity = event.ReadNullable(m, event.Value.Str)
 		case "image_url":
-			if m.Exists() {
-				r.ImageURL = new(string)
-				*r.ImageURL = m.Str()
-			}
+			r.ImageURL = event.ReadNullable(m, event.Value.Str)
 		case "language":
-			if m.Exists() {
-				r.Language = new(string)
-				*r.Language = m.Str()
-			}
+			r.Language = event.ReadNullable(m, event.Value.Str)
 		case "last_name":
 			r.LastName = m.Str()
 		case "marked_email_as_spam_at":
 			r.MarkedEmailAsSpamAt = m
 		case "phone":
-			if m.Exists() {
-				r.Phone = new(string)
-				*r.Phone = m.Str()
-			}
+			r.Phone = event.ReadNullable(m, event.Value.Str)
 		case "push_subscribe":
 			r.PushSubscribe = m.Str()
 		case "push_tokens":
@@ -185,14 +158,14 @@ func (r *UpdateUserProfilePayload) Decode(v event.Value) {
 
 // TrackEventPayload is what the action trackEvent takes.
 type TrackEventPayload struct {
-	ExternalID         string                      // External User ID
-	UserAlias          *TrackEventPayloadUserAlias // User Alias Object
-	Email              string                      // Email
-	BrazeID            *string                     // Braze User Identifier
-	Name               string                      // Event Name
-	Time               event.Value                 // Time
-	Properties         event.Value                 // Event Properties
-	UpdateExistingOnly *bool                       // Update Existing Only
+	ExternalID         string                      `json:"external_id,omitzero"`           // External User ID
+	UserAlias          *TrackEventPayloadUserAlias `json:"user_alias,omitzero"`            // User Alias Object
+	Email              string                      `json:"email,omitzero"`                 // Email
+	BrazeID            event.Nullable[string]      `json:"braze_id,omitzero"`              // Braze User Identifier
+	Name               string                      `json:"name,omitzero"`                  // Event Name
+	Time               event.Value                 `json:"time,omitzero"`                  // Time
+	Properties         event.Value                 `json:"properties,omitzero"`            // Event Properties
+	UpdateExistingOnly *bool                       `json:"_update_existing_only,omitzero"` // Update Existing Only
 }
 
 // Decode reads a value that has passed its schema.
@@ -209,10 +182,7 @@ func (r *TrackEventPayload) Decode(v event.Value) {
 		case "email":
 			r.Email = m.Str()
 		case "braze_id":
-			if m.Exists() {
-				r.BrazeID = new(string)
-				*r.BrazeID = m.Str()
-			}
+			r.BrazeID = event.ReadNullable(m, event.Value.Str)
 		case "name":
 			r.Name = m.Str()
 		case "time":
@@ -230,14 +200,14 @@ func (r *TrackEventPayload) Decode(v event.Value) {
 
 // TrackPurchasePayload is what the action trackPurchase takes.
 type TrackPurchasePayload struct {
-	ExternalID         string                         // External User ID
-	UserAlias          *TrackPurchasePayloadUserAlias // User Alias Object
-	Email              string                         // Email
-	BrazeID            *string                        // Braze User Identifier
-	Time               event.Value                    // Time
-	Products           []event.Value                  // Products
-	Properties         event.Value                    // Event Properties
-	UpdateExistingOnly *bool                          // Update Existing Only
+	ExternalID         string                         `json:"external_id,omitzero"`           // External User ID
+	UserAlias          *TrackPurchasePayloadUserAlias `json:"user_alias,omitzero"`            // User Alias Object
+	Email              string                         `json:"email,omitzero"`                 // Email
+	BrazeID            event.Nullable[string]         `json:"braze_id,omitzero"`              // Braze User Identifier
+	Time               event.Value                    `json:"time,omitzero"`                  // Time
+	Products           []event.Value                  `json:"products,omitzero"`              // Products
+	Properties         event.Value                    `json:"properties,omitzero"`            // Event Properties
+	UpdateExistingOnly *bool                          `json:"_update_existing_only,omitzero"` // Update Existing Only
 }
 
 // Decode reads a value that has passed its schema.
@@ -254,10 +224,7 @@ func (r *TrackPurchasePayload) Decode(v event.Value) {
 		case "email":
 			r.Email = m.Str()
 		case "braze_id":
-			if m.Exists() {
-				r.BrazeID = new(string)
-				*r.BrazeID = m.Str()
-			}
+			r.BrazeID = event.ReadNullable(m, event.Value.Str)
 		case "time":
 			r.Time = m
 		case "products":
@@ -280,9 +247,9 @@ func (r *TrackPurchasePayload) Decode(v event.Value) {
 
 // CreateAliasPayload is what the action createAlias takes.
 type CreateAliasPayload struct {
-	ExternalID *string // External ID
-	AliasName  string  // Alias Name
-	AliasLabel string  // Alias Label
+	ExternalID event.Nullable[string] `json:"external_id,omitzero"` // External ID
+	AliasName  string                 `json:"alias_name,omitzero"`  // Alias Name
+	AliasLabel string                 `json:"alias_label,omitzero"` // Alias Label
 }
 
 // Decode reads a value that has passed its schema.
@@ -290,10 +257,7 @@ func (r *CreateAliasPayload) Decode(v event.Value) {
 	for key, m := range v.Members() {
 		switch key {
 		case "external_id":
-			if m.Exists() {
-				r.ExternalID = new(string)
-				*r.ExternalID = m.Str()
-			}
+			r.ExternalID = event.ReadNullable(m, event.Value.Str)
 		case "alias_name":
 			r.AliasName = m.Str()
 		case "alias_label":
@@ -304,11 +268,11 @@ func (r *CreateAliasPayload) Decode(v event.Value) {
 
 // IdentifyUserPayload is what the action identifyUser takes.
 type IdentifyUserPayload struct {
-	ExternalID      string                             // External ID
-	UserAlias       *IdentifyUserPayloadUserAlias      // User Alias Object
-	EmailToIdentify string                             // Email to Identify
-	Prioritization  *IdentifyUserPayloadPrioritization // Prioritization
-	MergeBehavior   string                             // Merge Behavior
+	ExternalID      string                             `json:"external_id,omitzero"`       // External ID
+	UserAlias       *IdentifyUserPayloadUserAlias      `json:"user_alias,omitzero"`        // User Alias Object
+	EmailToIdentify string                             `json:"email_to_identify,omitzero"` // Email to Identify
+	Prioritization  *IdentifyUserPayloadPrioritization `json:"prioritization,omitzero"`    // Prioritization
+	MergeBehavior   string                             `json:"merge_behavior,omitzero"`    // Merge Behavior
 }
 
 // Decode reads a value that has passed its schema.
@@ -337,9 +301,9 @@ func (r *IdentifyUserPayload) Decode(v event.Value) {
 
 // UpsertCatalogItemPayload is what the action upsertCatalogItem takes.
 type UpsertCatalogItemPayload struct {
-	CatalogName string      // Catalog Name
-	Item        event.Value // Catalog item to upsert
-	ItemID      string      // Item ID
+	CatalogName string      `json:"catalog_name,omitzero"` // Catalog Name
+	Item        event.Value `json:"item,omitzero"`         // Catalog item to upsert
+	ItemID      string      `json:"item_id,omitzero"`      // Item ID
 }
 
 // Decode reads a value that has passed its schema.
@@ -358,14 +322,14 @@ func (r *UpsertCatalogItemPayload) Decode(v event.Value) {
 
 // TriggerCampaignPayload is what the action triggerCampaign takes.
 type TriggerCampaignPayload struct {
-	CampaignID        string                                // Campaign ID
-	SendID            string                                // Send ID
-	TriggerProperties event.Value                           // Trigger Properties
-	Broadcast         *bool                                 // Broadcast
-	Attachments       []TriggerCampaignPayloadAttachments   // Attachments
-	Recipients        []TriggerCampaignPayloadRecipients    // Recipients
-	Prioritization    *TriggerCampaignPayloadPrioritization // Prioritization
-	Audience          event.Value                           // Audience
+	CampaignID        string                                `json:"campaign_id,omitzero"`        // Campaign ID
+	SendID            string                                `json:"send_id,omitzero"`            // Send ID
+	TriggerProperties event.Value                           `json:"trigger_properties,omitzero"` // Trigger Properties
+	Broadcast         *bool                                 `json:"broadcast,omitzero"`          // Broadcast
+	Attachments       []TriggerCampaignPayloadAttachments   `json:"attachments,omitzero"`        // Attachments
+	Recipients        []TriggerCampaignPayloadRecipients    `json:"recipients,omitzero"`         // Recipients
+	Prioritization    *TriggerCampaignPayloadPrioritization `json:"prioritization,omitzero"`     // Prioritization
+	Audience          event.Value                           `json:"audience,omitzero"`           // Audience
 }
 
 // Decode reads a value that has passed its schema.
@@ -414,12 +378,12 @@ func (r *TriggerCampaignPayload) Decode(v event.Value) {
 
 // TriggerCanvasPayload is what the action triggerCanvas takes.
 type TriggerCanvasPayload struct {
-	CanvasID              string                              // Canvas ID
-	CanvasEntryProperties event.Value                         // Canvas Entry Properties
-	Broadcast             *bool                               // Broadcast
-	Recipients            []TriggerCanvasPayloadRecipients    // Recipients
-	Prioritization        *TriggerCanvasPayloadPrioritization // Prioritization
-	Audience              event.Value                         // Audience
+	CanvasID              string                              `json:"canvas_id,omitzero"`               // Canvas ID
+	CanvasEntryProperties event.Value                         `json:"canvas_entry_properties,omitzero"` // Canvas Entry Properties
+	Broadcast             *bool                               `json:"broadcast,omitzero"`               // Broadcast
+	Recipients            []TriggerCanvasPayloadRecipients    `json:"recipients,omitzero"`              // Recipients
+	Prioritization        *TriggerCanvasPayloadPrioritization `json:"prioritization,omitzero"`          // Prioritization
+	Audience              event.Value                         `json:"audience,omitzero"`                // Audience
 }
 
 // Decode reads a value that has passed its schema.
@@ -457,28 +421,28 @@ func (r *TriggerCanvasPayload) Decode(v event.Value) {
 
 // EcommercePayload is what the action ecommerce takes.
 type EcommercePayload struct {
-	Name           string                      // Ecommerce Event Name
-	ExternalID     string                      // External User ID
-	UserAlias      *EcommercePayloadUserAlias  // User Alias Object
-	Email          string                      // Email
-	Phone          *string                     // Phone Number
-	BrazeID        *string                     // Braze User Identifier
-	CancelReason   string                      // Cancel Reason
-	Time           string                      // Time
-	CheckoutID     string                      // Checkout ID
-	OrderID        string                      // Order ID
-	CartID         string                      // Cart ID
-	Action         string                      // Cart Action
-	TotalValue     *float64                    // Total Value
-	SubtotalValue  *float64                    // Subtotal Value
-	Tax            *float64                    // Tax
-	Shipping       *float64                    // Shipping
-	TotalDiscounts *float64                    // Total Discounts
-	Discounts      []EcommercePayloadDiscounts // Discounts
-	Currency       string                      // Currency
-	Source         string                      // Source
-	Metadata       event.Value                 // Metadata
-	Products       []event.Value               // Products
+	Name           string                      `json:"name,omitzero"`            // Ecommerce Event Name
+	ExternalID     string                      `json:"external_id,omitzero"`     // External User ID
+	UserAlias      *EcommercePayloadUserAlias  `json:"user_alias,omitzero"`      // User Alias Object
+	Email          string                      `json:"email,omitzero"`           // Email
+	Phone          event.Nullable[string]      `json:"phone,omitzero"`           // Phone Number
+	BrazeID        event.Nullable[string]      `json:"braze_id,omitzero"`        // Braze User Identifier
+	CancelReason   string                      `json:"cancel_reason,omitzero"`   // Cancel Reason
+	Time           string                      `json:"time,omitzero"`            // Time
+	CheckoutID     string                      `json:"checkout_id,omitzero"`     // Checkout ID
+	OrderID        string                      `json:"order_id,omitzero"`        // Order ID
+	CartID         string                      `json:"cart_id,omitzero"`         // Cart ID
+	Action         string                      `json:"action,omitzero"`          // Cart Action
+	TotalValue     *float64                    `json:"total_value,omitzero"`     // Total Value
+	SubtotalValue  *float64                    `json:"subtotal_value,omitzero"`  // Subtotal Value
+	Tax            *float64                    `json:"tax,omitzero"`             // Tax
+	Shipping       *float64                    `json:"shipping,omitzero"`        // Shipping
+	TotalDiscounts *float64                    `json:"total_discounts,omitzero"` // Total Discounts
+	Discounts      []EcommercePayloadDiscounts `json:"discounts,omitzero"`       // Discounts
+	Currency       string                      `json:"currency,omitzero"`        // Currency
+	Source         string                      `json:"source,omitzero"`          // Source
+	Metadata       event.Value                 `json:"metadata,omitzero"`        // Metadata
+	Products       []event.Value               `json:"products,omitzero"`        // Products
 }
 
 // Decode reads a value that has passed its schema.
@@ -497,15 +461,9 @@ func (r *EcommercePayload) Decode(v event.Value) {
 		case "email":
 			r.Email = m.Str()
 		case "phone":
-			if m.Exists() {
-				r.Phone = new(string)
-				*r.Phone = m.Str()
-			}
+			r.Phone = event.ReadNullable(m, event.Value.Str)
 		case "braze_id":
-			if m.Exists() {
-				r.BrazeID = new(string)
-				*r.BrazeID = m.Str()
-			}
+			r.BrazeID = event.ReadNullable(m, event.Value.Str)
 		case "cancel_reason":
 			r.CancelReason = m.Str()
 		case "time":
@@ -571,29 +529,29 @@ func (r *EcommercePayload) Decode(v event.Value) {
 
 // EcommerceSingleProductPayload is what the action ecommerceSingleProduct takes.
 type EcommerceSingleProductPayload struct {
-	Name           string                                   // Ecommerce Event Name
-	ExternalID     string                                   // External User ID
-	UserAlias      *EcommerceSingleProductPayloadUserAlias  // User Alias Object
-	Email          string                                   // Email
-	Phone          *string                                  // Phone Number
-	BrazeID        *string                                  // Braze User Identifier
-	CancelReason   string                                   // Cancel Reason
-	Time           string                                   // Time
-	CheckoutID     string                                   // Checkout ID
-	OrderID        string                                   // Order ID
-	CartID         string                                   // Cart ID
-	Action         string                                   // Cart Action
-	TotalValue     *float64                                 // Total Value
-	SubtotalValue  *float64                                 // Subtotal Value
-	Tax            *float64                                 // Tax
-	Shipping       *float64                                 // Shipping
-	TotalDiscounts *float64                                 // Total Discounts
-	Discounts      []EcommerceSingleProductPayloadDiscounts // Discounts
-	Currency       string                                   // Currency
-	Source         string                                   // Source
-	Metadata       event.Value                              // Metadata
-	CatalogType    []string                                 // Catalog Type
-	Product        *EcommerceSingleProductPayloadProduct    // Product
+	Name           string                                   `json:"name,omitzero"`            // Ecommerce Event Name
+	ExternalID     string                                   `json:"external_id,omitzero"`     // External User ID
+	UserAlias      *EcommerceSingleProductPayloadUserAlias  `json:"user_alias,omitzero"`      // User Alias Object
+	Email          string                                   `json:"email,omitzero"`           // Email
+	Phone          event.Nullable[string]                   `json:"phone,omitzero"`           // Phone Number
+	BrazeID        event.Nullable[string]                   `json:"braze_id,omitzero"`        // Braze User Identifier
+	CancelReason   string                                   `json:"cancel_reason,omitzero"`   // Cancel Reason
+	Time           string                                   `json:"time,omitzero"`            // Time
+	CheckoutID     string                                   `json:"checkout_id,omitzero"`     // Checkout ID
+	OrderID        string                                   `json:"order_id,omitzero"`        // Order ID
+	CartID         string                                   `json:"cart_id,omitzero"`         // Cart ID
+	Action         string                                   `json:"action,omitzero"`          // Cart Action
+	TotalValue     *float64                                 `json:"total_value,omitzero"`     // Total Value
+	SubtotalValue  *float64                                 `json:"subtotal_value,omitzero"`  // Subtotal Value
+	Tax            *float64                                 `json:"tax,omitzero"`             // Tax
+	Shipping       *float64                                 `json:"shipping,omitzero"`        // Shipping
+	TotalDiscounts *float64                                 `json:"total_discounts,omitzero"` // Total Discounts
+	Discounts      []EcommerceSingleProductPayloadDiscounts `json:"discounts,omitzero"`       // Discounts
+	Currency       string                                   `json:"currency,omitzero"`        // Currency
+	Source         string                                   `json:"source,omitzero"`          // Source
+	Metadata       event.Value                              `json:"metadata,omitzero"`        // Metadata
+	CatalogType    []string                                 `json:"catalog_type,omitzero"`    // Catalog Type
+	Product        *EcommerceSingleProductPayloadProduct    `json:"product,omitzero"`         // Product
 }
 
 // Decode reads a value that has passed its schema.
@@ -612,15 +570,9 @@ func (r *EcommerceSingleProductPayload) Decode(v event.Value) {
 		case "email":
 			r.Email = m.Str()
 		case "phone":
-			if m.Exists() {
-				r.Phone = new(string)
-				*r.Phone = m.Str()
-			}
+			r.Phone = event.ReadNullable(m, event.Value.Str)
 		case "braze_id":
-			if m.Exists() {
-				r.BrazeID = new(string)
-				*r.BrazeID = m.Str()
-			}
+			r.BrazeID = event.ReadNullable(m, event.Value.Str)
 		case "cancel_reason":
 			r.CancelReason = m.Str()
 		case "time":
@@ -691,8 +643,8 @@ func (r *EcommerceSingleProductPayload) Decode(v event.Value) {
 
 // UpdateUserProfilePayloadUserAlias is User Alias Object.
 type UpdateUserProfilePayloadUserAlias struct {
-	AliasName  string // Alias Name
-	AliasLabel string // Alias Label
+	AliasName  string `json:"alias_name,omitzero"`  // Alias Name
+	AliasLabel string `json:"alias_label,omitzero"` // Alias Label
 }
 
 // Decode reads a value that has passed its schema.
@@ -709,8 +661,8 @@ func (r *UpdateUserProfilePayloadUserAlias) Decode(v event.Value) {
 
 // UpdateUserProfilePayloadCurrentLocation is Current Location.
 type UpdateUserProfilePayloadCurrentLocation struct {
-	Latitude  *float64 // Latitude
-	Longitude *float64 // Longitude
+	Latitude  *float64 `json:"latitude,omitzero"`  // Latitude
+	Longitude *float64 `json:"longitude,omitzero"` // Longitude
 }
 
 // Decode reads a value that has passed its schema.
@@ -733,9 +685,9 @@ func (r *UpdateUserProfilePayloadCurrentLocation) Decode(v event.Value) {
 
 // UpdateUserProfilePayloadFacebook is Facebook Attribution Data.
 type UpdateUserProfilePayloadFacebook struct {
-	ID         string   // Facebook ID
-	Likes      []string // Facebook Likes
-	NumFriends *int64   // Facebook Number of Friends
+	ID         string   `json:"id,omitzero"`          // Facebook ID
+	Likes      []string `json:"likes,omitzero"`       // Facebook Likes
+	NumFriends *int64   `json:"num_friends,omitzero"` // Facebook Number of Friends
 }
 
 // Decode reads a value that has passed its schema.
@@ -762,9 +714,9 @@ func (r *UpdateUserProfilePayloadFacebook) Decode(v event.Value) {
 
 // UpdateUserProfilePayloadPushTokens is Push Tokens.
 type UpdateUserProfilePayloadPushTokens struct {
-	AppID    string // App ID
-	Token    string // Token
-	DeviceID string // Device ID
+	AppID    string `json:"app_id,omitzero"`    // App ID
+	Token    string `json:"token,omitzero"`     // Token
+	DeviceID string `json:"device_id,omitzero"` // Device ID
 }
 
 // Decode reads a value that has passed its schema.
@@ -783,11 +735,11 @@ func (r *UpdateUserProfilePayloadPushTokens) Decode(v event.Value) {
 
 // UpdateUserProfilePayloadTwitter is Twitter Attribution Data.
 type UpdateUserProfilePayloadTwitter struct {
-	ID             string // Twitter ID
-	ScreenName     string // Twitter Handle
-	FollowersCount *int64 // Number of Followers
-	FriendsCount   *int64 // Number of Friends
-	StatusesCount  *int64 // Number of Statuses
+	ID             string `json:"id,omitzero"`              // Twitter ID
+	ScreenName     string `json:"screen_name,omitzero"`     // Twitter Handle
+	FollowersCount *int64 `json:"followers_count,omitzero"` // Number of Followers
+	FriendsCount   *int64 `json:"friends_count,omitzero"`   // Number of Friends
+	StatusesCount  *int64 `json:"statuses_count,omitzero"`  // Number of Statuses
 }
 
 // Decode reads a value that has passed its schema.
@@ -819,8 +771,8 @@ func (r *UpdateUserProfilePayloadTwitter) Decode(v event.Value) {
 
 // UpdateUserProfilePayloadSubscriptionGroups is Subscription Groups.
 type UpdateUserProfilePayloadSubscriptionGroups struct {
-	SubscriptionGroupID string // Subscription Group ID
-	SubscriptionState   string // Subscription State
+	SubscriptionGroupID string `json:"subscription_group_id,omitzero"` // Subscription Group ID
+	SubscriptionState   string `json:"subscription_state,omitzero"`    // Subscription State
 }
 
 // Decode reads a value that has passed its schema.
@@ -837,8 +789,8 @@ func (r *UpdateUserProfilePayloadSubscriptionGroups) Decode(v event.Value) {
 
 // TrackEventPayloadUserAlias is User Alias Object.
 type TrackEventPayloadUserAlias struct {
-	AliasName  string // Alias Name
-	AliasLabel string // Alias Label
+	AliasName  string `json:"alias_name,omitzero"`  // Alias Name
+	AliasLabel string `json:"alias_label,omitzero"` // Alias Label
 }
 
 // Decode reads a value that has passed its schema.
@@ -855,8 +807,8 @@ func (r *TrackEventPayloadUserAlias) Decode(v event.Value) {
 
 // TrackPurchasePayloadUserAlias is User Alias Object.
 type TrackPurchasePayloadUserAlias struct {
-	AliasName  string // Alias Name
-	AliasLabel string // Alias Label
+	AliasName  string `json:"alias_name,omitzero"`  // Alias Name
+	AliasLabel string `json:"alias_label,omitzero"` // Alias Label
 }
 
 // Decode reads a value that has passed its schema.
@@ -873,8 +825,8 @@ func (r *TrackPurchasePayloadUserAlias) Decode(v event.Value) {
 
 // IdentifyUserPayloadUserAlias is User Alias Object.
 type IdentifyUserPayloadUserAlias struct {
-	AliasName  string // Alias Name
-	AliasLabel string // Alias Label
+	AliasName  string `json:"alias_name,omitzero"`  // Alias Name
+	AliasLabel string `json:"alias_label,omitzero"` // Alias Label
 }
 
 // Decode reads a value that has passed its schema.
@@ -891,8 +843,8 @@ func (r *IdentifyUserPayloadUserAlias) Decode(v event.Value) {
 
 // IdentifyUserPayloadPrioritization is Prioritization.
 type IdentifyUserPayloadPrioritization struct {
-	FirstPriority  string // First Priority
-	SecondPriority string // Second Priority
+	FirstPriority  string `json:"first_priority,omitzero"`  // First Priority
+	SecondPriority string `json:"second_priority,omitzero"` // Second Priority
 }
 
 // Decode reads a value that has passed its schema.
@@ -909,8 +861,8 @@ func (r *IdentifyUserPayloadPrioritization) Decode(v event.Value) {
 
 // TriggerCampaignPayloadAttachments is Attachments.
 type TriggerCampaignPayloadAttachments struct {
-	FileName string // File Name
-	URL      string // URL
+	FileName string `json:"file_name,omitzero"` // File Name
+	URL      string `json:"url,omitzero"`       // URL
 }
 
 // Decode reads a value that has passed its schema.
@@ -927,12 +879,12 @@ func (r *TriggerCampaignPayloadAttachments) Decode(v event.Value) {
 
 // TriggerCampaignPayloadRecipients is Recipients.
 type TriggerCampaignPayloadRecipients struct {
-	ExternalUserID     string      // External User ID
-	UserAlias          event.Value // User Alias
-	Email              string      // Email
-	TriggerProperties  event.Value // User Trigger Properties
-	SendToExistingOnly *bool       // Send to Existing Only
-	Attributes         event.Value // User Attributes
+	ExternalUserID     string      `json:"external_user_id,omitzero"`      // External User ID
+	UserAlias          event.Value `json:"user_alias,omitzero"`            // User Alias
+	Email              string      `json:"email,omitzero"`                 // Email
+	TriggerProperties  event.Value `json:"trigger_properties,omitzero"`    // User Trigger Properties
+	SendToExistingOnly *bool       `json:"send_to_existing_only,omitzero"` // Send to Existing Only
+	Attributes         event.Value `json:"attributes,omitzero"`            // User Attributes
 }
 
 // Decode reads a value that has passed its schema.
@@ -960,8 +912,8 @@ func (r *TriggerCampaignPayloadRecipients) Decode(v event.Value) {
 
 // TriggerCampaignPayloadPrioritization is Prioritization.
 type TriggerCampaignPayloadPrioritization struct {
-	FirstPriority  string // First Priority
-	SecondPriority string // Second Priority
+	FirstPriority  string `json:"first_priority,omitzero"`  // First Priority
+	SecondPriority string `json:"second_priority,omitzero"` // Second Priority
 }
 
 // Decode reads a value that has passed its schema.
@@ -978,12 +930,12 @@ func (r *TriggerCampaignPayloadPrioritization) Decode(v event.Value) {
 
 // TriggerCanvasPayloadRecipients is Recipients.
 type TriggerCanvasPayloadRecipients struct {
-	ExternalUserID        string                                   // External User ID
-	UserAlias             *TriggerCanvasPayloadRecipientsUserAlias // User Alias
-	Email                 string                                   // Email
-	CanvasEntryProperties event.Value                              // Canvas Entry Properties
-	SendToExistingOnly    *bool                                    // Send to Existing Only
-	Attributes            event.Value                              // Attributes
+	ExternalUserID        string                                   `json:"external_user_id,omitzero"`        // External User ID
+	UserAlias             *TriggerCanvasPayloadRecipientsUserAlias `json:"user_alias,omitzero"`              // User Alias
+	Email                 string                                   `json:"email,omitzero"`                   // Email
+	CanvasEntryProperties event.Value                              `json:"canvas_entry_properties,omitzero"` // Canvas Entry Properties
+	SendToExistingOnly    *bool                                    `json:"send_to_existing_only,omitzero"`   // Send to Existing Only
+	Attributes            event.Value                              `json:"attributes,omitzero"`              // Attributes
 }
 
 // Decode reads a value that has passed its schema.
@@ -1014,8 +966,8 @@ func (r *TriggerCanvasPayloadRecipients) Decode(v event.Value) {
 
 // TriggerCanvasPayloadPrioritization is Prioritization.
 type TriggerCanvasPayloadPrioritization struct {
-	FirstPriority  string // First Priority
-	SecondPriority string // Second Priority
+	FirstPriority  string `json:"first_priority,omitzero"`  // First Priority
+	SecondPriority string `json:"second_priority,omitzero"` // Second Priority
 }
 
 // Decode reads a value that has passed its schema.
@@ -1032,8 +984,8 @@ func (r *TriggerCanvasPayloadPrioritization) Decode(v event.Value) {
 
 // EcommercePayloadUserAlias is User Alias Object.
 type EcommercePayloadUserAlias struct {
-	AliasName  string // Alias Name
-	AliasLabel string // Alias Label
+	AliasName  string `json:"alias_name,omitzero"`  // Alias Name
+	AliasLabel string `json:"alias_label,omitzero"` // Alias Label
 }
 
 // Decode reads a value that has passed its schema.
@@ -1050,8 +1002,8 @@ func (r *EcommercePayloadUserAlias) Decode(v event.Value) {
 
 // EcommercePayloadDiscounts is Discounts.
 type EcommercePayloadDiscounts struct {
-	Code   string   // Discount Code
-	Amount *float64 // Discount Amount
+	Code   string   `json:"code,omitzero"`   // Discount Code
+	Amount *float64 `json:"amount,omitzero"` // Discount Amount
 }
 
 // Decode reads a value that has passed its schema.
@@ -1071,8 +1023,8 @@ func (r *EcommercePayloadDiscounts) Decode(v event.Value) {
 
 // EcommerceSingleProductPayloadUserAlias is User Alias Object.
 type EcommerceSingleProductPayloadUserAlias struct {
-	AliasName  string // Alias Name
-	AliasLabel string // Alias Label
+	AliasName  string `json:"alias_name,omitzero"`  // Alias Name
+	AliasLabel string `json:"alias_label,omitzero"` // Alias Label
 }
 
 // Decode reads a value that has passed its schema.
@@ -1089,8 +1041,8 @@ func (r *EcommerceSingleProductPayloadUserAlias) Decode(v event.Value) {
 
 // EcommerceSingleProductPayloadDiscounts is Discounts.
 type EcommerceSingleProductPayloadDiscounts struct {
-	Code   string   // Discount Code
-	Amount *float64 // Discount Amount
+	Code   string   `json:"code,omitzero"`   // Discount Code
+	Amount *float64 `json:"amount,omitzero"` // Discount Amount
 }
 
 // Decode reads a value that has passed its schema.
@@ -1110,12 +1062,12 @@ func (r *EcommerceSingleProductPayloadDiscounts) Decode(v event.Value) {
 
 // EcommerceSingleProductPayloadProduct is Product.
 type EcommerceSingleProductPayloadProduct struct {
-	ProductID   string   // Product ID
-	ProductName string   // Product Name
-	VariantID   string   // Variant ID
-	ImageURL    string   // Image URL
-	ProductURL  string   // Product URL
-	Price       *float64 // Price
+	ProductID   string   `json:"product_id,omitzero"`   // Product ID
+	ProductName string   `json:"product_name,omitzero"` // Product Name
+	VariantID   string   `json:"variant_id,omitzero"`   // Variant ID
+	ImageURL    string   `json:"image_url,omitzero"`    // Image URL
+	ProductURL  string   `json:"product_url,omitzero"`  // Product URL
+	Price       *float64 `json:"price,omitzero"`        // Price
 }
 
 // Decode reads a value that has passed its schema.
@@ -1143,8 +1095,8 @@ func (r *EcommerceSingleProductPayloadProduct) Decode(v event.Value) {
 
 // TriggerCanvasPayloadRecipientsUserAlias is User Alias.
 type TriggerCanvasPayloadRecipientsUserAlias struct {
-	AliasName  string // Alias Name
-	AliasLabel string // Alias Label
+	AliasName  string `json:"alias_name,omitzero"`  // Alias Name
+	AliasLabel string `json:"alias_label,omitzero"` // Alias Label
 }
 
 // Decode reads a value that has passed its schema.

@@ -3,12 +3,33 @@ package generate
 import (
 	"errors"
 	"fmt"
+	"go/token"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
+	"strings"
+	"unicode"
 )
+
+// DirectoryPackage returns the name of the Go package in a directory of destinations: the name of the directory as Go takes it.
+func DirectoryPackage(dir string) (string, error) {
+	whole, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	name := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, filepath.Base(whole))
+	if !token.IsIdentifier(name) {
+		return "", fmt.Errorf("the directory %s gives no name for a Go package: rename it", whole)
+	}
+	return name, nil
+}
 
 var moduleLine = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)`)
 

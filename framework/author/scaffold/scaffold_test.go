@@ -70,6 +70,35 @@ func TestWhatIsNewPassesEveryCheck(t *testing.T) {
 	assert.Empty(t, string(formatted))
 }
 
+// TestGoGenerateWorksInAModuleOfItsOwn changes a definition and runs go generate, while a handler does not compile.
+func TestGoGenerateWorksInAModuleOfItsOwn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a module")
+	}
+	root, dir := place(t)
+	_, err := scaffold.Destination(scaffold.New{Dir: dir, Slug: "acme", Batch: true})
+	require.NoError(t, err)
+	file := filepath.Join(dir, "acme", destination.DefinitionFile)
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	grown := strings.Replace(string(text), "      traits:\n", "      planId: {label: Plan, description: The plan., type: string, allowNull: true}\n      traits:\n", 1)
+	require.NotEqual(t, string(text), grown)
+	require.NoError(t, os.WriteFile(file, []byte(grown), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "acme", "broken.go"), []byte("package acme\n\nvar x = doesNotExist\n"), 0o644))
+	run := exec.Command("go", "generate", "./...")
+	run.Dir = root
+	run.Env = append(os.Environ(), "GOFLAGS=-mod=mod")
+	out, err := run.CombinedOutput()
+	require.NoError(t, err, string(out))
+	types, err := os.ReadFile(filepath.Join(dir, "acme", "types_gen.go"))
+	require.NoError(t, err)
+	assert.Regexp(t, `PlanID +event\.Nullable\[string\]`, string(types))
+	registry, err := os.ReadFile(filepath.Join(dir, "registry_gen.go"))
+	require.NoError(t, err)
+	assert.Contains(t, string(registry), "package destinations\n")
+	assert.Contains(t, string(registry), `"example.com/crm/destinations/acme"`)
+}
+
 // TestANewActionLeavesTheRest adds an action to a definition that people have written in their own way.
 func TestANewActionLeavesTheRest(t *testing.T) {
 	_, dir := place(t)
