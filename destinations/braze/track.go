@@ -73,7 +73,7 @@ func attribute(key string, v event.Value) (event.Value, error) {
 	case "gender":
 		return genderOf(v), nil
 	case "current_location":
-		if v.Solid().Len() == 0 {
+		if v.WithoutHoles().Len() == 0 {
 			return event.Value{}, nil
 		}
 	}

@@ -8,10 +8,10 @@ import (
 	"strconv"
 )
 
-// NewNull is null.
+// NewNull returns null.
 func NewNull() Value { return Value{meta: uint64(Null)} }
 
-// NewBool is true or false.
+// NewBool returns true or false.
 func NewBool(b bool) Value {
 	if b {
 		return Value{meta: uint64(True)}
@@ -19,27 +19,27 @@ func NewBool(b bool) Value {
 	return Value{meta: uint64(False)}
 }
 
-// NewString is a string.
-func NewString(s string) Value { return scalar(String, s) }
+// NewString returns a string.
+func NewString(s string) Value { return newScalar(String, s) }
 
-// NewInt is a whole number.
-func NewInt(n int64) Value { return scalar(Number, strconv.FormatInt(n, 10)) }
+// NewInt returns an integer.
+func NewInt(n int64) Value { return newScalar(Number, strconv.FormatInt(n, 10)) }
 
-// NewFloat is a number; one that JSON cannot hold (NaN, infinite) becomes null.
+// NewFloat returns a number, or null if JSON cannot represent it (NaN, infinity).
 func NewFloat(f float64) Value {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return NewNull()
 	}
-	return scalar(Number, FormatFloat(f))
+	return newScalar(Number, FormatFloat(f))
 }
 
-// NewArray is an array of items, which it keeps. An absent item reads as null.
+// NewArray returns an array of the items, which must not be modified afterwards. Absent items read as null.
 func NewArray(items []Value) Value {
-	return of((&built{values: items}).counted(), Array)
+	return builtContainer((&built{values: items}).measure(), Array)
 }
 
-// NewObject is an object of members. Their keys must differ. A member whose value is absent is a hole: Slots shows it, everything
-// else passes over it.
+// NewObject returns an object of the members. Their keys must differ. A member with an absent value is a hole: like a JavaScript
+// property that is undefined, it has a key but no value. Only Slots and ShapeAndValues show holes.
 func NewObject(members []Member) Value {
 	keys, values := make([]string, len(members)), make([]Value, len(members))
 	for i, m := range members {
@@ -48,13 +48,14 @@ func NewObject(members []Member) Value {
 	return NewSlots(NewShape(keys), values)
 }
 
-// Shape is the keys of objects that are built alike: what is found out about them holds for all objects of the shape.
+// Shape is the list of keys of an object. Objects with the same keys can share a Shape, so that work on the keys is done once for
+// all of them.
 type Shape struct {
 	keys []string
-	size int // about the bytes that they take in JSON
+	size int // approximate size of the keys as JSON in bytes
 }
 
-// NewShape is the shape of these keys, which must differ. It keeps them.
+// NewShape returns the shape with these keys, which must differ. The slice must not be modified afterwards.
 func NewShape(keys []string) *Shape {
 	s := &Shape{keys: keys}
 	for _, key := range keys {
@@ -63,21 +64,22 @@ func NewShape(keys []string) *Shape {
 	return s
 }
 
-// Keys are the keys in order. They must not be modified.
+// Keys returns the keys in order. The slice must not be modified.
 func (s *Shape) Keys() []string { return s.keys }
 
-// NewSlots is an object of a shape, with a value for each of its keys, holes included. It keeps the values.
+// NewSlots returns an object of a shape with one value for each of its keys. Absent values are holes. The slice must not be
+// modified afterwards.
 func NewSlots(shape *Shape, values []Value) Value {
-	return of((&built{shape: shape, values: values}).counted(), Object)
+	return builtContainer((&built{shape: shape, values: values}).measure(), Object)
 }
 
-// NewRecord is NewSlots without holes: what is absent is not there.
+// NewRecord is like NewSlots, but members with absent values do not exist: they are not holes.
 func NewRecord(shape *Shape, values []Value) Value {
-	return of((&built{shape: shape, values: values, record: true}).counted(), Object)
+	return builtContainer((&built{shape: shape, values: values, record: true}).measure(), Object)
 }
 
-// counted is c with its size, and whether it has holes.
-func (c *built) counted() *built {
+// measure sets c's size and whether it has holes, and returns c.
+func (c *built) measure() *built {
 	c.size = 2
 	if c.shape != nil {
 		c.size += c.shape.size
@@ -95,29 +97,29 @@ func (c *built) counted() *built {
 	return c
 }
 
-// maxSize is where Size stops counting.
+// maxSize is the largest result of Size.
 const maxSize = 1 << 40
 
-// Size is about the number of bytes of v as JSON, known without writing it. A value that holds the same part many times
-// counts it each time.
+// Size returns the approximate size of v as JSON in bytes, without encoding it. A part that is contained several times counts each
+// time.
 func (v Value) Size() int {
 	if v.built() != nil {
 		return v.built().size
 	}
 	if v.Kind() >= Array {
-		return len(v.doc().textOf(v.node())) + 2
+		return len(v.doc().containerText(v.node())) + 2
 	}
 	return len(v.text()) + 2
 }
 
-// Solid is v without its holes, at every depth.
-func (v Value) Solid() Value {
+// WithoutHoles returns v without its holes at any depth.
+func (v Value) WithoutHoles() Value {
 	if v.built() == nil || !v.built().holes {
 		return v
 	}
 	values := make([]Value, len(v.built().values))
 	for i, value := range v.built().values {
-		values[i] = value.Solid()
+		values[i] = value.WithoutHoles()
 	}
 	if v.Kind() == Array {
 		return NewArray(values)
@@ -125,8 +127,8 @@ func (v Value) Solid() Value {
 	return NewRecord(v.built().shape, values)
 }
 
-// From builds a Value of what encoding/json would decode to, and of Go integers, []string and []Value. Maps are
-// sorted by key. What has no JSON form is an error.
+// From returns the Value of a Go value as encoding/json produces or encodes it. Maps are sorted by key. It returns an error for a
+// Go value that has no JSON form.
 func From(x any) (Value, error) {
 	switch x := x.(type) {
 	case nil:

@@ -6,71 +6,71 @@ import (
 	"unicode/utf8"
 )
 
-// value is the Value of a node; Absent for none.
-func (d *document) value(n node) Value {
+// valueOf returns the Value of a node, or the absent Value for the zero node.
+func (d *document) valueOf(n node) Value {
 	switch kind := n.kind(); kind {
 	case Number:
-		return scalar(Number, d.text[n.place():n.end()])
+		return newScalar(Number, d.text[n.start():n.end()])
 	case String:
-		v := scalar(String, d.text[n.place()+1:n.end()-1])
+		v := newScalar(String, d.text[n.start()+1:n.end()-1])
 		v.meta |= uint64(n & escapedNode)
 		return v
 	case Array, Object:
-		return within(d, n)
+		return parsedContainer(d, n)
 	default:
 		return Value{meta: uint64(kind)}
 	}
 }
 
-func (d *document) key(n node) string {
-	text := d.text[n.place()+1 : n.end()-1]
+func (d *document) keyText(n node) string {
+	text := d.text[n.start()+1 : n.end()-1]
 	if n.escaped() {
 		return unescape(text)
 	}
 	return text
 }
 
-// find is a key's last value in an object, 0 where it has none.
-func (d *document) find(object node, key string) node {
-	from, to := inside(object)
-	if d.shorts != nil {
-		return d.findShort(from, to, key)
+// findMember returns the last value of a key in an object, or the zero node.
+func (d *document) findMember(object node, key string) node {
+	from, to := contentRange(object)
+	if d.shortNodes != nil {
+		return d.findMemberShort(from, to, key)
 	}
 	for i := to - 2; i >= from; i -= 2 {
-		if d.key(d.node(i)) == key {
+		if d.keyText(d.node(i)) == key {
 			return d.node(i + 1)
 		}
 	}
 	return 0
 }
 
-// findShort is find in an index of shorts.
-func (d *document) findShort(from, to int, key string) node {
+// findMemberShort is findMember for an index of shortNodes.
+func (d *document) findMemberShort(from, to int, key string) node {
 	if len(key)+2 > maxShortLength {
 		return 0
 	}
-	plain := uint16(newShort(String, 0, len(key)+2))
+	plain := uint16(newShortNode(String, 0, len(key)+2))
 	for i := to - 2; i >= from; i -= 2 {
-		s := d.shorts[i]
+		s := d.shortNodes[i]
 		if uint16(s) == plain {
-			if start := s.place() + 1; d.text[start:start+len(key)] == key {
+			if start := s.start() + 1; d.text[start:start+len(key)] == key {
 				return d.node(i + 1)
 			}
-		} else if s&escapedNode != 0 && d.key(d.node(i)) == key {
+		} else if s&escapedNode != 0 && d.keyText(d.node(i)) == key {
 			return d.node(i + 1)
 		}
 	}
 	return 0
 }
 
-// manyMembers is where finding keys that are written twice changes from comparing to a set.
+// manyMembers is the number of members above which duplicate keys are found with a map rather than by comparing pairs.
 const manyMembers = 24
 
-func (d *document) members(object node, yield func(string, Value) bool) {
-	last := d.lastOfKeys(object)
-	from, to := inside(object)
+func (d *document) eachMember(object node, yield func(string, Value) bool) {
+	last := d.lastValues(object)
+	from, to := contentRange(object)
 	for i := from; i < to; i += 2 {
-		key, value := d.key(d.node(i)), d.node(i+1)
+		key, value := d.keyText(d.node(i)), d.node(i+1)
 		if last != nil {
 			newest, ok := last[key]
 			if !ok {
@@ -79,22 +79,22 @@ func (d *document) members(object node, yield func(string, Value) bool) {
 			value = newest
 			delete(last, key)
 		}
-		if !yield(key, d.value(value)) {
+		if !yield(key, d.valueOf(value)) {
 			return
 		}
 	}
 }
 
-// lastOfKeys maps each key to its last value where some key is written twice, and is nil where none is.
-func (d *document) lastOfKeys(object node) map[string]node {
+// lastValues maps each key to its last value if the object has duplicate keys. It returns nil otherwise.
+func (d *document) lastValues(object node) map[string]node {
 	n := object.length()
-	if n < 2 || n <= manyMembers && !d.hasTwins(object) {
+	if n < 2 || n <= manyMembers && !d.hasDuplicateKeys(object) {
 		return nil
 	}
-	from, to := inside(object)
+	from, to := contentRange(object)
 	last := make(map[string]node, n)
 	for i := from; i < to; i += 2 {
-		last[d.key(d.node(i))] = d.node(i + 1)
+		last[d.keyText(d.node(i))] = d.node(i + 1)
 	}
 	if len(last) == n {
 		return nil
@@ -102,11 +102,11 @@ func (d *document) lastOfKeys(object node) map[string]node {
 	return last
 }
 
-func (d *document) hasTwins(object node) bool {
-	from, to := inside(object)
+func (d *document) hasDuplicateKeys(object node) bool {
+	from, to := contentRange(object)
 	for i := from + 2; i < to; i += 2 {
 		for j := from; j < i; j += 2 {
-			if d.sameKey(d.node(i), d.node(j)) {
+			if d.isSameKey(d.node(i), d.node(j)) {
 				return true
 			}
 		}
@@ -114,11 +114,11 @@ func (d *document) hasTwins(object node) bool {
 	return false
 }
 
-func (d *document) sameKey(a, b node) bool {
-	return (a.length() == b.length() || (a | b).escaped()) && d.key(a) == d.key(b)
+func (d *document) isSameKey(a, b node) bool {
+	return (a.length() == b.length() || (a | b).escaped()) && d.keyText(a) == d.keyText(b)
 }
 
-// unescape decodes the escapes of a JSON string that has been validated. Half a surrogate pair becomes U+FFFD.
+// unescape decodes the escapes of a valid JSON string. Half a surrogate pair becomes U+FFFD.
 func unescape(text string) string {
 	var b strings.Builder
 	b.Grow(len(text))
@@ -152,21 +152,21 @@ func unescape(text string) string {
 	}
 }
 
-// unescapeRune reads the four digits after \u, and the second half of a pair where there is one.
+// unescapeRune decodes the four digits after \u, and a second escape if the two form a surrogate pair.
 func unescapeRune(text string) (r rune, rest string) {
-	r, rest = hex4(text), text[4:]
+	r, rest = parseHex4(text), text[4:]
 	if !utf16.IsSurrogate(r) {
 		return r, rest
 	}
 	if len(rest) >= 6 && rest[0] == '\\' && rest[1] == 'u' {
-		if pair := utf16.DecodeRune(r, hex4(rest[2:])); pair != utf8.RuneError {
+		if pair := utf16.DecodeRune(r, parseHex4(rest[2:])); pair != utf8.RuneError {
 			return pair, rest[6:]
 		}
 	}
 	return utf8.RuneError, rest
 }
 
-func hex4(text string) rune {
+func parseHex4(text string) rune {
 	var r rune
 	for i := range 4 {
 		c := text[i]

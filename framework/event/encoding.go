@@ -6,18 +6,18 @@ import (
 	"io"
 )
 
-// byteOrderMark begins texts that some editors and shells write as UTF-8.
+// byteOrderMark is the UTF-8 byte order mark, which some editors and shells write at the beginning of a file.
 const byteOrderMark = "\xef\xbb\xbf"
 
-// EncodingError says that a text is in another encoding than UTF-8.
+// EncodingError reports that a text is not encoded in UTF-8.
 type EncodingError struct{ Encoding string }
 
 func (e *EncodingError) Error() string {
 	return "the text is " + e.Encoding + ": save it as UTF-8"
 }
 
-// WithoutBOM returns a text without the byte order mark of UTF-8. The error of a text in UTF-16 or UTF-32 is an *EncodingError:
-// read as UTF-8, it would give messages that do not name the cause.
+// WithoutBOM returns the text without a UTF-8 byte order mark. For a text in UTF-16 or UTF-32 it returns an *EncodingError, because
+// parsing it as UTF-8 would give a misleading error.
 func WithoutBOM(text []byte) ([]byte, error) {
 	switch {
 	case bytes.HasPrefix(text, []byte(byteOrderMark)):
@@ -32,7 +32,8 @@ func WithoutBOM(text []byte) ([]byte, error) {
 	return text, nil
 }
 
-// ReaderWithoutBOM is WithoutBOM for what is read from r. A text in another encoding ends with its *EncodingError.
+// ReaderWithoutBOM returns a reader of r without a UTF-8 byte order mark. If r is in UTF-16 or UTF-32, Read returns an
+// *EncodingError.
 func ReaderWithoutBOM(r io.Reader) io.Reader {
 	return &encodingReader{input: bufio.NewReaderSize(r, 64)}
 }

@@ -1,9 +1,9 @@
-// Package event holds what flows through Landfall: an Event, which is a JSON object kept as its bytes, and the
-// Values read from it or built from them.
+// Package event defines the data that flows through Landfall: an Event is a JSON object that keeps its original bytes, and a Value
+// is any JSON value, read from those bytes or built in Go.
 //
-// Parse validates the bytes and indexes them in one pass; afterwards paths are read by hopping over the index, and
-// only what is asked for is decoded. Numbers keep their digits and objects keep their order. The package knows
-// nothing of mappings, queries or destinations. Events, Values and Paths are immutable and safe for concurrent use.
+// Parse validates the text and indexes it in one pass. Paths are then read through the index, and only the values that are asked
+// for are decoded. Numbers keep their digits and objects keep the order of their keys. The package knows nothing about mappings,
+// queries or destinations. Events, Values and Paths are immutable and safe for concurrent use.
 package event
 
 import (
@@ -12,13 +12,13 @@ import (
 	"unsafe"
 )
 
-// Bounds of what comes from outside. A text beyond them is refused with the bound named.
+// Limits of a parsed text. A text that exceeds one is refused with an error that names the limit.
 const (
-	MaxBytes = 10 << 20 // bytes of one event
-	MaxDepth = 200      // objects and arrays inside each other
+	MaxBytes = 10 << 20 // size of one event in bytes
+	MaxDepth = 200      // nesting depth of objects and arrays
 )
 
-// ErrNotObject is wrapped by Parse for JSON that is not an object.
+// ErrNotObject is the error that Parse wraps when the JSON text is not an object.
 var ErrNotObject = errors.New("an event must be a JSON object")
 
 // Event is one JSON object. The zero Event is not valid; use Parse.
@@ -26,8 +26,8 @@ type Event struct {
 	root Value
 }
 
-// Parse reads one event. It keeps raw, which must not be modified afterwards. Each byte that is not UTF-8 is read
-// as U+FFFD. The error is a *SyntaxError, or wraps ErrNotObject.
+// Parse parses one event. It keeps raw, which must not be modified afterwards. Each byte that is not valid UTF-8 is read as U+FFFD.
+// The error is a *SyntaxError, or wraps ErrNotObject.
 func Parse(raw []byte) (Event, error) {
 	root, err := ParseValue(raw)
 	if err != nil {
@@ -39,14 +39,14 @@ func Parse(raw []byte) (Event, error) {
 	return Event{root}, nil
 }
 
-// Value is the event as a whole.
+// Value returns the event as a Value.
 func (e Event) Value() Value { return e.root }
 
-// Raw is the event's JSON as it came. It must not be modified.
-func (e Event) Raw() string { return e.root.doc().textOf(e.root.node()) }
+// Raw returns the event's JSON text as it was received. It must not be modified.
+func (e Event) Raw() string { return e.root.doc().containerText(e.root.node()) }
 
-// ParseValue reads any JSON text under the bounds of an event, with or without a byte order mark. It keeps raw, which must not be
-// modified afterwards.
+// ParseValue parses any JSON text, with or without a byte order mark, within the limits of an event. It keeps raw, which must not
+// be modified afterwards. The error is a *SyntaxError.
 func ParseValue(raw []byte) (Value, error) {
 	if len(raw) > MaxBytes {
 		return Value{}, &SyntaxError{Offset: MaxBytes, Message: fmt.Sprintf("larger than %d MB", MaxBytes>>20)}
@@ -54,7 +54,7 @@ func ParseValue(raw []byte) (Value, error) {
 	if len(raw) == 0 {
 		return Value{}, &SyntaxError{Message: "unexpected end of the text"}
 	}
-	if c := raw[0]; c >= 0x80 || c == 0 || len(raw) > 1 && raw[1] == 0 { // no JSON begins so
+	if c := raw[0]; c >= 0x80 || c == 0 || len(raw) > 1 && raw[1] == 0 { // no JSON text begins like this
 		rest, err := WithoutBOM(raw)
 		if err != nil {
 			return Value{}, &SyntaxError{Message: err.Error()}
@@ -67,12 +67,12 @@ func ParseValue(raw []byte) (Value, error) {
 	return parseText(unsafe.String(&raw[0], len(raw)))
 }
 
-// ParseString is ParseValue for a string.
+// ParseString is like ParseValue for a string.
 func ParseString(text string) (Value, error) {
 	return ParseValue(unsafe.Slice(unsafe.StringData(text), len(text)))
 }
 
-// MustParse is ParseString for texts that are known to be valid, such as constants. It panics where they are not.
+// MustParse is like ParseString but panics on an error. It is for constants and other texts that are known to be valid.
 func MustParse(text string) Value {
 	v, err := ParseString(text)
 	if err != nil {
@@ -81,7 +81,7 @@ func MustParse(text string) Value {
 	return v
 }
 
-// SyntaxError says where a text stops being JSON, or which bound it breaks.
+// SyntaxError reports where a text is not valid JSON, or which limit it exceeds.
 type SyntaxError struct {
 	Offset  int // bytes from the start of the text
 	Message string

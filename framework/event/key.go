@@ -5,18 +5,19 @@ import (
 	"sync/atomic"
 )
 
-// Key is the name of a member that is read from many objects. These are most often built alike, such as the payloads of a mapping:
-// where the member was last is tried first. It is safe for concurrent use, and must not be copied.
+// Key reads one member from many objects. Objects of one origin, such as the payloads of a mapping, usually have the same keys in
+// the same order, so a Key first tries the index at which it last found the member. It is safe for concurrent use and must not be
+// copied.
 type Key struct {
 	name string
 	last atomic.Int32
 }
 
-// NewKey is the key with a name.
+// NewKey returns a Key that reads the member with this name.
 func NewKey(name string) *Key { return &Key{name: name} }
 
-// Of is the value that the key has in v, as v.Get has it.
-func (k *Key) Of(v Value) Value {
+// Get returns the member's value in v, like v.Get.
+func (k *Key) Get(v Value) Value {
 	b := v.built()
 	if b == nil || v.Kind() != Object {
 		return v.Get(k.name)

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestKeysReadWhatGetReads(t *testing.T) {
+func TestKeyGetsWhatValueGetReturns(t *testing.T) {
 	shape := NewShape([]string{"a", "b", "c"})
 	one, two := NewInt(1), NewInt(2)
 	values := []Value{
@@ -18,11 +18,11 @@ func TestKeysReadWhatGetReads(t *testing.T) {
 	var all sync.WaitGroup
 	for _, name := range []string{"a", "b", "c", "x", ""} {
 		key := NewKey(name)
-		for range 4 { // they share where the key was last
+		for range 4 { // concurrently, to test the cached index
 			all.Go(func() {
 				for i := range 1000 {
 					v := values[i%len(values)]
-					assert.True(t, Equal(v.Get(name), key.Of(v)), "%s in %s", name, v.JSON())
+					assert.True(t, Equal(v.Get(name), key.Get(v)), "%s in %s", name, v.JSON())
 				}
 			})
 		}
@@ -35,8 +35,8 @@ func TestRecordsHaveNoHoles(t *testing.T) {
 	hollow := NewSlots(shape, []Value{{}, NewInt(1)})
 	for text, v := range map[string]Value{
 		`{"b":1}`:       NewRecord(shape, []Value{{}, NewInt(1)}),
-		`{"a":{"b":1}}`: NewRecord(shape, []Value{hollow, {}}).Solid(), // inside there may be some
-		`[{"b":1}]`:     NewArray([]Value{hollow}).Solid(),
+		`{"a":{"b":1}}`: NewRecord(shape, []Value{hollow, {}}).WithoutHoles(), // nested objects may have holes
+		`[{"b":1}]`:     NewArray([]Value{hollow}).WithoutHoles(),
 	} {
 		assert.Equal(t, text, v.JSON())
 		n := 0
@@ -45,14 +45,14 @@ func TestRecordsHaveNoHoles(t *testing.T) {
 			n++
 		}
 		assert.Equal(t, v.Kind() == Object, n == 1)
-		assert.Equal(t, v, v.Solid())
+		assert.Equal(t, v, v.WithoutHoles())
 	}
 	assert.Equal(t, 1, hollow.Len())
 }
 
-// TestContainersOfAnySize crosses the bounds of what a short can say: sizes, lengths and places.
+// TestContainersOfAnySize crosses the limits of a shortNode: size, length and start.
 func TestContainersOfAnySize(t *testing.T) {
-	for _, n := range []int{0, 1, 4094, 4095, 4096, 9520, 9530, 70_000} { // some have too many items, some too long a text
+	for _, n := range []int{0, 1, 4094, 4095, 4096, 9520, 9530, 70_000} { // too many items, or a text that is too long
 		text := []byte{'['}
 		for i := range n {
 			text = append(strconv.AppendInt(append(text, '['), int64(i), 10), ']', ',')

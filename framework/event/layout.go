@@ -2,22 +2,22 @@ package event
 
 import "unsafe"
 
-// Value is one JSON value, or none (Absent). It is read lazily from the document it lies in, or built with
-// NewArray, NewObject and their like. Compare two with Equal, not with ==.
+// Value is one JSON value, or no value (Absent). It is read lazily from the document that holds it, or built with NewArray,
+// NewObject and similar functions. Compare Values with Equal, not with ==.
 //
-// A Value is two words, since payloads, items and verdicts are full of them: what it is, and a pointer to the bytes of a scalar's
-// text, to the document that a container lies in, or to what a container was built of. The methods of this file are all that
-// knows so. They are safe because a value is only made by the functions here, each with the pointer that its first word tells of,
-// and never changed; the pointer keeps alive what it points to.
+// A Value is two words, because payloads and results consist of many of them: one word that describes it, and a pointer to the text
+// of a scalar, to the document that holds a parsed container, or to the content of a built one. Only the methods in this file
+// depend on this layout. The unsafe pointers are sound because only the functions in this file create a Value, each with the
+// pointer type that its first word implies. A Value never changes, and its pointer keeps the data alive.
 type Value struct {
-	meta uint64         // a container's node; else its kind, escapedNode and length alone; or isBuilt and a kind
-	at   unsafe.Pointer // *byte, nil for an empty text; *document; or *built
+	meta uint64         // a parsed container's node; kind, escapedNode and length of a scalar; isBuilt and kind of a built container
+	at   unsafe.Pointer // *byte (nil for an empty text), *document or *built
 }
 
 const isBuilt = 1 << 4
 
-// scalar is a number of these digits, or a string of this content.
-func scalar(kind Kind, text string) Value {
+// newScalar returns a number with these digits, or a string with this content.
+func newScalar(kind Kind, text string) Value {
 	v := Value{meta: uint64(len(text))<<lengthShift | uint64(kind)}
 	if text != "" {
 		v.at = unsafe.Pointer(unsafe.StringData(text))
@@ -25,20 +25,20 @@ func scalar(kind Kind, text string) Value {
 	return v
 }
 
-// within is a container of a document.
-func within(d *document, container node) Value {
+// parsedContainer returns the Value of a container in a document.
+func parsedContainer(d *document, container node) Value {
 	return Value{meta: uint64(container), at: unsafe.Pointer(d)}
 }
 
-// of is a container of what was built.
-func of(b *built, kind Kind) Value {
+// builtContainer returns the Value of a container built in Go.
+func builtContainer(b *built, kind Kind) Value {
 	return Value{meta: isBuilt | uint64(kind), at: unsafe.Pointer(b)}
 }
 
-// Kind tells what v is.
+// Kind returns the kind of v.
 func (v Value) Kind() Kind { return Kind(v.meta & kindMask) }
 
-// text is the digits of a number, the content of a string, and "" for any other kind.
+// text returns the digits of a number, the raw content of a string, or "" for any other kind.
 func (v Value) text() string {
 	if kind := v.Kind(); kind != String && kind != Number {
 		return ""
@@ -46,10 +46,10 @@ func (v Value) text() string {
 	return unsafe.String((*byte)(v.at), int(v.meta>>lengthShift))
 }
 
-// escaped tells whether a string's text holds escapes that are not yet decoded.
+// escaped reports whether a string's text holds escapes that are not decoded yet.
 func (v Value) escaped() bool { return v.meta&escapedNode != 0 }
 
-// built is what a container was built of, nil for one that lies in a document and for what is no container.
+// built returns the content of a container that was built in Go, or nil for any other value.
 func (v Value) built() *built {
 	if v.meta&isBuilt == 0 {
 		return nil
@@ -57,6 +57,6 @@ func (v Value) built() *built {
 	return (*built)(v.at)
 }
 
-// doc is the document that a container which was not built lies in, and node which it is.
+// doc and node return the document and the node of a parsed container.
 func (v Value) doc() *document { return (*document)(v.at) }
 func (v Value) node() node     { return node(v.meta) }

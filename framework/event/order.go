@@ -1,6 +1,7 @@
 package event
 
-// OrderingKey is what the order of an event is kept for: its user, else its anonymous user, else nothing but itself.
+// OrderingKey returns the key within which events are delivered in order: the userId, otherwise the anonymousId, otherwise the
+// messageId, or "" if the event has none of them.
 func OrderingKey(e Value) string {
 	for _, name := range []string{"userId", "anonymousId", "messageId"} {
 		if text := e.Get(name).Text(); text != "" {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Path is a compiled path such as $.context.traits['first name'] or products[0].price. The zero Path is the whole value.
+// Path is a compiled path such as $.context.traits['first name'] or products[0].price. The zero Path selects the whole value.
 type Path struct {
 	text     string
 	segments []segment
@@ -13,15 +13,15 @@ type Path struct {
 
 type segment struct {
 	key   string
-	index int // the index an array or string reads at, -1 where key is none
+	index int // index into an array or string, -1 if key is not a number
 }
 
-// MaxPathSegments is how many segments a path may have; what lies deeper than an event can be is absent anyhow.
+// MaxPathSegments is the maximum number of segments of a path. Later segments are dropped: an event is never that deep.
 const MaxPathSegments = MaxDepth + 8
 
-// NewPath compiles a path; any text is one. A leading $. is optional. Segments are split at dots and at brackets that
-// hold a digit or a quote; empty segments are dropped and the quotes round a bracketed key are stripped. Inside of
-// ['…'] and ["…"] a key may hold dots and brackets.
+// NewPath compiles a path. Every text is a valid path. A leading $. is optional. The text is split at dots and at brackets that
+// hold a digit or a quote. Empty segments are dropped, and the quotes around a key in brackets are removed. In ['…'] and ["…"] a
+// key may hold dots and brackets.
 func NewPath(text string) Path {
 	rest := text
 	if rest == "$" {
@@ -32,19 +32,19 @@ func NewPath(text string) Path {
 	start := 0
 	for i := 0; i <= len(rest); i++ {
 		if n := quotedKey(rest[i:]); n > 0 {
-			p.add(rest[start:i])
-			p.add(rest[i+1 : i+n-1])
+			p.addSegment(rest[start:i])
+			p.addSegment(rest[i+1 : i+n-1])
 			i += n - 1
 			start = i + 1
-		} else if i == len(rest) || splits(rest, i) {
-			p.add(rest[start:i])
+		} else if i == len(rest) || isSeparator(rest, i) {
+			p.addSegment(rest[start:i])
 			start = i + 1
 		}
 	}
 	return p
 }
 
-// quotedKey returns the length of the ['…'] or ["…"] that text begins with, 0 if it begins with none.
+// quotedKey returns the length of the ['…'] or ["…"] that text begins with, or 0 if it begins with neither.
 func quotedKey(text string) int {
 	if len(text) < 2 || text[0] != '[' || !isQuote(text[1]) {
 		return 0
@@ -56,24 +56,24 @@ func quotedKey(text string) int {
 	return end + 4
 }
 
-// splits tells whether the byte at i divides two segments.
-func splits(path string, i int) bool {
+// isSeparator reports whether the byte at i separates two segments.
+func isSeparator(path string, i int) bool {
 	switch path[i] {
 	case '.':
 		return true
 	case '[':
-		return i+1 < len(path) && opensIndex(path[i+1])
+		return i+1 < len(path) && isIndexStart(path[i+1])
 	case ']':
-		return i > 0 && opensIndex(path[i-1])
+		return i > 0 && isIndexStart(path[i-1])
 	}
 	return false
 }
 
-func opensIndex(c byte) bool { return c-'0' <= 9 || isQuote(c) }
+func isIndexStart(c byte) bool { return c-'0' <= 9 || isQuote(c) }
 
 func isQuote(c byte) bool { return c == '\'' || c == '"' }
 
-// PathOf is the path of these keys, taken as they are.
+// PathOf returns the path with these keys, which are not parsed.
 func PathOf(keys ...string) Path {
 	p := Path{text: strings.Join(keys, ".")}
 	for _, key := range keys {
@@ -82,7 +82,7 @@ func PathOf(keys ...string) Path {
 	return p
 }
 
-func (p *Path) add(key string) {
+func (p *Path) addSegment(key string) {
 	if n := len(key); n >= 2 && isQuote(key[0]) && key[n-1] == key[0] {
 		key = key[1 : n-1]
 	}
@@ -91,7 +91,7 @@ func (p *Path) add(key string) {
 	}
 }
 
-// arrayIndex is the array index that key writes, -1 where it writes none (01 and -1 do not).
+// arrayIndex returns the array index that key represents, or -1. Neither 01 nor -1 is an index.
 func arrayIndex(key string) int {
 	n, err := strconv.Atoi(key)
 	if err != nil || n < 0 || len(key) > 1 && key[0] == '0' || key[0] == '+' {
@@ -100,10 +100,10 @@ func arrayIndex(key string) int {
 	return n
 }
 
-// String is the path as it was written.
+// String returns the path as it was written.
 func (p Path) String() string { return p.text }
 
-// Keys are the segments of the path.
+// Keys returns the keys of the path's segments.
 func (p Path) Keys() []string {
 	keys := make([]string, len(p.segments))
 	for i, s := range p.segments {
@@ -112,34 +112,35 @@ func (p Path) Keys() []string {
 	return keys
 }
 
-// Read is the value at the path in v; absent where there is none. As in JavaScript, a parent that counts as false is
-// itself the value, arrays and strings have a length, and strings can be indexed.
+// Read returns the value at the path in v, or the absent Value. As in JavaScript, arrays and strings have a length and strings can
+// be indexed. A falsy parent is returned itself.
 func (p Path) Read(v Value) Value {
 	first := 0
 	if v.Kind() == Object && v.built() == nil {
-		v, first = p.hop(v)
+		v, first = p.readParsed(v)
 	}
 	for i := first; i < len(p.segments); i++ {
 		if v.Falsy() {
 			return v
 		}
-		v = p.segments[i].step(v)
+		v = p.segments[i].readFrom(v)
 	}
 	return v
 }
 
-// hop reads the segments of the path that lead through the objects of a document, and says how many they were.
-func (p Path) hop(v Value) (Value, int) {
+// readParsed follows the path while it leads through objects of a document. It returns the value it reached and how many segments
+// it followed.
+func (p Path) readParsed(v Value) (Value, int) {
 	d, n := v.doc(), v.node()
 	for i := range p.segments {
-		if n = d.find(n, p.segments[i].key); n.kind() != Object {
-			return d.value(n), i + 1
+		if n = d.findMember(n, p.segments[i].key); n.kind() != Object {
+			return d.valueOf(n), i + 1
 		}
 	}
-	return d.value(n), len(p.segments)
+	return d.valueOf(n), len(p.segments)
 }
 
-func (s *segment) step(v Value) Value {
+func (s *segment) readFrom(v Value) Value {
 	switch v.Kind() {
 	case Object:
 		return v.Get(s.key)
@@ -161,7 +162,7 @@ func (s *segment) step(v Value) Value {
 	return Value{}
 }
 
-// At is the value at a JSON pointer (RFC 6901); absent where there is none.
+// At returns the value at a JSON pointer (RFC 6901), or the absent Value.
 func (v Value) At(pointer string) Value {
 	for _, step := range PointerSteps(pointer) {
 		if v.Kind() == Array {
@@ -173,7 +174,7 @@ func (v Value) At(pointer string) Value {
 	return v
 }
 
-// PointerSteps are the steps of a JSON pointer, unescaped.
+// PointerSteps returns the unescaped steps of a JSON pointer.
 func PointerSteps(pointer string) []string {
 	steps := strings.Split(pointer, "/")[1:]
 	for i := range steps {

@@ -5,60 +5,60 @@ import (
 	"unicode/utf8"
 )
 
-// parseText reads a text: the fast way where it is short and plainly valid, else by the scanner.
+// parseText parses a text. It uses the fast scanner if the text is short and plainly valid, and otherwise the full scanner.
 func parseText(text string) (Value, error) {
-	shorts, ascii := swift(text)
+	shorts, ascii := fastScan(text)
 	if !ascii || shorts == nil {
 		if !utf8.ValidString(text) {
-			text, shorts = string([]rune(text)), nil // each byte that is not UTF-8 becomes U+FFFD
+			text, shorts = string([]rune(text)), nil // each byte that is not valid UTF-8 becomes U+FFFD
 		}
 	}
-	doc := &document{text: text, shorts: shorts}
+	doc := &document{text: text, shortNodes: shorts}
 	if shorts == nil {
 		s := scanner{text: text}
-		if err := s.run(); err != nil {
+		if err := s.scanText(); err != nil {
 			return Value{}, err
 		}
 		doc.nodes = &s.index
 	}
-	return doc.value(doc.root()), nil
+	return doc.valueOf(doc.root()), nil
 }
 
-// scanner validates a text and builds its index in one pass, without recursion. It is what a text means; swift reads the same
-// texts faster.
+// scanner validates a text and builds its index in one pass, without recursion. It is the reference implementation; the fast
+// scanner accepts a subset of the same texts.
 type scanner struct {
 	text   string
 	pos    int
 	index  []node
-	open   []openContainer // the containers that are open
-	values []node          // what they have so far: keys and values
+	open   []openContainer // the containers that are not closed yet, outermost first
+	values []node          // the keys and values read so far in the open containers
 }
 
-// openContainer is what an open container is, where its text begins, and what it has so far: all values from one on.
+// openContainer is a container that is not closed yet: its kind, where its text starts, and the index of its first entry in values.
 type openContainer struct {
 	kind        Kind
 	start, from int
 }
 
-func (s *scanner) fail(message string) error {
+func (s *scanner) syntaxError(message string) error {
 	if s.pos >= len(s.text) {
 		message = "unexpected end of the text"
 	}
 	return &SyntaxError{Offset: s.pos, Message: message}
 }
 
-// run reads values until the outermost one is closed and nothing but white space is left.
-func (s *scanner) run() error {
+// scanText scans one value and requires the end of the text after it.
+func (s *scanner) scanText() error {
 	for {
-		s.space()
-		opened, err := s.value()
+		s.skipSpace()
+		opened, err := s.scanValue()
 		if err != nil {
 			return err
 		}
 		if opened {
 			continue
 		}
-		done, err := s.after()
+		done, err := s.scanSeparators()
 		if err != nil {
 			return err
 		}
@@ -66,40 +66,40 @@ func (s *scanner) run() error {
 			break
 		}
 	}
-	s.space()
+	s.skipSpace()
 	if s.pos < len(s.text) {
-		return s.fail("unexpected text after the value")
+		return s.syntaxError("unexpected text after the value")
 	}
 	s.index = append(s.index, s.values...)
 	return nil
 }
 
-// value reads one value. It reports true when that opened a container which is not yet closed: the next value, whose
-// key has been read already, is inside.
-func (s *scanner) value() (opened bool, err error) {
+// scanValue scans one value. opened is true if the value is a container that is not closed yet. The next value is then inside it,
+// and the key of that value has been read.
+func (s *scanner) scanValue() (opened bool, err error) {
 	if s.pos >= len(s.text) {
-		return false, s.fail("")
+		return false, s.syntaxError("")
 	}
 	switch c := s.text[s.pos]; c {
 	case '{', '[':
-		return s.container(c)
+		return s.scanOpening(c)
 	case '"':
-		return false, s.string()
+		return false, s.scanString()
 	case 't':
-		return false, s.literal("true", True)
+		return false, s.scanLiteral("true", True)
 	case 'f':
-		return false, s.literal("false", False)
+		return false, s.scanLiteral("false", False)
 	case 'n':
-		return false, s.literal("null", Null)
+		return false, s.scanLiteral("null", Null)
 	default:
 		if c == '-' || c-'0' <= 9 {
-			return false, s.number()
+			return false, s.scanNumber()
 		}
-		return false, s.fail(fmt.Sprintf("unexpected %q", rune(c)))
+		return false, s.syntaxError(fmt.Sprintf("unexpected %q", rune(c)))
 	}
 }
 
-func (s *scanner) container(c byte) (opened bool, err error) {
+func (s *scanner) scanOpening(c byte) (opened bool, err error) {
 	if len(s.open) == MaxDepth {
 		return false, &SyntaxError{Offset: s.pos, Message: fmt.Sprintf("nested deeper than %d", MaxDepth)}
 	}
@@ -109,46 +109,47 @@ func (s *scanner) container(c byte) (opened bool, err error) {
 	}
 	s.open = append(s.open, openContainer{kind, s.pos, len(s.values)})
 	s.pos++
-	s.space()
+	s.skipSpace()
 	if s.pos < len(s.text) && s.text[s.pos] == closing {
-		s.close()
+		s.closeContainer()
 		return false, nil
 	}
 	if kind == Object {
-		return true, s.key()
+		return true, s.scanKey()
 	}
 	return true, nil
 }
 
-// after reads what may follow a value: commas and the ends of containers. It reports true after the outermost value.
-func (s *scanner) after() (done bool, err error) {
+// scanSeparators scans what may follow a value: commas and the ends of containers. done is true after the end of the outermost
+// value.
+func (s *scanner) scanSeparators() (done bool, err error) {
 	for len(s.open) > 0 {
 		inObject := s.open[len(s.open)-1].kind == Object
-		s.space()
+		s.skipSpace()
 		if s.pos >= len(s.text) {
-			return false, s.fail("")
+			return false, s.syntaxError("")
 		}
 		switch c := s.text[s.pos]; {
 		case c == ',' && inObject:
 			s.pos++
-			s.space()
-			return false, s.key()
+			s.skipSpace()
+			return false, s.scanKey()
 		case c == ',':
 			s.pos++
 			return false, nil
 		case c == '}' && inObject, c == ']' && !inObject:
-			s.close()
+			s.closeContainer()
 		case inObject:
-			return false, s.fail("expected a comma or } after a member")
+			return false, s.syntaxError("expected a comma or } after a member")
 		default:
-			return false, s.fail("expected a comma or ] after an item")
+			return false, s.syntaxError("expected a comma or ] after an item")
 		}
 	}
 	return true, nil
 }
 
-// close ends the innermost container: what is inside moves to the index.
-func (s *scanner) close() {
+// closeContainer closes the innermost container and moves its content to the index.
+func (s *scanner) closeContainer() {
 	s.pos++
 	last := len(s.open) - 1
 	in := s.open[last]
@@ -162,22 +163,22 @@ func (s *scanner) close() {
 	s.values = append(s.values[:in.from], newNode(in.kind, first, first+size))
 }
 
-func (s *scanner) key() error {
+func (s *scanner) scanKey() error {
 	if s.pos >= len(s.text) || s.text[s.pos] != '"' {
-		return s.fail("expected a key in quotes")
+		return s.syntaxError("expected a key in quotes")
 	}
-	if err := s.string(); err != nil {
+	if err := s.scanString(); err != nil {
 		return err
 	}
-	s.space()
+	s.skipSpace()
 	if s.pos >= len(s.text) || s.text[s.pos] != ':' {
-		return s.fail("expected a colon after a key")
+		return s.syntaxError("expected a colon after a key")
 	}
 	s.pos++
 	return nil
 }
 
-func (s *scanner) space() {
+func (s *scanner) skipSpace() {
 	for s.pos < len(s.text) {
 		if !isSpace(s.text[s.pos]) {
 			return
@@ -186,23 +187,23 @@ func (s *scanner) space() {
 	}
 }
 
-func (s *scanner) add(kind Kind, start int) {
+func (s *scanner) addScalar(kind Kind, start int) {
 	s.values = append(s.values, newNode(kind, start, s.pos))
 }
 
-func (s *scanner) literal(word string, kind Kind) error {
+func (s *scanner) scanLiteral(word string, kind Kind) error {
 	start := s.pos
 	for i := range len(word) {
 		if s.pos >= len(s.text) || s.text[s.pos] != word[i] {
-			return s.fail("expected " + word)
+			return s.syntaxError("expected " + word)
 		}
 		s.pos++
 	}
-	s.add(kind, start)
+	s.addScalar(kind, start)
 	return nil
 }
 
-func (s *scanner) string() error {
+func (s *scanner) scanString() error {
 	start, escaped := s.pos, node(0)
 	s.pos++
 	for s.pos < len(s.text) {
@@ -213,22 +214,22 @@ func (s *scanner) string() error {
 			return nil
 		case c == '\\':
 			escaped = escapedNode
-			if err := s.escape(); err != nil {
+			if err := s.scanEscape(); err != nil {
 				return err
 			}
 		case c < 0x20:
-			return s.fail(fmt.Sprintf("unescaped control character %#x in a string", c))
+			return s.syntaxError(fmt.Sprintf("unescaped control character %#x in a string", c))
 		default:
 			s.pos++
 		}
 	}
-	return s.fail("")
+	return s.syntaxError("")
 }
 
-func (s *scanner) escape() error {
+func (s *scanner) scanEscape() error {
 	s.pos++
 	if s.pos >= len(s.text) {
-		return s.fail("")
+		return s.syntaxError("")
 	}
 	switch s.text[s.pos] {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
@@ -238,33 +239,33 @@ func (s *scanner) escape() error {
 		s.pos++
 		for range 4 {
 			if s.pos >= len(s.text) || !isHex(s.text[s.pos]) {
-				return s.fail(`expected four hexadecimal digits after \u`)
+				return s.syntaxError(`expected four hexadecimal digits after \u`)
 			}
 			s.pos++
 		}
 		return nil
 	}
-	return s.fail(`unknown escape in a string`)
+	return s.syntaxError(`unknown escape in a string`)
 }
 
 func isHex(c byte) bool {
 	return c-'0' <= 9 || c|0x20 >= 'a' && c|0x20 <= 'f'
 }
 
-func (s *scanner) number() error {
+func (s *scanner) scanNumber() error {
 	start := s.pos
 	if s.text[s.pos] == '-' {
 		s.pos++
 	}
 	if s.pos < len(s.text) && s.text[s.pos] == '0' {
 		s.pos++
-	} else if s.digits() == 0 {
-		return s.fail("expected a digit")
+	} else if s.scanDigits() == 0 {
+		return s.syntaxError("expected a digit")
 	}
 	if s.pos < len(s.text) && s.text[s.pos] == '.' {
 		s.pos++
-		if s.digits() == 0 {
-			return s.fail("expected a digit after the point")
+		if s.scanDigits() == 0 {
+			return s.syntaxError("expected a digit after the point")
 		}
 	}
 	if s.pos < len(s.text) && s.text[s.pos]|0x20 == 'e' {
@@ -272,15 +273,15 @@ func (s *scanner) number() error {
 		if s.pos < len(s.text) && (s.text[s.pos] == '+' || s.text[s.pos] == '-') {
 			s.pos++
 		}
-		if s.digits() == 0 {
-			return s.fail("expected a digit in the exponent")
+		if s.scanDigits() == 0 {
+			return s.syntaxError("expected a digit in the exponent")
 		}
 	}
-	s.add(Number, start)
+	s.addScalar(Number, start)
 	return nil
 }
 
-func (s *scanner) digits() int {
+func (s *scanner) scanDigits() int {
 	from := s.pos
 	for s.pos < len(s.text) && s.text[s.pos]-'0' <= 9 {
 		s.pos++

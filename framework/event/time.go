@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TimeError says why a value cannot be read as a time.
+// TimeError reports why a value is not a time.
 type TimeError struct {
 	Text   string // the value, shortened
 	Reason string // what is wrong with it
@@ -14,18 +14,18 @@ type TimeError struct {
 
 func (e *TimeError) Error() string { return fmt.Sprintf("%q is not a time: %s", e.Text, e.Reason) }
 
-// maxTimeText bounds the text of a time, in bytes.
+// maxTimeText is the maximum length of a time's text in bytes.
 const maxTimeText = 120
 
-// ParseTime reads a time from text, in any of the forms that TIMES.md lists. A time without a zone is in UTC, and so is the
-// result. Neither the machine's zone nor its zone database has any influence.
+// ParseTime parses a time in any of the formats that TIMES.md lists. A time without a zone is in UTC. The result is in UTC. It does
+// not depend on the machine's time zone or its zone database.
 func ParseTime(s string) (time.Time, bool) {
 	t, reason := readTimeText(s)
 	return t, reason == ""
 }
 
-// ReadTime reads a time from a string or a number. A number counts seconds, milliseconds, microseconds or nanoseconds since
-// 1970, whichever gives a time between 1900 and 2100. The error is a *TimeError.
+// ReadTime returns the time of a string or a number, in UTC. A number counts seconds, milliseconds, microseconds or nanoseconds
+// since 1970; the coarsest unit that gives a year from 1900 to 2100 is used. The error is a *TimeError.
 func ReadTime(v Value) (time.Time, error) {
 	var t time.Time
 	reason := ""
@@ -43,7 +43,7 @@ func ReadTime(v Value) (time.Time, error) {
 	return time.Time{}, &TimeError{Text: shortTimeText(v.Text()), Reason: reason}
 }
 
-// shortTimeText cuts a text that is quoted in an error.
+// shortTimeText truncates a text for an error message.
 func shortTimeText(s string) string {
 	const most = 64
 	if len(s) <= most {
@@ -52,11 +52,11 @@ func shortTimeText(s string) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
-// readTimeText reads a time. The reason is "" if it can be read.
+// readTimeText parses a time. reason is "" on success.
 func readTimeText(s string) (t time.Time, reason string) {
-	if strings.HasSuffix(s, "Z") { // the common form
+	if strings.HasSuffix(s, "Z") { // the most common form
 		if t, err := time.ParseInLocation(time.RFC3339, s, time.UTC); err == nil {
-			return inYears(t)
+			return checkYear(t)
 		}
 	}
 	if len(s) > maxTimeText {
@@ -72,12 +72,12 @@ func readTimeText(s string) (t time.Time, reason string) {
 	return readWrittenTime(trimmed)
 }
 
-// timeSpaces replaces the spaces and the minus sign of Unicode that programs print in times: ICU puts a narrow no-break space before AM
-// and PM.
+// timeSpaces replaces Unicode spaces and the Unicode minus sign, which some programs print in times. ICU, for example, prints a
+// narrow no-break space before AM and PM.
 var timeSpaces = strings.NewReplacer("\u202f", " ", "\u00a0", " ", "\u2009", " ", "\u2212", "-", "\t", " ")
 
-// inYears is a time in UTC if its year has four digits, as RFC 3339 demands.
-func inYears(t time.Time) (time.Time, string) {
+// checkYear returns t in UTC. It refuses a year without exactly four digits, which RFC 3339 requires.
+func checkYear(t time.Time) (time.Time, string) {
 	t = t.UTC()
 	if t.Year() < 0 || t.Year() > 9999 {
 		return time.Time{}, "its year is not between 0000 and 9999 in UTC"

@@ -19,27 +19,27 @@ var update = flag.Bool("update", false, "write TIMES.md from the table of this t
 // timeForm is a text or a number and the time it means; a reason begins with "refused:".
 type timeForm struct{ from, json, means string }
 
-// timeForms are the forms in which a time is read. TIMES.md is made of them.
+// timeForms are the supported formats of times. TIMES.md is generated from them.
 var timeForms = []struct {
 	title, about string
 	forms        []timeForm
 }{
-	{"RFC 3339 and ISO 8601", "T and Z may be small letters, T may be a space, a comma may stand for the point. The time of day may lack its seconds, its minutes (behind T) and its colons (behind T).", []timeForm{
+	{"RFC 3339 and ISO 8601", "T and Z may be lower case, T may be a space, and the decimal point may be a comma. The seconds may be omitted; after T, the minutes and the colons may be omitted too.", []timeForm{
 		{"RFC 3339", `"2026-01-02T03:04:05Z"`, "2026-01-02T03:04:05Z"},
 		{"with a fraction", `"2026-01-02T03:04:05.123456789Z"`, "2026-01-02T03:04:05.123456789Z"},
-		{"digits beyond nanoseconds are cut", `"2026-01-02T03:04:05.1234567899999Z"`, "2026-01-02T03:04:05.123456789Z"},
+		{"digits beyond nanoseconds are dropped", `"2026-01-02T03:04:05.1234567899999Z"`, "2026-01-02T03:04:05.123456789Z"},
 		{"with an offset", `"2026-01-02T03:04:05+01:00"`, "2026-01-02T02:04:05Z"},
-		{"small letters", `"2026-01-02t03:04:05z"`, "2026-01-02T03:04:05Z"},
+		{"lower case", `"2026-01-02t03:04:05z"`, "2026-01-02T03:04:05Z"},
 		{"offset without colon", `"2026-01-02T03:04:05+0530"`, "2026-01-01T21:34:05Z"},
 		{"offset of hours", `"2026-01-02T03:04:05-01"`, "2026-01-02T04:04:05Z"},
-		{"the minus sign of typography", `"2026-01-02T03:04:05\u221201:00"`, "2026-01-02T04:04:05Z"},
+		{"Unicode minus sign", `"2026-01-02T03:04:05\u221201:00"`, "2026-01-02T04:04:05Z"},
 		{"no zone", `"2026-01-02T03:04:05"`, "2026-01-02T03:04:05Z"},
 		{"decimal comma", `"2026-01-02T03:04:05,5Z"`, "2026-01-02T03:04:05.5Z"},
 		{"no seconds", `"2026-01-02T03:04Z"`, "2026-01-02T03:04:00Z"},
-		{"hour alone", `"2026-01-02T03Z"`, "2026-01-02T03:00:00Z"},
+		{"hour only", `"2026-01-02T03Z"`, "2026-01-02T03:00:00Z"},
 		{"basic form", `"20260102T030405Z"`, "2026-01-02T03:04:05Z"},
 		{"basic form with milliseconds", `"20260102T030405.123+0100"`, "2026-01-02T02:04:05.123Z"},
-		{"date and time without anything between", `"20260102030405"`, "2026-01-02T03:04:05Z"},
+		{"date and time without a separator", `"20260102030405"`, "2026-01-02T03:04:05Z"},
 		{"date", `"2026-01-02"`, "2026-01-02T00:00:00Z"},
 		{"date, short", `"2026-1-2"`, "2026-01-02T00:00:00Z"},
 		{"date with a zone (XML Schema)", `"2026-01-02+01:00"`, "2026-01-01T23:00:00Z"},
@@ -51,10 +51,10 @@ var timeForms = []struct {
 		{"week", `"2026-W02"`, "2026-01-05T00:00:00Z"},
 		{"midnight at the end of a day", `"2026-01-02T24:00:00Z"`, "2026-01-03T00:00:00Z"},
 		{"leap second", `"2016-12-31T23:59:60Z"`, "2017-01-01T00:00:00Z"},
-		{"leap second elsewhere", `"2016-12-31T15:59:60.5-08:00"`, "2017-01-01T00:00:00Z"},
+		{"leap second in another zone", `"2016-12-31T15:59:60.5-08:00"`, "2017-01-01T00:00:00Z"},
 		{"the first year", `"0000-01-01T00:00:00Z"`, "0000-01-01T00:00:00Z"},
 		{"the last year", `"9999-12-31T23:59:59Z"`, "9999-12-31T23:59:59Z"},
-		{"zone in brackets behind an offset (Java, RFC 9557)", `"2026-01-02T03:04:05+01:00[Europe/Paris]"`, "2026-01-02T02:04:05Z"},
+		{"zone in brackets after an offset (Java, RFC 9557)", `"2026-01-02T03:04:05+01:00[Europe/Paris]"`, "2026-01-02T02:04:05Z"},
 	}},
 	{"Databases and languages", "", []timeForm{
 		{"SQL", `"2026-01-02 03:04:05"`, "2026-01-02T03:04:05Z"},
@@ -79,7 +79,7 @@ var timeForms = []struct {
 		{"Twitter", `"Fri Jan 02 03:04:05 +0100 2026"`, "2026-01-02T02:04:05Z"},
 		{"the log of a web server", `"02/Jan/2026:03:04:05 +0100"`, "2026-01-02T02:04:05Z"},
 	}},
-	{"Mail and HTTP", "Zones are those of RFC 2822: UT, UTC, GMT, Z, EST, EDT, CST, CDT, MST, MDT, PST, PDT, and in dates whose day stands before the name of the month the single letters, which mean UTC. Offsets are ±hh, ±hhmm, ±hh:mm or ±hh:mm:ss. Other names are refused: write an offset.", []timeForm{
+	{"Email and HTTP", "Zones are those of RFC 2822: UT, UTC, GMT, Z, EST, EDT, CST, CDT, MST, MDT, PST, PDT, and, in dates with the day before the name of the month, single letters, which mean UTC. Offsets are ±hh, ±hhmm, ±hh:mm or ±hh:mm:ss. Other names are refused: write an offset.", []timeForm{
 		{"RFC 2822", `"Fri, 02 Jan 2026 03:04:05 +0100"`, "2026-01-02T02:04:05Z"},
 		{"with a comment", `"Fri, 2 Jan 2026 03:04:05 -0800 (PST)"`, "2026-01-02T11:04:05Z"},
 		{"without weekday and seconds", `"2 Jan 2026 03:04 -0000"`, "2026-01-02T03:04:00Z"},
@@ -99,14 +99,14 @@ var timeForms = []struct {
 		{"RFC 850", `"Friday, 02-Jan-26 03:04:05 GMT"`, "2026-01-02T03:04:05Z"},
 		{"cookies", `"Fri, 02-Jan-2026 03:04:05 GMT"`, "2026-01-02T03:04:05Z"},
 	}},
-	{"Written by people", "Names of months and weekdays are English, in full or shortened to three letters or more. In a date of digits that does not begin with the year, the month comes first.", []timeForm{
+	{"Written by hand", "Names of months and weekdays are English, in full or abbreviated to three letters or more. In a numeric date that does not begin with the year, the month comes first.", []timeForm{
 		{"month in full", `"January 2, 2026"`, "2026-01-02T00:00:00Z"},
 		{"shortened", `"Jan. 2 2026"`, "2026-01-02T00:00:00Z"},
 		{"day first", `"2 January 2026"`, "2026-01-02T00:00:00Z"},
 		{"with hyphens", `"02-Jan-2026"`, "2026-01-02T00:00:00Z"},
 		{"year first", `"2026-Jan-02"`, "2026-01-02T00:00:00Z"},
 		{"ordinal", `"January 2nd, 2026 3:04 pm"`, "2026-01-02T15:04:00Z"},
-		{"hour alone", `"Jan 2, 2026 3 p.m."`, "2026-01-02T15:00:00Z"},
+		{"hour only", `"Jan 2, 2026 3 p.m."`, "2026-01-02T15:00:00Z"},
 		{"slashes, year first", `"2026/01/02 03:04:05"`, "2026-01-02T03:04:05Z"},
 		{"slashes", `"1/2/2026"`, "2026-01-02T00:00:00Z"},
 		{"hyphens, month first", `"01-02-2026"`, "2026-01-02T00:00:00Z"},
@@ -114,7 +114,7 @@ var timeForms = []struct {
 		{"noon", `"1/2/2026 12:04 PM"`, "2026-01-02T12:04:00Z"},
 		{"space around", `" 2026-01-02 03:04\n"`, "2026-01-02T03:04:00Z"},
 	}},
-	{"Counts since 1970", "A number, or text that is one, counts seconds, milliseconds, microseconds or nanoseconds since 1970-01-01T00:00:00Z: the first of these that gives a time between 1900 and 2100. Text of 4, 8 or 14 digits is a date as above. Text with a fraction, a plus sign or space around it needs at least nine digits before the point: a shorter one is a number, not a time.", []timeForm{
+	{"Counts since 1970", "A number, or a numeric text, counts seconds, milliseconds, microseconds or nanoseconds since 1970-01-01T00:00:00Z. The first of these units that gives a time between 1900 and 2100 is used. A text of 4, 8 or 14 digits is a date as above. A text with a fraction, a plus sign or spaces around it needs at least nine digits before the point: a shorter one is a number, not a time.", []timeForm{
 		{"seconds", `1767323045`, "2026-01-02T03:04:05Z"},
 		{"seconds as text", `"1767323045"`, "2026-01-02T03:04:05Z"},
 		{"with a fraction", `1767323045.123`, "2026-01-02T03:04:05.123Z"},
@@ -136,7 +136,7 @@ var timeForms = []struct {
 		{"the earliest seconds", `-2208988800`, "1900-01-01T00:00:00Z"},
 		{"the latest seconds", `4133980799`, "2100-12-31T23:59:59Z"},
 	}},
-	{"Refused", "What cannot be read is refused with its reason; it is never taken for now or left out.", []timeForm{
+	{"Refused", "A time that cannot be read is refused with the reason. It is never replaced by the current time or dropped.", []timeForm{
 		{"unknown zone", `"Fri, 02 Jan 2026 03:04:05 CET"`, `refused: the zone "CET" is not known`},
 		{"unknown zone of SQL", `"2026-01-02 03:04:05 Europe/Paris"`, `refused: the zone "Europe/Paris" is not known`},
 		{"a letter that is no zone", `"Fri, 02 Jan 2026 03:04:05 J"`, `refused: the zone "J" is not known`},
@@ -214,7 +214,7 @@ func checkForm(t *testing.T, form timeForm, v event.Value) {
 	}
 }
 
-// What a program prints in the name of a zone is read back as the same instant.
+// TestReadTimePrintedByGo checks that a time printed with the name of a zone is read back as the same instant.
 func TestReadTimePrintedByGo(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("XYZ", -12600))
 	for _, layout := range []string{time.RFC3339, time.RFC1123Z, time.RFC822Z, time.RubyDate, "Mon Jan 2 2006 15:04:05 GMT-0700", "2006-01-02 15:04:05Z07:00"} {
@@ -232,7 +232,7 @@ func TestReadTimeShortensWhatItQuotes(t *testing.T) {
 	assert.Less(t, len(err.Error()), 200)
 }
 
-// TestTimesPage holds TIMES.md to the table; -update writes it.
+// TestTimesPage checks that TIMES.md matches the table; -update writes it.
 func TestTimesPage(t *testing.T) {
 	page := timesPage()
 	if *update {
@@ -246,9 +246,9 @@ func TestTimesPage(t *testing.T) {
 func timesPage() string {
 	var b strings.Builder
 	b.WriteString("# How times are read\n\n" +
-		"One reader takes every time: of events as they come in over HTTP or from files, of mapped fields, of Liquid's `date`, and of destinations. " +
-		"The same text means the same everywhere, whatever zone the machine is in. A time without a zone is in UTC.\n\n" +
-		"This page is generated from the table that tests the reader (`go test ./framework/event -run TestTimesPage -update`).\n")
+		"One parser reads all times: in events from HTTP and files, in mapped fields, in Liquid's `date`, and in destinations. " +
+		"A text means the same time everywhere, regardless of the machine's time zone. A time without a zone is in UTC.\n\n" +
+		"This page is generated from the table that tests the parser (`go test ./framework/event -run TestTimesPage -update`).\n")
 	for _, group := range timeForms {
 		fmt.Fprintf(&b, "\n## %s\n\n", group.title)
 		if group.about != "" {
@@ -258,7 +258,7 @@ func timesPage() string {
 		for _, form := range group.forms {
 			means := strings.TrimSpace(strings.TrimPrefix(form.means, "refused:"))
 			if means == "" {
-				means = "cannot be read"
+				means = "refused"
 			}
 			fmt.Fprintf(&b, "| %s | `%s` | %s |\n", form.from, form.json, means)
 		}
@@ -266,8 +266,8 @@ func timesPage() string {
 	return b.String()
 }
 
-// Whatever comes, a time that is read is in UTC, has a year of four digits, and means the same when it is printed and read again, in
-// whatever zone the machine is.
+// FuzzParseTime checks that every parsed time is in UTC, has a year of four digits, does not depend on the machine's zone, and is the
+// same after printing and parsing it again.
 func FuzzParseTime(f *testing.F) {
 	for _, group := range timeForms {
 		for _, form := range group.forms {

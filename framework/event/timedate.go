@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// readWeekday skips the name of a weekday. Whether it is that of the date does not matter.
+// readWeekday skips the name of a weekday. It does not check whether the name fits the date.
 func (p *timeText) readWeekday() {
-	word := p.word()
+	word := p.leadingWord()
 	if !isNameOf(word, "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday") {
 		return
 	}
@@ -23,7 +23,7 @@ func notDate(text string) string {
 	return fmt.Sprintf("%q cannot be read as a date", shortTimeText(text))
 }
 
-// isNameOf reports whether a word is one of the names or an abbreviation of it of at least three letters.
+// isNameOf reports whether word is one of the names, or an abbreviation of at least three letters of one.
 func isNameOf(word string, names ...string) bool { return nameIndex(word, names) >= 0 }
 
 func nameIndex(word string, names []string) int {
@@ -35,9 +35,9 @@ func nameIndex(word string, names []string) int {
 	return -1
 }
 
-// readMonthName reads the name of a month, with a dot if it is shortened.
+// readMonthName parses the name of a month, with an optional dot if it is abbreviated.
 func (p *timeText) readMonthName() {
-	word := p.word()
+	word := p.leadingWord()
 	for m := time.January; m <= time.December; m++ {
 		if isNameOf(word, m.String()) {
 			p.month = int(m)
@@ -48,7 +48,7 @@ func (p *timeText) readMonthName() {
 	p.fail(notDate(p.text))
 }
 
-// readDate reads a date in any of its forms.
+// readDate parses a date in any of the supported formats.
 func (p *timeText) readDate() {
 	digits := 0
 	for digits < len(p.text) && isDigit(p.text[digits]) {
@@ -61,17 +61,17 @@ func (p *timeText) readDate() {
 		p.readShortFirst(digits)
 	case 4:
 		p.iso = true
-		p.year = p.number(4, 4, "year")
+		p.year = p.readNumber(4, 4, "year")
 		p.readYearFirst()
 	case 8:
 		p.iso = true
-		p.year, p.month, p.day = p.number(4, 4, "year"), p.number(2, 2, "month"), p.number(2, 2, "day")
+		p.year, p.month, p.day = p.readNumber(4, 4, "year"), p.readNumber(2, 2, "month"), p.readNumber(2, 2, "day")
 	default:
 		p.fail(notDate(p.text))
 	}
 }
 
-// readYearFirst reads the rest of 2026, 2026-01, 2026-01-02, 2026/1/2, 2026-W01-5, 2026-002 and 2026-Jan-02.
+// readYearFirst parses the rest of 2026, 2026-01, 2026-01-02, 2026/1/2, 2026-W01-5, 2026-002 and 2026-Jan-02.
 func (p *timeText) readYearFirst() {
 	if p.text == "" {
 		p.dayless = true
@@ -89,17 +89,17 @@ func (p *timeText) readYearFirst() {
 		p.readWeek()
 	case separator == "-" && len(p.text) >= 3 && isDigits(p.text[:3]):
 		p.readDayOfYear()
-	case p.word() != "":
+	case p.leadingWord() != "":
 		p.readMonthName()
-		if !p.take(separator) {
+		if !p.cutPrefix(separator) {
 			p.fail("its day is missing")
 		}
-		p.day = p.number(1, 2, "day")
+		p.day = p.readNumber(1, 2, "day")
 	default:
-		p.month = p.number(1, 2, "month")
+		p.month = p.readNumber(1, 2, "month")
 		switch {
-		case p.take(separator):
-			p.day = p.number(1, 2, "day")
+		case p.cutPrefix(separator):
+			p.day = p.readNumber(1, 2, "day")
 		case separator != "-" || p.text != "":
 			p.fail("its day is missing")
 		default:
@@ -108,13 +108,13 @@ func (p *timeText) readYearFirst() {
 	}
 }
 
-// readWeek reads the week of ISO 8601 and its day, Monday if it has none.
+// readWeek parses an ISO 8601 week with an optional weekday, Monday by default.
 func (p *timeText) readWeek() {
-	week, weekday := p.number(2, 2, "week"), 1
-	if p.dayless = !p.take("-"); !p.dayless {
-		weekday = p.number(1, 1, "weekday")
+	week, weekday := p.readNumber(2, 2, "week"), 1
+	if p.dayless = !p.cutPrefix("-"); !p.dayless {
+		weekday = p.readNumber(1, 1, "weekday")
 	}
-	fourth := time.Date(p.year, 1, 4, 0, 0, 0, 0, time.UTC) // is in the first week
+	fourth := time.Date(p.year, 1, 4, 0, 0, 0, 0, time.UTC) // is always in the first week
 	day := fourth.AddDate(0, 0, 7*(week-1)+weekday-(int(fourth.Weekday())+6)%7-1)
 	if y, w := day.ISOWeek(); weekday < 1 || weekday > 7 || y != p.year || w != week {
 		p.fail("there is no such week in the calendar")
@@ -123,7 +123,7 @@ func (p *timeText) readWeek() {
 }
 
 func (p *timeText) readDayOfYear() {
-	n := p.number(1, 2, "day")*10 + p.number(1, 1, "day")
+	n := p.readNumber(1, 2, "day")*10 + p.readNumber(1, 1, "day")
 	day := time.Date(p.year, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, n-1)
 	if n == 0 || day.Year() != p.year {
 		p.fail("there is no such day in the calendar")
@@ -131,20 +131,20 @@ func (p *timeText) readDayOfYear() {
 	p.month, p.day = int(day.Month()), day.Day()
 }
 
-// readShortFirst reads 1/2/2026 (the month first) and 2 January 2026 (the day first).
+// readShortFirst parses 1/2/2026 (month first) and 2 January 2026 (day first).
 func (p *timeText) readShortFirst(digits int) {
 	after := p.text[digits:]
 	if len(after) > 1 && (after[0] == '/' || after[0] == '-') && isDigit(after[1]) {
-		p.month = p.number(1, 2, "month")
+		p.month = p.readNumber(1, 2, "month")
 		p.text = p.text[1:]
-		p.day = p.number(1, 2, "day")
-		if !p.take(after[:1]) {
+		p.day = p.readNumber(1, 2, "day")
+		if !p.cutPrefix(after[:1]) {
 			p.fail("its year is missing")
 		}
 		p.readYear(4)
 		return
 	}
-	p.day = p.number(1, 2, "day")
+	p.day = p.readNumber(1, 2, "day")
 	p.skipOrdinal()
 	separator := ""
 	if p.text != "" && strings.Contains(" -/.", p.text[:1]) {
@@ -156,7 +156,7 @@ func (p *timeText) readShortFirst(digits int) {
 	if separator == "." {
 		separator = " "
 	}
-	if separator != "" && !p.take(separator) {
+	if separator != "" && !p.cutPrefix(separator) {
 		p.fail("its year is missing")
 	}
 	p.skipSpaces()
@@ -164,17 +164,17 @@ func (p *timeText) readShortFirst(digits int) {
 	p.readYear(2)
 }
 
-// readMonthFirst reads January 2, 2026, and Jan 2 03:04:05 2026, whose year comes last.
+// readMonthFirst parses January 2, 2026, and Jan 2 03:04:05 2026, in which the year comes last.
 func (p *timeText) readMonthFirst() {
 	p.readMonthName()
 	if p.reason != "" {
 		return
 	}
-	dashed := p.take("-")
+	dashed := p.cutPrefix("-")
 	p.skipSpaces()
-	p.day = p.number(1, 2, "day")
+	p.day = p.readNumber(1, 2, "day")
 	p.skipOrdinal()
-	if dashed && !p.take("-") {
+	if dashed && !p.cutPrefix("-") {
 		p.fail("its year is missing")
 	}
 	rest := strings.TrimLeft(strings.TrimPrefix(p.text, ","), " ")
@@ -182,7 +182,7 @@ func (p *timeText) readMonthFirst() {
 		p.fail("its year is missing")
 	}
 	if hour := strings.IndexByte(rest, ':'); hour == 1 || hour == 2 {
-		p.year = -1 // behind the time of day
+		p.year = -1 // the year follows the time of day
 		return
 	}
 	p.text = rest
@@ -191,16 +191,16 @@ func (p *timeText) readMonthFirst() {
 
 // skipOrdinal skips the letters of 1st, 2nd, 3rd and 4th.
 func (p *timeText) skipOrdinal() {
-	switch word := p.word(); strings.ToLower(word) {
+	switch word := p.leadingWord(); strings.ToLower(word) {
 	case "st", "nd", "rd", "th":
 		p.text = p.text[2:]
 	}
 }
 
-// readYear reads a year. One of two digits is between 1950 and 2049, one of three digits counts from 1900, as RFC 2822 has it.
-func (p *timeText) readYear(fewest int) {
+// readYear parses a year. Two digits mean 1950 to 2049, and three digits count from 1900, as in RFC 2822.
+func (p *timeText) readYear(minDigits int) {
 	before := len(p.text)
-	p.year = p.number(fewest, 4, "year")
+	p.year = p.readNumber(minDigits, 4, "year")
 	switch before - len(p.text) {
 	case 2:
 		if p.year += 1900; p.year < 1950 {

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// The years that a number of seconds, milliseconds, microseconds or nanoseconds may lie in: 1900 up to and including 2100.
+// Bounds of a number of seconds, milliseconds, microseconds or nanoseconds: the years 1900 to 2100.
 const (
 	minEpoch = -2208988800 // 1900-01-01T00:00:00Z
 	maxEpoch = 4133980800  // 2101-01-01T00:00:00Z, excluded
 )
 
-// longDigits is the number of digits from which a number is taken for a time although it has a fraction, a plus sign or space around it:
-// nine digits of seconds are 1973 and later. "1.5" and " 12 " are numbers, not times.
+// longDigits is the minimum number of digits of a number of seconds that has a fraction, a plus sign or spaces around it. Nine
+// digits mean 1973 or later. "1.5" and " 12 " are numbers, not times.
 const longDigits = 9
 
 // isDecimal reports whether a text is a number without an exponent.
@@ -37,7 +37,7 @@ func isDigits(s string) bool {
 
 func isDigit(c byte) bool { return c-'0' <= 9 }
 
-// readDigits reads text that is a number: a year of 4 digits, a date of 8, a date and time of 14, or else a count since 1970.
+// readDigits parses a numeric text: a year of 4 digits, a date of 8, a date and time of 14, and otherwise a count since 1970.
 func readDigits(s string, spaced bool) (time.Time, string) {
 	digits := isDigits(s)
 	switch {
@@ -56,13 +56,13 @@ func readDigits(s string, spaced bool) (time.Time, string) {
 	return readEpoch(strings.TrimPrefix(s, "+"))
 }
 
-// epochUnits are the units of a count since 1970, the coarsest first. The first that gives a plausible year is meant.
+// epochUnits are the units of a count since 1970, coarsest first. The first unit that gives a plausible year is used.
 var epochUnits = [...]struct {
 	perSecond int64
-	places    int // of a fraction down to nanoseconds
+	places    int // decimal places down to nanoseconds
 }{{1, 9}, {1e3, 6}, {1e6, 3}, {1e9, 0}}
 
-// readEpoch reads a number as JSON writes it as a count since 1970.
+// readEpoch parses a JSON number as a count since 1970.
 func readEpoch(number string) (time.Time, string) {
 	const implausible = "no unit from seconds to nanoseconds since 1970 puts it between 1900 and 2100"
 	if strings.ContainsAny(number, "eE") {
@@ -92,7 +92,7 @@ func readEpoch(number string) (time.Time, string) {
 	return time.Time{}, implausible
 }
 
-// leadingDigits is the number that the first places digits make, as if zeros followed.
+// leadingDigits returns the number formed by the first places digits, padded with zeros on the right.
 func leadingDigits(digits string, places int) int64 {
 	n := int64(0)
 	for i := range places {

@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// timeText reads a written time from its beginning to its end. The first mistake stays in reason.
+// timeText parses a time from left to right. The first error is kept in reason.
 type timeText struct {
-	text string // what is left of it
+	text string // the rest that is not parsed yet
 
 	year, month, day           int
 	hour, minute, second, nano int
 	offset                     int // seconds east of UTC
 
 	iso     bool // the date begins with its year in digits: T may follow
-	mail    bool // the date is that of a mail, day before the month's name: the letters of RFC 2822 are zones
-	dayless bool // the date is a month or a year
+	mail    bool // the date has the form of an email (RFC 2822), with the day before the month's name; single letters are zones
+	dayless bool // the date has no day: it is a month or a year
 	reason  string
 }
 
-// readWrittenTime reads a date with or without a time of day and a zone.
+// readWrittenTime parses a date with an optional time of day and zone.
 func readWrittenTime(s string) (time.Time, string) {
 	p := &timeText{text: s, month: 1, day: 1}
 	p.cutEnd()
@@ -35,7 +35,7 @@ func readWrittenTime(s string) (time.Time, string) {
 	if p.reason != "" {
 		return time.Time{}, p.reason
 	}
-	return p.instant()
+	return p.toTime()
 }
 
 func (p *timeText) fail(reason string) {
@@ -44,8 +44,8 @@ func (p *timeText) fail(reason string) {
 	}
 }
 
-// cutEnd removes what programs print behind a time and what adds nothing to it: a zone's name in parentheses (JavaScript, mail), the
-// monotonic clock (Go), and a zone in brackets behind an offset (Java, RFC 9557).
+// cutEnd removes trailing text that programs print but that does not change the time: a zone name in parentheses (JavaScript,
+// email), the monotonic clock (Go), and a zone in brackets after an offset (Java, RFC 9557).
 func (p *timeText) cutEnd() {
 	if i := strings.LastIndex(p.text, " ("); i > 0 && strings.HasSuffix(p.text, ")") {
 		p.text = strings.TrimRight(p.text[:i], " ")
@@ -68,7 +68,7 @@ func isOffset(s string) bool {
 	return len(s) == 6 && (s[0] == '+' || s[0] == '-') && isDigits(s[1:3]) && s[3] == ':' && isDigits(s[4:])
 }
 
-// readRest reads what follows a date: a zone alone, or a time of day with a zone, and then the year of a date as C prints it.
+// readRest parses what follows a date: a zone, or a time of day with a zone and, in the format of C's asctime, the year.
 func (p *timeText) readRest() {
 	if p.iso && !p.dayless && (p.text == "Z" || p.text == "z" || isOffset(p.text)) {
 		p.readZone()
@@ -85,7 +85,7 @@ func (p *timeText) readRest() {
 	}
 }
 
-// readSeparator reads what stands between a date and a time of day.
+// readSeparator parses the separator between a date and a time of day.
 func (p *timeText) readSeparator() bool {
 	switch {
 	case p.dayless:
@@ -94,7 +94,7 @@ func (p *timeText) readSeparator() bool {
 		p.text = p.text[1:]
 		p.readShortClock()
 		return false
-	case p.mail && p.text[0] == ':': // the log of a web server
+	case p.mail && p.text[0] == ':': // the log format of a web server
 		p.text = p.text[1:]
 	default:
 		rest := strings.TrimPrefix(p.text, ",")
@@ -109,7 +109,7 @@ func (p *timeText) readSeparator() bool {
 	return p.reason == ""
 }
 
-// readShortClock reads the time of day behind a T, which may lack its minutes and its colons, and its zone.
+// readShortClock parses the time of day and the zone after a T. Minutes and colons are optional.
 func (p *timeText) readShortClock() {
 	n := 0
 	for n < len(p.text) && isDigit(p.text[n]) {
@@ -126,20 +126,20 @@ func (p *timeText) readShortClock() {
 	p.readZone()
 }
 
-// readClock reads hours and minutes, then perhaps seconds, their fraction, and AM or PM.
+// readClock parses hours and minutes, then optional seconds with a fraction, and AM or PM.
 func (p *timeText) readClock() {
-	p.hour = p.number(1, 2, "hour")
-	if p.take(":") {
-		p.minute = p.number(2, 2, "minute")
-		if p.take(":") {
-			p.second = p.number(2, 2, "second")
-			if p.take(".") || p.take(",") {
+	p.hour = p.readNumber(1, 2, "hour")
+	if p.cutPrefix(":") {
+		p.minute = p.readNumber(2, 2, "minute")
+		if p.cutPrefix(":") {
+			p.second = p.readNumber(2, 2, "second")
+			if p.cutPrefix(".") || p.cutPrefix(",") {
 				p.readFraction()
 			}
 		}
-		p.readHalf(false)
+		p.readAMPM(false)
 	} else {
-		p.readHalf(true)
+		p.readAMPM(true)
 	}
 	switch {
 	case p.minute > 59 || p.second > 60:
@@ -161,8 +161,8 @@ func (p *timeText) readFraction() {
 	p.text = p.text[n:]
 }
 
-// readHalf reads AM or PM, which an hour without minutes needs.
-func (p *timeText) readHalf(needed bool) {
+// readAMPM parses AM or PM, which is required after an hour without minutes.
+func (p *timeText) readAMPM(needed bool) {
 	rest := strings.TrimLeft(p.text, " ")
 	for _, half := range [...]struct {
 		name string
@@ -184,8 +184,8 @@ func (p *timeText) readHalf(needed bool) {
 	}
 }
 
-// instant is the time that was read, if there is such a date.
-func (p *timeText) instant() (time.Time, string) {
+// toTime returns the time that was parsed, if such a date exists.
+func (p *timeText) toTime() (time.Time, string) {
 	leap := p.second == 60
 	if leap {
 		p.second = 59
@@ -199,13 +199,13 @@ func (p *timeText) instant() (time.Time, string) {
 		if t.Hour() != 23 || t.Minute() != 59 {
 			return time.Time{}, "a second of 60 exists at 23:59:60 UTC only"
 		}
-		t = t.Truncate(time.Second).Add(time.Second) // the next day begins
+		t = t.Truncate(time.Second).Add(time.Second) // the next day starts
 	}
-	return inYears(t)
+	return checkYear(t)
 }
 
-// take removes a beginning.
-func (p *timeText) take(prefix string) bool {
+// cutPrefix removes a prefix and reports whether it was present.
+func (p *timeText) cutPrefix(prefix string) bool {
 	rest, ok := strings.CutPrefix(p.text, prefix)
 	p.text = rest
 	return ok
@@ -213,25 +213,25 @@ func (p *timeText) take(prefix string) bool {
 
 func (p *timeText) skipSpaces() { p.text = strings.TrimLeft(p.text, " ") }
 
-// number reads at least fewest digits and at most most.
-func (p *timeText) number(fewest, most int, what string) int {
+// readNumber parses a number of minDigits to maxDigits digits.
+func (p *timeText) readNumber(minDigits, maxDigits int, what string) int {
 	n, i := 0, 0
-	for i < len(p.text) && i < most && isDigit(p.text[i]) {
+	for i < len(p.text) && i < maxDigits && isDigit(p.text[i]) {
 		n = n*10 + int(p.text[i]-'0')
 		i++
 	}
-	if i < fewest {
-		p.fail("its " + what + " should have " + digitsText(fewest, most))
+	if i < minDigits {
+		p.fail("its " + what + " should have " + digitsText(minDigits, maxDigits))
 	}
 	p.text = p.text[i:]
 	return n
 }
 
-func digitsText(fewest, most int) string {
+func digitsText(minDigits, maxDigits int) string {
 	switch {
-	case fewest != most:
+	case minDigits != maxDigits:
 		return "one or two digits"
-	case most == 4:
+	case maxDigits == 4:
 		return "four digits"
 	}
 	return "two digits"
@@ -239,8 +239,8 @@ func digitsText(fewest, most int) string {
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
-// word is the letters that the text begins with.
-func (p *timeText) word() string {
+// leadingWord returns the letters at the beginning of the text.
+func (p *timeText) leadingWord() string {
 	i := 0
 	for i < len(p.text) && isLetter(p.text[i]) {
 		i++

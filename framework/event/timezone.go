@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// zoneHours are the zones with a name, in hours east of UTC: those of RFC 2822, and UTC. Other names mean different things in different
-// places, or change their meaning with the season: they are refused.
+// zoneHours are the named zones that are accepted, in hours east of UTC: UTC and those of RFC 2822. Other names are ambiguous or
+// change their meaning with the season, so they are refused.
 var zoneHours = map[string]int{
 	"UT": 0, "UTC": 0, "GMT": 0, "Z": 0,
 	"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
 }
 
-// readZone reads the zone behind a time of day, if there is one.
+// readZone parses an optional zone after a time of day.
 func (p *timeText) readZone() {
 	rest := strings.TrimLeft(p.text, " ")
 	if p.reason != "" || rest == "" {
@@ -29,7 +29,7 @@ func (p *timeText) readZone() {
 	}
 	before := p.text
 	p.text = rest
-	name := strings.ToUpper(p.word())
+	name := strings.ToUpper(p.leadingWord())
 	hours, known := zoneHours[name]
 	if !known && p.isMilitary(name) {
 		known = true
@@ -50,31 +50,31 @@ func unknownZone(rest string) string {
 	return fmt.Sprintf("the zone %q is not known: write an offset such as +01:00", shortTimeText(rest))
 }
 
-// isMilitary reports whether a name is one of the letters that RFC 822 defined wrongly and RFC 2822 therefore takes for UTC. They are
-// zones in the dates of mails only.
+// isMilitary reports whether name is one of the letters that RFC 822 defined incorrectly and RFC 2822 therefore reads as UTC. They
+// are zones only in the dates of emails.
 func (p *timeText) isMilitary(name string) bool {
 	return p.mail && len(name) == 1 && name != "J"
 }
 
 func isSign(c byte) bool { return c == '+' || c == '-' }
 
-// readOffset reads ±hh, ±hhmm, ±hh:mm or ±hh:mm:ss, and ±h if one digit is enough.
-func (p *timeText) readOffset(fewest int) {
+// readOffset parses ±hh, ±hhmm, ±hh:mm or ±hh:mm:ss, and ±h if minDigits is 1.
+func (p *timeText) readOffset(minDigits int) {
 	sign := 1
 	if p.text[0] == '-' {
 		sign = -1
 	}
 	p.text = p.text[1:]
-	hours := p.number(fewest, 2, "offset")
+	hours := p.readNumber(minDigits, 2, "offset")
 	minutes, seconds := 0, 0
 	switch {
-	case p.take(":"):
-		minutes = p.number(2, 2, "offset")
-		if p.take(":") {
-			seconds = p.number(2, 2, "offset")
+	case p.cutPrefix(":"):
+		minutes = p.readNumber(2, 2, "offset")
+		if p.cutPrefix(":") {
+			seconds = p.readNumber(2, 2, "offset")
 		}
 	case p.text != "" && isDigit(p.text[0]):
-		minutes = p.number(2, 2, "offset")
+		minutes = p.readNumber(2, 2, "offset")
 	}
 	if hours > 23 || minutes > 59 || seconds > 59 {
 		p.fail("its offset is out of range")
@@ -82,7 +82,7 @@ func (p *timeText) readOffset(fewest int) {
 	p.offset = sign * (hours*3600 + minutes*60 + seconds)
 }
 
-// skipZoneName skips the name that Go, Ruby and others print behind an offset: the offset decides.
+// skipZoneName skips the zone name that Go, Ruby and others print after an offset. The offset counts.
 func (p *timeText) skipZoneName() {
 	rest := strings.TrimLeft(p.text, " ")
 	if rest == p.text || rest == "" {

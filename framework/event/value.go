@@ -8,10 +8,10 @@ import (
 	"strconv"
 )
 
-// Kind is what a Value is.
+// Kind is the type of a Value.
 type Kind uint8
 
-// The kinds. Absent is what a path gives where nothing is; it is the kind of the zero Value.
+// The kinds. Absent is the kind of the zero Value, which a path returns when it finds nothing.
 const (
 	Absent Kind = iota
 	Null
@@ -23,12 +23,12 @@ const (
 	Object
 )
 
-// String names the kind as JSON does; booleans are one kind here.
+// String returns the JSON name of the kind. True and False are both "boolean".
 func (k Kind) String() string {
 	return [...]string{"nothing", "null", "boolean", "boolean", "number", "string", "array", "object"}[k]
 }
 
-// WithArticle is "a string", "an object", "null".
+// WithArticle returns the kind for use in a sentence: "a string", "an object", "null".
 func (k Kind) WithArticle() string {
 	switch k {
 	case Absent, Null:
@@ -39,31 +39,31 @@ func (k Kind) WithArticle() string {
 	return "a " + k.String()
 }
 
-// built is the content of a container that was not read from a document.
+// built is the content of a container that was built in Go rather than parsed.
 type built struct {
-	shape  *Shape // of an object, a key for each value; nil for an array
+	shape  *Shape // keys of an object, one for each value; nil for an array
 	values []Value
-	size   int  // about the bytes of its JSON
-	record bool // what is absent is not there, else it is a hole
-	holes  bool // it has holes, at any depth
+	size   int  // approximate size as JSON in bytes
+	record bool // absent members do not exist; otherwise they are holes
+	holes  bool // the container has holes at any depth
 }
 
-// Member is one key of an object with its value.
+// Member is a key and its value in an object.
 type Member struct {
 	Key   string
 	Value Value
 }
 
-// Exists tells whether v is neither absent nor null.
+// Exists reports whether v is neither absent nor null.
 func (v Value) Exists() bool { return v.Kind() > Null }
 
-// IsString tells whether v is a string.
+// IsString reports whether v is a string.
 func (v Value) IsString() bool { return v.Kind() == String }
 
-// Bool is v as a boolean; ok is false where v is none.
+// Bool returns v as a boolean. ok is false if v is not a boolean.
 func (v Value) Bool() (b, ok bool) { return v.Kind() == True, v.Kind() == True || v.Kind() == False }
 
-// Str is the content of a string, and "" for any other kind.
+// Str returns the content of a string, or "" for any other kind.
 func (v Value) Str() string {
 	switch {
 	case v.Kind() != String:
@@ -74,7 +74,7 @@ func (v Value) Str() string {
 	return v.text()
 }
 
-// Digits is a number's text as it was written, and "" for any other kind.
+// Digits returns the text of a number as it was written, or "" for any other kind.
 func (v Value) Digits() string {
 	if v.Kind() != Number {
 		return ""
@@ -82,16 +82,16 @@ func (v Value) Digits() string {
 	return v.text()
 }
 
-// Float is a number's nearest float64 (infinite where it is too large), and 0 for any other kind.
+// Float returns the float64 nearest to a number, infinite if it is out of range, or 0 for any other kind.
 func (v Value) Float() float64 {
 	if v.Kind() != Number {
 		return 0
 	}
-	f, _ := strconv.ParseFloat(v.text(), 64) // an error here means out of range: f is ±Inf
+	f, _ := strconv.ParseFloat(v.text(), 64) // the only possible error is out of range: f is ±Inf
 	return f
 }
 
-// Falsy tells whether JavaScript takes v for false: absent, null, false, 0 and "".
+// Falsy reports whether v is falsy in JavaScript: absent, null, false, 0 or "".
 func (v Value) Falsy() bool {
 	switch v.Kind() {
 	case Absent, Null, False:
@@ -104,7 +104,7 @@ func (v Value) Falsy() bool {
 	return false
 }
 
-// Len is the number of items of an array or members of an object, and 0 for any other kind.
+// Len returns the number of items of an array or members of an object, or 0 for any other kind.
 func (v Value) Len() int {
 	switch {
 	case v.Kind() == Array && v.built() != nil:
@@ -121,7 +121,7 @@ func (v Value) Len() int {
 	return 0
 }
 
-// Index is item i of an array; absent where there is none.
+// Index returns item i of an array, or the absent Value if i is out of range or v is not an array.
 func (v Value) Index(i int) Value {
 	if v.Kind() != Array || i < 0 {
 		return Value{}
@@ -135,7 +135,7 @@ func (v Value) Index(i int) Value {
 	if i >= v.node().length() {
 		return Value{}
 	}
-	return v.doc().value(v.doc().node(v.node().place() + i))
+	return v.doc().valueOf(v.doc().node(v.node().start() + i))
 }
 
 func (v Value) orNull() Value {
@@ -145,7 +145,7 @@ func (v Value) orNull() Value {
 	return v
 }
 
-// Get is the value of key in an object; absent where there is none. Of a key that is written twice the last one counts.
+// Get returns the value of a key in an object, or the absent Value if there is none. If a key is repeated, the last value counts.
 func (v Value) Get(key string) Value {
 	if v.Kind() != Object {
 		return Value{}
@@ -156,10 +156,10 @@ func (v Value) Get(key string) Value {
 		}
 		return Value{}
 	}
-	return v.doc().value(v.doc().find(v.node(), key))
+	return v.doc().valueOf(v.doc().findMember(v.node(), key))
 }
 
-// Items are the items of an array in order; none for any other kind.
+// Items iterates over the items of an array in order. It yields nothing for any other kind.
 func (v Value) Items() iter.Seq2[int, Value] {
 	return func(yield func(int, Value) bool) {
 		if v.Kind() != Array {
@@ -173,23 +173,23 @@ func (v Value) Items() iter.Seq2[int, Value] {
 			}
 			return
 		}
-		d, from := v.doc(), v.node().place()
+		d, from := v.doc(), v.node().start()
 		for i := range v.node().length() {
-			if !yield(i, d.value(d.node(from+i))) {
+			if !yield(i, d.valueOf(d.node(from+i))) {
 				return
 			}
 		}
 	}
 }
 
-// Members are the members of an object in order; none for any other kind. A key that is written twice comes once,
-// where it was first, with its last value.
+// Members iterates over the members of an object in order. It yields nothing for any other kind. A repeated key is yielded once, at
+// its first position, with its last value.
 func (v Value) Members() iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
 		switch {
 		case v.Kind() != Object:
 		case v.built() == nil:
-			v.doc().members(v.node(), yield)
+			v.doc().eachMember(v.node(), yield)
 		default:
 			b := v.built()
 			for i, key := range b.shape.keys {
@@ -201,16 +201,16 @@ func (v Value) Members() iter.Seq2[string, Value] {
 	}
 }
 
-// BuiltOf is what an object was built of, a value for each key, some of which may be absent; ok is false for what was not built
-// but read. It must not be modified.
-func (v Value) BuiltOf() (shape *Shape, values []Value, ok bool) {
+// ShapeAndValues returns the shape of an object that was built in Go and one value for each of its keys, some of which may be
+// absent. ok is false for any other value. The result must not be modified.
+func (v Value) ShapeAndValues() (shape *Shape, values []Value, ok bool) {
 	if v.Kind() != Object || v.built() == nil {
 		return nil, nil, false
 	}
 	return v.built().shape, v.built().values, true
 }
 
-// Slots are the members of an object and its holes, in order.
+// Slots is like Members but also yields holes: members whose value is absent.
 func (v Value) Slots() iter.Seq2[string, Value] {
 	b := v.built()
 	if v.Kind() != Object || b == nil || b.record {
@@ -225,7 +225,7 @@ func (v Value) Slots() iter.Seq2[string, Value] {
 	}
 }
 
-// Int is a number cut to a whole int64, at the nearest end of the range where it does not fit, and 0 for any other kind.
+// Int returns a number truncated to an int64 and clamped to its range, or 0 for any other kind.
 func (v Value) Int() int64 {
 	if n, err := strconv.ParseInt(v.Digits(), 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		return n

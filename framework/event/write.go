@@ -9,12 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// AppendJSON appends v as compact JSON: numbers with the digits they came with, objects in their order. Nothing is
-// appended for an absent v.
-func (v Value) AppendJSON(dst []byte) []byte { return v.append(dst, false) }
+// AppendJSON appends v as compact JSON. Numbers keep their digits and objects their order. An absent v appends nothing.
+func (v Value) AppendJSON(dst []byte) []byte { return v.appendJSON(dst, false) }
 
-// append writes v; printed numbers are as JavaScript prints them.
-func (v Value) append(dst []byte, printed bool) []byte {
+// appendJSON appends v as JSON. If jsNumbers is true, it prints numbers as JavaScript does.
+func (v Value) appendJSON(dst []byte, jsNumbers bool) []byte {
 	switch v.Kind() {
 	case Null:
 		return append(dst, "null"...)
@@ -23,8 +22,8 @@ func (v Value) append(dst []byte, printed bool) []byte {
 	case False:
 		return append(dst, "false"...)
 	case Number:
-		if printed {
-			return append(dst, printedNumber(v.text())...)
+		if jsNumbers {
+			return append(dst, jsNumber(v.text())...)
 		}
 		return append(dst, v.text()...)
 	case String:
@@ -35,7 +34,7 @@ func (v Value) append(dst []byte, printed bool) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = item.append(dst, printed)
+			dst = item.appendJSON(dst, jsNumbers)
 		}
 		return append(dst, ']')
 	case Object:
@@ -47,21 +46,21 @@ func (v Value) append(dst []byte, printed bool) []byte {
 			}
 			first = false
 			dst = append(AppendString(dst, key), ':')
-			dst = member.append(dst, printed)
+			dst = member.appendJSON(dst, jsNumbers)
 		}
 		return append(dst, '}')
 	}
 	return dst
 }
 
-// JSON is v as compact JSON, and "" for an absent v.
-func (v Value) JSON() string { return string(v.append(nil, false)) }
+// JSON returns v as compact JSON, or "" for an absent v.
+func (v Value) JSON() string { return string(v.appendJSON(nil, false)) }
 
-// Stringify is v as JavaScript's JSON.stringify writes it: 1.50 is 1.5, a number that is infinite there is null. Whole
-// numbers keep their digits. It is "" for an absent v.
-func (v Value) Stringify() string { return string(v.append(nil, true)) }
+// Stringify returns v as JavaScript's JSON.stringify prints it: 1.50 becomes 1.5, and a number that is infinite in JavaScript
+// becomes null. Unlike JavaScript it keeps all digits of integers. It returns "" for an absent v.
+func (v Value) Stringify() string { return string(v.appendJSON(nil, true)) }
 
-func printedNumber(digits string) string {
+func jsNumber(digits string) string {
 	text := FormatNumber(digits)
 	if last := text[len(text)-1]; last < '0' || last > '9' {
 		return "null"
@@ -69,10 +68,10 @@ func printedNumber(digits string) string {
 	return text
 }
 
-// MarshalJSON makes a Value part of what encoding/json writes; an absent one is null.
+// MarshalJSON implements json.Marshaler. An absent v becomes null.
 func (v Value) MarshalJSON() ([]byte, error) { return v.orNull().AppendJSON(nil), nil }
 
-// UnmarshalJSON reads any JSON value.
+// UnmarshalJSON implements json.Unmarshaler.
 func (v *Value) UnmarshalJSON(raw []byte) error {
 	parsed, err := ParseString(string(raw))
 	if err != nil {
@@ -82,7 +81,7 @@ func (v *Value) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// Any is v as encoding/json would decode it with UseNumber; nil for null and absent.
+// Any returns v as encoding/json decodes it with UseNumber. It returns nil for null and absent values.
 func (v Value) Any() any {
 	switch v.Kind() {
 	case True, False:
@@ -107,7 +106,7 @@ func (v Value) Any() any {
 	return nil
 }
 
-// Equal compares two values: numbers by value, objects without regard to order.
+// Equal reports whether two values are equal. Numbers are compared by value, and objects without regard to order.
 func Equal(a, b Value) bool {
 	if a.Kind() != b.Kind() {
 		return false
@@ -144,7 +143,7 @@ func equalItems(a, b Value) bool {
 	return true
 }
 
-// EqualDigits compares two JSON numbers by value: whole ones exactly, others as float64.
+// EqualDigits reports whether two JSON numbers have the same value. Integers are compared exactly, other numbers as float64.
 func EqualDigits(a, b string) bool {
 	if a == b {
 		return true
@@ -157,17 +156,17 @@ func EqualDigits(a, b string) bool {
 	return x == y
 }
 
-// isWhole tells whether a JSON number is written with digits only.
+// isWhole reports whether a JSON number is written without a fraction and an exponent.
 func isWhole(digits string) bool {
 	return !strings.ContainsAny(digits, ".eE")
 }
 
-// AppendString appends s as a JSON string, escaping only what must be.
+// AppendString appends s as a JSON string. It escapes only the characters that JSON requires to be escaped.
 func AppendString(dst []byte, s string) []byte {
 	const digits = "0123456789abcdef"
 	dst = append(dst, '"')
 	from := 0
-	for i := plain(s); i < len(s); i++ {
+	for i := plainPrefix(s); i < len(s); i++ {
 		c := s[i]
 		if c >= 0x20 && c != '"' && c != '\\' {
 			continue
@@ -194,9 +193,9 @@ func AppendString(dst []byte, s string) []byte {
 	return append(append(dst, s[from:]...), '"')
 }
 
-// Text is v as JavaScript prints it in a string, which templates and coercion follow: numbers as FormatNumber does, the
-// items of an array joined by commas, nothing for null and absent. An object, which JavaScript prints as
-// "[object Object]", becomes compact JSON.
+// Text returns v as JavaScript prints it in a string, for templates and coercion. Numbers are printed by FormatNumber, the items of
+// an array are joined by commas, and null and absent values become "". An object, which JavaScript prints as "[object Object]",
+// becomes compact JSON.
 func (v Value) Text() string {
 	switch v.Kind() {
 	case String:
@@ -222,8 +221,8 @@ func (v Value) Text() string {
 	return ""
 }
 
-// FormatNumber prints a JSON number as ECMAScript does (1.50 is 1.5, 1e21 is 1e+21, -0 is 0), save that whole numbers
-// written in digits keep all of them.
+// FormatNumber prints a JSON number as ECMAScript does: 1.50 becomes 1.5, 1e21 becomes 1e+21, and -0 becomes 0. Unlike ECMAScript
+// it keeps all digits of an integer that is written without an exponent.
 func FormatNumber(digits string) string {
 	if isWhole(digits) {
 		if digits == "-0" {
@@ -235,7 +234,7 @@ func FormatNumber(digits string) string {
 	return FormatFloat(f)
 }
 
-// FormatFloat prints a number as ECMAScript does: NaN and Infinity included.
+// FormatFloat prints a number as ECMAScript does, including NaN and Infinity.
 func FormatFloat(f float64) string {
 	switch abs := math.Abs(f); {
 	case f == 0:
@@ -254,7 +253,7 @@ func FormatFloat(f float64) string {
 	return mantissa + "e" + exponent[:1] + strings.TrimLeft(exponent[1:], "0")
 }
 
-// UTF16Len is the length of s as JavaScript counts it.
+// UTF16Len returns the length of s in UTF-16 code units, as JavaScript counts it.
 func UTF16Len(s string) int {
 	n := 0
 	for _, r := range s {
@@ -263,7 +262,7 @@ func UTF16Len(s string) int {
 	return n
 }
 
-// utf16At is the character of s at a UTF-16 index; half a pair is U+FFFD.
+// utf16At returns the character at a UTF-16 index of s. Half a surrogate pair becomes U+FFFD.
 func utf16At(s string, index int) (string, bool) {
 	for _, r := range s {
 		n := max(1, utf16.RuneLen(r))

@@ -79,7 +79,7 @@ func (s *Subscription) batch(item *Item) {
 	payload, has := item.Payload, &s.reserved
 	item.BatchSize = has.usual
 	if has.size != nil {
-		if n := has.size.Of(payload); n.Kind() == event.Number {
+		if n := has.size.Get(payload); n.Kind() == event.Number {
 			item.BatchSize = min(sizeOr(n, has.usual), has.most)
 		}
 	}
@@ -87,15 +87,15 @@ func (s *Subscription) batch(item *Item) {
 		item.BatchSize = min(item.BatchSize, most)
 	}
 	if has.bytes != nil {
-		if n := has.bytes.Of(payload); n.Kind() == event.Number {
+		if n := has.bytes.Get(payload); n.Kind() == event.Number {
 			item.BatchBytes = max(int(n.Float()), 1)
 		}
 	}
-	if has.enable != nil && has.enable.Of(payload).Kind() == event.False || !s.handler.Batches() {
+	if has.enable != nil && has.enable.Get(payload).Kind() == event.False || !s.handler.Batches() {
 		item.BatchSize = 1
 	}
 	if has.keys != nil {
-		item.BatchKey = s.batchKey(payload, has.keys.Of(payload))
+		item.BatchKey = s.batchKey(payload, has.keys.Get(payload))
 	}
 }
 
@@ -121,7 +121,7 @@ func (s *Subscription) batchKey(payload, list event.Value) string {
 	var buffer [128]byte
 	text := buffer[:0]
 	for _, key := range names.keys {
-		text = key.Of(payload).AppendJSON(text)
+		text = key.Get(payload).AppendJSON(text)
 		text = append(text, ',')
 	}
 	if len(text) == 0 {

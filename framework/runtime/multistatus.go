@@ -14,5 +14,5 @@ func (v Verdict) Multistatus() event.Value {
 		)
 	}
 	members = append(members, event.Member{Key: "sent", Value: v.Sent}, event.Member{Key: "body", Value: v.Body})
-	return event.NewObject(members).Solid()
+	return event.NewObject(members).WithoutHoles()
 }

@@ -61,7 +61,7 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (item Item, ve
 // else the subscription and the batch key.
 func (p *Plan) lane(s *Subscription, payload event.Value, batchKey string) (lane string, apart bool) {
 	if p.audiences != nil && p.audiences.Action == s.action.Key {
-		return p.audienceID.Of(payload).Text(), p.deletion == nil
+		return p.audienceID.Get(payload).Text(), p.deletion == nil
 	}
 	return s.name + "\x00" + batchKey, false
 }

@@ -19,7 +19,7 @@ func (o outcome) resultsLike(want event.Value) event.Value {
 		for key := range wanted.Members() {
 			members = append(members, event.Member{Key: key, Value: whole.Get(key)})
 		}
-		items[i] = event.NewObject(members).Solid()
+		items[i] = event.NewObject(members).WithoutHoles()
 	}
 	return event.NewArray(items)
 }
@@ -33,7 +33,7 @@ func result(v runtime.Verdict) event.Value {
 	for key, value := range v.Multistatus().Members() {
 		members = append(members, event.Member{Key: key, Value: value})
 	}
-	return event.NewObject(members).Solid()
+	return event.NewObject(members).WithoutHoles()
 }
 
 // requestsLike are the requests made, whole, save that each shows only the headers that the wanted one at its place has.
@@ -61,5 +61,5 @@ func headersLike(headers, wanted event.Value) event.Value {
 	for name := range wanted.Members() {
 		members = append(members, event.Member{Key: name, Value: headers.Get(canonical(name))})
 	}
-	return event.NewObject(members).Solid()
+	return event.NewObject(members).WithoutHoles()
 }

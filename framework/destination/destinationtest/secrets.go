@@ -37,7 +37,7 @@ func secretsDoNotShow(s *subject) {
 				return
 			}
 			for _, v := range r.deliver(s.context(), sm.event, sm.payload, sm.payload) {
-				v.Sent = v.Sent.Solid()
+				v.Sent = v.Sent.WithoutHoles()
 				s.showsNoSecret(action, fmt.Sprintf("the verdict after %d", status), fmt.Sprintf("%s %s %s", v.Reason, v.Body.JSON(), v.Sent.JSON()))
 			}
 			if err := r.plan.Test(s.context()); err != nil {

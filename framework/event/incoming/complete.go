@@ -8,17 +8,18 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Complete fills in what an event from a file, a form or a pipeline lacks, as if the server had received it: type (track, if it names an
-// event), messageId, timestamp and receivedAt. Its ids become strings, a time in another form becomes RFC 3339, and one that lies further
-// than maxFuture (0 stands for DefaultMaxFuture) ahead of received is replaced by it; originalTimestamp then keeps what was there. What the event has is left as it is,
-// also a time that cannot be read: destinations refuse that with the field's name. A messageId that is missing is made of the content, so
-// that the same event has the same one each time.
+// Complete fills in what an event from a file, a form or a pipeline lacks, as if the server had received it: type (track, if the
+// event has a name), messageId, timestamp and receivedAt. Numeric ids become strings, and times in other formats become RFC 3339. A
+// timestamp that is further than maxFuture after received is replaced by received; originalTimestamp then keeps the original value.
+// A maxFuture of 0 means DefaultMaxFuture. Complete leaves everything else as it is, including a time that cannot be parsed:
+// destinations refuse that and name the field. A missing messageId is derived from the content, so the same event gets the same
+// messageId each time.
 func Complete(e event.Event, received time.Time, maxFuture time.Duration) event.Event {
 	if maxFuture <= 0 {
 		maxFuture = DefaultMaxFuture
 	}
 	v := e.Value()
-	changes := completion(v, received.UTC().Truncate(time.Millisecond), maxFuture)
+	changes := changedMembers(v, received.UTC().Truncate(time.Millisecond), maxFuture)
 	if len(changes) == 0 {
 		return e
 	}
@@ -40,14 +41,14 @@ func Complete(e event.Event, received time.Time, maxFuture time.Duration) event.
 		}
 	}
 	completed, err := event.Parse(event.NewObject(members).AppendJSON(nil))
-	if err != nil { // it would be too large
+	if err != nil { // the completed event is too large
 		return e
 	}
 	return completed
 }
 
-// completion returns the members that an event lacks or should have otherwise.
-func completion(v event.Value, received time.Time, maxFuture time.Duration) map[string]event.Value {
+// changedMembers returns the members that are missing or need another value.
+func changedMembers(v event.Value, received time.Time, maxFuture time.Duration) map[string]event.Value {
 	changes := map[string]event.Value{}
 	if !v.Get("type").Exists() && v.Get("event").Str() != "" {
 		changes["type"] = event.NewString("track")

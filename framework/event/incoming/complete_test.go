@@ -53,7 +53,7 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-func TestCompleteNamesAnEventByItsContent(t *testing.T) {
+func TestCompleteDerivesTheMessageIDFromTheContent(t *testing.T) {
 	id := func(text string, now time.Time) string {
 		return incoming.Complete(parse(t, text), now, time.Minute).Value().Get("messageId").Str()
 	}
@@ -61,7 +61,7 @@ func TestCompleteNamesAnEventByItsContent(t *testing.T) {
 	assert.NotEqual(t, id(`{"userId":"u","event":"A"}`, noon), id(`{"userId":"u","event":"B"}`, noon))
 }
 
-// Complete and the server make the same of what a client sends, but for the id that is made up.
+// TestCompleteAgreesWithTheServer checks that Complete and the server give the same event, except for a generated messageId.
 func TestCompleteAgreesWithTheServer(t *testing.T) {
 	for _, text := range []string{
 		`{"userId":"u","event":"A","type":"track"}`, `{"userId":7,"event":"A","type":"track","messageId":"m","timestamp":1767323045123}`,
@@ -69,7 +69,7 @@ func TestCompleteAgreesWithTheServer(t *testing.T) {
 		`{"anonymousId":"a","type":"identify","messageId":"m","timestamp":"2026-01-02t03:04:05z","traits":{"x":1}}`,
 	} {
 		e := parse(t, text)
-		served, err := incoming.New(0).Maker(incoming.Request{Received: noon}).Event(e.Value())
+		served, err := incoming.New(0).ForRequest(incoming.Request{Received: noon}).Normalize(e.Value())
 		require.NoError(t, err)
 		completed := incoming.Complete(e, noon, incoming.DefaultMaxFuture).Value()
 		for key, value := range served.Value.Members() {

@@ -1,6 +1,6 @@
-// Package incoming makes events as they are kept of events as they are sent: it checks them, fills in their ids and defaults, and decides
-// when they happened. The HTTP server, file readers, the console and pipelines all use it, so that an event is the same whichever way it
-// came.
+// Package incoming normalizes events when they enter Landfall: it checks them, fills in ids and defaults, and decides when they
+// happened. The HTTP server, file readers, the console and pipelines all use it, so the result does not depend on how an event
+// arrives.
 //
 // It does no I/O and reads no clock. A Normalizer is safe for concurrent use.
 package incoming
@@ -14,18 +14,18 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// DefaultMaxFuture is how far a time may lie ahead of its receipt by default.
+// DefaultMaxFuture is the default limit of how far a timestamp may be ahead of the time of receipt.
 const DefaultMaxFuture = time.Minute
 
-// Normalizer makes events of those that clients send. It remembers the clocks of the latest senders, in bounded memory.
+// Normalizer normalizes the events that clients send. It remembers the clock differences of recent senders, in bounded memory.
 type Normalizer struct {
 	maxFuture time.Duration
 	senders   *senders
-	notObject [event.Object]*RefusedError // by kind: a request may hold many values that are no events
+	notObject [event.Object]*RefusedError // preallocated errors by kind, because a request may hold many values that are not events
 }
 
-// New returns a Normalizer. A time that lies further ahead of its receipt than maxFuture is replaced by the receipt; 0 stands for
-// DefaultMaxFuture.
+// New returns a Normalizer. A timestamp that is further than maxFuture ahead of its receipt is replaced by the time of receipt. A
+// maxFuture of 0 means DefaultMaxFuture.
 func New(maxFuture time.Duration) *Normalizer {
 	if maxFuture <= 0 {
 		maxFuture = DefaultMaxFuture
@@ -37,18 +37,18 @@ func New(maxFuture time.Duration) *Normalizer {
 	return n
 }
 
-// Request is what a request says about all of its events.
+// Request describes the HTTP request, or another batch, in which events arrived.
 type Request struct {
-	Source   string
-	Address  string      // the client's; it tells senders apart that only name a user
-	Kind     string      // the type of the events; "" if each event has its own
-	Deletes  bool        // events of type delete are taken
-	Batch    event.Value // the object that the events came in; absent for an event that came alone
-	Received time.Time
+	Source       string
+	Address      string      // the client's address, which distinguishes senders whose events have only a userId
+	Kind         string      // the type of the events, or "" if each event has its own
+	AllowDeletes bool        // accept events of type delete
+	Batch        event.Value // the object that contains the events; absent for a single event
+	Received     time.Time
 }
 
-// Maker makes the events of one request. It is for one goroutine.
-type Maker struct {
+// RequestNormalizer normalizes the events of one request. It is not safe for concurrent use.
+type RequestNormalizer struct {
 	normalizer *Normalizer
 	request    Request
 	sent       sentTime // of the batch
@@ -58,13 +58,13 @@ type Maker struct {
 type sentTime struct {
 	at      time.Time
 	text    event.Value
-	mistake string // why the text cannot be read
+	mistake string // why the text cannot be parsed
 }
 
-// Maker returns the Maker of a request.
-func (n *Normalizer) Maker(r Request) *Maker {
-	r.Received = r.Received.UTC().Truncate(time.Millisecond) // as it is printed
-	return &Maker{normalizer: n, request: r, sent: readSent(r.Batch.Get("sentAt"))}
+// ForRequest returns a RequestNormalizer for the events of r.
+func (n *Normalizer) ForRequest(r Request) *RequestNormalizer {
+	r.Received = r.Received.UTC().Truncate(time.Millisecond) // the precision that is printed
+	return &RequestNormalizer{normalizer: n, request: r, sent: readSent(r.Batch.Get("sentAt"))}
 }
 
 func readSent(v event.Value) sentTime {
@@ -80,23 +80,23 @@ func readSent(v event.Value) sentTime {
 	return s
 }
 
-// Event is an event as it is kept.
+// Event is a normalized event.
 type Event struct {
-	Value     event.Value
-	Timestamp string // the time that was put in place of the client's; "" if its own was used
-	Replaced  string // why it was replaced, or why the client's clock could not be corrected
+	Value          event.Value
+	Timestamp      string // the server's time that replaced the client's timestamp, or "" if the client's is used
+	ReplacedReason string // why the timestamp was replaced or the client's clock was not corrected
 }
 
-// RefusedError says why an event cannot be taken, in words for its sender.
+// RefusedError reports why an event is refused, in terms the sender understands.
 type RefusedError struct{ Reason string }
 
 func (e *RefusedError) Error() string { return e.Reason }
 
-// replaced are the members that Event writes itself. The write key is a secret and goes no further.
-var replaced = []string{"type", "messageId", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "writeKey", "context", "integrations", "userId", "anonymousId"}
+// ownMembers are the members that Normalize writes itself. The write key is a secret and is dropped.
+var ownMembers = []string{"type", "messageId", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "writeKey", "context", "integrations", "userId", "anonymousId"}
 
-// Event checks an event and fills in what it lacks. The error is a *RefusedError.
-func (m *Maker) Event(v event.Value) (Event, error) {
+// Normalize checks an event and fills in what it lacks. The error is a *RefusedError.
+func (m *RequestNormalizer) Normalize(v event.Value) (Event, error) {
 	if v.Kind() != event.Object {
 		return Event{}, m.normalizer.notObject[v.Kind()]
 	}
@@ -104,10 +104,10 @@ func (m *Maker) Event(v event.Value) (Event, error) {
 	if kind == "" {
 		kind = v.Get("type").Str()
 	}
-	if kind == "delete" && !m.request.Deletes {
+	if kind == "delete" && !m.request.AllowDeletes {
 		return Event{}, &RefusedError{"the source takes no deletions: its config needs deletes: true"}
 	}
-	if reason := check(kind, v); reason != "" {
+	if reason := checkEvent(kind, v); reason != "" {
 		return Event{}, &RefusedError{reason}
 	}
 	members := make([]event.Member, 0, 24)
@@ -117,40 +117,40 @@ func (m *Maker) Event(v event.Value) (Event, error) {
 		}
 	}
 	add("type", event.NewString(kind))
-	add("messageId", orNew(v.Get("messageId")))
-	add("userId", asText(v.Get("userId")))
-	add("anonymousId", asText(v.Get("anonymousId")))
+	add("messageId", orNewID(v.Get("messageId")))
+	add("userId", idText(v.Get("userId")))
+	add("anonymousId", idText(v.Get("anonymousId")))
 	for key, value := range v.Members() {
-		if !slices.Contains(replaced, key) {
+		if !slices.Contains(ownMembers, key) {
 			add(key, value)
 		}
 	}
 	batch := m.request.Batch
-	add("context", overlaid(batch.Get("context"), v.Get("context")))
-	add("integrations", overlaid(batch.Get("integrations"), v.Get("integrations")))
+	add("context", mergeObjects(batch.Get("context"), v.Get("context")))
+	add("integrations", mergeObjects(batch.Get("integrations"), v.Get("integrations")))
 	made := m.addTimes(v, add)
 	made.Value = event.NewObject(members)
 	return made, nil
 }
 
-// orNew is a messageId, a new one if there is none.
-func orNew(v event.Value) event.Value {
+// orNewID returns a messageId as a string, or a new one if it is missing.
+func orNewID(v event.Value) event.Value {
 	if id := v.Text(); id != "" {
 		return event.NewString(id)
 	}
 	return event.NewString("landfall-" + rand.Text())
 }
 
-// asText is an id as a string, as Segment keeps it.
-func asText(v event.Value) event.Value {
+// idText returns a numeric id as a string, as Segment stores it.
+func idText(v event.Value) event.Value {
 	if v.Kind() == event.Number {
 		return event.NewString(v.Text())
 	}
 	return v
 }
 
-// overlaid returns an object with the members of another over its own. It takes time in proportion to both.
-func overlaid(under, over event.Value) event.Value {
+// mergeObjects returns the members of under, overridden by those of over. It takes time proportional to their sum.
+func mergeObjects(under, over event.Value) event.Value {
 	if under.Kind() != event.Object {
 		return over
 	}
@@ -175,8 +175,8 @@ func overlaid(under, over event.Value) event.Value {
 	return event.NewObject(members)
 }
 
-// check says what is wrong with an event of a type.
-func check(kind string, v event.Value) string {
+// checkEvent returns what is wrong with an event of a type, or "".
+func checkEvent(kind string, v event.Value) string {
 	has := func(name string) bool {
 		id := v.Get(name)
 		return id.IsString() && id.Str() != "" || id.Kind() == event.Number

@@ -8,20 +8,22 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Bounds of what is remembered of senders.
+// Limits of what is remembered about senders.
 const (
 	maxSenders = 1 << 16 // in each of two generations
 	maxSteps   = 8
 
-	// maxDelay is how much later than another one of its sender a request may arrive. A larger difference means that a clock was set.
+	// maxDelay is the longest plausible difference in delay between two requests of a sender. A larger difference means that its
+	// clock was set.
 	maxDelay = 10 * time.Minute
-	// minContradictions is how many requests must contradict what is known of a clock, over maxDelay, before it is taken to have been set.
+	// minContradictions is how many consecutive requests, over at least maxDelay, must contradict the known clock difference before
+	// it is replaced.
 	minContradictions = 3
-	// squeeze is by how much times follow each other less closely while a clock's correction is made smaller.
-	squeeze = 1000
+	// squeezeFactor is how much closer times follow each other while the correction of a clock shrinks.
+	squeezeFactor = 1000
 )
 
-// senders are the clocks of the latest senders. When a generation is full, the one before it is forgotten.
+// senders remembers the clocks of recent senders in two generations. When the current one is full, the previous one is dropped.
 type senders struct {
 	seed maphash.Seed
 
@@ -33,8 +35,9 @@ func newSenders() *senders {
 	return &senders{seed: maphash.MakeSeed(), current: map[uint64]*sender{}}
 }
 
-// senderKey tells senders of a source apart: by the anonymousId, which one device has, or by the userId and the client's address.
-func (m *Maker) senderKey(v event.Value) uint64 {
+// senderKey identifies a sender within a source: by its anonymousId, which belongs to one device, or by its userId and the client's
+// address.
+func (m *RequestNormalizer) senderKey(v event.Value) uint64 {
 	var h maphash.Hash
 	h.SetSeed(m.normalizer.senders.seed)
 	parts := [...]string{m.request.Source, "anonymous", v.Get("anonymousId").Text()}
@@ -48,8 +51,8 @@ func (m *Maker) senderKey(v event.Value) uint64 {
 	return h.Sum64()
 }
 
-// find returns what is remembered of a sender; nil if nothing is and it should not be made.
-func (s *senders) find(key uint64, create bool) *sender {
+// findLocked returns a sender, or nil if it is unknown and create is false.
+func (s *senders) findLocked(key uint64, create bool) *sender {
 	found := s.current[key]
 	if found != nil {
 		return found
@@ -67,72 +70,72 @@ func (s *senders) find(key uint64, create bool) *sender {
 	return found
 }
 
-// place returns when an event happened by the server's clock: at is the client's time of it, sent the client's time of its request, zero
-// if that is not known.
-func (s *senders) place(key uint64, received, sent, at time.Time) time.Time {
+// correctTime converts at, a time by the client's clock, to the server's clock. sent is when the client sent the request by its own
+// clock, or zero if that is unknown.
+func (s *senders) correctTime(key uint64, received, sent, at time.Time) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	from := s.find(key, !sent.IsZero())
+	from := s.findLocked(key, !sent.IsZero())
 	if from == nil {
 		return at
 	}
 	if !sent.IsZero() {
 		from.observe(received, received.Sub(sent))
 	}
-	return from.place(received, sent, at)
+	return from.correctTime(received, sent, at)
 }
 
-// sender is what is known of a client's clock. The difference between the receipt of a request and the client's time of sending it is what
-// the client's clock is behind, plus the time that the request took. The second is never negative: the smallest difference seen is the
-// first, and the rest is delay.
+// sender is what is known about a client's clock. The difference between the receipt of a request and the client's time of sending
+// is the offset of the client's clock plus the delay of the request. The delay is never negative, so the smallest difference seen
+// is the best estimate of the offset, and the rest is delay.
 type sender struct {
 	known bool
-	skew  time.Duration // the smallest difference
+	skew  time.Duration // the smallest difference seen
 
-	last   time.Time // the latest of the client's times that was placed
-	placed time.Time // where
-	steps  []step    // earlier corrections, which hold for the times that were placed by them
+	last          time.Time // the latest of the client's times that was converted
+	lastCorrected time.Time // the result of converting last
+	steps         []step    // earlier corrections, which still apply to the times converted with them
 
-	against int           // requests in a row that contradict skew
-	since   time.Time     // the first of them
-	least   time.Duration // the smallest difference among them
+	contradictions int           // consecutive requests that contradict skew
+	since          time.Time     // when the first of them was received
+	least          time.Duration // the smallest difference among them
 }
 
-// step is a correction that was found to be too large: times up to and including until were placed by it.
+// step is a correction that turned out to be too large. Times up to and including until were converted with it.
 type step struct {
-	until  time.Time
-	skew   time.Duration
-	placed time.Time // where until was placed
+	until     time.Time
+	skew      time.Duration
+	corrected time.Time // the result of converting until
 }
 
-// effective is how much is added to the client's times. Differences of up to MaxSkew are not corrected.
-func effective(skew time.Duration) time.Duration {
+// effectiveSkew returns how much is added to the client's times. Differences of up to MaxSkew are not corrected.
+func effectiveSkew(skew time.Duration) time.Duration {
 	if skew.Abs() <= MaxSkew {
 		return 0
 	}
 	return skew
 }
 
-// observe learns from the difference of one request.
+// observe updates the estimate with the difference of one request.
 func (s *sender) observe(received time.Time, difference time.Duration) {
 	switch {
 	case !s.known:
 		s.known, s.skew = true, difference
 	case difference < s.skew:
-		s.lower(difference)
+		s.lowerSkew(difference)
 	case difference-s.skew > maxDelay:
 		*s = sender{known: true, skew: difference}
 	case difference-s.skew > MaxSkew:
-		s.contradict(received, difference)
+		s.countContradiction(received, difference)
 		return
 	}
-	s.against = 0
+	s.contradictions = 0
 }
 
-// lower makes the correction smaller. The times that were placed stay where they are, and so do those before them.
-func (s *sender) lower(skew time.Duration) {
-	if effective(skew) != effective(s.skew) && !s.last.IsZero() {
-		s.steps = append(s.steps, step{s.last, effective(s.skew), s.placed})
+// lowerSkew reduces the correction. Times that were already converted, and earlier ones, keep their result.
+func (s *sender) lowerSkew(skew time.Duration) {
+	if effectiveSkew(skew) != effectiveSkew(s.skew) && !s.last.IsZero() {
+		s.steps = append(s.steps, step{s.last, effectiveSkew(s.skew), s.lastCorrected})
 		if len(s.steps) > maxSteps {
 			s.steps = s.steps[1:]
 		}
@@ -140,51 +143,52 @@ func (s *sender) lower(skew time.Duration) {
 	s.skew = skew
 }
 
-// contradict counts a request that took long, unless the clock has been set. If no request agrees any more, it has been.
-func (s *sender) contradict(received time.Time, difference time.Duration) {
-	if s.against == 0 {
+// countContradiction counts a request with an unusually large difference: either it was slow or the clock was set. If requests
+// contradict the estimate long enough, the clock was set.
+func (s *sender) countContradiction(received time.Time, difference time.Duration) {
+	if s.contradictions == 0 {
 		s.since, s.least = received, difference
 	}
-	s.against++
+	s.contradictions++
 	s.least = min(s.least, difference)
-	if s.against >= minContradictions && received.Sub(s.since) >= maxDelay {
+	if s.contradictions >= minContradictions && received.Sub(s.since) >= maxDelay {
 		*s = sender{known: true, skew: s.least}
 	}
 }
 
-// place returns when an event happened by the server's clock. Of two events, the one with the later time by the client's clock has the
-// later one here, whatever was learned between them, and none lies after its receipt because of a correction.
-func (s *sender) place(received, sent, at time.Time) time.Time {
-	if effective(s.skew) != 0 && !sent.IsZero() && at.After(sent) {
+// correctTime converts a time from the client's clock to the server's. The order of the client's times is preserved, whatever is
+// learned between them, and the correction never moves a time past its receipt.
+func (s *sender) correctTime(received, sent, at time.Time) time.Time {
+	if effectiveSkew(s.skew) != 0 && !sent.IsZero() && at.After(sent) {
 		at = sent
 	}
-	placed := s.at(at, received)
+	placed := s.applyStep(at, received)
 	if believable := !placed.After(received.Add(DefaultMaxFuture)); believable && at.After(s.last) {
-		s.last, s.placed = at, placed
+		s.last, s.lastCorrected = at, placed
 	}
 	return placed
 }
 
-// at applies the correction that holds for a time. A correction does not pass the receipt.
-func (s *sender) at(at, received time.Time) time.Time {
+// applyStep applies the correction that holds for a time.
+func (s *sender) applyStep(at, received time.Time) time.Time {
 	floor := time.Time{}
 	for i := range s.steps {
 		if one := &s.steps[i]; !at.After(one.until) {
-			return later(corrected(at, one.skew, received), floor)
+			return laterTime(correctWithin(at, one.skew, received), floor)
 		}
-		floor = s.steps[i].placed.Add(at.Sub(s.steps[i].until) / squeeze)
+		floor = s.steps[i].corrected.Add(at.Sub(s.steps[i].until) / squeezeFactor)
 	}
-	return later(corrected(at, effective(s.skew), received), floor)
+	return laterTime(correctWithin(at, effectiveSkew(s.skew), received), floor)
 }
 
-func corrected(at time.Time, skew time.Duration, received time.Time) time.Time {
+func correctWithin(at time.Time, skew time.Duration, received time.Time) time.Time {
 	if moved := at.Add(skew); skew == 0 || !moved.After(received) {
 		return moved
 	}
 	return received
 }
 
-func later(a, b time.Time) time.Time {
+func laterTime(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b
 	}

@@ -15,9 +15,9 @@ import (
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// made is an event of one client's recording.
+// made is an event that one client recorded.
 type made struct {
-	recorded time.Time // by a right clock
+	recorded time.Time // by a correct clock
 	received time.Time
 	sent     bool // its request says when it was sent
 	stamped  bool // it has a timestamp
@@ -25,7 +25,7 @@ type made struct {
 	placed   time.Time
 }
 
-// sendAll sends events as one client with a clock that is ahead, in the order of their receipts, and fills in where they were placed.
+// sendAll sends events in the order of their receipt, as one client with a clock that is ahead, and fills in their corrected times.
 func sendAll(t *testing.T, n *Normalizer, ahead time.Duration, events []*made) {
 	slices.SortStableFunc(events, func(a, b *made) int { return a.received.Compare(b.received) })
 	for _, e := range events {
@@ -39,7 +39,7 @@ func sendAll(t *testing.T, n *Normalizer, ahead time.Duration, events []*made) {
 		if e.sent {
 			body += fmt.Sprintf(`,"sentAt":%q`, client.Format(time.RFC3339Nano))
 		}
-		got, err := n.Maker(Request{Source: "web", Address: "127.0.0.1", Received: e.received}).Event(event.MustParse(body + "}"))
+		got, err := n.ForRequest(Request{Source: "web", Address: "127.0.0.1", Received: e.received}).Normalize(event.MustParse(body + "}"))
 		require.NoError(t, err)
 		at, err := event.ReadTime(got.Value.Get("timestamp"))
 		require.NoError(t, err)
@@ -48,8 +48,8 @@ func sendAll(t *testing.T, n *Normalizer, ahead time.Duration, events []*made) {
 	}
 }
 
-// Whatever its clock says and however long its requests take, what a client recorded later has the later time, so that the last of its
-// events decides, in whichever order they arrive.
+// TestOneClientsOrderHolds checks that an event that a client recorded later gets the later time, regardless of its clock, of delays and
+// of the order of arrival.
 func TestOneClientsOrderHolds(t *testing.T) {
 	for seed := range uint64(3000) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -73,7 +73,7 @@ func TestOneClientsOrderHolds(t *testing.T) {
 			events = append(events, &made{recorded: now, received: now.Add(delay), sent: true, stamped: random.IntN(5) > 0})
 		}
 		sendAll(t, New(0), ahead, events)
-		// In the order of their receipts, the newest wins, of equal times the later arrival.
+		// The newest event in the order of receipt; for equal times, the later arrival.
 		winner := events[0]
 		for _, e := range events {
 			if !e.placed.Before(winner.placed) {
@@ -92,7 +92,7 @@ func TestOneClientsOrderHolds(t *testing.T) {
 	}
 }
 
-// A wrong time harms its own event at most.
+// TestAFutureTimeLocksNothing checks that a wrong time affects only its own event.
 func TestAFutureTimeLocksNothing(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 2))
@@ -142,7 +142,8 @@ func TestStalledRequests(t *testing.T) {
 	}
 }
 
-// A clock that is set is followed: at once if by much, otherwise once no request agrees with what it was.
+// TestAClockThatIsSetIsFollowed checks that a changed clock is detected: at once if the change is large, otherwise after enough requests
+// contradict the old estimate.
 func TestAClockThatIsSetIsFollowed(t *testing.T) {
 	for _, set := range []time.Duration{time.Hour, 2 * time.Minute, -2 * time.Minute, -time.Hour} {
 		s, received, client := sender{}, noon, noon
@@ -156,21 +157,21 @@ func TestAClockThatIsSetIsFollowed(t *testing.T) {
 			s.observe(received, received.Sub(client))
 		}
 		assert.Equal(t, -set, s.skew, set)
-		assert.Equal(t, received, s.place(received, client, client), set)
+		assert.Equal(t, received, s.correctTime(received, client, client), set)
 	}
 }
 
 func TestSendersAreBounded(t *testing.T) {
 	s := newSenders()
 	for key := range uint64(3*maxSenders + 10) {
-		s.place(key, noon, noon, noon)
+		s.correctTime(key, noon, noon, noon)
 	}
 	assert.LessOrEqual(t, len(s.current)+len(s.previous), 2*maxSenders)
-	s.place(7, noon, noon.Add(-time.Hour), noon) // forgotten and learned anew
-	s.place(8, noon, noon.Add(-time.Hour), noon)
+	s.correctTime(7, noon, noon.Add(-time.Hour), noon) // dropped and learned again
+	s.correctTime(8, noon, noon.Add(-time.Hour), noon)
 	assert.Equal(t, time.Hour, s.current[7].skew)
 	for i := range 3 * maxSteps {
-		s.current[7].lower(-time.Duration(i) * time.Minute)
+		s.current[7].lowerSkew(-time.Duration(i) * time.Minute)
 	}
 	assert.LessOrEqual(t, len(s.current[7].steps), maxSteps)
 }

@@ -7,11 +7,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// MaxSkew is how far a client's clock may be off before its times are corrected. A smaller difference may be the time that requests
-// take.
+// MaxSkew is the smallest clock difference that is corrected. A smaller difference may be the delay of the requests.
 const MaxSkew = 10 * time.Second
 
-// FormatTime prints a time as JavaScript's toISOString does, with more digits if they are needed.
+// FormatTime prints a time as JavaScript's toISOString does, with more decimal places if needed.
 func FormatTime(t time.Time) string {
 	t = t.UTC()
 	switch {
@@ -23,9 +22,9 @@ func FormatTime(t time.Time) string {
 	return t.Format("2006-01-02T15:04:05.000000000Z")
 }
 
-// addTimes adds when the event happened, was sent and was received. The timestamp is the client's, corrected if its clock is off by more
-// than MaxSkew; the receipt stands in for one that is missing, cannot be read, or lies too far in the future.
-func (m *Maker) addTimes(v event.Value, add func(string, event.Value)) Event {
+// addTimes adds when the event happened, was sent and was received. The timestamp is the client's, corrected if its clock is off by
+// more than MaxSkew. If the timestamp is missing, cannot be parsed or is too far in the future, the time of receipt is used.
+func (m *RequestNormalizer) addTimes(v event.Value, add func(string, event.Value)) Event {
 	original, sent := v.Get("timestamp"), readSent(v.Get("sentAt"))
 	if sent.at.IsZero() {
 		mistake := sent.mistake
@@ -33,7 +32,7 @@ func (m *Maker) addTimes(v event.Value, add func(string, event.Value)) Event {
 			sent.mistake = mistake
 		}
 	}
-	at, reason := m.timeOf(v, original, sent)
+	at, reason := m.eventTime(v, original, sent)
 	written := event.NewString(FormatTime(at))
 	if reason == "" && isRFC3339(original) && sameInstant(original, at) {
 		written = original
@@ -42,17 +41,17 @@ func (m *Maker) addTimes(v event.Value, add func(string, event.Value)) Event {
 	add("originalTimestamp", original)
 	add("sentAt", sent.text)
 	add("receivedAt", event.NewString(FormatTime(m.request.Received)))
-	made := Event{Replaced: reason}
+	made := Event{ReplacedReason: reason}
 	if reason != "" {
 		made.Timestamp = written.Str()
 	} else if sent.mistake != "" && sent.at.IsZero() {
-		made.Replaced = "sentAt: " + sent.mistake + "; the client's clock is not corrected"
+		made.ReplacedReason = "sentAt: " + sent.mistake + "; the client's clock is not corrected"
 	}
 	return made
 }
 
-// timeOf decides when an event happened. The reason says why its own time was not used; "" if it was, or if it has none.
-func (m *Maker) timeOf(v, original event.Value, sent sentTime) (at time.Time, reason string) {
+// eventTime decides when an event happened. reason is why its own timestamp was not used, or "" if it was used or is missing.
+func (m *RequestNormalizer) eventTime(v, original event.Value, sent sentTime) (at time.Time, reason string) {
 	received := m.request.Received
 	client := time.Time{}
 	if original.Exists() {
@@ -62,7 +61,7 @@ func (m *Maker) timeOf(v, original event.Value, sent sentTime) (at time.Time, re
 		}
 		client = read
 	}
-	if client.IsZero() { // also the zero time of Go and .NET, which stands for none
+	if client.IsZero() { // includes the zero time of Go and .NET, which means no time
 		if reason == "" && original.Exists() {
 			reason = "timestamp: it is the zero time, which stands for none"
 		}
@@ -71,7 +70,7 @@ func (m *Maker) timeOf(v, original event.Value, sent sentTime) (at time.Time, re
 		}
 		client = sent.at // it was recorded before it was sent
 	}
-	at = m.normalizer.senders.place(m.senderKey(v), received, sent.at, client)
+	at = m.normalizer.senders.correctTime(m.senderKey(v), received, sent.at, client)
 	latest := received.Add(m.normalizer.maxFuture)
 	beyondSent := !sent.at.IsZero() && client.After(latest) && client.Sub(sent.at) > m.normalizer.maxFuture
 	if reason == "" && (at.After(latest) || beyondSent) {

@@ -66,7 +66,7 @@ func (f *Field) plainKinds() uint16 {
 
 // settled is isSettled; sure is false for a payload that was not built.
 func (w *swift) settled(payload event.Value) (settled, sure bool) {
-	shape, values, built := payload.BuiltOf()
+	shape, values, built := payload.ShapeAndValues()
 	if !built || w == nil {
 		return false, false
 	}

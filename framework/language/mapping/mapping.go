@@ -70,7 +70,7 @@ func (m *Mapping) Resolve(v event.Value) (event.Value, error) {
 	if err != nil {
 		return event.Value{}, err
 	}
-	return out.Solid(), nil
+	return out.WithoutHoles(), nil
 }
 
 // Value is the mapping as it was written.

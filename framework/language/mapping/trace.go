@@ -36,7 +36,7 @@ func (m *Mapping) Trace(v event.Value) []Trace {
 
 func trace(key string, n node, v event.Value) Trace {
 	value, err := n.resolve(v)
-	return Trace{Key: key, From: say(n, v), Value: value.Solid(), Err: err}
+	return Trace{Key: key, From: say(n, v), Value: value.WithoutHoles(), Err: err}
 }
 
 // say is a part of a mapping in a line, as it works on an event.

@@ -43,14 +43,14 @@ func (r *rejections) add(index int, v event.Value, reason string, large bool) {
 type replacedTimes []ReplacedTime
 
 func (r *replacedTimes) add(index int, made incoming.Event) {
-	if made.Replaced == "" || len(*r) >= maxListed {
+	if made.ReplacedReason == "" || len(*r) >= maxListed {
 		return
 	}
 	id := made.Value.Get("messageId").Text()
 	if len(id) > maxNamed {
 		id = ""
 	}
-	*r = append(*r, ReplacedTime{Index: index, MessageID: id, Timestamp: made.Timestamp, Reason: made.Replaced})
+	*r = append(*r, ReplacedTime{Index: index, MessageID: id, Timestamp: made.Timestamp, Reason: made.ReplacedReason})
 }
 
 // total is the count if the list does not hold all of them, otherwise 0.
@@ -73,8 +73,8 @@ func (q *request) events(body event.Value) (taken []Event, rejected rejections, 
 		refused.events = len(list)
 		return nil, rejected, refused
 	}
-	maker := q.normalizer.Maker(incoming.Request{
-		Source: q.from.ID, Address: q.config.ClientAddr(q.r).String(), Kind: q.kind, Deletes: q.from.Deletes, Batch: batch, Received: q.received,
+	maker := q.normalizer.ForRequest(incoming.Request{
+		Source: q.from.ID, Address: q.config.ClientAddr(q.r).String(), Kind: q.kind, AllowDeletes: q.from.Deletes, Batch: batch, Received: q.received,
 	})
 	taken = make([]Event, 0, count)
 	tooLarge := fmt.Sprintf("the event is larger than %d KB", q.config.MaxEvent>>10)
@@ -83,7 +83,7 @@ func (q *request) events(body event.Value) (taken []Event, rejected rejections, 
 			rejected.add(i, v, tooLarge, true)
 			continue
 		}
-		made, err := maker.Event(v)
+		made, err := maker.Normalize(v)
 		if err != nil {
 			rejected.add(i, v, err.Error(), false)
 			continue

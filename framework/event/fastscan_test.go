@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// FuzzSwift holds the fast way of reading a text against the scanner: what it takes, it indexes alike; what is valid, it takes.
-func FuzzSwift(f *testing.F) {
+// FuzzFastScan compares the fast scanner with the full one: it builds the same index, and it accepts every valid text that fits.
+func FuzzFastScan(f *testing.F) {
 	for _, seed := range []string{
 		`{"a":[1,{"b":"\u00e9\\"}],"a":null}`, `[1e5,-0.1,true,false,null,0,-0,01,-]`, ` {"" : { } , "x" : [ ] } `, `{"k":"1234567\"890"}`,
 		`{"a":"é 1234567890","b":[[[[]]],{}]}`, `[1,]`, `{"a":1,}`, `{"a"}`, `[}`, `{]`, "[\"a\nb\"]", `"\u12`, `tru`, `1.`, `1e`, `[1 2]`, `{} {}`,
@@ -18,27 +18,27 @@ func FuzzSwift(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		s := scanner{text: text}
-		err := s.run()
-		shorts, ascii := swift(text)
+		err := s.scanText()
+		shorts, ascii := fastScan(text)
 		if err != nil {
 			assert.Nil(t, shorts, "%q: %v", text, err)
 			return
 		}
 		if shorts == nil {
-			assert.True(t, hasLong(s.index), "%q", text)
+			assert.True(t, exceedsShortNodes(s.index), "%q", text)
 			return
 		}
-		want, got := &document{text: text, nodes: &s.index}, &document{text: text, shorts: shorts}
+		want, got := &document{text: text, nodes: &s.index}, &document{text: text, shortNodes: shorts}
 		assert.Equal(t, want.root(), got.root(), "%q", text)
-		assertAlike(t, want, got, want.root())
+		assertSameContent(t, want, got, want.root())
 		if ascii {
 			assert.False(t, strings.ContainsFunc(text, func(r rune) bool { return r > 0x7f }), "%q", text)
 		}
 	})
 }
 
-// hasLong tells whether an index has what a short cannot say.
-func hasLong(index []node) bool {
+// exceedsShortNodes reports whether a node of an index does not fit into a shortNode.
+func exceedsShortNodes(index []node) bool {
 	for _, n := range index {
 		if n.kind() != Absent && n.length() > maxShortLength || n.end() > maxShort {
 			return true
@@ -47,21 +47,21 @@ func hasLong(index []node) bool {
 	return false
 }
 
-// assertAlike compares all that lies in a container, which is at the same place in both.
-func assertAlike(t *testing.T, want, got *document, container node) {
+// assertSameContent compares the content of a container that is at the same position of both indexes.
+func assertSameContent(t *testing.T, want, got *document, container node) {
 	if container.kind() < Array {
 		return
 	}
-	assert.Equal(t, want.textOf(container), got.textOf(container))
-	from, to := inside(container)
+	assert.Equal(t, want.containerText(container), got.containerText(container))
+	from, to := contentRange(container)
 	for i := from; i < to; i++ {
 		assert.Equal(t, want.node(i), got.node(i))
-		assertAlike(t, want, got, want.node(i))
+		assertSameContent(t, want, got, want.node(i))
 	}
 }
 
-// TestLongTexts reads what is too long for the fast way, and what is just not.
-func TestLongTexts(t *testing.T) {
+// TestTextsTooLongForTheFastScan reads texts at and beyond the limits of the fast scanner.
+func TestTextsTooLongForTheFastScan(t *testing.T) {
 	for _, n := range []int{maxShortLength - 3, maxShortLength - 2, maxShortLength - 1, maxShort - 20, maxShort, 1 << 20} {
 		long := strings.Repeat("x", n)
 		v := MustParse(`{"a":"` + long + `","` + long + `":[1,{"b":2}]}`)
