@@ -23,15 +23,19 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScripts runs the command line as people do; $REPO is the repository.
+// TestScripts runs the command line as people do; $REPO is the repository. The scripts run the program as it is built for users: with
+// the race detector, which the tests of the packages have, each of their hundreds of commands would take a second to start.
 func TestScripts(t *testing.T) {
 	repo, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	program, err := binary()
 	require.NoError(t, err)
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": until, "post": postFile, "gzip": gzipFile, "bytes": writeBytes},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REPO", repo)
+			env.Setenv("PATH", filepath.Dir(program)+string(os.PathListSeparator)+env.Getenv("PATH"))
 			return nil
 		},
 	})

@@ -150,7 +150,7 @@ func crashRound(t *testing.T, random *rand.Rand) {
 		user := users[random.IntN(len(users))]
 		n := 1 + random.IntN(5)
 		if strings.HasPrefix(user, "hot") {
-			n = 50 + random.IntN(200)
+			n = 50 + random.IntN(100)
 		}
 		require.NoError(t, q.Append(t.Context(), hot(user, next[user], n)))
 		next[user] += n
@@ -178,7 +178,7 @@ func crashRound(t *testing.T, random *rand.Rand) {
 	for _, n := range next {
 		total += int64(n)
 	}
-	assert.Eventually(t, func() bool { c := counts(runner); return c["delivered"] == total && c["events"] == total }, 2*waiting, tick)
+	assert.Eventually(t, func() bool { c := counts(runner); return c["delivered"] == total && c["events"] == total }, 8*waiting, tick)
 	require.Equal(t, map[string]int64{"events": total, "delivered": total, "dead": 0, "parked": 0}, withZeros(counts(runner)), "letters: %v", reasonsOf(t, q))
 	stop(t, runner)
 	assert.Empty(t, allLetters(t, q))
