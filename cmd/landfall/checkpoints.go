@@ -22,7 +22,7 @@ func newCheckpoints(s streams) *cobra.Command {
 
 type repairCommand struct {
 	reaching
-	repair delivery.Repair
+	repair delivery.RepairOptions
 }
 
 func newRepair(s streams) *cobra.Command {

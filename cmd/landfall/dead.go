@@ -16,7 +16,7 @@ import (
 // deadCommand is one of the commands on letters.
 type deadCommand struct {
 	reaching
-	filter       delivery.Filter
+	filter       delivery.DeadLetterFilter
 	since, until string
 	all          bool
 	parked       bool
@@ -71,7 +71,7 @@ func (c *deadCommand) checkInstance(ctx context.Context) error {
 	if wrong == nil {
 		return nil
 	}
-	err := c.client.Letters(ctx, delivery.Filter{Instance: c.filter.Instance, Limit: 1}, func(*delivery.Letter) error {
+	err := c.client.Letters(ctx, delivery.DeadLetterFilter{Instance: c.filter.Instance, Limit: 1}, func(*delivery.DeadLetter) error {
 		wrong = nil // what is left of an instance that is gone
 		return nil
 	})
@@ -123,7 +123,7 @@ func (c *deadCommand) list(ctx context.Context) error {
 	}
 	defer c.close()
 	n := 0
-	err := c.client.Letters(ctx, c.filter, func(l *delivery.Letter) error {
+	err := c.client.Letters(ctx, c.filter, func(l *delivery.DeadLetter) error {
 		n++
 		if c.json {
 			c.print(l)
@@ -138,7 +138,7 @@ func (c *deadCommand) list(ctx context.Context) error {
 	return err
 }
 
-func kindOf(l *delivery.Letter) string {
+func kindOf(l *delivery.DeadLetter) string {
 	if l.Parked {
 		return "parked"
 	}
@@ -163,7 +163,7 @@ func (c *deadCommand) show(ctx context.Context, id string) error {
 	}
 	defer c.close()
 	found := false
-	err := c.client.Letters(ctx, c.filter, func(l *delivery.Letter) error {
+	err := c.client.Letters(ctx, c.filter, func(l *delivery.DeadLetter) error {
 		found = true
 		if c.json {
 			c.print(l)
@@ -178,7 +178,7 @@ func (c *deadCommand) show(ctx context.Context, id string) error {
 	return err
 }
 
-func (c *deadCommand) describe(l *delivery.Letter) {
+func (c *deadCommand) describe(l *delivery.DeadLetter) {
 	fmt.Fprintf(c.out, "%s, %s since %s\n", l.ID, kindOf(l), l.At.Format(time.RFC3339))
 	fmt.Fprintf(c.out, "instance      %s\nsubscription  %s\nkey           %s\nreason        %s\nattempts      %d\n", l.Instance, l.Subscription, l.Key, l.Reason, l.Attempts)
 	if l.Code != "" || l.Status != 0 {
@@ -229,7 +229,7 @@ func newDeadDrop(s streams) *cobra.Command {
 	return cmd
 }
 
-type changer = func(context.Context, delivery.Filter) (int, error)
+type changer = func(context.Context, delivery.DeadLetterFilter) (int, error)
 
 func (c *deadCommand) change(ctx context.Context, args []string, done string, with func() changer) error {
 	if len(args) == 1 {

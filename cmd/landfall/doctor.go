@@ -284,7 +284,7 @@ func (c *doctorCommand) checkLog(ctx context.Context, cfg *config.Config, dir st
 }
 
 func (c *doctorCommand) addDamage(d delivery.Damage) {
-	for _, r := range d.Reasons() {
+	for _, r := range d.Problems() {
 		check := "log"
 		if r.Code == "checkpoints" {
 			check = "checkpoints"
@@ -327,7 +327,7 @@ func (c *doctorCommand) checkStopped(ctx context.Context, cfg *config.Config, di
 		ids = append(ids, in.ID)
 	}
 	d := q.Damage()
-	if d.Checkpoints, err = q.RepairCheckpoints(ctx, delivery.Repair{DryRun: true, Instances: ids}); err != nil {
+	if d.Checkpoints, err = q.RepairCheckpoints(ctx, delivery.RepairOptions{DryRun: true, Instances: ids}); err != nil {
 		c.add("checkpoints", isProblem, "", "%v", err)
 		return
 	}

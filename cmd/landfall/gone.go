@@ -57,7 +57,7 @@ func (v *serving) forgetGone() {
 
 // leftIn reads what state and queue hold for instances that a config does not have.
 func leftIn(ctx context.Context, cfg *config.Config, store *state.Store, queue *delivery.Queue) ([]delivery.Status, error) {
-	remains, err := queue.Remains(ctx, func(id string) bool { return !inConfig(cfg, id) })
+	remains, err := queue.Backlogs(ctx, func(id string) bool { return !inConfig(cfg, id) })
 	if err != nil {
 		return nil, err
 	}
@@ -67,14 +67,14 @@ func leftIn(ctx context.Context, cfg *config.Config, store *state.Store, queue *
 	}
 	var list []delivery.Status
 	for _, r := range remains {
-		s := delivery.Status{Instance: r.Instance, Gone: true, Waiting: r.Waiting, Members: members[r.Instance], Counts: map[string]int64{"parked": int64(r.Parked), "dead": int64(r.Dead)}}
+		s := delivery.Status{Instance: r.Instance, Removed: true, Waiting: r.Waiting, Members: members[r.Instance], Counts: map[string]int64{"parked": int64(r.Parked), "dead": int64(r.Dead)}}
 		delete(members, r.Instance)
 		if r.Waiting+r.Parked+r.Dead+s.Members > 0 {
 			list = append(list, s)
 		}
 	}
 	for id, n := range members {
-		list = append(list, delivery.Status{Instance: id, Gone: true, Members: n, Counts: map[string]int64{}})
+		list = append(list, delivery.Status{Instance: id, Removed: true, Members: n, Counts: map[string]int64{}})
 	}
 	slices.SortFunc(list, func(a, b delivery.Status) int { return strings.Compare(a.Instance, b.Instance) })
 	return list, nil

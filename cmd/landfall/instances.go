@@ -102,7 +102,7 @@ func (c *instancesCommand) with(ctx context.Context, f func(context.Context) err
 
 // kept is all that is kept for an instance.
 type kept struct {
-	delivery.Remains
+	delivery.Backlog
 	InConfig bool          `json:"inConfig"`
 	State    state.Content `json:"state"`
 }
@@ -125,7 +125,7 @@ func (c *instancesCommand) all(ctx context.Context) ([]kept, error) {
 	}
 	byID := map[string]kept{}
 	for _, r := range remains {
-		byID[r.Instance] = kept{Remains: r}
+		byID[r.Instance] = kept{Backlog: r}
 	}
 	ids, err := c.store.Instances(ctx)
 	if err != nil {
@@ -184,7 +184,7 @@ func (c *instancesCommand) leftOf(ctx context.Context, id string) (kept, error) 
 	if slices.Contains(known, id) {
 		return kept{}, nil
 	}
-	return kept{Remains: delivery.Remains{Instance: id}}, nil
+	return kept{Backlog: delivery.Backlog{Instance: id}}, nil
 }
 
 func (c *instancesCommand) rename(ctx context.Context, from, to string) error {
@@ -262,7 +262,7 @@ func (c *instancesCommand) forgetAll(ctx context.Context, id string) error {
 	return c.done("", moved)
 }
 
-func (c *instancesCommand) done(to string, moved delivery.Moved) error {
+func (c *instancesCommand) done(to string, moved delivery.MoveResult) error {
 	switch {
 	case c.json:
 		c.print(moved)

@@ -24,7 +24,7 @@ func (v *serving) use(ctx context.Context, cfg *config.Config, instances []insta
 		}
 		list[i] = delivery.Instance{Plan: in.plan, Sources: in.config.Sources, Version: in.version()}
 	}
-	if err := v.runner.Set(ctx, list); err != nil {
+	if err := v.runner.SetInstances(ctx, list); err != nil {
 		return err
 	}
 	v.warnHooks(ctx, instances)

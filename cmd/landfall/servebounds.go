@@ -11,9 +11,9 @@ func (v *serving) logBounds() {
 	}
 	kept := []any{"maxBytes", most, "retention", log.Retention}
 	if log.URL == "" {
-		kept = append(kept, "minFreeBytes", log.MinFree)
+		kept = append(kept, "minFreeBytes", log.MinFreeBytes)
 	}
 	v.log.Info("bounds of accepted events", kept...)
-	v.log.Info("bounds of events set aside", "lettersRetention", deliver.LetterRetention, "lettersMaxBytes", deliver.LetterBytes, "parkedMaxBytes", deliver.ParkedBytes)
-	v.log.Info("bounds of delivery", "parallel", deliver.Parallel, "maxPause", deliver.MaxPause, "retryFor", deliver.RetryFor)
+	v.log.Info("bounds of events set aside", "lettersRetention", deliver.DeadLetterRetention, "lettersMaxBytes", deliver.MaxDeadLetterBytes, "parkedMaxBytes", deliver.MaxParkedBytes)
+	v.log.Info("bounds of delivery", "parallel", deliver.MaxBatches, "maxPause", deliver.MaxPause, "retryFor", deliver.RetryFor)
 }

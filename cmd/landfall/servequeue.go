@@ -27,7 +27,7 @@ func openQueue(ctx context.Context, cfg *config.Config, data, sandbox string, cl
 func queueConfig(cfg *config.Config, data, sandbox string, log *slog.Logger) delivery.Config {
 	c := delivery.Config{
 		Dir: filepath.Join(dataDir(cfg, data), queueName(sandbox)), URL: cfg.Server.NATS, Replicas: cfg.Server.Replicas,
-		Partitions: cfg.Server.Partitions, Retention: cfg.Server.Retention, MaxBytes: cfg.Server.MaxBytes, MinFree: cfg.Server.MinFree, Log: log,
+		Partitions: cfg.Server.Partitions, Retention: cfg.Server.Retention, MaxBytes: cfg.Server.MaxBytes, MinFreeBytes: cfg.Server.MinFree, Log: log,
 	}
 	if cfg.Server.Credentials != "" {
 		c.Credentials = cfg.Beside(cfg.Server.Credentials)
@@ -51,9 +51,9 @@ func (v *serving) stateCheck() delivery.Check {
 
 // append puts events into the queue.
 func (v *serving) append(ctx context.Context, events []ingest.Event) error {
-	accepted := make([]delivery.Accepted, len(events))
+	accepted := make([]delivery.NewEvent, len(events))
 	for i, e := range events {
-		accepted[i] = delivery.Accepted{Source: e.Source, Key: event.OrderingKey(e.Value), Raw: e.Raw}
+		accepted[i] = delivery.NewEvent{Source: e.Source, Key: event.OrderingKey(e.Value), Raw: e.Raw}
 	}
 	return v.queue.Append(ctx, accepted)
 }

@@ -42,9 +42,9 @@ func (v *serving) serve(ctx context.Context, cfg *config.Config, instances []ins
 // newRunner returns the runner that delivers the queue's events.
 func (v *serving) newRunner(ctx context.Context, cfg *config.Config) (*delivery.Runner, error) {
 	return delivery.NewRunner(ctx, v.queue, delivery.Settings{
-		Linger: cfg.Server.Linger, Parallel: cfg.Server.Parallel, RetryFor: cfg.Server.RetryFor, Lease: cfg.Server.Lease,
-		MaxPause: cfg.Server.MaxPause, LetterRetention: cfg.Server.LetterRetention, LetterBytes: cfg.Server.LetterBytes,
-		ParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck()},
+		Linger: cfg.Server.Linger, MaxBatches: cfg.Server.Parallel, RetryFor: cfg.Server.RetryFor, Lease: cfg.Server.Lease,
+		MaxPause: cfg.Server.MaxPause, DeadLetterRetention: cfg.Server.LetterRetention, MaxDeadLetterBytes: cfg.Server.LetterBytes,
+		MaxParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck()},
 		Metrics: delivery.NewMetrics(v.metrics), Log: v.log, Tracer: v.tracer,
 	})
 }

@@ -45,7 +45,7 @@ func (c *statusCommand) run(ctx context.Context) error {
 			continue
 		}
 		fmt.Fprintf(c.out, "%s\n", s.Instance)
-		if s.Gone {
+		if s.Removed {
 			fmt.Fprintf(c.out, "  not in the config any more; this is what is left of it (see landfall instances):\n")
 		}
 		for _, f := range s.Findings {

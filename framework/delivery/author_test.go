@@ -31,9 +31,9 @@ func samplePlan(t *testing.T, remote *sample.Remote, host runtime.Host, subscrip
 }
 
 // said is an event of a type, whose messageId is told apart by n.
-func said(kind, user string, n int) delivery.Accepted {
+func said(kind, user string, n int) delivery.NewEvent {
 	raw := fmt.Sprintf(`{"type":%q,"messageId":"%s-%d","userId":%q}`, kind, user, n, user)
-	return delivery.Accepted{Source: "web", Key: user, Raw: []byte(raw)}
+	return delivery.NewEvent{Source: "web", Key: user, Raw: []byte(raw)}
 }
 
 func TestDeletionsGoInTheOrderOfTheirUser(t *testing.T) {
@@ -43,7 +43,7 @@ func TestDeletionsGoInTheOrderOfTheirUser(t *testing.T) {
 	runner := start(t, q, quick, delivery.Instance{Plan: samplePlan(t, remote, runtime.Host{}, `[{"action":"upsertUser","subscribe":"userId != null"}]`)})
 	defer stop(t, runner)
 	const users, rounds = 20, 10
-	var batch []delivery.Accepted
+	var batch []delivery.NewEvent
 	for n := range rounds {
 		for u := range users {
 			batch = append(batch, said([]string{"identify", "delete"}[n%2], fmt.Sprintf("u%02d", u), n))
@@ -63,11 +63,11 @@ func TestDeletionsGoInTheOrderOfTheirUser(t *testing.T) {
 }
 
 // imports are events of users, each with its number, in rounds.
-func imports(users, rounds int) (batch []delivery.Accepted) {
+func imports(users, rounds int) (batch []delivery.NewEvent) {
 	for n := range rounds {
 		for u := range users {
 			raw := fmt.Sprintf(`{"type":"track","messageId":"u%d-%d","userId":"u%d","n":%d}`, u, n, u, n)
-			batch = append(batch, delivery.Accepted{Source: "web", Key: fmt.Sprintf("u%d", u), Raw: []byte(raw)})
+			batch = append(batch, delivery.NewEvent{Source: "web", Key: fmt.Sprintf("u%d", u), Raw: []byte(raw)})
 		}
 	}
 	return batch
@@ -84,7 +84,7 @@ func TestOperationsAreAskedForTogetherAndInOrder(t *testing.T) {
 	defer stop(t, runner)
 	const users, rounds = 40, 3
 	require.NoError(t, q.Append(t.Context(), imports(users, rounds)))
-	require.NoError(t, q.Append(t.Context(), []delivery.Accepted{{Source: "web", Key: "bad", Raw: []byte(`{"type":"track","messageId":"bad","userId":"bad"}`)}}))
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{{Source: "web", Key: "bad", Raw: []byte(`{"type":"track","messageId":"bad","userId":"bad"}`)}}))
 	eventually(t, runner, map[string]int64{"events": users*rounds + 1, "delivered": users * rounds, "dead": 1})
 	for u := range users {
 		var of, want []string
@@ -146,10 +146,10 @@ func TestAnOperationThatTakesTooLongIsParked(t *testing.T) {
 	require.NoError(t, q.Append(t.Context(), imports(1, 3)))
 	eventually(t, runner, map[string]int64{"events": 3, "parked": 3})
 	var reasons []string
-	require.NoError(t, q.Letters(t.Context(), delivery.Filter{}, func(l *delivery.Letter) error { reasons = append(reasons, l.Reason); return nil }))
+	require.NoError(t, q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error { reasons = append(reasons, l.Reason); return nil }))
 	assert.Contains(t, reasons[0], "it takes longer than 50ms: the destination works on it as the operation imp1/u0")
 	remote.Finish()
-	_, err := q.Resend(t.Context(), delivery.Filter{Instance: "main"})
+	_, err := q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{Instance: "main"})
 	require.NoError(t, err)
 	eventually(t, runner, map[string]int64{"events": 3, "delivered": 3, "parked": 0})
 	assert.Equal(t, []string{"import u0 0", "done u0 0", "import u0 1", "done u0 1", "import u0 2", "done u0 2"}, remote.Log())

@@ -19,10 +19,10 @@ func BenchmarkAppend(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				i := 0
 				for pb.Next() {
-					events := make([]Accepted, n)
+					events := make([]NewEvent, n)
 					for j := range events {
 						i++
-						events[j] = Accepted{"s", fmt.Sprint(i), raw}
+						events[j] = NewEvent{"s", fmt.Sprint(i), raw}
 					}
 					if err := q.Append(b.Context(), events); err != nil {
 						b.Error(err)

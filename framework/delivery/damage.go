@@ -12,12 +12,12 @@ import (
 
 // Bounds of checking the log's files.
 const (
-	keptDamage = 1 << 30 // bytes of copies of damaged files
-	scrubRest  = 40 * time.Millisecond
+	maxDamageCopies = 1 << 30 // bytes of copies of damaged files
+	scrubPause      = 40 * time.Millisecond
 )
 
-// Reason is why a queue or its delivery is not as it should be, and what to do about it.
-type Reason struct {
+// Problem is why a queue or its delivery is not as it should be, and what to do about it.
+type Problem struct {
 	Code string `json:"code"` // lost, damaged, or checkpoints
 	What string `json:"what"`
 	Next string `json:"next"`
@@ -25,54 +25,54 @@ type Reason struct {
 
 // Damage is what is missing from the log, damaged, or does not fit together.
 type Damage struct {
-	Lost        []LostRange   `json:"lost"`        // ranges of pages that nobody has accepted as lost
-	LostPages   uint64        `json:"lostPages"`   // in these ranges
-	Files       []DamagedFile `json:"files"`       // files in which damaged records were found, until somebody accepts that
-	Checkpoints []BadState    `json:"checkpoints"` // those that do not fit the log: their partitions are not worked on
+	Lost        []LostRange     `json:"lost"`        // ranges of pages that nobody has accepted as lost
+	LostPages   uint64          `json:"lostPages"`   // in these ranges
+	Files       []DamagedFile   `json:"files"`       // files in which damaged records were found, until somebody accepts that
+	Checkpoints []BadCheckpoint `json:"checkpoints"` // those that do not fit the log: their partitions are not worked on
 }
 
 // Damage is what has been found so far.
 func (q *Queue) Damage() Damage {
-	l := q.log
+	l := q.monitor
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	d := Damage{Lost: []LostRange{}, Files: slices.Clone(l.state.Damaged), Checkpoints: []BadState{}}
+	d := Damage{Lost: []LostRange{}, Files: slices.Clone(l.state.Damaged), Checkpoints: []BadCheckpoint{}}
 	for _, r := range l.state.Lost {
 		if !r.Accepted {
 			d.Lost = append(d.Lost, r)
 			d.LostPages += r.Pages()
 		}
 	}
-	for _, b := range l.bad {
-		d.Checkpoints = append(d.Checkpoints, b.BadState)
+	for _, b := range l.badCheckpoints {
+		d.Checkpoints = append(d.Checkpoints, b.BadCheckpoint)
 	}
-	slices.SortFunc(d.Checkpoints, func(a, b BadState) int {
+	slices.SortFunc(d.Checkpoints, func(a, b BadCheckpoint) int {
 		return cmp.Or(cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Partition, b.Partition))
 	})
 	return d
 }
 
-// Degraded is why the queue is not as it should be; empty if it is.
-func (q *Queue) Degraded() []Reason { return q.Damage().Reasons() }
+// Problems is why the queue is not as it should be; empty if it is.
+func (q *Queue) Problems() []Problem { return q.Damage().Problems() }
 
-// Reasons says what the damage is in words.
-func (d Damage) Reasons() []Reason {
-	var list []Reason
+// Problems says what the damage is in words.
+func (d Damage) Problems() []Problem {
+	var list []Problem
 	if n := len(d.Lost); n > 0 {
-		list = append(list, Reason{
+		list = append(list, Problem{
 			"lost", fmt.Sprintf("%d pages of the log are lost, in %d ranges from %d to %d: the events on them were accepted and cannot be delivered", d.LostPages, n, d.Lost[0].First, d.Lost[n-1].Last),
 			"have the senders send that time again, then landfall checkpoints repair --accept-loss",
 		})
 	}
 	if n := len(d.Files); n > 0 {
 		f := d.Files[n-1]
-		list = append(list, Reason{
+		list = append(list, Problem{
 			"damaged", fmt.Sprintf("%d files of the queue were damaged; the last: %s, copy: %s", n, f.Finding, cmp.Or(f.Kept, "none, "+f.NotKept)),
 			"check the disk; then landfall checkpoints repair --accept-loss",
 		})
 	}
 	if n := len(d.Checkpoints); n > 0 {
-		list = append(list, Reason{
+		list = append(list, Problem{
 			"checkpoints", fmt.Sprintf("%d partitions are not delivered: %s", n, d.Checkpoints[0]),
 			"landfall checkpoints repair --dry-run shows what would be set back, without --dry-run it is",
 		})
@@ -80,14 +80,14 @@ func (d Damage) Reasons() []Reason {
 	return list
 }
 
-// salvage makes the embedded server's files ones that it reads without further loss. It says what it found in the log.
-func (q *Queue) salvage(ctx context.Context) error {
+// salvageFiles makes the embedded server's files ones that it reads without further loss. It says what it found in the log.
+func (q *Queue) salvageFiles(ctx context.Context) error {
 	began := time.Now()
 	known, err := logfiles.TakeStamps(q.config.Dir)
 	if err != nil {
 		return err
 	}
-	findings, err := logfiles.Salvage(ctx, q.config.Dir, known, keptDamage)
+	findings, err := logfiles.Salvage(ctx, q.config.Dir, known, maxDamageCopies)
 	for _, f := range findings {
 		if f.Torn {
 			q.config.Log.Info("the log ends in a write that was cut off, which was never acknowledged", "stream", f.Stream, "file", f.File)
@@ -95,39 +95,39 @@ func (q *Queue) salvage(ctx context.Context) error {
 		}
 		q.config.Log.Error("a file of the log is damaged: "+f.String(), "copy", cmp.Or(f.Kept, "none: "+f.NotKept))
 	}
-	q.log.addFindings(findings)
+	q.monitor.addFindings(findings)
 	if d := time.Since(began); d > 5*time.Second {
 		q.config.Log.Info("the log was not closed in order, so all of it has been checked", "took", d.Round(time.Second))
 	}
 	return err
 }
 
-// scrub reads the files of the embedded log once, at a pace that leaves the disk to others, and records what is damaged. It
+// scrubFiles reads the files of the embedded log once, at a pace that leaves the disk to others, and records what is damaged. It
 // changes none of them.
-func (q *Queue) scrub(ctx context.Context) error {
-	findings, err := logfiles.Check(ctx, q.config.Dir, nil, scrubRest)
+func (q *Queue) scrubFiles(ctx context.Context) error {
+	findings, err := logfiles.Check(ctx, q.config.Dir, nil, scrubPause)
 	if err != nil {
 		return err
 	}
-	q.log.mu.Lock()
-	known := slices.Clone(q.log.state.Damaged)
-	q.log.mu.Unlock()
+	q.monitor.mu.Lock()
+	known := slices.Clone(q.monitor.state.Damaged)
+	q.monitor.mu.Unlock()
 	findings = slices.DeleteFunc(findings, func(f logfiles.Finding) bool {
 		return f.Torn || slices.ContainsFunc(known, func(d DamagedFile) bool { return d.Stream == f.Stream && d.File == f.File && d.Last == f.Last })
 	})
 	for i := range findings {
-		findings[i].Kept, findings[i].NotKept = logfiles.Keep(q.config.Dir, findings[i], keptDamage)
+		findings[i].Kept, findings[i].NotKept = logfiles.Keep(q.config.Dir, findings[i], maxDamageCopies)
 		q.config.Log.Error("a file of the log is damaged: "+findings[i].String(), "copy", cmp.Or(findings[i].Kept, "none: "+findings[i].NotKept))
 	}
-	q.log.addFindings(findings)
-	return q.log.check(ctx)
+	q.monitor.addFindings(findings)
+	return q.monitor.checkLog(ctx)
 }
 
 // addFindings keeps findings until they can be written down.
-func (l *logWatch) addFindings(list []logfiles.Finding) {
+func (l *logMonitor) addFindings(list []logfiles.Finding) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.found = append(l.found, list...)
+	l.newFindings = append(l.newFindings, list...)
 }
 
 // CheckFiles reads the files of a queue's directory, without changing them, and says what is damaged.

@@ -112,7 +112,7 @@ func recordOf(text []byte, user string) (from, size int) {
 func userEvents(t *testing.T, q *delivery.Queue, from, to int, more ...string) {
 	t.Helper()
 	for n := from; n < to; n++ {
-		require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line(fmt.Sprintf("user%03d", n), 0, more...)}))
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line(fmt.Sprintf("user%03d", n), 0, more...)}))
 	}
 }
 
@@ -182,7 +182,7 @@ func TestADamagedRecordCostsItselfAlone(t *testing.T) {
 			d := q.Damage()
 			if c.lost > 0 {
 				assert.EqualValues(t, c.lost, d.LostPages)
-				assert.NotEmpty(t, q.Degraded())
+				assert.NotEmpty(t, q.Problems())
 				assert.Contains(t, lines.String(), "pages of the log are lost")
 			} else {
 				assert.Zero(t, d.LostPages)
@@ -206,12 +206,12 @@ func TestADamagedRecordCostsItselfAlone(t *testing.T) {
 
 			again, _ := openLogged(t, dir)
 			assert.Equal(t, d.LostPages, again.Damage().LostPages, "it stays known")
-			_, err = again.RepairCheckpoints(t.Context(), delivery.Repair{AcceptLoss: true})
+			_, err = again.RepairCheckpoints(t.Context(), delivery.RepairOptions{AcceptLoss: true})
 			require.NoError(t, err)
-			assert.Empty(t, again.Degraded())
+			assert.Empty(t, again.Problems())
 			again.Close()
 			last, _ := openLogged(t, dir)
-			assert.Empty(t, last.Degraded(), "what is accepted is not found again")
+			assert.Empty(t, last.Problems(), "what is accepted is not found again")
 		})
 	}
 }
@@ -322,14 +322,14 @@ func TestDamagedCheckpointsDoNotSkipEvents(t *testing.T) {
 		fresh := newRemote(t)
 		runner, err := delivery.NewRunner(t.Context(), q, quick)
 		require.NoError(t, err)
-		err = runner.Set(t.Context(), []delivery.Instance{{Plan: fresh.plan(`type = "track"`)}})
+		err = runner.SetInstances(t.Context(), []delivery.Instance{{Plan: fresh.plan(`type = "track"`)}})
 		if err != nil {
 			var bad *delivery.CheckpointError
 			require.ErrorAs(t, err, &bad, "at %d", at)
-			_, err = q.RepairCheckpoints(t.Context(), delivery.Repair{Instances: []string{"main"}})
+			_, err = q.RepairCheckpoints(t.Context(), delivery.RepairOptions{Instances: []string{"main"}})
 			require.NoError(t, err)
 			require.Eventually(t, func() bool {
-				return runner.Set(t.Context(), []delivery.Instance{{Plan: fresh.plan(`type = "track"`)}}) == nil
+				return runner.SetInstances(t.Context(), []delivery.Instance{{Plan: fresh.plan(`type = "track"`)}}) == nil
 			}, 10*time.Second, 50*time.Millisecond)
 		}
 		assert.Eventually(t, func() bool {
@@ -360,7 +360,7 @@ func TestAnOrderlyStopIsRemembered(t *testing.T) {
 	q = open(t, dir)
 	_, err = os.Stat(filepath.Join(dir, "stopped.json"))
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	assert.Empty(t, q.Degraded())
+	assert.Empty(t, q.Problems())
 	q.Close()
 }
 
@@ -369,14 +369,14 @@ func TestDecayIsFoundWhileRunning(t *testing.T) {
 	dir := t.TempDir()
 	q, lines := openLogged(t, dir)
 	settings := quick
-	settings.Scrub = 10 * time.Millisecond
+	settings.ScrubDelay = 10 * time.Millisecond
 	userEvents(t, q, 0, 10)
 	edit(t, blocks(t, dir, "EVENTS")[0], func(text []byte) []byte {
 		from, _ := recordOf(text, "user004")
 		return flip(from + 90)(text)
 	})
 	runner := start(t, q, settings)
-	require.Eventually(t, func() bool { return len(q.Degraded()) > 0 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(q.Problems()) > 0 }, 10*time.Second, 10*time.Millisecond)
 	stop(t, runner)
 	d := q.Damage()
 	require.Len(t, d.Files, 1)

@@ -127,13 +127,13 @@ func open(t *testing.T, dir string) *delivery.Queue {
 }
 
 var quick = delivery.Settings{
-	Linger: 10 * time.Millisecond, Backoff: time.Millisecond, MaxBackoff: 20 * time.Millisecond, Attempts: 5, Patience: 50 * time.Millisecond,
+	Linger: 10 * time.Millisecond, MinBackoff: time.Millisecond, MaxBackoff: 20 * time.Millisecond, MaxAttempts: 5, EvictAfter: 50 * time.Millisecond,
 }
 
 func start(t *testing.T, q *delivery.Queue, s delivery.Settings, instances ...delivery.Instance) *delivery.Runner {
 	runner, err := delivery.NewRunner(t.Context(), q, s)
 	require.NoError(t, err)
-	require.NoError(t, runner.Set(t.Context(), instances))
+	require.NoError(t, runner.SetInstances(t.Context(), instances))
 	return runner
 }
 
@@ -144,13 +144,13 @@ func stop(t *testing.T, r *delivery.Runner) {
 }
 
 // line is event n of a user.
-func line(user string, n int, more ...string) delivery.Accepted {
+func line(user string, n int, more ...string) delivery.NewEvent {
 	raw := fmt.Sprintf(`{"type":"track","messageId":"%s-%d","userId":%q,"n":%d,"group":"g%d"%s}`, user, n, user, n, n%3, strings.Join(more, ""))
 	e, err := event.Parse([]byte(raw))
 	if err != nil {
 		panic(err)
 	}
-	return delivery.Accepted{Source: "web", Key: event.OrderingKey(e.Value()), Raw: []byte(raw)}
+	return delivery.NewEvent{Source: "web", Key: event.OrderingKey(e.Value()), Raw: []byte(raw)}
 }
 
 func counts(r *delivery.Runner) map[string]int64 {
@@ -202,7 +202,7 @@ func TestEventsAreDeliveredInTheOrderOfEachUser(t *testing.T) {
 	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
 	const users, each = 50, 60
 	for n := range each {
-		var batch []delivery.Accepted
+		var batch []delivery.NewEvent
 		for u := range users {
 			batch = append(batch, line(fmt.Sprintf("u%d", u), n))
 		}
@@ -243,8 +243,8 @@ func TestLettersAreReplayedInOrder(t *testing.T) {
 	runner := start(t, q, quick, delivery.Instance{Plan: plan})
 	same := `,"group":"g"`
 	for n := range 10 {
-		require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("poison", n, same), line("bad", n, same), line("fine", n, same)}))
-		require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("fine", n+100, same)}))
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("poison", n, same), line("bad", n, same), line("fine", n, same)}))
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("fine", n+100, same)}))
 		time.Sleep(5 * time.Millisecond)
 	}
 	eventually(t, runner, map[string]int64{"events": 40, "delivered": 20, "dead": 10, "parked": 10})
@@ -253,33 +253,33 @@ func TestLettersAreReplayedInOrder(t *testing.T) {
 
 	q = open(t, dir)
 	defer q.Close()
-	letters := func(f delivery.Filter) (list []*delivery.Letter) {
-		require.NoError(t, q.Letters(t.Context(), f, func(l *delivery.Letter) error { list = append(list, l); return nil }))
+	letters := func(f delivery.DeadLetterFilter) (list []*delivery.DeadLetter) {
+		require.NoError(t, q.DeadLetters(t.Context(), f, func(l *delivery.DeadLetter) error { list = append(list, l); return nil }))
 		return list
 	}
-	require.Len(t, letters(delivery.Filter{}), 20)
-	parked := letters(delivery.Filter{Parked: true, User: "poison"})
+	require.Len(t, letters(delivery.DeadLetterFilter{}), 20)
+	parked := letters(delivery.DeadLetterFilter{Parked: true, User: "poison"})
 	require.Len(t, parked, 10)
 	assert.Equal(t, "try later", parked[0].Reason)
 	assert.GreaterOrEqual(t, parked[0].Attempts, 5)
 	assert.Contains(t, parked[1].Reason, "waits behind")
-	dead := letters(delivery.Filter{Dead: true, Reason: "NEVER"})
+	dead := letters(delivery.DeadLetterFilter{Dead: true, Reason: "NEVER"})
 	require.Len(t, dead, 10)
 	assert.Equal(t, 1, dead[0].Attempts)
 
 	runner = start(t, q, quick, delivery.Instance{Plan: plan})
-	require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("poison", 10, same), line("bad", 10, same)}))
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("poison", 10, same), line("bad", 10, same)}))
 	eventually(t, runner, map[string]int64{"events": 42, "delivered": 20, "dead": 11, "parked": 11})
 	remote.mu.Lock()
 	well = true
 	remote.mu.Unlock()
-	require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("poison", 11, same)}))
-	n, err := q.Resend(t.Context(), delivery.Filter{Instance: "main"})
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("poison", 11, same)}))
+	n, err := q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{Instance: "main"})
 	require.NoError(t, err)
 	assert.GreaterOrEqual(t, n, 22)
-	require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("poison", 12, same), line("bad", 11, same)}))
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("poison", 12, same), line("bad", 11, same)}))
 	eventually(t, runner, map[string]int64{"events": 45, "delivered": 45, "dead": 0, "parked": 0})
-	require.Empty(t, letters(delivery.Filter{}))
+	require.Empty(t, letters(delivery.DeadLetterFilter{}))
 	for _, user := range []string{"poison", "bad"} {
 		inOrder(t, user, remote.taken[user])
 	}
@@ -300,7 +300,7 @@ func TestWhatABatchIsRefusedForDiesAlone(t *testing.T) {
 		return nil, nil
 	}
 	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
-	var batch []delivery.Accepted
+	var batch []delivery.NewEvent
 	for u := range 100 {
 		batch = append(batch, line(fmt.Sprintf("u%d", u), 0))
 	}

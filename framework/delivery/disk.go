@@ -60,7 +60,7 @@ func defaultMinFree(dir string) int64 {
 }
 
 // trimBelow is the free space below which delivered events are deleted.
-func (q *Queue) trimBelow() int64 { return q.config.MinFree + max(q.config.MinFree/4, 4<<20) }
+func (q *Queue) trimBelow() int64 { return q.config.MinFreeBytes + max(q.config.MinFreeBytes/4, 4<<20) }
 
 // diskNeeded returns how many bytes are to be freed by deleting delivered events; 0 for none, or if they lie on a cluster.
 func (q *Queue) diskNeeded() int64 {
@@ -71,12 +71,12 @@ func (q *Queue) diskNeeded() int64 {
 	if err != nil || free >= q.trimBelow() {
 		return 0
 	}
-	return q.trimBelow() + q.config.MinFree - free
+	return q.trimBelow() + q.config.MinFreeBytes - free
 }
 
-// deletesSafely reports whether the embedded server has room to write what it writes when it deletes events. It deadlocks if that
+// canDeleteSafely reports whether the embedded server has room to write what it writes when it deletes events. It deadlocks if that
 // fails, so on a disk that another process fills to the brim nothing is deleted until there is some room again.
-func (q *Queue) deletesSafely() bool {
+func (q *Queue) canDeleteSafely() bool {
 	if q.embedded == nil {
 		return true
 	}
@@ -84,25 +84,25 @@ func (q *Queue) deletesSafely() bool {
 		return false
 	}
 	free, _, err := diskSpace(q.config.Dir)
-	return err == nil && free >= max(q.config.MinFree/4, 1<<20)
+	return err == nil && free >= max(q.config.MinFreeBytes/4, 1<<20)
 }
 
-// hasSpare reports whether the disk has room for a number of bytes and still twice what is to stay free.
-func (q *Queue) hasSpare(bytes int64) bool {
+// hasSpareSpace reports whether the disk has room for a number of bytes and still twice what is to stay free.
+func (q *Queue) hasSpareSpace(bytes int64) bool {
 	if q.embedded == nil {
 		return true
 	}
 	free, _, err := diskSpace(q.config.Dir)
-	return err != nil || free-bytes >= 2*q.config.MinFree
+	return err != nil || free-bytes >= 2*q.config.MinFreeBytes
 }
 
-// hasRoomToPark reports whether the disk has room for more events set aside, after those that are being written.
-func (q *Queue) hasRoomToPark() bool {
+// canPark reports whether the disk has room for more events set aside, after those that are being written.
+func (q *Queue) canPark() bool {
 	if q.embedded == nil {
 		return true
 	}
 	free, _, err := diskSpace(q.config.Dir)
-	return err != nil || free-q.park.unsaved.Load()-q.events.unsaved.Load() >= q.config.MinFree
+	return err != nil || free-q.parked.unsavedBytes.Load()-q.events.unsavedBytes.Load() >= q.config.MinFreeBytes
 }
 
 // spaceError says that a disk has less space than is to stay free. It is an ErrFull.
@@ -125,13 +125,13 @@ func sizeText(n int64) string {
 	return fmt.Sprintf("%d MB", n/1_000_000)
 }
 
-// diskRoom returns a *spaceError if the disk has less space than is to stay free.
-func (q *Queue) diskRoom() error {
+// checkDiskSpace returns a *spaceError if the disk has less space than is to stay free.
+func (q *Queue) checkDiskSpace() error {
 	if q.embedded == nil {
 		return nil
 	}
-	if free, _, err := diskSpace(q.config.Dir); err == nil && free < q.config.MinFree {
-		return &spaceError{free, q.config.MinFree}
+	if free, _, err := diskSpace(q.config.Dir); err == nil && free < q.config.MinFreeBytes {
+		return &spaceError{free, q.config.MinFreeBytes}
 	}
 	return nil
 }

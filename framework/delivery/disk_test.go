@@ -29,7 +29,7 @@ func smallDisk(t *testing.T, size string) string {
 }
 
 // large is event n of a user with 100 KB.
-func large(user string, n int) delivery.Accepted {
+func large(user string, n int) delivery.NewEvent {
 	return line(user, n, `,"x":"`+strings.Repeat("x", 100_000)+`"`)
 }
 
@@ -51,7 +51,7 @@ func TestDeliveredEventsGoWhenTheDiskIsShort(t *testing.T) {
 	const events = 1500 // 150 MB
 	refusals := 0
 	for n := range events {
-		for q.Append(t.Context(), []delivery.Accepted{large("u", n)}) != nil {
+		for q.Append(t.Context(), []delivery.NewEvent{large("u", n)}) != nil {
 			refusals++
 			require.Less(t, refusals, 1500, "delivered events make room at once")
 			time.Sleep(20 * time.Millisecond)
@@ -72,7 +72,7 @@ func TestADiskFullOfWaitingEvents(t *testing.T) {
 	t.Cleanup(func() { stop(t, runner) })
 	taken := 0
 	for ; ; taken++ {
-		if err := q.Append(t.Context(), []delivery.Accepted{large("u", taken)}); err != nil {
+		if err := q.Append(t.Context(), []delivery.NewEvent{large("u", taken)}); err != nil {
 			require.ErrorIs(t, err, delivery.ErrFull)
 			break
 		}
@@ -80,9 +80,9 @@ func TestADiskFullOfWaitingEvents(t *testing.T) {
 	}
 	assert.Greater(t, taken, 300, "most of the disk is used")
 	assert.Contains(t, codes(runner), delivery.CodeDiskShort)
-	assert.False(t, runner.Health(t.Context()).Taking)
+	assert.False(t, runner.Health(t.Context()).Ingesting)
 	close(opened)
-	require.Eventually(t, func() bool { return q.Append(t.Context(), []delivery.Accepted{line("u", taken)}) == nil }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return q.Append(t.Context(), []delivery.NewEvent{line("u", taken)}) == nil }, 20*time.Second, 20*time.Millisecond)
 	eventually(t, runner, map[string]int64{"events": int64(taken) + 1, "delivered": int64(taken) + 1})
 	inOrder(t, "u", remote.taken["u"])
 	require.Eventually(t, func() bool { return runner.Health(t.Context()).Ready }, 20*time.Second, 20*time.Millisecond)
@@ -111,8 +111,8 @@ func TestDeadLettersHaveBounds(t *testing.T) {
 		set  func(*delivery.Settings)
 		left func(n int) bool
 	}{
-		"size": {func(s *delivery.Settings) { s.LetterBytes = 3_000_000 }, func(n int) bool { return n > 15 && n <= 30 }},
-		"age":  {func(s *delivery.Settings) { s.LetterRetention = 3 * time.Second }, func(n int) bool { return n == 0 }},
+		"size": {func(s *delivery.Settings) { s.MaxDeadLetterBytes = 3_000_000 }, func(n int) bool { return n > 15 && n <= 30 }},
+		"age":  {func(s *delivery.Settings) { s.DeadLetterRetention = 3 * time.Second }, func(n int) bool { return n == 0 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := open(t, t.TempDir())
@@ -120,18 +120,18 @@ func TestDeadLettersHaveBounds(t *testing.T) {
 			remote := newRemote(t)
 			remote.refuse(400)
 			registry, s := prometheus.NewRegistry(), quick
-			s.Trim, s.Metrics = 100*time.Millisecond, delivery.NewMetrics(registry)
+			s.TrimInterval, s.Metrics = 100*time.Millisecond, delivery.NewMetrics(registry)
 			c.set(&s)
 			runner := start(t, q, s, delivery.Instance{Plan: remote.plan(`type = "track"`)})
 			defer stop(t, runner)
 			for n := range 60 {
-				require.NoError(t, q.Append(t.Context(), []delivery.Accepted{large("u", n)}))
+				require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{large("u", n)}))
 			}
 			eventually(t, runner, map[string]int64{"events": 60, "dead": 60})
-			var left []*delivery.Letter
+			var left []*delivery.DeadLetter
 			require.Eventually(t, func() bool {
 				left = nil
-				err := q.Letters(t.Context(), delivery.Filter{}, func(l *delivery.Letter) error { left = append(left, l); return nil })
+				err := q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error { left = append(left, l); return nil })
 				return err == nil && c.left(len(left)) && 60-len(left) == int(metric(t, registry, "landfall_dead_letters_expired_total", "bound", name))
 			}, 20*time.Second, 50*time.Millisecond)
 			for i, l := range left {
@@ -165,11 +165,11 @@ func TestParkedEventsHaveABound(t *testing.T) {
 			r.mu.Lock()
 			r.answer = nil
 			r.mu.Unlock()
-			_, err := q.Resend(context.Background(), delivery.Filter{Parked: true})
+			_, err := q.ReplayDeadLetters(context.Background(), delivery.DeadLetterFilter{Parked: true})
 			return err
 		},
 		"dropped": func(q *delivery.Queue, _ *remote) error {
-			_, err := q.Discard(context.Background(), delivery.Filter{Parked: true})
+			_, err := q.DropDeadLetters(context.Background(), delivery.DeadLetterFilter{Parked: true})
 			return err
 		},
 	} {
@@ -180,12 +180,12 @@ func TestParkedEventsHaveABound(t *testing.T) {
 			remote := newRemote(t)
 			remote.refuse(500)
 			s := quick
-			s.ParkedBytes, s.Patience, s.RetryFor, s.Trim = 2_000_000, time.Hour, 50*time.Millisecond, 50*time.Millisecond
+			s.MaxParkedBytes, s.EvictAfter, s.RetryFor, s.TrimInterval = 2_000_000, time.Hour, 50*time.Millisecond, 50*time.Millisecond
 			runner := start(t, q, s, delivery.Instance{Plan: remote.plan(`type = "track"`)})
 			defer stop(t, runner)
 			const events = 60
 			for n := range events {
-				require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("good", n), large("bad", n)}))
+				require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("good", n), large("bad", n)}))
 				if n == 0 {
 					require.Eventually(t, func() bool { return counts(runner)["parked"] > 0 }, 20*time.Second, 10*time.Millisecond)
 				}

@@ -2,23 +2,23 @@ package delivery
 
 // Kill ends a Runner as a crash does: nothing is decided or written from now on, and no lease is given back.
 func (r *Runner) Kill() {
-	r.setting.Lock()
-	defer r.setting.Unlock()
+	r.setMu.Lock()
+	defer r.setMu.Unlock()
 	r.cancel()
-	r.running.Wait()
-	r.all(func(w *worker) {
+	r.goroutines.Wait()
+	r.eachWorker(func(w *worker) {
 		w.mu.Lock()
 		w.stopping = true
 		var parts []*partition
-		for _, p := range w.parts {
+		for _, p := range w.partitions {
 			parts = append(parts, p)
 		}
 		w.mu.Unlock()
 		for _, p := range parts {
-			r.lose(p)
-			<-p.ended
+			r.abandonPartition(p)
+			<-p.done
 		}
 		w.cancel()
-		w.background.Wait()
+		w.goroutines.Wait()
 	})
 }

@@ -76,7 +76,7 @@ func (f Finding) Text() string {
 // metrics and console all show the same Health.
 type Health struct {
 	Ready      bool      `json:"ready"`      // it takes and delivers events
-	Taking     bool      `json:"taking"`     // it takes events
+	Ingesting  bool      `json:"taking"`     // it takes events
 	Delivering bool      `json:"delivering"` // it delivers them, except where a remote or an operator holds that up
 	Findings   []Finding `json:"findings"`
 }
@@ -90,23 +90,23 @@ type Check struct {
 }
 
 const (
-	checkTimeout = 2 * time.Second  // of each Check
-	checkEvery   = time.Second      // how long the result of the Checks stands
-	refusedFor   = 30 * time.Second // how long a log that has refused events counts as full
+	checkTimeout  = 2 * time.Second  // of each Check
+	checkCacheFor = time.Second      // how long the result of the Checks stands
+	fullFor       = 30 * time.Second // how long a log that has refused events counts as full
 )
 
-// checks are the latest results of the further Checks.
-type checks struct {
+// checkCache are the latest results of the further Checks.
+type checkCache struct {
 	mu   sync.Mutex
 	at   time.Time
 	list []Finding
 }
 
-// run returns the results of the Checks, which are at most checkEvery old.
-func (c *checks) run(ctx context.Context, all []Check) []Finding {
+// results returns the results of the Checks, which are at most checkEvery old.
+func (c *checkCache) results(ctx context.Context, all []Check) []Finding {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.at) < checkEvery {
+	if time.Since(c.at) < checkCacheFor {
 		return c.list
 	}
 	c.list = nil
@@ -123,20 +123,20 @@ func (c *checks) run(ctx context.Context, all []Check) []Finding {
 
 // Health is how the server is at this moment.
 func (r *Runner) Health(ctx context.Context) Health {
-	h := Health{Ready: true, Taking: true, Delivering: true, Findings: []Finding{}}
+	h := Health{Ready: true, Ingesting: true, Delivering: true, Findings: []Finding{}}
 	h.Findings = append(h.Findings, r.queue.findings()...)
-	h.Findings = append(h.Findings, r.checks.run(ctx, r.config.Checks)...)
+	h.Findings = append(h.Findings, r.checkCache.results(ctx, r.settings.Checks)...)
 	h.Findings = append(h.Findings, r.survey.findings(time.Now())...)
-	h.Findings = append(h.Findings, r.boundFindings()...)
-	r.all(func(w *worker) { h.Findings = append(h.Findings, w.findings(time.Now())...) })
+	h.Findings = append(h.Findings, r.limitFindings()...)
+	r.eachWorker(func(w *worker) { h.Findings = append(h.Findings, w.findings(time.Now())...) })
 	slices.SortStableFunc(h.Findings, func(a, b Finding) int {
 		return cmp.Or(strings.Compare(b.Stops, a.Stops), strings.Compare(a.Instance, b.Instance), strings.Compare(string(a.Code), string(b.Code)))
 	})
 	for _, f := range h.Findings {
-		h.Taking = h.Taking && f.Stops != StopsIngest && f.Stops != StopsBoth
+		h.Ingesting = h.Ingesting && f.Stops != StopsIngest && f.Stops != StopsBoth
 		h.Delivering = h.Delivering && f.Stops != StopsDelivery && f.Stops != StopsBoth
 	}
-	h.Ready = h.Taking && h.Delivering
+	h.Ready = h.Ingesting && h.Delivering
 	return h
 }
 
@@ -149,7 +149,7 @@ func (q *Queue) findings() (list []Finding) {
 	if q.embedded == nil {
 		next = "see the logs of the NATS servers, and whether a majority of them runs"
 	}
-	for _, stream := range []string{eventsStream, booksStream, parkStream, deadStream} {
+	for _, stream := range []string{eventsStream, checkpointsStream, parkStream, deadStream} {
 		since, err := q.storage.failure(stream)
 		if err == nil {
 			continue
@@ -161,14 +161,14 @@ func (q *Queue) findings() (list []Finding) {
 		list = append(list, Finding{Code: CodeUnwritable, Stops: stops, Since: since, Message: err.Error(), Next: next})
 	}
 	var full *spaceError
-	if errors.As(q.diskRoom(), &full) {
+	if errors.As(q.checkDiskSpace(), &full) {
 		list = append(list, Finding{Code: CodeDiskShort, Stops: StopsIngest, Message: full.Error(), Next: "free space on the disk of the data directory, or lower delivery.minFreeBytes"})
 	}
-	if time.Since(time.Unix(0, q.refused.Load())) < refusedFor {
+	if time.Since(time.Unix(0, q.fullSince.Load())) < fullFor {
 		list = append(list, Finding{Code: CodeLogFull, Stops: StopsIngest, Message: "the log has reached its bound, and nothing in it has been delivered to all instances",
 			Next: "see what holds the instances up, or raise delivery.maxBytes"})
 	}
-	for _, d := range q.Degraded() {
+	for _, d := range q.Problems() {
 		f := Finding{Code: Code(d.Code), Message: d.What, Next: d.Next}
 		if f.Code == CodeCheckpoints {
 			f.Stops = StopsDelivery
@@ -188,11 +188,11 @@ func (s *survey) findings(now time.Time) (list []Finding) {
 	free, stalled := map[string]*Finding{}, map[string]*Finding{}
 	for at, u := range s.unowned {
 		if now.Sub(u.since) >= unownedGrace {
-			gather(free, at, u.since)
+			addToFinding(free, at, u.since)
 		}
 	}
 	for at, since := range s.stalled {
-		gather(stalled, at, since)
+		addToFinding(stalled, at, since)
 	}
 	for _, f := range free {
 		f.Code, f.Message = CodeNoOwner, fmt.Sprintf("no process works on %s", partitionsText(f.Partitions))
@@ -207,8 +207,8 @@ func (s *survey) findings(now time.Time) (list []Finding) {
 	return list
 }
 
-// gather adds a partition to the finding of its instance.
-func gather(list map[string]*Finding, at place, since time.Time) {
+// addToFinding adds a partition to the finding of its instance.
+func addToFinding(list map[string]*Finding, at partitionID, since time.Time) {
 	f := list[at.instance]
 	if f == nil {
 		f = &Finding{Instance: at.instance, Stops: StopsDelivery, Since: since}
@@ -234,17 +234,17 @@ func partitionsText(list []int) string {
 	return "partitions " + text
 }
 
-// boundFindings are those about bounds of what is kept.
-func (r *Runner) boundFindings() (list []Finding) {
-	b := &r.bounds
+// limitFindings are those about bounds of what is kept.
+func (r *Runner) limitFindings() (list []Finding) {
+	b := &r.limits
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.parkedFull.IsZero() {
-		list = append(list, Finding{Code: CodeParkedFull, Since: b.parkedFull, Message: "no more events are parked, so instances with parked events take no more",
+	if !b.parkingFullSince.IsZero() {
+		list = append(list, Finding{Code: CodeParkedFull, Since: b.parkingFullSince, Message: "no more events are parked, so instances with parked events take no more",
 			Next: "replay or drop them with landfall dead, or raise delivery.parked.maxBytes"})
 	}
-	if b.nearBound != "" {
-		list = append(list, Finding{Code: CodeLettersNear, Message: "the oldest dead letters will be deleted soon, since their " + b.nearBound + " is near its bound",
+	if b.nearLimit != "" {
+		list = append(list, Finding{Code: CodeLettersNear, Message: "the oldest dead letters will be deleted soon, since their " + b.nearLimit + " is near its bound",
 			Next: "replay or drop them with landfall dead, or raise delivery.letters"})
 	}
 	return list
@@ -254,8 +254,8 @@ func (r *Runner) boundFindings() (list []Finding) {
 func (w *worker) findings(now time.Time) (list []Finding) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.stopped != "" {
-		list = append(list, Finding{Code: CodeLogin, Instance: w.id, Message: "nothing is sent: " + w.stopped, Next: "run landfall auth login --instance " + w.id})
+	if w.suspendReason != "" {
+		list = append(list, Finding{Code: CodeLogin, Instance: w.id, Message: "nothing is sent: " + w.suspendReason, Next: "run landfall auth login --instance " + w.id})
 	}
 	if now.Before(w.pausedUntil) {
 		list = append(list, Finding{Code: CodePaused, Instance: w.id, Until: w.pausedUntil, Message: "the remote asks to wait", Next: "landfall resume " + w.id + " ends that"})

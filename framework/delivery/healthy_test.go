@@ -27,7 +27,7 @@ func stressRounds(few int) int {
 // requireHealthy fails if anything was taken for damage.
 func requireHealthy(t *testing.T, q *delivery.Queue, lines *logLines) {
 	t.Helper()
-	require.Empty(t, q.Degraded())
+	require.Empty(t, q.Problems())
 	require.NotContains(t, lines.String(), "level=ERROR")
 }
 
@@ -43,10 +43,10 @@ func TestReloadsBesideReplaysStopNoPartition(t *testing.T) {
 	defer stop(t, runner)
 	for n := range stressRounds(30) {
 		userEvents(t, q, n*5, n*5+5)
-		_, err := q.Replay(t.Context(), delivery.Again{Instance: "main", Since: time.Now().Add(-time.Second)})
+		_, err := q.Replay(t.Context(), delivery.ReplayRequest{Instance: "main", Since: time.Now().Add(-time.Second)})
 		require.NoError(t, err)
 		arrived(t, remote, n*5, n*5+5)
-		require.NoError(t, runner.Set(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(n + 1)}}))
+		require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(n + 1)}}))
 		status := runner.Status()
 		require.Equal(t, 16, status[0].Partitions, "a reload takes all partitions up at once")
 		requireHealthy(t, q, lines)
@@ -64,7 +64,7 @@ func TestServersComeAndGoUnderLoad(t *testing.T) {
 		return q
 	}
 	settings := quick
-	settings.Lease, settings.Trim, settings.Log = 2*time.Second, 100*time.Millisecond, lines.logger()
+	settings.Lease, settings.TrimInterval, settings.Log = 2*time.Second, 100*time.Millisecond, lines.logger()
 	remotes := newRemote(t)
 	plan := remotes.planOf(func(_ context.Context, call destination.BatchCall[change, change]) (*destination.MultiStatus, error) {
 		remotes.mu.Lock()
@@ -90,7 +90,7 @@ func TestServersComeAndGoUnderLoad(t *testing.T) {
 				return
 			default:
 			}
-			var batch []delivery.Accepted
+			var batch []delivery.NewEvent
 			for n := range 10 {
 				batch = append(batch, line(fmt.Sprintf("user%03d", sent+n), 0))
 			}
@@ -99,7 +99,7 @@ func TestServersComeAndGoUnderLoad(t *testing.T) {
 			}
 			sent += 10
 			if sent%200 == 0 {
-				_, err := q.Replay(t.Context(), delivery.Again{Instance: "main", Since: time.Now().Add(-100 * time.Millisecond)})
+				_, err := q.Replay(t.Context(), delivery.ReplayRequest{Instance: "main", Since: time.Now().Add(-100 * time.Millisecond)})
 				assert.NoError(t, err)
 			}
 		}
@@ -109,10 +109,10 @@ func TestServersComeAndGoUnderLoad(t *testing.T) {
 		guest, err := delivery.NewRunner(t.Context(), guestQueue, settings)
 		require.NoError(t, err)
 		began := time.Now()
-		require.NoError(t, guest.Set(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(n)}}))
+		require.NoError(t, guest.SetInstances(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(n)}}))
 		require.Less(t, time.Since(began), 9*time.Second, "a start beside a busy server doubts nothing")
-		require.NoError(t, runner.Set(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(n)}}))
-		require.NoError(t, guest.Set(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(-n)}}))
+		require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(n)}}))
+		require.NoError(t, guest.SetInstances(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(-n)}}))
 		if n%2 == 0 {
 			stop(t, guest)
 		} else {

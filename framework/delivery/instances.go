@@ -19,44 +19,44 @@ import (
 // maxCounted bounds how many waiting events Remains counts for an instance, since it reads them.
 const maxCounted = 100_000
 
-// Remains is what the queue holds for an instance, whether or not it is still in the config.
-type Remains struct {
+// Backlog is what the queue holds for an instance, whether or not it is still in the config.
+type Backlog struct {
 	Instance string `json:"instance"`
 	Waiting  int    `json:"waiting"` // accepted events that it has not finished; at most maxCounted are counted
 	Parked   int    `json:"parked"`
 	Dead     int    `json:"dead"`
 }
 
-// Remains returns what the queue holds for the instances that choose chooses, nil for all, sorted by id. It reads the events that
+// Backlogs returns what the queue holds for the instances that choose chooses, nil for all, sorted by id. It reads the events that
 // wait for them.
-func (q *Queue) Remains(ctx context.Context, choose func(instance string) bool) ([]Remains, error) {
-	all := map[string]*Remains{}
+func (q *Queue) Backlogs(ctx context.Context, choose func(instance string) bool) ([]Backlog, error) {
+	all := map[string]*Backlog{}
 	err := q.eachCheckpoint(ctx, func(c storedCheckpoint) error {
 		if choose != nil && !choose(c.instance) {
 			return nil
 		}
 		if all[c.instance] == nil {
-			all[c.instance] = &Remains{Instance: c.instance}
+			all[c.instance] = &Backlog{Instance: c.instance}
 		}
 		r := all[c.instance]
-		n, err := q.waiting(ctx, c, maxCounted-r.Waiting)
+		n, err := q.countWaiting(ctx, c, maxCounted-r.Waiting)
 		r.Waiting += n
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	list := []Remains{}
+	list := []Backlog{}
 	for id, r := range all {
-		if r.Parked, err = q.countLetters(ctx, parkStream, "park."+token(id)+".>"); err != nil {
+		if r.Parked, err = q.countLetters(ctx, parkStream, "park."+subjectToken(id)+".>"); err != nil {
 			return nil, err
 		}
-		if r.Dead, err = q.countLetters(ctx, deadStream, "dead."+token(id)+".>"); err != nil {
+		if r.Dead, err = q.countLetters(ctx, deadStream, "dead."+subjectToken(id)+".>"); err != nil {
 			return nil, err
 		}
 		list = append(list, *r)
 	}
-	slices.SortFunc(list, func(a, b Remains) int { return cmp.Compare(a.Instance, b.Instance) })
+	slices.SortFunc(list, func(a, b Backlog) int { return cmp.Compare(a.Instance, b.Instance) })
 	return list, nil
 }
 
@@ -68,21 +68,21 @@ func (q *Queue) countLetters(ctx context.Context, stream, subject string) (int, 
 	return len(info.State.Subjects), nil
 }
 
-// waiting counts the events of a partition that a checkpoint says are not finished, at most a bound of them.
-func (q *Queue) waiting(ctx context.Context, c storedCheckpoint, most int) (n int, err error) {
+// countWaiting counts the events of a partition that a checkpoint says are not finished, at most a bound of them.
+func (q *Queue) countWaiting(ctx context.Context, c storedCheckpoint, most int) (n int, err error) {
 	consumer, err := q.js.OrderedConsumer(ctx, eventsStream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{"ev.*." + strconv.Itoa(c.partition)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq: max(c.book.Low, 1), InactiveThreshold: time.Minute,
+		OptStartSeq: max(c.checkpoint.Low, 1), InactiveThreshold: time.Minute,
 	})
 	if err != nil || most <= 0 {
 		return 0, err
 	}
-	err = drain(ctx, consumer, func(m jetstream.Msg) (bool, error) {
+	err = eachPending(ctx, consumer, func(m jetstream.Msg) (bool, error) {
 		meta, err := m.Metadata()
 		if err != nil {
 			return false, err
 		}
-		all, bits := c.book.done(meta.Sequence.Stream)
+		all, bits := c.checkpoint.finishedEvents(meta.Sequence.Stream)
 		lines := bytes.Count(bytes.TrimSuffix(m.Data(), []byte{'\n'}), []byte{'\n'}) + 1
 		for i := range lines {
 			if !all && !hasBit(bits, i) {
@@ -94,8 +94,8 @@ func (q *Queue) waiting(ctx context.Context, c storedCheckpoint, most int) (n in
 	return min(n, most), err
 }
 
-// Moved is what RenameInstance has moved, or ForgetInstance deleted.
-type Moved struct {
+// MoveResult is what RenameInstance has moved, or ForgetInstance deleted.
+type MoveResult struct {
 	Checkpoints int `json:"checkpoints"`
 	Letters     int `json:"letters"`
 }
@@ -106,7 +106,7 @@ var ErrUnknownStart = errors.New("the checkpoints of the new instance do not say
 
 // RenameInstance gives the parked and dead letters of an instance, and the events that wait for it, to another one. The new instance
 // must not work on them meanwhile in this process; another process notices, and begins again. After a crash it can be repeated.
-func (q *Queue) RenameInstance(ctx context.Context, from, to string) (m Moved, err error) {
+func (q *Queue) RenameInstance(ctx context.Context, from, to string) (m MoveResult, err error) {
 	for _, stream := range []string{parkStream, deadStream} { // before the checkpoints: later events of parked users wait for them
 		n, err := q.moveLetters(ctx, stream, from, to)
 		m.Letters += n
@@ -145,21 +145,21 @@ func (q *Queue) checkpointsOf(ctx context.Context, id string) (map[int]storedChe
 
 // moveCheckpoint makes the checkpoint of another instance continue where one ends, and deletes that.
 func (q *Queue) moveCheckpoint(ctx context.Context, old, renamed storedCheckpoint, to string) error {
-	merged, changed, err := mergeBooks(old.book, renamed.book, renamed.revision > 0)
+	merged, changed, err := mergeCheckpoints(old.checkpoint, renamed.checkpoint, renamed.revision > 0)
 	if err != nil {
 		return err
 	}
 	if changed {
-		if _, err := q.js.PublishMsg(ctx, merged.message(bookSubject(to, old.partition), renamed.revision)); err != nil {
+		if _, err := q.js.PublishMsg(ctx, merged.message(checkpointSubject(to, old.partition), renamed.revision)); err != nil {
 			return fmt.Errorf("writing the checkpoint of %s, partition %d: %w: try again", to, old.partition, err)
 		}
 	}
-	return q.streams[booksStream].Purge(ctx, jetstream.WithPurgeSubject(old.subject))
+	return q.streams[checkpointsStream].Purge(ctx, jetstream.WithPurgeSubject(old.subject))
 }
 
-// mergeBooks returns the checkpoint of a new instance that goes on where an old one ended. What the new one has finished since it
+// mergeCheckpoints returns the checkpoint of a new instance that goes on where an old one ended. What the new one has finished since it
 // began stays finished.
-func mergeBooks(old, renamed book, exists bool) (merged book, changed bool, err error) {
+func mergeCheckpoints(old, renamed checkpoint, exists bool) (merged checkpoint, changed bool, err error) {
 	start := cmp.Or(old.Start, old.Low)
 	if !exists {
 		merged = old
@@ -172,13 +172,13 @@ func mergeBooks(old, renamed book, exists bool) (merged book, changed bool, err 
 	}
 	switch {
 	case began == 0 && old.Low < renamed.Low:
-		return book{}, false, ErrUnknownStart
+		return checkpoint{}, false, ErrUnknownStart
 	case began <= old.Low: // merged before, or nothing waits
 		return renamed, false, nil
 	}
 	merged = renamed
-	merged.Owner, merged.Start, merged.Low, merged.Since = "", start, old.Low, old.Since
-	merged.Done, merged.Part = nil, nil
+	merged.Owner, merged.Start, merged.Low, merged.DedupeFrom = "", start, old.Low, old.DedupeFrom
+	merged.Done, merged.Partial = nil, nil
 	for _, r := range old.Done {
 		if r[0] < began {
 			merged.Done = append(merged.Done, [2]uint64{r[0], min(r[1], began-1)})
@@ -188,9 +188,9 @@ func mergeBooks(old, renamed book, exists bool) (merged book, changed bool, err 
 		merged.Done = append(merged.Done, [2]uint64{began, renamed.Low - 1})
 	}
 	merged.Done = append(merged.Done, renamed.Done...)
-	for _, b := range []book{old, renamed} {
-		for seq, bits := range b.Part {
-			merged.setPart(seq, bits)
+	for _, cp := range []checkpoint{old, renamed} {
+		for seq, bits := range cp.Partial {
+			merged.setPartial(seq, bits)
 		}
 	}
 	return merged, true, nil
@@ -198,13 +198,13 @@ func mergeBooks(old, renamed book, exists bool) (merged book, changed bool, err 
 
 // moveLetters stores the letters of an instance under another one, and deletes the old ones.
 func (q *Queue) moveLetters(ctx context.Context, stream, from, to string) (moved int, err error) {
-	var list []*Letter
-	subject := map[string]string{parkStream: "park.", deadStream: "dead."}[stream] + token(from) + ".>"
+	var list []*DeadLetter
+	subject := map[string]string{parkStream: "park.", deadStream: "dead."}[stream] + subjectToken(from) + ".>"
 	for {
 		list = list[:0]
-		err := q.letters(ctx, stream, subject, func(l *Letter) (bool, error) {
+		err := q.eachDeadLetter(ctx, stream, subject, func(l *DeadLetter) (bool, error) {
 			list = append(list, l)
-			return len(list) < maxOrder, nil
+			return len(list) < maxCommandItems, nil
 		})
 		if err != nil || len(list) == 0 {
 			return moved, err
@@ -218,9 +218,9 @@ func (q *Queue) moveLetters(ctx context.Context, stream, from, to string) (moved
 	}
 }
 
-func (q *Queue) moveLetter(ctx context.Context, l *Letter, to string) error {
-	parts := strings.Split(l.from, ".")
-	parts[1] = token(to)
+func (q *Queue) moveLetter(ctx context.Context, l *DeadLetter, to string) error {
+	parts := strings.Split(l.storedSubject, ".")
+	parts[1] = subjectToken(to)
 	l.Instance = to
 	data, err := json.Marshal(l)
 	if err != nil {
@@ -229,13 +229,13 @@ func (q *Queue) moveLetter(ctx context.Context, l *Letter, to string) error {
 	if _, err := q.js.PublishMsg(ctx, &nats.Msg{Subject: strings.Join(parts, "."), Data: data}); err != nil {
 		return err
 	}
-	return q.remove(ctx, l)
+	return q.deleteLetter(ctx, l)
 }
 
 // ForgetInstance deletes the checkpoints and letters of an instance. What waits for it is not delivered.
-func (q *Queue) ForgetInstance(ctx context.Context, id string) (m Moved, err error) {
+func (q *Queue) ForgetInstance(ctx context.Context, id string) (m MoveResult, err error) {
 	for stream, kind := range map[string]string{parkStream: "park.", deadStream: "dead."} {
-		subject := kind + token(id) + ".>"
+		subject := kind + subjectToken(id) + ".>"
 		n, err := q.countLetters(ctx, stream, subject)
 		if err != nil {
 			return m, err
@@ -250,7 +250,7 @@ func (q *Queue) ForgetInstance(ctx context.Context, id string) (m Moved, err err
 		return m, err
 	}
 	for _, c := range old {
-		if err := q.streams[booksStream].Purge(ctx, jetstream.WithPurgeSubject(c.subject)); err != nil {
+		if err := q.streams[checkpointsStream].Purge(ctx, jetstream.WithPurgeSubject(c.subject)); err != nil {
 			return m, err
 		}
 		m.Checkpoints++
@@ -260,47 +260,47 @@ func (q *Queue) ForgetInstance(ctx context.Context, id string) (m Moved, err err
 
 // RenameInstance is Queue.RenameInstance while the runner delivers: the new instance is stopped meanwhile. The old one must not be
 // one of the runner's.
-func (r *Runner) RenameInstance(ctx context.Context, from, to string) (Moved, error) {
-	r.setting.Lock()
-	defer r.setting.Unlock()
+func (r *Runner) RenameInstance(ctx context.Context, from, to string) (MoveResult, error) {
+	r.setMu.Lock()
+	defer r.setMu.Unlock()
 	r.mu.Lock()
 	w := r.workers[to]
 	if r.workers[from] != nil {
 		r.mu.Unlock()
-		return Moved{}, fmt.Errorf("the instance %q is still delivered to", from)
+		return MoveResult{}, fmt.Errorf("the instance %q is still delivered to", from)
 	}
 	delete(r.workers, to)
 	r.mu.Unlock()
 	if w != nil {
-		r.stop(ctx, []*worker{w})
+		r.stopWorkers(ctx, []*worker{w})
 	}
 	m, err := r.queue.RenameInstance(ctx, from, to)
-	err = errors.Join(err, r.readBooks(ctx, from, to))
+	err = errors.Join(err, r.reloadCheckpoints(ctx, from, to))
 	if w != nil {
 		r.mu.Lock()
 		r.workers[to] = newWorker(r, w.instance)
 		r.mu.Unlock()
-		r.tend()
+		r.rebalance()
 	}
 	return m, err
 }
 
 // ForgetInstance is Queue.ForgetInstance for an instance that the runner does not deliver to.
-func (r *Runner) ForgetInstance(ctx context.Context, id string) (Moved, error) {
-	r.setting.Lock()
-	defer r.setting.Unlock()
+func (r *Runner) ForgetInstance(ctx context.Context, id string) (MoveResult, error) {
+	r.setMu.Lock()
+	defer r.setMu.Unlock()
 	r.mu.Lock()
 	known := r.workers[id] != nil
 	r.mu.Unlock()
 	if known {
-		return Moved{}, fmt.Errorf("the instance %q is still delivered to", id)
+		return MoveResult{}, fmt.Errorf("the instance %q is still delivered to", id)
 	}
 	m, err := r.queue.ForgetInstance(ctx, id)
-	return m, errors.Join(err, r.readBooks(ctx, id))
+	return m, errors.Join(err, r.reloadCheckpoints(ctx, id))
 }
 
-// readBooks makes the roster know the checkpoints of instances as they are stored now.
-func (r *Runner) readBooks(ctx context.Context, ids ...string) error {
+// reloadCheckpoints makes the roster know the checkpoints of instances as they are stored now.
+func (r *Runner) reloadCheckpoints(ctx context.Context, ids ...string) error {
 	for _, id := range ids {
 		stored, err := r.queue.checkpointsOf(ctx, id)
 		if err != nil {
@@ -308,14 +308,14 @@ func (r *Runner) readBooks(ctx context.Context, ids ...string) error {
 		}
 		for n := range r.queue.partitions {
 			if c, ok := stored[n]; ok {
-				data, err := json.Marshal(c.book)
+				data, err := json.Marshal(c.checkpoint)
 				if err != nil {
 					return err
 				}
-				r.roster.see(c.subject, c.revision, data)
+				r.leases.observe(c.subject, c.revision, data)
 				continue
 			}
-			r.roster.drop(bookSubject(id, n))
+			r.leases.forget(checkpointSubject(id, n))
 		}
 	}
 	return nil

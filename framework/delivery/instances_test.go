@@ -42,10 +42,10 @@ func failing(t *testing.T) (r *remote, down func(bool)) {
 
 func gone(id string) func(string) bool { return func(other string) bool { return other == id } }
 
-func remainsOf(t *testing.T, q *delivery.Queue) map[string]delivery.Remains {
-	list, err := q.Remains(t.Context(), nil)
+func remainsOf(t *testing.T, q *delivery.Queue) map[string]delivery.Backlog {
+	list, err := q.Backlogs(t.Context(), nil)
 	require.NoError(t, err)
-	all := map[string]delivery.Remains{}
+	all := map[string]delivery.Backlog{}
 	for _, r := range list {
 		all[r.Instance] = r
 	}
@@ -64,25 +64,25 @@ func TestInstanceIsRenamed(t *testing.T) {
 			renamed := delivery.Instance{Plan: remote.planOfInstance("new.one", "all", remote.perform, `type = "track"`)}
 			runner := start(t, q, quick, old)
 			same := `,"group":"g"`
-			require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("refused", 0, same), line("fails", 0, same), line("fails", 1, same)}))
+			require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("refused", 0, same), line("fails", 0, same), line("fails", 1, same)}))
 			n := 0
 			require.Eventually(t, func() bool {
-				require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("fine", n, same)}))
+				require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("fine", n, same)}))
 				n++
 				return counts(runner)["parked"] == 2 && counts(runner)["dead"] == 1
 			}, 20*time.Second, 20*time.Millisecond)
 			require.Eventually(t, func() bool { return counts(runner)["delivered"] == int64(n) }, 20*time.Second, 20*time.Millisecond)
 			down(true)
 			for i := range 20 {
-				require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line(fmt.Sprintf("w%d", i%7), i, "")}))
+				require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line(fmt.Sprintf("w%d", i%7), i, "")}))
 			}
 			if !running {
 				stop(t, runner)
 			} else {
-				require.NoError(t, runner.Set(t.Context(), []delivery.Instance{renamed}))
+				require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{renamed}))
 				down(false)
 				for i := range 10 {
-					require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line(fmt.Sprintf("late%d", i%3), i, "")}))
+					require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line(fmt.Sprintf("late%d", i%3), i, "")}))
 				}
 				eventually(t, runner, map[string]int64{"events": 10, "delivered": 10})
 			}
@@ -90,17 +90,17 @@ func TestInstanceIsRenamed(t *testing.T) {
 			assert.Equal(t, 2, left.Parked)
 			assert.Equal(t, 1, left.Dead)
 			assert.GreaterOrEqual(t, left.Waiting, 20, "what came later counts, too")
-			var refused *delivery.GoneError
-			_, err := q.Resend(t.Context(), delivery.Filter{Gone: gone("old")})
+			var refused *delivery.RemovedInstanceError
+			_, err := q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{IsRemoved: gone("old")})
 			require.ErrorAs(t, err, &refused)
 
-			rename := func() (delivery.Moved, error) { return q.RenameInstance(t.Context(), "old", "new.one") }
+			rename := func() (delivery.MoveResult, error) { return q.RenameInstance(t.Context(), "old", "new.one") }
 			if running {
-				rename = func() (delivery.Moved, error) { return runner.RenameInstance(t.Context(), "old", "new.one") }
+				rename = func() (delivery.MoveResult, error) { return runner.RenameInstance(t.Context(), "old", "new.one") }
 			}
 			moved, err := rename()
 			require.NoError(t, err)
-			assert.Equal(t, delivery.Moved{Checkpoints: 16, Letters: 3}, moved)
+			assert.Equal(t, delivery.MoveResult{Checkpoints: 16, Letters: 3}, moved)
 			moved, err = rename()
 			require.NoError(t, err)
 			assert.Zero(t, moved, "a second time does nothing")
@@ -126,7 +126,7 @@ func TestInstanceIsRenamed(t *testing.T) {
 			if running {
 				assert.Len(t, taken["late0"], 4)
 			}
-			dropped, err := q.Discard(t.Context(), delivery.Filter{Dead: true, Instance: "new.one"})
+			dropped, err := q.DropDeadLetters(t.Context(), delivery.DeadLetterFilter{Dead: true, Instance: "new.one"})
 			require.NoError(t, err)
 			assert.Equal(t, 1, dropped)
 		})
@@ -139,28 +139,28 @@ func TestGoneInstanceIsForgotten(t *testing.T) {
 	defer q.Close()
 	remote, _ := failing(t)
 	runner := start(t, q, quick, delivery.Instance{Plan: remote.planOfInstance("old", "all", remote.perform, `type = "track"`)})
-	require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("refused", 0, ""), line("fails", 0, ""), line("fails", 1, "")}))
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("refused", 0, ""), line("fails", 0, ""), line("fails", 1, "")}))
 	n := 0
 	require.Eventually(t, func() bool {
-		require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("fine", n, "")}))
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("fine", n, "")}))
 		n++
 		return counts(runner)["parked"] == 2 && counts(runner)["dead"] == 1
 	}, 20*time.Second, 20*time.Millisecond)
 	_, err := runner.ForgetInstance(t.Context(), "old")
 	require.Error(t, err, "it is still delivered to")
-	require.NoError(t, runner.Set(t.Context(), nil))
+	require.NoError(t, runner.SetInstances(t.Context(), nil))
 
-	dropped, err := q.Discard(t.Context(), delivery.Filter{Parked: true, Gone: gone("old")})
+	dropped, err := q.DropDeadLetters(t.Context(), delivery.DeadLetterFilter{Parked: true, IsRemoved: gone("old")})
 	require.NoError(t, err)
 	assert.Equal(t, 2, dropped)
 	assert.Zero(t, remainsOf(t, q)["old"].Parked, "at once, since nobody works on them")
 	moved, err := runner.ForgetInstance(t.Context(), "old")
 	require.NoError(t, err)
-	assert.Equal(t, delivery.Moved{Checkpoints: 16, Letters: 1}, moved)
+	assert.Equal(t, delivery.MoveResult{Checkpoints: 16, Letters: 1}, moved)
 	assert.Empty(t, remainsOf(t, q))
 
-	require.NoError(t, runner.Set(t.Context(), []delivery.Instance{{Plan: remote.planOfInstance("old", "all", remote.perform, `type = "track"`)}}))
-	require.NoError(t, q.Append(t.Context(), []delivery.Accepted{line("fine", n, "")}))
+	require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: remote.planOfInstance("old", "all", remote.perform, `type = "track"`)}}))
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("fine", n, "")}))
 	eventually(t, runner, map[string]int64{"events": 1, "delivered": 1})
 	stop(t, runner)
 }

@@ -92,7 +92,7 @@ func TestPartitionsAreFoughtFor(t *testing.T) {
 	const users, each = 40, 40
 	same := `,"group":"g"`
 	for n := range each {
-		var batch []delivery.Accepted
+		var batch []delivery.NewEvent
 		for u := range users {
 			batch = append(batch, line(fmt.Sprintf("u%d", u), n, same))
 		}

@@ -51,18 +51,18 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 	return m
 }
 
-func (m *Metrics) request(instance string, t *task, d time.Duration) {
+func (m *Metrics) observeBatch(instance string, t *task, d time.Duration) {
 	m.requests.WithLabelValues(instance, t.item.Subscription.Action().Key, t.item.Subscription.Name()).Observe(d.Seconds())
 }
 
-func (m *Metrics) retried(instance string, tasks ...*task) {
+func (m *Metrics) countRetries(instance string, tasks ...*task) {
 	for _, t := range tasks {
 		m.retries.WithLabelValues(instance, t.item.Subscription.Action().Key, t.item.Subscription.Name()).Inc()
 	}
 }
 
-// count tells the metrics of a verdict; the book has it when its event is finished.
-func (p *partition) count(outcome, subscription, reason string) {
+// countVerdict tells the metrics of a verdict; the book has it when its event is finished.
+func (p *partition) countVerdict(outcome, subscription, reason string) {
 	p.dirty = true
 	m, id, action := p.worker.runner.metrics, p.worker.id, p.worker.actions[subscription]
 	m.verdicts.WithLabelValues(id, action, subscription, outcome).Inc()
@@ -71,8 +71,8 @@ func (p *partition) count(outcome, subscription, reason string) {
 	}
 }
 
-// unmatched is the outcome of an event that no subscription takes, or that was not offered to them.
-func (p *partition) unmatched(err error) string {
+// unmatchedOutcome is the outcome of an event that no subscription takes, or that was not offered to them.
+func (p *partition) unmatchedOutcome(err error) string {
 	outcome := countUnmatched
 	switch {
 	case err == errDuplicate:

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// loggedPause is the shortest pause that is logged.
-const loggedPause = 30 * time.Second
+// minLoggedPause is the shortest pause that is logged.
+const minLoggedPause = 30 * time.Second
 
-// pause stops the instance from sending for as long as its remote asks, but no longer than Settings.MaxPause. The mutex is held.
-func (w *worker) pause(asked time.Duration) {
-	now, wait := time.Now(), min(asked, w.runner.config.MaxPause)
-	if wait >= loggedPause && w.pausedUntil.Before(now) {
+// pauseFor stops the instance from sending for as long as its remote asks, but no longer than Settings.MaxPause. The mutex is held.
+func (w *worker) pauseFor(asked time.Duration) {
+	now, wait := time.Now(), min(asked, w.runner.settings.MaxPause)
+	if wait >= minLoggedPause && w.pausedUntil.Before(now) {
 		w.runner.log.Warn("the remote asks to wait, so the instance pauses: landfall resume ends that", "instance", w.id,
 			"asked", asked.Round(time.Second), "until", now.Add(wait).UTC().Format(time.RFC3339))
 	}
-	w.pausedUntil = later(w.pausedUntil, now.Add(wait))
+	w.pausedUntil = laterOf(w.pausedUntil, now.Add(wait))
 }
 
 // nextRetry returns when the first of the lanes that wait after a failure goes on, and how many of them there are. The mutex is held.
@@ -30,37 +30,37 @@ func (w *worker) nextRetry(now time.Time) (first time.Time, waiting int) {
 			first = l.pausedUntil
 		}
 	}
-	for _, p := range w.parts {
-		waiting += len(p.held)
+	for _, p := range w.partitions {
+		waiting += len(p.delayed)
 	}
 	return first, waiting
 }
 
-// resume ends all pauses: the remote's, and the waits of what is tried again. The mutex is held.
-func (w *worker) resume() {
+// endPauses ends all pauses: the remote's, and the waits of what is tried again. The mutex is held.
+func (w *worker) endPauses() {
 	w.instance.Plan.Resume()
 	w.pausedUntil = time.Time{}
-	if w.wake != nil {
-		w.wake.Stop()
-		w.wake = nil
+	if w.wakeTimer != nil {
+		w.wakeTimer.Stop()
+		w.wakeTimer = nil
 	}
-	for _, p := range w.parts {
-		for t := range p.held {
+	for _, p := range w.partitions {
+		for t := range p.delayed {
 			if !p.closing {
-				delete(p.held, t)
+				delete(p.delayed, t)
 				w.enqueue(t, true)
 			}
 		}
 	}
 	for _, l := range w.lanes {
 		l.pausedUntil = time.Time{}
-		if l.wake != nil {
-			l.wake.Stop()
-			l.wake = nil
+		if l.wakeTimer != nil {
+			l.wakeTimer.Stop()
+			l.wakeTimer = nil
 		}
-		w.consider(l)
+		w.scheduleLane(l)
 	}
-	w.pump()
+	w.startBatches()
 }
 
 // ErrUnknownInstance is wrapped by errors about an instance that a Runner does not have.
@@ -77,7 +77,7 @@ func (r *Runner) Resume(instance string) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.resume()
+	w.endPauses()
 	r.log.Info("an operator has ended the pauses of an instance", "instance", instance)
 	return nil
 }

@@ -30,19 +30,19 @@ type record struct {
 
 // publisher writes records of all callers in groups: while one group is made durable, the next one gathers.
 type publisher struct {
-	queue   *Queue
-	stream  string
-	mu      sync.Mutex
-	pending []*request
-	bytes   int
-	unsaved atomic.Int64 // bytes that were handed over and are not durable yet
-	closed  bool
-	wake    chan struct{}
-	ended   chan struct{}
+	queue        *Queue
+	stream       string
+	mu           sync.Mutex
+	pending      []*writeRequest
+	bytes        int
+	unsavedBytes atomic.Int64 // bytes that were handed over and are not durable yet
+	closed       bool
+	wake         chan struct{}
+	done         chan struct{}
 }
 
-// request is what one caller wants to be durable.
-type request struct {
+// writeRequest is what one caller wants to be durable.
+type writeRequest struct {
 	records []record
 	bytes   int
 	done    func(error)
@@ -51,7 +51,7 @@ type request struct {
 var errClosed = errors.New("the queue is closed")
 
 func newPublisher(q *Queue, stream string) *publisher {
-	p := &publisher{queue: q, stream: stream, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	p := &publisher{queue: q, stream: stream, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go p.run()
 	return p
 }
@@ -59,7 +59,7 @@ func newPublisher(q *Queue, stream string) *publisher {
 // publish waits until records are durable. They may be even where it returns an error.
 func (p *publisher) publish(ctx context.Context, records []record) error {
 	done := make(chan error, 1)
-	p.add(records, func(err error) { done <- err })
+	p.submit(records, func(err error) { done <- err })
 	select {
 	case err := <-done:
 		return err
@@ -68,9 +68,9 @@ func (p *publisher) publish(ctx context.Context, records []record) error {
 	}
 }
 
-// add hands records over; done is called once, from another goroutine.
-func (p *publisher) add(records []record, done func(error)) {
-	r := &request{records: records, done: done}
+// submit hands records over; done is called once, from another goroutine.
+func (p *publisher) submit(records []record, done func(error)) {
+	r := &writeRequest{records: records, done: done}
 	for i := range records {
 		r.bytes += len(records[i].line)
 	}
@@ -87,7 +87,7 @@ func (p *publisher) add(records []record, done func(error)) {
 	}
 	p.pending = append(p.pending, r)
 	p.bytes += r.bytes
-	p.unsaved.Add(int64(r.bytes))
+	p.unsavedBytes.Add(int64(r.bytes))
 	p.mu.Unlock()
 	select {
 	case p.wake <- struct{}{}:
@@ -104,31 +104,31 @@ func (p *publisher) close() {
 	case p.wake <- struct{}{}:
 	default:
 	}
-	<-p.ended
+	<-p.done
 }
 
 func (p *publisher) run() {
-	defer close(p.ended)
+	defer close(p.done)
 	for range p.wake {
 		for {
-			group, closed := p.take()
+			group, closed := p.nextGroup()
 			if len(group) == 0 {
 				if closed {
 					return
 				}
 				break
 			}
-			err := p.write(group)
+			err := p.writeGroup(group)
 			for _, r := range group {
-				p.unsaved.Add(-int64(r.bytes))
+				p.unsavedBytes.Add(-int64(r.bytes))
 				r.done(err)
 			}
 		}
 	}
 }
 
-// take takes the requests of the next group.
-func (p *publisher) take() (group []*request, closed bool) {
+// nextGroup takes the requests of the next group.
+func (p *publisher) nextGroup() (group []*writeRequest, closed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	bytes, n := 0, 0
@@ -144,30 +144,30 @@ func (p *publisher) take() (group []*request, closed bool) {
 	return group, p.closed
 }
 
-// write makes a group durable: at once as far as the server takes it.
-func (p *publisher) write(group []*request) error {
+// writeGroup makes a group durable: at once as far as the server takes it.
+func (p *publisher) writeGroup(group []*writeRequest) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	messages := pagesOf(group)
+	messages := packMessages(group)
 	for len(messages) > 0 {
 		n := min(len(messages), maxMessages)
 		if err := p.queue.publishAll(ctx, p.stream, messages[:n]); err != nil {
-			err = roomError(err)
+			err = asFullError(err)
 			if p.stream == eventsStream && errors.Is(err, ErrFull) {
-				p.queue.refused.Store(time.Now().UnixNano())
+				p.queue.fullSince.Store(time.Now().UnixNano())
 			}
 			return fmt.Errorf("writing to %s: %w", p.stream, err)
 		}
 		messages = messages[n:]
 	}
 	if p.stream == eventsStream {
-		p.queue.refused.Store(0)
+		p.queue.fullSince.Store(0)
 	}
 	return nil
 }
 
-// pagesOf gathers the lines of each subject in messages.
-func pagesOf(group []*request) []*nats.Msg {
+// packMessages gathers the lines of each subject in messages.
+func packMessages(group []*writeRequest) []*nats.Msg {
 	var messages []*nats.Msg
 	open := map[string]*nats.Msg{}
 	for _, r := range group {
@@ -197,7 +197,7 @@ func (q *Queue) publishAll(ctx context.Context, stream string, messages []*nats.
 // publishBatch is publishAll for several messages, and gives the sequence of the last one; theirs follow on one another.
 func (q *Queue) publishBatch(ctx context.Context, stream string, messages []*nats.Msg) (last uint64, err error) {
 	ack, err := jetstreamext.PublishMsgBatch(ctx, q.js, messages, jetstreamext.BatchFlowControl{AckFirst: false})
-	q.storage.note(stream, err)
+	q.storage.noteResult(stream, err)
 	if err != nil {
 		return 0, err
 	}
@@ -207,12 +207,12 @@ func (q *Queue) publishBatch(ctx context.Context, stream string, messages []*nat
 // publish makes one message of a stream durable.
 func (q *Queue) publish(ctx context.Context, stream string, m *nats.Msg) (*jetstream.PubAck, error) {
 	ack, err := q.js.PublishMsg(ctx, m)
-	q.storage.note(stream, err)
+	q.storage.noteResult(stream, err)
 	return ack, err
 }
 
-// roomError names the errors that say that there is no room.
-func roomError(err error) error {
+// asFullError names the errors that say that there is no room.
+func asFullError(err error) error {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
 		switch api.ErrorCode {

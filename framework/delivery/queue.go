@@ -36,10 +36,10 @@ type Config struct {
 	Partitions int           // how many users' queues there are; fixed when the first queue is made: 16. Open fails if it is set and another number is stored.
 	Retention  time.Duration // how long delivered events are kept for replays: 7 days
 	MaxBytes   int64         // of kept events; delivered ones go first, then Append fails with ErrFull. 0 is no bound
-	// MinFree is how many bytes of the disk of Dir stay free: delivered events are deleted for that, and below it Append fails with
+	// MinFreeBytes is how many bytes of the disk of Dir stay free: delivered events are deleted for that, and below it Append fails with
 	// ErrFull: 256 MB, or a tenth of a smaller disk.
-	MinFree int64
-	Log     *slog.Logger // silent by default
+	MinFreeBytes int64
+	Log          *slog.Logger // silent by default
 }
 
 // ErrFull is wrapped by Append where there is no room. It may have room later.
@@ -47,10 +47,10 @@ var ErrFull = errors.New("the queue is full")
 
 // The streams.
 const (
-	eventsStream = "EVENTS"
-	parkStream   = "PARK"
-	deadStream   = "DEAD"
-	booksStream  = "BOOKS"
+	eventsStream      = "EVENTS"
+	parkStream        = "PARK"
+	deadStream        = "DEAD"
+	checkpointsStream = "BOOKS"
 )
 
 // Queue is the log of events, the letters set aside, and the books of who has read how far.
@@ -62,16 +62,16 @@ type Queue struct {
 	js         jetstream.JetStream
 	streams    map[string]jetstream.Stream
 	events     *publisher
-	park       *publisher
+	parked     *publisher
 	dead       *publisher
-	storage    *storage
-	log        *logWatch
-	refused    atomic.Int64 // when the log last reached its bound, in nanoseconds since 1970; 0 if it takes events
+	storage    *storageMonitor
+	monitor    *logMonitor
+	fullSince  atomic.Int64 // when the log last reached its bound, in nanoseconds since 1970; 0 if it takes events
 }
 
 // Open opens a queue and makes its streams where there are none. The caller closes it.
 func Open(ctx context.Context, c Config) (*Queue, error) {
-	q, err := openBare(c)
+	q, err := openConnection(c)
 	if err != nil {
 		return nil, err
 	}
@@ -79,26 +79,26 @@ func Open(ctx context.Context, c Config) (*Queue, error) {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
-	if err = q.log.check(ctx); err == nil {
-		err = q.markRecords(ctx)
+	if err = q.monitor.checkLog(ctx); err == nil {
+		err = q.markTrimsRecorded(ctx)
 	}
 	if err != nil {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
-	q.events, q.park, q.dead = newPublisher(q, eventsStream), newPublisher(q, parkStream), newPublisher(q, deadStream)
+	q.events, q.parked, q.dead = newPublisher(q, eventsStream), newPublisher(q, parkStream), newPublisher(q, deadStream)
 	return q, nil
 }
 
-// openBare connects to a log and leaves its streams as they are.
-func openBare(c Config) (*Queue, error) {
+// openConnection connects to a log and leaves its streams as they are.
+func openConnection(c Config) (*Queue, error) {
 	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
 	c.Replicas = cmp.Or(c.Replicas, 3)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	q := &Queue{config: c, streams: map[string]jetstream.Stream{}}
-	q.log = newLogWatch(q)
+	q.monitor = newLogMonitor(q)
 	if err := q.connect(); err != nil {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
@@ -114,10 +114,10 @@ func (q *Queue) connect() error {
 	url := q.config.URL
 	if url == "" {
 		var err error
-		if q.embedded, err = openEmbedded(q.config.Dir, q.config.Log, q.salvage); err != nil {
+		if q.embedded, err = openEmbedded(q.config.Dir, q.config.Log, q.salvageFiles); err != nil {
 			return err
 		}
-		q.config.MinFree = cmp.Or(q.config.MinFree, defaultMinFree(q.config.Dir))
+		q.config.MinFreeBytes = cmp.Or(q.config.MinFreeBytes, defaultMinFree(q.config.Dir))
 		options = append(options, nats.InProcessServer(q.embedded))
 	} else if q.config.Credentials != "" {
 		options = append(options, nats.UserCredentials(q.config.Credentials))
@@ -135,13 +135,13 @@ func (q *Queue) connect() error {
 
 // Close ends the use of the queue. What has been appended stays.
 func (q *Queue) Close() {
-	for _, p := range []*publisher{q.events, q.park, q.dead} {
+	for _, p := range []*publisher{q.events, q.parked, q.dead} {
 		if p != nil {
 			p.close()
 		}
 	}
 	if q.events != nil {
-		q.log.close()
+		q.monitor.close()
 	}
 	if q.storage != nil {
 		q.storage.close()
@@ -162,7 +162,7 @@ func (q *Queue) Ready() error {
 	if !q.conn.IsConnected() {
 		return errors.New("the queue is not connected to NATS")
 	}
-	return q.room()
+	return q.checkWritable()
 }
 
 // partitionOf is the partition of an ordering key.
@@ -172,35 +172,35 @@ func (q *Queue) partitionOf(key string) int {
 	return int(h.Sum32() % uint32(q.partitions))
 }
 
-// Accepted is an event that is to be appended.
-type Accepted struct {
+// NewEvent is an event that is to be appended.
+type NewEvent struct {
 	Source string
 	Key    string // what its order is kept for: see OrderingKey
 	Raw    []byte // the event as JSON in one line
 }
 
 // Append appends events, in their order. They are on disk when it returns nil; where it returns an error, they may be.
-func (q *Queue) Append(ctx context.Context, events []Accepted) error {
+func (q *Queue) Append(ctx context.Context, events []NewEvent) error {
 	records := make([]record, len(events))
 	most := min(maxMessage, q.conn.MaxPayload()) - 4096 // a cluster may take less: 1 MB by default
 	for i, e := range events {
 		if int64(len(e.Raw)) > most {
 			return fmt.Errorf("an event of %d bytes is larger than the queue takes", len(e.Raw))
 		}
-		records[i] = record{subject: "ev." + token(e.Source) + "." + strconv.Itoa(q.partitionOf(e.Key)), line: e.Raw}
+		records[i] = record{subject: "ev." + subjectToken(e.Source) + "." + strconv.Itoa(q.partitionOf(e.Key)), line: e.Raw}
 	}
-	if err := q.room(); err != nil {
+	if err := q.checkWritable(); err != nil {
 		return err
 	}
 	return q.events.publish(ctx, records)
 }
 
-// room returns an error if the disk has no room for more, or takes no writes.
-func (q *Queue) room() error {
+// checkWritable returns an error if the disk has no room for more, or takes no writes.
+func (q *Queue) checkWritable() error {
 	if _, err := q.storage.failure(eventsStream); err != nil {
 		return err
 	}
-	return q.diskRoom()
+	return q.checkDiskSpace()
 }
 
 // isEmbedded reports whether the log is kept by a server in this process.

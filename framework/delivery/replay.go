@@ -16,8 +16,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Filter chooses letters; zero fields choose all.
-type Filter struct {
+// DeadLetterFilter chooses letters; zero fields choose all.
+type DeadLetterFilter struct {
 	Instance     string
 	Subscription string
 	ID           string
@@ -27,33 +27,33 @@ type Filter struct {
 	Parked       bool      // parked ones
 	Dead         bool      // dead ones; where neither is asked for, both are
 	Limit        int       // the most letters; 0 for no bound
-	// Gone reports whether an instance is not in the config any more, so that no worker looks after its letters; nil for none.
-	Gone func(instance string) bool
+	// IsRemoved reports whether an instance is not in the config any more, so that no worker looks after its letters; nil for none.
+	IsRemoved func(instance string) bool
 }
 
 // IsZero reports whether the filter chooses everything.
-func (f Filter) IsZero() bool { return reflect.ValueOf(f).IsZero() }
+func (f DeadLetterFilter) IsZero() bool { return reflect.ValueOf(f).IsZero() }
 
-func (f Filter) matches(l *Letter) bool {
+func (f DeadLetterFilter) matches(l *DeadLetter) bool {
 	return (f.Subscription == "" || l.Subscription == f.Subscription) && (f.ID == "" || l.ID == f.ID) &&
 		(f.Reason == "" || strings.Contains(strings.ToLower(l.Reason), strings.ToLower(f.Reason))) &&
-		(f.Since.IsZero() || !l.At.Before(f.Since)) && (f.Until.IsZero() || l.At.Before(f.Until)) && (f.User == "" || f.isUser(l))
+		(f.Since.IsZero() || !l.At.Before(f.Since)) && (f.Until.IsZero() || l.At.Before(f.Until)) && (f.User == "" || f.matchesUser(l))
 }
 
-func (f Filter) isUser(l *Letter) bool {
+func (f DeadLetterFilter) matchesUser(l *DeadLetter) bool {
 	e, err := event.Parse(l.Event)
 	return err == nil && (e.Value().Get("userId").Text() == f.User || e.Value().Get("anonymousId").Text() == f.User)
 }
 
-// Letters tells of the letters that a filter chooses, the dead ones first, each kind in the order in which they were set aside.
-func (q *Queue) Letters(ctx context.Context, f Filter, tell func(*Letter) error) error {
+// DeadLetters tells of the letters that a filter chooses, the dead ones first, each kind in the order in which they were set aside.
+func (q *Queue) DeadLetters(ctx context.Context, f DeadLetterFilter, tell func(*DeadLetter) error) error {
 	instance := "*"
 	if f.Instance != "" {
-		instance = token(f.Instance)
+		instance = subjectToken(f.Instance)
 	}
 	n := 0
 	read := func(stream, subject string) error {
-		return q.letters(ctx, stream, subject, func(l *Letter) (bool, error) {
+		return q.eachDeadLetter(ctx, stream, subject, func(l *DeadLetter) (bool, error) {
 			if !f.matches(l) {
 				return true, nil
 			}
@@ -72,90 +72,90 @@ func (q *Queue) Letters(ctx context.Context, f Filter, tell func(*Letter) error)
 	return nil
 }
 
-// maxOrder is how many letters or keys one order is about.
-const maxOrder = 200
+// maxCommandItems is how many letters or keys one order is about.
+const maxCommandItems = 200
 
-// place is a partition of an instance.
-type place struct {
+// partitionID is a partition of an instance.
+type partitionID struct {
 	instance  string
 	partition int
 }
 
-// Resend has the chosen letters taken again, dead ones as they are and parked ones with everything that is parked for their
+// ReplayDeadLetters has the chosen letters taken again, dead ones as they are and parked ones with everything that is parked for their
 // users, by the subscriptions and mappings as they are then. It returns when that is durable, not when it is done.
-func (q *Queue) Resend(ctx context.Context, f Filter) (int, error) {
-	n, dead, parked, err := q.choose(ctx, f)
+func (q *Queue) ReplayDeadLetters(ctx context.Context, f DeadLetterFilter) (int, error) {
+	n, dead, parked, err := q.selectLetters(ctx, f)
 	if err != nil {
 		return 0, err
 	}
-	if err := refuseGone(f, dead, parked); err != nil {
+	if err := rejectRemoved(f, dead, parked); err != nil {
 		return 0, err
 	}
 	for at, letters := range dead {
 		for len(letters) > 0 {
-			part := letters[:min(len(letters), maxOrder)]
-			o := order{}
+			part := letters[:min(len(letters), maxCommandItems)]
+			cmd := command{}
 			for _, l := range part {
-				o.Letters = append(o.Letters, l.stored)
+				cmd.DeadLetters = append(cmd.DeadLetters, l.storedSeq)
 			}
-			if err := q.ask(ctx, at.instance, at.partition, opDead, o); err != nil {
+			if err := q.sendCommand(ctx, at.instance, at.partition, opReplayDead, cmd); err != nil {
 				return 0, err
 			}
 			letters = letters[len(part):]
 		}
 	}
-	return n, q.askKeys(ctx, opUnpark, parked)
+	return n, q.sendKeyCommands(ctx, opUnpark, parked)
 }
 
-// Discard deletes the chosen letters, parked ones with everything that is parked for their users.
-func (q *Queue) Discard(ctx context.Context, f Filter) (int, error) {
-	n, dead, parked, err := q.choose(ctx, f)
+// DropDeadLetters deletes the chosen letters, parked ones with everything that is parked for their users.
+func (q *Queue) DropDeadLetters(ctx context.Context, f DeadLetterFilter) (int, error) {
+	n, dead, parked, err := q.selectLetters(ctx, f)
 	if err != nil {
 		return 0, err
 	}
 	for _, letters := range dead {
 		for _, l := range letters {
-			if err := q.remove(ctx, l); err != nil {
+			if err := q.deleteLetter(ctx, l); err != nil {
 				return 0, err
 			}
 		}
 	}
-	if err := q.dropGone(ctx, f, parked); err != nil {
+	if err := q.dropRemoved(ctx, f, parked); err != nil {
 		return 0, err
 	}
-	return n, q.askKeys(ctx, opDrop, parked)
+	return n, q.sendKeyCommands(ctx, opDrop, parked)
 }
 
-// GoneError says that letters cannot be replayed since their instance is not in the config.
-type GoneError struct{ Instance string }
+// RemovedInstanceError says that letters cannot be replayed since their instance is not in the config.
+type RemovedInstanceError struct{ Instance string }
 
-func (e *GoneError) Error() string {
+func (e *RemovedInstanceError) Error() string {
 	return fmt.Sprintf("the instance %q is not in the config any more, so its letters cannot be replayed: landfall instances rename %s NEW gives them to another one, and --instance chooses those of one instance",
 		e.Instance, e.Instance)
 }
 
-// refuseGone returns a *GoneError if letters are those of an instance that is gone.
-func refuseGone(f Filter, dead map[place][]*Letter, parked map[place][]string) error {
-	if f.Gone == nil {
+// rejectRemoved returns a *GoneError if letters are those of an instance that is gone.
+func rejectRemoved(f DeadLetterFilter, dead map[partitionID][]*DeadLetter, parked map[partitionID][]string) error {
+	if f.IsRemoved == nil {
 		return nil
 	}
 	for at := range dead {
-		if f.Gone(at.instance) {
-			return &GoneError{at.instance}
+		if f.IsRemoved(at.instance) {
+			return &RemovedInstanceError{at.instance}
 		}
 	}
 	for at := range parked {
-		if f.Gone(at.instance) {
-			return &GoneError{at.instance}
+		if f.IsRemoved(at.instance) {
+			return &RemovedInstanceError{at.instance}
 		}
 	}
 	return nil
 }
 
-// dropGone deletes what is parked for instances that are gone, and takes it out of parked: no worker would.
-func (q *Queue) dropGone(ctx context.Context, f Filter, parked map[place][]string) error {
+// dropRemoved deletes what is parked for instances that are gone, and takes it out of parked: no worker would.
+func (q *Queue) dropRemoved(ctx context.Context, f DeadLetterFilter, parked map[partitionID][]string) error {
 	for at, keys := range parked {
-		if f.Gone == nil || !f.Gone(at.instance) {
+		if f.IsRemoved == nil || !f.IsRemoved(at.instance) {
 			continue
 		}
 		for _, key := range keys {
@@ -169,15 +169,15 @@ func (q *Queue) dropGone(ctx context.Context, f Filter, parked map[place][]strin
 	return nil
 }
 
-// choose are the letters of a filter by their places: dead ones in order, and the keys of parked ones.
-func (q *Queue) choose(ctx context.Context, f Filter) (n int, dead map[place][]*Letter, parked map[place][]string, err error) {
-	dead, parked = map[place][]*Letter{}, map[place][]string{}
+// selectLetters are the letters of a filter by their places: dead ones in order, and the keys of parked ones.
+func (q *Queue) selectLetters(ctx context.Context, f DeadLetterFilter) (n int, dead map[partitionID][]*DeadLetter, parked map[partitionID][]string, err error) {
+	dead, parked = map[partitionID][]*DeadLetter{}, map[partitionID][]string{}
 	known := map[string]bool{}
-	err = q.Letters(ctx, f, func(l *Letter) error {
+	err = q.DeadLetters(ctx, f, func(l *DeadLetter) error {
 		n++
 		l.Event, l.Request = nil, nil // there may be many
-		at := place{l.Instance, l.partition}
-		key := short(l.Key)
+		at := partitionID{l.Instance, l.partition}
+		key := shortHash(l.Key)
 		switch {
 		case !l.Parked:
 			dead[at] = append(dead[at], l)
@@ -188,16 +188,16 @@ func (q *Queue) choose(ctx context.Context, f Filter) (n int, dead map[place][]*
 		return nil
 	})
 	for _, letters := range dead {
-		inOrder(letters)
+		sortByEvent(letters)
 	}
 	return n, dead, parked, err
 }
 
-func (q *Queue) askKeys(ctx context.Context, op string, parked map[place][]string) error {
+func (q *Queue) sendKeyCommands(ctx context.Context, op string, parked map[partitionID][]string) error {
 	for at, keys := range parked {
 		for len(keys) > 0 {
-			n := min(len(keys), maxOrder)
-			if err := q.ask(ctx, at.instance, at.partition, op, order{Keys: keys[:n]}); err != nil {
+			n := min(len(keys), maxCommandItems)
+			if err := q.sendCommand(ctx, at.instance, at.partition, op, command{Keys: keys[:n]}); err != nil {
 				return err
 			}
 			keys = keys[n:]
@@ -206,8 +206,8 @@ func (q *Queue) askKeys(ctx context.Context, op string, parked map[place][]strin
 	return nil
 }
 
-// Again says which kept events an instance gets once more.
-type Again struct {
+// ReplayRequest says which kept events an instance gets once more.
+type ReplayRequest struct {
 	Instance     string
 	Subscription string // the only one that gets them; "" for all
 	Sources      []string
@@ -216,12 +216,12 @@ type Again struct {
 }
 
 // Replay appends kept events once more, for one instance, in their order. It returns how many when that is durable.
-func (q *Queue) Replay(ctx context.Context, a Again) (int, error) {
-	c := &copier{queue: q, again: a, open: map[int]*nats.Msg{}, origins: map[*nats.Msg]*origins{}}
+func (q *Queue) Replay(ctx context.Context, a ReplayRequest) (int, error) {
+	c := &replayCopier{queue: q, request: a, open: map[int]*nats.Msg{}, origins: map[*nats.Msg]*origins{}}
 	for _, source := range a.Sources {
-		c.sources = append(c.sources, token(source))
+		c.sources = append(c.sources, subjectToken(source))
 	}
-	err := q.each(ctx, eventsStream, "ev.>", a.Since, func(m jetstream.Msg) (bool, error) {
+	err := q.eachMessage(ctx, eventsStream, "ev.>", a.Since, func(m jetstream.Msg) (bool, error) {
 		meta, err := m.Metadata()
 		if err != nil {
 			return false, err
@@ -229,7 +229,7 @@ func (q *Queue) Replay(ctx context.Context, a Again) (int, error) {
 		if !a.Until.IsZero() && !meta.Timestamp.Before(a.Until) {
 			return false, nil
 		}
-		return true, c.page(ctx, m, meta.Sequence.Stream)
+		return true, c.copyPage(ctx, m, meta.Sequence.Stream)
 	})
 	if err != nil {
 		return c.n, err
@@ -237,10 +237,10 @@ func (q *Queue) Replay(ctx context.Context, a Again) (int, error) {
 	return c.n, c.flush(ctx)
 }
 
-// copier gathers events of pages in new ones.
-type copier struct {
+// replayCopier gathers events of pages in new ones.
+type replayCopier struct {
 	queue    *Queue
-	again    Again
+	request  ReplayRequest
 	sources  []string
 	open     map[int]*nats.Msg // the newest page of each partition
 	origins  map[*nats.Msg]*origins
@@ -248,7 +248,7 @@ type copier struct {
 	bytes, n int
 }
 
-func (c *copier) page(ctx context.Context, m jetstream.Msg, seq uint64) error {
+func (c *replayCopier) copyPage(ctx context.Context, m jetstream.Msg, seq uint64) error {
 	parts := strings.Split(m.Subject(), ".")
 	partition, err := strconv.Atoi(parts[2])
 	if err != nil || len(c.sources) > 0 && !slices.Contains(c.sources, parts[1]) {
@@ -257,13 +257,13 @@ func (c *copier) page(ctx context.Context, m jetstream.Msg, seq uint64) error {
 	index := -1
 	for line := range bytes.Lines(m.Data()) {
 		index++
-		if c.again.Choose != nil {
+		if c.request.Choose != nil {
 			e, err := event.Parse(bytes.TrimSpace(line))
-			if err != nil || !c.again.Choose(e.Value()) {
+			if err != nil || !c.request.Choose(e.Value()) {
 				continue
 			}
 		}
-		c.add(partition, untoken(parts[1]), line, logPlace{seq, index})
+		c.addEvent(partition, parseToken(parts[1]), line, position{seq, index})
 	}
 	if len(c.messages) >= maxMessages/2 || c.bytes >= groupBytes {
 		return c.flush(ctx)
@@ -271,15 +271,15 @@ func (c *copier) page(ctx context.Context, m jetstream.Msg, seq uint64) error {
 	return nil
 }
 
-func (c *copier) add(partition int, source string, line []byte, from logPlace) {
+func (c *replayCopier) addEvent(partition int, source string, line []byte, from position) {
 	m := c.open[partition]
 	if m == nil || m.Header.Get(sourceHeader) != source || len(m.Data)+len(line) > pageBytes {
 		m = &nats.Msg{
-			Subject: askSubject(c.again.Instance, partition),
-			Header:  nats.Header{opHeader: {opEvents}, sourceHeader: {source}},
+			Subject: commandSubject(c.request.Instance, partition),
+			Header:  nats.Header{opHeader: {opReplayEvents}, sourceHeader: {source}},
 		}
-		if c.again.Subscription != "" {
-			m.Header.Set(onlyHeader, c.again.Subscription)
+		if c.request.Subscription != "" {
+			m.Header.Set(onlyHeader, c.request.Subscription)
 		}
 		c.open[partition], c.origins[m] = m, &origins{}
 		c.messages = append(c.messages, m)
@@ -290,11 +290,11 @@ func (c *copier) add(partition int, source string, line []byte, from logPlace) {
 	c.n++
 }
 
-func (c *copier) flush(ctx context.Context) error {
+func (c *replayCopier) flush(ctx context.Context) error {
 	if len(c.messages) == 0 {
 		return nil
 	}
-	if err := c.queue.room(); err != nil {
+	if err := c.queue.checkWritable(); err != nil {
 		return err
 	}
 	messages := c.messages
@@ -304,5 +304,5 @@ func (c *copier) flush(ctx context.Context) error {
 	clear(c.origins)
 	c.messages, c.bytes = nil, 0
 	clear(c.open)
-	return roomError(c.queue.publishAll(ctx, eventsStream, messages))
+	return asFullError(c.queue.publishAll(ctx, eventsStream, messages))
 }

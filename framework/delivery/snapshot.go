@@ -31,17 +31,17 @@ var ErrNotEmpty = errors.New("there is a queue already")
 // Snapshots writes snapshots of the queue's streams, while it is used. The checkpoints come first and the events last: whatever a
 // checkpoint speaks of is in the snapshot of the events, and what is parked or dead by a checkpoint is in the snapshots of those.
 func (q *Queue) Snapshots(ctx context.Context, to func(stream string) (io.Writer, error)) ([]StreamSnapshot, error) {
-	if err := q.holdTrim(ctx, time.Hour); err != nil {
+	if err := q.holdTrimming(ctx, time.Hour); err != nil {
 		return nil, fmt.Errorf("keeping events from being trimmed: %w", err)
 	}
-	defer func() { _ = q.holdTrim(context.WithoutCancel(ctx), 0) }() // it ends by itself
+	defer func() { _ = q.holdTrimming(context.WithoutCancel(ctx), 0) }() // it ends by itself
 	var list []StreamSnapshot
-	for _, name := range []string{booksStream, parkStream, deadStream, eventsStream} {
+	for _, name := range []string{checkpointsStream, parkStream, deadStream, eventsStream} {
 		w, err := to(name)
 		if err != nil {
 			return nil, err
 		}
-		s, err := q.snapshot(ctx, name, w)
+		s, err := q.snapshotStream(ctx, name, w)
 		if err != nil {
 			return nil, fmt.Errorf("the snapshot of %s: %w", name, err)
 		}
@@ -50,15 +50,15 @@ func (q *Queue) Snapshots(ctx context.Context, to func(stream string) (io.Writer
 	return list, nil
 }
 
-// holdTrim keeps events from being trimmed for a time. Without that, the record of what was trimmed and the events would not match.
-func (q *Queue) holdTrim(ctx context.Context, d time.Duration) error {
+// holdTrimming keeps events from being trimmed for a time. Without that, the record of what was trimmed and the events would not match.
+func (q *Queue) holdTrimming(ctx context.Context, d time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	until := int64(0)
 	if d > 0 {
 		until = time.Now().Add(d).Unix()
 	}
-	return q.log.change(ctx, func(s *logState) { s.Hold = until })
+	return q.monitor.updateState(ctx, func(s *logState) { s.Hold = until })
 }
 
 // apiError is the error that an answer of the log's server holds, if it does.
@@ -75,8 +75,8 @@ func apiError(answer []byte) error {
 	return nil
 }
 
-// call asks the API of the log's server.
-func (q *Queue) call(ctx context.Context, subject string, request, answer any) error {
+// callAPI asks the API of the log's server.
+func (q *Queue) callAPI(ctx context.Context, subject string, request, answer any) error {
 	body, err := json.Marshal(request)
 	if err != nil {
 		return err
@@ -93,8 +93,8 @@ func (q *Queue) call(ctx context.Context, subject string, request, answer any) e
 	return json.Unmarshal(m.Data, answer)
 }
 
-// snapshot writes the snapshot of one stream.
-func (q *Queue) snapshot(ctx context.Context, name string, w io.Writer) (StreamSnapshot, error) {
+// snapshotStream writes the snapshot of one stream.
+func (q *Queue) snapshotStream(ctx context.Context, name string, w io.Writer) (StreamSnapshot, error) {
 	inbox := q.conn.NewInbox()
 	parts, err := q.conn.SubscribeSync(inbox)
 	if err != nil {
@@ -102,7 +102,7 @@ func (q *Queue) snapshot(ctx context.Context, name string, w io.Writer) (StreamS
 	}
 	defer func() { _ = parts.Unsubscribe() }()
 	s := StreamSnapshot{Name: name}
-	err = q.call(ctx, "$JS.API.STREAM.SNAPSHOT."+name, map[string]any{
+	err = q.callAPI(ctx, "$JS.API.STREAM.SNAPSHOT."+name, map[string]any{
 		"deliver_subject": inbox, "no_consumers": true, "chunk_size": snapshotChunk,
 	}, &s)
 	if err != nil {
@@ -135,7 +135,7 @@ func (q *Queue) snapshot(ctx context.Context, name string, w io.Writer) (StreamS
 // RestoreSnapshots puts the streams of snapshots in the place of a queue that is not there yet. The events come first and the
 // checkpoints last, so that a restore that was interrupted leaves no checkpoint without its events.
 func RestoreSnapshots(ctx context.Context, c Config, list []StreamSnapshot, from func(stream string) (io.ReadCloser, error)) error {
-	q, err := openBare(c)
+	q, err := openConnection(c)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func RestoreSnapshots(ctx context.Context, c Config, list []StreamSnapshot, from
 		if err != nil {
 			return err
 		}
-		err = errors.Join(q.restore(ctx, list[i], r), r.Close())
+		err = errors.Join(q.restoreStream(ctx, list[i], r), r.Close())
 		if err != nil {
 			return fmt.Errorf("restoring %s: %w", list[i].Name, err)
 		}
@@ -158,16 +158,16 @@ func RestoreSnapshots(ctx context.Context, c Config, list []StreamSnapshot, from
 	return nil
 }
 
-// restore makes a stream from its snapshot.
-func (q *Queue) restore(ctx context.Context, s StreamSnapshot, r io.Reader) error {
-	config, err := q.fitConfig(s.Config)
+// restoreStream makes a stream from its snapshot.
+func (q *Queue) restoreStream(ctx context.Context, s StreamSnapshot, r io.Reader) error {
+	config, err := q.adaptConfig(s.Config)
 	if err != nil {
 		return err
 	}
 	var to struct {
 		Subject string `json:"deliver_subject"`
 	}
-	if err := q.call(ctx, "$JS.API.STREAM.RESTORE."+s.Name, map[string]any{"config": config, "state": s.State}, &to); err != nil {
+	if err := q.callAPI(ctx, "$JS.API.STREAM.RESTORE."+s.Name, map[string]any{"config": config, "state": s.State}, &to); err != nil {
 		return err
 	}
 	chunk := make([]byte, snapshotChunk)
@@ -195,7 +195,7 @@ func (q *Queue) sendChunk(ctx context.Context, subject string, chunk []byte) ([]
 	defer cancel()
 	m, err := q.conn.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: chunk})
 	for range 50 {
-		if !errors.Is(err, nats.ErrNoResponders) || pause(ctx, 100*time.Millisecond) != nil {
+		if !errors.Is(err, nats.ErrNoResponders) || sleepContext(ctx, 100*time.Millisecond) != nil {
 			break
 		}
 		m, err = q.conn.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: chunk})
@@ -209,9 +209,9 @@ func (q *Queue) sendChunk(ctx context.Context, subject string, chunk []byte) ([]
 	return m.Data, nil
 }
 
-// fitConfig makes the config of a stream fit this log: a cluster keeps copies, a log on one machine does not, and only that takes
+// adaptConfig makes the config of a stream fit this log: a cluster keeps copies, a log on one machine does not, and only that takes
 // test writes. Everything else is brought up to date when the queue is opened.
-func (q *Queue) fitConfig(raw json.RawMessage) (map[string]any, error) {
+func (q *Queue) adaptConfig(raw json.RawMessage) (map[string]any, error) {
 	var config map[string]any
 	if err := json.Unmarshal(raw, &config); err != nil {
 		return nil, err

@@ -19,16 +19,16 @@ import (
 // spilled: it is parked durably, as is everything of the key that is read later. It comes back in order and in portions, each as
 // soon as the one before is almost done.
 
-// spilled is why an event of a hot key is parked.
-var spilled = runtime.Verdict{Reason: "waits for many earlier events of the same user, and goes on by itself"}
+// spilledBehind is why an event of a hot key is parked.
+var spilledBehind = runtime.Verdict{Reason: "waits for many earlier events of the same user, and goes on by itself"}
 
 // Shares of the room of a partition.
 const (
-	hotShare   = 8         // a key is hot if it has more than the eighth part
-	portion    = hotShare  // of a spilled key that comes back at once
-	refillAt   = 64        // what is left of a portion when the next one is asked for
-	spillSpare = 512 << 20 // bytes that the disk must have to spare: what is spilled, and all that follows of the key, is stored twice
-	denseShare = 64        // a key is hot if it has more than this part and the partition stays full
+	hotShare      = 8         // a key is hot if it has more than the eighth part
+	portionShare  = hotShare  // of a spilled key that comes back at once
+	refillShare   = 64        // what is left of a portion when the next one is asked for
+	minSpillSpace = 512 << 20 // bytes that the disk must have to spare: what is spilled, and all that follows of the key, is stored twice
+	fullHotShare  = 64        // a key is hot if it has more than this part and the partition stays full
 )
 
 // chain is the tasks of one key, in order. The first is in its lane, or waits to be tried again.
@@ -37,11 +37,11 @@ type chain struct {
 	n, bytes    int
 }
 
-// follow appends a task to the chain of its key. It reports whether the task is the first.
-func (p *partition) follow(t *task) bool {
-	c := p.keys[t.key]
+// appendToChain appends a task to the chain of its key. It reports whether the task is the first.
+func (p *partition) appendToChain(t *task) bool {
+	c := p.chains[t.key]
 	if c == nil {
-		p.keys[t.key] = &chain{first: t, last: t, n: 1, bytes: t.bytes}
+		p.chains[t.key] = &chain{first: t, last: t, n: 1, bytes: t.bytes}
 		return true
 	}
 	c.last.next = t
@@ -51,9 +51,9 @@ func (p *partition) follow(t *task) bool {
 	return false
 }
 
-// unfollow takes the first task of a key off its chain and returns the next one, or nil.
-func (p *partition) unfollow(t *task) *task {
-	c := p.keys[t.key]
+// popFromChain takes the first task of a key off its chain and returns the next one, or nil.
+func (p *partition) popFromChain(t *task) *task {
+	c := p.chains[t.key]
 	if c == nil || c.first != t {
 		return nil
 	}
@@ -61,27 +61,27 @@ func (p *partition) unfollow(t *task) *task {
 	c.n--
 	c.bytes -= t.bytes
 	if c.first == nil {
-		delete(p.keys, t.key)
+		delete(p.chains, t.key)
 	}
 	return c.first
 }
 
-// spill parks what waits behind the first events of hot keys. The longer the partition has been full, the less makes a key hot. A
+// spillHotKeys parks what waits behind the first events of hot keys. The longer the partition has been full, the less makes a key hot. A
 // key whose events go together to an audience drains fast while its lane does well, and is left alone for a while. It reports
 // whether there was any. What is spilled is stored twice, so none is if that would take the disk's last room.
-func (p *partition) spill(full time.Duration) bool {
+func (p *partition) spillHotKeys(full time.Duration) bool {
 	w := p.worker
-	if w.runner.parkingFull() || !w.runner.queue.hasSpare(spillSpare) {
+	if w.runner.isParkingFull() || !w.runner.queue.hasSpareSpace(minSpillSpace) {
 		return false
 	}
-	room, share := w.runner.config.Room, hotShare
-	long := full > min(time.Second, w.runner.config.Patience)
+	room, share := w.runner.settings.MaxInFlight, hotShare
+	long := full > min(time.Second, w.runner.settings.EvictAfter)
 	if long {
-		share = denseShare
+		share = fullHotShare
 	}
 	found := false
-	for _, c := range p.keys {
-		hot := c.n > max(room/share, 1) || c.bytes > maxTaskBytes/share || len(p.window) >= maxWindow
+	for _, c := range p.chains {
+		hot := c.n > max(room/share, 1) || c.bytes > maxTaskBytes/share || len(p.openPages) >= maxOpenPages
 		if c.n < 2 || !hot || c.first.item.Apart && !long {
 			continue
 		}
@@ -92,15 +92,15 @@ func (p *partition) spill(full time.Duration) bool {
 }
 
 func (p *partition) spillChain(c *chain) {
-	key := short(c.first.key)
-	if p.parked[key] == "" {
-		p.parked[key] = roomy
+	key := shortHash(c.first.key)
+	if p.parkedKeys[key] == "" {
+		p.parkedKeys[key] = kindEvicted
 	}
-	p.spilled[key] = c.first.key
-	p.cuts[key]++
+	p.spilledKeys[key] = c.first.key
+	p.generations[key]++
 	keep := c.first
 	c.n, c.bytes = 1, keep.bytes
-	for keep.next != nil && keep.next.sent { // along with the first
+	for keep.next != nil && keep.next.inRequest { // along with the first
 		keep = keep.next
 		c.n++
 		c.bytes += keep.bytes
@@ -110,47 +110,47 @@ func (p *partition) spillChain(c *chain) {
 	for t := rest; t != nil; {
 		next := t.next
 		t.next = nil
-		p.worker.setAside(t, t.letterOf(spilled, true, now), p.parked[key])
+		p.worker.storeDeadLetter(t, t.newDeadLetter(spilledBehind, true, now), p.parkedKeys[key])
 		t = next
 	}
 }
 
-// refill asks for the next portion of a spilled key whose events in memory are almost done.
-func (p *partition) refill(key string) {
+// requestPortion asks for the next portion of a spilled key whose events in memory are almost done.
+func (p *partition) requestPortion(key string) {
 	w := p.worker
-	name := short(key)
-	if _, ok := p.spilled[name]; !ok || p.asked[name] || p.closing {
+	name := shortHash(key)
+	if _, ok := p.spilledKeys[name]; !ok || p.portionRequested[name] || p.closing {
 		return
 	}
-	if c := p.keys[key]; c != nil && c.n > w.runner.config.Room/refillAt {
+	if c := p.chains[key]; c != nil && c.n > w.runner.settings.MaxInFlight/refillShare {
 		return
 	}
-	p.asked[name] = true
-	w.background.Go(func() {
+	p.portionRequested[name] = true
+	w.goroutines.Go(func() {
 		ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
 		defer cancel()
-		if err := w.runner.queue.ask(ctx, w.id, p.n, opResume, order{Keys: []string{name}}); err != nil {
+		if err := w.runner.queue.sendCommand(ctx, w.id, p.number, opResume, command{Keys: []string{name}}); err != nil {
 			w.runner.log.Warn("asking for the parked events of a user", "instance", w.id, "error", err)
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			delete(p.asked, name)
+			delete(p.portionRequested, name)
 		}
 	})
 }
 
-// refillAll asks again for portions that could not be asked for.
-func (p *partition) refillAll() {
-	for _, key := range p.spilled {
-		if c := p.keys[key]; c == nil {
-			p.refill(key)
+// requestPortions asks again for portions that could not be asked for.
+func (p *partition) requestPortions() {
+	for _, key := range p.spilledKeys {
+		if c := p.chains[key]; c == nil {
+			p.requestPortion(key)
 		}
 	}
 }
 
-// quietWithParked reports whether nothing of the partition is known to be parked or under way although some events are counted as
+// isIdleWithParked reports whether nothing of the partition is known to be parked or under way although some events are counted as
 // parked. While an order is obeyed, its letters are neither.
-func (p *partition) quietWithParked() bool {
-	return p.counts[countParked] > 0 && p.loaded && len(p.parked)+p.aside+p.tasks == 0 && !p.obeying && !p.closing
+func (p *partition) isIdleWithParked() bool {
+	return p.counts[countParked] > 0 && p.parkedLoaded && len(p.parkedKeys)+p.pendingWrites+p.taskCount == 0 && !p.applyingCommand && !p.closing
 }
 
 // reconcileParked looks for parked letters that no key accounts for, so that they go on. If there are none, the count is corrected:
@@ -159,20 +159,20 @@ func (p *partition) quietWithParked() bool {
 func (p *partition) reconcileParked() error {
 	w := p.worker
 	w.mu.Lock()
-	next := p.next
+	next := p.nextPage
 	w.mu.Unlock()
-	keys, err := p.parkedKeys()
+	keys, err := p.storedParkedKeys()
 	if err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if p.next != next || !p.quietWithParked() { // if something was read meanwhile, the keys may be outdated
+	if p.nextPage != next || !p.isIdleWithParked() { // if something was read meanwhile, the keys may be outdated
 		return nil
 	}
 	if len(keys) > 0 {
-		clear(p.taken)
-		p.parked = keys
+		clear(p.lettersInFlight)
+		p.parkedKeys = keys
 		return nil
 	}
 	p.counts[countDelivered] += p.counts[countParked]
@@ -181,71 +181,71 @@ func (p *partition) reconcileParked() error {
 	return nil
 }
 
-// resume reads the next portion of keys that were parked to make room. A key of which nothing is left is parked no longer.
-func (p *partition) resume(o order) ([]*Letter, error) {
+// resumePortions reads the next portion of keys that were parked to make room. A key of which nothing is left is parked no longer.
+func (p *partition) resumePortions(cmd command) ([]*DeadLetter, error) {
 	w := p.worker
-	var letters []*Letter
-	for _, key := range o.Keys {
+	var letters []*DeadLetter
+	for _, key := range cmd.Keys {
 		w.mu.Lock()
-		for p.aside > 0 && p.ctx.Err() == nil { // what is being written belongs to it
-			w.idle.Wait()
+		for p.pendingWrites > 0 && p.ctx.Err() == nil { // what is being written belongs to it
+			w.changed.Wait()
 		}
-		ours, room := p.parked[key] == roomy, w.runner.config.Room
-		delete(p.asked, key)
-		limit := max(1, min(room/portion, (room-p.tasks)/2))
-		cut := p.cuts[key]
+		ours, room := p.parkedKeys[key] == kindEvicted, w.runner.settings.MaxInFlight
+		delete(p.portionRequested, key)
+		limit := max(1, min(room/portionShare, (room-p.taskCount)/2))
+		cut := p.generations[key]
 		w.mu.Unlock()
 		if !ours {
 			continue
 		}
-		part, more, err := p.portionOf(key, limit)
+		part, more, err := p.readPortion(key, limit)
 		if err != nil {
 			return nil, err
 		}
 		letters = append(letters, part...)
 		w.mu.Lock()
 		for _, l := range part {
-			l.cut = cut
+			l.generation = cut
 		}
-		p.portionRead(key, cut, part, more)
+		p.notePortionRead(key, cut, part, more)
 		w.mu.Unlock()
 	}
 	return letters, p.ctx.Err()
 }
 
-// portionRead notes what is left of a key after a portion of it was read. If the key was parked again in the meantime, cut is no
+// notePortionRead notes what is left of a key after a portion of it was read. If the key was parked again in the meantime, cut is no
 // longer its count: the portion may not have all of its letters, so that the key stays parked, and the portion is parked again too.
-func (p *partition) portionRead(key string, cut int, part []*Letter, more bool) {
+func (p *partition) notePortionRead(key string, cut int, part []*DeadLetter, more bool) {
 	switch {
-	case p.cuts[key] != cut:
+	case p.generations[key] != cut:
 	case !more:
-		delete(p.parked, key)
-		delete(p.spilled, key)
+		delete(p.parkedKeys, key)
+		delete(p.spilledKeys, key)
 	case len(part) > 0:
-		p.spilled[key] = part[0].Key
+		p.spilledKeys[key] = part[0].Key
 	}
 }
 
-// portionOf reads the first parked letters of a key, in order, and reports whether there are more. Those that are under way already
+// readPortion reads the first parked letters of a key, in order, and reports whether there are more. Those that are under way already
 // are not among them.
-func (p *partition) portionOf(key string, limit int) (letters []*Letter, more bool, err error) {
+func (p *partition) readPortion(key string, limit int) (letters []*DeadLetter, more bool, err error) {
 	w, q := p.worker, p.worker.runner.queue
-	info, err := q.streams[parkStream].Info(p.ctx, jetstream.WithSubjectFilter(parkSubject(w.id, p.n)+"."+key+".>"))
+	info, err := q.streams[parkStream].Info(p.ctx, jetstream.WithSubjectFilter(parkSubject(w.id, p.number)+"."+key+".>"))
 	if err != nil {
 		return nil, false, err
 	}
 	w.mu.Lock()
-	places := make([]parkedAt, 0, len(info.State.Subjects))
+	places := make([]parkedLetter, 0, len(info.State.Subjects))
 	for subject := range info.State.Subjects {
-		if !p.taken[subject] {
-			places = append(places, parkedAtOf(subject))
+		if !p.lettersInFlight[subject] {
+			places = append(places, parseParkedSubject(subject))
 		}
 	}
 	w.mu.Unlock()
-	slices.SortFunc(places, parkedAt.compare)
+	slices.SortFunc(places, parkedLetter.compare)
 	bytes := 0
 	for _, at := range places {
-		if len(letters) >= limit || bytes > maxTaskBytes/portion {
+		if len(letters) >= limit || bytes > maxTaskBytes/portionShare {
 			return letters, true, nil
 		}
 		raw, err := q.streams[parkStream].GetLastMsgForSubject(p.ctx, at.subject)
@@ -255,37 +255,37 @@ func (p *partition) portionOf(key string, limit int) (letters []*Letter, more bo
 		if err != nil {
 			return nil, false, err
 		}
-		l, err := parseLetter(raw.Subject, raw.Data, raw.Sequence)
+		l, err := parseDeadLetter(raw.Subject, raw.Data, raw.Sequence)
 		if err != nil {
 			return nil, false, err
 		}
 		bytes += len(l.Event)
 		letters = append(letters, l)
 	}
-	if letters, err = q.newest(p.ctx, letters); err != nil {
+	if letters, err = q.dropSuperseded(p.ctx, letters); err != nil {
 		return nil, false, err
 	}
 	return letters, false, nil
 }
 
-// parkedAt is a parked letter by the place of its event.
-type parkedAt struct {
-	subject string
-	place   logPlace
-	rest    string // the subscription's part
+// parkedLetter is a parked letter by the place of its event.
+type parkedLetter struct {
+	subject  string
+	position position
+	rest     string // the subscription's part
 }
 
-func parkedAtOf(subject string) parkedAt {
-	at := parkedAt{subject: subject}
+func parseParkedSubject(subject string) parkedLetter {
+	at := parkedLetter{subject: subject}
 	parts := strings.SplitN(subject[strings.LastIndexByte(subject, '.')+1:], "-", 3)
 	if len(parts) == 3 { // otherwise it sorts first
-		at.place.seq, _ = strconv.ParseUint(parts[0], 10, 64)
-		at.place.index, _ = strconv.Atoi(parts[1])
+		at.position.seq, _ = strconv.ParseUint(parts[0], 10, 64)
+		at.position.index, _ = strconv.Atoi(parts[1])
 		at.rest = parts[2]
 	}
 	return at
 }
 
-func (a parkedAt) compare(b parkedAt) int {
-	return cmp.Or(cmp.Compare(a.place.seq, b.place.seq), cmp.Compare(a.place.index, b.place.index), strings.Compare(a.rest, b.rest))
+func (a parkedLetter) compare(b parkedLetter) int {
+	return cmp.Or(cmp.Compare(a.position.seq, b.position.seq), cmp.Compare(a.position.index, b.position.index), strings.Compare(a.rest, b.rest))
 }

@@ -24,8 +24,8 @@ func onePartition(t *testing.T, dir string) *delivery.Queue {
 }
 
 // hot are n events of one user, from a number on, in a group of its own.
-func hot(user string, from, n int) []delivery.Accepted {
-	batch := make([]delivery.Accepted, n)
+func hot(user string, from, n int) []delivery.NewEvent {
+	batch := make([]delivery.NewEvent, n)
 	for i := range batch {
 		batch[i] = line(user, from+i, fmt.Sprintf(`,"group":%q`, user))
 	}
@@ -47,7 +47,7 @@ func TestHotUsersDelayNobodyElse(t *testing.T) {
 				return nil, nil
 			}
 			settings := quick
-			settings.Room, settings.Linger = 80, time.Millisecond
+			settings.MaxInFlight, settings.Linger = 80, time.Millisecond
 			runner := start(t, q, settings, delivery.Instance{Plan: remote.plan(`type = "track"`)})
 			defer stop(t, runner)
 			const events = 1500
@@ -56,7 +56,7 @@ func TestHotUsersDelayNobodyElse(t *testing.T) {
 			}
 			require.NoError(t, q.Append(t.Context(), everyone(200, 0)))
 			require.Eventually(t, func() bool {
-				assert.LessOrEqual(t, runner.Status()[0].Waiting, 2*settings.Room)
+				assert.LessOrEqual(t, runner.Status()[0].Waiting, 2*settings.MaxInFlight)
 				for u := range 200 {
 					if remote.count(fmt.Sprintf("u%d", u)) == 0 {
 						return false
@@ -91,7 +91,7 @@ func TestAHotUserOfAnAudienceCostsFewRequests(t *testing.T) {
 	defer stop(t, runner)
 	const events = 3000
 	for from := 0; from < events; from += 500 {
-		var batch []delivery.Accepted
+		var batch []delivery.NewEvent
 		for n := range 500 {
 			batch = append(batch, entered("hot", from+n))
 		}
@@ -102,7 +102,7 @@ func TestAHotUserOfAnAudienceCostsFewRequests(t *testing.T) {
 		return c["events"] == events+6 && c["delivered"]+c["skipped"] == events+6
 	}, waiting, tick)
 	assert.Less(t, requests.Load(), int64(60))
-	superseded := runner.Verdicts(events, func(s *delivery.Settled) bool { return strings.Contains(s.Reason, "superseded") })
+	superseded := runner.Verdicts(events, func(s *delivery.VerdictRecord) bool { return strings.Contains(s.Reason, "superseded") })
 	assert.Greater(t, len(superseded), events*9/10)
 	assert.Contains(t, *last.Load(), `"should_remove":true`, "the newest event decides")
 }
@@ -141,7 +141,7 @@ func crashRound(t *testing.T, random *rand.Rand) {
 		return ms, nil
 	}
 	settings := quick
-	settings.Room, settings.Linger, settings.Attempts = 40, time.Millisecond, 50
+	settings.MaxInFlight, settings.Linger, settings.MaxAttempts = 40, time.Millisecond, 50
 	plan := remote.plan(`type = "track"`)
 	runner := start(t, q, settings, delivery.Instance{Plan: plan})
 	users := []string{"hot0", "hot1", "u0", "u1", "u2"}
@@ -165,7 +165,7 @@ func crashRound(t *testing.T, random *rand.Rand) {
 			q = onePartition(t, dir)
 			runner = start(t, q, settings, delivery.Instance{Plan: plan})
 		case 2:
-			_, err := q.Resend(t.Context(), delivery.Filter{Parked: true})
+			_, err := q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{Parked: true})
 			require.NoError(t, err)
 		case 3:
 			time.Sleep(time.Duration(random.IntN(100)) * time.Millisecond)

@@ -106,7 +106,7 @@ func startTogether(t *testing.T, url string, replicas, number int) {
 			opened.Done()
 			opened.Wait() // so that all write their first checkpoints at once
 			if assert.NoError(t, err) {
-				assert.NoError(t, runners[i].Set(t.Context(), []delivery.Instance{{Plan: plan}}))
+				assert.NoError(t, runners[i].SetInstances(t.Context(), []delivery.Instance{{Plan: plan}}))
 			}
 		})
 	}

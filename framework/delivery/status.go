@@ -24,7 +24,7 @@ type Status struct {
 	Unowned    []int            `json:"unowned,omitempty"`  // partitions that no process works on; Behind and Lag include them
 	Delivering bool             `json:"delivering"`         // this server delivers, as far as it is up to it
 	Findings   []Finding        `json:"findings,omitempty"` // what is wrong, or holds the instance up
-	Gone       bool             `json:"gone,omitempty"`     // it is not in the config any more: only what is left of it is shown
+	Removed    bool             `json:"gone,omitempty"`     // it is not in the config any more: only what is left of it is shown
 	Members    int              `json:"members,omitempty"`  // that its ledger still has, if it is gone
 }
 
@@ -32,37 +32,37 @@ type Status struct {
 func (r *Runner) Status() []Status {
 	list := []Status{}
 	health := r.Health(r.ctx)
-	r.all(func(w *worker) {
-		s := r.status(w)
-		s.concern(health)
+	r.eachWorker(func(w *worker) {
+		s := r.workerStatus(w)
+		s.addFindings(health)
 		list = append(list, s)
 	})
 	slices.SortFunc(list, func(a, b Status) int { return strings.Compare(a.Instance, b.Instance) })
 	return list
 }
 
-func (r *Runner) status(w *worker) Status {
+func (r *Runner) workerStatus(w *worker) Status {
 	s := Status{Instance: w.id, Counts: map[string]int64{}}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s.Stopped = w.stopped
-	s.Partitions, s.Paused, s.Retried = len(w.parts), time.Now().Before(w.pausedUntil), w.retried
+	s.Stopped = w.suspendReason
+	s.Partitions, s.Paused, s.Retried = len(w.partitions), time.Now().Before(w.pausedUntil), w.retries
 	if s.Paused {
 		s.Until = w.pausedUntil
 	}
 	for n := range r.queue.partitions {
 		counts := map[string]int64(nil)
-		if p := w.parts[n]; p != nil {
+		if p := w.partitions[n]; p != nil {
 			counts = maps.Clone(p.counts)
-			s.Waiting += p.tasks
-			s.Behind += int(float64(p.behind) * max(p.mean, 1))
-			s.Parked += len(p.parked)
-			if len(p.window) > 0 {
-				s.Lag = max(s.Lag, time.Since(time.UnixMilli(p.window[0].at)))
+			s.Waiting += p.taskCount
+			s.Behind += int(float64(p.unreadPages) * max(p.eventsPerPage, 1))
+			s.Parked += len(p.parkedKeys)
+			if len(p.openPages) > 0 {
+				s.Lag = max(s.Lag, time.Since(time.UnixMilli(p.openPages[0].acceptedMillis)))
 			}
-		} else if seen, ok := r.roster.look(bookSubject(w.id, n)); ok {
-			counts = readBook(seen.data).Counts
-			s.addUnowned(r.survey.of(place{w.id, n}), n)
+		} else if seen, ok := r.leases.lookup(checkpointSubject(w.id, n)); ok {
+			counts = parseCheckpoint(seen.data).Counts
+			s.addUnowned(r.survey.unownedAt(partitionID{w.id, n}), n)
 		}
 		for k, v := range counts {
 			s.Counts[k] += v
@@ -71,8 +71,8 @@ func (r *Runner) status(w *worker) Status {
 	return s
 }
 
-// concern takes over the findings that concern the instance.
-func (s *Status) concern(h Health) {
+// addFindings takes over the findings that concern the instance.
+func (s *Status) addFindings(h Health) {
 	s.Delivering = true
 	for _, f := range h.Findings {
 		if f.Instance == "" || f.Instance == s.Instance {
@@ -82,15 +82,15 @@ func (s *Status) concern(h Health) {
 	}
 }
 
-// of returns what is known of a partition without an owner; nil if it has one.
-func (s *survey) of(at place) *unowned {
+// unownedAt returns what is known of a partition without an owner; nil if it has one.
+func (s *survey) unownedAt(at partitionID) *unownedPartition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.unowned[at]
 }
 
 // addUnowned adds a partition without an owner; nil adds nothing.
-func (s *Status) addUnowned(u *unowned, n int) {
+func (s *Status) addUnowned(u *unownedPartition, n int) {
 	if u == nil {
 		return
 	}

@@ -18,9 +18,9 @@ const defaultPartitions = 16
 // partitionsKey is the metadata of the events stream that holds its number of partitions.
 const partitionsKey = "landfall.partitions"
 
-// recordsKey is the metadata of the events stream that says that whoever opened it last writes down what it trims. Earlier versions
+// trimsRecordedKey is the metadata of the events stream that says that whoever opened it last writes down what it trims. Earlier versions
 // remove it.
-const recordsKey = "landfall.records"
+const trimsRecordedKey = "landfall.records"
 
 // PartitionsError says that a log was created with another number of partitions than its Config asks for.
 type PartitionsError struct{ Stored, Asked int }
@@ -35,7 +35,7 @@ func (q *Queue) openStreams(ctx context.Context) error {
 	var mismatch *PartitionsError
 	for began := time.Now(); ; {
 		err := q.ensureStreams(ctx)
-		if err == nil || errors.As(err, &mismatch) || errors.Is(err, ErrOtherTarget) || q.embedded != nil || ctx.Err() != nil || time.Since(began) > time.Minute {
+		if err == nil || errors.As(err, &mismatch) || errors.Is(err, ErrTargetMismatch) || q.embedded != nil || ctx.Err() != nil || time.Since(began) > time.Minute {
 			return err
 		}
 		q.config.Log.Info("waiting for the cluster", "error", err)
@@ -74,7 +74,7 @@ func (q *Queue) streamConfigs() []jetstream.StreamConfig {
 	}
 	park.Name, park.Subjects, park.MaxMsgsPerSubject = parkStream, []string{"park.>"}, 1
 	dead.Name, dead.Subjects, dead.MaxMsgsPerSubject = deadStream, []string{"dead.>"}, 1
-	books.Name, books.Subjects, books.MaxMsgsPerSubject = booksStream, []string{"book.>", "proc.>"}, 1
+	books.Name, books.Subjects, books.MaxMsgsPerSubject = checkpointsStream, []string{"book.>", "proc.>"}, 1
 	park.Discard, dead.Discard, books.Discard = jetstream.DiscardOld, jetstream.DiscardOld, jetstream.DiscardOld
 	list := []jetstream.StreamConfig{events, park, dead, books}
 	for i := range list {
@@ -96,10 +96,10 @@ func (q *Queue) ensureStream(ctx context.Context, c jetstream.StreamConfig) (jet
 				if c.Metadata, err = q.adoptPartitions(known.CachedInfo().Config.Metadata); err != nil {
 					return nil, err
 				}
-				if _, ok := known.CachedInfo().Config.Metadata[recordsKey]; ok {
-					c.Metadata[recordsKey] = "1"
+				if _, ok := known.CachedInfo().Config.Metadata[trimsRecordedKey]; ok {
+					c.Metadata[trimsRecordedKey] = "1"
 				} else {
-					q.log.opened = true
+					q.monitor.openedByOlder = true
 				}
 				if err := q.adoptTarget(known.CachedInfo(), c.Metadata); err != nil {
 					return nil, err
@@ -112,7 +112,7 @@ func (q *Queue) ensureStream(ctx context.Context, c jetstream.StreamConfig) (jet
 		}
 		if c.Name == eventsStream {
 			q.partitions = cmp.Or(q.config.Partitions, defaultPartitions)
-			c.Metadata = map[string]string{partitionsKey: strconv.Itoa(q.partitions), recordsKey: "1"}
+			c.Metadata = map[string]string{partitionsKey: strconv.Itoa(q.partitions), trimsRecordedKey: "1"}
 			if q.config.Target != "" {
 				c.Metadata[targetKey] = q.config.Target
 			}
@@ -124,14 +124,14 @@ func (q *Queue) ensureStream(ctx context.Context, c jetstream.StreamConfig) (jet
 	}
 }
 
-// markRecords writes down that what is trimmed is written down from now on.
-func (q *Queue) markRecords(ctx context.Context) error {
+// markTrimsRecorded writes down that what is trimmed is written down from now on.
+func (q *Queue) markTrimsRecorded(ctx context.Context) error {
 	c := q.streams[eventsStream].CachedInfo().Config
-	if _, ok := c.Metadata[recordsKey]; ok {
+	if _, ok := c.Metadata[trimsRecordedKey]; ok {
 		return nil
 	}
 	c.Metadata = maps.Clone(c.Metadata)
-	c.Metadata[recordsKey] = "1"
+	c.Metadata[trimsRecordedKey] = "1"
 	stream, err := q.js.UpdateStream(ctx, c)
 	if err == nil {
 		q.streams[eventsStream] = stream

@@ -7,8 +7,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrOtherTarget is wrapped by Open if the queue's events are delivered to another target.
-var ErrOtherTarget = errors.New("the queue is that of another target")
+// ErrTargetMismatch is wrapped by Open if the queue's events are delivered to another target.
+var ErrTargetMismatch = errors.New("the queue is that of another target")
 
 // targetKey is the metadata of the events stream that says whom its events are delivered to.
 const targetKey = "landfall.target"
@@ -21,7 +21,7 @@ func (q *Queue) adoptTarget(events *jetstream.StreamInfo, metadata map[string]st
 	case was == "" && want == "":
 		return nil
 	case was != "" && want != "" && was != want:
-		return fmt.Errorf("%w: its events are delivered to the target %q, and this process delivers to %q", ErrOtherTarget, was, want)
+		return fmt.Errorf("%w: its events are delivered to the target %q, and this process delivers to %q", ErrTargetMismatch, was, want)
 	case was == "" && events.State.LastSeq > 0:
 		q.config.Log.Warn("the queue does not say where its events are delivered, since an earlier version made it: it is taken for that of this target", "target", want)
 	}

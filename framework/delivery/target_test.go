@@ -19,7 +19,7 @@ func TestQueueRemembersItsTarget(t *testing.T) {
 	openAs := func(target string) error {
 		q, err := delivery.Open(t.Context(), delivery.Config{Dir: dir, Target: target, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		if err == nil {
-			err = q.Append(t.Context(), []delivery.Accepted{{Source: "web", Key: "u1", Raw: []byte(`{"type":"track","event":"A","userId":"u1"}`)}})
+			err = q.Append(t.Context(), []delivery.NewEvent{{Source: "web", Key: "u1", Raw: []byte(`{"type":"track","event":"A","userId":"u1"}`)}})
 			q.Close()
 		}
 		return err
@@ -31,7 +31,7 @@ func TestQueueRemembersItsTarget(t *testing.T) {
 	require.NoError(t, openAs("live"))
 	require.NoError(t, openAs(""), "a command that delivers nothing opens any queue")
 	assert.NotContains(t, log.String(), "earlier version")
-	require.ErrorIs(t, openAs("sandbox"), delivery.ErrOtherTarget)
+	require.ErrorIs(t, openAs("sandbox"), delivery.ErrTargetMismatch)
 	require.NoError(t, openAs("live"), "the mark stays")
 }
 

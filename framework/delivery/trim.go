@@ -10,11 +10,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// trim deletes events that every instance has finished: those older than the retention, and the oldest ones if the log is almost as
+// trimLog deletes events that every instance has finished: those older than the retention, and the oldest ones if the log is almost as
 // large as it may be or the disk is short. What is not finished stays, however old it is. It reports whether
 // there was something to delete.
-func (r *Runner) trim(ctx context.Context) (trimmed bool, err error) {
-	if !r.queue.deletesSafely() {
+func (r *Runner) trimLog(ctx context.Context) (trimmed bool, err error) {
+	if !r.queue.canDeleteSafely() {
 		return false, nil
 	}
 	stream := r.queue.streams[eventsStream]
@@ -26,11 +26,11 @@ func (r *Runner) trim(ctx context.Context) (trimmed bool, err error) {
 	if state.Msgs == 0 {
 		return false, nil
 	}
-	low, err := r.lowest(ctx, stream, state.LastSeq+1)
+	low, err := r.lowestUnfinished(ctx, stream, state.LastSeq+1)
 	if err != nil {
 		return false, err
 	}
-	to, err := firstAfter(ctx, stream, state, time.Now().Add(-r.queue.config.Retention))
+	to, err := firstMessageAfter(ctx, stream, state, time.Now().Add(-r.queue.config.Retention))
 	if err != nil {
 		return false, err
 	}
@@ -39,7 +39,7 @@ func (r *Runner) trim(ctx context.Context) (trimmed bool, err error) {
 		to = max(to, state.FirstSeq+uint64(share*float64(state.LastSeq-state.FirstSeq)))
 	}
 	if need := r.queue.diskNeeded(); need > 0 {
-		share := min(float64(max(need, leastTrimmed))/float64(max(state.Bytes, 1)), 1)
+		share := min(float64(max(need, minTrimBytes))/float64(max(state.Bytes, 1)), 1)
 		to = max(to, state.FirstSeq+uint64(share*float64(state.LastSeq+1-state.FirstSeq)))
 	}
 	if to = min(to, low); to > state.FirstSeq {
@@ -48,14 +48,14 @@ func (r *Runner) trim(ctx context.Context) (trimmed bool, err error) {
 	return false, nil
 }
 
-// lowest is the first page that some instance has not finished, or last: one of this process, or one that only others have, as
+// lowestUnfinished is the first page that some instance has not finished, or last: one of this process, or one that only others have, as
 // where their config is another.
-func (r *Runner) lowest(ctx context.Context, stream jetstream.Stream, last uint64) (uint64, error) {
+func (r *Runner) lowestUnfinished(ctx context.Context, stream jetstream.Stream, last uint64) (uint64, error) {
 	low := last
 	var failed error
-	first := func(b book, subjects []string) {
+	first := func(cp checkpoint, subjects []string) {
 		for _, subject := range subjects {
-			m, err := stream.GetMsg(ctx, max(b.Low, 1), jetstream.WithGetMsgSubject(subject))
+			m, err := stream.GetMsg(ctx, max(cp.Low, 1), jetstream.WithGetMsgSubject(subject))
 			switch {
 			case err == nil:
 				low = min(low, m.Sequence)
@@ -65,32 +65,32 @@ func (r *Runner) lowest(ctx context.Context, stream jetstream.Stream, last uint6
 		}
 	}
 	known := map[string]bool{}
-	r.all(func(w *worker) {
+	r.eachWorker(func(w *worker) {
 		for n := range r.queue.partitions {
-			subject := bookSubject(w.id, n)
+			subject := checkpointSubject(w.id, n)
 			known[subject] = true
-			s, ok := r.roster.look(subject)
+			s, ok := r.leases.lookup(subject)
 			if !ok {
 				low = 0
 				continue
 			}
-			p := partition{worker: w, n: n}
-			first(readBook(s.data), p.subjects())
+			p := partition{worker: w, number: n}
+			first(parseCheckpoint(s.data), p.logSubjects())
 		}
 	})
-	alive := r.roster.alive(r.config.Lease)
-	for subject, b := range r.roster.owned() {
-		r.queue.log.meet(b)
-		if rest := strings.TrimPrefix(subject, "book."); !known[subject] && b.Owner != r.name && slices.Contains(alive, b.Owner) {
+	alive := r.leases.aliveMembers(r.settings.Lease)
+	for subject, cp := range r.leases.ownedCheckpoints() {
+		r.queue.monitor.noteOlderOwner(cp)
+		if rest := strings.TrimPrefix(subject, "book."); !known[subject] && cp.Owner != r.name && slices.Contains(alive, cp.Owner) {
 			_, n, _ := strings.Cut(rest, ".")
-			first(b, []string{"ctl." + rest, "ev.*." + n})
+			first(cp, []string{"ctl." + rest, "ev.*." + n})
 		}
 	}
 	return low, failed
 }
 
-// firstAfter is the first message of a stream that was stored after a time.
-func firstAfter(ctx context.Context, stream jetstream.Stream, state jetstream.StreamState, t time.Time) (uint64, error) {
+// firstMessageAfter is the first message of a stream that was stored after a time.
+func firstMessageAfter(ctx context.Context, stream jetstream.Stream, state jetstream.StreamState, t time.Time) (uint64, error) {
 	if state.FirstTime.After(t) {
 		return state.FirstSeq, nil
 	}

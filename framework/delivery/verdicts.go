@@ -9,8 +9,8 @@ import (
 // MaxVerdicts is how many verdicts a process remembers.
 const MaxVerdicts = 4096
 
-// Settled is one verdict that this process has come to.
-type Settled struct {
+// VerdictRecord is one verdict that this process has come to.
+type VerdictRecord struct {
 	At           time.Time
 	Instance     string
 	Subscription string
@@ -24,7 +24,7 @@ type Settled struct {
 }
 
 // User is the user's part of the key.
-func (s Settled) User() string { return UserOf(s.Key) }
+func (s VerdictRecord) User() string { return UserOf(s.Key) }
 
 // UserOf is the user's part of a key: a userId, an anonymousId or a messageId.
 func UserOf(key string) string {
@@ -41,14 +41,14 @@ func UserOf(key string) string {
 	return key
 }
 
-// verdicts are the latest, in a ring.
-type verdicts struct {
+// verdictRing are the latest, in a ring.
+type verdictRing struct {
 	mu   sync.Mutex
-	ring []Settled
+	ring []VerdictRecord
 	next int
 }
 
-func (v *verdicts) add(s Settled) {
+func (v *verdictRing) add(s VerdictRecord) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.ring) < MaxVerdicts {
@@ -60,11 +60,11 @@ func (v *verdicts) add(s Settled) {
 }
 
 // Verdicts are the latest verdicts of this process that a choice takes, the newest first, and at most so many.
-func (r *Runner) Verdicts(most int, choose func(*Settled) bool) []Settled {
+func (r *Runner) Verdicts(most int, choose func(*VerdictRecord) bool) []VerdictRecord {
 	v := &r.verdicts
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	var list []Settled
+	var list []VerdictRecord
 	for i := len(v.ring) - 1; i >= 0 && len(list) < most; i-- {
 		if s := &v.ring[(v.next+i)%len(v.ring)]; choose(s) {
 			list = append(list, *s)
@@ -73,12 +73,12 @@ func (r *Runner) Verdicts(most int, choose func(*Settled) bool) []Settled {
 	return list
 }
 
-// settled remembers what became of a task.
-func (w *worker) settled(t *task, outcome, reason string) {
-	at := t.place()
-	s := Settled{
+// rememberVerdict remembers what became of a task.
+func (w *worker) rememberVerdict(t *task, outcome, reason string) {
+	at := t.position()
+	s := VerdictRecord{
 		At: time.Now(), Instance: w.id, Subscription: t.item.Subscription.Name(), Outcome: outcome, Reason: reason, Key: t.key,
-		Attempts: t.attempts, Seq: at.seq, Index: at.index, Request: t.last,
+		Attempts: t.attempts, Seq: at.seq, Index: at.index, Request: t.lastExchange,
 	}
 	w.runner.verdicts.add(s)
 }

@@ -17,8 +17,8 @@ type sample struct {
 	paused      bool // there is a known reason to wait: the remote's, a login, a bound, a retry
 }
 
-// watched is what a watchdog remembers of a partition.
-type watched struct {
+// watchedPartition is what a watchdog remembers of a partition.
+type watchedPartition struct {
 	progress
 	since  time.Time // the last progress, or the last time when none was due
 	logged bool
@@ -27,19 +27,19 @@ type watched struct {
 // watchdog notices partitions that have events to deliver, no reason to wait, and make no progress.
 type watchdog struct {
 	after time.Duration // how long that may last
-	seen  map[place]*watched
+	seen  map[partitionID]*watchedPartition
 }
 
 func newWatchdog(after time.Duration) *watchdog {
-	return &watchdog{after: after, seen: map[place]*watched{}}
+	return &watchdog{after: after, seen: map[partitionID]*watchedPartition{}}
 }
 
 // observe takes a sample of a partition. It returns since when the partition has made no progress, zero if all is well, and whether
 // that is news.
-func (d *watchdog) observe(at place, s sample, now time.Time) (stalled time.Time, news bool) {
+func (d *watchdog) observe(at partitionID, s sample, now time.Time) (stalled time.Time, news bool) {
 	w := d.seen[at]
 	if w == nil || w.progress != s.progress || !s.outstanding || s.paused {
-		d.seen[at] = &watched{progress: s.progress, since: now}
+		d.seen[at] = &watchedPartition{progress: s.progress, since: now}
 		return time.Time{}, false
 	}
 	if now.Sub(w.since) < d.after {
@@ -50,15 +50,15 @@ func (d *watchdog) observe(at place, s sample, now time.Time) (stalled time.Time
 }
 
 // quietFor returns for how long a partition has shown neither progress nor events.
-func (d *watchdog) quietFor(at place, s sample, now time.Time) time.Duration {
+func (d *watchdog) quietFor(at partitionID, s sample, now time.Time) time.Duration {
 	if w := d.seen[at]; w != nil && w.progress == s.progress {
 		return now.Sub(w.since)
 	}
 	return 0
 }
 
-// forget drops the partitions that are not in a set.
-func (d *watchdog) forget(kept map[place]bool) {
+// keepOnly drops the partitions that are not in a set.
+func (d *watchdog) keepOnly(kept map[partitionID]bool) {
 	for at := range d.seen {
 		if !kept[at] {
 			delete(d.seen, at)

@@ -30,7 +30,7 @@ func TestWatchdog(t *testing.T) {
 			dog, now, news := newWatchdog(time.Minute), time.Unix(1000, 0), 0
 			var since time.Time
 			for look := range 12 {
-				at, isNew := dog.observe(place{"main", 3}, c.at(look), now)
+				at, isNew := dog.observe(partitionID{"main", 3}, c.at(look), now)
 				if since = at; isNew {
 					news++
 				}
@@ -39,7 +39,7 @@ func TestWatchdog(t *testing.T) {
 			assert.Equal(t, c.stalled, !since.IsZero())
 			if c.stalled {
 				assert.Equal(t, 1, news, "it is logged once")
-				at, _ := dog.observe(place{"main", 3}, sample{}, now)
+				at, _ := dog.observe(partitionID{"main", 3}, sample{}, now)
 				assert.Zero(t, at, "it goes on")
 			}
 		})
@@ -54,8 +54,8 @@ func TestPartitionsWithoutOwner(t *testing.T) {
 	r, err := NewRunner(t.Context(), q, Settings{Linger: time.Millisecond, Lease: time.Second})
 	require.NoError(t, err)
 	defer r.Stop(t.Context())
-	require.NoError(t, r.Set(t.Context(), []Instance{refusing(t)}))
-	books := q.streams[booksStream].CachedInfo().Config
+	require.NoError(t, r.SetInstances(t.Context(), []Instance{refusing(t)}))
+	books := q.streams[checkpointsStream].CachedInfo().Config
 	update := func(subjects ...string) {
 		c := books
 		c.Subjects = subjects
@@ -75,7 +75,7 @@ func TestPartitionsWithoutOwner(t *testing.T) {
 	assert.Equal(t, []int{0, 1}, find(CodeNoOwner).Partitions)
 	assert.False(t, r.Health(t.Context()).Delivering)
 	raw := []byte(`{"type":"track","userId":"u"}`)
-	require.NoError(t, q.Append(t.Context(), []Accepted{{Source: "web", Key: "u:u", Raw: raw}, {Source: "web", Key: "u:u", Raw: raw}}))
+	require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: "u:u", Raw: raw}, {Source: "web", Key: "u:u", Raw: raw}}))
 	require.Eventually(t, func() bool { s := r.Status()[0]; return s.Behind == 2 && s.Lag > time.Second }, 20*time.Second, 20*time.Millisecond)
 	assert.Equal(t, []int{0, 1}, r.Status()[0].Unowned)
 	update(books.Subjects...)

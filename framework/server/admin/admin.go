@@ -50,8 +50,8 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /metrics", s.guard(true, s.metrics))
 	mux.Handle("GET /admin/status", s.guard(false, s.status))
 	mux.Handle("GET /admin/letters", s.guard(false, s.letters))
-	mux.Handle("POST /admin/letters/replay", s.guard(false, s.change("letters.replay", func(q *delivery.Queue) changer { return q.Resend })))
-	mux.Handle("POST /admin/letters/drop", s.guard(false, s.change("letters.drop", func(q *delivery.Queue) changer { return q.Discard })))
+	mux.Handle("POST /admin/letters/replay", s.guard(false, s.change("letters.replay", func(q *delivery.Queue) changer { return q.ReplayDeadLetters })))
+	mux.Handle("POST /admin/letters/drop", s.guard(false, s.change("letters.drop", func(q *delivery.Queue) changer { return q.DropDeadLetters })))
 	mux.Handle("GET /admin/instances", s.guard(false, s.instances))
 	mux.Handle("POST /admin/instances/rename", s.guard(false, s.changeInstance))
 	mux.Handle("POST /admin/instances/forget", s.guard(false, s.changeInstance))
@@ -119,12 +119,12 @@ func (s *Server) letters(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)
-	if err := s.Queue.Letters(r.Context(), f, func(l *delivery.Letter) error { return lines.Encode(l) }); err != nil {
+	if err := s.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error { return lines.Encode(l) }); err != nil {
 		panic(http.ErrAbortHandler) // what has been written is not all there is
 	}
 }
 
-type changer func(context.Context, delivery.Filter) (int, error)
+type changer func(context.Context, delivery.DeadLetterFilter) (int, error)
 
 func (s *Server) change(action string, of func(*delivery.Queue) changer) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -133,10 +133,10 @@ func (s *Server) change(action string, of func(*delivery.Queue) changer) http.Ha
 			fail(w, http.StatusBadRequest, err)
 			return
 		}
-		f.Gone = s.gone
+		f.IsRemoved = s.gone
 		n, err := of(s.Queue)(r.Context(), f)
 		s.Guard.Record(r.Context(), action, err, append(filterAttributes(f), "count", n)...)
-		var gone *delivery.GoneError
+		var gone *delivery.RemovedInstanceError
 		if errors.As(err, &gone) {
 			fail(w, http.StatusConflict, err)
 			return
@@ -150,7 +150,7 @@ func (s *Server) change(action string, of func(*delivery.Queue) changer) http.Ha
 }
 
 // filterAttributes are the parts of a filter that the audit log may show. A user's id and a reason are personal.
-func filterAttributes(f delivery.Filter) []any {
+func filterAttributes(f delivery.DeadLetterFilter) []any {
 	var list []any
 	for _, a := range []struct{ name, text string }{
 		{"instance", f.Instance}, {"subscription", f.Subscription}, {"id", f.ID}, {"since", writeTime(f.Since)}, {"until", writeTime(f.Until)},
@@ -199,7 +199,7 @@ func (s *Server) replay(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, fmt.Errorf("%s has no subscription %q%s", asked.Instance, asked.Subscription, fault.DidYouMean(asked.Subscription, names)))
 		return
 	}
-	again := delivery.Again{Instance: asked.Instance, Subscription: asked.Subscription, Sources: sources, Since: asked.Since, Until: asked.Until}
+	again := delivery.ReplayRequest{Instance: asked.Instance, Subscription: asked.Subscription, Sources: sources, Since: asked.Since, Until: asked.Until}
 	if asked.Subscribe != "" {
 		query, err := fql.Compile(asked.Subscribe)
 		if err != nil {
@@ -260,8 +260,8 @@ type failure struct {
 func fail(w http.ResponseWriter, status int, err error) { answer(w, status, failure{err.Error()}) }
 
 // readFilter reads a filter from a query, and writeFilter writes it there.
-func readFilter(q url.Values) (delivery.Filter, error) {
-	f := delivery.Filter{
+func readFilter(q url.Values) (delivery.DeadLetterFilter, error) {
+	f := delivery.DeadLetterFilter{
 		Instance: q.Get("instance"), Subscription: q.Get("subscription"), ID: q.Get("id"), User: q.Get("user"), Reason: q.Get("reason"),
 		Parked: q.Get("parked") == "true", Dead: q.Get("dead") == "true",
 	}
@@ -281,7 +281,7 @@ func readTime(text string) (time.Time, error) {
 	return time.Parse(time.RFC3339Nano, text)
 }
 
-func writeFilter(f delivery.Filter) url.Values {
+func writeFilter(f delivery.DeadLetterFilter) url.Values {
 	q := url.Values{}
 	for name, text := range map[string]string{
 		"instance": f.Instance, "subscription": f.Subscription, "id": f.ID, "user": f.User, "reason": f.Reason,

@@ -21,7 +21,7 @@ type Client struct {
 }
 
 // Letters tells of the letters that a filter chooses.
-func (c *Client) Letters(ctx context.Context, f delivery.Filter, tell func(*delivery.Letter) error) error {
+func (c *Client) Letters(ctx context.Context, f delivery.DeadLetterFilter, tell func(*delivery.DeadLetter) error) error {
 	body, err := c.do(ctx, http.MethodGet, "/admin/letters?"+writeFilter(f).Encode(), nil)
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func (c *Client) Letters(ctx context.Context, f delivery.Filter, tell func(*deli
 	defer body.Close()
 	lines := json.NewDecoder(body)
 	for {
-		l := &delivery.Letter{}
+		l := &delivery.DeadLetter{}
 		err := lines.Decode(l)
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -44,12 +44,12 @@ func (c *Client) Letters(ctx context.Context, f delivery.Filter, tell func(*deli
 }
 
 // Resend has letters taken again; see delivery.Queue.
-func (c *Client) Resend(ctx context.Context, f delivery.Filter) (int, error) {
+func (c *Client) Resend(ctx context.Context, f delivery.DeadLetterFilter) (int, error) {
 	return c.count(ctx, "/admin/letters/replay?"+writeFilter(f).Encode(), nil)
 }
 
 // Discard deletes letters.
-func (c *Client) Discard(ctx context.Context, f delivery.Filter) (int, error) {
+func (c *Client) Discard(ctx context.Context, f delivery.DeadLetterFilter) (int, error) {
 	return c.count(ctx, "/admin/letters/drop?"+writeFilter(f).Encode(), nil)
 }
 

@@ -41,12 +41,12 @@ func (s *Server) damage(w http.ResponseWriter, _ *http.Request) {
 
 // Repaired is what was done to checkpoints, or would be.
 type Repaired struct {
-	Checkpoints []delivery.BadState `json:"checkpoints"`
+	Checkpoints []delivery.BadCheckpoint `json:"checkpoints"`
 }
 
 func (s *Server) repair(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	asked := delivery.Repair{DryRun: q.Get("dryRun") == "true", AcceptLoss: q.Get("acceptLoss") == "true", Instances: q["instance"]}
+	asked := delivery.RepairOptions{DryRun: q.Get("dryRun") == "true", AcceptLoss: q.Get("acceptLoss") == "true", Instances: q["instance"]}
 	done, err := s.Queue.RepairCheckpoints(r.Context(), asked)
 	if !asked.DryRun {
 		s.Guard.Record(r.Context(), "checkpoints.repair", err, "count", len(done), "acceptLoss", asked.AcceptLoss)
@@ -74,7 +74,7 @@ func (c *Client) Damage(ctx context.Context) (d delivery.Damage, err error) {
 }
 
 // RepairCheckpoints has checkpoints set that do not fit the log; see delivery.Queue.
-func (c *Client) RepairCheckpoints(ctx context.Context, r delivery.Repair) ([]delivery.BadState, error) {
+func (c *Client) RepairCheckpoints(ctx context.Context, r delivery.RepairOptions) ([]delivery.BadCheckpoint, error) {
 	query := url.Values{
 		"dryRun": {strconv.FormatBool(r.DryRun)}, "acceptLoss": {strconv.FormatBool(r.AcceptLoss)}, "instance": r.Instances,
 	}

@@ -13,7 +13,7 @@ import (
 // ready answers whether the server takes and delivers events: 200 if it does, 503 with the reasons if not. The answer is text, or the
 // whole Health for a request that accepts JSON or has format=json.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	h := delivery.Health{Ready: true, Taking: true, Delivering: true, Findings: []delivery.Finding{}}
+	h := delivery.Health{Ready: true, Ingesting: true, Delivering: true, Findings: []delivery.Finding{}}
 	if s.Health != nil {
 		h = s.Health(r.Context())
 	}
@@ -39,7 +39,7 @@ func healthText(h delivery.Health) string {
 	switch {
 	case h.Ready:
 		b.WriteString("ready\n")
-	case h.Taking:
+	case h.Ingesting:
 		b.WriteString("not delivering\n")
 	case h.Delivering:
 		b.WriteString("not taking events\n")

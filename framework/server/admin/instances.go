@@ -20,7 +20,7 @@ func (s *Server) gone(id string) bool {
 }
 
 func (s *Server) instances(w http.ResponseWriter, r *http.Request) {
-	list, err := s.Queue.Remains(r.Context(), nil)
+	list, err := s.Queue.Backlogs(r.Context(), nil)
 	if err != nil {
 		fail(w, http.StatusInternalServerError, err)
 		return
@@ -61,7 +61,7 @@ func (s *Server) changeInstance(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, moved)
 }
 
-func (s *Server) applyChange(ctx context.Context, c instanceChange) (delivery.Moved, error) {
+func (s *Server) applyChange(ctx context.Context, c instanceChange) (delivery.MoveResult, error) {
 	switch {
 	case c.To == "" && s.Runner != nil:
 		return s.Runner.ForgetInstance(ctx, c.Instance)
@@ -74,27 +74,27 @@ func (s *Server) applyChange(ctx context.Context, c instanceChange) (delivery.Mo
 }
 
 // Instances returns what the queue holds for each instance.
-func (c *Client) Instances(ctx context.Context) ([]delivery.Remains, error) {
+func (c *Client) Instances(ctx context.Context) ([]delivery.Backlog, error) {
 	body, err := c.do(ctx, http.MethodGet, "/admin/instances", nil)
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
-	var list []delivery.Remains
+	var list []delivery.Backlog
 	return list, json.NewDecoder(body).Decode(&list)
 }
 
 // RenameInstance gives what the queue holds for an instance that is gone from the config to another one.
-func (c *Client) RenameInstance(ctx context.Context, id, to string) (delivery.Moved, error) {
+func (c *Client) RenameInstance(ctx context.Context, id, to string) (delivery.MoveResult, error) {
 	return c.changeInstance(ctx, "/admin/instances/rename", instanceChange{id, to})
 }
 
 // ForgetInstance deletes what the queue holds for an instance that is gone from the config.
-func (c *Client) ForgetInstance(ctx context.Context, id string) (delivery.Moved, error) {
+func (c *Client) ForgetInstance(ctx context.Context, id string) (delivery.MoveResult, error) {
 	return c.changeInstance(ctx, "/admin/instances/forget", instanceChange{Instance: id})
 }
 
-func (c *Client) changeInstance(ctx context.Context, path string, change instanceChange) (moved delivery.Moved, err error) {
+func (c *Client) changeInstance(ctx context.Context, path string, change instanceChange) (moved delivery.MoveResult, err error) {
 	text, err := json.Marshal(change)
 	if err != nil {
 		return moved, err

@@ -32,7 +32,7 @@ func filled(t *testing.T, n int) []byte {
 	defer s.Close()
 	for i := range n {
 		raw := fmt.Sprintf(`{"type":"track","messageId":"m%d","userId":"u%d"}`, i, i)
-		require.NoError(t, q.Append(t.Context(), []delivery.Accepted{{Source: "web", Key: "u", Raw: []byte(raw)}}))
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{{Source: "web", Key: "u", Raw: []byte(raw)}}))
 	}
 	vip := destination.Audience{ID: "vip", Name: "VIP"}
 	require.NoError(t, s.Ledger("main").Write(t.Context(), vip, []destination.Change{{Identity: "u1", Member: true, At: time.Now()}}))
@@ -41,12 +41,12 @@ func filled(t *testing.T, n int) []byte {
 	return made.Bytes()
 }
 
-func events(t *testing.T, data string) []delivery.Logged {
+func events(t *testing.T, data string) []delivery.StoredEvent {
 	t.Helper()
 	q, err := delivery.Open(t.Context(), delivery.Config{Dir: filepath.Join(data, "queue")})
 	require.NoError(t, err)
 	defer q.Close()
-	assert.Empty(t, q.Degraded())
+	assert.Empty(t, q.Problems())
 	list, _, err := q.Latest(t.Context(), "", 1000)
 	require.NoError(t, err)
 	return list

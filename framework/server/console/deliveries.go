@@ -47,7 +47,7 @@ func (c *Console) deliveries(w http.ResponseWriter, r *http.Request) {
 				view.Instances = append(view.Instances, c.instance(s, "not in the config", window))
 			}
 		}
-		view.Latest = verdictViews(c.Runner.Verdicts(20, func(*delivery.Settled) bool { return true }))
+		view.Latest = verdictViews(c.Runner.Verdicts(20, func(*delivery.VerdictRecord) bool { return true }))
 	}
 	if r.FormValue("part") != "" {
 		c.part(w, "deliveries", "live", view)
@@ -73,7 +73,7 @@ func (c *Console) instance(s delivery.Status, destination string, window time.Du
 	v := instanceView{Status: s, Destination: destination, Chart: chartOf(c.history.of(s.Instance), window, time.Now())}
 	waiting := s.Waiting + s.Behind
 	switch stopping := firstStopping(s.Findings); {
-	case s.Gone:
+	case s.Removed:
 		v.State, v.Tone = "gone", "stopped"
 		v.Hint = fmt.Sprintf("This instance is not in the config any more, and this is left of it, with %d members in its ledger. If it has another id now, landfall instances rename %s NEW gives it that; landfall instances forget %[2]s deletes it.",
 			s.Members, s.Instance)
@@ -130,11 +130,11 @@ func holding(list []delivery.Finding) *delivery.Finding {
 
 // verdictView is a verdict in a list.
 type verdictView struct {
-	delivery.Settled
+	delivery.VerdictRecord
 	Who string
 }
 
-func verdictViews(list []delivery.Settled) []verdictView {
+func verdictViews(list []delivery.VerdictRecord) []verdictView {
 	views := make([]verdictView, len(list))
 	for i, s := range list {
 		views[i] = verdictView{s, s.User()}

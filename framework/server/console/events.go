@@ -31,9 +31,9 @@ type eventsView struct {
 
 // foundEvent is an accepted event with what this process has decided of it.
 type foundEvent struct {
-	delivery.Logged
+	delivery.StoredEvent
 	Name     string
-	Verdicts []delivery.Settled
+	Verdicts []delivery.VerdictRecord
 }
 
 // standingView is somebody in one cohort of one instance.
@@ -47,7 +47,7 @@ func (c *Console) events(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case c.Runner == nil:
 	case view.User == "":
-		view.Latest = verdictViews(c.Runner.Verdicts(maxEvents, func(*delivery.Settled) bool { return true }))
+		view.Latest = verdictViews(c.Runner.Verdicts(maxEvents, func(*delivery.VerdictRecord) bool { return true }))
 	default:
 		list, whole, err := c.Queue.Latest(r.Context(), view.User, maxEvents)
 		if err != nil {
@@ -68,12 +68,12 @@ func (c *Console) events(w http.ResponseWriter, r *http.Request) {
 }
 
 // verdictsOf are those that are remembered of events, by their places, the newest first.
-func (c *Console) verdictsOf(list []delivery.Logged) map[[2]uint64][]delivery.Settled {
-	places := map[[2]uint64][]delivery.Settled{}
+func (c *Console) verdictsOf(list []delivery.StoredEvent) map[[2]uint64][]delivery.VerdictRecord {
+	places := map[[2]uint64][]delivery.VerdictRecord{}
 	for _, l := range list {
 		places[[2]uint64{l.Seq, uint64(l.Index)}] = nil
 	}
-	found := c.Runner.Verdicts(delivery.MaxVerdicts, func(s *delivery.Settled) bool {
+	found := c.Runner.Verdicts(delivery.MaxVerdicts, func(s *delivery.VerdictRecord) bool {
 		_, ok := places[[2]uint64{s.Seq, uint64(s.Index)}]
 		return ok
 	})
@@ -108,11 +108,11 @@ func (c *Console) standings(r *http.Request, user string) []standingView {
 
 // eventView is the whole story of one event.
 type eventView struct {
-	delivery.Logged
+	delivery.StoredEvent
 	Name, User string
 	Text       string
-	Verdicts   []delivery.Settled
-	Letters    []*delivery.Letter
+	Verdicts   []delivery.VerdictRecord
+	Letters    []*delivery.DeadLetter
 	Sections   []storySection
 	Problems   fault.Problems // why the config as it is now explains nothing
 	Standings  []standingView
@@ -128,13 +128,13 @@ func (c *Console) event(w http.ResponseWriter, r *http.Request) {
 	logged, err := c.Queue.Event(r.Context(), seq, index)
 	if err != nil {
 		status := http.StatusInternalServerError
-		if errors.Is(err, delivery.ErrNotLogged) {
+		if errors.Is(err, delivery.ErrEventNotFound) {
 			status = http.StatusNotFound
 		}
 		c.fail(w, r, status, "events", "This event cannot be shown", capitalized(err.Error())+".")
 		return
 	}
-	view := eventView{Logged: logged, Name: nameOf(logged), Text: pretty(logged.Raw), Verdicts: c.verdictsOf([]delivery.Logged{logged})[[2]uint64{seq, uint64(index)}]}
+	view := eventView{StoredEvent: logged, Name: nameOf(logged), Text: pretty(logged.Raw), Verdicts: c.verdictsOf([]delivery.StoredEvent{logged})[[2]uint64{seq, uint64(index)}]}
 	if e, err := event.Parse(logged.Raw); err == nil {
 		view.User = delivery.UserOf(event.OrderingKey(e.Value()))
 		cfg, problems := c.load()
@@ -147,9 +147,9 @@ func (c *Console) event(w http.ResponseWriter, r *http.Request) {
 }
 
 // lettersAt are the letters of one event.
-func (c *Console) lettersAt(r *http.Request, user string, seq uint64, index int) (list []*delivery.Letter) {
-	f := delivery.Filter{User: user, Limit: maxLetters}
-	err := c.Queue.Letters(r.Context(), f, func(l *delivery.Letter) error {
+func (c *Console) lettersAt(r *http.Request, user string, seq uint64, index int) (list []*delivery.DeadLetter) {
+	f := delivery.DeadLetterFilter{User: user, Limit: maxLetters}
+	err := c.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error {
 		if l.Seq == seq && l.Index == index {
 			list = append(list, l)
 		}

@@ -13,9 +13,9 @@ import (
 type lettersView struct {
 	Runs      bool
 	Instances []string
-	Filter    delivery.Filter
+	Filter    delivery.DeadLetterFilter
 	Kind      string // dead, parked or "" for both
-	Letters   []*delivery.Letter
+	Letters   []*delivery.DeadLetter
 	More      bool // there are more than are shown
 	Done      string
 	Error     string
@@ -23,14 +23,14 @@ type lettersView struct {
 }
 
 // filterOf reads which letters are meant.
-func filterOf(q func(string) string) (delivery.Filter, string) {
+func filterOf(q func(string) string) (delivery.DeadLetterFilter, string) {
 	kind := q("kind")
-	return delivery.Filter{
+	return delivery.DeadLetterFilter{
 		ID: q("id"), Instance: q("instance"), User: q("user"), Reason: q("reason"), Parked: kind == "parked", Dead: kind == "dead",
 	}, kind
 }
 
-func queryOf(f delivery.Filter, kind string) string {
+func queryOf(f delivery.DeadLetterFilter, kind string) string {
 	q := url.Values{}
 	for name, text := range map[string]string{"instance": f.Instance, "user": f.User, "reason": f.Reason, "kind": kind, "id": f.ID} {
 		if text != "" {
@@ -50,7 +50,7 @@ func (c *Console) letters(w http.ResponseWriter, r *http.Request) {
 		}
 		f := view.Filter
 		f.Limit = maxLetters + 1
-		err := c.Queue.Letters(r.Context(), f, func(l *delivery.Letter) error {
+		err := c.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error {
 			view.Letters = append(view.Letters, l)
 			return nil
 		})
@@ -80,10 +80,10 @@ func lettersWord(n int, one, many string) string {
 }
 
 func (c *Console) letter(w http.ResponseWriter, r *http.Request) {
-	var found *delivery.Letter
+	var found *delivery.DeadLetter
 	if c.Queue != nil {
-		f := delivery.Filter{ID: r.PathValue("id"), Limit: 1}
-		err := c.Queue.Letters(r.Context(), f, func(l *delivery.Letter) error { found = l; return nil })
+		f := delivery.DeadLetterFilter{ID: r.PathValue("id"), Limit: 1}
+		err := c.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error { found = l; return nil })
 		if err != nil {
 			c.fail(w, r, http.StatusInternalServerError, "letters", "The letter cannot be read", capitalized(err.Error())+".")
 			return
@@ -98,7 +98,7 @@ func (c *Console) letter(w http.ResponseWriter, r *http.Request) {
 
 // dropQuestion asks before letters are deleted.
 type dropQuestion struct {
-	Filter delivery.Filter
+	Filter delivery.DeadLetterFilter
 	Kind   string
 	Count  int
 	Parked int // of them
@@ -111,12 +111,12 @@ func (c *Console) changeLetters(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f, kind := filterOf(r.PostFormValue)
-	do, change := r.PostFormValue("do"), map[string]func(context.Context, delivery.Filter) (int, error){
-		"replay": c.Queue.Resend, "drop": c.Queue.Discard,
+	do, change := r.PostFormValue("do"), map[string]func(context.Context, delivery.DeadLetterFilter) (int, error){
+		"replay": c.Queue.ReplayDeadLetters, "drop": c.Queue.DropDeadLetters,
 	}[r.PostFormValue("do")]
 	if do == "ask" {
 		q := dropQuestion{Filter: f, Kind: kind}
-		err := c.Queue.Letters(r.Context(), f, func(l *delivery.Letter) error {
+		err := c.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error {
 			q.Count++
 			if l.Parked {
 				q.Parked++

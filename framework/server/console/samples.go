@@ -35,7 +35,7 @@ func (c *Console) samples(ctx context.Context) []sample {
 }
 
 // nameOf says in a few words what an event is.
-func nameOf(l delivery.Logged) string {
+func nameOf(l delivery.StoredEvent) string {
 	e, err := event.Parse(l.Raw)
 	if err != nil {
 		return "cannot be read"

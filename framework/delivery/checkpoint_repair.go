@@ -1,0 +1,342 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// anchor is a page of the log and when it was stored. A log that has another page there is another log, or lost its end and
+// used the numbers again.
+type anchor struct {
+	Seq  uint64 `json:"seq"`
+	Time int64  `json:"time"` // nanoseconds since 1970
+}
+
+// lastPage is the last page that the checkpoint speaks of.
+func (cp checkpoint) lastPage() uint64 {
+	top := max(cp.Low, 1) - 1
+	for _, r := range cp.Done {
+		top = max(top, r[1])
+	}
+	for text := range cp.Partial {
+		if n, err := strconv.ParseUint(text, 10, 64); err == nil {
+			top = max(top, n)
+		}
+	}
+	return top
+}
+
+// Why a checkpoint does not fit the log.
+const (
+	beyondEnd = "beyond"   // it lies beyond the log's end
+	otherLog  = "replaced" // the log has other events at its place than those that were delivered
+	noState   = "missing"  // there is none, though there was
+)
+
+// BadCheckpoint is a checkpoint that does not fit the log, and where it would be set.
+type BadCheckpoint struct {
+	Instance  string `json:"instance"`
+	Partition int    `json:"partition"`
+	Cause     string `json:"cause"`  // beyond, replaced or missing
+	At        uint64 `json:"at"`     // the last page that it speaks of
+	LogEnd    uint64 `json:"logEnd"` // the last page of the log
+	To        uint64 `json:"to"`     // the page to go on with after a repair
+}
+
+// String says what is wrong.
+func (b BadCheckpoint) String() string {
+	where := fmt.Sprintf("%s, partition %d", b.Instance, b.Partition)
+	switch b.Cause {
+	case beyondEnd:
+		return fmt.Sprintf("%s: its checkpoint speaks of page %d and the log ends at page %d", where, b.At, b.LogEnd)
+	case otherLog:
+		return fmt.Sprintf("%s: the log has other events up to page %d than those that were delivered", where, b.At)
+	}
+	return where + ": its checkpoint is missing"
+}
+
+// plannedRepair is a BadState with what its repair needs.
+type plannedRepair struct {
+	BadCheckpoint
+	subject  string
+	revision uint64
+	repaired checkpoint
+}
+
+// CheckpointError says that checkpoints do not fit the log, so that events would be skipped. The delivery does not start then.
+type CheckpointError struct{ Checkpoints []BadCheckpoint }
+
+func (e *CheckpointError) Error() string {
+	return fmt.Sprintf("%d checkpoints do not fit the log (%s): the log has lost its end, or the two come from different backups. "+
+		"Events would be skipped, so nothing was started: landfall checkpoints repair --dry-run shows where they would be set, and without --dry-run sets them",
+		len(e.Checkpoints), e.Checkpoints[0])
+}
+
+// storedCheckpoint is a checkpoint as it stands in its stream.
+type storedCheckpoint struct {
+	subject    string
+	instance   string
+	partition  int
+	revision   uint64
+	checkpoint checkpoint
+}
+
+// eachCheckpoint reads all checkpoints.
+func (q *Queue) eachCheckpoint(ctx context.Context, f func(storedCheckpoint) error) error {
+	return q.eachMessage(ctx, checkpointsStream, "book.>", time.Time{}, func(m jetstream.Msg) (bool, error) {
+		meta, err := m.Metadata()
+		if err != nil {
+			return false, err
+		}
+		parts := strings.Split(m.Subject(), ".")
+		n, err := strconv.Atoi(parts[len(parts)-1])
+		if err != nil || len(parts) != 3 {
+			return true, nil // not one of ours
+		}
+		return true, f(storedCheckpoint{m.Subject(), parseToken(parts[1]), n, meta.Sequence.Stream, parseCheckpoint(m.Data())})
+	})
+}
+
+// verifyCheckpoint compares a checkpoint with the log; nil if it fits.
+func (q *Queue) verifyCheckpoint(ctx context.Context, c storedCheckpoint, v logView) (*plannedRepair, error) {
+	cp := c.checkpoint
+	cause, since := "", int64(0)
+	switch at, err := q.anchorTime(ctx, cp.Anchor, v); {
+	case err != nil:
+		return nil, err
+	case cp.lastPage() > v.last:
+		cause = beyondEnd
+		if cp.LogCreated != 0 && cp.LogCreated != v.created && (cp.Anchor == nil || cp.Anchor.Time >= v.created || at == 0) {
+			since = v.created - 1 // nothing in the new log was delivered
+		} else if at != 0 && cp.Anchor != nil && at != cp.Anchor.Time {
+			since = cp.Anchor.Time
+		}
+	case cp.LogCreated == 0 || cp.lastPage() == 0: // of an earlier version, or of nothing
+		return nil, nil
+	case cp.Anchor != nil && cp.Anchor.Seq < v.first: // trimmed
+		return nil, nil
+	case cp.LogCreated == v.created:
+		if cp.Anchor == nil || at == 0 || at == cp.Anchor.Time {
+			return nil, nil // a page that is gone is counted as lost
+		}
+		cause, since = otherLog, cp.Anchor.Time
+	case cp.Anchor != nil && at == cp.Anchor.Time && at < v.created: // restored
+		return nil, nil
+	default:
+		cause, since = otherLog, v.created-1
+		if cp.Anchor != nil {
+			since = min(since, cp.Anchor.Time)
+		}
+	}
+	bad := &plannedRepair{
+		BadCheckpoint: BadCheckpoint{Instance: c.instance, Partition: c.partition, Cause: cause, At: cp.lastPage(), LogEnd: v.last},
+		subject:       c.subject, revision: c.revision,
+	}
+	return bad, q.planRepair(ctx, bad, cp, v, since)
+}
+
+// anchorTime is when the page of an anchor was stored, 0 if it is not there.
+func (q *Queue) anchorTime(ctx context.Context, a *anchor, v logView) (int64, error) {
+	if a == nil || a.Seq < v.first || a.Seq > v.last || a.Seq == 0 {
+		return 0, nil
+	}
+	m, err := q.streams[eventsStream].GetMsg(ctx, a.Seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return m.Time.UnixNano(), nil
+}
+
+// planRepair says where a checkpoint goes on: at the log's end, or with the first page that is newer than a time, if the log has
+// other pages than those that the checkpoint knows.
+func (q *Queue) planRepair(ctx context.Context, bad *plannedRepair, cp checkpoint, v logView, since int64) error {
+	end := v.last + 1
+	if since != 0 {
+		state := jetstream.StreamState{FirstSeq: v.first, LastSeq: v.last}
+		to, err := firstMessageAfter(ctx, q.streams[eventsStream], state, time.Unix(0, since))
+		if err != nil {
+			return err
+		}
+		end = to
+	}
+	fixed := checkpoint{Low: min(cp.Low, end), Start: min(cp.Start, end), Counts: cp.Counts, LogCreated: v.created}
+	for _, r := range cp.Done {
+		if r[0] < end {
+			fixed.Done = append(fixed.Done, [2]uint64{r[0], min(r[1], end-1)})
+		}
+	}
+	for seq, bits := range cp.Partial {
+		if n, err := strconv.ParseUint(seq, 10, 64); err == nil && n < end {
+			fixed.setPartial(seq, bits)
+		}
+	}
+	if end > 1 {
+		made := anchor{Seq: end - 1}
+		at, err := q.anchorTime(ctx, &made, v)
+		if err != nil {
+			return err
+		}
+		if made.Time = at; at != 0 {
+			fixed.Anchor = &made
+		}
+	}
+	bad.repaired, bad.To = fixed, fixed.Low
+	return nil
+}
+
+// findBadCheckpoints are the checkpoints that do not fit the log. Those of instances that are named are missing if other partitions of
+// the instance have one, or if all were lost.
+func (q *Queue) findBadCheckpoints(ctx context.Context, instances []string) ([]plannedRepair, error) {
+	known := map[string]map[int]checkpoint{}
+	var stored []storedCheckpoint
+	err := q.eachCheckpoint(ctx, func(c storedCheckpoint) error {
+		if known[c.instance] == nil {
+			known[c.instance] = map[int]checkpoint{}
+		}
+		known[c.instance][c.partition] = c.checkpoint
+		stored = append(stored, c)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := q.monitor.checkLog(ctx); err != nil { // after they were read, since other processes write them as the log grows
+		return nil, err
+	}
+	q.monitor.mu.Lock()
+	view, orphaned := q.monitor.view, q.monitor.state.Orphaned
+	q.monitor.mu.Unlock()
+	var list []plannedRepair
+	for _, c := range stored {
+		bad, err := q.verifyCheckpoint(ctx, c, view)
+		if err != nil {
+			return nil, err
+		}
+		if bad != nil {
+			list = append(list, *bad)
+		}
+	}
+	for _, id := range instances {
+		for n := range q.partitions {
+			_, ok := known[id][n]
+			if ok || len(known[id]) == 0 && !orphaned || len(known[id]) > 0 && areUnused(known[id]) {
+				continue
+			}
+			first := max(view.first, 1)
+			list = append(list, plannedRepair{
+				BadCheckpoint: BadCheckpoint{Instance: id, Partition: n, Cause: noState, LogEnd: view.last, To: first},
+				subject:       checkpointSubject(id, n), repaired: checkpoint{Low: first, LogCreated: view.created},
+			})
+		}
+	}
+	slices.SortFunc(list, func(a, b plannedRepair) int {
+		return cmp.Or(cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Partition, b.Partition))
+	})
+	return list, nil
+}
+
+// areUnused reports whether checkpoints are those of an instance that nobody has worked on: making them was interrupted.
+func areUnused(books map[int]checkpoint) bool {
+	for _, cp := range books {
+		if cp.Owner != "" || len(cp.Counts) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// RepairOptions says what RepairCheckpoints does.
+type RepairOptions struct {
+	Instances  []string // that should have checkpoints
+	DryRun     bool     // only tell what would be done
+	AcceptLoss bool     // lost ranges and damaged files are known, and need no attention any more
+}
+
+// RepairCheckpoints sets checkpoints that do not fit the log to where nothing is skipped: what was delivered in between is
+// delivered again if that cannot be told apart. It returns what was, or would be, set. A checkpoint that another process writes at
+// the same time is read again.
+func (q *Queue) RepairCheckpoints(ctx context.Context, r RepairOptions) ([]BadCheckpoint, error) {
+	done, err := q.repairCheckpoints(ctx, r)
+	for range repairTries {
+		if !isConflict(err) || sleepContext(ctx, 100*time.Millisecond) != nil {
+			break
+		}
+		var more []BadCheckpoint
+		more, err = q.repairCheckpoints(ctx, r)
+		done = append(done, more...)
+	}
+	if err != nil || r.DryRun {
+		return done, err
+	}
+	return done, q.monitor.updateState(ctx, func(s *logState) {
+		s.Orphaned = false
+		if r.AcceptLoss {
+			s.Damaged = nil
+			for i := range s.Lost {
+				s.Lost[i].Accepted = true
+			}
+		}
+	})
+}
+
+// repairTries is how often a repair is repeated because another process wrote a checkpoint at the same time.
+const repairTries = 20
+
+// repairCheckpoints sets the checkpoints that do not fit the log, until one cannot be set. It returns those that were, or would be, set.
+func (q *Queue) repairCheckpoints(ctx context.Context, r RepairOptions) ([]BadCheckpoint, error) {
+	list, err := q.findBadCheckpoints(ctx, r.Instances)
+	if err != nil {
+		return nil, err
+	}
+	done := make([]BadCheckpoint, 0, len(list))
+	for _, bad := range list {
+		if !r.DryRun {
+			if _, err := q.publish(ctx, checkpointsStream, bad.repaired.message(bad.subject, bad.revision)); err != nil {
+				return done, fmt.Errorf("setting the checkpoint of %s, partition %d: %w", bad.Instance, bad.Partition, err)
+			}
+			q.monitor.clearBadCheckpoint(bad.subject)
+		}
+		done = append(done, bad.BadCheckpoint)
+	}
+	return done, nil
+}
+
+// addBadCheckpoint notes a checkpoint that does not fit the log, and reports whether that is news.
+func (l *logMonitor) addBadCheckpoint(bad plannedRepair) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was, known := l.badCheckpoints[bad.subject]
+	l.badCheckpoints[bad.subject] = bad
+	return !known || was.Cause != bad.Cause
+}
+
+// clearBadCheckpoint forgets that a checkpoint did not fit.
+func (l *logMonitor) clearBadCheckpoint(subject string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.badCheckpoints, subject)
+	delete(l.doubtedSince, subject)
+}
+
+// clearBadCheckpoints forgets checkpoints that did not fit: those that another process has written since, or of instances that are gone.
+func (l *logMonitor) clearBadCheckpoints(gone func(plannedRepair) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for subject, b := range l.badCheckpoints {
+		if gone(b) {
+			delete(l.badCheckpoints, subject)
+			delete(l.doubtedSince, subject)
+		}
+	}
+}

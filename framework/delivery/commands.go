@@ -1,0 +1,228 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+// What is asked of a partition stands in the log among the events, so that it has its place in their order, and is done again
+// where a crash comes between.
+const (
+	opHeader     = "Landfall-Op"
+	onlyHeader   = "Landfall-Only"   // the one subscription that events are for
+	sourceHeader = "Landfall-Source" // where events came from first
+
+	opReplayEvents = "events" // take these events again
+	opUnpark       = "unpark" // deliver what is parked for keys, and park them no longer
+	opResume       = "resume" // deliver the next portion of what is parked for keys to make room
+	opDrop         = "drop"   // delete what is parked for keys, and park them no longer
+	opReplayDead   = "dead"   // take dead letters again
+)
+
+// command is the body of a message that is not opEvents.
+type command struct {
+	Keys        []string `json:"keys,omitempty"`    // short keys
+	DeadLetters []uint64 `json:"letters,omitempty"` // sequences in the stream of the dead
+}
+
+// sendCommand puts an order into the log.
+func (q *Queue) sendCommand(ctx context.Context, instance string, partition int, op string, cmd command) error {
+	body, err := json.Marshal(cmd)
+	if err != nil {
+		return err
+	}
+	_, err = q.publish(ctx, eventsStream, &nats.Msg{
+		Subject: commandSubject(instance, partition), Data: body, Header: nats.Header{opHeader: {op}},
+	})
+	return err
+}
+
+// applyCommand does what an order says.
+func (p *partition) applyCommand(m jetstream.Msg, seq uint64) error {
+	var cmd command
+	if err := json.Unmarshal(m.Data(), &cmd); err != nil {
+		return fmt.Errorf("reading an order: %w", err)
+	}
+	w := p.worker
+	w.mu.Lock()
+	p.applyingCommand = true
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		p.applyingCommand = false
+		w.mu.Unlock()
+	}()
+	op := m.Headers().Get(opHeader)
+	read := p.collectLetters
+	if op == opResume {
+		read = func(_ string, cmd command) ([]*DeadLetter, error) { return p.resumePortions(cmd) }
+	}
+	letters, err := read(op, cmd)
+	if err != nil {
+		return err
+	}
+	if op == opDrop {
+		if letters, err = p.dropLetters(letters, seq); err != nil {
+			return err
+		}
+	}
+	pg := &page{seq: seq, acceptedMillis: time.Now().UnixMilli(), verdictsLeft: make([]uint16, len(letters)), eventsLeft: len(letters), fullyRead: true, holdsLetters: true}
+	for i := range pg.verdictsLeft {
+		pg.verdictsLeft[i] = 1
+	}
+	w.mu.Lock()
+	for _, l := range letters {
+		p.lettersInFlight[l.storedSubject] = true
+	}
+	p.openPages, p.nextPage = append(p.openPages, pg), seq+1
+	p.dropFinishedPages()
+	w.mu.Unlock()
+	for i, l := range letters {
+		if err := p.waitForCapacity(); err != nil {
+			return err
+		}
+		t := p.newLetterTask(l, pg, i, p.mapping.beginMapping(p.logID, l.Seq, l.Index, true))
+		p.mapping.endMapping()
+		t.resumed = op == opResume
+		w.mu.Lock()
+		w.startTask(t)
+		w.mu.Unlock()
+	}
+	return nil
+}
+
+// collectLetters reads the letters that an order is about, in the order of their events, without those that an earlier order has under
+// way. Its keys are parked no longer, unless one of those is parked again.
+func (p *partition) collectLetters(op string, cmd command) ([]*DeadLetter, error) {
+	w, q := p.worker, p.worker.runner.queue
+	w.mu.Lock()
+	for p.pendingWrites > 0 && p.ctx.Err() == nil { // what is being written belongs to it
+		w.changed.Wait()
+	}
+	taken := maps.Clone(p.lettersInFlight)
+	for _, key := range cmd.Keys {
+		delete(p.parkedKeys, key)
+		delete(p.spilledKeys, key)
+	}
+	w.mu.Unlock()
+	var letters []*DeadLetter
+	var err error
+	if op == opReplayDead {
+		for _, seq := range cmd.DeadLetters {
+			l, err := q.readDeadLetter(p.ctx, seq)
+			if err != nil {
+				return nil, err
+			}
+			if l != nil && l.Instance == w.id && l.partition == p.number {
+				letters = append(letters, l)
+			}
+		}
+	}
+	for _, key := range cmd.Keys {
+		subject := parkSubject(w.id, p.number) + "." + key + ".>"
+		if err := q.eachDeadLetter(p.ctx, parkStream, subject, func(l *DeadLetter) (bool, error) {
+			letters = append(letters, l)
+			return true, nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	letters = slices.DeleteFunc(letters, func(l *DeadLetter) bool { return taken[l.storedSubject] })
+	sortByEvent(letters)
+	if letters, err = q.dropSuperseded(p.ctx, letters); err != nil {
+		return nil, err
+	}
+	return letters, p.ctx.Err()
+}
+
+// dropSuperseded are the letters that are to be taken up, of some in order. Where one was parked again for another reason, and a crash
+// came before the old one was deleted, both stand there: the newer one is.
+func (q *Queue) dropSuperseded(ctx context.Context, letters []*DeadLetter) ([]*DeadLetter, error) {
+	var list []*DeadLetter
+	for _, l := range letters {
+		if n := len(list); n > 0 && list[n-1].ID == l.ID {
+			old := list[n-1]
+			if old.storedSeq > l.storedSeq {
+				old, l = l, old
+			}
+			list[n-1] = l
+			if err := q.deleteLetter(ctx, old); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		list = append(list, l)
+	}
+	return list, nil
+}
+
+// readDeadLetter is one letter, nil where it is gone.
+func (q *Queue) readDeadLetter(ctx context.Context, seq uint64) (*DeadLetter, error) {
+	raw, err := q.streams[deadStream].GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parseDeadLetter(raw.Subject, raw.Data, raw.Sequence)
+}
+
+// dropLetters deletes letters of events that were accepted before the order, and gives the others.
+func (p *partition) dropLetters(letters []*DeadLetter, seq uint64) (later []*DeadLetter, err error) {
+	w := p.worker
+	for _, l := range letters {
+		if l.Seq > seq {
+			later = append(later, l)
+			continue
+		}
+		if err := w.runner.queue.deleteLetter(p.ctx, l); err != nil {
+			return nil, err
+		}
+		w.mu.Lock()
+		p.counts[countParked] -= int64(l.verdictCount)
+		p.counts[countDropped] += int64(l.verdictCount)
+		p.countVerdict(countDropped, l.Subscription, l.Reason)
+		w.mu.Unlock()
+	}
+	return later, nil
+}
+
+// newLetterTask takes a letter up again, with the mapping as it is now.
+func (p *partition) newLetterTask(l *DeadLetter, pg *page, i int, stopped bool) *task {
+	t := &task{partition: p, page: pg, eventIndex: i, source: l.Source, key: l.Key, letter: l, bytes: len(l.Event), arrived: time.Now()}
+	e, err := event.Parse(l.Event)
+	if err != nil {
+		t.refusal = &runtime.Verdict{Reason: err.Error(), Code: fault.CodeInvalidEvent}
+	}
+	plan := p.worker.instance.Plan
+	if s := plan.Subscription(l.Subscription); s != nil && stopped {
+		v := stoppedProcess
+		t.item, t.refusal = runtime.Item{Subscription: s, Event: e}, &v
+		return t
+	} else if s != nil && err == nil {
+		if f := p.worker.runner.settings.beforeMapping; f != nil {
+			f(e)
+		}
+		t.item, t.refusal = plan.Prepare(s, e, i)
+		t.item.Subscription, t.item.Event = s, e
+		return t
+	}
+	t.item = runtime.Item{Subscription: runtime.Gone(l.Subscription), Event: e}
+	if t.refusal == nil {
+		t.refusal = &runtime.Verdict{Reason: fmt.Sprintf("there is no subscription %q any more", l.Subscription), Code: fault.CodeInvalidEvent}
+	}
+	return t
+}

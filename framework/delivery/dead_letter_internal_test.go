@@ -1,0 +1,88 @@
+package delivery
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+)
+
+// Reading ends, also where the last of what was there is deleted meanwhile.
+func TestReadingWhatIsDeletedMeanwhileEnds(t *testing.T) {
+	q, err := Open(t.Context(), Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	defer q.Close()
+	for i := range 1000 {
+		require.NoError(t, q.dead.publish(t.Context(), []record{{fmt.Sprintf("dead.i.0.%d", i), []byte(`{}`)}}))
+	}
+	stream, err := q.js.Stream(t.Context(), deadStream)
+	require.NoError(t, err)
+	n := 0
+	require.NoError(t, q.eachMessage(t.Context(), deadStream, "dead.>", time.Time{}, func(jetstream.Msg) (bool, error) {
+		if n++; n == 1 {
+			return true, stream.Purge(t.Context(), jetstream.WithPurgeKeep(1))
+		}
+		return true, nil
+	}))
+	require.Less(t, n, 1000)
+}
+
+// A book that nobody owns is begun once: who comes second does not move what the first has begun.
+func TestABookIsBegunOnce(t *testing.T) {
+	q, err := Open(t.Context(), Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	defer q.Close()
+	first, second := newLeases(q), newLeases(q)
+	_, err = first.writeCheckpoint(t.Context(), "", checkpointSubject("i", 0), 0, checkpoint{Low: 5})
+	require.NoError(t, err)
+	_, err = second.writeCheckpoint(t.Context(), "", checkpointSubject("i", 0), 0, checkpoint{Low: 9})
+	require.ErrorIs(t, err, errLeaseLost)
+	m, err := q.streams[checkpointsStream].GetLastMsgForSubject(t.Context(), checkpointSubject("i", 0))
+	require.NoError(t, err)
+	require.EqualValues(t, 5, parseCheckpoint(m.Data).Low)
+}
+
+// Of letters that are only counted and asked for, neither events nor requests stay in memory: there may be many.
+func TestChoosingLettersHoldsLittle(t *testing.T) {
+	q, err := Open(t.Context(), Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	defer q.Close()
+	require.NoError(t, q.dead.publish(t.Context(), []record{{"dead.i.0.1-0-x", []byte(`{"id":"1-0-x","instance":"i","event":{"a":1},"request":{"method":"POST","url":"u"}}`)}}))
+	_, dead, _, err := q.selectLetters(t.Context(), DeadLetterFilter{})
+	require.NoError(t, err)
+	list := dead[partitionID{"i", 0}]
+	require.Len(t, list, 1)
+	require.Nil(t, list[0].Event)
+	require.Nil(t, list[0].Request)
+}
+
+// What an instance of another process has not finished stays, though this process's config does not have that instance.
+func TestWhatAnotherProcessNeedsIsNotTrimmed(t *testing.T) {
+	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 2, Retention: time.Nanosecond})
+	require.NoError(t, err)
+	defer q.Close()
+	r, err := NewRunner(t.Context(), q, Settings{TrimInterval: time.Hour})
+	require.NoError(t, err)
+	defer r.Stop(t.Context())
+	require.NoError(t, r.leases.heartbeat(t.Context(), "other", "here"))
+	_, err = r.leases.writeCheckpoint(t.Context(), "other", checkpointSubject("theirs", 1), 0, checkpoint{Owner: "other", Low: 1})
+	require.NoError(t, err)
+	for i := range 20 {
+		key := fmt.Sprint("u:", i)
+		require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: key, Raw: []byte(`{"type":"track"}`)}}))
+	}
+	messages := func() uint64 {
+		_, err = r.trimLog(t.Context())
+		require.NoError(t, err)
+		info, err := q.streams[eventsStream].Info(t.Context())
+		require.NoError(t, err)
+		return info.State.Msgs
+	}
+	left := messages()
+	require.GreaterOrEqual(t, left, uint64(10), "all from the first of their partition on")
+	require.Equal(t, left, messages())
+	require.NoError(t, r.leases.heartbeat(t.Context(), "other", "gone"))
+	require.Zero(t, messages(), "what nobody works on any more keeps nothing")
+}

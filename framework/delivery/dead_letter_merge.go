@@ -1,0 +1,195 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// An event has one letter at most, under the place at which the log has it. A replayed event that fails again is added to the letter
+// that it has: see inherit.
+
+// originsHeader holds the places of the events that a message replays.
+const originsHeader = "Landfall-Origins"
+
+// position is the place of an event in the log. The zero logPlace is none.
+type position struct {
+	seq   uint64
+	index int
+}
+
+func (p position) String() string { return fmt.Sprintf("%d-%d", p.seq, p.index) }
+
+// origins collects the places of replayed events as runs within a page: "1042:0-57 1043:3-3".
+type origins struct {
+	runs []originRun
+}
+
+type originRun struct {
+	seq         uint64
+	first, last int
+}
+
+func (o *origins) add(p position) {
+	if n := len(o.runs); n > 0 && o.runs[n-1].seq == p.seq && o.runs[n-1].last+1 == p.index {
+		o.runs[n-1].last++
+		return
+	}
+	o.runs = append(o.runs, originRun{p.seq, p.index, p.index})
+}
+
+func (o *origins) String() string {
+	parts := make([]string, len(o.runs))
+	for i, r := range o.runs {
+		parts[i] = fmt.Sprintf("%d:%d-%d", r.seq, r.first, r.last)
+	}
+	return strings.Join(parts, " ")
+}
+
+// parseOrigins reads the places of n events. It returns nil if the text is not of n places, as in messages of earlier versions.
+func parseOrigins(text string, n int) []position {
+	list := make([]position, 0, n)
+	for _, run := range strings.Fields(text) {
+		page, rest, _ := strings.Cut(run, ":")
+		from, to, _ := strings.Cut(rest, "-")
+		seq, err := strconv.ParseUint(page, 10, 64)
+		first, err2 := strconv.Atoi(from)
+		last, err3 := strconv.Atoi(to)
+		if errors.Join(err, err2, err3) != nil || first < 0 || last-first >= n-len(list) {
+			return nil
+		}
+		for i := first; i <= last; i++ {
+			list = append(list, position{seq, i})
+		}
+	}
+	if len(list) != n {
+		return nil
+	}
+	return list
+}
+
+// maxReplays is how many replays a letter remembers by their places.
+const maxReplays = 16
+
+// replayMark tells the task's replay apart from others of the same event. It is "" for what is not replayed from the log.
+func (t *task) replayMark() string {
+	if t.origin.seq == 0 {
+		return ""
+	}
+	return position{t.page.seq, t.eventIndex}.String()
+}
+
+// ownVerdictCount is 1 if the task's verdict is that of its letter, and 0 if it counts beside it.
+func (t *task) ownVerdictCount() int {
+	if t.page.holdsLetters {
+		return 1
+	}
+	return 0
+}
+
+// adoptStored makes a stored letter the task's. A letter that this very replay has written before a restart already counts its verdict,
+// which the checkpoint does not.
+func (t *task) adoptStored(stored *DeadLetter) {
+	t.letterLoaded = true
+	if stored == nil {
+		return
+	}
+	if t.letter != nil && t.letter.storedSubject != stored.storedSubject {
+		delete(t.partition.lettersInFlight, t.letter.storedSubject)
+	}
+	t.letter = stored
+	if slices.Contains(stored.Replays, t.replayMark()) {
+		stored.verdictCount--
+	}
+}
+
+// inheritFrom adds what the task's stored letter counts to a new letter that takes its place. If the new one only waits behind another,
+// the reason of the stored one stays.
+func (l *DeadLetter) inheritFrom(t *task) {
+	was := t.letter
+	mark := t.replayMark()
+	if was != nil {
+		l.Attempts += was.Attempts
+		l.First = cmp.Or(was.First, l.First)
+		l.Replays = slices.Clone(was.Replays)
+		l.Verdicts = was.verdictCount + 1 - t.ownVerdictCount()
+		if l.Parked && was.Parked && (l.Reason == parkedBehind.Reason || l.Reason == spilledBehind.Reason) {
+			l.Reason, l.Code, l.Status, l.Request, l.At = was.Reason, was.Code, was.Status, was.Request, was.At
+		}
+	}
+	if mark != "" && !slices.Contains(l.Replays, mark) {
+		l.Replays = append(l.Replays, mark)
+	}
+	l.Replays = l.Replays[max(0, len(l.Replays)-maxReplays):]
+}
+
+// withStoredLetter reads the stored letter of the task's event and calls f with the worker's mutex held. No other letter of the partition
+// is read that way until the task calls unlockStored.
+func (w *worker) withStoredLetter(t *task, f func()) {
+	p := t.partition
+	p.pendingWrites++
+	w.goroutines.Go(func() {
+		p.mergeMu.Lock()
+		defer p.mergeMu.Unlock()
+		stored, err := w.loadStoredLetter(t)
+		for err != nil && w.ctx.Err() == nil && p.ctx.Err() == nil {
+			w.runner.log.Warn("reading the letter of an event", "instance", w.id, "error", err)
+			p.sleepFor(time.Second)
+			stored, err = w.loadStoredLetter(t)
+		}
+		ended := make(chan struct{})
+		w.mu.Lock()
+		p.pendingWrites--
+		w.changed.Broadcast()
+		if err != nil || p.abandoned { // it is read again
+			w.mu.Unlock()
+			return
+		}
+		t.adoptStored(stored)
+		t.unlockLetter = func() { close(ended) }
+		f()
+		w.mu.Unlock()
+		<-ended
+	})
+}
+
+// unlockStoredLetter ends what withStored began, if it was called.
+func (t *task) unlockStoredLetter() {
+	if t.unlockLetter != nil {
+		t.unlockLetter()
+		t.unlockLetter = nil
+	}
+}
+
+// loadStoredLetter returns the newest letter that the task's event has, or nil.
+func (w *worker) loadStoredLetter(t *task) (newest *DeadLetter, err error) {
+	at := t.position()
+	l := DeadLetter{Instance: w.id, Subscription: t.item.Subscription.Name(), Key: t.key, Seq: at.seq, Index: at.index, partition: t.partition.number}
+	for _, kind := range []string{"", kindHeld, kindEvicted} {
+		l.Parked = kind != ""
+		ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
+		raw, err := w.runner.queue.streams[l.streamName()].GetLastMsgForSubject(ctx, l.subjectFor(kind))
+		cancel()
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		stored, err := parseDeadLetter(raw.Subject, raw.Data, raw.Sequence)
+		if err != nil {
+			return nil, err
+		}
+		if newest == nil || newest.At.Before(stored.At) {
+			newest = stored
+		}
+	}
+	return newest, nil
+}

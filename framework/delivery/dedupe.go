@@ -1,0 +1,83 @@
+package delivery
+
+import (
+	"hash/maphash"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Events whose messageId was accepted within this time and number of events of their partition are not taken again.
+const (
+	dedupeTime  = 10 * time.Minute
+	dedupeCount = 1 << 16
+)
+
+// recentIDs are the messageIds that a partition has read lately.
+type recentIDs struct {
+	mu    sync.Mutex
+	seed  maphash.Seed
+	ids   map[uint64]struct{}
+	order []seenID
+}
+
+type seenID struct {
+	id  uint64
+	seq uint64
+	at  int64 // in milliseconds
+}
+
+func newRecentIDs() *recentIDs {
+	return &recentIDs{seed: maphash.MakeSeed(), ids: map[uint64]struct{}{}}
+}
+
+func (r *recentIDs) isEmpty() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.order) == 0
+}
+
+// add remembers an id, and tells whether it was there already. Old ones are forgotten by the time of the log.
+func (r *recentIDs) add(source, id string, seq uint64, at int64) (known bool) {
+	if id == "" {
+		return false
+	}
+	var h maphash.Hash
+	h.SetSeed(r.seed)
+	_, _ = h.WriteString(source)
+	_ = h.WriteByte(0)
+	_, _ = h.WriteString(id)
+	sum := h.Sum64()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known = r.ids[sum]; known {
+		return true
+	}
+	r.dropBefore(at - dedupeTime.Milliseconds())
+	r.ids[sum] = struct{}{}
+	r.order = append(r.order, seenID{sum, seq, at})
+	return false
+}
+
+func (r *recentIDs) dropBefore(before int64) {
+	n := 0
+	for n < len(r.order) && (r.order[n].at < before || len(r.order)-n >= dedupeCount) {
+		delete(r.ids, r.order[n].id)
+		n++
+	}
+	if n > 0 && cap(r.order)-len(r.order) < n {
+		r.order = slices.Clone(r.order[n:])
+		return
+	}
+	r.order = r.order[n:]
+}
+
+// oldestBefore is the page where what is remembered begins, where that is before another.
+func (r *recentIDs) oldestBefore(low uint64) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.order) == 0 || r.order[0].seq >= low {
+		return 0
+	}
+	return r.order[0].seq
+}

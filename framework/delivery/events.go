@@ -1,0 +1,132 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// StoredEvent is an event as the log has it.
+type StoredEvent struct {
+	Seq    uint64 // the place of its page in the log
+	Index  int    // and in the page
+	At     time.Time
+	Source string
+	Raw    []byte
+}
+
+// ErrEventNotFound says that the log does not have an event, or no longer.
+var ErrEventNotFound = errors.New("the log has no such event, or no longer: events are kept for a time only")
+
+// Event is the event at a place of the log.
+func (q *Queue) Event(ctx context.Context, seq uint64, index int) (StoredEvent, error) {
+	if seq == 0 {
+		return StoredEvent{}, ErrEventNotFound
+	}
+	m, err := q.streams[eventsStream].GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return StoredEvent{}, ErrEventNotFound
+	}
+	if err != nil {
+		return StoredEvent{}, fmt.Errorf("reading the log: %w", err)
+	}
+	parts := strings.Split(m.Subject, ".")
+	lines := bytes.Split(bytes.TrimSuffix(m.Data, []byte{'\n'}), []byte{'\n'})
+	if len(parts) < 3 || parts[0] == "ctl" && m.Header.Get(opHeader) != opReplayEvents || index < 0 || index >= len(lines) {
+		return StoredEvent{}, ErrEventNotFound
+	}
+	source := parseToken(parts[1])
+	if parts[0] == "ctl" {
+		source = m.Header.Get(sourceHeader)
+	}
+	return StoredEvent{Seq: seq, Index: index, At: m.Time, Source: source, Raw: lines[index]}, nil
+}
+
+// How many pages of the log one question reads: for everybody's events, and for those of a user.
+const (
+	maxPagesAll  = 64
+	maxPagesUser = 2000
+)
+
+// Latest are the latest accepted events, the newest first and at most so many: those of a user, by the id that their order is
+// kept for, or of everybody for "". It looks through the latest pages of the log and no others; whole says that these were all.
+func (q *Queue) Latest(ctx context.Context, user string, most int) (list []StoredEvent, whole bool, err error) {
+	info, err := q.streams[eventsStream].Info(ctx)
+	if err != nil {
+		return nil, false, fmt.Errorf("reading the log: %w", err)
+	}
+	pages, subjects := uint64(maxPagesAll), []string{"ev.>"}
+	if user != "" {
+		pages, subjects = maxPagesUser, q.userSubjects(user)
+	}
+	from := uint64(1)
+	if info.State.LastSeq > pages {
+		from = info.State.LastSeq - pages + 1
+	}
+	whole = from <= info.State.FirstSeq
+	consumer, err := q.js.OrderedConsumer(ctx, eventsStream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from, InactiveThreshold: time.Minute,
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("reading the log: %w", err)
+	}
+	err = eachPending(ctx, consumer, func(m jetstream.Msg) (bool, error) {
+		found, err := pageEvents(m, user)
+		list = append(list, found...)
+		if len(list) > 2*most { // the newest are at the end
+			list = slices.Clone(list[len(list)-most:])
+		}
+		return true, err
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("reading the log: %w", err)
+	}
+	list = list[max(0, len(list)-most):]
+	slices.Reverse(list)
+	return list, whole, nil
+}
+
+// userSubjects are where the events of a user may be.
+func (q *Queue) userSubjects(user string) []string {
+	as, anonymous := q.partitionOf("u:"+user), q.partitionOf("a:"+user)
+	subjects := []string{"ev.*." + strconv.Itoa(as)}
+	if as != anonymous {
+		subjects = append(subjects, "ev.*."+strconv.Itoa(anonymous))
+	}
+	return subjects
+}
+
+// pageEvents are the events of a page that are a user's.
+func pageEvents(m jetstream.Msg, user string) ([]StoredEvent, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return nil, err
+	}
+	source := parseToken(strings.Split(m.Subject(), ".")[1])
+	var list []StoredEvent
+	for i, line := range bytes.Split(bytes.TrimSuffix(m.Data(), []byte{'\n'}), []byte{'\n'}) {
+		if user != "" && (!bytes.Contains(line, []byte(user)) && !bytes.ContainsRune(line, '\\') || !isUserEvent(line, user)) {
+			continue
+		}
+		list = append(list, StoredEvent{Seq: meta.Sequence.Stream, Index: i, At: meta.Timestamp, Source: source, Raw: line})
+	}
+	return list, nil
+}
+
+func isUserEvent(line []byte, user string) bool {
+	e, err := event.Parse(line)
+	if err != nil {
+		return false
+	}
+	key := event.OrderingKey(e.Value())
+	return key == "u:"+user || key == "a:"+user
+}

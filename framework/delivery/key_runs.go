@@ -1,0 +1,112 @@
+package delivery
+
+import "github.com/landfall-dev/landfall/framework/runtime"
+
+// Changes of an audience supersede each other: of several of one user in a request, the destination sends the newest and skips the
+// others. So what waits behind the first change of a user goes along with it, as a run, and a hot user costs one request for many
+// events. Other events go one by one for each key: if one of two in a request failed, the later one would overtake it.
+
+// extendRuns adds to a batch what waits behind its tasks, as far as its bounds allow.
+func extendRuns(batch []*task) {
+	first := batch[0].item
+	n, bytes := len(batch), 0
+	for _, t := range batch {
+		t.inRequest, t.run = true, nil
+		bytes += t.bytes
+	}
+	for _, t := range batch {
+		if !t.item.Apart {
+			continue
+		}
+		// What a failed request had of the run goes along again, whatever the bounds: the remote may have acted on the newest of it.
+		for f := t.next; f != nil && (len(t.run) < t.runCarried || t.maxBatch == 0 && n < first.BatchSize) && f.item.Subscription == first.Subscription && f.item.BatchKey == first.BatchKey; f = f.next {
+			if len(t.run) >= t.runCarried && (first.BatchBytes > 0 && bytes+f.bytes > first.BatchBytes || f.attempts > 0) {
+				break
+			}
+			t.run, f.inRequest = append(t.run, f), true
+			n++
+			bytes += f.bytes
+		}
+	}
+}
+
+// expandRuns returns the tasks of a batch, each with its run behind it.
+func expandRuns(batch []*task) []*task {
+	var sent []*task
+	for _, t := range batch {
+		sent = append(append(sent, t), t.run...)
+	}
+	return sent
+}
+
+// settleRuns concludes what is decided of each run. It returns the first tasks of keys that remain, with their verdicts: those
+// without a run, and of each run the first that is not decided, which the others wait behind.
+func (w *worker) settleRuns(batch []*task, verdicts []runtime.Verdict) (rest []*task, of []runtime.Verdict) {
+	at := 0
+	for _, t := range batch {
+		mine := verdicts[at : at+1+len(t.run)]
+		at += len(mine)
+		if len(t.run) == 0 || t.partition.abandoned {
+			rest, of = append(rest, t), append(of, mine[0])
+			t.run = nil
+			continue
+		}
+		if i := w.settleRun(t, mine); i >= 0 {
+			first := t
+			if i > 0 {
+				first = t.run[i-1]
+			}
+			first.runCarried = len(mine) - 1 - i
+			rest, of = append(rest, first), append(of, mine[i])
+		}
+		t.run = nil
+	}
+	return rest, of
+}
+
+// settleRun concludes what is decided of one run and links the others again. It returns the index of the first of these, or -1.
+func (w *worker) settleRun(t *task, verdicts []runtime.Verdict) (first int) {
+	run := append([]*task{t}, t.run...)
+	c, tail := t.partition.chains[t.key], run[len(run)-1].next
+	var kept, decided []*task
+	var finals []runtime.Verdict
+	first = -1
+	for i, m := range run {
+		if o := verdicts[i].Outcome; o == runtime.Retry || o == runtime.Pending {
+			if first < 0 {
+				first = i
+			} else {
+				m.attempts++
+			}
+			kept = append(kept, m)
+			continue
+		}
+		m.attempts++
+		decided, finals = append(decided, m), append(finals, verdicts[i])
+		c.n--
+		c.bytes -= m.bytes
+	}
+	w.relinkChain(t.key, c, kept, tail, t.partition)
+	for i, m := range decided {
+		m.next = nil
+		w.settleTask(m, finals[i])
+	}
+	t.partition.requestPortion(t.key)
+	return first
+}
+
+// relinkChain makes the kept tasks and the tail behind them the chain of a key. If none is kept, the tail goes on.
+func (w *worker) relinkChain(key string, c *chain, kept []*task, tail *task, p *partition) {
+	if tail == nil && len(kept) > 0 {
+		c.last = kept[len(kept)-1]
+	}
+	for i := len(kept) - 1; i >= 0; i-- {
+		kept[i].next = tail
+		tail = kept[i]
+	}
+	if c.first = tail; tail == nil {
+		delete(p.chains, key)
+	} else if len(kept) == 0 {
+		w.enqueue(tail, false)
+	}
+}

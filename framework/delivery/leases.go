@@ -1,0 +1,200 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// leases is what this process has seen of the books and of the other processes. Nobody's clock is asked: a lease has ended
+// where its book has not changed for that long, as this process saw it.
+type leases struct {
+	queue  *Queue
+	mu     sync.Mutex
+	latest map[string]latestMessage // by subject
+	ready  chan struct{}            // closed when everything there was has been seen
+	once   sync.Once                // closes it
+}
+
+// latestMessage is the newest message of a subject.
+type latestMessage struct {
+	revision  uint64
+	data      []byte
+	changedAt time.Time // when this process saw it change
+}
+
+func newLeases(q *Queue) *leases {
+	return &leases{queue: q, latest: map[string]latestMessage{}, ready: make(chan struct{})}
+}
+
+// watch follows the stream of books until ctx ends.
+func (l *leases) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := l.followStream(ctx); err != nil && ctx.Err() == nil {
+			l.queue.config.Log.Debug("following the books", "error", err)
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+func (l *leases) followStream(ctx context.Context) error {
+	consumer, err := l.queue.js.OrderedConsumer(ctx, checkpointsStream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{"book.>", "proc.>"}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, InactiveThreshold: 5 * time.Minute,
+	})
+	if err != nil {
+		return err
+	}
+	info, err := consumer.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if info.NumPending == 0 {
+		l.markReady()
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(256))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for {
+		m, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		l.observe(m.Subject(), meta.Sequence.Stream, m.Data())
+		if meta.NumPending == 0 {
+			l.markReady()
+		}
+	}
+}
+
+func (l *leases) markReady() { l.once.Do(func() { close(l.ready) }) }
+
+func (l *leases) observe(subject string, revision uint64, data []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if known := l.latest[subject]; revision > known.revision {
+		l.latest[subject] = latestMessage{revision, slices.Clone(data), time.Now()}
+	}
+}
+
+// forget forgets a subject whose messages have been deleted.
+func (l *leases) forget(subject string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.latest, subject)
+}
+
+func (l *leases) lookup(subject string) (latestMessage, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, ok := l.latest[subject]
+	return s, ok
+}
+
+// ownedCheckpoints are the books that somebody works on, by subject.
+func (l *leases) ownedCheckpoints() map[string]checkpoint {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	books := map[string]checkpoint{}
+	for subject, s := range l.latest {
+		if strings.HasPrefix(subject, "book.") {
+			if cp := parseCheckpoint(s.data); cp.Owner != "" {
+				books[subject] = cp
+			}
+		}
+	}
+	return books
+}
+
+// aliveMembers are the processes that have been heard of within a lease, sorted.
+func (l *leases) aliveMembers(lease time.Duration) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var names []string
+	for subject, s := range l.latest {
+		if name, ok := strings.CutPrefix(subject, "proc."); ok && time.Since(s.changedAt) < lease && string(s.data) == "here" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// heartbeat says that a process is here, or that it leaves.
+func (l *leases) heartbeat(ctx context.Context, name, word string) error {
+	subject := "proc." + name
+	ack, err := l.queue.publish(ctx, checkpointsStream, &nats.Msg{Subject: subject, Data: []byte(word)})
+	if err == nil {
+		l.observe(subject, ack.Sequence, []byte(word))
+	}
+	return err
+}
+
+var errLeaseLost = errors.New("another process has the partition")
+
+// writeCheckpoint writes a checkpoint for its owner after a revision and returns its new revision. The error is errStolen if another process
+// has written it; a checkpoint without an owner may be anybody's.
+func (l *leases) writeCheckpoint(ctx context.Context, owner, subject string, revision uint64, cp checkpoint) (uint64, error) {
+	for {
+		m := cp.message(subject, revision)
+		ack, err := l.queue.publish(ctx, checkpointsStream, m)
+		if err == nil {
+			l.observe(subject, ack.Sequence, m.Data)
+			return ack.Sequence, nil
+		}
+		if !isConflict(err) {
+			return 0, err
+		}
+		// What stands there may be an earlier write of this process whose answer was lost.
+		last, err := l.queue.streams[checkpointsStream].GetLastMsgForSubject(ctx, subject)
+		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && last.Sequence <= revision {
+			// What the write conflicts with has been proposed to the cluster and is not applied yet where it was read.
+			if err := sleepContext(ctx, 20*time.Millisecond); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		l.observe(subject, last.Sequence, last.Data)
+		if owner == "" || parseCheckpoint(last.Data).Owner != owner {
+			return 0, errLeaseLost
+		}
+		revision = last.Sequence
+	}
+}
+
+// isConflict reports whether a write was refused because the subject has another last message than the write expects. Replicated
+// streams answer with a code of their own.
+func isConflict(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) &&
+		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
+
+// sleepContext waits for a time, or until ctx ends.
+func sleepContext(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

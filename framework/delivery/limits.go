@@ -1,0 +1,203 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	nearLimitShare     = 0.8             // the share of a bound of dead letters from which on it is warned of
+	parkingResumeShare = 0.95            // the share of the bound of parked events below which parking goes on
+	warnInterval       = time.Hour       // how often a bound that is near is logged
+	measureInterval    = time.Second     // how often the bounds are looked at
+	minTrimBytes       = 8 << 20         // bytes that are trimmed at least on a short disk: the server frees disk by blocks of this size
+	trimRetryDelay     = 2 * time.Second // how long trimming waits after it has found nothing to delete
+)
+
+// limits is how far what is kept is from its bounds.
+type limits struct {
+	mu                sync.Mutex
+	parkingFullSince  time.Time // since when no more is parked; zero if there is room
+	parkedBytes       uint64
+	deadBytes         uint64
+	lastFreeBytes     int64     // of the disk, a moment ago; only the Runner's loop uses it
+	nearLimit         string    // the bound of dead letters that is near: "age" or "size"; "" if neither is
+	warnedAt          time.Time // when that was last logged
+	lastFruitlessTrim time.Time // when nothing could be deleted though the disk was short; only the Runner's loop uses it
+}
+
+// isParkingFull reports whether no more events can be parked: their bound is reached, or the disk is short.
+func (r *Runner) isParkingFull() bool {
+	if !r.queue.canPark() {
+		return true
+	}
+	r.limits.mu.Lock()
+	defer r.limits.mu.Unlock()
+	return !r.limits.parkingFullSince.IsZero()
+}
+
+// trimShortDisk deletes delivered events while the disk is short. If there are none to delete, it looks again after a while.
+func (r *Runner) trimShortDisk(ctx context.Context) {
+	if r.isDiskFillingFast() {
+		return
+	}
+	for r.queue.diskNeeded() > 0 && time.Since(r.limits.lastFruitlessTrim) > trimRetryDelay {
+		trimming, cancel := context.WithTimeout(ctx, r.settings.Lease/5)
+		trimmed, err := r.trimLog(trimming)
+		cancel()
+		if err != nil {
+			r.log.Debug("trimming the log of a short disk", "error", err)
+		}
+		if !trimmed {
+			r.limits.lastFruitlessTrim = time.Now()
+		}
+	}
+}
+
+// isDiskFillingFast reports whether the disk fills so fast that it may be full before events have been deleted, as when another process
+// fills it: see deletesSafely.
+func (r *Runner) isDiskFillingFast() bool {
+	if r.queue.embedded == nil {
+		return false
+	}
+	free, _, err := diskSpace(r.queue.config.Dir)
+	fell := r.limits.lastFreeBytes - free
+	r.limits.lastFreeBytes = free
+	return err != nil || fell > free
+}
+
+// measureParked finds out whether more events can be parked.
+func (r *Runner) measureParked(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, r.settings.Lease/5)
+	defer cancel()
+	info, err := r.queue.streams[parkStream].Info(ctx)
+	if err != nil {
+		return // what was found last stands
+	}
+	r.updateParkingLimit(info.State.Bytes, !r.queue.canPark(), time.Now())
+}
+
+// updateParkingLimit takes the size of the parked events into account, and whether the disk is short.
+func (r *Runner) updateParkingLimit(bytes uint64, short bool, now time.Time) {
+	b := &r.limits
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.parkedBytes = bytes
+	most := float64(r.settings.MaxParkedBytes)
+	switch full := !b.parkingFullSince.IsZero(); {
+	case !full && (short || float64(bytes) >= most):
+		b.parkingFullSince = now
+		r.log.Error("no more events are parked, so instances with parked events take no more: replay or drop them with landfall dead, or raise delivery.parked.maxBytes",
+			"bytes", bytes, "bound", r.settings.MaxParkedBytes, "diskShort", short)
+	case full && !short && float64(bytes) < most*parkingResumeShare:
+		b.parkingFullSince = time.Time{}
+		r.log.Info("events can be parked again", "bytes", bytes, "bound", r.settings.MaxParkedBytes)
+	}
+}
+
+// waitUntilCanPark holds a partition with parked keys back while no more can be parked. An order in the log that is still to be
+// read lifts that: it may be the one that makes room.
+func (p *partition) waitUntilCanPark() error {
+	w := p.worker
+	for {
+		w.mu.Lock()
+		p.parkingBlocked = len(p.parkedKeys) > 0 && w.runner.isParkingFull()
+		blocked, next := p.parkingBlocked, p.nextPage
+		w.mu.Unlock()
+		if !blocked {
+			return nil
+		}
+		last, err := w.runner.queue.streams[eventsStream].GetLastMsgForSubject(p.ctx, commandSubject(w.id, p.number))
+		if err == nil && last.Sequence >= next {
+			return nil
+		}
+		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return err
+		}
+		if err := sleepContext(p.ctx, measureInterval); err != nil {
+			return err
+		}
+	}
+}
+
+// expireDeadLetters deletes dead letters beyond their bounds, the oldest first. On a cluster one process does.
+func (r *Runner) expireDeadLetters(ctx context.Context) error {
+	if alive := r.leases.aliveMembers(r.settings.Lease); len(alive) > 0 && alive[0] != r.name {
+		return nil
+	}
+	stream := r.queue.streams[deadStream]
+	info, err := stream.Info(ctx)
+	if err != nil {
+		return err
+	}
+	cut := time.Now().Add(-r.settings.DeadLetterRetention)
+	to, err := firstMessageAfter(ctx, stream, info.State, cut)
+	if err != nil {
+		return err
+	}
+	if err := r.purgeDeadLetters(ctx, "age", info.State, to); err != nil {
+		return err
+	}
+	for range 10 { // letters differ in size, so the share of their number is an estimate
+		if info, err = stream.Info(ctx); err != nil {
+			return err
+		}
+		state, most := info.State, uint64(r.settings.MaxDeadLetterBytes)
+		if state.Bytes <= most || state.Msgs == 0 {
+			break
+		}
+		share := float64(state.Bytes-most/10*9) / float64(state.Bytes)
+		to := state.FirstSeq + max(uint64(share*float64(state.LastSeq-state.FirstSeq)), 1)
+		if err := r.purgeDeadLetters(ctx, "size", state, to); err != nil {
+			return err
+		}
+	}
+	r.warnNearLimit(info.State, time.Now())
+	return nil
+}
+
+// purgeDeadLetters deletes the dead letters before a sequence.
+func (r *Runner) purgeDeadLetters(ctx context.Context, bound string, was jetstream.StreamState, to uint64) error {
+	if was.Msgs == 0 || to <= was.FirstSeq || !r.queue.canDeleteSafely() {
+		return nil
+	}
+	stream := r.queue.streams[deadStream]
+	if err := stream.Purge(ctx, jetstream.WithPurgeSequence(to)); err != nil {
+		return err
+	}
+	info, err := stream.Info(ctx)
+	if err != nil {
+		return err
+	}
+	written := info.State.LastSeq - was.LastSeq // meanwhile
+	if gone := int64(was.Msgs+written) - int64(info.State.Msgs); gone > 0 {
+		r.metrics.expired.WithLabelValues(bound).Add(float64(gone))
+		r.log.Warn("dead letters were deleted at their bound: see delivery.letters", "bound", bound, "letters", gone)
+	}
+	return nil
+}
+
+// warnNearLimit takes note of a bound that is near, and logs it now and then.
+func (r *Runner) warnNearLimit(s jetstream.StreamState, now time.Time) {
+	b := &r.limits
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.deadBytes, b.nearLimit = s.Bytes, ""
+	switch {
+	case s.Msgs == 0:
+	case float64(s.Bytes) > nearLimitShare*float64(r.settings.MaxDeadLetterBytes):
+		b.nearLimit = "size"
+	case float64(now.Sub(s.FirstTime)) > nearLimitShare*float64(r.settings.DeadLetterRetention):
+		b.nearLimit = "age"
+	}
+	if b.nearLimit == "" || now.Sub(b.warnedAt) < warnInterval {
+		return
+	}
+	b.warnedAt = now
+	r.log.Warn("the oldest dead letters will be deleted soon: replay or drop them with landfall dead, or raise delivery.letters",
+		"bound", b.nearLimit, "bytes", s.Bytes, "maxBytes", r.settings.MaxDeadLetterBytes, "oldest", s.FirstTime.UTC(), "retention", r.settings.DeadLetterRetention)
+}

@@ -1,0 +1,412 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/logfiles"
+)
+
+// logStateSubject is where the state of the log is kept, among the checkpoints. Programs of earlier versions take it for a process that
+// has left.
+const logStateSubject = "proc.log.state"
+
+// Bounds of what is remembered about losses.
+const (
+	maxLostRanges    = 100     // ranges
+	maxDamagedFiles  = 100     // damaged files
+	maxListedDeleted = 1 << 18 // pages whose numbers are listed; more count as one range
+	leaderGrace      = 10 * time.Second
+	olderGrace       = 5 * time.Minute // an earlier version trims every minute
+)
+
+// logState is what is known about the log apart from itself, so that a loss is noticed.
+type logState struct {
+	Created int64  `json:"created"` // when the stream was created, in nanoseconds since 1970: it identifies the log
+	Trimmed uint64 `json:"trimmed"` // pages up to this one were deleted in the ordinary course
+	High    uint64 `json:"high"`    // the last page that was seen
+	// Orphaned says that there were events and no checkpoints at all: where to begin is unknown until somebody says so.
+	Orphaned bool `json:"orphaned,omitempty"`
+	// Hold is until when nothing may be trimmed, in seconds since 1970: a backup is being taken.
+	Hold    int64         `json:"hold,omitempty"`
+	Lost    []LostRange   `json:"lost,omitempty"`
+	Damaged []DamagedFile `json:"damaged,omitempty"`
+}
+
+// LostRange is a range of pages of the log that were written and are gone without having been trimmed.
+type LostRange struct {
+	First    uint64    `json:"first"`
+	Last     uint64    `json:"last"`
+	Found    time.Time `json:"found"`
+	Accepted bool      `json:"accepted,omitempty"` // an operator knows of it
+}
+
+// Pages is how many pages the range has.
+func (r LostRange) Pages() uint64 { return r.Last - r.First + 1 }
+
+// DamagedFile is a file of the queue in which damaged records were found.
+type DamagedFile struct {
+	logfiles.Finding
+	Found time.Time `json:"found"`
+}
+
+// logView is the log as this process saw it last. It contains everything that was acknowledged before it was asked for, and can
+// say nothing against what became known later.
+type logView struct {
+	created       int64
+	first, last   uint64
+	trimsRecorded bool      // whoever opened it last writes down what it trims
+	requestedAt   time.Time // when the request for it was made
+}
+
+// logMonitor compares the log with what is known about it.
+type logMonitor struct {
+	queue *Queue
+
+	checkMu        sync.Mutex // one check at a time
+	mu             sync.Mutex // guards what follows
+	view           logView
+	state          logState
+	revision       uint64
+	shortSince     time.Time                // since when the log has been shorter than it was
+	loggedLost     map[uint64]bool          // the first pages of lost ranges that were logged
+	badCheckpoints map[string]plannedRepair // checkpoints that do not fit the log, by subject
+	doubtedSince   map[string]time.Time     // since when checkpoints have been beyond the log's end, by subject
+	trimmed        uint64                   // pages up to this one were trimmed by this process
+	openedByOlder  bool                     // an earlier version had opened the log, which does not write down what it trims
+	olderSeenAt    time.Time                // when a process of an earlier version was last seen at work
+	newFindings    []logfiles.Finding       // in the files, to be written down
+}
+
+func newLogMonitor(q *Queue) *logMonitor {
+	return &logMonitor{queue: q, loggedLost: map[uint64]bool{}, badCheckpoints: map[string]plannedRepair{}, doubtedSince: map[string]time.Time{}}
+}
+
+// checkLog looks at the log, and writes down and logs what is missing.
+func (l *logMonitor) checkLog(ctx context.Context) error {
+	l.checkMu.Lock()
+	defer l.checkMu.Unlock()
+	for try := 0; ; try++ {
+		err := l.refreshState(ctx)
+		if err == nil {
+			break
+		}
+		if !isConflict(err) {
+			return err
+		}
+		if try == 5 {
+			return nil // other processes look, too
+		}
+	}
+	l.mu.Lock()
+	found := l.newFindings
+	l.mu.Unlock()
+	if len(found) == 0 {
+		return nil
+	}
+	err := l.recordDamagedFilesLocked(ctx, found)
+	if err == nil {
+		l.mu.Lock()
+		l.newFindings = l.newFindings[len(found):]
+		l.mu.Unlock()
+	}
+	return err
+}
+
+// refreshState looks at the log and writes down what has changed. Another process may come between.
+//
+// The state is read before the log: the log grows meanwhile, and must not be taken for shorter than it is known to be. A page that
+// another process trims in between is not taken for lost, since that process writes the state first, so the write here is refused.
+func (l *logMonitor) refreshState(ctx context.Context) error {
+	state, revision, err := l.loadState(ctx)
+	if err != nil {
+		return err
+	}
+	view, deleted, err := l.readView(ctx)
+	if err != nil {
+		return err
+	}
+	if revision == 0 {
+		books, err := l.queue.streams[checkpointsStream].Info(ctx)
+		if err != nil {
+			return err
+		}
+		state = logState{Created: view.created, Trimmed: max(view.first, 1) - 1, High: view.last, Orphaned: books.State.LastSeq == 0 && view.last > 0}
+	}
+	was := state
+	l.mu.Lock()
+	state.Trimmed = max(state.Trimmed, l.trimmed)
+	l.mu.Unlock()
+	short := l.noteView(state, view)
+	next := state.afterView(view, deleted, short, view.first > state.Trimmed+1 && (!view.trimsRecorded || l.hasOlderVersions(ctx)))
+	if revision == 0 || !next.equal(was) {
+		if revision, err = l.writeState(ctx, next, revision); err != nil {
+			return err
+		}
+	}
+	l.mu.Lock()
+	l.state, l.revision, l.openedByOlder = next, revision, false
+	l.mu.Unlock()
+	l.logLostRanges(next)
+	return nil
+}
+
+// readView asks for the log's bounds, and which pages between them are gone.
+func (l *logMonitor) readView(ctx context.Context) (logView, []LostRange, error) {
+	stream, asked := l.queue.streams[eventsStream], time.Now()
+	info, err := stream.Info(ctx)
+	if err != nil {
+		return logView{}, nil, err
+	}
+	s := info.State
+	view := logView{created: info.Created.UnixNano(), first: s.FirstSeq, last: s.LastSeq, requestedAt: asked}
+	_, view.trimsRecorded = info.Config.Metadata[trimsRecordedKey]
+	if s.NumDeleted == 0 {
+		return view, nil, nil
+	}
+	if s.NumDeleted > maxListedDeleted {
+		return view, []LostRange{{First: s.FirstSeq, Last: s.LastSeq}}, nil
+	}
+	if info, err = stream.Info(ctx, jetstream.WithDeletedDetails(true)); err != nil {
+		return logView{}, nil, err
+	}
+	return view, rangesOf(info.State.Deleted), nil
+}
+
+// rangesOf gathers sequences in ranges.
+func rangesOf(seqs []uint64) (list []LostRange) {
+	slices.Sort(seqs)
+	for _, seq := range seqs {
+		if n := len(list); n > 0 && list[n-1].Last+1 == seq {
+			list[n-1].Last = seq
+			continue
+		}
+		list = append(list, LostRange{First: seq, Last: seq})
+	}
+	return list
+}
+
+// noteView keeps a view of the log and reports whether the log has lost its end. In a cluster, a leader that has just come or is about
+// to go may not know the end: it has some time.
+func (l *logMonitor) noteView(s logState, v logView) (short bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.view = v
+	if v.last >= s.High {
+		l.shortSince = time.Time{}
+		return false
+	}
+	if l.shortSince.IsZero() {
+		l.shortSince = time.Now()
+	}
+	return l.queue.isEmbedded() || time.Since(l.shortSince) > leaderGrace
+}
+
+// afterView is the state with what a look at the log has shown. Older says that a process of an earlier version is at work, which
+// does not write down what it trims.
+func (s logState) afterView(v logView, deleted []LostRange, short, older bool) logState {
+	s.Lost = slices.DeleteFunc(slices.Clone(s.Lost), func(r LostRange) bool { return r.Accepted && r.Last < v.first })
+	now := time.Now().UTC().Truncate(time.Second)
+	if v.first > s.Trimmed+1 && v.last > 0 {
+		if !older {
+			s.addLost(s.Trimmed+1, v.first-1, now)
+		}
+		s.Trimmed = v.first - 1
+	}
+	for _, r := range deleted {
+		s.addLost(r.First, r.Last, now)
+	}
+	switch {
+	case short:
+		s.addLost(v.last+1, s.High, now)
+		s.High = v.last
+		s.Trimmed = min(s.Trimmed, v.last)
+	case v.last > s.High:
+		s.High = v.last
+	}
+	if v.last >= s.High {
+		s.Created = v.created
+	}
+	return s
+}
+
+// addLost adds a range to the lost ones, as far as it is not among them.
+func (s *logState) addLost(first, last uint64, now time.Time) {
+	var found []LostRange
+	for _, r := range s.Lost { // they are in order and do not overlap
+		if r.Last < first || first > last {
+			continue
+		}
+		if end := min(last, r.First-1); first <= end {
+			found = append(found, LostRange{First: first, Last: end, Found: now})
+		}
+		first = max(first, r.Last+1)
+	}
+	if first <= last {
+		found = append(found, LostRange{First: first, Last: last, Found: now})
+	}
+	s.Lost = append(slices.Clone(s.Lost), found...)
+	slices.SortFunc(s.Lost, func(a, b LostRange) int { return cmp.Compare(a.First, b.First) })
+	for len(s.Lost) > maxLostRanges { // beyond the bound, the last ones are remembered as one
+		n := len(s.Lost)
+		s.Lost[n-2].Last, s.Lost[n-2].Accepted = s.Lost[n-1].Last, s.Lost[n-2].Accepted && s.Lost[n-1].Accepted
+		s.Lost = s.Lost[:n-1]
+	}
+}
+
+func (s logState) equal(t logState) bool {
+	return s.Created == t.Created && s.Trimmed == t.Trimmed && s.High == t.High && s.Orphaned == t.Orphaned && s.Hold == t.Hold &&
+		slices.Equal(s.Lost, t.Lost) && len(s.Damaged) == len(t.Damaged)
+}
+
+// loadState reads the state of the log; the revision is 0 if there is none yet.
+func (l *logMonitor) loadState(ctx context.Context) (s logState, revision uint64, err error) {
+	m, err := l.queue.streams[checkpointsStream].GetLastMsgForSubject(ctx, logStateSubject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return logState{}, 0, nil
+	}
+	if err != nil {
+		return logState{}, 0, err
+	}
+	if err := json.Unmarshal(m.Data, &s); err != nil {
+		return logState{}, 0, err
+	}
+	return s, m.Sequence, nil
+}
+
+func (l *logMonitor) writeState(ctx context.Context, s logState, revision uint64) (uint64, error) {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return 0, err
+	}
+	ack, err := l.queue.publish(ctx, checkpointsStream, &nats.Msg{Subject: logStateSubject, Data: data, Header: nats.Header{
+		"Nats-Expected-Last-Subject-Sequence": {strconv.FormatUint(revision, 10)},
+	}})
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// updateState writes down a change of the state, again if another process comes between.
+func (l *logMonitor) updateState(ctx context.Context, f func(*logState)) error {
+	l.checkMu.Lock()
+	defer l.checkMu.Unlock()
+	return l.updateStateLocked(ctx, f)
+}
+
+// updateStateLocked is change with the mutex of checks held.
+func (l *logMonitor) updateStateLocked(ctx context.Context, f func(*logState)) error {
+	for try := 0; ; try++ {
+		s, revision, err := l.loadState(ctx)
+		if err != nil {
+			return err
+		}
+		f(&s)
+		revision, err = l.writeState(ctx, s, revision)
+		if err == nil {
+			l.mu.Lock()
+			l.state, l.revision = s, revision
+			l.mu.Unlock()
+			return nil
+		}
+		if try == 5 || !isConflict(err) {
+			return err
+		}
+	}
+}
+
+// recordDamagedFilesLocked writes down damaged files that were found. The mutex of checks is held.
+func (l *logMonitor) recordDamagedFilesLocked(ctx context.Context, findings []logfiles.Finding) error {
+	findings = slices.DeleteFunc(slices.Clone(findings), func(f logfiles.Finding) bool { return f.Torn })
+	if len(findings) == 0 {
+		return nil
+	}
+	return l.updateStateLocked(ctx, func(s *logState) {
+		for _, f := range findings {
+			s.Damaged = append(s.Damaged, DamagedFile{Finding: f, Found: time.Now().UTC().Truncate(time.Second)})
+		}
+		s.Damaged = s.Damaged[max(0, len(s.Damaged)-maxDamagedFiles):]
+	})
+}
+
+// logLostRanges logs lost ranges that have not been logged by this process.
+func (l *logMonitor) logLostRanges(s logState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range s.Lost {
+		if r.Accepted || l.loggedLost[r.First] {
+			continue
+		}
+		l.loggedLost[r.First] = true
+		l.queue.config.Log.Error("pages of the log are lost: the events on them cannot be delivered or replayed; landfall doctor says more",
+			"first", r.First, "last", r.Last, "pages", r.Pages(), "found", r.Found)
+	}
+}
+
+// hasOlderVersions reports whether an earlier version has worked on the log lately, or before this process opened it.
+func (l *logMonitor) hasOlderVersions(ctx context.Context) bool {
+	l.mu.Lock()
+	opened := l.openedByOlder
+	l.mu.Unlock()
+	if opened || l.queue.isEmbedded() {
+		return opened
+	}
+	err := l.queue.eachCheckpoint(ctx, func(c storedCheckpoint) error {
+		l.noteOlderOwner(c.checkpoint)
+		return nil
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return err != nil || !l.olderSeenAt.IsZero() && time.Since(l.olderSeenAt) < olderGrace
+}
+
+// noteOlderOwner notes a checkpoint's owner if it is a process of an earlier version.
+func (l *logMonitor) noteOlderOwner(cp checkpoint) {
+	if cp.Owner != "" && cp.LogCreated == 0 {
+		l.mu.Lock()
+		l.olderSeenAt = time.Now()
+		l.mu.Unlock()
+	}
+}
+
+// purgeEvents deletes the pages before one, which every instance has finished.
+func (q *Queue) purgeEvents(ctx context.Context, to uint64) error {
+	held := false
+	err := q.monitor.updateState(ctx, func(s *logState) {
+		if held = time.Now().Unix() < s.Hold; !held {
+			s.Trimmed = max(s.Trimmed, to-1)
+		}
+	})
+	if held {
+		return nil
+	}
+	if err != nil && !q.isEmbedded() {
+		return err // other processes would take these pages for lost
+	}
+	q.monitor.mu.Lock()
+	q.monitor.trimmed = max(q.monitor.trimmed, to-1)
+	q.monitor.mu.Unlock()
+	if err != nil {
+		q.config.Log.Debug("writing down what is trimmed, which is done later", "error", err) // as on a full disk, which this helps
+	}
+	return q.streams[eventsStream].Purge(ctx, jetstream.WithPurgeSequence(to))
+}
+
+// close writes down where the log ends.
+func (l *logMonitor) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := l.checkLog(ctx); err != nil {
+		l.queue.config.Log.Debug("checking the log", "error", err)
+	}
+}

@@ -1,0 +1,140 @@
+package delivery
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+// pageReader is a page that is being read.
+type pageReader struct {
+	partition        *partition
+	page             *page
+	source           string
+	onlySubscription string // the only subscription that gets it; "" for all
+
+	origins []position // of a replay's events, index by index; nil if they are not known
+}
+
+// rememberIDs only takes the messageIds of events.
+func (r *pageReader) rememberIDs(lines [][]byte) {
+	for _, line := range lines {
+		if e, err := event.Parse(line); err == nil {
+			r.isDuplicate(e)
+		}
+	}
+}
+
+// isDuplicate remembers the messageId of an event, and tells whether it was there already. Those of a replay have all been there.
+func (r *pageReader) isDuplicate(e event.Event) bool {
+	return !r.page.replayed && r.partition.recentIDs.add(r.source, e.Value().Get("messageId").Str(), r.page.seq, r.page.acceptedMillis)
+}
+
+// openPage puts the page into the window, with n events of which those with a bit are finished already.
+func (r *pageReader) openPage(n int, finished []byte) {
+	p, pg := r.partition, r.page
+	pg.verdictsLeft, pg.eventsLeft = slices.Repeat([]uint16{verdictsUnknown}, n), n
+	for i := range n {
+		if hasBit(finished, i) {
+			pg.verdictsLeft[i] = 0
+			pg.eventsLeft--
+		}
+	}
+	p.worker.mu.Lock()
+	defer p.worker.mu.Unlock()
+	p.openPages, p.nextPage = append(p.openPages, pg), pg.seq+1
+	p.eventsPerPage += (float64(n) - p.eventsPerPage) / 16
+}
+
+// readEvent takes one event through the subscriptions as far as its tasks.
+func (r *pageReader) readEvent(i int, line []byte) error {
+	p, w := r.partition, r.partition.worker
+	e, err := event.Parse(line)
+	if err == nil && r.isDuplicate(e) {
+		err = errDuplicate
+	}
+	if r.page.verdictsLeft[i] == 0 { // nobody else touches it before it is begun
+		return nil
+	}
+	stopped := err == nil && p.mapping.beginMapping(p.logID, r.page.seq, i, false)
+	var tasks []*task
+	var verdicts []runtime.Verdict
+	switch {
+	case err != nil:
+	case stopped:
+		tasks = r.refuseStopped(i, e)
+	default:
+		tasks, verdicts = r.mapEvent(i, e)
+	}
+	p.mapping.endMapping()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r.page.verdictsLeft[i] = uint16(max(len(tasks)+len(verdicts), 1))
+	if err != nil || len(tasks)+len(verdicts) == 0 {
+		p.recordOutcome(r.page, i, p.unmatchedOutcome(err))
+		return nil
+	}
+	for _, v := range verdicts {
+		p.countVerdict(countSkipped, v.Subscription, v.Reason)
+		p.recordOutcome(r.page, i, countSkipped)
+	}
+	for _, t := range tasks {
+		w.startTask(t)
+	}
+	return nil
+}
+
+var errDuplicate = errors.New("the messageId was accepted before")
+
+// mapEvent hands an event to the subscriptions. The verdicts are final; what cannot be mapped is a task, too, that is dead.
+func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []runtime.Verdict) {
+	plan := r.partition.worker.instance.Plan
+	if f := r.partition.worker.runner.settings.beforeMapping; f != nil {
+		f(e)
+	}
+	for _, s := range plan.Choose(e, nil) {
+		if r.onlySubscription != "" && r.onlySubscription != s.Name() {
+			continue
+		}
+		item, v := plan.Prepare(s, e, i)
+		if v != nil && v.Reason == runtime.NotSubscribed {
+			continue
+		}
+		if v != nil && v.Outcome == runtime.Skipped {
+			verdicts = append(verdicts, *v)
+			continue
+		}
+		if v != nil {
+			item = runtime.Item{Subscription: s, Event: e}
+		}
+		tasks = append(tasks, r.newTask(i, e, item, v))
+	}
+	return tasks, verdicts
+}
+
+// newTask returns the task of an event, refused if the verdict is not nil.
+func (r *pageReader) newTask(i int, e event.Event, item runtime.Item, refused *runtime.Verdict) *task {
+	return &task{
+		item: item, partition: r.partition, page: r.page, eventIndex: i, source: r.source, key: orderKey(e.Value(), item), refusal: refused,
+		bytes: len(e.Raw()) + item.Payload.Size(), arrived: time.Now(), origin: r.originOf(i),
+	}
+}
+
+// closePage says that the page has been read.
+func (r *pageReader) closePage() {
+	w := r.partition.worker
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r.page.fullyRead = true
+	r.partition.dropFinishedPages()
+}
+
+func (r *pageReader) originOf(i int) position {
+	if i < len(r.origins) {
+		return r.origins[i]
+	}
+	return position{}
+}

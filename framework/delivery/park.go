@@ -1,0 +1,232 @@
+package delivery
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+// parkedBehind is why an event is parked whose user's earlier one is.
+var parkedBehind = runtime.Verdict{Reason: "waits behind an earlier event of the same user that is parked"}
+
+// settleHead applies a final verdict to the first task of a key.
+func (w *worker) settleHead(t *task, v runtime.Verdict) {
+	w.startNextOfKey(t)
+	w.settleTask(t, v)
+}
+
+// settleTask applies a final verdict to a task that is in no chain any more.
+func (w *worker) settleTask(t *task, v runtime.Verdict) {
+	if v.Outcome == runtime.Refused {
+		w.storeDeadLetter(t, t.newDeadLetter(v, false, time.Now()), "")
+		return
+	}
+	outcome := countDelivered
+	if v.Outcome == runtime.Skipped {
+		outcome = countSkipped
+	}
+	w.finishTask(t, outcome, v.Reason)
+}
+
+// startNextOfKey lets the next task of a key go on.
+func (w *worker) startNextOfKey(t *task) {
+	if next := t.partition.popFromChain(t); next != nil {
+		w.enqueue(next, false)
+	}
+	t.partition.requestPortion(t.key)
+}
+
+// parkKey sets a task and all that wait behind it aside, and what will come for the same key.
+func (w *worker) parkKey(t *task, v runtime.Verdict, kind string) {
+	p := t.partition
+	p.parkedKeys[shortHash(t.key)] = kind
+	delete(p.spilledKeys, shortHash(t.key))
+	p.generations[shortHash(t.key)]++
+	delete(p.chains, t.key)
+	delete(p.delayed, t)
+	now := time.Now()
+	for ; t != nil; t = t.next {
+		w.storeDeadLetter(t, t.newDeadLetter(v, true, now), kind)
+		v = parkedBehind
+	}
+}
+
+// storeDeadLetter writes a letter, however often that takes while the partition is this worker's, and then the task is at its end. If the
+// event may have a letter already, both become one.
+func (w *worker) storeDeadLetter(t *task, l *DeadLetter, kind string) {
+	if t.letterLoaded || t.letter == nil && t.origin.seq == 0 {
+		w.writeDeadLetter(t, l, kind)
+		return
+	}
+	w.withStoredLetter(t, func() {
+		l.inheritFrom(t)
+		w.writeDeadLetter(t, l, kind)
+	})
+}
+
+// writeDeadLetter writes a letter and ends its task, unless the partition is given up before.
+func (w *worker) writeDeadLetter(t *task, l *DeadLetter, kind string) {
+	line, err := json.Marshal(l)
+	if err != nil {
+		panic(err) // it holds nothing that cannot be written: the event is JSON
+	}
+	p, to, subject := t.partition, w.runner.queue.dead, l.subjectFor(kind)
+	if l.Parked {
+		to = w.runner.queue.parked
+	}
+	p.pendingWrites++
+	var write func()
+	write = func() {
+		to.submit([]record{{subject, line}}, func(err error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if err != nil && !p.closing {
+				w.runner.log.Warn("setting an event aside", "instance", w.id, "error", err)
+				time.AfterFunc(time.Second, write)
+				return
+			}
+			p.pendingWrites--
+			w.changed.Broadcast()
+			if p.abandoned || err != nil { // it is read again
+				t.unlockStoredLetter()
+				return
+			}
+			outcome := countDead
+			if l.Parked {
+				outcome = countParked
+			}
+			if t.letter != nil && t.letter.storedSubject == subject {
+				t.letter.storedSeq = 0 // the new one has taken its place
+			}
+			w.finishTask(t, outcome, l.Reason)
+		})
+	}
+	write()
+}
+
+// finishTask takes a task off, and its letter, if it has one.
+func (w *worker) finishTask(t *task, outcome, reason string) {
+	p := t.partition
+	if !t.letterLoaded && t.letter == nil && t.origin.seq > 0 && p.counts[countDead]+p.counts[countParked] > 0 {
+		w.withStoredLetter(t, func() { w.finishTask(t, outcome, reason) })
+		return
+	}
+	w.rememberVerdict(t, outcome, reason)
+	if t.letter == nil {
+		t.unlockStoredLetter()
+		p.countVerdict(outcome, t.item.Subscription.Name(), reason)
+		w.removeTask(t, outcome)
+		return
+	}
+	p.pendingWrites++
+	w.goroutines.Go(func() {
+		for t.letter.storedSeq > 0 && w.ctx.Err() == nil {
+			if err := w.runner.queue.deleteLetter(w.ctx, t.letter); err == nil {
+				break
+			}
+			p.sleepFor(time.Second)
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		p.pendingWrites--
+		w.changed.Broadcast()
+		t.unlockStoredLetter()
+		if w.ctx.Err() != nil || p.abandoned {
+			return
+		}
+		delete(p.lettersInFlight, t.letter.storedSubject)
+		was := countDead
+		if t.letter.Parked {
+			was = countParked
+		}
+		p.counts[was] -= int64(t.letter.verdictCount)
+		p.counts[outcome] += int64(t.letter.verdictCount - t.ownVerdictCount())
+		p.countVerdict(outcome, t.item.Subscription.Name(), reason)
+		w.removeTask(t, outcome)
+	})
+}
+
+// removeTask makes room.
+func (w *worker) removeTask(t *task, outcome string) {
+	p := t.partition
+	if p.abandoned {
+		return
+	}
+	p.taskCount--
+	p.taskBytes -= t.bytes
+	p.recordOutcome(t.page, t.eventIndex, outcome)
+	w.changed.Broadcast()
+}
+
+// evictFailing parks what keeps failing while other things go well, so that these do not wait. It reports whether there was any.
+func (p *partition) evictFailing() bool {
+	w := p.worker
+	if w.suspendReason != "" || w.runner.isParkingFull() || !p.shouldEvict() {
+		return false
+	}
+	var blocked []*task
+	for t := range p.delayed {
+		blocked = append(blocked, t)
+	}
+	for _, l := range w.lanes {
+		if l.failures == 0 || l.busy {
+			continue
+		}
+		var rest []*task
+		for _, t := range l.queue {
+			if t.partition != p {
+				rest = append(rest, t)
+				continue
+			}
+			blocked = append(blocked, t)
+			l.bytes -= t.bytes
+		}
+		l.queue = rest
+	}
+	p.unparkBatch = 0
+	for _, t := range blocked {
+		w.parkKey(t, runtime.Verdict{Reason: "parked for a while: the destination does not take it, and others wait", Status: 503}, kindEvicted)
+	}
+	return len(blocked) > 0
+}
+
+// shouldEvict tells whether there may be somebody to make room for: other things go well. Where nothing has for a while, it may be
+// that nothing else can be read; to find out, room is made then, too, but each time after twice as long, as all of it is parked in
+// vain where the remote takes nothing.
+func (p *partition) shouldEvict() bool {
+	w := p.worker
+	wait := max(12*w.runner.settings.EvictAfter, time.Second)
+	if time.Since(w.lastSuccess) <= wait {
+		p.evictCheckedAt, p.evictBackoffs = time.Now(), 0
+		return true
+	}
+	if time.Since(p.evictCheckedAt) < wait<<p.evictBackoffs {
+		return false
+	}
+	p.evictCheckedAt, p.evictBackoffs = time.Now(), min(p.evictBackoffs+1, 8)
+	return true
+}
+
+// keysToUnpark are keys that were parked for want of room, where there is room now: one, and twice as many each time that goes well.
+func (p *partition) keysToUnpark() []string {
+	if p.taskCount > p.worker.runner.settings.MaxInFlight/2 || len(p.openPages) > maxOpenPages/2 || time.Since(p.unparkedAt) < p.worker.runner.settings.EvictAfter {
+		return nil
+	}
+	now := time.Now()
+	for _, l := range p.worker.lanes {
+		if l.failures > 0 && (len(l.queue) > 0 || now.Before(l.pausedUntil)) {
+			return nil
+		}
+	}
+	var keys []string
+	for key, kind := range p.parkedKeys {
+		if _, refilled := p.spilledKeys[key]; kind == kindEvicted && !refilled && len(keys) < max(p.unparkBatch, 1) {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) > 0 {
+		p.unparkedAt, p.unparkBatch = now, min(max(2*p.unparkBatch, 2), maxCommandItems)
+	}
+	return keys
+}

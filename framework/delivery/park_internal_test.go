@@ -1,0 +1,116 @@
+package delivery
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+)
+
+type nothing struct{}
+
+func (*nothing) Decode(event.Value) {}
+
+// refusing is an instance whose remote refuses everything.
+func refusing(t *testing.T) Instance {
+	return answering(t, func() error { return fault.FromStatus(400, "never") })
+}
+
+// answering is an instance whose remote answers each event.
+func answering(t *testing.T, answer func() error) Instance {
+	p := destination.Plugin{
+		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte("name: Acme\nslug: acme\nmode: cloud\nauthentication: {scheme: none}\n" +
+			"actions:\n  send:\n    title: Send\n    fields:\n      id: {label: ID, type: string, default: {\"@path\": $.userId}}\n")}},
+		Actions: map[string]destination.Action{"send": destination.Handle(destination.Handler[nothing, nothing]{
+			Perform: func(context.Context, destination.Call[nothing, nothing]) (*destination.Response, error) {
+				return nil, answer()
+			},
+		})},
+	}
+	d, err := p.Load()
+	require.NoError(t, err)
+	in := config.InstanceOf(event.MustParse(`{"id":"main","subscriptions":[{"name":"all","action":"send","subscribe":"type = \"track\""}]}`))
+	plan, err := runtime.New(p, d, in, runtime.Host{})
+	require.NoError(t, err)
+	return Instance{Plan: plan}
+}
+
+// Where a letter cannot be written, an instance can be stopped and changed all the same; its event is not lost.
+func TestALetterThatCannotBeWrittenHoldsUpNoReload(t *testing.T) {
+	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1})
+	require.NoError(t, err)
+	defer q.Close()
+	r, err := NewRunner(t.Context(), q, Settings{Linger: time.Millisecond})
+	require.NoError(t, err)
+	setting, cancel := context.WithCancel(t.Context())
+	defer func() { cancel(); r.Stop(setting) }() // also where nothing ends by itself
+	in := refusing(t)
+	require.NoError(t, r.SetInstances(t.Context(), []Instance{in}))
+	q.dead.close()
+	require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: "u:u", Raw: []byte(`{"type":"track","userId":"u"}`)}}))
+	w := r.workers["main"]
+	require.Eventually(t, func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.partitions[0] != nil && w.partitions[0].pendingWrites > 0
+	}, 10*time.Second, 5*time.Millisecond)
+	ended := make(chan struct{})
+	go func() { defer close(ended); assert.NoError(t, r.SetInstances(setting, nil)) }()
+	select {
+	case <-ended:
+	case <-time.After(30 * time.Second):
+		t.Fatal("the instance cannot be stopped")
+	}
+	q.dead = newPublisher(q, deadStream)
+	require.NoError(t, r.SetInstances(t.Context(), []Instance{in}))
+	require.Eventually(t, func() bool {
+		n := 0
+		return q.DeadLetters(t.Context(), DeadLetterFilter{}, func(*DeadLetter) error { n++; return nil }) == nil && n == 1
+	}, 10*time.Second, 10*time.Millisecond)
+}
+
+// While an order's letters are read and begun, none of them is known to be parked or under way. A look for forgotten letters at that
+// moment must not take them for such, as their keys would be parked again and the order would be in vain.
+func TestALookForForgottenLettersUndoesNoReplay(t *testing.T) {
+	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1})
+	require.NoError(t, err)
+	defer q.Close()
+	var working, replaying atomic.Bool
+	var r *Runner
+	r, err = NewRunner(t.Context(), q, Settings{
+		Linger: time.Millisecond, RetryFor: time.Millisecond, MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond,
+		beforeMapping: func(event.Event) {
+			if replaying.Load() {
+				r.unparkEvicted()
+			}
+		},
+	})
+	require.NoError(t, err)
+	defer func() { r.Stop(context.WithoutCancel(t.Context())) }()
+	require.NoError(t, r.SetInstances(t.Context(), []Instance{answering(t, func() error {
+		if working.Load() {
+			return nil
+		}
+		return fault.FromStatus(500, "not now")
+	})}))
+	count := func(name string) int64 { return r.Status()[0].Counts[name] }
+	for range 3 {
+		require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: "u:u", Raw: []byte(`{"type":"track","userId":"u"}`)}}))
+	}
+	require.Eventually(t, func() bool { return count(countParked) == 3 }, 20*time.Second, 5*time.Millisecond)
+	working.Store(true)
+	replaying.Store(true)
+	_, err = q.ReplayDeadLetters(t.Context(), DeadLetterFilter{Parked: true})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return count(countDelivered) == 3 && count(countParked) == 0 }, 20*time.Second, 5*time.Millisecond)
+}

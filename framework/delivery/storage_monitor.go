@@ -1,0 +1,242 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	storageCheckInterval = time.Second      // how often a suspected stream is checked
+	probeTimeout         = 3 * time.Second  // how long the answer to a test write may take
+	probeBytes           = 1 << 20          // of the file that tests whether the disk takes writes
+	minReopenWait        = time.Second      // the wait after a first reopening that did not help
+	maxReopenWait        = 30 * time.Second // and the longest
+	storageLogInterval   = time.Minute      // how often a disk that stays unwritable is logged
+)
+
+// storageMonitor watches whether the streams can be written. After a write error, such as a full disk, the embedded server's streams
+// answer no write until they are opened again: storage notices that, and reopens the server when the disk takes writes again.
+// On a cluster it only reports.
+type storageMonitor struct {
+	queue  *Queue
+	ctx    context.Context
+	cancel context.CancelFunc
+	wake   chan struct{}
+	done   chan struct{}
+
+	mu           sync.Mutex
+	suspectSince map[string]time.Time // since when a stream's writes have gone unanswered
+	failedSince  map[string]time.Time // since when a test write has failed, too
+	diskErr      error                // why the disk takes no writes
+	reopens      int                  // since the queue was opened
+}
+
+func newStorage(q *Queue) *storageMonitor {
+	s := &storageMonitor{
+		queue: q, wake: make(chan struct{}, 1), done: make(chan struct{}), suspectSince: map[string]time.Time{}, failedSince: map[string]time.Time{},
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	go s.run()
+	return s
+}
+
+// close ends the watch.
+func (s *storageMonitor) close() {
+	s.cancel()
+	<-s.done
+}
+
+// probeSubject is where test writes of an embedded stream go. Nothing reads them.
+func probeSubject(stream string) string { return "probe." + stream }
+
+// noteResult takes the result of a write to a stream into account.
+func (s *storageMonitor) noteResult(stream string, err error) {
+	if err != nil && !isUnanswered(err) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		delete(s.suspectSince, stream)
+		delete(s.failedSince, stream)
+		return
+	}
+	if _, ok := s.suspectSince[stream]; !ok {
+		s.suspectSince[stream] = time.Now()
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// isUnanswered reports whether a write got no answer, which is what a stream with a write error does.
+func isUnanswered(err error) bool {
+	for _, target := range []error{
+		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, jetstream.ErrNoStreamResponse, jetstream.ErrJetStreamNotEnabled,
+		jetstream.ErrJetStreamNotEnabledForAccount, jetstream.ErrStreamNotFound,
+	} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// ErrUnwritable is wrapped by errors of a log that takes no writes. It may take them later.
+var ErrUnwritable = errors.New("the log takes no writes")
+
+// failure describes why a stream cannot be written and since when; nil if it can, as far as is known.
+func (s *storageMonitor) failure(stream string) (since time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since, ok := s.failedSince[stream]
+	switch {
+	case !ok:
+		return time.Time{}, nil
+	case s.diskErr != nil:
+		return since, fmt.Errorf("%w: %w", ErrUnwritable, s.diskErr)
+	}
+	return since, fmt.Errorf("%w: the stream %s does not answer", ErrUnwritable, stream)
+}
+
+func (s *storageMonitor) suspectStreams() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.suspectSince))
+}
+
+// run checks suspected streams until close.
+func (s *storageMonitor) run() {
+	defer close(s.done)
+	var next, logged time.Time // when the server may be reopened, and when the disk was last logged
+	wait := minReopenWait
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-s.wake:
+		}
+		for len(s.suspectStreams()) > 0 && s.ctx.Err() == nil {
+			broken := s.checkStreams(&logged)
+			if len(broken) > 0 && s.queue.embedded != nil && !time.Now().Before(next) {
+				s.reopenServer(broken)
+				next, wait = time.Now().Add(wait), min(2*wait, maxReopenWait)
+			}
+			_ = sleepContext(s.ctx, storageCheckInterval)
+		}
+		wait = minReopenWait
+	}
+}
+
+// checkStreams tests the disk and the suspected streams, and returns those that could be written but are not.
+func (s *storageMonitor) checkStreams(logged *time.Time) (broken []string) {
+	err := s.probeDisk()
+	s.mu.Lock()
+	s.diskErr = err
+	if err != nil {
+		for stream, since := range s.suspectSince {
+			s.failedSince[stream] = since
+		}
+	}
+	s.mu.Unlock()
+	if err != nil {
+		if time.Since(*logged) > storageLogInterval {
+			*logged = time.Now()
+			s.queue.config.Log.Error("the disk takes no writes, so nothing is accepted or delivered: free space on it; delivery goes on by itself then", "error", err)
+		}
+		return nil
+	}
+	for _, stream := range s.suspectStreams() {
+		if err := s.probeStream(stream); err != nil && s.ctx.Err() == nil {
+			s.mu.Lock()
+			s.failedSince[stream] = s.suspectSince[stream]
+			s.mu.Unlock()
+			broken = append(broken, stream)
+		}
+	}
+	return broken
+}
+
+// probeStream makes a test write to a stream. Any answer will do. On a cluster, whose streams take no test writes, the next real write
+// is the test.
+func (s *storageMonitor) probeStream(stream string) error {
+	if s.queue.embedded == nil {
+		return errors.New("its writes are not answered")
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, probeTimeout)
+	defer cancel()
+	_, err := s.queue.js.Publish(ctx, probeSubject(stream), nil)
+	if err != nil && isUnanswered(err) {
+		return err
+	}
+	s.noteResult(stream, nil)
+	return nil
+}
+
+// probeDisk writes a file where the embedded server keeps its own.
+func (s *storageMonitor) probeDisk() error {
+	if s.queue.embedded == nil {
+		return nil
+	}
+	name := filepath.Join(s.queue.config.Dir, "write-test")
+	defer os.Remove(name)
+	file, err := os.Create(name)
+	if err == nil {
+		_, err = file.Write(make([]byte, probeBytes))
+		err = cmp.Or(err, file.Sync(), file.Close())
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return fmt.Errorf("writing to the data directory: %w", path.Err)
+	}
+	return err
+}
+
+// reopenServer restarts the embedded server, whose streams have a write error.
+func (s *storageMonitor) reopenServer(broken []string) {
+	log := s.queue.config.Log
+	log.Error("the log takes no writes after an error of its storage: reopening it", "streams", broken)
+	s.mu.Lock()
+	s.reopens++
+	s.mu.Unlock()
+	if err := s.queue.embedded.restart(); err != nil {
+		log.Error("the log's storage cannot be reopened, which is tried again", "error", err)
+		return
+	}
+	if err := s.waitForConnection(); err != nil {
+		log.Error("no connection to the reopened log, which is tried again", "error", err)
+		return
+	}
+	for _, stream := range broken {
+		if err := s.probeStream(stream); err != nil {
+			log.Error("the reopened log takes no writes, which is tried again", "stream", stream, "error", err)
+			return
+		}
+	}
+	log.Info("the log takes writes again")
+}
+
+// waitForConnection waits until the client is connected to the restarted server.
+func (s *storageMonitor) waitForConnection() error {
+	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
+	defer cancel()
+	for !s.queue.conn.IsConnected() {
+		if err := sleepContext(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
+}
