@@ -36,10 +36,22 @@ func newGenerate(s streams) *cobra.Command {
 			if err == nil && len(changed) == 0 {
 				fmt.Fprintln(s.out, "everything is up to date")
 			}
-			return err
+			if err != nil {
+				return err
+			}
+			return s.warnWithoutPlugin(dir)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "destinations", "the `DIRECTORY` of destinations")
 	cmd.Flags().StringVar(&module, "import-path", "", "the Go import `PATH` of that directory; by default as its go.mod says")
 	return cmd
+}
+
+// warnWithoutPlugin names the definitions that the registry leaves out.
+func (s streams) warnWithoutPlugin(dir string) error {
+	without, err := generate.WithoutPlugin(dir)
+	for _, file := range without {
+		fmt.Fprintf(s.err, "warning: %s has no plugin beside it, so registry_gen.go leaves it out: make one with landfall new destination --from %s\n", file, file)
+	}
+	return err
 }

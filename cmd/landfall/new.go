@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -25,15 +26,28 @@ func newNew(s streams) *cobra.Command {
 
 func newDestination(s streams) *cobra.Command {
 	var n scaffold.New
+	var from string
 	cmd := &cobra.Command{
 		Use:   "destination SLUG",
 		Short: "Begin a destination",
 		Long: "Makes the directory of a destination: its definition, a handler, a sandbox that obeys the rules of a made-up API, a case\n" +
-			"and a test. The list of destinations is brought up to date.",
+			"and a test. The list of destinations is brought up to date.\n" +
+			"With --from it makes the plugin of a definition that exists, written by hand or by landfall import segment-metadata: the\n" +
+			"definition stays as it is, and each action without a request gets a handler. SLUG may be left out; otherwise it replaces\n" +
+			"the slug of the definition.",
 		Example: "  landfall new destination acme\n  landfall new destination acme-crm --name 'Acme CRM' --scheme oauth2 --action upsertLead\n" +
-			"  landfall new destination acme --batch=false    # a request for each event",
-		Args: exactly(1, "the slug of the destination, such as acme"),
-		RunE: func(_ *cobra.Command, args []string) error {
+			"  landfall new destination acme --batch=false    # a request for each event\n" +
+			"  landfall new destination --from acme.yaml      # of a definition that exists",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if from != "" && len(args) == 0 {
+				return nil
+			}
+			return exactly(1, "the slug of the destination, such as acme")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if from != "" {
+				return newFrom(s, cmd, n.Dir, from, args)
+			}
 			n.Slug = args[0]
 			made, err := scaffold.Destination(n)
 			if err != nil {
@@ -46,8 +60,30 @@ func newDestination(s streams) *cobra.Command {
 	f.StringVar(&n.Name, "name", "", "what people call it; by default the slug in words")
 	f.StringVar(&n.Scheme, "scheme", scaffold.Schemes()[0], "how requests prove who sends them: "+strings.Join(scaffold.Schemes(), ", "))
 	f.StringVar(&n.Action, "action", "createContact", "the `KEY` of its first action")
+	f.StringVar(&from, "from", "", "make the plugin of the definition in this `FILE`")
 	scaffoldFlags(cmd, &n)
 	return cmd
+}
+
+// newFrom makes the plugin of a definition that exists.
+func newFrom(s streams, cmd *cobra.Command, dir, file string, args []string) error {
+	for _, flag := range []string{"name", "scheme", "action", "batch"} {
+		if cmd.Flags().Changed(flag) {
+			return misuse("--%s cannot go with --from: the definition says it", flag)
+		}
+	}
+	slug := ""
+	if len(args) > 0 {
+		slug = args[0]
+	}
+	slug, made, notes, err := scaffold.From(dir, file, slug)
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		fmt.Fprintln(s.err, "note:", note)
+	}
+	return finish(s, scaffold.New{Dir: dir, Slug: slug}, made)
 }
 
 func newAction(s streams) *cobra.Command {
@@ -99,7 +135,8 @@ func finish(s streams, n scaffold.New, made []string) error {
 	}
 	dir := filepath.ToSlash(filepath.Join(n.Dir, n.Slug))
 	fmt.Fprintf(s.out, "\nTry it:\n  go test ./%s\n", dir)
-	if strings.HasPrefix(importPath, "github.com/landfall-dev/landfall/") { // elsewhere the program has another name
+	events := filepath.Join(n.Dir, n.Slug, "testdata", "events.ndjson")
+	if _, err := os.Stat(events); err == nil && strings.HasPrefix(importPath, "github.com/landfall-dev/landfall/") { // elsewhere the program has another name
 		fmt.Fprintf(s.out, "  go run ./cmd/landfall run --sandbox --allow-refused %s/testdata/events.ndjson\n", dir)
 	}
 	fmt.Fprintf(s.out, "After changes of %s/destination.yaml:\n  go generate ./...\n", dir)

@@ -18,8 +18,8 @@ import (
 )
 
 // All brings everything below a directory of destinations up to date: types_gen.go, schemas/ and the reference in README.md in each
-// directory that holds a definition, and registry_gen.go beside them, of package pkg, for the module path of that directory. It returns the
-// files that changed.
+// directory that holds a definition, and registry_gen.go beside them, of package pkg, for the module path of that directory. The
+// registry leaves out definitions without a plugin; see WithoutPlugin. All returns the files that changed.
 func All(dir, pkg, importPath string) ([]string, error) {
 	definitions, err := filepath.Glob(filepath.Join(dir, "*", destination.DefinitionFile))
 	if err != nil {
@@ -41,7 +41,13 @@ func All(dir, pkg, importPath string) ([]string, error) {
 		if d.Slug != folder {
 			return nil, fmt.Errorf("%s: the slug is %q, but the directory is called %q", file, d.Slug, folder)
 		}
-		packages = append(packages, plugin{Package: PackageName(d.Slug), Path: importPath + "/" + folder})
+		hasPlugin, err := HasPlugin(filepath.Dir(file))
+		if err != nil {
+			return nil, err
+		}
+		if hasPlugin {
+			packages = append(packages, plugin{Package: PackageName(d.Slug), Path: importPath + "/" + folder})
+		}
 		if err := writeTypes(file, d, &changed); err != nil {
 			return nil, err
 		}
@@ -59,6 +65,36 @@ func All(dir, pkg, importPath string) ([]string, error) {
 	return changed, write(filepath.Join(dir, "registry_gen.go"), list, &changed)
 }
 
+// HasPlugin reports whether a directory holds Go code other than generated code and tests.
+func HasPlugin(dir string) (bool, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	return slices.ContainsFunc(files, func(file string) bool {
+		return filepath.Base(file) != typesFile && !strings.HasSuffix(file, "_test.go")
+	}), err
+}
+
+// WithoutPlugin returns the definitions below a directory of destinations that have no plugin, so that the registry leaves them out.
+func WithoutPlugin(dir string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*", destination.DefinitionFile))
+	if err != nil {
+		return nil, err
+	}
+	var without []string
+	for _, file := range files {
+		hasPlugin, err := HasPlugin(filepath.Dir(file))
+		if err != nil {
+			return nil, err
+		}
+		if !hasPlugin {
+			without = append(without, file)
+		}
+	}
+	return without, nil
+}
+
+// typesFile is the name of the generated file of Go types.
+const typesFile = "types_gen.go"
+
 // writeTypes writes the Go types of a definition, unless all of its actions are declared there: then no code reads them.
 func writeTypes(file string, d *destination.Definition, changed *[]string) error {
 	if !slices.ContainsFunc(d.Actions, func(a destination.ActionDefinition) bool { return a.Request == nil }) {
@@ -68,7 +104,7 @@ func writeTypes(file string, d *destination.Definition, changed *[]string) error
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	return write(filepath.Join(filepath.Dir(file), "types_gen.go"), types, changed)
+	return write(filepath.Join(filepath.Dir(file), typesFile), types, changed)
 }
 
 // write replaces a file where its content differs.

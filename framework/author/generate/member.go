@@ -30,6 +30,16 @@ func membersOf(owner string, fields fieldschema.Fields) []member {
 	return members
 }
 
+// FieldName returns the name in Go of the field with a key, in the struct of these fields.
+func FieldName(fields fieldschema.Fields, key string) string {
+	for _, m := range membersOf("", fields) {
+		if m.Key == key {
+			return m.name
+		}
+	}
+	return ""
+}
+
 // valueType is the Go type of values of any kind.
 const valueType = "event.Value"
 

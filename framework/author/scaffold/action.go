@@ -19,6 +19,7 @@ import (
 // used are the names that a new destination's package has of its own, and what it imports.
 var used = []string{
 	"definition", "baseURL", "test", "send", "newSandbox", "api", "user", "reply", "maxUsers", "maxID",
+	"plugin", "runHook", "outputs", "createAudience", "getAudience", "path",
 	"context", "embed", "http", "json", "destination", "event", "fault", "fmt", "maps", "slices", "sync", "sandbox",
 }
 
@@ -166,8 +167,12 @@ func isBeside(line string) bool {
 // withHandler is a plugin's source with a handler among those of Plugin.Actions.
 func withHandler(file, action, handle string) ([]byte, error) {
 	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("%w: a new action adds its handler there", err)
+	if errors.Is(err, fs.ErrNotExist) {
+		dir := filepath.Dir(file)
+		return nil, fmt.Errorf("%s has no plugin.go, to which a new action adds its handler: if it holds a definition alone, make the plugin with landfall new destination --from %s",
+			dir, filepath.Join(dir, destination.DefinitionFile))
+	} else if err != nil {
+		return nil, err
 	}
 	set := token.NewFileSet()
 	f, err := parser.ParseFile(set, file, text, parser.SkipObjectResolution)

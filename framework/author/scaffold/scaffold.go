@@ -111,6 +111,11 @@ func Destination(n New) ([]string, error) {
 	}
 	dir := filepath.Join(n.Dir, n.Slug)
 	if _, err := os.Stat(dir); err == nil {
+		if hasCode, err := generate.HasPlugin(dir); err == nil && !hasCode {
+			if definition := filepath.Join(dir, destination.DefinitionFile); isFile(definition) {
+				return nil, fmt.Errorf("%s holds a definition without a plugin: make the plugin with landfall new destination --from %s", dir, definition)
+			}
+		}
 		return nil, fmt.Errorf("%s is there already: choose another name, or add to it with landfall new action %s KEY", dir, n.Slug)
 	}
 	return n.write(n.view(m), map[string]string{
@@ -118,6 +123,11 @@ func Destination(n New) ([]string, error) {
 		n.actionFile(): "action.go", "plugin_test.go": "plugin_test.go", n.caseFile(): "case.yaml",
 		filepath.Join("testdata", "landfall.yaml"): "landfall.yaml", filepath.Join("testdata", "events.ndjson"): "events.ndjson",
 	})
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 func (n New) withDefaults() New {
@@ -144,10 +154,10 @@ func (n New) write(v view, files map[string]string) (made []string, err error) {
 	for path, name := range files {
 		text, err := v.execute(name + ".tmpl")
 		if err == nil && strings.HasSuffix(path, ".go") {
-			text, err = format.Source(text)
+			text, err = formatGo(path, text)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("writing %s: %w", path, err)
+			return nil, err
 		}
 		whole := filepath.Join(n.Dir, n.Slug, path)
 		if err := os.MkdirAll(filepath.Dir(whole), 0o755); err != nil {
@@ -162,13 +172,23 @@ func (n New) write(v view, files map[string]string) (made []string, err error) {
 	return made, nil
 }
 
-func (v view) execute(name string) ([]byte, error) {
+func formatGo(path string, text []byte) ([]byte, error) {
+	formatted, err := format.Source(text)
+	if err != nil {
+		return nil, fmt.Errorf("writing %s: %w", path, err)
+	}
+	return formatted, nil
+}
+
+func (v view) execute(name string) ([]byte, error) { return executeTemplate(name, v) }
+
+func executeTemplate(name string, data any) ([]byte, error) {
 	t, err := template.New("").Funcs(template.FuncMap{"upper": strings.ToUpper}).ParseFS(templates, "templates/*.tmpl")
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
-	err = t.ExecuteTemplate(&b, name, v)
+	err = t.ExecuteTemplate(&b, name, data)
 	return b.Bytes(), err
 }
 

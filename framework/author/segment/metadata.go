@@ -61,11 +61,39 @@ func (r *reader) definition(v event.Value, at string) event.Value {
 		o.add("presets", presets)
 	}
 	o.add("actions", actions)
-	for _, key := range []string{"audienceFields", "audienceConfig", "onDelete", "extendRequest"} {
+	o.add("audienceConfig", r.audienceConfig(v.Get("audienceConfig"), at+"/audienceConfig"))
+	if fields := v.Get("audienceFields"); fields.Len() > 0 {
+		o.add("audienceFields", r.fields(fields, at+"/audienceFields", "/audienceFields"))
+	}
+	for _, key := range []string{"onDelete", "extendRequest"} {
 		if v.Get(key).Exists() {
 			r.note(at+"/"+key, "does not come along: write it by hand")
 		}
 	}
+	return o.value()
+}
+
+// audienceConfig returns how the destination takes audiences; absent if it takes none, or in a way that does not exist here.
+func (r *reader) audienceConfig(v event.Value, at string) event.Value {
+	if !v.Exists() {
+		return event.Value{}
+	}
+	r.origin["/audienceConfig"] = at
+	kind := v.Get("mode").Get("type").Str()
+	switch kind {
+	case "synced":
+		r.note(at, "creating and finding an audience is code: write Plugin.CreateAudience and Plugin.GetAudience")
+	case "realtime":
+	default:
+		r.note(at+"/mode", "does not come along: the type of the mode is neither synced nor realtime")
+		return event.Value{}
+	}
+	var mode, o object
+	mode.text("type", kind)
+	if full := v.Get("mode").Get("full_audience_sync"); full.Exists() {
+		mode.add("full_audience_sync", full)
+	}
+	o.add("mode", mode.value())
 	return o.value()
 }
 

@@ -37,7 +37,7 @@ func (r *reader) prune(v event.Value) (event.Value, error) {
 func droppable(pointer string) string {
 	steps := strings.Split(pointer, "/")
 	for i, step := range steps {
-		inField := i > 2 && (steps[i-2] == "fields" || steps[i-2] == "properties" || steps[1] == "presets" && i == 3)
+		inField := i > 2 && (steps[i-2] == "fields" || steps[i-2] == "properties" || steps[1] == "presets" && i == 3 || steps[1] == "audienceFields" && i == 3)
 		if inField && slices.Contains([]string{"default", "mapping", "choices", "required", "depends_on"}, step) {
 			if step == "mapping" {
 				return strings.Join(steps[:3], "/") // a preset without its mapping is another one

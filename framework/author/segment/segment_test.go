@@ -51,6 +51,31 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
+func TestMetadataKeepsAudiences(t *testing.T) {
+	const head = `{"name":"A","slug":"a","actions":{"send":{"title":"Send","fields":{}}}`
+	for text, want := range map[string]struct{ config, fields, note string }{
+		`,"audienceConfig":{"mode":{"type":"realtime"}}`:                                                                 {`{"mode":{"type":"realtime"}}`, "", ""},
+		`,"audienceConfig":{"mode":{"type":"synced","full_audience_sync":false}}`:                                        {`{"mode":{"type":"synced","full_audience_sync":false}}`, "", "write Plugin.CreateAudience"},
+		`,"audienceConfig":{"mode":{"type":"other"}}`:                                                                    {"", "", "neither synced nor realtime"},
+		`,"audienceConfig":{}`:                                                                                           {"", "", "neither synced nor realtime"},
+		`,"audienceFields":{"o":{"label":"O","type":"string"}}`:                                                          {"", "", "of no use without audienceConfig"},
+		`,"audienceConfig":{"mode":{"type":"realtime"}},"audienceFields":{}`:                                             {`{"mode":{"type":"realtime"}}`, "", ""},
+		`,"audienceConfig":{"mode":{"type":"realtime"}},"audienceFields":[{"fieldKey":"o","label":"O","type":"string"}]`: {`{"mode":{"type":"realtime"}}`, `{"o":{"label":"O","type":"string"}}`, ""},
+	} {
+		r, err := segment.Metadata("x.json", []byte(head+text+"}"))
+		require.NoError(t, err, text)
+		shown := func(key string) string {
+			if v := r.Value.Get(key); v.Exists() {
+				return v.JSON()
+			}
+			return ""
+		}
+		assert.Equal(t, want.config, shown("audienceConfig"), text)
+		assert.Equal(t, want.fields, shown("audienceFields"), text)
+		assert.Contains(t, r.Notes.Error(), want.note, text)
+	}
+}
+
 func TestMetadataThatIsNone(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"data":{}}`: "holds no destination's metadata", `[]`: "holds no destination's metadata", `{`: "x.json:1:",

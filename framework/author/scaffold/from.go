@@ -1,0 +1,258 @@
+package scaffold
+
+import (
+	"errors"
+	"fmt"
+	"go/token"
+	gotypes "go/types"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/author/generate"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/yamldoc"
+)
+
+// From writes the plugin of a definition that exists: a handler for each action without a request, a sandbox, cases and a test. The
+// definition is copied as it is; slug replaces its slug unless it is empty. The definition may lie where the plugin goes, as long
+// as no code lies there. From returns the slug, the files that it made, relative to dir, and what is left to do by hand.
+func From(dir, file, slug string) (string, []string, []string, error) {
+	text, d, err := readDefinition(file, slug)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	m, err := find(dir)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	n := New{Dir: dir, Slug: d.Slug, Name: d.Name, Scheme: Schemes()[0]}
+	err = errors.Join(n.checkSlug(), n.checkFree(file), n.checkNames(d))
+	if err != nil {
+		return "", nil, nil, err
+	}
+	v := pluginView{view: n.view(m), definition: d}
+	v.prepare()
+	made, err := v.writeAll(text)
+	return d.Slug, made, v.notes, err
+}
+
+// readDefinition reads a definition and gives it another slug unless that is empty.
+func readDefinition(file, slug string) ([]byte, *destination.Definition, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("%s: no such file; --from takes a destination.yaml, written by hand or by landfall import segment-metadata", file)
+	} else if err != nil {
+		return nil, nil, err
+	}
+	d, err := destination.ParseDefinition(file, text)
+	if err != nil || slug == "" || slug == d.Slug {
+		return text, d, err
+	}
+	var members []event.Member
+	for key, m := range d.Document.Value().Members() {
+		if key == "slug" {
+			m = event.NewString(slug)
+		}
+		members = append(members, event.Member{Key: key, Value: m})
+	}
+	if text, err = yamldoc.Edit(file, text, event.NewObject(members)); err != nil {
+		return nil, nil, err
+	}
+	d, err = destination.ParseDefinition(file, text)
+	return text, d, err
+}
+
+// checkFree refuses a directory that holds more than the definition itself and what is generated from it.
+func (n New) checkFree(file string) error {
+	dir := filepath.Join(n.Dir, n.Slug)
+	if _, err := os.Stat(dir); err != nil {
+		return nil
+	}
+	if hasCode, err := generate.HasPlugin(dir); err != nil || hasCode {
+		return errors.Join(err, fmt.Errorf("%s has a plugin already: add to it with landfall new action %s KEY, or give another slug: landfall new destination SLUG --from %s", dir, n.Slug, file))
+	}
+	given, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	if there, err := os.Stat(filepath.Join(dir, destination.DefinitionFile)); err == nil && !os.SameFile(given, there) {
+		return fmt.Errorf("%s holds another definition: give another slug: landfall new destination SLUG --from %s", dir, file)
+	}
+	return nil
+}
+
+// checkNames refuses a slug or an alias that another destination of the directory goes by.
+func (n New) checkNames(d *destination.Definition) error {
+	files, err := filepath.Glob(filepath.Join(n.Dir, "*", destination.DefinitionFile))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if filepath.Base(filepath.Dir(file)) == n.Slug {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		other, err := destination.ParseDefinition(file, text)
+		if err != nil {
+			return err
+		}
+		for _, name := range append([]string{d.Slug}, d.Aliases...) {
+			if name == other.Slug || slices.Contains(other.Aliases, name) {
+				return fmt.Errorf("%q is taken: %s goes by it (%s); change the slug or the aliases", name, other.Name, file)
+			}
+		}
+	}
+	return nil
+}
+
+// pluginView is what the templates of a plugin see.
+type pluginView struct {
+	view
+	definition *destination.Definition
+
+	Actions   []actionView // those that handlers perform
+	Hooks     []actionView // those with hooks
+	Secret    string       // the setting that requests are signed with; "" if the client knows how, or there is none
+	SecretGo  string       // its name in Go
+	Tested    bool         // a handler tests the settings
+	Audiences bool         // audiences are created at the remote
+
+	notes []string
+}
+
+// actionView is an action of a definition.
+type actionView struct {
+	destination.ActionDefinition
+	Handler, Payload, Path string
+	Batch                  bool
+}
+
+func (v *pluginView) prepare() {
+	d := v.definition
+	taken := slices.Clone(used)
+	for _, a := range d.Actions {
+		av := actionView{ActionDefinition: a, Handler: handlerName(a.Key, taken), Payload: generate.TypeName(a.Key) + "Payload"}
+		av.Path = strings.ToLower(strings.ReplaceAll(strings.TrimSpace(words(av.Handler)), " ", "-"))
+		av.Batch = a.Fields.Get(destination.BatchSize) != nil || a.Fields.Get(destination.EnableBatching) != nil
+		if a.Request == nil {
+			taken = append(taken, av.Handler)
+			v.Actions = append(v.Actions, av)
+		}
+		if len(a.Hooks) > 0 {
+			v.Hooks = append(v.Hooks, av)
+		}
+	}
+	v.Tested = d.TestHandler || d.Test == nil && len(v.Actions) > 0
+	v.Audiences = d.Audience != nil && d.Audience.Mode == "synced"
+	if secrets := d.Secrets(); d.Scheme == "custom" && len(secrets) > 0 {
+		v.Secret, v.SecretGo = secrets[0], generate.FieldName(d.Settings, secrets[0])
+	}
+}
+
+// Sends reports whether code sends requests.
+func (v *pluginView) Sends() bool {
+	return len(v.Actions) > 0 || v.Tested || v.Audiences || len(v.Hooks) > 0
+}
+
+// handlerName returns the Go name of an action's handler.
+func handlerName(key string, taken []string) string {
+	name := generate.TypeName(key)
+	upper := 0
+	for upper < len(name) && name[upper] >= 'A' && name[upper] <= 'Z' {
+		upper++
+	}
+	if upper > 1 && upper < len(name) {
+		upper-- // the last capital begins the next word
+	}
+	name = strings.ToLower(name[:upper]) + name[upper:]
+	if token.IsKeyword(name) || gotypes.Universe.Lookup(name) != nil || slices.Contains(taken, name) {
+		name += "Action"
+	}
+	return name
+}
+
+// writeAll writes the files of the plugin.
+func (v *pluginView) writeAll(text []byte) ([]string, error) {
+	files := map[string][]byte{destination.DefinitionFile: text}
+	add := func(path, template string, data any) error {
+		out, err := executeTemplate(template, data)
+		if err == nil && strings.HasSuffix(path, ".go") {
+			out, err = formatGo(path, out)
+		}
+		files[path] = out
+		return err
+	}
+	err := errors.Join(add("plugin.go", "from-plugin.go.tmpl", v), add("sandbox.go", "from-sandbox.go.tmpl", v), add("plugin_test.go", "from-plugin_test.go.tmpl", v))
+	for _, a := range v.Actions {
+		data := struct {
+			*pluginView
+			Action actionView
+		}{v, a}
+		err = errors.Join(err, add(strings.ToLower(a.Handler)+".go", "from-action.go.tmpl", data))
+	}
+	v.examples(files)
+	if err != nil {
+		return nil, err
+	}
+	return v.save(files)
+}
+
+func (v *pluginView) save(files map[string][]byte) (made []string, err error) {
+	for path, text := range files {
+		whole := filepath.Join(v.Dir, v.Slug, path)
+		if err := os.MkdirAll(filepath.Dir(whole), 0o755); err != nil {
+			return nil, err
+		}
+		if old, err := os.ReadFile(whole); err == nil && string(old) == string(text) {
+			continue
+		}
+		if err := os.WriteFile(whole, text, 0o644); err != nil {
+			return nil, err
+		}
+		made = append(made, filepath.Join(v.Slug, path))
+	}
+	slices.Sort(made)
+	return made, nil
+}
+
+// examples adds a case for each action, and an instance and events to try the destination with.
+func (v *pluginView) examples(files map[string][]byte) {
+	settings, err := sampleOf(v.definition.Settings, nil)
+	if err != nil {
+		v.note("testdata/cases: write the cases by hand, since no settings could be made up: %v", err)
+		return
+	}
+	var subscriptions []event.Value
+	for _, a := range v.Actions {
+		mapping, err := sampleOf(a.Fields, nil)
+		if err != nil {
+			v.note("testdata/cases: write a case of %s by hand, since no payload could be made up: %v", a.Key, err)
+			continue
+		}
+		path := filepath.Join("testdata", "cases", a.Path+".yaml")
+		files[path] = yamldoc.Write(v.caseOf(a, settings, mapping))
+		if a.DefaultSubscription == "" {
+			continue
+		}
+		required, err := sampleOf(a.Fields, func(f fieldschema.Field) bool { return f.Default.Exists() })
+		if err == nil {
+			subscriptions = append(subscriptions, v.subscriptionOf(a, required))
+		}
+	}
+	if len(subscriptions) > 0 {
+		files[filepath.Join("testdata", "landfall.yaml")] = yamldoc.Write(v.configOf(settings, subscriptions))
+		files[filepath.Join("testdata", "events.ndjson")] = []byte(sampleEvents)
+	}
+}
+
+func (v *pluginView) note(format string, args ...any) {
+	v.notes = append(v.notes, fmt.Sprintf(format, args...))
+}
