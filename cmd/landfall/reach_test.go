@@ -95,9 +95,9 @@ func TestTheReadmesServerCommandsWork(t *testing.T) {
 	t.Chdir("../..")
 	text, err := os.ReadFile("README.md")
 	require.NoError(t, err)
-	_, section, ok := strings.Cut(string(text), "\n## Serve\n")
+	_, section, ok := strings.Cut(string(text), "\n### Operators")
 	require.True(t, ok)
-	section, _, _ = strings.Cut(section, "\n## ")
+	section, _, _ = strings.Cut(section, "\n### ")
 	serve := regexp.MustCompile(`(?m)^    go run \./cmd/landfall serve (.*)$`).FindStringSubmatch(section)
 	require.NotNil(t, serve)
 	body := regexp.MustCompile(`(?s)curl -u ([^:]+): http://127\.0\.0\.1:8080(\S+) -d '([^']+)'`).FindStringSubmatch(section)
@@ -119,5 +119,23 @@ func TestTheReadmesServerCommandsWork(t *testing.T) {
 		require.Contains(t, args, "--data", "it is right after serve, without a config in the directory: %s", c[1])
 		out, ok := landfall(t, nil, args...)
 		assert.True(t, ok, "%s: %s", c[1], out)
+	}
+}
+
+// The first command of the README prints what the README shows.
+func TestTheReadmesFirstCommandPrintsWhatItShows(t *testing.T) {
+	t.Chdir("../..")
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	command := regexp.MustCompile(`(?m)^    go run \./cmd/landfall (run .*)$`).FindStringSubmatch(string(text))
+	require.NotNil(t, command)
+	shown := regexp.MustCompile("(?s)```text\n(.*?)```").FindStringSubmatch(string(text))
+	require.NotNil(t, shown)
+	out, ok := landfall(t, nil, strings.Fields(command[1])...)
+	require.True(t, ok, out)
+	for line := range strings.Lines(shown[1]) {
+		if line = strings.TrimSpace(line); line != "…" {
+			assert.Contains(t, out, line)
+		}
 	}
 }

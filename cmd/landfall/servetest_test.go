@@ -32,7 +32,7 @@ import (
 // binary builds the command once for all tests that run it as a process, into a directory that goes with them.
 var binary = sync.OnceValues(func() (string, error) {
 	file := filepath.Join(os.Getenv(builtVariable), "landfall")
-	out, err := exec.Command("go", "build", "-o", file, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", file, "github.com/landfall-dev/landfall/cmd/landfall").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building: %w: %s", err, out)
 	}
