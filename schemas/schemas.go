@@ -1,8 +1,8 @@
-// Package schemas holds the JSON Schemas of the files that people write — definitions, configs, cases and mappings — for
-// editors to use and for Check to hold files against.
+// Package schemas holds the JSON Schemas of the files that users write: destination definitions, configs, fixtures and mappings.
+// Editors use the schemas, and Check validates files with them.
 //
-// The schemas see a file's form only; what its parts mean is checked by the packages that read them. Everything here is
-// safe for concurrent use.
+// A schema describes only the form of a file. The packages that load a file check what it means. Everything here is safe for
+// concurrent use.
 package schemas
 
 import (
@@ -25,7 +25,7 @@ var files embed.FS
 // Kind is a kind of file.
 type Kind string
 
-// The kinds, by the names of their schemas.
+// The kinds. Each value is the name of a schema file.
 const (
 	Destination Kind = "destination"
 	Config      Kind = "config"
@@ -33,10 +33,10 @@ const (
 	Mapping     Kind = "mapping"
 )
 
-// Kinds are all kinds.
+// Kinds returns all kinds.
 func Kinds() []Kind { return []Kind{Destination, Config, Fixture, Mapping} }
 
-// Text is the JSON Schema of a kind.
+// Text returns the JSON Schema of a kind as JSON text. It panics if the kind is unknown.
 func Text(kind Kind) []byte {
 	text, err := files.ReadFile(string(kind) + ".schema.json")
 	if err != nil {
@@ -45,15 +45,15 @@ func Text(kind Kind) []byte {
 	return text
 }
 
-// compiled holds a schema ready for use, and as a value, in which the words of errors are looked up.
-type compiled struct {
+// compiledSchema is a schema ready for validation, and its JSON text as a Value for looking up what a keyword demands.
+type compiledSchema struct {
 	schema *jsonschema.Schema
 	value  event.Value
 }
 
-// all compiles every schema once.
-var all = sync.OnceValue(func() map[Kind]compiled {
-	m := map[Kind]compiled{}
+// compileAll compiles every schema once.
+var compileAll = sync.OnceValue(func() map[Kind]compiledSchema {
+	m := map[Kind]compiledSchema{}
 	for _, kind := range Kinds() {
 		text := string(Text(kind))
 		url := "https://landfall.dev/schemas/" + string(kind) + ".schema.json"
@@ -61,14 +61,14 @@ var all = sync.OnceValue(func() map[Kind]compiled {
 		if err := compiler.AddResource(url, strings.NewReader(text)); err != nil {
 			panic(err)
 		}
-		m[kind] = compiled{compiler.MustCompile(url), event.MustParse(text)}
+		m[kind] = compiledSchema{compiler.MustCompile(url), event.MustParse(text)}
 	}
 	return m
 })
 
-// Check is every place at which a value is not of the form of its kind.
+// Check returns a problem for every part of v that does not match the schema of its kind, sorted by pointer.
 func Check(kind Kind, v event.Value) fault.Problems {
-	c := all()[kind]
+	c := compileAll()[kind]
 	err := c.schema.Validate(v.Any())
 	if err == nil {
 		return nil

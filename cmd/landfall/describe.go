@@ -75,7 +75,7 @@ func queryWords(text string) string {
 	if err != nil {
 		return text
 	}
-	return q.Words()
+	return q.Describe()
 }
 
 func describeFields(s streams, fields fieldschema.Fields, indent string) {

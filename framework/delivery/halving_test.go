@@ -51,7 +51,7 @@ func TestAPoisonousUserIsParkedAlone(t *testing.T) {
 		"503, first":       {fault.FromStatus(503, "boom"), []string{"u0"}},
 		"502, last":        {fault.FromStatus(502, "boom"), []string{"u99"}},
 		"408":              {fault.FromStatus(408, "timeout"), []string{"u3"}},
-		"connection reset": {fault.NoAnswer(errors.New("connection reset by peer")), []string{"u42"}},
+		"connection reset": {fault.ConnectionFailed(errors.New("connection reset by peer")), []string{"u42"}},
 		"several":          {fault.FromStatus(500, "boom"), []string{"u1", "u2", "u50", "u98"}},
 	} {
 		t.Run(name, func(t *testing.T) {

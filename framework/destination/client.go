@@ -181,7 +181,7 @@ func noAnswer(err error) error {
 	if errors.As(err, &known) {
 		return err
 	}
-	return fault.NoAnswer(err)
+	return fault.ConnectionFailed(err)
 }
 
 // messageOf is what an error answer says: its message or error key, else its text, bounded.

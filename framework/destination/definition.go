@@ -213,7 +213,7 @@ func (p *parser) oauth(authentication event.Value) {
 		d.TakesToken, _ = authentication.Get("oauth").Get("optional").Bool()
 		d.OAuth, place = oauth.Part(authentication.Get("oauth")), "/authentication/oauth"
 	}
-	p.problems.Under(place, request.CheckMapping(d.OAuth, request.Names{request.Settings: append([]string{}, d.Settings.Keys()...)}))
+	p.problems.AddUnder(place, request.CheckMapping(d.OAuth, request.Names{request.Settings: append([]string{}, d.Settings.Keys()...)}))
 }
 
 // requests reads what all requests share, and the one that tests the settings.
@@ -222,7 +222,7 @@ func (p *parser) requests(v, test event.Value) {
 	if base := v.Get("request"); base.Exists() {
 		var err error
 		p.d.Request, err = request.CompileBase(base, p.names())
-		p.problems.Under("/request", err)
+		p.problems.AddUnder("/request", err)
 	}
 	if test.Kind() == event.Object {
 		p.d.Test = p.request(test, "/authentication/test", p.names())
@@ -264,7 +264,7 @@ func (p *parser) choices(a *ActionDefinition, v event.Value, place string) {
 
 func (p *parser) request(v event.Value, place string, names request.Names) *request.Request {
 	r, err := request.Compile(v, names)
-	p.problems.Under(place, err)
+	p.problems.AddUnder(place, err)
 	if r != nil && r.Relative() && !p.hasBase() {
 		p.problems.Add(place+"/url", "is a path, but there is no request: {baseUrl: …} of the destination")
 	}
@@ -278,8 +278,8 @@ func (p *parser) fields(v event.Value, place string) fieldschema.Fields {
 		return nil
 	}
 	fields, err := fieldschema.ParseFields(v)
-	p.problems.Under(place, err)
-	p.problems.Under(place, fields.Check().Err())
+	p.problems.AddUnder(place, err)
+	p.problems.AddUnder(place, fields.Check().Err())
 	return fields
 }
 
@@ -299,7 +299,7 @@ func (p *parser) action(key string, v event.Value) {
 	p.choices(&a, v.Get("dynamicFields"), place+"/dynamicFields")
 	if a.DefaultSubscription != "" {
 		_, err := fql.Compile(a.DefaultSubscription)
-		p.problems.Under(place+"/defaultSubscription", err)
+		p.problems.AddUnder(place+"/defaultSubscription", err)
 	}
 	for _, f := range a.Fields {
 		if f.Default.Kind() != event.Absent {
@@ -331,7 +331,7 @@ func (p *parser) preset(v event.Value, place string) {
 	}
 	if preset.Subscribe != "" {
 		_, err := fql.Compile(preset.Subscribe)
-		p.problems.Under(place+"/subscribe", err)
+		p.problems.AddUnder(place+"/subscribe", err)
 	}
 	if preset.Mapping.Kind() != event.Absent {
 		p.mapping(preset.Mapping, place+"/mapping")
@@ -342,8 +342,8 @@ func (p *parser) preset(v event.Value, place string) {
 // mapping checks a mapping of the definition. What is only doubtful in a user's mapping is a mistake here.
 func (p *parser) mapping(v event.Value, place string) {
 	m, err := mapping.Compile(v)
-	p.problems.Under(place, err)
+	p.problems.AddUnder(place, err)
 	if err == nil {
-		p.problems.Under(place, m.Warnings().Err())
+		p.problems.AddUnder(place, m.Warnings().Err())
 	}
 }

@@ -74,7 +74,7 @@ func TestLint(t *testing.T) {
 			for _, f := range d.Lint(destination.LintOptions{}) {
 				assert.False(t, f.Advice, f)
 				found = append(found, f.Pointer+" "+f.Message)
-				line, column := d.Document.Place(f.Pointer)
+				line, column := d.Document.Position(f.Pointer)
 				assert.Positive(t, line*column, f.Pointer)
 			}
 			if tc.want == "" {

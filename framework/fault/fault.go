@@ -1,7 +1,7 @@
-// Package fault holds what goes wrong: Error, the one error of an event on its way; Problem, a mistake in something
-// that a person wrote, with its place; and the table that turns an HTTP status into what to do next.
+// Package fault defines errors: Error, which says why an event was not delivered; Problem, a mistake in something that a user
+// wrote, with its position; and the classification of HTTP statuses.
 //
-// It knows nothing of events, destinations or delivery. Its values are plain data.
+// It knows nothing about events, destinations or delivery. Its values are plain data and are not synchronized.
 package fault
 
 import (
@@ -13,31 +13,31 @@ import (
 	"time"
 )
 
-// Codes that do not come from an HTTP status.
+// Codes that are not derived from an HTTP status.
 const (
-	CodeInvalidPayload = "PAYLOAD_VALIDATION_FAILED" // the event's payload is not what the action takes
+	CodeInvalidPayload = "PAYLOAD_VALIDATION_FAILED" // the payload does not match the action's fields
 	CodeInvalidEvent   = "INVALID_EVENT"             // the event itself cannot be read
-	CodeConnection     = "CONNECTION_FAILED"         // no answer came
-	CodeLogin          = "LOGIN_REQUIRED"            // somebody has to log in first; what waits is kept until then
-	CodeState          = "STATE_UNAVAILABLE"         // what this side remembers cannot be read or written now
-	CodeEgress         = "EGRESS_DENIED"             // the event chose a host that requests may not go to
+	CodeConnection     = "CONNECTION_FAILED"         // no response was received
+	CodeLogin          = "LOGIN_REQUIRED"            // the remote needs a new login; events wait until then
+	CodeState          = "STATE_UNAVAILABLE"         // Landfall's own state cannot be read or written at the moment
+	CodeEgress         = "EGRESS_DENIED"             // the event names a host that requests may not be sent to
 	CodeInternal       = "INTERNAL_ERROR"            // a handler broke its contract
 )
 
-// Who found an error, as Segment names them.
+// Who reported an error, with Segment's names.
 const (
-	ReporterIntegrations = "INTEGRATIONS" // this side, before anything was sent
+	ReporterIntegrations = "INTEGRATIONS" // Landfall, before it sent anything
 	ReporterDestination  = "DESTINATION"  // the remote
 )
 
-// Error is why an event, or a request that held it, was not delivered.
+// Error is the reason why an event, or a request that contained it, was not delivered.
 type Error struct {
-	Code       string        // such as TOO_MANY_REQUESTS
+	Code       string        // for example TOO_MANY_REQUESTS
 	Status     int           // an HTTP status; 0 means 500
-	Retry      bool          // trying the same again may help
-	RetryAfter time.Duration // how long the remote asks to wait; 0 where it does not say
-	Place      string        // a JSON pointer into the payload, where one is known
-	Message    string        // for people; never holds a secret
+	Retry      bool          // sending the same request again may succeed
+	RetryAfter time.Duration // the delay that the remote asks for; 0 if it does not say
+	Pointer    string        // JSON pointer into the payload, if known
+	Message    string        // for users; never contains a secret
 	Cause      error         // may be nil
 }
 
@@ -54,31 +54,31 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Invalid is the error of a payload that an action does not take.
+// Invalid returns the error of a payload that an action does not accept.
 func Invalid(format string, args ...any) *Error {
 	return &Error{Code: CodeInvalidPayload, Status: http.StatusBadRequest, Message: fmt.Sprintf(format, args...)}
 }
 
-// FromStatus is the error that an HTTP answer stands for.
+// FromStatus returns the error that an HTTP response with this status means.
 func FromStatus(status int, message string) *Error {
 	return &Error{Code: CodeOf(status), Status: status, Retry: Retryable(status), Message: message}
 }
 
-// NoAnswer is the error of a request that got no answer: the remote may have acted on it or not.
-func NoAnswer(cause error) *Error {
+// ConnectionFailed returns the error of a request without a response. The remote may or may not have processed it.
+func ConnectionFailed(cause error) *Error {
 	return &Error{
 		Code: CodeConnection, Status: http.StatusServiceUnavailable, Retry: true, Cause: cause,
 		Message: "no answer from the destination: " + cause.Error(),
 	}
 }
 
-// NoState is the error of a state that does not answer, which may pass.
-func NoState(doing string, cause error) *Error {
+// StateUnavailable returns the temporary error of a state store that does not respond. doing says what failed.
+func StateUnavailable(doing string, cause error) *Error {
 	return &Error{Code: CodeState, Status: http.StatusServiceUnavailable, Retry: true, Cause: cause, Message: doing + ": " + cause.Error()}
 }
 
-// As is err as an *Error: itself where one is inside, NoAnswer where a context has ended, else an internal error, which is final,
-// with err as its cause.
+// As returns err as an *Error: the one that err wraps; ConnectionFailed if a context ended; otherwise an internal error, which is
+// not retried, with err as its cause.
 func As(err error) *Error {
 	if err == nil {
 		return nil
@@ -88,13 +88,13 @@ func As(err error) *Error {
 	case errors.As(err, &e):
 		return e
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return NoAnswer(err)
+		return ConnectionFailed(err)
 	}
 	return &Error{Code: CodeInternal, Status: http.StatusInternalServerError, Message: err.Error(), Cause: err}
 }
 
-// Retryable tells whether a request answered with status may succeed when it is sent again: 408, 423, 429 and 5xx
-// except 501.
+// Retryable reports whether a request that was answered with status may succeed when it is sent again. These are 408, 423, 429 and
+// 5xx except 501.
 func Retryable(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusLocked, http.StatusTooManyRequests:
@@ -105,7 +105,7 @@ func Retryable(status int) bool {
 	return status >= 500
 }
 
-// CodeOf names an HTTP status the way Segment's results do: 429 is TOO_MANY_REQUESTS.
+// CodeOf returns the name of an HTTP status in the form of Segment's results: 429 is TOO_MANY_REQUESTS.
 func CodeOf(status int) string {
 	text := http.StatusText(status)
 	if text == "" {

@@ -36,7 +36,7 @@ func TestAs(t *testing.T) {
 		assert.True(t, cut.Retry, "what was cut off is tried again")
 		assert.ErrorIs(t, cut, ended)
 	}
-	assert.EqualError(t, fault.NoAnswer(io.EOF), "no answer from the destination: EOF")
+	assert.EqualError(t, fault.ConnectionFailed(io.EOF), "no answer from the destination: EOF")
 	assert.EqualError(t, &fault.Error{Status: 404}, "Not Found")
 }
 
@@ -44,8 +44,8 @@ func TestProblems(t *testing.T) {
 	var list fault.Problems
 	assert.NoError(t, list.Err())
 	list.Add("/a", "should be %d", 5)
-	list.Under("/b", fault.Problems{{Pointer: "/c", Message: "wrong", Excerpt: "x\n^"}})
-	list.Under("/d", errors.New("plain"))
+	list.AddUnder("/b", fault.Problems{{Pointer: "/c", Message: "wrong", Excerpt: "x\n^"}})
+	list.AddUnder("/d", errors.New("plain"))
 	list = append(list, fault.Problem{File: "f", Line: 2, Column: 3, Message: "m"}, fault.Problem{Line: 1, Column: 4, Message: "n"}, fault.Problem{File: "g", Message: "o"})
 	assert.EqualError(t, list.Err(), "/a should be 5\n/b/c wrong\nx\n^\n/d plain\nf:2:3: m\nline 1, column 4: n\ng: o")
 	assert.Equal(t, "/a~1b~0c", fault.PointerKey("a/b~c"))

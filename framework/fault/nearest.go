@@ -2,24 +2,24 @@ package fault
 
 import "strings"
 
-// maxWord bounds the words that are compared.
+// maxWord is the maximum length of a word that is compared, in bytes.
 const maxWord = 100
 
-// Nearest is the name most like word, and "" where none is like it: at most a third of its letters may differ.
+// Nearest returns the name most similar to word, or "" if none differs by at most a third of word's letters.
 func Nearest(word string, names []string) string {
 	if len(word) > maxWord {
 		return ""
 	}
 	best, fewest := "", len(word)/3+1
 	for _, name := range names {
-		if d := edits(word, name); d < fewest {
+		if d := editDistance(word, name); d < fewest {
 			best, fewest = name, d
 		}
 	}
 	return best
 }
 
-// DidYouMean is ` (did you mean "name"?)` for the name most like word, and "" where none is like it.
+// DidYouMean returns ` (did you mean "name"?)` for the name most similar to word, or "" if none is similar.
 func DidYouMean(word string, names []string) string {
 	if name := Nearest(word, names); name != "" {
 		return ` (did you mean "` + name + `"?)`
@@ -27,8 +27,8 @@ func DidYouMean(word string, names []string) string {
 	return ""
 }
 
-// edits is the number of letters to insert, remove, change or swap with their neighbour to turn a into b.
-func edits(a, b string) int {
+// editDistance returns how many letters must be inserted, removed, replaced or swapped with their neighbor to turn a into b.
+func editDistance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {
 		rows[i] = make([]int, len(b)+1)
@@ -53,8 +53,8 @@ func edits(a, b string) int {
 	return rows[len(a)][len(b)]
 }
 
-// Article is "a word" or "an word".
-func Article(word string) string {
+// WithArticle returns the word with an indefinite article: "a string", "an object".
+func WithArticle(word string) string {
 	if word != "" && strings.ContainsRune("aeiou", rune(word[0])) {
 		return "an " + word
 	}

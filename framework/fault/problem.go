@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// Problem is one mistake in a file or text that a person wrote.
+// Problem is one mistake in a file or text that a user wrote.
 type Problem struct {
 	File    string `json:"file,omitempty"`
-	Line    int    `json:"line,omitempty"`    // from 1; 0 where it is not known
+	Line    int    `json:"line,omitempty"`    // from 1; 0 if unknown
 	Column  int    `json:"column,omitempty"`  // from 1, in characters
-	Pointer string `json:"pointer,omitempty"` // a JSON pointer to the value that is wrong
+	Pointer string `json:"pointer,omitempty"` // JSON pointer to the invalid value
 	Message string `json:"message"`
-	Excerpt string `json:"excerpt,omitempty"` // the line at fault and a caret under the place
+	Excerpt string `json:"excerpt,omitempty"` // the line and a caret under the column
 }
 
 func (p Problem) String() string {
@@ -36,7 +36,7 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// Problems are all the mistakes of a text, in its order. They are an error where there is at least one.
+// Problems lists the mistakes in a text, in their order. A non-empty list is an error.
 type Problems []Problem
 
 func (list Problems) Error() string {
@@ -47,20 +47,21 @@ func (list Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Add appends a problem at a pointer.
+// Add appends a problem at a JSON pointer.
 func (list *Problems) Add(pointer, format string, args ...any) {
 	*list = append(*list, Problem{Pointer: pointer, Message: fmt.Sprintf(format, args...)})
 }
 
-// Under appends the problems of a part, which lies at prefix; an err that is no Problems becomes one.
-func (list *Problems) Under(prefix string, err error) {
+// AddUnder appends the problems of a part of the text, with prefix added to their pointers. An err that is not Problems becomes one
+// problem at prefix.
+func (list *Problems) AddUnder(prefix string, err error) {
 	for _, p := range ProblemsOf(err) {
 		p.Pointer = prefix + p.Pointer
 		*list = append(*list, p)
 	}
 }
 
-// Err is the list as an error, nil where it is empty.
+// Err returns the list as an error, or nil if it is empty.
 func (list Problems) Err() error {
 	if len(list) == 0 {
 		return nil
@@ -68,7 +69,7 @@ func (list Problems) Err() error {
 	return list
 }
 
-// ProblemsOf is err as a list of problems: itself where one is inside, else one problem without a place, none for nil.
+// ProblemsOf returns the Problems that err wraps, or a list of one problem without a position. It returns nil for a nil err.
 func ProblemsOf(err error) Problems {
 	if err == nil {
 		return nil
@@ -80,7 +81,7 @@ func ProblemsOf(err error) Problems {
 	return Problems{{Message: err.Error()}}
 }
 
-// PointerKey is key as one step of a JSON pointer, the slash included.
+// PointerKey returns key as one step of a JSON pointer, including the slash.
 func PointerKey(key string) string {
 	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }

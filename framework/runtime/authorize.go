@@ -63,7 +63,7 @@ func (c *compiler) login(spec, settings event.Value) *oauth.Remote {
 	}
 	parsed, err := oauth.ParseSpec(spec, settings)
 	if err != nil {
-		c.problems.Under(place, err)
+		c.problems.AddUnder(place, err)
 		return nil
 	}
 	r := &oauth.Remote{Spec: parsed, ClientID: id, ClientSecret: secret, Base: c.host.TokenTransport, Log: c.host.Log, Now: c.host.Now}

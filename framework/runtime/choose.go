@@ -31,7 +31,7 @@ func newChooser(subscriptions []*Subscription) *chooser {
 	c := &chooser{all: subscriptions}
 	values := map[string]map[string]bool{} // of each field, by its name
 	for _, s := range subscriptions {
-		for _, k := range s.query.Keys() {
+		for _, k := range s.query.IndexKeys() {
 			name := fieldName(k.Path)
 			if values[name] == nil {
 				values[name] = map[string]bool{}
@@ -43,12 +43,12 @@ func newChooser(subscriptions []*Subscription) *chooser {
 	}
 	at := map[string]int{} // in fields
 	for i, s := range subscriptions {
-		keys := s.query.Keys()
+		keys := s.query.IndexKeys()
 		if len(keys) == 0 || len(subscriptions) < minIndexed {
 			c.always = append(c.always, i)
 			continue
 		}
-		best := slices.MaxFunc(keys, func(a, b fql.Key) int { return len(values[fieldName(a.Path)]) - len(values[fieldName(b.Path)]) })
+		best := slices.MaxFunc(keys, func(a, b fql.IndexKey) int { return len(values[fieldName(a.Path)]) - len(values[fieldName(b.Path)]) })
 		name := fieldName(best.Path)
 		if _, ok := at[name]; !ok {
 			at[name] = len(c.fields)

@@ -89,7 +89,7 @@ func (c *compiler) settings() event.Value {
 	place := c.instance.Pointer + "/settings"
 	s, err := fieldschema.Compile(c.definition.Settings)
 	if err != nil {
-		c.problems.Under(place, err)
+		c.problems.AddUnder(place, err)
 		return event.Value{}
 	}
 	values := withDefaults(c.instance.Settings, c.definition.Settings)
@@ -100,7 +100,7 @@ func (c *compiler) settings() event.Value {
 	}
 	processed, err := s.Process(values)
 	if err != nil {
-		c.problems.Under(place, fieldschema.ProblemsOf(err))
+		c.problems.AddUnder(place, fieldschema.ProblemsOf(err))
 		return event.Value{}
 	}
 	if c.plugin.CheckSettings != nil {
@@ -169,10 +169,10 @@ func (c *compiler) subscription(in config.Subscription) *Subscription {
 	in.Mapping = withoutModes(in.Mapping)
 	var err error
 	if s.query, err = fql.Compile(c.subscribe(in, s.action)); err != nil {
-		c.problems.Under(in.Pointer+"/subscribe", err)
+		c.problems.AddUnder(in.Pointer+"/subscribe", err)
 	}
 	if s.schema, err = fieldschema.Compile(withoutBatchBounds(s.action.Fields.ForSyncMode(s.syncMode))); err != nil {
-		c.problems.Under(in.Pointer, err)
+		c.problems.AddUnder(in.Pointer, err)
 	}
 	c.mapping(in, s)
 	return s
@@ -190,10 +190,10 @@ func (c *compiler) mapping(in config.Subscription, s *Subscription) {
 	if in.Mapping.Kind() != event.Absent {
 		own, err := mapping.Compile(in.Mapping)
 		if err != nil {
-			c.problems.Under(in.Pointer+"/mapping", err)
+			c.problems.AddUnder(in.Pointer+"/mapping", err)
 			return
 		}
-		c.warnings.Under(in.Pointer+"/mapping", own.Warnings().Err())
+		c.warnings.AddUnder(in.Pointer+"/mapping", own.Warnings().Err())
 		c.mappedFields(in, s.action)
 		c.batchSize(in, s)
 	}
@@ -204,7 +204,7 @@ func (c *compiler) mapping(in config.Subscription, s *Subscription) {
 	var err error
 	s.written = httpx.NewWrittenURLs(textsOf(whole, nil))
 	if s.mapping, err = mapping.Compile(whole); err != nil {
-		c.problems.Under(in.Pointer+"/mapping", err)
+		c.problems.AddUnder(in.Pointer+"/mapping", err)
 	}
 }
 

@@ -60,7 +60,7 @@ func (c *compiler) creation(p *Plan) *creation {
 	}
 	var err error
 	if a.schema, err = fieldschema.Compile(a.fields); err != nil {
-		c.problems.Under(place, err)
+		c.problems.AddUnder(place, err)
 		return nil
 	}
 	for key, v := range a.configured.Members() {
@@ -71,7 +71,7 @@ func (c *compiler) creation(p *Plan) *creation {
 			}
 		}
 		if _, err := a.settings(key, event.Value{}); err != nil {
-			c.problems.Under(at, fieldschema.ProblemsOf(err))
+			c.problems.AddUnder(at, fieldschema.ProblemsOf(err))
 		}
 	}
 	return a
@@ -166,7 +166,7 @@ func (p *Plan) again(item Item) (Item, *Verdict) {
 func (a *creation) ensure(ctx context.Context, e *engaged) (created bool, err error) {
 	release, err := a.plan.deps.Locks.Hold(ctx, audienceState+e.Key)
 	if err != nil {
-		return false, fault.NoAnswer(err)
+		return false, fault.ConnectionFailed(err)
 	}
 	defer release()
 	state, key := a.plan.deps.State, audienceState+e.Key

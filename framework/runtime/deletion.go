@@ -41,7 +41,7 @@ func (c *compiler) deletion() []*Subscription {
 		return nil
 	}
 	fields, err := fieldschema.ParseFields(event.MustParse(deletionFields))
-	c.problems.Under(c.instance.Pointer, err)
+	c.problems.AddUnder(c.instance.Pointer, err)
 	action := &destination.ActionDefinition{
 		Key: OnDelete, Title: "Delete a user", Description: "Deletes the user of an event of type delete.",
 		DefaultSubscription: `type = "delete"`, Fields: fields,
@@ -55,13 +55,13 @@ func (c *compiler) deletion() []*Subscription {
 		},
 	})
 	if s.query, err = fql.Compile(action.DefaultSubscription); err != nil {
-		c.problems.Under(c.instance.Pointer, err)
+		c.problems.AddUnder(c.instance.Pointer, err)
 	}
 	if s.mapping, err = mapping.Compile(action.DefaultMapping()); err != nil {
-		c.problems.Under(c.instance.Pointer, err)
+		c.problems.AddUnder(c.instance.Pointer, err)
 	}
 	if s.schema, err = fieldschema.Compile(fields); err != nil {
-		c.problems.Under(c.instance.Pointer, err)
+		c.problems.AddUnder(c.instance.Pointer, err)
 	}
 	return []*Subscription{s}
 }

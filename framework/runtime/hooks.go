@@ -48,7 +48,7 @@ func (c *compiler) hooks(in config.Subscription, s *Subscription) (list []*hook)
 		}
 		var err error
 		if h.checked, err = fieldschema.Compile(declared.Outputs); err != nil {
-			c.problems.Under(place, err)
+			c.problems.AddUnder(place, err)
 		}
 		if given.Exists() {
 			h.inputs = c.hookInputs(declared, given, place)
@@ -69,7 +69,7 @@ func (c *compiler) hookInputs(h *destination.Hook, given event.Value, place stri
 		given, err = fields.Process(withDefaults(given, h.Inputs))
 	}
 	if err != nil {
-		c.problems.Under(place, fieldschema.ProblemsOf(err))
+		c.problems.AddUnder(place, fieldschema.ProblemsOf(err))
 	}
 	return given
 }

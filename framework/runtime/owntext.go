@@ -57,11 +57,11 @@ func (s *scalars) value(f *fieldschema.Field, v event.Value, place string) event
 	case v.Kind() == event.Object:
 		return s.object(f.Properties, v, place)
 	case f.Type == fieldschema.String || f.Type == fieldschema.Text || f.Type == fieldschema.Password:
-		if text, ok := s.doc.OwnText(place); ok {
+		if text, ok := s.doc.ScalarText(place); ok {
 			return event.NewString(text)
 		}
 	case v.Kind() == event.Number:
-		if text, ok := s.doc.Rewritten(place); ok {
+		if text, ok := s.doc.NonJSONNumber(place); ok {
 			s.warnings.Add(place, "is written %s and read as the number %s: write that, or put it in quotes if it is a text", text, v.JSON())
 		}
 	}

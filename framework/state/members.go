@@ -67,11 +67,11 @@ func (l *Ledger) Look(ctx context.Context, audienceID string, identities []strin
 		return records, nil
 	}
 	if err != nil {
-		return nil, fault.NoState("reading the ledger", err)
+		return nil, fault.StateUnavailable("reading the ledger", err)
 	}
 	entries, err := l.entries(ctx, l.store.db, a.id, identities)
 	if err != nil {
-		return nil, fault.NoState("reading the ledger", err)
+		return nil, fault.StateUnavailable("reading the ledger", err)
 	}
 	for i, identity := range identities {
 		e := entries[identity]
@@ -151,7 +151,7 @@ func identityRows(identities []string) string {
 func (l *Ledger) Sizes(ctx context.Context) ([]destination.AudienceSize, error) {
 	rows, err := l.store.db.QueryContext(ctx, `SELECT audience, name, members, purged FROM audiences WHERE instance = $1`, l.instance)
 	if err != nil {
-		return nil, fault.NoState("reading the ledger", err)
+		return nil, fault.StateUnavailable("reading the ledger", err)
 	}
 	defer rows.Close()
 	var sizes []destination.AudienceSize
@@ -159,7 +159,7 @@ func (l *Ledger) Sizes(ctx context.Context) ([]destination.AudienceSize, error) 
 		var size destination.AudienceSize
 		var purged sql.NullInt64
 		if err := rows.Scan(&size.ID, &size.Name, &size.Members, &purged); err != nil {
-			return nil, fault.NoState("reading the ledger", err)
+			return nil, fault.StateUnavailable("reading the ledger", err)
 		}
 		size.ID, size.Name, size.Purged = fromSQL.Replace(size.ID), fromSQL.Replace(size.Name), timeOf(purged)
 		sizes = append(sizes, size)

@@ -12,7 +12,7 @@ import (
 func (l *Ledger) Forget(ctx context.Context) error {
 	err := l.store.transact(ctx, func(tx *sql.Tx) error { return l.deleteAll(ctx, tx) })
 	if err != nil {
-		return fault.NoState("deleting the ledger", err)
+		return fault.StateUnavailable("deleting the ledger", err)
 	}
 	return nil
 }
@@ -60,7 +60,7 @@ func (l *Ledger) Rename(ctx context.Context, to string) error {
 		return l.moveAll(ctx, tx, other)
 	})
 	if err != nil {
-		return fault.NoState("renaming the ledger", err)
+		return fault.StateUnavailable("renaming the ledger", err)
 	}
 	return nil
 }

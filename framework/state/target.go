@@ -154,7 +154,7 @@ func (l *Ledger) Content(ctx context.Context) (c Content, err error) {
 		l.instance, targetKey).Scan(&c.Audiences, &c.Members, &c.Values, &tokens)
 	c.Token = tokens > 0
 	if err != nil {
-		return c, fault.NoState("reading the ledger", err)
+		return c, fault.StateUnavailable("reading the ledger", err)
 	}
 	return c, nil
 }
@@ -163,14 +163,14 @@ func (l *Ledger) Content(ctx context.Context) (c Content, err error) {
 func (s *Store) Instances(ctx context.Context) ([]string, error) {
 	rows, err := s.db.QueryContext(ctx, `SELECT instance FROM audiences UNION SELECT instance FROM state UNION SELECT instance FROM tokens`)
 	if err != nil {
-		return nil, fault.NoState("reading the ledger", err)
+		return nil, fault.StateUnavailable("reading the ledger", err)
 	}
 	defer rows.Close()
 	var ids []string
 	for rows.Next() {
 		var id string
 		if err := rows.Scan(&id); err != nil {
-			return nil, fault.NoState("reading the ledger", err)
+			return nil, fault.StateUnavailable("reading the ledger", err)
 		}
 		ids = append(ids, fromSQL.Replace(id))
 	}

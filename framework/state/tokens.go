@@ -32,7 +32,7 @@ func (t Tokens) Get(ctx context.Context, instance string) (oauth.Record, error) 
 	var r oauth.Record
 	err := t.store.db.QueryRowContext(ctx, `SELECT sealed, about FROM tokens WHERE instance = $1`, toSQL.Replace(instance)).Scan(&r.Sealed, &r.About)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return r, fault.NoState("reading the token", err)
+		return r, fault.StateUnavailable("reading the token", err)
 	}
 	return r, nil
 }
@@ -41,7 +41,7 @@ func (t Tokens) Get(ctx context.Context, instance string) (oauth.Record, error) 
 func (t Tokens) Change(ctx context.Context, instance string, f func(context.Context, oauth.Record) (oauth.Record, error)) error {
 	holder := rand.Text()
 	if err := t.lock(ctx, toSQL.Replace(instance), holder); err != nil {
-		return fault.NoState("locking the token", err)
+		return fault.StateUnavailable("locking the token", err)
 	}
 	ending := context.WithoutCancel(ctx)
 	record, err := t.Get(ctx, instance)
@@ -57,7 +57,7 @@ func (t Tokens) Change(ctx context.Context, instance string, f func(context.Cont
 	result, err := t.store.db.ExecContext(ending, t.store.dialect.query.Replace(
 		`UPDATE tokens SET sealed = $3, about = $4, until = 0 WHERE instance = $1 AND holder = $2 AND until >= {now}`), toSQL.Replace(instance), holder, record.Sealed, record.About)
 	if err != nil {
-		return fault.NoState("writing the token", err)
+		return fault.StateUnavailable("writing the token", err)
 	}
 	if n, err := result.RowsAffected(); err == nil && n == 0 {
 		return errors.New("writing the token: it took too long, and somebody else may have changed it")

@@ -25,7 +25,7 @@ func (l *Ledger) Get(ctx context.Context, key string) (value string, ok bool, er
 	case errors.Is(err, sql.ErrNoRows):
 		return "", false, nil
 	case err != nil:
-		return "", false, fault.NoState("reading the state", err)
+		return "", false, fault.StateUnavailable("reading the state", err)
 	}
 	return fromSQL.Replace(value), true, nil
 }
@@ -35,7 +35,7 @@ func (l *Ledger) Put(ctx context.Context, key, value string) error {
 	_, err := l.store.db.ExecContext(ctx, `INSERT INTO state (instance, key, value) VALUES ($1, $2, $3)
 		ON CONFLICT (instance, key) DO UPDATE SET value = excluded.value`, l.instance, toSQL.Replace(key), toSQL.Replace(value))
 	if err != nil {
-		return fault.NoState("writing the state", err)
+		return fault.StateUnavailable("writing the state", err)
 	}
 	return nil
 }
@@ -54,7 +54,7 @@ func (l *Ledger) Swap(ctx context.Context, key, old, value string) (ok bool, err
 	}
 	done, err := l.store.db.ExecContext(ctx, statement, args...)
 	if err != nil {
-		return false, fault.NoState("writing the state", err)
+		return false, fault.StateUnavailable("writing the state", err)
 	}
 	n, err := done.RowsAffected()
 	return n == 1, err

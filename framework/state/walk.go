@@ -70,7 +70,7 @@ func (l *Ledger) Each(ctx context.Context, audienceID, after string, f func(Stan
 			return nil
 		}
 	}
-	return fault.NoState("reading the ledger", err)
+	return fault.StateUnavailable("reading the ledger", err)
 }
 
 func (l *Ledger) page(ctx context.Context, a *audience, after string) ([]Standing, error) {
@@ -110,7 +110,7 @@ func (l *Ledger) Find(ctx context.Context, audienceID, identity string) (s Stand
 		history, err = l.history(ctx, a.id, identity)
 	}
 	if err != nil {
-		return s, nil, false, fault.NoState("reading the ledger", err)
+		return s, nil, false, fault.StateUnavailable("reading the ledger", err)
 	}
 	return e.standing(a.purged), history, true, nil
 }

@@ -149,7 +149,7 @@ func (l *Ledger) locked(ctx context.Context, a destination.Audience, f func(*sql
 		return f(tx, row)
 	})
 	if err != nil {
-		return fault.NoState("writing the ledger", err)
+		return fault.StateUnavailable("writing the ledger", err)
 	}
 	return nil
 }

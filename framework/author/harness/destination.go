@@ -138,7 +138,7 @@ func subscriptionOf(c event.Value) event.Value {
 	members := []event.Member{
 		{Key: "name", Value: event.NewString("case")},
 		{Key: "action", Value: c.Get("action")},
-		{Key: "subscribe", Value: event.NewString(fql.Everything)},
+		{Key: "subscribe", Value: event.NewString(fql.MatchAll)},
 		{Key: "mapping", Value: orEmpty(m)},
 		{Key: "useDefaultMappings", Value: defaults},
 	}

@@ -128,14 +128,14 @@ func declared(dir string) (names []string, err error) {
 func withAction(d *destination.Definition, text []byte, block string) ([]byte, error) {
 	lines := strings.SplitAfter(string(text), "\n")
 	first := d.Actions[0].Key
-	begin, _ := d.Document.KeyPlace("/actions")
-	line, column := d.Document.KeyPlace("/actions/" + first)
+	begin, _ := d.Document.KeyPosition("/actions")
+	line, column := d.Document.KeyPosition("/actions/" + first)
 	if line <= begin {
 		return nil, fmt.Errorf("%s: the actions stand in braces: write them on lines of their own first", d.Document.Name())
 	}
 	end := len(lines)
 	for key := range d.Document.Value().Members() {
-		if at, _ := d.Document.KeyPlace("/" + key); at > begin {
+		if at, _ := d.Document.KeyPosition("/" + key); at > begin {
 			end = min(end, at-1)
 		}
 	}

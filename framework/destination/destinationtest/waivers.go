@@ -43,7 +43,7 @@ func readWaivers(dir string) (waivers, error) {
 	for i, v := range doc.Value().Items() {
 		place := fmt.Sprintf("/%d", i)
 		w := waiver{check: v.Get("check").Str(), of: v.Get("of").Str(), file: file}
-		w.line, _ = doc.Place(place)
+		w.line, _ = doc.Position(place)
 		if !slices.Contains(Names(), w.check) {
 			problems.Add(place+"/check", "there is no check %q%s", w.check, fault.DidYouMean(w.check, Names()))
 		}

@@ -60,7 +60,7 @@ func (t *trace) failure(err error) *fault.Error {
 	if errors.As(err, &known) {
 		return known
 	}
-	return fault.NoAnswer(err)
+	return fault.ConnectionFailed(err)
 }
 
 // report passes an exchange to the observers and the log. It returns a failed exchange if the request's context keeps those.

@@ -69,7 +69,7 @@ func ParseSpec(v, settings event.Value) (*Spec, error) {
 		problems.Add("", "needs %s for the grant %s", key, grantOf(v))
 		return nil, problems
 	}
-	m, err := mapping.Compile(mapping.Templates(v))
+	m, err := mapping.Compile(mapping.ConvertTemplates(v))
 	if err != nil {
 		return nil, err
 	}

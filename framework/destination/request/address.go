@@ -11,7 +11,7 @@ import (
 
 // address is a URL: a text whose inserted values are escaped, or a mapping that makes it as a whole.
 type address struct {
-	parts []mapping.Part
+	parts []mapping.TemplatePart
 	whole *mapping.Mapping // nil for a text
 	// fromEvent is whether something else than settings may say which host it is.
 	fromEvent bool
@@ -21,12 +21,12 @@ type address struct {
 // a request goes to.
 func (c *compiler) address(v event.Value, place string) *address {
 	if v.Kind() == event.Absent {
-		return &address{parts: mapping.Split("")}
+		return &address{parts: mapping.SplitTemplate("")}
 	}
 	if !v.IsString() {
 		return c.wholeAddress(v, place)
 	}
-	a := &address{parts: mapping.Split(v.Str())}
+	a := &address{parts: mapping.SplitTemplate(v.Str())}
 	behindHost := false
 	for _, p := range a.parts {
 		rest := p.Text

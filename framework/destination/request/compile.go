@@ -59,11 +59,11 @@ func (c *compiler) mapping(v event.Value, place string) *mapping.Mapping {
 	if v.Kind() == event.Absent {
 		return nil
 	}
-	v = mapping.Templates(v)
+	v = mapping.ConvertTemplates(v)
 	m, err := mapping.Compile(v)
-	c.problems.Under(place, err)
+	c.problems.AddUnder(place, err)
 	if err == nil {
-		c.problems.Under(place, m.Warnings().Err())
+		c.problems.AddUnder(place, m.Warnings().Err())
 	}
 	c.references(v, place)
 	return m
@@ -108,7 +108,7 @@ func (c *compiler) references(v event.Value, place string) {
 		case key == "@path" && m.IsString():
 			c.refer(event.NewPath(m.Str()), inner)
 		case key == "@template" && m.IsString():
-			for _, p := range mapping.Split(m.Str()) {
+			for _, p := range mapping.SplitTemplate(m.Str()) {
 				if !p.Last {
 					c.refer(p.Path, inner)
 				}
@@ -122,7 +122,7 @@ func (c *compiler) references(v event.Value, place string) {
 			c.references(m.Get("apply"), inner+"/apply")
 			c.transformed(m, inner+"/mapping")
 		case key == "@expr", key == "@liquid":
-			for _, path := range mapping.Reads(key, m.Str()) {
+			for _, path := range mapping.ReferencedPaths(key, m.Str()) {
 				c.refer(event.PathOf(path...), inner)
 			}
 		default:

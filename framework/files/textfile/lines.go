@@ -25,20 +25,20 @@ type Lines struct {
 	unread []Line // the next one last
 }
 
-// NewLines returns the lines of r.
+// NewLines returns a Lines that reads from r.
 func NewLines(r io.Reader) *Lines { return &Lines{input: bufio.NewReaderSize(r, bufferSize)} }
 
-// Unread puts lines back, which Next returns again in their order.
+// Unread puts lines back. Next returns them again, in their order.
 func (l *Lines) Unread(lines ...Line) {
 	for i := len(lines) - 1; i >= 0; i-- {
 		l.unread = append(l.unread, lines[i])
 	}
 }
 
-// Number is how many lines have been read from the file.
+// Number returns how many lines have been read from the file.
 func (l *Lines) Number() int { return l.number }
 
-// Next returns the next line. The error is io.EOF after the last one. A line that an error of the file interrupts is not returned.
+// Next returns the next line, or io.EOF after the last one. If reading fails in the middle of a line, that line is not returned.
 func (l *Lines) Next() (Line, error) {
 	if n := len(l.unread); n > 0 {
 		line := l.unread[n-1]
@@ -78,7 +78,7 @@ func (l *Lines) Next() (Line, error) {
 	return line, nil
 }
 
-// endLine passes over a line and its end, which may be the two bytes \r\n.
+// endLine skips a line and its end, which may be \r\n.
 func (l *Lines) endLine(last byte, size int) {
 	_, _ = l.input.Discard(size)
 	if last != '\r' {

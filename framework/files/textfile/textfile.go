@@ -1,5 +1,7 @@
-// Package textfile reads the text files that users hand over: it decompresses gzip, decodes character encodings to UTF-8, and
-// splits lines within bounds. A file in a format that holds no text, such as a spreadsheet, is refused by its name.
+// Package textfile reads text files that users provide: it decompresses gzip, decodes character encodings to UTF-8, and splits the
+// text into lines of bounded length. It refuses known binary formats, such as spreadsheets, and names them in the error.
+//
+// It knows nothing about what the text means. Readers and Lines are not safe for concurrent use.
 package textfile
 
 import (
@@ -19,22 +21,23 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// FormatError says that a file is not text, or is text in another encoding than was said.
+// FormatError reports that a file is not text, or is not in the stated encoding.
 type FormatError struct {
-	Format string // such as "a ZIP archive or a spreadsheet (XLSX, ODS)"
+	Format string // for example "a ZIP archive or a spreadsheet (XLSX, ODS)"
 	Advice string // what to do next
 }
 
 func (e *FormatError) Error() string { return "the file is " + e.Format + ": " + e.Advice }
 
-// TruncatedError says that compressed data end before their end. What was read before it is intact, except for the last line.
+// TruncatedError reports that compressed data end too early. The data read before it are intact, except that the last line may be
+// incomplete.
 type TruncatedError struct{ Format string }
 
 func (e *TruncatedError) Error() string {
 	return "the " + e.Format + " data end too early: the file has been cut off"
 }
 
-// CorruptError says that compressed data are damaged, so that nothing that was read from them can be trusted.
+// CorruptError reports that compressed data are damaged. Nothing that was read from them can be trusted.
 type CorruptError struct {
 	Format string
 	Cause  error
@@ -44,10 +47,10 @@ func (e *CorruptError) Error() string {
 	return "the " + e.Format + " data are damaged: make or copy the file again"
 }
 
-// Unwrap returns the cause.
+// Unwrap returns the cause of the damage.
 func (e *CorruptError) Unwrap() error { return e.Cause }
 
-// namedEncoding is an encoding that a user can name. The encoding of UTF-8 is nil.
+// namedEncoding is an encoding with the name that users write. encoding is nil for UTF-8.
 type namedEncoding struct {
 	name     string
 	encoding encoding.Encoding
@@ -62,7 +65,7 @@ func namedEncodings() []namedEncoding {
 	}
 }
 
-// Encodings returns the names of the encodings that Open knows.
+// Encodings returns the names of the supported encodings.
 func Encodings() []string {
 	var names []string
 	for _, e := range namedEncodings() {
@@ -71,7 +74,7 @@ func Encodings() []string {
 	return names
 }
 
-// CheckEncoding returns an error that lists the known encodings unless name is one of them or empty.
+// CheckEncoding returns an error that lists the supported encodings, unless name is one of them or empty.
 func CheckEncoding(name string) error {
 	_, err := encodingByName(name)
 	return err
@@ -90,12 +93,12 @@ func encodingByName(name string) (namedEncoding, error) {
 	return namedEncoding{}, fmt.Errorf("there is no encoding %q%s: the encodings are %s", name, fault.DidYouMean(name, Encodings()), strings.Join(Encodings(), ", "))
 }
 
-// bufferSize is how much is read at once, in bytes.
+// bufferSize is the size of the read buffers in bytes.
 const bufferSize = 64 << 10
 
-// Open returns the text of a file as UTF-8 without a byte order mark, decompressed if it is gzip. The encoding is UTF-8 if name
-// is empty; UTF-16 with a byte order mark is then recognized. Bytes that are not valid UTF-8 are handed on as they are. Errors are
-// a *FormatError, or while reading a *TruncatedError or a *CorruptError.
+// Open returns a reader of the file's text as UTF-8, decompressed if it is gzip and without a byte order mark. An empty name means
+// UTF-8, or UTF-16 if the file has a UTF-16 byte order mark. Bytes that are not valid UTF-8 are passed through. Open returns a
+// *FormatError, or while reading a *TruncatedError or a *CorruptError.
 func Open(r io.Reader, name string) (io.Reader, error) {
 	chosen, err := encodingByName(name)
 	if err != nil {
@@ -109,10 +112,10 @@ func Open(r io.Reader, name string) (io.Reader, error) {
 		}
 		input = bufio.NewReaderSize(&gzipReader{unzipped}, bufferSize)
 	}
-	return decode(input, chosen, name != "")
+	return decodeText(input, chosen, name != "")
 }
 
-func decode(input *bufio.Reader, chosen namedEncoding, explicit bool) (io.Reader, error) {
+func decodeText(input *bufio.Reader, chosen namedEncoding, explicit bool) (io.Reader, error) {
 	begin, _ := input.Peek(8)
 	if err := checkFormat(begin); err != nil {
 		return nil, err
@@ -144,7 +147,7 @@ func decode(input *bufio.Reader, chosen namedEncoding, explicit bool) (io.Reader
 	return input, nil
 }
 
-// checkFormat refuses formats that are no text, by how they begin.
+// checkFormat refuses binary formats by their first bytes.
 func checkFormat(begin []byte) error {
 	for _, f := range []struct{ magic, format, advice string }{
 		{"PK\x03\x04", "a ZIP archive or a spreadsheet (XLSX, ODS)", "unpack it, or save the sheet as CSV (UTF-8)"},
@@ -164,7 +167,7 @@ func checkFormat(begin []byte) error {
 	return nil
 }
 
-// gzipReader gives the errors of gzip as those of this package.
+// gzipReader converts errors of gzip to errors of this package.
 type gzipReader struct{ unzipped *gzip.Reader }
 
 func (g *gzipReader) Read(p []byte) (int, error) {
@@ -182,7 +185,7 @@ func compressedError(err error) error {
 	return &CorruptError{"gzip", err}
 }
 
-// NewReader is Open that reads nothing before its first Read, which returns the error of Open.
+// NewReader is like Open, but reads nothing until the first Read, which returns the error of Open.
 func NewReader(r io.Reader, name string) io.Reader { return &lazyReader{input: r, name: name} }
 
 type lazyReader struct {

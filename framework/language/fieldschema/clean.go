@@ -2,22 +2,22 @@ package fieldschema
 
 import "github.com/landfall-dev/landfall/framework/event"
 
-// Clean drops from a payload what no field is for and what is empty, makes lists of lone values where a field is
-// multiple, and takes the one element of a list where a field is a scalar. A payload that needs none of it is returned as it is.
+// Clean drops unknown keys and empty values from a payload, wraps single values of multiple fields in a list, and unwraps a list of
+// one element in a scalar field. If nothing changes, it returns the payload itself.
 func (s *Schema) Clean(payload event.Value) event.Value {
 	return cleanObject(s.fields, payload, true, false)
 }
 
-// cleanObject cleans the members of an object; keepUnknown keeps the keys that no field is for.
+// cleanObject cleans the members of an object. keepUnknown keeps keys without a field.
 func cleanObject(fields Fields, v event.Value, root, keepUnknown bool) event.Value {
 	if v.Kind() != event.Object {
 		return v
 	}
-	return rebuild(v, func(key string, m event.Value) event.Value {
+	return mapMembers(v, func(key string, m event.Value) event.Value {
 		f := fields.Get(key)
 		switch {
 		case f != nil:
-			return f.clean(m, root)
+			return f.cleanValue(m, root)
 		case keepUnknown:
 			return m
 		}
@@ -25,10 +25,10 @@ func cleanObject(fields Fields, v event.Value, root, keepUnknown bool) event.Val
 	})
 }
 
-// rebuild is an object with each member changed, those that become absent dropped. It is the object itself where nothing
-// changes.
-func rebuild(v event.Value, change func(string, event.Value) event.Value) event.Value {
-	var members []event.Member // nil while nothing has changed
+// mapMembers returns an object in which each member is replaced by the result of change; absent results are dropped. If nothing
+// changes, it returns the object itself.
+func mapMembers(v event.Value, change func(string, event.Value) event.Value) event.Value {
+	var members []event.Member // nil until something changes
 	before := 0
 	for key, m := range v.Members() {
 		now := change(key, m)
@@ -46,7 +46,7 @@ func rebuild(v event.Value, change func(string, event.Value) event.Value) event.
 	return event.NewObject(members)
 }
 
-// firstMembers are the first n members of an object, with room for the rest.
+// firstMembers returns the first n members of an object, with capacity for the others.
 func firstMembers(v event.Value, n int) []event.Member {
 	members := make([]event.Member, 0, v.Len())
 	for key, m := range v.Members() {
@@ -58,10 +58,10 @@ func firstMembers(v event.Value, n int) []event.Member {
 	return members
 }
 
-// clean is the value of the field, absent where it is dropped.
-func (f *Field) clean(v event.Value, root bool) event.Value {
-	v = f.unwrap(v)
-	if f.drops(v, root) {
+// cleanValue returns the cleaned value of the field, or the absent Value if it is dropped.
+func (f *Field) cleanValue(v event.Value, root bool) event.Value {
+	v = f.unwrapSingle(v)
+	if f.isDropped(v, root) {
 		return event.Value{}
 	}
 	if v.Kind() == event.Array {
@@ -76,33 +76,33 @@ func (f *Field) clean(v event.Value, root bool) event.Value {
 	return v
 }
 
-// unwrap is the one element of a list that stands where a scalar belongs, and any other value as it is.
-func (f *Field) unwrap(v event.Value) event.Value {
+// unwrapSingle returns the only element of a list in a scalar field, and any other value unchanged.
+func (f *Field) unwrapSingle(v event.Value) event.Value {
 	if !f.Multiple && f.Type != Object && v.Kind() == event.Array && v.Len() == 1 {
 		return v.Index(0)
 	}
 	return v
 }
 
-// drops tells whether a value counts as nothing: null where that is not allowed, which it never is in a list or for one, "" where it cannot be a value, and "" in
-// any field at the root, so that a required one is missing.
-func (f *Field) drops(v event.Value, root bool) bool {
+// isDropped reports whether a value counts as missing: null if the field does not allow it, which multiple fields never do; "" if
+// the type does not allow it; and "" in any field at the root, so that a required field counts as missing.
+func (f *Field) isDropped(v event.Value, root bool) bool {
 	switch v.Kind() {
 	case event.Null:
 		return !f.AllowNull || f.Multiple
 	case event.String:
-		return v.Str() == "" && (root || !f.Type.takesEmpty())
+		return v.Str() == "" && (root || !f.Type.allowsEmpty())
 	}
 	return false
 }
 
-// cleanItems cleans the items of a list; those that are dropped are gone.
+// cleanItems cleans the items of a list and removes those that are dropped.
 func (f *Field) cleanItems(v event.Value) event.Value {
 	kept, same := make([]event.Value, 0, v.Len()), true
 	for _, item := range v.Items() {
 		now := item
 		switch {
-		case f.drops(item, false):
+		case f.isDropped(item, false):
 			now = event.Value{}
 		case f.hasProperties():
 			now = cleanObject(f.Properties, item, false, f.AdditionalProperties)

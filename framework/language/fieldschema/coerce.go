@@ -8,24 +8,24 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Coerce turns the values of a cleaned payload into the types of their fields where that can be done, and leaves the others
-// for Validate to refuse. A payload that needs none of it is returned as it is.
+// Coerce converts the values of a cleaned payload to the types of their fields. It leaves values that cannot be converted for
+// Validate to reject. If nothing changes, it returns the payload itself.
 func (s *Schema) Coerce(payload event.Value) event.Value { return coerceObject(s.fields, payload) }
 
 func coerceObject(fields Fields, v event.Value) event.Value {
 	if v.Kind() != event.Object {
 		return v
 	}
-	return rebuild(v, func(key string, m event.Value) event.Value {
+	return mapMembers(v, func(key string, m event.Value) event.Value {
 		f := fields.Get(key)
 		if f == nil {
 			return m
 		}
-		return f.coerce(m)
+		return f.coerceValue(m)
 	})
 }
 
-func (f *Field) coerce(v event.Value) event.Value {
+func (f *Field) coerceValue(v event.Value) event.Value {
 	if !f.Multiple || v.Kind() != event.Array {
 		return f.coerceOne(v)
 	}
@@ -41,7 +41,7 @@ func (f *Field) coerce(v event.Value) event.Value {
 	return event.NewArray(items)
 }
 
-// coerceOne coerces a value, or an item of a list, which may be a list of one element itself.
+// coerceOne coerces a value or an item of a list. The item may itself be a list of one element.
 func (f *Field) coerceOne(v event.Value) event.Value {
 	if f.Type == Object {
 		if f.hasProperties() {
@@ -53,19 +53,19 @@ func (f *Field) coerceOne(v event.Value) event.Value {
 	if f.Multiple && v.Kind() == event.Array && v.Len() == 1 {
 		from = v.Index(0)
 	}
-	if to := f.Type.coerce(from); to.Kind() != event.Absent {
+	if to := f.Type.coerceScalar(from); to.Kind() != event.Absent {
 		return to
 	}
 	return v
 }
 
-// coerce is v as the type has it; absent where that cannot be.
-func (t Type) coerce(v event.Value) event.Value {
+// coerceScalar returns v converted to the type, or the absent Value if that is not possible.
+func (t Type) coerceScalar(v event.Value) event.Value {
 	switch t {
 	case Number, Integer:
-		return t.number(v)
+		return t.coerceNumber(v)
 	case Boolean:
-		return boolean(v)
+		return coerceBoolean(v)
 	case Datetime:
 		if v.IsString() || v.Kind() == event.Number {
 			return v
@@ -81,14 +81,14 @@ func (t Type) coerce(v event.Value) event.Value {
 	return event.Value{}
 }
 
-func (t Type) number(v event.Value) event.Value {
+func (t Type) coerceNumber(v event.Value) event.Value {
 	switch v.Kind() {
 	case event.True:
 		return event.NewInt(1)
 	case event.False:
 		return event.NewInt(0)
 	case event.String:
-		v = numberOf(v.Str())
+		v = parseNumber(v.Str())
 	}
 	if v.Kind() != event.Number || t == Integer && !isWhole(v) {
 		return event.Value{}
@@ -104,9 +104,9 @@ func isWhole(v event.Value) bool {
 	return f == math.Trunc(f) && !math.IsInf(f, 0)
 }
 
-// numberOf reads a number as JavaScript's Number does: white space round it, 0x, 0o and 0b, exponents. A text that is none
-// gives nothing; white space alone is 0. Whole numbers keep their digits.
-func numberOf(s string) event.Value {
+// parseNumber converts a text like JavaScript's Number: it accepts surrounding white space, 0x, 0o, 0b and exponents, and white
+// space alone is 0. It returns the absent Value for any other text. Integers keep their digits.
+func parseNumber(s string) event.Value {
 	if s == "" || strings.ContainsRune(s, '_') {
 		return event.Value{}
 	}
@@ -133,7 +133,7 @@ func numberOf(s string) event.Value {
 	return event.NewFloat(f)
 }
 
-func boolean(v event.Value) event.Value {
+func coerceBoolean(v event.Value) event.Value {
 	switch {
 	case v.Kind() == event.True, v.Kind() == event.False:
 		return v

@@ -16,7 +16,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// ProblemsOf are the places that an error of Process or Validate is about.
+// ProblemsOf returns the problems that an error of Process or Validate contains.
 func ProblemsOf(err error) fault.Problems {
 	var e *fault.Error
 	if errors.As(err, &e) && e.Cause != nil {
@@ -25,9 +25,9 @@ func ProblemsOf(err error) fault.Problems {
 	return fault.ProblemsOf(err)
 }
 
-// explain asks the JSON Schema, and says what it refuses; nil where it refuses nothing.
+// explain validates a payload with the JSON Schema. It returns nil if the payload is valid.
 func (s *Schema) explain(payload event.Value) error {
-	err := s.authority.Validate(payload.Any())
+	err := s.validator.Validate(payload.Any())
 	if err == nil {
 		return nil
 	}
@@ -36,7 +36,7 @@ func (s *Schema) explain(payload event.Value) error {
 		return fault.Invalid("%v", err)
 	}
 	x := explainer{schema: s, payload: payload}
-	x.leaves(wrong)
+	x.addLeaves(wrong)
 	slices.SortFunc(x.problems, func(a, b fault.Problem) int {
 		return cmp.Or(cmp.Compare(a.Pointer, b.Pointer), cmp.Compare(a.Message, b.Message))
 	})
@@ -46,23 +46,23 @@ func (s *Schema) explain(payload event.Value) error {
 		messages[i] = p.Message
 	}
 	return &fault.Error{
-		Code: fault.CodeInvalidPayload, Status: http.StatusBadRequest, Place: x.problems[0].Pointer,
+		Code: fault.CodeInvalidPayload, Status: http.StatusBadRequest, Pointer: x.problems[0].Pointer,
 		Message: strings.Join(messages, "; "), Cause: x.problems,
 	}
 }
 
-// explainer says validation errors in the words of the fields.
+// explainer turns validation errors into messages that use the labels of the fields.
 type explainer struct {
 	schema   *Schema
 	payload  event.Value
 	problems fault.Problems
 }
 
-// leaves explains the errors that have no causes.
-func (x *explainer) leaves(err *jsonschema.ValidationError) {
+// addLeaves adds a problem for each error that has no causes.
+func (x *explainer) addLeaves(err *jsonschema.ValidationError) {
 	if len(err.Causes) > 0 {
 		for _, cause := range err.Causes {
-			x.leaves(cause)
+			x.addLeaves(cause)
 		}
 		return
 	}
@@ -71,42 +71,42 @@ func (x *explainer) leaves(err *jsonschema.ValidationError) {
 	if decoded, unescapeErr := url.PathUnescape(fragment); unescapeErr == nil {
 		fragment = decoded
 	}
-	x.say(err.InstanceLocation, keyword, x.schema.published.At(fragment))
+	x.addProblem(err.InstanceLocation, keyword, x.schema.jsonSchema.At(fragment))
 }
 
-func (x *explainer) say(place, keyword string, want event.Value) {
-	got, f, label := x.payload.At(place), x.schema.fieldAt(place), x.schema.labelAt(place)
+func (x *explainer) addProblem(pointer, keyword string, want event.Value) {
+	got, f, label := x.payload.At(pointer), x.schema.fieldAt(pointer), x.schema.labelAt(pointer)
 	switch keyword {
 	case "required":
 		for _, key := range want.Items() {
 			if got.Get(key.Str()).Kind() == event.Absent {
-				inner := place + fault.PointerKey(key.Str())
+				inner := pointer + fault.PointerKey(key.Str())
 				x.problems.Add(inner, "%s is required but missing", x.schema.labelAt(inner))
 			}
 		}
 	case "type":
-		x.problems.Add(place, "%s should be %s but is %s", label, orKinds(want), shown(f, got))
+		x.problems.Add(pointer, "%s should be %s but is %s", label, joinKinds(want), formatValue(f, got))
 	case "enum":
-		x.problems.Add(place, "%s should be %s but is %s", label, orValues(want), shown(f, got))
+		x.problems.Add(pointer, "%s should be %s but is %s", label, joinValues(want), formatValue(f, got))
 	case "format":
-		x.problems.Add(place, "%s should be %s but is %s%s", label, formatWords(want.Str()), shown(f, got), timeReason(want.Str(), got))
+		x.problems.Add(pointer, "%s should be %s but is %s%s", label, describeFormat(want.Str()), formatValue(f, got), timeReason(want.Str(), got))
 	case "minimum":
-		x.problems.Add(place, "%s should be at least %s but is %s", label, want.JSON(), shown(f, got))
+		x.problems.Add(pointer, "%s should be at least %s but is %s", label, want.JSON(), formatValue(f, got))
 	case "maximum":
-		x.problems.Add(place, "%s should be at most %s but is %s", label, want.JSON(), shown(f, got))
+		x.problems.Add(pointer, "%s should be at most %s but is %s", label, want.JSON(), formatValue(f, got))
 	case "minLength":
-		x.problems.Add(place, "%s should have at least %s characters but is %s", label, want.JSON(), shown(f, got))
+		x.problems.Add(pointer, "%s should have at least %s characters but is %s", label, want.JSON(), formatValue(f, got))
 	case "maxLength":
-		x.problems.Add(place, "%s should have at most %s characters but is %s", label, want.JSON(), shown(f, got))
+		x.problems.Add(pointer, "%s should have at most %s characters but is %s", label, want.JSON(), formatValue(f, got))
 	default:
-		x.problems.Add(place, "%s breaks the rule %s", label, keyword)
+		x.problems.Add(pointer, "%s breaks the rule %s", label, keyword)
 	}
 }
 
-// fieldAt is the field at a place of a payload, nil where there is none.
-func (s *Schema) fieldAt(place string) *Field {
+// fieldAt returns the innermost field at a JSON pointer into a payload, or nil.
+func (s *Schema) fieldAt(pointer string) *Field {
 	fields, found := s.fields, (*Field)(nil)
-	for _, step := range event.PointerSteps(place) {
+	for _, step := range event.PointerSteps(pointer) {
 		if f := fields.Get(step); f != nil {
 			found, fields = f, f.Properties
 		}
@@ -114,11 +114,11 @@ func (s *Schema) fieldAt(place string) *Field {
 	return found
 }
 
-// labelAt names a place of a payload by the labels on the way to it: User Alias › Alias Name, Tags 2.
-func (s *Schema) labelAt(place string) string {
+// labelAt describes a JSON pointer by the labels of the fields on its path, for example: User Alias › Alias Name, Tags 2.
+func (s *Schema) labelAt(pointer string) string {
 	var labels []string
 	fields := s.fields
-	for _, step := range event.PointerSteps(place) {
+	for _, step := range event.PointerSteps(pointer) {
 		if f := fields.Get(step); f != nil {
 			labels, fields = append(labels, f.Label), f.Properties
 		} else if n, err := strconv.Atoi(step); err == nil && len(labels) > 0 {
@@ -131,8 +131,8 @@ func (s *Schema) labelAt(place string) string {
 	return strings.Join(labels, " › ")
 }
 
-// shown is what came, bounded; the value of a password field does not show.
-func shown(f *Field, v event.Value) string {
+// formatValue returns a value for a message, truncated. It does not reveal the value of a password field.
+func formatValue(f *Field, v event.Value) string {
 	const most = 60
 	switch {
 	case f != nil && f.Type == Password && v.IsString():
@@ -152,27 +152,27 @@ func shown(f *Field, v event.Value) string {
 	return text
 }
 
-func orKinds(want event.Value) string {
+func joinKinds(want event.Value) string {
 	if want.IsString() {
-		return article(want.Str())
+		return kindWithArticle(want.Str())
 	}
 	var kinds []string
 	for _, kind := range want.Items() {
-		kinds = append(kinds, article(kind.Str()))
+		kinds = append(kinds, kindWithArticle(kind.Str()))
 	}
 	return strings.Join(kinds, " or ")
 }
 
-// article is the kind with its article; null has none.
-func article(kind string) string {
+// kindWithArticle returns a JSON type with its article. null has none.
+func kindWithArticle(kind string) string {
 	if kind == "null" {
 		return kind
 	}
-	return fault.Article(kind)
+	return fault.WithArticle(kind)
 }
 
-// orValues lists choices, at most ten of them.
-func orValues(want event.Value) string {
+// joinValues lists at most ten choices.
+func joinValues(want event.Value) string {
 	const most = 10
 	var values []string
 	for i, v := range want.Items() {
@@ -185,7 +185,7 @@ func orValues(want event.Value) string {
 	return strings.Join(values, ", ")
 }
 
-// timeReason says in parentheses why a value cannot be read as a time, for a datetime.
+// timeReason returns, in parentheses, why a value of a datetime field cannot be read as a time.
 func timeReason(format string, v event.Value) string {
 	var mistake *event.TimeError
 	if _, err := event.ReadTime(v); format != dateLike || !errors.As(err, &mistake) {
@@ -194,7 +194,7 @@ func timeReason(format string, v event.Value) string {
 	return " (" + mistake.Reason + ")"
 }
 
-func formatWords(format string) string {
+func describeFormat(format string) string {
 	words := map[string]string{
 		"email": "an email address", "uri": "a URI such as https://example.com", "uri-reference": "a URI reference",
 		"ipv4": "an IPv4 address", "ipv6": "an IPv6 address", "hostname": "a host name", "uuid": "a UUID",

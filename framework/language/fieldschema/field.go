@@ -1,8 +1,8 @@
-// Package schema is the fields of settings and payloads: what a definition says of them, the JSON Schema that follows, and
-// how a payload is cleaned, coerced and validated by them.
+// Package fieldschema implements the fields of settings and payloads: it parses their definitions, derives a JSON Schema from them,
+// and cleans, coerces and validates payloads.
 //
-// A Schema has a compiled check that passes good payloads without allocating; jsonschema/v5 with the published schema is
-// the authority on all others and explains them. The package knows nothing of events, mappings or destinations. Fields and
+// A Schema first runs a compiled check that accepts valid payloads without allocating. Only jsonschema/v5, with the derived JSON
+// Schema, can reject a payload, and it explains why. The package knows nothing about events, mappings or destinations. Fields and
 // Schemas are immutable and safe for concurrent use. README.md beside this file is the reference.
 package fieldschema
 
@@ -15,21 +15,21 @@ import (
 // Type is the type of a field's value.
 type Type string
 
-// The types.
+// The field types.
 const (
 	String   Type = "string"
-	Text     Type = "text"     // a string of many lines
-	Password Type = "password" // a string that is never shown
+	Text     Type = "text"     // a string of several lines
+	Password Type = "password" // a string that is never displayed
 	Number   Type = "number"
 	Integer  Type = "integer"
 	Boolean  Type = "boolean"
-	Datetime Type = "datetime" // a string or a number that event.ReadTime reads
+	Datetime Type = "datetime" // a string or a number that event.ReadTime accepts
 	Object   Type = "object"
 )
 
-var types = []string{"string", "text", "number", "integer", "datetime", "boolean", "password", "object"}
+var typeNames = []string{"string", "text", "number", "integer", "datetime", "boolean", "password", "object"}
 
-// Field is one field of a definition. Keys that only concern forms stay in Raw.
+// Field is one field of a definition. Keys that only concern forms are kept in Raw.
 type Field struct {
 	Key                  string
 	Label                string
@@ -37,44 +37,44 @@ type Field struct {
 	Type                 Type
 	Required             Required
 	Multiple             bool        // the value is a list
-	Default              event.Value // absent where there is none
+	Default              event.Value // absent if the field has none
 	Choices              []Choice
-	OpenChoices          bool   // other values than the choices are taken too
-	Properties           Fields // of an object; nil for one with any keys
-	AdditionalProperties bool   // an object may have keys beside Properties
+	OpenChoices          bool   // values other than the choices are accepted too
+	Properties           Fields // of an object; nil if any keys are accepted
+	AdditionalProperties bool   // an object may have keys that are not in Properties
 	AllowNull            bool
 	Format               string
 	Minimum, Maximum     event.Value // numbers, or absent
-	Raw                  event.Value // the field as it is written
+	Raw                  event.Value // the definition of the field
 
-	format func(string) bool // nil for any text
+	format func(string) bool // nil if any text is accepted
 }
 
-// Choice is one value of a field that has a fixed set of them.
+// Choice is one of the values that a field accepts.
 type Choice struct {
 	Label string
 	Value event.Value
 }
 
-// Required says when a field must be there: always, or when conditions on other fields hold.
+// Required says when a field must be present: always, or when conditions on other fields are met.
 type Required struct {
 	Always     bool
-	Any        bool // one condition is enough
+	Any        bool // one met condition is enough
 	Conditions []Condition
 }
 
-// Condition is a condition on another field. An absent Value asks whether the field is set: "is" that it is not, "is_not"
-// that it is.
+// Condition is a condition on another field. Without a Value it tests whether that field is set: "is" means that it is not set, and
+// "is_not" that it is set.
 type Condition struct {
-	FieldKey string // with dots for a property of an object
+	FieldKey string // dots select a property of an object
 	Not      bool   // is_not
 	Value    event.Value
 }
 
-// Fields are the fields of an object in the order of its definition.
+// Fields lists the fields of an object in the order of its definition.
 type Fields []Field
 
-// Get is the field with a key, nil where there is none.
+// Get returns the field with a key, or nil.
 func (list Fields) Get(key string) *Field {
 	for i := range list {
 		if list[i].Key == key {
@@ -84,7 +84,7 @@ func (list Fields) Get(key string) *Field {
 	return nil
 }
 
-// Find is Get for a key that may lead into objects, with dots.
+// Find is like Get, but dots in the key select properties of objects.
 func (list Fields) Find(key string) *Field {
 	if f := list.Get(key); f != nil {
 		return f
@@ -96,7 +96,7 @@ func (list Fields) Find(key string) *Field {
 	return nil
 }
 
-// Keys are the keys of the fields in order.
+// Keys returns the keys of the fields in order.
 func (list Fields) Keys() []string {
 	keys := make([]string, len(list))
 	for i := range list {
@@ -105,11 +105,11 @@ func (list Fields) Keys() []string {
 	return keys
 }
 
-// isText tells whether values of the type are strings and nothing else.
+// isText reports whether the type accepts only strings.
 func (t Type) isText() bool { return t == String || t == Text || t == Password }
 
-// takesEmpty tells whether "" may be a value of the type.
-func (t Type) takesEmpty() bool { return t.isText() || t == Datetime }
+// allowsEmpty reports whether "" is a possible value of the type.
+func (t Type) allowsEmpty() bool { return t.isText() || t == Datetime }
 
-// hasProperties tells whether the keys of an object are known.
+// hasProperties reports whether the field is an object with defined properties.
 func (f *Field) hasProperties() bool { return f.Type == Object && f.Properties != nil }

@@ -11,7 +11,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// formats are the formats of strings, as ajv-formats has them.
+// formats returns the checks of the string formats. They follow ajv-formats.
 func formats() map[string]func(string) bool {
 	anything := func(string) bool { return true }
 	return map[string]func(string) bool{
@@ -33,7 +33,7 @@ func isIPv6(s string) bool {
 	return err == nil && a.Is6() && a.Zone() == ""
 }
 
-// isEmail takes dotted atoms before the @ and a name of at least two labels behind it.
+// isEmail requires dotted atoms before the @ and a domain of at least two labels after it.
 func isEmail(s string) bool {
 	local, domain, ok := strings.Cut(s, "@")
 	if !ok || !strings.Contains(domain, ".") {
@@ -56,7 +56,7 @@ func isAlphanumeric(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
 }
 
-// isLabel takes letters, digits and inner hyphens.
+// isLabel accepts letters, digits and inner hyphens.
 func isLabel(s string) bool {
 	if s == "" || s[0] == '-' || s[len(s)-1] == '-' {
 		return false
@@ -77,7 +77,7 @@ func isHostname(s string) bool {
 	return true
 }
 
-// isURI takes an absolute URI: a scheme, and something with a slash or a colon in it.
+// isURI accepts absolute URIs: a scheme, followed by a valid URI reference.
 func isURI(s string) bool {
 	scheme, _, ok := strings.Cut(s, ":")
 	if !ok || scheme == "" || !isAlphanumeric(rune(scheme[0])) || scheme[0] <= '9' {
@@ -89,7 +89,7 @@ func isURI(s string) bool {
 	return isURIReference(s)
 }
 
-// isURIReference takes what RFC 3986 allows in a URI, absolute or relative.
+// isURIReference accepts the characters that RFC 3986 allows in a URI, absolute or relative.
 func isURIReference(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := rune(s[i])
@@ -128,11 +128,11 @@ func isDate(s string) bool {
 	return err == nil && len(s) == len(time.DateOnly)
 }
 
-// isTime takes hh:mm:ss, a fraction, and a zone, both of which may be left out.
-func isTime(s string) bool { _, ok := timeOfDay(s); return ok }
+// isTime accepts hh:mm:ss with an optional fraction and an optional zone.
+func isTime(s string) bool { _, ok := parseTimeOfDay(s); return ok }
 
-// timeOfDay reads a time; zoned tells whether it has a zone.
-func timeOfDay(s string) (zoned, ok bool) {
+// parseTimeOfDay checks a time of day. zoned reports whether it has a zone.
+func parseTimeOfDay(s string) (zoned, ok bool) {
 	if len(s) < 8 || s[2] != ':' || s[5] != ':' {
 		return false, false
 	}
@@ -170,16 +170,16 @@ func twoDigits(s string) int {
 	return int(s[0]-'0')*10 + int(s[1]-'0')
 }
 
-// isDateTime takes a date, then T or a blank, then a time with its zone.
+// isDateTime accepts a date, then T or white space, then a time with a zone.
 func isDateTime(s string) bool {
 	if len(s) < 11 || !strings.ContainsRune("Tt \t\n", rune(s[10])) || !isDate(s[:10]) {
 		return false
 	}
-	zoned, ok := timeOfDay(s[11:])
+	zoned, ok := parseTimeOfDay(s[11:])
 	return ok && zoned
 }
 
-// dateLike is the format of a datetime: a string or a number that event.ReadTime reads.
+// dateLike is the format of a datetime: a string or a number that event.ReadTime accepts.
 const dateLike = "date-like"
 
 func isDateLike(s string) bool { _, ok := event.ParseTime(s); return ok }

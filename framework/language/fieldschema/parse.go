@@ -7,84 +7,84 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// ParseFields reads field definitions: an object of fields by key. The error is a fault.Problems with a JSON pointer for each
+// ParseFields parses field definitions, an object of fields by key. The error is a fault.Problems with a JSON pointer for each
 // mistake.
 func ParseFields(v event.Value) (Fields, error) {
 	p := fieldParser{}
-	return p.fields(v, ""), p.problems.Err()
+	return p.parseFields(v, ""), p.problems.Err()
 }
 
-// Check finds what the form of fields does not show: conditions on fields that are not there, which never hold.
+// Check returns mistakes that parsing does not detect: conditions on fields that do not exist and therefore are never met.
 func (list Fields) Check() fault.Problems {
 	p := fieldParser{}
-	p.conditions(list, "")
+	p.checkConditions(list, "")
 	return p.problems
 }
 
 type fieldParser struct{ problems fault.Problems }
 
-func (p *fieldParser) fields(v event.Value, place string) Fields {
+func (p *fieldParser) parseFields(v event.Value, pointer string) Fields {
 	if v.Kind() != event.Object {
-		p.problems.Add(place, "should be an object of fields but is %s", v.Kind().WithArticle())
+		p.problems.Add(pointer, "should be an object of fields but is %s", v.Kind().WithArticle())
 		return nil
 	}
 	fields := make(Fields, 0, v.Len())
 	for key, field := range v.Members() {
-		fields = append(fields, p.field(key, field, place+fault.PointerKey(key)))
+		fields = append(fields, p.parseField(key, field, pointer+fault.PointerKey(key)))
 	}
 	return fields
 }
 
-func (p *fieldParser) field(key string, v event.Value, place string) Field {
+func (p *fieldParser) parseField(key string, v event.Value, pointer string) Field {
 	if v.Kind() != event.Object {
-		p.problems.Add(place, "should be a field, an object, but is %s", v.Kind().WithArticle())
+		p.problems.Add(pointer, "should be a field, an object, but is %s", v.Kind().WithArticle())
 		return Field{Key: key, Type: String}
 	}
 	f := Field{
 		Key: key, Label: v.Get("label").Str(), Description: v.Get("description").Str(), Format: v.Get("format").Str(),
-		Multiple: p.flag(v, place, "multiple"), AllowNull: p.flag(v, place, "allowNull"),
-		AdditionalProperties: p.flag(v, place, "additionalProperties"), OpenChoices: p.flag(v, place, "openChoices"),
-		Minimum: p.bound(v, place, "minimum"), Maximum: p.bound(v, place, "maximum"), Default: v.Get("default"), Raw: v,
+		Multiple: p.parseFlag(v, pointer, "multiple"), AllowNull: p.parseFlag(v, pointer, "allowNull"),
+		AdditionalProperties: p.parseFlag(v, pointer, "additionalProperties"), OpenChoices: p.parseFlag(v, pointer, "openChoices"),
+		Minimum: p.parseBound(v, pointer, "minimum"), Maximum: p.parseBound(v, pointer, "maximum"), Default: v.Get("default"), Raw: v,
 	}
-	f.Type = p.typeOf(v.Get("type"), place+"/type")
-	f.Required = p.required(v.Get("required"), place+"/required")
-	f.Choices = p.choices(v.Get("choices"), place+"/choices")
+	f.Type = p.parseType(v.Get("type"), pointer+"/type")
+	f.Required = p.parseRequired(v.Get("required"), pointer+"/required")
+	f.Choices = p.parseChoices(v.Get("choices"), pointer+"/choices")
 	if properties := v.Get("properties"); properties.Exists() {
-		f.Properties = p.fields(properties, place+"/properties")
+		f.Properties = p.parseFields(properties, pointer+"/properties")
 	}
 	if f.Label == "" {
 		f.Label = key
 	}
 	f.format = formats()[f.Format]
 	if f.Format != "" && f.format == nil {
-		p.problems.Add(place+"/format", "there is no format %q%s", f.Format, fault.DidYouMean(f.Format, formatNames()))
+		p.problems.Add(pointer+"/format", "there is no format %q%s", f.Format, fault.DidYouMean(f.Format, formatNames()))
 	}
 	return f
 }
 
-func (p *fieldParser) typeOf(v event.Value, place string) Type {
-	for _, name := range types {
+func (p *fieldParser) parseType(v event.Value, pointer string) Type {
+	for _, name := range typeNames {
 		if v.Str() == name {
 			return Type(name)
 		}
 	}
-	p.problems.Add(place, "there is no type %q%s; there are %s", v.Str(), fault.DidYouMean(v.Str(), types), strings.Join(types, ", "))
+	p.problems.Add(pointer, "there is no type %q%s; there are %s", v.Str(), fault.DidYouMean(v.Str(), typeNames), strings.Join(typeNames, ", "))
 	return String
 }
 
-func (p *fieldParser) flag(v event.Value, place, key string) bool {
+func (p *fieldParser) parseFlag(v event.Value, pointer, key string) bool {
 	flag := v.Get(key)
 	b, ok := flag.Bool()
 	if !ok && flag.Exists() {
-		p.problems.Add(place+"/"+key, "should be true or false but is %s", flag.Kind().WithArticle())
+		p.problems.Add(pointer+"/"+key, "should be true or false but is %s", flag.Kind().WithArticle())
 	}
 	return b
 }
 
-func (p *fieldParser) bound(v event.Value, place, key string) event.Value {
+func (p *fieldParser) parseBound(v event.Value, pointer, key string) event.Value {
 	bound := v.Get(key)
 	if bound.Exists() && bound.Kind() != event.Number {
-		p.problems.Add(place+"/"+key, "should be a number but is %s", bound.Kind().WithArticle())
+		p.problems.Add(pointer+"/"+key, "should be a number but is %s", bound.Kind().WithArticle())
 	}
 	if bound.Kind() != event.Number {
 		return event.Value{}
@@ -92,9 +92,9 @@ func (p *fieldParser) bound(v event.Value, place, key string) event.Value {
 	return bound
 }
 
-func (p *fieldParser) choices(v event.Value, place string) []Choice {
+func (p *fieldParser) parseChoices(v event.Value, pointer string) []Choice {
 	if v.Exists() && v.Kind() != event.Array {
-		p.problems.Add(place, "should be a list but is %s", v.Kind().WithArticle())
+		p.problems.Add(pointer, "should be a list but is %s", v.Kind().WithArticle())
 	}
 	var choices []Choice
 	for _, item := range v.Items() {
@@ -107,7 +107,7 @@ func (p *fieldParser) choices(v event.Value, place string) []Choice {
 	return choices
 }
 
-func (p *fieldParser) required(v event.Value, place string) Required {
+func (p *fieldParser) parseRequired(v event.Value, pointer string) Required {
 	switch v.Kind() {
 	case event.Absent, event.Null:
 		return Required{}
@@ -115,7 +115,7 @@ func (p *fieldParser) required(v event.Value, place string) Required {
 		return Required{Always: v.Kind() == event.True}
 	case event.Object:
 	default:
-		p.problems.Add(place, "should be true, false or conditions but is %s", v.Kind().WithArticle())
+		p.problems.Add(pointer, "should be true, false or conditions but is %s", v.Kind().WithArticle())
 		return Required{}
 	}
 	r := Required{Any: v.Get("match").Str() == "any"}
@@ -129,20 +129,20 @@ func (p *fieldParser) required(v event.Value, place string) Required {
 	return r
 }
 
-// SyncModeKey is the key under which conditions on the sync mode look for it in a payload.
+// SyncModeKey is the key of the payload that conditions on the sync mode refer to.
 const SyncModeKey = "__segment_internal_sync_mode"
 
-// conditions refuses conditions on fields that are not there.
-func (p *fieldParser) conditions(fields Fields, place string) {
+// checkConditions adds a problem for each condition on a field that does not exist.
+func (p *fieldParser) checkConditions(fields Fields, pointer string) {
 	for i := range fields {
 		f := &fields[i]
 		for j, c := range f.Required.Conditions {
 			root, _, _ := strings.Cut(c.FieldKey, ".")
 			if c.FieldKey != SyncModeKey && fields.Get(c.FieldKey) == nil && fields.Get(root) == nil {
-				p.problems.Add(place+fault.PointerKey(f.Key)+"/required", "condition %d is on the field %q, which is not there%s",
+				p.problems.Add(pointer+fault.PointerKey(f.Key)+"/required", "condition %d is on the field %q, which is not there%s",
 					j+1, c.FieldKey, fault.DidYouMean(c.FieldKey, fields.Keys()))
 			}
 		}
-		p.conditions(f.Properties, place+fault.PointerKey(f.Key)+"/properties")
+		p.checkConditions(f.Properties, pointer+fault.PointerKey(f.Key)+"/properties")
 	}
 }

@@ -10,17 +10,17 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Schema is compiled fields.
+// Schema is a compiled list of fields.
 type Schema struct {
-	fields    Fields
-	published event.Value
-	authority *jsonschema.Schema
-	swift     *swift // nil where there are too many fields for it
+	fields     Fields
+	jsonSchema event.Value
+	validator  *jsonschema.Schema
+	fast       *fastCheck // nil if there are too many fields for it
 }
 
 // Compile compiles fields.
 func Compile(fields Fields) (*Schema, error) {
-	s := &Schema{fields: fields, published: publish(fields), swift: newSwift(fields)}
+	s := &Schema{fields: fields, jsonSchema: jsonSchemaOf(fields), fast: newFastCheck(fields)}
 	compiler := jsonschema.NewCompiler()
 	compiler.Draft = jsonschema.Draft2020
 	compiler.AssertFormat = true
@@ -35,26 +35,26 @@ func Compile(fields Fields) (*Schema, error) {
 		}
 	}
 	const url = "https://landfall.dev/fields.json"
-	if err := compiler.AddResource(url, strings.NewReader(s.published.JSON())); err != nil {
+	if err := compiler.AddResource(url, strings.NewReader(s.jsonSchema.JSON())); err != nil {
 		return nil, fmt.Errorf("compiling the fields: %w", err)
 	}
 	var err error
-	if s.authority, err = compiler.Compile(url); err != nil {
+	if s.validator, err = compiler.Compile(url); err != nil {
 		return nil, fmt.Errorf("compiling the fields: %w", err)
 	}
 	return s, nil
 }
 
-// Fields are the fields that the schema was compiled from.
+// Fields returns the fields from which the schema was compiled.
 func (s *Schema) Fields() Fields { return s.fields }
 
-// JSON is the JSON Schema (draft 2020-12) of a payload that has been cleaned and coerced.
-func (s *Schema) JSON() event.Value { return s.published }
+// JSON returns the JSON Schema (draft 2020-12) of a payload after Clean and Coerce.
+func (s *Schema) JSON() event.Value { return s.jsonSchema }
 
-// Process cleans, coerces and validates a payload. The error is a *fault.Error that wraps the fault.Problems of the places
-// that are not valid.
+// Process cleans, coerces and validates a payload. The error is a *fault.Error that wraps fault.Problems, one for each invalid
+// value.
 func (s *Schema) Process(payload event.Value) (event.Value, error) {
-	if settled, sure := s.swift.settled(payload); settled || !sure && s.isSettled(payload) {
+	if passes, known := s.fast.passesUnchanged(payload); passes || !known && s.passesUnchanged(payload) {
 		return payload, nil
 	}
 	processed := s.Coerce(s.Clean(payload))
@@ -64,9 +64,9 @@ func (s *Schema) Process(payload event.Value) (event.Value, error) {
 	return processed, nil
 }
 
-// Validate checks a payload that has been cleaned and coerced.
+// Validate checks a payload that has been cleaned and coerced. The error is the same as that of Process.
 func (s *Schema) Validate(payload event.Value) error {
-	if s.surelyValid(payload) {
+	if s.isClearlyValid(payload) {
 		return nil
 	}
 	return s.explain(payload)

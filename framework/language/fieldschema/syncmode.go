@@ -6,7 +6,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// ForSyncMode are the fields as they are for one sync mode, "" for none: conditions on it are decided, and gone.
+// ForSyncMode returns the fields as they apply in one sync mode, or without a sync mode if mode is "". Conditions on the sync mode
+// are evaluated and removed.
 func (list Fields) ForSyncMode(mode string) Fields {
 	fields := slices.Clone(list)
 	for i := range fields {
@@ -28,11 +29,11 @@ func (r Required) forSyncMode(mode string) Required {
 		switch {
 		case c.FieldKey != SyncModeKey:
 			open.Conditions = append(open.Conditions, *c)
-		case c.holds(payload) == r.Any: // this one alone decides
+		case c.isMetBy(payload) == r.Any: // this condition decides the result
 			return Required{Always: r.Always || r.Any}
 		}
 	}
-	if len(open.Conditions) == 0 && len(r.Conditions) > 0 { // all were decided, and none alone
+	if len(open.Conditions) == 0 && len(r.Conditions) > 0 { // all conditions were evaluated, and none decided the result
 		open.Always = r.Always || !r.Any
 	}
 	return open

@@ -6,17 +6,17 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Trace is what became of one key of a payload.
+// Trace shows how Process treats one key of a payload.
 type Trace struct {
 	Key     string
-	Label   string      // "" where no field is for the key
-	Mapped  event.Value // as it came
+	Label   string      // "" if no field has the key
+	Mapped  event.Value // the value before processing
 	Cleaned event.Value
 	Coerced event.Value
-	Reason  string // why it is absent, changed or not valid; "" where it is as it came
+	Reason  string // why it is dropped, changed or invalid; "" if it is unchanged
 }
 
-// Trace tells what Process makes of each key of a payload, and of each field that it does not have. It is for people, and
+// Trace returns how Process treats each key of a payload, followed by the fields that the payload lacks. It is for display and
 // slower than Process.
 func (s *Schema) Trace(payload event.Value) []Trace {
 	cleaned := s.Clean(payload)
@@ -33,7 +33,7 @@ func (s *Schema) Trace(payload event.Value) []Trace {
 		if f != nil {
 			t.Label = f.Label
 		}
-		t.Reason = t.reason(f, wrong[key])
+		t.Reason = t.changeReason(f, wrong[key])
 		traces = append(traces, t)
 	}
 	for i := range s.fields {
@@ -44,7 +44,7 @@ func (s *Schema) Trace(payload event.Value) []Trace {
 	return traces
 }
 
-func (t *Trace) reason(f *Field, wrong []string) string {
+func (t *Trace) changeReason(f *Field, wrong []string) string {
 	switch {
 	case len(wrong) > 0:
 		return strings.Join(wrong, "; ")

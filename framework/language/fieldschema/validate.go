@@ -6,55 +6,55 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// surelyValid tells whether a payload is valid beyond doubt. It never passes what the JSON Schema refuses; where it is not
-// sure, the JSON Schema is asked.
-func (s *Schema) surelyValid(payload event.Value) bool {
-	return validObject(s.fields, payload, false)
+// isClearlyValid reports whether a payload is valid, without using the JSON Schema. It never accepts a payload that the JSON Schema
+// rejects. If it returns false, the JSON Schema decides.
+func (s *Schema) isClearlyValid(payload event.Value) bool {
+	return isValidObject(s.fields, payload, false)
 }
 
-// isSettled tells whether a payload is valid beyond doubt and would be cleaned and coerced into itself: the types are right,
-// no key is unknown, and no text at the root is empty.
-func (s *Schema) isSettled(payload event.Value) bool {
+// passesUnchanged reports whether a payload is clearly valid and Clean and Coerce would not change it: the types match, all keys
+// are known, and no text at the root is empty.
+func (s *Schema) passesUnchanged(payload event.Value) bool {
 	for _, m := range payload.Members() {
 		if m.IsString() && m.Falsy() {
 			return false
 		}
 	}
-	return s.surelyValid(payload)
+	return s.isClearlyValid(payload)
 }
 
-func validObject(fields Fields, v event.Value, additional bool) bool {
+func isValidObject(fields Fields, v event.Value, additional bool) bool {
 	if v.Kind() != event.Object {
 		return false
 	}
 	for key, m := range v.Members() {
 		f := fields.Get(key)
-		if f == nil && !additional || f != nil && !f.valid(m) {
+		if f == nil && !additional || f != nil && !f.isValid(m) {
 			return false
 		}
 	}
 	for i := range fields {
-		if fields[i].Required.asks(v) && v.Get(fields[i].Key).Kind() == event.Absent {
+		if fields[i].Required.isRequiredIn(v) && v.Get(fields[i].Key).Kind() == event.Absent {
 			return false
 		}
 	}
 	return true
 }
 
-// asks tells whether the field must be in an object.
-func (r *Required) asks(v event.Value) bool {
+// isRequiredIn reports whether the field must be present in an object.
+func (r *Required) isRequiredIn(v event.Value) bool {
 	if r.Always || len(r.Conditions) == 0 {
 		return r.Always
 	}
 	for i := range r.Conditions {
-		if r.Conditions[i].holds(v) == r.Any {
+		if r.Conditions[i].isMetBy(v) == r.Any {
 			return r.Any
 		}
 	}
 	return !r.Any
 }
 
-func (c *Condition) holds(v event.Value) bool {
+func (c *Condition) isMetBy(v event.Value) bool {
 	got := event.NewPath(c.FieldKey).Read(v)
 	if c.Value.Kind() == event.Absent {
 		return got.Exists() == c.Not
@@ -62,36 +62,36 @@ func (c *Condition) holds(v event.Value) bool {
 	return event.Equal(got, c.Value) != c.Not
 }
 
-// valid tells whether a value is surely one of the field's.
-func (f *Field) valid(v event.Value) bool {
+// isValid reports whether a value is clearly valid for the field.
+func (f *Field) isValid(v event.Value) bool {
 	if v.Kind() == event.Null {
 		return f.AllowNull && !f.Multiple
 	}
 	if !f.Multiple {
-		return f.validOne(v)
+		return f.isValidOne(v)
 	}
 	if v.Kind() != event.Array {
 		return false
 	}
 	for i := range v.Len() {
-		if !f.validOne(v.Index(i)) {
+		if !f.isValidOne(v.Index(i)) {
 			return false
 		}
 	}
 	return true
 }
 
-func (f *Field) validOne(v event.Value) bool {
-	if !f.validType(v) {
+func (f *Field) isValidOne(v event.Value) bool {
+	if !f.hasValidType(v) {
 		return false
 	}
-	if len(f.Choices) > 0 && !f.OpenChoices && !f.chosen(v) {
+	if len(f.Choices) > 0 && !f.OpenChoices && !f.isChoice(v) {
 		return false
 	}
-	return !f.bounded() || f.validBounds(v)
+	return !f.hasBounds() || f.isWithinBounds(v)
 }
 
-func (f *Field) validType(v event.Value) bool {
+func (f *Field) hasValidType(v event.Value) bool {
 	switch f.Type {
 	case Number:
 		return v.Kind() == event.Number
@@ -101,7 +101,7 @@ func (f *Field) validType(v event.Value) bool {
 		return v.Kind() == event.True || v.Kind() == event.False
 	case Object:
 		if f.hasProperties() {
-			return validObject(f.Properties, v, f.AdditionalProperties)
+			return isValidObject(f.Properties, v, f.AdditionalProperties)
 		}
 		return v.Kind() == event.Object
 	case Datetime:
@@ -110,7 +110,7 @@ func (f *Field) validType(v event.Value) bool {
 	return v.IsString() && (f.format == nil || f.format(v.Str()))
 }
 
-func (f *Field) chosen(v event.Value) bool {
+func (f *Field) isChoice(v event.Value) bool {
 	for i := range f.Choices {
 		if event.Equal(f.Choices[i].Value, v) {
 			return true
@@ -119,8 +119,8 @@ func (f *Field) chosen(v event.Value) bool {
 	return false
 }
 
-// validBounds compares the size of a number, or the length of a text in code points.
-func (f *Field) validBounds(v event.Value) bool {
+// isWithinBounds checks the size of a number, or the length of a text in code points.
+func (f *Field) isWithinBounds(v event.Value) bool {
 	if !f.Minimum.Exists() && !f.Maximum.Exists() {
 		return true
 	}

@@ -6,61 +6,61 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// condition is a part of a query that an event matches or not. Its String is its normal form.
+// condition is a part of a query that an event either matches or does not match. String returns its normal form.
 type condition interface {
 	fmt.Stringer
-	match(root event.Value) bool
-	words(negated bool) string
+	matches(root event.Value) bool
+	describe(negated bool) string
 	explain(root event.Value) Explanation
 }
 
-// group holds where all of its parts hold; with or, where one of them does.
+// group matches if all of its parts match or, if or is true, if any of them matches.
 type group struct {
 	or    bool
 	parts []condition // at least two; none is a group of the same kind
 }
 
-// not holds where its part does not.
+// not matches if its part does not.
 type not struct{ part condition }
 
-// comparison holds where two values compare as the operator says.
+// comparison compares two values with an operator.
 type comparison struct {
 	op          string
 	left, right operand
 }
 
-// holds is a value that stands alone: it holds where the value is true.
-type holds struct{ of operand }
+// valueTest is a value that stands alone. It matches if the value is true.
+type valueTest struct{ operand operand }
 
-// lacks is !contains(…) or !match(…): it holds for text without the thing sought, and for nothing that is no text.
-type lacks struct{ test *call }
+// negatedTextTest is !contains(…) or !match(…). It matches only if all arguments are text and the test fails.
+type negatedTextTest struct{ call *call }
 
-// operand is a part of a query that has a value. Its String is its normal form.
+// operand is a part of a query that has a value. String returns its normal form.
 type operand interface {
 	fmt.Stringer
-	value(root event.Value) event.Value
-	typeName() string // "" where it depends on the event
-	words() string
-	fields(yield func(*field))
+	evaluate(root event.Value) event.Value
+	typeName() string // "" if the type depends on the event
+	describe() string
+	eachField(yield func(*field))
 }
 
-// field is read from the event.
+// field is a value that is read from the event.
 type field struct {
 	path event.Path
 	text string
 }
 
-// literal is written in the query.
+// literal is a value that is written in the query.
 type literal struct{ event.Value }
 
-// call is a function with its arguments.
+// call is a call of a function.
 type call struct {
 	function *function
 	args     []operand
-	pattern  *glob // of match with a literal pattern, else nil
+	pattern  *glob // for match with a literal pattern, otherwise nil
 }
 
-// newGroup flattens parts that are groups of the same kind; one part alone is itself.
+// newGroup returns a group of the parts. It merges parts that are groups of the same kind, and returns a single part as it is.
 func newGroup(or bool, parts []condition) condition {
 	if len(parts) == 1 {
 		return parts[0]
@@ -76,7 +76,7 @@ func newGroup(or bool, parts []condition) condition {
 	return g
 }
 
-// negate turns a condition round; a second negation cancels the first.
+// negate returns the negation of a condition. It removes a double negation.
 func negate(part condition) condition {
 	if n, ok := part.(not); ok {
 		return n.part
@@ -84,28 +84,28 @@ func negate(part condition) condition {
 	return not{part}
 }
 
-// textTest is the call of contains or match that a condition consists of, nil where it does not.
+// textTest returns the call if the condition consists of a call of contains or match, and nil otherwise.
 func textTest(c condition) *call {
-	if h, ok := c.(holds); ok {
-		if test, ok := h.of.(*call); ok && test.function.isTextTest() {
+	if h, ok := c.(valueTest); ok {
+		if test, ok := h.operand.(*call); ok && test.function.isTextTest() {
 			return test
 		}
 	}
 	return nil
 }
 
-// isOrder tells whether an operator orders numbers.
-func isOrder(op string) bool { return op[0] == '>' || op[0] == '<' }
+// isOrderOperator reports whether an operator compares the order of numbers.
+func isOrderOperator(op string) bool { return op[0] == '>' || op[0] == '<' }
 
-// wantsNumber tells whether a comparison holds for numbers only.
+// wantsNumber reports whether the comparison matches only numbers.
 func (c comparison) wantsNumber() bool {
-	return isOrder(c.op) || c.op == "!=" && (isNumberLiteral(c.left) || isNumberLiteral(c.right))
+	return isOrderOperator(c.op) || c.op == "!=" && (isNumberLiteral(c.left) || isNumberLiteral(c.right))
 }
 
-// asText returns the comparison with numbers as texts, if it is an equality with one of the fields of an event that are texts:
-// userId = 42 is meant for the user "42". event, type and name compare with true and false as texts, too.
+// asText converts the literals of an equality with a text field of an event to text: userId = 42 means the user "42". For event,
+// type and name, true and false are converted too.
 func (c comparison) asText() comparison {
-	if isOrder(c.op) {
+	if isOrderOperator(c.op) {
 		return c
 	}
 	if f, ok := c.left.(*field); ok {
@@ -117,7 +117,7 @@ func (c comparison) asText() comparison {
 	return c
 }
 
-// literalAsText returns what a field is compared with, as a text if the field is one of texts.
+// literalAsText converts a literal to text if it is compared with a text field.
 func literalAsText(field string, o operand) operand {
 	l, ok := o.(literal)
 	if !ok {
@@ -155,12 +155,12 @@ func isNumberLiteral(o operand) bool {
 
 func (*field) typeName() string    { return "" }
 func (l literal) typeName() string { return typeOf(l.Value) }
-func (c *call) typeName() string   { return c.function.gives }
+func (c *call) typeName() string   { return c.function.resultType }
 
-func (f *field) fields(yield func(*field)) { yield(f) }
-func (literal) fields(func(*field))        {}
-func (c *call) fields(yield func(*field)) {
+func (f *field) eachField(yield func(*field)) { yield(f) }
+func (literal) eachField(func(*field))        {}
+func (c *call) eachField(yield func(*field)) {
 	for _, arg := range c.args {
-		arg.fields(yield)
+		arg.eachField(yield)
 	}
 }

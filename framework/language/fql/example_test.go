@@ -29,9 +29,9 @@ func ExampleCompile_mistake() {
 	//                ^
 }
 
-func ExampleQuery_Words() {
+func ExampleQuery_Describe() {
 	q, _ := fql.Compile(`event = "Audience Entered" or event = "Audience Exited"`)
-	fmt.Println(q.Words())
+	fmt.Println(q.Describe())
 	// Output: the event is “Audience Entered” or “Audience Exited”
 }
 

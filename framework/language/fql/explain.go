@@ -6,23 +6,23 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Explanation says whether an event matched a query, condition by condition. All conditions are tried, also those that
-// no longer decide.
+// Explanation tells whether an event matched a query, condition by condition. It includes the conditions that no longer affect the
+// result.
 type Explanation struct {
-	Text    string        `json:"text"` // the condition; "all of", "any of" or "none of" for one that has parts
+	Text    string        `json:"text"` // the condition; "all of", "any of" or "none of" for one with parts
 	Matched bool          `json:"matched"`
-	Found   []Found       `json:"found,omitempty"` // what the event holds in the fields of the condition
-	Why     string        `json:"why,omitempty"`   // a rule of the language that decided, where it may surprise
+	Found   []Found       `json:"found,omitempty"` // the values of the fields that the condition reads
+	Why     string        `json:"why,omitempty"`   // a rule of the language that decided the result, if it may be surprising
 	Parts   []Explanation `json:"parts,omitempty"`
 }
 
-// Found is a field and what an event holds there.
+// Found is the value of a field in an event.
 type Found struct {
 	Path  string `json:"path"`
-	Value string `json:"value"` // JSON, cut at about 100 characters; the word nothing where the field is absent
+	Value string `json:"value"` // JSON, truncated to about 100 characters, or "nothing" if the field is absent
 }
 
-// Explain says why the query takes an event, or why not.
+// Explain returns why the query matches an event or does not.
 func (q *Query) Explain(root event.Value) Explanation {
 	if root.Kind() != event.Object {
 		return Explanation{Text: "the event", Why: "an event is an object, and this is " + root.Kind().WithArticle()}
@@ -30,29 +30,29 @@ func (q *Query) Explain(root event.Value) Explanation {
 	return q.root.explain(root)
 }
 
-// String draws the tree, one condition a line.
+// String returns the explanation as a tree, one condition per line.
 func (e Explanation) String() string {
 	var b strings.Builder
-	e.draw(&b, "")
+	e.writeTree(&b, "")
 	return b.String()
 }
 
-func (e Explanation) draw(b *strings.Builder, margin string) {
-	b.WriteString(margin + choose(e.Matched, "✓ ", "✗ ") + e.Text)
+func (e Explanation) writeTree(b *strings.Builder, margin string) {
+	b.WriteString(margin + textIf(e.Matched, "✓ ", "✗ ") + e.Text)
 	for i, f := range e.Found {
-		b.WriteString(choose(i == 0, "  ← ", ", ") + f.Path + ": " + f.Value)
+		b.WriteString(textIf(i == 0, "  ← ", ", ") + f.Path + ": " + f.Value)
 	}
 	if e.Why != "" {
 		b.WriteString(" (" + e.Why + ")")
 	}
 	b.WriteByte('\n')
 	for _, part := range e.Parts {
-		part.draw(b, margin+"  ")
+		part.writeTree(b, margin+"  ")
 	}
 }
 
 func (g group) explain(root event.Value) Explanation {
-	e := Explanation{Text: choose(g.or, "any of", "all of"), Matched: g.match(root)}
+	e := Explanation{Text: textIf(g.or, "any of", "all of"), Matched: g.matches(root)}
 	for _, part := range g.parts {
 		e.Parts = append(e.Parts, part.explain(root))
 	}
@@ -60,29 +60,29 @@ func (g group) explain(root event.Value) Explanation {
 }
 
 func (n not) explain(root event.Value) Explanation {
-	return Explanation{Text: "none of", Matched: n.match(root), Parts: []Explanation{n.part.explain(root)}}
+	return Explanation{Text: "none of", Matched: n.matches(root), Parts: []Explanation{n.part.explain(root)}}
 }
 
-func (h holds) explain(root event.Value) Explanation { return leaf(h, root, h.of) }
+func (h valueTest) explain(root event.Value) Explanation { return explainLeaf(h, root, h.operand) }
 
 func (c comparison) explain(root event.Value) Explanation {
-	e := leaf(c, root, c.left, c.right)
+	e := explainLeaf(c, root, c.left, c.right)
 	if c.wantsNumber() {
-		e.Why = only("numbers", event.Number, c.left.value(root), c.right.value(root))
+		e.Why = kindMismatch("numbers", event.Number, c.left.evaluate(root), c.right.evaluate(root))
 	}
 	return e
 }
 
-func (l lacks) explain(root event.Value) Explanation {
-	e := leaf(l, root, l.test)
-	if arg := l.noText(root); arg != nil {
-		e.Why = only("text", event.String, arg.value(root))
+func (l negatedTextTest) explain(root event.Value) Explanation {
+	e := explainLeaf(l, root, l.call)
+	if arg := l.firstNonText(root); arg != nil {
+		e.Why = kindMismatch("text", event.String, arg.evaluate(root))
 	}
 	return e
 }
 
-// only says that one of the values is not of the kind that a condition takes; it is empty where all are.
-func only(what string, kind event.Kind, values ...event.Value) string {
+// kindMismatch returns a message if one of the values has another kind than a condition accepts, and "" otherwise.
+func kindMismatch(what string, kind event.Kind, values ...event.Value) string {
 	for _, v := range values {
 		switch v.Kind() {
 		case kind:
@@ -95,39 +95,39 @@ func only(what string, kind event.Kind, values ...event.Value) string {
 	return ""
 }
 
-// leaf explains a condition without parts.
-func leaf(c condition, root event.Value, operands ...operand) Explanation {
-	e := Explanation{Text: c.String(), Matched: c.match(root)}
+// explainLeaf explains a condition without parts.
+func explainLeaf(c condition, root event.Value, operands ...operand) Explanation {
+	e := Explanation{Text: c.String(), Matched: c.matches(root)}
 	seen := map[*field]bool{}
 	for _, o := range operands {
-		o.fields(func(f *field) {
+		o.eachField(func(f *field) {
 			if !seen[f] {
 				seen[f] = true
-				e.Found = append(e.Found, Found{f.text, brief(f.value(root))})
+				e.Found = append(e.Found, Found{f.text, shortJSON(f.evaluate(root))})
 			}
 		})
 	}
 	return e
 }
 
-// maxBrief is where the JSON of a value found is cut, in characters.
-const maxBrief = 100
+// maxShortJSON is the maximum length of a displayed value, in characters.
+const maxShortJSON = 100
 
-// brief is a value as JSON, cut where it is long.
-func brief(v event.Value) string {
+// shortJSON returns a value as truncated JSON.
+func shortJSON(v event.Value) string {
 	if v.Kind() == event.Absent {
 		return v.Kind().String()
 	}
-	b := appendBrief(nil, v)
-	if runes := []rune(string(b)); len(runes) > maxBrief {
-		return string(runes[:maxBrief]) + "…"
+	b := appendShortJSON(nil, v)
+	if runes := []rune(string(b)); len(runes) > maxShortJSON {
+		return string(runes[:maxShortJSON]) + "…"
 	}
 	return string(b)
 }
 
-// appendBrief appends the start of a value's JSON, at least as much of it as is shown.
-func appendBrief(dst []byte, v event.Value) []byte {
-	const enough = maxBrief * 4
+// appendShortJSON appends the beginning of a value's JSON, at least as much as is displayed.
+func appendShortJSON(dst []byte, v event.Value) []byte {
+	const enough = maxShortJSON * 4
 	switch v.Kind() {
 	case event.String:
 		s := v.Str()
@@ -141,7 +141,7 @@ func appendBrief(dst []byte, v event.Value) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = appendBrief(dst, item)
+			dst = appendShortJSON(dst, item)
 		}
 		return append(dst, ']')
 	case event.Object:
@@ -156,7 +156,7 @@ func appendBrief(dst []byte, v event.Value) []byte {
 			}
 			first = false
 			dst = append(event.AppendString(dst, key[:min(len(key), enough)]), ':')
-			dst = appendBrief(dst, member)
+			dst = appendShortJSON(dst, member)
 		}
 		return append(dst, '}')
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// The types of the language, as typeof names them. An absent value is null.
+// The types of the language, as typeof returns them. The type of an absent value is null.
 const (
 	typeString = "string"
 	typeNumber = "number"
@@ -33,36 +33,35 @@ func typeOf(v event.Value) string {
 	return typeNull
 }
 
-// function is one of the functions of the language. What it gives for values of other types than it takes is null,
-// false or 0.
+// function is a function of the language. For arguments of other types than it accepts, it returns null, false or 0.
 type function struct {
-	name    string
-	takes   []string // for each argument the types it may have; "" is any
-	gives   string
-	example string
-	apply   func(a, b event.Value) event.Value // b is absent where only one is taken
+	name       string
+	argTypes   []string // the accepted types of each argument; "" is any type
+	resultType string
+	example    string
+	apply      func(a, b event.Value) event.Value // b is absent if there is only one argument
 }
 
-// isTextTest tells whether the function tests text: its direct negation then holds for text only.
+// isTextTest reports whether the function tests text. Its direct negation matches only text.
 func (f *function) isTextTest() bool { return f.name == "contains" || f.name == "match" }
 
-// functions is read only.
+// functions lists all functions. It is read-only.
 var functions = []*function{
-	{"contains", []string{typeString, typeString}, typeBool, `contains(event, "Order")`, contains},
-	{"match", []string{typeString, typeString}, typeBool, `match(event, "Order *")`, match},
-	{"length", []string{"list or string"}, typeNumber, `length(properties.products) > 2`, length},
-	{"lowercase", []string{typeString}, typeString, `lowercase(event) = "signed up"`, onText(strings.ToLower)},
-	{"uppercase", []string{typeString}, typeString, `uppercase(traits.country) = "DE"`, onText(strings.ToUpper)},
-	{"snakecase", []string{typeString}, typeString, `snakecase(event) = "signed_up"`, onText(spacesTo("_"))},
-	{"kebabcase", []string{typeString}, typeString, `kebabcase(event) = "signed-up"`, onText(spacesTo("-"))},
-	{"titlecase", []string{typeString}, typeString, `titlecase(event) = "Signed Up"`, onText(titlecase)},
-	{"typeof", []string{""}, typeString, `typeof(properties.price) = "number"`, typeName},
-	{"bool", []string{""}, typeBool, `bool(traits.vip)`, truth},
-	{"string", []string{""}, typeString, `string(properties.id) = "5"`, printed},
-	{"number", []string{"number or string"}, typeNumber, `number(properties.price) > 5`, numeric},
+	{"contains", []string{typeString, typeString}, typeBool, `contains(event, "Order")`, containsText},
+	{"match", []string{typeString, typeString}, typeBool, `match(event, "Order *")`, matchesPattern},
+	{"length", []string{"list or string"}, typeNumber, `length(properties.products) > 2`, lengthOf},
+	{"lowercase", []string{typeString}, typeString, `lowercase(event) = "signed up"`, stringFunction(strings.ToLower)},
+	{"uppercase", []string{typeString}, typeString, `uppercase(traits.country) = "DE"`, stringFunction(strings.ToUpper)},
+	{"snakecase", []string{typeString}, typeString, `snakecase(event) = "signed_up"`, stringFunction(replaceSpaces("_"))},
+	{"kebabcase", []string{typeString}, typeString, `kebabcase(event) = "signed-up"`, stringFunction(replaceSpaces("-"))},
+	{"titlecase", []string{typeString}, typeString, `titlecase(event) = "Signed Up"`, stringFunction(titleCase)},
+	{"typeof", []string{""}, typeString, `typeof(properties.price) = "number"`, typeNameOf},
+	{"bool", []string{""}, typeBool, `bool(traits.vip)`, toBool},
+	{"string", []string{""}, typeString, `string(properties.id) = "5"`, toText},
+	{"number", []string{"number or string"}, typeNumber, `number(properties.price) > 5`, toNumber},
 }
 
-func functionOf(name string) *function {
+func findFunction(name string) *function {
 	for _, f := range functions {
 		if f.name == name {
 			return f
@@ -79,20 +78,20 @@ func functionNames() []string {
 	return names
 }
 
-func contains(s, part event.Value) event.Value {
+func containsText(s, part event.Value) event.Value {
 	return event.NewBool(s.IsString() && part.IsString() && strings.Contains(s.Str(), part.Str()))
 }
 
-// match is what a call does whose pattern is read from the event.
-func match(s, pattern event.Value) event.Value {
+// matchesPattern implements match for a pattern that is read from the event.
+func matchesPattern(s, pattern event.Value) event.Value {
 	if !s.IsString() || !pattern.IsString() || len([]rune(pattern.Str())) > MaxPattern {
 		return event.NewBool(false)
 	}
-	return event.NewBool(newGlob(pattern.Str()).match(s.Str()))
+	return event.NewBool(newGlob(pattern.Str()).matches(s.Str()))
 }
 
-// length counts the bytes of a string, not its characters, as Segment does.
-func length(v, _ event.Value) event.Value {
+// lengthOf counts the bytes of a string, not its characters, as Segment does.
+func lengthOf(v, _ event.Value) event.Value {
 	switch v.Kind() {
 	case event.String:
 		return event.NewInt(int64(len(v.Str())))
@@ -104,8 +103,8 @@ func length(v, _ event.Value) event.Value {
 	return event.NewNull()
 }
 
-// onText makes a function of strings, which gives null for anything else.
-func onText(change func(string) string) func(a, b event.Value) event.Value {
+// stringFunction returns a function of strings that returns null for any other type.
+func stringFunction(change func(string) string) func(a, b event.Value) event.Value {
 	return func(s, _ event.Value) event.Value {
 		if !s.IsString() {
 			return event.NewNull()
@@ -114,12 +113,12 @@ func onText(change func(string) string) func(a, b event.Value) event.Value {
 	}
 }
 
-func spacesTo(mark string) func(string) string {
+func replaceSpaces(mark string) func(string) string {
 	return func(s string) string { return strings.ReplaceAll(s, " ", mark) }
 }
 
-// titlecase makes the first letter of each word upper case and leaves the others.
-func titlecase(s string) string {
+// titleCase converts the first letter of each word to upper case and keeps the others.
+func titleCase(s string) string {
 	previous := ' '
 	return strings.Map(func(r rune) rune {
 		first := previous == ' '
@@ -131,10 +130,10 @@ func titlecase(s string) string {
 	}, s)
 }
 
-func typeName(v, _ event.Value) event.Value { return event.NewString(typeOf(v)) }
+func typeNameOf(v, _ event.Value) event.Value { return event.NewString(typeOf(v)) }
 
-// truth is false for null, 0, "", "false" and what is empty.
-func truth(v, _ event.Value) event.Value {
+// toBool returns false for null, 0, "", "false" and empty lists and objects.
+func toBool(v, _ event.Value) event.Value {
 	switch v.Kind() {
 	case event.Array, event.Object:
 		return event.NewBool(v.Len() > 0)
@@ -144,10 +143,10 @@ func truth(v, _ event.Value) event.Value {
 	return event.NewBool(!v.Falsy())
 }
 
-func printed(v, _ event.Value) event.Value { return event.NewString(v.Text()) }
+func toText(v, _ event.Value) event.Value { return event.NewString(v.Text()) }
 
-// numeric reads the number that a string writes; what writes none is null.
-func numeric(v, _ event.Value) event.Value {
+// toNumber parses a string as a number. It returns null if the string is not a number.
+func toNumber(v, _ event.Value) event.Value {
 	if v.IsString() {
 		if n, ok := parseNumber(strings.TrimSpace(v.Str())); ok {
 			return n

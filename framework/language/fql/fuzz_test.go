@@ -29,7 +29,7 @@ func FuzzCompileMatch(f *testing.F) {
 		}
 		matched := q.Match(v)
 		assert.Equal(t, matched, q.Explain(v).Matched, "%s explains itself wrongly", text)
-		assert.NotEmpty(t, q.Words())
+		assert.NotEmpty(t, q.Describe())
 		if len(text) > MaxBytes/8 {
 			return // spelled out it may be longer than a query can be
 		}

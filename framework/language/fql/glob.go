@@ -5,29 +5,29 @@ import (
 	"unicode/utf8"
 )
 
-// glob is a compiled pattern: * any text, ? one character, [a-z] one of these, \x the character x. Every text is a
-// pattern: a bracket that closes nothing, holds nothing or is never closed, and a backslash at the end, stand for
-// themselves. Matching takes at most the product of the two lengths.
+// glob is a compiled pattern: * matches any text, ? one character, [a-z] one character of a class, and \x the character x. Every
+// text is a valid pattern: a bracket that is not part of a class and a backslash at the end stand for themselves. Matching takes
+// time proportional to the product of the two lengths at most.
 type glob struct {
-	runs []run // what lies between the stars
+	segments []segment // the parts between the stars
 }
 
-// run is a part of a pattern without stars. It matches a fixed number of characters.
-type run struct {
-	text  string // where each character stands for itself
-	atoms []atom // else one for each character
+// segment is a part of a pattern without stars. It matches a fixed number of characters.
+type segment struct {
+	text    string      // if every character stands for itself
+	classes []charClass // otherwise one for each character
 }
 
-// atom matches one character that lies in one of its ranges; any character where it has none.
-type atom []span
+// charClass matches one character in any of its ranges, or any character if it has no ranges.
+type charClass []runeRange
 
-type span struct{ low, high rune }
+type runeRange struct{ low, high rune }
 
 func newGlob(pattern string) *glob {
 	g := new(glob)
-	var atoms []atom
+	var atoms []charClass
 	flush := func() {
-		g.runs = append(g.runs, newRun(atoms))
+		g.segments = append(g.segments, newSegment(atoms))
 		atoms = nil
 	}
 	for rest := pattern; rest != ""; {
@@ -36,29 +36,29 @@ func newGlob(pattern string) *glob {
 			rest = rest[1:]
 			continue
 		}
-		var a atom
-		a, rest = nextAtom(rest)
+		var a charClass
+		a, rest = parseCharClass(rest)
 		atoms = append(atoms, a)
 	}
 	flush()
 	return g
 }
 
-func nextAtom(rest string) (atom, string) {
+func parseCharClass(rest string) (charClass, string) {
 	switch rest[0] {
 	case '?':
 		return nil, rest[1:]
 	case '[':
-		if a, after, ok := class(rest[1:]); ok {
+		if a, after, ok := parseClass(rest[1:]); ok {
 			return a, after
 		}
 	}
-	c, rest := nextRune(rest)
-	return atom{{c, c}}, rest
+	c, rest := parseRune(rest)
+	return charClass{{c, c}}, rest
 }
 
-// nextRune reads a character that may be escaped.
-func nextRune(rest string) (rune, string) {
+// parseRune reads a character, which may be escaped.
+func parseRune(rest string) (rune, string) {
 	if rest[0] == '\\' && len(rest) > 1 {
 		rest = rest[1:]
 	}
@@ -66,63 +66,63 @@ func nextRune(rest string) (rune, string) {
 	return r, rest[n:]
 }
 
-// class reads what follows an opening bracket; ok is false where it is no class.
-func class(rest string) (a atom, after string, ok bool) {
+// parseClass parses what follows an opening bracket. ok is false if it is not a class.
+func parseClass(rest string) (a charClass, after string, ok bool) {
 	for rest != "" {
 		if rest[0] == ']' {
 			return a, rest[1:], len(a) > 0
 		}
-		var s span
-		s.low, rest = nextRune(rest)
+		var s runeRange
+		s.low, rest = parseRune(rest)
 		s.high = s.low
 		if len(rest) > 1 && rest[0] == '-' && rest[1] != ']' {
-			s.high, rest = nextRune(rest[1:])
+			s.high, rest = parseRune(rest[1:])
 		}
 		a = append(a, s)
 	}
 	return nil, "", false
 }
 
-func newRun(atoms []atom) run {
+func newSegment(atoms []charClass) segment {
 	var b strings.Builder
 	for _, a := range atoms {
 		if len(a) != 1 || a[0].low != a[0].high {
-			return run{atoms: atoms}
+			return segment{classes: atoms}
 		}
 		b.WriteRune(a[0].low)
 	}
-	return run{text: b.String()}
+	return segment{text: b.String()}
 }
 
-func (g *glob) match(s string) bool {
-	last := len(g.runs) - 1
-	n := g.runs[0].prefix(s)
+func (g *glob) matches(s string) bool {
+	last := len(g.segments) - 1
+	n := g.segments[0].matchPrefix(s)
 	if n < 0 || last == 0 {
 		return n == len(s)
 	}
 	s = s[n:]
-	for _, r := range g.runs[1:last] {
-		n := r.find(s)
+	for _, r := range g.segments[1:last] {
+		n := r.findEnd(s)
 		if n < 0 {
 			return false
 		}
 		s = s[n:]
 	}
-	return g.runs[last].suffix(s)
+	return g.segments[last].hasSuffixMatch(s)
 }
 
-// prefix is the length of the start of s that the run matches, -1 where it does not.
-func (r *run) prefix(s string) int {
-	if r.atoms == nil {
+// matchPrefix returns the length of the prefix of s that the segment matches, or -1.
+func (r *segment) matchPrefix(s string) int {
+	if r.classes == nil {
 		if strings.HasPrefix(s, r.text) {
 			return len(r.text)
 		}
 		return -1
 	}
 	pos := 0
-	for _, a := range r.atoms {
+	for _, a := range r.classes {
 		c, n := utf8.DecodeRuneInString(s[pos:])
-		if n == 0 || !a.match(c) {
+		if n == 0 || !a.matches(c) {
 			return -1
 		}
 		pos += n
@@ -130,35 +130,35 @@ func (r *run) prefix(s string) int {
 	return pos
 }
 
-// find is the end of the first place in s that the run matches, -1 where there is none.
-func (r *run) find(s string) int {
-	if r.atoms == nil {
+// findEnd returns the end of the first match of the segment in s, or -1.
+func (r *segment) findEnd(s string) int {
+	if r.classes == nil {
 		if i := strings.Index(s, r.text); i >= 0 {
 			return i + len(r.text)
 		}
 		return -1
 	}
 	for i := range s {
-		if n := r.prefix(s[i:]); n >= 0 {
+		if n := r.matchPrefix(s[i:]); n >= 0 {
 			return i + n
 		}
 	}
 	return -1
 }
 
-func (r *run) suffix(s string) bool {
-	if r.atoms == nil {
+func (r *segment) hasSuffixMatch(s string) bool {
+	if r.classes == nil {
 		return strings.HasSuffix(s, r.text)
 	}
 	start := len(s)
-	for range r.atoms {
+	for range r.classes {
 		_, n := utf8.DecodeLastRuneInString(s[:start])
 		start -= n
 	}
-	return r.prefix(s[start:]) == len(s)-start
+	return r.matchPrefix(s[start:]) == len(s)-start
 }
 
-func (a atom) match(c rune) bool {
+func (a charClass) matches(c rune) bool {
 	for _, s := range a {
 		if s.low <= c && c <= s.high {
 			return true
@@ -167,20 +167,20 @@ func (a atom) match(c rune) bool {
 	return len(a) == 0
 }
 
-// begins is the text of a pattern such as Order*.
-func (g *glob) begins() (string, bool) {
-	return g.only(0)
+// literalPrefix returns the text of a pattern such as Order*.
+func (g *glob) literalPrefix() (string, bool) {
+	return g.literalSegment(0)
 }
 
-// ends is the text of a pattern such as *Completed.
-func (g *glob) ends() (string, bool) {
-	return g.only(1)
+// literalSuffix returns the text of a pattern such as *Completed.
+func (g *glob) literalSuffix() (string, bool) {
+	return g.literalSegment(1)
 }
 
-// only is the text of one run, where the pattern is that run and one star.
-func (g *glob) only(at int) (string, bool) {
-	if len(g.runs) != 2 || g.runs[at].atoms != nil || g.runs[1-at].atoms != nil || g.runs[1-at].text != "" {
+// literalSegment returns the text of a segment if the pattern consists of that segment and one star.
+func (g *glob) literalSegment(at int) (string, bool) {
+	if len(g.segments) != 2 || g.segments[at].classes != nil || g.segments[1-at].classes != nil || g.segments[1-at].text != "" {
 		return "", false
 	}
-	return g.runs[at].text, true
+	return g.segments[at].text, true
 }

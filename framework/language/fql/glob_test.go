@@ -46,10 +46,10 @@ func TestGlob(t *testing.T) {
 	for _, c := range cases {
 		g := newGlob(c.pattern)
 		for _, s := range c.yes {
-			assert.True(t, g.match(s), "%s of %q", c.pattern, s)
+			assert.True(t, g.matches(s), "%s of %q", c.pattern, s)
 		}
 		for _, s := range c.not {
-			assert.False(t, g.match(s), "%s of %q", c.pattern, s)
+			assert.False(t, g.matches(s), "%s of %q", c.pattern, s)
 		}
 	}
 }
@@ -67,7 +67,7 @@ func TestGlobLikeARegularExpression(t *testing.T) {
 	for range 5000 {
 		pattern, s := pick([]string{"*", "?", "a", "b", "ü", "[ab]", "*a"}, 7), pick([]string{"a", "b", "ü", "c"}, 9)
 		want := regexp.MustCompile("^" + patterns.Replace(pattern) + "$").MatchString(s)
-		assert.Equal(t, want, newGlob(pattern).match(s), "%s of %s", pattern, s)
+		assert.Equal(t, want, newGlob(pattern).matches(s), "%s of %s", pattern, s)
 	}
 }
 
@@ -75,7 +75,7 @@ func TestGlobIsNotExponential(t *testing.T) {
 	text := strings.Repeat("a", 20_000)
 	start := time.Now()
 	for _, pattern := range []string{strings.Repeat("*a", 400) + "b", strings.Repeat("*?", 400) + "b", strings.Repeat("a*", 300) + "b*", "*" + strings.Repeat("[ab]", 200) + "b*"} {
-		assert.False(t, newGlob(pattern).match(text), pattern)
+		assert.False(t, newGlob(pattern).matches(text), pattern)
 	}
 	assert.Less(t, time.Since(start), 5*time.Second)
 }

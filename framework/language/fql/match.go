@@ -2,40 +2,42 @@ package fql
 
 import "github.com/landfall-dev/landfall/framework/event"
 
-func (g group) match(root event.Value) bool {
+func (g group) matches(root event.Value) bool {
 	for _, part := range g.parts {
-		if part.match(root) == g.or {
+		if part.matches(root) == g.or {
 			return g.or
 		}
 	}
 	return !g.or
 }
 
-func (n not) match(root event.Value) bool { return !n.part.match(root) }
+func (n not) matches(root event.Value) bool { return !n.part.matches(root) }
 
-func (h holds) match(root event.Value) bool { return h.of.value(root).Kind() == event.True }
-
-func (l lacks) match(root event.Value) bool {
-	return l.noText(root) == nil && l.test.value(root).Kind() == event.False
+func (h valueTest) matches(root event.Value) bool {
+	return h.operand.evaluate(root).Kind() == event.True
 }
 
-// noText is the first argument that is no string, nil where all are.
-func (l lacks) noText(root event.Value) operand {
-	for _, arg := range l.test.args {
-		if !arg.value(root).IsString() {
+func (l negatedTextTest) matches(root event.Value) bool {
+	return l.firstNonText(root) == nil && l.call.evaluate(root).Kind() == event.False
+}
+
+// firstNonText returns the first argument that is not a string, or nil.
+func (l negatedTextTest) firstNonText(root event.Value) operand {
+	for _, arg := range l.call.args {
+		if !arg.evaluate(root).IsString() {
 			return arg
 		}
 	}
 	return nil
 }
 
-func (c comparison) match(root event.Value) bool {
-	left, right := c.left.value(root), c.right.value(root)
+func (c comparison) matches(root event.Value) bool {
+	left, right := c.left.evaluate(root), c.right.evaluate(root)
 	switch c.op {
 	case "=":
-		return equal(left, right)
+		return equalValues(left, right)
 	case "!=":
-		return !equal(left, right) && (!c.wantsNumber() || areNumbers(left, right))
+		return !equalValues(left, right) && (!c.wantsNumber() || areNumbers(left, right))
 	case "in":
 		return isIn(left, right)
 	}
@@ -58,8 +60,8 @@ func areNumbers(a, b event.Value) bool {
 	return a.Kind() == event.Number && b.Kind() == event.Number
 }
 
-// equal compares type and value; an absent value is null.
-func equal(a, b event.Value) bool {
+// equalValues compares type and value. An absent value equals null.
+func equalValues(a, b event.Value) bool {
 	if !a.Exists() || !b.Exists() {
 		return !a.Exists() && !b.Exists()
 	}
@@ -68,24 +70,24 @@ func equal(a, b event.Value) bool {
 
 func isIn(v, list event.Value) bool {
 	for _, item := range list.Items() {
-		if equal(v, item) {
+		if equalValues(v, item) {
 			return true
 		}
 	}
 	return false
 }
 
-func (f *field) value(root event.Value) event.Value { return f.path.Read(root) }
+func (f *field) evaluate(root event.Value) event.Value { return f.path.Read(root) }
 
-func (l literal) value(event.Value) event.Value { return l.Value }
+func (l literal) evaluate(event.Value) event.Value { return l.Value }
 
-func (c *call) value(root event.Value) event.Value {
-	first := c.args[0].value(root)
+func (c *call) evaluate(root event.Value) event.Value {
+	first := c.args[0].evaluate(root)
 	if c.pattern != nil {
-		return event.NewBool(first.IsString() && c.pattern.match(first.Str()))
+		return event.NewBool(first.IsString() && c.pattern.matches(first.Str()))
 	}
 	if len(c.args) == 1 {
 		return c.function.apply(first, event.Value{})
 	}
-	return c.function.apply(first, c.args[1].value(root))
+	return c.function.apply(first, c.args[1].evaluate(root))
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// scanNumber is the length of the number that text begins with, 0 where it begins with none. A sign, leading zeros, a
-// fraction and an exponent are allowed.
+// scanNumber returns the length of the number that text begins with, or 0. A sign, leading zeros, a fraction and an exponent are
+// allowed.
 func scanNumber(text string) int {
 	digits := func(from int) int {
 		for from < len(text) && text[from] >= '0' && text[from] <= '9' {
@@ -40,8 +40,7 @@ func scanNumber(text string) int {
 	return pos
 }
 
-// parseNumber is the number that text writes and nothing else; ok is false where it writes none, or one beyond what
-// a float64 can hold.
+// parseNumber parses a text that consists of a number. ok is false if it is not a number or exceeds the range of float64.
 func parseNumber(text string) (v event.Value, ok bool) {
 	if text == "" || scanNumber(text) != len(text) {
 		return v, false
@@ -61,7 +60,7 @@ func parseNumber(text string) (v event.Value, ok bool) {
 	return v, err == nil
 }
 
-// compareNumbers orders two JSON numbers by value: whole ones exactly, others as float64.
+// compareNumbers compares two JSON numbers by value. Integers are compared exactly, other numbers as float64.
 func compareNumbers(a, b event.Value) int {
 	x, y := a.Digits(), b.Digits()
 	if isWhole(x) && isWhole(y) {

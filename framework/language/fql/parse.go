@@ -19,11 +19,11 @@ import (
 // The first mistake ends it.
 type parser struct {
 	lexer
-	token    token // the next one
-	previous token // the one before it
+	token    token // the next token
+	previous token // the token before it
 	depth    int
 	paths    []event.Path
-	known    map[string]*field // the fields read so far, by their text
+	fields   map[string]*field // the fields parsed so far, by their text
 }
 
 func newParser(source string) (*parser, error) {
@@ -32,10 +32,10 @@ func newParser(source string) (*parser, error) {
 	}
 	for i, r := range source {
 		if r == utf8.RuneError && !strings.HasPrefix(source[i:], string(r)) {
-			return nil, problem(source, i, "this is not UTF-8")
+			return nil, newProblem(source, i, "this is not UTF-8")
 		}
 	}
-	p := &parser{lexer: lexer{text: source}, known: map[string]*field{}}
+	p := &parser{lexer: lexer{text: source}, fields: map[string]*field{}}
 	return p, p.advance()
 }
 
@@ -43,35 +43,35 @@ func newParser(source string) (*parser, error) {
 func (p *parser) advance() error {
 	p.previous = p.token
 	var err error
-	p.token, err = p.next()
+	p.token, err = p.nextToken()
 	return err
 }
 
-// enter counts what is nested; whoever enters leaves.
-func (p *parser) enter() error {
+// enterNested increments the nesting depth. Each call must be paired with leaveNested.
+func (p *parser) enterNested() error {
 	if p.depth++; p.depth > MaxDepth {
-		return p.fail(p.token.at, "nested deeper than %d", MaxDepth)
+		return p.problemAt(p.token.offset, "nested deeper than %d", MaxDepth)
 	}
 	return nil
 }
 
-func (p *parser) leave() { p.depth-- }
+func (p *parser) leaveNested() { p.depth-- }
 
-func (p *parser) query() (condition, error) {
-	if p.token.kind == end {
-		return nil, p.fail(p.token.at, `the query is empty: write a condition, such as type = "track"`)
+func (p *parser) parseQuery() (condition, error) {
+	if p.token.kind == endToken {
+		return nil, p.problemAt(p.token.offset, `the query is empty: write a condition, such as type = "track"`)
 	}
-	root, err := p.alternatives()
-	if err == nil && p.token.kind != end {
-		err = p.unexpected()
+	root, err := p.parseOr()
+	if err == nil && p.token.kind != endToken {
+		err = p.unexpectedToken()
 	}
 	return root, err
 }
 
-func (p *parser) alternatives() (condition, error) {
+func (p *parser) parseOr() (condition, error) {
 	var parts []condition
 	for {
-		part, err := p.conjunction()
+		part, err := p.parseAnd()
 		if err != nil {
 			return nil, err
 		}
@@ -85,16 +85,16 @@ func (p *parser) alternatives() (condition, error) {
 	}
 }
 
-func (p *parser) conjunction() (condition, error) {
+func (p *parser) parseAnd() (condition, error) {
 	var parts []condition
 	for {
 		first, joined := p.token, len(parts) == 0 || p.previous.is("and")
-		part, err := p.unary()
+		part, err := p.parseUnary()
 		if err != nil {
 			return nil, err
 		}
 		if isBareField(part) && !joined {
-			return nil, p.fail(first.at, `write "and" or "or" before %s (or quotes round it, if it is text)`, first)
+			return nil, p.problemAt(first.offset, `write "and" or "or" before %s (or quotes round it, if it is text)`, first)
 		}
 		parts = append(parts, part)
 		if p.token.is("and") {
@@ -108,113 +108,113 @@ func (p *parser) conjunction() (condition, error) {
 }
 
 func isBareField(c condition) bool {
-	h, ok := c.(holds)
+	h, ok := c.(valueTest)
 	if ok {
-		_, ok = h.of.(*field)
+		_, ok = h.operand.(*field)
 	}
 	return ok
 }
 
 func (p *parser) beginsOperand() bool {
-	return p.beginsLiteral() || p.token.kind == word || p.token.is("[")
+	return p.beginsLiteral() || p.token.kind == wordToken || p.token.is("[")
 }
 
 func (p *parser) beginsLiteral() bool {
 	t := p.token
-	return t.kind == text || t.kind == number || t.is("true") || t.is("false") || t.is("null")
+	return t.kind == textToken || t.kind == numberToken || t.is("true") || t.is("false") || t.is("null")
 }
 
 func (p *parser) beginsCondition() bool {
 	return p.beginsOperand() || p.token.is("!") || p.token.is("(")
 }
 
-func (p *parser) unary() (condition, error) {
+func (p *parser) parseUnary() (condition, error) {
 	switch {
 	case p.token.is("!"):
-		return p.negation()
+		return p.parseNot()
 	case p.token.is("("):
-		if err := p.enter(); err != nil {
+		if err := p.enterNested(); err != nil {
 			return nil, err
 		}
-		defer p.leave()
-		return p.parenthesised()
+		defer p.leaveNested()
+		return p.parseParentheses()
 	}
-	return p.comparison()
+	return p.parseComparison()
 }
 
-// negation reads ! and what it negates. The parenthesis that may follow is one level with it.
-func (p *parser) negation() (condition, error) {
-	if err := p.enter(); err != nil {
+// parseNot parses ! and its operand. A parenthesis directly after ! is on the same nesting level.
+func (p *parser) parseNot() (condition, error) {
+	if err := p.enterNested(); err != nil {
 		return nil, err
 	}
-	defer p.leave()
+	defer p.leaveNested()
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
 	if p.token.is("(") {
-		part, err := p.parenthesised()
+		part, err := p.parseParentheses()
 		return negate(part), err
 	}
-	direct := p.token.kind == word
-	part, err := p.unary()
+	direct := p.token.kind == wordToken
+	part, err := p.parseUnary()
 	if err != nil {
 		return nil, err
 	}
 	if test := textTest(part); test != nil && direct {
-		return lacks{test}, nil
+		return negatedTextTest{test}, nil
 	}
 	return negate(part), nil
 }
 
-func (p *parser) parenthesised() (condition, error) {
+func (p *parser) parseParentheses() (condition, error) {
 	open := p.token
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
 	switch {
 	case p.token.is(")"):
-		return nil, p.fail(open.at, "these parentheses are empty")
-	case p.token.kind == end:
-		return nil, p.closing(open, ")")
+		return nil, p.problemAt(open.offset, "these parentheses are empty")
+	case p.token.kind == endToken:
+		return nil, p.expectClosing(open, ")")
 	}
-	inner, err := p.alternatives()
+	inner, err := p.parseOr()
 	if err == nil && p.token.isOperator() {
-		err = p.unexpected()
+		err = p.unexpectedToken()
 	}
 	if err != nil {
 		return nil, err
 	}
-	return inner, p.closing(open, ")")
+	return inner, p.expectClosing(open, ")")
 }
 
-// closing reads the end of what open began.
-func (p *parser) closing(open token, text string) error {
+// expectClosing requires the token that closes open.
+func (p *parser) expectClosing(open token, text string) error {
 	switch {
 	case p.token.is(text):
 		return p.advance()
-	case p.token.kind == end:
-		return p.fail(open.at, "this %s is never closed", open)
+	case p.token.kind == endToken:
+		return p.problemAt(open.offset, "this %s is never closed", open)
 	case p.token.is(")"), p.token.is("]"):
-		return p.fail(p.token.at, "%s does not close %s", p.token, open)
+		return p.problemAt(p.token.offset, "%s does not close %s", p.token, open)
 	}
-	return p.fail(p.token.at, "expected a comma or %s before %s", text, p.token)
+	return p.problemAt(p.token.offset, "expected a comma or %s before %s", text, p.token)
 }
 
-func (p *parser) comparison() (condition, error) {
+func (p *parser) parseComparison() (condition, error) {
 	first := p.token
-	left, err := p.operand()
+	left, err := p.parseOperand()
 	if err != nil {
 		return nil, err
 	}
 	op := p.token
 	if !op.isOperator() {
-		return p.alone(first, left)
+		return p.standaloneCondition(first, left)
 	}
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
 	second := p.token
-	right, err := p.operand()
+	right, err := p.parseOperand()
 	if err != nil {
 		return nil, err
 	}
@@ -225,16 +225,16 @@ func (p *parser) comparison() (condition, error) {
 	return c.asText(), nil
 }
 
-func (p *parser) operand() (operand, error) {
+func (p *parser) parseOperand() (operand, error) {
 	t := p.token
 	if !p.beginsOperand() {
-		return nil, p.missing()
+		return nil, p.missingOperand()
 	}
 	if t.is("[") {
-		return p.list()
+		return p.parseList()
 	}
-	if t.kind != word {
-		return p.literal()
+	if t.kind != wordToken {
+		return p.parseLiteral()
 	}
 	if err := p.checkWord(t); err != nil {
 		return nil, err
@@ -242,34 +242,34 @@ func (p *parser) operand() (operand, error) {
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
-	if p.token.is("(") && (p.token.at == t.end() || t.plain() && functionOf(t.text) != nil) {
-		return p.call(t)
+	if p.token.is("(") && (p.token.offset == t.end() || t.isPlainWord() && findFunction(t.text) != nil) {
+		return p.parseCall(t)
 	}
-	return p.field(t), nil
+	return p.resolveField(t), nil
 }
 
-func (p *parser) field(t token) *field {
+func (p *parser) resolveField(t token) *field {
 	name := pathText(t.keys)
-	f := p.known[name]
+	f := p.fields[name]
 	if f == nil {
 		f = &field{event.PathOf(t.keys...), name}
-		p.known[name] = f
+		p.fields[name] = f
 		p.paths = append(p.paths, f.path)
 	}
 	return f
 }
 
-// literal reads a string, a number, true, false or null.
-func (p *parser) literal() (literal, error) {
+// parseLiteral parses a string, a number, true, false or null.
+func (p *parser) parseLiteral() (literal, error) {
 	t := p.token
 	var v event.Value
 	switch {
-	case t.kind == text:
+	case t.kind == textToken:
 		v = event.NewString(t.content)
-	case t.kind == number:
+	case t.kind == numberToken:
 		var ok bool
 		if v, ok = parseNumber(t.text); !ok {
-			return literal{}, p.fail(t.at, "this number is too large")
+			return literal{}, p.problemAt(t.offset, "this number is too large")
 		}
 	case t.is("null"):
 		v = event.NewNull()
@@ -279,22 +279,22 @@ func (p *parser) literal() (literal, error) {
 	return literal{v}, p.advance()
 }
 
-func (p *parser) list() (operand, error) {
+func (p *parser) parseList() (operand, error) {
 	open := p.token
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
 	var items []event.Value
-	for p.token.kind != end && (!p.token.is("]") || p.previous.is(",")) {
+	for p.token.kind != endToken && (!p.token.is("]") || p.previous.is(",")) {
 		switch {
-		case p.token.kind == word || p.token.is("["):
-			return nil, p.fail(p.token.at, "a list holds strings in quotes, numbers, true, false and null")
+		case p.token.kind == wordToken || p.token.is("["):
+			return nil, p.problemAt(p.token.offset, "a list holds strings in quotes, numbers, true, false and null")
 		case !p.beginsLiteral():
-			return nil, p.missing()
+			return nil, p.missingOperand()
 		case len(items) == MaxItems:
-			return nil, p.fail(p.token.at, "a list has at most %d items", MaxItems)
+			return nil, p.problemAt(p.token.offset, "a list has at most %d items", MaxItems)
 		}
-		item, err := p.literal()
+		item, err := p.parseLiteral()
 		if err != nil {
 			return nil, err
 		}
@@ -306,27 +306,27 @@ func (p *parser) list() (operand, error) {
 			return nil, err
 		}
 	}
-	return literal{event.NewArray(items)}, p.closing(open, "]")
+	return literal{event.NewArray(items)}, p.expectClosing(open, "]")
 }
 
-// call reads the arguments of a function whose name has been read.
-func (p *parser) call(name token) (operand, error) {
-	c := &call{function: functionOf(name.text)}
-	if c.function == nil || !name.plain() {
-		return nil, p.fail(name.at, "unknown function %s%s", name, fault.DidYouMean(strings.ToLower(name.text), functionNames()))
+// parseCall parses the arguments of a function. Its name has already been read.
+func (p *parser) parseCall(name token) (operand, error) {
+	c := &call{function: findFunction(name.text)}
+	if c.function == nil || !name.isPlainWord() {
+		return nil, p.problemAt(name.offset, "unknown function %s%s", name, fault.DidYouMean(strings.ToLower(name.text), functionNames()))
 	}
-	if err := p.enter(); err != nil {
+	if err := p.enterNested(); err != nil {
 		return nil, err
 	}
-	defer p.leave()
+	defer p.leaveNested()
 	open := p.token
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
 	var places []token
-	for p.token.kind != end && (!p.token.is(")") || p.previous.is(",")) {
+	for p.token.kind != endToken && (!p.token.is(")") || p.previous.is(",")) {
 		places = append(places, p.token)
-		arg, err := p.operand()
+		arg, err := p.parseOperand()
 		if err != nil {
 			return nil, err
 		}
@@ -338,13 +338,13 @@ func (p *parser) call(name token) (operand, error) {
 			return nil, err
 		}
 	}
-	if err := p.closing(open, ")"); err != nil {
+	if err := p.expectClosing(open, ")"); err != nil {
 		return nil, err
 	}
 	return c, p.checkCall(c, name, places)
 }
 
-// compilePattern compiles the pattern of match where it is written in the query.
+// compilePattern compiles the pattern of match if it is a literal. It returns false if the pattern is too long.
 func (c *call) compilePattern() (ok bool) {
 	pattern, isLiteral := c.args[1].(literal)
 	if !isLiteral || c.function.name != "match" || !pattern.IsString() {

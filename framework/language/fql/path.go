@@ -9,48 +9,48 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// isPathRune tells whether a field path may hold a character that is not escaped.
+// isPathRune reports whether a field path may contain the character without escaping it.
 func isPathRune(r rune) bool {
 	return r == '_' || r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
 }
 
-// beginsPath tells whether a character begins a field path.
-func beginsPath(r rune) bool {
+// isPathStart reports whether a character may begin a field path.
+func isPathStart(r rune) bool {
 	return r == '_' || r == '\\' || r == '$' || unicode.IsLetter(r)
 }
 
-// word reads a field path: names with dots between them, each with indexes or quoted names in brackets behind it.
-func (l *lexer) word(t *token) error {
-	t.kind = word
-	if l.peek() == '$' && !l.accept("$.") {
-		return l.fail(l.pos, `a path that begins with $ goes on with a dot, as in $.event (for the character write \$)`)
+// readPath reads a field path: names separated by dots, each optionally followed by indexes or quoted names in brackets.
+func (l *lexer) readPath(t *token) error {
+	t.kind = wordToken
+	if l.peek() == '$' && !l.skipPrefix("$.") {
+		return l.problemAt(l.pos, `a path that begins with $ goes on with a dot, as in $.event (for the character write \$)`)
 	}
 	for {
-		key, err := l.key()
+		key, err := l.readName()
 		if err != nil {
 			return err
 		}
 		t.keys = append(t.keys, key)
-		if isKeyword := slices.Contains(keywords, l.text[t.at:l.pos]); !isKeyword { // after "in" a bracket opens a list
-			if err := l.brackets(t); err != nil {
+		if isKeyword := slices.Contains(keywords, l.text[t.offset:l.pos]); !isKeyword { // after "in" a bracket opens a list
+			if err := l.readBrackets(t); err != nil {
 				return err
 			}
 		}
 		if len(t.keys) > event.MaxPathSegments {
-			return l.fail(t.at, "a field path has at most %d names", event.MaxPathSegments)
+			return l.problemAt(t.offset, "a field path has at most %d names", event.MaxPathSegments)
 		}
-		if !l.accept(".") {
+		if !l.skipPrefix(".") {
 			return nil
 		}
 	}
 }
 
-func (l *lexer) key() (string, error) {
+func (l *lexer) readName() (string, error) {
 	var key strings.Builder
-	for !l.done() {
-		if l.accept(`\`) {
-			if l.done() {
-				return "", l.fail(l.pos, "a character is missing after the backslash")
+	for !l.atEnd() {
+		if l.skipPrefix(`\`) {
+			if l.atEnd() {
+				return "", l.problemAt(l.pos, "a character is missing after the backslash")
 			}
 		} else if !isPathRune(l.peek()) {
 			break
@@ -60,41 +60,41 @@ func (l *lexer) key() (string, error) {
 		key.WriteRune(r)
 	}
 	if key.Len() == 0 {
-		return "", l.fail(l.pos, "a name is missing in this field path")
+		return "", l.problemAt(l.pos, "a name is missing in this field path")
 	}
 	return key.String(), nil
 }
 
-// brackets reads what follows a name directly: [0], ["first name"].
-func (l *lexer) brackets(t *token) error {
-	for l.accept("[") {
+// readBrackets reads indexes and quoted names that follow a name directly: [0], ["first name"].
+func (l *lexer) readBrackets(t *token) error {
+	for l.skipPrefix("[") {
 		at := l.pos
 		var key string
 		switch c := l.text[at:]; {
 		case c != "" && (c[0] == '"' || c[0] == '\''):
-			quoted := token{at: at}
-			if err := l.quoted(&quoted); err != nil {
+			quoted := token{offset: at}
+			if err := l.readString(&quoted); err != nil {
 				return err
 			}
 			key = quoted.content
 		default:
-			for !l.done() && l.peek() >= '0' && l.peek() <= '9' {
+			for !l.atEnd() && l.peek() >= '0' && l.peek() <= '9' {
 				l.pos++
 			}
 			key = l.text[at:l.pos]
 		}
-		if key == "" || !l.accept("]") {
-			return l.fail(at, `a bracket in a field path holds an index or a name in quotes, as in [0] or ["first name"]`)
+		if key == "" || !l.skipPrefix("]") {
+			return l.problemAt(at, `a bracket in a field path holds an index or a name in quotes, as in [0] or ["first name"]`)
 		}
 		t.keys = append(t.keys, key)
-		if !l.done() && (isPathRune(l.peek()) || l.peek() == '\\') {
-			return l.fail(l.pos, "a dot is missing in this field path")
+		if !l.atEnd() && (isPathRune(l.peek()) || l.peek() == '\\') {
+			return l.problemAt(l.pos, "a dot is missing in this field path")
 		}
 	}
 	return nil
 }
 
-// pathText writes a field path so that it is read as these keys.
+// pathText returns a field path that is parsed as these keys.
 func pathText(keys []string) string {
 	if len(keys) == 1 && isReserved(keys[0]) {
 		return `\` + keys[0]
@@ -105,7 +105,7 @@ func pathText(keys []string) string {
 			b.WriteByte('.')
 		}
 		for j, r := range key {
-			if !isPathRune(r) || i == 0 && j == 0 && !beginsPath(r) {
+			if !isPathRune(r) || i == 0 && j == 0 && !isPathStart(r) {
 				b.WriteByte('\\')
 			}
 			b.WriteRune(r)

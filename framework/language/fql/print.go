@@ -26,15 +26,15 @@ func (n not) String() string {
 	case group, comparison:
 		return "!(" + n.part.String() + ")"
 	}
-	if textTest(n.part) != nil { // without parentheses it would be another condition
+	if textTest(n.part) != nil { // without parentheses it would have another meaning
 		return "!(" + n.part.String() + ")"
 	}
 	return "!" + n.part.String()
 }
 
-func (h holds) String() string { return h.of.String() }
+func (h valueTest) String() string { return h.operand.String() }
 
-func (l lacks) String() string { return "!" + l.test.String() }
+func (l negatedTextTest) String() string { return "!" + l.call.String() }
 
 func (c comparison) String() string {
 	right := c.right.String()
@@ -59,7 +59,7 @@ func (l literal) String() string { return literalText(l.Value) }
 func literalText(v event.Value) string {
 	switch v.Kind() {
 	case event.String:
-		return quote(v.Str())
+		return quoteString(v.Str())
 	case event.Array:
 		items := make([]string, 0, v.Len())
 		for _, item := range v.Items() {
@@ -70,7 +70,7 @@ func literalText(v event.Value) string {
 	return v.JSON()
 }
 
-// quote writes a string of the language.
-func quote(s string) string {
+// quoteString returns a string literal of the language.
+func quoteString(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + `"`
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Characters that an excerpt shows before and after the place of a mistake.
+// Number of characters that an excerpt shows before and after the position of a mistake.
 const (
 	excerptBefore = 60
 	excerptAfter  = 40
 )
 
-// problem is a mistake at a byte of the text.
-func problem(text string, at int, format string, args ...any) error {
+// newProblem returns the error for a mistake at a byte offset of the text.
+func newProblem(text string, at int, format string, args ...any) error {
 	start := strings.LastIndexByte(text[:at], '\n') + 1
 	line, _, _ := strings.Cut(text[start:], "\n")
 	before := utf8.RuneCountInString(text[start:at])
@@ -28,7 +28,7 @@ func problem(text string, at int, format string, args ...any) error {
 	}}
 }
 
-// excerpt is a line, cut where it is long, and a caret under the character at an index.
+// excerpt returns a line, truncated, and a caret under the character at an index.
 func excerpt(line []rune, at int) string {
 	if strings.TrimSpace(string(line)) == "" {
 		return ""
@@ -51,7 +51,7 @@ func excerpt(line []rune, at int) string {
 	return printable(line) + "\n" + string(margin) + "^"
 }
 
-// printable replaces what a terminal would not show as one character.
+// printable replaces characters that a terminal does not show as one character.
 func printable(line []rune) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) || r == '\t' {

@@ -1,10 +1,10 @@
-// Package fql is Segment's Destination Filter Query Language, in which a subscription says which events it takes:
+// Package fql implements Segment's Destination Filter Query Language, in which a subscription describes the events that it
+// receives:
 //
 //	type = "track" and (event = "Order Completed" or match(event, "Checkout *"))
 //
-// Compile turns the text into a Query once; matching an event then neither parses nor compiles. README.md is the
-// language on one page. The package knows nothing of subscriptions or destinations. A Query is immutable: any number
-// of goroutines may use it at once.
+// Compile turns the text into a Query once. Matching an event then neither parses nor compiles anything. README.md is the reference
+// of the language. The package knows nothing about subscriptions or destinations. A Query is immutable and safe for concurrent use.
 package fql
 
 import (
@@ -13,12 +13,12 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Bounds of a query. A text beyond one of them is refused with the bound named.
+// Limits of a query. A query that exceeds one is refused with an error that names the limit.
 const (
-	MaxBytes   = 64 << 10 // bytes of a query
-	MaxDepth   = 200      // parentheses, negations and functions inside each other
+	MaxBytes   = 64 << 10 // size of a query in bytes
+	MaxDepth   = 200      // nesting depth of parentheses, negations and functions
 	MaxItems   = 1000     // items of a list
-	MaxPattern = 1000     // characters of a pattern; one that comes from an event and is longer matches nothing
+	MaxPattern = 1000     // characters of a pattern; a longer pattern from an event matches nothing
 )
 
 // Query is a compiled query. The zero Query is not valid; use Compile.
@@ -27,33 +27,33 @@ type Query struct {
 	paths []event.Path
 }
 
-// Everything is a query that takes every event.
-const Everything = `type = null or type != null`
+// MatchAll is a query that matches every event.
+const MatchAll = `type = null or type != null`
 
-// Compile reads a query. The error is a fault.Problems with the place of the mistake.
+// Compile compiles a query. The error is a fault.Problems with the line and column of the mistake.
 func Compile(text string) (*Query, error) {
 	p, err := newParser(text)
 	if err != nil {
 		return nil, err
 	}
-	root, err := p.query()
+	root, err := p.parseQuery()
 	if err != nil {
 		return nil, err
 	}
 	return &Query{root: root, paths: p.paths}, nil
 }
 
-// Match tells whether the query takes an event. A value that is no object matches nothing.
+// Match reports whether the query matches an event. A value that is not an object never matches.
 func (q *Query) Match(root event.Value) bool {
-	return root.Kind() == event.Object && q.root.match(root)
+	return root.Kind() == event.Object && q.root.matches(root)
 }
 
-// String is the query in its normal form: one space round operators, double quotes, "and" written out, only the
-// parentheses it needs. It compiles to the same query, unless spelling it out makes it longer than MaxBytes.
+// String returns the query in normal form: one space around operators, double quotes, an explicit "and", and no unnecessary
+// parentheses. It compiles to an equivalent query, unless it is longer than MaxBytes.
 func (q *Query) String() string { return q.root.String() }
 
-// Words says the query in plain English, such as: the event is “Audience Entered” or “Audience Exited”.
-func (q *Query) Words() string { return q.root.words(false) }
+// Describe returns the query in plain English, for example: the event is “Audience Entered” or “Audience Exited”.
+func (q *Query) Describe() string { return q.root.describe(false) }
 
-// Paths are the fields that the query reads, each once, in the order of the text.
+// Paths returns the paths of the fields that the query reads, without duplicates, in the order of the text.
 func (q *Query) Paths() []event.Path { return slices.Clone(q.paths) }

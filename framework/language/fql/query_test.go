@@ -212,7 +212,7 @@ func TestQueryIsSafeForManyAtOnce(t *testing.T) {
 			for range 100 {
 				assert.True(t, q.Match(e))
 				assert.True(t, q.Explain(e).Matched)
-				assert.NotEmpty(t, q.String()+q.Words())
+				assert.NotEmpty(t, q.String()+q.Describe())
 			}
 		})
 	}

@@ -121,7 +121,7 @@ func TestRandomQueriesMeanWhatTheySay(t *testing.T) {
 		q := compile(t, text)
 		normal := compile(t, q.String())
 		require.Equal(t, q.String(), normal.String())
-		require.NotEmpty(t, q.Words())
+		require.NotEmpty(t, q.Describe())
 		for range 5 {
 			plain := g.event()
 			e, err := event.From(plain)
@@ -129,7 +129,7 @@ func TestRandomQueriesMeanWhatTheySay(t *testing.T) {
 			want := means(plain)
 			require.Equal(t, want, q.Match(e), "%s of %s", text, e.JSON())
 			require.Equal(t, want, normal.Match(e), "%s of %s", q, e.JSON())
-			for _, k := range q.Keys() {
+			for _, k := range q.IndexKeys() {
 				require.True(t, !want || slices.Contains(k.Values, k.Path.Read(e).Str()), "%s asks for one of %q at %s", q, k.Values, k.Path)
 			}
 			require.Equal(t, want, q.Explain(e).Matched, "%s of %s", text, e.JSON())

@@ -6,18 +6,17 @@ import (
 	"unicode/utf8"
 )
 
-// Rewrite returns a query that Compile takes for one that Segment takes and Compile does not: keywords in capitals and the
-// operators of other languages become those of this one, a comma between conditions becomes "and", and a word without
-// quotes behind = or != is put in quotes. A query that compiles is returned as it is. The error is that of the given text, if
-// what it means cannot be told.
+// Rewrite converts a query that Segment accepts but Compile does not. It converts keywords to lower case, replaces operators of
+// other languages, replaces a comma between conditions by "and", and quotes a single word after = or !=. It returns a query that
+// compiles unchanged. If the result does not compile, it returns the error of the original text.
 func Rewrite(text string) (string, error) {
 	_, err := Compile(text)
 	if err == nil || len(text) > MaxBytes || !utf8.ValidString(text) {
 		return text, err
 	}
 	r := rewriter{lexer: lexer{text: text}}
-	for !r.done() {
-		r.piece()
+	for !r.atEnd() {
+		r.rewriteNext()
 	}
 	rewritten := r.out.String()
 	if _, again := Compile(rewritten); again != nil {
@@ -26,92 +25,92 @@ func Rewrite(text string) (string, error) {
 	return rewritten, nil
 }
 
-// rewriter copies a query piece by piece and replaces what Compile would refuse.
+// rewriter copies a query piece by piece and replaces what Compile refuses.
 type rewriter struct {
 	lexer
 	out   strings.Builder
-	last  string // the last piece that is no space
+	last  string // the last piece that is not white space
 	lists []bool // for each open bracket or parenthesis, whether commas separate items in it
 }
 
-func (r *rewriter) piece() {
+func (r *rewriter) rewriteNext() {
 	start := r.pos
 	switch c := r.peek(); {
 	case c == '"' || c == '\'':
-		_ = r.quoted(&token{}) // an open quote is copied whole; Compile refuses it
-		r.put(r.text[start:r.pos])
+		_ = r.readString(&token{}) // an open quote is copied as it is; Compile refuses it
+		r.writePiece(r.text[start:r.pos])
 	case c == '(':
-		r.lists = append(r.lists, functionOf(r.last) != nil)
-		r.symbolAs("(", "(")
+		r.lists = append(r.lists, findFunction(r.last) != nil)
+		r.replaceSymbol("(", "(")
 	case c == '[':
 		r.lists = append(r.lists, true)
-		r.symbolAs("[", "[")
+		r.replaceSymbol("[", "[")
 	case c == ')' || c == ']':
 		r.lists = r.lists[:max(len(r.lists)-1, 0)]
-		r.symbolAs(string(c), string(c))
+		r.replaceSymbol(string(c), string(c))
 	case c == ',' && (len(r.lists) == 0 || !r.lists[len(r.lists)-1]):
-		r.symbolAs(",", " and")
-	case beginsPath(c):
-		r.wordAt()
-	case !r.operator():
+		r.replaceSymbol(",", " and")
+	case isPathStart(c):
+		r.rewriteWord()
+	case !r.rewriteOperator():
 		r.pos += utf8.RuneLen(c)
-		r.put(r.text[start:r.pos])
+		r.writePiece(r.text[start:r.pos])
 	}
 }
 
-// put writes a piece.
-func (r *rewriter) put(piece string) {
+// writePiece appends a piece to the output.
+func (r *rewriter) writePiece(piece string) {
 	r.out.WriteString(piece)
 	if piece = strings.TrimSpace(piece); piece != "" {
 		r.last = piece
 	}
 }
 
-func (r *rewriter) symbolAs(symbol, written string) {
+func (r *rewriter) replaceSymbol(symbol, written string) {
 	r.pos += len(symbol)
-	r.put(written)
+	r.writePiece(written)
 }
 
-// operator writes the operator that stands here, or that is meant by what stands here.
-func (r *rewriter) operator() bool {
-	for _, slip := range slips {
+// rewriteOperator copies or corrects the operator at the current position, if there is one.
+func (r *rewriter) rewriteOperator() bool {
+	for _, slip := range commonMistakes {
 		switch {
-		case !r.accept(slip.wrong):
+		case !r.skipPrefix(slip.wrong):
 			continue
 		case slip.right == straightQuotes:
-			r.put(`"`)
+			r.writePiece(`"`)
 		default:
-			r.put(strings.Trim(slip.right, `"`))
+			r.writePiece(strings.Trim(slip.right, `"`))
 		}
 		return true
 	}
 	for _, symbol := range symbols {
-		if r.accept(symbol) {
-			r.put(symbol)
+		if r.skipPrefix(symbol) {
+			r.writePiece(symbol)
 			return true
 		}
 	}
 	return false
 }
 
-// wordAt writes the field path, keyword or function name that stands here.
-func (r *rewriter) wordAt() {
+// rewriteWord copies or corrects the path, keyword or function name at the current position.
+func (r *rewriter) rewriteWord() {
 	start := r.pos
 	var t token
-	if err := r.word(&t); err != nil {
+	if err := r.readPath(&t); err != nil {
 		r.pos = start
 		r.pos += utf8.RuneLen(r.peek())
-		r.put(r.text[start:r.pos])
+		r.writePiece(r.text[start:r.pos])
 		return
 	}
 	t.text = r.text[start:r.pos]
 	lower := strings.ToLower(t.text)
 	switch {
 	case slices.Contains(keywords, lower):
-		r.put(lower)
-	case (r.last == "=" || r.last == "!=") && t.plain() && (r.done() || r.peek() != '('):
-		r.put(`"` + t.text + `"`)
+		r.writePiece(lower)
+	case (r.last == "=" || r.last == "!=") && t.isPlainWord() && (r.atEnd() || r.peek() != '('):
+		r.writePiece(`"` + t.text + `"`)
 	default:
-		r.put(t.text)
+		r.writePiece(t.text)
 	}
 }

@@ -11,28 +11,27 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// internalDirective is the key at the root of a mapping whose value is a directive that takes the rest of the mapping.
+// internalDirective is the key at the root of a mapping whose value is a directive that is applied to the rest of the mapping.
 const internalDirective = "__segment_internal_directive"
 
-// metadata is the key that may stand beside a directive and means nothing.
+// metadata is a key that is ignored beside a directive.
 const metadata = "_metadata"
 
-// compiler turns a mapping into nodes and collects what is wrong with it. Methods return a nil node after they have
-// added a problem.
+// compiler converts a mapping to nodes and collects its mistakes. A method returns a nil node after it has added a problem.
 type compiler struct {
 	problems fault.Problems
 	warnings fault.Problems
 	depth    int
 }
 
-// root compiles a whole mapping.
-func (c *compiler) root(mapping event.Value) node {
+// compileRoot compiles a whole mapping.
+func (c *compiler) compileRoot(mapping event.Value) node {
 	directive := mapping.Get(internalDirective)
 	if directive.Kind() == event.Absent {
-		return c.output(mapping, "")
+		return c.compileOutput(mapping, "")
 	}
-	place := fault.PointerKey(internalDirective)
-	name, ok := c.directiveName(directive, place)
+	pointer := fault.PointerKey(internalDirective)
+	name, ok := c.directiveName(directive, pointer)
 	if !ok {
 		return nil
 	}
@@ -49,54 +48,54 @@ func (c *compiler) root(mapping event.Value) node {
 	}
 	options = append(options, event.Member{Key: "mapping", Value: event.NewObject(rest)})
 	whole := event.NewObject([]event.Member{{Key: name, Value: event.NewObject(options)}})
-	return c.value(whole, place)
+	return c.compileValue(whole, pointer)
 }
 
-// output compiles a value that becomes part of the payload as it is.
-func (c *compiler) output(v event.Value, place string) node {
-	n := c.value(v, place)
-	markOutput(n)
+// compileOutput compiles a value that is copied to the payload.
+func (c *compiler) compileOutput(v event.Value, pointer string) node {
+	n := c.compileValue(v, pointer)
+	markCopied(n)
 	return n
 }
 
-func markOutput(n node) {
+func markCopied(n node) {
 	switch n := n.(type) {
 	case *object:
-		n.output = true
+		n.copied = true
 		for _, child := range n.nodes {
-			markOutput(child)
+			markCopied(child)
 		}
 	case *array:
 		for _, item := range n.items {
-			markOutput(item)
+			markCopied(item)
 		}
 	}
 }
 
-// value compiles a directive, or a plain value with directives inside.
-func (c *compiler) value(v event.Value, place string) node {
+// compileValue compiles a directive, or a plain value that may contain directives.
+func (c *compiler) compileValue(v event.Value, pointer string) node {
 	c.depth++
 	defer func() { c.depth-- }()
 	if c.depth > MaxDepth {
-		c.problems.Add(place, "is nested deeper than %d", MaxDepth)
+		c.problems.Add(pointer, "is nested deeper than %d", MaxDepth)
 		return nil
 	}
 	switch v.Kind() {
 	case event.Object:
 		if isDirective(v) {
-			return c.directive(v, place)
+			return c.compileDirective(v, pointer)
 		}
-		return c.object(v, place)
+		return c.compileObject(v, pointer)
 	case event.Array:
-		return c.array(v, place)
+		return c.compileArray(v, pointer)
 	}
 	return literal{v}
 }
 
-func (c *compiler) object(v event.Value, place string) node {
-	n, keys, constant := &object{place: place}, []string(nil), []event.Member{}
+func (c *compiler) compileObject(v event.Value, pointer string) node {
+	n, keys, constant := &object{pointer: pointer}, []string(nil), []event.Member{}
 	for key, m := range v.Members() {
-		child := c.value(m, place+fault.PointerKey(key))
+		child := c.compileValue(m, pointer+fault.PointerKey(key))
 		if l, ok := child.(literal); ok {
 			constant = append(constant, event.Member{Key: key, Value: l.value})
 		}
@@ -109,10 +108,10 @@ func (c *compiler) object(v event.Value, place string) node {
 	return n
 }
 
-func (c *compiler) array(v event.Value, place string) node {
-	n, constant := &array{place: place}, []event.Value{}
+func (c *compiler) compileArray(v event.Value, pointer string) node {
+	n, constant := &array{pointer: pointer}, []event.Value{}
 	for i, item := range v.Items() {
-		child := c.value(item, fmt.Sprintf("%s/%d", place, i))
+		child := c.compileValue(item, fmt.Sprintf("%s/%d", pointer, i))
 		if l, ok := child.(literal); ok {
 			constant = append(constant, l.value)
 		}
@@ -124,10 +123,10 @@ func (c *compiler) array(v event.Value, place string) node {
 	return n
 }
 
-// IsDirective tells whether a mapping as a whole is one directive, which makes all of its keys.
+// IsDirective reports whether a mapping as a whole is one directive, which produces all keys of the payload.
 func IsDirective(mapping event.Value) bool { return isDirective(mapping) }
 
-// isDirective tells whether an object is meant as one: a key starts with @.
+// isDirective reports whether an object is meant as a directive: it has a key that starts with @.
 func isDirective(v event.Value) bool {
 	for key := range v.Members() {
 		if strings.HasPrefix(key, "@") {
@@ -137,18 +136,18 @@ func isDirective(v event.Value) bool {
 	return false
 }
 
-func (c *compiler) directive(v event.Value, place string) node {
-	name, ok := c.directiveName(v, place)
+func (c *compiler) compileDirective(v event.Value, pointer string) node {
+	name, ok := c.directiveName(v, pointer)
 	if !ok {
 		return nil
 	}
-	return directives()[name](c, v.Get(name), place+"/"+name)
+	return directives()[name](c, v.Get(name), pointer+"/"+name)
 }
 
-// directiveName is the one @-prefixed key of a directive, which must be known.
-func (c *compiler) directiveName(v event.Value, place string) (string, bool) {
+// directiveName returns the @-prefixed key of a directive. It adds a problem unless there is exactly one and it is known.
+func (c *compiler) directiveName(v event.Value, pointer string) (string, bool) {
 	if v.Kind() != event.Object {
-		c.problems.Add(place, "should be a directive object but it is %s", v.Kind().WithArticle())
+		c.problems.Add(pointer, "should be a directive object but it is %s", v.Kind().WithArticle())
 		return "", false
 	}
 	var names, others []string
@@ -160,18 +159,18 @@ func (c *compiler) directiveName(v event.Value, place string) (string, bool) {
 		}
 	}
 	if len(names) != 1 || len(others) > 0 {
-		c.problems.Add(place, "should only have one @-prefixed key but it has %d keys", len(names)+len(others))
+		c.problems.Add(pointer, "should only have one @-prefixed key but it has %d keys", len(names)+len(others))
 		return "", false
 	}
 	if _, ok := directives()[names[0]]; !ok {
 		known := slices.Sorted(maps.Keys(directives()))
-		c.problems.Add(place, "has an invalid directive: %s%s", shorten(names[0]), fault.DidYouMean(names[0], known))
+		c.problems.Add(pointer, "has an invalid directive: %s%s", truncateText(names[0]), fault.DidYouMean(names[0], known))
 		return "", false
 	}
 	return names[0], true
 }
 
-func shorten(text string) string {
+func truncateText(text string) string {
 	const most = 60
 	if utf8.RuneCountInString(text) <= most {
 		return text
@@ -179,89 +178,89 @@ func shorten(text string) string {
 	return string([]rune(text)[:most]) + "…"
 }
 
-// described is the kind of a value as errors name it.
-func described(v event.Value) string {
+// describeKind returns the kind of a value for error messages.
+func describeKind(v event.Value) string {
 	if isDirective(v) {
 		return "a directive"
 	}
 	return v.Kind().WithArticle()
 }
 
-// options reads the object that a directive takes. Problems are added at the keys they concern.
+// options reads the options of a directive. It adds problems at the keys that they concern.
 type options struct {
-	c     *compiler
-	value event.Value
-	place string
+	c       *compiler
+	value   event.Value
+	pointer string
 }
 
-func (c *compiler) options(v event.Value, place string) (options, bool) {
+func (c *compiler) readOptions(v event.Value, pointer string) (options, bool) {
 	if v.Kind() != event.Object || isDirective(v) {
-		c.problems.Add(place, "should be an object but it is %s", described(v))
+		c.problems.Add(pointer, "should be an object but it is %s", describeKind(v))
 		return options{}, false
 	}
-	return options{c, v, place}, true
+	return options{c, v, pointer}, true
 }
 
-func (o options) at(key string) string { return o.place + fault.PointerKey(key) }
+func (o options) pointerTo(key string) string { return o.pointer + fault.PointerKey(key) }
 
-// required is the value of key; a missing one is a problem.
-func (o options) required(key string) (event.Value, bool) {
+// requiredValue returns the value of a key and adds a problem if it is missing.
+func (o options) requiredValue(key string) (event.Value, bool) {
 	v := o.value.Get(key)
 	if v.Kind() == event.Absent {
-		o.c.problems.Add(o.place, "should have field %q but it doesn't", key)
+		o.c.problems.Add(o.pointer, "should have field %q but it doesn't", key)
 		return v, false
 	}
 	return v, true
 }
 
-// any compiles the value of key; a missing one resolves to nothing.
-func (o options) any(key string) node {
+// compileOptional compiles the value of a key. A missing key resolves to an absent value.
+func (o options) compileOptional(key string) node {
 	v := o.value.Get(key)
 	if v.Kind() == event.Absent {
 		return literal{}
 	}
-	return o.c.value(v, o.at(key))
+	return o.c.compileValue(v, o.pointerTo(key))
 }
 
-// text is the literal string of key, or fallback; its length in UTF-16 units is bounded.
-func (o options) text(key, fallback string, least, most int) string {
+// textValue returns the constant string of a key, or fallback. minLen and maxLen limit its length in UTF-16 code units.
+func (o options) textValue(key, fallback string, minLen, maxLen int) string {
 	v := o.value.Get(key)
 	switch {
 	case v.Kind() == event.Absent:
 		return fallback
 	case !v.IsString():
-		o.c.problems.Add(o.at(key), "should be a string but it is %s", described(v))
-	case event.UTF16Len(v.Str()) > most:
-		o.c.problems.Add(o.at(key), "should be a string of length %d or less", most)
-	case event.UTF16Len(v.Str()) < least:
-		o.c.problems.Add(o.at(key), "should be a string of length %d or greater", least)
+		o.c.problems.Add(o.pointerTo(key), "should be a string but it is %s", describeKind(v))
+	case event.UTF16Len(v.Str()) > maxLen:
+		o.c.problems.Add(o.pointerTo(key), "should be a string of length %d or less", maxLen)
+	case event.UTF16Len(v.Str()) < minLen:
+		o.c.problems.Add(o.pointerTo(key), "should be a string of length %d or greater", minLen)
 	}
 	return v.Str()
 }
 
-// flag is the literal boolean of key, or fallback.
-func (o options) flag(key string, fallback bool) bool {
+// flagValue returns the constant boolean of a key, or fallback.
+func (o options) flagValue(key string, fallback bool) bool {
 	v := o.value.Get(key)
 	if v.Kind() == event.Absent {
 		return fallback
 	}
 	b, ok := v.Bool()
 	if !ok {
-		o.c.problems.Add(o.at(key), "should be a boolean but it is %s", described(v))
+		o.c.problems.Add(o.pointerTo(key), "should be a boolean but it is %s", describeKind(v))
 	}
 	return b
 }
 
-// choice is the literal string of key, which must be one of these.
-func (o options) choice(key string, choices ...string) string {
-	v, ok := o.required(key)
+// choiceValue returns the constant string of a key, which must be one of choices.
+func (o options) choiceValue(key string, choices ...string) string {
+	v, ok := o.requiredValue(key)
 	if ok && (!v.IsString() || !slices.Contains(choices, v.Str())) {
-		o.c.problems.Add(o.at(key), "should be %s", orList(choices))
+		o.c.problems.Add(o.pointerTo(key), "should be %s", orList(choices))
 	}
 	return v.Str()
 }
 
-// orList is `"a" or "b"`.
+// orList returns `"a" or "b"`.
 func orList(words []string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
@@ -270,20 +269,20 @@ func orList(words []string) string {
 	return strings.Join(quoted, " or ")
 }
 
-// stringOrDirective compiles a value that must be a string, or a directive that gives one.
-func (c *compiler) stringOrDirective(v event.Value, place string) node {
+// stringOrDirective compiles a value that must be a string or a directive that returns one.
+func (c *compiler) stringOrDirective(v event.Value, pointer string) node {
 	if !v.IsString() && !isDirective(v) {
-		c.problems.Add(place, "should be a string or a mapping directive but it is %s", v.Kind().WithArticle())
+		c.problems.Add(pointer, "should be a string or a mapping directive but it is %s", v.Kind().WithArticle())
 		return nil
 	}
-	return c.value(v, place)
+	return c.compileValue(v, pointer)
 }
 
-// objectOrDirective compiles a value that must be an object, a directive included.
-func (c *compiler) objectOrDirective(v event.Value, place string) node {
+// objectOrDirective compiles a value that must be an object or a directive.
+func (c *compiler) objectOrDirective(v event.Value, pointer string) node {
 	if v.Kind() != event.Object {
-		c.problems.Add(place, "should be an object or a mapping directive but it is %s", v.Kind().WithArticle())
+		c.problems.Add(pointer, "should be an object or a mapping directive but it is %s", v.Kind().WithArticle())
 		return nil
 	}
-	return c.value(v, place)
+	return c.compileValue(v, pointer)
 }

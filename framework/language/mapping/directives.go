@@ -4,10 +4,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// compileFunc compiles what stands behind a directive's key; place is that of the key.
-type compileFunc func(c *compiler, v event.Value, place string) node
+// compileFunc compiles the value of a directive's key. pointer is the JSON pointer to that value.
+type compileFunc func(c *compiler, v event.Value, pointer string) node
 
-// directives are the directives there are.
+// directives returns the compile functions of all directives.
 func directives() map[string]compileFunc {
 	return map[string]compileFunc{
 		"@arrayPath":       compileArrayPath,
@@ -28,15 +28,15 @@ func directives() map[string]compileFunc {
 	}
 }
 
-// path reads one path from the event.
+// path implements @path with a constant path.
 type path struct{ path event.Path }
 
 func (n path) resolve(v event.Value) (event.Value, error) { return n.path.Read(v), nil }
 
-// dynamicPath reads the path that another part of the mapping gives.
+// dynamicPath implements @path with a path that another directive provides.
 type dynamicPath struct {
-	place string
-	path  node
+	pointer string
+	path    node
 }
 
 func (n dynamicPath) resolve(v event.Value) (event.Value, error) {
@@ -45,13 +45,13 @@ func (n dynamicPath) resolve(v event.Value) (event.Value, error) {
 		return event.Value{}, err
 	}
 	if !text.IsString() {
-		return event.Value{}, failed(n.place, "needs a string but got %s", text.Kind().WithArticle())
+		return event.Value{}, mappingError(n.pointer, "needs a string but got %s", text.Kind().WithArticle())
 	}
 	return event.NewPath(text.Str()).Read(v), nil
 }
 
-// compilePath takes a path as a string, as a directive that gives one, or as the list of its keys.
-func compilePath(c *compiler, v event.Value, place string) node {
+// compilePath accepts a path as a string, as a directive that returns one, or as the list of its keys.
+func compilePath(c *compiler, v event.Value, pointer string) node {
 	switch {
 	case v.IsString():
 		return path{event.NewPath(v.Str())}
@@ -59,24 +59,26 @@ func compilePath(c *compiler, v event.Value, place string) node {
 		keys := make([]string, 0, v.Len())
 		for _, key := range v.Items() {
 			if !key.IsString() {
-				c.problems.Add(place, "should be a list of strings but it holds %s", key.Kind().WithArticle())
+				c.problems.Add(pointer, "should be a list of strings but it holds %s", key.Kind().WithArticle())
 				return nil
 			}
 			keys = append(keys, key.Str())
 		}
 		return path{event.PathOf(keys...)}
 	}
-	return dynamicPath{place, c.stringOrDirective(v, place)}
+	return dynamicPath{pointer, c.stringOrDirective(v, pointer)}
 }
 
-func compileLiteral(c *compiler, v event.Value, place string) node { return c.value(v, place) }
+func compileLiteral(c *compiler, v event.Value, pointer string) node {
+	return c.compileValue(v, pointer)
+}
 
-// condition is an @if.
+// condition implements @if.
 type condition struct {
 	subject            node
-	blank              bool // the test is blank, not exists
-	same               bool // the consequence is the subject
-	consequence, other node
+	blank              bool // test for blank, not for exists
+	thenIsSubject      bool // the then branch is the subject itself, which is not resolved again
+	thenNode, elseNode node
 }
 
 func (n *condition) resolve(v event.Value) (event.Value, error) {
@@ -84,18 +86,18 @@ func (n *condition) resolve(v event.Value) (event.Value, error) {
 	if err != nil {
 		return event.Value{}, err
 	}
-	if n.holds(subject) {
-		if n.same {
+	if n.isMet(subject) {
+		if n.thenIsSubject {
 			return subject, nil
 		}
-		return n.consequence.resolve(v)
+		return n.thenNode.resolve(v)
 	}
-	return n.other.resolve(v)
+	return n.elseNode.resolve(v)
 }
 
-// holds is the test: exists means neither absent nor null; blank, in spite of its name, means present and not equal to ""
-// as JavaScript's == sees it.
-func (n *condition) holds(v event.Value) bool {
+// isMet evaluates the test. exists means neither absent nor null. blank, despite its name, means present and not equal to "" by
+// JavaScript's ==.
+func (n *condition) isMet(v event.Value) bool {
 	if !n.blank || !v.Exists() {
 		return v.Exists()
 	}
@@ -105,32 +107,32 @@ func (n *condition) holds(v event.Value) bool {
 	return v.Kind() == event.Object || !v.Falsy()
 }
 
-func compileIf(c *compiler, v event.Value, place string) node {
-	o, ok := c.options(v, place)
+func compileIf(c *compiler, v event.Value, pointer string) node {
+	o, ok := c.readOptions(v, pointer)
 	if !ok {
 		return nil
 	}
 	exists, blank := v.Get("exists"), v.Get("blank")
 	if exists.Falsy() && blank.Falsy() {
-		c.problems.Add(place, `should have an "exists" or a "blank" condition`)
+		c.problems.Add(pointer, `should have an "exists" or a "blank" condition`)
 		return nil
 	}
-	n := &condition{consequence: o.any("then"), other: o.any("else")}
+	n := &condition{thenNode: o.compileOptional("then"), elseNode: o.compileOptional("else")}
 	tested := exists
 	if exists.Kind() != event.Absent {
-		n.subject = o.any("exists")
+		n.subject = o.compileOptional("exists")
 	} else {
-		tested, n.subject, n.blank = blank, o.any("blank"), true
+		tested, n.subject, n.blank = blank, o.compileOptional("blank"), true
 	}
-	n.same = tested.JSON() == v.Get("then").JSON()
+	n.thenIsSubject = tested.JSON() == v.Get("then").JSON()
 	return n
 }
 
-// arrayPath is an @arrayPath: a root and, where shape is set, the mapping of each of its items.
+// arrayPath implements @arrayPath: a root, and an optional mapping for each of its items.
 type arrayPath struct {
-	place string
-	root  node
-	shape node // nil: the root as it is
+	pointer string
+	root    node
+	shape   node // nil if the root is returned unchanged
 }
 
 func (n *arrayPath) resolve(v event.Value) (event.Value, error) {
@@ -152,34 +154,34 @@ func (n *arrayPath) resolve(v event.Value) (event.Value, error) {
 			return event.Value{}, err
 		}
 		if size += shaped.Size(); size > MaxOutput {
-			return event.Value{}, tooLarge(n.place)
+			return event.Value{}, tooLarge(n.pointer)
 		}
 		items = append(items, shaped)
 	}
-	return bounded(event.NewArray(items), n.place)
+	return checkSize(event.NewArray(items), n.pointer)
 }
 
-func compileArrayPath(c *compiler, v event.Value, place string) node {
+func compileArrayPath(c *compiler, v event.Value, pointer string) node {
 	if v.Kind() != event.Array {
-		c.problems.Add(place, "should be an array but it is %s", described(v))
+		c.problems.Add(pointer, "should be an array but it is %s", describeKind(v))
 		return nil
 	}
-	n := &arrayPath{place: place}
+	n := &arrayPath{pointer: pointer}
 	switch first := v.Index(0); {
 	case first.IsString():
 		n.root = path{event.NewPath(first.Str())}
 	default:
-		n.root = c.stringOrDirective(first, place+"/0")
+		n.root = c.stringOrDirective(first, pointer+"/0")
 	}
 	if shape := v.Index(1); shape.Kind() == event.Object && shape.Len() > 0 {
-		n.shape = c.value(shape, place+"/1")
+		n.shape = c.compileValue(shape, pointer+"/1")
 	}
 	return n
 }
 
-// transform is a @transform: the second mapping sees only what the first one makes.
+// transform implements @transform: the second mapping sees only the result of the first.
 type transform struct {
-	place          string
+	pointer        string
 	apply, mapping node
 }
 
@@ -189,22 +191,22 @@ func (n transform) resolve(v event.Value) (event.Value, error) {
 		return event.Value{}, err
 	}
 	if inner.Kind() != event.Object {
-		return event.Value{}, failed(n.place+"/apply", "should make an object but it made %s", inner.Kind().WithArticle())
+		return event.Value{}, mappingError(n.pointer+"/apply", "should make an object but it made %s", inner.Kind().WithArticle())
 	}
 	return n.mapping.resolve(inner)
 }
 
-func compileTransform(c *compiler, v event.Value, place string) node {
-	o, ok := c.options(v, place)
+func compileTransform(c *compiler, v event.Value, pointer string) node {
+	o, ok := c.readOptions(v, pointer)
 	if !ok {
 		return nil
 	}
-	n := transform{place: place}
-	if apply, ok := o.required("apply"); ok {
-		n.apply = c.objectOrDirective(apply, o.at("apply"))
+	n := transform{pointer: pointer}
+	if apply, ok := o.requiredValue("apply"); ok {
+		n.apply = c.objectOrDirective(apply, o.pointerTo("apply"))
 	}
-	if mapping, ok := o.required("mapping"); ok {
-		n.mapping = c.objectOrDirective(mapping, o.at("mapping"))
+	if mapping, ok := o.requiredValue("mapping"); ok {
+		n.mapping = c.objectOrDirective(mapping, o.pointerTo("mapping"))
 	}
 	return n
 }

@@ -1,9 +1,9 @@
-// Package mapping turns events into payloads: a mapping is a JSON value in which directives such as
-// {"@path": "$.userId"} stand for what is found in, or made of, an event.
+// Package mapping turns events into payloads. A mapping is a JSON value in which directives such as {"@path": "$.userId"} are
+// replaced by values that are read from, or computed from, an event.
 //
-// Compile checks a mapping once and reports every mistake with its place; Resolve then runs it without parsing
-// anything. The package knows nothing of fields, destinations or delivery. A Mapping is immutable and safe for
-// concurrent use. README.md beside this file is the language's reference.
+// Compile checks a mapping once and reports every mistake with its position. Resolve then runs it without parsing anything. The
+// package knows nothing about fields, destinations or delivery. A Mapping is immutable and safe for concurrent use. README.md
+// beside this file is the reference of the language.
 package mapping
 
 import (
@@ -13,11 +13,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Bounds. A mapping or a result beyond them is an error that names the bound.
+// Limits. A mapping or result that exceeds one is refused with an error that names the limit.
 const (
-	MaxBytes  = 1 << 20        // bytes of a mapping as JSON
-	MaxDepth  = event.MaxDepth // values inside each other in a mapping
-	MaxOutput = event.MaxBytes // bytes of what a mapping makes of one event, and of any part on the way
+	MaxBytes  = 1 << 20        // size of a mapping as JSON in bytes
+	MaxDepth  = event.MaxDepth // nesting depth of a mapping
+	MaxOutput = event.MaxBytes // size in bytes of the result for one event, and of any intermediate value
 )
 
 // Mapping is a compiled mapping.
@@ -27,31 +27,30 @@ type Mapping struct {
 	warnings fault.Problems
 }
 
-// Warnings returns what is valid in a mapping and yet most likely a mistake, with a JSON pointer into the mapping for each: a
-// filter of @liquid that does not exist changes nothing.
+// Warnings returns likely mistakes in a valid mapping, with a JSON pointer into the mapping for each: unknown filters of @liquid,
+// which have no effect.
 func (m *Mapping) Warnings() fault.Problems { return m.warnings }
 
 // node is a part of a compiled mapping.
 type node interface {
-	// resolve makes the part's value from an event. What it returns may hold absent members.
+	// resolve returns the part's value for an event. The value may have holes.
 	resolve(v event.Value) (event.Value, error)
 }
 
-// Compile checks a mapping and prepares it. The error is a fault.Problems with a JSON pointer into the mapping for each
-// mistake.
+// Compile compiles a mapping. The error is a fault.Problems with a JSON pointer into the mapping for each mistake.
 func Compile(mapping event.Value) (*Mapping, error) {
 	if mapping.Size() > MaxBytes {
 		return nil, fault.Problems{{Message: fmt.Sprintf("should be at most %d MB but is larger", MaxBytes>>20)}}
 	}
 	c := &compiler{}
-	root := c.root(mapping)
+	root := c.compileRoot(mapping)
 	if err := c.problems.Err(); err != nil {
 		return nil, err
 	}
 	return &Mapping{root: root, text: mapping, warnings: c.warnings}, nil
 }
 
-// MustCompile is Compile for mappings that are known to be valid. It panics where they are not.
+// MustCompile is like Compile but panics on an error. It is for mappings that are known to be valid.
 func MustCompile(text string) *Mapping {
 	m, err := Compile(event.MustParse(text))
 	if err != nil {
@@ -60,8 +59,8 @@ func MustCompile(text string) *Mapping {
 	return m
 }
 
-// Resolve makes a payload from an event, which is absent where a lone directive finds nothing. The error is a
-// *fault.Error for this event alone.
+// Resolve returns the payload for an event. The result is absent if the mapping is a single directive that finds nothing. The error
+// is a *fault.Error and concerns only this event.
 func (m *Mapping) Resolve(v event.Value) (event.Value, error) {
 	if v.Kind() != event.Object {
 		return event.Value{}, fault.Invalid("mapping needs an object but got %s", v.Kind().WithArticle())
@@ -73,32 +72,32 @@ func (m *Mapping) Resolve(v event.Value) (event.Value, error) {
 	return out.WithoutHoles(), nil
 }
 
-// Value is the mapping as it was written.
+// Value returns the source of the mapping.
 func (m *Mapping) Value() event.Value { return m.text }
 
-// tooLarge is the error of a value beyond MaxOutput.
-func tooLarge(place string) error {
-	return failed(place, "makes more than %d MB of this event", MaxOutput>>20)
+// tooLarge returns the error of a value that exceeds MaxOutput.
+func tooLarge(pointer string) error {
+	return mappingError(pointer, "makes more than %d MB of this event", MaxOutput>>20)
 }
 
-// failed is the error of a directive that cannot do its work on an event.
-func failed(place, format string, args ...any) error {
-	e := fault.Invalid("mapping %s "+format, append([]any{place}, args...)...)
-	e.Place = place
+// mappingError returns the error of a directive that failed for an event.
+func mappingError(pointer, format string, args ...any) error {
+	e := fault.Invalid("mapping %s "+format, append([]any{pointer}, args...)...)
+	e.Pointer = pointer
 	return e
 }
 
-// literal is a value that stands for itself.
+// literal is a constant value.
 type literal struct{ value event.Value }
 
 func (n literal) resolve(event.Value) (event.Value, error) { return n.value, nil }
 
-// object is a plain object that holds a directive somewhere.
+// object is an object that contains a directive at any depth.
 type object struct {
-	place  string
-	shape  *event.Shape
-	nodes  []node
-	output bool // the object is part of the payload as it is: nothing looks for its absent members
+	pointer string
+	shape   *event.Shape
+	nodes   []node
+	copied  bool // the object is copied to the payload, so absent members need no holes
 }
 
 func (n *object) resolve(v event.Value) (event.Value, error) {
@@ -110,16 +109,16 @@ func (n *object) resolve(v event.Value) (event.Value, error) {
 		}
 		values[i] = value
 	}
-	if n.output {
-		return bounded(event.NewRecord(n.shape, values), n.place)
+	if n.copied {
+		return checkSize(event.NewRecord(n.shape, values), n.pointer)
 	}
-	return bounded(event.NewSlots(n.shape, values), n.place)
+	return checkSize(event.NewSlots(n.shape, values), n.pointer)
 }
 
-// array is a plain array that holds a directive somewhere.
+// array is an array that contains a directive at any depth.
 type array struct {
-	place string
-	items []node
+	pointer string
+	items   []node
 }
 
 func (n *array) resolve(v event.Value) (event.Value, error) {
@@ -131,13 +130,13 @@ func (n *array) resolve(v event.Value) (event.Value, error) {
 		}
 		items[i] = value
 	}
-	return bounded(event.NewArray(items), n.place)
+	return checkSize(event.NewArray(items), n.pointer)
 }
 
-// bounded is v, or an error where it is beyond MaxOutput.
-func bounded(v event.Value, place string) (event.Value, error) {
+// checkSize returns v, or an error if v exceeds MaxOutput.
+func checkSize(v event.Value, pointer string) (event.Value, error) {
 	if v.Size() > MaxOutput {
-		return event.Value{}, tooLarge(place)
+		return event.Value{}, tooLarge(pointer)
 	}
 	return v, nil
 }

@@ -7,11 +7,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// merge is a @merge: shallow, an absent value overwrites like any other.
+// merge implements @merge. It is shallow, and an absent value overrides like any other value.
 type merge struct {
-	place   string
+	pointer string
 	objects []node
-	left    bool // the earlier object wins
+	left    bool // the first object wins
 }
 
 func (n *merge) resolve(v event.Value) (event.Value, error) {
@@ -22,7 +22,7 @@ func (n *merge) resolve(v event.Value) (event.Value, error) {
 		if err != nil {
 			return event.Value{}, err
 		}
-		for key, value := range slots(o) {
+		for key, value := range memberSlots(o) {
 			j, known := at[key]
 			switch {
 			case !known:
@@ -33,12 +33,12 @@ func (n *merge) resolve(v event.Value) (event.Value, error) {
 			}
 		}
 	}
-	return bounded(event.NewObject(members), n.place)
+	return checkSize(event.NewObject(members), n.pointer)
 }
 
-// slots are the members of an object, absent ones included; the items of an array and the characters of a string count
-// as members, as JavaScript has it.
-func slots(v event.Value) func(func(string, event.Value) bool) {
+// memberSlots iterates over the members and holes of an object, the items of an array, or the characters of a string, as JavaScript
+// does.
+func memberSlots(v event.Value) func(func(string, event.Value) bool) {
 	return func(yield func(string, event.Value) bool) {
 		switch v.Kind() {
 		case event.Object:
@@ -61,29 +61,29 @@ func slots(v event.Value) func(func(string, event.Value) bool) {
 	}
 }
 
-func compileMerge(c *compiler, v event.Value, place string) node {
-	o, ok := c.options(v, place)
+func compileMerge(c *compiler, v event.Value, pointer string) node {
+	o, ok := c.readOptions(v, pointer)
 	if !ok {
 		return nil
 	}
-	n := &merge{place: place, left: o.choice("direction", "left", "right") == "left"}
-	objects, ok := o.required("objects")
+	n := &merge{pointer: pointer, left: o.choiceValue("direction", "left", "right") == "left"}
+	objects, ok := o.requiredValue("objects")
 	if !ok {
 		return nil
 	}
 	if objects.Kind() != event.Array {
-		c.problems.Add(o.at("objects"), "should be an array but it is %s", described(objects))
+		c.problems.Add(o.pointerTo("objects"), "should be an array but it is %s", describeKind(objects))
 		return nil
 	}
 	for i, item := range objects.Items() {
-		n.objects = append(n.objects, c.objectOrDirective(item, o.at("objects")+"/"+strconv.Itoa(i)))
+		n.objects = append(n.objects, c.objectOrDirective(item, o.pointerTo("objects")+"/"+strconv.Itoa(i)))
 	}
 	return n
 }
 
-// flatten is a @flatten.
+// flatten implements @flatten.
 type flatten struct {
-	place      string
+	pointer    string
 	value      node
 	separator  node
 	omitArrays bool
@@ -99,77 +99,77 @@ func (n *flatten) resolve(v event.Value) (event.Value, error) {
 		return event.Value{}, err
 	}
 	if !separator.IsString() {
-		return event.Value{}, failed(n.place+"/separator", "needs a string but got %s", separator.Kind().WithArticle())
+		return event.Value{}, mappingError(n.pointer+"/separator", "needs a string but got %s", separator.Kind().WithArticle())
 	}
-	f := flattening{separator: separator.Str(), omitArrays: n.omitArrays, at: map[string]int{}}
-	if !f.add("", value) {
-		return event.Value{}, tooLarge(n.place)
+	f := flattener{separator: separator.Str(), omitArrays: n.omitArrays, indexes: map[string]int{}}
+	if !f.addValue("", value) {
+		return event.Value{}, tooLarge(n.pointer)
 	}
-	return bounded(event.NewObject(f.members), n.place)
+	return checkSize(event.NewObject(f.members), n.pointer)
 }
 
-// flattening collects the leaves of a value under their joined keys.
-type flattening struct {
+// flattener collects the leaves of a value under their joined keys.
+type flattener struct {
 	separator  string
 	omitArrays bool
 	members    []event.Member
-	at         map[string]int
+	indexes    map[string]int
 	size       int
 }
 
-// add collects v, or what is inside it. It reports false where that becomes too large.
-func (f *flattening) add(key string, v event.Value) bool {
-	if !f.opens(v) {
-		return f.leaf(key, v)
+// addValue collects v or, if it is nested, its leaves. It returns false if the result becomes too large.
+func (f *flattener) addValue(key string, v event.Value) bool {
+	if !f.isNested(v) {
+		return f.addLeaf(key, v)
 	}
 	if key != "" {
 		key += f.separator
 	}
-	for inner, member := range slots(v) {
-		if !f.add(key+inner, member) {
+	for inner, member := range memberSlots(v) {
+		if !f.addValue(key+inner, member) {
 			return false
 		}
 	}
 	return true
 }
 
-func (f *flattening) leaf(key string, v event.Value) bool {
+func (f *flattener) addLeaf(key string, v event.Value) bool {
 	if f.size += len(key) + v.Size(); f.size > MaxOutput {
 		return false
 	}
-	if i, known := f.at[key]; known {
+	if i, known := f.indexes[key]; known {
 		f.members[i].Value = v
 		return true
 	}
-	f.at[key] = len(f.members)
+	f.indexes[key] = len(f.members)
 	f.members = append(f.members, event.Member{Key: key, Value: v})
 	return true
 }
 
-func (f *flattening) opens(v event.Value) bool {
+func (f *flattener) isNested(v event.Value) bool {
 	return v.Kind() == event.Object || v.Kind() == event.Array && !f.omitArrays
 }
 
-func compileFlatten(c *compiler, v event.Value, place string) node {
-	o, ok := c.options(v, place)
+func compileFlatten(c *compiler, v event.Value, pointer string) node {
+	o, ok := c.readOptions(v, pointer)
 	if !ok {
 		return nil
 	}
-	n := &flatten{place: place, omitArrays: o.flag("omitArrays", false)}
-	if value, ok := o.required("value"); ok {
-		n.value = c.value(value, o.at("value"))
+	n := &flatten{pointer: pointer, omitArrays: o.flagValue("omitArrays", false)}
+	if value, ok := o.requiredValue("value"); ok {
+		n.value = c.compileValue(value, o.pointerTo("value"))
 	}
-	if separator, ok := o.required("separator"); ok {
-		n.separator = c.stringOrDirective(separator, o.at("separator"))
+	if separator, ok := o.requiredValue("separator"); ok {
+		n.separator = c.stringOrDirective(separator, o.pointerTo("separator"))
 	}
 	return n
 }
 
-// jsonText is a @json.
+// jsonText implements @json.
 type jsonText struct {
-	place  string
-	value  node
-	decode bool
+	pointer string
+	value   node
+	decode  bool
 }
 
 func (n jsonText) resolve(v event.Value) (event.Value, error) {
@@ -187,25 +187,25 @@ func (n jsonText) resolve(v event.Value) (event.Value, error) {
 		return value, nil
 	}
 	decoded, err := event.ParseString(value.Str())
-	if err != nil || strings.HasPrefix(value.Str(), "\ufeff") { // JSON.parse takes no byte order mark
-		return value, nil // text that is no JSON stands for itself
+	if err != nil || strings.HasPrefix(value.Str(), "\ufeff") { // JSON.parse does not accept a byte order mark
+		return value, nil // a text that is not JSON is returned unchanged
 	}
 	return decoded, nil
 }
 
-func compileJSON(c *compiler, v event.Value, place string) node {
-	o, ok := c.options(v, place)
+func compileJSON(c *compiler, v event.Value, pointer string) node {
+	o, ok := c.readOptions(v, pointer)
 	if !ok {
 		return nil
 	}
-	n := jsonText{place: place, decode: o.choice("mode", "encode", "decode") == "decode"}
-	if value, ok := o.required("value"); ok {
-		n.value = c.value(value, o.at("value"))
+	n := jsonText{pointer: pointer, decode: o.choiceValue("mode", "encode", "decode") == "decode"}
+	if value, ok := o.requiredValue("value"); ok {
+		n.value = c.compileValue(value, o.pointerTo("value"))
 	}
 	return n
 }
 
-// excludeWhenNull is an @excludeWhenNull.
+// excludeWhenNull implements @excludeWhenNull.
 type excludeWhenNull struct{ value node }
 
 func (n excludeWhenNull) resolve(v event.Value) (event.Value, error) {
@@ -213,7 +213,7 @@ func (n excludeWhenNull) resolve(v event.Value) (event.Value, error) {
 	return withoutNulls(value), err
 }
 
-// withoutNulls is v without the null members of objects, except inside arrays; null itself becomes absent.
+// withoutNulls returns v without null members of objects, except inside arrays. Null itself becomes absent.
 func withoutNulls(v event.Value) event.Value {
 	switch v.Kind() {
 	case event.Null:
@@ -230,6 +230,6 @@ func withoutNulls(v event.Value) event.Value {
 	return v
 }
 
-func compileExcludeWhenNull(c *compiler, v event.Value, place string) node {
-	return excludeWhenNull{c.value(v, place)}
+func compileExcludeWhenNull(c *compiler, v event.Value, pointer string) node {
+	return excludeWhenNull{c.compileValue(v, pointer)}
 }

@@ -6,12 +6,12 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// maxSeparator bounds the separator of @scalars, in UTF-16 units.
+// maxSeparator is the maximum length of the separator of @scalars, in UTF-16 code units.
 const maxSeparator = 10
 
-// scalars is a @scalars: an object for a remote that takes only scalars as the values of properties.
+// scalars implements @scalars: an object for a remote that accepts only scalars as values of properties.
 type scalars struct {
-	place     string
+	pointer   string
 	value     node
 	separator string
 }
@@ -22,19 +22,19 @@ func (n *scalars) resolve(v event.Value) (event.Value, error) {
 		return event.Value{}, err
 	}
 	if value.Kind() != event.Object {
-		return bounded(n.scalar(value), n.place)
+		return checkSize(n.toScalar(value), n.pointer)
 	}
 	members := make([]event.Member, 0, value.Len())
 	for key, member := range value.Members() {
-		if member = n.scalar(member); member.Exists() {
+		if member = n.toScalar(member); member.Exists() {
 			members = append(members, event.Member{Key: key, Value: member})
 		}
 	}
-	return bounded(event.NewObject(members), n.place)
+	return checkSize(event.NewObject(members), n.pointer)
 }
 
-// scalar returns v as one scalar, and an absent value for null.
-func (n *scalars) scalar(v event.Value) event.Value {
+// toScalar returns v as one scalar, or the absent Value for null.
+func (n *scalars) toScalar(v event.Value) event.Value {
 	switch v.Kind() {
 	case event.Null:
 		return event.Value{}
@@ -46,13 +46,13 @@ func (n *scalars) scalar(v event.Value) event.Value {
 	case event.Object:
 		return event.NewString(v.Stringify())
 	case event.Array:
-		return event.NewString(n.join(v))
+		return event.NewString(n.joinItems(v))
 	}
 	return v
 }
 
-// join returns the items of a list as one text. Items that are no scalars, null included, are JSON text in it.
-func (n *scalars) join(list event.Value) string {
+// joinItems returns the items of a list as one text. Objects, arrays and null become JSON text.
+func (n *scalars) joinItems(list event.Value) string {
 	var b strings.Builder
 	for i, item := range list.Items() {
 		if i > 0 {
@@ -68,14 +68,14 @@ func (n *scalars) join(list event.Value) string {
 	return b.String()
 }
 
-func compileScalars(c *compiler, v event.Value, place string) node {
-	o, ok := c.options(v, place)
+func compileScalars(c *compiler, v event.Value, pointer string) node {
+	o, ok := c.readOptions(v, pointer)
 	if !ok {
 		return nil
 	}
-	n := &scalars{place: place, separator: o.text("separator", ";", 0, maxSeparator)}
-	if value, ok := o.required("value"); ok {
-		n.value = c.value(value, o.at("value"))
+	n := &scalars{pointer: pointer, separator: o.textValue("separator", ";", 0, maxSeparator)}
+	if value, ok := o.requiredValue("value"); ok {
+		n.value = c.compileValue(value, o.pointerTo("value"))
 	}
 	return n
 }

@@ -6,9 +6,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Templates is v with each text that holds {{…}} as a @template directive, at every depth but inside of directives. It lets
-// files say "https://{{settings.host}}" where a text stands for nothing else.
-func Templates(v event.Value) event.Value {
+// ConvertTemplates returns v with every text that contains {{…}} converted to a @template directive, at any depth except inside
+// directives. It lets files say "https://{{settings.host}}" instead of writing the directive.
+func ConvertTemplates(v event.Value) event.Value {
 	switch v.Kind() {
 	case event.String:
 		if strings.Contains(v.Str(), "{{") {
@@ -17,14 +17,14 @@ func Templates(v event.Value) event.Value {
 	case event.Array:
 		items := make([]event.Value, 0, v.Len())
 		for _, item := range v.Items() {
-			items = append(items, Templates(item))
+			items = append(items, ConvertTemplates(item))
 		}
 		return event.NewArray(items)
 	case event.Object:
 		var members []event.Member
 		for key, m := range v.Members() {
 			if !strings.HasPrefix(key, "@") {
-				m = Templates(m)
+				m = ConvertTemplates(m)
 			}
 			members = append(members, event.Member{Key: key, Value: m})
 		}
@@ -33,18 +33,18 @@ func Templates(v event.Value) event.Value {
 	return v
 }
 
-// Part is some text of a template and, unless it is the last one, the path whose value follows it.
-type Part struct {
+// TemplatePart is a piece of text and, unless it is the last part, the path whose value follows it.
+type TemplatePart struct {
 	Text string
 	Path event.Path
 	Last bool
 }
 
-// Split divides the text of a @template at its paths. There is always a last part.
-func Split(text string) []Part {
-	var parts []Part
+// SplitTemplate splits the text of a @template at its paths. The last part always exists and has no path.
+func SplitTemplate(text string) []TemplatePart {
+	var parts []TemplatePart
 	for _, p := range newTemplate(text, "").parts {
-		parts = append(parts, Part{p.text, p.path, p.last})
+		parts = append(parts, TemplatePart{p.text, p.path, p.last})
 	}
 	return parts
 }

@@ -12,24 +12,24 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// placeholder is {{{path}}} or {{path}}.
+// placeholder matches {{{path}}} and {{path}}.
 var placeholder = regexp.MustCompile(`\{\{\{([^}]+)\}\}\}|\{\{([^}]+)\}\}`)
 
-// template is a @template: text with paths between.
+// template implements @template: text with paths in between.
 type template struct {
-	place string
-	parts []part
+	pointer string
+	parts   []part
 }
 
-// part is some text and, unless last, the path whose value follows it.
+// part is a piece of text and, unless it is the last part, the path whose value follows it.
 type part struct {
 	text string
 	path event.Path
 	last bool
 }
 
-func newTemplate(text, place string) *template {
-	t := &template{place: place}
+func newTemplate(text, pointer string) *template {
+	t := &template{pointer: pointer}
 	from := 0
 	for _, at := range placeholder.FindAllStringSubmatchIndex(text, -1) {
 		inner := at[2:4]
@@ -55,16 +55,16 @@ func (t *template) resolve(v event.Value) (event.Value, error) {
 			b.WriteString(t.parts[i].path.Read(v).Text())
 		}
 		if b.Len() > MaxOutput {
-			return event.Value{}, tooLarge(t.place)
+			return event.Value{}, tooLarge(t.pointer)
 		}
 	}
 	return event.NewString(b.String()), nil
 }
 
-// dynamicTemplate renders the template that another part of the mapping gives.
+// dynamicTemplate implements @template with a template that another directive provides.
 type dynamicTemplate struct {
-	place string
-	text  node
+	pointer string
+	text    node
 }
 
 func (n dynamicTemplate) resolve(v event.Value) (event.Value, error) {
@@ -73,19 +73,19 @@ func (n dynamicTemplate) resolve(v event.Value) (event.Value, error) {
 		return event.Value{}, err
 	}
 	if !text.IsString() {
-		return event.Value{}, failed(n.place, "needs a string but got %s", text.Kind().WithArticle())
+		return event.Value{}, mappingError(n.pointer, "needs a string but got %s", text.Kind().WithArticle())
 	}
-	return newTemplate(text.Str(), n.place).resolve(v)
+	return newTemplate(text.Str(), n.pointer).resolve(v)
 }
 
-func compileTemplate(c *compiler, v event.Value, place string) node {
+func compileTemplate(c *compiler, v event.Value, pointer string) node {
 	if v.IsString() {
-		return newTemplate(v.Str(), place)
+		return newTemplate(v.Str(), pointer)
 	}
-	return dynamicTemplate{place, c.stringOrDirective(v, place)}
+	return dynamicTemplate{pointer, c.stringOrDirective(v, pointer)}
 }
 
-// letterCase is a @case.
+// letterCase implements @case.
 type letterCase struct {
 	upper bool
 	value node
@@ -103,7 +103,7 @@ func (n letterCase) resolve(v event.Value) (event.Value, error) {
 		}
 		return event.NewString(strings.ToLower(text)), nil
 	}
-	caser := cases.Lower(language.Und) // a Caser keeps state: each use has its own
+	caser := cases.Lower(language.Und) // a Caser has state, so each use needs its own
 	if n.upper {
 		caser = cases.Upper(language.Und)
 	}
@@ -119,27 +119,27 @@ func isASCII(text string) bool {
 	return true
 }
 
-func compileCase(c *compiler, v event.Value, place string) node {
-	o, ok := c.options(v, place)
+func compileCase(c *compiler, v event.Value, pointer string) node {
+	o, ok := c.readOptions(v, pointer)
 	if !ok {
 		return nil
 	}
-	n := letterCase{upper: o.choice("operator", "lower", "upper") == "upper", value: literal{}}
+	n := letterCase{upper: o.choiceValue("operator", "lower", "upper") == "upper", value: literal{}}
 	if value := v.Get("value"); !value.Falsy() {
-		n.value = c.stringOrDirective(value, o.at("value"))
+		n.value = c.stringOrDirective(value, o.pointerTo("value"))
 	}
 	return n
 }
 
-// The bounds of @replace, in UTF-16 units.
+// The limits of @replace, in UTF-16 code units.
 const (
 	maxPattern     = 10
 	maxReplacement = 10
 )
 
-// replace is a @replace.
+// replace implements @replace.
 type replace struct {
-	place      string
+	pointer    string
 	value      node
 	steps      []replacement
 	all        bool
@@ -160,14 +160,14 @@ func (n *replace) resolve(v event.Value) (event.Value, error) {
 	}
 	text := value.Text()
 	for _, step := range n.steps {
-		if text = n.apply(text, step); len(text) > MaxOutput {
-			return event.Value{}, tooLarge(n.place)
+		if text = n.applyStep(text, step); len(text) > MaxOutput {
+			return event.Value{}, tooLarge(n.pointer)
 		}
 	}
 	return event.NewString(text), nil
 }
 
-func (n *replace) apply(text string, step replacement) string {
+func (n *replace) applyStep(text string, step replacement) string {
 	if !n.ignoreCase {
 		if n.all {
 			return strings.ReplaceAll(text, step.pattern, step.with)
@@ -192,12 +192,12 @@ func (n *replace) apply(text string, step replacement) string {
 	return b.String()
 }
 
-// foldedPrefix is the number of bytes at the start of text that are pattern but for case, 0 where they are not.
+// foldedPrefix returns the number of bytes at the beginning of text that equal pattern regardless of case, or 0.
 func foldedPrefix(text, pattern string) int {
 	at := 0
 	for _, want := range pattern {
 		got, size := utf8.DecodeRuneInString(text[at:])
-		if size == 0 || folded(got) != folded(want) {
+		if size == 0 || foldCase(got) != foldCase(want) {
 			return 0
 		}
 		at += size
@@ -205,28 +205,28 @@ func foldedPrefix(text, pattern string) int {
 	return at
 }
 
-// folded is how a regular expression of ECMAScript sees a character when it ignores case.
-func folded(r rune) rune {
+// foldCase maps a character as a regular expression of ECMAScript does when it ignores case.
+func foldCase(r rune) rune {
 	if upper := unicode.ToUpper(r); r < utf8.RuneSelf || upper >= utf8.RuneSelf {
 		return upper
 	}
 	return r
 }
 
-func compileReplace(c *compiler, v event.Value, place string) node {
-	o, ok := c.options(v, place)
+func compileReplace(c *compiler, v event.Value, pointer string) node {
+	o, ok := c.readOptions(v, pointer)
 	if !ok {
 		return nil
 	}
-	n := &replace{place: place, all: o.flag("global", true), ignoreCase: o.flag("ignorecase", false)}
-	if value, ok := o.required("value"); ok {
-		n.value = c.stringOrDirective(value, o.at("value"))
+	n := &replace{pointer: pointer, all: o.flagValue("global", true), ignoreCase: o.flagValue("ignorecase", false)}
+	if value, ok := o.requiredValue("value"); ok {
+		n.value = c.stringOrDirective(value, o.pointerTo("value"))
 	}
-	if _, ok := o.required("pattern"); ok {
-		pattern := o.text("pattern", "", 1, maxPattern)
-		n.steps = append(n.steps, replacement{pattern, o.text("replacement", "", 0, maxReplacement)})
+	if _, ok := o.requiredValue("pattern"); ok {
+		pattern := o.textValue("pattern", "", 1, maxPattern)
+		n.steps = append(n.steps, replacement{pattern, o.textValue("replacement", "", 0, maxReplacement)})
 	}
-	second := replacement{o.text("pattern2", "", 0, maxPattern), o.text("replacement2", "", 0, maxReplacement)}
+	second := replacement{o.textValue("pattern2", "", 0, maxPattern), o.textValue("replacement2", "", 0, maxReplacement)}
 	if second.pattern != "" {
 		n.steps = append(n.steps, second)
 	}

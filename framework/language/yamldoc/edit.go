@@ -10,60 +10,61 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Edit is text changed so that it says to. As little of it is written anew as can be: what stays has its comments, its order and
-// its form. A text that cannot be read is an error.
+// Edit changes the text so that its value becomes to. It changes as few lines as possible, so the rest keeps its comments, order
+// and formatting. It returns an error if the text cannot be parsed.
 func Edit(name string, text []byte, to event.Value) ([]byte, error) {
 	doc, err := Parse(name, text)
 	if err != nil {
 		return nil, err
 	}
-	if same(doc.Value(), to) {
+	if isSame(doc.Value(), to) {
 		return text, nil
 	}
-	if text, err = event.WithoutBOM(text); err != nil { // places are those of the text without it
+	if text, err = event.WithoutBOM(text); err != nil { // positions refer to the text without the mark
 		return nil, err
 	}
-	// Where a change would be seen elsewhere, through an alias, or is not understood, more is written anew.
+	// If an edit would also change another value, through an alias, or if the result does not parse as expected, retry with a
+	// smaller depth, which replaces larger parts.
 	for _, depth := range []int{100, 6, 5, 4, 3, 2, 1} {
 		e := editor{doc: doc, lines: strings.Split(string(text), "\n"), depth: depth}
-		if e.value("", doc.Value(), to, 0) && !e.failed {
-			if edited := e.apply(); says(name, edited, to) {
+		if e.editValue("", doc.Value(), to, 0) && !e.failed {
+			if edited := e.applyEdits(); hasValue(name, edited, to) {
 				return edited, nil
 			}
 		}
 	}
-	if whole := []byte(strings.Join(written(to, 0), "\n") + "\n"); says(name, whole, to) {
+	if whole := []byte(strings.Join(writeLines(to, 0), "\n") + "\n"); hasValue(name, whole, to) {
 		return whole, nil
 	}
 	return append(to.AppendJSON(nil), '\n'), nil
 }
 
-func says(name string, text []byte, v event.Value) bool {
+func hasValue(name string, text []byte, v event.Value) bool {
 	doc, err := Parse(name, text)
-	return err == nil && same(doc.Value(), v)
+	return err == nil && isSame(doc.Value(), v)
 }
 
-// same tells whether two values are the same in every way that a text shows, their order included.
-func same(a, b event.Value) bool { return a.JSON() == b.JSON() }
+// isSame reports whether two values have the same JSON text, including order and the spelling of numbers.
+func isSame(a, b event.Value) bool { return a.JSON() == b.JSON() }
 
-// editor gathers the changes of a text.
+// editor collects the edits of a text.
 type editor struct {
 	doc    *Document
 	lines  []string
-	depth  int // values that lie deeper are written anew as a whole
+	depth  int // values below this depth are replaced as a whole
 	edits  []edit
 	failed bool
 }
 
-// edit puts other lines in the place of some.
+// edit replaces some lines.
 type edit struct {
-	from, to int // indexes of lines, to is behind the last
+	from, to int // line indexes; to is exclusive
 	lines    []string
 }
 
-// value changes the value at a pointer where that can be done by its parts; false where it has to be written anew.
-func (e *editor) value(pointer string, old, to event.Value, depth int) bool {
-	if same(old, to) {
+// editValue edits the value at a pointer part by part. It returns false if the value must be replaced as a whole.
+func (e *editor) editValue(pointer string, old, to event.Value, depth int) bool {
+	if isSame(old, to) {
 		return true
 	}
 	if depth >= e.depth || old.Kind() != to.Kind() || to.Len() == 0 || !e.isBlock(pointer, old) {
@@ -71,19 +72,19 @@ func (e *editor) value(pointer string, old, to event.Value, depth int) bool {
 	}
 	switch old.Kind() {
 	case event.Object:
-		return e.object(pointer, old, to, depth)
+		return e.editObject(pointer, old, to, depth)
 	case event.Array:
-		return e.array(pointer, old, to, depth)
+		return e.editArray(pointer, old, to, depth)
 	}
 	return false
 }
 
-// isBlock tells whether the parts of a value stand on lines of their own.
+// isBlock reports whether the value is in block style, with its parts on separate lines.
 func (e *editor) isBlock(pointer string, v event.Value) bool {
 	if v.Len() == 0 {
 		return false
 	}
-	line, column := e.doc.Place(pointer)
+	line, column := e.doc.Position(pointer)
 	if line > len(e.lines) || column > len(e.lines[line-1]) {
 		return false
 	}
@@ -96,13 +97,13 @@ func (e *editor) isBlock(pointer string, v event.Value) bool {
 	return false
 }
 
-func (e *editor) object(pointer string, old, to event.Value, depth int) bool {
-	_, column := e.doc.Place(pointer)
+func (e *editor) editObject(pointer string, old, to event.Value, depth int) bool {
+	_, column := e.doc.Position(pointer)
 	end := 0
 	for key, was := range old.Members() {
 		inner := pointer + fault.PointerKey(key)
-		at, ok := e.doc.keys[inner]
-		if !ok || at.column != column { // merged from elsewhere
+		at, ok := e.doc.keyPositions[inner]
+		if !ok || at.column != column { // comes from a merge key
 			return false
 		}
 		from, behind := at.line-1, e.blockEnd(at.line-1, column-1)
@@ -110,39 +111,40 @@ func (e *editor) object(pointer string, old, to event.Value, depth int) bool {
 		now := to.Get(key)
 		switch {
 		case now.Kind() == event.Absent && strings.TrimSpace(e.lines[from][:column-1]) != "":
-			return false // it stands behind the dash of an item
+			return false // the key is on the line of an item's dash
 		case now.Kind() == event.Absent:
 			e.edits = append(e.edits, edit{from, behind, nil})
-		case !e.value(inner, was, now, depth+1):
-			e.replace(inner, key, now, from, behind, column-1)
+		case !e.editValue(inner, was, now, depth+1):
+			e.replaceMember(inner, key, now, from, behind, column-1)
 		}
 	}
 	for key, now := range to.Members() {
 		if old.Get(key).Kind() == event.Absent {
 			member := event.NewObject([]event.Member{{Key: key, Value: now}})
-			e.edits = append(e.edits, edit{end, end, written(member, column-1)})
+			e.edits = append(e.edits, edit{end, end, writeLines(member, column-1)})
 		}
 	}
 	return true
 }
 
-// replace writes a member anew. A scalar on one line leaves what stands behind it.
-func (e *editor) replace(pointer, key string, to event.Value, from, behind, indent int) {
+// replaceMember replaces a member. If its old and new values are scalars on one line, the rest of the line, such as a comment,
+// stays.
+func (e *editor) replaceMember(pointer, key string, to event.Value, from, behind, indent int) {
 	line := e.lines[from]
-	at, known := e.doc.values[pointer]
+	at, known := e.doc.valuePositions[pointer]
 	if known && at.line-1 == from && behind == from+1 && at.column <= len(line) && to.Kind() != event.Object && to.Kind() != event.Array {
-		text := written(to, 0)
+		text := writeLines(to, 0)
 		if length := scalarLength(line[at.column-1:]); length > 0 && len(text) == 1 {
 			e.edits = append(e.edits, edit{from, behind, []string{line[:at.column-1] + text[0] + line[at.column-1+length:]}})
 			return
 		}
 	}
-	lines := written(event.NewObject([]event.Member{{Key: key, Value: to}}), indent)
+	lines := writeLines(event.NewObject([]event.Member{{Key: key, Value: to}}), indent)
 	lines[0] = line[:indent] + lines[0][indent:]
 	e.edits = append(e.edits, edit{from, behind, lines})
 }
 
-// scalarLength is how much of a line a scalar takes that begins it; 0 where that is not clear.
+// scalarLength returns the length of the scalar at the beginning of rest, or 0 if it cannot be determined.
 func scalarLength(rest string) int {
 	switch rest[0] {
 	case '"':
@@ -175,29 +177,29 @@ func scalarLength(rest string) int {
 	return len(strings.TrimRight(rest, " \t\r"))
 }
 
-func (e *editor) array(pointer string, old, to event.Value, depth int) bool {
-	line, column := e.doc.Place(pointer)
+func (e *editor) editArray(pointer string, old, to event.Value, depth int) bool {
+	line, column := e.doc.Position(pointer)
 	indent := column - 1
-	items := make([]edit, old.Len()) // their lines
+	items := make([]edit, old.Len()) // the lines of each item
 	for i := range items {
-		from := e.dash(line-1, indent, i)
+		from := e.itemLine(line-1, indent, i)
 		if from < 0 {
 			return false
 		}
 		items[i] = edit{from: from, to: e.blockEnd(from, indent)}
 	}
 	begin := 0
-	for begin < old.Len() && begin < to.Len() && same(old.Index(begin), to.Index(begin)) {
+	for begin < old.Len() && begin < to.Len() && isSame(old.Index(begin), to.Index(begin)) {
 		begin++
 	}
 	oldEnd, toEnd := old.Len(), to.Len()
-	for oldEnd > begin && toEnd > begin && same(old.Index(oldEnd-1), to.Index(toEnd-1)) {
+	for oldEnd > begin && toEnd > begin && isSame(old.Index(oldEnd-1), to.Index(toEnd-1)) {
 		oldEnd, toEnd = oldEnd-1, toEnd-1
 	}
 	both := min(oldEnd, toEnd)
 	for i := begin; i < both; i++ {
-		if !e.value(fmt.Sprintf("%s/%d", pointer, i), old.Index(i), to.Index(i), depth+1) {
-			e.edits = append(e.edits, edit{items[i].from, items[i].to, item(to.Index(i), indent)})
+		if !e.editValue(fmt.Sprintf("%s/%d", pointer, i), old.Index(i), to.Index(i), depth+1) {
+			e.edits = append(e.edits, edit{items[i].from, items[i].to, writeItem(to.Index(i), indent)})
 		}
 	}
 	for i := both; i < oldEnd; i++ {
@@ -210,18 +212,18 @@ func (e *editor) array(pointer string, old, to event.Value, depth int) bool {
 		at = items[0].from
 	}
 	for i := both; i < toEnd; i++ {
-		e.edits = append(e.edits, edit{at, at, item(to.Index(i), indent)})
+		e.edits = append(e.edits, edit{at, at, writeItem(to.Index(i), indent)})
 	}
 	return true
 }
 
-// dash is the line of the n-th item of a block sequence whose first one is at a line; -1 where there is none.
-func (e *editor) dash(line, indent, n int) int {
+// itemLine returns the line of the n-th item of a block sequence that starts at a line, or -1 if there is none.
+func (e *editor) itemLine(line, indent, n int) int {
 	for ; line < len(e.lines); line = e.blockEnd(line, indent) {
-		for line < len(e.lines) && isBare(e.lines[line]) {
+		for line < len(e.lines) && isBlank(e.lines[line]) {
 			line++
 		}
-		if line >= len(e.lines) || !isDash(e.lines[line], indent) && n > 0 {
+		if line >= len(e.lines) || !isItemStart(e.lines[line], indent) && n > 0 {
 			return -1
 		}
 		if n == 0 {
@@ -235,22 +237,23 @@ func (e *editor) dash(line, indent, n int) int {
 	return -1
 }
 
-func isDash(line string, indent int) bool {
+func isItemStart(line string, indent int) bool {
 	return indentOf(line) <= indent && len(line) > indent && line[indent] == '-' && (len(line) == indent+1 || line[indent+1] == ' ')
 }
 
-// blockEnd is the line behind a block that begins at a line and an indent: its last one that is not bare.
+// blockEnd returns the line after the last line of a block that starts at a line with an indent. Trailing blank lines and comments
+// do not belong to the block.
 func (e *editor) blockEnd(from, indent int) int {
 	end := from + 1
-	opensSequence := strings.HasSuffix(strings.TrimRight(withoutComment(e.lines[from]), " \t\r"), ":") && !isDash(e.lines[from], indent)
+	opensSequence := strings.HasSuffix(strings.TrimRight(withoutComment(e.lines[from]), " \t\r"), ":") && !isItemStart(e.lines[from], indent)
 	for i := from + 1; i < len(e.lines); i++ {
 		line := e.lines[i]
-		deeper := indentOf(line) > indent || opensSequence && indentOf(line) == indent && isDash(line, indent)
+		deeper := indentOf(line) > indent || opensSequence && indentOf(line) == indent && isItemStart(line, indent)
 		switch {
 		case strings.TrimSpace(line) == "":
 		case deeper:
 			end = i + 1
-		case isBare(line):
+		case isBlank(line):
 		default:
 			return end
 		}
@@ -265,22 +268,22 @@ func withoutComment(line string) string {
 	return line
 }
 
-// isBare tells whether a line is empty or a comment.
-func isBare(line string) bool {
+// isBlank reports whether a line is empty or a comment.
+func isBlank(line string) bool {
 	text := strings.TrimSpace(line)
 	return text == "" || text[0] == '#'
 }
 
 func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
-// apply makes the changes.
-func (e *editor) apply() []byte {
+// apply returns the text with all edits applied, or nil if edits overlap.
+func (e *editor) applyEdits() []byte {
 	slices.SortStableFunc(e.edits, func(a, b edit) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })
 	var out []string
 	at := 0
 	for _, change := range e.edits {
 		if change.from < at {
-			return nil // they are in each other's way
+			return nil // edits overlap
 		}
 		out = append(append(out, e.lines[at:change.from]...), change.lines...)
 		at = change.to
@@ -289,19 +292,19 @@ func (e *editor) apply() []byte {
 	return []byte(strings.TrimRight(strings.Join(out, "\n"), "\n") + "\n")
 }
 
-// item is a value as an item of a sequence.
-func item(v event.Value, indent int) []string {
-	lines := written(v, indent+2)
+// writeItem returns the lines of a value as an item of a sequence.
+func writeItem(v event.Value, indent int) []string {
+	lines := writeLines(v, indent+2)
 	lines[0] = strings.Repeat(" ", indent) + "- " + strings.TrimLeft(lines[0], " ")
 	return lines
 }
 
-// written is a value as lines of YAML with an indent.
-func written(v event.Value, indent int) []string {
+// writeLines returns a value as lines of YAML with an indent.
+func writeLines(v event.Value, indent int) []string {
 	text := Write(v)
-	if bare := []byte(v.Str()); v.IsString() && says("", bare, v) {
+	if bare := []byte(v.Str()); v.IsString() && hasValue("", bare, v) {
 		text = bare
-	} else if !says("", text, v) {
+	} else if !hasValue("", text, v) {
 		text = v.AppendJSON(nil)
 	}
 	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")

@@ -17,20 +17,20 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// maxNodes bounds what aliases may blow a text up to.
+// maxNodes limits the number of values after resolving aliases.
 const maxNodes = 200_000
 
-func (d *Document) read(text []byte) (event.Value, error) {
-	if depth := nesting(text); depth > event.MaxDepth {
+func (d *Document) parseText(text []byte) (event.Value, error) {
+	if depth := bracketDepth(text); depth > event.MaxDepth {
 		return event.Value{}, fault.Problems{{File: d.name, Message: fmt.Sprintf("nested deeper than %d", event.MaxDepth)}}
 	}
 	file, err := parser.ParseBytes(text, 0)
 	exact, jsonErr := event.ParseValue(text)
 	if err != nil {
-		if jsonErr == nil { // JSON that the YAML parser cannot read has no places, but it has a value
+		if jsonErr == nil { // the YAML parser rejects some valid JSON; it then has a value but no positions
 			return exact, nil
 		}
-		return event.Value{}, fault.Problems{d.syntax(err)}
+		return event.Value{}, fault.Problems{d.syntaxProblem(err)}
 	}
 	b := builder{d: d, anchors: map[string]ast.Node{}}
 	var value event.Value
@@ -38,9 +38,9 @@ func (d *Document) read(text []byte) (event.Value, error) {
 	case 0:
 		value = event.NewNull()
 	case 1:
-		value = b.value(file.Docs[0].Body, "", 0)
+		value = b.buildValue(file.Docs[0].Body, "", 0)
 	default:
-		b.fail(file.Docs[1].Start, "holds more than one document")
+		b.addProblem(file.Docs[1].Start, "holds more than one document")
 	}
 	if err := b.problems.Err(); err != nil {
 		return event.Value{}, err
@@ -51,8 +51,8 @@ func (d *Document) read(text []byte) (event.Value, error) {
 	return value, nil
 }
 
-// nesting bounds how deep brackets go in a text, so that a parser that recurses is not led too far.
-func nesting(text []byte) int {
+// bracketDepth returns how deeply brackets are nested in a text, to protect a recursive parser.
+func bracketDepth(text []byte) int {
 	depth, deepest := 0, 0
 	for _, c := range text {
 		switch c {
@@ -66,8 +66,8 @@ func nesting(text []byte) int {
 	return deepest
 }
 
-// syntax is the problem of a text that is no YAML.
-func (d *Document) syntax(err error) fault.Problem {
+// syntaxProblem returns the problem of a text that is not valid YAML.
+func (d *Document) syntaxProblem(err error) fault.Problem {
 	p := fault.Problem{File: d.name, Line: 1, Column: 1, Message: err.Error()}
 	var known yaml.Error
 	if errors.As(err, &known) {
@@ -79,7 +79,7 @@ func (d *Document) syntax(err error) fault.Problem {
 	return p
 }
 
-// builder turns nodes into values and puts down their places.
+// builder converts YAML nodes to values and records their positions.
 type builder struct {
 	d        *Document
 	anchors  map[string]ast.Node
@@ -87,7 +87,7 @@ type builder struct {
 	problems fault.Problems
 }
 
-func (b *builder) fail(t *token.Token, format string, args ...any) {
+func (b *builder) addProblem(t *token.Token, format string, args ...any) {
 	p := fault.Problem{File: b.d.name, Line: 1, Column: 1, Message: fmt.Sprintf(format, args...)}
 	if t != nil && t.Position != nil {
 		p.Line, p.Column = t.Position.Line, t.Position.Column
@@ -95,51 +95,51 @@ func (b *builder) fail(t *token.Token, format string, args ...any) {
 	b.problems = append(b.problems, p)
 }
 
-// value is the value of a node, whose place is put down under pointer.
-func (b *builder) value(n ast.Node, pointer string, depth int) event.Value {
+// buildValue converts a node, whose position is recorded under pointer.
+func (b *builder) buildValue(n ast.Node, pointer string, depth int) event.Value {
 	if n == nil {
 		return event.NewNull()
 	}
-	b.mark(pointer, n)
+	b.recordPosition(pointer, n)
 	if b.nodes++; b.nodes > maxNodes || depth > event.MaxDepth {
 		if len(b.problems) == 0 {
-			b.fail(n.GetToken(), "holds more than %d values or is nested deeper than %d", maxNodes, event.MaxDepth)
+			b.addProblem(n.GetToken(), "holds more than %d values or is nested deeper than %d", maxNodes, event.MaxDepth)
 		}
 		return event.NewNull()
 	}
 	switch n := n.(type) {
 	case *ast.MappingNode:
-		return b.object(n.Values, pointer, depth)
+		return b.buildObject(n.Values, pointer, depth)
 	case *ast.MappingValueNode:
-		return b.object([]*ast.MappingValueNode{n}, pointer, depth)
+		return b.buildObject([]*ast.MappingValueNode{n}, pointer, depth)
 	case *ast.SequenceNode:
 		items := make([]event.Value, len(n.Values))
 		for i, item := range n.Values {
-			items[i] = b.value(item, fmt.Sprintf("%s/%d", pointer, i), depth+1)
+			items[i] = b.buildValue(item, fmt.Sprintf("%s/%d", pointer, i), depth+1)
 		}
 		return event.NewArray(items)
 	case *ast.AnchorNode:
 		b.anchors[n.Name.GetToken().Value] = n.Value
-		return b.value(n.Value, pointer, depth+1)
+		return b.buildValue(n.Value, pointer, depth+1)
 	case *ast.AliasNode:
 		target, ok := b.anchors[n.Value.GetToken().Value]
 		if !ok {
-			b.fail(n.GetToken(), "there is no anchor %q before this", n.Value.GetToken().Value)
+			b.addProblem(n.GetToken(), "there is no anchor %q before this", n.Value.GetToken().Value)
 			return event.NewNull()
 		}
-		return b.value(target, pointer, depth+1)
+		return b.buildValue(target, pointer, depth+1)
 	case *ast.TagNode:
-		return b.value(n.Value, pointer, depth+1)
+		return b.buildValue(n.Value, pointer, depth+1)
 	}
-	v := b.scalar(n)
-	b.keepText(n, pointer, v)
+	v := b.buildScalar(n)
+	b.recordText(n, pointer, v)
 	return v
 }
 
-// mark puts down where a node begins; a block mapping begins at its first key. The first place of a pointer counts: an alias
-// is shown where it stands.
-func (b *builder) mark(pointer string, n ast.Node) {
-	if _, known := b.d.values[pointer]; known {
+// recordPosition records where a node begins. A block mapping begins at its first key. The first position of a pointer is kept, so
+// the position of an aliased value is that of the alias.
+func (b *builder) recordPosition(pointer string, n ast.Node) {
+	if _, known := b.d.valuePositions[pointer]; known {
 		return
 	}
 	t := n.GetToken()
@@ -152,29 +152,29 @@ func (b *builder) mark(pointer string, n ast.Node) {
 		t = n.Key.GetToken()
 	}
 	if t != nil && t.Position != nil {
-		b.d.values[pointer] = place{t.Position.Line, t.Position.Column}
+		b.d.valuePositions[pointer] = position{t.Position.Line, t.Position.Column}
 	}
 }
 
-func (b *builder) object(values []*ast.MappingValueNode, pointer string, depth int) event.Value {
+func (b *builder) buildObject(values []*ast.MappingValueNode, pointer string, depth int) event.Value {
 	var members, merged []event.Member
 	at := map[string]int{}
 	for _, m := range values {
 		if _, ok := m.Key.(*ast.MergeKeyNode); ok {
-			merged = append(merged, b.merged(m.Value, depth)...)
+			merged = append(merged, b.mergedMembers(m.Value, depth)...)
 			continue
 		}
-		key := b.key(m.Key)
+		key := b.keyText(m.Key)
 		inner := pointer + fault.PointerKey(key)
 		if _, twice := at[key]; twice {
-			b.fail(m.Key.GetToken(), "the key %q is written twice", key)
+			b.addProblem(m.Key.GetToken(), "the key %q is written twice", key)
 			continue
 		}
 		if t := m.Key.GetToken(); t != nil && t.Position != nil {
-			b.d.keys[inner] = place{t.Position.Line, t.Position.Column}
+			b.d.keyPositions[inner] = position{t.Position.Line, t.Position.Column}
 		}
 		at[key] = len(members)
-		members = append(members, event.Member{Key: key, Value: b.value(m.Value, inner, depth+1)})
+		members = append(members, event.Member{Key: key, Value: b.buildValue(m.Value, inner, depth+1)})
 	}
 	for _, m := range merged {
 		if _, own := at[m.Key]; !own {
@@ -185,10 +185,10 @@ func (b *builder) object(values []*ast.MappingValueNode, pointer string, depth i
 	return event.NewObject(members)
 }
 
-// merged are the members that a merge key brings.
-func (b *builder) merged(n ast.Node, depth int) []event.Member {
+// mergedMembers returns the members that a merge key adds.
+func (b *builder) mergedMembers(n ast.Node, depth int) []event.Member {
 	var members []event.Member
-	v := b.value(n, "<<", depth+1)
+	v := b.buildValue(n, "<<", depth+1)
 	list := []event.Value{v}
 	if v.Kind() == event.Array {
 		list = nil
@@ -204,18 +204,18 @@ func (b *builder) merged(n ast.Node, depth int) []event.Member {
 	return members
 }
 
-func (b *builder) key(n ast.MapKeyNode) string {
+func (b *builder) keyText(n ast.MapKeyNode) string {
 	if s, ok := n.(*ast.StringNode); ok {
 		return s.Value
 	}
 	return n.GetToken().Value
 }
 
-// number is how JSON writes one.
-var number = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+// jsonNumber matches a number in JSON's notation.
+var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
-// scalar is the value of a node without parts.
-func (b *builder) scalar(n ast.Node) event.Value {
+// buildScalar converts a node without children.
+func (b *builder) buildScalar(n ast.Node) event.Value {
 	t := n.GetToken()
 	switch n := n.(type) {
 	case *ast.NullNode:
@@ -225,34 +225,34 @@ func (b *builder) scalar(n ast.Node) event.Value {
 	case *ast.LiteralNode:
 		return event.NewString(strings.ToValidUTF8(n.Value.Value, "\uFFFD"))
 	case *ast.StringNode:
-		if t.Type == token.StringType && number.MatchString(n.Value) {
+		if t.Type == token.StringType && jsonNumber.MatchString(n.Value) {
 			return event.MustParse(n.Value)
 		}
 		return event.NewString(strings.ToValidUTF8(n.Value, "\uFFFD"))
 	case *ast.IntegerNode:
-		return b.digits(t, n.Value)
+		return b.buildNumber(t, n.Value)
 	case *ast.InfinityNode, *ast.NanNode:
 		return event.NewString(t.Value)
 	case *ast.FloatNode:
-		return b.digits(t, n.Value)
+		return b.buildNumber(t, n.Value)
 	}
-	b.fail(t, "%q has no place in JSON", t.Value)
+	b.addProblem(t, "%q has no place in JSON", t.Value)
 	return event.NewNull()
 }
 
-// digits keeps a number as it is written where JSON can write it so.
-func (b *builder) digits(t *token.Token, value any) event.Value {
-	if number.MatchString(t.Value) {
+// buildNumber keeps the digits of a number if they are valid JSON.
+func (b *builder) buildNumber(t *token.Token, value any) event.Value {
+	if jsonNumber.MatchString(t.Value) {
 		return event.MustParse(t.Value)
 	}
 	v, err := event.From(value)
 	if err != nil {
-		b.fail(t, "%q is no number", t.Value)
+		b.addProblem(t, "%q is no number", t.Value)
 	}
 	return v
 }
 
-func sortByPlace(problems fault.Problems) {
+func sortByPosition(problems fault.Problems) {
 	slices.SortStableFunc(problems, func(a, b fault.Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})

@@ -24,7 +24,7 @@ func withOwnTexts(doc *yamldoc.Document, v event.Value) event.Value {
 func ownTexts(doc *yamldoc.Document, v event.Value, place string) event.Value {
 	return eachMember(v, place, func(key, place string, m event.Value) event.Value {
 		for _, known := range textKeys {
-			if text, ok := doc.OwnText(place); key == known && ok {
+			if text, ok := doc.ScalarText(place); key == known && ok {
 				return event.NewString(text)
 			}
 		}

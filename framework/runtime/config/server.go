@@ -135,7 +135,7 @@ func (r *reader) egress(allow event.Value) {
 		entries = append(entries, entry.Str())
 	}
 	egress, err := httpx.ParseEgress(entries)
-	r.problems.Under("/egress/allow", err)
+	r.problems.AddUnder("/egress/allow", err)
 	r.config.Egress = egress
 }
 

@@ -100,7 +100,7 @@ const WouldDeliver = "would be delivered"
 // Deliver takes an event through a subscription to where the plan's requests go.
 func Deliver(ctx context.Context, p *runtime.Plan, s *runtime.Subscription, e event.Event, requests *Recorder) Story {
 	st := Story{
-		Instance: p.ID(), Subscription: s.Name(), Query: s.Query().String(), Words: s.Query().Words(),
+		Instance: p.ID(), Subscription: s.Name(), Query: s.Query().String(), Words: s.Query().Describe(),
 		Conditions: s.Query().Explain(e.Value()),
 	}
 	item, verdict := p.Prepare(s, e, 0)

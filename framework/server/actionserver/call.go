@@ -120,7 +120,7 @@ func (c *call) subscription(action string, payload event.Value) event.Value {
 	if mapping.Kind() != event.Object {
 		mapping = event.NewObject(nil)
 	}
-	return object("name", event.NewString(action), "action", event.NewString(action), "subscribe", event.NewString(fql.Everything), "mapping", mapping)
+	return object("name", event.NewString(action), "action", event.NewString(action), "subscribe", event.NewString(fql.MatchAll), "mapping", mapping)
 }
 
 // fields are what is wrong with the payload of an event, by field.

@@ -13,13 +13,14 @@ import (
 	"github.com/expr-lang/expr/builtin"
 )
 
-// budget bounds one evaluation: its predicates, and the bytes of all texts, lists and maps that it makes.
+// budget limits one evaluation: the number of predicate evaluations, and the total bytes of the texts, lists and maps that it
+// creates.
 type budget struct{ steps, bytes int }
 
-// Sizes that are charged beside those of texts.
+// Sizes that are charged in addition to those of texts.
 const (
 	elementBytes = 16
-	maxBytes     = 16 << 20 // of what an evaluation makes, all together
+	maxBytes     = 16 << 20 // total of one evaluation
 )
 
 var (
@@ -35,7 +36,7 @@ func (b *budget) charge(bytes int) error {
 	return nil
 }
 
-// The functions that expressions are made to call. No key of an event can be named so in an expression.
+// Names of the functions that are inserted into expressions. An expression cannot use the prefix for a key of an event.
 const (
 	internalPrefix = "landfall_"
 	stepsName      = internalPrefix + "steps" // the variable that holds the budget
@@ -48,54 +49,54 @@ const (
 
 func budgetFunctions() []expr.Option {
 	return []expr.Option{
-		expr.Function(stepName, step), expr.Function(growName, grow), expr.Function(nestName, nest), expr.Function(callName, checkedCall),
+		expr.Function(stepName, countStep), expr.Function(growName, chargeShallow), expr.Function(nestName, chargeDeep), expr.Function(callName, checkedCall),
 		expr.Function(exactName, exact),
 	}
 }
 
-// Builtins that make something new. What the others give is part of what they were given.
+// Builtins that create new values. The other builtins return parts of their arguments.
 var (
-	growing = []string{
+	shallowBuiltins = []string{
 		"map", "filter", "groupBy", "sortBy", "upper", "lower", "toBase64", "fromBase64", "keys", "values", "toPairs", "fromPairs",
 		"reverse", "uniq", "sort", "take", "trim",
 	}
-	// These can make much of little, so that their size is charged before they run.
-	multiplying = []string{"repeat", "replace", "join", "split", "splitAfter", "toJSON", "fromJSON", "string", "flatten", "concat"}
+	// These can create much larger values than their arguments, so their size is charged before they run.
+	chargedFirst = []string{"repeat", "replace", "join", "split", "splitAfter", "toJSON", "fromJSON", "string", "flatten", "concat"}
 )
 
-// counting makes what an expression does count in its budget: each evaluation of a predicate is a step, as nested ones over long lists
-// would run for hours, and everything that makes a text, a list or a map is charged.
-type counting struct{ wrapped map[ast.Node]bool }
+// budgetPatcher inserts the calls that charge the budget. Each evaluation of a predicate counts as a step, because nested
+// predicates over long lists could run for hours. Everything that creates a text, a list or a map is charged.
+type budgetPatcher struct{ wrapped map[ast.Node]bool }
 
-// Visit wraps the parts of an expression that cost something.
-func (c counting) Visit(node *ast.Node) {
+// Visit implements ast.Visitor. It wraps the nodes that must be charged.
+func (c budgetPatcher) Visit(node *ast.Node) {
 	if c.wrapped[*node] {
 		return
 	}
 	switch n := (*node).(type) {
 	case *ast.PredicateNode:
 		if !c.wrapped[n.Node] || !isCallOf(n.Node, stepName) {
-			n.Node = c.call(stepName, n.Node)
+			n.Node = c.wrapCall(stepName, n.Node)
 		}
 	case *ast.BinaryNode:
 		if n.Operator == "+" {
-			*node = c.call(growName, n)
+			*node = c.wrapCall(growName, n)
 		}
 	case *ast.ArrayNode, *ast.MapNode:
-		*node = c.call(nestName, n)
+		*node = c.wrapCall(nestName, n)
 	case *ast.BuiltinNode:
 		switch {
-		case slices.Contains(multiplying, n.Name):
-			*node = c.call(callName, append([]ast.Node{&ast.StringNode{Value: n.Name}}, n.Arguments...)...)
-		case slices.Contains(growing, n.Name):
-			*node = c.call(growName, n)
+		case slices.Contains(chargedFirst, n.Name):
+			*node = c.wrapCall(callName, append([]ast.Node{&ast.StringNode{Value: n.Name}}, n.Arguments...)...)
+		case slices.Contains(shallowBuiltins, n.Name):
+			*node = c.wrapCall(growName, n)
 		}
 	case *ast.CallNode: // a method of a time
-		*node = c.call(growName, n)
+		*node = c.wrapCall(growName, n)
 	}
 }
 
-func (c counting) call(name string, arguments ...ast.Node) ast.Node {
+func (c budgetPatcher) wrapCall(name string, arguments ...ast.Node) ast.Node {
 	made := &ast.CallNode{
 		Callee: &ast.IdentifierNode{Value: name}, Arguments: append([]ast.Node{&ast.IdentifierNode{Value: stepsName}}, arguments...),
 	}
@@ -117,8 +118,8 @@ func isCallOf(node ast.Node, name string) bool {
 
 var errNoBudget = errors.New("steps are not counted")
 
-// step counts, and gives its second argument.
-func step(params ...any) (any, error) {
+// countStep counts a step and returns its second argument.
+func countStep(params ...any) (any, error) {
 	b, ok := budgetOf(params, 2)
 	if !ok {
 		return nil, errNoBudget
@@ -129,16 +130,16 @@ func step(params ...any) (any, error) {
 	return params[1], nil
 }
 
-func budgetOf(params []any, least int) (*budget, bool) {
-	if len(params) < least {
+func budgetOf(params []any, minParams int) (*budget, bool) {
+	if len(params) < minParams {
 		return nil, false
 	}
 	b, ok := params[0].(*budget)
 	return b, ok
 }
 
-// grow charges its second argument, without what lists and maps hold, and gives it.
-func grow(params ...any) (any, error) {
+// chargeShallow charges the size of its second argument without nested values, and returns the argument.
+func chargeShallow(params ...any) (any, error) {
 	b, ok := budgetOf(params, 2)
 	if !ok {
 		return nil, errNoBudget
@@ -146,9 +147,9 @@ func grow(params ...any) (any, error) {
 	return params[1], b.charge(shallowSize(params[1]))
 }
 
-// nest charges its second argument with all that it holds, and gives it: lists that hold another list twice would double with each
-// step, and so would the time to compare or write them.
-func nest(params ...any) (any, error) {
+// chargeDeep charges the size of its second argument including nested values, and returns the argument. Otherwise lists that
+// contain another list twice could double their size, and the time to compare or encode them, with each step.
+func chargeDeep(params ...any) (any, error) {
 	b, ok := budgetOf(params, 2)
 	if !ok {
 		return nil, errNoBudget
@@ -160,7 +161,7 @@ func nest(params ...any) (any, error) {
 	return params[1], b.charge(size)
 }
 
-// checkedCall charges what a builtin is about to make and calls it.
+// checkedCall charges the expected size of a builtin's result and calls the builtin.
 func checkedCall(params ...any) (any, error) {
 	b, ok := budgetOf(params, 2)
 	if !ok {
@@ -192,8 +193,8 @@ func checkedCall(params ...any) (any, error) {
 	return nil, fmt.Errorf("invalid number of arguments for %s (expected 1, got %d)", name, len(args))
 }
 
-// sizeOfCall is about how many bytes a builtin makes of arguments, at least; the error is errBytes if it is more than most.
-func sizeOfCall(name string, args []any, most int) (int, error) {
+// sizeOfCall returns a lower bound of the bytes that a builtin creates. The error is errBytes if the bound exceeds maxSize.
+func sizeOfCall(name string, args []any, maxSize int) (int, error) {
 	text := func(i int) string {
 		if i < len(args) {
 			s, _ := args[i].(string)
@@ -206,27 +207,27 @@ func sizeOfCall(name string, args []any, most int) (int, error) {
 		if len(args) < 2 {
 			return 0, nil
 		}
-		return times(len(text(0)), count(args[1]), most)
+		return multiplySize(len(text(0)), repeatCount(args[1]), maxSize)
 	case "replace":
 		n := strings.Count(text(0), text(1))
-		if len(args) > 3 && count(args[3]) >= 0 {
-			n = min(n, count(args[3]))
+		if len(args) > 3 && repeatCount(args[3]) >= 0 {
+			n = min(n, repeatCount(args[3]))
 		}
-		more, err := times(len(text(2)), n, most)
+		more, err := multiplySize(len(text(2)), n, maxSize)
 		return more + len(text(0)), err
 	case "join":
 		list, _ := args[0].([]any)
-		more, err := times(len(text(1)), len(list), most)
+		more, err := multiplySize(len(text(1)), len(list), maxSize)
 		if err != nil {
 			return 0, err
 		}
-		size, err := deepSize(args[0], 0, most)
+		size, err := deepSize(args[0], 0, maxSize)
 		return size + more, err
 	case "split", "splitAfter":
-		n, err := times(elementBytes, strings.Count(text(0), text(1))+1, most)
+		n, err := multiplySize(elementBytes, strings.Count(text(0), text(1))+1, maxSize)
 		return n, err
 	case "fromJSON":
-		return times(elementBytes, len(text(0)), most)
+		return multiplySize(elementBytes, len(text(0)), maxSize)
 	case "concat":
 		size := 0
 		for _, arg := range args {
@@ -234,11 +235,11 @@ func sizeOfCall(name string, args []any, most int) (int, error) {
 		}
 		return size, nil
 	}
-	return deepSize(args, 0, most) // toJSON, string, flatten
+	return deepSize(args, 0, maxSize) // toJSON, string, flatten
 }
 
-// count is a number of times; -1 for what is none, which the builtin refuses itself.
-func count(x any) int {
+// repeatCount returns a number of repetitions, or -1 if x is not a number. The builtin reports that error itself.
+func repeatCount(x any) int {
 	switch n := x.(type) {
 	case int:
 		return n
@@ -248,11 +249,11 @@ func count(x any) int {
 	return -1
 }
 
-func times(size, n, most int) (int, error) {
+func multiplySize(size, n, maxSize int) (int, error) {
 	if size <= 0 || n <= 0 {
 		return 0, nil
 	}
-	if n > most/size {
+	if n > maxSize/size {
 		return 0, errBytes
 	}
 	return size * n, nil
@@ -274,11 +275,12 @@ func shallowSize(x any) int {
 	return 0
 }
 
-// deepSize is the bytes of a value as text, with what it holds and the indentation of that. It stops with errBytes beyond most.
-func deepSize(x any, depth, most int) (int, error) {
+// deepSize returns the size of a value as indented text, including nested values. It stops with errBytes when the size exceeds
+// maxSize.
+func deepSize(x any, depth, maxSize int) (int, error) {
 	size := elementBytes + 2*depth
 	add := func(inner any) error {
-		n, err := deepSize(inner, depth+1, most-size)
+		n, err := deepSize(inner, depth+1, maxSize-size)
 		size += n
 		return err
 	}
@@ -306,7 +308,7 @@ func deepSize(x any, depth, most int) (int, error) {
 		size += elementBytes * len(x)
 	case json.RawMessage, time.Time, time.Duration:
 	}
-	if size > most {
+	if size > maxSize {
 		return 0, errBytes
 	}
 	return size, nil

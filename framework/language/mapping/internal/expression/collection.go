@@ -11,8 +11,8 @@ import (
 
 var errNoJSON = errors.New("makes something that has no JSON form")
 
-// collection converts a list or a map of any Go type, such as groupBy and fromPairs make.
-func collection(x any, depth int) (event.Value, error) {
+// collectionValue converts a list or map of any Go type, for example the results of groupBy and fromPairs.
+func collectionValue(x any, depth int) (event.Value, error) {
 	v := reflect.ValueOf(x)
 	switch v.Kind() {
 	case reflect.Slice, reflect.Array:
@@ -20,7 +20,7 @@ func collection(x any, depth int) (event.Value, error) {
 		for i := range items {
 			items[i] = v.Index(i).Interface()
 		}
-		return value(items, depth)
+		return toValue(items, depth)
 	case reflect.Map:
 		members := make(map[string]any, v.Len())
 		for _, key := range v.MapKeys() {
@@ -33,7 +33,7 @@ func collection(x any, depth int) (event.Value, error) {
 			}
 			members[name] = v.MapIndex(key).Interface()
 		}
-		return object(members, depth)
+		return toObject(members, depth)
 	}
 	out, err := event.From(x)
 	if err != nil {
@@ -42,7 +42,7 @@ func collection(x any, depth int) (event.Value, error) {
 	return out, nil
 }
 
-// keyText returns the key of a map as the key of an object: texts as they are, numbers and flags as they print.
+// keyText returns the key of a map as the key of an object. Numbers and booleans are printed.
 func keyText(key any) (string, error) {
 	switch key := key.(type) {
 	case string:

@@ -8,11 +8,12 @@ import (
 	"github.com/expr-lang/expr/vm/runtime"
 )
 
-// exactly makes sums, differences and products of whole numbers that no int can hold errors: the machine would give others.
-type exactly struct{}
+// exactPatcher replaces sums, differences and products by calls of exact, so that an integer overflow is an error and not a wrong
+// result.
+type exactPatcher struct{}
 
-// Visit replaces an operation by a call of exact.
-func (exactly) Visit(node *ast.Node) {
+// Visit implements ast.Visitor.
+func (exactPatcher) Visit(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.UnaryNode:
 		_, literal := n.Node.(*ast.IntegerNode)
@@ -35,7 +36,7 @@ func exactCall(operator string, left, right ast.Node) ast.Node {
 
 var errTooLarge = errors.New("makes a whole number beyond 64 bits")
 
-// exact computes the operation of its first argument.
+// exact computes the operation that its first argument names.
 func exact(params ...any) (any, error) {
 	operator, left, right := params[0].(string), params[1], params[2]
 	a, whole := left.(int)

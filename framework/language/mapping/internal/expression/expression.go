@@ -1,7 +1,7 @@
-// Package expression evaluates the expressions of @expr, on expr-lang/expr: an event's top-level keys are the variables.
+// Package expression evaluates the expressions of @expr with expr-lang/expr. The top-level keys of an event are the variables.
 //
-// Compile checks an expression once. Evaluating is bounded in steps and in memory and never panics. The package knows
-// events as values only. A Program is safe for concurrent use.
+// Compile checks an expression once. Evaluation is limited in steps and memory and never panics. The package knows events only as
+// values. A Program is safe for concurrent use.
 package expression
 
 import (
@@ -24,39 +24,39 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Bounds of an expression and of its evaluation.
+// Limits of an expression and of evaluating it.
 const (
-	MaxLength = 10_000    // bytes of an expression
-	MaxNodes  = 1_000     // parts of an expression
-	MaxSteps  = 1_000_000 // evaluations of predicates, all together
-	maxMemory = 1_000_000 // values that the machine may make
+	MaxLength = 10_000    // size of an expression in bytes
+	MaxNodes  = 1_000     // syntax nodes of an expression
+	MaxSteps  = 1_000_000 // evaluations of all predicates together
+	maxMemory = 1_000_000 // values that the virtual machine may create
 )
 
 // Program is a compiled expression.
 type Program struct {
 	program *vm.Program
-	names   []string // the variables that it reads
+	names   []string // the variables that the expression reads
 	paths   [][]string
 }
 
-// Paths returns the keys of everything that the expression reads of its input, as far as they are written out: settings.region
-// and settings["region"] are both [settings region]. A path ends where a key is computed.
+// Paths returns the paths that the expression reads from its input, as far as they are constant: settings.region and
+// settings["region"] are both [settings region]. A path ends before a computed key.
 func (p *Program) Paths() [][]string { return p.paths }
 
-// Compile reads an expression. The error is a fault.Problems with the place of the mistake.
+// Compile compiles an expression. The error is a fault.Problems with the line and column of the mistake.
 func Compile(text string) (*Program, error) {
 	if len(text) > MaxLength {
 		return nil, fault.Problems{{Message: fmt.Sprintf("should be at most %d bytes long", MaxLength)}}
 	}
 	names := &names{paths: map[ast.Node][]string{}}
 	options := []expr.Option{expr.AllowUndefinedVariables(), expr.MaxNodes(MaxNodes)}
-	program, err := expr.Compile(text, append(options, expr.Patch(names))...) // what is counted below hides mistakes in types
+	program, err := expr.Compile(text, append(options, expr.Patch(names))...) // without the patches below, which hide type errors
 	if err == nil {
-		options = append(options, expr.Patch(counting{map[ast.Node]bool{}}), expr.Patch(exactly{}))
+		options = append(options, expr.Patch(budgetPatcher{map[ast.Node]bool{}}), expr.Patch(exactPatcher{}))
 		program, err = expr.Compile(text, append(options, budgetFunctions()...)...)
 	}
 	if err != nil {
-		return nil, fault.Problems{problem(err)}
+		return nil, fault.Problems{problemOf(err)}
 	}
 	if call := names.unknown; call != nil {
 		return nil, fault.Problems{{
@@ -64,11 +64,11 @@ func Compile(text string) (*Program, error) {
 			Message: fmt.Sprintf("there is no function %q%s", call.Value, fault.DidYouMean(call.Value, builtin.Names)),
 		}}
 	}
-	return &Program{program: program, names: names.list, paths: names.read()}, nil
+	return &Program{program: program, names: names.list, paths: names.inputPaths()}, nil
 }
 
-// problem is a mistake with its place.
-func problem(err error) fault.Problem {
+// problemOf converts an error of the compiler to a problem with a position.
+func problemOf(err error) fault.Problem {
 	var at *file.Error
 	if errors.As(err, &at) {
 		return fault.Problem{Line: at.Line, Column: at.Column + 1, Message: at.Message, Excerpt: at.Snippet}
@@ -76,18 +76,18 @@ func problem(err error) fault.Problem {
 	return fault.Problem{Message: err.Error()}
 }
 
-// names collects the variables of an expression and the paths that lead from them, and a function that does not exist.
+// names collects the variables of an expression, the paths that start at them, and a call of an unknown function.
 type names struct {
 	list    []string
-	paths   map[ast.Node][]string // by the part whose value stands at the path; only the longest of each chain
-	defined []string              // by let
+	paths   map[ast.Node][]string // by the node whose value is at the path; only the longest path of each chain
+	defined []string              // variables that are declared with let
 	unknown *ast.IdentifierNode
 }
 
-// environment is the name of the whole input in an expression.
+// environment is the variable that holds the whole input.
 const environment = "$env"
 
-// Visit sees every part of an expression, what is inside of a part before the part itself.
+// Visit implements ast.Visitor. Child nodes are visited before their parents.
 func (n *names) Visit(node *ast.Node) {
 	switch part := (*node).(type) {
 	case *ast.CallNode:
@@ -98,19 +98,19 @@ func (n *names) Visit(node *ast.Node) {
 	case *ast.VariableDeclaratorNode:
 		n.defined = append(n.defined, part.Name)
 	case *ast.MemberNode:
-		n.extend(*node, part.Node, part.Property)
+		n.extendPath(*node, part.Node, part.Property)
 	case *ast.ChainNode:
-		n.extend(*node, part.Node, nil)
+		n.extendPath(*node, part.Node, nil)
 	case *ast.BuiltinNode:
 		if part.Name == "get" && len(part.Arguments) == 2 {
-			n.extend(*node, part.Arguments[0], part.Arguments[1])
+			n.extendPath(*node, part.Arguments[0], part.Arguments[1])
 		}
 	case *ast.IdentifierNode:
-		n.variable(part)
+		n.addVariable(part)
 	}
 }
 
-func (n *names) variable(id *ast.IdentifierNode) {
+func (n *names) addVariable(id *ast.IdentifierNode) {
 	if strings.HasPrefix(id.Value, internalPrefix) {
 		return
 	}
@@ -124,9 +124,9 @@ func (n *names) variable(id *ast.IdentifierNode) {
 	}
 }
 
-// extend makes the path of a part of that of another one, with a key behind it; a nil key adds none. If the key is computed,
-// the path ends.
-func (n *names) extend(part, of, key ast.Node) {
+// extendPath sets the path of a node to the path of another node followed by a key. A nil key adds nothing. A computed key ends the
+// path.
+func (n *names) extendPath(part, of, key ast.Node) {
 	path, ok := n.paths[of]
 	if !ok {
 		return
@@ -142,8 +142,8 @@ func (n *names) extend(part, of, key ast.Node) {
 	n.paths[part] = path
 }
 
-// read returns the paths that begin outside of the expression, sorted.
-func (n *names) read() [][]string {
+// inputPaths returns the paths that do not start at a declared variable, sorted.
+func (n *names) inputPaths() [][]string {
 	var list [][]string
 	for _, path := range n.paths {
 		if len(path) == 0 || !slices.Contains(n.defined, path[0]) {
@@ -154,7 +154,7 @@ func (n *names) read() [][]string {
 	return list
 }
 
-// Eval evaluates the expression on an event. A result of nil is absent. Times become RFC 3339 texts.
+// Eval evaluates the expression for an event. A nil result is absent. Times become RFC 3339 texts.
 func (p *Program) Eval(v event.Value) (result event.Value, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -164,21 +164,21 @@ func (p *Program) Eval(v event.Value) (result event.Value, err error) {
 	spent := &budget{}
 	env := map[string]any{stepsName: spent}
 	for _, name := range p.names {
-		env[name] = bind(v.Get(name))
+		env[name] = toNative(v.Get(name))
 	}
 	machine := vm.VM{MemoryBudget: maxMemory}
 	out, err := machine.Run(p.program, env)
 	if err != nil {
-		return event.Value{}, inWords(err)
+		return event.Value{}, evalError(err)
 	}
 	if _, err := deepSize(out, 0, maxBytes); err != nil {
 		return event.Value{}, err
 	}
-	return value(out, 0)
+	return toValue(out, 0)
 }
 
-// inWords is an error of the machine on one line.
-func inWords(err error) error {
+// evalError shortens an error of the virtual machine to one line.
+func evalError(err error) error {
 	var at *file.Error
 	for _, known := range []error{errSteps, errBytes} {
 		if errors.Is(err, known) {
@@ -191,14 +191,14 @@ func inWords(err error) error {
 	return err
 }
 
-// wholeNumber is a whole number, by its digits, that no int can hold. It can be passed on and compared for equality; whoever
-// counts with it gets an error, never a rounded number.
+// wholeNumber holds the digits of an integer that does not fit an int. It can be passed through and compared for equality.
+// Arithmetic with it is an error; it is never rounded.
 type wholeNumber string
 
 func isWhole(digits string) bool { return !strings.ContainsAny(digits, ".eE") }
 
-// bind is a value as the machine takes it. Whole numbers that fit are ints.
-func bind(v event.Value) any {
+// toNative converts a value for the virtual machine. Integers that fit become ints.
+func toNative(v event.Value) any {
 	switch v.Kind() {
 	case event.True, event.False:
 		return v.Kind() == event.True
@@ -215,21 +215,21 @@ func bind(v event.Value) any {
 	case event.Array:
 		list := make([]any, 0, v.Len())
 		for _, item := range v.Items() {
-			list = append(list, bind(item))
+			list = append(list, toNative(item))
 		}
 		return list
 	case event.Object:
 		object := make(map[string]any)
 		for key, m := range v.Members() {
-			object[key] = bind(m)
+			object[key] = toNative(m)
 		}
 		return object
 	}
 	return nil
 }
 
-// value is a result of the machine as a value; nil inside of lists and maps is null.
-func value(x any, depth int) (event.Value, error) {
+// toValue converts a result of the virtual machine to a value. nil inside of lists and maps becomes null.
+func toValue(x any, depth int) (event.Value, error) {
 	if depth > event.MaxDepth {
 		return event.Value{}, fmt.Errorf("makes something nested deeper than %d", event.MaxDepth)
 	}
@@ -256,7 +256,7 @@ func value(x any, depth int) (event.Value, error) {
 	case []any:
 		items := make([]event.Value, len(x))
 		for i, inner := range x {
-			item, err := value(inner, depth+1)
+			item, err := toValue(inner, depth+1)
 			if err != nil {
 				return event.Value{}, err
 			}
@@ -264,7 +264,7 @@ func value(x any, depth int) (event.Value, error) {
 		}
 		return event.NewArray(items), nil
 	case map[string]any:
-		return object(x, depth)
+		return toObject(x, depth)
 	case wholeNumber:
 		return event.ParseString(string(x))
 	case bool, int, int64:
@@ -272,16 +272,16 @@ func value(x any, depth int) (event.Value, error) {
 	case *budget:
 		return event.Value{}, errors.New("makes something that has no JSON form")
 	}
-	return collection(x, depth)
+	return collectionValue(x, depth)
 }
 
-func object(m map[string]any, depth int) (event.Value, error) {
+func toObject(m map[string]any, depth int) (event.Value, error) {
 	members := make([]event.Member, 0, len(m))
 	for key, inner := range m {
 		if key == stepsName {
 			continue
 		}
-		v, err := value(inner, depth+1)
+		v, err := toValue(inner, depth+1)
 		if err != nil {
 			return event.Value{}, err
 		}

@@ -8,27 +8,27 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// comparison is ==, !=, <, <=, > or >=, with the outcome it has in JavaScript.
+// comparison is ==, !=, <, <=, > or >=, with the results of JavaScript.
 type comparison struct {
 	op          string
 	left, right node
 }
 
 func (n comparison) eval(s *scope) (event.Value, error) {
-	left, right, err := bothOf(s, n.left, n.right)
+	left, right, err := evalBoth(s, n.left, n.right)
 	if err != nil {
 		return event.Value{}, err
 	}
 	switch n.op {
 	case "==":
-		return event.NewBool(n.same(left, right)), nil
+		return event.NewBool(n.isSame(left, right)), nil
 	case "!=":
-		return event.NewBool(!n.same(left, right)), nil
+		return event.NewBool(!n.isSame(left, right)), nil
 	}
 	if isSpecial(n.left) || isSpecial(n.right) {
 		return event.NewBool(false), nil
 	}
-	return event.NewBool(ordered(n.op, left, right)), nil
+	return event.NewBool(compareOrder(n.op, left, right)), nil
 }
 
 func isSpecial(n node) bool {
@@ -36,23 +36,23 @@ func isSpecial(n node) bool {
 	return is
 }
 
-// same is ==; nil, empty and blank hold for more than one value.
-func (n comparison) same(left, right event.Value) bool {
+// isSame evaluates ==. nil, empty and blank equal more than one value.
+func (n comparison) isSame(left, right event.Value) bool {
 	a, special1 := n.left.(special)
 	b, special2 := n.right.(special)
 	switch {
 	case special1 && special2:
 		return b == "nil" && a != "empty"
 	case special1:
-		return a.holds(right)
+		return a.includes(right)
 	case special2:
-		return b.holds(left)
+		return b.includes(left)
 	}
-	return equal(left, right)
+	return equalValues(left, right)
 }
 
-// holds tells whether a value is nil, empty or blank.
-func (n special) holds(v event.Value) bool {
+// includes reports whether a value is nil, empty or blank, respectively.
+func (n special) includes(v event.Value) bool {
 	switch {
 	case n == "nil":
 		return !v.Exists()
@@ -62,11 +62,11 @@ func (n special) holds(v event.Value) bool {
 	case v.Kind() == event.Array, v.Kind() == event.Object:
 		return v.Len() == 0
 	}
-	return n == "blank" && !truthy(v)
+	return n == "blank" && !isTruthy(v)
 }
 
-// equal compares two values: lists by their items, objects by their JSON.
-func equal(a, b event.Value) bool {
+// equalValues compares two values: lists by their items, objects by their JSON.
+func equalValues(a, b event.Value) bool {
 	switch {
 	case a.Kind() != b.Kind():
 		return false
@@ -77,49 +77,50 @@ func equal(a, b event.Value) bool {
 	case a.Len() != b.Len():
 		return false
 	}
-	others := items(b)
+	others := listItems(b)
 	for i, item := range a.Items() {
-		if !equal(item, others[i]) {
+		if !equalValues(item, others[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-// ordered compares two strings by their letters, anything else as numbers. Lists and objects count as strings.
-func ordered(op string, left, right event.Value) bool {
-	left, right = primitive(left), primitive(right)
+// compareOrder compares two strings lexically, and any other values as numbers. Lists and objects are converted to strings.
+func compareOrder(op string, left, right event.Value) bool {
+	left, right = toPrimitive(left), toPrimitive(right)
 	if left.IsString() && right.IsString() {
-		return holds(op, strings.Compare(left.Str(), right.Str()))
+		return holdsOrder(op, strings.Compare(left.Str(), right.Str()))
 	}
-	a, b := loose(left), loose(right)
+	a, b := jsNumber(left), jsNumber(right)
 	switch {
 	case math.IsNaN(a) || math.IsNaN(b):
 		return false
 	case a < b:
-		return holds(op, -1)
+		return holdsOrder(op, -1)
 	case a > b:
-		return holds(op, 1)
+		return holdsOrder(op, 1)
 	}
-	return holds(op, 0)
+	return holdsOrder(op, 0)
 }
 
-// primitive returns a value as JavaScript orders it: a list is its items with commas between, an object is [object Object].
-func primitive(v event.Value) event.Value {
+// toPrimitive converts a value as JavaScript does before it compares order: a list becomes its items joined by commas, and an
+// object becomes [object Object].
+func toPrimitive(v event.Value) event.Value {
 	switch v.Kind() {
 	case event.Object:
 		return event.NewString("[object Object]")
 	case event.Array:
 		parts := make([]string, 0, v.Len())
 		for _, item := range v.Items() {
-			parts = append(parts, primitive(item).Text())
+			parts = append(parts, toPrimitive(item).Text())
 		}
 		return event.NewString(strings.Join(parts, ","))
 	}
 	return v
 }
 
-func holds(op string, order int) bool {
+func holdsOrder(op string, order int) bool {
 	switch op {
 	case "<":
 		return order < 0
@@ -131,23 +132,23 @@ func holds(op string, order int) bool {
 	return order >= 0
 }
 
-// contains tells whether a text holds another, or a list an item.
+// contains tests whether a text contains another text, or a list contains an item.
 type contains struct{ left, right node }
 
 func (n contains) eval(s *scope) (event.Value, error) {
-	left, right, err := bothOf(s, n.left, n.right)
+	left, right, err := evalBoth(s, n.left, n.right)
 	if err != nil {
 		return event.Value{}, err
 	}
 	switch left.Kind() {
 	case event.String:
-		if sp, ok := n.right.(special); ok { // empty and blank are no text
+		if sp, ok := n.right.(special); ok { // as in liquidjs, a text contains empty and blank but not nil
 			return event.NewBool(sp != "nil"), nil
 		}
 		return event.NewBool(right.Exists() && strings.Contains(left.Str(), right.Text())), nil
 	case event.Array:
 		for _, item := range left.Items() {
-			if (comparison{left: literal{item}, right: n.right}).same(item, right) {
+			if (comparison{left: literal{item}, right: n.right}).isSame(item, right) {
 				return event.NewBool(true), nil
 			}
 		}
@@ -155,8 +156,8 @@ func (n contains) eval(s *scope) (event.Value, error) {
 	return event.NewBool(false), nil
 }
 
-// loose is a value as a number, as JavaScript's Number takes it: NaN where it is none.
-func loose(v event.Value) float64 {
+// jsNumber converts a value like JavaScript's Number. The result is NaN if it is not a number.
+func jsNumber(v event.Value) float64 {
 	switch v.Kind() {
 	case event.Absent, event.Object:
 		return math.NaN()
@@ -172,15 +173,15 @@ func loose(v event.Value) float64 {
 	return 0
 }
 
-// number is a value as filters count with it: 0 where it is no number.
-func number(v event.Value) float64 {
-	if f := loose(v); !math.IsNaN(f) {
+// toNumber converts a value for calculations. A value that is not a number becomes 0.
+func toNumber(v event.Value) float64 {
+	if f := jsNumber(v); !math.IsNaN(f) {
 		return f
 	}
 	return 0
 }
 
-// parseNumber reads a number as JavaScript does: nothing is 0, 0x10 is 16, and there are no digits with _ between.
+// parseNumber parses a number like JavaScript: an empty text is 0, 0x10 is 16, and digits may not be separated by _.
 func parseNumber(s string) float64 {
 	s = strings.TrimSpace(s)
 	switch unsigned := strings.TrimLeft(s, "+-"); {
@@ -203,8 +204,8 @@ func parseNumber(s string) float64 {
 	return f
 }
 
-// numeric is a number as a value.
-func numeric(f float64) event.Value {
+// numberValue returns a number as a value, or as text if it is infinite or NaN.
+func numberValue(f float64) event.Value {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return event.NewString(event.FormatFloat(f))
 	}

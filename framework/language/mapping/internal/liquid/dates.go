@@ -10,25 +10,25 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// dateFilters print dates, in UTC where no zone is asked for. What is no date passes through.
+// dateFilters returns the filters that print dates, in UTC by default. A value that is not a date is returned unchanged.
 func dateFilters() map[string]filter {
 	return map[string]filter{
-		"date":                date,
-		"date_to_string":      dateToString("%b"),
-		"date_to_long_string": dateToString("%B"),
-		"date_to_xmlschema":   fixedDate("%Y-%m-%dT%H:%M:%S%:z"),
-		"date_to_rfc822":      fixedDate("%a, %d %b %Y %H:%M:%S %z"),
+		"date":                dateFilter,
+		"date_to_string":      dateToStringFilter("%b"),
+		"date_to_long_string": dateToStringFilter("%B"),
+		"date_to_xmlschema":   fixedDateFilter("%Y-%m-%dT%H:%M:%S%:z"),
+		"date_to_rfc822":      fixedDateFilter("%a, %d %b %Y %H:%M:%S %z"),
 	}
 }
 
-// date prints a date by a format of strftime.
-func date(v event.Value, a args) (event.Value, error) {
-	t, ok := moment(v)
+// dateFilter prints a date in an strftime format.
+func dateFilter(v event.Value, a args) (event.Value, error) {
+	t, ok := parseDate(v)
 	if !ok {
 		return v, nil
 	}
-	if a.has(1) {
-		zone, err := zoneOf(a.at(1))
+	if a.hasArg(1) {
+		zone, err := parseZone(a.at(1))
 		if err != nil {
 			return event.Value{}, err
 		}
@@ -36,34 +36,35 @@ func date(v event.Value, a args) (event.Value, error) {
 	}
 	format := "%A, %B %-e, %Y at %-l:%M %P %z"
 	if a.at(0).Exists() {
-		format = text(a.at(0))
+		format = printText(a.at(0))
 	}
 	s, err := strftime(t, format)
 	return event.NewString(s), err
 }
 
-func fixedDate(format string) filter {
+func fixedDateFilter(format string) filter {
 	return func(v event.Value, _ args) (event.Value, error) {
-		return date(v, args{list: []event.Value{event.NewString(format)}})
+		return dateFilter(v, args{list: []event.Value{event.NewString(format)}})
 	}
 }
 
-// dateToString prints 02 Jan 2026; an argument asks for 2nd Jan 2026, a second one for Jan 2nd, 2026.
-func dateToString(month string) filter {
+// dateToStringFilter returns a filter that prints 02 Jan 2026. The argument "ordinal" gives 2nd Jan 2026, and a second argument
+// "US" gives Jan 2nd, 2026.
+func dateToStringFilter(month string) filter {
 	return func(v event.Value, a args) (event.Value, error) {
 		format := "%d " + month + " %Y"
-		if a.text(0, "") == "ordinal" {
+		if a.textArg(0, "") == "ordinal" {
 			format = "%-d%q " + month + " %Y"
-			if a.text(1, "") == "US" {
+			if a.textArg(1, "") == "US" {
 				format = month + " %-d%q, %Y"
 			}
 		}
-		return fixedDate(format)(v, args{})
+		return fixedDateFilter(format)(v, args{})
 	}
 }
 
-// moment reads a date as event.ReadTime does, and the words now and today.
-func moment(v event.Value) (time.Time, bool) {
+// parseDate parses a date like event.ReadTime, and the words now and today.
+func parseDate(v event.Value) (time.Time, bool) {
 	if s := v.Str(); s == "now" || s == "today" {
 		return time.Now().UTC(), true
 	}
@@ -71,8 +72,8 @@ func moment(v event.Value) (time.Time, bool) {
 	return t, err == nil
 }
 
-// zoneOf is a zone by its name, such as Asia/Tokyo, or by the minutes it is behind UTC.
-func zoneOf(v event.Value) (*time.Location, error) {
+// parseZone returns a time zone by its name, such as Asia/Tokyo, or by the number of minutes it is behind UTC.
+func parseZone(v event.Value) (*time.Location, error) {
 	if v.Kind() == event.Number {
 		behind := int(min(max(v.Float(), -24*60), 24*60))
 		sign, ahead := '+', -behind
@@ -81,18 +82,18 @@ func zoneOf(v event.Value) (*time.Location, error) {
 		}
 		return time.FixedZone(fmt.Sprintf("%c%02d%02d", sign, ahead/60, ahead%60), -behind*60), nil
 	}
-	name := text(v)
+	name := printText(v)
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "" || name == "Local" {
-		return nil, fmt.Errorf("there is no time zone %q", shortened(name))
+		return nil, fmt.Errorf("there is no time zone %q", truncateSource(name))
 	}
 	return zone, nil
 }
 
-// conversion is a part of a format: flags, a width, a letter.
+// conversion matches a conversion of a format: flags, a width and a letter.
 var conversion = regexp.MustCompile(`(?s)%([-_0^#:]+)?(\d+)?[EO]?(.)`)
 
-// strftime prints a time by a format. A conversion that it does not know stays as it is.
+// strftime prints a time in a format. Unknown conversions are kept.
 func strftime(t time.Time, format string) (string, error) {
 	var b strings.Builder
 	from := 0
@@ -118,7 +119,7 @@ func strftime(t time.Time, format string) (string, error) {
 	return b.String(), nil
 }
 
-// printDate prints one conversion; ok is false where there is none by this letter.
+// printDate prints one conversion. ok is false if the letter is unknown.
 func printDate(t time.Time, flags, width, letter string) (printed string, ok bool, err error) {
 	most := 0
 	if width != "" {
@@ -155,7 +156,7 @@ func printDate(t time.Time, flags, width, letter string) (printed string, ok boo
 	return strings.Repeat(pad, max(most-len([]rune(printed)), 0)) + printed, true, nil
 }
 
-// swapCase turns capitals into small letters where there is a small one, else all into capitals.
+// swapCase converts a text to upper case, or to lower case if it is already in upper case.
 func swapCase(s string) string {
 	if upper := strings.ToUpper(s); upper != s {
 		return upper
@@ -167,7 +168,7 @@ var dateWidths = map[string]int{
 	"C": 2, "d": 2, "e": 2, "H": 2, "I": 2, "j": 3, "k": 2, "l": 2, "L": 3, "m": 2, "M": 2, "S": 2, "U": 2, "W": 2, "y": 2, "Y": 4,
 }
 
-// dateLetter is what a letter stands for, before it is padded.
+// dateLetter returns what a letter stands for, without padding.
 func dateLetter(t time.Time, letter string, colon bool) (string, bool) {
 	if layout, ok := dateLayouts[letter]; ok {
 		return t.Format(layout), true
@@ -181,7 +182,7 @@ func dateLetter(t time.Time, letter string, colon bool) (string, bool) {
 	case "Z":
 		return t.Location().String(), true
 	case "q":
-		return ordinal(t.Day()), true
+		return ordinalSuffix(t.Day()), true
 	case "n", "t", "%":
 		return map[string]string{"n": "\n", "t": "\t", "%": "%"}[letter], true
 	}
@@ -233,7 +234,7 @@ func dateNumber(t time.Time, letter string) (int64, bool) {
 	return int64(n), true
 }
 
-func ordinal(day int) string {
+func ordinalSuffix(day int) string {
 	switch {
 	case day%10 == 1 && day != 11:
 		return "st"

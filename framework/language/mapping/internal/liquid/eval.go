@@ -7,7 +7,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// node is a part of a compiled expression. A number that JSON does not have, such as Infinity, is its text.
+// node is a part of a compiled expression. Numbers that JSON cannot represent, such as Infinity, are texts.
 type node interface {
 	eval(s *scope) (event.Value, error)
 }
@@ -16,7 +16,7 @@ type literal struct{ v event.Value }
 
 func (n literal) eval(*scope) (event.Value, error) { return n.v, nil }
 
-// special is nil, empty or blank, which mean something of their own in comparisons and nothing elsewhere.
+// special is nil, empty or blank. They have a special meaning in comparisons only.
 type special string
 
 func (n special) eval(*scope) (event.Value, error) {
@@ -30,7 +30,7 @@ type variable struct{ name string }
 
 func (n variable) eval(s *scope) (event.Value, error) { return s.lookup(n.name), nil }
 
-// root is what a key in brackets at the start of an expression is read from.
+// root is the event, from which a key in brackets at the start of an expression is read.
 type root struct{}
 
 func (root) eval(s *scope) (event.Value, error) { return s.event, nil }
@@ -47,14 +47,15 @@ func (n member) eval(s *scope) (event.Value, error) {
 	if err != nil || !key.Exists() || key.Kind() >= event.Array {
 		return event.Value{}, err
 	}
-	name := text(key)
+	name := printText(key)
 	if _, top := n.of.(root); top {
 		return s.lookup(name), nil
 	}
 	return property(of, name), nil
 }
 
-// property is a key of an object, an item of an array, a character of a string, or their first, last, size and length.
+// property returns a member of an object, an item of an array, a character of a string, or the first, last, size and length of
+// these.
 func property(of event.Value, name string) event.Value {
 	switch of.Kind() {
 	case event.Object:
@@ -63,7 +64,7 @@ func property(of event.Value, name string) event.Value {
 		}
 		return event.NewInt(int64(of.Len()))
 	case event.Array:
-		return item(of, name)
+		return itemProperty(of, name)
 	case event.String:
 		if name == "size" {
 			name = "length"
@@ -76,7 +77,7 @@ func property(of event.Value, name string) event.Value {
 	return event.Value{}
 }
 
-func item(list event.Value, name string) event.Value {
+func itemProperty(list event.Value, name string) event.Value {
 	switch name {
 	case "first":
 		return list.Index(0)
@@ -95,10 +96,10 @@ func item(list event.Value, name string) event.Value {
 	return list.Index(i)
 }
 
-// span is a range of whole numbers.
-type span struct{ from, to node }
+// numberRange is a range of integers.
+type numberRange struct{ from, to node }
 
-func (n span) eval(s *scope) (event.Value, error) {
+func (n numberRange) eval(s *scope) (event.Value, error) {
 	from, err := n.from.eval(s)
 	if err != nil {
 		return event.Value{}, err
@@ -107,22 +108,22 @@ func (n span) eval(s *scope) (event.Value, error) {
 	if err != nil {
 		return event.Value{}, err
 	}
-	first, last := number(from), number(to)
+	first, last := toNumber(from), toNumber(to)
 	if last-first >= MaxItems {
 		return event.Value{}, errTooMany
 	}
 	var items []event.Value
 	for x := first; x <= last; x++ {
-		items = append(items, numeric(x))
-		if len(items) > MaxItems { // adding one changes nothing beyond 2^53
+		items = append(items, numberValue(x))
+		if len(items) > MaxItems { // beyond 2^53, x++ does not change x
 			return event.Value{}, errTooMany
 		}
 	}
 	v := event.NewArray(items)
-	return v, s.use(v)
+	return v, s.countWork(v)
 }
 
-// filtered is a value with a filter applied to it.
+// filtered is a filter applied to a value.
 type filtered struct {
 	name       string
 	input      node
@@ -131,7 +132,7 @@ type filtered struct {
 	allowFalse node
 }
 
-// orInput is the input where there is no such filter.
+// orInput returns the input if the filter is unknown.
 func (n *filtered) orInput() node {
 	if n.apply == nil {
 		return n.input
@@ -157,18 +158,18 @@ func (n *filtered) eval(s *scope) (event.Value, error) {
 		if err != nil {
 			return event.Value{}, err
 		}
-		a.allowFalse = truthy(v)
+		a.allowFalse = isTruthy(v)
 	}
-	out, err := n.applied(s, input, a)
+	out, err := n.applyFilter(s, input, a)
 	if err != nil {
 		return event.Value{}, fmt.Errorf("filter %q %w", n.name, err)
 	}
 	return out, nil
 }
 
-func (n *filtered) applied(s *scope, input event.Value, a args) (event.Value, error) {
+func (n *filtered) applyFilter(s *scope, input event.Value, a args) (event.Value, error) {
 	for _, v := range append(a.list, input) {
-		if err := s.takes(v); err != nil {
+		if err := s.countInput(v); err != nil {
 			return event.Value{}, err
 		}
 	}
@@ -176,13 +177,13 @@ func (n *filtered) applied(s *scope, input event.Value, a args) (event.Value, er
 	switch {
 	case err != nil:
 		return event.Value{}, err
-	case tooLong(out):
+	case isTooLong(out):
 		return event.Value{}, errTooLong
 	}
-	return out, s.use(out)
+	return out, s.countWork(out)
 }
 
-// not is true where a value does not count as true.
+// not negates a value.
 type not struct{ of node }
 
 func (n not) eval(s *scope) (event.Value, error) {
@@ -190,7 +191,7 @@ func (n not) eval(s *scope) (event.Value, error) {
 	return event.NewBool(!isTrue(n.of, v)), err
 }
 
-// junction is and, or else or.
+// junction is and or or.
 type junction struct {
 	left, right node
 	and         bool
@@ -205,36 +206,36 @@ func (n junction) eval(s *scope) (event.Value, error) {
 	return event.NewBool(isTrue(n.right, right)), err
 }
 
-// isTrue reports whether a node with this value counts as true. empty and blank do, although they print nothing.
+// isTrue reports whether a node with this value is truthy. empty and blank are truthy although they print nothing.
 func isTrue(n node, v event.Value) bool {
 	if s, ok := n.(special); ok {
 		return s != "nil"
 	}
-	return truthy(v)
+	return isTruthy(v)
 }
 
-// truthy tells whether a value counts as true: anything but nothing, null and false does.
-func truthy(v event.Value) bool { return v.Exists() && v.Kind() != event.False }
+// isTruthy reports whether a value is truthy: anything except an absent value, null and false.
+func isTruthy(v event.Value) bool { return v.Exists() && v.Kind() != event.False }
 
-// text is a value as it prints: the items of a list one after the other, objects as JSON.
-func text(v event.Value) string {
+// printText returns a value as it is printed: the items of a list are concatenated, and objects are JSON.
+func printText(v event.Value) string {
 	if v.Kind() != event.Array {
 		return v.Text()
 	}
 	var b []byte
 	for _, item := range v.Items() {
-		b = append(b, text(item)...)
+		b = append(b, printText(item)...)
 	}
 	return string(b)
 }
 
-// bothOf evaluates the sides of a comparison.
-func bothOf(s *scope, left, right node) (l, r event.Value, err error) {
+// evalBoth evaluates both sides of a comparison.
+func evalBoth(s *scope, left, right node) (l, r event.Value, err error) {
 	if l, err = left.eval(s); err != nil {
 		return l, r, err
 	}
 	if r, err = right.eval(s); err != nil {
 		return l, r, err
 	}
-	return l, r, s.inTime()
+	return l, r, s.checkTime()
 }

@@ -1,9 +1,9 @@
-// Package liquid renders the templates of @liquid: Liquid without loops and includes, as Segment restricts it, with the
-// results of liquidjs.
+// Package liquid renders the templates of @liquid: Liquid without loops and includes, as Segment restricts it, with the results of
+// liquidjs.
 //
-// Compile reads a template once; osteele/liquid matches its blocks and runs them, expressions and filters are this package's
-// own, on event.Value and read lazily from the event. Rendering is bounded in time and memory, starts no goroutine and never
-// panics. The package knows nothing of mappings. A Template is immutable and safe for concurrent use.
+// Compile parses a template once. osteele/liquid matches its blocks and runs its tags; this package implements expressions and
+// filters on event.Value, which is read lazily from the event. Rendering is limited in time and memory, starts no goroutine and
+// never panics. The package knows nothing about mappings. A Template is immutable and safe for concurrent use.
 package liquid
 
 import (
@@ -18,13 +18,13 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Bounds of a template and of its rendering. What is beyond them is an error that names the bound.
+// Limits of a template and of rendering it. Exceeding one is an error that names the limit.
 const (
-	MaxLength = 1000                   // of a template, in UTF-16 units
-	MaxText   = 1 << 20                // bytes of the output, and of any value that a filter takes or makes
-	MaxItems  = 100_000                // items of a list that a template makes
-	MaxWork   = 32 << 20               // bytes of all the values that the filters of one rendering take and make
-	MaxTime   = 500 * time.Millisecond // of one rendering
+	MaxLength = 1000                   // length of a template in UTF-16 code units
+	MaxText   = 1 << 20                // bytes of the output, and of any input or output of a filter
+	MaxItems  = 100_000                // items of a list that a template creates
+	MaxWork   = 32 << 20               // total bytes of the inputs and outputs of all filters in one rendering
+	MaxTime   = 500 * time.Millisecond // duration of one rendering
 )
 
 // Template is a compiled template.
@@ -35,13 +35,13 @@ type Template struct {
 	uses   *uses
 }
 
-// Compile reads a template. The error says what is wrong and shows the tag or output that it is in.
+// Compile compiles a template. The error names the mistake and quotes the tag or output that contains it.
 func Compile(text string) (t *Template, err error) {
-	defer contain(&err)
+	defer recoverError(&err)
 	if n := event.UTF16Len(text); n > MaxLength {
 		return nil, fmt.Errorf("should be at most %d characters long but has %d", MaxLength, n)
 	}
-	pieces, err := split(text)
+	pieces, err := splitTemplate(text)
 	if err != nil {
 		return nil, err
 	}
@@ -49,35 +49,35 @@ func Compile(text string) (t *Template, err error) {
 	t.config = newConfig(pieces, t.uses)
 	root, failure := t.config.Compile(outline(pieces), start)
 	if failure != nil {
-		return nil, t.located(failure)
+		return nil, t.locatedError(failure)
 	}
 	t.root = root
 	return t, nil
 }
 
-// Render makes a text of an event. The error says which tag or output could not be rendered and why.
+// Render renders the template for an event. The error names the cause and quotes the tag or output that failed.
 func (t *Template) Render(v event.Value) (text string, err error) {
-	defer contain(&err)
+	defer recoverError(&err)
 	s := newScope(v)
 	out := &output{scope: s}
 	if failure := render.Render(t.root, out, map[string]any{scopeKey: s}, t.config); failure != nil {
-		return "", t.located(failure)
+		return "", t.locatedError(failure)
 	}
 	return out.text.String(), nil
 }
 
-// located is an error of the library with the source it is in. Every piece is on a line of its own in the outline.
-func (t *Template) located(failure parser.Error) error {
+// locatedError adds the source of the tag to an error of the library. In the outline every piece is on its own line.
+func (t *Template) locatedError(failure parser.Error) error {
 	at := failure.LineNumber() - start.LineNo
 	if at < 0 || at >= len(t.pieces) {
 		return errors.New(failure.Error())
 	}
-	message := trimmed(failure.Error(), start.Pathname, failure.LineNumber())
-	return fmt.Errorf("%s in %s", message, shortened(t.pieces[at].source))
+	message := trimPosition(failure.Error(), start.Pathname, failure.LineNumber())
+	return fmt.Errorf("%s in %s", message, truncateSource(t.pieces[at].source))
 }
 
-// contain turns a panic into an error: the library panics where its writer fails.
-func contain(err *error) {
+// recoverError turns a panic into an error, because the library panics if its writer fails.
+func recoverError(err *error) {
 	r := recover()
 	if r == nil {
 		return

@@ -7,27 +7,31 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// listFilters work on lists; nothing is an empty list, and what is no list is one of itself.
+// listFilters returns the filters of lists. They treat an absent value as an empty list, and a single value as a list of one item.
 func listFilters() map[string]filter {
 	return map[string]filter{
-		"first": func(v event.Value, _ args) (event.Value, error) { return edge(v, "first"), nil },
-		"last":  func(v event.Value, _ args) (event.Value, error) { return edge(v, "last"), nil },
-		"size":  size, "join": join, "split": splitText, "slice": slice, "compact": compact, "sum": sum, "where": where,
-		"push":    func(v event.Value, a args) (event.Value, error) { return chained(items(v), []event.Value{a.at(0)}) },
-		"unshift": func(v event.Value, a args) (event.Value, error) { return chained([]event.Value{a.at(0)}, items(v)) },
+		"first": func(v event.Value, _ args) (event.Value, error) { return firstOrLast(v, "first"), nil },
+		"last":  func(v event.Value, _ args) (event.Value, error) { return firstOrLast(v, "last"), nil },
+		"size":  sizeFilter, "join": joinFilter, "split": splitText, "slice": sliceFilter, "compact": compactFilter, "sum": sumFilter, "where": whereFilter,
+		"push": func(v event.Value, a args) (event.Value, error) {
+			return joinLists(listItems(v), []event.Value{a.at(0)})
+		},
+		"unshift": func(v event.Value, a args) (event.Value, error) {
+			return joinLists([]event.Value{a.at(0)}, listItems(v))
+		},
 		"pop": func(v event.Value, _ args) (event.Value, error) {
-			list := items(v)
+			list := listItems(v)
 			return event.NewArray(list[:max(len(list)-1, 0)]), nil
 		},
 		"shift": func(v event.Value, _ args) (event.Value, error) {
-			list := items(v)
+			list := listItems(v)
 			return event.NewArray(list[min(1, len(list)):]), nil
 		},
 	}
 }
 
-// items are those of a list.
-func items(v event.Value) []event.Value {
+// listItems returns the items of a list.
+func listItems(v event.Value) []event.Value {
 	switch {
 	case !v.Exists():
 		return nil
@@ -41,18 +45,18 @@ func items(v event.Value) []event.Value {
 	return list
 }
 
-func chained(a, b []event.Value) (event.Value, error) {
+func joinLists(a, b []event.Value) (event.Value, error) {
 	if len(a)+len(b) > MaxItems {
 		return event.Value{}, errTooMany
 	}
 	return event.NewArray(append(a[:len(a):len(a)], b...)), nil
 }
 
-// edge is the first or last item of a list or character of a text; of anything else an empty text.
-func edge(v event.Value, which string) event.Value {
+// firstOrLast returns the first or last item of a list or character of a text, or an empty text for any other value.
+func firstOrLast(v event.Value, which string) event.Value {
 	switch v.Kind() {
 	case event.Array:
-		return item(v, which)
+		return itemProperty(v, which)
 	case event.String:
 		s := v.Str()
 		if _, n := utf8.DecodeRuneInString(s); which == "first" {
@@ -64,7 +68,7 @@ func edge(v event.Value, which string) event.Value {
 	return event.NewString("")
 }
 
-func size(v event.Value, _ args) (event.Value, error) {
+func sizeFilter(v event.Value, _ args) (event.Value, error) {
 	n := 0
 	switch v.Kind() {
 	case event.Array:
@@ -75,13 +79,13 @@ func size(v event.Value, _ args) (event.Value, error) {
 	return event.NewInt(int64(n)), nil
 }
 
-func join(v event.Value, a args) (event.Value, error) {
+func joinFilter(v event.Value, a args) (event.Value, error) {
 	glue := " "
 	if a.at(0).Exists() {
-		glue = text(a.at(0))
+		glue = printText(a.at(0))
 	}
 	var b strings.Builder
-	for i, item := range items(v) {
+	for i, item := range listItems(v) {
 		if i > 0 {
 			b.WriteString(glue)
 		}
@@ -93,9 +97,9 @@ func join(v event.Value, a args) (event.Value, error) {
 	return event.NewString(b.String()), nil
 }
 
-// splitText cuts a text; empty parts at the end are left out.
+// splitText splits a text. Empty parts at the end are dropped.
 func splitText(v event.Value, a args) (event.Value, error) {
-	s, separator := text(v), a.text(0, "")
+	s, separator := printText(v), a.textArg(0, "")
 	if strings.Count(s, separator) > MaxItems {
 		return event.Value{}, errTooMany
 	}
@@ -110,19 +114,19 @@ func splitText(v event.Value, a args) (event.Value, error) {
 	return event.NewArray(list), nil
 }
 
-// slice is a part of a list or text. A negative start counts from the end.
-func slice(v event.Value, a args) (event.Value, error) {
+// sliceFilter returns a part of a list or text. A negative start counts from the end.
+func sliceFilter(v event.Value, a args) (event.Value, error) {
 	if !v.Exists() {
 		return event.NewArray(nil), nil
 	}
 	if v.Kind() == event.Array {
-		return event.NewArray(part(items(v), a)), nil
+		return event.NewArray(slicePart(listItems(v), a)), nil
 	}
-	return event.NewString(string(part([]rune(text(v)), a))), nil
+	return event.NewString(string(slicePart([]rune(printText(v)), a))), nil
 }
 
-func part[T any](all []T, a args) []T {
-	from, n := a.whole(0, 0), a.whole(1, 1)
+func slicePart[T any](all []T, a args) []T {
+	from, n := a.intArg(0, 0), a.intArg(1, 1)
 	if from < 0 {
 		from += len(all)
 	}
@@ -133,9 +137,9 @@ func part[T any](all []T, a args) []T {
 	return all[from:min(from+n, len(all))]
 }
 
-func compact(v event.Value, _ args) (event.Value, error) {
+func compactFilter(v event.Value, _ args) (event.Value, error) {
 	var kept []event.Value
-	for _, item := range items(v) {
+	for _, item := range listItems(v) {
 		if item.Exists() {
 			kept = append(kept, item)
 		}
@@ -143,22 +147,22 @@ func compact(v event.Value, _ args) (event.Value, error) {
 	return event.NewArray(kept), nil
 }
 
-// sum adds the items that are numbers, or a property of each.
-func sum(v event.Value, a args) (event.Value, error) {
-	total, path := 0.0, event.NewPath(a.text(0, ""))
-	for _, item := range items(v) {
-		total += number(path.Read(item))
+// sumFilter adds up the items, or a property of each item. Values that are not numbers count as 0.
+func sumFilter(v event.Value, a args) (event.Value, error) {
+	total, path := 0.0, event.NewPath(a.textArg(0, ""))
+	for _, item := range listItems(v) {
+		total += toNumber(path.Read(item))
 	}
-	return numeric(total), nil
+	return numberValue(total), nil
 }
 
-// where keeps the items whose property is the value given, or counts as true where none is given.
-func where(v event.Value, a args) (event.Value, error) {
+// whereFilter keeps the items whose property equals the second argument or, without one, is truthy.
+func whereFilter(v event.Value, a args) (event.Value, error) {
 	var kept []event.Value
-	path := event.NewPath(a.text(0, ""))
-	for _, item := range items(v) {
+	path := event.NewPath(a.textArg(0, ""))
+	for _, item := range listItems(v) {
 		got := path.Read(item)
-		if a.has(1) && equal(got, a.at(1)) || !a.has(1) && truthy(got) {
+		if a.hasArg(1) && equalValues(got, a.at(1)) || !a.hasArg(1) && isTruthy(got) {
 			kept = append(kept, item)
 		}
 	}

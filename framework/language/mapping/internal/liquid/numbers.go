@@ -8,35 +8,36 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// numberFilters count as JavaScript does, in floating point; what is no number is 0.
+// numberFilters returns the arithmetic filters. They calculate in floating point, as JavaScript does. A value that is not a number
+// counts as 0.
 func numberFilters() map[string]filter {
 	return map[string]filter{
-		"abs": ofNumber(math.Abs), "ceil": ofNumber(math.Ceil), "floor": ofNumber(math.Floor), "round": round,
-		"plus":     ofNumbers(func(a, b float64) float64 { return a + b }),
-		"minus":    ofNumbers(func(a, b float64) float64 { return a - b }),
-		"times":    ofNumbers(func(a, b float64) float64 { return a * b }),
-		"modulo":   ofNumbers(modulo),
-		"at_least": ofNumbers(math.Max), "at_most": ofNumbers(math.Min),
-		"divided_by": divide,
-		"to_integer": func(v event.Value, _ args) (event.Value, error) { return numeric(loose(v)), nil },
+		"abs": unaryFilter(math.Abs), "ceil": unaryFilter(math.Ceil), "floor": unaryFilter(math.Floor), "round": roundFilter,
+		"plus":     binaryFilter(func(a, b float64) float64 { return a + b }),
+		"minus":    binaryFilter(func(a, b float64) float64 { return a - b }),
+		"times":    binaryFilter(func(a, b float64) float64 { return a * b }),
+		"modulo":   binaryFilter(modulo),
+		"at_least": binaryFilter(math.Max), "at_most": binaryFilter(math.Min),
+		"divided_by": divideFilter,
+		"to_integer": func(v event.Value, _ args) (event.Value, error) { return numberValue(jsNumber(v)), nil },
 	}
 }
 
-func ofNumber(change func(float64) float64) filter {
-	return func(v event.Value, _ args) (event.Value, error) { return numeric(change(number(v))), nil }
+func unaryFilter(change func(float64) float64) filter {
+	return func(v event.Value, _ args) (event.Value, error) { return numberValue(change(toNumber(v))), nil }
 }
 
-// ofNumbers is a filter of two numbers; without the second there is no number as a result.
-func ofNumbers(join func(a, b float64) float64) filter {
+// binaryFilter returns a filter of two numbers. Without an argument the result is NaN.
+func binaryFilter(join func(a, b float64) float64) filter {
 	return func(v event.Value, a args) (event.Value, error) {
 		if len(a.list) == 0 {
-			return numeric(math.NaN()), nil
+			return numberValue(math.NaN()), nil
 		}
-		return numeric(join(number(v), number(a.at(0)))), nil
+		return numberValue(join(toNumber(v), toNumber(a.at(0)))), nil
 	}
 }
 
-// modulo has the sign of the divisor.
+// modulo returns the remainder of a division with the sign of the divisor.
 func modulo(a, b float64) float64 {
 	m := math.Mod(a, b)
 	if m != 0 && (m < 0) != (b < 0) {
@@ -45,33 +46,33 @@ func modulo(a, b float64) float64 {
 	return m
 }
 
-// divide gives fractions: 7 by 2 is 3.5, unless a second argument asks for whole numbers.
-func divide(v event.Value, a args) (event.Value, error) {
-	quotient := number(v) / a.number(0, math.NaN())
-	if truthy(a.at(1)) {
+// divideFilter implements divided_by. It returns fractions, so 7 by 2 is 3.5, unless the second argument asks for integers.
+func divideFilter(v event.Value, a args) (event.Value, error) {
+	quotient := toNumber(v) / a.numberArg(0, math.NaN())
+	if isTruthy(a.at(1)) {
 		quotient = math.Floor(quotient)
 	}
-	return numeric(quotient), nil
+	return numberValue(quotient), nil
 }
 
-// round rounds the decimal digits that print, so that 1.005 to two places is 1.01, halves away from 0.
-func round(v event.Value, a args) (event.Value, error) {
-	n, places := number(v), a.whole(0, 0)
-	const whole = 1 << 52 // a float64 from here on has no fraction
+// roundFilter rounds half away from zero, based on the decimal digits of the number: 1.005 rounded to two places is 1.01.
+func roundFilter(v event.Value, a args) (event.Value, error) {
+	n, places := toNumber(v), a.intArg(0, 0)
+	const whole = 1 << 52 // a float64 of this size has no fraction
 	scaled := shiftDecimal(math.Abs(n), places)
 	if !(scaled < whole) {
-		return numeric(n), nil
+		return numberValue(n), nil
 	}
-	return numeric(math.Copysign(shiftDecimal(math.Floor(scaled+0.5), -places), n)), nil
+	return numberValue(math.Copysign(shiftDecimal(math.Floor(scaled+0.5), -places), n)), nil
 }
 
-// shiftDecimal moves the decimal point of a number.
+// shiftDecimal moves the decimal point of a number by a number of places.
 func shiftDecimal(f float64, places int) float64 {
 	mantissa, exponent, ok := strings.Cut(strconv.FormatFloat(f, 'e', -1, 64), "e")
 	if !ok {
 		return f
 	}
 	n, _ := strconv.Atoi(exponent)
-	f, _ = strconv.ParseFloat(mantissa+"e"+strconv.Itoa(n+places), 64) // out of range is infinite or 0
+	f, _ = strconv.ParseFloat(mantissa+"e"+strconv.Itoa(n+places), 64) // out of range gives infinity or 0
 	return f
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// scope is what one rendering knows and has used up.
+// scope is the state of one rendering: its variables and the resources it has used.
 type scope struct {
 	event    event.Value
 	assigned map[string]event.Value
@@ -20,7 +20,7 @@ type scope struct {
 	deadline time.Time
 }
 
-// scopeKey is the one binding that the library keeps for a rendering: its scope.
+// scopeKey is the key of the scope in the bindings of the library. It is the only binding.
 const scopeKey = ""
 
 func newScope(v event.Value) *scope {
@@ -29,7 +29,7 @@ func newScope(v event.Value) *scope {
 
 func scopeOf(ctx render.Context) *scope { return ctx.Get(scopeKey).(*scope) }
 
-// lookup is a variable: one that was assigned, else a counter, else a key of the event.
+// lookup returns a variable: an assigned one, otherwise a counter, otherwise a member of the event.
 func (s *scope) lookup(name string) event.Value {
 	if v, ok := s.assigned[name]; ok {
 		return v
@@ -47,8 +47,8 @@ func (s *scope) assign(name string, v event.Value) {
 	s.assigned[name] = v
 }
 
-// count gives the number that a counter stands at, which the event may set, and moves it on.
-func (s *scope) count(name string, step float64) float64 {
+// addToCounter adds step to a counter and returns its previous value. A new counter starts at the event's member of that name.
+func (s *scope) addToCounter(name string, step float64) float64 {
 	v, ok := s.counters[name]
 	if !ok {
 		v = s.event.Get(name)
@@ -57,7 +57,7 @@ func (s *scope) count(name string, step float64) float64 {
 	if s.counters == nil {
 		s.counters = map[string]event.Value{}
 	}
-	s.counters[name] = numeric(n + step)
+	s.counters[name] = numberValue(n + step)
 	return n
 }
 
@@ -69,11 +69,11 @@ var (
 	errTooBig  = fmt.Errorf("takes more than %d MB", MaxText>>20)
 )
 
-// itemSize is about what an item of a list takes in memory beside its text.
+// itemSize is the approximate memory overhead of a list item in bytes.
 const itemSize = 64
 
-// use counts a value that a filter takes or makes.
-func (s *scope) use(v event.Value) error {
+// countWork adds the size of a filter's input or output to the work of the rendering.
+func (s *scope) countWork(v event.Value) error {
 	s.work += v.Size()
 	if v.Kind() == event.Array {
 		s.work += itemSize * v.Len()
@@ -81,39 +81,39 @@ func (s *scope) use(v event.Value) error {
 	if s.work > MaxWork {
 		return errTooMuch
 	}
-	return s.inTime()
+	return s.checkTime()
 }
 
-// takes counts what goes into a filter.
-func (s *scope) takes(v event.Value) error {
-	if tooLong(v) {
+// countInput checks the size of a filter's input and counts it.
+func (s *scope) countInput(v event.Value) error {
+	if isTooLong(v) {
 		return errTooBig
 	}
-	return s.use(v)
+	return s.countWork(v)
 }
 
-// tooLong tells whether a value is beyond MaxText, the quotes of a text not counted.
-func tooLong(v event.Value) bool { return v.Size() > MaxText+2 }
+// isTooLong reports whether a value exceeds MaxText. The quotes of a text do not count.
+func isTooLong(v event.Value) bool { return v.Size() > MaxText+2 }
 
-func (s *scope) inTime() error {
+func (s *scope) checkTime() error {
 	if time.Now().After(s.deadline) {
 		return errTooSlow
 	}
 	return nil
 }
 
-// output is where a template, or a part of one, writes.
+// output receives the output of a template, or of a part of one.
 type output struct {
 	scope *scope
 	text  bytes.Buffer
 }
 
-// Write refuses what is beyond the bounds of a text or of the time.
+// Write returns an error if the output exceeds MaxText or the rendering exceeds MaxTime.
 func (o *output) Write(p []byte) (int, error) {
 	if o.text.Len()+len(p) > MaxText {
 		return 0, errTooLong
 	}
-	if err := o.scope.inTime(); err != nil {
+	if err := o.scope.checkTime(); err != nil {
 		return 0, err
 	}
 	return o.text.Write(p)

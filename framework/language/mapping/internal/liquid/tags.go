@@ -12,14 +12,14 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// tag is a compiled tag that writes to w.
+// tag is a compiled tag, which writes its output to w.
 type tag func(w io.Writer, s *scope) error
 
-// newConfig is the grammar of a template with these pieces.
+// newConfig returns the tags and blocks of a template with these pieces.
 func newConfig(pieces []piece, uses *uses) render.Config {
 	config := render.NewConfig()
-	read := reader{filters: filters(), uses: uses}
-	for name, compile := range map[string]func(reader, string) (tag, error){
+	read := expressionParser{filters: filters(), uses: uses}
+	for name, compile := range map[string]func(expressionParser, string) (tag, error){
 		textTag: compileText, outputTag: compileOutput, "echo": compileEcho, "assign": compileAssign, "cycle": compileCycle,
 		"increment": compileIncrement, "decrement": compileDecrement,
 	} {
@@ -37,7 +37,7 @@ func newConfig(pieces []piece, uses *uses) render.Config {
 	return config
 }
 
-// argsOf are the arguments of a piece, whose number is all that the outline says.
+// argsOf returns the arguments of a piece. The outline contains only its number.
 func argsOf(pieces []piece, number string) string {
 	i, err := strconv.Atoi(strings.TrimSpace(number))
 	if err != nil || i < 0 || i >= len(pieces) {
@@ -46,29 +46,29 @@ func argsOf(pieces []piece, number string) string {
 	return pieces[i].args
 }
 
-func compileText(_ reader, text string) (tag, error) {
+func compileText(_ expressionParser, text string) (tag, error) {
 	return func(w io.Writer, _ *scope) error {
 		_, err := io.WriteString(w, text)
 		return err
 	}, nil
 }
 
-func compileEcho(read reader, args string) (tag, error) {
+func compileEcho(read expressionParser, args string) (tag, error) {
 	if args == "" {
 		return func(io.Writer, *scope) error { return nil }, nil
 	}
 	return compileOutput(read, args)
 }
 
-func compileOutput(read reader, args string) (tag, error) {
-	value, err := read.filtered(args)
+func compileOutput(read expressionParser, args string) (tag, error) {
+	value, err := read.parseFiltered(args)
 	if err != nil {
 		return nil, err
 	}
-	return func(w io.Writer, s *scope) error { return write(w, s, value) }, nil
+	return func(w io.Writer, s *scope) error { return writeValue(w, s, value) }, nil
 }
 
-func write(w io.Writer, s *scope, n node) error {
+func writeValue(w io.Writer, s *scope, n node) error {
 	v, err := n.eval(s)
 	if err != nil {
 		return err
@@ -76,21 +76,21 @@ func write(w io.Writer, s *scope, n node) error {
 	if v.Size() > MaxText {
 		return errTooLong
 	}
-	_, err = io.WriteString(w, text(v))
+	_, err = io.WriteString(w, printText(v))
 	return err
 }
 
-func compileAssign(read reader, args string) (tag, error) {
+func compileAssign(read expressionParser, args string) (tag, error) {
 	name, rest := identifier(args)
 	rest, ok := strings.CutPrefix(strings.TrimSpace(rest), "=")
 	if name == "" || !ok {
 		return nil, errors.New(`expected a name and "="`)
 	}
-	value, err := read.filtered(rest)
+	value, err := read.parseFiltered(rest)
 	if err != nil {
 		return nil, err
 	}
-	read.uses.define(name)
+	read.uses.addVariable(name)
 	return func(_ io.Writer, s *scope) error {
 		v, err := value.eval(s)
 		if err == nil {
@@ -100,27 +100,27 @@ func compileAssign(read reader, args string) (tag, error) {
 	}, nil
 }
 
-func compileIncrement(read reader, args string) (tag, error) {
+func compileIncrement(read expressionParser, args string) (tag, error) {
 	name, _ := identifier(args)
-	read.uses.define(name)
+	read.uses.addVariable(name)
 	return func(w io.Writer, s *scope) error {
-		_, err := io.WriteString(w, event.FormatFloat(s.count(name, 1)))
+		_, err := io.WriteString(w, event.FormatFloat(s.addToCounter(name, 1)))
 		return err
 	}, nil
 }
 
-func compileDecrement(read reader, args string) (tag, error) {
+func compileDecrement(read expressionParser, args string) (tag, error) {
 	name, _ := identifier(args)
-	read.uses.define(name)
+	read.uses.addVariable(name)
 	return func(w io.Writer, s *scope) error {
-		_, err := io.WriteString(w, event.FormatFloat(s.count(name, -1)-1))
+		_, err := io.WriteString(w, event.FormatFloat(s.addToCounter(name, -1)-1))
 		return err
 	}, nil
 }
 
-// compileCycle reads `a, b` or `group: a, b`, which prints its values one after the other.
-func compileCycle(read reader, args string) (tag, error) {
-	group, values, err := read.cycle(args)
+// compileCycle compiles `a, b` or `group: a, b`, which prints its values in turn.
+func compileCycle(read expressionParser, args string) (tag, error) {
+	group, values, err := read.parseCycle(args)
 	if err != nil {
 		return nil, err
 	}
@@ -131,19 +131,19 @@ func compileCycle(read reader, args string) (tag, error) {
 			if err != nil {
 				return err
 			}
-			key = fmt.Sprintf("%s: %s", text(name), key)
+			key = fmt.Sprintf("%s: %s", printText(name), key)
 		}
 		if s.cycles == nil {
 			s.cycles = map[string]int{}
 		}
 		at := s.cycles[key]
 		s.cycles[key] = (at + 1) % len(values)
-		return write(w, s, values[at])
+		return writeValue(w, s, values[at])
 	}, nil
 }
 
-// captureBlock keeps what is inside of it as a variable.
-func captureBlock(read reader, pieces []piece) render.BlockCompiler {
+// captureBlock stores the output of its content in a variable.
+func captureBlock(read expressionParser, pieces []piece) render.BlockCompiler {
 	return func(block render.BlockNode) (func(io.Writer, render.Context) error, error) {
 		args := argsOf(pieces, block.Args)
 		name, _ := identifier(args)
@@ -153,7 +153,7 @@ func captureBlock(read reader, pieces []piece) render.BlockCompiler {
 		if name == "" {
 			return nil, errors.New("expected a name")
 		}
-		read.uses.define(name)
+		read.uses.addVariable(name)
 		return func(_ io.Writer, ctx render.Context) error {
 			s := scopeOf(ctx)
 			inside := &output{scope: s}
@@ -162,21 +162,21 @@ func captureBlock(read reader, pieces []piece) render.BlockCompiler {
 			}
 			v := event.NewString(inside.text.String())
 			s.assign(name, v)
-			return s.use(v)
+			return s.countWork(v)
 		}, nil
 	}
 }
 
-// branch is a part of an if or unless.
+// branch is one alternative of an if or unless.
 type branch struct {
 	test node // nil for else
 	body *render.BlockNode
 }
 
-// conditionBlock is an if, or an unless: an if whose first test is turned round.
-func conditionBlock(read reader, pieces []piece, want bool) render.BlockCompiler {
+// conditionBlock compiles an if, or, if want is false, an unless: an if whose first test is negated.
+func conditionBlock(read expressionParser, pieces []piece, want bool) render.BlockCompiler {
 	return func(block render.BlockNode) (func(io.Writer, render.Context) error, error) {
-		test, err := read.filtered(argsOf(pieces, block.Args))
+		test, err := read.parseFiltered(argsOf(pieces, block.Args))
 		if err != nil {
 			return nil, err
 		}
@@ -190,18 +190,18 @@ func conditionBlock(read reader, pieces []piece, want bool) render.BlockCompiler
 			}
 			b := branch{body: clause}
 			if clause.Name == "elsif" {
-				if b.test, err = read.filtered(argsOf(pieces, clause.Args)); err != nil {
+				if b.test, err = read.parseFiltered(argsOf(pieces, clause.Args)); err != nil {
 					return nil, err
 				}
 			}
 			branches = append(branches, b)
 		}
-		return func(w io.Writer, ctx render.Context) error { return choose(w, ctx, branches) }, nil
+		return func(w io.Writer, ctx render.Context) error { return renderBranch(w, ctx, branches) }, nil
 	}
 }
 
-// choose renders the first branch whose test holds.
-func choose(w io.Writer, ctx render.Context, branches []branch) error {
+// renderBranch renders the first branch whose test is true.
+func renderBranch(w io.Writer, ctx render.Context, branches []branch) error {
 	for _, b := range branches {
 		holds := b.test == nil
 		if !holds {

@@ -14,29 +14,29 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// textFilters work on the text of a value.
+// textFilters returns the filters that work on the text of a value.
 func textFilters() map[string]filter {
 	return map[string]filter{
-		"append":   needed(ofTextArgs(func(s string, a args) (string, error) { return s + a.text(0, ""), nil })),
-		"prepend":  needed(ofTextArgs(func(s string, a args) (string, error) { return a.text(0, "") + s, nil })),
-		"upcase":   ofText(func(s string) string { return cases.Upper(language.Und).String(s) }),
-		"downcase": ofText(lower), "capitalize": ofText(capitalize),
-		"strip":  ofTextArgs(trim(strings.TrimFunc)),
-		"lstrip": ofTextArgs(trim(strings.TrimLeftFunc)), "rstrip": ofTextArgs(trim(strings.TrimRightFunc)),
-		"strip_newlines":       ofText(func(s string) string { return newlines.ReplaceAllString(s, "") }),
-		"normalize_whitespace": ofText(func(s string) string { return spaces.ReplaceAllString(s, " ") }),
-		"squish":               ofText(func(s string) string { return strings.Join(strings.Fields(s), " ") }),
-		"strip_html":           ofText(stripHTML),
+		"append":   requireArg(textArgsFilter(func(s string, a args) (string, error) { return s + a.textArg(0, ""), nil })),
+		"prepend":  requireArg(textArgsFilter(func(s string, a args) (string, error) { return a.textArg(0, "") + s, nil })),
+		"upcase":   textFilter(func(s string) string { return cases.Upper(language.Und).String(s) }),
+		"downcase": textFilter(lowerCase), "capitalize": textFilter(capitalize),
+		"strip":  textArgsFilter(trimFilter(strings.TrimFunc)),
+		"lstrip": textArgsFilter(trimFilter(strings.TrimLeftFunc)), "rstrip": textArgsFilter(trimFilter(strings.TrimRightFunc)),
+		"strip_newlines":       textFilter(func(s string) string { return newlines.ReplaceAllString(s, "") }),
+		"normalize_whitespace": textFilter(func(s string) string { return spaces.ReplaceAllString(s, " ") }),
+		"squish":               textFilter(func(s string) string { return strings.Join(strings.Fields(s), " ") }),
+		"strip_html":           textFilter(stripHTML),
 		"number_of_words":      countWords,
-		"remove":               ofTextArgs(func(s string, a args) (string, error) { return replaceAll(s, a.text(0, ""), "") }),
-		"remove_first":         ofTextArgs(func(s string, a args) (string, error) { return strings.Replace(s, a.text(0, ""), "", 1), nil }),
-		"remove_last":          ofTextArgs(func(s string, a args) (string, error) { return replaceLast(s, a.text(0, ""), ""), nil }),
-		"replace":              ofTextArgs(func(s string, a args) (string, error) { return replaceAll(s, a.text(0, ""), a.text(1, "")) }),
-		"replace_first": ofTextArgs(func(s string, a args) (string, error) {
-			return strings.Replace(s, a.text(0, ""), a.text(1, ""), 1), nil
+		"remove":               textArgsFilter(func(s string, a args) (string, error) { return replaceAll(s, a.textArg(0, ""), "") }),
+		"remove_first":         textArgsFilter(func(s string, a args) (string, error) { return strings.Replace(s, a.textArg(0, ""), "", 1), nil }),
+		"remove_last":          textArgsFilter(func(s string, a args) (string, error) { return replaceLast(s, a.textArg(0, ""), ""), nil }),
+		"replace":              textArgsFilter(func(s string, a args) (string, error) { return replaceAll(s, a.textArg(0, ""), a.textArg(1, "")) }),
+		"replace_first": textArgsFilter(func(s string, a args) (string, error) {
+			return strings.Replace(s, a.textArg(0, ""), a.textArg(1, ""), 1), nil
 		}),
-		"replace_last": ofTextArgs(func(s string, a args) (string, error) { return replaceLast(s, a.text(0, ""), a.text(1, "")), nil }),
-		"truncate":     ofTextArgs(truncate), "truncatewords": ofTextArgs(truncateWords), "slugify": ofTextArgs(slugify),
+		"replace_last": textArgsFilter(func(s string, a args) (string, error) { return replaceLast(s, a.textArg(0, ""), a.textArg(1, "")), nil }),
+		"truncate":     textArgsFilter(truncateText), "truncatewords": textArgsFilter(truncateWords), "slugify": textArgsFilter(slugify),
 	}
 }
 
@@ -46,17 +46,17 @@ var (
 	cjk      = regexp.MustCompile(`[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]`)
 )
 
-func lower(s string) string { return cases.Lower(language.Und).String(s) }
+func lowerCase(s string) string { return cases.Lower(language.Und).String(s) }
 
 func capitalize(s string) string {
 	_, n := utf8.DecodeRuneInString(s)
-	return cases.Upper(language.Und).String(s[:n]) + lower(s[n:])
+	return cases.Upper(language.Und).String(s[:n]) + lowerCase(s[n:])
 }
 
-// trim takes away white space, or the characters of the argument.
-func trim(cut func(string, func(rune) bool) string) func(string, args) (string, error) {
+// trimFilter removes white space, or the characters of the argument.
+func trimFilter(cut func(string, func(rune) bool) string) func(string, args) (string, error) {
 	return func(s string, a args) (string, error) {
-		characters := a.text(0, "")
+		characters := a.textArg(0, "")
 		if characters == "" {
 			return cut(s, unicode.IsSpace), nil
 		}
@@ -68,7 +68,7 @@ func trim(cut func(string, func(rune) bool) string) func(string, args) (string, 
 	}
 }
 
-// replaceAll knows the size before it makes the text.
+// replaceAll checks the size of the result before building it.
 func replaceAll(s, old, with string) (string, error) {
 	if old == "" {
 		characters := strings.Split(s, "")
@@ -91,13 +91,13 @@ func replaceLast(s, old, with string) string {
 	return s[:at] + with + s[at+len(old):]
 }
 
-// markup are the parts that strip_html takes away, each with its end, in the order they are tried.
-var markup = [][2]string{{"<script", "</script>"}, {"<style", "</style>"}, {"<!--", "-->"}, {"<", ">"}}
+// htmlMarkup lists the beginnings and ends of what strip_html removes, in the order in which they are tried.
+var htmlMarkup = [][2]string{{"<script", "</script>"}, {"<style", "</style>"}, {"<!--", "-->"}, {"<", ">"}}
 
 func stripHTML(s string) string {
 	var b strings.Builder
 	closed := map[string]bool{}
-	for _, m := range markup {
+	for _, m := range htmlMarkup {
 		closed[m[0]] = true
 	}
 	for {
@@ -109,14 +109,14 @@ func stripHTML(s string) string {
 		b.WriteString(s[:at])
 		s = s[at:]
 		size := 0
-		for _, m := range markup {
+		for _, m := range htmlMarkup {
 			if size > 0 || !closed[m[0]] || !strings.HasPrefix(s, m[0]) {
 				continue
 			}
 			if end := strings.Index(s[len(m[0]):], m[1]); end >= 0 {
 				size = len(m[0]) + end + len(m[1])
 			} else {
-				closed[m[0]] = false // there is no end further on either
+				closed[m[0]] = false // no later occurrence is closed either
 			}
 		}
 		if size == 0 {
@@ -127,10 +127,10 @@ func stripHTML(s string) string {
 	}
 }
 
-// countWords counts what white space divides; by mode cjk each Chinese, Japanese or Korean character counts by itself.
+// countWords counts words separated by white space. In mode cjk each Chinese, Japanese or Korean character counts as a word.
 func countWords(v event.Value, a args) (event.Value, error) {
-	s := text(v)
-	mode := a.text(0, "")
+	s := printText(v)
+	mode := a.textArg(0, "")
 	n := len(strings.Fields(s))
 	if characters := len(cjk.FindAllStringIndex(s, -1)); mode == "cjk" || mode == "auto" && characters > 0 {
 		n = characters + len(strings.Fields(cjk.ReplaceAllString(s, " ")))
@@ -138,9 +138,9 @@ func countWords(v event.Value, a args) (event.Value, error) {
 	return event.NewInt(int64(n)), nil
 }
 
-// truncate cuts a text to a number of characters, the dots included.
-func truncate(s string, a args) (string, error) {
-	most, dots := a.whole(0, 50), a.text(1, "...")
+// truncateText truncates a text to a number of characters, including the dots.
+func truncateText(s string, a args) (string, error) {
+	most, dots := a.intArg(0, 50), a.textArg(1, "...")
 	characters := []rune(s)
 	if len(characters) <= most || s == "" {
 		return s, nil
@@ -148,18 +148,18 @@ func truncate(s string, a args) (string, error) {
 	return string(characters[:max(most-utf8.RuneCountInString(dots), 0)]) + dots, nil
 }
 
-// truncateWords keeps the first words. The dots are there even if the last of them is the last of all. If
-// their number is no number, nothing is kept.
+// truncateWords keeps the first words. As in liquidjs, it adds the dots even if the text has exactly as many words, and returns ""
+// if the number of words is not a number.
 func truncateWords(s string, a args) (string, error) {
-	if a.has(0) && math.IsNaN(loose(a.at(0))) {
+	if a.hasArg(0) && math.IsNaN(jsNumber(a.at(0))) {
 		return "", nil
 	}
-	most := max(a.whole(0, 15), 1)
+	most := max(a.intArg(0, 15), 1)
 	words := spaces.Split(strings.TrimLeftFunc(s, unicode.IsSpace), -1)
 	if len(words) < most {
 		return strings.Join(words, " "), nil
 	}
-	return strings.Join(words[:most], " ") + a.text(1, "..."), nil
+	return strings.Join(words[:most], " ") + a.textArg(1, "..."), nil
 }
 
 var slugModes = map[string]*regexp.Regexp{
@@ -170,9 +170,9 @@ var slugModes = map[string]*regexp.Regexp{
 	"latin":   regexp.MustCompile(`[^A-Za-z0-9]+`),
 }
 
-// slugify makes a text fit for addresses.
+// slugify converts a text to a form that is suitable for URLs.
 func slugify(s string, a args) (string, error) {
-	mode := a.text(0, "default")
+	mode := a.textArg(0, "default")
 	if mode == "latin" {
 		s = strings.Map(func(r rune) rune {
 			if unicode.Is(unicode.Mn, r) {
@@ -184,8 +184,8 @@ func slugify(s string, a args) (string, error) {
 	if others := slugModes[mode]; others != nil {
 		s = strings.TrimSuffix(strings.TrimPrefix(others.ReplaceAllString(s, "-"), "-"), "-")
 	}
-	if truthy(a.at(1)) {
+	if isTruthy(a.at(1)) {
 		return s, nil
 	}
-	return lower(s), nil
+	return lowerCase(s), nil
 }

@@ -5,21 +5,21 @@ import (
 	"slices"
 )
 
-// uses is what a template reads and calls, as far as it is written out.
+// uses records what a template reads and calls, as far as it is constant.
 type uses struct {
-	paths   [][]string
-	filters map[string]bool // names that no filter has
-	defined map[string]bool // variables that the template itself sets
+	paths          [][]string
+	unknownFilters map[string]bool // names of unknown filters
+	defined        map[string]bool // variables that the template assigns
 }
 
-// read notes a variable with the properties that follow it. A property that is computed ends the path.
-func (u *uses) read(n node) {
+// addPath records a variable and the properties that follow it. A computed property ends the path.
+func (u *uses) addPath(n node) {
 	if path, ok := pathOf(n); ok {
 		u.paths = append(u.paths, path)
 	}
 }
 
-// pathOf returns the keys that lead to a node's value; ok is false if it does not begin with a variable.
+// pathOf returns the keys that lead to a node's value. ok is false if it does not begin with a variable.
 func pathOf(n node) (path []string, ok bool) {
 	switch n := n.(type) {
 	case variable:
@@ -37,22 +37,22 @@ func pathOf(n node) (path []string, ok bool) {
 	return nil, false
 }
 
-func (u *uses) unknownFilter(name string) {
-	if u.filters == nil {
-		u.filters = map[string]bool{}
+func (u *uses) addUnknownFilter(name string) {
+	if u.unknownFilters == nil {
+		u.unknownFilters = map[string]bool{}
 	}
-	u.filters[name] = true
+	u.unknownFilters[name] = true
 }
 
-func (u *uses) define(name string) {
+func (u *uses) addVariable(name string) {
 	if u.defined == nil {
 		u.defined = map[string]bool{}
 	}
 	u.defined[name] = true
 }
 
-// Paths returns the keys of everything that the template reads of its input, such as [settings region]. What the template sets
-// itself is left out. An empty path is the whole input.
+// Paths returns the paths that the template reads from its input, such as [settings region]. It omits variables that the template
+// assigns. An empty path means the whole input.
 func (t *Template) Paths() [][]string {
 	var list [][]string
 	for _, path := range t.uses.paths {
@@ -64,8 +64,8 @@ func (t *Template) Paths() [][]string {
 	return slices.CompactFunc(list, slices.Equal)
 }
 
-// UnknownFilters returns the filters of the template that do not exist, sorted. They change nothing when it is rendered.
-func (t *Template) UnknownFilters() []string { return slices.Sorted(maps.Keys(t.uses.filters)) }
+// UnknownFilters returns the names of unknown filters, sorted. They have no effect when the template is rendered.
+func (t *Template) UnknownFilters() []string { return slices.Sorted(maps.Keys(t.uses.unknownFilters)) }
 
 // FilterNames returns the names of all filters, sorted.
 func FilterNames() []string { return slices.Sorted(maps.Keys(filters())) }

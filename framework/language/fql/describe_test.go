@@ -43,7 +43,7 @@ func TestWords(t *testing.T) {
 		{`true`, `always`}, {`!true`, `never`}, {`false`, `never`}, {`!false`, `always`},
 	}
 	for _, c := range cases {
-		assert.Equal(t, c[1], compile(t, c[0]).Words(), c[0])
+		assert.Equal(t, c[1], compile(t, c[0]).Describe(), c[0])
 	}
 }
 

@@ -28,7 +28,7 @@ func TestKeys(t *testing.T) {
 		q, err := Compile(query)
 		require.NoError(t, err)
 		got := ""
-		for _, k := range q.Keys() {
+		for _, k := range q.IndexKeys() {
 			got += fmt.Sprintf(" [%s %v]", k.Path, k.Values)
 		}
 		assert.Equal(t, want, trimBlank(got), query)

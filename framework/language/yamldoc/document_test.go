@@ -74,10 +74,10 @@ func TestLocate(t *testing.T) {
 		require.Len(t, located, 3)
 		assert.Equal(t, "/nowhere", located[0].Pointer)
 		assert.Equal(t, "/list/0/mapping/k/@path", located[1].Pointer)
-		line, column := d.Place("/list/0/mapping/k/@path")
+		line, column := d.Position("/list/0/mapping/k/@path")
 		assert.Equal(t, []int{line, column}, []int{located[1].Line, located[1].Column})
 		assert.Greater(t, column, 10)
-		line, _ = d.KeyPlace("/list")
+		line, _ = d.KeyPosition("/list")
 		assert.Equal(t, 2, line)
 	}
 }

@@ -14,22 +14,22 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// codeFilters write a value in another form: HTML, addresses, base64, JSON, digests.
+// codeFilters returns the filters that encode and decode values: HTML, URLs, base64, JSON and hashes.
 func codeFilters() map[string]filter {
 	return map[string]filter{
-		"escape": ofText(escape), "xml_escape": ofText(escape), "escape_once": ofText(func(s string) string { return escape(unescapeHTML(s)) }),
-		"url_encode": ofText(func(s string) string { return percent(s, "-_.!~*'() ", true) }),
-		"cgi_escape": ofText(func(s string) string { return percent(s, "-_.~ ", true) }),
-		"uri_escape": ofText(func(s string) string { return percent(s, "-_.!~*'();/?:@&=+$,#[]", false) }),
-		"url_decode": ofTextArgs(urlDecode), "raw": func(v event.Value, _ args) (event.Value, error) { return v, nil },
-		"base64_encode": ofText(func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }),
-		"base64_decode": ofTextArgs(base64Decode),
-		"sha256": ofText(func(s string) string {
+		"escape": textFilter(escapeHTML), "xml_escape": textFilter(escapeHTML), "escape_once": textFilter(func(s string) string { return escapeHTML(unescapeHTML(s)) }),
+		"url_encode": textFilter(func(s string) string { return percentEncode(s, "-_.!~*'() ", true) }),
+		"cgi_escape": textFilter(func(s string) string { return percentEncode(s, "-_.~ ", true) }),
+		"uri_escape": textFilter(func(s string) string { return percentEncode(s, "-_.!~*'();/?:@&=+$,#[]", false) }),
+		"url_decode": textArgsFilter(urlDecode), "raw": func(v event.Value, _ args) (event.Value, error) { return v, nil },
+		"base64_encode": textFilter(func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }),
+		"base64_decode": textArgsFilter(base64Decode),
+		"sha256": textFilter(func(s string) string {
 			sum := sha256.Sum256([]byte(s))
 			return hex.EncodeToString(sum[:])
 		}),
-		"hmac_sha256": ofTextArgs(func(s string, a args) (string, error) {
-			mac := hmac.New(sha256.New, []byte(a.text(0, "")))
+		"hmac_sha256": textArgsFilter(func(s string, a args) (string, error) {
+			mac := hmac.New(sha256.New, []byte(a.textArg(0, "")))
 			mac.Write([]byte(s))
 			return hex.EncodeToString(mac.Sum(nil)), nil
 		}),
@@ -37,7 +37,7 @@ func codeFilters() map[string]filter {
 	}
 }
 
-func escape(s string) string {
+func escapeHTML(s string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;").Replace(s)
 }
 
@@ -45,8 +45,9 @@ func unescapeHTML(s string) string {
 	return strings.NewReplacer("&amp;", "&", "&lt;", "<", "&gt;", ">", "&#34;", `"`, "&#39;", "'").Replace(s)
 }
 
-// percent writes the bytes of s as %XX, save letters, digits and those of keep. A space may be a plus.
-func percent(s, keep string, plus bool) string {
+// percentEncode encodes the bytes of s as %XX, except letters, digits and the characters of keep. If plus is true, a space becomes
+// a plus.
+func percentEncode(s, keep string, plus bool) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder
 	for i := range len(s) {
@@ -83,19 +84,19 @@ func base64Decode(s string, _ args) (string, error) {
 	return strings.ToValidUTF8(string(raw), "\uFFFD"), nil
 }
 
-// toJSON is JSON.stringify; an argument asks for lines that many spaces further in.
+// toJSON works like JSON.stringify. The argument is the number of spaces for indentation.
 func toJSON(v event.Value, a args) (event.Value, error) {
-	spaces := min(a.whole(0, 0), 10)
+	spaces := min(a.intArg(0, 0), 10)
 	if spaces <= 0 {
 		return event.NewString(v.Stringify()), nil
 	}
 	var b strings.Builder
-	err := indent(&b, v, "\n", strings.Repeat(" ", spaces))
+	err := writeIndented(&b, v, "\n", strings.Repeat(" ", spaces))
 	return event.NewString(b.String()), err
 }
 
-// indent writes v as JSON. newline is what a line of this depth starts with.
-func indent(b *strings.Builder, v event.Value, newline, step string) error {
+// writeIndented writes v as indented JSON. newline is the text that starts a line at the current depth.
+func writeIndented(b *strings.Builder, v event.Value, newline, step string) error {
 	if b.Len() > MaxText {
 		return errTooLong
 	}
@@ -108,9 +109,9 @@ func indent(b *strings.Builder, v event.Value, newline, step string) error {
 		open, closing = "{", "}"
 	}
 	b.WriteString(open)
-	for key, inner := range parts(v) {
+	for key, inner := range jsonParts(v) {
 		b.WriteString(separator + newline + step + key)
-		if err := indent(b, inner, newline+step, step); err != nil {
+		if err := writeIndented(b, inner, newline+step, step); err != nil {
 			return err
 		}
 		separator = ","
@@ -119,8 +120,8 @@ func indent(b *strings.Builder, v event.Value, newline, step string) error {
 	return nil
 }
 
-// parts are the items of a list, or the members of an object with their keys as they stand in JSON.
-func parts(v event.Value) iter.Seq2[string, event.Value] {
+// jsonParts iterates over the items of a list, or the members of an object with their keys in JSON notation.
+func jsonParts(v event.Value) iter.Seq2[string, event.Value] {
 	return func(yield func(string, event.Value) bool) {
 		for _, item := range v.Items() {
 			if !yield("", item) {

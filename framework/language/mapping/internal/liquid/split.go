@@ -10,33 +10,33 @@ import (
 	"github.com/osteele/liquid/parser"
 )
 
-// piece is one tag of a template; outputs and the text between count as tags of their own.
+// piece is one tag of a template. Outputs and the text in between are represented as tags too.
 type piece struct {
 	tag    string
-	args   string // what stands after the name; the text itself of a text
-	source string // as it was written, for errors
+	args   string // the text after the tag's name, or the whole text of a text piece
+	source string // the original source, for error messages
 }
 
-// The tags that stand for what has no tag in a template.
+// The tag names of outputs and text.
 const (
 	textTag   = "text"
 	outputTag = "output"
 )
 
-// disabledTags are those that Segment refuses.
+// disabledTags are tags that Segment does not allow.
 var disabledTags = []string{"case", "for", "include", "layout", "render", "tablerow"}
 
-// knownTags are those that a template may hold, beside raw, comment, liquid and inline comments.
+// knownTags are the allowed tags, in addition to raw, comment, liquid and inline comments.
 var knownTags = []string{
 	"assign", "capture", "endcapture", "cycle", "decrement", "echo", "else", "elsif", "endif", "endunless", "if", "increment", "unless",
 }
 
-// start is where the library is told that a template begins.
+// start is the position that is passed to the library as the start of a template.
 var start = parser.SourceLoc{Pathname: "template", LineNo: 1}
 
-// outline is a template as the library reads it: a tag for each piece with the number of the piece as its argument, one on a
-// line. What is inside the pieces is read here, for the library's own scanner ends an output at a }} inside quotes and trims
-// printed values.
+// outline returns the template in the form that the library parses: one tag on a line for each piece, with the index of the piece
+// as its argument. This package parses the content of the pieces itself, because the library's scanner ends an output at a }}
+// inside quotes and trims printed values.
 func outline(pieces []piece) string {
 	var b strings.Builder
 	for i, p := range pieces {
@@ -45,14 +45,14 @@ func outline(pieces []piece) string {
 	return b.String()
 }
 
-// trimmed is the library's error without the place it adds on both sides.
-func trimmed(message, path string, line int) string {
+// trimPosition removes the position that the library adds at both ends of an error message.
+func trimPosition(message, path string, line int) string {
 	message = strings.TrimPrefix(message, fmt.Sprintf("Liquid error (line %d): ", line))
 	return strings.TrimSuffix(message, " in "+path)
 }
 
-// shortened is source on one line and not too long.
-func shortened(source string) string {
+// truncateSource returns source on one line, truncated.
+func truncateSource(source string) string {
 	const most = 60
 	runes := []rune(strings.Join(strings.Fields(source), " "))
 	if len(runes) > most {
@@ -65,27 +65,28 @@ func shortened(source string) string {
 type splitter struct {
 	rest   string
 	pieces []piece
-	trim   bool // white space at the start of the text that follows is left out
+	trim   bool // remove white space at the start of the next text
 }
 
-// split cuts a template into pieces. Comments are left out, raw parts are texts, white space that a dash takes away is gone.
-func split(text string) ([]piece, error) {
+// splitTemplate splits a template into pieces. It drops comments, turns raw blocks into text, and removes the white space that a
+// dash trims.
+func splitTemplate(text string) ([]piece, error) {
 	s := &splitter{rest: text}
 	for s.rest != "" {
-		at := opening(s.rest)
-		s.text(s.rest[:at])
+		at := openingIndex(s.rest)
+		s.addText(s.rest[:at])
 		if s.rest = s.rest[at:]; s.rest == "" {
 			break
 		}
-		if err := s.markup(); err != nil {
+		if err := s.splitMarkup(); err != nil {
 			return nil, err
 		}
 	}
 	return s.pieces, nil
 }
 
-// opening is where the first tag or output begins.
-func opening(text string) int {
+// openingIndex returns the index of the first tag or output, or the length of the text.
+func openingIndex(text string) int {
 	for i := range len(text) - 1 {
 		if text[i] == '{' && (text[i+1] == '{' || text[i+1] == '%') {
 			return i
@@ -94,7 +95,7 @@ func opening(text string) int {
 	return len(text)
 }
 
-func (s *splitter) text(text string) {
+func (s *splitter) addText(text string) {
 	if s.trim {
 		text = strings.TrimLeftFunc(text, unicode.IsSpace)
 	}
@@ -104,14 +105,14 @@ func (s *splitter) text(text string) {
 	}
 }
 
-// markup takes the tag or output that the rest begins with.
-func (s *splitter) markup() error {
+// splitMarkup splits off the tag or output at the beginning of the rest.
+func (s *splitter) splitMarkup() error {
 	kind, closing := "tag", endOfTag(s.rest)
 	if s.rest[1] == '{' {
 		kind, closing = "output", endOfOutput(s.rest)
 	}
 	if closing < 0 {
-		return fmt.Errorf("%s %s is not closed", kind, shortened(s.rest))
+		return fmt.Errorf("%s %s is not closed", kind, truncateSource(s.rest))
 	}
 	source := s.rest[:closing+2]
 	s.rest = s.rest[closing+2:]
@@ -129,10 +130,10 @@ func (s *splitter) markup() error {
 		s.pieces = append(s.pieces, piece{outputTag, inside, source})
 		return nil
 	}
-	return s.tag(inside, source)
+	return s.addTag(inside, source)
 }
 
-// endOfTag is where the first %} of a tag is, -1 where there is none.
+// endOfTag returns the index of the first %} of a tag, or -1.
 func endOfTag(text string) int {
 	if at := strings.Index(text[2:], "%}"); at >= 0 {
 		return at + 2
@@ -140,7 +141,7 @@ func endOfTag(text string) int {
 	return -1
 }
 
-// endOfOutput is where the }} of an output is that is not in quotes, -1 where there is none.
+// endOfOutput returns the index of the first }} of an output that is not in quotes, or -1.
 func endOfOutput(text string) int {
 	for i := 2; i+1 < len(text); i++ {
 		switch c := text[i]; {
@@ -157,7 +158,7 @@ func endOfOutput(text string) int {
 	return -1
 }
 
-// quotedLen is the length of the quoted string that text begins with, -1 where it has no end.
+// quotedLen returns the length of the quoted string at the beginning of text, or -1 if it is not closed.
 func quotedLen(text string) int {
 	for i := 1; i < len(text); i++ {
 		switch text[i] {
@@ -176,35 +177,35 @@ func (s *splitter) trimBefore() {
 	}
 }
 
-func (s *splitter) tag(inside, source string) error {
+func (s *splitter) addTag(inside, source string) error {
 	name, args := tagName(inside)
 	switch name {
 	case "#":
-		return inlineComment(inside, source)
+		return checkInlineComment(inside, source)
 	case "comment":
-		return s.comment(source)
+		return s.skipComment(source)
 	case "raw":
-		return s.raw(source)
+		return s.addRaw(source)
 	case "liquid":
-		return s.lines(args)
+		return s.addLines(args)
 	}
-	return s.add(piece{name, args, source})
+	return s.addPiece(piece{name, args, source})
 }
 
-func (s *splitter) add(p piece) error {
+func (s *splitter) addPiece(p piece) error {
 	switch {
 	case p.tag == "":
-		return fmt.Errorf("there is no tag in %s", shortened(p.source))
+		return fmt.Errorf("there is no tag in %s", truncateSource(p.source))
 	case slices.Contains(disabledTags, p.tag):
 		return fmt.Errorf("tag %q is disabled", p.tag)
 	case !slices.Contains(knownTags, p.tag):
-		return fmt.Errorf("there is no tag %q in %s", p.tag, shortened(p.source))
+		return fmt.Errorf("there is no tag %q in %s", p.tag, truncateSource(p.source))
 	}
 	s.pieces = append(s.pieces, p)
 	return nil
 }
 
-// tagName divides the inside of a tag.
+// tagName splits the content of a tag into its name and arguments.
 func tagName(inside string) (name, args string) {
 	if strings.HasPrefix(inside, "#") {
 		return "#", inside[1:]
@@ -216,11 +217,11 @@ func tagName(inside string) (name, args string) {
 	return inside[:end], strings.TrimSpace(inside[end:])
 }
 
-// inlineComment checks that each line of a comment starts with #.
-func inlineComment(inside, source string) error {
+// checkInlineComment checks that every line of an inline comment starts with #.
+func checkInlineComment(inside, source string) error {
 	for line := range strings.Lines(inside) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-			return fmt.Errorf("each line of an inline comment should start with # in %s", shortened(source))
+			return fmt.Errorf("each line of an inline comment should start with # in %s", truncateSource(source))
 		}
 	}
 	return nil
@@ -231,29 +232,29 @@ var (
 	endComment = regexp.MustCompile(`\{%-?\s*endcomment\s*-?%\}`)
 )
 
-func (s *splitter) comment(source string) error {
-	_, err := s.until(endComment, source)
+func (s *splitter) skipComment(source string) error {
+	_, err := s.skipUntil(endComment, source)
 	return err
 }
 
-func (s *splitter) raw(source string) error {
+func (s *splitter) addRaw(source string) error {
 	trim := s.trim
-	inside, err := s.until(endRaw, source)
+	inside, err := s.skipUntil(endRaw, source)
 	if err != nil {
 		return err
 	}
 	after := s.trim
 	s.trim = trim
-	s.text(inside)
+	s.addText(inside)
 	s.trim = after
 	return nil
 }
 
-// until takes everything up to an end tag, which may trim the text after it.
-func (s *splitter) until(end *regexp.Regexp, source string) (string, error) {
+// skipUntil returns the text before an end tag and skips the tag, which may trim the text after it.
+func (s *splitter) skipUntil(end *regexp.Regexp, source string) (string, error) {
 	at := end.FindStringIndex(s.rest)
 	if at == nil {
-		return "", fmt.Errorf("tag %s is not closed", shortened(source))
+		return "", fmt.Errorf("tag %s is not closed", truncateSource(source))
 	}
 	inside, tag := s.rest[:at[0]], s.rest[at[0]:at[1]]
 	s.rest = s.rest[at[1]:]
@@ -261,8 +262,8 @@ func (s *splitter) until(end *regexp.Regexp, source string) (string, error) {
 	return inside, nil
 }
 
-// lines takes the inside of a liquid tag, in which each line is a tag.
-func (s *splitter) lines(text string) error {
+// addLines adds the content of a liquid tag, in which each line is a tag.
+func (s *splitter) addLines(text string) error {
 	comment := false
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -273,7 +274,7 @@ func (s *splitter) lines(text string) error {
 		case name == "comment" || name == "endcomment":
 			comment = name == "comment"
 		case !comment:
-			err = s.add(piece{name, args, line})
+			err = s.addPiece(piece{name, args, line})
 		}
 		if err != nil {
 			return err

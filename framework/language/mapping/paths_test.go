@@ -46,7 +46,7 @@ func TestReads(t *testing.T) {
 		{"@path", `$.settings.region`, ""},
 	} {
 		var paths []string
-		for _, keys := range mapping.Reads(tc.directive, tc.text) {
+		for _, keys := range mapping.ReferencedPaths(tc.directive, tc.text) {
 			if len(keys) == 0 {
 				keys = []string{"$"}
 			}

@@ -1,0 +1,37 @@
+package yamldoc
+
+import (
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// ScalarText returns the original text of a plain scalar that was read as a number, true, false or null. For example, 0123 is read
+// as 83. ok is false for other values, such as quoted strings.
+func (d *Document) ScalarText(pointer string) (text string, ok bool) {
+	text, ok = d.scalarTexts[pointer]
+	return text, ok
+}
+
+// NonJSONNumber returns the original text of the number at a pointer. ok is true if the number is not in JSON's notation, for
+// example 0123 or 1_000.
+func (d *Document) NonJSONNumber(pointer string) (text string, ok bool) {
+	text, ok = d.scalarTexts[pointer]
+	return text, ok && !jsonNumber.MatchString(text)
+}
+
+// recordText records the text of a scalar that is not a string. For null, only ~ counts as a text.
+func (b *builder) recordText(n ast.Node, pointer string, v event.Value) {
+	text := strings.TrimSpace(n.GetToken().Value)
+	if s, ok := n.(*ast.StringNode); ok {
+		text = s.Value
+	}
+	if v.Kind() == event.String || text == "" || v.Kind() == event.Null && text != "~" {
+		return
+	}
+	if _, known := b.d.scalarTexts[pointer]; !known {
+		b.d.scalarTexts[pointer] = text
+	}
+}
