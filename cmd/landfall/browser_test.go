@@ -123,7 +123,7 @@ func (b *browser) see(path, text string) {
 
 // axe is what looks for what keeps people out; "" where it is not installed.
 func axe(t *testing.T) string {
-	script, err := os.ReadFile(filepath.Join("..", "..", "framework", "console", "testdata", "axe", "node_modules", "axe-core", "axe.min.js"))
+	script, err := os.ReadFile(filepath.Join("..", "..", "framework", "server", "console", "testdata", "axe", "node_modules", "axe-core", "axe.min.js"))
 	if err != nil {
 		t.Log("axe-core is not installed, so pages are not looked at with it: npm ci in framework/server/console/testdata/axe")
 		return ""

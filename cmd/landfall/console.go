@@ -167,7 +167,7 @@ type pages struct {
 
 func (p *pages) settings() console.Config {
 	return console.Config{
-		Registry: p.registry, File: p.path, Make: p.make, Running: p.running, Pretends: !p.live.live, Logins: p.logins, Guard: p.guard, Log: p.log,
+		Registry: p.registry, File: p.path, BuildPlans: p.make, Running: p.running, SandboxOnly: !p.live.live, Logins: p.logins, Guard: p.guard, Log: p.log,
 	}
 }
 
@@ -181,7 +181,7 @@ func (p *pages) registry() (*destination.Registry, error) {
 func (p *pages) make(cfg *config.Config, problems fault.Problems, to console.Target, observe func(httpx.Exchange)) ([]console.Instance, error) {
 	h := hosting{definitions: p.definitions, observe: observe, log: p.log}
 	switch {
-	case to == console.Nowhere:
+	case to == console.DryRun:
 		h.target = &target{dryRun: true}
 	case to == console.Sandbox:
 		h.target = &target{sandbox: true}

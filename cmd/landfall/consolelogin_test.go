@@ -41,7 +41,7 @@ func TestConnectingFromTheConsole(t *testing.T) {
 	assert.Contains(t, s.page("setup"), "not connected")
 
 	work := s.connect(url.Values{"instance": {"braze-main"}, "port": {port}})
-	address := regexp.MustCompile(`href="(http[^"]+)"[^>]*>Go to the remote`)
+	address := regexp.MustCompile(`href="(http[^"]+)"[^>]*>Open the login page`)
 	var found []string
 	require.Eventually(t, func() bool { found = address.FindStringSubmatch(s.page(work)); return found != nil }, 10*time.Second, 50*time.Millisecond)
 	_, _ = tokens.Agree(t, html.UnescapeString(found[1]), true)

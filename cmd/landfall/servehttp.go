@@ -107,7 +107,7 @@ func (v *serving) console(guard *access.Guard) (*console.Console, error) {
 	p := pages{path: v.path, definitions: *v.definitions, live: v.target, store: v.store, host: &v.hosting, log: v.log, guard: guard}
 	settings := p.settings()
 	settings.Queue, settings.Runner = v.queue, v.runner
-	settings.Gone = v.gone
+	settings.RemovedInstances = v.gone
 	settings.Running = func() ([]console.Instance, error) { return shown(*v.running.Load()), nil }
 	return console.New(settings)
 }

@@ -9,29 +9,30 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
-func (c *Console) catalogue(w http.ResponseWriter, r *http.Request) {
-	c.show(w, r, http.StatusOK, "catalogue", page{Title: "Catalogue", Section: "catalogue", Data: c.entries()})
+func (c *Console) handleCatalogue(w http.ResponseWriter, r *http.Request) {
+	c.renderPage(w, r, http.StatusOK, "catalogue", page{Title: "Catalogue", Section: "catalogue", Data: c.catalogueEntries()})
 }
 
 type destinationView struct {
 	*destination.Definition
-	Sandbox, Tests, Audiences bool
+	HasSandbox, CanTest bool
 }
 
-func (c *Console) destination(w http.ResponseWriter, r *http.Request) {
-	entry, ok := c.find(r.PathValue("slug"))
+func (c *Console) handleDestination(w http.ResponseWriter, r *http.Request) {
+	entry, ok := c.findDestination(r.PathValue("slug"))
 	if !ok {
-		c.fail(w, r, http.StatusNotFound, "catalogue", "No such destination", "The catalogue has those that this program knows.")
+		c.renderError(w, r, http.StatusNotFound, "catalogue", "No such destination", "The catalogue lists the destinations that this program supports.")
 		return
 	}
-	view := destinationView{entry.Definition, entry.Plugin.Sandbox != nil, entry.Plugin.Test != nil, entry.Plugin.Audiences != nil}
-	c.show(w, r, http.StatusOK, "destination", page{Title: entry.Definition.Name, Section: "catalogue", Data: view})
+	view := destinationView{entry.Definition, entry.Plugin.Sandbox != nil, entry.Plugin.Test != nil}
+	c.renderPage(w, r, http.StatusOK, "destination", page{Title: entry.Definition.Name, Section: "catalogue", Data: view})
 }
 
-// FieldNotes say in words what a definition asks of a field.
-func (destinationView) FieldNotes(f fieldschema.Field) string { return fieldNotes(f) }
+// Constraints describes a field's type and validation rules.
+func (destinationView) Constraints(f fieldschema.Field) string { return fieldConstraints(f) }
 
-func fieldNotes(f fieldschema.Field) string {
+// fieldConstraints describes a field's type and validation rules, such as "list of string, required".
+func fieldConstraints(f fieldschema.Field) string {
 	notes := []string{string(f.Type)}
 	if f.Multiple {
 		notes[0] = "list of " + notes[0]
@@ -40,7 +41,7 @@ func fieldNotes(f fieldschema.Field) string {
 	case f.Required.Always:
 		notes = append(notes, "required")
 	case len(f.Required.Conditions) > 0:
-		notes = append(notes, "required under conditions")
+		notes = append(notes, "conditionally required")
 	}
 	if f.Format != "" {
 		notes = append(notes, f.Format)
@@ -54,5 +55,5 @@ func fieldNotes(f fieldschema.Field) string {
 	return strings.Join(notes, ", ")
 }
 
-// Chips draw a mapping as directives.
-func (destinationView) Chips(v event.Value) []chip { return chips(v) }
+// Chips returns a mapping as chips.
+func (destinationView) Chips(v event.Value) []chip { return mappingChips(v) }

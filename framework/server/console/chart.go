@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// The size of a chart in its own units.
+// Dimensions of a chart in SVG units.
 const (
 	chartWidth  = 720
 	chartHeight = 160
-	chartFoot   = 22 // room for the times below
-	chartSide   = 44 // and for the numbers at the left
+	chartFoot   = 22 // height of the time labels below the plot
+	chartSide   = 44 // width of the number labels at the left
 	chartBars   = 60
 )
 
-// bars is a chart of what was done in each of many spans of time.
-type bars struct {
+// barChart is a stacked bar chart of event outcomes over time.
+type barChart struct {
 	Width, Height int
-	Words         string // the same in words
+	Summary       string // text alternative
 	Bars          []bar
 	Lines         []gridLine
 	Times         []label
@@ -28,7 +28,7 @@ type bars struct {
 type bar struct {
 	Class               string
 	X, Y, Width, Height float64
-	Words               string
+	Tooltip             string
 }
 
 type gridLine struct {
@@ -44,21 +44,21 @@ type label struct {
 	Text   string
 }
 
-// series are the outcomes of a chart, from the bottom up.
+// series are the stacked outcomes, from the bottom up.
 var series = []struct {
 	class string
-	of    func(from, to tally) int64
+	count func(from, to snapshot) int64
 }{
-	{"delivered", func(a, b tally) int64 { return b.delivered - a.delivered }},
-	{"skipped", func(a, b tally) int64 { return b.skipped - a.skipped }},
-	{"retried", func(a, b tally) int64 { return b.retried - a.retried }},
-	{"dead", func(a, b tally) int64 { return b.dead - a.dead }},
+	{"delivered", func(a, b snapshot) int64 { return b.delivered - a.delivered }},
+	{"skipped", func(a, b snapshot) int64 { return b.skipped - a.skipped }},
+	{"retried", func(a, b snapshot) int64 { return b.retried - a.retried }},
+	{"dead", func(a, b snapshot) int64 { return b.dead - a.dead }},
 }
 
-// chartOf draws what became of events in a window of time that ends now.
-func chartOf(list []tally, window time.Duration, now time.Time) bars {
+// newBarChart draws the outcomes in the window that ends at now.
+func newBarChart(list []snapshot, window time.Duration, now time.Time) barChart {
 	span := window / chartBars
-	sums, most := make([][4]int64, chartBars), int64(0)
+	sums, highest := make([][4]int64, chartBars), int64(0)
 	begin := now.Add(-window)
 	for i := 1; i < len(list); i++ {
 		n := int(list[i].at.Sub(begin) / span)
@@ -66,7 +66,7 @@ func chartOf(list []tally, window time.Duration, now time.Time) bars {
 			continue
 		}
 		for j, s := range series {
-			sums[n][j] += max(s.of(list[i-1], list[i]), 0)
+			sums[n][j] += max(s.count(list[i-1], list[i]), 0)
 		}
 	}
 	var totals [4]int64
@@ -76,19 +76,19 @@ func chartOf(list []tally, window time.Duration, now time.Time) bars {
 			all += n
 			totals[j] += n
 		}
-		most = max(most, all)
+		highest = max(highest, all)
 	}
-	b := bars{Width: chartWidth, Height: chartHeight, Window: lag(window)}
-	b.scale(most)
-	top := roundUp(most)
+	b := barChart{Width: chartWidth, Height: chartHeight, Window: formatDuration(window)}
+	b.addGridLines(highest)
+	top := roundUpScale(highest)
 	for i, sum := range sums {
-		b.stack(i, sum, top, begin.Add(time.Duration(i)*span))
+		b.addBar(i, sum, top, begin.Add(time.Duration(i)*span))
 	}
 	var words []string
 	for j, s := range series {
-		words = append(words, fmt.Sprintf("%s %s", count(totals[j]), s.class))
+		words = append(words, fmt.Sprintf("%s %s", formatCount(totals[j]), s.class))
 	}
-	b.Words = "In the last " + lag(window) + ": " + strings.Join(words, ", ")
+	b.Summary = "In the last " + formatDuration(window) + ": " + strings.Join(words, ", ")
 	b.Times = []label{
 		{chartSide, "start", begin.Local().Format("15:04")}, {chartSide + (chartWidth-chartSide)/2, "middle", begin.Add(window / 2).Local().Format("15:04")},
 		{chartWidth, "end", "now"},
@@ -96,43 +96,44 @@ func chartOf(list []tally, window time.Duration, now time.Time) bars {
 	return b
 }
 
-// scale draws the lines of the numbers at the left.
-func (b *bars) scale(most int64) {
-	top := roundUp(most)
+// addGridLines adds the horizontal lines and their numbers.
+func (b *barChart) addGridLines(highest int64) {
+	top := roundUpScale(highest)
 	for _, part := range []int64{0, 1, 2} {
 		n := top * part / 2
-		b.Lines = append(b.Lines, gridLine{Y: heightOf(n, top), Left: chartSide, Right: chartWidth, Text: shortCount(n)})
+		b.Lines = append(b.Lines, gridLine{Y: yPosition(n, top), Left: chartSide, Right: chartWidth, Text: shortCount(n)})
 	}
 }
 
-func (b *bars) stack(i int, sum [4]int64, top int64, at time.Time) {
+// addBar adds the i-th bar, with one segment for each outcome.
+func (b *barChart) addBar(i int, sum [4]int64, top int64, at time.Time) {
 	step := float64(chartWidth-chartSide) / chartBars
 	base, words := int64(0), []string{at.Local().Format("15:04:05")}
 	for j, n := range sum {
 		if n > 0 {
-			words = append(words, fmt.Sprintf("%s %s", count(n), series[j].class))
+			words = append(words, fmt.Sprintf("%s %s", formatCount(n), series[j].class))
 		}
 	}
 	for j, n := range sum {
 		if n == 0 {
 			continue
 		}
-		y := heightOf(base+n, top)
+		y := yPosition(base+n, top)
 		b.Bars = append(b.Bars, bar{
-			Class: series[j].class, X: chartSide + float64(i)*step + 1, Width: step - 2, Y: y, Height: heightOf(base, top) - y, Words: strings.Join(words, " · "),
+			Class: series[j].class, X: chartSide + float64(i)*step + 1, Width: step - 2, Y: y, Height: yPosition(base, top) - y, Tooltip: strings.Join(words, " · "),
 		})
 		base += n
 	}
 }
 
-// heightOf is where a number lies, from above.
-func heightOf(n, top int64) float64 {
+// yPosition returns the vertical position of a value, measured from the top.
+func yPosition(n, top int64) float64 {
 	const plot = chartHeight - chartFoot - 8
 	return 8 + plot - plot*float64(n)/float64(max(top, 1))
 }
 
-// roundUp is an even number that charts may end at.
-func roundUp(n int64) int64 {
+// roundUpScale returns the upper end of the scale for values up to n. It is even, so that half of it is a whole number.
+func roundUpScale(n int64) int64 {
 	if n <= 2 {
 		return 2
 	}
@@ -155,24 +156,24 @@ func shortCount(n int64) string {
 	return fmt.Sprint(n)
 }
 
-// line is a chart of how many there were.
-type line struct {
+// sparkline is a small chart of a cohort's size over time.
+type sparkline struct {
 	Width, Height int
 	Points        string
-	Words         string
+	Summary       string // text alternative
 	Low, High     int
 	From          time.Time
 }
 
-// lineOf draws sizes over time; nothing where there are none yet.
-func lineOf(list []size, width, height int) *line {
+// newSparkline draws sizes over time. It returns nil if the list is empty.
+func newSparkline(list []cohortSize, width, height int) *sparkline {
 	if len(list) == 0 {
 		return nil
 	}
 	if len(list) == 1 {
 		list = append(list, list[0])
 	}
-	l := &line{Width: width, Height: height, Low: list[0].members, High: list[0].members, From: list[0].at}
+	l := &sparkline{Width: width, Height: height, Low: list[0].members, High: list[0].members, From: list[0].at}
 	for _, s := range list {
 		l.Low, l.High = min(l.Low, s.members), max(l.High, s.members)
 	}
@@ -186,6 +187,6 @@ func lineOf(list []size, width, height int) *line {
 		points = append(points, fmt.Sprintf("%.1f,%.1f", x, y))
 	}
 	l.Points = strings.Join(points, " ")
-	l.Words = fmt.Sprintf("From %s to %s members since %s", count(list[0].members), count(list[len(list)-1].members), list[0].at.Local().Format("15:04"))
+	l.Summary = fmt.Sprintf("From %s to %s members since %s", formatCount(list[0].members), formatCount(list[len(list)-1].members), list[0].at.Local().Format("15:04"))
 	return l
 }

@@ -11,11 +11,11 @@ import (
 )
 
 type cohortsView struct {
-	Keeps    bool // a ledger is there
-	Error    string
-	User     string
-	Found    []standingView
-	Sections []cohortSection
+	HasLedger bool // an instance with a ledger exists
+	Error     string
+	User      string
+	Found     []membershipView
+	Sections  []cohortSection
 }
 
 type cohortSection struct {
@@ -25,15 +25,15 @@ type cohortSection struct {
 
 type cohortRow struct {
 	destination.AudienceSize
-	Line *line
+	Sparkline *sparkline
 }
 
-// keeperOf works on an instance's audiences.
-func keeperOf(in Instance) *audiencesync.Keeper {
+// syncerOf returns the syncer of an instance's audiences.
+func syncerOf(in Instance) *audiencesync.Keeper {
 	return &audiencesync.Keeper{Plan: in.Plan, Audiences: in.Plugin.Audiences, Ledger: in.Ledger}
 }
 
-func (c *Console) cohorts(w http.ResponseWriter, r *http.Request) {
+func (c *Console) handleCohorts(w http.ResponseWriter, r *http.Request) {
 	view := cohortsView{User: strings.TrimSpace(r.FormValue("user"))}
 	instances, err := c.Running()
 	if err != nil {
@@ -43,88 +43,88 @@ func (c *Console) cohorts(w http.ResponseWriter, r *http.Request) {
 		if in.Ledger == nil || in.Plugin.Audiences == nil {
 			continue
 		}
-		view.Keeps = true
+		view.HasLedger = true
 		sizes, err := in.Ledger.Sizes(r.Context())
 		if err != nil {
 			view.Error = err.Error()
 		}
 		section := cohortSection{Instance: in.Plan.ID()}
 		for _, s := range sizes {
-			section.Cohorts = append(section.Cohorts, cohortRow{s, lineOf(c.history.ofCohort(in.Plan.ID(), s.ID), 120, 28)})
+			section.Cohorts = append(section.Cohorts, cohortRow{s, newSparkline(c.history.cohortSizes(in.Plan.ID(), s.ID), 120, 28)})
 		}
 		view.Sections = append(view.Sections, section)
 	}
 	if view.User != "" {
-		view.Found = c.standings(r, view.User)
+		view.Found = c.findMemberships(r, view.User)
 	}
 	if r.FormValue("part") != "" {
-		c.part(w, "cohorts", "live", view)
+		c.renderPart(w, "cohorts", "live", view)
 		return
 	}
-	c.show(w, r, http.StatusOK, "cohorts", page{Title: "Cohorts", Section: "cohorts", Data: view})
+	c.renderPage(w, r, http.StatusOK, "cohorts", page{Title: "Cohorts", Section: "cohorts", Data: view})
 }
 
 type cohortView struct {
 	Instance    string
 	Size        destination.AudienceSize
-	Line        *line
+	Sparkline   *sparkline
 	Identifiers []string
-	Pretends    bool
-	Works       []workView
+	SandboxOnly bool
+	Jobs        []jobView
 	Diff        *diffView
 	Error       string
 }
 
-// diffView is how a list of users differs from a cohort.
+// diffView is the difference between a list of users and a cohort.
 type diffView struct {
 	Report         audiencesync.Report
 	Missing, Extra []string
 	MissingCount   int
 	ExtraCount     int
-	Unreadable     []audiencesync.Failure // the first of them
+	Unreadable     []audiencesync.Failure // the first maxFailures
 }
 
-// maxDiff is how many users a comparison names of each kind.
-const maxDiff = 100
+// maxComparedUsers is the number of users that a comparison lists on each side.
+const maxComparedUsers = 100
 
-// chosen is the cohort that an address names; it answers where there is none.
-func (c *Console) chosen(w http.ResponseWriter, r *http.Request) (Instance, destination.AudienceSize, bool) {
+// requestedCohort returns the cohort that the URL names. If it does not exist, it responds with an error and returns false.
+func (c *Console) requestedCohort(w http.ResponseWriter, r *http.Request) (Instance, destination.AudienceSize, bool) {
 	instances, err := c.Running()
 	if err != nil {
-		c.fail(w, r, http.StatusInternalServerError, "cohorts", "The config has mistakes", err.Error())
+		c.renderError(w, r, http.StatusInternalServerError, "cohorts", "The config has errors", err.Error())
 		return Instance{}, destination.AudienceSize{}, false
 	}
 	for _, in := range instances {
 		if in.Plan.ID() != r.PathValue("instance") || in.Ledger == nil || in.Plugin.Audiences == nil {
 			continue
 		}
-		size, err := keeperOf(in).Find(r.Context(), r.PathValue("id"))
+		size, err := syncerOf(in).Find(r.Context(), r.PathValue("id"))
 		if err != nil {
-			c.fail(w, r, http.StatusNotFound, "cohorts", "No such cohort", capitalized(err.Error())+".")
+			c.renderError(w, r, http.StatusNotFound, "cohorts", "No such cohort", capitalize(err.Error())+".")
 			return Instance{}, destination.AudienceSize{}, false
 		}
 		return in, size, true
 	}
-	c.fail(w, r, http.StatusNotFound, "cohorts", "No such instance", "No instance of this name keeps cohorts.")
+	c.renderError(w, r, http.StatusNotFound, "cohorts", "No such instance", "No instance with this id has cohorts.")
 	return Instance{}, destination.AudienceSize{}, false
 }
 
-func (c *Console) cohort(w http.ResponseWriter, r *http.Request) {
-	if in, size, ok := c.chosen(w, r); ok {
-		c.showCohort(w, r, http.StatusOK, in, cohortView{Size: size})
+func (c *Console) handleCohort(w http.ResponseWriter, r *http.Request) {
+	if in, size, ok := c.requestedCohort(w, r); ok {
+		c.renderCohort(w, r, http.StatusOK, in, cohortView{Size: size})
 	}
 }
 
-func (c *Console) showCohort(w http.ResponseWriter, r *http.Request, status int, in Instance, view cohortView) {
-	view.Instance, view.Identifiers, view.Pretends = in.Plan.ID(), in.Plugin.Audiences.Identifiers, c.Pretends
-	view.Line = lineOf(c.history.ofCohort(view.Instance, view.Size.ID), 720, 120)
-	view.Works = c.works.of(view.Instance, view.Size.ID)
-	c.show(w, r, status, "cohort", page{Title: view.Size.Name, Section: "cohorts", Data: view})
+func (c *Console) renderCohort(w http.ResponseWriter, r *http.Request, status int, in Instance, view cohortView) {
+	view.Instance, view.Identifiers, view.SandboxOnly = in.Plan.ID(), in.Plugin.Audiences.Identifiers, c.SandboxOnly
+	view.Sparkline = newSparkline(c.history.cohortSizes(view.Instance, view.Size.ID), 720, 120)
+	view.Jobs = c.jobs.forAudience(view.Instance, view.Size.ID)
+	c.renderPage(w, r, status, "cohort", page{Title: view.Size.Name, Section: "cohorts", Data: view})
 }
 
-// changeCohort compares a cohort, sends it again, or empties it.
-func (c *Console) changeCohort(w http.ResponseWriter, r *http.Request) {
-	in, size, ok := c.chosen(w, r)
+// handleCohortAction compares a cohort with a list, sends it again, or empties it.
+func (c *Console) handleCohortAction(w http.ResponseWriter, r *http.Request) {
+	in, size, ok := c.requestedCohort(w, r)
 	if !ok {
 		return
 	}
@@ -132,35 +132,35 @@ func (c *Console) changeCohort(w http.ResponseWriter, r *http.Request) {
 	a := size.Audience
 	switch r.PostFormValue("do") {
 	case "diff":
-		diff, err := compare(r.Context(), in, a, r.PostFormValue("users"))
+		diff, err := compareCohort(r.Context(), in, a, r.PostFormValue("users"))
 		if view.Diff = diff; err != nil {
-			view.Error = capitalized(err.Error()) + "."
+			view.Error = capitalize(err.Error()) + "."
 		}
 	case "resync":
 		restart := r.PostFormValue("restart") != ""
-		c.begin(w, r, in, a, "resync", func(ctx context.Context, k *audiencesync.Keeper) (audiencesync.Report, error) {
+		c.startAudienceJob(w, r, in, a, "resync", func(ctx context.Context, k *audiencesync.Keeper) (audiencesync.Report, error) {
 			return k.Resync(ctx, a, nil, restart)
 		})
 		return
 	case "purge":
 		if r.PostFormValue("confirm") != a.Name {
-			view.Error = "Nothing was sent: the name that you typed is not the cohort's."
+			view.Error = "Nothing was sent: the name you typed does not match the cohort's name."
 			break
 		}
-		c.begin(w, r, in, a, "purge", func(ctx context.Context, k *audiencesync.Keeper) (audiencesync.Report, error) { return k.Purge(ctx, a) })
+		c.startAudienceJob(w, r, in, a, "purge", func(ctx context.Context, k *audiencesync.Keeper) (audiencesync.Report, error) { return k.Purge(ctx, a) })
 		return
 	default:
-		view.Error = "Nothing was done: the form did not say what to do."
+		view.Error = "Nothing was done: the form contains no known action."
 	}
 	status := http.StatusOK
 	if view.Error != "" {
 		status = http.StatusBadRequest
 	}
-	c.showCohort(w, r, status, in, view)
+	c.renderCohort(w, r, status, in, view)
 }
 
-// compare compares users, a line each or as a CSV file, with a cohort.
-func compare(ctx context.Context, in Instance, a destination.Audience, users string) (*diffView, error) {
+// compareCohort compares a cohort with a list of users, one id per line or CSV.
+func compareCohort(ctx context.Context, in Instance, a destination.Audience, users string) (*diffView, error) {
 	rows, err := audiencesync.OpenRows(strings.NewReader(users), audiencesync.Options{Identifiers: in.Plugin.Audiences.Identifiers, AllowIDs: true})
 	if err != nil {
 		return nil, err
@@ -168,18 +168,18 @@ func compare(ctx context.Context, in Instance, a destination.Audience, users str
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	d := &diffView{}
-	keeper := keeperOf(in)
-	keeper.Failed = func(f audiencesync.Failure) {
+	syncer := syncerOf(in)
+	syncer.Failed = func(f audiencesync.Failure) {
 		if len(d.Unreadable) < maxFailures {
 			d.Unreadable = append(d.Unreadable, f)
 		}
 	}
-	d.Report, err = keeper.Diff(ctx, a.ID, rows, func(kind, identity string) error {
+	d.Report, err = syncer.Diff(ctx, a.ID, rows, func(kind, identity string) error {
 		list, n := &d.Missing, &d.MissingCount
 		if kind == "extra" {
 			list, n = &d.Extra, &d.ExtraCount
 		}
-		if *n++; len(*list) < maxDiff {
+		if *n++; len(*list) < maxComparedUsers {
 			*list = append(*list, identity)
 		}
 		return nil

@@ -22,7 +22,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// newCohortPage is a console on an instance whose cohort aud_1 has the members u1 and u2.
+// newCohortPage returns a console with an instance whose cohort aud_1 has the members u1 and u2.
 func newCohortPage(t *testing.T) *page {
 	plugin := brazecohorts.Plugin()
 	definition, err := plugin.Load()
@@ -48,17 +48,17 @@ func newCohortPage(t *testing.T) *page {
 	return &page{t: t, http: c.Handler()}
 }
 
-func TestUsersAreComparedWithACohort(t *testing.T) {
+func TestCompareUsersWithCohort(t *testing.T) {
 	p := newCohortPage(t)
 	for _, c := range []struct {
 		name, users string
 		want        []string
 	}{
-		{"ids", "u1\nu3\n", []string{"1 in both", "1 members that the list does not have, 1 in the list who are no members"}},
+		{"ids", "u1\nu3\n", []string{"1 in both", "1 only in the cohort, 1 only in the list"}},
 		{"a header", "external_id;email\nu1;a\n", []string{"1 in both", "A column is ignored"}},
 		{"a header of another column", "email\nu1\n", []string{"No column names a user: the file has email;"}},
 		{"a header in camel case", "userId\nu1\n", []string{"No column names a user: the file has userId;"}},
-		{"a row that cannot be read", "external_id,size\nu1,1\nu2,5\" pipe\n", []string{"1 in both", "1 lines that cannot be read", "line 3: column 2 has a quote"}},
+		{"a row that cannot be read", "external_id,size\nu1,1\nu2,5\" pipe\n", []string{"1 in both", "1 unreadable lines", "line 3: column 2 has a quote"}},
 		{"no row that can be read", "external_id,size\nu1\n", []string{"No user can be read from the file, so nothing was done: line 2"}},
 	} {
 		body := p.post("cohorts/main/aud_1", url.Values{"do": {"diff"}, "users": {c.users}})

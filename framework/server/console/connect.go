@@ -13,49 +13,49 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/access"
 )
 
-// loginTime is how long a login may take.
-const loginTime = 10 * time.Minute
+// loginTimeout bounds an OAuth login.
+const loginTimeout = 10 * time.Minute
 
-// loginState is how an instance that somebody logs in for stands.
+// loginState is the OAuth status of an instance.
 type loginState struct {
 	State, Tone string
-	Why         string
+	Detail      string
 	Expires     time.Time
 }
 
-// loginOf is nil for an instance that nobody logs in for.
-func (c *Console) loginOf(ctx context.Context, in Instance) *loginState {
+// loginStateOf returns the OAuth status of an instance, or nil if it needs no login.
+func (c *Console) loginStateOf(ctx context.Context, in Instance) *loginState {
 	if in.Plan.Login() == nil || c.Logins == nil {
 		return nil
 	}
 	keeper, err := c.Logins()
 	if err != nil {
-		return &loginState{State: "cannot be kept", Tone: "wrong", Why: err.Error()}
+		return &loginState{State: "token store unavailable", Tone: "invalid", Detail: err.Error()}
 	}
 	token, err := keeper.Token(ctx, in.Plan.ID())
 	switch {
 	case err != nil:
-		return &loginState{State: "cannot be read", Tone: "wrong", Why: err.Error()}
+		return &loginState{State: "token unreadable", Tone: "invalid", Detail: err.Error()}
 	case token.Refused != "":
-		return &loginState{State: "login needed", Tone: "wrong", Why: token.Refused}
+		return &loginState{State: "login needed", Tone: "invalid", Detail: token.Refused}
 	case token.Access == "":
 		return &loginState{State: "not connected", Tone: "waiting"}
 	}
 	return &loginState{State: "connected", Tone: "good", Expires: token.Expires}
 }
 
-// connect begins a login for an instance of the file, and leads to the page that says what a person has to do.
-func (c *Console) connect(w http.ResponseWriter, r *http.Request) {
+// handleConnect starts an OAuth login for an instance and redirects to the job page, which tells the user what to do.
+func (c *Console) handleConnect(w http.ResponseWriter, r *http.Request) {
 	id := r.PostFormValue("instance")
 	port, err := strconv.Atoi(cmp.Or(r.PostFormValue("port"), "0"))
 	if err != nil || port < 0 || port > 65535 {
-		c.fail(w, r, http.StatusBadRequest, "setup", "No such port", "A port is a number up to 65535; leave it empty for any that is free.")
+		c.renderError(w, r, http.StatusBadRequest, "setup", "Invalid port", "Enter a port number up to 65535, or leave it empty to use any free port.")
 		return
 	}
-	cfg, problems := c.load()
-	instances, err := c.Make(cfg, problems, Real, nil)
+	cfg, problems := c.loadConfig()
+	instances, err := c.BuildPlans(cfg, problems, Real, nil)
 	if err != nil {
-		c.fail(w, r, http.StatusConflict, "setup", "The file has mistakes", err.Error())
+		c.renderError(w, r, http.StatusConflict, "setup", "The config has errors", err.Error())
 		return
 	}
 	for _, in := range instances {
@@ -64,52 +64,54 @@ func (c *Console) connect(w http.ResponseWriter, r *http.Request) {
 		}
 		keeper, err := c.Logins()
 		if err != nil {
-			c.fail(w, r, http.StatusConflict, "setup", "Nothing to keep a login in", err.Error())
+			c.renderError(w, r, http.StatusConflict, "setup", "Cannot store the login", err.Error())
 			return
 		}
 		remote := in.Plan.Login()
 		if remote.Spec.Grant == oauth.AuthorizationCode && !access.Local(r) {
-			c.fail(w, r, http.StatusConflict, "setup", "Not from here",
-				"The browser has to come back to the machine that the server runs on. There, use `landfall auth login --instance "+id+"`; with --paste the browser may be elsewhere.")
+			c.renderError(w, r, http.StatusConflict, "setup", "Log in on the server's machine",
+				"The login redirects the browser to the machine that the server runs on, and your browser is on another one. Run `landfall auth login --instance "+id+"` on the server; with --paste, the browser can be on another machine.")
 			return
 		}
-		c.beginLogin(w, r, id, port, remote, keeper)
+		c.startLogin(w, r, id, port, remote, keeper)
 		return
 	}
-	c.fail(w, r, http.StatusNotFound, "setup", "Nothing to connect", "No enabled instance of this name needs a login.")
+	c.renderError(w, r, http.StatusNotFound, "setup", "Nothing to connect", "The config has no enabled instance "+id+" that needs a login.")
 }
 
-func (c *Console) beginLogin(w http.ResponseWriter, r *http.Request, id string, port int, remote *oauth.Remote, keeper *oauth.Keeper) {
-	k := &work{kind: "login", instance: id}
-	ask := func(a oauth.Ask) { k.change(func() { k.ask = askView{a.URL, a.Code} }) }
-	who := access.ActorOf(r.Context())
-	refusal := c.start(k, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, loginTime)
+// startLogin runs the login as a background job.
+func (c *Console) startLogin(w http.ResponseWriter, r *http.Request, id string, port int, remote *oauth.Remote, keeper *oauth.Keeper) {
+	k := &job{kind: "login", instance: id}
+	prompt := func(a oauth.Ask) { k.update(func() { k.prompt = loginPrompt{a.URL, a.Code} }) }
+	actor := access.ActorOf(r.Context())
+	refusal := c.startJob(k, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 		defer cancel()
-		token, err := getToken(ctx, remote, port, ask)
+		token, err := requestToken(ctx, remote, port, prompt)
 		if err == nil {
 			err = keeper.Put(ctx, id, token)
 		}
-		c.Guard.Record(access.WithActor(ctx, who), "instance.connect", err, "instance", id)
+		c.Guard.Record(access.WithActor(ctx, actor), "instance.connect", err, "instance", id)
 		var known *fault.Error
 		if errors.As(err, &known) {
-			return errors.New(known.Message) // without the way that the command line has
+			return errors.New(known.Message) // leaves out the hint for the command line
 		}
 		return err
 	})
 	if refusal != "" {
-		c.fail(w, r, http.StatusConflict, "setup", "Not now", refusal)
+		c.renderError(w, r, http.StatusConflict, "setup", "Cannot connect now", refusal)
 		return
 	}
 	http.Redirect(w, r, Path+"work/"+k.id, http.StatusSeeOther)
 }
 
-func getToken(ctx context.Context, remote *oauth.Remote, port int, ask func(oauth.Ask)) (oauth.Token, error) {
+// requestToken obtains a token with the grant that the destination uses.
+func requestToken(ctx context.Context, remote *oauth.Remote, port int, prompt func(oauth.Ask)) (oauth.Token, error) {
 	switch remote.Spec.Grant {
 	case oauth.ClientCredentials:
 		return remote.Credentials(ctx)
 	case oauth.DeviceCode:
-		return remote.Device(ctx, ask)
+		return remote.Device(ctx, prompt)
 	}
-	return remote.Browser(ctx, port, ask)
+	return remote.Browser(ctx, port, prompt)
 }

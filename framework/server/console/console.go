@@ -1,9 +1,9 @@
-// Package console is a web page to see a Landfall work: what destinations there are, setting them up, trying an event, how far
-// deliveries are, what could not be delivered, and who is in which cohort.
+// Package console is the web UI of Landfall. It shows the destination catalogue, edits the config, tests single events, and shows
+// deliveries, dead letters and cohorts.
 //
-// Pages are made on the server and need no network; a little script keeps them fresh. What they show is text from elsewhere and
-// escaped as such. They need a session, which the admin key opens; as long as no key is set, this machine gets in. The package knows no flags and no commands: who serves it
-// hands over how plans are made. A Console is safe for concurrent use; Close ends it.
+// Pages are rendered on the server, escape everything they show and load nothing from other hosts; a small script refreshes them.
+// Access needs a session, opened with the admin key; without an admin key, only requests from this machine are allowed. The package
+// must not know flags or commands: its caller passes in how plans are built. A Console is safe for concurrent use.
 package console
 
 import (
@@ -26,56 +26,56 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// Path is where the console is served.
+// Path is the URL path that the console is served below.
 const Path = "/console/"
 
-// Target is where the requests of a plan go.
+// Target says where a plan sends its requests.
 type Target string
 
 // The targets.
 const (
-	Nowhere Target = "nowhere" // every request is answered as if it had been taken
-	Sandbox Target = "sandbox" // a pretended remote that knows nothing yet
-	Real    Target = "real"    // where deliveries go, with what is kept of them
+	DryRun  Target = "dry-run" // nowhere: every request is answered as if it had succeeded
+	Sandbox Target = "sandbox" // a new, empty sandbox of the destination
+	Real    Target = "real"    // where deliveries go, with their state
 )
 
-// Instance is an instance of a config that was made into a plan.
+// Instance is a destination instance of the config with its compiled plan.
 type Instance struct {
 	Plan     *runtime.Plan
 	Plugin   destination.Plugin
-	Ledger   *state.Ledger  // nil where nothing is kept
-	Warnings fault.Problems // with their places in the config
+	Ledger   *state.Ledger  // nil if the instance has no state
+	Warnings fault.Problems // with their positions in the config
 }
 
-// Config is what a Console shows and works with.
+// Config holds the dependencies and settings of a Console.
 type Config struct {
-	Registry func() (*destination.Registry, error) // the destinations that the config may name
-	File     string                                // the config; it need not be there yet
-	// Make makes plans of a config's enabled instances, as config.Load has read it. The error holds every mistake.
-	Make func(cfg *config.Config, problems fault.Problems, to Target, observe func(httpx.Exchange)) ([]Instance, error)
-	// Running are the instances that deliver, whose ledgers count. Requests of theirs are real ones, or those of a server's sandbox.
+	Registry func() (*destination.Registry, error) // the destinations that the config can use
+	File     string                                // path of the config; the file need not exist yet
+	// BuildPlans compiles the enabled instances of a config as read by config.Load. The error holds every problem.
+	BuildPlans func(cfg *config.Config, problems fault.Problems, to Target, observe func(httpx.Exchange)) ([]Instance, error)
+	// Running returns the instances that deliver, with the ledgers they write to.
 	Running func() ([]Instance, error)
-	// Queue and Runner are what delivers; nil where nothing does.
+	// Queue and Runner deliver events; nil in a console without a queue.
 	Queue  *delivery.Queue
 	Runner *delivery.Runner
-	// Gone returns what is left of instances that are not in the config any more; may be nil.
-	Gone func() []delivery.Status
-	// Pretends says that what delivers here does so to sandboxes, so that nothing is ever sent to a real endpoint.
-	Pretends bool
-	Logins   func() (*oauth.Keeper, error) // what keeps tokens; nil where nothing does
-	Guard    *access.Guard                 // who may use the console
-	Lookup   func(name string) (string, bool)
-	Every    time.Duration // between two looks at the deliveries: 5 s
-	Log      *slog.Logger  // silent by default
+	// RemovedInstances returns the status of instances that are no longer in the config but still have data; may be nil.
+	RemovedInstances func() []delivery.Status
+	// SandboxOnly says that all deliveries go to sandboxes and nothing is sent to a real endpoint.
+	SandboxOnly    bool
+	Logins         func() (*oauth.Keeper, error)    // the store of OAuth tokens; nil if there is none
+	Guard          *access.Guard                    // decides who can use the console
+	Lookup         func(name string) (string, bool) // reads the environment; os.LookupEnv if nil
+	SampleInterval time.Duration                    // between two samples of the delivery counts; default 5 s
+	Log            *slog.Logger                     // discards by default
 }
 
-// Console answers requests below Path.
+// Console serves the web UI below Path.
 type Console struct {
 	Config
 	pages    map[string]*template.Template
 	sessions sessions
 	drafts   drafts
-	works    works
+	jobs     jobs
 	history  history
 
 	ctx     context.Context
@@ -83,76 +83,76 @@ type Console struct {
 	running sync.WaitGroup
 }
 
-// New makes a Console and begins to watch the deliveries. The caller closes it.
+// New returns a Console and starts to sample the delivery counts. The caller must close it.
 func New(c Config) (*Console, error) {
-	if c.Every <= 0 {
-		c.Every = 5 * time.Second
+	if c.SampleInterval <= 0 {
+		c.SampleInterval = 5 * time.Second
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Guard == nil {
-		c.Guard = access.NewGuard(access.Config{}) // lets nobody in
+		c.Guard = access.NewGuard(access.Config{}) // denies all access
 	}
 	pages, err := parsePages()
 	if err != nil {
 		return nil, err
 	}
 	console := &Console{Config: c, pages: pages}
-	console.history = history{tallies: map[string][]tally{}, sizes: map[[2]string][]size{}}
+	console.history = history{snapshots: map[string][]snapshot{}, sizes: map[[2]string][]cohortSize{}}
 	console.ctx, console.cancel = context.WithCancel(context.Background())
-	console.running.Go(console.watch)
+	console.running.Go(console.recordHistory)
 	return console, nil
 }
 
-// Close ends what goes on behind the pages, and waits for that.
+// Close stops background jobs and sampling, and waits for them.
 func (c *Console) Close() {
 	c.cancel()
 	c.running.Wait()
 }
 
-// Handler is the console's routes, all of them below Path.
+// Handler returns the console's routes, all of them below Path.
 func (c *Console) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, handler := range map[string]http.HandlerFunc{
-		"GET {$}":                         c.home,
-		"GET catalogue":                   c.catalogue,
-		"GET catalogue/{slug}":            c.destination,
-		"GET test":                        c.tester,
-		"POST test":                       c.tester,
-		"GET deliveries":                  c.deliveries,
-		"GET events":                      c.events,
-		"GET events/{seq}/{index}":        c.event,
-		"GET letters":                     c.letters,
-		"GET letters/{id}":                c.letter,
-		"POST letters":                    c.changeLetters,
-		"GET cohorts":                     c.cohorts,
-		"GET cohorts/{instance}/{id...}":  c.cohort,
-		"POST cohorts/{instance}/{id...}": c.changeCohort,
-		"GET work/{id}":                   c.work,
-		"GET setup":                       c.setup,
-		"GET setup/new/{slug}":            c.setupNew,
-		"GET setup/edit/{id}":             c.setupEdit,
-		"POST setup/edit":                 c.setupChange,
-		"POST setup/preview":              c.preview,
-		"POST setup/write":                c.write,
-		"POST setup/connect":              c.connect,
+		"GET {$}":                         c.handleHome,
+		"GET catalogue":                   c.handleCatalogue,
+		"GET catalogue/{slug}":            c.handleDestination,
+		"GET test":                        c.handleTester,
+		"POST test":                       c.handleTester,
+		"GET deliveries":                  c.handleDeliveries,
+		"GET events":                      c.handleEvents,
+		"GET events/{seq}/{index}":        c.handleEvent,
+		"GET letters":                     c.handleDeadLetters,
+		"GET letters/{id}":                c.handleDeadLetter,
+		"POST letters":                    c.handleDeadLetterAction,
+		"GET cohorts":                     c.handleCohorts,
+		"GET cohorts/{instance}/{id...}":  c.handleCohort,
+		"POST cohorts/{instance}/{id...}": c.handleCohortAction,
+		"GET work/{id}":                   c.handleJob,
+		"GET setup":                       c.handleSetup,
+		"GET setup/new/{slug}":            c.handleNewInstance,
+		"GET setup/edit/{id}":             c.handleEditInstance,
+		"POST setup/edit":                 c.handleFormAction,
+		"POST setup/preview":              c.handlePreview,
+		"POST setup/write":                c.handleWrite,
+		"POST setup/connect":              c.handleConnect,
 	} {
 		method, path, _ := strings.Cut(pattern, " ")
 		mux.HandleFunc(method+" "+Path+path, handler)
 	}
-	guarded := c.guard(mux)
+	guarded := c.requireSession(mux)
 	outer := http.NewServeMux()
 	outer.Handle(Path, guarded)
-	outer.HandleFunc("GET "+Path+"login", c.login)
-	outer.HandleFunc("POST "+Path+"login", c.signIn)
-	outer.HandleFunc("POST "+Path+"logout", c.signOut)
-	outer.Handle("GET "+Path+"assets/", assets())
-	return protect(outer)
+	outer.HandleFunc("GET "+Path+"login", c.handleLogin)
+	outer.HandleFunc("POST "+Path+"login", c.handleSignIn)
+	outer.HandleFunc("POST "+Path+"logout", c.handleSignOut)
+	outer.Handle("GET "+Path+"assets/", assetHandler())
+	return protectRequests(outer)
 }
 
-// home shows what there is most to see of.
-func (c *Console) home(w http.ResponseWriter, r *http.Request) {
+// handleHome redirects to the deliveries, or to the catalogue if the console has no queue.
+func (c *Console) handleHome(w http.ResponseWriter, r *http.Request) {
 	to := "catalogue"
 	if c.Runner != nil {
 		to = "deliveries"
@@ -160,27 +160,27 @@ func (c *Console) home(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, Path+to, http.StatusSeeOther)
 }
 
-// entries are the destinations that there are.
-func (c *Console) entries() []destination.Entry {
+// catalogueEntries returns the known destinations; none if the registry cannot be read.
+func (c *Console) catalogueEntries() []destination.Entry {
 	registry, err := c.Registry()
 	if err != nil {
-		c.Log.Warn("reading the definitions", "error", err)
+		c.Log.Warn("cannot read destination definitions", "error", err)
 		return nil
 	}
 	return registry.Entries()
 }
 
-// find is a destination by its slug or an alias.
-func (c *Console) find(name string) (destination.Entry, bool) {
+// findDestination returns a destination by its slug or alias.
+func (c *Console) findDestination(name string) (destination.Entry, bool) {
 	registry, err := c.Registry()
 	if err != nil {
-		c.Log.Warn("reading the definitions", "error", err)
+		c.Log.Warn("cannot read destination definitions", "error", err)
 		return destination.Entry{}, false
 	}
 	return registry.Find(name)
 }
 
-// load reads the config file as it is now; nil where there is none yet.
-func (c *Console) load() (*config.Config, fault.Problems) {
+// loadConfig reads the config file. The config is nil if the file does not exist or cannot be parsed.
+func (c *Console) loadConfig() (*config.Config, fault.Problems) {
 	return config.Load(c.File, config.Env{Lookup: c.Lookup})
 }

@@ -52,7 +52,7 @@ destinations:
 admin: {key: "${ADMIN_KEY}"}
 `
 
-// page is a console on a file, without a queue.
+// page is a console for a config file, without a queue.
 type page struct {
 	t    *testing.T
 	http http.Handler
@@ -72,7 +72,7 @@ func newPageWith(t *testing.T, text, key string) *page {
 	require.NoError(t, err)
 	log := &bytes.Buffer{}
 	c, err := console.New(console.Config{
-		Registry: func() (*destination.Registry, error) { return registry, nil }, File: file, Make: maker(registry), Running: func() ([]console.Instance, error) { return nil, nil },
+		Registry: func() (*destination.Registry, error) { return registry, nil }, File: file, BuildPlans: planBuilder(registry), Running: func() ([]console.Instance, error) { return nil, nil },
 		Guard: access.NewGuard(access.Config{Key: func() string { return key }, AllowLocal: true, Log: slog.New(slog.NewTextHandler(log, nil))}),
 		Lookup: func(name string) (string, bool) {
 			v, ok := map[string]string{"PARTNER": "partner-value", "ADMIN_KEY": adminKey, "SECRET": "secret-value", "WRITE_KEY": "wk"}[name]
@@ -84,14 +84,14 @@ func newPageWith(t *testing.T, text, key string) *page {
 	return &page{t, c.Handler(), file, log}
 }
 
-// maker makes plans whose requests go to sandboxes, or nowhere.
-func maker(registry *destination.Registry) func(*config.Config, fault.Problems, console.Target, func(httpx.Exchange)) ([]console.Instance, error) {
+// planBuilder builds plans whose requests go to sandboxes, or nowhere in a dry run.
+func planBuilder(registry *destination.Registry) func(*config.Config, fault.Problems, console.Target, func(httpx.Exchange)) ([]console.Instance, error) {
 	return func(cfg *config.Config, problems fault.Problems, to console.Target, observe func(httpx.Exchange)) ([]console.Instance, error) {
 		plugins := map[string]destination.Plugin{}
 		plans, err := runtime.Load(cfg, problems, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
 			plugins[in.ID] = of.Plugin
-			base := http.RoundTripper(answering{})
-			if to != console.Nowhere {
+			base := http.RoundTripper(okTransport{})
+			if to != console.DryRun {
 				base = sandbox.Transport(of.Plugin.Sandbox.New(map[string][]string{"client-secret": {"secret-value", "tried"}, "owner": {"ana@example.com"}}))
 			}
 			return runtime.Host{Transport: base, Observe: observe}, nil
@@ -104,13 +104,14 @@ func maker(registry *destination.Registry) func(*config.Config, fault.Problems, 
 	}
 }
 
-type answering struct{}
+// okTransport answers every request with status 200.
+type okTransport struct{}
 
-func (answering) RoundTrip(r *http.Request) (*http.Response, error) {
+func (okTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 }
 
-// do makes a request as a browser on this machine, which f may change.
+// do makes a request like a browser on this machine. f can change the request.
 func (p *page) do(method, path string, form url.Values, f func(*http.Request)) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, "http://localhost:8080/console/"+path, strings.NewReader(form.Encode()))
 	r.RemoteAddr = "127.0.0.1:4711"
@@ -154,8 +155,7 @@ func TestEveryPageHasAPolicyAndNothingInline(t *testing.T) {
 	}
 }
 
-// Every destination that there is can be looked at and set up.
-func TestEveryDestinationHasItsForm(t *testing.T) {
+func TestEveryDestinationHasCatalogueAndSetupPages(t *testing.T) {
 	p := newPage(t, written)
 	registry, err := destinations.Registry()
 	require.NoError(t, err)
@@ -168,7 +168,7 @@ func TestEveryDestinationHasItsForm(t *testing.T) {
 	}
 }
 
-func TestWhoGetsIn(t *testing.T) {
+func TestAccessWithoutKey(t *testing.T) {
 	p := newPage(t, written)
 	for _, c := range []struct {
 		name   string
@@ -179,8 +179,8 @@ func TestWhoGetsIn(t *testing.T) {
 		{"this machine by its address", func(r *http.Request) { r.Host = "[::1]:8080"; r.RemoteAddr = "[::1]:1" }, true},
 		{"another machine", func(r *http.Request) { r.RemoteAddr = "192.0.2.7:1" }, false},
 		{"a proxy on this machine", func(r *http.Request) { r.Header.Set("X-Forwarded-For", "192.0.2.7") }, false},
-		{"a name that was made to lead here", func(r *http.Request) { r.Host = "evil.example:8080" }, false},
-		{"a name that begins alike", func(r *http.Request) { r.Host = "localhost.evil.example" }, false},
+		{"a host name that resolves to this machine", func(r *http.Request) { r.Host = "evil.example:8080" }, false},
+		{"a host name with the prefix localhost", func(r *http.Request) { r.Host = "localhost.evil.example" }, false},
 		{"a made-up session", func(r *http.Request) {
 			r.RemoteAddr = "192.0.2.7:1"
 			r.AddCookie(&http.Cookie{Name: "landfall-console", Value: "x"})
@@ -200,7 +200,7 @@ func TestWhoGetsIn(t *testing.T) {
 	}
 }
 
-func TestASessionNeedsTheKeyAndEndsWithIt(t *testing.T) {
+func TestSessionNeedsTheKeyAndEndsOnLogout(t *testing.T) {
 	p := newPageWith(t, written, adminKey)
 	away := func(r *http.Request) { r.RemoteAddr, r.Host = "192.0.2.7:1", "landfall.example" }
 	wrong := p.do(http.MethodPost, "login", url.Values{"key": {"nope"}}, away)
@@ -219,20 +219,20 @@ func TestASessionNeedsTheKeyAndEndsWithIt(t *testing.T) {
 	for range 12 {
 		wrong = p.do(http.MethodPost, "login", url.Values{"key": {"nope"}}, away)
 	}
-	assert.Contains(t, wrong.Body.String(), "Too many tries")
+	assert.Contains(t, wrong.Body.String(), "Too many attempts")
 	assert.Equal(t, http.StatusTooManyRequests, wrong.Code)
 	assert.NotEmpty(t, wrong.Header().Get("Retry-After"))
 	elsewhere := p.do(http.MethodPost, "login", url.Values{"key": {adminKey}}, func(r *http.Request) { r.RemoteAddr = "192.0.2.8:1" })
 	assert.Equal(t, http.StatusSeeOther, elsewhere.Code, "others are not locked out")
 	with = func(r *http.Request) { away(r); r.AddCookie(elsewhere.Result().Cookies()[0]) }
-	assert.Equal(t, 200, p.do(http.MethodGet, "setup", nil, with).Code, "a session goes on where logins are blocked")
+	assert.Equal(t, 200, p.do(http.MethodGet, "setup", nil, with).Code, "sessions stay valid while logins are blocked")
 	assert.Equal(t, 10, strings.Count(p.log.String(), "outcome=refused"))
 	assert.Equal(t, 2, strings.Count(p.log.String(), "action=login who=\"admin key\""))
 	assert.NotContains(t, p.log.String(), adminKey)
 }
 
-// With a key, this machine gets in no more easily than another one.
-func TestWithAKeyAnAddressOpensNothing(t *testing.T) {
+// With an admin key, this machine needs a session like any other.
+func TestLocalAccessNeedsSessionWithKey(t *testing.T) {
 	p := newPageWith(t, written, adminKey)
 	for _, from := range []string{"127.0.0.1:4711", "[::1]:4711", "192.0.2.7:1"} {
 		w := p.do(http.MethodGet, "setup", nil, func(r *http.Request) { r.RemoteAddr = from })
@@ -241,13 +241,13 @@ func TestWithAKeyAnAddressOpensNothing(t *testing.T) {
 	}
 }
 
-func TestOtherPagesChangeNothing(t *testing.T) {
+func TestCrossOriginChangesAreRejected(t *testing.T) {
 	p := newPage(t, written)
 	for name, change := range map[string]func(*http.Request){
 		"another site":       func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
-		"a sister site":      func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") },
+		"another subdomain":      func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") },
 		"an old browser":     func(r *http.Request) { r.Header.Del("Sec-Fetch-Site"); r.Header.Set("Origin", "https://evil.example") },
-		"a page without one": func(r *http.Request) { r.Header.Del("Sec-Fetch-Site"); r.Header.Set("Origin", "null") },
+		"an opaque origin": func(r *http.Request) { r.Header.Del("Sec-Fetch-Site"); r.Header.Set("Origin", "null") },
 		"no browser":         func(r *http.Request) { r.Header.Del("Sec-Fetch-Site") },
 	} {
 		for _, path := range []string{"test", "letters", "setup/edit", "setup/write", "setup/connect", "setup/preview", "cohorts/main/vip", "login", "logout"} {
@@ -260,12 +260,12 @@ func TestOtherPagesChangeNothing(t *testing.T) {
 	}).Code)
 }
 
-// hostile are texts that an event may hold.
+// hostile are event values that try to inject markup.
 var hostile = []string{
 	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onmouseover='alert(1)`, `</textarea><script>alert(1)</script>`, `javascript:alert(1)`, `{{.}}`, "\u202e", `</pre><svg/onload=alert(1)>`, `&lt;script&gt;`,
 }
 
-func TestEventsAreText(t *testing.T) {
+func TestEventValuesAreEscaped(t *testing.T) {
 	p := newPage(t, written)
 	plain := strings.Count(p.post("test", url.Values{"do": {"explain"}, "event": {`{"event":"Audience Entered","userId":"u"}`}}), "<script")
 	for _, text := range hostile {
@@ -285,30 +285,30 @@ func quoted(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }
 
-func TestTesterTellsTheStory(t *testing.T) {
+func TestTesterExplainsAndSends(t *testing.T) {
 	p := newPage(t, strings.Replace(written, "literal-secret", "${SECRET}", 1))
 	event := `{"type":"track","event":"Audience Entered","userId":"ana","timestamp":"2026-01-02T03:04:05Z","properties":{"vip":true},"context":{"personas":{"computation_class":"audience","computation_id":"aud_1","computation_key":"vip"}}}`
 	explained := p.post("test", url.Values{"do": {"explain"}, "event": {event}})
 	assert.Contains(t, explained, "would be delivered")
 	assert.Contains(t, explained, "@path $.userId")
 	assert.Contains(t, explained, "https://rest.iad-01.braze.com/partners/segment/cohorts/users")
-	assert.NotContains(t, explained, "Answered")
+	assert.NotContains(t, explained, "Response")
 	for _, secret := range []string{"secret-value", "partner-value"} {
 		assert.NotContains(t, explained, secret)
 	}
 	sent := p.post("test", url.Values{"do": {"sandbox"}, "event": {event}})
 	assert.Contains(t, sent, "nothing left this machine")
-	assert.Contains(t, sent, "Answered <b>201</b>")
+	assert.Contains(t, sent, "Response <b>201</b>")
 	asked := p.post("test", url.Values{"do": {"ask"}, "event": {event}})
-	assert.Contains(t, asked, "Really send it?")
+	assert.Contains(t, asked, "Send this event for real?")
 	assert.Contains(t, asked, "<code>rest.iad-01.braze.com</code>")
-	assert.NotContains(t, asked, "Answered")
-	assert.Contains(t, p.post("test", url.Values{"do": {"real"}, "event": {event}}), "It was sent to the real endpoint.")
-	assert.Contains(t, p.post("test", url.Values{"do": {"explain"}, "event": {"[1]"}}), "This is no event")
+	assert.NotContains(t, asked, "Response")
+	assert.Contains(t, p.post("test", url.Values{"do": {"real"}, "event": {event}}), "Sent to the real endpoint.")
+	assert.Contains(t, p.post("test", url.Values{"do": {"explain"}, "event": {"[1]"}}), "This is not a valid event")
 	assert.Contains(t, p.post("test", url.Values{"do": {"explain"}, "event": {`{"event":"Other"}`}}), "Not matched")
 }
 
-// form is what the page of the instance sends when nothing is changed.
+// form returns the parameters that the unchanged form of the instance sends, with changes.
 func form(changes map[string]string) url.Values {
 	q := url.Values{
 		"original": {"main"}, "slug": {"braze-cohorts"}, "id": {"main"}, "enabled": {"1"}, "subs": {"1"}, "set.partner_api_key": {"${PARTNER}"},
@@ -323,12 +323,12 @@ func form(changes map[string]string) url.Values {
 
 var draftID = regexp.MustCompile(`name="draft" value="([^"]+)"`)
 
-func TestNothingChangesWhereNothingIsChanged(t *testing.T) {
+func TestUnchangedFormMakesNoChanges(t *testing.T) {
 	p := newPage(t, written)
-	assert.Contains(t, p.post("setup/edit", form(map[string]string{"do": "review"})), "Nothing changes.")
+	assert.Contains(t, p.post("setup/edit", form(map[string]string{"do": "review"})), "No changes.")
 }
 
-func TestWritingIsReviewedAndChecked(t *testing.T) {
+func TestReviewAndWrite(t *testing.T) {
 	p := newPage(t, written)
 	review := p.post("setup/edit", form(map[string]string{"do": "review", "set.client_secret": "SECRET", "s.0.f.device_id.mode": "path", "s.0.f.device_id.text": "$.context.device.id"}))
 	assert.Contains(t, review, "client_secret: ${SECRET} # to be moved")
@@ -356,7 +356,7 @@ func TestWritingIsReviewedAndChecked(t *testing.T) {
 	assert.Empty(t, left)
 }
 
-func TestAFileThatHasChangedIsNotWrittenOver(t *testing.T) {
+func TestChangedFileIsNotOverwritten(t *testing.T) {
 	p := newPage(t, written)
 	id := draftID.FindStringSubmatch(p.post("setup/edit", form(map[string]string{"do": "review", "id": "other"})))
 	require.NoError(t, os.WriteFile(p.file, []byte(written+"# more\n"), 0o600))
@@ -368,7 +368,7 @@ func TestAFileThatHasChangedIsNotWrittenOver(t *testing.T) {
 	assert.Equal(t, written+"# more\n", string(text))
 }
 
-func TestMistakesAreNotWritten(t *testing.T) {
+func TestConfigWithErrorsIsNotWritten(t *testing.T) {
 	for name, c := range map[string]struct {
 		changes map[string]string
 		says    string
@@ -377,7 +377,7 @@ func TestMistakesAreNotWritten(t *testing.T) {
 		"a secret itself":    {map[string]string{"set.client_secret": "hunter2-hunter2"}, "The secret itself is not written to the file"},
 		"a missing variable": {map[string]string{"set.client_secret": "${NOBODY_SET}"}, "NOBODY_SET, which is not set"},
 		"a mapping":          {map[string]string{"s.0.f.device_id.mode": "json", "s.0.f.device_id.text": `{"@nope": 1}`}, "@nope"},
-		"no JSON":            {map[string]string{"s.0.as": "json", "s.0.json": `{"a"`}, "This is no JSON"},
+		"no JSON":            {map[string]string{"s.0.as": "json", "s.0.json": `{"a"`}, "This is not valid JSON"},
 		"an endpoint":        {map[string]string{"set.endpoint": "not a url"}, "endpoint"},
 		"no id":              {map[string]string{"id": ""}, "/destinations/0/id"},
 	} {
@@ -388,12 +388,12 @@ func TestMistakesAreNotWritten(t *testing.T) {
 			review := p.post("setup/edit", form(changes))
 			assert.Contains(t, review, c.says)
 			assert.NotContains(t, review, "hunter2")
-			assert.Contains(t, review, "disabled>Write the file")
+			assert.Contains(t, review, "disabled>Write file")
 		})
 	}
 }
 
-func TestTheLimitOfSubscriptions(t *testing.T) {
+func TestSubscriptionLimit(t *testing.T) {
 	p := newPage(t, written)
 	q := form(map[string]string{"do": "check", "subs": "51"})
 	for i := range 51 {
@@ -407,13 +407,13 @@ func TestTheLimitOfSubscriptions(t *testing.T) {
 	assert.Contains(t, p.post("setup/edit", q), "an instance of Braze Cohorts may have 50 at most")
 }
 
-func TestPasswordsNeverComeBack(t *testing.T) {
+func TestSecretsAreNeverShown(t *testing.T) {
 	p := newPage(t, written)
 	body := p.get("setup/edit/main")
 	assert.NotContains(t, body, "literal-secret")
-	assert.Contains(t, body, "written in the file, and never shown")
+	assert.Contains(t, body, "set in the file; not shown")
 	tried := p.post("setup/edit", form(map[string]string{"do": "credentials-sandbox", "try.client_secret": "tried"}))
-	assert.Contains(t, tried, "The credentials are good.")
+	assert.Contains(t, tried, "The credentials work.")
 	assert.NotContains(t, tried, `"tried"`)
 	wrong := p.post("setup/edit", form(map[string]string{"do": "credentials-sandbox", "try.client_secret": "mistyped-secret"}))
 	assert.Contains(t, wrong, "The credentials do not work.")
@@ -422,19 +422,19 @@ func TestPasswordsNeverComeBack(t *testing.T) {
 	assert.NotContains(t, p.post("setup/edit", url.Values{"draft": {id[1]}}), "mistyped-secret")
 }
 
-func TestMistakesShowUnderTheirPlace(t *testing.T) {
+func TestErrorsAppearBelowTheirInputs(t *testing.T) {
 	p := newPage(t, written)
 	answer := p.post("setup/preview", form(map[string]string{"s.0.subscribe": `event = "A`, "sample": `{"event":"Audience Entered","userId":"u1"}`}))
 	assert.Regexp(t, `"e-s-0-subscribe":"[^"]*class=\\"error`, strings.ReplaceAll(answer, `\u003c`, "<"))
-	assert.Contains(t, answer, "Mend what is marked first")
+	assert.Contains(t, answer, "Fix the errors above")
 	answer = p.post("setup/preview", form(map[string]string{"sample": `{"event":"Audience Entered","userId":"u1"}`}))
 	assert.Contains(t, answer, "Matched: the event is")
 	assert.Contains(t, answer, `"e-s-0-subscribe":""`)
 }
 
-func TestBeginningFromNothing(t *testing.T) {
+func TestSetupWithoutConfigFile(t *testing.T) {
 	p := newPage(t, "")
-	assert.Contains(t, p.get("setup"), "Begin from nothing")
+	assert.Contains(t, p.get("setup"), "No config file yet")
 	assert.Contains(t, p.get("setup/new/braze-cohorts"), "${BRAZE_COHORTS_CLIENT_SECRET}")
 	q := form(map[string]string{"do": "review", "original": "", "s.0.of": "-1", "set.client_secret": "SECRET", "source.id": "web", "source.key": "${WRITE_KEY}"})
 	id := draftID.FindStringSubmatch(p.post("setup/edit", q))
@@ -458,10 +458,10 @@ destinations:
         subscribe: event = "Audience Entered"
         mapping: {personas_audience_key: vip}
 `, string(text))
-	assert.Contains(t, p.post("setup/edit", form(map[string]string{"do": "delete"})), "disabled>Write the file", "a config has one destination at least")
+	assert.Contains(t, p.post("setup/edit", form(map[string]string{"do": "delete"})), "disabled>Write file", "a config needs at least one destination")
 }
 
-func TestButtonsOfTheForm(t *testing.T) {
+func TestFormActions(t *testing.T) {
 	p := newPage(t, written)
 	assert.Contains(t, p.post("setup/edit", form(map[string]string{"do": "add", "add": "syncAudiences"})), `value="Sync Audience"`)
 	assert.Contains(t, p.post("setup/edit", form(map[string]string{"do": "preset:0"})), `value="Sync Engage Audience"`)
@@ -472,7 +472,7 @@ func TestButtonsOfTheForm(t *testing.T) {
 	}
 }
 
-func TestALoginAndWhatTheRemoteKnows(t *testing.T) {
+func TestLoginInputsAndDynamicChoices(t *testing.T) {
 	p := newPage(t, written)
 	body := p.get("setup/new/hubspot")
 	assert.Contains(t, body, "OAuth Client ID")
@@ -498,13 +498,13 @@ func TestALoginAndWhatTheRemoteKnows(t *testing.T) {
 	assert.NotContains(t, review, "pasted-token")
 }
 
-func TestLargeRequestsAreRefused(t *testing.T) {
+func TestLargeRequestsAreRejected(t *testing.T) {
 	p := newPage(t, written)
 	w := p.do(http.MethodPost, "test", url.Values{"do": {"explain"}, "event": {strings.Repeat("x", 5<<20)}}, nil)
 	assert.NotContains(t, w.Body.String(), strings.Repeat("x", 1<<20))
 }
 
-func TestCloseEnds(t *testing.T) {
+func TestAssetsAreServed(t *testing.T) {
 	p := newPage(t, written)
 	server := httptest.NewServer(p.http)
 	defer server.Close()

@@ -9,55 +9,55 @@ import (
 )
 
 type deliveriesView struct {
-	Runs      bool // something delivers here
-	Pretends  bool
-	Wide      bool // an hour instead of five minutes
-	Instances []instanceView
-	Latest    []verdictView
+	HasQueue    bool
+	SandboxOnly bool
+	LastHour    bool // show an hour instead of five minutes
+	Instances   []instanceView
+	Latest      []verdictView
 }
 
-// instanceView is how far an instance is.
+// instanceView is the delivery status of an instance.
 type instanceView struct {
 	delivery.Status
 	Destination string
 	State, Tone string
-	Hint        string // what to do, where something is to be done
+	Hint        string // what the operator should do; "" if nothing
 	Figures     []figure
-	Chart       bars
+	Chart       barChart
 }
 
 type figure struct {
-	Name, Value, Words string
-	Class              string
+	Name, Value, Help string
+	Class             string
 }
 
-func (c *Console) deliveries(w http.ResponseWriter, r *http.Request) {
-	view := deliveriesView{Runs: c.Runner != nil, Pretends: c.Pretends, Wide: r.FormValue("window") == "hour"}
+func (c *Console) handleDeliveries(w http.ResponseWriter, r *http.Request) {
+	view := deliveriesView{HasQueue: c.Runner != nil, SandboxOnly: c.SandboxOnly, LastHour: r.FormValue("window") == "hour"}
 	if c.Runner != nil {
-		names := c.destinations()
+		names := c.destinationNames()
 		window := 5 * time.Minute
-		if view.Wide {
+		if view.LastHour {
 			window = time.Hour
 		}
 		for _, s := range c.Runner.Status() {
-			view.Instances = append(view.Instances, c.instance(s, names[s.Instance], window))
+			view.Instances = append(view.Instances, c.newInstanceView(s, names[s.Instance], window))
 		}
-		if c.Gone != nil {
-			for _, s := range c.Gone() {
-				view.Instances = append(view.Instances, c.instance(s, "not in the config", window))
+		if c.RemovedInstances != nil {
+			for _, s := range c.RemovedInstances() {
+				view.Instances = append(view.Instances, c.newInstanceView(s, "not in the config", window))
 			}
 		}
 		view.Latest = verdictViews(c.Runner.Verdicts(20, func(*delivery.VerdictRecord) bool { return true }))
 	}
 	if r.FormValue("part") != "" {
-		c.part(w, "deliveries", "live", view)
+		c.renderPart(w, "deliveries", "live", view)
 		return
 	}
-	c.show(w, r, http.StatusOK, "deliveries", page{Title: "Deliveries", Section: "deliveries", Data: view})
+	c.renderPage(w, r, http.StatusOK, "deliveries", page{Title: "Deliveries", Section: "deliveries", Data: view})
 }
 
-// destinations are the names of the running instances' destinations.
-func (c *Console) destinations() map[string]string {
+// destinationNames returns the destination name of each running instance, by instance id.
+func (c *Console) destinationNames() map[string]string {
 	names := map[string]string{}
 	instances, err := c.Running()
 	if err != nil {
@@ -69,13 +69,13 @@ func (c *Console) destinations() map[string]string {
 	return names
 }
 
-func (c *Console) instance(s delivery.Status, destination string, window time.Duration) instanceView {
-	v := instanceView{Status: s, Destination: destination, Chart: chartOf(c.history.of(s.Instance), window, time.Now())}
+func (c *Console) newInstanceView(s delivery.Status, destination string, window time.Duration) instanceView {
+	v := instanceView{Status: s, Destination: destination, Chart: newBarChart(c.history.deliverySnapshots(s.Instance), window, time.Now())}
 	waiting := s.Waiting + s.Behind
-	switch stopping := firstStopping(s.Findings); {
+	switch stopping := stoppingFinding(s.Findings); {
 	case s.Removed:
-		v.State, v.Tone = "gone", "stopped"
-		v.Hint = fmt.Sprintf("This instance is not in the config any more, and this is left of it, with %d members in its ledger. If it has another id now, landfall instances rename %s NEW gives it that; landfall instances forget %[2]s deletes it.",
+		v.State, v.Tone = "removed", "stopped"
+		v.Hint = fmt.Sprintf("This instance is no longer in the config, but its queue and ledger (%d members) remain. If you renamed it, run landfall instances rename %s NEW. To delete its data, run landfall instances forget %[2]s.",
 			s.Members, s.Instance)
 	case stopping != nil:
 		v.State, v.Tone, v.Hint = "not delivering", "stopped", stopping.Text()
@@ -83,29 +83,29 @@ func (c *Console) instance(s delivery.Status, destination string, window time.Du
 		v.State, v.Tone, v.Hint = "stopped", "stopped", s.Stopped
 	case s.Paused:
 		v.State, v.Tone = "rate limited", "waiting"
-		v.Hint = "The remote asks to wait until " + s.Until.Local().Format("15:04:05") + ". Its events are kept, and go on by themselves. To end the pause: landfall resume " + s.Instance
-	case holding(s.Findings) != nil:
-		v.State, v.Tone, v.Hint = "held up", "waiting", holding(s.Findings).Text()
+		v.Hint = "The destination asked to wait until " + s.Until.Local().Format("15:04:05") + ". Events stay queued, and delivery resumes by itself. To resume now, run landfall resume " + s.Instance + "."
+	case attentionFinding(s.Findings) != nil:
+		v.State, v.Tone, v.Hint = "needs attention", "waiting", attentionFinding(s.Findings).Text()
 	case waiting > 0:
 		v.State, v.Tone = "delivering", "delivering"
 	default:
 		v.State, v.Tone = "idle", "quiet"
 	}
-	t := tallyOf(s, time.Now())
+	t := snapshotOf(s, time.Now())
 	v.Figures = []figure{
-		{Name: "Accepted", Value: count(t.accepted), Words: "events read, replays included"},
-		{Name: "Delivered", Value: count(t.delivered), Class: "delivered", Words: "the remote has them"},
-		{Name: "Skipped", Value: count(t.skipped), Class: "skipped", Words: "nothing was to be done"},
-		{Name: "Retried", Value: count(t.retried), Class: "retried", Words: "tries since the start"},
-		{Name: "Dead or parked", Value: count(t.dead), Class: "dead", Words: "set aside"},
-		{Name: "Waiting", Value: count(waiting), Words: "events not finished"},
-		{Name: "Lag", Value: lag(s.Lag), Words: "age of the oldest"},
+		{Name: "Accepted", Value: formatCount(t.accepted), Help: "events read from the queue, including replays"},
+		{Name: "Delivered", Value: formatCount(t.delivered), Class: "delivered", Help: "events that the destination accepted"},
+		{Name: "Skipped", Value: formatCount(t.skipped), Class: "skipped", Help: "events that needed no change at the destination"},
+		{Name: "Retried", Value: formatCount(t.retried), Class: "retried", Help: "delivery attempts that were repeated since this server started"},
+		{Name: "Dead or parked", Value: formatCount(t.dead), Class: "dead", Help: "events on the Dead letters page"},
+		{Name: "Waiting", Value: formatCount(waiting), Help: "events not finished yet"},
+		{Name: "Lag", Value: formatDuration(s.Lag), Help: "age of the oldest waiting event"},
 	}
 	return v
 }
 
-// firstStopping returns the first finding that stops this server from delivering; nil if there is none.
-func firstStopping(list []delivery.Finding) *delivery.Finding {
+// stoppingFinding returns the first finding that stops delivery on this server; nil if there is none.
+func stoppingFinding(list []delivery.Finding) *delivery.Finding {
 	for i := range list {
 		if list[i].Stops != "" && list[i].Stops != delivery.StopsIngest {
 			return &list[i]
@@ -114,8 +114,8 @@ func firstStopping(list []delivery.Finding) *delivery.Finding {
 	return nil
 }
 
-// holding returns the first finding that needs an operator, or that keeps events from being taken; nil if there is none.
-func holding(list []delivery.Finding) *delivery.Finding {
+// attentionFinding returns the first finding that needs an operator or stops ingestion; nil if there is none.
+func attentionFinding(list []delivery.Finding) *delivery.Finding {
 	for i := range list {
 		switch list[i].Code {
 		case delivery.CodeParkedFull, delivery.CodeLettersNear, delivery.CodeLost, delivery.CodeDamaged:
@@ -128,10 +128,10 @@ func holding(list []delivery.Finding) *delivery.Finding {
 	return nil
 }
 
-// verdictView is a verdict in a list.
+// verdictView is a row in a list of verdicts.
 type verdictView struct {
 	delivery.VerdictRecord
-	Who string
+	UserID string
 }
 
 func verdictViews(list []delivery.VerdictRecord) []verdictView {

@@ -12,81 +12,81 @@ import (
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 )
 
-// Bounds of what a page shows.
+// Limits on list pages.
 const (
 	maxEvents  = 50
 	maxLetters = 100
 )
 
 type eventsView struct {
-	Runs  bool
-	User  string
-	Found []foundEvent
-	Whole bool // all that is kept was looked through
-	Error string
-	// Latest are verdicts on everybody, where no user is asked for.
-	Latest    []verdictView
-	Standings []standingView
+	HasQueue bool
+	User     string
+	Found    []foundEvent
+	Complete bool // the whole log was searched
+	Error    string
+	// Latest are the latest verdicts of all users, if the request names no user.
+	Latest      []verdictView
+	Memberships []membershipView
 }
 
-// foundEvent is an accepted event with what this process has decided of it.
+// foundEvent is an accepted event with this server's verdicts on it.
 type foundEvent struct {
 	delivery.StoredEvent
 	Name     string
 	Verdicts []delivery.VerdictRecord
 }
 
-// standingView is somebody in one cohort of one instance.
-type standingView struct {
+// membershipView is a user's membership in one cohort of one instance.
+type membershipView struct {
 	Instance string
 	audiencesync.Standing
 }
 
-func (c *Console) events(w http.ResponseWriter, r *http.Request) {
-	view := eventsView{Runs: c.Runner != nil, User: strings.TrimSpace(r.FormValue("user"))}
+func (c *Console) handleEvents(w http.ResponseWriter, r *http.Request) {
+	view := eventsView{HasQueue: c.Runner != nil, User: strings.TrimSpace(r.FormValue("user"))}
 	switch {
 	case c.Runner == nil:
 	case view.User == "":
 		view.Latest = verdictViews(c.Runner.Verdicts(maxEvents, func(*delivery.VerdictRecord) bool { return true }))
 	default:
-		list, whole, err := c.Queue.Latest(r.Context(), view.User, maxEvents)
+		list, complete, err := c.Queue.Latest(r.Context(), view.User, maxEvents)
 		if err != nil {
 			view.Error = err.Error()
 		}
-		view.Whole = whole
+		view.Complete = complete
 		verdicts := c.verdictsOf(list)
 		for _, l := range list {
-			view.Found = append(view.Found, foundEvent{l, nameOf(l), verdicts[[2]uint64{l.Seq, uint64(l.Index)}]})
+			view.Found = append(view.Found, foundEvent{l, eventTitle(l), verdicts[[2]uint64{l.Seq, uint64(l.Index)}]})
 		}
-		view.Standings = c.standings(r, view.User)
+		view.Memberships = c.findMemberships(r, view.User)
 	}
 	if r.FormValue("part") != "" {
-		c.part(w, "events", "live", view)
+		c.renderPart(w, "events", "live", view)
 		return
 	}
-	c.show(w, r, http.StatusOK, "events", page{Title: "Events", Section: "events", Data: view})
+	c.renderPage(w, r, http.StatusOK, "events", page{Title: "Events", Section: "events", Data: view})
 }
 
-// verdictsOf are those that are remembered of events, by their places, the newest first.
+// verdictsOf returns this server's latest verdicts on the events, by log position, newest first.
 func (c *Console) verdictsOf(list []delivery.StoredEvent) map[[2]uint64][]delivery.VerdictRecord {
-	places := map[[2]uint64][]delivery.VerdictRecord{}
+	verdicts := map[[2]uint64][]delivery.VerdictRecord{}
 	for _, l := range list {
-		places[[2]uint64{l.Seq, uint64(l.Index)}] = nil
+		verdicts[[2]uint64{l.Seq, uint64(l.Index)}] = nil
 	}
 	found := c.Runner.Verdicts(delivery.MaxVerdicts, func(s *delivery.VerdictRecord) bool {
-		_, ok := places[[2]uint64{s.Seq, uint64(s.Index)}]
+		_, ok := verdicts[[2]uint64{s.Seq, uint64(s.Index)}]
 		return ok
 	})
 	for _, s := range found {
-		at := [2]uint64{s.Seq, uint64(s.Index)}
-		places[at] = append(places[at], s)
+		position := [2]uint64{s.Seq, uint64(s.Index)}
+		verdicts[position] = append(verdicts[position], s)
 	}
-	return places
+	return verdicts
 }
 
-// standings are what the ledgers know of a user.
-func (c *Console) standings(r *http.Request, user string) []standingView {
-	var list []standingView
+// findMemberships returns a user's memberships from all ledgers.
+func (c *Console) findMemberships(r *http.Request, user string) []membershipView {
+	var list []membershipView
 	instances, err := c.Running()
 	if err != nil {
 		return nil
@@ -95,34 +95,34 @@ func (c *Console) standings(r *http.Request, user string) []standingView {
 		if in.Ledger == nil || in.Plugin.Audiences == nil {
 			continue
 		}
-		found, err := keeperOf(in).Standings(r.Context(), user)
+		found, err := syncerOf(in).Standings(r.Context(), user)
 		if err != nil {
-			c.Log.Warn("asking the ledger", "instance", in.Plan.ID(), "error", err)
+			c.Log.Warn("cannot read memberships from the ledger", "instance", in.Plan.ID(), "error", err)
 		}
 		for _, s := range found {
-			list = append(list, standingView{in.Plan.ID(), s})
+			list = append(list, membershipView{in.Plan.ID(), s})
 		}
 	}
 	return list
 }
 
-// eventView is the whole story of one event.
+// eventView is the page of one event.
 type eventView struct {
 	delivery.StoredEvent
-	Name, User string
-	Text       string
-	Verdicts   []delivery.VerdictRecord
-	Letters    []*delivery.DeadLetter
-	Sections   []storySection
-	Problems   fault.Problems // why the config as it is now explains nothing
-	Standings  []standingView
+	Name, User  string
+	Text        string
+	Verdicts    []delivery.VerdictRecord
+	DeadLetters []*delivery.DeadLetter
+	Sections    []explanationSection
+	Problems    fault.Problems // why the current config cannot be used to explain the event
+	Memberships []membershipView
 }
 
-func (c *Console) event(w http.ResponseWriter, r *http.Request) {
+func (c *Console) handleEvent(w http.ResponseWriter, r *http.Request) {
 	seq, err := strconv.ParseUint(r.PathValue("seq"), 10, 64)
 	index, err2 := strconv.Atoi(r.PathValue("index"))
 	if c.Queue == nil || err != nil || err2 != nil {
-		c.fail(w, r, http.StatusNotFound, "events", "No such event", "The address names no event that is kept here.")
+		c.renderError(w, r, http.StatusNotFound, "events", "No such event", "The log of this server has no event at this position.")
 		return
 	}
 	logged, err := c.Queue.Event(r.Context(), seq, index)
@@ -131,23 +131,23 @@ func (c *Console) event(w http.ResponseWriter, r *http.Request) {
 		if errors.Is(err, delivery.ErrEventNotFound) {
 			status = http.StatusNotFound
 		}
-		c.fail(w, r, status, "events", "This event cannot be shown", capitalized(err.Error())+".")
+		c.renderError(w, r, status, "events", "Cannot show this event", capitalize(err.Error())+".")
 		return
 	}
-	view := eventView{StoredEvent: logged, Name: nameOf(logged), Text: pretty(logged.Raw), Verdicts: c.verdictsOf([]delivery.StoredEvent{logged})[[2]uint64{seq, uint64(index)}]}
+	view := eventView{StoredEvent: logged, Name: eventTitle(logged), Text: indentJSON(logged.Raw), Verdicts: c.verdictsOf([]delivery.StoredEvent{logged})[[2]uint64{seq, uint64(index)}]}
 	if e, err := event.Parse(logged.Raw); err == nil {
 		view.User = delivery.UserOf(event.OrderingKey(e.Value()))
-		cfg, problems := c.load()
-		view.Sections, err = c.stories(r.Context(), cfg, problems, e, Nowhere)
+		cfg, problems := c.loadConfig()
+		view.Sections, err = c.explainEvent(r.Context(), cfg, problems, e, DryRun)
 		view.Problems = fault.ProblemsOf(err)
-		view.Standings = c.standings(r, view.User)
-		view.Letters = c.lettersAt(r, view.User, seq, index)
+		view.Memberships = c.findMemberships(r, view.User)
+		view.DeadLetters = c.deadLettersAt(r, view.User, seq, index)
 	}
-	c.show(w, r, http.StatusOK, "event", page{Title: view.Name, Section: "events", Data: view})
+	c.renderPage(w, r, http.StatusOK, "event", page{Title: view.Name, Section: "events", Data: view})
 }
 
-// lettersAt are the letters of one event.
-func (c *Console) lettersAt(r *http.Request, user string, seq uint64, index int) (list []*delivery.DeadLetter) {
+// deadLettersAt returns the dead letters of one event.
+func (c *Console) deadLettersAt(r *http.Request, user string, seq uint64, index int) (list []*delivery.DeadLetter) {
 	f := delivery.DeadLetterFilter{User: user, Limit: maxLetters}
 	err := c.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error {
 		if l.Seq == seq && l.Index == index {
@@ -156,7 +156,7 @@ func (c *Console) lettersAt(r *http.Request, user string, seq uint64, index int)
 		return nil
 	})
 	if err != nil {
-		c.Log.Warn("reading letters", "error", err)
+		c.Log.Warn("cannot read dead letters", "error", err)
 	}
 	return list
 }

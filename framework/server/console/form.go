@@ -11,20 +11,20 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
-// setupForm is an instance as a form shows it, drawn from its destination's definition.
+// setupForm is the form for one instance. Its inputs follow from the destination's definition.
 type setupForm struct {
-	Original   string // its id in the file; "" for one that is not there yet
-	ID         string
-	Enabled    bool
-	Definition *destination.Definition
-	Sources    []sourceInput
-	Added      added
-	Settings   []*settingInput
-	Auth       []*settingInput // how it gets its tokens; none where it takes none
-	NeedsKey   bool            // tokens are kept, and the file has no key for them
-	Subs       []*subInput
-	Problems   []string // that have no place in the form
-	raw        event.Value
+	Original      string // its id in the file; "" for a new instance
+	ID            string
+	Enabled       bool
+	Definition    *destination.Definition
+	Sources       []sourceInput
+	Added         additions
+	Settings      []*settingInput
+	Auth          []*settingInput // login and token inputs; none if the destination takes no token
+	NeedsStateKey bool            // tokens will be stored, and the config has no key to encrypt them
+	Subscriptions []*subscriptionInput
+	Problems      []string // problems that belong to no input
+	raw           event.Value
 }
 
 type sourceInput struct {
@@ -32,44 +32,44 @@ type sourceInput struct {
 	On bool
 }
 
-// added is what a file needs beside the instance, and is offered where it has none: a source, and a key that encrypts tokens.
-type added struct{ SourceID, SourceKey, StateKey string }
+// additions are config entries that the form offers if the file lacks them: a source, and a key that encrypts tokens.
+type additions struct{ SourceID, SourceKey, StateKey string }
 
-// settingInput is a setting.
+// settingInput is the input of one setting.
 type settingInput struct {
-	Field   fieldschema.Field
-	Name    string // in the form
-	Text    string // of a password: where its value comes from
-	Try     string // of a password: the name of the input for a value that is only tried
-	Literal bool   // the file holds the password itself
-	Hidden  bool   // it depends on others that say otherwise
-	Errors  []problemView
-	was     event.Value
+	Field     fieldschema.Field
+	Name      string // form parameter
+	Text      string // for a password: the reference to its value
+	TestInput string // for a password: form parameter of a value used only for the credential test
+	Literal   bool   // the file contains the password itself
+	Hidden    bool   // its depends_on conditions are not met
+	Errors    []problemView
+	fileValue event.Value
 }
 
-// problemView is a mistake under what it is about.
+// problemView is an error message shown below an input.
 type problemView struct{ Message, Excerpt string }
 
-// subInput is a subscription.
-type subInput struct {
-	I         int
-	Of        int // its place in the file's instance; -1 for a new one
-	Name      string
-	Action    *destination.ActionDefinition
-	ActionKey string
-	Subscribe string
-	SyncMode  string
-	Enabled   bool
-	AsJSON    bool
-	JSON      string
-	Fields    []*fieldInput
-	More      []*fieldInput // those that forms do not show at once
-	Defaults  bool          // the mapping is laid over the fields' defaults
-	Errors    map[string][]problemView
-	raw       event.Value
+// subscriptionInput holds the inputs of one subscription.
+type subscriptionInput struct {
+	Index        int
+	FileIndex    int // its index in the file's instance; -1 for a new subscription
+	Name         string
+	Action       *destination.ActionDefinition
+	ActionKey    string
+	Subscribe    string
+	SyncMode     string
+	Enabled      bool
+	AsJSON       bool
+	JSON         string
+	Fields       []*fieldInput
+	HiddenFields []*fieldInput // marked unsafe_hidden; shown collapsed
+	UseDefaults  bool          // the mapping is merged over the fields' defaults
+	Errors       map[string][]problemView
+	raw          event.Value
 }
 
-// fieldInput is what a subscription maps to a field.
+// fieldInput is the input of one mapped field.
 type fieldInput struct {
 	Field  fieldschema.Field
 	Name   string
@@ -77,41 +77,41 @@ type fieldInput struct {
 	Text   string
 	Hidden bool
 	Errors []problemView
-	value  event.Value // as mapped; absent for the default
-	// Offered are values that the remote has told of; Fetched says how that went.
-	Offered []destination.Choice
-	Fetched string
+	value  event.Value // the mapping; absent for the default
+	// Choices are values loaded from the destination. ChoicesStatus is the result of loading them, for the user.
+	Choices       []destination.Choice
+	ChoicesStatus string
 }
 
-// Dynamic tells whether the remote knows the field's values.
+// Dynamic reports whether the field's choices can be loaded from the destination.
 func (f *fieldInput) Dynamic() bool {
 	dynamic, _ := f.Field.Raw.Get("dynamic").Bool()
 	return dynamic
 }
 
-// mode is a way to map a field.
+// mode is one way to map a field.
 type mode struct{ Key, Name string }
 
 var modes = []mode{{"default", "Default"}, {"path", "From the event"}, {"text", "Fixed value"}, {"template", "Template"}, {"json", "JSON"}}
 
-// Chips draw what the field is mapped from.
+// Chips returns the field's mapping as chips.
 func (f *fieldInput) Chips() []chip {
 	if f.value.Kind() == event.Absent {
-		return chips(f.Field.Default)
+		return mappingChips(f.Field.Default)
 	}
-	return chips(f.value)
+	return mappingChips(f.value)
 }
 
-// FieldNotes say in words what a definition asks of a field.
-func (f *fieldInput) FieldNotes() string { return fieldNotes(f.Field) }
+// Constraints describes the field's type and validation rules.
+func (f *fieldInput) Constraints() string { return fieldConstraints(f.Field) }
 
-// FieldNotes say in words what a definition asks of a setting.
-func (s *settingInput) FieldNotes() string { return fieldNotes(s.Field) }
+// Constraints describes the setting's type and validation rules.
+func (s *settingInput) Constraints() string { return fieldConstraints(s.Field) }
 
-// Placeholder is what the empty input shows.
+// Placeholder returns the text shown in the empty input.
 func (s *settingInput) Placeholder() string { return s.Field.Raw.Get("placeholder").Str() }
 
-// Widget is how the setting is entered.
+// Widget returns the kind of input: password, boolean, area, select or line.
 func (s *settingInput) Widget() string {
 	switch {
 	case s.Field.Type == fieldschema.Password:
@@ -126,22 +126,22 @@ func (s *settingInput) Widget() string {
 	return "line"
 }
 
-// ElementID is a name of the form as an id of the page.
+// elementID returns the HTML element id of a form parameter.
 func elementID(name string) string { return strings.ReplaceAll(name, ".", "-") }
 
-// reference is where a password may come from: the environment, or a file.
+// reference matches a reference to a secret: an environment variable or a file. envName matches the bare name of a variable.
 var (
 	reference = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}|^file:`)
 	envName   = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 	number    = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 )
 
-// formOf draws the form of an instance as the file has it.
-func formOf(raw event.Value, root event.Value, d *destination.Definition) *setupForm {
+// newForm returns the form of an instance with the values from the file.
+func newForm(raw event.Value, root event.Value, d *destination.Definition) *setupForm {
 	f := &setupForm{
 		Original: raw.Get("id").Str(), ID: raw.Get("id").Str(), Enabled: raw.Get("enabled").Kind() != event.False, Definition: d, raw: raw,
 	}
-	f.drawSources(root, func(id string) bool {
+	f.addSources(root, func(id string) bool {
 		for _, on := range raw.Get("sources").Items() {
 			if on.Str() == id {
 				return true
@@ -158,116 +158,119 @@ func formOf(raw event.Value, root event.Value, d *destination.Definition) *setup
 		}
 		f.Settings = append(f.Settings, s)
 	}
-	f.drawAuth(root)
+	f.addAuthInputs(root)
 	for _, s := range f.Auth {
-		if s.Text = inputText(s.was); s.Literal {
+		if s.Text = inputText(s.fileValue); s.Literal {
 			s.Text = ""
 		}
 	}
 	for i, v := range raw.Get("subscriptions").Items() {
-		f.Subs = append(f.Subs, f.subOf(i, i, v))
+		f.Subscriptions = append(f.Subscriptions, f.newSubscription(i, i, v))
 	}
-	f.dependencies()
+	f.updateVisibility()
 	return f
 }
 
-func (f *setupForm) drawSources(root event.Value, on func(string) bool) {
+// addSources adds a checkbox for each source of the config.
+func (f *setupForm) addSources(root event.Value, on func(string) bool) {
 	for _, s := range root.Get("sources").Items() {
 		id := s.Get("id").Str()
 		f.Sources = append(f.Sources, sourceInput{ID: id, On: on(id)})
 	}
 }
 
-// drawAuth draws the inputs of a login, and of a token that is given instead.
-func (f *setupForm) drawAuth(root event.Value) {
+// addAuthInputs adds the inputs of an OAuth login and of an access token.
+func (f *setupForm) addAuthInputs(root event.Value) {
 	if !f.Definition.TakesToken {
 		return
 	}
-	fields := fieldschema.Fields{{Key: "accessToken", Label: "Access Token", Type: fieldschema.Password, Description: "A token that goes with each request, where nobody logs in."}}
+	fields := fieldschema.Fields{{Key: "accessToken", Label: "Access Token", Type: fieldschema.Password, Description: "A token that is sent with each request, instead of an OAuth login."}}
 	if f.Definition.Scheme == "oauth2" {
 		fields = append(fieldschema.Fields{
-			{Key: "clientId", Label: "OAuth Client ID", Type: fieldschema.String, Description: "The id of the app that you have registered with " + f.Definition.Name + "."},
+			{Key: "clientId", Label: "OAuth Client ID", Type: fieldschema.String, Description: "The id of the app that you registered with " + f.Definition.Name + "."},
 			{Key: "clientSecret", Label: "OAuth Client Secret", Type: fieldschema.Password, Description: "The secret of that app."},
 		}, fields...)
-		f.NeedsKey = root.Get("state").Get("key").Kind() == event.Absent
+		f.NeedsStateKey = root.Get("state").Get("key").Kind() == event.Absent
 	}
 	for _, field := range fields {
 		s := newSetting(field, f.raw.Get("auth").Get(field.Key))
-		s.Name, s.Try = "auth."+field.Key, ""
+		s.Name, s.TestInput = "auth."+field.Key, ""
 		f.Auth = append(f.Auth, s)
 	}
 }
 
-// IsSecret tells whether the value itself is not for the file.
+// IsSecret reports whether the file must contain only a reference to the value.
 func (s *settingInput) IsSecret() bool { return s.Field.Type == fieldschema.Password }
 
-func newSetting(field fieldschema.Field, was event.Value) *settingInput {
-	s := &settingInput{Field: field, Name: "set." + field.Key, was: was}
+func newSetting(field fieldschema.Field, fileValue event.Value) *settingInput {
+	s := &settingInput{Field: field, Name: "set." + field.Key, fileValue: fileValue}
 	if field.Type == fieldschema.Password {
-		s.Try = "try." + field.Key
-		s.Literal = was.IsString() && was.Str() != "" && !reference.MatchString(was.Str())
+		s.TestInput = "try." + field.Key
+		s.Literal = fileValue.IsString() && fileValue.Str() != "" && !reference.MatchString(fileValue.Str())
 	}
 	return s
 }
 
-// inputText is a value as an input has it.
+// inputText formats a value for an input.
 func inputText(v event.Value) string {
 	switch v.Kind() {
 	case event.Object, event.Array:
-		return pretty(v)
+		return indentJSON(v)
 	}
 	return v.Text()
 }
 
-// actionKeyOf is the key of the action of a subscription in a file.
-func actionKeyOf(v event.Value) string {
+// subscriptionAction returns the action key of a subscription in the file.
+func subscriptionAction(v event.Value) string {
 	if v.Get("action").Kind() != event.Absent {
 		return v.Get("action").Str()
 	}
 	return v.Get("partnerAction").Str()
 }
 
-// subOf draws a subscription.
-func (f *setupForm) subOf(i, of int, v event.Value) *subInput {
-	s := &subInput{
-		I: i, Of: of, Name: v.Get("name").Str(), ActionKey: actionKeyOf(v), Subscribe: v.Get("subscribe").Str(), SyncMode: v.Get("syncMode").Str(), Enabled: v.Get("enabled").Kind() != event.False,
-		Defaults: v.Get("useDefaultMappings").Kind() != event.False, Errors: map[string][]problemView{}, raw: v,
+// newSubscription returns the inputs of subscription v, which has index fileIndex in the file, or -1.
+func (f *setupForm) newSubscription(i, fileIndex int, v event.Value) *subscriptionInput {
+	s := &subscriptionInput{
+		Index: i, FileIndex: fileIndex, Name: v.Get("name").Str(), ActionKey: subscriptionAction(v), Subscribe: v.Get("subscribe").Str(), SyncMode: v.Get("syncMode").Str(), Enabled: v.Get("enabled").Kind() != event.False,
+		UseDefaults: v.Get("useDefaultMappings").Kind() != event.False, Errors: map[string][]problemView{}, raw: v,
 	}
 	s.Action = f.Definition.Action(s.ActionKey)
-	s.drawMapping(v.Get("mapping"))
+	s.buildFields(v.Get("mapping"))
 	return s
 }
 
-// drawMapping draws the fields' inputs, and the mapping as JSON.
-func (s *subInput) drawMapping(m event.Value) {
-	s.Fields, s.More = nil, nil
+// buildFields creates the field inputs and the JSON text of mapping m.
+func (s *subscriptionInput) buildFields(m event.Value) {
+	s.Fields, s.HiddenFields = nil, nil
 	s.JSON = "{}"
 	if m.Kind() == event.Object {
-		s.JSON = pretty(m)
+		s.JSON = indentJSON(m)
 	}
 	if s.Action == nil {
 		return
 	}
 	for _, field := range s.Action.Fields {
-		in := &fieldInput{Field: field, Name: fmt.Sprintf("s.%d.f.%s", s.I, field.Key), value: m.Get(field.Key)}
-		in.Mode, in.Text = modeOf(in.value)
-		s.add(in)
+		in := &fieldInput{Field: field, Name: fmt.Sprintf("s.%d.f.%s", s.Index, field.Key), value: m.Get(field.Key)}
+		in.Mode, in.Text = inputMode(in.value)
+		s.addField(in)
 	}
 }
 
-func (s *subInput) add(in *fieldInput) {
+func (s *subscriptionInput) addField(in *fieldInput) {
 	if hidden, _ := in.Field.Raw.Get("unsafe_hidden").Bool(); hidden {
-		s.More = append(s.More, in)
+		s.HiddenFields = append(s.HiddenFields, in)
 	} else {
 		s.Fields = append(s.Fields, in)
 	}
 }
 
-// all are the inputs of all fields.
-func (s *subInput) all() []*fieldInput { return append(slices.Clone(s.Fields), s.More...) }
+// allFields returns the inputs of all fields, hidden ones last.
+func (s *subscriptionInput) allFields() []*fieldInput {
+	return append(slices.Clone(s.Fields), s.HiddenFields...)
+}
 
-// modeOf is how a mapped value is entered.
-func modeOf(v event.Value) (mode, text string) {
+// inputMode returns how a mapped value is shown in its input.
+func inputMode(v event.Value) (mode, text string) {
 	switch v.Kind() {
 	case event.Absent:
 		return "default", ""
@@ -280,18 +283,18 @@ func modeOf(v event.Value) (mode, text string) {
 	case event.String, event.Number, event.True, event.False:
 		return "text", v.Text()
 	}
-	return "json", pretty(v)
+	return "json", indentJSON(v)
 }
 
-// mapped is what an input says.
-func (in *fieldInput) mapped() event.Value {
+// mappedValue returns the mapping that the input describes; absent for the default.
+func (in *fieldInput) mappedValue() event.Value {
 	text := in.Text
-	one := func(directive string) event.Value {
+	directiveWith := func(directive string) event.Value {
 		return event.NewObject([]event.Member{{Key: directive, Value: event.NewString(strings.TrimSpace(text))}})
 	}
 	switch in.Mode {
 	case "path":
-		return one("@path")
+		return directiveWith("@path")
 	case "template":
 		return event.NewObject([]event.Member{{Key: "@template", Value: event.NewString(text)}})
 	case "text":
@@ -299,7 +302,7 @@ func (in *fieldInput) mapped() event.Value {
 	case "json":
 		v, err := event.ParseString(text)
 		if err != nil {
-			in.Errors = append(in.Errors, problemView{Message: "This is no JSON: " + err.Error()})
+			in.Errors = append(in.Errors, problemView{Message: "This is not valid JSON: " + err.Error()})
 			return in.value
 		}
 		return v
@@ -307,7 +310,7 @@ func (in *fieldInput) mapped() event.Value {
 	return event.Value{}
 }
 
-// plainValue is a text as a value of a field's type, where it is one.
+// plainValue converts text to the field's type. Text that does not fit the type stays a string.
 func plainValue(f fieldschema.Field, text string) event.Value {
 	trimmed := strings.TrimSpace(text)
 	switch {

@@ -9,8 +9,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// dependencies hides what depends on inputs that say otherwise.
-func (f *setupForm) dependencies() {
+// updateVisibility hides the inputs whose depends_on conditions are not met.
+func (f *setupForm) updateVisibility() {
 	settings := event.NewObject(nil)
 	var values []event.Member
 	for _, s := range f.Settings {
@@ -22,21 +22,21 @@ func (f *setupForm) dependencies() {
 	}
 	settings = destination.Overlay(settings, event.NewObject(values))
 	for _, s := range f.Settings {
-		s.Hidden = !holds(s.Field.Raw.Get("depends_on"), settings)
+		s.Hidden = !conditionsHold(s.Field.Raw.Get("depends_on"), settings)
 	}
-	for _, sub := range f.Subs {
+	for _, sub := range f.Subscriptions {
 		if sub.Action == nil {
 			continue
 		}
-		mapped := destination.Overlay(sub.Action.DefaultMapping(), sub.mapping())
-		for _, in := range sub.all() {
-			in.Hidden = !holds(in.Field.Raw.Get("depends_on"), mapped)
+		mapped := destination.Overlay(sub.Action.DefaultMapping(), sub.mappingValue())
+		for _, in := range sub.allFields() {
+			in.Hidden = !conditionsHold(in.Field.Raw.Get("depends_on"), mapped)
 		}
 	}
 }
 
-// holds tells whether the conditions of a form hold for values. A condition without a value asks whether the field is not set.
-func holds(conditions, values event.Value) bool {
+// conditionsHold reports whether depends_on conditions are true for values. A condition without a value is true if the field is not set.
+func conditionsHold(conditions, values event.Value) bool {
 	list := conditions.Get("conditions")
 	if list.Len() == 0 {
 		return true
@@ -45,14 +45,14 @@ func holds(conditions, values event.Value) bool {
 	for _, c := range list.Items() {
 		key := c.Get("fieldKey").Str()
 		if key == "" {
-			return true // it looks at what the form does not show
+			return true // it refers to something that the form does not have
 		}
 		found := values
 		for part := range strings.SplitSeq(key, ".") {
 			found = found.Get(part)
 		}
-		is := equalsAny(found, c.Get("value")) == (c.Get("operator").Str() != "is_not")
-		if is == anyOf {
+		isTrue := equalsAny(found, c.Get("value")) == (c.Get("operator").Str() != "is_not")
+		if isTrue == anyOf {
 			return anyOf
 		}
 	}
@@ -74,18 +74,19 @@ func equalsAny(found, wanted event.Value) bool {
 	return event.Equal(found, wanted)
 }
 
-// place puts problems of the instance, which stands at a pointer, under what they are about.
-func (f *setupForm) place(problems fault.Problems, at string) {
+// placeProblems attaches each problem to the input it is about. pointer is the JSON pointer of the instance.
+func (f *setupForm) placeProblems(problems fault.Problems, pointer string) {
 	for _, p := range problems {
-		view := problemView{capitalized(p.Message), p.Excerpt}
-		rest, ours := strings.CutPrefix(p.Pointer, at)
-		if !ours || !f.placed(event.PointerSteps(rest), view) {
-			f.Problems = append(f.Problems, capitalized(strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(rest, "/settings"), "/")+" "+p.Message)))
+		view := problemView{capitalize(p.Message), p.Excerpt}
+		rest, inInstance := strings.CutPrefix(p.Pointer, pointer)
+		if !inInstance || !f.placeProblem(event.PointerSteps(rest), view) {
+			f.Problems = append(f.Problems, capitalize(strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(rest, "/settings"), "/")+" "+p.Message)))
 		}
 	}
 }
 
-func (f *setupForm) placed(steps []string, view problemView) bool {
+// placeProblem attaches a problem to the input at the path. It returns false if no input has this path.
+func (f *setupForm) placeProblem(steps []string, view problemView) bool {
 	switch {
 	case len(steps) >= 2 && (steps[0] == "settings" || steps[0] == "auth"):
 		inputs := f.Settings
@@ -99,18 +100,18 @@ func (f *setupForm) placed(steps []string, view problemView) bool {
 			}
 		}
 	case len(steps) >= 2 && steps[0] == "subscriptions":
-		if i, err := strconv.Atoi(steps[1]); err == nil && i < len(f.Subs) {
-			f.Subs[i].placed(steps[2:], view)
+		if i, err := strconv.Atoi(steps[1]); err == nil && i < len(f.Subscriptions) {
+			f.Subscriptions[i].placeProblem(steps[2:], view)
 			return true
 		}
 	}
 	return false
 }
 
-func (s *subInput) placed(steps []string, view problemView) {
+func (s *subscriptionInput) placeProblem(steps []string, view problemView) {
 	switch {
 	case len(steps) >= 2 && steps[0] == "mapping" && !s.AsJSON:
-		for _, in := range s.all() {
+		for _, in := range s.allFields() {
 			if in.Field.Key == steps[1] {
 				in.Errors = append(in.Errors, view)
 				return

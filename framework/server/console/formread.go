@@ -11,34 +11,34 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// maxSubscriptionInputs bounds a form.
+// maxSubscriptionInputs limits the size of a form.
 const maxSubscriptionInputs = 200
 
-// readForm is a form as it was sent. raw is the instance as the file has it, absent for a new one.
+// readForm returns the form that the browser sent. raw is the instance in the file; absent for a new one.
 func readForm(q url.Values, raw, root event.Value, d *destination.Definition) *setupForm {
 	f := &setupForm{
 		Original: q.Get("original"), ID: strings.TrimSpace(q.Get("id")), Enabled: q.Get("enabled") != "", Definition: d, raw: raw,
-		Added: added{strings.TrimSpace(q.Get("source.id")), strings.TrimSpace(q.Get("source.key")), strings.TrimSpace(q.Get("state.key"))},
+		Added: additions{strings.TrimSpace(q.Get("source.id")), strings.TrimSpace(q.Get("source.key")), strings.TrimSpace(q.Get("state.key"))},
 	}
-	f.drawSources(root, func(id string) bool { return slices.Contains(q["src"], id) })
+	f.addSources(root, func(id string) bool { return slices.Contains(q["src"], id) })
 	for _, field := range d.Settings {
 		s := newSetting(field, raw.Get("settings").Get(field.Key))
-		s.read(q)
+		s.readValue(q)
 		f.Settings = append(f.Settings, s)
 	}
-	f.drawAuth(root)
+	f.addAuthInputs(root)
 	for _, s := range f.Auth {
-		s.read(q)
+		s.readValue(q)
 	}
 	n, _ := strconv.Atoi(q.Get("subs"))
 	for i := range min(max(n, 0), maxSubscriptionInputs) {
-		f.Subs = append(f.Subs, f.readSub(q, i))
+		f.Subscriptions = append(f.Subscriptions, f.readSubscription(q, i))
 	}
-	f.dependencies()
+	f.updateVisibility()
 	return f
 }
 
-func (s *settingInput) read(q url.Values) {
+func (s *settingInput) readValue(q url.Values) {
 	s.Text = strings.ReplaceAll(q.Get(s.Name), "\r\n", "\n")
 	if !s.IsSecret() {
 		return
@@ -48,28 +48,28 @@ func (s *settingInput) read(q url.Values) {
 	}
 }
 
-func (f *setupForm) readSub(q url.Values, i int) *subInput {
+func (f *setupForm) readSubscription(q url.Values, i int) *subscriptionInput {
 	get := func(name string) string {
 		return strings.ReplaceAll(q.Get(fmt.Sprintf("s.%d.%s", i, name)), "\r\n", "\n")
 	}
-	s := &subInput{
-		I: i, Of: -1, Name: strings.TrimSpace(get("name")), ActionKey: get("action"), Subscribe: strings.TrimSpace(get("subscribe")), SyncMode: get("syncMode"),
-		Enabled: get("enabled") != "", AsJSON: get("as") == "json", Defaults: true, Errors: map[string][]problemView{},
+	s := &subscriptionInput{
+		Index: i, FileIndex: -1, Name: strings.TrimSpace(get("name")), ActionKey: get("action"), Subscribe: strings.TrimSpace(get("subscribe")), SyncMode: get("syncMode"),
+		Enabled: get("enabled") != "", AsJSON: get("as") == "json", UseDefaults: true, Errors: map[string][]problemView{},
 	}
-	if of, err := strconv.Atoi(get("of")); err == nil && of >= 0 && of < f.raw.Get("subscriptions").Len() {
-		s.Of, s.raw = of, f.raw.Get("subscriptions").Index(of)
-		s.Defaults = s.raw.Get("useDefaultMappings").Kind() != event.False
+	if n, err := strconv.Atoi(get("of")); err == nil && n >= 0 && n < f.raw.Get("subscriptions").Len() {
+		s.FileIndex, s.raw = n, f.raw.Get("subscriptions").Index(n)
+		s.UseDefaults = s.raw.Get("useDefaultMappings").Kind() != event.False
 	}
 	s.Action = f.Definition.Action(s.ActionKey)
 	if s.AsJSON {
 		v, err := event.ParseString(get("json"))
 		switch {
 		case err != nil:
-			s.Errors["json"] = append(s.Errors["json"], problemView{Message: "This is no JSON: " + err.Error()})
+			s.Errors["json"] = append(s.Errors["json"], problemView{Message: "This is not valid JSON: " + err.Error()})
 		case v.Kind() != event.Object:
-			s.Errors["json"] = append(s.Errors["json"], problemView{Message: "A mapping is an object: {…}"})
+			s.Errors["json"] = append(s.Errors["json"], problemView{Message: "The mapping must be a JSON object: {…}"})
 		}
-		s.drawMapping(v)
+		s.buildFields(v)
 		s.JSON = get("json")
 		return s
 	}
@@ -79,9 +79,9 @@ func (f *setupForm) readSub(q url.Values, i int) *subInput {
 	for _, field := range s.Action.Fields {
 		in := &fieldInput{Field: field, Name: fmt.Sprintf("s.%d.f.%s", i, field.Key), value: s.raw.Get("mapping").Get(field.Key)}
 		in.Mode, in.Text = q.Get(in.Name+".mode"), strings.ReplaceAll(q.Get(in.Name+".text"), "\r\n", "\n")
-		in.value = in.mapped()
-		s.add(in)
+		in.value = in.mappedValue()
+		s.addField(in)
 	}
-	s.JSON = pretty(s.mapping())
+	s.JSON = indentJSON(s.mappingValue())
 	return s
 }

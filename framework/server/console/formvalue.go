@@ -6,8 +6,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// mapping is what the form maps; absent where that is nothing. What the file maps beside fields stays.
-func (s *subInput) mapping() event.Value {
+// mappingValue returns the mapping as the file stores it; absent if it is empty. Keys that the form does not show keep their value.
+func (s *subscriptionInput) mappingValue() event.Value {
 	if s.AsJSON {
 		v, err := event.ParseString(s.JSON)
 		if err != nil || v.Kind() != event.Object {
@@ -15,12 +15,12 @@ func (s *subInput) mapping() event.Value {
 		}
 		return v
 	}
-	was := s.raw.Get("mapping")
-	list := membersOf(was)
-	for _, in := range s.all() {
-		list = set(list, in.Field.Key, in.value)
+	original := s.raw.Get("mapping")
+	list := membersOf(original)
+	for _, in := range s.allFields() {
+		list = setMember(list, in.Field.Key, in.value)
 	}
-	if len(list) == 0 && was.Kind() == event.Absent {
+	if len(list) == 0 && original.Kind() == event.Absent {
 		return event.Value{}
 	}
 	return event.NewObject(list)
@@ -34,8 +34,8 @@ func membersOf(v event.Value) []event.Member {
 	return list
 }
 
-// set puts a member where it was, or at the end; an absent value takes it away.
-func set(list []event.Member, key string, v event.Value) []event.Member {
+// setMember replaces the member with the key, or appends it. An absent value removes it.
+func setMember(list []event.Member, key string, v event.Value) []event.Member {
 	at := slices.IndexFunc(list, func(m event.Member) bool { return m.Key == key })
 	switch {
 	case at >= 0 && v.Kind() == event.Absent:
@@ -48,31 +48,31 @@ func set(list []event.Member, key string, v event.Value) []event.Member {
 	return list
 }
 
-// value is the setting as the file gets it; absent where it says nothing.
-func (s *settingInput) value() event.Value {
+// configValue returns the setting as the file stores it; absent if it is empty.
+func (s *settingInput) configValue() event.Value {
 	switch {
 	case s.Text == "" && s.Literal:
-		return s.was
+		return s.fileValue
 	case s.Text == "":
 		return event.Value{}
 	case s.IsSecret():
 		if !reference.MatchString(s.Text) {
-			s.Errors = append(s.Errors, problemView{Message: "Give the name of an environment variable, ${NAME}, or file:PATH. The secret itself is not written to the file."})
-			return s.was
+			s.Errors = append(s.Errors, problemView{Message: "Enter ${NAME} for an environment variable, or file:PATH. The secret itself is not written to the file."})
+			return s.fileValue
 		}
 		return event.NewString(s.Text)
 	}
 	return plainValue(s.Field, s.Text)
 }
 
-// instance is the form as the file gets it. What the form does not show stays as it was.
-func (f *setupForm) instance() event.Value {
+// instanceValue returns the instance as the file stores it. Keys that the form does not show keep their value.
+func (f *setupForm) instanceValue() event.Value {
 	list := membersOf(f.raw)
-	list = set(list, "id", event.NewString(f.ID))
+	list = setMember(list, "id", event.NewString(f.ID))
 	if f.raw.Get("destination").Kind() == event.Absent {
-		list = set(list, "destination", event.NewString(f.Definition.Slug))
+		list = setMember(list, "destination", event.NewString(f.Definition.Slug))
 	}
-	list = setFlag(list, "enabled", f.Enabled)
+	list = setDefaultTrueFlag(list, "enabled", f.Enabled)
 	var sources []event.Value
 	for _, s := range f.Sources {
 		if s.On {
@@ -83,48 +83,48 @@ func (f *setupForm) instance() event.Value {
 		sources = append(sources, event.NewString(f.Added.SourceID))
 	}
 	if len(sources) > 0 {
-		list = set(list, "sources", event.NewArray(sources))
+		list = setMember(list, "sources", event.NewArray(sources))
 	} else {
-		list = set(list, "sources", event.Value{})
+		list = setMember(list, "sources", event.Value{})
 	}
 	settings := membersOf(f.raw.Get("settings"))
 	for _, s := range f.Settings {
-		settings = set(settings, s.Field.Key, s.value())
+		settings = setMember(settings, s.Field.Key, s.configValue())
 	}
 	if len(settings) > 0 || f.raw.Get("settings").Kind() != event.Absent {
-		list = set(list, "settings", event.NewObject(settings))
+		list = setMember(list, "settings", event.NewObject(settings))
 	}
 	auth := membersOf(f.raw.Get("auth"))
 	for _, s := range f.Auth {
-		auth = set(auth, s.Field.Key, s.value())
+		auth = setMember(auth, s.Field.Key, s.configValue())
 	}
 	if len(auth) > 0 {
-		list = set(list, "auth", event.NewObject(auth))
+		list = setMember(list, "auth", event.NewObject(auth))
 	} else {
-		list = set(list, "auth", event.Value{})
+		list = setMember(list, "auth", event.Value{})
 	}
-	subs := make([]event.Value, len(f.Subs))
-	for i, s := range f.Subs {
-		subs[i] = s.subscription()
+	subs := make([]event.Value, len(f.Subscriptions))
+	for i, s := range f.Subscriptions {
+		subs[i] = s.subscriptionValue()
 	}
-	return event.NewObject(set(list, "subscriptions", event.NewArray(subs)))
+	return event.NewObject(setMember(list, "subscriptions", event.NewArray(subs)))
 }
 
-// setFlag writes a flag that is on by default where it is off, or was written before.
-func setFlag(list []event.Member, key string, on bool) []event.Member {
+// setDefaultTrueFlag sets a flag whose default is true. It adds the flag only if it is off, or if the list already has it.
+func setDefaultTrueFlag(list []event.Member, key string, on bool) []event.Member {
 	if on && !slices.ContainsFunc(list, func(m event.Member) bool { return m.Key == key }) {
 		return list
 	}
-	return set(list, key, event.NewBool(on))
+	return setMember(list, key, event.NewBool(on))
 }
 
-func (s *subInput) subscription() event.Value {
+func (s *subscriptionInput) subscriptionValue() event.Value {
 	list := membersOf(s.raw)
 	text := func(key, v string) {
 		if v == "" {
-			list = set(list, key, event.Value{})
+			list = setMember(list, key, event.Value{})
 		} else {
-			list = set(list, key, event.NewString(v))
+			list = setMember(list, key, event.NewString(v))
 		}
 	}
 	text("name", s.Name)
@@ -137,6 +137,6 @@ func (s *subInput) subscription() event.Value {
 	if s.Action != nil && s.Action.SyncMode != nil {
 		text("syncMode", s.SyncMode)
 	}
-	list = setFlag(list, "enabled", s.Enabled)
-	return event.NewObject(set(list, "mapping", s.mapping()))
+	list = setDefaultTrueFlag(list, "enabled", s.Enabled)
+	return event.NewObject(setMember(list, "mapping", s.mappingValue()))
 }

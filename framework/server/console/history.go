@@ -7,54 +7,54 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 )
 
-// How much is remembered of the past, since this process began.
+// Limits of the history, which starts with the process.
 const (
-	maxSamplesKept = 720  // looks at the deliveries: an hour at 5 s
-	maxSizesKept   = 1440 // looks at the cohorts: 6 hours at 15 s
-	maxCohortsKept = 500  // cohorts whose sizes are remembered
-	sizesEvery     = 15 * time.Second
+	maxSnapshots       = 720  // per instance: an hour at 5 s
+	maxCohortSizes     = 1440 // per cohort: 6 hours at 15 s
+	maxTrackedCohorts  = 500  // cohorts with a history
+	cohortSizeInterval = 15 * time.Second
 )
 
-// tally is how far an instance was at a moment.
-type tally struct {
+// snapshot holds the counts of an instance at one time.
+type snapshot struct {
 	at                                          time.Time
 	accepted, delivered, skipped, retried, dead int64
 }
 
-func tallyOf(s delivery.Status, at time.Time) tally {
-	return tally{
+func snapshotOf(s delivery.Status, at time.Time) snapshot {
+	return snapshot{
 		at: at, accepted: s.Counts["events"] + s.Counts["replayed"], delivered: s.Counts["delivered"], skipped: s.Counts["skipped"],
 		retried: s.Retried, dead: s.Counts["dead"] + s.Counts["parked"],
 	}
 }
 
-// size is how many were in a cohort at a moment.
-type size struct {
+// cohortSize is the number of members at one time.
+type cohortSize struct {
 	at      time.Time
 	members int
 }
 
-// history is what was seen at the last looks.
+// history holds recent snapshots and cohort sizes, for the charts.
 type history struct {
-	mu      sync.Mutex
-	tallies map[string][]tally // by instance, the oldest first
-	sizes   map[[2]string][]size
+	mu        sync.Mutex
+	snapshots map[string][]snapshot      // by instance, oldest first
+	sizes     map[[2]string][]cohortSize // by instance and cohort id, oldest first
 }
 
-// watch looks at the deliveries and the cohorts until the console ends.
-func (c *Console) watch() {
+// recordHistory samples delivery counts and cohort sizes until the console is closed.
+func (c *Console) recordHistory() {
 	if c.Runner == nil {
 		return
 	}
-	ticker := time.NewTicker(c.Every)
+	ticker := time.NewTicker(c.SampleInterval)
 	defer ticker.Stop()
-	var counted time.Time
+	var sizesAt time.Time
 	for {
 		now := time.Now()
-		c.history.look(c.Runner.Status(), now)
-		if now.Sub(counted) >= sizesEvery {
-			counted = now
-			c.lookAtCohorts(now)
+		c.history.recordStatus(c.Runner.Status(), now)
+		if now.Sub(sizesAt) >= cohortSizeInterval {
+			sizesAt = now
+			c.recordCohortSizes(now)
 		}
 		select {
 		case <-ticker.C:
@@ -64,30 +64,30 @@ func (c *Console) watch() {
 	}
 }
 
-func (h *history) look(list []delivery.Status, now time.Time) {
+func (h *history) recordStatus(list []delivery.Status, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	running := map[string]bool{}
 	for _, s := range list {
 		running[s.Instance] = true
-		h.tallies[s.Instance] = kept(append(h.tallies[s.Instance], tallyOf(s, now)), maxSamplesKept)
+		h.snapshots[s.Instance] = lastN(append(h.snapshots[s.Instance], snapshotOf(s, now)), maxSnapshots)
 	}
-	for id := range h.tallies {
+	for id := range h.snapshots {
 		if !running[id] {
-			delete(h.tallies, id)
+			delete(h.snapshots, id)
 		}
 	}
 }
 
-// kept is the end of a list that has room for some more.
-func kept[T any](list []T, most int) []T {
-	if len(list) <= most {
+// lastN returns the last n elements of a list, reusing its memory.
+func lastN[T any](list []T, n int) []T {
+	if len(list) <= n {
 		return list
 	}
-	return append(list[:0], list[len(list)-most:]...)
+	return append(list[:0], list[len(list)-n:]...)
 }
 
-func (c *Console) lookAtCohorts(now time.Time) {
+func (c *Console) recordCohortSizes(now time.Time) {
 	instances, err := c.Running()
 	if err != nil {
 		return
@@ -98,29 +98,29 @@ func (c *Console) lookAtCohorts(now time.Time) {
 		}
 		sizes, err := in.Ledger.Sizes(c.ctx)
 		if err != nil {
-			c.Log.Debug("looking at the cohorts", "error", err)
+			c.Log.Debug("cannot read cohort sizes", "error", err)
 			continue
 		}
 		c.history.mu.Lock()
 		for _, s := range sizes {
 			key := [2]string{in.Plan.ID(), s.ID}
-			if _, known := c.history.sizes[key]; known || len(c.history.sizes) < maxCohortsKept {
-				c.history.sizes[key] = kept(append(c.history.sizes[key], size{now, s.Members}), maxSizesKept)
+			if _, known := c.history.sizes[key]; known || len(c.history.sizes) < maxTrackedCohorts {
+				c.history.sizes[key] = lastN(append(c.history.sizes[key], cohortSize{now, s.Members}), maxCohortSizes)
 			}
 		}
 		c.history.mu.Unlock()
 	}
 }
 
-// of is what is remembered of an instance.
-func (h *history) of(instance string) []tally {
+// deliverySnapshots returns the snapshots of an instance, oldest first.
+func (h *history) deliverySnapshots(instance string) []snapshot {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return append([]tally(nil), h.tallies[instance]...)
+	return append([]snapshot(nil), h.snapshots[instance]...)
 }
 
-func (h *history) ofCohort(instance, id string) []size {
+func (h *history) cohortSizes(instance, id string) []cohortSize {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return append([]size(nil), h.sizes[[2]string{instance, id}]...)
+	return append([]cohortSize(nil), h.sizes[[2]string{instance, id}]...)
 }

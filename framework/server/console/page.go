@@ -22,25 +22,25 @@ var templates embed.FS
 //go:embed assets
 var assetFiles embed.FS
 
-// page is what every page is made of.
+// page is the data of the layout template.
 type page struct {
-	Title   string
-	Section string // of the navigation
-	Data    any
-	Signed  bool // somebody has signed in and may sign out
+	Title    string
+	Section  string // the active navigation entry
+	Data     any    // passed to the content template
+	SignedIn bool   // the request belongs to a session that can sign out
 }
 
-// Sections are the navigation.
+// Sections returns the navigation entries.
 func (page) Sections() []struct{ Key, Name string } {
 	return []struct{ Key, Name string }{
 		{"deliveries", "Deliveries"}, {"events", "Events"}, {"letters", "Dead letters"}, {"cohorts", "Cohorts"},
-		{"test", "Tester"}, {"setup", "Set-up"}, {"catalogue", "Catalogue"},
+		{"test", "Tester"}, {"setup", "Setup"}, {"catalogue", "Catalogue"},
 	}
 }
 
-// parsePages reads the templates: parts.html and layout.html are a part of every page.
+// parsePages parses the templates. Each page includes layout.html and parts.html.
 func parsePages() (map[string]*template.Template, error) {
-	base, err := template.New("").Funcs(functions()).ParseFS(templates, "templates/layout.html", "templates/parts.html")
+	base, err := template.New("").Funcs(templateFuncs()).ParseFS(templates, "templates/layout.html", "templates/parts.html")
 	if err != nil {
 		return nil, err
 	}
@@ -62,72 +62,73 @@ func parsePages() (map[string]*template.Template, error) {
 	return pages, nil
 }
 
-func functions() template.FuncMap {
+func templateFuncs() template.FuncMap {
 	return template.FuncMap{
-		"path":   func() string { return Path },
-		"count":  count,
-		"ago":    ago,
-		"stamp":  stamp,
-		"clock":  func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") },
-		"pretty": pretty,
-		"clip":   clip,
-		"dict":   dict,
-		"join":   strings.Join,
-		"title":  capitalized,
-		"tone":   tone,
-		"text":   func(v event.Value) string { return v.Text() },
-		"lag":    lag,
-		"user":   delivery.UserOf,
-		"id":     elementID,
-		"keys":   func(key string) string { return strings.TrimSuffix(key, ",") },
-		"modes":  func() []mode { return modes },
+		"path":     func() string { return Path },
+		"count":    formatCount,
+		"ago":      formatAgo,
+		"stamp":    formatTimestamp,
+		"clock":    func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") },
+		"pretty":   indentJSON,
+		"clip":     truncateText,
+		"dict":     makeDict,
+		"join":     strings.Join,
+		"title":    capitalize,
+		"tone":     badgeTone,
+		"text":     func(v event.Value) string { return v.Text() },
+		"duration": formatDuration,
+		"user":     delivery.UserOf,
+		"id":       elementID,
+		"keys":     func(key string) string { return strings.TrimSuffix(key, ",") },
+		"modes":    func() []mode { return modes },
 	}
 }
 
-// show answers with a page.
-func (c *Console) show(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
-	_, p.Signed = c.sessions.find(r, c.Guard.Key())
-	c.render(w, status, name, "layout", p)
+// renderPage responds with a complete page.
+func (c *Console) renderPage(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
+	_, p.SignedIn = c.sessions.findSession(r, c.Guard.Key())
+	c.renderTemplate(w, status, name, "layout", p)
 }
 
-// part answers with a part of a page, for the script.
-func (c *Console) part(w http.ResponseWriter, name, part string, data any) {
-	c.render(w, http.StatusOK, name, part, data)
+// renderPart responds with one part of a page, for the refresh script.
+func (c *Console) renderPart(w http.ResponseWriter, name, part string, data any) {
+	c.renderTemplate(w, http.StatusOK, name, part, data)
 }
 
-func (c *Console) render(w http.ResponseWriter, status int, name, part string, data any) {
+func (c *Console) renderTemplate(w http.ResponseWriter, status int, name, part string, data any) {
 	var b bytes.Buffer
 	if err := c.pages[name].ExecuteTemplate(&b, part, data); err != nil {
-		c.Log.Error("the console's page "+name, "error", err)
-		http.Error(w, "This page cannot be shown: the log says why.", http.StatusInternalServerError)
+		c.Log.Error("cannot render console page", "page", name, "error", err)
+		http.Error(w, "This page cannot be shown. See the server log for the reason.", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = b.WriteTo(w) // who has gone away needs no page
+	_, _ = b.WriteTo(w) // the client may have disconnected
 }
 
-// notice is what a page says when there is nothing else to show.
+// notice is the content of a page that shows only a message.
 type notice struct {
 	Heading, Text string
-	Back          string // a path below Path
+	Back          string // link target below Path
 	BackText      string
 }
 
-func (c *Console) fail(w http.ResponseWriter, r *http.Request, status int, section, heading, text string) {
-	c.show(w, r, status, "notice", page{Title: heading, Section: section, Data: notice{heading, text, section, "Back"}})
+// renderError responds with a message page.
+func (c *Console) renderError(w http.ResponseWriter, r *http.Request, status int, section, heading, text string) {
+	c.renderPage(w, r, status, "notice", page{Title: heading, Section: section, Data: notice{heading, text, section, "Back"}})
 }
 
-func assets() http.Handler {
+func assetHandler() http.Handler {
 	files, err := fs.Sub(assetFiles, "assets")
 	if err != nil {
-		panic(err) // they are embedded
+		panic(err) // cannot happen: the files are embedded
 	}
 	return http.StripPrefix(Path+"assets/", http.FileServerFS(files))
 }
 
-// count is a number with thin spaces between thousands.
-func count(n any) string {
+// formatCount formats a number with narrow spaces between thousands.
+func formatCount(n any) string {
 	text := fmt.Sprint(n)
 	start := 0
 	if strings.HasPrefix(text, "-") {
@@ -139,19 +140,19 @@ func count(n any) string {
 	return text
 }
 
-// ago is how long something is past, for people.
-func ago(t time.Time) string {
+// formatAgo formats the time since t, such as "3 min ago".
+func formatAgo(t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
 	if d := time.Since(t); d >= time.Second {
-		return lag(d) + " ago"
+		return formatDuration(d) + " ago"
 	}
 	return "just now"
 }
 
-// lag is a time in its largest unit.
-func lag(d time.Duration) string {
+// formatDuration formats a duration in its largest unit.
+func formatDuration(d time.Duration) string {
 	switch {
 	case d < time.Second:
 		return fmt.Sprintf("%d ms", max(d.Milliseconds(), 0))
@@ -165,10 +166,10 @@ func lag(d time.Duration) string {
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func formatTimestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// pretty is JSON over several lines; other text as it is.
-func pretty(v any) string {
+// indentJSON formats JSON over several lines and returns other text unchanged.
+func indentJSON(v any) string {
 	var raw []byte
 	switch v := v.(type) {
 	case string:
@@ -190,9 +191,9 @@ func pretty(v any) string {
 	return b.String()
 }
 
-// clip is a text, or JSON, that fits on a line.
-func clip(v any) string {
-	const most = 120
+// truncateText shortens text or JSON to fit on a line.
+func truncateText(v any) string {
+	const maxRunes = 120
 	text := ""
 	switch v := v.(type) {
 	case string:
@@ -202,14 +203,14 @@ func clip(v any) string {
 	case event.Value:
 		text = v.Text()
 	}
-	if runes := []rune(text); len(runes) > most {
-		return string(runes[:most]) + "…"
+	if runes := []rune(text); len(runes) > maxRunes {
+		return string(runes[:maxRunes]) + "…"
 	}
 	return text
 }
 
-// dict is a map of names and values in turn, for a template of several arguments.
-func dict(pairs ...any) map[string]any {
+// makeDict returns a map from alternating names and values, to pass several arguments to a template.
+func makeDict(pairs ...any) map[string]any {
 	m := map[string]any{}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		m[fmt.Sprint(pairs[i])] = pairs[i+1]
@@ -217,21 +218,21 @@ func dict(pairs ...any) map[string]any {
 	return m
 }
 
-func capitalized(text string) string {
+func capitalize(text string) string {
 	if text == "" {
 		return ""
 	}
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// tone is how an outcome looks: good, quiet, careful or bad.
-func tone(outcome string) string {
+// badgeTone returns the CSS class of a status: good, warning, bad or quiet.
+func badgeTone(outcome string) string {
 	switch outcome {
 	case "delivered", "would be delivered", "member", "delivering", "good":
 		return "good"
-	case "retry", "parked", "waiting", "doubt":
-		return "careful"
-	case "refused", "dead", "dropped", "stopped", "wrong":
+	case "retry", "parked", "waiting", "uncertain":
+		return "warning"
+	case "refused", "dead", "dropped", "stopped", "invalid":
 		return "bad"
 	}
 	return "quiet"

@@ -14,112 +14,114 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// pretended stands for what the environment does not have yet, so that the rest of a form can be checked.
-const pretended = "not-set-yet"
+// placeholderSecret replaces missing environment variables, so that the rest of a form can be checked.
+const placeholderSecret = "not-set-yet"
 
-// parse reads a form as a config of its own. Secrets are looked up by lookup.
-func (c *Console) parse(instance event.Value, more added, lookup func(string) (string, bool)) (*config.Config, fault.Problems) {
-	f, err := c.read()
+// parseInstance parses the config with instance as its only destination. lookup resolves environment variables.
+func (c *Console) parseInstance(instance event.Value, extra additions, lookup func(string) (string, bool)) (*config.Config, fault.Problems) {
+	f, err := c.readConfigFile()
 	if err != nil {
 		return nil, fault.ProblemsOf(err)
 	}
-	f.root = event.NewObject(set(membersOf(f.root), "destinations", event.Value{}))
-	root := f.with(0, instance, more)
+	f.root = event.NewObject(setMember(membersOf(f.root), "destinations", event.Value{}))
+	root := f.withInstance(0, instance, extra)
 	return config.ParseAt(c.File, root.AppendJSON(nil), config.Env{Lookup: lookup})
 }
 
-func (c *Console) lookup(name string) (string, bool) {
+// lookupEnv looks up an environment variable.
+func (c *Console) lookupEnv(name string) (string, bool) {
 	if c.Lookup != nil {
 		return c.Lookup(name)
 	}
 	return os.LookupEnv(name)
 }
 
-func (c *Console) pretend(name string) (string, bool) {
-	if v, ok := c.lookup(name); ok && v != "" {
+// lookupOrPlaceholder is lookupEnv with a placeholder for variables that are not set.
+func (c *Console) lookupOrPlaceholder(name string) (string, bool) {
+	if v, ok := c.lookupEnv(name); ok && v != "" {
 		return v, true
 	}
-	return pretended, true
+	return placeholderSecret, true
 }
 
-// checkForm puts every mistake of a form under its place. What the environment lacks is none yet.
+// checkForm attaches every problem of the form to its input. Missing environment variables are not problems yet.
 func (c *Console) checkForm(form *setupForm) {
-	cfg, problems := c.parse(form.instance(), form.Added, c.pretend)
-	_, err := c.Make(cfg, problems, Nowhere, nil)
-	form.place(fault.ProblemsOf(err), "/destinations/0")
+	cfg, problems := c.parseInstance(form.instanceValue(), form.Added, c.lookupOrPlaceholder)
+	_, err := c.BuildPlans(cfg, problems, DryRun, nil)
+	form.placeProblems(fault.ProblemsOf(err), "/destinations/0")
 }
 
-// tryOut takes a sample through each subscription of a form on its own, so that a mistake in one does not hide the others.
-func (c *Console) tryOut(ctx context.Context, form *setupForm, sample string) previewView {
+// previewSample explains the sample event with each subscription separately, so that an error in one does not hide the others.
+func (c *Console) previewSample(ctx context.Context, form *setupForm, sample string) previewView {
 	e, err := event.Parse([]byte(strings.TrimSpace(sample)))
 	if err != nil {
-		return previewView{Problem: "The sample is no event: " + err.Error()}
+		return previewView{Problem: "The sample is not a valid event: " + err.Error()}
 	}
-	view := previewView{Stories: make([]storyView, len(form.Subs))}
-	instance := form.pretending()
-	for i, s := range form.Subs {
-		one := set(membersOf(instance), "subscriptions", event.NewArray([]event.Value{event.NewObject(setFlag(membersOf(s.subscription()), "enabled", true))}))
-		cfg, problems := c.parse(event.NewObject(set(one, "enabled", event.Value{})), form.Added, c.pretend)
-		sections, err := c.stories(ctx, cfg, problems, e, Nowhere)
-		view.Stories[i].Subscription = s.Name
-		if err == nil && len(sections) == 1 && len(sections[0].Stories) == 1 {
-			view.Stories[i] = sections[0].Stories[0]
+	view := previewView{Explanations: make([]explanationView, len(form.Subscriptions))}
+	instance := form.withPlaceholderSecrets()
+	for i, s := range form.Subscriptions {
+		one := setMember(membersOf(instance), "subscriptions", event.NewArray([]event.Value{event.NewObject(setDefaultTrueFlag(membersOf(s.subscriptionValue()), "enabled", true))}))
+		cfg, problems := c.parseInstance(event.NewObject(setMember(one, "enabled", event.Value{})), form.Added, c.lookupOrPlaceholder)
+		sections, err := c.explainEvent(ctx, cfg, problems, e, DryRun)
+		view.Explanations[i].Subscription = s.Name
+		if err == nil && len(sections) == 1 && len(sections[0].Explanations) == 1 {
+			view.Explanations[i] = sections[0].Explanations[0]
 		}
 	}
 	return view
 }
 
-// preview answers the script: what the sample becomes by now, and what is wrong.
-func (c *Console) preview(w http.ResponseWriter, r *http.Request) {
-	_ = r.ParseForm() // what cannot be read is not there
-	form, _, _, _, err := c.formIn(r.PostForm)
+// handlePreview responds to the script with the updated preview and the problems of the form.
+func (c *Console) handlePreview(w http.ResponseWriter, r *http.Request) {
+	_ = r.ParseForm() // parameters that cannot be parsed are missing
+	form, _, _, _, err := c.parseForm(r.PostForm)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusConflict)
 		return
 	}
 	c.checkForm(form)
-	answer := struct {
+	response := struct {
 		Parts  map[string]string `json:"parts"`
 		Hidden map[string]bool   `json:"hidden"`
 	}{map[string]string{}, map[string]bool{}}
 	part := func(id, name string, data any) {
 		var b bytes.Buffer
 		if err := c.pages["edit"].ExecuteTemplate(&b, name, data); err != nil {
-			c.Log.Error("the console's preview", "error", err)
+			c.Log.Error("cannot render console preview", "error", err)
 		}
-		answer.Parts[id] = b.String()
+		response.Parts[id] = b.String()
 	}
-	part("preview", "stories", c.tryOut(r.Context(), form, r.PostForm.Get("sample")))
+	part("preview", "preview", c.previewSample(r.Context(), form, r.PostForm.Get("sample")))
 	part("problems", "problems", form.Problems)
 	for _, s := range append(form.Auth, form.Settings...) {
 		part("e-"+elementID(s.Name), "errors", s.Errors)
-		answer.Hidden["row-"+elementID(s.Name)] = s.Hidden
+		response.Hidden["row-"+elementID(s.Name)] = s.Hidden
 	}
-	for _, s := range form.Subs {
-		prefix := "e-s-" + strconv.Itoa(s.I) + "-"
+	for _, s := range form.Subscriptions {
+		prefix := "e-s-" + strconv.Itoa(s.Index) + "-"
 		part(prefix+"subscribe", "errors", s.Errors["subscribe"])
 		part(prefix+"syncMode", "errors", s.Errors["syncMode"])
 		part(prefix+"json", "errors", s.Errors["json"])
 		part(prefix+"all", "errors", s.Errors[""])
-		for _, in := range s.all() {
+		for _, in := range s.allFields() {
 			id := elementID(in.Name)
 			part("e-"+id, "errors", in.Errors)
 			part("chips-"+id, "chips", in.Chips())
-			answer.Hidden["row-"+id] = in.Hidden
+			response.Hidden["row-"+id] = in.Hidden
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(answer) // who has gone away needs no answer
+	_ = json.NewEncoder(w).Encode(response) // the client may have disconnected
 }
 
-// pretending is the form's instance with something in the place of each secret that it does not have yet.
-func (f *setupForm) pretending() event.Value {
-	instance := f.instance()
+// withPlaceholderSecrets returns the form's instance with a placeholder for each missing secret.
+func (f *setupForm) withPlaceholderSecrets() event.Value {
+	instance := f.instanceValue()
 	settings := membersOf(instance.Get("settings"))
 	for _, s := range f.Settings {
-		if s.Try != "" && instance.Get("settings").Get(s.Field.Key).Kind() == event.Absent {
-			settings = set(settings, s.Field.Key, event.NewString(pretended))
+		if s.TestInput != "" && instance.Get("settings").Get(s.Field.Key).Kind() == event.Absent {
+			settings = setMember(settings, s.Field.Key, event.NewString(placeholderSecret))
 		}
 	}
-	return event.NewObject(set(membersOf(instance), "settings", event.NewObject(settings)))
+	return event.NewObject(setMember(membersOf(instance), "settings", event.NewObject(settings)))
 }

@@ -11,31 +11,31 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// live is a plan of a form whose credentials are those that were typed to be tried, else those of the environment. What was typed
-// is kept nowhere.
-func (c *Console) live(form *setupForm, q url.Values, to Target) (*runtime.Plan, error) {
-	tried := map[string]string{}
-	instance := form.instance()
+// credentialsPlan returns a plan for the form. It uses the credentials typed for the test, or those from the environment. The typed
+// values are not stored.
+func (c *Console) credentialsPlan(form *setupForm, q url.Values, to Target) (*runtime.Plan, error) {
+	typed := map[string]string{}
+	instance := form.instanceValue()
 	settings := membersOf(instance.Get("settings"))
 	for i, s := range form.Settings {
-		if v := q.Get(s.Try); s.Try != "" && v != "" {
+		if v := q.Get(s.TestInput); s.TestInput != "" && v != "" {
 			name := "LANDFALL_TRIED_" + strconv.Itoa(i)
-			tried[name] = v
-			settings = set(settings, s.Field.Key, event.NewString("${"+name+"}"))
+			typed[name] = v
+			settings = setMember(settings, s.Field.Key, event.NewString("${"+name+"}"))
 		}
 	}
-	instance = event.NewObject(set(set(membersOf(instance), "settings", event.NewObject(settings)), "enabled", event.Value{}))
-	lookup := c.lookup
+	instance = event.NewObject(setMember(setMember(membersOf(instance), "settings", event.NewObject(settings)), "enabled", event.Value{}))
+	lookup := c.lookupEnv
 	if to == Sandbox {
-		lookup = c.pretend
+		lookup = c.lookupOrPlaceholder
 	}
-	cfg, problems := c.parse(instance, form.Added, func(name string) (string, bool) {
-		if v, ok := tried[name]; ok {
+	cfg, problems := c.parseInstance(instance, form.Added, func(name string) (string, bool) {
+		if v, ok := typed[name]; ok {
 			return v, true
 		}
 		return lookup(name)
 	})
-	instances, err := c.Make(cfg, problems, to, nil)
+	instances, err := c.BuildPlans(cfg, problems, to, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -44,51 +44,51 @@ func (c *Console) live(form *setupForm, q url.Values, to Target) (*runtime.Plan,
 			return in.Plan, nil
 		}
 	}
-	return nil, errors.New("the instance needs an id first")
+	return nil, errors.New("enter an id for the instance first")
 }
 
-// patience is how long a remote has to answer.
-const patience = 30 * time.Second
+// remoteTimeout bounds requests to the destination.
+const remoteTimeout = 30 * time.Second
 
-// askRemote asks the remote whether credentials are good.
-func (c *Console) askRemote(ctx context.Context, form *setupForm, q url.Values, to Target) *answerView {
-	plan, err := c.live(form, q, to)
+// testCredentials checks the credentials with the destination's API.
+func (c *Console) testCredentials(ctx context.Context, form *setupForm, q url.Values, to Target) *credentialsView {
+	plan, err := c.credentialsPlan(form, q, to)
 	if err != nil {
-		return &answerView{Message: "There is something to mend before anybody can be asked.", Told: err.Error()}
+		return &credentialsView{Message: "Fix the errors in the form before you test the credentials.", Detail: err.Error()}
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, remoteTimeout)
 	defer cancel()
 	if err := plan.Test(ctx); err != nil {
-		return &answerView{Message: "The credentials do not work.", Told: capitalized(err.Error())}
+		return &credentialsView{Message: "The credentials do not work.", Detail: capitalize(err.Error())}
 	}
-	return &answerView{Good: true, Message: "The credentials are good."}
+	return &credentialsView{Valid: true, Message: "The credentials work."}
 }
 
-// fetchChoices asks the remote for the values of a field, by its name in the form.
+// fetchChoices loads the choices of the field with the given form parameter from the destination.
 func (c *Console) fetchChoices(ctx context.Context, form *setupForm, q url.Values, name string, to Target) {
-	for _, s := range form.Subs {
-		for _, in := range s.all() {
+	for _, s := range form.Subscriptions {
+		for _, in := range s.allFields() {
 			if in.Name != name || !in.Dynamic() {
 				continue
 			}
-			plan, err := c.live(form, q, to)
+			plan, err := c.credentialsPlan(form, q, to)
 			if err != nil {
-				in.Fetched = "There is something to mend before the remote can be asked: " + err.Error()
+				in.ChoicesStatus = "Fix the errors in the form before you load choices: " + err.Error()
 				return
 			}
-			ctx, cancel := context.WithTimeout(ctx, patience)
+			ctx, cancel := context.WithTimeout(ctx, remoteTimeout)
 			defer cancel()
 			found, err := plan.Choices(ctx, s.ActionKey, in.Field.Key, "", "", event.NewObject(nil))
 			if err != nil {
-				in.Fetched = capitalized(err.Error())
+				in.ChoicesStatus = capitalize(err.Error())
 				return
 			}
-			in.Offered, in.Fetched = found.Choices, "The remote knows none."
+			in.Choices, in.ChoicesStatus = found.Choices, "The destination has no choices for this field."
 			switch {
 			case found.NextPage != "":
-				in.Fetched = "The first " + count(len(found.Choices)) + " are offered as you type."
+				in.ChoicesStatus = "Loaded the first " + formatCount(len(found.Choices)) + " choices. They are suggested as you type."
 			case len(found.Choices) > 0:
-				in.Fetched = count(len(found.Choices)) + " offered as you type."
+				in.ChoicesStatus = "Loaded " + formatCount(len(found.Choices)) + " choices. They are suggested as you type."
 			}
 			return
 		}

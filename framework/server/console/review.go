@@ -22,152 +22,152 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// Bounds of drafts, which hold what may not go through a browser: a file's secrets.
+// Limits of drafts. Drafts stay on the server because they contain the file's secrets.
 const (
-	maxDrafts = 32
-	draftTime = time.Hour
+	maxDrafts     = 32
+	draftLifetime = time.Hour
 )
 
-// draft is a config that was shown and may be written.
+// draft is a config that the user has reviewed and can write.
 type draft struct {
 	form url.Values
 	text []byte
-	base [sha256.Size]byte // of the file that it was made of
+	base [sha256.Size]byte // hash of the file that the draft is based on
 	made time.Time
 }
 
 type drafts struct {
 	mu   sync.Mutex
-	kept map[string]draft
+	byID map[string]draft
 }
 
-func (d *drafts) put(v draft) string {
+func (d *drafts) storeDraft(v draft) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.kept == nil {
-		d.kept = map[string]draft{}
+	if d.byID == nil {
+		d.byID = map[string]draft{}
 	}
 	oldest := ""
-	for id, known := range d.kept {
-		if time.Since(known.made) > draftTime {
-			delete(d.kept, id)
-		} else if oldest == "" || known.made.Before(d.kept[oldest].made) {
+	for id, known := range d.byID {
+		if time.Since(known.made) > draftLifetime {
+			delete(d.byID, id)
+		} else if oldest == "" || known.made.Before(d.byID[oldest].made) {
 			oldest = id
 		}
 	}
-	if len(d.kept) >= maxDrafts {
-		delete(d.kept, oldest)
+	if len(d.byID) >= maxDrafts {
+		delete(d.byID, oldest)
 	}
 	id := rand.Text()
-	d.kept[id] = v
+	d.byID[id] = v
 	return id
 }
 
-func (d *drafts) get(id string) (draft, bool) {
+func (d *drafts) findDraft(id string) (draft, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	v, ok := d.kept[id]
-	return v, ok && time.Since(v.made) <= draftTime
+	v, ok := d.byID[id]
+	return v, ok && time.Since(v.made) <= draftLifetime
 }
 
-func (d *drafts) drop(id string) {
+func (d *drafts) deleteDraft(id string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.kept, id)
+	delete(d.byID, id)
 }
 
-// reviewView is a config before it is written.
+// reviewView is the review page of a config.
 type reviewView struct {
-	File     string
-	Draft    string
-	Problems fault.Problems
-	Form     []string // what is wrong in the form itself
-	Diff     []diffLine
-	Text     string // without the secrets that the file holds itself
-	Hides    bool   // there are such
-	Same     bool
+	File       string
+	Draft      string
+	Problems   fault.Problems
+	FormErrors []string // errors in the form's inputs
+	Diff       []diffLine
+	Text       string // with literal secrets redacted
+	HasSecrets bool   // Text has redacted secrets
+	Unchanged  bool
 }
 
 type diffLine struct{ Class, Text string }
 
-// review shows what the file would become, checked as the file is, and offers to write it.
-func (c *Console) review(w http.ResponseWriter, r *http.Request, q url.Values, form *setupForm, f file, root event.Value) {
+// renderReview shows the changed config as a diff, with its problems, and offers to write it.
+func (c *Console) renderReview(w http.ResponseWriter, r *http.Request, q url.Values, form *setupForm, f configFile, root event.Value) {
 	text, err := yamldoc.Edit(c.File, f.text, root)
 	if err != nil {
-		c.cannotEdit(w, r, err)
+		c.renderEditError(w, r, err)
 		return
 	}
-	view := reviewView{File: c.File, Problems: c.check(text), Same: bytes.Equal(text, f.text)}
+	view := reviewView{File: c.File, Problems: c.checkConfig(text), Unchanged: bytes.Equal(text, f.text)}
 	for _, s := range append(form.Auth, form.Settings...) {
 		for _, e := range s.Errors {
-			view.Form = append(view.Form, s.Field.Label+": "+e.Message)
+			view.FormErrors = append(view.FormErrors, s.Field.Label+": "+e.Message)
 		}
 	}
-	for _, s := range form.Subs {
+	for _, s := range form.Subscriptions {
 		for _, e := range s.Errors["json"] {
-			view.Form = append(view.Form, s.Name+": "+e.Message)
+			view.FormErrors = append(view.FormErrors, s.Name+": "+e.Message)
 		}
-		for _, in := range s.all() {
+		for _, in := range s.allFields() {
 			for _, e := range in.Errors {
-				view.Form = append(view.Form, s.Name+", "+in.Field.Label+": "+e.Message)
+				view.FormErrors = append(view.FormErrors, s.Name+", "+in.Field.Label+": "+e.Message)
 			}
 		}
 	}
-	secrets := append(literals(f.root), literals(root)...)
-	view.Text, view.Hides = redacted(string(text), secrets), len(secrets) > 0
-	view.Diff = diffOf(filepath.Base(c.File), redacted(string(f.text), secrets), view.Text)
+	secrets := append(literalSecrets(f.root), literalSecrets(root)...)
+	view.Text, view.HasSecrets = redactSecrets(string(text), secrets), len(secrets) > 0
+	view.Diff = diffLines(filepath.Base(c.File), redactSecrets(string(f.text), secrets), view.Text)
 	saved := url.Values{}
 	for name, values := range q {
 		if !strings.HasPrefix(name, "try.") && name != "do" {
 			saved[name] = values
 		}
 	}
-	view.Draft = c.drafts.put(draft{saved, text, sha256.Sum256(f.text), time.Now()})
-	c.show(w, r, http.StatusOK, "review", page{Title: "Review", Section: "setup", Data: view})
+	view.Draft = c.drafts.storeDraft(draft{saved, text, sha256.Sum256(f.text), time.Now()})
+	c.renderPage(w, r, http.StatusOK, "review", page{Title: "Review", Section: "setup", Data: view})
 }
 
-// check finds every mistake of a config as if it were the file.
-func (c *Console) check(text []byte) fault.Problems {
+// checkConfig returns every problem of a config, as if it were the file.
+func (c *Console) checkConfig(text []byte) fault.Problems {
 	cfg, problems := config.ParseAt(c.File, text, config.Env{Lookup: c.Lookup})
-	_, err := c.Make(cfg, problems, Real, nil) // nothing is sent by making plans
+	_, err := c.BuildPlans(cfg, problems, Real, nil) // building plans sends nothing
 	return fault.ProblemsOf(err)
 }
 
-// write writes a draft to the file, unless that has changed since.
-func (c *Console) write(w http.ResponseWriter, r *http.Request) {
+// handleWrite writes a draft to the file, unless the file has changed since the review.
+func (c *Console) handleWrite(w http.ResponseWriter, r *http.Request) {
 	id := r.PostFormValue("draft")
-	d, ok := c.drafts.get(id)
+	d, ok := c.drafts.findDraft(id)
 	if !ok {
-		c.fail(w, r, http.StatusNotFound, "setup", "Nothing was written", "What was shown is no longer kept: review it again.")
+		c.renderError(w, r, http.StatusNotFound, "setup", "Nothing was written", "The review has expired. Review the changes again.")
 		return
 	}
 	now, err := os.ReadFile(c.File)
 	if err != nil && !os.IsNotExist(err) {
-		c.fail(w, r, http.StatusConflict, "setup", "Nothing was written", err.Error())
+		c.renderError(w, r, http.StatusConflict, "setup", "Nothing was written", err.Error())
 		return
 	}
 	if sha256.Sum256(now) != d.base {
-		c.fail(w, r, http.StatusConflict, "setup", "Nothing was written", "The file has changed since: review what it would become now.")
+		c.renderError(w, r, http.StatusConflict, "setup", "Nothing was written", "The file has changed since you reviewed it. Review the changes again.")
 		return
 	}
-	if problems := c.check(d.text); len(problems) > 0 {
-		c.fail(w, r, http.StatusUnprocessableEntity, "setup", "Nothing was written", problems.Error())
+	if problems := c.checkConfig(d.text); len(problems) > 0 {
+		c.renderError(w, r, http.StatusUnprocessableEntity, "setup", "Nothing was written", problems.Error())
 		return
 	}
 	err = replaceFile(c.File, d.text)
 	c.Guard.Record(r.Context(), "config.write", err, "file", c.File)
 	if err != nil {
-		c.fail(w, r, http.StatusInternalServerError, "setup", "Nothing was written", err.Error())
+		c.renderError(w, r, http.StatusInternalServerError, "setup", "Nothing was written", err.Error())
 		return
 	}
-	c.drafts.drop(id)
+	c.drafts.deleteDraft(id)
 	http.Redirect(w, r, Path+"setup?done=written", http.StatusSeeOther)
 }
 
-// replaceFile puts a text in the place of a file, whole or not at all. Where the file is a link, what it leads to is replaced.
+// replaceFile atomically replaces a file. If path is a symbolic link, the file that it points to is replaced.
 func replaceFile(path string, text []byte) error {
-	if at, err := filepath.EvalSymlinks(path); err == nil {
-		path = at
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		path = resolved
 	}
 	mode := os.FileMode(0o600)
 	if info, err := os.Stat(path); err == nil {
@@ -177,7 +177,7 @@ func replaceFile(path string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // it is gone where all went well
+	defer os.Remove(f.Name()) // fails after a successful rename, which is fine
 	_, err = f.Write(text)
 	for _, step := range []func() error{func() error { return f.Chmod(mode) }, f.Sync} {
 		if err == nil {
@@ -193,8 +193,8 @@ func replaceFile(path string, text []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-// literals are the secrets that a config holds itself, the longest first.
-func literals(root event.Value) []string {
+// literalSecrets returns the secrets that a config contains as plain text, longest first.
+func literalSecrets(root event.Value) []string {
 	var list []string
 	var walk func(v event.Value, secret bool)
 	walk = func(v event.Value, secret bool) {
@@ -222,21 +222,21 @@ func literals(root event.Value) []string {
 	return slices.Compact(list)
 }
 
-// isSecretKey reports whether the value of a key of a config is hidden: the key is one that secrets go by, or a key or an
-// address of the config's own, such as state.url with its password. It is better to hide too much here.
+// isSecretKey reports whether values of the config key are redacted: names of secrets, and keys and URLs of the config itself,
+// such as state.url, which can contain a password. It errs on the side of redacting too much.
 func isSecretKey(key string) bool {
 	return httpx.IsSecretName(key) || key == "url" || strings.Contains(strings.ToLower(key), "key")
 }
 
-func redacted(text string, secrets []string) string {
+func redactSecrets(text string, secrets []string) string {
 	for _, s := range secrets {
 		text = strings.ReplaceAll(text, s, httpx.Hidden)
 	}
 	return text
 }
 
-// diffOf is what changes from one text to another, without the lines that name the files.
-func diffOf(name, from, to string) []diffLine {
+// diffLines returns the diff of two texts, without the header lines.
+func diffLines(name, from, to string) []diffLine {
 	var lines []diffLine
 	for line := range strings.Lines(string(diff.Diff(name, []byte(from), name, []byte(to)))) {
 		line = strings.TrimRight(line, "\n")

@@ -9,51 +9,51 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// sample is an event to begin with.
+// sample is an event that the user can start with.
 type sample struct {
-	Key  string // what a form calls it
+	Key  string // its value in forms
 	Name string
 	Text string
 }
 
-// maxSamples is how many recent events are offered.
+// maxSamples limits the recent events in the list of samples.
 const maxSamples = 25
 
-// samples are events to try: the latest of the sources, then made up ones.
-func (c *Console) samples(ctx context.Context) []sample {
+// sampleEvents returns the latest events from the log, followed by built-in examples.
+func (c *Console) sampleEvents(ctx context.Context) []sample {
 	var list []sample
 	if c.Queue != nil {
 		logged, _, err := c.Queue.Latest(ctx, "", maxSamples)
 		if err != nil {
-			c.Log.Warn("reading recent events", "error", err)
+			c.Log.Warn("cannot read recent events", "error", err)
 		}
 		for _, l := range logged {
-			list = append(list, sample{fmt.Sprintf("%d-%d", l.Seq, l.Index), ago(l.At) + ": " + nameOf(l), pretty(bytes.TrimSpace(l.Raw))})
+			list = append(list, sample{fmt.Sprintf("%d-%d", l.Seq, l.Index), formatAgo(l.At) + ": " + eventTitle(l), indentJSON(bytes.TrimSpace(l.Raw))})
 		}
 	}
-	return append(list, madeUp...)
+	return append(list, builtinSamples...)
 }
 
-// nameOf says in a few words what an event is.
-func nameOf(l delivery.StoredEvent) string {
+// eventTitle returns a short title, such as "Order Completed of ana-17".
+func eventTitle(l delivery.StoredEvent) string {
 	e, err := event.Parse(l.Raw)
 	if err != nil {
-		return "cannot be read"
+		return "unreadable event"
 	}
 	v := e.Value()
 	kind := v.Get("type").Str()
 	if name := v.Get("event").Str(); name != "" {
 		kind = name
 	}
-	who := v.Get("userId").Text()
-	if who == "" {
-		who = v.Get("anonymousId").Text()
+	user := v.Get("userId").Text()
+	if user == "" {
+		user = v.Get("anonymousId").Text()
 	}
-	return clip(kind + " of " + who)
+	return truncateText(kind + " of " + user)
 }
 
-// sampleText is the event of a sample; the first one where there is no such.
-func sampleText(list []sample, key string) (string, string) {
+// chooseSample returns the key and text of the sample with the key, or of the first sample if no sample has it.
+func chooseSample(list []sample, key string) (string, string) {
 	for _, s := range list {
 		if s.Key == key {
 			return s.Key, s.Text
@@ -62,9 +62,9 @@ func sampleText(list []sample, key string) (string, string) {
 	return list[0].Key, list[0].Text
 }
 
-// madeUp are events of somebody who is nobody.
-var madeUp = []sample{
-	{"entered", "Made up: Audience Entered", `{
+// builtinSamples are example events of a made-up user.
+var builtinSamples = []sample{
+	{"entered", "Example: Audience Entered", `{
   "type": "track",
   "event": "Audience Entered",
   "userId": "ana-17",
@@ -77,7 +77,7 @@ var madeUp = []sample{
     "traits": {"email": "ana@example.com"}
   }
 }`},
-	{"exited", "Made up: Audience Exited", `{
+	{"exited", "Example: Audience Exited", `{
   "type": "track",
   "event": "Audience Exited",
   "userId": "ana-17",
@@ -87,7 +87,7 @@ var madeUp = []sample{
   "properties": {"audience_key": "vip", "vip": false},
   "context": {"personas": {"computation_class": "audience", "computation_id": "aud_vip", "computation_key": "vip"}}
 }`},
-	{"identify", "Made up: identify", `{
+	{"identify", "Example: identify", `{
   "type": "identify",
   "userId": "ana-17",
   "messageId": "sample-identify",
@@ -95,7 +95,7 @@ var madeUp = []sample{
   "receivedAt": "2026-01-02T03:04:06.000Z",
   "traits": {"email": "ana@example.com", "plan": "gold"}
 }`},
-	{"order", "Made up: Order Completed", `{
+	{"order", "Example: Order Completed", `{
   "type": "track",
   "event": "Order Completed",
   "userId": "ana-17",

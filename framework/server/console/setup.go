@@ -17,33 +17,33 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 )
 
-// file is the config file as it is now, which may not be there yet.
-type file struct {
+// configFile is the current config file. Its text is nil if the file does not exist.
+type configFile struct {
 	text []byte
-	root event.Value // an object
+	root event.Value // always an object
 }
 
-func (c *Console) read() (file, error) {
+func (c *Console) readConfigFile() (configFile, error) {
 	text, err := os.ReadFile(c.File)
 	if errors.Is(err, fs.ErrNotExist) {
-		return file{root: event.NewObject(nil)}, nil
+		return configFile{root: event.NewObject(nil)}, nil
 	}
 	if err != nil {
-		return file{}, err
+		return configFile{}, err
 	}
 	doc, err := yamldoc.Parse(c.File, text)
 	if err != nil {
-		return file{}, err
+		return configFile{}, err
 	}
 	root := doc.Value()
 	if root.Kind() != event.Object {
 		root = event.NewObject(nil)
 	}
-	return file{text, root}, nil
+	return configFile{text, root}, nil
 }
 
-// find is an instance by its id, and where it stands; absent where there is none.
-func (f file) find(id string) (event.Value, int) {
+// findInstance returns an instance and its index. If no instance has the id, it returns an absent value and the length of the list.
+func (f configFile) findInstance(id string) (event.Value, int) {
 	list := f.root.Get("destinations")
 	for i, in := range list.Items() {
 		if id != "" && in.Get("id").Str() == id {
@@ -53,8 +53,8 @@ func (f file) find(id string) (event.Value, int) {
 	return event.Value{}, list.Len()
 }
 
-// with is the file with an instance in a place, or, for an absent one, without what stands there.
-func (f file) with(at int, in event.Value, more added) event.Value {
+// withInstance returns the config with the instance at an index replaced or appended; an absent value removes it.
+func (f configFile) withInstance(at int, in event.Value, extra additions) event.Value {
 	var list []event.Value
 	for _, v := range f.root.Get("destinations").Items() {
 		list = append(list, v)
@@ -69,18 +69,18 @@ func (f file) with(at int, in event.Value, more added) event.Value {
 	}
 	members := membersOf(f.root)
 	text := event.NewString
-	if more.SourceID != "" {
-		sources := []event.Value{event.NewObject([]event.Member{{Key: "id", Value: text(more.SourceID)}, {Key: "writeKey", Value: text(more.SourceKey)}})}
-		members = set(members, "sources", event.NewArray(sources))
+	if extra.SourceID != "" {
+		sources := []event.Value{event.NewObject([]event.Member{{Key: "id", Value: text(extra.SourceID)}, {Key: "writeKey", Value: text(extra.SourceKey)}})}
+		members = setMember(members, "sources", event.NewArray(sources))
 	}
-	if more.StateKey != "" {
-		members = set(members, "state", event.NewObject(set(membersOf(f.root.Get("state")), "key", text(more.StateKey))))
+	if extra.StateKey != "" {
+		members = setMember(members, "state", event.NewObject(setMember(membersOf(f.root.Get("state")), "key", text(extra.StateKey))))
 	}
-	return event.NewObject(set(members, "destinations", event.NewArray(list)))
+	return event.NewObject(setMember(members, "destinations", event.NewArray(list)))
 }
 
-// setupList is what the file has.
-type setupList struct {
+// setupView is the page that lists the instances.
+type setupView struct {
 	File      string
 	Exists    bool
 	Error     string
@@ -97,78 +97,78 @@ type setupRow struct {
 	Login           *loginState
 }
 
-func (c *Console) setup(w http.ResponseWriter, r *http.Request) {
-	view := setupList{File: c.File, Entries: c.entries(), Done: r.FormValue("done")}
-	f, err := c.read()
+func (c *Console) handleSetup(w http.ResponseWriter, r *http.Request) {
+	view := setupView{File: c.File, Entries: c.catalogueEntries(), Done: r.FormValue("done")}
+	f, err := c.readConfigFile()
 	if err != nil {
 		view.Problems = fault.ProblemsOf(err)
 	}
 	view.Exists = f.text != nil || err != nil
 	logins := map[string]*loginState{}
 	if f.text != nil {
-		cfg, problems := c.load()
-		instances, err := c.Make(cfg, problems, Real, nil)
+		cfg, problems := c.loadConfig()
+		instances, err := c.BuildPlans(cfg, problems, Real, nil)
 		view.Problems = fault.ProblemsOf(err)
 		for _, in := range instances {
-			logins[in.Plan.ID()] = c.loginOf(r.Context(), in)
+			logins[in.Plan.ID()] = c.loginStateOf(r.Context(), in)
 		}
 	}
 	for _, in := range f.root.Get("destinations").Items() {
 		row := setupRow{ID: in.Get("id").Str(), Destination: in.Get("destination").Str(), Enabled: in.Get("enabled").Kind() != event.False, Subscriptions: in.Get("subscriptions").Len()}
-		if entry, ok := c.find(row.Destination); ok {
+		if entry, ok := c.findDestination(row.Destination); ok {
 			row.Destination = entry.Definition.Name
 		}
 		row.Login = logins[row.ID]
 		view.Instances = append(view.Instances, row)
 	}
-	c.show(w, r, http.StatusOK, "setup", page{Title: "Set-up", Section: "setup", Data: view})
+	c.renderPage(w, r, http.StatusOK, "setup", page{Title: "Setup", Section: "setup", Data: view})
 }
 
-// editView is the page of one instance.
+// editView is the form page of one instance.
 type editView struct {
 	*setupForm
-	File      string
-	Samples   []sample
-	Chosen    string
-	Sample    string
-	Stories   previewView
-	Asked     *answerView // of the credentials
-	CanTest   bool
-	Sandboxed bool // the destination has a sandbox
-	Pretends  bool
-	Limit     int
+	File        string
+	Samples     []sample
+	Chosen      string
+	Sample      string
+	Preview     previewView
+	Credentials *credentialsView // result of the credential test; nil if not tested
+	CanTest     bool
+	HasSandbox  bool
+	SandboxOnly bool
+	Limit       int
 }
 
-// answerView is what a remote says of credentials.
-type answerView struct {
-	Good          bool
-	Message, Told string
+// credentialsView is the result of a credential test.
+type credentialsView struct {
+	Valid           bool
+	Message, Detail string
 }
 
 type previewView struct {
-	Problem string
-	Stories []storyView
+	Problem      string
+	Explanations []explanationView
 }
 
-func (c *Console) setupNew(w http.ResponseWriter, r *http.Request) {
-	entry, ok := c.find(r.PathValue("slug"))
-	f, err := c.read()
+func (c *Console) handleNewInstance(w http.ResponseWriter, r *http.Request) {
+	entry, ok := c.findDestination(r.PathValue("slug"))
+	f, err := c.readConfigFile()
 	if !ok || err != nil {
-		c.cannotEdit(w, r, err)
+		c.renderEditError(w, r, err)
 		return
 	}
 	d := entry.Definition
-	form := formOf(event.NewObject(nil), f.root, d)
+	form := newForm(event.NewObject(nil), f.root, d)
 	form.ID = freeID(f, d.Slug)
 	for _, s := range form.Settings {
-		if s.Try != "" && s.Field.Required.Always {
+		if s.TestInput != "" && s.Field.Required.Always {
 			s.Text = "${" + strings.ToUpper(strings.ReplaceAll(d.Slug, "-", "_")+"_"+s.Field.Key) + "}"
 		}
 	}
 	if len(form.Sources) == 0 {
 		form.Added.SourceID, form.Added.SourceKey = "web", "${WRITE_KEY}"
 	}
-	if form.NeedsKey {
+	if form.NeedsStateKey {
 		form.Added.StateKey = "${LANDFALL_KEY}"
 	}
 	for _, p := range d.Presets {
@@ -177,80 +177,80 @@ func (c *Console) setupNew(w http.ResponseWriter, r *http.Request) {
 			break
 		}
 	}
-	if len(form.Subs) == 0 && len(d.Actions) > 0 {
+	if len(form.Subscriptions) == 0 && len(d.Actions) > 0 {
 		form.addAction(d.Actions[0].Key)
 	}
-	c.showForm(w, r, entry, form, url.Values{})
+	c.renderForm(w, r, entry, form, url.Values{})
 }
 
-// freeID is an id for an instance that no other one has.
-func freeID(f file, slug string) string {
+// freeID returns an unused instance id, derived from the slug.
+func freeID(f configFile, slug string) string {
 	id := slug
 	for n := 2; ; n++ {
-		if v, _ := f.find(id); v.Kind() == event.Absent {
+		if v, _ := f.findInstance(id); v.Kind() == event.Absent {
 			return id
 		}
 		id = slug + "-" + strconv.Itoa(n)
 	}
 }
 
-func (c *Console) setupEdit(w http.ResponseWriter, r *http.Request) {
-	f, err := c.read()
-	raw, _ := f.find(r.PathValue("id"))
-	entry, ok := c.find(raw.Get("destination").Str())
+func (c *Console) handleEditInstance(w http.ResponseWriter, r *http.Request) {
+	f, err := c.readConfigFile()
+	raw, _ := f.findInstance(r.PathValue("id"))
+	entry, ok := c.findDestination(raw.Get("destination").Str())
 	if !ok || err != nil {
-		c.cannotEdit(w, r, err)
+		c.renderEditError(w, r, err)
 		return
 	}
-	c.showForm(w, r, entry, formOf(raw, f.root, entry.Definition), url.Values{})
+	c.renderForm(w, r, entry, newForm(raw, f.root, entry.Definition), url.Values{})
 }
 
-func (c *Console) cannotEdit(w http.ResponseWriter, r *http.Request, err error) {
+func (c *Console) renderEditError(w http.ResponseWriter, r *http.Request, err error) {
 	if err != nil {
-		c.fail(w, r, http.StatusConflict, "setup", "The file cannot be read", err.Error())
+		c.renderError(w, r, http.StatusConflict, "setup", "Cannot read the config file", err.Error())
 		return
 	}
-	c.fail(w, r, http.StatusNotFound, "setup", "Nothing to set up", "The file has no such instance, or the catalogue no such destination.")
+	c.renderError(w, r, http.StatusNotFound, "setup", "Nothing to set up", "The config has no such instance, or the catalogue has no such destination.")
 }
 
-// showForm checks a form as it is and shows it.
-func (c *Console) showForm(w http.ResponseWriter, r *http.Request, entry destination.Entry, form *setupForm, q url.Values) {
+// renderForm checks the form and shows it.
+func (c *Console) renderForm(w http.ResponseWriter, r *http.Request, entry destination.Entry, form *setupForm, q url.Values) {
 	view := editView{
-		setupForm: form, File: c.File, Samples: c.samples(r.Context()), Sample: q.Get("sample"), Chosen: q.Get("pick"), CanTest: entry.Plugin.Test != nil,
-		Sandboxed: entry.Plugin.Sandbox != nil, Pretends: c.Pretends, Limit: entry.Definition.Limits.Subscriptions,
+		setupForm: form, File: c.File, Samples: c.sampleEvents(r.Context()), Sample: q.Get("sample"), Chosen: q.Get("pick"), CanTest: entry.Plugin.Test != nil,
+		HasSandbox: entry.Plugin.Sandbox != nil, SandboxOnly: c.SandboxOnly, Limit: entry.Definition.Limits.Subscriptions,
 	}
 	do := q.Get("do")
 	switch {
 	case do == "pick" || q.Get("pick") != "" && view.Sample == "":
-		view.Chosen, view.Sample = sampleText(view.Samples, q.Get("pick"))
+		view.Chosen, view.Sample = chooseSample(view.Samples, q.Get("pick"))
 	case view.Sample == "":
-		view.Chosen, view.Sample = sampleText(view.Samples, form.fitting(view.Samples))
+		view.Chosen, view.Sample = chooseSample(view.Samples, form.matchingSample(view.Samples))
 	}
 	c.checkForm(form)
-	view.Stories = c.tryOut(r.Context(), form, view.Sample)
+	view.Preview = c.previewSample(r.Context(), form, view.Sample)
 	to := Real
-	if do == "credentials-sandbox" || c.Pretends {
+	if do == "credentials-sandbox" || c.SandboxOnly {
 		to = Sandbox
 	}
 	if key, ok := strings.CutPrefix(do, "choices:"); ok {
 		c.fetchChoices(r.Context(), form, q, key, to)
 	}
 	if do == "credentials" || do == "credentials-sandbox" {
-		view.Asked = c.askRemote(r.Context(), form, q, to)
+		view.Credentials = c.testCredentials(r.Context(), form, q, to)
 	}
 	title := "New " + entry.Definition.Name
 	if form.Original != "" {
 		title = form.Original
 	}
-	c.show(w, r, http.StatusOK, "edit", page{Title: title, Section: "setup", Data: view})
+	c.renderPage(w, r, http.StatusOK, "edit", page{Title: title, Section: "setup", Data: view})
 }
 
-// fitting is the key of the first sample that the first subscription takes; "" where there is none.
-func (f *setupForm) fitting(samples []sample) string {
-	if len(f.Subs) == 0 || f.Subs[0].Action == nil {
+// matchingSample returns the key of the first sample that matches the first subscription; "" if none does.
+func (f *setupForm) matchingSample(samples []sample) string {
+	if len(f.Subscriptions) == 0 || f.Subscriptions[0].Action == nil {
 		return ""
 	}
-	query, err := fql.Compile(cmp.Or(f.Subs[0].Subscribe, f.Subs[0].Action.DefaultSubscription))
+	query, err := fql.Compile(cmp.Or(f.Subscriptions[0].Subscribe, f.Subscriptions[0].Action.DefaultSubscription))
 	if err != nil {
 		return ""
 	}
@@ -262,16 +262,16 @@ func (f *setupForm) fitting(samples []sample) string {
 	return ""
 }
 
-// formIn reads the form that was sent.
-func (c *Console) formIn(q url.Values) (*setupForm, file, int, destination.Entry, error) {
-	f, err := c.read()
+// parseForm returns the submitted form, the config file, and the index of the form's instance in the file.
+func (c *Console) parseForm(q url.Values) (*setupForm, configFile, int, destination.Entry, error) {
+	f, err := c.readConfigFile()
 	if err != nil {
 		return nil, f, 0, destination.Entry{}, err
 	}
-	raw, at := f.find(q.Get("original"))
-	entry, ok := c.find(q.Get("slug"))
+	raw, at := f.findInstance(q.Get("original"))
+	entry, ok := c.findDestination(q.Get("slug"))
 	if !ok {
-		return nil, f, at, entry, errors.New("the form names no destination of the catalogue")
+		return nil, f, at, entry, errors.New("the catalogue has no destination with the form's slug")
 	}
 	if raw.Kind() == event.Absent {
 		raw = event.NewObject(nil)
@@ -279,18 +279,18 @@ func (c *Console) formIn(q url.Values) (*setupForm, file, int, destination.Entry
 	return readForm(q, raw, f.root, entry.Definition), f, at, entry, nil
 }
 
-// setupChange does what a button of the form says.
-func (c *Console) setupChange(w http.ResponseWriter, r *http.Request) {
-	_ = r.ParseForm() // what cannot be read is not there
+// handleFormAction runs the action of the button that submitted the form.
+func (c *Console) handleFormAction(w http.ResponseWriter, r *http.Request) {
+	_ = r.ParseForm() // parameters that cannot be parsed are missing
 	q := r.PostForm
 	if id := q.Get("draft"); id != "" {
-		if d, ok := c.drafts.get(id); ok {
+		if d, ok := c.drafts.findDraft(id); ok {
 			q = d.form
 		}
 	}
-	form, f, at, entry, err := c.formIn(q)
+	form, f, at, entry, err := c.parseForm(q)
 	if err != nil {
-		c.cannotEdit(w, r, err)
+		c.renderEditError(w, r, err)
 		return
 	}
 	do, rest, _ := strings.Cut(q.Get("do"), ":")
@@ -303,30 +303,30 @@ func (c *Console) setupChange(w http.ResponseWriter, r *http.Request) {
 			form.addPreset(entry.Definition.Presets[n])
 		}
 	case "remove":
-		form.remove(n)
+		form.removeSubscription(n)
 	case "json", "fields":
-		if n >= 0 && n < len(form.Subs) {
-			form.Subs[n].show(do == "json")
+		if n >= 0 && n < len(form.Subscriptions) {
+			form.Subscriptions[n].setJSONMode(do == "json")
 		}
 	case "delete":
-		c.review(w, r, q, form, f, f.with(at, event.Value{}, added{}))
+		c.renderReview(w, r, q, form, f, f.withInstance(at, event.Value{}, additions{}))
 		return
 	case "review":
-		c.review(w, r, q, form, f, f.with(at, form.instance(), form.Added))
+		c.renderReview(w, r, q, form, f, f.withInstance(at, form.instanceValue(), form.Added))
 		return
 	}
-	c.showForm(w, r, entry, form, q)
+	c.renderForm(w, r, entry, form, q)
 }
 
 func (f *setupForm) addAction(key string) {
 	if f.Definition.Action(key) == nil {
 		return
 	}
-	f.Subs = append(f.Subs, f.subOf(len(f.Subs), -1, event.NewObject([]event.Member{
+	f.Subscriptions = append(f.Subscriptions, f.newSubscription(len(f.Subscriptions), -1, event.NewObject([]event.Member{
 		{Key: "name", Value: event.NewString(f.freeName(f.Definition.Action(key).Title))}, {Key: "action", Value: event.NewString(key)},
 	})))
-	f.Subs[len(f.Subs)-1].raw = event.Value{}
-	f.dependencies()
+	f.Subscriptions[len(f.Subscriptions)-1].raw = event.Value{}
+	f.updateVisibility()
 }
 
 func (f *setupForm) addPreset(p destination.Preset) {
@@ -337,17 +337,17 @@ func (f *setupForm) addPreset(p destination.Preset) {
 	if p.Mapping.Kind() == event.Object {
 		list = append(list, event.Member{Key: "mapping", Value: p.Mapping})
 	}
-	f.Subs = append(f.Subs, f.subOf(len(f.Subs), -1, event.NewObject(list)))
-	f.Subs[len(f.Subs)-1].raw = event.Value{}
-	f.dependencies()
+	f.Subscriptions = append(f.Subscriptions, f.newSubscription(len(f.Subscriptions), -1, event.NewObject(list)))
+	f.Subscriptions[len(f.Subscriptions)-1].raw = event.Value{}
+	f.updateVisibility()
 }
 
-// freeName is a name for a subscription that no other one has.
+// freeName returns an unused subscription name.
 func (f *setupForm) freeName(name string) string {
 	free := name
 	for n := 2; ; n++ {
 		taken := false
-		for _, s := range f.Subs {
+		for _, s := range f.Subscriptions {
 			taken = taken || s.Name == free
 		}
 		if !taken {
@@ -357,27 +357,27 @@ func (f *setupForm) freeName(name string) string {
 	}
 }
 
-// remove takes a subscription away; the others move up.
-func (f *setupForm) remove(n int) {
-	if n < 0 || n >= len(f.Subs) {
+// removeSubscription removes the n-th subscription and renumbers the rest.
+func (f *setupForm) removeSubscription(n int) {
+	if n < 0 || n >= len(f.Subscriptions) {
 		return
 	}
-	f.Subs = append(f.Subs[:n:n], f.Subs[n+1:]...)
-	for i, s := range f.Subs {
-		s.I = i
-		for _, in := range s.all() {
+	f.Subscriptions = append(f.Subscriptions[:n:n], f.Subscriptions[n+1:]...)
+	for i, s := range f.Subscriptions {
+		s.Index = i
+		for _, in := range s.allFields() {
 			in.Name = "s." + strconv.Itoa(i) + ".f." + in.Field.Key
 		}
 	}
 }
 
-// show has the mapping entered as JSON, or field by field.
-func (s *subInput) show(asJSON bool) {
-	m := s.mapping()
+// setJSONMode switches between editing the mapping as JSON and as fields.
+func (s *subscriptionInput) setJSONMode(asJSON bool) {
+	m := s.mappingValue()
 	if !asJSON && len(s.Errors["json"]) > 0 {
-		return // what cannot be read stays as it is
+		return // keep invalid JSON for the user to fix
 	}
 	s.AsJSON = false
-	s.drawMapping(m)
+	s.buildFields(m)
 	s.AsJSON = asJSON
 }

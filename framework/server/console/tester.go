@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -15,78 +14,78 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/explain"
 )
 
-// testerView is the page that takes one event through the config.
+// testerView is the page that runs one event through the config.
 type testerView struct {
-	Samples  []sample
-	Chosen   string
-	Event    string
-	Problem  string // why the event cannot be read
-	Problems fault.Problems
-	Sections []storySection
-	Sent     Target // where it was sent; "" where it was not
-	Ask      bool   // whether to really send is asked
-	Pretends bool
-	Hosts    []string
-	File     string
+	Samples     []sample
+	Chosen      string
+	Event       string
+	Problem     string // why the event cannot be read
+	Problems    fault.Problems
+	Sections    []explanationSection
+	SentTo      Target // "" if nothing was sent
+	Confirm     bool   // ask for confirmation before sending to the real endpoint
+	SandboxOnly bool
+	Hosts       []string
+	File        string
 }
 
-// storySection is what becomes of an event in one instance.
-type storySection struct {
-	Instance    string
-	Destination string
-	Stories     []storyView
+// explanationSection explains an event for each subscription of one instance.
+type explanationSection struct {
+	Instance     string
+	Destination  string
+	Explanations []explanationView
 }
 
-type storyView struct {
+type explanationView struct {
 	explain.Story
 	Calls []callView
 }
 
-// callView is a request, and its answer where there was one.
+// callView is a request with its response.
 type callView struct {
 	Method, URL, Body string
 	Headers           [][2]string
-	Status            int // 0 where it was not sent, or not answered
-	Answer, Error     string
+	Status            int // 0 if it was not sent or got no response
+	Response, Error   string
 	Milliseconds      int64
 }
 
-// tester shows the page, and takes an event on its way.
-func (c *Console) tester(w http.ResponseWriter, r *http.Request) {
+// handleTester shows the tester page and runs the submitted event.
+func (c *Console) handleTester(w http.ResponseWriter, r *http.Request) {
 	ctx, do := r.Context(), r.PostFormValue("do")
-	view := testerView{Samples: c.samples(ctx), Event: r.PostFormValue("event"), Pretends: c.Pretends, File: c.File, Chosen: r.FormValue("sample")}
+	view := testerView{Samples: c.sampleEvents(ctx), Event: r.PostFormValue("event"), SandboxOnly: c.SandboxOnly, File: c.File, Chosen: r.FormValue("sample")}
 	if view.Event == "" || do == "pick" {
-		view.Chosen, view.Event = sampleText(view.Samples, r.FormValue("sample"))
+		view.Chosen, view.Event = chooseSample(view.Samples, r.FormValue("sample"))
 	}
 	if r.Method == http.MethodPost && do != "pick" {
-		c.test(ctx, &view, do)
+		c.runTest(ctx, &view, do)
 	}
-	c.show(w, r, http.StatusOK, "tester", page{Title: "Tester", Section: "test", Data: view})
+	c.renderPage(w, r, http.StatusOK, "tester", page{Title: "Tester", Section: "test", Data: view})
 }
 
-// test fills in what becomes of the event: nothing is sent unless do says where.
-func (c *Console) test(ctx context.Context, view *testerView, do string) {
+// runTest explains the event or sends it, depending on do, and stores the result in view.
+func (c *Console) runTest(ctx context.Context, view *testerView, do string) {
 	e, err := event.Parse([]byte(strings.TrimSpace(view.Event)))
 	if err != nil {
 		view.Problem = err.Error()
 		return
 	}
-	to := Nowhere
+	to := DryRun
 	switch {
-	case do == "sandbox" && c.Pretends:
-		to = Real // which is a sandbox, with what it has been sent
+	case do == "sandbox" && c.SandboxOnly:
+		to = Real // the server's sandbox, with its state
 	case do == "sandbox":
 		to = Sandbox
-	case do == "real" && !c.Pretends:
+	case do == "real" && !c.SandboxOnly:
 		to = Real
-	case do == "ask" && !c.Pretends:
-		view.Ask = true
+	case do == "ask" && !c.SandboxOnly:
+		view.Confirm = true
 	}
-	cfg, problems := c.load()
+	cfg, problems := c.loadConfig()
 	if cfg != nil {
 		e = incoming.Complete(e, time.Now(), cfg.Server.MaxFuture)
 	}
-	sections, err := c.stories(ctx, cfg, problems, e, to)
+	sections, err := c.explainEvent(ctx, cfg, problems, e, to)
 	if do == "real" && to == Real {
 		c.Guard.Record(ctx, "event.send", err)
 	}
@@ -94,49 +93,49 @@ func (c *Console) test(ctx context.Context, view *testerView, do string) {
 		return
 	}
 	view.Sections = sections
-	if view.Sent = to; to == Nowhere {
-		view.Sent = ""
-	} else if c.Pretends {
-		view.Sent = Sandbox
+	if view.SentTo = to; to == DryRun {
+		view.SentTo = ""
+	} else if c.SandboxOnly {
+		view.SentTo = Sandbox
 	}
 	for _, s := range sections {
-		for _, st := range s.Stories {
+		for _, st := range s.Explanations {
 			for _, call := range st.Calls {
-				view.Hosts = addNew(view.Hosts, hostOf(call.URL))
+				view.Hosts = appendUnique(view.Hosts, hostOf(call.URL))
 			}
 		}
 	}
 }
 
-// stories take an event through every subscription of a config.
-func (c *Console) stories(ctx context.Context, cfg *config.Config, problems fault.Problems, e event.Event, to Target) ([]storySection, error) {
+// explainEvent runs an event through every subscription of a config.
+func (c *Console) explainEvent(ctx context.Context, cfg *config.Config, problems fault.Problems, e event.Event, to Target) ([]explanationSection, error) {
 	requests := &explain.Recorder{}
-	instances, err := c.Make(cfg, problems, to, requests.Observe)
+	instances, err := c.BuildPlans(cfg, problems, to, requests.Observe)
 	if err != nil {
 		return nil, err
 	}
-	var sections []storySection
+	var sections []explanationSection
 	for _, in := range instances {
-		section := storySection{Instance: in.Plan.ID(), Destination: in.Plan.Definition().Name}
+		section := explanationSection{Instance: in.Plan.ID(), Destination: in.Plan.Definition().Name}
 		for _, s := range in.Plan.Subscriptions() {
-			st := storyView{}
-			if to == Nowhere {
+			st := explanationView{}
+			if to == DryRun {
 				st.Story = explain.Dry(ctx, in.Plan, s, e, requests)
 			} else {
 				st.Story = explain.Deliver(ctx, in.Plan, s, e, requests)
 			}
 			for _, x := range st.Exchanges {
-				st.Calls = append(st.Calls, callOf(x, to != Nowhere))
+				st.Calls = append(st.Calls, newCallView(x, to != DryRun))
 			}
-			section.Stories = append(section.Stories, st)
+			section.Explanations = append(section.Explanations, st)
 		}
 		sections = append(sections, section)
 	}
 	return sections, nil
 }
 
-func callOf(x httpx.Exchange, sent bool) callView {
-	v := callView{Method: x.Method, URL: x.URL, Body: pretty(x.Body)}
+func newCallView(x httpx.Exchange, sent bool) callView {
+	v := callView{Method: x.Method, URL: x.URL, Body: indentJSON(x.Body)}
 	for _, name := range []string{"Content-Type", "Authorization"} {
 		if value := x.Header.Get(name); value != "" {
 			v.Headers = append(v.Headers, [2]string{name, value})
@@ -145,14 +144,14 @@ func callOf(x httpx.Exchange, sent bool) callView {
 	if !sent {
 		return v
 	}
-	v.Status, v.Answer, v.Milliseconds = x.Status, pretty(x.ResponseBody), x.Duration.Milliseconds()
+	v.Status, v.Response, v.Milliseconds = x.Status, indentJSON(x.ResponseBody), x.Duration.Milliseconds()
 	if x.Err != nil {
 		v.Error = x.Err.Error()
 	}
 	return v
 }
 
-func addNew(list []string, text string) []string {
+func appendUnique(list []string, text string) []string {
 	for _, known := range list {
 		if known == text {
 			return list
@@ -166,6 +165,3 @@ func hostOf(url string) string {
 	host, _, _ := strings.Cut(rest, "/")
 	return host
 }
-
-// Absent tells whether a field has no value.
-func (storyView) Absent(v json.RawMessage) bool { return len(v) == 0 }

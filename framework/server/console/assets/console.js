@@ -1,40 +1,40 @@
 "use strict";
 
-// Parts that change by themselves are asked for again every two seconds, while somebody can see the page.
-const pause = 2000;
+// Elements with data-live are refreshed every two seconds while the page is visible.
+const refreshInterval = 2000;
 for (const part of document.querySelectorAll("[data-live]")) {
   let last = null;
-  const again = async () => {
+  const refresh = async () => {
     if (!document.hidden && !part.contains(document.activeElement) && String(getSelection()) === "") {
       try {
-        const answer = await fetch(part.dataset.live, { signal: AbortSignal.timeout(10000) });
-        if (answer.status === 401) return location.reload();
-        const text = answer.ok ? await answer.text() : last;
+        const response = await fetch(part.dataset.live, { signal: AbortSignal.timeout(10000) });
+        if (response.status === 401) return location.reload();
+        const text = response.ok ? await response.text() : last;
         if (text !== last && text !== null && !part.contains(document.activeElement)) {
           const open = [...part.querySelectorAll("details")].map((d) => d.open);
           part.innerHTML = text;
           part.querySelectorAll("details").forEach((d, i) => { if (i in open) d.open = open[i]; });
           last = text;
         }
-      } catch { /* the server is away: ask again */ }
+      } catch { /* the server is unreachable: retry */ }
     }
-    setTimeout(again, pause);
+    setTimeout(refresh, refreshInterval);
   };
-  setTimeout(again, pause);
+  setTimeout(refresh, refreshInterval);
 }
 
-// What a form becomes is shown while somebody types.
+// The setup form updates its preview while the user types.
 const form = document.querySelector("form[data-preview]");
 if (form) {
-  let timer, asked = 0;
-  const show = async () => {
-    const mine = ++asked;
+  let timer, latest = 0;
+  const updatePreview = async () => {
+    const request = ++latest;
     try {
-      const answer = await fetch(form.dataset.preview, { method: "POST", body: new URLSearchParams(new FormData(form)), signal: AbortSignal.timeout(10000) });
-      if (!answer.ok || mine !== asked) return;
-      const said = await answer.json();
-      if (mine !== asked) return;
-      for (const [id, text] of Object.entries(said.parts)) {
+      const response = await fetch(form.dataset.preview, { method: "POST", body: new URLSearchParams(new FormData(form)), signal: AbortSignal.timeout(10000) });
+      if (!response.ok || request !== latest) return;
+      const preview = await response.json();
+      if (request !== latest) return;
+      for (const [id, text] of Object.entries(preview.parts)) {
         const part = document.getElementById(id);
         if (!part || part.dataset.last === text) continue;
         const open = [...part.querySelectorAll("details")].map((d) => d.open);
@@ -42,32 +42,32 @@ if (form) {
         part.dataset.last = text;
         part.querySelectorAll("details").forEach((d, i) => { if (i in open) d.open = open[i]; });
       }
-      for (const [id, hidden] of Object.entries(said.hidden)) {
+      for (const [id, hidden] of Object.entries(preview.hidden)) {
         const row = document.getElementById(id);
         if (row) row.hidden = hidden;
       }
-    } catch { /* the next key asks again */ }
+    } catch { /* the next input retries */ }
   };
   form.addEventListener("input", (e) => {
-    // A field that is typed into is mapped by what is typed.
+    // Typing into a field with the default mapping switches it to a path or a fixed value.
     const from = e.target.closest(".from");
     if (from && e.target.tagName !== "SELECT") {
       const mode = from.querySelector("select");
       if (mode.value === "default") mode.value = e.target.value.startsWith("$.") ? "path" : "text";
     }
     clearTimeout(timer);
-    timer = setTimeout(show, 250);
+    timer = setTimeout(updatePreview, 250);
   });
 }
 
-// A chosen sample is taken at once; without script there is a button.
+// Selecting a sample submits the form. Without script, the user presses the button.
 for (const select of document.querySelectorAll(".pick select")) {
   const button = select.closest(".pick").querySelector("button");
   button.hidden = true;
   select.addEventListener("change", () => button.click());
 }
 
-// A field's JSON needs room.
+// JSON mode replaces the single-line input with a text area.
 document.addEventListener("change", (e) => {
   if (e.target.matches(".from select") && e.target.value === "json") {
     const input = e.target.parentElement.querySelector("input");
@@ -93,7 +93,7 @@ document.addEventListener("click", async (e) => {
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
     return;
   }
-  let said = "Copied.";
-  try { await navigator.clipboard.writeText(text); } catch { said = "This browser does not let the page copy: select the text below."; }
-  document.getElementById("copied").textContent = said;
+  let message = "Copied.";
+  try { await navigator.clipboard.writeText(text); } catch { message = "The browser blocked copying. Select the text below and copy it."; }
+  document.getElementById("copied").textContent = message;
 });

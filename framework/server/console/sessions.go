@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	cookieName  = "landfall-console"
-	sessionTime = 12 * time.Hour
-	maxSessions = 100
-	maxForm     = 4 << 20 // bytes of a request
+	cookieName      = "landfall-console"
+	sessionLifetime = 12 * time.Hour
+	maxSessions     = 100
+	maxForm         = 4 << 20 // bytes of a request body
 )
 
-// policy allows what is embedded here and nothing else: no script or style in a page, none from elsewhere.
+// policy allows only the embedded assets: no inline script or style, and nothing from other hosts.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
 	"base-uri 'none'; frame-ancestors 'none'"
 
-// protect bounds every request, refuses changes that a page from elsewhere asks for, and tells browsers what they may do.
-func protect(next http.Handler) http.Handler {
+// protectRequests limits request bodies, rejects cross-origin changes and sets the security headers.
+func protectRequests(next http.Handler) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -34,25 +34,25 @@ func protect(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		if err := origins.Check(r); err != nil || changes(r) && !fromPage(r) {
-			http.Error(w, "This came from another page than the console's, so nothing was changed.", http.StatusForbidden)
+		if err := origins.Check(r); err != nil || isChange(r) && !hasBrowserOrigin(r) {
+			http.Error(w, "Nothing was changed: the request did not come from a page of this console.", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-func changes(r *http.Request) bool { return r.Method != http.MethodGet && r.Method != http.MethodHead }
+func isChange(r *http.Request) bool { return r.Method != http.MethodGet && r.Method != http.MethodHead }
 
-// fromPage tells whether a browser says where a request comes from. Programs have the admin's API.
-func fromPage(r *http.Request) bool {
+// hasBrowserOrigin reports whether the request carries the origin headers that browsers send. Programs use the admin API instead.
+func hasBrowserOrigin(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") != ""
 }
 
-// guard lets in requests of a session, and, as long as no key is set, those of this machine.
-func (c *Console) guard(next http.Handler) http.Handler {
+// requireSession allows requests with a session and, if no admin key is set, requests from this machine.
+func (c *Console) requireSession(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if actor, ok := c.actor(r); ok {
+		if actor, ok := c.requestActor(r); ok {
 			next.ServeHTTP(w, r.WithContext(access.WithActor(r.Context(), actor)))
 			return
 		}
@@ -60,13 +60,13 @@ func (c *Console) guard(next http.Handler) http.Handler {
 			http.Redirect(w, r, Path+"login", http.StatusSeeOther)
 			return
 		}
-		http.Error(w, "The session is over: sign in again.", http.StatusUnauthorized)
+		http.Error(w, "Your session has expired. Sign in again.", http.StatusUnauthorized)
 	})
 }
 
-// actor returns who makes a request, if it is let in.
-func (c *Console) actor(r *http.Request) (access.Actor, bool) {
-	if name, ok := c.sessions.find(r, c.Guard.Key()); ok {
+// requestActor returns the actor of a request; false if the request is not allowed.
+func (c *Console) requestActor(r *http.Request) (access.Actor, bool) {
+	if name, ok := c.sessions.findSession(r, c.Guard.Key()); ok {
 		return access.Actor{Who: "console session " + name, From: c.Guard.Client(r).String()}, true
 	}
 	if c.Guard.AllowsLocal(r) {
@@ -75,7 +75,7 @@ func (c *Console) actor(r *http.Request) (access.Actor, bool) {
 	return access.Actor{}, false
 }
 
-// sessions are the sign-ins that have not ended. Each ends with the key that it was opened with.
+// sessions are the open sessions. A session is valid only while the admin key is the one it was opened with.
 type sessions struct {
 	mu   sync.Mutex
 	open map[string]session
@@ -87,8 +87,8 @@ type session struct {
 	name string // for the audit log
 }
 
-// find returns the name of a request's session.
-func (s *sessions) find(r *http.Request, key string) (name string, ok bool) {
+// findSession returns the name of the request's session; false if it has no valid one.
+func (s *sessions) findSession(r *http.Request, key string) (name string, ok bool) {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil || key == "" {
 		return "", false
@@ -99,8 +99,8 @@ func (s *sessions) find(r *http.Request, key string) (name string, ok bool) {
 	return found.name, ok && found.key == sha256.Sum256([]byte(key)) && time.Now().Before(found.end)
 }
 
-// begin opens a session.
-func (s *sessions) begin(key string) (id string) {
+// createSession opens a session and returns its id. It drops expired sessions, and the oldest one if there are too many.
+func (s *sessions) createSession(key string) (id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == nil {
@@ -118,11 +118,11 @@ func (s *sessions) begin(key string) (id string) {
 		delete(s.open, oldest)
 	}
 	id = rand.Text()
-	s.open[id] = session{sha256.Sum256([]byte(key)), now.Add(sessionTime), rand.Text()[:6]}
+	s.open[id] = session{sha256.Sum256([]byte(key)), now.Add(sessionLifetime), rand.Text()[:6]}
 	return id
 }
 
-func (s *sessions) end(r *http.Request) {
+func (s *sessions) endSession(r *http.Request) {
 	if cookie, err := r.Cookie(cookieName); err == nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -135,32 +135,32 @@ type loginView struct {
 	Error string
 }
 
-func (c *Console) login(w http.ResponseWriter, r *http.Request) {
-	c.show(w, r, http.StatusOK, "login", page{Title: "Sign in", Data: loginView{NoKey: !c.Guard.HasKey()}})
+func (c *Console) handleLogin(w http.ResponseWriter, r *http.Request) {
+	c.renderPage(w, r, http.StatusOK, "login", page{Title: "Sign in", Data: loginView{NoKey: !c.Guard.HasKey()}})
 }
 
-func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
+func (c *Console) handleSignIn(w http.ResponseWriter, r *http.Request) {
 	key := c.Guard.Key()
 	if _, err := c.Guard.SignIn(r, r.PostFormValue("key")); err != nil {
 		status, view := http.StatusUnauthorized, loginView{NoKey: key == "", Error: "That is not the admin key."}
 		var limited *access.LimitedError
 		if errors.As(err, &limited) {
 			limited.SetRetryAfter(w.Header())
-			status, view.Error = http.StatusTooManyRequests, fmt.Sprintf("Too many tries from your address. Wait %s seconds.", w.Header().Get("Retry-After"))
+			status, view.Error = http.StatusTooManyRequests, fmt.Sprintf("Too many attempts from your address. Wait %s seconds.", w.Header().Get("Retry-After"))
 		}
-		c.show(w, r, status, "login", page{Title: "Sign in", Data: view})
+		c.renderPage(w, r, status, "login", page{Title: "Sign in", Data: view})
 		return
 	}
-	id := c.sessions.begin(key)
+	id := c.sessions.createSession(key)
 	secure := r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
 	http.SetCookie(w, &http.Cookie{
-		Name: cookieName, Value: id, Path: Path, MaxAge: int(sessionTime.Seconds()), HttpOnly: true, Secure: secure, SameSite: http.SameSiteStrictMode,
+		Name: cookieName, Value: id, Path: Path, MaxAge: int(sessionLifetime.Seconds()), HttpOnly: true, Secure: secure, SameSite: http.SameSiteStrictMode,
 	})
 	http.Redirect(w, r, Path, http.StatusSeeOther)
 }
 
-func (c *Console) signOut(w http.ResponseWriter, r *http.Request) {
-	c.sessions.end(r)
+func (c *Console) handleSignOut(w http.ResponseWriter, r *http.Request) {
+	c.sessions.endSession(r)
 	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: Path, MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 	http.Redirect(w, r, Path+"login", http.StatusSeeOther)
 }

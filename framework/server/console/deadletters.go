@@ -1,0 +1,150 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+)
+
+type deadLettersView struct {
+	HasQueue    bool
+	Instances   []string
+	Filter      delivery.DeadLetterFilter
+	Kind        string // dead, parked or "" for both
+	DeadLetters []*delivery.DeadLetter
+	More        bool // more than the page shows
+	Done        string
+	Error       string
+	Query       string // the filter as a URL query
+}
+
+// filterOf reads the filter from request parameters.
+func filterOf(q func(string) string) (delivery.DeadLetterFilter, string) {
+	kind := q("kind")
+	return delivery.DeadLetterFilter{
+		ID: q("id"), Instance: q("instance"), User: q("user"), Reason: q("reason"), Parked: kind == "parked", Dead: kind == "dead",
+	}, kind
+}
+
+// queryOf returns the filter as a URL query.
+func queryOf(f delivery.DeadLetterFilter, kind string) string {
+	q := url.Values{}
+	for name, text := range map[string]string{"instance": f.Instance, "user": f.User, "reason": f.Reason, "kind": kind, "id": f.ID} {
+		if text != "" {
+			q.Set(name, text)
+		}
+	}
+	return q.Encode()
+}
+
+func (c *Console) handleDeadLetters(w http.ResponseWriter, r *http.Request) {
+	view := deadLettersView{HasQueue: c.Queue != nil}
+	if c.Queue != nil {
+		view.Filter, view.Kind = filterOf(r.FormValue)
+		view.Query = queryOf(view.Filter, view.Kind)
+		for _, s := range c.Runner.Status() {
+			view.Instances = append(view.Instances, s.Instance)
+		}
+		f := view.Filter
+		f.Limit = maxLetters + 1
+		err := c.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error {
+			view.DeadLetters = append(view.DeadLetters, l)
+			return nil
+		})
+		if err != nil {
+			view.Error = err.Error()
+		}
+		if view.More = len(view.DeadLetters) > maxLetters; view.More {
+			view.DeadLetters = view.DeadLetters[:maxLetters]
+		}
+	}
+	if n, err := strconv.Atoi(r.FormValue("n")); err == nil {
+		switch r.FormValue("done") {
+		case "replay":
+			view.Done = fmt.Sprintf("%s being replayed. See the Events page for the result.", countDeadLetters(n, " is", " are"))
+		case "drop":
+			view.Done = fmt.Sprintf("%s dropped.", countDeadLetters(n, " was", " were"))
+		}
+	}
+	c.renderPage(w, r, http.StatusOK, "dead-letters", page{Title: "Dead letters", Section: "letters", Data: view})
+}
+
+func countDeadLetters(n int, one, many string) string {
+	if n == 1 {
+		return "1 dead letter" + one
+	}
+	return formatCount(n) + " dead letters" + many
+}
+
+func (c *Console) handleDeadLetter(w http.ResponseWriter, r *http.Request) {
+	var found *delivery.DeadLetter
+	if c.Queue != nil {
+		f := delivery.DeadLetterFilter{ID: r.PathValue("id"), Limit: 1}
+		err := c.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error { found = l; return nil })
+		if err != nil {
+			c.renderError(w, r, http.StatusInternalServerError, "letters", "Cannot read the dead letter", capitalize(err.Error())+".")
+			return
+		}
+	}
+	if found == nil {
+		c.renderError(w, r, http.StatusNotFound, "letters", "No such dead letter", "It may have been replayed or dropped in the meantime.")
+		return
+	}
+	c.renderPage(w, r, http.StatusOK, "dead-letter", page{Title: "Dead letter " + found.ID, Section: "letters", Data: found})
+}
+
+// dropConfirmation is the page that asks for confirmation before dead letters are dropped.
+type dropConfirmation struct {
+	Filter delivery.DeadLetterFilter
+	Kind   string
+	Count  int
+	Parked int // how many of Count are parked
+}
+
+// handleDeadLetterAction replays or drops the selected dead letters. Dropping needs a confirmation first.
+func (c *Console) handleDeadLetterAction(w http.ResponseWriter, r *http.Request) {
+	if c.Queue == nil {
+		c.renderError(w, r, http.StatusNotFound, "letters", "This console has no queue", "Run landfall serve to see and replay dead letters.")
+		return
+	}
+	f, kind := filterOf(r.PostFormValue)
+	do, change := r.PostFormValue("do"), map[string]func(context.Context, delivery.DeadLetterFilter) (int, error){
+		"replay": c.Queue.ReplayDeadLetters, "drop": c.Queue.DropDeadLetters,
+	}[r.PostFormValue("do")]
+	if do == "ask" {
+		q := dropConfirmation{Filter: f, Kind: kind}
+		err := c.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error {
+			q.Count++
+			if l.Parked {
+				q.Parked++
+			}
+			return nil
+		})
+		if err == nil {
+			c.renderPage(w, r, http.StatusOK, "confirm-drop", page{Title: "Drop dead letters?", Section: "letters", Data: q})
+			return
+		}
+		c.renderError(w, r, http.StatusInternalServerError, "letters", "Cannot read the dead letters", capitalize(err.Error())+".")
+		return
+	}
+	if change == nil {
+		c.renderError(w, r, http.StatusBadRequest, "letters", "Nothing was done", "The form contains no known action.")
+		return
+	}
+	n, err := change(r.Context(), f)
+	c.Guard.Record(r.Context(), "letters."+do, err, "instance", f.Instance, "id", f.ID, "kind", kind, "by_user", f.User != "", "by_reason", f.Reason != "", "count", n)
+	if err != nil {
+		c.renderError(w, r, http.StatusInternalServerError, "letters", "Cannot "+do+" the dead letters", capitalize(err.Error())+".")
+		return
+	}
+	f.ID = ""
+	back := url.Values{"done": {do}, "n": {strconv.Itoa(n)}}.Encode()
+	if q := queryOf(f, kind); q != "" {
+		back += "&" + q
+	}
+	http.Redirect(w, r, Path+"letters?"+back, http.StatusSeeOther)
+}
