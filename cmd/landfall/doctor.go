@@ -254,7 +254,7 @@ func (c *doctorCommand) checkDatabase(ctx context.Context, cfg *config.Config) {
 	}
 	defer store.Close()
 	c.add("ledger", isOK, "", "PostgreSQL answers")
-	skew, err := store.Skew(ctx)
+	skew, err := store.ClockSkew(ctx)
 	switch {
 	case err != nil:
 		c.add("clock", isWarning, "", "PostgreSQL's clock cannot be read: %v", err)

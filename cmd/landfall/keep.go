@@ -54,12 +54,12 @@ func (k *keeping) open(ctx context.Context) error {
 }
 
 // keeper does the work, and tells of it on a terminal.
-func (k *keeping) keeper() *audiencesync.Keeper {
+func (k *keeping) keeper() *audiencesync.Syncer {
 	terminal := isTerminal(k.err)
-	return &audiencesync.Keeper{
+	return &audiencesync.Syncer{
 		Plan: k.chosen.plan, Audiences: k.audiences, Ledger: k.chosen.ledger, DryRun: k.target.dryRun,
-		RemoveAll: k.removeAll, Failed: k.failed,
-		Progress: func(done int) {
+		RemoveAll: k.removeAll, OnFailure: k.failed,
+		OnProgress: func(done int) {
 			if terminal && time.Since(k.shown) > 200*time.Millisecond {
 				k.shown = time.Now()
 				fmt.Fprintf(k.err, "\r%d sent …\033[K", done)
@@ -122,7 +122,7 @@ func (k *keeping) report(r audiencesync.Report, err error) error {
 		k.reportText(r)
 	}
 	k.warnAll(r.Warnings)
-	var none *audiencesync.NoUsers
+	var none *audiencesync.NoUsersError
 	if errors.As(err, &none) {
 		return fmt.Errorf("%s: %w", k.file, err)
 	}

@@ -230,7 +230,7 @@ func newMembersExport(s streams) *cobra.Command {
 		if !k.json {
 			_ = table.Write([]string{"identity", "at", "delivered", "doubt"})
 		}
-		err = k.chosen.ledger.Each(ctx, a.ID, "", func(s state.Standing) error {
+		err = k.chosen.ledger.Each(ctx, a.ID, "", func(s state.Membership) error {
 			switch {
 			case !s.Member:
 				return nil

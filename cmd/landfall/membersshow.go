@@ -43,15 +43,15 @@ type happeningJSON struct {
 }
 
 func (k *keeping) show(ctx context.Context, user string) error {
-	list, err := k.keeper().Standings(ctx, user)
+	list, err := k.keeper().Memberships(ctx, user)
 	if err != nil {
 		return err
 	}
 	for _, found := range list {
 		if k.json {
-			k.print(standingOf(found.Audience, found.Standing, found.History))
+			k.print(standingOf(found.Audience, found.Membership, found.History))
 		} else {
-			k.showText(found.Audience, found.Standing, found.History)
+			k.showText(found.Audience, found.Membership, found.History)
 		}
 	}
 	if len(list) == 0 {
@@ -60,7 +60,7 @@ func (k *keeping) show(ctx context.Context, user string) error {
 	return nil
 }
 
-func standingOf(a destination.Audience, s state.Standing, history []state.Happening) standingJSON {
+func standingOf(a destination.Audience, s state.Membership, history []state.HistoryEntry) standingJSON {
 	shown := standingJSON{a.ID, a.Name, s.Identity, s.Known, s.Member, s.Doubt, stamp(s.At), stamp(s.Delivered), stamp(s.Confirmed), []happeningJSON{}}
 	for _, h := range history {
 		shown.History = append(shown.History, happeningJSON{stamp(h.Decided), stamp(h.At), h.Member, h.Outcome, h.Reason})
@@ -68,7 +68,7 @@ func standingOf(a destination.Audience, s state.Standing, history []state.Happen
 	return shown
 }
 
-func (k *keeping) showText(a destination.Audience, s state.Standing, history []state.Happening) {
+func (k *keeping) showText(a destination.Audience, s state.Membership, history []state.HistoryEntry) {
 	where := map[bool]string{true: "in", false: "out"}[s.Member]
 	if !s.Known {
 		where = "never delivered"

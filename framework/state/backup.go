@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// ErrElsewhere says that the database is a server of its own, whose tools make its backups.
-var ErrElsewhere = errors.New("the ledger is in PostgreSQL: back it up with pg_dump")
+// ErrNotLocal is returned for a PostgreSQL database, which is backed up with its own tools.
+var ErrNotLocal = errors.New("the ledger is in PostgreSQL: back it up with pg_dump")
 
-// Backup writes a copy of the database, as it is at one moment, to a new file that only this user reads.
+// Backup writes a consistent copy of the database to a new file that only this user can read.
 func (s *Store) Backup(ctx context.Context, file string) error {
 	if !s.IsLocal() {
-		return ErrElsewhere
+		return ErrNotLocal
 	}
-	if err := private(file); err != nil { // VACUUM INTO takes an empty file, and keeps its mode
+	if err := createPrivateFile(file); err != nil { // VACUUM INTO accepts an empty file and keeps its permissions
 		return err
 	}
 	if _, err := s.db.ExecContext(ctx, `VACUUM INTO $1`, file); err != nil {
@@ -28,25 +28,25 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 	return nil
 }
 
-// DoubtAll marks every entry of every audience as uncertain: the remote may hold something else. A restored ledger does not know
-// what the remote was sent after the backup, so the next event of each user is sent even if the entry says that it changes nothing.
-func (s *Store) DoubtAll(ctx context.Context) error {
+// MarkAllUncertain marks every membership as uncertain. A restored ledger does not have the changes that were sent after the backup,
+// so the next event of each user must be sent even if the ledger says that it changes nothing.
+func (s *Store) MarkAllUncertain(ctx context.Context) error {
 	_, err := s.db.ExecContext(ctx, `UPDATE members SET doubt = 1 WHERE doubt = 0`)
 	return err
 }
 
-// IsLocal reports whether the database is a file of this machine.
+// IsLocal reports whether the database is a file on this machine.
 func (s *Store) IsLocal() bool { return s.dialect.driver == sqlite.driver }
 
-// Check reads the database and says what is damaged in it; nothing if it is as it should be.
+// Check verifies the integrity of the database and returns the damage that it finds.
 func (s *Store) Check(ctx context.Context) ([]string, error) {
 	if !s.IsLocal() {
 		return nil, s.Ping(ctx)
 	}
-	return integrity(ctx, s)
+	return checkIntegrity(ctx, s)
 }
 
-// CheckFile is Check for a database file, which it does not change. In one that does not exist nothing is damaged.
+// CheckFile is Check for a database file, which it does not change. A file that does not exist has no damage.
 func CheckFile(ctx context.Context, file string) ([]string, error) {
 	file, err := filepath.Abs(file)
 	if err != nil {
@@ -60,15 +60,15 @@ func CheckFile(ctx context.Context, file string) ([]string, error) {
 		return nil, err
 	}
 	s := &Store{db: db, dialect: sqlite}
-	problems, err := integrity(ctx, s)
+	problems, err := checkIntegrity(ctx, s)
 	if err == nil && len(problems) == 0 {
-		problems, err = s.olderThanSchema(ctx)
+		problems, err = s.checkSchemaVersion(ctx)
 	}
 	return problems, errors.Join(err, s.Close())
 }
 
-// olderThanSchema says so if a newer program has written the database.
-func (s *Store) olderThanSchema(ctx context.Context) ([]string, error) {
+// checkSchemaVersion returns a problem if a newer program has migrated the database.
+func (s *Store) checkSchemaVersion(ctx context.Context) ([]string, error) {
 	known, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return nil, err
@@ -83,7 +83,8 @@ func (s *Store) olderThanSchema(ctx context.Context) ([]string, error) {
 	return nil, nil
 }
 
-func integrity(ctx context.Context, s *Store) (problems []string, err error) {
+// checkIntegrity runs SQLite's integrity check.
+func checkIntegrity(ctx context.Context, s *Store) (problems []string, err error) {
 	rows, err := s.db.QueryContext(ctx, `PRAGMA integrity_check(20)`)
 	if err != nil {
 		return nil, err
@@ -101,15 +102,15 @@ func integrity(ctx context.Context, s *Store) (problems []string, err error) {
 	return problems, rows.Err()
 }
 
-// Skew is how far the database's clock is ahead of this machine's. It is 0 for a database on this machine.
-func (s *Store) Skew(ctx context.Context) (time.Duration, error) {
+// ClockSkew returns how far the database's clock is ahead of this machine's clock. It is 0 for a database file.
+func (s *Store) ClockSkew(ctx context.Context) (time.Duration, error) {
 	if s.IsLocal() {
 		return 0, nil
 	}
-	var theirs time.Time
-	began := time.Now()
-	if err := s.db.QueryRowContext(ctx, `SELECT clock_timestamp()`).Scan(&theirs); err != nil {
+	var remote time.Time
+	start := time.Now()
+	if err := s.db.QueryRowContext(ctx, `SELECT clock_timestamp()`).Scan(&remote); err != nil {
 		return 0, err
 	}
-	return theirs.Sub(began.Add(time.Since(began) / 2)), nil
+	return remote.Sub(start.Add(time.Since(start) / 2)), nil
 }

@@ -5,27 +5,27 @@ import (
 	"strings"
 )
 
-// dialect is what differs between the two databases.
+// dialect holds the differences between the two databases.
 type dialect struct {
 	driver      string
-	source      func(place string) string // what the driver opens
+	source      func(location string) string // returns the driver's data source name
 	connections int
-	lockSchema  []string          // keeps other processes from migrating at the same time
-	schema      *strings.Replacer // of migrations
-	query       *strings.Replacer // of statements
+	lockSchema  []string          // prevents concurrent migrations
+	schema      *strings.Replacer // expands placeholders in migrations
+	query       *strings.Replacer // expands placeholders in statements
 }
 
-// In statements, {rows} is the JSON array $2 as rows j, whose column value is an item; {lock} keeps the rows of a SELECT for
-// the transaction; {now} is the time in milliseconds since 1970.
+// In statements, {rows} is the JSON array $2 as rows j with one item in the column value, {lock} locks the selected rows for the
+// transaction, and {now} is the time in milliseconds since 1970.
 var (
 	sqlite = dialect{
 		driver: "sqlite", source: sqliteSource, connections: 4,
 		schema: strings.NewReplacer("{serial}", "INTEGER PRIMARY KEY", "{bytes}", "", "{clustered}", "WITHOUT ROWID"),
 		query: strings.NewReplacer("{rows}", "json_each($2) AS j", "{lock}", "",
-			"{now}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"), // a transaction locks everything
+			"{now}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"), // {lock} is empty: a write transaction locks the whole database
 	}
 	postgres = dialect{
-		driver: "pgx", source: func(place string) string { return place }, connections: 16,
+		driver: "pgx", source: func(location string) string { return location }, connections: 16,
 		lockSchema: []string{`SELECT pg_advisory_xact_lock(7236174)`},
 		schema: strings.NewReplacer("{serial}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{bytes}", `COLLATE "C"`,
 			"{clustered}", ""),
@@ -34,7 +34,8 @@ var (
 	}
 )
 
-// sqliteSource opens a file for readers beside one writer, which waits for its turn; a transaction is on disk when it ends.
+// sqliteSource returns the data source name of a file: many readers beside one writer, writers wait for each other, and a committed
+// transaction is on disk.
 func sqliteSource(file string) string {
 	pragmas := url.Values{"_txlock": {"immediate"}, "_pragma": {
 		"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-131072)", "wal_autocheckpoint(16384)", "temp_store(MEMORY)",
@@ -42,7 +43,7 @@ func sqliteSource(file string) string {
 	return (&url.URL{Scheme: "file", Path: file, RawQuery: pragmas.Encode()}).String()
 }
 
-// Identities in SQL hold no zero byte, which PostgreSQL cannot keep; the order of bytes stays as it is.
+// toSQL escapes zero bytes, which PostgreSQL cannot store, and keeps the byte order of texts. fromSQL reverses it.
 var (
 	toSQL   = strings.NewReplacer("\x00", "\x01\x01", "\x01", "\x01\x02")
 	fromSQL = strings.NewReplacer("\x01\x01", "\x00", "\x01\x02", "\x01")

@@ -17,33 +17,33 @@ var _ interface {
 	destination.Members
 } = (*Ledger)(nil)
 
-// audience is one row of audiences.
-type audience struct {
+// audienceRow is one row of the table audiences.
+type audienceRow struct {
 	id      int64
 	name    string
 	members int64
 	purged  sql.NullInt64
 }
 
-// entry is one row of members.
-type entry struct {
+// memberRow is one row of the table members.
+type memberRow struct {
 	identity             string
 	member, doubt        bool
 	turns                int64
 	at                   sql.NullInt64
 	delivered, confirmed sql.NullInt64
-	touched              bool // it is to be written
+	changed              bool // must be saved
 }
 
-// record is the entry as handlers see it. Of those that are older than the purge nobody is in.
-func (e *entry) record(purged sql.NullInt64) destination.Record {
+// toRecord returns the row as a Record. A row that is older than the last purge is no member.
+func (e *memberRow) toRecord(purged sql.NullInt64) destination.Record {
 	if purged.Valid && (!e.at.Valid || e.at.Int64 < purged.Int64) {
 		return destination.Record{Known: true, At: timeOf(purged), Doubt: e.doubt}
 	}
 	return destination.Record{Known: e.at.Valid, Member: e.member, At: timeOf(e.at), Doubt: e.doubt}
 }
 
-// timeOf is a column's time in UTC, zero where it is null.
+// timeOf converts a nullable column to a UTC time; null becomes the zero time.
 func timeOf(micros sql.NullInt64) time.Time {
 	if !micros.Valid {
 		return time.Time{}
@@ -51,80 +51,81 @@ func timeOf(micros sql.NullInt64) time.Time {
 	return time.UnixMicro(micros.Int64).UTC()
 }
 
-func micros(t time.Time) sql.NullInt64 { return sql.NullInt64{Int64: t.UnixMicro(), Valid: true} }
+func toMicros(t time.Time) sql.NullInt64 { return sql.NullInt64{Int64: t.UnixMicro(), Valid: true} }
 
-// querier is a database or a transaction.
+// querier is implemented by a database and a transaction.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// Look is what is recorded for identities.
+// Look returns the records of identities, index by index.
 func (l *Ledger) Look(ctx context.Context, audienceID string, identities []string) ([]destination.Record, error) {
 	records := make([]destination.Record, len(identities))
-	a, err := l.audience(ctx, l.store.db, audienceID, "")
+	a, err := l.findAudience(ctx, l.store.db, audienceID, "")
 	if errors.Is(err, sql.ErrNoRows) {
 		return records, nil
 	}
 	if err != nil {
 		return nil, fault.StateUnavailable("reading the ledger", err)
 	}
-	entries, err := l.entries(ctx, l.store.db, a.id, identities)
+	members, err := l.findMembers(ctx, l.store.db, a.id, identities)
 	if err != nil {
 		return nil, fault.StateUnavailable("reading the ledger", err)
 	}
 	for i, identity := range identities {
-		e := entries[identity]
+		e := members[identity]
 		if e == nil {
-			e = &entry{}
+			e = &memberRow{}
 		}
-		records[i] = e.record(a.purged)
+		records[i] = e.toRecord(a.purged)
 	}
 	return records, nil
 }
 
-func (l *Ledger) audience(ctx context.Context, q querier, id, lock string) (*audience, error) {
-	a := &audience{}
+// findAudience returns the row of an audience, or sql.ErrNoRows. lock is "" or the dialect's locking clause.
+func (l *Ledger) findAudience(ctx context.Context, q querier, id, lock string) (*audienceRow, error) {
+	a := &audienceRow{}
 	err := q.QueryRowContext(ctx, `SELECT id, name, members, purged FROM audiences WHERE instance = $1 AND audience = $2 `+lock,
 		l.instance, toSQL.Replace(id)).Scan(&a.id, &a.name, &a.members, &a.purged)
 	return a, err
 }
 
-// entries are the rows that there are of identities.
-func (l *Ledger) entries(ctx context.Context, q querier, audience int64, identities []string) (map[string]*entry, error) {
+// findMembers returns the existing rows of identities.
+func (l *Ledger) findMembers(ctx context.Context, q querier, audience int64, identities []string) (map[string]*memberRow, error) {
 	rows, err := q.QueryContext(ctx, l.store.dialect.query.Replace(`SELECT identity, member, doubt, turns, at, delivered, confirmed
 		FROM members WHERE audience = $1 AND identity IN (SELECT j.value ->> 0 FROM {rows})`), audience, identityRows(identities))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	entries := make(map[string]*entry, len(identities))
+	members := make(map[string]*memberRow, len(identities))
 	for rows.Next() {
-		e := &entry{}
-		if err := e.scan(rows); err != nil {
+		e := &memberRow{}
+		if err := e.scanRow(rows); err != nil {
 			return nil, err
 		}
-		entries[e.identity] = e
+		members[e.identity] = e
 	}
-	return entries, rows.Err()
+	return members, rows.Err()
 }
 
-func (e *entry) scan(rows *sql.Rows) error {
+func (e *memberRow) scanRow(rows *sql.Rows) error {
 	var member, doubt int
 	if err := rows.Scan(&e.identity, &member, &doubt, &e.turns, &e.at, &e.delivered, &e.confirmed); err != nil {
 		return err
 	}
-	e.at = plausible(e.at, e.delivered, e.confirmed)
+	e.at = clampTime(e.at, e.delivered, e.confirmed)
 	e.identity, e.member, e.doubt = fromSQL.Replace(e.identity), member != 0, doubt != 0
 	return nil
 }
 
-// maxAhead is how far the time of an entry may lie ahead of the server's clock when the entry was written.
+// maxAhead is how far an event's time can be ahead of the server's clock at the time of the write.
 const maxAhead = time.Minute
 
-// plausible returns the time of an entry, or the time at which it was last written if its own lies more than maxAhead after that:
-// earlier versions recorded the times of clocks that were wrong, and no later event could change such an entry.
-func plausible(at, delivered, confirmed sql.NullInt64) sql.NullInt64 {
+// clampTime returns at, or the time of the last write if at is more than maxAhead later. Earlier versions recorded event times from
+// wrong clocks, and no later event could change such a row.
+func clampTime(at, delivered, confirmed sql.NullInt64) sql.NullInt64 {
 	written := delivered
 	if confirmed.Valid && confirmed.Int64 > written.Int64 {
 		written = confirmed
@@ -135,7 +136,7 @@ func plausible(at, delivered, confirmed sql.NullInt64) sql.NullInt64 {
 	return at
 }
 
-// identityRows is a JSON array of rows of one column.
+// identityRows encodes identities as a JSON array of one-column rows.
 func identityRows(identities []string) string {
 	text := append(make([]byte, 0, 32*len(identities)+2), '[')
 	for i, identity := range identities {
@@ -147,7 +148,7 @@ func identityRows(identities []string) string {
 	return string(append(text, ']'))
 }
 
-// Sizes are the audiences of the instance, sorted by id.
+// Sizes returns the audiences of the instance with their sizes, sorted by id.
 func (l *Ledger) Sizes(ctx context.Context) ([]destination.AudienceSize, error) {
 	rows, err := l.store.db.QueryContext(ctx, `SELECT audience, name, members, purged FROM audiences WHERE instance = $1`, l.instance)
 	if err != nil {
@@ -168,7 +169,7 @@ func (l *Ledger) Sizes(ctx context.Context) ([]destination.AudienceSize, error) 
 	return sizes, rows.Err()
 }
 
-// appendNumber appends a nullable column.
+// appendNumber appends a nullable number as JSON.
 func appendNumber(text []byte, n sql.NullInt64) []byte {
 	if !n.Valid {
 		return append(text, "null"...)
@@ -176,6 +177,7 @@ func appendNumber(text []byte, n sql.NullInt64) []byte {
 	return strconv.AppendInt(text, n.Int64, 10)
 }
 
+// appendBool appends 1 or 0.
 func appendBool(text []byte, b bool) []byte {
 	if b {
 		return append(text, '1')

@@ -8,15 +8,16 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Forget deletes all that is kept for the instance, in one transaction.
+// Forget deletes all data of the instance in one transaction.
 func (l *Ledger) Forget(ctx context.Context) error {
-	err := l.store.transact(ctx, func(tx *sql.Tx) error { return l.deleteAll(ctx, tx) })
+	err := l.store.inTransaction(ctx, func(tx *sql.Tx) error { return l.deleteAll(ctx, tx) })
 	if err != nil {
 		return fault.StateUnavailable("deleting the ledger", err)
 	}
 	return nil
 }
 
+// deleteAll deletes the instance's rows from all tables.
 func (l *Ledger) deleteAll(ctx context.Context, tx *sql.Tx) error {
 	for _, statement := range []string{
 		`DELETE FROM history WHERE audience IN (SELECT id FROM audiences WHERE instance = $1)`,
@@ -32,9 +33,9 @@ func (l *Ledger) deleteAll(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// Rename gives what is kept for the instance to another one, in one transaction. What the other one has is merged with it: for each
-// identity the newer event counts. If both have members of different targets, the error is a *TargetError. The token stays, since
-// it is sealed for its instance. Repeating a Rename changes nothing.
+// Rename moves the data of the instance to another instance id, in one transaction. If the other id already has data, the two are
+// merged: for each identity, the newer event wins. If both have data for different targets, the error is a *TargetError. The token is
+// not moved, because it is encrypted for its instance. Repeating a Rename changes nothing.
 func (l *Ledger) Rename(ctx context.Context, to string) error {
 	other := l.store.Ledger(to)
 	content, err := other.Content(ctx)
@@ -51,8 +52,8 @@ func (l *Ledger) Rename(ctx context.Context, to string) error {
 			return err
 		}
 	}
-	err = l.store.transact(ctx, func(tx *sql.Tx) error {
-		if content.Empty() { // its mark says nothing of what comes
+	err = l.store.inTransaction(ctx, func(tx *sql.Tx) error {
+		if content.Empty() { // an empty ledger's target must not replace the one that is moved
 			if _, err := tx.ExecContext(ctx, `DELETE FROM state WHERE instance = $1`, other.instance); err != nil {
 				return err
 			}
@@ -65,9 +66,9 @@ func (l *Ledger) Rename(ctx context.Context, to string) error {
 	return nil
 }
 
-// moveAll moves the audiences and values of the instance to another one.
+// moveAll moves the audiences and values of the instance to another instance.
 func (l *Ledger) moveAll(ctx context.Context, tx *sql.Tx, other *Ledger) error {
-	pairs, err := l.shared(ctx, tx, other)
+	pairs, err := l.sharedAudiences(ctx, tx, other)
 	if err != nil {
 		return err
 	}
@@ -90,8 +91,8 @@ func (l *Ledger) moveAll(ctx context.Context, tx *sql.Tx, other *Ledger) error {
 	return err
 }
 
-// shared returns the row ids of the audiences that both instances have, with the other one's second.
-func (l *Ledger) shared(ctx context.Context, tx *sql.Tx, other *Ledger) (pairs [][2]int64, err error) {
+// sharedAudiences returns the audiences that both instances have, as pairs of row ids: this instance's first, the other's second.
+func (l *Ledger) sharedAudiences(ctx context.Context, tx *sql.Tx, other *Ledger) (pairs [][2]int64, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT o.id, n.id FROM audiences o JOIN audiences n ON n.audience = o.audience
 		WHERE o.instance = $1 AND n.instance = $2`, l.instance, other.instance)
 	if err != nil {
@@ -108,7 +109,7 @@ func (l *Ledger) shared(ctx context.Context, tx *sql.Tx, other *Ledger) (pairs [
 	return pairs, errors.Join(rows.Err(), rows.Close())
 }
 
-// mergeAudience moves the members of audience $1 to audience $2, and deletes $1. Each statement uses both.
+// mergeAudience moves the members of audience $1 to audience $2 and deletes audience $1. Every statement uses both parameters.
 var mergeAudience = [...]string{
 	`INSERT INTO members (audience, identity, member, doubt, turns, at, delivered, confirmed)
 		SELECT CAST($2 AS BIGINT), identity, member, doubt, turns, at, delivered, confirmed FROM members WHERE audience = $1

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// SandboxName returns the name of the sandbox that requests go to: "" if they go to real remotes, "sandbox" for the one in this
-// process, and a name made of the host for one at a URL.
+// SandboxName returns the name of the sandbox that requests go to: "" for real destinations, "sandbox" for the sandbox in this process,
+// and a name derived from the host for a sandbox at a URL.
 func SandboxName(inProcess bool, address string) string {
 	switch {
 	case address != "":
@@ -26,7 +26,7 @@ func SandboxName(inProcess bool, address string) string {
 	return ""
 }
 
-// plainName replaces what is not a letter, a digit, a dot or a hyphen, so that the result can be part of a file name.
+// plainName replaces every character that is not a letter, digit, dot or hyphen, so that the result can be part of a file name.
 func plainName(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -37,7 +37,7 @@ func plainName(text string) string {
 	}, text)
 }
 
-// File returns the name of the SQLite file of a sandbox in a data directory; that of real remotes for "".
+// File returns the name of the SQLite file in a data directory: that of a sandbox, or that of the real destinations for "".
 func File(sandbox string) string {
 	if sandbox == "" {
 		return FileName
@@ -45,7 +45,7 @@ func File(sandbox string) string {
 	return strings.TrimSuffix(FileName, ".db") + "-" + sandbox + ".db"
 }
 
-// maxSchema is how many bytes of a name PostgreSQL keeps.
+// maxSchema is the number of bytes that PostgreSQL keeps of a name.
 const maxSchema = 63
 
 // schemaOf returns the PostgreSQL schema of a sandbox.
@@ -58,14 +58,14 @@ func schemaOf(sandbox string) string {
 	return name
 }
 
-// openPostgres opens a database, in the schema that the URL says for real remotes and in one of its own for a sandbox.
-func openPostgres(ctx context.Context, place, sandbox string) (*Store, error) {
+// openPostgres opens a database: in the URL's schema for real destinations, and in a separate schema for a sandbox.
+func openPostgres(ctx context.Context, location, sandbox string) (*Store, error) {
 	if sandbox == "" {
-		return open(ctx, postgres, place)
+		return openStore(ctx, postgres, location)
 	}
-	u, err := url.Parse(place)
+	u, err := url.Parse(location)
 	if err != nil {
-		return nil, fmt.Errorf("the state's URL cannot be read: it should look like postgres://user:password@host/database")
+		return nil, fmt.Errorf("the URL of the state is invalid: it should look like postgres://user:password@host/database")
 	}
 	schema := schemaOf(sandbox)
 	parameters := u.Query()
@@ -73,5 +73,5 @@ func openPostgres(ctx context.Context, place, sandbox string) (*Store, error) {
 	u.RawQuery = parameters.Encode()
 	d := postgres
 	d.lockSchema = append(slices.Clone(d.lockSchema), `CREATE SCHEMA IF NOT EXISTS "`+schema+`"`)
-	return open(ctx, d, u.String())
+	return openStore(ctx, d, u.String())
 }

@@ -9,42 +9,42 @@ import (
 	"path/filepath"
 )
 
-// Scratch is a set of identities on disk, for comparing more of them than fit into memory. It is gone when it is closed.
-// It is not safe for concurrent use.
+// Scratch is a temporary set of identities on disk, to compare more identities than fit into memory. Close deletes it. It is not safe
+// for concurrent use.
 type Scratch struct {
-	db   *sql.DB
-	home string
+	db  *sql.DB
+	dir string
 }
 
-// NewScratch makes an empty set in the system's temporary directory.
+// NewScratch creates an empty set in the system's temporary directory.
 func NewScratch(ctx context.Context) (*Scratch, error) {
-	home, err := os.MkdirTemp("", "landfall-scratch")
+	dir, err := os.MkdirTemp("", "landfall-scratch")
 	if err != nil {
-		return nil, fmt.Errorf("making a scratch file: %w", err)
+		return nil, fmt.Errorf("creating a scratch file: %w", err)
 	}
 	pragmas := url.Values{"_pragma": {"journal_mode(OFF)", "synchronous(OFF)", "cache_size(-65536)"}}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: filepath.Join(home, "scratch.db"), RawQuery: pragmas.Encode()}).String())
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: filepath.Join(dir, "scratch.db"), RawQuery: pragmas.Encode()}).String())
 	if err == nil {
 		db.SetMaxOpenConns(1)
 		_, err = db.ExecContext(ctx, `CREATE TABLE rows (identity TEXT PRIMARY KEY) WITHOUT ROWID`)
 	}
-	s := &Scratch{db, home}
+	s := &Scratch{db, dir}
 	if err != nil {
 		_ = s.Close()
-		return nil, fmt.Errorf("making a scratch file: %w", err)
+		return nil, fmt.Errorf("creating a scratch file: %w", err)
 	}
 	return s, nil
 }
 
-// Close removes the set.
+// Close deletes the set.
 func (s *Scratch) Close() error {
 	if s.db != nil {
 		_ = s.db.Close()
 	}
-	return os.RemoveAll(s.home)
+	return os.RemoveAll(s.dir)
 }
 
-// Add adds identities and tells how many were new.
+// Add adds identities and returns how many were new.
 func (s *Scratch) Add(ctx context.Context, identities []string) (added int, err error) {
 	result, err := s.db.ExecContext(ctx, `INSERT INTO rows (identity) SELECT j.value ->> 0 FROM json_each($1) AS j WHERE true
 		ON CONFLICT (identity) DO NOTHING`, identityRows(identities))
@@ -55,8 +55,8 @@ func (s *Scratch) Add(ctx context.Context, identities []string) (added int, err 
 	return int(n), err
 }
 
-// page is the identities behind one, in the order of bytes; all of them from the start where first is set.
-func (s *Scratch) page(ctx context.Context, after string, first bool) ([]string, error) {
+// readPage returns up to pageSize identities after the given one, in byte order; from the start if first is set.
+func (s *Scratch) readPage(ctx context.Context, after string, first bool) ([]string, error) {
 	query := `SELECT identity FROM rows WHERE identity > $1 ORDER BY identity LIMIT $2`
 	if first {
 		query = `SELECT identity FROM rows WHERE identity >= $1 ORDER BY identity LIMIT $2`
@@ -77,57 +77,58 @@ func (s *Scratch) page(ctx context.Context, after string, first bool) ([]string,
 	return page, rows.Err()
 }
 
-// Compare calls f with everybody who is in the scratch, in the ledger's audience, or in both, in the order of bytes. A
-// Standing that is the ledger's has its identity.
-func (l *Ledger) Compare(ctx context.Context, audienceID string, s *Scratch, f func(identity string, listed bool, standing Standing) error) error {
-	list := &list{scratch: s}
-	if err := list.next(ctx); err != nil {
+// Compare calls f for every identity in the scratch set, in the ledger's audience, or in both, in byte order. listed says that the
+// set has the identity. The membership's Identity is empty if the ledger does not have it.
+func (l *Ledger) Compare(ctx context.Context, audienceID string, s *Scratch, f func(identity string, listed bool, membership Membership) error) error {
+	list := &scratchCursor{scratch: s}
+	if err := list.advance(ctx); err != nil {
 		return err
 	}
-	err := l.Each(ctx, audienceID, "", func(standing Standing) error {
-		for list.ok && list.identity < standing.Identity {
-			if err := f(list.identity, true, Standing{}); err != nil {
+	err := l.Each(ctx, audienceID, "", func(membership Membership) error {
+		for list.ok && list.identity < membership.Identity {
+			if err := f(list.identity, true, Membership{}); err != nil {
 				return err
 			}
-			if err := list.next(ctx); err != nil {
+			if err := list.advance(ctx); err != nil {
 				return err
 			}
 		}
-		if list.ok && list.identity == standing.Identity {
-			if err := f(standing.Identity, true, standing); err != nil {
+		if list.ok && list.identity == membership.Identity {
+			if err := f(membership.Identity, true, membership); err != nil {
 				return err
 			}
-			return list.next(ctx)
+			return list.advance(ctx)
 		}
-		return f(standing.Identity, false, standing)
+		return f(membership.Identity, false, membership)
 	})
 	for err == nil && list.ok {
-		if err = f(list.identity, true, Standing{}); err == nil {
-			err = list.next(ctx)
+		if err = f(list.identity, true, Membership{}); err == nil {
+			err = list.advance(ctx)
 		}
 	}
 	return err
 }
 
-// list walks through a scratch.
-type list struct {
+// scratchCursor iterates over a Scratch.
+type scratchCursor struct {
 	scratch  *Scratch
 	page     []string
-	begun    bool
+	started  bool
 	identity string
 	ok       bool
 }
 
-func (l *list) next(ctx context.Context) error {
-	if len(l.page) == 0 {
-		page, err := l.scratch.page(ctx, l.identity, !l.begun)
+// advance moves to the next identity; ok is false at the end.
+func (c *scratchCursor) advance(ctx context.Context) error {
+	if len(c.page) == 0 {
+		page, err := c.scratch.readPage(ctx, c.identity, !c.started)
 		if err != nil {
 			return err
 		}
-		l.page, l.begun = page, true
+		c.page, c.started = page, true
 	}
-	if l.ok = len(l.page) > 0; l.ok {
-		l.identity, l.page = l.page[0], l.page[1:]
+	if c.ok = len(c.page) > 0; c.ok {
+		c.identity, c.page = c.page[0], c.page[1:]
 	}
 	return nil
 }

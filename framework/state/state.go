@@ -1,9 +1,9 @@
-// Package state keeps what must outlive a process in SQL: the ledger of audience members, tokens, and what handlers
-// remember.
+// Package state stores data that must outlive a process in an SQL database: the ledger of audience members, OAuth tokens, and
+// values of handlers.
 //
-// SQLite in a file is for one machine, PostgreSQL for several that share it; both have one schema and go one way, and what
-// differs between them is in dialect.go. It is the only package that knows SQL. Every write is durable when its method
-// returns. A Store is safe for concurrent use, also by several processes.
+// A SQLite file serves one machine; several machines share a PostgreSQL database. Both have the same schema and use the same
+// code; dialect.go holds the differences. No other package uses SQL. Every write is durable when its method returns. A Store is
+// safe for concurrent use, also by several processes.
 package state
 
 import (
@@ -34,35 +34,37 @@ type Store struct {
 	dialect dialect
 }
 
-// Open opens a database and brings its schema up to date. The place is a postgres:// URL, or the directory that holds the
-// SQLite file; both directory and file are made where they are absent.
-func Open(ctx context.Context, place string) (*Store, error) { return OpenSandbox(ctx, place, "") }
+// Open opens a database and applies pending migrations. The location is a postgres:// URL, or the directory of the SQLite file;
+// directory and file are created if they do not exist.
+func Open(ctx context.Context, location string) (*Store, error) {
+	return OpenSandbox(ctx, location, "")
+}
 
-// OpenSandbox is Open for the state of a sandbox, which is apart from that of real remotes: a file or a PostgreSQL schema of its own,
-// by the sandbox's name as SandboxName returns it. The name "" opens the state of real remotes.
-func OpenSandbox(ctx context.Context, place, sandbox string) (*Store, error) {
-	if strings.HasPrefix(place, "postgres://") || strings.HasPrefix(place, "postgresql://") {
-		return openPostgres(ctx, place, sandbox)
+// OpenSandbox is Open for the state of a sandbox, which has its own SQLite file or PostgreSQL schema. sandbox is a name from
+// SandboxName; "" opens the state of the real destinations.
+func OpenSandbox(ctx context.Context, location, sandbox string) (*Store, error) {
+	if strings.HasPrefix(location, "postgres://") || strings.HasPrefix(location, "postgresql://") {
+		return openPostgres(ctx, location, sandbox)
 	}
-	if strings.Contains(place, "://") {
-		return nil, fmt.Errorf("the state should be a directory or a postgres:// URL but is %s", withoutSecrets(place))
+	if strings.Contains(location, "://") {
+		return nil, fmt.Errorf("the state should be a directory or a postgres:// URL but is %s", withoutSecrets(location))
 	}
-	if err := os.MkdirAll(place, 0o700); err != nil {
-		return nil, fmt.Errorf("making the data directory: %w", err)
+	if err := os.MkdirAll(location, 0o700); err != nil {
+		return nil, fmt.Errorf("creating the data directory: %w", err)
 	}
-	file, err := filepath.Abs(filepath.Join(place, File(sandbox)))
+	file, err := filepath.Abs(filepath.Join(location, File(sandbox)))
 	if err != nil {
 		return nil, err
 	}
-	if err := private(file); err != nil {
-		return nil, fmt.Errorf("making the state: %w", err)
+	if err := createPrivateFile(file); err != nil {
+		return nil, fmt.Errorf("creating the state file: %w", err)
 	}
-	return open(ctx, sqlite, file)
+	return openStore(ctx, sqlite, file)
 }
 
-// private makes a file that only this user reads, where there is none: SQLite makes its own readable for everybody, and those beside
-// it like it.
-func private(file string) error {
+// createPrivateFile creates a file that only this user can read, if it does not exist. SQLite would create it with wider permissions,
+// and it gives the files beside it the same permissions.
+func createPrivateFile(file string) error {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
@@ -70,43 +72,44 @@ func private(file string) error {
 	return f.Close()
 }
 
-func open(ctx context.Context, d dialect, place string) (*Store, error) {
-	db, err := sql.Open(d.driver, d.source(place))
+// openStore connects to a database and migrates its schema.
+func openStore(ctx context.Context, d dialect, location string) (*Store, error) {
+	db, err := sql.Open(d.driver, d.source(location))
 	if err != nil {
 		return nil, fmt.Errorf("opening the state: %w", err)
 	}
 	db.SetMaxOpenConns(d.connections)
 	db.SetMaxIdleConns(d.connections)
 	s := &Store{db: db, dialect: d}
-	if err := s.migrate(ctx); err != nil {
+	if err := s.migrateSchema(ctx); err != nil {
 		_ = db.Close()
-		return nil, fmt.Errorf("opening the state at %s: %w", withoutSecrets(place), err)
+		return nil, fmt.Errorf("opening the state at %s: %w", withoutSecrets(location), err)
 	}
 	return s, nil
 }
 
-// withoutSecrets is a place that may be shown.
-func withoutSecrets(place string) string {
-	u, err := url.Parse(place)
+// withoutSecrets returns the location without its password, for messages.
+func withoutSecrets(location string) string {
+	u, err := url.Parse(location)
 	if err != nil {
 		return "the given URL"
 	}
 	return u.Redacted()
 }
 
-// Close ends the use of the database.
+// Close closes the database.
 func (s *Store) Close() error { return s.db.Close() }
 
-// Ping tells whether the database answers.
+// Ping returns an error if the database does not respond.
 func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
 
-// migrate applies the migrations that the database does not have yet, in one transaction that others wait for.
-func (s *Store) migrate(ctx context.Context) error {
+// migrateSchema applies the pending migrations in one transaction. Other processes that start at the same time wait for it.
+func (s *Store) migrateSchema(ctx context.Context) error {
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return err
 	}
-	return s.transact(ctx, func(tx *sql.Tx) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		for _, statement := range s.dialect.lockSchema {
 			if _, err := tx.ExecContext(ctx, statement); err != nil {
 				return err
@@ -123,7 +126,7 @@ func (s *Store) migrate(ctx context.Context) error {
 			return fmt.Errorf("its schema is version %d and this program knows versions up to %d: use a newer program", done, len(files))
 		}
 		for i, file := range files[done:] {
-			if err := s.apply(ctx, tx, file, done+i+1); err != nil {
+			if err := s.applyMigration(ctx, tx, file, done+i+1); err != nil {
 				return fmt.Errorf("%s: %w", file, err)
 			}
 		}
@@ -131,7 +134,8 @@ func (s *Store) migrate(ctx context.Context) error {
 	})
 }
 
-func (s *Store) apply(ctx context.Context, tx *sql.Tx, file string, version int) error {
+// applyMigration runs one migration file.
+func (s *Store) applyMigration(ctx context.Context, tx *sql.Tx, file string, version int) error {
 	text, err := fs.ReadFile(migrations, file)
 	if err != nil {
 		return err
@@ -143,19 +147,20 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, file string, version int)
 	return err
 }
 
-// transact runs f in a transaction, which is rolled back where f fails.
-func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
+// inTransaction runs f in a transaction, and rolls it back if f fails.
+func (s *Store) inTransaction(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	if err := f(tx); err != nil {
-		return errors.Join(err, rolledBack(tx))
+		return errors.Join(err, rollback(tx))
 	}
 	return tx.Commit()
 }
 
-func rolledBack(tx *sql.Tx) error {
+// rollback rolls back a transaction that may have ended already.
+func rollback(tx *sql.Tx) error {
 	if err := tx.Rollback(); !errors.Is(err, sql.ErrTxDone) {
 		return err
 	}

@@ -94,7 +94,7 @@ func TestTheLedger(t *testing.T) {
 					assert.Equal(t, at(i), r.At, "%q", names[i])
 				}
 				seen := 0
-				require.NoError(t, l.Each(t.Context(), "aud_1", "", func(state.Standing) error { seen++; return nil }))
+				require.NoError(t, l.Each(t.Context(), "aud_1", "", func(state.Membership) error { seen++; return nil }))
 				assert.Equal(t, len(names)-1, seen, "everybody behind the empty name")
 			},
 			"a purge takes away who came before it, known or not": func(t *testing.T, l *state.Ledger) {
@@ -120,7 +120,7 @@ func TestTheLedger(t *testing.T) {
 					assert.WithinDuration(t, time.Now(), history[i].Decided, time.Minute)
 					history[i].Decided = time.Time{}
 				}
-				assert.ElementsMatch(t, []state.Happening{
+				assert.ElementsMatch(t, []state.HistoryEntry{
 					{At: at(0), Outcome: "skipped", Reason: "superseded"}, {At: at(1), Member: true, Outcome: "delivered"},
 				}, history)
 				for i := range 3 * state.MaxHistory {

@@ -11,10 +11,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// targetKey is the key of a ledger's target among the values of its instance. Handlers use other keys.
+// targetKey is the key that a ledger's target is stored under, among the instance's values. Handlers must not use it.
 const targetKey = "landfall:target"
 
-// Target says whose members a ledger holds: a destination at a remote, or a sandbox of it. It holds no secrets.
+// Target identifies what a ledger describes: a destination with the settings that identify the remote system, or a sandbox of it. It
+// contains no secrets.
 type Target struct {
 	Sandbox     string            `json:"sandbox,omitempty"` // as SandboxName returns it
 	Destination string            `json:"destination"`       // its slug
@@ -38,60 +39,60 @@ func (t Target) String() string {
 	return text
 }
 
-// TargetError says that a ledger holds the members of another target than the one that is to be sent to.
+// TargetError means that the ledger's data belongs to another target than the configured one.
 type TargetError struct {
-	Instance  string
-	Was, Want Target
+	Instance             string
+	Recorded, Configured Target
 }
 
-// Error says what does not fit, and the command that accepts it.
+// Error describes the difference and names the command that accepts the new target.
 func (e *TargetError) Error() string {
 	return fmt.Sprintf("the ledger of %q records what was sent to %s, not to %s: `landfall state retarget %s` keeps it for the new remote, with --forget it starts empty",
-		e.Instance, e.Was, e.Want, e.Instance)
+		e.Instance, e.Recorded, e.Configured, e.Instance)
 }
 
-// Setting returns the setting that has changed, "" if another part of the target has.
+// Setting returns the setting that has changed; "" if the destination has changed.
 func (e *TargetError) Setting() string {
-	if e.Was.Destination != e.Want.Destination {
+	if e.Recorded.Destination != e.Configured.Destination {
 		return ""
 	}
-	for _, key := range slices.Sorted(maps.Keys(e.Want.Remote)) {
-		if e.Was.Remote[key] != e.Want.Remote[key] {
+	for _, key := range slices.Sorted(maps.Keys(e.Configured.Remote)) {
+		if e.Recorded.Remote[key] != e.Configured.Remote[key] {
 			return key
 		}
 	}
 	return ""
 }
 
-// Target returns the target that the ledger is marked with; ok is false if it has none yet.
+// Target returns the ledger's recorded target; ok is false if it has none yet.
 func (l *Ledger) Target(ctx context.Context) (t Target, ok bool, err error) {
 	text, ok, err := l.Get(ctx, targetKey)
 	if err != nil || !ok {
 		return t, false, err
 	}
 	if err := json.Unmarshal([]byte(text), &t); err != nil {
-		return t, false, fmt.Errorf("the target that is kept for the ledger of %s cannot be read: set it again with landfall state retarget", fromSQL.Replace(l.instance))
+		return t, false, fmt.Errorf("the recorded target of the ledger of %s is unreadable: set it again with landfall state retarget", fromSQL.Replace(l.instance))
 	}
 	return t, true, nil
 }
 
-// CheckTarget returns a *TargetError if the ledger is marked with another target and holds something.
+// CheckTarget returns a *TargetError if the ledger has another target and is not empty.
 func (l *Ledger) CheckTarget(ctx context.Context, want Target) error {
-	was, ok, err := l.Target(ctx)
-	if err != nil || !ok || was.Equal(want) {
+	recorded, ok, err := l.Target(ctx)
+	if err != nil || !ok || recorded.Equal(want) {
 		return err
 	}
 	if content, err := l.Content(ctx); err != nil || content.Empty() {
 		return err
 	}
-	return &TargetError{Instance: fromSQL.Replace(l.instance), Was: was, Want: want}
+	return &TargetError{Instance: fromSQL.Replace(l.instance), Recorded: recorded, Configured: want}
 }
 
-// Claim marks the ledger with a target. If it has another one, the error is a *TargetError and nothing changes. It reports adopted if
-// the ledger held something before it was marked, as that of an earlier version does.
+// Claim records a target in the ledger. If the ledger has data for another target, the error is a *TargetError and nothing changes.
+// adopted reports whether the ledger had data but no target yet, as ledgers of earlier versions do.
 func (l *Ledger) Claim(ctx context.Context, want Target) (adopted bool, err error) {
-	was, ok, err := l.Target(ctx)
-	if err != nil || ok && was.Equal(want) {
+	recorded, ok, err := l.Target(ctx)
+	if err != nil || ok && recorded.Equal(want) {
 		return false, err
 	}
 	content, err := l.Content(ctx)
@@ -103,37 +104,38 @@ func (l *Ledger) Claim(ctx context.Context, want Target) (adopted bool, err erro
 		if err := l.CheckTarget(ctx, want); err != nil {
 			return false, err
 		}
-		old = was.text() // of a ledger that has stayed empty
+		old = recorded.toJSON() // the ledger is empty, so its target can be replaced
 	}
-	set, err := l.Swap(ctx, targetKey, old, want.text())
-	if err == nil && !set { // another process was first
+	swapped, err := l.Swap(ctx, targetKey, old, want.toJSON())
+	if err == nil && !swapped { // another process was first
 		err = l.CheckTarget(ctx, want)
 	}
-	return set && !ok && !content.Empty(), err
+	return swapped && !ok && !content.Empty(), err
 }
 
-// Retarget marks the ledger with a target, whatever it had before.
+// Retarget records a target in the ledger, whatever target it had before.
 func (l *Ledger) Retarget(ctx context.Context, to Target) error {
-	return l.Put(ctx, targetKey, to.text())
+	return l.Put(ctx, targetKey, to.toJSON())
 }
 
-func (t Target) text() string {
+// toJSON returns the target as it is stored.
+func (t Target) toJSON() string {
 	text, err := json.Marshal(t)
 	if err != nil {
-		panic(err) // it holds strings only
+		panic(err) // cannot happen: it contains only strings
 	}
 	return string(text)
 }
 
-// Content is how much is kept for an instance.
+// Content says how much data an instance has.
 type Content struct {
 	Audiences int  `json:"audiences"`
 	Members   int  `json:"members"`
-	Values    int  `json:"values"` // what handlers remember
+	Values    int  `json:"values"` // key-value pairs of handlers
 	Token     bool `json:"token"`
 }
 
-// Empty reports whether nothing is kept.
+// Empty reports whether the instance has no data.
 func (c Content) Empty() bool { return c == Content{} }
 
 // String describes the content for people.
@@ -145,7 +147,7 @@ func (c Content) String() string {
 	return text
 }
 
-// Content counts what is kept for the instance.
+// Content counts the data of the instance.
 func (l *Ledger) Content(ctx context.Context) (c Content, err error) {
 	var tokens int
 	err = l.store.db.QueryRowContext(ctx, `SELECT
@@ -159,7 +161,7 @@ func (l *Ledger) Content(ctx context.Context) (c Content, err error) {
 	return c, nil
 }
 
-// Instances returns the ids of the instances for which something is kept, sorted.
+// Instances returns the sorted ids of all instances that have rows in the database.
 func (s *Store) Instances(ctx context.Context) ([]string, error) {
 	rows, err := s.db.QueryContext(ctx, `SELECT instance FROM audiences UNION SELECT instance FROM state UNION SELECT instance FROM tokens`)
 	if err != nil {

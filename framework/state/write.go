@@ -14,85 +14,88 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Bounds of the history of one identity in one audience.
+// Limits of the history of one identity in one audience.
 const (
 	MaxHistory = 8   // rows
 	maxReason  = 300 // bytes of a reason
 )
 
-// change is one transaction on an audience: its row, which it locks, and the entries that it touches.
-type change struct {
-	audience
-	entries map[string]*entry
-	history map[slot]line
+// ledgerUpdate is one transaction on an audience: the audience's locked row and the members that the transaction changes.
+type ledgerUpdate struct {
+	audienceRow
+	rows    map[string]*memberRow
+	history map[historyKey]historyRow
 }
 
-type slot struct {
+// historyKey identifies a row of history.
+type historyKey struct {
 	identity string
-	n        int64
+	slot     int64
 }
 
-// line is one row of history.
-type line struct {
+// historyRow is one row of history.
+type historyRow struct {
 	decided, at int64
 	member      bool
 	outcome     string
 	reason      string
 }
 
-// Write records what the remote has accepted.
+// Write records changes that the destination has accepted.
 func (l *Ledger) Write(ctx context.Context, a destination.Audience, changes []destination.Change) error {
-	return l.change(ctx, a, len(changes), func(i int) string { return changes[i].Identity }, func(c *change) {
-		now := micros(time.Now())
+	return l.updateMembers(ctx, a, len(changes), func(i int) string { return changes[i].Identity }, func(c *ledgerUpdate) {
+		now := toMicros(time.Now())
 		for i := range changes {
-			c.write(&changes[i], now)
+			c.applyChange(&changes[i], now)
 		}
 	})
 }
 
-// Doubt says that the remote may hold something else from now on. It reads nothing: what is in doubt already stays as it is.
+// Doubt marks identities as uncertain: the destination may have another membership than the ledger. It reads no rows.
 func (l *Ledger) Doubt(ctx context.Context, a destination.Audience, identities []string) error {
 	if len(identities) == 0 {
 		return nil
 	}
-	each := slices.Compact(slices.Sorted(slices.Values(identities))) // in the order of the table
-	return l.locked(ctx, a, func(tx *sql.Tx, row *audience) error {
-		_, err := tx.ExecContext(ctx, l.store.dialect.query.Replace(saveDoubts), row.id, identityRows(each))
+	sorted := slices.Compact(slices.Sorted(slices.Values(identities))) // in the order of the primary key
+	return l.withAudienceLocked(ctx, a, func(tx *sql.Tx, row *audienceRow) error {
+		_, err := tx.ExecContext(ctx, l.store.dialect.query.Replace(saveUncertain), row.id, identityRows(sorted))
 		return err
 	})
 }
 
-// Note keeps why changes were not delivered.
+// Note records why changes were not delivered.
 func (l *Ledger) Note(ctx context.Context, a destination.Audience, notes []destination.Note) error {
-	return l.change(ctx, a, len(notes), func(i int) string { return notes[i].Identity }, func(c *change) {
+	return l.updateMembers(ctx, a, len(notes), func(i int) string { return notes[i].Identity }, func(c *ledgerUpdate) {
 		now := time.Now().UnixMicro()
 		for _, n := range notes {
-			c.remember(c.entry(n.Identity), line{now, n.At.UnixMicro(), n.Member, n.Outcome, shortened(n.Reason)})
+			c.addHistory(c.member(n.Identity), historyRow{now, n.At.UnixMicro(), n.Member, n.Outcome, truncateReason(n.Reason)})
 		}
 	})
 }
 
-func shortened(reason string) string {
+// truncateReason limits a reason to maxReason bytes.
+func truncateReason(reason string) string {
 	if len(reason) <= maxReason {
 		return reason
 	}
-	return string([]rune(reason[:maxReason])) + "…" // a rune that was cut is replaced
+	return string([]rune(reason[:maxReason])) + "…" // replaces a rune that was cut in half
 }
 
-func (c *change) write(ch *destination.Change, now sql.NullInt64) {
-	e := c.entry(ch.Identity)
-	at := micros(ch.At)
-	floor := e.record(c.purged)
-	if floor.Known && at.Int64 < floor.At.UnixMicro() {
+// applyChange updates a member, unless the change is older than the recorded event.
+func (c *ledgerUpdate) applyChange(ch *destination.Change, now sql.NullInt64) {
+	e := c.member(ch.Identity)
+	at := toMicros(ch.At)
+	current := e.toRecord(c.purged)
+	if current.Known && at.Int64 < current.At.UnixMicro() {
 		return
 	}
-	e.touched = true
+	e.changed = true
 	if ch.Unchanged && e.at.Valid {
 		e.at, e.confirmed = at, now
 		return
 	}
 	if e.at.Valid {
-		c.remember(e, line{e.delivered.Int64, e.at.Int64, e.member, "delivered", ""})
+		c.addHistory(e, historyRow{e.delivered.Int64, e.at.Int64, e.member, "delivered", ""})
 	}
 	switch {
 	case ch.Member && !e.member:
@@ -103,25 +106,25 @@ func (c *change) write(ch *destination.Change, now sql.NullInt64) {
 	e.member, e.doubt, e.at, e.delivered, e.confirmed = ch.Member, false, at, now, sql.NullInt64{}
 }
 
-// entry is that of an identity, a new one where there is none.
-func (c *change) entry(identity string) *entry {
-	e := c.entries[identity]
+// member returns the row of an identity, and adds an empty one if it has none.
+func (c *ledgerUpdate) member(identity string) *memberRow {
+	e := c.rows[identity]
 	if e == nil {
-		e = &entry{identity: identity}
-		c.entries[identity] = e
+		e = &memberRow{identity: identity}
+		c.rows[identity] = e
 	}
 	return e
 }
 
-// remember puts a line into the history of an entry, over its oldest one where there is no room.
-func (c *change) remember(e *entry, what line) {
-	c.history[slot{e.identity, e.turns % MaxHistory}] = what
+// addHistory adds a row to the history of a member. If the history is full, it replaces the oldest row.
+func (c *ledgerUpdate) addHistory(e *memberRow, row historyRow) {
+	c.history[historyKey{e.identity, e.turns % MaxHistory}] = row
 	e.turns++
-	e.touched = true
+	e.changed = true
 }
 
-// change reads the entries of n identities, lets f change them, and writes what f has touched, with the audience locked.
-func (l *Ledger) change(ctx context.Context, a destination.Audience, n int, identity func(int) string, f func(*change)) error {
+// updateMembers reads the rows of n identities, lets f change them, and saves the changed rows, all with the audience locked.
+func (l *Ledger) updateMembers(ctx context.Context, a destination.Audience, n int, identity func(int) string, f func(*ledgerUpdate)) error {
 	if n == 0 {
 		return nil
 	}
@@ -129,20 +132,20 @@ func (l *Ledger) change(ctx context.Context, a destination.Audience, n int, iden
 	for i := range n {
 		identities[i] = identity(i)
 	}
-	return l.locked(ctx, a, func(tx *sql.Tx, row *audience) (err error) {
-		c := &change{audience: *row, history: map[slot]line{}}
-		if c.entries, err = l.entries(ctx, tx, row.id, identities); err != nil {
+	return l.withAudienceLocked(ctx, a, func(tx *sql.Tx, row *audienceRow) (err error) {
+		c := &ledgerUpdate{audienceRow: *row, history: map[historyKey]historyRow{}}
+		if c.rows, err = l.findMembers(ctx, tx, row.id, identities); err != nil {
 			return err
 		}
 		f(c)
-		return l.save(ctx, tx, row, c)
+		return l.saveUpdate(ctx, tx, row, c)
 	})
 }
 
-// locked is a transaction on an audience. Others that change the audience wait.
-func (l *Ledger) locked(ctx context.Context, a destination.Audience, f func(*sql.Tx, *audience) error) error {
-	err := l.store.transact(ctx, func(tx *sql.Tx) error {
-		row, err := l.lock(ctx, tx, a)
+// withAudienceLocked runs f in a transaction that has the audience's row locked. Other writers of the audience wait.
+func (l *Ledger) withAudienceLocked(ctx context.Context, a destination.Audience, f func(*sql.Tx, *audienceRow) error) error {
+	err := l.store.inTransaction(ctx, func(tx *sql.Tx) error {
+		row, err := l.lockAudience(ctx, tx, a)
 		if err != nil {
 			return err
 		}
@@ -154,15 +157,15 @@ func (l *Ledger) locked(ctx context.Context, a destination.Audience, f func(*sql
 	return nil
 }
 
-// lock is the row of an audience, made where there is none, with its name as it is now.
-func (l *Ledger) lock(ctx context.Context, tx *sql.Tx, a destination.Audience) (*audience, error) {
+// lockAudience locks and returns the row of an audience. It creates the row if needed, and updates its name.
+func (l *Ledger) lockAudience(ctx context.Context, tx *sql.Tx, a destination.Audience) (*audienceRow, error) {
 	lock := l.store.dialect.query.Replace("{lock}")
-	row, err := l.audience(ctx, tx, a.ID, lock)
+	row, err := l.findAudience(ctx, tx, a.ID, lock)
 	if errors.Is(err, sql.ErrNoRows) {
 		_, err = tx.ExecContext(ctx, `INSERT INTO audiences (instance, audience, name, members) VALUES ($1, $2, $3, 0)
 			ON CONFLICT (instance, audience) DO NOTHING`, l.instance, toSQL.Replace(a.ID), toSQL.Replace(a.Name))
 		if err == nil {
-			row, err = l.audience(ctx, tx, a.ID, lock)
+			row, err = l.findAudience(ctx, tx, a.ID, lock)
 		}
 	}
 	if err == nil && a.Name != "" && row.name != toSQL.Replace(a.Name) {
@@ -171,14 +174,15 @@ func (l *Ledger) lock(ctx context.Context, tx *sql.Tx, a destination.Audience) (
 	return row, err
 }
 
-func (l *Ledger) save(ctx context.Context, tx *sql.Tx, was *audience, c *change) error {
-	if c.members != was.members {
+// saveUpdate writes the changed rows. before is the audience as it was read.
+func (l *Ledger) saveUpdate(ctx context.Context, tx *sql.Tx, before *audienceRow, c *ledgerUpdate) error {
+	if c.members != before.members {
 		if _, err := tx.ExecContext(ctx, `UPDATE audiences SET members = $2 WHERE id = $1`, c.id, c.members); err != nil {
 			return err
 		}
 	}
-	if rows := entryRows(c.entries); rows != "[]" {
-		if _, err := tx.ExecContext(ctx, l.store.dialect.query.Replace(saveEntries), c.id, rows); err != nil {
+	if text := memberRows(c.rows); text != "[]" {
+		if _, err := tx.ExecContext(ctx, l.store.dialect.query.Replace(saveMembers), c.id, text); err != nil {
 			return err
 		}
 	}
@@ -189,13 +193,13 @@ func (l *Ledger) save(ctx context.Context, tx *sql.Tx, was *audience, c *change)
 	return err
 }
 
-const saveEntries = `INSERT INTO members (audience, identity, member, doubt, turns, at, delivered, confirmed)
+const saveMembers = `INSERT INTO members (audience, identity, member, doubt, turns, at, delivered, confirmed)
 	SELECT CAST($1 AS BIGINT), j.value ->> 0, CAST(j.value ->> 1 AS SMALLINT), CAST(j.value ->> 2 AS SMALLINT), CAST(j.value ->> 3 AS INTEGER),
 		CAST(j.value ->> 4 AS BIGINT), CAST(j.value ->> 5 AS BIGINT), CAST(j.value ->> 6 AS BIGINT) FROM {rows} WHERE true
 	ON CONFLICT (audience, identity) DO UPDATE SET member = excluded.member, doubt = excluded.doubt, turns = excluded.turns,
 		at = excluded.at, delivered = excluded.delivered, confirmed = excluded.confirmed`
 
-const saveDoubts = `INSERT INTO members (audience, identity, member, doubt, turns)
+const saveUncertain = `INSERT INTO members (audience, identity, member, doubt, turns)
 	SELECT CAST($1 AS BIGINT), j.value ->> 0, 0, 1, 0 FROM {rows} WHERE true
 	ON CONFLICT (audience, identity) DO UPDATE SET doubt = 1 WHERE members.doubt = 0`
 
@@ -205,12 +209,12 @@ const saveHistory = `INSERT INTO history (audience, identity, slot, decided, at,
 	ON CONFLICT (audience, identity, slot) DO UPDATE SET decided = excluded.decided, at = excluded.at, member = excluded.member,
 		outcome = excluded.outcome, reason = excluded.reason`
 
-// entryRows is the touched entries as a JSON array of rows, in the order of their identities: that of the table.
-func entryRows(entries map[string]*entry) string {
-	text := append(make([]byte, 0, 64*len(entries)), '[')
-	for _, identity := range slices.Sorted(maps.Keys(entries)) {
-		e := entries[identity]
-		if !e.touched {
+// memberRows encodes the changed rows as a JSON array, in the order of the primary key.
+func memberRows(rows map[string]*memberRow) string {
+	text := append(make([]byte, 0, 64*len(rows)), '[')
+	for _, identity := range slices.Sorted(maps.Keys(rows)) {
+		e := rows[identity]
+		if !e.changed {
 			continue
 		}
 		if len(text) > 1 {
@@ -228,19 +232,20 @@ func entryRows(entries map[string]*entry) string {
 	return string(append(text, ']'))
 }
 
-func historyRows(history map[slot]line) string {
+// historyRows encodes rows of history as a JSON array.
+func historyRows(history map[historyKey]historyRow) string {
 	text := []byte{'['}
-	for s, what := range history {
+	for key, row := range history {
 		if len(text) > 1 {
 			text = append(text, ',')
 		}
-		text = event.AppendString(append(text, '['), toSQL.Replace(s.identity))
-		for _, n := range []int64{s.n, what.decided, what.at} {
+		text = event.AppendString(append(text, '['), toSQL.Replace(key.identity))
+		for _, n := range []int64{key.slot, row.decided, row.at} {
 			text = strconv.AppendInt(append(text, ','), n, 10)
 		}
-		text = appendBool(append(text, ','), what.member)
-		text = event.AppendString(append(text, ','), what.outcome)
-		text = event.AppendString(append(text, ','), toSQL.Replace(what.reason))
+		text = appendBool(append(text, ','), row.member)
+		text = event.AppendString(append(text, ','), row.outcome)
+		text = event.AppendString(append(text, ','), toSQL.Replace(row.reason))
 		text = append(text, ']')
 	}
 	return string(append(text, ']'))

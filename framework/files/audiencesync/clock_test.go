@@ -13,8 +13,8 @@ import (
 )
 
 // An entry whose recorded time lies far ahead counts from when it was written, for operators and for later events.
-func TestATimeFarAheadLocksNobody(t *testing.T) {
-	k := keeper(t, func() error { return nil })
+func TestTimeFarAheadDoesNotBlockLaterEvents(t *testing.T) {
+	k := syncer(t, func() error { return nil })
 	far := time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
 	write := func(at time.Time, member bool) {
 		require.NoError(t, k.Ledger.Write(t.Context(), vip, []destination.Change{{Identity: "external_id:u00000", Member: member, At: at}}))
@@ -31,24 +31,24 @@ func TestATimeFarAheadLocksNobody(t *testing.T) {
 }
 
 // What an operator does decides from when the command began.
-func TestAnOperatorDecidesFromTheStart(t *testing.T) {
+func TestOperationsTakeEffectFromTheirStart(t *testing.T) {
 	start := time.Now().UTC().Truncate(time.Microsecond)
-	for name, act := range map[string]func(*audiencesync.Keeper) error{
-		"sync": func(k *audiencesync.Keeper) error {
+	for name, act := range map[string]func(*audiencesync.Syncer) error{
+		"sync": func(k *audiencesync.Syncer) error {
 			_, err := k.Sync(t.Context(), vip, users(t, k, 1, 1), audiencesync.Mirror, 1)
 			return err
 		},
-		"resync": func(k *audiencesync.Keeper) error {
+		"resync": func(k *audiencesync.Syncer) error {
 			_, err := k.Resync(t.Context(), vip, nil, true)
 			return err
 		},
-		"purge": func(k *audiencesync.Keeper) error {
+		"purge": func(k *audiencesync.Syncer) error {
 			_, err := k.Purge(t.Context(), vip)
 			return err
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := keeper(t, func() error { return nil })
+			k := syncer(t, func() error { return nil })
 			_, err := k.Sync(t.Context(), vip, users(t, k, 0, 1), audiencesync.Mirror, 1)
 			require.NoError(t, err)
 			identity := ""
@@ -77,8 +77,8 @@ func TestAnOperatorDecidesFromTheStart(t *testing.T) {
 }
 
 // eachIdentity puts the identity of the audience's one member into identity.
-func eachIdentity(t *testing.T, k *audiencesync.Keeper, identity *string) error {
-	return k.Ledger.Each(t.Context(), vip.ID, "", func(s state.Standing) error {
+func eachIdentity(t *testing.T, k *audiencesync.Syncer, identity *string) error {
+	return k.Ledger.Each(t.Context(), vip.ID, "", func(s state.Membership) error {
 		*identity = s.Identity
 		return nil
 	})

@@ -10,7 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/files/textfile"
 )
 
-// RowError says why one row of a file cannot be read. The rows after it can.
+// RowError says why one row of a file is unreadable. Reading can continue with the next row.
 type RowError struct {
 	Line   int // from 1
 	Reason string
@@ -18,15 +18,16 @@ type RowError struct {
 
 func (e *RowError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Reason) }
 
+// rowErrorf returns a *RowError with a formatted reason.
 func rowErrorf(line int, format string, args ...any) *RowError {
 	return &RowError{line, fmt.Sprintf(format, args...)}
 }
 
-// maxQuotedLines and textfile.MaxLine bound a row with line breaks in quotes.
+// maxQuotedLines and textfile.MaxLine limit a row with line breaks in quotes.
 const maxQuotedLines = 1000
 
-// csvReader reads rows of CSV. After a row that cannot be read it continues with the line below the row's first, so that a stray
-// quote costs one row, however much it seems to take in.
+// csvReader reads CSV rows. After an unreadable row, it continues with the line after the row's first line, so that a stray quote
+// damages only one row.
 type csvReader struct {
 	lines       *textfile.Lines
 	comma       string
@@ -34,32 +35,32 @@ type csvReader struct {
 	identifiers map[int]bool // the columns that hold identifiers
 }
 
-// csvRow is a row while it is read.
+// csvRow is a row that is being read.
 type csvRow struct {
-	fields []string
-	line   int             // where it begins
-	taken  []textfile.Line // the lines after its first
-	bytes  int
+	fields   []string
+	line     int             // number of its first line
+	consumed []textfile.Line // further lines that belong to the row
+	bytes    int
 }
 
-// next returns the fields of the next row that is not blank, and its line. The error is a *RowError, io.EOF, or that of the file.
-func (c *csvReader) next() ([]string, int, error) {
+// readRow returns the fields and the line of the next row that is not blank. The error is a *RowError, io.EOF, or a read error.
+func (c *csvReader) readRow() ([]string, int, error) {
 	first, err := nextLine(c.lines)
 	if err != nil {
 		return nil, 0, err
 	}
-	row, err := c.parse(first)
+	row, err := c.parseRow(first)
 	if err != nil {
 		return nil, first.Number, err
 	}
 	if err := c.checkWidth(&row); err != nil {
-		c.lines.Unread(row.taken...)
+		c.lines.Unread(row.consumed...)
 		return nil, first.Number, err
 	}
 	return row.fields, row.line, nil
 }
 
-// nextLine returns the next line that is not blank. The error of a line that cannot be text is a *RowError.
+// nextLine returns the next line that is not blank. If the line is not valid text, the error is a *RowError.
 func nextLine(lines *textfile.Lines) (textfile.Line, error) {
 	for {
 		line, err := lines.Next()
@@ -72,7 +73,7 @@ func nextLine(lines *textfile.Lines) (textfile.Line, error) {
 	}
 }
 
-// checkLine returns the *RowError of a line that is too long, is not UTF-8 or has NUL bytes, and otherwise nil.
+// checkLine returns a *RowError if the line is too long, is not UTF-8 or has NUL bytes.
 func checkLine(line textfile.Line) error {
 	switch {
 	case line.TooLong:
@@ -85,24 +86,24 @@ func checkLine(line textfile.Line) error {
 	return nil
 }
 
-// parse splits a row into its fields. If it fails, the lines after the first are unread.
-func (c *csvReader) parse(first textfile.Line) (csvRow, error) {
+// parseRow splits a row into its fields. On failure, it unreads the lines after the first.
+func (c *csvReader) parseRow(first textfile.Line) (csvRow, error) {
 	row := csvRow{line: first.Number, bytes: len(first.Text)}
 	rest, more := first.Text, true
 	for more {
 		var field string
 		if inner, quoted := strings.CutPrefix(rest, `"`); quoted {
 			var err error
-			if field, rest, err = c.quoted(&row, inner); err != nil {
-				c.lines.Unread(row.taken...)
+			if field, rest, err = c.readQuoted(&row, inner); err != nil {
+				c.lines.Unread(row.consumed...)
 				return csvRow{line: first.Number}, err
 			}
 			rest, more = strings.CutPrefix(rest, c.comma)
 		} else {
 			field, rest, more = strings.Cut(rest, c.comma)
 			if strings.Contains(field, `"`) {
-				at := row.line + len(row.taken)
-				c.lines.Unread(row.taken...)
+				at := row.line + len(row.consumed)
+				c.lines.Unread(row.consumed...)
 				return csvRow{line: first.Number}, rowErrorf(at, `column %d has a quote (") inside: put the whole field in quotes and write the quote twice`, len(row.fields)+1)
 			}
 		}
@@ -111,16 +112,16 @@ func (c *csvReader) parse(first textfile.Line) (csvRow, error) {
 	return row, nil
 }
 
-// quoted reads a field in quotes whose opening quote has been read, and returns what follows its closing quote.
-func (c *csvReader) quoted(row *csvRow, rest string) (field, after string, err error) {
+// readQuoted reads the rest of a quoted field, and returns the text after its closing quote.
+func (c *csvReader) readQuoted(row *csvRow, rest string) (field, after string, err error) {
 	var value strings.Builder
-	opened, before := row.line+len(row.taken), len(row.taken)
+	opened, before := row.line+len(row.consumed), len(row.consumed)
 	for {
 		text, tail, found := strings.Cut(rest, `"`)
 		value.WriteString(text)
 		switch {
 		case !found:
-			line, reason := c.continued(row, before)
+			line, reason := c.readContinuation(row, before)
 			if reason != "" {
 				return "", "", rowErrorf(opened, `the quote (") that column %d begins with is not closed: %s. Close it, or write it twice inside quotes`, len(row.fields)+1, reason)
 			}
@@ -131,55 +132,54 @@ func (c *csvReader) quoted(row *csvRow, rest string) (field, after string, err e
 			rest = tail[1:]
 		case tail == "" || strings.HasPrefix(tail, c.comma):
 			return value.String(), tail, c.checkSpan(row, opened, before, value.String())
-		case len(row.taken) > before:
+		case len(row.consumed) > before:
 			return "", "", rowErrorf(opened, `the quote (") that column %d begins with is not closed before the next one in line %d. Close it, or write it twice inside quotes`,
-				len(row.fields)+1, row.line+len(row.taken))
+				len(row.fields)+1, row.line+len(row.consumed))
 		default:
 			return "", "", rowErrorf(opened, `column %d has text after its closing quote ("): write a quote inside quotes twice`, len(row.fields)+1)
 		}
 	}
 }
 
-// continued takes the next line into a row. Otherwise it says why it cannot.
-func (c *csvReader) continued(row *csvRow, before int) (text, reason string) {
+// readContinuation adds the next line to the row, or returns the reason why it cannot.
+func (c *csvReader) readContinuation(row *csvRow, before int) (text, reason string) {
 	line, err := c.lines.Next()
 	if err != nil {
-		return "", "the file ends before"
+		return "", "the file ends"
 	}
-	row.taken = append(row.taken, line)
+	row.consumed = append(row.consumed, line)
 	row.bytes += len(line.Text) + 1
 	switch {
 	case checkLine(line) != nil:
 		return "", fmt.Sprintf("line %d cannot be read", line.Number)
 	case row.bytes > textfile.MaxLine:
-		return "", fmt.Sprintf("it takes in more than %d MB", textfile.MaxLine>>20)
-	case len(row.taken)-before > maxQuotedLines:
-		return "", fmt.Sprintf("it takes in more than %d lines", maxQuotedLines)
+		return "", fmt.Sprintf("the field is longer than %d MB", textfile.MaxLine>>20)
+	case len(row.consumed)-before > maxQuotedLines:
+		return "", fmt.Sprintf("the field has more than %d lines", maxQuotedLines)
 	}
 	return line.Text, ""
 }
 
-// checkSpan refuses a field with line breaks that is an identifier or that seems to have swallowed rows.
+// checkSpan rejects a quoted field with line breaks if it is an identifier, or if its lines look like rows of their own.
 func (c *csvReader) checkSpan(row *csvRow, opened, before int, value string) error {
-	taken := row.taken[before:]
-	if len(taken) == 0 {
+	consumed := row.consumed[before:]
+	if len(consumed) == 0 {
 		return nil
 	}
-	last := taken[len(taken)-1].Number
+	last := consumed[len(consumed)-1].Number
 	if c.columns == 1 || c.identifiers[len(row.fields)] {
 		return rowErrorf(opened, `the quote (") that column %d begins with closes only in line %d, and an identifier has no line breaks: remove the quote or close it`, len(row.fields)+1, last)
 	}
-	for _, line := range taken {
+	for _, line := range consumed {
 		if c.columns == 0 || strings.Count(line.Text, c.comma)+1 != c.columns {
 			return nil
 		}
 	}
-	return rowErrorf(opened, `the quote (") that column %d begins with closes only in line %d, and each line after it up to there looks like a row of its own: remove the quote or close it`,
+	return rowErrorf(opened, `the quote (") that column %d begins with closes only in line %d, and each line in between looks like a separate row: remove the quote or close it`,
 		len(row.fields)+1, last)
 }
 
-// checkWidth refuses a row with more or fewer fields than the header. Empty fields at the end, as spreadsheets leave them, do not
-// count.
+// checkWidth rejects a row with more or fewer fields than the header. It ignores empty fields at the end, which spreadsheets leave.
 func (c *csvReader) checkWidth(row *csvRow) error {
 	n := len(row.fields)
 	for n > c.columns && c.columns > 0 && strings.TrimSpace(row.fields[n-1]) == "" {
@@ -187,18 +187,18 @@ func (c *csvReader) checkWidth(row *csvRow) error {
 	}
 	row.fields = row.fields[:n]
 	if c.columns > 0 && n != c.columns {
-		return rowErrorf(row.line, "the row has %s and the header has %s", count(n, "column"), count(c.columns, "column"))
+		return rowErrorf(row.line, "the row has %s and the header has %s", countOf(n, "column"), countOf(c.columns, "column"))
 	}
 	return nil
 }
 
-// count is a number with its noun, such as "1 column" and "2 columns".
-func count(n int, noun string) string {
+// countOf returns a number with its noun, such as "1 column" and "2 columns".
+func countOf(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// isEnd reports whether an error is the end of the file.
+// isEnd reports whether err is io.EOF.
 func isEnd(err error) bool { return errors.Is(err, io.EOF) }

@@ -10,17 +10,17 @@ import (
 	"github.com/landfall-dev/landfall/framework/files/textfile"
 )
 
-// delimiters are those of CSV files, the usual one first.
-func delimiters() []string { return []string{",", ";", "\t", "|"} }
+// csvDelimiters returns the supported delimiters, the most common one first.
+func csvDelimiters() []string { return []string{",", ";", "\t", "|"} }
 
-// HeaderError says that a file cannot be used as a whole, since its columns do not say which holds the users.
+// HeaderError means that a file cannot be used at all, usually because no column contains an identifier.
 type HeaderError struct{ Reason string }
 
 func (e *HeaderError) Error() string { return e.Reason }
 
-// openCSV reads the header of a CSV file whose first line that is not blank is first.
+// openCSV detects the delimiter and reads the header. first is the first line that is not blank.
 func (r *Rows) openCSV(lines *textfile.Lines, first textfile.Line, o Options) error {
-	candidates := delimiters()
+	candidates := csvDelimiters()
 	if comma, ok := declaredDelimiter(first.Text); ok {
 		candidates = []string{comma}
 		var err error
@@ -30,16 +30,16 @@ func (r *Rows) openCSV(lines *textfile.Lines, first textfile.Line, o Options) er
 	}
 	var best *csvReader
 	var header []string
-	var refused error
+	var parseErrs error
 	for _, comma := range candidates {
 		reader := &csvReader{lines: lines, comma: comma}
-		row, err := reader.parse(first)
+		row, err := reader.parseRow(first)
 		if err != nil {
-			refused = errors.Join(refused, err)
+			parseErrs = errors.Join(parseErrs, err)
 			continue
 		}
-		lines.Unread(row.taken...)
-		if known := r.knows(row.fields); known || len(row.fields) > len(header) {
+		lines.Unread(row.consumed...)
+		if known := r.hasIdentifier(row.fields); known || len(row.fields) > len(header) {
 			best, header = reader, row.fields
 			if known {
 				break
@@ -47,12 +47,12 @@ func (r *Rows) openCSV(lines *textfile.Lines, first textfile.Line, o Options) er
 		}
 	}
 	if best == nil {
-		return headerProblem(refused)
+		return headerProblem(parseErrs)
 	}
-	for range strings.Count(strings.Join(header, ""), "\n") { // the lines of a header with line breaks
+	for range strings.Count(strings.Join(header, ""), "\n") { // skip the further lines of a header with line breaks
 		_, _ = lines.Next()
 	}
-	if o.AllowIDs && !r.knows(header) && !strings.Contains(first.Text, ",") && !slices.ContainsFunc(header, r.looksLikeHeader) {
+	if o.AllowIDs && !r.hasIdentifier(header) && !strings.Contains(first.Text, ",") && !slices.ContainsFunc(header, r.looksLikeHeader) {
 		lines.Unread(first)
 		header, best = o.Identifiers[:1], &csvReader{lines: lines, comma: ","}
 	}
@@ -60,52 +60,53 @@ func (r *Rows) openCSV(lines *textfile.Lines, first textfile.Line, o Options) er
 	return r.useHeader(header)
 }
 
-// headerProblem is the error of a file whose header cannot be read.
+// headerProblem converts an error in the first line to a *HeaderError.
 func headerProblem(err error) error {
 	var row *RowError
 	if errors.As(err, &row) {
 		return &HeaderError{row.Error()}
 	}
 	if isEnd(err) {
-		return &HeaderError{"the file has no line of column names"}
+		return &HeaderError{"the file has no header line"}
 	}
 	return err
 }
 
-// declaredDelimiter is the delimiter of a first line such as sep=; which Excel writes.
+// declaredDelimiter returns the delimiter from a first line such as sep=; which Excel writes.
 func declaredDelimiter(line string) (string, bool) {
 	line = strings.Trim(line, `" `)
-	if len(line) < len("sep=")+1 || !strings.EqualFold(line[:4], "sep=") || !slices.Contains(delimiters(), line[4:5]) {
+	if len(line) < len("sep=")+1 || !strings.EqualFold(line[:4], "sep=") || !slices.Contains(csvDelimiters(), line[4:5]) {
 		return "", false
 	}
 	return line[4:5], strings.Trim(line[5:], line[4:5]) == ""
 }
 
-// knows reports whether a header has a column that names users.
-func (r *Rows) knows(header []string) bool {
+// hasIdentifier reports whether a header has an identifier column.
+func (r *Rows) hasIdentifier(header []string) bool {
 	return slices.ContainsFunc(header, func(name string) bool {
-		return slices.ContainsFunc(r.known(), func(id string) bool { return sameColumn(name, r.column(id)) })
+		return slices.ContainsFunc(r.identifierNames(), func(id string) bool { return sameColumn(name, r.columnName(id)) })
 	})
 }
 
-// known is every identifier that a column may hold.
-func (r *Rows) known() []string { return append([]string{Identity}, r.identifiers...) }
+// identifierNames returns every identifier that a column can contain.
+func (r *Rows) identifierNames() []string { return append([]string{Identity}, r.identifiers...) }
 
+// sameColumn reports whether two column names are equal, ignoring case and surrounding white space.
 func sameColumn(a, b string) bool {
 	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
 }
 
-// useHeader finds the columns of the identifiers, and refuses a header without any.
+// useHeader finds the identifier columns, and rejects a header without any.
 func (r *Rows) useHeader(header []string) error {
 	for len(header) > 1 && strings.TrimSpace(header[len(header)-1]) == "" {
-		header = header[:len(header)-1] // as spreadsheets leave them
+		header = header[:len(header)-1] // spreadsheets leave empty columns at the end
 	}
 	r.columns, r.csv.columns, r.csv.identifiers = map[string]int{}, len(header), map[int]bool{}
 	var ignored []string
 	for i, name := range header {
 		used := false
-		for _, id := range r.known() {
-			if !sameColumn(name, r.column(id)) {
+		for _, id := range r.identifierNames() {
+			if !sameColumn(name, r.columnName(id)) {
 				continue
 			}
 			if before, ok := r.columns[id]; ok {
@@ -125,11 +126,11 @@ func (r *Rows) useHeader(header []string) error {
 	if len(r.columns) == 0 {
 		return &HeaderError{r.noColumn(header)}
 	}
-	r.ignore(ignored...)
+	r.addIgnored(ignored...)
 	return nil
 }
 
-// noColumn is the reason to refuse a header without a column that names users.
+// noColumn returns the reason for rejecting a header without an identifier column.
 func (r *Rows) noColumn(header []string) string {
 	hint := ""
 	for _, name := range header {
@@ -138,18 +139,17 @@ func (r *Rows) noColumn(header []string) string {
 			break
 		}
 	}
-	return fmt.Sprintf("no column names a user: the file has %s; there should be one of %s%s, or give --column %s=NAME with the name of the column that holds it",
+	return fmt.Sprintf("no column identifies users: the file has %s; it needs one of %s%s, or use --column %s=NAME to name the column",
 		showNames(header), strings.Join(r.identifiers, ", "), hint, r.identifiers[0])
 }
 
-// maxNames and maxName bound the names of columns in messages.
+// maxNames and maxName limit the column names in messages.
 const (
 	maxNames = 10
 	maxName  = 40
 )
 
-// showNames lists names of columns. What looks like an address of a person is left out, since the first line of a file without a
-// header is data.
+// showNames lists column names for a message. It hides e-mail addresses, because the first line of a file without a header is data.
 func showNames(header []string) string {
 	var shown []string
 	for i, name := range header {
@@ -171,7 +171,7 @@ func showNames(header []string) string {
 	return strings.Join(shown, ", ")
 }
 
-// looksLikeHeader reports whether a field of the first line is the name of a column rather than an identifier.
+// looksLikeHeader reports whether a field of the first line is a column name rather than an identifier.
 func (r *Rows) looksLikeHeader(field string) bool {
 	plain := strings.Map(func(c rune) rune {
 		if c >= 'a' && c <= 'z' {
@@ -182,7 +182,7 @@ func (r *Rows) looksLikeHeader(field string) bool {
 	if strings.ContainsAny(field, "0123456789") {
 		return false
 	}
-	for _, id := range r.known() {
+	for _, id := range r.identifierNames() {
 		if strings.ReplaceAll(id, "_", "") == plain || fault.Nearest(strings.ToLower(strings.TrimSpace(field)), []string{id}) != "" {
 			return true
 		}

@@ -10,19 +10,19 @@ import (
 	"github.com/landfall-dev/landfall/framework/files/textfile"
 )
 
-// Identity is the column that holds an identity as the ledger has it, such as external_id:u1.
+// Identity is the name of the column with ledger identities, such as external_id:u1.
 const Identity = "identity"
 
-// Options says how a file of users is read.
+// Options configures how a file of users is read.
 type Options struct {
-	Identifiers []string          // the names of the columns that name a user
-	Columns     map[string]string // identifier -> column, for those that have another name in the file
-	Encoding    string            // of textfile.Encodings; UTF-8 by default
-	AllowIDs    bool              // a file without a header that has one column holds values of the first identifier
+	Identifiers []string          // names of the columns that identify a user
+	Columns     map[string]string // identifier -> column name, for columns with another name in the file
+	Encoding    string            // one of textfile.Encodings; UTF-8 by default
+	AllowIDs    bool              // accept a file with one column and no header; its values are of the first identifier
 }
 
-// Rows reads users from a file: CSV with a header line, or NDJSON, an object a line. The first character decides which. CSV may be
-// delimited by commas, semicolons, tabs or bars, and either may be compressed with gzip.
+// Rows reads users from a file: CSV with a header line, or NDJSON with one object per line. It detects the format, gzip compression, and
+// the CSV delimiter: comma, semicolon, tab or bar. It is not safe for concurrent use.
 type Rows struct {
 	identifiers []string
 	renamed     map[string]string // identifier -> column
@@ -32,16 +32,16 @@ type Rows struct {
 	line        int
 	record      []string
 	object      event.Value
-	notes       notes
-	ended       bool // the file has been cut off
+	warnings    rowWarnings
+	ended       bool // the file is truncated, and the error was returned
 }
 
-// NewRows is OpenRows for a file in UTF-8. renamed has the columns of identifiers that have another name in the file.
+// NewRows is OpenRows for a UTF-8 file. renamed maps identifiers to column names that differ.
 func NewRows(r io.Reader, identifiers []string, renamed map[string]string) (*Rows, error) {
 	return OpenRows(r, Options{Identifiers: identifiers, Columns: renamed})
 }
 
-// OpenRows opens a file of users. The error is a *HeaderError if no column names users.
+// OpenRows reads the header of a file of users. The error is a *HeaderError if no column identifies users.
 func OpenRows(r io.Reader, o Options) (*Rows, error) {
 	text, err := textfile.Open(r, o.Encoding)
 	if err != nil {
@@ -51,8 +51,8 @@ func OpenRows(r io.Reader, o Options) (*Rows, error) {
 	first, err := nextLine(rows.lines)
 	switch {
 	case isEnd(err):
-		return nil, &HeaderError{"the file is empty: it should begin with a line of column names such as " + strings.Join(o.Identifiers, ",")}
-	case err != nil && first.Number > 0 && strings.HasPrefix(strings.TrimSpace(first.Text), "{"): // a row of NDJSON
+		return nil, &HeaderError{"the file is empty: it should start with a header line such as " + strings.Join(o.Identifiers, ",")}
+	case err != nil && first.Number > 0 && strings.HasPrefix(strings.TrimSpace(first.Text), "{"): // an NDJSON row
 	case err != nil:
 		return nil, headerProblem(err)
 	}
@@ -61,26 +61,26 @@ func OpenRows(r io.Reader, o Options) (*Rows, error) {
 		rows.lines.Unread(first)
 		return rows, nil
 	case strings.HasPrefix(text, "["):
-		return nil, &HeaderError{"the file begins with a JSON array: it should be NDJSON, an object a line, or CSV"}
+		return nil, &HeaderError{"the file contains a JSON array: it should be NDJSON with one object per line, or CSV"}
 	}
 	return rows, rows.openCSV(rows.lines, first, o)
 }
 
-// column is the name of the column of an identifier. In CSV its case does not matter.
-func (r *Rows) column(identifier string) string {
+// columnName returns the column of an identifier. In CSV, its case does not matter.
+func (r *Rows) columnName(identifier string) string {
 	if name, ok := r.renamed[identifier]; ok {
 		return name
 	}
 	return identifier
 }
 
-// Next reads a row. The error is a *RowError if the row cannot be read, after which the next one can be; io.EOF at the end; and any
-// other error if the rest of the file cannot be read.
+// Next reads the next row. The error is a *RowError if only this row is unreadable, io.EOF at the end of the file, and any other error
+// if the rest of the file is unreadable.
 func (r *Rows) Next() error {
 	r.record, r.object = nil, event.Value{}
 	var err error
 	if r.csv != nil {
-		r.record, r.line, err = r.csv.next()
+		r.record, r.line, err = r.csv.readRow()
 	} else {
 		err = r.nextObject()
 	}
@@ -106,7 +106,7 @@ func (r *Rows) Next() error {
 	return err
 }
 
-// nextObject reads a row of NDJSON.
+// nextObject reads an NDJSON row.
 func (r *Rows) nextObject() error {
 	line, err := nextLine(r.lines)
 	if err != nil {
@@ -118,28 +118,28 @@ func (r *Rows) nextObject() error {
 	var wrong *event.SyntaxError
 	switch {
 	case errors.As(err, &wrong) && (line.Open || wrong.Offset >= len(text)):
-		return rowErrorf(r.line, "the line is not a whole JSON object (%s): the file may have been cut off", wrong.Message)
+		return rowErrorf(r.line, "the line is an incomplete JSON object (%s): the file may be truncated", wrong.Message)
 	case errors.As(err, &wrong):
 		return rowErrorf(r.line, "the line is not valid JSON at byte %d: %s", wrong.Offset+1, wrong.Message)
 	case err != nil:
 		return rowErrorf(r.line, "the line is not valid JSON")
 	case object.Kind() != event.Object:
-		return rowErrorf(r.line, "the line is %s: it should be a JSON object such as {\"%s\": \"…\"}", object.Kind().WithArticle(), r.column(r.identifiers[0]))
+		return rowErrorf(r.line, "the line is %s: it should be a JSON object such as {\"%s\": \"…\"}", object.Kind().WithArticle(), r.columnName(r.identifiers[0]))
 	}
 	r.object = object
 	return r.checkMembers()
 }
 
-// checkMembers refuses an object without any identifier, or with one that is no text.
+// checkMembers rejects an object without an identifier, or with an identifier that is not a string or a number.
 func (r *Rows) checkMembers() error {
 	found := false
-	for _, id := range r.known() {
-		switch v := r.object.Get(r.column(id)); v.Kind() {
+	for _, id := range r.identifierNames() {
+		switch v := r.object.Get(r.columnName(id)); v.Kind() {
 		case event.Absent:
 		case event.String, event.Number, event.Null:
 			found = true
 		default:
-			return rowErrorf(r.line, "%s should be a string or a number", r.column(id))
+			return rowErrorf(r.line, "%s should be a string or a number", r.columnName(id))
 		}
 	}
 	var names []string
@@ -149,53 +149,55 @@ func (r *Rows) checkMembers() error {
 		}
 	}
 	if !found {
-		return &RowError{r.line, strings.Replace(strings.Replace(r.noColumn(names), "no column names", "no member of the object names", 1), "the file has", "it has", 1)}
+		return &RowError{r.line, strings.Replace(strings.Replace(r.noColumn(names), "no column identifies", "no member of the object identifies", 1), "the file has", "it has", 1)}
 	}
-	r.ignore(names...)
+	r.addIgnored(names...)
 	return nil
 }
 
+// isKnown reports whether a column contains an identifier.
 func (r *Rows) isKnown(column string) bool {
-	for _, id := range r.known() {
-		if column == r.column(id) {
+	for _, id := range r.identifierNames() {
+		if column == r.columnName(id) {
 			return true
 		}
 	}
 	return false
 }
 
-// checkValues refuses identifiers that have been damaged, and notes those that look as if they were.
+// checkValues rejects damaged identifiers and counts suspicious ones.
 func (r *Rows) checkValues() error {
-	for _, id := range r.known() {
+	for _, id := range r.identifierNames() {
 		raw := r.rawValue(id)
 		value := strings.TrimSpace(raw)
 		switch {
 		case value == "":
 			continue
 		case strings.ContainsFunc(value, unicode.IsControl):
-			return rowErrorf(r.line, "%s has a control character or a line break", r.column(id))
+			return rowErrorf(r.line, "%s has a control character or a line break", r.columnName(id))
 		case strings.ContainsRune(value, unicode.ReplacementChar):
-			return rowErrorf(r.line, "%s has the character U+FFFD, which stands for one that was lost when the file was converted: export it again as UTF-8, or name its encoding with --encoding", r.column(id))
+			return rowErrorf(r.line, "%s has the character U+FFFD, which replaces a character that was lost in a conversion: export the file again as UTF-8, or name its encoding with --encoding", r.columnName(id))
 		}
 		if len(raw) != len(value) {
-			r.notes.add(noteSpaces, r.line)
+			r.warnings.addWarning(warnSpaces, r.line)
 		}
 		if spreadsheetDamage(value) {
-			r.notes.add(noteSpreadsheet, r.line)
+			r.warnings.addWarning(warnSpreadsheet, r.line)
 		}
 	}
 	return nil
 }
 
-// Line is the number of the row's first line, from 1.
+// Line returns the number of the row's first line, from 1.
 func (r *Rows) Line() int { return r.line }
 
-// Value is the row's value of an identifier, without white space around it; "" if it has none.
+// Value returns the row's value of an identifier, without surrounding white space; "" if the row has none.
 func (r *Rows) Value(identifier string) string { return strings.TrimSpace(r.rawValue(identifier)) }
 
+// rawValue returns the row's value of an identifier as it is in the file.
 func (r *Rows) rawValue(identifier string) string {
 	if r.csv == nil {
-		return r.object.Get(r.column(identifier)).Text()
+		return r.object.Get(r.columnName(identifier)).Text()
 	}
 	if at, ok := r.columns[identifier]; ok && at < len(r.record) {
 		return r.record[at]

@@ -34,7 +34,7 @@ func readRows(t *testing.T, file string, o audiencesync.Options) (ids, bad, warn
 		case err == nil:
 			ids = append(ids, rows.Value("external_id"))
 		}
-		require.LessOrEqual(t, len(bad)+len(ids), len(file)+1, "a file ends")
+		require.LessOrEqual(t, len(bad)+len(ids), len(file)+1, "reading must end")
 	}
 	if errors.Is(err, io.EOF) {
 		return ids, bad, rows.Warnings(), nil
@@ -42,7 +42,7 @@ func readRows(t *testing.T, file string, o audiencesync.Options) (ids, bad, warn
 	return ids, bad, nil, err
 }
 
-func TestRowsThatCannotBeRead(t *testing.T) {
+func TestUnreadableRows(t *testing.T) {
 	cut := zippedFile(t, "external_id\nu1\nu2\n")
 	for _, c := range []struct {
 		name, file string
@@ -50,7 +50,7 @@ func TestRowsThatCannotBeRead(t *testing.T) {
 		bad        []string // how each begins or what is in it
 	}{
 		{"a quote inside a field", "external_id,size\nu1,5\nu2,5\" pipe\nu3,6\n", "u1 u3", []string{`line 3: column 2 has a quote (") inside`}},
-		{"a quote that is not closed", "external_id,size\nu1,\"5 pipe\nu2,6\nu3,7\n", "u2 u3", []string{"line 2: the quote (\") that column 2 begins with is not closed: the file ends before"}},
+		{"a quote that is not closed", "external_id,size\nu1,\"5 pipe\nu2,6\nu3,7\n", "u2 u3", []string{"line 2: the quote (\") that column 2 begins with is not closed: the file ends"}},
 		{"a quote that the next one seems to close", "external_id,size\nu1,\"5\nu2,6\nu3,\"7\"\n", "u2 u3", []string{"line 2: the quote (\") that column 2 begins with is not closed before the next one in line 4"}},
 		{"a quote that takes in whole rows", "external_id,size\nu1,\"5\nu2,6\nu3,7\"\nu4,8\n", "u2 u4", []string{"line 2: the quote (\") that column 2 begins with closes only in line 4", "line 4: column 2 has a quote"}},
 		{"an identifier with a line break", "external_id\n\"u1\nu2\nu3\"\nu4\n", "u2 u4", []string{"line 2: the quote (\") that column 1 begins with closes only in line 4", "line 4: column 1 has a quote"}},
@@ -73,10 +73,10 @@ func TestRowsThatCannotBeRead(t *testing.T) {
 		{"quoted names", "\"external_id\";\"size\"\n\"u1\";\"5\"\n", "u1", nil},
 		{"delimiters at the end", "external_id,size,,\nu1,5,,\nu2,6,,,,\nu3,7\n", "u1 u2 u3", nil},
 		{"a header alone", "external_id\n", "", nil},
-		{"NDJSON cut off", "{\"external_id\":\"u1\"}\n{\"external_id\":\"u2", "u1", []string{"line 2: the line is not a whole JSON object"}},
+		{"NDJSON cut off", "{\"external_id\":\"u1\"}\n{\"external_id\":\"u2", "u1", []string{"line 2: the line is an incomplete JSON object"}},
 		{"NDJSON with a line that is none", "{\"external_id\":\"u1\"}\nnonsense\n[]\n{\"external_id\":\"u4\"}\n", "u1 u4", []string{"line 2: the line is not valid JSON at byte", "line 3: the line is an array"}},
 		{"NDJSON with invalid UTF-8 at once", "{\"external_id\":\"M\xfcller\"}\n{\"external_id\":\"u2\"}\n", "u2", []string{"line 1: the line is not valid UTF-8"}},
-		{"NDJSON with other members", "{\"external_id\":\"u1\"}\n{\"externalId\":\"u2\"}\n", "u1", []string{`line 2: no member of the object names a user: it has externalId; there should be one of external_id, device_id (did you mean "external_id"?)`}},
+		{"NDJSON with other members", "{\"external_id\":\"u1\"}\n{\"externalId\":\"u2\"}\n", "u1", []string{`line 2: no member of the object identifies users: it has externalId; it needs one of external_id, device_id (did you mean "external_id"?)`}},
 		{"NDJSON with an identifier that is no text", "{\"external_id\":{\"a\":1}}\n{\"external_id\":12345678901234567890}\n", "12345678901234567890", []string{"line 1: external_id should be a string or a number"}},
 		{"gzip", string(cut), "u1 u2", nil},
 		{"gzip cut off", string(cut[:len(cut)-5]), "u1 u2", []string{"line 4: the gzip data end too early: the file has been cut off"}},
@@ -104,15 +104,15 @@ func zippedFile(t *testing.T, text string) []byte {
 
 func TestFilesWithoutUsersAreRefused(t *testing.T) {
 	for _, c := range []struct{ name, file, want string }{
-		{"empty", "", "the file is empty: it should begin with a line of column names such as external_id,device_id"},
+		{"empty", "", "the file is empty: it should start with a header line such as external_id,device_id"},
 		{"blank", " \r\n\r\n", "the file is empty"},
-		{"an address", "email\na@example.com\n", "no column names a user: the file has email; there should be one of external_id, device_id, or give --column external_id=NAME"},
+		{"an address", "email\na@example.com\n", "no column identifies users: the file has email; it needs one of external_id, device_id, or use --column external_id=NAME"},
 		{"nearly the name", "user,externalId\n1,2\n", `(did you mean "external_id"?)`},
 		{"no header", "a@example.com\nb@example.com\n", "the file has an e-mail address;"},
 		{"twice", "external_id,size,EXTERNAL_ID\n1,2,3\n", "the column external_id occurs twice, as columns 1 and 3: remove one of them"},
-		{"an array", "[{\"external_id\":\"u1\"}]", "the file begins with a JSON array: it should be NDJSON, an object a line, or CSV"},
+		{"an array", "[{\"external_id\":\"u1\"}]", "the file contains a JSON array: it should be NDJSON with one object per line, or CSV"},
 		{"a quote in the header", "external\"id,b\n", "line 1: column 1 has a quote"},
-		{"a delimiter alone", "sep=;\n", "the file has no line of column names"},
+		{"a delimiter alone", "sep=;\n", "the file has no header line"},
 	} {
 		_, _, _, err := readRows(t, c.file, audiencesync.Options{})
 		var header *audiencesync.HeaderError
@@ -132,7 +132,7 @@ func TestIDsWithoutAHeader(t *testing.T) {
 	assert.Equal(t, []string{"u1", "u2"}, ids)
 	for _, header := range []string{"email", "user_id", "userId", "User ID", "externalid", "email,name", "email;name"} {
 		_, _, _, err := readRows(t, header+"\nu1\n", o)
-		assert.ErrorContains(t, err, "no column names a user", header)
+		assert.ErrorContains(t, err, "no column identifies users", header)
 	}
 }
 
@@ -143,7 +143,7 @@ func TestRowsWarn(t *testing.T) {
 	assert.Equal(t, []string{
 		"columns are ignored, only external_id, device_id name users: email, First name",
 		"white space around 1 identifier was removed (first: line 2)",
-		"2 identifiers look like what a spreadsheet makes of another value, such as 1.23457E+15 or #N/A (first: line 3): format the column as text and export it again",
+		"2 identifiers look damaged by a spreadsheet, such as 1.23457E+15 or #N/A (first: line 3): format the column as text and export it again",
 	}, warnings)
 	_, _, warnings, err = readRows(t, "{\"external_id\":\"u1\",\"email\":\"a\"}\n{\"external_id\":\"u2\",\"age\":1}\n", audiencesync.Options{})
 	require.NoError(t, err)

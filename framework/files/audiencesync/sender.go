@@ -7,86 +7,89 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// batchSize is how many changes are read and sent at a time.
+// batchSize is the number of changes that are read and sent at a time.
 const batchSize = 1000
 
 // sender sends changes of one audience in batches.
 type sender struct {
-	keeper       *Keeper
+	syncer       *Syncer
 	audience     destination.Audience
 	subscription *runtime.Subscription
 	report       *Report
 	items        []runtime.Item
 	changes      []destination.Change
-	done         func(last string) error // told of the last identity of each batch; may be nil
+	onBatch      func(last string) error // called with the last identity of each delivered batch; may be nil
 	sent         int
 }
 
-func (k *Keeper) sender(a destination.Audience, report *Report, resend bool) (*sender, error) {
-	subscription, err := k.Plan.Direct("members", k.Audiences.Action, resend)
+// newSender returns a sender for an audience. resend sends changes even if the ledger already has them.
+func (s *Syncer) newSender(a destination.Audience, report *Report, resend bool) (*sender, error) {
+	subscription, err := s.Plan.Direct("members", s.Audiences.Action, resend)
 	a.Name = report.Name
-	return &sender{keeper: k, audience: a, subscription: subscription, report: report}, err
+	return &sender{syncer: s, audience: a, subscription: subscription, report: report}, err
 }
 
-func (s *sender) add(ctx context.Context, c destination.Change) error {
-	if s.keeper.DryRun {
+// addChange queues a change, and sends the batch when it is full.
+func (o *sender) addChange(ctx context.Context, c destination.Change) error {
+	if o.syncer.DryRun {
 		return nil
 	}
-	payload, err := s.keeper.Audiences.Payload(s.audience, c)
+	payload, err := o.syncer.Audiences.Payload(o.audience, c)
 	if err != nil {
 		return err
 	}
-	s.changes = append(s.changes, c)
-	item, verdict := s.keeper.Plan.Item(s.subscription, payload, len(s.changes)-1)
+	o.changes = append(o.changes, c)
+	item, verdict := o.syncer.Plan.Item(o.subscription, payload, len(o.changes)-1)
 	if verdict != nil {
-		s.decide(c, *verdict)
+		o.recordVerdict(c, *verdict)
 	} else {
-		s.items = append(s.items, item)
+		o.items = append(o.items, item)
 	}
-	if len(s.changes) < batchSize {
+	if len(o.changes) < batchSize {
 		return nil
 	}
-	return s.flush(ctx)
+	return o.flushBatch(ctx)
 }
 
-// flush sends what waits.
-func (s *sender) flush(ctx context.Context) error {
-	if len(s.changes) == 0 {
+// flushBatch sends the queued changes.
+func (o *sender) flushBatch(ctx context.Context) error {
+	if len(o.changes) == 0 {
 		return ctx.Err()
 	}
-	err := s.keeper.Retry.Deliver(ctx, s.keeper.Plan, s.items, func(items []runtime.Item, verdicts []runtime.Verdict) {
+	err := o.syncer.Retry.Deliver(ctx, o.syncer.Plan, o.items, func(items []runtime.Item, verdicts []runtime.Verdict) {
 		for i, v := range verdicts {
-			s.decide(s.changes[items[i].Index], v)
+			o.recordVerdict(o.changes[items[i].Index], v)
 		}
 	})
 	if err != nil {
 		return err
 	}
-	last := s.changes[len(s.changes)-1].Identity
-	s.sent += len(s.changes)
-	s.items, s.changes = s.items[:0], s.changes[:0]
-	if s.keeper.Progress != nil {
-		s.keeper.Progress(s.sent)
+	last := o.changes[len(o.changes)-1].Identity
+	o.sent += len(o.changes)
+	o.items, o.changes = o.items[:0], o.changes[:0]
+	if o.syncer.OnProgress != nil {
+		o.syncer.OnProgress(o.sent)
 	}
-	if s.done == nil || s.report.Failed > 0 { // what failed is tried again by the next one
+	if o.onBatch == nil || o.report.Failed > 0 { // the next resync retries failed changes
 		return nil
 	}
-	return s.done(last)
+	return o.onBatch(last)
 }
 
-func (s *sender) decide(c destination.Change, v runtime.Verdict) {
+// recordVerdict counts the result of a change.
+func (o *sender) recordVerdict(c destination.Change, v runtime.Verdict) {
 	switch v.Outcome {
 	case runtime.Delivered:
-		s.report.Delivered++
+		o.report.Delivered++
 		return
 	case runtime.Skipped:
-		s.report.Skipped++
+		o.report.Skipped++
 	case runtime.Refused:
-		s.report.Refused++
+		o.report.Refused++
 	default:
-		s.report.Failed++
+		o.report.Failed++
 	}
-	if s.keeper.Failed != nil && v.Outcome != runtime.Skipped {
-		s.keeper.Failed(Failure{Identity: c.Identity, Member: c.Member, Outcome: v.Outcome, Reason: v.Reason})
+	if o.syncer.OnFailure != nil && v.Outcome != runtime.Skipped {
+		o.syncer.OnFailure(Failure{Identity: c.Identity, Member: c.Member, Outcome: v.Outcome, Reason: v.Reason})
 	}
 }

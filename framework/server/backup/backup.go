@@ -76,7 +76,7 @@ func Write(ctx context.Context, w io.Writer, from Source) error {
 		return err
 	}
 	switch err := writeLedger(ctx, a, from.Ledger, from.Dir); {
-	case errors.Is(err, state.ErrElsewhere):
+	case errors.Is(err, state.ErrNotLocal):
 		m.Ledger = ledgerPostgres
 	case err != nil:
 		return err
@@ -95,7 +95,7 @@ func Write(ctx context.Context, w io.Writer, from Source) error {
 // writeLedger puts a copy of the ledger into an archive.
 func writeLedger(ctx context.Context, a *archive, s *state.Store, dir string) error {
 	if !s.IsLocal() {
-		return state.ErrElsewhere
+		return state.ErrNotLocal
 	}
 	made, err := os.MkdirTemp(dir, "backup.*")
 	if err != nil {

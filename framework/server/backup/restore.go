@@ -80,7 +80,7 @@ func doubtLedger(ctx context.Context, place, sandbox string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.DoubtAll(ctx), s.Close()); err != nil {
+	if err := errors.Join(s.MarkAllUncertain(ctx), s.Close()); err != nil {
 		return fmt.Errorf("marking the users of the ledger as uncertain: %w", err)
 	}
 	return nil

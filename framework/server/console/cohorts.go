@@ -29,8 +29,8 @@ type cohortRow struct {
 }
 
 // syncerOf returns the syncer of an instance's audiences.
-func syncerOf(in Instance) *audiencesync.Keeper {
-	return &audiencesync.Keeper{Plan: in.Plan, Audiences: in.Plugin.Audiences, Ledger: in.Ledger}
+func syncerOf(in Instance) *audiencesync.Syncer {
+	return &audiencesync.Syncer{Plan: in.Plan, Audiences: in.Plugin.Audiences, Ledger: in.Ledger}
 }
 
 func (c *Console) handleCohorts(w http.ResponseWriter, r *http.Request) {
@@ -138,7 +138,7 @@ func (c *Console) handleCohortAction(w http.ResponseWriter, r *http.Request) {
 		}
 	case "resync":
 		restart := r.PostFormValue("restart") != ""
-		c.startAudienceJob(w, r, in, a, "resync", func(ctx context.Context, k *audiencesync.Keeper) (audiencesync.Report, error) {
+		c.startAudienceJob(w, r, in, a, "resync", func(ctx context.Context, k *audiencesync.Syncer) (audiencesync.Report, error) {
 			return k.Resync(ctx, a, nil, restart)
 		})
 		return
@@ -147,7 +147,7 @@ func (c *Console) handleCohortAction(w http.ResponseWriter, r *http.Request) {
 			view.Error = "Nothing was sent: the name you typed does not match the cohort's name."
 			break
 		}
-		c.startAudienceJob(w, r, in, a, "purge", func(ctx context.Context, k *audiencesync.Keeper) (audiencesync.Report, error) { return k.Purge(ctx, a) })
+		c.startAudienceJob(w, r, in, a, "purge", func(ctx context.Context, k *audiencesync.Syncer) (audiencesync.Report, error) { return k.Purge(ctx, a) })
 		return
 	default:
 		view.Error = "Nothing was done: the form contains no known action."
@@ -169,7 +169,7 @@ func compareCohort(ctx context.Context, in Instance, a destination.Audience, use
 	defer cancel()
 	d := &diffView{}
 	syncer := syncerOf(in)
-	syncer.Failed = func(f audiencesync.Failure) {
+	syncer.OnFailure = func(f audiencesync.Failure) {
 		if len(d.Unreadable) < maxFailures {
 			d.Unreadable = append(d.Unreadable, f)
 		}

@@ -36,7 +36,7 @@ func newCohortPage(t *testing.T) *page {
 	require.NoError(t, err)
 	rows, err := audiencesync.NewRows(strings.NewReader("external_id\nu1\nu2\n"), plugin.Audiences.Identifiers, nil)
 	require.NoError(t, err)
-	keeper := audiencesync.Keeper{Plan: in.Plan, Audiences: plugin.Audiences, Ledger: in.Ledger}
+	keeper := audiencesync.Syncer{Plan: in.Plan, Audiences: plugin.Audiences, Ledger: in.Ledger}
 	_, err = keeper.Sync(t.Context(), destination.Audience{ID: "aud_1", Name: "vip"}, rows, audiencesync.Add, 1)
 	require.NoError(t, err)
 	c, err := console.New(console.Config{
@@ -56,10 +56,10 @@ func TestCompareUsersWithCohort(t *testing.T) {
 	}{
 		{"ids", "u1\nu3\n", []string{"1 in both", "1 only in the cohort, 1 only in the list"}},
 		{"a header", "external_id;email\nu1;a\n", []string{"1 in both", "A column is ignored"}},
-		{"a header of another column", "email\nu1\n", []string{"No column names a user: the file has email;"}},
-		{"a header in camel case", "userId\nu1\n", []string{"No column names a user: the file has userId;"}},
+		{"a header of another column", "email\nu1\n", []string{"No column identifies users: the file has email;"}},
+		{"a header in camel case", "userId\nu1\n", []string{"No column identifies users: the file has userId;"}},
 		{"a row that cannot be read", "external_id,size\nu1,1\nu2,5\" pipe\n", []string{"1 in both", "1 unreadable lines", "line 3: column 2 has a quote"}},
-		{"no row that can be read", "external_id,size\nu1\n", []string{"No user can be read from the file, so nothing was done: line 2"}},
+		{"no row that can be read", "external_id,size\nu1\n", []string{"The file has no readable user, so nothing was sent: line 2"}},
 	} {
 		body := p.post("cohorts/main/aud_1", url.Values{"do": {"diff"}, "users": {c.users}})
 		for _, want := range c.want {

@@ -39,7 +39,7 @@ type foundEvent struct {
 // membershipView is a user's membership in one cohort of one instance.
 type membershipView struct {
 	Instance string
-	audiencesync.Standing
+	audiencesync.Membership
 }
 
 func (c *Console) handleEvents(w http.ResponseWriter, r *http.Request) {
@@ -95,7 +95,7 @@ func (c *Console) findMemberships(r *http.Request, user string) []membershipView
 		if in.Ledger == nil || in.Plugin.Audiences == nil {
 			continue
 		}
-		found, err := syncerOf(in).Standings(r.Context(), user)
+		found, err := syncerOf(in).Memberships(r.Context(), user)
 		if err != nil {
 			c.Log.Warn("cannot read memberships from the ledger", "instance", in.Plan.ID(), "error", err)
 		}

@@ -130,11 +130,11 @@ func (j *jobs) findJob(id string) (*job, bool) {
 }
 
 // startAudienceJob starts a job on an audience and redirects to the job's page.
-func (c *Console) startAudienceJob(w http.ResponseWriter, r *http.Request, in Instance, a destination.Audience, kind string, do func(context.Context, *audiencesync.Keeper) (audiencesync.Report, error)) {
+func (c *Console) startAudienceJob(w http.ResponseWriter, r *http.Request, in Instance, a destination.Audience, kind string, do func(context.Context, *audiencesync.Syncer) (audiencesync.Report, error)) {
 	k := &job{kind: kind, instance: in.Plan.ID(), audience: a}
 	syncer := syncerOf(in)
-	syncer.Progress = func(done int) { k.update(func() { k.done = done }) }
-	syncer.Failed = func(f audiencesync.Failure) {
+	syncer.OnProgress = func(done int) { k.update(func() { k.done = done }) }
+	syncer.OnFailure = func(f audiencesync.Failure) {
 		k.update(func() {
 			if len(k.failures) < maxFailures {
 				k.failures = append(k.failures, f)

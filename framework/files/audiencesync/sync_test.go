@@ -25,15 +25,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var vip = destination.Audience{ID: "aud_1", Name: "vip"}
 
-// keeper works against a sandbox; before is asked before each request.
-func keeper(t *testing.T, before func() error) *audiencesync.Keeper {
+// syncer returns a Syncer that sends to a sandbox. It calls before for each request.
+func syncer(t *testing.T, before func() error) *audiencesync.Syncer {
 	plugin := brazecohorts.Plugin()
 	definition, err := plugin.Load()
 	require.NoError(t, err)
 	store, err := state.Open(t.Context(), t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close() })
-	k := &audiencesync.Keeper{Audiences: plugin.Audiences, Ledger: store.Ledger("main")}
+	k := &audiencesync.Syncer{Audiences: plugin.Audiences, Ledger: store.Ledger("main")}
 	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"very-secret","partner_api_key":"partner-key"}}`))
 	base := sandbox.Transport(plugin.Sandbox.New(nil))
 	k.Plan, err = runtime.New(plugin, definition, in, runtime.Host{
@@ -54,7 +54,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // users is a file of n users from the one with number first.
-func users(t *testing.T, k *audiencesync.Keeper, first, n int) *audiencesync.Rows {
+func users(t *testing.T, k *audiencesync.Syncer, first, n int) *audiencesync.Rows {
 	var text strings.Builder
 	text.WriteString("external_id\n")
 	for i := range n {
@@ -65,16 +65,16 @@ func users(t *testing.T, k *audiencesync.Keeper, first, n int) *audiencesync.Row
 	return rows
 }
 
-func TestAMirrorIsTheFile(t *testing.T) {
+func TestMirrorMatchesTheFile(t *testing.T) {
 	requests := 0
-	k := keeper(t, func() error { requests++; return nil })
+	k := syncer(t, func() error { requests++; return nil })
 	report, err := k.Sync(t.Context(), vip, users(t, k, 0, 2500), audiencesync.Mirror, 0.1)
 	require.NoError(t, err)
 	assert.Equal(t, audiencesync.Report{Audience: "aud_1", Name: "vip", Rows: 2500, Enters: 2500, Delivered: 2500}, report)
 	assert.Equal(t, 1+3, requests, "a creation, and three batches")
 
 	report, err = k.Sync(t.Context(), vip, users(t, k, 300, 2500), audiencesync.Mirror, 0.1)
-	var many *audiencesync.TooMany
+	var many *audiencesync.TooManyRemovalsError
 	require.ErrorAs(t, err, &many)
 	assert.Equal(t, 4, requests, "nothing is sent")
 	assert.Equal(t, 300, report.Exits)
@@ -85,7 +85,7 @@ func TestAMirrorIsTheFile(t *testing.T) {
 
 	report, err = k.Sync(t.Context(), vip, users(t, k, 0, 400), audiencesync.Remove, 1)
 	require.NoError(t, err)
-	assert.Equal(t, 100, report.Exits, "those who are members leave")
+	assert.Equal(t, 100, report.Exits, "only members leave")
 	report, err = k.Sync(t.Context(), vip, users(t, k, 0, 10), audiencesync.Add, 0)
 	require.NoError(t, err)
 	assert.Equal(t, 10, report.Delivered)
@@ -94,9 +94,9 @@ func TestAMirrorIsTheFile(t *testing.T) {
 	assert.Equal(t, 2410, size.Members)
 }
 
-func TestAResyncGoesOnWhereItWasInterrupted(t *testing.T) {
+func TestResyncContinuesAfterInterruption(t *testing.T) {
 	requests, ctx, interrupt := 0, t.Context(), func() {}
-	k := keeper(t, func() error {
+	k := syncer(t, func() error {
 		if requests++; requests == 4+2 { // the second batch of the resync
 			interrupt()
 			return context.Canceled
@@ -116,11 +116,11 @@ func TestAResyncGoesOnWhereItWasInterrupted(t *testing.T) {
 	assert.Equal(t, 1500, report.Delivered, "the first batch is not sent again")
 	report, err = k.Resync(ctx, vip, nil, false)
 	require.NoError(t, err)
-	assert.Equal(t, 2500, report.Delivered, "a resync that ended begins anew")
+	assert.Equal(t, 2500, report.Delivered, "after a complete resync, the next one starts from the beginning")
 }
 
-func TestADryRunChangesNothing(t *testing.T) {
-	k := keeper(t, func() error { t.Error("a request"); return nil })
+func TestDryRunChangesNothing(t *testing.T) {
+	k := syncer(t, func() error { t.Error("a request"); return nil })
 	k.DryRun = true
 	report, err := k.Sync(t.Context(), vip, users(t, k, 0, 5), audiencesync.Mirror, 0.1)
 	require.NoError(t, err)
@@ -141,22 +141,22 @@ func FuzzRows(f *testing.F) {
 				_ = rows.Value("external_id")
 			}
 		}
-		require.Error(t, err, "a file ends")
+		require.Error(t, err, "reading must end")
 	})
 }
 
-func TestSomebodyIsFoundByAnyOfTheirNames(t *testing.T) {
-	k := keeper(t, func() error { return nil })
+func TestMembershipsByAnyIdentifier(t *testing.T) {
+	k := syncer(t, func() error { return nil })
 	_, err := k.Sync(t.Context(), vip, users(t, k, 0, 3), audiencesync.Add, 0)
 	require.NoError(t, err)
 	for _, name := range []string{"u00001", "external_id:u00001"} {
-		list, err := k.Standings(t.Context(), name)
+		list, err := k.Memberships(t.Context(), name)
 		require.NoError(t, err)
 		require.Len(t, list, 1, name)
 		assert.True(t, list[0].Member)
 		assert.Equal(t, vip, list[0].Audience)
 	}
-	list, err := k.Standings(t.Context(), "nobody")
+	list, err := k.Memberships(t.Context(), "nobody")
 	require.NoError(t, err)
 	assert.Empty(t, list)
 	for _, name := range []string{"vip", "aud_1"} {
@@ -169,10 +169,10 @@ func TestSomebodyIsFoundByAnyOfTheirNames(t *testing.T) {
 }
 
 // A file may hold aliases without a name or label beside valid identifiers. Only rows that name no user are refused, with the reason.
-func TestHalfAnAliasInAFileDoesNotCount(t *testing.T) {
-	k := keeper(t, func() error { return nil })
+func TestIncompleteAliasIsUnusable(t *testing.T) {
+	k := syncer(t, func() error { return nil })
 	var failures []audiencesync.Failure
-	k.Failed = func(f audiencesync.Failure) { failures = append(failures, f) }
+	k.OnFailure = func(f audiencesync.Failure) { failures = append(failures, f) }
 	text := "external_id,device_id,alias_name,alias_label,identity\n" +
 		"u1,,,email,\n,d1,a1,,\n,,a2,,\n,,,email,\n,,a3,email,\n,,,,\n,,,,external_id:\n,,,,user_alias:email:\n,,,,user_alias:email:a4\n"
 	rows, err := audiencesync.NewRows(strings.NewReader(text), k.Audiences.Identifiers, nil)
@@ -194,9 +194,9 @@ func TestHalfAnAliasInAFileDoesNotCount(t *testing.T) {
 }
 
 // A user who seems to be missing in a mirror may be in a row that cannot be read.
-func TestAMirrorWithUnreadableRowsRemovesNobody(t *testing.T) {
+func TestMirrorWithUnreadableRowsRemovesNoUsers(t *testing.T) {
 	requests := 0
-	k := keeper(t, func() error { requests++; return nil })
+	k := syncer(t, func() error { requests++; return nil })
 	_, err := k.Sync(t.Context(), vip, users(t, k, 0, 100), audiencesync.Mirror, 1)
 	require.NoError(t, err)
 	requests = 0
@@ -208,37 +208,37 @@ func TestAMirrorWithUnreadableRowsRemovesNobody(t *testing.T) {
 	file := "external_id,note\nu00001,a\nu0000\"2,b\nu99999,c\n"
 
 	report, err := k.Sync(t.Context(), vip, open(file), audiencesync.Mirror, 1)
-	var unreadable *audiencesync.Unreadable
+	var unreadable *audiencesync.UnreadableRowsError
 	require.ErrorAs(t, err, &unreadable)
-	assert.Equal(t, audiencesync.Unreadable{Rows: 1, Held: 99}, *unreadable)
-	assert.Equal(t, "1 row of the file cannot be read, so 99 members not in the rest of it were not removed: correct the file, or give --yes to remove them", err.Error())
+	assert.Equal(t, audiencesync.UnreadableRowsError{Rows: 1, Held: 99}, *unreadable)
+	assert.Equal(t, "1 row of the file cannot be read, so 99 members missing from the other rows were not removed: correct the file, or use --yes to remove them", err.Error())
 	assert.Equal(t, audiencesync.Report{Audience: "aud_1", Name: "vip", Rows: 3, Unusable: 1, Members: 100, Enters: 1, Held: 99, Unchanged: 1, Delivered: 1,
 		Warnings: []string{"a column is ignored, only external_id, device_id, alias_name, alias_label name users: note"}}, report)
 	assert.Equal(t, 1, requests, "the entry")
 
 	_, err = k.Sync(t.Context(), vip, open(file), audiencesync.Mirror, 0.1)
-	var many *audiencesync.TooMany
+	var many *audiencesync.TooManyRemovalsError
 	require.ErrorAs(t, err, &many, "the guard against mass removal counts first")
 
-	var none *audiencesync.NoUsers
+	var none *audiencesync.NoUsersError
 	k.RemoveAll = true
 	_, err = k.Sync(t.Context(), vip, open("external_id,note\nu1\nu2\n"), audiencesync.Mirror, 1)
-	require.ErrorAs(t, err, &none, "a file without any user removes nobody, whatever is allowed")
+	require.ErrorAs(t, err, &none, "a file without users removes no users, whatever share is allowed")
 	assert.ErrorContains(t, err, "line 2: the row has 1 column and the header has 2 columns")
 
 	report, err = k.Sync(t.Context(), vip, open(file), audiencesync.Remove, 1)
 	require.NoError(t, err)
-	assert.Equal(t, 2, report.Exits, "the rows that can be read are done")
+	assert.Equal(t, 2, report.Exits, "readable rows are processed")
 	report, err = k.Sync(t.Context(), vip, open(file), audiencesync.Mirror, 1)
 	require.NoError(t, err)
 	assert.Equal(t, 99, report.Exits, "with RemoveAll a mirror removes them")
 	assert.Zero(t, report.Held)
 }
 
-func TestARowThatContradictsItself(t *testing.T) {
-	k := keeper(t, func() error { return nil })
+func TestContradictoryRow(t *testing.T) {
+	k := syncer(t, func() error { return nil })
 	var failures []audiencesync.Failure
-	k.Failed = func(f audiencesync.Failure) { failures = append(failures, f) }
+	k.OnFailure = func(f audiencesync.Failure) { failures = append(failures, f) }
 	rows, err := audiencesync.NewRows(strings.NewReader("identity,external_id\nexternal_id:u1,u2\nexternal_id:u3,u3\nexternal_id:u4,\n"), k.Audiences.Identifiers, nil)
 	require.NoError(t, err)
 	report, err := k.Sync(t.Context(), vip, rows, audiencesync.Add, 1)

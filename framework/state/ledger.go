@@ -8,17 +8,17 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Ledger is what one instance of a destination keeps: a destination.State and a destination.Members, and what the commands
-// on members ask beside these.
+// Ledger is the state of one destination instance. It implements destination.State and destination.Members, and has further
+// methods for the commands on members. It is safe for concurrent use.
 type Ledger struct {
 	store    *Store
 	instance string
 }
 
-// Ledger is that of an instance, by its id in the config.
+// Ledger returns the ledger of an instance, by its id in the config.
 func (s *Store) Ledger(instance string) *Ledger { return &Ledger{s, toSQL.Replace(instance)} }
 
-// Get is the value of a key.
+// Get returns the value of a key; ok is false if the key is not set.
 func (l *Ledger) Get(ctx context.Context, key string) (value string, ok bool, err error) {
 	err = l.store.db.QueryRowContext(ctx, `SELECT value FROM state WHERE instance = $1 AND key = $2`, l.instance, toSQL.Replace(key)).Scan(&value)
 	switch {
@@ -40,13 +40,13 @@ func (l *Ledger) Put(ctx context.Context, key, value string) error {
 	return nil
 }
 
-// Swap sets the value of a key where it is old; "" stands for no value on both sides.
+// Swap sets the value of a key if its current value is old, and reports whether it did. "" stands for no value on both sides.
 func (l *Ledger) Swap(ctx context.Context, key, old, value string) (ok bool, err error) {
 	statement, args := `UPDATE state SET value = $4 WHERE instance = $1 AND key = $2 AND value = $3`, []any{l.instance, toSQL.Replace(key), toSQL.Replace(old), toSQL.Replace(value)}
 	switch {
 	case old == "" && value == "":
-		_, taken, err := l.Get(ctx, key)
-		return !taken, err
+		_, exists, err := l.Get(ctx, key)
+		return !exists, err
 	case old == "":
 		statement, args = `INSERT INTO state (instance, key, value) VALUES ($1, $2, $3) ON CONFLICT (instance, key) DO NOTHING`, []any{args[0], args[1], args[3]}
 	case value == "":

@@ -1,0 +1,302 @@
+// Package audiencesync sends audiences to destinations from a file or from the ledger, without events. Its changes take the same path
+// as an event's payload: the action's schema, its handler and the ledger, with retries.
+//
+// Files and ledgers of any size are processed in batches. A Syncer must not be used by several goroutines at the same time.
+package audiencesync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/files/stream"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// Syncer synchronizes the audiences of one instance.
+type Syncer struct {
+	Plan       *runtime.Plan
+	Audiences  *destination.Audiences
+	Ledger     *state.Ledger
+	DryRun     bool             // count changes, but send nothing
+	RemoveAll  bool             // let a mirror remove users even if rows of its file are unreadable
+	OnProgress func(done int)   // called after each batch with the number of changes sent; may be nil
+	OnFailure  func(Failure)    // called for each change that was not delivered and each unreadable row; may be nil
+	Now        func() time.Time // time.Now by default
+	Retry      stream.Retry
+}
+
+// Failure is a change that was not delivered, or an unreadable row of a file.
+type Failure struct {
+	Line     int             `json:"line,omitempty"` // of the row in the file; 0 for a change
+	Identity string          `json:"identity"`
+	Member   bool            `json:"member"`
+	Outcome  runtime.Outcome `json:"outcome"`
+	Reason   string          `json:"reason"`
+}
+
+// Report counts the results of one operation on an audience.
+type Report struct {
+	Audience   string `json:"audience"`
+	Name       string `json:"name"`
+	Rows       int    `json:"rows"`       // rows in the file
+	Duplicates int    `json:"duplicates"` // rows with a user that an earlier row has
+	Unusable   int    `json:"unusable"`   // rows that are unreadable or contain no identifier
+	Members    int    `json:"members"`    // before the operation
+	Enters     int    `json:"enters"`     // entries to send
+	Exits      int    `json:"exits"`      // exits to send
+	Unchanged  int    `json:"unchanged"`
+	Delivered  int    `json:"delivered"`
+	Skipped    int    `json:"skipped"`
+	Refused    int    `json:"refused"`
+	Failed     int    `json:"failed"` // failed after all retries; a later attempt may succeed
+	DryRun     bool   `json:"dryRun"`
+
+	Held     int      `json:"held,omitempty"`     // exits that were withheld because the file has unreadable rows
+	Warnings []string `json:"warnings,omitempty"` // about the file
+}
+
+// Mode says how a file changes an audience.
+type Mode string
+
+// The modes.
+const (
+	Mirror Mode = "mirror" // the audience becomes the file's users; all others leave
+	Add    Mode = "add"    // the file's users enter
+	Remove Mode = "remove" // the file's users leave
+)
+
+// desiredState returns whether a user should be a member, and whether a change must be sent. in says that the file has the user.
+func (mode Mode) desiredState(in bool, m state.Membership) (member, send bool) {
+	switch {
+	case in && mode != Remove:
+		return true, !m.Member || m.Doubt
+	case in, mode == Mirror:
+		return false, m.Member || m.Doubt
+	}
+	return m.Member, false
+}
+
+// TooManyRemovalsError means that a sync would remove a larger share of the members than allowed. Nothing was sent.
+type TooManyRemovalsError struct {
+	Exits, Members int
+	Share          float64
+}
+
+func (e *TooManyRemovalsError) Error() string {
+	return fmt.Sprintf("%d of %d members would be removed, more than %g %%: nothing was sent; use --yes to remove them", e.Exits, e.Members, 100*e.Share)
+}
+
+// UnreadableRowsError means that a mirror removed no users because its file has unreadable rows: a user who seems to be missing may be
+// in one of them.
+type UnreadableRowsError struct{ Rows, Held int }
+
+func (e *UnreadableRowsError) Error() string {
+	return fmt.Sprintf("%s of the file cannot be read, so %s missing from the other rows %s not removed: correct the file, or use --yes to remove them",
+		countOf(e.Rows, "row"), countOf(e.Held, "member"), pluralOf(e.Held, "was", "were"))
+}
+
+// NoUsersError means that no row of a file contains a user. Nothing was sent.
+type NoUsersError struct {
+	Rows  int
+	First *RowError
+}
+
+func (e *NoUsersError) Error() string {
+	return fmt.Sprintf("the file has no readable user, so nothing was sent: %v", e.First)
+}
+
+// Unwrap returns the error of the first row.
+func (e *NoUsersError) Unwrap() error { return e.First }
+
+// Sync changes an audience as the file and the mode say. share is the largest share of the members that it can remove, from 0 to 1.
+// If the file has unreadable rows, a mirror sends only entries, and the error is an *UnreadableRowsError unless s.RemoveAll is set.
+func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, mode Mode, share float64) (Report, error) {
+	now := s.currentTime() // before reading: events that arrive while a large file is read are newer
+	report, err := s.newReport(ctx, a)
+	if err != nil {
+		return report, err
+	}
+	listed, err := s.readUsers(ctx, rows, &report)
+	if err != nil {
+		return report, err
+	}
+	defer listed.Close()
+	err = s.Ledger.Compare(ctx, a.ID, listed, func(identity string, in bool, m state.Membership) error {
+		switch member, send := mode.desiredState(in, m); {
+		case !send && m.Member:
+			report.Unchanged++
+		case send && member:
+			report.Enters++
+		case send:
+			report.Exits++
+		}
+		return nil
+	})
+	if err != nil {
+		return report, err
+	}
+	if float64(report.Exits) > share*float64(report.Members) && share < 1 {
+		return report, &TooManyRemovalsError{report.Exits, report.Members, share}
+	}
+	var withheld error
+	if mode == Mirror && report.Unusable > 0 && report.Exits > 0 && !s.RemoveAll {
+		withheld = &UnreadableRowsError{report.Unusable, report.Exits}
+		report.Held, report.Exits = report.Exits, 0
+	}
+	if s.DryRun || report.Enters+report.Exits == 0 {
+		return report, withheld
+	}
+	out, err := s.newSender(a, &report, false)
+	if err != nil {
+		return report, err
+	}
+	err = s.Ledger.Compare(ctx, a.ID, listed, func(identity string, in bool, m state.Membership) error {
+		if member, send := mode.desiredState(in, m); send && (member || withheld == nil) {
+			return out.addChange(ctx, destination.Change{Identity: identity, Member: member, At: latestOf(now, m.At)})
+		}
+		return nil
+	})
+	if err = errors.Join(err, out.flushBatch(ctx)); err != nil {
+		return report, err
+	}
+	return report, withheld
+}
+
+// Diff compares a file with the ledger and sends nothing. It calls found with "missing" for each member that the file does not list,
+// and with "extra" for each listed user who is not a member.
+func (s *Syncer) Diff(ctx context.Context, id string, rows *Rows, found func(kind, identity string) error) (Report, error) {
+	report, err := s.newReport(ctx, destination.Audience{ID: id})
+	if err != nil {
+		return report, err
+	}
+	err = s.compareRows(ctx, id, rows, &report, func(identity string, in bool, m state.Membership) error {
+		switch {
+		case in && !m.Member:
+			return found("extra", identity)
+		case !in && m.Member:
+			return found("missing", identity)
+		case in:
+			report.Unchanged++
+		}
+		return nil
+	})
+	return report, err
+}
+
+// compareRows compares a file with the ledger, user by user.
+func (s *Syncer) compareRows(ctx context.Context, id string, rows *Rows, report *Report, f func(string, bool, state.Membership) error) error {
+	listed, err := s.readUsers(ctx, rows, report)
+	if err != nil {
+		return err
+	}
+	defer listed.Close()
+	return s.Ledger.Compare(ctx, id, listed, f)
+}
+
+// Resync sends the recorded state of an audience again. With rows, it sends only the users whose state differs from the file. Without
+// rows, it continues an interrupted resync, unless restart is set.
+func (s *Syncer) Resync(ctx context.Context, a destination.Audience, rows *Rows, restart bool) (Report, error) {
+	now := s.currentTime()
+	report, err := s.newReport(ctx, a)
+	if err != nil {
+		return report, err
+	}
+	out, err := s.newSender(a, &report, true)
+	if err != nil {
+		return report, err
+	}
+	send := func(identity string, m state.Membership) error {
+		if m.Member {
+			report.Enters++
+		} else {
+			report.Exits++
+		}
+		return out.addChange(ctx, destination.Change{Identity: identity, Member: m.Member, At: latestOf(now, m.At)})
+	}
+	if rows == nil {
+		err = s.resyncAll(ctx, a.ID, out, restart, send)
+		return report, err
+	}
+	err = s.compareRows(ctx, a.ID, rows, &report, func(identity string, in bool, m state.Membership) error {
+		if in == m.Member {
+			return nil
+		}
+		return send(identity, m)
+	})
+	return report, errors.Join(err, out.flushBatch(ctx))
+}
+
+// resyncAll sends all known identities and records its progress in the ledger.
+func (s *Syncer) resyncAll(ctx context.Context, id string, out *sender, restart bool, send func(string, state.Membership) error) error {
+	key, after := "resync/"+id, ""
+	if !restart {
+		var err error
+		if after, _, err = s.Ledger.Get(ctx, key); err != nil {
+			return err
+		}
+	}
+	out.onBatch = func(last string) error { return s.Ledger.Put(ctx, key, last) }
+	err := s.Ledger.Each(ctx, id, after, func(m state.Membership) error {
+		if !m.Known {
+			return nil
+		}
+		return send(m.Identity, m)
+	})
+	err = errors.Join(err, out.flushBatch(ctx))
+	if err == nil && !s.DryRun && out.report.Failed == 0 {
+		err = s.Ledger.Put(ctx, key, "")
+	}
+	return err
+}
+
+// Purge removes every known member. Afterwards, events from before the purge no longer have an effect.
+func (s *Syncer) Purge(ctx context.Context, a destination.Audience) (Report, error) {
+	now := s.currentTime()
+	report, err := s.newReport(ctx, a)
+	if err != nil {
+		return report, err
+	}
+	out, err := s.newSender(a, &report, true)
+	if err != nil {
+		return report, err
+	}
+	err = s.Ledger.Each(ctx, a.ID, "", func(m state.Membership) error {
+		if !m.Member && !m.Doubt {
+			return nil
+		}
+		report.Exits++
+		return out.addChange(ctx, destination.Change{Identity: m.Identity, At: latestOf(now, m.At)})
+	})
+	if err = errors.Join(err, out.flushBatch(ctx)); err != nil || s.DryRun || report.Failed > 0 {
+		return report, err
+	}
+	return report, s.Ledger.Purge(ctx, a, now)
+}
+
+// latestOf returns the later time. It keeps a requested change from being superseded by an event whose time is ahead of the clock.
+func latestOf(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func (s *Syncer) currentTime() time.Time {
+	if s.Now != nil {
+		return s.Now().UTC()
+	}
+	return time.Now().UTC()
+}
+
+// newReport returns a report with the audience's name and current size.
+func (s *Syncer) newReport(ctx context.Context, a destination.Audience) (Report, error) {
+	size, _, err := s.Ledger.Audience(ctx, a.ID)
+	if a.Name == "" {
+		a.Name = size.Name
+	}
+	return Report{Audience: a.ID, Name: a.Name, Members: size.Members, DryRun: s.DryRun}, err
+}

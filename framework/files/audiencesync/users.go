@@ -1,0 +1,103 @@
+package audiencesync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// rowIdentity returns the ledger identity of the current row; ok is false if the row has no usable identifier.
+func (s *Syncer) rowIdentity(rows *Rows) (identity string, ok bool) {
+	if identity = rows.Value(Identity); identity == "" {
+		return s.Audiences.Identity(rows.Value)
+	}
+	_, err := s.Audiences.Payload(destination.Audience{}, destination.Change{Identity: identity})
+	return identity, err == nil
+}
+
+// unusableReason says why the current row has no usable identifier.
+func (s *Syncer) unusableReason(rows *Rows) string {
+	var present []string
+	for _, name := range append([]string{Identity}, s.Audiences.Identifiers...) {
+		if rows.Value(name) != "" {
+			present = append(present, name)
+		}
+	}
+	if len(present) == 0 {
+		return "the row names no user: " + strings.Join(s.Audiences.Identifiers, ", ") + " are all empty"
+	}
+	return "the row names no user: its " + strings.Join(present, " and ") + " cannot be used as an identifier"
+}
+
+// readUsers stores the users of a file in a scratch set and reports unreadable rows. The error is a *NoUsersError if all rows are
+// unreadable.
+func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report) (*state.Scratch, error) {
+	scratch, err := state.NewScratch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	batch := make([]string, 0, batchSize)
+	addBatch := func() error {
+		added, err := scratch.Add(ctx, batch)
+		report.Duplicates += len(batch) - added
+		batch = batch[:0]
+		return err
+	}
+	var first *RowError
+	for err == nil {
+		identity, readErr := s.readIdentity(rows)
+		var bad *RowError
+		if readErr != nil && !errors.As(readErr, &bad) {
+			err = readErr
+			break
+		}
+		report.Rows++
+		if bad != nil {
+			report.Unusable++
+			if first == nil {
+				first = bad
+			}
+			if s.OnFailure != nil {
+				s.OnFailure(Failure{Line: bad.Line, Identity: fmt.Sprintf("line %d", bad.Line), Outcome: runtime.Refused, Reason: bad.Reason})
+			}
+			continue
+		}
+		if batch = append(batch, identity); len(batch) == batchSize {
+			err = addBatch()
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = addBatch()
+	}
+	report.Warnings = rows.Warnings()
+	if err == nil && report.Rows > 0 && report.Unusable == report.Rows {
+		_ = scratch.Close()
+		return nil, &NoUsersError{report.Rows, first}
+	}
+	if err != nil {
+		_ = scratch.Close()
+		return nil, fmt.Errorf("reading the users: %w", err)
+	}
+	return scratch, nil
+}
+
+// readIdentity returns the identity of the next row.
+func (s *Syncer) readIdentity(rows *Rows) (string, error) {
+	if err := rows.Next(); err != nil {
+		return "", err
+	}
+	identity, ok := s.rowIdentity(rows)
+	if !ok {
+		return "", &RowError{rows.Line(), s.unusableReason(rows)}
+	}
+	if named, ok := s.Audiences.Identity(rows.Value); ok && named != identity {
+		return "", rowErrorf(rows.Line(), "the row contradicts itself: its %s is another user than its %s", Identity, strings.Join(s.Audiences.Identifiers, ", "))
+	}
+	return identity, nil
+}

@@ -1,0 +1,84 @@
+package audiencesync
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// warningKind is a kind of suspicious value in rows.
+type warningKind int
+
+const (
+	warnSpaces warningKind = iota
+	warnSpreadsheet
+	warningKinds
+)
+
+// rowWarnings counts suspicious values.
+type rowWarnings struct {
+	counts  [warningKinds]int
+	first   [warningKinds]int // line of the first one
+	ignored []string          // columns that are not used
+}
+
+func (w *rowWarnings) addWarning(kind warningKind, line int) {
+	if w.counts[kind]++; w.counts[kind] == 1 {
+		w.first[kind] = line
+	}
+}
+
+// exportColumns returns the columns that Landfall's own exports have beside the identity.
+func exportColumns() []string {
+	return []string{"", "at", "delivered", "confirmed", "doubt", "member", "known", "history", "cohort", "cohortName"}
+}
+
+// maxIgnored limits the ignored columns in a warning.
+const maxIgnored = 20
+
+// addIgnored records columns that are not used.
+func (r *Rows) addIgnored(names ...string) {
+	for _, name := range names {
+		name = strings.TrimSpace(name)
+		if len(r.warnings.ignored) > maxIgnored || slices.Contains(r.warnings.ignored, name) || slices.Contains(exportColumns(), name) {
+			continue
+		}
+		r.warnings.ignored = append(r.warnings.ignored, name)
+	}
+}
+
+// Warnings describes suspicious values in the rows read so far, which did not cause an error.
+func (r *Rows) Warnings() []string {
+	var list []string
+	if ignored := r.warnings.ignored; len(ignored) > 0 {
+		list = append(list, fmt.Sprintf("%s ignored, only %s name users: %s", pluralOf(len(ignored), "a column is", "columns are"), strings.Join(r.identifiers, ", "), showNames(ignored)))
+	}
+	if n := r.warnings.counts[warnSpaces]; n > 0 {
+		list = append(list, fmt.Sprintf("white space around %s was removed (first: line %d)", countOf(n, "identifier"), r.warnings.first[warnSpaces]))
+	}
+	if n := r.warnings.counts[warnSpreadsheet]; n > 0 {
+		list = append(list, fmt.Sprintf("%s damaged by a spreadsheet, such as 1.23457E+15 or #N/A (first: line %d): format the column as text and export it again",
+			pluralOf(n, "an identifier looks", fmt.Sprintf("%d identifiers look", n)), r.warnings.first[warnSpreadsheet]))
+	}
+	return list
+}
+
+// pluralOf returns one for n = 1, and many otherwise.
+func pluralOf(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+var spreadsheetNumber = regexp.MustCompile(`^[+-]?\d([.,]\d+)?E\+?\d+$`)
+
+// spreadsheetDamage reports whether a value is a rounded number or an error value of a spreadsheet.
+func spreadsheetDamage(value string) bool {
+	switch value {
+	case "#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!":
+		return true
+	}
+	return strings.Contains(value, "E") && spreadsheetNumber.MatchString(value)
+}

@@ -1,0 +1,154 @@
+package state
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// pageSize is the number of rows that are read at a time.
+const pageSize = 1000
+
+// Membership is the recorded state of one identity in one audience.
+type Membership struct {
+	destination.Record
+	Identity  string
+	Delivered time.Time // when the destination accepted the last change; zero if it never did
+	Confirmed time.Time // when a later event last repeated the same state; zero if none did
+}
+
+// HistoryEntry is one earlier outcome in an identity's history.
+type HistoryEntry struct {
+	Decided time.Time // when the outcome was recorded
+	At      time.Time // the time of the event
+	Member  bool      // true for an entry, false for an exit
+	Outcome string    // delivered, skipped, refused or retry
+	Reason  string
+}
+
+func (e *memberRow) toMembership(purged sql.NullInt64) Membership {
+	return Membership{e.toRecord(purged), e.identity, timeOf(e.delivered), timeOf(e.confirmed)}
+}
+
+// Audience returns an audience by its id; ok is false if the ledger has no audience with this id.
+func (l *Ledger) Audience(ctx context.Context, id string) (size destination.AudienceSize, ok bool, err error) {
+	a, err := l.findAudience(ctx, l.store.db, id, "")
+	if errors.Is(err, sql.ErrNoRows) {
+		return size, false, nil
+	}
+	size = destination.AudienceSize{
+		Audience: destination.Audience{ID: id, Name: fromSQL.Replace(a.name)}, Members: int(a.members), Purged: timeOf(a.purged),
+	}
+	return size, err == nil, err
+}
+
+// Each calls f for every identity after the given one that the ledger has in an audience, members or not, in byte order. It reads
+// page by page and sees concurrent changes.
+func (l *Ledger) Each(ctx context.Context, audienceID, after string, f func(Membership) error) error {
+	a, err := l.findAudience(ctx, l.store.db, audienceID, "")
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	for err == nil {
+		var page []Membership
+		if page, err = l.readPage(ctx, a, after); err != nil {
+			break
+		}
+		for _, s := range page {
+			if err := f(s); err != nil {
+				return err
+			}
+			after = s.Identity
+		}
+		if len(page) < pageSize {
+			return nil
+		}
+	}
+	return fault.StateUnavailable("reading the ledger", err)
+}
+
+// readPage returns up to pageSize memberships after an identity.
+func (l *Ledger) readPage(ctx context.Context, a *audienceRow, after string) ([]Membership, error) {
+	rows, err := l.store.db.QueryContext(ctx, `SELECT identity, member, doubt, turns, at, delivered, confirmed FROM members
+		WHERE audience = $1 AND identity > $2 ORDER BY identity LIMIT $3`, a.id, toSQL.Replace(after), pageSize)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	page := make([]Membership, 0, pageSize)
+	for rows.Next() {
+		e := &memberRow{}
+		if err := e.scanRow(rows); err != nil {
+			return nil, err
+		}
+		page = append(page, e.toMembership(a.purged))
+	}
+	return page, rows.Err()
+}
+
+// Find returns one identity of an audience with its history, newest last; ok is false if the ledger does not have the identity.
+// The last delivery is in the Membership, not in the history.
+func (l *Ledger) Find(ctx context.Context, audienceID, identity string) (s Membership, history []HistoryEntry, ok bool, err error) {
+	a, err := l.findAudience(ctx, l.store.db, audienceID, "")
+	if errors.Is(err, sql.ErrNoRows) {
+		return s, nil, false, nil
+	}
+	var members map[string]*memberRow
+	if err == nil {
+		members, err = l.findMembers(ctx, l.store.db, a.id, []string{identity})
+	}
+	e := members[identity]
+	if err == nil && e == nil {
+		return s, nil, false, nil
+	}
+	if err == nil {
+		history, err = l.readHistory(ctx, a.id, identity)
+	}
+	if err != nil {
+		return s, nil, false, fault.StateUnavailable("reading the ledger", err)
+	}
+	return e.toMembership(a.purged), history, true, nil
+}
+
+// readHistory returns the history of an identity, newest last.
+func (l *Ledger) readHistory(ctx context.Context, audience int64, identity string) ([]HistoryEntry, error) {
+	rows, err := l.store.db.QueryContext(ctx, `SELECT decided, at, member, outcome, reason FROM history
+		WHERE audience = $1 AND identity = $2`, audience, toSQL.Replace(identity))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []HistoryEntry
+	for rows.Next() {
+		var h HistoryEntry
+		var decided, at int64
+		var member int
+		if err := rows.Scan(&decided, &at, &member, &h.Outcome, &h.Reason); err != nil {
+			return nil, err
+		}
+		h.Decided, h.At, h.Member = time.UnixMicro(decided).UTC(), time.UnixMicro(at).UTC(), member != 0
+		h.Reason = fromSQL.Replace(h.Reason)
+		list = append(list, h)
+	}
+	slices.SortStableFunc(list, func(a, b HistoryEntry) int { return a.Decided.Compare(b.Decided) })
+	return list, rows.Err()
+}
+
+// Purge records that every membership from an event before at has ended, also for identities that the ledger does not know yet.
+// Events older than at then have no effect. The size still counts the members until their exits are written.
+func (l *Ledger) Purge(ctx context.Context, a destination.Audience, at time.Time) error {
+	return l.withAudienceLocked(ctx, a, func(tx *sql.Tx, row *audienceRow) error {
+		_, err := tx.ExecContext(ctx, `UPDATE audiences SET purged = $2 WHERE id = $1`, row.id, at.UnixMicro())
+		return err
+	})
+}
+
+func sortSizes(sizes []destination.AudienceSize) {
+	slices.SortFunc(sizes, func(a, b destination.AudienceSize) int { return cmp.Compare(a.ID, b.ID) })
+}
