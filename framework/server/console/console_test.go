@@ -244,11 +244,11 @@ func TestLocalAccessNeedsSessionWithKey(t *testing.T) {
 func TestCrossOriginChangesAreRejected(t *testing.T) {
 	p := newPage(t, written)
 	for name, change := range map[string]func(*http.Request){
-		"another site":       func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
-		"another subdomain":      func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") },
-		"an old browser":     func(r *http.Request) { r.Header.Del("Sec-Fetch-Site"); r.Header.Set("Origin", "https://evil.example") },
-		"an opaque origin": func(r *http.Request) { r.Header.Del("Sec-Fetch-Site"); r.Header.Set("Origin", "null") },
-		"no browser":         func(r *http.Request) { r.Header.Del("Sec-Fetch-Site") },
+		"another site":      func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+		"another subdomain": func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") },
+		"an old browser":    func(r *http.Request) { r.Header.Del("Sec-Fetch-Site"); r.Header.Set("Origin", "https://evil.example") },
+		"an opaque origin":  func(r *http.Request) { r.Header.Del("Sec-Fetch-Site"); r.Header.Set("Origin", "null") },
+		"no browser":        func(r *http.Request) { r.Header.Del("Sec-Fetch-Site") },
 	} {
 		for _, path := range []string{"test", "letters", "setup/edit", "setup/write", "setup/connect", "setup/preview", "cohorts/main/vip", "login", "logout"} {
 			assert.Equal(t, http.StatusForbidden, p.do(http.MethodPost, path, url.Values{}, change).Code, "%s to %s", name, path)
