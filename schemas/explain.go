@@ -79,7 +79,7 @@ func (e *explainer) addUnknownKeys(pointer string, got, properties event.Value) 
 	}
 	for key := range got.Members() {
 		if properties.Get(key).Kind() == event.Absent {
-			e.problems.Add(pointer+fault.PointerKey(key), "is not a key that belongs here%s", fault.DidYouMean(key, known))
+			e.problems.Add(pointer+fault.PointerKey(key), "is not a known key%s", fault.DidYouMean(key, known))
 		}
 	}
 }

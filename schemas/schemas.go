@@ -40,7 +40,7 @@ func Kinds() []Kind { return []Kind{Destination, Config, Fixture, Mapping} }
 func Text(kind Kind) []byte {
 	text, err := files.ReadFile(string(kind) + ".schema.json")
 	if err != nil {
-		panic(fmt.Sprintf("schemas: there is no kind %q", kind))
+		panic(fmt.Sprintf("schemas: unknown kind %q", kind))
 	}
 	return text
 }

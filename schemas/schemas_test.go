@@ -19,11 +19,11 @@ func TestCheck(t *testing.T) {
 		{schemas.Config, `{"destinations":[{"id":"a","destination":"b","subscriptions":[{"partnerAction":"x","destinationId":"from an export","mapping":{}}]}]}`, nil},
 		{schemas.Config, `[]`, []string{" should be an object but is an array"}},
 		{schemas.Config, `{"destinations":[]}`, []string{"/destinations should not be empty"}},
-		{schemas.Config, `{"destinatoins":[]}`, []string{` should have the key "destinations"`, `/destinatoins is not a key that belongs here (did you mean "destinations"?)`}},
+		{schemas.Config, `{"destinatoins":[]}`, []string{` should have the key "destinations"`, `/destinatoins is not a known key (did you mean "destinations"?)`}},
 		{schemas.Config, `{"destinations":[{"id":5,"destination":"b","subscribtions":[]}]}`, []string{
 			`/destinations/0 should have the key "subscriptions"`,
 			`/destinations/0/id should be a string but is a number`,
-			`/destinations/0/subscribtions is not a key that belongs here (did you mean "subscriptions"?)`,
+			`/destinations/0/subscribtions is not a known key (did you mean "subscriptions"?)`,
 		}},
 		{schemas.Config, `{"destinations":[{"id":"a","destination":"b","subscriptions":[{"syncMode":"all","action":"x"},{}]}]}`, []string{
 			`/destinations/0/subscriptions/0/syncMode should be add, update, upsert, delete or mirror but is "all"`,
@@ -37,7 +37,7 @@ func TestCheck(t *testing.T) {
 		{schemas.Fixture, `{"name":"n","mapping":{},"event":{},"expect":{"payload":{}}}`, nil},
 		{schemas.Fixture, `{"name":"n","expect":{"paylaod":1}}`, []string{
 			` should have one of the keys "mapping", "subscribe", "fields", "destination"`,
-			`/expect/paylaod is not a key that belongs here (did you mean "payload"?)`,
+			`/expect/paylaod is not a known key (did you mean "payload"?)`,
 		}},
 		{schemas.Mapping, `{"a":{"@path":"$.x"},"b":{"@if":{"exists":{"@path":"x"},"then":[{"@case":{"operator":"up"}}]}}}`, nil},
 		{schemas.Mapping, `{"a":{"@case":{"operator":"up"}}}`, []string{`/a/@case/operator should be lower or upper but is "up"`}},

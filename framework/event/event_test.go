@@ -66,7 +66,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestParseBounds(t *testing.T) {
+func TestParseLimits(t *testing.T) {
 	deep := strings.Repeat(`{"a":`, MaxDepth) + "1" + strings.Repeat("}", MaxDepth)
 	_, err := Parse([]byte(deep))
 	require.NoError(t, err)

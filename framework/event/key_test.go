@@ -30,7 +30,7 @@ func TestKeyGetsWhatValueGetReturns(t *testing.T) {
 	all.Wait()
 }
 
-func TestRecordsHaveNoHoles(t *testing.T) {
+func TestNewRecordHasNoHoles(t *testing.T) {
 	shape := NewShape([]string{"a", "b"})
 	hollow := NewSlots(shape, []Value{{}, NewInt(1)})
 	for text, v := range map[string]Value{

@@ -18,7 +18,7 @@ func TestNames(t *testing.T) {
 		`{"@expr": "setings.accountRegion"}`:                                                                        `/body/@expr speaks of "setings", but there are only auth, payload, settings here (did you mean "settings"?)`,
 		`{"@liquid": "{{ settings.acountRegion }}"}`:                                                                `/body/@liquid speaks of settings.acountRegion`,
 		`{"@liquid": "{% if payload.nmae %}x{% endif %}"}`:                                                          `/body/@liquid speaks of payload.nmae`,
-		`{"@liquid": "{{ payload.name | sha265 }}"}`:                                                                `/body/@liquid there is no filter "sha265", so it changes nothing (did you mean "sha256"?)`,
+		`{"@liquid": "{{ payload.name | sha265 }}"}`:                                                                `/body/@liquid unknown filter "sha265", which has no effect (did you mean "sha256"?)`,
 		`{"@arrayPath": [{"@if": {"exists": {"@path": "$.payload.itms"}, "then": "x"}}, {"a": {"@path": "$.id"}}]}`: `/body/@arrayPath/0/@if/exists/@path speaks of payload.itms`,
 		`{"@transform": {"apply": {"a": {"@path": "$.payload.name"}}, "mapping": {"b": {"@path": "$.b"}}}}`:         `/body/@transform/mapping/b/@path speaks of "b", but there are only a here`,
 		`{"@transform": {"apply": {"a": {"@path": "$.payload.nmae"}}, "mapping": {"b": {"@path": "$.a"}}}}`:         `/body/@transform/apply/a/@path speaks of payload.nmae`,

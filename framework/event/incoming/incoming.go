@@ -105,7 +105,7 @@ func (m *RequestNormalizer) Normalize(v event.Value) (Event, error) {
 		kind = v.Get("type").Str()
 	}
 	if kind == "delete" && !m.request.AllowDeletes {
-		return Event{}, &RefusedError{"the source takes no deletions: its config needs deletes: true"}
+		return Event{}, &RefusedError{"the source does not accept deletions: set deletes: true in its config"}
 	}
 	if reason := checkEvent(kind, v); reason != "" {
 		return Event{}, &RefusedError{reason}

@@ -63,7 +63,7 @@ func (m *RequestNormalizer) eventTime(v, original event.Value, sent sentTime) (a
 	}
 	if client.IsZero() { // includes the zero time of Go and .NET, which means no time
 		if reason == "" && original.Exists() {
-			reason = "timestamp: it is the zero time, which stands for none"
+			reason = "timestamp: it is the zero time, which means no time"
 		}
 		if sent.at.IsZero() {
 			return received, reason
@@ -74,7 +74,7 @@ func (m *RequestNormalizer) eventTime(v, original event.Value, sent sentTime) (a
 	latest := received.Add(m.normalizer.maxFuture)
 	beyondSent := !sent.at.IsZero() && client.After(latest) && client.Sub(sent.at) > m.normalizer.maxFuture
 	if reason == "" && (at.After(latest) || beyondSent) {
-		reason = fmt.Sprintf("timestamp: it lies %s after its receipt, which is further than ingest.maxFuture allows", client.Sub(received).Round(time.Second))
+		reason = fmt.Sprintf("timestamp: it is %s after its receipt, which is more than ingest.maxFuture allows", client.Sub(received).Round(time.Second))
 	}
 	if at.After(latest) {
 		at = received

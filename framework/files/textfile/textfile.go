@@ -90,7 +90,7 @@ func encodingByName(name string) (namedEncoding, error) {
 			return e, nil
 		}
 	}
-	return namedEncoding{}, fmt.Errorf("there is no encoding %q%s: the encodings are %s", name, fault.DidYouMean(name, Encodings()), strings.Join(Encodings(), ", "))
+	return namedEncoding{}, fmt.Errorf("unknown encoding %q%s: the encodings are %s", name, fault.DidYouMean(name, Encodings()), strings.Join(Encodings(), ", "))
 }
 
 // bufferSize is the size of the read buffers in bytes.

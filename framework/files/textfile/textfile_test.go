@@ -59,7 +59,7 @@ func TestOpenRefusesByName(t *testing.T) {
 		{"\xff\xfe\x00\x00i\x00\x00\x00", "", "the file is text in UTF-32: save it as UTF-8"},
 		{"\xff\xfei\x00", "latin1", "the file is text in UTF-16: leave out --encoding latin1"},
 		{"\xef\xbb\xbfid", "latin1", "the file is text in UTF-8: leave out --encoding latin1"},
-		{"id", "latin2", `there is no encoding "latin2" (did you mean "latin1"?): the encodings are utf-8, latin1, iso-8859-1, iso-8859-15, windows-1250, windows-1252, macintosh, utf-16, utf-16le, utf-16be`},
+		{"id", "latin2", `unknown encoding "latin2" (did you mean "latin1"?): the encodings are utf-8, latin1, iso-8859-1, iso-8859-15, windows-1250, windows-1252, macintosh, utf-16, utf-16le, utf-16be`},
 	} {
 		_, err := textfile.Open(strings.NewReader(c.file), c.encoding)
 		assert.EqualError(t, err, c.want)

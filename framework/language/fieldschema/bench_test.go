@@ -12,7 +12,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
-// audiencePayload is the schema of Braze Cohorts and a good payload, as the default mapping makes it.
+// audiencePayload returns the schema of Braze Cohorts and a valid payload, as the default mapping produces it.
 func audiencePayload(t testing.TB) (*fieldschema.Schema, event.Value) {
 	d, err := brazecohorts.Plugin().Load()
 	require.NoError(t, err)
@@ -33,7 +33,7 @@ func membersOf(v event.Value) (members []event.Member) {
 	return members
 }
 
-// BenchmarkValidatePayload cleans, coerces and validates a good payload of Braze Cohorts.
+// BenchmarkValidatePayload cleans, coerces and validates a valid payload of Braze Cohorts.
 func BenchmarkValidatePayload(b *testing.B) {
 	s, payload := audiencePayload(b)
 	b.ReportAllocs()
@@ -44,7 +44,7 @@ func BenchmarkValidatePayload(b *testing.B) {
 	}
 }
 
-func TestGoodPayloadsAllocateNothing(t *testing.T) {
+func TestValidPayloadsAllocateNothing(t *testing.T) {
 	s, payload := audiencePayload(t)
 	assert.Zero(t, testing.AllocsPerRun(100, func() { _, _ = s.Process(payload) }))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
-// TestConformance holds fields to what the reference runtime made of payloads.
+// TestConformance compares processed payloads with the results of the reference runtime.
 func TestConformance(t *testing.T) {
 	file, err := os.Open("../../../fixtures/conformance/fields.ndjson")
 	require.NoError(t, err)

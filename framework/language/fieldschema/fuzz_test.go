@@ -13,8 +13,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// FuzzProcess holds the compiled check against the JSON Schema: they must agree on every payload. What has been processed
-// is processed again without a change.
+// FuzzProcess compares the compiled check with the JSON Schema: they must agree on every payload. Processing a result again must not
+// change it.
 func FuzzProcess(f *testing.F) {
 	file, err := os.Open("../../../fixtures/conformance/fields.ndjson")
 	require.NoError(f, err)
@@ -82,7 +82,7 @@ func FuzzProcess(f *testing.F) {
 	})
 }
 
-// rebuiltOf is an object as a mapping makes it, with a hole.
+// rebuiltOf returns an object as a mapping builds it, with a hole.
 func rebuiltOf(v event.Value) event.Value {
 	members := []event.Member{{Key: "hole"}}
 	for key, m := range v.Members() {

@@ -57,7 +57,7 @@ func (p *fieldParser) parseField(key string, v event.Value, pointer string) Fiel
 	}
 	f.format = formats()[f.Format]
 	if f.Format != "" && f.format == nil {
-		p.problems.Add(pointer+"/format", "there is no format %q%s", f.Format, fault.DidYouMean(f.Format, formatNames()))
+		p.problems.Add(pointer+"/format", "unknown format %q%s", f.Format, fault.DidYouMean(f.Format, formatNames()))
 	}
 	return f
 }
@@ -68,7 +68,7 @@ func (p *fieldParser) parseType(v event.Value, pointer string) Type {
 			return Type(name)
 		}
 	}
-	p.problems.Add(pointer, "there is no type %q%s; there are %s", v.Str(), fault.DidYouMean(v.Str(), typeNames), strings.Join(typeNames, ", "))
+	p.problems.Add(pointer, "unknown type %q%s: the types are %s", v.Str(), fault.DidYouMean(v.Str(), typeNames), strings.Join(typeNames, ", "))
 	return String
 }
 
@@ -139,7 +139,7 @@ func (p *fieldParser) checkConditions(fields Fields, pointer string) {
 		for j, c := range f.Required.Conditions {
 			root, _, _ := strings.Cut(c.FieldKey, ".")
 			if c.FieldKey != SyncModeKey && fields.Get(c.FieldKey) == nil && fields.Get(root) == nil {
-				p.problems.Add(pointer+fault.PointerKey(f.Key)+"/required", "condition %d is on the field %q, which is not there%s",
+				p.problems.Add(pointer+fault.PointerKey(f.Key)+"/required", "condition %d is on the field %q, which does not exist%s",
 					j+1, c.FieldKey, fault.DidYouMean(c.FieldKey, fields.Keys()))
 			}
 		}

@@ -24,7 +24,7 @@ func compile(t testing.TB, text string) *fieldschema.Schema {
 
 var fence = regexp.MustCompile("(?s)```fields\n(.*?)```")
 
-// TestReadme runs every example of the reference.
+// TestReadme runs every example of README.md.
 func TestReadme(t *testing.T) {
 	page, err := os.ReadFile("README.md")
 	require.NoError(t, err)
@@ -55,7 +55,7 @@ func placesOf(err error) string {
 	return strings.Join(places, " ")
 }
 
-// TestCoercionTable is the table of what each type makes of a value: "=" for the value itself, "" for what is not valid.
+// TestCoercionTable lists the result of each type for a value: "=" means the value itself, and "" an invalid value.
 func TestCoercionTable(t *testing.T) {
 	columns := []string{`"string"`, `"number"`, `"integer"`, `"boolean"`, `"object"`, `"datetime"`, `"string","multiple":true`, `"number","multiple":true`, `"object","multiple":true`}
 	rows := map[string][]string{
@@ -99,7 +99,7 @@ func TestCoercionTable(t *testing.T) {
 	}
 }
 
-func TestMessagesNameTheFieldAndThePlace(t *testing.T) {
+func TestMessagesNameTheFieldAndThePointer(t *testing.T) {
 	s := compile(t, `{
 		"id": {"label": "User ID", "type": "string", "required": true},
 		"mail": {"label": "E-mail", "type": "string", "format": "email"},
@@ -136,25 +136,25 @@ func TestParseFieldsReportsEveryMistake(t *testing.T) {
 		lines = append(lines, p.Pointer+" "+p.Message)
 	}
 	assert.Equal(t, []string{
-		`/a/type there is no type "strng" (did you mean "string"?); there are string, text, number, integer, datetime, boolean, password, object`,
+		`/a/type unknown type "strng" (did you mean "string"?): the types are string, text, number, integer, datetime, boolean, password, object`,
 		`/b should be a field, an object, but is a number`,
 		`/c/multiple should be true or false but is a string`,
 		`/c/minimum should be a number but is a string`,
-		`/c/format there is no format "mail" (did you mean "email"?)`,
+		`/c/format unknown format "mail" (did you mean "email"?)`,
 		`/f/required should be true, false or conditions but is a number`,
 		`/f/choices should be a list but is a string`,
-		`/d/properties/e/required condition 1 is on the field "x", which is not there`,
+		`/d/properties/e/required condition 1 is on the field "x", which does not exist`,
 	}, lines)
 }
 
-func TestTraceSaysWhatBecameOfEachField(t *testing.T) {
+func TestTraceExplainsEachField(t *testing.T) {
 	s := compile(t, `{"a":{"label":"A","type":"string"},"n":{"label":"N","type":"number"},"l":{"label":"L","type":"string","multiple":true},"e":{"label":"E","type":"string"},"r":{"label":"R","type":"string","required":true},"z":{"label":"Z","type":"string"}}`)
 	var lines []string
 	for _, tr := range s.Trace(event.MustParse(`{"a":"x","n":"5","l":"y","e":"","u":1}`)) {
 		lines = append(lines, tr.Key+" | "+tr.Coerced.JSON()+" | "+tr.Reason)
 	}
 	assert.Equal(t, []string{
-		`a | "x" | `, `n | 5 | turned from a string into a number`, `l | ["y"] | made a list`, `e |  | dropped: empty`,
+		`a | "x" | `, `n | 5 | converted from a string to a number`, `l | ["y"] | wrapped in a list`, `e |  | dropped: empty`,
 		`u |  | dropped: the action has no such field`, `r |  | R is required but missing`, `z |  | `,
 	}, lines)
 }
@@ -165,7 +165,7 @@ const brazeFields = `{"external_id":{"label":"E","type":"string"},"user_alias":{
 
 const brazePayload = `{"external_id":"u1","cohort_id":"aud_1","cohort_name":"vip","enable_batching":true,"personas_audience_key":"vip","event_properties":{"vip":true,"x":null},"time":"2026-01-02T03:04:05Z","batch_keys":["cohort_name","cohort_id"]}`
 
-func TestGoodPayloadsDoNotAllocate(t *testing.T) {
+func TestValidPayloadsDoNotAllocate(t *testing.T) {
 	s, v := compile(t, brazeFields), event.MustParse(brazePayload)
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
 		if err := s.Validate(v); err != nil {

@@ -11,8 +11,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
-// Fields for a mode take what fields that see the mode in the payload take.
-func TestFieldsForASyncModeAreThoseThatSeeIt(t *testing.T) {
+// TestForSyncModeMatchesConditionsOnThePayload checks that fields for a mode accept the same payloads as fields that read the mode from the
+// payload.
+func TestForSyncModeMatchesConditionsOnThePayload(t *testing.T) {
 	conditions := []string{
 		`{"type":"syncMode","operator":"is","value":"add"}`, `{"type":"syncMode","operator":"is_not","value":"add"}`,
 		`{"type":"syncMode","operator":"is"}`, `{"fieldKey":"b","operator":"is","value":"x"}`, `{"fieldKey":"b","operator":"is_not"}`,

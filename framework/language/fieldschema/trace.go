@@ -51,13 +51,13 @@ func (t *Trace) changeReason(f *Field, wrong []string) string {
 	case f == nil:
 		return "dropped: the action has no such field"
 	case t.Cleaned.Kind() == event.Absent && t.Mapped.Kind() == event.Null:
-		return "dropped: null is no value here"
+		return "dropped: null is not allowed"
 	case t.Cleaned.Kind() == event.Absent:
 		return "dropped: empty"
 	case !event.Equal(t.Mapped, t.Cleaned) && f.Multiple && t.Mapped.Kind() != event.Array:
-		return "made a list"
+		return "wrapped in a list"
 	case !event.Equal(t.Cleaned, t.Coerced):
-		return "turned from " + t.Cleaned.Kind().WithArticle() + " into " + t.Coerced.Kind().WithArticle()
+		return "converted from " + t.Cleaned.Kind().WithArticle() + " to " + t.Coerced.Kind().WithArticle()
 	case !event.Equal(t.Mapped, t.Cleaned):
 		return "cleaned"
 	}

@@ -19,7 +19,7 @@ func (p *parser) missingOperand() error {
 	t, before := p.token, p.previous
 	switch {
 	case before.is("in") && t.is("("):
-		return p.problemAt(t.offset, `a list stands in brackets: ["a", "b"]`)
+		return p.problemAt(t.offset, `write a list in brackets: ["a", "b"]`)
 	case before.isOperator():
 		return p.problemAt(t.offset, "a value is missing after %s", before)
 	case t.is("and"), t.is("or"):
@@ -55,14 +55,14 @@ func (p *parser) standaloneCondition(first token, o operand) (condition, error) 
 		return nil, p.missingOperator(first)
 	case *call:
 		if o.typeName() != typeBool {
-			return nil, p.problemAt(first.offset, "%s gives a %s, which is no condition: compare it, as in %s", o.function.name, o.typeName(), o.function.example)
+			return nil, p.problemAt(first.offset, "%s returns a %s, which is not a condition: compare it, as in %s", o.function.name, o.typeName(), o.function.example)
 		}
 	case literal:
 		switch o.typeName() {
 		case typeList:
-			return nil, p.problemAt(first.offset, `a list alone is no condition: write a field and "in" before it`)
+			return nil, p.problemAt(first.offset, `a list alone is not a condition: write a field and "in" before it`)
 		case typeString, typeNumber, typeNull:
-			return nil, p.problemAt(first.offset, "%s alone is no condition: compare it with a field", first)
+			return nil, p.problemAt(first.offset, "%s alone is not a condition: compare it with a field", first)
 		}
 	}
 	return valueTest{o}, nil
@@ -93,7 +93,7 @@ func (p *parser) checkComparison(c comparison, first, second token) error {
 	switch {
 	case c.op == "in":
 		if t := c.right.typeName(); t != "" && t != typeList {
-			return p.problemAt(second.offset, `"in" wants a list: ["a", "b"], or a field that holds one`)
+			return p.problemAt(second.offset, `"in" needs a list: ["a", "b"], or a field that contains one`)
 		}
 	case isOrderOperator(c.op):
 		for _, side := range []struct {
@@ -101,7 +101,7 @@ func (p *parser) checkComparison(c comparison, first, second token) error {
 			token
 		}{{c.left, first}, {c.right, second}} {
 			if t := side.typeName(); t != "" && t != typeNumber {
-				return p.problemAt(side.offset, "%s compares numbers, and this is no number%s", c.op, unquotedHint(side.token))
+				return p.problemAt(side.offset, "%s compares numbers, but this is not a number%s", c.op, unquotedHint(side.token))
 			}
 		}
 	}

@@ -134,7 +134,7 @@ func (c comparison) describe(negated bool) string {
 	case c.op == "in" && isLiteral:
 		return left + describeList(value, negated)
 	case c.op == "in":
-		return right + textIf(negated, " does not hold ", " holds ") + left
+		return right + textIf(negated, " does not contain ", " contains ") + left
 	case isOrderOperator(c.op):
 		return left + is + describeOrder(c.op) + right
 	}

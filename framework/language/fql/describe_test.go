@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestWords(t *testing.T) {
+func TestDescribe(t *testing.T) {
 	cases := [][2]string{
 		{`type = "track"`, `the type is “track”`},
 		{`event = "Audience Entered" or event = "Audience Exited"`, `the event is “Audience Entered” or “Audience Exited”`},
@@ -27,7 +27,7 @@ func TestWords(t *testing.T) {
 		{`!properties.n > 1`, `the property n is not more than 1`},
 		{`properties.vip or !traits.vip`, `the property vip is true or the trait vip is not true`},
 		{`properties.vip = true and properties.x != false`, `the property vip is true and the property x is not false`},
-		{`"a" in properties.tags or !("b" in properties.tags)`, `the property tags holds “a” or the property tags does not hold “b”`},
+		{`"a" in properties.tags or !("b" in properties.tags)`, `the property tags contains “a” or the property tags does not contain “b”`},
 		{`properties.x in ["a"] and !(properties.y in ["b"])`, `the property x is “a” and the property y is not “b”`},
 		{`x in []`, `the field x is in an empty list`},
 		{`properties.x = ["a", 1]`, `the property x is the list ["a", 1]`},

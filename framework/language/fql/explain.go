@@ -87,9 +87,9 @@ func kindMismatch(what string, kind event.Kind, values ...event.Value) string {
 		switch v.Kind() {
 		case kind:
 		case event.Absent:
-			return "this takes only " + what + ", and nothing is there"
+			return "this condition accepts only " + what + ", but the field is absent"
 		default:
-			return "this takes only " + what + ", not " + v.Kind().WithArticle()
+			return "this condition accepts only " + what + ", not " + v.Kind().WithArticle()
 		}
 	}
 	return ""

@@ -18,12 +18,12 @@ func TestExplain(t *testing.T) {
   ✓ type = "track"  ← type: "track"
   ✓ any of
     ✗ event = "A"  ← event: "Order Completed"
-    ✗ !contains(properties.n, "x")  ← properties.n: 5 (this takes only text, not a number)
+    ✗ !contains(properties.n, "x")  ← properties.n: 5 (this condition accepts only text, not a number)
     ✓ properties.half >= 2  ← properties.half: 2.5
   ✓ none of
-    ✗ properties.missing != 5  ← properties.missing: nothing (this takes only numbers, and nothing is there)
+    ✗ properties.missing != 5  ← properties.missing: nothing (this condition accepts only numbers, but the field is absent)
   ✓ "b" in properties.list  ← properties.list: ["a",1,true,null,"b"]
-  ✗ properties.s < 3  ← properties.s: "x" (this takes only numbers, not a string)
+  ✗ properties.s < 3  ← properties.s: "x" (this condition accepts only numbers, not a string)
   ✗ properties.s = properties.n  ← properties.s: "x", properties.n: 5
 `, "\n"), q.Explain(event.MustParse(sample)).String())
 }

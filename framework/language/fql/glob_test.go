@@ -54,7 +54,7 @@ func TestGlob(t *testing.T) {
 	}
 }
 
-func TestGlobLikeARegularExpression(t *testing.T) {
+func TestGlobMatchesLikeARegularExpression(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	pick := func(parts []string, most int) string {
 		var b strings.Builder

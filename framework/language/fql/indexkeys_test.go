@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestKeys(t *testing.T) {
+func TestIndexKeys(t *testing.T) {
 	for query, want := range map[string]string{
 		`event = "A"`:                                "[event [A]]",
 		`"A" = event`:                                "[event [A]]",

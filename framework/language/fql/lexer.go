@@ -161,7 +161,7 @@ func (l *lexer) readNumber(t *token) error {
 	n := scanNumber(l.text[l.pos:])
 	l.pos += n
 	if n == 0 || !l.atEnd() && (isPathRune(l.peek()) || l.peek() == '.') {
-		return l.problemAt(t.offset, `this is no number (to begin a field path with this character write \%c)`, l.text[t.offset])
+		return l.problemAt(t.offset, `this is not a number (to begin a field path with this character, write \%c)`, l.text[t.offset])
 	}
 	return nil
 }
@@ -188,7 +188,7 @@ func (l *lexer) readString(t *token) error {
 		}
 		b.WriteByte(c)
 	}
-	return l.problemAt(t.offset, `this quote is never closed (inside of text write \%c)`, quote)
+	return l.problemAt(t.offset, `this quote is never closed (inside text, write \%c)`, quote)
 }
 
 func unescape(c byte) (byte, bool) {

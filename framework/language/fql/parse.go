@@ -288,7 +288,7 @@ func (p *parser) parseList() (operand, error) {
 	for p.token.kind != endToken && (!p.token.is("]") || p.previous.is(",")) {
 		switch {
 		case p.token.kind == wordToken || p.token.is("["):
-			return nil, p.problemAt(p.token.offset, "a list holds strings in quotes, numbers, true, false and null")
+			return nil, p.problemAt(p.token.offset, "a list can contain only quoted strings, numbers, true, false and null")
 		case !p.beginsLiteral():
 			return nil, p.missingOperand()
 		case len(items) == MaxItems:

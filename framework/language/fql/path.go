@@ -23,7 +23,7 @@ func isPathStart(r rune) bool {
 func (l *lexer) readPath(t *token) error {
 	t.kind = wordToken
 	if l.peek() == '$' && !l.skipPrefix("$.") {
-		return l.problemAt(l.pos, `a path that begins with $ goes on with a dot, as in $.event (for the character write \$)`)
+		return l.problemAt(l.pos, `a path that begins with $ continues with a dot, as in $.event (for the character itself, write \$)`)
 	}
 	for {
 		key, err := l.readName()
@@ -84,7 +84,7 @@ func (l *lexer) readBrackets(t *token) error {
 			key = l.text[at:l.pos]
 		}
 		if key == "" || !l.skipPrefix("]") {
-			return l.problemAt(at, `a bracket in a field path holds an index or a name in quotes, as in [0] or ["first name"]`)
+			return l.problemAt(at, `brackets in a field path need an index or a quoted name, as in [0] or ["first name"]`)
 		}
 		t.keys = append(t.keys, key)
 		if !l.atEnd() && (isPathRune(l.peek()) || l.peek() == '\\') {

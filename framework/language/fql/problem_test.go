@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/problems.txt anew")
 
-// mistakes are queries that must be refused. What is said of each stands in testdata/problems.txt.
+// mistakes are queries that must be refused. The expected messages are in testdata/problems.txt.
 var mistakes = []string{
 	"", "  \n\t", `type = "track" AND event = "x"`, `type = "track" Or event = "x"`, `OR`, `type == "track"`, `type === "track"`, `type <> "track"`, `n => 5`, `n ≥ 5`, `type: "track"`,
 	`type = "track" && event = "x"`, `type = "track" || event = "x"`, `event = “Signed Up”`, "event = `x`", `event = 'it's'`,
@@ -62,7 +62,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-func TestBounds(t *testing.T) {
+func TestLimits(t *testing.T) {
 	clause := `event = "x" or `
 	cases := map[string]struct{ fits, breaks, problem string }{
 		"bytes":       {clause + strings.Repeat(" ", MaxBytes-len(clause)-4) + "true", clause + strings.Repeat(" ", MaxBytes-len(clause)-3) + "true", "the query is longer than 64 KB"},

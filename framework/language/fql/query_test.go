@@ -154,7 +154,7 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-func TestMatchWantsAnObject(t *testing.T) {
+func TestMatchRequiresAnObject(t *testing.T) {
 	for _, text := range []string{`true`, `type = null`, `type != "track"`, `!properties.x`, `!contains(type, "x")`} {
 		q := compile(t, text)
 		for _, v := range []event.Value{{}, event.NewNull(), event.NewString("x"), event.MustParse(`[{}]`), event.NewInt(1), event.NewBool(true)} {
@@ -164,7 +164,7 @@ func TestMatchWantsAnObject(t *testing.T) {
 	}
 }
 
-// Subscriptions as presets and actions of Segment's destinations have them.
+// TestSubscriptionsInTheWildCompile compiles subscriptions of the presets and actions of Segment's destinations.
 func TestSubscriptionsInTheWildCompile(t *testing.T) {
 	for _, text := range []string{
 		`type = "track"`, `type = 'page'`, `type = "identify" or type = "group"`, `type = "track" and event = "Order Completed"`, `type="track" and event="Order Completed"`,
@@ -204,7 +204,7 @@ func TestPaths(t *testing.T) {
 	assert.Empty(t, compile(t, "true").Paths())
 }
 
-func TestQueryIsSafeForManyAtOnce(t *testing.T) {
+func TestQueryIsSafeForConcurrentUse(t *testing.T) {
 	q, e := compile(t, `match(event, "Order *") and type in ["track"] and lowercase(event) != "x"`), event.MustParse(sample)
 	for range 8 {
 		t.Run("", func(t *testing.T) {

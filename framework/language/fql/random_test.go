@@ -13,7 +13,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// generator makes random queries together with what they mean, told a second time: over Go values, without a parser.
+// generator returns random queries together with a second, independent implementation of each: a Go function.
 type generator struct{ *rand.Rand }
 
 type meaning func(e map[string]any) bool
@@ -71,7 +71,7 @@ func (g generator) condition() (string, meaning) {
 	return path, func(e map[string]any) bool { return read(e) == true }
 }
 
-// query is a query of at most depth levels. It binds looser than and when it is an or.
+// query returns a query of at most depth levels. An or has a lower precedence than and.
 func (g generator) query(depth int) (text string, means meaning, isOr bool) {
 	if depth == 0 {
 		text, means = g.condition()

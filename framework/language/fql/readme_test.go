@@ -16,7 +16,7 @@ import (
 
 var fence = regexp.MustCompile("(?s)```([^\n]*)\n(.*?)```")
 
-// TestReadme runs every example of the page against the event it shows.
+// TestReadme runs every example of README.md against the event that it contains.
 func TestReadme(t *testing.T) {
 	page, err := os.ReadFile("README.md")
 	require.NoError(t, err)

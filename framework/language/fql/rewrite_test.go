@@ -32,7 +32,7 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
-func TestRewriteLeavesWhatIsNotClear(t *testing.T) {
+func TestRewriteRefusesAmbiguousQueries(t *testing.T) {
 	for _, text := range []string{``, `event = Order Completed`, `type = "track" AND`, `event = "open`, `type is "track"`, `NOT type = "track"`, `(type = track`} {
 		_, want := fql.Compile(text)
 		got, err := fql.Rewrite(text)

@@ -12,7 +12,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
-// TestConformance holds every mapping to what the reference runtime made of it.
+// TestConformance compares every mapping with the result of the reference runtime.
 func TestConformance(t *testing.T) {
 	file, err := os.Open("../../../fixtures/conformance/mapping.ndjson")
 	require.NoError(t, err)

@@ -59,7 +59,7 @@ func compilePath(c *compiler, v event.Value, pointer string) node {
 		keys := make([]string, 0, v.Len())
 		for _, key := range v.Items() {
 			if !key.IsString() {
-				c.problems.Add(pointer, "should be a list of strings but it holds %s", key.Kind().WithArticle())
+				c.problems.Add(pointer, "should be a list of strings but it contains %s", key.Kind().WithArticle())
 				return nil
 			}
 			keys = append(keys, key.Str())
@@ -191,7 +191,7 @@ func (n transform) resolve(v event.Value) (event.Value, error) {
 		return event.Value{}, err
 	}
 	if inner.Kind() != event.Object {
-		return event.Value{}, mappingError(n.pointer+"/apply", "should make an object but it made %s", inner.Kind().WithArticle())
+		return event.Value{}, mappingError(n.pointer+"/apply", "should produce an object but it produced %s", inner.Kind().WithArticle())
 	}
 	return n.mapping.resolve(inner)
 }

@@ -32,7 +32,7 @@ func compileLiquid(c *compiler, v event.Value, pointer string) node {
 		return nil
 	}
 	for _, name := range template.UnknownFilters() {
-		c.warnings.Add(pointer, "there is no filter %q, so it changes nothing%s", name, fault.DidYouMean(name, liquid.FilterNames()))
+		c.warnings.Add(pointer, "unknown filter %q, which has no effect%s", name, fault.DidYouMean(name, liquid.FilterNames()))
 	}
 	return liquidText{pointer, template}
 }

@@ -77,7 +77,7 @@ func (m *Mapping) Value() event.Value { return m.text }
 
 // tooLarge returns the error of a value that exceeds MaxOutput.
 func tooLarge(pointer string) error {
-	return mappingError(pointer, "makes more than %d MB of this event", MaxOutput>>20)
+	return mappingError(pointer, "produces more than %d MB for this event", MaxOutput>>20)
 }
 
 // mappingError returns the error of a directive that failed for an event.

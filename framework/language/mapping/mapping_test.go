@@ -44,14 +44,14 @@ func TestReadme(t *testing.T) {
 	assert.Greater(t, examples, 30)
 }
 
-func TestCompileReportsEveryMistakeWithItsPlace(t *testing.T) {
+func TestCompileReportsEveryMistakeWithItsPosition(t *testing.T) {
 	cases := map[string][]string{
 		`{"a":{"b":{"@nope":1}}}`:                                       {`/a/b has an invalid directive: @nope`},
 		`{"a":{"@pth":"$.x"}}`:                                          {`/a has an invalid directive: @pth (did you mean "@path"?)`},
 		`{"a":{"@path":"x","@case":{}}}`:                                {`/a should only have one @-prefixed key but it has 2 keys`},
 		`{"a":{"@path":"x","b":1}}`:                                     {`/a should only have one @-prefixed key but it has 2 keys`},
 		`{"v":{"@path":5}}`:                                             {`/v/@path should be a string or a mapping directive but it is a number`},
-		`{"v":{"@path":[5]}}`:                                           {`/v/@path should be a list of strings but it holds a number`},
+		`{"v":{"@path":[5]}}`:                                           {`/v/@path should be a list of strings but it contains a number`},
 		`{"v":{"@template":5}}`:                                         {`/v/@template should be a string or a mapping directive but it is a number`},
 		`{"v":{"@if":"x"}}`:                                             {`/v/@if should be an object but it is a string`},
 		`{"v":{"@if":{"then":1}}}`:                                      {`/v/@if should have an "exists" or a "blank" condition`},
@@ -90,12 +90,12 @@ func TestCompileReportsEveryMistakeWithItsPlace(t *testing.T) {
 	}
 }
 
-func TestResolveFailsOneEventInWords(t *testing.T) {
+func TestResolveErrors(t *testing.T) {
 	cases := map[string]string{
 		`{"v":{"@path":{"@path":"$.n"}}}`:                                             `mapping /v/@path needs a string but got a number`,
 		`{"v":{"@template":{"@path":"$.none"}}}`:                                      `mapping /v/@template needs a string but got nothing`,
 		`{"v":{"@flatten":{"value":{"@path":"$.o"},"separator":{"@path":"$.n"}}}}`:    `mapping /v/@flatten/separator needs a string but got a number`,
-		`{"v":{"@transform":{"apply":{"@path":"$.n"},"mapping":{"a":{"@path":""}}}}}`: `mapping /v/@transform/apply should make an object but it made a number`,
+		`{"v":{"@transform":{"apply":{"@path":"$.n"},"mapping":{"a":{"@path":""}}}}}`: `mapping /v/@transform/apply should produce an object but it produced a number`,
 	}
 	v := event.MustParse(`{"n":5,"o":{}}`)
 	for text, want := range cases {
@@ -107,7 +107,7 @@ func TestResolveFailsOneEventInWords(t *testing.T) {
 	assert.EqualError(t, err, "mapping needs an object but got an array")
 }
 
-func TestBounds(t *testing.T) {
+func TestLimits(t *testing.T) {
 	deep := strings.Repeat(`{"a":`, mapping.MaxDepth-1) + `{"@path":"x"}` + strings.Repeat("}", mapping.MaxDepth-1)
 	_, err := mapping.Compile(event.MustParse(deep))
 	require.NoError(t, err)
@@ -123,14 +123,14 @@ func TestBounds(t *testing.T) {
 		doubling = `{"@transform":{"apply":{"a":` + doubling + `},"mapping":{"a":{"@path":"$.a"},"b":{"@path":"$.a"}}}}`
 	}
 	_, err = mapping.MustCompile(doubling).Resolve(event.MustParse(`{"a":"0123456789"}`))
-	assert.ErrorContains(t, err, "makes more than 10 MB of this event")
+	assert.ErrorContains(t, err, "produces more than 10 MB for this event")
 
 	long := event.NewObject([]event.Member{{Key: "s", Value: event.NewString(strings.Repeat("x", 1<<20))}})
 	_, err = mapping.MustCompile(`{"v":{"@template":"` + strings.Repeat("{{s}}", 11) + `"}}`).Resolve(long)
-	assert.ErrorContains(t, err, "mapping /v/@template makes more than 10 MB of this event")
+	assert.ErrorContains(t, err, "mapping /v/@template produces more than 10 MB for this event")
 	_, err = mapping.MustCompile(`{"v":{"@replace":{"value":{"@path":"$.s"},"pattern":"x","replacement":"0123456789"}}}`).Resolve(
 		event.NewObject([]event.Member{{Key: "s", Value: event.NewString(strings.Repeat("x", 2<<20))}}))
-	assert.ErrorContains(t, err, "mapping /v/@replace makes more than 10 MB of this event")
+	assert.ErrorContains(t, err, "mapping /v/@replace produces more than 10 MB for this event")
 }
 
 func TestTraceSaysWhereValuesCameFrom(t *testing.T) {
@@ -229,7 +229,7 @@ func FuzzCompileResolve(f *testing.F) {
 	})
 }
 
-// TestSizeOfSparsePayloads holds that fields which an event has nothing for do not count: batches are bounded by their bytes.
+// TestSizeOfSparsePayloads checks that absent fields do not count toward Size, which limits the bytes of a batch.
 func TestSizeOfSparsePayloads(t *testing.T) {
 	var members []string
 	for i := range 50 {

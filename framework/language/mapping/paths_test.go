@@ -11,7 +11,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
-func TestReads(t *testing.T) {
+func TestReferencedPaths(t *testing.T) {
 	for _, tc := range []struct {
 		directive, text string
 		want            string // paths, joined by dots and spaces; $ is the whole input
@@ -58,10 +58,10 @@ func TestReads(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"a": {"@liquid": "{{ payload.name | sha265 }}"}}`:                     `/a/@liquid there is no filter "sha265", so it changes nothing (did you mean "sha256"?)`,
-		`{"a": {"@if": {"exists": 1, "then": {"@liquid": "{{ x | upcas }}"}}}}`: `/a/@if/then/@liquid there is no filter "upcas", so it changes nothing (did you mean "upcase"?)`,
-		`{"a": {"@liquid": "{% if x | nope %}y{% endif %}"}}`:                   `/a/@liquid there is no filter "nope", so it changes nothing`,
-		`{"a": {"@liquid": "{% assign y = x | nope %}"}}`:                       `/a/@liquid there is no filter "nope", so it changes nothing`,
+		`{"a": {"@liquid": "{{ payload.name | sha265 }}"}}`:                     `/a/@liquid unknown filter "sha265", which has no effect (did you mean "sha256"?)`,
+		`{"a": {"@if": {"exists": 1, "then": {"@liquid": "{{ x | upcas }}"}}}}`: `/a/@if/then/@liquid unknown filter "upcas", which has no effect (did you mean "upcase"?)`,
+		`{"a": {"@liquid": "{% if x | nope %}y{% endif %}"}}`:                   `/a/@liquid unknown filter "nope", which has no effect`,
+		`{"a": {"@liquid": "{% assign y = x | nope %}"}}`:                       `/a/@liquid unknown filter "nope", which has no effect`,
 		`{"a": {"@liquid": "{{ x | upcase | default: 'y' }}"}}`:                 "",
 		`{"a": "{{ x | nope }}"}`:                                               "",
 	} {

@@ -35,12 +35,12 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestParseShowsMistakesInPlace(t *testing.T) {
+func TestParseReportsPositions(t *testing.T) {
 	cases := map[string]string{
 		"a: 1\nb: 2\na: 3": `f.yaml:3:1: mapping key "a" already defined at [1:1]`,
 		"a: [1\nb: 2":      `f.yaml:2:1: ',' or ']' must be specified`,
-		"a: *nope":         `f.yaml:1:4: there is no anchor "nope" before this`,
-		"a: 1\n---\nb: 1":  `f.yaml:2:1: holds more than one document`,
+		"a: *nope":         `f.yaml:1:4: the anchor "nope" is not defined before this`,
+		"a: 1\n---\nb: 1":  `f.yaml:2:1: contains more than one document`,
 	}
 	for text, want := range cases {
 		_, err := yamldoc.Parse("f.yaml", []byte(text))
@@ -52,13 +52,13 @@ func TestParseShowsMistakesInPlace(t *testing.T) {
 	assert.EqualError(t, err, "f.yaml: nested deeper than 200")
 }
 
-func TestAliasesCannotBlowUp(t *testing.T) {
+func TestAliasesAreLimited(t *testing.T) {
 	text := "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
 	for c := 'b'; c <= 'h'; c++ {
 		text += string(c) + ": &" + string(c) + " [" + strings.Repeat("*"+string(c-1)+", ", 9) + "*" + string(c-1) + "]\n"
 	}
 	_, err := yamldoc.Parse("f.yaml", []byte(text))
-	assert.ErrorContains(t, err, "holds more than 200000 values")
+	assert.ErrorContains(t, err, "contains more than 200000 values")
 }
 
 func TestLocate(t *testing.T) {

@@ -37,7 +37,7 @@ destinations:
 listen: 127.0.0.1:1
 `
 
-func TestEditLeavesWhatStays(t *testing.T) {
+func TestEditKeepsUnchangedParts(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		change   func(string) string // of the value as JSON
@@ -68,15 +68,15 @@ func replacing(from, to string) func(string) string {
 	return func(json string) string { return strings.Replace(json, from, to, 1) }
 }
 
-// An alias would show a change elsewhere, so what both lie in is written anew.
-func TestEditMindsAliases(t *testing.T) {
+// TestEditRespectsAliases checks that a change does not affect an alias: the value that contains both is replaced.
+func TestEditRespectsAliases(t *testing.T) {
 	text := "a:\n  x: &m\n    k: 1\n  z: *m\n# stays\nb: 2\n"
 	out, err := yamldoc.Edit("f", []byte(text), event.MustParse(`{"a":{"x":{"k":5},"z":{"k":1}},"b":2}`))
 	require.NoError(t, err)
 	assert.Equal(t, "a:\n  x: {k: 5}\n  z: {k: 1}\n# stays\nb: 2\n", string(out))
 }
 
-func TestEditBeginsWithNothing(t *testing.T) {
+func TestEditOfAnEmptyText(t *testing.T) {
 	out, err := yamldoc.Edit("f", nil, event.MustParse(`{"sources":[{"id":"web"}],"n":1.50,"s":"${X}","t":"yes","q":"event = \"A\""}`))
 	require.NoError(t, err)
 	doc, err := yamldoc.Parse("f", out)

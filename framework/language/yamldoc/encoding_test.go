@@ -11,7 +11,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 )
 
-func TestAByteOrderMarkIsNoPartOfADocument(t *testing.T) {
+func TestParseIgnoresAByteOrderMark(t *testing.T) {
 	for _, text := range []string{"a: 1\nb: [2]\n", "{\"a\": 1, \"b\": [2]}", "# first\n---\na: 1\nb: [2]\n"} {
 		marked := "\xef\xbb\xbf" + text
 		doc, err := yamldoc.Parse("x.yaml", []byte(marked))

@@ -9,7 +9,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 )
 
-// A scalar that is read as something else keeps its own text, for places where a text is wanted.
+// TestScalarText checks that the original text of a scalar is kept, for consumers that need text.
 func TestScalarText(t *testing.T) {
 	for _, text := range []string{"0123", "1e5", "1_000", "0x1F", "1.10", "0o17", "true", "True", "~", "-0", "1.0", "5", "+1"} {
 		d, err := yamldoc.Parse("f", []byte("a: {b: [x, "+text+"]}\n"))

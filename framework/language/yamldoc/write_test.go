@@ -44,7 +44,7 @@ query: type = "identify" and a != 'b'
 	assert.Equal(t, want, got)
 }
 
-// FuzzWrite: what is written is read as the same.
+// FuzzWrite checks that Parse returns the value that was written.
 func FuzzWrite(f *testing.F) {
 	for _, text := range []string{
 		`{"a":"1e3","b":"~","c":"line\n\nbreak\n","d":" lead","g":"- x: #","i":"\t","<<":1,"*a":"&b","":"","?":":","o":"!x","p":"a\u0000\u2028\ufeff\ud83d\ude00"}`,

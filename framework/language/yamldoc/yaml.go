@@ -40,7 +40,7 @@ func (d *Document) parseText(text []byte) (event.Value, error) {
 	case 1:
 		value = b.buildValue(file.Docs[0].Body, "", 0)
 	default:
-		b.addProblem(file.Docs[1].Start, "holds more than one document")
+		b.addProblem(file.Docs[1].Start, "contains more than one document")
 	}
 	if err := b.problems.Err(); err != nil {
 		return event.Value{}, err
@@ -103,7 +103,7 @@ func (b *builder) buildValue(n ast.Node, pointer string, depth int) event.Value 
 	b.recordPosition(pointer, n)
 	if b.nodes++; b.nodes > maxNodes || depth > event.MaxDepth {
 		if len(b.problems) == 0 {
-			b.addProblem(n.GetToken(), "holds more than %d values or is nested deeper than %d", maxNodes, event.MaxDepth)
+			b.addProblem(n.GetToken(), "contains more than %d values or is nested deeper than %d", maxNodes, event.MaxDepth)
 		}
 		return event.NewNull()
 	}
@@ -124,7 +124,7 @@ func (b *builder) buildValue(n ast.Node, pointer string, depth int) event.Value 
 	case *ast.AliasNode:
 		target, ok := b.anchors[n.Value.GetToken().Value]
 		if !ok {
-			b.addProblem(n.GetToken(), "there is no anchor %q before this", n.Value.GetToken().Value)
+			b.addProblem(n.GetToken(), "the anchor %q is not defined before this", n.Value.GetToken().Value)
 			return event.NewNull()
 		}
 		return b.buildValue(target, pointer, depth+1)
@@ -236,7 +236,7 @@ func (b *builder) buildScalar(n ast.Node) event.Value {
 	case *ast.FloatNode:
 		return b.buildNumber(t, n.Value)
 	}
-	b.addProblem(t, "%q has no place in JSON", t.Value)
+	b.addProblem(t, "%q cannot be represented in JSON", t.Value)
 	return event.NewNull()
 }
 
@@ -247,7 +247,7 @@ func (b *builder) buildNumber(t *token.Token, value any) event.Value {
 	}
 	v, err := event.From(value)
 	if err != nil {
-		b.addProblem(t, "%q is no number", t.Value)
+		b.addProblem(t, "%q is not a number", t.Value)
 	}
 	return v
 }

@@ -72,7 +72,7 @@ destinations:
 		`landfall.yaml:8:18: /destinations/0/subscriptions/0/action should be a string but is a number`,
 		`landfall.yaml:9:5: /destinations/1 should have the key "subscriptions"`,
 		`landfall.yaml:9:9: /destinations/1/id is taken: another instance is called "main"`,
-		`landfall.yaml:11:20: /destinations/1/subscribtions is not a key that belongs here (did you mean "subscriptions"?)`,
+		`landfall.yaml:11:20: /destinations/1/subscribtions is not a known key (did you mean "subscriptions"?)`,
 	}, "\n"), problems.Error())
 }
 

@@ -25,7 +25,7 @@ const (
 
 var (
 	errSteps = fmt.Errorf("takes more than %d steps", MaxSteps)
-	errBytes = fmt.Errorf("memory budget exceeded: makes more than %d MB", maxBytes>>20)
+	errBytes = fmt.Errorf("memory budget exceeded: produces more than %d MB", maxBytes>>20)
 )
 
 func (b *budget) charge(bytes int) error {
@@ -170,7 +170,7 @@ func checkedCall(params ...any) (any, error) {
 	name, _ := params[1].(string)
 	at, known := builtin.Index[name]
 	if !known {
-		return nil, fmt.Errorf("there is no function %q", name)
+		return nil, fmt.Errorf("unknown function %q", name)
 	}
 	args := params[2:]
 	size, err := sizeOfCall(name, args, maxBytes-b.bytes)

@@ -9,7 +9,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-var errNoJSON = errors.New("makes something that has no JSON form")
+var errNoJSON = errors.New("produces a value that has no JSON form")
 
 // collectionValue converts a list or map of any Go type, for example the results of groupBy and fromPairs.
 func collectionValue(x any, depth int) (event.Value, error) {
@@ -29,7 +29,7 @@ func collectionValue(x any, depth int) (event.Value, error) {
 				return event.Value{}, err
 			}
 			if _, twice := members[name]; twice {
-				return event.Value{}, fmt.Errorf("makes an object in which the key %q stands twice", name)
+				return event.Value{}, fmt.Errorf("produces an object with the duplicate key %q", name)
 			}
 			members[name] = v.MapIndex(key).Interface()
 		}
@@ -58,5 +58,5 @@ func keyText(key any) (string, error) {
 	case wholeNumber:
 		return string(key), nil
 	}
-	return "", fmt.Errorf("makes an object with a key that is no text: %v", key)
+	return "", fmt.Errorf("produces an object with a key that is not text: %v", key)
 }

@@ -34,7 +34,7 @@ func exactCall(operator string, left, right ast.Node) ast.Node {
 	}
 }
 
-var errTooLarge = errors.New("makes a whole number beyond 64 bits")
+var errTooLarge = errors.New("produces an integer beyond 64 bits")
 
 // exact computes the operation that its first argument names.
 func exact(params ...any) (any, error) {

@@ -13,7 +13,7 @@ import (
 var numbers = event.MustParse(`{"big":18446744073709551616,"neg":-9223372036854775809,"top":9223372036854775807,"low":-9223372036854775808,
 	"list":[{"k":"a","n":1},{"k":"b","n":2},{"k":"a","n":3}],"pairs":[["x",1],["y",[2]]],"ids":[18446744073709551616,2,2,null,true,1.5]}`)
 
-func TestWholeNumbersAreExact(t *testing.T) {
+func TestIntegersAreExact(t *testing.T) {
 	for text, want := range map[string]string{
 		`big`: `18446744073709551616`, `neg`: `-9223372036854775809`, `[big, 1]`: `[18446744073709551616,1]`, `{"v": big}`: `{"v":18446744073709551616}`,
 		`big == big`: `true`, `big == neg`: `false`, `top - 1`: `9223372036854775806`, `low + top`: `-1`, `top * 1`: `9223372036854775807`,
@@ -45,7 +45,7 @@ func TestCollectionsOfAnyKind(t *testing.T) {
 		assert.Equal(t, want, evaluated(t, text), text)
 	}
 	for text, want := range map[string]string{
-		`fromPairs([[1, "a"], ["1", "b"]])`: "stands twice",
+		`fromPairs([[1, "a"], ["1", "b"]])`: "duplicate key",
 	} {
 		p, err := expression.Compile(text)
 		require.NoError(t, err, text)

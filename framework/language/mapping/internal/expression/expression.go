@@ -61,7 +61,7 @@ func Compile(text string) (*Program, error) {
 	if call := names.unknown; call != nil {
 		return nil, fault.Problems{{
 			Line: 1, Column: call.Location().From + 1,
-			Message: fmt.Sprintf("there is no function %q%s", call.Value, fault.DidYouMean(call.Value, builtin.Names)),
+			Message: fmt.Sprintf("unknown function %q%s", call.Value, fault.DidYouMean(call.Value, builtin.Names)),
 		}}
 	}
 	return &Program{program: program, names: names.list, paths: names.inputPaths()}, nil
@@ -231,7 +231,7 @@ func toNative(v event.Value) any {
 // toValue converts a result of the virtual machine to a value. nil inside of lists and maps becomes null.
 func toValue(x any, depth int) (event.Value, error) {
 	if depth > event.MaxDepth {
-		return event.Value{}, fmt.Errorf("makes something nested deeper than %d", event.MaxDepth)
+		return event.Value{}, fmt.Errorf("produces a value nested deeper than %d", event.MaxDepth)
 	}
 	switch x := x.(type) {
 	case nil:
@@ -241,12 +241,12 @@ func toValue(x any, depth int) (event.Value, error) {
 		return event.NewNull(), nil
 	case string:
 		if !utf8.ValidString(x) {
-			return event.Value{}, errors.New("makes a text that is not UTF-8")
+			return event.Value{}, errors.New("produces a text that is not UTF-8")
 		}
 		return event.NewString(x), nil
 	case float64:
 		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return event.Value{}, fmt.Errorf("makes %v, which is no number in JSON", x)
+			return event.Value{}, fmt.Errorf("produces %v, which is not a number in JSON", x)
 		}
 		return event.NewFloat(x), nil
 	case time.Time:
@@ -270,7 +270,7 @@ func toValue(x any, depth int) (event.Value, error) {
 	case bool, int, int64:
 		return event.From(x)
 	case *budget:
-		return event.Value{}, errors.New("makes something that has no JSON form")
+		return event.Value{}, errors.New("produces a value that has no JSON form")
 	}
 	return collectionValue(x, depth)
 }

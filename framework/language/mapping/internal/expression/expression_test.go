@@ -38,7 +38,7 @@ func TestEval(t *testing.T) {
 	}
 }
 
-func TestCompileShowsThePlace(t *testing.T) {
+func TestCompileShowsThePosition(t *testing.T) {
 	_, err := expression.Compile("userId +\n  * 2")
 	require.ErrorContains(t, err, "line 2, column 3: unexpected token Operator(\"*\")")
 	_, err = expression.Compile(strings.Repeat("1+", expression.MaxLength))
@@ -46,12 +46,12 @@ func TestCompileShowsThePlace(t *testing.T) {
 	_, err = expression.Compile(strings.Repeat("1+", 1500) + "1")
 	assert.ErrorContains(t, err, "exceeds maximum allowed nodes")
 	_, err = expression.Compile("n + uper(1)")
-	assert.EqualError(t, err, `line 1, column 5: there is no function "uper" (did you mean "upper"?)`)
+	assert.EqualError(t, err, `line 1, column 5: unknown function "uper" (did you mean "upper"?)`)
 }
 
-func TestEvalFailsInWords(t *testing.T) {
+func TestEvalErrors(t *testing.T) {
 	cases := map[string]string{
-		`1 / 0`: "makes +Inf", `n + userId`: "invalid operation", `tags[9]`: "index out of range",
+		`1 / 0`: "produces +Inf", `n + userId`: "invalid operation", `tags[9]`: "index out of range",
 		`repeat("x", 1000000000)`: "memory budget", `map(1..100000000, #)`: "memory budget", `upper`: "",
 		`int("x")`: "invalid",
 	}
@@ -117,8 +117,9 @@ func FuzzCompileEval(f *testing.F) {
 	})
 }
 
-// What an expression makes is bounded in bytes, before it is made: each of these would need gigabytes, or end never.
-func TestWhatAnExpressionMakesIsBounded(t *testing.T) {
+// TestSizeOfResultsIsLimited checks that results are limited before they are allocated: each of these expressions would need
+// gigabytes or never end.
+func TestSizeOfResultsIsLimited(t *testing.T) {
 	big := event.NewObject([]event.Member{
 		{Key: "s", Value: event.NewString(strings.Repeat("x", 16))}, {Key: "m", Value: event.NewString(strings.Repeat("m", 1<<20))},
 		{Key: "l", Value: event.NewArray(slices.Repeat([]event.Value{event.NewString("e")}, 10_000))},

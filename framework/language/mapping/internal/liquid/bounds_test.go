@@ -13,7 +13,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping/internal/liquid"
 )
 
-// heavy is an event with a text of about 1 MB, a text beyond that, and long lists.
+// heavy returns an event with a text of about 1 MB, a longer text, and long lists.
 func heavy() event.Value {
 	items := make([]event.Value, 200_000)
 	for i := range items {
@@ -29,34 +29,34 @@ func heavy() event.Value {
 	})
 }
 
-// TestGrowthIsStopped shows that no template of 1,000 characters makes much of a little, and that an error comes before the
-// memory is taken.
+// TestGrowthIsStopped checks that templates of 1,000 characters cannot create large values, and that they fail before the memory is
+// allocated.
 func TestGrowthIsStopped(t *testing.T) {
 	cases := map[string]struct{ start, step, want string }{
-		"append":         {"{%assign a=s%}", "{%assign a=a|append:a%}", "makes more than 1 MB of text"},
-		"prepend":        {"{%assign a=s%}", "{%assign a=a|prepend:a%}", "makes more than 1 MB of text"},
-		"capture":        {"{%assign a=s%}", "{%capture a%}{{a}}{{a}}{%endcapture%}", "makes more than 1 MB of text"},
-		"output":         {"", "{{text}}", "makes more than 1 MB of text"},
-		"long output":    {"", "{{beyond}}", "makes more than 1 MB of text"},
-		"replace":        {"{%assign a=s%}", "{%assign a=a|replace:'',a%}", "makes more than 1 MB of text"},
-		"replace first":  {"{%assign a=s%}", "{%assign a=a|replace_first:'a',a|append:a%}", "makes more than 1 MB of text"},
-		"replace last":   {"{%assign a=s%}", "{%assign a=a|replace_last:'h',a|append:a%}", "makes more than 1 MB of text"},
-		"join":           {"{%assign a=s%}", "{%assign a=a|split:''|join:a%}", "makes more than 1 MB of text"},
-		"escape":         {"{%assign a=text%}", "{%assign a=a|escape%}", "makes more than 1 MB of text"},
-		"url_encode":     {"{%assign a=text%}", "{%assign a=a|url_encode%}", "makes more than 1 MB of text"},
-		"json":           {"{%assign a='\"\"'%}", "{%assign a=a|json%}", "makes more than 1 MB of text"},
-		"json of lists":  {"{%assign a=s|push:s%}", "{%assign a=a|push:a|push:a%}", "makes more than 1 MB of text"},
-		"indented json":  {"{%assign a=list|json:10%}", "{{a}}", "makes more than 1 MB of text"},
-		"push":           {"{%assign a=list%}", "{%assign a=a|push:1%}", "makes a list of more than 100000 items"},
-		"split":          {"{%assign a=text%}", "{%assign b=a|split:'<'%}", "makes a list of more than 100000 items"},
-		"range":          {"", "{{(1..999999999)|size}}", "makes a list of more than 100000 items"},
-		"endless range":  {"", "{{(9007199254740992..9007199254740994)|size}}", "makes a list of more than 100000 items"},
-		"many ranges":    {"", "{{(1..99999)|size}}", "makes more than 32 MB on the way"},
-		"date width":     {"", "{{1|date:'%999999Y%999999Y'}}", "makes more than 1 MB of text"},
-		"date width too": {"", "{{1|date:'%99999999999999999999Y'}}", "makes more than 1 MB of text"},
-		"date fraction":  {"", "{{1|date:'%9999999N'}}", "makes more than 1 MB of text"},
-		"much work":      {"", "{{text|size}}", "makes more than 32 MB on the way"},
-		"a large text":   {"", "{{beyond|size}}", "takes more than 1 MB"},
+		"append":         {"{%assign a=s%}", "{%assign a=a|append:a%}", "produces more than 1 MB of text"},
+		"prepend":        {"{%assign a=s%}", "{%assign a=a|prepend:a%}", "produces more than 1 MB of text"},
+		"capture":        {"{%assign a=s%}", "{%capture a%}{{a}}{{a}}{%endcapture%}", "produces more than 1 MB of text"},
+		"output":         {"", "{{text}}", "produces more than 1 MB of text"},
+		"long output":    {"", "{{beyond}}", "produces more than 1 MB of text"},
+		"replace":        {"{%assign a=s%}", "{%assign a=a|replace:'',a%}", "produces more than 1 MB of text"},
+		"replace first":  {"{%assign a=s%}", "{%assign a=a|replace_first:'a',a|append:a%}", "produces more than 1 MB of text"},
+		"replace last":   {"{%assign a=s%}", "{%assign a=a|replace_last:'h',a|append:a%}", "produces more than 1 MB of text"},
+		"join":           {"{%assign a=s%}", "{%assign a=a|split:''|join:a%}", "produces more than 1 MB of text"},
+		"escape":         {"{%assign a=text%}", "{%assign a=a|escape%}", "produces more than 1 MB of text"},
+		"url_encode":     {"{%assign a=text%}", "{%assign a=a|url_encode%}", "produces more than 1 MB of text"},
+		"json":           {"{%assign a='\"\"'%}", "{%assign a=a|json%}", "produces more than 1 MB of text"},
+		"json of lists":  {"{%assign a=s|push:s%}", "{%assign a=a|push:a|push:a%}", "produces more than 1 MB of text"},
+		"indented json":  {"{%assign a=list|json:10%}", "{{a}}", "produces more than 1 MB of text"},
+		"push":           {"{%assign a=list%}", "{%assign a=a|push:1%}", "produces a list of more than 100000 items"},
+		"split":          {"{%assign a=text%}", "{%assign b=a|split:'<'%}", "produces a list of more than 100000 items"},
+		"range":          {"", "{{(1..999999999)|size}}", "produces a list of more than 100000 items"},
+		"endless range":  {"", "{{(9007199254740992..9007199254740994)|size}}", "produces a list of more than 100000 items"},
+		"many ranges":    {"", "{{(1..99999)|size}}", "produces more than 32 MB of intermediate values"},
+		"date width":     {"", "{{1|date:'%999999Y%999999Y'}}", "produces more than 1 MB of text"},
+		"date width too": {"", "{{1|date:'%99999999999999999999Y'}}", "produces more than 1 MB of text"},
+		"date fraction":  {"", "{{1|date:'%9999999N'}}", "produces more than 1 MB of text"},
+		"much work":      {"", "{{text|size}}", "produces more than 32 MB of intermediate values"},
+		"a large text":   {"", "{{beyond|size}}", "does not accept more than 1 MB"},
 	}
 	v := heavy()
 	for name, c := range cases {
@@ -76,7 +76,7 @@ func TestGrowthIsStopped(t *testing.T) {
 	}
 }
 
-// TestTimeIsBounded shows that a template that does slow things again and again ends.
+// TestTimeIsBounded checks that a slow template is stopped.
 func TestTimeIsBounded(t *testing.T) {
 	v := heavy()
 	for _, step := range []string{

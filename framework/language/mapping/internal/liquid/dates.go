@@ -85,7 +85,7 @@ func parseZone(v event.Value) (*time.Location, error) {
 	name := printText(v)
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "" || name == "Local" {
-		return nil, fmt.Errorf("there is no time zone %q", truncateSource(name))
+		return nil, fmt.Errorf("does not know the time zone %q", truncateSource(name))
 	}
 	return zone, nil
 }

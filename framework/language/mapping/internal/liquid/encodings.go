@@ -66,7 +66,7 @@ func percentEncode(s, keep string, plus bool) string {
 func urlDecode(s string, _ args) (string, error) {
 	decoded, err := url.QueryUnescape(s)
 	if err != nil {
-		return "", errors.New("is given what is not URL-encoded")
+		return "", errors.New("needs URL-encoded text")
 	}
 	return strings.ToValidUTF8(decoded, "\uFFFD"), nil
 }
@@ -75,11 +75,11 @@ var base64Text = regexp.MustCompile(`^[A-Za-z0-9+/]*={0,2}$`)
 
 func base64Decode(s string, _ args) (string, error) {
 	if !base64Text.MatchString(s) {
-		return "", errors.New("is given what is not base64")
+		return "", errors.New("needs base64 text")
 	}
 	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
 	if err != nil {
-		return "", errors.New("is given what is not base64")
+		return "", errors.New("needs base64 text")
 	}
 	return strings.ToValidUTF8(string(raw), "\uFFFD"), nil
 }

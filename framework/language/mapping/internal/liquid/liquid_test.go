@@ -30,7 +30,7 @@ func render(text string, v event.Value) (string, error) {
 	return template.Render(v)
 }
 
-// TestReference holds every template of reference.txt to what the reference makes of it.
+// TestReference compares every template of reference.txt with the output of the reference implementation.
 func TestReference(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(reference), "\n")[2:]
 	for i := 0; i+1 < len(lines); i += 2 {
@@ -87,7 +87,7 @@ func TestSegment(t *testing.T) {
 	}
 }
 
-// TestDifferences lists what differs from liquidjs on purpose.
+// TestDifferences lists the intentional differences from liquidjs.
 func TestDifferences(t *testing.T) {
 	v := event.MustParse(`{"id":9007199254740993,"o":{"k":[1.50]},"same":{"k":[1.50]},"n":5,"t":true}`)
 	cases := map[string]string{
@@ -122,8 +122,8 @@ func TestCompileRefuses(t *testing.T) {
 		"{% for x in tags %}{% endfor %}":           `tag "for" is disabled`,
 		"{%- include 'x' -%}":                       `tag "include" is disabled`,
 		"{% case t %}{% endcase %}":                 `tag "case" is disabled`,
-		"{% nope 1 %}":                              `there is no tag "nope" in {% nope 1 %}`,
-		"{% output 1 %}":                            `there is no tag "output" in {% output 1 %}`,
+		"{% nope 1 %}":                              `unknown tag "nope" in {% nope 1 %}`,
+		"{% output 1 %}":                            `unknown tag "output" in {% output 1 %}`,
 		"{{ tags | map: 'x' }}":                     `filter "map" is disabled in {{ tags | map: 'x' }}`,
 		"{% if tags | sort %}{% endif %}":           `filter "sort" is disabled in {% if tags | sort %}`,
 		"x{% if t %}y":                              `unterminated "if" block in {% if t %}`,
@@ -135,7 +135,7 @@ func TestCompileRefuses(t *testing.T) {
 		"{% if t ":                                  "tag {% if t is not closed",
 		"{% comment %} x":                           "tag {% comment %} is not closed",
 		"{% raw %} x":                               "tag {% raw %} is not closed",
-		"{%%}":                                      "there is no tag in {%%}",
+		"{%%}":                                      "missing tag name in {%%}",
 		"{{ }}":                                     "expected a value in {{ }}",
 		"{{ a | upcase foo }}":                      `expected "|" before foo in {{ a | upcase foo }}`,
 		"{{ a['b }}":                                "is not closed",
@@ -145,7 +145,7 @@ func TestCompileRefuses(t *testing.T) {
 		"{{ a. }}":                                  `expected a name after "."`,
 		"{% assign 1 2 %}":                          `expected a name and "="`,
 		"{% capture %}{% endcapture %}":             "expected a name",
-		"{% cycle %}":                               "expected values divided by commas",
+		"{% cycle %}":                               "expected values separated by commas",
 		strings.Repeat("é", 1001):                   "should be at most 1000 characters long but has 1001",
 		strings.Repeat("😀", 501):                    "should be at most 1000 characters long but has 1002",
 		"{{ " + strings.Repeat("a", 99) + "! }}":    "…",
@@ -158,13 +158,13 @@ func TestCompileRefuses(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-func TestRenderFailsInWords(t *testing.T) {
+func TestRenderErrors(t *testing.T) {
 	cases := map[string]string{
 		"{{ n | append }}": `filter "append" needs an argument in {{ n | append }}`,
-		"{% if t %}{{ '%zz' | url_decode }}{% endif %}": `filter "url_decode" is given what is not URL-encoded in {{ '%zz' | url_decode }}`,
-		"{% assign a = '!' | base64_decode %}":          `filter "base64_decode" is given what is not base64 in {% assign a = '!' | base64_decode %}`,
-		"{{ when | date: '%H', 'Mars/Phobos' }}":        `filter "date" there is no time zone "Mars/Phobos"`,
-		"{{ when | date: '%H', '../../etc/passwd' }}":   "there is no time zone",
+		"{% if t %}{{ '%zz' | url_decode }}{% endif %}": `filter "url_decode" needs URL-encoded text in {{ '%zz' | url_decode }}`,
+		"{% assign a = '!' | base64_decode %}":          `filter "base64_decode" needs base64 text in {% assign a = '!' | base64_decode %}`,
+		"{{ when | date: '%H', 'Mars/Phobos' }}":        `filter "date" does not know the time zone "Mars/Phobos"`,
+		"{{ when | date: '%H', '../../etc/passwd' }}":   "does not know the time zone",
 	}
 	for text, want := range cases {
 		_, err := render(text, sample)

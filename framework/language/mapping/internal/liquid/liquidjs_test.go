@@ -10,7 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping/internal/liquid"
 )
 
-// TestAsLiquidJS holds what liquidjs prints for templates in which implementations of Liquid differ.
+// TestAsLiquidJS checks the output of liquidjs for templates on which implementations of Liquid differ.
 func TestAsLiquidJS(t *testing.T) {
 	e := event.MustParse(`{"s":"lit","e":"","n":5,"nul":null,"t":true,"arr":[3,1,2],"one":[7],"none":[],"o":{"k":1},"nested":[[1,[2]],3],"mixed":["a",null,"b"],"big":9007199254740991}`)
 	for template, want := range map[string]string{

@@ -85,7 +85,7 @@ func (c *cursor) parseArgument(f *filtered) error {
 func (r expressionParser) parseCycle(text string) (group node, values []node, err error) {
 	c := &cursor{text: text, uses: r.uses}
 	if group, err = c.parseOperand(); err != nil {
-		return nil, nil, errors.New("expected values divided by commas")
+		return nil, nil, errors.New("expected values separated by commas")
 	}
 	if c.skipSpace(); !c.skipPrefix(":") {
 		group, c.pos = nil, 0

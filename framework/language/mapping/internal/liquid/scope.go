@@ -62,11 +62,11 @@ func (s *scope) addToCounter(name string, step float64) float64 {
 }
 
 var (
-	errTooLong = fmt.Errorf("makes more than %d MB of text", MaxText>>20)
-	errTooMany = fmt.Errorf("makes a list of more than %d items", MaxItems)
-	errTooMuch = fmt.Errorf("makes more than %d MB on the way", MaxWork>>20)
+	errTooLong = fmt.Errorf("produces more than %d MB of text", MaxText>>20)
+	errTooMany = fmt.Errorf("produces a list of more than %d items", MaxItems)
+	errTooMuch = fmt.Errorf("produces more than %d MB of intermediate values", MaxWork>>20)
 	errTooSlow = fmt.Errorf("takes longer than %v", MaxTime)
-	errTooBig  = fmt.Errorf("takes more than %d MB", MaxText>>20)
+	errTooBig  = fmt.Errorf("does not accept more than %d MB", MaxText>>20)
 )
 
 // itemSize is the approximate memory overhead of a list item in bytes.

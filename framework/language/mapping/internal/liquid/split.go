@@ -195,11 +195,11 @@ func (s *splitter) addTag(inside, source string) error {
 func (s *splitter) addPiece(p piece) error {
 	switch {
 	case p.tag == "":
-		return fmt.Errorf("there is no tag in %s", truncateSource(p.source))
+		return fmt.Errorf("missing tag name in %s", truncateSource(p.source))
 	case slices.Contains(disabledTags, p.tag):
 		return fmt.Errorf("tag %q is disabled", p.tag)
 	case !slices.Contains(knownTags, p.tag):
-		return fmt.Errorf("there is no tag %q in %s", p.tag, truncateSource(p.source))
+		return fmt.Errorf("unknown tag %q in %s", p.tag, truncateSource(p.source))
 	}
 	s.pieces = append(s.pieces, p)
 	return nil
