@@ -226,7 +226,7 @@ func (p *pages) running() ([]console.Instance, error) {
 	return p.make(cfg, problems, console.Real, nil)
 }
 
-func (p *pages) logins() (*oauth.Keeper, error) {
+func (p *pages) logins() (*oauth.Manager, error) {
 	cfg, problems := config.Load(p.path, config.Env{})
 	if cfg == nil {
 		return nil, problems.Err()

@@ -44,7 +44,7 @@ func TestConnectingFromTheConsole(t *testing.T) {
 	address := regexp.MustCompile(`href="(http[^"]+)"[^>]*>Open the login page`)
 	var found []string
 	require.Eventually(t, func() bool { found = address.FindStringSubmatch(s.page(work)); return found != nil }, 10*time.Second, 50*time.Millisecond)
-	_, _ = tokens.Agree(t, html.UnescapeString(found[1]), true)
+	_, _ = tokens.ApproveInBrowser(t, html.UnescapeString(found[1]), true)
 	require.Eventually(t, func() bool { return strings.Contains(s.page(work), "Connected.") }, 10*time.Second, 50*time.Millisecond)
 	assert.Contains(t, s.page("setup"), ">connected<")
 	require.Eventually(t, func() bool { return members(t, braze.URL)["aud_vip"]["ana"] }, 20*time.Second, 100*time.Millisecond)

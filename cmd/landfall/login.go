@@ -31,7 +31,7 @@ type logins struct {
 	wait                   time.Duration
 	target                 target // that tokens are for: real remotes, or a sandbox at a URL
 	store                  *state.Store
-	keeper                 *oauth.Keeper
+	keeper                 *oauth.Manager
 	list                   []instance
 }
 
@@ -184,11 +184,11 @@ func withoutHow(err error) error {
 func (l *logins) get(ctx context.Context, remote *oauth.Remote) (oauth.Token, error) {
 	switch {
 	case remote.Spec.Grant == oauth.ClientCredentials:
-		return remote.Credentials(ctx)
+		return remote.LoginAsClient(ctx)
 	case remote.Spec.Grant == oauth.DeviceCode:
-		return remote.Device(ctx, l.ask)
+		return remote.LoginWithDevice(ctx, l.ask)
 	case l.paste:
-		return remote.Pasted(ctx, l.port, l.ask, func() (string, error) {
+		return remote.LoginWithPastedURL(ctx, l.port, l.ask, func() (string, error) {
 			fmt.Fprintln(l.err, "The browser ends at a page that it cannot show. Paste its address here:")
 			line, err := bufio.NewReader(l.in).ReadString('\n')
 			if line == "" && err != nil {
@@ -197,7 +197,7 @@ func (l *logins) get(ctx context.Context, remote *oauth.Remote) (oauth.Token, er
 			return line, nil
 		})
 	}
-	return remote.Browser(ctx, l.port, func(a oauth.Ask) {
+	return remote.LoginInBrowser(ctx, l.port, func(a oauth.Prompt) {
 		l.ask(a)
 		if !l.noBrowser {
 			browse(a.URL)
@@ -206,7 +206,7 @@ func (l *logins) get(ctx context.Context, remote *oauth.Remote) (oauth.Token, er
 }
 
 // ask tells what a person has to do.
-func (l *logins) ask(a oauth.Ask) {
+func (l *logins) ask(a oauth.Prompt) {
 	fmt.Fprintf(l.err, "Open this address in a browser and agree:\n\n  %s\n\n", a.URL)
 	if a.Code != "" {
 		fmt.Fprintf(l.err, "and enter the code %s\n\n", a.Code)

@@ -40,7 +40,7 @@ func guarded(t *testing.T, braze string, tokens *oauthtest.Server) string {
 	proxy := httputil.NewSingleHostReverseProxy(to)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		access, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !tokens.Good(access) {
+		if !tokens.IsValid(access) {
 			w.WriteHeader(http.StatusUnauthorized)
 			fmt.Fprintf(w, `{"message":"the token %s is not good"}`, access)
 			return
@@ -108,7 +108,7 @@ func TestLoginsFromBeginningToEnd(t *testing.T) {
 	login := func() {
 		out := command(true, func(line string) {
 			if found := address.FindString(line); found != "" {
-				go func() { _, _ = tokens.Agree(t, found, true) }()
+				go func() { _, _ = tokens.ApproveInBrowser(t, found, true) }()
 			}
 		}, "auth", "login", "--no-browser", "--port", port)
 		require.Contains(t, out, "logged in")

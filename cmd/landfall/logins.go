@@ -35,7 +35,7 @@ var tokenTransport http.RoundTripper = httpx.NewTransport(httpx.TransportConfig{
 
 const keyHint = "make one with `landfall auth key > landfall.key` and set state: {key: \"file:landfall.key\"}"
 
-func openKeeper(cfg *config.Config, store *state.Store) (*oauth.Keeper, error) {
+func openKeeper(cfg *config.Config, store *state.Store) (*oauth.Manager, error) {
 	if cfg.StateKey == "" {
 		return nil, fmt.Errorf("there is no key to encrypt tokens with: %s", keyHint)
 	}
@@ -43,5 +43,5 @@ func openKeeper(cfg *config.Config, store *state.Store) (*oauth.Keeper, error) {
 	if err != nil {
 		return nil, fault.Problems{{Pointer: "/state/key", Message: err.Error()}}
 	}
-	return oauth.NewKeeper(store.Tokens(), box), nil
+	return oauth.NewManager(store.Tokens(), box), nil
 }

@@ -238,7 +238,7 @@ func newMembersExport(s streams) *cobra.Command {
 				k.print(standingOf(a, s, nil))
 				return nil
 			}
-			return table.Write([]string{s.Identity, s.At.Format(time.RFC3339Nano), s.Delivered.Format(time.RFC3339Nano), fmt.Sprint(s.Doubt)})
+			return table.Write([]string{s.Identity, s.At.Format(time.RFC3339Nano), s.Delivered.Format(time.RFC3339Nano), fmt.Sprint(s.Uncertain)})
 		})
 		table.Flush()
 		return err

@@ -61,7 +61,7 @@ func (k *keeping) show(ctx context.Context, user string) error {
 }
 
 func standingOf(a destination.Audience, s state.Membership, history []state.HistoryEntry) standingJSON {
-	shown := standingJSON{a.ID, a.Name, s.Identity, s.Known, s.Member, s.Doubt, stamp(s.At), stamp(s.Delivered), stamp(s.Confirmed), []happeningJSON{}}
+	shown := standingJSON{a.ID, a.Name, s.Identity, s.Known, s.Member, s.Uncertain, stamp(s.At), stamp(s.Delivered), stamp(s.Confirmed), []happeningJSON{}}
 	for _, h := range history {
 		shown.History = append(shown.History, happeningJSON{stamp(h.Decided), stamp(h.At), h.Member, h.Outcome, h.Reason})
 	}
@@ -74,7 +74,7 @@ func (k *keeping) showText(a destination.Audience, s state.Membership, history [
 		where = "never delivered"
 	}
 	fmt.Fprintf(k.out, "%s (%s)  %s: %s\n", a.Name, a.ID, s.Identity, where)
-	if s.Doubt {
+	if s.Uncertain {
 		fmt.Fprintln(k.out, "  in doubt: the remote may hold something else; the next event is sent in any case, or landfall members resync")
 	}
 	for _, h := range history {

@@ -41,13 +41,13 @@ type crashing struct {
 	before, after, crashed bool
 }
 
-func (c *crashing) Write(ctx context.Context, a destination.Audience, changes []destination.Change) error {
+func (c *crashing) Record(ctx context.Context, a destination.Audience, changes []destination.Change) error {
 	before, after := c.before, c.after
 	c.before, c.after, c.crashed = false, false, c.crashed || before || after
 	if before {
 		panic("the process ends before the record")
 	}
-	err := c.Members.Write(ctx, a, changes)
+	err := c.Members.Record(ctx, a, changes)
 	if after {
 		panic("the process ends after the record")
 	}

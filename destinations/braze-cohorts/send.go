@@ -25,7 +25,7 @@ type sender struct {
 //
 // One batch of a cohort is under way at a time: what the ledger says holds until it is written.
 func (s *sender) send(ctx context.Context) error {
-	release, err := s.deps.Locks.Hold(ctx, s.cohort.id)
+	release, err := s.deps.Locks.Lock(ctx, s.cohort.id)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (s *sender) send(ctx context.Context) error {
 func (s *sender) news(ctx context.Context, changes []*change) ([]*change, error) {
 	identities := identitiesOf(changes)
 	defer namePool.Put(identities)
-	records, err := s.deps.Members.Look(ctx, s.cohort.id, identities)
+	records, err := s.deps.Members.Lookup(ctx, s.cohort.id, identities)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (s *sender) news(ctx context.Context, changes []*change) ([]*change, error)
 		switch r := records[i]; {
 		case r.Known && c.At.Before(r.At):
 			s.ms.Skip(c.index, superseded)
-		case r.Known && c.Member == r.Member && !r.Doubt && !s.resend:
+		case r.Known && c.Member == r.Member && !r.Uncertain && !s.resend:
 			same = append(same, c)
 		default:
 			kept = append(kept, c)
@@ -139,7 +139,7 @@ func (s *sender) delivered(ctx context.Context, changes []*change) error {
 func (s *sender) doubt(ctx context.Context, changes []*change) error {
 	identities := identitiesOf(changes)
 	defer namePool.Put(identities)
-	return s.deps.Members.Doubt(ctx, s.audience(), identities)
+	return s.deps.Members.MarkUncertain(ctx, s.audience(), identities)
 }
 
 // identitiesOf are the identities of changes as the ledger has them, in room that is to be given back to namePool.
@@ -165,7 +165,7 @@ func (s *sender) record(ctx context.Context, changes []*change, unchanged bool) 
 		written[i] = c.Change
 		written[i].Unchanged = unchanged
 	}
-	return s.deps.Members.Write(ctx, s.audience(), written)
+	return s.deps.Members.Record(ctx, s.audience(), written)
 }
 
 // failRest gives err to every payload of the cohort that is not decided.
@@ -185,14 +185,14 @@ func (s *sender) note(ctx context.Context) {
 		if s.ms.Outcome(c.index) == destination.Delivered {
 			continue
 		}
-		if outcome, reason := s.ms.Result(c.index).Words(); reason != unchanged {
+		if outcome, reason := s.ms.Result(c.index).Describe(); reason != unchanged {
 			notes = append(notes, destination.Note{Identity: c.Identity, Member: c.Member, At: c.At, Outcome: outcome, Reason: reason})
 		}
 	}
 	if len(notes) == 0 {
 		return
 	}
-	if err := s.deps.Members.Note(context.WithoutCancel(ctx), s.audience(), notes); err != nil {
+	if err := s.deps.Members.Annotate(context.WithoutCancel(ctx), s.audience(), notes); err != nil {
 		s.deps.Log.Warn("the ledger does not take the reasons of a batch", "error", err)
 	}
 }

@@ -30,10 +30,10 @@ func identify(email, more string) string {
 func TestContactsAreCreatedAndUpdated(t *testing.T) {
 	r := sandboxtest.Start(t, hubspot.Plugin(), map[string][]string{"token": {"pat-very-secret"}, "property": {"plan"}})
 	plan := r.Plan(instance, withToken("pat-very-secret"))
-	assert.Equal(t, []string{"delivered", "delivered", "delivered"}, r.Run(plan, identify("Ana@example.com", `{"plan":"free"}`), identify("bo@example.com", `{}`), identify("ana@example.com", `{"plan":"pro"}`)))
+	assert.Equal(t, []string{"delivered", "delivered", "delivered"}, r.RunBatch(plan, identify("Ana@example.com", `{"plan":"free"}`), identify("bo@example.com", `{}`), identify("ana@example.com", `{"plan":"pro"}`)))
 	assert.Equal(t, 2, r.Requests(), "one contact is never twice in a request")
 	assert.Equal(t, "pro", r.State().Get("contacts").Get("ana@example.com").Get("plan").Str())
-	assert.NotContains(t, r.Seen(), "pat-very-secret")
+	assert.NotContains(t, r.Transcript(), "pat-very-secret")
 	assert.NoError(t, plan.Test(t.Context()))
 }
 
@@ -46,7 +46,7 @@ func TestAWrongContactFailsAlone(t *testing.T) {
 	}
 	events[120] = identify("u120@example.com", `{"missing":1}`)
 	events[249] = identify("u249@nowhere", `{}`)
-	for i, outcome := range r.Run(plan, events...) {
+	for i, outcome := range r.RunBatch(plan, events...) {
 		switch i {
 		case 120:
 			assert.Contains(t, outcome, `refused: VALIDATION_ERROR: Property values were not valid: [{"error":"PROPERTY_DOESNT_EXIST"`)
@@ -63,7 +63,7 @@ func TestAWrongContactFailsAlone(t *testing.T) {
 func TestTheRateLimitIsKeptTo(t *testing.T) {
 	r := sandboxtest.Start(t, hubspot.Plugin(), nil)
 	plan := r.Plan(instance, withToken("t"))
-	r.Fault(`{"status":429,"headers":{"Retry-After":"20"},"body":{"status":"error","message":"You have reached your ten_secondly_rolling limit.","policyName":"TEN_SECONDLY_ROLLING"}}`)
+	r.AddFault(`{"status":429,"headers":{"Retry-After":"20"},"body":{"status":"error","message":"You have reached your ten_secondly_rolling limit.","policyName":"TEN_SECONDLY_ROLLING"}}`)
 	e, err := event.Parse([]byte(identify("a@example.com", `{}`)))
 	require.NoError(t, err)
 	v := plan.Run(t.Context(), e)[0]
@@ -79,9 +79,9 @@ func TestTheRateLimitIsKeptTo(t *testing.T) {
 func TestAWindowWithoutRequestsIsWaitedFor(t *testing.T) {
 	r := sandboxtest.Start(t, hubspot.Plugin(), nil)
 	plan := r.Plan(instance, withToken("t"))
-	r.Fault(`{"status":200,"headers":{"X-HubSpot-RateLimit-Remaining":"0","X-HubSpot-RateLimit-Interval-Milliseconds":"60000"},"body":{}}`)
-	assert.Equal(t, []string{"delivered"}, r.Run(plan, identify("a@example.com", `{}`)))
-	assert.Contains(t, r.Run(plan, identify("a@example.com", `{}`))[0], "retry: the request was not sent: the rate limit asks to wait ")
+	r.AddFault(`{"status":200,"headers":{"X-HubSpot-RateLimit-Remaining":"0","X-HubSpot-RateLimit-Interval-Milliseconds":"60000"},"body":{}}`)
+	assert.Equal(t, []string{"delivered"}, r.RunBatch(plan, identify("a@example.com", `{}`)))
+	assert.Contains(t, r.RunBatch(plan, identify("a@example.com", `{}`))[0], "retry: the request was not sent: the rate limit asks to wait ")
 }
 
 func TestARefusedTokenIsRefreshedOnce(t *testing.T) {
@@ -96,11 +96,11 @@ func TestARefusedTokenIsRefreshedOnce(t *testing.T) {
 		}
 		return "stale-token", nil
 	}})
-	assert.Equal(t, []string{"delivered", "delivered"}, r.Run(plan, identify("a@example.com", `{}`), identify("b@example.com", `{}`)))
+	assert.Equal(t, []string{"delivered", "delivered"}, r.RunBatch(plan, identify("a@example.com", `{}`), identify("b@example.com", `{}`)))
 	assert.EqualValues(t, 1, refreshed.Load())
 	assert.Equal(t, 2, r.State().Get("contacts").Len())
-	assert.NotContains(t, r.Seen(), "stale-token")
-	assert.NotContains(t, r.Seen(), "fresh-token")
+	assert.NotContains(t, r.Transcript(), "stale-token")
+	assert.NotContains(t, r.Transcript(), "fresh-token")
 }
 
 func TestChoicesComePageByPage(t *testing.T) {
@@ -129,7 +129,7 @@ func TestChoicesComePageByPage(t *testing.T) {
 		names = append(names, c.Value+" = "+c.Label)
 	}
 	assert.Equal(t, []string{"firstname = The firstname", "lastname = The lastname"}, names)
-	r.Fault(`{"status":403,"body":{"status":"error","message":"This app hasn't been granted all required scopes"}}`)
+	r.AddFault(`{"status":403,"body":{"status":"error","message":"This app hasn't been granted all required scopes"}}`)
 	_, err = plan.Choices(t.Context(), "upsertContact", "properties", "", "", event.Value{})
 	assert.ErrorContains(t, err, "This app hasn't been granted all required scopes")
 }

@@ -108,7 +108,7 @@ type failure struct {
 }
 
 func refuse(w http.ResponseWriter, status int, category, message string) {
-	sandbox.Answer(w, status, failure{Status: "error", Category: category, Message: message})
+	sandbox.WriteJSON(w, status, failure{Status: "error", Category: category, Message: message})
 }
 
 // input is one contact of a request.
@@ -150,7 +150,7 @@ func (a *account) upsert(w http.ResponseWriter, r *http.Request) {
 	if len(failures) > 0 {
 		answer["numErrors"], answer["errors"], status = len(failures), failures, http.StatusMultiStatus
 	}
-	sandbox.Answer(w, status, answer)
+	sandbox.WriteJSON(w, status, answer)
 }
 
 // wrongBatch is what is wrong with the inputs together.
@@ -223,7 +223,7 @@ func (a *account) listProperties(w http.ResponseWriter, _ *http.Request) {
 	for _, name := range append(slices.Clone(a.properties), readOnly...) {
 		results = append(results, a.describe(name))
 	}
-	sandbox.Answer(w, http.StatusOK, map[string]any{"results": results})
+	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"results": results})
 }
 
 func (a *account) property(w http.ResponseWriter, r *http.Request) {
@@ -232,7 +232,7 @@ func (a *account) property(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "OBJECT_NOT_FOUND", "Property \""+name+"\" does not exist")
 		return
 	}
-	sandbox.Answer(w, http.StatusOK, a.describe(name))
+	sandbox.WriteJSON(w, http.StatusOK, a.describe(name))
 }
 
 func (a *account) describe(name string) map[string]any {
@@ -261,5 +261,5 @@ func (a *account) listOwners(w http.ResponseWriter, r *http.Request) {
 	if to < len(a.owners) {
 		body["paging"] = map[string]any{"next": map[string]any{"after": strconv.Itoa(to)}}
 	}
-	sandbox.Answer(w, http.StatusOK, body)
+	sandbox.WriteJSON(w, http.StatusOK, body)
 }

@@ -68,12 +68,12 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // the client is gone
 	}
 	if len(e.secrets) > 0 && !slices.ContainsFunc(e.secrets, func(secret string) bool { return signed(secret, body, r.Header.Get("X-Signature")) }) {
-		sandbox.Answer(w, http.StatusUnauthorized, map[string]any{"message": "the signature is wrong"})
+		sandbox.WriteJSON(w, http.StatusUnauthorized, map[string]any{"message": "the signature is wrong"})
 		return
 	}
 	events, err := eventsOf(r.Header.Get("Content-Type"), body)
 	if err != nil {
-		sandbox.Answer(w, http.StatusBadRequest, map[string]any{"message": err.Error()})
+		sandbox.WriteJSON(w, http.StatusBadRequest, map[string]any{"message": err.Error()})
 		return
 	}
 	taken, errors := e.divide(events)
@@ -83,10 +83,10 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	e.mu.Unlock()
 	if len(errors) > 0 {
-		sandbox.Answer(w, http.StatusMultiStatus, map[string]any{"errors": errors})
+		sandbox.WriteJSON(w, http.StatusMultiStatus, map[string]any{"errors": errors})
 		return
 	}
-	sandbox.Answer(w, http.StatusOK, map[string]any{})
+	sandbox.WriteJSON(w, http.StatusOK, map[string]any{})
 }
 
 // refusal is one event that is refused.

@@ -31,8 +31,8 @@ func TestEveryWayToSignIsRightOverTheWire(t *testing.T) {
 				r := sandboxtest.Start(t, webhook.Plugin(), map[string][]string{"secret": {"very-secret"}})
 				settings := fmt.Sprintf(`{"sharedSecret":"very-secret","signature_algorithm":%q,"signature_encoding":%q,"format":%q,"signature_prefix":"v1="}`, algorithm, encoding, format)
 				plan := r.Plan(instance(settings, `{"url":"https://hooks.example.com/in","enable_batching":true}`), runtime.Host{})
-				assert.Equal(t, []string{"delivered", "delivered"}, r.Run(plan, track(1), track(2)), settings)
-				assert.NotContains(t, r.Seen(), "very-secret")
+				assert.Equal(t, []string{"delivered", "delivered"}, r.RunBatch(plan, track(1), track(2)), settings)
+				assert.NotContains(t, r.Transcript(), "very-secret")
 				first := r.State().Get("deliveries").Index(0)
 				assert.Equal(t, "/in", first.Get("path").Str())
 			}
@@ -43,14 +43,14 @@ func TestEveryWayToSignIsRightOverTheWire(t *testing.T) {
 func TestAWrongSignatureIsRefused(t *testing.T) {
 	r := sandboxtest.Start(t, webhook.Plugin(), map[string][]string{"secret": {"very-secret"}})
 	plan := r.Plan(instance(`{"sharedSecret":"another"}`, `{"url":"https://hooks.example.com"}`), runtime.Host{})
-	assert.Equal(t, []string{"refused: the signature is wrong"}, r.Run(plan, track(1)))
+	assert.Equal(t, []string{"refused: the signature is wrong"}, r.RunBatch(plan, track(1)))
 }
 
 func TestEventsOfABatchAreRefusedAlone(t *testing.T) {
 	r := sandboxtest.Start(t, webhook.Plugin(), map[string][]string{"refuse": {`"u2"`, `"u5"`}})
 	plan := r.Plan(instance(`{"format":"ndjson"}`, `{"url":"https://hooks.example.com","enable_batching":true,"batch_size":4}`), runtime.Host{})
 	assert.Equal(t, []string{"delivered", "delivered", "refused: the event is not wanted", "delivered", "delivered", "refused: the event is not wanted"},
-		r.Run(plan, track(0), track(1), track(2), track(3), track(4), track(5)))
+		r.RunBatch(plan, track(0), track(1), track(2), track(3), track(4), track(5)))
 	assert.Equal(t, 2, r.Requests())
 	deliveries := r.State().Get("deliveries")
 	assert.Equal(t, 3, deliveries.Index(0).Get("events").Len())
@@ -60,7 +60,7 @@ func TestEventsOfABatchAreRefusedAlone(t *testing.T) {
 func TestEventsForDifferentEndpointsNeverShareARequest(t *testing.T) {
 	r := sandboxtest.Start(t, webhook.Plugin(), nil)
 	plan := r.Plan(instance(`{}`, `{"url":{"@template":"https://hooks.example.com/{{properties.n}}"},"batch_keys":[],"enable_batching":true}`), runtime.Host{})
-	assert.Equal(t, []string{"delivered", "delivered", "delivered"}, r.Run(plan, track(1), track(1), track(2)))
+	assert.Equal(t, []string{"delivered", "delivered", "delivered"}, r.RunBatch(plan, track(1), track(1), track(2)))
 	var got []string
 	for _, d := range r.State().Get("deliveries").Items() {
 		got = append(got, fmt.Sprintf("%s %d", d.Get("path").Str(), d.Get("events").Len()))
@@ -71,7 +71,7 @@ func TestEventsForDifferentEndpointsNeverShareARequest(t *testing.T) {
 func TestTheReceiverIsWaitedFor(t *testing.T) {
 	r := sandboxtest.Start(t, webhook.Plugin(), nil)
 	plan := r.Plan(instance(`{}`, `{"url":"https://hooks.example.com"}`), runtime.Host{})
-	r.Fault(`[{"status":429,"headers":{"Retry-After":"17"}},{"drop":true}]`)
+	r.AddFault(`[{"status":429,"headers":{"Retry-After":"17"}},{"drop":true}]`)
 	e, err := event.Parse([]byte(track(1)))
 	require.NoError(t, err)
 	v := plan.Run(t.Context(), e)[0]
@@ -79,8 +79,8 @@ func TestTheReceiverIsWaitedFor(t *testing.T) {
 	assert.Equal(t, 17*time.Second, v.RetryAfter)
 
 	plan = r.Plan(instance(`{}`, `{"url":"https://hooks.example.com"}`), runtime.Host{})
-	assert.Contains(t, r.Run(plan, track(1))[0], "retry: no answer from the destination")
-	assert.Equal(t, []string{"delivered"}, r.Run(plan, track(1)))
+	assert.Contains(t, r.RunBatch(plan, track(1))[0], "retry: no answer from the destination")
+	assert.Equal(t, []string{"delivered"}, r.RunBatch(plan, track(1)))
 }
 
 func TestCredentialsDoNotShow(t *testing.T) {
@@ -90,17 +90,17 @@ func TestCredentialsDoNotShow(t *testing.T) {
 	} {
 		r := sandboxtest.Start(t, webhook.Plugin(), nil)
 		plan := r.Plan(instance(settings, `{"url":"https://hooks.example.com"}`), runtime.Host{})
-		r.Fault(fmt.Sprintf(`{"status":403,"body":{"message":"not for %s"}}`, secret))
-		assert.Equal(t, []string{"refused: not for [hidden]"}, r.Run(plan, track(1)))
-		assert.NotContains(t, r.Seen(), secret)
-		assert.NotContains(t, r.Seen(), "very-secret-word")
+		r.AddFault(fmt.Sprintf(`{"status":403,"body":{"message":"not for %s"}}`, secret))
+		assert.Equal(t, []string{"refused: not for [hidden]"}, r.RunBatch(plan, track(1)))
+		assert.NotContains(t, r.Transcript(), secret)
+		assert.NotContains(t, r.Transcript(), "very-secret-word")
 	}
 }
 
 func TestAnEventThatIsTooLargeIsRefusedAlone(t *testing.T) {
 	r := sandboxtest.Start(t, webhook.Plugin(), nil)
 	plan := r.Plan(instance(`{}`, `{"url":"https://hooks.example.com","enable_batching":true}`), runtime.Host{})
-	outcomes := r.Run(plan, track(1), `{"type":"track","properties":{"x":"`+strings.Repeat("x", 4<<20)+`"}}`, track(2))
+	outcomes := r.RunBatch(plan, track(1), `{"type":"track","properties":{"x":"`+strings.Repeat("x", 4<<20)+`"}}`, track(2))
 	assert.Contains(t, outcomes[1], "refused: the request is larger than the 4194304 bytes")
 	assert.Equal(t, []string{"delivered", "delivered"}, []string{outcomes[0], outcomes[2]})
 }

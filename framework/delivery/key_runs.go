@@ -15,7 +15,7 @@ func extendRuns(batch []*task) {
 		bytes += t.bytes
 	}
 	for _, t := range batch {
-		if !t.item.Apart {
+		if !t.item.Independent {
 			continue
 		}
 		// What a failed request had of the run goes along again, whatever the bounds: the remote may have acted on the newest of it.

@@ -11,7 +11,7 @@ import (
 // What a failed request had of a user's changes goes along with the oldest of them again, even if the batch is halved or full:
 // the remote may have acted on the newest, and the oldest alone would come after it.
 func TestRunsOfFailedRequestsStayTogether(t *testing.T) {
-	item := runtime.Item{BatchSize: 2, Apart: true}
+	item := runtime.Item{BatchSize: 2, Independent: true}
 	newest := &task{item: item, attempts: 1}
 	middle := &task{item: item, attempts: 1, next: newest}
 	for _, tc := range []struct{ span, carried, want int }{{0, 0, 0}, {0, 2, 2}, {1, 2, 2}, {1, 1, 1}, {1, 0, 0}} {

@@ -82,7 +82,7 @@ func (p *partition) spillHotKeys(full time.Duration) bool {
 	found := false
 	for _, c := range p.chains {
 		hot := c.n > max(room/share, 1) || c.bytes > maxTaskBytes/share || len(p.openPages) >= maxOpenPages
-		if c.n < 2 || !hot || c.first.item.Apart && !long {
+		if c.n < 2 || !hot || c.first.item.Independent && !long {
 			continue
 		}
 		found = true

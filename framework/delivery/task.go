@@ -43,7 +43,7 @@ type task struct {
 // orderKey is what the order of an item is kept for.
 func orderKey(e event.Value, item runtime.Item) string {
 	key := event.OrderingKey(e)
-	if item.Apart {
+	if item.Independent {
 		return item.Lane + " " + key
 	}
 	return key
@@ -51,7 +51,7 @@ func orderKey(e event.Value, item runtime.Item) string {
 
 // laneName is the lane of a task: that of its item; what goes alone needs to wait for nobody but its own key.
 func (t *task) laneName() string {
-	if t.item.BatchSize <= 1 && !t.item.Apart {
+	if t.item.BatchSize <= 1 && !t.item.Independent {
 		return t.item.Lane + "\x00" + t.key
 	}
 	return t.item.Lane

@@ -12,8 +12,8 @@ import (
 
 var errBodies = errors.New("a request has one body: Body, JSON, Form or Text")
 
-// encoded is the request with its parameters in the URL and its body as bytes, whatever it was given as.
-func (r Request) encoded() (Request, error) {
+// withEncodedBody is the request with its parameters in the URL and its body as bytes, whatever it was given as.
+func (r Request) withEncodedBody() (Request, error) {
 	if len(r.Query) > 0 {
 		if _, err := url.Parse(r.URL); err != nil {
 			return r, fmt.Errorf("building the request: %w", err)

@@ -65,7 +65,7 @@ func TestAnswersOutsideOf2xx(t *testing.T) {
 	assert.Equal(t, "the • is spent", e.Error())
 	assert.True(t, e.Retry)
 	assert.Equal(t, 7.0, e.RetryAfter.Seconds())
-	r.TakeErrors = true
+	r.AllowErrorStatus = true
 	got, err := plainClient().Do(t.Context(), r)
 	require.NoError(t, err)
 	assert.Equal(t, 429, got.Status)
@@ -77,7 +77,7 @@ func TestAnswersThatAreTooLargeAreErrors(t *testing.T) {
 		_, _ = w.Write(make([]byte, httpx.DefaultMaxBytes+1))
 	}))
 	defer server.Close()
-	_, err := plainClient().Do(t.Context(), destination.Request{Method: http.MethodGet, URL: server.URL, TakeErrors: true})
+	_, err := plainClient().Do(t.Context(), destination.Request{Method: http.MethodGet, URL: server.URL, AllowErrorStatus: true})
 	e := fault.As(err)
 	assert.ErrorContains(t, err, "is larger than 4194304 bytes")
 	assert.False(t, e.Retry, "the remote has acted")

@@ -48,8 +48,8 @@ type Request struct {
 	JSON   event.Value // absent for none
 	Form   url.Values  // nil for none
 	Text   string      // "" for none
-	// TakeErrors makes an answer outside of 2xx a Response, for a remote whose refusals say something else than a failure.
-	TakeErrors bool
+	// AllowErrorStatus makes an answer outside of 2xx a Response, for a remote whose refusals say something else than a failure.
+	AllowErrorStatus bool
 	// FromEvent says that the URL's host comes from an event. Then the request goes to public addresses only and carries no
 	// credentials, unless the config allows the host or has the URL itself.
 	FromEvent bool
@@ -57,12 +57,12 @@ type Request struct {
 
 // Response is an answer that is not an error, or any answer where the request says so.
 type Response struct {
-	Status  int
-	Header  http.Header
-	Body    event.Value // absent where the body is no JSON
-	Skipped string      // set by a Perform that had nothing to send: the reason
-	raw     []byte
-	failed  *httpx.Exchange // set for a refusal if its context keeps exchanges
+	Status   int
+	Header   http.Header
+	Body     event.Value // absent where the body is no JSON
+	Skipped  string      // set by a Perform that had nothing to send: the reason
+	raw      []byte
+	exchange *httpx.Exchange // set for a refusal if its context keeps exchanges
 
 	Operation string // set by a Perform whose remote works on the payload; Handler.Poll asks for it later
 }
@@ -72,13 +72,13 @@ type Refusal struct {
 	Status int
 	Body   event.Value // as it came, so that it may hold secrets; absent where it is no JSON
 
-	failed *httpx.Exchange
+	exchange *httpx.Exchange
 }
 
 func (r *Refusal) Error() string { return fmt.Sprintf("the destination answered %d", r.Status) }
 
 // Unwrap returns what carries the exchange, or nil.
-func (r *Refusal) Unwrap() error { return httpx.Carrying(r.failed, nil) }
+func (r *Refusal) Unwrap() error { return httpx.WithExchange(r.exchange, nil) }
 
 // NotSent returns err for payloads that the failed request did not hold, so that their verdicts do not show that request.
 func NotSent(err error) error {
@@ -101,22 +101,22 @@ func (c Client) Redact(text string) string {
 // Do sends a request. An answer outside of 2xx, unless the request takes errors, and no answer at all, is a *fault.Error; its
 // message is what the remote says in the body, as far as that can be shown.
 func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
-	r, err := r.encoded()
+	r, err := r.withEncodedBody()
 	if err != nil {
 		return nil, err
 	}
-	response, err := c.exchange(ctx, request.Built{Method: r.Method, URL: r.URL, Header: r.Header, Body: r.Body, FromEvent: r.FromEvent})
-	if err != nil || r.TakeErrors {
+	response, err := c.roundTrip(ctx, request.Built{Method: r.Method, URL: r.URL, Header: r.Header, Body: r.Body, FromEvent: r.FromEvent})
+	if err != nil || r.AllowErrorStatus {
 		return response, err
 	}
-	if e := c.failure(response, ""); e != nil {
+	if e := c.statusError(response, ""); e != nil {
 		return nil, e
 	}
 	return response, nil
 }
 
-// exchange sends a request, with what all requests share, and takes any answer.
-func (c Client) exchange(ctx context.Context, r request.Built) (*Response, error) {
+// roundTrip sends a request, with what all requests share, and takes any answer.
+func (c Client) roundTrip(ctx context.Context, r request.Built) (*Response, error) {
 	if c.base != nil {
 		auth, err := c.authFor(ctx, c.base.UsesToken())
 		if err != nil {
@@ -143,40 +143,40 @@ func (c Client) exchange(ctx context.Context, r request.Built) (*Response, error
 	if r.Body != nil && sent.Header.Get("Content-Type") == "" {
 		sent.Header.Set("Content-Type", "application/json")
 	}
-	answer, err := c.transport.RoundTrip(sent)
+	response, err := c.transport.RoundTrip(sent)
 	if err != nil {
-		return nil, noAnswer(err)
+		return nil, noResponseError(err)
 	}
-	defer answer.Body.Close()
-	raw, err := io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
 	if err != nil {
-		return nil, noAnswer(err)
+		return nil, noResponseError(err)
 	}
 	body, _ := event.ParseValue(raw) // what is no JSON is absent
-	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: body, raw: raw, failed: httpx.AnswerExchange(answer)}, nil
+	return &Response{Status: response.StatusCode, Header: response.Header, Body: body, raw: raw, exchange: httpx.ResponseExchange(response)}, nil
 }
 
-// maxMessage bounds what is kept of a remote's message, in bytes.
-const maxMessage = 2000
+// maxMessageBytes bounds what is kept of a remote's message, in bytes.
+const maxMessageBytes = 2000
 
-// failure is the error of an answer outside of 2xx, nil for any other; without a message it is what the body says.
-func (c Client) failure(r *Response, message string) *fault.Error {
+// statusError is the error of an answer outside of 2xx, nil for any other; without a message it is what the body says.
+func (c Client) statusError(r *Response, message string) *fault.Error {
 	if r.Status < 300 {
 		return nil
 	}
 	if message == "" {
 		message = messageOf(r.Status, r.Body, r.raw)
 	}
-	if message = c.Redact(message); len(message) > maxMessage {
-		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
+	if message = c.Redact(message); len(message) > maxMessageBytes {
+		message = strings.ToValidUTF8(message[:maxMessageBytes], "") + "…"
 	}
 	e := fault.FromStatus(r.Status, message)
 	e.RetryAfter = httpx.RetryAfter(r.Header, time.Now())
-	e.Cause = &Refusal{Status: r.Status, Body: r.Body, failed: r.failed}
+	e.Cause = &Refusal{Status: r.Status, Body: r.Body, exchange: r.exchange}
 	return e
 }
 
-func noAnswer(err error) error {
+func noResponseError(err error) error {
 	var known *fault.Error
 	if errors.As(err, &known) {
 		return err

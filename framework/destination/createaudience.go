@@ -35,13 +35,13 @@ func (p Plugin) checkAudiences(d *Definition) error {
 	return nil
 }
 
-// audience reads how the destination takes audiences.
-func (p *parser) audience(v event.Value) {
+// parseAudience reads how the destination takes audiences.
+func (p *parser) parseAudience(v event.Value) {
 	if c := v.Get("audienceConfig"); c.Exists() {
 		full, _ := c.Get("mode").Get("full_audience_sync").Bool()
 		p.d.Audience = &AudienceConfig{Mode: c.Get("mode").Get("type").Str(), FullSync: full}
 	} else if v.Get("audienceFields").Exists() {
 		p.problems.Add("/audienceFields", "are of no use without audienceConfig")
 	}
-	p.d.AudienceFields = p.fields(v.Get("audienceFields"), "/audienceFields")
+	p.d.AudienceFields = p.parseFields(v.Get("audienceFields"), "/audienceFields")
 }

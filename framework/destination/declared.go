@@ -11,29 +11,29 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Declare makes an Action of a request that a definition declares.
-func Declare(r *request.Request) Action {
-	return Action{batches: r.Batches(), most: r.Most(), perform: func(ctx context.Context, in Input) (*MultiStatus, error) {
+// RequestAction makes an Action of a request that a definition declares.
+func RequestAction(r *request.Request) Action {
+	return Action{batches: r.Batches(), maxPayloads: r.MaxPayloads(), perform: func(ctx context.Context, in Input) (*MultiStatus, error) {
 		ms := NewMultiStatus(len(in.Payloads))
 		token, err := in.Client.authFor(ctx, r.UsesToken())
 		if err != nil {
 			return ms, err
 		}
-		d := declared{r: r, in: in, auth: token, ms: ms}
-		return ms, d.all(ctx)
+		d := declaredCall{r: r, in: in, auth: token, ms: ms}
+		return ms, d.sendAll(ctx)
 	}}
 }
 
 // Complete is the plugin with the actions, the choices and the test that its definition declares.
 func (p Plugin) Complete(d *Definition) Plugin {
-	if p.complete == d {
+	if p.completedFor == d {
 		return p
 	}
 	actions, choices := map[string]Action{}, map[string]map[string]ChoicesFunc{}
 	maps.Copy(actions, p.Actions)
 	for _, a := range d.Actions {
 		if a.Request != nil {
-			actions[a.Key] = Declare(a.Request)
+			actions[a.Key] = RequestAction(a.Request)
 		}
 		choices[a.Key] = maps.Clone(p.Choices[a.Key])
 		for key, r := range a.Choices {
@@ -43,7 +43,7 @@ func (p Plugin) Complete(d *Definition) Plugin {
 			choices[a.Key][key] = declaredChoices(r)
 		}
 	}
-	p.Actions, p.Choices, p.complete = actions, choices, d
+	p.Actions, p.Choices, p.completedFor = actions, choices, d
 	if d.Test != nil {
 		p.Test = declaredTest(d.Test)
 	}
@@ -53,7 +53,7 @@ func (p Plugin) Complete(d *Definition) Plugin {
 // declaredTest asks whether settings are good by a request that has to be answered with 2xx.
 func declaredTest(r *request.Request) func(context.Context, event.Value, Deps) error {
 	return func(ctx context.Context, settings event.Value, deps Deps) error {
-		_, err := deps.Client.send(ctx, r, event.Member{Key: request.Settings, Value: settings})
+		_, err := deps.Client.sendDeclared(ctx, r, event.Member{Key: request.Settings, Value: settings})
 		return err
 	}
 }
@@ -67,7 +67,7 @@ func declaredChoices(r *request.Request) ChoicesFunc {
 		if in.Page != "" {
 			scope = append(scope, event.Member{Key: request.Page, Value: event.NewString(in.Page)})
 		}
-		response, err := in.Client.send(ctx, r, scope...)
+		response, err := in.Client.sendDeclared(ctx, r, scope...)
 		if err != nil {
 			return Choices{}, err
 		}
@@ -92,8 +92,8 @@ func (c Client) authFor(ctx context.Context, used bool) (event.Value, error) {
 	return event.NewObject([]event.Member{{Key: "accessToken", Value: event.NewString(token)}}), nil
 }
 
-// send makes a request of a scope, with auth in it where it says so, and sends it.
-func (c Client) send(ctx context.Context, r *request.Request, scope ...event.Member) (*Response, error) {
+// sendDeclared makes a request of a scope, with auth in it where it says so, and sends it.
+func (c Client) sendDeclared(ctx context.Context, r *request.Request, scope ...event.Member) (*Response, error) {
 	auth, err := c.authFor(ctx, r.UsesToken())
 	if err != nil {
 		return nil, err
@@ -102,56 +102,56 @@ func (c Client) send(ctx context.Context, r *request.Request, scope ...event.Mem
 	if err != nil {
 		return nil, err
 	}
-	response, err := c.exchange(ctx, built)
+	response, err := c.roundTrip(ctx, built)
 	if err != nil {
 		return nil, err
 	}
-	return response, c.refusal(response, r)
+	return response, c.refusalError(response, r)
 }
 
-// refusal is the error of an answer outside of 2xx, as the request reads it; nil for any other.
-func (c Client) refusal(response *Response, r *request.Request) error {
-	e := c.failure(response, r.Refusal(response.Body))
+// refusalError is the error of an answer outside of 2xx, as the request reads it; nil for any other.
+func (c Client) refusalError(response *Response, r *request.Request) error {
+	e := c.statusError(response, r.ErrorMessage(response.Body))
 	if e == nil {
 		return nil
 	}
-	e.Retry = e.Retry || r.Retries(e.Status)
+	e.Retry = e.Retry || r.IsRetryable(e.Status)
 	return e
 }
 
-// declared performs payloads by a declared request.
-type declared struct {
+// declaredCall performs payloads by a declared request.
+type declaredCall struct {
 	r    *request.Request
 	in   Input
 	auth event.Value
 	ms   *MultiStatus
 }
 
-// scope is what the mappings see, with more behind it.
-func (d *declared) scope(payload event.Value, more ...event.Member) event.Value {
+// scopeFor is what the mappings see, with more behind it.
+func (d *declaredCall) scopeFor(payload event.Value, more ...event.Member) event.Value {
 	return event.NewObject(append([]event.Member{
 		{Key: request.Settings, Value: d.in.Settings}, {Key: request.Auth, Value: d.auth}, {Key: request.Payload, Value: payload},
 	}, more...))
 }
 
-// all sends every payload, in requests of no more than the declared size, whose payloads are alike in what the request says of
+// sendAll sends every payload, in requests of no more than the declared size, whose payloads are alike in what the request says of
 // them all, and in which no two have the same key.
-func (d *declared) all(ctx context.Context) error {
-	size, err := d.r.Size(d.scope(d.in.Payloads[0]))
+func (d *declaredCall) sendAll(ctx context.Context) error {
+	size, err := d.r.BatchSize(d.scopeFor(d.in.Payloads[0]))
 	if err != nil {
 		return err
 	}
 	var next []int
 	keys, common := map[string]bool{}, ""
 	for i, payload := range d.in.Payloads {
-		key, err := d.r.Key(d.scope(payload))
+		key, err := d.r.UniqueKey(d.scopeFor(payload))
 		if err != nil {
 			d.ms.Fail(i, err)
 			continue
 		}
-		like := d.r.Common(payload)
+		like := d.r.SharedKey(payload)
 		if size > 0 && len(next) == size || keys[key] || like != common {
-			d.send(ctx, next)
+			d.sendBatch(ctx, next)
 			next, common = nil, like
 			clear(keys)
 		}
@@ -160,22 +160,22 @@ func (d *declared) all(ctx context.Context) error {
 			keys[key] = true
 		}
 	}
-	d.send(ctx, next)
+	d.sendBatch(ctx, next)
 	return nil
 }
 
-// send sends payloads in one request. What cannot become part of it fails alone; a request that is too large, or cannot be
+// sendBatch sends payloads in one request. What cannot become part of it fails alone; a request that is too large, or cannot be
 // made, is halved.
-func (d *declared) send(ctx context.Context, which []int) {
+func (d *declaredCall) sendBatch(ctx context.Context, which []int) {
 	if len(which) == 0 {
 		return
 	}
-	scope, good := d.batch(which)
+	scope, good := d.batchScope(which)
 	switch {
 	case len(good) == 0:
 		return
 	case len(good) < len(which): // their indexes are others now
-		d.send(ctx, good)
+		d.sendBatch(ctx, good)
 		return
 	}
 	built, err := d.r.Build(scope)
@@ -184,31 +184,31 @@ func (d *declared) send(ctx context.Context, which []int) {
 	}
 	if err != nil && len(which) > 1 {
 		half := len(which) / 2
-		d.send(ctx, which[:half])
-		d.send(ctx, which[half:])
+		d.sendBatch(ctx, which[:half])
+		d.sendBatch(ctx, which[half:])
 		return
 	}
 	if err != nil {
-		d.fail(which, err)
+		d.failAll(which, err)
 		return
 	}
-	response, err := d.in.Client.exchange(ctx, built)
+	response, err := d.in.Client.roundTrip(ctx, built)
 	if err != nil {
-		d.fail(which, err)
+		d.failAll(which, err)
 		return
 	}
-	d.read(which, response)
+	d.readResponse(which, response)
 }
 
-// batch is the scope of a request for payloads, and those that can be in it.
-func (d *declared) batch(which []int) (scope event.Value, good []int) {
+// batchScope is the scope of a request for payloads, and those that can be in it.
+func (d *declaredCall) batchScope(which []int) (scope event.Value, good []int) {
 	if !d.r.Batches() {
-		return d.scope(d.in.Payloads[which[0]]), which
+		return d.scopeFor(d.in.Payloads[which[0]]), which
 	}
 	payloads, items := make([]event.Value, len(which)), make([]event.Value, len(which))
 	for n, i := range which {
 		payloads[n] = d.in.Payloads[i]
-		item, err := d.r.Item(d.scope(payloads[n], event.Member{Key: request.Index, Value: event.NewInt(int64(n))}))
+		item, err := d.r.BatchItem(d.scopeFor(payloads[n], event.Member{Key: request.Index, Value: event.NewInt(int64(n))}))
 		if err != nil {
 			d.ms.Fail(i, err)
 			continue
@@ -216,28 +216,28 @@ func (d *declared) batch(which []int) (scope event.Value, good []int) {
 		items[n] = item
 		good = append(good, i)
 	}
-	return d.scope(payloads[0],
+	return d.scopeFor(payloads[0],
 		event.Member{Key: request.Payloads, Value: event.NewArray(payloads)}, event.Member{Key: request.Items, Value: event.NewArray(items)}), good
 }
 
-func (d *declared) fail(which []int, err error) {
+func (d *declaredCall) failAll(which []int, err error) {
 	for _, i := range which {
 		d.ms.Fail(i, err)
 	}
 }
 
-// read gives every payload of a request its result.
-func (d *declared) read(which []int, response *Response) {
-	errors, rest := d.r.Errors(response.Status, response.Body, len(which))
-	whole := d.in.Client.refusal(response, d.r)
+// readResponse gives every payload of a request its result.
+func (d *declaredCall) readResponse(which []int, response *Response) {
+	errors, rest := d.r.PayloadErrors(response.Status, response.Body, len(which))
+	whole := d.in.Client.refusalError(response, d.r)
 	for n, i := range which {
 		switch {
 		case errors[n] != nil:
-			d.ms.Fail(i, d.told(errors[n], whole))
+			d.ms.Fail(i, d.annotateError(errors[n], whole))
 		case whole != nil:
 			d.ms.Fail(i, whole)
 		case rest != nil:
-			d.ms.Fail(i, d.told(rest, nil))
+			d.ms.Fail(i, d.annotateError(rest, nil))
 		default:
 			result := Result{Outcome: Delivered, Status: response.Status}
 			if len(which) == 1 {
@@ -248,8 +248,8 @@ func (d *declared) read(which []int, response *Response) {
 	}
 }
 
-// told is an error as it may be shown, with the request it came from and the wait that the answer as a whole asks for.
-func (d *declared) told(e *fault.Error, whole error) *fault.Error {
+// annotateError is an error as it may be shown, with the request it came from and the wait that the answer as a whole asks for.
+func (d *declaredCall) annotateError(e *fault.Error, whole error) *fault.Error {
 	e.Message = d.in.Client.redact(e.Message)
 	if whole != nil {
 		e.Cause = fault.As(whole).Cause

@@ -156,7 +156,7 @@ func ParseDefinition(file string, text []byte) (*Definition, error) {
 	}
 	d := &Definition{Document: doc}
 	p := parser{d: d}
-	p.definition(doc.Value())
+	p.parseDefinition(doc.Value())
 	if len(p.problems) > 0 {
 		return nil, doc.Locate(p.problems)
 	}
@@ -169,7 +169,7 @@ type parser struct {
 	problems fault.Problems
 }
 
-func (p *parser) definition(v event.Value) {
+func (p *parser) parseDefinition(v event.Value) {
 	d := p.d
 	d.Name, d.Slug, d.Description = v.Get("name").Str(), v.Get("slug").Str(), v.Get("description").Str()
 	d.Mode = v.Get("mode").Str()
@@ -179,25 +179,25 @@ func (p *parser) definition(v event.Value) {
 	d.Limits.Subscriptions = int(v.Get("limits").Get("subscriptions").Float())
 	authentication := v.Get("authentication")
 	d.Scheme = authentication.Get("scheme").Str()
-	d.Settings = p.fields(authentication.Get("fields"), "/authentication/fields")
-	p.oauth(authentication)
-	p.audience(v)
-	p.requests(v, authentication.Get("test"))
+	d.Settings = p.parseFields(authentication.Get("fields"), "/authentication/fields")
+	p.parseOAuth(authentication)
+	p.parseAudience(v)
+	p.parseSharedRequests(v, authentication.Get("test"))
 	for key, action := range v.Get("actions").Members() {
-		p.action(key, action)
+		p.parseAction(key, action)
 	}
 	for i, preset := range v.Get("presets").Items() {
-		p.preset(preset, fmt.Sprintf("/presets/%d", i))
+		p.parsePreset(preset, fmt.Sprintf("/presets/%d", i))
 	}
 }
 
-// oauth reads where tokens come from, and checks what each scheme needs.
-func (p *parser) oauth(authentication event.Value) {
+// parseOAuth reads where tokens come from, and checks what each scheme needs.
+func (p *parser) parseOAuth(authentication event.Value) {
 	d, place := p.d, "/authentication"
 	switch d.Scheme {
 	case "oauth2":
-		d.TakesToken, d.OAuth = true, oauth.Part(authentication)
-		if key := oauth.Missing(d.OAuth); key != "" {
+		d.TakesToken, d.OAuth = true, oauth.SelectSpec(authentication)
+		if key := oauth.MissingKey(d.OAuth); key != "" {
 			p.problems.Add("/authentication", "needs %s", key)
 		}
 	case "oauth-managed":
@@ -211,38 +211,38 @@ func (p *parser) oauth(authentication event.Value) {
 		fallthrough
 	default:
 		d.TakesToken, _ = authentication.Get("oauth").Get("optional").Bool()
-		d.OAuth, place = oauth.Part(authentication.Get("oauth")), "/authentication/oauth"
+		d.OAuth, place = oauth.SelectSpec(authentication.Get("oauth")), "/authentication/oauth"
 	}
 	p.problems.AddUnder(place, request.CheckMapping(d.OAuth, request.Names{request.Settings: append([]string{}, d.Settings.Keys()...)}))
 }
 
-// requests reads what all requests share, and the one that tests the settings.
-func (p *parser) requests(v, test event.Value) {
+// parseSharedRequests reads what all requests share, and the one that tests the settings.
+func (p *parser) parseSharedRequests(v, test event.Value) {
 	p.d.TestHandler = test.Str() == "handler"
 	if base := v.Get("request"); base.Exists() {
 		var err error
-		p.d.Request, err = request.CompileBase(base, p.names())
+		p.d.Request, err = request.CompileBase(base, p.requestNames())
 		p.problems.AddUnder("/request", err)
 	}
 	if test.Kind() == event.Object {
-		p.d.Test = p.request(test, "/authentication/test", p.names())
+		p.d.Test = p.compileRequest(test, "/authentication/test", p.requestNames())
 	}
 }
 
-// names are what every request may speak of.
-func (p *parser) names() request.Names {
+// requestNames are what every request may speak of.
+func (p *parser) requestNames() request.Names {
 	return request.Names{request.Settings: append([]string{}, p.d.Settings.Keys()...), request.Auth: {"accessToken"}}
 }
 
-// namesOf are what the requests of an action may speak of.
-func (p *parser) namesOf(a *ActionDefinition) request.Names {
-	names := p.names()
+// actionNames are what the requests of an action may speak of.
+func (p *parser) actionNames(a *ActionDefinition) request.Names {
+	names := p.requestNames()
 	names[request.Payload] = append([]string{}, a.Fields.Keys()...)
 	return names
 }
 
-// choices reads the requests that fetch the choices of fields.
-func (p *parser) choices(a *ActionDefinition, v event.Value, place string) {
+// parseChoices reads the requests that fetch the choices of fields.
+func (p *parser) parseChoices(a *ActionDefinition, v event.Value, place string) {
 	for key, m := range v.Members() {
 		place := place + fault.PointerKey(key)
 		if a.Fields.Find(key) == nil {
@@ -251,9 +251,9 @@ func (p *parser) choices(a *ActionDefinition, v event.Value, place string) {
 		if !m.Get("request").Get("response").Get("choices").Exists() {
 			p.problems.Add(place+"/request", "needs response: {choices: …}, which says where the choices stand in an answer")
 		}
-		names := p.namesOf(a)
+		names := p.actionNames(a)
 		names[request.Query], names[request.Page] = nil, nil
-		if r := p.request(m.Get("request"), place+"/request", names); r != nil {
+		if r := p.compileRequest(m.Get("request"), place+"/request", names); r != nil {
 			if a.Choices == nil {
 				a.Choices = map[string]*request.Request{}
 			}
@@ -262,10 +262,10 @@ func (p *parser) choices(a *ActionDefinition, v event.Value, place string) {
 	}
 }
 
-func (p *parser) request(v event.Value, place string, names request.Names) *request.Request {
+func (p *parser) compileRequest(v event.Value, place string, names request.Names) *request.Request {
 	r, err := request.Compile(v, names)
 	p.problems.AddUnder(place, err)
-	if r != nil && r.Relative() && !p.hasBase() {
+	if r != nil && r.IsRelative() && !p.hasBase() {
 		p.problems.Add(place+"/url", "is a path, but there is no request: {baseUrl: …} of the destination")
 	}
 	return r
@@ -273,7 +273,7 @@ func (p *parser) request(v event.Value, place string, names request.Names) *requ
 
 func (p *parser) hasBase() bool { return p.d.Document.Value().Get("request").Get("baseUrl").Exists() }
 
-func (p *parser) fields(v event.Value, place string) fieldschema.Fields {
+func (p *parser) parseFields(v event.Value, place string) fieldschema.Fields {
 	if v.Kind() == event.Absent {
 		return nil
 	}
@@ -283,27 +283,27 @@ func (p *parser) fields(v event.Value, place string) fieldschema.Fields {
 	return fields
 }
 
-func (p *parser) action(key string, v event.Value) {
+func (p *parser) parseAction(key string, v event.Value) {
 	place := "/actions" + fault.PointerKey(key)
 	hidden, _ := v.Get("hidden").Bool()
 	isolate, _ := v.Get("isolate").Bool()
 	a := ActionDefinition{
 		Key: key, Title: v.Get("title").Str(), Description: v.Get("description").Str(), Hidden: hidden, Isolate: isolate,
-		DefaultSubscription: v.Get("defaultSubscription").Str(), Fields: p.fields(v.Get("fields"), place+"/fields"),
+		DefaultSubscription: v.Get("defaultSubscription").Str(), Fields: p.parseFields(v.Get("fields"), place+"/fields"),
 	}
-	a.Hooks = p.hooks(v.Get("hooks"), place+"/hooks")
-	a.SyncMode = p.syncMode(v.Get("syncMode"), place+"/syncMode")
+	a.Hooks = p.parseHooks(v.Get("hooks"), place+"/hooks")
+	a.SyncMode = p.parseSyncMode(v.Get("syncMode"), place+"/syncMode")
 	if r := v.Get("request"); r.Exists() {
-		a.Request = p.request(r, place+"/request", p.namesOf(&a))
+		a.Request = p.compileRequest(r, place+"/request", p.actionNames(&a))
 	}
-	p.choices(&a, v.Get("dynamicFields"), place+"/dynamicFields")
+	p.parseChoices(&a, v.Get("dynamicFields"), place+"/dynamicFields")
 	if a.DefaultSubscription != "" {
 		_, err := fql.Compile(a.DefaultSubscription)
 		p.problems.AddUnder(place+"/defaultSubscription", err)
 	}
 	for _, f := range a.Fields {
 		if f.Default.Kind() != event.Absent {
-			p.mapping(f.Default, place+"/fields"+fault.PointerKey(f.Key)+"/default")
+			p.checkMapping(f.Default, place+"/fields"+fault.PointerKey(f.Key)+"/default")
 		}
 	}
 	for _, alias := range v.Get("aliases").Items() {
@@ -317,7 +317,7 @@ func (p *parser) action(key string, v event.Value) {
 	p.d.Actions = append(p.d.Actions, a)
 }
 
-func (p *parser) preset(v event.Value, place string) {
+func (p *parser) parsePreset(v event.Value, place string) {
 	action := v.Get("action")
 	if action.Kind() == event.Absent {
 		action = v.Get("partnerAction")
@@ -334,13 +334,13 @@ func (p *parser) preset(v event.Value, place string) {
 		p.problems.AddUnder(place+"/subscribe", err)
 	}
 	if preset.Mapping.Kind() != event.Absent {
-		p.mapping(preset.Mapping, place+"/mapping")
+		p.checkMapping(preset.Mapping, place+"/mapping")
 	}
 	p.d.Presets = append(p.d.Presets, preset)
 }
 
-// mapping checks a mapping of the definition. What is only doubtful in a user's mapping is a mistake here.
-func (p *parser) mapping(v event.Value, place string) {
+// checkMapping checks a mapping of the definition. What is only doubtful in a user's mapping is a mistake here.
+func (p *parser) checkMapping(v event.Value, place string) {
 	m, err := mapping.Compile(v)
 	p.problems.AddUnder(place, err)
 	if err == nil {

@@ -53,19 +53,19 @@ func TestMemoryMembers(t *testing.T) {
 	ctx, m := context.Background(), destination.NewMemoryMembers()
 	at := func(seconds int64) time.Time { return time.Unix(seconds, 0) }
 	write := func(id string, member bool, seconds int64) {
-		require.NoError(t, m.Write(ctx, destination.Audience{ID: "a", Name: "A"}, []destination.Change{{Identity: id, Member: member, At: at(seconds)}}))
+		require.NoError(t, m.Record(ctx, destination.Audience{ID: "a", Name: "A"}, []destination.Change{{Identity: id, Member: member, At: at(seconds)}}))
 	}
 	write("u1", true, 10)
 	write("u1", false, 5) // older: passed over
 	write("u2", true, 10)
 	write("u2", false, 10) // equal: the later one counts
-	records, err := m.Look(ctx, "a", []string{"u2", "u1", "u3"})
+	records, err := m.Lookup(ctx, "a", []string{"u2", "u1", "u3"})
 	require.NoError(t, err)
 	assert.Equal(t, []destination.Record{{Known: true, At: at(10)}, {Known: true, Member: true, At: at(10)}, {}}, records)
 	sizes, err := m.Sizes(ctx)
 	require.NoError(t, err)
 	assert.Equal(t, []destination.AudienceSize{{Audience: destination.Audience{ID: "a", Name: "A"}, Members: 1}}, sizes)
-	records, err = m.Look(ctx, "unknown", []string{"u1"})
+	records, err = m.Lookup(ctx, "unknown", []string{"u1"})
 	require.NoError(t, err)
 	assert.Equal(t, []destination.Record{{}}, records)
 }

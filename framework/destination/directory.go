@@ -27,13 +27,13 @@ func FromDirectory(dir string) ([]Plugin, error) {
 		folder := path.Dir(file)
 		plugins[i] = Plugin{
 			Definition: os.DirFS(filepath.Join(dir, folder)), File: filepath.Join(dir, folder, DefinitionFile),
-			Sandbox: &Sandbox{Name: folder, New: recorder},
+			Sandbox: &Sandbox{Name: folder, New: newRecorderSandbox},
 		}
 	}
 	return plugins, nil
 }
 
-func recorder(map[string][]string) http.Handler {
+func newRecorderSandbox(map[string][]string) http.Handler {
 	return sandbox.New(sandbox.Config{API: sandbox.NewRecorder()})
 }
 

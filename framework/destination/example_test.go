@@ -146,7 +146,7 @@ func ExampleHandler_batch() {
 }
 
 func findContact(ctx context.Context, call destination.Call[Settings, ContactPayload]) (*destination.Response, error) {
-	found, err := call.Client.Do(ctx, destination.Request{Method: http.MethodGet, URL: crm + "/contacts/gone", TakeErrors: true})
+	found, err := call.Client.Do(ctx, destination.Request{Method: http.MethodGet, URL: crm + "/contacts/gone", AllowErrorStatus: true})
 	if err != nil {
 		return nil, err // no answer came
 	}
@@ -201,14 +201,14 @@ func ExamplePlugin_onDelete() {
 }
 
 func lists(ctx context.Context, in destination.ChoicesInput) (destination.Choices, error) {
-	answer, err := in.Client.Do(ctx, destination.Request{
+	response, err := in.Client.Do(ctx, destination.Request{
 		Method: http.MethodGet, URL: crm + "/lists", Query: url.Values{"like": {in.Query}, "page": {in.Page}},
 	})
 	if err != nil {
 		return destination.Choices{}, err
 	}
-	page := destination.Choices{NextPage: answer.Body.Get("next").Str()}
-	for _, list := range answer.Body.Get("items").Items() {
+	page := destination.Choices{NextPage: response.Body.Get("next").Str()}
+	for _, list := range response.Body.Get("items").Items() {
 		page.Choices = append(page.Choices, destination.Choice{Label: list.Get("name").Str(), Value: list.Get("id").Str()})
 	}
 	return page, nil
@@ -227,11 +227,11 @@ func ExamplePlugin_choices() {
 }
 
 func makeList(ctx context.Context, in destination.HookInput) (destination.HookOutput, error) {
-	answer, err := in.Client.Do(ctx, destination.Request{Method: http.MethodPost, URL: crm + "/lists", Text: in.Inputs.Get("name").Str()})
+	response, err := in.Client.Do(ctx, destination.Request{Method: http.MethodPost, URL: crm + "/lists", Text: in.Inputs.Get("name").Str()})
 	if err != nil {
 		return destination.HookOutput{}, err
 	}
-	id := event.Member{Key: "list", Value: answer.Body.Get("id")}
+	id := event.Member{Key: "list", Value: response.Body.Get("id")}
 	return destination.HookOutput{Message: "the list is there", Outputs: event.NewObject([]event.Member{id})}, nil
 }
 
@@ -266,11 +266,11 @@ actions:
 }
 
 func createAudience(ctx context.Context, in destination.AudienceInput) (string, error) {
-	answer, err := in.Client.Do(ctx, destination.Request{Method: http.MethodPost, URL: crm + "/audiences", Text: in.Name + " of " + in.AudienceSettings.Get("owner").Str()})
+	response, err := in.Client.Do(ctx, destination.Request{Method: http.MethodPost, URL: crm + "/audiences", Text: in.Name + " of " + in.AudienceSettings.Get("owner").Str()})
 	if err != nil {
 		return "", err
 	}
-	return answer.Body.Get("id").Str(), nil
+	return response.Body.Get("id").Str(), nil
 }
 
 func ExamplePlugin_createAudience() {
@@ -297,13 +297,13 @@ audienceFields: {owner: {label: Owner, type: string, required: true}}
 }
 
 func beginImport(ctx context.Context, call destination.BatchCall[Settings, ContactPayload]) (*destination.MultiStatus, error) {
-	answer, err := call.Client.Do(ctx, destination.Request{Method: http.MethodPost, URL: crm + "/imports"})
+	response, err := call.Client.Do(ctx, destination.Request{Method: http.MethodPost, URL: crm + "/imports"})
 	if err != nil {
 		return nil, err
 	}
 	ms := destination.NewMultiStatus(len(call.Payloads))
 	for i := range call.Payloads {
-		ms.Pend(i, answer.Body.Get("id").Str())
+		ms.Pend(i, response.Body.Get("id").Str())
 	}
 	return ms, nil
 }
@@ -311,11 +311,11 @@ func beginImport(ctx context.Context, call destination.BatchCall[Settings, Conta
 func askForImports(ctx context.Context, call destination.PollCall[Settings]) (*destination.MultiStatus, error) {
 	ms := destination.NewMultiStatus(len(call.Operations))
 	for i, id := range call.Operations {
-		answer, err := call.Client.Do(ctx, destination.Request{Method: http.MethodGet, URL: crm + "/imports/" + id})
+		response, err := call.Client.Do(ctx, destination.Request{Method: http.MethodGet, URL: crm + "/imports/" + id})
 		switch {
 		case err != nil:
 			ms.Fail(i, err) // one that may be retried: it is asked again
-		case answer.Body.Get("state").Str() == "done":
+		case response.Body.Get("state").Str() == "done":
 			ms.Deliver(i)
 		default:
 			ms.Pend(i, id)

@@ -85,10 +85,10 @@ type Decoder[T any] interface {
 
 // Action is a Handler whose types are hidden. The zero Action is not valid; use Handle.
 type Action struct {
-	perform func(context.Context, Input) (*MultiStatus, error)
-	poll    func(context.Context, Input) (*MultiStatus, error) // nil where nothing is pending
-	batches bool
-	most    int // payloads at a time; 0 is no bound
+	perform     func(context.Context, Input) (*MultiStatus, error)
+	poll        func(context.Context, Input) (*MultiStatus, error) // nil where nothing is pending
+	batches     bool
+	maxPayloads int // payloads at a time; 0 is no bound
 }
 
 // Input is what the runtime hands to an Action. Settings and Payloads have passed their schemas; Events are those behind
@@ -103,13 +103,13 @@ type Input struct {
 	Operations []string // those that Poll asks for
 }
 
-func (in *Input) membership(i int) Membership {
+func (in *Input) membershipOf(i int) Membership {
 	return MembershipOf(in.Events[i].Value(), in.SyncMode)
 }
 
 // Handle hides the types of a handler.
 func Handle[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
-	a := performing[S, P, DS, DP](h)
+	a := newAction[S, P, DS, DP](h)
 	if h.Poll != nil {
 		a.poll = func(ctx context.Context, in Input) (*MultiStatus, error) {
 			call := PollCall[S]{Deps: in.Deps, Origin: in.Origin, Operations: in.Operations}
@@ -120,7 +120,7 @@ func Handle[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
 	return a
 }
 
-func performing[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
+func newAction[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
 	switch {
 	case h.PerformBatch != nil:
 		payloads := &pool.Slice[P]{}
@@ -128,7 +128,7 @@ func performing[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action 
 			if len(in.Payloads) == 1 && h.Perform != nil {
 				return performOne[S, P, DS, DP](ctx, h, in)
 			}
-			call := BatchCall[S, P]{Deps: in.Deps, Origin: in.Origin, Membership: in.membership}
+			call := BatchCall[S, P]{Deps: in.Deps, Origin: in.Origin, Membership: in.membershipOf}
 			DS(&call.Settings).Decode(in.Settings)
 			call.Payloads = payloads.Get(len(in.Payloads))
 			for i := range in.Payloads {
@@ -147,7 +147,7 @@ func performing[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action 
 }
 
 func performOne[S, P any, DS Decoder[S], DP Decoder[P]](ctx context.Context, h Handler[S, P], in Input) (*MultiStatus, error) {
-	call := Call[S, P]{Deps: in.Deps, Origin: in.Origin, Membership: func() Membership { return in.membership(0) }}
+	call := Call[S, P]{Deps: in.Deps, Origin: in.Origin, Membership: func() Membership { return in.membershipOf(0) }}
 	DS(&call.Settings).Decode(in.Settings)
 	DP(&call.Payload).Decode(in.Payloads[0])
 	ms := NewMultiStatus(1)
@@ -170,11 +170,11 @@ func performOne[S, P any, DS Decoder[S], DP Decoder[P]](ctx context.Context, h H
 // Batches tells whether the action takes more than one payload at a time.
 func (a Action) Batches() bool { return a.batches }
 
-// Most is the most payloads that the action takes at a time; 0 is no bound.
-func (a Action) Most() int { return a.most }
+// MaxPayloads is the most payloads that the action takes at a time; 0 is no bound.
+func (a Action) MaxPayloads() int { return a.maxPayloads }
 
 // Perform runs the handler. It always gives one result for each payload: what the handler leaves undecided gets its
 // error, and a handler that panics or says nothing gives internal errors.
 func (a Action) Perform(ctx context.Context, in Input) *MultiStatus {
-	return a.checkPending(run(ctx, in, a.perform, len(in.Payloads)))
+	return a.checkPending(runHandler(ctx, in, a.perform, len(in.Payloads)))
 }

@@ -55,8 +55,8 @@ func (a *ActionDefinition) Hook(name string) *Hook {
 	return nil
 }
 
-// hooks reads the hooks of an action.
-func (p *parser) hooks(v event.Value, place string) (hooks []Hook) {
+// parseHooks reads the hooks of an action.
+func (p *parser) parseHooks(v event.Value, place string) (hooks []Hook) {
 	for _, name := range HookNames() {
 		h, at := v.Get(name), place+"/"+name
 		if !h.Exists() {
@@ -64,7 +64,7 @@ func (p *parser) hooks(v event.Value, place string) (hooks []Hook) {
 		}
 		hooks = append(hooks, Hook{
 			Name: name, Label: h.Get("label").Str(), Description: h.Get("description").Str(),
-			Inputs: p.fields(h.Get("inputFields"), at+"/inputFields"), Outputs: p.fields(h.Get("outputTypes"), at+"/outputTypes"),
+			Inputs: p.parseFields(h.Get("inputFields"), at+"/inputFields"), Outputs: p.parseFields(h.Get("outputTypes"), at+"/outputTypes"),
 		})
 	}
 	return hooks
@@ -82,7 +82,7 @@ func (p Plugin) checkHooks(d *Definition) error {
 	for _, a := range d.Actions {
 		for _, h := range a.Hooks {
 			if p.Hooks[a.Key][h.Name] == nil {
-				return d.problem("/actions"+fault.PointerKey(a.Key)+"/hooks/"+h.Name, "has no handler")
+				return d.problemAt("/actions"+fault.PointerKey(a.Key)+"/hooks/"+h.Name, "has no handler")
 			}
 		}
 	}

@@ -44,18 +44,18 @@ type LintOptions struct {
 // that nothing performs. It is what every destination of a registry is held to, whether it has code or not.
 func (d *Definition) Lint(o LintOptions) []Finding {
 	l := linter{d: d}
-	l.names(o.Directory)
-	l.fields("settings", "/authentication/fields", d.Settings)
+	l.checkNames(o.Directory)
+	l.checkFields("settings", "/authentication/fields", d.Settings)
 	for _, f := range d.Settings {
-		l.secret(f)
-		l.sentence("settings."+f.Key, "/authentication/fields"+fault.PointerKey(f.Key), "the setting", f.Description)
+		l.checkSecret(f)
+		l.checkDescription("settings."+f.Key, "/authentication/fields"+fault.PointerKey(f.Key), "the setting", f.Description)
 	}
-	l.sentence("", "/description", "the destination", d.Description)
+	l.checkDescription("", "/description", "the destination", d.Description)
 	for _, a := range d.Actions {
-		l.action(a, o.Performs)
+		l.checkAction(a, o.Performs)
 	}
 	for i, p := range d.Presets {
-		l.preset(p, fmt.Sprintf("/presets/%d", i))
+		l.checkPreset(p, fmt.Sprintf("/presets/%d", i))
 	}
 	return l.findings
 }
@@ -65,7 +65,7 @@ type linter struct {
 	findings []Finding
 }
 
-func (l *linter) find(check, of, pointer, format string, args ...any) {
+func (l *linter) addFinding(check, of, pointer, format string, args ...any) {
 	l.findings = append(l.findings, Finding{Check: check, Of: of, Pointer: pointer, Message: fmt.Sprintf(format, args...), Advice: check == CheckDescriptions})
 }
 
@@ -74,39 +74,39 @@ var (
 	actionKey = regexp.MustCompile(`^[a-z][A-Za-z0-9]*$`)
 )
 
-// names checks that the slug is the directory's name, that keys can be written without quotes, and that titles are unique.
-func (l *linter) names(directory string) {
+// checkNames checks that the slug is the directory's name, that keys can be written without quotes, and that titles are unique.
+func (l *linter) checkNames(directory string) {
 	if dir, err := filepath.Abs(directory); directory != "" && err == nil && filepath.Base(dir) != l.d.Slug {
-		l.find(CheckNames, "", "/slug", "the slug is %q, but the directory is called %q", l.d.Slug, filepath.Base(dir))
+		l.addFinding(CheckNames, "", "/slug", "the slug is %q, but the directory is called %q", l.d.Slug, filepath.Base(dir))
 	}
 	titles := map[string]string{}
 	for _, a := range l.d.Actions {
 		place := "/actions" + fault.PointerKey(a.Key)
 		if !actionKey.MatchString(a.Key) {
-			l.find(CheckNames, a.Key, place, "the key of an action should be like createContact")
+			l.addFinding(CheckNames, a.Key, place, "the key of an action should be like createContact")
 		}
 		if other, taken := titles[a.Title]; taken {
-			l.find(CheckNames, a.Key, place+"/title", "has the title of %s: %q", other, a.Title)
+			l.addFinding(CheckNames, a.Key, place+"/title", "has the title of %s: %q", other, a.Title)
 		}
 		titles[a.Title] = a.Key
 	}
 }
 
-func (l *linter) action(a ActionDefinition, performs func(string) bool) {
+func (l *linter) checkAction(a ActionDefinition, performs func(string) bool) {
 	place := "/actions" + fault.PointerKey(a.Key)
-	l.sentence(a.Key, place+"/description", "the action", a.Description)
-	l.fields(a.Key, place+"/fields", a.Fields)
-	l.batchSize(a, place)
+	l.checkDescription(a.Key, place+"/description", "the action", a.Description)
+	l.checkFields(a.Key, place+"/fields", a.Fields)
+	l.checkBatchSize(a, place)
 	for _, f := range a.Fields {
-		l.sentence(a.Key+"."+f.Key, place+"/fields"+fault.PointerKey(f.Key), "the field", f.Description)
+		l.checkDescription(a.Key+"."+f.Key, place+"/fields"+fault.PointerKey(f.Key), "the field", f.Description)
 	}
 	if a.Request == nil && performs != nil && !performs(a.Key) {
-		l.find(CheckRequests, a.Key, place, "nothing performs the action: it has no request, and there is no handler in Go for it")
+		l.addFinding(CheckRequests, a.Key, place, "nothing performs the action: it has no request, and there is no handler in Go for it")
 	}
 }
 
-// batchSize checks that batches can be as large as the batch_size field and the request of an action say.
-func (l *linter) batchSize(a ActionDefinition, place string) {
+// checkBatchSize checks that batches can be as large as the batch_size field and the request of an action say.
+func (l *linter) checkBatchSize(a ActionDefinition, place string) {
 	var field fieldschema.Field
 	if f := a.Fields.Get(BatchSize); f != nil {
 		field = *f
@@ -117,37 +117,37 @@ func (l *linter) batchSize(a ActionDefinition, place string) {
 	}
 	switch size := field.Default; {
 	case bound > MaxBatchSize:
-		l.find(CheckFields, of, at+"/maximum", "the maximum is %s, but a batch holds at most %d payloads", field.Maximum.JSON(), MaxBatchSize)
+		l.addFinding(CheckFields, of, at+"/maximum", "the maximum is %s, but a batch holds at most %d payloads", field.Maximum.JSON(), MaxBatchSize)
 	case size.Kind() == event.Number && size.Float() > bound && !field.Maximum.Exists():
-		l.find(CheckFields, of, at+"/default", "the default is %s, but a batch holds at most %d payloads: lower it, or set a maximum of up to %d", size.JSON(), DefaultBatchSize, MaxBatchSize)
-	case a.Request != nil && float64(a.Request.Most()) > bound:
-		l.find(CheckRequests, a.Key, place+"/request/batch/size", "the size is %d, but a batch holds at most %d payloads: lower it, or give the field %s a maximum of up to %d", a.Request.Most(), int(bound), BatchSize, MaxBatchSize)
+		l.addFinding(CheckFields, of, at+"/default", "the default is %s, but a batch holds at most %d payloads: lower it, or set a maximum of up to %d", size.JSON(), DefaultBatchSize, MaxBatchSize)
+	case a.Request != nil && float64(a.Request.MaxPayloads()) > bound:
+		l.addFinding(CheckRequests, a.Key, place+"/request/batch/size", "the size is %d, but a batch holds at most %d payloads: lower it, or give the field %s a maximum of up to %d", a.Request.MaxPayloads(), int(bound), BatchSize, MaxBatchSize)
 	}
 }
 
-// fields checks the fields of an object and those inside of them.
-func (l *linter) fields(of, place string, fields fieldschema.Fields) {
+// checkFields checks the fields of an object and those inside of them.
+func (l *linter) checkFields(of, place string, fields fieldschema.Fields) {
 	labels := map[string]string{}
 	for _, f := range fields {
 		of, place := of+"."+f.Key, place+fault.PointerKey(f.Key)
 		if !fieldKey.MatchString(f.Key) {
-			l.find(CheckNames, of, place, "the key of a field should be like first_name or firstName")
+			l.addFinding(CheckNames, of, place, "the key of a field should be like first_name or firstName")
 		}
 		if other, taken := labels[f.Label]; taken {
-			l.find(CheckNames, of, place+"/label", "has the label of %s: %q", other, f.Label)
+			l.addFinding(CheckNames, of, place+"/label", "has the label of %s: %q", other, f.Label)
 		}
 		labels[f.Label] = f.Key
 		if f.Minimum.Exists() && f.Maximum.Exists() && f.Minimum.Float() > f.Maximum.Float() {
-			l.find(CheckFields, of, place+"/minimum", "the minimum %s is above the maximum %s, so no value is valid", f.Minimum.JSON(), f.Maximum.JSON())
+			l.addFinding(CheckFields, of, place+"/minimum", "the minimum %s is above the maximum %s, so no value is valid", f.Minimum.JSON(), f.Maximum.JSON())
 		}
-		l.defaultValue(of, place, f)
-		l.fields(of, place+"/properties", f.Properties)
+		l.checkDefault(of, place, f)
+		l.checkFields(of, place+"/properties", f.Properties)
 	}
-	l.circles(of, place, fields)
+	l.checkCycles(of, place, fields)
 }
 
-// defaultValue checks that a default which is no mapping is a value of its field.
-func (l *linter) defaultValue(of, place string, f fieldschema.Field) {
+// checkDefault checks that a default which is no mapping is a value of its field.
+func (l *linter) checkDefault(of, place string, f fieldschema.Field) {
 	value := f.Default
 	isMapping := value.Kind() == event.Object && (f.Type == fieldschema.Object || value.Len() > 0 && strings.HasPrefix(firstKey(value), "@"))
 	if value.Kind() == event.Absent || isMapping || strings.Contains(value.Str(), "{{") {
@@ -159,7 +159,7 @@ func (l *linter) defaultValue(of, place string, f fieldschema.Field) {
 		_, err = compiled.Process(event.NewObject([]event.Member{{Key: f.Key, Value: value}}))
 	}
 	if err != nil {
-		l.find(CheckDefaults, of, place+"/default", "the default is no value of the field: %v", err)
+		l.addFinding(CheckDefaults, of, place+"/default", "the default is no value of the field: %v", err)
 	}
 }
 
@@ -170,11 +170,11 @@ func firstKey(v event.Value) string {
 	return ""
 }
 
-// circles finds fields that a form shows only if another one is filled in, which it shows only if the first is.
-func (l *linter) circles(of, place string, fields fieldschema.Fields) {
+// checkCycles finds fields that a form shows only if another one is filled in, which it shows only if the first is.
+func (l *linter) checkCycles(of, place string, fields fieldschema.Fields) {
 	needs := map[string][]string{}
 	for _, f := range fields {
-		for _, key := range neededBy(f.Raw.Get("depends_on")) {
+		for _, key := range requiredFields(f.Raw.Get("depends_on")) {
 			if fields.Get(key) != nil {
 				needs[f.Key] = append(needs[f.Key], key)
 			}
@@ -182,18 +182,18 @@ func (l *linter) circles(of, place string, fields fieldschema.Fields) {
 	}
 	reported := map[string]bool{}
 	for _, key := range slices.Sorted(maps.Keys(needs)) {
-		if circle := circleFrom(key, needs); circle != nil && !reported[key] {
-			for _, k := range circle {
+		if cycle := cycleFrom(key, needs); cycle != nil && !reported[key] {
+			for _, k := range cycle {
 				reported[k] = true
 			}
-			l.find(CheckFields, of+"."+key, place+fault.PointerKey(key)+"/depends_on", "depends on itself (%s), so a form never shows it", strings.Join(append(circle, key), " → "))
+			l.addFinding(CheckFields, of+"."+key, place+fault.PointerKey(key)+"/depends_on", "depends on itself (%s), so a form never shows it", strings.Join(append(cycle, key), " → "))
 		}
 	}
 }
 
-// neededBy returns the fields that have to be filled in for conditions to hold. A condition that a field is empty, is false or
+// requiredFields returns the fields that have to be filled in for conditions to hold. A condition that a field is empty, is false or
 // is not some value holds for an empty field, too; of alternatives, none has to hold.
-func neededBy(conditions event.Value) []string {
+func requiredFields(conditions event.Value) []string {
 	list := conditions.Get("conditions")
 	if conditions.Get("match").Str() == "any" && list.Len() > 1 {
 		return nil
@@ -201,7 +201,7 @@ func neededBy(conditions event.Value) []string {
 	var keys []string
 	for _, c := range list.Items() {
 		needed, negated := true, c.Get("operator").Str() == "is_not"
-		for _, v := range orItems(c.Get("value")) {
+		for _, v := range itemsOf(c.Get("value")) {
 			needed = needed && negated == v.Falsy()
 		}
 		if needed {
@@ -211,8 +211,8 @@ func neededBy(conditions event.Value) []string {
 	return keys
 }
 
-// orItems returns the items of a list, or the value itself.
-func orItems(v event.Value) []event.Value {
+// itemsOf returns the items of a list, or the value itself.
+func itemsOf(v event.Value) []event.Value {
 	if v.Kind() != event.Array {
 		return []event.Value{v}
 	}
@@ -223,8 +223,8 @@ func orItems(v event.Value) []event.Value {
 	return items
 }
 
-// circleFrom returns the keys that lead from start back to it, nil if none do.
-func circleFrom(start string, needs map[string][]string) []string {
+// cycleFrom returns the keys that lead from start back to it, nil if none do.
+func cycleFrom(start string, needs map[string][]string) []string {
 	seen := map[string]bool{}
 	var visit func(key string, way []string) []string
 	visit = func(key string, way []string) []string {
@@ -237,8 +237,8 @@ func circleFrom(start string, needs map[string][]string) []string {
 			if next == start {
 				return way
 			}
-			if circle := visit(next, way); circle != nil {
-				return circle
+			if cycle := visit(next, way); cycle != nil {
+				return cycle
 			}
 		}
 		return nil
@@ -246,30 +246,30 @@ func circleFrom(start string, needs map[string][]string) []string {
 	return visit(start, nil)
 }
 
-// secret checks that a setting with the name of a secret is a password, so that it never shows.
-func (l *linter) secret(f fieldschema.Field) {
+// checkSecret checks that a setting with the name of a secret is a password, so that it never shows.
+func (l *linter) checkSecret(f fieldschema.Field) {
 	if f.Type != fieldschema.Password && (f.Type == fieldschema.String || f.Type == fieldschema.Text) && httpx.IsSecretName(f.Key) {
-		l.find(CheckSecrets, "settings."+f.Key, "/authentication/fields"+fault.PointerKey(f.Key)+"/type",
+		l.addFinding(CheckSecrets, "settings."+f.Key, "/authentication/fields"+fault.PointerKey(f.Key)+"/type",
 			"looks like a secret but is of the type %s: make it a password", f.Type)
 	}
 }
 
-// sentence checks that people can read what something is for. Inside of an object a label may be enough.
-func (l *linter) sentence(of, pointer, what, text string) {
+// checkDescription checks that people can read what something is for. Inside of an object a label may be enough.
+func (l *linter) checkDescription(of, pointer, what, text string) {
 	switch text = strings.TrimSpace(text); {
 	case text == "":
-		l.find(CheckDescriptions, of, pointer, "%s has no description", what)
+		l.addFinding(CheckDescriptions, of, pointer, "%s has no description", what)
 	case !strings.ContainsAny(text[len(text)-1:], ".!?)"):
-		l.find(CheckDescriptions, of, pointer, "the description should end with a full stop")
+		l.addFinding(CheckDescriptions, of, pointer, "the description should end with a full stop")
 	}
 }
 
-// preset checks that a preset maps fields that exist.
-func (l *linter) preset(p Preset, place string) {
+// checkPreset checks that a preset maps fields that exist.
+func (l *linter) checkPreset(p Preset, place string) {
 	a := l.d.Action(p.Action)
 	for key := range p.Mapping.Members() {
 		if !strings.HasPrefix(key, "@") && !strings.HasPrefix(key, "__") && a.Fields.Get(key) == nil {
-			l.find(CheckDefaults, "presets."+p.Name, place+"/mapping"+fault.PointerKey(key), "maps %s, which is not a field of %s%s",
+			l.addFinding(CheckDefaults, "presets."+p.Name, place+"/mapping"+fault.PointerKey(key), "maps %s, which is not a field of %s%s",
 				key, a.Key, fault.DidYouMean(key, a.Fields.Keys()))
 		}
 	}

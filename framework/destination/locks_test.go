@@ -17,7 +17,7 @@ func TestOneHoldsALock(t *testing.T) {
 	n := 0 // guarded by the lock: the race detector sees it where that is broken
 	for range 50 {
 		wait.Go(func() {
-			release, err := locks.Hold(context.Background(), "a")
+			release, err := locks.Lock(context.Background(), "a")
 			assert.NoError(t, err)
 			n++
 			release()
@@ -29,17 +29,17 @@ func TestOneHoldsALock(t *testing.T) {
 
 func TestWaitingForALockEndsWithTheContext(t *testing.T) {
 	var locks destination.Locks
-	release, err := locks.Hold(t.Context(), "a")
+	release, err := locks.Lock(t.Context(), "a")
 	require.NoError(t, err)
-	other, err := locks.Hold(t.Context(), "b")
+	other, err := locks.Lock(t.Context(), "b")
 	require.NoError(t, err, "another name is free")
 	other()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = locks.Hold(ctx, "a")
+	_, err = locks.Lock(ctx, "a")
 	require.ErrorIs(t, err, context.Canceled)
 	release()
-	release, err = locks.Hold(t.Context(), "a")
+	release, err = locks.Lock(t.Context(), "a")
 	require.NoError(t, err)
 	release()
 }

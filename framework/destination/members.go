@@ -16,16 +16,16 @@ import (
 // crash included, leaves the identities in doubt, and their next change is sent even if it looks like no news. An error that may
 // pass is a retryable *fault.Error, which a handler hands on. The slices that are handed in stay the caller's.
 type Members interface {
-	// Look is what is recorded for these identities of an audience, index by index.
-	Look(ctx context.Context, audienceID string, identities []string) ([]Record, error)
-	// Doubt says that from now on the remote may hold something else than what is recorded of these identities, until the
+	// Lookup is what is recorded for these identities of an audience, index by index.
+	Lookup(ctx context.Context, audienceID string, identities []string) ([]Record, error)
+	// MarkUncertain says that from now on the remote may hold something else than what is recorded of these identities, until the
 	// next Write of each.
-	Doubt(ctx context.Context, audience Audience, identities []string) error
-	// Write records what the remote has accepted, and nothing else. A change that is older than what is recorded for
+	MarkUncertain(ctx context.Context, audience Audience, identities []string) error
+	// Record records what the remote has accepted, and nothing else. A change that is older than what is recorded for
 	// its identity is passed over.
-	Write(ctx context.Context, audience Audience, changes []Change) error
-	// Note keeps why changes were not delivered, for people; it changes no Record.
-	Note(ctx context.Context, audience Audience, notes []Note) error
+	Record(ctx context.Context, audience Audience, changes []Change) error
+	// Annotate keeps why changes were not delivered, for people; it changes no Record.
+	Annotate(ctx context.Context, audience Audience, notes []Note) error
 	// Sizes are the audiences with their number of members, sorted by id.
 	Sizes(ctx context.Context) ([]AudienceSize, error)
 }
@@ -35,10 +35,10 @@ type Audience struct{ ID, Name string }
 
 // Record is what is known of one identity in one audience.
 type Record struct {
-	Known  bool      // something has been delivered
-	Member bool      // the last thing delivered was an entry
-	At     time.Time // the time of the event that decided it
-	Doubt  bool      // the remote may hold something else
+	Known     bool      // something has been delivered
+	Member    bool      // the last thing delivered was an entry
+	At        time.Time // the time of the event that decided it
+	Uncertain bool      // the remote may hold something else
 }
 
 // Change is one entry or exit that the remote has taken.
@@ -78,8 +78,8 @@ type memoryAudience struct {
 	records map[string]*Record
 }
 
-// record is what is recorded of an identity, made where there is nothing. The identity is copied: it may be part of a larger text.
-func (a *memoryAudience) record(identity string) *Record {
+// ensureRecord is what is recorded of an identity, made where there is nothing. The identity is copied: it may be part of a larger text.
+func (a *memoryAudience) ensureRecord(identity string) *Record {
 	r := a.records[identity]
 	if r == nil {
 		r = &Record{}
@@ -88,7 +88,7 @@ func (a *memoryAudience) record(identity string) *Record {
 	return r
 }
 
-func (m *memoryMembers) Look(_ context.Context, audienceID string, identities []string) ([]Record, error) {
+func (m *memoryMembers) Lookup(_ context.Context, audienceID string, identities []string) ([]Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	records := make([]Record, len(identities))
@@ -102,32 +102,32 @@ func (m *memoryMembers) Look(_ context.Context, audienceID string, identities []
 	return records, nil
 }
 
-func (m *memoryMembers) Write(_ context.Context, audience Audience, changes []Change) error {
+func (m *memoryMembers) Record(_ context.Context, audience Audience, changes []Change) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	a := m.audience(audience)
+	a := m.ensureAudience(audience)
 	for _, c := range changes {
-		if r := a.record(c.Identity); !r.Known || !c.At.Before(r.At) {
+		if r := a.ensureRecord(c.Identity); !r.Known || !c.At.Before(r.At) {
 			*r = Record{Known: true, Member: c.Member, At: c.At}
 		}
 	}
 	return nil
 }
 
-func (m *memoryMembers) Note(context.Context, Audience, []Note) error { return nil }
+func (m *memoryMembers) Annotate(context.Context, Audience, []Note) error { return nil }
 
-func (m *memoryMembers) Doubt(_ context.Context, audience Audience, identities []string) error {
+func (m *memoryMembers) MarkUncertain(_ context.Context, audience Audience, identities []string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	a := m.audience(audience)
+	a := m.ensureAudience(audience)
 	for _, identity := range identities {
-		a.record(identity).Doubt = true
+		a.ensureRecord(identity).Uncertain = true
 	}
 	return nil
 }
 
-// audience is the record of an audience, made where there is none.
-func (m *memoryMembers) audience(audience Audience) *memoryAudience {
+// ensureAudience is the record of an audience, made where there is none.
+func (m *memoryMembers) ensureAudience(audience Audience) *memoryAudience {
 	a := m.audiences[audience.ID]
 	if a == nil {
 		a = &memoryAudience{records: map[string]*Record{}}

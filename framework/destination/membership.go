@@ -17,9 +17,9 @@ func MembershipOf(v event.Value, syncMode string) Membership {
 	personas := v.Get("context").Get("personas")
 	switch personas.Get("computation_class").Str() {
 	case "audience":
-		return BoolMembership(computed(v, personas.Get("computation_key").Str()))
+		return BoolMembership(computedValue(v, personas.Get("computation_key").Str()))
 	case "journey_step":
-		value := computed(v, personas.Get("computation_key").Str())
+		value := computedValue(v, personas.Get("computation_key").Str())
 		if value.Kind() == event.Absent {
 			return In
 		}
@@ -28,8 +28,8 @@ func MembershipOf(v event.Value, syncMode string) Membership {
 	return syncMembership(v, syncMode)
 }
 
-// computed is the value of an audience's key: in properties of a track event, in traits of an identify.
-func computed(v event.Value, key string) event.Value {
+// computedValue is the value of an audience's key: in properties of a track event, in traits of an identify.
+func computedValue(v event.Value, key string) event.Value {
 	switch v.Get("type").Str() {
 	case "track":
 		return v.Get("properties").Get(key)

@@ -55,16 +55,16 @@ func (m *MultiStatus) Result(i int) Result {
 	case m.results != nil:
 		return m.results[i]
 	case m.outcomes[i] == Delivered:
-		return delivered
+		return deliveredResult
 	}
 	return Result{}
 }
 
-// delivered is the result of what the remote simply has.
-var delivered = Result{Outcome: Delivered, Status: http.StatusOK}
+// deliveredResult is the result of what the remote simply has.
+var deliveredResult = Result{Outcome: Delivered, Status: http.StatusOK}
 
-// Words are the outcome and the reason of a result for people: delivered, skipped, refused or retry.
-func (r Result) Words() (outcome, reason string) {
+// Describe are the outcome and the reason of a result for people: delivered, skipped, refused or retry.
+func (r Result) Describe() (outcome, reason string) {
 	switch {
 	case r.Outcome == Delivered:
 		return "delivered", ""
@@ -83,7 +83,7 @@ func (r Result) Words() (outcome, reason string) {
 // Deliver says that the remote has payload i.
 func (m *MultiStatus) Deliver(i int) {
 	if m.results != nil {
-		m.results[i] = delivered
+		m.results[i] = deliveredResult
 	}
 	m.outcomes[i] = Delivered
 }
@@ -115,8 +115,8 @@ func (m *MultiStatus) Set(i int, r Result) {
 	m.outcomes[i], m.results[i] = r.Outcome, r
 }
 
-// settle makes n decided results of what a handler returned.
-func settle(ms *MultiStatus, err error, n int) *MultiStatus {
+// completeResults makes n decided results of what a handler returned.
+func completeResults(ms *MultiStatus, err error, n int) *MultiStatus {
 	if ms == nil {
 		ms = NewMultiStatus(n)
 		if err == nil {

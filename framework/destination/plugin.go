@@ -55,7 +55,7 @@ type Plugin struct {
 	// Sandbox pretends to be the remote; nil where there is none.
 	Sandbox *Sandbox
 
-	complete *Definition // that has completed it; nil before
+	completedFor *Definition // that has completed it; nil before
 }
 
 // RefreshInput is what a Refresh may use.
@@ -98,8 +98,8 @@ type SandboxOption struct{ Name, Usage string }
 // Load reads and checks the plugin's definition. The error is a fault.Problems. An action that has neither a handler nor a
 // request, or both, is a problem too.
 func (p Plugin) Load() (*Definition, error) {
-	if p.complete != nil {
-		return p.complete, nil
+	if p.completedFor != nil {
+		return p.completedFor, nil
 	}
 	text, err := fs.ReadFile(p.Definition, DefinitionFile)
 	if err != nil {
@@ -120,9 +120,9 @@ func (p Plugin) Load() (*Definition, error) {
 	for _, a := range d.Actions {
 		switch _, ok := p.Actions[a.Key]; {
 		case ok && a.Request != nil:
-			return nil, d.problem("/actions"+fault.PointerKey(a.Key)+"/request", "cannot be: there is a handler for the action %q, too", a.Key)
+			return nil, d.problemAt("/actions"+fault.PointerKey(a.Key)+"/request", "cannot be: there is a handler for the action %q, too", a.Key)
 		case !ok && a.Request == nil:
-			return nil, d.problem("/actions"+fault.PointerKey(a.Key), "has neither a request nor a handler")
+			return nil, d.problemAt("/actions"+fault.PointerKey(a.Key), "has neither a request nor a handler")
 		}
 	}
 	if err := p.checkAudiences(d); err != nil {
@@ -130,9 +130,9 @@ func (p Plugin) Load() (*Definition, error) {
 	}
 	switch {
 	case d.Test != nil && p.Test != nil:
-		return nil, d.problem("/authentication/test", "cannot be: there is a handler for it, too")
+		return nil, d.problemAt("/authentication/test", "cannot be: there is a handler for it, too")
 	case d.TestHandler && p.Test == nil:
-		return nil, d.problem("/authentication/test", "needs a handler, and there is none")
+		return nil, d.problemAt("/authentication/test", "needs a handler, and there is none")
 	}
 	if err := p.checkHooks(d); err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func (p Plugin) checkChoices(d *Definition) error {
 		}
 		for key := range fields {
 			if a.Choices[key] != nil {
-				return d.problem("/actions"+fault.PointerKey(action)+"/dynamicFields"+fault.PointerKey(key), "cannot be: there is a handler for it, too")
+				return d.problemAt("/actions"+fault.PointerKey(action)+"/dynamicFields"+fault.PointerKey(key), "cannot be: there is a handler for it, too")
 			}
 			if a.Fields.Find(key) == nil {
 				return fmt.Errorf("%s: there are choices for the field %q of %s, which %s does not declare", d.Slug, key, action, DefinitionFile)
@@ -159,8 +159,8 @@ func (p Plugin) checkChoices(d *Definition) error {
 	return nil
 }
 
-// problem is one mistake in the definition.
-func (d *Definition) problem(pointer, format string, args ...any) error {
+// problemAt is one mistake in the definition.
+func (d *Definition) problemAt(pointer, format string, args ...any) error {
 	return d.Document.Locate(fault.Problems{{Pointer: pointer, Message: fmt.Sprintf(format, args...)}})
 }
 

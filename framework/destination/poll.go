@@ -29,7 +29,7 @@ func (a Action) Polls() bool { return a.poll != nil }
 // Poll asks what has become of the input's Operations. It always gives one result for each. An error that may be retried means
 // that it is not known, and any other that the operation has failed.
 func (a Action) Poll(ctx context.Context, in Input) *MultiStatus {
-	ms := run(ctx, in, a.poll, len(in.Operations))
+	ms := runHandler(ctx, in, a.poll, len(in.Operations))
 	for i := range ms.Len() {
 		if r := ms.Result(i); r.Outcome == Pending {
 			r.Operation = in.Operations[i]
@@ -39,8 +39,8 @@ func (a Action) Poll(ctx context.Context, in Input) *MultiStatus {
 	return ms
 }
 
-// run calls a handler. What it leaves undecided gets its error, and one that panics gives internal errors.
-func run(ctx context.Context, in Input, handler func(context.Context, Input) (*MultiStatus, error), n int) *MultiStatus {
+// runHandler calls a handler. What it leaves undecided gets its error, and one that panics gives internal errors.
+func runHandler(ctx context.Context, in Input, handler func(context.Context, Input) (*MultiStatus, error), n int) *MultiStatus {
 	var ms *MultiStatus
 	var err error
 	func() {
@@ -51,7 +51,7 @@ func run(ctx context.Context, in Input, handler func(context.Context, Input) (*M
 		}()
 		ms, err = handler(ctx, in)
 	}()
-	return settle(ms, err, n)
+	return completeResults(ms, err, n)
 }
 
 // checkPending makes internal errors of operations that nobody can ask for.

@@ -39,7 +39,7 @@ func NewRegistry(plugins []Plugin) (*Registry, error) {
 	for i, e := range r.entries {
 		for _, name := range append([]string{e.Definition.Slug}, e.Definition.Aliases...) {
 			if other, taken := r.byName[name]; taken {
-				return nil, fmt.Errorf("two destinations are called %q: %s and %s", name, r.entries[other].named(), e.named())
+				return nil, fmt.Errorf("two destinations are called %q: %s and %s", name, r.entries[other].displayName(), e.displayName())
 			}
 			r.byName[name] = i
 		}
@@ -47,8 +47,8 @@ func NewRegistry(plugins []Plugin) (*Registry, error) {
 	return r, nil
 }
 
-// named is the destination's name, with its file where it has been read from one.
-func (e Entry) named() string {
+// displayName is the destination's name, with its file where it has been read from one.
+func (e Entry) displayName() string {
 	if e.Plugin.File != "" {
 		return fmt.Sprintf("%s (%s)", e.Definition.Name, e.Plugin.File)
 	}

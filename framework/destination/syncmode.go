@@ -38,8 +38,8 @@ func (s *SyncMode) Offers(mode string) bool {
 	return false
 }
 
-// syncMode reads the sync modes of an action; nil where it has none.
-func (p *parser) syncMode(v event.Value, place string) *SyncMode {
+// parseSyncMode reads the sync modes of an action; nil where it has none.
+func (p *parser) parseSyncMode(v event.Value, place string) *SyncMode {
 	if v.Kind() == event.Absent {
 		return nil
 	}

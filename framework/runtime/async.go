@@ -65,7 +65,7 @@ func (p *Plan) poll(ctx context.Context, items []Item, slot func(i int) *Verdict
 	for i := range items {
 		in.Operations[i] = items[i].Operation
 	}
-	results := s.handler.Poll(httpx.WithWrittenURLs(ctx, s.written), in)
+	results := s.handler.Poll(httpx.WithConfiguredURLs(ctx, s.written), in)
 	for i := range items {
 		v := slot(i)
 		p.verdict(v, s, items[i].Payload, results.Result(i))

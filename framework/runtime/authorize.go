@@ -31,7 +31,7 @@ func (c *compiler) authorize(p *Plan) tokens {
 	case c.instance.AccessToken != "":
 		return func(context.Context, string) (string, error) { return c.instance.AccessToken, nil }
 	}
-	spec := destination.Overlay(c.definition.OAuth, oauth.Part(auth))
+	spec := destination.Overlay(c.definition.OAuth, oauth.SelectSpec(auth))
 	if NeedsLogin(c.definition, c.instance) && (host == nil || auth.Len() > 0) {
 		p.login = c.login(spec, p.settings)
 	}

@@ -65,7 +65,7 @@ func (c *compiler) batchSize(in config.Subscription, s *Subscription) {
 		return
 	}
 	most := s.reserved.most
-	if n := s.handler.Most(); n > 0 {
+	if n := s.handler.MaxPayloads(); n > 0 {
 		most = min(most, n)
 	}
 	if asked.Float() > float64(most) {
@@ -83,7 +83,7 @@ func (s *Subscription) batch(item *Item) {
 			item.BatchSize = min(sizeOr(n, has.usual), has.most)
 		}
 	}
-	if most := s.handler.Most(); most > 0 {
+	if most := s.handler.MaxPayloads(); most > 0 {
 		item.BatchSize = min(item.BatchSize, most)
 	}
 	if has.bytes != nil {

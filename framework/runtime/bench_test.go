@@ -252,6 +252,6 @@ func TestChooserMissesNothing(t *testing.T) {
 // forgetful is a ledger that knows nobody, so that every batch is sent.
 type forgetful struct{ destination.Members }
 
-func (forgetful) Look(_ context.Context, _ string, identities []string) ([]destination.Record, error) {
+func (forgetful) Lookup(_ context.Context, _ string, identities []string) ([]destination.Record, error) {
 	return make([]destination.Record, len(identities)), nil
 }

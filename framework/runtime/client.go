@@ -54,7 +54,7 @@ func placed(give tokens, redactor *httpx.Redactor) func(context.Context) (string
 	return func(ctx context.Context) (string, error) {
 		token, err := give(ctx, "")
 		if err == nil && token != "" {
-			redactor.Learn(token)
+			redactor.AddValue(token)
 			attemptOf(ctx).token.Store(&token)
 		}
 		return token, err
@@ -104,7 +104,7 @@ func attemptOf(ctx context.Context) *attempt {
 // call calls the handler. Of payloads that the remote answers with 401 each on their own, those alone are tried again with a
 // fresh token, once.
 func (p *Plan) call(ctx context.Context, s *Subscription, in destination.Input) *destination.MultiStatus {
-	ctx = httpx.WithWrittenURLs(ctx, s.written)
+	ctx = httpx.WithConfiguredURLs(ctx, s.written)
 	if p.tokens == nil {
 		return s.handler.Perform(ctx, in)
 	}

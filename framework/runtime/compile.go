@@ -28,7 +28,7 @@ type Host struct {
 	// answered 401 to one, that is refused and another is asked for. Nil where the config and Logins have them.
 	Token func(ctx context.Context, instance, refused string) (string, error)
 	// Logins keeps the tokens of instances that somebody logs in for.
-	Logins         *oauth.Keeper
+	Logins         *oauth.Manager
 	TokenTransport http.RoundTripper       // for requests for tokens; httpx.NewTransport by default
 	Env            destination.Environment // empty by default
 	Now            func() time.Time        // time.Now by default
@@ -58,7 +58,7 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 	p.tokens = c.authorize(p)
 	p.subscriptions = c.subscriptions()
 	p.deletion = c.deletion()
-	p.creation = c.creation(p)
+	p.audienceCreator = c.compileAudienceCreator(p)
 	if err := c.problems.Err(); err != nil {
 		return nil, err
 	}
@@ -202,7 +202,7 @@ func (c *compiler) mapping(in config.Subscription, s *Subscription) {
 		whole = destination.Overlay(s.action.DefaultMapping(), in.Mapping)
 	}
 	var err error
-	s.written = httpx.NewWrittenURLs(textsOf(whole, nil))
+	s.written = httpx.NewConfiguredURLs(textsOf(whole, nil))
 	if s.mapping, err = mapping.Compile(whole); err != nil {
 		c.problems.AddUnder(in.Pointer+"/mapping", err)
 	}

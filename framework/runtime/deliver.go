@@ -24,7 +24,7 @@ func (p *Plan) Deliver(ctx context.Context, items []Item) []Verdict {
 
 // deliverTo is Deliver that puts the verdict of item i where slot says.
 func (p *Plan) deliverTo(ctx context.Context, items []Item, slot func(i int) *Verdict) {
-	if p.creation != nil {
+	if p.audienceCreator != nil {
 		p.deliverAudiences(ctx, items, slot)
 		return
 	}

@@ -33,7 +33,7 @@ func (p *Plan) Item(s *Subscription, payload event.Value, index int) (Item, *Ver
 	}
 	item := Item{Index: index, Subscription: s, Payload: payload}
 	s.batch(&item)
-	item.Lane, item.Apart = p.lane(s, payload, item.BatchKey)
+	item.Lane, item.Independent = p.lane(s, payload, item.BatchKey)
 	item.Barrier = s.deletes
 	return item, nil
 }

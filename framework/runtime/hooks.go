@@ -100,7 +100,7 @@ func (s *Subscription) print(h *hook) string {
 // RunHooks runs the hooks that a subscription asks for, those whose inputs have not changed since their last run only where again
 // is set. What they give is kept in the state and reaches the handlers of later batches. The first that fails ends it.
 func (p *Plan) RunHooks(ctx context.Context, s *Subscription, again bool) (reports []HookReport, err error) {
-	release, err := p.deps.Locks.Hold(ctx, hookState(s.name, ""))
+	release, err := p.deps.Locks.Lock(ctx, hookState(s.name, ""))
 	if err != nil {
 		return nil, err
 	}

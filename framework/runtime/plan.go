@@ -24,28 +24,28 @@ const MaxBatch = destination.DefaultBatchSize
 
 // Plan is one instance of a destination, ready to run.
 type Plan struct {
-	id            string
-	definition    *destination.Definition
-	settings      event.Value
-	subscriptions []*Subscription // the enabled ones, in the order of the config
-	chooser       *chooser
-	deps          destination.Deps
-	limiter       *httpx.Limiter // of the requests
-	tokenLimiter  *httpx.Limiter // of the plugin's requests for tokens
-	warnings      fault.Problems
-	actions       map[string]destination.Action
-	audiences     *destination.Audiences
-	audienceID    *event.Key // of audiences; nil where there are none
-	redact        func(string) string
-	tokens        tokens        // nil where no token goes with requests
-	login         *oauth.Remote // nil where nobody logs in
-	consent       []string      // categories that must not be refused
-	names         []string      // of the destination, in an event's integrations
-	choices       map[string]map[string]destination.ChoicesFunc
-	features      map[string]bool
-	creation      *creation       // nil where the destination creates no audiences
-	deletion      []*Subscription // the one that takes deletions of users; none where nothing does
-	test          func(ctx context.Context, settings event.Value, deps destination.Deps) error
+	id              string
+	definition      *destination.Definition
+	settings        event.Value
+	subscriptions   []*Subscription // the enabled ones, in the order of the config
+	chooser         *chooser
+	deps            destination.Deps
+	limiter         *httpx.Limiter // of the requests
+	tokenLimiter    *httpx.Limiter // of the plugin's requests for tokens
+	warnings        fault.Problems
+	actions         map[string]destination.Action
+	audiences       *destination.Audiences
+	audienceID      *event.Key // of audiences; nil where there are none
+	redact          func(string) string
+	tokens          tokens        // nil where no token goes with requests
+	login           *oauth.Remote // nil where nobody logs in
+	consent         []string      // categories that must not be refused
+	names           []string      // of the destination, in an event's integrations
+	choices         map[string]map[string]destination.ChoicesFunc
+	features        map[string]bool
+	audienceCreator *audienceCreator // nil if the destination creates no audiences
+	deletion        []*Subscription  // the one that takes deletions of users; none where nothing does
+	test            func(ctx context.Context, settings event.Value, deps destination.Deps) error
 }
 
 // Subscription is a compiled subscription of a plan.
@@ -60,7 +60,7 @@ type Subscription struct {
 	query       *fql.Query
 	mapping     *mapping.Mapping
 	schema      *fieldschema.Schema
-	written     *httpx.WrittenURLs // in the mapping
+	written     *httpx.ConfiguredURLs // in the mapping
 	resend      bool
 	sample      float64 // the share of events that it gets
 	deletes     bool    // it takes deletions of users

@@ -18,12 +18,12 @@ type Item struct {
 	BatchSize    int    // the most items of its batch; 1 means alone
 	BatchBytes   int    // the most bytes of its batch's payloads as JSON; 0 is no bound
 	Lane         string // items of a plan with equal lanes go one batch after the other
-	Apart        bool   // what goes through other lanes has no bearing on it: an audience is changed
+	Independent  bool   // what goes through other lanes has no bearing on it: an audience is changed
 	Barrier      bool   // everything before it is done before it is, and nothing after it begins earlier: a user is deleted
 
 	Operation string // that the remote works on it as, where it has been sent; "" before
 
-	audience *engaged // that has to be created first; nil where there is none
+	audience *pendingAudience // that has to be created first; nil where there is none
 }
 
 // Prepare takes an event through a subscription as far as it goes without the remote: to an item, or to its verdict. An event that
@@ -40,12 +40,12 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (item Item, ve
 		v := p.notSubscribed(s)
 		return Item{}, &v
 	}
-	if reason := p.leftOut(s, e.Value()); reason != "" {
+	if reason := p.filterReason(s, e.Value()); reason != "" {
 		return Item{}, &Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusOK, Reason: reason}
 	}
-	what, audience := e.Value(), (*engaged)(nil)
-	if p.creation != nil {
-		what, audience = p.creation.enrich(what)
+	what, audience := e.Value(), (*pendingAudience)(nil)
+	if p.audienceCreator != nil {
+		what, audience = p.audienceCreator.enrich(what)
 	}
 	payload, err := s.mapping.Resolve(what)
 	if err != nil {

@@ -55,7 +55,7 @@ func benchmarkLedger(b *testing.B, s *state.Store, size func() int64) {
 		for i := range batch {
 			batch[i] = enter(who(at/1000/cohorts*1000+i), 1)
 		}
-		require.NoError(b, l.Write(b.Context(), cohort(at/1000), batch))
+		require.NoError(b, l.Record(b.Context(), cohort(at/1000), batch))
 	}
 	filled := time.Since(start)
 	b.Run("fill", func(b *testing.B) {
@@ -72,7 +72,7 @@ func benchmarkLedger(b *testing.B, s *state.Store, size func() int64) {
 	}
 	b.Run("look", func(b *testing.B) {
 		for b.Loop() {
-			_, err := l.Look(b.Context(), pick().ID, names)
+			_, err := l.Lookup(b.Context(), pick().ID, names)
 			require.NoError(b, err)
 		}
 		b.ReportMetric(1000*float64(b.N)/b.Elapsed().Seconds(), "identities/s")
@@ -85,10 +85,10 @@ func benchmarkLedger(b *testing.B, s *state.Store, size func() int64) {
 				changes[i] = destination.Change{Identity: name, Member: random.IntN(2) == 0, At: at(second)}
 			}
 			second++
-			_, err := l.Look(b.Context(), a.ID, names)
+			_, err := l.Lookup(b.Context(), a.ID, names)
 			require.NoError(b, err)
-			require.NoError(b, l.Doubt(b.Context(), a, names))
-			require.NoError(b, l.Write(b.Context(), a, changes))
+			require.NoError(b, l.MarkUncertain(b.Context(), a, names))
+			require.NoError(b, l.Record(b.Context(), a, changes))
 		}
 		b.ReportMetric(1000*float64(b.N)/b.Elapsed().Seconds(), "identities/s")
 	})

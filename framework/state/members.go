@@ -38,9 +38,9 @@ type memberRow struct {
 // toRecord returns the row as a Record. A row that is older than the last purge is no member.
 func (e *memberRow) toRecord(purged sql.NullInt64) destination.Record {
 	if purged.Valid && (!e.at.Valid || e.at.Int64 < purged.Int64) {
-		return destination.Record{Known: true, At: timeOf(purged), Doubt: e.doubt}
+		return destination.Record{Known: true, At: timeOf(purged), Uncertain: e.doubt}
 	}
-	return destination.Record{Known: e.at.Valid, Member: e.member, At: timeOf(e.at), Doubt: e.doubt}
+	return destination.Record{Known: e.at.Valid, Member: e.member, At: timeOf(e.at), Uncertain: e.doubt}
 }
 
 // timeOf converts a nullable column to a UTC time; null becomes the zero time.
@@ -59,8 +59,8 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// Look returns the records of identities, index by index.
-func (l *Ledger) Look(ctx context.Context, audienceID string, identities []string) ([]destination.Record, error) {
+// Lookup returns the records of identities, index by index.
+func (l *Ledger) Lookup(ctx context.Context, audienceID string, identities []string) ([]destination.Record, error) {
 	records := make([]destination.Record, len(identities))
 	a, err := l.findAudience(ctx, l.store.db, audienceID, "")
 	if errors.Is(err, sql.ErrNoRows) {

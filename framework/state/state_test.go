@@ -65,17 +65,17 @@ func TestTheLedger(t *testing.T) {
 			},
 			"doubt lasts until the next write": func(t *testing.T, l *state.Ledger) {
 				write(t, l, enter("u1", 5))
-				require.NoError(t, l.Doubt(t.Context(), vip, []string{"u2"}))
-				require.NoError(t, l.Doubt(t.Context(), vip, []string{"u1", "u2", "u1"})) // one is in doubt already, one is named twice
-				require.NoError(t, l.Doubt(t.Context(), vip, nil))
-				assert.Equal(t, []destination.Record{{Known: true, Member: true, At: at(5), Doubt: true}, {Doubt: true}}, look(t, l, "u1", "u2"))
+				require.NoError(t, l.MarkUncertain(t.Context(), vip, []string{"u2"}))
+				require.NoError(t, l.MarkUncertain(t.Context(), vip, []string{"u1", "u2", "u1"})) // one is in doubt already, one is named twice
+				require.NoError(t, l.MarkUncertain(t.Context(), vip, nil))
+				assert.Equal(t, []destination.Record{{Known: true, Member: true, At: at(5), Uncertain: true}, {Uncertain: true}}, look(t, l, "u1", "u2"))
 				write(t, l, enter("u1", 6), exit("u2", 6))
 				assert.Equal(t, []destination.Record{{Known: true, Member: true, At: at(6)}, {Known: true, At: at(6)}}, look(t, l, "u1", "u2"))
 			},
 			"sizes are counted as members come and go, and the newest name shows": func(t *testing.T, l *state.Ledger) {
 				write(t, l, enter("u1", 1), enter("u2", 1), enter("u3", 1), enter("u3", 1))
-				require.NoError(t, l.Write(t.Context(), destination.Audience{ID: "aud_1", Name: "gold"}, []destination.Change{exit("u1", 2), exit("u4", 2)}))
-				require.NoError(t, l.Write(t.Context(), destination.Audience{ID: "aud_0", Name: "early"}, []destination.Change{enter("u1", 2)}))
+				require.NoError(t, l.Record(t.Context(), destination.Audience{ID: "aud_1", Name: "gold"}, []destination.Change{exit("u1", 2), exit("u4", 2)}))
+				require.NoError(t, l.Record(t.Context(), destination.Audience{ID: "aud_0", Name: "early"}, []destination.Change{enter("u1", 2)}))
 				sizes, err := l.Sizes(t.Context())
 				require.NoError(t, err)
 				assert.Equal(t, []destination.AudienceSize{
@@ -110,7 +110,7 @@ func TestTheLedger(t *testing.T) {
 			},
 			"history is kept, and bounded": func(t *testing.T, l *state.Ledger) {
 				write(t, l, enter("u1", 1))
-				require.NoError(t, l.Note(t.Context(), vip, []destination.Note{{Identity: "u1", At: at(0), Outcome: "skipped", Reason: "superseded"}}))
+				require.NoError(t, l.Annotate(t.Context(), vip, []destination.Note{{Identity: "u1", At: at(0), Outcome: "skipped", Reason: "superseded"}}))
 				write(t, l, exit("u1", 2))
 				_, history, ok, err := l.Find(t.Context(), "aud_1", "u1")
 				require.NoError(t, err)
@@ -190,12 +190,12 @@ func exit(identity string, second int) destination.Change {
 
 func write(t *testing.T, l *state.Ledger, changes ...destination.Change) {
 	t.Helper()
-	require.NoError(t, l.Write(t.Context(), vip, changes))
+	require.NoError(t, l.Record(t.Context(), vip, changes))
 }
 
 func look(t *testing.T, l *state.Ledger, identities ...string) []destination.Record {
 	t.Helper()
-	records, err := l.Look(t.Context(), vip.ID, identities)
+	records, err := l.Lookup(t.Context(), vip.ID, identities)
 	require.NoError(t, err)
 	require.Len(t, records, len(identities))
 	return records
@@ -216,11 +216,11 @@ func TestTheLedgerIsThatOfMemory(t *testing.T) {
 				doubts := random.IntN(3) == 0
 				for _, m := range []destination.Members{sql, memory} {
 					if doubts {
-						require.NoError(t, m.Doubt(t.Context(), vip, names[:2]))
+						require.NoError(t, m.MarkUncertain(t.Context(), vip, names[:2]))
 					}
-					require.NoError(t, m.Write(t.Context(), vip, changes))
+					require.NoError(t, m.Record(t.Context(), vip, changes))
 				}
-				want, err := memory.Look(t.Context(), vip.ID, names)
+				want, err := memory.Lookup(t.Context(), vip.ID, names)
 				require.NoError(t, err)
 				require.Equal(t, want, look(t, sql, names...))
 				sizes, err := memory.Sizes(t.Context())
@@ -243,7 +243,7 @@ func TestManyWriteAtOnce(t *testing.T) {
 				wait.Go(func() {
 					for i := range 10 {
 						who := fmt.Sprintf("u%d", i)
-						err := store.Ledger("i").Write(context.Background(), vip, []destination.Change{
+						err := store.Ledger("i").Record(context.Background(), vip, []destination.Change{
 							enter(who, p*10+w), enter(fmt.Sprintf("p%dw%di%d", p, w, i), 1),
 						})
 						assert.NoError(t, err)
@@ -285,11 +285,11 @@ func TestAStateThatIsAwayMayComeBack(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, store.Close())
 	l, audience := store.Ledger("main"), destination.Audience{ID: "a"}
-	_, looking := l.Look(t.Context(), "a", []string{"u"})
+	_, looking := l.Lookup(t.Context(), "a", []string{"u"})
 	_, _, getting := l.Get(t.Context(), "k")
 	for doing, err := range map[string]error{
-		"look": looking, "get": getting, "put": l.Put(t.Context(), "k", "v"), "doubt": l.Doubt(t.Context(), audience, []string{"u"}),
-		"write": l.Write(t.Context(), audience, []destination.Change{{Identity: "u"}}), "note": l.Note(t.Context(), audience, []destination.Note{{Identity: "u"}}),
+		"look": looking, "get": getting, "put": l.Put(t.Context(), "k", "v"), "doubt": l.MarkUncertain(t.Context(), audience, []string{"u"}),
+		"write": l.Record(t.Context(), audience, []destination.Change{{Identity: "u"}}), "note": l.Annotate(t.Context(), audience, []destination.Note{{Identity: "u"}}),
 	} {
 		var known *fault.Error
 		require.ErrorAs(t, err, &known, doing)

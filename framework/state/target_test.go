@@ -75,10 +75,10 @@ func TestContentIsMoreThanMembers(t *testing.T) {
 	both(t, func(t *testing.T, place string) {
 		s := open(t, place)
 		require.NoError(t, s.Ledger("values").Put(t.Context(), "cohort", "made"))
-		require.NoError(t, s.Tokens().Change(t.Context(), "token", func(_ context.Context, _ oauth.Record) (oauth.Record, error) {
+		require.NoError(t, s.Tokens().Update(t.Context(), "token", func(_ context.Context, _ oauth.Record) (oauth.Record, error) {
 			return oauth.Record{Sealed: "x", About: "{}"}, nil
 		}))
-		require.NoError(t, s.Tokens().Change(t.Context(), "logged out", func(_ context.Context, _ oauth.Record) (oauth.Record, error) {
+		require.NoError(t, s.Tokens().Update(t.Context(), "logged out", func(_ context.Context, _ oauth.Record) (oauth.Record, error) {
 			return oauth.Record{}, nil
 		}))
 		for id, empty := range map[string]bool{"values": false, "token": false, "logged out": true, "nothing": true} {
@@ -139,7 +139,7 @@ func TestRenamedLedgerIsMerged(t *testing.T) {
 		s := open(t, place)
 		old, renamed := s.Ledger("old"), s.Ledger("new")
 		write(t, old, enter("u1", 1), enter("u2", 5), enter("u3", 1))
-		require.NoError(t, old.Write(t.Context(), destination.Audience{ID: "aud_2", Name: "gold"}, []destination.Change{enter("u1", 1)}))
+		require.NoError(t, old.Record(t.Context(), destination.Audience{ID: "aud_2", Name: "gold"}, []destination.Change{enter("u1", 1)}))
 		write(t, renamed, exit("u1", 3), exit("u2", 4), enter("u4", 1))
 		require.NoError(t, renamed.Purge(t.Context(), vip, at(0)))
 		require.NoError(t, old.Rename(t.Context(), "new"))

@@ -37,8 +37,8 @@ func (t Tokens) Get(ctx context.Context, instance string) (oauth.Record, error) 
 	return r, nil
 }
 
-// Change replaces the record with the result of f, while the row is locked.
-func (t Tokens) Change(ctx context.Context, instance string, f func(context.Context, oauth.Record) (oauth.Record, error)) error {
+// Update replaces the record with the result of f, while the row is locked.
+func (t Tokens) Update(ctx context.Context, instance string, f func(context.Context, oauth.Record) (oauth.Record, error)) error {
 	holder := rand.Text()
 	if err := t.lockRow(ctx, toSQL.Replace(instance), holder); err != nil {
 		return fault.StateUnavailable("locking the token", err)

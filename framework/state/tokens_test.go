@@ -27,10 +27,10 @@ func remoteOf(t *testing.T, server string) *oauth.Remote {
 	return &oauth.Remote{Spec: spec, ClientID: oauthtest.Web, ClientSecret: oauthtest.Secret}
 }
 
-func keeperOf(t *testing.T, place, key string) *oauth.Keeper {
+func keeperOf(t *testing.T, place, key string) *oauth.Manager {
 	box, err := oauth.NewBox(key)
 	require.NoError(t, err)
-	return oauth.NewKeeper(open(t, place).Tokens(), box)
+	return oauth.NewManager(open(t, place).Tokens(), box)
 }
 
 // Processes that find the same token refused at the same time refresh it once, and all go on with what that brought.
@@ -41,12 +41,12 @@ func TestProcessesRefreshOnce(t *testing.T) {
 		port := l.Addr().(*net.TCPAddr).Port
 		require.NoError(t, l.Close())
 		server, key := oauthtest.Start(t, fmt.Sprintf("http://127.0.0.1:%d/callback", port)), oauth.NewKey()
-		token, err := remoteOf(t, server.URL).Browser(t.Context(), port, func(a oauth.Ask) { go func() { _, _ = server.Agree(t, a.URL, true) }() })
+		token, err := remoteOf(t, server.URL).LoginInBrowser(t.Context(), port, func(a oauth.Prompt) { go func() { _, _ = server.ApproveInBrowser(t, a.URL, true) }() })
 		require.NoError(t, err)
 		keeper := keeperOf(t, place, key)
 		require.NoError(t, keeper.Put(t.Context(), "crm", token))
 		server.Revoke(t, token.Access)
-		server.Behave(300*time.Millisecond, 0)
+		server.SetBehavior(300*time.Millisecond, 0)
 		const processes = 3
 		results := make(chan string, processes)
 		for range processes {
@@ -69,7 +69,7 @@ func TestProcessesRefreshOnce(t *testing.T) {
 		now, err := keeper.Token(t.Context(), "crm")
 		require.NoError(t, err)
 		assert.True(t, kept[now.Access])
-		assert.True(t, server.Good(now.Access))
+		assert.True(t, server.IsValid(now.Access))
 	})
 }
 
@@ -94,7 +94,7 @@ func TestTokensAreChangedByOneAtATime(t *testing.T) {
 		done := make(chan error, 40)
 		for i := range cap(done) {
 			go func() {
-				done <- []state.Tokens{one, two}[i%2].Change(t.Context(), "crm", func(_ context.Context, r oauth.Record) (oauth.Record, error) {
+				done <- []state.Tokens{one, two}[i%2].Update(t.Context(), "crm", func(_ context.Context, r oauth.Record) (oauth.Record, error) {
 					return oauth.Record{Sealed: r.Sealed + "x", About: "{}"}, nil
 				})
 			}()
@@ -103,7 +103,7 @@ func TestTokensAreChangedByOneAtATime(t *testing.T) {
 			require.NoError(t, <-done)
 		}
 		failure := errors.New("no")
-		require.ErrorIs(t, one.Change(t.Context(), "crm", func(context.Context, oauth.Record) (oauth.Record, error) { return oauth.Record{}, failure }), failure)
+		require.ErrorIs(t, one.Update(t.Context(), "crm", func(context.Context, oauth.Record) (oauth.Record, error) { return oauth.Record{}, failure }), failure)
 		got, err := two.Get(t.Context(), "crm")
 		require.NoError(t, err)
 		assert.Equal(t, oauth.Record{Sealed: strings.Repeat("x", 40), About: "{}"}, got)

@@ -41,8 +41,8 @@ type historyRow struct {
 	reason      string
 }
 
-// Write records changes that the destination has accepted.
-func (l *Ledger) Write(ctx context.Context, a destination.Audience, changes []destination.Change) error {
+// Record records changes that the destination has accepted.
+func (l *Ledger) Record(ctx context.Context, a destination.Audience, changes []destination.Change) error {
 	return l.updateMembers(ctx, a, len(changes), func(i int) string { return changes[i].Identity }, func(c *ledgerUpdate) {
 		now := toMicros(time.Now())
 		for i := range changes {
@@ -51,8 +51,8 @@ func (l *Ledger) Write(ctx context.Context, a destination.Audience, changes []de
 	})
 }
 
-// Doubt marks identities as uncertain: the destination may have another membership than the ledger. It reads no rows.
-func (l *Ledger) Doubt(ctx context.Context, a destination.Audience, identities []string) error {
+// MarkUncertain marks identities as uncertain: the destination may have another membership than the ledger. It reads no rows.
+func (l *Ledger) MarkUncertain(ctx context.Context, a destination.Audience, identities []string) error {
 	if len(identities) == 0 {
 		return nil
 	}
@@ -63,8 +63,8 @@ func (l *Ledger) Doubt(ctx context.Context, a destination.Audience, identities [
 	})
 }
 
-// Note records why changes were not delivered.
-func (l *Ledger) Note(ctx context.Context, a destination.Audience, notes []destination.Note) error {
+// Annotate records why changes were not delivered.
+func (l *Ledger) Annotate(ctx context.Context, a destination.Audience, notes []destination.Note) error {
 	return l.updateMembers(ctx, a, len(notes), func(i int) string { return notes[i].Identity }, func(c *ledgerUpdate) {
 		now := time.Now().UnixMicro()
 		for _, n := range notes {

@@ -142,13 +142,13 @@ func (c *component) plans(conf *service.ParsedConfig, cfg read, transport func(d
 	if err != nil {
 		return nil, err
 	}
-	var logins *oauth.Keeper
+	var logins *oauth.Manager
 	if c.store != nil && cfg.StateKey != "" {
 		box, err := oauth.NewBox(cfg.StateKey)
 		if err != nil {
 			return nil, cfg.Document.Locate(fault.Problems{{Pointer: "/state/key", Message: err.Error()}})
 		}
-		logins = oauth.NewKeeper(c.store.Tokens(), box)
+		logins = oauth.NewManager(c.store.Tokens(), box)
 	}
 	plans, err := runtime.Load(cfg.Config, cfg.problems, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
 		host := runtime.Host{Transport: transport(of.Plugin), Env: os.LookupEnv, Log: slogOf(c.log), Logins: logins}

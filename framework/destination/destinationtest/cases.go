@@ -8,11 +8,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
-// context is that of a check which nobody cancels.
-func (s *subject) context() context.Context { return context.Background() }
+// baseContext is that of a check which nobody cancels.
+func (s *subject) baseContext() context.Context { return context.Background() }
 
-// everyActionHasACase: somebody has written down what each action does.
-func everyActionHasACase(s *subject) {
+// checkActionsHaveCases: somebody has written down what each action does.
+func checkActionsHaveCases(s *subject) {
 	var shown []string
 	for _, c := range s.cases {
 		if in, err := c.Instance(s.definition); err == nil {
@@ -23,36 +23,36 @@ func everyActionHasACase(s *subject) {
 	}
 	for _, action := range s.definition.ActionKeys() {
 		if !slices.Contains(shown, action) {
-			s.find(action, "no file in testdata/cases shows what the action does")
+			s.addFinding(action, "no file in testdata/cases shows what the action does")
 		}
 	}
 }
 
-// casesPass: what is written down holds.
-func casesPass(s *subject) {
+// checkCasesPass: what is written down holds.
+func checkCasesPass(s *subject) {
 	registry, err := destination.NewRegistry([]destination.Plugin{s.plugin})
 	if err != nil {
-		s.find("", "%v", err)
+		s.addFinding("", "%v", err)
 		return
 	}
 	suite := harness.Suite{Registry: registry}
 	for _, c := range s.cases {
-		for _, problem := range suite.Run(s.context(), c).Problems {
-			s.find(c.Name, "%s", problem)
+		for _, problem := range suite.Run(s.baseContext(), c).Problems {
+			s.addFinding(c.Name, "%s", problem)
 		}
 	}
 }
 
-// sandboxTakes: there is a sandbox, and for each action a case whose event it takes without answers that the case brings along.
+// checkSandboxAccepts: there is a sandbox, and for each action a case whose event it takes without answers that the case brings along.
 // The checks of what a handler does begin with these cases.
-func sandboxTakes(s *subject) {
+func checkSandboxAccepts(s *subject) {
 	if s.plugin.Sandbox == nil {
-		s.find("", "there is no sandbox")
+		s.addFinding("", "there is no sandbox")
 		return
 	}
 	for _, action := range s.definition.ActionKeys() {
 		if len(s.samplesOf(action)) == 0 {
-			s.find(action, "no case shows an event that the sandbox takes: one without responses and state, with one subscription")
+			s.addFinding(action, "no case shows an event that the sandbox takes: one without responses and state, with one subscription")
 		}
 	}
 }

@@ -6,19 +6,19 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// lint makes a check of what destination.Lint finds under the same name.
-func lint(name string) check {
+// lintCheck makes a check of what destination.Lint finds under the same name.
+func lintCheck(name string) check {
 	return check{name, func(s *subject) {
 		for _, f := range s.definition.Lint(destination.LintOptions{Directory: s.dir}) {
 			if f.Check == name {
-				s.find(f.Of, "%s", f.Message)
+				s.addFinding(f.Of, "%s", f.Message)
 			}
 		}
 	}}
 }
 
-// presetsTake: a preset, as it is suggested, takes an event of a case of its action, and the sandbox takes what it becomes.
-func presetsTake(s *subject) {
+// checkPresets: a preset, as it is suggested, takes an event of a case of its action, and the sandbox takes what it becomes.
+func checkPresets(s *subject) {
 	for _, p := range s.definition.Presets {
 		if p.Type != "automatic" {
 			continue
@@ -29,19 +29,19 @@ func presetsTake(s *subject) {
 				Name: p.Name, Action: p.Action, ActionKey: "action", Subscribe: p.Subscribe, Mapping: p.Mapping, UseDefaultMappings: true,
 				Enabled: true, SampleRate: 1, SyncMode: sm.instance.Subscriptions[0].SyncMode,
 			}}
-			r, err := s.rig(sm, nil)
+			r, err := s.newRig(sm, nil)
 			if err != nil {
 				reason = err.Error()
 				break
 			}
-			v := r.plan.Run(s.context(), sm.event)[0]
+			v := r.plan.Run(s.baseContext(), sm.event)[0]
 			if taken = v.Outcome == runtime.Delivered; taken {
 				break
 			}
 			reason = v.Reason
 		}
 		if !taken {
-			s.find("presets."+p.Name, "no event of a case of %s is delivered with it: %s", p.Action, reason)
+			s.addFinding("presets."+p.Name, "no event of a case of %s is delivered with it: %s", p.Action, reason)
 		}
 	}
 }

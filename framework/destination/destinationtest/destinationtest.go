@@ -35,45 +35,45 @@ func (f Finding) String() string {
 // check is one thing that is true of every good destination.
 type check struct {
 	name string
-	look func(*subject)
+	run  func(*subject)
 }
 
-// checks are all of them. The first few need only the definition; those behind them need cases that pass.
-func checks() []check {
+// allChecks are all of them. The first few need only the definition; those behind them need cases that pass.
+func allChecks() []check {
 	return []check{
-		lint(destination.CheckNames), lint(destination.CheckDescriptions), lint(destination.CheckSecrets),
-		lint(destination.CheckDefaults), lint(destination.CheckFields),
-		{"the source does no plumbing", plumbing},
-		{"every action has a case", everyActionHasACase},
-		{"cases pass", casesPass},
-		{"the sandbox takes what each action sends", sandboxTakes},
-		{"a preset takes an event of its action", presetsTake},
-		{"bad settings are refused by name and place", badSettings},
-		{"bad payloads are refused by name and place", badPayloads},
-		{"unknown keys do not reach the handler", unknownKeys},
-		{"secrets do not show", secretsDoNotShow},
-		{"credentials can be tested", credentials},
-		{"every answer has its class", classes},
-		{"deletions have the class of their answer", deletions},
-		{"choices come from the remote", choices},
-		{"strange answers break nothing", strangeAnswers},
-		{"an event fares in a batch as it does alone", batches},
-		{"plans run beside each other", besideEachOther},
-		{"what is cancelled ends", cancelled},
+		lintCheck(destination.CheckNames), lintCheck(destination.CheckDescriptions), lintCheck(destination.CheckSecrets),
+		lintCheck(destination.CheckDefaults), lintCheck(destination.CheckFields),
+		{"the source does no plumbing", checkPlumbing},
+		{"every action has a case", checkActionsHaveCases},
+		{"cases pass", checkCasesPass},
+		{"the sandbox takes what each action sends", checkSandboxAccepts},
+		{"a preset takes an event of its action", checkPresets},
+		{"bad settings are refused by name and place", checkBadSettings},
+		{"bad payloads are refused by name and place", checkBadPayloads},
+		{"unknown keys do not reach the handler", checkUnknownKeys},
+		{"secrets do not show", checkSecrets},
+		{"credentials can be tested", checkCredentials},
+		{"every answer has its class", checkStatusClasses},
+		{"deletions have the class of their answer", checkDeletions},
+		{"choices come from the remote", checkChoices},
+		{"strange answers break nothing", checkStrangeResponses},
+		{"an event fares in a batch as it does alone", checkBatches},
+		{"plans run beside each other", checkConcurrentPlans},
+		{"what is cancelled ends", checkCancellation},
 	}
 }
 
 // Names are the names of the checks, which waivers use.
 func Names() []string {
 	var names []string
-	for _, c := range append(checks(), check{name: leftOver}) {
+	for _, c := range append(allChecks(), check{name: leftoverCheck}) {
 		names = append(names, c.name)
 	}
 	return names
 }
 
-// leftOver is the check round all others.
-const leftOver = "no goroutine is left over"
+// leftoverCheck is the check round all others.
+const leftoverCheck = "no goroutine is left over"
 
 // Run holds a plugin against all checks, from a test in its directory.
 func Run(t *testing.T, p destination.Plugin) {
@@ -126,11 +126,11 @@ func Find(p destination.Plugin, dir string) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.lookWith(checks())
+	return s.runChecks(allChecks())
 }
 
-// lookWith looks with some of the checks.
-func (s *subject) lookWith(checks []check) ([]Finding, error) {
+// runChecks looks with some of the checks.
+func (s *subject) runChecks(checks []check) ([]Finding, error) {
 	waivers, err := readWaivers(s.dir)
 	if err != nil {
 		return nil, err
@@ -138,13 +138,13 @@ func (s *subject) lookWith(checks []check) ([]Finding, error) {
 	before := goleak.IgnoreCurrent()
 	for _, c := range checks {
 		s.check = c.name
-		c.look(s)
+		c.run(s)
 	}
-	s.check = leftOver
+	s.check = leftoverCheck
 	if err := goleak.Find(before); err != nil {
-		s.find("", "%v", err)
+		s.addFinding("", "%v", err)
 	}
-	findings, stale := waivers.apply(s.findings)
+	findings, stale := waivers.removeWaived(s.findings)
 	var list []error
 	for _, w := range stale {
 		list = append(list, fmt.Errorf("%s:%d: the waiver waives nothing: take it away", w.file, w.line))

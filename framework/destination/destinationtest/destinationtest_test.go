@@ -81,8 +81,8 @@ func test(ctx context.Context, _ event.Value, deps destination.Deps) error {
 	return err
 }
 
-// remote is a pretend Acme.
-func remote(map[string][]string) http.Handler {
+// remoteFunc is a pretend Acme.
+func remoteFunc(map[string][]string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /me", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("POST /contacts", func(w http.ResponseWriter, r *http.Request) {
@@ -101,7 +101,7 @@ func acme(text string, perform func(context.Context, call) (*destination.Respons
 		Definition: fstest.MapFS{"destination.yaml": {Data: []byte(text)}},
 		Actions:    map[string]destination.Action{"createContact": destination.Handle(destination.Handler[raw, raw]{Perform: perform})},
 		Test:       test,
-		Sandbox:    &destination.Sandbox{Name: "acme", New: remote},
+		Sandbox:    &destination.Sandbox{Name: "acme", New: remoteFunc},
 	}
 }
 

@@ -14,5 +14,5 @@ func FindWith(name string, p destination.Plugin, dir string) ([]Finding, error) 
 		return nil, err
 	}
 	s.endsWithin = time.Second
-	return s.lookWith(slices.DeleteFunc(checks(), func(c check) bool { return c.name != name && name != leftOver }))
+	return s.runChecks(slices.DeleteFunc(allChecks(), func(c check) bool { return c.name != name && name != leftoverCheck }))
 }

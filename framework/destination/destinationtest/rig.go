@@ -20,17 +20,17 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// canary is a secret that is known wherever it shows.
-func canary(key string) string { return "canary-of-" + key + "-6f1d0c9b27" }
+// canaryFor is a secret that is known wherever it shows.
+func canaryFor(key string) string { return "canary-of-" + key + "-6f1d0c9b27" }
 
 // accessToken names the canary of access tokens.
 const accessToken = "access-token"
 
-// canaries are the secrets of an instance.
-func (s *subject) canaries() []string {
-	list := []string{canary(accessToken)}
+// secretCanaries are the secrets of an instance.
+func (s *subject) secretCanaries() []string {
+	list := []string{canaryFor(accessToken)}
 	for _, key := range s.definition.Secrets() {
-		list = append(list, canary(key))
+		list = append(list, canaryFor(key))
 	}
 	return list
 }
@@ -39,7 +39,7 @@ func (s *subject) canaries() []string {
 func (s *subject) withCanaries(in config.Instance) config.Instance {
 	var members []event.Member
 	for _, key := range s.definition.Secrets() {
-		members = append(members, event.Member{Key: key, Value: event.NewString(canary(key))})
+		members = append(members, event.Member{Key: key, Value: event.NewString(canaryFor(key))})
 	}
 	in.Settings = destination.Overlay(in.Settings, event.NewObject(members))
 	return in
@@ -47,20 +47,20 @@ func (s *subject) withCanaries(in config.Instance) config.Instance {
 
 // rig is a plan of a sample, what its requests go to, and all that people get to see of it.
 type rig struct {
-	plan *runtime.Plan
-	wire *wire
-	mu   sync.Mutex
-	seen bytes.Buffer
+	plan     *runtime.Plan
+	recorder *recorder
+	mu       sync.Mutex
+	output   bytes.Buffer
 }
 
-// rig makes a plan of a sample. Without a remote, a fresh sandbox answers.
-func (s *subject) rig(sm sample, remote http.RoundTripper) (*rig, error) {
+// newRig makes a plan of a sample. Without a remote, a fresh sandbox answers.
+func (s *subject) newRig(sm sample, remote http.RoundTripper) (*rig, error) {
 	if remote == nil {
 		remote = sandbox.Transport(s.plugin.Sandbox.New(nil))
 	}
-	r := &rig{wire: &wire{remote: remote}}
+	r := &rig{recorder: &recorder{remote: remote}}
 	host := runtime.Host{
-		Transport: r.wire, Log: slog.New(slog.NewJSONHandler(r, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Transport: r.recorder, Log: slog.New(slog.NewJSONHandler(r, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Observe: func(x httpx.Exchange) { _ = json.NewEncoder(r).Encode(x) },
 		Env: func(name string) (string, bool) {
 			v := sm.env.Get(name)
@@ -68,7 +68,7 @@ func (s *subject) rig(sm sample, remote http.RoundTripper) (*rig, error) {
 		},
 	}
 	if s.definition.TakesToken && sm.instance.AccessToken == "" {
-		host.Token = func(context.Context, string, string) (string, error) { return canary(accessToken), nil }
+		host.Token = func(context.Context, string, string) (string, error) { return canaryFor(accessToken), nil }
 	}
 	var err error
 	r.plan, err = runtime.New(s.plugin, s.definition, sm.instance, host)
@@ -79,19 +79,19 @@ func (s *subject) rig(sm sample, remote http.RoundTripper) (*rig, error) {
 func (r *rig) Write(text []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.seen.Write(text)
+	return r.output.Write(text)
 }
 
-func (r *rig) subscription() *runtime.Subscription { return r.plan.Subscriptions()[0] }
+func (r *rig) firstSubscription() *runtime.Subscription { return r.plan.Subscriptions()[0] }
 
-func (r *rig) requests() []string {
-	r.wire.mu.Lock()
-	defer r.wire.mu.Unlock()
-	return r.wire.requests
+func (r *rig) sentRequests() []string {
+	r.recorder.mu.Lock()
+	defer r.recorder.mu.Unlock()
+	return r.recorder.requests
 }
 
-// deliver takes payloads of one event to the handler in batches, as the queue does. The verdicts are index by index.
-func (r *rig) deliver(ctx context.Context, e event.Event, payloads ...event.Value) []runtime.Verdict {
+// deliverPayloads takes payloads of one event to the handler in batches, as the queue does. The verdicts are index by index.
+func (r *rig) deliverPayloads(ctx context.Context, e event.Event, payloads ...event.Value) []runtime.Verdict {
 	verdicts := make([]runtime.Verdict, len(payloads))
 	var batches runtime.Batches
 	take := func(items []runtime.Item) {
@@ -100,7 +100,7 @@ func (r *rig) deliver(ctx context.Context, e event.Event, payloads ...event.Valu
 		}
 	}
 	for i, payload := range payloads {
-		item, refused := r.plan.Item(r.subscription(), payload, i)
+		item, refused := r.plan.Item(r.firstSubscription(), payload, i)
 		if refused != nil {
 			verdicts[i] = *refused
 			continue
@@ -114,14 +114,14 @@ func (r *rig) deliver(ctx context.Context, e event.Event, payloads ...event.Valu
 	return verdicts
 }
 
-// wire keeps what is sent.
-type wire struct {
+// recorder keeps what is sent.
+type recorder struct {
 	remote   http.RoundTripper
 	mu       sync.Mutex
 	requests []string
 }
 
-func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+func (w *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
 		var err error
@@ -142,15 +142,15 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.remote.RoundTrip(again)
 }
 
-// remote is a remote as a function.
-type remote func(*http.Request) (*http.Response, error)
+// remoteFunc is a remote as a function.
+type remoteFunc func(*http.Request) (*http.Response, error)
 
-func (f remote) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+func (f remoteFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 var errNoAnswer = errors.New("the connection was reset")
 
-// answers is a remote that says the same to everything. A status of 0 is no answer.
-func answers(status int, body string, header ...string) remote {
+// respondWith is a remote that says the same to everything. A status of 0 is no answer.
+func respondWith(status int, body string, header ...string) remoteFunc {
 	return func(r *http.Request) (*http.Response, error) {
 		if status == 0 {
 			return nil, errNoAnswer

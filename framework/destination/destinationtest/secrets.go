@@ -9,47 +9,47 @@ import (
 	"strings"
 )
 
-// showsNoSecret finds a canary in what people get to see.
-func (s *subject) showsNoSecret(of, where, text string) {
-	for _, secret := range s.canaries() {
+// checkNoSecret finds a canary in what people get to see.
+func (s *subject) checkNoSecret(of, where, text string) {
+	for _, secret := range s.secretCanaries() {
 		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret))} {
 			if strings.Contains(text, form) {
-				s.find(of, "%s shows the secret %s: %s", where, secret, around(text, form))
+				s.addFinding(of, "%s shows the secret %s: %s", where, secret, excerptAround(text, form))
 				return
 			}
 		}
 	}
 }
 
-// around is the part of a text that is near to another.
-func around(text, part string) string {
+// excerptAround is the part of a text that is near to another.
+func excerptAround(text, part string) string {
 	at := strings.Index(text, part)
 	return text[max(0, at-60):min(len(text), at+len(part)+20)]
 }
 
-// secretsDoNotShow: neither verdicts nor logs nor traces show a secret, also where the remote repeats all that it was sent.
-func secretsDoNotShow(s *subject) {
-	s.each(func(action string, sm sample) {
+// checkSecrets: neither verdicts nor logs nor traces show a secret, also where the remote repeats all that it was sent.
+func checkSecrets(s *subject) {
+	s.eachSample(func(action string, sm sample) {
 		for _, status := range []int{200, 400, 401, 429, 500} {
-			r, err := s.rig(sm, parrot(status))
+			r, err := s.newRig(sm, echoRemote(status))
 			if err != nil {
-				s.find(action, "%v", err)
+				s.addFinding(action, "%v", err)
 				return
 			}
-			for _, v := range r.deliver(s.context(), sm.event, sm.payload, sm.payload) {
+			for _, v := range r.deliverPayloads(s.baseContext(), sm.event, sm.payload, sm.payload) {
 				v.Sent = v.Sent.WithoutHoles()
-				s.showsNoSecret(action, fmt.Sprintf("the verdict after %d", status), fmt.Sprintf("%s %s %s", v.Reason, v.Body.JSON(), v.Sent.JSON()))
+				s.checkNoSecret(action, fmt.Sprintf("the verdict after %d", status), fmt.Sprintf("%s %s %s", v.Reason, v.Body.JSON(), v.Sent.JSON()))
 			}
-			if err := r.plan.Test(s.context()); err != nil {
-				s.showsNoSecret(action, fmt.Sprintf("the credentials test after %d", status), err.Error())
+			if err := r.plan.Test(s.baseContext()); err != nil {
+				s.checkNoSecret(action, fmt.Sprintf("the credentials test after %d", status), err.Error())
 			}
-			s.showsNoSecret(action, fmt.Sprintf("what is logged and traced after %d", status), r.seen.String())
+			s.checkNoSecret(action, fmt.Sprintf("what is logged and traced after %d", status), r.output.String())
 		}
 	})
 }
 
-// parrot is a remote that repeats what it was sent.
-func parrot(status int) remote {
+// echoRemote is a remote that repeats what it was sent.
+func echoRemote(status int) remoteFunc {
 	return func(r *http.Request) (*http.Response, error) {
 		said := []string{r.URL.String()}
 		for _, values := range r.Header {
@@ -64,24 +64,24 @@ func parrot(status int) remote {
 		if err != nil {
 			return nil, err
 		}
-		return answers(status, string(text))(r)
+		return respondWith(status, string(text))(r)
 	}
 }
 
-// credentials: where requests prove who sends them, people can ask whether they would be let in: the sandbox lets them, and a
+// checkCredentials: where requests prove who sends them, people can ask whether they would be let in: the sandbox lets them, and a
 // remote that answers 401 does not.
-func credentials(s *subject) {
+func checkCredentials(s *subject) {
 	if s.definition.Scheme == "none" || len(s.samples) == 0 {
 		return
 	}
 	sm := s.samples[0]
-	if r, err := s.rig(sm, nil); err != nil {
-		s.find("", "%v", err)
-	} else if err := r.plan.Test(s.context()); err != nil {
-		s.find("", "the sandbox does not pass the credentials test: %v", err)
+	if r, err := s.newRig(sm, nil); err != nil {
+		s.addFinding("", "%v", err)
+	} else if err := r.plan.Test(s.baseContext()); err != nil {
+		s.addFinding("", "the sandbox does not pass the credentials test: %v", err)
 	}
-	r, err := s.rig(sm, answers(http.StatusUnauthorized, `{"message":"who are you?"}`))
-	if err == nil && r.plan.Test(s.context()) == nil {
-		s.find("", "the credentials test passes though the remote answers 401: is there one (Plugin.Test)?")
+	r, err := s.newRig(sm, respondWith(http.StatusUnauthorized, `{"message":"who are you?"}`))
+	if err == nil && r.plan.Test(s.baseContext()) == nil {
+		s.addFinding("", "the credentials test passes though the remote answers 401: is there one (Plugin.Test)?")
 	}
 }

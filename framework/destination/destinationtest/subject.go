@@ -64,7 +64,7 @@ func newSubject(p destination.Plugin, dir string) (*subject, error) {
 		}
 	}
 	for _, c := range s.cases {
-		s.sample(c)
+		s.addSample(c)
 	}
 	return s, nil
 }
@@ -85,13 +85,13 @@ func caseFiles(dir, slug string) (files []string, err error) {
 	return files, nil
 }
 
-func (s *subject) find(of, format string, args ...any) {
+func (s *subject) addFinding(of, format string, args ...any) {
 	s.findings = append(s.findings, Finding{Check: s.check, Of: of, Message: fmt.Sprintf(format, args...)})
 }
 
-// sample adds what the sandbox takes of a case's events. A case that begins with a state, or with answers of its own, shows
+// addSample adds what the sandbox takes of a case's events. A case that begins with a state, or with answers of its own, shows
 // something else.
-func (s *subject) sample(c harness.Case) {
+func (s *subject) addSample(c harness.Case) {
 	body := c.Body()
 	instance, err := c.Instance(s.definition)
 	if err != nil || body.Get("responses").Exists() || body.Get("state").Exists() || len(instance.Subscriptions) != 1 || s.plugin.Sandbox == nil {
@@ -107,13 +107,13 @@ func (s *subject) sample(c harness.Case) {
 			continue
 		}
 		sm := sample{action: instance.Subscriptions[0].Action, instance: instance, env: body.Get("env"), event: e}
-		r, err := s.rig(sm, nil)
+		r, err := s.newRig(sm, nil)
 		if err != nil {
 			return
 		}
 		verdict := r.plan.Run(context.Background(), e)[0]
-		item, refused := r.plan.Prepare(r.subscription(), e, 0)
-		if verdict.Outcome == runtime.Delivered && refused == nil && len(r.requests()) > 0 {
+		item, refused := r.plan.Prepare(r.firstSubscription(), e, 0)
+		if verdict.Outcome == runtime.Delivered && refused == nil && len(r.sentRequests()) > 0 {
 			sm.payload = item.Payload
 			s.samples = append(s.samples, sm)
 		}
@@ -130,8 +130,8 @@ func (s *subject) samplesOf(action string) (list []sample) {
 	return list
 }
 
-// each looks at a few samples of each action: one for each way in which its cases configure it, and not too many.
-func (s *subject) each(look func(of string, sm sample)) {
+// eachSample looks at a few samples of each action: one for each way in which its cases configure it, and not too many.
+func (s *subject) eachSample(look func(of string, sm sample)) {
 	const most = 3
 	for _, action := range s.definition.ActionKeys() {
 		seen := map[string]bool{}

@@ -58,15 +58,17 @@ func readWaivers(dir string) (waivers, error) {
 	return list, nil
 }
 
-func (w waiver) covers(f Finding) bool { return w.check == f.Check && (w.of == "" || w.of == f.Of) }
+func (w waiver) coversFinding(f Finding) bool {
+	return w.check == f.Check && (w.of == "" || w.of == f.Of)
+}
 
-// apply takes away the findings that are waived, and gives the waivers that waive nothing.
-func (list waivers) apply(findings []Finding) (rest []Finding, stale waivers) {
+// removeWaived takes away the findings that are waived, and gives the waivers that waive nothing.
+func (list waivers) removeWaived(findings []Finding) (rest []Finding, stale waivers) {
 	used := make([]bool, len(list))
 	for _, f := range findings {
 		waived := false
 		for i, w := range list {
-			if w.covers(f) {
+			if w.coversFinding(f) {
 				used[i], waived = true, true
 			}
 		}

@@ -17,20 +17,20 @@ type auth struct {
 }
 
 func (a *auth) RoundTrip(req *http.Request) (*http.Response, error) {
-	signed, err := a.sign(req)
+	signed, err := a.authorizeCopy(req)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := a.next.RoundTrip(signed)
-	if err != nil || answer.StatusCode != http.StatusUnauthorized || a.renew == nil {
-		return answer, err
+	response, err := a.next.RoundTrip(signed)
+	if err != nil || response.StatusCode != http.StatusUnauthorized || a.renew == nil {
+		return response, err
 	}
 	if other, err := a.renew(req.Context(), signed); err != nil {
-		return nil, unauthorized(err)
+		return nil, unauthorizedError(err)
 	} else if !other {
-		return answer, nil
+		return response, nil
 	}
-	if signed, err = a.sign(req); err != nil {
+	if signed, err = a.authorizeCopy(req); err != nil {
 		return nil, err
 	}
 	if req.GetBody != nil {
@@ -41,21 +41,21 @@ func (a *auth) RoundTrip(req *http.Request) (*http.Response, error) {
 	return a.next.RoundTrip(signed)
 }
 
-// sign is a copy of the request with credentials.
-func (a *auth) sign(req *http.Request) (*http.Request, error) {
+// authorizeCopy is a copy of the request with credentials.
+func (a *auth) authorizeCopy(req *http.Request) (*http.Request, error) {
 	signed := req.Clone(req.Context())
 	if signed.Header == nil {
 		signed.Header = http.Header{}
 	}
 	if err := a.authorize(req.Context(), signed); err != nil {
-		return nil, unauthorized(err)
+		return nil, unauthorizedError(err)
 	}
 	a.redactor.hideCredentials(signed.Header)
 	return signed, nil
 }
 
-// unauthorized is the failure of a request for which there are no credentials.
-func unauthorized(err error) error {
+// unauthorizedError is the failure of a request for which there are no credentials.
+func unauthorizedError(err error) error {
 	var known *fault.Error
 	if errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err

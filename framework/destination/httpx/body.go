@@ -10,23 +10,25 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// held is a body in memory. Seek makes it readable again.
-type held struct {
+// memoryBody is a body in memory. Seek makes it readable again.
+type memoryBody struct {
 	*bytes.Reader
 	raw []byte // what it reads; not to be changed
 }
 
 // Body is the body of a request that is in memory anyhow: a Client does not read it into memory once more. raw must not be
 // changed as long as the request may be sent.
-func Body(raw []byte) io.ReadCloser { return hold(raw) }
+func Body(raw []byte) io.ReadCloser { return newMemoryBody(raw) }
 
-func hold(raw []byte) *held { return &held{Reader: bytes.NewReader(raw), raw: raw} }
+func newMemoryBody(raw []byte) *memoryBody {
+	return &memoryBody{Reader: bytes.NewReader(raw), raw: raw}
+}
 
-func (*held) Close() error { return nil }
+func (*memoryBody) Close() error { return nil }
 
-// rawOf is what a body holds that the chain has read, nil for another.
-func rawOf(body io.Reader) []byte {
-	if h, ok := body.(*held); ok {
+// bytesOf is what a body holds that the chain has read, nil for another.
+func bytesOf(body io.Reader) []byte {
+	if h, ok := body.(*memoryBody); ok {
 		return h.raw
 	}
 	return nil
@@ -37,7 +39,7 @@ var errTooLarge = errors.New("the body is too large")
 // readBounded reads a body to its end and closes it; errTooLarge where it is longer than most bytes.
 func readBounded(body io.ReadCloser, most int64) ([]byte, error) {
 	defer body.Close()
-	if raw := rawOf(body); raw != nil {
+	if raw := bytesOf(body); raw != nil {
 		if int64(len(raw)) > most {
 			return nil, errTooLarge
 		}
@@ -50,8 +52,8 @@ func readBounded(body io.ReadCloser, most int64) ([]byte, error) {
 	return raw, err
 }
 
-// withHeldBody is the request with its body in memory. The body of the request it is given is always closed.
-func withHeldBody(req *http.Request, most int64) (*http.Request, error) {
+// withBufferedBody is the request with its body in memory. The body of the request it is given is always closed.
+func withBufferedBody(req *http.Request, most int64) (*http.Request, error) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req, nil
 	}
@@ -63,8 +65,8 @@ func withHeldBody(req *http.Request, most int64) (*http.Request, error) {
 		return nil, fmt.Errorf("reading the request body: %w", err)
 	}
 	copied := *req
-	copied.Body = hold(raw)
-	copied.GetBody = func() (io.ReadCloser, error) { return hold(raw), nil }
+	copied.Body = newMemoryBody(raw)
+	copied.GetBody = func() (io.ReadCloser, error) { return newMemoryBody(raw), nil }
 	copied.ContentLength = int64(len(raw))
 	copied.TransferEncoding = nil
 	return &copied, nil

@@ -20,12 +20,12 @@ type bounds struct {
 func (b *bounds) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(req.Context(), b.timeout)
 	defer cancel()
-	answer, err := b.next.RoundTrip(req.WithContext(ctx))
+	response, err := b.next.RoundTrip(req.WithContext(ctx))
 	if err == nil {
-		err = b.read(answer)
+		err = b.bufferBody(response)
 	}
 	if err == nil {
-		return answer, nil
+		return response, nil
 	}
 	if ctx.Err() != nil && req.Context().Err() == nil {
 		return nil, fmt.Errorf("it took longer than %s: %w", b.timeout, ctx.Err())
@@ -33,32 +33,32 @@ func (b *bounds) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, err
 }
 
-// read takes the body of an answer into memory.
-func (b *bounds) read(answer *http.Response) error {
-	if answer.Body == nil {
-		answer.Body = http.NoBody
+// bufferBody takes the body of an answer into memory.
+func (b *bounds) bufferBody(response *http.Response) error {
+	if response.Body == nil {
+		response.Body = http.NoBody
 	}
-	raw, err := readBounded(answer.Body, b.maxBytes)
+	raw, err := readBounded(response.Body, b.maxBytes)
 	if errors.Is(err, errTooLarge) {
-		return b.tooLarge(answer)
+		return b.tooLargeError(response)
 	}
 	if err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
-	answer.Body = hold(raw)
+	response.Body = newMemoryBody(raw)
 	return nil
 }
 
-// tooLarge is the failure of an answer that is not read to its end. An error status keeps its meaning; after any other
+// tooLargeError is the failure of an answer that is not read to its end. An error status keeps its meaning; after any other
 // one the remote has acted, and sending the request again would bring the same answer.
-func (b *bounds) tooLarge(answer *http.Response) error {
-	message := fmt.Sprintf("the answer (status %d) is larger than %d bytes", answer.StatusCode, b.maxBytes)
-	if answer.StatusCode < 400 {
+func (b *bounds) tooLargeError(response *http.Response) error {
+	message := fmt.Sprintf("the answer (status %d) is larger than %d bytes", response.StatusCode, b.maxBytes)
+	if response.StatusCode < 400 {
 		e := fault.FromStatus(http.StatusBadGateway, message)
 		e.Retry = false
 		return e
 	}
-	e := fault.FromStatus(answer.StatusCode, message)
-	e.RetryAfter = RetryAfter(answer.Header, time.Now())
+	e := fault.FromStatus(response.StatusCode, message)
+	e.RetryAfter = RetryAfter(response.Header, time.Now())
 	return e
 }

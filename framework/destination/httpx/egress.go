@@ -171,8 +171,8 @@ func (e *Egress) checkAddr(host string, addr netip.Addr) error {
 	return &EgressError{Host: host, Why: fmt.Sprintf("%s is %s", shown, why), Allow: shown}
 }
 
-// control is a net.Dialer's Control. It sees the address that is dialled, whatever a name was resolved to before.
-func (e *Egress) control(_, address string, _ syscall.RawConn) error {
+// controlDial is a net.Dialer's Control. It sees the address that is dialled, whatever a name was resolved to before.
+func (e *Egress) controlDial(_, address string, _ syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return &EgressError{Host: address, Why: "it is not an IP address", Allow: address}

@@ -115,7 +115,7 @@ func TestURLsOfTheMappingAreTheOperators(t *testing.T) {
 	server, _ := counted(t)
 	port := server.URL[strings.LastIndexByte(server.URL, ':'):]
 	chain := newChain(t)
-	written := WithWrittenURLs(FromEvent(t.Context()), NewWrittenURLs([]string{server.URL + "/in", server.URL + "/of/{{userId}}", "http://127.0.0.1{{port}}", "{{url}}", "http://{{host}}/in", "/path", "text"}))
+	written := WithConfiguredURLs(FromEvent(t.Context()), NewConfiguredURLs([]string{server.URL + "/in", server.URL + "/of/{{userId}}", "http://127.0.0.1{{port}}", "{{url}}", "http://{{host}}/in", "/path", "text"}))
 	assert.NoError(t, get(t, chain, written, server.URL+"/in", "Authorization: Bearer very-secret"))
 	assert.NoError(t, get(t, chain, written, server.URL+"/of/u1"))
 	for _, to := range []string{server.URL + "/", server.URL + "/in/../admin", server.URL + "/in?x", "http://127.0.0.2" + port + "/in"} {

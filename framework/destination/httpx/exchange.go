@@ -50,8 +50,8 @@ func bodyJSON(body []byte) json.RawMessage {
 	return quoted
 }
 
-// cut shortens a body to at most most bytes of text and a note.
-func cut(body []byte, most int) []byte {
+// truncateBody shortens a body to at most most bytes of text and a note.
+func truncateBody(body []byte, most int) []byte {
 	if len(body) <= most {
 		return body
 	}

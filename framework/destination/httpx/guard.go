@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// WrittenURLs are URLs that the operator wrote: where they lead is not an event's choice. They are immutable.
-type WrittenURLs struct {
+// ConfiguredURLs are URLs that the operator wrote: where they lead is not an event's choice. They are immutable.
+type ConfiguredURLs struct {
 	whole    map[string]bool
 	prefixes []string // up to the first part that an event fills in, which is behind the host
 }
 
-// NewWrittenURLs takes the texts that are URLs, or templates of URLs whose host is written out.
-func NewWrittenURLs(texts []string) *WrittenURLs {
-	w := &WrittenURLs{whole: map[string]bool{}}
+// NewConfiguredURLs takes the texts that are URLs, or templates of URLs whose host is written out.
+func NewConfiguredURLs(texts []string) *ConfiguredURLs {
+	w := &ConfiguredURLs{whole: map[string]bool{}}
 	for _, text := range texts {
 		before, _, isTemplate := strings.Cut(text, "{{")
 		u, err := url.Parse(before)
@@ -35,7 +35,7 @@ func NewWrittenURLs(texts []string) *WrittenURLs {
 	return w
 }
 
-func (w *WrittenURLs) has(u *url.URL) bool {
+func (w *ConfiguredURLs) hasURL(u *url.URL) bool {
 	if w == nil {
 		return false
 	}
@@ -52,13 +52,13 @@ func (w *WrittenURLs) has(u *url.URL) bool {
 }
 
 type (
-	writtenKey   struct{}
-	fromEventKey struct{}
+	configuredKey struct{}
+	fromEventKey  struct{}
 )
 
-// WithWrittenURLs is ctx for requests of an action whose mapping has these URLs.
-func WithWrittenURLs(ctx context.Context, w *WrittenURLs) context.Context {
-	return context.WithValue(ctx, writtenKey{}, w)
+// WithConfiguredURLs is ctx for requests of an action whose mapping has these URLs.
+func WithConfiguredURLs(ctx context.Context, w *ConfiguredURLs) context.Context {
+	return context.WithValue(ctx, configuredKey{}, w)
 }
 
 // FromEvent is ctx for a request whose URL comes from an event, unless it is one of WithWrittenURLs. A chain sends it to public
@@ -72,8 +72,8 @@ func chosenByEvent(r *http.Request) bool {
 	if r.Context().Value(fromEventKey{}) == nil {
 		return false
 	}
-	written, _ := r.Context().Value(writtenKey{}).(*WrittenURLs)
-	return !written.has(r.URL)
+	written, _ := r.Context().Value(configuredKey{}).(*ConfiguredURLs)
+	return !written.hasURL(r.URL)
 }
 
 // guard is the link above the network that checks where requests go whose URL an event chose. They have connections of their own,
@@ -85,8 +85,8 @@ type guard struct {
 	checked  func() *http.Transport
 }
 
-// guarded puts a guard above a base that is the network. Others, such as sandboxes, lead nowhere else.
-func guarded(base http.RoundTripper, egress *Egress, redactor *Redactor) http.RoundTripper {
+// withGuard puts a guard above a base that is the network. Others, such as sandboxes, lead nowhere else.
+func withGuard(base http.RoundTripper, egress *Egress, redactor *Redactor) http.RoundTripper {
 	network, ok := base.(*http.Transport)
 	if !ok {
 		return base
@@ -94,7 +94,7 @@ func guarded(base http.RoundTripper, egress *Egress, redactor *Redactor) http.Ro
 	return &guard{network: network, egress: egress, redactor: redactor, checked: sync.OnceValue(func() *http.Transport {
 		t := network.Clone()
 		t.Proxy, t.DialTLSContext = nil, nil
-		t.DialContext = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: egress.control}).DialContext
+		t.DialContext = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: egress.controlDial}).DialContext
 		return t
 	})}
 }
@@ -103,7 +103,7 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !chosenByEvent(r) || g.egress.allowsHost(r.URL) {
 		return g.network.RoundTrip(r)
 	}
-	answer, err := g.send(r)
+	response, err := g.sendChecked(r)
 	var refused *EgressError
 	if errors.As(err, &refused) {
 		if refused.Host != r.URL.Hostname() { // the dialer knows the address only
@@ -113,11 +113,11 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, refused.asFault()
 	}
-	return answer, err
+	return response, err
 }
 
-// send sends a request to a host that is not allowed by name.
-func (g *guard) send(r *http.Request) (*http.Response, error) {
+// sendChecked sends a request to a host that is not allowed by name.
+func (g *guard) sendChecked(r *http.Request) (*http.Response, error) {
 	host := plainHost(r.URL.Hostname())
 	if err := g.egress.checkName(host); err != nil {
 		return nil, err

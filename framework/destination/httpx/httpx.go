@@ -61,7 +61,7 @@ type Config struct {
 // not needed. A failure is always a *fault.Error without secrets; errors.Is sees a context's end through it.
 func New(c Config) http.RoundTripper {
 	c = c.withDefaults()
-	var chain http.RoundTripper = &bounds{next: c.RateLimit.translate(guarded(c.Base, c.Egress, c.Redactor)), maxBytes: c.MaxResponseBytes, timeout: c.Timeout}
+	var chain http.RoundTripper = &bounds{next: c.RateLimit.wrapTransport(withGuard(c.Base, c.Egress, c.Redactor)), maxBytes: c.MaxResponseBytes, timeout: c.Timeout}
 	if c.Authorize != nil {
 		chain = &auth{next: chain, authorize: c.Authorize, renew: c.Renew, redactor: c.Redactor}
 	}

@@ -58,44 +58,44 @@ type limit struct {
 }
 
 func (l *limit) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := l.limiter.wait(req.Context()); err != nil {
+	if err := l.limiter.waitTurn(req.Context()); err != nil {
 		return nil, err
 	}
-	answer, err := l.next.RoundTrip(req)
+	response, err := l.next.RoundTrip(req)
 	if err == nil {
-		l.limiter.learn(answer.StatusCode, answer.Header, time.Now())
+		l.limiter.recordResponse(response.StatusCode, response.Header, time.Now())
 	}
-	return answer, err
+	return response, err
 }
 
-// wait returns nil when a request may start.
-func (l *Limiter) wait(ctx context.Context) error {
+// waitTurn returns nil when a request may start.
+func (l *Limiter) waitTurn(ctx context.Context) error {
 	begin := time.Now()
 	slot := l.local.ReserveN(begin, 1)
 	for now := begin; ; now = time.Now() {
-		left := max(l.pause(now), slot.DelayFrom(now))
+		left := max(l.remainingPause(now), slot.DelayFrom(now))
 		if left <= 0 {
 			return nil
 		}
 		start := now.Add(left)
 		if deadline, ok := ctx.Deadline(); start.Sub(begin) > l.maxWait || ok && start.After(deadline) {
 			slot.CancelAt(now)
-			return tooLong(left)
+			return waitTooLongError(left)
 		}
-		if err := sleep(ctx, left); err != nil {
+		if err := sleepContext(ctx, left); err != nil {
 			slot.Cancel()
 			return fmt.Errorf("waiting for the rate limit: %w", err)
 		}
 	}
 }
 
-func tooLong(left time.Duration) error {
+func waitTooLongError(left time.Duration) error {
 	e := fault.FromStatus(http.StatusTooManyRequests, fmt.Sprintf("the request was not sent: the rate limit asks to wait %s", left.Round(time.Millisecond)))
 	e.RetryAfter = left
 	return e
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+func sleepContext(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -106,8 +106,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// pause is how long the remote still wants no request.
-func (l *Limiter) pause(now time.Time) time.Duration {
+// remainingPause is how long the remote still wants no request.
+func (l *Limiter) remainingPause(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.until.Sub(now)
@@ -120,13 +120,13 @@ func (l *Limiter) Resume() {
 	l.until = time.Time{}
 }
 
-// learn takes note of what an answer says about the next request. What is known already is never shortened: answers
+// recordResponse takes note of what an answer says about the next request. What is known already is never shortened: answers
 // may arrive in another order than they were given.
-func (l *Limiter) learn(status int, header http.Header, now time.Time) {
+func (l *Limiter) recordResponse(status int, header http.Header, now time.Time) {
 	var wait time.Duration
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		wait = RetryAfter(header, now)
-	} else if left, known := remaining(header); known && left <= 0 {
+	} else if left, known := remainingRequests(header); known && left <= 0 {
 		wait = untilReset(header, now)
 	}
 	if wait <= 0 {

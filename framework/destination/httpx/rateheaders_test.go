@@ -44,9 +44,9 @@ func TestARemoteMayNameItsLimitsItself(t *testing.T) {
 			chain := httpx.New(httpx.Config{Base: c.header, RateLimit: c.names})
 			r, err := http.NewRequestWithContext(context.Background(), "GET", "https://example.com", nil)
 			require.NoError(t, err)
-			answer, err := chain.RoundTrip(r)
+			response, err := chain.RoundTrip(r)
 			require.NoError(t, err)
-			assert.Equal(t, c.want, httpx.RetryAfter(answer.Header, time.Now()))
+			assert.Equal(t, c.want, httpx.RetryAfter(response.Header, time.Now()))
 		})
 	}
 }

@@ -30,9 +30,9 @@ type Redactor struct {
 	names  map[string]bool
 	values []string
 
-	mu      sync.RWMutex
-	learned []string
-	text    *strings.Replacer
+	mu       sync.RWMutex
+	added    []string
+	replacer *strings.Replacer
 }
 
 // NewRedactor makes a Redactor that knows, beside the usual ones, these names and these values.
@@ -41,7 +41,7 @@ func NewRedactor(names, values []string) *Redactor {
 	for _, name := range names {
 		r.names[plainName(name)] = true
 	}
-	r.text = replacer(values)
+	r.replacer = newReplacer(values)
 	return r
 }
 
@@ -49,8 +49,8 @@ func plainName(name string) string {
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
 }
 
-// replacer hides values as they are, and as they stand in URLs and in JSON.
-func replacer(values []string) *strings.Replacer {
+// newReplacer hides values as they are, and as they stand in URLs and in JSON.
+func newReplacer(values []string) *strings.Replacer {
 	var forms []string
 	for _, v := range values {
 		if len(v) < minSecret {
@@ -73,44 +73,44 @@ func inJSON(v string) string {
 	return string(quoted[1 : len(quoted)-1])
 }
 
-// Learn adds a value that must not show from now on.
-func (r *Redactor) Learn(value string) { r.learn(value) }
+// AddValue adds a value that must not show from now on.
+func (r *Redactor) AddValue(value string) { r.addValue(value) }
 
-// learn adds a value that was not known when the Redactor was made, such as a fresh token.
-func (r *Redactor) learn(value string) {
+// addValue adds a value that was not known when the Redactor was made, such as a fresh token.
+func (r *Redactor) addValue(value string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(value) < minSecret || slices.Contains(r.learned, value) {
+	if len(value) < minSecret || slices.Contains(r.added, value) {
 		return
 	}
-	if len(r.learned) == maxCredentials {
-		r.learned = r.learned[1:]
+	if len(r.added) == maxCredentials {
+		r.added = r.added[1:]
 	}
-	r.learned = append(slices.Clone(r.learned), value)
-	r.text = replacer(append(slices.Clone(r.values), r.learned...))
+	r.added = append(slices.Clone(r.added), value)
+	r.replacer = newReplacer(append(slices.Clone(r.values), r.added...))
 }
 
 // Redact hides the values in any text.
 func (r *Redactor) Redact(text string) string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.text.Replace(text)
+	return r.replacer.Replace(text)
 }
 
-// secret tells whether a name is one that secrets go by.
-func (r *Redactor) secret(name string) bool { return IsSecretName(name) || r.names[plainName(name)] }
+// isSecret tells whether a name is one that secrets go by.
+func (r *Redactor) isSecret(name string) bool { return IsSecretName(name) || r.names[plainName(name)] }
 
 // hideCredentials learns what stands in headers that carry secrets.
 func (r *Redactor) hideCredentials(header http.Header) {
 	for name, values := range header {
 		for _, v := range values {
-			if !r.secret(name) {
+			if !r.isSecret(name) {
 				continue
 			}
 			if _, bare, ok := strings.Cut(v, " "); ok {
 				v = bare // behind a scheme such as Bearer
 			}
-			r.learn(v)
+			r.addValue(v)
 		}
 	}
 }
@@ -128,7 +128,7 @@ func (r *Redactor) Header(header http.Header) http.Header {
 	shown := http.Header{}
 	for name, values := range header {
 		for _, v := range values {
-			if r.secret(name) {
+			if r.isSecret(name) {
 				v = hideValue(v)
 			}
 			shown[name] = append(shown[name], r.Redact(v))
@@ -144,18 +144,18 @@ func (r *Redactor) URL(u *url.URL) string {
 		shown.User = url.User(Hidden)
 	}
 	if u.RawQuery != "" {
-		shown.RawQuery = r.form(u.RawQuery)
+		shown.RawQuery = r.redactForm(u.RawQuery)
 	}
 	return r.Redact(strings.ReplaceAll(shown.String(), url.PathEscape(Hidden), Hidden))
 }
 
-// form hides the values of secret names in a query or a form.
-func (r *Redactor) form(text string) string {
+// redactForm hides the values of secret names in a query or a form.
+func (r *Redactor) redactForm(text string) string {
 	parts := strings.Split(text, "&")
 	for i, part := range parts {
 		name, _, ok := strings.Cut(part, "=")
 		plain, err := url.QueryUnescape(name)
-		if ok && (err != nil || r.secret(plain)) {
+		if ok && (err != nil || r.isSecret(plain)) {
 			parts[i] = name + "=" + Hidden
 		}
 	}
@@ -165,28 +165,28 @@ func (r *Redactor) form(text string) string {
 // Body is a body without its secrets: JSON stays JSON.
 func (r *Redactor) Body(contentType string, raw []byte) []byte {
 	if v, err := event.ParseString(string(raw)); err == nil {
-		return r.value(v, false).AppendJSON(nil)
+		return r.redactValue(v, false).AppendJSON(nil)
 	}
-	text := pair.ReplaceAllStringFunc(string(raw), r.pair)
+	text := jsonPair.ReplaceAllStringFunc(string(raw), r.redactPair)
 	if strings.HasPrefix(contentType, "application/x-www-form-urlencoded") {
-		text = r.form(text)
+		text = r.redactForm(text)
 	}
 	return []byte(r.Redact(text))
 }
 
-// pair is a key and a text as JSON has them, somewhere in a text.
-var pair = regexp.MustCompile(`"([^"\\]{1,64})"\s*:\s*"(?:[^"\\]|\\.)*"`)
+// jsonPair is a key and a text as JSON has them, somewhere in a text.
+var jsonPair = regexp.MustCompile(`"([^"\\]{1,64})"\s*:\s*"(?:[^"\\]|\\.)*"`)
 
-// pair hides the text behind a secret name.
-func (r *Redactor) pair(found string) string {
-	if name := pair.FindStringSubmatch(found)[1]; r.secret(name) {
+// redactPair hides the text behind a secret name.
+func (r *Redactor) redactPair(found string) string {
+	if name := jsonPair.FindStringSubmatch(found)[1]; r.isSecret(name) {
 		return `"` + name + `":"` + Hidden + `"`
 	}
 	return found
 }
 
-// value is a JSON value without its secrets; under a secret name everything is hidden but null and booleans.
-func (r *Redactor) value(v event.Value, secret bool) event.Value {
+// redactValue is a JSON value without its secrets; under a secret name everything is hidden but null and booleans.
+func (r *Redactor) redactValue(v event.Value, secret bool) event.Value {
 	switch v.Kind() {
 	case event.String:
 		if secret {
@@ -200,13 +200,13 @@ func (r *Redactor) value(v event.Value, secret bool) event.Value {
 	case event.Array:
 		items := make([]event.Value, 0, v.Len())
 		for _, item := range v.Items() {
-			items = append(items, r.value(item, secret))
+			items = append(items, r.redactValue(item, secret))
 		}
 		return event.NewArray(items)
 	case event.Object:
 		members := make([]event.Member, 0, v.Len())
 		for key, m := range v.Members() {
-			members = append(members, event.Member{Key: r.Redact(key), Value: r.value(m, secret || r.secret(key))})
+			members = append(members, event.Member{Key: r.Redact(key), Value: r.redactValue(m, secret || r.isSecret(key))})
 		}
 		return event.NewObject(members)
 	}

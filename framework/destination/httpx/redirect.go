@@ -26,11 +26,11 @@ func (r *redirect) RoundTrip(req *http.Request) (*http.Response, error) {
 	moved.URL.Scheme, moved.URL.Host = r.to.Scheme, r.to.Host
 	moved.URL.Path = strings.TrimSuffix(r.to.Path, "/") + req.URL.Path
 	moved.URL.RawPath = strings.TrimSuffix(r.to.EscapedPath(), "/") + req.URL.EscapedPath()
-	answer, err := r.next.RoundTrip(moved)
-	if answer != nil {
-		answer.Request = req
+	response, err := r.next.RoundTrip(moved)
+	if response != nil {
+		response.Request = req
 	}
-	return answer, err
+	return response, err
 }
 
 // hostOf is the host that a request is meant for.

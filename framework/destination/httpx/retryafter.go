@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// maxPause is the longest wait that is read from a header. Who waits has a shorter bound: see LimiterConfig and delivery.maxPause.
-const maxPause = 24 * time.Hour
+// maxHeaderWait is the longest wait that is read from a header. Who waits has a shorter bound: see LimiterConfig and delivery.maxPause.
+const maxHeaderWait = 24 * time.Hour
 
 // Backoff is how long to wait after a number of failures, the first being 1: base, doubled each time up to most, of which the
 // second half is left to chance, so that many who wait do not come again at once.
@@ -34,15 +34,15 @@ func RetryAfter(header http.Header, now time.Time) time.Duration {
 			return wait
 		}
 	}
-	if left, known := remaining(header); known && left > 0 {
+	if left, known := remainingRequests(header); known && left > 0 {
 		return 0
 	}
 	return untilReset(header, now)
 }
 
-// remaining is how many requests the remote's window has left, if it says so.
-func remaining(header http.Header) (left float64, known bool) {
-	return number(header.Get("X-RateLimit-Remaining"))
+// remainingRequests is how many requests the remote's window has left, if it says so.
+func remainingRequests(header http.Header) (left float64, known bool) {
+	return parseNumber(header.Get("X-RateLimit-Remaining"))
 }
 
 // untilReset is how long it takes until the remote's window ends, 0 where that is over or not known.
@@ -54,13 +54,13 @@ func untilReset(header http.Header, now time.Time) time.Duration {
 // waitOf reads a wait: seconds from now, seconds or milliseconds since 1970, or an HTTP date. Numbers tell themselves
 // apart: a delta above 1e9 seconds would be 31 years, a time above 1e11 seconds the year 5138.
 func waitOf(text string, now time.Time) (wait time.Duration, ok bool) {
-	seconds, isNumber := number(text)
+	seconds, isNumber := parseNumber(text)
 	if !isNumber {
 		date, err := http.ParseTime(text)
 		if err != nil {
 			return 0, false
 		}
-		return min(max(date.Sub(now), 0), maxPause), true
+		return min(max(date.Sub(now), 0), maxHeaderWait), true
 	}
 	if seconds >= 1e11 {
 		seconds /= 1000
@@ -68,12 +68,12 @@ func waitOf(text string, now time.Time) (wait time.Duration, ok bool) {
 	if seconds >= 1e9 {
 		seconds -= float64(now.UnixMicro()) / 1e6
 	}
-	seconds = min(max(seconds, 0), maxPause.Seconds())
+	seconds = min(max(seconds, 0), maxHeaderWait.Seconds())
 	return time.Duration(seconds * float64(time.Second)), true
 }
 
-// number reads a finite decimal number.
-func number(text string) (n float64, ok bool) {
+// parseNumber reads a finite decimal number.
+func parseNumber(text string) (n float64, ok bool) {
 	n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 	return n, err == nil && !math.IsNaN(n) && !math.IsInf(n, 0)
 }

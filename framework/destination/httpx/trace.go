@@ -25,21 +25,21 @@ type trace struct {
 func (t *trace) RoundTrip(req *http.Request) (*http.Response, error) {
 	start := time.Now()
 	t.redactor.hideCredentials(req.Header)
-	sent, err := withHeldBody(req, t.maxBytes)
+	sent, err := withBufferedBody(req, t.maxBytes)
 	if err == nil {
 		err = checkURL(req)
 	}
-	var answer *http.Response
+	var response *http.Response
 	if err == nil {
-		answer, err = t.next.RoundTrip(sent)
+		response, err = t.next.RoundTrip(sent)
 	}
-	failed := t.failure(err)
-	kept := t.report(start, req, sent, answer, failed)
+	failed := t.asFault(err)
+	kept := t.reportExchange(start, req, sent, response, failed)
 	if failed != nil {
-		return nil, withExchange(failed, kept)
+		return nil, attachExchange(failed, kept)
 	}
-	answer.Request = answered(req, kept) // without the credentials that were added below
-	return answer, nil
+	response.Request = requestWithExchange(req, kept) // without the credentials that were added below
+	return response, nil
 }
 
 // checkURL refuses, for good, what no transport could send.
@@ -50,8 +50,8 @@ func checkURL(req *http.Request) error {
 	return fault.As(fmt.Errorf("%q is no http or https URL with a host", req.URL))
 }
 
-// failure is err as a *fault.Error without secrets.
-func (t *trace) failure(err error) *fault.Error {
+// asFault is err as a *fault.Error without secrets.
+func (t *trace) asFault(err error) *fault.Error {
 	if err == nil {
 		return nil
 	}
@@ -63,11 +63,11 @@ func (t *trace) failure(err error) *fault.Error {
 	return fault.ConnectionFailed(err)
 }
 
-// report passes an exchange to the observers and the log. It returns a failed exchange if the request's context keeps those.
+// reportExchange passes an exchange to the observers and the log. It returns a failed exchange if the request's context keeps those.
 // Redacting is work, and done only if someone listens. A nil sent is a request whose body could not be read.
-func (t *trace) report(start time.Time, req, sent *http.Request, answer *http.Response, err *fault.Error) (kept *Exchange) {
+func (t *trace) reportExchange(start time.Time, req, sent *http.Request, response *http.Response, err *fault.Error) (kept *Exchange) {
 	level := slog.LevelDebug
-	if err != nil || answer.StatusCode >= 300 {
+	if err != nil || response.StatusCode >= 300 {
 		level = slog.LevelWarn
 	}
 	logged := t.log.Enabled(req.Context(), level)
@@ -82,19 +82,19 @@ func (t *trace) report(start time.Time, req, sent *http.Request, answer *http.Re
 	if req.URL != nil {
 		e.URL = t.redactor.URL(req.URL)
 	}
-	e.Header = t.header(req, answer)
+	e.Header = t.shownHeader(req, response)
 	if sent != nil {
-		e.Body = t.body(req.Header, rawOf(sent.Body))
+		e.Body = t.shownBody(req.Header, bytesOf(sent.Body))
 	}
-	if answer != nil {
-		e.Status, e.ResponseHeader = answer.StatusCode, t.redactor.Header(answer.Header)
-		e.ResponseBody = t.body(answer.Header, rawOf(answer.Body))
+	if response != nil {
+		e.Status, e.ResponseHeader = response.StatusCode, t.redactor.Header(response.Header)
+		e.ResponseBody = t.shownBody(response.Header, bytesOf(response.Body))
 	}
 	if t.observe != nil {
 		t.observe(e)
 	}
 	if logged {
-		write(req.Context(), t.log, level, e)
+		logExchange(req.Context(), t.log, level, e)
 	}
 	if keep {
 		return &e
@@ -109,13 +109,13 @@ func methodOf(req *http.Request) string {
 	return req.Method
 }
 
-// header is the request's header as it was sent, as far as that is known. What a link below has set is shown by name.
-func (t *trace) header(req *http.Request, answer *http.Response) http.Header {
+// shownHeader is the request's header as it was sent, as far as that is known. What a link below has set is shown by name.
+func (t *trace) shownHeader(req *http.Request, response *http.Response) http.Header {
 	shown := t.redactor.Header(req.Header)
-	if answer == nil || answer.Request == nil {
+	if response == nil || response.Request == nil {
 		return shown
 	}
-	for name, values := range answer.Request.Header {
+	for name, values := range response.Request.Header {
 		if !slices.Equal(values, req.Header[name]) {
 			shown[name] = []string{hideValue(values[0])}
 		}
@@ -123,12 +123,12 @@ func (t *trace) header(req *http.Request, answer *http.Response) http.Header {
 	return shown
 }
 
-func (t *trace) body(header http.Header, raw []byte) []byte {
-	return cut(t.redactor.Body(header.Get("Content-Type"), raw), t.maxShown)
+func (t *trace) shownBody(header http.Header, raw []byte) []byte {
+	return truncateBody(t.redactor.Body(header.Get("Content-Type"), raw), t.maxShown)
 }
 
-// write logs an exchange; a failed one with what the remote said.
-func write(ctx context.Context, log *slog.Logger, level slog.Level, e Exchange) {
+// logExchange logs an exchange; a failed one with what the remote said.
+func logExchange(ctx context.Context, log *slog.Logger, level slog.Level, e Exchange) {
 	attrs := []slog.Attr{slog.String("method", e.Method), slog.String("url", e.URL), slog.Duration("duration", e.Duration)}
 	message := "request answered"
 	switch {
@@ -137,7 +137,7 @@ func write(ctx context.Context, log *slog.Logger, level slog.Level, e Exchange) 
 		attrs = append(attrs, slog.String("error", e.Err.Error()))
 	case level == slog.LevelWarn:
 		message = "request refused"
-		attrs = append(attrs, slog.Int("status", e.Status), slog.String("answer", string(cut(e.ResponseBody, 1000))))
+		attrs = append(attrs, slog.Int("status", e.Status), slog.String("answer", string(truncateBody(e.ResponseBody, 1000))))
 	default:
 		attrs = append(attrs, slog.Int("status", e.Status))
 	}

@@ -18,28 +18,28 @@ import (
 // callbackPath is where the browser comes back to.
 const callbackPath = "/callback"
 
-// Ask is what a person has to do for a login.
-type Ask struct {
+// Prompt is what a person has to do for a login.
+type Prompt struct {
 	URL  string // to open in a browser
 	Code string // to enter there; "" where there is none
 }
 
-// consent is one login by the authorization code.
-type consent struct {
+// codeLogin is one login by the authorization code.
+type codeLogin struct {
 	remote   *Remote
 	config   *oauth2.Config
 	state    string
 	verifier string
 }
 
-// callback is the address that the browser comes back to.
-func (r *Remote) callback(port int) string {
+// callbackURL is the address that the browser comes back to.
+func (r *Remote) callbackURL(port int) string {
 	return fmt.Sprintf("http://%s:%d%s", cmp.Or(r.Spec.RedirectHost, "127.0.0.1"), port, callbackPath)
 }
 
-func (r *Remote) consent(redirect string) (*consent, string) {
-	c := &consent{remote: r, config: r.config(redirect), state: oauth2.GenerateVerifier()}
-	options := r.parameters(r.Spec.Parameters)
+func (r *Remote) startCodeLogin(redirect string) (*codeLogin, string) {
+	c := &codeLogin{remote: r, config: r.oauthConfig(redirect), state: oauth2.GenerateVerifier()}
+	options := r.authOptions(r.Spec.Parameters)
 	if r.Spec.PKCE {
 		c.verifier = oauth2.GenerateVerifier()
 		options = append(options, oauth2.S256ChallengeOption(c.verifier))
@@ -47,8 +47,8 @@ func (r *Remote) consent(redirect string) (*consent, string) {
 	return c, c.config.AuthCodeURL(c.state, options...)
 }
 
-// finish gets the token for the address at which the browser came back.
-func (c *consent) finish(ctx context.Context, back url.Values) (Token, error) {
+// exchangeCode gets the token for the address at which the browser came back.
+func (c *codeLogin) exchangeCode(ctx context.Context, back url.Values) (Token, error) {
 	switch {
 	case back.Get("state") != c.state:
 		return Token{}, errors.New("the browser came back with the state of another login: begin again")
@@ -57,24 +57,24 @@ func (c *consent) finish(ctx context.Context, back url.Values) (Token, error) {
 	case back.Get("code") == "":
 		return Token{}, errors.New("the browser came back without a code")
 	}
-	options := c.remote.parameters(c.remote.Spec.TokenParameters)
+	options := c.remote.authOptions(c.remote.Spec.TokenParameters)
 	if c.verifier != "" {
 		options = append(options, oauth2.VerifierOption(c.verifier))
 	}
-	answer, err := c.config.Exchange(c.remote.with(ctx), back.Get("code"), options...)
+	response, err := c.config.Exchange(c.remote.withClient(ctx), back.Get("code"), options...)
 	if err != nil {
-		return Token{}, c.remote.failure(err, Token{Access: back.Get("code"), Refresh: c.verifier})
+		return Token{}, c.remote.tokenError(err, Token{Access: back.Get("code"), Refresh: c.verifier})
 	}
-	return c.remote.token(answer, Token{}), nil
+	return c.remote.newToken(response, Token{}), nil
 }
 
-// Browser logs in by a browser on this machine, which comes back to 127.0.0.1 at a port; 0 for any. It waits until ctx ends.
-func (r *Remote) Browser(ctx context.Context, port int, ask func(Ask)) (Token, error) {
+// LoginInBrowser logs in by a browser on this machine, which comes back to 127.0.0.1 at a port; 0 for any. It waits until ctx ends.
+func (r *Remote) LoginInBrowser(ctx context.Context, port int, ask func(Prompt)) (Token, error) {
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		return Token{}, fmt.Errorf("cannot wait for the browser: %w: choose another port with --port", err)
 	}
-	c, address := r.consent(r.callback(listener.Addr().(*net.TCPAddr).Port))
+	c, address := r.startCodeLogin(r.callbackURL(listener.Addr().(*net.TCPAddr).Port))
 	type outcome struct {
 		token Token
 		err   error
@@ -83,8 +83,8 @@ func (r *Remote) Browser(ctx context.Context, port int, ask func(Ask)) (Token, e
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+callbackPath, func(w http.ResponseWriter, request *http.Request) {
 		back := request.URL.Query()
-		token, err := c.finish(ctx, back)
-		page(w, err)
+		token, err := c.exchangeCode(ctx, back)
+		writeResultPage(w, err)
 		if back.Get("state") == c.state { // another's page cannot end this login
 			select {
 			case done <- outcome{token, err}:
@@ -103,7 +103,7 @@ func (r *Remote) Browser(ctx context.Context, port int, ask func(Ask)) (Token, e
 		}
 		<-served
 	}()
-	ask(Ask{URL: address})
+	ask(Prompt{URL: address})
 	select {
 	case o := <-done:
 		return o.token, o.err
@@ -112,8 +112,8 @@ func (r *Remote) Browser(ctx context.Context, port int, ask func(Ask)) (Token, e
 	}
 }
 
-// page tells the person in the browser how it went.
-func page(w http.ResponseWriter, err error) {
+// writeResultPage tells the person in the browser how it went.
+func writeResultPage(w http.ResponseWriter, err error) {
 	title, text := "Logged in", "You may close this page: landfall has its token."
 	if err != nil {
 		title, text = "Not logged in", err.Error()
@@ -126,11 +126,11 @@ func page(w http.ResponseWriter, err error) {
 	fmt.Fprintf(w, "<!doctype html><title>%[1]s</title><body style=\"font:18px/1.5 system-ui;margin:20vh auto;max-width:30em\"><h1>%[1]s</h1><p>%[2]s", title, html.EscapeString(text))
 }
 
-// Pasted logs in by a browser elsewhere: it ends at an address that nobody answers, which back gives. The address is that of
+// LoginWithPastedURL logs in by a browser elsewhere: it ends at an address that nobody answers, which back gives. The address is that of
 // 127.0.0.1 at a port.
-func (r *Remote) Pasted(ctx context.Context, port int, ask func(Ask), back func() (string, error)) (Token, error) {
-	c, address := r.consent(r.callback(port))
-	ask(Ask{URL: address})
+func (r *Remote) LoginWithPastedURL(ctx context.Context, port int, ask func(Prompt), back func() (string, error)) (Token, error) {
+	c, address := r.startCodeLogin(r.callbackURL(port))
+	ask(Prompt{URL: address})
 	text, err := back()
 	if err != nil {
 		return Token{}, err
@@ -139,21 +139,21 @@ func (r *Remote) Pasted(ctx context.Context, port int, ask func(Ask), back func(
 	if err != nil {
 		return Token{}, errors.New("that is no address of a page: copy the whole address that the browser ends at")
 	}
-	return c.finish(ctx, u.Query())
+	return c.exchangeCode(ctx, u.Query())
 }
 
-// Device logs in by a code that is entered in a browser anywhere. It waits until ctx ends, or the code has expired.
-func (r *Remote) Device(ctx context.Context, ask func(Ask)) (Token, error) {
-	config := r.config("")
-	with := r.with(ctx)
-	answer, err := config.DeviceAuth(with, r.parameters(r.Spec.Parameters)...)
+// LoginWithDevice logs in by a code that is entered in a browser anywhere. It waits until ctx ends, or the code has expired.
+func (r *Remote) LoginWithDevice(ctx context.Context, ask func(Prompt)) (Token, error) {
+	config := r.oauthConfig("")
+	with := r.withClient(ctx)
+	response, err := config.DeviceAuth(with, r.authOptions(r.Spec.Parameters)...)
 	if err != nil {
-		return Token{}, r.failure(err, Token{})
+		return Token{}, r.tokenError(err, Token{})
 	}
-	ask(Ask{URL: answer.VerificationURI, Code: answer.UserCode})
-	token, err := config.DeviceAccessToken(with, answer, r.parameters(r.Spec.TokenParameters)...)
+	ask(Prompt{URL: response.VerificationURI, Code: response.UserCode})
+	token, err := config.DeviceAccessToken(with, response, r.authOptions(r.Spec.TokenParameters)...)
 	if err != nil {
-		return Token{}, r.failure(err, Token{Access: answer.DeviceCode})
+		return Token{}, r.tokenError(err, Token{Access: response.DeviceCode})
 	}
-	return r.token(token, Token{}), nil
+	return r.newToken(token, Token{}), nil
 }

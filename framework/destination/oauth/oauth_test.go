@@ -34,7 +34,7 @@ type world struct {
 	*oauthtest.Server
 	remote *oauth.Remote
 	store  oauth.Store
-	keeper *oauth.Keeper
+	keeper *oauth.Manager
 	port   int
 	log    *bytes.Buffer
 	mu     sync.Mutex
@@ -67,7 +67,7 @@ func (l *locked) Write(p []byte) (int, error) {
 func newWorld(t *testing.T, spec string) *world {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	w := &world{port: l.Addr().(*net.TCPAddr).Port, store: oauth.NewMemory(), log: &bytes.Buffer{}}
+	w := &world{port: l.Addr().(*net.TCPAddr).Port, store: oauth.NewMemoryStore(), log: &bytes.Buffer{}}
 	require.NoError(t, l.Close())
 	w.Server = oauthtest.Start(t, fmt.Sprintf("http://127.0.0.1:%d/callback", w.port))
 	settings := event.MustParse(fmt.Sprintf(`{"host":%q}`, w.URL))
@@ -81,7 +81,7 @@ func newWorld(t *testing.T, spec string) *world {
 	}
 	box, err := oauth.NewBox(oauth.NewKey())
 	require.NoError(t, err)
-	w.keeper = oauth.NewKeeper(w.store, box)
+	w.keeper = oauth.NewManager(w.store, box)
 	t.Cleanup(func() {
 		for _, secret := range w.Secrets() {
 			assert.NotContains(t, w.log.String(), secret, "a secret is in the log")
@@ -93,8 +93,8 @@ func newWorld(t *testing.T, spec string) *world {
 const codeSpec = `{"authorizeUrl":"{{settings.host}}/auth","tokenUrl":"{{settings.host}}/oauth/token","revokeUrl":"{{settings.host}}/revoke","scopes":["openid","offline_access"]}`
 
 func (w *world) login(t *testing.T) oauth.Token {
-	token, err := w.remote.Browser(t.Context(), w.port, func(a oauth.Ask) {
-		go func() { _, _ = w.Agree(t, a.URL, true) }()
+	token, err := w.remote.LoginInBrowser(t.Context(), w.port, func(a oauth.Prompt) {
+		go func() { _, _ = w.ApproveInBrowser(t, a.URL, true) }()
 	})
 	require.NoError(t, err)
 	require.NoError(t, w.keeper.Put(t.Context(), "crm", token))
@@ -116,7 +116,7 @@ func get(t *testing.T, s *oauth.Source, refused string) string {
 
 func TestABrowserLogsIn(t *testing.T) {
 	w, source, token := loggedIn(t)
-	assert.True(t, w.Good(token.Access))
+	assert.True(t, w.IsValid(token.Access))
 	assert.NotEmpty(t, token.Refresh)
 	assert.Equal(t, []string{"openid", "offline_access"}, token.Scopes)
 	assert.WithinDuration(t, time.Now().Add(5*time.Minute), token.Expires, 10*time.Second)
@@ -127,23 +127,23 @@ func TestABrowserLogsIn(t *testing.T) {
 func TestABrowserElsewhereLogsIn(t *testing.T) {
 	w := newWorld(t, codeSpec)
 	var address string
-	token, err := w.remote.Pasted(t.Context(), w.port, func(a oauth.Ask) { address = a.URL }, func() (string, error) {
-		end, _ := w.Agree(t, address, false)
+	token, err := w.remote.LoginWithPastedURL(t.Context(), w.port, func(a oauth.Prompt) { address = a.URL }, func() (string, error) {
+		end, _ := w.ApproveInBrowser(t, address, false)
 		return end + "\n", nil
 	})
 	require.NoError(t, err)
-	assert.True(t, w.Good(token.Access))
+	assert.True(t, w.IsValid(token.Access))
 }
 
 func TestADeviceLogsIn(t *testing.T) {
 	w := newWorld(t, `{"grant":"device_code","deviceUrl":"{{settings.host}}/device_authorization","tokenUrl":"{{settings.host}}/oauth/token","scopes":["openid"]}`)
 	w.remote.ClientID = oauthtest.Device
-	token, err := w.remote.Device(t.Context(), func(a oauth.Ask) {
+	token, err := w.remote.LoginWithDevice(t.Context(), func(a oauth.Prompt) {
 		assert.Contains(t, a.URL, w.URL)
-		w.Enter(t, a.Code)
+		w.ApproveDevice(t, a.Code)
 	})
 	require.NoError(t, err)
-	assert.True(t, w.Good(token.Access))
+	assert.True(t, w.IsValid(token.Access))
 }
 
 // The client's own credentials need no login, and none again.
@@ -187,8 +187,8 @@ func TestPKCEMismatch(t *testing.T) {
 	})
 	var end, page string
 	agreed := make(chan struct{})
-	_, err := w.remote.Browser(t.Context(), w.port, func(a oauth.Ask) {
-		go func() { defer close(agreed); end, page = w.Agree(t, a.URL, true) }()
+	_, err := w.remote.LoginInBrowser(t.Context(), w.port, func(a oauth.Prompt) {
+		go func() { defer close(agreed); end, page = w.ApproveInBrowser(t, a.URL, true) }()
 	})
 	<-agreed
 	assert.ErrorContains(t, err, "the token endpoint answers invalid_")
@@ -199,14 +199,14 @@ func TestPKCEMismatch(t *testing.T) {
 // A page that does not know the state neither logs in nor ends the login of another.
 func TestTheStateOfAnother(t *testing.T) {
 	w := newWorld(t, codeSpec)
-	_, err := w.remote.Browser(t.Context(), w.port, func(a oauth.Ask) {
+	_, err := w.remote.LoginInBrowser(t.Context(), w.port, func(a oauth.Prompt) {
 		go func() {
-			answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/callback?code=stolen&state=guessed", w.port))
+			response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/callback?code=stolen&state=guessed", w.port))
 			if assert.NoError(t, err) {
-				_ = answer.Body.Close()
-				assert.Equal(t, http.StatusBadRequest, answer.StatusCode)
+				_ = response.Body.Close()
+				assert.Equal(t, http.StatusBadRequest, response.StatusCode)
 			}
-			_, _ = w.Agree(t, a.URL, true)
+			_, _ = w.ApproveInBrowser(t, a.URL, true)
 		}()
 	})
 	assert.NoError(t, err)
@@ -214,13 +214,13 @@ func TestTheStateOfAnother(t *testing.T) {
 
 func TestTheRemoteRefusesALogin(t *testing.T) {
 	w := newWorld(t, codeSpec)
-	_, err := w.remote.Browser(t.Context(), w.port, func(a oauth.Ask) {
+	_, err := w.remote.LoginInBrowser(t.Context(), w.port, func(a oauth.Prompt) {
 		u, _ := url.Parse(a.URL)
 		go func() {
-			answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/callback?error=access_denied&error_description=%%3Cb%%3Eno&state=%s", w.port, u.Query().Get("state")))
+			response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/callback?error=access_denied&error_description=%%3Cb%%3Eno&state=%s", w.port, u.Query().Get("state")))
 			if assert.NoError(t, err) {
-				text, _ := io.ReadAll(answer.Body)
-				_ = answer.Body.Close()
+				text, _ := io.ReadAll(response.Body)
+				_ = response.Body.Close()
 				assert.NotContains(t, string(text), "<b>no")
 			}
 		}()
@@ -240,7 +240,7 @@ func TestOneRefreshAtATime(t *testing.T) {
 			} else {
 				w.pass(6 * time.Minute)
 			}
-			w.Behave(50*time.Millisecond, 0)
+			w.SetBehavior(50*time.Millisecond, 0)
 			got := make([]string, 1000)
 			var all sync.WaitGroup
 			for i := range got {
@@ -252,7 +252,7 @@ func TestOneRefreshAtATime(t *testing.T) {
 				require.Equal(t, got[0], access)
 			}
 			assert.NotEqual(t, token.Access, got[0])
-			assert.True(t, w.Good(got[0]))
+			assert.True(t, w.IsValid(got[0]))
 			kept, err := w.keeper.Token(t.Context(), "crm")
 			require.NoError(t, err)
 			assert.Equal(t, got[0], kept.Access)
@@ -268,9 +268,9 @@ func TestRefreshAhead(t *testing.T) {
 	w, source, token := loggedIn(t)
 	assert.Equal(t, token.Access, get(t, source, ""))
 	w.pass(4*time.Minute + 20*time.Second)
-	w.Behave(0, 500)
+	w.SetBehavior(0, 500)
 	assert.Equal(t, token.Access, get(t, source, ""))
-	w.Behave(0, 0)
+	w.SetBehavior(0, 0)
 	assert.Equal(t, token.Access, get(t, source, ""), "it does not ask at each request")
 	w.pass(31 * time.Second)
 	assert.NotEqual(t, token.Access, get(t, source, ""))
@@ -281,7 +281,7 @@ func TestTheTokenEndpointFails(t *testing.T) {
 	w, source, token := loggedIn(t)
 	w.pass(6 * time.Minute)
 	for _, status := range []int{500, 429, 404} {
-		w.Behave(0, status)
+		w.SetBehavior(0, status)
 		_, err := source.Token(t.Context(), "")
 		var known *fault.Error
 		require.ErrorAs(t, err, &known)
@@ -289,7 +289,7 @@ func TestTheTokenEndpointFails(t *testing.T) {
 		assert.NotEqual(t, fault.CodeLogin, known.Code)
 		assert.Contains(t, known.Message, fmt.Sprint(status))
 	}
-	w.Behave(0, 0)
+	w.SetBehavior(0, 0)
 	assert.NotEqual(t, token.Access, get(t, source, ""))
 }
 
@@ -297,7 +297,7 @@ func TestTheTokenEndpointFails(t *testing.T) {
 func TestTheTokenEndpointIsSlow(t *testing.T) {
 	w, source, token := loggedIn(t)
 	w.pass(6 * time.Minute)
-	w.Behave(300*time.Millisecond, 0)
+	w.SetBehavior(300*time.Millisecond, 0)
 	hasty, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	_, err := source.Token(hasty, "")
@@ -336,7 +336,7 @@ func TestTheKeyOfTheStateHasChanged(t *testing.T) {
 	w, _, _ := loggedIn(t)
 	box, err := oauth.NewBox(oauth.NewKey())
 	require.NoError(t, err)
-	other := oauth.NewKeeper(w.store, box)
+	other := oauth.NewManager(w.store, box)
 	source := other.Source("crm", w.remote)
 	_, err = source.Token(t.Context(), "")
 	assertLogin(t, err)
@@ -368,7 +368,7 @@ func TestClockSkew(t *testing.T) {
 	w.pass(6 * time.Minute)
 	assert.Equal(t, token.Access, get(t, source, ""))
 	fresh := get(t, source, token.Access)
-	assert.True(t, w.Good(fresh))
+	assert.True(t, w.IsValid(fresh))
 	w.pass(3 * time.Second)
 	other := w.keeper.Source("crm", w.remote)
 	assert.NotEmpty(t, get(t, other, ""))
@@ -380,8 +380,8 @@ type broken struct {
 	failures int
 }
 
-func (b *broken) Change(ctx context.Context, instance string, f func(context.Context, oauth.Record) (oauth.Record, error)) error {
-	return b.Store.Change(ctx, instance, func(ctx context.Context, r oauth.Record) (oauth.Record, error) {
+func (b *broken) Update(ctx context.Context, instance string, f func(context.Context, oauth.Record) (oauth.Record, error)) error {
+	return b.Store.Update(ctx, instance, func(ctx context.Context, r oauth.Record) (oauth.Record, error) {
 		r, err := f(ctx, r)
 		if err == nil && b.failures > 0 {
 			b.failures--
@@ -397,7 +397,7 @@ func TestTheStoreFails(t *testing.T) {
 	store := &broken{Store: w.store}
 	box, err := oauth.NewBox(oauth.NewKey())
 	require.NoError(t, err)
-	w.keeper = oauth.NewKeeper(store, box)
+	w.keeper = oauth.NewManager(store, box)
 	w.login(t)
 	source := w.keeper.Source("crm", w.remote)
 	w.pass(6 * time.Minute)
@@ -407,7 +407,7 @@ func TestTheStoreFails(t *testing.T) {
 		assert.ErrorContains(t, err, "the disk is full")
 	}
 	access := get(t, source, "")
-	assert.True(t, w.Good(access))
+	assert.True(t, w.IsValid(access))
 	assert.Equal(t, 1, w.Refreshes())
 	w.pass(6 * time.Minute)
 	assert.NotEqual(t, access, get(t, source, ""), "the refresh token that was kept is good")
@@ -435,7 +435,7 @@ func TestLogout(t *testing.T) {
 	asked, err := w.remote.Revoke(t.Context(), token)
 	require.NoError(t, err)
 	assert.True(t, asked)
-	assert.False(t, w.Good(token.Access))
+	assert.False(t, w.IsValid(token.Access))
 	require.NoError(t, w.keeper.Put(t.Context(), "crm", oauth.Token{}))
 	w.pass(3 * time.Second)
 	_, err = source.Token(t.Context(), "")
@@ -451,9 +451,9 @@ func TestTokensRestSealed(t *testing.T) {
 	}
 	other, err := oauth.NewBox(oauth.NewKey())
 	require.NoError(t, err)
-	_, err = oauth.NewKeeper(w.store, other).Token(t.Context(), "crm")
+	_, err = oauth.NewManager(w.store, other).Token(t.Context(), "crm")
 	assert.ErrorContains(t, err, "was it sealed with another")
-	require.NoError(t, w.store.Change(t.Context(), "else", func(context.Context, oauth.Record) (oauth.Record, error) { return record, nil }))
+	require.NoError(t, w.store.Update(t.Context(), "else", func(context.Context, oauth.Record) (oauth.Record, error) { return record, nil }))
 	_, err = w.keeper.Token(t.Context(), "else")
 	assert.Error(t, err, "a record of another instance")
 	_, err = oauth.NewBox("short")

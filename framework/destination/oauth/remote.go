@@ -35,15 +35,15 @@ type Remote struct {
 	Now          func() time.Time // time.Now by default
 }
 
-func (r *Remote) now() time.Time {
+func (r *Remote) currentTime() time.Time {
 	if r.Now != nil {
 		return r.Now()
 	}
 	return time.Now()
 }
 
-// with is ctx for x/oauth2: its requests go through a chain, which bounds them and follows no redirect.
-func (r *Remote) with(ctx context.Context) context.Context {
+// withClient is ctx for x/oauth2: its requests go through a chain, which bounds them and follows no redirect.
+func (r *Remote) withClient(ctx context.Context) context.Context {
 	chain := httpx.New(httpx.Config{
 		Base: r.Base, Log: r.Log, Timeout: requestTimeout, MaxResponseBytes: 1 << 20,
 		Redactor: httpx.NewRedactor([]string{"code", "code_verifier", "device_code", "user_code"}, []string{r.ClientSecret}),
@@ -53,22 +53,22 @@ func (r *Remote) with(ctx context.Context) context.Context {
 	})
 }
 
-func (r *Remote) style() oauth2.AuthStyle {
+func (r *Remote) authStyle() oauth2.AuthStyle {
 	if r.Spec.InBody || r.ClientSecret == "" {
 		return oauth2.AuthStyleInParams
 	}
 	return oauth2.AuthStyleInHeader
 }
 
-func (r *Remote) config(redirect string) *oauth2.Config {
+func (r *Remote) oauthConfig(redirect string) *oauth2.Config {
 	return &oauth2.Config{
 		ClientID: r.ClientID, ClientSecret: r.ClientSecret, RedirectURL: redirect, Scopes: r.Spec.Scopes,
-		Endpoint: oauth2.Endpoint{AuthURL: r.Spec.AuthorizeURL, DeviceAuthURL: r.Spec.DeviceURL, TokenURL: r.Spec.TokenURL, AuthStyle: r.style()},
+		Endpoint: oauth2.Endpoint{AuthURL: r.Spec.AuthorizeURL, DeviceAuthURL: r.Spec.DeviceURL, TokenURL: r.Spec.TokenURL, AuthStyle: r.authStyle()},
 	}
 }
 
-// parameters are further ones of a request, as options.
-func (r *Remote) parameters(all map[string]string) []oauth2.AuthCodeOption {
+// authOptions are further ones of a request, as options.
+func (r *Remote) authOptions(all map[string]string) []oauth2.AuthCodeOption {
 	var options []oauth2.AuthCodeOption
 	for key, value := range all {
 		options = append(options, oauth2.SetAuthURLParam(key, value))
@@ -79,8 +79,8 @@ func (r *Remote) parameters(all map[string]string) []oauth2.AuthCodeOption {
 	return options
 }
 
-// ask gets a token by values alone: those of a refresh, or of the client's own credentials.
-func (r *Remote) ask(ctx context.Context, scopes []string, values url.Values) (*oauth2.Token, error) {
+// requestToken gets a token by values alone: those of a refresh, or of the client's own credentials.
+func (r *Remote) requestToken(ctx context.Context, scopes []string, values url.Values) (*oauth2.Token, error) {
 	for key, value := range r.Spec.TokenParameters {
 		values.Set(key, value)
 	}
@@ -88,35 +88,35 @@ func (r *Remote) ask(ctx context.Context, scopes []string, values url.Values) (*
 		values.Set("audience", r.Spec.Audience)
 	}
 	c := clientcredentials.Config{
-		ClientID: r.ClientID, ClientSecret: r.ClientSecret, TokenURL: r.Spec.TokenURL, Scopes: scopes, EndpointParams: values, AuthStyle: r.style(),
+		ClientID: r.ClientID, ClientSecret: r.ClientSecret, TokenURL: r.Spec.TokenURL, Scopes: scopes, EndpointParams: values, AuthStyle: r.authStyle(),
 	}
-	return c.Token(r.with(ctx))
+	return c.Token(r.withClient(ctx))
 }
 
-// Credentials gets a token for the client itself.
-func (r *Remote) Credentials(ctx context.Context) (Token, error) {
-	answer, err := r.ask(ctx, r.Spec.Scopes, url.Values{})
+// LoginAsClient gets a token for the client itself.
+func (r *Remote) LoginAsClient(ctx context.Context) (Token, error) {
+	response, err := r.requestToken(ctx, r.Spec.Scopes, url.Values{})
 	if err != nil {
-		return Token{}, r.failure(err, Token{})
+		return Token{}, r.tokenError(err, Token{})
 	}
-	return r.token(answer, Token{}), nil
+	return r.newToken(response, Token{}), nil
 }
 
-// refresh gets a fresh token for one that has expired or is refused.
-func (r *Remote) refresh(ctx context.Context, old Token) (Token, error) {
+// refreshToken gets a fresh token for one that has expired or is refused.
+func (r *Remote) refreshToken(ctx context.Context, old Token) (Token, error) {
 	switch {
 	case r.RefreshToken != nil:
 		fresh, err := r.RefreshToken(ctx, old)
 		if err != nil {
-			return Token{}, r.failure(err, old)
+			return Token{}, r.tokenError(err, old)
 		}
-		fresh.Refresh, fresh.Login, fresh.Refreshed = cmp.Or(fresh.Refresh, old.Refresh), old.Login, r.now().UTC()
+		fresh.Refresh, fresh.Login, fresh.Refreshed = cmp.Or(fresh.Refresh, old.Refresh), old.Login, r.currentTime().UTC()
 		if fresh.Scopes == nil {
 			fresh.Scopes = old.Scopes
 		}
 		return fresh, nil
 	case r.Spec.Grant == ClientCredentials:
-		fresh, err := r.Credentials(ctx)
+		fresh, err := r.LoginAsClient(ctx)
 		if err == nil && !old.Login.IsZero() {
 			fresh.Login, fresh.Refreshed = old.Login, fresh.Login
 		}
@@ -124,29 +124,29 @@ func (r *Remote) refresh(ctx context.Context, old Token) (Token, error) {
 	case old.Refresh == "":
 		return Token{}, loginRequired("the remote gave nothing to refresh the token with")
 	}
-	answer, err := r.ask(ctx, nil, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {old.Refresh}})
+	response, err := r.requestToken(ctx, nil, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {old.Refresh}})
 	if err != nil {
-		return Token{}, r.failure(err, old)
+		return Token{}, r.tokenError(err, old)
 	}
-	return r.token(answer, old), nil
+	return r.newToken(response, old), nil
 }
 
-// renewable tells whether a token can be refreshed at all.
-func (r *Remote) renewable(t Token) bool {
+// canRefresh tells whether a token can be refreshed at all.
+func (r *Remote) canRefresh(t Token) bool {
 	return t.Refresh != "" || r.RefreshToken != nil || r.Spec.Grant == ClientCredentials
 }
 
-// token is an answer as a Token.
-func (r *Remote) token(answer *oauth2.Token, old Token) Token {
-	now := r.now().UTC()
-	t := Token{Access: answer.AccessToken, Refresh: cmp.Or(answer.RefreshToken, old.Refresh), Scopes: old.Scopes, Login: now}
+// newToken is an answer as a Token.
+func (r *Remote) newToken(response *oauth2.Token, old Token) Token {
+	now := r.currentTime().UTC()
+	t := Token{Access: response.AccessToken, Refresh: cmp.Or(response.RefreshToken, old.Refresh), Scopes: old.Scopes, Login: now}
 	if !old.Login.IsZero() {
 		t.Login, t.Refreshed = old.Login, now
 	}
-	if !answer.Expiry.IsZero() {
-		t.Expires = now.Add(time.Until(answer.Expiry)) // by the clock of now, as everything else
+	if !response.Expiry.IsZero() {
+		t.Expires = now.Add(time.Until(response.Expiry)) // by the clock of now, as everything else
 	}
-	if scope, _ := answer.Extra("scope").(string); scope != "" {
+	if scope, _ := response.Extra("scope").(string); scope != "" {
 		t.Scopes = strings.FieldsFunc(scope, func(c rune) bool { return c == ' ' || c == ',' })
 	} else if t.Scopes == nil {
 		t.Scopes = r.Spec.Scopes
@@ -154,11 +154,11 @@ func (r *Remote) token(answer *oauth2.Token, old Token) Token {
 	return t
 }
 
-// forGood are the errors of RFC 6749, 5.2, and RFC 8628, 3.5, that stay until somebody does something.
-var forGood = []string{"invalid_grant", "invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "access_denied", "expired_token"}
+// permanentErrors are the errors of RFC 6749, 5.2, and RFC 8628, 3.5, that stay until somebody does something.
+var permanentErrors = []string{"invalid_grant", "invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "access_denied", "expired_token"}
 
-// failure is the error of a request for a token, without secrets: one that asks for a login, or one that may pass.
-func (r *Remote) failure(err error, old Token) error {
+// tokenError is the error of a request for a token, without secrets: one that asks for a login, or one that may pass.
+func (r *Remote) tokenError(err error, old Token) error {
 	redactor := httpx.NewRedactor(nil, []string{r.ClientSecret, old.Access, old.Refresh})
 	var known *fault.Error
 	var answered *oauth2.RetrieveError
@@ -173,7 +173,7 @@ func (r *Remote) failure(err error, old Token) error {
 			said = fmt.Sprintf("%d %s", status, http.StatusText(status))
 		}
 		said = redactor.Redact("the token endpoint answers " + said)
-		if slices.Contains(forGood, answered.ErrorCode) {
+		if slices.Contains(permanentErrors, answered.ErrorCode) {
 			return loginRequired("%s", said)
 		}
 		return &fault.Error{Code: fault.CodeConnection, Status: http.StatusServiceUnavailable, Retry: true, Message: said}
@@ -196,7 +196,7 @@ func (r *Remote) Revoke(ctx context.Context, t Token) (bool, error) {
 		return false, nil
 	}
 	form := url.Values{"token": {token}, "token_type_hint": {hint}}
-	inHeader := r.style() == oauth2.AuthStyleInHeader
+	inHeader := r.authStyle() == oauth2.AuthStyleInHeader
 	if !inHeader {
 		form.Set("client_id", r.ClientID)
 		if r.ClientSecret != "" {
@@ -211,14 +211,14 @@ func (r *Remote) Revoke(ctx context.Context, t Token) (bool, error) {
 	if inHeader {
 		request.SetBasicAuth(url.QueryEscape(r.ClientID), url.QueryEscape(r.ClientSecret))
 	}
-	client, _ := r.with(ctx).Value(oauth2.HTTPClient).(*http.Client)
-	answer, err := client.Do(request)
+	client, _ := r.withClient(ctx).Value(oauth2.HTTPClient).(*http.Client)
+	response, err := client.Do(request)
 	if err != nil {
-		return true, r.failure(err, t)
+		return true, r.tokenError(err, t)
 	}
-	_ = answer.Body.Close() // in memory
-	if answer.StatusCode >= 300 {
-		return true, fmt.Errorf("the remote answers %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
+	_ = response.Body.Close() // in memory
+	if response.StatusCode >= 300 {
+		return true, fmt.Errorf("the remote answers %d %s", response.StatusCode, http.StatusText(response.StatusCode))
 	}
 	return true, nil
 }

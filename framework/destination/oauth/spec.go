@@ -34,11 +34,11 @@ type Spec struct {
 	TokenParameters map[string]string // further ones of each request for a token
 }
 
-// keys are those of a Spec in a definition, and in the auth of an instance.
-var keys = []string{"grant", "authorizeUrl", "deviceUrl", "tokenUrl", "revokeUrl", "scopes", "audience", "redirectHost", "pkce", "clientAuthentication", "parameters", "tokenParameters"}
+// specKeys are those of a Spec in a definition, and in the auth of an instance.
+var specKeys = []string{"grant", "authorizeUrl", "deviceUrl", "tokenUrl", "revokeUrl", "scopes", "audience", "redirectHost", "pkce", "clientAuthentication", "parameters", "tokenParameters"}
 
-// Missing is the key that v needs and does not have, "" where it is whole.
-func Missing(v event.Value) string {
+// MissingKey is the key that v needs and does not have, "" where it is whole.
+func MissingKey(v event.Value) string {
 	needs := []string{"tokenUrl"}
 	switch grantOf(v) {
 	case AuthorizationCode:
@@ -65,7 +65,7 @@ func grantOf(v event.Value) string {
 // is a fault.Problems with pointers below v.
 func ParseSpec(v, settings event.Value) (*Spec, error) {
 	var problems fault.Problems
-	if key := Missing(v); key != "" {
+	if key := MissingKey(v); key != "" {
 		problems.Add("", "needs %s for the grant %s", key, grantOf(v))
 		return nil, problems
 	}
@@ -80,21 +80,21 @@ func ParseSpec(v, settings event.Value) (*Spec, error) {
 	s := &Spec{
 		Grant: grantOf(v), AuthorizeURL: v.Get("authorizeUrl").Str(), DeviceURL: v.Get("deviceUrl").Str(), TokenURL: v.Get("tokenUrl").Str(),
 		RevokeURL: v.Get("revokeUrl").Str(), Audience: v.Get("audience").Str(), RedirectHost: v.Get("redirectHost").Str(), PKCE: v.Get("pkce").Kind() != event.False,
-		InBody: v.Get("clientAuthentication").Str() == "body", Parameters: texts(v.Get("parameters")), TokenParameters: texts(v.Get("tokenParameters")),
+		InBody: v.Get("clientAuthentication").Str() == "body", Parameters: stringMap(v.Get("parameters")), TokenParameters: stringMap(v.Get("tokenParameters")),
 	}
 	for _, scope := range v.Get("scopes").Items() {
 		s.Scopes = append(s.Scopes, scope.Text())
 	}
 	for _, key := range []string{"authorizeUrl", "deviceUrl", "tokenUrl", "revokeUrl"} {
-		if text := v.Get(key).Str(); text != "" && !safe(text) {
+		if text := v.Get(key).Str(); text != "" && !isSafeURL(text) {
 			problems.Add("/"+key, "should be an https URL, or one of this machine, but is %q", text)
 		}
 	}
 	return s, problems.Err()
 }
 
-// safe tells whether secrets may go to a URL.
-func safe(text string) bool {
+// isSafeURL tells whether secrets may go to a URL.
+func isSafeURL(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil {
 		return false
@@ -106,7 +106,7 @@ func safe(text string) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && local
 }
 
-func texts(v event.Value) map[string]string {
+func stringMap(v event.Value) map[string]string {
 	all := map[string]string{}
 	for key, m := range v.Members() {
 		all[key] = m.Text()
@@ -114,11 +114,11 @@ func texts(v event.Value) map[string]string {
 	return all
 }
 
-// Part is what v says in the keys of a Spec.
-func Part(v event.Value) event.Value {
+// SelectSpec is what v says in the keys of a Spec.
+func SelectSpec(v event.Value) event.Value {
 	var members []event.Member
 	for key, m := range v.Members() {
-		if slices.Contains(keys, key) {
+		if slices.Contains(specKeys, key) {
 			members = append(members, event.Member{Key: key, Value: m})
 		}
 	}

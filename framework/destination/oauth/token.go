@@ -25,8 +25,8 @@ type Token struct {
 	Refused   string    `json:"refused,omitempty"` // why the remote gives no other until somebody logs in
 }
 
-// issued is when the access token was given.
-func (t *Token) issued() time.Time {
+// issuedAt is when the access token was given.
+func (t *Token) issuedAt() time.Time {
 	if t.Refreshed.After(t.Login) {
 		return t.Refreshed
 	}
@@ -40,29 +40,29 @@ type Record struct{ Sealed, About string }
 type Store interface {
 	// Get is the record of an instance.
 	Get(ctx context.Context, instance string) (Record, error)
-	// Change puts what f makes of the record in its place, and keeps everybody else, on other machines too, from changing it
+	// Update puts what f makes of the record in its place, and keeps everybody else, on other machines too, from changing it
 	// meanwhile. What f made is durable when Change returns nil. The context of f ends before others may go on.
-	Change(ctx context.Context, instance string, f func(context.Context, Record) (Record, error)) error
+	Update(ctx context.Context, instance string, f func(context.Context, Record) (Record, error)) error
 }
 
-// NewMemory is a Store that forgets everything with the process.
-func NewMemory() Store { return &memory{records: map[string]Record{}} }
+// NewMemoryStore is a Store that forgets everything with the process.
+func NewMemoryStore() Store { return &memoryStore{records: map[string]Record{}} }
 
-type memory struct {
-	changing sync.Mutex
+type memoryStore struct {
+	updateMu sync.Mutex
 	mu       sync.Mutex
 	records  map[string]Record
 }
 
-func (m *memory) Get(_ context.Context, instance string) (Record, error) {
+func (m *memoryStore) Get(_ context.Context, instance string) (Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.records[instance], nil
 }
 
-func (m *memory) Change(ctx context.Context, instance string, f func(context.Context, Record) (Record, error)) error {
-	m.changing.Lock()
-	defer m.changing.Unlock()
+func (m *memoryStore) Update(ctx context.Context, instance string, f func(context.Context, Record) (Record, error)) error {
+	m.updateMu.Lock()
+	defer m.updateMu.Unlock()
 	was, _ := m.Get(ctx, instance)
 	r, err := f(ctx, was)
 	if err != nil {
@@ -100,7 +100,7 @@ func NewBox(key string) (*Box, error) {
 // secrets are what is sealed. The instance keeps a record from being used for another.
 type secrets struct{ Instance, Access, Refresh string }
 
-func (b *Box) seal(instance string, t Token) (Record, error) {
+func (b *Box) sealToken(instance string, t Token) (Record, error) {
 	plain, err := json.Marshal(secrets{instance, t.Access, t.Refresh})
 	if err != nil {
 		return Record{}, err
@@ -114,8 +114,8 @@ func (b *Box) seal(instance string, t Token) (Record, error) {
 	return Record{Sealed: base64.StdEncoding.EncodeToString(secretbox.Seal(nonce[:], plain, &nonce, &b.key)), About: string(about)}, nil
 }
 
-// open is the token of a record. What cannot be opened, only a person can help: the error has fault.CodeLogin.
-func (b *Box) open(instance string, r Record) (Token, error) {
+// openToken is the token of a record. What cannot be opened, only a person can help: the error has fault.CodeLogin.
+func (b *Box) openToken(instance string, r Record) (Token, error) {
 	var t Token
 	if r == (Record{}) {
 		return t, nil

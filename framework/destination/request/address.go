@@ -11,20 +11,20 @@ import (
 
 // address is a URL: a text whose inserted values are escaped, or a mapping that makes it as a whole.
 type address struct {
-	parts []mapping.TemplatePart
-	whole *mapping.Mapping // nil for a text
+	parts   []mapping.TemplatePart
+	dynamic *mapping.Mapping // nil for a text
 	// fromEvent is whether something else than settings may say which host it is.
 	fromEvent bool
 }
 
-// address compiles a URL. What a text begins with is taken as it is; it can only be a setting, so that no event chooses whom
+// compileAddress compiles a URL. What a text begins with is taken as it is; it can only be a setting, so that no event chooses whom
 // a request goes to.
-func (c *compiler) address(v event.Value, place string) *address {
+func (c *compiler) compileAddress(v event.Value, place string) *address {
 	if v.Kind() == event.Absent {
 		return &address{parts: mapping.SplitTemplate("")}
 	}
 	if !v.IsString() {
-		return c.wholeAddress(v, place)
+		return c.compileDynamicAddress(v, place)
 	}
 	a := &address{parts: mapping.SplitTemplate(v.Str())}
 	behindHost := false
@@ -37,7 +37,7 @@ func (c *compiler) address(v event.Value, place string) *address {
 		if p.Last {
 			break
 		}
-		c.refer(p.Path, place)
+		c.checkPath(p.Path, place)
 		if keys := p.Path.Keys(); !behindHost && (len(keys) == 0 || keys[0] != Settings) {
 			c.problems.Add(place, "lets {{%s}} say which host the request goes to: only settings may, or a directive in place of the text", p.Path)
 		}
@@ -51,29 +51,29 @@ func (c *compiler) address(v event.Value, place string) *address {
 	return a
 }
 
-// wholeAddress compiles a URL that a mapping makes.
-func (c *compiler) wholeAddress(v event.Value, place string) *address {
-	before, shared := c.said, len(c.shared)
-	c.said = map[string]bool{}
-	a := &address{whole: c.mapping(v, place)}
+// compileDynamicAddress compiles a URL that a mapping makes.
+func (c *compiler) compileDynamicAddress(v event.Value, place string) *address {
+	before, shared := c.used, len(c.shared)
+	c.used = map[string]bool{}
+	a := &address{dynamic: c.compileMapping(v, place)}
 	a.fromEvent = len(c.shared) > shared
-	for name := range c.said {
+	for name := range c.used {
 		a.fromEvent = a.fromEvent || name != Settings && name != Auth
 	}
 	for name := range before {
-		c.said[name] = true
+		c.used[name] = true
 	}
 	return a
 }
 
-// relative tells whether the URL is a path below a base URL.
-func (a *address) relative() bool {
-	return a.whole == nil && strings.HasPrefix(a.parts[0].Text, "/")
+// isRelative tells whether the URL is a path below a base URL.
+func (a *address) isRelative() bool {
+	return a.dynamic == nil && strings.HasPrefix(a.parts[0].Text, "/")
 }
 
-// build makes the URL with a query behind its own.
-func (a *address) build(scope event.Value, query url.Values) (string, error) {
-	whole, err := a.text(scope)
+// buildURL makes the URL with a query behind its own.
+func (a *address) buildURL(scope event.Value, query url.Values) (string, error) {
+	whole, err := a.expandTemplate(scope)
 	if err != nil {
 		return "", err
 	}
@@ -92,9 +92,9 @@ func addQuery(u *url.URL, query url.Values) {
 	}
 }
 
-func (a *address) text(scope event.Value) (string, error) {
-	if a.whole != nil {
-		return text(a.whole, scope)
+func (a *address) expandTemplate(scope event.Value) (string, error) {
+	if a.dynamic != nil {
+		return resolveText(a.dynamic, scope)
 	}
 	var b strings.Builder
 	inQuery := false

@@ -15,7 +15,7 @@ type Base struct {
 	url            *address // nil where there is none
 	headers, query *mapping.Mapping
 	sign           *signature
-	token          bool
+	usesToken      bool
 	// RateLimit names the headers in which the remote tells of its limits.
 	RateLimit RateLimit
 }
@@ -32,16 +32,16 @@ type RateLimit struct {
 func CompileBase(v event.Value, names Names) (*Base, error) {
 	c := &compiler{names: names}
 	b := &Base{
-		headers: c.headers(v.Get("headers"), "/headers"),
-		query:   c.mapping(v.Get("query"), "/query"),
-		sign:    c.sign(v.Get("sign"), "/sign"),
+		headers: c.compileHeaders(v.Get("headers"), "/headers"),
+		query:   c.compileMapping(v.Get("query"), "/query"),
+		sign:    c.compileSignature(v.Get("sign"), "/sign"),
 	}
 	if base := v.Get("baseUrl"); base.Exists() {
-		if b.url = c.address(base, "/baseUrl"); b.url.relative() {
+		if b.url = c.compileAddress(base, "/baseUrl"); b.url.isRelative() {
 			c.problems.Add("/baseUrl", "should be a whole URL but is %q", base.Str())
 		}
 	}
-	b.token = c.said[Auth]
+	b.usesToken = c.used[Auth]
 	limit := v.Get("rateLimit")
 	b.RateLimit = RateLimit{
 		Remaining: limit.Get("remaining").Str(), Reset: limit.Get("reset").Str(), RetryAfter: limit.Get("retryAfter").Str(),
@@ -54,7 +54,7 @@ func CompileBase(v event.Value, names Names) (*Base, error) {
 }
 
 // UsesToken tells whether the access token has a place in every request.
-func (b *Base) UsesToken() bool { return b != nil && b.token }
+func (b *Base) UsesToken() bool { return b != nil && b.usesToken }
 
 // HasURL tells whether relative URLs can be made whole.
 func (b *Base) HasURL() bool { return b != nil && b.url != nil }
@@ -77,16 +77,16 @@ func (b *Base) Extend(r Built, scope event.Value) (Built, error) {
 	if err != nil {
 		return r, err
 	}
-	if r.URL, err = b.whole(r.URL, query, scope); err != nil {
+	if r.URL, err = b.resolveURL(r.URL, query, scope); err != nil {
 		return r, err
 	}
-	return r, b.sign.add(&r, scope)
+	return r, b.sign.signRequest(&r, scope)
 }
 
-// whole is a URL below the base URL, with the parameters that it lacks.
-func (b *Base) whole(text string, query url.Values, scope event.Value) (string, error) {
+// resolveURL is a URL below the base URL, with the parameters that it lacks.
+func (b *Base) resolveURL(text string, query url.Values, scope event.Value) (string, error) {
 	if strings.HasPrefix(text, "/") && b.url != nil {
-		base, err := b.url.build(scope, nil)
+		base, err := b.url.buildURL(scope, nil)
 		if err != nil {
 			return "", err
 		}

@@ -21,17 +21,17 @@ func Compile(v event.Value, names Names) (*Request, error) {
 		c.names[Payloads], c.names[Items] = nil, nil
 	}
 	r := &Request{
-		method:   c.choice(v.Get("method"), "/method", "POST", methods),
-		encoding: c.choice(v.Get("encoding"), "/encoding", "json", encodings),
-		address:  c.address(v.Get("url"), "/url"),
-		headers:  c.headers(v.Get("headers"), "/headers"),
-		query:    c.mapping(v.Get("query"), "/query"),
-		body:     c.mapping(v.Get("body"), "/body"),
-		sign:     c.sign(v.Get("sign"), "/sign"),
-		batch:    c.batch(v.Get("batch"), "/batch"),
-		answer:   c.answer(v.Get("response"), "/response"),
+		method:   c.compileChoice(v.Get("method"), "/method", "POST", methods),
+		encoding: c.compileChoice(v.Get("encoding"), "/encoding", "json", encodings),
+		address:  c.compileAddress(v.Get("url"), "/url"),
+		headers:  c.compileHeaders(v.Get("headers"), "/headers"),
+		query:    c.compileMapping(v.Get("query"), "/query"),
+		body:     c.compileMapping(v.Get("body"), "/body"),
+		sign:     c.compileSignature(v.Get("sign"), "/sign"),
+		batch:    c.compileBatch(v.Get("batch"), "/batch"),
+		response: c.compileResponse(v.Get("response"), "/response"),
 	}
-	r.token, r.asks, r.shared = c.said[Auth], c.said[Query], c.shared
+	r.usesToken, r.usesQuery, r.shared = c.used[Auth], c.used[Query], c.shared
 	if err := c.problems.Err(); err != nil {
 		return nil, err
 	}
@@ -42,20 +42,20 @@ func Compile(v event.Value, names Names) (*Request, error) {
 // exist, and that it reads nothing but these names. The error is a fault.Problems with JSON pointers into v.
 func CheckMapping(v event.Value, names Names) error {
 	c := &compiler{names: names}
-	c.mapping(v, "")
+	c.compileMapping(v, "")
 	return c.problems.Err()
 }
 
 // compiler collects what is wrong, and which names are spoken of.
 type compiler struct {
 	names    Names
-	said     map[string]bool
+	used     map[string]bool
 	shared   []event.Path // of what is said of payload; a whole scope where that is not known
 	problems fault.Problems
 }
 
-// mapping compiles a mapping, in which texts may be templates; nil where there is none.
-func (c *compiler) mapping(v event.Value, place string) *mapping.Mapping {
+// compileMapping compiles a mapping, in which texts may be templates; nil where there is none.
+func (c *compiler) compileMapping(v event.Value, place string) *mapping.Mapping {
 	if v.Kind() == event.Absent {
 		return nil
 	}
@@ -65,74 +65,74 @@ func (c *compiler) mapping(v event.Value, place string) *mapping.Mapping {
 	if err == nil {
 		c.problems.AddUnder(place, m.Warnings().Err())
 	}
-	c.references(v, place)
+	c.checkReferences(v, place)
 	return m
 }
 
-// choice compiles a mapping of one of these texts.
-func (c *compiler) choice(v event.Value, place, otherwise string, choices []string) *mapping.Mapping {
+// compileChoice compiles a mapping of one of these texts.
+func (c *compiler) compileChoice(v event.Value, place, otherwise string, choices []string) *mapping.Mapping {
 	if v.Kind() == event.Absent {
 		v = event.NewString(otherwise)
 	}
 	if v.IsString() && !strings.Contains(v.Str(), "{{") && !slices.Contains(choices, v.Str()) {
 		c.problems.Add(place, "should be one of %s, but is %q%s", strings.Join(choices, ", "), v.Str(), fault.DidYouMean(v.Str(), choices))
 	}
-	return c.mapping(v, place)
+	return c.compileMapping(v, place)
 }
 
-// headers compiles a mapping of headers.
-func (c *compiler) headers(v event.Value, place string) *mapping.Mapping {
+// compileHeaders compiles a mapping of headers.
+func (c *compiler) compileHeaders(v event.Value, place string) *mapping.Mapping {
 	for name := range v.Members() {
 		if !strings.HasPrefix(name, "@") && !httpguts.ValidHeaderFieldName(name) {
 			c.problems.Add(place+fault.PointerKey(name), "is no name of a header")
 		}
 	}
-	return c.mapping(v, place)
+	return c.compileMapping(v, place)
 }
 
-// braces are the keys of texts in which {{ stands for itself.
-var braces = []string{"@literal", "pattern", "replacement", "pattern2", "replacement2"}
+// literalKeys are the keys of texts in which {{ stands for itself.
+var literalKeys = []string{"@literal", "pattern", "replacement", "pattern2", "replacement2"}
 
-// references checks what the paths of a mapping speak of, at every depth where they see the scope. A text that looks like a
+// checkReferences checks what the paths of a mapping speak of, at every depth where they see the scope. A text that looks like a
 // template can only be left inside of a directive, where it is none.
-func (c *compiler) references(v event.Value, place string) {
+func (c *compiler) checkReferences(v event.Value, place string) {
 	if strings.Contains(v.Str(), "{{") {
 		c.problems.Add(place, `stands inside of a directive, where {{…}} means nothing: write {"@template": …}, or {"@literal": …} for the braces`)
 	}
 	for i, item := range v.Items() {
-		c.references(item, fmt.Sprintf("%s/%d", place, i))
+		c.checkReferences(item, fmt.Sprintf("%s/%d", place, i))
 	}
 	for key, m := range v.Members() {
 		inner := place + fault.PointerKey(key)
 		switch {
 		case key == "@path" && m.IsString():
-			c.refer(event.NewPath(m.Str()), inner)
+			c.checkPath(event.NewPath(m.Str()), inner)
 		case key == "@template" && m.IsString():
 			for _, p := range mapping.SplitTemplate(m.Str()) {
 				if !p.Last {
-					c.refer(p.Path, inner)
+					c.checkPath(p.Path, inner)
 				}
 			}
 		case key == "@arrayPath" && m.Index(0).IsString():
-			c.refer(event.NewPath(m.Index(0).Str()), inner+"/0")
+			c.checkPath(event.NewPath(m.Index(0).Str()), inner+"/0")
 		case key == "@arrayPath": // its shape sees the items of the list
-			c.references(m.Index(0), inner+"/0")
-		case m.IsString() && slices.Contains(braces, key): // they mean nothing there
+			c.checkReferences(m.Index(0), inner+"/0")
+		case m.IsString() && slices.Contains(literalKeys, key): // they mean nothing there
 		case key == "@transform":
-			c.references(m.Get("apply"), inner+"/apply")
-			c.transformed(m, inner+"/mapping")
+			c.checkReferences(m.Get("apply"), inner+"/apply")
+			c.checkTransform(m, inner+"/mapping")
 		case key == "@expr", key == "@liquid":
 			for _, path := range mapping.ReferencedPaths(key, m.Str()) {
-				c.refer(event.PathOf(path...), inner)
+				c.checkPath(event.PathOf(path...), inner)
 			}
 		default:
-			c.references(m, inner)
+			c.checkReferences(m, inner)
 		}
 	}
 }
 
-// transformed checks the mapping of a @transform against the keys of what it is applied to, if these are written out.
-func (c *compiler) transformed(transform event.Value, place string) {
+// checkTransform checks the mapping of a @transform against the keys of what it is applied to, if these are written out.
+func (c *compiler) checkTransform(transform event.Value, place string) {
 	apply := transform.Get("apply")
 	if apply.Kind() != event.Object || mapping.IsDirective(apply) {
 		return
@@ -141,29 +141,29 @@ func (c *compiler) transformed(transform event.Value, place string) {
 	for key := range apply.Members() {
 		inner.names[key] = nil
 	}
-	inner.references(transform.Get("mapping"), place)
+	inner.checkReferences(transform.Get("mapping"), place)
 	c.problems = append(c.problems, inner.problems...)
 }
 
-func (c *compiler) say(name string) {
-	if c.said == nil {
-		c.said = map[string]bool{}
+func (c *compiler) recordName(name string) {
+	if c.used == nil {
+		c.used = map[string]bool{}
 	}
-	c.said[name] = true
+	c.used[name] = true
 }
 
-// share takes note of what is said of payload, which stands for all payloads of a request.
-func (c *compiler) share(name string, keys []string) {
+// recordShared takes note of what is said of payload, which stands for all payloads of a request.
+func (c *compiler) recordShared(name string, keys []string) {
 	if name == Payload {
 		c.shared = append(c.shared, event.PathOf(keys...))
 	}
 }
 
-// refer checks that a path begins with a name of the scope, and with a key that is known where the keys are.
-func (c *compiler) refer(path event.Path, place string) {
+// checkPath checks that a path begins with a name of the scope, and with a key that is known where the keys are.
+func (c *compiler) checkPath(path event.Path, place string) {
 	keys := path.Keys()
 	if len(keys) == 0 { // the whole scope
-		c.share(Payload, nil)
+		c.recordShared(Payload, nil)
 		return
 	}
 	known, ok := c.names[keys[0]]
@@ -172,8 +172,8 @@ func (c *compiler) refer(path event.Path, place string) {
 		c.problems.Add(place, "speaks of %q, but there are only %s here%s", keys[0], strings.Join(names, ", "), fault.DidYouMean(keys[0], names))
 		return
 	}
-	c.say(keys[0])
-	c.share(keys[0], keys[1:])
+	c.recordName(keys[0])
+	c.recordShared(keys[0], keys[1:])
 	if known != nil && len(keys) > 1 && !slices.Contains(known, keys[1]) {
 		c.problems.Add(place, "speaks of %s.%s, which there is not%s", keys[0], keys[1], fault.DidYouMean(keys[1], known))
 	}

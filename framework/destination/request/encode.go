@@ -24,9 +24,9 @@ var contentTypes = map[string]string{
 	asJSON: "application/json", asForm: "application/x-www-form-urlencoded", asText: "text/plain; charset=utf-8", asLines: "application/x-ndjson",
 }
 
-// encode makes the body and says what it is, unless a header does.
-func (r *Request) encode(b *Built, scope event.Value) error {
-	encoding, err := text(r.encoding, scope)
+// encodeBody makes the body and says what it is, unless a header does.
+func (r *Request) encodeBody(b *Built, scope event.Value) error {
+	encoding, err := resolveText(r.encoding, scope)
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (r *Request) encode(b *Built, scope event.Value) error {
 	if err != nil || v.Kind() == event.Absent {
 		return err
 	}
-	if b.Body, err = encoded(encoding, v); err != nil {
+	if b.Body, err = encodeValue(encoding, v); err != nil {
 		return err
 	}
 	if b.Header.Get("Content-Type") == "" {
@@ -46,20 +46,20 @@ func (r *Request) encode(b *Built, scope event.Value) error {
 	return nil
 }
 
-func encoded(encoding string, v event.Value) ([]byte, error) {
+func encodeValue(encoding string, v event.Value) ([]byte, error) {
 	switch encoding {
 	case asText:
 		return []byte(v.Text()), nil
 	case asLines:
-		return lines(v), nil
+		return encodeLines(v), nil
 	case asForm:
-		return form(v)
+		return encodeForm(v)
 	}
 	return v.AppendJSON(make([]byte, 0, v.Size())), nil
 }
 
-// lines are the items of a list, each on its line; what is no list is one line.
-func lines(v event.Value) []byte {
+// encodeLines are the items of a list, each on its line; what is no list is one line.
+func encodeLines(v event.Value) []byte {
 	var b bytes.Buffer
 	if v.Kind() != event.Array {
 		v = event.NewArray([]event.Value{v})
@@ -71,9 +71,9 @@ func lines(v event.Value) []byte {
 	return b.Bytes()
 }
 
-// form is an object as a form, in its order: lists repeat their key, objects are JSON, absent and null ones are left out. A
+// encodeForm is an object as a form, in its order: lists repeat their key, objects are JSON, absent and null ones are left out. A
 // list of one object counts as that object.
-func form(v event.Value) ([]byte, error) {
+func encodeForm(v event.Value) ([]byte, error) {
 	if v.Kind() == event.Array && v.Len() == 1 {
 		v = v.Index(0)
 	}

@@ -54,7 +54,7 @@ func TestSharedNames(t *testing.T) {
 		r, err := request.Compile(event.MustParse(`{"url": "https://api.example.com", "batch": {}, "headers": {"X-List": `+header+`}}`),
 			request.Names{request.Settings: nil, request.Payload: nil})
 		if assert.NoError(t, err, header) {
-			a, b := r.Common(event.MustParse(`{"list":"l","id":1}`)), r.Common(event.MustParse(`{"list":"l","id":2}`))
+			a, b := r.SharedKey(event.MustParse(`{"list":"l","id":1}`)), r.SharedKey(event.MustParse(`{"list":"l","id":2}`))
 			assert.Equal(t, want, a == b, header)
 		}
 	}

@@ -104,7 +104,7 @@ func scopeOf(t *testing.T, r *request.Request, v event.Value) event.Value {
 	if r.Batches() {
 		var items []event.Value
 		for i, p := range v.Get("payloads").Items() {
-			item, err := r.Item(event.NewObject([]event.Member{member("settings", settings), member("payload", p), member("index", event.NewInt(int64(i)))}))
+			item, err := r.BatchItem(event.NewObject([]event.Member{member("settings", settings), member("payload", p), member("index", event.NewInt(int64(i)))}))
 			require.NoError(t, err)
 			items = append(items, item)
 		}
@@ -125,15 +125,15 @@ func compare(t *testing.T, want event.Value, got request.Built) {
 func results(t *testing.T, r *request.Request, v, answer event.Value) {
 	n := max(v.Get("payloads").Len(), 1)
 	status := int(answer.Get("status").Int())
-	errors, rest := r.Errors(status, answer.Get("body"), n)
+	errors, rest := r.PayloadErrors(status, answer.Get("body"), n)
 	for i := range n {
 		got := "delivered"
 		switch {
 		case errors[i] != nil:
 			got = words(errors[i])
 		case status >= 300:
-			whole := fault.FromStatus(status, r.Refusal(answer.Get("body")))
-			whole.Retry = whole.Retry || r.Retries(status)
+			whole := fault.FromStatus(status, r.ErrorMessage(answer.Get("body")))
+			whole.Retry = whole.Retry || r.IsRetryable(status)
 			got = words(whole)
 		case rest != nil:
 			got = words(rest)

@@ -41,11 +41,11 @@ type Request struct {
 	address              *address
 	headers, query, body *mapping.Mapping // nil where there are none
 	sign                 *signature       // nil where nothing is signed
-	batch                *batch           // nil where payloads go one by one
-	answer               answer
+	batch                *batchSpec       // nil where payloads go one by one
+	response             responseSpec
 	shared               []event.Path // in a payload: what all payloads of a request have in common
-	token                bool         // it says auth.accessToken
-	asks                 bool         // it says query
+	usesToken            bool         // it says auth.accessToken
+	usesQuery            bool         // it says query
 }
 
 // Built is a request as it is to be sent. Its URL may be relative: a Base makes it whole.
@@ -59,16 +59,16 @@ type Built struct {
 }
 
 // UsesToken tells whether the request says where the access token goes.
-func (r *Request) UsesToken() bool { return r.token }
+func (r *Request) UsesToken() bool { return r.usesToken }
 
-// Relative tells whether the request needs a base URL.
-func (r *Request) Relative() bool { return r.address.relative() }
+// IsRelative tells whether the request needs a base URL.
+func (r *Request) IsRelative() bool { return r.address.isRelative() }
 
 // Build makes the request of a scope: an object with the names that Compile was given. The error is a *fault.Error.
 func (r *Request) Build(scope event.Value) (Built, error) {
 	var b Built
 	var err error
-	if b.Method, err = text(r.method, scope); err != nil {
+	if b.Method, err = resolveText(r.method, scope); err != nil {
 		return b, err
 	}
 	if !slices.Contains(methods, b.Method) {
@@ -78,25 +78,25 @@ func (r *Request) Build(scope event.Value) (Built, error) {
 	if err != nil {
 		return b, err
 	}
-	if b.URL, err = r.address.build(scope, query); err != nil {
+	if b.URL, err = r.address.buildURL(scope, query); err != nil {
 		return b, err
 	}
 	if b.Header, err = headersOf(r.headers, scope); err != nil {
 		return b, err
 	}
 	if r.body != nil {
-		if err := r.encode(&b, scope); err != nil {
+		if err := r.encodeBody(&b, scope); err != nil {
 			return b, err
 		}
 	}
 	b.FromEvent = r.address.fromEvent
-	return b, r.sign.add(&b, scope)
+	return b, r.sign.signRequest(&b, scope)
 }
 
 var methods = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
 
-// text resolves a mapping of a text; "" where it is nil or finds nothing.
-func text(m *mapping.Mapping, scope event.Value) (string, error) {
+// resolveText resolves a mapping of a text; "" where it is nil or finds nothing.
+func resolveText(m *mapping.Mapping, scope event.Value) (string, error) {
 	if m == nil {
 		return "", nil
 	}

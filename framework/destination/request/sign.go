@@ -28,28 +28,28 @@ var (
 	signEncodings = []string{"hex", "base64"}
 )
 
-func (c *compiler) sign(v event.Value, place string) *signature {
+func (c *compiler) compileSignature(v event.Value, place string) *signature {
 	if v.Kind() == event.Absent {
 		return nil
 	}
 	return &signature{
-		header:    c.mapping(v.Get("header"), place+"/header"),
-		secret:    c.mapping(v.Get("secret"), place+"/secret"),
-		algorithm: c.choice(v.Get("algorithm"), place+"/algorithm", "sha256", algorithms),
-		encoding:  c.choice(v.Get("encoding"), place+"/encoding", "hex", signEncodings),
-		prefix:    c.mapping(v.Get("prefix"), place+"/prefix"),
+		header:    c.compileMapping(v.Get("header"), place+"/header"),
+		secret:    c.compileMapping(v.Get("secret"), place+"/secret"),
+		algorithm: c.compileChoice(v.Get("algorithm"), place+"/algorithm", "sha256", algorithms),
+		encoding:  c.compileChoice(v.Get("encoding"), place+"/encoding", "hex", signEncodings),
+		prefix:    c.compileMapping(v.Get("prefix"), place+"/prefix"),
 	}
 }
 
-// add signs a request that has a body. Without a secret nothing is signed, and a header that the request has already stays.
-func (s *signature) add(b *Built, scope event.Value) error {
+// signRequest signs a request that has a body. Without a secret nothing is signed, and a header that the request has already stays.
+func (s *signature) signRequest(b *Built, scope event.Value) error {
 	if s == nil || b.Body == nil {
 		return nil
 	}
 	var values [5]string
 	for i, m := range []*mapping.Mapping{s.secret, s.header, s.algorithm, s.encoding, s.prefix} {
 		var err error
-		if values[i], err = text(m, scope); err != nil {
+		if values[i], err = resolveText(m, scope); err != nil {
 			return err
 		}
 		if values[0] == "" {
@@ -68,11 +68,11 @@ func (s *signature) add(b *Built, scope event.Value) error {
 	if b.Header.Get(header) != "" {
 		return nil
 	}
-	b.Header.Set(header, prefix+digest(algorithm, encoding, secret, b.Body))
+	b.Header.Set(header, prefix+computeHMAC(algorithm, encoding, secret, b.Body))
 	return nil
 }
 
-func digest(algorithm, encoding, secret string, body []byte) string {
+func computeHMAC(algorithm, encoding, secret string, body []byte) string {
 	hashes := map[string]func() hash.Hash{"sha1": sha1.New, "sha256": sha256.New, "sha512": sha512.New}
 	mac := hmac.New(hashes[algorithm], []byte(secret))
 	mac.Write(body)

@@ -25,7 +25,7 @@ type Fault struct {
 	After   bool              `json:"after"`    // the API acts on the request first
 }
 
-func (f *Fault) check() error {
+func (f *Fault) validateFields() error {
 	if f.Times = cmp.Or(f.Times, f.N, f.Count); f.Times == 0 {
 		f.Times = 1
 	}
@@ -49,8 +49,8 @@ func (f *Fault) isFor(path string) bool {
 	return f.Path == "" || f.Path == path
 }
 
-// fault takes the first fault that is for a path; nil where there is none.
-func (s *Server) fault(path string) *Fault {
+// takeFault takes the first fault that is for a path; nil where there is none.
+func (s *Server) takeFault(path string) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, f := range s.faults {
@@ -65,8 +65,8 @@ func (s *Server) fault(path string) *Fault {
 	return nil
 }
 
-// play lets a request go wrong.
-func (s *Server) play(w http.ResponseWriter, r *http.Request, f *Fault) {
+// playFault lets a request go wrong.
+func (s *Server) playFault(w http.ResponseWriter, r *http.Request, f *Fault) {
 	if f.After {
 		s.config.API.ServeHTTP(httptest.NewRecorder(), r)
 	}
@@ -99,11 +99,11 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, f *Fault) {
 
 // Transport reaches a handler in the same process, without a socket. A handler that drops the connection is an
 // io.ErrUnexpectedEOF.
-func Transport(handler http.Handler) http.RoundTripper { return transport{handler} }
+func Transport(handler http.Handler) http.RoundTripper { return handlerTransport{handler} }
 
-type transport struct{ handler http.Handler }
+type handlerTransport struct{ handler http.Handler }
 
-func (t transport) RoundTrip(r *http.Request) (response *http.Response, err error) {
+func (t handlerTransport) RoundTrip(r *http.Request) (response *http.Response, err error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ func (r *Recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	r.mu.Lock()
 	r.counts[request.Method+" "+request.URL.Path]++
 	r.mu.Unlock()
-	Answer(w, http.StatusOK, struct{}{})
+	WriteJSON(w, http.StatusOK, struct{}{})
 }
 
 // State is {"requests": {"POST /path": 1}}.

@@ -20,11 +20,11 @@ import (
 
 // Bounds of a sandbox.
 const (
-	MaxBody     = 4 << 20  // bytes of a request
-	MaxRequests = 10_000   // requests kept, the latest ones
-	maxKept     = 64 << 20 // bytes of their bodies
-	maxFaults   = 1000
-	maxDelay    = time.Minute
+	MaxBody      = 4 << 20  // bytes of a request
+	MaxRequests  = 10_000   // requests kept, the latest ones
+	maxBodyBytes = 64 << 20 // bytes of their bodies
+	maxFaults    = 1000
+	maxDelay     = time.Minute
 )
 
 // API is what a pretend API gives.
@@ -47,13 +47,13 @@ type Server struct {
 	config Config
 
 	mu       sync.Mutex
-	requests []kept
+	requests []recordedRequest
 	bytes    int // of their bodies
 	faults   []*Fault
 }
 
-// kept is a request whose secrets are hidden when somebody asks for it.
-type kept struct {
+// recordedRequest is a request whose secrets are hidden when somebody asks for it.
+type recordedRequest struct {
 	Request
 	body []byte
 }
@@ -74,20 +74,20 @@ func New(config Config) *Server { return &Server{config: config} }
 // ServeHTTP answers the controls, plays faults, and hands the rest to the API.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if name, ok := strings.CutPrefix(r.URL.Path, "/__sandbox/"); ok {
-		s.control(w, r, name)
+		s.serveControl(w, r, name)
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	if err != nil {
-		Answer(w, http.StatusRequestEntityTooLarge, map[string]string{"message": fmt.Sprintf("larger than %d MB", MaxBody>>20)})
+		WriteJSON(w, http.StatusRequestEntityTooLarge, map[string]string{"message": fmt.Sprintf("larger than %d MB", MaxBody>>20)})
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	asked := kept{Request{Time: time.Now().UTC(), Method: r.Method, Path: r.URL.Path}, body}
-	defer func() { s.keep(asked) }()
-	if f := s.fault(r.URL.Path); f != nil {
+	asked := recordedRequest{Request{Time: time.Now().UTC(), Method: r.Method, Path: r.URL.Path}, body}
+	defer func() { s.recordRequest(asked) }()
+	if f := s.takeFault(r.URL.Path); f != nil {
 		asked.Fault, asked.Status = true, f.Status
-		s.play(w, r, f)
+		s.playFault(w, r, f)
 		return
 	}
 	seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
@@ -106,14 +106,14 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (s *Server) keep(r kept) {
+func (s *Server) recordRequest(r recordedRequest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, r)
 	s.bytes += len(r.body)
-	for len(s.requests) > MaxRequests || s.bytes > maxKept {
+	for len(s.requests) > MaxRequests || s.bytes > maxBodyBytes {
 		s.bytes -= len(s.requests[0].body)
-		s.requests[0] = kept{}
+		s.requests[0] = recordedRequest{}
 		s.requests = s.requests[1:]
 	}
 }
@@ -126,20 +126,20 @@ func (s *Server) Requests() []Request {
 	list := make([]Request, len(all))
 	for i, r := range all {
 		list[i] = r.Request
-		list[i].JSON = s.redacted(r.body)
+		list[i].JSON = s.redactBody(r.body)
 	}
 	return list
 }
 
-// redacted is a JSON body without its secrets; nil where it is no JSON.
-func (s *Server) redacted(body []byte) json.RawMessage {
+// redactBody is a JSON body without its secrets; nil where it is no JSON.
+func (s *Server) redactBody(body []byte) json.RawMessage {
 	var v any
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	if decoder.Decode(&v) != nil {
 		return nil
 	}
-	s.hide(v)
+	s.hideSecrets(v)
 	clean, err := json.Marshal(v)
 	if err != nil {
 		return nil
@@ -147,11 +147,11 @@ func (s *Server) redacted(body []byte) json.RawMessage {
 	return clean
 }
 
-func (s *Server) hide(v any) {
+func (s *Server) hideSecrets(v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		for key, inner := range v {
-			s.hide(inner)
+			s.hideSecrets(inner)
 			for _, secret := range s.config.Secrets {
 				if key == secret {
 					v[key] = "[hidden]"
@@ -160,24 +160,24 @@ func (s *Server) hide(v any) {
 		}
 	case []any:
 		for _, inner := range v {
-			s.hide(inner)
+			s.hideSecrets(inner)
 		}
 	}
 }
 
-func (s *Server) control(w http.ResponseWriter, r *http.Request, name string) {
+func (s *Server) serveControl(w http.ResponseWriter, r *http.Request, name string) {
 	switch r.Method + " " + name {
 	case "GET state":
-		Answer(w, http.StatusOK, s.config.API.State())
+		WriteJSON(w, http.StatusOK, s.config.API.State())
 	case "GET requests":
-		Answer(w, http.StatusOK, s.Requests())
+		WriteJSON(w, http.StatusOK, s.Requests())
 	case "POST faults":
-		s.addFaults(w, r)
+		s.serveFaults(w, r)
 	case "POST reset":
 		s.Reset()
-		Answer(w, http.StatusOK, map[string]string{"message": "reset"})
+		WriteJSON(w, http.StatusOK, map[string]string{"message": "reset"})
 	default:
-		Answer(w, http.StatusNotFound, map[string]string{
+		WriteJSON(w, http.StatusNotFound, map[string]string{
 			"message": "there are GET /__sandbox/state, GET /__sandbox/requests, POST /__sandbox/faults and POST /__sandbox/reset",
 		})
 	}
@@ -191,38 +191,38 @@ func (s *Server) Reset() {
 	s.config.API.Reset()
 }
 
-// Answer answers with JSON.
-func Answer(w http.ResponseWriter, status int, body any) {
+// WriteJSON answers with JSON.
+func WriteJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // the client may be gone
 }
 
-// addFaults reads one fault or a list of them.
-func (s *Server) addFaults(w http.ResponseWriter, r *http.Request) {
+// serveFaults reads one fault or a list of them.
+func (s *Server) serveFaults(w http.ResponseWriter, r *http.Request) {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
 	if err == nil {
-		err = s.Fail(raw)
+		err = s.AddFaults(raw)
 	}
 	if err != nil {
-		Answer(w, http.StatusBadRequest, map[string]string{"message": err.Error()})
+		WriteJSON(w, http.StatusBadRequest, map[string]string{"message": err.Error()})
 		return
 	}
-	Answer(w, http.StatusOK, map[string]string{"message": "the next requests will go wrong"})
+	WriteJSON(w, http.StatusOK, map[string]string{"message": "the next requests will go wrong"})
 }
 
-// Fail adds faults: the JSON of one, or of a list.
-func (s *Server) Fail(raw []byte) error {
+// AddFaults adds faults: the JSON of one, or of a list.
+func (s *Server) AddFaults(raw []byte) error {
 	var list []*Fault
-	if err := strict(raw, &list); err != nil {
+	if err := decodeStrict(raw, &list); err != nil {
 		var one Fault
-		if err := strict(raw, &one); err != nil {
+		if err := decodeStrict(raw, &one); err != nil {
 			return fmt.Errorf("this is no fault: %w", err)
 		}
 		list = []*Fault{&one}
 	}
 	for _, f := range list {
-		if err := f.check(); err != nil {
+		if err := f.validateFields(); err != nil {
 			return err
 		}
 	}
@@ -235,7 +235,7 @@ func (s *Server) Fail(raw []byte) error {
 	return nil
 }
 
-func strict(raw []byte, into any) error {
+func decodeStrict(raw []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {

@@ -17,10 +17,10 @@ func TestTimeFarAheadDoesNotBlockLaterEvents(t *testing.T) {
 	k := syncer(t, func() error { return nil })
 	far := time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
 	write := func(at time.Time, member bool) {
-		require.NoError(t, k.Ledger.Write(t.Context(), vip, []destination.Change{{Identity: "external_id:u00000", Member: member, At: at}}))
+		require.NoError(t, k.Ledger.Record(t.Context(), vip, []destination.Change{{Identity: "external_id:u00000", Member: member, At: at}}))
 	}
 	look := func() destination.Record {
-		records, err := k.Ledger.Look(t.Context(), vip.ID, []string{"external_id:u00000"})
+		records, err := k.Ledger.Lookup(t.Context(), vip.ID, []string{"external_id:u00000"})
 		require.NoError(t, err)
 		return records[0]
 	}
@@ -58,7 +58,7 @@ func TestOperationsTakeEffectFromTheirStart(t *testing.T) {
 			k.Now = func() time.Time { calls++; return begun.Add(time.Duration(calls-1) * time.Second) }
 			require.NoError(t, act(k))
 			look := func() destination.Record {
-				records, err := k.Ledger.Look(t.Context(), vip.ID, []string{identity})
+				records, err := k.Ledger.Lookup(t.Context(), vip.ID, []string{identity})
 				require.NoError(t, err)
 				return records[0]
 			}
@@ -66,7 +66,7 @@ func TestOperationsTakeEffectFromTheirStart(t *testing.T) {
 			assert.Equal(t, begun, decided.At)
 			assert.Equal(t, name == "resync", decided.Member)
 			write := func(at time.Time) {
-				require.NoError(t, k.Ledger.Write(t.Context(), vip, []destination.Change{{Identity: identity, Member: !decided.Member, At: at}}))
+				require.NoError(t, k.Ledger.Record(t.Context(), vip, []destination.Change{{Identity: identity, Member: !decided.Member, At: at}}))
 			}
 			write(begun.Add(-time.Microsecond))
 			assert.Equal(t, decided.Member, look().Member, "an earlier event loses")

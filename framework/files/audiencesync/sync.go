@@ -73,9 +73,9 @@ const (
 func (mode Mode) desiredState(in bool, m state.Membership) (member, send bool) {
 	switch {
 	case in && mode != Remove:
-		return true, !m.Member || m.Doubt
+		return true, !m.Member || m.Uncertain
 	case in, mode == Mirror:
-		return false, m.Member || m.Doubt
+		return false, m.Member || m.Uncertain
 	}
 	return m.Member, false
 }
@@ -265,7 +265,7 @@ func (s *Syncer) Purge(ctx context.Context, a destination.Audience) (Report, err
 		return report, err
 	}
 	err = s.Ledger.Each(ctx, a.ID, "", func(m state.Membership) error {
-		if !m.Member && !m.Doubt {
+		if !m.Member && !m.Uncertain {
 			return nil
 		}
 		report.Exits++

@@ -35,7 +35,7 @@ func filled(t *testing.T, n int) []byte {
 		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{{Source: "web", Key: "u", Raw: []byte(raw)}}))
 	}
 	vip := destination.Audience{ID: "vip", Name: "VIP"}
-	require.NoError(t, s.Ledger("main").Write(t.Context(), vip, []destination.Change{{Identity: "u1", Member: true, At: time.Now()}}))
+	require.NoError(t, s.Ledger("main").Record(t.Context(), vip, []destination.Change{{Identity: "u1", Member: true, At: time.Now()}}))
 	var made bytes.Buffer
 	require.NoError(t, backup.Write(t.Context(), &made, backup.Source{Queue: q, Ledger: s, Dir: dir}))
 	return made.Bytes()
@@ -79,10 +79,10 @@ func TestABackupIsRestoredAsItWas(t *testing.T) {
 	assert.EqualValues(t, 1, list[29].Seq)
 	s, err := state.Open(t.Context(), data)
 	require.NoError(t, err)
-	records, err := s.Ledger("main").Look(t.Context(), "vip", []string{"u1", "u2"})
+	records, err := s.Ledger("main").Lookup(t.Context(), "vip", []string{"u1", "u2"})
 	require.NoError(t, err)
 	assert.True(t, records[0].Known && records[0].Member)
-	assert.True(t, records[0].Doubt, "the remote may have been sent more since")
+	assert.True(t, records[0].Uncertain, "the remote may have been sent more since")
 	assert.False(t, records[1].Known)
 	require.NoError(t, s.Close())
 

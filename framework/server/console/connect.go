@@ -80,9 +80,9 @@ func (c *Console) handleConnect(w http.ResponseWriter, r *http.Request) {
 }
 
 // startLogin runs the login as a background job.
-func (c *Console) startLogin(w http.ResponseWriter, r *http.Request, id string, port int, remote *oauth.Remote, keeper *oauth.Keeper) {
+func (c *Console) startLogin(w http.ResponseWriter, r *http.Request, id string, port int, remote *oauth.Remote, keeper *oauth.Manager) {
 	k := &job{kind: "login", instance: id}
-	prompt := func(a oauth.Ask) { k.update(func() { k.prompt = loginPrompt{a.URL, a.Code} }) }
+	prompt := func(a oauth.Prompt) { k.update(func() { k.prompt = loginPrompt{a.URL, a.Code} }) }
 	actor := access.ActorOf(r.Context())
 	refusal := c.startJob(k, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, loginTimeout)
@@ -106,12 +106,12 @@ func (c *Console) startLogin(w http.ResponseWriter, r *http.Request, id string, 
 }
 
 // requestToken obtains a token with the grant that the destination uses.
-func requestToken(ctx context.Context, remote *oauth.Remote, port int, prompt func(oauth.Ask)) (oauth.Token, error) {
+func requestToken(ctx context.Context, remote *oauth.Remote, port int, prompt func(oauth.Prompt)) (oauth.Token, error) {
 	switch remote.Spec.Grant {
 	case oauth.ClientCredentials:
-		return remote.Credentials(ctx)
+		return remote.LoginAsClient(ctx)
 	case oauth.DeviceCode:
-		return remote.Device(ctx, prompt)
+		return remote.LoginWithDevice(ctx, prompt)
 	}
-	return remote.Browser(ctx, port, prompt)
+	return remote.LoginInBrowser(ctx, port, prompt)
 }

@@ -34,9 +34,9 @@ const (
 
 // Server is a running server.
 type Server struct {
-	URL     string
-	storage *storage.Storage
-	one     sync.Mutex // the example's storage is not safe everywhere
+	URL       string
+	storage   *storage.Storage
+	storageMu sync.Mutex // the example's storage is not safe everywhere
 
 	mu        sync.Mutex
 	refreshes int
@@ -54,16 +54,16 @@ func Start(tb testing.TB, redirect string) *Server {
 		Web: storage.WebClient(Web, Secret, redirect), Device: storage.DeviceClient(Device, Secret),
 	})
 	inner := exampleop.SetupServer(s.URL, s.storage, slog.New(slog.DiscardHandler), false)
-	listening.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(inner, w, r) })
+	listening.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveRequest(inner, w, r) })
 	listening.Start()
 	tb.Cleanup(listening.Close)
 	return s
 }
 
-func (s *Server) serve(inner http.Handler, w http.ResponseWriter, r *http.Request) {
+func (s *Server) serveRequest(inner http.Handler, w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/oauth/token" {
-		s.one.Lock()
-		defer s.one.Unlock()
+		s.storageMu.Lock()
+		defer s.storageMu.Unlock()
 		inner.ServeHTTP(w, r)
 		return
 	}
@@ -76,21 +76,21 @@ func (s *Server) serve(inner http.Handler, w http.ResponseWriter, r *http.Reques
 		return
 	}
 	_ = r.ParseForm()
-	answer := httptest.NewRecorder()
-	s.one.Lock()
-	inner.ServeHTTP(answer, r)
-	s.one.Unlock()
-	s.note(r.Form, answer)
-	for name, values := range answer.Header() {
+	response := httptest.NewRecorder()
+	s.storageMu.Lock()
+	inner.ServeHTTP(response, r)
+	s.storageMu.Unlock()
+	s.recordTokens(r.Form, response)
+	for name, values := range response.Header() {
 		w.Header()[name] = values
 	}
-	w.WriteHeader(answer.Code)
-	_, _ = io.Copy(w, bytes.NewReader(answer.Body.Bytes()))
+	w.WriteHeader(response.Code)
+	_, _ = io.Copy(w, bytes.NewReader(response.Body.Bytes()))
 }
 
-func (s *Server) note(form url.Values, answer *httptest.ResponseRecorder) {
+func (s *Server) recordTokens(form url.Values, response *httptest.ResponseRecorder) {
 	var given map[string]any
-	_ = json.Unmarshal(answer.Body.Bytes(), &given)
+	_ = json.Unmarshal(response.Body.Bytes(), &given)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if form.Get("grant_type") == "refresh_token" {
@@ -132,26 +132,26 @@ func (s *Server) Secrets() []string {
 	return append([]string{Secret}, s.secrets...)
 }
 
-// Behave makes the token endpoint slow, and answer with a status; 0 is none.
-func (s *Server) Behave(slow time.Duration, status int) {
+// SetBehavior makes the token endpoint slow, and answer with a status; 0 is none.
+func (s *Server) SetBehavior(slow time.Duration, status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.slow, s.status = slow, status
 }
 
-// Good tells whether a resource server takes an access token.
-func (s *Server) Good(access string) bool {
+// IsValid tells whether a resource server takes an access token.
+func (s *Server) IsValid(access string) bool {
 	request, err := http.NewRequest(http.MethodGet, s.URL+"/userinfo", nil)
 	if err != nil {
 		return false
 	}
 	request.Header.Set("Authorization", "Bearer "+access)
-	answer, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return false
 	}
-	_ = answer.Body.Close()
-	return answer.StatusCode == http.StatusOK
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusOK
 }
 
 // Revoke takes a token of the client Web back.
@@ -160,15 +160,15 @@ func (s *Server) Revoke(tb testing.TB, token string) {
 	require.NoError(tb, err)
 	request.SetBasicAuth(Web, Secret)
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	answer, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request)
 	require.NoError(tb, err)
-	_ = answer.Body.Close()
-	require.Equal(tb, http.StatusOK, answer.StatusCode)
+	_ = response.Body.Close()
+	require.Equal(tb, http.StatusOK, response.StatusCode)
 }
 
-// Agree acts as a person with a browser: it opens an address, logs in, and follows to where the browser ends. Where follow is
+// ApproveInBrowser acts as a person with a browser: it opens an address, logs in, and follows to where the browser ends. Where follow is
 // false, it does not go to the address of the client.
-func (s *Server) Agree(tb testing.TB, address string, follow bool) (end string, page string) {
+func (s *Server) ApproveInBrowser(tb testing.TB, address string, follow bool) (end string, page string) {
 	jar, err := cookiejar.New(nil)
 	require.NoError(tb, err)
 	transport := &http.Transport{}
@@ -180,22 +180,22 @@ func (s *Server) Agree(tb testing.TB, address string, follow bool) (end string, 
 		}
 		return nil
 	}}
-	answer, err := browser.Get(address)
+	response, err := browser.Get(address)
 	require.NoError(tb, err)
-	_ = answer.Body.Close()
-	id := answer.Request.URL.Query().Get("authRequestID")
-	require.NotEmpty(tb, id, "the address leads to no login: %s", answer.Request.URL)
-	answer, err = browser.PostForm(s.URL+"/login/username", url.Values{"username": {"test-user2"}, "password": {"verysecure"}, "id": {id}})
+	_ = response.Body.Close()
+	id := response.Request.URL.Query().Get("authRequestID")
+	require.NotEmpty(tb, id, "the address leads to no login: %s", response.Request.URL)
+	response, err = browser.PostForm(s.URL+"/login/username", url.Values{"username": {"test-user2"}, "password": {"verysecure"}, "id": {id}})
 	require.NoError(tb, err)
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
 	require.NoError(tb, err)
 	return end, string(text)
 }
 
-// Enter acts as a person who enters the code of a device.
-func (s *Server) Enter(tb testing.TB, code string) {
-	s.one.Lock()
-	defer s.one.Unlock()
+// ApproveDevice acts as a person who enters the code of a device.
+func (s *Server) ApproveDevice(tb testing.TB, code string) {
+	s.storageMu.Lock()
+	defer s.storageMu.Unlock()
 	require.NoError(tb, s.storage.CompleteDeviceAuthorization(tb.Context(), code, "id2"))
 }

@@ -29,8 +29,8 @@ type Remote struct {
 	plugin destination.Plugin
 	URL    string
 
-	mu   sync.Mutex
-	seen []httpx.Exchange
+	mu        sync.Mutex
+	exchanges []httpx.Exchange
 }
 
 // Start starts the sandbox of a destination, with options as on the command line. It ends with the test.
@@ -52,15 +52,15 @@ func (r *Remote) Plan(instance string, host runtime.Host) *runtime.Plan {
 	host.Observe = func(x httpx.Exchange) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.seen = append(r.seen, x)
+		r.exchanges = append(r.exchanges, x)
 	}
 	plan, err := runtime.New(r.plugin, definition, config.InstanceOf(event.MustParse(instance)), host)
 	require.NoError(r.t, err)
 	return plan
 }
 
-// Run takes events through a plan as one batch, and tells each outcome with its reason behind a colon.
-func (r *Remote) Run(plan *runtime.Plan, events ...string) []string {
+// RunBatch takes events through a plan as one batch, and tells each outcome with its reason behind a colon.
+func (r *Remote) RunBatch(plan *runtime.Plan, events ...string) []string {
 	list := make([]event.Event, len(events))
 	for i, text := range events {
 		e, err := event.Parse([]byte(text))
@@ -76,11 +76,11 @@ func (r *Remote) Run(plan *runtime.Plan, events ...string) []string {
 	return outcomes
 }
 
-// Seen is what was sent and answered so far, as JSON for people.
-func (r *Remote) Seen() string {
+// Transcript is what was sent and answered so far, as JSON for people.
+func (r *Remote) Transcript() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	text, err := json.Marshal(r.seen)
+	text, err := json.Marshal(r.exchanges)
 	require.NoError(r.t, err)
 	return string(text)
 }
@@ -89,23 +89,23 @@ func (r *Remote) Seen() string {
 func (r *Remote) Requests() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.seen)
+	return len(r.exchanges)
 }
 
-// Fault lets the next requests go wrong.
-func (r *Remote) Fault(text string) {
-	answer, err := http.Post(r.URL+"/__sandbox/faults", "application/json", strings.NewReader(text))
+// AddFault lets the next requests go wrong.
+func (r *Remote) AddFault(text string) {
+	response, err := http.Post(r.URL+"/__sandbox/faults", "application/json", strings.NewReader(text))
 	require.NoError(r.t, err)
-	defer answer.Body.Close()
-	require.Equal(r.t, http.StatusOK, answer.StatusCode)
+	defer response.Body.Close()
+	require.Equal(r.t, http.StatusOK, response.StatusCode)
 }
 
 // State is what the sandbox holds.
 func (r *Remote) State() event.Value {
-	answer, err := http.Get(r.URL + "/__sandbox/state")
+	response, err := http.Get(r.URL + "/__sandbox/state")
 	require.NoError(r.t, err)
-	defer answer.Body.Close()
-	raw, err := io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
 	require.NoError(r.t, err)
 	v, err := event.ParseValue(raw)
 	require.NoError(r.t, err)

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// forbidden are what a destination must not use, and what there is instead.
-func forbidden() map[string]map[string]string {
+// forbiddenNames are what a destination must not use, and what there is instead.
+func forbiddenNames() map[string]map[string]string {
 	const client, clock, log = "send requests with call.Client", "ask call.Now", "write to call.Log"
 	return map[string]map[string]string{
 		"net/http": {
@@ -41,33 +41,33 @@ func forbidden() map[string]map[string]string {
 // sandboxFile is the one file that may hold state: the sandbox of a destination stands for a remote.
 const sandboxFile = "sandbox.go"
 
-// plumbing: a destination starts no goroutines, keeps nothing in variables of its package, and gets its client, its clock and its
+// checkPlumbing: a destination starts no goroutines, keeps nothing in variables of its package, and gets its client, its clock and its
 // environment from the framework.
-func plumbing(s *subject) {
+func checkPlumbing(s *subject) {
 	files, err := filepath.Glob(filepath.Join(s.dir, "*.go"))
 	if err != nil {
-		s.find("", "%v", err)
+		s.addFinding("", "%v", err)
 		return
 	}
-	p := sourcePackage{subject: s, set: token.NewFileSet(), forbidden: forbidden()}
+	p := codePackage{subject: s, set: token.NewFileSet(), forbidden: forbiddenNames()}
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
 		parsed, err := parser.ParseFile(p.set, file, nil, parser.SkipObjectResolution|parser.ParseComments)
 		if err != nil {
-			s.find(filepath.Base(file), "%v", err)
+			s.addFinding(filepath.Base(file), "%v", err)
 			return
 		}
-		if ast.IsGenerated(parsed) || !ignored(parsed) {
+		if ast.IsGenerated(parsed) || !isBuildIgnored(parsed) {
 			p.files = append(p.files, parsed)
 		}
 	}
-	p.look()
+	p.inspectFiles()
 }
 
-// ignored tells whether a file is a program of its own (//go:build ignore).
-func ignored(f *ast.File) bool {
+// isBuildIgnored tells whether a file is a program of its own (//go:build ignore).
+func isBuildIgnored(f *ast.File) bool {
 	for _, group := range f.Comments {
 		for _, c := range group.List {
 			if c.Pos() < f.Package && strings.HasPrefix(c.Text, "//go:build ignore") {
@@ -78,8 +78,8 @@ func ignored(f *ast.File) bool {
 	return false
 }
 
-// sourcePackage is the source of a destination with what its names stand for. Imports are not read: their names are enough.
-type sourcePackage struct {
+// codePackage is the source of a destination with what its names stand for. Imports are not read: their names are enough.
+type codePackage struct {
 	*subject
 	set       *token.FileSet
 	files     []*ast.File
@@ -88,7 +88,7 @@ type sourcePackage struct {
 	forbidden map[string]map[string]string
 }
 
-func (p *sourcePackage) look() {
+func (p *codePackage) inspectFiles() {
 	info := types.Info{Uses: map[*ast.Ident]types.Object{}}
 	config := types.Config{
 		Error:    func(error) {}, // what comes of imports that are not read
@@ -99,7 +99,7 @@ func (p *sourcePackage) look() {
 	for _, f := range p.files {
 		sandbox := filepath.Base(p.set.Position(f.Package).Filename) == sandboxFile
 		ast.Inspect(f, func(n ast.Node) bool {
-			p.node(n, sandbox)
+			p.checkNode(n, sandbox)
 			return true
 		})
 	}
@@ -112,37 +112,37 @@ func (noImports) Import(string) (*types.Package, error) {
 	return nil, errors.New("imports are not read")
 }
 
-func (p *sourcePackage) node(n ast.Node, sandbox bool) {
+func (p *codePackage) checkNode(n ast.Node, sandbox bool) {
 	switch n := n.(type) {
 	case *ast.FuncDecl:
 		if n.Name.Name == "init" && n.Recv == nil {
-			p.at(n, "an init function: the list of destinations is generated")
+			p.reportAt(n, "an init function: the list of destinations is generated")
 		}
 	case *ast.GoStmt:
-		p.at(n, "a goroutine: a handler does its work itself, the framework runs many")
+		p.reportAt(n, "a goroutine: a handler does its work itself, the framework runs many")
 	case *ast.SelectorExpr:
-		p.selector(n, sandbox)
+		p.checkSelector(n, sandbox)
 	case *ast.AssignStmt:
 		for _, target := range n.Lhs {
-			p.changed(target)
+			p.checkMutation(target)
 		}
 	case *ast.IncDecStmt:
-		p.changed(n.X)
+		p.checkMutation(n.X)
 	case *ast.UnaryExpr:
 		if n.Op == token.AND {
-			p.changed(n.X)
+			p.checkMutation(n.X)
 		}
 	case *ast.CallExpr:
 		if name, ok := n.Fun.(*ast.Ident); ok && (name.Name == "delete" || name.Name == "clear") && len(n.Args) > 0 {
-			p.changed(n.Args[0])
+			p.checkMutation(n.Args[0])
 		}
 	case *ast.GenDecl:
-		p.variables(n)
+		p.checkVariables(n)
 	}
 }
 
-// selector finds what is used of packages that are none of a destination's business.
-func (p *sourcePackage) selector(n *ast.SelectorExpr, sandbox bool) {
+// checkSelector finds what is used of packages that are none of a destination's business.
+func (p *codePackage) checkSelector(n *ast.SelectorExpr, sandbox bool) {
 	name, ok := n.X.(*ast.Ident)
 	if !ok {
 		return
@@ -158,14 +158,14 @@ func (p *sourcePackage) selector(n *ast.SelectorExpr, sandbox bool) {
 	names := p.forbidden[path]
 	for _, key := range []string{n.Sel.Name, "*"} {
 		if instead, no := names[key]; no {
-			p.at(n, "%s.%s: %s", path, n.Sel.Name, instead)
+			p.reportAt(n, "%s.%s: %s", path, n.Sel.Name, instead)
 			return
 		}
 	}
 }
 
-// changed finds a variable of the package that is assigned to, in whole or in part, or whose address is taken.
-func (p *sourcePackage) changed(target ast.Expr) {
+// checkMutation finds a variable of the package that is assigned to, in whole or in part, or whose address is taken.
+func (p *codePackage) checkMutation(target ast.Expr) {
 	for {
 		switch e := target.(type) {
 		case *ast.IndexExpr:
@@ -178,7 +178,7 @@ func (p *sourcePackage) changed(target ast.Expr) {
 			target = e.X
 		case *ast.Ident:
 			if v, ok := p.uses[e].(*types.Var); ok && v.Parent() == p.scope {
-				p.at(e, "the package variable %s is changed: keep it in call.State, or hand it on", e.Name)
+				p.reportAt(e, "the package variable %s is changed: keep it in call.State, or hand it on", e.Name)
 			}
 			return
 		default:
@@ -187,8 +187,8 @@ func (p *sourcePackage) changed(target ast.Expr) {
 	}
 }
 
-// variables finds package variables that can only be meant to change.
-func (p *sourcePackage) variables(d *ast.GenDecl) {
+// checkVariables finds package variables that can only be meant to change.
+func (p *codePackage) checkVariables(d *ast.GenDecl) {
 	if d.Tok != token.VAR {
 		return
 	}
@@ -202,12 +202,12 @@ func (p *sourcePackage) variables(d *ast.GenDecl) {
 			case *ast.FuncLit:
 				return false
 			case *ast.ChanType:
-				p.at(n, "the package variable %s is a channel", v.Names[0].Name)
+				p.reportAt(n, "the package variable %s is a channel", v.Names[0].Name)
 			case *ast.SelectorExpr:
 				if x, ok := n.X.(*ast.Ident); ok {
 					pkg, ok := p.uses[x].(*types.PkgName)
 					if ok && holdsState(pkg.Imported().Path(), n.Sel.Name) {
-						p.at(n, "the package variable %s is made to change: keep it in call.State", v.Names[0].Name)
+						p.reportAt(n, "the package variable %s is made to change: keep it in call.State", v.Names[0].Name)
 					}
 				}
 			}
@@ -220,8 +220,8 @@ func holdsState(path, name string) bool {
 	return path == "sync/atomic" || path == "sync" && !strings.HasPrefix(name, "Once")
 }
 
-// at finds something at a place in the source.
-func (p *sourcePackage) at(n ast.Node, format string, args ...any) {
+// reportAt finds something at a place in the source.
+func (p *codePackage) reportAt(n ast.Node, format string, args ...any) {
 	place := p.set.Position(n.Pos())
-	p.find(filepath.Base(place.Filename), "line %d: "+format, append([]any{place.Line}, args...)...)
+	p.addFinding(filepath.Base(place.Filename), "line %d: "+format, append([]any{place.Line}, args...)...)
 }

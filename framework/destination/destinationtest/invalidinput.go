@@ -11,32 +11,32 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// wrong is a value with one mistake.
-type wrong struct {
+// invalidValue is a value with one mistake.
+type invalidValue struct {
 	what  string // the mistake, for people
 	place string // a JSON pointer
 	label string // what an error must name
 	value event.Value
 }
 
-// mistakes are the ways to get one field of a good value wrong: each required field missing, each field of another type or
+// invalidValues are the ways to get one field of a good value wrong: each required field missing, each field of another type or
 // beyond its bounds.
-func mistakes(fields fieldschema.Fields, good event.Value) (list []wrong) {
+func invalidValues(fields fieldschema.Fields, good event.Value) (list []invalidValue) {
 	for _, f := range fields {
 		place := fault.PointerKey(f.Key)
 		if f.Required.Always {
-			list = append(list, wrong{"is missing", place, f.Label, with(good, f.Key, event.Value{})})
+			list = append(list, invalidValue{"is missing", place, f.Label, withMember(good, f.Key, event.Value{})})
 		}
-		for what, v := range badValues(f) {
+		for what, v := range invalidFieldValues(f) {
 			item := place
 			if f.Multiple {
 				v, item = event.NewArray([]event.Value{v}), place+"/0"
 			}
-			list = append(list, wrong{what, item, f.Label, with(good, f.Key, v)})
+			list = append(list, invalidValue{what, item, f.Label, withMember(good, f.Key, v)})
 		}
 		if inner := good.Get(f.Key); inner.Kind() == event.Object && !f.Multiple {
-			for _, w := range mistakes(f.Properties, inner) {
-				w.place, w.value = place+w.place, with(good, f.Key, w.value)
+			for _, w := range invalidValues(f.Properties, inner) {
+				w.place, w.value = place+w.place, withMember(good, f.Key, w.value)
 				list = append(list, w)
 			}
 		}
@@ -44,8 +44,8 @@ func mistakes(fields fieldschema.Fields, good event.Value) (list []wrong) {
 	return list
 }
 
-// badValues are values that a field does not take, by what is wrong with them.
-func badValues(f fieldschema.Field) map[string]event.Value {
+// invalidFieldValues are values that a field does not take, by what is wrong with them.
+func invalidFieldValues(f fieldschema.Field) map[string]event.Value {
 	text, object := event.NewString("%zz is no such thing"), event.NewObject([]event.Member{{Key: "k", Value: event.NewInt(1)}})
 	bad := map[string]event.Value{"is of another type": object}
 	if f.Type == fieldschema.Object {
@@ -79,8 +79,8 @@ func badValues(f fieldschema.Field) map[string]event.Value {
 	return bad
 }
 
-// with is an object with another value at a key; without the key where the value is absent.
-func with(v event.Value, key string, value event.Value) event.Value {
+// withMember is an object with another value at a key; without the key where the value is absent.
+func withMember(v event.Value, key string, value event.Value) event.Value {
 	var members []event.Member
 	for k, m := range v.Members() {
 		if k != key {
@@ -93,34 +93,34 @@ func with(v event.Value, key string, value event.Value) event.Value {
 	return event.NewObject(members)
 }
 
-// badSettings: an instance with a mistake in its settings does not start, and the error says which setting it is, by its label and
+// checkBadSettings: an instance with a mistake in its settings does not start, and the error says which setting it is, by its label and
 // its place, and no secret. A setting that is not there is a mistake too.
-func badSettings(s *subject) {
+func checkBadSettings(s *subject) {
 	settings := withDefaults(s.anySettings(), s.definition.Settings)
-	list := mistakes(s.definition.Settings, settings)
-	list = append(list, wrong{"is no setting", "/no_such_setting", "no_such_setting", with(settings, "no_such_setting", event.NewInt(1))})
+	list := invalidValues(s.definition.Settings, settings)
+	list = append(list, invalidValue{"is no setting", "/no_such_setting", "no_such_setting", withMember(settings, "no_such_setting", event.NewInt(1))})
 	for _, w := range list {
 		sm := sample{}
 		sm.instance.ID, sm.instance.Settings = "suite", w.value
 		if f := s.definition.Settings.Get(strings.TrimPrefix(w.place, "/")); w.what == "is missing" && f != nil && f.Default.Exists() {
 			continue // the default stands in
 		}
-		_, err := s.rig(sm, answers(200, "{}"))
-		s.refusedByName("settings."+w.place[1:], w, err, "/settings")
+		_, err := s.newRig(sm, respondWith(200, "{}"))
+		s.checkRefusal("settings."+w.place[1:], w, err, "/settings")
 	}
 	for _, f := range s.definition.Settings {
 		if f.Type == fieldschema.String || f.Type == fieldschema.Text || f.Type == fieldschema.Password {
-			s.strangeSetting(f.Key, with(settings, f.Key, event.NewString("::%zz strange")))
+			s.checkStrangeSetting(f.Key, withMember(settings, f.Key, event.NewString("::%zz strange")))
 		}
 	}
 }
 
-// strangeSetting: a text that only CheckSettings can judge is taken, or refused without a secret.
-func (s *subject) strangeSetting(key string, settings event.Value) {
+// checkStrangeSetting: a text that only CheckSettings can judge is taken, or refused without a secret.
+func (s *subject) checkStrangeSetting(key string, settings event.Value) {
 	sm := sample{}
 	sm.instance.ID, sm.instance.Settings = "suite", settings
-	if _, err := s.rig(sm, answers(200, "{}")); err != nil {
-		s.showsNoSecret("settings."+key, "the error of a strange text", err.Error())
+	if _, err := s.newRig(sm, respondWith(200, "{}")); err != nil {
+		s.checkNoSecret("settings."+key, "the error of a strange text", err.Error())
 	}
 }
 
@@ -128,7 +128,7 @@ func (s *subject) strangeSetting(key string, settings event.Value) {
 func withDefaults(settings event.Value, fields fieldschema.Fields) event.Value {
 	for _, f := range fields {
 		if settings.Get(f.Key).Kind() == event.Absent && f.Default.Kind() != event.Absent {
-			settings = with(settings, f.Key, f.Default)
+			settings = withMember(settings, f.Key, f.Default)
 		}
 	}
 	return settings
@@ -142,10 +142,10 @@ func (s *subject) anySettings() event.Value {
 	return event.NewObject(nil)
 }
 
-// refusedByName finds an error that does not say what is wrong.
-func (s *subject) refusedByName(of string, w wrong, err error, root string) {
+// checkRefusal finds an error that does not say what is wrong.
+func (s *subject) checkRefusal(of string, w invalidValue, err error, root string) {
 	if err == nil {
-		s.find(of, "is taken though it %s", w.what)
+		s.addFinding(of, "is taken though it %s", w.what)
 		return
 	}
 	placed := false
@@ -153,67 +153,67 @@ func (s *subject) refusedByName(of string, w wrong, err error, root string) {
 		placed = placed || p.Pointer == root+w.place
 	}
 	if !placed {
-		s.find(of, "%s, and the error has not its place %s: %v", w.what, w.place, err)
+		s.addFinding(of, "%s, and the error has not its place %s: %v", w.what, w.place, err)
 	}
 	if text := err.Error(); !strings.Contains(text, w.label) && !strings.Contains(text, w.place[1:]) {
-		s.find(of, "%s, and the error does not name %q: %v", w.what, w.label, err)
+		s.addFinding(of, "%s, and the error does not name %q: %v", w.what, w.label, err)
 	}
-	s.showsNoSecret(of, "the error of one that "+w.what, err.Error())
+	s.checkNoSecret(of, "the error of one that "+w.what, err.Error())
 }
 
-// badPayloads: a payload with a mistake is refused before anything is sent for it, by the field's label and place, and the good
+// checkBadPayloads: a payload with a mistake is refused before anything is sent for it, by the field's label and place, and the good
 // ones of its batch go on.
-func badPayloads(s *subject) {
-	s.each(func(action string, sm sample) {
-		r, err := s.rig(sm, nil)
+func checkBadPayloads(s *subject) {
+	s.eachSample(func(action string, sm sample) {
+		r, err := s.newRig(sm, nil)
 		if err != nil {
-			s.find(action, "%v", err)
+			s.addFinding(action, "%v", err)
 			return
 		}
-		list := mistakes(s.definition.Action(action).Fields, sm.payload)
+		list := invalidValues(s.definition.Action(action).Fields, sm.payload)
 		payloads := []event.Value{sm.payload}
 		for _, w := range list {
 			payloads = append(payloads, w.value)
 		}
-		verdicts := r.deliver(s.context(), sm.event, payloads...)
+		verdicts := r.deliverPayloads(s.baseContext(), sm.event, payloads...)
 		if verdicts[0].Outcome != runtime.Delivered {
-			s.find(action, "a good payload before bad ones is %s: %s", verdicts[0].Outcome, verdicts[0].Reason)
+			s.addFinding(action, "a good payload before bad ones is %s: %s", verdicts[0].Outcome, verdicts[0].Reason)
 		}
 		for i, w := range list {
 			of := action + "." + strings.ReplaceAll(w.place[1:], "/", ".")
-			_, err := r.subscription().Schema().Process(w.value)
-			s.refusedByName(of, w, err, "")
+			_, err := r.firstSubscription().Schema().Process(w.value)
+			s.checkRefusal(of, w, err, "")
 			if v := verdicts[i+1]; err != nil && (v.Outcome != runtime.Refused || v.Code != fault.CodeInvalidPayload) {
-				s.find(of, "%s, and the verdict is %s %s", w.what, v.Outcome, v.Code)
+				s.addFinding(of, "%s, and the verdict is %s %s", w.what, v.Outcome, v.Code)
 			}
 		}
 	})
 }
 
-// unknownKeys: what no field is for is dropped on the way to the handler, and a mapping that makes it is warned of.
-func unknownKeys(s *subject) {
+// checkUnknownKeys: what no field is for is dropped on the way to the handler, and a mapping that makes it is warned of.
+func checkUnknownKeys(s *subject) {
 	const key = "no_such_field"
-	s.each(func(action string, sm sample) {
+	s.eachSample(func(action string, sm sample) {
 		text := event.NewString("what no field is for")
 		sub := sm.instance.Subscriptions[0]
 		mapped := sub.Mapping
 		if mapped.Kind() != event.Object {
 			mapped = event.NewObject(nil)
 		}
-		sub.Mapping = with(mapped, key, text)
+		sub.Mapping = withMember(mapped, key, text)
 		sm.instance.Subscriptions = append(sm.instance.Subscriptions[:0:0], sub)
-		r, err := s.rig(sm, nil)
+		r, err := s.newRig(sm, nil)
 		if err != nil {
-			s.find(action, "%v", err)
+			s.addFinding(action, "%v", err)
 			return
 		}
 		if warnings := fmt.Sprint(r.plan.Warnings()); !strings.Contains(warnings, key) {
-			s.find(action, "a mapping of a field that is not there goes without a warning")
+			s.addFinding(action, "a mapping of a field that is not there goes without a warning")
 		}
-		r.deliver(s.context(), sm.event, with(sm.payload, key, text))
-		for _, request := range r.requests() {
+		r.deliverPayloads(s.baseContext(), sm.event, withMember(sm.payload, key, text))
+		for _, request := range r.sentRequests() {
 			if strings.Contains(request, text.Str()) {
-				s.find(action, "what no field is for is sent")
+				s.addFinding(action, "what no field is for is sent")
 			}
 		}
 	})

@@ -10,34 +10,34 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// fate is an event and what becomes of it alone.
-type fate struct {
+// expectedVerdict is an event and what becomes of it alone.
+type expectedVerdict struct {
 	event event.Event
 	alone runtime.Verdict
 }
 
-// batches: of random batches of the cases' events, some of which a schema refuses, each event has the result that it has alone,
+// checkBatches: of random batches of the cases' events, some of which a schema refuses, each event has the result that it has alone,
 // at its own place. One that goes well may be skipped beside others.
-func batches(s *subject) {
-	s.each(func(action string, sm sample) {
-		fates := s.fates(sm)
+func checkBatches(s *subject) {
+	s.eachSample(func(action string, sm sample) {
+		fates := s.eventVerdicts(sm)
 		random := rand.New(rand.NewPCG(1, 2))
 		for range 20 {
-			picked := make([]fate, 1+random.IntN(12))
+			picked := make([]expectedVerdict, 1+random.IntN(12))
 			events := make([]event.Event, len(picked))
 			for i := range picked {
 				picked[i] = fates[random.IntN(len(fates))]
 				events[i] = picked[i].event
 			}
-			r, err := s.rig(sm, nil)
+			r, err := s.newRig(sm, nil)
 			if err != nil {
-				s.find(action, "%v", err)
+				s.addFinding(action, "%v", err)
 				return
 			}
-			for i, verdicts := range r.plan.RunBatch(s.context(), events) {
-				if got, want := verdicts[0], picked[i].alone; !sameFate(got, want) {
-					s.find(action, "event %d of %d is %s %s (%s), but alone it is %s %s (%s): %s",
-						i+1, len(events), got.Outcome, got.Code, got.Reason, want.Outcome, want.Code, want.Reason, around(events[i].Raw(), ""))
+			for i, verdicts := range r.plan.RunBatch(s.baseContext(), events) {
+				if got, want := verdicts[0], picked[i].alone; !sameVerdict(got, want) {
+					s.addFinding(action, "event %d of %d is %s %s (%s), but alone it is %s %s (%s): %s",
+						i+1, len(events), got.Outcome, got.Code, got.Reason, want.Outcome, want.Code, want.Reason, excerptAround(events[i].Raw(), ""))
 					return
 				}
 			}
@@ -45,15 +45,15 @@ func batches(s *subject) {
 	})
 }
 
-func sameFate(got, alone runtime.Verdict) bool {
+func sameVerdict(got, alone runtime.Verdict) bool {
 	if alone.Outcome == runtime.Refused {
 		return got.Outcome == runtime.Refused && got.Code == alone.Code
 	}
 	return got.Outcome == runtime.Delivered || got.Outcome == runtime.Skipped
 }
 
-// fates are the events of all cases that configure the instance like a sample, each on its own, and an event that is empty.
-func (s *subject) fates(sm sample) []fate {
+// eventVerdicts are the events of all cases that configure the instance like a sample, each on its own, and an event that is empty.
+func (s *subject) eventVerdicts(sm sample) []expectedVerdict {
 	empty, err := event.Parse([]byte(`{}`))
 	if err != nil {
 		return nil
@@ -71,32 +71,32 @@ func (s *subject) fates(sm sample) []fate {
 			}
 		}
 	}
-	var fates []fate
+	var fates []expectedVerdict
 	for _, e := range events {
-		if r, err := s.rig(sm, nil); err == nil && !s.isDeletion(e) {
-			fates = append(fates, fate{e, r.plan.Run(s.context(), e)[0]})
+		if r, err := s.newRig(sm, nil); err == nil && !s.isDeletion(e) {
+			fates = append(fates, expectedVerdict{e, r.plan.Run(s.baseContext(), e)[0]})
 		}
 	}
 	return fates
 }
 
-// besideEachOther: plans of one plugin run at once against one remote without knowing of each other. Under the race detector this
+// checkConcurrentPlans: plans of one plugin run at once against one remote without knowing of each other. Under the race detector this
 // finds what they share.
-func besideEachOther(s *subject) {
-	s.each(func(action string, sm sample) {
+func checkConcurrentPlans(s *subject) {
+	s.eachSample(func(action string, sm sample) {
 		remote := sandbox.Transport(s.plugin.Sandbox.New(nil))
 		const plans = 4
 		verdicts := make([][]runtime.Verdict, plans)
 		var group sync.WaitGroup
 		for i := range plans {
-			r, err := s.rig(sm, remote)
+			r, err := s.newRig(sm, remote)
 			if err != nil {
-				s.find(action, "%v", err)
+				s.addFinding(action, "%v", err)
 				return
 			}
 			group.Go(func() {
 				for range 5 {
-					verdicts[i] = append(verdicts[i], r.deliver(s.context(), sm.event, sm.payload)...)
+					verdicts[i] = append(verdicts[i], r.deliverPayloads(s.baseContext(), sm.event, sm.payload)...)
 				}
 			})
 		}
@@ -104,7 +104,7 @@ func besideEachOther(s *subject) {
 		for i, list := range verdicts {
 			for _, v := range list {
 				if v.Outcome != runtime.Delivered && v.Outcome != runtime.Skipped {
-					s.find(action, "plan %d: %s", i+1, fmt.Sprint(v.Outcome, ": ", v.Reason))
+					s.addFinding(action, "plan %d: %s", i+1, fmt.Sprint(v.Outcome, ": ", v.Reason))
 					return
 				}
 			}

@@ -10,8 +10,8 @@ import (
 // Sampled is the reason of an event that a subscription's sampling rate leaves out.
 const Sampled = "left out by the sampling rate"
 
-// leftOut says why a subscription does not get an event that it chooses; "" where it does.
-func (p *Plan) leftOut(s *Subscription, e event.Value) string {
+// filterReason says why a subscription does not get an event that it chooses; "" where it does.
+func (p *Plan) filterReason(s *Subscription, e event.Value) string {
 	if len(p.consent) > 0 {
 		preferences := e.Get("context").Get("consent").Get("categoryPreferences")
 		for _, category := range p.consent {

@@ -30,14 +30,14 @@ type Audience struct {
 	ExternalID string // at the remote; "" before it is created
 }
 
-// engaged is the audience of an event, with the settings that its event has.
-type engaged struct {
+// pendingAudience is the audience of an event, with the settings that its event has.
+type pendingAudience struct {
 	Audience
 	settings event.Value
 }
 
-// creation creates audiences, each once.
-type creation struct {
+// audienceCreator creates audiences, each once.
+type audienceCreator struct {
 	plan        *Plan
 	create, get func(context.Context, destination.AudienceInput) (string, error)
 	schema      *fieldschema.Schema
@@ -46,8 +46,8 @@ type creation struct {
 	known       sync.Map    // external ids by key
 }
 
-// creation is nil where the destination creates no audiences. What the config says of audiences is checked.
-func (c *compiler) creation(p *Plan) *creation {
+// compileAudienceCreator is nil where the destination creates no audiences. What the config says of audiences is checked.
+func (c *compiler) compileAudienceCreator(p *Plan) *audienceCreator {
 	place := c.instance.Pointer + "/audiences"
 	if c.plugin.CreateAudience == nil {
 		if c.instance.Audiences.Len() > 0 {
@@ -55,7 +55,7 @@ func (c *compiler) creation(p *Plan) *creation {
 		}
 		return nil
 	}
-	a := &creation{
+	a := &audienceCreator{
 		plan: p, create: c.plugin.CreateAudience, get: c.plugin.GetAudience, configured: c.instance.Audiences, fields: c.definition.AudienceFields,
 	}
 	var err error
@@ -78,20 +78,20 @@ func (c *compiler) creation(p *Plan) *creation {
 }
 
 // settings are those of an audience: the defaults, the config's over them, and its event's over these.
-func (a *creation) settings(key string, said event.Value) (event.Value, error) {
+func (a *audienceCreator) settings(key string, said event.Value) (event.Value, error) {
 	configured := a.configured.Get(key).Get("settings")
 	return a.schema.Process(destination.Overlay(withDefaults(configured, a.fields), said))
 }
 
 // enrich puts the external id and the settings of an event's audience into the event. Where the audience is yet to be created, it
 // is given, and its key stands for the id until then.
-func (a *creation) enrich(v event.Value) (event.Value, *engaged) {
+func (a *audienceCreator) enrich(v event.Value) (event.Value, *pendingAudience) {
 	personas := v.Get("context").Get("personas")
 	class, key := personas.Get("computation_class").Str(), personas.Get("computation_key").Str()
 	if class != "audience" && class != "journey_step" || key == "" || personas.Get("external_audience_id").Exists() {
 		return v, nil
 	}
-	e := &engaged{settings: destination.Overlay(a.configured.Get(key).Get("settings"), personas.Get("audience_settings"))}
+	e := &pendingAudience{settings: destination.Overlay(a.configured.Get(key).Get("settings"), personas.Get("audience_settings"))}
 	e.Key, e.ID, e.Name = key, personas.Get("computation_id").Str(), a.name(key, "")
 	if id, ok := a.known.Load(key); ok {
 		e.ExternalID = id.(string)
@@ -100,12 +100,12 @@ func (a *creation) enrich(v event.Value) (event.Value, *engaged) {
 	return e.within(v), e
 }
 
-func (a *creation) name(key, given string) string {
+func (a *audienceCreator) name(key, given string) string {
 	return cmp.Or(given, a.configured.Get(key).Get("name").Str(), key)
 }
 
 // within is the event with the audience's external id and settings.
-func (e *engaged) within(v event.Value) event.Value {
+func (e *pendingAudience) within(v event.Value) event.Value {
 	known := []event.Member{{Key: "external_audience_id", Value: event.NewString(cmp.Or(e.ExternalID, e.Key))}}
 	if e.settings.Len() > 0 {
 		known = append(known, event.Member{Key: "audience_settings", Value: e.settings})
@@ -124,7 +124,7 @@ func (p *Plan) deliverAudiences(ctx context.Context, items []Item, slot func(i i
 	for i, item := range items {
 		if e := item.audience; e != nil {
 			if failed[e.Key] == nil {
-				_, err := p.creation.ensure(ctx, e)
+				_, err := p.audienceCreator.ensure(ctx, e)
 				failed[e.Key] = fault.As(err)
 			}
 			err := failed[e.Key]
@@ -149,7 +149,7 @@ func (p *Plan) deliverAudiences(ctx context.Context, items []Item, slot func(i i
 
 // again maps the event of an item once more, now that its audience is there.
 func (p *Plan) again(item Item) (Item, *Verdict) {
-	what, _ := p.creation.enrich(item.Event.Value())
+	what, _ := p.audienceCreator.enrich(item.Event.Value())
 	payload, err := item.Subscription.mapping.Resolve(what)
 	if err == nil {
 		payload, err = item.Subscription.schema.Process(payload)
@@ -163,8 +163,8 @@ func (p *Plan) again(item Item) (Item, *Verdict) {
 }
 
 // ensure is the external id of an audience, which is created where there is none. One process does that at a time.
-func (a *creation) ensure(ctx context.Context, e *engaged) (created bool, err error) {
-	release, err := a.plan.deps.Locks.Hold(ctx, audienceState+e.Key)
+func (a *audienceCreator) ensure(ctx context.Context, e *pendingAudience) (created bool, err error) {
+	release, err := a.plan.deps.Locks.Lock(ctx, audienceState+e.Key)
 	if err != nil {
 		return false, fault.ConnectionFailed(err)
 	}
@@ -221,7 +221,7 @@ func elsewhere(key string) error {
 	return e
 }
 
-func (a *creation) call(ctx context.Context, f func(context.Context, destination.AudienceInput) (string, error), e *engaged, settings event.Value) (id string, err error) {
+func (a *audienceCreator) call(ctx context.Context, f func(context.Context, destination.AudienceInput) (string, error), e *pendingAudience, settings event.Value) (id string, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = &fault.Error{Code: fault.CodeInternal, Status: 500, Message: fmt.Sprintf("the handler panicked: %v", r)}
@@ -234,13 +234,13 @@ func (a *creation) call(ctx context.Context, f func(context.Context, destination
 }
 
 // CreatesAudiences tells whether the destination creates audiences.
-func (p *Plan) CreatesAudiences() bool { return p.creation != nil }
+func (p *Plan) CreatesAudiences() bool { return p.audienceCreator != nil }
 
 // CreateAudience creates an audience at the remote where it has not been, and gives it with its external id.
 func (p *Plan) CreateAudience(ctx context.Context, in Audience) (out Audience, created bool, err error) {
-	e := &engaged{Audience: in}
-	e.Name = p.creation.name(in.Key, in.Name)
-	created, err = p.creation.ensure(ctx, e)
+	e := &pendingAudience{Audience: in}
+	e.Name = p.audienceCreator.name(in.Key, in.Name)
+	created, err = p.audienceCreator.ensure(ctx, e)
 	return e.Audience, created, err
 }
 
@@ -250,7 +250,7 @@ var errNoAudience = errors.New("it has not been created: no event of it has been
 // GetAudience finds an audience that has been created, or that has the external id given, and asks the remote whether it is there,
 // where the destination can.
 func (p *Plan) GetAudience(ctx context.Context, in Audience) (Audience, error) {
-	a := p.creation
+	a := p.audienceCreator
 	value, _, err := p.deps.State.Get(ctx, audienceState+in.Key)
 	if err != nil {
 		return in, err
@@ -259,7 +259,7 @@ func (p *Plan) GetAudience(ctx context.Context, in Audience) (Audience, error) {
 	if !ok {
 		return in, errNoAudience
 	}
-	e := &engaged{Audience: in}
+	e := &pendingAudience{Audience: in}
 	e.ExternalID, e.Name = id, a.name(in.Key, in.Name)
 	if a.get == nil {
 		return e.Audience, nil

@@ -42,7 +42,7 @@ func TestErrorsOfAnyShape(t *testing.T) {
 		{body: `{"failed": [{"index": 0.5, "message": "half"}]}`, rest: "half"},
 		{body: `{"failed": [{"index": 0, "message": "first"}, {"message": "whose?"}]}`, indexes: []int{0}, rest: "whose?"},
 	} {
-		errors, rest := r.Errors(200, event.MustParse(tc.body), 2)
+		errors, rest := r.PayloadErrors(200, event.MustParse(tc.body), 2)
 		var indexes []int
 		for i := range 2 {
 			if errors[i] != nil {
