@@ -101,6 +101,6 @@ func TestAnEventThatIsTooLargeIsRefusedAlone(t *testing.T) {
 	r := sandboxtest.Start(t, webhook.Plugin(), nil)
 	plan := r.Plan(instance(`{}`, `{"url":"https://hooks.example.com","enable_batching":true}`), runtime.Host{})
 	outcomes := r.RunBatch(plan, track(1), `{"type":"track","properties":{"x":"`+strings.Repeat("x", 4<<20)+`"}}`, track(2))
-	assert.Contains(t, outcomes[1], "refused: the request is larger than the 4194304 bytes")
+	assert.Contains(t, outcomes[1], "refused: the request is larger than 4194304 bytes")
 	assert.Equal(t, []string{"delivered", "delivered"}, []string{outcomes[0], outcomes[2]})
 }

@@ -12,7 +12,7 @@ import (
 
 var errBodies = errors.New("a request has one body: Body, JSON, Form or Text")
 
-// withEncodedBody is the request with its parameters in the URL and its body as bytes, whatever it was given as.
+// withEncodedBody returns the request with Query added to the URL and its body encoded as bytes.
 func (r Request) withEncodedBody() (Request, error) {
 	if len(r.Query) > 0 {
 		if _, err := url.Parse(r.URL); err != nil {
@@ -55,5 +55,5 @@ func (r Request) withEncodedBody() (Request, error) {
 	return r, nil
 }
 
-// Text is the body of the answer as it came, whatever its form. Its size is bounded by the client's transport: 4 MB.
+// Text returns the unparsed response body, of at most 4 MB.
 func (r *Response) Text() string { return string(r.raw) }

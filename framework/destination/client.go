@@ -17,70 +17,73 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Client sends the requests of an instance, each one once: retrying is decided above. It is safe for concurrent use.
+// Client sends the requests of an instance, each one once; the caller decides about retries. It is safe for concurrent use.
 type Client struct {
 	transport http.RoundTripper
 	redact    func(string) string
-	base      *request.Base                         // what all requests share; may be nil
+	base      *request.Base                         // what all requests have in common; may be nil
 	settings  event.Value                           // for base
-	token     func(context.Context) (string, error) // for what says auth.accessToken; may be nil
+	token     func(context.Context) (string, error) // returns auth.accessToken; may be nil
 }
 
-// NewClient is a client on a transport, usually a chain of httpx. What a remote says passes through redact before it
+// NewClient returns a client on a transport, usually a chain of httpx. Text from the remote is passed through redact before it
 // becomes part of an error.
 func NewClient(transport http.RoundTripper, redact func(string) string) Client {
 	return Client{transport: transport, redact: redact}
 }
 
-// Extend is the client with what the definition says of every request, and the token that those have a place for.
+// Extend returns the client with the definition's shared request settings. token returns the access token for requests that use
+// it in a mapping.
 func (c Client) Extend(d *Definition, settings event.Value, token func(context.Context) (string, error)) Client {
 	c.base, c.settings, c.token = d.Request, settings, token
 	return c
 }
 
-// Request is one request. It has one body at most; a Content-Type in Header goes before the one that follows from the body.
+// Request is one HTTP request. At most one of Body, JSON, Form and Text may be set. A Content-Type in Header overrides the one
+// that follows from the body.
 type Request struct {
 	Method string
 	URL    string
 	Query  url.Values  // added to those of the URL
 	Header http.Header // may be nil
-	Body   []byte      // JSON that has been encoded; nil for none
+	Body   []byte      // encoded JSON; nil for none
 	JSON   event.Value // absent for none
 	Form   url.Values  // nil for none
 	Text   string      // "" for none
-	// AllowErrorStatus makes an answer outside of 2xx a Response, for a remote whose refusals say something else than a failure.
+	// AllowErrorStatus makes Do return responses outside of 2xx as a Response, for remotes that use such a status for something
+	// other than a failure.
 	AllowErrorStatus bool
-	// FromEvent says that the URL's host comes from an event. Then the request goes to public addresses only and carries no
-	// credentials, unless the config allows the host or has the URL itself.
+	// FromEvent says that the URL's host comes from an event. The request then goes to public addresses only and carries no
+	// credentials, unless the config allows the host or contains the URL itself.
 	FromEvent bool
 }
 
-// Response is an answer that is not an error, or any answer where the request says so.
+// Response is a response with a 2xx status, or any response if Request.AllowErrorStatus is set.
 type Response struct {
 	Status   int
 	Header   http.Header
-	Body     event.Value // absent where the body is no JSON
-	Skipped  string      // set by a Perform that had nothing to send: the reason
+	Body     event.Value // absent if the body is not JSON
+	Skipped  string      // the reason if Perform had nothing to send
 	raw      []byte
-	exchange *httpx.Exchange // set for a refusal if its context keeps exchanges
+	exchange *httpx.Exchange // set for an error status if the context keeps exchanges
 
-	Operation string // set by a Perform whose remote works on the payload; Handler.Poll asks for it later
+	Operation string // set if Perform started an operation at the remote; Handler.Poll polls it
 }
 
-// Refusal is an answer outside of 2xx. errors.As finds it in the error of Do, for what a remote says beside its message.
+// Refusal is a response outside of 2xx. Find it with errors.As in the error of Do to read more than the message.
 type Refusal struct {
 	Status int
-	Body   event.Value // as it came, so that it may hold secrets; absent where it is no JSON
+	Body   event.Value // unredacted, so it may hold secrets; absent if it is not JSON
 
 	exchange *httpx.Exchange
 }
 
 func (r *Refusal) Error() string { return fmt.Sprintf("the destination answered %d", r.Status) }
 
-// Unwrap returns what carries the exchange, or nil.
+// Unwrap returns an error that carries the exchange, or nil.
 func (r *Refusal) Unwrap() error { return httpx.WithExchange(r.exchange, nil) }
 
-// NotSent returns err for payloads that the failed request did not hold, so that their verdicts do not show that request.
+// NotSent returns err without its exchange, for payloads that were not part of the failed request.
 func NotSent(err error) error {
 	if httpx.ExchangeOf(err) == nil {
 		return err
@@ -90,7 +93,7 @@ func NotSent(err error) error {
 	return &e
 }
 
-// Redact is text of a remote without the instance's secrets, for an error that a handler makes of it.
+// Redact returns text without the instance's secrets. Use it for text of a remote that becomes part of an error.
 func (c Client) Redact(text string) string {
 	if c.redact == nil {
 		return text
@@ -98,8 +101,8 @@ func (c Client) Redact(text string) string {
 	return c.redact(text)
 }
 
-// Do sends a request. An answer outside of 2xx, unless the request takes errors, and no answer at all, is a *fault.Error; its
-// message is what the remote says in the body, as far as that can be shown.
+// Do sends a request. A missing response, and a status outside of 2xx unless AllowErrorStatus is set, is a *fault.Error. Its
+// message is the redacted message of the response body.
 func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
 	r, err := r.withEncodedBody()
 	if err != nil {
@@ -115,7 +118,7 @@ func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
 	return response, nil
 }
 
-// roundTrip sends a request, with what all requests share, and takes any answer.
+// roundTrip sends a request with what all requests have in common, and returns any response.
 func (c Client) roundTrip(ctx context.Context, r request.Built) (*Response, error) {
 	if c.base != nil {
 		auth, err := c.authFor(ctx, c.base.UsesToken())
@@ -152,14 +155,14 @@ func (c Client) roundTrip(ctx context.Context, r request.Built) (*Response, erro
 	if err != nil {
 		return nil, noResponseError(err)
 	}
-	body, _ := event.ParseValue(raw) // what is no JSON is absent
+	body, _ := event.ParseValue(raw) // a body that is not JSON is absent
 	return &Response{Status: response.StatusCode, Header: response.Header, Body: body, raw: raw, exchange: httpx.ResponseExchange(response)}, nil
 }
 
-// maxMessageBytes bounds what is kept of a remote's message, in bytes.
+// maxMessageBytes bounds a message of a remote in an error.
 const maxMessageBytes = 2000
 
-// statusError is the error of an answer outside of 2xx, nil for any other; without a message it is what the body says.
+// statusError returns the error for a response outside of 2xx, or nil. If message is empty, it is taken from the body.
 func (c Client) statusError(r *Response, message string) *fault.Error {
 	if r.Status < 300 {
 		return nil
@@ -184,7 +187,7 @@ func noResponseError(err error) error {
 	return fault.ConnectionFailed(err)
 }
 
-// messageOf is what an error answer says: its message or error key, else its text, bounded.
+// messageOf returns the message of an error response: its message or error key, otherwise its text, bounded.
 func messageOf(status int, body event.Value, raw []byte) string {
 	for _, key := range []string{"message", "error", "error_description"} {
 		if v := body.Get(key); v.IsString() {

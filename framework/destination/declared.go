@@ -11,7 +11,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// RequestAction makes an Action of a request that a definition declares.
+// RequestAction returns an Action that sends the request that a definition declares.
 func RequestAction(r *request.Request) Action {
 	return Action{batches: r.Batches(), maxPayloads: r.MaxPayloads(), perform: func(ctx context.Context, in Input) (*MultiStatus, error) {
 		ms := NewMultiStatus(len(in.Payloads))
@@ -24,7 +24,7 @@ func RequestAction(r *request.Request) Action {
 	}}
 }
 
-// Complete is the plugin with the actions, the choices and the test that its definition declares.
+// Complete returns the plugin with the actions, choices and test that its definition declares.
 func (p Plugin) Complete(d *Definition) Plugin {
 	if p.completedFor == d {
 		return p
@@ -50,7 +50,7 @@ func (p Plugin) Complete(d *Definition) Plugin {
 	return p
 }
 
-// declaredTest asks whether settings are good by a request that has to be answered with 2xx.
+// declaredTest returns a test of settings that passes if the response has a 2xx status.
 func declaredTest(r *request.Request) func(context.Context, event.Value, Deps) error {
 	return func(ctx context.Context, settings event.Value, deps Deps) error {
 		_, err := deps.Client.sendDeclared(ctx, r, event.Member{Key: request.Settings, Value: settings})
@@ -58,7 +58,7 @@ func declaredTest(r *request.Request) func(context.Context, event.Value, Deps) e
 	}
 }
 
-// declaredChoices fetches a page of choices by a request.
+// declaredChoices returns a function that fetches a page of choices with a request.
 func declaredChoices(r *request.Request) ChoicesFunc {
 	return func(ctx context.Context, in ChoicesInput) (Choices, error) {
 		scope := []event.Member{
@@ -80,7 +80,7 @@ func declaredChoices(r *request.Request) ChoicesFunc {
 	}
 }
 
-// authFor is the auth of a scope: {accessToken}, empty where there is no token or nothing says it.
+// authFor returns the auth member of a scope: {accessToken}, or {} if there is no token or used is false.
 func (c Client) authFor(ctx context.Context, used bool) (event.Value, error) {
 	if c.token == nil || !used {
 		return event.NewObject(nil), nil
@@ -92,7 +92,7 @@ func (c Client) authFor(ctx context.Context, used bool) (event.Value, error) {
 	return event.NewObject([]event.Member{{Key: "accessToken", Value: event.NewString(token)}}), nil
 }
 
-// sendDeclared makes a request of a scope, with auth in it where it says so, and sends it.
+// sendDeclared builds a request from a scope, with auth added, and sends it.
 func (c Client) sendDeclared(ctx context.Context, r *request.Request, scope ...event.Member) (*Response, error) {
 	auth, err := c.authFor(ctx, r.UsesToken())
 	if err != nil {
@@ -109,7 +109,8 @@ func (c Client) sendDeclared(ctx context.Context, r *request.Request, scope ...e
 	return response, c.refusalError(response, r)
 }
 
-// refusalError is the error of an answer outside of 2xx, as the request reads it; nil for any other.
+// refusalError returns the error for a response outside of 2xx, with the message that the request's response section selects.
+// It returns nil for 2xx.
 func (c Client) refusalError(response *Response, r *request.Request) error {
 	e := c.statusError(response, r.ErrorMessage(response.Body))
 	if e == nil {
@@ -119,7 +120,7 @@ func (c Client) refusalError(response *Response, r *request.Request) error {
 	return e
 }
 
-// declaredCall performs payloads by a declared request.
+// declaredCall performs payloads with a declared request.
 type declaredCall struct {
 	r    *request.Request
 	in   Input
@@ -127,15 +128,15 @@ type declaredCall struct {
 	ms   *MultiStatus
 }
 
-// scopeFor is what the mappings see, with more behind it.
+// scopeFor returns the scope that the mappings of the request read.
 func (d *declaredCall) scopeFor(payload event.Value, more ...event.Member) event.Value {
 	return event.NewObject(append([]event.Member{
 		{Key: request.Settings, Value: d.in.Settings}, {Key: request.Auth, Value: d.auth}, {Key: request.Payload, Value: payload},
 	}, more...))
 }
 
-// sendAll sends every payload, in requests of no more than the declared size, whose payloads are alike in what the request says of
-// them all, and in which no two have the same key.
+// sendAll sends every payload. A request holds no more payloads than the declared size; its payloads agree in all that the
+// request reads of payload, and have different unique keys.
 func (d *declaredCall) sendAll(ctx context.Context) error {
 	size, err := d.r.BatchSize(d.scopeFor(d.in.Payloads[0]))
 	if err != nil {
@@ -164,8 +165,8 @@ func (d *declaredCall) sendAll(ctx context.Context) error {
 	return nil
 }
 
-// sendBatch sends payloads in one request. What cannot become part of it fails alone; a request that is too large, or cannot be
-// made, is halved.
+// sendBatch sends payloads in one request. A payload whose item cannot be built fails alone. If the request is too large or
+// cannot be built, it is halved.
 func (d *declaredCall) sendBatch(ctx context.Context, which []int) {
 	if len(which) == 0 {
 		return
@@ -174,13 +175,13 @@ func (d *declaredCall) sendBatch(ctx context.Context, which []int) {
 	switch {
 	case len(good) == 0:
 		return
-	case len(good) < len(which): // their indexes are others now
+	case len(good) < len(which): // the indexes have changed: build again
 		d.sendBatch(ctx, good)
 		return
 	}
 	built, err := d.r.Build(scope)
 	if most := cmp.Or(d.r.MaxBytes(), httpx.DefaultMaxBytes); err == nil && len(built.Body) > most {
-		err = fault.Invalid("the request is larger than the %d bytes that %s takes", most, built.URL)
+		err = fault.Invalid("the request is larger than %d bytes, the limit of %s", most, built.URL)
 	}
 	if err != nil && len(which) > 1 {
 		half := len(which) / 2
@@ -200,7 +201,7 @@ func (d *declaredCall) sendBatch(ctx context.Context, which []int) {
 	d.readResponse(which, response)
 }
 
-// batchScope is the scope of a request for payloads, and those that can be in it.
+// batchScope returns the scope of a request for payloads, and the payloads that can be part of it.
 func (d *declaredCall) batchScope(which []int) (scope event.Value, good []int) {
 	if !d.r.Batches() {
 		return d.scopeFor(d.in.Payloads[which[0]]), which
@@ -226,7 +227,7 @@ func (d *declaredCall) failAll(which []int, err error) {
 	}
 }
 
-// readResponse gives every payload of a request its result.
+// readResponse sets the result of every payload of a request.
 func (d *declaredCall) readResponse(which []int, response *Response) {
 	errors, rest := d.r.PayloadErrors(response.Status, response.Body, len(which))
 	whole := d.in.Client.refusalError(response, d.r)
@@ -248,7 +249,7 @@ func (d *declaredCall) readResponse(which []int, response *Response) {
 	}
 }
 
-// annotateError is an error as it may be shown, with the request it came from and the wait that the answer as a whole asks for.
+// annotateError redacts an error of a payload, and adds the failed exchange and the Retry-After of the whole response.
 func (d *declaredCall) annotateError(e *fault.Error, whole error) *fault.Error {
 	e.Message = d.in.Client.redact(e.Message)
 	if whole != nil {

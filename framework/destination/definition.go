@@ -15,59 +15,59 @@ import (
 	"github.com/landfall-dev/landfall/schemas"
 )
 
-// Definition is what a destination.yaml says.
+// Definition is a parsed destination.yaml.
 type Definition struct {
 	Name           string
 	Slug           string
-	Aliases        []string // other slugs it goes by
+	Aliases        []string // alternative slugs
 	Description    string
 	Mode           string
 	Limits         Limits
 	Settings       fieldschema.Fields // the fields of authentication
-	Scheme         string             // of authentication: none, basic, custom, oauth2, oauth-managed
-	TakesToken     bool               // a bearer token goes with requests, where there is one
-	Test           *request.Request   // asks whether the settings are good; nil where the definition declares none
-	TestHandler    bool               // a handler asks
-	Request        *request.Base      // what all requests share; nil for nothing
-	OAuth          event.Value        // how such tokens are got, with the keys of oauth.Spec; without them they come from the host
+	Scheme         string             // the authentication scheme: none, basic, custom, oauth2 or oauth-managed
+	TakesToken     bool               // requests carry an access token if there is one
+	Test           *request.Request   // tests the settings; nil if the definition declares no request for it
+	TestHandler    bool               // the settings are tested by Plugin.Test
+	Request        *request.Base      // what all requests have in common; may be nil
+	OAuth          event.Value        // how to get access tokens, with the keys of oauth.Spec; if empty, the host provides them
 	Presets        []Preset
-	Actions        []ActionDefinition // in the order of the file
-	Audience       *AudienceConfig    // nil where it takes no audiences of its own
-	AudienceFields fieldschema.Fields // the settings of one audience
+	Actions        []ActionDefinition // in file order
+	Audience       *AudienceConfig    // nil if the destination creates no audiences
+	AudienceFields fieldschema.Fields // settings of one audience
 	Document       *yamldoc.Document
 }
 
-// Limits bound an instance. Zero means none.
+// Limits are the limits of an instance. Zero means unlimited.
 type Limits struct {
-	Subscriptions int // enabled ones
+	Subscriptions int // enabled subscriptions
 }
 
-// Preset is a subscription that the author suggests.
+// Preset is a suggested subscription.
 type Preset struct {
 	Name      string
 	Type      string // automatic or specificEvent
 	Action    string
 	Subscribe string
-	Mapping   event.Value // laid over the defaults
+	Mapping   event.Value // overrides the default mapping
 }
 
-// ActionDefinition is one action.
+// ActionDefinition is one action of a Definition.
 type ActionDefinition struct {
 	Key                 string
-	Aliases             []string // other keys that configs may name it by
+	Aliases             []string // alternative keys in configs
 	Title               string
 	Description         string
 	DefaultSubscription string
 	Fields              fieldschema.Fields
 	Hidden              bool
-	Hooks               []Hook                      // in the order in which they run
-	SyncMode            *SyncMode                   // nil where it has none
-	Request             *request.Request            // what it does; nil where a handler does it
-	Choices             map[string]*request.Request // that fetch the choices of fields, by their keys
-	Isolate             bool                        // a batch that is refused whole is halved until what is wrong is alone
+	Hooks               []Hook                      // in execution order
+	SyncMode            *SyncMode                   // nil if the action has none
+	Request             *request.Request            // the declared request; nil if a handler performs the action
+	Choices             map[string]*request.Request // requests that fetch the choices of dynamic fields, by field key
+	Isolate             bool                        // a batch that is refused as a whole is halved until the invalid payloads are alone
 }
 
-// Action is the action that goes by this key, its own or another one; nil where there is none.
+// Action returns the action with this key or alias, or nil.
 func (d *Definition) Action(key string) *ActionDefinition {
 	for i := range d.Actions {
 		if d.Actions[i].Key == key || slices.Contains(d.Actions[i].Aliases, key) {
@@ -77,7 +77,7 @@ func (d *Definition) Action(key string) *ActionDefinition {
 	return nil
 }
 
-// ActionKeys are the keys of the actions in order.
+// ActionKeys returns the keys of the actions in file order.
 func (d *Definition) ActionKeys() []string {
 	keys := make([]string, len(d.Actions))
 	for i := range d.Actions {
@@ -86,7 +86,7 @@ func (d *Definition) ActionKeys() []string {
 	return keys
 }
 
-// PlacesToken tells whether a request says itself where the access token stands; else it is a bearer.
+// PlacesToken reports whether a request uses the access token in a mapping. Otherwise the token is sent as a bearer token.
 func (d *Definition) PlacesToken() bool {
 	if d.Request.UsesToken() || d.Test != nil && d.Test.UsesToken() {
 		return true
@@ -104,7 +104,7 @@ func (d *Definition) PlacesToken() bool {
 	return false
 }
 
-// Secrets are the keys of the settings that are passwords.
+// Secrets returns the keys of the password settings.
 func (d *Definition) Secrets() []string {
 	var keys []string
 	for _, f := range d.Settings {
@@ -115,7 +115,7 @@ func (d *Definition) Secrets() []string {
 	return keys
 }
 
-// DefaultMapping is the mapping that the fields' defaults make.
+// DefaultMapping returns the mapping made of the fields' defaults.
 func (a *ActionDefinition) DefaultMapping() event.Value {
 	var members []event.Member
 	for _, f := range a.Fields {
@@ -126,7 +126,7 @@ func (a *ActionDefinition) DefaultMapping() event.Value {
 	return event.NewObject(members)
 }
 
-// Overlay is base with the members of over laid on top, key by key.
+// Overlay returns base with the members of over replacing or following its own, key by key.
 func Overlay(base, over event.Value) event.Value {
 	members := make([]event.Member, 0, base.Len()+over.Len())
 	for key, v := range base.Members() {
@@ -143,8 +143,8 @@ func Overlay(base, over event.Value) event.Value {
 	return event.NewObject(members)
 }
 
-// ParseDefinition reads a definition and checks all of it: its shape, its fields, every default mapping, subscription and
-// preset. The error is a fault.Problems with the place of each mistake in the file.
+// ParseDefinition parses a definition and checks its schema, its fields, and every default mapping, subscription and preset.
+// The error is a fault.Problems with the place of each problem in the file.
 func ParseDefinition(file string, text []byte) (*Definition, error) {
 	doc, err := yamldoc.Parse(file, text)
 	if err != nil {
@@ -163,7 +163,7 @@ func ParseDefinition(file string, text []byte) (*Definition, error) {
 	return d, nil
 }
 
-// parser fills a definition from a value whose shape has been checked.
+// parser fills a Definition from a value that has passed the schema.
 type parser struct {
 	d        *Definition
 	problems fault.Problems
@@ -191,7 +191,7 @@ func (p *parser) parseDefinition(v event.Value) {
 	}
 }
 
-// parseOAuth reads where tokens come from, and checks what each scheme needs.
+// parseOAuth reads how tokens are obtained, and checks what each scheme requires.
 func (p *parser) parseOAuth(authentication event.Value) {
 	d, place := p.d, "/authentication"
 	switch d.Scheme {
@@ -205,7 +205,7 @@ func (p *parser) parseOAuth(authentication event.Value) {
 	case "basic":
 		for _, key := range []string{"username", "password"} {
 			if authentication.Get("fields").Get(key).Kind() == event.Absent {
-				p.problems.Add("/authentication", "needs the field %s, since the scheme is basic", key)
+				p.problems.Add("/authentication", "needs the field %s because the scheme is basic", key)
 			}
 		}
 		fallthrough
@@ -216,7 +216,7 @@ func (p *parser) parseOAuth(authentication event.Value) {
 	p.problems.AddUnder(place, request.CheckMapping(d.OAuth, request.Names{request.Settings: append([]string{}, d.Settings.Keys()...)}))
 }
 
-// parseSharedRequests reads what all requests share, and the one that tests the settings.
+// parseSharedRequests reads what all requests have in common, and the request that tests the settings.
 func (p *parser) parseSharedRequests(v, test event.Value) {
 	p.d.TestHandler = test.Str() == "handler"
 	if base := v.Get("request"); base.Exists() {
@@ -229,12 +229,12 @@ func (p *parser) parseSharedRequests(v, test event.Value) {
 	}
 }
 
-// requestNames are what every request may speak of.
+// requestNames returns the names that every request may use.
 func (p *parser) requestNames() request.Names {
 	return request.Names{request.Settings: append([]string{}, p.d.Settings.Keys()...), request.Auth: {"accessToken"}}
 }
 
-// actionNames are what the requests of an action may speak of.
+// actionNames returns the names that the requests of an action may use.
 func (p *parser) actionNames(a *ActionDefinition) request.Names {
 	names := p.requestNames()
 	names[request.Payload] = append([]string{}, a.Fields.Keys()...)
@@ -246,10 +246,10 @@ func (p *parser) parseChoices(a *ActionDefinition, v event.Value, place string) 
 	for key, m := range v.Members() {
 		place := place + fault.PointerKey(key)
 		if a.Fields.Find(key) == nil {
-			p.problems.Add(place, "is no field of %s%s", a.Key, fault.DidYouMean(key, a.Fields.Keys()))
+			p.problems.Add(place, "is not a field of %s%s", a.Key, fault.DidYouMean(key, a.Fields.Keys()))
 		}
 		if !m.Get("request").Get("response").Get("choices").Exists() {
-			p.problems.Add(place+"/request", "needs response: {choices: …}, which says where the choices stand in an answer")
+			p.problems.Add(place+"/request", "needs response: {choices: …}, which says where to find the choices in a response")
 		}
 		names := p.actionNames(a)
 		names[request.Query], names[request.Page] = nil, nil
@@ -266,7 +266,7 @@ func (p *parser) compileRequest(v event.Value, place string, names request.Names
 	r, err := request.Compile(v, names)
 	p.problems.AddUnder(place, err)
 	if r != nil && r.IsRelative() && !p.hasBase() {
-		p.problems.Add(place+"/url", "is a path, but there is no request: {baseUrl: …} of the destination")
+		p.problems.Add(place+"/url", "is a path, but the destination has no request: {baseUrl: …}")
 	}
 	return r
 }
@@ -311,7 +311,7 @@ func (p *parser) parseAction(key string, v event.Value) {
 	}
 	for _, name := range append([]string{key}, a.Aliases...) {
 		if other := p.d.Action(name); other != nil {
-			p.problems.Add(place, "and %s go by the same key: %q", other.Key, name)
+			p.problems.Add(place, "and %s have the same key: %q", other.Key, name)
 		}
 	}
 	p.d.Actions = append(p.d.Actions, a)
@@ -327,7 +327,7 @@ func (p *parser) parsePreset(v event.Value, place string) {
 		Subscribe: v.Get("subscribe").Str(), Mapping: v.Get("mapping"),
 	}
 	if p.d.Action(preset.Action) == nil {
-		p.problems.Add(place+"/action", "there is no action %q%s", preset.Action, fault.DidYouMean(preset.Action, p.d.ActionKeys()))
+		p.problems.Add(place+"/action", "is not an action of the destination: %q%s", preset.Action, fault.DidYouMean(preset.Action, p.d.ActionKeys()))
 	}
 	if preset.Subscribe != "" {
 		_, err := fql.Compile(preset.Subscribe)
@@ -339,7 +339,7 @@ func (p *parser) parsePreset(v event.Value, place string) {
 	p.d.Presets = append(p.d.Presets, preset)
 }
 
-// checkMapping checks a mapping of the definition. What is only doubtful in a user's mapping is a mistake here.
+// checkMapping checks a mapping of the definition. A warning in a user's mapping is an error here.
 func (p *parser) checkMapping(v event.Value, place string) {
 	m, err := mapping.Compile(v)
 	p.problems.AddUnder(place, err)

@@ -2,7 +2,7 @@ package destination
 
 import "github.com/landfall-dev/landfall/framework/event"
 
-// DeleteInput is what a deletion of a user may use. One of the ids may be "".
+// DeleteInput is the input of Plugin.OnDelete. One of the ids may be "".
 type DeleteInput struct {
 	Deps
 	Settings    event.Value

@@ -142,5 +142,5 @@ actions:
 	assert.Equal(t, "other", d.Action("other").Key)
 	assert.Nil(t, d.Action("send3"))
 	_, err = destination.ParseDefinition("acme.yaml", []byte(fmt.Sprintf(text, "send")))
-	assert.ErrorContains(t, err, `acme.yaml:9:10: /actions/other and send go by the same key: "send"`)
+	assert.ErrorContains(t, err, `acme.yaml:9:10: /actions/other and send have the same key: "send"`)
 }

@@ -12,15 +12,15 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// FromDirectory are the destinations of a directory: each file <slug>/destination.yaml below it is one without code. The
-// files are read here and checked by Load. Their sandbox takes every request.
+// FromDirectory returns a destination without code for each file <slug>/destination.yaml below dir. The files are read here and
+// checked by Load. The sandbox of each accepts every request.
 func FromDirectory(dir string) ([]Plugin, error) {
 	files, err := fs.Glob(os.DirFS(dir), "*/"+DefinitionFile)
 	if err != nil {
 		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("there is no <slug>/%s in a directory %s", DefinitionFile, dir)
+		return nil, fmt.Errorf("no <slug>/%s found in the directory %s", DefinitionFile, dir)
 	}
 	plugins := make([]Plugin, len(files))
 	for i, file := range files {
@@ -37,7 +37,7 @@ func newRecorderSandbox(map[string][]string) http.Handler {
 	return sandbox.New(sandbox.Config{API: sandbox.NewRecorder()})
 }
 
-// checkFolder refuses a definition whose directory is called otherwise than its slug.
+// checkFolder refuses a definition whose directory does not have the name of its slug.
 func (p Plugin) checkFolder(d *Definition) error {
 	if p.File == "" {
 		return nil

@@ -9,36 +9,36 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Deps is what the host hands to every handler.
+// Deps is what the host provides to every handler.
 type Deps struct {
 	Client  Client           // sends requests
-	State   State            // what this instance remembers
-	Members Members          // who this instance has sent to which audience
-	Locks   *Locks           // what the batches of this instance must not do at once
+	State   State            // durable key-value data of this instance
+	Members Members          // the ledger of audience members
+	Locks   *Locks           // serializes batches of this instance
 	Env     Environment      // the host's environment
 	Now     func() time.Time // the clock
-	Log     *slog.Logger     // redacted
+	Log     *slog.Logger     // redacts secrets
 }
 
-// Origin is where a call comes from.
+// Origin describes the subscription that a call comes from.
 type Origin struct {
-	Instance     string // its id in the config
-	Subscription string // its name in the config
-	SyncMode     string // add, update, upsert, delete or mirror; "" where the action has none
-	MatchingKey  string // the field that records are matched by; "" where the subscription names none
+	Instance     string // the instance's id in the config
+	Subscription string // the subscription's name in the config
+	SyncMode     string // add, update, upsert, delete or mirror; "" if the action has no sync mode
+	MatchingKey  string // the field that records are matched by; "" if the subscription has none
 	Metadata     SubscriptionMetadata
-	HookOutputs  event.Value     // what the hooks of the action have given, by their names; without members where none has run
-	Features     map[string]bool // flags that the config and the host have set; not to be changed, and false where absent
-	Resend       bool            // send also what the ledger says the remote has
+	HookOutputs  event.Value     // outputs of the action's hooks by hook name; {} if none has run
+	Features     map[string]bool // flags of the config and the host; read-only
+	Resend       bool            // send members even if the ledger says that the remote has them
 }
 
-// SubscriptionMetadata is what is known of a subscription, for remotes that want to be told of it.
+// SubscriptionMetadata describes a subscription, for remotes that want to know it.
 type SubscriptionMetadata struct {
-	ID          string // from elsewhere, such as an export; "" where the config has none
+	ID          string // an external id, for example from an export; "" if the config has none
 	Name        string
-	Action      string // its key
-	Destination string // its slug
-	Instance    string // the id of the destination's config
+	Action      string // action key
+	Destination string // destination slug
+	Instance    string // id of the instance in the config
 }
 
 // Call is one payload to perform. S and P are the types generated from the definition.
@@ -47,52 +47,51 @@ type Call[S, P any] struct {
 	Origin
 	Settings S
 	Payload  P
-	// Membership is what the event says about an audience.
+	// Membership returns what the event says about an audience.
 	Membership func() Membership
 }
 
-// BatchCall is a batch of payloads to perform together: they share their batch keys and are in the order in which their
-// events were accepted. The slice of payloads is used again when the handler has returned: what is kept must be copied, save for
-// texts and Values, which never change.
+// BatchCall is a batch of payloads with equal batch keys, in the order in which their events were accepted. The slice of
+// payloads is reused after the handler returns: copy what you keep. Strings and Values are immutable and may be kept.
 type BatchCall[S, P any] struct {
 	Deps
 	Origin
 	Settings S
 	Payloads []P
-	// Membership is what the event behind payload i says about an audience.
+	// Membership returns what the event of payload i says about an audience.
 	Membership func(i int) Membership
 }
 
-// Handler is the code of an action. One of the two is enough: without PerformBatch payloads are performed one by one,
-// without Perform a single one is a batch of one.
+// Handler is the code of an action. It needs Perform or PerformBatch. Without PerformBatch, payloads are performed one by one;
+// without Perform, a single payload is a batch of one.
 type Handler[S, P any] struct {
-	// Perform delivers one payload. An error that is a *fault.Error keeps its status; others are internal errors.
+	// Perform delivers one payload. An error that is a *fault.Error keeps its status; any other is an internal error.
 	Perform func(ctx context.Context, call Call[S, P]) (*Response, error)
-	// PerformBatch delivers a batch and says what became of each payload. Where it returns an error too, that is the
-	// result of every payload it has not decided. A nil MultiStatus with a nil error means that all were delivered.
+	// PerformBatch delivers a batch and returns one result for each payload. An error is the result of every payload that has
+	// none. A nil MultiStatus with a nil error means that all payloads were delivered.
 	PerformBatch func(ctx context.Context, call BatchCall[S, P]) (*MultiStatus, error)
-	// Poll asks what has become of payloads that the other two have left pending, which they may do only where there is one. The
-	// results are those of the call's Operations. A retryable error means that it is not known, any other that the operation has
-	// failed. It is asked again, ever more seldom, until nothing is pending.
+	// Poll returns the results of the call's Operations, which Perform or PerformBatch left pending; without Poll they must
+	// not. After a retryable error the state is unknown and Poll is called again; any other error means that the operation
+	// failed. Pending operations are polled at increasing intervals.
 	Poll func(ctx context.Context, call PollCall[S]) (*MultiStatus, error)
 }
 
-// Decoder is how generated types read settings and payloads that have passed their schema.
+// Decoder is implemented by the generated types of settings and payloads. The decoded value has passed its schema.
 type Decoder[T any] interface {
 	*T
 	Decode(event.Value)
 }
 
-// Action is a Handler whose types are hidden. The zero Action is not valid; use Handle.
+// Action is a Handler without its type parameters. The zero Action is not valid; use Handle.
 type Action struct {
 	perform     func(context.Context, Input) (*MultiStatus, error)
-	poll        func(context.Context, Input) (*MultiStatus, error) // nil where nothing is pending
+	poll        func(context.Context, Input) (*MultiStatus, error) // nil if the handler has no Poll
 	batches     bool
-	maxPayloads int // payloads at a time; 0 is no bound
+	maxPayloads int // per call; 0 means unlimited
 }
 
-// Input is what the runtime hands to an Action. Settings and Payloads have passed their schemas; Events are those behind
-// the payloads, index by index.
+// Input is what the runtime passes to an Action. Settings and Payloads have passed their schemas. Events has the event of each
+// payload by index.
 type Input struct {
 	Deps
 	Origin
@@ -100,14 +99,14 @@ type Input struct {
 	Payloads []event.Value
 	Events   []event.Event
 
-	Operations []string // those that Poll asks for
+	Operations []string // for Poll
 }
 
 func (in *Input) membershipOf(i int) Membership {
 	return MembershipOf(in.Events[i].Value(), in.SyncMode)
 }
 
-// Handle hides the types of a handler.
+// Handle returns the Action of a handler.
 func Handle[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
 	a := newAction[S, P, DS, DP](h)
 	if h.Poll != nil {
@@ -135,7 +134,7 @@ func newAction[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
 				DP(&call.Payloads[i]).Decode(in.Payloads[i])
 			}
 			ms, err := h.PerformBatch(ctx, call)
-			payloads.Put(call.Payloads) // not after a panic: who knows what still runs
+			payloads.Put(call.Payloads) // not after a panic: goroutines of the handler may still use it
 			return ms, err
 		}}
 	case h.Perform != nil:
@@ -167,14 +166,14 @@ func performOne[S, P any, DS Decoder[S], DP Decoder[P]](ctx context.Context, h H
 	return ms, nil
 }
 
-// Batches tells whether the action takes more than one payload at a time.
+// Batches reports whether the action takes more than one payload at a time.
 func (a Action) Batches() bool { return a.batches }
 
-// MaxPayloads is the most payloads that the action takes at a time; 0 is no bound.
+// MaxPayloads returns how many payloads the action takes at a time; 0 means unlimited.
 func (a Action) MaxPayloads() int { return a.maxPayloads }
 
-// Perform runs the handler. It always gives one result for each payload: what the handler leaves undecided gets its
-// error, and a handler that panics or says nothing gives internal errors.
+// Perform runs the handler and returns one result for each payload. A payload that the handler leaves undecided gets the
+// handler's error. If the handler panics or returns neither results nor an error, the results are internal errors.
 func (a Action) Perform(ctx context.Context, in Input) *MultiStatus {
 	return a.checkPending(runHandler(ctx, in, a.perform, len(in.Payloads)))
 }

@@ -9,43 +9,43 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
-// The hooks: both run when a subscription is saved, the second for sources of reverse ETL.
+// The hooks. Both run when a subscription is saved; RETLOnMappingSave is for reverse ETL sources.
 const (
 	OnMappingSave     = "onMappingSave"
 	RETLOnMappingSave = "retlOnMappingSave"
 )
 
-// HookNames are the hooks in the order in which they run.
+// HookNames returns the names of the hooks in execution order.
 func HookNames() []string { return []string{OnMappingSave, RETLOnMappingSave} }
 
-// Hook is what an action does when a subscription to it is saved.
+// Hook describes a hook of an action, which runs when a subscription is saved.
 type Hook struct {
 	Name        string
 	Label       string
 	Description string
-	Inputs      fieldschema.Fields // what people fill in, in the subscription
-	Outputs     fieldschema.Fields // what is kept for the handlers of the action
+	Inputs      fieldschema.Fields // filled in by users in the subscription
+	Outputs     fieldschema.Fields // stored for the action's handlers
 }
 
-// HookInput is what a hook may use.
+// HookInput is the input of a hook.
 type HookInput struct {
 	Deps
-	Origin    // HookOutputs are those of earlier runs
+	Origin    // HookOutputs holds the outputs of earlier runs
 	Settings  event.Value
-	Inputs    event.Value // they have passed the hook's fields
-	LastInput event.Value // that of the run before; absent where there was none
+	Inputs    event.Value // checked against the hook's input fields
+	LastInput event.Value // Inputs of the previous run; absent if there was none
 }
 
-// HookOutput is what came of a hook.
+// HookOutput is the result of a hook.
 type HookOutput struct {
-	Message string      // for people
-	Outputs event.Value // kept with the subscription, where they pass the hook's fields
+	Message string      // for users
+	Outputs event.Value // stored with the subscription if they pass the hook's output fields
 }
 
-// HookFunc runs a hook. Its errors are for people; then what an earlier run gave stays.
+// HookFunc runs a hook. Its error is shown to users, and the outputs of an earlier run are kept.
 type HookFunc func(ctx context.Context, in HookInput) (HookOutput, error)
 
-// Hook is the action's hook with a name, nil where there is none.
+// Hook returns the action's hook with a name, or nil.
 func (a *ActionDefinition) Hook(name string) *Hook {
 	for i := range a.Hooks {
 		if a.Hooks[i].Name == name {
@@ -70,12 +70,12 @@ func (p *parser) parseHooks(v event.Value, place string) (hooks []Hook) {
 	return hooks
 }
 
-// checkHooks refuses hooks that are declared or handled alone.
+// checkHooks refuses hooks that are declared without a handler, and handlers of undeclared hooks.
 func (p Plugin) checkHooks(d *Definition) error {
 	for action, hooks := range p.Hooks {
 		for name := range hooks {
 			if a := d.Action(action); a == nil || a.Hook(name) == nil {
-				return fmt.Errorf("%s: there is a handler for the hook %q of %s, which %s does not declare", d.Slug, name, action, DefinitionFile)
+				return fmt.Errorf("%s: Plugin.Hooks has a handler for the hook %q of %s, which %s does not declare", d.Slug, name, action, DefinitionFile)
 			}
 		}
 	}

@@ -24,24 +24,24 @@ const (
 	CheckRequests     = "every action can be performed"
 )
 
-// Finding is something in a definition that parses but is wrong.
+// Finding is a problem of a definition that parses.
 type Finding struct {
 	Check   string
-	Of      string // what it is about, such as action.field; "" for the destination
-	Pointer string // its place in the definition
+	Of      string // the subject, such as action.field; "" for the destination
+	Pointer string // JSON pointer into the definition
 	Message string
-	Advice  bool // it leads to no failure: a description is missing
+	Advice  bool // the problem causes no failure, such as a missing description
 }
 
-// LintOptions say what Lint knows about a definition beside its text. Zero fields check nothing.
+// LintOptions is what Lint knows about a definition besides its text. Zero fields disable checks.
 type LintOptions struct {
-	Directory string                   // in which the definition lies
-	Performs  func(action string) bool // reports whether code performs an action without a request
+	Directory string                   // the directory of the definition
+	Performs  func(action string) bool // reports whether Go code performs an action without a request
 }
 
-// Lint finds what is wrong in a definition although it parses: keys that cannot be written without quotes, defaults that are no
-// values of their fields, bounds that exclude everything, secrets that would show, conditions that depend on each other, actions
-// that nothing performs. It is what every destination of a registry is held to, whether it has code or not.
+// Lint returns problems of a definition that parses: keys that need quotes in YAML, defaults that are invalid for their fields,
+// bounds that allow no value, secrets that are not passwords, fields whose conditions depend on each other, and actions that
+// nothing performs. Every destination of a registry must pass it, with or without code.
 func (d *Definition) Lint(o LintOptions) []Finding {
 	l := linter{d: d}
 	l.checkNames(o.Directory)
@@ -74,7 +74,7 @@ var (
 	actionKey = regexp.MustCompile(`^[a-z][A-Za-z0-9]*$`)
 )
 
-// checkNames checks that the slug is the directory's name, that keys can be written without quotes, and that titles are unique.
+// checkNames checks that the slug is the name of the directory, that keys need no quotes in YAML, and that titles are unique.
 func (l *linter) checkNames(directory string) {
 	if dir, err := filepath.Abs(directory); directory != "" && err == nil && filepath.Base(dir) != l.d.Slug {
 		l.addFinding(CheckNames, "", "/slug", "the slug is %q, but the directory is called %q", l.d.Slug, filepath.Base(dir))
@@ -86,7 +86,7 @@ func (l *linter) checkNames(directory string) {
 			l.addFinding(CheckNames, a.Key, place, "the key of an action should be like createContact")
 		}
 		if other, taken := titles[a.Title]; taken {
-			l.addFinding(CheckNames, a.Key, place+"/title", "has the title of %s: %q", other, a.Title)
+			l.addFinding(CheckNames, a.Key, place+"/title", "has the same title as %s: %q", other, a.Title)
 		}
 		titles[a.Title] = a.Key
 	}
@@ -105,7 +105,7 @@ func (l *linter) checkAction(a ActionDefinition, performs func(string) bool) {
 	}
 }
 
-// checkBatchSize checks that batches can be as large as the batch_size field and the request of an action say.
+// checkBatchSize checks that the sizes in the batch_size field and in the request of an action are possible.
 func (l *linter) checkBatchSize(a ActionDefinition, place string) {
 	var field fieldschema.Field
 	if f := a.Fields.Get(BatchSize); f != nil {
@@ -125,7 +125,7 @@ func (l *linter) checkBatchSize(a ActionDefinition, place string) {
 	}
 }
 
-// checkFields checks the fields of an object and those inside of them.
+// checkFields checks fields and, recursively, their properties.
 func (l *linter) checkFields(of, place string, fields fieldschema.Fields) {
 	labels := map[string]string{}
 	for _, f := range fields {
@@ -134,7 +134,7 @@ func (l *linter) checkFields(of, place string, fields fieldschema.Fields) {
 			l.addFinding(CheckNames, of, place, "the key of a field should be like first_name or firstName")
 		}
 		if other, taken := labels[f.Label]; taken {
-			l.addFinding(CheckNames, of, place+"/label", "has the label of %s: %q", other, f.Label)
+			l.addFinding(CheckNames, of, place+"/label", "has the same label as %s: %q", other, f.Label)
 		}
 		labels[f.Label] = f.Key
 		if f.Minimum.Exists() && f.Maximum.Exists() && f.Minimum.Float() > f.Maximum.Float() {
@@ -146,7 +146,7 @@ func (l *linter) checkFields(of, place string, fields fieldschema.Fields) {
 	l.checkCycles(of, place, fields)
 }
 
-// checkDefault checks that a default which is no mapping is a value of its field.
+// checkDefault checks that a default that is not a mapping is valid for its field.
 func (l *linter) checkDefault(of, place string, f fieldschema.Field) {
 	value := f.Default
 	isMapping := value.Kind() == event.Object && (f.Type == fieldschema.Object || value.Len() > 0 && strings.HasPrefix(firstKey(value), "@"))
@@ -159,7 +159,7 @@ func (l *linter) checkDefault(of, place string, f fieldschema.Field) {
 		_, err = compiled.Process(event.NewObject([]event.Member{{Key: f.Key, Value: value}}))
 	}
 	if err != nil {
-		l.addFinding(CheckDefaults, of, place+"/default", "the default is no value of the field: %v", err)
+		l.addFinding(CheckDefaults, of, place+"/default", "the default is not a valid value of the field: %v", err)
 	}
 }
 
@@ -170,7 +170,7 @@ func firstKey(v event.Value) string {
 	return ""
 }
 
-// checkCycles finds fields that a form shows only if another one is filled in, which it shows only if the first is.
+// checkCycles finds fields that are shown only if another one is filled in, which in turn is shown only if the first one is.
 func (l *linter) checkCycles(of, place string, fields fieldschema.Fields) {
 	needs := map[string][]string{}
 	for _, f := range fields {
@@ -191,8 +191,8 @@ func (l *linter) checkCycles(of, place string, fields fieldschema.Fields) {
 	}
 }
 
-// requiredFields returns the fields that have to be filled in for conditions to hold. A condition that a field is empty, is false or
-// is not some value holds for an empty field, too; of alternatives, none has to hold.
+// requiredFields returns the fields that must be filled in for the conditions to hold. A condition that a field is empty, is
+// false or is not some value also holds for an empty field. With match: any, no single field is required.
 func requiredFields(conditions event.Value) []string {
 	list := conditions.Get("conditions")
 	if conditions.Get("match").Str() == "any" && list.Len() > 1 {
@@ -223,7 +223,7 @@ func itemsOf(v event.Value) []event.Value {
 	return items
 }
 
-// cycleFrom returns the keys that lead from start back to it, nil if none do.
+// cycleFrom returns the keys of a path from start back to itself, or nil.
 func cycleFrom(start string, needs map[string][]string) []string {
 	seen := map[string]bool{}
 	var visit func(key string, way []string) []string
@@ -246,7 +246,7 @@ func cycleFrom(start string, needs map[string][]string) []string {
 	return visit(start, nil)
 }
 
-// checkSecret checks that a setting with the name of a secret is a password, so that it never shows.
+// checkSecret checks that a setting with the name of a secret is a password.
 func (l *linter) checkSecret(f fieldschema.Field) {
 	if f.Type != fieldschema.Password && (f.Type == fieldschema.String || f.Type == fieldschema.Text) && httpx.IsSecretName(f.Key) {
 		l.addFinding(CheckSecrets, "settings."+f.Key, "/authentication/fields"+fault.PointerKey(f.Key)+"/type",
@@ -254,7 +254,7 @@ func (l *linter) checkSecret(f fieldschema.Field) {
 	}
 }
 
-// checkDescription checks that people can read what something is for. Inside of an object a label may be enough.
+// checkDescription checks that a description is present and ends with a full stop.
 func (l *linter) checkDescription(of, pointer, what, text string) {
 	switch text = strings.TrimSpace(text); {
 	case text == "":
@@ -264,7 +264,7 @@ func (l *linter) checkDescription(of, pointer, what, text string) {
 	}
 }
 
-// checkPreset checks that a preset maps fields that exist.
+// checkPreset checks that a preset maps only fields that exist.
 func (l *linter) checkPreset(p Preset, place string) {
 	a := l.d.Action(p.Action)
 	for key := range p.Mapping.Members() {

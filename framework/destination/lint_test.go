@@ -42,10 +42,10 @@ func TestLint(t *testing.T) {
 		want                   string // pointer and message of the only finding; "" for none
 	}{
 		{name: "nothing"},
-		{name: "default is not among the choices", fields: `a: {label: A, description: A., type: string, choices: [x, y], default: z}`, want: "/actions/create/fields/a/default the default is no value"},
+		{name: "default is not among the choices", fields: `a: {label: A, description: A., type: string, choices: [x, y], default: z}`, want: "/actions/create/fields/a/default the default is not a valid value"},
 		{name: "default is among open choices", fields: `a: {label: A, description: A., type: string, choices: [x, y], openChoices: true, default: z}`},
-		{name: "default of another type", fields: `a: {label: A, description: A., type: integer, default: many}`, want: "/actions/create/fields/a/default the default is no value"},
-		{name: "default that is an object", fields: `a: {label: A, description: A., type: string, default: {b: 1}}`, want: "/actions/create/fields/a/default the default is no value"},
+		{name: "default of another type", fields: `a: {label: A, description: A., type: integer, default: many}`, want: "/actions/create/fields/a/default the default is not a valid value"},
+		{name: "default that is an object", fields: `a: {label: A, description: A., type: string, default: {b: 1}}`, want: "/actions/create/fields/a/default the default is not a valid value"},
 		{name: "default that is a mapping", fields: `a: {label: A, description: A., type: integer, default: {"@path": $.a}}`},
 		{name: "default of a setting", settings: `n: {label: N, description: N., type: number, default: x}`, want: "/authentication/fields/n/default the default"},
 		{name: "default below the minimum", fields: `a: {label: A, description: A., type: number, minimum: 5, default: 4}`, want: "/actions/create/fields/a/default the default"},
@@ -65,7 +65,7 @@ func TestLint(t *testing.T) {
 		{name: "batch size raised by its maximum", fields: `batch_size: {label: B, description: B., type: integer, default: 5000, maximum: 5000}`},
 		{name: "batch size above its maximum", fields: `batch_size: {label: B, description: B., type: integer, default: 5001, maximum: 5000}`, want: "/actions/create/fields/batch_size/default"},
 		{name: "maximum of the batch size above the bound", fields: `batch_size: {label: B, description: B., type: integer, maximum: 10001}`, want: "/actions/create/fields/batch_size/maximum the maximum is 10001, but a batch holds at most 10000 payloads"},
-		{name: "a label twice", fields: `a: {label: ID, description: A., type: string}`, want: "/actions/create/fields/a/label has the label of id"},
+		{name: "a label twice", fields: `a: {label: ID, description: A., type: string}`, want: "/actions/create/fields/a/label has the same label as id"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d, err := destination.ParseDefinition("destination.yaml", []byte(linted(tc.settings, tc.fields)))

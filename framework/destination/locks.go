@@ -5,21 +5,20 @@ import (
 	"sync"
 )
 
-// Locks are locks by name, so that one thing is done at a time for each name. The zero Locks is ready; it is safe for
-// concurrent use.
+// Locks is a set of named mutexes. The zero Locks is ready to use. It is safe for concurrent use.
 type Locks struct {
 	mu    sync.Mutex
 	locks map[string]*namedLock
 }
 
-// namedLock is one name's; turn holds one token while nobody has it.
+// namedLock is the lock of one name. token holds one element while the lock is free.
 type namedLock struct {
 	token chan struct{}
 	users int
 }
 
-// Lock waits until nobody else holds a name, or until ctx ends. Whoever holds it calls release once.
-func (l *Locks) Lock(ctx context.Context, name string) (release func(), err error) {
+// Lock acquires the lock of a name. It fails when ctx ends. The caller must call unlock once.
+func (l *Locks) Lock(ctx context.Context, name string) (unlock func(), err error) {
 	l.mu.Lock()
 	if l.locks == nil {
 		l.locks = map[string]*namedLock{}
@@ -41,7 +40,7 @@ func (l *Locks) Lock(ctx context.Context, name string) (release func(), err erro
 	}
 }
 
-// dropUser forgets a name that nobody holds or waits for.
+// dropUser removes a lock that has neither a holder nor waiters.
 func (l *Locks) dropUser(name string, mine *namedLock) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,63 +9,61 @@ import (
 	"time"
 )
 
-// Members is the ledger of an audience destination: who the instance has sent to which audience. The remote often cannot
-// say it. It is safe for concurrent use.
+// Members is the ledger of an audience destination: which identity the instance has sent to which audience. Many remotes cannot
+// report this. It is safe for concurrent use.
 //
-// A handler calls Doubt before it sends changes and Write when the remote has said yes. Whatever happens between the two, a
-// crash included, leaves the identities in doubt, and their next change is sent even if it looks like no news. An error that may
-// pass is a retryable *fault.Error, which a handler hands on. The slices that are handed in stay the caller's.
+// A handler calls MarkUncertain before it sends changes and Record after the remote has accepted them. If the handler fails or
+// crashes in between, the identities stay uncertain and their next change is sent even if it equals the recorded state. A
+// temporary error is a retryable *fault.Error, which a handler returns. The caller keeps ownership of the slices it passes.
 type Members interface {
-	// Lookup is what is recorded for these identities of an audience, index by index.
+	// Lookup returns the records of identities in an audience, by index.
 	Lookup(ctx context.Context, audienceID string, identities []string) ([]Record, error)
-	// MarkUncertain says that from now on the remote may hold something else than what is recorded of these identities, until the
-	// next Write of each.
+	// MarkUncertain marks the state of identities at the remote as unknown, until the next Record of each.
 	MarkUncertain(ctx context.Context, audience Audience, identities []string) error
-	// Record records what the remote has accepted, and nothing else. A change that is older than what is recorded for
-	// its identity is passed over.
+	// Record records changes that the remote has accepted. A change that is older than the record of its identity is ignored.
 	Record(ctx context.Context, audience Audience, changes []Change) error
-	// Annotate keeps why changes were not delivered, for people; it changes no Record.
+	// Annotate stores why changes were not delivered, for users. It changes no Record.
 	Annotate(ctx context.Context, audience Audience, notes []Note) error
-	// Sizes are the audiences with their number of members, sorted by id.
+	// Sizes returns the audiences and their number of members, sorted by id.
 	Sizes(ctx context.Context) ([]AudienceSize, error)
 }
 
-// Audience is an audience by its id at the remote, and the name it goes by now.
+// Audience is an audience by its id at the remote, with its current name.
 type Audience struct{ ID, Name string }
 
-// Record is what is known of one identity in one audience.
+// Record is the recorded state of one identity in one audience.
 type Record struct {
-	Known     bool      // something has been delivered
-	Member    bool      // the last thing delivered was an entry
-	At        time.Time // the time of the event that decided it
-	Uncertain bool      // the remote may hold something else
+	Known     bool      // a change has been delivered
+	Member    bool      // the last delivered change was an entry
+	At        time.Time // the time of the event behind the last change
+	Uncertain bool      // the remote's state may differ
 }
 
-// Change is one entry or exit that the remote has taken.
+// Change is one entry or exit that the remote has accepted.
 type Change struct {
 	Identity  string
 	Member    bool
 	At        time.Time // of the event
-	Unchanged bool      // the remote had it before and nothing was sent; only the time is news
+	Unchanged bool      // nothing was sent because the remote had it before; only the time is new
 }
 
-// Note is one entry or exit that was not delivered.
+// Note is one entry or exit that was not delivered, with the reason.
 type Note struct {
 	Identity string
 	Member   bool
 	At       time.Time // of the event
 	Outcome  string    // skipped, refused or retry
-	Reason   string    // for people, without secrets
+	Reason   string    // for users, without secrets
 }
 
-// AudienceSize is one audience and how many identities are in it.
+// AudienceSize is an audience and its number of members.
 type AudienceSize struct {
 	Audience
 	Members int
-	Purged  time.Time // when all members were removed for good; zero where they never were
+	Purged  time.Time // when all members were removed for good; zero if never
 }
 
-// NewMemoryMembers is a Members that ends with the process.
+// NewMemoryMembers returns Members that are kept in memory only.
 func NewMemoryMembers() Members { return &memoryMembers{audiences: map[string]*memoryAudience{}} }
 
 type memoryMembers struct {
@@ -78,7 +76,8 @@ type memoryAudience struct {
 	records map[string]*Record
 }
 
-// ensureRecord is what is recorded of an identity, made where there is nothing. The identity is copied: it may be part of a larger text.
+// ensureRecord returns the record of an identity, and creates it if it is missing. The key is a copy, since identity may be a
+// substring of a larger text.
 func (a *memoryAudience) ensureRecord(identity string) *Record {
 	r := a.records[identity]
 	if r == nil {
@@ -126,7 +125,7 @@ func (m *memoryMembers) MarkUncertain(_ context.Context, audience Audience, iden
 	return nil
 }
 
-// ensureAudience is the record of an audience, made where there is none.
+// ensureAudience returns an audience with its current name, and creates it if it is missing.
 func (m *memoryMembers) ensureAudience(audience Audience) *memoryAudience {
 	a := m.audiences[audience.ID]
 	if a == nil {

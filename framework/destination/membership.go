@@ -2,17 +2,17 @@ package destination
 
 import "github.com/landfall-dev/landfall/framework/event"
 
-// Membership is what an event says about an audience.
+// Membership is an event's statement about an audience.
 type Membership uint8
 
 // The memberships.
 const (
-	Unknown Membership = iota // it says nothing
+	Unknown Membership = iota // the event does not say
 	In                        // the user is a member from now on
 	Out                       // the user is no longer a member
 )
 
-// MembershipOf reads the membership from an event of an Engage audience or journey, or of reverse ETL with a sync mode.
+// MembershipOf returns the membership in an event of an Engage audience or journey, or of reverse ETL with a sync mode.
 func MembershipOf(v event.Value, syncMode string) Membership {
 	personas := v.Get("context").Get("personas")
 	switch personas.Get("computation_class").Str() {
@@ -28,7 +28,7 @@ func MembershipOf(v event.Value, syncMode string) Membership {
 	return syncMembership(v, syncMode)
 }
 
-// computedValue is the value of an audience's key: in properties of a track event, in traits of an identify.
+// computedValue returns the value of an audience's key: from properties of a track event, from traits of an identify event.
 func computedValue(v event.Value, key string) event.Value {
 	switch v.Get("type").Str() {
 	case "track":
@@ -39,7 +39,7 @@ func computedValue(v event.Value, key string) event.Value {
 	return event.Value{}
 }
 
-// BoolMembership is the membership that a boolean stands for, or the text true or false.
+// BoolMembership returns the membership for a boolean, or for the text "true" or "false".
 func BoolMembership(v event.Value) Membership {
 	switch {
 	case v.Kind() == event.True, v.Str() == "true":

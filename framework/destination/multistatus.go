@@ -7,49 +7,49 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Outcome is what became of one payload.
+// Outcome is the outcome of one payload.
 type Outcome uint8
 
 // The outcomes.
 const (
 	Undecided Outcome = iota
-	Delivered         // the remote has it
-	Skipped           // there was nothing to send: superseded, unchanged, …
-	Failed            // Err says why
-	Pending           // the remote works on it as Operation
+	Delivered         // the remote has accepted it
+	Skipped           // nothing had to be sent, for example because it was superseded
+	Failed            // Err holds the reason
+	Pending           // the remote is still processing Operation
 )
 
-// Result is what became of one payload.
+// Result is the result of one payload.
 type Result struct {
 	Outcome Outcome
-	Status  int          // an HTTP status; 200 for delivered and skipped unless the remote said otherwise
+	Status  int          // an HTTP status; 200 for delivered and skipped payloads unless the remote said otherwise
 	Reason  string       // why it was skipped
-	Sent    event.Value  // what was sent for it; absent means the payload itself
-	Body    event.Value  // what the remote answered, where that is of use
-	Err     *fault.Error // set where it failed
+	Sent    event.Value  // what was sent; absent means the payload itself
+	Body    event.Value  // the response body, if useful
+	Err     *fault.Error // set if Outcome is Failed
 
-	Operation string // set where it is pending
+	Operation string // set if Outcome is Pending
 }
 
-// MultiStatus is the results of a batch, index by index. It is not safe for concurrent use.
+// MultiStatus holds the results of a batch by index. It is not safe for concurrent use.
 type MultiStatus struct {
 	outcomes []Outcome
-	results  []Result // nil as long as none says more than that it is delivered, as in most batches
+	results  []Result // nil while every result is undecided or plainly delivered, as in most batches
 }
 
-// NewMultiStatus is n undecided results.
+// NewMultiStatus returns n undecided results.
 func NewMultiStatus(n int) *MultiStatus { return &MultiStatus{outcomes: make([]Outcome, n)} }
 
-// Len is the number of results.
+// Len returns the number of results.
 func (m *MultiStatus) Len() int { return len(m.outcomes) }
 
-// Decided tells whether payload i has a result.
+// Decided reports whether payload i has a result.
 func (m *MultiStatus) Decided(i int) bool { return m.outcomes[i] != Undecided }
 
-// Outcome is the outcome of payload i so far.
+// Outcome returns the outcome of payload i so far.
 func (m *MultiStatus) Outcome(i int) Outcome { return m.outcomes[i] }
 
-// Result is the result of payload i so far.
+// Result returns the result of payload i so far.
 func (m *MultiStatus) Result(i int) Result {
 	switch {
 	case m.results != nil:
@@ -60,10 +60,11 @@ func (m *MultiStatus) Result(i int) Result {
 	return Result{}
 }
 
-// deliveredResult is the result of what the remote simply has.
+// deliveredResult is the result of a payload that was delivered without further detail.
 var deliveredResult = Result{Outcome: Delivered, Status: http.StatusOK}
 
-// Describe are the outcome and the reason of a result for people: delivered, skipped, refused or retry.
+// Describe returns the outcome and the reason of a result for users. The outcome is delivered, skipped, refused, retry, pending
+// or undecided.
 func (r Result) Describe() (outcome, reason string) {
 	switch {
 	case r.Outcome == Delivered:
@@ -80,7 +81,7 @@ func (r Result) Describe() (outcome, reason string) {
 	return "refused", r.Err.Error()
 }
 
-// Deliver says that the remote has payload i.
+// Deliver marks payload i as delivered.
 func (m *MultiStatus) Deliver(i int) {
 	if m.results != nil {
 		m.results[i] = deliveredResult
@@ -88,12 +89,12 @@ func (m *MultiStatus) Deliver(i int) {
 	m.outcomes[i] = Delivered
 }
 
-// Skip says that there was nothing to send for payload i.
+// Skip marks payload i as skipped, because nothing had to be sent.
 func (m *MultiStatus) Skip(i int, reason string) {
 	m.Set(i, Result{Outcome: Skipped, Status: http.StatusOK, Reason: reason})
 }
 
-// Fail says that payload i was not delivered.
+// Fail marks payload i as failed.
 func (m *MultiStatus) Fail(i int, err error) {
 	e := fault.As(err)
 	status := e.Status
@@ -103,7 +104,7 @@ func (m *MultiStatus) Fail(i int, err error) {
 	m.Set(i, Result{Outcome: Failed, Status: status, Err: e})
 }
 
-// Set gives payload i any result.
+// Set sets the result of payload i.
 func (m *MultiStatus) Set(i int, r Result) {
 	if m.results == nil {
 		results := make([]Result, len(m.outcomes))
@@ -115,7 +116,7 @@ func (m *MultiStatus) Set(i int, r Result) {
 	m.outcomes[i], m.results[i] = r.Outcome, r
 }
 
-// completeResults makes n decided results of what a handler returned.
+// completeResults turns what a handler returned into n decided results.
 func completeResults(ms *MultiStatus, err error, n int) *MultiStatus {
 	if ms == nil {
 		ms = NewMultiStatus(n)
@@ -126,7 +127,7 @@ func completeResults(ms *MultiStatus, err error, n int) *MultiStatus {
 		}
 	}
 	if ms.Len() != n {
-		err = &fault.Error{Code: fault.CodeInternal, Status: 500, Message: "the handler did not give one result for each payload"}
+		err = &fault.Error{Code: fault.CodeInternal, Status: 500, Message: "the handler did not return one result for each payload"}
 		ms = NewMultiStatus(n)
 	}
 	for i := range n {
@@ -134,7 +135,7 @@ func completeResults(ms *MultiStatus, err error, n int) *MultiStatus {
 			continue
 		}
 		if err == nil {
-			err = &fault.Error{Code: fault.CodeInternal, Status: 500, Message: "the handler gave this payload no result"}
+			err = &fault.Error{Code: fault.CodeInternal, Status: 500, Message: "the handler returned no result for this payload"}
 		}
 		ms.Fail(i, err)
 	}

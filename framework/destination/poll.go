@@ -8,8 +8,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// PollCall asks what has become of operations that the remote works on: the ids that were given to Pend, or that stood in
-// Response.Operation.
+// PollCall asks for the state of operations at the remote. Their ids come from Pend or Response.Operation.
 type PollCall[S any] struct {
 	Deps
 	Origin
@@ -17,17 +16,17 @@ type PollCall[S any] struct {
 	Operations []string
 }
 
-// Pend says that the remote has taken payload i and works on it as an operation, which Poll asks for later. In a Poll it says that
-// the operation is not finished.
+// Pend marks payload i as pending: the remote has accepted it and processes it as an operation that Poll will ask for. In Poll
+// it says that the operation is not finished.
 func (m *MultiStatus) Pend(i int, operation string) {
 	m.Set(i, Result{Outcome: Pending, Status: http.StatusAccepted, Operation: operation})
 }
 
-// Polls tells whether the action has operations that are polled.
+// Polls reports whether the action's handler has Poll.
 func (a Action) Polls() bool { return a.poll != nil }
 
-// Poll asks what has become of the input's Operations. It always gives one result for each. An error that may be retried means
-// that it is not known, and any other that the operation has failed.
+// Poll calls the handler's Poll and returns one result for each of the input's Operations. A retryable error means that the
+// state is unknown, any other that the operation has failed.
 func (a Action) Poll(ctx context.Context, in Input) *MultiStatus {
 	ms := runHandler(ctx, in, a.poll, len(in.Operations))
 	for i := range ms.Len() {
@@ -39,7 +38,7 @@ func (a Action) Poll(ctx context.Context, in Input) *MultiStatus {
 	return ms
 }
 
-// runHandler calls a handler. What it leaves undecided gets its error, and one that panics gives internal errors.
+// runHandler calls a handler. Payloads without a result get the handler's error; a panic becomes an internal error.
 func runHandler(ctx context.Context, in Input, handler func(context.Context, Input) (*MultiStatus, error), n int) *MultiStatus {
 	var ms *MultiStatus
 	var err error
@@ -54,12 +53,12 @@ func runHandler(ctx context.Context, in Input, handler func(context.Context, Inp
 	return completeResults(ms, err, n)
 }
 
-// checkPending makes internal errors of operations that nobody can ask for.
+// checkPending replaces pending results that cannot be polled with internal errors.
 func (a Action) checkPending(ms *MultiStatus) *MultiStatus {
 	for i := range ms.Len() {
 		if ms.Outcome(i) == Pending && (a.poll == nil || ms.Result(i).Operation == "") {
 			ms.Fail(i, &fault.Error{Code: fault.CodeInternal, Status: 500,
-				Message: "the handler says that the remote works on it, but there is no Poll, or no operation to ask for"})
+				Message: "the handler marked the payload as pending, but it has no Poll or gave no operation"})
 		}
 	}
 	return ms

@@ -8,19 +8,20 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Registry is the destinations there are, by slug and alias. It is immutable and safe for concurrent use.
+// Registry holds destinations by slug and alias. It is immutable and safe for concurrent use.
 type Registry struct {
 	entries []Entry
 	byName  map[string]int
 }
 
-// Entry is one destination.
+// Entry is one destination of a Registry.
 type Entry struct {
 	Plugin     Plugin
 	Definition *Definition
 }
 
-// NewRegistry loads plugins. The error holds every mistake in every definition. Two that go by the same name are refused.
+// NewRegistry loads plugins. The error holds every problem of every definition. Two destinations with the same slug or alias
+// are refused.
 func NewRegistry(plugins []Plugin) (*Registry, error) {
 	r := &Registry{byName: map[string]int{}}
 	var problems fault.Problems
@@ -39,7 +40,7 @@ func NewRegistry(plugins []Plugin) (*Registry, error) {
 	for i, e := range r.entries {
 		for _, name := range append([]string{e.Definition.Slug}, e.Definition.Aliases...) {
 			if other, taken := r.byName[name]; taken {
-				return nil, fmt.Errorf("two destinations are called %q: %s and %s", name, r.entries[other].displayName(), e.displayName())
+				return nil, fmt.Errorf("two destinations have the name %q: %s and %s", name, r.entries[other].displayName(), e.displayName())
 			}
 			r.byName[name] = i
 		}
@@ -47,7 +48,7 @@ func NewRegistry(plugins []Plugin) (*Registry, error) {
 	return r, nil
 }
 
-// displayName is the destination's name, with its file where it has been read from one.
+// displayName returns the destination's name, and its file if it was read from one.
 func (e Entry) displayName() string {
 	if e.Plugin.File != "" {
 		return fmt.Sprintf("%s (%s)", e.Definition.Name, e.Plugin.File)
@@ -55,7 +56,7 @@ func (e Entry) displayName() string {
 	return e.Definition.Name
 }
 
-// Find is the destination that goes by a slug or an alias.
+// Find returns the destination with this slug or alias.
 func (r *Registry) Find(name string) (Entry, bool) {
 	i, ok := r.byName[name]
 	if !ok {
@@ -64,10 +65,10 @@ func (r *Registry) Find(name string) (Entry, bool) {
 	return r.entries[i], true
 }
 
-// Entries are all destinations, sorted by slug.
+// Entries returns all destinations, sorted by slug.
 func (r *Registry) Entries() []Entry { return slices.Clone(r.entries) }
 
-// Slugs are the slugs of all destinations and their aliases, sorted.
+// Slugs returns the slugs and aliases of all destinations, sorted.
 func (r *Registry) Slugs() []string {
 	names := make([]string, 0, len(r.byName))
 	for name := range r.byName {

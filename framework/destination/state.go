@@ -5,19 +5,19 @@ import (
 	"sync"
 )
 
-// State is what an instance remembers between batches, by key; each instance has its own. It is safe for concurrent use. An error
-// that may pass is a retryable *fault.Error.
+// State is durable key-value data of an instance; each instance has its own. It is safe for concurrent use. A temporary error
+// is a retryable *fault.Error.
 type State interface {
-	// Get is the value of a key; ok is false where none was put.
+	// Get returns the value of a key; ok is false if the key has no value.
 	Get(ctx context.Context, key string) (value string, ok bool, err error)
-	// Put sets the value of a key. It is durable when Put returns, as far as the state is.
+	// Put sets the value of a key. The value is durable when Put returns, if the implementation is durable.
 	Put(ctx context.Context, key, value string) error
-	// Swap sets the value of a key where it is old, all at once with looking, also where several processes share the state;
-	// "" stands for no value on both sides. ok is false where it was not old, and then nothing has changed.
+	// Swap atomically replaces the value old of a key, also if several processes share the state. "" stands for no value, as
+	// old and as value. If the value is not old, ok is false and nothing changes.
 	Swap(ctx context.Context, key, old, value string) (ok bool, err error)
 }
 
-// NewMemoryState is a State that ends with the process.
+// NewMemoryState returns a State that is kept in memory only.
 func NewMemoryState() State { return &memoryState{values: map[string]string{}} }
 
 type memoryState struct {

@@ -5,21 +5,21 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// SyncMode is the sync modes that an action offers: what becomes of records of reverse ETL that are new, updated and deleted.
+// SyncMode describes the sync modes that an action offers: how it treats new, updated and deleted records of reverse ETL.
 type SyncMode struct {
 	Label       string
 	Description string
-	Default     string // of subscriptions that choose none; "" where there is none
+	Default     string // used if a subscription sets none; may be ""
 	Choices     []SyncModeChoice
 }
 
-// SyncModeChoice is one sync mode of an action.
+// SyncModeChoice is one sync mode that an action offers.
 type SyncModeChoice struct {
 	Label string
 	Value string // add, update, upsert, delete or mirror
 }
 
-// Modes are the values of the choices.
+// Modes returns the values of the choices.
 func (s *SyncMode) Modes() []string {
 	modes := make([]string, len(s.Choices))
 	for i, c := range s.Choices {
@@ -28,7 +28,7 @@ func (s *SyncMode) Modes() []string {
 	return modes
 }
 
-// Offers tells whether a mode is among the choices.
+// Offers reports whether mode is one of the choices.
 func (s *SyncMode) Offers(mode string) bool {
 	for _, c := range s.Choices {
 		if c.Value == mode {
@@ -38,7 +38,7 @@ func (s *SyncMode) Offers(mode string) bool {
 	return false
 }
 
-// parseSyncMode reads the sync modes of an action; nil where it has none.
+// parseSyncMode reads the sync modes of an action; nil if it has none.
 func (p *parser) parseSyncMode(v event.Value, place string) *SyncMode {
 	if v.Kind() == event.Absent {
 		return nil
@@ -48,7 +48,7 @@ func (p *parser) parseSyncMode(v event.Value, place string) *SyncMode {
 		s.Choices = append(s.Choices, SyncModeChoice{Label: c.Get("label").Str(), Value: c.Get("value").Str()})
 	}
 	if s.Default != "" && !s.Offers(s.Default) {
-		p.problems.Add(place+"/default", "is none of the choices%s", fault.DidYouMean(s.Default, s.Modes()))
+		p.problems.Add(place+"/default", "is not one of the choices%s", fault.DidYouMean(s.Default, s.Modes()))
 	}
 	return s
 }

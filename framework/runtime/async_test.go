@@ -43,7 +43,7 @@ func TestPendingWithoutPollIsAnInternalError(t *testing.T) {
 	}}
 	got := a.plan(t, oneBatch).Run(t.Context(), events(t, `{"type":"track","userId":"1"}`)[0])
 	assert.Equal(t, runtime.Refused, got[0].Outcome)
-	assert.Contains(t, got[0].Reason, "there is no Poll")
+	assert.Contains(t, got[0].Reason, "has no Poll")
 }
 
 func TestPerformMayLeaveItsPayloadPending(t *testing.T) {

@@ -101,11 +101,11 @@ func TestAudiencesOfTheConfigAreChecked(t *testing.T) {
 	assert.ErrorContains(t, err, "are of no use: Acme creates no audiences")
 	p.CreateAudience = sample.Plugin().CreateAudience
 	_, err = p.Load()
-	assert.ErrorContains(t, err, "no audienceConfig whose mode is synced")
+	assert.ErrorContains(t, err, "audienceConfig does not have the mode synced")
 	p = sample.Plugin()
 	p.CreateAudience = nil
 	_, err = p.Load()
-	assert.ErrorContains(t, err, "there is no CreateAudience")
+	assert.ErrorContains(t, err, "Plugin.CreateAudience is not set")
 }
 
 func TestAudiencesByHand(t *testing.T) {

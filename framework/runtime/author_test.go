@@ -72,10 +72,10 @@ func TestChoicesOfWhatIsNotDeclaredAreRefused(t *testing.T) {
 	p := sample.Plugin()
 	p.Choices = map[string]map[string]destination.ChoicesFunc{"upsertUser": {"address.town": nil}}
 	_, err := p.Load()
-	assert.EqualError(t, err, `sample: there are choices for the field "address.town" of upsertUser, which destination.yaml does not declare`)
+	assert.EqualError(t, err, `sample: Plugin.Choices has the field "address.town" of upsertUser, which destination.yaml does not declare`)
 	p.Choices = map[string]map[string]destination.ChoicesFunc{"nothing": nil}
 	_, err = p.Load()
-	assert.EqualError(t, err, `sample: there are choices for the action "nothing", which destination.yaml does not declare`)
+	assert.EqualError(t, err, `sample: Plugin.Choices has the action "nothing", which destination.yaml does not declare`)
 }
 
 func TestDeletionsGoInOrderWithTheUsersEvents(t *testing.T) {

@@ -206,7 +206,7 @@ func TestEveryPayloadOfABatchHasItsOwnVerdict(t *testing.T) {
 				want[fmt.Sprint(i)] = "refused 400 mapping"
 			case 1: // it is too large alone
 				texts[i] = fmt.Sprintf(`{"type":"track","userId":"u%d","properties":{"part":{"p":"%d%s"}}}`, random.IntN(5), i, strings.Repeat("x", 300))
-				want[fmt.Sprint(i)] = "refused 400 the request is larger than the 300 bytes"
+				want[fmt.Sprint(i)] = "refused 400 the request is larger than 300 bytes"
 			default:
 				texts[i] = fmt.Sprintf(`{"type":"track","userId":"u%d","properties":{"part":{"p":%d}}}`, random.IntN(5), i)
 			}
@@ -234,12 +234,12 @@ func TestWhatADefinitionDeclaresFitsItsCode(t *testing.T) {
 		want       string
 	}{
 		{declared, destination.Plugin{}, ""},
-		{declared, destination.Plugin{Actions: handler}, `destination.yaml:18:7: /actions/put/request cannot be: there is a handler for the action "put", too`},
+		{declared, destination.Plugin{Actions: handler}, `destination.yaml:18:7: /actions/put/request is not allowed: the action "put" also has a handler`},
 		{strings.Replace(declared, "    request:\n      url: /things\n", "", 1), destination.Plugin{}, `destination.yaml:12:5: /actions/put has neither a request nor a handler`},
-		{strings.Replace(declared, "  fields: {key", "  test: handler\n  fields: {key", 1), destination.Plugin{}, `destination.yaml:8:9: /authentication/test needs a handler, and there is none`},
-		{strings.Replace(declared, "  fields: {key", "  test: {url: /me}\n  fields: {key", 1), destination.Plugin{Test: test}, `destination.yaml:8:9: /authentication/test cannot be: there is a handler for it, too`},
+		{strings.Replace(declared, "  fields: {key", "  test: handler\n  fields: {key", 1), destination.Plugin{}, `destination.yaml:8:9: /authentication/test needs a handler: set Plugin.Test`},
+		{strings.Replace(declared, "  fields: {key", "  test: {url: /me}\n  fields: {key", 1), destination.Plugin{Test: test}, `destination.yaml:8:9: /authentication/test is not allowed: the plugin also has a handler for it`},
 		{strings.Replace(declared, "  fields: {key", "  test: handlr\n  fields: {key", 1), destination.Plugin{}, `destination.yaml:8:9: /authentication/test should be handler but is "handlr"`},
-		{strings.Replace(declared, `request: {baseUrl: "https://shop.example.com"}`, ``, 1), destination.Plugin{}, `destination.yaml:18:12: /actions/put/request/url is a path, but there is no request: {baseUrl: …} of the destination`},
+		{strings.Replace(declared, `request: {baseUrl: "https://shop.example.com"}`, ``, 1), destination.Plugin{}, `destination.yaml:18:12: /actions/put/request/url is a path, but the destination has no request: {baseUrl: …}`},
 		{declared + "    dynamicFields: {idd: {request: {url: /x}}}\n", destination.Plugin{}, `destination.yaml:20:36: /actions/put/dynamicFields/idd/request needs response: {choices: …}`},
 	} {
 		c.plugin.Definition = fstest.MapFS{destination.DefinitionFile: {Data: []byte(c.definition)}}

@@ -106,5 +106,5 @@ func TestHooksAreChecked(t *testing.T) {
 	assert.ErrorContains(t, err, "has no handler")
 	p.Hooks = map[string]map[string]destination.HookFunc{"syncAudience": {"onMappingSave": nil}}
 	_, err = p.Load()
-	assert.ErrorContains(t, err, `there is a handler for the hook "onMappingSave" of syncAudience`)
+	assert.ErrorContains(t, err, `Plugin.Hooks has a handler for the hook "onMappingSave" of syncAudience`)
 }

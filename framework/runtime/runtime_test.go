@@ -171,7 +171,7 @@ func TestVerdictsAreAlignedAndSayWhy(t *testing.T) {
 		"skipped 200  superseded",
 		"refused 404 NOT_FOUND no such user",
 		"retry 423 LOCKED locked",
-		"refused 500 INTERNAL_ERROR the handler gave this payload no result",
+		"refused 500 INTERNAL_ERROR the handler returned no result for this payload",
 	}, outcomes(got))
 	assert.Equal(t, time.Second, got[5][0].RetryAfter)
 	assert.Equal(t, fault.ReporterIntegrations, got[1][0].Reporter)
@@ -200,7 +200,7 @@ func TestAnErrorWhileMappingFailsOneEvent(t *testing.T) {
 func TestBrokenHandlersAreInternalErrors(t *testing.T) {
 	for name, answer := range map[string]func([]string) (*destination.MultiStatus, error){
 		"the handler panicked: oh": func([]string) (*destination.MultiStatus, error) { panic("oh") },
-		"the handler did not give one result for each payload": func([]string) (*destination.MultiStatus, error) {
+		"the handler did not return one result for each payload": func([]string) (*destination.MultiStatus, error) {
 			return destination.NewMultiStatus(7), nil
 		},
 		"plain": func([]string) (*destination.MultiStatus, error) { return nil, errors.New("plain") },
@@ -246,7 +246,7 @@ func TestNewReportsEveryMistakeWithItsPlace(t *testing.T) {
 func TestTwoPluginsOfOneNameAreRefused(t *testing.T) {
 	p := (&acme{}).plugin()
 	_, err := destination.NewRegistry([]destination.Plugin{p, p})
-	assert.EqualError(t, err, `two destinations are called "acme": Acme and Acme`)
+	assert.EqualError(t, err, `two destinations have the name "acme": Acme and Acme`)
 	p.Actions = map[string]destination.Action{"batch": p.Actions["batch"]}
 	_, err = destination.NewRegistry([]destination.Plugin{p})
 	assert.EqualError(t, err, `destination.yaml:17:5: /actions/single has neither a request nor a handler`)

@@ -88,7 +88,7 @@ func RunIn(t *testing.T, p destination.Plugin, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report(t, Names(), findings)
+	reportFindings(t, Names(), findings)
 }
 
 // RunCases runs the cases of a plugin, from a test in its directory, and none of the other checks: for a plugin in the making, whose
@@ -99,14 +99,14 @@ func RunCases(t *testing.T, p destination.Plugin) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := check{"cases pass", casesPass}
+	c := check{"cases pass", checkCasesPass}
 	s.check = c.name
-	c.look(s)
-	report(t, []string{c.name}, s.findings)
+	c.run(s)
+	reportFindings(t, []string{c.name}, s.findings)
 }
 
-// report fails a test of its own for each check with findings.
-func report(t *testing.T, names []string, findings []Finding) {
+// reportFindings fails a test of its own for each check with findings.
+func reportFindings(t *testing.T, names []string, findings []Finding) {
 	t.Helper()
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
