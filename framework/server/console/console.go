@@ -62,7 +62,7 @@ type Config struct {
 	RemovedInstances func() []delivery.Status
 	// SandboxOnly says that all deliveries go to sandboxes and nothing is sent to a real endpoint.
 	SandboxOnly    bool
-	Logins         func() (*oauth.Manager, error)    // the store of OAuth tokens; nil if there is none
+	Logins         func() (*oauth.Manager, error)   // the store of OAuth tokens; nil if there is none
 	Guard          *access.Guard                    // decides who can use the console
 	Lookup         func(name string) (string, bool) // reads the environment; os.LookupEnv if nil
 	SampleInterval time.Duration                    // between two samples of the delivery counts; default 5 s
