@@ -16,13 +16,13 @@ const (
 	nullableValue
 )
 
-// NewNullable returns a Nullable that holds v.
+// NewNullable returns a Nullable with the value v.
 func NewNullable[T any](v T) Nullable[T] { return Nullable[T]{nullableValue, v} }
 
 // NullOf returns a Nullable that is null.
 func NullOf[T any]() Nullable[T] { return Nullable[T]{kind: nullableNull} }
 
-// ReadNullable reads a value with read, unless the value is absent or null.
+// ReadNullable converts v with read, unless v is absent or null.
 func ReadNullable[T any](v Value, read func(Value) T) Nullable[T] {
 	switch v.Kind() {
 	case Absent:
@@ -39,10 +39,10 @@ func (n Nullable[T]) Get() (value T, ok bool) { return n.value, n.kind == nullab
 // IsNull reports whether the value is null.
 func (n Nullable[T]) IsNull() bool { return n.kind == nullableNull }
 
-// IsZero reports whether the value is absent. It makes the JSON option omitzero leave it out.
+// IsZero reports whether the value is absent. The JSON option omitzero then omits it.
 func (n Nullable[T]) IsZero() bool { return n.kind == nullableAbsent }
 
-// MarshalJSON writes null for what is null or absent.
+// MarshalJSON implements json.Marshaler. Null and absent values become null.
 func (n Nullable[T]) MarshalJSON() ([]byte, error) {
 	if n.kind != nullableValue {
 		return []byte("null"), nil

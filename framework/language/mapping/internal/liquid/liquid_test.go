@@ -100,7 +100,7 @@ func TestDifferences(t *testing.T) {
 		"{{ '1990' | date: '%Y' }}":                    "1990",             // liquidjs: 1970
 		"{{ '19900415' | date: '%d' }}":                "15",               // liquidjs: 19
 		"{{ 631152000000 | date: '%Y' }}":              "1990",             // liquidjs: 21970
-		"{{ '2026-01-02 03:04:05 EST' | date: '%H' }}": "08",               // liquidjs: the machine's zone where there is none
+		"{{ '2026-01-02 03:04:05 EST' | date: '%H' }}": "08",               // liquidjs: the machine's zone for an unknown zone
 		"{% if 'null' contains nil %}y{% endif %}":     "",                 // liquidjs: y
 		"{{ '😀' | split: '' | size }}":                 "1",                // liquidjs: 2 halves
 		"{% raw %} x {%- endraw %}":                    " x ",
