@@ -45,11 +45,11 @@ func ReadTime(v Value) (time.Time, error) {
 
 // shortTimeText truncates a text for an error message.
 func shortTimeText(s string) string {
-	const most = 64
-	if len(s) <= most {
+	const maxLen = 64
+	if len(s) <= maxLen {
 		return s
 	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
+	return strings.ToValidUTF8(s[:maxLen], "") + "…"
 }
 
 // readTimeText parses a time. reason is "" on success.

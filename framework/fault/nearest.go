@@ -10,10 +10,10 @@ func Nearest(word string, names []string) string {
 	if len(word) > maxWord {
 		return ""
 	}
-	best, fewest := "", len(word)/3+1
+	best, smallest := "", len(word)/3+1
 	for _, name := range names {
-		if d := editDistance(word, name); d < fewest {
-			best, fewest = name, d
+		if d := editDistance(word, name); d < smallest {
+			best, smallest = name, d
 		}
 	}
 	return best

@@ -96,9 +96,9 @@ type sender struct {
 	lastCorrected time.Time // the result of converting last
 	steps         []step    // earlier corrections, which still apply to the times converted with them
 
-	contradictions int           // consecutive requests that contradict skew
-	since          time.Time     // when the first of them was received
-	least          time.Duration // the smallest difference among them
+	contradictions     int           // consecutive requests that contradict skew
+	since              time.Time     // when the first of them was received
+	smallestDifference time.Duration // the smallest difference among them
 }
 
 // step is a correction that turned out to be too large. Times up to and including until were converted with it.
@@ -147,12 +147,12 @@ func (s *sender) lowerSkew(skew time.Duration) {
 // contradict the estimate long enough, the clock was set.
 func (s *sender) countContradiction(received time.Time, difference time.Duration) {
 	if s.contradictions == 0 {
-		s.since, s.least = received, difference
+		s.since, s.smallestDifference = received, difference
 	}
 	s.contradictions++
-	s.least = min(s.least, difference)
+	s.smallestDifference = min(s.smallestDifference, difference)
 	if s.contradictions >= minContradictions && received.Sub(s.since) >= maxDelay {
-		*s = sender{known: true, skew: s.least}
+		*s = sender{known: true, skew: s.smallestDifference}
 	}
 }
 
@@ -162,11 +162,11 @@ func (s *sender) correctTime(received, sent, at time.Time) time.Time {
 	if effectiveSkew(s.skew) != 0 && !sent.IsZero() && at.After(sent) {
 		at = sent
 	}
-	placed := s.applyStep(at, received)
-	if believable := !placed.After(received.Add(DefaultMaxFuture)); believable && at.After(s.last) {
-		s.last, s.lastCorrected = at, placed
+	corrected := s.applyStep(at, received)
+	if believable := !corrected.After(received.Add(DefaultMaxFuture)); believable && at.After(s.last) {
+		s.last, s.lastCorrected = at, corrected
 	}
-	return placed
+	return corrected
 }
 
 // applyStep applies the correction that holds for a time.

@@ -133,7 +133,7 @@ func (s *Schema) labelAt(pointer string) string {
 
 // formatValue returns a value for a message, truncated. It does not reveal the value of a password field.
 func formatValue(f *Field, v event.Value) string {
-	const most = 60
+	const maxLen = 60
 	switch {
 	case f != nil && f.Type == Password && v.IsString():
 		return "another text"
@@ -143,8 +143,8 @@ func formatValue(f *Field, v event.Value) string {
 		return v.Kind().WithArticle()
 	}
 	text := v.JSON()
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
+	if len(text) > maxLen {
+		text = strings.ToValidUTF8(text[:maxLen], "") + "…"
 	}
 	if v.IsString() {
 		return "the text " + text
@@ -173,11 +173,11 @@ func kindWithArticle(kind string) string {
 
 // joinValues lists at most ten choices.
 func joinValues(want event.Value) string {
-	const most = 10
+	const maxChoices = 10
 	var values []string
 	for i, v := range want.Items() {
-		if i == most {
-			values = append(values, fmt.Sprintf("one of %d others", want.Len()-most))
+		if i == maxChoices {
+			values = append(values, fmt.Sprintf("one of %d others", want.Len()-maxChoices))
 			break
 		}
 		values = append(values, v.JSON())

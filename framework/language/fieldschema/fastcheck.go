@@ -10,11 +10,11 @@ import (
 // are prepared when the fields are compiled, and keys are expected in the order of the fields. FuzzProcess compares it with the
 // full validation.
 type fastCheck struct {
-	fields      []fastField
-	required    uint64 // the fields that are always required, one bit each
-	conditional []int  // the fields that are conditionally required
-	cached      atomic.Pointer[shapeIndexes]
-	previous    atomic.Pointer[event.Shape] // the shape of the previous payload that was not cached; if it occurs again, it is cached
+	fields        []fastField
+	required      uint64 // the fields that are always required, one bit each
+	conditional   []int  // the fields that are conditionally required
+	cachedShape   atomic.Pointer[shapeIndexes]
+	previousShape atomic.Pointer[event.Shape] // the shape of the previous payload that was not cached; if it occurs again, it is cached
 }
 
 // fastField is one field of a fastCheck.
@@ -31,18 +31,18 @@ func newFastCheck(fields Fields) *fastCheck {
 	if len(fields) > maxFastFields {
 		return nil
 	}
-	w := &fastCheck{}
+	c := &fastCheck{}
 	for i := range fields {
 		f := &fields[i]
-		w.fields = append(w.fields, fastField{f.Key, f, f.acceptedKinds()})
+		c.fields = append(c.fields, fastField{f.Key, f, f.acceptedKinds()})
 		switch {
 		case f.Required.Always:
-			w.required |= 1 << i
+			c.required |= 1 << i
 		case len(f.Required.Conditions) > 0:
-			w.conditional = append(w.conditional, i)
+			c.conditional = append(c.conditional, i)
 		}
 	}
-	return w
+	return c
 }
 
 // acceptedKinds returns the kinds whose values are all valid for the field, except for an empty text.
@@ -108,10 +108,10 @@ func (w *fastCheck) passesUnchanged(payload event.Value) (passes, known bool) {
 // fieldIndexes returns the index of the field of each key of a shape, -1 for unknown keys. It caches the result for a shape that
 // occurs twice in a row, as that of a mapping's payloads does, and returns nil for other shapes.
 func (w *fastCheck) fieldIndexes(shape *event.Shape) []int8 {
-	if last := w.cached.Load(); last != nil && last.shape == shape {
+	if last := w.cachedShape.Load(); last != nil && last.shape == shape {
 		return last.indexes
 	}
-	if w.previous.Swap(shape) != shape {
+	if w.previousShape.Swap(shape) != shape {
 		return nil
 	}
 	found, next := &shapeIndexes{shape: shape}, 0
@@ -120,7 +120,7 @@ func (w *fastCheck) fieldIndexes(shape *event.Shape) []int8 {
 		found.indexes = append(found.indexes, int8(at))
 		next = at + 1
 	}
-	w.cached.Store(found)
+	w.cachedShape.Store(found)
 	return found.indexes
 }
 

@@ -99,15 +99,15 @@ func (f *Field) addValueSchema(m *memberList, null bool) {
 	} else if f.Type == Password {
 		m.add("format", event.NewString("password"))
 	}
-	least, most := "minimum", "maximum"
+	minKeyword, maxKeyword := "minimum", "maximum"
 	if f.Type.allowsEmpty() {
-		least, most = "minLength", "maxLength"
+		minKeyword, maxKeyword = "minLength", "maxLength"
 	}
 	if f.hasBounds() && f.Minimum.Exists() {
-		m.add(least, f.Minimum)
+		m.add(minKeyword, f.Minimum)
 	}
 	if f.hasBounds() && f.Maximum.Exists() {
-		m.add(most, f.Maximum)
+		m.add(maxKeyword, f.Maximum)
 	}
 	if len(f.Choices) > 0 && !f.OpenChoices {
 		m.add("enum", f.enumValues(null))

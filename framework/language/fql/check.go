@@ -121,7 +121,7 @@ func unquotedHint(t token) string {
 	return ""
 }
 
-func (p *parser) checkCall(c *call, name token, places []token) error {
+func (p *parser) checkCall(c *call, name token, argTokens []token) error {
 	f := c.function
 	if want := len(f.argTypes); len(c.args) != want {
 		plural := ""
@@ -135,10 +135,10 @@ func (p *parser) checkCall(c *call, name token, places []token) error {
 		if has == "" || has == typeNull || f.argTypes[i] == "" || strings.Contains(f.argTypes[i], has) {
 			continue
 		}
-		return p.problemAt(places[i].offset, "%s takes a %s here, not a %s, as in %s", f.name, f.argTypes[i], has, f.example)
+		return p.problemAt(argTokens[i].offset, "%s takes a %s here, not a %s, as in %s", f.name, f.argTypes[i], has, f.example)
 	}
 	if len(c.args) == 2 && !c.compilePattern() {
-		return p.problemAt(places[1].offset, "a pattern has at most %d characters", MaxPattern)
+		return p.problemAt(argTokens[1].offset, "a pattern has at most %d characters", MaxPattern)
 	}
 	return nil
 }

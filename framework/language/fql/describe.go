@@ -8,9 +8,9 @@ import (
 )
 
 func (g group) describe(negated bool) string {
-	joint := " and "
+	separator := " and "
 	if g.or {
-		joint = " or "
+		separator = " or "
 	}
 	parts := mergeParts(g)
 	if len(parts) == 1 {
@@ -23,7 +23,7 @@ func (g group) describe(negated bool) string {
 			phrases[i] = "(" + phrases[i] + ")"
 		}
 	}
-	all := strings.Join(phrases, joint)
+	all := strings.Join(phrases, separator)
 	if negated {
 		return "not (" + all + ")"
 	}
@@ -111,9 +111,9 @@ func (l negatedTextTest) describe(negated bool) string {
 
 // describeTest returns what contains or match looks for.
 func (c *call) describeTest(negated bool) string {
-	sought := c.args[1].describe()
+	searched := c.args[1].describe()
 	if c.function.name == "contains" {
-		return textIf(negated, "does not contain ", "contains ") + sought
+		return textIf(negated, "does not contain ", "contains ") + searched
 	}
 	if c.pattern != nil {
 		if before, ok := c.pattern.literalPrefix(); ok {
@@ -123,7 +123,7 @@ func (c *call) describeTest(negated bool) string {
 			return textIf(negated, "does not end with ", "ends with ") + describeValue(event.NewString(after))
 		}
 	}
-	return textIf(negated, "does not match the pattern ", "matches the pattern ") + sought
+	return textIf(negated, "does not match the pattern ", "matches the pattern ") + searched
 }
 
 func (c comparison) describe(negated bool) string {
@@ -143,7 +143,7 @@ func (c comparison) describe(negated bool) string {
 	case isLiteral && value.Kind() == event.Null:
 		return left + textIf(differ, " is present", " is missing")
 	case c.op == "!=" && c.wantsNumber():
-		return left + textIf(negated, " is "+right+" or no number", " is a number other than "+right)
+		return left + textIf(negated, " is "+right+" or not a number", " is a number other than "+right)
 	}
 	return left + textIf(differ, " is not ", " is ") + right
 }
@@ -215,7 +215,7 @@ func (c *call) describe() string {
 	case "snakecase", "kebabcase":
 		return of + textIf(c.function.name == "snakecase", " with underscores for spaces", " with dashes for spaces")
 	case "titlecase":
-		return of + " with capital initials"
+		return of + " in title case"
 	case "typeof":
 		return "the kind of " + of
 	case "length":

@@ -16,7 +16,7 @@ import (
 //	comparison = operand [ operator operand ]
 //	operand    = field | literal | list | function "(" operand { "," operand } ")"
 //
-// The first mistake ends it.
+// Parsing stops at the first mistake.
 type parser struct {
 	lexer
 	token    token // the next token
@@ -26,16 +26,16 @@ type parser struct {
 	fields   map[string]*field // the fields parsed so far, by their text
 }
 
-func newParser(source string) (*parser, error) {
-	if len(source) > MaxBytes {
+func newParser(text string) (*parser, error) {
+	if len(text) > MaxBytes {
 		return nil, fault.Problems{{Message: "the query is longer than 64 KB"}}
 	}
-	for i, r := range source {
-		if r == utf8.RuneError && !strings.HasPrefix(source[i:], string(r)) {
-			return nil, newProblem(source, i, "this is not UTF-8")
+	for i, r := range text {
+		if r == utf8.RuneError && !strings.HasPrefix(text[i:], string(r)) {
+			return nil, newProblem(text, i, "this is not UTF-8")
 		}
 	}
-	p := &parser{lexer: lexer{text: source}, fields: map[string]*field{}}
+	p := &parser{lexer: lexer{text: text}, fields: map[string]*field{}}
 	return p, p.advance()
 }
 
@@ -94,7 +94,7 @@ func (p *parser) parseAnd() (condition, error) {
 			return nil, err
 		}
 		if isBareField(part) && !joined {
-			return nil, p.problemAt(first.offset, `write "and" or "or" before %s (or quotes round it, if it is text)`, first)
+			return nil, p.problemAt(first.offset, `write "and" or "or" before %s (or put it in quotes, if it is text)`, first)
 		}
 		parts = append(parts, part)
 		if p.token.is("and") {
@@ -323,9 +323,9 @@ func (p *parser) parseCall(name token) (operand, error) {
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
-	var places []token
+	var argTokens []token
 	for p.token.kind != endToken && (!p.token.is(")") || p.previous.is(",")) {
-		places = append(places, p.token)
+		argTokens = append(argTokens, p.token)
 		arg, err := p.parseOperand()
 		if err != nil {
 			return nil, err
@@ -341,7 +341,7 @@ func (p *parser) parseCall(name token) (operand, error) {
 	if err := p.expectClosing(open, ")"); err != nil {
 		return nil, err
 	}
-	return c, p.checkCall(c, name, places)
+	return c, p.checkCall(c, name, argTokens)
 }
 
 // compilePattern compiles the pattern of match if it is a literal. It returns false if the pattern is too long.

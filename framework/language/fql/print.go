@@ -7,9 +7,9 @@ import (
 )
 
 func (g group) String() string {
-	joint := " and "
+	separator := " and "
 	if g.or {
-		joint = " or "
+		separator = " or "
 	}
 	parts := make([]string, len(g.parts))
 	for i, part := range g.parts {
@@ -18,7 +18,7 @@ func (g group) String() string {
 			parts[i] = "(" + parts[i] + ")"
 		}
 	}
-	return strings.Join(parts, joint)
+	return strings.Join(parts, separator)
 }
 
 func (n not) String() string {

@@ -171,11 +171,11 @@ func (c *compiler) directiveName(v event.Value, pointer string) (string, bool) {
 }
 
 func truncateText(text string) string {
-	const most = 60
-	if utf8.RuneCountInString(text) <= most {
+	const maxLen = 60
+	if utf8.RuneCountInString(text) <= maxLen {
 		return text
 	}
-	return string([]rune(text)[:most]) + "…"
+	return string([]rune(text)[:maxLen]) + "…"
 }
 
 // describeKind returns the kind of a value for error messages.

@@ -106,16 +106,16 @@ func (e *editor) editObject(pointer string, old, to event.Value, depth int) bool
 		if !ok || at.column != column { // comes from a merge key
 			return false
 		}
-		from, behind := at.line-1, e.blockEnd(at.line-1, column-1)
-		end = max(end, behind)
+		from, blockEnd := at.line-1, e.blockEnd(at.line-1, column-1)
+		end = max(end, blockEnd)
 		now := to.Get(key)
 		switch {
 		case now.Kind() == event.Absent && strings.TrimSpace(e.lines[from][:column-1]) != "":
 			return false // the key is on the line of an item's dash
 		case now.Kind() == event.Absent:
-			e.edits = append(e.edits, edit{from, behind, nil})
+			e.edits = append(e.edits, edit{from, blockEnd, nil})
 		case !e.editValue(inner, was, now, depth+1):
-			e.replaceMember(inner, key, now, from, behind, column-1)
+			e.replaceMember(inner, key, now, from, blockEnd, column-1)
 		}
 	}
 	for key, now := range to.Members() {
@@ -129,19 +129,19 @@ func (e *editor) editObject(pointer string, old, to event.Value, depth int) bool
 
 // replaceMember replaces a member. If its old and new values are scalars on one line, the rest of the line, such as a comment,
 // stays.
-func (e *editor) replaceMember(pointer, key string, to event.Value, from, behind, indent int) {
+func (e *editor) replaceMember(pointer, key string, to event.Value, from, blockEnd, indent int) {
 	line := e.lines[from]
 	at, known := e.doc.valuePositions[pointer]
-	if known && at.line-1 == from && behind == from+1 && at.column <= len(line) && to.Kind() != event.Object && to.Kind() != event.Array {
+	if known && at.line-1 == from && blockEnd == from+1 && at.column <= len(line) && to.Kind() != event.Object && to.Kind() != event.Array {
 		text := writeLines(to, 0)
 		if length := scalarLength(line[at.column-1:]); length > 0 && len(text) == 1 {
-			e.edits = append(e.edits, edit{from, behind, []string{line[:at.column-1] + text[0] + line[at.column-1+length:]}})
+			e.edits = append(e.edits, edit{from, blockEnd, []string{line[:at.column-1] + text[0] + line[at.column-1+length:]}})
 			return
 		}
 	}
 	lines := writeLines(event.NewObject([]event.Member{{Key: key, Value: to}}), indent)
 	lines[0] = line[:indent] + lines[0][indent:]
-	e.edits = append(e.edits, edit{from, behind, lines})
+	e.edits = append(e.edits, edit{from, blockEnd, lines})
 }
 
 // scalarLength returns the length of the scalar at the beginning of rest, or 0 if it cannot be determined.

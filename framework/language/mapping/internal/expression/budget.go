@@ -38,18 +38,18 @@ func (b *budget) charge(bytes int) error {
 
 // Names of the functions that are inserted into expressions. An expression cannot use the prefix for a key of an event.
 const (
-	internalPrefix = "landfall_"
-	stepsName      = internalPrefix + "steps" // the variable that holds the budget
-	stepName       = internalPrefix + "step"
-	growName       = internalPrefix + "grow"
-	nestName       = internalPrefix + "nest"
-	callName       = internalPrefix + "call"
-	exactName      = internalPrefix + "exact"
+	internalPrefix    = "landfall_"
+	budgetName        = internalPrefix + "steps" // the variable that holds the budget
+	countStepName     = internalPrefix + "step"
+	chargeShallowName = internalPrefix + "grow"
+	chargeDeepName    = internalPrefix + "nest"
+	callName          = internalPrefix + "call"
+	exactName         = internalPrefix + "exact"
 )
 
 func budgetFunctions() []expr.Option {
 	return []expr.Option{
-		expr.Function(stepName, countStep), expr.Function(growName, chargeShallow), expr.Function(nestName, chargeDeep), expr.Function(callName, checkedCall),
+		expr.Function(countStepName, countStep), expr.Function(chargeShallowName, chargeShallow), expr.Function(chargeDeepName, chargeDeep), expr.Function(callName, checkedCall),
 		expr.Function(exactName, exact),
 	}
 }
@@ -75,30 +75,30 @@ func (c budgetPatcher) Visit(node *ast.Node) {
 	}
 	switch n := (*node).(type) {
 	case *ast.PredicateNode:
-		if !c.wrapped[n.Node] || !isCallOf(n.Node, stepName) {
-			n.Node = c.wrapCall(stepName, n.Node)
+		if !c.wrapped[n.Node] || !isCallOf(n.Node, countStepName) {
+			n.Node = c.wrapCall(countStepName, n.Node)
 		}
 	case *ast.BinaryNode:
 		if n.Operator == "+" {
-			*node = c.wrapCall(growName, n)
+			*node = c.wrapCall(chargeShallowName, n)
 		}
 	case *ast.ArrayNode, *ast.MapNode:
-		*node = c.wrapCall(nestName, n)
+		*node = c.wrapCall(chargeDeepName, n)
 	case *ast.BuiltinNode:
 		switch {
 		case slices.Contains(chargedFirst, n.Name):
 			*node = c.wrapCall(callName, append([]ast.Node{&ast.StringNode{Value: n.Name}}, n.Arguments...)...)
 		case slices.Contains(shallowBuiltins, n.Name):
-			*node = c.wrapCall(growName, n)
+			*node = c.wrapCall(chargeShallowName, n)
 		}
 	case *ast.CallNode: // a method of a time
-		*node = c.wrapCall(growName, n)
+		*node = c.wrapCall(chargeShallowName, n)
 	}
 }
 
 func (c budgetPatcher) wrapCall(name string, arguments ...ast.Node) ast.Node {
 	made := &ast.CallNode{
-		Callee: &ast.IdentifierNode{Value: name}, Arguments: append([]ast.Node{&ast.IdentifierNode{Value: stepsName}}, arguments...),
+		Callee: &ast.IdentifierNode{Value: name}, Arguments: append([]ast.Node{&ast.IdentifierNode{Value: budgetName}}, arguments...),
 	}
 	for _, n := range arguments {
 		c.wrapped[n] = true

@@ -162,7 +162,7 @@ func (p *Program) Eval(v event.Value) (result event.Value, err error) {
 		}
 	}()
 	spent := &budget{}
-	env := map[string]any{stepsName: spent}
+	env := map[string]any{budgetName: spent}
 	for _, name := range p.names {
 		env[name] = toNative(v.Get(name))
 	}
@@ -278,7 +278,7 @@ func toValue(x any, depth int) (event.Value, error) {
 func toObject(m map[string]any, depth int) (event.Value, error) {
 	members := make([]event.Member, 0, len(m))
 	for key, inner := range m {
-		if key == stepsName {
+		if key == budgetName {
 			continue
 		}
 		v, err := toValue(inner, depth+1)

@@ -38,7 +38,7 @@ func dateFilter(v event.Value, a args) (event.Value, error) {
 	if a.at(0).Exists() {
 		format = printText(a.at(0))
 	}
-	s, err := strftime(t, format)
+	s, err := formatStrftime(t, format)
 	return event.NewString(s), err
 }
 
@@ -75,12 +75,12 @@ func parseDate(v event.Value) (time.Time, bool) {
 // parseZone returns a time zone by its name, such as Asia/Tokyo, or by the number of minutes it is behind UTC.
 func parseZone(v event.Value) (*time.Location, error) {
 	if v.Kind() == event.Number {
-		behind := int(min(max(v.Float(), -24*60), 24*60))
-		sign, ahead := '+', -behind
-		if ahead < 0 {
-			sign, ahead = '-', behind
+		minutesBehind := int(min(max(v.Float(), -24*60), 24*60))
+		sign, minutesAhead := '+', -minutesBehind
+		if minutesAhead < 0 {
+			sign, minutesAhead = '-', minutesBehind
 		}
-		return time.FixedZone(fmt.Sprintf("%c%02d%02d", sign, ahead/60, ahead%60), -behind*60), nil
+		return time.FixedZone(fmt.Sprintf("%c%02d%02d", sign, minutesAhead/60, minutesAhead%60), -minutesBehind*60), nil
 	}
 	name := printText(v)
 	zone, err := time.LoadLocation(name)
@@ -93,8 +93,8 @@ func parseZone(v event.Value) (*time.Location, error) {
 // conversion matches a conversion of a format: flags, a width and a letter.
 var conversion = regexp.MustCompile(`(?s)%([-_0^#:]+)?(\d+)?[EO]?(.)`)
 
-// strftime prints a time in a format. Unknown conversions are kept.
-func strftime(t time.Time, format string) (string, error) {
+// formatStrftime prints a time in a format. Unknown conversions are kept.
+func formatStrftime(t time.Time, format string) (string, error) {
 	var b strings.Builder
 	from := 0
 	for _, at := range conversion.FindAllStringSubmatchIndex(format, -1) {
@@ -121,18 +121,18 @@ func strftime(t time.Time, format string) (string, error) {
 
 // printDate prints one conversion. ok is false if the letter is unknown.
 func printDate(t time.Time, flags, width, letter string) (printed string, ok bool, err error) {
-	most := 0
+	minWidth := 0
 	if width != "" {
-		if most, err = strconv.Atoi(width); err != nil || most > MaxText {
+		if minWidth, err = strconv.Atoi(width); err != nil || minWidth > MaxText {
 			return "", false, errTooLong
 		}
 	}
 	if letter == "N" {
-		if most == 0 {
-			most = 9
+		if minWidth == 0 {
+			minWidth = 9
 		}
-		printed = fmt.Sprintf("%03d", t.UnixMilli()%1000)[:min(most, 3)]
-		return printed + strings.Repeat("0", most-len(printed)), true, nil
+		printed = fmt.Sprintf("%03d", t.UnixMilli()%1000)[:min(minWidth, 3)]
+		return printed + strings.Repeat("0", minWidth-len(printed)), true, nil
 	}
 	if printed, ok = dateLetter(t, letter, strings.Contains(flags, ":")); !ok {
 		return "", false, nil
@@ -143,17 +143,17 @@ func printDate(t time.Time, flags, width, letter string) (printed string, ok boo
 	case strings.Contains(flags, "#"):
 		printed = swapCase(printed)
 	}
-	if most == 0 {
-		most = dateWidths[letter]
+	if minWidth == 0 {
+		minWidth = dateWidths[letter]
 	}
 	pad := "0"
 	if strings.Contains(flags, "_") || strings.Contains("aAbBceklpP", letter) && !strings.Contains(flags, "0") {
 		pad = " "
 	}
 	if strings.Contains(flags, "-") {
-		most = 0
+		minWidth = 0
 	}
-	return strings.Repeat(pad, max(most-len([]rune(printed)), 0)) + printed, true, nil
+	return strings.Repeat(pad, max(minWidth-len([]rune(printed)), 0)) + printed, true, nil
 }
 
 // swapCase converts a text to upper case, or to lower case if it is already in upper case.

@@ -47,7 +47,7 @@ func Compile(text string) (t *Template, err error) {
 	}
 	t = &Template{pieces: pieces, uses: &uses{}}
 	t.config = newConfig(pieces, t.uses)
-	root, failure := t.config.Compile(outline(pieces), start)
+	root, failure := t.config.Compile(outlineOf(pieces), start)
 	if failure != nil {
 		return nil, t.locatedError(failure)
 	}

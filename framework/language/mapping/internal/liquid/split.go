@@ -34,10 +34,10 @@ var knownTags = []string{
 // start is the position that is passed to the library as the start of a template.
 var start = parser.SourceLoc{Pathname: "template", LineNo: 1}
 
-// outline returns the template in the form that the library parses: one tag on a line for each piece, with the index of the piece
+// outlineOf returns the template in the form that the library parses: one tag on a line for each piece, with the index of the piece
 // as its argument. This package parses the content of the pieces itself, because the library's scanner ends an output at a }}
 // inside quotes and trims printed values.
-func outline(pieces []piece) string {
+func outlineOf(pieces []piece) string {
 	var b strings.Builder
 	for i, p := range pieces {
 		fmt.Fprintf(&b, "{%% %s %d\n%%}", p.tag, i)
@@ -53,10 +53,10 @@ func trimPosition(message, path string, line int) string {
 
 // truncateSource returns source on one line, truncated.
 func truncateSource(source string) string {
-	const most = 60
+	const maxLen = 60
 	runes := []rune(strings.Join(strings.Fields(source), " "))
-	if len(runes) > most {
-		return string(runes[:most]) + "…"
+	if len(runes) > maxLen {
+		return string(runes[:maxLen]) + "…"
 	}
 	return string(runes)
 }

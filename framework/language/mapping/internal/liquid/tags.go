@@ -18,22 +18,22 @@ type tag func(w io.Writer, s *scope) error
 // newConfig returns the tags and blocks of a template with these pieces.
 func newConfig(pieces []piece, uses *uses) render.Config {
 	config := render.NewConfig()
-	read := expressionParser{filters: filters(), uses: uses}
+	parser := expressionParser{filters: filters(), uses: uses}
 	for name, compile := range map[string]func(expressionParser, string) (tag, error){
 		textTag: compileText, outputTag: compileOutput, "echo": compileEcho, "assign": compileAssign, "cycle": compileCycle,
 		"increment": compileIncrement, "decrement": compileDecrement,
 	} {
 		config.AddTag(name, func(number string) (func(io.Writer, render.Context) error, error) {
-			run, err := compile(read, argsOf(pieces, number))
+			run, err := compile(parser, argsOf(pieces, number))
 			if err != nil {
 				return nil, err
 			}
 			return func(w io.Writer, ctx render.Context) error { return run(w, scopeOf(ctx)) }, nil
 		})
 	}
-	config.AddBlock("capture").Compiler(captureBlock(read, pieces))
-	config.AddBlock("if").Clause("elsif").Clause("else").Compiler(conditionBlock(read, pieces, true))
-	config.AddBlock("unless").Clause("elsif").Clause("else").Compiler(conditionBlock(read, pieces, false))
+	config.AddBlock("capture").Compiler(captureBlock(parser, pieces))
+	config.AddBlock("if").Clause("elsif").Clause("else").Compiler(conditionBlock(parser, pieces, true))
+	config.AddBlock("unless").Clause("elsif").Clause("else").Compiler(conditionBlock(parser, pieces, false))
 	return config
 }
 
@@ -53,15 +53,15 @@ func compileText(_ expressionParser, text string) (tag, error) {
 	}, nil
 }
 
-func compileEcho(read expressionParser, args string) (tag, error) {
+func compileEcho(parser expressionParser, args string) (tag, error) {
 	if args == "" {
 		return func(io.Writer, *scope) error { return nil }, nil
 	}
-	return compileOutput(read, args)
+	return compileOutput(parser, args)
 }
 
-func compileOutput(read expressionParser, args string) (tag, error) {
-	value, err := read.parseFiltered(args)
+func compileOutput(parser expressionParser, args string) (tag, error) {
+	value, err := parser.parseFiltered(args)
 	if err != nil {
 		return nil, err
 	}
@@ -80,17 +80,17 @@ func writeValue(w io.Writer, s *scope, n node) error {
 	return err
 }
 
-func compileAssign(read expressionParser, args string) (tag, error) {
+func compileAssign(parser expressionParser, args string) (tag, error) {
 	name, rest := identifier(args)
 	rest, ok := strings.CutPrefix(strings.TrimSpace(rest), "=")
 	if name == "" || !ok {
 		return nil, errors.New(`expected a name and "="`)
 	}
-	value, err := read.parseFiltered(rest)
+	value, err := parser.parseFiltered(rest)
 	if err != nil {
 		return nil, err
 	}
-	read.uses.addVariable(name)
+	parser.uses.addVariable(name)
 	return func(_ io.Writer, s *scope) error {
 		v, err := value.eval(s)
 		if err == nil {
@@ -100,18 +100,18 @@ func compileAssign(read expressionParser, args string) (tag, error) {
 	}, nil
 }
 
-func compileIncrement(read expressionParser, args string) (tag, error) {
+func compileIncrement(parser expressionParser, args string) (tag, error) {
 	name, _ := identifier(args)
-	read.uses.addVariable(name)
+	parser.uses.addVariable(name)
 	return func(w io.Writer, s *scope) error {
 		_, err := io.WriteString(w, event.FormatFloat(s.addToCounter(name, 1)))
 		return err
 	}, nil
 }
 
-func compileDecrement(read expressionParser, args string) (tag, error) {
+func compileDecrement(parser expressionParser, args string) (tag, error) {
 	name, _ := identifier(args)
-	read.uses.addVariable(name)
+	parser.uses.addVariable(name)
 	return func(w io.Writer, s *scope) error {
 		_, err := io.WriteString(w, event.FormatFloat(s.addToCounter(name, -1)-1))
 		return err
@@ -119,8 +119,8 @@ func compileDecrement(read expressionParser, args string) (tag, error) {
 }
 
 // compileCycle compiles `a, b` or `group: a, b`, which prints its values in turn.
-func compileCycle(read expressionParser, args string) (tag, error) {
-	group, values, err := read.parseCycle(args)
+func compileCycle(parser expressionParser, args string) (tag, error) {
+	group, values, err := parser.parseCycle(args)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func compileCycle(read expressionParser, args string) (tag, error) {
 }
 
 // captureBlock stores the output of its content in a variable.
-func captureBlock(read expressionParser, pieces []piece) render.BlockCompiler {
+func captureBlock(parser expressionParser, pieces []piece) render.BlockCompiler {
 	return func(block render.BlockNode) (func(io.Writer, render.Context) error, error) {
 		args := argsOf(pieces, block.Args)
 		name, _ := identifier(args)
@@ -153,7 +153,7 @@ func captureBlock(read expressionParser, pieces []piece) render.BlockCompiler {
 		if name == "" {
 			return nil, errors.New("expected a name")
 		}
-		read.uses.addVariable(name)
+		parser.uses.addVariable(name)
 		return func(_ io.Writer, ctx render.Context) error {
 			s := scopeOf(ctx)
 			inside := &output{scope: s}
@@ -174,9 +174,9 @@ type branch struct {
 }
 
 // conditionBlock compiles an if, or, if want is false, an unless: an if whose first test is negated.
-func conditionBlock(read expressionParser, pieces []piece, want bool) render.BlockCompiler {
+func conditionBlock(parser expressionParser, pieces []piece, want bool) render.BlockCompiler {
 	return func(block render.BlockNode) (func(io.Writer, render.Context) error, error) {
-		test, err := read.parseFiltered(argsOf(pieces, block.Args))
+		test, err := parser.parseFiltered(argsOf(pieces, block.Args))
 		if err != nil {
 			return nil, err
 		}
@@ -190,7 +190,7 @@ func conditionBlock(read expressionParser, pieces []piece, want bool) render.Blo
 			}
 			b := branch{body: clause}
 			if clause.Name == "elsif" {
-				if b.test, err = read.parseFiltered(argsOf(pieces, clause.Args)); err != nil {
+				if b.test, err = parser.parseFiltered(argsOf(pieces, clause.Args)); err != nil {
 					return nil, err
 				}
 			}

@@ -140,12 +140,12 @@ func countWords(v event.Value, a args) (event.Value, error) {
 
 // truncateText truncates a text to a number of characters, including the dots.
 func truncateText(s string, a args) (string, error) {
-	most, dots := a.intArg(0, 50), a.textArg(1, "...")
+	maxLen, dots := a.intArg(0, 50), a.textArg(1, "...")
 	characters := []rune(s)
-	if len(characters) <= most || s == "" {
+	if len(characters) <= maxLen || s == "" {
 		return s, nil
 	}
-	return string(characters[:max(most-utf8.RuneCountInString(dots), 0)]) + dots, nil
+	return string(characters[:max(maxLen-utf8.RuneCountInString(dots), 0)]) + dots, nil
 }
 
 // truncateWords keeps the first words. As in liquidjs, it adds the dots even if the text has exactly as many words, and returns ""
@@ -154,12 +154,12 @@ func truncateWords(s string, a args) (string, error) {
 	if a.hasArg(0) && math.IsNaN(jsNumber(a.at(0))) {
 		return "", nil
 	}
-	most := max(a.intArg(0, 15), 1)
+	maxWords := max(a.intArg(0, 15), 1)
 	words := spaces.Split(strings.TrimLeftFunc(s, unicode.IsSpace), -1)
-	if len(words) < most {
+	if len(words) < maxWords {
 		return strings.Join(words, " "), nil
 	}
-	return strings.Join(words[:most], " ") + a.textArg(1, "..."), nil
+	return strings.Join(words[:maxWords], " ") + a.textArg(1, "..."), nil
 }
 
 var slugModes = map[string]*regexp.Regexp{
