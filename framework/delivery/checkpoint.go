@@ -8,46 +8,46 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// checkpoint is what is written down of a partition of an instance: who works on it, how far that is, and what became of the
-// events. Only its owner writes it, after the revision that it wrote last; who has lost the partition cannot.
+// checkpoint is the durable progress and lease of one partition of an instance. Only its owner writes it, and each write names
+// the revision of the owner's previous one. A process that has lost the partition therefore cannot write it.
 type checkpoint struct {
-	Owner string `json:"owner,omitempty"` // "" where nobody works on it
-	// Low is where to read on: everything before it is finished.
+	Owner string `json:"owner,omitempty"` // name of the process that holds the lease; "" if none does
+	// Low is the first page to read: all pages before it are finished.
 	Low uint64 `json:"low"`
-	// Start is where the instance began to get events; 0 if an earlier version wrote it.
+	// Start is the page at which the instance started; 0 if an earlier version wrote it.
 	Start uint64 `json:"start,omitempty"`
-	// DedupeFrom is where the messageIds that are remembered begin, 0 for Low.
+	// DedupeFrom is the page at which the remembered messageIds start; 0 for Low.
 	DedupeFrom uint64 `json:"since,omitempty"`
-	// Done are ranges of pages above Low that are finished, first and last.
+	// Done are ranges of finished pages above Low, first and last page each.
 	Done [][2]uint64 `json:"done,omitempty"`
-	// Partial are pages of which some events are finished: a bit for each event, by page.
+	// Partial are the pages of which some events are finished: by page, one bit for each event in base64.
 	Partial map[string]string `json:"part,omitempty"`
-	// LogCreated is the log that it speaks of, by the time of its creation in nanoseconds; 0 if an earlier version wrote it.
+	// LogCreated identifies the log: when it was created, in nanoseconds since 1970; 0 if an earlier version wrote it.
 	LogCreated int64 `json:"log,omitempty"`
-	// Anchor is the last page that was taken from that log.
+	// Anchor is the last page that was read from that log.
 	Anchor *anchor `json:"anchor,omitempty"`
-	// Counts are how many verdicts of each kind there have been.
+	// Counts are the numbers of verdicts by outcome.
 	Counts map[string]int64 `json:"counts,omitempty"`
 }
 
 func parseCheckpoint(data []byte) checkpoint {
 	var cp checkpoint
-	_ = json.Unmarshal(data, &cp) // what cannot be read is a book without an owner
+	_ = json.Unmarshal(data, &cp) // an unreadable checkpoint has no owner
 	return cp
 }
 
-// message is the book as it is written after a revision.
+// message returns the NATS message that replaces a revision of the checkpoint.
 func (cp checkpoint) message(subject string, revision uint64) *nats.Msg {
 	data, err := json.Marshal(cp)
 	if err != nil {
-		panic(err) // it holds nothing that cannot be written
+		panic(err) // cannot happen: every field can be marshaled
 	}
 	return &nats.Msg{Subject: subject, Data: data, Header: nats.Header{
 		"Nats-Expected-Last-Subject-Sequence": {strconv.FormatUint(revision, 10)},
 	}}
 }
 
-// finishedEvents tells which events of a page are finished already: all, or those with a bit.
+// finishedEvents returns which events of a page are finished: all, or those whose bit is set.
 func (cp checkpoint) finishedEvents(seq uint64) (all bool, bits []byte) {
 	if seq < cp.Low {
 		return true, nil
@@ -63,31 +63,31 @@ func (cp checkpoint) finishedEvents(seq uint64) (all bool, bits []byte) {
 
 func hasBit(bits []byte, i int) bool { return i/8 < len(bits) && bits[i/8]&(1<<(i%8)) != 0 }
 
-// page is a message of the log whose events are not all finished.
+// page is a message of the log with unfinished events.
 type page struct {
 	seq            uint64
-	verdictsLeft   []uint16         // how many verdicts of each event are to come
-	earlyOutcomes  map[int][]string // those that have come, of events that are not finished
-	eventsLeft     int              // events with some to come
-	fullyRead      bool             // all its events are on their way
+	verdictsLeft   []uint16         // verdicts that each event waits for
+	earlyOutcomes  map[int][]string // verdicts of unfinished events
+	eventsLeft     int              // unfinished events
+	fullyRead      bool             // all its events have tasks or verdicts
 	replayed       bool             // its events are replayed
-	holdsLetters   bool             // they are letters
-	acceptedMillis int64            // when it was accepted, in milliseconds
+	holdsLetters   bool             // its events are letters that a command reads
+	acceptedMillis int64            // in milliseconds since 1970
 }
 
-// verdictsUnknown is an event whose verdicts are not known yet.
+// verdictsUnknown is the value in verdictsLeft of an event that is not mapped yet.
 const verdictsUnknown = 1<<16 - 1
 
 func (p *page) isFinished() bool { return p.fullyRead && p.eventsLeft == 0 }
 
-// setProgress puts the pages of a window, in their order, into a book.
+// setProgress sets the progress from the unfinished pages, in order, and the next page to read.
 func (b *checkpoint) setProgress(window []*page, next uint64) {
 	b.Low = next
 	if len(window) == 0 {
 		return
 	}
 	b.Low = window[0].seq
-	run := false // the page before was finished
+	run := false // the previous page is finished
 	for _, p := range window {
 		switch {
 		case !p.isFinished():
@@ -121,8 +121,7 @@ func (b *checkpoint) setPartial(seq, bits string) {
 	b.Partial[seq] = bits
 }
 
-// carryOver puts in what an earlier book says of pages that have not been taken up since: those that were finished, and those from
-// next on, which have not been read again yet.
+// carryOver copies what an earlier checkpoint says about pages not read since: finished ones, and those from next on.
 func (b *checkpoint) carryOver(was checkpoint, next uint64) {
 	for _, r := range was.Done {
 		if r[1] >= b.Low {

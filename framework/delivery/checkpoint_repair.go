@@ -13,14 +13,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// anchor is a page of the log and when it was stored. A log that has another page there is another log, or lost its end and
-// used the numbers again.
+// anchor is a page of the log and when it was stored. If the log has a page of that number with another time, it is another log,
+// or it has lost its end and reused the numbers.
 type anchor struct {
 	Seq  uint64 `json:"seq"`
 	Time int64  `json:"time"` // nanoseconds since 1970
 }
 
-// lastPage is the last page that the checkpoint speaks of.
+// lastPage returns the last page that the checkpoint mentions.
 func (cp checkpoint) lastPage() uint64 {
 	top := max(cp.Low, 1) - 1
 	for _, r := range cp.Done {
@@ -34,24 +34,24 @@ func (cp checkpoint) lastPage() uint64 {
 	return top
 }
 
-// Why a checkpoint does not fit the log.
+// Causes of a BadCheckpoint.
 const (
-	beyondEnd = "beyond"   // it lies beyond the log's end
-	otherLog  = "replaced" // the log has other events at its place than those that were delivered
-	noState   = "missing"  // there is none, though there was
+	beyondEnd = "beyond"   // the checkpoint lies beyond the end of the log
+	otherLog  = "replaced" // the log has other events there than those that were delivered
+	noState   = "missing"  // the checkpoint is missing
 )
 
-// BadCheckpoint is a checkpoint that does not fit the log, and where it would be set.
+// BadCheckpoint is a checkpoint that does not match the log, and where a repair would set it.
 type BadCheckpoint struct {
 	Instance  string `json:"instance"`
 	Partition int    `json:"partition"`
 	Cause     string `json:"cause"`  // beyond, replaced or missing
-	At        uint64 `json:"at"`     // the last page that it speaks of
+	At        uint64 `json:"at"`     // the last page that it mentions
 	LogEnd    uint64 `json:"logEnd"` // the last page of the log
-	To        uint64 `json:"to"`     // the page to go on with after a repair
+	To        uint64 `json:"to"`     // the page at which delivery continues after a repair
 }
 
-// String says what is wrong.
+// String describes the problem.
 func (b BadCheckpoint) String() string {
 	where := fmt.Sprintf("%s, partition %d", b.Instance, b.Partition)
 	switch b.Cause {
@@ -63,7 +63,7 @@ func (b BadCheckpoint) String() string {
 	return where + ": its checkpoint is missing"
 }
 
-// plannedRepair is a BadState with what its repair needs.
+// plannedRepair is a BadCheckpoint with what is needed to repair it.
 type plannedRepair struct {
 	BadCheckpoint
 	subject  string
@@ -71,7 +71,7 @@ type plannedRepair struct {
 	repaired checkpoint
 }
 
-// CheckpointError says that checkpoints do not fit the log, so that events would be skipped. The delivery does not start then.
+// CheckpointError means that checkpoints do not match the log, so that events would be skipped. The delivery does not start.
 type CheckpointError struct{ Checkpoints []BadCheckpoint }
 
 func (e *CheckpointError) Error() string {
@@ -80,7 +80,7 @@ func (e *CheckpointError) Error() string {
 		len(e.Checkpoints), e.Checkpoints[0])
 }
 
-// storedCheckpoint is a checkpoint as it stands in its stream.
+// storedCheckpoint is a checkpoint as read from its stream.
 type storedCheckpoint struct {
 	subject    string
 	instance   string
@@ -89,7 +89,7 @@ type storedCheckpoint struct {
 	checkpoint checkpoint
 }
 
-// eachCheckpoint reads all checkpoints.
+// eachCheckpoint calls f for each checkpoint.
 func (q *Queue) eachCheckpoint(ctx context.Context, f func(storedCheckpoint) error) error {
 	return q.eachMessage(ctx, checkpointsStream, "book.>", time.Time{}, func(m jetstream.Msg) (bool, error) {
 		meta, err := m.Metadata()
@@ -99,13 +99,13 @@ func (q *Queue) eachCheckpoint(ctx context.Context, f func(storedCheckpoint) err
 		parts := strings.Split(m.Subject(), ".")
 		n, err := strconv.Atoi(parts[len(parts)-1])
 		if err != nil || len(parts) != 3 {
-			return true, nil // not one of ours
+			return true, nil // not a checkpoint
 		}
 		return true, f(storedCheckpoint{m.Subject(), parseToken(parts[1]), n, meta.Sequence.Stream, parseCheckpoint(m.Data())})
 	})
 }
 
-// verifyCheckpoint compares a checkpoint with the log; nil if it fits.
+// verifyCheckpoint compares a checkpoint with the log. It returns nil if they match, and otherwise the planned repair.
 func (q *Queue) verifyCheckpoint(ctx context.Context, c storedCheckpoint, v logView) (*plannedRepair, error) {
 	cp := c.checkpoint
 	cause, since := "", int64(0)
@@ -119,16 +119,16 @@ func (q *Queue) verifyCheckpoint(ctx context.Context, c storedCheckpoint, v logV
 		} else if at != 0 && cp.Anchor != nil && at != cp.Anchor.Time {
 			since = cp.Anchor.Time
 		}
-	case cp.LogCreated == 0 || cp.lastPage() == 0: // of an earlier version, or of nothing
+	case cp.LogCreated == 0 || cp.lastPage() == 0: // of an earlier version, or without progress
 		return nil, nil
-	case cp.Anchor != nil && cp.Anchor.Seq < v.first: // trimmed
+	case cp.Anchor != nil && cp.Anchor.Seq < v.first: // the anchor is trimmed
 		return nil, nil
 	case cp.LogCreated == v.created:
 		if cp.Anchor == nil || at == 0 || at == cp.Anchor.Time {
-			return nil, nil // a page that is gone is counted as lost
+			return nil, nil // missing pages are counted as lost
 		}
 		cause, since = otherLog, cp.Anchor.Time
-	case cp.Anchor != nil && at == cp.Anchor.Time && at < v.created: // restored
+	case cp.Anchor != nil && at == cp.Anchor.Time && at < v.created: // restored from a backup
 		return nil, nil
 	default:
 		cause, since = otherLog, v.created-1
@@ -143,7 +143,7 @@ func (q *Queue) verifyCheckpoint(ctx context.Context, c storedCheckpoint, v logV
 	return bad, q.planRepair(ctx, bad, cp, v, since)
 }
 
-// anchorTime is when the page of an anchor was stored, 0 if it is not there.
+// anchorTime returns when the page of an anchor was stored, 0 if it is not there.
 func (q *Queue) anchorTime(ctx context.Context, a *anchor, v logView) (int64, error) {
 	if a == nil || a.Seq < v.first || a.Seq > v.last || a.Seq == 0 {
 		return 0, nil
@@ -158,8 +158,8 @@ func (q *Queue) anchorTime(ctx context.Context, a *anchor, v logView) (int64, er
 	return m.Time.UnixNano(), nil
 }
 
-// planRepair says where a checkpoint goes on: at the log's end, or with the first page that is newer than a time, if the log has
-// other pages than those that the checkpoint knows.
+// planRepair sets where delivery continues: at the end of the log, or at the first page stored after since if the log has pages
+// that the checkpoint does not know.
 func (q *Queue) planRepair(ctx context.Context, bad *plannedRepair, cp checkpoint, v logView, since int64) error {
 	end := v.last + 1
 	if since != 0 {
@@ -195,8 +195,8 @@ func (q *Queue) planRepair(ctx context.Context, bad *plannedRepair, cp checkpoin
 	return nil
 }
 
-// findBadCheckpoints are the checkpoints that do not fit the log. Those of instances that are named are missing if other partitions of
-// the instance have one, or if all were lost.
+// findBadCheckpoints returns the checkpoints that do not match the log. A listed instance without checkpoints counts as bad if
+// other partitions of it have one, or if all checkpoints were lost.
 func (q *Queue) findBadCheckpoints(ctx context.Context, instances []string) ([]plannedRepair, error) {
 	known := map[string]map[int]checkpoint{}
 	var stored []storedCheckpoint
@@ -211,7 +211,7 @@ func (q *Queue) findBadCheckpoints(ctx context.Context, instances []string) ([]p
 	if err != nil {
 		return nil, err
 	}
-	if err := q.monitor.checkLog(ctx); err != nil { // after they were read, since other processes write them as the log grows
+	if err := q.monitor.checkLog(ctx); err != nil { // after the checkpoints were read, since other processes write them as the log grows
 		return nil, err
 	}
 	q.monitor.mu.Lock()
@@ -246,7 +246,7 @@ func (q *Queue) findBadCheckpoints(ctx context.Context, instances []string) ([]p
 	return list, nil
 }
 
-// areUnused reports whether checkpoints are those of an instance that nobody has worked on: making them was interrupted.
+// areUnused reports whether no process has delivered with the checkpoints: their creation was interrupted.
 func areUnused(books map[int]checkpoint) bool {
 	for _, cp := range books {
 		if cp.Owner != "" || len(cp.Counts) > 0 {
@@ -256,16 +256,16 @@ func areUnused(books map[int]checkpoint) bool {
 	return true
 }
 
-// RepairOptions says what RepairCheckpoints does.
+// RepairOptions configure RepairCheckpoints.
 type RepairOptions struct {
-	Instances  []string // that should have checkpoints
-	DryRun     bool     // only tell what would be done
-	AcceptLoss bool     // lost ranges and damaged files are known, and need no attention any more
+	Instances  []string // instances that must have checkpoints
+	DryRun     bool     // only report what would change
+	AcceptLoss bool     // acknowledge lost ranges and damaged files
 }
 
-// RepairCheckpoints sets checkpoints that do not fit the log to where nothing is skipped: what was delivered in between is
-// delivered again if that cannot be told apart. It returns what was, or would be, set. A checkpoint that another process writes at
-// the same time is read again.
+// RepairCheckpoints sets checkpoints that do not match the log to a position at which no event is skipped. Events that may have
+// been delivered already are delivered again. It returns the checkpoints that were, or would be, set. If another process writes a
+// checkpoint at the same time, the repair is repeated.
 func (q *Queue) RepairCheckpoints(ctx context.Context, r RepairOptions) ([]BadCheckpoint, error) {
 	done, err := q.repairCheckpoints(ctx, r)
 	for range repairTries {
@@ -290,10 +290,11 @@ func (q *Queue) RepairCheckpoints(ctx context.Context, r RepairOptions) ([]BadCh
 	})
 }
 
-// repairTries is how often a repair is repeated because another process wrote a checkpoint at the same time.
+// repairTries is how often a repair is repeated after a conflict.
 const repairTries = 20
 
-// repairCheckpoints sets the checkpoints that do not fit the log, until one cannot be set. It returns those that were, or would be, set.
+// repairCheckpoints makes one attempt to set the bad checkpoints, and stops at the first error. It returns those that were, or
+// would be, set.
 func (q *Queue) repairCheckpoints(ctx context.Context, r RepairOptions) ([]BadCheckpoint, error) {
 	list, err := q.findBadCheckpoints(ctx, r.Instances)
 	if err != nil {
@@ -312,7 +313,7 @@ func (q *Queue) repairCheckpoints(ctx context.Context, r RepairOptions) ([]BadCh
 	return done, nil
 }
 
-// addBadCheckpoint notes a checkpoint that does not fit the log, and reports whether that is news.
+// addBadCheckpoint records a checkpoint that does not match the log. It reports whether that is news.
 func (l *logMonitor) addBadCheckpoint(bad plannedRepair) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -321,7 +322,7 @@ func (l *logMonitor) addBadCheckpoint(bad plannedRepair) bool {
 	return !known || was.Cause != bad.Cause
 }
 
-// clearBadCheckpoint forgets that a checkpoint did not fit.
+// clearBadCheckpoint removes the record of a bad checkpoint.
 func (l *logMonitor) clearBadCheckpoint(subject string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -329,7 +330,7 @@ func (l *logMonitor) clearBadCheckpoint(subject string) {
 	delete(l.doubtedSince, subject)
 }
 
-// clearBadCheckpoints forgets checkpoints that did not fit: those that another process has written since, or of instances that are gone.
+// clearBadCheckpoints removes the records that gone accepts: another process has written the checkpoint, or the instance is gone.
 func (l *logMonitor) clearBadCheckpoints(gone func(plannedRepair) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

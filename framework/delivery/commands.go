@@ -17,27 +17,27 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// What is asked of a partition stands in the log among the events, so that it has its place in their order, and is done again
-// where a crash comes between.
+// Commands to a partition are messages in the log, among its events. They take effect in that order, and are applied again after
+// a crash.
 const (
 	opHeader     = "Landfall-Op"
-	onlyHeader   = "Landfall-Only"   // the one subscription that events are for
-	sourceHeader = "Landfall-Source" // where events came from first
+	onlyHeader   = "Landfall-Only"   // the only subscription that gets the events
+	sourceHeader = "Landfall-Source" // the source that sent the events first
 
-	opReplayEvents = "events" // take these events again
-	opUnpark       = "unpark" // deliver what is parked for keys, and park them no longer
-	opResume       = "resume" // deliver the next portion of what is parked for keys to make room
-	opDrop         = "drop"   // delete what is parked for keys, and park them no longer
-	opReplayDead   = "dead"   // take dead letters again
+	opReplayEvents = "events" // replay the events in the message
+	opUnpark       = "unpark" // deliver the parked letters of keys and unpark the keys
+	opResume       = "resume" // deliver the next portion of evicted or spilled keys
+	opDrop         = "drop"   // delete the parked letters of keys and unpark the keys
+	opReplayDead   = "dead"   // replay dead letters
 )
 
-// command is the body of a message that is not opEvents.
+// command is the body of a command; opReplayEvents has a page of events instead.
 type command struct {
-	Keys        []string `json:"keys,omitempty"`    // short keys
-	DeadLetters []uint64 `json:"letters,omitempty"` // sequences in the stream of the dead
+	Keys        []string `json:"keys,omitempty"`    // key hashes
+	DeadLetters []uint64 `json:"letters,omitempty"` // sequences in the DEAD stream
 }
 
-// sendCommand puts an order into the log.
+// sendCommand appends a command to the log.
 func (q *Queue) sendCommand(ctx context.Context, instance string, partition int, op string, cmd command) error {
 	body, err := json.Marshal(cmd)
 	if err != nil {
@@ -49,7 +49,7 @@ func (q *Queue) sendCommand(ctx context.Context, instance string, partition int,
 	return err
 }
 
-// applyCommand does what an order says.
+// applyCommand applies a command that was read from the log.
 func (p *partition) applyCommand(m jetstream.Msg, seq uint64) error {
 	var cmd command
 	if err := json.Unmarshal(m.Data(), &cmd); err != nil {
@@ -103,12 +103,12 @@ func (p *partition) applyCommand(m jetstream.Msg, seq uint64) error {
 	return nil
 }
 
-// collectLetters reads the letters that an order is about, in the order of their events, without those that an earlier order has under
-// way. Its keys are parked no longer, unless one of those is parked again.
+// collectLetters reads the letters of a command in the order of their events, without those in flight. It unparks the command's
+// keys; a key is parked again if one of its letters fails again.
 func (p *partition) collectLetters(op string, cmd command) ([]*DeadLetter, error) {
 	w, q := p.worker, p.worker.runner.queue
 	w.mu.Lock()
-	for p.pendingWrites > 0 && p.ctx.Err() == nil { // what is being written belongs to it
+	for p.pendingWrites > 0 && p.ctx.Err() == nil { // letters that are being written belong to the command
 		w.changed.Wait()
 	}
 	taken := maps.Clone(p.lettersInFlight)
@@ -147,8 +147,8 @@ func (p *partition) collectLetters(op string, cmd command) ([]*DeadLetter, error
 	return letters, p.ctx.Err()
 }
 
-// dropSuperseded are the letters that are to be taken up, of some in order. Where one was parked again for another reason, and a crash
-// came before the old one was deleted, both stand there: the newer one is.
+// dropSuperseded removes the older of two letters of the same event from a sorted list and deletes it. There are two if a letter
+// was parked again with another kind and the process crashed before it deleted the old one.
 func (q *Queue) dropSuperseded(ctx context.Context, letters []*DeadLetter) ([]*DeadLetter, error) {
 	var list []*DeadLetter
 	for _, l := range letters {
@@ -168,7 +168,7 @@ func (q *Queue) dropSuperseded(ctx context.Context, letters []*DeadLetter) ([]*D
 	return list, nil
 }
 
-// readDeadLetter is one letter, nil where it is gone.
+// readDeadLetter reads a dead letter, nil if it is gone.
 func (q *Queue) readDeadLetter(ctx context.Context, seq uint64) (*DeadLetter, error) {
 	raw, err := q.streams[deadStream].GetMsg(ctx, seq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -180,7 +180,7 @@ func (q *Queue) readDeadLetter(ctx context.Context, seq uint64) (*DeadLetter, er
 	return parseDeadLetter(raw.Subject, raw.Data, raw.Sequence)
 }
 
-// dropLetters deletes letters of events that were accepted before the order, and gives the others.
+// dropLetters deletes the letters of events accepted before the command. It returns the others.
 func (p *partition) dropLetters(letters []*DeadLetter, seq uint64) (later []*DeadLetter, err error) {
 	w := p.worker
 	for _, l := range letters {
@@ -200,7 +200,7 @@ func (p *partition) dropLetters(letters []*DeadLetter, seq uint64) (later []*Dea
 	return later, nil
 }
 
-// newLetterTask takes a letter up again, with the mapping as it is now.
+// newLetterTask maps a letter's event with the current mapping and returns its task.
 func (p *partition) newLetterTask(l *DeadLetter, pg *page, i int, stopped bool) *task {
 	t := &task{partition: p, page: pg, eventIndex: i, source: l.Source, key: l.Key, letter: l, bytes: len(l.Event), arrived: time.Now()}
 	e, err := event.Parse(l.Event)

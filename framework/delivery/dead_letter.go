@@ -18,38 +18,40 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// DeadLetter is an event that a subscription could not deliver: a dead one, or a parked one, which waits behind its user's until
-// somebody replays or drops them.
+// DeadLetter is an event that a subscription could not deliver, with what is known about the failure. It is either dead, or
+// parked: then later events of the same key are parked behind it until an operator replays or drops them. The two are called
+// letters for short.
 type DeadLetter struct {
 	ID           string          `json:"id"`
 	Instance     string          `json:"instance"`
 	Subscription string          `json:"subscription"`
 	Source       string          `json:"source,omitempty"`
 	Parked       bool            `json:"parked"`
-	Key          string          `json:"key"` // what its order is kept for: a user, for audiences within one
+	Key          string          `json:"key"` // the ordering key: a user, for audiences within the audience
 	Reason       string          `json:"reason"`
 	Code         string          `json:"code,omitempty"`
 	Status       int             `json:"status,omitempty"`
 	Attempts     int             `json:"attempts"`
-	First        time.Time       `json:"first,omitzero"` // when it first failed
-	At           time.Time       `json:"at"`             // when it was set aside
+	First        time.Time       `json:"first,omitzero"` // first failure
+	At           time.Time       `json:"at"`             // when the letter was last written
 	Request      *Exchange       `json:"request,omitempty"`
-	Seq          uint64          `json:"seq"`   // the place of the event in the log
-	Index        int             `json:"index"` // and in its page
+	Seq          uint64          `json:"seq"`   // page of the event in the log
+	Index        int             `json:"index"` // index in the page
 	Event        json.RawMessage `json:"event"`
-	// Verdicts is how many counted verdicts the letter stands for: replays of its event that failed too. 0 is one.
+	// Verdicts is the number of counted verdicts that the letter stands for: its own, and those of failed replays of its event. 0
+	// means 1.
 	Verdicts int `json:"verdicts,omitempty"`
-	// Replays are the latest places of the log whose replays ended in this letter.
+	// Replays are the log positions of the latest replays that ended in this letter.
 	Replays []string `json:"replays,omitempty"`
 
-	generation    int    // how often its key had been cut when it was taken up to be resumed
-	verdictCount  int    // Verdicts as they count now
-	storedSeq     uint64 // the sequence of its message
-	storedSubject string // the subject of its message
+	generation    int    // how often its key had been parked when this letter was resumed
+	verdictCount  int    // Verdicts, adjusted to what the checkpoint counts
+	storedSeq     uint64 // sequence of its message
+	storedSubject string // subject of its message
 	partition     int
 }
 
-// Exchange is the last request that carried the event of a letter and failed, without secrets and cut to a bound.
+// Exchange is the last failed request that carried a letter's event, with secrets removed and bodies truncated.
 type Exchange struct {
 	Method   string `json:"method"`
 	URL      string `json:"url"`
@@ -59,7 +61,7 @@ type Exchange struct {
 	Error    string `json:"error,omitempty"`
 }
 
-// streamName is where the letter is kept.
+// streamName returns the stream that stores the letter.
 func (l *DeadLetter) streamName() string {
 	if l.Parked {
 		return parkStream
@@ -67,13 +69,15 @@ func (l *DeadLetter) streamName() string {
 	return deadStream
 }
 
-// Parked keys are held until somebody says so, or for want of room, until there is some.
+// Kinds of parked keys, as subjects spell them. A held key waits for an operator; an evicted one resumes when the partition has
+// capacity.
 const (
 	kindHeld    = "held"
 	kindEvicted = "auto"
 )
 
-// subjectFor is where a letter is kept. It is the same however often it is written, so that there is one of it.
+// subjectFor returns the letter's subject. It depends on the event's position and the subscription only, so that rewriting a
+// letter replaces it.
 func (l *DeadLetter) subjectFor(kind string) string {
 	id := fmt.Sprintf("%d-%d-%s", l.Seq, l.Index, shortHash(l.Subscription))
 	if l.Parked {
@@ -82,7 +86,7 @@ func (l *DeadLetter) subjectFor(kind string) string {
 	return deadSubject(l.Instance, l.partition) + "." + id
 }
 
-// setID gives the letter the name that people call it by.
+// setID sets the id that operators use.
 func (l *DeadLetter) setID() {
 	l.ID = fmt.Sprintf("%d-%d-%s", l.Seq, l.Index, shortHash(l.Subscription)[:6])
 }
@@ -111,7 +115,7 @@ func parseDeadLetter(subject string, data []byte, seq uint64) (*DeadLetter, erro
 	return l, err
 }
 
-// eachDeadLetter reads the letters under a subject of one of the two streams, until f says to stop.
+// eachDeadLetter calls f for the letters under a subject of a stream until it returns false.
 func (q *Queue) eachDeadLetter(ctx context.Context, stream, subject string, f func(*DeadLetter) (bool, error)) error {
 	return q.eachMessage(ctx, stream, subject, time.Time{}, func(m jetstream.Msg) (bool, error) {
 		l, err := letterOfMessage(m)
@@ -122,7 +126,7 @@ func (q *Queue) eachDeadLetter(ctx context.Context, stream, subject string, f fu
 	})
 }
 
-// eachMessage reads what a stream has now under a subject, from a time on, until f says to stop.
+// eachMessage calls f for the messages that a stream has now under a subject, stored at or after from, until it returns false.
 func (q *Queue) eachMessage(ctx context.Context, stream, subject string, from time.Time, f func(jetstream.Msg) (more bool, err error)) error {
 	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}, InactiveThreshold: time.Minute}
 	if !from.IsZero() {
@@ -135,13 +139,13 @@ func (q *Queue) eachMessage(ctx context.Context, stream, subject string, from ti
 	return eachPending(ctx, consumer, f)
 }
 
-// eachPending calls f for each message that a new consumer has now, until f says to stop.
+// eachPending calls f for each message that a new consumer has now, until it returns false.
 func eachPending(ctx context.Context, consumer jetstream.Consumer, f func(jetstream.Msg) (more bool, err error)) error {
 	info, err := consumer.Info(ctx)
 	if err != nil || info.NumPending == 0 {
 		return err
 	}
-	left := info.NumPending // later messages are not read
+	left := info.NumPending // messages stored later are not read
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(256))
 	if err != nil {
 		return err
@@ -164,13 +168,13 @@ func eachPending(ctx context.Context, consumer jetstream.Consumer, f func(jetstr
 	return nil
 }
 
-// maxSilentSeconds is how many seconds a message that the server has sent may take to arrive.
+// maxSilentSeconds is how long a message that the server has sent may take to arrive.
 const maxSilentSeconds = 60
 
-// errMessageLost says that a message that the server has sent does not arrive.
+// errMessageLost means that a message that the server has sent did not arrive.
 var errMessageLost = errors.New("a message of the queue was sent but did not arrive")
 
-// nextMessage returns the message after last, or nil if there is none: messages may be deleted while others are read.
+// nextMessage returns the message after last, or nil if there is none, as messages may be deleted in the meantime.
 func nextMessage(ctx context.Context, consumer jetstream.Consumer, messages jetstream.MessagesContext, last *jetstream.MsgMetadata) (jetstream.Msg, error) {
 	for range maxSilentSeconds {
 		waiting, cancel := context.WithTimeout(ctx, time.Second)
@@ -190,24 +194,24 @@ func nextMessage(ctx context.Context, consumer jetstream.Consumer, messages jets
 	return nil, errMessageLost
 }
 
-// allReceived reports whether a consumer has nothing after last, its last message that was received. On a busy machine a message
-// may be on its way for seconds: it is not pending then, but it is delivered.
+// allReceived reports whether the consumer has sent nothing after last, the last message received. On a busy machine a message
+// may be in transit for seconds: it is then delivered and no longer pending.
 func allReceived(info *jetstream.ConsumerInfo, last *jetstream.MsgMetadata) bool {
 	received := uint64(0)
-	if last != nil && last.Consumer == info.Name { // otherwise the client has replaced the consumer since
+	if last != nil && last.Consumer == info.Name { // otherwise the client has replaced the consumer
 		received = last.Sequence.Consumer
 	}
 	return info.NumPending == 0 && info.Delivered.Consumer <= received
 }
 
-// sortByEvent sorts letters as their events were accepted.
+// sortByEvent sorts letters by the position of their event in the log.
 func sortByEvent(letters []*DeadLetter) {
 	slices.SortFunc(letters, func(a, b *DeadLetter) int {
 		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Index, b.Index), strings.Compare(a.Subscription, b.Subscription))
 	})
 }
 
-// deleteLetter deletes a letter; one that is gone already is no error.
+// deleteLetter deletes a stored letter. It is no error if the letter is already gone.
 func (q *Queue) deleteLetter(ctx context.Context, l *DeadLetter) error {
 	err := q.streams[l.streamName()].DeleteMsg(ctx, l.storedSeq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
@@ -216,9 +220,10 @@ func (q *Queue) deleteLetter(ctx context.Context, l *DeadLetter) error {
 	return err
 }
 
-const maxBodyShown = 2 << 10 // bytes of each body in a letter
+const maxBodyShown = 2 << 10 // bytes of each body that a letter keeps
 
-// exchangesOf returns for each verdict the request that carried its event and failed, or nil. Verdicts of one request share it.
+// exchangesOf returns for each verdict the failed request that carried its event, or nil. Verdicts of one request share an
+// Exchange.
 func exchangesOf(verdicts []runtime.Verdict) []*Exchange {
 	list, known := make([]*Exchange, len(verdicts)), map[*httpx.Exchange]*Exchange{}
 	for i := range verdicts {

@@ -13,13 +13,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// An event has one letter at most, under the place at which the log has it. A replayed event that fails again is added to the letter
-// that it has: see inherit.
+// An event has at most one letter, stored under the event's position in the log. If a replayed event fails again, the new letter
+// is merged with the stored one: see inheritFrom.
 
-// originsHeader holds the places of the events that a message replays.
+// originsHeader holds the positions of the events that a message replays.
 const originsHeader = "Landfall-Origins"
 
-// position is the place of an event in the log. The zero logPlace is none.
+// position is where an event stands in the log. The zero position is none.
 type position struct {
 	seq   uint64
 	index int
@@ -27,7 +27,7 @@ type position struct {
 
 func (p position) String() string { return fmt.Sprintf("%d-%d", p.seq, p.index) }
 
-// origins collects the places of replayed events as runs within a page: "1042:0-57 1043:3-3".
+// origins encodes the positions of replayed events as runs within a page: "1042:0-57 1043:3-3".
 type origins struct {
 	runs []originRun
 }
@@ -53,7 +53,8 @@ func (o *origins) String() string {
 	return strings.Join(parts, " ")
 }
 
-// parseOrigins reads the places of n events. It returns nil if the text is not of n places, as in messages of earlier versions.
+// parseOrigins parses the positions of n events. It returns nil if the text does not hold n positions, as in messages of earlier
+// versions.
 func parseOrigins(text string, n int) []position {
 	list := make([]position, 0, n)
 	for _, run := range strings.Fields(text) {
@@ -75,10 +76,11 @@ func parseOrigins(text string, n int) []position {
 	return list
 }
 
-// maxReplays is how many replays a letter remembers by their places.
+// maxReplays is the number of replays that a letter remembers.
 const maxReplays = 16
 
-// replayMark tells the task's replay apart from others of the same event. It is "" for what is not replayed from the log.
+// replayMark identifies the task's replay among the replays of the same event. It is "" for tasks that are no replay from the
+// log.
 func (t *task) replayMark() string {
 	if t.origin.seq == 0 {
 		return ""
@@ -86,7 +88,7 @@ func (t *task) replayMark() string {
 	return position{t.page.seq, t.eventIndex}.String()
 }
 
-// ownVerdictCount is 1 if the task's verdict is that of its letter, and 0 if it counts beside it.
+// ownVerdictCount returns 1 if the task's verdict replaces that of its letter, and 0 if both are counted.
 func (t *task) ownVerdictCount() int {
 	if t.page.holdsLetters {
 		return 1
@@ -94,8 +96,8 @@ func (t *task) ownVerdictCount() int {
 	return 0
 }
 
-// adoptStored makes a stored letter the task's. A letter that this very replay has written before a restart already counts its verdict,
-// which the checkpoint does not.
+// adoptStored makes a stored letter the task's letter. If this same replay wrote it before a restart, the letter already counts
+// the replay's verdict and the checkpoint does not.
 func (t *task) adoptStored(stored *DeadLetter) {
 	t.letterLoaded = true
 	if stored == nil {
@@ -110,8 +112,8 @@ func (t *task) adoptStored(stored *DeadLetter) {
 	}
 }
 
-// inheritFrom adds what the task's stored letter counts to a new letter that takes its place. If the new one only waits behind another,
-// the reason of the stored one stays.
+// inheritFrom adds the attempts and verdicts of the task's stored letter to a new letter that replaces it. If the new one only
+// waits behind another event, the stored reason stays.
 func (l *DeadLetter) inheritFrom(t *task) {
 	was := t.letter
 	mark := t.replayMark()
@@ -130,8 +132,8 @@ func (l *DeadLetter) inheritFrom(t *task) {
 	l.Replays = l.Replays[max(0, len(l.Replays)-maxReplays):]
 }
 
-// withStoredLetter reads the stored letter of the task's event and calls f with the worker's mutex held. No other letter of the partition
-// is read that way until the task calls unlockStored.
+// withStoredLetter loads the stored letter of the task's event and calls f with the worker's mutex held. No other stored letter
+// of the partition is loaded until the task calls unlockStoredLetter.
 func (w *worker) withStoredLetter(t *task, f func()) {
 	p := t.partition
 	p.pendingWrites++
@@ -160,7 +162,7 @@ func (w *worker) withStoredLetter(t *task, f func()) {
 	})
 }
 
-// unlockStoredLetter ends what withStored began, if it was called.
+// unlockStoredLetter lets the next stored letter be loaded. It does nothing if the task holds no stored letter.
 func (t *task) unlockStoredLetter() {
 	if t.unlockLetter != nil {
 		t.unlockLetter()
@@ -168,7 +170,7 @@ func (t *task) unlockStoredLetter() {
 	}
 }
 
-// loadStoredLetter returns the newest letter that the task's event has, or nil.
+// loadStoredLetter returns the newest stored letter of the task's event, or nil.
 func (w *worker) loadStoredLetter(t *task) (newest *DeadLetter, err error) {
 	at := t.position()
 	l := DeadLetter{Instance: w.id, Subscription: t.item.Subscription.Name(), Key: t.key, Seq: at.seq, Index: at.index, partition: t.partition.number}

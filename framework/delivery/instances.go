@@ -16,19 +16,18 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// maxCounted bounds how many waiting events Remains counts for an instance, since it reads them.
+// maxCounted limits how many waiting events of an instance Backlogs counts, since it reads them.
 const maxCounted = 100_000
 
-// Backlog is what the queue holds for an instance, whether or not it is still in the config.
+// Backlog is what the queue holds for an instance, which may not be in the config any more.
 type Backlog struct {
 	Instance string `json:"instance"`
-	Waiting  int    `json:"waiting"` // accepted events that it has not finished; at most maxCounted are counted
+	Waiting  int    `json:"waiting"` // accepted and unfinished events, counted up to 100,000
 	Parked   int    `json:"parked"`
 	Dead     int    `json:"dead"`
 }
 
-// Backlogs returns what the queue holds for the instances that choose chooses, nil for all, sorted by id. It reads the events that
-// wait for them.
+// Backlogs returns the backlogs of the instances that choose accepts, nil for all, sorted by id. It reads the waiting events.
 func (q *Queue) Backlogs(ctx context.Context, choose func(instance string) bool) ([]Backlog, error) {
 	all := map[string]*Backlog{}
 	err := q.eachCheckpoint(ctx, func(c storedCheckpoint) error {
@@ -68,7 +67,7 @@ func (q *Queue) countLetters(ctx context.Context, stream, subject string) (int, 
 	return len(info.State.Subjects), nil
 }
 
-// countWaiting counts the events of a partition that a checkpoint says are not finished, at most a bound of them.
+// countWaiting counts the events of a partition that a checkpoint does not list as finished, up to most.
 func (q *Queue) countWaiting(ctx context.Context, c storedCheckpoint, most int) (n int, err error) {
 	consumer, err := q.js.OrderedConsumer(ctx, eventsStream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{"ev.*." + strconv.Itoa(c.partition)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
@@ -94,18 +93,19 @@ func (q *Queue) countWaiting(ctx context.Context, c storedCheckpoint, most int) 
 	return min(n, most), err
 }
 
-// MoveResult is what RenameInstance has moved, or ForgetInstance deleted.
+// MoveResult is how much RenameInstance has moved or ForgetInstance has deleted.
 type MoveResult struct {
 	Checkpoints int `json:"checkpoints"`
 	Letters     int `json:"letters"`
 }
 
-// ErrUnknownStart is wrapped by RenameInstance if the new instance has delivered events, and an earlier version made its checkpoints,
-// which do not say where it began: what waits for the old one cannot be told from what the new one has delivered.
+// ErrUnknownStart is wrapped by RenameInstance if an earlier version made the checkpoints of the new instance and that instance
+// has delivered events. Such checkpoints do not say where the instance started, so the events waiting for the old one cannot be
+// told from those that the new one has delivered.
 var ErrUnknownStart = errors.New("the checkpoints of the new instance do not say where it began")
 
-// RenameInstance gives the parked and dead letters of an instance, and the events that wait for it, to another one. The new instance
-// must not work on them meanwhile in this process; another process notices, and begins again. After a crash it can be repeated.
+// RenameInstance moves the letters and the waiting events of an instance to another one. This process must not be delivering to
+// the new instance; other processes notice the change and restart it. After a crash it can be repeated.
 func (q *Queue) RenameInstance(ctx context.Context, from, to string) (m MoveResult, err error) {
 	for _, stream := range []string{parkStream, deadStream} { // before the checkpoints: later events of parked users wait for them
 		n, err := q.moveLetters(ctx, stream, from, to)
@@ -131,7 +131,7 @@ func (q *Queue) RenameInstance(ctx context.Context, from, to string) (m MoveResu
 	return m, nil
 }
 
-// checkpointsOf returns the checkpoints of an instance by their partitions.
+// checkpointsOf returns the checkpoints of an instance by partition.
 func (q *Queue) checkpointsOf(ctx context.Context, id string) (map[int]storedCheckpoint, error) {
 	list := map[int]storedCheckpoint{}
 	err := q.eachCheckpoint(ctx, func(c storedCheckpoint) error {
@@ -143,7 +143,7 @@ func (q *Queue) checkpointsOf(ctx context.Context, id string) (map[int]storedChe
 	return list, err
 }
 
-// moveCheckpoint makes the checkpoint of another instance continue where one ends, and deletes that.
+// moveCheckpoint makes the new instance continue at the old checkpoint, and deletes the old one.
 func (q *Queue) moveCheckpoint(ctx context.Context, old, renamed storedCheckpoint, to string) error {
 	merged, changed, err := mergeCheckpoints(old.checkpoint, renamed.checkpoint, renamed.revision > 0)
 	if err != nil {
@@ -157,8 +157,8 @@ func (q *Queue) moveCheckpoint(ctx context.Context, old, renamed storedCheckpoin
 	return q.streams[checkpointsStream].Purge(ctx, jetstream.WithPurgeSubject(old.subject))
 }
 
-// mergeCheckpoints returns the checkpoint of a new instance that goes on where an old one ended. What the new one has finished since it
-// began stays finished.
+// mergeCheckpoints returns the checkpoint of a renamed instance, which continues where the old one ended. What the new one has
+// finished since its start stays finished.
 func mergeCheckpoints(old, renamed checkpoint, exists bool) (merged checkpoint, changed bool, err error) {
 	start := cmp.Or(old.Start, old.Low)
 	if !exists {
@@ -173,7 +173,7 @@ func mergeCheckpoints(old, renamed checkpoint, exists bool) (merged checkpoint, 
 	switch {
 	case began == 0 && old.Low < renamed.Low:
 		return checkpoint{}, false, ErrUnknownStart
-	case began <= old.Low: // merged before, or nothing waits
+	case began <= old.Low: // merged already, or nothing waits
 		return renamed, false, nil
 	}
 	merged = renamed
@@ -196,7 +196,7 @@ func mergeCheckpoints(old, renamed checkpoint, exists bool) (merged checkpoint, 
 	return merged, true, nil
 }
 
-// moveLetters stores the letters of an instance under another one, and deletes the old ones.
+// moveLetters stores the letters of an instance under another one and deletes the old ones.
 func (q *Queue) moveLetters(ctx context.Context, stream, from, to string) (moved int, err error) {
 	var list []*DeadLetter
 	subject := map[string]string{parkStream: "park.", deadStream: "dead."}[stream] + subjectToken(from) + ".>"
@@ -232,7 +232,7 @@ func (q *Queue) moveLetter(ctx context.Context, l *DeadLetter, to string) error 
 	return q.deleteLetter(ctx, l)
 }
 
-// ForgetInstance deletes the checkpoints and letters of an instance. What waits for it is not delivered.
+// ForgetInstance deletes the checkpoints and letters of an instance. Its waiting events will not be delivered.
 func (q *Queue) ForgetInstance(ctx context.Context, id string) (m MoveResult, err error) {
 	for stream, kind := range map[string]string{parkStream: "park.", deadStream: "dead."} {
 		subject := kind + subjectToken(id) + ".>"
@@ -258,8 +258,8 @@ func (q *Queue) ForgetInstance(ctx context.Context, id string) (m MoveResult, er
 	return m, nil
 }
 
-// RenameInstance is Queue.RenameInstance while the runner delivers: the new instance is stopped meanwhile. The old one must not be
-// one of the runner's.
+// RenameInstance is like Queue.RenameInstance while the runner delivers. It stops the new instance in the meantime. The runner
+// must not deliver to the old one.
 func (r *Runner) RenameInstance(ctx context.Context, from, to string) (MoveResult, error) {
 	r.setMu.Lock()
 	defer r.setMu.Unlock()
@@ -285,7 +285,7 @@ func (r *Runner) RenameInstance(ctx context.Context, from, to string) (MoveResul
 	return m, err
 }
 
-// ForgetInstance is Queue.ForgetInstance for an instance that the runner does not deliver to.
+// ForgetInstance is like Queue.ForgetInstance. The runner must not deliver to the instance.
 func (r *Runner) ForgetInstance(ctx context.Context, id string) (MoveResult, error) {
 	r.setMu.Lock()
 	defer r.setMu.Unlock()
@@ -299,7 +299,7 @@ func (r *Runner) ForgetInstance(ctx context.Context, id string) (MoveResult, err
 	return m, errors.Join(err, r.reloadCheckpoints(ctx, id))
 }
 
-// reloadCheckpoints makes the roster know the checkpoints of instances as they are stored now.
+// reloadCheckpoints updates the leases with the stored checkpoints of instances.
 func (r *Runner) reloadCheckpoints(ctx context.Context, ids ...string) error {
 	for _, id := range ids {
 		stored, err := r.queue.checkpointsOf(ctx, id)

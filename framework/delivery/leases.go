@@ -12,28 +12,28 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// leases is what this process has seen of the books and of the other processes. Nobody's clock is asked: a lease has ended
-// where its book has not changed for that long, as this process saw it.
+// leases is what this process knows about the checkpoints and the members, the processes on the queue. It compares no clocks: a
+// lease has expired if this process has not seen its checkpoint change for the length of a lease.
 type leases struct {
 	queue  *Queue
 	mu     sync.Mutex
 	latest map[string]latestMessage // by subject
-	ready  chan struct{}            // closed when everything there was has been seen
-	once   sync.Once                // closes it
+	ready  chan struct{}            // closed when all existing messages have been read
+	once   sync.Once                // guards closing ready
 }
 
 // latestMessage is the newest message of a subject.
 type latestMessage struct {
 	revision  uint64
 	data      []byte
-	changedAt time.Time // when this process saw it change
+	changedAt time.Time // when this process received it
 }
 
 func newLeases(q *Queue) *leases {
 	return &leases{queue: q, latest: map[string]latestMessage{}, ready: make(chan struct{})}
 }
 
-// watch follows the stream of books until ctx ends.
+// watch follows the stream of checkpoints until ctx ends.
 func (l *leases) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := l.followStream(ctx); err != nil && ctx.Err() == nil {
@@ -91,7 +91,7 @@ func (l *leases) observe(subject string, revision uint64, data []byte) {
 	}
 }
 
-// forget forgets a subject whose messages have been deleted.
+// forget removes a subject whose messages were deleted.
 func (l *leases) forget(subject string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -105,7 +105,7 @@ func (l *leases) lookup(subject string) (latestMessage, bool) {
 	return s, ok
 }
 
-// ownedCheckpoints are the books that somebody works on, by subject.
+// ownedCheckpoints returns the checkpoints with an owner, by subject.
 func (l *leases) ownedCheckpoints() map[string]checkpoint {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -120,7 +120,7 @@ func (l *leases) ownedCheckpoints() map[string]checkpoint {
 	return books
 }
 
-// aliveMembers are the processes that have been heard of within a lease, sorted.
+// aliveMembers returns the members with a heartbeat within the length of a lease, sorted.
 func (l *leases) aliveMembers(lease time.Duration) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -134,7 +134,7 @@ func (l *leases) aliveMembers(lease time.Duration) []string {
 	return names
 }
 
-// heartbeat says that a process is here, or that it leaves.
+// heartbeat publishes that a member is alive or has left.
 func (l *leases) heartbeat(ctx context.Context, name, word string) error {
 	subject := "proc." + name
 	ack, err := l.queue.publish(ctx, checkpointsStream, &nats.Msg{Subject: subject, Data: []byte(word)})
@@ -146,8 +146,8 @@ func (l *leases) heartbeat(ctx context.Context, name, word string) error {
 
 var errLeaseLost = errors.New("another process has the partition")
 
-// writeCheckpoint writes a checkpoint for its owner after a revision and returns its new revision. The error is errStolen if another process
-// has written it; a checkpoint without an owner may be anybody's.
+// writeCheckpoint replaces a revision of a checkpoint for its owner and returns the new revision. It returns errLeaseLost if
+// another process has written the checkpoint.
 func (l *leases) writeCheckpoint(ctx context.Context, owner, subject string, revision uint64, cp checkpoint) (uint64, error) {
 	for {
 		m := cp.message(subject, revision)
@@ -159,10 +159,10 @@ func (l *leases) writeCheckpoint(ctx context.Context, owner, subject string, rev
 		if !isConflict(err) {
 			return 0, err
 		}
-		// What stands there may be an earlier write of this process whose answer was lost.
+		// The stored checkpoint may be an earlier write of this process whose answer was lost.
 		last, err := l.queue.streams[checkpointsStream].GetLastMsgForSubject(ctx, subject)
 		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && last.Sequence <= revision {
-			// What the write conflicts with has been proposed to the cluster and is not applied yet where it was read.
+			// The conflicting write was proposed to the cluster, but the server that answered has not applied it yet.
 			if err := sleepContext(ctx, 20*time.Millisecond); err != nil {
 				return 0, err
 			}
@@ -179,15 +179,15 @@ func (l *leases) writeCheckpoint(ctx context.Context, owner, subject string, rev
 	}
 }
 
-// isConflict reports whether a write was refused because the subject has another last message than the write expects. Replicated
-// streams answer with a code of their own.
+// isConflict reports whether a write was rejected because its subject has a newer message than the write expects. Replicated
+// streams use an error code of their own.
 func isConflict(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) &&
 		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
-// sleepContext waits for a time, or until ctx ends.
+// sleepContext waits for d or until ctx ends. It returns the error of ctx.
 func sleepContext(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -10,27 +10,27 @@ import (
 )
 
 const (
-	nearLimitShare     = 0.8             // the share of a bound of dead letters from which on it is warned of
-	parkingResumeShare = 0.95            // the share of the bound of parked events below which parking goes on
-	warnInterval       = time.Hour       // how often a bound that is near is logged
-	measureInterval    = time.Second     // how often the bounds are looked at
-	minTrimBytes       = 8 << 20         // bytes that are trimmed at least on a short disk: the server frees disk by blocks of this size
-	trimRetryDelay     = 2 * time.Second // how long trimming waits after it has found nothing to delete
+	nearLimitShare     = 0.8             // share of a dead letter limit from which a warning is given
+	parkingResumeShare = 0.95            // share of MaxParkedBytes below which parking resumes
+	warnInterval       = time.Hour       // how often a near limit is logged
+	measureInterval    = time.Second     // how often the parked events are measured
+	minTrimBytes       = 8 << 20         // least bytes to trim on a short disk: the server frees disk in blocks of this size
+	trimRetryDelay     = 2 * time.Second // wait after trimming has found nothing to delete
 )
 
-// limits is how far what is kept is from its bounds.
+// limits is how close the stored letters are to their limits.
 type limits struct {
 	mu                sync.Mutex
-	parkingFullSince  time.Time // since when no more is parked; zero if there is room
+	parkingFullSince  time.Time // since when no events are parked; zero if they can be
 	parkedBytes       uint64
 	deadBytes         uint64
-	lastFreeBytes     int64     // of the disk, a moment ago; only the Runner's loop uses it
-	nearLimit         string    // the bound of dead letters that is near: "age" or "size"; "" if neither is
-	warnedAt          time.Time // when that was last logged
-	lastFruitlessTrim time.Time // when nothing could be deleted though the disk was short; only the Runner's loop uses it
+	lastFreeBytes     int64     // of the disk, at the last look; used by maintain only
+	nearLimit         string    // the limit of dead letters that is near: "age" or "size"; "" for none
+	warnedAt          time.Time // when nearLimit was last logged
+	lastFruitlessTrim time.Time // when nothing could be deleted on a short disk; used by maintain only
 }
 
-// isParkingFull reports whether no more events can be parked: their bound is reached, or the disk is short.
+// isParkingFull reports whether no more events can be parked: the limit is reached, or the disk is short.
 func (r *Runner) isParkingFull() bool {
 	if !r.queue.canPark() {
 		return true
@@ -40,7 +40,7 @@ func (r *Runner) isParkingFull() bool {
 	return !r.limits.parkingFullSince.IsZero()
 }
 
-// trimShortDisk deletes delivered events while the disk is short. If there are none to delete, it looks again after a while.
+// trimShortDisk deletes delivered events while the disk is short. If there are none, it waits before it tries again.
 func (r *Runner) trimShortDisk(ctx context.Context) {
 	if r.isDiskFillingFast() {
 		return
@@ -58,8 +58,8 @@ func (r *Runner) trimShortDisk(ctx context.Context) {
 	}
 }
 
-// isDiskFillingFast reports whether the disk fills so fast that it may be full before events have been deleted, as when another process
-// fills it: see deletesSafely.
+// isDiskFillingFast reports whether the disk may be full before events are deleted, for example because another process fills it:
+// see canDeleteSafely.
 func (r *Runner) isDiskFillingFast() bool {
 	if r.queue.embedded == nil {
 		return false
@@ -70,18 +70,18 @@ func (r *Runner) isDiskFillingFast() bool {
 	return err != nil || fell > free
 }
 
-// measureParked finds out whether more events can be parked.
+// measureParked updates whether more events can be parked.
 func (r *Runner) measureParked(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, r.settings.Lease/5)
 	defer cancel()
 	info, err := r.queue.streams[parkStream].Info(ctx)
 	if err != nil {
-		return // what was found last stands
+		return // the last result stands
 	}
 	r.updateParkingLimit(info.State.Bytes, !r.queue.canPark(), time.Now())
 }
 
-// updateParkingLimit takes the size of the parked events into account, and whether the disk is short.
+// updateParkingLimit updates whether events can be parked from the size of the parked ones and whether the disk is short.
 func (r *Runner) updateParkingLimit(bytes uint64, short bool, now time.Time) {
 	b := &r.limits
 	b.mu.Lock()
@@ -99,8 +99,8 @@ func (r *Runner) updateParkingLimit(bytes uint64, short bool, now time.Time) {
 	}
 }
 
-// waitUntilCanPark holds a partition with parked keys back while no more can be parked. An order in the log that is still to be
-// read lifts that: it may be the one that makes room.
+// waitUntilCanPark stops reading a partition with parked keys while no more events can be parked. It returns if a command is
+// waiting in the log, which may drop or replay parked events.
 func (p *partition) waitUntilCanPark() error {
 	w := p.worker
 	for {
@@ -124,7 +124,7 @@ func (p *partition) waitUntilCanPark() error {
 	}
 }
 
-// expireDeadLetters deletes dead letters beyond their bounds, the oldest first. On a cluster one process does.
+// expireDeadLetters deletes the oldest dead letters beyond their limits. On a cluster only the first member does.
 func (r *Runner) expireDeadLetters(ctx context.Context) error {
 	if alive := r.leases.aliveMembers(r.settings.Lease); len(alive) > 0 && alive[0] != r.name {
 		return nil
@@ -142,7 +142,7 @@ func (r *Runner) expireDeadLetters(ctx context.Context) error {
 	if err := r.purgeDeadLetters(ctx, "age", info.State, to); err != nil {
 		return err
 	}
-	for range 10 { // letters differ in size, so the share of their number is an estimate
+	for range 10 { // letters differ in size, so a share of their number is an estimate
 		if info, err = stream.Info(ctx); err != nil {
 			return err
 		}
@@ -173,7 +173,7 @@ func (r *Runner) purgeDeadLetters(ctx context.Context, bound string, was jetstre
 	if err != nil {
 		return err
 	}
-	written := info.State.LastSeq - was.LastSeq // meanwhile
+	written := info.State.LastSeq - was.LastSeq // in the meantime
 	if gone := int64(was.Msgs+written) - int64(info.State.Msgs); gone > 0 {
 		r.metrics.expired.WithLabelValues(bound).Add(float64(gone))
 		r.log.Warn("dead letters were deleted at their bound: see delivery.letters", "bound", bound, "letters", gone)
@@ -181,7 +181,7 @@ func (r *Runner) purgeDeadLetters(ctx context.Context, bound string, was jetstre
 	return nil
 }
 
-// warnNearLimit takes note of a bound that is near, and logs it now and then.
+// warnNearLimit records whether a limit of dead letters is near, and logs it once an hour.
 func (r *Runner) warnNearLimit(s jetstream.StreamState, now time.Time) {
 	b := &r.limits
 	b.mu.Lock()

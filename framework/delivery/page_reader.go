@@ -9,17 +9,17 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// pageReader is a page that is being read.
+// pageReader reads the events of one page.
 type pageReader struct {
 	partition        *partition
 	page             *page
 	source           string
-	onlySubscription string // the only subscription that gets it; "" for all
+	onlySubscription string // the only subscription to run; "" for all
 
-	origins []position // of a replay's events, index by index; nil if they are not known
+	origins []position // of replayed events, by index; nil if unknown
 }
 
-// rememberIDs only takes the messageIds of events.
+// rememberIDs remembers the messageIds of events and does nothing more.
 func (r *pageReader) rememberIDs(lines [][]byte) {
 	for _, line := range lines {
 		if e, err := event.Parse(line); err == nil {
@@ -28,12 +28,12 @@ func (r *pageReader) rememberIDs(lines [][]byte) {
 	}
 }
 
-// isDuplicate remembers the messageId of an event, and tells whether it was there already. Those of a replay have all been there.
+// isDuplicate reports whether the messageId of an event was seen before, and remembers it. Replayed events are never duplicates.
 func (r *pageReader) isDuplicate(e event.Event) bool {
 	return !r.page.replayed && r.partition.recentIDs.add(r.source, e.Value().Get("messageId").Str(), r.page.seq, r.page.acceptedMillis)
 }
 
-// openPage puts the page into the window, with n events of which those with a bit are finished already.
+// openPage adds the page, with n events, to the partition's open pages. The events whose bit is set are finished.
 func (r *pageReader) openPage(n int, finished []byte) {
 	p, pg := r.partition, r.page
 	pg.verdictsLeft, pg.eventsLeft = slices.Repeat([]uint16{verdictsUnknown}, n), n
@@ -49,14 +49,14 @@ func (r *pageReader) openPage(n int, finished []byte) {
 	p.eventsPerPage += (float64(n) - p.eventsPerPage) / 16
 }
 
-// readEvent takes one event through the subscriptions as far as its tasks.
+// readEvent maps one event and starts its tasks.
 func (r *pageReader) readEvent(i int, line []byte) error {
 	p, w := r.partition, r.partition.worker
 	e, err := event.Parse(line)
 	if err == nil && r.isDuplicate(e) {
 		err = errDuplicate
 	}
-	if r.page.verdictsLeft[i] == 0 { // nobody else touches it before it is begun
+	if r.page.verdictsLeft[i] == 0 { // safe without the mutex: no other goroutine uses it before the tasks start
 		return nil
 	}
 	stopped := err == nil && p.mapping.beginMapping(p.logID, r.page.seq, i, false)
@@ -89,7 +89,8 @@ func (r *pageReader) readEvent(i int, line []byte) error {
 
 var errDuplicate = errors.New("the messageId was accepted before")
 
-// mapEvent hands an event to the subscriptions. The verdicts are final; what cannot be mapped is a task, too, that is dead.
+// mapEvent runs the matching subscriptions on an event. It returns final verdicts for skipped subscriptions and tasks for the
+// others. A task that could not be mapped has a refusal.
 func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []runtime.Verdict) {
 	plan := r.partition.worker.instance.Plan
 	if f := r.partition.worker.runner.settings.beforeMapping; f != nil {
@@ -115,7 +116,7 @@ func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []r
 	return tasks, verdicts
 }
 
-// newTask returns the task of an event, refused if the verdict is not nil.
+// newTask returns a task for an event. If refused is not nil, the task becomes a dead letter.
 func (r *pageReader) newTask(i int, e event.Event, item runtime.Item, refused *runtime.Verdict) *task {
 	return &task{
 		item: item, partition: r.partition, page: r.page, eventIndex: i, source: r.source, key: orderKey(e.Value(), item), refusal: refused,
@@ -123,7 +124,7 @@ func (r *pageReader) newTask(i int, e event.Event, item runtime.Item, refused *r
 	}
 }
 
-// closePage says that the page has been read.
+// closePage marks the page as fully read.
 func (r *pageReader) closePage() {
 	w := r.partition.worker
 	w.mu.Lock()

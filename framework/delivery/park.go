@@ -7,7 +7,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// parkedBehind is why an event is parked whose user's earlier one is.
+// parkedBehind is the verdict of an event that is parked because an earlier event of the same key is.
 var parkedBehind = runtime.Verdict{Reason: "waits behind an earlier event of the same user that is parked"}
 
 // settleHead applies a final verdict to the first task of a key.
@@ -16,7 +16,7 @@ func (w *worker) settleHead(t *task, v runtime.Verdict) {
 	w.settleTask(t, v)
 }
 
-// settleTask applies a final verdict to a task that is in no chain any more.
+// settleTask applies a final verdict to a task that is in no chain.
 func (w *worker) settleTask(t *task, v runtime.Verdict) {
 	if v.Outcome == runtime.Refused {
 		w.storeDeadLetter(t, t.newDeadLetter(v, false, time.Now()), "")
@@ -29,7 +29,7 @@ func (w *worker) settleTask(t *task, v runtime.Verdict) {
 	w.finishTask(t, outcome, v.Reason)
 }
 
-// startNextOfKey lets the next task of a key go on.
+// startNextOfKey enqueues the next task of a task's key.
 func (w *worker) startNextOfKey(t *task) {
 	if next := t.partition.popFromChain(t); next != nil {
 		w.enqueue(next, false)
@@ -37,7 +37,7 @@ func (w *worker) startNextOfKey(t *task) {
 	t.partition.requestPortion(t.key)
 }
 
-// parkKey sets a task and all that wait behind it aside, and what will come for the same key.
+// parkKey parks a task and all that wait behind it. Later events of the key are parked when they are read.
 func (w *worker) parkKey(t *task, v runtime.Verdict, kind string) {
 	p := t.partition
 	p.parkedKeys[shortHash(t.key)] = kind
@@ -52,8 +52,7 @@ func (w *worker) parkKey(t *task, v runtime.Verdict, kind string) {
 	}
 }
 
-// storeDeadLetter writes a letter, however often that takes while the partition is this worker's, and then the task is at its end. If the
-// event may have a letter already, both become one.
+// storeDeadLetter stores a letter and then finishes its task. If the event may have a stored letter already, the two are merged.
 func (w *worker) storeDeadLetter(t *task, l *DeadLetter, kind string) {
 	if t.letterLoaded || t.letter == nil && t.origin.seq == 0 {
 		w.writeDeadLetter(t, l, kind)
@@ -65,11 +64,11 @@ func (w *worker) storeDeadLetter(t *task, l *DeadLetter, kind string) {
 	})
 }
 
-// writeDeadLetter writes a letter and ends its task, unless the partition is given up before.
+// writeDeadLetter writes a letter and then finishes its task. It retries until the partition is released or abandoned.
 func (w *worker) writeDeadLetter(t *task, l *DeadLetter, kind string) {
 	line, err := json.Marshal(l)
 	if err != nil {
-		panic(err) // it holds nothing that cannot be written: the event is JSON
+		panic(err) // cannot happen: every field can be marshaled, and the event is JSON
 	}
 	p, to, subject := t.partition, w.runner.queue.dead, l.subjectFor(kind)
 	if l.Parked {
@@ -97,7 +96,7 @@ func (w *worker) writeDeadLetter(t *task, l *DeadLetter, kind string) {
 				outcome = countParked
 			}
 			if t.letter != nil && t.letter.storedSubject == subject {
-				t.letter.storedSeq = 0 // the new one has taken its place
+				t.letter.storedSeq = 0 // the new letter has replaced it
 			}
 			w.finishTask(t, outcome, l.Reason)
 		})
@@ -105,7 +104,7 @@ func (w *worker) writeDeadLetter(t *task, l *DeadLetter, kind string) {
 	write()
 }
 
-// finishTask takes a task off, and its letter, if it has one.
+// finishTask ends a task with an outcome. It deletes the letter that the task comes from.
 func (w *worker) finishTask(t *task, outcome, reason string) {
 	p := t.partition
 	if !t.letterLoaded && t.letter == nil && t.origin.seq > 0 && p.counts[countDead]+p.counts[countParked] > 0 {
@@ -147,7 +146,7 @@ func (w *worker) finishTask(t *task, outcome, reason string) {
 	})
 }
 
-// removeTask makes room.
+// removeTask frees the memory of a finished task and records its outcome.
 func (w *worker) removeTask(t *task, outcome string) {
 	p := t.partition
 	if p.abandoned {
@@ -159,7 +158,8 @@ func (w *worker) removeTask(t *task, outcome string) {
 	w.changed.Broadcast()
 }
 
-// evictFailing parks what keeps failing while other things go well, so that these do not wait. It reports whether there was any.
+// evictFailing parks the failing tasks that block a full partition, so that others can be read. It reports whether there were
+// any.
 func (p *partition) evictFailing() bool {
 	w := p.worker
 	if w.suspendReason != "" || w.runner.isParkingFull() || !p.shouldEvict() {
@@ -191,9 +191,9 @@ func (p *partition) evictFailing() bool {
 	return len(blocked) > 0
 }
 
-// shouldEvict tells whether there may be somebody to make room for: other things go well. Where nothing has for a while, it may be
-// that nothing else can be read; to find out, room is made then, too, but each time after twice as long, as all of it is parked in
-// vain where the remote takes nothing.
+// shouldEvict reports whether parking failing keys may unblock others, that is, whether the remote has accepted something
+// recently. Without a recent success it allows an eviction with exponential backoff, because only events that are not read yet
+// can tell whether the remote accepts others.
 func (p *partition) shouldEvict() bool {
 	w := p.worker
 	wait := max(12*w.runner.settings.EvictAfter, time.Second)
@@ -208,7 +208,8 @@ func (p *partition) shouldEvict() bool {
 	return true
 }
 
-// keysToUnpark are keys that were parked for want of room, where there is room now: one, and twice as many each time that goes well.
+// keysToUnpark returns evicted keys to resume if the partition has capacity and no lane is failing. It starts with one key and
+// doubles the number each time.
 func (p *partition) keysToUnpark() []string {
 	if p.taskCount > p.worker.runner.settings.MaxInFlight/2 || len(p.openPages) > maxOpenPages/2 || time.Since(p.unparkedAt) < p.worker.runner.settings.EvictAfter {
 		return nil

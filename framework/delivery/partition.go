@@ -12,60 +12,60 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Bounds of what a partition of an instance holds in memory.
+// Limits of what a partition of an instance holds in memory.
 const (
-	maxTaskBytes = 16 << 20 // of their events and payloads
-	maxOpenPages = 4096     // pages between the first that is not finished and the newest
+	maxTaskBytes = 16 << 20 // bytes of events and payloads
+	maxOpenPages = 4096     // pages from the first unfinished one to the newest
 )
 
-// partition is one partition of an instance while this process works on it. What it holds is guarded by the worker's mutex.
+// partition is the state of one partition of an instance while this process owns it. The worker's mutex guards it.
 type partition struct {
 	worker *worker
 	number int
-	ctx    context.Context // ends with the partition
+	ctx    context.Context // ends when the partition is released or abandoned
 	cancel context.CancelFunc
-	done   chan struct{} // closed when it reads no more
+	done   chan struct{} // closed when run has returned
 
-	initial       checkpoint // as it was found
-	revision      uint64     // of the book as it was last written
-	leaseUntil    time.Time  // until when nobody else works on it
+	initial       checkpoint // the checkpoint at acquisition
+	revision      uint64     // of the checkpoint that was last written
+	leaseUntil    time.Time  // end of the lease: no other process works on the partition until then
 	renewedAt     time.Time
 	dirty         bool
-	logID         int64     // the log that it reads, by the time of its creation
-	anchor        *anchor   // the last page that was taken
-	lastRead      time.Time // when that was, or when the partition was
-	logShortSince time.Time // since when the log has ended before what was read; zero if it does not
+	logID         int64     // identity of the log that is read: when it was created
+	anchor        *anchor   // the last page read
+	lastRead      time.Time // when the last page was read, or the partition was acquired
+	logShortSince time.Time // since when the log has ended before nextPage; zero if it does not
 
-	mapping *mappingSlot // notes which event is being mapped
+	mapping *mappingSlot // records which event is being mapped
 
-	parkingBlocked   bool // it reads no more, since no more can be parked
-	applyingCommand  bool // the letters of an order are being read and begun
-	closing          bool // no more is begun
-	abandoned        bool // nothing is decided any more
-	inFlight         int  // tasks in batches under way
+	parkingBlocked   bool // reading has stopped because no more events can be parked
+	applyingCommand  bool // the letters of a command are being read and started
+	closing          bool // no more tasks are started
+	abandoned        bool // the lease may be lost: no more verdicts are applied
+	inFlight         int  // tasks in batches in flight
 	openPages        []*page
 	nextPage         uint64
-	chains           map[string]*chain // the tasks of each key
+	chains           map[string]*chain // tasks by ordering key
 	taskCount        int
 	taskBytes        int
 	counts           map[string]int64
-	parkedKeys       map[string]string // by short key: held or roomy
-	spilledKeys      map[string]string // hot keys by their short ones; what is parked of them comes back in portions
-	generations      map[string]int    // how often what waits of a key was parked again, so that nothing resumed overtakes it
-	parkedLoaded     bool              // it is known what is parked
-	portionRequested map[string]bool   // those whose next portion has been asked for
-	lettersInFlight  map[string]bool   // letters that are under way, by subject
-	delayed          map[*task]bool    // tasks that wait to be tried again on their own
+	parkedKeys       map[string]string // kindHeld or kindEvicted by key hash
+	spilledKeys      map[string]string // spilled ordering keys by key hash; their letters come back in portions
+	generations      map[string]int    // how often the tasks of a key were parked, by key hash, so that no resumed letter overtakes them
+	parkedLoaded     bool              // parkedKeys is complete
+	portionRequested map[string]bool   // spilled keys whose next portion was requested, by key hash
+	lettersInFlight  map[string]bool   // letters with a task, by subject
+	delayed          map[*task]bool    // tasks that wait for a retry of their own
 	pendingWrites    int               // letters that are being written or deleted
 	recentIDs        *recentIDs
-	mergeMu          sync.Mutex // held while a stored letter is read and written again; taken before the worker's mutex
-	unreadPages      uint64     // pages that wait to be read
-	eventsPerPage    float64    // events of a page, lately
+	mergeMu          sync.Mutex // held while a stored letter is read and rewritten; locked before the worker's mutex
+	unreadPages      uint64     // pages that are not read yet
+	eventsPerPage    float64    // moving average
 
-	evictCheckedAt time.Time // when room was last made, or there was no need to find out whether it helps
-	evictBackoffs  int       // how often that has not helped
-	unparkedAt     time.Time // when keys were last unparked by themselves
-	unparkBatch    int       // how many next time
+	evictCheckedAt time.Time // when eviction last ran, or was last known not to need a backoff
+	evictBackoffs  int       // evictions in a row without a success since
+	unparkedAt     time.Time // when evicted keys were last resumed
+	unparkBatch    int       // how many keys to resume next
 }
 
 func (w *worker) newPartition(n int, cp checkpoint, revision uint64, valid time.Time) *partition {
@@ -82,10 +82,10 @@ func (w *worker) newPartition(n int, cp checkpoint, revision uint64, valid time.
 	return p
 }
 
-// leaseRemaining is for how long nobody else works on the partition.
+// leaseRemaining returns how long the lease still lasts.
 func (p *partition) leaseRemaining() time.Duration { return time.Until(p.leaseUntil) }
 
-// run reads the partition until its context ends, whatever goes wrong.
+// run reads the log until the partition's context ends. After an error it tries again.
 func (p *partition) run() {
 	defer close(p.done)
 	defer p.mapping.releaseSlot()
@@ -105,7 +105,7 @@ func (p *partition) sleepFor(d time.Duration) {
 	}
 }
 
-// logSubjects are what the partition reads.
+// logSubjects returns the subjects that the partition reads.
 func (p *partition) logSubjects() []string {
 	n := "." + strconv.Itoa(p.number)
 	subjects := []string{commandSubject(p.worker.id, p.number)}
@@ -152,7 +152,7 @@ func (p *partition) readLog() error {
 	}
 }
 
-// loadParked reads which keys are parked.
+// loadParked loads the parked keys.
 func (p *partition) loadParked() error {
 	keys, err := p.storedParkedKeys()
 	if err != nil {
@@ -169,7 +169,7 @@ func (p *partition) loadParked() error {
 	return nil
 }
 
-// storedParkedKeys returns the short keys of all stored parked letters, with their kind: held if any letter of a key is.
+// storedParkedKeys returns the kinds of the keys with parked letters, by key hash: kindHeld if any of the key's letters is held.
 func (p *partition) storedParkedKeys() (map[string]string, error) {
 	stream := p.worker.runner.queue.streams[parkStream]
 	info, err := stream.Info(p.ctx, jetstream.WithSubjectFilter(parkSubject(p.worker.id, p.number)+".>"))
@@ -185,7 +185,7 @@ func (p *partition) storedParkedKeys() (map[string]string, error) {
 	return keys, nil
 }
 
-// handleMessage takes a message of the log.
+// handleMessage processes a page or a command of the log.
 func (p *partition) handleMessage(m jetstream.Msg) error {
 	meta, err := m.Metadata()
 	if err != nil {
@@ -218,7 +218,7 @@ func (p *partition) handleMessage(m jetstream.Msg) error {
 	if r.page.replayed {
 		r.origins = parseOrigins(m.Headers().Get(originsHeader), len(lines))
 	}
-	if all || known { // only its messageIds are of use
+	if all || known { // only the messageIds are needed
 		r.rememberIDs(lines)
 		return nil
 	}
@@ -238,7 +238,8 @@ func (p *partition) handleMessage(m jetstream.Msg) error {
 	return nil
 }
 
-// waitForCapacity waits until there is room for another event. If hot keys fill the room, they are spilled; if failing events do, they are parked.
+// waitForCapacity waits until the partition can hold another event. When it is full, hot keys are spilled and failing events are
+// evicted.
 func (p *partition) waitForCapacity() error {
 	w := p.worker
 	w.mu.Lock()
@@ -263,8 +264,8 @@ func (p *partition) waitForCapacity() error {
 	return p.ctx.Err()
 }
 
-// recordOutcome takes one verdict of an event as given. They count when all are there, at once with the event itself: what a book
-// says has been finished is what it has counted.
+// recordOutcome records one verdict of an event. An event's verdicts are counted together, when the last one is known, so that a
+// checkpoint counts exactly the events that it lists as finished.
 func (p *partition) recordOutcome(pg *page, i int, outcome string) {
 	if pg.verdictsLeft[i]--; pg.verdictsLeft[i] > 0 {
 		if pg.earlyOutcomes == nil {
@@ -290,7 +291,7 @@ func (p *partition) recordOutcome(pg *page, i int, outcome string) {
 	p.dropFinishedPages()
 }
 
-// dropFinishedPages takes finished pages from the front of the window.
+// dropFinishedPages removes finished pages from the front of openPages.
 func (p *partition) dropFinishedPages() {
 	n := 0
 	for n < len(p.openPages) && p.openPages[n].isFinished() {
@@ -303,13 +304,13 @@ func (p *partition) dropFinishedPages() {
 	p.dirty = p.dirty || n > 0
 }
 
-// currentCheckpoint is the book as it stands.
+// currentCheckpoint returns the checkpoint of the current state.
 func (p *partition) currentCheckpoint(owner string) checkpoint {
 	cp := checkpoint{Owner: owner, Start: p.initial.Start, Counts: maps.Clone(p.counts), LogCreated: p.logID, Anchor: p.anchor}
 	cp.setProgress(p.openPages, p.nextPage)
 	cp.carryOver(p.initial, p.nextPage)
 	if cp.DedupeFrom = p.recentIDs.oldestBefore(cp.Low); p.recentIDs.isEmpty() {
-		cp.DedupeFrom = p.initial.DedupeFrom // they are yet to be read again
+		cp.DedupeFrom = p.initial.DedupeFrom // the remembered messageIds are not read yet
 	}
 	return cp
 }

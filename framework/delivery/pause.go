@@ -9,7 +9,7 @@ import (
 // minLoggedPause is the shortest pause that is logged.
 const minLoggedPause = 30 * time.Second
 
-// pauseFor stops the instance from sending for as long as its remote asks, but no longer than Settings.MaxPause. The mutex is held.
+// pauseFor pauses sending for as long as the remote asks, at most Settings.MaxPause. The mutex is held.
 func (w *worker) pauseFor(asked time.Duration) {
 	now, wait := time.Now(), min(asked, w.runner.settings.MaxPause)
 	if wait >= minLoggedPause && w.pausedUntil.Before(now) {
@@ -19,7 +19,8 @@ func (w *worker) pauseFor(asked time.Duration) {
 	w.pausedUntil = laterOf(w.pausedUntil, now.Add(wait))
 }
 
-// nextRetry returns when the first of the lanes that wait after a failure goes on, and how many of them there are. The mutex is held.
+// nextRetry returns when the first lane that waits after a failure continues, and how many lanes and tasks wait. The mutex is
+// held.
 func (w *worker) nextRetry(now time.Time) (first time.Time, waiting int) {
 	for _, l := range w.lanes {
 		if l.failures == 0 || len(l.queue) == 0 || !l.pausedUntil.After(now) {
@@ -36,7 +37,7 @@ func (w *worker) nextRetry(now time.Time) (first time.Time, waiting int) {
 	return first, waiting
 }
 
-// endPauses ends all pauses: the remote's, and the waits of what is tried again. The mutex is held.
+// endPauses ends the remote's pause and all retry waits. The mutex is held.
 func (w *worker) endPauses() {
 	w.instance.Plan.Resume()
 	w.pausedUntil = time.Time{}
@@ -63,11 +64,10 @@ func (w *worker) endPauses() {
 	w.startBatches()
 }
 
-// ErrUnknownInstance is wrapped by errors about an instance that a Runner does not have.
+// ErrUnknownInstance is wrapped by errors about an instance that the Runner does not have.
 var ErrUnknownInstance = errors.New("there is no such instance")
 
-// Resume lets an instance of this process send at once, whatever its remote has asked for and however long it would wait to try
-// again. A remote that asks to wait once more pauses it once more.
+// Resume ends the pause and the retry waits of an instance of this process. If the remote asks again, the instance pauses again.
 func (r *Runner) Resume(instance string) error {
 	r.mu.Lock()
 	w := r.workers[instance]

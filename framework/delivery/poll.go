@@ -6,8 +6,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// pollLater keeps tasks back that the remote works on, and with each what waits behind it, and asks for all of them together later.
-// One that takes for too long is parked: a replay asks for it again.
+// pollLater schedules the next poll of tasks whose operation is still running on the remote. They are polled together; later
+// tasks of their keys wait. A task that has waited longer than RetryFor is parked, and a replay polls it again.
 func (w *worker) pollLater(tasks []*task, verdicts []runtime.Verdict) {
 	var waiting []*task
 	polls := 0
@@ -44,7 +44,7 @@ func (w *worker) pollLater(tasks []*task, verdicts []runtime.Verdict) {
 	})
 }
 
-// enqueueFront puts tasks of one lane to its front, and then looks whether it can start: they go together where they may.
+// enqueueFront puts tasks of one lane at the front of its queue in one step, so that they can share a batch.
 func (w *worker) enqueueFront(tasks []*task) {
 	l := w.laneFor(tasks[0].laneName())
 	for _, t := range tasks {

@@ -1,8 +1,9 @@
-// Package delivery takes accepted events to the instances of destinations: durable, in order for each user, tried again for as
-// long as that may help, and nobody waiting for somebody else's failure. Its README says what it promises and how.
+// Package delivery stores accepted events durably and delivers them to the instances of destinations. It keeps the order of each
+// user's events, retries failures for as long as a retry may succeed, and isolates failing users and destinations from the
+// others. The README lists the guarantees and explains how they are kept.
 //
-// It is the only package that knows NATS. A Queue keeps the events, a Runner delivers them; several processes may do both on
-// one cluster. All exported methods are safe for concurrent use.
+// It is the only package that uses NATS, and it knows neither HTTP servers nor the config file. A Queue stores the events and a
+// Runner delivers them. Several processes may do both on one cluster. All exported methods are safe for concurrent use.
 package delivery
 
 import (
@@ -20,32 +21,32 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Config is how a Queue is kept. Zero fields have working defaults.
+// Config configures a Queue. Zero fields have working defaults.
 type Config struct {
-	// Dir is where the server in this process keeps its files. It is used by one process at a time.
+	// Dir is the data directory of the NATS server in this process. One process uses it at a time.
 	Dir string
-	// URL is a NATS cluster that several processes share, instead of Dir; several servers are divided by commas.
+	// URL is the NATS cluster that several processes share, instead of Dir. Several servers are separated by commas.
 	URL         string
-	Credentials string // the file of the user's credentials for URL; "" for none
-	Replicas    int    // of what is kept in the cluster: 3
+	Credentials string // path of the user's credentials file for URL; "" for none
+	Replicas    int    // copies of each stream on the cluster: 3
 
-	// Target is whom events are delivered to. The first Open with one keeps it with the queue, and Open with another one fails with
-	// ErrOtherTarget. "" is for those that deliver nothing.
+	// Target identifies the system that the events are delivered to. The first Open with a target stores it in the queue; Open
+	// with another target fails with ErrTargetMismatch. It is "" for processes that do not deliver.
 	Target string
 
-	Partitions int           // how many users' queues there are; fixed when the first queue is made: 16. Open fails if it is set and another number is stored.
+	Partitions int           // partitions of the log, by the hash of the ordering key; fixed when the queue is created: 16. Open fails if another number is stored.
 	Retention  time.Duration // how long delivered events are kept for replays: 7 days
-	MaxBytes   int64         // of kept events; delivered ones go first, then Append fails with ErrFull. 0 is no bound
-	// MinFreeBytes is how many bytes of the disk of Dir stay free: delivered events are deleted for that, and below it Append fails with
-	// ErrFull: 256 MB, or a tenth of a smaller disk.
+	MaxBytes   int64         // limit of the stored events. Delivered ones are deleted first, then Append fails with ErrFull. 0 is no limit.
+	// MinFreeBytes is the free space to keep on the disk of Dir. Below it, delivered events are deleted, then Append fails with
+	// ErrFull. The default is 256 MB, or a tenth of a smaller disk.
 	MinFreeBytes int64
 	Log          *slog.Logger // silent by default
 }
 
-// ErrFull is wrapped by Append where there is no room. It may have room later.
+// ErrFull is wrapped by Append if the log has reached its limit or the disk is short. Append may succeed later.
 var ErrFull = errors.New("the queue is full")
 
-// The streams.
+// Names of the NATS streams.
 const (
 	eventsStream      = "EVENTS"
 	parkStream        = "PARK"
@@ -53,7 +54,7 @@ const (
 	checkpointsStream = "BOOKS"
 )
 
-// Queue is the log of events, the letters set aside, and the books of who has read how far.
+// Queue is the event log with its dead and parked letters and the checkpoints of its readers.
 type Queue struct {
 	config     Config
 	partitions int
@@ -66,10 +67,10 @@ type Queue struct {
 	dead       *publisher
 	storage    *storageMonitor
 	monitor    *logMonitor
-	fullSince  atomic.Int64 // when the log last reached its bound, in nanoseconds since 1970; 0 if it takes events
+	fullSince  atomic.Int64 // when the log last reached its limit, in nanoseconds since 1970; 0 if it accepts events
 }
 
-// Open opens a queue and makes its streams where there are none. The caller closes it.
+// Open opens a queue and creates the streams that do not exist. The caller closes it.
 func Open(ctx context.Context, c Config) (*Queue, error) {
 	q, err := openConnection(c)
 	if err != nil {
@@ -90,7 +91,7 @@ func Open(ctx context.Context, c Config) (*Queue, error) {
 	return q, nil
 }
 
-// openConnection connects to a log and leaves its streams as they are.
+// openConnection connects to NATS. It neither creates nor updates streams.
 func openConnection(c Config) (*Queue, error) {
 	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
 	c.Replicas = cmp.Or(c.Replicas, 3)
@@ -133,7 +134,7 @@ func (q *Queue) connect() error {
 	return nil
 }
 
-// Close ends the use of the queue. What has been appended stays.
+// Close closes the queue. Everything appended stays stored.
 func (q *Queue) Close() {
 	for _, p := range []*publisher{q.events, q.parked, q.dead} {
 		if p != nil {
@@ -154,10 +155,10 @@ func (q *Queue) Close() {
 	}
 }
 
-// Config is what the queue works with, defaults included.
+// Config returns the configuration with the defaults filled in.
 func (q *Queue) Config() Config { return q.config }
 
-// Ready tells whether events can be appended.
+// Ready returns nil if events can be appended, and otherwise the reason that they cannot.
 func (q *Queue) Ready() error {
 	if !q.conn.IsConnected() {
 		return errors.New("the queue is not connected to NATS")
@@ -165,24 +166,24 @@ func (q *Queue) Ready() error {
 	return q.checkWritable()
 }
 
-// partitionOf is the partition of an ordering key.
+// partitionOf returns the partition of an ordering key.
 func (q *Queue) partitionOf(key string) int {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(key))
 	return int(h.Sum32() % uint32(q.partitions))
 }
 
-// NewEvent is an event that is to be appended.
+// NewEvent is an event to append.
 type NewEvent struct {
 	Source string
-	Key    string // what its order is kept for: see OrderingKey
+	Key    string // the ordering key: see event.OrderingKey
 	Raw    []byte // the event as JSON in one line
 }
 
-// Append appends events, in their order. They are on disk when it returns nil; where it returns an error, they may be.
+// Append appends events in order. They are durable when it returns nil; if it returns an error, they may be.
 func (q *Queue) Append(ctx context.Context, events []NewEvent) error {
 	records := make([]record, len(events))
-	most := min(maxMessage, q.conn.MaxPayload()) - 4096 // a cluster may take less: 1 MB by default
+	most := min(maxMessage, q.conn.MaxPayload()) - 4096 // a cluster may accept less: 1 MB by default
 	for i, e := range events {
 		if int64(len(e.Raw)) > most {
 			return fmt.Errorf("an event of %d bytes is larger than the queue takes", len(e.Raw))
@@ -195,7 +196,7 @@ func (q *Queue) Append(ctx context.Context, events []NewEvent) error {
 	return q.events.publish(ctx, records)
 }
 
-// checkWritable returns an error if the disk has no room for more, or takes no writes.
+// checkWritable returns an error if the log is unwritable or the disk is short.
 func (q *Queue) checkWritable() error {
 	if _, err := q.storage.failure(eventsStream); err != nil {
 		return err
@@ -203,5 +204,5 @@ func (q *Queue) checkWritable() error {
 	return q.checkDiskSpace()
 }
 
-// isEmbedded reports whether the log is kept by a server in this process.
+// isEmbedded reports whether the NATS server runs in this process.
 func (q *Queue) isEmbedded() bool { return q.embedded != nil }

@@ -10,10 +10,10 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// checkpointInterval is how often books are written where something has changed.
+// checkpointInterval is how often changed checkpoints are written.
 const checkpointInterval = 100 * time.Millisecond
 
-// maintain writes the books and sees to the partitions until the Runner stops.
+// maintain writes checkpoints, sends heartbeats, rebalances partitions and trims streams until the Runner stops.
 func (r *Runner) maintain() {
 	ticker := time.NewTicker(checkpointInterval)
 	defer ticker.Stop()
@@ -56,7 +56,7 @@ func (r *Runner) maintain() {
 	}
 }
 
-// eachWorker are the workers and their partitions at this moment.
+// eachWorker calls f for each current worker.
 func (r *Runner) eachWorker(f func(*worker)) {
 	r.mu.Lock()
 	workers := make([]*worker, 0, len(r.workers))
@@ -69,14 +69,14 @@ func (r *Runner) eachWorker(f func(*worker)) {
 	}
 }
 
-// pendingCheckpoint is a book that is to be written.
+// pendingCheckpoint is a checkpoint to write.
 type pendingCheckpoint struct {
 	partition  *partition
 	subject    string
 	checkpoint checkpoint
 }
 
-// writeCheckpoints writes the books in which something has changed, and those whose lease would run out, all at once.
+// writeCheckpoints writes, in batches, the checkpoints that have changed and those whose lease needs renewal.
 func (r *Runner) writeCheckpoints() {
 	var list []pendingCheckpoint
 	r.eachWorker(func(w *worker) {
@@ -84,7 +84,7 @@ func (r *Runner) writeCheckpoints() {
 		defer w.mu.Unlock()
 		for _, p := range w.partitions {
 			age := time.Since(p.renewedAt)
-			large := len(p.openPages) > 256 // a book that is long to write is written less often
+			large := len(p.openPages) > 256 // large checkpoints are written less often
 			if p.abandoned || p.closing || age < r.settings.Lease/5 && (!p.dirty || large && age < time.Second) {
 				continue
 			}
@@ -134,7 +134,7 @@ func (r *Runner) writeCheckpointBatch(list []pendingCheckpoint) {
 	}
 }
 
-// leaseRenewed takes note of a book that has been written.
+// leaseRenewed records that a checkpoint was written, which extends the lease.
 func (p *partition) leaseRenewed(revision uint64, began time.Time, cp checkpoint) {
 	w := p.worker
 	w.mu.Lock()
@@ -143,7 +143,7 @@ func (p *partition) leaseRenewed(revision uint64, began time.Time, cp checkpoint
 	w.changed.Broadcast()
 }
 
-// rebalance takes partitions that are this process's to have, and gives back those that are another's.
+// rebalance acquires the partitions that are assigned to this process, and releases those that are assigned to others.
 func (r *Runner) rebalance() {
 	r.rebalanceMu.Lock()
 	defer r.rebalanceMu.Unlock()
@@ -175,14 +175,14 @@ func (r *Runner) rebalance() {
 	})
 }
 
-// assignedMember is the process that should have a partition.
+// assignedMember returns the member that should own a partition.
 func assignedMember(instance string, partition int, alive []string) string {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(instance))
 	return alive[(uint64(h.Sum32())+uint64(partition))%uint64(len(alive))]
 }
 
-// acquirePartition takes a partition if nobody has it.
+// acquirePartition takes the lease of a partition if it is free, and starts reading.
 func (r *Runner) acquirePartition(w *worker, n int) {
 	subject := checkpointSubject(w.id, n)
 	s, ok := r.leases.lookup(subject)
@@ -214,7 +214,7 @@ func (r *Runner) acquirePartition(w *worker, n int) {
 	go p.run()
 }
 
-// abandonPartition ends the work on a partition that may be another's: nothing is decided any more.
+// abandonPartition stops a partition whose lease may be lost: no more verdicts are applied and nothing is written.
 func (r *Runner) abandonPartition(p *partition) {
 	w := p.worker
 	w.mu.Lock()
@@ -225,11 +225,12 @@ func (r *Runner) abandonPartition(p *partition) {
 	w.changed.Broadcast()
 }
 
-// releasePartition gives a partition back: what is under way ends, until ctx does, and its book is written and free.
+// releasePartition gives up the lease of a partition. It waits for requests in flight until ctx ends, and writes the last
+// checkpoint.
 func (r *Runner) releasePartition(ctx context.Context, p *partition) {
 	w := p.worker
 	stop := context.AfterFunc(ctx, func() {
-		w.mu.Lock() // who has seen that ctx goes on is waiting by now
+		w.mu.Lock() // a waiter that checked ctx before is in Wait by now
 		defer w.mu.Unlock()
 		w.changed.Broadcast()
 	})
@@ -258,7 +259,7 @@ func (r *Runner) releasePartition(ctx context.Context, p *partition) {
 	delete(w.partitions, p.number)
 }
 
-// unparkEvicted lets keys go on that were parked for want of room.
+// unparkEvicted resumes keys that were evicted or spilled, as far as their partitions have capacity.
 func (r *Runner) unparkEvicted() {
 	r.eachWorker(func(w *worker) {
 		w.mu.Lock()

@@ -6,8 +6,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 )
 
-// suspend stops an instance whose remote gives no token any more. Its events stay where they are, as if they had not been tried, and
-// it goes on when somebody has logged in.
+// suspend stops sending to an instance whose remote issues no access token. Its events wait and no attempt is counted. Sending
+// resumes when an operator has logged in, which is checked every second.
 func (w *worker) suspend(reason string) {
 	if w.suspendReason != "" {
 		w.suspendReason = reason
@@ -31,7 +31,7 @@ func (w *worker) suspend(reason string) {
 	})
 }
 
-// sleepFor waits, and tells whether the worker goes on.
+// sleepFor waits for d. It reports whether the worker is still running.
 func (w *worker) sleepFor(d time.Duration) bool {
 	select {
 	case <-time.After(d):
@@ -41,7 +41,7 @@ func (w *worker) sleepFor(d time.Duration) bool {
 	}
 }
 
-// delayRetry keeps a task back for a time, and with it what waits behind it.
+// delayRetry retries a task after d. The later tasks of its key wait behind it.
 func (w *worker) delayRetry(t *task, d time.Duration) {
 	w.countRetries(t)
 	t.partition.delayed[t] = true
@@ -53,7 +53,7 @@ func (w *worker) delayRetry(t *task, d time.Duration) {
 	})
 }
 
-// countRetries counts tasks that are tried once more.
+// countRetries counts tasks that are retried.
 func (w *worker) countRetries(tasks ...*task) {
 	w.retries += int64(len(tasks))
 	w.runner.metrics.countRetries(w.id, tasks...)
@@ -66,8 +66,8 @@ func laterOf(a, b time.Time) time.Time {
 	return b
 }
 
-// retriesExhausted reports whether a failure that may pass was the last one: the event has failed for too long, or by itself too often. A
-// failure of the whole batch is not the event's own, and only time ends it.
+// retriesExhausted reports whether a retryable failure was the task's last one: it has failed for longer than RetryFor, or its
+// own failures have reached MaxAttempts. own is false for a failure of the whole batch.
 func (w *worker) retriesExhausted(t *task, own bool) bool {
 	if t.firstFailed.IsZero() {
 		t.firstFailed = time.Now()
@@ -78,7 +78,8 @@ func (w *worker) retriesExhausted(t *task, own bool) bool {
 	return time.Since(t.firstFailed) > w.runner.settings.RetryFor || t.ownFailures >= w.runner.settings.MaxAttempts
 }
 
-// backoffFor is how long to wait after a number of failures: as long as the remote asks, or a jittered, doubled time.
+// backoffFor returns the wait after a number of failures: what the remote asked for, or a jittered exponential backoff if that is
+// longer.
 func (w *worker) backoffFor(failures int, asked time.Duration) time.Duration {
 	c := &w.runner.settings
 	return max(httpx.Backoff(c.MinBackoff, c.MaxBackoff, failures), min(asked, c.RetryFor, c.MaxPause))

@@ -19,34 +19,34 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// Settings say how a Runner delivers. Zero fields have working defaults.
+// Settings configure a Runner. Zero fields have working defaults.
 type Settings struct {
-	Linger      time.Duration // how long a batch waits for more: 1 s
-	MaxBatches  int           // batches of an instance under way at once: 8
-	RetryFor    time.Duration // how long what may pass is tried again, before its user is parked: 4 h
-	MaxAttempts int           // how often an event is tried that fails while others of its batch do not: 10
-	MinBackoff  time.Duration // the wait after a first failure, doubled each time: 250 ms
+	Linger      time.Duration // how long a batch waits for more events: 1 s
+	MaxBatches  int           // concurrent batches of an instance: 8
+	RetryFor    time.Duration // how long a failing event is retried before its user is parked: 4 h
+	MaxAttempts int           // attempts of an event that fails while others of its batch succeed: 10
+	MinBackoff  time.Duration // wait after the first failure, doubled after each further one: 250 ms
 	MaxBackoff  time.Duration // 1 min
-	MaxPause    time.Duration // the longest pause that a remote can ask for: 1 h
-	MaxInFlight int           // items of a partition that are held in memory: 2,000
-	EvictAfter  time.Duration // how long what goes well waits for what fails: 10 s
-	// Lease is for how long a partition is a process's without a sign of life; requests have half of it at least. Others take
-	// over when it has passed: 45 s.
+	MaxPause    time.Duration // longest pause that a remote can ask for: 1 h
+	MaxInFlight int           // tasks of a partition in memory: 2,000
+	EvictAfter  time.Duration // how long failing events may block a full partition before they are evicted: 10 s
+	// Lease is how long a partition belongs to a process that does not renew its lease; then another process takes over. A
+	// request is limited to the rest of the lease, at least half of it. 45 s.
 	Lease        time.Duration
-	TrimInterval time.Duration // how often what is delivered and old is deleted: 1 min
-	ScrubDelay   time.Duration // how long after the start the files of a log on this machine are first checked: 1 min; then every day
+	TrimInterval time.Duration // how often old delivered events are deleted: 1 min
+	ScrubDelay   time.Duration // delay of the first check of the embedded log's files: 1 min; then daily
 
 	DeadLetterRetention time.Duration // how long dead letters are kept: 720 h
-	MaxDeadLetterBytes  int64         // bytes of dead letters; beyond it the oldest are deleted: 1 GB
-	MaxParkedBytes      int64         // bytes of parked events; beyond it no more are parked: 1 GB
-	StallAfter          time.Duration // how long a partition with events may make no progress: 3 leases, 2 min at least
-	Checks              []Check       // further ones of Health
+	MaxDeadLetterBytes  int64         // limit of dead letters, beyond which the oldest are deleted: 1 GB
+	MaxParkedBytes      int64         // limit of parked events, at which no more are parked: 1 GB
+	StallAfter          time.Duration // how long a partition with events may make no progress: 3 leases, at least 2 min
+	Checks              []Check       // further checks of Health
 
 	Metrics *Metrics
-	Tracer  trace.Tracer // of the batches; none by default
+	Tracer  trace.Tracer // traces batches; none by default
 	Log     *slog.Logger // silent by default
 
-	beforeMapping func(event.Event) // called before an event is mapped; nil for none
+	beforeMapping func(event.Event) // called before an event is mapped; may be nil
 }
 
 func (s Settings) withDefaults() Settings {
@@ -78,22 +78,24 @@ func (s Settings) withDefaults() Settings {
 	return s
 }
 
-// Instance is what a Runner delivers to.
+// Instance is a destination that a Runner delivers to.
 type Instance struct {
 	Plan    *runtime.Plan
-	Sources []string // the ids of the sources whose events it gets; none for all
-	// Version changes with everything that the plan was made of; an instance whose version stays is left alone.
+	Sources []string // ids of the sources whose events it gets; none for all
+	// Version identifies everything that the plan was made from. SetInstances does not restart an instance whose version is
+	// unchanged.
 	Version string
 }
 
-// Runner delivers the events of a queue to instances. Partitions of instances are divided among all processes on the queue.
+// Runner delivers the events of a queue to instances. The partitions of each instance are distributed over all processes on the
+// queue.
 type Runner struct {
 	queue    *Queue
 	settings Settings
 	metrics  *Metrics
 	log      *slog.Logger
 	leases   *leases
-	name     string // of this process
+	name     string // of this process among the members
 
 	mappingNotes *mappingNotes
 	verdicts     verdictRing
@@ -104,14 +106,14 @@ type Runner struct {
 	cancel       context.CancelFunc
 	goroutines   sync.WaitGroup
 
-	setMu       sync.Mutex // one Set or Stop at a time
-	started     bool       // instances have been set; guarded by setting
-	rebalanceMu sync.Mutex // one look at the partitions at a time
+	setMu       sync.Mutex // serializes SetInstances, RenameInstance, ForgetInstance and Stop
+	started     bool       // SetInstances has succeeded once; guarded by setMu
+	rebalanceMu sync.Mutex // serializes rebalance
 	mu          sync.Mutex
 	workers     map[string]*worker
 }
 
-// NewRunner makes a Runner without instances. The caller stops it.
+// NewRunner returns a Runner without instances. The caller stops it.
 func NewRunner(ctx context.Context, q *Queue, s Settings) (*Runner, error) {
 	s = s.withDefaults()
 	r := &Runner{queue: q, settings: s, metrics: s.Metrics, log: s.Log, leases: newLeases(q), name: "local", workers: map[string]*worker{}, mappingNotes: openMappingNotes(q.config.Dir, s.Log)}
@@ -134,10 +136,10 @@ func NewRunner(ctx context.Context, q *Queue, s Settings) (*Runner, error) {
 	return r, nil
 }
 
-// Settings are what the Runner works with, defaults included.
+// Settings returns the settings with the defaults filled in.
 func (r *Runner) Settings() Settings { return r.settings }
 
-// joinMembers waits until the books are known, and says that this process is here.
+// joinMembers waits until the checkpoints are loaded, and announces this process to the others.
 func (r *Runner) joinMembers(ctx context.Context) error {
 	select {
 	case <-r.leases.ready:
@@ -147,8 +149,8 @@ func (r *Runner) joinMembers(ctx context.Context) error {
 	}
 }
 
-// SetInstances makes instances be what is delivered to: new ones begin with what is accepted from now on, those that were there before
-// where they stopped, and those that are not named stop. It returns when what was changed has been stopped and begun.
+// SetInstances replaces the set of instances. New ones start with the events accepted from now on, known ones continue at their
+// checkpoints, and those that are not listed stop. It returns when the changed instances have been stopped and started.
 func (r *Runner) SetInstances(ctx context.Context, instances []Instance) error {
 	r.setMu.Lock()
 	defer r.setMu.Unlock()
@@ -183,7 +185,7 @@ func (r *Runner) SetInstances(ctx context.Context, instances []Instance) error {
 	return nil
 }
 
-// createCheckpoints begins the books that there are none of.
+// createCheckpoints creates the missing checkpoints of instances.
 func (r *Runner) createCheckpoints(ctx context.Context, instances []Instance) error {
 	info, err := r.queue.streams[eventsStream].Info(ctx)
 	if err != nil {
@@ -208,7 +210,7 @@ func (r *Runner) createCheckpoints(ctx context.Context, instances []Instance) er
 	return nil
 }
 
-// stopWorkers brings workers to their end: what is under way ends, nothing else begins, and their partitions are free.
+// stopWorkers stops workers: it waits for batches in flight until ctx ends, starts no more, and releases the partitions.
 func (r *Runner) stopWorkers(ctx context.Context, workers []*worker) {
 	var all sync.WaitGroup
 	for _, w := range workers {
@@ -232,7 +234,7 @@ func (r *Runner) stopWorkers(ctx context.Context, workers []*worker) {
 	all.Wait()
 }
 
-// Stop ends the delivery: requests under way have until ctx ends. What is not finished goes on with the next Runner.
+// Stop stops the delivery. Requests in flight may finish until ctx ends. The next Runner continues with what is unfinished.
 func (r *Runner) Stop(ctx context.Context) {
 	r.setMu.Lock()
 	defer r.setMu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// subjectToken is an id as a part of a subject: letters, digits, - and _ stay, every other byte becomes =XX.
+// subjectToken encodes an id as a token of a NATS subject: letters, digits, - and _ stay, every other byte becomes =XX.
 func subjectToken(id string) string {
 	var b strings.Builder
 	for i := range len(id) {
@@ -25,7 +25,7 @@ func subjectToken(id string) string {
 	return b.String()
 }
 
-// The subjects of what concerns a partition of an instance.
+// Subjects of a partition of an instance.
 func checkpointSubject(instance string, partition int) string {
 	return partitionSubject("book", instance, partition)
 }
@@ -43,13 +43,13 @@ func partitionSubject(kind, instance string, partition int) string {
 	return kind + "." + subjectToken(instance) + "." + strconv.Itoa(partition)
 }
 
-// shortHash is a text of any length as a part of a subject.
+// shortHash returns a hash of a text as a token of a subject.
 func shortHash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:8])
 }
 
-// parseToken is the id of a token.
+// parseToken returns the id that a token encodes.
 func parseToken(t string) string {
 	var b strings.Builder
 	for i := 0; i < len(t); i++ {

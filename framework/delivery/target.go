@@ -10,11 +10,11 @@ import (
 // ErrTargetMismatch is wrapped by Open if the queue's events are delivered to another target.
 var ErrTargetMismatch = errors.New("the queue is that of another target")
 
-// targetKey is the metadata of the events stream that says whom its events are delivered to.
+// targetKey is the metadata key of the events stream that holds the target.
 const targetKey = "landfall.target"
 
-// adoptTarget writes the target of the stream of events into the metadata for its update: the one that it has, otherwise that of the
-// config. An earlier version made streams without one.
+// adoptTarget sets the target in the metadata of the events stream: the stored one, otherwise that of the config. Streams of
+// earlier versions have none.
 func (q *Queue) adoptTarget(events *jetstream.StreamInfo, metadata map[string]string) error {
 	was, want := events.Config.Metadata[targetKey], q.config.Target
 	switch {

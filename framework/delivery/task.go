@@ -12,35 +12,36 @@ type task struct {
 	item         runtime.Item
 	partition    *partition
 	page         *page
-	eventIndex   int         // of the event in the page
-	source       string      // where the event came from
-	key          string      // what its order is kept for
-	next         *task       // what waits behind it for the same key
-	letter       *DeadLetter // what it was read from, where that is a letter
-	origin       position    // of the event that it replays; zero if it replays none or that is not known
-	letterLoaded bool        // its stored letter has been looked up
-	unlockLetter func()      // lets the next letter be looked up; may be nil
+	eventIndex   int // index in the page
+	source       string
+	key          string      // ordering key
+	next         *task       // the next task of the same key, which waits for this one
+	letter       *DeadLetter // the letter that it comes from; nil if it comes from the log
+	origin       position    // of the event that it replays; zero if it is no replay, or the position is unknown
+	letterLoaded bool        // letter is the stored one, or nil because none is stored
+	unlockLetter func()      // lets the next stored letter be loaded; may be nil
 
-	run        []*task // later tasks of the key that are sent along with this one
-	runCarried int     // how many of those behind it were in a failed request with it, and may have been acted on
-	inRequest  bool    // it is in a request under way
-	resumed    bool    // it comes back though its key is parked: what is parked of it is later
+	run        []*task // later tasks of the key that are sent in the same request
+	runCarried int     // how many tasks of the run were in a failed request, so that the remote may have applied them
+	inRequest  bool    // in a request in flight
+	resumed    bool    // from a letter of a key that stays parked: its other letters are later ones
 
-	refusal       *runtime.Verdict // why it cannot be delivered, where that is known before
+	refusal       *runtime.Verdict // why it cannot be delivered; nil if it can be sent
 	bytes         int
 	arrived       time.Time
 	attempts      int
-	ownFailures   int       // attempts that failed while the remote took others
-	maxBatch      int       // the most items of its next batch, after batches that failed as a whole; 0 for no such bound
-	batchFailures int       // batches of this span that failed as a whole
-	firstFailed   time.Time // when it first failed
+	ownFailures   int       // failures while the remote accepted other events
+	maxBatch      int       // limit of its next batch's size while the batch is being halved; 0 for none
+	batchFailures int       // failures of whole batches since maxBatch was set
+	firstFailed   time.Time // time of the first failure
 	lastExchange  *Exchange
 
-	polls        int       // how often the remote was asked for its operation, or has begun one
-	pendingSince time.Time // since when the remote works on it
+	polls        int       // requests that started or polled its asynchronous operation
+	pendingSince time.Time // since when the operation has been running
 }
 
-// orderKey is what the order of an item is kept for.
+// orderKey returns the ordering key of an item. Independent items, such as changes of an audience, are ordered within their lane
+// only.
 func orderKey(e event.Value, item runtime.Item) string {
 	key := event.OrderingKey(e)
 	if item.Independent {
@@ -49,7 +50,8 @@ func orderKey(e event.Value, item runtime.Item) string {
 	return key
 }
 
-// laneName is the lane of a task: that of its item; what goes alone needs to wait for nobody but its own key.
+// laneName returns the lane of a task. An event that is sent in a request of its own has a lane for its key, as it waits for that
+// key only.
 func (t *task) laneName() string {
 	if t.item.BatchSize <= 1 && !t.item.Independent {
 		return t.item.Lane + "\x00" + t.key
@@ -57,7 +59,7 @@ func (t *task) laneName() string {
 	return t.item.Lane
 }
 
-// position returns where the log has the task's event, also if the task comes from a letter or a replay.
+// position returns where the event stands in the log, also if the task comes from a letter or a replay.
 func (t *task) position() position {
 	switch {
 	case t.letter != nil:
@@ -68,7 +70,7 @@ func (t *task) position() position {
 	return position{t.page.seq, t.eventIndex}
 }
 
-// newDeadLetter returns the letter of a task that is set aside, at the place of its event.
+// newDeadLetter returns the letter for a task that is dead or parked.
 func (t *task) newDeadLetter(v runtime.Verdict, parked bool, now time.Time) *DeadLetter {
 	at := t.position()
 	l := &DeadLetter{

@@ -6,34 +6,34 @@ import (
 	"time"
 )
 
-// MaxVerdicts is how many verdicts a process remembers.
+// MaxVerdicts is the number of verdicts that a process remembers.
 const MaxVerdicts = 4096
 
-// VerdictRecord is one verdict that this process has come to.
+// VerdictRecord is a verdict that this process has reached.
 type VerdictRecord struct {
 	At           time.Time
 	Instance     string
 	Subscription string
 	Outcome      string // delivered, skipped, dead, parked or dropped
 	Reason       string // without secrets
-	Key          string // what the order is kept for: a user, for audiences within one
+	Key          string // ordering key: a user, for audiences within the audience
 	Attempts     int
-	Seq          uint64    // the place of the event in the log
-	Index        int       // and in its page
-	Request      *Exchange // the last that failed; nil where none did
+	Seq          uint64    // page of the event in the log
+	Index        int       // index in the page
+	Request      *Exchange // the last failed request; nil if none failed
 }
 
-// User is the user's part of the key.
+// User returns the user of the key.
 func (s VerdictRecord) User() string { return UserOf(s.Key) }
 
-// UserOf is the user's part of a key: a userId, an anonymousId or a messageId.
+// UserOf returns the user of an ordering key: a userId, an anonymousId or a messageId.
 func UserOf(key string) string {
 	for _, kind := range []string{"u:", "a:", "m:"} {
 		if user, ok := strings.CutPrefix(key, kind); ok {
 			return user
 		}
 	}
-	for _, kind := range []string{" u:", " a:", " m:"} { // that of an audience stands before
+	for _, kind := range []string{" u:", " a:", " m:"} { // after the lane of an audience
 		if _, user, ok := strings.Cut(key, kind); ok {
 			return user
 		}
@@ -41,7 +41,7 @@ func UserOf(key string) string {
 	return key
 }
 
-// verdictRing are the latest, in a ring.
+// verdictRing is a ring buffer of the latest verdicts.
 type verdictRing struct {
 	mu   sync.Mutex
 	ring []VerdictRecord
@@ -59,7 +59,7 @@ func (v *verdictRing) add(s VerdictRecord) {
 	v.next = (v.next + 1) % MaxVerdicts
 }
 
-// Verdicts are the latest verdicts of this process that a choice takes, the newest first, and at most so many.
+// Verdicts returns the latest verdicts of this process that choose accepts, newest first and at most most of them.
 func (r *Runner) Verdicts(most int, choose func(*VerdictRecord) bool) []VerdictRecord {
 	v := &r.verdicts
 	v.mu.Lock()
@@ -73,7 +73,7 @@ func (r *Runner) Verdicts(most int, choose func(*VerdictRecord) bool) []VerdictR
 	return list
 }
 
-// rememberVerdict remembers what became of a task.
+// rememberVerdict adds the verdict of a task to the latest verdicts.
 func (w *worker) rememberVerdict(t *task, outcome, reason string) {
 	at := t.position()
 	s := VerdictRecord{

@@ -17,32 +17,32 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// worker delivers the items of one instance: lanes gather them, one batch is under way for a lane, several lanes go at once.
-// Its mutex guards its lanes and the windows of its partitions.
+// worker delivers the tasks of one instance. Each lane collects tasks and has at most one batch in flight; several lanes run at
+// once. The mutex guards the lanes and the state of the worker's partitions.
 type worker struct {
 	runner   *Runner
 	id       string
 	instance Instance
-	actions  map[string]string // their keys by subscription
-	ctx      context.Context   // ends what is under way
+	actions  map[string]string // action keys by subscription
+	ctx      context.Context   // canceled to abort requests in flight
 	cancel   context.CancelFunc
 
 	mu              sync.Mutex
 	partitions      map[int]*partition
 	lanes           map[string]*lane
-	readyLanes      []*lane // that may start, in the order they became so
-	batchesInFlight int     // batches under way
+	readyLanes      []*lane // lanes with a batch to start, first come first served
+	batchesInFlight int
 	pausedUntil     time.Time
 	wakeTimer       *time.Timer
-	lastSuccess     time.Time // when a remote last took something
-	suspendReason   string    // why nothing is begun until somebody has logged in; "" where all is well
+	lastSuccess     time.Time // when the remote last accepted something
+	suspendReason   string    // why nothing is sent until an operator logs in; "" if not suspended
 	stopping        bool
 	retries         int64
-	changed         *sync.Cond // busy or a partition's tasks became fewer
+	changed         *sync.Cond // signaled when a batch, task or write ends, and when the worker stops
 	goroutines      sync.WaitGroup
 }
 
-// lane is items that go one batch after the other. A key has one item in it at most.
+// lane is a queue of tasks whose batches are sent one after the other. It holds at most one task of each key.
 type lane struct {
 	name        string
 	queue       []*task
@@ -50,8 +50,8 @@ type lane struct {
 	busy, ready bool
 	wakeTimer   *time.Timer
 	pausedUntil time.Time
-	failures    int       // batches that failed as a whole, one after the other
-	lastSuccess time.Time // when the remote last took something of it
+	failures    int       // batches that failed as a whole in a row
+	lastSuccess time.Time // when the remote last accepted something from this lane
 }
 
 func newWorker(r *Runner, in Instance) *worker {
@@ -65,7 +65,7 @@ func newWorker(r *Runner, in Instance) *worker {
 	return w
 }
 
-// runAfter runs f under the mutex after a time, unless the worker stops before.
+// runAfter runs f with the mutex held after d, unless the worker is stopping then.
 func (w *worker) runAfter(d time.Duration, f func()) *time.Timer {
 	return time.AfterFunc(d, func() {
 		w.mu.Lock()
@@ -76,7 +76,8 @@ func (w *worker) runAfter(d time.Duration, f func()) *time.Timer {
 	})
 }
 
-// startTask takes a task on: behind the others of its key, or aside where that is parked or it cannot be mapped.
+// startTask adds a new task. The first task of a key is enqueued and later ones wait behind it. If the key is parked, the task is
+// parked too; if the task was refused by the mapping, it becomes a dead letter.
 func (w *worker) startTask(t *task) {
 	p := t.partition
 	p.taskCount++
@@ -103,7 +104,7 @@ func (w *worker) startTask(t *task) {
 	}
 }
 
-// enqueue puts a task that is the first of its key into its lane.
+// enqueue adds a task, the first of its key, to its lane.
 func (w *worker) enqueue(t *task, front bool) {
 	l := w.laneFor(t.laneName())
 	if front {
@@ -115,7 +116,7 @@ func (w *worker) enqueue(t *task, front bool) {
 	w.scheduleLane(l)
 }
 
-// laneFor is the lane with a name, a new one where there is none.
+// laneFor returns the lane of a name, creating it if needed.
 func (w *worker) laneFor(name string) *lane {
 	l := w.lanes[name]
 	if l == nil {
@@ -125,7 +126,7 @@ func (w *worker) laneFor(name string) *lane {
 	return l
 }
 
-// scheduleLane starts a lane where it is time, or sees to it that somebody looks again when it is.
+// scheduleLane marks a lane as ready if its next batch is due. Otherwise it sets a timer for when it is.
 func (w *worker) scheduleLane(l *lane) {
 	if l.busy || l.ready || w.stopping {
 		return
@@ -159,7 +160,7 @@ func (w *worker) scheduleLane(l *lane) {
 	w.startBatches()
 }
 
-// dropIdleLanes drops lanes that failed and have been empty for long.
+// dropIdleLanes deletes lanes whose failures are old and whose queue is empty.
 func (w *worker) dropIdleLanes() {
 	before := time.Now().Add(-w.runner.settings.MaxBackoff)
 	for name, l := range w.lanes {
@@ -169,7 +170,7 @@ func (w *worker) dropIdleLanes() {
 	}
 }
 
-// startBatches starts what may start.
+// startBatches starts batches of ready lanes, up to the limit of batches in flight.
 func (w *worker) startBatches() {
 	for len(w.readyLanes) > 0 && w.batchesInFlight < w.runner.settings.MaxBatches && !w.stopping && w.suspendReason == "" {
 		if wait := time.Until(w.pausedUntil); wait > 0 {
@@ -194,15 +195,15 @@ func (w *worker) startBatches() {
 			w.goroutines.Go(func() { w.deliverBatch(l, batch, limit-w.runner.settings.Lease/10) })
 			continue
 		}
-		if len(l.queue) > 0 { // its partitions' leases are about to end
+		if len(l.queue) > 0 { // the leases of its partitions are about to end
 			l.pausedUntil = time.Now().Add(w.runner.settings.Lease / 20)
 		}
 		w.scheduleLane(l)
 	}
 }
 
-// nextBatch takes the next batch of a lane: tasks that share their subscription and batch key, of partitions that are safely this
-// process's for longer than a request takes.
+// nextBatch removes the next batch from a lane: tasks with the same subscription and batch key, from partitions whose lease
+// outlasts a request.
 func (w *worker) nextBatch(l *lane) []*task {
 	var batch, rest []*task
 	bytes := 0
@@ -226,7 +227,7 @@ func (w *worker) nextBatch(l *lane) []*task {
 	return batch
 }
 
-// deliverBatch makes the requests of a batch within a time, and settles what became of it.
+// deliverBatch sends a batch, within limit, and applies its verdicts.
 func (w *worker) deliverBatch(l *lane, batch []*task, limit time.Duration) {
 	sent := expandRuns(batch)
 	items := make([]runtime.Item, len(sent))
@@ -265,7 +266,8 @@ func (w *worker) deliverBatch(l *lane, batch []*task, limit time.Duration) {
 	w.startBatches()
 }
 
-// applyVerdicts applies the verdicts of the first tasks of keys. whole reports whether the batch failed as a whole.
+// applyVerdicts applies verdicts to the tasks of a batch, each the first of its key. whole is true if the batch failed as a
+// whole.
 func (w *worker) applyVerdicts(l *lane, batch []*task, verdicts []runtime.Verdict, whole bool) {
 	wait := time.Duration(0)
 	for _, v := range verdicts {
@@ -322,5 +324,5 @@ func (w *worker) applyVerdicts(l *lane, batch []*task, verdicts []runtime.Verdic
 	for _, t := range again {
 		l.bytes += t.bytes
 	}
-	l.queue = append(l.queue, again...) // what has not failed goes first; a key has one item in the lane
+	l.queue = append(l.queue, again...) // tasks that have not failed go first; a key has one task in the lane
 }
