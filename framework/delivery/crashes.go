@@ -19,46 +19,46 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// An event may stop the process while it is mapped, for example if it takes more memory than there is. It is durable, so that
-// every start would end the same way. Each partition therefore notes which event it is mapping in a file that is mapped into
-// memory: a note costs two stores, and it survives the end of the process, though not that of the machine. The next start counts
-// the events that were noted. An event at which the process has ended maxDeaths times becomes a dead letter without being mapped.
+// An event may crash the process while it is mapped, for example by using up the memory. As the event is durable, every start
+// would crash again. Each partition therefore notes which event it is mapping in a file that is mapped into memory. A note costs
+// two stores and survives the end of the process, though not that of the machine. The next start counts the noted events. An
+// event at which the process has crashed maxCrashes times becomes a dead letter without being mapped.
 //
-// Killing the process from outside sets no event aside: it would have to hit the same event in the microseconds in which it is
-// mapped, maxDeaths times.
+// Killing the process makes no event a dead letter: it would have to hit the same event, in the microseconds in which it is
+// mapped, maxCrashes times.
 const (
 	maxCrashes    = 2
-	mappingFile   = "mapping"     // the notes of a running process
-	crashesFile   = "deaths.json" // what earlier processes ended at
+	mappingFile   = "mapping"     // the notes of the running process
+	crashesFile   = "deaths.json" // the crashes of earlier processes
 	mappingSlots  = 8192
 	slotSize      = 32 // key, sequence, index and kind, unused
 	maxCrashSites = 1000
 )
 
-// crashSite is an event at which a process has ended.
+// crashSite is an event at which a process has crashed.
 type crashSite struct {
-	Key     uint64 `json:"key"` // of the instance and the partition
+	Key     uint64 `json:"key"` // hash of the instance and the partition, plus the creation time of the log
 	Seq     uint64 `json:"seq"`
-	Index   uint64 `json:"place"`  // the index in its page; with letterPlace, it is replayed from a letter
-	Crashes int    `json:"deaths"` // how often
+	Index   uint64 `json:"place"` // index in the page, plus letterFlag if the event comes from a letter
+	Crashes int    `json:"deaths"`
 }
 
 const letterFlag = 1 << 32
 
-// mappingNotes knows which events are being mapped, and at which ones earlier processes have ended. It is safe for concurrent
-// use, each slot for one partition at a time. A nil one notes nothing.
+// mappingNotes notes which events are being mapped, and knows at which events earlier processes have crashed. It is safe for
+// concurrent use; each slot belongs to one partition at a time. A nil mappingNotes does nothing.
 type mappingNotes struct {
 	dir    string
-	memory []byte // never unmapped: what maps an event may outlive the Runner
+	memory []byte // never unmapped: a mapping may outlive the Runner
 
 	mu         sync.Mutex
 	free       []int
-	crashes    map[crashSite]int // by suspects without their deaths
-	hasCrashes atomic.Bool       // whether there are some
+	crashes    map[crashSite]int // by crash site with Crashes 0
+	hasCrashes atomic.Bool
 }
 
-// openMappingNotes opens the notes of a directory and counts the events that the last process ended at. If the directory cannot
-// hold them, nothing is noted, which is logged.
+// openMappingNotes opens the notes of a directory and counts the crashes of the last process. If the directory is not writable,
+// it logs that and returns nil.
 func openMappingNotes(dir string, log *slog.Logger) *mappingNotes {
 	if dir == "" {
 		return nil
@@ -89,7 +89,7 @@ func newMappingNotes(dir string) (*mappingNotes, error) {
 		return nil, err
 	}
 	defer file.Close()
-	if _, err := file.Write(make([]byte, mappingSlots*slotSize)); err != nil { // so that no store can meet a full disk
+	if _, err := file.Write(make([]byte, mappingSlots*slotSize)); err != nil { // so that no store fails on a full disk
 		return nil, err
 	}
 	n.memory, err = syscall.Mmap(int(file.Fd()), 0, mappingSlots*slotSize, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
@@ -102,12 +102,12 @@ func newMappingNotes(dir string) (*mappingNotes, error) {
 	return n, nil
 }
 
-// loadCrashes adds the notes of the last process to the deaths of those before, and writes them down.
+// loadCrashes loads the crashes of earlier processes, adds the notes of the last one, and stores the sum.
 func (n *mappingNotes) loadCrashes() error {
 	var list []crashSite
 	text, err := os.ReadFile(filepath.Join(n.dir, crashesFile))
 	if err == nil {
-		_ = json.Unmarshal(text, &list) // what cannot be read is no suspicion
+		_ = json.Unmarshal(text, &list) // an unreadable file counts as no crashes
 	}
 	for _, s := range list {
 		deaths := s.Crashes
@@ -136,7 +136,7 @@ func (n *mappingNotes) loadCrashes() error {
 	return n.writeCrashes()
 }
 
-// writeCrashes makes the deaths durable.
+// writeCrashes stores the crashes durably.
 func (n *mappingNotes) writeCrashes() error {
 	list := make([]crashSite, 0, len(n.crashes))
 	for s, deaths := range n.crashes {
@@ -155,8 +155,8 @@ func (n *mappingNotes) writeCrashes() error {
 	return os.Rename(file+".new", file)
 }
 
-// takeRepeatedCrash reports whether an event has stopped the process maxDeaths times, and forgets it then: it becomes a dead letter, and if
-// somebody replays that, it is tried again.
+// takeRepeatedCrash reports whether an event has crashed the process maxCrashes times, and forgets it: it becomes a dead letter,
+// and a replay maps it again.
 func (n *mappingNotes) takeRepeatedCrash(s crashSite) bool {
 	if !n.hasCrashes.Load() {
 		return false
@@ -167,7 +167,7 @@ func (n *mappingNotes) takeRepeatedCrash(s crashSite) bool {
 		return false
 	}
 	delete(n.crashes, s)
-	_ = n.writeCrashes() // if it cannot be written, the next start knows the event still
+	_ = n.writeCrashes() // if that fails, the next start still knows the event
 	return true
 }
 
@@ -175,11 +175,11 @@ func (n *mappingNotes) takeRepeatedCrash(s crashSite) bool {
 type mappingSlot struct {
 	notes *mappingNotes
 	key   uint64
-	note  []byte // nil if there are more partitions than slots
+	note  []byte // nil if all slots are taken
 	index int
 }
 
-// acquireSlot takes the slot of a partition of an instance, until release.
+// acquireSlot returns a slot for a partition of an instance. releaseSlot frees it.
 func (n *mappingNotes) acquireSlot(instance string, partition int) *mappingSlot {
 	if n == nil {
 		return nil
@@ -196,7 +196,7 @@ func (n *mappingNotes) acquireSlot(instance string, partition int) *mappingSlot 
 	return s
 }
 
-// releaseSlot gives the slot back.
+// releaseSlot frees the slot.
 func (s *mappingSlot) releaseSlot() {
 	if s == nil || s.index < 0 {
 		return
@@ -208,8 +208,8 @@ func (s *mappingSlot) releaseSlot() {
 	s.index, s.note = -1, nil
 }
 
-// beginMapping notes that an event of a log is about to be mapped. It reports whether the event has stopped the process before, so that
-// it must not be mapped; then nothing is noted.
+// beginMapping notes that an event is about to be mapped. It reports whether the event has crashed the process before, so that it
+// must not be mapped; then nothing is noted.
 func (s *mappingSlot) beginMapping(log int64, seq uint64, index int, letter bool) (stopped bool) {
 	if s == nil {
 		return false
@@ -229,20 +229,20 @@ func (s *mappingSlot) beginMapping(log int64, seq uint64, index int, letter bool
 	return false
 }
 
-// endMapping takes the note back.
+// endMapping clears the note.
 func (s *mappingSlot) endMapping() {
 	if s != nil && s.note != nil {
 		binary.LittleEndian.PutUint64(s.note[8:], 0)
 	}
 }
 
-// stoppedProcess is the verdict of an event that has stopped the process.
+// stoppedProcess is the verdict of an event that has crashed the process.
 var stoppedProcess = runtime.Verdict{
 	Outcome: runtime.Refused, Status: 500, Code: fault.CodeInternal, Reporter: fault.ReporterIntegrations,
 	Reason: "stopped the process while it was mapped, more than once: it is not tried again by itself",
 }
 
-// refuseStopped gives every subscription that an event may be for the verdict that it has stopped the process.
+// refuseStopped returns tasks refused with stoppedProcess for all subscriptions that the event may match.
 func (r *pageReader) refuseStopped(i int, e event.Event) (tasks []*task) {
 	for _, s := range r.partition.worker.instance.Plan.Choose(e, nil) {
 		if r.onlySubscription != "" && r.onlySubscription != s.Name() {

@@ -10,28 +10,28 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/logfiles"
 )
 
-// Bounds of checking the log's files.
+// Limits of file checks.
 const (
 	maxDamageCopies = 1 << 30 // bytes of copies of damaged files
 	scrubPause      = 40 * time.Millisecond
 )
 
-// Problem is why a queue or its delivery is not as it should be, and what to do about it.
+// Problem describes what is wrong with a queue or its delivery, and what to do about it.
 type Problem struct {
 	Code string `json:"code"` // lost, damaged, or checkpoints
 	What string `json:"what"`
 	Next string `json:"next"`
 }
 
-// Damage is what is missing from the log, damaged, or does not fit together.
+// Damage is what is missing, damaged or inconsistent in the queue.
 type Damage struct {
-	Lost        []LostRange     `json:"lost"`        // ranges of pages that nobody has accepted as lost
+	Lost        []LostRange     `json:"lost"`        // that are not acknowledged
 	LostPages   uint64          `json:"lostPages"`   // in these ranges
-	Files       []DamagedFile   `json:"files"`       // files in which damaged records were found, until somebody accepts that
-	Checkpoints []BadCheckpoint `json:"checkpoints"` // those that do not fit the log: their partitions are not worked on
+	Files       []DamagedFile   `json:"files"`       // damaged files that are not acknowledged
+	Checkpoints []BadCheckpoint `json:"checkpoints"` // those that do not match the log, so that their partitions are not delivered
 }
 
-// Damage is what has been found so far.
+// Damage returns the damage found so far.
 func (q *Queue) Damage() Damage {
 	l := q.monitor
 	l.mu.Lock()
@@ -52,10 +52,10 @@ func (q *Queue) Damage() Damage {
 	return d
 }
 
-// Problems is why the queue is not as it should be; empty if it is.
+// Problems returns the problems of the queue, none if it is intact.
 func (q *Queue) Problems() []Problem { return q.Damage().Problems() }
 
-// Problems says what the damage is in words.
+// Problems describes the damage.
 func (d Damage) Problems() []Problem {
 	var list []Problem
 	if n := len(d.Lost); n > 0 {
@@ -80,7 +80,7 @@ func (d Damage) Problems() []Problem {
 	return list
 }
 
-// salvageFiles makes the embedded server's files ones that it reads without further loss. It says what it found in the log.
+// salvageFiles repairs the files of the embedded server before the server reads them, and logs what was damaged.
 func (q *Queue) salvageFiles(ctx context.Context) error {
 	began := time.Now()
 	known, err := logfiles.TakeStamps(q.config.Dir)
@@ -102,8 +102,7 @@ func (q *Queue) salvageFiles(ctx context.Context) error {
 	return err
 }
 
-// scrubFiles reads the files of the embedded log once, at a pace that leaves the disk to others, and records what is damaged. It
-// changes none of them.
+// scrubFiles checks the files of the embedded log once, slowly, and records damaged ones. It does not change them.
 func (q *Queue) scrubFiles(ctx context.Context) error {
 	findings, err := logfiles.Check(ctx, q.config.Dir, nil, scrubPause)
 	if err != nil {
@@ -123,14 +122,14 @@ func (q *Queue) scrubFiles(ctx context.Context) error {
 	return q.monitor.checkLog(ctx)
 }
 
-// addFindings keeps findings until they can be written down.
+// addFindings stores findings until the next check records them.
 func (l *logMonitor) addFindings(list []logfiles.Finding) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.newFindings = append(l.newFindings, list...)
 }
 
-// CheckFiles reads the files of a queue's directory, without changing them, and says what is damaged.
+// CheckFiles checks the files of a queue's directory without changing them. It returns a description of each damaged file.
 func CheckFiles(ctx context.Context, dir string) ([]string, error) {
 	findings, err := logfiles.Check(ctx, dir, nil, 0)
 	var list []string

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Events whose messageId was accepted within this time and number of events of their partition are not taken again.
+// An event is a duplicate if its messageId was accepted within dedupeTime and the last dedupeCount events of its partition.
 const (
 	dedupeTime  = 10 * time.Minute
 	dedupeCount = 1 << 16
 )
 
-// recentIDs are the messageIds that a partition has read lately.
+// recentIDs are the messageIds that a partition has read recently.
 type recentIDs struct {
 	mu    sync.Mutex
 	seed  maphash.Seed
@@ -24,7 +24,7 @@ type recentIDs struct {
 type seenID struct {
 	id  uint64
 	seq uint64
-	at  int64 // in milliseconds
+	at  int64 // in milliseconds since 1970
 }
 
 func newRecentIDs() *recentIDs {
@@ -37,7 +37,7 @@ func (r *recentIDs) isEmpty() bool {
 	return len(r.order) == 0
 }
 
-// add remembers an id, and tells whether it was there already. Old ones are forgotten by the time of the log.
+// add remembers an id and reports whether it was known. It forgets ids that are too old by the time of the log.
 func (r *recentIDs) add(source, id string, seq uint64, at int64) (known bool) {
 	if id == "" {
 		return false
@@ -72,7 +72,7 @@ func (r *recentIDs) dropBefore(before int64) {
 	r.order = r.order[n:]
 }
 
-// oldestBefore is the page where what is remembered begins, where that is before another.
+// oldestBefore returns the page of the oldest remembered id, or 0 if that is not before low.
 func (r *recentIDs) oldestBefore(low uint64) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// ErrInUse is wrapped by Open where another process uses the directory.
+// ErrInUse is wrapped by Open if another process uses the directory.
 var ErrInUse = errors.New("the data directory is in use by another process")
 
-// lockDir keeps other processes out of a directory until unlock, or until the process ends however it does.
+// lockDir locks a directory against other processes until unlock is called or the process ends.
 func lockDir(dir string) (unlock func(), err error) {
 	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -24,7 +24,7 @@ func lockDir(dir string) (unlock func(), err error) {
 	return func() { _ = file.Close() }, nil
 }
 
-// Lock keeps other processes that call it out of a data directory until unlock. The error wraps ErrInUse if one is in it.
+// Lock locks a data directory against other processes that call it. The error wraps ErrInUse if another process holds the lock.
 func Lock(dir string) (unlock func(), err error) { return lockDir(dir) }
 
 // InUse reports whether a process uses a queue's directory.
@@ -40,7 +40,7 @@ func InUse(dir string) bool {
 	return false
 }
 
-// diskSpace returns the bytes that the disk of a directory has left for this user, and its size.
+// diskSpace returns the bytes that are free for this user on the disk of a directory, and the size of the disk.
 func diskSpace(dir string) (free, total int64, err error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
@@ -49,7 +49,7 @@ func diskSpace(dir string) (free, total int64, err error) {
 	return int64(s.Bavail) * int64(s.Bsize), int64(s.Blocks) * int64(s.Bsize), nil
 }
 
-// defaultMinFree is the part of a disk that stays free if the config does not say otherwise: 256 MB, or a tenth of a small disk.
+// defaultMinFree returns the default of Config.MinFreeBytes: 256 MB, or a tenth of a small disk.
 func defaultMinFree(dir string) int64 {
 	const most = 256 << 20
 	_, total, err := diskSpace(dir)
@@ -59,10 +59,10 @@ func defaultMinFree(dir string) int64 {
 	return max(min(most, total/10), 1)
 }
 
-// trimBelow is the free space below which delivered events are deleted.
+// trimBelow returns the free space below which delivered events are deleted.
 func (q *Queue) trimBelow() int64 { return q.config.MinFreeBytes + max(q.config.MinFreeBytes/4, 4<<20) }
 
-// diskNeeded returns how many bytes are to be freed by deleting delivered events; 0 for none, or if they lie on a cluster.
+// diskNeeded returns how many bytes to free by deleting delivered events; 0 for none, or on a cluster.
 func (q *Queue) diskNeeded() int64 {
 	if q.embedded == nil {
 		return 0
@@ -74,8 +74,8 @@ func (q *Queue) diskNeeded() int64 {
 	return q.trimBelow() + q.config.MinFreeBytes - free
 }
 
-// canDeleteSafely reports whether the embedded server has room to write what it writes when it deletes events. It deadlocks if that
-// fails, so on a disk that another process fills to the brim nothing is deleted until there is some room again.
+// canDeleteSafely reports whether the embedded server has enough disk space to delete events. It deadlocks if a write fails
+// during a deletion, so nothing is deleted while the disk is almost full.
 func (q *Queue) canDeleteSafely() bool {
 	if q.embedded == nil {
 		return true
@@ -87,7 +87,7 @@ func (q *Queue) canDeleteSafely() bool {
 	return err == nil && free >= max(q.config.MinFreeBytes/4, 1<<20)
 }
 
-// hasSpareSpace reports whether the disk has room for a number of bytes and still twice what is to stay free.
+// hasSpareSpace reports whether the disk has space for a number of bytes and twice MinFreeBytes beyond that.
 func (q *Queue) hasSpareSpace(bytes int64) bool {
 	if q.embedded == nil {
 		return true
@@ -96,7 +96,7 @@ func (q *Queue) hasSpareSpace(bytes int64) bool {
 	return err != nil || free-bytes >= 2*q.config.MinFreeBytes
 }
 
-// canPark reports whether the disk has room for more events set aside, after those that are being written.
+// canPark reports whether the disk has space to park more events, after those that are being written.
 func (q *Queue) canPark() bool {
 	if q.embedded == nil {
 		return true
@@ -105,7 +105,7 @@ func (q *Queue) canPark() bool {
 	return err != nil || free-q.parked.unsavedBytes.Load()-q.events.unsavedBytes.Load() >= q.config.MinFreeBytes
 }
 
-// spaceError says that a disk has less space than is to stay free. It is an ErrFull.
+// spaceError means that a disk has less free space than MinFreeBytes. It wraps ErrFull.
 type spaceError struct{ free, least int64 }
 
 func (e *spaceError) Error() string {
@@ -114,7 +114,7 @@ func (e *spaceError) Error() string {
 
 func (e *spaceError) Unwrap() error { return ErrFull }
 
-// sizeText is a number of bytes for people.
+// sizeText formats a number of bytes.
 func sizeText(n int64) string {
 	switch {
 	case n < 1000:
@@ -125,7 +125,7 @@ func sizeText(n int64) string {
 	return fmt.Sprintf("%d MB", n/1_000_000)
 }
 
-// checkDiskSpace returns a *spaceError if the disk has less space than is to stay free.
+// checkDiskSpace returns a *spaceError if the disk has less free space than MinFreeBytes.
 func (q *Queue) checkDiskSpace() error {
 	if q.embedded == nil {
 		return nil

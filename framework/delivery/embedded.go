@@ -15,22 +15,22 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/logfiles"
 )
 
-// embeddedServer is the NATS server in this process. It listens nowhere. Clients that connect through it reach whichever server
-// runs at the moment, so they reconnect by themselves after a restart.
+// embeddedServer is the NATS server in this process. It does not listen on a port. Clients connect through InProcessConn to the
+// server that is running at the time, so they reconnect after a restart.
 type embeddedServer struct {
 	dir    string
 	log    *slog.Logger
-	check  func(context.Context) error // of the files, before a server reads them
+	check  func(context.Context) error // checks the files before a server reads them
 	unlock func()
 
 	mu      sync.Mutex
-	running *server.Server // nil while it is being restarted, and after close
-	hangs   bool           // it could not be stopped, so its files are in use for as long as the process lives
+	running *server.Server // nil during a restart and after close
+	hangs   bool           // the server does not stop, so its files stay in use until the process ends
 }
 
 var errServerDown = errors.New("the server in this process is being restarted")
 
-// openEmbedded starts the server on a directory, which no other process can use until close.
+// openEmbedded starts the server on a directory and locks the directory until close.
 func openEmbedded(dir string, log *slog.Logger, check func(context.Context) error) (*embeddedServer, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func openEmbedded(dir string, log *slog.Logger, check func(context.Context) erro
 	return e, nil
 }
 
-// start runs a server. It returns when that accepts connections.
+// start starts a server and waits until it accepts connections.
 func (e *embeddedServer) start() error {
 	if err := e.check(context.Background()); err != nil {
 		return fmt.Errorf("checking the log's files: %w", err)
@@ -55,13 +55,13 @@ func (e *embeddedServer) start() error {
 	s, err := server.NewServer(&server.Options{
 		ServerName: "landfall", DontListen: true, JetStream: true, SyncAlways: true, StoreDir: e.dir, NoSigs: true, NoLog: true,
 		MaxPayload: maxMessage, JetStreamMaxStore: 1 << 50, JetStreamMaxMemory: 64 << 20, MaxPending: 256 << 20,
-		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: -1}, // a reader for each partition of each instance
+		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: -1}, // one consumer for each partition of each instance
 	})
 	if err != nil {
 		return err
 	}
 	s.SetLoggerV2(serverLog{e.log}, false, false, false)
-	s.Start() // returns when JetStream has been enabled, or has failed to be
+	s.Start() // returns when JetStream is enabled or has failed
 	if !s.JetStreamEnabled() || !s.ReadyForConnections(5*time.Minute) {
 		s.Shutdown()
 		s.WaitForShutdown()
@@ -73,7 +73,7 @@ func (e *embeddedServer) start() error {
 	return nil
 }
 
-// stop ends the running server.
+// stop stops the running server.
 func (e *embeddedServer) stop() {
 	e.mu.Lock()
 	s := e.running
@@ -85,13 +85,13 @@ func (e *embeddedServer) stop() {
 	}
 }
 
-// stopTimeout bounds how long a server may take to stop for a restart.
+// stopTimeout limits how long the server may take to stop.
 const stopTimeout = 30 * time.Second
 
-// errStopHangs says that the running server cannot be stopped, so that no other can use its files.
+// errStopHangs means that the server does not stop, so that no other can use its files.
 var errStopHangs = errors.New("the server in this process does not stop: restart the process")
 
-// restart opens the storage anew: the server forgets its write errors, and reads what is on disk as after a crash.
+// restart reopens the storage. The server forgets its write errors and reads the files as after a crash.
 func (e *embeddedServer) restart() error {
 	if e.hangs {
 		return errStopHangs
@@ -107,7 +107,7 @@ func (e *embeddedServer) restart() error {
 	return e.start()
 }
 
-// close ends the server and lets other processes use the directory.
+// close stops the server and unlocks the directory.
 func (e *embeddedServer) close() {
 	e.stop()
 	if err := logfiles.WriteStamps(e.dir); err != nil {

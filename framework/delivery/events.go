@@ -15,19 +15,19 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// StoredEvent is an event as the log has it.
+// StoredEvent is an event as stored in the log.
 type StoredEvent struct {
-	Seq    uint64 // the place of its page in the log
-	Index  int    // and in the page
+	Seq    uint64 // page of the event in the log
+	Index  int    // index in the page
 	At     time.Time
 	Source string
 	Raw    []byte
 }
 
-// ErrEventNotFound says that the log does not have an event, or no longer.
+// ErrEventNotFound means that the log does not have the event, or has deleted it.
 var ErrEventNotFound = errors.New("the log has no such event, or no longer: events are kept for a time only")
 
-// Event is the event at a place of the log.
+// Event returns the event at a position of the log: the page seq and the index in it.
 func (q *Queue) Event(ctx context.Context, seq uint64, index int) (StoredEvent, error) {
 	if seq == 0 {
 		return StoredEvent{}, ErrEventNotFound
@@ -51,14 +51,15 @@ func (q *Queue) Event(ctx context.Context, seq uint64, index int) (StoredEvent, 
 	return StoredEvent{Seq: seq, Index: index, At: m.Time, Source: source, Raw: lines[index]}, nil
 }
 
-// How many pages of the log one question reads: for everybody's events, and for those of a user.
+// Limits of the pages that Latest reads: for the events of all users, and for those of one user.
 const (
 	maxPagesAll  = 64
 	maxPagesUser = 2000
 )
 
-// Latest are the latest accepted events, the newest first and at most so many: those of a user, by the id that their order is
-// kept for, or of everybody for "". It looks through the latest pages of the log and no others; whole says that these were all.
+// Latest returns the latest accepted events, newest first and at most most of them. If user is not "", it returns only the events
+// of the user with that userId or anonymousId. It reads a limited number of the latest pages; whole reports whether these are the
+// whole log.
 func (q *Queue) Latest(ctx context.Context, user string, most int) (list []StoredEvent, whole bool, err error) {
 	info, err := q.streams[eventsStream].Info(ctx)
 	if err != nil {
@@ -82,7 +83,7 @@ func (q *Queue) Latest(ctx context.Context, user string, most int) (list []Store
 	err = eachPending(ctx, consumer, func(m jetstream.Msg) (bool, error) {
 		found, err := pageEvents(m, user)
 		list = append(list, found...)
-		if len(list) > 2*most { // the newest are at the end
+		if len(list) > 2*most { // the newest are last
 			list = slices.Clone(list[len(list)-most:])
 		}
 		return true, err
@@ -95,7 +96,7 @@ func (q *Queue) Latest(ctx context.Context, user string, most int) (list []Store
 	return list, whole, nil
 }
 
-// userSubjects are where the events of a user may be.
+// userSubjects returns the subjects that a user's events may have.
 func (q *Queue) userSubjects(user string) []string {
 	as, anonymous := q.partitionOf("u:"+user), q.partitionOf("a:"+user)
 	subjects := []string{"ev.*." + strconv.Itoa(as)}
@@ -105,7 +106,7 @@ func (q *Queue) userSubjects(user string) []string {
 	return subjects
 }
 
-// pageEvents are the events of a page that are a user's.
+// pageEvents returns the events of a page, or only those of a user if user is not "".
 func pageEvents(m jetstream.Msg, user string) ([]StoredEvent, error) {
 	meta, err := m.Metadata()
 	if err != nil {

@@ -1,6 +1,6 @@
 package delivery
 
-// Kill ends a Runner as a crash does: nothing is decided or written from now on, and no lease is given back.
+// Kill ends a Runner as a crash does: no verdict is applied, no checkpoint is written and no lease is released.
 func (r *Runner) Kill() {
 	r.setMu.Lock()
 	defer r.setMu.Unlock()

@@ -8,20 +8,21 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// A batch that keeps failing as a whole may hold one event that the remote cannot take, although it answers 500, breaks the
-// connection or does not answer. Such a batch is halved: its items get a span, the most items that their next batch may have. Once
-// the event is alone, it counts its own failures, and the others are delivered.
+// A batch that keeps failing as a whole may hold one event that the remote cannot process, although it answers 500, breaks the
+// connection or does not answer. Such a batch is halved: maxBatch of its tasks limits the size of their next batch. Once the
+// event is alone, its failures are its own, and the others are delivered.
 //
-// In an outage every batch fails. Halving costs no requests then: after each failure the lane waits for its backoff, whatever the
-// size of the batch. After outageFailures in a row nothing is halved further, and the first success lifts all spans.
+// In an outage every batch fails. Halving costs no additional requests then, because the lane waits for its backoff after each
+// failure, whatever the size of the batch. After outageFailures in a row nothing is halved further, and the first success resets
+// maxBatch of all tasks.
 const (
-	failuresBeforeHalving            = 3 // failures of a span before it is halved, while nothing else of the lane succeeds
-	failuresBeforeHalvingAmidSuccess = 2 // the same, while something else does
+	failuresBeforeHalving            = 3 // failures of a batch before it is halved if nothing else in the lane succeeds
+	failuresBeforeHalvingAmidSuccess = 2 // the same if something else succeeds
 	outageFailures                   = 8
 )
 
-// isWholeFailure reports whether a batch failed as a whole: some items may be tried again and the remote has decided none. Items that
-// were decided on this side say nothing about it.
+// isWholeFailure reports whether a batch failed as a whole: some items can be retried, and the remote has accepted or refused
+// none. Items refused by this process do not count.
 func isWholeFailure(verdicts []runtime.Verdict) bool {
 	retry := false
 	for i := range verdicts {
@@ -39,7 +40,8 @@ func isWholeFailure(verdicts []runtime.Verdict) bool {
 	return retry
 }
 
-// noteSuccess notes that the remote has taken something of a lane. If it was down before, the failures say nothing about the items.
+// noteSuccess records that the remote has accepted something from a lane. If that ends an outage, the earlier failures say
+// nothing about the tasks.
 func (w *worker) noteSuccess(l *lane) {
 	if l.failures >= outageFailures {
 		for _, t := range l.queue {
@@ -50,7 +52,7 @@ func (w *worker) noteSuccess(l *lane) {
 	w.lastSuccess = l.lastSuccess
 }
 
-// canJoin reports whether a task may be part of a batch. Suspects are sent with suspects only.
+// canJoin reports whether a task can be added to a batch. Tasks of halved batches are batched with each other only.
 func (t *task) canJoin(batch []*task) bool {
 	if len(batch) == 0 {
 		return true
@@ -59,14 +61,14 @@ func (t *task) canJoin(batch []*task) bool {
 	return (t.maxBatch > 0) == (span > 0) && (span == 0 || len(batch) < min(span, t.maxBatch))
 }
 
-// isOwnFailure reports whether a failure is the task's own: the remote took others of its batch, or it was alone and the remote has
-// taken others of its lane since it first failed. That holds for its later failures too.
+// isOwnFailure reports whether a failure is the task's own: the remote accepted other events of its batch, or the task was alone
+// and the remote has accepted others of its lane since its first failure. Later failures of such a task are its own, too.
 func (t *task) isOwnFailure(l *lane, batch []*task, whole bool) bool {
 	return !whole || len(batch) == 1 && (t.ownFailures > 0 || !t.firstFailed.IsZero() && l.lastSuccess.After(t.firstFailed))
 }
 
-// noteBatchFailure counts a failure of the whole batch for its items, and halves their span if it may be one of them that the remote cannot
-// take. The lane's failures include this one.
+// noteBatchFailure counts a failure of the whole batch for its tasks, and halves the batch if one of them may be the cause. The
+// lane's failures include this one.
 func (l *lane) noteBatchFailure(tasks []*task, verdicts []runtime.Verdict) {
 	if len(tasks) == 1 || !dependsOnContent(verdicts) {
 		return
@@ -87,8 +89,8 @@ func (l *lane) noteBatchFailure(tasks []*task, verdicts []runtime.Verdict) {
 	}
 }
 
-// dependsOnContent reports whether failures may come from what the batch holds: errors of the server, timeouts and broken
-// connections, but neither limits and locks nor what this side could not do.
+// dependsOnContent reports whether the failures may be caused by the content of the batch: server errors, timeouts and broken
+// connections, but not rate limits, locks or errors of this process.
 func dependsOnContent(verdicts []runtime.Verdict) bool {
 	for i := range verdicts {
 		v := &verdicts[i]

@@ -14,46 +14,46 @@ import (
 // Code is the kind of a Finding.
 type Code string
 
-// The kinds of findings.
+// Codes of findings.
 const (
-	CodeDisconnected Code = "disconnected"  // there is no connection to NATS
+	CodeDisconnected Code = "disconnected"  // no connection to NATS
 	CodeUnwritable   Code = "unwritable"    // the log, its checkpoints, or letters cannot be written
 	CodeUnreadable   Code = "unreadable"    // the log cannot be read
-	CodeDiskShort    Code = "disk-short"    // the disk has less space than is to stay free
-	CodeLogFull      Code = "log-full"      // the log has reached its bound
+	CodeDiskShort    Code = "disk-short"    // less free disk space than MinFreeBytes
+	CodeLogFull      Code = "log-full"      // the log has reached its limit
 	CodeState        Code = "state"         // the ledger does not answer
 	CodeLost         Code = "lost"          // accepted events are missing from the log
 	CodeDamaged      Code = "damaged"       // files of the log are damaged
-	CodeCheckpoints  Code = "checkpoints"   // checkpoints do not fit the log, so their partitions are not delivered
-	CodeNoOwner      Code = "no-owner"      // no process works on some partitions
+	CodeCheckpoints  Code = "checkpoints"   // checkpoints do not match the log, so their partitions are not delivered
+	CodeNoOwner      Code = "no-owner"      // no process owns some partitions
 	CodeStalled      Code = "stalled"       // accepted events make no progress though nothing is paused
-	CodeParkedFull   Code = "parked-full"   // the bound of parked events is reached
+	CodeParkedFull   Code = "parked-full"   // the limit of parked events is reached
 	CodeLettersNear  Code = "letters-near"  // the oldest dead letters will be deleted soon
-	CodePaused       Code = "paused"        // the remote asks to wait
-	CodeRetrying     Code = "retrying"      // the remote fails, and is tried again
-	CodeLogin        Code = "login-missing" // somebody has to log in
+	CodePaused       Code = "paused"        // the remote asked to wait
+	CodeRetrying     Code = "retrying"      // the remote fails and is retried
+	CodeLogin        Code = "login-missing" // an operator must log in
 )
 
-// What a finding stops.
+// Values of Finding.Stops.
 const (
 	StopsIngest   = "ingest"
 	StopsDelivery = "delivery"
 	StopsBoth     = "ingest and delivery"
 )
 
-// Finding is one thing that is wrong, or that holds something up, with what to do about it. It holds no personal data.
+// Finding is a problem, or a reason why something waits, with what to do about it. It contains no personal data.
 type Finding struct {
 	Code       Code      `json:"code"`
-	Instance   string    `json:"instance,omitempty"` // the only one concerned; "" for all
+	Instance   string    `json:"instance,omitempty"` // the only instance concerned; "" for all
 	Partitions []int     `json:"partitions,omitempty"`
 	Since      time.Time `json:"since,omitzero"`
 	Until      time.Time `json:"until,omitzero"`
-	Stops      string    `json:"stops,omitempty"` // what the server cannot do; "" if it is the remote's or an operator's business
+	Stops      string    `json:"stops,omitempty"` // what the server cannot do; "" if it only waits for a remote or an operator
 	Message    string    `json:"message"`
 	Next       string    `json:"next"` // what to do
 }
 
-// Text is the finding in a line.
+// Text returns the finding in one line.
 func (f Finding) Text() string {
 	var b strings.Builder
 	if f.Stops != "" {
@@ -72,16 +72,16 @@ func (f Finding) Text() string {
 	return b.String() + ": " + f.Next
 }
 
-// Health is whether a server can take events and deliver them, and everything that is to be said about that. Readiness, status,
-// metrics and console all show the same Health.
+// Health tells whether a server accepts and delivers events, and lists all findings. Readiness, status, metrics and console show
+// the same Health.
 type Health struct {
-	Ready      bool      `json:"ready"`      // it takes and delivers events
-	Ingesting  bool      `json:"taking"`     // it takes events
-	Delivering bool      `json:"delivering"` // it delivers them, except where a remote or an operator holds that up
+	Ready      bool      `json:"ready"`      // it accepts and delivers events
+	Ingesting  bool      `json:"taking"`     // it accepts events
+	Delivering bool      `json:"delivering"` // it delivers them, unless it waits for a remote or an operator
 	Findings   []Finding `json:"findings"`
 }
 
-// Check is a further part of Health.
+// Check is an additional check of Health.
 type Check struct {
 	Code  Code
 	Stops string
@@ -91,18 +91,18 @@ type Check struct {
 
 const (
 	checkTimeout  = 2 * time.Second  // of each Check
-	checkCacheFor = time.Second      // how long the result of the Checks stands
-	fullFor       = 30 * time.Second // how long a log that has refused events counts as full
+	checkCacheFor = time.Second      // how long the results of the Checks are cached
+	fullFor       = 30 * time.Second // how long the log counts as full after it has rejected events
 )
 
-// checkCache are the latest results of the further Checks.
+// checkCache caches the results of the additional Checks.
 type checkCache struct {
 	mu   sync.Mutex
 	at   time.Time
 	list []Finding
 }
 
-// results returns the results of the Checks, which are at most checkEvery old.
+// results returns the results of the Checks, at most checkCacheFor old.
 func (c *checkCache) results(ctx context.Context, all []Check) []Finding {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,7 +121,7 @@ func (c *checkCache) results(ctx context.Context, all []Check) []Finding {
 	return c.list
 }
 
-// Health is how the server is at this moment.
+// Health returns the current health of the server.
 func (r *Runner) Health(ctx context.Context) Health {
 	h := Health{Ready: true, Ingesting: true, Delivering: true, Findings: []Finding{}}
 	h.Findings = append(h.Findings, r.queue.findings()...)
@@ -140,7 +140,7 @@ func (r *Runner) Health(ctx context.Context) Health {
 	return h
 }
 
-// findings are those of the log and its disk.
+// findings returns the findings about the log and its disk.
 func (q *Queue) findings() (list []Finding) {
 	if !q.conn.IsConnected() {
 		list = append(list, Finding{Code: CodeDisconnected, Stops: StopsBoth, Message: "there is no connection to NATS", Next: "check that its servers run and can be reached"})
@@ -178,7 +178,7 @@ func (q *Queue) findings() (list []Finding) {
 	return list
 }
 
-// findings are those about partitions.
+// findings returns the findings about partitions.
 func (s *survey) findings(now time.Time) (list []Finding) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -234,7 +234,7 @@ func partitionsText(list []int) string {
 	return "partitions " + text
 }
 
-// limitFindings are those about bounds of what is kept.
+// limitFindings returns the findings about storage limits.
 func (r *Runner) limitFindings() (list []Finding) {
 	b := &r.limits
 	b.mu.Lock()
@@ -250,7 +250,7 @@ func (r *Runner) limitFindings() (list []Finding) {
 	return list
 }
 
-// findings are those about an instance.
+// findings returns the findings about the instance.
 func (w *worker) findings(now time.Time) (list []Finding) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

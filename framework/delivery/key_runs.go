@@ -2,11 +2,12 @@ package delivery
 
 import "github.com/landfall-dev/landfall/framework/runtime"
 
-// Changes of an audience supersede each other: of several of one user in a request, the destination sends the newest and skips the
-// others. So what waits behind the first change of a user goes along with it, as a run, and a hot user costs one request for many
-// events. Other events go one by one for each key: if one of two in a request failed, the later one would overtake it.
+// Changes of an audience supersede each other: if a request has several changes of one user, the destination sends the newest and
+// skips the others. Tasks that wait behind the first change of a user are therefore sent along with it, as a run, and a hot user
+// needs one request for many events. Other events of a key are sent one after the other: if the first of two in a request failed,
+// the second would overtake it.
 
-// extendRuns adds to a batch what waits behind its tasks, as far as its bounds allow.
+// extendRuns adds to a batch the tasks that wait behind its tasks, up to its limits.
 func extendRuns(batch []*task) {
 	first := batch[0].item
 	n, bytes := len(batch), 0
@@ -18,7 +19,8 @@ func extendRuns(batch []*task) {
 		if !t.item.Independent {
 			continue
 		}
-		// What a failed request had of the run goes along again, whatever the bounds: the remote may have acted on the newest of it.
+		// The part of the run that was in a failed request is sent again whatever the limits, as the remote may have applied its
+		// newest change.
 		for f := t.next; f != nil && (len(t.run) < t.runCarried || t.maxBatch == 0 && n < first.BatchSize) && f.item.Subscription == first.Subscription && f.item.BatchKey == first.BatchKey; f = f.next {
 			if len(t.run) >= t.runCarried && (first.BatchBytes > 0 && bytes+f.bytes > first.BatchBytes || f.attempts > 0) {
 				break
@@ -30,7 +32,7 @@ func extendRuns(batch []*task) {
 	}
 }
 
-// expandRuns returns the tasks of a batch, each with its run behind it.
+// expandRuns returns the tasks of a batch, each followed by its run.
 func expandRuns(batch []*task) []*task {
 	var sent []*task
 	for _, t := range batch {
@@ -39,8 +41,8 @@ func expandRuns(batch []*task) []*task {
 	return sent
 }
 
-// settleRuns concludes what is decided of each run. It returns the first tasks of keys that remain, with their verdicts: those
-// without a run, and of each run the first that is not decided, which the others wait behind.
+// settleRuns settles the decided tasks of each run. It returns the other tasks, each the first of its key, with their verdicts:
+// tasks without a run, and the first undecided task of each run.
 func (w *worker) settleRuns(batch []*task, verdicts []runtime.Verdict) (rest []*task, of []runtime.Verdict) {
 	at := 0
 	for _, t := range batch {
@@ -64,7 +66,7 @@ func (w *worker) settleRuns(batch []*task, verdicts []runtime.Verdict) (rest []*
 	return rest, of
 }
 
-// settleRun concludes what is decided of one run and links the others again. It returns the index of the first of these, or -1.
+// settleRun settles the decided tasks of one run and relinks the others. It returns the index of the first of these, or -1.
 func (w *worker) settleRun(t *task, verdicts []runtime.Verdict) (first int) {
 	run := append([]*task{t}, t.run...)
 	c, tail := t.partition.chains[t.key], run[len(run)-1].next
@@ -95,7 +97,7 @@ func (w *worker) settleRun(t *task, verdicts []runtime.Verdict) (first int) {
 	return first
 }
 
-// relinkChain makes the kept tasks and the tail behind them the chain of a key. If none is kept, the tail goes on.
+// relinkChain makes the kept tasks, followed by the tail, the chain of a key. If no task is kept, it enqueues the tail.
 func (w *worker) relinkChain(key string, c *chain, kept []*task, tail *task, p *partition) {
 	if tail == nil && len(kept) > 0 {
 		c.last = kept[len(kept)-1]

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// scrubInterval is how often the files of the embedded log are read.
+// scrubInterval is how often the files of the embedded log are checked.
 const scrubInterval = 24 * time.Hour
 
-// watchLog looks at the log once a second, and stops the work on partitions whose log has been replaced or has lost its end.
+// watchLog checks the log once, and abandons the partitions whose log was replaced or has lost its end.
 func (r *Runner) watchLog() {
 	ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
 	defer cancel()
@@ -43,9 +43,9 @@ func (r *Runner) watchLog() {
 	})
 }
 
-// contradicts reports whether the log cannot be the one that the partition reads: it is another one, or ends before what was read.
-// Only a view that was asked for after the last page was taken says so. In a cluster the end has to be missing for some time, since
-// a leader that has been replaced without knowing it yet answers with an earlier end.
+// contradicts reports whether the log cannot be the one that the partition reads: it was created at another time, or ends before
+// the next page. Only a view requested after the last read counts. On a cluster the end must be missing for leaderGrace, as a
+// replaced leader that does not know it yet reports an earlier end.
 func (p *partition) contradicts(v logView, embedded bool) bool {
 	switch {
 	case !p.lastRead.Before(v.requestedAt):
@@ -61,14 +61,14 @@ func (p *partition) contradicts(v logView, embedded bool) bool {
 	return embedded || v.requestedAt.Sub(p.logShortSince) > leaderGrace
 }
 
-// currentView is the log as it was seen last.
+// currentView returns the latest view of the log.
 func (l *logMonitor) currentView() logView {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.view
 }
 
-// viewAfter is the log as it was seen after a time.
+// viewAfter returns a view of the log that was requested after t.
 func (l *logMonitor) viewAfter(ctx context.Context, t time.Time) (logView, error) {
 	if v := l.currentView(); v.requestedAt.After(t) {
 		return v, nil
@@ -79,8 +79,8 @@ func (l *logMonitor) viewAfter(ctx context.Context, t time.Time) (logView, error
 	return l.currentView(), nil
 }
 
-// checkpointFits reports whether a checkpoint that was seen at a time fits the log, so that its partition may be worked on. It is compared
-// with the log as it is after that time: a checkpoint may well be ahead of an earlier view.
+// checkpointFits reports whether a checkpoint received at seen matches the log, so that its partition may be acquired. It
+// compares it with a later view, because the checkpoint may be ahead of an earlier one.
 func (r *Runner) checkpointFits(ctx context.Context, c storedCheckpoint, seen time.Time) (logView, bool) {
 	r.queue.monitor.noteOlderOwner(c.checkpoint)
 	view, err := r.queue.monitor.viewAfter(ctx, seen)
@@ -103,8 +103,8 @@ func (r *Runner) checkpointFits(ctx context.Context, c storedCheckpoint, seen ti
 	return view, false
 }
 
-// isConclusive reports whether a view of the log is proof enough that a checkpoint of a log does not fit. In a cluster, a checkpoint of
-// the same log has to be beyond its end for some time.
+// isConclusive reports whether a view proves that a checkpoint does not match the log. On a cluster, a checkpoint of the same log
+// must be beyond the end for leaderGrace.
 func (l *logMonitor) isConclusive(bad *plannedRepair, v logView, log int64) bool {
 	if l.queue.isEmbedded() || bad.Cause != beyondEnd || log != 0 && log != v.created {
 		return true
@@ -119,8 +119,8 @@ func (l *logMonitor) isConclusive(bad *plannedRepair, v logView, log int64) bool
 	return v.requestedAt.Sub(since) > leaderGrace
 }
 
-// rejectBadCheckpoints is a CheckpointError if checkpoints of the instances do not fit the log. A cluster whose leader may not know the log's
-// end yet is given some time.
+// rejectBadCheckpoints returns a CheckpointError if checkpoints of the instances do not match the log. On a cluster it waits for
+// leaderGrace first, as the leader may not know the end of the log yet.
 func (r *Runner) rejectBadCheckpoints(ctx context.Context, instances []string) error {
 	for began := time.Now(); ; {
 		list, err := r.queue.findBadCheckpoints(ctx, instances)
@@ -145,7 +145,7 @@ func (r *Runner) rejectBadCheckpoints(ctx context.Context, instances []string) e
 	}
 }
 
-// runScrub reads the files of the embedded log now and then, until the Runner stops.
+// runScrub checks the files of the embedded log periodically until the Runner stops.
 func (r *Runner) runScrub() {
 	for sleepContext(r.ctx, r.settings.ScrubDelay) == nil {
 		if err := r.queue.scrubFiles(r.ctx); err != nil && r.ctx.Err() == nil {

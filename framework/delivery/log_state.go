@@ -16,82 +16,83 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/logfiles"
 )
 
-// logStateSubject is where the state of the log is kept, among the checkpoints. Programs of earlier versions take it for a process that
-// has left.
+// logStateSubject is where the state of the log is stored, in the stream of checkpoints. Programs of earlier versions ignore it,
+// as they take it for a member that has left.
 const logStateSubject = "proc.log.state"
 
-// Bounds of what is remembered about losses.
+// Limits of what is remembered about losses.
 const (
 	maxLostRanges    = 100     // ranges
 	maxDamagedFiles  = 100     // damaged files
-	maxListedDeleted = 1 << 18 // pages whose numbers are listed; more count as one range
+	maxListedDeleted = 1 << 18 // pages that are listed one by one; if more are gone, they count as one range
 	leaderGrace      = 10 * time.Second
-	olderGrace       = 5 * time.Minute // an earlier version trims every minute
+	olderGrace       = 5 * time.Minute // longer than the minute between the trims of an earlier version
 )
 
-// logState is what is known about the log apart from itself, so that a loss is noticed.
+// logState is what is recorded about the log outside the log, so that losses can be detected.
 type logState struct {
-	Created int64  `json:"created"` // when the stream was created, in nanoseconds since 1970: it identifies the log
-	Trimmed uint64 `json:"trimmed"` // pages up to this one were deleted in the ordinary course
-	High    uint64 `json:"high"`    // the last page that was seen
-	// Orphaned says that there were events and no checkpoints at all: where to begin is unknown until somebody says so.
+	Created int64  `json:"created"` // when the stream was created, in nanoseconds since 1970; identifies the log
+	Trimmed uint64 `json:"trimmed"` // pages up to this one were trimmed
+	High    uint64 `json:"high"`    // the last page seen
+	// Orphaned means that the log had events and no checkpoint was stored, so that the position at which to start is unknown
+	// until an operator repairs the checkpoints.
 	Orphaned bool `json:"orphaned,omitempty"`
-	// Hold is until when nothing may be trimmed, in seconds since 1970: a backup is being taken.
+	// Hold is until when nothing may be trimmed, in seconds since 1970, because a backup is being taken.
 	Hold    int64         `json:"hold,omitempty"`
 	Lost    []LostRange   `json:"lost,omitempty"`
 	Damaged []DamagedFile `json:"damaged,omitempty"`
 }
 
-// LostRange is a range of pages of the log that were written and are gone without having been trimmed.
+// LostRange is a range of pages that were written and are gone without having been trimmed.
 type LostRange struct {
 	First    uint64    `json:"first"`
 	Last     uint64    `json:"last"`
 	Found    time.Time `json:"found"`
-	Accepted bool      `json:"accepted,omitempty"` // an operator knows of it
+	Accepted bool      `json:"accepted,omitempty"` // acknowledged by an operator
 }
 
-// Pages is how many pages the range has.
+// Pages returns the number of pages in the range.
 func (r LostRange) Pages() uint64 { return r.Last - r.First + 1 }
 
-// DamagedFile is a file of the queue in which damaged records were found.
+// DamagedFile is a file of the queue with damaged records.
 type DamagedFile struct {
 	logfiles.Finding
 	Found time.Time `json:"found"`
 }
 
-// logView is the log as this process saw it last. It contains everything that was acknowledged before it was asked for, and can
-// say nothing against what became known later.
+// logView is the range of the log at the time of a request. It includes everything acknowledged before requestedAt and may lack
+// what was written later.
 type logView struct {
 	created       int64
 	first, last   uint64
-	trimsRecorded bool      // whoever opened it last writes down what it trims
-	requestedAt   time.Time // when the request for it was made
+	trimsRecorded bool // the process that last opened the log records what it trims
+	requestedAt   time.Time
 }
 
-// logMonitor compares the log with what is known about it.
+// logMonitor compares the log with its recorded state to detect losses.
 type logMonitor struct {
 	queue *Queue
 
-	checkMu        sync.Mutex // one check at a time
-	mu             sync.Mutex // guards what follows
+	checkMu        sync.Mutex // serializes checks
+	mu             sync.Mutex // guards the fields below
 	view           logView
 	state          logState
 	revision       uint64
-	shortSince     time.Time                // since when the log has been shorter than it was
-	loggedLost     map[uint64]bool          // the first pages of lost ranges that were logged
-	badCheckpoints map[string]plannedRepair // checkpoints that do not fit the log, by subject
-	doubtedSince   map[string]time.Time     // since when checkpoints have been beyond the log's end, by subject
+	shortSince     time.Time                // since when the log has ended before state.High; zero if it does not
+	loggedLost     map[uint64]bool          // first pages of the lost ranges already logged
+	badCheckpoints map[string]plannedRepair // checkpoints that do not match the log, by subject
+	doubtedSince   map[string]time.Time     // since when a checkpoint has been beyond the end of the log, by subject
 	trimmed        uint64                   // pages up to this one were trimmed by this process
-	openedByOlder  bool                     // an earlier version had opened the log, which does not write down what it trims
-	olderSeenAt    time.Time                // when a process of an earlier version was last seen at work
-	newFindings    []logfiles.Finding       // in the files, to be written down
+	openedByOlder  bool                     // a process of an earlier version opened the log before; it does not record what it trims
+	olderSeenAt    time.Time                // when a process of an earlier version last owned a checkpoint
+	newFindings    []logfiles.Finding       // damaged files to record
 }
 
 func newLogMonitor(q *Queue) *logMonitor {
 	return &logMonitor{queue: q, loggedLost: map[uint64]bool{}, badCheckpoints: map[string]plannedRepair{}, doubtedSince: map[string]time.Time{}}
 }
 
-// checkLog looks at the log, and writes down and logs what is missing.
+// checkLog compares the log with its state, and records and logs what is missing.
 func (l *logMonitor) checkLog(ctx context.Context) error {
 	l.checkMu.Lock()
 	defer l.checkMu.Unlock()
@@ -104,7 +105,7 @@ func (l *logMonitor) checkLog(ctx context.Context) error {
 			return err
 		}
 		if try == 5 {
-			return nil // other processes look, too
+			return nil // other processes check too
 		}
 	}
 	l.mu.Lock()
@@ -122,10 +123,11 @@ func (l *logMonitor) checkLog(ctx context.Context) error {
 	return err
 }
 
-// refreshState looks at the log and writes down what has changed. Another process may come between.
+// refreshState reads the log and records what has changed. It returns a conflict if another process has written the state.
 //
-// The state is read before the log: the log grows meanwhile, and must not be taken for shorter than it is known to be. A page that
-// another process trims in between is not taken for lost, since that process writes the state first, so the write here is refused.
+// The state is read before the log, because the log grows in the meantime and must not seem shorter than the state says. A page
+// that another process trims in between does not count as lost: that process writes the state first, so the write here is
+// rejected.
 func (l *logMonitor) refreshState(ctx context.Context) error {
 	state, revision, err := l.loadState(ctx)
 	if err != nil {
@@ -160,7 +162,7 @@ func (l *logMonitor) refreshState(ctx context.Context) error {
 	return nil
 }
 
-// readView asks for the log's bounds, and which pages between them are gone.
+// readView returns the range of the log and the pages within it that are gone.
 func (l *logMonitor) readView(ctx context.Context) (logView, []LostRange, error) {
 	stream, asked := l.queue.streams[eventsStream], time.Now()
 	info, err := stream.Info(ctx)
@@ -182,7 +184,7 @@ func (l *logMonitor) readView(ctx context.Context) (logView, []LostRange, error)
 	return view, rangesOf(info.State.Deleted), nil
 }
 
-// rangesOf gathers sequences in ranges.
+// rangesOf returns the ranges of sequences.
 func rangesOf(seqs []uint64) (list []LostRange) {
 	slices.Sort(seqs)
 	for _, seq := range seqs {
@@ -195,8 +197,8 @@ func rangesOf(seqs []uint64) (list []LostRange) {
 	return list
 }
 
-// noteView keeps a view of the log and reports whether the log has lost its end. In a cluster, a leader that has just come or is about
-// to go may not know the end: it has some time.
+// noteView stores a view of the log and reports whether the log has lost its end. On a cluster, a new or an outgoing leader may
+// not know the end, so it must be missing for leaderGrace.
 func (l *logMonitor) noteView(s logState, v logView) (short bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -211,8 +213,8 @@ func (l *logMonitor) noteView(s logState, v logView) (short bool) {
 	return l.queue.isEmbedded() || time.Since(l.shortSince) > leaderGrace
 }
 
-// afterView is the state with what a look at the log has shown. Older says that a process of an earlier version is at work, which
-// does not write down what it trims.
+// afterView returns the state after a view of the log. older means that a process of an earlier version is running, which does
+// not record what it trims.
 func (s logState) afterView(v logView, deleted []LostRange, short, older bool) logState {
 	s.Lost = slices.DeleteFunc(slices.Clone(s.Lost), func(r LostRange) bool { return r.Accepted && r.Last < v.first })
 	now := time.Now().UTC().Truncate(time.Second)
@@ -239,10 +241,10 @@ func (s logState) afterView(v logView, deleted []LostRange, short, older bool) l
 	return s
 }
 
-// addLost adds a range to the lost ones, as far as it is not among them.
+// addLost adds the parts of a range that are not in the lost ranges yet.
 func (s *logState) addLost(first, last uint64, now time.Time) {
 	var found []LostRange
-	for _, r := range s.Lost { // they are in order and do not overlap
+	for _, r := range s.Lost { // sorted, without overlaps
 		if r.Last < first || first > last {
 			continue
 		}
@@ -256,7 +258,7 @@ func (s *logState) addLost(first, last uint64, now time.Time) {
 	}
 	s.Lost = append(slices.Clone(s.Lost), found...)
 	slices.SortFunc(s.Lost, func(a, b LostRange) int { return cmp.Compare(a.First, b.First) })
-	for len(s.Lost) > maxLostRanges { // beyond the bound, the last ones are remembered as one
+	for len(s.Lost) > maxLostRanges { // beyond the limit, the last ranges are merged
 		n := len(s.Lost)
 		s.Lost[n-2].Last, s.Lost[n-2].Accepted = s.Lost[n-1].Last, s.Lost[n-2].Accepted && s.Lost[n-1].Accepted
 		s.Lost = s.Lost[:n-1]
@@ -268,7 +270,7 @@ func (s logState) equal(t logState) bool {
 		slices.Equal(s.Lost, t.Lost) && len(s.Damaged) == len(t.Damaged)
 }
 
-// loadState reads the state of the log; the revision is 0 if there is none yet.
+// loadState reads the stored state; the revision is 0 if none is stored.
 func (l *logMonitor) loadState(ctx context.Context) (s logState, revision uint64, err error) {
 	m, err := l.queue.streams[checkpointsStream].GetLastMsgForSubject(ctx, logStateSubject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -297,14 +299,14 @@ func (l *logMonitor) writeState(ctx context.Context, s logState, revision uint64
 	return ack.Sequence, nil
 }
 
-// updateState writes down a change of the state, again if another process comes between.
+// updateState changes the stored state with f. It repeats that if another process writes the state at the same time.
 func (l *logMonitor) updateState(ctx context.Context, f func(*logState)) error {
 	l.checkMu.Lock()
 	defer l.checkMu.Unlock()
 	return l.updateStateLocked(ctx, f)
 }
 
-// updateStateLocked is change with the mutex of checks held.
+// updateStateLocked is updateState with checkMu held.
 func (l *logMonitor) updateStateLocked(ctx context.Context, f func(*logState)) error {
 	for try := 0; ; try++ {
 		s, revision, err := l.loadState(ctx)
@@ -325,7 +327,7 @@ func (l *logMonitor) updateStateLocked(ctx context.Context, f func(*logState)) e
 	}
 }
 
-// recordDamagedFilesLocked writes down damaged files that were found. The mutex of checks is held.
+// recordDamagedFilesLocked records damaged files in the state. checkMu is held.
 func (l *logMonitor) recordDamagedFilesLocked(ctx context.Context, findings []logfiles.Finding) error {
 	findings = slices.DeleteFunc(slices.Clone(findings), func(f logfiles.Finding) bool { return f.Torn })
 	if len(findings) == 0 {
@@ -339,7 +341,7 @@ func (l *logMonitor) recordDamagedFilesLocked(ctx context.Context, findings []lo
 	})
 }
 
-// logLostRanges logs lost ranges that have not been logged by this process.
+// logLostRanges logs the lost ranges that this process has not logged yet.
 func (l *logMonitor) logLostRanges(s logState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -353,7 +355,7 @@ func (l *logMonitor) logLostRanges(s logState) {
 	}
 }
 
-// hasOlderVersions reports whether an earlier version has worked on the log lately, or before this process opened it.
+// hasOlderVersions reports whether a process of an earlier version has used the log recently, or before this process opened it.
 func (l *logMonitor) hasOlderVersions(ctx context.Context) bool {
 	l.mu.Lock()
 	opened := l.openedByOlder
@@ -370,7 +372,7 @@ func (l *logMonitor) hasOlderVersions(ctx context.Context) bool {
 	return err != nil || !l.olderSeenAt.IsZero() && time.Since(l.olderSeenAt) < olderGrace
 }
 
-// noteOlderOwner notes a checkpoint's owner if it is a process of an earlier version.
+// noteOlderOwner records the time if a process of an earlier version owns the checkpoint.
 func (l *logMonitor) noteOlderOwner(cp checkpoint) {
 	if cp.Owner != "" && cp.LogCreated == 0 {
 		l.mu.Lock()
@@ -379,7 +381,7 @@ func (l *logMonitor) noteOlderOwner(cp checkpoint) {
 	}
 }
 
-// purgeEvents deletes the pages before one, which every instance has finished.
+// purgeEvents deletes the pages before one, which all instances have finished.
 func (q *Queue) purgeEvents(ctx context.Context, to uint64) error {
 	held := false
 	err := q.monitor.updateState(ctx, func(s *logState) {
@@ -391,18 +393,18 @@ func (q *Queue) purgeEvents(ctx context.Context, to uint64) error {
 		return nil
 	}
 	if err != nil && !q.isEmbedded() {
-		return err // other processes would take these pages for lost
+		return err // other processes would count these pages as lost
 	}
 	q.monitor.mu.Lock()
 	q.monitor.trimmed = max(q.monitor.trimmed, to-1)
 	q.monitor.mu.Unlock()
 	if err != nil {
-		q.config.Log.Debug("writing down what is trimmed, which is done later", "error", err) // as on a full disk, which this helps
+		q.config.Log.Debug("writing down what is trimmed, which is done later", "error", err) // for example because the disk is full, which purging fixes
 	}
 	return q.streams[eventsStream].Purge(ctx, jetstream.WithPurgeSequence(to))
 }
 
-// close writes down where the log ends.
+// close records where the log ends.
 func (l *logMonitor) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()

@@ -6,8 +6,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// What is counted of each partition, durably: an event once, and each of its verdicts once. What is parked or dead and then
-// replayed counts as what became of it in the end. events + replayed = unmatched + duplicate + unreadable + those with verdicts.
+// Keys of the counts of a partition, which its checkpoint stores. Each event counts once and each of its verdicts once. A dead or
+// parked event that is replayed counts with its final outcome. events + replayed = unmatched + duplicate + unreadable + events
+// with verdicts.
 const (
 	countEvents     = "events"
 	countReplayed   = "replayed"
@@ -21,7 +22,7 @@ const (
 	countDropped    = "dropped"
 )
 
-// Metrics are what Prometheus may ask of a Runner.
+// Metrics are the Prometheus metrics of a Runner.
 type Metrics struct {
 	verdicts *prometheus.CounterVec
 	skipped  *prometheus.CounterVec
@@ -30,7 +31,7 @@ type Metrics struct {
 	expired  *prometheus.CounterVec
 }
 
-// NewMetrics makes metrics and registers them; with nil they are counted for nobody.
+// NewMetrics creates the metrics and registers them; with a nil registry they are not exported.
 func NewMetrics(registry prometheus.Registerer) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "landfall", Name: name, Help: help}, labels)
@@ -61,7 +62,7 @@ func (m *Metrics) countRetries(instance string, tasks ...*task) {
 	}
 }
 
-// countVerdict tells the metrics of a verdict; the book has it when its event is finished.
+// countVerdict adds a verdict to the metrics. The checkpoint counts it when the event is finished.
 func (p *partition) countVerdict(outcome, subscription, reason string) {
 	p.dirty = true
 	m, id, action := p.worker.runner.metrics, p.worker.id, p.worker.actions[subscription]
@@ -71,7 +72,8 @@ func (p *partition) countVerdict(outcome, subscription, reason string) {
 	}
 }
 
-// unmatchedOutcome is the outcome of an event that no subscription takes, or that was not offered to them.
+// unmatchedOutcome counts and returns the outcome of an event without tasks: no subscription matches it, or err tells why it was
+// not mapped.
 func (p *partition) unmatchedOutcome(err error) string {
 	outcome := countUnmatched
 	switch {

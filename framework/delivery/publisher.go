@@ -13,35 +13,35 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
-// Bounds of what is written at once.
+// Limits of writes.
 const (
 	maxMessage  = 8 << 20   // bytes of a message
-	pageBytes   = 128 << 10 // of a page of several events
-	groupBytes  = 4 << 20   // of what is made durable at once
-	maxMessages = 500       // of what is made durable at once; the server takes 1,000
-	maxPending  = 64 << 20  // bytes that may wait to be written
+	pageBytes   = 128 << 10 // bytes of a page with several events
+	groupBytes  = 4 << 20   // bytes of a group
+	maxMessages = 500       // messages of a group; the server accepts 1,000
+	maxPending  = 64 << 20  // bytes waiting to be written
 )
 
-// record is a line for a subject. Lines of a subject that are written at once share a message.
+// record is a line for a subject. Lines of a subject that are written together share a message.
 type record struct {
 	subject string
 	line    []byte
 }
 
-// publisher writes records of all callers in groups: while one group is made durable, the next one gathers.
+// publisher writes the records of concurrent callers in groups: while one group is being written, the next one is collected.
 type publisher struct {
 	queue        *Queue
 	stream       string
 	mu           sync.Mutex
 	pending      []*writeRequest
 	bytes        int
-	unsavedBytes atomic.Int64 // bytes that were handed over and are not durable yet
+	unsavedBytes atomic.Int64 // bytes submitted and not durable yet
 	closed       bool
 	wake         chan struct{}
 	done         chan struct{}
 }
 
-// writeRequest is what one caller wants to be durable.
+// writeRequest is what one caller wants to write.
 type writeRequest struct {
 	records []record
 	bytes   int
@@ -56,7 +56,7 @@ func newPublisher(q *Queue, stream string) *publisher {
 	return p
 }
 
-// publish waits until records are durable. They may be even where it returns an error.
+// publish writes records and waits until they are durable. If it returns an error, they may still be durable.
 func (p *publisher) publish(ctx context.Context, records []record) error {
 	done := make(chan error, 1)
 	p.submit(records, func(err error) { done <- err })
@@ -68,7 +68,7 @@ func (p *publisher) publish(ctx context.Context, records []record) error {
 	}
 }
 
-// submit hands records over; done is called once, from another goroutine.
+// submit queues records for writing. done is called once, from another goroutine, when they are durable or have failed.
 func (p *publisher) submit(records []record, done func(error)) {
 	r := &writeRequest{records: records, done: done}
 	for i := range records {
@@ -95,7 +95,7 @@ func (p *publisher) submit(records []record, done func(error)) {
 	}
 }
 
-// close writes what waits and ends.
+// close writes what is queued and stops the publisher.
 func (p *publisher) close() {
 	p.mu.Lock()
 	p.closed = true
@@ -127,7 +127,7 @@ func (p *publisher) run() {
 	}
 }
 
-// nextGroup takes the requests of the next group.
+// nextGroup removes the requests of the next group.
 func (p *publisher) nextGroup() (group []*writeRequest, closed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -144,7 +144,7 @@ func (p *publisher) nextGroup() (group []*writeRequest, closed bool) {
 	return group, p.closed
 }
 
-// writeGroup makes a group durable: at once as far as the server takes it.
+// writeGroup writes a group, in as many batches as the server requires.
 func (p *publisher) writeGroup(group []*writeRequest) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -166,7 +166,7 @@ func (p *publisher) writeGroup(group []*writeRequest) error {
 	return nil
 }
 
-// packMessages gathers the lines of each subject in messages.
+// packMessages packs the lines of each subject into messages.
 func packMessages(group []*writeRequest) []*nats.Msg {
 	var messages []*nats.Msg
 	open := map[string]*nats.Msg{}
@@ -184,7 +184,7 @@ func packMessages(group []*writeRequest) []*nats.Msg {
 	return messages
 }
 
-// publishAll makes messages of one stream durable, all of them or none.
+// publishAll writes messages to one stream, all of them or none.
 func (q *Queue) publishAll(ctx context.Context, stream string, messages []*nats.Msg) error {
 	if len(messages) == 1 {
 		_, err := q.publish(ctx, stream, messages[0])
@@ -194,7 +194,8 @@ func (q *Queue) publishAll(ctx context.Context, stream string, messages []*nats.
 	return err
 }
 
-// publishBatch is publishAll for several messages, and gives the sequence of the last one; theirs follow on one another.
+// publishBatch writes several messages to one stream, all of them or none, with consecutive sequences. It returns the last
+// sequence.
 func (q *Queue) publishBatch(ctx context.Context, stream string, messages []*nats.Msg) (last uint64, err error) {
 	ack, err := jetstreamext.PublishMsgBatch(ctx, q.js, messages, jetstreamext.BatchFlowControl{AckFirst: false})
 	q.storage.noteResult(stream, err)
@@ -204,19 +205,19 @@ func (q *Queue) publishBatch(ctx context.Context, stream string, messages []*nat
 	return ack.Sequence, nil
 }
 
-// publish makes one message of a stream durable.
+// publish writes one message to a stream.
 func (q *Queue) publish(ctx context.Context, stream string, m *nats.Msg) (*jetstream.PubAck, error) {
 	ack, err := q.js.PublishMsg(ctx, m)
 	q.storage.noteResult(stream, err)
 	return ack, err
 }
 
-// asFullError names the errors that say that there is no room.
+// asFullError wraps ErrFull around errors that mean that storage is full.
 func asFullError(err error) error {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
 		switch api.ErrorCode {
-		case 10047, 10023, 10077, 10122: // no storage, no resources, limits of a stream
+		case 10047, 10023, 10077, 10122: // no storage, no resources, limits of the stream
 			return fmt.Errorf("%w: %w", ErrFull, err)
 		}
 	}

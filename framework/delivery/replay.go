@@ -16,22 +16,23 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// DeadLetterFilter chooses letters; zero fields choose all.
+// DeadLetterFilter selects letters; zero fields select all.
 type DeadLetterFilter struct {
 	Instance     string
 	Subscription string
 	ID           string
 	User         string    // its userId or anonymousId
-	Reason       string    // a part of the reason, whatever its case
-	Since, Until time.Time // when the letter was set aside
-	Parked       bool      // parked ones
-	Dead         bool      // dead ones; where neither is asked for, both are
-	Limit        int       // the most letters; 0 for no bound
-	// IsRemoved reports whether an instance is not in the config any more, so that no worker looks after its letters; nil for none.
+	Reason       string    // a part of the reason, case-insensitive
+	Since, Until time.Time // when the letter was written
+	Parked       bool      // parked letters
+	Dead         bool      // dead letters; if neither is set, both are selected
+	Limit        int       // maximum number of letters; 0 for no limit
+	// IsRemoved reports whether an instance is not in the config any more, so that no worker processes its letters. It may be
+	// nil.
 	IsRemoved func(instance string) bool
 }
 
-// IsZero reports whether the filter chooses everything.
+// IsZero reports whether the filter selects everything.
 func (f DeadLetterFilter) IsZero() bool { return reflect.ValueOf(f).IsZero() }
 
 func (f DeadLetterFilter) matches(l *DeadLetter) bool {
@@ -45,7 +46,8 @@ func (f DeadLetterFilter) matchesUser(l *DeadLetter) bool {
 	return err == nil && (e.Value().Get("userId").Text() == f.User || e.Value().Get("anonymousId").Text() == f.User)
 }
 
-// DeadLetters tells of the letters that a filter chooses, the dead ones first, each kind in the order in which they were set aside.
+// DeadLetters calls tell for the letters that a filter selects: the dead ones first, then the parked ones, each in the order of
+// writing.
 func (q *Queue) DeadLetters(ctx context.Context, f DeadLetterFilter, tell func(*DeadLetter) error) error {
 	instance := "*"
 	if f.Instance != "" {
@@ -72,17 +74,17 @@ func (q *Queue) DeadLetters(ctx context.Context, f DeadLetterFilter, tell func(*
 	return nil
 }
 
-// maxCommandItems is how many letters or keys one order is about.
+// maxCommandItems is the maximum number of letters or keys in one command.
 const maxCommandItems = 200
 
-// partitionID is a partition of an instance.
+// partitionID identifies a partition of an instance.
 type partitionID struct {
 	instance  string
 	partition int
 }
 
-// ReplayDeadLetters has the chosen letters taken again, dead ones as they are and parked ones with everything that is parked for their
-// users, by the subscriptions and mappings as they are then. It returns when that is durable, not when it is done.
+// ReplayDeadLetters replays the selected letters with the current subscriptions and mappings; of a parked letter, everything
+// parked for its key. It returns the number of selected letters when the replay is durable, which is before it is done.
 func (q *Queue) ReplayDeadLetters(ctx context.Context, f DeadLetterFilter) (int, error) {
 	n, dead, parked, err := q.selectLetters(ctx, f)
 	if err != nil {
@@ -107,7 +109,8 @@ func (q *Queue) ReplayDeadLetters(ctx context.Context, f DeadLetterFilter) (int,
 	return n, q.sendKeyCommands(ctx, opUnpark, parked)
 }
 
-// DropDeadLetters deletes the chosen letters, parked ones with everything that is parked for their users.
+// DropDeadLetters deletes the selected letters; of a parked letter, everything parked for its key. It returns the number of
+// selected letters.
 func (q *Queue) DropDeadLetters(ctx context.Context, f DeadLetterFilter) (int, error) {
 	n, dead, parked, err := q.selectLetters(ctx, f)
 	if err != nil {
@@ -126,7 +129,7 @@ func (q *Queue) DropDeadLetters(ctx context.Context, f DeadLetterFilter) (int, e
 	return n, q.sendKeyCommands(ctx, opDrop, parked)
 }
 
-// RemovedInstanceError says that letters cannot be replayed since their instance is not in the config.
+// RemovedInstanceError means that letters cannot be replayed because their instance is not in the config.
 type RemovedInstanceError struct{ Instance string }
 
 func (e *RemovedInstanceError) Error() string {
@@ -134,7 +137,7 @@ func (e *RemovedInstanceError) Error() string {
 		e.Instance, e.Instance)
 }
 
-// rejectRemoved returns a *GoneError if letters are those of an instance that is gone.
+// rejectRemoved returns a *RemovedInstanceError if the letters of a removed instance are selected.
 func rejectRemoved(f DeadLetterFilter, dead map[partitionID][]*DeadLetter, parked map[partitionID][]string) error {
 	if f.IsRemoved == nil {
 		return nil
@@ -152,7 +155,7 @@ func rejectRemoved(f DeadLetterFilter, dead map[partitionID][]*DeadLetter, parke
 	return nil
 }
 
-// dropRemoved deletes what is parked for instances that are gone, and takes it out of parked: no worker would.
+// dropRemoved deletes the parked letters of removed instances, which have no worker to do that, and removes them from parked.
 func (q *Queue) dropRemoved(ctx context.Context, f DeadLetterFilter, parked map[partitionID][]string) error {
 	for at, keys := range parked {
 		if f.IsRemoved == nil || !f.IsRemoved(at.instance) {
@@ -169,13 +172,13 @@ func (q *Queue) dropRemoved(ctx context.Context, f DeadLetterFilter, parked map[
 	return nil
 }
 
-// selectLetters are the letters of a filter by their places: dead ones in order, and the keys of parked ones.
+// selectLetters returns the selected letters by partition: the dead ones in order, and the key hashes of the parked ones.
 func (q *Queue) selectLetters(ctx context.Context, f DeadLetterFilter) (n int, dead map[partitionID][]*DeadLetter, parked map[partitionID][]string, err error) {
 	dead, parked = map[partitionID][]*DeadLetter{}, map[partitionID][]string{}
 	known := map[string]bool{}
 	err = q.DeadLetters(ctx, f, func(l *DeadLetter) error {
 		n++
-		l.Event, l.Request = nil, nil // there may be many
+		l.Event, l.Request = nil, nil // they may be large
 		at := partitionID{l.Instance, l.partition}
 		key := shortHash(l.Key)
 		switch {
@@ -206,16 +209,16 @@ func (q *Queue) sendKeyCommands(ctx context.Context, op string, parked map[parti
 	return nil
 }
 
-// ReplayRequest says which kept events an instance gets once more.
+// ReplayRequest selects stored events and the instance that gets them again.
 type ReplayRequest struct {
 	Instance     string
-	Subscription string // the only one that gets them; "" for all
+	Subscription string // the only subscription to run; "" for all
 	Sources      []string
-	Since, Until time.Time              // when they were accepted
-	Choose       func(event.Value) bool // nil for all
+	Since, Until time.Time              // by the time of acceptance
+	Choose       func(event.Value) bool // selects events; nil for all
 }
 
-// Replay appends kept events once more, for one instance, in their order. It returns how many when that is durable.
+// Replay appends stored events again, for one instance and in order. It returns their number when they are durable.
 func (q *Queue) Replay(ctx context.Context, a ReplayRequest) (int, error) {
 	c := &replayCopier{queue: q, request: a, open: map[int]*nats.Msg{}, origins: map[*nats.Msg]*origins{}}
 	for _, source := range a.Sources {
@@ -237,7 +240,7 @@ func (q *Queue) Replay(ctx context.Context, a ReplayRequest) (int, error) {
 	return c.n, c.flush(ctx)
 }
 
-// replayCopier gathers events of pages in new ones.
+// replayCopier copies events to new pages.
 type replayCopier struct {
 	queue    *Queue
 	request  ReplayRequest

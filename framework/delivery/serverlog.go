@@ -6,7 +6,7 @@ import (
 	"log/slog"
 )
 
-// serverLog hands what the NATS server in this process logs to a slog.Logger. What it says of its normal course is for debugging.
+// serverLog passes the log of the embedded NATS server to a slog.Logger, with notices at the debug level.
 type serverLog struct{ log *slog.Logger }
 
 func (l serverLog) Noticef(format string, v ...any) { l.write(slog.LevelDebug, format, v) }

@@ -12,29 +12,29 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// snapshotChunk is how many bytes of a snapshot are sent at once.
+// snapshotChunk is the size of the parts in which a snapshot is sent, in bytes.
 const snapshotChunk = 512 << 10
 
-// snapshotIdle is how long the next part of a snapshot may take.
+// snapshotIdle is the timeout for the next part of a snapshot.
 const snapshotIdle = time.Minute
 
 // StreamSnapshot describes the snapshot of one stream.
 type StreamSnapshot struct {
 	Name   string          `json:"name"`
-	Config json.RawMessage `json:"config"` // of the stream, as the log's server has it
-	State  json.RawMessage `json:"state"`  // of the stream, when the snapshot was taken
+	Config json.RawMessage `json:"config"` // NATS configuration of the stream
+	State  json.RawMessage `json:"state"`  // NATS state of the stream when the snapshot was taken
 }
 
-// ErrNotEmpty says that a queue holds something already, so nothing can be restored into it.
+// ErrNotEmpty means that the queue has streams already, so that nothing can be restored into it.
 var ErrNotEmpty = errors.New("there is a queue already")
 
-// Snapshots writes snapshots of the queue's streams, while it is used. The checkpoints come first and the events last: whatever a
-// checkpoint speaks of is in the snapshot of the events, and what is parked or dead by a checkpoint is in the snapshots of those.
+// Snapshots writes snapshots of the queue's streams while the queue is in use. It writes the checkpoints first and the events
+// last, so that the other snapshots hold every page and letter that a checkpoint refers to.
 func (q *Queue) Snapshots(ctx context.Context, to func(stream string) (io.Writer, error)) ([]StreamSnapshot, error) {
 	if err := q.holdTrimming(ctx, time.Hour); err != nil {
 		return nil, fmt.Errorf("keeping events from being trimmed: %w", err)
 	}
-	defer func() { _ = q.holdTrimming(context.WithoutCancel(ctx), 0) }() // it ends by itself
+	defer func() { _ = q.holdTrimming(context.WithoutCancel(ctx), 0) }() // the hold also expires
 	var list []StreamSnapshot
 	for _, name := range []string{checkpointsStream, parkStream, deadStream, eventsStream} {
 		w, err := to(name)
@@ -50,7 +50,7 @@ func (q *Queue) Snapshots(ctx context.Context, to func(stream string) (io.Writer
 	return list, nil
 }
 
-// holdTrimming keeps events from being trimmed for a time. Without that, the record of what was trimmed and the events would not match.
+// holdTrimming prevents trimming for d, so that the recorded trims match the events in a snapshot. 0 ends it.
 func (q *Queue) holdTrimming(ctx context.Context, d time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -61,7 +61,7 @@ func (q *Queue) holdTrimming(ctx context.Context, d time.Duration) error {
 	return q.monitor.updateState(ctx, func(s *logState) { s.Hold = until })
 }
 
-// apiError is the error that an answer of the log's server holds, if it does.
+// apiError returns the error in an answer of the JetStream API, or nil.
 func apiError(answer []byte) error {
 	var a struct {
 		Error *jetstream.APIError `json:"error"`
@@ -75,7 +75,7 @@ func apiError(answer []byte) error {
 	return nil
 }
 
-// callAPI asks the API of the log's server.
+// callAPI sends a request to the JetStream API.
 func (q *Queue) callAPI(ctx context.Context, subject string, request, answer any) error {
 	body, err := json.Marshal(request)
 	if err != nil {
@@ -93,7 +93,7 @@ func (q *Queue) callAPI(ctx context.Context, subject string, request, answer any
 	return json.Unmarshal(m.Data, answer)
 }
 
-// snapshotStream writes the snapshot of one stream.
+// snapshotStream writes a snapshot of one stream to w.
 func (q *Queue) snapshotStream(ctx context.Context, name string, w io.Writer) (StreamSnapshot, error) {
 	inbox := q.conn.NewInbox()
 	parts, err := q.conn.SubscribeSync(inbox)
@@ -132,8 +132,8 @@ func (q *Queue) snapshotStream(ctx context.Context, name string, w io.Writer) (S
 	}
 }
 
-// RestoreSnapshots puts the streams of snapshots in the place of a queue that is not there yet. The events come first and the
-// checkpoints last, so that a restore that was interrupted leaves no checkpoint without its events.
+// RestoreSnapshots creates the streams of a new queue from snapshots. It restores the events first and the checkpoints last, so
+// that an interrupted restore leaves no checkpoint without its events.
 func RestoreSnapshots(ctx context.Context, c Config, list []StreamSnapshot, from func(stream string) (io.ReadCloser, error)) error {
 	q, err := openConnection(c)
 	if err != nil {
@@ -158,7 +158,7 @@ func RestoreSnapshots(ctx context.Context, c Config, list []StreamSnapshot, from
 	return nil
 }
 
-// restoreStream makes a stream from its snapshot.
+// restoreStream creates a stream from its snapshot.
 func (q *Queue) restoreStream(ctx context.Context, s StreamSnapshot, r io.Reader) error {
 	config, err := q.adaptConfig(s.Config)
 	if err != nil {
@@ -188,8 +188,8 @@ func (q *Queue) restoreStream(ctx context.Context, s StreamSnapshot, r io.Reader
 	}
 }
 
-// sendChunk sends a part of a snapshot; an empty one ends it, and is answered when the stream is there. On a cluster the subject may
-// not be known on each server yet, so that a part that no server received is sent again.
+// sendChunk sends a part of a snapshot. An empty part ends it and is answered when the stream exists. On a cluster some server
+// may not know the subject yet, so that a part without a receiver is sent again.
 func (q *Queue) sendChunk(ctx context.Context, subject string, chunk []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*snapshotIdle)
 	defer cancel()
@@ -209,8 +209,8 @@ func (q *Queue) sendChunk(ctx context.Context, subject string, chunk []byte) ([]
 	return m.Data, nil
 }
 
-// adaptConfig makes the config of a stream fit this log: a cluster keeps copies, a log on one machine does not, and only that takes
-// test writes. Everything else is brought up to date when the queue is opened.
+// adaptConfig adapts the config of a stream to this queue: the number of replicas depends on whether it is a cluster. Open
+// updates the rest.
 func (q *Queue) adaptConfig(raw json.RawMessage) (map[string]any, error) {
 	var config map[string]any
 	if err := json.Unmarshal(raw, &config); err != nil {
@@ -224,5 +224,5 @@ func (q *Queue) adaptConfig(raw json.RawMessage) (map[string]any, error) {
 	return config, nil
 }
 
-// Partitions is how many partitions the log has.
+// Partitions returns the number of partitions of the log.
 func (q *Queue) Partitions() int { return q.partitions }

@@ -14,24 +14,24 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// A hot key has more events than its destination takes, one after the other. Its events must not fill the memory of the partition,
-// in which the events of all other keys wait too. When the partition is full, what waits behind the first event of a hot key is
-// spilled: it is parked durably, as is everything of the key that is read later. It comes back in order and in portions, each as
-// soon as the one before is almost done.
+// A hot key has more events than its destination accepts one after the other. They must not fill the memory of the partition,
+// which the other keys need. When the partition is full, the tasks that wait behind the first one of a hot key are spilled: they
+// are parked durably, and so are later events of the key. They come back in order and in portions, each one when the previous one
+// is almost done.
 
-// spilledBehind is why an event of a hot key is parked.
+// spilledBehind is the verdict of a spilled event.
 var spilledBehind = runtime.Verdict{Reason: "waits for many earlier events of the same user, and goes on by itself"}
 
-// Shares of the room of a partition.
+// Divisors of the capacity of a partition.
 const (
-	hotShare      = 8         // a key is hot if it has more than the eighth part
-	portionShare  = hotShare  // of a spilled key that comes back at once
-	refillShare   = 64        // what is left of a portion when the next one is asked for
-	minSpillSpace = 512 << 20 // bytes that the disk must have to spare: what is spilled, and all that follows of the key, is stored twice
-	fullHotShare  = 64        // a key is hot if it has more than this part and the partition stays full
+	hotShare      = 8         // a key with more than this share is hot
+	portionShare  = hotShare  // size of a portion
+	refillShare   = 64        // tasks left of a portion when the next one is requested
+	minSpillSpace = 512 << 20 // disk space that must be available, in bytes: spilled events are stored twice
+	fullHotShare  = 64        // a key with more than this share is hot if the partition stays full
 )
 
-// chain is the tasks of one key, in order. The first is in its lane, or waits to be tried again.
+// chain is the tasks of one key, in order. The first is in its lane, in flight, or waits for a retry.
 type chain struct {
 	first, last *task
 	n, bytes    int
@@ -51,7 +51,7 @@ func (p *partition) appendToChain(t *task) bool {
 	return false
 }
 
-// popFromChain takes the first task of a key off its chain and returns the next one, or nil.
+// popFromChain removes the first task of a key from its chain. It returns the next one, or nil.
 func (p *partition) popFromChain(t *task) *task {
 	c := p.chains[t.key]
 	if c == nil || c.first != t {
@@ -66,9 +66,9 @@ func (p *partition) popFromChain(t *task) *task {
 	return c.first
 }
 
-// spillHotKeys parks what waits behind the first events of hot keys. The longer the partition has been full, the less makes a key hot. A
-// key whose events go together to an audience drains fast while its lane does well, and is left alone for a while. It reports
-// whether there was any. What is spilled is stored twice, so none is if that would take the disk's last room.
+// spillHotKeys spills the tasks behind the first ones of hot keys. full is how long the partition has been full: the threshold
+// falls with it. Changes of an audience drain in runs, so they are spilled only if the partition stays full. It reports whether
+// any key was spilled. Nothing is spilled on a short disk, because spilled events are stored twice.
 func (p *partition) spillHotKeys(full time.Duration) bool {
 	w := p.worker
 	if w.runner.isParkingFull() || !w.runner.queue.hasSpareSpace(minSpillSpace) {
@@ -100,7 +100,7 @@ func (p *partition) spillChain(c *chain) {
 	p.generations[key]++
 	keep := c.first
 	c.n, c.bytes = 1, keep.bytes
-	for keep.next != nil && keep.next.inRequest { // along with the first
+	for keep.next != nil && keep.next.inRequest { // in flight along with the first
 		keep = keep.next
 		c.n++
 		c.bytes += keep.bytes
@@ -115,7 +115,7 @@ func (p *partition) spillChain(c *chain) {
 	}
 }
 
-// requestPortion asks for the next portion of a spilled key whose events in memory are almost done.
+// requestPortion requests the next portion of a spilled key whose tasks in memory are almost done.
 func (p *partition) requestPortion(key string) {
 	w := p.worker
 	name := shortHash(key)
@@ -138,7 +138,7 @@ func (p *partition) requestPortion(key string) {
 	})
 }
 
-// requestPortions asks again for portions that could not be asked for.
+// requestPortions requests the portions whose request has failed.
 func (p *partition) requestPortions() {
 	for _, key := range p.spilledKeys {
 		if c := p.chains[key]; c == nil {
@@ -147,15 +147,15 @@ func (p *partition) requestPortions() {
 	}
 }
 
-// isIdleWithParked reports whether nothing of the partition is known to be parked or under way although some events are counted as
-// parked. While an order is obeyed, its letters are neither.
+// isIdleWithParked reports whether the partition counts parked events but has no parked keys, no tasks and no writes in flight.
+// The letters of a command in progress are neither.
 func (p *partition) isIdleWithParked() bool {
 	return p.counts[countParked] > 0 && p.parkedLoaded && len(p.parkedKeys)+p.pendingWrites+p.taskCount == 0 && !p.applyingCommand && !p.closing
 }
 
-// reconcileParked looks for parked letters that no key accounts for, so that they go on. If there are none, the count is corrected:
-// a letter is removed before the checkpoint counts its verdict, as a letter that outlives its event would be sent again behind newer
-// ones. A crash between the two leaves an event counted as parked that has been delivered.
+// reconcileParked looks for stored parked letters of keys that the partition does not list, and lists their keys. If there are
+// none, it corrects the count: a letter is deleted before the checkpoint counts its verdict, so that no letter is sent again
+// behind newer events. After a crash between the two, a delivered event counts as parked.
 func (p *partition) reconcileParked() error {
 	w := p.worker
 	w.mu.Lock()
@@ -167,7 +167,7 @@ func (p *partition) reconcileParked() error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if p.nextPage != next || !p.isIdleWithParked() { // if something was read meanwhile, the keys may be outdated
+	if p.nextPage != next || !p.isIdleWithParked() { // something was read in the meantime, so the keys may be outdated
 		return nil
 	}
 	if len(keys) > 0 {
@@ -181,13 +181,13 @@ func (p *partition) reconcileParked() error {
 	return nil
 }
 
-// resumePortions reads the next portion of keys that were parked to make room. A key of which nothing is left is parked no longer.
+// resumePortions reads the next portions of evicted and spilled keys. A key is unparked with its last letter.
 func (p *partition) resumePortions(cmd command) ([]*DeadLetter, error) {
 	w := p.worker
 	var letters []*DeadLetter
 	for _, key := range cmd.Keys {
 		w.mu.Lock()
-		for p.pendingWrites > 0 && p.ctx.Err() == nil { // what is being written belongs to it
+		for p.pendingWrites > 0 && p.ctx.Err() == nil { // letters that are being written belong to the portion
 			w.changed.Wait()
 		}
 		ours, room := p.parkedKeys[key] == kindEvicted, w.runner.settings.MaxInFlight
@@ -213,8 +213,8 @@ func (p *partition) resumePortions(cmd command) ([]*DeadLetter, error) {
 	return letters, p.ctx.Err()
 }
 
-// notePortionRead notes what is left of a key after a portion of it was read. If the key was parked again in the meantime, cut is no
-// longer its count: the portion may not have all of its letters, so that the key stays parked, and the portion is parked again too.
+// notePortionRead updates a key after a portion was read. If the key was parked again in the meantime, generation differs from
+// the key's: then the portion may be incomplete, the key stays parked, and the portion is parked again.
 func (p *partition) notePortionRead(key string, cut int, part []*DeadLetter, more bool) {
 	switch {
 	case p.generations[key] != cut:
@@ -226,8 +226,7 @@ func (p *partition) notePortionRead(key string, cut int, part []*DeadLetter, mor
 	}
 }
 
-// readPortion reads the first parked letters of a key, in order, and reports whether there are more. Those that are under way already
-// are not among them.
+// readPortion reads the first parked letters of a key, in order, without those in flight. It reports whether there are more.
 func (p *partition) readPortion(key string, limit int) (letters []*DeadLetter, more bool, err error) {
 	w, q := p.worker, p.worker.runner.queue
 	info, err := q.streams[parkStream].Info(p.ctx, jetstream.WithSubjectFilter(parkSubject(w.id, p.number)+"."+key+".>"))
@@ -268,11 +267,11 @@ func (p *partition) readPortion(key string, limit int) (letters []*DeadLetter, m
 	return letters, false, nil
 }
 
-// parkedLetter is a parked letter by the place of its event.
+// parkedLetter is the subject of a parked letter, with the position of its event.
 type parkedLetter struct {
 	subject  string
 	position position
-	rest     string // the subscription's part
+	rest     string // hash of the subscription
 }
 
 func parseParkedSubject(subject string) parkedLetter {

@@ -8,27 +8,27 @@ import (
 	"time"
 )
 
-// Status is how far an instance is. What other processes work on is as they have written it down last.
+// Status is the progress of an instance. The partitions of other processes are as in their last checkpoints.
 type Status struct {
 	Instance   string           `json:"instance"`
 	Counts     map[string]int64 `json:"counts"`     // events, replayed, unmatched, duplicate, unreadable, delivered, skipped, dead, parked, dropped
-	Partitions int              `json:"partitions"` // that this process works on
-	Waiting    int              `json:"waiting"`    // items that this process has read and not finished
-	Behind     int              `json:"behind"`     // events that this process has not read, about as many
-	Lag        time.Duration    `json:"lagNs"`      // the age of the oldest event that it has not finished
+	Partitions int              `json:"partitions"` // that this process owns
+	Waiting    int              `json:"waiting"`    // tasks in memory of this process
+	Behind     int              `json:"behind"`     // events that this process has not read, estimated
+	Lag        time.Duration    `json:"lagNs"`      // age of the oldest unfinished event
 	Parked     int              `json:"parkedKeys"`
-	Paused     bool             `json:"paused"` // the remote asks to wait
+	Paused     bool             `json:"paused"` // the remote asked to wait
 	Until      time.Time        `json:"pausedUntil,omitzero"`
-	Retried    int64            `json:"retried"`            // how often this process has tried events once more
-	Stopped    string           `json:"stopped,omitempty"`  // why nothing is delivered until somebody has logged in
-	Unowned    []int            `json:"unowned,omitempty"`  // partitions that no process works on; Behind and Lag include them
-	Delivering bool             `json:"delivering"`         // this server delivers, as far as it is up to it
-	Findings   []Finding        `json:"findings,omitempty"` // what is wrong, or holds the instance up
-	Removed    bool             `json:"gone,omitempty"`     // it is not in the config any more: only what is left of it is shown
-	Members    int              `json:"members,omitempty"`  // that its ledger still has, if it is gone
+	Retried    int64            `json:"retried"`            // retries by this process
+	Stopped    string           `json:"stopped,omitempty"`  // why nothing is delivered until an operator logs in; "" if not suspended
+	Unowned    []int            `json:"unowned,omitempty"`  // partitions without an owner; Behind and Lag include them
+	Delivering bool             `json:"delivering"`         // this server delivers, unless it waits for a remote or an operator
+	Findings   []Finding        `json:"findings,omitempty"` // findings that concern the instance
+	Removed    bool             `json:"gone,omitempty"`     // not in the config any more: only what is left of it is shown
+	Members    int              `json:"members,omitempty"`  // in its ledger, if it was removed
 }
 
-// Status is how far the instances are, sorted by id.
+// Status returns the status of all instances, sorted by id.
 func (r *Runner) Status() []Status {
 	list := []Status{}
 	health := r.Health(r.ctx)
@@ -71,7 +71,7 @@ func (r *Runner) workerStatus(w *worker) Status {
 	return s
 }
 
-// addFindings takes over the findings that concern the instance.
+// addFindings adds the findings that concern the instance.
 func (s *Status) addFindings(h Health) {
 	s.Delivering = true
 	for _, f := range h.Findings {
@@ -82,14 +82,14 @@ func (s *Status) addFindings(h Health) {
 	}
 }
 
-// unownedAt returns what is known of a partition without an owner; nil if it has one.
+// unownedAt returns what is known about a partition without an owner, nil if it has one.
 func (s *survey) unownedAt(at partitionID) *unownedPartition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.unowned[at]
 }
 
-// addUnowned adds a partition without an owner; nil adds nothing.
+// addUnowned adds a partition without an owner. It does nothing if u is nil.
 func (s *Status) addUnowned(u *unownedPartition, n int) {
 	if u == nil {
 		return
@@ -101,7 +101,7 @@ func (s *Status) addUnowned(u *unownedPartition, n int) {
 	}
 }
 
-// Sizes are the bytes that are kept of each stream: events, park and dead.
+// Sizes returns the stored bytes by stream: events, park and dead.
 func (q *Queue) Sizes() (map[string]uint64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

@@ -18,17 +18,17 @@ import (
 )
 
 const (
-	storageCheckInterval = time.Second      // how often a suspected stream is checked
-	probeTimeout         = 3 * time.Second  // how long the answer to a test write may take
-	probeBytes           = 1 << 20          // of the file that tests whether the disk takes writes
-	minReopenWait        = time.Second      // the wait after a first reopening that did not help
-	maxReopenWait        = 30 * time.Second // and the longest
-	storageLogInterval   = time.Minute      // how often a disk that stays unwritable is logged
+	storageCheckInterval = time.Second      // how often suspect streams are checked
+	probeTimeout         = 3 * time.Second  // timeout of a test write
+	probeBytes           = 1 << 20          // size of the file of a disk test
+	minReopenWait        = time.Second      // wait after the first restart that did not help
+	maxReopenWait        = 30 * time.Second // longest wait between restarts
+	storageLogInterval   = time.Minute      // how often an unwritable disk is logged
 )
 
-// storageMonitor watches whether the streams can be written. After a write error, such as a full disk, the embedded server's streams
-// answer no write until they are opened again: storage notices that, and reopens the server when the disk takes writes again.
-// On a cluster it only reports.
+// storageMonitor watches whether the streams can be written. After a write error, such as a full disk, the streams of the
+// embedded server answer no write until they are reopened. The monitor detects that, and restarts the server when the disk
+// accepts writes again. On a cluster it only reports.
 type storageMonitor struct {
 	queue  *Queue
 	ctx    context.Context
@@ -37,10 +37,10 @@ type storageMonitor struct {
 	done   chan struct{}
 
 	mu           sync.Mutex
-	suspectSince map[string]time.Time // since when a stream's writes have gone unanswered
-	failedSince  map[string]time.Time // since when a test write has failed, too
-	diskErr      error                // why the disk takes no writes
-	reopens      int                  // since the queue was opened
+	suspectSince map[string]time.Time // since when writes to a stream are unanswered
+	failedSince  map[string]time.Time // since when test writes to a stream fail, too
+	diskErr      error                // why the disk accepts no writes; nil if it does
+	reopens      int                  // restarts since the queue was opened
 }
 
 func newStorage(q *Queue) *storageMonitor {
@@ -52,16 +52,16 @@ func newStorage(q *Queue) *storageMonitor {
 	return s
 }
 
-// close ends the watch.
+// close stops the monitor.
 func (s *storageMonitor) close() {
 	s.cancel()
 	<-s.done
 }
 
-// probeSubject is where test writes of an embedded stream go. Nothing reads them.
+// probeSubject returns the subject of test writes to an embedded stream. Nothing reads them.
 func probeSubject(stream string) string { return "probe." + stream }
 
-// noteResult takes the result of a write to a stream into account.
+// noteResult records the result of a write to a stream.
 func (s *storageMonitor) noteResult(stream string, err error) {
 	if err != nil && !isUnanswered(err) {
 		return
@@ -82,7 +82,7 @@ func (s *storageMonitor) noteResult(stream string, err error) {
 	}
 }
 
-// isUnanswered reports whether a write got no answer, which is what a stream with a write error does.
+// isUnanswered reports whether a write was not answered, as by a stream with a write error.
 func isUnanswered(err error) bool {
 	for _, target := range []error{
 		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, jetstream.ErrNoStreamResponse, jetstream.ErrJetStreamNotEnabled,
@@ -95,10 +95,10 @@ func isUnanswered(err error) bool {
 	return false
 }
 
-// ErrUnwritable is wrapped by errors of a log that takes no writes. It may take them later.
+// ErrUnwritable is wrapped by errors of a log that accepts no writes. It may accept them later.
 var ErrUnwritable = errors.New("the log takes no writes")
 
-// failure describes why a stream cannot be written and since when; nil if it can, as far as is known.
+// failure returns why a stream cannot be written and since when, nil if it can as far as known.
 func (s *storageMonitor) failure(stream string) (since time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,10 +118,10 @@ func (s *storageMonitor) suspectStreams() []string {
 	return slices.Sorted(maps.Keys(s.suspectSince))
 }
 
-// run checks suspected streams until close.
+// run checks suspect streams until close.
 func (s *storageMonitor) run() {
 	defer close(s.done)
-	var next, logged time.Time // when the server may be reopened, and when the disk was last logged
+	var next, logged time.Time // earliest next restart; when the disk was last logged
 	wait := minReopenWait
 	for {
 		select {
@@ -141,7 +141,7 @@ func (s *storageMonitor) run() {
 	}
 }
 
-// checkStreams tests the disk and the suspected streams, and returns those that could be written but are not.
+// checkStreams tests the disk and the suspect streams. It returns the streams that stay unwritable although the disk is writable.
 func (s *storageMonitor) checkStreams(logged *time.Time) (broken []string) {
 	err := s.probeDisk()
 	s.mu.Lock()
@@ -170,8 +170,8 @@ func (s *storageMonitor) checkStreams(logged *time.Time) (broken []string) {
 	return broken
 }
 
-// probeStream makes a test write to a stream. Any answer will do. On a cluster, whose streams take no test writes, the next real write
-// is the test.
+// probeStream makes a test write to a stream; any answer is a success. The streams of a cluster accept no test writes, so there
+// the next real write is the test.
 func (s *storageMonitor) probeStream(stream string) error {
 	if s.queue.embedded == nil {
 		return errors.New("its writes are not answered")
@@ -186,7 +186,7 @@ func (s *storageMonitor) probeStream(stream string) error {
 	return nil
 }
 
-// probeDisk writes a file where the embedded server keeps its own.
+// probeDisk writes a file to the data directory of the embedded server.
 func (s *storageMonitor) probeDisk() error {
 	if s.queue.embedded == nil {
 		return nil
@@ -205,7 +205,7 @@ func (s *storageMonitor) probeDisk() error {
 	return err
 }
 
-// reopenServer restarts the embedded server, whose streams have a write error.
+// reopenServer restarts the embedded server to reopen streams with a write error.
 func (s *storageMonitor) reopenServer(broken []string) {
 	log := s.queue.config.Log
 	log.Error("the log takes no writes after an error of its storage: reopening it", "streams", broken)

@@ -12,17 +12,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// defaultPartitions is the number of partitions of a new log if Config does not say otherwise.
+// defaultPartitions is the number of partitions of a new log.
 const defaultPartitions = 16
 
-// partitionsKey is the metadata of the events stream that holds its number of partitions.
+// partitionsKey is the metadata key of the events stream that holds the number of partitions.
 const partitionsKey = "landfall.partitions"
 
-// trimsRecordedKey is the metadata of the events stream that says that whoever opened it last writes down what it trims. Earlier versions
-// remove it.
+// trimsRecordedKey is the metadata key of the events stream which says that the process that last opened it records its trims.
+// Earlier versions remove it.
 const trimsRecordedKey = "landfall.records"
 
-// PartitionsError says that a log was created with another number of partitions than its Config asks for.
+// PartitionsError means that the log was created with another number of partitions than its Config asks for.
 type PartitionsError struct{ Stored, Asked int }
 
 func (e *PartitionsError) Error() string {
@@ -30,7 +30,7 @@ func (e *PartitionsError) Error() string {
 		e.Stored, e.Asked, e.Stored)
 }
 
-// openStreams creates or updates the streams. A cluster that has no leader yet is given a minute to elect one.
+// openStreams creates or updates the streams. A cluster without a leader has a minute to elect one.
 func (q *Queue) openStreams(ctx context.Context) error {
 	var mismatch *PartitionsError
 	for began := time.Now(); ; {
@@ -46,7 +46,7 @@ func (q *Queue) openStreams(ctx context.Context) error {
 	}
 }
 
-// ensureStreams creates the streams that do not exist and updates the others. Other processes may do the same at the same time.
+// ensureStreams creates missing streams and updates the others. Other processes may do the same at the same time.
 func (q *Queue) ensureStreams(ctx context.Context) error {
 	for _, c := range q.streamConfigs() {
 		stream, err := q.ensureStream(ctx, c)
@@ -58,7 +58,7 @@ func (q *Queue) ensureStreams(ctx context.Context) error {
 	return nil
 }
 
-// streamConfigs returns the wanted configs of all streams.
+// streamConfigs returns the configs of all streams.
 func (q *Queue) streamConfigs() []jetstream.StreamConfig {
 	base := jetstream.StreamConfig{
 		Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, AllowAtomicPublish: true, AllowDirect: true, Replicas: 1,
@@ -85,8 +85,8 @@ func (q *Queue) streamConfigs() []jetstream.StreamConfig {
 	return list
 }
 
-// ensureStream creates a stream, or updates it if it exists. If another process creates it in between with another config, that
-// one stands and is updated.
+// ensureStream creates a stream, or updates it if it exists. If another process creates it in between with another config, it is
+// updated.
 func (q *Queue) ensureStream(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
 	const tries = 10
 	for try := 1; ; try++ {
@@ -124,7 +124,7 @@ func (q *Queue) ensureStream(ctx context.Context, c jetstream.StreamConfig) (jet
 	}
 }
 
-// markTrimsRecorded writes down that what is trimmed is written down from now on.
+// markTrimsRecorded sets trimsRecordedKey.
 func (q *Queue) markTrimsRecorded(ctx context.Context) error {
 	c := q.streams[eventsStream].CachedInfo().Config
 	if _, ok := c.Metadata[trimsRecordedKey]; ok {
@@ -139,8 +139,8 @@ func (q *Queue) markTrimsRecorded(ctx context.Context) error {
 	return err
 }
 
-// adoptPartitions takes the number of partitions over from a stream's metadata, which it returns for the update. A stream without
-// that number gets one.
+// adoptPartitions adopts the number of partitions in a stream's metadata. It returns the metadata for the update. A stream
+// without that number gets one.
 func (q *Queue) adoptPartitions(metadata map[string]string) (map[string]string, error) {
 	stored, err := strconv.Atoi(metadata[partitionsKey])
 	if err != nil || stored <= 0 {

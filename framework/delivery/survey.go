@@ -12,31 +12,31 @@ import (
 )
 
 const (
-	surveyInterval = time.Second     // how often partitions are looked at
-	unownedGrace   = 2 * time.Second // how long a partition may be without an owner while it changes hands
-	countInterval  = 5 * time.Second // how often the events of a partition without an owner are counted
-	surveyBudget   = 5 * time.Second // the most that one look may take
+	surveyInterval = time.Second     // how often partitions are surveyed
+	unownedGrace   = 2 * time.Second // how long a partition may be without an owner during a handover
+	countInterval  = 5 * time.Second // how often the events of an unowned partition are counted
+	surveyBudget   = 5 * time.Second // timeout of a survey
 )
 
-// unownedPartition is a partition that no process works on.
+// unownedPartition is a partition that no process owns.
 type unownedPartition struct {
 	since     time.Time // when this process noticed
 	countedAt time.Time // when its events were last counted
-	oldest    time.Time // when the oldest event that waits was accepted; zero if none does
-	pages     int       // that wait
-	perPage   int       // events of the first
+	oldest    time.Time // when the oldest waiting event was accepted; zero if none waits
+	pages     int       // waiting pages
+	perPage   int       // events of the first waiting page
 }
 
-// survey is what the watch over the partitions has found.
+// survey is the result of the last look at all partitions.
 type survey struct {
 	mu         sync.Mutex
 	unowned    map[partitionID]*unownedPartition
-	stalled    map[partitionID]time.Time // since when partitions make no progress
-	unreadable error                     // why the log cannot be read
-	since      time.Time                 // and since when
+	stalled    map[partitionID]time.Time // since when partitions have made no progress
+	unreadable error                     // why the log cannot be read; nil if it can
+	since      time.Time                 // of unreadable
 }
 
-// watchProgress looks at the partitions of this process's instances until the Runner stops.
+// watchProgress surveys the partitions of this process's instances until the Runner stops.
 func (r *Runner) watchProgress() {
 	dog := newWatchdog(r.settings.StallAfter)
 	for sleepContext(r.ctx, surveyInterval) == nil {
@@ -47,7 +47,7 @@ func (r *Runner) watchProgress() {
 	}
 }
 
-// isOwnedElsewhere reports whether another process has a partition, as its checkpoint says.
+// isOwnedElsewhere reports whether another process holds the lease of a partition.
 func (r *Runner) isOwnedElsewhere(subject string, now time.Time) bool {
 	s, ok := r.leases.lookup(subject)
 	if !ok {
@@ -57,7 +57,7 @@ func (r *Runner) isOwnedElsewhere(subject string, now time.Time) bool {
 	return owner != "" && owner != r.name && now.Sub(s.changedAt) < r.settings.Lease
 }
 
-// partitionsWithoutOwner returns the partitions of this process's instances that no process works on.
+// partitionsWithoutOwner returns the partitions of this process's instances that no process owns.
 func (r *Runner) partitionsWithoutOwner(now time.Time) map[partitionID]*worker {
 	free := map[partitionID]*worker{}
 	r.eachWorker(func(w *worker) {
@@ -72,7 +72,7 @@ func (r *Runner) partitionsWithoutOwner(now time.Time) map[partitionID]*worker {
 	return free
 }
 
-// surveyUnowned finds the partitions without an owner, and counts what waits in them.
+// surveyUnowned finds the partitions without an owner and counts their waiting events.
 func (r *Runner) surveyUnowned(ctx context.Context, now time.Time) {
 	free := r.partitionsWithoutOwner(now)
 	s := &r.survey
@@ -105,7 +105,7 @@ func (r *Runner) surveyUnowned(ctx context.Context, now time.Time) {
 	}
 }
 
-// noteReadResult takes the result of reading the log into account.
+// noteReadResult records the result of reading the log.
 func (r *Runner) noteReadResult(err error) {
 	s := &r.survey
 	s.mu.Lock()
@@ -119,7 +119,7 @@ func (r *Runner) noteReadResult(err error) {
 	}
 }
 
-// countUnowned counts what waits in a partition from its checkpoint on.
+// countUnowned counts the waiting events of a partition.
 func (r *Runner) countUnowned(ctx context.Context, w *worker, n int) (*unownedPartition, error) {
 	seen, _ := r.leases.lookup(checkpointSubject(w.id, n))
 	low := max(parseCheckpoint(seen.data).Low, 1)
@@ -142,7 +142,7 @@ func (r *Runner) countUnowned(ctx context.Context, w *worker, n int) (*unownedPa
 	return &unownedPartition{oldest: first.Time, pages: int(info.NumPending), perPage: max(bytes.Count(first.Data, []byte{'\n'}), 1)}, nil
 }
 
-// firstUnread returns the first message of a partition from a sequence on; nil if there is none.
+// firstUnread returns the first message of a partition from a sequence on, nil if there is none.
 func (r *Runner) firstUnread(ctx context.Context, p *partition, from uint64) (first *jetstream.RawStreamMsg, err error) {
 	for _, subject := range p.logSubjects() {
 		m, err := r.queue.streams[eventsStream].GetMsg(ctx, max(from, 1), jetstream.WithGetMsgSubject(subject))
@@ -157,7 +157,7 @@ func (r *Runner) firstUnread(ctx context.Context, p *partition, from uint64) (fi
 	return first, nil
 }
 
-// surveyProgress shows the watchdog the partitions that this process works on.
+// surveyProgress passes the progress of the partitions of this process to the watchdog.
 func (r *Runner) surveyProgress(ctx context.Context, dog *watchdog, now time.Time) {
 	stalled, kept := map[partitionID]time.Time{}, map[partitionID]bool{}
 	r.eachWorker(func(w *worker) {
@@ -187,14 +187,15 @@ func (r *Runner) surveyProgress(ctx context.Context, dog *watchdog, now time.Tim
 	r.survey.stalled = stalled
 }
 
-// hasOverlookedEvents reports whether the log has an old event for a partition that has not read it, as if its reading had ended.
+// hasOverlookedEvents reports whether the log has an event for a partition that is older than StallAfter and has not been read,
+// for example because the partition's reader hangs.
 func (r *Runner) hasOverlookedEvents(ctx context.Context, p *partition, next uint64, now time.Time) bool {
 	first, err := r.firstUnread(ctx, p, next)
 	r.noteReadResult(err)
 	return err == nil && first != nil && now.Sub(first.Time) > r.settings.StallAfter
 }
 
-// progressSamples are the samples of a worker's partitions. The mutex is held.
+// progressSamples returns the samples of a worker's partitions. The mutex is held.
 func (w *worker) progressSamples(now time.Time) map[*partition]sample {
 	paused := w.suspendReason != "" || now.Before(w.pausedUntil)
 	for _, l := range w.lanes {

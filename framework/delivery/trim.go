@@ -10,9 +10,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// trimLog deletes events that every instance has finished: those older than the retention, and the oldest ones if the log is almost as
-// large as it may be or the disk is short. What is not finished stays, however old it is. It reports whether
-// there was something to delete.
+// trimLog deletes events that every instance has finished: those older than the retention, and the oldest ones if the log is
+// close to its limit or the disk is short. Unfinished events stay, however old they are. It reports whether it found something to
+// delete.
 func (r *Runner) trimLog(ctx context.Context) (trimmed bool, err error) {
 	if !r.queue.canDeleteSafely() {
 		return false, nil
@@ -48,8 +48,8 @@ func (r *Runner) trimLog(ctx context.Context) (trimmed bool, err error) {
 	return false, nil
 }
 
-// lowestUnfinished is the first page that some instance has not finished, or last: one of this process, or one that only others have, as
-// where their config is another.
+// lowestUnfinished returns the first page that an instance has not finished, or last if there is none. It includes instances that
+// only other processes have in their config.
 func (r *Runner) lowestUnfinished(ctx context.Context, stream jetstream.Stream, last uint64) (uint64, error) {
 	low := last
 	var failed error
@@ -89,12 +89,12 @@ func (r *Runner) lowestUnfinished(ctx context.Context, stream jetstream.Stream, 
 	return low, failed
 }
 
-// firstMessageAfter is the first message of a stream that was stored after a time.
+// firstMessageAfter returns the sequence of the first message of a stream that was stored after t.
 func firstMessageAfter(ctx context.Context, stream jetstream.Stream, state jetstream.StreamState, t time.Time) (uint64, error) {
 	if state.FirstTime.After(t) {
 		return state.FirstSeq, nil
 	}
-	from, to := state.FirstSeq, state.LastSeq+1 // the answer is one of these and what lies between
+	from, to := state.FirstSeq, state.LastSeq+1 // the answer is in [from, to]
 	for from < to {
 		mid := from + (to-from)/2
 		m, err := stream.GetMsg(ctx, mid, jetstream.WithGetMsgSubject(">"))

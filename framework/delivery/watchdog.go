@@ -2,31 +2,31 @@ package delivery
 
 import "time"
 
-// progress is how far a partition is, as far as a watchdog compares it.
+// progress is what a watchdog compares to detect progress of a partition.
 type progress struct {
 	next     uint64 // the next page to read
-	oldest   uint64 // the oldest page that is not finished
-	left     int    // its events that are not finished
+	oldest   uint64 // the oldest unfinished page
+	left     int    // its unfinished events
 	verdicts int64
 }
 
-// sample is what a watchdog is shown of a partition.
+// sample is the state of a partition that a watchdog is shown.
 type sample struct {
 	progress
-	outstanding bool // there are accepted events that are not finished
-	paused      bool // there is a known reason to wait: the remote's, a login, a bound, a retry
+	outstanding bool // accepted events are unfinished
+	paused      bool // the partition has a known reason to wait: a pause, a login, a limit, a retry
 }
 
-// watchedPartition is what a watchdog remembers of a partition.
+// watchedPartition is what a watchdog remembers about a partition.
 type watchedPartition struct {
 	progress
-	since  time.Time // the last progress, or the last time when none was due
+	since  time.Time // of the last progress, or of the last sample with nothing to do
 	logged bool
 }
 
-// watchdog notices partitions that have events to deliver, no reason to wait, and make no progress.
+// watchdog detects partitions that have events to deliver, no reason to wait, and make no progress.
 type watchdog struct {
-	after time.Duration // how long that may last
+	after time.Duration // how long a partition may make no progress
 	seen  map[partitionID]*watchedPartition
 }
 
@@ -34,8 +34,8 @@ func newWatchdog(after time.Duration) *watchdog {
 	return &watchdog{after: after, seen: map[partitionID]*watchedPartition{}}
 }
 
-// observe takes a sample of a partition. It returns since when the partition has made no progress, zero if all is well, and whether
-// that is news.
+// observe takes a sample of a partition. It returns since when the partition is stalled, zero if it is not, and whether that is
+// news.
 func (d *watchdog) observe(at partitionID, s sample, now time.Time) (stalled time.Time, news bool) {
 	w := d.seen[at]
 	if w == nil || w.progress != s.progress || !s.outstanding || s.paused {
@@ -49,7 +49,7 @@ func (d *watchdog) observe(at partitionID, s sample, now time.Time) (stalled tim
 	return w.since, news
 }
 
-// quietFor returns for how long a partition has shown neither progress nor events.
+// quietFor returns how long a partition has shown the same progress.
 func (d *watchdog) quietFor(at partitionID, s sample, now time.Time) time.Duration {
 	if w := d.seen[at]; w != nil && w.progress == s.progress {
 		return now.Sub(w.since)
@@ -57,7 +57,7 @@ func (d *watchdog) quietFor(at partitionID, s sample, now time.Time) time.Durati
 	return 0
 }
 
-// keepOnly drops the partitions that are not in a set.
+// keepOnly forgets the partitions that are not in kept.
 func (d *watchdog) keepOnly(kept map[partitionID]bool) {
 	for at := range d.seen {
 		if !kept[at] {

@@ -1,8 +1,9 @@
-// Package logfiles checks and salvages the files in which the NATS server in this process keeps the queue's streams.
+// Package logfiles checks and repairs the files in which the embedded NATS server stores the queue's streams.
 //
-// The server cuts a file off at the first damaged record, drops everything behind it and tells nobody. This package looks first:
-// it finds what is damaged, keeps a copy of the file as it was, and leaves the server a file with everything that is intact.
-// It knows the format of the files and nothing of the server.
+// The server truncates a file at the first damaged record and drops everything behind it without a warning. Salvage runs before
+// the server starts: it finds the damage, keeps a copy of each damaged file, and leaves the server files with all intact records.
+// The package knows the format of the files and nothing of the server. Check may run while a server uses the directory; the other
+// functions may not, except where they say so.
 package logfiles
 
 import (
@@ -22,20 +23,20 @@ import (
 	"github.com/minio/highwayhash"
 )
 
-// Finding is a file of a stream in which something is wrong.
+// Finding is a damaged file of a stream.
 type Finding struct {
 	Stream  string `json:"stream"`
 	File    string `json:"file"`
-	Torn    bool   `json:"torn,omitempty"`    // only the end of a write that was cut off: nothing acknowledged is lost
-	Lost    int    `json:"lost"`              // places where records are damaged
-	Fixed   int    `json:"fixed,omitempty"`   // records that were put right without loss
-	First   uint64 `json:"first,omitempty"`   // the lost sequences lie between this and Last; 0 if that is not known
-	Last    uint64 `json:"last,omitempty"`    //
-	Kept    string `json:"kept,omitempty"`    // the copy of the file as it was
+	Torn    bool   `json:"torn,omitempty"`  // only the end of an interrupted write: nothing acknowledged is lost
+	Lost    int    `json:"lost"`            // number of places with damaged records
+	Fixed   int    `json:"fixed,omitempty"` // records repaired without loss
+	First   uint64 `json:"first,omitempty"` // lost sequences lie between First and Last; 0 if unknown
+	Last    uint64 `json:"last,omitempty"`
+	Kept    string `json:"kept,omitempty"`    // path of the copy of the damaged file
 	NotKept string `json:"notKept,omitempty"` // why there is no copy
 }
 
-// String says what is wrong, for a log.
+// String describes the damage for a log.
 func (f Finding) String() string {
 	where := f.Stream + "/" + f.File
 	switch {
@@ -51,7 +52,7 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s is damaged in %d places: records are lost", where, f.Lost)
 }
 
-// streamsDir is where the server keeps the streams, under its own directory.
+// streamsDir is the directory of the streams in the server's directory.
 var streamsDir = filepath.Join("jetstream", "$G", "streams")
 
 const (
@@ -59,21 +60,21 @@ const (
 	indexFile   = "index.db"
 )
 
-// block is a file of a stream.
+// block is a file with records of a stream.
 type block struct {
 	number int
 	path   string
 	stamp  stamp
 }
 
-// stream is the files of a stream.
+// stream is a stream and its blocks.
 type stream struct {
 	name   string
 	dir    string
 	blocks []block
 }
 
-// openStreams lists the streams of a queue's directory and their blocks in order.
+// openStreams returns the streams of a queue's directory with their blocks in order.
 func openStreams(dir string) ([]stream, error) {
 	entries, err := os.ReadDir(filepath.Join(dir, streamsDir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -122,14 +123,14 @@ func listBlocks(dir string) ([]block, error) {
 	return list, nil
 }
 
-// scanned is a block and what was found in it.
+// scanned is the result of scanning a block.
 type scanned struct {
 	block
 	content *content
-	before  uint64 // the last sequence before it
+	before  uint64 // last sequence before the block; 0 if unknown
 }
 
-// gap reports whether sequences between the block before and this one are missing.
+// gap reports whether sequences are missing between the previous block and this one.
 func (b scanned) gap() bool {
 	for i := range b.content.records {
 		if r := &b.content.records[i]; !r.tombstone {
@@ -139,7 +140,7 @@ func (b scanned) gap() bool {
 	return false
 }
 
-// scanStream reads the blocks of a stream that are not known to be as they were.
+// scanStream scans the blocks of a stream, except those that are unchanged according to known.
 func scanStream(ctx context.Context, s stream, known Stamps, visit func(scanned) error) error {
 	var before uint64
 	for i, b := range s.blocks {
@@ -152,7 +153,7 @@ func scanStream(ctx context.Context, s stream, known Stamps, visit func(scanned)
 		}
 		buf, err := os.ReadFile(b.path)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // it has been trimmed
+			continue // it was trimmed
 		}
 		if err != nil {
 			return err
@@ -176,8 +177,8 @@ func scanStream(ctx context.Context, s stream, known Stamps, visit func(scanned)
 
 func isCompressed(buf []byte) bool { return strings.HasPrefix(string(buf[:min(3, len(buf))]), "cmp") }
 
-// Check reads the files of a queue's directory without changing them, also while a server uses them, and tells what is damaged.
-// Blocks that known names are taken to be intact. It rests between blocks for a time, so that others get the disk.
+// Check scans the files of a queue's directory without changing them and returns the damaged ones. A server may be using them.
+// Blocks in known count as intact. It sleeps for rest after each block, to leave the disk to others.
 func Check(ctx context.Context, dir string, known Stamps, rest time.Duration) ([]Finding, error) {
 	streams, err := openStreams(dir)
 	if err != nil {
@@ -210,7 +211,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// findingOf tells what is wrong in a block, if something is.
+// findingOf returns the finding about a block, false if it is intact.
 func findingOf(s stream, b scanned) (Finding, bool) {
 	f := Finding{Stream: s.name, File: filepath.Base(b.path), Fixed: b.content.fixed}
 	for _, p := range b.content.spans {
@@ -228,7 +229,7 @@ func findingOf(s stream, b scanned) (Finding, bool) {
 	return f, len(b.content.spans) > 0 || f.Fixed > 0
 }
 
-// lostIn is the range of sequences that a damaged span may have held; zeros if that is not known.
+// lostIn returns the range of sequences that a damaged span may have held; zeros if unknown.
 func (b scanned) lostIn(p span) (first, last uint64) {
 	before := b.before
 	for i := range b.content.records[:p.after] {
@@ -257,7 +258,7 @@ func (b scanned) lostIn(p span) (first, last uint64) {
 	return first, last
 }
 
-// lastInIndex is the last sequence that the server wrote down for a stream, 0 if that cannot be read.
+// lastInIndex returns the last sequence in the server's index of a stream, 0 if the index is unreadable.
 func lastInIndex(s stream) uint64 {
 	buf, err := os.ReadFile(filepath.Join(s.dir, indexFile))
 	if err != nil || len(buf) < 32 {

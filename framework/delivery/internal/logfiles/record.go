@@ -11,7 +11,7 @@ import (
 	"github.com/minio/highwayhash"
 )
 
-// The layout of a record: length (4 bytes, the top bit says that there are headers), sequence (8, the top bits mark erased records
+// Layout of a record: length (4 bytes, the top bit is set if there are headers), sequence (8, the top bits mark erased records
 // and tombstones), time (8), length of the subject (2), subject, [length of the headers (4), headers], payload, checksum (8).
 // Numbers are little endian. The checksum covers neither of the lengths.
 const (
@@ -23,21 +23,21 @@ const (
 	tombstoneBit = 1 << 62
 )
 
-// record is one intact record of a block.
+// record is an intact record of a block.
 type record struct {
 	seq       uint64
 	time      int64
 	subject   string
 	tombstone bool
 	erased    bool
-	raw       []byte // as it should stand in the block: a length that was damaged is put right
-	fixed     bool   // a length was put right
+	raw       []byte // as it should stand in the block, with a damaged length repaired
+	fixed     bool   // a length was repaired
 }
 
 // message reports whether the record holds a message.
 func (r *record) message() bool { return !r.tombstone && !r.erased }
 
-// decoder reads the records of one block.
+// decoder decodes the records of one block.
 type decoder struct {
 	stream string
 	sum    hash.Hash
@@ -52,7 +52,7 @@ func newDecoder(stream string, block int) (*decoder, error) {
 	return &decoder{stream: stream, sum: sum}, nil
 }
 
-// decode reads the record at the beginning of buf, which is size bytes long, or nil if it is damaged.
+// decode returns the record in the first size bytes of buf, nil if it is damaged.
 func (d *decoder) decode(buf []byte, size int) *record {
 	if size < headSize+sumSize || size > len(buf) || size > maxRecord {
 		return nil
@@ -80,7 +80,7 @@ func (d *decoder) decode(buf []byte, size int) *record {
 	return r
 }
 
-// intact reports whether the checksum of a record is right.
+// intact reports whether the checksum of a record matches.
 func (d *decoder) intact(raw, body []byte, subjectSize int, headers bool) bool {
 	if subjectSize > len(body) {
 		if headers {
@@ -103,7 +103,7 @@ func (d *decoder) intact(raw, body []byte, subjectSize int, headers bool) bool {
 	return bytes.Equal(d.sum.Sum(made[:0]), raw[len(raw)-sumSize:])
 }
 
-// plausible reports whether a message is one that the queue writes. The checksum does not say where its parts end.
+// plausible reports whether a message has a form that the queue writes. The checksum does not protect the limits of its parts.
 func (d *decoder) plausible(body []byte, subjectSize int, headers bool) bool {
 	if subjectSize <= 0 || subjectSize > len(body) || !validSubject(d.stream, string(body[:subjectSize])) {
 		return false
@@ -119,7 +119,7 @@ func (d *decoder) plausible(body []byte, subjectSize int, headers bool) bool {
 	return len(rest) == 0 || rest[0] == '{' || bytes.HasPrefix(body, []byte("proc."))
 }
 
-// prefixes are how the subjects of the queue's streams begin.
+// prefixes returns the prefixes of a stream's subjects.
 func prefixes(stream string) []string {
 	switch stream {
 	case "EVENTS":
@@ -148,7 +148,7 @@ func validSubject(stream, subject string) bool {
 	return false
 }
 
-// restoreLengths puts right the lengths in a record whose content is intact.
+// restoreLengths repairs the lengths of a record whose content is intact.
 func (r *record) restoreLengths(subjectSize int, headers bool) {
 	length := uint32(len(r.raw))
 	if headers {
@@ -162,7 +162,7 @@ func (r *record) restoreLengths(subjectSize int, headers bool) {
 	binary.LittleEndian.PutUint16(r.raw[20:], uint16(subjectSize))
 }
 
-// newTombstone makes a record that tells the server that a sequence was used.
+// newTombstone returns a record which tells the server that a sequence was used.
 func (d *decoder) newTombstone(seq uint64, at int64) []byte {
 	raw := make([]byte, headSize+sumSize)
 	binary.LittleEndian.PutUint32(raw, uint32(len(raw)))

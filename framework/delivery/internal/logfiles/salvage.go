@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// DamagedDir is where copies of damaged files are kept, in the queue's directory.
+// DamagedDir is the directory with copies of damaged files, in the queue's directory.
 const DamagedDir = "damaged"
 
-// Salvage makes the files of a queue's directory ones from which the server loses nothing that is intact. A file that is
-// damaged is copied to a directory of its own under DamagedDir first; at most keep bytes lie there, the oldest go. No
-// server may be using the directory.
+// Salvage repairs the files of a queue's directory so that the server loses no intact record. It first copies each damaged file
+// to a directory under DamagedDir. These copies take at most keep bytes; the oldest are deleted. No server may be using the
+// directory.
 func Salvage(ctx context.Context, dir string, known Stamps, keep int64) ([]Finding, error) {
 	streams, err := openStreams(dir)
 	if err != nil {
@@ -67,7 +67,7 @@ func salvageStream(ctx context.Context, s stream, known Stamps, k *keeper) ([]Fi
 	}
 	end := max(lost, lastInIndex(s))
 	if err := os.Remove(filepath.Join(s.dir, indexFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return findings, err // the server reads the blocks instead
+		return findings, err // the server then reads the blocks
 	}
 	if end > highest {
 		return findings, reserve(s, end, cmp.Or(at, time.Now().UnixNano()))
@@ -75,9 +75,9 @@ func salvageStream(ctx context.Context, s stream, known Stamps, k *keeper) ([]Fi
 	return findings, nil
 }
 
-// rewrite leaves a block with its intact records.
+// rewrite replaces a block with its intact records.
 func rewrite(s stream, b scanned) error {
-	dropped := map[int]bool{} // tombstones by which a lost record took the place of an earlier one, which stays now
+	dropped := map[int]bool{} // tombstones that replace a record by a lost one; the old record stays
 	if s.name == "BOOKS" {
 		for _, p := range b.content.spans {
 			if p.tombstone > 0 {
@@ -94,7 +94,7 @@ func rewrite(s stream, b scanned) error {
 	return replaceFile(b.path, made)
 }
 
-// reserve writes a block which tells the server that sequences up to end were used, so that none is used twice.
+// reserve writes a block which tells the server that the sequences up to end were used, so that none is reused.
 func reserve(s stream, end uint64, at int64) error {
 	number := s.blocks[len(s.blocks)-1].number + 1
 	d, err := newDecoder(s.name, number)
@@ -104,7 +104,8 @@ func reserve(s stream, end uint64, at int64) error {
 	return replaceFile(filepath.Join(s.dir, fmt.Sprintf("%d%s", number, blockSuffix)), d.newTombstone(end, at))
 }
 
-// Keep copies a damaged file that a server uses, as Salvage does before it puts one right.
+// Keep copies a damaged file, which a server may be using. The copies take at most most bytes. It returns the path of the copy,
+// or why there is none.
 func Keep(dir string, f Finding, most int64) (kept, why string) {
 	k := newKeeper(dir, most)
 	return k.keep(f.Stream, filepath.Join(dir, streamsDir, f.Stream, "msgs", f.File))
@@ -120,7 +121,7 @@ func newKeeper(dir string, most int64) *keeper {
 	return &keeper{dir: dir, to: filepath.Join(dir, DamagedDir, time.Now().UTC().Format("20060102T150405.000Z")), most: most}
 }
 
-// keep copies a file and gives the copy's path, or why there is none.
+// keep copies a file. It returns the path of the copy, or why there is none.
 func (k *keeper) keep(stream, path string) (kept, why string) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -142,10 +143,10 @@ func (k *keeper) keep(stream, path string) (kept, why string) {
 	return to, ""
 }
 
-// makeRoom removes the oldest copies until another one fits.
+// makeRoom deletes the oldest copies until size bytes fit.
 func (k *keeper) makeRoom(size int64) error {
 	root := filepath.Join(k.dir, DamagedDir)
-	entries, err := os.ReadDir(root) // sorted by name, which is by time
+	entries, err := os.ReadDir(root) // sorted by name, which is the time
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -185,7 +186,7 @@ func sizeOf(dir string) (total int64) {
 	return total
 }
 
-// copyFile copies a file durably, for this user only.
+// copyFile copies a file durably, with permissions for this user only.
 func copyFile(from, to string) error {
 	text, err := os.ReadFile(from)
 	if err != nil {

@@ -5,23 +5,23 @@ import (
 	"encoding/binary"
 )
 
-// span is a part of a block that holds no intact record.
+// span is a part of a block without an intact record.
 type span struct {
 	from, to  int
-	torn      bool   // the end of a write that was cut off, so it was never acknowledged
-	seq       uint64 // of the message that stood there, as far as that can be told; otherwise 0
-	tombstone uint64 // the sequence that the record after it deletes; 0 if it does not delete one
-	after     int    // how many intact records are before it
+	torn      bool   // the end of an interrupted write, which was never acknowledged
+	seq       uint64 // of the damaged message; 0 if unknown
+	tombstone uint64 // the sequence deleted by the record after the span; 0 if it deletes none
+	after     int    // number of intact records before the span
 }
 
 // content is what a block holds.
 type content struct {
 	records []record
 	spans   []span
-	fixed   int // records whose lengths were put right
+	fixed   int // records with repaired lengths
 }
 
-// damaged reports whether something is wrong that is not merely a write that was cut off.
+// damaged reports whether the block has damage other than an interrupted write.
 func (c *content) damaged() bool {
 	for _, s := range c.spans {
 		if !s.torn {
@@ -31,7 +31,7 @@ func (c *content) damaged() bool {
 	return c.fixed > 0
 }
 
-// last is the highest sequence of the block's messages, 0 if it has none.
+// last returns the highest sequence of the block's messages, 0 if it has none.
 func (c *content) last() (seq uint64) {
 	for i := range c.records {
 		if r := &c.records[i]; !r.tombstone {
@@ -41,8 +41,8 @@ func (c *content) last() (seq uint64) {
 	return seq
 }
 
-// scan reads a block. Before is the sequence of the message before it, 0 if that is not known; newest says that it is the block
-// that was written last, whose end may be a write that was cut off.
+// scan scans a block. before is the last sequence before it, 0 if unknown. newest is true for the newest block, whose end may be
+// an interrupted write.
 func (d *decoder) scan(buf []byte, before uint64, newest bool) *content {
 	c := &content{}
 	last := before
@@ -82,7 +82,7 @@ func lengthAt(buf []byte) int {
 	return int(binary.LittleEndian.Uint32(buf) &^ headersBit)
 }
 
-// resync looks for the next intact record after a damaged one. If only the length was damaged, that is the one at this very place.
+// resync finds the next intact record after a damaged one. If only the length is damaged, that is the record itself.
 func (d *decoder) resync(buf []byte, at int, last uint64) (*record, span) {
 	s := span{from: at, to: len(buf), seq: plausibleSeq(buf[at:], last)}
 	if r := d.decode(buf[at:], len(buf)-at); r != nil && s.seq > 0 {
@@ -108,7 +108,7 @@ func (d *decoder) resync(buf []byte, at int, last uint64) (*record, span) {
 	return nil, s
 }
 
-// mayFollow reports whether the sequence of a record is one that may come after another.
+// mayFollow reports whether the sequence of a record can come after last.
 func mayFollow(buf []byte, last uint64) bool {
 	seq := binary.LittleEndian.Uint64(buf[4:])
 	if seq&tombstoneBit != 0 {
@@ -118,7 +118,7 @@ func mayFollow(buf []byte, last uint64) bool {
 	return seq < 1<<48 && (seq > last || seq == 0)
 }
 
-// plausibleSeq is the sequence of a damaged record, if it may be believed.
+// plausibleSeq returns the sequence of a damaged record if it is plausible, otherwise 0.
 func plausibleSeq(buf []byte, last uint64) uint64 {
 	if len(buf) < headSize {
 		return 0
@@ -132,8 +132,8 @@ func plausibleSeq(buf []byte, last uint64) uint64 {
 
 const sector = 512
 
-// isTorn reports whether the end of the newest block looks like a write that did not come to its end: a record that is not all
-// there, or one of which sectors have not been written.
+// isTorn reports whether the end of the newest block looks like an interrupted write: an incomplete record, or one with sectors
+// of zeros.
 func isTorn(tail []byte, last uint64) bool {
 	if len(tail) < headSize || isZero(tail) || isZero(tail[:headSize]) {
 		return true

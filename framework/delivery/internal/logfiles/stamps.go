@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// stamp is by what a file is known to be as it was.
+// stamp is the size and time of a file, by which an unchanged file is recognized.
 type stamp struct {
 	Size     int64 `json:"size"`
 	Modified int64 `json:"modified"` // nanoseconds since 1970
@@ -23,7 +23,7 @@ func stampOf(path string) (stamp, error) {
 	return stamp{info.Size(), info.ModTime().UnixNano()}, nil
 }
 
-// Stamps are the files of a queue as the server left them when it was stopped in order, by stream and file.
+// Stamps are the stamps of a queue's files after an orderly stop of the server, by stream and file.
 type Stamps map[string]stamp
 
 func (s Stamps) has(stream string, b block) bool {
@@ -31,10 +31,10 @@ func (s Stamps) has(stream string, b block) bool {
 	return ok && known == b.stamp
 }
 
-// stampsFile is where Stamps are kept, in the queue's directory. It is there only while no server runs.
+// stampsFile is the file with the Stamps, in the queue's directory. It exists only while no server runs.
 const stampsFile = "stopped.json"
 
-// WriteStamps writes down the files of a queue after its server has been stopped in order.
+// WriteStamps stores the stamps of a queue's files after an orderly stop of the server.
 func WriteStamps(dir string) error {
 	streams, err := openStreams(dir)
 	if err != nil {
@@ -44,7 +44,7 @@ func WriteStamps(dir string) error {
 	for _, s := range streams {
 		index, err := stampOf(filepath.Join(s.dir, indexFile))
 		if err != nil {
-			continue // the server will read all of it
+			continue // the server will read all blocks
 		}
 		made[s.name+"/"+indexFile] = index
 		for _, b := range s.blocks {
@@ -58,8 +58,8 @@ func WriteStamps(dir string) error {
 	return replaceFile(filepath.Join(dir, stampsFile), text)
 }
 
-// TakeStamps reads what WriteStamps wrote and removes it, so that it is not there after a crash. Streams whose index is not as it
-// was left are not in it: the server reads all of their blocks.
+// TakeStamps reads and deletes the stored Stamps, so that they are gone after a crash. Streams whose index has changed are
+// omitted, because the server reads all their blocks.
 func TakeStamps(dir string) (Stamps, error) {
 	known, err := readStamps(dir)
 	if err != nil {
@@ -81,7 +81,7 @@ func readStamps(dir string) (Stamps, error) {
 	}
 	var known Stamps
 	if json.Unmarshal(text, &known) != nil {
-		return nil, nil // everything is read
+		return nil, nil // all blocks are scanned
 	}
 	streams, err := openStreams(dir)
 	if err != nil {
@@ -98,7 +98,7 @@ func readStamps(dir string) (Stamps, error) {
 	return known, nil
 }
 
-// count is how many blocks of a stream are known.
+// count returns the number of blocks of a stream.
 func (s Stamps) count(stream string) (n int) {
 	for name := range s {
 		if filepath.Dir(name) == stream && filepath.Ext(name) == blockSuffix {
@@ -116,7 +116,7 @@ func (s Stamps) forget(stream string) {
 	}
 }
 
-// replaceFile writes a private file durably in the place of another.
+// replaceFile writes a file durably, replacing an existing one, with permissions for this user only.
 func replaceFile(path string, text []byte) error {
 	made := path + ".new"
 	f, err := os.OpenFile(made, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
