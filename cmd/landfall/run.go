@@ -96,7 +96,7 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	c.report = newReporter(c.streams, c.json, reading)
 	c.report.start(c.target.words(), instances)
 	began := time.Now()
-	work := stream.Config{Plans: plansOf(instances), Each: c.report.event, Complete: func(e event.Event) event.Event {
+	work := stream.Config{Plans: plansOf(instances), OnEvent: c.report.event, Complete: func(e event.Event) event.Event {
 		return incoming.Complete(e, began, cfg.Server.MaxFuture)
 	}}
 	if c.target.dryRun || c.target.sandbox && shareRemote(instances) {

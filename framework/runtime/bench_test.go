@@ -200,7 +200,7 @@ func benchmarkSubscriptions(b *testing.B, n int) {
 	for b.Loop() {
 		var summary stream.Summary
 		each := func(e stream.Event) error { summary.Add(e); return nil }
-		require.NoError(b, stream.New(stream.Config{Plans: []*runtime.Plan{plan}, Each: each}).Run(context.Background(), bytes.NewReader(lines)))
+		require.NoError(b, stream.New(stream.Config{Plans: []*runtime.Plan{plan}, OnEvent: each}).Run(context.Background(), bytes.NewReader(lines)))
 		require.Equal(b, 10*batchSize, summary.Delivered)
 	}
 	b.ReportMetric(float64((cpu(b)-begin).Nanoseconds())/float64(10*batchSize*b.N), "cpu-ns/event")

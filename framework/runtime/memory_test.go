@@ -73,7 +73,7 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 	plan := newPlan(t, &taken{}, &forgetful{destination.NewMemoryMembers()})
 	var summary stream.Summary
 	each := func(e stream.Event) error { summary.Add(e); return nil }
-	require.NoError(t, stream.New(stream.Config{Plans: []*runtime.Plan{plan}, Each: each}).Run(context.Background(), input))
+	require.NoError(t, stream.New(stream.Config{Plans: []*runtime.Plan{plan}, OnEvent: each}).Run(context.Background(), input))
 	assert.Equal(t, thousands*batchSize, summary.Delivered)
 	t.Logf("heap of %d kB behind the first tenth of %d events, %d kB behind the last", first>>10, events, last>>10)
 	assert.Less(t, last, first+8<<20) // what is under way when it is looked at differs by a few batches

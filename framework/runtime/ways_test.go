@@ -118,7 +118,7 @@ func benchmarkFile(b *testing.B, planOf func(raw [][]byte, events []event.Event)
 		each := func(e stream.Event) error { summary.Add(e); return nil }
 		input, err := os.Open(file)
 		require.NoError(b, err)
-		require.NoError(b, stream.New(stream.Config{Plans: []*runtime.Plan{plan}, Each: each}).Run(context.Background(), input))
+		require.NoError(b, stream.New(stream.Config{Plans: []*runtime.Plan{plan}, OnEvent: each}).Run(context.Background(), input))
 		require.NoError(b, input.Close())
 		require.Equal(b, batches*batchSize, summary.Delivered)
 	}

@@ -6,32 +6,32 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// lane is what is delivered in order.
+// lane identifies a sequence of batches that must be delivered one after the other.
 type lane struct {
 	plan *runtime.Plan
 	name string
 }
 
-// lanes runs one batch at a time in each lane, and several lanes at once. run and wait are called by one goroutine.
+// lanes runs one batch at a time in each lane, and several lanes in parallel. runInLane and waitAll must be called by one goroutine.
 type lanes struct {
 	busy  map[lane]chan struct{} // closed when the lane's batch is done
 	slots chan struct{}
 	all   sync.WaitGroup
 	mu    sync.Mutex
-	err   error // of the first that failed
+	err   error // first error
 }
 
 func newLanes(parallel int) *lanes {
 	return &lanes{busy: map[lane]chan struct{}{}, slots: make(chan struct{}, parallel)}
 }
 
-// run waits until a lane and a slot are free and starts f there. The error is that of an earlier one.
-func (l *lanes) run(in lane, f func() error) error {
+// runInLane waits until the lane and a slot are free, then starts f. If an earlier batch has failed, it returns that error instead.
+func (l *lanes) runInLane(in lane, f func() error) error {
 	if done := l.busy[in]; done != nil {
 		<-done
 	}
 	l.slots <- struct{}{}
-	if err := l.failure(nil); err != nil {
+	if err := l.recordError(nil); err != nil {
 		<-l.slots
 		return err
 	}
@@ -40,13 +40,13 @@ func (l *lanes) run(in lane, f func() error) error {
 	l.all.Go(func() {
 		defer close(done)
 		defer func() { <-l.slots }()
-		_ = l.failure(f())
+		_ = l.recordError(f())
 	})
 	return nil
 }
 
-// failure keeps the first error and gives it.
-func (l *lanes) failure(err error) error {
+// recordError keeps the first error and returns it.
+func (l *lanes) recordError(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err == nil {
@@ -55,11 +55,11 @@ func (l *lanes) failure(err error) error {
 	return l.err
 }
 
-// wait waits for all that are under way. The error is that of the first that failed, and given once.
-func (l *lanes) wait() error {
+// waitAll waits for all running batches. It returns the first error, and returns each error only once.
+func (l *lanes) waitAll() error {
 	l.all.Wait()
 	clear(l.busy)
-	err := l.failure(nil)
+	err := l.recordError(nil)
 	l.err = nil
 	return err
 }

@@ -10,35 +10,35 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// Retry is how a batch is tried again in place, with everything behind it waiting. Zero fields have working defaults.
+// Retry configures how a batch is retried, while later batches of its lane wait. Zero fields have working defaults.
 type Retry struct {
-	Attempts int           // how often a batch is tried: 6
-	Backoff  time.Duration // the wait before the second try, doubled each time: 250 ms
-	MaxWait  time.Duration // the most that a remote may ask for: 30 s
-	PollFor  time.Duration // how long a remote may work on what it has taken: 10 minutes
+	Attempts int           // maximum number of attempts; default 6
+	Backoff  time.Duration // wait before the second attempt, doubled each time; default 250 ms
+	MaxWait  time.Duration // upper limit of a wait, also if the destination asks for more; default 30 s
+	PollFor  time.Duration // how long to poll an asynchronous operation; default 10 minutes
 }
 
-// Deliver brings a batch to its end, and tells decide of each item once: whenever some have come to their end, of those with their
-// verdicts, index by index. It changes items. The error is that of ctx; items that decide was not told of are open then.
+// Deliver delivers a batch with retries. It calls decide with finished items and their verdicts, index by index, and exactly once for
+// each item. It modifies items. The error is ctx's; items that were not passed to decide are then unfinished.
 func (r Retry) Deliver(ctx context.Context, plan *runtime.Plan, items []runtime.Item, decide func([]runtime.Item, []runtime.Verdict)) error {
-	attempts, began := cmp.Or(r.Attempts, 6), time.Now()
+	attempts, start := cmp.Or(r.Attempts, 6), time.Now()
 	for round, attempt := 1, 1; len(items) > 0; round++ {
-		var again []runtime.Item
+		var remaining []runtime.Item
 		var wait time.Duration
 		failed, done := false, 0
 		verdicts := plan.Deliver(ctx, items)
 		for i := range verdicts {
 			v := &verdicts[i]
 			if v.Outcome == runtime.Pending {
-				if time.Since(began) < cmp.Or(r.PollFor, 10*time.Minute) {
+				if time.Since(start) < cmp.Or(r.PollFor, 10*time.Minute) {
 					items[i].Operation = v.Operation
-					again = append(again, items[i])
+					remaining = append(remaining, items[i])
 					continue
 				}
-				v.Outcome, v.Reason = runtime.Retry, "it takes too long: "+v.Reason
+				v.Outcome, v.Reason = runtime.Retry, "not finished in time: "+v.Reason
 			}
 			if v.Outcome == runtime.Retry && v.Code != fault.CodeLogin && attempt < attempts {
-				again, failed = append(again, items[i]), true
+				remaining, failed = append(remaining, items[i]), true
 				wait = max(wait, v.RetryAfter)
 				continue
 			}
@@ -48,12 +48,12 @@ func (r Retry) Deliver(ctx context.Context, plan *runtime.Plan, items []runtime.
 			done++
 		}
 		decide(items[:done], verdicts[:done])
-		items = again
+		items = remaining
 		if failed {
 			attempt++
 		}
 		if len(items) > 0 {
-			if err := r.pause(ctx, round, wait); err != nil {
+			if err := r.waitToRetry(ctx, round, wait); err != nil {
 				return err
 			}
 		}
@@ -61,10 +61,10 @@ func (r Retry) Deliver(ctx context.Context, plan *runtime.Plan, items []runtime.
 	return ctx.Err()
 }
 
-// pause waits as long as the remote asks, or a jittered, doubled backoff.
-func (r Retry) pause(ctx context.Context, attempt int, asked time.Duration) error {
-	most := cmp.Or(r.MaxWait, 30*time.Second)
-	timer := time.NewTimer(min(max(httpx.Backoff(cmp.Or(r.Backoff, 250*time.Millisecond), most, attempt), asked), most))
+// waitToRetry waits as long as the destination asks, or for an exponential backoff with jitter, whichever is longer.
+func (r Retry) waitToRetry(ctx context.Context, attempt int, asked time.Duration) error {
+	limit := cmp.Or(r.MaxWait, 30*time.Second)
+	timer := time.NewTimer(min(max(httpx.Backoff(cmp.Or(r.Backoff, 250*time.Millisecond), limit, attempt), asked), limit))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

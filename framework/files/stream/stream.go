@@ -1,8 +1,8 @@
-// Package stream takes a file of events through plans, in order and in bounded memory, and tells what became of each:
-// what `landfall run` does. Failures that may pass are tried again in place, so that nothing overtakes anything.
+// Package stream delivers a file of events through plans, in order and with bounded memory, and reports the verdicts of each event. It
+// implements `landfall run`.
 //
-// Batches of different lanes go at the same time, those of one lane one after the other. It keeps nothing on disk and knows
-// no queue. A Runner is used once, by one goroutine.
+// Batches of one lane are delivered one after the other, and retried in place so that the order is kept; different lanes run in
+// parallel. The package must not depend on the queue, and stores nothing on disk. A Runner is used once, by one goroutine.
 package stream
 
 import (
@@ -17,29 +17,28 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// How many events may wait for their batches to fill, or for events before them, and how many bytes these may have. Beyond that
-// the batches go as they are.
+// Limits of the events that wait for their batches to fill or for earlier events, in number and in bytes. At a limit, incomplete
+// batches are delivered.
 const (
 	MaxWaiting      = 20_000
 	maxWaitingBytes = 64 << 20
 )
 
-// Config is what a Runner works with.
+// Config configures a Runner.
 type Config struct {
 	Plans []*runtime.Plan
-	// Complete fills in what an event of the input lacks; nil leaves events as they are. It is called by one goroutine.
+	// Complete adds missing fields to an input event; if nil, events are left as they are. It is called by one goroutine.
 	Complete func(event.Event) event.Event
-	// Each is told of every event, in the order of the input; nil tells nobody. An error ends the run. The verdicts of an event
-	// lie beside those of its batch: who keeps one of them keeps all these in memory.
-	Each  func(Event) error
-	Retry Retry
-	// Parallel is how many batches may be under way at once: 8 by default. Those of one lane go one after the other in any
-	// case.
+	// OnEvent is called for every event in input order; may be nil. If it returns an error, the run ends. The verdicts of an event share
+	// memory with those of its batch: retaining one retains all of them.
+	OnEvent func(Event) error
+	Retry   Retry
+	// Parallel is the maximum number of concurrent batches; default 8. Batches of one lane are never concurrent.
 	Parallel int
 }
 
-// Event is one line of the input and its verdicts: those of the subscriptions that it matches, and a single skipped one
-// where it matches none.
+// Event is one line of the input with its verdicts: one for each subscription that it matches, or a single skipped one if it matches
+// none.
 type Event struct {
 	Index    int
 	Line     int // from 1
@@ -47,33 +46,34 @@ type Event struct {
 	Verdicts []runtime.Verdict
 }
 
-// Runner runs once.
+// Runner delivers the events of one input. It can be used once.
 type Runner struct {
-	config  Config
-	batches runtime.Batches
-	lanes   *lanes
-	order   order
-	chosen  []*runtime.Subscription // room for those of one event
+	config   Config
+	batches  runtime.Batches
+	lanes    *lanes
+	pending  pendingEvents
+	matching []*runtime.Subscription // buffer for the matching subscriptions of one event
 }
 
-// New is a Runner.
+// New returns a Runner.
 func New(config Config) *Runner {
 	if config.Complete == nil {
 		config.Complete = func(e event.Event) event.Event { return e }
 	}
-	if config.Each == nil {
-		config.Each = func(Event) error { return nil }
+	if config.OnEvent == nil {
+		config.OnEvent = func(Event) error { return nil }
 	}
 	return &Runner{config: config, lanes: newLanes(cmp.Or(config.Parallel, 8))}
 }
 
-// Run reads events, one JSON object a line, until the input ends or ctx does. Lines of white space are passed over. A line
-// that cannot be read gets its own verdict; the rest go on. Where it ends early, a read of the input may still be under way.
+// Run delivers events, one JSON object per line, until the input or ctx ends. It skips blank lines. A line that is not a valid event gets
+// a refused verdict. If Run returns early, a read of the input may still be in progress.
 func (r *Runner) Run(ctx context.Context, input io.Reader) error {
-	return errors.Join(r.run(ctx, input), r.lanes.wait())
+	return errors.Join(r.processInput(ctx, input), r.lanes.waitAll())
 }
 
-func (r *Runner) run(ctx context.Context, input io.Reader) error {
+// processInput receives parsed lines until the input or ctx ends.
+func (r *Runner) processInput(ctx context.Context, input io.Reader) error {
 	lines, stop, failed := make(chan []line, 2), make(chan struct{}), make(chan error, 1)
 	defer close(stop)
 	go func() { failed <- readAhead(input, r.config.Complete, lines, stop) }()
@@ -81,68 +81,70 @@ func (r *Runner) run(ctx context.Context, input io.Reader) error {
 		select {
 		case ahead, more := <-lines:
 			if !more {
-				return r.end(ctx, <-failed)
+				return r.finishInput(ctx, <-failed)
 			}
-			if err := r.addAll(ctx, ahead); err != nil {
+			if err := r.addLines(ctx, ahead); err != nil {
 				return err
 			}
-		case <-ctx.Done(): // the input may never give more
+		case <-ctx.Done(): // a read of the input may block forever
 			return ctx.Err()
 		}
 	}
 }
 
-// end delivers what waits, unless the input has failed.
-func (r *Runner) end(ctx context.Context, failed error) error {
+// finishInput delivers all pending events, unless reading the input failed.
+func (r *Runner) finishInput(ctx context.Context, failed error) error {
 	if failed != nil {
 		return failed
 	}
-	return r.flush(ctx)
+	return r.flushAll(ctx)
 }
 
-func (r *Runner) addAll(ctx context.Context, ahead []line) error {
+// addLines adds a group of lines and recycles it.
+func (r *Runner) addLines(ctx context.Context, ahead []line) error {
 	for i := range ahead {
-		if err := r.add(ctx, &ahead[i]); err != nil {
+		if err := r.addLine(ctx, &ahead[i]); err != nil {
 			return err
 		}
 	}
-	aheadPool.Put(ahead)
+	linePool.Put(ahead)
 	return nil
 }
 
-// add takes one line as far as its batches.
-func (r *Runner) add(ctx context.Context, l *line) error {
+// addLine prepares one line for its batches.
+func (r *Runner) addLine(ctx context.Context, l *line) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	index, full := r.order.begin(l.number, l.bytes)
+	index, full := r.pending.addEvent(l.number, l.bytes)
 	if l.err != nil {
-		r.order.offered(index, false, []runtime.Verdict{unreadable(l.err)}, 0)
-		return r.tell()
+		r.pending.markPrepared(index, false, []runtime.Verdict{unreadableVerdict(l.err)}, 0)
+		return r.reportComplete()
 	}
-	if err := r.offer(ctx, index, l.event); err != nil {
+	if err := r.prepareEvent(ctx, index, l.event); err != nil {
 		return err
 	}
 	if full {
-		return r.flush(ctx)
+		return r.flushAll(ctx)
 	}
-	return r.tell()
+	return r.reportComplete()
 }
 
-func unreadable(err error) runtime.Verdict {
+// unreadableVerdict returns the verdict of a line that is not a valid event.
+func unreadableVerdict(err error) runtime.Verdict {
 	return runtime.Verdict{
 		Outcome: runtime.Refused, Status: http.StatusBadRequest, Code: fault.CodeInvalidEvent,
-		Reporter: fault.ReporterIntegrations, Reason: "the line is no event: " + err.Error(),
+		Reporter: fault.ReporterIntegrations, Reason: "the line is not a valid event: " + err.Error(),
 	}
 }
 
-// offer hands an event to every subscription.
-func (r *Runner) offer(ctx context.Context, index int, e event.Event) error {
+// prepareEvent prepares an event for every matching subscription.
+func (r *Runner) prepareEvent(ctx context.Context, index int, e event.Event) error {
 	var verdicts []runtime.Verdict
 	open := 0
 	for _, plan := range r.config.Plans {
-		r.chosen = plan.Choose(e, r.chosen[:0])
-		for _, s := range r.chosen {
+		r.matching = plan.Choose(e, r.matching[:0])
+		for _, s := range r.matching {
 			item, verdict := plan.Prepare(s, e, index)
 			if verdict != nil {
 				if verdict.Reason != runtime.NotSubscribed {
@@ -151,32 +153,32 @@ func (r *Runner) offer(ctx context.Context, index int, e event.Event) error {
 				continue
 			}
 			open++
-			if err := r.take(ctx, plan, item); err != nil {
+			if err := r.addItem(ctx, plan, item); err != nil {
 				return err
 			}
 		}
 	}
 	matched := open > 0 || len(verdicts) > 0
 	if !matched {
-		verdicts = append(verdicts, r.missed(e))
+		verdicts = append(verdicts, r.unmatchedVerdict(e))
 	}
-	r.order.offered(index, matched, verdicts, open)
+	r.pending.markPrepared(index, matched, verdicts, open)
 	return nil
 }
 
-// take puts an item into its batch, and delivers that where it is full.
-func (r *Runner) take(ctx context.Context, plan *runtime.Plan, item runtime.Item) error {
+// addItem adds an item to its batch, and delivers the batch if it is full.
+func (r *Runner) addItem(ctx context.Context, plan *runtime.Plan, item runtime.Item) error {
 	if item.Barrier {
-		return r.alone(ctx, plan, item)
+		return r.deliverAlone(ctx, plan, item)
 	}
 	if full := r.batches.Add(plan, item); full != nil {
-		return r.deliver(ctx, plan, full)
+		return r.deliverBatch(ctx, plan, full)
 	}
 	return nil
 }
 
-// missed is the verdict of an event that no subscription chooses: where it is offered to but one, that of this one.
-func (r *Runner) missed(e event.Event) runtime.Verdict {
+// unmatchedVerdict returns the verdict of an event that matches no subscription. If there is only one subscription, the verdict names it.
+func (r *Runner) unmatchedVerdict(e event.Event) runtime.Verdict {
 	v := runtime.Verdict{
 		Outcome: runtime.Skipped, Status: http.StatusBadRequest, Code: fault.CodeInvalidPayload,
 		Reporter: fault.ReporterIntegrations, Reason: "the event matches no subscription",
@@ -193,48 +195,48 @@ func (r *Runner) missed(e event.Event) runtime.Verdict {
 	return v
 }
 
-// deliver brings a batch to its end beside others, behind those of its lane.
-func (r *Runner) deliver(ctx context.Context, plan *runtime.Plan, items []runtime.Item) error {
+// deliverBatch delivers a batch concurrently with other lanes, after earlier batches of its own lane.
+func (r *Runner) deliverBatch(ctx context.Context, plan *runtime.Plan, items []runtime.Item) error {
 	lane := lane{plan, items[0].Lane}
-	return r.lanes.run(lane, func() error {
+	return r.lanes.runInLane(lane, func() error {
 		defer runtime.Release(items)
-		return r.config.Retry.Deliver(ctx, plan, items, r.order.decide)
+		return r.config.Retry.Deliver(ctx, plan, items, r.pending.addVerdicts)
 	})
 }
 
-// alone delivers an item after everything that came before, and before everything that comes after.
-func (r *Runner) alone(ctx context.Context, plan *runtime.Plan, item runtime.Item) error {
-	if err := r.settle(ctx); err != nil {
+// deliverAlone delivers an item after all earlier items and before all later ones.
+func (r *Runner) deliverAlone(ctx context.Context, plan *runtime.Plan, item runtime.Item) error {
+	if err := r.deliverPending(ctx); err != nil {
 		return err
 	}
-	if err := r.deliver(ctx, plan, []runtime.Item{item}); err != nil {
+	if err := r.deliverBatch(ctx, plan, []runtime.Item{item}); err != nil {
 		return err
 	}
-	return r.lanes.wait()
+	return r.lanes.waitAll()
 }
 
-// flush settles everything and tells of it.
-func (r *Runner) flush(ctx context.Context) error {
-	if err := r.settle(ctx); err != nil {
+// flushAll delivers all pending events and reports them.
+func (r *Runner) flushAll(ctx context.Context) error {
+	if err := r.deliverPending(ctx); err != nil {
 		return err
 	}
-	return r.tell()
+	return r.reportComplete()
 }
 
-// settle delivers every batch as it is, and waits for all that are under way.
-func (r *Runner) settle(ctx context.Context) error {
+// deliverPending delivers all incomplete batches, and waits for all running ones.
+func (r *Runner) deliverPending(ctx context.Context) error {
 	for _, b := range r.batches.Rest() {
-		if err := r.deliver(ctx, b.Plan, b.Items); err != nil {
+		if err := r.deliverBatch(ctx, b.Plan, b.Items); err != nil {
 			return err
 		}
 	}
-	return r.lanes.wait()
+	return r.lanes.waitAll()
 }
 
-// tell passes on the events at the front whose verdicts are complete.
-func (r *Runner) tell() error {
-	for _, e := range r.order.complete() {
-		if err := r.config.Each(e); err != nil {
+// reportComplete reports the events at the front that have all their verdicts.
+func (r *Runner) reportComplete() error {
+	for _, e := range r.pending.takeComplete() {
+		if err := r.config.OnEvent(e); err != nil {
 			return err
 		}
 	}

@@ -76,7 +76,7 @@ func plan(t *testing.T, answer func(ids []string) (*destination.MultiStatus, err
 func run(t *testing.T, p *runtime.Plan, input string) ([]stream.Event, stream.Summary) {
 	var told []stream.Event
 	var summary stream.Summary
-	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, Retry: stream.Retry{Attempts: 4, Backoff: time.Millisecond}, Each: func(e stream.Event) error {
+	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, Retry: stream.Retry{Attempts: 4, Backoff: time.Millisecond}, OnEvent: func(e stream.Event) error {
 		told = append(told, e)
 		summary.Add(e)
 		return nil
@@ -96,7 +96,7 @@ func TestEveryLineIsToldInOrder(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		"0 line 1 s0 delivered ", "1 line 3  skipped the event matches no subscription",
-		"2 line 4  refused the line is no event: expected a key in quotes at byte 1", "3 line 5 s1 delivered ",
+		"2 line 4  refused the line is not a valid event: expected a key in quotes at byte 1", "3 line 5 s1 delivered ",
 		"4 line 6 s1 refused ID is required but missing", "5 line 7 s0 delivered ",
 	}, lines)
 	assert.Equal(t, []int{6, 4, 3, 1, 2, 0}, []int{summary.Events, summary.Matched, summary.Delivered, summary.Skipped, summary.Refused, summary.Failed})
@@ -167,7 +167,7 @@ func TestAnInterruptedRunStops(t *testing.T) {
 	assert.ErrorIs(t, runner.Run(ctx, strings.NewReader(`{"userId":"u"}`)), context.Canceled)
 
 	stop := errors.New("stop")
-	runner = stream.New(stream.Config{Plans: []*runtime.Plan{p}, Each: func(stream.Event) error { return stop }})
+	runner = stream.New(stream.Config{Plans: []*runtime.Plan{p}, OnEvent: func(stream.Event) error { return stop }})
 	assert.ErrorIs(t, runner.Run(context.Background(), strings.NewReader("{}\n{}")), stop)
 }
 
@@ -240,7 +240,7 @@ func TestCancelDoesNotWaitForTheInput(t *testing.T) {
 	input, write := io.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
 	told := make(chan struct{})
-	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, Each: func(stream.Event) error { close(told); return nil }})
+	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, OnEvent: func(stream.Event) error { close(told); return nil }})
 	ended := make(chan error)
 	go func() { ended <- runner.Run(ctx, input) }()
 	_, err := write.Write([]byte("{\"type\":\"x\"}\n{\"type\":"))
@@ -255,7 +255,7 @@ func TestACompleteLineDoesNotWaitForTheNext(t *testing.T) {
 	p := plan(t, func([]string) (*destination.MultiStatus, error) { return nil, nil }, `type = "a"`)
 	input, write := io.Pipe()
 	told := make(chan int, 2)
-	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, Each: func(e stream.Event) error { told <- e.Line; return nil }})
+	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p}, OnEvent: func(e stream.Event) error { told <- e.Line; return nil }})
 	ended := make(chan error)
 	go func() { ended <- runner.Run(context.Background(), input) }()
 	_, err := write.Write([]byte("{\"type\":\"x\"}\n{\"type\""))
@@ -300,7 +300,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 		}
 		return nil
 	}
-	require.NoError(t, stream.New(stream.Config{Plans: []*runtime.Plan{p}, Each: each}).Run(context.Background(), input))
+	require.NoError(t, stream.New(stream.Config{Plans: []*runtime.Plan{p}, OnEvent: each}).Run(context.Background(), input))
 	assert.Equal(t, 1000, told)
 	assert.Less(t, most>>20, uint64(100))
 }
@@ -338,7 +338,7 @@ func TestVerdictsOfManyEvents(t *testing.T) {
 			return nil
 		}
 		retry := stream.Retry{Attempts: 4, Backoff: time.Millisecond, MaxWait: 2 * time.Millisecond}
-		runner := stream.New(stream.Config{Plans: plans, Retry: retry, Each: each, Parallel: 1 + r.Intn(8)})
+		runner := stream.New(stream.Config{Plans: plans, Retry: retry, OnEvent: each, Parallel: 1 + r.Intn(8)})
 		require.NoError(t, runner.Run(context.Background(), iotest.HalfReader(strings.NewReader(strings.Join(lines, "\n")))))
 		require.Equal(t, len(lines), next)
 	}

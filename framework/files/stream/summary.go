@@ -8,26 +8,26 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// Summary counts what became of events. An event counts once for each subscription that it matches, and once where it
-// matches none. The zero Summary is empty.
+// Summary counts the verdicts of events: one for each subscription that an event matches, and one for an event without a match. The zero
+// Summary is empty. It is not safe for concurrent use.
 type Summary struct {
 	Events    int
-	Matched   int // events that match a subscription
+	Matched   int // events that match at least one subscription
 	Delivered int
 	Skipped   int
 	Refused   int
-	Failed    int // tried to the end, though trying later may help
+	Failed    int // failed after all retries; a later attempt may succeed
 
-	Unreadable int // of the refused ones, those that are no events
+	Unreadable int // refused lines that are not valid events
 	reasons    map[reasonKey]*Reason
 }
 
-// Reason is why some events were not delivered.
+// Reason is a reason for which events were not delivered, with their number.
 type Reason struct {
 	Outcome runtime.Outcome
 	Reason  string
 	Count   int
-	Line    int // of the first one
+	Line    int // line of the first event with this reason
 }
 
 type reasonKey struct {
@@ -35,7 +35,7 @@ type reasonKey struct {
 	reason  string
 }
 
-// maxReasons bounds the reasons that are counted apart; reasons beyond it are counted under one name.
+// maxReasons is the number of reasons that are counted separately. Further reasons are counted together.
 const maxReasons = 200
 
 // Add counts one event.
@@ -59,11 +59,12 @@ func (s *Summary) Add(e Event) {
 		default:
 			s.Failed++
 		}
-		s.count(v, e.Line)
+		s.countReason(v, e.Line)
 	}
 }
 
-func (s *Summary) count(v runtime.Verdict, line int) {
+// countReason counts a verdict that is not Delivered.
+func (s *Summary) countReason(v runtime.Verdict, line int) {
 	if s.reasons == nil {
 		s.reasons = map[reasonKey]*Reason{}
 	}
@@ -77,7 +78,7 @@ func (s *Summary) count(v runtime.Verdict, line int) {
 	s.reasons[key].Count++
 }
 
-// Reasons are why events were not delivered, the skipped ones first, the most frequent first among equals.
+// Reasons returns why events were not delivered: skipped, refused, then failed ones, and the most frequent first within each.
 func (s *Summary) Reasons() []Reason {
 	var list []Reason
 	for _, r := range s.reasons {

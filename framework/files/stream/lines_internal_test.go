@@ -16,9 +16,9 @@ import (
 
 // linesOf are all lines of an input, and the error at its end.
 func linesOf(input io.Reader, size int) (lines []string, err error) {
-	b := newBlocks(input, size)
+	b := newLineReader(input, size)
 	for {
-		raw, err := b.next()
+		raw, err := b.readLine()
 		lines = append(lines, string(raw))
 		if err != nil {
 			return lines, err
@@ -26,7 +26,7 @@ func linesOf(input io.Reader, size int) (lines []string, err error) {
 	}
 }
 
-// FuzzBlocks holds lines that are read in blocks, however they come, against the whole text divided.
+// FuzzBlocks holds lines that are read in lineReader, however they come, against the whole text divided.
 func FuzzBlocks(f *testing.F) {
 	for _, seed := range []string{"", "a", "a\nb\r\n\nc", "\n\n", strings.Repeat("0123456789\n", 50), strings.Repeat("x", 200) + "\ny"} {
 		f.Add(seed, uint8(7))
@@ -64,10 +64,10 @@ func (p *pieces) Read(into []byte) (int, error) {
 }
 
 func TestBlocksStayAsTheyWere(t *testing.T) {
-	b := newBlocks(iotest.HalfReader(strings.NewReader(strings.Repeat("abcdefg\n", 100_000))), 1000)
+	b := newLineReader(iotest.HalfReader(strings.NewReader(strings.Repeat("abcdefg\n", 100_000))), 1000)
 	var lines [][]byte
 	for {
-		raw, err := b.next()
+		raw, err := b.readLine()
 		if err != nil {
 			break
 		}
