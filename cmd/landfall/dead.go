@@ -71,7 +71,7 @@ func (c *deadCommand) checkInstance(ctx context.Context) error {
 	if wrong == nil {
 		return nil
 	}
-	err := c.client.Letters(ctx, delivery.DeadLetterFilter{Instance: c.filter.Instance, Limit: 1}, func(*delivery.DeadLetter) error {
+	err := c.client.DeadLetters(ctx, delivery.DeadLetterFilter{Instance: c.filter.Instance, Limit: 1}, func(*delivery.DeadLetter) error {
 		wrong = nil // what is left of an instance that is gone
 		return nil
 	})
@@ -123,7 +123,7 @@ func (c *deadCommand) list(ctx context.Context) error {
 	}
 	defer c.close()
 	n := 0
-	err := c.client.Letters(ctx, c.filter, func(l *delivery.DeadLetter) error {
+	err := c.client.DeadLetters(ctx, c.filter, func(l *delivery.DeadLetter) error {
 		n++
 		if c.json {
 			c.print(l)
@@ -163,7 +163,7 @@ func (c *deadCommand) show(ctx context.Context, id string) error {
 	}
 	defer c.close()
 	found := false
-	err := c.client.Letters(ctx, c.filter, func(l *delivery.DeadLetter) error {
+	err := c.client.DeadLetters(ctx, c.filter, func(l *delivery.DeadLetter) error {
 		found = true
 		if c.json {
 			c.print(l)
@@ -206,7 +206,7 @@ func newDeadReplay(s streams) *cobra.Command {
 			"the same user goes with them, and the user is parked no longer. Without a server, it is done when one starts.",
 		Example: "  landfall dead replay 1042-3-9af3c1\n  landfall dead replay --instance braze-main --reason 'rate limit'\n  landfall dead replay --all",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.change(cmd.Context(), args, "replayed", func() changer { return c.client.Resend })
+			return c.change(cmd.Context(), args, "replayed", func() changer { return c.client.ReplayDeadLetters })
 		},
 	}
 	c.filterFlags(cmd)
@@ -221,7 +221,7 @@ func newDeadDrop(s streams) *cobra.Command {
 		Long:    "Deletes letters. Of parked events, everything that is parked for the same user goes with them, and the user is parked no longer.",
 		Example: "  landfall dead drop 1042-3-9af3c1\n  landfall dead drop --user u17",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.change(cmd.Context(), args, "dropped", func() changer { return c.client.Discard })
+			return c.change(cmd.Context(), args, "dropped", func() changer { return c.client.DropDeadLetters })
 		},
 	}
 	c.filterFlags(cmd)

@@ -12,7 +12,7 @@ import (
 
 type replayCommand struct {
 	reaching
-	asked        admin.Replay
+	asked        admin.ReplayRequest
 	since, until string
 }
 

@@ -1,8 +1,8 @@
-// Package admin is the way into a running server for those who run it: how far the delivery is, letters that were set aside,
-// replays, reloading, health and metrics, over HTTP; and the client of it.
+// Package admin implements the admin API of a running server and its client: health, metrics, delivery status, dead letters, replays,
+// backups and reloading, over HTTP.
 //
-// Health is for everybody. The rest needs the admin key; as long as none is set, being a program on the server's machine is
-// enough. A Server and a Client are safe for concurrent use.
+// Health needs no authentication. Everything else needs the admin key; without an admin key, only programs on the server's machine are
+// allowed. The package must not know how a server is started or configured. A Server and a Client are safe for concurrent use.
 package admin
 
 import (
@@ -24,77 +24,77 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/access"
 )
 
-// Server answers admin requests.
+// Server serves the admin API.
 type Server struct {
 	Queue         *delivery.Queue
-	Runner        *delivery.Runner                       // nil if nothing is delivered
-	Status        func() []delivery.Status               // nil where nothing is delivered
-	Health        func(context.Context) delivery.Health  // whether events are taken and delivered; may be nil
-	Resume        func(instance string) error            // ends the pauses of an instance; may be nil
-	Sources       func(instance string) ([]string, bool) // the sources of an instance, none for all; false where there is no such
+	Runner        *delivery.Runner                       // nil if the program delivers nothing
+	Status        func() []delivery.Status               // nil if the program delivers nothing
+	Health        func(context.Context) delivery.Health  // may be nil
+	Resume        func(instance string) error            // ends the rate-limit pauses of an instance; may be nil
+	Sources       func(instance string) ([]string, bool) // the source ids of an instance, none for all sources; false if the config has no such instance
 	Subscriptions func(instance string) []string         // the names of an instance's subscriptions
 	Reload        func(context.Context) error            // may be nil
 	Metrics       http.Handler                           // may be nil
-	Backup        func(context.Context, io.Writer) error // takes a backup; may be nil
-	Guard         *access.Guard                          // who may do what is not for everybody
+	Backup        func(context.Context, io.Writer) error // writes a backup; may be nil
+	Guard         *access.Guard                          // authenticates requests and writes the audit log
 }
 
-// header must be set by requests without the key, so that no page in a browser can make them.
-const header = "Landfall-Admin"
+// markHeader is required in requests without the admin key. Pages in a browser cannot set it.
+const markHeader = "Landfall-Admin"
 
-// Handler is the server's routes.
+// Handler returns the routes of the admin API.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("GET /metrics", s.guard(true, s.metrics))
-	mux.Handle("GET /admin/status", s.guard(false, s.status))
-	mux.Handle("GET /admin/letters", s.guard(false, s.letters))
-	mux.Handle("POST /admin/letters/replay", s.guard(false, s.change("letters.replay", func(q *delivery.Queue) changer { return q.ReplayDeadLetters })))
-	mux.Handle("POST /admin/letters/drop", s.guard(false, s.change("letters.drop", func(q *delivery.Queue) changer { return q.DropDeadLetters })))
-	mux.Handle("GET /admin/instances", s.guard(false, s.instances))
-	mux.Handle("POST /admin/instances/rename", s.guard(false, s.changeInstance))
-	mux.Handle("POST /admin/instances/forget", s.guard(false, s.changeInstance))
-	mux.Handle("POST /admin/replay", s.guard(false, s.replay))
-	mux.Handle("POST /admin/resume", s.guard(false, s.resume))
-	mux.Handle("POST /admin/reload", s.guard(false, s.reload))
-	s.routeDamage(mux)
+	mux.HandleFunc("GET /readyz", s.handleReady)
+	mux.Handle("GET /metrics", s.requireAccess(true, s.handleMetrics))
+	mux.Handle("GET /admin/status", s.requireAccess(false, s.handleStatus))
+	mux.Handle("GET /admin/letters", s.requireAccess(false, s.handleDeadLetters))
+	mux.Handle("POST /admin/letters/replay", s.requireAccess(false, s.changeDeadLetters("letters.replay", func(q *delivery.Queue) changer { return q.ReplayDeadLetters })))
+	mux.Handle("POST /admin/letters/drop", s.requireAccess(false, s.changeDeadLetters("letters.drop", func(q *delivery.Queue) changer { return q.DropDeadLetters })))
+	mux.Handle("GET /admin/instances", s.requireAccess(false, s.handleInstances))
+	mux.Handle("POST /admin/instances/rename", s.requireAccess(false, s.handleInstanceChange))
+	mux.Handle("POST /admin/instances/forget", s.requireAccess(false, s.handleInstanceChange))
+	mux.Handle("POST /admin/replay", s.requireAccess(false, s.handleReplay))
+	mux.Handle("POST /admin/resume", s.requireAccess(false, s.handleResume))
+	mux.Handle("POST /admin/reload", s.requireAccess(false, s.handleReload))
+	s.addMaintenanceRoutes(mux)
 	return mux
 }
 
-// guard lets in requests that the Guard allows. A request without a bearer token must have the header, unless unmarked says that
-// a page in a browser may make it.
-func (s *Server) guard(unmarked bool, next http.HandlerFunc) http.Handler {
+// requireAccess allows only requests that the Guard authenticates. A request without a bearer token must have the markHeader, unless
+// browserAllowed is set.
+func (s *Server) requireAccess(browserAllowed bool, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		actor, err := s.Guard.Authenticate(r)
-		if err == nil && !unmarked && access.Bearer(r) == "" && r.Header.Get(header) == "" {
+		if err == nil && !browserAllowed && access.Bearer(r) == "" && r.Header.Get(markHeader) == "" {
 			err = access.ErrUnauthorized
 		}
 		if err != nil {
-			s.refuse(w, err)
+			s.denyAccess(w, err)
 			return
 		}
 		next(w, r.WithContext(access.WithActor(r.Context(), actor)))
 	})
 }
 
-// refuse answers a request that is not let in.
-func (s *Server) refuse(w http.ResponseWriter, err error) {
+// denyAccess responds to a request that is not authenticated.
+func (s *Server) denyAccess(w http.ResponseWriter, err error) {
 	var limited *access.LimitedError
 	if errors.As(err, &limited) {
 		limited.SetRetryAfter(w.Header())
-		fail(w, http.StatusTooManyRequests, limited)
+		writeError(w, http.StatusTooManyRequests, limited)
 		return
 	}
 	message := "this needs the admin key as a bearer token"
 	if !s.Guard.HasKey() {
-		message = "no admin key is set, so only programs on the server's machine are let in: ask for it as localhost, with the header " + header + ": 1"
+		message = "no admin key is set, so only programs on the server's machine have access: send the request to localhost, with the header " + markHeader + ": 1"
 	}
 	w.Header().Set("WWW-Authenticate", "Bearer")
-	fail(w, http.StatusUnauthorized, errors.New(message))
+	writeError(w, http.StatusUnauthorized, errors.New(message))
 }
 
-func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
+func (s *Server) handleMetrics(w http.ResponseWriter, r *http.Request) {
 	if s.Metrics == nil {
 		http.NotFound(w, r)
 		return
@@ -102,54 +102,56 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	s.Metrics.ServeHTTP(w, r)
 }
 
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) handleStatus(w http.ResponseWriter, _ *http.Request) {
 	list := []delivery.Status{}
 	if s.Status != nil {
 		list = s.Status()
 	}
-	answer(w, http.StatusOK, list)
+	writeJSON(w, http.StatusOK, list)
 }
 
-func (s *Server) letters(w http.ResponseWriter, r *http.Request) {
+func (s *Server) handleDeadLetters(w http.ResponseWriter, r *http.Request) {
 	f, err := readFilter(r.URL.Query())
 	if err != nil {
-		fail(w, http.StatusBadRequest, err)
+		writeError(w, http.StatusBadRequest, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)
 	if err := s.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error { return lines.Encode(l) }); err != nil {
-		panic(http.ErrAbortHandler) // what has been written is not all there is
+		panic(http.ErrAbortHandler) // the response is incomplete
 	}
 }
 
+// changer changes the dead letters that match a filter, and returns their number.
 type changer func(context.Context, delivery.DeadLetterFilter) (int, error)
 
-func (s *Server) change(action string, of func(*delivery.Queue) changer) http.HandlerFunc {
+// changeDeadLetters returns the handler for a change of dead letters. action is its name in the audit log.
+func (s *Server) changeDeadLetters(action string, method func(*delivery.Queue) changer) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		f, err := readFilter(r.URL.Query())
 		if err != nil {
-			fail(w, http.StatusBadRequest, err)
+			writeError(w, http.StatusBadRequest, err)
 			return
 		}
-		f.IsRemoved = s.gone
-		n, err := of(s.Queue)(r.Context(), f)
+		f.IsRemoved = s.isRemoved
+		n, err := method(s.Queue)(r.Context(), f)
 		s.Guard.Record(r.Context(), action, err, append(filterAttributes(f), "count", n)...)
-		var gone *delivery.RemovedInstanceError
-		if errors.As(err, &gone) {
-			fail(w, http.StatusConflict, err)
+		var removed *delivery.RemovedInstanceError
+		if errors.As(err, &removed) {
+			writeError(w, http.StatusConflict, err)
 			return
 		}
 		if err != nil {
-			fail(w, http.StatusInternalServerError, err)
+			writeError(w, http.StatusInternalServerError, err)
 			return
 		}
-		answer(w, http.StatusOK, Changed{n})
+		writeJSON(w, http.StatusOK, Changed{n})
 	}
 }
 
-// filterAttributes are the parts of a filter that the audit log may show. A user's id and a reason are personal.
+// filterAttributes returns the parts of a filter for the audit log. User ids and reasons are left out, because they are personal data.
 func filterAttributes(f delivery.DeadLetterFilter) []any {
 	var list []any
 	for _, a := range []struct{ name, text string }{
@@ -170,96 +172,101 @@ func filterAttributes(f delivery.DeadLetterFilter) []any {
 	return list
 }
 
-// Changed is how many letters or events something was done to.
+// Changed is the number of dead letters or events that a request changed.
 type Changed struct {
 	Count int `json:"count"`
 }
 
-// Replay asks for kept events once more.
-type Replay struct {
+// ReplayRequest asks to deliver stored events of an instance again.
+type ReplayRequest struct {
 	Instance     string    `json:"instance"`
-	Subscription string    `json:"subscription,omitempty"` // the only one that gets them
-	Subscribe    string    `json:"subscribe,omitempty"`    // FQL that chooses them
+	Subscription string    `json:"subscription,omitempty"` // deliver to this subscription only
+	Subscribe    string    `json:"subscribe,omitempty"`    // FQL filter for the events
 	Since        time.Time `json:"since"`
 	Until        time.Time `json:"until,omitzero"`
 }
 
-func (s *Server) replay(w http.ResponseWriter, r *http.Request) {
-	var asked Replay
-	if err := json.NewDecoder(event.ReaderWithoutBOM(http.MaxBytesReader(w, r.Body, 1<<20))).Decode(&asked); err != nil {
-		fail(w, http.StatusBadRequest, fmt.Errorf("the body is no replay: %w", err))
+func (s *Server) handleReplay(w http.ResponseWriter, r *http.Request) {
+	var request ReplayRequest
+	if err := json.NewDecoder(event.ReaderWithoutBOM(http.MaxBytesReader(w, r.Body, 1<<20))).Decode(&request); err != nil {
+		writeError(w, http.StatusBadRequest, fmt.Errorf("the body is not a valid replay request: %w", err))
 		return
 	}
-	sources, ok := s.Sources(asked.Instance)
+	sources, ok := s.Sources(request.Instance)
 	if !ok {
-		fail(w, http.StatusBadRequest, fmt.Errorf("there is no instance %q", asked.Instance))
+		writeError(w, http.StatusBadRequest, fmt.Errorf("there is no instance %q", request.Instance))
 		return
 	}
-	if names := s.Subscriptions(asked.Instance); asked.Subscription != "" && !slices.Contains(names, asked.Subscription) {
-		fail(w, http.StatusBadRequest, fmt.Errorf("%s has no subscription %q%s", asked.Instance, asked.Subscription, fault.DidYouMean(asked.Subscription, names)))
+	if names := s.Subscriptions(request.Instance); request.Subscription != "" && !slices.Contains(names, request.Subscription) {
+		writeError(w, http.StatusBadRequest, fmt.Errorf("%s has no subscription %q%s", request.Instance, request.Subscription, fault.DidYouMean(request.Subscription, names)))
 		return
 	}
-	again := delivery.ReplayRequest{Instance: asked.Instance, Subscription: asked.Subscription, Sources: sources, Since: asked.Since, Until: asked.Until}
-	if asked.Subscribe != "" {
-		query, err := fql.Compile(asked.Subscribe)
+	replay := delivery.ReplayRequest{Instance: request.Instance, Subscription: request.Subscription, Sources: sources, Since: request.Since, Until: request.Until}
+	if request.Subscribe != "" {
+		query, err := fql.Compile(request.Subscribe)
 		if err != nil {
-			fail(w, http.StatusBadRequest, err)
+			writeError(w, http.StatusBadRequest, err)
 			return
 		}
-		again.Choose = func(e event.Value) bool { return query.Match(e) }
+		replay.Choose = func(e event.Value) bool { return query.Match(e) }
 	}
-	n, err := s.Queue.Replay(r.Context(), again)
-	s.Guard.Record(r.Context(), "events.replay", err, "instance", asked.Instance, "subscription", asked.Subscription,
-		"since", asked.Since, "until", asked.Until, "by_query", asked.Subscribe != "", "count", n)
+	n, err := s.Queue.Replay(r.Context(), replay)
+	s.Guard.Record(r.Context(), "events.replay", err, "instance", request.Instance, "subscription", request.Subscription,
+		"since", request.Since, "until", request.Until, "by_query", request.Subscribe != "", "count", n)
 	if err != nil {
-		fail(w, http.StatusInternalServerError, err)
+		writeError(w, http.StatusInternalServerError, err)
 		return
 	}
-	answer(w, http.StatusOK, Changed{n})
+	writeJSON(w, http.StatusOK, Changed{n})
 }
 
-func (s *Server) resume(w http.ResponseWriter, r *http.Request) {
+func (s *Server) handleResume(w http.ResponseWriter, r *http.Request) {
 	if s.Resume == nil {
-		fail(w, http.StatusNotFound, errors.New("nothing is delivered here that could be resumed"))
+		writeError(w, http.StatusNotFound, errors.New("this program delivers nothing, so there is nothing to resume"))
 		return
 	}
 	switch err := s.Resume(r.URL.Query().Get("instance")); {
 	case errors.Is(err, delivery.ErrUnknownInstance):
-		fail(w, http.StatusBadRequest, err)
+		writeError(w, http.StatusBadRequest, err)
 	case err != nil:
-		fail(w, http.StatusInternalServerError, err)
+		writeError(w, http.StatusInternalServerError, err)
 	default:
-		answer(w, http.StatusOK, map[string]bool{"resumed": true})
+		writeJSON(w, http.StatusOK, map[string]bool{"resumed": true})
 	}
 }
 
-func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+func (s *Server) handleReload(w http.ResponseWriter, r *http.Request) {
 	if s.Reload == nil {
-		fail(w, http.StatusNotFound, errors.New("nothing runs that could be reloaded"))
+		writeError(w, http.StatusNotFound, errors.New("this program has no config to reload"))
 		return
 	}
 	err := s.Reload(r.Context())
 	s.Guard.Record(r.Context(), "config.reload", err)
 	if err != nil {
-		fail(w, http.StatusBadRequest, err)
+		writeError(w, http.StatusBadRequest, err)
 		return
 	}
-	answer(w, http.StatusOK, map[string]bool{"reloaded": true})
+	writeJSON(w, http.StatusOK, map[string]bool{"reloaded": true})
 }
 
-func answer(w http.ResponseWriter, status int, v any) {
+// writeJSON responds with a value as JSON.
+func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // who has gone away needs no answer
+	_ = json.NewEncoder(w).Encode(v) // the client may have disconnected
 }
 
-type failure struct {
+// errorBody is the JSON body of an error response.
+type errorBody struct {
 	Error string `json:"error"`
 }
 
-func fail(w http.ResponseWriter, status int, err error) { answer(w, status, failure{err.Error()}) }
+// writeError responds with an error as JSON.
+func writeError(w http.ResponseWriter, status int, err error) {
+	writeJSON(w, status, errorBody{err.Error()})
+}
 
-// readFilter reads a filter from a query, and writeFilter writes it there.
+// readFilter decodes a filter from URL parameters.
 func readFilter(q url.Values) (delivery.DeadLetterFilter, error) {
 	f := delivery.DeadLetterFilter{
 		Instance: q.Get("instance"), Subscription: q.Get("subscription"), ID: q.Get("id"), User: q.Get("user"), Reason: q.Get("reason"),
@@ -274,6 +281,7 @@ func readFilter(q url.Values) (delivery.DeadLetterFilter, error) {
 	return f, errors.Join(errs[:]...)
 }
 
+// readTime parses a time; "" is the zero time.
 func readTime(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -281,6 +289,7 @@ func readTime(text string) (time.Time, error) {
 	return time.Parse(time.RFC3339Nano, text)
 }
 
+// writeFilter encodes a filter as URL parameters.
 func writeFilter(f delivery.DeadLetterFilter) url.Values {
 	q := url.Values{}
 	for name, text := range map[string]string{
@@ -302,6 +311,7 @@ func writeFilter(f delivery.DeadLetterFilter) url.Values {
 	return q
 }
 
+// writeTime formats a time; the zero time is "".
 func writeTime(t time.Time) string {
 	if t.IsZero() {
 		return ""

@@ -38,18 +38,18 @@ func TestWhoGetsIn(t *testing.T) {
 		header                map[string]string
 		want                  int
 	}{
-		"a program here":                {unkeyed, "/admin/status", "127.0.0.1:8080", "127.0.0.1:5000", mark, 200},
+		"a local program":                {unkeyed, "/admin/status", "127.0.0.1:8080", "127.0.0.1:5000", mark, 200},
 		"by name":                       {unkeyed, "/admin/status", "localhost:8080", "127.0.0.1:5000", mark, 200},
 		"by name without a port":        {unkeyed, "/admin/status", "LOCALHOST", "127.0.0.1:5000", mark, 200},
 		"by the other protocol":         {unkeyed, "/admin/status", "[::1]:8080", "[::1]:5000", mark, 200},
 		"the other without a port":      {unkeyed, "/admin/status", "[::1]", "[::1]:5000", mark, 200},
-		"a scraper here":                {unkeyed, "/metrics", "127.0.0.1:8080", "127.0.0.1:5000", nil, 200},
-		"no mark":                       {unkeyed, "/admin/status", "127.0.0.1:8080", "127.0.0.1:5000", nil, 401},
+		"a local scraper":                {unkeyed, "/metrics", "127.0.0.1:8080", "127.0.0.1:5000", nil, 200},
+		"no mark header":                       {unkeyed, "/admin/status", "127.0.0.1:8080", "127.0.0.1:5000", nil, 401},
 		"elsewhere":                     {unkeyed, "/admin/status", "127.0.0.1:8080", "192.0.2.7:5000", mark, 401},
-		"a page of a rebound name":      {unkeyed, "/admin/status", "evil.example:8080", "127.0.0.1:5000", mark, 401},
-		"its look at the metrics":       {unkeyed, "/metrics", "evil.example:8080", "127.0.0.1:5000", nil, 401},
-		"a name that begins so":         {unkeyed, "/admin/status", "localhost.evil.example", "127.0.0.1:5000", mark, 401},
-		"an address that begins so":     {unkeyed, "/admin/status", "127.0.0.1.evil.example:8080", "127.0.0.1:5000", mark, 401},
+		"a page after DNS rebinding":      {unkeyed, "/admin/status", "evil.example:8080", "127.0.0.1:5000", mark, 401},
+		"metrics after DNS rebinding":       {unkeyed, "/metrics", "evil.example:8080", "127.0.0.1:5000", nil, 401},
+		"a host name with the prefix localhost":         {unkeyed, "/admin/status", "localhost.evil.example", "127.0.0.1:5000", mark, 401},
+		"a host name with an address as prefix":     {unkeyed, "/admin/status", "127.0.0.1.evil.example:8080", "127.0.0.1:5000", mark, 401},
 		"no host":                       {unkeyed, "/admin/status", "", "127.0.0.1:5000", mark, 401},
 		"behind a proxy on the machine": {unkeyed, "/admin/status", "127.0.0.1:8080", "127.0.0.1:5000", map[string]string{"Landfall-Admin": "1", "X-Forwarded-For": "192.0.2.7"}, 401},
 
@@ -101,7 +101,7 @@ func TestGuessesAreLimitedByAddress(t *testing.T) {
 	assert.NotContains(t, log.String(), "guess")
 }
 
-func TestAReplayOfNothingKnownIsRefused(t *testing.T) {
+func TestReplayOfUnknownInstanceIsRejected(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"instance":"crn"}`:                          `there is no instance \"crn\"`,
 		`{"instance":"crm","subscription":"VIPs"}`:    `crm has no subscription \"VIPs\" (did you mean \"VIP\"?)`,

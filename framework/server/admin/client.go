@@ -13,16 +13,16 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 )
 
-// Client asks a Server.
+// Client calls the admin API of a Server.
 type Client struct {
 	Transport http.RoundTripper
-	URL       string // such as http://127.0.0.1:8080
-	Key       string // "" on the server's own machine
+	URL       string // such as http://127.0.0.1:8081
+	Key       string // the admin key, or the token of local commands; "" on the server's own machine if it has no key
 }
 
-// Letters tells of the letters that a filter chooses.
-func (c *Client) Letters(ctx context.Context, f delivery.DeadLetterFilter, tell func(*delivery.DeadLetter) error) error {
-	body, err := c.do(ctx, http.MethodGet, "/admin/letters?"+writeFilter(f).Encode(), nil)
+// DeadLetters calls f for each dead letter that matches the filter.
+func (c *Client) DeadLetters(ctx context.Context, filter delivery.DeadLetterFilter, f func(*delivery.DeadLetter) error) error {
+	body, err := c.sendRequest(ctx, http.MethodGet, "/admin/letters?"+writeFilter(filter).Encode(), nil)
 	if err != nil {
 		return err
 	}
@@ -35,36 +35,36 @@ func (c *Client) Letters(ctx context.Context, f delivery.DeadLetterFilter, tell 
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("reading the letters: %w", err)
+			return fmt.Errorf("reading the dead letters: %w", err)
 		}
-		if err := tell(l); err != nil {
+		if err := f(l); err != nil {
 			return err
 		}
 	}
 }
 
-// Resend has letters taken again; see delivery.Queue.
-func (c *Client) Resend(ctx context.Context, f delivery.DeadLetterFilter) (int, error) {
-	return c.count(ctx, "/admin/letters/replay?"+writeFilter(f).Encode(), nil)
+// ReplayDeadLetters replays the dead letters that match the filter; see delivery.Queue.
+func (c *Client) ReplayDeadLetters(ctx context.Context, f delivery.DeadLetterFilter) (int, error) {
+	return c.postForCount(ctx, "/admin/letters/replay?"+writeFilter(f).Encode(), nil)
 }
 
-// Discard deletes letters.
-func (c *Client) Discard(ctx context.Context, f delivery.DeadLetterFilter) (int, error) {
-	return c.count(ctx, "/admin/letters/drop?"+writeFilter(f).Encode(), nil)
+// DropDeadLetters deletes the dead letters that match the filter.
+func (c *Client) DropDeadLetters(ctx context.Context, f delivery.DeadLetterFilter) (int, error) {
+	return c.postForCount(ctx, "/admin/letters/drop?"+writeFilter(f).Encode(), nil)
 }
 
-// Replay has kept events taken once more.
-func (c *Client) Replay(ctx context.Context, r Replay) (int, error) {
+// Replay delivers stored events again.
+func (c *Client) Replay(ctx context.Context, r ReplayRequest) (int, error) {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return 0, err
 	}
-	return c.count(ctx, "/admin/replay", body)
+	return c.postForCount(ctx, "/admin/replay", body)
 }
 
-// Status is how far the instances are.
+// Status returns the delivery status of the instances.
 func (c *Client) Status(ctx context.Context) ([]delivery.Status, error) {
-	body, err := c.do(ctx, http.MethodGet, "/admin/status", nil)
+	body, err := c.sendRequest(ctx, http.MethodGet, "/admin/status", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -73,52 +73,54 @@ func (c *Client) Status(ctx context.Context) ([]delivery.Status, error) {
 	return list, json.NewDecoder(body).Decode(&list)
 }
 
-// Resume ends the pauses of an instance.
+// Resume ends the rate-limit pauses of an instance.
 func (c *Client) Resume(ctx context.Context, instance string) error {
-	answer, err := c.do(ctx, http.MethodPost, "/admin/resume?"+url.Values{"instance": {instance}}.Encode(), nil)
+	response, err := c.sendRequest(ctx, http.MethodPost, "/admin/resume?"+url.Values{"instance": {instance}}.Encode(), nil)
 	if err != nil {
 		return err
 	}
-	return answer.Close()
+	return response.Close()
 }
 
-func (c *Client) count(ctx context.Context, path string, body []byte) (int, error) {
-	answer, err := c.do(ctx, http.MethodPost, path, body)
+// postForCount sends a POST request and returns the count in the response.
+func (c *Client) postForCount(ctx context.Context, path string, body []byte) (int, error) {
+	response, err := c.sendRequest(ctx, http.MethodPost, path, body)
 	if err != nil {
 		return 0, err
 	}
-	defer answer.Close()
+	defer response.Close()
 	var changed Changed
-	return changed.Count, json.NewDecoder(answer).Decode(&changed)
+	return changed.Count, json.NewDecoder(response).Decode(&changed)
 }
 
-func (c *Client) do(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {
+// sendRequest returns the body of a successful response. The caller must close it.
+func (c *Client) sendRequest(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {
 	r, err := http.NewRequestWithContext(ctx, method, c.URL+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set(header, "1")
+	r.Header.Set(markHeader, "1")
 	if c.Key != "" {
 		r.Header.Set("Authorization", "Bearer "+c.Key)
 	}
-	answer, err := c.Transport.RoundTrip(r)
+	response, err := c.Transport.RoundTrip(r)
 	if err != nil {
-		return nil, fmt.Errorf("asking the server: %w", err)
+		return nil, fmt.Errorf("calling the server: %w", err)
 	}
-	if answer.StatusCode == http.StatusOK {
-		return answer.Body, nil
+	if response.StatusCode == http.StatusOK {
+		return response.Body, nil
 	}
-	defer answer.Body.Close()
-	var said failure
-	if err := json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&said); err != nil || said.Error == "" {
-		said.Error = "the server answers " + answer.Status
+	defer response.Body.Close()
+	var refusal errorBody
+	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&refusal); err != nil || refusal.Error == "" {
+		refusal.Error = "the server responded with status " + response.Status
 	}
-	return nil, &StatusError{Code: answer.StatusCode, Message: said.Error}
+	return nil, &StatusError{Code: response.StatusCode, Message: refusal.Error}
 }
 
-// StatusError is a server's refusal.
+// StatusError is an error response of a server.
 type StatusError struct {
-	Code    int // the status
+	Code    int // HTTP status
 	Message string
 }
 

@@ -10,9 +10,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 )
 
-// ready answers whether the server takes and delivers events: 200 if it does, 503 with the reasons if not. The answer is text, or the
-// whole Health for a request that accepts JSON or has format=json.
-func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+// handleReady reports whether the server ingests and delivers events: 200 if it does, 503 with the reasons otherwise. The response is
+// text, or the complete Health for a request that accepts JSON or has format=json.
+func (s *Server) handleReady(w http.ResponseWriter, r *http.Request) {
 	h := delivery.Health{Ready: true, Ingesting: true, Delivering: true, Findings: []delivery.Finding{}}
 	if s.Health != nil {
 		h = s.Health(r.Context())
@@ -25,7 +25,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if r.FormValue("format") == "json" || strings.Contains(r.Header.Get("Accept"), "application/json") {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(h) // a client that has gone needs no answer
+		_ = json.NewEncoder(w).Encode(h) // the client may have disconnected
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -33,7 +33,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, healthText(h))
 }
 
-// healthText is a Health for people: a verdict, and a line for each finding.
+// healthText formats a Health as text: the overall status, and a line for each finding.
 func healthText(h delivery.Health) string {
 	var b strings.Builder
 	switch {

@@ -10,8 +10,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 )
 
-// gone reports whether an instance is not in the config any more.
-func (s *Server) gone(id string) bool {
+// isRemoved reports whether an instance is no longer in the config.
+func (s *Server) isRemoved(id string) bool {
 	if s.Sources == nil {
 		return false
 	}
@@ -19,48 +19,49 @@ func (s *Server) gone(id string) bool {
 	return !ok
 }
 
-func (s *Server) instances(w http.ResponseWriter, r *http.Request) {
+func (s *Server) handleInstances(w http.ResponseWriter, r *http.Request) {
 	list, err := s.Queue.Backlogs(r.Context(), nil)
 	if err != nil {
-		fail(w, http.StatusInternalServerError, err)
+		writeError(w, http.StatusInternalServerError, err)
 		return
 	}
-	answer(w, http.StatusOK, list)
+	writeJSON(w, http.StatusOK, list)
 }
 
-// instanceChange asks for a change of an instance that is not in the config any more.
+// instanceChange is a request to rename or forget an instance that is no longer in the config.
 type instanceChange struct {
 	Instance string `json:"instance"`
 	To       string `json:"to,omitempty"` // its new id; "" to forget it
 }
 
-func (s *Server) changeInstance(w http.ResponseWriter, r *http.Request) {
-	var asked instanceChange
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&asked); err != nil || asked.Instance == "" {
-		fail(w, http.StatusBadRequest, errors.New(`the body should be {"instance": ID, "to": ID}`))
+func (s *Server) handleInstanceChange(w http.ResponseWriter, r *http.Request) {
+	var request instanceChange
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&request); err != nil || request.Instance == "" {
+		writeError(w, http.StatusBadRequest, errors.New(`the body should be {"instance": ID, "to": ID}`))
 		return
 	}
-	if !s.gone(asked.Instance) {
-		fail(w, http.StatusConflict, fmt.Errorf("the instance %q is still in the config: rename or delete it there first", asked.Instance))
+	if !s.isRemoved(request.Instance) {
+		writeError(w, http.StatusConflict, fmt.Errorf("the instance %q is still in the config: rename or delete it there first", request.Instance))
 		return
 	}
-	if asked.To != "" && s.gone(asked.To) {
-		fail(w, http.StatusConflict, fmt.Errorf("there is no instance %q in the config: give it that id there first", asked.To))
+	if request.To != "" && s.isRemoved(request.To) {
+		writeError(w, http.StatusConflict, fmt.Errorf("there is no instance %q in the config: give it that id there first", request.To))
 		return
 	}
-	moved, err := s.applyChange(r.Context(), asked)
+	moved, err := s.applyChange(r.Context(), request)
 	action := "instances.rename"
-	if asked.To == "" {
+	if request.To == "" {
 		action = "instances.forget"
 	}
-	s.Guard.Record(r.Context(), action, err, "instance", asked.Instance, "to", asked.To)
+	s.Guard.Record(r.Context(), action, err, "instance", request.Instance, "to", request.To)
 	if err != nil {
-		fail(w, http.StatusInternalServerError, err)
+		writeError(w, http.StatusInternalServerError, err)
 		return
 	}
-	answer(w, http.StatusOK, moved)
+	writeJSON(w, http.StatusOK, moved)
 }
 
+// applyChange renames or forgets an instance.
 func (s *Server) applyChange(ctx context.Context, c instanceChange) (delivery.MoveResult, error) {
 	switch {
 	case c.To == "" && s.Runner != nil:
@@ -73,9 +74,9 @@ func (s *Server) applyChange(ctx context.Context, c instanceChange) (delivery.Mo
 	return s.Queue.RenameInstance(ctx, c.Instance, c.To)
 }
 
-// Instances returns what the queue holds for each instance.
+// Instances returns the queued data of each instance.
 func (c *Client) Instances(ctx context.Context) ([]delivery.Backlog, error) {
-	body, err := c.do(ctx, http.MethodGet, "/admin/instances", nil)
+	body, err := c.sendRequest(ctx, http.MethodGet, "/admin/instances", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -84,12 +85,12 @@ func (c *Client) Instances(ctx context.Context) ([]delivery.Backlog, error) {
 	return list, json.NewDecoder(body).Decode(&list)
 }
 
-// RenameInstance gives what the queue holds for an instance that is gone from the config to another one.
+// RenameInstance moves the queued data of an instance that is no longer in the config to another instance.
 func (c *Client) RenameInstance(ctx context.Context, id, to string) (delivery.MoveResult, error) {
 	return c.changeInstance(ctx, "/admin/instances/rename", instanceChange{id, to})
 }
 
-// ForgetInstance deletes what the queue holds for an instance that is gone from the config.
+// ForgetInstance deletes the queued data of an instance that is no longer in the config.
 func (c *Client) ForgetInstance(ctx context.Context, id string) (delivery.MoveResult, error) {
 	return c.changeInstance(ctx, "/admin/instances/forget", instanceChange{Instance: id})
 }
@@ -99,7 +100,7 @@ func (c *Client) changeInstance(ctx context.Context, path string, change instanc
 	if err != nil {
 		return moved, err
 	}
-	body, err := c.do(ctx, http.MethodPost, path, text)
+	body, err := c.sendRequest(ctx, http.MethodPost, path, text)
 	if err != nil {
 		return moved, err
 	}
