@@ -32,7 +32,7 @@ func (v *serving) use(ctx context.Context, cfg *config.Config, instances []insta
 	for _, s := range cfg.Sources {
 		sources = append(sources, ingest.Source{ID: s.ID, WriteKey: s.WriteKey, PerSecond: s.PerSecond, Deletes: s.Deletes})
 	}
-	v.ingest.Set(sources, cfg.Server.Origins)
+	v.ingest.SetSources(sources, cfg.Server.Origins)
 	v.config.Store(cfg)
 	v.running.Store(&instances)
 	v.forgetGone()

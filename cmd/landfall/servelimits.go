@@ -13,8 +13,8 @@ import (
 // ingest. The server then serves the listener that it returns.
 func (v *serving) limitClients(server *http.Server, listener net.Listener) net.Listener {
 	limits := v.config.Load().Server
-	bounds := ingest.ConnectionBounds{
-		Most:       cmp.Or(limits.MaxConnections, ingest.DefaultMaxConnections),
+	bounds := ingest.ConnectionLimits{
+		Max:       cmp.Or(limits.MaxConnections, ingest.DefaultMaxConnections),
 		PerAddress: limits.MaxConnectionsPerAddress,
 		Trusted:    func(addr netip.Addr) bool { return v.proxies().Trusts(addr) },
 	}
@@ -22,7 +22,7 @@ func (v *serving) limitClients(server *http.Server, listener net.Listener) net.L
 	connections.Guard(server)
 	server.Handler = ingest.CleanPath(server.Handler)
 	v.log.Info("bounds of ingest", "maxMemoryBytes", cmp.Or(limits.MaxMemory, ingest.DefaultMaxMemory),
-		"maxConnections", bounds.Most, "maxConnectionsPerAddress", connections.PerAddress(),
+		"maxConnections", bounds.Max, "maxConnectionsPerAddress", connections.PerAddress(),
 		"maxBatchBytes", cmp.Or(limits.MaxBatch, ingest.DefaultMaxBatch), "maxEventBytes", cmp.Or(limits.MaxEvent, ingest.DefaultMaxEvent))
 	return connections.Listen(listener)
 }

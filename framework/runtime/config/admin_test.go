@@ -34,7 +34,7 @@ func TestAdmin(t *testing.T) {
 		"admin: {listen: 'unix:'}":                "f:1:17: /admin/listen should name the socket, as unix:/run/landfall/admin.sock",
 		"trustedProxies: [10.0.0.0/8, ::1]":       "",
 		"trustedProxies: [10.0.0.0/8, proxy]":     "f:1:30: /trustedProxies/1 should be a network such as 10.0.0.0/8 or an address such as 10.0.0.7",
-		"trustedProxies: [0.0.0.0/0]":             "f:1:18: /trustedProxies/0 trusts every address, so that clients could say who they are: give the networks of your proxies",
+		"trustedProxies: [0.0.0.0/0]":             "f:1:18: /trustedProxies/0 would trust every address, so that clients could fake theirs: give only the networks of your proxies",
 	} {
 		_, problems := config.Parse("f", []byte(text+oneInstance), env)
 		got := ""

@@ -8,28 +8,28 @@ import (
 )
 
 const (
-	maxWrongKeys   = 10               // wrong keys that an address may give at once
-	wrongKeyPeriod = 10 * time.Second // then one more each time this has passed
-	maxAddresses   = 10_000           // addresses that are remembered
+	maxWrongKeys   = 10               // burst of wrong keys per address
+	wrongKeyPeriod = 10 * time.Second // time after which one more wrong key is allowed
+	maxAddresses   = 10_000           // limit of remembered addresses
 )
 
-// attempts limits wrong keys by the address that gives them. Only addresses with recent wrong keys take memory, and at most
-// maxAddresses of them; the one that was quiet longest is forgotten first. It is safe for concurrent use.
+// attempts limits wrong keys per client address. It remembers only addresses with recent wrong keys, and at most maxAddresses; the least
+// recently used address is forgotten first. It is safe for concurrent use.
 type attempts struct {
 	now     func() time.Time
 	mu      sync.Mutex
 	entries map[netip.Prefix]*list.Element // of *attempt
-	recent  list.List                      // the latest in front
+	recent  list.List                      // latest first
 }
 
-// attempt is how much an address has used: until then, the wrong keys it gave are not forgotten.
+// attempt records the wrong keys of a network: each one moves until further into the future, and they are forgotten at that time.
 type attempt struct {
 	network netip.Prefix
 	until   time.Time
 }
 
-// take counts a try against an address. If too many of its tries were wrong, it returns how long to wait.
-func (a *attempts) take(client netip.Addr) (wait time.Duration) {
+// countAttempt counts an attempt of an address. If the address has too many wrong attempts, it returns how long to wait.
+func (a *attempts) countAttempt(client netip.Addr) (wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.now()
@@ -44,8 +44,8 @@ func (a *attempts) take(client netip.Addr) (wait time.Duration) {
 	return 0
 }
 
-// restore undoes a take, as the key was right.
-func (a *attempts) restore(client netip.Addr) {
+// undoAttempt undoes countAttempt after a correct key.
+func (a *attempts) undoAttempt(client netip.Addr) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	element, ok := a.entries[networkOf(client)]
@@ -58,7 +58,7 @@ func (a *attempts) restore(client netip.Addr) {
 	}
 }
 
-// entryLocked returns the entry of a network and makes it the latest.
+// entryLocked returns the entry of a network and makes it the most recent. The caller must hold a.mu.
 func (a *attempts) entryLocked(network netip.Prefix) *attempt {
 	if element, ok := a.entries[network]; ok {
 		a.recent.MoveToFront(element)
@@ -79,12 +79,13 @@ func (a *attempts) entryLocked(network netip.Prefix) *attempt {
 	return entry
 }
 
+// removeLocked forgets an entry. The caller must hold a.mu.
 func (a *attempts) removeLocked(element *list.Element) {
 	delete(a.entries, element.Value.(*attempt).network)
 	a.recent.Remove(element)
 }
 
-// networkOf returns what counts as one client: an IPv4 address, or the /64 that an IPv6 host chooses its addresses from.
+// networkOf returns the network that counts as one client: an IPv4 address, or the /64 network of an IPv6 address.
 func networkOf(client netip.Addr) netip.Prefix {
 	bits := client.BitLen()
 	if client.Is6() {

@@ -6,9 +6,9 @@ import (
 	"log/slog"
 )
 
-// Actor is who makes a request, for the audit log.
+// Actor identifies the sender of a request in the audit log.
 type Actor struct {
-	Who  string // how it was let in: admin key, local command, local program, session …
+	Who  string // how it was authenticated: admin key, local command, local program, session …
 	From string // the client's address
 }
 
@@ -19,14 +19,14 @@ func WithActor(ctx context.Context, a Actor) context.Context {
 	return context.WithValue(ctx, actorKey{}, a)
 }
 
-// ActorOf returns the actor of a context, the zero Actor if it has none.
+// ActorOf returns the actor of a context; the zero Actor if it has none.
 func ActorOf(ctx context.Context) Actor {
 	a, _ := ctx.Value(actorKey{}).(Actor)
 	return a
 }
 
-// Record writes a line of the audit log: who did what, from where, to what, and whether it worked. The attributes name what was
-// changed. They must hold no secret and nothing personal.
+// Record writes an entry to the audit log: the actor of ctx, the action and its outcome. The attributes describe what was changed; they
+// must contain no secrets and no personal data.
 func (g *Guard) Record(ctx context.Context, action string, err error, attributes ...any) {
 	actor, level := ActorOf(ctx), slog.LevelInfo
 	line := []any{"action", action, "who", actor.Who, "from", actor.From, "outcome", "ok"}
@@ -34,7 +34,7 @@ func (g *Guard) Record(ctx context.Context, action string, err error, attributes
 	case errors.Is(err, ErrUnauthorized):
 		line[len(line)-1], level = "refused", slog.LevelWarn
 	case err != nil:
-		line[len(line)-1], level = "failed", slog.LevelWarn // the error's text may name a person
+		line[len(line)-1], level = "failed", slog.LevelWarn // the error's text is not logged: it may contain personal data
 	}
 	g.config.Log.Log(ctx, level, "audit", append(line, attributes...)...)
 }

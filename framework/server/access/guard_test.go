@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// desk is a guard with a clock that a test sets, and its audit log.
+// desk is a Guard with a settable clock and an audit log.
 type desk struct {
 	*Guard
 	key string
@@ -41,7 +41,7 @@ func request(from, bearer string) *http.Request {
 	return r
 }
 
-func TestWithAKeyAnAddressOpensNothing(t *testing.T) {
+func TestLocalAddressNeedsKeyIfSet(t *testing.T) {
 	d := newDesk("right", nil)
 	for _, from := range []string{"127.0.0.1:9", "[::1]:9", "192.0.2.1:9"} {
 		_, err := d.Authenticate(request(from, ""))
@@ -58,7 +58,7 @@ func TestWithAKeyAnAddressOpensNothing(t *testing.T) {
 	}
 }
 
-func TestWithoutAKeyOnlyThisMachineIsLetIn(t *testing.T) {
+func TestWithoutKeyOnlyLocalRequests(t *testing.T) {
 	d := newDesk("", nil)
 	who, err := d.Authenticate(request("127.0.0.1:9", ""))
 	require.NoError(t, err)
@@ -76,7 +76,7 @@ func TestWithoutAKeyOnlyThisMachineIsLetIn(t *testing.T) {
 	assert.ErrorIs(t, err, ErrUnauthorized, "a listener that others reach opens for nobody without a key")
 }
 
-func TestWrongKeysAreLimitedByAddress(t *testing.T) {
+func TestWrongKeysAreLimitedPerAddress(t *testing.T) {
 	d := newDesk("right", trusting(t, "10.0.0.1"))
 	try := func(from, key string) error {
 		_, err := d.Authenticate(request(from, key))
@@ -107,7 +107,7 @@ func TestWrongKeysAreLimitedByAddress(t *testing.T) {
 	require.ErrorIs(t, try("[2001:db8:0:1::1]:9", "wrong"), ErrUnauthorized)
 }
 
-func TestWrongKeysBehindAProxyAreLimitedByClient(t *testing.T) {
+func TestWrongKeysBehindProxyAreLimitedPerClient(t *testing.T) {
 	d := newDesk("right", trusting(t, "10.0.0.1"))
 	try := func(from, forwarded, key string) error {
 		r := request(from, key)
@@ -127,23 +127,23 @@ func TestWrongKeysBehindAProxyAreLimitedByClient(t *testing.T) {
 	assert.ErrorAs(t, try("192.0.2.7:9", "198.51.100.99", "wrong"), &limited, "a client that is no proxy cannot change its address")
 }
 
-func TestAttemptsTakeBoundedMemory(t *testing.T) {
+func TestAttemptsAreLimited(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	a := attempts{now: func() time.Time { return now }}
 	addr := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
 	for i := range 3 * maxAddresses {
-		require.Zero(t, a.take(addr(i)))
+		require.Zero(t, a.countAttempt(addr(i)))
 	}
 	assert.Len(t, a.entries, maxAddresses)
 	assert.Equal(t, maxAddresses, a.recent.Len())
-	a.restore(addr(3*maxAddresses - 1))
+	a.undoAttempt(addr(3*maxAddresses - 1))
 	assert.Len(t, a.entries, maxAddresses-1, "a right key leaves nothing behind")
 	now = now.Add(wrongKeyPeriod)
-	a.take(addr(0))
+	a.countAttempt(addr(0))
 	assert.Len(t, a.entries, 1, "what has passed is forgotten")
 }
 
-func TestTheAuditLogNamesWhoAndWhereAndNoKey(t *testing.T) {
+func TestAuditLogHasActorAndAddressButNoKey(t *testing.T) {
 	d := newDesk("right-key", nil)
 	who, err := d.Authenticate(request("192.0.2.1:9", "right-key"))
 	require.NoError(t, err)

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Proxies are the networks of the proxies whose X-Forwarded-For header is believed. The zero value trusts no proxy.
+// Proxies are the networks of the proxies whose X-Forwarded-For header is trusted. The zero value trusts no proxy.
 type Proxies []netip.Prefix
 
-// ParseProxy reads a network such as 10.0.0.0/8, or a single address.
+// ParseProxy parses a network such as 10.0.0.0/8, or a single address.
 func ParseProxy(text string) (netip.Prefix, error) {
 	network, err := netip.ParsePrefix(text)
 	if err != nil {
@@ -26,14 +26,14 @@ func ParseProxy(text string) (netip.Prefix, error) {
 		network = netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-96)
 	}
 	if network.Bits() == 0 {
-		return netip.Prefix{}, errors.New("trusts every address, so that clients could say who they are: give the networks of your proxies")
+		return netip.Prefix{}, errors.New("would trust every address, so that clients could fake theirs: give only the networks of your proxies")
 	}
 	return network.Masked(), nil
 }
 
-// Client returns the address of the client that made a request: the other end of the connection, or, if that is a trusted proxy,
-// the rightmost entry of X-Forwarded-For that is not one. An entry that is not an address ends the search at the proxy that
-// reported it. The address is the zero Addr if the connection has none.
+// Client returns the client address of a request: the peer of the connection or, if that is a trusted proxy, the rightmost entry of
+// X-Forwarded-For that is not a trusted proxy. If an entry is not an address, the result is the proxy that reported it. If the
+// connection has no address, the result is the zero Addr.
 func (p Proxies) Client(r *http.Request) netip.Addr {
 	client := peerAddress(r)
 	if !p.Trusts(client) {
@@ -62,12 +62,12 @@ func (p Proxies) Client(r *http.Request) netip.Addr {
 	return client
 }
 
-// Trusts reports whether an address is that of a trusted proxy.
+// Trusts reports whether addr belongs to a trusted proxy.
 func (p Proxies) Trusts(addr netip.Addr) bool {
 	return addr.IsValid() && slices.ContainsFunc(p, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
-// parseHop reads an address as proxies write them: with or without a port, quotes, and brackets.
+// parseHop parses an address in the forms that proxies write: with or without a port, quotes and brackets.
 func parseHop(text string) (netip.Addr, bool) {
 	text = strings.Trim(text, `"`)
 	if at, err := netip.ParseAddrPort(text); err == nil {

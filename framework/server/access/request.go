@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// Local reports whether a request comes from a program on this machine: over a Unix socket or from a loopback address, asked for
-// by a loopback name, and without a header that a proxy adds. The name matters because a page in a browser can have its own host
-// name lead to 127.0.0.1. Local is a permission only where no key is set: a proxy that adds no header looks the same.
+// Local reports whether a request comes from a program on this machine: over a Unix socket or from a loopback address, to a loopback host
+// name, and without headers that a proxy adds. The host name matters because a page in a browser can resolve its own host name to
+// 127.0.0.1. Local must not be used as a permission if a key is set: a proxy that adds no header looks the same.
 func Local(r *http.Request) bool {
-	if isForwarded(r.Header) || !loopbackName(r.Host) {
+	if isForwarded(r.Header) || !isLoopbackName(r.Host) {
 		return false
 	}
 	return overUnixSocket(r) || peerAddress(r).IsLoopback()
 }
 
-// isForwarded reports whether a proxy has left a trace in the header of a request.
+// isForwarded reports whether the header shows that a proxy forwarded the request.
 func isForwarded(h http.Header) bool {
 	for name := range h {
 		if strings.HasPrefix(name, "X-Forwarded") {
@@ -34,8 +34,8 @@ func isForwarded(h http.Header) bool {
 	return false
 }
 
-// loopbackName reports whether the Host of a request is a name that only this machine has.
-func loopbackName(host string) bool {
+// isLoopbackName reports whether the Host of a request is localhost or a loopback address.
+func isLoopbackName(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
@@ -47,14 +47,13 @@ func loopbackName(host string) bool {
 	return ip.IsLoopback() || ip.IsUnspecified()
 }
 
-// overUnixSocket reports whether a request came in over a Unix socket.
+// overUnixSocket reports whether a request arrived over a Unix socket.
 func overUnixSocket(r *http.Request) bool {
 	at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && at.Network() == "unix"
 }
 
-// peerAddress returns the address of the other end of a request's connection, the zero Addr if it has none. A Unix socket counts
-// as 127.0.0.1.
+// peerAddress returns the peer address of the connection; the zero Addr if it has none. A Unix socket counts as 127.0.0.1.
 func peerAddress(r *http.Request) netip.Addr {
 	if overUnixSocket(r) {
 		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
@@ -66,7 +65,7 @@ func peerAddress(r *http.Request) netip.Addr {
 	return peer.Addr().Unmap().WithZone("")
 }
 
-// Bearer returns the token in a request's Authorization header, "" if there is none.
+// Bearer returns the bearer token of a request; "" if it has none.
 func Bearer(r *http.Request) string {
 	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
@@ -75,9 +74,8 @@ func Bearer(r *http.Request) string {
 	return token
 }
 
-// sameKey reports whether the key that was given is the one that is set. The time it takes tells nothing about either. If no key
-// is set, it is false.
-func sameKey(given, set string) bool {
-	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(set))
-	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && set != ""
+// sameKey reports in constant time whether a key equals the expected one. It is false if no key is expected.
+func sameKey(given, expected string) bool {
+	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(expected))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && expected != ""
 }

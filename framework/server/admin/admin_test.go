@@ -27,9 +27,9 @@ func handler(key string, log *bytes.Buffer) http.Handler {
 	}).Handler()
 }
 
-// Without a key only programs of this machine get in: no page in a browser, whatever its host's name is made to mean, and nobody
-// behind a proxy. With a key, nothing but the key or the token does.
-func TestWhoGetsIn(t *testing.T) {
+// Without a key, only programs on this machine have access, but no page in a browser, even after DNS rebinding, and no client behind a
+// proxy. With a key, only requests with the key or the token have access.
+func TestAccess(t *testing.T) {
 	mark := map[string]string{"Landfall-Admin": "1"}
 	bearer := func(key string) map[string]string { return map[string]string{"Authorization": "Bearer " + key} }
 	const unkeyed, right = "", "right"
@@ -75,8 +75,8 @@ func TestWhoGetsIn(t *testing.T) {
 	}
 }
 
-// Guesses at the key are limited by the address that makes them, for the admin API and the metrics together.
-func TestGuessesAreLimitedByAddress(t *testing.T) {
+// Wrong keys are limited per client address, for the admin API and the metrics together.
+func TestWrongKeysAreLimitedPerAddress(t *testing.T) {
 	var log bytes.Buffer
 	h := handler("right", &log)
 	try := func(path, from, key string) *httptest.ResponseRecorder {

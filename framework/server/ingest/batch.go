@@ -9,25 +9,26 @@ import (
 )
 
 const (
-	// maxGrowth is how many times the bound of a request its events may take once each of them has what the batch says for all.
+	// maxGrowth limits the size of a request's events after each has the shared members of the batch, in multiples of MaxBatch.
 	maxGrowth = 16
-	// maxListed bounds the rejected events that an answer lists.
+	// maxListed is the number of rejected events that a response lists.
 	maxListed = 1000
-	// maxNamed bounds the messageId of a rejected event in an answer.
+	// maxNamed is the length of the longest messageId that a response repeats.
 	maxNamed = 200
-	// minEvent is less than the size of the smallest event that is valid in a batch.
+	// minEvent is smaller than every valid event of a batch, in bytes.
 	minEvent = 20
-	// valueSize is about the size of an event.Value.
+	// valueSize is the approximate size of an event.Value in bytes.
 	valueSize = 32
 )
 
-// rejections are the events of a request that are not taken.
+// rejections are the rejected events of a request.
 type rejections struct {
-	list  []Rejected // the first of them
+	list  []Rejected // the first maxListed
 	count int
 }
 
-func (r *rejections) add(index int, v event.Value, reason string, large bool) {
+// addEvent records a rejected event.
+func (r *rejections) addEvent(index int, v event.Value, reason string, large bool) {
 	r.count++
 	if len(r.list) >= maxListed {
 		return
@@ -39,10 +40,11 @@ func (r *rejections) add(index int, v event.Value, reason string, large bool) {
 	r.list = append(r.list, Rejected{Index: index, MessageID: id.Text(), Error: reason, large: large})
 }
 
-// replacedTimes are the events of a request whose own time was not used.
+// replacedTimes are the events of a request whose own time was replaced.
 type replacedTimes []ReplacedTime
 
-func (r *replacedTimes) add(index int, made incoming.Event) {
+// addEvent records an event if its time was replaced.
+func (r *replacedTimes) addEvent(index int, made incoming.Event) {
 	if made.ReplacedReason == "" || len(*r) >= maxListed {
 		return
 	}
@@ -53,54 +55,55 @@ func (r *replacedTimes) add(index int, made incoming.Event) {
 	*r = append(*r, ReplacedTime{Index: index, MessageID: id, Timestamp: made.Timestamp, Reason: made.ReplacedReason})
 }
 
-// total is the count if the list does not hold all of them, otherwise 0.
-func (r *rejections) total() int {
+// unlistedTotal returns the number of rejected events if the list is incomplete, and 0 otherwise.
+func (r *rejections) unlistedTotal() int {
 	if r.count > len(r.list) {
 		return r.count
 	}
 	return 0
 }
 
-// events makes the events of a body. All of its work is counted, bounded and charged to the source before it is done.
-func (q *request) events(body event.Value) (taken []Event, rejected rejections, refused *refusal) {
-	list, batch, refused := q.listed(body)
+// buildEvents returns the accepted and the rejected events of a body. Before it builds them, it checks their size, reserves the memory and
+// charges them to the source.
+func (q *request) buildEvents(body event.Value) (accepted []Event, rejected rejections, refused *refusal) {
+	list, batch, refused := q.listEvents(body)
 	if refused != nil {
 		return nil, rejected, refused
 	}
-	q.from.limit.charge(len(list) - 1) // admit has charged one
-	large, count, refused := q.measure(list, batch)
+	q.from.limit.chargeTokens(len(list) - 1) // identifySource has charged one
+	large, count, refused := q.measureEvents(list, batch)
 	if refused != nil {
 		refused.events = len(list)
 		return nil, rejected, refused
 	}
-	maker := q.normalizer.ForRequest(incoming.Request{
+	normalizer := q.normalizer.ForRequest(incoming.Request{
 		Source: q.from.ID, Address: q.config.ClientAddr(q.r).String(), Kind: q.kind, AllowDeletes: q.from.Deletes, Batch: batch, Received: q.received,
 	})
-	taken = make([]Event, 0, count)
+	accepted = make([]Event, 0, count)
 	tooLarge := fmt.Sprintf("the event is larger than %d KB", q.config.MaxEvent>>10)
 	for i, v := range list {
 		if large[i] {
-			rejected.add(i, v, tooLarge, true)
+			rejected.addEvent(i, v, tooLarge, true)
 			continue
 		}
-		made, err := maker.Normalize(v)
+		made, err := normalizer.Normalize(v)
 		if err != nil {
-			rejected.add(i, v, err.Error(), false)
+			rejected.addEvent(i, v, err.Error(), false)
 			continue
 		}
 		raw := made.Value.AppendJSON(make([]byte, 0, made.Value.Size()+64))
 		if len(raw) > q.config.MaxEvent {
-			rejected.add(i, v, tooLarge, true)
+			rejected.addEvent(i, v, tooLarge, true)
 			continue
 		}
-		taken = append(taken, Event{Source: q.from.ID, Value: made.Value, Raw: raw})
-		q.replaced.add(i, made)
+		accepted = append(accepted, Event{Source: q.from.ID, Value: made.Value, Raw: raw})
+		q.replaced.addEvent(i, made)
 	}
-	return taken, rejected, nil
+	return accepted, rejected, nil
 }
 
-// listed returns the events of a body as they were sent, and the batch if it is one.
-func (q *request) listed(body event.Value) (list []event.Value, batch event.Value, refused *refusal) {
+// listEvents returns the events of a body as they were sent, and the batch that contains them, if any.
+func (q *request) listEvents(body event.Value) (list []event.Value, batch event.Value, refused *refusal) {
 	if q.kind != "" {
 		return []event.Value{body}, batch, nil
 	}
@@ -108,7 +111,7 @@ func (q *request) listed(body event.Value) (list []event.Value, batch event.Valu
 	if items.Kind() != event.Array {
 		return nil, batch, &refusal{outcome: "rejected", status: http.StatusBadRequest, message: "batch should be an array of events but is " + items.Kind().WithArticle()}
 	}
-	if refused := q.reserve(int64(items.Len()) * valueSize); refused != nil {
+	if refused := q.reserveMemory(int64(items.Len()) * valueSize); refused != nil {
 		return nil, batch, refused
 	}
 	list = make([]event.Value, 0, items.Len())
@@ -118,16 +121,16 @@ func (q *request) listed(body event.Value) (list []event.Value, batch event.Valu
 	return list, body, nil
 }
 
-// measure reserves memory for the events before they are built. It returns which of them are too large because of what they get
-// from their batch and how many of the others may be valid, and refuses a batch that grows too much.
-func (q *request) measure(list []event.Value, batch event.Value) (large map[int]bool, count int, refused *refusal) {
-	common := sharedOf(batch)
+// measureEvents reserves memory for the events before they are built. It returns the indexes of events that become too large with the
+// shared members of the batch, and the number of the others. It refuses a batch that grows too much.
+func (q *request) measureEvents(list []event.Value, batch event.Value) (large map[int]bool, count int, refused *refusal) {
+	common := newSharedSizes(batch)
 	bytes := 0
 	for i, v := range list {
 		if v.Kind() != event.Object || q.kind == "" && v.Size() < minEvent {
-			continue // it is rejected, which costs nothing
+			continue // will be rejected, and needs no memory
 		}
-		added := common.in(v)
+		added := common.bytesFor(v)
 		if added > q.config.MaxEvent {
 			if large == nil {
 				large = map[int]bool{}
@@ -138,9 +141,9 @@ func (q *request) measure(list []event.Value, batch event.Value) (large map[int]
 		bytes += added + v.Size()
 		count++
 	}
-	if most := maxGrowth * q.config.MaxBatch; bytes > most {
+	if limit := maxGrowth * q.config.MaxBatch; bytes > limit {
 		return nil, 0, &refusal{outcome: "rejected", status: http.StatusBadRequest,
-			message: fmt.Sprintf("the batch is larger than %d KB with its context and integrations in each of its events: send fewer at once", most>>10)}
+			message: fmt.Sprintf("the batch is larger than %d KB with its context and integrations in each of its events: send fewer at once", limit>>10)}
 	}
-	return large, count, q.reserve(int64(2*bytes) + int64(count)*eventOverhead)
+	return large, count, q.reserveMemory(int64(2*bytes) + int64(count)*eventOverhead)
 }

@@ -17,44 +17,44 @@ import (
 
 const (
 	firstBuffer = 4 << 10
-	// parseFactor is about how many bytes the index of a body takes for each byte of it.
+	// parseFactor is the approximate size of a parsed body, as a multiple of its text.
 	parseFactor = 8
-	// maxRatio bounds how far a body may expand, beyond freeExpansion. JSON of events compresses 10 to 30 times.
+	// maxRatio limits the compression ratio of bodies that expand beyond freeExpansion. JSON of events compresses 10 to 30 times.
 	maxRatio      = 100
 	freeExpansion = 512 << 10
 )
 
-var gunzips sync.Pool // of *gzip.Reader
+var gzipReaders sync.Pool // of *gzip.Reader
 
-// read reads the body, decompresses and parses it. Memory is reserved and used as the bytes arrive.
-func (q *request) read() (body event.Value, refused *refusal) {
-	most := q.config.MaxBatch
-	if q.r.ContentLength > int64(most) {
+// readBody reads, decompresses and parses the body. It reserves memory as the bytes arrive.
+func (q *request) readBody() (body event.Value, refused *refusal) {
+	limit := q.config.MaxBatch
+	if q.r.ContentLength > int64(limit) {
 		return body, q.tooLarge()
 	}
 	encoding := strings.ToLower(strings.TrimSpace(q.r.Header.Get("Content-Encoding")))
 	zipped := encoding == "gzip" || encoding == "x-gzip"
 	if !zipped && encoding != "" && encoding != "identity" {
-		return body, &refusal{outcome: "refused", status: http.StatusUnsupportedMediaType, message: "Content-Encoding should be gzip or nothing"}
+		return body, &refusal{outcome: "refused", status: http.StatusUnsupportedMediaType, message: "unsupported Content-Encoding: use gzip or none"}
 	}
-	raw, refused := q.receive(!zipped)
+	raw, refused := q.receiveRaw(!zipped)
 	if refused == nil && zipped {
-		raw, refused = q.decompress(raw)
+		raw, refused = q.decompressBody(raw)
 	}
 	if refused != nil {
 		return body, refused
 	}
 	q.work = len(raw)
-	return q.parse(raw)
+	return q.parseBody(raw)
 }
 
-// receive reads the body as it is sent. If it is text, the write key is looked for in what has come, so that a long request
-// without a valid one is refused early.
-func (q *request) receive(text bool) (raw []byte, refused *refusal) {
-	from := newPaced(q.w, http.MaxBytesReader(q.w, q.r.Body, int64(q.config.MaxBatch)), q.config.BodyGrace, q.config.BodyRate)
-	defer from.end()
+// receiveRaw reads the body as it was sent. In an uncompressed body it looks for the write key early, so that a long request with an
+// unknown key is refused before it has been read completely.
+func (q *request) receiveRaw(text bool) (raw []byte, refused *refusal) {
+	from := newPacedReader(q.w, http.MaxBytesReader(q.w, q.r.Body, int64(q.config.MaxBatch)), q.config.BodyGrace, q.config.BodyRate)
+	defer from.clearDeadline()
 	var first [1]byte
-	n, err := from.Read(first[:]) // a client that sends nothing gets no buffer
+	n, err := from.Read(first[:]) // allocate no buffer before the first byte arrives
 	if n > 0 {
 		if raw, refused = q.makeSpace(nil, q.config.MaxBatch); refused != nil {
 			return nil, refused
@@ -77,59 +77,59 @@ func (q *request) receive(text bool) (raw []byte, refused *refusal) {
 	if errors.Is(err, io.EOF) {
 		return raw, nil
 	}
-	return nil, q.unreadable(err)
+	return nil, q.readError(err)
 }
 
-// unreadable returns why a body cannot be read to its end.
-func (q *request) unreadable(err error) *refusal {
+// readError returns the refusal for a failed read of the body.
+func (q *request) readError(err error) *refusal {
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
 		return q.tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &refusal{outcome: "refused", status: http.StatusRequestTimeout, hangUp: true,
-			message: fmt.Sprintf("the body comes too slowly: send at least %d bytes a second", q.config.BodyRate)}
+		return &refusal{outcome: "refused", status: http.StatusRequestTimeout, closeConn: true,
+			message: fmt.Sprintf("the body arrives too slowly: send at least %d bytes per second", q.config.BodyRate)}
 	}
-	return &refusal{outcome: "refused", status: http.StatusBadRequest, hangUp: true,
-		message: "the body ends before its length, or its chunks are not valid: send it again"}
+	return &refusal{outcome: "refused", status: http.StatusBadRequest, closeConn: true,
+		message: "the body is shorter than its Content-Length, or its chunks are invalid: send it again"}
 }
 
-// makeSpace returns a buffer with space for more, of at most one byte more than most.
-func (q *request) makeSpace(raw []byte, most int) ([]byte, *refusal) {
+// makeSpace returns raw with free capacity. The buffer has at most limit + 1 bytes.
+func (q *request) makeSpace(raw []byte, limit int) ([]byte, *refusal) {
 	if len(raw) < cap(raw) {
 		return raw, nil
 	}
-	size := min(max(2*cap(raw), firstBuffer), most+1)
-	if refused := q.reserve(int64(size)); refused != nil {
+	size := min(max(2*cap(raw), firstBuffer), limit+1)
+	if refused := q.reserveMemory(int64(size)); refused != nil {
 		return nil, refused
 	}
-	q.memory.grow(-int64(cap(raw)))
+	q.memory.reserveBytes(-int64(cap(raw)))
 	return append(make([]byte, 0, size), raw...), nil
 }
 
-// decompress expands a body within the bound of a request and within maxRatio.
-func (q *request) decompress(raw []byte) ([]byte, *refusal) {
-	z, _ := gunzips.Get().(*gzip.Reader)
+// decompressBody decompresses a body, up to MaxBatch bytes and maxRatio.
+func (q *request) decompressBody(raw []byte) ([]byte, *refusal) {
+	z, _ := gzipReaders.Get().(*gzip.Reader)
 	if z == nil {
 		z = new(gzip.Reader)
 	}
-	defer gunzips.Put(z)
+	defer gzipReaders.Put(z)
 	invalid := &refusal{outcome: "refused", status: http.StatusBadRequest, message: "the body is not valid gzip although Content-Encoding says so"}
 	if err := z.Reset(bytes.NewReader(raw)); err != nil {
 		return nil, invalid
 	}
-	most := min(q.config.MaxBatch, max(freeExpansion, maxRatio*len(raw)))
+	limit := min(q.config.MaxBatch, max(freeExpansion, maxRatio*len(raw)))
 	var text []byte
 	for {
 		var refused *refusal
-		if text, refused = q.makeSpace(text, most); refused != nil {
+		if text, refused = q.makeSpace(text, limit); refused != nil {
 			return nil, refused
 		}
 		n, err := z.Read(text[len(text):cap(text)])
 		text = text[:len(text)+n]
 		q.work = len(text)
 		switch {
-		case len(text) > most:
+		case len(text) > limit:
 			return nil, q.tooLarge()
 		case errors.Is(err, io.EOF):
 			return text, nil
@@ -139,13 +139,14 @@ func (q *request) decompress(raw []byte) ([]byte, *refusal) {
 	}
 }
 
-func (q *request) parse(raw []byte) (body event.Value, refused *refusal) {
-	if refused := q.reserve(int64(parseFactor * len(raw))); refused != nil {
+// parseBody parses a body, which must be a JSON object.
+func (q *request) parseBody(raw []byte) (body event.Value, refused *refusal) {
+	if refused := q.reserveMemory(int64(parseFactor * len(raw))); refused != nil {
 		return body, refused
 	}
 	body, err := event.ParseValue(raw)
 	if err != nil {
-		return body, &refusal{outcome: "refused", status: http.StatusBadRequest, message: "the body is no JSON: " + err.Error()}
+		return body, &refusal{outcome: "refused", status: http.StatusBadRequest, message: "the body is not valid JSON: " + err.Error()}
 	}
 	if body.Kind() != event.Object {
 		return body, &refusal{outcome: "refused", status: http.StatusBadRequest, message: "the body should be a JSON object but is " + body.Kind().WithArticle()}
@@ -153,11 +154,12 @@ func (q *request) parse(raw []byte) (body event.Value, refused *refusal) {
 	return body, nil
 }
 
+// tooLarge returns the refusal of a request that exceeds MaxBatch.
 func (q *request) tooLarge() *refusal {
 	return &refusal{outcome: "refused", status: http.StatusRequestEntityTooLarge, message: fmt.Sprintf("the request is larger than %d KB, as sent or decompressed: send fewer events at once", q.config.MaxBatch>>10)}
 }
 
-// keyInPrefix returns the writeKey among the members of the object that a text begins with, as far as the text goes.
+// keyInPrefix returns the top-level member writeKey of an incomplete JSON object, if text contains it.
 func keyInPrefix(text []byte) (key string, found bool) {
 	tokens := json.NewDecoder(event.ReaderWithoutBOM(bytes.NewReader(text)))
 	depth, isKey, wanted := 0, false, false

@@ -28,7 +28,7 @@ func preflight(h http.Handler, path string, headers map[string]string) http.Head
 	return w.Header()
 }
 
-func TestPreflightsAllowWhatIsAskedFor(t *testing.T) {
+func TestPreflightAllowsRequestedHeaders(t *testing.T) {
 	const usual = "Authorization, Content-Type, Content-Encoding"
 	for asked, want := range map[string]string{
 		"":                              usual,
@@ -50,8 +50,8 @@ func TestPreflightsAllowWhatIsAskedFor(t *testing.T) {
 	assert.Empty(t, preflight(handler(&sink{}), "/v1/t", nil).Get("Access-Control-Allow-Private-Network"))
 }
 
-// A page reads every answer, whatever its status, and learns when to come again.
-func TestPagesReadEveryAnswer(t *testing.T) {
+// A page can read every response, whatever its status, and its Retry-After.
+func TestPagesCanReadEveryResponse(t *testing.T) {
 	origin := func(from string) func(*http.Request) { return func(r *http.Request) { r.Header.Set("Origin", from) } }
 	full := func(c *ingest.Config) {
 		c.Append = func(context.Context, []ingest.Event) error { return errors.New("full") }
@@ -84,8 +84,8 @@ func TestPagesReadEveryAnswer(t *testing.T) {
 	assert.Empty(t, post(none, "/v1/p", `{"userId":"u"}`, origin("https://shop.example")).Header().Get("Access-Control-Allow-Origin"))
 }
 
-// What clients make of a host with a slash at its end, or with a path, is taken as it is: a redirect would lose the body.
-func TestPathsThatAreNotCleanAreTaken(t *testing.T) {
+// Paths that clients build from a host with a trailing slash or a path are accepted without a redirect, which would lose the body.
+func TestUncleanPathsAreAccepted(t *testing.T) {
 	mux := http.NewServeMux()
 	s := &sink{}
 	mux.Handle("/", handler(s))

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// bucket limits a source's events per second. It fills at rate up to burst. A request is admitted while a token is left. Its
-// other events are charged when they have been counted and may leave the bucket in debt, which delays the requests after it.
-// So the average is kept whatever the size of the batches, and a large batch does not starve beside small ones.
+// bucket is a token bucket that limits a source's events per second. A request is admitted if one token is left. Its other events are
+// charged after they have been counted, and can leave the bucket in debt, which delays later requests. This keeps the average rate for
+// any batch size, and large batches are not starved by small ones.
 //
-// A nil bucket admits everything. A bucket is safe for concurrent use.
+// A nil bucket has no limit. A bucket is safe for concurrent use.
 type bucket struct {
 	rate, burst float64
 
 	mu     sync.Mutex
 	tokens float64
-	filled time.Time // when tokens was right
+	filled time.Time // time of the last refill
 }
 
 // newBucket returns a full bucket, or nil if perSecond sets no limit.
@@ -27,8 +27,8 @@ func newBucket(perSecond float64) *bucket {
 	return &bucket{rate: perSecond, burst: burst, tokens: burst}
 }
 
-// admit takes one token. If there is none, it reports how long until there is one.
-func (b *bucket) admit(now time.Time) (wait time.Duration, ok bool) {
+// takeToken takes one token. If none is left, it returns how long to wait for one.
+func (b *bucket) takeToken(now time.Time) (wait time.Duration, ok bool) {
 	if b == nil {
 		return 0, true
 	}
@@ -45,8 +45,8 @@ func (b *bucket) admit(now time.Time) (wait time.Duration, ok bool) {
 	return 0, true
 }
 
-// charge takes n tokens, whether or not they are there. A negative n gives tokens back.
-func (b *bucket) charge(n int) {
+// chargeTokens takes n tokens, even if that leaves the bucket in debt. A negative n returns tokens.
+func (b *bucket) chargeTokens(n int) {
 	if b == nil {
 		return
 	}

@@ -5,35 +5,36 @@ import (
 	"time"
 )
 
-// maxLead is how far a clock may be ahead of the machine's before it follows that back at once.
+// maxLead is how far a clock can be ahead of the machine's clock. If it is further ahead, it follows a backward step at once.
 const maxLead = 24 * time.Hour
 
-// clock is the machine's clock as events are stamped with it: it never goes back. An event that happened later would otherwise
-// have the earlier time, and would count as overtaken. Where the machine's clock is set back, this one goes half as fast until
-// both agree; where it is set forward, this one follows. It is safe for concurrent use.
+// clock is the clock for event times. It follows the machine's clock, but does not go back: after a backward step it runs at half speed
+// until both agree. Otherwise a later event could get an earlier time and would be superseded. It is safe for concurrent use.
 type clock struct {
-	wall   func() time.Time     // may jump
-	steady func() time.Duration // since any moment; does not jump
+	wall   func() time.Time     // wall clock; can jump
+	steady func() time.Duration // monotonic time; does not jump
 
-	mu    sync.Mutex
-	shown time.Time
-	at    time.Duration // by steady, when shown was shown
+	mu     sync.Mutex
+	last   time.Time     // last result
+	lastAt time.Duration // monotonic time of last
 }
 
+// newClock returns a clock that follows the machine's clock.
 func newClock() *clock {
-	began := time.Now()
-	return &clock{wall: time.Now, steady: func() time.Duration { return time.Since(began) }}
+	started := time.Now()
+	return &clock{wall: time.Now, steady: func() time.Duration { return time.Since(started) }}
 }
 
+// now returns the current time.
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	wall, at := c.wall().Round(0), c.steady()
-	passed := at - c.at
-	c.at = at
-	if next := c.shown.Add(passed / 2); wall.Before(next) && next.Sub(wall) <= maxLead {
+	passed := at - c.lastAt
+	c.lastAt = at
+	if next := c.last.Add(passed / 2); wall.Before(next) && next.Sub(wall) <= maxLead {
 		wall = next
 	}
-	c.shown = wall
+	c.last = wall
 	return wall
 }

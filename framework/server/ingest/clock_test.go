@@ -16,7 +16,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event/incoming"
 )
 
-// moved is a clock whose machine's clock is set by hand.
+// moved is a clock with a wall clock that the test sets.
 type moved struct {
 	*clock
 	wall   time.Time
@@ -35,7 +35,7 @@ func (m *moved) pass(d time.Duration) time.Time {
 	return m.now()
 }
 
-func TestAClockThatIsSet(t *testing.T) {
+func TestClockFollowsSteps(t *testing.T) {
 	m := newMoved()
 	begin := m.now()
 	assert.Equal(t, begin.Add(time.Second), m.pass(time.Second))
@@ -48,9 +48,9 @@ func TestAClockThatIsSet(t *testing.T) {
 	assert.Equal(t, m.wall.Add(time.Second), m.pass(time.Second), "set back by more than can be waited for")
 }
 
-// Whatever is done to the machine's clock, a user's later event has the later time, whether or not the client's clock is right;
-// only where a correction ends may events of less than twice MaxSkew change places.
-func TestTimesKeepTheOrderOfEventsWhereTheClockJumps(t *testing.T) {
+// A user's later event has the later time, however the machine's clock is changed and whether or not the client's clock is right. Only
+// when a correction ends, events less than twice MaxSkew apart can change their order.
+func TestEventOrderSurvivesClockJumps(t *testing.T) {
 	for seed := range uint64(100) {
 		random := rand.New(rand.NewPCG(seed, 7))
 		hours := func() time.Duration { return time.Duration(random.IntN(7200)-3600) * time.Second }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Bounds of a Connections. Surplus connections are beyond the others.
+// Limits of a Connections. Surplus connections are not included in the maximum.
 const (
 	DefaultMaxConnections           = 4096
 	DefaultMaxConnectionsPerAddress = 512
@@ -18,39 +18,39 @@ const (
 	surplusTime                     = 5 * time.Second
 )
 
-// Connections bounds the connections of a server without keeping anybody from its health. At the bound, a connection that is idle
-// makes place for a new one. If none is idle, or the client's address has as many as one may have, the new connection is surplus:
-// a Handler answers 503 there without reading, other handlers answer as always. Surplus connections are few and short; the oldest
-// makes place for the next. So a connection is always accepted, and a probe of /healthz answered.
+// Connections limits the connections of a server, but keeps health checks working. At the limit, a new connection replaces the one that
+// has been idle for longest. If none is idle, or the client's address has reached its limit, the new connection is a surplus connection:
+// a Handler responds to it with status 503 without reading the body, and other handlers respond as usual. Surplus connections are few
+// and short-lived; at their limit, a new one replaces the oldest. So every connection is accepted, and /healthz always responds.
 //
 // It is safe for concurrent use.
 type Connections struct {
-	most, perAddress int
-	trusted          func(netip.Addr) bool
+	limit, perAddress int
+	trusted           func(netip.Addr) bool
 
 	mu      sync.Mutex
-	open    int // without surplus ones
+	open    int // without surplus connections
 	byPeer  map[netip.Prefix]int
-	idle    *list.List // of *connection, the one that is idle for longest first
-	surplus *list.List // of *connection, the oldest first
+	idle    *list.List // of *connection, idle for longest first
+	surplus *list.List // of *connection, oldest first
 }
 
-// ConnectionBounds are the bounds of a Connections. Zero fields have working defaults.
-type ConnectionBounds struct {
-	Most       int
+// ConnectionLimits configures a Connections. Zero fields have working defaults.
+type ConnectionLimits struct {
+	Max        int
 	PerAddress int
-	// Trusted reports whether an address is a proxy, which opens connections for many clients and is not bound by PerAddress.
+	// Trusted reports whether an address is a trusted proxy, which PerAddress does not limit. May be nil.
 	Trusted func(netip.Addr) bool
 }
 
-// NewConnections returns a Connections without a connection.
-func NewConnections(b ConnectionBounds) *Connections {
-	c := &Connections{most: b.Most, perAddress: b.PerAddress, trusted: b.Trusted, byPeer: map[netip.Prefix]int{}, idle: list.New(), surplus: list.New()}
-	if c.most <= 0 {
-		c.most = DefaultMaxConnections
+// NewConnections returns a Connections without open connections.
+func NewConnections(b ConnectionLimits) *Connections {
+	c := &Connections{limit: b.Max, perAddress: b.PerAddress, trusted: b.Trusted, byPeer: map[netip.Prefix]int{}, idle: list.New(), surplus: list.New()}
+	if c.limit <= 0 {
+		c.limit = DefaultMaxConnections
 	}
 	if c.perAddress <= 0 {
-		c.perAddress = min(DefaultMaxConnectionsPerAddress, max(1, c.most/2))
+		c.perAddress = min(DefaultMaxConnectionsPerAddress, max(1, c.limit/2))
 	}
 	if c.trusted == nil {
 		c.trusted = func(netip.Addr) bool { return false }
@@ -58,15 +58,15 @@ func NewConnections(b ConnectionBounds) *Connections {
 	return c
 }
 
-// PerAddress returns how many connections one address may have.
+// PerAddress returns the maximum number of connections per address.
 func (c *Connections) PerAddress() int { return c.perAddress }
 
-// Guard makes a server tell the Connections which connections wait for a request, and its handlers which ones are surplus. The server then
-// serves what Listen returns.
+// Guard sets hooks of the server that track idle connections and mark surplus ones. The server must serve the listener that Listen
+// returns.
 func (c *Connections) Guard(server *http.Server) {
 	server.ConnState = func(conn net.Conn, state http.ConnState) {
 		if own, ok := conn.(*connection); ok {
-			c.note(own, state == http.StateIdle || state == http.StateNew)
+			c.markIdle(own, state == http.StateIdle || state == http.StateNew)
 		}
 	}
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
@@ -82,58 +82,59 @@ type surplusKey struct{}
 // isSurplus reports whether a request came over a surplus connection.
 func isSurplus(ctx context.Context) bool { return ctx.Value(surplusKey{}) != nil }
 
-// Listen returns a listener whose connections are counted and bounded.
+// Listen returns a listener whose connections are counted and limited.
 func (c *Connections) Listen(l net.Listener) net.Listener {
-	return &boundedListener{Listener: l, of: c}
+	return &limitedListener{Listener: l, connections: c}
 }
 
-type boundedListener struct {
+// limitedListener counts and limits the connections that it accepts.
+type limitedListener struct {
 	net.Listener
-	of *Connections
+	connections *Connections
 }
 
-func (l *boundedListener) Accept() (net.Conn, error) {
+func (l *limitedListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	made, displaced := l.of.add(conn)
+	made, displaced := l.connections.addConnection(conn)
 	if displaced != nil {
-		_ = displaced.Conn.Close() // its reader notices and closes it again, which removes it
+		_ = displaced.Conn.Close() // its reader fails and closes it again, which removes it
 	}
 	return made, nil
 }
 
-// connection is one that is counted. Its Connections' mutex guards place.
+// connection is a counted connection. The mutex of its Connections guards place.
 type connection struct {
 	net.Conn
 	of        *Connections
 	peer      netip.Prefix
-	capped    bool // it counts for its peer
+	capped    bool // counts toward the limit per address
 	isSurplus bool
-	until     time.Time     // of a surplus connection: no deadline is later
-	place     *list.Element // among the idle or the surplus ones
+	until     time.Time     // for a surplus connection: the latest deadline
+	place     *list.Element // element of the idle or surplus list; nil if in neither
 	removed   bool
 }
 
-// add counts a connection, and returns the one that has to make place for it.
-func (c *Connections) add(conn net.Conn) (made, displaced *connection) {
+// addConnection counts a connection. It returns the connection to close in its place, if any.
+func (c *Connections) addConnection(conn net.Conn) (made, displaced *connection) {
 	made = &connection{Conn: conn, of: c}
 	if at, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
-		made.peer, made.capped = network(at.Addr()), !c.trusted(at.Addr().Unmap())
+		made.peer, made.capped = clientNetwork(at.Addr()), !c.trusted(at.Addr().Unmap())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	own := made.capped && c.byPeer[made.peer] >= c.perAddress
-	if !own && c.open >= c.most {
-		if displaced = c.pop(c.idle); displaced != nil {
+	peerFull := made.capped && c.byPeer[made.peer] >= c.perAddress
+	if !peerFull && c.open >= c.limit {
+		if displaced = c.popFirst(c.idle); displaced != nil {
 			c.removeLocked(displaced)
 		}
 	}
-	if own || c.open >= c.most {
+	if peerFull || c.open >= c.limit {
 		made.isSurplus, made.until = true, time.Now().Add(surplusTime)
 		if c.surplus.Len() >= maxSurplus {
-			displaced = c.pop(c.surplus)
+			displaced = c.popFirst(c.surplus)
 		}
 		made.place = c.surplus.PushBack(made)
 		return made, displaced
@@ -145,8 +146,8 @@ func (c *Connections) add(conn net.Conn) (made, displaced *connection) {
 	return made, displaced
 }
 
-// pop takes the first connection of a list, nil if there is none.
-func (c *Connections) pop(l *list.List) *connection {
+// popFirst removes and returns the first connection of a list; nil if the list is empty.
+func (c *Connections) popFirst(l *list.List) *connection {
 	first := l.Front()
 	if first == nil {
 		return nil
@@ -156,8 +157,8 @@ func (c *Connections) pop(l *list.List) *connection {
 	return popped
 }
 
-// note moves a connection in or out of the idle ones.
-func (c *Connections) note(conn *connection, idle bool) {
+// markIdle adds a connection to the idle list, or removes it.
+func (c *Connections) markIdle(conn *connection, idle bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -170,6 +171,7 @@ func (c *Connections) note(conn *connection, idle bool) {
 	}
 }
 
+// removeLocked stops counting a connection. The caller must hold c.mu.
 func (c *Connections) removeLocked(conn *connection) {
 	if conn.removed {
 		return
@@ -201,7 +203,7 @@ func (n *connection) Close() error {
 	return n.Conn.Close()
 }
 
-// CloseWrite lets http.Server end an answer before it closes the connection.
+// CloseWrite lets http.Server finish a response before it closes the connection.
 func (n *connection) CloseWrite() error {
 	if half, ok := n.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -209,18 +211,21 @@ func (n *connection) CloseWrite() error {
 	return nil
 }
 
-// SetReadDeadline sets the deadline, which a surplus connection has in any case.
-func (n *connection) SetReadDeadline(t time.Time) error { return n.Conn.SetReadDeadline(n.bounded(t)) }
+// SetReadDeadline sets the read deadline. A surplus connection always has one.
+func (n *connection) SetReadDeadline(t time.Time) error {
+	return n.Conn.SetReadDeadline(n.limitDeadline(t))
+}
 
 // SetWriteDeadline is SetReadDeadline for writing.
 func (n *connection) SetWriteDeadline(t time.Time) error {
-	return n.Conn.SetWriteDeadline(n.bounded(t))
+	return n.Conn.SetWriteDeadline(n.limitDeadline(t))
 }
 
 // SetDeadline sets both deadlines.
-func (n *connection) SetDeadline(t time.Time) error { return n.Conn.SetDeadline(n.bounded(t)) }
+func (n *connection) SetDeadline(t time.Time) error { return n.Conn.SetDeadline(n.limitDeadline(t)) }
 
-func (n *connection) bounded(t time.Time) time.Time {
+// limitDeadline returns t, or the latest deadline of a surplus connection if that is earlier.
+func (n *connection) limitDeadline(t time.Time) time.Time {
 	if n.isSurplus && (t.IsZero() || t.After(n.until)) {
 		return n.until
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 )
 
-// guarded is a server with /healthz and the tracking API, behind bounds.
-func guarded(t *testing.T, b ingest.ConnectionBounds) string {
+// guarded returns the URL of a server with /healthz and the tracking API, behind connection limits.
+func guarded(t *testing.T, b ingest.ConnectionLimits) string {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	mux.Handle("/", handler(&sink{}, func(c *ingest.Config) { c.Now = nil }))
@@ -42,7 +42,7 @@ func open(t *testing.T, url, text string) net.Conn {
 	return conn
 }
 
-// request makes a request over a connection of its own and returns its status, 0 if there was none.
+// request makes a request over a new connection and returns its status; 0 if it got no response.
 func request(t *testing.T, method, url, body string) int {
 	r, err := http.NewRequest(method, url, strings.NewReader(body))
 	require.NoError(t, err)
@@ -61,12 +61,12 @@ const (
 	page     = `{"userId":"u"}`
 )
 
-// Whatever clients hold, a probe of the health is answered at once, and events are refused with a status.
-func TestHealthIsAnsweredBeyondTheBounds(t *testing.T) {
-	for name, b := range map[string]ingest.ConnectionBounds{
-		"of one address": {Most: 1000, PerAddress: 20},
-		"of the server":  {Most: 20, PerAddress: 1000},
-		"of a proxy":     {Most: 20, PerAddress: 1, Trusted: func(a netip.Addr) bool { return a.IsLoopback() }},
+// At the connection limit, health checks respond at once, and events are refused with status 503.
+func TestHealthRespondsAtConnectionLimit(t *testing.T) {
+	for name, b := range map[string]ingest.ConnectionLimits{
+		"of one address": {Max: 1000, PerAddress: 20},
+		"of the server":  {Max: 20, PerAddress: 1000},
+		"of a proxy":     {Max: 20, PerAddress: 1, Trusted: func(a netip.Addr) bool { return a.IsLoopback() }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := guarded(t, b)
@@ -86,9 +86,9 @@ func TestHealthIsAnsweredBeyondTheBounds(t *testing.T) {
 	}
 }
 
-// Connections that wait make place for those that have something to send.
-func TestIdleConnectionsMakePlace(t *testing.T) {
-	url := guarded(t, ingest.ConnectionBounds{Most: 20, PerAddress: 1000})
+// New connections replace idle ones.
+func TestIdleConnectionsAreReplaced(t *testing.T) {
+	url := guarded(t, ingest.ConnectionLimits{Max: 20, PerAddress: 1000})
 	for i := range 50 {
 		text := "" // never used
 		if i%2 == 0 {
@@ -105,8 +105,8 @@ func TestIdleConnectionsMakePlace(t *testing.T) {
 	}
 }
 
-func TestAddressesAreBoundedEachAlone(t *testing.T) {
-	url := guarded(t, ingest.ConnectionBounds{Most: 1000, PerAddress: 20})
+func TestLimitPerAddress(t *testing.T) {
+	url := guarded(t, ingest.ConnectionLimits{Max: 1000, PerAddress: 20})
 	for range 60 {
 		open(t, url, slowHead)
 	}

@@ -8,16 +8,16 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// Bounds of the header names that a preflight may ask for.
+// Limits of the header names in a preflight request.
 const (
-	maxAskedHeaders = 64
-	maxAskedBytes   = 4 << 10
+	maxRequestedHeaders = 64
+	maxRequestedBytes   = 4 << 10
 )
 
-// usualHeaders are allowed if a preflight asks for none, or for more than the bounds.
+// usualHeaders are allowed if a preflight request names no headers, or too many.
 const usualHeaders = "Authorization, Content-Type, Content-Encoding"
 
-// allowOrigin lets a browser page of an allowed origin send and read the answer, whatever its status.
+// allowOrigin sets the CORS headers for a page of an allowed origin, so that it can read the response whatever its status.
 func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	origin, allowed := r.Header.Get("Origin"), *h.origins.Load()
 	if len(allowed) == 0 {
@@ -29,29 +29,29 @@ func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out.Set("Access-Control-Allow-Origin", origin)
-	out.Set("Access-Control-Allow-Credentials", "true") // sendBeacon asks for it; no answer here depends on cookies
+	out.Set("Access-Control-Allow-Credentials", "true") // sendBeacon needs it; no response depends on cookies
 	out.Set("Access-Control-Expose-Headers", "Retry-After")
 	if r.Method != http.MethodOptions {
 		return
 	}
 	out.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers, Access-Control-Request-Private-Network")
 	out.Set("Access-Control-Allow-Methods", "POST, OPTIONS")
-	out.Set("Access-Control-Allow-Headers", askedHeaders(r.Header.Values("Access-Control-Request-Headers")))
+	out.Set("Access-Control-Allow-Headers", requestedHeaders(r.Header.Values("Access-Control-Request-Headers")))
 	out.Set("Access-Control-Max-Age", "86400")
 	if r.Header.Get("Access-Control-Request-Private-Network") == "true" {
 		out.Set("Access-Control-Allow-Private-Network", "true")
 	}
 }
 
-// askedHeaders returns the valid header names that a preflight asks for. Clients add headers of their own from one version to
-// the next, so no list could name them all.
-func askedHeaders(lines []string) string {
-	asked := strings.Join(lines, ",")
-	if len(asked) > maxAskedBytes || strings.Count(asked, ",") >= maxAskedHeaders {
+// requestedHeaders returns the valid header names of a preflight request. It allows any header, because new versions of clients add
+// headers of their own.
+func requestedHeaders(lines []string) string {
+	requested := strings.Join(lines, ",")
+	if len(requested) > maxRequestedBytes || strings.Count(requested, ",") >= maxRequestedHeaders {
 		return usualHeaders
 	}
 	var names []string
-	for name := range strings.SplitSeq(asked, ",") {
+	for name := range strings.SplitSeq(requested, ",") {
 		if name = strings.Trim(name, " \t"); httpguts.ValidHeaderFieldName(name) {
 			names = append(names, name)
 		}
@@ -62,7 +62,7 @@ func askedHeaders(lines []string) string {
 	return strings.Join(names, ", ")
 }
 
-// normalOrigins returns origins as browsers send them: in lower case, without a slash at the end.
+// normalOrigins returns origins as browsers send them: in lower case, without a trailing slash.
 func normalOrigins(origins []string) []string {
 	list := make([]string, len(origins))
 	for i, o := range origins {

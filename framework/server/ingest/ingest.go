@@ -1,9 +1,9 @@
-// Package ingest takes events in over HTTP, as Segment's tracking API does, so that clients made for it work unmodified:
+// Package ingest receives events over HTTP. It is compatible with Segment's tracking API, so that existing clients work unmodified:
 // POST /v1/track, identify, page, screen, group, alias, delete and batch, also without /v1, with the write key as the user of Basic
 // authentication or as writeKey in the body.
 //
-// An answer of 200 means that the events have been handed on and that whoever takes them has said yes. The package keeps
-// nothing and knows no queue. A Handler is safe for concurrent use.
+// Status 200 means that Config.Append has accepted the events. The package must not depend on the queue, and stores nothing. A Handler
+// is safe for concurrent use.
 package ingest
 
 import (
@@ -19,13 +19,13 @@ import (
 	"github.com/landfall-dev/landfall/framework/event/incoming"
 )
 
-// Bounds as Segment has them.
+// Default limits in bytes, the same as Segment's.
 const (
 	DefaultMaxEvent = 32 << 10
 	DefaultMaxBatch = 500 << 10
 )
 
-// Bounds of the server.
+// Default limits of the server.
 const (
 	DefaultMaxMemory = 256 << 20
 	DefaultMaxBodies = 256
@@ -33,61 +33,63 @@ const (
 	DefaultBodyRate  = 4 << 10
 )
 
-// Source is where events come from.
+// Source is a source of events with its write key.
 type Source struct {
 	ID        string
 	WriteKey  string
-	PerSecond float64 // events taken a second, and twice that at once; 0 is no bound
-	Deletes   bool    // events of type delete are taken: who has the write key may delete users
+	PerSecond float64 // accepted events per second, with bursts of twice that; 0 means no limit
+	Deletes   bool    // accept events of type delete, so that the write key can be used to delete users
 }
 
-// Event is one that was taken: JSON in one line, with messageId, timestamp and receivedAt.
+// Event is an accepted event. Raw is JSON on one line, with messageId, timestamp and receivedAt.
 type Event struct {
 	Source string
 	Value  event.Value
 	Raw    []byte
 }
 
-// Config is what a Handler works with. Zero fields have working defaults.
+// Config configures a Handler. Zero fields have working defaults.
 type Config struct {
 	Sources []Source
-	// Append takes the events of a request, all or none. Where it fails the client is told to come again.
+	// Append stores the events of a request, all or none. If it fails, the client is asked to retry.
 	Append   func(context.Context, []Event) error
-	Origins  []string // of browsers that may send; * is all
-	MaxEvent int      // bytes of an event: DefaultMaxEvent
-	MaxBatch int      // bytes of a request, also once it is decompressed: DefaultMaxBatch
-	// MaxFuture is how far an event's time may lie ahead of its receipt, which otherwise stands in for it: incoming.DefaultMaxFuture.
+	Origins  []string // allowed origins of browsers; * allows all
+	MaxEvent int      // bytes of an event; default DefaultMaxEvent
+	MaxBatch int      // bytes of a request, before and after decompression; default DefaultMaxBatch
+	// MaxFuture is how far an event's time can be ahead of its receipt; a later time is replaced by the time of receipt. The default is
+	// incoming.DefaultMaxFuture.
 	MaxFuture time.Duration
-	// MaxMemory is how many bytes all requests in progress may hold together: DefaultMaxMemory. Beyond it they are answered 503.
+	// MaxMemory is the number of bytes that all requests in progress can hold together; default DefaultMaxMemory. Requests beyond it get
+	// status 503.
 	MaxMemory int64
-	MaxBodies int           // of one client address that are being received at once: DefaultMaxBodies
-	BodyGrace time.Duration // after which a body must have come at BodyRate bytes a second: DefaultBodyGrace
-	BodyRate  int           // DefaultBodyRate
-	// ClientAddr returns the address that limits by address count; by default that of the connection.
+	MaxBodies int           // concurrent request bodies per client address; default DefaultMaxBodies
+	BodyGrace time.Duration // time after which a body must arrive at BodyRate; default DefaultBodyGrace
+	BodyRate  int           // bytes per second; default DefaultBodyRate
+	// ClientAddr returns the client address for limits per address; by default the address of the connection.
 	ClientAddr func(*http.Request) netip.Addr
-	Count      func(source, outcome string, n int)
-	Now        func() time.Time // the machine's clock, without its steps back
+	Count      func(source, outcome string, n int) // counts events for metrics; may be nil
+	Now        func() time.Time                    // by default the machine's clock, without backward steps
 	Log        *slog.Logger
 }
 
-// Handler is the API.
+// Handler serves the tracking API.
 type Handler struct {
 	config  Config
 	sources atomic.Pointer[map[string]*source]
 	origins atomic.Pointer[[]string]
-	memory  memory
-	bodies  *peers
+	memory  memoryBudget
+	bodies  *addressCounter
 
 	normalizer *incoming.Normalizer
 }
 
-// source is a Source with its rate.
+// source is a Source with its rate limit.
 type source struct {
 	Source
 	limit *bucket
 }
 
-// New is a Handler.
+// New returns a Handler.
 func New(c Config) *Handler {
 	c.MaxEvent = cmp.Or(c.MaxEvent, DefaultMaxEvent)
 	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)
@@ -105,15 +107,14 @@ func New(c Config) *Handler {
 	if c.Count == nil {
 		c.Count = func(string, string, int) {}
 	}
-	h := &Handler{config: c, memory: memory{most: c.MaxMemory}, bodies: newPeers(c.MaxBodies)}
+	h := &Handler{config: c, memory: memoryBudget{limit: c.MaxMemory}, bodies: newAddressCounter(c.MaxBodies)}
 	h.normalizer = incoming.New(c.MaxFuture)
-	h.Set(c.Sources, c.Origins)
+	h.SetSources(c.Sources, c.Origins)
 	return h
 }
 
-// Set changes the sources and origins for the requests to come. A source that stays as it was keeps what it has used of its
-// rate.
-func (h *Handler) Set(sources []Source, origins []string) {
+// SetSources changes the sources and origins for later requests. An unchanged source keeps the state of its rate limit.
+func (h *Handler) SetSources(sources []Source, origins []string) {
 	byKey := map[string]*source{}
 	old := h.sources.Load()
 	for _, s := range sources {
@@ -132,22 +133,22 @@ func (h *Handler) Set(sources []Source, origins []string) {
 	h.origins.Store(&origins)
 }
 
-// ServeHTTP answers a request.
+// ServeHTTP handles a request of the tracking API.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.allowOrigin(w, r)
 	kind, ok := kindOf(r.URL.Path)
 	switch {
 	case r.ProtoMajor != 1 && r.TLS == nil:
 		w.Header().Set("Connection", "close")
-		answer(w, http.StatusHTTPVersionNotSupported, reply{Error: "without TLS, send HTTP/1.1"})
+		writeReply(w, http.StatusHTTPVersionNotSupported, reply{Error: "without TLS, send HTTP/1.1"})
 	case !ok:
-		answer(w, http.StatusNotFound, reply{Error: "there is no such path: send events to /v1/track, identify, page, screen, group, alias or batch"})
+		writeReply(w, http.StatusNotFound, reply{Error: "unknown path: send events to /v1/track, identify, page, screen, group, alias or batch"})
 	case r.Method == http.MethodOptions:
 		w.WriteHeader(http.StatusNoContent)
 	case r.Method == http.MethodPost:
-		h.post(w, r, kind)
+		h.handlePost(w, r, kind)
 	default:
 		w.Header().Set("Allow", "POST, OPTIONS")
-		answer(w, http.StatusMethodNotAllowed, reply{Error: "send events with POST"})
+		writeReply(w, http.StatusMethodNotAllowed, reply{Error: "send events with POST"})
 	}
 }

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// sink takes events in.
+// sink collects events.
 type sink struct {
 	mu     sync.Mutex
 	events []ingest.Event
@@ -68,7 +68,7 @@ func post(h http.Handler, path, body string, change ...func(*http.Request)) *htt
 	return w
 }
 
-func TestEventsAreCompleted(t *testing.T) {
+func TestMissingFieldsAreAdded(t *testing.T) {
 	for name, c := range map[string]struct{ path, body, want string }{
 		"the type is the path's": {
 			"/v1/track", `{"userId":7,"event":"A","properties":{"x":1.50,"n":null},"writeKey":"wk","messageId":"m"}`,
@@ -106,14 +106,14 @@ func TestEventsAreCompleted(t *testing.T) {
 	assert.NotEmpty(t, s.events[0].Value.Get("messageId").Str())
 }
 
-func TestWhatCannotBeTakenSaysWhy(t *testing.T) {
+func TestInvalidRequestsSayWhy(t *testing.T) {
 	large := `{"userId":"u","event":"` + strings.Repeat("x", 33<<10) + `"}`
 	for _, c := range []struct {
 		path, body string
 		status     int
 		says       string
 	}{
-		{"/v1/track", `{`, 400, "no JSON"}, {"/v1/track", `[]`, 400, "an array"}, {"/v1/track", `{"userId":"u"}`, 400, "event should be"},
+		{"/v1/track", `{`, 400, "not valid JSON"}, {"/v1/track", `[]`, 400, "an array"}, {"/v1/track", `{"userId":"u"}`, 400, "event should be"},
 		{"/v1/identify", `{}`, 400, "userId or anonymousId"}, {"/v1/group", `{"userId":"u"}`, 400, "groupId"}, {"/v1/alias", `{"userId":"u"}`, 400, "previousId"},
 		{"/v1/track", `{"userId":"u","event":"A","properties":[]}`, 400, "properties should be an object but is an array"},
 		{"/v1/batch", `{}`, 400, "batch should be an array"}, {"/v1/batch", `{"batch":[{"userId":"u"}]}`, 400, "type should be"},
@@ -134,7 +134,7 @@ func TestWhatCannotBeTakenSaysWhy(t *testing.T) {
 	assert.Equal(t, 405, got.Code)
 }
 
-func TestTheGoodEventsOfABatchAreTaken(t *testing.T) {
+func TestValidEventsOfABatchAreAccepted(t *testing.T) {
 	s := &sink{}
 	w := post(handler(s), "/v1/batch", `{"batch":[{"type":"track","userId":"u","event":"A"},{"type":"track","messageId":"bad","userId":"u"},{"type":"page","userId":"u"}]}`)
 	assert.Equal(t, 200, w.Code)
@@ -142,7 +142,7 @@ func TestTheGoodEventsOfABatchAreTaken(t *testing.T) {
 	assert.Len(t, s.events, 2)
 }
 
-func TestWriteKeysAndRates(t *testing.T) {
+func TestWriteKeysAndRateLimits(t *testing.T) {
 	s := &sink{}
 	now := noon
 	h := handler(s, func(c *ingest.Config) {
@@ -156,7 +156,7 @@ func TestWriteKeysAndRates(t *testing.T) {
 		require.Equal(t, want, w.Code, i)
 	}
 	now = now.Add(time.Second)
-	h.Set([]ingest.Source{{ID: "slow", WriteKey: "slow", PerSecond: 2}}, nil)
+	h.SetSources([]ingest.Source{{ID: "slow", WriteKey: "slow", PerSecond: 2}}, nil)
 	for i, want := range []int{200, 200, 429} {
 		require.Equal(t, want, post(h, "/v1/track", body, plain).Code, i)
 	}
@@ -165,7 +165,7 @@ func TestWriteKeysAndRates(t *testing.T) {
 	assert.NotContains(t, string(s.events[0].Raw), "writeKey")
 }
 
-func TestCompressedBodiesAreBounded(t *testing.T) {
+func TestCompressedBodyLimits(t *testing.T) {
 	zip := func(text string) string {
 		var b bytes.Buffer
 		z := gzip.NewWriter(&b)
@@ -182,8 +182,8 @@ func TestCompressedBodiesAreBounded(t *testing.T) {
 	assert.Len(t, s.events, 1)
 }
 
-// What a batch says for all of its events is laid into each of them, within a bound: a few KB of request fill no memory.
-func TestWhatABatchSaysForAllIsBounded(t *testing.T) {
+// The shared members of a batch are copied into its events within a limit, so that a small request cannot fill the memory.
+func TestSharedMembersAreLimited(t *testing.T) {
 	s := &sink{}
 	h := handler(s)
 	batch := func(n int) string {
@@ -197,21 +197,21 @@ func TestWhatABatchSaysForAllIsBounded(t *testing.T) {
 	assert.Len(t, s.events, 100)
 }
 
-// What a client writes is not said back to it, or to the log, at any length.
-func TestWhatIsSaidBackIsShort(t *testing.T) {
+// Responses and the log do not repeat long input.
+func TestErrorsDoNotRepeatLongInput(t *testing.T) {
 	w := post(handler(&sink{}), "/v1/batch", `{"batch":[{"type":"`+strings.Repeat("x", 100_000)+`","userId":"u"}]}`)
 	assert.Equal(t, 400, w.Code)
 	assert.Less(t, w.Body.Len(), 1000)
 }
 
-func TestClientsAreToldToComeAgain(t *testing.T) {
+func TestClientsAreAskedToRetry(t *testing.T) {
 	w := post(handler(&sink{err: errors.New("disk full")}), "/v1/track", `{"userId":"u","event":"A"}`)
 	assert.Equal(t, 503, w.Code)
 	assert.NotEmpty(t, w.Header().Get("Retry-After"))
 	assert.NotContains(t, w.Body.String(), "disk")
 }
 
-func TestBrowsersOfTheOriginsMaySend(t *testing.T) {
+func TestAllowedOrigins(t *testing.T) {
 	for origin, allowed := range map[string]string{"https://shop.example": "https://shop.example", "https://evil.example": ""} {
 		r := httptest.NewRequest("OPTIONS", "/v1/t", nil)
 		r.Header.Set("Origin", origin)
@@ -222,7 +222,7 @@ func TestBrowsersOfTheOriginsMaySend(t *testing.T) {
 	}
 }
 
-// kinds are the types of what has come in.
+// kinds returns the types of the collected events.
 func (s *sink) kinds() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -255,7 +255,7 @@ func TestSegmentsGoClient(t *testing.T) {
 	assert.Equal(t, one, s.kinds())
 }
 
-// It installs the client beside a copy of the script, where there are Node and npm.
+// The test installs the client next to a copy of the script. It is skipped without Node and npm.
 func TestSegmentsNodeClient(t *testing.T) {
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -279,7 +279,7 @@ func TestSegmentsNodeClient(t *testing.T) {
 	assert.Equal(t, one, s.kinds(), string(out))
 }
 
-// Whatever comes, there is an answer, and what is taken is an event in one line that reads as it was sent.
+// Every input gets a response, and an accepted event is one line of JSON with the values that were sent.
 func FuzzBody(f *testing.F) {
 	f.Add("/v1/batch", []byte(`{"batch":[{"type":"track","userId":"u","event":"A","timestamp":"2026-01-02T03:04:05Z"}],"sentAt":"x"}`))
 	f.Add("/v1/track", []byte(`{"userId":1,"event":"A","context":{"a":{"b":[1,{}]}},"properties":{"x":"\u0000\ud800"}}`))
@@ -321,16 +321,16 @@ func BenchmarkBatchOf100(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N*100)/b.Elapsed().Seconds(), "events/s")
-	began := time.Now()
+	started := time.Now()
 	for range b.N {
 		if !json.Valid([]byte(body)) {
-			b.Fatal("no JSON")
+			b.Fatal("not valid JSON")
 		}
 	}
-	b.ReportMetric(float64(b.Elapsed())/float64(time.Since(began)), "x-floor")
+	b.ReportMetric(float64(b.Elapsed())/float64(time.Since(started)), "x-floor")
 }
 
-func TestOnlySourcesThatSayTakeDeletions(t *testing.T) {
+func TestDeletionsNeedPermission(t *testing.T) {
 	s := &sink{}
 	for _, path := range []string{"/v1/delete", "/delete"} {
 		w := post(handler(s), path, `{"userId":"u"}`)

@@ -25,10 +25,10 @@ import (
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// counts are the outcomes that a Handler has counted, as "source outcome".
+// counts holds the counted outcomes by "source outcome".
 type counts map[string]int
 
-// limited returns a Handler with the sources wk and slow (2 events a second) that keeps nothing.
+// limited returns a Handler with the sources wk and slow (2 events a second) that stores nothing.
 func limited(change ...func(*Config)) (*Handler, counts) {
 	counted, mu := counts{}, sync.Mutex{}
 	c := Config{
@@ -55,7 +55,7 @@ func zipped(text string) string {
 	return b.String()
 }
 
-// send posts a body with the key in the header, "" for none, and "zip" in headers for a compressed one.
+// send posts a body with the key in the header, if not "". "zip" among the headers compresses the body.
 func send(h http.Handler, path, key string, body io.Reader, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", path, body)
 	if key != "" {
@@ -82,7 +82,7 @@ func batchOf(n int, event string) string {
 	return `{"batch":[` + strings.TrimSuffix(strings.Repeat(event+",", n), ",") + `]}`
 }
 
-func TestARefusedRequestIsNotRead(t *testing.T) {
+func TestRefusedRequestIsNotRead(t *testing.T) {
 	h, counted := limited()
 	assert.Equal(t, 401, send(h, "/v1/batch", "nobody", unreadBody{t}).Code)
 	assert.Equal(t, 415, send(h, "/v1/batch", "wk", unreadBody{t}, "Content-Encoding: br").Code)
@@ -102,7 +102,7 @@ func TestARefusedRequestIsNotRead(t *testing.T) {
 	assert.Equal(t, counts{" unauthorized": 1, "web refused": 1, "slow accepted": 4, "slow limited": 1, " refused": 1}, counted)
 }
 
-func TestTheWriteKeyOfALongBodyIsCheckedEarly(t *testing.T) {
+func TestWriteKeyOfLongBodyIsCheckedEarly(t *testing.T) {
 	h, _ := limited()
 	for key, want := range map[string]int{"wk": 200, "nobody": 401} {
 		body := `{"sentAt":{"a":["writeKey"]},"writeKey":"` + key + `",` + batchOf(5000, `{"type":"page","userId":"u"}`)[1:]
@@ -132,7 +132,7 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// heldBody hands out a part and then waits.
+// heldBody returns part of a body and then blocks.
 type heldBody struct {
 	part    io.Reader
 	waiting chan<- struct{}
@@ -148,8 +148,8 @@ func (b *heldBody) Read(p []byte) (int, error) {
 	return 0, io.ErrUnexpectedEOF
 }
 
-// Requests hold memory for the bytes that have come, not for those that are announced, and together no more than the budget.
-func TestMemoryIsHeldForWhatHasCome(t *testing.T) {
+// Requests reserve memory for received bytes, not for the announced length, and together at most the budget.
+func TestMemoryIsReservedAsBytesArrive(t *testing.T) {
 	h, _ := limited(func(c *Config) { c.MaxMemory, c.Count = 1<<20, nil })
 	waiting, release := make(chan struct{}), make(chan struct{})
 	done := make(chan int)
@@ -168,7 +168,7 @@ func TestMemoryIsHeldForWhatHasCome(t *testing.T) {
 	}
 	used := h.memory.used.Load()
 	assert.Greater(t, used, int64(450_000))
-	assert.LessOrEqual(t, used, h.memory.most)
+	assert.LessOrEqual(t, used, h.memory.limit)
 	refused := send(h, "/v1/batch", "wk", strings.NewReader(strings.Repeat(" ", 400_000)))
 	assert.Equal(t, 503, refused.Code, refused.Body)
 	assert.Equal(t, "1", refused.Header().Get("Retry-After"))
@@ -180,7 +180,7 @@ func TestMemoryIsHeldForWhatHasCome(t *testing.T) {
 	assert.Equal(t, 200, send(h, "/v1/page", "wk", strings.NewReader(`{"userId":"u"}`)).Code)
 }
 
-func TestRequestsWithoutAKeyHoldAShareOfTheMemory(t *testing.T) {
+func TestAnonymousRequestsShareMemory(t *testing.T) {
 	h, _ := limited(func(c *Config) { c.MaxMemory = 1 << 20 })
 	body := `{"x":"` + strings.Repeat("x", 200_000) + `"}`
 	w := send(h, "/v1/batch", "", strings.NewReader(body))
@@ -189,7 +189,7 @@ func TestRequestsWithoutAKeyHoldAShareOfTheMemory(t *testing.T) {
 	assert.Zero(t, h.memory.anonymous.Load())
 }
 
-func TestBodiesInProgressAreBoundedByAddress(t *testing.T) {
+func TestConcurrentBodiesPerAddress(t *testing.T) {
 	h, _ := limited(func(c *Config) {
 		c.MaxBodies, c.Count = 2, nil
 		c.ClientAddr = func(r *http.Request) netip.Addr { return netip.MustParseAddr(r.Header.Get("From-Address")) }
@@ -213,7 +213,7 @@ func TestBodiesInProgressAreBoundedByAddress(t *testing.T) {
 	assert.Empty(t, h.bodies.count)
 }
 
-// pipeListener hands out one end of pipes, so that a server runs in the time of a synctest bubble.
+// pipeListener accepts pipes, so that a server can run in a synctest bubble.
 type pipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -230,7 +230,7 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 func (l *pipeListener) Close() error   { close(l.closed); return nil }
 func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
-func TestASlowBodyIsCutOff(t *testing.T) {
+func TestSlowBodyIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		every time.Duration
 		bytes int
@@ -258,7 +258,7 @@ func TestASlowBodyIsCutOff(t *testing.T) {
 				_ = answer.Body.Close()
 				answered <- strconv.Itoa(answer.StatusCode)
 			}()
-			began := time.Now()
+			started := time.Now()
 			_, err := fmt.Fprintf(client, "POST /v1/page HTTP/1.1\r\nHost: x\r\nAuthorization: Basic d2s6\r\nContent-Length: %d\r\n\r\n", len(body))
 			require.NoError(t, err)
 			var writing sync.WaitGroup
@@ -273,7 +273,7 @@ func TestASlowBodyIsCutOff(t *testing.T) {
 				}
 			})
 			assert.Equal(t, c.want, <-answered, name)
-			assert.Less(t, time.Since(began), 15*time.Second, name)
+			assert.Less(t, time.Since(started), 15*time.Second, name)
 			_ = client.Close()
 			_ = server.Close()
 			writing.Wait()
@@ -281,8 +281,8 @@ func TestASlowBodyIsCutOff(t *testing.T) {
 	}
 }
 
-// What a small request costs does not depend on how often its context would be copied.
-func TestTheBoundOfAnEventHoldsBeforeItIsBuilt(t *testing.T) {
+// The cost of a small request does not depend on how often its context would be copied.
+func TestEventSizeIsCheckedBeforeBuilding(t *testing.T) {
 	const event = `{"type":"identify","userId":"u"}`
 	wide := make([]string, 8000)
 	for i := range wide {
@@ -321,8 +321,8 @@ func TestTheBoundOfAnEventHoldsBeforeItIsBuilt(t *testing.T) {
 	}
 }
 
-// An event whose own context replaces what is large in the batch's is taken.
-func TestOwnContextReplacesABatchs(t *testing.T) {
+// An event is accepted if its own context replaces the large members of the batch's context.
+func TestEventContextOverridesBatchContext(t *testing.T) {
 	h, counted := limited()
 	large := `{"context":{"x":"` + strings.Repeat("a", 40_000) + `","y":1},"batch":[{"type":"page","userId":"u","context":{"x":"b"}},{"type":"page","userId":"u","context":{"x":null}},{"type":"page","userId":"u"}]}`
 	w := send(h, "/v1/batch", "wk", strings.NewReader(large))
@@ -330,7 +330,7 @@ func TestOwnContextReplacesABatchs(t *testing.T) {
 	assert.Equal(t, counts{"web accepted": 1, "web rejected": 2}, counted, w.Body.String())
 }
 
-func TestManyRejectedEventsAreCountedAndNotListed(t *testing.T) {
+func TestManyRejectedEventsAreCounted(t *testing.T) {
 	h, counted := limited()
 	w := send(h, "/v1/batch", "wk", strings.NewReader(batchOf(3000, `{"type":"page","messageId":{"x":"`+strings.Repeat("x", 100)+`"}}`)[:]))
 	assert.Equal(t, 400, w.Code)
@@ -339,13 +339,13 @@ func TestManyRejectedEventsAreCountedAndNotListed(t *testing.T) {
 	assert.Equal(t, counts{"web rejected": 3000}, counted)
 }
 
-func TestWorkThatIsRefusedCountsAgainstTheLimit(t *testing.T) {
+func TestInvalidRequestsCountAgainstTheLimit(t *testing.T) {
 	for name, c := range map[string]struct {
 		body    string
 		headers string
 		status  int
 	}{
-		"no JSON":           {strings.Repeat("[", 200_000), "X: x", 400},
+		"not valid JSON":    {strings.Repeat("[", 200_000), "X: x", 400},
 		"gzip of no JSON":   {zipped(strings.Repeat("x", 200_000)), "Content-Encoding: gzip", 400},
 		"a bomb":            {zipped(strings.Repeat(" ", 50<<20)), "Content-Encoding: gzip", 413},
 		"rejected events":   {batchOf(10, `{}`), "X: x", 400},
@@ -363,14 +363,14 @@ func TestWorkThatIsRefusedCountsAgainstTheLimit(t *testing.T) {
 	}
 }
 
-// The average is kept for batches of any size, and what is refused because of the limit does not put it off.
-func TestTheLimitIsAnAverage(t *testing.T) {
+// The average rate holds for batches of any size, and requests refused because of the limit do not lower it.
+func TestRateLimitIsAnAverage(t *testing.T) {
 	b := newBucket(10)
 	now := noon
 	taken, refused := 0, 0
 	for range 6000 { // a minute
-		if _, ok := b.admit(now); ok {
-			b.charge(99)
+		if _, ok := b.takeToken(now); ok {
+			b.chargeTokens(99)
 			taken += 100
 		} else {
 			refused++
@@ -379,14 +379,14 @@ func TestTheLimitIsAnAverage(t *testing.T) {
 	}
 	assert.InDelta(t, 600, taken, 120)
 	assert.Positive(t, refused)
-	wait, ok := b.admit(now)
+	wait, ok := b.takeToken(now)
 	require.False(t, ok)
-	_, ok = b.admit(now.Add(wait + time.Millisecond))
+	_, ok = b.takeToken(now.Add(wait + time.Millisecond))
 	assert.True(t, ok, "Retry-After is enough")
 	assert.Nil(t, newBucket(0))
 }
 
-func TestDecompressionIsBoundedByTheCompressedSize(t *testing.T) {
+func TestCompressionRatioLimit(t *testing.T) {
 	h, _ := limited(func(c *Config) { c.MaxBatch = 10 << 20 })
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -398,7 +398,7 @@ func TestDecompressionIsBoundedByTheCompressedSize(t *testing.T) {
 	assert.Equal(t, 200, send(h2, "/v1/batch", "wk", strings.NewReader(zipped(body)), "Content-Encoding: gzip").Code, "%d bytes of %d", len(zipped(body)), len(body))
 }
 
-func TestExpectedContinueIsRefusedBeforeTheBody(t *testing.T) {
+func TestExpectContinueIsRefusedBeforeTheBody(t *testing.T) {
 	h, _ := limited()
 	server := httptest.NewServer(h)
 	defer server.Close()
@@ -417,7 +417,7 @@ func TestExpectedContinueIsRefusedBeforeTheBody(t *testing.T) {
 	}
 }
 
-// Framing that is not HTTP/1.1, or is not true, is refused.
+// Invalid or untrue HTTP/1.1 framing is refused.
 func TestBodiesWithWrongLengths(t *testing.T) {
 	h, _ := limited()
 	server := httptest.NewServer(h)

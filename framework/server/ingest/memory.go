@@ -2,54 +2,54 @@ package ingest
 
 import "sync/atomic"
 
-// anonymousShare is the part of the memory budget, as a divisor, that requests may hold before their write key is known.
+// anonymousShare divides the memory budget: requests whose write key is not known yet can hold at most 1/anonymousShare of it.
 const anonymousShare = 4
 
-// memory is the budget of bytes that all requests in progress may hold together. It is safe for concurrent use.
-type memory struct {
-	most            int64
+// memoryBudget limits the bytes that all requests in progress hold together. It is safe for concurrent use.
+type memoryBudget struct {
+	limit           int64
 	used, anonymous atomic.Int64
 }
 
-// grant is what one request holds of the memory budget. It belongs to one goroutine.
-type grant struct {
-	of        *memory
+// memoryGrant is the part of the budget that one request holds. It is not safe for concurrent use.
+type memoryGrant struct {
+	budget    *memoryBudget
 	held      int64
 	anonymous bool // the write key is not known yet
 }
 
-// grow reserves n more bytes and reports whether the budget has them. A negative n gives bytes back.
-func (g *grant) grow(n int64) bool {
-	if g.of.used.Add(n) > g.of.most && n > 0 {
-		g.of.used.Add(-n)
+// reserveBytes reserves n more bytes, and reports whether the budget allows it. A negative n returns bytes.
+func (g *memoryGrant) reserveBytes(n int64) bool {
+	if g.budget.used.Add(n) > g.budget.limit && n > 0 {
+		g.budget.used.Add(-n)
 		return false
 	}
-	if g.anonymous && g.of.anonymous.Add(n) > g.of.most/anonymousShare && n > 0 {
-		g.of.anonymous.Add(-n)
-		g.of.used.Add(-n)
+	if g.anonymous && g.budget.anonymous.Add(n) > g.budget.limit/anonymousShare && n > 0 {
+		g.budget.anonymous.Add(-n)
+		g.budget.used.Add(-n)
 		return false
 	}
 	g.held += n
 	return true
 }
 
-// most is what one request may hold.
-func (g *grant) most() int64 {
+// maxBytes returns the most that one request can hold.
+func (g *memoryGrant) maxBytes() int64 {
 	if g.anonymous {
-		return g.of.most / anonymousShare
+		return g.budget.limit / anonymousShare
 	}
-	return g.of.most
+	return g.budget.limit
 }
 
-// identify moves what the request holds out of the anonymous share.
-func (g *grant) identify() {
+// leaveAnonymous moves the request's bytes out of the anonymous share, when its write key is known.
+func (g *memoryGrant) leaveAnonymous() {
 	if g.anonymous {
-		g.of.anonymous.Add(-g.held)
+		g.budget.anonymous.Add(-g.held)
 		g.anonymous = false
 	}
 }
 
-// release gives everything back.
-func (g *grant) release() {
-	g.grow(-g.held)
+// releaseAll returns all bytes to the budget.
+func (g *memoryGrant) releaseAll() {
+	g.reserveBytes(-g.held)
 }

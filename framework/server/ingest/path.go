@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// kinds are the types of events by their paths, with the short ones of browsers.
+// kinds maps paths to event types, including the short paths of browser clients.
 var kinds = map[string]string{
 	"track": "track", "identify": "identify", "page": "page", "screen": "screen", "group": "group", "alias": "alias", "delete": "delete",
 	"t": "track", "i": "identify", "p": "page", "s": "screen", "g": "group", "a": "alias", "batch": "", "import": "", "b": "",
 }
 
-// kindOf returns the type of the events that a path takes, "" for a batch of any. It takes what clients with a host of
-// https://example.com/ or /v1/ make of it: repeated slashes, one at the end, and any case.
+// kindOf returns the event type of a path; "" for a batch. It accepts paths from clients that are configured with a host such as
+// https://example.com/ or /v1/: repeated and trailing slashes, and any case.
 func kindOf(urlPath string) (kind string, ok bool) {
 	name := strings.ToLower(strings.TrimPrefix(path.Clean("/"+urlPath), "/"))
 	kind, ok = kinds[strings.TrimPrefix(name, "v1/")]
 	return kind, ok
 }
 
-// CleanPath hands requests on with the path that http.ServeMux would redirect them to. Clients do not follow a redirect of a
-// POST, or follow it without the body, and browsers refuse one for a preflight.
+// CleanPath rewrites the path of a request to the clean path that http.ServeMux would redirect to. Clients do not follow the redirect of
+// a POST request, or follow it without the body, and browsers reject a redirect of a preflight request.
 func CleanPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cleaned := path.Clean("/" + r.URL.Path)

@@ -9,14 +9,14 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Bounds of a request that are not configured.
+// Limits of a request that cannot be configured.
 const (
-	maxHeaders = 100      // a client sends 10 to 30
-	maxUnread  = 64 << 10 // bytes of a refused request's body that are read to keep the connection
+	maxHeaders = 100      // clients send 10 to 30
+	maxUnread  = 64 << 10 // bytes of a refused request's body that are read to keep the connection open
 	unreadTime = time.Second
 )
 
-// request is a request with events while it is handled.
+// request is the state of one request while it is handled.
 type request struct {
 	*Handler
 	w        http.ResponseWriter
@@ -24,50 +24,50 @@ type request struct {
 	kind     string // of the events; "" for a batch of any
 	received time.Time
 	from     *source // nil until the write key is known
-	fixed    bool    // the key is in the header, so that one in the body does not count
-	searched bool    // the beginning of the body has been searched for the key
-	memory   grant
+	fixed    bool    // the write key is in the header; writeKey in the body is ignored
+	searched bool    // the start of the body has been searched for the write key
+	memory   memoryGrant
 	replaced replacedTimes
-	work     int // bytes that have been read and decompressed without an event being counted yet
+	work     int // bytes that have been read and decompressed, but not counted as events yet
 }
 
-// post takes the events of a request. What can be refused without the body is refused before the body is read.
-func (h *Handler) post(w http.ResponseWriter, r *http.Request, kind string) {
-	q := &request{Handler: h, w: w, r: r, kind: kind, received: h.config.Now(), memory: grant{of: &h.memory, anonymous: true}}
-	defer q.memory.release()
-	refused := q.admit()
+// handlePost handles a request with events. It refuses a request before reading the body if it can.
+func (h *Handler) handlePost(w http.ResponseWriter, r *http.Request, kind string) {
+	q := &request{Handler: h, w: w, r: r, kind: kind, received: h.config.Now(), memory: memoryGrant{budget: &h.memory, anonymous: true}}
+	defer q.memory.releaseAll()
+	refused := q.checkHead()
 	if refused != nil {
-		q.drain(refused)
-		q.refuse(refused)
+		q.drainBody(refused)
+		q.respondRefusal(refused)
 		return
 	}
-	body, refused := q.body()
+	body, refused := q.receiveBody()
 	if refused == nil {
-		refused = q.take(body)
+		refused = q.appendEvents(body)
 	}
 	if refused != nil {
-		q.refuse(refused)
+		q.respondRefusal(refused)
 	}
 }
 
-// admit decides by the head of the request.
-func (q *request) admit() *refusal {
+// checkHead checks the connection and the headers.
+func (q *request) checkHead() *refusal {
 	if isSurplus(q.r.Context()) {
-		return &refusal{outcome: "overloaded", status: http.StatusServiceUnavailable, wait: time.Second, hangUp: true, message: "too many connections: send the events again, over fewer connections"}
+		return &refusal{outcome: "overloaded", status: http.StatusServiceUnavailable, retryAfter: time.Second, closeConn: true, message: "too many connections: send the events again, over fewer connections"}
 	}
 	if len(q.r.Header) > maxHeaders {
-		return &refusal{outcome: "refused", status: http.StatusRequestHeaderFieldsTooLarge, hangUp: true, message: "the request has more than 100 headers"}
+		return &refusal{outcome: "refused", status: http.StatusRequestHeaderFieldsTooLarge, closeConn: true, message: "the request has more than 100 headers"}
 	}
 	key, ok := q.headerKey()
 	if ok {
 		q.fixed = true
-		return q.identify(key)
+		return q.identifySource(key)
 	}
 	return nil
 }
 
-// headerKey returns the write key of the Authorization header. A bearer token that is no write key may be meant for a proxy, so
-// it does not stand in the way of a key in the body.
+// headerKey returns the write key from the Authorization header. It ignores a bearer token that is not a write key: it may be meant for a
+// proxy, and the body may have the key.
 func (q *request) headerKey() (key string, ok bool) {
 	if key, _, ok := q.r.BasicAuth(); ok && key != "" {
 		return key, true
@@ -76,115 +76,116 @@ func (q *request) headerKey() (key string, ok bool) {
 	return key, ok && (*q.sources.Load())[key] != nil
 }
 
-// identify finds the source of a write key and admits the request under the source's limit.
-func (q *request) identify(key string) *refusal {
+// identifySource finds the source of a write key and applies its rate limit.
+func (q *request) identifySource(key string) *refusal {
 	from := (*q.sources.Load())[key]
 	if from == nil {
 		return &refusal{outcome: "unauthorized", status: http.StatusUnauthorized,
-			message: "the write key is none of a source: send it as the user of Basic authentication, or as writeKey in the body"}
+			message: "unknown write key: send the key of a source as the user of Basic authentication, or as writeKey in the body"}
 	}
 	if from == q.from {
 		return nil
 	}
 	q.from = from
-	q.memory.identify()
-	if wait, ok := from.limit.admit(q.received); !ok {
-		return &refusal{outcome: "limited", status: http.StatusTooManyRequests, wait: wait, message: "the source sends more events than its rate allows"}
+	q.memory.leaveAnonymous()
+	if wait, ok := from.limit.takeToken(q.received); !ok {
+		return &refusal{outcome: "limited", status: http.StatusTooManyRequests, retryAfter: wait, message: "the source sends more events than its rate allows"}
 	}
 	return nil
 }
 
-// findKey identifies a long request by the beginning of its body, if the write key is there.
+// findKey identifies the source of a long request early, if the start of its body contains the write key.
 func (q *request) findKey(prefix []byte) *refusal {
 	if q.searched {
 		return nil
 	}
 	q.searched = true
 	if key, found := keyInPrefix(prefix); found {
-		return q.identify(key)
+		return q.identifySource(key)
 	}
 	return nil
 }
 
-// body reads the body and makes sure that the source is known.
-func (q *request) body() (event.Value, *refusal) {
-	at := network(q.config.ClientAddr(q.r))
-	if !q.bodies.enter(at) {
-		return event.Value{}, &refusal{outcome: "overloaded", status: http.StatusServiceUnavailable, wait: time.Second, hangUp: true,
-			message: "too many requests of this address are being sent at once: send the events again"}
+// receiveBody reads and parses the body, and identifies the source.
+func (q *request) receiveBody() (event.Value, *refusal) {
+	at := clientNetwork(q.config.ClientAddr(q.r))
+	if !q.bodies.acquire(at) {
+		return event.Value{}, &refusal{outcome: "overloaded", status: http.StatusServiceUnavailable, retryAfter: time.Second, closeConn: true,
+			message: "too many concurrent requests from this address: send the events again"}
 	}
-	body, refused := q.read()
-	q.bodies.leave(at)
+	body, refused := q.readBody()
+	q.bodies.release(at)
 	if refused == nil && !q.fixed {
-		refused = q.identify(body.Get("writeKey").Str())
+		refused = q.identifySource(body.Get("writeKey").Str())
 	}
 	return body, refused
 }
 
-// take hands the events of a body on.
-func (q *request) take(body event.Value) *refusal {
-	taken, rejected, refused := q.events(body)
+// appendEvents builds the events of a body and passes them to Append.
+func (q *request) appendEvents(body event.Value) *refusal {
+	accepted, rejected, refused := q.buildEvents(body)
 	if refused != nil {
 		return refused
 	}
-	q.count("rejected", rejected.count)
+	q.countEvents("rejected", rejected.count)
 	if rejected.count > 0 {
 		q.config.Log.Warn("events rejected", "source", q.from.ID, "events", rejected.count, "reason", rejected.list[0].Error)
 	}
-	if len(taken) == 0 && rejected.count > 0 {
-		q.answerRejected(rejected)
+	if len(accepted) == 0 && rejected.count > 0 {
+		q.respondRejected(rejected)
 		return nil
 	}
-	if err := q.config.Append(q.r.Context(), taken); err != nil {
-		q.from.limit.charge(-len(taken)) // they will come again
-		q.config.Log.Error("events cannot be taken", "source", q.from.ID, "error", err)
-		return &refusal{outcome: "unavailable", events: len(taken), status: http.StatusServiceUnavailable, wait: 5 * time.Second,
-			message: "the events cannot be kept now: send them again"}
+	if err := q.config.Append(q.r.Context(), accepted); err != nil {
+		q.from.limit.chargeTokens(-len(accepted)) // the client will send them again
+		q.config.Log.Error("cannot store events", "source", q.from.ID, "error", err)
+		return &refusal{outcome: "unavailable", events: len(accepted), status: http.StatusServiceUnavailable, retryAfter: 5 * time.Second,
+			message: "the events cannot be stored now: send them again"}
 	}
-	q.count("accepted", len(taken))
+	q.countEvents("accepted", len(accepted))
 	if len(q.replaced) > 0 {
-		q.config.Log.Warn("times of events replaced", "source", q.from.ID, "events", len(q.replaced), "reason", q.replaced[0].Reason)
+		q.config.Log.Warn("event times replaced", "source", q.from.ID, "events", len(q.replaced), "reason", q.replaced[0].Reason)
 	}
-	answer(q.w, http.StatusOK, reply{Success: true, Rejected: rejected.list, RejectedEvents: rejected.total(), ReplacedTimes: q.replaced})
+	writeReply(q.w, http.StatusOK, reply{Success: true, Rejected: rejected.list, RejectedEvents: rejected.unlistedTotal(), ReplacedTimes: q.replaced})
 	return nil
 }
 
-// answerRejected answers a request of which no event was taken.
-func (q *request) answerRejected(rejected rejections) {
+// respondRejected responds to a request in which every event was rejected.
+func (q *request) respondRejected(rejected rejections) {
 	first, status := rejected.list[0], http.StatusBadRequest
 	if first.large && q.kind != "" {
 		status = http.StatusRequestEntityTooLarge
 	}
 	out := reply{Error: first.Error}
 	if q.kind == "" {
-		out.Rejected, out.RejectedEvents = rejected.list, rejected.total()
+		out.Rejected, out.RejectedEvents = rejected.list, rejected.unlistedTotal()
 	}
-	answer(q.w, status, out)
+	writeReply(q.w, status, out)
 }
 
-// refuse answers with a refusal and counts it. What a source sends that is no request costs it an event for each MaxEvent bytes;
-// what is refused because of the limit or of the server costs it nothing more.
-func (q *request) refuse(refused *refusal) {
+// respondRefusal responds with a refusal and counts it. An invalid request costs its source one event for each MaxEvent bytes. A request
+// that is refused because of a limit or of the server costs nothing more.
+func (q *request) respondRefusal(refused *refusal) {
 	if q.from != nil && refused.outcome == "refused" {
-		q.from.limit.charge(q.work / q.config.MaxEvent)
+		q.from.limit.chargeTokens(q.work / q.config.MaxEvent)
 	}
-	q.count(refused.outcome, max(1, refused.events))
-	refused.send(q.w)
+	q.countEvents(refused.outcome, max(1, refused.events))
+	refused.writeTo(q.w)
 }
 
-// reserve takes n more bytes of the memory budget.
-func (q *request) reserve(n int64) *refusal {
+// reserveMemory reserves n more bytes of the memory budget.
+func (q *request) reserveMemory(n int64) *refusal {
 	switch {
-	case q.memory.grow(n):
+	case q.memory.reserveBytes(n):
 		return nil
-	case q.memory.held+n > q.memory.most():
+	case q.memory.held+n > q.memory.maxBytes():
 		return q.tooLarge()
 	}
-	return &refusal{outcome: "overloaded", status: http.StatusServiceUnavailable, wait: time.Second,
-		message: "the server is handling as much as its memory budget allows: send the events again"}
+	return &refusal{outcome: "overloaded", status: http.StatusServiceUnavailable, retryAfter: time.Second,
+		message: "the server has no memory left for this request: send the events again"}
 }
 
-func (q *request) count(outcome string, n int) {
+// countEvents counts events for metrics.
+func (q *request) countEvents(outcome string, n int) {
 	id := ""
 	if q.from != nil {
 		id = q.from.ID
@@ -194,13 +195,13 @@ func (q *request) count(outcome string, n int) {
 	}
 }
 
-// drain reads what is left of a small body that is there already, so that a client can use its connection again. It does not
-// wait for slow clients, and not for those that wait for 100 Continue.
-func (q *request) drain(refused *refusal) {
-	if refused.hangUp || q.r.ContentLength == 0 {
+// drainBody reads the rest of a small body so that the client can reuse its connection. It does not wait for slow clients, or for
+// clients that wait for 100 Continue.
+func (q *request) drainBody(refused *refusal) {
+	if refused.closeConn || q.r.ContentLength == 0 {
 		return
 	}
-	refused.hangUp = true
+	refused.closeConn = true
 	if q.r.ContentLength > maxUnread || q.r.Header.Get("Expect") != "" {
 		return
 	}
@@ -209,6 +210,6 @@ func (q *request) drain(refused *refusal) {
 		return
 	}
 	n, err := io.Copy(io.Discard, io.LimitReader(q.r.Body, maxUnread+1))
-	refused.hangUp = err != nil || n > maxUnread
+	refused.closeConn = err != nil || n > maxUnread
 	_ = control.SetReadDeadline(time.Time{})
 }

@@ -57,7 +57,7 @@ func TestTimesOfEvents(t *testing.T) {
 	}
 }
 
-func TestTheToleranceIsConfigured(t *testing.T) {
+func TestMaxFutureIsConfigurable(t *testing.T) {
 	s := &sink{}
 	h := handler(s, func(c *ingest.Config) { c.MaxFuture = time.Hour })
 	post(h, "/v1/page", `{"userId":"u","timestamp":"2026-01-02T12:59:00Z"}`)
@@ -66,8 +66,8 @@ func TestTheToleranceIsConfigured(t *testing.T) {
 	assert.Equal(t, "2026-01-02T12:00:00.000Z", s.events[1].Value.Get("timestamp").Str())
 }
 
-// An entry whose request stalls for 20 s does not win over the exit that its client recorded 5 s later.
-func TestAStalledRequestIsNotSkew(t *testing.T) {
+// An entry whose request stalls for 20 s does not supersede the exit that its client recorded 5 s later.
+func TestStalledRequestIsNotClockSkew(t *testing.T) {
 	for _, id := range []string{"userId", "anonymousId"} {
 		now := noon
 		s := &sink{}
@@ -85,8 +85,8 @@ func TestAStalledRequestIsNotSkew(t *testing.T) {
 	}
 }
 
-// The answer lists a bounded number of replaced times.
-func TestReplacedTimesAreBounded(t *testing.T) {
+// The response lists a limited number of replaced times.
+func TestReplacedTimesAreLimited(t *testing.T) {
 	s := &sink{}
 	body := `{"batch":[`
 	for i := range 1500 {
