@@ -14,7 +14,7 @@ import (
 func (v *serving) limitClients(server *http.Server, listener net.Listener) net.Listener {
 	limits := v.config.Load().Server
 	bounds := ingest.ConnectionLimits{
-		Max:       cmp.Or(limits.MaxConnections, ingest.DefaultMaxConnections),
+		Max:        cmp.Or(limits.MaxConnections, ingest.DefaultMaxConnections),
 		PerAddress: limits.MaxConnectionsPerAddress,
 		Trusted:    func(addr netip.Addr) bool { return v.proxies().Trusts(addr) },
 	}
