@@ -78,7 +78,7 @@ func TestDiskFullAndFreeAgain(t *testing.T) {
 				}
 			}
 			assert.True(t, refused, "the server is not ready while its disk is full")
-			assert.Contains(t, reasons, "no delivery: the log takes no writes: ")
+			assert.Contains(t, reasons, "no delivery: the log accepts no writes: ")
 			assert.Contains(t, reasons, "free space on the disk")
 			if list, ok := s.status(); assert.True(t, ok) {
 				assert.False(t, list[0].Delivering, "status and readiness agree")

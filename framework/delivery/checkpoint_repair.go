@@ -56,7 +56,7 @@ func (b BadCheckpoint) String() string {
 	where := fmt.Sprintf("%s, partition %d", b.Instance, b.Partition)
 	switch b.Cause {
 	case beyondEnd:
-		return fmt.Sprintf("%s: its checkpoint speaks of page %d and the log ends at page %d", where, b.At, b.LogEnd)
+		return fmt.Sprintf("%s: its checkpoint is at page %d, but the log ends at page %d", where, b.At, b.LogEnd)
 	case otherLog:
 		return fmt.Sprintf("%s: the log has other events up to page %d than those that were delivered", where, b.At)
 	}

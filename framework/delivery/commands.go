@@ -53,7 +53,7 @@ func (q *Queue) sendCommand(ctx context.Context, instance string, partition int,
 func (p *partition) applyCommand(m jetstream.Msg, seq uint64) error {
 	var cmd command
 	if err := json.Unmarshal(m.Data(), &cmd); err != nil {
-		return fmt.Errorf("reading an order: %w", err)
+		return fmt.Errorf("reading a command: %w", err)
 	}
 	w := p.worker
 	w.mu.Lock()
@@ -222,7 +222,7 @@ func (p *partition) newLetterTask(l *DeadLetter, pg *page, i int, stopped bool) 
 	}
 	t.item = runtime.Item{Subscription: runtime.Gone(l.Subscription), Event: e}
 	if t.refusal == nil {
-		t.refusal = &runtime.Verdict{Reason: fmt.Sprintf("there is no subscription %q any more", l.Subscription), Code: fault.CodeInvalidEvent}
+		t.refusal = &runtime.Verdict{Reason: fmt.Sprintf("the subscription %q no longer exists", l.Subscription), Code: fault.CodeInvalidEvent}
 	}
 	return t
 }

@@ -65,12 +65,12 @@ func openMappingNotes(dir string, log *slog.Logger) *mappingNotes {
 	}
 	n, err := newMappingNotes(dir)
 	if err != nil {
-		log.Warn("an event that stops the process cannot be told from others, since the data directory takes no notes", "error", err)
+		log.Warn("events that crash the process cannot be detected, because the data directory is not writable", "error", err)
 		return nil
 	}
 	for s, deaths := range n.crashes {
 		if deaths >= maxCrashes {
-			log.Error("an event has stopped the process each time it was mapped: it becomes a dead letter", "seq", s.Seq, "deaths", deaths)
+			log.Error("an event has crashed the process each time it was mapped: it becomes a dead letter", "seq", s.Seq, "deaths", deaths)
 		}
 	}
 	return n
@@ -239,7 +239,7 @@ func (s *mappingSlot) endMapping() {
 // stoppedProcess is the verdict of an event that has crashed the process.
 var stoppedProcess = runtime.Verdict{
 	Outcome: runtime.Refused, Status: 500, Code: fault.CodeInternal, Reporter: fault.ReporterIntegrations,
-	Reason: "stopped the process while it was mapped, more than once: it is not tried again by itself",
+	Reason: "crashed the process more than once while it was mapped: it is not retried automatically",
 }
 
 // refuseStopped returns tasks refused with stoppedProcess for all subscriptions that the event may match.

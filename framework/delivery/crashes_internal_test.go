@@ -131,7 +131,7 @@ func TestAnEventThatStopsTheProcessIsSetAside(t *testing.T) {
 		return c["delivered"] == 20 && c["dead"] == 1 && len(letters) == 1
 	})
 	assert.Equal(t, "u:killer", letters[0].Key)
-	assert.Contains(t, letters[0].Reason, "stopped the process")
+	assert.Contains(t, letters[0].Reason, "crashed the process")
 }
 
 // Events that were being read when the process was killed from outside, again and again, are all delivered.

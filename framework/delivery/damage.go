@@ -90,14 +90,14 @@ func (q *Queue) salvageFiles(ctx context.Context) error {
 	findings, err := logfiles.Salvage(ctx, q.config.Dir, known, maxDamageCopies)
 	for _, f := range findings {
 		if f.Torn {
-			q.config.Log.Info("the log ends in a write that was cut off, which was never acknowledged", "stream", f.Stream, "file", f.File)
+			q.config.Log.Info("the log ends in an interrupted write, which was never acknowledged", "stream", f.Stream, "file", f.File)
 			continue
 		}
 		q.config.Log.Error("a file of the log is damaged: "+f.String(), "copy", cmp.Or(f.Kept, "none: "+f.NotKept))
 	}
 	q.monitor.addFindings(findings)
 	if d := time.Since(began); d > 5*time.Second {
-		q.config.Log.Info("the log was not closed in order, so all of it has been checked", "took", d.Round(time.Second))
+		q.config.Log.Info("the log was not closed properly, so all of it was checked", "took", d.Round(time.Second))
 	}
 	return err
 }

@@ -109,7 +109,7 @@ func (q *Queue) canPark() bool {
 type spaceError struct{ free, least int64 }
 
 func (e *spaceError) Error() string {
-	return fmt.Sprintf("the disk has %s left and %s stay free", sizeText(e.free), sizeText(e.least))
+	return fmt.Sprintf("the disk has %s free, and %s must stay free", sizeText(e.free), sizeText(e.least))
 }
 
 func (e *spaceError) Unwrap() error { return ErrFull }

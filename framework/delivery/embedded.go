@@ -65,7 +65,7 @@ func (e *embeddedServer) start() error {
 	if !s.JetStreamEnabled() || !s.ReadyForConnections(5*time.Minute) {
 		s.Shutdown()
 		s.WaitForShutdown()
-		return errors.New("the server in this process does not start: is the data directory's disk readable, and has it room?")
+		return errors.New("the server in this process does not start: is the disk of the data directory readable, and does it have free space?")
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

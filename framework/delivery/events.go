@@ -25,7 +25,7 @@ type StoredEvent struct {
 }
 
 // ErrEventNotFound means that the log does not have the event, or has deleted it.
-var ErrEventNotFound = errors.New("the log has no such event, or no longer: events are kept for a time only")
+var ErrEventNotFound = errors.New("the log does not have this event, or has deleted it: events are kept for a limited time")
 
 // Event returns the event at a position of the log: the page seq and the index in it.
 func (q *Queue) Event(ctx context.Context, seq uint64, index int) (StoredEvent, error) {

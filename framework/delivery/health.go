@@ -145,7 +145,7 @@ func (q *Queue) findings() (list []Finding) {
 	if !q.conn.IsConnected() {
 		list = append(list, Finding{Code: CodeDisconnected, Stops: StopsBoth, Message: "there is no connection to NATS", Next: "check that its servers run and can be reached"})
 	}
-	next := "free space on the disk of the data directory, and see the log; it goes on by itself then"
+	next := "free space on the disk of the data directory, and see the server's log; writing resumes automatically"
 	if q.embedded == nil {
 		next = "see the logs of the NATS servers, and whether a majority of them runs"
 	}
@@ -165,8 +165,8 @@ func (q *Queue) findings() (list []Finding) {
 		list = append(list, Finding{Code: CodeDiskShort, Stops: StopsIngest, Message: full.Error(), Next: "free space on the disk of the data directory, or lower delivery.minFreeBytes"})
 	}
 	if time.Since(time.Unix(0, q.fullSince.Load())) < fullFor {
-		list = append(list, Finding{Code: CodeLogFull, Stops: StopsIngest, Message: "the log has reached its bound, and nothing in it has been delivered to all instances",
-			Next: "see what holds the instances up, or raise delivery.maxBytes"})
+		list = append(list, Finding{Code: CodeLogFull, Stops: StopsIngest, Message: "the log has reached its limit, and none of its events has been delivered to all instances",
+			Next: "find out why instances are behind, or raise delivery.maxBytes"})
 	}
 	for _, d := range q.Problems() {
 		f := Finding{Code: Code(d.Code), Message: d.What, Next: d.Next}
@@ -196,12 +196,12 @@ func (s *survey) findings(now time.Time) (list []Finding) {
 	}
 	for _, f := range free {
 		f.Code, f.Message = CodeNoOwner, fmt.Sprintf("no process works on %s", partitionsText(f.Partitions))
-		f.Next = "see the log for why leases cannot be written; it goes on by itself when they can"
+		f.Next = "see the server's log for why leases cannot be written; delivery resumes when they can"
 		list = append(list, *f)
 	}
 	for _, f := range stalled {
 		f.Code, f.Message = CodeStalled, fmt.Sprintf("accepted events make no progress in %s though nothing is paused", partitionsText(f.Partitions))
-		f.Next = "see the log; a restart takes them up again"
+		f.Next = "see the server's log; a restart reads them again"
 		list = append(list, *f)
 	}
 	return list
@@ -240,11 +240,11 @@ func (r *Runner) limitFindings() (list []Finding) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.parkingFullSince.IsZero() {
-		list = append(list, Finding{Code: CodeParkedFull, Since: b.parkingFullSince, Message: "no more events are parked, so instances with parked events take no more",
+		list = append(list, Finding{Code: CodeParkedFull, Since: b.parkingFullSince, Message: "no more events can be parked, so instances with parked events read no new ones",
 			Next: "replay or drop them with landfall dead, or raise delivery.parked.maxBytes"})
 	}
 	if b.nearLimit != "" {
-		list = append(list, Finding{Code: CodeLettersNear, Message: "the oldest dead letters will be deleted soon, since their " + b.nearLimit + " is near its bound",
+		list = append(list, Finding{Code: CodeLettersNear, Message: "the oldest dead letters will be deleted soon, since their " + b.nearLimit + " is near its limit",
 			Next: "replay or drop them with landfall dead, or raise delivery.letters"})
 	}
 	return list
@@ -261,7 +261,7 @@ func (w *worker) findings(now time.Time) (list []Finding) {
 		list = append(list, Finding{Code: CodePaused, Instance: w.id, Until: w.pausedUntil, Message: "the remote asks to wait", Next: "landfall resume " + w.id + " ends that"})
 	}
 	if first, waiting := w.nextRetry(now); waiting > 0 && !now.Before(w.pausedUntil) {
-		list = append(list, Finding{Code: CodeRetrying, Instance: w.id, Until: first, Message: "the remote fails, and is tried again", Next: "see landfall_retries_total and the log; landfall resume " + w.id + " tries at once"})
+		list = append(list, Finding{Code: CodeRetrying, Instance: w.id, Until: first, Message: "the remote fails, and events are retried", Next: "see landfall_retries_total and the log; landfall resume " + w.id + " retries at once"})
 	}
 	return list
 }

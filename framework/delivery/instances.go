@@ -102,7 +102,7 @@ type MoveResult struct {
 // ErrUnknownStart is wrapped by RenameInstance if an earlier version made the checkpoints of the new instance and that instance
 // has delivered events. Such checkpoints do not say where the instance started, so the events waiting for the old one cannot be
 // told from those that the new one has delivered.
-var ErrUnknownStart = errors.New("the checkpoints of the new instance do not say where it began")
+var ErrUnknownStart = errors.New("the checkpoints of the new instance do not say where it started")
 
 // RenameInstance moves the letters and the waiting events of an instance to another one. This process must not be delivering to
 // the new instance; other processes notice the change and restart it. After a crash it can be repeated.

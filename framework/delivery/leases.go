@@ -37,7 +37,7 @@ func newLeases(q *Queue) *leases {
 func (l *leases) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := l.followStream(ctx); err != nil && ctx.Err() == nil {
-			l.queue.config.Log.Debug("following the books", "error", err)
+			l.queue.config.Log.Debug("reading the checkpoints", "error", err)
 			select {
 			case <-time.After(time.Second):
 			case <-ctx.Done():

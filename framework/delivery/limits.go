@@ -50,7 +50,7 @@ func (r *Runner) trimShortDisk(ctx context.Context) {
 		trimmed, err := r.trimLog(trimming)
 		cancel()
 		if err != nil {
-			r.log.Debug("trimming the log of a short disk", "error", err)
+			r.log.Debug("trimming the log because the disk is short", "error", err)
 		}
 		if !trimmed {
 			r.limits.lastFruitlessTrim = time.Now()
@@ -91,7 +91,7 @@ func (r *Runner) updateParkingLimit(bytes uint64, short bool, now time.Time) {
 	switch full := !b.parkingFullSince.IsZero(); {
 	case !full && (short || float64(bytes) >= most):
 		b.parkingFullSince = now
-		r.log.Error("no more events are parked, so instances with parked events take no more: replay or drop them with landfall dead, or raise delivery.parked.maxBytes",
+		r.log.Error("no more events can be parked, so instances with parked events read no new ones: replay or drop them with landfall dead, or raise delivery.parked.maxBytes",
 			"bytes", bytes, "bound", r.settings.MaxParkedBytes, "diskShort", short)
 	case full && !short && float64(bytes) < most*parkingResumeShare:
 		b.parkingFullSince = time.Time{}
@@ -176,7 +176,7 @@ func (r *Runner) purgeDeadLetters(ctx context.Context, bound string, was jetstre
 	written := info.State.LastSeq - was.LastSeq // in the meantime
 	if gone := int64(was.Msgs+written) - int64(info.State.Msgs); gone > 0 {
 		r.metrics.expired.WithLabelValues(bound).Add(float64(gone))
-		r.log.Warn("dead letters were deleted at their bound: see delivery.letters", "bound", bound, "letters", gone)
+		r.log.Warn("dead letters were deleted at their limit: see delivery.letters", "bound", bound, "letters", gone)
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func (r *Runner) watchLog() {
 		}
 	})
 	for _, p := range lost {
-		r.log.Error("the log is not the one that is being read: it was replaced, or has lost its end", "instance", p.worker.id, "partition", p.number)
+		r.log.Error("the log was replaced or has lost its end while it was read: the partition is not delivered", "instance", p.worker.id, "partition", p.number)
 		r.abandonPartition(p)
 	}
 	r.queue.monitor.clearBadCheckpoints(func(b plannedRepair) bool {
@@ -85,7 +85,7 @@ func (r *Runner) checkpointFits(ctx context.Context, c storedCheckpoint, seen ti
 	r.queue.monitor.noteOlderOwner(c.checkpoint)
 	view, err := r.queue.monitor.viewAfter(ctx, seen)
 	if err != nil {
-		r.log.Debug("looking at the log before a partition is taken", "error", err)
+		r.log.Debug("checking the log before acquiring a partition", "error", err)
 		return view, false
 	}
 	bad, err := r.queue.verifyCheckpoint(ctx, c, view)

@@ -399,7 +399,7 @@ func (q *Queue) purgeEvents(ctx context.Context, to uint64) error {
 	q.monitor.trimmed = max(q.monitor.trimmed, to-1)
 	q.monitor.mu.Unlock()
 	if err != nil {
-		q.config.Log.Debug("writing down what is trimmed, which is done later", "error", err) // for example because the disk is full, which purging fixes
+		q.config.Log.Debug("recording what is trimmed failed: trying again later", "error", err) // for example because the disk is full, which purging fixes
 	}
 	return q.streams[eventsStream].Purge(ctx, jetstream.WithPurgeSequence(to))
 }

@@ -37,12 +37,12 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "landfall", Name: name, Help: help}, labels)
 	}
 	m := &Metrics{
-		verdicts: counter("verdicts_total", "What became of events, by instance, action and subscription.", "instance", "action", "subscription", "outcome"),
-		skipped:  counter("skipped_total", "Events that were not sent though nothing is wrong with them, by reason.", "instance", "action", "subscription", "reason"),
-		retries:  counter("retries_total", "Events that are tried once more.", "instance", "action", "subscription"),
-		expired:  counter("dead_letters_expired_total", "Dead letters that were deleted at a bound: age or size.", "bound"),
+		verdicts: counter("verdicts_total", "Verdicts on events, by instance, action, subscription and outcome.", "instance", "action", "subscription", "outcome"),
+		skipped:  counter("skipped_total", "Events that were skipped, by reason.", "instance", "action", "subscription", "reason"),
+		retries:  counter("retries_total", "Retries of events.", "instance", "action", "subscription"),
+		expired:  counter("dead_letters_expired_total", "Dead letters that were deleted at a limit: age or size.", "bound"),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: "landfall", Name: "batch_duration_seconds", Help: "How long batches took, all their requests included.",
+			Namespace: "landfall", Name: "batch_duration_seconds", Help: "Duration of batches, including all their requests.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 12),
 		}, []string{"instance", "action", "subscription"}),
 	}

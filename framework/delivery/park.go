@@ -8,7 +8,7 @@ import (
 )
 
 // parkedBehind is the verdict of an event that is parked because an earlier event of the same key is.
-var parkedBehind = runtime.Verdict{Reason: "waits behind an earlier event of the same user that is parked"}
+var parkedBehind = runtime.Verdict{Reason: "waits behind a parked event of the same user"}
 
 // settleHead applies a final verdict to the first task of a key.
 func (w *worker) settleHead(t *task, v runtime.Verdict) {
@@ -81,7 +81,7 @@ func (w *worker) writeDeadLetter(t *task, l *DeadLetter, kind string) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if err != nil && !p.closing {
-				w.runner.log.Warn("setting an event aside", "instance", w.id, "error", err)
+				w.runner.log.Warn("storing a dead letter", "instance", w.id, "error", err)
 				time.AfterFunc(time.Second, write)
 				return
 			}
@@ -186,7 +186,7 @@ func (p *partition) evictFailing() bool {
 	}
 	p.unparkBatch = 0
 	for _, t := range blocked {
-		w.parkKey(t, runtime.Verdict{Reason: "parked for a while: the destination does not take it, and others wait", Status: 503}, kindEvicted)
+		w.parkKey(t, runtime.Verdict{Reason: "parked temporarily: the destination does not accept it, and other events wait", Status: 503}, kindEvicted)
 	}
 	return len(blocked) > 0
 }

@@ -61,7 +61,7 @@ func TestASubscriptionIsRenamedWhileItsEventsWait(t *testing.T) {
 	set(well)
 	eventually(t, runner, map[string]int64{"events": int64(n + 2), "delivered": int64(n), "dead": 2, "parked": 0})
 	require.NoError(t, q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error {
-		assert.Equal(t, `there is no subscription "all" any more`, l.Reason)
+		assert.Equal(t, `the subscription "all" no longer exists`, l.Reason)
 		return nil
 	}))
 	require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{old}))

@@ -80,7 +80,7 @@ func (p *publisher) submit(records []record, done func(error)) {
 		p.mu.Unlock()
 		err := errClosed
 		if full {
-			err = fmt.Errorf("%w: more waits to be written than is taken", ErrFull)
+			err = fmt.Errorf("%w: too much data is waiting to be written", ErrFull)
 		}
 		go done(err)
 		return

@@ -186,7 +186,7 @@ func (q *Queue) Append(ctx context.Context, events []NewEvent) error {
 	most := min(maxMessage, q.conn.MaxPayload()) - 4096 // a cluster may accept less: 1 MB by default
 	for i, e := range events {
 		if int64(len(e.Raw)) > most {
-			return fmt.Errorf("an event of %d bytes is larger than the queue takes", len(e.Raw))
+			return fmt.Errorf("an event of %d bytes is larger than the queue accepts", len(e.Raw))
 		}
 		records[i] = record{subject: "ev." + subjectToken(e.Source) + "." + strconv.Itoa(q.partitionOf(e.Key)), line: e.Raw}
 	}

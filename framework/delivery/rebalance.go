@@ -29,7 +29,7 @@ func (r *Runner) maintain() {
 			greeted = time.Now()
 			ctx, cancel := context.WithTimeout(r.ctx, r.settings.Lease/5)
 			if err := r.leases.heartbeat(ctx, r.name, "here"); err != nil {
-				r.log.Debug("saying that this process is here", "error", err)
+				r.log.Debug("sending a heartbeat", "error", err)
 			}
 			cancel()
 		}
@@ -123,10 +123,10 @@ func (r *Runner) writeCheckpointBatch(list []pendingCheckpoint) {
 		case err == nil:
 			d.partition.leaseRenewed(revision, began, d.checkpoint)
 		case errors.Is(err, errLeaseLost):
-			r.log.Warn("another process has a partition", "instance", d.partition.worker.id, "partition", d.partition.number)
+			r.log.Warn("another process has taken over a partition", "instance", d.partition.worker.id, "partition", d.partition.number)
 			r.abandonPartition(d.partition)
 		case r.ctx.Err() == nil:
-			r.log.Warn("writing a book", "instance", d.partition.worker.id, "partition", d.partition.number, "error", err)
+			r.log.Warn("writing a checkpoint", "instance", d.partition.worker.id, "partition", d.partition.number, "error", err)
 			d.partition.worker.mu.Lock()
 			d.partition.dirty = true
 			d.partition.worker.mu.Unlock()
@@ -163,7 +163,7 @@ func (r *Runner) rebalance() {
 			switch {
 			case stopping || closing:
 			case over:
-				r.log.Warn("a lease has run out", "instance", w.id, "partition", n)
+				r.log.Warn("a lease has expired", "instance", w.id, "partition", n)
 				r.abandonPartition(p)
 			case p == nil && mine:
 				r.acquirePartition(w, n)
@@ -252,7 +252,7 @@ func (r *Runner) releasePartition(ctx context.Context, p *partition) {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if _, err := r.leases.writeCheckpoint(last, r.name, checkpointSubject(w.id, p.number), revision, cp); err != nil && !errors.Is(err, errLeaseLost) {
-		r.log.Warn("giving a partition back", "instance", w.id, "partition", p.number, "error", err)
+		r.log.Warn("releasing a partition", "instance", w.id, "partition", p.number, "error", err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -287,7 +287,7 @@ func (r *Runner) unparkEvicted() {
 		for n, keys := range lists {
 			ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
 			if err := r.queue.sendCommand(ctx, w.id, n, opResume, command{Keys: keys}); err != nil {
-				r.log.Warn("recalling parked events", "instance", w.id, "error", err)
+				r.log.Warn("resuming evicted events", "instance", w.id, "error", err)
 			}
 			cancel()
 		}

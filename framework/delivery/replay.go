@@ -133,7 +133,7 @@ func (q *Queue) DropDeadLetters(ctx context.Context, f DeadLetterFilter) (int, e
 type RemovedInstanceError struct{ Instance string }
 
 func (e *RemovedInstanceError) Error() string {
-	return fmt.Sprintf("the instance %q is not in the config any more, so its letters cannot be replayed: landfall instances rename %s NEW gives them to another one, and --instance chooses those of one instance",
+	return fmt.Sprintf("the instance %q is not in the config any more, so its letters cannot be replayed: landfall instances rename %s NEW moves them to another instance, and --instance selects those of one instance",
 		e.Instance, e.Instance)
 }
 

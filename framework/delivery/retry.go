@@ -14,14 +14,14 @@ func (w *worker) suspend(reason string) {
 		return
 	}
 	w.suspendReason = reason
-	w.runner.log.Error("the instance has stopped, and its events wait", "instance", w.id, "reason", reason)
+	w.runner.log.Error("the instance is suspended, and its events wait", "instance", w.id, "reason", reason)
 	w.goroutines.Go(func() {
 		for w.sleepFor(time.Second) {
 			err := w.instance.Plan.Authorized(w.ctx)
 			w.mu.Lock()
 			if err == nil {
 				w.suspendReason = ""
-				w.runner.log.Info("the instance goes on", "instance", w.id)
+				w.runner.log.Info("the instance resumes", "instance", w.id)
 				w.startBatches()
 				w.mu.Unlock()
 				return

@@ -203,7 +203,7 @@ func (r *Runner) createCheckpoints(ctx context.Context, instances []Instance) er
 				continue
 			}
 			if _, err := r.leases.writeCheckpoint(ctx, "", subject, 0, begin); err != nil && err != errLeaseLost {
-				return fmt.Errorf("beginning the book of %s: %w", in.Plan.ID(), err)
+				return fmt.Errorf("creating the checkpoint of %s: %w", in.Plan.ID(), err)
 			}
 		}
 	}

@@ -26,7 +26,7 @@ type StreamSnapshot struct {
 }
 
 // ErrNotEmpty means that the queue has streams already, so that nothing can be restored into it.
-var ErrNotEmpty = errors.New("there is a queue already")
+var ErrNotEmpty = errors.New("the queue already exists")
 
 // Snapshots writes snapshots of the queue's streams while the queue is in use. It writes the checkpoints first and the events
 // last, so that the other snapshots hold every page and letter that a checkpoint refers to.

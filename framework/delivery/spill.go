@@ -20,7 +20,7 @@ import (
 // is almost done.
 
 // spilledBehind is the verdict of a spilled event.
-var spilledBehind = runtime.Verdict{Reason: "waits for many earlier events of the same user, and goes on by itself"}
+var spilledBehind = runtime.Verdict{Reason: "waits for many earlier events of the same user, and resumes automatically"}
 
 // Divisors of the capacity of a partition.
 const (
@@ -130,7 +130,7 @@ func (p *partition) requestPortion(key string) {
 		ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
 		defer cancel()
 		if err := w.runner.queue.sendCommand(ctx, w.id, p.number, opResume, command{Keys: []string{name}}); err != nil {
-			w.runner.log.Warn("asking for the parked events of a user", "instance", w.id, "error", err)
+			w.runner.log.Warn("requesting the spilled events of a user", "instance", w.id, "error", err)
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			delete(p.portionRequested, name)

@@ -96,7 +96,7 @@ func isUnanswered(err error) bool {
 }
 
 // ErrUnwritable is wrapped by errors of a log that accepts no writes. It may accept them later.
-var ErrUnwritable = errors.New("the log takes no writes")
+var ErrUnwritable = errors.New("the log accepts no writes")
 
 // failure returns why a stream cannot be written and since when, nil if it can as far as known.
 func (s *storageMonitor) failure(stream string) (since time.Time, err error) {
@@ -155,7 +155,7 @@ func (s *storageMonitor) checkStreams(logged *time.Time) (broken []string) {
 	if err != nil {
 		if time.Since(*logged) > storageLogInterval {
 			*logged = time.Now()
-			s.queue.config.Log.Error("the disk takes no writes, so nothing is accepted or delivered: free space on it; delivery goes on by itself then", "error", err)
+			s.queue.config.Log.Error("the disk accepts no writes, so nothing is accepted or delivered: free space on it, then delivery resumes automatically", "error", err)
 		}
 		return nil
 	}
@@ -208,25 +208,25 @@ func (s *storageMonitor) probeDisk() error {
 // reopenServer restarts the embedded server to reopen streams with a write error.
 func (s *storageMonitor) reopenServer(broken []string) {
 	log := s.queue.config.Log
-	log.Error("the log takes no writes after an error of its storage: reopening it", "streams", broken)
+	log.Error("the log accepts no writes after an error of its storage: reopening it", "streams", broken)
 	s.mu.Lock()
 	s.reopens++
 	s.mu.Unlock()
 	if err := s.queue.embedded.restart(); err != nil {
-		log.Error("the log's storage cannot be reopened, which is tried again", "error", err)
+		log.Error("the log's storage cannot be reopened: trying again", "error", err)
 		return
 	}
 	if err := s.waitForConnection(); err != nil {
-		log.Error("no connection to the reopened log, which is tried again", "error", err)
+		log.Error("no connection to the reopened log: trying again", "error", err)
 		return
 	}
 	for _, stream := range broken {
 		if err := s.probeStream(stream); err != nil {
-			log.Error("the reopened log takes no writes, which is tried again", "stream", stream, "error", err)
+			log.Error("the reopened log accepts no writes: trying again", "stream", stream, "error", err)
 			return
 		}
 	}
-	log.Info("the log takes writes again")
+	log.Info("the log accepts writes again")
 }
 
 // waitForConnection waits until the client is connected to the restarted server.

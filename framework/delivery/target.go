@@ -8,7 +8,7 @@ import (
 )
 
 // ErrTargetMismatch is wrapped by Open if the queue's events are delivered to another target.
-var ErrTargetMismatch = errors.New("the queue is that of another target")
+var ErrTargetMismatch = errors.New("the queue belongs to another target")
 
 // targetKey is the metadata key of the events stream that holds the target.
 const targetKey = "landfall.target"
@@ -23,7 +23,7 @@ func (q *Queue) adoptTarget(events *jetstream.StreamInfo, metadata map[string]st
 	case was != "" && want != "" && was != want:
 		return fmt.Errorf("%w: its events are delivered to the target %q, and this process delivers to %q", ErrTargetMismatch, was, want)
 	case was == "" && events.State.LastSeq > 0:
-		q.config.Log.Warn("the queue does not say where its events are delivered, since an earlier version made it: it is taken for that of this target", "target", want)
+		q.config.Log.Warn("the queue does not store its target, because an earlier version created it: using this target", "target", want)
 	}
 	if metadata[targetKey] = was; was == "" {
 		metadata[targetKey] = want

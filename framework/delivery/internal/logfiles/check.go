@@ -41,9 +41,9 @@ func (f Finding) String() string {
 	where := f.Stream + "/" + f.File
 	switch {
 	case f.Torn:
-		return where + " ends in a write that was cut off"
+		return where + " ends in an interrupted write"
 	case f.Lost == 0:
-		return fmt.Sprintf("%s had %d damaged records, which were put right without loss", where, f.Fixed)
+		return fmt.Sprintf("%s had %d damaged records, which were repaired without loss", where, f.Fixed)
 	case f.Last > 0 && f.First == 0:
 		return fmt.Sprintf("%s is damaged in %d places: records up to sequence %d are lost", where, f.Lost, f.Last)
 	case f.Last > 0:

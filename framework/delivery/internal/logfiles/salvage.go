@@ -128,7 +128,7 @@ func (k *keeper) keep(stream, path string) (kept, why string) {
 		return "", err.Error()
 	}
 	if info.Size() > k.most {
-		return "", fmt.Sprintf("it is larger than the %d bytes that are kept", k.most)
+		return "", fmt.Sprintf("it is larger than the %d bytes that that may be kept", k.most)
 	}
 	if err := k.makeRoom(info.Size()); err != nil {
 		return "", err.Error()
@@ -164,7 +164,7 @@ func (k *keeper) makeRoom(size int64) error {
 		}
 		path := filepath.Join(root, e.Name())
 		if path == k.to {
-			return fmt.Errorf("no more than %d bytes are kept", k.most)
+			return fmt.Errorf("no more than %d bytes that may be kept", k.most)
 		}
 		if err := os.RemoveAll(path); err != nil {
 			return err
