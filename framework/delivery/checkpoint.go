@@ -36,8 +36,8 @@ func parseCheckpoint(data []byte) checkpoint {
 	return cp
 }
 
-// message returns the NATS message that replaces a revision of the checkpoint.
-func (cp checkpoint) message(subject string, revision uint64) *nats.Msg {
+// toMessage returns the NATS message that replaces a revision of the checkpoint.
+func (cp checkpoint) toMessage(subject string, revision uint64) *nats.Msg {
 	data, err := json.Marshal(cp)
 	if err != nil {
 		panic(err) // cannot happen: every field can be marshaled

@@ -303,7 +303,7 @@ func (q *Queue) repairCheckpoints(ctx context.Context, r RepairOptions) ([]BadCh
 	done := make([]BadCheckpoint, 0, len(list))
 	for _, bad := range list {
 		if !r.DryRun {
-			if _, err := q.publish(ctx, checkpointsStream, bad.repaired.message(bad.subject, bad.revision)); err != nil {
+			if _, err := q.publishMessage(ctx, checkpointsStream, bad.repaired.toMessage(bad.subject, bad.revision)); err != nil {
 				return done, fmt.Errorf("setting the checkpoint of %s, partition %d: %w", bad.Instance, bad.Partition, err)
 			}
 			q.monitor.clearBadCheckpoint(bad.subject)

@@ -43,7 +43,7 @@ func (q *Queue) sendCommand(ctx context.Context, instance string, partition int,
 	if err != nil {
 		return err
 	}
-	_, err = q.publish(ctx, eventsStream, &nats.Msg{
+	_, err = q.publishMessage(ctx, eventsStream, &nats.Msg{
 		Subject: commandSubject(instance, partition), Data: body, Header: nats.Header{opHeader: {op}},
 	})
 	return err

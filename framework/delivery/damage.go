@@ -67,7 +67,7 @@ func (d Damage) Problems() []Problem {
 	if n := len(d.Files); n > 0 {
 		f := d.Files[n-1]
 		list = append(list, Problem{
-			"damaged", fmt.Sprintf("%d files of the queue were damaged; the last: %s, copy: %s", n, f.Finding, cmp.Or(f.Kept, "none, "+f.NotKept)),
+			"damaged", fmt.Sprintf("%d files of the queue were damaged; the last: %s, copy: %s", n, f.Finding, cmp.Or(f.CopyPath, "none, "+f.NoCopyReason)),
 			"check the disk; then landfall checkpoints repair --accept-loss",
 		})
 	}
@@ -93,7 +93,7 @@ func (q *Queue) salvageFiles(ctx context.Context) error {
 			q.config.Log.Info("the log ends in an interrupted write, which was never acknowledged", "stream", f.Stream, "file", f.File)
 			continue
 		}
-		q.config.Log.Error("a file of the log is damaged: "+f.String(), "copy", cmp.Or(f.Kept, "none: "+f.NotKept))
+		q.config.Log.Error("a file of the log is damaged: "+f.String(), "copy", cmp.Or(f.CopyPath, "none: "+f.NoCopyReason))
 	}
 	q.monitor.addFindings(findings)
 	if d := time.Since(began); d > 5*time.Second {
@@ -115,8 +115,8 @@ func (q *Queue) scrubFiles(ctx context.Context) error {
 		return f.Torn || slices.ContainsFunc(known, func(d DamagedFile) bool { return d.Stream == f.Stream && d.File == f.File && d.Last == f.Last })
 	})
 	for i := range findings {
-		findings[i].Kept, findings[i].NotKept = logfiles.Keep(q.config.Dir, findings[i], maxDamageCopies)
-		q.config.Log.Error("a file of the log is damaged: "+findings[i].String(), "copy", cmp.Or(findings[i].Kept, "none: "+findings[i].NotKept))
+		findings[i].CopyPath, findings[i].NoCopyReason = logfiles.CopyDamaged(q.config.Dir, findings[i], maxDamageCopies)
+		q.config.Log.Error("a file of the log is damaged: "+findings[i].String(), "copy", cmp.Or(findings[i].CopyPath, "none: "+findings[i].NoCopyReason))
 	}
 	q.monitor.addFindings(findings)
 	return q.monitor.checkLog(ctx)

@@ -190,10 +190,10 @@ func TestADamagedRecordCostsItselfAlone(t *testing.T) {
 			if c.torn {
 				assert.Empty(t, d.Files)
 			} else if assert.Len(t, d.Files, 1) {
-				kept, err := os.ReadFile(d.Files[0].Kept)
+				kept, err := os.ReadFile(d.Files[0].CopyPath)
 				require.NoError(t, err)
 				assert.Equal(t, damaged, kept)
-				info, err := os.Stat(d.Files[0].Kept)
+				info, err := os.Stat(d.Files[0].CopyPath)
 				require.NoError(t, err)
 				assert.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
 				assert.Contains(t, lines.String(), "level=ERROR")
@@ -381,6 +381,6 @@ func TestDecayIsFoundWhileRunning(t *testing.T) {
 	d := q.Damage()
 	require.Len(t, d.Files, 1)
 	assert.EqualValues(t, 5, d.Files[0].First)
-	assert.FileExists(t, d.Files[0].Kept)
+	assert.FileExists(t, d.Files[0].CopyPath)
 	assert.Contains(t, lines.String(), "damaged")
 }

@@ -240,14 +240,14 @@ func exchangesOf(verdicts []runtime.Verdict) []*Exchange {
 }
 
 func exchangeOf(x *httpx.Exchange) *Exchange {
-	e := &Exchange{Method: x.Method, URL: x.URL, Body: truncate(x.Body), Status: x.Status, Response: truncate(x.ResponseBody)}
+	e := &Exchange{Method: x.Method, URL: x.URL, Body: truncateBody(x.Body), Status: x.Status, Response: truncateBody(x.ResponseBody)}
 	if x.Err != nil {
-		e.Error = truncate(x.Err.Error())
+		e.Error = truncateBody(x.Err.Error())
 	}
 	return e
 }
 
-func truncate[T []byte | string](text T) string {
+func truncateBody[T []byte | string](text T) string {
 	if len(text) <= maxBodyShown {
 		return string(text)
 	}

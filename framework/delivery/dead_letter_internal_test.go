@@ -15,7 +15,7 @@ func TestReadingWhatIsDeletedMeanwhileEnds(t *testing.T) {
 	require.NoError(t, err)
 	defer q.Close()
 	for i := range 1000 {
-		require.NoError(t, q.dead.publish(t.Context(), []record{{fmt.Sprintf("dead.i.0.%d", i), []byte(`{}`)}}))
+		require.NoError(t, q.dead.publishRecords(t.Context(), []record{{fmt.Sprintf("dead.i.0.%d", i), []byte(`{}`)}}))
 	}
 	stream, err := q.js.Stream(t.Context(), deadStream)
 	require.NoError(t, err)
@@ -49,7 +49,7 @@ func TestChoosingLettersHoldsLittle(t *testing.T) {
 	q, err := Open(t.Context(), Config{Dir: t.TempDir()})
 	require.NoError(t, err)
 	defer q.Close()
-	require.NoError(t, q.dead.publish(t.Context(), []record{{"dead.i.0.1-0-x", []byte(`{"id":"1-0-x","instance":"i","event":{"a":1},"request":{"method":"POST","url":"u"}}`)}}))
+	require.NoError(t, q.dead.publishRecords(t.Context(), []record{{"dead.i.0.1-0-x", []byte(`{"id":"1-0-x","instance":"i","event":{"a":1},"request":{"method":"POST","url":"u"}}`)}}))
 	_, dead, _, err := q.selectLetters(t.Context(), DeadLetterFilter{})
 	require.NoError(t, err)
 	list := dead[partitionID{"i", 0}]
@@ -66,7 +66,7 @@ func TestWhatAnotherProcessNeedsIsNotTrimmed(t *testing.T) {
 	r, err := NewRunner(t.Context(), q, Settings{TrimInterval: time.Hour})
 	require.NoError(t, err)
 	defer r.Stop(t.Context())
-	require.NoError(t, r.leases.heartbeat(t.Context(), "other", "here"))
+	require.NoError(t, r.leases.sendHeartbeat(t.Context(), "other", "here"))
 	_, err = r.leases.writeCheckpoint(t.Context(), "other", checkpointSubject("theirs", 1), 0, checkpoint{Owner: "other", Low: 1})
 	require.NoError(t, err)
 	for i := range 20 {
@@ -83,6 +83,6 @@ func TestWhatAnotherProcessNeedsIsNotTrimmed(t *testing.T) {
 	left := messages()
 	require.GreaterOrEqual(t, left, uint64(10), "all from the first of their partition on")
 	require.Equal(t, left, messages())
-	require.NoError(t, r.leases.heartbeat(t.Context(), "other", "gone"))
+	require.NoError(t, r.leases.sendHeartbeat(t.Context(), "other", "gone"))
 	require.Zero(t, messages(), "what nobody works on any more keeps nothing")
 }

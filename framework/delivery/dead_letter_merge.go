@@ -37,7 +37,7 @@ type originRun struct {
 	first, last int
 }
 
-func (o *origins) add(p position) {
+func (o *origins) addPosition(p position) {
 	if n := len(o.runs); n > 0 && o.runs[n-1].seq == p.seq && o.runs[n-1].last+1 == p.index {
 		o.runs[n-1].last++
 		return
@@ -172,7 +172,7 @@ func (t *task) unlockStoredLetter() {
 
 // loadStoredLetter returns the newest stored letter of the task's event, or nil.
 func (w *worker) loadStoredLetter(t *task) (newest *DeadLetter, err error) {
-	at := t.position()
+	at := t.eventPosition()
 	l := DeadLetter{Instance: w.id, Subscription: t.item.Subscription.Name(), Key: t.key, Seq: at.seq, Index: at.index, partition: t.partition.number}
 	for _, kind := range []string{"", kindHeld, kindEvicted} {
 		l.Parked = kind != ""

@@ -37,8 +37,8 @@ func (r *recentIDs) isEmpty() bool {
 	return len(r.order) == 0
 }
 
-// add remembers an id and reports whether it was known. It forgets ids that are too old by the time of the log.
-func (r *recentIDs) add(source, id string, seq uint64, at int64) (known bool) {
+// addID remembers an id and reports whether it was known. It forgets ids that are too old by the time of the log.
+func (r *recentIDs) addID(source, id string, seq uint64, at int64) (known bool) {
 	if id == "" {
 		return false
 	}

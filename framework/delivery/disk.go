@@ -80,7 +80,7 @@ func (q *Queue) canDeleteSafely() bool {
 	if q.embedded == nil {
 		return true
 	}
-	if _, err := q.storage.failure(eventsStream); err != nil {
+	if _, err := q.storage.writeFailure(eventsStream); err != nil {
 		return false
 	}
 	free, _, err := diskSpace(q.config.Dir)

@@ -102,8 +102,8 @@ type checkCache struct {
 	list []Finding
 }
 
-// results returns the results of the Checks, at most checkCacheFor old.
-func (c *checkCache) results(ctx context.Context, all []Check) []Finding {
+// runChecks returns the results of the Checks, at most checkCacheFor old.
+func (c *checkCache) runChecks(ctx context.Context, all []Check) []Finding {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.at) < checkCacheFor {
@@ -124,11 +124,11 @@ func (c *checkCache) results(ctx context.Context, all []Check) []Finding {
 // Health returns the current health of the server.
 func (r *Runner) Health(ctx context.Context) Health {
 	h := Health{Ready: true, Ingesting: true, Delivering: true, Findings: []Finding{}}
-	h.Findings = append(h.Findings, r.queue.findings()...)
-	h.Findings = append(h.Findings, r.checkCache.results(ctx, r.settings.Checks)...)
-	h.Findings = append(h.Findings, r.survey.findings(time.Now())...)
+	h.Findings = append(h.Findings, r.queue.queueFindings()...)
+	h.Findings = append(h.Findings, r.checkCache.runChecks(ctx, r.settings.Checks)...)
+	h.Findings = append(h.Findings, r.survey.partitionFindings(time.Now())...)
 	h.Findings = append(h.Findings, r.limitFindings()...)
-	r.eachWorker(func(w *worker) { h.Findings = append(h.Findings, w.findings(time.Now())...) })
+	r.eachWorker(func(w *worker) { h.Findings = append(h.Findings, w.instanceFindings(time.Now())...) })
 	slices.SortStableFunc(h.Findings, func(a, b Finding) int {
 		return cmp.Or(strings.Compare(b.Stops, a.Stops), strings.Compare(a.Instance, b.Instance), strings.Compare(string(a.Code), string(b.Code)))
 	})
@@ -140,8 +140,8 @@ func (r *Runner) Health(ctx context.Context) Health {
 	return h
 }
 
-// findings returns the findings about the log and its disk.
-func (q *Queue) findings() (list []Finding) {
+// queueFindings returns the findings about the log and its disk.
+func (q *Queue) queueFindings() (list []Finding) {
 	if !q.conn.IsConnected() {
 		list = append(list, Finding{Code: CodeDisconnected, Stops: StopsBoth, Message: "there is no connection to NATS", Next: "check that its servers run and can be reached"})
 	}
@@ -150,7 +150,7 @@ func (q *Queue) findings() (list []Finding) {
 		next = "see the logs of the NATS servers, and whether a majority of them runs"
 	}
 	for _, stream := range []string{eventsStream, checkpointsStream, parkStream, deadStream} {
-		since, err := q.storage.failure(stream)
+		since, err := q.storage.writeFailure(stream)
 		if err == nil {
 			continue
 		}
@@ -178,8 +178,8 @@ func (q *Queue) findings() (list []Finding) {
 	return list
 }
 
-// findings returns the findings about partitions.
-func (s *survey) findings(now time.Time) (list []Finding) {
+// partitionFindings returns the findings about partitions.
+func (s *survey) partitionFindings(now time.Time) (list []Finding) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.unreadable != nil {
@@ -250,8 +250,8 @@ func (r *Runner) limitFindings() (list []Finding) {
 	return list
 }
 
-// findings returns the findings about the instance.
-func (w *worker) findings(now time.Time) (list []Finding) {
+// instanceFindings returns the findings about the instance.
+func (w *worker) instanceFindings(now time.Time) (list []Finding) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.suspendReason != "" {

@@ -150,7 +150,7 @@ func (q *Queue) moveCheckpoint(ctx context.Context, old, renamed storedCheckpoin
 		return err
 	}
 	if changed {
-		if _, err := q.js.PublishMsg(ctx, merged.message(checkpointSubject(to, old.partition), renamed.revision)); err != nil {
+		if _, err := q.js.PublishMsg(ctx, merged.toMessage(checkpointSubject(to, old.partition), renamed.revision)); err != nil {
 			return fmt.Errorf("writing the checkpoint of %s, partition %d: %w: try again", to, old.partition, err)
 		}
 	}
@@ -312,10 +312,10 @@ func (r *Runner) reloadCheckpoints(ctx context.Context, ids ...string) error {
 				if err != nil {
 					return err
 				}
-				r.leases.observe(c.subject, c.revision, data)
+				r.leases.recordMessage(c.subject, c.revision, data)
 				continue
 			}
-			r.leases.forget(checkpointSubject(id, n))
+			r.leases.forgetSubject(checkpointSubject(id, n))
 		}
 	}
 	return nil

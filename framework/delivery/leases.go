@@ -33,8 +33,8 @@ func newLeases(q *Queue) *leases {
 	return &leases{queue: q, latest: map[string]latestMessage{}, ready: make(chan struct{})}
 }
 
-// watch follows the stream of checkpoints until ctx ends.
-func (l *leases) watch(ctx context.Context) {
+// watchStream follows the stream of checkpoints until ctx ends.
+func (l *leases) watchStream(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := l.followStream(ctx); err != nil && ctx.Err() == nil {
 			l.queue.config.Log.Debug("reading the checkpoints", "error", err)
@@ -74,7 +74,7 @@ func (l *leases) followStream(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l.observe(m.Subject(), meta.Sequence.Stream, m.Data())
+		l.recordMessage(m.Subject(), meta.Sequence.Stream, m.Data())
 		if meta.NumPending == 0 {
 			l.markReady()
 		}
@@ -83,7 +83,7 @@ func (l *leases) followStream(ctx context.Context) error {
 
 func (l *leases) markReady() { l.once.Do(func() { close(l.ready) }) }
 
-func (l *leases) observe(subject string, revision uint64, data []byte) {
+func (l *leases) recordMessage(subject string, revision uint64, data []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if known := l.latest[subject]; revision > known.revision {
@@ -91,14 +91,14 @@ func (l *leases) observe(subject string, revision uint64, data []byte) {
 	}
 }
 
-// forget removes a subject whose messages were deleted.
-func (l *leases) forget(subject string) {
+// forgetSubject removes a subject whose messages were deleted.
+func (l *leases) forgetSubject(subject string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.latest, subject)
 }
 
-func (l *leases) lookup(subject string) (latestMessage, bool) {
+func (l *leases) latestOf(subject string) (latestMessage, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s, ok := l.latest[subject]
@@ -134,12 +134,12 @@ func (l *leases) aliveMembers(lease time.Duration) []string {
 	return names
 }
 
-// heartbeat publishes that a member is alive or has left.
-func (l *leases) heartbeat(ctx context.Context, name, word string) error {
+// sendHeartbeat publishes that a member is alive or has left.
+func (l *leases) sendHeartbeat(ctx context.Context, name, word string) error {
 	subject := "proc." + name
-	ack, err := l.queue.publish(ctx, checkpointsStream, &nats.Msg{Subject: subject, Data: []byte(word)})
+	ack, err := l.queue.publishMessage(ctx, checkpointsStream, &nats.Msg{Subject: subject, Data: []byte(word)})
 	if err == nil {
-		l.observe(subject, ack.Sequence, []byte(word))
+		l.recordMessage(subject, ack.Sequence, []byte(word))
 	}
 	return err
 }
@@ -150,10 +150,10 @@ var errLeaseLost = errors.New("another process has the partition")
 // another process has written the checkpoint.
 func (l *leases) writeCheckpoint(ctx context.Context, owner, subject string, revision uint64, cp checkpoint) (uint64, error) {
 	for {
-		m := cp.message(subject, revision)
-		ack, err := l.queue.publish(ctx, checkpointsStream, m)
+		m := cp.toMessage(subject, revision)
+		ack, err := l.queue.publishMessage(ctx, checkpointsStream, m)
 		if err == nil {
-			l.observe(subject, ack.Sequence, m.Data)
+			l.recordMessage(subject, ack.Sequence, m.Data)
 			return ack.Sequence, nil
 		}
 		if !isConflict(err) {
@@ -171,7 +171,7 @@ func (l *leases) writeCheckpoint(ctx context.Context, owner, subject string, rev
 		if err != nil {
 			return 0, err
 		}
-		l.observe(subject, last.Sequence, last.Data)
+		l.recordMessage(subject, last.Sequence, last.Data)
 		if owner == "" || parseCheckpoint(last.Data).Owner != owner {
 			return 0, errLeaseLost
 		}

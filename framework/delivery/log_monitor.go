@@ -28,7 +28,7 @@ func (r *Runner) watchLog() {
 		defer w.mu.Unlock()
 		known[w.id] = true
 		for _, p := range w.partitions {
-			if !p.closing && p.contradicts(view, r.queue.isEmbedded()) {
+			if !p.closing && p.isContradictedBy(view, r.queue.isEmbedded()) {
 				lost = append(lost, p)
 			}
 		}
@@ -38,15 +38,15 @@ func (r *Runner) watchLog() {
 		r.abandonPartition(p)
 	}
 	r.queue.monitor.clearBadCheckpoints(func(b plannedRepair) bool {
-		s, ok := r.leases.lookup(b.subject)
+		s, ok := r.leases.latestOf(b.subject)
 		return !known[b.Instance] || ok && s.revision > b.revision
 	})
 }
 
-// contradicts reports whether the log cannot be the one that the partition reads: it was created at another time, or ends before
+// isContradictedBy reports whether the log cannot be the one that the partition reads: it was created at another time, or ends before
 // the next page. Only a view requested after the last read counts. On a cluster the end must be missing for leaderGrace, as a
 // replaced leader that does not know it yet reports an earlier end.
-func (p *partition) contradicts(v logView, embedded bool) bool {
+func (p *partition) isContradictedBy(v logView, embedded bool) bool {
 	switch {
 	case !p.lastRead.Before(v.requestedAt):
 		return false

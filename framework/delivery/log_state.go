@@ -290,7 +290,7 @@ func (l *logMonitor) writeState(ctx context.Context, s logState, revision uint64
 	if err != nil {
 		return 0, err
 	}
-	ack, err := l.queue.publish(ctx, checkpointsStream, &nats.Msg{Subject: logStateSubject, Data: data, Header: nats.Header{
+	ack, err := l.queue.publishMessage(ctx, checkpointsStream, &nats.Msg{Subject: logStateSubject, Data: data, Header: nats.Header{
 		"Nats-Expected-Last-Subject-Sequence": {strconv.FormatUint(revision, 10)},
 	}})
 	if err != nil {

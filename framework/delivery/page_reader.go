@@ -30,7 +30,7 @@ func (r *pageReader) rememberIDs(lines [][]byte) {
 
 // isDuplicate reports whether the messageId of an event was seen before, and remembers it. Replayed events are never duplicates.
 func (r *pageReader) isDuplicate(e event.Event) bool {
-	return !r.page.replayed && r.partition.recentIDs.add(r.source, e.Value().Get("messageId").Str(), r.page.seq, r.page.acceptedMillis)
+	return !r.page.replayed && r.partition.recentIDs.addID(r.source, e.Value().Get("messageId").Str(), r.page.seq, r.page.acceptedMillis)
 }
 
 // openPage adds the page, with n events, to the partition's open pages. The events whose bit is set are finished.

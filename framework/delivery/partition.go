@@ -85,8 +85,8 @@ func (w *worker) newPartition(n int, cp checkpoint, revision uint64, valid time.
 // leaseRemaining returns how long the lease still lasts.
 func (p *partition) leaseRemaining() time.Duration { return time.Until(p.leaseUntil) }
 
-// run reads the log until the partition's context ends. After an error it tries again.
-func (p *partition) run() {
+// readLoop reads the log until the partition's context ends. After an error it tries again.
+func (p *partition) readLoop() {
 	defer close(p.done)
 	defer p.mapping.releaseSlot()
 	for p.ctx.Err() == nil {

@@ -52,12 +52,12 @@ var errClosed = errors.New("the queue is closed")
 
 func newPublisher(q *Queue, stream string) *publisher {
 	p := &publisher{queue: q, stream: stream, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	go p.run()
+	go p.writeLoop()
 	return p
 }
 
-// publish writes records and waits until they are durable. If it returns an error, they may still be durable.
-func (p *publisher) publish(ctx context.Context, records []record) error {
+// publishRecords writes records and waits until they are durable. If it returns an error, they may still be durable.
+func (p *publisher) publishRecords(ctx context.Context, records []record) error {
 	done := make(chan error, 1)
 	p.submit(records, func(err error) { done <- err })
 	select {
@@ -107,7 +107,7 @@ func (p *publisher) close() {
 	<-p.done
 }
 
-func (p *publisher) run() {
+func (p *publisher) writeLoop() {
 	defer close(p.done)
 	for range p.wake {
 		for {
@@ -187,7 +187,7 @@ func packMessages(group []*writeRequest) []*nats.Msg {
 // publishAll writes messages to one stream, all of them or none.
 func (q *Queue) publishAll(ctx context.Context, stream string, messages []*nats.Msg) error {
 	if len(messages) == 1 {
-		_, err := q.publish(ctx, stream, messages[0])
+		_, err := q.publishMessage(ctx, stream, messages[0])
 		return err
 	}
 	_, err := q.publishBatch(ctx, stream, messages)
@@ -205,8 +205,8 @@ func (q *Queue) publishBatch(ctx context.Context, stream string, messages []*nat
 	return ack.Sequence, nil
 }
 
-// publish writes one message to a stream.
-func (q *Queue) publish(ctx context.Context, stream string, m *nats.Msg) (*jetstream.PubAck, error) {
+// publishMessage writes one message to a stream.
+func (q *Queue) publishMessage(ctx context.Context, stream string, m *nats.Msg) (*jetstream.PubAck, error) {
 	ack, err := q.js.PublishMsg(ctx, m)
 	q.storage.noteResult(stream, err)
 	return ack, err

@@ -100,14 +100,14 @@ func openConnection(c Config) (*Queue, error) {
 	}
 	q := &Queue{config: c, streams: map[string]jetstream.Stream{}}
 	q.monitor = newLogMonitor(q)
-	if err := q.connect(); err != nil {
+	if err := q.connectNATS(); err != nil {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
 	return q, nil
 }
 
-func (q *Queue) connect() error {
+func (q *Queue) connectNATS() error {
 	options := []nats.Option{
 		nats.Name("landfall"), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond), nats.RetryOnFailedConnect(false),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { q.config.Log.Debug("nats", "error", err) }),
@@ -193,12 +193,12 @@ func (q *Queue) Append(ctx context.Context, events []NewEvent) error {
 	if err := q.checkWritable(); err != nil {
 		return err
 	}
-	return q.events.publish(ctx, records)
+	return q.events.publishRecords(ctx, records)
 }
 
 // checkWritable returns an error if the log is unwritable or the disk is short.
 func (q *Queue) checkWritable() error {
-	if _, err := q.storage.failure(eventsStream); err != nil {
+	if _, err := q.storage.writeFailure(eventsStream); err != nil {
 		return err
 	}
 	return q.checkDiskSpace()

@@ -13,8 +13,8 @@ import (
 // checkpointInterval is how often changed checkpoints are written.
 const checkpointInterval = 100 * time.Millisecond
 
-// maintain writes checkpoints, sends heartbeats, rebalances partitions and trims streams until the Runner stops.
-func (r *Runner) maintain() {
+// runMaintenance writes checkpoints, sends heartbeats, rebalances partitions and trims streams until the Runner stops.
+func (r *Runner) runMaintenance() {
 	ticker := time.NewTicker(checkpointInterval)
 	defer ticker.Stop()
 	var tended, greeted, trimmed, measured time.Time
@@ -28,7 +28,7 @@ func (r *Runner) maintain() {
 		if time.Since(greeted) > r.settings.Lease/10 {
 			greeted = time.Now()
 			ctx, cancel := context.WithTimeout(r.ctx, r.settings.Lease/5)
-			if err := r.leases.heartbeat(ctx, r.name, "here"); err != nil {
+			if err := r.leases.sendHeartbeat(ctx, r.name, "here"); err != nil {
 				r.log.Debug("sending a heartbeat", "error", err)
 			}
 			cancel()
@@ -106,12 +106,12 @@ func (r *Runner) writeCheckpointBatch(list []pendingCheckpoint) {
 	if len(list) > 1 {
 		messages := make([]*nats.Msg, len(list))
 		for i, d := range list {
-			messages[i] = d.checkpoint.message(d.subject, d.partition.revision)
+			messages[i] = d.checkpoint.toMessage(d.subject, d.partition.revision)
 		}
 		if last, err := r.queue.publishBatch(ctx, checkpointsStream, messages); err == nil {
 			for i, d := range list {
 				revision := last - uint64(len(list)-1-i)
-				r.leases.observe(d.subject, revision, messages[i].Data)
+				r.leases.recordMessage(d.subject, revision, messages[i].Data)
 				d.partition.leaseRenewed(revision, began, d.checkpoint)
 			}
 			return
@@ -185,7 +185,7 @@ func assignedMember(instance string, partition int, alive []string) string {
 // acquirePartition takes the lease of a partition if it is free, and starts reading.
 func (r *Runner) acquirePartition(w *worker, n int) {
 	subject := checkpointSubject(w.id, n)
-	s, ok := r.leases.lookup(subject)
+	s, ok := r.leases.latestOf(subject)
 	cp := parseCheckpoint(s.data)
 	if !ok || cp.Owner != "" && cp.Owner != r.name && time.Since(s.changedAt) < r.settings.Lease {
 		return
@@ -211,7 +211,7 @@ func (r *Runner) acquirePartition(w *worker, n int) {
 		return
 	}
 	w.partitions[n] = p
-	go p.run()
+	go p.readLoop()
 }
 
 // abandonPartition stops a partition whose lease may be lost: no more verdicts are applied and nothing is written.

@@ -35,7 +35,7 @@ type DeadLetterFilter struct {
 // IsZero reports whether the filter selects everything.
 func (f DeadLetterFilter) IsZero() bool { return reflect.ValueOf(f).IsZero() }
 
-func (f DeadLetterFilter) matches(l *DeadLetter) bool {
+func (f DeadLetterFilter) matchesLetter(l *DeadLetter) bool {
 	return (f.Subscription == "" || l.Subscription == f.Subscription) && (f.ID == "" || l.ID == f.ID) &&
 		(f.Reason == "" || strings.Contains(strings.ToLower(l.Reason), strings.ToLower(f.Reason))) &&
 		(f.Since.IsZero() || !l.At.Before(f.Since)) && (f.Until.IsZero() || l.At.Before(f.Until)) && (f.User == "" || f.matchesUser(l))
@@ -56,7 +56,7 @@ func (q *Queue) DeadLetters(ctx context.Context, f DeadLetterFilter, tell func(*
 	n := 0
 	read := func(stream, subject string) error {
 		return q.eachDeadLetter(ctx, stream, subject, func(l *DeadLetter) (bool, error) {
-			if !f.matches(l) {
+			if !f.matchesLetter(l) {
 				return true, nil
 			}
 			n++
@@ -237,7 +237,7 @@ func (q *Queue) Replay(ctx context.Context, a ReplayRequest) (int, error) {
 	if err != nil {
 		return c.n, err
 	}
-	return c.n, c.flush(ctx)
+	return c.n, c.flushPages(ctx)
 }
 
 // replayCopier copies events to new pages.
@@ -269,7 +269,7 @@ func (c *replayCopier) copyPage(ctx context.Context, m jetstream.Msg, seq uint64
 		c.addEvent(partition, parseToken(parts[1]), line, position{seq, index})
 	}
 	if len(c.messages) >= maxMessages/2 || c.bytes >= groupBytes {
-		return c.flush(ctx)
+		return c.flushPages(ctx)
 	}
 	return nil
 }
@@ -288,12 +288,12 @@ func (c *replayCopier) addEvent(partition int, source string, line []byte, from 
 		c.messages = append(c.messages, m)
 	}
 	m.Data = append(m.Data, line...)
-	c.origins[m].add(from)
+	c.origins[m].addPosition(from)
 	c.bytes += len(line)
 	c.n++
 }
 
-func (c *replayCopier) flush(ctx context.Context) error {
+func (c *replayCopier) flushPages(ctx context.Context) error {
 	if len(c.messages) == 0 {
 		return nil
 	}

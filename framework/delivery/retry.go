@@ -6,9 +6,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 )
 
-// suspend stops sending to an instance whose remote issues no access token. Its events wait and no attempt is counted. Sending
+// suspendInstance stops sending to an instance whose remote issues no access token. Its events wait and no attempt is counted. Sending
 // resumes when an operator has logged in, which is checked every second.
-func (w *worker) suspend(reason string) {
+func (w *worker) suspendInstance(reason string) {
 	if w.suspendReason != "" {
 		w.suspendReason = reason
 		return

@@ -122,13 +122,13 @@ func NewRunner(ctx context.Context, q *Queue, s Settings) (*Runner, error) {
 		r.name = subjectToken(host) + "-" + rand.Text()[:8]
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	r.goroutines.Go(func() { r.leases.watch(r.ctx) })
+	r.goroutines.Go(func() { r.leases.watchStream(r.ctx) })
 	if err := r.joinMembers(ctx); err != nil {
 		r.cancel()
 		r.goroutines.Wait()
 		return nil, fmt.Errorf("starting the delivery: %w", err)
 	}
-	r.goroutines.Go(r.maintain)
+	r.goroutines.Go(r.runMaintenance)
 	if q.isEmbedded() {
 		r.goroutines.Go(r.runScrub)
 	}
@@ -143,7 +143,7 @@ func (r *Runner) Settings() Settings { return r.settings }
 func (r *Runner) joinMembers(ctx context.Context) error {
 	select {
 	case <-r.leases.ready:
-		return r.leases.heartbeat(ctx, r.name, "here")
+		return r.leases.sendHeartbeat(ctx, r.name, "here")
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -199,7 +199,7 @@ func (r *Runner) createCheckpoints(ctx context.Context, instances []Instance) er
 	for _, in := range instances {
 		for n := range r.queue.partitions {
 			subject := checkpointSubject(in.Plan.ID(), n)
-			if _, ok := r.leases.lookup(subject); ok {
+			if _, ok := r.leases.latestOf(subject); ok {
 				continue
 			}
 			if _, err := r.leases.writeCheckpoint(ctx, "", subject, 0, begin); err != nil && err != errLeaseLost {
@@ -250,7 +250,7 @@ func (r *Runner) Stop(ctx context.Context) {
 	r.goroutines.Wait()
 	farewell, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	if err := r.leases.heartbeat(farewell, r.name, "gone"); err != nil {
+	if err := r.leases.sendHeartbeat(farewell, r.name, "gone"); err != nil {
 		r.log.Debug("leaving", "error", err)
 	}
 }

@@ -60,7 +60,7 @@ func (r *Runner) workerStatus(w *worker) Status {
 			if len(p.openPages) > 0 {
 				s.Lag = max(s.Lag, time.Since(time.UnixMilli(p.openPages[0].acceptedMillis)))
 			}
-		} else if seen, ok := r.leases.lookup(checkpointSubject(w.id, n)); ok {
+		} else if seen, ok := r.leases.latestOf(checkpointSubject(w.id, n)); ok {
 			counts = parseCheckpoint(seen.data).Counts
 			s.addUnowned(r.survey.unownedAt(partitionID{w.id, n}), n)
 		}

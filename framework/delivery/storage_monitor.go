@@ -48,7 +48,7 @@ func newStorage(q *Queue) *storageMonitor {
 		queue: q, wake: make(chan struct{}, 1), done: make(chan struct{}), suspectSince: map[string]time.Time{}, failedSince: map[string]time.Time{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	go s.run()
+	go s.watchLoop()
 	return s
 }
 
@@ -98,8 +98,8 @@ func isUnanswered(err error) bool {
 // ErrUnwritable is wrapped by errors of a log that accepts no writes. It may accept them later.
 var ErrUnwritable = errors.New("the log accepts no writes")
 
-// failure returns why a stream cannot be written and since when, nil if it can as far as known.
-func (s *storageMonitor) failure(stream string) (since time.Time, err error) {
+// writeFailure returns why a stream cannot be written and since when, nil if it can as far as known.
+func (s *storageMonitor) writeFailure(stream string) (since time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	since, ok := s.failedSince[stream]
@@ -118,8 +118,8 @@ func (s *storageMonitor) suspectStreams() []string {
 	return slices.Sorted(maps.Keys(s.suspectSince))
 }
 
-// run checks suspect streams until close.
-func (s *storageMonitor) run() {
+// watchLoop checks suspect streams until close.
+func (s *storageMonitor) watchLoop() {
 	defer close(s.done)
 	var next, logged time.Time // earliest next restart; when the disk was last logged
 	wait := minReopenWait

@@ -49,7 +49,7 @@ func (r *Runner) watchProgress() {
 
 // isOwnedElsewhere reports whether another process holds the lease of a partition.
 func (r *Runner) isOwnedElsewhere(subject string, now time.Time) bool {
-	s, ok := r.leases.lookup(subject)
+	s, ok := r.leases.latestOf(subject)
 	if !ok {
 		return false
 	}
@@ -121,7 +121,7 @@ func (r *Runner) noteReadResult(err error) {
 
 // countUnowned counts the waiting events of a partition.
 func (r *Runner) countUnowned(ctx context.Context, w *worker, n int) (*unownedPartition, error) {
-	seen, _ := r.leases.lookup(checkpointSubject(w.id, n))
+	seen, _ := r.leases.latestOf(checkpointSubject(w.id, n))
 	low := max(parseCheckpoint(seen.data).Low, 1)
 	p := &partition{worker: w, number: n}
 	first, err := r.firstUnread(ctx, p, low)

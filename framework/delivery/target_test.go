@@ -26,7 +26,7 @@ func TestQueueRemembersItsTarget(t *testing.T) {
 	}
 	require.NoError(t, openAs(""), "as an earlier version")
 	require.NoError(t, openAs("live"))
-	assert.Contains(t, log.String(), "since an earlier version made it")
+	assert.Contains(t, log.String(), "because an earlier version created it")
 	log.Reset()
 	require.NoError(t, openAs("live"))
 	require.NoError(t, openAs(""), "a command that delivers nothing opens any queue")

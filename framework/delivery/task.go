@@ -59,8 +59,8 @@ func (t *task) laneName() string {
 	return t.item.Lane
 }
 
-// position returns where the event stands in the log, also if the task comes from a letter or a replay.
-func (t *task) position() position {
+// eventPosition returns where the event stands in the log, also if the task comes from a letter or a replay.
+func (t *task) eventPosition() position {
 	switch {
 	case t.letter != nil:
 		return position{t.letter.Seq, t.letter.Index}
@@ -72,7 +72,7 @@ func (t *task) position() position {
 
 // newDeadLetter returns the letter for a task that is dead or parked.
 func (t *task) newDeadLetter(v runtime.Verdict, parked bool, now time.Time) *DeadLetter {
-	at := t.position()
+	at := t.eventPosition()
 	l := &DeadLetter{
 		Instance: t.partition.worker.id, Subscription: t.item.Subscription.Name(), Source: t.source, Parked: parked, Key: t.key,
 		Reason: v.Reason, Code: v.Code, Status: v.Status, Attempts: t.attempts, First: t.firstFailed.UTC(), At: now.UTC(),

@@ -69,7 +69,7 @@ func (r *Runner) lowestUnfinished(ctx context.Context, stream jetstream.Stream, 
 		for n := range r.queue.partitions {
 			subject := checkpointSubject(w.id, n)
 			known[subject] = true
-			s, ok := r.leases.lookup(subject)
+			s, ok := r.leases.latestOf(subject)
 			if !ok {
 				low = 0
 				continue

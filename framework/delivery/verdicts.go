@@ -48,7 +48,7 @@ type verdictRing struct {
 	next int
 }
 
-func (v *verdictRing) add(s VerdictRecord) {
+func (v *verdictRing) addVerdict(s VerdictRecord) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.ring) < MaxVerdicts {
@@ -75,10 +75,10 @@ func (r *Runner) Verdicts(most int, choose func(*VerdictRecord) bool) []VerdictR
 
 // rememberVerdict adds the verdict of a task to the latest verdicts.
 func (w *worker) rememberVerdict(t *task, outcome, reason string) {
-	at := t.position()
+	at := t.eventPosition()
 	s := VerdictRecord{
 		At: time.Now(), Instance: w.id, Subscription: t.item.Subscription.Name(), Outcome: outcome, Reason: reason, Key: t.key,
 		Attempts: t.attempts, Seq: at.seq, Index: at.index, Request: t.lastExchange,
 	}
-	w.runner.verdicts.add(s)
+	w.runner.verdicts.addVerdict(s)
 }

@@ -284,7 +284,7 @@ func (w *worker) applyVerdicts(l *lane, batch []*task, verdicts []runtime.Verdic
 	for i, t := range batch {
 		v := verdicts[i]
 		if v.Code == fault.CodeLogin {
-			w.suspend(v.Reason)
+			w.suspendInstance(v.Reason)
 			kept = append(kept, t)
 			continue
 		}

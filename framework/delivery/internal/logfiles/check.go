@@ -25,15 +25,15 @@ import (
 
 // Finding is a damaged file of a stream.
 type Finding struct {
-	Stream  string `json:"stream"`
-	File    string `json:"file"`
-	Torn    bool   `json:"torn,omitempty"`  // only the end of an interrupted write: nothing acknowledged is lost
-	Lost    int    `json:"lost"`            // number of places with damaged records
-	Fixed   int    `json:"fixed,omitempty"` // records repaired without loss
-	First   uint64 `json:"first,omitempty"` // lost sequences lie between First and Last; 0 if unknown
-	Last    uint64 `json:"last,omitempty"`
-	Kept    string `json:"kept,omitempty"`    // path of the copy of the damaged file
-	NotKept string `json:"notKept,omitempty"` // why there is no copy
+	Stream       string `json:"stream"`
+	File         string `json:"file"`
+	Torn         bool   `json:"torn,omitempty"`  // only the end of an interrupted write: nothing acknowledged is lost
+	Lost         int    `json:"lost"`            // number of places with damaged records
+	Repaired     int    `json:"fixed,omitempty"` // records repaired without loss
+	First        uint64 `json:"first,omitempty"` // lost sequences lie between First and Last; 0 if unknown
+	Last         uint64 `json:"last,omitempty"`
+	CopyPath     string `json:"kept,omitempty"`    // path of the copy of the damaged file
+	NoCopyReason string `json:"notKept,omitempty"` // why there is no copy
 }
 
 // String describes the damage for a log.
@@ -43,7 +43,7 @@ func (f Finding) String() string {
 	case f.Torn:
 		return where + " ends in an interrupted write"
 	case f.Lost == 0:
-		return fmt.Sprintf("%s had %d damaged records, which were repaired without loss", where, f.Fixed)
+		return fmt.Sprintf("%s had %d damaged records, which were repaired without loss", where, f.Repaired)
 	case f.Last > 0 && f.First == 0:
 		return fmt.Sprintf("%s is damaged in %d places: records up to sequence %d are lost", where, f.Lost, f.Last)
 	case f.Last > 0:
@@ -64,7 +64,7 @@ const (
 type block struct {
 	number int
 	path   string
-	stamp  stamp
+	stamp  fileStamp
 }
 
 // stream is a stream and its blocks.
@@ -123,15 +123,15 @@ func listBlocks(dir string) ([]block, error) {
 	return list, nil
 }
 
-// scanned is the result of scanning a block.
-type scanned struct {
+// scannedBlock is the result of scanning a block.
+type scannedBlock struct {
 	block
-	content *content
+	content *blockContent
 	before  uint64 // last sequence before the block; 0 if unknown
 }
 
-// gap reports whether sequences are missing between the previous block and this one.
-func (b scanned) gap() bool {
+// hasGap reports whether sequences are missing between the previous block and this one.
+func (b scannedBlock) hasGap() bool {
 	for i := range b.content.records {
 		if r := &b.content.records[i]; !r.tombstone {
 			return b.before > 0 && r.seq > b.before+1
@@ -141,13 +141,13 @@ func (b scanned) gap() bool {
 }
 
 // scanStream scans the blocks of a stream, except those that are unchanged according to known.
-func scanStream(ctx context.Context, s stream, known Stamps, visit func(scanned) error) error {
+func scanStream(ctx context.Context, s stream, known Stamps, visit func(scannedBlock) error) error {
 	var before uint64
 	for i, b := range s.blocks {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if known.has(s.name, b) {
+		if known.isUnchanged(s.name, b) {
 			before = 0
 			continue
 		}
@@ -166,11 +166,11 @@ func scanStream(ctx context.Context, s stream, known Stamps, visit func(scanned)
 		if err != nil {
 			return err
 		}
-		c := d.scan(buf, before, i == len(s.blocks)-1)
-		if err := visit(scanned{b, c, before}); err != nil {
+		c := d.scanBlock(buf, before, i == len(s.blocks)-1)
+		if err := visit(scannedBlock{b, c, before}); err != nil {
 			return err
 		}
-		before = max(before, c.last())
+		before = max(before, c.lastSeq())
 	}
 	return nil
 }
@@ -186,11 +186,11 @@ func Check(ctx context.Context, dir string, known Stamps, rest time.Duration) ([
 	}
 	var findings []Finding
 	for _, s := range streams {
-		err := scanStream(ctx, s, known, func(b scanned) error {
+		err := scanStream(ctx, s, known, func(b scannedBlock) error {
 			if f, ok := findingOf(s, b); ok {
 				findings = append(findings, f)
 			}
-			return sleep(ctx, rest)
+			return sleepContext(ctx, rest)
 		})
 		if err != nil {
 			return findings, err
@@ -199,7 +199,7 @@ func Check(ctx context.Context, dir string, known Stamps, rest time.Duration) ([
 	return findings, nil
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+func sleepContext(ctx context.Context, d time.Duration) error {
 	if d == 0 {
 		return nil
 	}
@@ -212,25 +212,25 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // findingOf returns the finding about a block, false if it is intact.
-func findingOf(s stream, b scanned) (Finding, bool) {
-	f := Finding{Stream: s.name, File: filepath.Base(b.path), Fixed: b.content.fixed}
-	for _, p := range b.content.spans {
+func findingOf(s stream, b scannedBlock) (Finding, bool) {
+	f := Finding{Stream: s.name, File: filepath.Base(b.path), Repaired: b.content.repaired}
+	for _, p := range b.content.damagedSpans {
 		if p.torn {
 			continue
 		}
 		f.Lost++
-		first, last := b.lostIn(p)
+		first, last := b.lostRange(p)
 		if f.First == 0 || first > 0 && first < f.First {
 			f.First = first
 		}
 		f.Last = max(f.Last, last)
 	}
-	f.Torn = len(b.content.spans) > 0 && f.Lost == 0 && f.Fixed == 0
-	return f, len(b.content.spans) > 0 || f.Fixed > 0
+	f.Torn = len(b.content.damagedSpans) > 0 && f.Lost == 0 && f.Repaired == 0
+	return f, len(b.content.damagedSpans) > 0 || f.Repaired > 0
 }
 
-// lostIn returns the range of sequences that a damaged span may have held; zeros if unknown.
-func (b scanned) lostIn(p span) (first, last uint64) {
+// lostRange returns the range of sequences that a damaged span may have held; zeros if unknown.
+func (b scannedBlock) lostRange(p damagedSpan) (first, last uint64) {
 	before := b.before
 	for i := range b.content.records[:p.after] {
 		if r := &b.content.records[i]; !r.tombstone {

@@ -31,11 +31,11 @@ type record struct {
 	tombstone bool
 	erased    bool
 	raw       []byte // as it should stand in the block, with a damaged length repaired
-	fixed     bool   // a length was repaired
+	repaired  bool   // a length was repaired
 }
 
-// message reports whether the record holds a message.
-func (r *record) message() bool { return !r.tombstone && !r.erased }
+// isMessage reports whether the record holds a message.
+func (r *record) isMessage() bool { return !r.tombstone && !r.erased }
 
 // decoder decodes the records of one block.
 type decoder struct {
@@ -52,8 +52,8 @@ func newDecoder(stream string, block int) (*decoder, error) {
 	return &decoder{stream: stream, sum: sum}, nil
 }
 
-// decode returns the record in the first size bytes of buf, nil if it is damaged.
-func (d *decoder) decode(buf []byte, size int) *record {
+// decodeRecord returns the record in the first size bytes of buf, nil if it is damaged.
+func (d *decoder) decodeRecord(buf []byte, size int) *record {
 	if size < headSize+sumSize || size > len(buf) || size > maxRecord {
 		return nil
 	}
@@ -65,13 +65,13 @@ func (d *decoder) decode(buf []byte, size int) *record {
 	}
 	subjectSize, body := int(binary.LittleEndian.Uint16(raw[20:])), raw[headSize:size-sumSize]
 	headers := length&headersBit != 0
-	if !d.intact(raw, body, subjectSize, headers) {
-		if headers = !headers; !d.intact(raw, body, subjectSize, headers) {
+	if !d.hasValidSum(raw, body, subjectSize, headers) {
+		if headers = !headers; !d.hasValidSum(raw, body, subjectSize, headers) {
 			return nil
 		}
 	}
-	if r.message() && !d.plausible(body, subjectSize, headers) {
-		if subjectSize = bytes.IndexByte(body, '{'); headers || subjectSize < 0 || !d.plausible(body, subjectSize, false) {
+	if r.isMessage() && !d.isPlausible(body, subjectSize, headers) {
+		if subjectSize = bytes.IndexByte(body, '{'); headers || subjectSize < 0 || !d.isPlausible(body, subjectSize, false) {
 			return nil
 		}
 	}
@@ -80,8 +80,8 @@ func (d *decoder) decode(buf []byte, size int) *record {
 	return r
 }
 
-// intact reports whether the checksum of a record matches.
-func (d *decoder) intact(raw, body []byte, subjectSize int, headers bool) bool {
+// hasValidSum reports whether the checksum of a record matches.
+func (d *decoder) hasValidSum(raw, body []byte, subjectSize int, headers bool) bool {
 	if subjectSize > len(body) {
 		if headers {
 			return false
@@ -103,9 +103,9 @@ func (d *decoder) intact(raw, body []byte, subjectSize int, headers bool) bool {
 	return bytes.Equal(d.sum.Sum(made[:0]), raw[len(raw)-sumSize:])
 }
 
-// plausible reports whether a message has a form that the queue writes. The checksum does not protect the limits of its parts.
-func (d *decoder) plausible(body []byte, subjectSize int, headers bool) bool {
-	if subjectSize <= 0 || subjectSize > len(body) || !validSubject(d.stream, string(body[:subjectSize])) {
+// isPlausible reports whether a message has a form that the queue writes. The checksum does not protect the limits of its parts.
+func (d *decoder) isPlausible(body []byte, subjectSize int, headers bool) bool {
+	if subjectSize <= 0 || subjectSize > len(body) || !isValidSubject(d.stream, string(body[:subjectSize])) {
 		return false
 	}
 	rest := body[subjectSize:]
@@ -119,8 +119,8 @@ func (d *decoder) plausible(body []byte, subjectSize int, headers bool) bool {
 	return len(rest) == 0 || rest[0] == '{' || bytes.HasPrefix(body, []byte("proc."))
 }
 
-// prefixes returns the prefixes of a stream's subjects.
-func prefixes(stream string) []string {
+// subjectPrefixes returns the prefixes of a stream's subjects.
+func subjectPrefixes(stream string) []string {
 	switch stream {
 	case "EVENTS":
 		return []string{"ev.", "ctl."}
@@ -134,13 +134,13 @@ func prefixes(stream string) []string {
 	return []string{""}
 }
 
-func validSubject(stream, subject string) bool {
+func isValidSubject(stream, subject string) bool {
 	for _, c := range []byte(subject) {
 		if c <= ' ' || c >= 0x7f || c == '{' || c == '*' || c == '>' {
 			return false
 		}
 	}
-	for _, p := range append(prefixes(stream), "probe.") {
+	for _, p := range append(subjectPrefixes(stream), "probe.") {
 		if strings.HasPrefix(subject, p) {
 			return !strings.HasSuffix(subject, ".") && !strings.Contains(subject, "..")
 		}
@@ -157,7 +157,7 @@ func (r *record) restoreLengths(subjectSize int, headers bool) {
 	if binary.LittleEndian.Uint32(r.raw) == length && int(binary.LittleEndian.Uint16(r.raw[20:])) == subjectSize {
 		return
 	}
-	r.raw, r.fixed = bytes.Clone(r.raw), true
+	r.raw, r.repaired = bytes.Clone(r.raw), true
 	binary.LittleEndian.PutUint32(r.raw, length)
 	binary.LittleEndian.PutUint16(r.raw[20:], uint16(subjectSize))
 }

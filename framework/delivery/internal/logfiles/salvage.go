@@ -23,7 +23,7 @@ func Salvage(ctx context.Context, dir string, known Stamps, keep int64) ([]Findi
 	if err != nil {
 		return nil, err
 	}
-	k := newKeeper(dir, keep)
+	k := newCopyKeeper(dir, keep)
 	var findings []Finding
 	for _, s := range streams {
 		found, err := salvageStream(ctx, s, known, k)
@@ -36,14 +36,14 @@ func Salvage(ctx context.Context, dir string, known Stamps, keep int64) ([]Findi
 }
 
 // salvageStream rewrites the damaged blocks of a stream.
-func salvageStream(ctx context.Context, s stream, known Stamps, k *keeper) ([]Finding, error) {
+func salvageStream(ctx context.Context, s stream, known Stamps, k *copyKeeper) ([]Finding, error) {
 	var findings []Finding
 	var highest, lost uint64
 	var at int64
 	gaps := false
-	err := scanStream(ctx, s, known, func(b scanned) error {
-		highest = max(highest, b.content.last())
-		gaps = gaps || b.gap()
+	err := scanStream(ctx, s, known, func(b scannedBlock) error {
+		highest = max(highest, b.content.lastSeq())
+		gaps = gaps || b.hasGap()
 		if n := len(b.content.records); n > 0 {
 			at = b.content.records[n-1].time
 		}
@@ -51,10 +51,10 @@ func salvageStream(ctx context.Context, s stream, known Stamps, k *keeper) ([]Fi
 		if !found {
 			return nil
 		}
-		if b.content.damaged() {
-			f.Kept, f.NotKept = k.keep(s.name, b.path)
+		if b.content.isDamaged() {
+			f.CopyPath, f.NoCopyReason = k.keepCopy(s.name, b.path)
 			lost = max(lost, f.Last)
-			if err := rewrite(s, b); err != nil {
+			if err := rewriteBlock(s, b); err != nil {
 				return err
 			}
 		}
@@ -70,16 +70,16 @@ func salvageStream(ctx context.Context, s stream, known Stamps, k *keeper) ([]Fi
 		return findings, err // the server then reads the blocks
 	}
 	if end > highest {
-		return findings, reserve(s, end, cmp.Or(at, time.Now().UnixNano()))
+		return findings, reserveSequences(s, end, cmp.Or(at, time.Now().UnixNano()))
 	}
 	return findings, nil
 }
 
-// rewrite replaces a block with its intact records.
-func rewrite(s stream, b scanned) error {
+// rewriteBlock replaces a block with its intact records.
+func rewriteBlock(s stream, b scannedBlock) error {
 	dropped := map[int]bool{} // tombstones that replace a record by a lost one; the old record stays
 	if s.name == "BOOKS" {
-		for _, p := range b.content.spans {
+		for _, p := range b.content.damagedSpans {
 			if p.tombstone > 0 {
 				dropped[p.after] = true
 			}
@@ -94,8 +94,8 @@ func rewrite(s stream, b scanned) error {
 	return replaceFile(b.path, made)
 }
 
-// reserve writes a block which tells the server that the sequences up to end were used, so that none is reused.
-func reserve(s stream, end uint64, at int64) error {
+// reserveSequences writes a block which tells the server that the sequences up to end were used, so that none is reused.
+func reserveSequences(s stream, end uint64, at int64) error {
 	number := s.blocks[len(s.blocks)-1].number + 1
 	d, err := newDecoder(s.name, number)
 	if err != nil {
@@ -104,36 +104,36 @@ func reserve(s stream, end uint64, at int64) error {
 	return replaceFile(filepath.Join(s.dir, fmt.Sprintf("%d%s", number, blockSuffix)), d.newTombstone(end, at))
 }
 
-// Keep copies a damaged file, which a server may be using. The copies take at most most bytes. It returns the path of the copy,
+// CopyDamaged copies a damaged file, which a server may be using. The copies take at most most bytes. It returns the path of the copy,
 // or why there is none.
-func Keep(dir string, f Finding, most int64) (kept, why string) {
-	k := newKeeper(dir, most)
-	return k.keep(f.Stream, filepath.Join(dir, streamsDir, f.Stream, "msgs", f.File))
+func CopyDamaged(dir string, f Finding, most int64) (kept, why string) {
+	k := newCopyKeeper(dir, most)
+	return k.keepCopy(f.Stream, filepath.Join(dir, streamsDir, f.Stream, "msgs", f.File))
 }
 
-// keeper copies damaged files.
-type keeper struct {
-	dir, to string
-	most    int64
+// copyKeeper copies damaged files.
+type copyKeeper struct {
+	dir, copyDir string
+	maxBytes     int64
 }
 
-func newKeeper(dir string, most int64) *keeper {
-	return &keeper{dir: dir, to: filepath.Join(dir, DamagedDir, time.Now().UTC().Format("20060102T150405.000Z")), most: most}
+func newCopyKeeper(dir string, most int64) *copyKeeper {
+	return &copyKeeper{dir: dir, copyDir: filepath.Join(dir, DamagedDir, time.Now().UTC().Format("20060102T150405.000Z")), maxBytes: most}
 }
 
-// keep copies a file. It returns the path of the copy, or why there is none.
-func (k *keeper) keep(stream, path string) (kept, why string) {
+// keepCopy copies a file. It returns the path of the copy, or why there is none.
+func (k *copyKeeper) keepCopy(stream, path string) (kept, why string) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", err.Error()
 	}
-	if info.Size() > k.most {
-		return "", fmt.Sprintf("it is larger than the %d bytes that that may be kept", k.most)
+	if info.Size() > k.maxBytes {
+		return "", fmt.Sprintf("it is larger than the %d bytes that that may be kept", k.maxBytes)
 	}
-	if err := k.makeRoom(info.Size()); err != nil {
+	if err := k.deleteOldest(info.Size()); err != nil {
 		return "", err.Error()
 	}
-	to := filepath.Join(k.to, stream, filepath.Base(path))
+	to := filepath.Join(k.copyDir, stream, filepath.Base(path))
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return "", err.Error()
 	}
@@ -143,8 +143,8 @@ func (k *keeper) keep(stream, path string) (kept, why string) {
 	return to, ""
 }
 
-// makeRoom deletes the oldest copies until size bytes fit.
-func (k *keeper) makeRoom(size int64) error {
+// deleteOldest deletes the oldest copies until size bytes fit.
+func (k *copyKeeper) deleteOldest(size int64) error {
 	root := filepath.Join(k.dir, DamagedDir)
 	entries, err := os.ReadDir(root) // sorted by name, which is the time
 	if errors.Is(err, fs.ErrNotExist) {
@@ -155,16 +155,16 @@ func (k *keeper) makeRoom(size int64) error {
 	}
 	sizes, total := make([]int64, len(entries)), size
 	for i, e := range entries {
-		sizes[i] = sizeOf(filepath.Join(root, e.Name()))
+		sizes[i] = dirSize(filepath.Join(root, e.Name()))
 		total += sizes[i]
 	}
 	for i, e := range entries {
-		if total <= k.most {
+		if total <= k.maxBytes {
 			return nil
 		}
 		path := filepath.Join(root, e.Name())
-		if path == k.to {
-			return fmt.Errorf("no more than %d bytes that may be kept", k.most)
+		if path == k.copyDir {
+			return fmt.Errorf("no more than %d bytes that may be kept", k.maxBytes)
 		}
 		if err := os.RemoveAll(path); err != nil {
 			return err
@@ -174,7 +174,7 @@ func (k *keeper) makeRoom(size int64) error {
 	return nil
 }
 
-func sizeOf(dir string) (total int64) {
+func dirSize(dir string) (total int64) {
 	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			if info, err := e.Info(); err == nil {

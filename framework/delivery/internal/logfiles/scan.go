@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// span is a part of a block without an intact record.
-type span struct {
+// damagedSpan is a part of a block without an intact record.
+type damagedSpan struct {
 	from, to  int
 	torn      bool   // the end of an interrupted write, which was never acknowledged
 	seq       uint64 // of the damaged message; 0 if unknown
@@ -14,25 +14,25 @@ type span struct {
 	after     int    // number of intact records before the span
 }
 
-// content is what a block holds.
-type content struct {
-	records []record
-	spans   []span
-	fixed   int // records with repaired lengths
+// blockContent is what a block holds.
+type blockContent struct {
+	records      []record
+	damagedSpans []damagedSpan
+	repaired     int // records with repaired lengths
 }
 
-// damaged reports whether the block has damage other than an interrupted write.
-func (c *content) damaged() bool {
-	for _, s := range c.spans {
+// isDamaged reports whether the block has damage other than an interrupted write.
+func (c *blockContent) isDamaged() bool {
+	for _, s := range c.damagedSpans {
 		if !s.torn {
 			return true
 		}
 	}
-	return c.fixed > 0
+	return c.repaired > 0
 }
 
-// last returns the highest sequence of the block's messages, 0 if it has none.
-func (c *content) last() (seq uint64) {
+// lastSeq returns the highest sequence of the block's messages, 0 if it has none.
+func (c *blockContent) lastSeq() (seq uint64) {
 	for i := range c.records {
 		if r := &c.records[i]; !r.tombstone {
 			seq = max(seq, r.seq)
@@ -41,30 +41,30 @@ func (c *content) last() (seq uint64) {
 	return seq
 }
 
-// scan scans a block. before is the last sequence before it, 0 if unknown. newest is true for the newest block, whose end may be
+// scanBlock scans a block. before is the last sequence before it, 0 if unknown. newest is true for the newest block, whose end may be
 // an interrupted write.
-func (d *decoder) scan(buf []byte, before uint64, newest bool) *content {
-	c := &content{}
+func (d *decoder) scanBlock(buf []byte, before uint64, newest bool) *blockContent {
+	c := &blockContent{}
 	last := before
 	for at := 0; at < len(buf); {
-		r := d.decode(buf[at:], lengthAt(buf[at:]))
+		r := d.decodeRecord(buf[at:], lengthAt(buf[at:]))
 		if r == nil {
-			var s span
-			if r, s = d.resync(buf, at, last); r == nil || s.to > s.from {
+			var s damagedSpan
+			if r, s = d.findNextRecord(buf, at, last); r == nil || s.to > s.from {
 				s.after = len(c.records)
 				s.torn = r == nil && newest && isTorn(buf[at:], last)
 				if r != nil && r.tombstone {
 					s.tombstone = r.seq
 				}
-				c.spans = append(c.spans, s)
+				c.damagedSpans = append(c.damagedSpans, s)
 			}
 			if r == nil {
 				return c
 			}
 			at = s.to
 		}
-		if r.fixed {
-			c.fixed++
+		if r.repaired {
+			c.repaired++
 		}
 		if !r.tombstone {
 			last = max(last, r.seq)
@@ -82,23 +82,23 @@ func lengthAt(buf []byte) int {
 	return int(binary.LittleEndian.Uint32(buf) &^ headersBit)
 }
 
-// resync finds the next intact record after a damaged one. If only the length is damaged, that is the record itself.
-func (d *decoder) resync(buf []byte, at int, last uint64) (*record, span) {
-	s := span{from: at, to: len(buf), seq: plausibleSeq(buf[at:], last)}
-	if r := d.decode(buf[at:], len(buf)-at); r != nil && s.seq > 0 {
+// findNextRecord finds the next intact record after a damaged one. If only the length is damaged, that is the record itself.
+func (d *decoder) findNextRecord(buf []byte, at int, last uint64) (*record, damagedSpan) {
+	s := damagedSpan{from: at, to: len(buf), seq: plausibleSeq(buf[at:], last)}
+	if r := d.decodeRecord(buf[at:], len(buf)-at); r != nil && s.seq > 0 {
 		s.to = at
 		return r, s
 	}
 	for next := at + 1; next+headSize+sumSize <= len(buf); next++ {
 		size := lengthAt(buf[next:])
-		if size < headSize+sumSize || size > len(buf)-next || !mayFollow(buf[next:], last) {
+		if size < headSize+sumSize || size > len(buf)-next || !canFollow(buf[next:], last) {
 			continue
 		}
-		r := d.decode(buf[next:], size)
+		r := d.decodeRecord(buf[next:], size)
 		if r == nil {
 			continue
 		}
-		if whole := d.decode(buf[at:], next-at); whole != nil {
+		if whole := d.decodeRecord(buf[at:], next-at); whole != nil {
 			s.to = at
 			return whole, s
 		}
@@ -108,8 +108,8 @@ func (d *decoder) resync(buf []byte, at int, last uint64) (*record, span) {
 	return nil, s
 }
 
-// mayFollow reports whether the sequence of a record can come after last.
-func mayFollow(buf []byte, last uint64) bool {
+// canFollow reports whether the sequence of a record can come after last.
+func canFollow(buf []byte, last uint64) bool {
 	seq := binary.LittleEndian.Uint64(buf[4:])
 	if seq&tombstoneBit != 0 {
 		return seq&^(tombstoneBit|erasedBit) < 1<<48

@@ -9,24 +9,24 @@ import (
 	"strconv"
 )
 
-// stamp is the size and time of a file, by which an unchanged file is recognized.
-type stamp struct {
+// fileStamp is the size and time of a file, by which an unchanged file is recognized.
+type fileStamp struct {
 	Size     int64 `json:"size"`
 	Modified int64 `json:"modified"` // nanoseconds since 1970
 }
 
-func stampOf(path string) (stamp, error) {
+func stampOf(path string) (fileStamp, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return stamp{}, err
+		return fileStamp{}, err
 	}
-	return stamp{info.Size(), info.ModTime().UnixNano()}, nil
+	return fileStamp{info.Size(), info.ModTime().UnixNano()}, nil
 }
 
 // Stamps are the stamps of a queue's files after an orderly stop of the server, by stream and file.
-type Stamps map[string]stamp
+type Stamps map[string]fileStamp
 
-func (s Stamps) has(stream string, b block) bool {
+func (s Stamps) isUnchanged(stream string, b block) bool {
 	known, ok := s[stream+"/"+strconv.Itoa(b.number)+blockSuffix]
 	return ok && known == b.stamp
 }
@@ -90,16 +90,16 @@ func readStamps(dir string) (Stamps, error) {
 	for _, s := range streams {
 		was, ok := known[s.name+"/"+indexFile]
 		now, err := stampOf(filepath.Join(s.dir, indexFile))
-		if ok && err == nil && now == was && len(s.blocks) == known.count(s.name) {
+		if ok && err == nil && now == was && len(s.blocks) == known.countBlocks(s.name) {
 			continue
 		}
-		known.forget(s.name)
+		known.forgetStream(s.name)
 	}
 	return known, nil
 }
 
-// count returns the number of blocks of a stream.
-func (s Stamps) count(stream string) (n int) {
+// countBlocks returns the number of blocks of a stream.
+func (s Stamps) countBlocks(stream string) (n int) {
 	for name := range s {
 		if filepath.Dir(name) == stream && filepath.Ext(name) == blockSuffix {
 			n++
@@ -108,7 +108,7 @@ func (s Stamps) count(stream string) (n int) {
 	return n
 }
 
-func (s Stamps) forget(stream string) {
+func (s Stamps) forgetStream(stream string) {
 	for name := range s {
 		if filepath.Dir(name) == stream {
 			delete(s, name)
