@@ -19,7 +19,7 @@ func streamDir(dir, name string) string {
 	return filepath.Join(dir, "jetstream", "$G", "streams", name)
 }
 
-// replaceStream puts the files of a stream from one data directory in the place of another's; with "" they are removed.
+// replaceStream replaces the files of a stream with those of another data directory, or deletes them if from is "".
 func replaceStream(t *testing.T, dir, from, name string) {
 	t.Helper()
 	require.NoError(t, os.RemoveAll(streamDir(dir, name)))
@@ -28,8 +28,8 @@ func replaceStream(t *testing.T, dir, from, name string) {
 	}
 }
 
-// arrived waits until each of some users' events has arrived.
-func arrived(t *testing.T, r *remote, from, to int) {
+// waitForUsers waits until one event of each user has arrived.
+func waitForUsers(t *testing.T, r *remote, from, to int) {
 	t.Helper()
 	missing := func() (list []string) {
 		r.mu.Lock()
@@ -45,29 +45,29 @@ func arrived(t *testing.T, r *remote, from, to int) {
 	require.Empty(t, missing())
 }
 
-// A checkpoint that does not fit the log is refused at the start, by name and with the command that sets it back; after that,
-// everything that is accepted is delivered, also what came while nothing was delivered.
-func TestCheckpointsBeyondTheLogAreRefused(t *testing.T) {
+// A checkpoint beyond the end of the log is rejected at the start with an error that names it and the repair command. After the
+// repair every accepted event is delivered, including those accepted in the meantime.
+func TestCheckpointsBeyondTheLogAreRejected(t *testing.T) {
 	dir := t.TempDir()
-	q := open(t, dir)
+	q := openQueue(t, dir)
 	remote := newRemote(t)
-	instance := delivery.Instance{Plan: remote.plan(`type = "track"`)}
-	runner := start(t, q, quick, instance)
-	userEvents(t, q, 0, 30)
-	eventually(t, runner, map[string]int64{"events": 30, "delivered": 30})
-	stop(t, runner)
+	instance := delivery.Instance{Plan: remote.planFor(`type = "track"`)}
+	runner := startRunner(t, q, quick, instance)
+	appendUserEvents(t, q, 0, 30)
+	waitForCounts(t, runner, map[string]int64{"events": 30, "delivered": 30})
+	stopRunner(t, runner)
 	q.Close()
 	early := crashImage(t, dir)
-	q = open(t, dir)
-	runner = start(t, q, quick, instance)
-	userEvents(t, q, 30, 60)
-	eventually(t, runner, map[string]int64{"events": 60, "delivered": 60})
-	stop(t, runner)
+	q = openQueue(t, dir)
+	runner = startRunner(t, q, quick, instance)
+	appendUserEvents(t, q, 30, 60)
+	waitForCounts(t, runner, map[string]int64{"events": 60, "delivered": 60})
+	stopRunner(t, runner)
 	q.Close()
 
 	for name, c := range map[string]struct {
 		change  func(t *testing.T, dir string)
-		between int // events that are appended before the delivery starts
+		between int // events appended before the delivery starts
 		refused string
 	}{
 		"an older backup of the events":        {func(t *testing.T, dir string) { replaceStream(t, dir, early, "EVENTS") }, 0, "beyond"},
@@ -77,7 +77,7 @@ func TestCheckpointsBeyondTheLogAreRefused(t *testing.T) {
 		"no events, and a few new ones":        {func(t *testing.T, dir string) { replaceStream(t, dir, "", "EVENTS") }, 10, "beyond"},
 		"no checkpoints":                       {func(t *testing.T, dir string) { replaceStream(t, dir, "", "BOOKS") }, 0, "missing"},
 		"the end cut off and the index gone": {func(t *testing.T, dir string) {
-			edit(t, blocks(t, dir, "EVENTS")[0], func(text []byte) []byte {
+			editFile(t, blockFiles(t, dir, "EVENTS")[0], func(text []byte) []byte {
 				from, _ := recordOf(text, "user040")
 				return text[:from]
 			})
@@ -95,12 +95,12 @@ func TestCheckpointsBeyondTheLogAreRefused(t *testing.T) {
 			dir := crashImage(t, dir)
 			c.change(t, dir)
 			q, lines := openLogged(t, dir)
-			userEvents(t, q, 200, 200+c.between)
+			appendUserEvents(t, q, 200, 200+c.between)
 			remote := newRemote(t)
-			instances := []delivery.Instance{{Plan: remote.plan(`type = "track"`)}}
+			instances := []delivery.Instance{{Plan: remote.planFor(`type = "track"`)}}
 			runner, err := delivery.NewRunner(t.Context(), q, quick)
 			require.NoError(t, err)
-			defer stop(t, runner)
+			defer stopRunner(t, runner)
 			err = runner.SetInstances(t.Context(), instances)
 			if c.refused == "" {
 				require.NoError(t, err, "%s", lines)
@@ -119,11 +119,11 @@ func TestCheckpointsBeyondTheLogAreRefused(t *testing.T) {
 				assert.Equal(t, planned, done)
 				require.Eventually(t, func() bool { return runner.SetInstances(t.Context(), instances) == nil }, 5*time.Second, 10*time.Millisecond)
 			}
-			userEvents(t, q, 300, 320)
-			arrived(t, remote, 200, 200+c.between)
-			arrived(t, remote, 300, 320)
+			appendUserEvents(t, q, 300, 320)
+			waitForUsers(t, remote, 200, 200+c.between)
+			waitForUsers(t, remote, 300, 320)
 			if c.refused == "missing" {
-				arrived(t, remote, 0, 60) // nothing is known of them
+				waitForUsers(t, remote, 0, 60) // nothing is known of them
 			} else if c.refused != "" {
 				remote.mu.Lock()
 				assert.NotContains(t, remote.taken, "user005", "what was delivered is not delivered again")
@@ -133,9 +133,9 @@ func TestCheckpointsBeyondTheLogAreRefused(t *testing.T) {
 	}
 }
 
-// The log is deleted, or taken back to an earlier time, while servers run. They notice and stop, and say so; nothing that is
-// accepted from then on is skipped.
-func TestTheLogIsReplacedUnderARunningServer(t *testing.T) {
+// The log is deleted, or replaced by an older copy, while servers run. They detect it, stop and report it. No event accepted
+// afterwards is skipped.
+func TestLogReplacedWhileRunning(t *testing.T) {
 	url := natsServer(t)
 	q := openAt(t, url)
 	defer q.Close()
@@ -145,50 +145,49 @@ func TestTheLogIsReplacedUnderARunningServer(t *testing.T) {
 	js, err := jetstream.New(conn)
 	require.NoError(t, err)
 	remote := newRemote(t)
-	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
-	defer stop(t, runner)
-	userEvents(t, q, 0, 30)
-	arrived(t, remote, 0, 30)
-	time.Sleep(2 * time.Second) // the log has been looked at
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
+	defer stopRunner(t, runner)
+	appendUserEvents(t, q, 0, 30)
+	waitForUsers(t, remote, 0, 30)
+	time.Sleep(2 * time.Second) // long enough to check the log
 	stream, err := js.Stream(t.Context(), "EVENTS")
 	require.NoError(t, err)
 	config := stream.CachedInfo().Config
 	require.NoError(t, js.DeleteStream(t.Context(), "EVENTS"))
 	_, err = js.CreateStream(t.Context(), config)
 	require.NoError(t, err)
-	userEvents(t, q, 100, 150) // more than there were
+	appendUserEvents(t, q, 100, 150) // more than before
 	require.Eventually(t, func() bool { return len(q.Damage().Checkpoints) > 0 }, 20*time.Second, 20*time.Millisecond)
 	_, err = q.RepairCheckpoints(t.Context(), delivery.RepairOptions{})
 	require.NoError(t, err)
-	userEvents(t, q, 150, 160)
-	arrived(t, remote, 100, 160)
+	appendUserEvents(t, q, 150, 160)
+	waitForUsers(t, remote, 100, 160)
 	require.Eventually(t, func() bool { return len(q.Damage().Checkpoints) == 0 }, 10*time.Second, 20*time.Millisecond)
 }
 
-// Trimming is no loss.
-func TestTrimmingIsNoLoss(t *testing.T) {
+func TestTrimmedPagesAreNotLost(t *testing.T) {
 	dir := t.TempDir()
 	q, err := delivery.Open(t.Context(), delivery.Config{Dir: dir, Retention: 100 * time.Millisecond})
 	require.NoError(t, err)
 	settings := quick
 	settings.TrimInterval = 50 * time.Millisecond
 	remote := newRemote(t)
-	runner := start(t, q, settings, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+	runner := startRunner(t, q, settings, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 	for n := range 5 {
-		userEvents(t, q, n*10, n*10+10)
-		arrived(t, remote, n*10, n*10+10)
+		appendUserEvents(t, q, n*10, n*10+10)
+		waitForUsers(t, remote, n*10, n*10+10)
 		time.Sleep(300 * time.Millisecond)
 	}
 	image := crashImage(t, dir)
 	list, _, err := q.Latest(t.Context(), "", 100)
 	require.NoError(t, err)
 	require.Less(t, len(list), 50)
-	stop(t, runner)
+	stopRunner(t, runner)
 	assert.Empty(t, q.Problems())
 	q.Close()
 	for _, dir := range []string{image, dir} {
 		q, lines := openLogged(t, dir)
-		stop(t, start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)}))
+		stopRunner(t, startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)}))
 		assert.Empty(t, q.Problems())
 		assert.NotContains(t, lines.String(), "level=ERROR")
 		q.Close()

@@ -8,15 +8,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// However often a partition is taken up again, and however far it has been read by then: what a book says is finished is what
-// was finished when it was written, neither more nor less.
-func TestBooksKeepWhatIsFinished(t *testing.T) {
+// However often a partition is acquired, and however far it has been read: a checkpoint lists exactly the events that were
+// finished when it was written.
+func TestCheckpointsKeepFinishedEvents(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 9))
 	for range 300 {
 		const pages, events = 30, 10
 		var finished [pages][events]bool
 		was := checkpoint{Low: 0}
-		for range 8 { // times that it is taken up
+		for range 8 { // acquisitions
 			now := finished
 			p := &partition{counts: map[string]int64{}, recentIDs: newRecentIDs(), initial: was, nextPage: was.Low}
 			upTo := random.IntN(pages + 1)
@@ -62,7 +62,7 @@ func TestBooksKeepWhatIsFinished(t *testing.T) {
 	}
 }
 
-func FuzzBook(f *testing.F) {
+func FuzzCheckpoint(f *testing.F) {
 	f.Add([]byte(`{"owner":"a","low":3,"done":[[4,9]],"part":{"11":"AQ"}}`), uint64(11))
 	f.Fuzz(func(_ *testing.T, text []byte, seq uint64) {
 		cp := parseCheckpoint(text)

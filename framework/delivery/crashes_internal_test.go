@@ -35,7 +35,7 @@ type anything struct{}
 
 func (*anything) Decode(event.Value) {}
 
-func suspectPlan(t *testing.T) *runtime.Plan {
+func crashPlan(t *testing.T) *runtime.Plan {
 	p := destination.Plugin{
 		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(suspectDefinition)}},
 		Actions: map[string]destination.Action{"send": destination.Handle(destination.Handler[anything, anything]{
@@ -51,14 +51,14 @@ func suspectPlan(t *testing.T) *runtime.Plan {
 	return plan
 }
 
-// runWith delivers what a queue has until stop returns true, and gives the counts.
+// runWith delivers the events of a queue until stop, which gets the counts, returns true.
 func runWith(t *testing.T, dir string, mapping func(event.Event), stop func(*Queue, map[string]int64) bool) {
 	q, err := Open(t.Context(), Config{Dir: dir, Partitions: 1})
 	require.NoError(t, err)
 	defer q.Close()
 	r, err := NewRunner(t.Context(), q, Settings{Linger: time.Second, beforeMapping: mapping})
 	require.NoError(t, err)
-	require.NoError(t, r.SetInstances(t.Context(), []Instance{{Plan: suspectPlan(t)}}))
+	require.NoError(t, r.SetInstances(t.Context(), []Instance{{Plan: crashPlan(t)}}))
 	require.Eventually(t, func() bool { return stop(q, r.Status()[0].Counts) }, 30*time.Second, 10*time.Millisecond)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 	defer cancel()
@@ -66,7 +66,7 @@ func runWith(t *testing.T, dir string, mapping func(event.Event), stop func(*Que
 }
 
 func appendUsers(t *testing.T, dir string, users ...string) {
-	runWith(t, dir, nil, func(*Queue, map[string]int64) bool { return true }) // so that the instance begins before the events
+	runWith(t, dir, nil, func(*Queue, map[string]int64) bool { return true }) // so that the instance starts before the events
 	q, err := Open(t.Context(), Config{Dir: dir, Partitions: 1})
 	require.NoError(t, err)
 	defer q.Close()
@@ -76,8 +76,8 @@ func appendUsers(t *testing.T, dir string, users ...string) {
 	}
 }
 
-// TestHelperProcess delivers from a queue and ends the process, as a lack of memory does, at the events of the user "killer", or
-// after a time for no reason of an event. It does nothing unless it is started by a test.
+// TestHelperProcess delivers the events of a queue. It exits, as if out of memory, at the events of the user "killer", or after a
+// time whatever the event. It does nothing unless a test has started it as a process.
 func TestHelperProcess(t *testing.T) {
 	dir, after := os.Getenv("LANDFALL_SUSPECT_DIR"), os.Getenv("LANDFALL_SUSPECT_AFTER")
 	if dir == "" {
@@ -95,14 +95,14 @@ func TestHelperProcess(t *testing.T) {
 	}, func(_ *Queue, c map[string]int64) bool { return c["delivered"]+c["dead"] >= 21 })
 }
 
-// startHelper reports whether a helper process came to its end by itself.
+// startHelper runs a helper process and reports whether it ended without being killed.
 func startHelper(t *testing.T, dir, after string) bool {
 	c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHelperProcess$")
 	c.Env = append(os.Environ(), "LANDFALL_SUSPECT_DIR="+dir, "LANDFALL_SUSPECT_AFTER="+after)
 	return c.Run() == nil
 }
 
-func suspectUsers() []string {
+func crashedUsers() []string {
 	var users []string
 	for n := range 10 {
 		users = append(users, fmt.Sprintf("before%d", n))
@@ -114,11 +114,11 @@ func suspectUsers() []string {
 	return users
 }
 
-// An event that ends the process each time it is mapped becomes a dead letter after a few starts, and the others are delivered. The
-// same holds for its replay.
-func TestAnEventThatStopsTheProcessIsSetAside(t *testing.T) {
+// An event that crashes the process each time it is mapped becomes a dead letter after a few starts, and the others are
+// delivered. The same holds for its replay.
+func TestCrashingEventBecomesDeadLetter(t *testing.T) {
 	dir := t.TempDir()
-	appendUsers(t, dir, suspectUsers()...)
+	appendUsers(t, dir, crashedUsers()...)
 	starts := 1
 	for ; !startHelper(t, dir, ""); starts++ {
 		require.Less(t, starts, 8)
@@ -134,17 +134,17 @@ func TestAnEventThatStopsTheProcessIsSetAside(t *testing.T) {
 	assert.Contains(t, letters[0].Reason, "crashed the process")
 }
 
-// Events that were being read when the process was killed from outside, again and again, are all delivered.
-func TestKillingTheProcessSetsNothingAside(t *testing.T) {
+// Events that were being read when the process was killed, several times in a row, are all delivered.
+func TestKilledProcessMakesNoDeadLetter(t *testing.T) {
 	dir := t.TempDir()
-	appendUsers(t, dir, suspectUsers()...)
+	appendUsers(t, dir, crashedUsers()...)
 	for n := range 12 {
 		startHelper(t, dir, fmt.Sprintf("%dms", 5+n*23%300))
 	}
 	runWith(t, dir, nil, func(_ *Queue, c map[string]int64) bool { return c["delivered"] == 21 })
 }
 
-// Only what is being mapped at the end of a process counts against an event, and only in its own log and place.
+// Only the event that is being mapped when a process ends counts as its crash, by log and position.
 func TestMappingNotes(t *testing.T) {
 	dir := t.TempDir()
 	open := func() *mappingNotes {
@@ -182,7 +182,7 @@ func TestMappingNotes(t *testing.T) {
 	assert.False(t, none.acquireSlot("main", 1).beginMapping(7, 5, 3, false))
 }
 
-// More partitions than there are slots go without notes.
+// Partitions beyond the number of slots have no notes.
 func TestMappingNotesRunOut(t *testing.T) {
 	n, err := newMappingNotes(t.TempDir())
 	require.NoError(t, err)

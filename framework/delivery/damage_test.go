@@ -19,7 +19,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 )
 
-// logLines collects what is logged.
+// logLines collects log lines.
 type logLines struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -37,19 +37,19 @@ func (l *logLines) String() string {
 	return l.text.String()
 }
 
-func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+func (l *logLines) newLogger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-// openLogged opens a queue and returns what it logs.
+// openLogged opens a queue and returns its log lines.
 func openLogged(t *testing.T, dir string) (*delivery.Queue, *logLines) {
 	t.Helper()
 	lines := &logLines{}
-	q, err := delivery.Open(t.Context(), delivery.Config{Dir: dir, Log: lines.logger()})
+	q, err := delivery.Open(t.Context(), delivery.Config{Dir: dir, Log: lines.newLogger()})
 	require.NoError(t, err)
 	t.Cleanup(q.Close)
 	return q, lines
 }
 
-// crashImage copies the files of a queue in use, as a process that is killed leaves them.
+// crashImage copies the files of a queue in use, as a killed process leaves them.
 func crashImage(t *testing.T, dir string) string {
 	t.Helper()
 	to := t.TempDir()
@@ -73,8 +73,8 @@ func crashImage(t *testing.T, dir string) string {
 	return to
 }
 
-// blocks are the files of a stream in the order of their numbers.
-func blocks(t *testing.T, dir, stream string) []string {
+// blockFiles returns the block files of a stream by number.
+func blockFiles(t *testing.T, dir, stream string) []string {
 	t.Helper()
 	list, err := filepath.Glob(filepath.Join(dir, "jetstream", "$G", "streams", stream, "msgs", "*.blk"))
 	require.NoError(t, err)
@@ -82,20 +82,20 @@ func blocks(t *testing.T, dir, stream string) []string {
 	return list
 }
 
-// edit changes a file.
-func edit(t *testing.T, path string, change func([]byte) []byte) {
+// editFile changes a file.
+func editFile(t *testing.T, path string, change func([]byte) []byte) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, change(text), 0o600))
 }
 
-// flip inverts a bit of the byte at an offset.
-func flip(at int) func([]byte) []byte {
+// flipBit returns a change that inverts a bit of the byte at an offset.
+func flipBit(at int) func([]byte) []byte {
 	return func(text []byte) []byte { text[at] ^= 0x10; return text }
 }
 
-// recordOf is where the record with the event of a user begins, and its size.
+// recordOf returns the offset and size of the record with the event of a user.
 func recordOf(text []byte, user string) (from, size int) {
 	at := bytes.Index(text, []byte(`"messageId":"`+user+`-`))
 	for from < len(text) {
@@ -108,31 +108,31 @@ func recordOf(text []byte, user string) (from, size int) {
 	panic("there is no such record")
 }
 
-// userEvents appends one page for each of some users.
-func userEvents(t *testing.T, q *delivery.Queue, from, to int, more ...string) {
+// appendUserEvents appends one page for each of several users.
+func appendUserEvents(t *testing.T, q *delivery.Queue, from, to int, more ...string) {
 	t.Helper()
 	for n := from; n < to; n++ {
-		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line(fmt.Sprintf("user%03d", n), 0, more...)}))
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent(fmt.Sprintf("user%03d", n), 0, more...)}))
 	}
 }
 
-// A damaged record costs this record alone. What is lost is logged, counted and kept aside, and stays known until it is accepted.
-func TestADamagedRecordCostsItselfAlone(t *testing.T) {
+// A damaged record loses no other record. The loss is logged, counted, copied aside, and reported until it is acknowledged.
+func TestDamagedRecordLosesNoOther(t *testing.T) {
 	const pages = 40
 	dir := t.TempDir()
-	q := open(t, dir)
-	runner := start(t, q, quick, delivery.Instance{Plan: newRemote(t).plan(`type = "track"`)})
-	stop(t, runner)
-	userEvents(t, q, 0, pages)
+	q := openQueue(t, dir)
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: newRemote(t).planFor(`type = "track"`)})
+	stopRunner(t, runner)
+	appendUserEvents(t, q, 0, pages)
 	q.Close()
-	q = open(t, dir)
+	q = openQueue(t, dir)
 	image := crashImage(t, dir)
 	q.Close()
 
 	part := func(user string, offset func(size int) int) func([]byte) []byte {
 		return func(text []byte) []byte {
 			from, size := recordOf(text, user)
-			return flip(from + offset(size))(text)
+			return flipBit(from + offset(size))(text)
 		}
 	}
 	at := func(n int) func(int) int { return func(int) int { return n } }
@@ -157,8 +157,8 @@ func TestADamagedRecordCostsItselfAlone(t *testing.T) {
 		"the length of the last":              {part("user039", at(0)), 0, false},
 		"the length of the subject":           {part("user020", at(20)), 0, false},
 		"the high length of the subject":      {part("user020", at(21)), 0, false},
-		"a hole over three records":           {hole("user010", "user013"), 3, false},
-		"a hole at the beginning":             {hole("user000", "user002"), 2, false},
+		"a hole over three records":           {overwriteRecords("user010", "user013"), 3, false},
+		"a hole at the beginning":             {overwriteRecords("user000", "user002"), 2, false},
 		"a write that was cut off":            {func(b []byte) []byte { return append(b, b[:50]...) }, 0, false},
 		"an unwritten end after a power loss": {func(b []byte) []byte { return append(b, make([]byte, 5000)...) }, 0, true},
 		"a few bytes of a header":             {func(b []byte) []byte { return append(b, 90, 0, 0) }, 0, true},
@@ -167,18 +167,18 @@ func TestADamagedRecordCostsItselfAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := crashImage(t, image)
-			block := blocks(t, dir, "EVENTS")[0]
-			edit(t, block, c.change)
+			block := blockFiles(t, dir, "EVENTS")[0]
+			editFile(t, block, c.change)
 			damaged, err := os.ReadFile(block)
 			require.NoError(t, err)
 
 			q, lines := openLogged(t, dir)
 			remote := newRemote(t)
-			runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
-			userEvents(t, q, 500, 510)
+			runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
+			appendUserEvents(t, q, 500, 510)
 			want := map[string]int64{"events": int64(pages - c.lost + 10), "delivered": int64(pages - c.lost + 10)}
-			eventually(t, runner, want)
-			stop(t, runner)
+			waitForCounts(t, runner, want)
+			stopRunner(t, runner)
 			d := q.Damage()
 			if c.lost > 0 {
 				assert.EqualValues(t, c.lost, d.LostPages)
@@ -216,8 +216,8 @@ func TestADamagedRecordCostsItselfAlone(t *testing.T) {
 	}
 }
 
-// hole overwrites the records from one user's to that before another's.
-func hole(first, end string) func([]byte) []byte {
+// overwriteRecords returns a change that overwrites the records from one user's up to another's.
+func overwriteRecords(first, end string) func([]byte) []byte {
 	return func(text []byte) []byte {
 		from, _ := recordOf(text, first)
 		to, _ := recordOf(text, end)
@@ -228,32 +228,32 @@ func hole(first, end string) func([]byte) []byte {
 	}
 }
 
-// Files that are gone, and streams of several blocks.
-func TestMissingFilesAreNoticed(t *testing.T) {
+// Missing files are detected, also in streams of several blocks.
+func TestMissingFilesAreDetected(t *testing.T) {
 	dir := t.TempDir()
-	q := open(t, dir)
-	stop(t, start(t, q, quick, delivery.Instance{Plan: newRemote(t).plan(`type = "track"`)}))
+	q := openQueue(t, dir)
+	stopRunner(t, startRunner(t, q, quick, delivery.Instance{Plan: newRemote(t).planFor(`type = "track"`)}))
 	const pages = 330
 	wide := `,"wide":"` + strings.Repeat("w", 90<<10) + `"`
-	userEvents(t, q, 0, pages, wide)
+	appendUserEvents(t, q, 0, pages, wide)
 	image := crashImage(t, dir)
 	q.Close()
 	stopped := crashImage(t, dir)
-	require.Greater(t, len(blocks(t, image, "EVENTS")), 3)
+	require.Greater(t, len(blockFiles(t, image, "EVENTS")), 3)
 
 	index := func(dir string) string {
 		return filepath.Join(dir, "jetstream", "$G", "streams", "EVENTS", "msgs", "index.db")
 	}
 	remove := func(n int) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {
-			list := blocks(t, dir, "EVENTS")
+			list := blockFiles(t, dir, "EVENTS")
 			require.NoError(t, os.Remove(list[(n+len(list))%len(list)]))
 		}
 	}
 	flipIn := func(n int) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {
-			list := blocks(t, dir, "EVENTS")
-			edit(t, list[(n+len(list))%len(list)], flip(200))
+			list := blockFiles(t, dir, "EVENTS")
+			editFile(t, list[(n+len(list))%len(list)], flipBit(200))
 		}
 	}
 	for name, c := range map[string]struct {
@@ -272,12 +272,12 @@ func TestMissingFilesAreNoticed(t *testing.T) {
 		"a bit in the last block":        {stopped, flipIn(-1), 1, 1},
 		"a bit in the middle, killed":    {image, flipIn(1), 1, 1},
 		"no index":                       {stopped, func(t *testing.T, dir string) { require.NoError(t, os.Remove(index(dir))) }, 0, 0},
-		"a damaged index":                {stopped, func(t *testing.T, dir string) { edit(t, index(dir), flip(9)) }, 0, 0},
+		"a damaged index":                {stopped, func(t *testing.T, dir string) { editFile(t, index(dir), flipBit(9)) }, 0, 0},
 		"a block cut in half": {stopped, func(t *testing.T, dir string) {
-			edit(t, blocks(t, dir, "EVENTS")[1], func(b []byte) []byte { return b[:len(b)/2] })
+			editFile(t, blockFiles(t, dir, "EVENTS")[1], func(b []byte) []byte { return b[:len(b)/2] })
 		}, 20, 80},
 		"a damaged description of the stream": {stopped, func(t *testing.T, dir string) {
-			edit(t, filepath.Join(dir, "jetstream", "$G", "streams", "EVENTS", "meta.inf"), flip(40))
+			editFile(t, filepath.Join(dir, "jetstream", "$G", "streams", "EVENTS", "meta.inf"), flipBit(40))
 		}, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -298,38 +298,38 @@ func TestMissingFilesAreNoticed(t *testing.T) {
 	}
 }
 
-// Damage to parked events, dead letters and checkpoints is found, too, and nothing is skipped after it.
+// Damage to parked events, dead letters and checkpoints is detected, and no event is skipped after it.
 func TestDamagedCheckpointsDoNotSkipEvents(t *testing.T) {
 	dir := t.TempDir()
-	q := open(t, dir)
+	q := openQueue(t, dir)
 	remote := newRemote(t)
-	plan := remote.plan(`type = "track"`)
-	runner := start(t, q, quick, delivery.Instance{Plan: plan})
-	userEvents(t, q, 0, 20)
-	eventually(t, runner, map[string]int64{"events": 20, "delivered": 20})
+	plan := remote.planFor(`type = "track"`)
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: plan})
+	appendUserEvents(t, q, 0, 20)
+	waitForCounts(t, runner, map[string]int64{"events": 20, "delivered": 20})
 	time.Sleep(300 * time.Millisecond) // the checkpoints are written
 	image := crashImage(t, dir)
-	stop(t, runner)
+	stopRunner(t, runner)
 	q.Close()
 
-	text, err := os.ReadFile(blocks(t, image, "BOOKS")[0])
+	text, err := os.ReadFile(blockFiles(t, image, "BOOKS")[0])
 	require.NoError(t, err)
 	for at := 30; at < len(text); at += len(text) / 24 {
 		dir := crashImage(t, image)
-		edit(t, blocks(t, dir, "BOOKS")[0], flip(at))
+		editFile(t, blockFiles(t, dir, "BOOKS")[0], flipBit(at))
 		q, lines := openLogged(t, dir)
-		userEvents(t, q, 500, 510)
+		appendUserEvents(t, q, 500, 510)
 		fresh := newRemote(t)
 		runner, err := delivery.NewRunner(t.Context(), q, quick)
 		require.NoError(t, err)
-		err = runner.SetInstances(t.Context(), []delivery.Instance{{Plan: fresh.plan(`type = "track"`)}})
+		err = runner.SetInstances(t.Context(), []delivery.Instance{{Plan: fresh.planFor(`type = "track"`)}})
 		if err != nil {
 			var bad *delivery.CheckpointError
 			require.ErrorAs(t, err, &bad, "at %d", at)
 			_, err = q.RepairCheckpoints(t.Context(), delivery.RepairOptions{Instances: []string{"main"}})
 			require.NoError(t, err)
 			require.Eventually(t, func() bool {
-				return runner.SetInstances(t.Context(), []delivery.Instance{{Plan: fresh.plan(`type = "track"`)}}) == nil
+				return runner.SetInstances(t.Context(), []delivery.Instance{{Plan: fresh.planFor(`type = "track"`)}}) == nil
 			}, 10*time.Second, 50*time.Millisecond)
 		}
 		assert.Eventually(t, func() bool {
@@ -342,42 +342,42 @@ func TestDamagedCheckpointsDoNotSkipEvents(t *testing.T) {
 			}
 			return true
 		}, 10*time.Second, 10*time.Millisecond, "at %d: %s", at, lines)
-		stop(t, runner)
+		stopRunner(t, runner)
 		q.Close()
 	}
 }
 
-// A start after an orderly stop does not read the log, and one after a crash reads it once.
-func TestAnOrderlyStopIsRemembered(t *testing.T) {
+// A start after an orderly stop does not check the log; a start after a crash checks it once.
+func TestOrderlyStopSkipsTheCheck(t *testing.T) {
 	dir := t.TempDir()
-	q := open(t, dir)
-	userEvents(t, q, 0, 10)
+	q := openQueue(t, dir)
+	appendUserEvents(t, q, 0, 10)
 	_, err := os.Stat(filepath.Join(dir, "stopped.json"))
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	q.Close()
 	_, err = os.Stat(filepath.Join(dir, "stopped.json"))
 	require.NoError(t, err)
-	q = open(t, dir)
+	q = openQueue(t, dir)
 	_, err = os.Stat(filepath.Join(dir, "stopped.json"))
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	assert.Empty(t, q.Problems())
 	q.Close()
 }
 
-// What decays on the disk while the server runs is found by reading, before somebody needs it.
-func TestDecayIsFoundWhileRunning(t *testing.T) {
+// Scrubbing finds files that were damaged while the server runs, before they are read.
+func TestScrubFindsDamageWhileRunning(t *testing.T) {
 	dir := t.TempDir()
 	q, lines := openLogged(t, dir)
 	settings := quick
 	settings.ScrubDelay = 10 * time.Millisecond
-	userEvents(t, q, 0, 10)
-	edit(t, blocks(t, dir, "EVENTS")[0], func(text []byte) []byte {
+	appendUserEvents(t, q, 0, 10)
+	editFile(t, blockFiles(t, dir, "EVENTS")[0], func(text []byte) []byte {
 		from, _ := recordOf(text, "user004")
-		return flip(from + 90)(text)
+		return flipBit(from + 90)(text)
 	})
-	runner := start(t, q, settings)
+	runner := startRunner(t, q, settings)
 	require.Eventually(t, func() bool { return len(q.Problems()) > 0 }, 10*time.Second, 10*time.Millisecond)
-	stop(t, runner)
+	stopRunner(t, runner)
 	d := q.Damage()
 	require.Len(t, d.Files, 1)
 	assert.EqualValues(t, 5, d.Files[0].First)

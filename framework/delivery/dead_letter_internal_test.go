@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Reading ends, also where the last of what was there is deleted meanwhile.
-func TestReadingWhatIsDeletedMeanwhileEnds(t *testing.T) {
+// Reading ends even if the last existing message is deleted in the meantime.
+func TestReadingDeletedMessagesEnds(t *testing.T) {
 	q, err := Open(t.Context(), Config{Dir: t.TempDir()})
 	require.NoError(t, err)
 	defer q.Close()
@@ -29,8 +29,8 @@ func TestReadingWhatIsDeletedMeanwhileEnds(t *testing.T) {
 	require.Less(t, n, 1000)
 }
 
-// A book that nobody owns is begun once: who comes second does not move what the first has begun.
-func TestABookIsBegunOnce(t *testing.T) {
+// A checkpoint without an owner is created once; a second creation does not move it.
+func TestCheckpointIsCreatedOnce(t *testing.T) {
 	q, err := Open(t.Context(), Config{Dir: t.TempDir()})
 	require.NoError(t, err)
 	defer q.Close()
@@ -44,8 +44,8 @@ func TestABookIsBegunOnce(t *testing.T) {
 	require.EqualValues(t, 5, parseCheckpoint(m.Data).Low)
 }
 
-// Of letters that are only counted and asked for, neither events nor requests stay in memory: there may be many.
-func TestChoosingLettersHoldsLittle(t *testing.T) {
+// Selecting letters keeps neither their events nor their requests in memory.
+func TestSelectLettersKeepsNoEvents(t *testing.T) {
 	q, err := Open(t.Context(), Config{Dir: t.TempDir()})
 	require.NoError(t, err)
 	defer q.Close()
@@ -58,8 +58,9 @@ func TestChoosingLettersHoldsLittle(t *testing.T) {
 	require.Nil(t, list[0].Request)
 }
 
-// What an instance of another process has not finished stays, though this process's config does not have that instance.
-func TestWhatAnotherProcessNeedsIsNotTrimmed(t *testing.T) {
+// Events that an instance of another process has not finished are kept, even if this process's config does not have that
+// instance.
+func TestOtherMembersEventsAreNotTrimmed(t *testing.T) {
 	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 2, Retention: time.Nanosecond})
 	require.NoError(t, err)
 	defer q.Close()

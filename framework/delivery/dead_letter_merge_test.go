@@ -14,7 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// allLetters returns the letters of a queue by their IDs: the queue gives them as they were written.
+// allLetters returns the letters of a queue sorted by id.
 func allLetters(t *testing.T, q *delivery.Queue) (list []*delivery.DeadLetter) {
 	t.Helper()
 	require.NoError(t, q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error { list = append(list, l); return nil }))
@@ -29,8 +29,8 @@ func replayAll(t *testing.T, q *delivery.Queue, events int) {
 	require.Equal(t, events, n)
 }
 
-// switchable is a remote that refuses the user "bad" with a status until the status is 0.
-func switchable(t *testing.T, status int64) (*remote, *atomic.Int64) {
+// switchableRemote returns a remote that answers the user "bad" with a status until the status is set to 0.
+func switchableRemote(t *testing.T, status int64) (*remote, *atomic.Int64) {
 	remote, now := newRemote(t), &atomic.Int64{}
 	now.Store(status)
 	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
@@ -46,17 +46,17 @@ func switchable(t *testing.T, status int64) (*remote, *atomic.Int64) {
 	return remote, now
 }
 
-// A replayed event that is refused again stays one letter under its name, and its attempts add up: for replays of letters and of kept
-// events, several in a row, and with restarts between. The letter goes once the event is delivered.
-func TestAReplayThatFailsAgainStaysOneLetter(t *testing.T) {
+// A replayed event that is refused again keeps one letter with one id, whose attempts add up. This holds for replays of letters
+// and of stored events, in a row and with restarts between. The letter is deleted once the event is delivered.
+func TestFailedReplayUpdatesItsLetter(t *testing.T) {
 	dir := t.TempDir()
-	q := open(t, dir)
-	remote, status := switchable(t, 400)
-	plan := remote.plan(`type = "track"`)
-	runner := start(t, q, quick, delivery.Instance{Plan: plan})
+	q := openQueue(t, dir)
+	remote, status := switchableRemote(t, 400)
+	plan := remote.planFor(`type = "track"`)
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: plan})
 	same := `,"group":"g"`
-	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("bad", 0, same), line("fine", 0, same), line("bad", 1, same)}))
-	eventually(t, runner, map[string]int64{"events": 3, "delivered": 1, "dead": 2})
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("bad", 0, same), newEvent("fine", 0, same), newEvent("bad", 1, same)}))
+	waitForCounts(t, runner, map[string]int64{"events": 3, "delivered": 1, "dead": 2})
 	first := allLetters(t, q)
 	require.Len(t, first, 2)
 
@@ -66,15 +66,15 @@ func TestAReplayThatFailsAgainStaysOneLetter(t *testing.T) {
 	for range 3 {
 		replayAll(t, q, 3)
 	}
-	eventually(t, runner, map[string]int64{"events": 3, "replayed": 9, "delivered": 4, "dead": 8})
+	waitForCounts(t, runner, map[string]int64{"events": 3, "replayed": 9, "delivered": 4, "dead": 8})
 	for round := range 2 {
-		stop(t, runner)
+		stopRunner(t, runner)
 		q.Close()
-		q = open(t, dir)
-		runner = start(t, q, quick, delivery.Instance{Plan: plan})
+		q = openQueue(t, dir)
+		runner = startRunner(t, q, quick, delivery.Instance{Plan: plan})
 		replayAll(t, q, 3)
 		more := int64(round + 1)
-		eventually(t, runner, map[string]int64{"events": 3, "replayed": 9 + 3*more, "delivered": 4 + more, "dead": 8 + 2*more})
+		waitForCounts(t, runner, map[string]int64{"events": 3, "replayed": 9 + 3*more, "delivered": 4 + more, "dead": 8 + 2*more})
 	}
 	letters := allLetters(t, q)
 	require.Len(t, letters, 2)
@@ -85,9 +85,9 @@ func TestAReplayThatFailsAgainStaysOneLetter(t *testing.T) {
 	}
 	status.Store(0)
 	replayAll(t, q, 3)
-	eventually(t, runner, map[string]int64{"events": 3, "replayed": 18, "delivered": 21, "dead": 0})
+	waitForCounts(t, runner, map[string]int64{"events": 3, "replayed": 18, "delivered": 21, "dead": 0})
 	assert.Empty(t, allLetters(t, q), "a delivered event has no letter")
-	stop(t, runner)
+	stopRunner(t, runner)
 	q.Close()
 }
 
@@ -106,18 +106,18 @@ func reasonsByID(t *testing.T, q *delivery.Queue) map[string]string {
 	return reasons
 }
 
-// A letter that is dropped after a replay is gone, as is one that waits behind a parked event.
-func TestAReplayedLetterIsDroppedOnce(t *testing.T) {
-	q := open(t, t.TempDir())
+// A letter that was replayed and then dropped is gone, and so is one that waits behind a parked event.
+func TestReplayedLetterIsDroppedOnce(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
-	remote, status := switchable(t, 400)
-	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
-	defer stop(t, runner)
+	remote, status := switchableRemote(t, 400)
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
+	defer stopRunner(t, runner)
 	same := `,"group":"g"`
-	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("bad", 0, same)}))
-	eventually(t, runner, map[string]int64{"events": 1, "dead": 1})
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("bad", 0, same)}))
+	waitForCounts(t, runner, map[string]int64{"events": 1, "dead": 1})
 	replayAll(t, q, 1)
-	eventually(t, runner, map[string]int64{"events": 1, "replayed": 1, "dead": 2})
+	waitForCounts(t, runner, map[string]int64{"events": 1, "replayed": 1, "dead": 2})
 	n, err := q.DropDeadLetters(t.Context(), delivery.DeadLetterFilter{User: "bad"})
 	require.NoError(t, err)
 	assert.Equal(t, 1, n)
@@ -125,27 +125,27 @@ func TestAReplayedLetterIsDroppedOnce(t *testing.T) {
 	status.Store(0)
 }
 
-// Replays of parked events join the letters of those: unparked, each is delivered once, in order.
-func TestReplaysOfParkedEventsAreOneLetterEach(t *testing.T) {
+// Replays of parked events are merged with their letters: once unparked, each is delivered once and in order.
+func TestReplayedParkedEventsKeepOneLetterEach(t *testing.T) {
 	for _, drop := range []bool{false, true} {
-		q := open(t, t.TempDir())
-		remote, status := switchable(t, 500)
-		runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+		q := openQueue(t, t.TempDir())
+		remote, status := switchableRemote(t, 500)
+		runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 		same := `,"group":"g"`
 		for n := range 3 {
-			require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("bad", n, same), line("fine", n, same)}))
+			require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("bad", n, same), newEvent("fine", n, same)}))
 		}
 		busy := 0
-		keepBusy := func() { // a failure counts as the event's own while others of its batch succeed
-			require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("busy", busy, same)}))
+		keepBusy := func() { // a failure is the event's own while others of its batch succeed
+			require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("busy", busy, same)}))
 			busy++
 		}
-		require.Eventually(t, func() bool { keepBusy(); return counts(runner)["parked"] == 3 }, waiting, tick)
+		require.Eventually(t, func() bool { keepBusy(); return countsOf(runner)["parked"] == 3 }, waiting, tick)
 		reasons := reasonsByID(t, q)
 		n, err := q.Replay(t.Context(), delivery.ReplayRequest{Instance: "main", Choose: userIs("bad")})
 		require.NoError(t, err)
 		require.Equal(t, 3, n)
-		require.Eventually(t, func() bool { return counts(runner)["parked"] == 6 }, waiting, tick)
+		require.Eventually(t, func() bool { return countsOf(runner)["parked"] == 6 }, waiting, tick)
 		require.Len(t, allLetters(t, q), 3)
 		assert.Equal(t, reasons, reasonsByID(t, q), "why they were parked stays")
 		status.Store(0)
@@ -157,13 +157,13 @@ func TestReplaysOfParkedEventsAreOneLetterEach(t *testing.T) {
 			_, err = q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{User: "bad"})
 		}
 		require.NoError(t, err)
-		require.Eventually(t, func() bool { return counts(runner)["parked"] == 0 }, waiting, tick)
+		require.Eventually(t, func() bool { return countsOf(runner)["parked"] == 0 }, waiting, tick)
 		require.Eventually(t, func() bool {
-			c := counts(runner)
+			c := countsOf(runner)
 			return c["events"]+c["replayed"] == c["delivered"]+c["dropped"] && c[outcome] >= 6
-		}, waiting, tick, "%v", counts(runner))
+		}, waiting, tick, "%v", countsOf(runner))
 		assert.Empty(t, allLetters(t, q))
-		stop(t, runner)
+		stopRunner(t, runner)
 		if drop {
 			assert.Empty(t, remote.taken["bad"])
 		} else {

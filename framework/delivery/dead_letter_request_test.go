@@ -26,8 +26,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// answering is a transport that answers each request body with a status.
-func answering(status func(body string) int) http.RoundTripper {
+// answeringTransport returns a transport that answers each request body with a status.
+func answeringTransport(status func(body string) int) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -40,7 +40,7 @@ func answering(status func(body string) int) http.RoundTripper {
 	})
 }
 
-// lettersByUser returns the letters of a queue by the user of their event.
+// lettersByUser returns the letters of a queue by the user of the event.
 func lettersByUser(t *testing.T, q *delivery.Queue) map[string]*delivery.DeadLetter {
 	letters := map[string]*delivery.DeadLetter{}
 	require.NoError(t, q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error {
@@ -50,8 +50,8 @@ func lettersByUser(t *testing.T, q *delivery.Queue) map[string]*delivery.DeadLet
 	return letters
 }
 
-// oneByOne sends each change in a request of its own and refuses changes of the group "none" without a request.
-func oneByOne(ctx context.Context, call destination.BatchCall[change, change]) (*destination.MultiStatus, error) {
+// performOneByOne sends each change in a request of its own, and refuses changes of the group "none" without a request.
+func performOneByOne(ctx context.Context, call destination.BatchCall[change, change]) (*destination.MultiStatus, error) {
 	ms := destination.NewMultiStatus(len(call.Payloads))
 	for i, c := range call.Payloads {
 		if c.n < 0 {
@@ -68,30 +68,30 @@ func oneByOne(ctx context.Context, call destination.BatchCall[change, change]) (
 	return ms, nil
 }
 
-// A letter shows the request that carried its event. It does not show the request of another event of the same batch.
-func TestALetterShowsItsOwnRequest(t *testing.T) {
-	q := open(t, t.TempDir())
+// A letter shows the request that carried its event, not that of another event of the batch.
+func TestLetterShowsItsOwnRequest(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	p := destination.Plugin{
 		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(definition)}},
-		Actions:    map[string]destination.Action{"send": destination.Handle(destination.Handler[change, change]{PerformBatch: oneByOne})},
+		Actions:    map[string]destination.Action{"send": destination.Handle(destination.Handler[change, change]{PerformBatch: performOneByOne})},
 	}
 	d, err := p.Load()
 	require.NoError(t, err)
 	in := config.InstanceOf(event.MustParse(`{"id":"main","subscriptions":[{"name":"all","action":"send","subscribe":"type = \"track\""}]}`))
-	plan, err := runtime.New(p, d, in, runtime.Host{Transport: answering(func(body string) int {
+	plan, err := runtime.New(p, d, in, runtime.Host{Transport: answeringTransport(func(body string) int {
 		return map[string]int{"fine": 200, "poison": 422, "down": 503}[body]
 	})})
 	require.NoError(t, err)
 	impatient := quick
 	impatient.RetryFor = 300 * time.Millisecond
-	runner := start(t, q, impatient, delivery.Instance{Plan: plan})
-	defer stop(t, runner)
+	runner := startRunner(t, q, impatient, delivery.Instance{Plan: plan})
+	defer stopRunner(t, runner)
 	same := `,"group":"g"`
 	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{
-		line("poison", 1, same), line("nobody", -1, same), line("down", 1, same), line("fine", 1, same),
+		newEvent("poison", 1, same), newEvent("nobody", -1, same), newEvent("down", 1, same), newEvent("fine", 1, same),
 	}))
-	eventually(t, runner, map[string]int64{"events": 4, "delivered": 1, "dead": 2, "parked": 1})
+	waitForCounts(t, runner, map[string]int64{"events": 4, "delivered": 1, "dead": 2, "parked": 1})
 	letters := lettersByUser(t, q)
 	assert.Nil(t, letters["nobody"].Request)
 	for user, status := range map[string]int{"poison": 422, "down": 503} {
@@ -107,7 +107,7 @@ func TestALetterShowsItsOwnRequest(t *testing.T) {
 	}
 }
 
-// cohortPlan is a plan of Braze Cohorts on a transport.
+// cohortPlan returns a plan of Braze Cohorts that uses a transport.
 func cohortPlan(t *testing.T, transport http.RoundTripper) *runtime.Plan {
 	plugin := brazecohorts.Plugin()
 	d, err := plugin.Load()
@@ -119,8 +119,8 @@ func cohortPlan(t *testing.T, transport http.RoundTripper) *runtime.Plan {
 	return plan
 }
 
-// entered is an event of a user, or of an anonymous one without an identifier, that enters the cohort vip.
-func entered(user string, n int) delivery.NewEvent {
+// enteredEvent returns an event that adds a user to the cohort vip. The user is anonymous and has no identifier if user is "".
+func enteredEvent(user string, n int) delivery.NewEvent {
 	who := fmt.Sprintf(`"userId":%q`, user)
 	if strings.HasPrefix(user, "anonymous") {
 		who = fmt.Sprintf(`"anonymousId":%q`, user)
@@ -132,23 +132,23 @@ func entered(user string, n int) delivery.NewEvent {
 	return delivery.NewEvent{Source: "web", Key: event.OrderingKey(e), Raw: []byte(e.JSON())}
 }
 
-// Users of a halved batch of a cohort each show the request that carried them, or none.
-func TestALetterOfAHalvedBatchShowsItsOwnRequest(t *testing.T) {
-	q := open(t, t.TempDir())
+// Each letter of a halved cohort batch shows the request that carried its user, or none.
+func TestLetterOfHalvedBatchShowsItsOwnRequest(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
-	runner := start(t, q, quick, delivery.Instance{Plan: cohortPlan(t, answering(func(body string) int {
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: cohortPlan(t, answeringTransport(func(body string) int {
 		if strings.Contains(body, "poison") {
 			return 400
 		}
 		return 201
 	}))})
-	defer stop(t, runner)
-	batch := []delivery.NewEvent{entered("poison", 0), entered("anonymous", 0)}
+	defer stopRunner(t, runner)
+	batch := []delivery.NewEvent{enteredEvent("poison", 0), enteredEvent("anonymous", 0)}
 	for u := range 20 {
-		batch = append(batch, entered(fmt.Sprintf("u%d", u), 0))
+		batch = append(batch, enteredEvent(fmt.Sprintf("u%d", u), 0))
 	}
 	require.NoError(t, q.Append(t.Context(), batch))
-	eventually(t, runner, map[string]int64{"events": 22, "delivered": 20, "dead": 2})
+	waitForCounts(t, runner, map[string]int64{"events": 22, "delivered": 20, "dead": 2})
 	letters := lettersByUser(t, q)
 	assert.Nil(t, letters["anonymous"].Request)
 	assert.Contains(t, letters["anonymous"].Reason, "there is no identifier")

@@ -53,12 +53,12 @@ func (c *change) Decode(v event.Value) {
 	c.id, c.group, c.n = v.Get("id").Str(), v.Get("group").Str(), int(v.Get("n").Float())
 }
 
-// remote is what the instances of a test deliver to.
+// remote is the remote of a test's instances.
 type remote struct {
 	t      *testing.T
 	mu     sync.Mutex
-	taken  map[string][]int // by user, in the order of arrival
-	busy   map[string]bool  // groups with a request under way
+	taken  map[string][]int // by user, in order of arrival
+	busy   map[string]bool  // groups with a request in flight
 	answer func(changes []change) (*destination.MultiStatus, error)
 }
 
@@ -95,7 +95,7 @@ func (r *remote) perform(_ context.Context, call destination.BatchCall[change, c
 	return ms, err
 }
 
-func (r *remote) plan(subscribe string) *runtime.Plan { return r.planOf(r.perform, subscribe) }
+func (r *remote) planFor(subscribe string) *runtime.Plan { return r.planOf(r.perform, subscribe) }
 
 func (r *remote) planOf(perform func(context.Context, destination.BatchCall[change, change]) (*destination.MultiStatus, error), subscribe string) *runtime.Plan {
 	return r.planNamed("all", perform, subscribe)
@@ -120,7 +120,7 @@ func (r *remote) planOfInstance(id, name string, perform func(context.Context, d
 	return made
 }
 
-func open(t *testing.T, dir string) *delivery.Queue {
+func openQueue(t *testing.T, dir string) *delivery.Queue {
 	q, err := delivery.Open(t.Context(), delivery.Config{Dir: dir})
 	require.NoError(t, err)
 	return q
@@ -130,21 +130,21 @@ var quick = delivery.Settings{
 	Linger: 10 * time.Millisecond, MinBackoff: time.Millisecond, MaxBackoff: 20 * time.Millisecond, MaxAttempts: 5, EvictAfter: 50 * time.Millisecond,
 }
 
-func start(t *testing.T, q *delivery.Queue, s delivery.Settings, instances ...delivery.Instance) *delivery.Runner {
+func startRunner(t *testing.T, q *delivery.Queue, s delivery.Settings, instances ...delivery.Instance) *delivery.Runner {
 	runner, err := delivery.NewRunner(t.Context(), q, s)
 	require.NoError(t, err)
 	require.NoError(t, runner.SetInstances(t.Context(), instances))
 	return runner
 }
 
-func stop(t *testing.T, r *delivery.Runner) {
+func stopRunner(t *testing.T, r *delivery.Runner) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 	defer cancel()
 	r.Stop(ctx)
 }
 
-// line is event n of a user.
-func line(user string, n int, more ...string) delivery.NewEvent {
+// newEvent returns event n of a user.
+func newEvent(user string, n int, more ...string) delivery.NewEvent {
 	raw := fmt.Sprintf(`{"type":"track","messageId":"%s-%d","userId":%q,"n":%d,"group":"g%d"%s}`, user, n, user, n, n%3, strings.Join(more, ""))
 	e, err := event.Parse([]byte(raw))
 	if err != nil {
@@ -153,7 +153,7 @@ func line(user string, n int, more ...string) delivery.NewEvent {
 	return delivery.NewEvent{Source: "web", Key: event.OrderingKey(e.Value()), Raw: []byte(raw)}
 }
 
-func counts(r *delivery.Runner) map[string]int64 {
+func countsOf(r *delivery.Runner) map[string]int64 {
 	sum := map[string]int64{}
 	for _, s := range r.Status() {
 		for k, n := range s.Counts {
@@ -165,22 +165,22 @@ func counts(r *delivery.Runner) map[string]int64 {
 	return sum
 }
 
-// inOrder holds that a user's events have come from the first on, none twice and none missing.
-func inOrder(t *testing.T, user string, list []int) {
+// requireInOrder fails unless a user's events have arrived in order, starting with the first, each exactly once.
+func requireInOrder(t *testing.T, user string, list []int) {
 	t.Helper()
 	for i, n := range list {
 		require.Equal(t, i, n, "%s: %v", user, list)
 	}
 }
 
-func eventually(t *testing.T, r *delivery.Runner, want map[string]int64) {
+func waitForCounts(t *testing.T, r *delivery.Runner, want map[string]int64) {
 	t.Helper()
-	assert.Eventually(t, func() bool { return maps.Equal(counts(r), want) }, 30*time.Second, 10*time.Millisecond)
-	require.Equal(t, want, counts(r))
+	assert.Eventually(t, func() bool { return maps.Equal(countsOf(r), want) }, 30*time.Second, 10*time.Millisecond)
+	require.Equal(t, want, countsOf(r))
 }
 
 func TestEventsAreDeliveredInTheOrderOfEachUser(t *testing.T) {
-	q := open(t, t.TempDir())
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote := newRemote(t)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -199,28 +199,28 @@ func TestEventsAreDeliveredInTheOrderOfEachUser(t *testing.T) {
 		}
 		return ms, nil
 	}
-	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 	const users, each = 50, 60
 	for n := range each {
 		var batch []delivery.NewEvent
 		for u := range users {
-			batch = append(batch, line(fmt.Sprintf("u%d", u), n))
+			batch = append(batch, newEvent(fmt.Sprintf("u%d", u), n))
 		}
 		require.NoError(t, q.Append(t.Context(), batch))
 	}
-	eventually(t, runner, map[string]int64{"events": users * each, "delivered": users * each})
-	stop(t, runner)
+	waitForCounts(t, runner, map[string]int64{"events": users * each, "delivered": users * each})
+	stopRunner(t, runner)
 	for user, list := range remote.taken {
-		inOrder(t, user, list)
+		requireInOrder(t, user, list)
 	}
 	assert.Len(t, remote.taken, users)
 }
 
-// What cannot be delivered is dead; what could be later is parked with everything of its user behind it, and nobody else waits.
-// Replays keep the order.
-func TestLettersAreReplayedInOrder(t *testing.T) {
+// Refused events become dead letters. Events that keep failing are parked with the later events of their user, and no other user
+// waits. Replays keep the order.
+func TestDeadLettersAreReplayedInOrder(t *testing.T) {
 	dir := t.TempDir()
-	q := open(t, dir)
+	q := openQueue(t, dir)
 	remote := newRemote(t)
 	well := false
 	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
@@ -239,19 +239,19 @@ func TestLettersAreReplayedInOrder(t *testing.T) {
 		}
 		return ms, nil
 	}
-	plan := remote.plan(`type = "track"`)
-	runner := start(t, q, quick, delivery.Instance{Plan: plan})
+	plan := remote.planFor(`type = "track"`)
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: plan})
 	same := `,"group":"g"`
 	for n := range 10 {
-		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("poison", n, same), line("bad", n, same), line("fine", n, same)}))
-		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("fine", n+100, same)}))
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("poison", n, same), newEvent("bad", n, same), newEvent("fine", n, same)}))
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("fine", n+100, same)}))
 		time.Sleep(5 * time.Millisecond)
 	}
-	eventually(t, runner, map[string]int64{"events": 40, "delivered": 20, "dead": 10, "parked": 10})
-	stop(t, runner)
+	waitForCounts(t, runner, map[string]int64{"events": 40, "delivered": 20, "dead": 10, "parked": 10})
+	stopRunner(t, runner)
 	q.Close()
 
-	q = open(t, dir)
+	q = openQueue(t, dir)
 	defer q.Close()
 	letters := func(f delivery.DeadLetterFilter) (list []*delivery.DeadLetter) {
 		require.NoError(t, q.DeadLetters(t.Context(), f, func(l *delivery.DeadLetter) error { list = append(list, l); return nil }))
@@ -267,28 +267,28 @@ func TestLettersAreReplayedInOrder(t *testing.T) {
 	require.Len(t, dead, 10)
 	assert.Equal(t, 1, dead[0].Attempts)
 
-	runner = start(t, q, quick, delivery.Instance{Plan: plan})
-	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("poison", 10, same), line("bad", 10, same)}))
-	eventually(t, runner, map[string]int64{"events": 42, "delivered": 20, "dead": 11, "parked": 11})
+	runner = startRunner(t, q, quick, delivery.Instance{Plan: plan})
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("poison", 10, same), newEvent("bad", 10, same)}))
+	waitForCounts(t, runner, map[string]int64{"events": 42, "delivered": 20, "dead": 11, "parked": 11})
 	remote.mu.Lock()
 	well = true
 	remote.mu.Unlock()
-	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("poison", 11, same)}))
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("poison", 11, same)}))
 	n, err := q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{Instance: "main"})
 	require.NoError(t, err)
 	assert.GreaterOrEqual(t, n, 22)
-	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("poison", 12, same), line("bad", 11, same)}))
-	eventually(t, runner, map[string]int64{"events": 45, "delivered": 45, "dead": 0, "parked": 0})
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("poison", 12, same), newEvent("bad", 11, same)}))
+	waitForCounts(t, runner, map[string]int64{"events": 45, "delivered": 45, "dead": 0, "parked": 0})
 	require.Empty(t, letters(delivery.DeadLetterFilter{}))
 	for _, user := range []string{"poison", "bad"} {
-		inOrder(t, user, remote.taken[user])
+		requireInOrder(t, user, remote.taken[user])
 	}
-	stop(t, runner)
+	stopRunner(t, runner)
 }
 
-// One item for which a batch is refused whole dies alone.
-func TestWhatABatchIsRefusedForDiesAlone(t *testing.T) {
-	q := open(t, t.TempDir())
+// If the remote refuses a whole batch because of one event, only that event becomes a dead letter.
+func TestOnlyTheRefusedEventOfABatchDies(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote := newRemote(t)
 	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
@@ -299,24 +299,24 @@ func TestWhatABatchIsRefusedForDiesAlone(t *testing.T) {
 		}
 		return nil, nil
 	}
-	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 	var batch []delivery.NewEvent
 	for u := range 100 {
-		batch = append(batch, line(fmt.Sprintf("u%d", u), 0))
+		batch = append(batch, newEvent(fmt.Sprintf("u%d", u), 0))
 	}
 	require.NoError(t, q.Append(t.Context(), batch))
-	eventually(t, runner, map[string]int64{"events": 100, "delivered": 99, "dead": 1})
-	stop(t, runner)
+	waitForCounts(t, runner, map[string]int64{"events": 100, "delivered": 99, "dead": 1})
+	stopRunner(t, runner)
 }
 
-// How long tests wait for something to come about, and how often they look.
+// Timeout and interval of waits in tests.
 const (
 	waiting = 30 * time.Second
 	tick    = 10 * time.Millisecond
 )
 
-// count returns how many changes of a user the remote has taken.
-func (r *remote) count(user string) int {
+// countOf returns how many changes of a user the remote has accepted.
+func (r *remote) countOf(user string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.taken[user])

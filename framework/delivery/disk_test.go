@@ -17,7 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// smallDisk mounts a file system of its own for a test. Without the permission to mount, the test is skipped.
+// smallDisk mounts a small file system for a test. It skips the test if mounting is not permitted.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -28,68 +28,68 @@ func smallDisk(t *testing.T, size string) string {
 	return filepath.Join(dir, "queue")
 }
 
-// large is event n of a user with 100 KB.
-func large(user string, n int) delivery.NewEvent {
-	return line(user, n, `,"x":"`+strings.Repeat("x", 100_000)+`"`)
+// largeEvent returns event n of a user, with 100 KB.
+func largeEvent(user string, n int) delivery.NewEvent {
+	return newEvent(user, n, `,"x":"`+strings.Repeat("x", 100_000)+`"`)
 }
 
-// codes are the kinds of what a Runner's Health finds.
-func codes(r *delivery.Runner) (list []delivery.Code) {
+// findingCodes returns the codes of the findings of a Runner's Health.
+func findingCodes(r *delivery.Runner) (list []delivery.Code) {
 	for _, f := range r.Health(context.Background()).Findings {
 		list = append(list, f.Code)
 	}
 	return list
 }
 
-// On a small disk and with the default config, delivered events go when the disk runs short, and what is not delivered stays.
-func TestDeliveredEventsGoWhenTheDiskIsShort(t *testing.T) {
-	q := open(t, smallDisk(t, "64m"))
+// With the default config on a small disk, delivered events are deleted when the disk runs short, and undelivered ones are kept.
+func TestDeliveredEventsAreDeletedOnAShortDisk(t *testing.T) {
+	q := openQueue(t, smallDisk(t, "64m"))
 	t.Cleanup(q.Close)
 	remote := newRemote(t)
-	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
-	t.Cleanup(func() { stop(t, runner) })
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
+	t.Cleanup(func() { stopRunner(t, runner) })
 	const events = 1500 // 150 MB
 	refusals := 0
 	for n := range events {
-		for q.Append(t.Context(), []delivery.NewEvent{large("u", n)}) != nil {
+		for q.Append(t.Context(), []delivery.NewEvent{largeEvent("u", n)}) != nil {
 			refusals++
 			require.Less(t, refusals, 1500, "delivered events make room at once")
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
-	eventually(t, runner, map[string]int64{"events": events, "delivered": events})
-	inOrder(t, "u", remote.taken["u"])
+	waitForCounts(t, runner, map[string]int64{"events": events, "delivered": events})
+	requireInOrder(t, "u", remote.taken["u"])
 	t.Logf("150 MB through a disk of 64 MB, %d refusals of 20 ms", refusals)
 }
 
-// A disk full of events that are not delivered: no more is taken, nothing is lost, and when they are delivered, they make room.
-func TestADiskFullOfWaitingEvents(t *testing.T) {
-	q := open(t, smallDisk(t, "64m"))
+// On a disk full of undelivered events no more are accepted and none is lost. Once they are delivered, they are deleted.
+func TestDiskFullOfWaitingEvents(t *testing.T) {
+	q := openQueue(t, smallDisk(t, "64m"))
 	t.Cleanup(q.Close)
 	remote, opened := newRemote(t), make(chan struct{})
 	remote.answer = func([]change) (*destination.MultiStatus, error) { <-opened; return nil, nil }
-	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
-	t.Cleanup(func() { stop(t, runner) })
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
+	t.Cleanup(func() { stopRunner(t, runner) })
 	taken := 0
 	for ; ; taken++ {
-		if err := q.Append(t.Context(), []delivery.NewEvent{large("u", taken)}); err != nil {
+		if err := q.Append(t.Context(), []delivery.NewEvent{largeEvent("u", taken)}); err != nil {
 			require.ErrorIs(t, err, delivery.ErrFull)
 			break
 		}
 		require.Less(t, taken, 700)
 	}
 	assert.Greater(t, taken, 300, "most of the disk is used")
-	assert.Contains(t, codes(runner), delivery.CodeDiskShort)
+	assert.Contains(t, findingCodes(runner), delivery.CodeDiskShort)
 	assert.False(t, runner.Health(t.Context()).Ingesting)
 	close(opened)
-	require.Eventually(t, func() bool { return q.Append(t.Context(), []delivery.NewEvent{line("u", taken)}) == nil }, 20*time.Second, 20*time.Millisecond)
-	eventually(t, runner, map[string]int64{"events": int64(taken) + 1, "delivered": int64(taken) + 1})
-	inOrder(t, "u", remote.taken["u"])
+	require.Eventually(t, func() bool { return q.Append(t.Context(), []delivery.NewEvent{newEvent("u", taken)}) == nil }, 20*time.Second, 20*time.Millisecond)
+	waitForCounts(t, runner, map[string]int64{"events": int64(taken) + 1, "delivered": int64(taken) + 1})
+	requireInOrder(t, "u", remote.taken["u"])
 	require.Eventually(t, func() bool { return runner.Health(t.Context()).Ready }, 20*time.Second, 20*time.Millisecond)
 }
 
-// refuse lets every event of a remote fail with a status.
-func (r *remote) refuse(status int) {
+// failAll makes every request to the remote fail with a status, or none if it is 0.
+func (r *remote) failAll(status int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answer = func(changes []change) (*destination.MultiStatus, error) {
@@ -105,8 +105,8 @@ func (r *remote) refuse(status int) {
 	}
 }
 
-// Dead letters go at their bounds, the oldest first, and are counted.
-func TestDeadLettersHaveBounds(t *testing.T) {
+// The oldest dead letters beyond the limits are deleted and counted.
+func TestDeadLetterLimits(t *testing.T) {
 	for name, c := range map[string]struct {
 		set  func(*delivery.Settings)
 		left func(n int) bool
@@ -115,34 +115,34 @@ func TestDeadLettersHaveBounds(t *testing.T) {
 		"age":  {func(s *delivery.Settings) { s.DeadLetterRetention = 3 * time.Second }, func(n int) bool { return n == 0 }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			q := open(t, t.TempDir())
+			q := openQueue(t, t.TempDir())
 			defer q.Close()
 			remote := newRemote(t)
-			remote.refuse(400)
+			remote.failAll(400)
 			registry, s := prometheus.NewRegistry(), quick
 			s.TrimInterval, s.Metrics = 100*time.Millisecond, delivery.NewMetrics(registry)
 			c.set(&s)
-			runner := start(t, q, s, delivery.Instance{Plan: remote.plan(`type = "track"`)})
-			defer stop(t, runner)
+			runner := startRunner(t, q, s, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
+			defer stopRunner(t, runner)
 			for n := range 60 {
-				require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{large("u", n)}))
+				require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{largeEvent("u", n)}))
 			}
-			eventually(t, runner, map[string]int64{"events": 60, "dead": 60})
+			waitForCounts(t, runner, map[string]int64{"events": 60, "dead": 60})
 			var left []*delivery.DeadLetter
 			require.Eventually(t, func() bool {
 				left = nil
 				err := q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error { left = append(left, l); return nil })
-				return err == nil && c.left(len(left)) && 60-len(left) == int(metric(t, registry, "landfall_dead_letters_expired_total", "bound", name))
+				return err == nil && c.left(len(left)) && 60-len(left) == int(metricValue(t, registry, "landfall_dead_letters_expired_total", "bound", name))
 			}, 20*time.Second, 50*time.Millisecond)
 			for i, l := range left {
-				assert.Contains(t, string(l.Event), line("u", 60-len(left)+i).Key[2:], "the oldest went")
+				assert.Contains(t, string(l.Event), newEvent("u", 60-len(left)+i).Key[2:], "the oldest went")
 			}
 		})
 	}
 }
 
-// metric is the value of a counter with a label.
-func metric(t *testing.T, registry *prometheus.Registry, name, label, value string) (sum float64) {
+// metricValue returns the sum of a metric's values with a label.
+func metricValue(t *testing.T, registry *prometheus.Registry, name, label, value string) (sum float64) {
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	for _, f := range families {
@@ -157,9 +157,9 @@ func metric(t *testing.T, registry *prometheus.Registry, name, label, value stri
 	return sum
 }
 
-// At the bound of parked events an instance with parked events takes no more, deletes none and says so; another goes on. When
-// parked events are replayed or dropped, it goes on by itself.
-func TestParkedEventsHaveABound(t *testing.T) {
+// At the limit of parked events, an instance with parked events reads no more, deletes none and reports it, while another
+// instance continues. It resumes when the parked events are replayed or dropped.
+func TestParkedEventsLimit(t *testing.T) {
 	for name, act := range map[string]func(*delivery.Queue, *remote) error{
 		"replayed": func(q *delivery.Queue, r *remote) error {
 			r.mu.Lock()
@@ -178,33 +178,33 @@ func TestParkedEventsHaveABound(t *testing.T) {
 			require.NoError(t, err)
 			defer q.Close()
 			remote := newRemote(t)
-			remote.refuse(500)
+			remote.failAll(500)
 			s := quick
 			s.MaxParkedBytes, s.EvictAfter, s.RetryFor, s.TrimInterval = 2_000_000, time.Hour, 50*time.Millisecond, 50*time.Millisecond
-			runner := start(t, q, s, delivery.Instance{Plan: remote.plan(`type = "track"`)})
-			defer stop(t, runner)
+			runner := startRunner(t, q, s, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
+			defer stopRunner(t, runner)
 			const events = 60
 			for n := range events {
-				require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("good", n), large("bad", n)}))
+				require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("good", n), largeEvent("bad", n)}))
 				if n == 0 {
-					require.Eventually(t, func() bool { return counts(runner)["parked"] > 0 }, 20*time.Second, 10*time.Millisecond)
+					require.Eventually(t, func() bool { return countsOf(runner)["parked"] > 0 }, 20*time.Second, 10*time.Millisecond)
 				}
 				time.Sleep(10 * time.Millisecond)
 			}
-			require.Eventually(t, func() bool { return len(codes(runner)) == 1 }, 20*time.Second, 20*time.Millisecond)
-			require.Equal(t, []delivery.Code{delivery.CodeParkedFull}, codes(runner))
-			parked := counts(runner)["parked"]
+			require.Eventually(t, func() bool { return len(findingCodes(runner)) == 1 }, 20*time.Second, 20*time.Millisecond)
+			require.Equal(t, []delivery.Code{delivery.CodeParkedFull}, findingCodes(runner))
+			parked := countsOf(runner)["parked"]
 			assert.Less(t, parked, int64(events))
 			time.Sleep(300 * time.Millisecond)
-			assert.Equal(t, parked, counts(runner)["parked"], "no more is parked")
+			assert.Equal(t, parked, countsOf(runner)["parked"], "no more is parked")
 			assert.True(t, runner.Health(t.Context()).Ready, "it is an operator's business")
 			require.NoError(t, act(q, remote))
 			require.Eventually(t, func() bool {
-				c := counts(runner)
+				c := countsOf(runner)
 				return c["events"] == 2*events && c["parked"] == 0 || name == "dropped" && c["dropped"] >= parked
 			}, 30*time.Second, 20*time.Millisecond)
 			if name == "replayed" {
-				inOrder(t, "bad", remote.taken["bad"])
+				requireInOrder(t, "bad", remote.taken["bad"])
 				assert.Len(t, remote.taken["bad"], events, "none is lost")
 			}
 		})

@@ -12,9 +12,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// What became of an event can be found from its user: in the log, and among the latest verdicts.
-func TestTheStoryOfAUser(t *testing.T) {
-	q := open(t, t.TempDir())
+// The history of an event is found from its user: in the log, and among the latest verdicts.
+func TestLatestEventsAndVerdictsOfAUser(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote := newRemote(t)
 	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
@@ -28,12 +28,12 @@ func TestTheStoryOfAUser(t *testing.T) {
 		}
 		return ms, nil
 	}
-	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 	for n := range 20 {
-		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("ana", n), line("bad", n), line("bo", n)}))
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("ana", n), newEvent("bad", n), newEvent("bo", n)}))
 	}
-	eventually(t, runner, map[string]int64{"events": 60, "delivered": 40, "dead": 20})
-	stop(t, runner)
+	waitForCounts(t, runner, map[string]int64{"events": 60, "delivered": 40, "dead": 20})
+	stopRunner(t, runner)
 
 	list, whole, err := q.Latest(t.Context(), "bad", 5)
 	require.NoError(t, err)
@@ -66,19 +66,19 @@ func TestTheStoryOfAUser(t *testing.T) {
 	assert.False(t, newest[0].At.Before(newest[2].At))
 }
 
-func TestVerdictsAreBounded(t *testing.T) {
-	q := open(t, t.TempDir())
+func TestVerdictRingIsBounded(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote := newRemote(t)
-	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 	const n = delivery.MaxVerdicts + 200
 	batch := make([]delivery.NewEvent, n)
 	for i := range batch {
-		batch[i] = line(fmt.Sprintf("u%d", i), i)
+		batch[i] = newEvent(fmt.Sprintf("u%d", i), i)
 	}
 	require.NoError(t, q.Append(t.Context(), batch))
-	eventually(t, runner, map[string]int64{"events": n, "delivered": n})
-	stop(t, runner)
+	waitForCounts(t, runner, map[string]int64{"events": n, "delivered": n})
+	stopRunner(t, runner)
 	assert.Len(t, runner.Verdicts(2*n, func(*delivery.VerdictRecord) bool { return true }), delivery.MaxVerdicts)
 }
 

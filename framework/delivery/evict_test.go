@@ -17,10 +17,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// One group that the remote does not take fills all the room there is: its users are parked for a while, the others go on, and
-// in the end everything is delivered in order.
-func TestWhatFailsMakesRoom(t *testing.T) {
-	q := open(t, t.TempDir())
+// If one group that the remote does not accept fills the partition, its users are evicted and the others are delivered. In the
+// end every event is delivered in order.
+func TestFailingEventsAreEvicted(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote := newRemote(t)
 	well := false
@@ -34,12 +34,12 @@ func TestWhatFailsMakesRoom(t *testing.T) {
 	}
 	settings := quick
 	settings.MaxInFlight = 50
-	runner := start(t, q, settings, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+	runner := startRunner(t, q, settings, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 	const users, each = 20, 150
 	for n := range each {
-		batch := []delivery.NewEvent{line("fine", n, `,"group":"fine"`)}
+		batch := []delivery.NewEvent{newEvent("fine", n, `,"group":"fine"`)}
 		for u := range users {
-			batch = append(batch, line(fmt.Sprintf("s%d", u), n, `,"group":"stuck"`))
+			batch = append(batch, newEvent(fmt.Sprintf("s%d", u), n, `,"group":"stuck"`))
 		}
 		require.NoError(t, q.Append(t.Context(), batch))
 	}
@@ -51,16 +51,16 @@ func TestWhatFailsMakesRoom(t *testing.T) {
 	remote.mu.Lock()
 	well = true
 	remote.mu.Unlock()
-	eventually(t, runner, map[string]int64{"events": (users + 1) * each, "delivered": (users + 1) * each, "parked": 0})
-	stop(t, runner)
+	waitForCounts(t, runner, map[string]int64{"events": (users + 1) * each, "delivered": (users + 1) * each, "parked": 0})
+	stopRunner(t, runner)
 	for user, list := range remote.taken {
 		require.Len(t, list, each, user)
-		inOrder(t, user, list)
+		requireInOrder(t, user, list)
 	}
 }
 
-// One group that the remote does not take fills all the room before anything else was ever delivered: the others are found, too.
-func TestWhatFailsFromTheBeginningMakesRoom(t *testing.T) {
+// The same holds if nothing was delivered before.
+func TestFailingEventsAreEvictedBeforeAnySuccess(t *testing.T) {
 	q, err := delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), Partitions: 1})
 	require.NoError(t, err)
 	defer q.Close()
@@ -73,18 +73,18 @@ func TestWhatFailsFromTheBeginningMakesRoom(t *testing.T) {
 	}
 	settings := quick
 	settings.MaxInFlight = 20
-	runner := start(t, q, settings, delivery.Instance{Plan: remote.plan(`type = "track"`)})
-	defer stop(t, runner)
+	runner := startRunner(t, q, settings, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
+	defer stopRunner(t, runner)
 	var batch []delivery.NewEvent
 	for u := range 30 {
-		batch = append(batch, line(fmt.Sprintf("s%d", u), 0, `,"group":"stuck"`))
+		batch = append(batch, newEvent(fmt.Sprintf("s%d", u), 0, `,"group":"stuck"`))
 	}
-	require.NoError(t, q.Append(t.Context(), append(batch, line("fine", 0, `,"group":"fine"`))))
-	assert.Eventually(t, func() bool { return counts(runner)["delivered"] == 1 }, 30*time.Second, 20*time.Millisecond, "the others wait for what fails")
+	require.NoError(t, q.Append(t.Context(), append(batch, newEvent("fine", 0, `,"group":"fine"`))))
+	assert.Eventually(t, func() bool { return countsOf(runner)["delivered"] == 1 }, 30*time.Second, 20*time.Millisecond, "the others wait for what fails")
 }
 
-// What was parked for want of room and is then parked for good is one letter, and is delivered once when it is replayed.
-func TestWhatIsParkedForAnotherReasonIsOneLetter(t *testing.T) {
+// An event that was evicted and is then parked for another reason has one letter, and is delivered once when it is replayed.
+func TestEvictedThenParkedIsOneLetter(t *testing.T) {
 	q, err := delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), Partitions: 1})
 	require.NoError(t, err)
 	defer q.Close()
@@ -108,22 +108,22 @@ func TestWhatIsParkedForAnotherReasonIsOneLetter(t *testing.T) {
 	}
 	settings := quick
 	settings.MaxInFlight, settings.RetryFor = 20, 3*time.Second
-	runner := start(t, q, settings, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+	runner := startRunner(t, q, settings, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 	const users, each = 20, 3
 	n := 0
 	appendFine := func() {
-		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("fine", n, `,"group":"fine"`)}))
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("fine", n, `,"group":"fine"`)}))
 		n++
 	}
 	for i := range each {
 		appendFine()
-		batch := []delivery.NewEvent{line("s", i, `,"group":"stuck"`)}
+		batch := []delivery.NewEvent{newEvent("s", i, `,"group":"stuck"`)}
 		for u := range users {
-			batch = append(batch, line(fmt.Sprintf("f%d", u), i, `,"group":"stuck"`))
+			batch = append(batch, newEvent(fmt.Sprintf("f%d", u), i, `,"group":"stuck"`))
 		}
 		require.NoError(t, q.Append(t.Context(), batch))
 	}
-	require.Eventually(t, func() bool { appendFine(); return counts(runner)["parked"] >= each }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { appendFine(); return countsOf(runner)["parked"] >= each }, 20*time.Second, 20*time.Millisecond)
 	remote.mu.Lock()
 	now = poison
 	remote.mu.Unlock()
@@ -131,72 +131,72 @@ func TestWhatIsParkedForAnotherReasonIsOneLetter(t *testing.T) {
 		require.NoError(t, q.DeadLetters(t.Context(), delivery.DeadLetterFilter{Parked: true}, func(l *delivery.DeadLetter) error { list = append(list, l); return nil }))
 		return list
 	}
-	eventually(t, runner, map[string]int64{"events": int64((users+1)*each + n), "delivered": int64(users*each + n), "parked": each})
+	waitForCounts(t, runner, map[string]int64{"events": int64((users+1)*each + n), "delivered": int64(users*each + n), "parked": each})
 	require.Len(t, letters(), each)
 	remote.mu.Lock()
 	now = well
 	remote.mu.Unlock()
 	_, err = q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{User: "s"})
 	require.NoError(t, err)
-	eventually(t, runner, map[string]int64{"events": int64((users+1)*each + n), "delivered": int64((users+1)*each + n), "parked": 0})
-	stop(t, runner)
+	waitForCounts(t, runner, map[string]int64{"events": int64((users+1)*each + n), "delivered": int64((users+1)*each + n), "parked": 0})
+	stopRunner(t, runner)
 	assert.Empty(t, letters())
 	assert.Equal(t, []int{0, 1, 2}, remote.taken["s"])
 }
 
-// Kept events go to one instance once more, behind what is there, and only those that are asked for.
-func TestReplaysOfKeptEvents(t *testing.T) {
-	q := open(t, t.TempDir())
+// Stored events are replayed to one instance, after its pending events, and only the selected ones.
+func TestReplayOfStoredEvents(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote := newRemote(t)
-	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 	for n := range 50 {
-		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("u", n), line("v", n)}))
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", n), newEvent("v", n)}))
 	}
-	eventually(t, runner, map[string]int64{"events": 100, "delivered": 100})
+	waitForCounts(t, runner, map[string]int64{"events": 100, "delivered": 100})
 	n, err := q.Replay(t.Context(), delivery.ReplayRequest{
 		Instance: "main", Since: time.Now().Add(-time.Hour), Sources: []string{"web"},
 		Choose: func(e event.Value) bool { return e.Get("userId").Str() == "u" },
 	})
 	require.NoError(t, err)
 	assert.Equal(t, 50, n)
-	eventually(t, runner, map[string]int64{"events": 100, "replayed": 50, "delivered": 150})
+	waitForCounts(t, runner, map[string]int64{"events": 100, "replayed": 50, "delivered": 150})
 	n, err = q.Replay(t.Context(), delivery.ReplayRequest{Instance: "main", Since: time.Now().Add(time.Hour)})
 	require.NoError(t, err)
 	assert.Zero(t, n)
-	stop(t, runner)
+	stopRunner(t, runner)
 	assert.Len(t, remote.taken["v"], 50)
 	for i, n := range remote.taken["u"] {
 		require.Equal(t, i%50, n)
 	}
 }
 
-// A messageId counts once, also where the process has ended in between.
-func TestAMessageCountsOnce(t *testing.T) {
+// A messageId is accepted once, even if the process restarts in between.
+func TestDuplicateMessageIDs(t *testing.T) {
 	dir := t.TempDir()
 	remote := newRemote(t)
-	plan := remote.plan(`type = "track"`)
+	plan := remote.planFor(`type = "track"`)
 	for round := range 3 {
-		q := open(t, dir)
-		runner := start(t, q, quick, delivery.Instance{Plan: plan})
-		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("u", 0), line("u", 0), line("u", 1)}))
-		eventually(t, runner, map[string]int64{"events": int64(3 * (round + 1)), "delivered": 2, "duplicate": int64(3*round + 1)})
-		stop(t, runner)
+		q := openQueue(t, dir)
+		runner := startRunner(t, q, quick, delivery.Instance{Plan: plan})
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", 0), newEvent("u", 0), newEvent("u", 1)}))
+		waitForCounts(t, runner, map[string]int64{"events": int64(3 * (round + 1)), "delivered": 2, "duplicate": int64(3*round + 1)})
+		stopRunner(t, runner)
 		q.Close()
 	}
 }
 
-// Where there is no room, nothing is taken, and what has been delivered makes some.
-func TestAFullQueueTakesNothing(t *testing.T) {
+// At its limit the queue rejects events, until delivered ones are deleted.
+func TestFullQueueRejectsEvents(t *testing.T) {
 	q, err := delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), MinFreeBytes: 1 << 60})
 	require.NoError(t, err)
-	assert.ErrorIs(t, q.Append(t.Context(), []delivery.NewEvent{line("u", 0)}), delivery.ErrFull)
+	assert.ErrorIs(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", 0)}), delivery.ErrFull)
 	assert.ErrorIs(t, q.Ready(), delivery.ErrFull)
 	q.Close()
 
 	dir := t.TempDir()
-	q = open(t, dir)
-	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("u", 0)}))
+	q = openQueue(t, dir)
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", 0)}))
 	q.Close()
 	q, err = delivery.Open(t.Context(), delivery.Config{Dir: dir, MinFreeBytes: 1 << 60})
 	require.NoError(t, err)
@@ -210,23 +210,23 @@ func TestAFullQueueTakesNothing(t *testing.T) {
 	remote := newRemote(t)
 	taken := 0
 	for ; err == nil; taken++ {
-		err = q.Append(t.Context(), []delivery.NewEvent{line("u", taken, `,"x":"`+strings.Repeat("x", 10_000)+`"`)})
+		err = q.Append(t.Context(), []delivery.NewEvent{newEvent("u", taken, `,"x":"`+strings.Repeat("x", 10_000)+`"`)})
 		require.Less(t, taken, 200)
 	}
 	require.ErrorIs(t, err, delivery.ErrFull)
 	taken--
 	settings := quick
 	settings.TrimInterval = 50 * time.Millisecond
-	runner := start(t, q, settings, delivery.Instance{Plan: remote.plan(`type = "track"`)})
-	defer stop(t, runner)
+	runner := startRunner(t, q, settings, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
+	defer stopRunner(t, runner)
 	require.Eventually(t, func() bool {
-		return q.Append(t.Context(), []delivery.NewEvent{line("u", taken)}) == nil
+		return q.Append(t.Context(), []delivery.NewEvent{newEvent("u", taken)}) == nil
 	}, 20*time.Second, 20*time.Millisecond, "what nobody needs makes room")
-	eventually(t, runner, map[string]int64{"events": 1, "delivered": 1})
+	waitForCounts(t, runner, map[string]int64{"events": 1, "delivered": 1})
 }
 
-// What is not delivered is kept, however old it is.
-func TestOnlyWhatIsDeliveredIsTrimmed(t *testing.T) {
+// Undelivered events are kept, however old they are.
+func TestOnlyDeliveredEventsAreTrimmed(t *testing.T) {
 	dir := t.TempDir()
 	c := delivery.Config{Dir: dir, Retention: time.Nanosecond}
 	q, err := delivery.Open(t.Context(), c)
@@ -237,33 +237,33 @@ func TestOnlyWhatIsDeliveredIsTrimmed(t *testing.T) {
 	remote.answer = func([]change) (*destination.MultiStatus, error) { <-open; return nil, nil }
 	settings := quick
 	settings.TrimInterval = 20 * time.Millisecond
-	runner := start(t, q, settings, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+	runner := startRunner(t, q, settings, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 	for n := range 100 {
-		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("u", n)}))
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", n)}))
 	}
 	time.Sleep(300 * time.Millisecond)
 	close(open)
-	eventually(t, runner, map[string]int64{"events": 100, "delivered": 100})
+	waitForCounts(t, runner, map[string]int64{"events": 100, "delivered": 100})
 	assert.Eventually(t, func() bool {
 		sizes, err := q.Sizes()
 		return err == nil && sizes["events"] == 0
 	}, 10*time.Second, 20*time.Millisecond, "what is delivered and old goes")
-	stop(t, runner)
+	stopRunner(t, runner)
 }
 
-// TestQueuedFigures prints what a long queue costs, with LANDFALL_QUEUED=10000000.
+// TestQueuedFigures prints the cost of a long queue, of LANDFALL_QUEUED events.
 func TestQueuedFigures(t *testing.T) {
 	var n int
 	if _, err := fmt.Sscan(os.Getenv("LANDFALL_QUEUED"), &n); err != nil {
 		t.Skip("set LANDFALL_QUEUED=10000000")
 	}
 	dir := t.TempDir()
-	q := open(t, dir)
+	q := openQueue(t, dir)
 	began := time.Now()
 	for at := 0; at < n; at += 1000 {
 		batch := make([]delivery.NewEvent, 1000)
 		for i := range batch {
-			batch[i] = line(fmt.Sprintf("u%d", (at+i)%100_000), at+i, `,"context":{"personas":{"computation_class":"audience","computation_id":"aud_1","computation_key":"vip"}}`)
+			batch[i] = newEvent(fmt.Sprintf("u%d", (at+i)%100_000), at+i, `,"context":{"personas":{"computation_class":"audience","computation_id":"aud_1","computation_key":"vip"}}`)
 		}
 		require.NoError(t, q.Append(t.Context(), batch))
 	}
@@ -279,7 +279,7 @@ func TestQueuedFigures(t *testing.T) {
 	t.Logf("%.0f MB on disk, heap %.0f MiB", float64(sizes["events"])/1e6, memory())
 	q.Close()
 	began = time.Now()
-	q = open(t, dir)
+	q = openQueue(t, dir)
 	t.Logf("opened again in %v, heap %.0f MiB", time.Since(began), memory())
 	q.Close()
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// poisonedBy is a remote that fails with an error every request that holds one of these users, and counts requests.
+// poisonedBy returns a remote that fails every request with one of these users, and the count of its requests.
 func poisonedBy(t *testing.T, err error, users ...string) (*remote, *atomic.Int64) {
 	remote, requests := newRemote(t), &atomic.Int64{}
 	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
@@ -32,17 +32,17 @@ func poisonedBy(t *testing.T, err error, users ...string) (*remote, *atomic.Int6
 	return remote, requests
 }
 
-// everyone is one event of each of n users, in one group.
-func everyone(users, n int) []delivery.NewEvent {
+// oneEventEach returns one event of each of n users, in one group.
+func oneEventEach(users, n int) []delivery.NewEvent {
 	batch := make([]delivery.NewEvent, users)
 	for u := range batch {
-		batch[u] = line(fmt.Sprintf("u%d", u), n, `,"group":"g"`)
+		batch[u] = newEvent(fmt.Sprintf("u%d", u), n, `,"group":"g"`)
 	}
 	return batch
 }
 
-// A user for whom the remote fails every batch, whatever the failure, is parked alone. All others are delivered, with few requests.
-func TestAPoisonousUserIsParkedAlone(t *testing.T) {
+// A user that makes every batch fail, in whatever way, is parked alone. All others are delivered with few requests.
+func TestPoisonousUserIsParkedAlone(t *testing.T) {
 	for name, test := range map[string]struct {
 		err   error
 		users []string
@@ -55,15 +55,15 @@ func TestAPoisonousUserIsParkedAlone(t *testing.T) {
 		"several":          {fault.FromStatus(500, "boom"), []string{"u1", "u2", "u50", "u98"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			q := open(t, t.TempDir())
+			q := openQueue(t, t.TempDir())
 			defer q.Close()
 			remote, requests := poisonedBy(t, test.err, test.users...)
-			runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
-			defer stop(t, runner)
-			require.NoError(t, q.Append(t.Context(), everyone(100, 0)))
-			require.NoError(t, q.Append(t.Context(), everyone(100, 1)))
+			runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
+			defer stopRunner(t, runner)
+			require.NoError(t, q.Append(t.Context(), oneEventEach(100, 0)))
+			require.NoError(t, q.Append(t.Context(), oneEventEach(100, 1)))
 			poison := int64(len(test.users))
-			eventually(t, runner, map[string]int64{"events": 200, "delivered": 200 - 2*poison, "parked": 2 * poison})
+			waitForCounts(t, runner, map[string]int64{"events": 200, "delivered": 200 - 2*poison, "parked": 2 * poison})
 			for _, l := range allLetters(t, q) {
 				assert.Contains(t, test.users, delivery.UserOf(l.Key))
 			}
@@ -72,9 +72,9 @@ func TestAPoisonousUserIsParkedAlone(t *testing.T) {
 	}
 }
 
-// Innocent events are not parked because a batch that keeps failing also held an event that was refused on this side.
-func TestARefusedPayloadDoesNotMakeAFailureTheOthers(t *testing.T) {
-	q := open(t, t.TempDir())
+// Events are not parked because their batch, which keeps failing, also held an event that this process refused.
+func TestRefusedPayloadDoesNotPenalizeTheBatch(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote, down := newRemote(t), &atomic.Bool{}
 	down.Store(true)
@@ -94,17 +94,17 @@ func TestARefusedPayloadDoesNotMakeAFailureTheOthers(t *testing.T) {
 	}
 	settings := quick
 	settings.MaxAttempts = 1
-	runner := start(t, q, settings, delivery.Instance{Plan: remote.plan(`type = "track"`)})
-	defer stop(t, runner)
-	require.NoError(t, q.Append(t.Context(), append(everyone(20, 0), line("invalid", -1, `,"group":"g"`))))
-	require.Eventually(t, func() bool { return counts(runner)["dead"] == 1 && runner.Status()[0].Retried > 60 }, waiting, tick)
+	runner := startRunner(t, q, settings, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
+	defer stopRunner(t, runner)
+	require.NoError(t, q.Append(t.Context(), append(oneEventEach(20, 0), newEvent("invalid", -1, `,"group":"g"`))))
+	require.Eventually(t, func() bool { return countsOf(runner)["dead"] == 1 && runner.Status()[0].Retried > 60 }, waiting, tick)
 	down.Store(false)
-	eventually(t, runner, map[string]int64{"events": 21, "delivered": 20, "dead": 1})
+	waitForCounts(t, runner, map[string]int64{"events": 21, "delivered": 20, "dead": 1})
 }
 
-// In an outage the remote gets no more requests than one for each backoff of a lane, and afterwards whole batches.
-func TestAnOutageIsNotHalvedIntoAStorm(t *testing.T) {
-	q := open(t, t.TempDir())
+// In an outage the remote gets one request for each backoff of a lane, and whole batches afterwards.
+func TestOutageIsNotHalved(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote, down := newRemote(t), &atomic.Bool{}
 	down.Store(true)
@@ -121,14 +121,14 @@ func TestAnOutageIsNotHalvedIntoAStorm(t *testing.T) {
 	settings := quick
 	settings.MinBackoff, settings.MaxBackoff = 20*time.Millisecond, 50*time.Millisecond
 	settings.EvictAfter = time.Minute
-	runner := start(t, q, settings, delivery.Instance{Plan: remote.plan(`type = "track"`)})
-	defer stop(t, runner)
+	runner := startRunner(t, q, settings, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
+	defer stopRunner(t, runner)
 	began := time.Now()
-	require.NoError(t, q.Append(t.Context(), everyone(400, 0)))
+	require.NoError(t, q.Append(t.Context(), oneEventEach(400, 0)))
 	require.Eventually(t, func() bool { return requests.Load() >= 40 }, waiting, tick)
 	assert.LessOrEqual(t, requests.Load(), 5+int64(time.Since(began)/(20*time.Millisecond)), "one lane, one request for each backoff")
 	down.Store(false)
-	eventually(t, runner, map[string]int64{"events": 400, "delivered": 400})
+	waitForCounts(t, runner, map[string]int64{"events": 400, "delivered": 400})
 	assert.Equal(t, int64(50), largest.Load())
 	assert.Less(t, after.Load(), int64(20), "eight batches of 50, and what was halved last")
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// failing is a remote that refuses one user for good, fails for another, and is down if it is told to be.
-func failing(t *testing.T) (r *remote, down func(bool)) {
+// failingRemote returns a remote that refuses one user, fails for another, and can be switched off with down.
+func failingRemote(t *testing.T) (r *remote, down func(bool)) {
 	r = newRemote(t)
 	isDown := false
 	r.answer = func(changes []change) (*destination.MultiStatus, error) {
@@ -40,9 +40,9 @@ func failing(t *testing.T) (r *remote, down func(bool)) {
 	return r, func(yes bool) { r.mu.Lock(); defer r.mu.Unlock(); isDown = yes }
 }
 
-func gone(id string) func(string) bool { return func(other string) bool { return other == id } }
+func isInstance(id string) func(string) bool { return func(other string) bool { return other == id } }
 
-func remainsOf(t *testing.T, q *delivery.Queue) map[string]delivery.Backlog {
+func backlogsOf(t *testing.T, q *delivery.Queue) map[string]delivery.Backlog {
 	list, err := q.Backlogs(t.Context(), nil)
 	require.NoError(t, err)
 	all := map[string]delivery.Backlog{}
@@ -52,46 +52,46 @@ func remainsOf(t *testing.T, q *delivery.Queue) map[string]delivery.Backlog {
 	return all
 }
 
-// An instance gets another id while its events wait, and its letters lie there. Nothing is lost, nothing comes twice, whether the
-// rename comes before the new instance has begun or after, and whether it is interrupted and repeated.
-func TestInstanceIsRenamed(t *testing.T) {
+// An instance gets another id while it has waiting events and letters. Nothing is lost and nothing delivered twice, whether it is
+// renamed before or after the new instance has started, and if the rename is interrupted and repeated.
+func TestRenameInstance(t *testing.T) {
 	for _, running := range []bool{false, true} {
 		t.Run(fmt.Sprintf("running %v", running), func(t *testing.T) {
-			q := open(t, t.TempDir())
+			q := openQueue(t, t.TempDir())
 			defer q.Close()
-			remote, down := failing(t)
+			remote, down := failingRemote(t)
 			old := delivery.Instance{Plan: remote.planOfInstance("old", "all", remote.perform, `type = "track"`)}
 			renamed := delivery.Instance{Plan: remote.planOfInstance("new.one", "all", remote.perform, `type = "track"`)}
-			runner := start(t, q, quick, old)
+			runner := startRunner(t, q, quick, old)
 			same := `,"group":"g"`
-			require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("refused", 0, same), line("fails", 0, same), line("fails", 1, same)}))
+			require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("refused", 0, same), newEvent("fails", 0, same), newEvent("fails", 1, same)}))
 			n := 0
 			require.Eventually(t, func() bool {
-				require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("fine", n, same)}))
+				require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("fine", n, same)}))
 				n++
-				return counts(runner)["parked"] == 2 && counts(runner)["dead"] == 1
+				return countsOf(runner)["parked"] == 2 && countsOf(runner)["dead"] == 1
 			}, 20*time.Second, 20*time.Millisecond)
-			require.Eventually(t, func() bool { return counts(runner)["delivered"] == int64(n) }, 20*time.Second, 20*time.Millisecond)
+			require.Eventually(t, func() bool { return countsOf(runner)["delivered"] == int64(n) }, 20*time.Second, 20*time.Millisecond)
 			down(true)
 			for i := range 20 {
-				require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line(fmt.Sprintf("w%d", i%7), i, "")}))
+				require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent(fmt.Sprintf("w%d", i%7), i, "")}))
 			}
 			if !running {
-				stop(t, runner)
+				stopRunner(t, runner)
 			} else {
 				require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{renamed}))
 				down(false)
 				for i := range 10 {
-					require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line(fmt.Sprintf("late%d", i%3), i, "")}))
+					require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent(fmt.Sprintf("late%d", i%3), i, "")}))
 				}
-				eventually(t, runner, map[string]int64{"events": 10, "delivered": 10})
+				waitForCounts(t, runner, map[string]int64{"events": 10, "delivered": 10})
 			}
-			left := remainsOf(t, q)["old"]
+			left := backlogsOf(t, q)["old"]
 			assert.Equal(t, 2, left.Parked)
 			assert.Equal(t, 1, left.Dead)
 			assert.GreaterOrEqual(t, left.Waiting, 20, "what came later counts, too")
 			var refused *delivery.RemovedInstanceError
-			_, err := q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{IsRemoved: gone("old")})
+			_, err := q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{IsRemoved: isInstance("old")})
 			require.ErrorAs(t, err, &refused)
 
 			rename := func() (delivery.MoveResult, error) { return q.RenameInstance(t.Context(), "old", "new.one") }
@@ -106,11 +106,11 @@ func TestInstanceIsRenamed(t *testing.T) {
 			assert.Zero(t, moved, "a second time does nothing")
 			if !running {
 				down(false)
-				runner = start(t, q, quick, renamed)
+				runner = startRunner(t, q, quick, renamed)
 			}
-			defer stop(t, runner)
-			require.Eventually(t, func() bool { return remainsOf(t, q)["new.one"].Waiting == 0 }, 20*time.Second, 50*time.Millisecond)
-			assert.NotContains(t, remainsOf(t, q), "old")
+			defer stopRunner(t, runner)
+			require.Eventually(t, func() bool { return backlogsOf(t, q)["new.one"].Waiting == 0 }, 20*time.Second, 50*time.Millisecond)
+			assert.NotContains(t, backlogsOf(t, q), "old")
 			remote.mu.Lock()
 			taken := map[string][]int{}
 			for user, list := range remote.taken {
@@ -133,34 +133,34 @@ func TestInstanceIsRenamed(t *testing.T) {
 	}
 }
 
-// What is left of an instance can be deleted, its parked letters included, which no worker looks after.
-func TestGoneInstanceIsForgotten(t *testing.T) {
-	q := open(t, t.TempDir())
+// The data of a removed instance can be deleted, including its parked letters, which no worker processes.
+func TestForgetInstance(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
-	remote, _ := failing(t)
-	runner := start(t, q, quick, delivery.Instance{Plan: remote.planOfInstance("old", "all", remote.perform, `type = "track"`)})
-	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("refused", 0, ""), line("fails", 0, ""), line("fails", 1, "")}))
+	remote, _ := failingRemote(t)
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planOfInstance("old", "all", remote.perform, `type = "track"`)})
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("refused", 0, ""), newEvent("fails", 0, ""), newEvent("fails", 1, "")}))
 	n := 0
 	require.Eventually(t, func() bool {
-		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("fine", n, "")}))
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("fine", n, "")}))
 		n++
-		return counts(runner)["parked"] == 2 && counts(runner)["dead"] == 1
+		return countsOf(runner)["parked"] == 2 && countsOf(runner)["dead"] == 1
 	}, 20*time.Second, 20*time.Millisecond)
 	_, err := runner.ForgetInstance(t.Context(), "old")
 	require.Error(t, err, "it is still delivered to")
 	require.NoError(t, runner.SetInstances(t.Context(), nil))
 
-	dropped, err := q.DropDeadLetters(t.Context(), delivery.DeadLetterFilter{Parked: true, IsRemoved: gone("old")})
+	dropped, err := q.DropDeadLetters(t.Context(), delivery.DeadLetterFilter{Parked: true, IsRemoved: isInstance("old")})
 	require.NoError(t, err)
 	assert.Equal(t, 2, dropped)
-	assert.Zero(t, remainsOf(t, q)["old"].Parked, "at once, since nobody works on them")
+	assert.Zero(t, backlogsOf(t, q)["old"].Parked, "at once, since nobody works on them")
 	moved, err := runner.ForgetInstance(t.Context(), "old")
 	require.NoError(t, err)
 	assert.Equal(t, delivery.MoveResult{Checkpoints: 16, Letters: 1}, moved)
-	assert.Empty(t, remainsOf(t, q))
+	assert.Empty(t, backlogsOf(t, q))
 
 	require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: remote.planOfInstance("old", "all", remote.perform, `type = "track"`)}}))
-	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("fine", n, "")}))
-	eventually(t, runner, map[string]int64{"events": 1, "delivered": 1})
-	stop(t, runner)
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("fine", n, "")}))
+	waitForCounts(t, runner, map[string]int64{"events": 1, "delivered": 1})
+	stopRunner(t, runner)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// What a failed request had of a user's changes goes along with the oldest of them again, even if the batch is halved or full:
-// the remote may have acted on the newest, and the oldest alone would come after it.
+// The changes of a user that were in a failed request are sent again with the oldest of them, even if the batch is halved or
+// full: the remote may have applied the newest, and the oldest alone would undo it.
 func TestRunsOfFailedRequestsStayTogether(t *testing.T) {
 	item := runtime.Item{BatchSize: 2, Independent: true}
 	newest := &task{item: item, attempts: 1}

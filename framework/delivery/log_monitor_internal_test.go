@@ -7,9 +7,9 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// A view of the log says nothing against a partition that has gone on since it was asked for; and in a cluster, where a leader that
-// has been replaced may still answer, the end has to be missing for some time.
-func TestWhatSpeaksAgainstAPartition(t *testing.T) {
+// A view of the log does not contradict a partition that has read more since the view was requested. On a cluster, where a
+// replaced leader may still answer, the end must be missing for some time.
+func TestIsContradictedBy(t *testing.T) {
 	now := time.Now()
 	later := func(d time.Duration) time.Time { return now.Add(d) }
 	for name, c := range map[string]struct {

@@ -21,13 +21,13 @@ type nothing struct{}
 
 func (*nothing) Decode(event.Value) {}
 
-// refusing is an instance whose remote refuses everything.
-func refusing(t *testing.T) Instance {
-	return answering(t, func() error { return fault.FromStatus(400, "never") })
+// refusingInstance returns an instance whose remote refuses everything.
+func refusingInstance(t *testing.T) Instance {
+	return answeringInstance(t, func() error { return fault.FromStatus(400, "never") })
 }
 
-// answering is an instance whose remote answers each event.
-func answering(t *testing.T, answer func() error) Instance {
+// answeringInstance returns an instance whose remote answers each event with an error or nil.
+func answeringInstance(t *testing.T, answer func() error) Instance {
 	p := destination.Plugin{
 		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte("name: Acme\nslug: acme\nmode: cloud\nauthentication: {scheme: none}\n" +
 			"actions:\n  send:\n    title: Send\n    fields:\n      id: {label: ID, type: string, default: {\"@path\": $.userId}}\n")}},
@@ -45,16 +45,16 @@ func answering(t *testing.T, answer func() error) Instance {
 	return Instance{Plan: plan}
 }
 
-// Where a letter cannot be written, an instance can be stopped and changed all the same; its event is not lost.
-func TestALetterThatCannotBeWrittenHoldsUpNoReload(t *testing.T) {
+// If a letter cannot be written, its instance can still be stopped and changed, and the event is not lost.
+func TestUnwritableLetterDoesNotBlockReload(t *testing.T) {
 	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1})
 	require.NoError(t, err)
 	defer q.Close()
 	r, err := NewRunner(t.Context(), q, Settings{Linger: time.Millisecond})
 	require.NoError(t, err)
 	setting, cancel := context.WithCancel(t.Context())
-	defer func() { cancel(); r.Stop(setting) }() // also where nothing ends by itself
-	in := refusing(t)
+	defer func() { cancel(); r.Stop(setting) }() // even if the test has failed
+	in := refusingInstance(t)
 	require.NoError(t, r.SetInstances(t.Context(), []Instance{in}))
 	q.dead.close()
 	require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: "u:u", Raw: []byte(`{"type":"track","userId":"u"}`)}}))
@@ -79,9 +79,9 @@ func TestALetterThatCannotBeWrittenHoldsUpNoReload(t *testing.T) {
 	}, 10*time.Second, 10*time.Millisecond)
 }
 
-// While an order's letters are read and begun, none of them is known to be parked or under way. A look for forgotten letters at that
-// moment must not take them for such, as their keys would be parked again and the order would be in vain.
-func TestALookForForgottenLettersUndoesNoReplay(t *testing.T) {
+// While a command's letters are read and started, they are neither parked nor in flight. Reconciling at that moment must not
+// count them as forgotten and park their keys again.
+func TestReconcileDoesNotUndoReplay(t *testing.T) {
 	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1})
 	require.NoError(t, err)
 	defer q.Close()
@@ -97,7 +97,7 @@ func TestALookForForgottenLettersUndoesNoReplay(t *testing.T) {
 	})
 	require.NoError(t, err)
 	defer func() { r.Stop(context.WithoutCancel(t.Context())) }()
-	require.NoError(t, r.SetInstances(t.Context(), []Instance{answering(t, func() error {
+	require.NoError(t, r.SetInstances(t.Context(), []Instance{answeringInstance(t, func() error {
 		if working.Load() {
 			return nil
 		}

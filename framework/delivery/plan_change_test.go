@@ -13,10 +13,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// A subscription gets another name while its events are parked, and while others wait: what waits goes through the new one, what is
-// parked says what is missing and is not lost, and goes on in order when the name is back.
-func TestASubscriptionIsRenamedWhileItsEventsWait(t *testing.T) {
-	q := open(t, t.TempDir())
+// A subscription is renamed while some of its events are parked and others wait. Waiting events use the new name. Parked ones
+// report the missing subscription, are kept, and are delivered in order when the name is back.
+func TestSubscriptionRenamedWhileEventsWait(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote := newRemote(t)
 	const poison, down, well = 0, 1, 2
@@ -41,16 +41,16 @@ func TestASubscriptionIsRenamedWhileItsEventsWait(t *testing.T) {
 		}
 		return ms, nil
 	}
-	old := delivery.Instance{Plan: remote.plan(`type = "track"`), Version: "1"}
+	old := delivery.Instance{Plan: remote.planFor(`type = "track"`), Version: "1"}
 	renamed := delivery.Instance{Plan: remote.planNamed("other", remote.perform, `type = "track"`), Version: "2"}
-	runner := start(t, q, quick, old)
+	runner := startRunner(t, q, quick, old)
 	same, n := `,"group":"g"`, 0
 	fine := func() {
-		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("fine", n, same)}))
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("fine", n, same)}))
 		n++
 	}
-	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("s", 0, same), line("s", 1, same)}))
-	require.Eventually(t, func() bool { fine(); return counts(runner)["parked"] == 2 }, 20*time.Second, 20*time.Millisecond)
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("s", 0, same), newEvent("s", 1, same)}))
+	require.Eventually(t, func() bool { fine(); return countsOf(runner)["parked"] == 2 }, 20*time.Second, 20*time.Millisecond)
 	set(down)
 	for range 20 {
 		fine()
@@ -59,7 +59,7 @@ func TestASubscriptionIsRenamedWhileItsEventsWait(t *testing.T) {
 	_, err := q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{Parked: true})
 	require.NoError(t, err)
 	set(well)
-	eventually(t, runner, map[string]int64{"events": int64(n + 2), "delivered": int64(n), "dead": 2, "parked": 0})
+	waitForCounts(t, runner, map[string]int64{"events": int64(n + 2), "delivered": int64(n), "dead": 2, "parked": 0})
 	require.NoError(t, q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error {
 		assert.Equal(t, `the subscription "all" no longer exists`, l.Reason)
 		return nil
@@ -67,23 +67,24 @@ func TestASubscriptionIsRenamedWhileItsEventsWait(t *testing.T) {
 	require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{old}))
 	_, err = q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{})
 	require.NoError(t, err)
-	eventually(t, runner, map[string]int64{"events": int64(n + 2), "delivered": int64(n + 2), "dead": 0, "parked": 0})
-	stop(t, runner)
+	waitForCounts(t, runner, map[string]int64{"events": int64(n + 2), "delivered": int64(n + 2), "dead": 0, "parked": 0})
+	stopRunner(t, runner)
 	assert.Equal(t, []int{0, 1}, remote.taken["s"])
-	inOrder(t, "fine", remote.taken["fine"])
+	requireInOrder(t, "fine", remote.taken["fine"])
 }
 
-// An instance that is taken out of the config and put back goes on where it stopped, with what was accepted meanwhile and in order.
-func TestAnInstanceIsRemovedAndAddedAgain(t *testing.T) {
-	q := open(t, t.TempDir())
+// An instance that is removed from the config and added again continues where it stopped, in order and with the events accepted
+// in the meantime.
+func TestInstanceRemovedAndAddedAgain(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote := newRemote(t)
-	in := delivery.Instance{Plan: remote.plan(`type = "track"`)}
-	runner := start(t, q, quick, in)
+	in := delivery.Instance{Plan: remote.planFor(`type = "track"`)}
+	runner := startRunner(t, q, quick, in)
 	n := 0
 	more := func() {
 		for range 30 {
-			require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("u", n), line(fmt.Sprintf("v%d", n), n)}))
+			require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", n), newEvent(fmt.Sprintf("v%d", n), n)}))
 			n++
 		}
 	}
@@ -93,15 +94,15 @@ func TestAnInstanceIsRemovedAndAddedAgain(t *testing.T) {
 		more()
 		require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{in}))
 	}
-	eventually(t, runner, map[string]int64{"events": int64(2 * n), "delivered": int64(2 * n)})
-	stop(t, runner)
+	waitForCounts(t, runner, map[string]int64{"events": int64(2 * n), "delivered": int64(2 * n)})
+	stopRunner(t, runner)
 	require.Len(t, remote.taken["u"], n)
-	inOrder(t, "u", remote.taken["u"])
+	requireInOrder(t, "u", remote.taken["u"])
 }
 
-// Who asks for a replay several times gets it once: what is under way is not taken again.
-func TestAReplayThatIsAskedForTwiceIsMadeOnce(t *testing.T) {
-	q := open(t, t.TempDir())
+// A replay that is requested several times runs once: letters in flight are not replayed again.
+func TestRepeatedReplayRequestRunsOnce(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote := newRemote(t)
 	const never, held, well = 0, 1, 2
@@ -118,11 +119,11 @@ func TestAReplayThatIsAskedForTwiceIsMadeOnce(t *testing.T) {
 		}
 		return nil, nil
 	}
-	runner := start(t, q, quick, delivery.Instance{Plan: remote.plan(`type = "track"`)})
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 	for n := range 3 {
-		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("u", n, `,"group":"g"`)}))
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", n, `,"group":"g"`)}))
 	}
-	eventually(t, runner, map[string]int64{"events": 3, "dead": 3})
+	waitForCounts(t, runner, map[string]int64{"events": 3, "dead": 3})
 	remote.mu.Lock()
 	now = held
 	remote.mu.Unlock()
@@ -130,13 +131,13 @@ func TestAReplayThatIsAskedForTwiceIsMadeOnce(t *testing.T) {
 		_, err := q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{})
 		require.NoError(t, err)
 	}
-	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{line("last", 0, `,"group":"other"`)}))
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("last", 0, `,"group":"other"`)}))
 	require.Eventually(t, func() bool { return runner.Status()[0].Waiting >= 4 }, 20*time.Second, 5*time.Millisecond)
 	remote.mu.Lock()
 	now = well
 	remote.mu.Unlock()
 	close(going)
-	eventually(t, runner, map[string]int64{"events": 4, "delivered": 4, "dead": 0})
-	stop(t, runner)
+	waitForCounts(t, runner, map[string]int64{"events": 4, "delivered": 4, "dead": 0})
+	stopRunner(t, runner)
 	assert.Equal(t, []int{0, 1, 2}, remote.taken["u"])
 }

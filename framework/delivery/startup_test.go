@@ -19,7 +19,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 )
 
-// natsCluster starts three NATS servers that end with the test, and returns the URL of one.
+// natsCluster starts three NATS servers that stop with the test, and returns the URL of one.
 func natsCluster(t *testing.T) string {
 	t.Helper()
 	var routes []*url.URL
@@ -38,7 +38,7 @@ func natsCluster(t *testing.T) string {
 			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port}, Routes: routes,
 		})
 		require.NoError(t, err)
-		go s.Start() // it returns when the cluster has a leader
+		go s.Start() // returns when the cluster has a leader
 		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
 		servers = append(servers, s)
 	}
@@ -65,7 +65,7 @@ func emptyCluster(t *testing.T, url string) {
 	}
 }
 
-// Servers that start at the same time on an empty cluster all start, and share the partitions.
+// Servers that start at the same time on an empty cluster all start and share the partitions.
 func TestServersStartAtOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		cluster                  func(*testing.T) string
@@ -87,11 +87,11 @@ func TestServersStartAtOnce(t *testing.T) {
 	}
 }
 
-// startTogether starts a number of servers at once and stops them when the partitions are shared.
+// startTogether starts servers at once, and stops them when they share the partitions.
 func startTogether(t *testing.T, url string, replicas, number int) {
 	t.Helper()
 	queues, runners := make([]*delivery.Queue, number), make([]*delivery.Runner, number)
-	plan := newRemote(t).plan(`type = "track"`)
+	plan := newRemote(t).planFor(`type = "track"`)
 	var all, opened sync.WaitGroup
 	opened.Add(number)
 	for i := range number {
@@ -104,7 +104,7 @@ func startTogether(t *testing.T, url string, replicas, number int) {
 			}
 			runners[i], err = delivery.NewRunner(t.Context(), queues[i], quick)
 			opened.Done()
-			opened.Wait() // so that all write their first checkpoints at once
+			opened.Wait() // so that all write their first checkpoints at the same time
 			if assert.NoError(t, err) {
 				assert.NoError(t, runners[i].SetInstances(t.Context(), []delivery.Instance{{Plan: plan}}))
 			}
@@ -133,8 +133,8 @@ func startTogether(t *testing.T, url string, replicas, number int) {
 	require.False(t, t.Failed())
 }
 
-// The number of partitions is fixed when the log is created. Of servers that start at once with different numbers, those with one
-// of them start.
+// The number of partitions is fixed when the log is created. Of servers that start at once with different numbers, only those
+// with the same number as the first start.
 func TestPartitionsAreFixed(t *testing.T) {
 	url := natsServer(t)
 	numbers := []int{8, 16, 8, 16, 8, 16}

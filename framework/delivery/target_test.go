@@ -12,7 +12,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 )
 
-// What waits in a queue is delivered to the target that it was accepted for, and to no other one.
+// The events of a queue are delivered only to the target that they were accepted for.
 func TestQueueRemembersItsTarget(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "queue")
 	var log bytes.Buffer

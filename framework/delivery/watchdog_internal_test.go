@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the watchdog says of a partition that is looked at every ten seconds, with a bound of a minute.
+// The watchdog samples a partition every ten seconds, with a limit of one minute.
 func TestWatchdog(t *testing.T) {
 	stuck := sample{progress: progress{next: 5, oldest: 4, left: 1, verdicts: 9}, outstanding: true}
 	with := func(change func(*sample)) sample { s := stuck; change(&s); return s }
@@ -46,7 +46,8 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-// While the checkpoints cannot be written, the partitions lose their owner: lag, status and health say so, and it ends by itself.
+// While checkpoints cannot be written, partitions lose their owner. Lag, status and health report that, and it ends
+// automatically.
 func TestPartitionsWithoutOwner(t *testing.T) {
 	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 2})
 	require.NoError(t, err)
@@ -54,7 +55,7 @@ func TestPartitionsWithoutOwner(t *testing.T) {
 	r, err := NewRunner(t.Context(), q, Settings{Linger: time.Millisecond, Lease: time.Second})
 	require.NoError(t, err)
 	defer r.Stop(t.Context())
-	require.NoError(t, r.SetInstances(t.Context(), []Instance{refusing(t)}))
+	require.NoError(t, r.SetInstances(t.Context(), []Instance{refusingInstance(t)}))
 	books := q.streams[checkpointsStream].CachedInfo().Config
 	update := func(subjects ...string) {
 		c := books
@@ -62,7 +63,7 @@ func TestPartitionsWithoutOwner(t *testing.T) {
 		_, err := q.js.UpdateStream(t.Context(), c)
 		require.NoError(t, err)
 	}
-	update("elsewhere") // nothing takes the checkpoints any more
+	update("elsewhere") // nothing stores the checkpoints any more
 	find := func(code Code) *Finding {
 		for _, f := range r.Health(t.Context()).Findings {
 			if f.Code == code {

@@ -15,12 +15,12 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
-// natsServer is a NATS server that ends with the test.
+// natsServer starts a NATS server that stops with the test.
 func natsServer(t *testing.T) string {
 	return natsServerIn(t, t.TempDir()).ClientURL()
 }
 
-// natsServerIn is a NATS server with its files in a directory.
+// natsServerIn starts a NATS server with its files in a directory.
 func natsServerIn(t *testing.T, dir string) *server.Server {
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir, NoSigs: true})
 	require.NoError(t, err)
@@ -36,10 +36,9 @@ func openAt(t *testing.T, url string) *delivery.Queue {
 	return q
 }
 
-// Processes whose leases are too short for what they do take partitions from each other, and one after the other of them comes and
-// loses its connection. Nothing is lost, an event is never sent for the first time after a later one of its user, and the last one
-// that is sent is the newest.
-func TestPartitionsAreFoughtFor(t *testing.T) {
+// Processes with leases that are too short take partitions from each other, and lose their connections one after the other.
+// Nothing is lost. No event is first sent after a later one of its user, and the last one sent is the newest.
+func TestExpiringLeases(t *testing.T) {
 	url := natsServer(t)
 	one, two := openAt(t, url), openAt(t, url)
 	defer one.Close()
@@ -71,21 +70,21 @@ func TestPartitionsAreFoughtFor(t *testing.T) {
 	s := quick
 	s.Lease = 300 * time.Millisecond
 	plan := remote.planOf(perform, `type = "track"`)
-	first, second := start(t, one, s, delivery.Instance{Plan: plan}), start(t, two, s, delivery.Instance{Plan: plan})
+	first, second := startRunner(t, one, s, delivery.Instance{Plan: plan}), startRunner(t, two, s, delivery.Instance{Plan: plan})
 	enough, gone := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(gone)
 		for {
 			guest := openAt(t, url)
-			r := start(t, guest, s, delivery.Instance{Plan: plan})
+			r := startRunner(t, guest, s, delivery.Instance{Plan: plan})
 			select {
 			case <-enough:
-				stop(t, r)
+				stopRunner(t, r)
 				guest.Close()
 				return
 			case <-time.After(400 * time.Millisecond):
-				guest.Close() // it hears and says nothing more, but what is under way goes on
-				stop(t, r)
+				guest.Close() // it is disconnected, but its requests in flight continue
+				stopRunner(t, r)
 			}
 		}
 	}()
@@ -94,7 +93,7 @@ func TestPartitionsAreFoughtFor(t *testing.T) {
 	for n := range each {
 		var batch []delivery.NewEvent
 		for u := range users {
-			batch = append(batch, line(fmt.Sprintf("u%d", u), n, same))
+			batch = append(batch, newEvent(fmt.Sprintf("u%d", u), n, same))
 		}
 		require.NoError(t, one.Append(t.Context(), batch))
 		time.Sleep(20 * time.Millisecond)
@@ -112,8 +111,8 @@ func TestPartitionsAreFoughtFor(t *testing.T) {
 		return complete
 	}
 	require.Eventually(t, func() bool { return last() == users }, time.Minute, 20*time.Millisecond)
-	stop(t, first)
-	stop(t, second)
+	stopRunner(t, first)
+	stopRunner(t, second)
 	again := 0
 	for user, list := range remote.taken {
 		newest := -1

@@ -19,7 +19,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// samplePlan is a plan of the sample destination that sends to a remote.
+// samplePlan returns a plan of the sample destination that sends to a remote.
 func samplePlan(t *testing.T, remote *sample.Remote, host runtime.Host, subscriptions string) *runtime.Plan {
 	d, err := sample.Plugin().Load()
 	require.NoError(t, err)
@@ -30,27 +30,27 @@ func samplePlan(t *testing.T, remote *sample.Remote, host runtime.Host, subscrip
 	return plan
 }
 
-// said is an event of a type, whose messageId is told apart by n.
-func said(kind, user string, n int) delivery.NewEvent {
+// typedEvent returns an event of a type; n makes its messageId unique.
+func typedEvent(kind, user string, n int) delivery.NewEvent {
 	raw := fmt.Sprintf(`{"type":%q,"messageId":"%s-%d","userId":%q}`, kind, user, n, user)
 	return delivery.NewEvent{Source: "web", Key: user, Raw: []byte(raw)}
 }
 
-func TestDeletionsGoInTheOrderOfTheirUser(t *testing.T) {
-	q := open(t, t.TempDir())
+func TestDeletionsKeepTheirUsersOrder(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote := sample.NewRemote()
-	runner := start(t, q, quick, delivery.Instance{Plan: samplePlan(t, remote, runtime.Host{}, `[{"action":"upsertUser","subscribe":"userId != null"}]`)})
-	defer stop(t, runner)
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: samplePlan(t, remote, runtime.Host{}, `[{"action":"upsertUser","subscribe":"userId != null"}]`)})
+	defer stopRunner(t, runner)
 	const users, rounds = 20, 10
 	var batch []delivery.NewEvent
 	for n := range rounds {
 		for u := range users {
-			batch = append(batch, said([]string{"identify", "delete"}[n%2], fmt.Sprintf("u%02d", u), n))
+			batch = append(batch, typedEvent([]string{"identify", "delete"}[n%2], fmt.Sprintf("u%02d", u), n))
 		}
 	}
 	require.NoError(t, q.Append(t.Context(), batch))
-	eventually(t, runner, map[string]int64{"events": users * rounds, "delivered": users * rounds})
+	waitForCounts(t, runner, map[string]int64{"events": users * rounds, "delivered": users * rounds})
 	for u := range users {
 		var of []string
 		for _, line := range remote.Log() {
@@ -62,8 +62,8 @@ func TestDeletionsGoInTheOrderOfTheirUser(t *testing.T) {
 	}
 }
 
-// imports are events of users, each with its number, in rounds.
-func imports(users, rounds int) (batch []delivery.NewEvent) {
+// importEvents returns rounds of events, each round with one event of every user.
+func importEvents(users, rounds int) (batch []delivery.NewEvent) {
 	for n := range rounds {
 		for u := range users {
 			raw := fmt.Sprintf(`{"type":"track","messageId":"u%d-%d","userId":"u%d","n":%d}`, u, n, u, n)
@@ -75,17 +75,17 @@ func imports(users, rounds int) (batch []delivery.NewEvent) {
 
 const importing = `[{"action":"importUser"}]`
 
-func TestOperationsAreAskedForTogetherAndInOrder(t *testing.T) {
-	q := open(t, t.TempDir())
+func TestOperationsArePolledTogetherAndInOrder(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote := sample.NewRemote()
 	remote.Slow(7) // more often than a failure is tried again
-	runner := start(t, q, quick, delivery.Instance{Plan: samplePlan(t, remote, runtime.Host{}, importing)})
-	defer stop(t, runner)
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: samplePlan(t, remote, runtime.Host{}, importing)})
+	defer stopRunner(t, runner)
 	const users, rounds = 40, 3
-	require.NoError(t, q.Append(t.Context(), imports(users, rounds)))
+	require.NoError(t, q.Append(t.Context(), importEvents(users, rounds)))
 	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{{Source: "web", Key: "bad", Raw: []byte(`{"type":"track","messageId":"bad","userId":"bad"}`)}}))
-	eventually(t, runner, map[string]int64{"events": users*rounds + 1, "delivered": users * rounds, "dead": 1})
+	waitForCounts(t, runner, map[string]int64{"events": users*rounds + 1, "delivered": users * rounds, "dead": 1})
 	for u := range users {
 		var of, want []string
 		for _, line := range remote.Log() {
@@ -101,26 +101,26 @@ func TestOperationsAreAskedForTogetherAndInOrder(t *testing.T) {
 	assert.Less(t, remote.Asked(), users*rounds*8/4, "one request asks for many")
 }
 
-// A process that ends while a remote works leaves the operations to the next one, which asks for them and sends nothing again.
-func TestOperationsOutliveTheProcess(t *testing.T) {
+// If a process ends while the remote runs operations, the next process polls them and sends nothing again.
+func TestOperationsContinueAfterRestart(t *testing.T) {
 	dir, state := t.TempDir(), destination.NewMemoryState()
 	remote := sample.NewRemote()
 	remote.Slow(1 << 30)
 	const users = 30
 	for round := range 3 {
-		q := open(t, dir)
+		q := openQueue(t, dir)
 		plan := samplePlan(t, remote, runtime.Host{State: state}, importing)
-		runner := start(t, q, quick, delivery.Instance{Plan: plan})
+		runner := startRunner(t, q, quick, delivery.Instance{Plan: plan})
 		if round == 0 {
-			require.NoError(t, q.Append(t.Context(), imports(users, 2)))
+			require.NoError(t, q.Append(t.Context(), importEvents(users, 2)))
 		}
 		asked := remote.Asked()
 		require.Eventually(t, func() bool { return remote.Asked() > asked+2 && len(remote.Log()) == users }, 20*time.Second, 5*time.Millisecond)
 		if round == 2 {
 			remote.Finish()
-			eventually(t, runner, map[string]int64{"events": 2 * users, "delivered": 2 * users})
+			waitForCounts(t, runner, map[string]int64{"events": 2 * users, "delivered": 2 * users})
 		}
-		stop(t, runner)
+		stopRunner(t, runner)
 		q.Close()
 	}
 	sent := map[string]int{}
@@ -133,24 +133,24 @@ func TestOperationsOutliveTheProcess(t *testing.T) {
 	}
 }
 
-// An operation that does not end is parked with what waits behind it; once it has ended, a replay brings all of it to its end.
-func TestAnOperationThatTakesTooLongIsParked(t *testing.T) {
-	q := open(t, t.TempDir())
+// An operation that does not end is parked with the events behind it. Once it has ended, a replay finishes all of them.
+func TestSlowOperationIsParked(t *testing.T) {
+	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote := sample.NewRemote()
 	remote.Slow(1 << 30)
 	impatient := quick
 	impatient.RetryFor = 50 * time.Millisecond
-	runner := start(t, q, impatient, delivery.Instance{Plan: samplePlan(t, remote, runtime.Host{}, importing)})
-	defer stop(t, runner)
-	require.NoError(t, q.Append(t.Context(), imports(1, 3)))
-	eventually(t, runner, map[string]int64{"events": 3, "parked": 3})
+	runner := startRunner(t, q, impatient, delivery.Instance{Plan: samplePlan(t, remote, runtime.Host{}, importing)})
+	defer stopRunner(t, runner)
+	require.NoError(t, q.Append(t.Context(), importEvents(1, 3)))
+	waitForCounts(t, runner, map[string]int64{"events": 3, "parked": 3})
 	var reasons []string
 	require.NoError(t, q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error { reasons = append(reasons, l.Reason); return nil }))
 	assert.Contains(t, reasons[0], "it takes longer than 50ms: the destination works on it as the operation imp1/u0")
 	remote.Finish()
 	_, err := q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{Instance: "main"})
 	require.NoError(t, err)
-	eventually(t, runner, map[string]int64{"events": 3, "delivered": 3, "parked": 0})
+	waitForCounts(t, runner, map[string]int64{"events": 3, "delivered": 3, "parked": 0})
 	assert.Equal(t, []string{"import u0 0", "done u0 0", "import u0 1", "done u0 1", "import u0 2", "done u0 2"}, remote.Log())
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
-// stressRounds is how many rounds a stress test makes: LANDFALL_STRESS, or a few.
+// stressRounds returns the number of rounds of a stress test: LANDFALL_STRESS, or a few.
 func stressRounds(few int) int {
 	if n, err := strconv.Atoi(os.Getenv("LANDFALL_STRESS")); err == nil {
 		return n
@@ -24,28 +24,28 @@ func stressRounds(few int) int {
 	return few
 }
 
-// requireHealthy fails if anything was taken for damage.
+// requireHealthy fails if damage was reported.
 func requireHealthy(t *testing.T, q *delivery.Queue, lines *logLines) {
 	t.Helper()
 	require.Empty(t, q.Problems())
 	require.NotContains(t, lines.String(), "level=ERROR")
 }
 
-// Checkpoints move ahead of what was last seen of the log whenever events are appended, replayed and delivered between two looks.
-// A reload at that moment takes every partition up again at once.
-func TestReloadsBesideReplaysStopNoPartition(t *testing.T) {
+// Checkpoints move ahead of the last view of the log while events are appended, replayed and delivered. A reload at that moment
+// acquires every partition again at once.
+func TestReloadsDuringReplaysStopNoPartition(t *testing.T) {
 	q, lines := openLogged(t, t.TempDir())
 	remote := newRemote(t)
-	plan := remote.plan(`type = "track"`)
+	plan := remote.planFor(`type = "track"`)
 	settings := quick
-	settings.Log = lines.logger()
-	runner := start(t, q, settings, delivery.Instance{Plan: plan, Version: "0"})
-	defer stop(t, runner)
+	settings.Log = lines.newLogger()
+	runner := startRunner(t, q, settings, delivery.Instance{Plan: plan, Version: "0"})
+	defer stopRunner(t, runner)
 	for n := range stressRounds(30) {
-		userEvents(t, q, n*5, n*5+5)
+		appendUserEvents(t, q, n*5, n*5+5)
 		_, err := q.Replay(t.Context(), delivery.ReplayRequest{Instance: "main", Since: time.Now().Add(-time.Second)})
 		require.NoError(t, err)
-		arrived(t, remote, n*5, n*5+5)
+		waitForUsers(t, remote, n*5, n*5+5)
 		require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(n + 1)}}))
 		status := runner.Status()
 		require.Equal(t, 16, status[0].Partitions, "a reload takes all partitions up at once")
@@ -53,18 +53,18 @@ func TestReloadsBesideReplaysStopNoPartition(t *testing.T) {
 	}
 }
 
-// Servers on one log come and go, reload and stop in order or not, while events are appended and replayed without a break. No
-// checkpoint is refused, no partition is stopped, nothing counts as lost, and everything arrives.
+// Servers on one log start, reload, stop and crash while events are appended and replayed. No checkpoint is rejected, no
+// partition stops, nothing counts as lost, and everything is delivered.
 func TestServersComeAndGoUnderLoad(t *testing.T) {
 	url := natsServer(t)
 	lines := &logLines{}
 	openQueue := func() *delivery.Queue {
-		q, err := delivery.Open(t.Context(), delivery.Config{URL: url, Replicas: 1, Retention: time.Second, Log: lines.logger()})
+		q, err := delivery.Open(t.Context(), delivery.Config{URL: url, Replicas: 1, Retention: time.Second, Log: lines.newLogger()})
 		require.NoError(t, err)
 		return q
 	}
 	settings := quick
-	settings.Lease, settings.TrimInterval, settings.Log = 2*time.Second, 100*time.Millisecond, lines.logger()
+	settings.Lease, settings.TrimInterval, settings.Log = 2*time.Second, 100*time.Millisecond, lines.newLogger()
 	remotes := newRemote(t)
 	plan := remotes.planOf(func(_ context.Context, call destination.BatchCall[change, change]) (*destination.MultiStatus, error) {
 		remotes.mu.Lock()
@@ -76,8 +76,8 @@ func TestServersComeAndGoUnderLoad(t *testing.T) {
 	}, `type = "track"`)
 	q := openQueue()
 	defer q.Close()
-	runner := start(t, q, settings, delivery.Instance{Plan: plan})
-	defer stop(t, runner)
+	runner := startRunner(t, q, settings, delivery.Instance{Plan: plan})
+	defer stopRunner(t, runner)
 
 	rounds := stressRounds(6)
 	enough := make(chan struct{})
@@ -92,7 +92,7 @@ func TestServersComeAndGoUnderLoad(t *testing.T) {
 			}
 			var batch []delivery.NewEvent
 			for n := range 10 {
-				batch = append(batch, line(fmt.Sprintf("user%03d", sent+n), 0))
+				batch = append(batch, newEvent(fmt.Sprintf("user%03d", sent+n), 0))
 			}
 			if !assert.NoError(t, q.Append(t.Context(), batch)) {
 				return
@@ -114,7 +114,7 @@ func TestServersComeAndGoUnderLoad(t *testing.T) {
 		require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(n)}}))
 		require.NoError(t, guest.SetInstances(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(-n)}}))
 		if n%2 == 0 {
-			stop(t, guest)
+			stopRunner(t, guest)
 		} else {
 			guest.Kill()
 		}
@@ -124,6 +124,6 @@ func TestServersComeAndGoUnderLoad(t *testing.T) {
 	}
 	close(enough)
 	loading.Wait()
-	arrived(t, remotes, 0, sent)
+	waitForUsers(t, remotes, 0, sent)
 	requireHealthy(t, q, lines)
 }
