@@ -80,8 +80,8 @@ func readSent(v event.Value) sentTime {
 	return s
 }
 
-// Event is a normalized event.
-type Event struct {
+// NormalizedEvent is an event as Normalize returns it.
+type NormalizedEvent struct {
 	Value          event.Value
 	Timestamp      string // the server's time that replaced the client's timestamp, or "" if the client's is used
 	ReplacedReason string // why the timestamp was replaced or the client's clock was not corrected
@@ -96,19 +96,19 @@ func (e *RefusedError) Error() string { return e.Reason }
 var ownMembers = []string{"type", "messageId", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "writeKey", "context", "integrations", "userId", "anonymousId"}
 
 // Normalize checks an event and fills in what it lacks. The error is a *RefusedError.
-func (m *RequestNormalizer) Normalize(v event.Value) (Event, error) {
+func (m *RequestNormalizer) Normalize(v event.Value) (NormalizedEvent, error) {
 	if v.Kind() != event.Object {
-		return Event{}, m.normalizer.notObject[v.Kind()]
+		return NormalizedEvent{}, m.normalizer.notObject[v.Kind()]
 	}
 	kind := m.request.Kind
 	if kind == "" {
 		kind = v.Get("type").Str()
 	}
 	if kind == "delete" && !m.request.AllowDeletes {
-		return Event{}, &RefusedError{"the source does not accept deletions: set deletes: true in its config"}
+		return NormalizedEvent{}, &RefusedError{"the source does not accept deletions: set deletes: true in its config"}
 	}
 	if reason := checkEvent(kind, v); reason != "" {
-		return Event{}, &RefusedError{reason}
+		return NormalizedEvent{}, &RefusedError{reason}
 	}
 	members := make([]event.Member, 0, 24)
 	add := func(key string, v event.Value) {

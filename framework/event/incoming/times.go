@@ -24,7 +24,7 @@ func FormatTime(t time.Time) string {
 
 // addTimes adds when the event happened, was sent and was received. The timestamp is the client's, corrected if its clock is off by
 // more than MaxSkew. If the timestamp is missing, cannot be parsed or is too far in the future, the time of receipt is used.
-func (m *RequestNormalizer) addTimes(v event.Value, add func(string, event.Value)) Event {
+func (m *RequestNormalizer) addTimes(v event.Value, add func(string, event.Value)) NormalizedEvent {
 	original, sent := v.Get("timestamp"), readSent(v.Get("sentAt"))
 	if sent.at.IsZero() {
 		mistake := sent.mistake
@@ -41,7 +41,7 @@ func (m *RequestNormalizer) addTimes(v event.Value, add func(string, event.Value
 	add("originalTimestamp", original)
 	add("sentAt", sent.text)
 	add("receivedAt", event.NewString(FormatTime(m.request.Received)))
-	made := Event{ReplacedReason: reason}
+	made := NormalizedEvent{ReplacedReason: reason}
 	if reason != "" {
 		made.Timestamp = written.Str()
 	} else if sent.mistake != "" && sent.at.IsZero() {

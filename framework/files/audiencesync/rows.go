@@ -117,7 +117,7 @@ func (r *Rows) nextObject() error {
 	object, err := event.ParseValue([]byte(text))
 	var wrong *event.SyntaxError
 	switch {
-	case errors.As(err, &wrong) && (line.Open || wrong.Offset >= len(text)):
+	case errors.As(err, &wrong) && (line.Unterminated || wrong.Offset >= len(text)):
 		return rowErrorf(r.line, "the line is an incomplete JSON object (%s): the file may be truncated", wrong.Message)
 	case errors.As(err, &wrong):
 		return rowErrorf(r.line, "the line is not valid JSON at byte %d: %s", wrong.Offset+1, wrong.Message)

@@ -12,10 +12,10 @@ const MaxLine = 1 << 20
 
 // Line is one line of a file, without its end.
 type Line struct {
-	Number  int // from 1
-	Text    string
-	TooLong bool // it is longer than MaxLine; Text is empty
-	Open    bool // the file ends with it, without a line break
+	Number       int // from 1
+	Text         string
+	TooLong      bool // it is longer than MaxLine; Text is empty
+	Unterminated bool // the file ends with it, without a line break
 }
 
 // Lines splits a text into lines that end with \n, \r\n or \r. It holds one line and what was put back with Unread.
@@ -52,7 +52,7 @@ func (l *Lines) Next() (Line, error) {
 			if !begun || !errors.Is(err, io.EOF) {
 				return Line{}, err
 			}
-			line.Open = true
+			line.Unterminated = true
 			break
 		}
 		begun = true

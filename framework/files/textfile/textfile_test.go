@@ -99,7 +99,7 @@ func TestLinesEndInAnyWay(t *testing.T) {
 		got = append(got, line)
 	}
 	assert.Equal(t, []textfile.Line{
-		{Number: 1, Text: "a"}, {Number: 2, Text: "b"}, {Number: 3, Text: "c"}, {Number: 4}, {Number: 5, TooLong: true}, {Number: 6, Text: "d", Open: true},
+		{Number: 1, Text: "a"}, {Number: 2, Text: "b"}, {Number: 3, Text: "c"}, {Number: 4}, {Number: 5, TooLong: true}, {Number: 6, Text: "d", Unterminated: true},
 	}, got)
 	lines.Unread(got[1], got[2])
 	for _, want := range got[1:3] {

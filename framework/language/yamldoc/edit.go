@@ -27,7 +27,7 @@ func Edit(name string, text []byte, to event.Value) ([]byte, error) {
 	// smaller depth, which replaces larger parts.
 	for _, depth := range []int{100, 6, 5, 4, 3, 2, 1} {
 		e := editor{doc: doc, lines: strings.Split(string(text), "\n"), depth: depth}
-		if e.editValue("", doc.Value(), to, 0) && !e.failed {
+		if e.editValue("", doc.Value(), to, 0) {
 			if edited := e.applyEdits(); hasValue(name, edited, to) {
 				return edited, nil
 			}
@@ -49,11 +49,10 @@ func isSame(a, b event.Value) bool { return a.JSON() == b.JSON() }
 
 // editor collects the edits of a text.
 type editor struct {
-	doc    *Document
-	lines  []string
-	depth  int // values below this depth are replaced as a whole
-	edits  []edit
-	failed bool
+	doc   *Document
+	lines []string
+	depth int // values below this depth are replaced as a whole
+	edits []edit
 }
 
 // edit replaces some lines.

@@ -44,7 +44,7 @@ func (r *rejections) addEvent(index int, v event.Value, reason string, large boo
 type replacedTimes []ReplacedTime
 
 // addEvent records an event if its time was replaced.
-func (r *replacedTimes) addEvent(index int, made incoming.Event) {
+func (r *replacedTimes) addEvent(index int, made incoming.NormalizedEvent) {
 	if made.ReplacedReason == "" || len(*r) >= maxListed {
 		return
 	}
