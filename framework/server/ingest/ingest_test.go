@@ -334,7 +334,7 @@ func TestDeletionsNeedPermission(t *testing.T) {
 	s := &sink{}
 	for _, path := range []string{"/v1/delete", "/delete"} {
 		w := post(handler(s), path, `{"userId":"u"}`)
-		assert.Contains(t, w.Body.String(), "its config needs deletes: true")
+		assert.Contains(t, w.Body.String(), "set deletes: true in its config")
 	}
 	w := post(handler(s), "/v1/batch", `{"batch":[{"type":"delete","userId":"u"},{"type":"page","userId":"u"}]}`)
 	assert.Contains(t, w.Body.String(), "deletes: true")
