@@ -61,47 +61,28 @@ func (cp checkpoint) finishedEvents(seq uint64) (all bool, bits []byte) {
 	return false, bits
 }
 
-func hasBit(bits []byte, i int) bool { return i/8 < len(bits) && bits[i/8]&(1<<(i%8)) != 0 }
-
-// page is a message of the log with unfinished events.
-type page struct {
-	seq            uint64
-	verdictsLeft   []uint16         // verdicts that each event waits for
-	earlyOutcomes  map[int][]string // verdicts of unfinished events
-	eventsLeft     int              // unfinished events
-	fullyRead      bool             // all its events have tasks or verdicts
-	replayed       bool             // its events are replayed
-	holdsLetters   bool             // its events are letters that a command reads
-	acceptedMillis int64            // in milliseconds since 1970
-}
-
-// verdictsUnknown is the value in verdictsLeft of an event that is not mapped yet.
-const verdictsUnknown = 1<<16 - 1
-
-func (p *page) isFinished() bool { return p.fullyRead && p.eventsLeft == 0 }
-
 // setProgress sets the progress from the unfinished pages, in order, and the next page to read.
-func (b *checkpoint) setProgress(window []*page, next uint64) {
-	b.Low = next
-	if len(window) == 0 {
+func (cp *checkpoint) setProgress(pages []*page, next uint64) {
+	cp.Low = next
+	if len(pages) == 0 {
 		return
 	}
-	b.Low = window[0].seq
+	cp.Low = pages[0].seq
 	run := false // the previous page is finished
-	for _, p := range window {
+	for _, p := range pages {
 		switch {
 		case !p.isFinished():
-			b.addPartial(p)
+			cp.addPartial(p)
 		case run:
-			b.Done[len(b.Done)-1][1] = p.seq
+			cp.Done[len(cp.Done)-1][1] = p.seq
 		default:
-			b.Done = append(b.Done, [2]uint64{p.seq, p.seq})
+			cp.Done = append(cp.Done, [2]uint64{p.seq, p.seq})
 		}
 		run = p.isFinished()
 	}
 }
 
-func (b *checkpoint) addPartial(p *page) {
+func (cp *checkpoint) addPartial(p *page) {
 	if p.eventsLeft == len(p.verdictsLeft) {
 		return
 	}
@@ -111,26 +92,26 @@ func (b *checkpoint) addPartial(p *page) {
 			bits[i/8] |= 1 << (i % 8)
 		}
 	}
-	b.setPartial(strconv.FormatUint(p.seq, 10), base64.RawStdEncoding.EncodeToString(bits))
+	cp.setPartial(strconv.FormatUint(p.seq, 10), base64.RawStdEncoding.EncodeToString(bits))
 }
 
-func (b *checkpoint) setPartial(seq, bits string) {
-	if b.Partial == nil {
-		b.Partial = map[string]string{}
+func (cp *checkpoint) setPartial(seq, bits string) {
+	if cp.Partial == nil {
+		cp.Partial = map[string]string{}
 	}
-	b.Partial[seq] = bits
+	cp.Partial[seq] = bits
 }
 
 // carryOver copies what an earlier checkpoint says about pages not read since: finished ones, and those from next on.
-func (b *checkpoint) carryOver(was checkpoint, next uint64) {
-	for _, r := range was.Done {
-		if r[1] >= b.Low {
-			b.Done = append(b.Done, r)
+func (cp *checkpoint) carryOver(earlier checkpoint, next uint64) {
+	for _, r := range earlier.Done {
+		if r[1] >= cp.Low {
+			cp.Done = append(cp.Done, r)
 		}
 	}
-	for seq, bits := range was.Partial {
+	for seq, bits := range earlier.Partial {
 		if n, err := strconv.ParseUint(seq, 10, 64); err == nil && n >= next {
-			b.setPartial(seq, bits)
+			cp.setPartial(seq, bits)
 		}
 	}
 }

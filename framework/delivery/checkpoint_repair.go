@@ -182,13 +182,13 @@ func (q *Queue) planRepair(ctx context.Context, bad *plannedRepair, cp checkpoin
 		}
 	}
 	if end > 1 {
-		made := anchor{Seq: end - 1}
-		at, err := q.anchorTime(ctx, &made, v)
+		newAnchor := anchor{Seq: end - 1}
+		at, err := q.anchorTime(ctx, &newAnchor, v)
 		if err != nil {
 			return err
 		}
-		if made.Time = at; at != 0 {
-			fixed.Anchor = &made
+		if newAnchor.Time = at; at != 0 {
+			fixed.Anchor = &newAnchor
 		}
 	}
 	bad.repaired, bad.To = fixed, fixed.Low
@@ -247,8 +247,8 @@ func (q *Queue) findBadCheckpoints(ctx context.Context, instances []string) ([]p
 }
 
 // areUnused reports whether no process has delivered with the checkpoints: their creation was interrupted.
-func areUnused(books map[int]checkpoint) bool {
-	for _, cp := range books {
+func areUnused(checkpoints map[int]checkpoint) bool {
+	for _, cp := range checkpoints {
 		if cp.Owner != "" || len(cp.Counts) > 0 {
 			return false
 		}

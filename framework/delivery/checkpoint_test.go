@@ -15,13 +15,13 @@ func TestCheckpointsKeepFinishedEvents(t *testing.T) {
 	for range 300 {
 		const pages, events = 30, 10
 		var finished [pages][events]bool
-		was := checkpoint{Low: 0}
+		earlier := checkpoint{Low: 0}
 		for range 8 { // acquisitions
 			now := finished
-			p := &partition{counts: map[string]int64{}, recentIDs: newRecentIDs(), initial: was, nextPage: was.Low}
+			p := &partition{counts: map[string]int64{}, recentIDs: newRecentIDs(), initial: earlier, nextPage: earlier.Low}
 			upTo := random.IntN(pages + 1)
 			for seq := range upTo {
-				all, bits := was.finishedEvents(uint64(seq))
+				all, bits := earlier.finishedEvents(uint64(seq))
 				if all {
 					continue
 				}
@@ -51,9 +51,9 @@ func TestCheckpointsKeepFinishedEvents(t *testing.T) {
 			if random.IntN(3) == 0 {
 				continue // it was not written
 			}
-			was, finished = parseCheckpoint(text), now
+			earlier, finished = parseCheckpoint(text), now
 			for seq := range pages {
-				all, bits := was.finishedEvents(uint64(seq))
+				all, bits := earlier.finishedEvents(uint64(seq))
 				for i := range events {
 					require.Equal(t, finished[seq][i], all || hasBit(bits, i), "page %d event %d of %s", seq, i, text)
 				}

@@ -177,8 +177,8 @@ var errMessageLost = errors.New("a message of the queue was sent but did not arr
 // nextMessage returns the message after last, or nil if there is none, as messages may be deleted in the meantime.
 func nextMessage(ctx context.Context, consumer jetstream.Consumer, messages jetstream.MessagesContext, last *jetstream.MsgMetadata) (jetstream.Msg, error) {
 	for range maxSilentSeconds {
-		waiting, cancel := context.WithTimeout(ctx, time.Second)
-		m, err := messages.Next(jetstream.NextContext(waiting))
+		waitCtx, cancel := context.WithTimeout(ctx, time.Second)
+		m, err := messages.Next(jetstream.NextContext(waitCtx))
 		cancel()
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 			return m, err

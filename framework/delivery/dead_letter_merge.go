@@ -115,15 +115,15 @@ func (t *task) adoptStored(stored *DeadLetter) {
 // inheritFrom adds the attempts and verdicts of the task's stored letter to a new letter that replaces it. If the new one only
 // waits behind another event, the stored reason stays.
 func (l *DeadLetter) inheritFrom(t *task) {
-	was := t.letter
+	stored := t.letter
 	mark := t.replayMark()
-	if was != nil {
-		l.Attempts += was.Attempts
-		l.First = cmp.Or(was.First, l.First)
-		l.Replays = slices.Clone(was.Replays)
-		l.Verdicts = was.verdictCount + 1 - t.ownVerdictCount()
-		if l.Parked && was.Parked && (l.Reason == parkedBehind.Reason || l.Reason == spilledBehind.Reason) {
-			l.Reason, l.Code, l.Status, l.Request, l.At = was.Reason, was.Code, was.Status, was.Request, was.At
+	if stored != nil {
+		l.Attempts += stored.Attempts
+		l.First = cmp.Or(stored.First, l.First)
+		l.Replays = slices.Clone(stored.Replays)
+		l.Verdicts = stored.verdictCount + 1 - t.ownVerdictCount()
+		if l.Parked && stored.Parked && (l.Reason == parkedBehind.Reason || l.Reason == spilledBehind.Reason) {
+			l.Reason, l.Code, l.Status, l.Request, l.At = stored.Reason, stored.Code, stored.Status, stored.Request, stored.At
 		}
 	}
 	if mark != "" && !slices.Contains(l.Replays, mark) {

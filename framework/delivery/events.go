@@ -57,10 +57,10 @@ const (
 	maxPagesUser = 2000
 )
 
-// Latest returns the latest accepted events, newest first and at most most of them. If user is not "", it returns only the events
+// Latest returns the latest accepted events, newest first and at most limit of them. If user is not "", it returns only the events
 // of the user with that userId or anonymousId. It reads a limited number of the latest pages; whole reports whether these are the
 // whole log.
-func (q *Queue) Latest(ctx context.Context, user string, most int) (list []StoredEvent, whole bool, err error) {
+func (q *Queue) Latest(ctx context.Context, user string, limit int) (list []StoredEvent, whole bool, err error) {
 	info, err := q.streams[eventsStream].Info(ctx)
 	if err != nil {
 		return nil, false, fmt.Errorf("reading the log: %w", err)
@@ -83,15 +83,15 @@ func (q *Queue) Latest(ctx context.Context, user string, most int) (list []Store
 	err = eachPending(ctx, consumer, func(m jetstream.Msg) (bool, error) {
 		found, err := pageEvents(m, user)
 		list = append(list, found...)
-		if len(list) > 2*most { // the newest are last
-			list = slices.Clone(list[len(list)-most:])
+		if len(list) > 2*limit { // the newest are last
+			list = slices.Clone(list[len(list)-limit:])
 		}
 		return true, err
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("reading the log: %w", err)
 	}
-	list = list[max(0, len(list)-most):]
+	list = list[max(0, len(list)-limit):]
 	slices.Reverse(list)
 	return list, whole, nil
 }

@@ -111,8 +111,8 @@ func (c *checkCache) runChecks(ctx context.Context, all []Check) []Finding {
 	}
 	c.list = nil
 	for _, check := range all {
-		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
-		if err := check.Run(limited); err != nil {
+		checkCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
+		if err := check.Run(checkCtx); err != nil {
 			c.list = append(c.list, Finding{Code: check.Code, Stops: check.Stops, Message: err.Error(), Next: check.Next})
 		}
 		cancel()

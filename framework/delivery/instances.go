@@ -67,13 +67,13 @@ func (q *Queue) countLetters(ctx context.Context, stream, subject string) (int, 
 	return len(info.State.Subjects), nil
 }
 
-// countWaiting counts the events of a partition that a checkpoint does not list as finished, up to most.
-func (q *Queue) countWaiting(ctx context.Context, c storedCheckpoint, most int) (n int, err error) {
+// countWaiting counts the events of a partition that a checkpoint does not list as finished, up to limit.
+func (q *Queue) countWaiting(ctx context.Context, c storedCheckpoint, limit int) (n int, err error) {
 	consumer, err := q.js.OrderedConsumer(ctx, eventsStream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{"ev.*." + strconv.Itoa(c.partition)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq: max(c.checkpoint.Low, 1), InactiveThreshold: time.Minute,
 	})
-	if err != nil || most <= 0 {
+	if err != nil || limit <= 0 {
 		return 0, err
 	}
 	err = eachPending(ctx, consumer, func(m jetstream.Msg) (bool, error) {
@@ -88,9 +88,9 @@ func (q *Queue) countWaiting(ctx context.Context, c storedCheckpoint, most int) 
 				n++
 			}
 		}
-		return n < most, nil
+		return n < limit, nil
 	})
-	return min(n, most), err
+	return min(n, limit), err
 }
 
 // MoveResult is how much RenameInstance has moved or ForgetInstance has deleted.

@@ -43,27 +43,27 @@ func expandRuns(batch []*task) []*task {
 
 // settleRuns settles the decided tasks of each run. It returns the other tasks, each the first of its key, with their verdicts:
 // tasks without a run, and the first undecided task of each run.
-func (w *worker) settleRuns(batch []*task, verdicts []runtime.Verdict) (rest []*task, of []runtime.Verdict) {
+func (w *worker) settleRuns(batch []*task, verdicts []runtime.Verdict) (rest []*task, restVerdicts []runtime.Verdict) {
 	at := 0
 	for _, t := range batch {
-		mine := verdicts[at : at+1+len(t.run)]
-		at += len(mine)
+		runVerdicts := verdicts[at : at+1+len(t.run)]
+		at += len(runVerdicts)
 		if len(t.run) == 0 || t.partition.abandoned {
-			rest, of = append(rest, t), append(of, mine[0])
+			rest, restVerdicts = append(rest, t), append(restVerdicts, runVerdicts[0])
 			t.run = nil
 			continue
 		}
-		if i := w.settleRun(t, mine); i >= 0 {
+		if i := w.settleRun(t, runVerdicts); i >= 0 {
 			first := t
 			if i > 0 {
 				first = t.run[i-1]
 			}
-			first.runCarried = len(mine) - 1 - i
-			rest, of = append(rest, first), append(of, mine[i])
+			first.runCarried = len(runVerdicts) - 1 - i
+			rest, restVerdicts = append(rest, first), append(restVerdicts, runVerdicts[i])
 		}
 		t.run = nil
 	}
-	return rest, of
+	return rest, restVerdicts
 }
 
 // settleRun settles the decided tasks of one run and relinks the others. It returns the index of the first of these, or -1.

@@ -109,15 +109,15 @@ func (l *leases) latestOf(subject string) (latestMessage, bool) {
 func (l *leases) ownedCheckpoints() map[string]checkpoint {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	books := map[string]checkpoint{}
+	checkpoints := map[string]checkpoint{}
 	for subject, s := range l.latest {
 		if strings.HasPrefix(subject, "book.") {
 			if cp := parseCheckpoint(s.data); cp.Owner != "" {
-				books[subject] = cp
+				checkpoints[subject] = cp
 			}
 		}
 	}
-	return books
+	return checkpoints
 }
 
 // aliveMembers returns the members with a heartbeat within the length of a lease, sorted.
@@ -135,11 +135,11 @@ func (l *leases) aliveMembers(lease time.Duration) []string {
 }
 
 // sendHeartbeat publishes that a member is alive or has left.
-func (l *leases) sendHeartbeat(ctx context.Context, name, word string) error {
+func (l *leases) sendHeartbeat(ctx context.Context, name, status string) error {
 	subject := "proc." + name
-	ack, err := l.queue.publishMessage(ctx, checkpointsStream, &nats.Msg{Subject: subject, Data: []byte(word)})
+	ack, err := l.queue.publishMessage(ctx, checkpointsStream, &nats.Msg{Subject: subject, Data: []byte(status)})
 	if err == nil {
-		l.recordMessage(subject, ack.Sequence, []byte(word))
+		l.recordMessage(subject, ack.Sequence, []byte(status))
 	}
 	return err
 }

@@ -46,8 +46,8 @@ func (r *Runner) trimShortDisk(ctx context.Context) {
 		return
 	}
 	for r.queue.diskNeeded() > 0 && time.Since(r.limits.lastFruitlessTrim) > trimRetryDelay {
-		trimming, cancel := context.WithTimeout(ctx, r.settings.Lease/5)
-		trimmed, err := r.trimLog(trimming)
+		trimCtx, cancel := context.WithTimeout(ctx, r.settings.Lease/5)
+		trimmed, err := r.trimLog(trimCtx)
 		cancel()
 		if err != nil {
 			r.log.Debug("trimming the log because the disk is short", "error", err)
@@ -87,13 +87,13 @@ func (r *Runner) updateParkingLimit(bytes uint64, short bool, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.parkedBytes = bytes
-	most := float64(r.settings.MaxParkedBytes)
+	limit := float64(r.settings.MaxParkedBytes)
 	switch full := !b.parkingFullSince.IsZero(); {
-	case !full && (short || float64(bytes) >= most):
+	case !full && (short || float64(bytes) >= limit):
 		b.parkingFullSince = now
 		r.log.Error("no more events can be parked, so instances with parked events read no new ones: replay or drop them with landfall dead, or raise delivery.parked.maxBytes",
 			"bytes", bytes, "bound", r.settings.MaxParkedBytes, "diskShort", short)
-	case full && !short && float64(bytes) < most*parkingResumeShare:
+	case full && !short && float64(bytes) < limit*parkingResumeShare:
 		b.parkingFullSince = time.Time{}
 		r.log.Info("events can be parked again", "bytes", bytes, "bound", r.settings.MaxParkedBytes)
 	}
@@ -146,11 +146,11 @@ func (r *Runner) expireDeadLetters(ctx context.Context) error {
 		if info, err = stream.Info(ctx); err != nil {
 			return err
 		}
-		state, most := info.State, uint64(r.settings.MaxDeadLetterBytes)
-		if state.Bytes <= most || state.Msgs == 0 {
+		state, limit := info.State, uint64(r.settings.MaxDeadLetterBytes)
+		if state.Bytes <= limit || state.Msgs == 0 {
 			break
 		}
-		share := float64(state.Bytes-most/10*9) / float64(state.Bytes)
+		share := float64(state.Bytes-limit/10*9) / float64(state.Bytes)
 		to := state.FirstSeq + max(uint64(share*float64(state.LastSeq-state.FirstSeq)), 1)
 		if err := r.purgeDeadLetters(ctx, "size", state, to); err != nil {
 			return err

@@ -138,11 +138,11 @@ func (l *logMonitor) refreshState(ctx context.Context) error {
 		return err
 	}
 	if revision == 0 {
-		books, err := l.queue.streams[checkpointsStream].Info(ctx)
+		info, err := l.queue.streams[checkpointsStream].Info(ctx)
 		if err != nil {
 			return err
 		}
-		state = logState{Created: view.created, Trimmed: max(view.first, 1) - 1, High: view.last, Orphaned: books.State.LastSeq == 0 && view.last > 0}
+		state = logState{Created: view.created, Trimmed: max(view.first, 1) - 1, High: view.last, Orphaned: info.State.LastSeq == 0 && view.last > 0}
 	}
 	was := state
 	l.mu.Lock()

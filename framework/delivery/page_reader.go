@@ -9,6 +9,25 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
+func hasBit(bits []byte, i int) bool { return i/8 < len(bits) && bits[i/8]&(1<<(i%8)) != 0 }
+
+// page is a message of the log with unfinished events.
+type page struct {
+	seq            uint64
+	verdictsLeft   []uint16         // verdicts that each event waits for
+	earlyOutcomes  map[int][]string // verdicts of unfinished events
+	eventsLeft     int              // unfinished events
+	fullyRead      bool             // all its events have tasks or verdicts
+	replayed       bool             // its events are replayed
+	holdsLetters   bool             // its events are letters that a command reads
+	acceptedMillis int64            // in milliseconds since 1970
+}
+
+// verdictsUnknown is the value in verdictsLeft of an event that is not mapped yet.
+const verdictsUnknown = 1<<16 - 1
+
+func (p *page) isFinished() bool { return p.fullyRead && p.eventsLeft == 0 }
+
 // pageReader reads the events of one page.
 type pageReader struct {
 	partition        *partition

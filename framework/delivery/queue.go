@@ -183,9 +183,9 @@ type NewEvent struct {
 // Append appends events in order. They are durable when it returns nil; if it returns an error, they may be.
 func (q *Queue) Append(ctx context.Context, events []NewEvent) error {
 	records := make([]record, len(events))
-	most := min(maxMessage, q.conn.MaxPayload()) - 4096 // a cluster may accept less: 1 MB by default
+	limit := min(maxMessage, q.conn.MaxPayload()) - 4096 // a cluster may accept less: 1 MB by default
 	for i, e := range events {
-		if int64(len(e.Raw)) > most {
+		if int64(len(e.Raw)) > limit {
 			return fmt.Errorf("an event of %d bytes is larger than the queue accepts", len(e.Raw))
 		}
 		records[i] = record{subject: "ev." + subjectToken(e.Source) + "." + strconv.Itoa(q.partitionOf(e.Key)), line: e.Raw}

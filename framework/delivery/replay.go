@@ -46,9 +46,9 @@ func (f DeadLetterFilter) matchesUser(l *DeadLetter) bool {
 	return err == nil && (e.Value().Get("userId").Text() == f.User || e.Value().Get("anonymousId").Text() == f.User)
 }
 
-// DeadLetters calls tell for the letters that a filter selects: the dead ones first, then the parked ones, each in the order of
+// DeadLetters calls visit for the letters that a filter selects: the dead ones first, then the parked ones, each in the order of
 // writing.
-func (q *Queue) DeadLetters(ctx context.Context, f DeadLetterFilter, tell func(*DeadLetter) error) error {
+func (q *Queue) DeadLetters(ctx context.Context, f DeadLetterFilter, visit func(*DeadLetter) error) error {
 	instance := "*"
 	if f.Instance != "" {
 		instance = subjectToken(f.Instance)
@@ -60,7 +60,7 @@ func (q *Queue) DeadLetters(ctx context.Context, f DeadLetterFilter, tell func(*
 				return true, nil
 			}
 			n++
-			return f.Limit == 0 || n < f.Limit, tell(l)
+			return f.Limit == 0 || n < f.Limit, visit(l)
 		})
 	}
 	if f.Dead || !f.Parked {
@@ -219,17 +219,17 @@ type ReplayRequest struct {
 }
 
 // Replay appends stored events again, for one instance and in order. It returns their number when they are durable.
-func (q *Queue) Replay(ctx context.Context, a ReplayRequest) (int, error) {
-	c := &replayCopier{queue: q, request: a, open: map[int]*nats.Msg{}, origins: map[*nats.Msg]*origins{}}
-	for _, source := range a.Sources {
+func (q *Queue) Replay(ctx context.Context, req ReplayRequest) (int, error) {
+	c := &replayCopier{queue: q, request: req, open: map[int]*nats.Msg{}, origins: map[*nats.Msg]*origins{}}
+	for _, source := range req.Sources {
 		c.sources = append(c.sources, subjectToken(source))
 	}
-	err := q.eachMessage(ctx, eventsStream, "ev.>", a.Since, func(m jetstream.Msg) (bool, error) {
+	err := q.eachMessage(ctx, eventsStream, "ev.>", req.Since, func(m jetstream.Msg) (bool, error) {
 		meta, err := m.Metadata()
 		if err != nil {
 			return false, err
 		}
-		if !a.Until.IsZero() && !meta.Timestamp.Before(a.Until) {
+		if !req.Until.IsZero() && !meta.Timestamp.Before(req.Until) {
 			return false, nil
 		}
 		return true, c.copyPage(ctx, m, meta.Sequence.Stream)

@@ -248,9 +248,9 @@ func (r *Runner) Stop(ctx context.Context) {
 	r.stopWorkers(ctx, workers)
 	r.cancel()
 	r.goroutines.Wait()
-	farewell, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	leaveCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	if err := r.leases.sendHeartbeat(farewell, r.name, "gone"); err != nil {
+	if err := r.leases.sendHeartbeat(leaveCtx, r.name, "gone"); err != nil {
 		r.log.Debug("leaving", "error", err)
 	}
 }

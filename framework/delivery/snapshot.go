@@ -109,8 +109,8 @@ func (q *Queue) snapshotStream(ctx context.Context, name string, w io.Writer) (S
 		return StreamSnapshot{}, err
 	}
 	for {
-		waiting, cancel := context.WithTimeout(ctx, snapshotIdle)
-		m, err := parts.NextMsgWithContext(waiting)
+		waitCtx, cancel := context.WithTimeout(ctx, snapshotIdle)
+		m, err := parts.NextMsgWithContext(waitCtx)
 		cancel()
 		if err != nil {
 			return StreamSnapshot{}, err

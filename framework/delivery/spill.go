@@ -74,14 +74,14 @@ func (p *partition) spillHotKeys(full time.Duration) bool {
 	if w.runner.isParkingFull() || !w.runner.queue.hasSpareSpace(minSpillSpace) {
 		return false
 	}
-	room, share := w.runner.settings.MaxInFlight, hotShare
+	capacity, divisor := w.runner.settings.MaxInFlight, hotShare
 	long := full > min(time.Second, w.runner.settings.EvictAfter)
 	if long {
-		share = fullHotShare
+		divisor = fullHotShare
 	}
 	found := false
 	for _, c := range p.chains {
-		hot := c.n > max(room/share, 1) || c.bytes > maxTaskBytes/share || len(p.openPages) >= maxOpenPages
+		hot := c.n > max(capacity/divisor, 1) || c.bytes > maxTaskBytes/divisor || len(p.openPages) >= maxOpenPages
 		if c.n < 2 || !hot || c.first.item.Independent && !long {
 			continue
 		}
@@ -98,15 +98,15 @@ func (p *partition) spillChain(c *chain) {
 	}
 	p.spilledKeys[key] = c.first.key
 	p.generations[key]++
-	keep := c.first
-	c.n, c.bytes = 1, keep.bytes
-	for keep.next != nil && keep.next.inRequest { // in flight along with the first
-		keep = keep.next
+	last := c.first
+	c.n, c.bytes = 1, last.bytes
+	for last.next != nil && last.next.inRequest { // in flight along with the first
+		last = last.next
 		c.n++
-		c.bytes += keep.bytes
+		c.bytes += last.bytes
 	}
-	rest, now := keep.next, time.Now()
-	keep.next, c.last = nil, keep
+	rest, now := last.next, time.Now()
+	last.next, c.last = nil, last
 	for t := rest; t != nil; {
 		next := t.next
 		t.next = nil
@@ -190,10 +190,10 @@ func (p *partition) resumePortions(cmd command) ([]*DeadLetter, error) {
 		for p.pendingWrites > 0 && p.ctx.Err() == nil { // letters that are being written belong to the portion
 			w.changed.Wait()
 		}
-		ours, room := p.parkedKeys[key] == kindEvicted, w.runner.settings.MaxInFlight
+		ours, capacity := p.parkedKeys[key] == kindEvicted, w.runner.settings.MaxInFlight
 		delete(p.portionRequested, key)
-		limit := max(1, min(room/portionShare, (room-p.taskCount)/2))
-		cut := p.generations[key]
+		limit := max(1, min(capacity/portionShare, (capacity-p.taskCount)/2))
+		generation := p.generations[key]
 		w.mu.Unlock()
 		if !ours {
 			continue
@@ -205,9 +205,9 @@ func (p *partition) resumePortions(cmd command) ([]*DeadLetter, error) {
 		letters = append(letters, part...)
 		w.mu.Lock()
 		for _, l := range part {
-			l.generation = cut
+			l.generation = generation
 		}
-		p.notePortionRead(key, cut, part, more)
+		p.notePortionRead(key, generation, part, more)
 		w.mu.Unlock()
 	}
 	return letters, p.ctx.Err()
@@ -215,9 +215,9 @@ func (p *partition) resumePortions(cmd command) ([]*DeadLetter, error) {
 
 // notePortionRead updates a key after a portion was read. If the key was parked again in the meantime, generation differs from
 // the key's: then the portion may be incomplete, the key stays parked, and the portion is parked again.
-func (p *partition) notePortionRead(key string, cut int, part []*DeadLetter, more bool) {
+func (p *partition) notePortionRead(key string, generation int, part []*DeadLetter, more bool) {
 	switch {
-	case p.generations[key] != cut:
+	case p.generations[key] != generation:
 	case !more:
 		delete(p.parkedKeys, key)
 		delete(p.spilledKeys, key)

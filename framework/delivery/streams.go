@@ -67,16 +67,16 @@ func (q *Queue) streamConfigs() []jetstream.StreamConfig {
 	if q.embedded == nil {
 		base.Replicas = q.config.Replicas
 	}
-	events, park, dead, books := base, base, base, base
+	events, park, dead, checkpoints := base, base, base, base
 	events.Name, events.Subjects = eventsStream, []string{"ev.>", "ctl.>"}
 	if q.config.MaxBytes > 0 {
 		events.MaxBytes = q.config.MaxBytes
 	}
 	park.Name, park.Subjects, park.MaxMsgsPerSubject = parkStream, []string{"park.>"}, 1
 	dead.Name, dead.Subjects, dead.MaxMsgsPerSubject = deadStream, []string{"dead.>"}, 1
-	books.Name, books.Subjects, books.MaxMsgsPerSubject = checkpointsStream, []string{"book.>", "proc.>"}, 1
-	park.Discard, dead.Discard, books.Discard = jetstream.DiscardOld, jetstream.DiscardOld, jetstream.DiscardOld
-	list := []jetstream.StreamConfig{events, park, dead, books}
+	checkpoints.Name, checkpoints.Subjects, checkpoints.MaxMsgsPerSubject = checkpointsStream, []string{"book.>", "proc.>"}, 1
+	park.Discard, dead.Discard, checkpoints.Discard = jetstream.DiscardOld, jetstream.DiscardOld, jetstream.DiscardOld
+	list := []jetstream.StreamConfig{events, park, dead, checkpoints}
 	for i := range list {
 		if q.embedded != nil {
 			list[i].Subjects = append(list[i].Subjects, probeSubject(list[i].Name))

@@ -34,8 +34,8 @@ func (r *Runner) trimLog(ctx context.Context) (trimmed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if most := uint64(r.queue.config.MaxBytes); most > 0 && state.Bytes > most/10*8 {
-		share := float64(state.Bytes-most/10*6) / float64(state.Bytes)
+	if limit := uint64(r.queue.config.MaxBytes); limit > 0 && state.Bytes > limit/10*8 {
+		share := float64(state.Bytes-limit/10*6) / float64(state.Bytes)
 		to = max(to, state.FirstSeq+uint64(share*float64(state.LastSeq-state.FirstSeq)))
 	}
 	if need := r.queue.diskNeeded(); need > 0 {

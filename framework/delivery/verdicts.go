@@ -59,13 +59,13 @@ func (v *verdictRing) addVerdict(s VerdictRecord) {
 	v.next = (v.next + 1) % MaxVerdicts
 }
 
-// Verdicts returns the latest verdicts of this process that choose accepts, newest first and at most most of them.
-func (r *Runner) Verdicts(most int, choose func(*VerdictRecord) bool) []VerdictRecord {
+// Verdicts returns the latest verdicts of this process that choose accepts, newest first and at most limit of them.
+func (r *Runner) Verdicts(limit int, choose func(*VerdictRecord) bool) []VerdictRecord {
 	v := &r.verdicts
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var list []VerdictRecord
-	for i := len(v.ring) - 1; i >= 0 && len(list) < most; i-- {
+	for i := len(v.ring) - 1; i >= 0 && len(list) < limit; i-- {
 		if s := &v.ring[(v.next+i)%len(v.ring)]; choose(s) {
 			list = append(list, *s)
 		}

@@ -56,9 +56,9 @@ func TestPartitionsWithoutOwner(t *testing.T) {
 	require.NoError(t, err)
 	defer r.Stop(t.Context())
 	require.NoError(t, r.SetInstances(t.Context(), []Instance{refusingInstance(t)}))
-	books := q.streams[checkpointsStream].CachedInfo().Config
+	checkpoints := q.streams[checkpointsStream].CachedInfo().Config
 	update := func(subjects ...string) {
-		c := books
+		c := checkpoints
 		c.Subjects = subjects
 		_, err := q.js.UpdateStream(t.Context(), c)
 		require.NoError(t, err)
@@ -79,7 +79,7 @@ func TestPartitionsWithoutOwner(t *testing.T) {
 	require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: "u:u", Raw: raw}, {Source: "web", Key: "u:u", Raw: raw}}))
 	require.Eventually(t, func() bool { s := r.Status()[0]; return s.Behind == 2 && s.Lag > time.Second }, 20*time.Second, 20*time.Millisecond)
 	assert.Equal(t, []int{0, 1}, r.Status()[0].Unowned)
-	update(books.Subjects...)
+	update(checkpoints.Subjects...)
 	require.Eventually(t, func() bool {
 		s := r.Status()[0]
 		return s.Partitions == 2 && s.Counts[countDead] == 2 && len(s.Unowned) == 0 && r.Health(t.Context()).Ready

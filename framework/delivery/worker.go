@@ -83,11 +83,11 @@ func (w *worker) startTask(t *task) {
 	p.taskCount++
 	p.taskBytes += t.bytes
 	if kind := p.parkedKeys[shortHash(t.key)]; kind != "" && !(t.resumed && t.letter.generation == p.generations[shortHash(t.key)]) {
-		why := parkedBehind
+		verdict := parkedBehind
 		if _, ok := p.spilledKeys[shortHash(t.key)]; ok {
-			why = spilledBehind
+			verdict = spilledBehind
 		}
-		w.storeDeadLetter(t, t.newDeadLetter(why, true, time.Now()), kind)
+		w.storeDeadLetter(t, t.newDeadLetter(verdict, true, time.Now()), kind)
 		return
 	}
 	switch {
@@ -279,7 +279,7 @@ func (w *worker) applyVerdicts(l *lane, batch []*task, verdicts []runtime.Verdic
 	if !whole {
 		w.noteSuccess(l)
 	}
-	var again, kept, pending []*task
+	var retries, kept, pending []*task
 	var operations []runtime.Verdict
 	for i, t := range batch {
 		v := verdicts[i]
@@ -306,7 +306,7 @@ func (w *worker) applyVerdicts(l *lane, batch []*task, verdicts []runtime.Verdic
 		case own || len(batch) == 1 && len(l.queue) > 0 && l.failures == 0 && t.maxBatch == 0:
 			w.delayRetry(t, w.backoffFor(t.attempts, v.RetryAfter))
 		default:
-			again = append(again, t)
+			retries = append(retries, t)
 		}
 	}
 	w.pollLater(pending, operations)
@@ -314,15 +314,15 @@ func (w *worker) applyVerdicts(l *lane, batch []*task, verdicts []runtime.Verdic
 		l.bytes += t.bytes
 	}
 	l.queue = append(kept, l.queue...)
-	if len(again) == 0 {
+	if len(retries) == 0 {
 		return
 	}
 	l.failures++
-	l.noteBatchFailure(again, verdicts)
-	w.countRetries(again...)
+	l.noteBatchFailure(retries, verdicts)
+	w.countRetries(retries...)
 	l.pausedUntil = time.Now().Add(w.backoffFor(l.failures, wait))
-	for _, t := range again {
+	for _, t := range retries {
 		l.bytes += t.bytes
 	}
-	l.queue = append(l.queue, again...) // tasks that have not failed go first; a key has one task in the lane
+	l.queue = append(l.queue, retries...) // tasks that have not failed go first; a key has one task in the lane
 }

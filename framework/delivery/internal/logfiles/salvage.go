@@ -104,7 +104,7 @@ func reserveSequences(s stream, end uint64, at int64) error {
 	return replaceFile(filepath.Join(s.dir, fmt.Sprintf("%d%s", number, blockSuffix)), d.newTombstone(end, at))
 }
 
-// CopyDamaged copies a damaged file, which a server may be using. The copies take at most most bytes. It returns the path of the copy,
+// CopyDamaged copies a damaged file, which a server may be using. The copies take at most maxBytes bytes. It returns the path of the copy,
 // or why there is none.
 func CopyDamaged(dir string, f Finding, most int64) (kept, why string) {
 	k := newCopyKeeper(dir, most)
