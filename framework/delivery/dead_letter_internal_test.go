@@ -67,7 +67,7 @@ func TestOtherMembersEventsAreNotTrimmed(t *testing.T) {
 	r, err := NewRunner(t.Context(), q, Settings{TrimInterval: time.Hour})
 	require.NoError(t, err)
 	defer r.Stop(t.Context())
-	require.NoError(t, r.leases.sendHeartbeat(t.Context(), "other", "here"))
+	require.NoError(t, r.leases.sendHeartbeat(t.Context(), "other", memberAlive))
 	_, err = r.leases.writeCheckpoint(t.Context(), "other", checkpointSubject("theirs", 1), 0, checkpoint{Owner: "other", Low: 1})
 	require.NoError(t, err)
 	for i := range 20 {
@@ -84,6 +84,6 @@ func TestOtherMembersEventsAreNotTrimmed(t *testing.T) {
 	left := messages()
 	require.GreaterOrEqual(t, left, uint64(10), "all from the first of their partition on")
 	require.Equal(t, left, messages())
-	require.NoError(t, r.leases.sendHeartbeat(t.Context(), "other", "gone"))
-	require.Zero(t, messages(), "what nobody works on any more keeps nothing")
+	require.NoError(t, r.leases.sendHeartbeat(t.Context(), "other", memberLeft))
+	require.Zero(t, messages(), "events that no member works on are not kept")
 }

@@ -153,7 +153,7 @@ func TestForgetInstance(t *testing.T) {
 	dropped, err := q.DropDeadLetters(t.Context(), delivery.DeadLetterFilter{Parked: true, IsRemoved: isInstance("old")})
 	require.NoError(t, err)
 	assert.Equal(t, 2, dropped)
-	assert.Zero(t, backlogsOf(t, q)["old"].Parked, "at once, since nobody works on them")
+	assert.Zero(t, backlogsOf(t, q)["old"].Parked, "at once, since no worker owns them")
 	moved, err := runner.ForgetInstance(t.Context(), "old")
 	require.NoError(t, err)
 	assert.Equal(t, delivery.MoveResult{Checkpoints: 16, Letters: 1}, moved)

@@ -126,13 +126,19 @@ func (l *leases) aliveMembers(lease time.Duration) []string {
 	defer l.mu.Unlock()
 	var names []string
 	for subject, s := range l.latest {
-		if name, ok := strings.CutPrefix(subject, "proc."); ok && time.Since(s.changedAt) < lease && string(s.data) == "here" {
+		if name, ok := strings.CutPrefix(subject, "proc."); ok && time.Since(s.changedAt) < lease && string(s.data) == memberAlive {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	return names
 }
+
+// What a member publishes about itself.
+const (
+	memberAlive = "here"
+	memberLeft  = "gone"
+)
 
 // sendHeartbeat publishes that a member is alive or has left.
 func (l *leases) sendHeartbeat(ctx context.Context, name, status string) error {

@@ -2,63 +2,277 @@ package delivery
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
+	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/logfiles"
 )
 
-// scrubInterval is how often the files of the embedded log are checked.
-const scrubInterval = 24 * time.Hour
+// logView is the range of the log at the time of a request. It includes everything acknowledged before requestedAt and may lack
+// what was written later.
+type logView struct {
+	created       int64
+	first, last   uint64
+	trimsRecorded bool // the process that last opened the log records what it trims
+	requestedAt   time.Time
+}
 
-// watchLog checks the log once, and abandons the partitions whose log was replaced or has lost its end.
-func (r *Runner) watchLog() {
-	ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
-	defer cancel()
-	if err := r.queue.monitor.checkLog(ctx); err != nil {
-		if r.ctx.Err() == nil {
-			r.log.Debug("checking the log", "error", err)
+// logMonitor compares the log with its recorded state to detect losses.
+type logMonitor struct {
+	queue *Queue
+
+	checkMu        sync.Mutex // serializes checks
+	mu             sync.Mutex // guards the fields below
+	view           logView
+	state          logState
+	revision       uint64
+	shortSince     time.Time                // since when the log has ended before state.High; zero if it does not
+	loggedLost     map[uint64]bool          // first pages of the lost ranges already logged
+	badCheckpoints map[string]plannedRepair // checkpoints that do not match the log, by subject
+	doubtedSince   map[string]time.Time     // since when a checkpoint has been beyond the end of the log, by subject
+	trimmed        uint64                   // pages up to this one were trimmed by this process
+	openedByOlder  bool                     // a process of an earlier version opened the log before; it does not record what it trims
+	olderSeenAt    time.Time                // when a process of an earlier version last owned a checkpoint
+	newFindings    []logfiles.Finding       // damaged files to record
+}
+
+func newLogMonitor(q *Queue) *logMonitor {
+	return &logMonitor{queue: q, loggedLost: map[uint64]bool{}, badCheckpoints: map[string]plannedRepair{}, doubtedSince: map[string]time.Time{}}
+}
+
+// checkLog compares the log with its state, and records and logs what is missing.
+func (l *logMonitor) checkLog(ctx context.Context) error {
+	l.checkMu.Lock()
+	defer l.checkMu.Unlock()
+	for try := 0; ; try++ {
+		err := l.refreshState(ctx)
+		if err == nil {
+			break
 		}
-		return
-	}
-	view := r.queue.monitor.currentView()
-	var lost []*partition
-	known := map[string]bool{}
-	r.eachWorker(func(w *worker) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		known[w.id] = true
-		for _, p := range w.partitions {
-			if !p.closing && p.isContradictedBy(view, r.queue.isEmbedded()) {
-				lost = append(lost, p)
-			}
+		if !isConflict(err) {
+			return err
 		}
-	})
-	for _, p := range lost {
-		r.log.Error("the log was replaced or has lost its end while it was read: the partition is not delivered", "instance", p.worker.id, "partition", p.number)
-		r.abandonPartition(p)
+		if try == 5 {
+			return nil // other processes check too
+		}
 	}
-	r.queue.monitor.clearBadCheckpoints(func(b plannedRepair) bool {
-		s, ok := r.leases.latestOf(b.subject)
-		return !known[b.Instance] || ok && s.revision > b.revision
+	l.mu.Lock()
+	found := l.newFindings
+	l.mu.Unlock()
+	if len(found) == 0 {
+		return nil
+	}
+	err := l.recordDamagedFilesLocked(ctx, found)
+	if err == nil {
+		l.mu.Lock()
+		l.newFindings = l.newFindings[len(found):]
+		l.mu.Unlock()
+	}
+	return err
+}
+
+// refreshState reads the log and records what has changed. It returns a conflict if another process has written the state.
+//
+// The state is read before the log, because the log grows in the meantime and must not seem shorter than the state says. A page
+// that another process trims in between does not count as lost: that process writes the state first, so the write here is
+// rejected.
+func (l *logMonitor) refreshState(ctx context.Context) error {
+	state, revision, err := l.loadState(ctx)
+	if err != nil {
+		return err
+	}
+	view, deleted, err := l.readView(ctx)
+	if err != nil {
+		return err
+	}
+	if revision == 0 {
+		info, err := l.queue.streams[checkpointsStream].Info(ctx)
+		if err != nil {
+			return err
+		}
+		state = logState{Created: view.created, Trimmed: max(view.first, 1) - 1, High: view.last, Orphaned: info.State.LastSeq == 0 && view.last > 0}
+	}
+	was := state
+	l.mu.Lock()
+	state.Trimmed = max(state.Trimmed, l.trimmed)
+	l.mu.Unlock()
+	short := l.noteView(state, view)
+	next := state.afterView(view, deleted, short, view.first > state.Trimmed+1 && (!view.trimsRecorded || l.hasOlderVersions(ctx)))
+	if revision == 0 || !next.equal(was) {
+		if revision, err = l.writeState(ctx, next, revision); err != nil {
+			return err
+		}
+	}
+	l.mu.Lock()
+	l.state, l.revision, l.openedByOlder = next, revision, false
+	l.mu.Unlock()
+	l.logLostRanges(next)
+	return nil
+}
+
+// readView returns the range of the log and the pages within it that are gone.
+func (l *logMonitor) readView(ctx context.Context) (logView, []LostRange, error) {
+	stream, asked := l.queue.streams[eventsStream], time.Now()
+	info, err := stream.Info(ctx)
+	if err != nil {
+		return logView{}, nil, err
+	}
+	s := info.State
+	view := logView{created: info.Created.UnixNano(), first: s.FirstSeq, last: s.LastSeq, requestedAt: asked}
+	_, view.trimsRecorded = info.Config.Metadata[trimsRecordedKey]
+	if s.NumDeleted == 0 {
+		return view, nil, nil
+	}
+	if s.NumDeleted > maxListedDeleted {
+		return view, []LostRange{{First: s.FirstSeq, Last: s.LastSeq}}, nil
+	}
+	if info, err = stream.Info(ctx, jetstream.WithDeletedDetails(true)); err != nil {
+		return logView{}, nil, err
+	}
+	return view, rangesOf(info.State.Deleted), nil
+}
+
+// noteView stores a view of the log and reports whether the log has lost its end. On a cluster, a new or an outgoing leader may
+// not know the end, so it must be missing for leaderGrace.
+func (l *logMonitor) noteView(s logState, v logView) (short bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.view = v
+	if v.last >= s.High {
+		l.shortSince = time.Time{}
+		return false
+	}
+	if l.shortSince.IsZero() {
+		l.shortSince = time.Now()
+	}
+	return l.queue.isEmbedded() || time.Since(l.shortSince) > leaderGrace
+}
+
+// loadState reads the stored state; the revision is 0 if none is stored.
+func (l *logMonitor) loadState(ctx context.Context) (s logState, revision uint64, err error) {
+	m, err := l.queue.streams[checkpointsStream].GetLastMsgForSubject(ctx, logStateSubject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return logState{}, 0, nil
+	}
+	if err != nil {
+		return logState{}, 0, err
+	}
+	if err := json.Unmarshal(m.Data, &s); err != nil {
+		return logState{}, 0, err
+	}
+	return s, m.Sequence, nil
+}
+
+func (l *logMonitor) writeState(ctx context.Context, s logState, revision uint64) (uint64, error) {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return 0, err
+	}
+	ack, err := l.queue.publishMessage(ctx, checkpointsStream, &nats.Msg{Subject: logStateSubject, Data: data, Header: nats.Header{
+		"Nats-Expected-Last-Subject-Sequence": {strconv.FormatUint(revision, 10)},
+	}})
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// updateState changes the stored state with f. It repeats that if another process writes the state at the same time.
+func (l *logMonitor) updateState(ctx context.Context, f func(*logState)) error {
+	l.checkMu.Lock()
+	defer l.checkMu.Unlock()
+	return l.updateStateLocked(ctx, f)
+}
+
+// updateStateLocked is updateState with checkMu held.
+func (l *logMonitor) updateStateLocked(ctx context.Context, f func(*logState)) error {
+	for try := 0; ; try++ {
+		s, revision, err := l.loadState(ctx)
+		if err != nil {
+			return err
+		}
+		f(&s)
+		revision, err = l.writeState(ctx, s, revision)
+		if err == nil {
+			l.mu.Lock()
+			l.state, l.revision = s, revision
+			l.mu.Unlock()
+			return nil
+		}
+		if try == 5 || !isConflict(err) {
+			return err
+		}
+	}
+}
+
+// recordDamagedFilesLocked records damaged files in the state. checkMu is held.
+func (l *logMonitor) recordDamagedFilesLocked(ctx context.Context, findings []logfiles.Finding) error {
+	findings = slices.DeleteFunc(slices.Clone(findings), func(f logfiles.Finding) bool { return f.Torn })
+	if len(findings) == 0 {
+		return nil
+	}
+	return l.updateStateLocked(ctx, func(s *logState) {
+		for _, f := range findings {
+			s.Damaged = append(s.Damaged, DamagedFile{Finding: f, Found: time.Now().UTC().Truncate(time.Second)})
+		}
+		s.Damaged = s.Damaged[max(0, len(s.Damaged)-maxDamagedFiles):]
 	})
 }
 
-// isContradictedBy reports whether the log cannot be the one that the partition reads: it was created at another time, or ends before
-// the next page. Only a view requested after the last read counts. On a cluster the end must be missing for leaderGrace, as a
-// replaced leader that does not know it yet reports an earlier end.
-func (p *partition) isContradictedBy(v logView, embedded bool) bool {
-	switch {
-	case !p.lastRead.Before(v.requestedAt):
-		return false
-	case p.logID != v.created:
-		return true
-	case p.nextPage <= v.last+1:
-		p.logShortSince = time.Time{}
-		return false
-	case p.logShortSince.IsZero():
-		p.logShortSince = v.requestedAt
+// logLostRanges logs the lost ranges that this process has not logged yet.
+func (l *logMonitor) logLostRanges(s logState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range s.Lost {
+		if r.Accepted || l.loggedLost[r.First] {
+			continue
+		}
+		l.loggedLost[r.First] = true
+		l.queue.config.Log.Error("pages of the log are lost: the events on them cannot be delivered or replayed; landfall doctor says more",
+			"first", r.First, "last", r.Last, "pages", r.Pages(), "found", r.Found)
 	}
-	return embedded || v.requestedAt.Sub(p.logShortSince) > leaderGrace
+}
+
+// hasOlderVersions reports whether a process of an earlier version has used the log recently, or before this process opened it.
+func (l *logMonitor) hasOlderVersions(ctx context.Context) bool {
+	l.mu.Lock()
+	opened := l.openedByOlder
+	l.mu.Unlock()
+	if opened || l.queue.isEmbedded() {
+		return opened
+	}
+	err := l.queue.eachCheckpoint(ctx, func(c storedCheckpoint) error {
+		l.noteOlderOwner(c.checkpoint)
+		return nil
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return err != nil || !l.olderSeenAt.IsZero() && time.Since(l.olderSeenAt) < olderGrace
+}
+
+// noteOlderOwner records the time if a process of an earlier version owns the checkpoint.
+func (l *logMonitor) noteOlderOwner(cp checkpoint) {
+	if cp.Owner != "" && cp.LogCreated == 0 {
+		l.mu.Lock()
+		l.olderSeenAt = time.Now()
+		l.mu.Unlock()
+	}
+}
+
+// close records where the log ends.
+func (l *logMonitor) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := l.checkLog(ctx); err != nil {
+		l.queue.config.Log.Debug("checking the log", "error", err)
+	}
 }
 
 // currentView returns the latest view of the log.
@@ -79,30 +293,6 @@ func (l *logMonitor) viewAfter(ctx context.Context, t time.Time) (logView, error
 	return l.currentView(), nil
 }
 
-// checkpointFits reports whether a checkpoint received at seen matches the log, so that its partition may be acquired. It
-// compares it with a later view, because the checkpoint may be ahead of an earlier one.
-func (r *Runner) checkpointFits(ctx context.Context, c storedCheckpoint, seen time.Time) (logView, bool) {
-	r.queue.monitor.noteOlderOwner(c.checkpoint)
-	view, err := r.queue.monitor.viewAfter(ctx, seen)
-	if err != nil {
-		r.log.Debug("checking the log before acquiring a partition", "error", err)
-		return view, false
-	}
-	bad, err := r.queue.verifyCheckpoint(ctx, c, view)
-	if err != nil {
-		r.log.Debug("comparing a checkpoint with the log", "error", err)
-		return view, false
-	}
-	if bad == nil {
-		r.queue.monitor.clearBadCheckpoint(c.subject)
-		return view, true
-	}
-	if r.queue.monitor.isConclusive(bad, view, c.checkpoint.LogCreated) && r.queue.monitor.addBadCheckpoint(*bad) {
-		r.log.Error("a partition is not delivered: " + bad.String() + "; see landfall checkpoints repair --dry-run")
-	}
-	return view, false
-}
-
 // isConclusive reports whether a view proves that a checkpoint does not match the log. On a cluster, a checkpoint of the same log
 // must be beyond the end for leaderGrace.
 func (l *logMonitor) isConclusive(bad *plannedRepair, v logView, log int64) bool {
@@ -117,42 +307,4 @@ func (l *logMonitor) isConclusive(bad *plannedRepair, v logView, log int64) bool
 		l.doubtedSince[bad.subject] = since
 	}
 	return v.requestedAt.Sub(since) > leaderGrace
-}
-
-// rejectBadCheckpoints returns a CheckpointError if checkpoints of the instances do not match the log. On a cluster it waits for
-// leaderGrace first, as the leader may not know the end of the log yet.
-func (r *Runner) rejectBadCheckpoints(ctx context.Context, instances []string) error {
-	for began := time.Now(); ; {
-		list, err := r.queue.findBadCheckpoints(ctx, instances)
-		if err != nil {
-			return err
-		}
-		var bad []BadCheckpoint
-		for _, b := range list {
-			if slices.Contains(instances, b.Instance) {
-				bad = append(bad, b.BadCheckpoint)
-			}
-		}
-		if len(bad) == 0 {
-			return nil
-		}
-		if r.queue.isEmbedded() || time.Since(began) > leaderGrace {
-			return &CheckpointError{bad}
-		}
-		if sleepContext(ctx, 500*time.Millisecond) != nil {
-			return errors.Join(ctx.Err(), &CheckpointError{bad})
-		}
-	}
-}
-
-// runScrub checks the files of the embedded log periodically until the Runner stops.
-func (r *Runner) runScrub() {
-	for sleepContext(r.ctx, r.settings.ScrubDelay) == nil {
-		if err := r.queue.scrubFiles(r.ctx); err != nil && r.ctx.Err() == nil {
-			r.log.Warn("checking the log's files", "error", err)
-		}
-		if sleepContext(r.ctx, scrubInterval) != nil {
-			return
-		}
-	}
 }

@@ -23,7 +23,7 @@ func (r *Runner) runMaintenance() {
 		if time.Since(heartbeatAt) > r.settings.Lease/10 {
 			heartbeatAt = time.Now()
 			ctx, cancel := context.WithTimeout(r.ctx, r.settings.Lease/5)
-			if err := r.leases.sendHeartbeat(ctx, r.name, "here"); err != nil {
+			if err := r.leases.sendHeartbeat(ctx, r.name, memberAlive); err != nil {
 				r.log.Debug("sending a heartbeat", "error", err)
 			}
 			cancel()

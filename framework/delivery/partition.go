@@ -24,7 +24,7 @@ type partition struct {
 	number int
 	ctx    context.Context // ends when the partition is released or abandoned
 	cancel context.CancelFunc
-	done   chan struct{} // closed when run has returned
+	done   chan struct{} // closed when readLoop has returned
 
 	initial       checkpoint // the checkpoint at acquisition
 	revision      uint64     // of the checkpoint that was last written

@@ -143,7 +143,7 @@ func (r *Runner) Settings() Settings { return r.settings }
 func (r *Runner) joinMembers(ctx context.Context) error {
 	select {
 	case <-r.leases.ready:
-		return r.leases.sendHeartbeat(ctx, r.name, "here")
+		return r.leases.sendHeartbeat(ctx, r.name, memberAlive)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -250,7 +250,7 @@ func (r *Runner) Stop(ctx context.Context) {
 	r.goroutines.Wait()
 	leaveCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	if err := r.leases.sendHeartbeat(leaveCtx, r.name, "gone"); err != nil {
+	if err := r.leases.sendHeartbeat(leaveCtx, r.name, memberLeft); err != nil {
 		r.log.Debug("leaving", "error", err)
 	}
 }

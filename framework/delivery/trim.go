@@ -48,6 +48,29 @@ func (r *Runner) trimLog(ctx context.Context) (trimmed bool, err error) {
 	return false, nil
 }
 
+// purgeEvents deletes the pages before one, which all instances have finished.
+func (q *Queue) purgeEvents(ctx context.Context, to uint64) error {
+	held := false
+	err := q.monitor.updateState(ctx, func(s *logState) {
+		if held = time.Now().Unix() < s.Hold; !held {
+			s.Trimmed = max(s.Trimmed, to-1)
+		}
+	})
+	if held {
+		return nil
+	}
+	if err != nil && !q.isEmbedded() {
+		return err // other processes would count these pages as lost
+	}
+	q.monitor.mu.Lock()
+	q.monitor.trimmed = max(q.monitor.trimmed, to-1)
+	q.monitor.mu.Unlock()
+	if err != nil {
+		q.config.Log.Debug("recording what is trimmed failed: trying again later", "error", err) // for example because the disk is full, which purging fixes
+	}
+	return q.streams[eventsStream].Purge(ctx, jetstream.WithPurgeSequence(to))
+}
+
 // lowestUnfinished returns the first page that an instance has not finished, or last if there is none. It includes instances that
 // only other processes have in their config.
 func (r *Runner) lowestUnfinished(ctx context.Context, stream jetstream.Stream, last uint64) (uint64, error) {

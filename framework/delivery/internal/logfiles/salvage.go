@@ -16,14 +16,14 @@ import (
 const DamagedDir = "damaged"
 
 // Salvage repairs the files of a queue's directory so that the server loses no intact record. It first copies each damaged file
-// to a directory under DamagedDir. These copies take at most keep bytes; the oldest are deleted. No server may be using the
+// to a directory under DamagedDir. These copies take up to maxBytes; the oldest are deleted. No server may be using the
 // directory.
-func Salvage(ctx context.Context, dir string, known Stamps, keep int64) ([]Finding, error) {
+func Salvage(ctx context.Context, dir string, known Stamps, maxBytes int64) ([]Finding, error) {
 	streams, err := openStreams(dir)
 	if err != nil {
 		return nil, err
 	}
-	k := newCopyKeeper(dir, keep)
+	k := newCopyKeeper(dir, maxBytes)
 	var findings []Finding
 	for _, s := range streams {
 		found, err := salvageStream(ctx, s, known, k)
@@ -104,10 +104,10 @@ func reserveSequences(s stream, end uint64, at int64) error {
 	return replaceFile(filepath.Join(s.dir, fmt.Sprintf("%d%s", number, blockSuffix)), d.newTombstone(end, at))
 }
 
-// CopyDamaged copies a damaged file, which a server may be using. The copies take at most maxBytes bytes. It returns the path of the copy,
+// CopyDamaged copies a damaged file, which a server may be using. The copies take up to maxBytes. It returns the path of the copy,
 // or why there is none.
-func CopyDamaged(dir string, f Finding, most int64) (kept, why string) {
-	k := newCopyKeeper(dir, most)
+func CopyDamaged(dir string, f Finding, maxBytes int64) (path, reason string) {
+	k := newCopyKeeper(dir, maxBytes)
 	return k.keepCopy(f.Stream, filepath.Join(dir, streamsDir, f.Stream, "msgs", f.File))
 }
 
@@ -117,8 +117,8 @@ type copyKeeper struct {
 	maxBytes     int64
 }
 
-func newCopyKeeper(dir string, most int64) *copyKeeper {
-	return &copyKeeper{dir: dir, copyDir: filepath.Join(dir, DamagedDir, time.Now().UTC().Format("20060102T150405.000Z")), maxBytes: most}
+func newCopyKeeper(dir string, maxBytes int64) *copyKeeper {
+	return &copyKeeper{dir: dir, copyDir: filepath.Join(dir, DamagedDir, time.Now().UTC().Format("20060102T150405.000Z")), maxBytes: maxBytes}
 }
 
 // keepCopy copies a file. It returns the path of the copy, or why there is none.
