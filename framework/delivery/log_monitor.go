@@ -235,7 +235,7 @@ func (l *logMonitor) logLostRanges(s logState) {
 			continue
 		}
 		l.loggedLost[r.First] = true
-		l.queue.config.Log.Error("pages of the log are lost: the events on them cannot be delivered or replayed; landfall doctor says more",
+		l.queue.config.Log.Error("pages of the log are lost: the events on them cannot be delivered or replayed; see landfall doctor",
 			"first", r.First, "last", r.Last, "pages", r.Pages(), "found", r.Found)
 	}
 }
