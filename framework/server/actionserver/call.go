@@ -17,7 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// call is one request on its way.
+// call is the state of one request.
 type call struct {
 	ctx         context.Context
 	handler     *Handler
@@ -25,74 +25,76 @@ type call struct {
 	body        event.Value
 
 	mu        sync.Mutex
-	exchanges []httpx.Exchange // the requests that were made
+	exchanges []httpx.Exchange // requests that were sent
 }
 
-func (c *call) observe(x httpx.Exchange) {
+// recordExchange records a request that was sent.
+func (c *call) recordExchange(x httpx.Exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.exchanges = append(c.exchanges, x)
 }
 
-// plan is an instance with the settings and the token of the body, and with subscriptions.
-func (c *call) plan(settings event.Value, subscriptions ...event.Value) (*runtime.Plan, error) {
+// newPlan returns a plan with the settings and the token from the body, and with the given subscriptions.
+func (c *call) newPlan(settings event.Value, subscriptions ...event.Value) (*runtime.Plan, error) {
 	if !settings.Exists() {
 		settings = event.NewObject(nil)
 	}
-	instance := config.InstanceOf(object(
+	instance := config.InstanceOf(newObject(
 		"id", event.NewString(c.destination.Definition.Slug), "settings", settings, "features", c.body.Get("features"),
 		"subscriptions", event.NewArray(subscriptions),
 	))
 	token := c.body.Get("auth").Get("accessToken").Str()
 	host := runtime.Host{
-		Transport: c.destination.Transport, Observe: c.observe, Env: c.handler.config.Env, Log: c.handler.config.Log, Secrets: []string{token},
+		Transport: c.destination.Transport, Observe: c.recordExchange, Env: c.handler.config.Env, Log: c.handler.config.Log, Secrets: []string{token},
 	}
 	if c.destination.Definition.TakesToken {
 		host.Token = func(context.Context, string, string) (string, error) { return token, nil }
 	}
 	plan, err := runtime.New(c.destination.Plugin, c.destination.Definition, instance, host)
-	var wrong fault.Problems
-	if errors.As(err, &wrong) { // with pointers into the body
-		for i := range wrong {
-			wrong[i].Pointer = strings.TrimPrefix(wrong[i].Pointer, "/subscriptions/0")
+	var problems fault.Problems
+	if errors.As(err, &problems) { // make the pointers relative to the body
+		for i := range problems {
+			problems[i].Pointer = strings.TrimPrefix(problems[i].Pointer, "/subscriptions/0")
 		}
 	}
 	return plan, err
 }
 
-// perform takes the payload of the body, an event or a list of them, through an action.
-func (c *call) perform(action string) any {
+// performAction runs an action on the payload of the body, which is an event or a list of events.
+func (c *call) performAction(action string) any {
 	payload := c.body.Get("payload")
-	events, problem := c.events(payload)
+	events, problem := c.parseEvents(payload)
 	if problem != "" {
-		return failed(http.StatusBadRequest, problem, nil)
+		return failureList(http.StatusBadRequest, problem, nil)
 	}
-	plan, err := c.plan(c.body.Get("settings"), c.subscription(action, payload))
+	plan, err := c.newPlan(c.body.Get("settings"), c.subscriptionFor(action, payload))
 	if err != nil {
-		return refusal(err)
+		return failureOf(err)
 	}
 	verdicts := plan.RunBatch(c.ctx, events)
 	if payload.Kind() == event.Array {
 		nodes := make([]event.Value, len(verdicts))
-		for i, of := range verdicts {
-			nodes[i] = of[0].Multistatus()
+		for i, list := range verdicts {
+			nodes[i] = list[0].Multistatus()
 		}
 		return event.NewArray(nodes)
 	}
 	if v := verdicts[0][0]; v.Outcome == runtime.Refused || v.Outcome == runtime.Retry {
-		return failed(v.Status, v.Reason, c.fields(plan, events[0]))
+		return failureList(v.Status, v.Reason, c.fieldErrors(plan, events[0]))
 	}
-	return c.summaries()
+	return c.exchangeSummaries()
 }
 
-func (c *call) events(payload event.Value) (events []event.Event, problem string) {
+// parseEvents returns the events of a payload. problem is the error message; "" if all are valid.
+func (c *call) parseEvents(payload event.Value) (events []event.Event, problem string) {
 	list := []event.Value{payload}
 	switch payload.Kind() {
 	case event.Absent:
 		list[0] = event.NewObject(nil)
 	case event.Array:
 		if list = list[:0]; payload.Len() > c.handler.config.MaxEvents {
-			return nil, fmt.Sprintf("the payload has %d events, and %d may go at once", payload.Len(), c.handler.config.MaxEvents)
+			return nil, fmt.Sprintf("the payload has %d events, and the maximum is %d", payload.Len(), c.handler.config.MaxEvents)
 		}
 		for _, item := range payload.Items() {
 			list = append(list, item)
@@ -108,9 +110,9 @@ func (c *call) events(payload event.Value) (events []event.Event, problem string
 	return events, ""
 }
 
-// subscription takes every event to an action. The mapping lies over the fields' defaults; where there is neither, the payload, or
-// the first of several, is its own mapping.
-func (c *call) subscription(action string, payload event.Value) event.Value {
+// subscriptionFor returns a subscription that sends every event to an action. The body's mapping is merged over the fields' defaults. If
+// there is neither, the payload, or the first of several, is used as the mapping.
+func (c *call) subscriptionFor(action string, payload event.Value) event.Value {
 	mapping := c.body.Get("mapping")
 	if mapping.Len() == 0 && c.destination.Definition.Action(action).DefaultMapping().Len() == 0 {
 		if mapping = payload; payload.Kind() == event.Array {
@@ -120,11 +122,11 @@ func (c *call) subscription(action string, payload event.Value) event.Value {
 	if mapping.Kind() != event.Object {
 		mapping = event.NewObject(nil)
 	}
-	return object("name", event.NewString(action), "action", event.NewString(action), "subscribe", event.NewString(fql.MatchAll), "mapping", mapping)
+	return newObject("name", event.NewString(action), "action", event.NewString(action), "subscribe", event.NewString(fql.MatchAll), "mapping", mapping)
 }
 
-// fields are what is wrong with the payload of an event, by field.
-func (c *call) fields(plan *runtime.Plan, e event.Event) map[string]string {
+// fieldErrors returns the errors in the payload of an event, by field.
+func (c *call) fieldErrors(plan *runtime.Plan, e event.Event) map[string]string {
 	s := plan.Subscriptions()[0]
 	payload, err := s.Mapping().Resolve(e.Value())
 	if err == nil {
@@ -133,24 +135,24 @@ func (c *call) fields(plan *runtime.Plan, e event.Event) map[string]string {
 	return byField(fieldschema.ProblemsOf(err), "/")
 }
 
-// byField are problems by what stands in their pointers behind a place.
-func byField(problems fault.Problems, place string) map[string]string {
+// byField returns the messages of problems by field: the part of their pointer after prefix.
+func byField(problems fault.Problems, prefix string) map[string]string {
 	fields := map[string]string{}
 	for _, p := range problems {
-		if _, name, ok := strings.Cut(p.Pointer, place); ok && name != "" && fields[name] == "" {
+		if _, name, ok := strings.Cut(p.Pointer, prefix); ok && name != "" && fields[name] == "" {
 			fields[name] = p.Message
 		}
 	}
 	return fields
 }
 
-// authenticate asks the remote whether settings are good: the body's, or the body itself.
-func (c *call) authenticate() any {
+// testCredentials tests the settings in the body with the destination's API. If the body has no member settings, it is the settings.
+func (c *call) testCredentials() any {
 	settings := c.body.Get("settings")
 	if settings.Kind() != event.Object {
 		settings = c.body
 	}
-	plan, err := c.plan(settings)
+	plan, err := c.newPlan(settings)
 	if err == nil {
 		err = plan.Test(c.ctx)
 	}
@@ -160,39 +162,39 @@ func (c *call) authenticate() any {
 	return map[string]any{"ok": false, "error": err.Error(), "fields": byField(fault.ProblemsOf(err), "/settings/")}
 }
 
-// remove deletes the user of the payload.
-func (c *call) remove() any {
-	plan, err := c.plan(c.body.Get("settings"))
+// deleteUser deletes the user of the payload.
+func (c *call) deleteUser() any {
+	plan, err := c.newPlan(c.body.Get("settings"))
 	if err != nil {
-		return refusal(err)
+		return failureOf(err)
 	}
 	payload := c.body.Get("payload")
-	e, err := event.Parse([]byte(object("type", event.NewString("delete"), "userId", payload.Get("userId"), "anonymousId", payload.Get("anonymousId")).JSON()))
+	e, err := event.Parse([]byte(newObject("type", event.NewString("delete"), "userId", payload.Get("userId"), "anonymousId", payload.Get("anonymousId")).JSON()))
 	if err != nil {
-		return refusal(err)
+		return failureOf(err)
 	}
 	if v := plan.Run(c.ctx, e)[0]; v.Outcome == runtime.Refused || v.Outcome == runtime.Retry {
-		return failed(v.Status, v.Reason, nil)
+		return failureList(v.Status, v.Reason, nil)
 	}
-	return c.summaries()
+	return c.exchangeSummaries()
 }
 
-// choices fetches the values of a dynamic field.
-func (c *call) choices(action, field string) (any, error) {
-	plan, err := c.plan(c.body.Get("settings"))
+// fetchChoices returns the choices of a dynamic field.
+func (c *call) fetchChoices(action, field string) (any, error) {
+	plan, err := c.newPlan(c.body.Get("settings"))
 	if err != nil {
 		return nil, err
 	}
 	page := c.body.Get("page").Text()
-	if page == "1" { // how Segment asks for the first
+	if page == "1" { // Segment's first page
 		page = ""
 	}
 	return plan.Choices(c.ctx, action, field, c.body.Get("query").Text(), page, c.body.Get("payload"))
 }
 
-// audience creates an audience, or asks for one.
-func (c *call) audience(create bool) (any, error) {
-	plan, err := c.plan(c.body.Get("settings"))
+// resolveAudience creates an audience, or looks one up.
+func (c *call) resolveAudience(create bool) (any, error) {
+	plan, err := c.newPlan(c.body.Get("settings"))
 	if err != nil {
 		return nil, err
 	}
@@ -212,8 +214,8 @@ func (c *call) audience(create bool) (any, error) {
 	return map[string]string{"externalId": in.ExternalID}, err
 }
 
-// object is an object of keys and values in turn; absent values are left out.
-func object(pairs ...any) event.Value {
+// newObject returns an object from alternating keys and values, without absent values.
+func newObject(pairs ...any) event.Value {
 	var members []event.Member
 	for i := 0; i < len(pairs); i += 2 {
 		key, _ := pairs[i].(string)

@@ -1,9 +1,11 @@
-// Package backup takes backups of a data directory in use, and restores them.
+// Package backup takes backups of a data directory that is in use, and restores them.
 //
-// A backup is a directory: a snapshot of each stream of the queue, the ledger, and manifest.json with their checksums, which is
-// written last. The order in which the parts are taken is what makes it consistent: checkpoints, parked events, dead letters,
-// events, ledger. What a checkpoint calls finished was parked, dead or delivered before it; so the later parts hold it. What the
-// ledger knows beyond the checkpoints is delivered again after a restore, which the ledger makes harmless.
+// A backup is a directory with a snapshot of each stream of the queue, the ledger, and manifest.json with their checksums, which is
+// written last. It is consistent because of the order of its parts: checkpoints, parked events, dead letters, events, ledger. Every event
+// that a checkpoint calls finished was parked, dead or delivered before, so the later parts contain it. Events that the ledger has beyond
+// the checkpoints are delivered again after a restore, which the ledger makes harmless.
+//
+// The package must not know commands or the config. Its functions are safe for concurrent use on different directories.
 package backup
 
 import (
@@ -24,55 +26,55 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// ManifestFile is the file that says what is in a backup.
+// ManifestFile is the name of the file that describes a backup.
 const ManifestFile = "manifest.json"
 
-// version is the version of the format.
-const version = 1
+// formatVersion is the version of the backup format.
+const formatVersion = 1
 
 const snapshotSuffix = ".snapshot"
 
-// Manifest says what is in a backup.
+// Manifest describes the content of a backup.
 type Manifest struct {
 	Version int                       `json:"version"`
 	Taken   time.Time                 `json:"taken"`
-	Sandbox string                    `json:"sandbox,omitempty"` // the sandbox whose data it is; "" for real remotes
-	Ledger  string                    `json:"ledger"`            // sqlite, or postgres, which is not part of the backup
+	Sandbox string                    `json:"sandbox,omitempty"` // sandbox that the data belongs to; "" for real destinations
+	Ledger  string                    `json:"ledger"`            // sqlite; or postgres, which the backup does not contain
 	Streams []delivery.StreamSnapshot `json:"streams"`
 	Files   []File                    `json:"files"`
 }
 
-// HasLedger reports whether the ledger is part of the backup.
+// HasLedger reports whether the backup contains the ledger.
 func (m *Manifest) HasLedger() bool { return m.Ledger == ledgerSQLite }
 
-// File is a file of a backup.
+// File is a file of a backup with its checksum.
 type File struct {
 	Name   string `json:"name"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
 }
 
-// Kinds of ledgers.
+// Values of Manifest.Ledger.
 const (
 	ledgerSQLite   = "sqlite"
 	ledgerPostgres = "postgres"
 )
 
-// Source is what a backup is taken of.
+// Source is the data that a backup is taken of.
 type Source struct {
 	Queue   *delivery.Queue
 	Ledger  *state.Store
-	Sandbox string // the name of the sandbox that events are delivered to; "" for real remotes
-	Dir     string // where temporary files are made
+	Sandbox string // sandbox that events are delivered to; "" for real destinations
+	Dir     string // directory for temporary files
 }
 
-// Write takes a backup of a queue and a ledger that may be in use, and writes it as a tar archive. The parts of a file are
-// entries of the same name; the manifest is the last entry.
+// Write takes a backup of a queue and a ledger that can be in use, and writes it as a tar archive. A file can have several entries of the
+// same name, which are its parts in order. The manifest is the last entry.
 func Write(ctx context.Context, w io.Writer, from Source) error {
 	a := &archive{tar: tar.NewWriter(w), sums: map[string]hash.Hash{}, sizes: map[string]int64{}}
-	m := Manifest{Version: version, Taken: time.Now().UTC().Truncate(time.Second), Sandbox: from.Sandbox, Ledger: ledgerSQLite}
+	m := Manifest{Version: formatVersion, Taken: time.Now().UTC().Truncate(time.Second), Sandbox: from.Sandbox, Ledger: ledgerSQLite}
 	var err error
-	if m.Streams, err = from.Queue.Snapshots(ctx, func(name string) (io.Writer, error) { return a.file(name + snapshotSuffix), nil }); err != nil {
+	if m.Streams, err = from.Queue.Snapshots(ctx, func(name string) (io.Writer, error) { return a.addFile(name + snapshotSuffix), nil }); err != nil {
 		return err
 	}
 	switch err := writeLedger(ctx, a, from.Ledger, from.Dir); {
@@ -81,28 +83,28 @@ func Write(ctx context.Context, w io.Writer, from Source) error {
 	case err != nil:
 		return err
 	}
-	m.Files = a.files()
+	m.Files = a.fileList()
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return err
 	}
-	if _, err := a.file(ManifestFile).Write(text); err != nil {
+	if _, err := a.addFile(ManifestFile).Write(text); err != nil {
 		return err
 	}
 	return a.tar.Close()
 }
 
-// writeLedger puts a copy of the ledger into an archive.
+// writeLedger adds a copy of the ledger to an archive.
 func writeLedger(ctx context.Context, a *archive, s *state.Store, dir string) error {
 	if !s.IsLocal() {
 		return state.ErrNotLocal
 	}
-	made, err := os.MkdirTemp(dir, "backup.*")
+	temp, err := os.MkdirTemp(dir, "backup.*")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(made)
-	file := filepath.Join(made, state.FileName)
+	defer os.RemoveAll(temp)
+	file := filepath.Join(temp, state.FileName)
 	if err := s.Backup(ctx, file); err != nil {
 		return err
 	}
@@ -110,11 +112,11 @@ func writeLedger(ctx context.Context, a *archive, s *state.Store, dir string) er
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(a.file(state.FileName), f)
+	_, err = io.Copy(a.addFile(state.FileName), f)
 	return errors.Join(err, f.Close())
 }
 
-// archive writes files in parts, as they come.
+// archive is a tar archive whose files are written in parts.
 type archive struct {
 	tar   *tar.Writer
 	order []string
@@ -122,7 +124,8 @@ type archive struct {
 	sizes map[string]int64
 }
 
-func (a *archive) files() []File {
+// fileList returns the files written so far, with their checksums.
+func (a *archive) fileList() []File {
 	list := []File{}
 	for _, name := range a.order {
 		list = append(list, File{name, a.sizes[name], hex.EncodeToString(a.sums[name].Sum(nil))})
@@ -130,21 +133,21 @@ func (a *archive) files() []File {
 	return list
 }
 
-// file is where a file is written to. It is part of the archive also if nothing is.
-func (a *archive) file(name string) io.Writer {
+// addFile returns a writer for a file. The file is listed in the manifest even if nothing is written to it.
+func (a *archive) addFile(name string) io.Writer {
 	if a.sums[name] == nil {
 		a.order, a.sums[name] = append(a.order, name), sha256.New()
 	}
-	return part{a, name}
+	return partWriter{a, name}
 }
 
-// part writes parts of a file.
-type part struct {
+// partWriter writes parts of a file.
+type partWriter struct {
 	archive *archive
 	name    string
 }
 
-func (p part) Write(data []byte) (int, error) {
+func (p partWriter) Write(data []byte) (int, error) {
 	if err := p.archive.tar.WriteHeader(&tar.Header{Name: p.name, Size: int64(len(data)), Mode: 0o600}); err != nil {
 		return 0, err
 	}
@@ -153,23 +156,23 @@ func (p part) Write(data []byte) (int, error) {
 	return p.archive.tar.Write(data)
 }
 
-// Save writes the archive of a backup to a directory that must not exist or be empty. A backup that did not come to its end is
-// an error, and leaves nothing.
+// Save extracts the archive of a backup to a directory, which must be empty or not exist, and verifies it. If the backup is incomplete, it
+// returns an error and removes the directory.
 func Save(r io.Reader, dir string) (*Manifest, error) {
 	if err := claimDir(dir); err != nil {
 		return nil, err
 	}
-	m, err := save(r, dir)
+	m, err := extractArchive(r, dir)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return m, nil
 }
 
-// claimDir makes a private directory, which may be there if it is empty.
+// claimDir creates a private directory, or uses an existing one that is empty.
 func claimDir(dir string) error {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return fmt.Errorf("%s is not empty: give a new directory", dir)
+		return fmt.Errorf("%s is not empty: choose a new directory", dir)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -177,7 +180,8 @@ func claimDir(dir string) error {
 	return os.Chmod(dir, 0o700)
 }
 
-func save(r io.Reader, dir string) (*Manifest, error) {
+// extractArchive extracts an archive and verifies the backup.
+func extractArchive(r io.Reader, dir string) (*Manifest, error) {
 	parts := tar.NewReader(r)
 	for {
 		h, err := parts.Next()
@@ -188,18 +192,19 @@ func save(r io.Reader, dir string) (*Manifest, error) {
 			return nil, fmt.Errorf("reading the backup: %w", err)
 		}
 		if h.Name != filepath.Base(h.Name) || h.Name == "." || h.Name == ".." {
-			return nil, fmt.Errorf("the backup holds a file of the name %q", h.Name)
+			return nil, fmt.Errorf("the backup contains a file with the invalid name %q", h.Name)
 		}
 		if err := appendFile(filepath.Join(dir, h.Name), parts); err != nil {
 			return nil, err
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, ManifestFile)); err != nil {
-		return nil, errors.New("the backup did not come to its end: see the server's log, and take it again")
+		return nil, errors.New("the backup is incomplete: see the server's log, and take the backup again")
 	}
 	return Verify(dir)
 }
 
+// appendFile appends r to a file and syncs it.
 func appendFile(path string, r io.Reader) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -209,22 +214,22 @@ func appendFile(path string, r io.Reader) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// Verify reads a backup and compares its files with its manifest.
+// Verify checks the files of a backup against its manifest, and returns the manifest.
 func Verify(dir string) (*Manifest, error) {
 	text, err := os.ReadFile(filepath.Join(dir, ManifestFile))
 	if err != nil {
-		return nil, fmt.Errorf("%s is no backup: %w", dir, err)
+		return nil, fmt.Errorf("%s is not a backup: %w", dir, err)
 	}
 	var m Manifest
 	if err := json.Unmarshal(text, &m); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", ManifestFile, err)
 	}
-	if m.Version != version {
-		return nil, fmt.Errorf("the backup has format %d and this program reads format %d", m.Version, version)
+	if m.Version != formatVersion {
+		return nil, fmt.Errorf("the backup has format %d and this program reads format %d", m.Version, formatVersion)
 	}
 	for _, f := range m.Files {
 		if f.Name != filepath.Base(f.Name) {
-			return nil, fmt.Errorf("the manifest names the file %q", f.Name)
+			return nil, fmt.Errorf("the manifest has the invalid file name %q", f.Name)
 		}
 		if err := verifyFile(filepath.Join(dir, f.Name), f); err != nil {
 			return nil, err
@@ -233,6 +238,7 @@ func Verify(dir string) (*Manifest, error) {
 	return &m, nil
 }
 
+// verifyFile compares a file with its size and checksum. An empty file can be missing.
 func verifyFile(path string, want File) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -247,7 +253,7 @@ func verifyFile(path string, want File) error {
 		return err
 	}
 	if n != want.Size || hex.EncodeToString(sum.Sum(nil)) != want.SHA256 {
-		return fmt.Errorf("%s is damaged: it is not as the manifest says", path)
+		return fmt.Errorf("%s is damaged: its size or checksum differs from the manifest", path)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 
 func queueName(string) string { return "queue" }
 
-// filled makes a data directory with some events and returns an archive of its backup.
+// filled creates a data directory with some events and returns an archive of its backup.
 func filled(t *testing.T, n int) []byte {
 	t.Helper()
 	dir := t.TempDir()
@@ -52,8 +52,8 @@ func events(t *testing.T, data string) []delivery.StoredEvent {
 	return list
 }
 
-// What is restored is what was backed up, private, and in its place.
-func TestABackupIsRestoredAsItWas(t *testing.T) {
+// A restored directory has the data that was backed up, and only this user can read it.
+func TestBackupAndRestore(t *testing.T) {
 	archive := filled(t, 30)
 	dir := filepath.Join(t.TempDir(), "backup")
 	m, err := backup.Save(bytes.NewReader(archive), dir)
@@ -100,8 +100,8 @@ func TestABackupIsRestoredAsItWas(t *testing.T) {
 	require.ErrorIs(t, err, delivery.ErrInUse)
 }
 
-// A backup that is damaged, or did not come to its end, is refused, and nothing is left behind.
-func TestADamagedBackupIsRefused(t *testing.T) {
+// A damaged or incomplete backup is refused and leaves no files.
+func TestDamagedBackupIsRefused(t *testing.T) {
 	archive := filled(t, 5)
 	good := filepath.Join(t.TempDir(), "backup")
 	m, err := backup.Save(bytes.NewReader(archive), good)

@@ -15,78 +15,78 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// Target is where a backup is restored to.
+// Target says where a backup is restored to.
 type Target struct {
 	Data    string                      // the data directory
-	Queue   func(sandbox string) string // names the queue's directory in it
-	Cluster delivery.Config             // with a URL, the queue is restored into this cluster and the directory gets the ledger only
-	State   string                      // the URL of the database with the ledger, which has been restored before; "" for a file in Data
-	Replace bool                        // what is in Data is moved aside; otherwise it must be empty
+	Queue   func(sandbox string) string // returns the name of the queue's directory in Data
+	Cluster delivery.Config             // if it has a URL, the queue is restored into this cluster, and only the ledger into Data
+	State   string                      // URL of the database with the ledger, which must have been restored before; "" for a file in Data
+	Replace bool                        // move existing data aside; otherwise Data must be empty
 }
 
-// Restored says what Restore did.
+// Restored is the result of Restore.
 type Restored struct {
 	Manifest *Manifest `json:"manifest"`
-	Aside    string    `json:"aside,omitempty"` // where the directory lies that was replaced
+	Aside    string    `json:"aside,omitempty"` // new path of the replaced directory
 }
 
-// Restore puts a backup in place. The data directory appears all at once: until then nothing has changed.
+// Restore restores a backup. It replaces the data directory in one step at the end; if it fails earlier, the directory is unchanged.
 func Restore(ctx context.Context, dir string, t Target) (Restored, error) {
 	m, err := Verify(dir)
 	if err != nil {
 		return Restored{}, err
 	}
-	done := Restored{Manifest: m}
+	result := Restored{Manifest: m}
 	used, err := isUsed(t.Data)
 	if err != nil {
-		return done, err
+		return result, err
 	}
 	if used && !t.Replace {
-		return done, fmt.Errorf("%w: %s is not empty; give another directory with --data, or move it aside with --replace", delivery.ErrNotEmpty, t.Data)
+		return result, fmt.Errorf("%w: %s is not empty: choose another directory with --data, or move it aside with --replace", delivery.ErrNotEmpty, t.Data)
 	}
 	open := func(name string) (io.ReadCloser, error) { return openPart(filepath.Join(dir, name+snapshotSuffix)) }
 	if t.Cluster.URL != "" {
 		if err := delivery.RestoreSnapshots(ctx, t.Cluster, m.Streams, open); err != nil {
-			return done, err
+			return result, err
 		}
 	}
-	made, err := os.MkdirTemp(filepath.Dir(filepath.Clean(t.Data)), filepath.Base(t.Data)+".restore.*")
+	temp, err := os.MkdirTemp(filepath.Dir(filepath.Clean(t.Data)), filepath.Base(t.Data)+".restore.*")
 	if err != nil {
-		return done, err
+		return result, err
 	}
-	defer os.RemoveAll(made)
+	defer os.RemoveAll(temp)
 	if t.Cluster.URL == "" {
 		c := t.Cluster
-		c.Dir = filepath.Join(made, t.Queue(m.Sandbox))
+		c.Dir = filepath.Join(temp, t.Queue(m.Sandbox))
 		if err := delivery.RestoreSnapshots(ctx, c, m.Streams, open); err != nil {
-			return done, err
+			return result, err
 		}
 	}
 	if m.Ledger == ledgerSQLite {
-		if err := copyFile(filepath.Join(dir, state.FileName), filepath.Join(made, state.File(m.Sandbox))); err != nil {
-			return done, err
+		if err := copyFile(filepath.Join(dir, state.FileName), filepath.Join(temp, state.File(m.Sandbox))); err != nil {
+			return result, err
 		}
 	}
-	if err := doubtLedger(ctx, cmp.Or(t.State, made), m.Sandbox); err != nil {
-		return done, err
+	if err := markLedgerUncertain(ctx, cmp.Or(t.State, temp), m.Sandbox); err != nil {
+		return result, err
 	}
-	done.Aside, err = putInPlace(made, t.Data, used)
-	return done, err
+	result.Aside, err = replaceData(temp, t.Data, used)
+	return result, err
 }
 
-// doubtLedger marks the entries of a ledger as uncertain, since the remote was sent more after the backup.
-func doubtLedger(ctx context.Context, place, sandbox string) error {
-	s, err := state.OpenSandbox(ctx, place, sandbox)
+// markLedgerUncertain marks all memberships of a ledger as uncertain, because more changes were sent after the backup.
+func markLedgerUncertain(ctx context.Context, location, sandbox string) error {
+	s, err := state.OpenSandbox(ctx, location, sandbox)
 	if err != nil {
 		return err
 	}
 	if err := errors.Join(s.MarkAllUncertain(ctx), s.Close()); err != nil {
-		return fmt.Errorf("marking the users of the ledger as uncertain: %w", err)
+		return fmt.Errorf("marking the memberships as uncertain: %w", err)
 	}
 	return nil
 }
 
-// isUsed reports whether there is something in a directory.
+// isUsed reports whether a directory exists and is not empty.
 func isUsed(dir string) (bool, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -95,8 +95,8 @@ func isUsed(dir string) (bool, error) {
 	return len(entries) > 0, err
 }
 
-// putInPlace renames a directory to another's name, which is moved aside if it is used.
-func putInPlace(made, data string, used bool) (aside string, err error) {
+// replaceData moves a directory to the path of the data directory, which is moved aside first if it is used.
+func replaceData(temp, data string, used bool) (aside string, err error) {
 	data = filepath.Clean(data)
 	if used {
 		if err := checkUnused(data); err != nil {
@@ -109,13 +109,13 @@ func putInPlace(made, data string, used bool) (aside string, err error) {
 	} else if err := os.Remove(data); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	if err := os.Rename(made, data); err != nil {
+	if err := os.Rename(temp, data); err != nil {
 		return aside, err
 	}
 	return aside, syncDir(filepath.Dir(data))
 }
 
-// checkUnused fails if a process uses a data directory or a queue in it.
+// checkUnused returns an error if a process uses the data directory or a queue in it.
 func checkUnused(data string) error {
 	queues, err := filepath.Glob(filepath.Join(data, "*"))
 	if err != nil {
@@ -129,6 +129,7 @@ func checkUnused(data string) error {
 	return nil
 }
 
+// syncDir makes changes of a directory durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -137,7 +138,7 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// openPart opens a file of a backup; one that is empty may be absent.
+// openPart opens a file of a backup. A missing file is empty.
 func openPart(path string) (io.ReadCloser, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -146,7 +147,7 @@ func openPart(path string) (io.ReadCloser, error) {
 	return f, err
 }
 
-// copyFile copies a file durably, for this user only.
+// copyFile copies and syncs a file. Only this user can read the copy.
 func copyFile(from, to string) error {
 	r, err := os.Open(from)
 	if err != nil {

@@ -40,7 +40,7 @@ type anything struct{ event.Value }
 
 func (a *anything) Decode(v event.Value) { a.Value = v }
 
-// acme is a destination that uses what this server has routes for.
+// acme is a destination that supports all routes.
 func acme() destination.Plugin {
 	do := func(ctx context.Context, c destination.Client, path string) error {
 		_, err := c.Do(ctx, destination.Request{Method: "POST", URL: "https://acme.example" + path, Body: []byte(`{}`)})
@@ -75,7 +75,7 @@ func acme() destination.Plugin {
 	}
 }
 
-// echo answers with what it was asked and the token.
+// echo responds with the path and the token of the request.
 type echo struct{}
 
 func (echo) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -122,7 +122,7 @@ const (
 	keys = `"settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"very-secret","partner_api_key":"partner-key"}`
 )
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	h := serve(t)
 	for name, c := range map[string]struct {
 		path, body string
@@ -147,16 +147,16 @@ func TestAnswers(t *testing.T) {
 			`[{"statusCode":400,"message":"/settings/secret Secret is required but missing","fields":{"secret":"Secret is required but missing"},"requestError":true}]`},
 		"a mapping that is wrong": {"/send", `{"payload":{},"mapping":{"email":{"@nope":1}},"settings":{"secret":"hush"}}`, 200,
 			`[{"statusCode":400,"message":"/mapping/email has an invalid directive: @nope","requestError":true}]`},
-		"an event that is none":     {"/send", `{"payload":["x"],"settings":{"secret":"hush"}}`, 200, `[{"statusCode":400,"message":"event 0 of the payload: an event must be a JSON object, but this is a string","requestError":true}]`},
-		"too many events":           {"/send", `{"payload":[{},{},{},{}],"settings":{"secret":"hush"}}`, 200, `[{"statusCode":400,"message":"the payload has 4 events, and 3 may go at once","requestError":true}]`},
+		"an invalid event":          {"/send", `{"payload":["x"],"settings":{"secret":"hush"}}`, 200, `[{"statusCode":400,"message":"event 0 of the payload: an event must be a JSON object, but this is a string","requestError":true}]`},
+		"too many events":           {"/send", `{"payload":[{},{},{},{}],"settings":{"secret":"hush"}}`, 200, `[{"statusCode":400,"message":"the payload has 4 events, and the maximum is 3","requestError":true}]`},
 		"no body":                   {"/send", `[]`, 400, `{"error":"the body should be an object but is an array","ok":false}`},
 		"credentials":               {"/acme/authenticate", `{"secret":"hush"}`, 200, `{"ok":true}`},
 		"credentials as settings":   {"/acme/authenticate", `{"settings":{"secret":"hush"}}`, 200, `{"ok":true}`},
 		"credentials that are bad":  {"/acme/authenticate", `{"secret":"other"}`, 200, `{"error":"the secret is wrong","fields":{},"ok":false}`},
 		"credentials with a fault":  {"/acme/authenticate", `{"secrets":"hush"}`, 200, `{"error":"/settings/secrets is not a setting of Acme (did you mean \"secret\"?)\n/settings/secret Secret is required but missing","fields":{"secret":"Secret is required but missing","secrets":"is not a setting of Acme (did you mean \"secret\"?)"},"ok":false}`},
-		"of which destination":      {"/authenticate", `{}`, 404, `{"error":"say which destination: /acme/authenticate or /braze-cohorts/authenticate","ok":false}`},
+		"an ambiguous route":        {"/authenticate", `{}`, 404, `{"error":"several destinations have this route: use /acme/authenticate or /braze-cohorts/authenticate","ok":false}`},
 		"a deletion":                {"/acme/delete", `{"payload":{"userId":"u1"},"settings":{"secret":"hush"}}`, 200, `[{"request":{"url":"https://acme.example/delete/u1","method":"POST","headers":{"content-type":"application/json"},"body":"{}"},"response":{"statusCode":202,"statusMessage":"Accepted","headers":{"content-type":"application/json"},"body":{"path":"/delete/u1","said":""}}}]`},
-		"a deletion of nobody":      {"/acme/delete", `{"payload":{},"settings":{"secret":"hush"}}`, 200, `[{"statusCode":400,"message":"User ID is required but missing","requestError":true}]`},
+		"a deletion without a user": {"/acme/delete", `{"payload":{},"settings":{"secret":"hush"}}`, 200, `[{"statusCode":400,"message":"User ID is required but missing","requestError":true}]`},
 		"no deletions":              {"/braze-cohorts/delete", `{}`, 404, `{"error":"Braze Cohorts has no \"delete\"","ok":false}`},
 		"choices":                   {"/send/plan", `{"settings":{"secret":"hush"},"page":1}`, 200, `{"choices":[{"label":"Gold","value":"gold"}],"nextPage":"after "}`},
 		"the next choices":          {"/send/plan", `{"settings":{"secret":"hush"},"page":"2"}`, 200, `{"choices":[{"label":"Gold","value":"gold"}],"nextPage":"after 2"}`},
@@ -172,7 +172,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestWhoIsLetIn(t *testing.T) {
+func TestAccess(t *testing.T) {
 	keyed := serve(t, func(c *actionserver.Config) { c.Key = "the-key-of-this-server" })
 	from := func(address string) func(*http.Request) { return func(r *http.Request) { r.RemoteAddr = address } }
 	bearer := func(key string) func(*http.Request) {
@@ -183,13 +183,13 @@ func TestWhoIsLetIn(t *testing.T) {
 		change []func(*http.Request)
 		want   int
 	}{
-		"this machine":               {serve(t), nil, 200},
-		"another":                    {serve(t), []func(*http.Request){from("10.0.0.1:9")}, 401},
-		"a name that points here":    {serve(t), []func(*http.Request){func(r *http.Request) { r.Host = "evil.example" }}, 401},
-		"a page in a browser":        {serve(t), []func(*http.Request){func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }}, 415},
-		"this machine without key":   {keyed, nil, 401},
-		"another with the key":       {keyed, []func(*http.Request){from("10.0.0.1:9"), bearer("the-key-of-this-server")}, 200},
-		"another with another's key": {keyed, []func(*http.Request){from("10.0.0.1:9"), bearer("the-key-of-that-server")}, 401},
+		"this machine": {serve(t), nil, 200},
+		"another":      {serve(t), []func(*http.Request){from("10.0.0.1:9")}, 401},
+		"a host name that resolves to this machine": {serve(t), []func(*http.Request){func(r *http.Request) { r.Host = "evil.example" }}, 401},
+		"a page in a browser":                       {serve(t), []func(*http.Request){func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }}, 415},
+		"this machine without key":                  {keyed, nil, 401},
+		"another with the key":                      {keyed, []func(*http.Request){from("10.0.0.1:9"), bearer("the-key-of-this-server")}, 200},
+		"another with another's key":                {keyed, []func(*http.Request){from("10.0.0.1:9"), bearer("the-key-of-that-server")}, 401},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, _ := post(c.h, "/acme/authenticate", `{"secret":"hush"}`, c.change...)
@@ -198,7 +198,7 @@ func TestWhoIsLetIn(t *testing.T) {
 	}
 }
 
-func TestBounds(t *testing.T) {
+func TestLimits(t *testing.T) {
 	h := serve(t, func(c *actionserver.Config) { c.MaxBody, c.Timeout, c.Parallel = 1000, 50*time.Millisecond, 1 })
 	status, body := post(h, "/acme/authenticate", `{"secret":"`+strings.Repeat("x", 2000)+`"}`)
 	assert.Equal(t, 413, status, body)
