@@ -16,7 +16,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/state/statetest"
 )
 
-// members is how many members the benchmarks' ledger has, in 20 cohorts; LANDFALL_MEMBERS sets another number.
+// members returns the number of members in the benchmarks, in 20 cohorts. LANDFALL_MEMBERS changes it.
 func members(b *testing.B) int {
 	n, err := strconv.Atoi(os.Getenv("LANDFALL_MEMBERS"))
 	if err != nil {
@@ -28,10 +28,10 @@ func members(b *testing.B) int {
 const cohorts = 20
 
 func BenchmarkLedgerSQLite(b *testing.B) {
-	place := b.TempDir()
-	benchmarkLedger(b, open(b, place), func() int64 {
+	location := b.TempDir()
+	benchmarkLedger(b, open(b, location), func() int64 {
 		var size int64
-		files, _ := filepath.Glob(filepath.Join(place, "*"))
+		files, _ := filepath.Glob(filepath.Join(location, "*"))
 		for _, file := range files {
 			if info, err := os.Stat(file); err == nil {
 				size += info.Size()
@@ -42,18 +42,18 @@ func BenchmarkLedgerSQLite(b *testing.B) {
 }
 
 func BenchmarkLedgerPostgreSQL(b *testing.B) {
-	place := statetest.Postgres(b)
-	benchmarkLedger(b, open(b, place), func() int64 { return statetest.Size(b, place) })
+	location := statetest.Postgres(b)
+	benchmarkLedger(b, open(b, location), func() int64 { return statetest.DatabaseSize(b, location) })
 }
 
-// benchmarkLedger fills a ledger, then reads and writes batches of 1,000 at random places of it.
+// benchmarkLedger fills a ledger, then reads and updates random batches of 1,000 identities.
 func benchmarkLedger(b *testing.B, s *state.Store, size func() int64) {
 	n, l, random := members(b), s.Ledger("main"), rand.New(rand.NewPCG(1, 2))
 	start := time.Now()
 	for at := 0; at < n; at += 1000 {
 		batch := make([]destination.Change, 1000)
 		for i := range batch {
-			batch[i] = enter(who(at/1000/cohorts*1000+i), 1)
+			batch[i] = enter(userID(at/1000/cohorts*1000+i), 1)
 		}
 		require.NoError(b, l.Record(b.Context(), cohort(at/1000), batch))
 	}
@@ -66,11 +66,11 @@ func benchmarkLedger(b *testing.B, s *state.Store, size func() int64) {
 	names := make([]string, 1000)
 	pick := func() destination.Audience {
 		for i := range names {
-			names[i] = who(random.IntN(n / cohorts))
+			names[i] = userID(random.IntN(n / cohorts))
 		}
 		return cohort(random.IntN(cohorts))
 	}
-	b.Run("look", func(b *testing.B) {
+	b.Run("lookup", func(b *testing.B) {
 		for b.Loop() {
 			_, err := l.Lookup(b.Context(), pick().ID, names)
 			require.NoError(b, err)
@@ -94,8 +94,8 @@ func benchmarkLedger(b *testing.B, s *state.Store, size func() int64) {
 	})
 }
 
-// who is a user whose name says nothing of the order in which they came.
-func who(i int) string { return fmt.Sprintf("external_id:%016x", uint64(i)*0x9e3779b97f4a7c15) }
+// userID returns an id that does not sort in creation order.
+func userID(i int) string { return fmt.Sprintf("external_id:%016x", uint64(i)*0x9e3779b97f4a7c15) }
 
 func cohort(i int) destination.Audience {
 	return destination.Audience{ID: fmt.Sprintf("aud_%02d", i%cohorts), Name: fmt.Sprintf("audience %d", i%cohorts)}

@@ -28,31 +28,31 @@ var vip = destination.Audience{ID: "aud_1", Name: "vip"}
 
 func at(second int) time.Time { return time.Date(2026, 1, 2, 3, 4, second, 0, time.UTC) }
 
-func open(t testing.TB, place string) *state.Store {
+func open(t testing.TB, location string) *state.Store {
 	t.Helper()
-	s, err := state.Open(t.Context(), place)
+	s, err := state.Open(t.Context(), location)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
-// both runs a test on SQLite and on PostgreSQL.
-func both(t *testing.T, f func(t *testing.T, place string)) {
+// onBothDatabases runs a test on SQLite and on PostgreSQL.
+func onBothDatabases(t *testing.T, f func(t *testing.T, location string)) {
 	t.Run("sqlite", func(t *testing.T) { f(t, t.TempDir()) })
 	t.Run("postgres", func(t *testing.T) { f(t, statetest.Postgres(t)) })
 }
 
-func TestTheLedger(t *testing.T) {
-	both(t, func(t *testing.T, place string) {
+func TestLedger(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, location string) {
 		memory := destination.NewMemoryState()
 		for name, check := range map[string]func(t *testing.T, l *state.Ledger){
-			"what is written is there": func(t *testing.T, l *state.Ledger) {
+			"changes are recorded": func(t *testing.T, l *state.Ledger) {
 				write(t, l, enter("u1", 5), exit("u2", 6))
 				assert.Equal(t, []destination.Record{
 					{Known: true, Member: true, At: at(5)}, {Known: true, At: at(6)}, {},
 				}, look(t, l, "u1", "u2", "u3"))
 			},
-			"an older change is passed over, one of the same time is not": func(t *testing.T, l *state.Ledger) {
+			"an older change is ignored, one of the same time is not": func(t *testing.T, l *state.Ledger) {
 				write(t, l, enter("u1", 5))
 				write(t, l, exit("u1", 4))
 				assert.True(t, look(t, l, "u1")[0].Member)
@@ -63,7 +63,7 @@ func TestTheLedger(t *testing.T) {
 				write(t, l, enter("u1", 5), exit("u1", 5), enter("u1", 4))
 				assert.Equal(t, []destination.Record{{Known: true, At: at(5)}}, look(t, l, "u1"))
 			},
-			"doubt lasts until the next write": func(t *testing.T, l *state.Ledger) {
+			"uncertain until the next write": func(t *testing.T, l *state.Ledger) {
 				write(t, l, enter("u1", 5))
 				require.NoError(t, l.MarkUncertain(t.Context(), vip, []string{"u2"}))
 				require.NoError(t, l.MarkUncertain(t.Context(), vip, []string{"u1", "u2", "u1"})) // one is in doubt already, one is named twice
@@ -95,9 +95,9 @@ func TestTheLedger(t *testing.T) {
 				}
 				seen := 0
 				require.NoError(t, l.Each(t.Context(), "aud_1", "", func(state.Membership) error { seen++; return nil }))
-				assert.Equal(t, len(names)-1, seen, "everybody behind the empty name")
+				assert.Equal(t, len(names)-1, seen, "all identities after the empty one")
 			},
-			"a purge takes away who came before it, known or not": func(t *testing.T, l *state.Ledger) {
+			"a purge ends memberships from before it, known or not": func(t *testing.T, l *state.Ledger) {
 				write(t, l, enter("u1", 5))
 				require.NoError(t, l.Purge(t.Context(), vip, at(10)))
 				assert.Equal(t, []destination.Record{{Known: true, At: at(10)}, {Known: true, At: at(10)}}, look(t, l, "u1", "u2"))
@@ -108,7 +108,7 @@ func TestTheLedger(t *testing.T) {
 				assert.True(t, ok)
 				assert.Equal(t, destination.AudienceSize{Audience: vip, Members: 1, Purged: at(10)}, size)
 			},
-			"history is kept, and bounded": func(t *testing.T, l *state.Ledger) {
+			"history is limited": func(t *testing.T, l *state.Ledger) {
 				write(t, l, enter("u1", 1))
 				require.NoError(t, l.Annotate(t.Context(), vip, []destination.Note{{Identity: "u1", At: at(0), Outcome: "skipped", Reason: "superseded"}}))
 				write(t, l, exit("u1", 2))
@@ -131,7 +131,7 @@ func TestTheLedger(t *testing.T) {
 				require.Len(t, history, state.MaxHistory)
 				assert.Equal(t, s.At.Add(-time.Second), history[len(history)-1].At, "the newest lines stay")
 			},
-			"nobody is found where nothing was sent": func(t *testing.T, l *state.Ledger) {
+			"an unknown audience has no members": func(t *testing.T, l *state.Ledger) {
 				_, _, ok, err := l.Find(t.Context(), "aud_9", "u1")
 				require.NoError(t, err)
 				assert.False(t, ok)
@@ -175,7 +175,7 @@ func TestTheLedger(t *testing.T) {
 				assert.EqualValues(t, 1, taken.Load())
 			},
 		} {
-			t.Run(name, func(t *testing.T) { check(t, open(t, place).Ledger(name)) })
+			t.Run(name, func(t *testing.T) { check(t, open(t, location).Ledger(name)) })
 		}
 	})
 }
@@ -201,10 +201,10 @@ func look(t *testing.T, l *state.Ledger, identities ...string) []destination.Rec
 	return records
 }
 
-// Any sequence of calls leaves the same records in SQL as in memory, and the count of members is that of the rows.
-func TestTheLedgerIsThatOfMemory(t *testing.T) {
-	both(t, func(t *testing.T, place string) {
-		store, random := open(t, place), rand.New(rand.NewPCG(3, 5))
+// Any sequence of calls leaves the same records in SQL as in memory, and the sizes match the rows.
+func TestLedgerMatchesMemoryLedger(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, location string) {
+		store, random := open(t, location), rand.New(rand.NewPCG(3, 5))
 		names := []string{"u0", "u1", "u2", "u3"}
 		for n := range 40 {
 			sql, memory := store.Ledger(fmt.Sprint(n)), destination.NewMemoryMembers()
@@ -233,12 +233,12 @@ func TestTheLedgerIsThatOfMemory(t *testing.T) {
 	})
 }
 
-// Two that write the same audience at once lose nothing.
-func TestManyWriteAtOnce(t *testing.T) {
-	both(t, func(t *testing.T, place string) {
+// Concurrent writers of one audience lose no changes.
+func TestConcurrentWrites(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, location string) {
 		var wait sync.WaitGroup
 		for p := range 2 { // as two processes
-			store := open(t, place)
+			store := open(t, location)
 			for w := range 4 {
 				wait.Go(func() {
 					for i := range 10 {
@@ -252,7 +252,7 @@ func TestManyWriteAtOnce(t *testing.T) {
 			}
 		}
 		wait.Wait()
-		l := open(t, place).Ledger("i")
+		l := open(t, location).Ledger("i")
 		size, _, err := l.Audience(t.Context(), vip.ID)
 		require.NoError(t, err)
 		assert.Equal(t, 10+2*4*10, size.Members)
@@ -260,17 +260,17 @@ func TestManyWriteAtOnce(t *testing.T) {
 	})
 }
 
-func TestWhatIsWrittenOutlivesTheStore(t *testing.T) {
-	both(t, func(t *testing.T, place string) {
-		first := open(t, place)
+func TestWritesArePersistent(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, location string) {
+		first := open(t, location)
 		write(t, first.Ledger("i"), enter("u1", 5))
 		require.NoError(t, first.Close())
-		assert.True(t, look(t, open(t, place).Ledger("i"), "u1")[0].Member)
-		assert.False(t, look(t, open(t, place).Ledger("another"), "u1")[0].Member)
+		assert.True(t, look(t, open(t, location).Ledger("i"), "u1")[0].Member)
+		assert.False(t, look(t, open(t, location).Ledger("another"), "u1")[0].Member)
 	})
 }
 
-func TestPlacesThatCannotBeOpened(t *testing.T) {
+func TestInvalidLocations(t *testing.T) {
 	_, err := state.Open(t.Context(), "mysql://user:secret@host/db")
 	require.ErrorContains(t, err, "directory or a postgres:// URL")
 	assert.NotContains(t, err.Error(), "secret")
@@ -279,8 +279,8 @@ func TestPlacesThatCannotBeOpened(t *testing.T) {
 	assert.NotContains(t, err.Error(), "secret")
 }
 
-// A database that does not answer is no fault of an event: it is tried again.
-func TestAStateThatIsAwayMayComeBack(t *testing.T) {
+// If the database does not respond, errors are retryable.
+func TestUnavailableDatabaseIsRetryable(t *testing.T) {
 	store, err := state.Open(t.Context(), t.TempDir())
 	require.NoError(t, err)
 	require.NoError(t, store.Close())
@@ -298,8 +298,8 @@ func TestAStateThatIsAwayMayComeBack(t *testing.T) {
 	}
 }
 
-// Who is in which cohort is for this user alone, also in a directory that others may read.
-func TestTheFileIsPrivate(t *testing.T) {
+// Only this user can read the ledger, even in a directory that others can read.
+func TestFileIsPrivate(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o755))
 	s, err := state.Open(t.Context(), dir)

@@ -17,8 +17,8 @@ func targetAt(host string) state.Target {
 }
 
 func TestLedgerRemembersItsTarget(t *testing.T) {
-	both(t, func(t *testing.T, place string) {
-		s := open(t, place)
+	onBothDatabases(t, func(t *testing.T, location string) {
+		s := open(t, location)
 		l := s.Ledger("main")
 		adopted, err := l.Claim(t.Context(), targetAt("one"))
 		require.NoError(t, err)
@@ -58,8 +58,8 @@ func TestLedgerRemembersItsTarget(t *testing.T) {
 }
 
 func TestLedgerWithoutTargetIsAdoptedOnce(t *testing.T) {
-	both(t, func(t *testing.T, place string) {
-		l := open(t, place).Ledger("main")
+	onBothDatabases(t, func(t *testing.T, location string) {
+		l := open(t, location).Ledger("main")
 		write(t, l, enter("u1", 1))
 		adopted, err := l.Claim(t.Context(), targetAt("one"))
 		require.NoError(t, err)
@@ -70,10 +70,10 @@ func TestLedgerWithoutTargetIsAdoptedOnce(t *testing.T) {
 	})
 }
 
-// Values and tokens are content, too: a cohort that was created elsewhere must not be taken for one at the new remote.
-func TestContentIsMoreThanMembers(t *testing.T) {
-	both(t, func(t *testing.T, place string) {
-		s := open(t, place)
+// Values and tokens are content too: a cohort that was created at the old target must not be used at the new one.
+func TestContentIncludesValuesAndTokens(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, location string) {
+		s := open(t, location)
 		require.NoError(t, s.Ledger("values").Put(t.Context(), "cohort", "made"))
 		require.NoError(t, s.Tokens().Update(t.Context(), "token", func(_ context.Context, _ oauth.Record) (oauth.Record, error) {
 			return oauth.Record{Sealed: "x", About: "{}"}, nil
@@ -89,12 +89,12 @@ func TestContentIsMoreThanMembers(t *testing.T) {
 	})
 }
 
-func TestStateOfSandboxesIsApart(t *testing.T) {
-	both(t, func(t *testing.T, place string) {
+func TestSandboxesHaveSeparateState(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, location string) {
 		names := []string{"", state.SandboxName(true, ""), state.SandboxName(false, "http://127.0.0.1:8900/"), state.SandboxName(false, "http://127.0.0.1:8901"),
 			state.SandboxName(false, "http://a-very-long-name-of-a-machine-in-a-very-long-domain-of-a-company.example.com:8900")}
 		for i, name := range names {
-			s, err := state.OpenSandbox(t.Context(), place, name)
+			s, err := state.OpenSandbox(t.Context(), location, name)
 			require.NoError(t, err)
 			t.Cleanup(func() { _ = s.Close() })
 			l := s.Ledger("main")
@@ -102,7 +102,7 @@ func TestStateOfSandboxesIsApart(t *testing.T) {
 			write(t, l, enter("u1", i))
 		}
 		for i, name := range names {
-			s, err := state.OpenSandbox(t.Context(), place, name)
+			s, err := state.OpenSandbox(t.Context(), location, name)
 			require.NoError(t, err)
 			assert.Equal(t, destination.Record{Known: true, Member: true, At: at(i)}, look(t, s.Ledger("main"), "u1")[0])
 			require.NoError(t, s.Close())
@@ -110,9 +110,9 @@ func TestStateOfSandboxesIsApart(t *testing.T) {
 	})
 }
 
-func TestRenamedLedger(t *testing.T) {
-	both(t, func(t *testing.T, place string) {
-		s := open(t, place)
+func TestRenameLedger(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, location string) {
+		s := open(t, location)
 		old, renamed := s.Ledger("old"), s.Ledger("new")
 		_, err := old.Claim(t.Context(), targetAt("one"))
 		require.NoError(t, err)
@@ -133,10 +133,10 @@ func TestRenamedLedger(t *testing.T) {
 	})
 }
 
-// A server that has gone on under the new name has written a ledger of its own: the newer event of each user counts.
-func TestRenamedLedgerIsMerged(t *testing.T) {
-	both(t, func(t *testing.T, place string) {
-		s := open(t, place)
+// If the new id already has a ledger, the newer event of each user wins.
+func TestRenameMergesLedgers(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, location string) {
+		s := open(t, location)
 		old, renamed := s.Ledger("old"), s.Ledger("new")
 		write(t, old, enter("u1", 1), enter("u2", 5), enter("u3", 1))
 		require.NoError(t, old.Record(t.Context(), destination.Audience{ID: "aud_2", Name: "gold"}, []destination.Change{enter("u1", 1)}))
@@ -157,6 +157,6 @@ func TestRenamedLedgerIsMerged(t *testing.T) {
 		require.NoError(t, old.Retarget(t.Context(), targetAt("one")))
 		require.NoError(t, renamed.Retarget(t.Context(), targetAt("two")))
 		var wrong *state.TargetError
-		require.ErrorAs(t, old.Rename(t.Context(), "new"), &wrong, "members of two remotes are not mixed")
+		require.ErrorAs(t, old.Rename(t.Context(), "new"), &wrong, "members of two targets are not mixed")
 	})
 }

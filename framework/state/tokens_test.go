@@ -27,15 +27,15 @@ func remoteOf(t *testing.T, server string) *oauth.Remote {
 	return &oauth.Remote{Spec: spec, ClientID: oauthtest.Web, ClientSecret: oauthtest.Secret}
 }
 
-func keeperOf(t *testing.T, place, key string) *oauth.Manager {
+func keeperOf(t *testing.T, location, key string) *oauth.Manager {
 	box, err := oauth.NewBox(key)
 	require.NoError(t, err)
-	return oauth.NewManager(open(t, place).Tokens(), box)
+	return oauth.NewManager(open(t, location).Tokens(), box)
 }
 
-// Processes that find the same token refused at the same time refresh it once, and all go on with what that brought.
-func TestProcessesRefreshOnce(t *testing.T) {
-	both(t, func(t *testing.T, place string) {
+// Processes that find the same token refused refresh it only once, and all use the result.
+func TestConcurrentRefreshHappensOnce(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, location string) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		port := l.Addr().(*net.TCPAddr).Port
@@ -43,7 +43,7 @@ func TestProcessesRefreshOnce(t *testing.T) {
 		server, key := oauthtest.Start(t, fmt.Sprintf("http://127.0.0.1:%d/callback", port)), oauth.NewKey()
 		token, err := remoteOf(t, server.URL).LoginInBrowser(t.Context(), port, func(a oauth.Prompt) { go func() { _, _ = server.ApproveInBrowser(t, a.URL, true) }() })
 		require.NoError(t, err)
-		keeper := keeperOf(t, place, key)
+		keeper := keeperOf(t, location, key)
 		require.NoError(t, keeper.Put(t.Context(), "crm", token))
 		server.Revoke(t, token.Access)
 		server.SetBehavior(300*time.Millisecond, 0)
@@ -52,7 +52,7 @@ func TestProcessesRefreshOnce(t *testing.T) {
 		for range processes {
 			go func() {
 				cmd := exec.Command(os.Args[0], "-test.run=^TestHelperRefreshes$")
-				cmd.Env = append(os.Environ(), "LANDFALL_HELPER="+strings.Join([]string{place, key, server.URL, token.Access}, "\n"))
+				cmd.Env = append(os.Environ(), "LANDFALL_HELPER="+strings.Join([]string{location, key, server.URL, token.Access}, "\n"))
 				out, _ := cmd.CombinedOutput()
 				results <- string(out)
 			}()
@@ -73,7 +73,7 @@ func TestProcessesRefreshOnce(t *testing.T) {
 	})
 }
 
-// TestHelperRefreshes is one of those processes.
+// TestHelperRefreshes runs in the processes of TestConcurrentRefreshHappensOnce.
 func TestHelperRefreshes(t *testing.T) {
 	args := strings.Split(os.Getenv("LANDFALL_HELPER"), "\n")
 	if len(args) != 4 {
@@ -85,9 +85,9 @@ func TestHelperRefreshes(t *testing.T) {
 	os.Exit(0) // connections stay open
 }
 
-func TestTokensAreChangedByOneAtATime(t *testing.T) {
-	both(t, func(t *testing.T, place string) {
-		one, two := open(t, place).Tokens(), open(t, place).Tokens()
+func TestTokenChangesAreSerialized(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, location string) {
+		one, two := open(t, location).Tokens(), open(t, location).Tokens()
 		none, err := one.Get(t.Context(), "crm")
 		require.NoError(t, err)
 		assert.Zero(t, none)

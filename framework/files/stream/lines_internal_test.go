@@ -14,7 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// linesOf are all lines of an input, and the error at its end.
+// linesOf returns all lines of an input and the final error.
 func linesOf(input io.Reader, size int) (lines []string, err error) {
 	b := newLineReader(input, size)
 	for {
@@ -26,8 +26,8 @@ func linesOf(input io.Reader, size int) (lines []string, err error) {
 	}
 }
 
-// FuzzBlocks holds lines that are read in lineReader, however they come, against the whole text divided.
-func FuzzBlocks(f *testing.F) {
+// FuzzLineReader compares the lines of a lineReader with the lines of the whole text, for readers of different block sizes.
+func FuzzLineReader(f *testing.F) {
 	for _, seed := range []string{"", "a", "a\nb\r\n\nc", "\n\n", strings.Repeat("0123456789\n", 50), strings.Repeat("x", 200) + "\ny"} {
 		f.Add(seed, uint8(7))
 	}
@@ -48,7 +48,7 @@ func FuzzBlocks(f *testing.F) {
 	})
 }
 
-// pieces gives a text a few bytes at a time.
+// pieces returns a text a few bytes at a time.
 type pieces struct {
 	rest string
 	size int
@@ -63,7 +63,7 @@ func (p *pieces) Read(into []byte) (int, error) {
 	return n, nil
 }
 
-func TestBlocksStayAsTheyWere(t *testing.T) {
+func TestBlocksAreNotOverwritten(t *testing.T) {
 	b := newLineReader(iotest.HalfReader(strings.NewReader(strings.Repeat("abcdefg\n", 100_000))), 1000)
 	var lines [][]byte
 	for {
@@ -79,7 +79,7 @@ func TestBlocksStayAsTheyWere(t *testing.T) {
 	}
 }
 
-func TestLinesThatAreTooLongAreCut(t *testing.T) {
+func TestTooLongLinesAreTruncated(t *testing.T) {
 	long := strings.Repeat("x", event.MaxBytes)
 	for _, more := range []string{"", "\r", "y", strings.Repeat("y", 3*blockSize)} {
 		lines, err := linesOf(strings.NewReader("a\n"+long+more+"\nb\n"+long+more), blockSize)
@@ -92,7 +92,7 @@ func TestLinesThatAreTooLongAreCut(t *testing.T) {
 	}
 }
 
-func TestErrorsOfTheInput(t *testing.T) {
+func TestInputErrors(t *testing.T) {
 	failed := errors.New("broken")
 	lines, err := linesOf(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(failed)), blockSize)
 	assert.Equal(t, failed, err)

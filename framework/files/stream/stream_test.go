@@ -47,7 +47,7 @@ type record struct{ id string }
 
 func (r *record) Decode(v event.Value) { r.id = v.Get("id").Str() }
 
-// plan is a plan whose batches a function answers.
+// plan returns a plan whose batches are handled by a function.
 func plan(t *testing.T, answer func(ids []string) (*destination.MultiStatus, error), subscribe ...string) *runtime.Plan {
 	p := destination.Plugin{
 		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(definition)}},
@@ -85,7 +85,7 @@ func run(t *testing.T, p *runtime.Plan, input string) ([]stream.Event, stream.Su
 	return told, summary
 }
 
-func TestEveryLineIsToldInOrder(t *testing.T) {
+func TestEveryLineIsReportedInOrder(t *testing.T) {
 	p := plan(t, func([]string) (*destination.MultiStatus, error) { return nil, nil }, `type = "a"`, `type = "b"`)
 	told, summary := run(t, p, "{\"type\":\"a\",\"userId\":\"1\"}\n\n{\"type\":\"x\"}\r\n{nope\n{\"type\":\"b\",\"userId\":\"2\",\"size\":1}\n{\"type\":\"b\"}\n{\"type\":\"a\",\"userId\":\"3\"}")
 	var lines []string
@@ -102,12 +102,12 @@ func TestEveryLineIsToldInOrder(t *testing.T) {
 	assert.Equal(t, []int{6, 4, 3, 1, 2, 0}, []int{summary.Events, summary.Matched, summary.Delivered, summary.Skipped, summary.Refused, summary.Failed})
 }
 
-func TestWithoutSubscriptionsEverythingIsSkipped(t *testing.T) {
+func TestWithoutSubscriptionsEventsAreSkipped(t *testing.T) {
 	_, summary := run(t, plan(t, nil), "{}\n{}")
 	assert.Equal(t, []int{2, 0, 2, 0}, []int{summary.Events, summary.Matched, summary.Skipped, summary.Failed})
 }
 
-func TestWhatMayPassIsTriedAgainAndNothingOvertakes(t *testing.T) {
+func TestRetriesKeepOrder(t *testing.T) {
 	var sent []string
 	tries := map[string]int{}
 	p := plan(t, func(ids []string) (*destination.MultiStatus, error) {
@@ -150,14 +150,14 @@ func TestManyEventsInBoundedMemory(t *testing.T) {
 	assert.Equal(t, runtime.MaxBatch, largest)
 }
 
-func TestALineBeyondTheBoundIsRefusedAlone(t *testing.T) {
+func TestOversizedLineIsRefusedAlone(t *testing.T) {
 	p := plan(t, func([]string) (*destination.MultiStatus, error) { return nil, nil }, `userId != null`)
 	told, summary := run(t, p, "{\"userId\":\""+strings.Repeat("x", event.MaxBytes)+"\"}\n{\"userId\":\"u\"}\n")
 	assert.Equal(t, 1, summary.Delivered)
 	assert.Contains(t, told[0].Verdicts[0].Reason, "larger than 10 MB")
 }
 
-func TestAnInterruptedRunStops(t *testing.T) {
+func TestInterruptedRunStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := plan(t, func([]string) (*destination.MultiStatus, error) {
 		cancel()
@@ -171,8 +171,8 @@ func TestAnInterruptedRunStops(t *testing.T) {
 	assert.ErrorIs(t, runner.Run(context.Background(), strings.NewReader("{}\n{}")), stop)
 }
 
-// One request is under way for a lane, and several lanes go at once.
-func TestLanesGoAtOnce(t *testing.T) {
+// Each lane has one request in progress, and several lanes run in parallel.
+func TestLanesRunInParallel(t *testing.T) {
 	both := make(chan struct{}, 2)
 	var mu sync.Mutex
 	busy := map[string]bool{}
@@ -203,8 +203,8 @@ func TestLanesGoAtOnce(t *testing.T) {
 	}
 }
 
-// A deletion waits for the batches that are filling and for those under way, and what comes after waits for it.
-func TestDeletionsGoInOrder(t *testing.T) {
+// A deletion waits for all earlier batches, and later events wait for the deletion.
+func TestDeletionsKeepOrder(t *testing.T) {
 	remote := sample.NewRemote()
 	d, err := sample.Plugin().Load()
 	require.NoError(t, err)
@@ -221,8 +221,8 @@ func TestDeletionsGoInOrder(t *testing.T) {
 	assert.Equal(t, 40, summary.Delivered)
 }
 
-// What a remote works on is asked for until it is done, and what comes behind it waits.
-func TestOperationsAreAskedFor(t *testing.T) {
+// Asynchronous operations are polled until they finish, and later events wait for them.
+func TestOperationsArePolled(t *testing.T) {
 	remote := sample.NewRemote()
 	remote.Slow(8) // more often than a failure is tried again
 	d, err := sample.Plugin().Load()
@@ -251,7 +251,7 @@ func TestCancelDoesNotWaitForTheInput(t *testing.T) {
 	require.NoError(t, write.Close())
 }
 
-func TestACompleteLineDoesNotWaitForTheNext(t *testing.T) {
+func TestCompleteLineDoesNotWaitForTheNext(t *testing.T) {
 	p := plan(t, func([]string) (*destination.MultiStatus, error) { return nil, nil }, `type = "a"`)
 	input, write := io.Pipe()
 	told := make(chan int, 2)
@@ -268,7 +268,7 @@ func TestACompleteLineDoesNotWaitForTheNext(t *testing.T) {
 	assert.Equal(t, 2, <-told)
 }
 
-func TestALineThatIsTooLongIsRefused(t *testing.T) {
+func TestTooLongLineIsRefused(t *testing.T) {
 	p := plan(t, func([]string) (*destination.MultiStatus, error) { return nil, nil }, `type = "a"`)
 	head := `{"type":"a","userId":"1","pad":"`
 	line := head + strings.Repeat("x", event.MaxBytes-len(head)-2) + `"}`
@@ -279,8 +279,8 @@ func TestALineThatIsTooLongIsRefused(t *testing.T) {
 	}
 }
 
-// TestWhatWaitsIsBounded puts a small event that waits for its batch behind each of many large ones that nothing takes.
-func TestWhatWaitsIsBounded(t *testing.T) {
+// TestPendingEventsAreLimited sends many pairs of a large event without a subscription and a small event that waits for its batch.
+func TestPendingEventsAreLimited(t *testing.T) {
 	p := plan(t, func([]string) (*destination.MultiStatus, error) { return nil, nil }, `type = "a"`)
 	large := `{"type":"x","pad":"` + strings.Repeat("x", 200<<10) + `"}` + "\n"
 	input, write := io.Pipe()
@@ -306,7 +306,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 }
 
 // TestVerdictsOfManyEvents takes events of several types through subscriptions of two plans, in batches of many sizes, some of which
-// fail for a while or for good: each event is told once, in order, with the verdicts of its own subscriptions.
+// fail for a while or for good: each event is reported once, in order, with the verdicts of its own subscriptions.
 func TestVerdictsOfManyEvents(t *testing.T) {
 	for seed := range int64(4) {
 		r := rand.New(rand.NewSource(seed))
@@ -344,7 +344,7 @@ func TestVerdictsOfManyEvents(t *testing.T) {
 	}
 }
 
-// flaky answers by the last digit of an id: some are down for two tries, some for good, some are refused or skipped.
+// flaky responds by the last digit of an id: some fail twice, some always, some are refused or skipped.
 type flaky struct {
 	mu    sync.Mutex
 	tries map[string]int // of a subscription's id

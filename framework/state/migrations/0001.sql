@@ -1,4 +1,4 @@
--- The audiences of instances. members is how many rows of the table members say so; purged is when everybody was removed.
+-- The audiences of instances. members is the number of current members in the table members; purged is the time of the last purge.
 CREATE TABLE audiences (
   id       {serial},
   instance TEXT   NOT NULL,
@@ -9,20 +9,20 @@ CREATE TABLE audiences (
   UNIQUE (instance, audience)
 );
 
--- Who was sent. at is null where nothing has been delivered. All times are microseconds since 1970.
+-- The state of every identity that was sent. at is null if no change has been delivered. All times are microseconds since 1970.
 CREATE TABLE members (
   audience  BIGINT   NOT NULL,
   identity  TEXT     {bytes} NOT NULL,
   member    SMALLINT NOT NULL,
   doubt     SMALLINT NOT NULL,
-  turns     INTEGER  NOT NULL, -- how many rows of history were ever written
-  at        BIGINT,            -- the time of the event that decided
-  delivered BIGINT,            -- when the remote took it
-  confirmed BIGINT,            -- when an event last said the same again
+  turns     INTEGER  NOT NULL, -- number of history rows ever written
+  at        BIGINT,            -- time of the event that determined the state
+  delivered BIGINT,            -- when the destination accepted the change
+  confirmed BIGINT,            -- when a later event last repeated the same state
   PRIMARY KEY (audience, identity)
 ) {clustered};
 
--- What happened to identities before, and what was not delivered: the newest few rows of each.
+-- Earlier deliveries of identities, and changes that were not delivered: the latest few rows of each identity.
 CREATE TABLE history (
   audience BIGINT   NOT NULL,
   identity TEXT     {bytes} NOT NULL,
@@ -35,7 +35,7 @@ CREATE TABLE history (
   PRIMARY KEY (audience, identity, slot)
 ) {clustered};
 
--- What handlers remember.
+-- Key-value pairs of handlers.
 CREATE TABLE state (
   instance TEXT NOT NULL,
   key      TEXT NOT NULL,

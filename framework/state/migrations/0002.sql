@@ -1,5 +1,5 @@
--- The tokens of instances: sealed secrets, and what may be shown of them. Whoever is the holder may change the row until a time
--- in milliseconds since 1970, by the clock of the database.
+-- The OAuth tokens of instances: sealed secrets, and public details about them. The holder can change the row until a time in
+-- milliseconds since 1970, by the clock of the database.
 CREATE TABLE tokens (
   instance TEXT   NOT NULL PRIMARY KEY,
   sealed   TEXT   NOT NULL,

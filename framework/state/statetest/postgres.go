@@ -1,4 +1,4 @@
-// Package statetest starts a real PostgreSQL for tests.
+// Package statetest starts PostgreSQL servers for tests. A test that uses it is skipped if PostgreSQL is not installed.
 package statetest
 
 import (
@@ -17,24 +17,24 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Postgres starts a server of its own for a test, which ends with it, and gives the URL of an empty database. It skips the
-// test where PostgreSQL is not installed.
+// Postgres starts a server that stops when the test ends, and returns the URL of an empty database. It skips the test if PostgreSQL is
+// not installed.
 func Postgres(tb testing.TB) string {
 	tb.Helper()
 	return Start(tb).URL
 }
 
-// Server is a PostgreSQL server of a test.
+// Server is a PostgreSQL server for one test. It is not safe for concurrent use.
 type Server struct {
-	URL     string // of its database
-	tb      testing.TB
-	home    string
-	program string
-	as      *syscall.SysProcAttr
-	running *process
+	URL        string // URL of its database
+	tb         testing.TB
+	dir        string
+	program    string
+	attributes *syscall.SysProcAttr
+	running    *process
 }
 
-// Start is Postgres, for tests that stop the server.
+// Start is like Postgres, for tests that stop and restart the server.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
 	programs, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
@@ -42,28 +42,28 @@ func Start(tb testing.TB) *Server {
 		tb.Skip("PostgreSQL is not installed: apt-get install postgresql")
 	}
 	bin := filepath.Dir(programs[len(programs)-1])
-	home, err := os.MkdirTemp("", "landfall-pg")
+	dir, err := os.MkdirTemp("", "landfall-pg")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = os.RemoveAll(home) })
-	as := owner(tb, home)
-	data := filepath.Join(home, "data")
-	start(tb, home, as, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync").wait(tb)
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	attributes := serverUser(tb, dir)
+	data := filepath.Join(dir, "data")
+	startProcess(tb, dir, attributes, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync").waitForExit(tb)
 	s := &Server{
-		URL: "postgres://postgres@/postgres?" + url.Values{"host": {home}, "sslmode": {"disable"}}.Encode(),
-		tb:  tb, home: home, program: filepath.Join(bin, "postgres"), as: as,
+		URL: "postgres://postgres@/postgres?" + url.Values{"host": {dir}, "sslmode": {"disable"}}.Encode(),
+		tb:  tb, dir: dir, program: filepath.Join(bin, "postgres"), attributes: attributes,
 	}
 	s.Start()
 	tb.Cleanup(s.Stop)
 	return s
 }
 
-// Start starts the server where it has been stopped, and waits until it answers.
+// Start starts a stopped server, and waits until it accepts connections.
 func (s *Server) Start() {
 	s.tb.Helper()
-	s.running = start(s.tb, s.home, s.as, s.program, "-D", filepath.Join(s.home, "data"), "-k", s.home, "-c", "listen_addresses=")
-	answers(s.tb, s.URL, s.running)
+	s.running = startProcess(s.tb, s.dir, s.attributes, s.program, "-D", filepath.Join(s.dir, "data"), "-k", s.dir, "-c", "listen_addresses=")
+	waitForServer(s.tb, s.URL, s.running)
 }
 
 // Stop stops the server and ends its connections.
@@ -76,66 +76,69 @@ func (s *Server) Stop() {
 	s.running = nil
 }
 
-// owner is who runs the server: PostgreSQL refuses to be run by root, and gets the user that its package makes.
-func owner(tb testing.TB, home string) *syscall.SysProcAttr {
+// serverUser returns the attributes to run the server with. PostgreSQL refuses to run as root, so root uses the user postgres.
+func serverUser(tb testing.TB, dir string) *syscall.SysProcAttr {
 	attributes := &syscall.SysProcAttr{Pdeathsig: syscall.SIGINT}
 	if os.Getuid() != 0 {
 		return attributes
 	}
 	u, err := user.Lookup("postgres")
 	if err != nil {
-		tb.Skipf("PostgreSQL does not run as root, and there is no user for it: %v", err)
+		tb.Skipf("PostgreSQL does not run as root, and the user postgres does not exist: %v", err)
 	}
 	uid, _ := strconv.Atoi(u.Uid)
 	gid, _ := strconv.Atoi(u.Gid)
-	if err := os.Chown(home, uid, gid); err != nil {
+	if err := os.Chown(dir, uid, gid); err != nil {
 		tb.Fatal(err)
 	}
 	attributes.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	return attributes
 }
 
-// process is a running program and the file of what it says.
+// process is a running program with its log file.
 type process struct {
-	cmd *exec.Cmd
-	log string
+	cmd     *exec.Cmd
+	logFile string
 }
 
-func start(tb testing.TB, home string, as *syscall.SysProcAttr, program string, args ...string) *process {
+// startProcess starts a program with its output in a log file.
+func startProcess(tb testing.TB, dir string, attributes *syscall.SysProcAttr, program string, args ...string) *process {
 	tb.Helper()
-	log, err := os.Create(filepath.Join(home, filepath.Base(program)+".log"))
+	log, err := os.Create(filepath.Join(dir, filepath.Base(program)+".log"))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer log.Close()
 	cmd := exec.Command(program, args...)
-	cmd.SysProcAttr, cmd.Stdout, cmd.Stderr, cmd.Dir = as, log, log, home
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "LC_ALL=C.UTF-8"}
+	cmd.SysProcAttr, cmd.Stdout, cmd.Stderr, cmd.Dir = attributes, log, log, dir
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LC_ALL=C.UTF-8"}
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
 	return &process{cmd, log.Name()}
 }
 
-func (p *process) wait(tb testing.TB) {
+// waitForExit waits for the program, and fails the test if it failed.
+func (p *process) waitForExit(tb testing.TB) {
 	tb.Helper()
 	if err := p.cmd.Wait(); err != nil {
-		tb.Fatalf("%s: %v\n%s", p.cmd.Path, err, p.said())
+		tb.Fatalf("%s: %v\n%s", p.cmd.Path, err, p.readLog())
 	}
 }
 
-func (p *process) said() string {
-	text, _ := os.ReadFile(p.log)
+// readLog returns the output of the program.
+func (p *process) readLog() string {
+	text, _ := os.ReadFile(p.logFile)
 	return string(text)
 }
 
-// answers waits for the server.
-func answers(tb testing.TB, place string, server *process) {
+// waitForServer waits until the server accepts connections.
+func waitForServer(tb testing.TB, url string, server *process) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for {
-		conn, err := pgx.Connect(ctx, place)
+		conn, err := pgx.Connect(ctx, url)
 		if err == nil {
 			_ = conn.Close(ctx)
 			return
@@ -143,15 +146,15 @@ func answers(tb testing.TB, place string, server *process) {
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			tb.Fatal(fmt.Errorf("PostgreSQL does not answer: %w\n%s", err, server.said()))
+			tb.Fatal(fmt.Errorf("PostgreSQL does not accept connections: %w\n%s", err, server.readLog()))
 		}
 	}
 }
 
-// Size is how many bytes the tables of a database take, with their indexes.
-func Size(tb testing.TB, place string) (bytes int64) {
+// DatabaseSize returns the size of a database in bytes, including indexes.
+func DatabaseSize(tb testing.TB, url string) (bytes int64) {
 	tb.Helper()
-	conn, err := pgx.Connect(context.Background(), place)
+	conn, err := pgx.Connect(context.Background(), url)
 	if err != nil {
 		tb.Fatal(err)
 	}
