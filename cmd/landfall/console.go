@@ -120,7 +120,7 @@ func (k *fileKey) read() string {
 	switch {
 	case cfg == nil && k.last == "" && isMissing(k.path):
 		return ""
-	case cfg == nil || cfg.Server.AdminKeyWanted && cfg.Server.AdminKey == "":
+	case cfg == nil || cfg.Server.HasAdminKey && cfg.Server.AdminKey == "":
 		return cmp.Or(k.last, k.locked)
 	}
 	k.last = cfg.Server.AdminKey

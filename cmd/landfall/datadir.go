@@ -18,7 +18,7 @@ const queueDir = "queue"
 
 // dataDir is the data directory: the one that was given, else the config's.
 func dataDir(cfg *config.Config, data string) string {
-	return cmp.Or(data, cfg.Beside(cmp.Or(cfg.Data, defaultData)))
+	return cmp.Or(data, cfg.ResolvePath(cmp.Or(cfg.Data, defaultData)))
 }
 
 // openState opens the state of a config for a sandbox, or for real remotes if its name is "". A data directory says where local files lie; it does not override state.url.

@@ -67,10 +67,10 @@ func (c *explainCommand) run(ctx context.Context) error {
 		return err
 	}
 	e = incoming.Complete(e, time.Now(), cfg.Server.MaxFuture)
-	stories := []explain.Story{}
+	stories := []explain.Trace{}
 	for _, in := range instances {
 		for _, s := range in.plan.Offered(e) {
-			stories = append(stories, explain.Dry(ctx, in.plan, s, e, requests))
+			stories = append(stories, explain.DryRun(ctx, in.plan, s, e, requests))
 		}
 	}
 	if c.json {

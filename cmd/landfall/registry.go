@@ -14,7 +14,7 @@ func (s streams) registry() (*destination.Registry, error) {
 // registryFor is the registry for a config, which may name a directory of definitions of its own; the config may be nil.
 func registryFor(definitions string, cfg *config.Config, plugins ...destination.Plugin) (*destination.Registry, error) {
 	if definitions == "" && cfg != nil && cfg.Definitions != "" {
-		definitions = cfg.Beside(cfg.Definitions)
+		definitions = cfg.ResolvePath(cfg.Definitions)
 	}
 	return registryOf(definitions, plugins...)
 }

@@ -58,7 +58,7 @@ func (v *serving) reload(ctx context.Context) error {
 	}
 	fixed, old := cfg.Server, was.Server
 	for _, s := range []*config.Server{&fixed, &old} {
-		s.Origins, s.AdminKey, s.AdminKeyWanted, s.TrustedProxies = nil, "", false, nil // these apply at once
+		s.Origins, s.AdminKey, s.HasAdminKey, s.TrustedProxies = nil, "", false, nil // these apply at once
 	}
 	if !reflect.DeepEqual(fixed, old) || cfg.Data != was.Data || cfg.StateURL != was.StateURL || cfg.StateKey != was.StateKey {
 		v.log.Warn("some of what has changed in the config needs a restart: listen, admin.listen, ingest, delivery, nats, state and data do")

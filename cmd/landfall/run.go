@@ -131,7 +131,7 @@ func shareRemote(instances []instance) bool {
 // store is what is kept between runs. A sandbox of this process starts empty each time, and so does its ledger, unless a
 // directory is given for it; a dry run keeps nothing.
 func (c *runCommand) store(ctx context.Context, cfg *config.Config) (*state.Store, error) {
-	named := cfg != nil && cfg.StatePlace() != ""
+	named := cfg != nil && cfg.StateLocation() != ""
 	switch {
 	case cfg == nil || c.target.dryRun:
 		return nil, nil

@@ -30,7 +30,7 @@ func queueConfig(cfg *config.Config, data, sandbox string, log *slog.Logger) del
 		Partitions: cfg.Server.Partitions, Retention: cfg.Server.Retention, MaxBytes: cfg.Server.MaxBytes, MinFreeBytes: cfg.Server.MinFree, Log: log,
 	}
 	if cfg.Server.Credentials != "" {
-		c.Credentials = cfg.Beside(cfg.Server.Credentials)
+		c.Credentials = cfg.ResolvePath(cfg.Server.Credentials)
 	}
 	return c
 }

@@ -43,7 +43,7 @@ func (v *serving) serve(ctx context.Context, cfg *config.Config, instances []ins
 func (v *serving) newRunner(ctx context.Context, cfg *config.Config) (*delivery.Runner, error) {
 	return delivery.NewRunner(ctx, v.queue, delivery.Settings{
 		Linger: cfg.Server.Linger, MaxBatches: cfg.Server.Parallel, RetryFor: cfg.Server.RetryFor, Lease: cfg.Server.Lease,
-		MaxPause: cfg.Server.MaxPause, DeadLetterRetention: cfg.Server.LetterRetention, MaxDeadLetterBytes: cfg.Server.LetterBytes,
+		MaxPause: cfg.Server.MaxPause, DeadLetterRetention: cfg.Server.DeadLetterRetention, MaxDeadLetterBytes: cfg.Server.DeadLetterBytes,
 		MaxParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck()},
 		Metrics: delivery.NewMetrics(v.metrics), Log: v.log, Tracer: v.tracer,
 	})

@@ -10,7 +10,7 @@ import (
 )
 
 // printStory tells a story to people.
-func printStory(w io.Writer, s explain.Story) {
+func printStory(w io.Writer, s explain.Trace) {
 	fmt.Fprintf(w, "%s › %s\n", s.Instance, s.Subscription)
 	if s.Matched {
 		fmt.Fprintln(w, "  matched")

@@ -129,7 +129,7 @@ func readConfig(conf *service.ParsedConfig) (read, error) {
 
 // openStore opens what the config says that state is kept in; nil where it says nothing. A sandbox has a state of its own.
 func openStore(cfg read, sandbox string) (*state.Store, error) {
-	place := cfg.StatePlace()
+	place := cfg.StateLocation()
 	if place == "" || len(cfg.problems) > 0 {
 		return nil, nil
 	}

@@ -17,22 +17,22 @@ import (
 	"github.com/landfall-dev/landfall/schemas"
 )
 
-// destination runs a case of a destination: the requests that are made, the results, the payloads, or the error.
-func (s *Suite) destination(ctx context.Context, c, expect event.Value) (event.Value, []string) {
-	entry, err := s.entryOf(c)
+// runDestination runs a case of a destination and compares its requests, results, payloads or error with expect.
+func (s *Suite) runDestination(ctx context.Context, c, expect event.Value) (event.Value, []string) {
+	entry, err := s.findEntry(c)
 	if err != nil {
-		return failure(expect, &invalidCase{err: err, unknownName: true})
+		return compareError(expect, &invalidCase{err: err, unknownName: true})
 	}
-	plan, wire, err := planOf(ctx, c, entry)
+	plan, wire, err := compilePlan(ctx, c, entry)
 	if err != nil {
-		return failure(expect, &invalidCase{err: err})
+		return compareError(expect, &invalidCase{err: err})
 	}
-	batch, events, err := eventsOf(c)
+	batch, events, err := caseEvents(c)
 	if err != nil {
-		return failure(expect, &invalidCase{err: err})
+		return compareError(expect, &invalidCase{err: err})
 	}
 	verdicts := plan.RunBatch(ctx, events)
-	got := outcome{requests: wire.requests, wrong: wire.wrong}
+	got := outcome{requests: wire.requests, err: wire.err}
 	for i := range verdicts {
 		for _, v := range verdicts[i] {
 			if !batch && v.Reason == runtime.NotSubscribed {
@@ -41,11 +41,11 @@ func (s *Suite) destination(ctx context.Context, c, expect event.Value) (event.V
 			got.results = append(got.results, v)
 		}
 	}
-	return got.compare(expect)
+	return got.compareWith(expect)
 }
 
-// entryOf finds the destination of a case. The error names a destination, an action or a setting that does not exist.
-func (s *Suite) entryOf(c event.Value) (destination.Entry, error) {
+// findEntry finds the destination of a case. The error names a destination, an action or a setting that does not exist.
+func (s *Suite) findEntry(c event.Value) (destination.Entry, error) {
 	slug := c.Get("destination").Str()
 	entry, ok := s.Registry.Find(slug)
 	if !ok {
@@ -65,7 +65,7 @@ func (s *Suite) entryOf(c event.Value) (destination.Entry, error) {
 	return entry, nil
 }
 
-// actionKeys returns the actions that a case names.
+// actionKeys returns the keys of the actions that a case names.
 func actionKeys(c event.Value) []string {
 	named := []event.Value{c}
 	for _, v := range c.Get("subscriptions").Items() {
@@ -82,9 +82,9 @@ func actionKeys(c event.Value) []string {
 	return keys
 }
 
-// planOf makes the plan of a case and what its requests go to.
-func planOf(ctx context.Context, c event.Value, entry destination.Entry) (*runtime.Plan, *wire, error) {
-	w := newWire(entry.Plugin, c.Get("responses"))
+// compilePlan compiles the plan of a case, and returns it with the transport that records its requests.
+func compilePlan(ctx context.Context, c event.Value, entry destination.Entry) (*runtime.Plan, *recordingTransport, error) {
+	w := newRecordingTransport(entry.Plugin, c.Get("responses"))
 	host := runtime.Host{
 		Transport: w, State: destination.NewMemoryState(), Members: destination.NewMemoryMembers(),
 		Env: func(name string) (string, bool) {
@@ -100,7 +100,7 @@ func planOf(ctx context.Context, c event.Value, entry destination.Entry) (*runti
 			return nil, nil, err
 		}
 	}
-	instance, err := instanceOf(c, entry.Definition)
+	instance, err := caseInstance(c, entry.Definition)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,11 +108,11 @@ func planOf(ctx context.Context, c event.Value, entry destination.Entry) (*runti
 	return plan, w, err
 }
 
-// instanceOf is the instance that a case describes: subscriptions as in a config, or one action that takes every event.
-func instanceOf(c event.Value, d *destination.Definition) (config.Instance, error) {
+// caseInstance returns the instance that a case describes. It has the subscriptions of the case, or one for its action.
+func caseInstance(c event.Value, d *destination.Definition) (config.Instance, error) {
 	subscriptions := c.Get("subscriptions")
 	if subscriptions.Kind() == event.Absent {
-		subscriptions = event.NewArray([]event.Value{subscriptionOf(c)})
+		subscriptions = event.NewArray([]event.Value{caseSubscription(c)})
 	}
 	instance := event.NewObject([]event.Member{
 		{Key: "id", Value: event.NewString("case")},
@@ -120,16 +120,16 @@ func instanceOf(c event.Value, d *destination.Definition) (config.Instance, erro
 		{Key: "settings", Value: orEmpty(c.Get("settings"))},
 		{Key: "subscriptions", Value: subscriptions},
 	})
-	whole := object("destinations", event.NewArray([]event.Value{instance}))
+	whole := objectOf("destinations", event.NewArray([]event.Value{instance}))
 	if problems := schemas.Check(schemas.Config, whole); len(problems) > 0 {
 		return config.Instance{}, problems
 	}
 	return config.InstanceOf(instance), nil
 }
 
-// subscriptionOf is the one subscription of a case that names an action. Its mapping stands alone unless the case asks
-// for the defaults beneath it; without a mapping the defaults are all there is.
-func subscriptionOf(c event.Value) event.Value {
+// caseSubscription returns the subscription of a case that names an action. Default mappings are used if the case asks for them or
+// has no mapping.
+func caseSubscription(c event.Value) event.Value {
 	m := c.Get("mapping")
 	defaults := c.Get("useDefaultMappings")
 	if defaults.Kind() == event.Absent {
@@ -158,13 +158,13 @@ func orEmpty(v event.Value) event.Value {
 	return v
 }
 
-// eventsOf are the events of a case, and whether they are a batch.
-func eventsOf(c event.Value) (batch bool, events []event.Event, err error) {
+// caseEvents returns the events of a case and whether they are a batch.
+func caseEvents(c event.Value) (batch bool, events []event.Event, err error) {
 	list := c.Get("events")
 	if batch = list.Kind() == event.Array; !batch {
 		list = event.NewArray([]event.Value{c.Get("event")})
 	}
-	received, completes, err := receiptOf(c)
+	received, completes, err := caseReceivedAt(c)
 	if err != nil {
 		return batch, nil, err
 	}
@@ -181,8 +181,8 @@ func eventsOf(c event.Value) (batch bool, events []event.Event, err error) {
 	return batch, events, nil
 }
 
-// receiptOf returns when the server received the events of a case, if it says so.
-func receiptOf(c event.Value) (received time.Time, ok bool, err error) {
+// caseReceivedAt returns the time at which the server received the events of a case. ok is false if the case has none.
+func caseReceivedAt(c event.Value) (received time.Time, ok bool, err error) {
 	v := c.Get("receivedAt")
 	if !v.Exists() {
 		return received, false, nil
@@ -193,39 +193,39 @@ func receiptOf(c event.Value) (received time.Time, ok bool, err error) {
 	return received, true, nil
 }
 
-// outcome is what a case of a destination came to.
+// outcome holds the requests and results of a case of a destination.
 type outcome struct {
 	requests []event.Value
 	results  []runtime.Verdict
-	wrong    error // the case's own responses or sandbox could not be used
+	err      error // a request had no response: the case has none and the destination has no sandbox
 }
 
-// compare holds the outcome against the keys that expect has.
-func (o outcome) compare(expect event.Value) (event.Value, []string) {
+// compareWith compares the outcome with the keys that expect has. It returns the actual values and the differences.
+func (o outcome) compareWith(expect event.Value) (event.Value, []string) {
 	var problems []string
 	var actual []event.Member
-	if o.wrong != nil {
-		problems = append(problems, o.wrong.Error())
+	if o.err != nil {
+		problems = append(problems, o.err.Error())
 	}
 	add := func(key string, got event.Value, lines []string) {
 		actual = append(actual, event.Member{Key: key, Value: got})
 		if len(lines) > 0 {
-			problems = append(problems, fmt.Sprintf("%s differ\n%s", key, indent(strings.Join(lines, "\n"))))
+			problems = append(problems, fmt.Sprintf("%s differ\n%s", key, indentLines(strings.Join(lines, "\n"))))
 		}
 	}
 	for key, want := range expect.Members() {
 		switch key {
 		case "requests":
-			got := o.requestsLike(want)
-			add(key, got, diff("", want, got))
+			got := o.selectRequests(want)
+			add(key, got, diffValues("", want, got))
 		case "results":
-			got := o.resultsLike(want)
-			add(key, got, diff("", want, got))
+			got := o.selectResults(want)
+			add(key, got, diffValues("", want, got))
 		case "payloads":
-			got := o.payloads()
-			add(key, got, diff("", want, got))
+			got := o.sentPayloads()
+			add(key, got, diffValues("", want, got))
 		case "error":
-			got, lines := failure(expect, o.failure())
+			got, lines := compareError(expect, o.firstError())
 			if e := got.Get("error"); e.Exists() {
 				actual = append(actual, event.Member{Key: key, Value: e})
 			}
@@ -234,22 +234,22 @@ func (o outcome) compare(expect event.Value) (event.Value, []string) {
 	}
 	unexpected := error(nil)
 	if !expect.Get("error").Exists() && !expect.Get("results").Exists() {
-		unexpected = o.failure()
+		unexpected = o.firstError()
 	}
 	if unexpected != nil && !errors.Is(unexpected, errNone) {
-		problems = append(problems, "an error came that was not expected\n"+indent(unexpected.Error()))
-		actual = append(actual, event.Member{Key: "results", Value: o.resultsLike(event.Value{})})
+		problems = append(problems, "unexpected error\n"+indentLines(unexpected.Error()))
+		actual = append(actual, event.Member{Key: "results", Value: o.selectResults(event.Value{})})
 	}
-	if len(actual) == 0 { // only an error was expected, and none came
-		actual = append(actual, event.Member{Key: "results", Value: o.resultsLike(event.Value{})})
+	if len(actual) == 0 { // only an error was expected, and none occurred
+		actual = append(actual, event.Member{Key: "results", Value: o.selectResults(event.Value{})})
 	}
 	return event.NewObject(actual), problems
 }
 
-var errNone = errors.New("no error came")
+var errNone = errors.New("no error occurred")
 
-// failure is the first error among the results.
-func (o outcome) failure() error {
+// firstError returns the first error among the results, or errNone.
+func (o outcome) firstError() error {
 	for _, v := range o.results {
 		if v.Outcome == runtime.Refused || v.Outcome == runtime.Retry || v.Reason == "not subscribed" {
 			return errors.New(v.Reason)
@@ -258,8 +258,8 @@ func (o outcome) failure() error {
 	return errNone
 }
 
-// payloads are those that reached the handler, in order.
-func (o outcome) payloads() event.Value {
+// sentPayloads returns the payloads that reached the handler, in order.
+func (o outcome) sentPayloads() event.Value {
 	items := []event.Value{}
 	for _, v := range o.results {
 		if v.Sent.Exists() {

@@ -9,8 +9,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// diff is a line for each place at which two values differ: numbers compare by value, objects without regard to order.
-func diff(place string, want, got event.Value) []string {
+// diffValues returns a line for each place at which two values differ. Numbers are compared by value. The order of an object's
+// members does not matter.
+func diffValues(place string, want, got event.Value) []string {
 	if event.Equal(want, got) {
 		return nil
 	}
@@ -18,19 +19,19 @@ func diff(place string, want, got event.Value) []string {
 	switch {
 	case want.Kind() == event.Object && got.Kind() == event.Object:
 		for key, w := range want.Members() {
-			lines = append(lines, diff(place+fault.PointerKey(key), w, got.Get(key))...)
+			lines = append(lines, diffValues(place+fault.PointerKey(key), w, got.Get(key))...)
 		}
 		for key, g := range got.Members() {
 			if want.Get(key).Kind() == event.Absent {
-				lines = append(lines, diff(place+fault.PointerKey(key), event.Value{}, g)...)
+				lines = append(lines, diffValues(place+fault.PointerKey(key), event.Value{}, g)...)
 			}
 		}
 	case want.Kind() == event.Array && got.Kind() == event.Array:
 		for i := range max(want.Len(), got.Len()) {
-			lines = append(lines, diff(fmt.Sprintf("%s/%d", place, i), want.Index(i), got.Index(i))...)
+			lines = append(lines, diffValues(fmt.Sprintf("%s/%d", place, i), want.Index(i), got.Index(i))...)
 		}
 	default:
-		lines = append(lines, fmt.Sprintf("%s: want %s, got %s", orRoot(place), shown(want), shown(got)))
+		lines = append(lines, fmt.Sprintf("%s: want %s, got %s", orRoot(place), formatValue(want), formatValue(got)))
 	}
 	return lines
 }
@@ -42,8 +43,8 @@ func orRoot(place string) string {
 	return place
 }
 
-// shown is a value on one line, bounded.
-func shown(v event.Value) string {
+// formatValue formats a value on one line of limited length.
+func formatValue(v event.Value) string {
 	const most = 200
 	text := v.JSON()
 	switch {
@@ -55,8 +56,8 @@ func shown(v event.Value) string {
 	return text
 }
 
-// sorted is a list of strings in order.
-func sorted(v event.Value) event.Value {
+// sortStrings returns a list of strings in order.
+func sortStrings(v event.Value) event.Value {
 	var items []event.Value
 	for _, item := range v.Items() {
 		items = append(items, item)

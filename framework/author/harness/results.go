@@ -5,11 +5,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// resultsLike are the results, each with the keys that the wanted one at its place has.
-func (o outcome) resultsLike(want event.Value) event.Value {
+// selectResults returns the results, each reduced to the keys of the expected result with the same index.
+func (o outcome) selectResults(want event.Value) event.Value {
 	items := make([]event.Value, len(o.results))
 	for i, v := range o.results {
-		whole := result(v)
+		whole := resultValue(v)
 		wanted := want.Index(i)
 		if wanted.Kind() != event.Object {
 			items[i] = whole
@@ -24,8 +24,8 @@ func (o outcome) resultsLike(want event.Value) event.Value {
 	return event.NewArray(items)
 }
 
-// result is a verdict as Segment's multistatus has it, with the outcome and the reason beside.
-func result(v runtime.Verdict) event.Value {
+// resultValue returns a verdict in the form of Segment's multistatus, with the outcome and the reason added.
+func resultValue(v runtime.Verdict) event.Value {
 	members := []event.Member{{Key: "outcome", Value: event.NewString(string(v.Outcome))}}
 	if v.Reason != "" {
 		members = append(members, event.Member{Key: "reason", Value: event.NewString(v.Reason)})
@@ -36,8 +36,8 @@ func result(v runtime.Verdict) event.Value {
 	return event.NewObject(members).WithoutHoles()
 }
 
-// requestsLike are the requests made, whole, save that each shows only the headers that the wanted one at its place has.
-func (o outcome) requestsLike(want event.Value) event.Value {
+// selectRequests returns the requests, each with only the headers that the expected request with the same index has.
+func (o outcome) selectRequests(want event.Value) event.Value {
 	items := make([]event.Value, len(o.requests))
 	for i, r := range o.requests {
 		headers := want.Index(i).Get("headers")
@@ -48,18 +48,18 @@ func (o outcome) requestsLike(want event.Value) event.Value {
 			}
 		}
 		if headers.Exists() {
-			members = append(members, event.Member{Key: "headers", Value: headersLike(r.Get("headers"), headers)})
+			members = append(members, event.Member{Key: "headers", Value: selectHeaders(r.Get("headers"), headers)})
 		}
 		items[i] = event.NewObject(members)
 	}
 	return event.NewArray(items)
 }
 
-// headersLike are the headers that wanted has, under its spelling.
-func headersLike(headers, wanted event.Value) event.Value {
+// selectHeaders returns the headers that wanted has, spelled as wanted spells them.
+func selectHeaders(headers, wanted event.Value) event.Value {
 	var members []event.Member
 	for name := range wanted.Members() {
-		members = append(members, event.Member{Key: name, Value: headers.Get(canonical(name))})
+		members = append(members, event.Member{Key: name, Value: headers.Get(canonicalName(name))})
 	}
 	return event.NewObject(members).WithoutHoles()
 }

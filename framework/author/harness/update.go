@@ -13,9 +13,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Update returns the text of a case file in which the expectations of failed cases are replaced by what the cases gave.
-// Everything else stays as it is, comments of YAML files included. Results must be those of the file, in order. If one of
-// them cannot become an expectation (see Result.Updatable), Update writes nothing and its error names each.
+// Update returns the text of a case file in which the expectations of failed cases are replaced by their actual results. The rest of
+// the file, including comments in YAML, does not change. results must be those of the file, in order. If a result cannot become an
+// expectation (see Result.Updatable), Update returns an error that names each such case.
 func Update(file string, text []byte, results []Result) ([]byte, error) {
 	var refused fault.Problems
 	for _, r := range results {
@@ -26,7 +26,7 @@ func Update(file string, text []byte, results []Result) ([]byte, error) {
 	switch {
 	case len(refused) > 0:
 		return nil, refused
-	case isLines(file):
+	case isNDJSON(file):
 		return updateLines(text, results), nil
 	case len(results) != 1 || results[0].Passed():
 		return text, nil
@@ -80,7 +80,7 @@ func updateYAML(text []byte, r Result) ([]byte, error) {
 			inside = bytes.HasPrefix(raw, []byte("expect:"))
 			if inside {
 				found = true
-				block, err := yamlOf(r.Actual)
+				block, err := yamlBlock(r.Actual)
 				if err != nil {
 					return nil, err
 				}
@@ -92,13 +92,13 @@ func updateYAML(text []byte, r Result) ([]byte, error) {
 		}
 	}
 	if !found {
-		return nil, fmt.Errorf("%s: no line begins with the key expect", r.Case.File)
+		return nil, fmt.Errorf("%s: no line starts with expect:, so there is nothing to replace", r.Case.File)
 	}
 	return out.Bytes(), nil
 }
 
-// yamlOf is a value as an indented block of YAML.
-func yamlOf(v event.Value) (string, error) {
+// yamlBlock returns a value as an indented block of YAML.
+func yamlBlock(v event.Value) (string, error) {
 	block, err := yaml.JSONToYAML(v.AppendJSON(nil))
 	if err != nil {
 		return "", err

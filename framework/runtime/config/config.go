@@ -1,8 +1,8 @@
-// Package config reads landfall.yaml: the instances of destinations that run, and the sources of their events.
+// Package config reads landfall.yaml: the destination instances that run, and the sources of their events.
 //
-// It checks the form of the file and brings in what stands outside of it; whether destinations, actions and fields exist is
-// checked by who knows them, by the pointers that instances and subscriptions carry. A Config is immutable and safe for
-// concurrent use.
+// It checks the form of the file and resolves ${VARIABLE} and file:PATH. It does not know destinations: package runtime checks
+// whether destinations, actions and fields exist, and uses the pointers in instances and subscriptions to report problems. A Config
+// is immutable and safe for concurrent use.
 package config
 
 import (
@@ -19,79 +19,80 @@ import (
 	"github.com/landfall-dev/landfall/schemas"
 )
 
-// Config is what a file says.
+// Config is the content of a config file.
 type Config struct {
 	Sources     []Source
-	Definitions string // a directory of destinations without code, beside the file; "" for none
-	Data        string // the data directory, as the file has it; "" where it has none
-	StateURL    string // the database of the state; "" for the data directory
-	StateKey    string // what tokens are sealed with; "" where there is none
+	Definitions string // a directory of destinations without code, relative to the file; "" for none
+	Data        string // the data directory, relative to the file; "" if the config does not set it
+	StateURL    string // the URL of the database for state; "" for the data directory
+	StateKey    string // the key with which tokens are encrypted; "" if the config does not set it
 	Server      Server
-	Egress      *httpx.Egress // hosts that events may choose in spite of the defaults
+	Egress      *httpx.Egress // hosts that URLs from events may reach in addition to public ones
 	Instances   []Instance
 	Document    *yamldoc.Document
 	secrets     []string
 }
 
-// Secrets are the values that came from the environment and from files. They must not be shown.
+// Secrets returns the values that were read from the environment and from files. They must not be logged or displayed.
 func (c *Config) Secrets() []string { return c.secrets }
 
-// Source is where events come from.
+// Source is a source of events, such as a website.
 type Source struct {
 	ID        string
 	WriteKey  string
-	PerSecond float64 // events taken a second; 0 is no bound
-	Deletes   bool    // events of type delete are taken
+	PerSecond float64 // the maximum rate in events per second; 0 is no limit
+	Deletes   bool    // events of type delete are accepted
 }
 
-// Instance is one destination that runs.
+// Instance is a configured destination.
 type Instance struct {
 	ID            string
 	Destination   string // a slug or an alias
 	Enabled       bool
 	Sources       []string
 	Features      map[string]bool
-	Audiences     event.Value // the settings of audiences by their key; absent where there are none
+	Audiences     event.Value // the settings of audiences by their key; may be absent
 	Consent       []string    // categories that an event's user must not have refused
 	Settings      event.Value // an object
-	Auth          event.Value // how it gets its tokens; absent where it says nothing
-	AccessToken   string      // of Auth: goes with each request as a bearer; "" where there is none
+	Auth          event.Value // how the instance gets its tokens; may be absent
+	AccessToken   string      // auth.accessToken, which is sent with each request as a bearer token; may be ""
 	Subscriptions []Subscription
-	Pointer       string // where it stands in the file
-	written       string // as the file has it
-	egress        string // what the config allows to URLs from events
+	Pointer       string // the JSON pointer of the instance in the file
+	written       string // the instance as JSON, before secrets are resolved
+	egress        string // the config's egress as JSON
 }
 
-// Version changes with everything that the config says of the instance, what it brings in from outside included. It shows
-// nothing of it.
+// Version returns a hash of the instance's config, including resolved secrets. It changes if any of them changes, and does not reveal
+// them.
 func (in *Instance) Version() string {
 	sum := sha256.Sum256([]byte(in.written + "\x00" + in.Settings.JSON() + "\x00" + in.Auth.JSON() + in.egress))
 	return hex.EncodeToString(sum[:])
 }
 
-// Subscription says which events become what.
+// Subscription says which events are sent and how they are mapped.
 type Subscription struct {
-	ID                 string // from elsewhere; "" where there is none
+	ID                 string // an external id; may be ""
 	Name               string
 	Action             string
-	ActionKey          string      // action or partnerAction, as the file has it
-	Subscribe          string      // "" for the action's default
-	Mapping            event.Value // absent where there is none
+	ActionKey          string      // the key in the file: action or partnerAction
+	Subscribe          string      // an FQL query; "" for the action's default
+	Mapping            event.Value // may be absent
 	UseDefaultMappings bool
 	Enabled            bool
 	SyncMode           string
-	Hooks              event.Value // the inputs of hooks by their names; absent where there are none
-	SampleRate         float64     // the share of events that it gets: 0 to 1
-	Pointer            string      // where it stands in the file
+	Hooks              event.Value // the inputs of hooks by their names; may be absent
+	SampleRate         float64     // the fraction of events that the subscription receives: 0 to 1
+	Pointer            string      // the JSON pointer of the subscription in the file
 }
 
-// Env is what a config may bring in. Zero fields are those of the process.
+// Env resolves ${VARIABLE} and file:PATH of a config. By default it uses the environment and the files of the process.
 type Env struct {
 	Lookup   func(name string) (string, bool)
-	ReadFile func(path string) ([]byte, error) // paths are relative to the file's directory
+	ReadFile func(path string) ([]byte, error) // path is as the config has it
 }
 
-// Load reads a config file. Every mistake has its place; the Config holds what could be read, and is nil where nothing could.
+// Load reads a config file. It returns all problems with their positions. The Config holds what could be read; it is nil if the file
+// is not readable YAML.
 func Load(path string, env Env) (*Config, fault.Problems) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -104,17 +105,17 @@ func Load(path string, env Env) (*Config, fault.Problems) {
 	return ParseAt(path, text, env)
 }
 
-// ParseAt is Load for a text that is to stand at a path: the files that it names are those beside it.
+// ParseAt is Load for the text of the file at path. Files that the text names are relative to path's directory.
 func ParseAt(path string, text []byte, env Env) (*Config, fault.Problems) {
 	if env.ReadFile == nil {
 		env.ReadFile = func(name string) ([]byte, error) {
-			return os.ReadFile(beside(path, name))
+			return os.ReadFile(resolvePath(path, name))
 		}
 	}
 	return Parse(path, text, env)
 }
 
-// Parse is Load for a text.
+// Parse is Load for a text that has no path: name is used in problems only.
 func Parse(name string, text []byte, env Env) (*Config, fault.Problems) {
 	if env.Lookup == nil {
 		env.Lookup = os.LookupEnv
@@ -126,11 +127,11 @@ func Parse(name string, text []byte, env Env) (*Config, fault.Problems) {
 	if err != nil {
 		return nil, fault.ProblemsOf(err)
 	}
-	value := withOwnTexts(doc, doc.Value())
+	value := withScalarTexts(doc, doc.Value())
 	r := reader{env: env, config: &Config{Document: doc}, problems: schemas.Check(schemas.Config, value)}
-	r.config.Server.AdminKeyWanted = doc.Value().Get("admin").Get("key").Kind() != event.Absent
+	r.config.Server.HasAdminKey = doc.Value().Get("admin").Get("key").Kind() != event.Absent
 	if value.Get("destinations").Kind() == event.Array {
-		r.read(value)
+		r.readConfig(value)
 	}
 	if len(r.problems) > 0 {
 		return r.config, doc.Locate(r.problems)
@@ -138,19 +139,19 @@ func Parse(name string, text []byte, env Env) (*Config, fault.Problems) {
 	return r.config, nil
 }
 
-// reader fills a Config and collects what is wrong.
+// reader fills a Config and collects problems.
 type reader struct {
 	env      Env
 	config   *Config
 	problems fault.Problems
 }
 
-func (r *reader) read(v event.Value) {
+func (r *reader) readConfig(v event.Value) {
 	r.config.Definitions, r.config.Data = v.Get("definitions").Str(), v.Get("data").Str()
-	r.config.StateURL = r.secret(v.Get("state").Get("url"), "/state/url").Str()
-	r.config.StateKey = r.secret(v.Get("state").Get("key"), "/state/key").Str()
-	r.server(v)
-	r.egress(v.Get("egress").Get("allow"))
+	r.config.StateURL = r.resolveSecrets(v.Get("state").Get("url"), "/state/url").Str()
+	r.config.StateKey = r.resolveSecrets(v.Get("state").Get("key"), "/state/key").Str()
+	r.readServer(v)
+	r.readEgress(v.Get("egress").Get("allow"))
 	known, keys := map[string]bool{}, map[string]bool{}
 	for i, s := range v.Get("sources").Items() {
 		place := fmt.Sprintf("/sources/%d", i)
@@ -159,7 +160,7 @@ func (r *reader) read(v event.Value) {
 			r.problems.Add(place+"/id", "is taken: another source is called %q", id)
 		}
 		known[id] = true
-		key := r.secret(s.Get("writeKey"), place+"/writeKey")
+		key := r.resolveSecrets(s.Get("writeKey"), place+"/writeKey")
 		if keys[key.Str()] {
 			r.problems.Add(place+"/writeKey", "is taken: another source has the same")
 		}
@@ -176,8 +177,8 @@ func (r *reader) read(v event.Value) {
 		taken[in.ID] = true
 		r.checkSources(in, known)
 		in.egress = v.Get("egress").JSON()
-		in.Settings = r.secret(in.Settings, place+"/settings")
-		in.Auth = r.secret(d.Get("auth"), place+"/auth")
+		in.Settings = r.resolveSecrets(in.Settings, place+"/settings")
+		in.Auth = r.resolveSecrets(d.Get("auth"), place+"/auth")
 		in.AccessToken = in.Auth.Get("accessToken").Str()
 		r.config.Instances = append(r.config.Instances, in)
 	}
@@ -195,12 +196,12 @@ func (r *reader) checkSources(in Instance, known map[string]bool) {
 	}
 }
 
-// InstanceOf reads one instance as a config has it, where it stands alone; nothing is brought in from outside.
+// InstanceOf reads one instance without a config around it. ${VARIABLE} and file:PATH are not resolved.
 func InstanceOf(v event.Value) Instance { return readInstance(v, "") }
 
 func readInstance(v event.Value, place string) Instance {
 	in := Instance{
-		ID: v.Get("id").Str(), Destination: v.Get("destination").Str(), Enabled: isOn(v.Get("enabled")),
+		ID: v.Get("id").Str(), Destination: v.Get("destination").Str(), Enabled: isEnabled(v.Get("enabled")),
 		Settings: v.Get("settings"), Pointer: place, written: v.JSON(),
 	}
 	if in.Settings.Kind() != event.Object {
@@ -228,7 +229,7 @@ func readInstance(v event.Value, place string) Instance {
 func readSubscription(v event.Value, i int, place string) Subscription {
 	s := Subscription{
 		ID: v.Get("id").Str(), Name: v.Get("name").Str(), ActionKey: "action", Subscribe: v.Get("subscribe").Str(), Mapping: v.Get("mapping"),
-		UseDefaultMappings: isOn(v.Get("useDefaultMappings")), Enabled: isOn(v.Get("enabled")),
+		UseDefaultMappings: isEnabled(v.Get("useDefaultMappings")), Enabled: isEnabled(v.Get("enabled")),
 		SyncMode: v.Get("syncMode").Str(), Hooks: v.Get("hooks"), SampleRate: 1, Pointer: place,
 	}
 	if rate := v.Get("sampleRate"); rate.Kind() == event.Number {
@@ -244,5 +245,5 @@ func readSubscription(v event.Value, i int, place string) Subscription {
 	return s
 }
 
-// isOn is a flag that is true unless it says false.
-func isOn(v event.Value) bool { return v.Kind() != event.False }
+// isEnabled reads a flag that is true by default.
+func isEnabled(v event.Value) bool { return v.Kind() != event.False }

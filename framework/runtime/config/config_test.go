@@ -51,7 +51,7 @@ destinations:
 	assert.ElementsMatch(t, []string{"s3cret", "s3cret", "s3cret", "from a file"}, c.Secrets())
 }
 
-func TestEveryMistakeIsShownInPlace(t *testing.T) {
+func TestEveryProblemHasItsPosition(t *testing.T) {
 	_, problems := config.Parse("landfall.yaml", []byte(`sources: [{id: a}, {id: a}]
 destinations:
   - id: main
@@ -76,7 +76,7 @@ destinations:
 	}, "\n"), problems.Error())
 }
 
-func TestLoadOfNoFile(t *testing.T) {
+func TestLoadWithoutFile(t *testing.T) {
 	c, problems := config.Load("testdata/none.yaml", config.Env{})
 	assert.Nil(t, c)
 	assert.EqualError(t, problems, "testdata/none.yaml: there is no such file")

@@ -9,37 +9,38 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// maxSecretFile bounds a file that a setting is read from.
+// maxSecretFile is the largest size in bytes of a file that a setting is read from.
 const maxSecretFile = 64 << 10
 
-// variable is ${NAME}, ${NAME:-default}, or $$ for a dollar sign.
+// variable matches ${NAME}, ${NAME:-default}, and $$ for a dollar sign.
 var variable = regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}`)
 
-// secret is v with ${VARIABLE} in its texts replaced from the environment, and texts that begin with file: by what that file
-// holds, without its last line break.
-func (r *reader) secret(v event.Value, place string) event.Value {
+// resolveSecrets returns v with ${VARIABLE} in its texts replaced from the environment. A text file:PATH is replaced by the content of
+// the file, without the last line break.
+func (r *reader) resolveSecrets(v event.Value, place string) event.Value {
 	switch v.Kind() {
 	case event.String:
-		return event.NewString(r.text(v.Str(), place))
+		return event.NewString(r.resolveText(v.Str(), place))
 	case event.Object:
 		var members []event.Member
 		for key, m := range v.Members() {
-			members = append(members, event.Member{Key: key, Value: r.secret(m, place+fault.PointerKey(key))})
+			members = append(members, event.Member{Key: key, Value: r.resolveSecrets(m, place+fault.PointerKey(key))})
 		}
 		return event.NewObject(members)
 	case event.Array:
 		var items []event.Value
 		for i, item := range v.Items() {
-			items = append(items, r.secret(item, fmt.Sprintf("%s/%d", place, i)))
+			items = append(items, r.resolveSecrets(item, fmt.Sprintf("%s/%d", place, i)))
 		}
 		return event.NewArray(items)
 	}
 	return v
 }
 
-func (r *reader) text(text, place string) string {
+// resolveText is resolveSecrets for one text.
+func (r *reader) resolveText(text, place string) string {
 	if path, ok := strings.CutPrefix(text, "file:"); ok {
-		return r.file(path, place)
+		return r.readSecretFile(path, place)
 	}
 	return variable.ReplaceAllStringFunc(text, func(found string) string {
 		if found == "$$" {
@@ -59,7 +60,7 @@ func (r *reader) text(text, place string) string {
 	})
 }
 
-func (r *reader) file(path, place string) string {
+func (r *reader) readSecretFile(path, place string) string {
 	content, err := r.env.ReadFile(path)
 	switch {
 	case err != nil:

@@ -1,8 +1,8 @@
-// Package explain tells what becomes of an event in a subscription, and why: which conditions chose it, where each field came
-// from, what cleaning and coercion made of it, the batch it joins and the requests it becomes.
+// Package explain traces an event through a subscription: which conditions match, where each field's value comes from, how cleaning
+// and coercion change it, its batch, its requests, and the verdict with its reason.
 //
-// It tells of plans that others made, in data: how that is shown, and where requests go, is the caller's. Its functions may be
-// used at once as far as their Recorders are not shared.
+// It returns data and formats nothing. The caller compiles the plan, and so decides where requests go. Its functions may run
+// concurrently if each call has a Recorder and a plan of its own.
 package explain
 
 import (
@@ -18,8 +18,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// Story is what becomes of an event in one subscription.
-type Story struct {
+// Trace records how one subscription processes an event.
+type Trace struct {
 	Instance     string          `json:"instance"`
 	Subscription string          `json:"subscription"`
 	Matched      bool            `json:"matched"`
@@ -33,35 +33,35 @@ type Story struct {
 	Status       int             `json:"status"`
 	Reason       string          `json:"reason,omitempty"`
 
-	Payload   event.Value      `json:"-"` // absent where there is none
-	Exchanges []httpx.Exchange `json:"-"` // the requests with their answers
+	Payload   event.Value      `json:"-"` // absent if the event was not mapped
+	Exchanges []httpx.Exchange `json:"-"` // the requests with their responses
 }
 
-// Field is how one field of the payload came about.
+// Field records how the value of one field of the payload was made.
 type Field struct {
 	Field  string          `json:"field"`
 	Label  string          `json:"label,omitempty"`
 	From   string          `json:"from,omitempty"`
-	Mapped json.RawMessage `json:"mapped,omitempty"` // what the mapping gave
+	Mapped json.RawMessage `json:"mapped,omitempty"` // the result of the mapping
 	Value  json.RawMessage `json:"value,omitempty"`  // after cleaning and coercion
-	Note   string          `json:"note,omitempty"`   // why it is absent, changed or wrong
+	Note   string          `json:"note,omitempty"`   // why it is absent, changed or invalid
 }
 
-// Batch is what an event would go with.
+// Batch describes the batch that the event would join.
 type Batch struct {
 	Key  string `json:"key"`
 	Size int    `json:"size"`
 }
 
-// Request is a request without its answer.
+// Request is a request without its response. A body is in JSON or in Body.
 type Request struct {
-	Body   string          `json:"body,omitempty"` // where it is no JSON
+	Body   string          `json:"body,omitempty"` // set if it is not JSON
 	JSON   json.RawMessage `json:"json,omitempty"`
 	Method string          `json:"method"`
 	URL    string          `json:"url"`
 }
 
-// RequestOf is the request of an exchange.
+// RequestOf returns the request of an exchange.
 func RequestOf(x httpx.Exchange) Request {
 	r := Request{Method: x.Method, URL: x.URL}
 	if json.Valid(x.Body) {
@@ -72,21 +72,21 @@ func RequestOf(x httpx.Exchange) Request {
 	return r
 }
 
-// Recorder keeps the exchanges of a plan that was made with its Observe. It is safe for concurrent use.
+// Recorder records the exchanges of a plan whose Host has its Observe. It is safe for concurrent use.
 type Recorder struct {
 	mu   sync.Mutex
 	seen []httpx.Exchange
 }
 
-// Observe is for runtime.Host.
+// Observe records an exchange. Pass it as runtime.Host.Observe.
 func (r *Recorder) Observe(x httpx.Exchange) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seen = append(r.seen, x)
 }
 
-// take is what has been seen since the last time.
-func (r *Recorder) take() []httpx.Exchange {
+// takeExchanges returns the exchanges since the last call.
+func (r *Recorder) takeExchanges() []httpx.Exchange {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	seen := r.seen
@@ -94,48 +94,48 @@ func (r *Recorder) take() []httpx.Exchange {
 	return seen
 }
 
-// WouldDeliver is the outcome of an event that was delivered nowhere but could be.
+// WouldDeliver is the outcome of an event that a dry run would have delivered.
 const WouldDeliver = "would be delivered"
 
-// Deliver takes an event through a subscription to where the plan's requests go.
-func Deliver(ctx context.Context, p *runtime.Plan, s *runtime.Subscription, e event.Event, requests *Recorder) Story {
-	st := Story{
+// Deliver processes an event with a subscription and sends the plan's requests. requests must be the Recorder of the plan.
+func Deliver(ctx context.Context, p *runtime.Plan, s *runtime.Subscription, e event.Event, requests *Recorder) Trace {
+	trace := Trace{
 		Instance: p.ID(), Subscription: s.Name(), Query: s.Query().String(), Words: s.Query().Describe(),
 		Conditions: s.Query().Explain(e.Value()),
 	}
 	item, verdict := p.Prepare(s, e, 0)
-	if st.Matched = st.Conditions.Matched; st.Matched {
-		st.Fields = fields(s, e)
+	if trace.Matched = trace.Conditions.Matched; trace.Matched {
+		trace.Fields = traceFields(s, e)
 	}
 	if verdict == nil {
-		st.Payload, st.Batch = item.Payload, &Batch{item.BatchKey, item.BatchSize}
-		requests.take()
+		trace.Payload, trace.Batch = item.Payload, &Batch{item.BatchKey, item.BatchSize}
+		requests.takeExchanges()
 		verdict = &p.Deliver(ctx, []runtime.Item{item})[0]
-		st.Exchanges = requests.take()
-		for _, x := range st.Exchanges {
-			st.Requests = append(st.Requests, RequestOf(x))
+		trace.Exchanges = requests.takeExchanges()
+		for _, x := range trace.Exchanges {
+			trace.Requests = append(trace.Requests, RequestOf(x))
 		}
 	}
-	st.Outcome, st.Status, st.Reason = string(verdict.Outcome), verdict.Status, verdict.Reason
-	return st
+	trace.Outcome, trace.Status, trace.Reason = string(verdict.Outcome), verdict.Status, verdict.Reason
+	return trace
 }
 
-// Dry is Deliver for a plan whose requests go nowhere.
-func Dry(ctx context.Context, p *runtime.Plan, s *runtime.Subscription, e event.Event, requests *Recorder) Story {
-	st := Deliver(ctx, p, s, e, requests)
-	if st.Outcome == string(runtime.Delivered) {
-		st.Outcome = WouldDeliver
+// DryRun is Deliver for a plan whose transport sends nothing: the outcome of a delivered event is WouldDeliver.
+func DryRun(ctx context.Context, p *runtime.Plan, s *runtime.Subscription, e event.Event, requests *Recorder) Trace {
+	trace := Deliver(ctx, p, s, e, requests)
+	if trace.Outcome == string(runtime.Delivered) {
+		trace.Outcome = WouldDeliver
 	}
-	return st
+	return trace
 }
 
-// fields joins what the mapping did with what the schema did.
-func fields(s *runtime.Subscription, e event.Event) []Field {
+// traceFields joins the mapping's trace of each field with the schema's.
+func traceFields(s *runtime.Subscription, e event.Event) []Field {
 	var list []Field
 	at := map[string]int{}
-	mapped, _ := s.Mapping().Resolve(e.Value()) // an error shows on its field
+	mapped, _ := s.Mapping().Resolve(e.Value()) // Trace reports the error at its field
 	for _, t := range s.Mapping().Trace(e.Value()) {
-		f := Field{Field: t.Key, From: t.From, Mapped: raw(t.Value)}
+		f := Field{Field: t.Key, From: t.From, Mapped: rawJSON(t.Value)}
 		if t.Err != nil {
 			f.Note = t.Err.Error()
 		}
@@ -149,16 +149,16 @@ func fields(s *runtime.Subscription, e event.Event) []Field {
 			at[t.Key] = i
 			list = append(list, Field{Field: t.Key})
 		}
-		list[i].Label, list[i].Value = t.Label, raw(t.Coerced)
+		list[i].Label, list[i].Value = t.Label, rawJSON(t.Coerced)
 		if list[i].Note == "" {
-			list[i].Note = note(t, list[i].From)
+			list[i].Note = fieldNote(t, list[i].From)
 		}
 	}
 	return list
 }
 
-// note says why a field is not what the mapping gave.
-func note(t fieldschema.Trace, from string) string {
+// fieldNote returns why a field's value is not the result of the mapping, or "".
+func fieldNote(t fieldschema.Trace, from string) string {
 	switch {
 	case t.Reason != "":
 		return t.Reason
@@ -170,7 +170,7 @@ func note(t fieldschema.Trace, from string) string {
 	return ""
 }
 
-func raw(v event.Value) json.RawMessage {
+func rawJSON(v event.Value) json.RawMessage {
 	if v.Kind() == event.Absent {
 		return nil
 	}

@@ -33,7 +33,7 @@ func plan(t *testing.T, base http.RoundTripper, requests *explain.Recorder) *run
 	return p
 }
 
-func TestTheStoryOfAnEvent(t *testing.T) {
+func TestDeliver(t *testing.T) {
 	requests := &explain.Recorder{}
 	p := plan(t, nil, requests)
 	e, err := event.Parse([]byte(entered))
@@ -52,24 +52,24 @@ func TestTheStoryOfAnEvent(t *testing.T) {
 	}
 	assert.Equal(t, explain.Field{Field: "external_id", Label: "External User ID", From: "@path $.userId", Mapped: []byte(`"ana"`), Value: []byte(`"ana"`)}, fields["external_id"])
 	assert.Equal(t, "not mapped", fields["device_id"].Note)
-	again := explain.Dry(t.Context(), p, p.Subscriptions()[0], e, requests)
+	again := explain.DryRun(t.Context(), p, p.Subscriptions()[0], e, requests)
 	assert.Equal(t, "skipped", again.Outcome, "the plan remembers")
 	assert.Empty(t, again.Requests)
 }
 
-func TestWhatDoesNotMatchGoesNowhere(t *testing.T) {
+func TestDryRunOfAnEventThatDoesNotMatch(t *testing.T) {
 	requests := &explain.Recorder{}
 	p := plan(t, nil, requests)
 	e, err := event.Parse([]byte(`{"event":"Other"}`))
 	require.NoError(t, err)
-	st := explain.Dry(t.Context(), p, p.Subscriptions()[0], e, requests)
+	st := explain.DryRun(t.Context(), p, p.Subscriptions()[0], e, requests)
 	assert.False(t, st.Matched)
 	assert.Equal(t, runtime.NotSubscribed, st.Reason)
 	assert.Empty(t, st.Fields)
 	assert.Empty(t, st.Requests)
 }
 
-func TestRequestsAsProgramsReadThem(t *testing.T) {
+func TestRequestJSON(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"a":1}`: `{"json":{"a":1},"method":"POST","url":"u"}`, `a=1&b=2`: `{"body":"a=1\u0026b=2","method":"POST","url":"u"}`, ``: `{"method":"POST","url":"u"}`,
 	} {

@@ -37,7 +37,7 @@ type explanationSection struct {
 }
 
 type explanationView struct {
-	explain.Story
+	explain.Trace
 	Calls []callView
 }
 
@@ -120,9 +120,9 @@ func (c *Console) explainEvent(ctx context.Context, cfg *config.Config, problems
 		for _, s := range in.Plan.Subscriptions() {
 			st := explanationView{}
 			if to == DryRun {
-				st.Story = explain.Dry(ctx, in.Plan, s, e, requests)
+				st.Trace = explain.DryRun(ctx, in.Plan, s, e, requests)
 			} else {
-				st.Story = explain.Deliver(ctx, in.Plan, s, e, requests)
+				st.Trace = explain.Deliver(ctx, in.Plan, s, e, requests)
 			}
 			for _, x := range st.Exchanges {
 				st.Calls = append(st.Calls, newCallView(x, to != DryRun))

@@ -39,7 +39,7 @@ func run(t *testing.T, line string) harness.Result {
 	return suite.Run(context.Background(), cases[0])
 }
 
-// acme is a case of the destination with these keys in place of the usual ones.
+// acme returns a case of the destination in which keys replace the usual ones.
 func acme(keys, expect string) string {
 	whole := `{"name":"c","destination":"acme","event":{"type":"track","event":"x","properties":{"id":"1"}},"responses":[{"status":200}],`
 	for key, usual := range map[string]string{
@@ -59,17 +59,17 @@ func TestExpectedErrors(t *testing.T) {
 		problem    string // part of the first problem
 		updatable  bool
 	}{
-		{name: "no error came from a destination", line: acme("", `{"error":true}`), problem: "none came", updatable: true},
-		{name: "no error with a text came from a destination", line: acme("", `{"error":"bad"}`), problem: "none came", updatable: true},
-		{name: "no error came beside results", line: acme("", `{"error":true,"results":[{"status":200}]}`), problem: "none came", updatable: true},
-		{name: "no error came, and none was expected", line: acme("", `{"error":false}`), passes: true},
+		{name: "no error occurred from a destination", line: acme("", `{"error":true}`), problem: "none occurred", updatable: true},
+		{name: "no error with a text occurred from a destination", line: acme("", `{"error":"bad"}`), problem: "none occurred", updatable: true},
+		{name: "no error occurred beside results", line: acme("", `{"error":true,"results":[{"status":200}]}`), problem: "none occurred", updatable: true},
+		{name: "no error occurred, and none was expected", line: acme("", `{"error":false}`), passes: true},
 		{name: "a delivery fails", line: acme(`"mapping":{},`, `{"error":true}`), passes: true},
-		{name: "a delivery fails unexpectedly", line: acme(`"mapping":{},`, `{"requests":[]}`), problem: "not expected", updatable: true},
+		{name: "a delivery fails unexpectedly", line: acme(`"mapping":{},`, `{"requests":[]}`), problem: "unexpected error", updatable: true},
 		{name: "a delivery fails for another reason", line: acme(`"mapping":{},`, `{"error":"no such plan"}`), problem: "should hold", updatable: true},
-		{name: "a mapping gives nothing where an error was expected", line: `{"mapping":{"@path":"$.nothing"},"event":{"x":1},"expect":{"error":true}}`, problem: "none came"},
-		{name: "a mapping gives a payload where an error was expected", line: `{"mapping":{"a":1},"event":{},"expect":{"error":"x"}}`, problem: "none came", updatable: true},
-		{name: "a query compiles where an error was expected", line: `{"subscribe":"a = 1","event":{},"expect":{"error":true}}`, problem: "none came", updatable: true},
-		{name: "fields pass where an error was expected", line: `{"fields":{"a":{"label":"A","type":"string"}},"payload":{"a":"x"},"expect":{"error":true}}`, problem: "none came", updatable: true},
+		{name: "a mapping gives nothing where an error was expected", line: `{"mapping":{"@path":"$.nothing"},"event":{"x":1},"expect":{"error":true}}`, problem: "none occurred"},
+		{name: "a mapping gives a payload where an error was expected", line: `{"mapping":{"a":1},"event":{},"expect":{"error":"x"}}`, problem: "none occurred", updatable: true},
+		{name: "a query compiles where an error was expected", line: `{"subscribe":"a = 1","event":{},"expect":{"error":true}}`, problem: "none occurred", updatable: true},
+		{name: "fields pass where an error was expected", line: `{"fields":{"a":{"label":"A","type":"string"}},"payload":{"a":"x"},"expect":{"error":true}}`, problem: "none occurred", updatable: true},
 		{name: "a mapping is refused as expected", line: `{"mapping":{"a":{"@nope":1}},"event":{},"expect":{"error":true}}`, passes: true},
 		{name: "a mapping is refused unexpectedly", line: `{"mapping":{"a":{"@nope":1}},"event":{},"expect":{"payload":{"a":1}}}`, problem: "cannot run"},
 		{name: "a query is refused unexpectedly", line: `{"subscribe":"a AND b","event":{},"expect":{"subscribed":true}}`, problem: "cannot run"},
@@ -103,7 +103,7 @@ func TestExpectedErrors(t *testing.T) {
 	}
 }
 
-// TestUpdateIsAllOrNothing holds that one case that cannot run keeps its whole file as it is.
+// TestUpdateIsAllOrNothing checks that a file with one case that cannot run is not updated.
 func TestUpdateIsAllOrNothing(t *testing.T) {
 	text := `{"mapping":{"a":1},"event":{},"expect":{"payload":{"a":2}}}` + "\n" + `{"mapping":{"a":{"@nope":1}},"event":{},"expect":{"payload":{}}}` + "\n"
 	cases, err := harness.Parse("cases.ndjson", []byte(text))

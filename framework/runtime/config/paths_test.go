@@ -9,7 +9,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-func TestPlaces(t *testing.T) {
+func TestStateLocation(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                              "",
 		"data: state":                   "/etc/landfall/state",
@@ -20,6 +20,6 @@ func TestPlaces(t *testing.T) {
 	} {
 		cfg, problems := config.Parse("/etc/landfall/landfall.yaml", []byte(text+"\ndestinations: [{id: a, destination: webhook, subscriptions: [{action: send}]}]\n"), config.Env{})
 		require.Empty(t, problems, text)
-		assert.Equal(t, want, cfg.StatePlace(), text)
+		assert.Equal(t, want, cfg.StateLocation(), text)
 	}
 }

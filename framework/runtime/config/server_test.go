@@ -16,8 +16,8 @@ func TestAdmin(t *testing.T) {
 	for text, want := range map[string]string{
 		"admin: {key: k}":                         "",
 		`admin: {key: "${NOPE}"}`:                 "f:1:14: /admin/key needs the environment variable NOPE, which is not set",
-		`admin: {key: "${EMPTY:-}"}`:              "f:1:14: /admin/key is empty once it is read: leave admin.key out if there is no key",
-		`admin: {key: " "}`:                       "f:1:14: /admin/key is empty once it is read: leave admin.key out if there is no key",
+		`admin: {key: "${EMPTY:-}"}`:              "f:1:14: /admin/key is empty after ${VARIABLE} and file: are resolved: leave admin.key out if there is no key",
+		`admin: {key: " "}`:                       "f:1:14: /admin/key is empty after ${VARIABLE} and file: are resolved: leave admin.key out if there is no key",
 		`admin: {key: ""}`:                        "f:1:14: /admin/key should not be empty",
 		"admin: {listen: 127.0.0.1:9000}":         "",
 		"admin: {listen: localhost:9000}":         "",
@@ -25,11 +25,11 @@ func TestAdmin(t *testing.T) {
 		"admin: {listen: unix:/run/l.sock}":       "",
 		"admin: {listen: ingest, key: k}":         "",
 		"admin: {listen: 0.0.0.0:9000, key: k}":   "",
-		"admin: {listen: ingest}":                 "f:1:17: /admin/listen puts the console and the admin API on the port of the events, which needs admin.key: set one, or leave admin.listen out",
-		"admin: {listen: 0.0.0.0:9000}":           "f:1:17: /admin/listen can be reached from other machines, which needs admin.key: set one, or listen on 127.0.0.1",
-		`admin: {listen: ":9000"}`:                "f:1:17: /admin/listen can be reached from other machines, which needs admin.key: set one, or listen on 127.0.0.1",
-		`admin: {listen: "[::]:9000"}`:            "f:1:17: /admin/listen can be reached from other machines, which needs admin.key: set one, or listen on 127.0.0.1",
-		"admin: {listen: landfall.internal:9000}": "f:1:17: /admin/listen can be reached from other machines, which needs admin.key: set one, or listen on 127.0.0.1",
+		"admin: {listen: ingest}":                 "f:1:17: /admin/listen puts the console and the admin API on the port that accepts events, which requires admin.key: set one, or leave admin.listen out",
+		"admin: {listen: 0.0.0.0:9000}":           "f:1:17: /admin/listen can be reached from other machines, which requires admin.key: set one, or listen on 127.0.0.1",
+		`admin: {listen: ":9000"}`:                "f:1:17: /admin/listen can be reached from other machines, which requires admin.key: set one, or listen on 127.0.0.1",
+		`admin: {listen: "[::]:9000"}`:            "f:1:17: /admin/listen can be reached from other machines, which requires admin.key: set one, or listen on 127.0.0.1",
+		"admin: {listen: landfall.internal:9000}": "f:1:17: /admin/listen can be reached from other machines, which requires admin.key: set one, or listen on 127.0.0.1",
 		`admin: {listen: "9000"}`:                 "f:1:17: /admin/listen should be an address such as 127.0.0.1:8081, unix:PATH, or ingest",
 		"admin: {listen: 'unix:'}":                "f:1:17: /admin/listen should name the socket, as unix:/run/landfall/admin.sock",
 		"trustedProxies: [10.0.0.0/8, ::1]":       "",
@@ -45,12 +45,12 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
-// A key that the file sets and that cannot be read is not the same as no key.
-func TestAKeyThatCannotBeReadIsWanted(t *testing.T) {
+// TestUnreadableAdminKey checks that a key that cannot be read does not count as no key.
+func TestUnreadableAdminKey(t *testing.T) {
 	for _, text := range []string{`admin: {key: "${NOPE}"}` + oneInstance, "admin: {key: 5}" + oneInstance, "admin: {key: k}\n", `admin: {key: "file:none"}` + oneInstance} {
 		c, problems := config.Parse("f", []byte(text), env)
 		require.NotEmpty(t, problems, text)
-		assert.True(t, c.Server.AdminKeyWanted, text)
+		assert.True(t, c.Server.HasAdminKey, text)
 	}
 	c, problems := config.Parse("f", []byte("admin: {key: ' k '}\ntrustedProxies: [10.1.2.3/8]"+oneInstance), env)
 	require.Empty(t, problems)

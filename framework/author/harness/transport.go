@@ -13,27 +13,27 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// wire is the transport of a case: it keeps every request as it is made, and answers with the case's responses in order,
-// the last one again and again, or as the destination's sandbox does.
-type wire struct {
+// recordingTransport is the transport of a case. It records every request and answers with the case's responses in order, repeating
+// the last one. If the case has no responses, the destination's sandbox answers.
+type recordingTransport struct {
 	responses event.Value
-	sandbox   http.RoundTripper // nil where there is none
+	sandbox   http.RoundTripper // nil if the destination has none
 
 	mu       sync.Mutex
 	requests []event.Value
-	wrong    error
+	err      error
 }
 
-func newWire(p destination.Plugin, responses event.Value) *wire {
-	w := &wire{responses: responses}
+func newRecordingTransport(p destination.Plugin, responses event.Value) *recordingTransport {
+	w := &recordingTransport{responses: responses}
 	if p.Sandbox != nil {
 		w.sandbox = sandbox.Transport(p.Sandbox.New(nil))
 	}
 	return w
 }
 
-// RoundTrip keeps the request and answers it.
-func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+// RoundTrip records the request and answers it.
+func (w *recordingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
 		var err error
@@ -42,14 +42,14 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		_ = r.Body.Close()
 	}
-	n := w.keep(r, body)
+	n := w.recordRequest(r, body)
 	if count := w.responses.Len(); count > 0 {
-		return answer(r, w.responses.Index(min(n, count-1)))
+		return newResponse(r, w.responses.Index(min(n, count-1)))
 	}
 	if w.sandbox == nil {
 		err := fmt.Errorf("%s %s: the case has no responses and the destination has no sandbox", r.Method, r.URL)
 		w.mu.Lock()
-		w.wrong = err
+		w.err = err
 		w.mu.Unlock()
 		return nil, err
 	}
@@ -58,8 +58,8 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.sandbox.RoundTrip(again)
 }
 
-// keep records a request and gives its number, from 0.
-func (w *wire) keep(r *http.Request, body []byte) int {
+// recordRequest records a request and returns its index, from 0.
+func (w *recordingTransport) recordRequest(r *http.Request, body []byte) int {
 	members := []event.Member{
 		{Key: "method", Value: event.NewString(r.Method)},
 		{Key: "url", Value: event.NewString(r.URL.String())},
@@ -80,10 +80,10 @@ func (w *wire) keep(r *http.Request, body []byte) int {
 	return len(w.requests) - 1
 }
 
-func canonical(name string) string { return textproto.CanonicalMIMEHeaderKey(name) }
+func canonicalName(name string) string { return textproto.CanonicalMIMEHeaderKey(name) }
 
-// answer is a response of the case. A status of 0 is a connection that breaks.
-func answer(r *http.Request, v event.Value) (*http.Response, error) {
+// newResponse makes a response from the case. A status of 0 stands for a broken connection.
+func newResponse(r *http.Request, v event.Value) (*http.Response, error) {
 	status := int(v.Get("status").Float())
 	if status == 0 {
 		return nil, io.ErrUnexpectedEOF

@@ -1,7 +1,7 @@
-// Package fixture runs case files: what a mapping, a query, fields or a destination must make of events.
+// Package harness runs case files. A case says what a mapping, a query, fields or a destination must make of an event.
 //
-// A file holds one case (JSON, YAML) or many (NDJSON). The package knows the runtime and the languages, and gets the
-// destinations from its caller. Cases are independent of each other; a Suite is safe for concurrent use.
+// A file holds one case (JSON, YAML) or many (NDJSON). The package imports no destination: the caller passes a registry. Cases do
+// not affect each other, and a Suite is safe for concurrent use.
 package harness
 
 import (
@@ -22,54 +22,54 @@ import (
 // Case is one case of a file.
 type Case struct {
 	File string
-	Line int // where it begins, from 1
+	Line int // its first line, from 1
 	Name string
 	body event.Value
 }
 
-// Body is the case as it is written.
+// Body returns the case as the file has it.
 func (c Case) Body() event.Value { return c.body }
 
-// Instance is the instance that a case of a destination describes. Its one subscription takes every event where the case names an
-// action.
+// Instance returns the instance that a case of a destination describes. If the case names an action, the instance has one
+// subscription, which takes every event unless the case has a query.
 func (c Case) Instance(d *destination.Definition) (config.Instance, error) {
-	return instanceOf(c.body, d)
+	return caseInstance(c.body, d)
 }
 
-// Events are the events of a case of a destination.
+// Events returns the events of a case of a destination.
 func (c Case) Events() ([]event.Event, error) {
-	_, events, err := eventsOf(c.body)
+	_, events, err := caseEvents(c.body)
 	return events, err
 }
 
-// Result is how a case went.
+// Result is the result of running a case.
 type Result struct {
 	Case     Case
-	Problems []string    // how what came differs from what was expected; empty where the case passed
-	Actual   event.Value // an expectation that the case would pass; empty or absent if there is none
+	Problems []string    // differences from the expectation; empty if the case passed
+	Actual   event.Value // an expectation with which the case passes; empty or absent if there is none
 }
 
 // Updatable reports whether the actual result can replace the expectation of the case. It cannot if the case itself is wrong,
-// for example if its destination or its action does not exist: the new expectation would accept that error for ever.
+// for example if its destination or its action does not exist: the new expectation would accept that error from then on.
 func (r Result) Updatable() bool { return r.Actual.Len() > 0 }
 
-// Passed tells whether everything came as expected.
+// Passed reports whether the case gave what it expects.
 func (r Result) Passed() bool { return len(r.Problems) == 0 }
 
-// Suite runs cases against these destinations.
+// Suite runs cases. Registry holds the destinations that they may name.
 type Suite struct {
 	Registry *destination.Registry
 }
 
-// MaxFile bounds a file of cases.
+// MaxFile is the largest size of a case file in bytes.
 const MaxFile = 256 << 20
 
-// Parse reads a file of cases. The error is a fault.Problems: every case that is not one, with its place.
+// Parse reads a case file. The error is a fault.Problems with every invalid case and its place.
 func Parse(file string, text []byte) ([]Case, error) {
 	if len(text) > MaxFile {
 		return nil, fault.Problems{{File: file, Message: fmt.Sprintf("larger than %d MB", MaxFile>>20)}}
 	}
-	if isLines(file) {
+	if isNDJSON(file) {
 		return parseLines(file, text)
 	}
 	doc, err := yamldoc.Parse(file, text)
@@ -86,7 +86,7 @@ func Parse(file string, text []byte) ([]Case, error) {
 	return []Case{{File: file, Line: 1, Name: name, body: doc.Value()}}, nil
 }
 
-func isLines(file string) bool {
+func isNDJSON(file string) bool {
 	extension := filepath.Ext(file)
 	return extension == ".ndjson" || extension == ".jsonl"
 }
@@ -102,7 +102,7 @@ func parseLines(file string, text []byte) ([]Case, error) {
 		}
 		v, err := event.ParseValue(bytes.TrimSpace(raw))
 		if err != nil {
-			problems = append(problems, fault.Problem{File: file, Line: line, Column: 1, Message: "the line is no JSON: " + err.Error()})
+			problems = append(problems, fault.Problem{File: file, Line: line, Column: 1, Message: "the line is not JSON: " + err.Error()})
 			continue
 		}
 		wrong := schemas.Check(schemas.Fixture, v)
@@ -115,20 +115,20 @@ func parseLines(file string, text []byte) ([]Case, error) {
 	return cases, problems.Err()
 }
 
-// Run runs a case. What goes wrong is part of the result.
+// Run runs a case. Errors are part of the result.
 func (s *Suite) Run(ctx context.Context, c Case) Result {
 	var actual event.Value
 	var problems []string
 	expect := c.body.Get("expect")
 	switch {
 	case c.body.Get("destination").Exists():
-		actual, problems = s.destination(ctx, c.body, expect)
+		actual, problems = s.runDestination(ctx, c.body, expect)
 	case c.body.Get("fields").Exists():
-		actual, problems = fields(c.body, expect)
+		actual, problems = runFields(c.body, expect)
 	case c.body.Get("subscribe").Exists():
-		actual, problems = query(c.body, expect)
+		actual, problems = runQuery(c.body, expect)
 	default:
-		actual, problems = mapped(c.body, expect)
+		actual, problems = runMapping(c.body, expect)
 	}
 	return Result{Case: c, Problems: problems, Actual: actual}
 }

@@ -1,0 +1,61 @@
+package config
+
+import (
+	"strconv"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/yamldoc"
+)
+
+// textKeys are the keys of sources, instances and subscriptions whose values are texts. If such a value looks like a number, it is read
+// as the text in the file.
+var textKeys = [...]string{"id", "writeKey", "name"}
+
+// withScalarTexts returns the config with numbers at textKeys replaced by their text in the file.
+func withScalarTexts(doc *yamldoc.Document, v event.Value) event.Value {
+	return mapMembers(v, "", func(key, place string, m event.Value) event.Value {
+		if key != "sources" && key != "destinations" {
+			return m
+		}
+		return mapItems(m, place, func(place string, item event.Value) event.Value { return scalarTexts(doc, item, place) })
+	})
+}
+
+func scalarTexts(doc *yamldoc.Document, v event.Value, place string) event.Value {
+	return mapMembers(v, place, func(key, place string, m event.Value) event.Value {
+		for _, known := range textKeys {
+			if text, ok := doc.ScalarText(place); key == known && ok {
+				return event.NewString(text)
+			}
+		}
+		if key != "subscriptions" {
+			return m
+		}
+		return mapItems(m, place, func(place string, item event.Value) event.Value { return scalarTexts(doc, item, place) })
+	})
+}
+
+// mapMembers returns an object with each member replaced by the result of f. Other values are returned unchanged.
+func mapMembers(v event.Value, place string, f func(key, place string, m event.Value) event.Value) event.Value {
+	if v.Kind() != event.Object {
+		return v
+	}
+	var members []event.Member
+	for key, m := range v.Members() {
+		members = append(members, event.Member{Key: key, Value: f(key, place+fault.PointerKey(key), m)})
+	}
+	return event.NewObject(members)
+}
+
+// mapItems is mapMembers for an array.
+func mapItems(v event.Value, place string, f func(place string, item event.Value) event.Value) event.Value {
+	if v.Kind() != event.Array {
+		return v
+	}
+	var items []event.Value
+	for i, item := range v.Items() {
+		items = append(items, f(place+"/"+strconv.Itoa(i), item))
+	}
+	return event.NewArray(items)
+}
