@@ -179,7 +179,7 @@ func TestAStrayQuoteCostsOneRow(t *testing.T) {
 	}
 }
 
-// FuzzCSVRows holds that every row that is well-formed by itself is read once, in order, whatever stands in the rows between.
+// FuzzCSVRows checks that every valid row is read exactly once and in order, with arbitrary rows in between.
 func FuzzCSVRows(f *testing.F) {
 	for _, seed := range []string{"x,\"", "\"", "a\"b,c", "\"a,b\"c\"", "\xff", "\x00", "a,b,c", "\"a,\"\"b"} {
 		f.Add(seed, uint8(3))

@@ -193,7 +193,7 @@ func TestIncompleteAliasIsUnusable(t *testing.T) {
 	}, reasons)
 }
 
-// A user who seems to be missing in a mirror may be in a row that cannot be read.
+// A user who is missing from a mirror may be in an unreadable row.
 func TestMirrorWithUnreadableRowsRemovesNoUsers(t *testing.T) {
 	requests := 0
 	k := syncer(t, func() error { requests++; return nil })

@@ -115,7 +115,7 @@ func TestWrongKeysBehindProxyAreLimitedPerClient(t *testing.T) {
 		_, err := d.Authenticate(r)
 		return err
 	}
-	for i := range maxWrongKeys { // who tries writes entries of its own to the left
+	for i := range maxWrongKeys { // the client adds fake entries on the left
 		require.ErrorIs(t, try("10.0.0.1:9", fmt.Sprintf("203.0.113.%d, 192.0.2.1", i), "wrong"), ErrUnauthorized)
 	}
 	var limited *LimitedError
