@@ -1,6 +1,6 @@
 //go:build ignore
 
-// Brings the generated files of all destinations up to date: go generate ./destinations
+// Updates the generated files of all destinations: go generate ./destinations
 package main
 
 import (

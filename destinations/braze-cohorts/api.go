@@ -12,21 +12,22 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// maxIDs is how many ids Braze takes in one request, all kinds and both sides together
+// maxIDs is the maximum number of ids in a request, of all kinds, added and removed
 // (https://www.braze.com/docs/partners/isv_partners/cohort_import).
 const maxIDs = 1000
 
-// api is where an instance's requests go and the keys they carry.
+// api holds the URL and the keys of an instance's requests.
 type api struct {
 	cohorts      string // the URL of the cohorts endpoint
 	partnerKey   string
 	clientSecret string
 }
 
-// partnerKeyVariable holds the partner key where the settings have none: with a region behind it, or alone.
+// partnerKeyVariable is the environment variable of the partner key, optionally with _ and a region appended. It is used if the
+// settings have no key.
 const partnerKeyVariable = "BRAZE_COHORTS_PARTNER_API_KEY"
 
-// newAPI checks what the schema of the settings cannot see. The error is for the person who wrote them.
+// newAPI checks the settings beyond their schema. The error is for their author.
 func newAPI(s Settings, env destination.Environment) (*api, error) {
 	endpoint, err := brazeendpoint.Parse(s.Endpoint)
 	if err != nil {
@@ -49,7 +50,7 @@ func newAPI(s Settings, env destination.Environment) (*api, error) {
 	}, nil
 }
 
-// partnerKey finds the partner key of the region that a cluster is in.
+// partnerKey returns the partner key for the region of a cluster.
 func partnerKey(host string, env destination.Environment) (string, error) {
 	names := []string{partnerKeyVariable}
 	if region := regionOf(host); region != "" {
@@ -60,10 +61,10 @@ func partnerKey(host string, env destination.Environment) (string, error) {
 			return key, nil
 		}
 	}
-	return "", fmt.Errorf("there is no partner key for %s: set partner_api_key, or the environment variable %s", host, strings.Join(names, " or "))
+	return "", fmt.Errorf("no partner key for %s: set partner_api_key, or the environment variable %s", host, strings.Join(names, " or "))
 }
 
-// regionOf is the region of a cluster by its host, such as rest.fra-01.braze.eu; "" where that does not say it.
+// regionOf returns the region of a cluster from its host, such as rest.fra-01.braze.eu, or "".
 func regionOf(host string) string {
 	labels := strings.Split(strings.ToLower(host), ".")
 	if len(labels) < 3 || labels[len(labels)-2] != "braze" {
@@ -83,9 +84,9 @@ func regionOf(host string) string {
 	return ""
 }
 
-// keys opens a request body with what every request carries, and room for more.
-func (a *api) keys(cohortID string, room int) []byte {
-	body := append(make([]byte, 0, 1024+room), `{"partner_api_key":`...)
+// beginBody returns the start of a request body, with the members of every request, and capacity for more.
+func (a *api) beginBody(cohortID string, capacity int) []byte {
+	body := append(make([]byte, 0, 1024+capacity), `{"partner_api_key":`...)
 	body = event.AppendString(body, a.partnerKey)
 	body = append(body, `,"client_secret":`...)
 	body = event.AppendString(body, a.clientSecret)
@@ -93,33 +94,33 @@ func (a *api) keys(cohortID string, room int) []byte {
 	return event.AppendString(body, cohortID)
 }
 
-// createCohort creates a cohort or renames it.
+// createCohort creates or renames a cohort.
 func (a *api) createCohort(ctx context.Context, client destination.Client, id, name, createdAt string) error {
-	body := append(a.keys(id, 0), `,"name":`...)
+	body := append(a.beginBody(id, 0), `,"name":`...)
 	body = event.AppendString(body, name)
 	body = append(body, `,"created_at":`...)
 	body = append(event.AppendString(body, createdAt), '}')
-	return a.post(ctx, client, a.cohorts, body)
+	return a.postJSON(ctx, client, a.cohorts, body)
 }
 
-// changeMembers adds and removes members; at most maxIDs of them.
+// changeMembers adds and removes at most maxIDs members.
 func (a *api) changeMembers(ctx context.Context, client destination.Client, id string, changes []*change) error {
-	body := append(a.keys(id, nameLength*len(changes)), `,"cohort_changes":[`...)
+	body := append(a.beginBody(id, nameLength*len(changes)), `,"cohort_changes":[`...)
 	body, added := appendSide(body, changes, true)
-	if removes := needsSide(changes, false); removes && added {
+	if removes := hasSide(changes, false); removes && added {
 		body = append(body, ',')
 	}
 	body, _ = appendSide(body, changes, false)
 	body = append(body, ']', '}')
-	return a.post(ctx, client, a.cohorts+"/users", body)
+	return a.postJSON(ctx, client, a.cohorts+"/users", body)
 }
 
-func (a *api) post(ctx context.Context, client destination.Client, url string, body []byte) error {
+func (a *api) postJSON(ctx context.Context, client destination.Client, url string, body []byte) error {
 	_, err := client.Do(ctx, destination.Request{Method: http.MethodPost, URL: url, Body: body})
 	return err
 }
 
-func needsSide(changes []*change, member bool) bool {
+func hasSide(changes []*change, member bool) bool {
 	for _, c := range changes {
 		if c.Member == member {
 			return true
@@ -128,9 +129,9 @@ func needsSide(changes []*change, member bool) bool {
 	return false
 }
 
-// appendSide appends the adds or the removes, and nothing where there are none.
+// appendSide appends the additions or the removals, if there are any.
 func appendSide(body []byte, changes []*change, member bool) ([]byte, bool) {
-	if !needsSide(changes, member) {
+	if !hasSide(changes, member) {
 		return body, false
 	}
 	for i, kind := range []idKind{externalID, deviceID, userAlias} {
@@ -144,7 +145,7 @@ func appendSide(body []byte, changes []*change, member bool) ([]byte, bool) {
 				body = append(body, ',')
 			}
 			first = false
-			body = c.id.append(body)
+			body = c.id.appendJSON(body)
 		}
 	}
 	if member {

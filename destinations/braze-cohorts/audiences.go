@@ -10,10 +10,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// identifiers are the columns that name a user in a file.
+// identifiers are the columns that identify a user in a file.
 var identifiers = []string{"external_id", "device_id", "alias_name", "alias_label"}
 
-// identityByName is the identity that named values stand for, in the same order of preference as those of an event.
+// identityByName returns the identity for named values, with the same preference as for events.
 func identityByName(value func(name string) string) (string, bool) {
 	id, err := identityOf(&SyncAudiencesPayload{
 		ExternalID: value("external_id"), DeviceID: value("device_id"),
@@ -22,7 +22,7 @@ func identityByName(value func(name string) string) (string, bool) {
 	return id.String(), err == nil && len(id.String()) <= maxIdentity
 }
 
-// parseIdentity reads what identity.String has written.
+// parseIdentity parses the result of identity.String.
 func parseIdentity(text string) (identity, error) {
 	kind, rest, _ := strings.Cut(text, ":")
 	switch {
@@ -33,14 +33,14 @@ func parseIdentity(text string) (identity, error) {
 	case kind == "user_alias":
 		label, name, _ := strings.Cut(rest, ":")
 		plain, err := url.QueryUnescape(label)
-		if name != "" && err == nil { // an older ledger may hold aliases without a label
+		if name != "" && err == nil { // older ledgers may contain aliases without a label
 			return identity{kind: userAlias, name: name, label: plain}, nil
 		}
 	}
-	return identity{}, fmt.Errorf("%q is no identity of Braze Cohorts, such as external_id:u1", text)
+	return identity{}, fmt.Errorf("%q is not an identity of Braze Cohorts, such as external_id:u1", text)
 }
 
-// payloadOf is the payload that makes one change of an audience.
+// payloadOf returns the payload that makes one change of an audience.
 func payloadOf(a destination.Audience, c destination.Change) (event.Value, error) {
 	id, err := parseIdentity(c.Identity)
 	if err != nil {

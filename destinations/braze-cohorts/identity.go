@@ -8,7 +8,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// idKind is how Braze knows a user.
+// idKind is the kind of an identifier.
 type idKind uint8
 
 const (
@@ -17,15 +17,15 @@ const (
 	userAlias
 )
 
-// identity is the one identity that a payload names. It is comparable.
+// identity identifies the user of a payload. It is comparable.
 type identity struct {
 	kind  idKind
-	name  string // the id, or the alias's name
-	label string // the alias's label
+	name  string // the id, or the name of the alias
+	label string // the label of the alias
 }
 
-// identityOf prefers the external id to the device, and the device to the alias. An alias counts only with both its name and
-// its label. The error says why the payload names no user.
+// identityOf returns the identity of a payload: the external id, otherwise the device, otherwise the alias, which needs a name
+// and a label.
 func identityOf(p *SyncAudiencesPayload) (identity, error) {
 	switch {
 	case p.ExternalID != "":
@@ -33,7 +33,7 @@ func identityOf(p *SyncAudiencesPayload) (identity, error) {
 	case p.DeviceID != "":
 		return identity{kind: deviceID, name: p.DeviceID}, nil
 	case p.UserAlias == nil:
-		return identity{}, fault.Invalid("there is no identifier: External User ID, Device ID and User Alias are all absent")
+		return identity{}, fault.Invalid("no identifier: External User ID, Device ID and User Alias are all absent")
 	}
 	name, label := p.UserAlias.AliasName, p.UserAlias.AliasLabel
 	if name != "" && label != "" {
@@ -47,18 +47,18 @@ func identityOf(p *SyncAudiencesPayload) (identity, error) {
 		missing = append(missing, "Alias Label")
 	}
 	return identity{}, fault.Invalid(
-		"there is no identifier: External User ID and Device ID are absent, and User Alias has no %s", strings.Join(missing, " and no "))
+		"no identifier: External User ID and Device ID are absent, and User Alias has no %s", strings.Join(missing, " and no "))
 }
 
-// String is the identity as the ledger keeps it: external_id:u1, device_id:d1, user_alias:email:a@example.com, the label
-// escaped as in a query.
+// String returns the identity as stored in the ledger, such as external_id:u1, device_id:d1 or user_alias:email:a@example.com,
+// with the label escaped as in a query.
 func (id identity) String() string {
 	var b strings.Builder
-	id.write(&b)
+	id.writeTo(&b)
 	return b.String()
 }
 
-func (id identity) write(b *strings.Builder) {
+func (id identity) writeTo(b *strings.Builder) {
 	switch id.kind {
 	case externalID:
 		b.WriteString("external_id:")
@@ -72,8 +72,8 @@ func (id identity) write(b *strings.Builder) {
 	b.WriteString(id.name)
 }
 
-// append writes the identity as Braze takes it.
-func (id identity) append(body []byte) []byte {
+// appendJSON appends the identity in Braze's format.
+func (id identity) appendJSON(body []byte) []byte {
 	if id.kind != userAlias {
 		return event.AppendString(body, id.name)
 	}

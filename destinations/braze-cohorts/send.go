@@ -8,23 +8,22 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// sender brings the changes of one cohort to Braze.
+// sender sends the changes of one cohort to Braze.
 type sender struct {
 	api    *api
 	deps   destination.Deps
 	ms     *destination.MultiStatus
 	cohort *cohort
-	resend bool // also what the ledger says Braze has
+	resend bool // send changes even if the ledger says that Braze has them
 
-	divisions int  // of requests that Braze refused
-	taken     bool // Braze has taken members
+	splits   int  // how often refused requests were halved
+	accepted bool // Braze has accepted members
 }
 
-// send creates the cohort where that is needed, then changes its members. What has been decided before an error stays
-// decided.
+// sendCohort creates the cohort if needed, then changes its members. Results that were set before an error remain.
 //
-// One batch of a cohort is under way at a time: what the ledger says holds until it is written.
-func (s *sender) send(ctx context.Context) error {
+// Only one batch of a cohort runs at a time, so the ledger does not change between Lookup and Record.
+func (s *sender) sendCohort(ctx context.Context) error {
 	release, err := s.deps.Locks.Lock(ctx, s.cohort.id)
 	if err != nil {
 		return err
@@ -32,7 +31,7 @@ func (s *sender) send(ctx context.Context) error {
 	defer release()
 	order := orderPool.Get(len(s.cohort.changes))
 	defer orderPool.Put(order)
-	changes, err := s.news(ctx, s.cohort.newest(order[:0], s.ms))
+	changes, err := s.filterNew(ctx, s.cohort.newestChanges(order[:0], s.ms))
 	if err != nil || len(changes) == 0 {
 		return err
 	}
@@ -49,13 +48,13 @@ func (s *sender) send(ctx context.Context) error {
 	}
 	for len(changes) > 0 {
 		n := min(len(changes), maxIDs)
-		if err := s.doubt(ctx, changes[:n]); err != nil {
+		if err := s.markUncertain(ctx, changes[:n]); err != nil {
 			return err
 		}
-		if err := s.change(ctx, changes[:n]); err != nil {
+		if err := s.sendChanges(ctx, changes[:n]); err != nil {
 			return err
 		}
-		if !created && s.taken { // remembered only now: until Braze has taken members, creating again is the safe side
+		if !created && s.accepted { // stored only now: until Braze has accepted members, creating the cohort again is safe
 			if err := s.deps.State.Put(ctx, key, s.cohort.name); err != nil {
 				return err
 			}
@@ -66,8 +65,8 @@ func (s *sender) send(ctx context.Context) error {
 	return nil
 }
 
-// news drops what the ledger knows to be superseded, and what would change nothing.
-func (s *sender) news(ctx context.Context, changes []*change) ([]*change, error) {
+// filterNew drops changes that the ledger knows to be superseded or that change nothing.
+func (s *sender) filterNew(ctx context.Context, changes []*change) ([]*change, error) {
 	identities := identitiesOf(changes)
 	defer namePool.Put(identities)
 	records, err := s.deps.Members.Lookup(ctx, s.cohort.id, identities)
@@ -78,36 +77,36 @@ func (s *sender) news(ctx context.Context, changes []*change) ([]*change, error)
 	for i, c := range changes {
 		switch r := records[i]; {
 		case r.Known && c.At.Before(r.At):
-			s.ms.Skip(c.index, superseded)
+			s.ms.Skip(c.index, reasonSuperseded)
 		case r.Known && c.Member == r.Member && !r.Uncertain && !s.resend:
 			same = append(same, c)
 		default:
 			kept = append(kept, c)
 		}
 	}
-	if err := s.record(ctx, same, true); err != nil { // the newer time supersedes what may still come from between
+	if err := s.recordChanges(ctx, same, true); err != nil { // the newer time supersedes events in between that arrive later
 		return nil, err
 	}
 	for _, c := range same {
-		s.ms.Skip(c.index, unchanged)
+		s.ms.Skip(c.index, reasonUnchanged)
 	}
 	return kept, nil
 }
 
-// change sends one request and records what Braze has taken. A request that Braze refuses as malformed is divided until
-// the changes it cannot take are alone; the others go out.
-func (s *sender) change(ctx context.Context, changes []*change) error {
+// sendChanges sends one request and records the changes that Braze has accepted. A malformed request is halved until the
+// invalid changes are alone; the others are sent.
+func (s *sender) sendChanges(ctx context.Context, changes []*change) error {
 	err := s.api.changeMembers(ctx, s.deps.Client, s.cohort.id, changes)
 	switch e := fault.As(err); {
 	case e == nil:
-		return s.delivered(ctx, changes)
-	case e.Status == http.StatusBadRequest && len(changes) > 1 && s.divisions < maxDivisions:
-		s.divisions++
+		return s.recordDelivered(ctx, changes)
+	case e.Status == http.StatusBadRequest && len(changes) > 1 && s.splits < maxSplits:
+		s.splits++
 		half := len(changes) / 2
-		if err := s.change(ctx, changes[:half]); err != nil {
+		if err := s.sendChanges(ctx, changes[:half]); err != nil {
 			return err
 		}
-		return s.change(ctx, changes[half:])
+		return s.sendChanges(ctx, changes[half:])
 	}
 	for _, c := range changes {
 		s.ms.Fail(c.index, err)
@@ -118,31 +117,31 @@ func (s *sender) change(ctx context.Context, changes []*change) error {
 	return destination.NotSent(err) // the other changes were not in this request
 }
 
-// maxDivisions bounds the requests that look for what Braze cannot take: a batch in which more is wrong than they can find
-// fails in larger parts.
-const maxDivisions = 64
+// maxSplits is the maximum number of times that a batch is split to find invalid changes. If a batch has more of them, larger
+// parts fail.
+const maxSplits = 64
 
-// delivered records what Braze has taken, and only then says so.
-func (s *sender) delivered(ctx context.Context, changes []*change) error {
-	if err := s.record(context.WithoutCancel(ctx), changes, false); err != nil {
+// recordDelivered records accepted changes, and marks them as delivered only after that.
+func (s *sender) recordDelivered(ctx context.Context, changes []*change) error {
+	if err := s.recordChanges(context.WithoutCancel(ctx), changes, false); err != nil {
 		return err
 	}
-	s.taken = true
+	s.accepted = true
 	for _, c := range changes {
 		s.ms.Deliver(c.index)
 	}
 	return nil
 }
 
-// doubt puts down that Braze may take changes from now on, before they are sent: an answer that does not come, and a crash
-// before it is recorded, leave it open whether it has.
-func (s *sender) doubt(ctx context.Context, changes []*change) error {
+// markUncertain marks identities as uncertain before changes are sent: after a missing response or a crash it is unknown
+// whether Braze has accepted them.
+func (s *sender) markUncertain(ctx context.Context, changes []*change) error {
 	identities := identitiesOf(changes)
 	defer namePool.Put(identities)
-	return s.deps.Members.MarkUncertain(ctx, s.audience(), identities)
+	return s.deps.Members.MarkUncertain(ctx, s.destinationAudience(), identities)
 }
 
-// identitiesOf are the identities of changes as the ledger has them, in room that is to be given back to namePool.
+// identitiesOf returns the ledger's identities of changes, in a slice of namePool that the caller must put back.
 func identitiesOf(changes []*change) []string {
 	list := namePool.Get(len(changes))
 	for i, c := range changes {
@@ -151,11 +150,11 @@ func identitiesOf(changes []*change) []string {
 	return list
 }
 
-func (s *sender) audience() destination.Audience {
+func (s *sender) destinationAudience() destination.Audience {
 	return destination.Audience{ID: s.cohort.id, Name: s.cohort.name}
 }
 
-func (s *sender) record(ctx context.Context, changes []*change, unchanged bool) error {
+func (s *sender) recordChanges(ctx context.Context, changes []*change, unchanged bool) error {
 	if len(changes) == 0 {
 		return nil
 	}
@@ -165,10 +164,10 @@ func (s *sender) record(ctx context.Context, changes []*change, unchanged bool) 
 		written[i] = c.Change
 		written[i].Unchanged = unchanged
 	}
-	return s.deps.Members.Record(ctx, s.audience(), written)
+	return s.deps.Members.Record(ctx, s.destinationAudience(), written)
 }
 
-// failRest gives err to every payload of the cohort that is not decided.
+// failRest sets err as the result of every undecided payload of the cohort.
 func (s *sender) failRest(err error) {
 	for _, c := range s.cohort.changes {
 		if !s.ms.Decided(c.index) {
@@ -177,22 +176,21 @@ func (s *sender) failRest(err error) {
 	}
 }
 
-// note keeps in the ledger, for people, why changes of the cohort were not delivered. That it cannot is no failure of the
-// batch.
-func (s *sender) note(ctx context.Context) {
+// annotateUndelivered stores in the ledger why changes were not delivered. If that fails, it is only logged.
+func (s *sender) annotateUndelivered(ctx context.Context) {
 	var notes []destination.Note
 	for _, c := range s.cohort.changes {
 		if s.ms.Outcome(c.index) == destination.Delivered {
 			continue
 		}
-		if outcome, reason := s.ms.Result(c.index).Describe(); reason != unchanged {
+		if outcome, reason := s.ms.Result(c.index).Describe(); reason != reasonUnchanged {
 			notes = append(notes, destination.Note{Identity: c.Identity, Member: c.Member, At: c.At, Outcome: outcome, Reason: reason})
 		}
 	}
 	if len(notes) == 0 {
 		return
 	}
-	if err := s.deps.Members.Annotate(context.WithoutCancel(ctx), s.audience(), notes); err != nil {
-		s.deps.Log.Warn("the ledger does not take the reasons of a batch", "error", err)
+	if err := s.deps.Members.Annotate(context.WithoutCancel(ctx), s.destinationAudience(), notes); err != nil {
+		s.deps.Log.Warn("cannot store the reasons of undelivered changes in the ledger", "error", err)
 	}
 }

@@ -13,28 +13,28 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Why an event is not sent though nothing is wrong with it.
+// Reasons for skipping an event.
 const (
-	superseded = "superseded by a newer event of the same user"
-	unchanged  = "unchanged: the user was already so"
+	reasonSuperseded = "superseded by a newer event of the same user"
+	reasonUnchanged  = "no change: the user already has this membership"
 )
 
-// nameLength is about the bytes of an identity as the ledger has it.
+// nameLength is the approximate size of a ledger identity in bytes.
 const nameLength = 40
 
-// maxIdentity bounds an identity in bytes. Braze takes external ids of up to 987.
+// maxIdentity is the maximum size of an identity in bytes. Braze accepts external ids of up to 987.
 const maxIdentity = 1024
 
-// change is what one payload asks of a cohort.
+// change is the change of one payload.
 type change struct {
-	destination.Change     // as the ledger has it
+	destination.Change     // as stored in the ledger
 	index              int // of the payload
 	id                 identity
-	cohort             *cohort // nil where it cannot be sent
-	slot               int     // among winners
+	cohort             *cohort // nil if it cannot be sent
+	slot               int     // its slot in the identityTable
 }
 
-// Room for what a batch keeps books in.
+// Pools of the slices that a batch needs.
 var (
 	changePool pool.Slice[change]
 	orderPool  pool.Slice[*change]
@@ -43,16 +43,16 @@ var (
 	recordPool pool.Slice[destination.Change]
 )
 
-// cohort is the changes that a batch asks of one cohort, in their order.
+// cohort holds the changes of a batch to one cohort, in order.
 type cohort struct {
 	id        string
-	name      string // as the last payload has it
-	createdAt string // the time of the first one
+	name      string // from the last payload
+	createdAt string // the time of the first payload
 	size      int
 	changes   []*change
 }
 
-// syncAudiences performs a batch: payloads that cannot be sent fail alone, the others go out cohort by cohort.
+// syncAudiences performs a batch. Invalid payloads fail; the others are sent cohort by cohort.
 func syncAudiences(ctx context.Context, call destination.BatchCall[Settings, SyncAudiencesPayload]) (*destination.MultiStatus, error) {
 	api, err := newAPI(call.Settings, call.Env)
 	if err != nil {
@@ -63,36 +63,36 @@ func syncAudiences(ctx context.Context, call destination.BatchCall[Settings, Syn
 	changes, order := changePool.Get(len(call.Payloads)), orderPool.Get(len(call.Payloads))
 	defer changePool.Put(changes)
 	defer orderPool.Put(order)
-	readAll(call, changes, ms)
+	readChanges(call, changes, ms)
 	for _, c := range cohortsOf(call.Payloads, changes, order) {
 		s := sender{api: api, deps: call.Deps, ms: ms, cohort: c, resend: resend}
-		if err := s.send(ctx); err != nil {
+		if err := s.sendCohort(ctx); err != nil {
 			s.failRest(err)
 		}
-		s.note(ctx)
+		s.annotateUndelivered(ctx)
 	}
 	return ms, nil
 }
 
-// readAll makes a change of each payload, and refuses those that cannot be sent.
-func readAll(call destination.BatchCall[Settings, SyncAudiencesPayload], changes []change, ms *destination.MultiStatus) {
-	var names strings.Builder // of all identities: a text for a batch, not one for each
+// readChanges converts payloads to changes. Invalid payloads fail.
+func readChanges(call destination.BatchCall[Settings, SyncAudiencesPayload], changes []change, ms *destination.MultiStatus) {
+	var names strings.Builder // holds all identities, so that a batch needs one allocation for them
 	names.Grow(nameLength * len(changes))
 	for i := range changes {
 		changes[i].index = i
-		if err := read(&call.Payloads[i], call.Membership, &changes[i], &names); err != nil {
+		if err := readChange(&call.Payloads[i], call.Membership, &changes[i], &names); err != nil {
 			ms.Fail(i, err)
 		}
 	}
 }
 
-// cohortsOf sorts the changes that can be sent by cohort, in order of first appearance, with room in order for all of them.
+// cohortsOf groups changes by cohort, in order of first appearance. order has capacity for all of them.
 func cohortsOf(payloads []SyncAudiencesPayload, changes []change, order []*change) []*cohort {
 	var cohorts []*cohort
 	byID := map[string]*cohort{}
 	for i := range changes {
 		p := &payloads[i]
-		if changes[i].Identity == "" { // it cannot be sent
+		if changes[i].Identity == "" { // an invalid payload
 			continue
 		}
 		c := byID[p.CohortID]
@@ -116,17 +116,17 @@ func cohortsOf(payloads []SyncAudiencesPayload, changes []change, order []*chang
 	return cohorts
 }
 
-// read fills a change from a payload, or says why it cannot be sent.
-func read(p *SyncAudiencesPayload, membership func(int) destination.Membership, c *change, names *strings.Builder) error {
+// readChange sets a change from a payload.
+func readChange(p *SyncAudiencesPayload, membership func(int) destination.Membership, c *change, names *strings.Builder) error {
 	if p.CohortName != p.PersonasAudienceKey {
-		return fault.Invalid("Engage Audience Key is %q but this event is of the audience %q", p.PersonasAudienceKey, p.CohortName)
+		return fault.Invalid("Engage Audience Key is %q but the event belongs to the audience %q", p.PersonasAudienceKey, p.CohortName)
 	}
 	id, err := identityOf(p)
 	if err != nil {
 		return err
 	}
 	begin := names.Len()
-	id.write(names)
+	id.writeTo(names)
 	name := names.String()[begin:]
 	if n := len(name); n > maxIdentity {
 		return fault.Invalid("the identifier should be at most %d bytes long but has %d", maxIdentity, n)
@@ -141,13 +141,13 @@ func read(p *SyncAudiencesPayload, membership func(int) destination.Membership, 
 		m = membership(c.index)
 	}
 	if m == destination.Unknown {
-		return fault.Invalid("Event Properties should hold true or false at %q but there is %s", p.PersonasAudienceKey, value.Kind().WithArticle())
+		return fault.Invalid("Event Properties should have true or false at %q but has %s", p.PersonasAudienceKey, value.Kind().WithArticle())
 	}
 	c.id, c.Change = id, destination.Change{Identity: name, Member: m == destination.In, At: at}
 	return nil
 }
 
-// isoTime is text where Braze can read it, else the same time written so.
+// isoTime returns text if Braze can parse it, otherwise the time in ISO 8601.
 func isoTime(text string, at time.Time) string {
 	if _, err := time.Parse(time.RFC3339, text); err == nil {
 		return text
@@ -155,12 +155,13 @@ func isoTime(text string, at time.Time) string {
 	return at.UTC().Format(time.RFC3339Nano)
 }
 
-// newest appends to kept, for each identity, the change with the newest time, of equal ones the later; the others are superseded.
-func (c *cohort) newest(kept []*change, ms *destination.MultiStatus) []*change {
-	winners := newWinners(len(c.changes))
+// newestChanges appends to kept the change with the newest time of each identity; of equal times, the later change. The others
+// are skipped as superseded.
+func (c *cohort) newestChanges(kept []*change, ms *destination.MultiStatus) []*change {
+	winners := newIdentityTable(len(c.changes))
 	defer slotPool.Put(winners.slots)
 	for _, ch := range c.changes {
-		ch.slot = winners.of(ch)
+		ch.slot = winners.slotOf(ch)
 		if best := winners.slots[ch.slot]; best == nil || !ch.At.Before(best.At) {
 			winners.slots[ch.slot] = ch
 		}
@@ -169,25 +170,25 @@ func (c *cohort) newest(kept []*change, ms *destination.MultiStatus) []*change {
 		if winners.slots[ch.slot] == ch {
 			kept = append(kept, ch)
 		} else {
-			ms.Skip(ch.index, superseded)
+			ms.Skip(ch.index, reasonSuperseded)
 		}
 	}
 	return kept
 }
 
-// winners finds a change by its identity. It is a hash table with open addresses: a map of a thousand names would cost more than
-// the rest of a batch's bookkeeping.
-type winners struct {
+// identityTable maps identities to changes. It is a hash table with open addressing: a map of a thousand strings would cost
+// more than the rest of the batch.
+type identityTable struct {
 	seed  maphash.Seed
-	slots []*change // twice as many as changes or more, a power of two
+	slots []*change // at least twice as many as changes; a power of two
 }
 
-func newWinners(changes int) winners {
-	return winners{maphash.MakeSeed(), slotPool.Get(1 << bits.Len(uint(2*changes)))}
+func newIdentityTable(changes int) identityTable {
+	return identityTable{maphash.MakeSeed(), slotPool.Get(1 << bits.Len(uint(2*changes)))}
 }
 
-// of is where the winner among the changes of an identity stands; nil is there as long as there is none.
-func (w winners) of(ch *change) int {
+// slotOf returns the slot of the change's identity, which is nil while it is unused.
+func (w identityTable) slotOf(ch *change) int {
 	mask := len(w.slots) - 1
 	for at := int(maphash.String(w.seed, ch.Identity)) & mask; ; at = (at + 1) & mask {
 		if best := w.slots[at]; best == nil || best.Identity == ch.Identity {

@@ -10,7 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// api is where an instance's requests go. Their key is the definition's to add.
+// api sends an instance's requests. The definition adds the key.
 type api struct {
 	endpoint string
 	client   destination.Client
@@ -24,18 +24,19 @@ func newAPI(s Settings, client destination.Client) (*api, error) {
 	return &api{endpoint: endpoint.String(), client: client}, nil
 }
 
-// send sends one request that holds so many objects. Braze wants to be told of more than one: its limits are others then.
-func (a *api) send(ctx context.Context, method, path string, body []byte, objects int) (*destination.Response, error) {
+// sendRequest sends one request with a number of objects. Braze requires a header if there are several, and then applies other
+// limits.
+func (a *api) sendRequest(ctx context.Context, method, path string, body []byte, objects int) (*destination.Response, error) {
 	header := http.Header{}
 	if objects > 1 && path == usersTrack.path {
 		header.Set("X-Braze-Batch", "true")
 	}
-	answer, err := a.client.Do(ctx, destination.Request{Method: method, URL: a.endpoint + path, Header: header, Body: body})
-	return answer, a.explained(err)
+	response, err := a.client.Do(ctx, destination.Request{Method: method, URL: a.endpoint + path, Header: header, Body: body})
+	return response, a.explainError(err)
 }
 
-// explained is a refusal with what Braze says of the first thing that is wrong behind its message.
-func (a *api) explained(err error) error {
+// explainError adds Braze's reason for the first error of a refusal to the message.
+func (a *api) explainError(err error) error {
 	var refusal *destination.Refusal
 	if !errors.As(err, &refusal) {
 		return err

@@ -13,28 +13,29 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// maxItems is how many items one request takes
+// maxItems is the maximum number of items in a request
 // (https://www.braze.com/docs/api/endpoints/catalogs/catalog_items/asynchronous).
 const maxItems = 50
 
-// itemID is what Braze takes for the id of an item, and for the name of a catalog.
+// itemID matches valid ids of items and names of catalogs.
 var itemID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,250}$`)
 
-// catalogItems writes or deletes items. An item goes once in a request: a later one of the same id waits for the next.
+// catalogItems writes or deletes items. A request contains an id only once; a later item with the same id goes to the next
+// request.
 func catalogItems(ctx context.Context, in destination.BatchCall[Settings, UpsertCatalogItemPayload]) (*destination.MultiStatus, error) {
 	api, err := newAPI(in.Settings, in.Client)
 	if err != nil {
 		return nil, err
 	}
 	chosen := in.HookOutputs.Get(destination.OnMappingSave).Get("catalog_name").Str()
-	c := catalog{api: api, chosen: chosen, method: http.MethodPut, ms: destination.NewMultiStatus(len(in.Payloads))}
+	c := catalogSender{api: api, chosen: chosen, method: http.MethodPut, ms: destination.NewMultiStatus(len(in.Payloads))}
 	if in.SyncMode == "delete" {
 		c.method = http.MethodDelete
 	}
 	byPath := map[string][]*unit{}
 	var paths []string
 	for i := range in.Payloads {
-		u, path, err := c.item(i, &in.Payloads[i])
+		u, path, err := c.readItem(i, &in.Payloads[i])
 		if err != nil {
 			c.ms.Fail(i, err)
 			continue
@@ -45,16 +46,16 @@ func catalogItems(ctx context.Context, in destination.BatchCall[Settings, Upsert
 		byPath[path] = append(byPath[path], u)
 	}
 	for _, path := range paths {
-		c.all(ctx, path, byPath[path])
+		c.sendItems(ctx, path, byPath[path])
 	}
 	return c.ms, nil
 }
 
-// all sends the items of one catalog. After a failure that concerns more than single items, the rest gets the same error; other
-// catalogs go on.
-func (c *catalog) all(ctx context.Context, path string, units []*unit) {
-	for _, part := range requests(units, maxItems) {
-		err := c.send(ctx, path, part)
+// sendItems sends the items of one catalog. After a failure that concerns more than single items, the remaining items get the
+// same error. Other catalogs are still sent.
+func (c *catalogSender) sendItems(ctx context.Context, path string, units []*unit) {
+	for _, part := range splitRequests(units, maxItems) {
+		err := c.sendBatch(ctx, path, part)
 		if err == nil {
 			continue
 		}
@@ -67,21 +68,21 @@ func (c *catalog) all(ctx context.Context, path string, units []*unit) {
 	}
 }
 
-// catalog brings items to Braze.
-type catalog struct {
-	api       *api
-	chosen    string // the name of the catalog of the hook; "" where it has not run
-	method    string // PUT or DELETE
-	ms        *destination.MultiStatus
-	divisions int
+// catalogSender sends items to Braze.
+type catalogSender struct {
+	api    *api
+	chosen string // the catalog of the hook; "" if it has not run
+	method string // PUT or DELETE
+	ms     *destination.MultiStatus
+	splits int
 }
 
-// item reads a payload, and where it goes.
-func (c *catalog) item(i int, p *UpsertCatalogItemPayload) (*unit, string, error) {
+// readItem returns the unit and the request path of a payload.
+func (c *catalogSender) readItem(i int, p *UpsertCatalogItemPayload) (*unit, string, error) {
 	name := cmp.Or(p.CatalogName, c.chosen)
 	switch {
 	case name == "":
-		return nil, "", fault.Invalid("Catalog Name is absent: write it down in the mapping as catalog_name, or run the hook onMappingSave")
+		return nil, "", fault.Invalid("Catalog Name is absent: set catalog_name in the mapping, or run the hook onMappingSave")
 	case !itemID.MatchString(name):
 		return nil, "", fault.Invalid("Catalog Name should be letters, digits, hyphens and underscores, 250 at most, but is %q", name)
 	case !itemID.MatchString(p.ItemID):
@@ -102,10 +103,10 @@ func (c *catalog) item(i int, p *UpsertCatalogItemPayload) (*unit, string, error
 	return u, "/catalogs/" + url.PathEscape(name) + "/items", checkSizes(u.objects)
 }
 
-// send sends one request. Braze takes all of its items or none: one that it refuses is divided until what it cannot take is
+// sendBatch sends one request. Braze accepts all of its items or none. A refused request is halved until the invalid items are
 // alone.
-func (c *catalog) send(ctx context.Context, path string, units []*unit) error {
-	_, err := c.api.send(ctx, c.method, path, body(units), len(units))
+func (c *catalogSender) sendBatch(ctx context.Context, path string, units []*unit) error {
+	_, err := c.api.sendRequest(ctx, c.method, path, encodeBody(units), len(units))
 	e := fault.As(err)
 	switch {
 	case e == nil:
@@ -113,18 +114,18 @@ func (c *catalog) send(ctx context.Context, path string, units []*unit) error {
 			c.ms.Deliver(u.index)
 		}
 		return nil
-	case !ofItems(e, c.method):
+	case !isItemError(e, c.method):
 		for _, u := range units {
 			c.ms.Fail(u.index, err)
 		}
 		return destination.NotSent(err) // the other units were not in this request
-	case len(units) > 1 && c.divisions < maxDivisions:
-		c.divisions++
+	case len(units) > 1 && c.splits < maxSplits:
+		c.splits++
 		half := len(units) / 2
-		if err := c.send(ctx, path, units[:half]); err != nil {
+		if err := c.sendBatch(ctx, path, units[:half]); err != nil {
 			return err
 		}
-		return c.send(ctx, path, units[half:])
+		return c.sendBatch(ctx, path, units[half:])
 	}
 	for _, u := range units {
 		if c.method == http.MethodDelete && errorID(e) == "item-not-found" {
@@ -136,8 +137,8 @@ func (c *catalog) send(ctx context.Context, path string, units []*unit) error {
 	return nil
 }
 
-// ofItems tells whether a refusal may be of some items only.
-func ofItems(e *fault.Error, method string) bool {
+// isItemError reports whether a refusal may concern single items only.
+func isItemError(e *fault.Error, method string) bool {
 	switch e.Status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
 		return errorID(e) != "catalog-not-found"
@@ -147,7 +148,7 @@ func ofItems(e *fault.Error, method string) bool {
 	return false
 }
 
-// errorID is how Braze calls the first error of a refusal; "" where it does not say.
+// errorID returns the id of the first error of a refusal, or "".
 func errorID(e *fault.Error) string {
 	var refusal *destination.Refusal
 	if !errors.As(e, &refusal) {

@@ -16,7 +16,7 @@ const (
 	orderRefunded   = "ecommerce.order_refunded"
 )
 
-// ecommerceOf is an event object of an ecommerce event, of one product or of several.
+// ecommerceOf returns the event object of an ecommerce event with one product or several.
 func ecommerceOf(c call, p payload) (unit, error) {
 	id, err := identityOf(p, true)
 	if err != nil {
@@ -26,7 +26,7 @@ func ecommerceOf(c call, p payload) (unit, error) {
 	if err != nil {
 		return unit{}, err
 	}
-	base, err := c.base(id.withoutNulls(), p)
+	base, err := c.baseMembers(id.withoutNulls(), p)
 	if err != nil {
 		return unit{}, err
 	}
@@ -49,7 +49,7 @@ func ecommerceProperties(p payload) (event.Value, error) {
 	if name == productViewed {
 		product := p.Get("product")
 		if !product.Exists() {
-			return event.Value{}, fault.Invalid("%s tells of one product: use the action ecommerceSingleProduct", name)
+			return event.Value{}, fault.Invalid("%s has one product: use the action ecommerceSingleProduct", name)
 		}
 		for key, v := range product.Members() {
 			members = append(members, event.Member{Key: key, Value: v})
@@ -60,7 +60,7 @@ func ecommerceProperties(p payload) (event.Value, error) {
 		return event.NewObject(members), nil
 	}
 	if p.Get("products").Kind() != event.Array {
-		return event.Value{}, fault.Invalid("%s tells of several products: use the action ecommerce", name)
+		return event.Value{}, fault.Invalid("%s has several products: use the action ecommerce", name)
 	}
 	members = append(members, event.Member{Key: "products", Value: productsOf(p.Get("products"))})
 	take("total_value")
@@ -79,7 +79,7 @@ func ecommerceProperties(p payload) (event.Value, error) {
 	return event.NewObject(members), nil
 }
 
-// productsOf are products with what Braze has no key for under metadata.
+// productsOf returns products whose keys that Braze does not know are moved to metadata.
 func productsOf(products event.Value) event.Value {
 	items := make([]event.Value, 0, products.Len())
 	for _, product := range products.Items() {

@@ -7,24 +7,25 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// maxExternalID is how many bytes an external id may have.
+// maxExternalID is the maximum size of an external id in bytes.
 const maxExternalID = 987
 
-// identifiers are the fields that may name a user, with what people call them.
+// identifiers lists the fields that identify a user, with their labels.
 var identifiers = [...]struct{ key, label string }{
 	{"external_id", "External User ID"}, {"user_alias", "User Alias Object"}, {"braze_id", "Braze User Identifier"}, {"email", "Email"}, {"phone", "Phone Number"},
 }
 
-// payload is a payload as its schema has passed it. Many actions share their fields, so that one reading serves them all.
+// payload is a payload that has passed its schema. Many actions share their fields, so one type serves them all.
 type payload struct{ event.Value }
 
-// Decode reads a value that has passed its schema.
+// Decode sets the payload to a value that has passed its schema.
 func (p *payload) Decode(v event.Value) { p.Value = v }
 
-// identity is what a payload says of whose it is: every identifier it has.
+// identity holds all identifiers of a payload.
 type identity []event.Member
 
-// identityOf refuses a payload that names nobody. phone tells whether the action has that field.
+// identityOf returns the identifiers of a payload, and refuses a payload without any. phone reports whether the action has the
+// phone field.
 func identityOf(p payload, phone bool) (identity, error) {
 	known := identifiers[:]
 	if !phone {
@@ -41,7 +42,7 @@ func identityOf(p payload, phone bool) (identity, error) {
 		case v.Kind() == event.Object || v.Str() != "":
 			named = true
 			id = append(id, event.Member{Key: k.key, Value: v})
-		case v.Kind() == event.Null: // it names nobody, but goes along as the mapping has it
+		case v.Kind() == event.Null: // it identifies no user, but is sent as mapped
 			id = append(id, event.Member{Key: k.key, Value: v})
 		}
 	}
@@ -51,7 +52,7 @@ func identityOf(p payload, phone bool) (identity, error) {
 			labels = append(labels, k.label)
 		}
 		last := len(labels) - 1
-		return nil, fault.Invalid("there is no identifier: %s and %s are all absent", strings.Join(labels[:last], ", "), labels[last])
+		return nil, fault.Invalid("no identifier: %s and %s are all absent", strings.Join(labels[:last], ", "), labels[last])
 	}
 	return id, checkExternalID(p.Get("external_id").Str())
 }
@@ -63,7 +64,7 @@ func checkExternalID(id string) error {
 	return nil
 }
 
-// wholeAlias is an alias that has both its parts, else absent.
+// wholeAlias returns an alias that has both parts; otherwise absent.
 func wholeAlias(v event.Value) event.Value {
 	name, label := v.Get("alias_name"), v.Get("alias_label")
 	if name.Str() == "" || label.Str() == "" {
@@ -72,8 +73,8 @@ func wholeAlias(v event.Value) event.Value {
 	return event.NewObject([]event.Member{{Key: "alias_name", Value: name}, {Key: "alias_label", Value: label}})
 }
 
-// without is the identity without one identifier.
-func (id identity) without(key string) identity {
+// withoutKey returns the identity without one identifier.
+func (id identity) withoutKey(key string) identity {
 	var rest identity
 	for _, m := range id {
 		if m.Key != key {
@@ -94,7 +95,7 @@ func (id identity) withoutNulls() identity {
 	return rest
 }
 
-// updateOnly is whether Braze must not create the user: as the sync mode says, else as the payload does.
+// updateOnly returns whether Braze must not create the user: as the sync mode says, otherwise as the payload says.
 func updateOnly(p payload, mode string) event.Value {
 	if mode != "" {
 		return event.NewBool(mode == "update")

@@ -1,9 +1,9 @@
-// Package braze keeps users, their attributes, events and purchases in Braze by its REST API, and triggers campaigns and
-// canvases there. Users must exist before a cohort can hold them: this destination makes them.
+// Package braze sends users, attributes, events and purchases to Braze with its REST API, and triggers campaigns and canvases.
+// A user must exist before a cohort can contain it; this destination creates users.
 //
-// A batch is divided into requests within Braze's limits, in the order of its payloads; what one payload becomes stays
-// together. After a request that may be tried again nothing more of the batch is sent, so that no later event of a user
-// overtakes an earlier one. The package holds no state; it may run many batches at once.
+// A batch is split into requests within Braze's limits, in the order of its payloads. The objects of one payload stay together.
+// After a retryable failure nothing more of the batch is sent, so that later events of a user do not overtake earlier ones. The
+// package holds no state and may run many batches concurrently.
 package braze
 
 import (
@@ -22,25 +22,25 @@ import (
 //go:embed destination.yaml
 var definition embed.FS
 
-// Plugin is the destination.
+// Plugin returns the destination.
 func Plugin() destination.Plugin {
 	return destination.Plugin{
 		Definition: definition,
 		Actions: map[string]destination.Action{
-			"updateUserProfile":      batched(usersTrack, attributesOf),
-			"trackEvent":             batched(usersTrack, eventOf),
-			"trackPurchase":          batched(usersTrack, purchasesOf),
-			"ecommerce":              batched(usersTrack, ecommerceOf),
-			"ecommerceSingleProduct": batched(usersTrack, ecommerceOf),
-			"createAlias":            batched(usersAlias, aliasOf),
-			"identifyUser":           batched(usersIdentify, identificationOf),
+			"updateUserProfile":      batchAction(usersTrack, attributesOf),
+			"trackEvent":             batchAction(usersTrack, eventOf),
+			"trackPurchase":          batchAction(usersTrack, purchasesOf),
+			"ecommerce":              batchAction(usersTrack, ecommerceOf),
+			"ecommerceSingleProduct": batchAction(usersTrack, ecommerceOf),
+			"createAlias":            batchAction(usersAlias, aliasOf),
+			"identifyUser":           batchAction(usersIdentify, identificationOf),
 			"upsertCatalogItem":      destination.Handle(destination.Handler[Settings, UpsertCatalogItemPayload]{PerformBatch: catalogItems}),
 			"triggerCampaign":        destination.Handle(destination.Handler[Settings, payload]{Perform: triggerCampaign}),
 			"triggerCanvas":          destination.Handle(destination.Handler[Settings, payload]{Perform: triggerCanvas}),
 		},
 		Hooks:         map[string]map[string]destination.HookFunc{"upsertCatalogItem": {destination.OnMappingSave: chooseCatalog}},
 		CheckSettings: checkSettings,
-		Test:          test,
+		Test:          testCredentials,
 		OnDelete:      deleteUser,
 		Sandbox:       brazesandbox.Sandbox(),
 	}
@@ -51,25 +51,25 @@ func checkSettings(v event.Value, _ destination.Environment) error {
 	return err
 }
 
-// test changes nothing: a request that tracks nothing is refused, but not before its key has been looked at.
-func test(ctx context.Context, v event.Value, deps destination.Deps) error {
+// testCredentials sends a request without content. It changes nothing: Braze refuses it, but checks the key first.
+func testCredentials(ctx context.Context, v event.Value, deps destination.Deps) error {
 	var settings Settings
 	settings.Decode(v)
 	api, err := newAPI(settings, deps.Client)
 	if err != nil {
 		return err
 	}
-	_, err = api.send(ctx, http.MethodPost, "/users/track", []byte(`{}`), 0)
+	_, err = api.sendRequest(ctx, http.MethodPost, "/users/track", []byte(`{}`), 0)
 	switch e := fault.As(err); {
 	case e == nil, e.Status == http.StatusBadRequest:
 		return nil
 	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:
-		return fmt.Errorf("API Key is no key of this cluster, or it lacks the permission users.track: copy it from Settings → APIs and Identifiers, and check REST Endpoint (Braze says: %w)", err)
+		return fmt.Errorf("API Key is not a key of this cluster, or lacks the permission users.track: copy it from Settings → APIs and Identifiers, and check REST Endpoint (Braze says: %w)", err)
 	}
 	return err
 }
 
-// deleteUser deletes the user of an external id.
+// deleteUser deletes the user with an external id.
 func deleteUser(ctx context.Context, in destination.DeleteInput) error {
 	var settings Settings
 	settings.Decode(in.Settings)
@@ -81,6 +81,6 @@ func deleteUser(ctx context.Context, in destination.DeleteInput) error {
 		return fault.Invalid("Braze deletes users by their external id, but the event has no userId")
 	}
 	body := append([]byte(`{"external_ids":[`), event.NewString(in.UserID).JSON()...)
-	_, err = api.send(ctx, http.MethodPost, "/users/delete", append(body, `]}`...), 1)
+	_, err = api.sendRequest(ctx, http.MethodPost, "/users/delete", append(body, `]}`...), 1)
 	return err
 }

@@ -82,15 +82,15 @@ func parse(t testing.TB, texts ...string) []event.Event {
 }
 
 // scripted answers requests by a function.
-type scripted func(r *http.Request, body []byte) (status int, answer string)
+type scripted func(r *http.Request, body []byte) (status int, response string)
 
 func (s scripted) RoundTrip(r *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
 	}
-	status, answer := s(r, body)
-	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(answer)), Request: r}, nil
+	status, response := s(r, body)
+	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(response)), Request: r}, nil
 }
 
 func TestRequestsCarryTheKeyAndNothingShowsIt(t *testing.T) {
@@ -145,7 +145,7 @@ func TestAnOrderLargerThanARequestIsNeverCountedTwice(t *testing.T) {
 		reason  string
 	}{
 		{201, runtime.Delivered, ""},
-		{503, runtime.Refused, "Braze has a part of it, which would count twice if it were sent again; of the rest: down"},
+		{503, runtime.Refused, "Braze has accepted a part of it, which would count twice after a retry; error of the rest: down"},
 		{400, runtime.Refused, "down"},
 	} {
 		n := 0
@@ -185,7 +185,7 @@ func TestAnItemThatIsTooLargeFailsAlone(t *testing.T) {
 	n := 0
 	plan := newPlan(t, scripted(func(*http.Request, []byte) (int, string) { n++; return 201, `{"message":"success"}` }), "updateUserProfile", `{}`, nil)
 	got := plan.RunBatch(t.Context(), parse(t, `{"type":"identify","userId":"u1","traits":{"bio":"`+strings.Repeat("x", 100_000)+`"}}`, `{"type":"identify","userId":"u2"}`))
-	assert.Regexp(t, `^what is sent for it has 100\d\d\d bytes, but Braze takes 100000$`, got[0][0].Reason)
+	assert.Regexp(t, `^an object of the payload has 100\d\d\d bytes, but Braze accepts at most 100000$`, got[0][0].Reason)
 	assert.Equal(t, runtime.Delivered, got[1][0].Outcome)
 	assert.Equal(t, 1, n)
 }

@@ -155,15 +155,15 @@ func FuzzAnswers(f *testing.F) {
 	} {
 		f.Add(seed.status, seed.answer)
 	}
-	n, status, answer := 0, 0, ""
-	plan := newPlan(f, scripted(func(*http.Request, []byte) (int, string) { n++; return status, answer }), "trackEvent", `{}`, nil)
+	n, status, response := 0, 0, ""
+	plan := newPlan(f, scripted(func(*http.Request, []byte) (int, string) { n++; return status, response }), "trackEvent", `{}`, nil)
 	one := `{"type":"track","event":"One","userId":"u1","receivedAt":"2026-01-02T03:04:05Z"}`
 	events := parse(f, one, one, one)
 	f.Fuzz(func(t *testing.T, of int, with string) {
 		if of < 200 || of > 599 {
 			t.Skip()
 		}
-		n, status, answer = 0, of, with
+		n, status, response = 0, of, with
 		verdicts := plan.RunBatch(t.Context(), events)
 		require.Len(t, verdicts, 3)
 		for _, v := range verdicts {

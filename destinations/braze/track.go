@@ -8,11 +8,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// usersTrack takes attributes, events and purchases
-// (https://www.braze.com/docs/api/endpoints/user_data/post_user_track).
-var usersTrack = endpoint{path: "/users/track", most: 75}
+// usersTrack accepts attributes, events and purchases (https://www.braze.com/docs/api/endpoints/user_data/post_user_track).
+var usersTrack = endpoint{path: "/users/track", maxObjects: 75}
 
-// attributesOf is an attributes object: attributes of one's own, then the known ones.
+// attributesOf returns an attributes object: custom attributes, followed by the known ones.
 func attributesOf(c call, p payload) (unit, error) {
 	id, err := identityOf(p, true)
 	if err != nil {
@@ -21,16 +20,16 @@ func attributesOf(c call, p payload) (unit, error) {
 	groups := p.Get("subscription_groups").Len() > 0
 	var members []event.Member
 	for key, v := range p.Get("custom_attributes").Members() {
-		if !reserved(key) || key == subscriptionGroups && !groups {
+		if !isReservedAttribute(key) || key == subscriptionGroups && !groups {
 			members = append(members, event.Member{Key: key, Value: v})
 		}
 	}
-	members = append(members, id.without("email").without("phone")...)
+	members = append(members, id.withoutKey("email").withoutKey("phone")...)
 	for _, key := range attributes {
 		if key == subscriptionGroups && !groups {
 			continue
 		}
-		value, err := attribute(key, p.Get(key))
+		value, err := convertAttribute(key, p.Get(key))
 		if err != nil {
 			return unit{}, err
 		}
@@ -40,18 +39,19 @@ func attributesOf(c call, p payload) (unit, error) {
 	return unit{objects: []object{newObject("attributes", members)}}, nil
 }
 
-// subscriptionGroups is the attribute that is sent only when it has groups; otherwise a custom attribute of the name is.
+// subscriptionGroups is sent as a known attribute only if it has groups; otherwise a custom attribute with this name is sent.
 const subscriptionGroups = "subscription_groups"
 
-// attributes are the known attributes, which are fields of the action, in the order in which they are sent.
+// attributes lists the known attributes, which are fields of the action, in the order in which they are sent.
 var attributes = []string{
 	"country", "current_location", "date_of_first_session", "date_of_last_session", "dob", "email", "email_subscribe",
 	"email_open_tracking_disabled", "email_click_tracking_disabled", "facebook", "first_name", "gender", "home_city", "image_url",
 	"language", "last_name", "marked_email_as_spam_at", "phone", "push_subscribe", "push_tokens", "time_zone", "twitter", subscriptionGroups,
 }
 
-// reserved tells whether a custom attribute is left out: it has a field of its own, which may have been left empty on purpose.
-func reserved(key string) bool {
+// isReservedAttribute reports whether a custom attribute is dropped because it has a field of its own, which may be empty on
+// purpose.
+func isReservedAttribute(key string) bool {
 	switch key {
 	case "external_id", "user_alias", "braze_id", "_update_existing_only", "enable_batching", "batch_size",
 		"firstName", "lastName", "avatar":
@@ -60,8 +60,8 @@ func reserved(key string) bool {
 	return slices.Contains(attributes, key)
 }
 
-// attribute is a known attribute as Braze takes it. null stays: it clears the attribute.
-func attribute(key string, v event.Value) (event.Value, error) {
+// convertAttribute returns a known attribute in Braze's format. null is kept, since it clears the attribute.
+func convertAttribute(key string, v event.Value) (event.Value, error) {
 	if !v.Exists() {
 		return v, nil
 	}
@@ -80,10 +80,10 @@ func attribute(key string, v event.Value) (event.Value, error) {
 	return v, nil
 }
 
-// isoTime is ISO 8601 in UTC, to the millisecond.
+// isoTime is ISO 8601 in UTC with milliseconds.
 const isoTime = "2006-01-02T15:04:05.000Z"
 
-// timeOf writes the time of a field in a layout. One that cannot be read fails the payload and names the field.
+// timeOf formats the time of a field. If it cannot be parsed, the payload fails with the name of the field.
 func timeOf(field string, v event.Value, layout string) (event.Value, error) {
 	at, err := event.ReadTime(v)
 	if err != nil {
@@ -92,7 +92,7 @@ func timeOf(field string, v event.Value, layout string) (event.Value, error) {
 	return event.NewString(at.Format(layout)), nil
 }
 
-// genderOf turns a common word into Braze's letter; other words stay.
+// genderOf returns Braze's letter for a common word, and any other word unchanged.
 func genderOf(v event.Value) event.Value {
 	switch strings.ToLower(v.Str()) {
 	case "man", "male", "m":
@@ -109,13 +109,13 @@ func genderOf(v event.Value) event.Value {
 	return v
 }
 
-// eventOf is an event object.
+// eventOf returns an event object.
 func eventOf(c call, p payload) (unit, error) {
 	id, err := identityOf(p, false)
 	if err != nil {
 		return unit{}, err
 	}
-	base, err := c.base(id, p)
+	base, err := c.baseMembers(id, p)
 	if err != nil {
 		return unit{}, err
 	}
@@ -126,8 +126,8 @@ func eventOf(c call, p payload) (unit, error) {
 	return unit{objects: []object{newObject("events", members)}}, nil
 }
 
-// base is what events and purchases begin with.
-func (c call) base(id identity, p payload) ([]event.Member, error) {
+// baseMembers returns the members that events and purchases begin with.
+func (c call) baseMembers(id identity, p payload) ([]event.Member, error) {
 	at, err := timeOf("time", p.Get("time"), isoTime)
 	if err != nil {
 		return nil, err
@@ -139,14 +139,14 @@ func (c call) base(id identity, p payload) ([]event.Member, error) {
 	return append(members, event.Member{Key: "time", Value: at}), nil
 }
 
-// purchasesOf is a purchase object for each product.
+// purchasesOf returns a purchase object for each product.
 func purchasesOf(c call, p payload) (unit, error) {
 	id, err := identityOf(p, false)
 	if err != nil {
 		return unit{}, err
 	}
-	u := unit{nothing: "there are no products to send"}
-	base, err := c.base(id, p)
+	u := unit{emptyReason: "no products to send"}
+	base, err := c.baseMembers(id, p)
 	if err != nil {
 		return unit{}, err
 	}
@@ -167,7 +167,7 @@ func purchasesOf(c call, p payload) (unit, error) {
 	return u, nil
 }
 
-// purchaseProperties are those of the product, with those of the event over them.
+// purchaseProperties returns the properties of the product, overridden by those of the event.
 func purchaseProperties(product, properties event.Value) event.Value {
 	var members []event.Member
 	for key, v := range product.Members() {

@@ -10,22 +10,22 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// maxRecipients is how many recipients one request takes
+// maxRecipients is the maximum number of recipients in a request
 // (https://www.braze.com/docs/api/endpoints/messaging/send_messages/post_send_triggered_campaigns).
 const maxRecipients = 50
 
 // triggerCampaign sends a campaign.
 func triggerCampaign(ctx context.Context, in destination.Call[Settings, payload]) (*destination.Response, error) {
-	return trigger(ctx, in, "/campaigns/trigger/send", []string{"campaign_id", "send_id", "trigger_properties", "broadcast", "attachments", "audience"})
+	return triggerMessage(ctx, in, "/campaigns/trigger/send", []string{"campaign_id", "send_id", "trigger_properties", "broadcast", "attachments", "audience"})
 }
 
-// triggerCanvas lets users enter a canvas.
+// triggerCanvas adds users to a canvas.
 func triggerCanvas(ctx context.Context, in destination.Call[Settings, payload]) (*destination.Response, error) {
-	return trigger(ctx, in, "/canvas/trigger/send", []string{"canvas_id", "canvas_entry_properties", "broadcast", "audience"})
+	return triggerMessage(ctx, in, "/canvas/trigger/send", []string{"canvas_id", "canvas_entry_properties", "broadcast", "audience"})
 }
 
-// trigger sends to everybody, or to recipients, maxRecipients in a request.
-func trigger(ctx context.Context, in destination.Call[Settings, payload], path string, keys []string) (*destination.Response, error) {
+// triggerMessage sends to all users, or to recipients in requests of maxRecipients.
+func triggerMessage(ctx context.Context, in destination.Call[Settings, payload], path string, keys []string) (*destination.Response, error) {
 	api, err := newAPI(in.Settings, in.Client)
 	if err != nil {
 		return nil, err
@@ -39,36 +39,36 @@ func trigger(ctx context.Context, in destination.Call[Settings, payload], path s
 		common = append(common, event.Member{Key: key, Value: in.Payload.Get(key)})
 	}
 	if len(recipients) == 0 {
-		for _, key := range []string{"recipients", "prioritization"} { // a broadcast has them as they are mapped, if at all
+		for _, key := range []string{"recipients", "prioritization"} { // a broadcast sends them as they are mapped
 			common = append(common, event.Member{Key: key, Value: in.Payload.Get(key)})
 		}
-		return api.send(ctx, http.MethodPost, path, event.NewObject(common).AppendJSON(nil), 1)
+		return api.sendRequest(ctx, http.MethodPost, path, event.NewObject(common).AppendJSON(nil), 1)
 	}
 	var last *destination.Response
 	for part := range slices.Chunk(recipients, maxRecipients) {
 		members := append(slices.Clip(common), event.Member{Key: "recipients", Value: event.NewArray(part)})
-		answer, err := api.send(ctx, http.MethodPost, path, event.NewObject(members).AppendJSON(nil), len(part))
+		response, err := api.sendRequest(ctx, http.MethodPost, path, event.NewObject(members).AppendJSON(nil), len(part))
 		if err != nil {
-			return nil, afterSome(err, last)
+			return nil, finalAfterPartial(err, last)
 		}
-		last = answer
+		last = response
 	}
 	return last, nil
 }
 
-// afterSome is an error that is final where a part of the recipients has been reached: sending again would reach them twice.
-func afterSome(err error, reached *destination.Response) error {
+// finalAfterPartial makes an error final if some recipients have been reached, since a retry would reach them twice.
+func finalAfterPartial(err error, reached *destination.Response) error {
 	e := fault.As(err)
 	if reached == nil || !e.Retry {
 		return err
 	}
 	final := *e
 	final.Retry, final.RetryAfter = false, 0
-	final.Message = "the first recipients have been reached, and would be again if it were sent again; of the rest: " + e.Error()
+	final.Message = "the first recipients have been reached, and a retry would reach them twice; error of the rest: " + e.Error()
 	return &final
 }
 
-// recipientsOf are the recipients, with the prioritization that each needs; none for a broadcast.
+// recipientsOf returns the recipients with their prioritization; none for a broadcast.
 func recipientsOf(p payload) ([]event.Value, error) {
 	broadcast, _ := p.Get("broadcast").Bool()
 	list := p.Get("recipients")
@@ -76,7 +76,7 @@ func recipientsOf(p payload) ([]event.Value, error) {
 	case broadcast && list.Len() > 0:
 		return nil, fault.Invalid("Broadcast is true, so there must be no Recipients")
 	case !broadcast && list.Len() == 0:
-		return nil, fault.Invalid("there is nobody to send to: Recipients is absent, and Broadcast is not true")
+		return nil, fault.Invalid("no recipients: Recipients is absent, and Broadcast is not true")
 	}
 	order := prioritizationOf(p)
 	recipients := make([]event.Value, 0, list.Len())

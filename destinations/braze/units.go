@@ -9,16 +9,16 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Bounds of Braze in bytes (https://www.braze.com/docs/api/basics). maxBody leaves room for what stands round the objects.
+// Limits of Braze in bytes (https://www.braze.com/docs/api/basics). maxBody leaves space for the JSON around the objects.
 const (
 	maxBody   = 4_000_000 - 4096
 	maxObject = 100_000
 )
 
-// endpoint is where objects go in batches.
+// endpoint is an endpoint that accepts objects in batches.
 type endpoint struct {
-	path string
-	most int // objects in a request, all lists together
+	path       string
+	maxObjects int // per request, in all lists together
 }
 
 // object is one object of a request, in one of its lists.
@@ -31,18 +31,18 @@ func newObject(list string, members []event.Member) object {
 	return object{list, event.NewObject(members).AppendJSON(nil)}
 }
 
-// unit is what one payload becomes. Its objects stay together where a request can hold them all.
+// unit holds the objects of one payload. They stay together if one request can hold them all.
 type unit struct {
-	index   int // of the payload
-	objects []object
-	beside  []event.Member // what the request says beside its lists; units that differ in it do not share one
-	names   []string       // what a request must not hold twice: between two of a name the order would be open
-	nothing string         // why there are no objects, where there are none
-	more    bool           // another unit of the same payload follows
+	index       int // of the payload
+	objects     []object
+	extra       []event.Member // members of the request outside its lists; units that differ in them do not share a request
+	names       []string       // names that a request may contain only once, since the order of two objects with one name is undefined
+	emptyReason string         // why there are no objects
+	hasMore     bool           // another unit of the same payload follows
 }
 
-// bytes are those of objects in a request.
-func bytes(objects []object) int {
+// encodedSize returns the size of objects in a request.
+func encodedSize(objects []object) int {
 	n := 0
 	for _, o := range objects {
 		n += len(o.json) + 1
@@ -50,14 +50,14 @@ func bytes(objects []object) int {
 	return n
 }
 
-// call is what reading a payload needs to know.
+// call holds what is needed to read a payload.
 type call struct {
 	settings Settings
 	mode     string // the sync mode
 }
 
-// batched is the action whose payloads are read into units and sent to an endpoint.
-func batched(e endpoint, read func(call, payload) (unit, error)) destination.Action {
+// batchAction returns an action that converts payloads to units and sends them to an endpoint.
+func batchAction(e endpoint, read func(call, payload) (unit, error)) destination.Action {
 	return destination.Handle(destination.Handler[Settings, payload]{
 		PerformBatch: func(ctx context.Context, in destination.BatchCall[Settings, payload]) (*destination.MultiStatus, error) {
 			api, err := newAPI(in.Settings, in.Client)
@@ -65,16 +65,16 @@ func batched(e endpoint, read func(call, payload) (unit, error)) destination.Act
 				return nil, err
 			}
 			ms := destination.NewMultiStatus(len(in.Payloads))
-			units := unitsOf(call{in.Settings, in.SyncMode}, in.Payloads, read, e.most, ms)
-			s := sender{api: api, endpoint: e, ms: ms, taken: map[int]bool{}}
-			return ms, s.all(ctx, units)
+			units := unitsOf(call{in.Settings, in.SyncMode}, in.Payloads, read, e.maxObjects, ms)
+			s := sender{api: api, endpoint: e, ms: ms, accepted: map[int]bool{}}
+			return ms, s.sendAll(ctx, units)
 		},
 	})
 }
 
-// unitsOf reads payloads; those that cannot be sent fail alone, those that have nothing to send are skipped. A payload of more
-// objects than a request takes becomes several units.
-func unitsOf(c call, payloads []payload, read func(call, payload) (unit, error), most int, ms *destination.MultiStatus) []*unit {
+// unitsOf converts payloads to units. Invalid payloads fail, and payloads without objects are skipped. A payload with more
+// objects than a request can hold becomes several units.
+func unitsOf(c call, payloads []payload, read func(call, payload) (unit, error), maxObjects int, ms *destination.MultiStatus) []*unit {
 	var units []*unit
 	for i, p := range payloads {
 		u, err := read(c, p)
@@ -86,22 +86,22 @@ func unitsOf(c call, payloads []payload, read func(call, payload) (unit, error),
 			ms.Fail(i, err)
 			continue
 		case len(u.objects) == 0:
-			ms.Skip(i, u.nothing)
+			ms.Skip(i, u.emptyReason)
 			continue
 		}
 		for rest := u.objects; len(rest) > 0; {
-			part, n := u, fitting(rest, most)
-			part.index, part.objects, part.more = i, rest[:n], n < len(rest)
+			part, n := u, countFitting(rest, maxObjects)
+			part.index, part.objects, part.hasMore = i, rest[:n], n < len(rest)
 			units, rest = append(units, &part), rest[n:]
 		}
 	}
 	return units
 }
 
-// fitting is how many of the first objects one request can hold.
-func fitting(objects []object, most int) int {
-	n := min(len(objects), most)
-	for bytes(objects[:n]) > maxBody {
+// countFitting returns how many of the first objects fit into one request.
+func countFitting(objects []object, maxObjects int) int {
+	n := min(len(objects), maxObjects)
+	for encodedSize(objects[:n]) > maxBody {
 		n--
 	}
 	return n
@@ -110,20 +110,20 @@ func fitting(objects []object, most int) int {
 func checkSizes(objects []object) error {
 	for _, o := range objects {
 		if n := len(o.json); n > maxObject {
-			return fault.Invalid("what is sent for it has %d bytes, but Braze takes %d", n, maxObject)
+			return fault.Invalid("an object of the payload has %d bytes, but Braze accepts at most %d", n, maxObject)
 		}
 	}
 	return nil
 }
 
-// requests divide units, in their order, into what one request each can hold.
-func requests(units []*unit, most int) [][]*unit {
+// splitRequests splits units, in order, into groups that fit into one request.
+func splitRequests(units []*unit, maxObjects int) [][]*unit {
 	var list [][]*unit
 	begin, count, size, names := 0, 0, 0, map[string]bool{}
 	for i, u := range units {
-		n := bytes(u.objects)
-		full := count+len(u.objects) > most || size+n > maxBody
-		if i > begin && (full || twice(names, u.names) || !sameMembers(units[begin].beside, u.beside)) {
+		n := encodedSize(u.objects)
+		full := count+len(u.objects) > maxObjects || size+n > maxBody
+		if i > begin && (full || containsAny(names, u.names) || !sameMembers(units[begin].extra, u.extra)) {
 			list = append(list, units[begin:i:i])
 			begin, count, size = i, 0, 0
 			clear(names)
@@ -139,7 +139,7 @@ func requests(units []*unit, most int) [][]*unit {
 	return list
 }
 
-func twice(seen map[string]bool, names []string) bool {
+func containsAny(seen map[string]bool, names []string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return seen[name] })
 }
 
@@ -147,8 +147,8 @@ func sameMembers(a, b []event.Member) bool {
 	return event.Equal(event.NewObject(a), event.NewObject(b))
 }
 
-// body is the request of units.
-func body(units []*unit) []byte {
+// encodeBody returns the request body of units.
+func encodeBody(units []*unit) []byte {
 	var lists []string
 	of := map[string][]byte{}
 	for _, u := range units {
@@ -164,7 +164,7 @@ func body(units []*unit) []byte {
 		out = append(event.AppendString(out, list), `:[`...)
 		out = append(append(out, of[list][1:]...), `],`...)
 	}
-	for _, m := range units[0].beside {
+	for _, m := range units[0].extra {
 		out = append(event.AppendString(out, m.Key), ':')
 		out = append(m.Value.AppendJSON(out), ',')
 	}

@@ -5,14 +5,14 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// usersAlias adds aliases (https://www.braze.com/docs/api/endpoints/user_data/post_user_alias), usersIdentify gives users of
-// an alias or an email address an external id (https://www.braze.com/docs/api/endpoints/user_data/post_user_identify).
+// usersAlias adds aliases (https://www.braze.com/docs/api/endpoints/user_data/post_user_alias). usersIdentify gives an external
+// id to users with an alias or an email address (https://www.braze.com/docs/api/endpoints/user_data/post_user_identify).
 var (
-	usersAlias    = endpoint{path: "/users/alias/new", most: 50}
-	usersIdentify = endpoint{path: "/users/identify", most: 50}
+	usersAlias    = endpoint{path: "/users/alias/new", maxObjects: 50}
+	usersIdentify = endpoint{path: "/users/identify", maxObjects: 50}
 )
 
-// aliasOf is an alias to add. An alias goes once in a request: of two, the order would be open.
+// aliasOf returns an alias to add. A request may contain an alias only once, since the order of two is undefined.
 func aliasOf(_ call, p payload) (unit, error) {
 	external := p.Get("external_id")
 	if external.Str() == "" {
@@ -31,12 +31,12 @@ func aliasOf(_ call, p payload) (unit, error) {
 	return u, nil
 }
 
-// aliasName is an alias as a name that no other one has.
+// aliasName returns a unique name of an alias.
 func aliasName(v event.Value) string {
 	return "alias " + v.Get("alias_label").JSON() + v.Get("alias_name").JSON()
 }
 
-// identificationOf is what identifies a user: an alias, an email address, or both.
+// identificationOf returns the objects that identify a user by an alias, an email address, or both.
 func identificationOf(_ call, p payload) (unit, error) {
 	external := p.Get("external_id")
 	if err := checkExternalID(external.Str()); err != nil {
@@ -44,7 +44,7 @@ func identificationOf(_ call, p payload) (unit, error) {
 	}
 	u := unit{names: []string{"external_id " + external.Str()}}
 	if behavior := p.Get("merge_behavior"); behavior.Exists() {
-		u.beside = []event.Member{{Key: "merge_behavior", Value: behavior}}
+		u.extra = []event.Member{{Key: "merge_behavior", Value: behavior}}
 	}
 	if alias := wholeAlias(p.Get("user_alias")); alias.Exists() {
 		u.names = append(u.names, aliasName(alias))
@@ -55,7 +55,7 @@ func identificationOf(_ call, p payload) (unit, error) {
 	if email := p.Get("email_to_identify"); email.Str() != "" {
 		order := prioritizationOf(p)
 		if order.Len() == 0 {
-			return unit{}, fault.Invalid("Prioritization should say what counts first where a user is identified by Email to Identify")
+			return unit{}, fault.Invalid("Prioritization is required if a user is identified by Email to Identify")
 		}
 		u.names = append(u.names, "email "+email.Str())
 		u.objects = append(u.objects, newObject("emails_to_identify", []event.Member{
@@ -63,12 +63,12 @@ func identificationOf(_ call, p payload) (unit, error) {
 		}))
 	}
 	if len(u.objects) == 0 {
-		return unit{}, fault.Invalid("there is nobody to identify: User Alias Object and Email to Identify are both absent")
+		return unit{}, fault.Invalid("no user to identify: User Alias Object and Email to Identify are both absent")
 	}
 	return u, nil
 }
 
-// prioritizationOf is the list that Braze takes; empty where nothing counts first.
+// prioritizationOf returns the prioritization list for Braze; it may be empty.
 func prioritizationOf(p payload) event.Value {
 	var items []event.Value
 	for _, key := range []string{"first_priority", "second_priority"} {

@@ -1,5 +1,4 @@
-// Package hubspot creates and updates contacts in HubSpot. What it does is declared in destination.yaml; there is no code but
-// the sandbox.
+// Package hubspot creates and updates contacts in HubSpot. destination.yaml declares everything but the sandbox.
 package hubspot
 
 import (
@@ -11,7 +10,7 @@ import (
 //go:embed destination.yaml
 var definition embed.FS
 
-// Plugin is the destination.
+// Plugin returns the destination.
 func Plugin() destination.Plugin {
-	return destination.Plugin{Definition: definition, Sandbox: portal()}
+	return destination.Plugin{Definition: definition, Sandbox: newSandbox()}
 }

@@ -17,35 +17,35 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 )
 
-// The options of the command line.
+// The options on the command line.
 const (
 	tokenOption    = "token"
 	propertyOption = "property"
 	ownerOption    = "owner"
 )
 
-// Bounds of HubSpot.
+// Limits of HubSpot.
 const (
 	maxInputs = 100
-	maxOwners = 500 // of a page
+	maxOwners = 500 // per page
 )
 
-// portal is a HubSpot account, by the public documentation of the CRM API v3 and of its errors
-// (https://developers.hubspot.com/docs/api-reference/error-handling).
-func portal() *destination.Sandbox {
+// newSandbox returns a sandbox that simulates a HubSpot account, after the public documentation of the CRM API v3 and of its
+// errors (https://developers.hubspot.com/docs/api-reference/error-handling).
+func newSandbox() *destination.Sandbox {
 	return &destination.Sandbox{
 		Name: "hubspot",
 		Options: []destination.SandboxOption{
 			{Name: tokenOption, Usage: "accept only these access tokens"},
-			{Name: propertyOption, Usage: "further properties of contacts"},
-			{Name: ownerOption, Usage: "the addresses of the account's owners"},
+			{Name: propertyOption, Usage: "additional properties of contacts"},
+			{Name: ownerOption, Usage: "the email addresses of the account's owners"},
 		},
 		New: func(options map[string][]string) http.Handler {
 			a := &account{tokens: options[tokenOption], owners: options[ownerOption], mux: http.NewServeMux()}
 			a.properties = append(slices.Clone(standard), options[propertyOption]...)
-			a.mux.HandleFunc("POST /crm/v3/objects/contacts/batch/upsert", a.upsert)
+			a.mux.HandleFunc("POST /crm/v3/objects/contacts/batch/upsert", a.upsertContacts)
 			a.mux.HandleFunc("GET /crm/v3/properties/contacts", a.listProperties)
-			a.mux.HandleFunc("GET /crm/v3/properties/contacts/{name}", a.property)
+			a.mux.HandleFunc("GET /crm/v3/properties/contacts/{name}", a.getProperty)
 			a.mux.HandleFunc("GET /crm/v3/owners", a.listOwners)
 			a.Reset()
 			return sandbox.New(sandbox.Config{API: a})
@@ -53,35 +53,35 @@ func portal() *destination.Sandbox {
 	}
 }
 
-// standard are properties that every account has, as far as they matter here.
+// standard lists properties of every account that this sandbox knows.
 var standard = []string{
 	"email", "firstname", "lastname", "phone", "company", "jobtitle", "website", "address", "city", "state", "zip", "country",
 	"lifecyclestage", "hubspot_owner_id",
 }
 
-// readOnly are properties that HubSpot sets itself.
+// readOnly lists properties that only HubSpot sets.
 var readOnly = []string{"createdate", "hs_object_id", "lastmodifieddate"}
 
-// account is the pretend HubSpot. It is safe for concurrent use.
+// account simulates HubSpot. It is safe for concurrent use.
 type account struct {
 	tokens, properties, owners []string
 	mux                        *http.ServeMux
 
 	mu       sync.Mutex
-	contacts map[string]map[string]any // properties by address, in lower case
+	contacts map[string]map[string]any // properties by email address in lower case
 	ids      map[string]int
 }
 
 func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok || token == "" || len(a.tokens) > 0 && !slices.Contains(a.tokens, token) {
-		refuse(w, http.StatusUnauthorized, "INVALID_AUTHENTICATION", "Authentication credentials not found. This API supports OAuth 2.0 authentication.")
+		writeError(w, http.StatusUnauthorized, "INVALID_AUTHENTICATION", "Authentication credentials not found. This API supports OAuth 2.0 authentication.")
 		return
 	}
 	a.mux.ServeHTTP(w, r)
 }
 
-// State is {"contacts": {address: properties}}.
+// State returns {"contacts": {address: properties}}.
 func (a *account) State() any {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -92,14 +92,14 @@ func (a *account) State() any {
 	return map[string]any{"contacts": contacts}
 }
 
-// Reset forgets all contacts.
+// Reset deletes all contacts.
 func (a *account) Reset() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.contacts, a.ids = map[string]map[string]any{}, map[string]int{}
 }
 
-// failure is one error, of the request or of an input.
+// failure is an error of the request or of an input.
 type failure struct {
 	Status   string              `json:"status"`
 	Category string              `json:"category"`
@@ -107,7 +107,7 @@ type failure struct {
 	Context  map[string][]string `json:"context,omitempty"`
 }
 
-func refuse(w http.ResponseWriter, status int, category, message string) {
+func writeError(w http.ResponseWriter, status int, category, message string) {
 	sandbox.WriteJSON(w, status, failure{Status: "error", Category: category, Message: message})
 }
 
@@ -119,42 +119,42 @@ type input struct {
 	Properties map[string]any `json:"properties"`
 }
 
-// upsert takes up to 100 contacts. With an objectWriteTraceId in every input, those that are wrong are told one by one in a 207;
-// without, the first wrong one refuses the whole request. Equal ids refuse it in any case.
-func (a *account) upsert(w http.ResponseWriter, r *http.Request) {
+// upsertContacts accepts up to 100 contacts. If every input has an objectWriteTraceId, invalid inputs get errors of their own
+// in a 207; otherwise the first invalid one refuses the whole request. Duplicate ids always refuse the request.
+func (a *account) upsertContacts(w http.ResponseWriter, r *http.Request) {
 	var body struct{ Inputs []input }
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-		refuse(w, http.StatusBadRequest, "VALIDATION_ERROR", "Invalid input JSON: "+err.Error())
+		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", "Invalid input JSON: "+err.Error())
 		return
 	}
-	if message := wrongBatch(body.Inputs); message != "" {
-		refuse(w, http.StatusBadRequest, "VALIDATION_ERROR", message)
+	if message := checkInputs(body.Inputs); message != "" {
+		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", message)
 		return
 	}
 	traced := !slices.ContainsFunc(body.Inputs, func(in input) bool { return in.TraceID == "" })
 	var good []input
 	var failures []failure
 	for _, in := range body.Inputs {
-		message := a.wrong(in)
+		message := a.checkInput(in)
 		switch {
 		case message == "":
 			good = append(good, in)
 		case !traced:
-			refuse(w, http.StatusBadRequest, "VALIDATION_ERROR", message)
+			writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", message)
 			return
 		default:
 			failures = append(failures, failure{"error", "VALIDATION_ERROR", message, map[string][]string{"objectWriteTraceId": {in.TraceID}}})
 		}
 	}
-	answer, status := map[string]any{"status": "COMPLETE", "results": a.put(good)}, http.StatusOK
+	response, status := map[string]any{"status": "COMPLETE", "results": a.saveContacts(good)}, http.StatusOK
 	if len(failures) > 0 {
-		answer["numErrors"], answer["errors"], status = len(failures), failures, http.StatusMultiStatus
+		response["numErrors"], response["errors"], status = len(failures), failures, http.StatusMultiStatus
 	}
-	sandbox.WriteJSON(w, status, answer)
+	sandbox.WriteJSON(w, status, response)
 }
 
-// wrongBatch is what is wrong with the inputs together.
-func wrongBatch(inputs []input) string {
+// checkInputs returns what is wrong with the inputs as a whole, or "".
+func checkInputs(inputs []input) string {
 	if len(inputs) == 0 || len(inputs) > maxInputs {
 		return fmt.Sprintf("The number of inputs should be from 1 to %d, but is %d", maxInputs, len(inputs))
 	}
@@ -168,36 +168,36 @@ func wrongBatch(inputs []input) string {
 	return ""
 }
 
-// wrong is what is wrong with one input.
-func (a *account) wrong(in input) string {
+// checkInput returns what is wrong with one input, or "".
+func (a *account) checkInput(in input) string {
 	if in.IDProperty != "email" {
 		return fmt.Sprintf("Unable to perform update/upsert by non-unique property %q", in.IDProperty)
 	}
 	if address, err := mail.ParseAddress(in.ID); err != nil || address.Address != in.ID || !strings.Contains(in.ID[strings.LastIndexByte(in.ID, '@'):], ".") {
-		return invalid("INVALID_EMAIL", "email", "Email address "+in.ID+" is invalid")
+		return invalidProperty("INVALID_EMAIL", "email", "Email address "+in.ID+" is invalid")
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.Properties)) {
 		switch in.Properties[name].(type) {
 		case map[string]any, []any:
-			return invalid("INVALID_VALUE", name, "Property \""+name+"\" takes no list and no object")
+			return invalidProperty("INVALID_VALUE", name, "Property \""+name+"\" takes no list and no object")
 		}
 		switch {
 		case slices.Contains(readOnly, name):
-			return invalid("READ_ONLY_VALUE", name, "\""+name+"\" is a read only property; its value cannot be set.")
+			return invalidProperty("READ_ONLY_VALUE", name, "\""+name+"\" is a read only property; its value cannot be set.")
 		case !slices.Contains(a.properties, name):
-			return invalid("PROPERTY_DOESNT_EXIST", name, "Property \""+name+"\" does not exist")
+			return invalidProperty("PROPERTY_DOESNT_EXIST", name, "Property \""+name+"\" does not exist")
 		}
 	}
 	return ""
 }
 
-func invalid(code, name, message string) string {
-	detail, _ := json.Marshal([]map[string]any{{"isValid": false, "message": message, "error": code, "name": name}}) // plain data
+func invalidProperty(code, name, message string) string {
+	detail, _ := json.Marshal([]map[string]any{{"isValid": false, "message": message, "error": code, "name": name}}) // cannot fail
 	return "Property values were not valid: " + string(detail)
 }
 
-// put keeps contacts and tells how they are now.
-func (a *account) put(inputs []input) []map[string]any {
+// saveContacts saves contacts and returns their new state.
+func (a *account) saveContacts(inputs []input) []map[string]any {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	results := []map[string]any{}
@@ -217,37 +217,37 @@ func (a *account) put(inputs []input) []map[string]any {
 	return results
 }
 
-// listProperties lists all properties; the documentation knows no pages here.
+// listProperties lists all properties; the API documents no pages here.
 func (a *account) listProperties(w http.ResponseWriter, _ *http.Request) {
 	var results []map[string]any
 	for _, name := range append(slices.Clone(a.properties), readOnly...) {
-		results = append(results, a.describe(name))
+		results = append(results, a.describeProperty(name))
 	}
 	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"results": results})
 }
 
-func (a *account) property(w http.ResponseWriter, r *http.Request) {
+func (a *account) getProperty(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	if !slices.Contains(a.properties, name) && !slices.Contains(readOnly, name) {
-		refuse(w, http.StatusNotFound, "OBJECT_NOT_FOUND", "Property \""+name+"\" does not exist")
+		writeError(w, http.StatusNotFound, "OBJECT_NOT_FOUND", "Property \""+name+"\" does not exist")
 		return
 	}
-	sandbox.WriteJSON(w, http.StatusOK, a.describe(name))
+	sandbox.WriteJSON(w, http.StatusOK, a.describeProperty(name))
 }
 
-func (a *account) describe(name string) map[string]any {
+func (a *account) describeProperty(name string) map[string]any {
 	return map[string]any{
 		"name": name, "label": "The " + strings.ReplaceAll(name, "_", " "), "type": "string", "hidden": false,
 		"modificationMetadata": map[string]bool{"readOnlyValue": slices.Contains(readOnly, name)},
 	}
 }
 
-// listOwners gives a page of owners; after is where the next one begins.
+// listOwners returns a page of owners; after is the start of the next page.
 func (a *account) listOwners(w http.ResponseWriter, r *http.Request) {
 	limit, err := strconv.Atoi(cmp.Or(r.FormValue("limit"), "100"))
 	from, err2 := strconv.Atoi(cmp.Or(r.FormValue("after"), "0"))
 	if err != nil || err2 != nil || limit < 1 || limit > maxOwners || from < 0 || from > len(a.owners) {
-		refuse(w, http.StatusBadRequest, "VALIDATION_ERROR", "limit or after is wrong")
+		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", "limit or after is wrong")
 		return
 	}
 	to := min(from+limit, len(a.owners))

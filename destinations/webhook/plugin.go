@@ -1,5 +1,4 @@
-// Package webhook sends events to any HTTP endpoint. What it does is declared in destination.yaml; there is no code but the
-// sandbox.
+// Package webhook sends events to any HTTP endpoint. destination.yaml declares everything but the sandbox.
 package webhook
 
 import (
@@ -11,7 +10,7 @@ import (
 //go:embed destination.yaml
 var definition embed.FS
 
-// Plugin is the destination.
+// Plugin returns the destination.
 func Plugin() destination.Plugin {
-	return destination.Plugin{Definition: definition, Sandbox: receiver()}
+	return destination.Plugin{Definition: definition, Sandbox: newSandbox()}
 }

@@ -22,22 +22,22 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 )
 
-// The options of the command line.
+// The options on the command line.
 const (
 	secretOption = "secret"
 	refuseOption = "refuse"
 )
 
-// maxKept bounds the requests whose bodies are kept.
-const maxKept = 1000
+// maxDeliveries is the maximum number of recorded requests.
+const maxDeliveries = 1000
 
-// receiver is an endpoint as somebody may write one.
-func receiver() *destination.Sandbox {
+// newSandbox returns a sandbox that simulates an endpoint.
+func newSandbox() *destination.Sandbox {
 	return &destination.Sandbox{
 		Name: "webhook",
 		Options: []destination.SandboxOption{
-			{Name: secretOption, Usage: "accept only requests that are signed with one of these secrets, in X-Signature"},
-			{Name: refuseOption, Usage: "refuse events that hold one of these texts, each on its own"},
+			{Name: secretOption, Usage: "accept only requests whose X-Signature is made with one of these secrets"},
+			{Name: refuseOption, Usage: "refuse events that contain one of these texts, one by one"},
 		},
 		New: func(options map[string][]string) http.Handler {
 			return sandbox.New(sandbox.Config{API: &endpoint{secrets: options[secretOption], refused: options[refuseOption]}})
@@ -45,16 +45,16 @@ func receiver() *destination.Sandbox {
 	}
 }
 
-// endpoint takes events at every path, as JSON, NDJSON or a form, and says which events of a batch it refuses. It is safe for
-// concurrent use.
+// endpoint accepts events at every path, as JSON, NDJSON or a form, and reports which events of a batch it refuses. It is safe
+// for concurrent use.
 type endpoint struct {
 	secrets, refused []string
 
-	mu   sync.Mutex
-	kept []delivery
+	mu         sync.Mutex
+	deliveries []delivery
 }
 
-// delivery is a request that was taken.
+// delivery is an accepted request.
 type delivery struct {
 	Method      string `json:"method"`
 	Path        string `json:"path"`
@@ -67,7 +67,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the client is gone
 	}
-	if len(e.secrets) > 0 && !slices.ContainsFunc(e.secrets, func(secret string) bool { return signed(secret, body, r.Header.Get("X-Signature")) }) {
+	if len(e.secrets) > 0 && !slices.ContainsFunc(e.secrets, func(secret string) bool { return hasSignature(secret, body, r.Header.Get("X-Signature")) }) {
 		sandbox.WriteJSON(w, http.StatusUnauthorized, map[string]any{"message": "the signature is wrong"})
 		return
 	}
@@ -76,10 +76,10 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		sandbox.WriteJSON(w, http.StatusBadRequest, map[string]any{"message": err.Error()})
 		return
 	}
-	taken, errors := e.divide(events)
+	taken, errors := e.splitRefused(events)
 	e.mu.Lock()
-	if len(e.kept) < maxKept {
-		e.kept = append(e.kept, delivery{r.Method, r.URL.Path, r.Header.Get("Content-Type"), taken})
+	if len(e.deliveries) < maxDeliveries {
+		e.deliveries = append(e.deliveries, delivery{r.Method, r.URL.Path, r.Header.Get("Content-Type"), taken})
 	}
 	e.mu.Unlock()
 	if len(errors) > 0 {
@@ -89,17 +89,17 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	sandbox.WriteJSON(w, http.StatusOK, map[string]any{})
 }
 
-// refusal is one event that is refused.
+// refusal is the error of one event.
 type refusal struct {
 	Index   int    `json:"index"`
 	Status  int    `json:"status"`
 	Message string `json:"message"`
 }
 
-func (e *endpoint) divide(events []any) (taken []any, errors []refusal) {
+func (e *endpoint) splitRefused(events []any) (taken []any, errors []refusal) {
 	taken = []any{}
 	for i, event := range events {
-		text, _ := json.Marshal(event) // what came as JSON goes as such
+		text, _ := json.Marshal(event) // cannot fail for decoded JSON
 		if slices.ContainsFunc(e.refused, func(part string) bool { return strings.Contains(string(text), part) }) {
 			errors = append(errors, refusal{i, http.StatusUnprocessableEntity, "the event is not wanted"})
 			continue
@@ -109,7 +109,7 @@ func (e *endpoint) divide(events []any) (taken []any, errors []refusal) {
 	return taken, errors
 }
 
-// eventsOf are the events of a body: those of a list, of lines, or one.
+// eventsOf returns the events of a body: those of a list, one per line, or one.
 func eventsOf(contentType string, body []byte) ([]any, error) {
 	if len(body) == 0 && contentType == "" {
 		return nil, nil
@@ -138,8 +138,8 @@ func eventsOf(contentType string, body []byte) ([]any, error) {
 	return events, nil
 }
 
-// signed tells whether a header holds the HMAC of a body, in any of the ways that the destination knows.
-func signed(secret string, body []byte, header string) bool {
+// hasSignature reports whether a header contains the HMAC of a body, in any format that the destination supports.
+func hasSignature(secret string, body []byte, header string) bool {
 	_, bare, ok := strings.Cut(header, "=")
 	for _, hash := range []func() hash.Hash{sha1.New, sha256.New, sha512.New} {
 		mac := hmac.New(hash, []byte(secret))
@@ -154,16 +154,16 @@ func signed(secret string, body []byte, header string) bool {
 	return false
 }
 
-// State is {"deliveries": [{"method", "path", "contentType", "events"}]}, the first ones.
+// State returns {"deliveries": [{"method", "path", "contentType", "events"}]} with the first requests.
 func (e *endpoint) State() any {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return map[string]any{"deliveries": append([]delivery{}, e.kept...)}
+	return map[string]any{"deliveries": append([]delivery{}, e.deliveries...)}
 }
 
-// Reset forgets what was taken.
+// Reset deletes the deliveries.
 func (e *endpoint) Reset() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.kept = nil
+	e.deliveries = nil
 }

@@ -98,14 +98,14 @@ func TestOperationsArePolledTogetherAndInOrder(t *testing.T) {
 		}
 		assert.Equal(t, want, of)
 	}
-	assert.Less(t, remote.Asked(), users*rounds*8/4, "one request asks for many")
+	assert.Less(t, remote.Polls(), users*rounds*8/4, "one request asks for many")
 }
 
 // If a process ends while the remote runs operations, the next process polls them and sends nothing again.
 func TestOperationsContinueAfterRestart(t *testing.T) {
 	dir, state := t.TempDir(), destination.NewMemoryState()
 	remote := sample.NewRemote()
-	remote.Slow(1 << 30)
+	remote.SetPolls(1 << 30)
 	const users = 30
 	for round := range 3 {
 		q := openQueue(t, dir)
@@ -114,8 +114,8 @@ func TestOperationsContinueAfterRestart(t *testing.T) {
 		if round == 0 {
 			require.NoError(t, q.Append(t.Context(), importEvents(users, 2)))
 		}
-		asked := remote.Asked()
-		require.Eventually(t, func() bool { return remote.Asked() > asked+2 && len(remote.Log()) == users }, 20*time.Second, 5*time.Millisecond)
+		asked := remote.Polls()
+		require.Eventually(t, func() bool { return remote.Polls() > asked+2 && len(remote.Log()) == users }, 20*time.Second, 5*time.Millisecond)
 		if round == 2 {
 			remote.Finish()
 			waitForCounts(t, runner, map[string]int64{"events": 2 * users, "delivered": 2 * users})
@@ -138,7 +138,7 @@ func TestSlowOperationIsParked(t *testing.T) {
 	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote := sample.NewRemote()
-	remote.Slow(1 << 30)
+	remote.SetPolls(1 << 30)
 	impatient := quick
 	impatient.RetryFor = 50 * time.Millisecond
 	runner := startRunner(t, q, impatient, delivery.Instance{Plan: samplePlan(t, remote, runtime.Host{}, importing)})
@@ -148,7 +148,7 @@ func TestSlowOperationIsParked(t *testing.T) {
 	var reasons []string
 	require.NoError(t, q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error { reasons = append(reasons, l.Reason); return nil }))
 	assert.Contains(t, reasons[0], "it takes longer than 50ms: the destination works on it as the operation imp1/u0")
-	remote.Finish()
+	remote.FinishAll()
 	_, err := q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{Instance: "main"})
 	require.NoError(t, err)
 	waitForCounts(t, runner, map[string]int64{"events": 3, "delivered": 3, "parked": 0})

@@ -41,7 +41,7 @@ func (p *parser) parseAudience(v event.Value) {
 		full, _ := c.Get("mode").Get("full_audience_sync").Bool()
 		p.d.Audience = &AudienceConfig{Mode: c.Get("mode").Get("type").Str(), FullSync: full}
 	} else if v.Get("audienceFields").Exists() {
-		p.problems.Add("/audienceFields", "need audienceConfig")
+		p.problems.Add("/audienceFields", "are not allowed without audienceConfig")
 	}
 	p.d.AudienceFields = p.parseFields(v.Get("audienceFields"), "/audienceFields")
 }

@@ -14,7 +14,7 @@ import (
 
 func TestWhatIsPendingIsAskedForAndNotSentAgain(t *testing.T) {
 	remote, state := sample.NewRemote(), destination.NewMemoryState()
-	remote.Slow(1)
+	remote.SetPolls(1)
 	list := events(t, `{"type":"track","userId":"a","n":1}`, `{"type":"track","userId":"bad","n":1}`)
 	const subscription = `{"name":"s","action":"importUser"}`
 	plan := hooked(t, remote, state, subscription)
@@ -26,7 +26,7 @@ func TestWhatIsPendingIsAskedForAndNotSentAgain(t *testing.T) {
 	assert.Equal(t, []string{
 		"pending 202  the destination works on it as the operation imp1/a", "refused 400 PAYLOAD_VALIDATION_FAILED the import has refused the user",
 	}, outcomes(restarted.RunBatch(t.Context(), list)))
-	remote.Fail(1)
+	remote.FailNext(1)
 	assert.Equal(t, []string{"retry 503 SERVICE_UNAVAILABLE down"}, outcomes(restarted.RunBatch(t.Context(), list[:1])), "it is not known what became of it")
 	assert.Equal(t, []string{"delivered 200"}, outcomes(restarted.RunBatch(t.Context(), list[:1])))
 	assert.Equal(t, []string{"import a 1", "import bad 1", "done a 1"}, remote.Log())

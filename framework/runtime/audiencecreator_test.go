@@ -54,7 +54,7 @@ func TestAnAudienceIsCreatedOnceBeforeItsMembersAreSent(t *testing.T) {
 func TestACreationThatFailsIsTriedAgain(t *testing.T) {
 	remote := sample.NewRemote()
 	plan := audiencePlan(t, remote, destination.NewMemoryState())
-	remote.Fail(1)
+	remote.FailNext(1)
 	e := events(t, enters("u1", "vip"), enters("u2", "vip"))
 	assert.Equal(t, []string{"retry 503 SERVICE_UNAVAILABLE down", "retry 503 SERVICE_UNAVAILABLE down"}, outcomes(plan.RunBatch(t.Context(), e)))
 	assert.Equal(t, []string{"delivered 200", "delivered 200"}, outcomes(plan.RunBatch(t.Context(), e)))

@@ -1,5 +1,4 @@
-// Package brazeendpoint knows where a Braze cluster answers: the REST endpoint, as the settings of every Braze destination
-// have it. It holds no state.
+// Package brazeendpoint parses the REST endpoint of a Braze cluster in the settings of Braze destinations. It holds no state.
 package brazeendpoint
 
 import (
@@ -9,8 +8,7 @@ import (
 
 const example = "such as https://rest.iad-01.braze.com"
 
-// Parse checks the REST endpoint of settings. The URL has no path, no query and no user. The error is for the person who
-// wrote them.
+// Parse parses the REST endpoint. The URL has no path, no query and no user. The error is for the author of the settings.
 func Parse(text string) (*url.URL, error) {
 	endpoint, err := url.Parse(text)
 	if err != nil || endpoint.Scheme != "https" || endpoint.Host == "" {

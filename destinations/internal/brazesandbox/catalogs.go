@@ -7,12 +7,12 @@ import (
 	"slices"
 )
 
-// maxItems is how many items a request may have.
+// maxItems is the maximum number of items in a request.
 const maxItems = 50
 
 var itemID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,250}$`)
 
-// catalogError is an error as the endpoints of catalogs have it.
+// catalogError is an error of the catalog endpoints.
 type catalogError struct {
 	ID              string   `json:"id"`
 	Message         string   `json:"message"`
@@ -20,16 +20,16 @@ type catalogError struct {
 	ParameterValues []any    `json:"parameter_values"`
 }
 
-func refuseItems(status int, id, message, parameter string, values ...any) answer {
-	return answer{status, map[string]any{
+func refuseItems(status int, id, message, parameter string, values ...any) response {
+	return response{status, map[string]any{
 		"message": "Invalid Request", "errors": []catalogError{{id, message, []string{parameter}, append([]any{}, values...)}},
 	}}
 }
 
-// items reads the items of a request, all of which must be good.
-func (a *api) items(r *http.Request, raw json.RawMessage) (catalog string, ids []string, list []json.RawMessage, refused *answer) {
+// readItems reads the items of a request, all of which must be valid.
+func (a *api) readItems(r *http.Request, raw json.RawMessage) (catalog string, ids []string, list []json.RawMessage, refused *response) {
 	catalog = r.PathValue("catalog")
-	no := func(status int, id, message, parameter string, values ...any) (string, []string, []json.RawMessage, *answer) {
+	no := func(status int, id, message, parameter string, values ...any) (string, []string, []json.RawMessage, *response) {
 		answer := refuseItems(status, id, message, parameter, values...)
 		return "", nil, nil, &answer
 	}
@@ -52,7 +52,7 @@ func (a *api) items(r *http.Request, raw json.RawMessage) (catalog string, ids [
 		if json.Unmarshal(item, &one) != nil {
 			return no(http.StatusBadRequest, "item-array-invalid", "Items must be an array of objects", "items")
 		}
-		switch id := plain(one.ID); {
+		switch id := stringOf(one.ID); {
 		case id == "":
 			return no(http.StatusBadRequest, "ids-not-string", "Item IDs must be of type string", "id")
 		case !itemID.MatchString(id):
@@ -66,9 +66,9 @@ func (a *api) items(r *http.Request, raw json.RawMessage) (catalog string, ids [
 	return catalog, ids, body.Items, nil
 }
 
-// putItems writes items whole.
-func (a *api) putItems(r *http.Request, raw json.RawMessage) answer {
-	catalog, ids, list, refused := a.items(r, raw)
+// putItems replaces items.
+func (a *api) putItems(r *http.Request, raw json.RawMessage) response {
+	catalog, ids, list, refused := a.readItems(r, raw)
 	if refused != nil {
 		return *refused
 	}
@@ -78,12 +78,12 @@ func (a *api) putItems(r *http.Request, raw json.RawMessage) answer {
 	for i, id := range ids {
 		a.catalogs[catalog][id] = list[i]
 	}
-	return say(http.StatusAccepted, "success")
+	return messageResponse(http.StatusAccepted, "success")
 }
 
-// deleteItems deletes items, all of which must be there.
-func (a *api) deleteItems(r *http.Request, raw json.RawMessage) answer {
-	catalog, ids, _, refused := a.items(r, raw)
+// deleteItems deletes items, all of which must exist.
+func (a *api) deleteItems(r *http.Request, raw json.RawMessage) response {
+	catalog, ids, _, refused := a.readItems(r, raw)
 	if refused != nil {
 		return *refused
 	}
@@ -95,11 +95,11 @@ func (a *api) deleteItems(r *http.Request, raw json.RawMessage) answer {
 	for _, id := range ids {
 		delete(a.catalogs[catalog], id)
 	}
-	return say(http.StatusAccepted, "success")
+	return messageResponse(http.StatusAccepted, "success")
 }
 
-// createCatalog creates one catalog, which no other may be called like.
-func (a *api) createCatalog(_ *http.Request, raw json.RawMessage) answer {
+// createCatalog creates one catalog with a new name.
+func (a *api) createCatalog(_ *http.Request, raw json.RawMessage) response {
 	var body struct {
 		Catalogs []struct {
 			Name   string `json:"name"`
@@ -121,6 +121,6 @@ func (a *api) createCatalog(_ *http.Request, raw json.RawMessage) answer {
 		return refuseItems(http.StatusBadRequest, "catalog-name-already-exists", "The catalog name already exists", "name", one.Name)
 	default:
 		a.catalogs[one.Name] = map[string]json.RawMessage{}
-		return say(http.StatusCreated, "success")
+		return messageResponse(http.StatusCreated, "success")
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// maxIDs is how many ids one request may have, all kinds and both sides together.
+// maxIDs is the maximum number of ids in a request, of all kinds, added and removed.
 const maxIDs = 1000
 
 // alias is a user alias.
@@ -17,7 +17,7 @@ type alias struct {
 	Label string `json:"alias_label"`
 }
 
-// change is one side of a request.
+// change is one list of additions or removals in a request.
 type change struct {
 	UserIDs      []string `json:"user_ids"`
 	DeviceIDs    []string `json:"device_ids"`
@@ -25,35 +25,35 @@ type change struct {
 	ShouldRemove bool     `json:"should_remove"`
 }
 
-// create creates a cohort or renames it.
-func (a *api) create(w http.ResponseWriter, r *http.Request) {
-	body, ok := a.open(w, r)
+// createCohort creates or renames a cohort.
+func (a *api) createCohort(w http.ResponseWriter, r *http.Request) {
+	body, ok := a.readRequest(w, r)
 	if !ok {
 		return
 	}
-	id, ok := text(w, body, "cohort_id", "`cohort_id` must be a valid string")
+	id, ok := requiredString(w, body, "cohort_id", "`cohort_id` must be a valid string")
 	if !ok {
 		return
 	}
-	name, ok := text(w, body, "name", "`name` must be a non-empty string")
+	name, ok := requiredString(w, body, "name", "`name` must be a non-empty string")
 	if !ok {
 		return
 	}
-	created, ok := text(w, body, "created_at", "`created_at` must be a valid time in ISO 8601 format")
+	created, ok := requiredString(w, body, "created_at", "`created_at` must be a valid time in ISO 8601 format")
 	if !ok {
 		return
 	}
 	if !isISOTime(created) {
-		refuse(w, http.StatusBadRequest, "`created_at` must be a valid time in ISO 8601 format")
+		writeError(w, http.StatusBadRequest, "`created_at` must be a valid time in ISO 8601 format")
 		return
 	}
 	a.mu.Lock()
-	a.cohort(id).name = name
+	a.ensureCohort(id).name = name
 	a.mu.Unlock()
-	succeed(w)
+	writeSuccess(w)
 }
 
-// isISOTime takes a date with or without its time, and a time with or without its zone.
+// isISOTime reports whether text is a date with or without a time, or a time with or without a zone.
 func isISOTime(text string) bool {
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02"} {
 		if _, err := time.Parse(layout, text); err == nil {
@@ -63,46 +63,46 @@ func isISOTime(text string) bool {
 	return false
 }
 
-// change adds and removes members. An empty list of changes is accepted: credentials are tested that way.
-func (a *api) change(w http.ResponseWriter, r *http.Request) {
-	body, ok := a.open(w, r)
+// changeMembers adds and removes members. An empty list of changes is accepted, which is how credentials are tested.
+func (a *api) changeMembers(w http.ResponseWriter, r *http.Request) {
+	body, ok := a.readRequest(w, r)
 	if !ok {
 		return
 	}
-	id, ok := text(w, body, "cohort_id", "`cohort_id` must be a valid string")
+	id, ok := requiredString(w, body, "cohort_id", "`cohort_id` must be a valid string")
 	if !ok {
 		return
 	}
 	var changes []change
 	if raw := body["cohort_changes"]; len(raw) == 0 || string(raw) == "null" || json.Unmarshal(raw, &changes) != nil {
-		refuse(w, http.StatusBadRequest, "`cohort_changes` must be an array of objects with `user_ids`, `device_ids` or `aliases`")
+		writeError(w, http.StatusBadRequest, "`cohort_changes` must be an array of objects with `user_ids`, `device_ids` or `aliases`")
 		return
 	}
 	total := 0
 	for _, c := range changes {
 		if slices.ContainsFunc(c.UserIDs, func(id string) bool { return slices.Contains(a.config.PoisonUsers, id) }) {
-			refuse(w, http.StatusBadRequest, "`cohort_changes` must be an array of objects with `user_ids`, `device_ids` or `aliases`")
+			writeError(w, http.StatusBadRequest, "`cohort_changes` must be an array of objects with `user_ids`, `device_ids` or `aliases`")
 			return
 		}
 		total += len(c.UserIDs) + len(c.DeviceIDs) + len(c.Aliases)
 	}
 	if total > maxIDs {
-		refuse(w, http.StatusBadRequest, "Only 1,000 `user_ids`, `device_ids`, and `aliases` are allowed per request")
+		writeError(w, http.StatusBadRequest, "Only 1,000 `user_ids`, `device_ids`, and `aliases` are allowed per request")
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.warnOfRaces(id, changes)
 	if len(changes) > 0 {
-		c := a.cohort(id)
+		c := a.ensureCohort(id)
 		for _, change := range changes {
-			a.apply(c, change)
+			a.applyChange(c, change)
 		}
 	}
-	succeed(w)
+	writeSuccess(w)
 }
 
-// cohort is what Braze holds of one cohort, and whom it was asked to add but could not.
+// cohort is one cohort, with the ids that were added but do not exist.
 type cohort struct {
 	name    string
 	users   map[string]knowledge
@@ -110,18 +110,18 @@ type cohort struct {
 	aliases map[alias]knowledge
 }
 
-// knowledge is what Braze knew of somebody who was added to a cohort, when that was.
+// knowledge says whether an id existed when it was added to a cohort.
 type knowledge uint8
 
 const (
-	unclear knowledge = iota // nobody was known by the id: unknown where the REST API is used, else let pass
-	exists                   // a user, or a device that may be anonymous
-	ignored                  // as the sandbox was told
+	unclear knowledge = iota // unknown: it does not exist if the REST API is used; otherwise it is assumed to exist
+	exists                   // a user, or a device, which may be anonymous
+	ignored                  // ignored as configured
 )
 
-// cohort is the cohort with this id. Members may come before their cohort: the documentation does not refuse it, and a
-// cohort without a name is made for them.
-func (a *api) cohort(id string) *cohort {
+// ensureCohort returns the cohort with this id, and creates it if it is missing. Members may arrive before their cohort is
+// created, since the documentation does not exclude it; such a cohort has no name.
+func (a *api) ensureCohort(id string) *cohort {
 	c := a.cohorts[id]
 	if c == nil {
 		c = &cohort{users: map[string]knowledge{}, devices: map[string]knowledge{}, aliases: map[alias]knowledge{}}
@@ -130,19 +130,19 @@ func (a *api) cohort(id string) *cohort {
 	return c
 }
 
-func (a *api) apply(c *cohort, change change) {
+func (a *api) applyChange(c *cohort, change change) {
 	for _, id := range change.UserIDs {
-		set(c.users, id, !change.ShouldRemove, knows(a.users.byExternalID[id] != nil, slices.Contains(a.config.UnknownUsers, id)))
+		setMember(c.users, id, !change.ShouldRemove, knowledgeOf(a.users.byExternalID[id] != nil, slices.Contains(a.config.UnknownUsers, id)))
 	}
 	for _, id := range change.DeviceIDs {
-		set(c.devices, id, !change.ShouldRemove, knows(true, slices.Contains(a.config.IdentifiedDevices, id)))
+		setMember(c.devices, id, !change.ShouldRemove, knowledgeOf(true, slices.Contains(a.config.IdentifiedDevices, id)))
 	}
 	for _, id := range change.Aliases {
-		set(c.aliases, id, !change.ShouldRemove, knows(a.users.byAlias[id] != nil, slices.Contains(a.config.UnknownUsers, id.Name)))
+		setMember(c.aliases, id, !change.ShouldRemove, knowledgeOf(a.users.byAlias[id] != nil, slices.Contains(a.config.UnknownUsers, id.Name)))
 	}
 }
 
-func knows(there, told bool) knowledge {
+func knowledgeOf(there, told bool) knowledge {
 	switch {
 	case told:
 		return ignored
@@ -152,7 +152,7 @@ func knows(there, told bool) knowledge {
 	return unclear
 }
 
-func set[K comparable](members map[K]knowledge, id K, in bool, known knowledge) {
+func setMember[K comparable](members map[K]knowledge, id K, in bool, known knowledge) {
 	if in {
 		members[id] = known
 	} else {
@@ -160,7 +160,7 @@ func set[K comparable](members map[K]knowledge, id K, in bool, known knowledge) 
 	}
 }
 
-// warnOfRaces puts down each id that is among the adds and the removes of one request: with Braze the outcome is open. Here
+// warnOfRaces adds a warning for each id that is both added and removed in one request. In Braze the result is undefined; here
 // the order of the request decides.
 func (a *api) warnOfRaces(cohort string, changes []change) {
 	if !slices.ContainsFunc(changes, func(c change) bool { return c.ShouldRemove != changes[0].ShouldRemove }) {
@@ -168,7 +168,7 @@ func (a *api) warnOfRaces(cohort string, changes []change) {
 	}
 	side := map[any]bool{}
 	for _, c := range changes {
-		for _, id := range c.ids() {
+		for _, id := range c.allIDs() {
 			if removes, known := side[id]; known && removes != c.ShouldRemove && len(a.warnings) < maxIDs {
 				a.warnings = append(a.warnings, fmt.Sprintf("cohort %s: %v is added and removed in one request", cohort, id))
 			}
@@ -177,7 +177,7 @@ func (a *api) warnOfRaces(cohort string, changes []change) {
 	}
 }
 
-func (c change) ids() []any {
+func (c change) allIDs() []any {
 	var ids []any
 	for _, id := range c.UserIDs {
 		ids = append(ids, "user "+id)
@@ -191,52 +191,52 @@ func (c change) ids() []any {
 	return ids
 }
 
-// open reads a request and checks its keys.
-func (a *api) open(w http.ResponseWriter, r *http.Request) (map[string]json.RawMessage, bool) {
+// readRequest reads a request and checks its keys.
+func (a *api) readRequest(w http.ResponseWriter, r *http.Request) (map[string]json.RawMessage, bool) {
 	var body map[string]json.RawMessage
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-		refuse(w, http.StatusBadRequest, "The request body must be a JSON object") // not documented
+		writeError(w, http.StatusBadRequest, "The request body must be a JSON object") // not documented
 		return nil, false
 	}
-	if key := plain(body["partner_api_key"]); key == "" || !accepted(a.config.PartnerKeys, key) {
-		refuse(w, http.StatusUnauthorized, "Invalid Partner API key")
+	if key := stringOf(body["partner_api_key"]); key == "" || !isAccepted(a.config.PartnerKeys, key) {
+		writeError(w, http.StatusUnauthorized, "Invalid Partner API key")
 		return nil, false
 	}
-	secret := plain(body["client_secret"])
+	secret := stringOf(body["client_secret"])
 	if secret == "" {
-		refuse(w, http.StatusUnauthorized, "Invalid client secret")
+		writeError(w, http.StatusUnauthorized, "Invalid client secret")
 		return nil, false
 	}
-	if !accepted(a.config.ClientSecrets, secret) {
-		refuse(w, http.StatusUnauthorized, "Partner not enabled for client with client secret: "+secret)
+	if !isAccepted(a.config.ClientSecrets, secret) {
+		writeError(w, http.StatusUnauthorized, "Partner not enabled for client with client secret: "+secret)
 		return nil, false
 	}
 	return body, true
 }
 
-func accepted(keys []string, key string) bool { return len(keys) == 0 || slices.Contains(keys, key) }
+func isAccepted(keys []string, key string) bool { return len(keys) == 0 || slices.Contains(keys, key) }
 
-func plain(raw json.RawMessage) string {
+func stringOf(raw json.RawMessage) string {
 	var s string
-	_ = json.Unmarshal(raw, &s) // what is no string is ""
+	_ = json.Unmarshal(raw, &s) // other values are ""
 	return s
 }
 
-// text is a string that must not be empty.
-func text(w http.ResponseWriter, body map[string]json.RawMessage, key, message string) (string, bool) {
-	s := plain(body[key])
+// requiredString returns a string that must not be empty.
+func requiredString(w http.ResponseWriter, body map[string]json.RawMessage, key, message string) (string, bool) {
+	s := stringOf(body[key])
 	if s == "" {
-		refuse(w, http.StatusBadRequest, message)
+		writeError(w, http.StatusBadRequest, message)
 	}
 	return s, s != ""
 }
 
-func refuse(w http.ResponseWriter, status int, message string) { reply(w, status, message) }
+func writeError(w http.ResponseWriter, status int, message string) { writeMessage(w, status, message) }
 
-// succeed answers 201 and "success"; what is documented of it stands only in examples.
-func succeed(w http.ResponseWriter) { reply(w, http.StatusCreated, "success") }
+// writeSuccess answers 201 and "success", which are documented in examples only.
+func writeSuccess(w http.ResponseWriter) { writeMessage(w, http.StatusCreated, "success") }
 
-func reply(w http.ResponseWriter, status int, message string) {
+func writeMessage(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]string{"message": message}) // the client may be gone

@@ -5,13 +5,13 @@ import (
 	"net/http"
 )
 
-// maxIdentities is how many users a request may name, all lists together.
+// maxIdentities is the maximum number of users in a request, in all lists together.
 const maxIdentities = 50
 
-const tooMany = "The max number of ids per request was exceeded"
+const tooManyIDs = "The max number of ids per request was exceeded"
 
-// newAliases adds aliases. An external id that nobody has is passed over, and so is an alias that somebody has.
-func (a *api) newAliases(_ *http.Request, raw json.RawMessage) answer {
+// newAliases adds aliases. An external id that does not exist is ignored, and so is an alias that is taken.
+func (a *api) newAliases(_ *http.Request, raw json.RawMessage) response {
 	var body struct {
 		Aliases []struct {
 			ExternalID *string `json:"external_id"`
@@ -20,9 +20,9 @@ func (a *api) newAliases(_ *http.Request, raw json.RawMessage) answer {
 	}
 	switch err := json.Unmarshal(raw, &body); {
 	case err != nil || len(body.Aliases) == 0:
-		return say(http.StatusBadRequest, "`user_aliases` must be an array of objects with `alias_name` and `alias_label`")
+		return messageResponse(http.StatusBadRequest, "`user_aliases` must be an array of objects with `alias_name` and `alias_label`")
 	case len(body.Aliases) > maxIdentities:
-		return say(http.StatusBadRequest, tooMany)
+		return messageResponse(http.StatusBadRequest, tooManyIDs)
 	}
 	wrong, done := []objectError{}, 0
 	for i, n := range body.Aliases {
@@ -33,32 +33,32 @@ func (a *api) newAliases(_ *http.Request, raw json.RawMessage) answer {
 		done++
 		if n.ExternalID == nil {
 			if a.users.byAlias[n.alias] == nil {
-				a.users.create(who{UserAlias: &n.alias})
+				a.users.createUser(userRef{UserAlias: &n.alias})
 			}
 		} else if one := a.users.byExternalID[*n.ExternalID]; one != nil {
-			a.users.alias(one, n.alias)
+			a.users.addAlias(one, n.alias)
 		}
 	}
-	return outcome("aliases_processed", done, wrong)
+	return listResponse("aliases_processed", done, wrong)
 }
 
-// outcome is the answer to a list: where nothing in it is right, a refusal.
-func outcome(counter string, done int, wrong []objectError) answer {
+// listResponse returns the response to a list: an error if no entry is valid.
+func listResponse(counter string, done int, wrong []objectError) response {
 	result := map[string]any{"message": "success", counter: done}
 	if len(wrong) > 0 {
 		result["errors"] = wrong
 	}
 	if done == 0 {
 		result["message"] = "Valid data must be provided"
-		return answer{http.StatusBadRequest, result}
+		return response{http.StatusBadRequest, result}
 	}
-	return answer{http.StatusCreated, result}
+	return response{http.StatusCreated, result}
 }
 
-// identify gives users of an alias, an email address or a phone number an external id.
-func (a *api) identify(_ *http.Request, raw json.RawMessage) answer {
+// identifyUsers gives an external id to users with an alias, an email address or a phone number.
+func (a *api) identifyUsers(_ *http.Request, raw json.RawMessage) response {
 	type entry struct {
-		who
+		userRef
 		Prioritization []string `json:"prioritization"`
 	}
 	var body struct {
@@ -70,11 +70,11 @@ func (a *api) identify(_ *http.Request, raw json.RawMessage) answer {
 	err := json.Unmarshal(raw, &body)
 	switch total := len(body.Aliases) + len(body.Emails) + len(body.Phones); {
 	case err != nil || total == 0:
-		return say(http.StatusBadRequest, "`aliases_to_identify`, `emails_to_identify` or `phone_numbers_to_identify` must be an array of objects")
+		return messageResponse(http.StatusBadRequest, "`aliases_to_identify`, `emails_to_identify` or `phone_numbers_to_identify` must be an array of objects")
 	case total > maxIdentities:
-		return say(http.StatusBadRequest, tooMany)
+		return messageResponse(http.StatusBadRequest, tooManyIDs)
 	case body.Merge != "" && body.Merge != "none" && body.Merge != "merge":
-		return say(http.StatusBadRequest, "`merge_behavior` must be 'none' or 'merge'")
+		return messageResponse(http.StatusBadRequest, "`merge_behavior` must be 'none' or 'merge'")
 	}
 	wrong, done := []objectError{}, 0
 	for _, list := range []struct {
@@ -85,7 +85,7 @@ func (a *api) identify(_ *http.Request, raw json.RawMessage) answer {
 			externalID := e.ExternalID
 			e.ExternalID = ""
 			switch {
-			case externalID == "" || !e.named():
+			case externalID == "" || !e.isNamed():
 				wrong = append(wrong, objectError{"'external_id' and who is to be identified are required", list.name, i})
 				continue
 			case e.UserAlias == nil && len(e.Prioritization) == 0:
@@ -93,16 +93,16 @@ func (a *api) identify(_ *http.Request, raw json.RawMessage) answer {
 				continue
 			}
 			done++
-			if one := a.users.find(e.who); one != nil {
-				a.users.identify(one, externalID)
+			if one := a.users.findUser(e.userRef); one != nil {
+				a.users.identifyUser(one, externalID)
 			}
 		}
 	}
-	return outcome("aliases_processed", done, wrong)
+	return listResponse("aliases_processed", done, wrong)
 }
 
-// deleteUsers deletes users; one kind of list a request.
-func (a *api) deleteUsers(_ *http.Request, raw json.RawMessage) answer {
+// deleteUsers deletes users; a request may have one kind of list.
+func (a *api) deleteUsers(_ *http.Request, raw json.RawMessage) response {
 	var body struct {
 		ExternalIDs []string `json:"external_ids"`
 		BrazeIDs    []string `json:"braze_ids"`
@@ -112,9 +112,9 @@ func (a *api) deleteUsers(_ *http.Request, raw json.RawMessage) answer {
 		} `json:"email_addresses"`
 	}
 	if json.Unmarshal(raw, &body) != nil {
-		return say(http.StatusBadRequest, "external_ids, braze_ids, user_aliases and email_addresses must be arrays")
+		return messageResponse(http.StatusBadRequest, "external_ids, braze_ids, user_aliases and email_addresses must be arrays")
 	}
-	var list []who
+	var list []userRef
 	kinds := 0
 	for _, n := range []int{len(body.ExternalIDs), len(body.BrazeIDs), len(body.Aliases), len(body.Emails)} {
 		if n > 0 {
@@ -122,32 +122,32 @@ func (a *api) deleteUsers(_ *http.Request, raw json.RawMessage) answer {
 		}
 	}
 	for _, id := range body.ExternalIDs {
-		list = append(list, who{ExternalID: id})
+		list = append(list, userRef{ExternalID: id})
 	}
 	for _, id := range body.BrazeIDs {
-		list = append(list, who{BrazeID: id})
+		list = append(list, userRef{BrazeID: id})
 	}
 	for i := range body.Aliases {
-		list = append(list, who{UserAlias: &body.Aliases[i]})
+		list = append(list, userRef{UserAlias: &body.Aliases[i]})
 	}
 	for _, e := range body.Emails {
-		list = append(list, who{Email: e.Email})
+		list = append(list, userRef{Email: e.Email})
 	}
 	switch {
 	case kinds != 1:
-		return say(http.StatusBadRequest, "Exactly one of external_ids, braze_ids, user_aliases and email_addresses is required")
+		return messageResponse(http.StatusBadRequest, "Exactly one of external_ids, braze_ids, user_aliases and email_addresses is required")
 	case len(list) > maxIdentities:
-		return say(http.StatusBadRequest, tooMany)
+		return messageResponse(http.StatusBadRequest, tooManyIDs)
 	}
 	deleted := 0
 	for _, w := range list {
-		if one := a.users.find(w); one != nil {
-			a.users.remove(one)
+		if one := a.users.findUser(w); one != nil {
+			a.users.removeUser(one)
 			a.leaveCohorts(one)
 			deleted++
 		}
 	}
-	return answer{http.StatusCreated, map[string]any{"deleted": deleted, "message": "success"}}
+	return response{http.StatusCreated, map[string]any{"deleted": deleted, "message": "success"}}
 }
 
 func (a *api) leaveCohorts(one *user) {
@@ -159,29 +159,29 @@ func (a *api) leaveCohorts(one *user) {
 	}
 }
 
-// mergeUsers makes users parts of others. That one of them does not exist, nobody says: Braze does it later.
-func (a *api) mergeUsers(_ *http.Request, raw json.RawMessage) answer {
+// mergeUsers merges users into others. Users that do not exist are not reported, since Braze merges later.
+func (a *api) mergeUsers(_ *http.Request, raw json.RawMessage) response {
 	var body struct {
 		Updates []struct {
-			Merge who `json:"identifier_to_merge"`
-			Keep  who `json:"identifier_to_keep"`
+			Merge userRef `json:"identifier_to_merge"`
+			Keep  userRef `json:"identifier_to_keep"`
 		} `json:"merge_updates"`
 	}
 	switch err := json.Unmarshal(raw, &body); {
 	case err != nil || len(body.Updates) == 0:
-		return say(http.StatusBadRequest, "'merge_updates' must be an array of objects")
+		return messageResponse(http.StatusBadRequest, "'merge_updates' must be an array of objects")
 	case len(body.Updates) > maxIdentities:
-		return say(http.StatusBadRequest, "a single request may not contain more than 50 merge updates")
+		return messageResponse(http.StatusBadRequest, "a single request may not contain more than 50 merge updates")
 	}
 	for _, u := range body.Updates {
-		if !u.Merge.named() || !u.Keep.named() {
-			return say(http.StatusBadRequest, "identifiers must be objects with an 'external_id' property that is a string, or 'user_alias' property that is an object")
+		if !u.Merge.isNamed() || !u.Keep.isNamed() {
+			return messageResponse(http.StatusBadRequest, "identifiers must be objects with an 'external_id' property that is a string, or 'user_alias' property that is an object")
 		}
 	}
 	for _, u := range body.Updates {
-		if one, into := a.users.find(u.Merge), a.users.find(u.Keep); one != nil && into != nil {
-			a.users.merge(one, into)
+		if one, into := a.users.findUser(u.Merge), a.users.findUser(u.Keep); one != nil && into != nil {
+			a.users.mergeUsers(one, into)
 		}
 	}
-	return say(http.StatusAccepted, "success")
+	return messageResponse(http.StatusAccepted, "success")
 }

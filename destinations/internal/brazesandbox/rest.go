@@ -11,16 +11,16 @@ import (
 // restEndpoint is one endpoint of the REST API.
 type restEndpoint struct {
 	limit  *limit
-	handle func(a *api, r *http.Request, body json.RawMessage) answer
+	handle func(a *api, r *http.Request, body json.RawMessage) response
 }
 
-// limit is how many requests there may be in a window; several endpoints may share one.
+// limit is the number of requests per window; several endpoints may share one.
 type limit struct {
 	requests int
 	every    time.Duration
 }
 
-// The limits (https://www.braze.com/docs/api/api_limits), as they are for most contracts.
+// The limits of most contracts (https://www.braze.com/docs/api/api_limits).
 var (
 	trackLimit = &limit{3000, 3 * time.Second}
 	usersLimit = &limit{20_000, time.Minute}
@@ -28,8 +28,8 @@ var (
 )
 
 var restEndpoints = map[string]restEndpoint{
-	"POST /users/track":                {trackLimit, (*api).track},
-	"POST /users/identify":             {usersLimit, (*api).identify},
+	"POST /users/track":                {trackLimit, (*api).trackObjects},
+	"POST /users/identify":             {usersLimit, (*api).identifyUsers},
 	"POST /users/alias/new":            {usersLimit, (*api).newAliases},
 	"POST /users/delete":               {usersLimit, (*api).deleteUsers},
 	"POST /users/merge":                {usersLimit, (*api).mergeUsers},
@@ -42,14 +42,14 @@ var restEndpoints = map[string]restEndpoint{
 	"POST /canvas/trigger/send":        {otherLimit, (*api).sendCanvas},
 }
 
-// answer is a status and a JSON body.
-type answer struct {
+// response is a status and a JSON body.
+type response struct {
 	status int
 	body   any
 }
 
-func say(status int, format string, args ...any) answer {
-	return answer{status, map[string]string{"message": fmt.Sprintf(format, args...)}}
+func messageResponse(status int, format string, args ...any) response {
+	return response{status, map[string]string{"message": fmt.Sprintf(format, args...)}}
 }
 
 // window counts the requests of a limit since a time.
@@ -58,33 +58,33 @@ type window struct {
 	count int
 }
 
-// rest answers a request of the REST API: its key and its limit are looked at first. Requests are handled one at a time.
-func (a *api) rest(e restEndpoint) http.HandlerFunc {
+// handleREST handles a request of the REST API after checking its key and its limit. Requests are handled one at a time.
+func (a *api) handleREST(e restEndpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !ok || key == "" || !accepted(a.config.APIKeys, key) {
-			write(w, say(http.StatusUnauthorized, "Invalid API key")) // the text is not documented
+		if !ok || key == "" || !isAccepted(a.config.APIKeys, key) {
+			writeResponse(w, messageResponse(http.StatusUnauthorized, "Invalid API key")) // the text is not documented
 			return
 		}
-		if !a.admit(w.Header(), e.limit, time.Now()) {
-			write(w, say(http.StatusTooManyRequests, "Rate limit exceeded"))
+		if !a.countRequest(w.Header(), e.limit, time.Now()) {
+			writeResponse(w, messageResponse(http.StatusTooManyRequests, "Rate limit exceeded"))
 			return
 		}
 		var body json.RawMessage
 		if err := json.NewDecoder(r.Body).Decode(&body); r.Method != http.MethodGet && (err != nil || len(body) == 0 || body[0] != '{') {
-			write(w, say(http.StatusBadRequest, "The request body must be a JSON object")) // not documented
+			writeResponse(w, messageResponse(http.StatusBadRequest, "The request body must be a JSON object")) // not documented
 			return
 		}
 		answer := e.handle(a, r, body)
-		a.used = a.used || answer.status < http.StatusMultipleChoices
-		write(w, answer)
+		a.restUsed = a.restUsed || answer.status < http.StatusMultipleChoices
+		writeResponse(w, answer)
 	}
 }
 
-// admit counts a request and writes the headers of its limit. It reports false where the window is full.
-func (a *api) admit(h http.Header, l *limit, now time.Time) bool {
+// countRequest counts a request and writes the headers of its limit. It returns false if the window is full.
+func (a *api) countRequest(h http.Header, l *limit, now time.Time) bool {
 	in := a.windows[l]
 	if now.Sub(in.since) >= l.every {
 		in = window{since: now.Truncate(l.every)}
@@ -101,7 +101,7 @@ func (a *api) admit(h http.Header, l *limit, now time.Time) bool {
 	return !full
 }
 
-func write(w http.ResponseWriter, a answer) {
+func writeResponse(w http.ResponseWriter, a response) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(a.status)
 	_ = json.NewEncoder(w).Encode(a.body) // the client may be gone

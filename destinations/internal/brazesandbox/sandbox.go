@@ -1,12 +1,11 @@
-// Package brazesandbox pretends to be Braze, by its public documentation, for running without an account: the cohort import
-// of the partner API (https://www.braze.com/docs/partners/isv_partners/cohort_import), and of the REST API
-// (https://www.braze.com/docs/api/home) what keeps users and catalogs and triggers messages.
+// Package brazesandbox simulates Braze after its public documentation: the cohort import of the partner API
+// (https://www.braze.com/docs/partners/isv_partners/cohort_import), and the endpoints of the REST API
+// (https://www.braze.com/docs/api/home) for users, catalogs and messages.
 //
-// A cohort holds only users that exist when they are added, and nothing tells the sender of the others: the sandbox does, in
-// its state. Where nobody has ever used the REST API, it knows every user, so that cohorts can be tried alone.
+// A cohort contains only users that exist when they are added. Braze does not report the others; the sandbox shows them in its
+// state. Until the REST API is used, every user is assumed to exist, so that cohorts can be tried alone.
 //
-// Where the documentation is silent a comment says what was chosen. It keeps its state in memory and is safe for concurrent
-// use.
+// Comments say what was chosen if the documentation is silent. The state is in memory. The sandbox is safe for concurrent use.
 package brazesandbox
 
 import (
@@ -18,20 +17,20 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 )
 
-// Config makes the sandbox strict. Its zero value accepts any key that is not empty, knows every user as long
-// as nobody uses the REST API, and has every catalog.
+// Config makes the sandbox strict. The zero Config accepts any key that is not empty, knows every user until the REST API is
+// used, and has every catalog.
 type Config struct {
-	ClientSecrets     []string // the data import keys there are
-	PartnerKeys       []string // the partner keys there are
-	UnknownUsers      []string // external ids and alias names that Braze does not have: ignored, as Braze does
-	IdentifiedDevices []string // devices of identified users: ignored, as Braze does
-	PoisonUsers       []string // external ids that Braze cannot take: a request that holds one is refused whole
-	APIKeys           []string // the REST API keys there are
-	BlockedUsers      []string // external ids that Braze refuses in /users/track, each on its own
-	Catalogs          []string // the catalogs there are; others are refused
+	ClientSecrets     []string // the valid data import keys
+	PartnerKeys       []string // the valid partner keys
+	UnknownUsers      []string // external ids and alias names that do not exist; ignored, as in Braze
+	IdentifiedDevices []string // devices of identified users; ignored, as in Braze
+	PoisonUsers       []string // external ids that make Braze refuse the whole request
+	APIKeys           []string // the valid REST API keys
+	BlockedUsers      []string // external ids that /users/track refuses one by one
+	Catalogs          []string // the existing catalogs; others are refused
 }
 
-// The options of the command line.
+// The options on the command line.
 const (
 	clientSecret      = "client-secret"
 	partnerKey        = "partner-key"
@@ -43,7 +42,7 @@ const (
 	catalogs          = "catalogs"
 )
 
-// Sandbox is the sandbox as destinations and the command line take it.
+// Sandbox returns the sandbox for destinations and the command line.
 func Sandbox() *destination.Sandbox {
 	return &destination.Sandbox{
 		Name: "braze",
@@ -52,10 +51,10 @@ func Sandbox() *destination.Sandbox {
 			{Name: partnerKey, Usage: "accept only these partner keys"},
 			{Name: unknownUsers, Usage: "external ids and alias names that do not exist"},
 			{Name: identifiedDevices, Usage: "devices of identified users"},
-			{Name: poisonUsers, Usage: "external ids for which a request is refused whole"},
+			{Name: poisonUsers, Usage: "external ids for which the whole request is refused"},
 			{Name: apiKey, Usage: "accept only these REST API keys"},
-			{Name: blockedUsers, Usage: "external ids that /users/track refuses, each on its own"},
-			{Name: catalogs, Usage: "the catalogs there are"},
+			{Name: blockedUsers, Usage: "external ids that /users/track refuses one by one"},
+			{Name: catalogs, Usage: "the existing catalogs"},
 		},
 		New: func(options map[string][]string) http.Handler {
 			return New(Config{
@@ -67,19 +66,19 @@ func Sandbox() *destination.Sandbox {
 	}
 }
 
-// New is a sandbox with its controls at /__sandbox/.
+// New returns a sandbox with its controls at /__sandbox/.
 func New(config Config) *sandbox.Server {
 	api := &api{config: config, mux: http.NewServeMux()}
-	api.mux.HandleFunc("POST /partners/{partner}/cohorts", api.create)
-	api.mux.HandleFunc("POST /partners/{partner}/cohorts/users", api.change)
+	api.mux.HandleFunc("POST /partners/{partner}/cohorts", api.createCohort)
+	api.mux.HandleFunc("POST /partners/{partner}/cohorts/users", api.changeMembers)
 	for pattern, e := range restEndpoints {
-		api.mux.HandleFunc(pattern, api.rest(e))
+		api.mux.HandleFunc(pattern, api.handleREST(e))
 	}
 	api.Reset()
 	return sandbox.New(sandbox.Config{API: api, Secrets: []string{"partner_api_key", "client_secret"}})
 }
 
-// api is the pretend Braze.
+// api simulates Braze.
 type api struct {
 	config Config
 	mux    *http.ServeMux
@@ -87,19 +86,19 @@ type api struct {
 	mu       sync.Mutex
 	cohorts  map[string]*cohort
 	users    users
-	used     bool // the REST API has been used: who is no user is unknown
+	restUsed bool // the REST API has been used: unknown users do not exist
 	catalogs map[string]map[string]json.RawMessage
-	sends    map[string]*send
+	sends    map[string]*sendCounts
 	windows  map[*limit]window
 	warnings []string
 }
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
 
-// Reset forgets everything.
+// Reset deletes all data.
 func (a *api) Reset() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.cohorts, a.warnings, a.users, a.used = map[string]*cohort{}, nil, newUsers(), false
-	a.catalogs, a.sends, a.windows = map[string]map[string]json.RawMessage{}, map[string]*send{}, map[*limit]window{}
+	a.cohorts, a.warnings, a.users, a.restUsed = map[string]*cohort{}, nil, newUsers(), false
+	a.catalogs, a.sends, a.windows = map[string]map[string]json.RawMessage{}, map[string]*sendCounts{}, map[*limit]window{}
 }

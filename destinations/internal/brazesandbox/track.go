@@ -6,13 +6,14 @@ import (
 	"slices"
 )
 
-// maxTracked is how many objects a request may have, all arrays together; maxObject how many bytes one may have.
+// maxTracked is the maximum number of objects in a request, in all arrays together; maxObject is the maximum size of one in
+// bytes.
 const (
 	maxTracked = 75
 	maxObject  = 100_000
 )
 
-// objectError says what is wrong with one object of a request.
+// objectError is the error of one object of a request.
 type objectError struct {
 	Type       string `json:"type"`
 	InputArray string `json:"input_array"`
@@ -21,7 +22,7 @@ type objectError struct {
 
 // tracked is an object of /users/track.
 type tracked struct {
-	who
+	userRef
 	UpdateOnly *bool    `json:"_update_existing_only"`
 	Name       string   `json:"name"`
 	Time       string   `json:"time"`
@@ -30,23 +31,23 @@ type tracked struct {
 	Price      *float64 `json:"price"`
 }
 
-// track keeps attributes, events and purchases, in this order. What is wrong with one object does not stop the others; where
-// nothing is right, the request is refused.
-func (a *api) track(_ *http.Request, raw json.RawMessage) answer {
+// trackObjects stores attributes, events and purchases, in this order. An invalid object does not affect the others; if no
+// object is valid, the request is refused.
+func (a *api) trackObjects(_ *http.Request, raw json.RawMessage) response {
 	var body map[string]json.RawMessage
-	_ = json.Unmarshal(raw, &body) // an object, as has been seen
+	_ = json.Unmarshal(raw, &body) // it has been checked to be an object
 	arrays := []string{"attributes", "events", "purchases"}
 	lists, total := map[string][]json.RawMessage{}, 0
 	for _, array := range arrays {
 		var list []json.RawMessage
 		if body[array] != nil && json.Unmarshal(body[array], &list) != nil {
-			return say(http.StatusBadRequest, "'%s' must be an array of objects", array)
+			return messageResponse(http.StatusBadRequest, "'%s' must be an array of objects", array)
 		}
 		lists[array] = list
 		total += len(list)
 	}
 	if total > maxTracked {
-		return say(http.StatusBadRequest, "Max Input Length Exceeded")
+		return messageResponse(http.StatusBadRequest, "Max Input Length Exceeded")
 	}
 	wrong, result := []objectError{}, map[string]any{"message": "success"}
 	for _, array := range arrays {
@@ -65,14 +66,14 @@ func (a *api) track(_ *http.Request, raw json.RawMessage) answer {
 	if len(wrong) > 0 {
 		result["errors"] = wrong
 	}
-	if len(wrong) == total { // nothing at all included
+	if len(wrong) == total { // also if it is empty
 		result["message"] = "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."
-		return answer{http.StatusBadRequest, result}
+		return response{http.StatusBadRequest, result}
 	}
-	return answer{http.StatusCreated, result}
+	return response{http.StatusCreated, result}
 }
 
-// trackOne keeps one object, or says what is wrong with it. The texts are not documented, but for that of blocked users.
+// trackOne stores one object, or returns what is wrong with it. Of the texts, only that of blocked users is documented.
 func (a *api) trackOne(array string, raw json.RawMessage) string {
 	var o tracked
 	switch err := json.Unmarshal(raw, &o); {
@@ -80,7 +81,7 @@ func (a *api) trackOne(array string, raw json.RawMessage) string {
 		return "The object is too large"
 	case err != nil:
 		return "The object has a field of the wrong type"
-	case !o.named():
+	case !o.isNamed():
 		return "'external_id', 'braze_id', 'user_alias', 'email' or 'phone' is required"
 	case slices.Contains(a.config.BlockedUsers, o.ExternalID):
 		return "Provided external_id is blacklisted and disallowed"
@@ -93,44 +94,44 @@ func (a *api) trackOne(array string, raw json.RawMessage) string {
 	case array == "purchases" && len(o.Currency) != 3:
 		return "'currency' must be a code of ISO 4217"
 	}
-	one := a.users.find(o.who)
-	if one == nil && mayCreate(o) {
-		one = a.users.create(o.who)
+	one := a.users.findUser(o.userRef)
+	if one == nil && canCreate(o) {
+		one = a.users.createUser(o.userRef)
 	}
 	if one == nil {
-		return "" // nobody to update: passed over without a word
+		return "" // no user to update: Braze ignores it silently
 	}
 	switch array {
 	case "attributes":
-		one.set(raw)
+		one.setAttributes(raw)
 	case "events":
-		one.Events = append(one.Events, o.Name)[:min(len(one.Events)+1, maxKept)]
+		one.Events = append(one.Events, o.Name)[:min(len(one.Events)+1, maxHistory)]
 	case "purchases":
-		one.Purchases = append(one.Purchases, o.ProductID)[:min(len(one.Purchases)+1, maxKept)]
+		one.Purchases = append(one.Purchases, o.ProductID)[:min(len(one.Purchases)+1, maxHistory)]
 	}
 	return ""
 }
 
-// mayCreate tells whether an object creates its user. Whom only an alias names must be asked for: _update_existing_only is
+// canCreate reports whether an object creates its user. If only an alias identifies the user, _update_existing_only must be
 // false.
-func mayCreate(o tracked) bool {
+func canCreate(o tracked) bool {
 	if o.UpdateOnly != nil {
 		return !*o.UpdateOnly
 	}
 	return o.ExternalID != "" || o.UserAlias == nil
 }
 
-// set keeps attributes; null clears one.
-func (u *user) set(raw json.RawMessage) {
+// setAttributes sets attributes; null clears one.
+func (u *user) setAttributes(raw json.RawMessage) {
 	var fields map[string]json.RawMessage
-	_ = json.Unmarshal(raw, &fields) // has been read before
+	_ = json.Unmarshal(raw, &fields) // it has been decoded before
 	for key, v := range fields {
 		switch key {
 		case "external_id", "braze_id", "user_alias", "_update_existing_only":
 		case "email":
-			u.Email = plain(v)
+			u.Email = stringOf(v)
 		case "phone":
-			u.Phone = plain(v)
+			u.Phone = stringOf(v)
 		default:
 			if string(v) == "null" {
 				delete(u.Attributes, key)

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// user is what Braze holds of one user.
+// user is one user.
 type user struct {
 	ExternalID string                     `json:"external_id,omitempty"`
 	BrazeID    string                     `json:"braze_id"`
@@ -16,14 +16,14 @@ type user struct {
 	Email      string                     `json:"email,omitempty"`
 	Phone      string                     `json:"phone,omitempty"`
 	Attributes map[string]json.RawMessage `json:"attributes,omitempty"`
-	Events     []string                   `json:"events,omitempty"`    // their names, in order
-	Purchases  []string                   `json:"purchases,omitempty"` // their product ids, in order
+	Events     []string                   `json:"events,omitempty"`    // event names in order
+	Purchases  []string                   `json:"purchases,omitempty"` // product ids in order
 }
 
-// maxKept is how many events and purchases are kept of a user, the first ones.
-const maxKept = 1000
+// maxHistory is the maximum number of events and of purchases stored for a user; the first ones are kept.
+const maxHistory = 1000
 
-// users are all users, by what names them.
+// users holds all users by their identifiers.
 type users struct {
 	byExternalID map[string]*user
 	byBrazeID    map[string]*user
@@ -35,8 +35,8 @@ func newUsers() users {
 	return users{byExternalID: map[string]*user{}, byBrazeID: map[string]*user{}, byAlias: map[alias]*user{}}
 }
 
-// who is how a request names a user.
-type who struct {
+// userRef identifies a user in a request.
+type userRef struct {
 	ExternalID string `json:"external_id"`
 	BrazeID    string `json:"braze_id"`
 	UserAlias  *alias `json:"user_alias"`
@@ -44,13 +44,13 @@ type who struct {
 	Phone      string `json:"phone"`
 }
 
-func (w who) named() bool {
+func (w userRef) isNamed() bool {
 	return w.ExternalID != "" || w.BrazeID != "" || w.UserAlias != nil || w.Email != "" || w.Phone != ""
 }
 
-// find is the user of a name: an external id goes before the others, then a Braze id, an alias, an email address, a phone
-// number. Of several with the same address, one with an external id goes before the others. nil where there is none.
-func (u *users) find(w who) *user {
+// findUser returns the user with the first of these identifiers that is set: external id, Braze id, alias, email address, phone
+// number. Of several users with the same address, one with an external id is preferred. It returns nil if no user matches.
+func (u *users) findUser(w userRef) *user {
 	switch {
 	case w.ExternalID != "":
 		return u.byExternalID[w.ExternalID]
@@ -68,8 +68,8 @@ func (u *users) find(w who) *user {
 	return found
 }
 
-// create makes the user of a name. A Braze id is Braze's to give: it makes nobody.
-func (u *users) create(w who) *user {
+// createUser creates a user. It returns nil for a Braze id, since only Braze assigns these.
+func (u *users) createUser(w userRef) *user {
 	if w.ExternalID == "" && w.BrazeID != "" {
 		return nil
 	}
@@ -79,39 +79,39 @@ func (u *users) create(w who) *user {
 	if w.ExternalID != "" {
 		u.byExternalID[w.ExternalID] = one
 	} else if w.UserAlias != nil {
-		u.alias(one, *w.UserAlias)
+		u.addAlias(one, *w.UserAlias)
 	}
 	return one
 }
 
-// alias gives a user an alias that nobody has.
-func (u *users) alias(one *user, a alias) {
+// addAlias adds an alias to a user unless it is taken.
+func (u *users) addAlias(one *user, a alias) {
 	if u.byAlias[a] == nil {
 		u.byAlias[a] = one
 		one.Aliases = append(one.Aliases, a)
 	}
 }
 
-// identify gives a user an external id. Where another one has it, the user becomes part of that one.
-func (u *users) identify(one *user, externalID string) {
+// identifyUser gives a user an external id. If another user has it, the user is merged into that one.
+func (u *users) identifyUser(one *user, externalID string) {
 	switch known := u.byExternalID[externalID]; {
-	case one.ExternalID != "": // identified already: nothing happens
+	case one.ExternalID != "": // already identified: no effect
 	case known == nil:
 		one.ExternalID = externalID
 		u.byExternalID[externalID] = one
 	default:
-		u.merge(one, known)
+		u.mergeUsers(one, known)
 	}
 }
 
-// merge makes one user a part of another, whose own values stay.
-func (u *users) merge(one, into *user) {
+// mergeUsers merges one user into another, whose own values are kept.
+func (u *users) mergeUsers(one, into *user) {
 	if one == into {
 		return
 	}
-	u.remove(one)
+	u.removeUser(one)
 	for _, a := range one.Aliases {
-		u.alias(into, a)
+		u.addAlias(into, a)
 	}
 	for key, v := range one.Attributes {
 		if _, ok := into.Attributes[key]; !ok {
@@ -122,7 +122,7 @@ func (u *users) merge(one, into *user) {
 	into.Events, into.Purchases = append(into.Events, one.Events...), append(into.Purchases, one.Purchases...)
 }
 
-func (u *users) remove(one *user) {
+func (u *users) removeUser(one *user) {
 	delete(u.byExternalID, one.ExternalID)
 	delete(u.byBrazeID, one.BrazeID)
 	for _, a := range one.Aliases {
@@ -130,8 +130,10 @@ func (u *users) remove(one *user) {
 	}
 }
 
-// sorted are all users: by external id, and behind them those without one by age.
-func (u *users) sorted() []*user { return slices.SortedFunc(maps.Values(u.byBrazeID), compareUsers) }
+// sortedUsers returns all users, sorted by external id; users without one follow, sorted by age.
+func (u *users) sortedUsers() []*user {
+	return slices.SortedFunc(maps.Values(u.byBrazeID), compareUsers)
+}
 
 func compareUsers(a, b *user) int {
 	if (a.ExternalID == "") != (b.ExternalID == "") {

@@ -9,10 +9,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// member is a user of an audience.
+// member is a user in an audience.
 type member struct{ id, audience, owner string }
 
-// Decode reads a payload that has passed its schema.
+// Decode sets the member from a value that has passed its schema.
 func (m *member) Decode(v event.Value) {
 	m.id, m.audience, m.owner = v.Get("id").Str(), v.Get("audience").Str(), v.Get("owner").Str()
 }
@@ -29,21 +29,21 @@ func syncAudience(ctx context.Context, call destination.BatchCall[settings, memb
 }
 
 func createAudience(ctx context.Context, in destination.AudienceInput) (string, error) {
-	answer, err := in.Client.Do(ctx, destination.Request{
+	response, err := in.Client.Do(ctx, destination.Request{
 		Method: http.MethodPost, URL: base + "/audiences", JSON: event.NewObject([]event.Member{
-			text("name", in.Name), text("owner", in.AudienceSettings.Get("owner").Str()), {Key: "days", Value: in.AudienceSettings.Get("days")},
+			textMember("name", in.Name), textMember("owner", in.AudienceSettings.Get("owner").Str()), {Key: "days", Value: in.AudienceSettings.Get("days")},
 		}),
 	})
 	if err != nil {
 		return "", err
 	}
-	return answer.Body.Get("id").Str(), nil
+	return response.Body.Get("id").Str(), nil
 }
 
 func getAudience(ctx context.Context, in destination.AudienceInput) (string, error) {
-	answer, err := in.Client.Do(ctx, destination.Request{Method: http.MethodGet, URL: base + "/audiences/" + in.ExternalID})
+	response, err := in.Client.Do(ctx, destination.Request{Method: http.MethodGet, URL: base + "/audiences/" + in.ExternalID})
 	if err != nil {
 		return "", err
 	}
-	return answer.Body.Get("id").Str(), nil
+	return response.Body.Get("id").Str(), nil
 }

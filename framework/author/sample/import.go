@@ -11,38 +11,38 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// record is a user of an import.
+// record is a user to import.
 type record struct{ id, n string }
 
-// Decode reads a payload that has passed its schema.
+// Decode sets the record from a value that has passed its schema.
 func (r *record) Decode(v event.Value) { r.id, r.n = v.Get("id").Str(), v.Get("n").Text() }
 
-// importUsers begins an import of all users. An operation is the import and the place in it.
+// importUsers starts an import of all users. An operation is the id of the import and of the user.
 func importUsers(ctx context.Context, call destination.BatchCall[settings, record]) (*destination.MultiStatus, error) {
 	lines := make([]string, len(call.Payloads))
 	for i, r := range call.Payloads {
 		lines[i] = r.id + " " + r.n
 	}
-	answer, err := call.Client.Do(ctx, destination.Request{Method: http.MethodPost, URL: base + "/imports", Text: strings.Join(lines, "\n")})
+	response, err := call.Client.Do(ctx, destination.Request{Method: http.MethodPost, URL: base + "/imports", Text: strings.Join(lines, "\n")})
 	if err != nil {
 		return nil, err
 	}
 	ms := destination.NewMultiStatus(len(lines))
 	for i := range lines {
-		ms.Pend(i, answer.Body.Get("id").Str()+"/"+call.Payloads[i].id)
+		ms.Pend(i, response.Body.Get("id").Str()+"/"+call.Payloads[i].id)
 	}
 	return ms, nil
 }
 
-// pollImports asks for all imports at once.
+// pollImports polls all imports with one request.
 func pollImports(ctx context.Context, call destination.PollCall[settings]) (*destination.MultiStatus, error) {
-	answer, err := call.Client.Do(ctx, destination.Request{Method: http.MethodGet, URL: base + "/imports", Query: url.Values{"of": call.Operations}})
+	response, err := call.Client.Do(ctx, destination.Request{Method: http.MethodGet, URL: base + "/imports", Query: url.Values{"of": call.Operations}})
 	if err != nil {
 		return nil, err
 	}
 	ms := destination.NewMultiStatus(len(call.Operations))
 	for i, operation := range call.Operations {
-		switch answer.Body.Get(operation).Str() {
+		switch response.Body.Get(operation).Str() {
 		case "done":
 			ms.Deliver(i)
 		case "working":

@@ -12,109 +12,110 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Remote is what the destination sends to: users, lists, and a log of the requests.
+// Remote simulates the API of the destination: users, lists, audiences, imports, and a log of the requests.
 type Remote struct {
 	mux *http.ServeMux
 
-	mu    sync.Mutex
-	log   []string
-	lists []string
-	made  int // audiences
+	mu            sync.Mutex
+	log           []string
+	lists         []string
+	audienceCount int // number of audiences
 
-	begun int                 // imports
-	open  map[string]*working // operations
-	slow  int                 // how often an operation that begins is asked for before it is done
-	asked int                 // requests that asked for operations
-	fail  int                 // requests that are still to fail
+	importCount  int // number of imports
+	operations   map[string]*operation
+	polls        int // how often a new operation must be polled before it is done
+	pollRequests int // number of requests that polled operations
+	failures     int // number of requests that still fail
 }
 
-// NewRemote is one without users and with three lists.
+// NewRemote returns a Remote without users and with three lists.
 func NewRemote() *Remote {
-	r := &Remote{mux: http.NewServeMux(), open: map[string]*working{}, lists: []string{"Buyers", "Readers", "Bystanders"}}
-	r.mux.HandleFunc("POST /users", r.upsert)
+	r := &Remote{mux: http.NewServeMux(), operations: map[string]*operation{}, lists: []string{"Buyers", "Readers", "Bystanders"}}
+	r.mux.HandleFunc("POST /users", r.upsertUser)
 	r.mux.HandleFunc("DELETE /users", func(w http.ResponseWriter, req *http.Request) {
-		r.note("delete " + req.URL.Query().Get("id"))
+		r.addLog("delete " + req.URL.Query().Get("id"))
 		w.WriteHeader(http.StatusNoContent)
 	})
-	r.mux.HandleFunc("GET /lists", r.page)
-	r.mux.HandleFunc("POST /lists", r.list)
-	r.audiences()
-	r.imports()
+	r.mux.HandleFunc("GET /lists", r.listPage)
+	r.mux.HandleFunc("POST /lists", r.saveList)
+	r.handleAudiences()
+	r.handleImports()
 	return r
 }
 
-// ServeHTTP answers a request.
+// ServeHTTP handles a request.
 func (r *Remote) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
-	failing := r.fail > 0
-	r.fail -= min(r.fail, 1)
+	failing := r.failures > 0
+	r.failures -= min(r.failures, 1)
 	r.mu.Unlock()
 	if failing {
-		answer(w, http.StatusServiceUnavailable, `{"message":"down"}`)
+		writeJSON(w, http.StatusServiceUnavailable, `{"message":"down"}`)
 		return
 	}
 	r.mux.ServeHTTP(w, req)
 }
 
-// Fail makes the next n requests fail with 503.
-func (r *Remote) Fail(n int) {
+// FailNext makes the next n requests fail with 503.
+func (r *Remote) FailNext(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.fail = n
+	r.failures = n
 }
 
-// working is one user of an import.
-type working struct {
+// operation imports one user.
+type operation struct {
 	line string
-	left int // how often it is asked for before it is done
+	left int // how often it must be polled before it is done
 }
 
-// Slow makes operations that begin be done when they have been asked for n times before.
-func (r *Remote) Slow(n int) {
+// SetPolls makes new operations finish after they have been polled n times.
+func (r *Remote) SetPolls(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.slow = n
+	r.polls = n
 }
 
-// Finish makes all operations be done when they are asked for next, and those that begin from now on.
-func (r *Remote) Finish() {
+// FinishAll makes all operations, and new ones, be done when they are polled next.
+func (r *Remote) FinishAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.slow = 0
-	for _, op := range r.open {
+	r.polls = 0
+	for _, op := range r.operations {
 		op.left = 0
 	}
 }
 
-// Asked is how many requests asked for operations.
-func (r *Remote) Asked() int {
+// Polls returns the number of requests that polled operations.
+func (r *Remote) Polls() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.asked
+	return r.pollRequests
 }
 
-// imports take users, and refuse those that are called bad. The log has each user when an import begins and when it is done.
-func (r *Remote) imports() {
+// handleImports registers the imports. Users whose id begins with bad are refused. The log has an entry when an import of a
+// user starts and when it is done.
+func (r *Remote) handleImports() {
 	r.mux.HandleFunc("POST /imports", func(w http.ResponseWriter, req *http.Request) {
 		text, _ := io.ReadAll(req.Body)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.begun++
+		r.importCount++
 		for line := range strings.Lines(string(text)) {
 			line = strings.TrimSpace(line)
 			user, _, _ := strings.Cut(line, " ")
-			r.open[fmt.Sprintf("imp%d/%s", r.begun, user)] = &working{line, r.slow}
+			r.operations[fmt.Sprintf("imp%d/%s", r.importCount, user)] = &operation{line, r.polls}
 			r.log = append(r.log, "import "+line)
 		}
-		answer(w, http.StatusAccepted, `{"id":"imp%d"}`, r.begun)
+		writeJSON(w, http.StatusAccepted, `{"id":"imp%d"}`, r.importCount)
 	})
 	r.mux.HandleFunc("GET /imports", func(w http.ResponseWriter, req *http.Request) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.asked++
+		r.pollRequests++
 		var states []string
 		for _, id := range req.URL.Query()["of"] {
-			op, state := r.open[id], "done"
+			op, state := r.operations[id], "done"
 			switch {
 			case op == nil || strings.HasPrefix(op.line, "bad"):
 				state = "failed"
@@ -126,65 +127,65 @@ func (r *Remote) imports() {
 			}
 			states = append(states, fmt.Sprintf("%q:%q", id, state))
 		}
-		answer(w, http.StatusOK, "{%s}", strings.Join(states, ","))
+		writeJSON(w, http.StatusOK, "{%s}", strings.Join(states, ","))
 	})
 }
 
-// audiences are those that have been created: aud1, aud2, ….
-func (r *Remote) audiences() {
+// handleAudiences registers the audiences aud1, aud2, ….
+func (r *Remote) handleAudiences() {
 	r.mux.HandleFunc("POST /audiences", func(w http.ResponseWriter, req *http.Request) {
-		v := body(req)
+		v := readBody(req)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.made++
+		r.audienceCount++
 		r.log = append(r.log, fmt.Sprintf("create audience %s of %s for %s days", v.Get("name").Str(), v.Get("owner").Str(), v.Get("days").JSON()))
-		answer(w, http.StatusCreated, `{"id":"aud%d"}`, r.made)
+		writeJSON(w, http.StatusCreated, `{"id":"aud%d"}`, r.audienceCount)
 	})
 	r.mux.HandleFunc("GET /audiences/{id}", func(w http.ResponseWriter, req *http.Request) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		id := req.PathValue("id")
-		if n, err := strconv.Atoi(strings.TrimPrefix(id, "aud")); err != nil || n < 1 || n > r.made {
-			answer(w, http.StatusNotFound, `{"message":"there is no audience %s"}`, id)
+		if n, err := strconv.Atoi(strings.TrimPrefix(id, "aud")); err != nil || n < 1 || n > r.audienceCount {
+			writeJSON(w, http.StatusNotFound, `{"message":"there is no audience %s"}`, id)
 			return
 		}
-		answer(w, http.StatusOK, `{"id":%q}`, id)
+		writeJSON(w, http.StatusOK, `{"id":%q}`, id)
 	})
 	r.mux.HandleFunc("POST /audiences/{id}/members", func(w http.ResponseWriter, req *http.Request) {
 		ids, _ := io.ReadAll(req.Body)
-		r.note(req.PathValue("id") + ": " + string(ids))
+		r.addLog(req.PathValue("id") + ": " + string(ids))
 		w.WriteHeader(http.StatusNoContent)
 	})
 }
 
-// Log is what was asked of the remote, in order.
+// Log returns the log of requests in order.
 func (r *Remote) Log() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.log)
 }
 
-func (r *Remote) note(line string) {
+func (r *Remote) addLog(line string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.log = append(r.log, line)
 }
 
-// body is the JSON of a request, absent where it has none.
-func body(req *http.Request) event.Value {
+// readBody returns the JSON of a request; absent if it is not JSON.
+func readBody(req *http.Request) event.Value {
 	raw, _ := io.ReadAll(req.Body)
 	v, _ := event.ParseValue(raw)
 	return v
 }
 
-func answer(w http.ResponseWriter, status int, format string, args ...any) {
+func writeJSON(w http.ResponseWriter, status int, format string, args ...any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintf(w, format, args...)
 }
 
-func (r *Remote) upsert(w http.ResponseWriter, req *http.Request) {
-	v := body(req)
+func (r *Remote) upsertUser(w http.ResponseWriter, req *http.Request) {
+	v := readBody(req)
 	line := "upsert " + v.Get("id").Str()
 	if list := v.Get("list").Str(); list != "" {
 		line += " in " + list
@@ -192,18 +193,18 @@ func (r *Remote) upsert(w http.ResponseWriter, req *http.Request) {
 	if how := v.Get("how").Str(); how != "upsert" {
 		line += " (" + how + ")"
 	}
-	r.note(line)
-	answer(w, http.StatusOK, `{"ok":true}`)
+	r.addLog(line)
+	writeJSON(w, http.StatusOK, `{"ok":true}`)
 }
 
-// list makes a list, or gives one another name.
-func (r *Remote) list(w http.ResponseWriter, req *http.Request) {
+// saveList creates or renames a list.
+func (r *Remote) saveList(w http.ResponseWriter, req *http.Request) {
 	id, name := req.FormValue("id"), req.FormValue("name")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch n, err := strconv.Atoi(strings.TrimPrefix(id, "l")); {
 	case name == "":
-		answer(w, http.StatusBadRequest, `{"message":"a list needs a name"}`)
+		writeJSON(w, http.StatusBadRequest, `{"message":"a list needs a name"}`)
 		return
 	case err == nil && n >= 1 && n <= len(r.lists):
 		r.lists[n-1] = name
@@ -213,11 +214,11 @@ func (r *Remote) list(w http.ResponseWriter, req *http.Request) {
 		id = fmt.Sprintf("l%d", len(r.lists))
 		r.log = append(r.log, "make "+id+" "+name)
 	}
-	answer(w, http.StatusOK, `{"id":%q}`, id)
+	writeJSON(w, http.StatusOK, `{"id":%q}`, id)
 }
 
-// page gives two lists at a time.
-func (r *Remote) page(w http.ResponseWriter, req *http.Request) {
+// listPage returns two lists at a time.
+func (r *Remote) listPage(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var found []string
@@ -232,5 +233,5 @@ func (r *Remote) page(w http.ResponseWriter, req *http.Request) {
 	if to < len(found) {
 		next = strconv.Itoa(to)
 	}
-	answer(w, http.StatusOK, `{"lists":[%s],"next":%q}`, strings.Join(found[from:to], ","), next)
+	writeJSON(w, http.StatusOK, `{"lists":[%s],"next":%q}`, strings.Join(found[from:to], ","), next)
 }

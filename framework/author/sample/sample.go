@@ -1,7 +1,5 @@
-// Package sample is a destination that uses everything the framework offers an author, and the remote that it sends to, in
-// memory. Tests run it; no program offers it.
-//
-// Plugin is immutable. A Remote is safe for concurrent use.
+// Package sample is a destination that uses everything that the framework offers to authors, with its remote in memory. It is
+// for tests; no program offers it.
 package sample
 
 import (
@@ -20,7 +18,7 @@ var definition embed.FS
 
 const base = "https://api.sample.test"
 
-// Plugin is the destination.
+// Plugin returns the destination.
 func Plugin() destination.Plugin {
 	return destination.Plugin{
 		Definition: definition,
@@ -34,7 +32,7 @@ func Plugin() destination.Plugin {
 		CreateAudience: createAudience,
 		GetAudience:    getAudience,
 		Choices: map[string]map[string]destination.ChoicesFunc{
-			"upsertUser": {"list": lists, "address.city": cities},
+			"upsertUser": {"list": listChoices, "address.city": cityChoices},
 		},
 		Sandbox: &destination.Sandbox{Name: "sample", New: func(map[string][]string) http.Handler { return NewRemote() }},
 	}
@@ -42,7 +40,7 @@ func Plugin() destination.Plugin {
 
 type settings struct{ key string }
 
-// Decode reads settings that have passed their schema.
+// Decode sets the settings from a value that has passed its schema.
 func (s *settings) Decode(v event.Value) { s.key = v.Get("key").Str() }
 
 type user struct {
@@ -51,27 +49,27 @@ type user struct {
 	city string
 }
 
-// Decode reads a payload that has passed its schema.
+// Decode sets the user from a value that has passed its schema.
 func (u *user) Decode(v event.Value) {
 	u.id, u.list, u.city = v.Get("id").Str(), v.Get("list").Str(), v.Get("address").Get("city").Str()
 }
 
-func text(key, value string) event.Member {
+func textMember(key, value string) event.Member {
 	return event.Member{Key: key, Value: event.NewString(value)}
 }
 
-func object(members ...event.Member) []byte { return event.NewObject(members).AppendJSON(nil) }
+func encodeObject(members ...event.Member) []byte { return event.NewObject(members).AppendJSON(nil) }
 
-// makeList makes the list that a subscription's users go to, or gives it another name.
+// makeList creates or renames the list of a subscription.
 func makeList(ctx context.Context, in destination.HookInput) (destination.HookOutput, error) {
 	id := in.HookOutputs.Get(destination.OnMappingSave).Get("list").Str()
-	answer, err := in.Client.Do(ctx, destination.Request{
+	response, err := in.Client.Do(ctx, destination.Request{
 		Method: http.MethodPost, URL: base + "/lists", Form: url.Values{"id": {id}, "name": {in.Inputs.Get("name").Str()}},
 	})
 	if err != nil {
 		return destination.HookOutput{}, err
 	}
-	list := answer.Body.Get("id")
+	list := response.Body.Get("id")
 	return destination.HookOutput{
 		Message: "the list is " + list.Str(), Outputs: event.NewObject([]event.Member{{Key: "list", Value: list}}),
 	}, nil
@@ -83,12 +81,12 @@ func upsertUser(ctx context.Context, call destination.Call[settings, user]) (*de
 	}
 	return call.Client.Do(ctx, destination.Request{
 		Method: http.MethodPost, URL: base + "/users",
-		Body: object(text("id", call.Payload.id), text("list", call.Payload.list), text("city", call.Payload.city), text("how", how(call.Origin))),
+		Body: encodeObject(textMember("id", call.Payload.id), textMember("list", call.Payload.list), textMember("city", call.Payload.city), textMember("how", describeOrigin(call.Origin))),
 	})
 }
 
-// how is what the call says beside its payload, for the log.
-func how(o destination.Origin) string {
+// describeOrigin returns the sync mode, the matching key and the metadata of a call, for the log.
+func describeOrigin(o destination.Origin) string {
 	words := []string{o.SyncMode}
 	if o.MatchingKey != "" {
 		words = append(words, "by "+o.MatchingKey)
@@ -104,22 +102,22 @@ func onDelete(ctx context.Context, in destination.DeleteInput) error {
 	return err
 }
 
-// lists are the lists of the remote, page by page.
-func lists(ctx context.Context, in destination.ChoicesInput) (destination.Choices, error) {
+// listChoices returns a page of the remote's lists.
+func listChoices(ctx context.Context, in destination.ChoicesInput) (destination.Choices, error) {
 	query := url.Values{"query": {in.Query}, "page": {in.Page}}
-	answer, err := in.Client.Do(ctx, destination.Request{Method: http.MethodGet, URL: base + "/lists?" + query.Encode()})
+	response, err := in.Client.Do(ctx, destination.Request{Method: http.MethodGet, URL: base + "/lists?" + query.Encode()})
 	if err != nil {
 		return destination.Choices{}, err
 	}
-	choices := destination.Choices{NextPage: answer.Body.Get("next").Str()}
-	for _, list := range answer.Body.Get("lists").Items() {
+	choices := destination.Choices{NextPage: response.Body.Get("next").Str()}
+	for _, list := range response.Body.Get("lists").Items() {
 		choices.Choices = append(choices.Choices, destination.Choice{Label: list.Get("name").Str(), Value: list.Get("id").Str()})
 	}
 	return choices, nil
 }
 
-// cities depend on what else has been filled in.
-func cities(_ context.Context, in destination.ChoicesInput) (destination.Choices, error) {
+// cityChoices returns choices that depend on the payload.
+func cityChoices(_ context.Context, in destination.ChoicesInput) (destination.Choices, error) {
 	list := in.Payload.Get("list").Str()
 	return destination.Choices{Choices: []destination.Choice{{Label: "Oslo", Value: "oslo", Description: "where most of " + list + " live"}}}, nil
 }

@@ -58,7 +58,7 @@ func TestMetadataKeepsAudiences(t *testing.T) {
 		`,"audienceConfig":{"mode":{"type":"synced","full_audience_sync":false}}`:                                        {`{"mode":{"type":"synced","full_audience_sync":false}}`, "", "write Plugin.CreateAudience"},
 		`,"audienceConfig":{"mode":{"type":"other"}}`:                                                                    {"", "", "neither synced nor realtime"},
 		`,"audienceConfig":{}`:                                                                                           {"", "", "neither synced nor realtime"},
-		`,"audienceFields":{"o":{"label":"O","type":"string"}}`:                                                          {"", "", "need audienceConfig"},
+		`,"audienceFields":{"o":{"label":"O","type":"string"}}`:                                                          {"", "", "not allowed without audienceConfig"},
 		`,"audienceConfig":{"mode":{"type":"realtime"}},"audienceFields":{}`:                                             {`{"mode":{"type":"realtime"}}`, "", ""},
 		`,"audienceConfig":{"mode":{"type":"realtime"}},"audienceFields":[{"fieldKey":"o","label":"O","type":"string"}]`: {`{"mode":{"type":"realtime"}}`, `{"o":{"label":"O","type":"string"}}`, ""},
 	} {

@@ -10,14 +10,14 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// expectedVerdict is an event and what becomes of it alone.
+// expectedVerdict is an event with the verdict that it gets alone.
 type expectedVerdict struct {
 	event event.Event
 	alone runtime.Verdict
 }
 
-// checkBatches: of random batches of the cases' events, some of which a schema refuses, each event has the result that it has alone,
-// at its own place. One that goes well may be skipped beside others.
+// checkBatches runs random batches of the cases' events, some of which are invalid, and checks that each event gets the verdict
+// that it gets alone. An event that is delivered alone may be skipped in a batch.
 func checkBatches(s *subject) {
 	s.eachSample(func(action string, sm sample) {
 		fates := s.eventVerdicts(sm)
@@ -36,7 +36,7 @@ func checkBatches(s *subject) {
 			}
 			for i, verdicts := range r.plan.RunBatch(s.baseContext(), events) {
 				if got, want := verdicts[0], picked[i].alone; !sameVerdict(got, want) {
-					s.addFinding(action, "event %d of %d is %s %s (%s), but alone it is %s %s (%s): %s",
+					s.addFinding(action, "event %d of %d is %s %s (%s) in a batch, but %s %s (%s) alone: %s",
 						i+1, len(events), got.Outcome, got.Code, got.Reason, want.Outcome, want.Code, want.Reason, excerptAround(events[i].Raw(), ""))
 					return
 				}
@@ -52,7 +52,8 @@ func sameVerdict(got, alone runtime.Verdict) bool {
 	return got.Outcome == runtime.Delivered || got.Outcome == runtime.Skipped
 }
 
-// eventVerdicts are the events of all cases that configure the instance like a sample, each on its own, and an event that is empty.
+// eventVerdicts returns an empty event and the events of all cases that configure the instance like a sample, with the verdict
+// that each gets alone.
 func (s *subject) eventVerdicts(sm sample) []expectedVerdict {
 	empty, err := event.Parse([]byte(`{}`))
 	if err != nil {
@@ -80,8 +81,8 @@ func (s *subject) eventVerdicts(sm sample) []expectedVerdict {
 	return fates
 }
 
-// checkConcurrentPlans: plans of one plugin run at once against one remote without knowing of each other. Under the race detector this
-// finds what they share.
+// checkConcurrentPlans runs several plans of one plugin concurrently against one remote. With the race detector this finds
+// shared state.
 func checkConcurrentPlans(s *subject) {
 	s.eachSample(func(action string, sm sample) {
 		remote := sandbox.Transport(s.plugin.Sandbox.New(nil))

@@ -8,10 +8,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
-// baseContext is that of a check which nobody cancels.
+// baseContext returns the context of a check.
 func (s *subject) baseContext() context.Context { return context.Background() }
 
-// checkActionsHaveCases: somebody has written down what each action does.
+// checkActionsHaveCases checks that a case exists for each action.
 func checkActionsHaveCases(s *subject) {
 	var shown []string
 	for _, c := range s.cases {
@@ -23,12 +23,12 @@ func checkActionsHaveCases(s *subject) {
 	}
 	for _, action := range s.definition.ActionKeys() {
 		if !slices.Contains(shown, action) {
-			s.addFinding(action, "no file in testdata/cases shows what the action does")
+			s.addFinding(action, "no case in testdata/cases uses the action")
 		}
 	}
 }
 
-// checkCasesPass: what is written down holds.
+// checkCasesPass runs the cases.
 func checkCasesPass(s *subject) {
 	registry, err := destination.NewRegistry([]destination.Plugin{s.plugin})
 	if err != nil {
@@ -43,16 +43,16 @@ func checkCasesPass(s *subject) {
 	}
 }
 
-// checkSandboxAccepts: there is a sandbox, and for each action a case whose event it takes without answers that the case brings along.
-// The checks of what a handler does begin with these cases.
+// checkSandboxAccepts checks that the destination has a sandbox, which accepts the event of a case for each action without
+// responses of the case. These events are the samples of the other checks.
 func checkSandboxAccepts(s *subject) {
 	if s.plugin.Sandbox == nil {
-		s.addFinding("", "there is no sandbox")
+		s.addFinding("", "the plugin has no sandbox: set Plugin.Sandbox")
 		return
 	}
 	for _, action := range s.definition.ActionKeys() {
 		if len(s.samplesOf(action)) == 0 {
-			s.addFinding(action, "no case shows an event that the sandbox takes: one without responses and state, with one subscription")
+			s.addFinding(action, "no case has an event that the sandbox accepts: add one without responses and state, and with one subscription")
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// lintCheck makes a check of what destination.Lint finds under the same name.
+// lintCheck returns a check that reports the findings of Definition.Lint with the same name.
 func lintCheck(name string) check {
 	return check{name, func(s *subject) {
 		for _, f := range s.definition.Lint(destination.LintOptions{Directory: s.dir}) {
@@ -17,13 +17,13 @@ func lintCheck(name string) check {
 	}}
 }
 
-// checkPresets: a preset, as it is suggested, takes an event of a case of its action, and the sandbox takes what it becomes.
+// checkPresets checks that a preset selects an event of a case of its action, and that the sandbox accepts its payload.
 func checkPresets(s *subject) {
 	for _, p := range s.definition.Presets {
 		if p.Type != "automatic" {
 			continue
 		}
-		taken, reason := false, "the action has no case that the sandbox takes"
+		taken, reason := false, "the action has no case that the sandbox accepts"
 		for _, sm := range s.samplesOf(p.Action) {
 			sm.instance.Subscriptions = []config.Subscription{{
 				Name: p.Name, Action: p.Action, ActionKey: "action", Subscribe: p.Subscribe, Mapping: p.Mapping, UseDefaultMappings: true,
@@ -41,7 +41,7 @@ func checkPresets(s *subject) {
 			reason = v.Reason
 		}
 		if !taken {
-			s.addFinding("presets."+p.Name, "no event of a case of %s is delivered with it: %s", p.Action, reason)
+			s.addFinding("presets."+p.Name, "it delivers no event of a case of %s: %s", p.Action, reason)
 		}
 	}
 }

@@ -1,11 +1,11 @@
-// Package destinationtest holds a destination against what is true of every good one: a table of small checks with names. An
-// author calls Run in the test of a plugin; the list of all destinations is held against the same table.
+// Package destinationtest checks destinations against a table of named checks that every good destination passes. Call Run in
+// the test of a plugin. All destinations of the registry are checked with the same table.
 //
-// The checks need nothing of a destination but its plugin and its cases (testdata/cases): they fill its passwords with
-// canaries, derive bad input from its fields, and put its sandbox, or a remote that misbehaves, behind its requests. What a
-// destination does on purpose otherwise stands in testdata/waivers.yaml, with a reason. README.md lists the checks.
+// The checks need only a plugin and its cases (testdata/cases). They set passwords to canaries, derive invalid input from the
+// fields, and send requests to the sandbox or to a misbehaving remote. Intended exceptions are listed in testdata/waivers.yaml
+// with a reason. README.md lists the checks.
 //
-// Checks look for goroutines that are left over, so nothing else may run beside them.
+// The checks look for leaked goroutines, so nothing may run concurrently with them.
 package destinationtest
 
 import (
@@ -18,10 +18,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
-// Finding is one way in which a destination is not as it should be.
+// Finding is one check that a destination does not pass.
 type Finding struct {
-	Check   string // the name of the check
-	Of      string // what it is about, such as action.field; "" for the destination
+	Check   string // name of the check
+	Of      string // the subject, such as action.field; "" for the destination
 	Message string
 }
 
@@ -32,13 +32,13 @@ func (f Finding) String() string {
 	return f.Of + ": " + f.Message
 }
 
-// check is one thing that is true of every good destination.
+// check is a named check. run adds findings to the subject.
 type check struct {
 	name string
 	run  func(*subject)
 }
 
-// allChecks are all of them. The first few need only the definition; those behind them need cases that pass.
+// allChecks returns all checks. The first ones need only the definition; the others need cases that pass.
 func allChecks() []check {
 	return []check{
 		lintCheck(destination.CheckNames), lintCheck(destination.CheckDescriptions), lintCheck(destination.CheckSecrets),
@@ -63,7 +63,7 @@ func allChecks() []check {
 	}
 }
 
-// Names are the names of the checks, which waivers use.
+// Names returns the names of the checks, which waivers refer to.
 func Names() []string {
 	var names []string
 	for _, c := range append(allChecks(), check{name: leftoverCheck}) {
@@ -72,16 +72,16 @@ func Names() []string {
 	return names
 }
 
-// leftoverCheck is the check round all others.
+// leftoverCheck is the name of the check that runs around all others.
 const leftoverCheck = "no goroutine is left over"
 
-// Run holds a plugin against all checks, from a test in its directory.
+// Run runs all checks on a plugin, from a test in the plugin's directory.
 func Run(t *testing.T, p destination.Plugin) {
 	t.Helper()
 	RunIn(t, p, ".")
 }
 
-// RunIn is Run for a plugin in another directory.
+// RunIn is like Run for a plugin in another directory.
 func RunIn(t *testing.T, p destination.Plugin, dir string) {
 	t.Helper()
 	findings, err := Find(p, dir)
@@ -91,8 +91,7 @@ func RunIn(t *testing.T, p destination.Plugin, dir string) {
 	reportFindings(t, Names(), findings)
 }
 
-// RunCases runs the cases of a plugin, from a test in its directory, and none of the other checks: for a plugin in the making, whose
-// handlers do not do yet what its remote wants.
+// RunCases runs only the cases of a plugin, from a test in the plugin's directory. Use it while handlers are not complete.
 func RunCases(t *testing.T, p destination.Plugin) {
 	t.Helper()
 	s, err := newSubject(p, ".")
@@ -119,8 +118,8 @@ func reportFindings(t *testing.T, names []string, findings []Finding) {
 	}
 }
 
-// Find is everything that is not as it should be with a plugin in a directory, waivers taken into account. The error is that of
-// a definition, of cases or of waivers that cannot be read, or of a waiver that waives nothing.
+// Find returns the findings for a plugin in a directory, without waived ones. The error says that a definition, a case or a
+// waiver cannot be read, or that a waiver waives nothing.
 func Find(p destination.Plugin, dir string) ([]Finding, error) {
 	s, err := newSubject(p, dir)
 	if err != nil {
@@ -129,7 +128,7 @@ func Find(p destination.Plugin, dir string) ([]Finding, error) {
 	return s.runChecks(allChecks())
 }
 
-// runChecks looks with some of the checks.
+// runChecks runs some of the checks.
 func (s *subject) runChecks(checks []check) ([]Finding, error) {
 	waivers, err := readWaivers(s.dir)
 	if err != nil {
@@ -147,7 +146,7 @@ func (s *subject) runChecks(checks []check) ([]Finding, error) {
 	findings, stale := waivers.removeWaived(s.findings)
 	var list []error
 	for _, w := range stale {
-		list = append(list, fmt.Errorf("%s:%d: the waiver waives nothing: take it away", w.file, w.line))
+		list = append(list, fmt.Errorf("%s:%d: the waiver waives nothing: remove it", w.file, w.line))
 	}
 	return findings, errors.Join(list...)
 }

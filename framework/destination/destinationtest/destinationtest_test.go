@@ -321,9 +321,9 @@ func TestWaivers(t *testing.T) {
 	for name, c := range map[string]struct{ waivers, err string }{
 		"waived":    {"- {check: everything is described, of: createContact.age, reason: the label says it}", ""},
 		"whole":     {"- {check: everything is described, reason: labels say it}", ""},
-		"stale":     {"- {check: everything is described, of: createContact.age, reason: the label says it}\n- {check: cases pass, reason: none}", "waivers.yaml:2: the waiver waives nothing: take it away"},
+		"stale":     {"- {check: everything is described, of: createContact.age, reason: the label says it}\n- {check: cases pass, reason: none}", "waivers.yaml:2: the waiver waives nothing: remove it"},
 		"no reason": {"- {check: everything is described}", "waivers.yaml:1:3: /0 needs a reason"},
-		"no check":  {"- {check: evrything is described, reason: x}", `there is no check "evrything is described" (did you mean "everything is described"?)`},
+		"no check":  {"- {check: evrything is described, reason: x}", `is not the name of a check: "evrything is described" (did you mean "everything is described"?)`},
 		"no list":   {"check: x", "should be a list"},
 	} {
 		t.Run(name, func(t *testing.T) {

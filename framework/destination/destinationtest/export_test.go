@@ -7,7 +7,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
-// FindWith is Find with the one check of a name, and the one round it. It does not wait long for what does not end.
+// FindWith is Find with one check and the leak check. It does not wait long for handlers that do not stop.
 func FindWith(name string, p destination.Plugin, dir string) ([]Finding, error) {
 	s, err := newSubject(p, dir)
 	if err != nil {

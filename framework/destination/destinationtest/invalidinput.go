@@ -13,14 +13,14 @@ import (
 
 // invalidValue is a value with one mistake.
 type invalidValue struct {
-	what  string // the mistake, for people
-	place string // a JSON pointer
-	label string // what an error must name
+	what  string // the mistake, for messages
+	place string // JSON pointer
+	label string // the label that an error must contain
 	value event.Value
 }
 
-// invalidValues are the ways to get one field of a good value wrong: each required field missing, each field of another type or
-// beyond its bounds.
+// invalidValues returns copies of a valid value with one mistake each: a required field that is missing, or a field of another
+// type or out of bounds.
 func invalidValues(fields fieldschema.Fields, good event.Value) (list []invalidValue) {
 	for _, f := range fields {
 		place := fault.PointerKey(f.Key)
@@ -44,7 +44,7 @@ func invalidValues(fields fieldschema.Fields, good event.Value) (list []invalidV
 	return list
 }
 
-// invalidFieldValues are values that a field does not take, by what is wrong with them.
+// invalidFieldValues returns values that are invalid for a field, by the mistake.
 func invalidFieldValues(f fieldschema.Field) map[string]event.Value {
 	text, object := event.NewString("%zz is no such thing"), event.NewObject([]event.Member{{Key: "k", Value: event.NewInt(1)}})
 	bad := map[string]event.Value{"is of another type": object}
@@ -60,7 +60,7 @@ func invalidFieldValues(f fieldschema.Field) map[string]event.Value {
 		bad["is of another format"] = text
 	}
 	for key, bound := range map[string]event.Value{"is too small": f.Minimum, "is too large": f.Maximum} {
-		if !bound.Exists() || f.Key == destination.BatchSize || f.Key == destination.BatchBytes { // the runtime caps them
+		if !bound.Exists() || f.Key == destination.BatchSize || f.Key == destination.BatchBytes { // the runtime limits them
 			continue
 		}
 		beyond := bound.Float() + 1
@@ -79,7 +79,7 @@ func invalidFieldValues(f fieldschema.Field) map[string]event.Value {
 	return bad
 }
 
-// withMember is an object with another value at a key; without the key where the value is absent.
+// withMember returns an object with another value at a key, or without the key if the value is absent.
 func withMember(v event.Value, key string, value event.Value) event.Value {
 	var members []event.Member
 	for k, m := range v.Members() {
@@ -93,8 +93,8 @@ func withMember(v event.Value, key string, value event.Value) event.Value {
 	return event.NewObject(members)
 }
 
-// checkBadSettings: an instance with a mistake in its settings does not start, and the error says which setting it is, by its label and
-// its place, and no secret. A setting that is not there is a mistake too.
+// checkBadSettings checks that an instance with invalid or unknown settings does not start, and that the error has the
+// setting's label and place, and no secret.
 func checkBadSettings(s *subject) {
 	settings := withDefaults(s.anySettings(), s.definition.Settings)
 	list := invalidValues(s.definition.Settings, settings)
@@ -103,7 +103,7 @@ func checkBadSettings(s *subject) {
 		sm := sample{}
 		sm.instance.ID, sm.instance.Settings = "suite", w.value
 		if f := s.definition.Settings.Get(strings.TrimPrefix(w.place, "/")); w.what == "is missing" && f != nil && f.Default.Exists() {
-			continue // the default stands in
+			continue // the default is used
 		}
 		_, err := s.newRig(sm, respondWith(200, "{}"))
 		s.checkRefusal("settings."+w.place[1:], w, err, "/settings")
@@ -115,7 +115,7 @@ func checkBadSettings(s *subject) {
 	}
 }
 
-// checkStrangeSetting: a text that only CheckSettings can judge is taken, or refused without a secret.
+// checkStrangeSetting checks that the error for a text that only CheckSettings can refuse contains no secret.
 func (s *subject) checkStrangeSetting(key string, settings event.Value) {
 	sm := sample{}
 	sm.instance.ID, sm.instance.Settings = "suite", settings
@@ -124,7 +124,7 @@ func (s *subject) checkStrangeSetting(key string, settings event.Value) {
 	}
 }
 
-// withDefaults are settings with the defaults of those that are absent.
+// withDefaults returns settings with the defaults of absent ones.
 func withDefaults(settings event.Value, fields fieldschema.Fields) event.Value {
 	for _, f := range fields {
 		if settings.Get(f.Key).Kind() == event.Absent && f.Default.Kind() != event.Absent {
@@ -134,7 +134,7 @@ func withDefaults(settings event.Value, fields fieldschema.Fields) event.Value {
 	return settings
 }
 
-// anySettings are settings that work.
+// anySettings returns valid settings.
 func (s *subject) anySettings() event.Value {
 	for _, sm := range s.samples {
 		return sm.instance.Settings
@@ -142,10 +142,10 @@ func (s *subject) anySettings() event.Value {
 	return event.NewObject(nil)
 }
 
-// checkRefusal finds an error that does not say what is wrong.
+// checkRefusal checks that an error names the field and its place.
 func (s *subject) checkRefusal(of string, w invalidValue, err error, root string) {
 	if err == nil {
-		s.addFinding(of, "is taken though it %s", w.what)
+		s.addFinding(of, "is accepted although it %s", w.what)
 		return
 	}
 	placed := false
@@ -161,8 +161,8 @@ func (s *subject) checkRefusal(of string, w invalidValue, err error, root string
 	s.checkNoSecret(of, "the error of one that "+w.what, err.Error())
 }
 
-// checkBadPayloads: a payload with a mistake is refused before anything is sent for it, by the field's label and place, and the good
-// ones of its batch go on.
+// checkBadPayloads checks that an invalid payload is refused before anything is sent for it, with the field's label and place,
+// and that the valid payloads of its batch are sent.
 func checkBadPayloads(s *subject) {
 	s.eachSample(func(action string, sm sample) {
 		r, err := s.newRig(sm, nil)
@@ -190,7 +190,7 @@ func checkBadPayloads(s *subject) {
 	})
 }
 
-// checkUnknownKeys: what no field is for is dropped on the way to the handler, and a mapping that makes it is warned of.
+// checkUnknownKeys checks that keys without a field do not reach the handler, and that a mapping with one causes a warning.
 func checkUnknownKeys(s *subject) {
 	const key = "no_such_field"
 	s.eachSample(func(action string, sm sample) {
@@ -208,12 +208,12 @@ func checkUnknownKeys(s *subject) {
 			return
 		}
 		if warnings := fmt.Sprint(r.plan.Warnings()); !strings.Contains(warnings, key) {
-			s.addFinding(action, "a mapping of a field that is not there goes without a warning")
+			s.addFinding(action, "a mapping with an unknown field causes no warning")
 		}
 		r.deliverPayloads(s.baseContext(), sm.event, withMember(sm.payload, key, text))
 		for _, request := range r.sentRequests() {
 			if strings.Contains(request, text.Str()) {
-				s.addFinding(action, "what no field is for is sent")
+				s.addFinding(action, "an unknown key is sent")
 			}
 		}
 	})

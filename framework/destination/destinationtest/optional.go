@@ -12,8 +12,8 @@ import (
 // deletion is an event that asks to delete a user.
 const deletion = `{"type":"delete","userId":"u1","timestamp":"2026-01-02T03:04:05Z"}`
 
-// checkDeletions: where a destination deletes users, the sandbox takes a deletion, and an answer that is an error makes the verdict that
-// its status asks for.
+// checkDeletions checks that the sandbox accepts a deletion, if the destination deletes users, and that an error response leads
+// to the verdict of its status.
 func checkDeletions(s *subject) {
 	if s.plugin.OnDelete == nil || len(s.samples) == 0 {
 		return
@@ -26,7 +26,7 @@ func checkDeletions(s *subject) {
 	sm := s.samples[0]
 	if r, err := s.newRig(sm, nil); err == nil {
 		if v := r.plan.Run(s.baseContext(), e)[0]; v.Outcome != runtime.Delivered && v.Outcome != runtime.Skipped {
-			s.addFinding(runtime.OnDelete, "the sandbox does not take a deletion: %s", v.Reason)
+			s.addFinding(runtime.OnDelete, "the sandbox does not accept a deletion: %s", v.Reason)
 		}
 	}
 	for _, status := range append(finalStatuses(), retryableStatuses()...) {
@@ -45,7 +45,8 @@ func checkDeletions(s *subject) {
 	}
 }
 
-// checkChoices: the sandbox gives the choices of fields that fetch them, and a remote that fails makes an error without a secret.
+// checkChoices checks that the sandbox returns the choices of dynamic fields, and that a failing remote leads to an error
+// without secrets.
 func checkChoices(s *subject) {
 	for _, action := range s.definition.ActionKeys() {
 		samples := s.samplesOf(action)
@@ -60,14 +61,14 @@ func checkChoices(s *subject) {
 		for _, field := range r.plan.Dynamic(action) {
 			of := action + "." + field
 			if _, err := r.plan.Choices(s.baseContext(), action, field, "", "", samples[0].payload); err != nil {
-				s.addFinding(of, "the sandbox does not give the choices of the field: %v", err)
+				s.addFinding(of, "the sandbox does not return the choices of the field: %v", err)
 			}
 			failing, err := s.newRig(samples[0], echoRemote(http.StatusUnauthorized))
 			if err != nil {
 				continue
 			}
 			if _, err = failing.plan.Choices(s.baseContext(), action, field, "x", "", samples[0].payload); err == nil {
-				s.addFinding(of, "a remote that answers 401 makes no error")
+				s.addFinding(of, "no error although the remote answers 401")
 			} else {
 				s.checkNoSecret(of, "the error of its choices", err.Error())
 			}
@@ -75,7 +76,7 @@ func checkChoices(s *subject) {
 	}
 }
 
-// isDeletion tells whether an event goes to OnDelete and to no action.
+// isDeletion reports whether an event goes to OnDelete.
 func (s *subject) isDeletion(e event.Event) bool {
 	return s.plugin.OnDelete != nil && e.Value().Get("type").Str() == "delete"
 }

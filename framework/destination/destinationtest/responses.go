@@ -10,14 +10,15 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// finalStatuses are statuses that stay as they are, passing those that may be gone the next time. Of others, such as 404 and 409, a
-// destination may make what it likes.
+// finalStatuses and retryableStatuses are statuses with a fixed class. A destination may treat others, such as 404 and 409, as
+// it likes.
 func finalStatuses() []int { return []int{400, 401, 403, 413, 422, 501} }
 func retryableStatuses() []int {
 	return []int{0, 408, 423, 429, 500, 502, 503, 504}
 }
 
-// checkStatusClasses: an answer that is an error makes the verdict that its status asks for, whichever request of the handler it answers.
+// checkStatusClasses checks that an error response leads to the verdict of its status, whichever request of the handler it
+// answers.
 func checkStatusClasses(s *subject) {
 	s.eachSample(func(action string, sm sample) {
 		for _, status := range append(finalStatuses(), retryableStatuses()...) {
@@ -33,7 +34,7 @@ func checkStatusClasses(s *subject) {
 			for _, v := range r.deliverPayloads(s.baseContext(), sm.event, sm.payload) {
 				s.checkVerdict(fmt.Sprintf("%s.%d", action, status), v, want)
 				if status == http.StatusTooManyRequests && v.RetryAfter < time.Second {
-					s.addFinding(fmt.Sprintf("%s.%d", action, status), "the wait that the remote asks for is lost: 7 s became %v", v.RetryAfter)
+					s.addFinding(fmt.Sprintf("%s.%d", action, status), "the remote's Retry-After of 7 s became %v", v.RetryAfter)
 				}
 			}
 		}
@@ -52,7 +53,7 @@ func (s *subject) checkVerdict(of string, v runtime.Verdict, want runtime.Outcom
 	}
 }
 
-// checkLaterResponses lets each request of a delivery go unanswered in turn: what is not known to have arrived is not delivered.
+// checkLaterResponses leaves each request of a delivery unanswered in turn. The event must not be delivered.
 func (s *subject) checkLaterResponses(action string, sm sample) {
 	const most = 6
 	good, err := s.newRig(sm, nil)
@@ -77,7 +78,7 @@ func (s *subject) checkLaterResponses(action string, sm sample) {
 	}
 }
 
-// checkStrangeResponses: whatever a remote says with a 200, the handler keeps its contract.
+// checkStrangeResponses checks that the handler fulfils its contract for any body of a 200 response.
 func checkStrangeResponses(s *subject) {
 	bodies := []string{
 		"", "null", "{}", "[]", `"ok"`, "<html>", `{"errors":"no"}`, `{"errors":[{"index":99},{"index":-1},{"index":"x"}]}`,
@@ -92,25 +93,25 @@ func checkStrangeResponses(s *subject) {
 			}
 			for _, v := range r.deliverPayloads(s.baseContext(), sm.event, sm.payload, sm.payload) {
 				if v.Code == fault.CodeInternal {
-					s.addFinding(action, "the handler breaks its contract where the answer is %q: %s", body, v.Reason)
+					s.addFinding(action, "the handler breaks its contract if the response is %q: %s", body, v.Reason)
 				}
 			}
 		}
 	})
 }
 
-// endsWithin is how long a handler may go on after its context has ended.
+// endsWithin is how long a handler may run after its context has ended.
 const endsWithin = 30 * time.Second
 
-// checkCancellation: a handler ends with its context, before and while it waits for an answer, and what it has not delivered is tried
-// again.
+// checkCancellation checks that a handler ends with its context, before and during a request, and that undelivered events are
+// retried.
 func checkCancellation(s *subject) {
 	s.eachSample(func(action string, sm sample) {
 		_ = s.checkCancelledDelivery(action, sm, true) && s.checkCancelledDelivery(action, sm, false)
 	})
 }
 
-// checkCancelledDelivery cancels a delivery before it begins, or once its first request is under way, and tells whether it ended.
+// checkCancelledDelivery cancels a delivery before it begins, or during its first request, and reports whether it ended.
 func (s *subject) checkCancelledDelivery(action string, sm sample, early bool) bool {
 	ctx, cancel := context.WithCancel(s.baseContext())
 	defer cancel()
@@ -138,7 +139,7 @@ func (s *subject) checkCancelledDelivery(action string, sm sample, early bool) b
 		s.checkVerdict(action, verdict, runtime.Retry)
 		return true
 	case <-time.After(s.endsWithin):
-		s.addFinding(action, "the handler goes on after its context has ended: does each request have it?")
+		s.addFinding(action, "the handler does not stop when its context ends: pass the context to every request")
 	}
 	close(late)
 	<-done

@@ -20,13 +20,13 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// canaryFor is a secret that is known wherever it shows.
+// canaryFor returns a secret that is easy to find in texts.
 func canaryFor(key string) string { return "canary-of-" + key + "-6f1d0c9b27" }
 
-// accessToken names the canary of access tokens.
+// accessToken is the key of the access token's canary.
 const accessToken = "access-token"
 
-// secretCanaries are the secrets of an instance.
+// secretCanaries returns the canaries of an instance's secrets.
 func (s *subject) secretCanaries() []string {
 	list := []string{canaryFor(accessToken)}
 	for _, key := range s.definition.Secrets() {
@@ -35,7 +35,7 @@ func (s *subject) secretCanaries() []string {
 	return list
 }
 
-// withCanaries is an instance with a canary for each of its secrets.
+// withCanaries returns an instance whose secrets are canaries.
 func (s *subject) withCanaries(in config.Instance) config.Instance {
 	var members []event.Member
 	for _, key := range s.definition.Secrets() {
@@ -45,7 +45,7 @@ func (s *subject) withCanaries(in config.Instance) config.Instance {
 	return in
 }
 
-// rig is a plan of a sample, what its requests go to, and all that people get to see of it.
+// rig is a plan for a sample, with the requests that it sends and all output that users see.
 type rig struct {
 	plan     *runtime.Plan
 	recorder *recorder
@@ -53,7 +53,7 @@ type rig struct {
 	output   bytes.Buffer
 }
 
-// newRig makes a plan of a sample. Without a remote, a fresh sandbox answers.
+// newRig returns a rig for a sample. If remote is nil, a new sandbox is used.
 func (s *subject) newRig(sm sample, remote http.RoundTripper) (*rig, error) {
 	if remote == nil {
 		remote = sandbox.Transport(s.plugin.Sandbox.New(nil))
@@ -75,7 +75,7 @@ func (s *subject) newRig(sm sample, remote http.RoundTripper) (*rig, error) {
 	return r, err
 }
 
-// Write keeps what people get to see.
+// Write records output that users see.
 func (r *rig) Write(text []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -90,7 +90,7 @@ func (r *rig) sentRequests() []string {
 	return r.recorder.requests
 }
 
-// deliverPayloads takes payloads of one event to the handler in batches, as the queue does. The verdicts are index by index.
+// deliverPayloads delivers payloads of one event in batches, as the queue does. The verdicts are by index.
 func (r *rig) deliverPayloads(ctx context.Context, e event.Event, payloads ...event.Value) []runtime.Verdict {
 	verdicts := make([]runtime.Verdict, len(payloads))
 	var batches runtime.Batches
@@ -114,7 +114,7 @@ func (r *rig) deliverPayloads(ctx context.Context, e event.Event, payloads ...ev
 	return verdicts
 }
 
-// recorder keeps what is sent.
+// recorder is a transport that records requests.
 type recorder struct {
 	remote   http.RoundTripper
 	mu       sync.Mutex
@@ -149,7 +149,7 @@ func (f remoteFunc) RoundTrip(r *http.Request) (*http.Response, error) { return 
 
 var errNoAnswer = errors.New("the connection was reset")
 
-// respondWith is a remote that says the same to everything. A status of 0 is no answer.
+// respondWith returns a remote with the same response to every request. A status of 0 means no response.
 func respondWith(status int, body string, header ...string) remoteFunc {
 	return func(r *http.Request) (*http.Response, error) {
 		if status == 0 {

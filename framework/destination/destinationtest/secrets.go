@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// checkNoSecret finds a canary in what people get to see.
+// checkNoSecret reports a canary in a text that users see.
 func (s *subject) checkNoSecret(of, where, text string) {
 	for _, secret := range s.secretCanaries() {
 		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret))} {
@@ -21,13 +21,13 @@ func (s *subject) checkNoSecret(of, where, text string) {
 	}
 }
 
-// excerptAround is the part of a text that is near to another.
+// excerptAround returns the surroundings of part in text.
 func excerptAround(text, part string) string {
 	at := strings.Index(text, part)
 	return text[max(0, at-60):min(len(text), at+len(part)+20)]
 }
 
-// checkSecrets: neither verdicts nor logs nor traces show a secret, also where the remote repeats all that it was sent.
+// checkSecrets checks that verdicts, logs and traces contain no secret, even if the remote repeats everything it was sent.
 func checkSecrets(s *subject) {
 	s.eachSample(func(action string, sm sample) {
 		for _, status := range []int{200, 400, 401, 429, 500} {
@@ -48,7 +48,7 @@ func checkSecrets(s *subject) {
 	})
 }
 
-// echoRemote is a remote that repeats what it was sent.
+// echoRemote returns a remote that repeats what it was sent.
 func echoRemote(status int) remoteFunc {
 	return func(r *http.Request) (*http.Response, error) {
 		said := []string{r.URL.String()}
@@ -68,8 +68,7 @@ func echoRemote(status int) remoteFunc {
 	}
 }
 
-// checkCredentials: where requests prove who sends them, people can ask whether they would be let in: the sandbox lets them, and a
-// remote that answers 401 does not.
+// checkCredentials checks that the credentials test passes with the sandbox and fails if the remote answers 401.
 func checkCredentials(s *subject) {
 	if s.definition.Scheme == "none" || len(s.samples) == 0 {
 		return
@@ -82,6 +81,6 @@ func checkCredentials(s *subject) {
 	}
 	r, err := s.newRig(sm, respondWith(http.StatusUnauthorized, `{"message":"who are you?"}`))
 	if err == nil && r.plan.Test(s.baseContext()) == nil {
-		s.addFinding("", "the credentials test passes though the remote answers 401: is there one (Plugin.Test)?")
+		s.addFinding("", "the credentials test passes although the remote answers 401: set Plugin.Test")
 	}
 }

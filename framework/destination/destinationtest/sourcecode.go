@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// forbiddenNames are what a destination must not use, and what there is instead.
+// forbiddenNames lists names that a destination must not use, and the alternative.
 func forbiddenNames() map[string]map[string]string {
 	const client, clock, log = "send requests with call.Client", "ask call.Now", "write to call.Log"
 	return map[string]map[string]string{
@@ -38,11 +38,11 @@ func forbiddenNames() map[string]map[string]string {
 	}
 }
 
-// sandboxFile is the one file that may hold state: the sandbox of a destination stands for a remote.
+// sandboxFile is the one file that may hold state, since it simulates the remote.
 const sandboxFile = "sandbox.go"
 
-// checkPlumbing: a destination starts no goroutines, keeps nothing in variables of its package, and gets its client, its clock and its
-// environment from the framework.
+// checkPlumbing checks that a destination starts no goroutines, keeps no state in package variables, and gets its client, clock
+// and environment from the framework.
 func checkPlumbing(s *subject) {
 	files, err := filepath.Glob(filepath.Join(s.dir, "*.go"))
 	if err != nil {
@@ -66,7 +66,7 @@ func checkPlumbing(s *subject) {
 	p.inspectFiles()
 }
 
-// isBuildIgnored tells whether a file is a program of its own (//go:build ignore).
+// isBuildIgnored reports whether a file is a separate program (//go:build ignore).
 func isBuildIgnored(f *ast.File) bool {
 	for _, group := range f.Comments {
 		for _, c := range group.List {
@@ -78,7 +78,7 @@ func isBuildIgnored(f *ast.File) bool {
 	return false
 }
 
-// codePackage is the source of a destination with what its names stand for. Imports are not read: their names are enough.
+// codePackage is the Go source of a destination with type information. Imports are not loaded; their names are enough.
 type codePackage struct {
 	*subject
 	set       *token.FileSet
@@ -91,10 +91,10 @@ type codePackage struct {
 func (p *codePackage) inspectFiles() {
 	info := types.Info{Uses: map[*ast.Ident]types.Object{}}
 	config := types.Config{
-		Error:    func(error) {}, // what comes of imports that are not read
+		Error:    func(error) {}, // errors because imports are not loaded
 		Importer: noImports{},
 	}
-	pkg, _ := config.Check("destination", p.set, p.files, &info) // its errors are those of the imports
+	pkg, _ := config.Check("destination", p.set, p.files, &info) // only errors of the imports
 	p.uses, p.scope = info.Uses, pkg.Scope()
 	for _, f := range p.files {
 		sandbox := filepath.Base(p.set.Position(f.Package).Filename) == sandboxFile
@@ -105,7 +105,7 @@ func (p *codePackage) inspectFiles() {
 	}
 }
 
-// noImports reads no package.
+// noImports is an importer that loads no package.
 type noImports struct{}
 
 func (noImports) Import(string) (*types.Package, error) {
@@ -141,7 +141,7 @@ func (p *codePackage) checkNode(n ast.Node, sandbox bool) {
 	}
 }
 
-// checkSelector finds what is used of packages that are none of a destination's business.
+// checkSelector reports the use of forbidden names of other packages.
 func (p *codePackage) checkSelector(n *ast.SelectorExpr, sandbox bool) {
 	name, ok := n.X.(*ast.Ident)
 	if !ok {
@@ -164,7 +164,7 @@ func (p *codePackage) checkSelector(n *ast.SelectorExpr, sandbox bool) {
 	}
 }
 
-// checkMutation finds a variable of the package that is assigned to, in whole or in part, or whose address is taken.
+// checkMutation reports a package variable that is assigned to, in whole or in part, or whose address is taken.
 func (p *codePackage) checkMutation(target ast.Expr) {
 	for {
 		switch e := target.(type) {
@@ -178,7 +178,7 @@ func (p *codePackage) checkMutation(target ast.Expr) {
 			target = e.X
 		case *ast.Ident:
 			if v, ok := p.uses[e].(*types.Var); ok && v.Parent() == p.scope {
-				p.reportAt(e, "the package variable %s is changed: keep it in call.State, or hand it on", e.Name)
+				p.reportAt(e, "the package variable %s is changed: keep it in call.State, or pass it as an argument", e.Name)
 			}
 			return
 		default:
@@ -187,7 +187,7 @@ func (p *codePackage) checkMutation(target ast.Expr) {
 	}
 }
 
-// checkVariables finds package variables that can only be meant to change.
+// checkVariables reports package variables whose type is only useful for shared state.
 func (p *codePackage) checkVariables(d *ast.GenDecl) {
 	if d.Tok != token.VAR {
 		return
@@ -207,7 +207,7 @@ func (p *codePackage) checkVariables(d *ast.GenDecl) {
 				if x, ok := n.X.(*ast.Ident); ok {
 					pkg, ok := p.uses[x].(*types.PkgName)
 					if ok && holdsState(pkg.Imported().Path(), n.Sel.Name) {
-						p.reportAt(n, "the package variable %s is made to change: keep it in call.State", v.Names[0].Name)
+						p.reportAt(n, "the package variable %s holds shared state: keep it in call.State", v.Names[0].Name)
 					}
 				}
 			}
@@ -220,7 +220,7 @@ func holdsState(path, name string) bool {
 	return path == "sync/atomic" || path == "sync" && !strings.HasPrefix(name, "Once")
 }
 
-// reportAt finds something at a place in the source.
+// reportAt adds a finding with a place in the source.
 func (p *codePackage) reportAt(n ast.Node, format string, args ...any) {
 	place := p.set.Position(n.Pos())
 	p.addFinding(filepath.Base(place.Filename), "line %d: "+format, append([]any{place.Line}, args...)...)

@@ -15,7 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// subject is a destination under test, and what was found of it.
+// subject is a destination under test with its findings.
 type subject struct {
 	plugin     destination.Plugin
 	definition *destination.Definition
@@ -25,14 +25,14 @@ type subject struct {
 
 	endsWithin time.Duration
 
-	check    string // the one that looks now
+	check    string // the running check
 	findings []Finding
 }
 
-// sample is an event that the sandbox takes, from a case of an action, and the payload that it becomes.
+// sample is an event of a case that the sandbox accepts, with its payload.
 type sample struct {
 	action   string
-	instance config.Instance // with canaries for secrets
+	instance config.Instance // with canaries as secrets
 	env      event.Value
 	event    event.Event
 	payload  event.Value
@@ -69,7 +69,7 @@ func newSubject(p destination.Plugin, dir string) (*subject, error) {
 	return s, nil
 }
 
-// caseFiles are the cases of a destination: in testdata/cases, or those that the repository shows beside its events.
+// caseFiles returns the case files of a destination: in testdata/cases and in fixtures/<slug>/cases of the repository.
 func caseFiles(dir, slug string) (files []string, err error) {
 	for _, folder := range []string{
 		filepath.Join(dir, "testdata", "cases"), filepath.Join(dir, "..", "..", "fixtures", slug, "cases"),
@@ -89,8 +89,7 @@ func (s *subject) addFinding(of, format string, args ...any) {
 	s.findings = append(s.findings, Finding{Check: s.check, Of: of, Message: fmt.Sprintf(format, args...)})
 }
 
-// addSample adds what the sandbox takes of a case's events. A case that begins with a state, or with answers of its own, shows
-// something else.
+// addSample adds the events of a case that the sandbox accepts. Cases with a state or with responses of their own are skipped.
 func (s *subject) addSample(c harness.Case) {
 	body := c.Body()
 	instance, err := c.Instance(s.definition)
@@ -120,7 +119,7 @@ func (s *subject) addSample(c harness.Case) {
 	}
 }
 
-// samplesOf are the samples of an action.
+// samplesOf returns the samples of an action.
 func (s *subject) samplesOf(action string) (list []sample) {
 	for _, sm := range s.samples {
 		if sm.action == action {
@@ -130,7 +129,7 @@ func (s *subject) samplesOf(action string) (list []sample) {
 	return list
 }
 
-// eachSample looks at a few samples of each action: one for each way in which its cases configure it, and not too many.
+// eachSample calls look for a few samples of each action, one for each configuration in its cases.
 func (s *subject) eachSample(look func(of string, sm sample)) {
 	const most = 3
 	for _, action := range s.definition.ActionKeys() {

@@ -13,16 +13,16 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 )
 
-// waiver says that a finding is meant: a list of these stands in testdata/waivers.yaml.
+// waiver marks findings as intended. testdata/waivers.yaml is a list of waivers.
 type waiver struct {
-	check, of string // of "" waives every finding of the check
+	check, of string // if of is "", every finding of the check is waived
 	file      string
 	line      int
 }
 
 type waivers []waiver
 
-// readWaivers reads the waivers of a directory. Each needs a check that exists and a reason.
+// readWaivers reads the waivers of a directory. Each needs the name of a check and a reason.
 func readWaivers(dir string) (waivers, error) {
 	file := filepath.Join(dir, "testdata", "waivers.yaml")
 	text, err := os.ReadFile(file)
@@ -45,7 +45,7 @@ func readWaivers(dir string) (waivers, error) {
 		w := waiver{check: v.Get("check").Str(), of: v.Get("of").Str(), file: file}
 		w.line, _ = doc.Position(place)
 		if !slices.Contains(Names(), w.check) {
-			problems.Add(place+"/check", "there is no check %q%s", w.check, fault.DidYouMean(w.check, Names()))
+			problems.Add(place+"/check", "is not the name of a check: %q%s", w.check, fault.DidYouMean(w.check, Names()))
 		}
 		if v.Get("reason").Str() == "" {
 			problems.Add(place, "needs a reason")
@@ -62,7 +62,7 @@ func (w waiver) coversFinding(f Finding) bool {
 	return w.check == f.Check && (w.of == "" || w.of == f.Of)
 }
 
-// removeWaived takes away the findings that are waived, and gives the waivers that waive nothing.
+// removeWaived returns the findings that are not waived, and the waivers that waive nothing.
 func (list waivers) removeWaived(findings []Finding) (rest []Finding, stale waivers) {
 	used := make([]bool, len(list))
 	for _, f := range findings {

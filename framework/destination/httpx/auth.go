@@ -8,7 +8,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// auth adds credentials to a copy of the request and tells the redactor of them. Where they are refused, it tries fresh ones.
+// auth adds credentials to a copy of the request and adds them to the redactor. After a 401 it tries new ones once.
 type auth struct {
 	next      http.RoundTripper
 	authorize func(context.Context, *http.Request) error
@@ -41,7 +41,7 @@ func (a *auth) RoundTrip(req *http.Request) (*http.Response, error) {
 	return a.next.RoundTrip(signed)
 }
 
-// authorizeCopy is a copy of the request with credentials.
+// authorizeCopy returns a copy of the request with credentials.
 func (a *auth) authorizeCopy(req *http.Request) (*http.Request, error) {
 	signed := req.Clone(req.Context())
 	if signed.Header == nil {
@@ -54,7 +54,7 @@ func (a *auth) authorizeCopy(req *http.Request) (*http.Request, error) {
 	return signed, nil
 }
 
-// unauthorizedError is the failure of a request for which there are no credentials.
+// unauthorizedError returns the error of a request that got no credentials.
 func unauthorizedError(err error) error {
 	var known *fault.Error
 	if errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

@@ -10,14 +10,14 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// memoryBody is a body in memory. Seek makes it readable again.
+// memoryBody is a body in memory. Seek rewinds it.
 type memoryBody struct {
 	*bytes.Reader
-	raw []byte // what it reads; not to be changed
+	raw []byte // the whole body; read-only
 }
 
-// Body is the body of a request that is in memory anyhow: a Client does not read it into memory once more. raw must not be
-// changed as long as the request may be sent.
+// Body returns a request body that is already in memory, so that a chain does not copy it. raw must not be changed while the
+// request may be sent.
 func Body(raw []byte) io.ReadCloser { return newMemoryBody(raw) }
 
 func newMemoryBody(raw []byte) *memoryBody {
@@ -26,7 +26,7 @@ func newMemoryBody(raw []byte) *memoryBody {
 
 func (*memoryBody) Close() error { return nil }
 
-// bytesOf is what a body holds that the chain has read, nil for another.
+// bytesOf returns the bytes of a memoryBody, and nil for any other.
 func bytesOf(body io.Reader) []byte {
 	if h, ok := body.(*memoryBody); ok {
 		return h.raw
@@ -36,7 +36,7 @@ func bytesOf(body io.Reader) []byte {
 
 var errTooLarge = errors.New("the body is too large")
 
-// readBounded reads a body to its end and closes it; errTooLarge where it is longer than most bytes.
+// readBounded reads a body to its end and closes it. It returns errTooLarge if it is longer than most bytes.
 func readBounded(body io.ReadCloser, most int64) ([]byte, error) {
 	defer body.Close()
 	if raw := bytesOf(body); raw != nil {
@@ -52,7 +52,7 @@ func readBounded(body io.ReadCloser, most int64) ([]byte, error) {
 	return raw, err
 }
 
-// withBufferedBody is the request with its body in memory. The body of the request it is given is always closed.
+// withBufferedBody returns the request with its body in memory. It always closes the body of req.
 func withBufferedBody(req *http.Request, most int64) (*http.Request, error) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req, nil

@@ -10,7 +10,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// bounds reads an answer to its end, so that its connection is free again and nothing above waits on the network.
+// bounds reads a response to its end, within a time and a size, so that the connection is free and callers do not wait for the
+// network.
 type bounds struct {
 	next     http.RoundTripper
 	maxBytes int64
@@ -33,7 +34,7 @@ func (b *bounds) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, err
 }
 
-// bufferBody takes the body of an answer into memory.
+// bufferBody reads the body of a response into memory.
 func (b *bounds) bufferBody(response *http.Response) error {
 	if response.Body == nil {
 		response.Body = http.NoBody
@@ -49,8 +50,8 @@ func (b *bounds) bufferBody(response *http.Response) error {
 	return nil
 }
 
-// tooLargeError is the failure of an answer that is not read to its end. An error status keeps its meaning; after any other
-// one the remote has acted, and sending the request again would bring the same answer.
+// tooLargeError returns the error of a response that is too large. An error status keeps its meaning. After any other status
+// the remote has acted, and a retry would get the same response, so it is final.
 func (b *bounds) tooLargeError(response *http.Response) error {
 	message := fmt.Sprintf("the answer (status %d) is larger than %d bytes", response.StatusCode, b.maxBytes)
 	if response.StatusCode < 400 {

@@ -15,14 +15,14 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Egress says which hosts events may choose in spite of what is refused by default: addresses that are not public, and hosts that
-// would get credentials of the instance. Nil allows none. An Egress is immutable.
+// Egress lists hosts that events may choose although they are refused by default: addresses that are not public, and hosts that
+// would get credentials of the instance. A nil Egress allows none. It is immutable.
 type Egress struct {
 	networks []netip.Prefix
-	hosts    map[string]bool // names and host:port, in lower case
+	hosts    map[string]bool // names and host:port in lower case
 }
 
-// ParseEgress reads CIDRs, addresses, hosts and host:port. The error is a fault.Problems with the index of each entry.
+// ParseEgress parses CIDRs, addresses, hosts and host:port. The error is a fault.Problems with the index of each invalid entry.
 func ParseEgress(allow []string) (*Egress, error) {
 	e := &Egress{hosts: map[string]bool{}}
 	var problems fault.Problems
@@ -40,7 +40,7 @@ func ParseEgress(allow []string) (*Egress, error) {
 	return e, problems.Err()
 }
 
-// plainHost is a host as it is compared: in lower case, without the dot that ends an absolute name.
+// plainHost returns a host in lower case and without the dot that ends an absolute name.
 func plainHost(host string) string {
 	name, port, err := net.SplitHostPort(host)
 	if err != nil {
@@ -49,7 +49,7 @@ func plainHost(host string) string {
 	return net.JoinHostPort(strings.TrimSuffix(strings.ToLower(name), "."), port)
 }
 
-// allowsHost reports whether a URL's host is allowed, by its name or as an address.
+// allowsHost reports whether a URL's host is allowed by name or address.
 func (e *Egress) allowsHost(u *url.URL) bool {
 	if e == nil {
 		return false
@@ -85,23 +85,23 @@ func portOf(u *url.URL) string {
 	return "443"
 }
 
-// EgressError is why a request whose URL an event chose was not sent.
+// EgressError is the error of a request that was not sent to a host that an event chose.
 type EgressError struct {
 	Host  string
-	Why   string // after "because"
-	Allow string // the entry of egress.allow that would permit it
+	Why   string // the text after "because"
+	Allow string // the entry of egress.allow that would allow it
 }
 
 func (e *EgressError) Error() string {
 	return fmt.Sprintf("the request was not sent to %s, a host that the event chose, because %s: if it is meant, add %q to egress: {allow: […]} in the config", e.Host, e.Why, e.Allow)
 }
 
-// asFault is the final failure for it.
+// asFault returns the final error.
 func (e *EgressError) asFault() *fault.Error {
 	return &fault.Error{Code: fault.CodeEgress, Status: http.StatusBadRequest, Message: e.Error(), Cause: e}
 }
 
-// notPublic are the networks that are not public, with what they are. Those of net/netip's predicates are not repeated.
+// notPublic lists networks that are not public, besides those of net/netip's predicates.
 var notPublic = []struct {
 	network netip.Prefix
 	is      string
@@ -123,7 +123,7 @@ var notPublic = []struct {
 	{netip.MustParsePrefix("fec0::/10"), "a private address"},
 }
 
-// embedding are the networks whose addresses contain an IPv4 address, with its first byte.
+// embedding lists networks whose addresses contain an IPv4 address, with the index of its first byte.
 var embedding = []struct {
 	network netip.Prefix
 	at      int
@@ -131,7 +131,7 @@ var embedding = []struct {
 	{netip.MustParsePrefix("::/96"), 12}, {netip.MustParsePrefix("64:ff9b::/96"), 12}, {netip.MustParsePrefix("2002::/16"), 2},
 }
 
-// whyNotPublic says what an address is that is not public, and is "" for a public one.
+// whyNotPublic describes an address that is not public. It returns "" for a public one.
 func whyNotPublic(addr netip.Addr) string {
 	addr = addr.Unmap().WithZone("")
 	switch {
@@ -161,7 +161,7 @@ func whyNotPublic(addr netip.Addr) string {
 	return ""
 }
 
-// checkAddr refuses an address that is neither public nor allowed, to which the host of a request leads.
+// checkAddr refuses an address of a request's host that is neither public nor allowed.
 func (e *Egress) checkAddr(host string, addr netip.Addr) error {
 	why := whyNotPublic(addr)
 	if why == "" || e.allowsAddr(addr) {
@@ -171,7 +171,7 @@ func (e *Egress) checkAddr(host string, addr netip.Addr) error {
 	return &EgressError{Host: host, Why: fmt.Sprintf("%s is %s", shown, why), Allow: shown}
 }
 
-// controlDial is a net.Dialer's Control. It sees the address that is dialled, whatever a name was resolved to before.
+// controlDial is a net.Dialer's Control. It sees the dialled address after name resolution.
 func (e *Egress) controlDial(_, address string, _ syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -180,8 +180,8 @@ func (e *Egress) controlDial(_, address string, _ syscall.RawConn) error {
 	return e.checkAddr(at.Addr().String(), at.Addr())
 }
 
-// checkName refuses names that lead to this machine whatever a resolver says, and forms of addresses that some resolvers and
-// proxies read and others do not, such as 2130706433 and 0x7f.1.
+// checkName refuses names of this machine, and address forms that only some resolvers and proxies accept, such as 2130706433
+// and 0x7f.1.
 func (e *Egress) checkName(host string) error {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil
@@ -204,7 +204,7 @@ func (e *Egress) checkProxied(ctx context.Context, host string) error {
 	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	var unknown *net.DNSError
 	if errors.As(err, &unknown) && unknown.IsNotFound {
-		return &EgressError{Host: host, Why: "it cannot be resolved here, so that only the proxy would know where it leads", Allow: host}
+		return &EgressError{Host: host, Why: "it cannot be resolved here, so its address cannot be checked before the proxy connects to it", Allow: host}
 	}
 	for _, addr := range found {
 		if refused := e.checkAddr(host, addr); refused != nil {

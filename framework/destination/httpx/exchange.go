@@ -8,22 +8,22 @@ import (
 	"unicode/utf8"
 )
 
-// Exchange is a request and what came of it, for people to read: secrets are replaced by Hidden, and long bodies are cut
-// off with a note. The URL is the real one, also where a Redirect sends the request elsewhere.
+// Exchange is a request and its response, for showing to users: secrets are replaced by Hidden, and long bodies are truncated
+// with a note. The URL is the original one, also with Redirect.
 type Exchange struct {
 	Method         string        `json:"method"`
 	URL            string        `json:"url"`
-	Header         http.Header   `json:"header,omitempty"` // as sent; what Authorize has set is hidden
+	Header         http.Header   `json:"header,omitempty"` // as sent; headers that Authorize has set are hidden
 	Body           []byte        `json:"-"`
-	Status         int           `json:"status,omitempty"` // 0 where no answer came
+	Status         int           `json:"status,omitempty"` // 0 if there was no response
 	ResponseHeader http.Header   `json:"responseHeader,omitempty"`
 	ResponseBody   []byte        `json:"-"`
 	Start          time.Time     `json:"start"`
-	Duration       time.Duration `json:"-"` // to the end of the answer, the wait for a rate limit included
-	Err            error         `json:"-"` // a *fault.Error, or nil where an answer came, whatever its status
+	Duration       time.Duration `json:"-"` // until the end of the response, including the wait for a rate limit
+	Err            error         `json:"-"` // a *fault.Error; nil if there was a response, whatever its status
 }
 
-// MarshalJSON writes bodies that are JSON as such and others as strings, and the duration in milliseconds.
+// MarshalJSON encodes JSON bodies as JSON and others as strings, and the duration in milliseconds.
 func (e Exchange) MarshalJSON() ([]byte, error) {
 	type plain Exchange
 	view := struct {
@@ -46,11 +46,11 @@ func bodyJSON(body []byte) json.RawMessage {
 	if len(body) == 0 || json.Valid(body) {
 		return body
 	}
-	quoted, _ := json.Marshal(string(body)) // a string can always be written
+	quoted, _ := json.Marshal(string(body)) // cannot fail for a string
 	return quoted
 }
 
-// truncateBody shortens a body to at most most bytes of text and a note.
+// truncateBody shortens a body to at most most bytes and a note.
 func truncateBody(body []byte, most int) []byte {
 	if len(body) <= most {
 		return body

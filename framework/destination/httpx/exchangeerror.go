@@ -8,7 +8,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// exchangeError is the cause of a failed request's error, with the exchange that failed.
+// exchangeError is the cause of a failed request's error. It carries the failed exchange.
 type exchangeError struct {
 	exchange *Exchange
 	cause    error // may be nil
@@ -25,15 +25,15 @@ func (c *exchangeError) Unwrap() error { return c.cause }
 
 type keepKey struct{}
 
-// KeepExchanges returns a context whose failed requests, and answers of 300 and above, keep their exchange: ExchangeOf finds it in
-// their error, AnswerExchange in their answer.
+// KeepExchanges returns a context whose failed requests, and responses of 300 and above, keep their exchange: ExchangeOf finds
+// it in the error, ResponseExchange in the response.
 func KeepExchanges(ctx context.Context) context.Context {
 	return context.WithValue(ctx, keepKey{}, true)
 }
 
 func keepsExchanges(ctx context.Context) bool { return ctx.Value(keepKey{}) != nil }
 
-// ExchangeOf returns the exchange that an error came from, or nil if it came from none or its context does not keep exchanges.
+// ExchangeOf returns the exchange that an error carries, or nil.
 func ExchangeOf(err error) *Exchange {
 	var c *exchangeError
 	if errors.As(err, &c) {
@@ -42,7 +42,7 @@ func ExchangeOf(err error) *Exchange {
 	return nil
 }
 
-// WithExchange returns a cause for an error that came from an exchange. It returns cause itself if the exchange is nil.
+// WithExchange returns a cause that carries an exchange. If x is nil, it returns cause.
 func WithExchange(x *Exchange, cause error) error {
 	if x == nil {
 		return cause
@@ -62,7 +62,7 @@ func attachExchange(e *fault.Error, x *Exchange) *fault.Error {
 
 type exchangeKey struct{}
 
-// requestWithExchange returns the request of an answer, with the exchange that the answer belongs to.
+// requestWithExchange returns the request of a response with the response's exchange in its context.
 func requestWithExchange(r *http.Request, x *Exchange) *http.Request {
 	if x == nil {
 		return r
@@ -70,7 +70,7 @@ func requestWithExchange(r *http.Request, x *Exchange) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 }
 
-// ResponseExchange returns the exchange that an answer of 300 and above belongs to, or nil if its context does not keep exchanges.
+// ResponseExchange returns the exchange of a response of 300 and above, or nil if its context does not keep exchanges.
 func ResponseExchange(response *http.Response) *Exchange {
 	if response == nil || response.Request == nil {
 		return nil

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// ConfiguredURLs are URLs that the operator wrote: where they lead is not an event's choice. They are immutable.
+// ConfiguredURLs are URLs that the operator wrote in a mapping, so that no event chooses their host. They are immutable.
 type ConfiguredURLs struct {
 	whole    map[string]bool
-	prefixes []string // up to the first part that an event fills in, which is behind the host
+	prefixes []string // the part before the first template expression, which comes after the host
 }
 
-// NewConfiguredURLs takes the texts that are URLs, or templates of URLs whose host is written out.
+// NewConfiguredURLs returns the texts that are URLs, or templates of URLs with a constant host.
 func NewConfiguredURLs(texts []string) *ConfiguredURLs {
 	w := &ConfiguredURLs{whole: map[string]bool{}}
 	for _, text := range texts {
@@ -56,18 +56,18 @@ type (
 	fromEventKey  struct{}
 )
 
-// WithConfiguredURLs is ctx for requests of an action whose mapping has these URLs.
+// WithConfiguredURLs returns a context for requests of an action whose mapping contains these URLs.
 func WithConfiguredURLs(ctx context.Context, w *ConfiguredURLs) context.Context {
 	return context.WithValue(ctx, configuredKey{}, w)
 }
 
-// FromEvent is ctx for a request whose URL comes from an event, unless it is one of WithWrittenURLs. A chain sends it to public
-// addresses only, and without credentials, unless its Egress allows the host.
+// FromEvent returns a context for a request whose URL comes from an event, unless it is one of the context's ConfiguredURLs. A
+// chain sends it to public addresses only, and without credentials, unless its Egress allows the host.
 func FromEvent(ctx context.Context) context.Context {
 	return context.WithValue(ctx, fromEventKey{}, true)
 }
 
-// chosenByEvent reports whether an event chose where a request goes.
+// chosenByEvent reports whether an event chose the host of a request.
 func chosenByEvent(r *http.Request) bool {
 	if r.Context().Value(fromEventKey{}) == nil {
 		return false
@@ -76,8 +76,8 @@ func chosenByEvent(r *http.Request) bool {
 	return !written.hasURL(r.URL)
 }
 
-// guard is the link above the network that checks where requests go whose URL an event chose. They have connections of their own,
-// since one that the operator's requests have opened would not be checked again.
+// guard is the link above the network that checks the hosts that events chose. These requests have connections of their own,
+// since a connection that another request opened is not checked again.
 type guard struct {
 	network  *http.Transport
 	egress   *Egress
@@ -85,7 +85,7 @@ type guard struct {
 	checked  func() *http.Transport
 }
 
-// withGuard puts a guard above a base that is the network. Others, such as sandboxes, lead nowhere else.
+// withGuard puts a guard above a base that is the network. Other bases, such as sandboxes, are returned unchanged.
 func withGuard(base http.RoundTripper, egress *Egress, redactor *Redactor) http.RoundTripper {
 	network, ok := base.(*http.Transport)
 	if !ok {
@@ -145,7 +145,7 @@ func (g *guard) sendChecked(r *http.Request) (*http.Response, error) {
 	return g.checked().RoundTrip(r)
 }
 
-// carriesSecret reports whether the head of a request has credentials: a secret of the instance, or a header that is for one.
+// carriesSecret reports whether the URL or the headers of a request contain a secret of the instance, or a credential header.
 func (g *guard) carriesSecret(r *http.Request) bool {
 	if text := r.URL.String(); g.redactor.Redact(text) != text {
 		return true

@@ -116,7 +116,7 @@ func TestFailuresAreFaultsWithoutSecrets(t *testing.T) {
 	assert.ErrorIs(t, err, context.Canceled)
 
 	_, err = post(t, httpx.New(httpx.Config{}), context.Background(), "ftp://x.example.com", "{}")
-	assert.ErrorContains(t, err, "no http or https URL")
+	assert.ErrorContains(t, err, "not an http or https URL")
 }
 
 func TestBodiesAreBounded(t *testing.T) {

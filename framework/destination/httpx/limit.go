@@ -11,34 +11,33 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// DefaultMaxWait is how long a request waits for a rate limit where a LimiterConfig does not say otherwise.
+// DefaultMaxWait is how long a request waits for a rate limit by default.
 const DefaultMaxWait = 10 * time.Second
 
-// DefaultMaxPause is the longest pause that a Limiter keeps if its LimiterConfig does not say otherwise.
+// DefaultMaxPause is the longest pause that a Limiter keeps by default.
 const DefaultMaxPause = time.Hour
 
-// LimiterConfig says how a Limiter limits.
+// LimiterConfig configures a Limiter.
 type LimiterConfig struct {
-	MaxPause  time.Duration // the longest pause that is kept, however long the remote asks for; DefaultMaxPause for 0
-	MaxWait   time.Duration // DefaultMaxWait for 0; below 0, requests never wait but fail
-	PerSecond float64       // a local rate, beside what the remote says; 0 is none
-	Burst     int           // how many requests may exceed that rate at once; at least 1
+	MaxPause  time.Duration // the longest pause, whatever the remote asks for; 0 means DefaultMaxPause
+	MaxWait   time.Duration // 0 means DefaultMaxWait; below 0, requests fail instead of waiting
+	PerSecond float64       // a local rate limit in addition to the remote's; 0 means none
+	Burst     int           // how many requests may exceed the rate at once; at least 1
 }
 
-// Limiter holds requests back while a remote asks for it: after an answer that leaves no request in its window, until
-// the window ends; after a 429 or 503 that names a wait, for that long. A request that would wait for too long, or past
-// its own deadline, fails at once with a 429 that may be retried and says when. Make one with NewLimiter for each
-// instance.
+// Limiter delays requests as a remote asks: after a response that leaves no request in the window, until the window ends; after
+// a 429 or 503 that names a wait, for that time. A request that would wait too long, or past its deadline, fails at once with a
+// retryable 429 and RetryAfter. Make one for each instance with NewLimiter. It is safe for concurrent use.
 type Limiter struct {
 	maxWait  time.Duration
 	maxPause time.Duration
 	local    *rate.Limiter
 
 	mu    sync.Mutex
-	until time.Time // no request starts before
+	until time.Time // no request starts earlier
 }
 
-// NewLimiter makes a Limiter that knows nothing of the remote yet.
+// NewLimiter returns a Limiter without a pause.
 func NewLimiter(c LimiterConfig) *Limiter {
 	perSecond := rate.Limit(c.PerSecond)
 	if c.PerSecond <= 0 {
@@ -51,7 +50,7 @@ func NewLimiter(c LimiterConfig) *Limiter {
 	return &Limiter{maxWait: maxWait, maxPause: positiveOr(c.MaxPause, DefaultMaxPause), local: rate.NewLimiter(perSecond, max(c.Burst, 1))}
 }
 
-// limit is a Limiter's link.
+// limit is the link that waits for a Limiter.
 type limit struct {
 	next    http.RoundTripper
 	limiter *Limiter
@@ -68,7 +67,7 @@ func (l *limit) RoundTrip(req *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// waitTurn returns nil when a request may start.
+// waitTurn waits until a request may start.
 func (l *Limiter) waitTurn(ctx context.Context) error {
 	begin := time.Now()
 	slot := l.local.ReserveN(begin, 1)
@@ -106,22 +105,21 @@ func sleepContext(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// remainingPause is how long the remote still wants no request.
+// remainingPause returns how long the remote's pause still lasts.
 func (l *Limiter) remainingPause(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.until.Sub(now)
 }
 
-// Resume ends the pause that the remote has asked for.
+// Resume ends the pause that the remote asked for.
 func (l *Limiter) Resume() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.until = time.Time{}
 }
 
-// recordResponse takes note of what an answer says about the next request. What is known already is never shortened: answers
-// may arrive in another order than they were given.
+// recordResponse updates the pause from a response. It never shortens a pause, since responses may arrive out of order.
 func (l *Limiter) recordResponse(status int, header http.Header, now time.Time) {
 	var wait time.Duration
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// RateHeaders are the names under which a remote tells of its limits; "" for the usual ones.
+// RateHeaders holds the names of a remote's rate-limit headers; "" means the usual name.
 type RateHeaders struct {
-	Remaining    string // how many requests are left
-	Reset        string // when there are more
-	RetryAfter   string // how long to wait
-	Milliseconds bool   // Reset and RetryAfter count these where they are short, not seconds
+	Remaining    string // the number of remaining requests
+	Reset        string // the end of the window
+	RetryAfter   string // the time to wait
+	Milliseconds bool   // Reset and RetryAfter are in milliseconds if they are not times
 }
 
-// wrapTransport gives the answers of a transport the usual names, beside their own.
+// wrapTransport returns a transport whose responses also have the usual headers.
 func (h RateHeaders) wrapTransport(next http.RoundTripper) http.RoundTripper {
 	if h == (RateHeaders{}) {
 		return next
@@ -38,7 +38,8 @@ func (t *rateHeaderTransport) RoundTrip(req *http.Request) (*http.Response, erro
 	return response, nil
 }
 
-// copyHeader puts the value of a header under its usual name. Milliseconds are a wait; a time since 1970 tells itself apart.
+// copyHeader copies the value of a header to its usual name. Milliseconds are converted if the value is a wait and not a time
+// since 1970.
 func (t *rateHeaderTransport) copyHeader(header http.Header, usual, own string, milliseconds bool) {
 	value := header.Get(own)
 	if own == "" || value == "" {

@@ -15,17 +15,17 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Hidden stands where a secret was.
+// Hidden replaces a secret.
 const Hidden = "[hidden]"
 
-// minSecret is the length from which a value is looked for wherever it may stand. A shorter one would make holes in
-// everything, and is only hidden by the name it goes by.
+// minSecret is the minimum length of values that are hidden wherever they occur. A shorter one would occur by chance, and is
+// hidden only by its name.
 const minSecret = 4
 
-// maxCredentials bounds the credentials that a Redactor learns while it runs; the oldest are forgotten.
+// maxCredentials is the maximum number of values added while a Redactor is in use; the oldest are dropped.
 const maxCredentials = 64
 
-// Redactor hides secrets in what people get to see: by the names they go by, and by their values wherever these stand.
+// Redactor hides secrets: by name, and by value wherever it occurs. It is safe for concurrent use.
 type Redactor struct {
 	names  map[string]bool
 	values []string
@@ -35,7 +35,7 @@ type Redactor struct {
 	replacer *strings.Replacer
 }
 
-// NewRedactor makes a Redactor that knows, beside the usual ones, these names and these values.
+// NewRedactor returns a Redactor for these names, in addition to the usual ones, and these values.
 func NewRedactor(names, values []string) *Redactor {
 	r := &Redactor{names: map[string]bool{}, values: values}
 	for _, name := range names {
@@ -49,7 +49,7 @@ func plainName(name string) string {
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
 }
 
-// newReplacer hides values as they are, and as they stand in URLs and in JSON.
+// newReplacer returns a replacer that hides values as they are and in their URL and JSON encodings.
 func newReplacer(values []string) *strings.Replacer {
 	var forms []string
 	for _, v := range values {
@@ -73,7 +73,7 @@ func inJSON(v string) string {
 	return string(quoted[1 : len(quoted)-1])
 }
 
-// AddValue adds a value that must not show from now on.
+// AddValue adds a value to hide from now on, such as a new token.
 func (r *Redactor) AddValue(value string) { r.addValue(value) }
 
 // addValue adds a value that was not known when the Redactor was made, such as a fresh token.
@@ -97,10 +97,10 @@ func (r *Redactor) Redact(text string) string {
 	return r.replacer.Replace(text)
 }
 
-// isSecret tells whether a name is one that secrets go by.
+// isSecret reports whether name names a secret.
 func (r *Redactor) isSecret(name string) bool { return IsSecretName(name) || r.names[plainName(name)] }
 
-// hideCredentials learns what stands in headers that carry secrets.
+// hideCredentials adds the values of headers that carry secrets.
 func (r *Redactor) hideCredentials(header http.Header) {
 	for name, values := range header {
 		for _, v := range values {
@@ -108,14 +108,14 @@ func (r *Redactor) hideCredentials(header http.Header) {
 				continue
 			}
 			if _, bare, ok := strings.Cut(v, " "); ok {
-				v = bare // behind a scheme such as Bearer
+				v = bare // after a scheme such as Bearer
 			}
 			r.addValue(v)
 		}
 	}
 }
 
-// hideValue is a header's value hidden; a scheme such as Bearer stays.
+// hideValue hides a header's value but keeps a scheme such as Bearer.
 func hideValue(value string) string {
 	if scheme, _, ok := strings.Cut(value, " "); ok && len(scheme) <= 10 {
 		return scheme + " " + Hidden
@@ -123,7 +123,7 @@ func hideValue(value string) string {
 	return Hidden
 }
 
-// Header is a copy of a header without its secrets.
+// Header returns a redacted copy of a header.
 func (r *Redactor) Header(header http.Header) http.Header {
 	shown := http.Header{}
 	for name, values := range header {
@@ -137,7 +137,7 @@ func (r *Redactor) Header(header http.Header) http.Header {
 	return shown
 }
 
-// URL is a URL without its secrets.
+// URL returns the text of a URL without its secrets.
 func (r *Redactor) URL(u *url.URL) string {
 	shown := *u
 	if u.User != nil {
@@ -162,7 +162,7 @@ func (r *Redactor) redactForm(text string) string {
 	return strings.Join(parts, "&")
 }
 
-// Body is a body without its secrets: JSON stays JSON.
+// Body returns a body without its secrets. JSON stays valid JSON.
 func (r *Redactor) Body(contentType string, raw []byte) []byte {
 	if v, err := event.ParseString(string(raw)); err == nil {
 		return r.redactValue(v, false).AppendJSON(nil)
@@ -174,10 +174,10 @@ func (r *Redactor) Body(contentType string, raw []byte) []byte {
 	return []byte(r.Redact(text))
 }
 
-// jsonPair is a key and a text as JSON has them, somewhere in a text.
+// jsonPair matches a JSON key with a string value anywhere in a text.
 var jsonPair = regexp.MustCompile(`"([^"\\]{1,64})"\s*:\s*"(?:[^"\\]|\\.)*"`)
 
-// redactPair hides the text behind a secret name.
+// redactPair hides the value of a secret name.
 func (r *Redactor) redactPair(found string) string {
 	if name := jsonPair.FindStringSubmatch(found)[1]; r.isSecret(name) {
 		return `"` + name + `":"` + Hidden + `"`
@@ -185,7 +185,7 @@ func (r *Redactor) redactPair(found string) string {
 	return found
 }
 
-// redactValue is a JSON value without its secrets; under a secret name everything is hidden but null and booleans.
+// redactValue returns a JSON value without its secrets. Below a secret name everything but null and booleans is hidden.
 func (r *Redactor) redactValue(v event.Value, secret bool) event.Value {
 	switch v.Kind() {
 	case event.String:
@@ -213,7 +213,7 @@ func (r *Redactor) redactValue(v event.Value, secret bool) event.Value {
 	return v
 }
 
-// Error is err with its text redacted. A *fault.Error stays one, and the end of a context is still seen by errors.Is.
+// Error returns err with redacted text. A *fault.Error stays one, and errors.Is still finds the end of a context.
 func (r *Redactor) Error(err error) error {
 	if err == nil {
 		return nil
@@ -228,7 +228,7 @@ func (r *Redactor) Error(err error) error {
 	return hiddenCause{err, r.Redact(err.Error())}
 }
 
-// hiddenCause is an error whose text is another; errors.Is sees through it, errors.As does not.
+// hiddenCause is an error with another text. errors.Is sees its cause, errors.As does not.
 type hiddenCause struct {
 	cause error
 	text  string
@@ -236,5 +236,5 @@ type hiddenCause struct {
 
 func (e hiddenCause) Error() string { return e.text }
 
-// Is tells whether the hidden cause is target.
+// Is reports whether the hidden cause is target.
 func (e hiddenCause) Is(target error) bool { return errors.Is(e.cause, target) }

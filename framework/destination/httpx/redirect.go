@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Redirect is a base transport that sends every request to another server, such as a sandbox. The path, below that of
-// to, and the query stay; the scheme, the host and the Host header are those of to. The server finds the host that was
-// meant in X-Forwarded-Host. The links above see the real URL, also in the answer's request.
+// Redirect returns a base transport that sends every request to another server, such as a sandbox. The path, below that of to,
+// and the query are kept; scheme, host and Host header come from to. X-Forwarded-Host has the original host. The links above
+// see the original URL, also in the response's request.
 func Redirect(base http.RoundTripper, to *url.URL) http.RoundTripper {
 	return &redirect{next: base, to: to}
 }
@@ -33,7 +33,7 @@ func (r *redirect) RoundTrip(req *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// hostOf is the host that a request is meant for.
+// hostOf returns the host that a request is meant for.
 func hostOf(req *http.Request) string {
 	if req.Host != "" {
 		return req.Host

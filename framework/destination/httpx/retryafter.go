@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// maxHeaderWait is the longest wait that is read from a header. Who waits has a shorter bound: see LimiterConfig and delivery.maxPause.
+// maxHeaderWait is the longest wait that is read from a header. Callers have shorter limits, such as LimiterConfig.MaxPause.
 const maxHeaderWait = 24 * time.Hour
 
-// Backoff is how long to wait after a number of failures, the first being 1: base, doubled each time up to most, of which the
-// second half is left to chance, so that many who wait do not come again at once.
+// Backoff returns the wait after a number of failures, starting at 1: base, doubled each time up to most. Half of it is random,
+// so that clients do not retry at the same time.
 func Backoff(base, most time.Duration, failures int) time.Duration {
 	d := base
 	for range failures - 1 {
@@ -25,9 +25,9 @@ func Backoff(base, most time.Duration, failures int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// RetryAfter is how long an answer asks to wait before the next request: by Retry-After (seconds or a date), else by
-// X-RateLimit-Retry-After, else by X-RateLimit-Reset where the answer does not say that requests remain. It is 0 where
-// the answer asks for no wait or cannot be understood, and never more than a day.
+// RetryAfter returns how long a response asks to wait before the next request: the value of Retry-After (seconds or a date),
+// otherwise of X-RateLimit-Retry-After, otherwise of X-RateLimit-Reset unless requests remain. It returns 0 if no header asks
+// for a wait or can be parsed, and at most a day.
 func RetryAfter(header http.Header, now time.Time) time.Duration {
 	for _, name := range []string{"Retry-After", "X-RateLimit-Retry-After"} {
 		if wait, ok := waitOf(header.Get(name), now); ok {
@@ -40,19 +40,19 @@ func RetryAfter(header http.Header, now time.Time) time.Duration {
 	return untilReset(header, now)
 }
 
-// remainingRequests is how many requests the remote's window has left, if it says so.
+// remainingRequests returns how many requests are left in the remote's window, if known.
 func remainingRequests(header http.Header) (left float64, known bool) {
 	return parseNumber(header.Get("X-RateLimit-Remaining"))
 }
 
-// untilReset is how long it takes until the remote's window ends, 0 where that is over or not known.
+// untilReset returns the time until the remote's window ends; 0 if it has ended or is unknown.
 func untilReset(header http.Header, now time.Time) time.Duration {
 	wait, _ := waitOf(header.Get("X-RateLimit-Reset"), now)
 	return wait
 }
 
-// waitOf reads a wait: seconds from now, seconds or milliseconds since 1970, or an HTTP date. Numbers tell themselves
-// apart: a delta above 1e9 seconds would be 31 years, a time above 1e11 seconds the year 5138.
+// waitOf parses a wait: seconds from now, seconds or milliseconds since 1970, or an HTTP date. The kinds of numbers do not
+// overlap: a wait above 1e9 seconds would be 31 years, a time above 1e11 seconds the year 5138.
 func waitOf(text string, now time.Time) (wait time.Duration, ok bool) {
 	seconds, isNumber := parseNumber(text)
 	if !isNumber {
@@ -72,7 +72,7 @@ func waitOf(text string, now time.Time) (wait time.Duration, ok bool) {
 	return time.Duration(seconds * float64(time.Second)), true
 }
 
-// parseNumber reads a finite decimal number.
+// parseNumber parses a finite decimal number.
 func parseNumber(text string) (n float64, ok bool) {
 	n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 	return n, err == nil && !math.IsNaN(n) && !math.IsInf(n, 0)

@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-// secretWords are words that make a name the name of a secret wherever they stand in it, such as password_confirmation.
+// secretWords make a name the name of a secret wherever they occur, as in password_confirmation.
 var secretWords = []string{
 	"password", "passwd", "passphrase", "passcode", "pwd", "secret", "credential", "jwt",
 }
@@ -18,12 +18,11 @@ var secretEndings = []string{
 	"authkey", "appkey", "masterkey", "encryptionkey", "subscriptionkey", "partnerapikey", "signature", "authorization", "cookie", "bearer", "sessionid",
 }
 
-// harmlessTokens are names that end in token and are no secrets: positions in a list.
+// harmlessTokens are names that end in token but are positions in a list.
 var harmlessTokens = []string{"pagetoken", "nexttoken", "synctoken", "continuationtoken", "cursortoken"}
 
-// IsSecretName reports whether secrets usually go by this name in headers, queries, bodies and settings, whatever its spelling:
-// auth_token, authToken, X-Auth-Token and AUTH.TOKEN are the same name. Everything that hides or looks for secrets by their
-// names asks this one function.
+// IsSecretName reports whether name usually names a secret in headers, queries, bodies or settings. Spelling does not matter:
+// auth_token, authToken, X-Auth-Token and AUTH.TOKEN are equal. All code that hides secrets by name uses this function.
 func IsSecretName(name string) bool {
 	words := nameWords(name)
 	joined := strings.Join(words, "")
@@ -43,8 +42,8 @@ func IsSecretName(name string) bool {
 	})
 }
 
-// nameWords splits a name into its words in lower case: at everything that is not a letter, and before a capital that follows
-// a small letter. Digits divide words and are left out, as in X-Hub-Signature-256.
+// nameWords splits a name into lower-case words: at everything but letters, and before a capital after a small letter. Digits
+// separate words and are dropped, as in X-Hub-Signature-256.
 func nameWords(name string) []string {
 	var words []string
 	var word strings.Builder

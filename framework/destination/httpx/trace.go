@@ -12,7 +12,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// trace is the outermost link: what passes it upwards, in reports and in errors, holds no secrets.
+// trace is the outermost link. Reports, errors and responses that leave it contain no secrets.
 type trace struct {
 	next     http.RoundTripper
 	redactor *Redactor
@@ -38,19 +38,19 @@ func (t *trace) RoundTrip(req *http.Request) (*http.Response, error) {
 	if failed != nil {
 		return nil, attachExchange(failed, kept)
 	}
-	response.Request = requestWithExchange(req, kept) // without the credentials that were added below
+	response.Request = requestWithExchange(req, kept) // without the credentials added by auth
 	return response, nil
 }
 
-// checkURL refuses, for good, what no transport could send.
+// checkURL returns a final error for a URL that no transport can send to.
 func checkURL(req *http.Request) error {
 	if u := req.URL; u != nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") {
 		return nil
 	}
-	return fault.As(fmt.Errorf("%q is no http or https URL with a host", req.URL))
+	return fault.As(fmt.Errorf("%q is not an http or https URL with a host", req.URL))
 }
 
-// asFault is err as a *fault.Error without secrets.
+// asFault returns err as a *fault.Error without secrets.
 func (t *trace) asFault(err error) *fault.Error {
 	if err == nil {
 		return nil
@@ -63,8 +63,8 @@ func (t *trace) asFault(err error) *fault.Error {
 	return fault.ConnectionFailed(err)
 }
 
-// reportExchange passes an exchange to the observers and the log. It returns a failed exchange if the request's context keeps those.
-// Redacting is work, and done only if someone listens. A nil sent is a request whose body could not be read.
+// reportExchange passes an exchange to the observer and the log. It returns a failed exchange if the request's context keeps
+// exchanges. Since redacting is expensive, it is done only if needed. sent is nil if the request body could not be read.
 func (t *trace) reportExchange(start time.Time, req, sent *http.Request, response *http.Response, err *fault.Error) (kept *Exchange) {
 	level := slog.LevelDebug
 	if err != nil || response.StatusCode >= 300 {
@@ -109,7 +109,7 @@ func methodOf(req *http.Request) string {
 	return req.Method
 }
 
-// shownHeader is the request's header as it was sent, as far as that is known. What a link below has set is shown by name.
+// shownHeader returns the request's header as it was sent, redacted. Headers that a link below has set are shown by name only.
 func (t *trace) shownHeader(req *http.Request, response *http.Response) http.Header {
 	shown := t.redactor.Header(req.Header)
 	if response == nil || response.Request == nil {
@@ -127,7 +127,7 @@ func (t *trace) shownBody(header http.Header, raw []byte) []byte {
 	return truncateBody(t.redactor.Body(header.Get("Content-Type"), raw), t.maxShown)
 }
 
-// logExchange logs an exchange; a failed one with what the remote said.
+// logExchange logs an exchange; a failed one with the response body.
 func logExchange(ctx context.Context, log *slog.Logger, level slog.Level, e Exchange) {
 	attrs := []slog.Attr{slog.String("method", e.Method), slog.String("url", e.URL), slog.Duration("duration", e.Duration)}
 	message := "request answered"

@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// TransportConfig is what may differ between base transports. Zero fields have working defaults.
+// TransportConfig configures a base transport. Zero fields have defaults.
 type TransportConfig struct {
-	MaxConnsPerHost int            // 64 by default; further requests wait for a free connection
+	MaxConnsPerHost int            // 64 by default; further requests wait for a connection
 	ConnectTimeout  time.Duration  // for TCP, and again for TLS; 10 s by default
 	RootCAs         *x509.CertPool // the system's by default
 }
 
-// NewTransport is a base transport that bounds what it can: connections, the time to connect, the size of headers, TLS
-// from 1.2. How long an answer may take is the chain's to say. Proxies come from the environment, as in
-// http.ProxyFromEnvironment. Being a transport, it follows no redirect.
+// NewTransport returns a base transport with limits on connections, connect time and header size, and TLS 1.2 or later. The
+// chain limits the time of a response. Proxies come from the environment, as in http.ProxyFromEnvironment. It follows no
+// redirect.
 //
-// Like every http.Transport it opens a new connection where a kept one turns out to be closed, and sends there what the
-// server cannot have seen on the old one, or a request that is idempotent by its method.
+// Like every http.Transport, it opens a new connection if an idle one turns out to be closed, and repeats the request there if
+// the server cannot have seen it or the method is idempotent.
 func NewTransport(c TransportConfig) *http.Transport {
 	conns := positiveOr(c.MaxConnsPerHost, 64)
 	connect := positiveOr(c.ConnectTimeout, 10*time.Second)

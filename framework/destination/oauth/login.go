@@ -15,16 +15,16 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// callbackPath is where the browser comes back to.
+// callbackPath is the path of the redirect URI.
 const callbackPath = "/callback"
 
-// Prompt is what a person has to do for a login.
+// Prompt tells a user what to do for a login.
 type Prompt struct {
 	URL  string // to open in a browser
-	Code string // to enter there; "" where there is none
+	Code string // to enter there; may be ""
 }
 
-// codeLogin is one login by the authorization code.
+// codeLogin is one login with an authorization code.
 type codeLogin struct {
 	remote   *Remote
 	config   *oauth2.Config
@@ -32,7 +32,7 @@ type codeLogin struct {
 	verifier string
 }
 
-// callbackURL is the address that the browser comes back to.
+// callbackURL returns the redirect URI.
 func (r *Remote) callbackURL(port int) string {
 	return fmt.Sprintf("http://%s:%d%s", cmp.Or(r.Spec.RedirectHost, "127.0.0.1"), port, callbackPath)
 }
@@ -47,15 +47,15 @@ func (r *Remote) startCodeLogin(redirect string) (*codeLogin, string) {
 	return c, c.config.AuthCodeURL(c.state, options...)
 }
 
-// exchangeCode gets the token for the address at which the browser came back.
+// exchangeCode gets the token for the query of the redirect.
 func (c *codeLogin) exchangeCode(ctx context.Context, back url.Values) (Token, error) {
 	switch {
 	case back.Get("state") != c.state:
-		return Token{}, errors.New("the browser came back with the state of another login: begin again")
+		return Token{}, errors.New("the redirect has the state of another login: start again")
 	case back.Get("error") != "":
-		return Token{}, errors.New(strings.TrimSuffix("the remote refuses: "+back.Get("error")+": "+back.Get("error_description"), ": "))
+		return Token{}, errors.New(strings.TrimSuffix("the remote refused: "+back.Get("error")+": "+back.Get("error_description"), ": "))
 	case back.Get("code") == "":
-		return Token{}, errors.New("the browser came back without a code")
+		return Token{}, errors.New("the redirect has no code")
 	}
 	options := c.remote.authOptions(c.remote.Spec.TokenParameters)
 	if c.verifier != "" {
@@ -68,11 +68,12 @@ func (c *codeLogin) exchangeCode(ctx context.Context, back url.Values) (Token, e
 	return c.remote.newToken(response, Token{}), nil
 }
 
-// LoginInBrowser logs in by a browser on this machine, which comes back to 127.0.0.1 at a port; 0 for any. It waits until ctx ends.
+// LoginInBrowser logs in with a browser on this machine, which is redirected to 127.0.0.1 at a port; 0 chooses one. It waits
+// until ctx ends.
 func (r *Remote) LoginInBrowser(ctx context.Context, port int, ask func(Prompt)) (Token, error) {
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
-		return Token{}, fmt.Errorf("cannot wait for the browser: %w: choose another port with --port", err)
+		return Token{}, fmt.Errorf("cannot listen for the redirect: %w: choose another port with --port", err)
 	}
 	c, address := r.startCodeLogin(r.callbackURL(listener.Addr().(*net.TCPAddr).Port))
 	type outcome struct {
@@ -85,7 +86,7 @@ func (r *Remote) LoginInBrowser(ctx context.Context, port int, ask func(Prompt))
 		back := request.URL.Query()
 		token, err := c.exchangeCode(ctx, back)
 		writeResultPage(w, err)
-		if back.Get("state") == c.state { // another's page cannot end this login
+		if back.Get("state") == c.state { // a page of another site must not end this login
 			select {
 			case done <- outcome{token, err}:
 			default:
@@ -108,11 +109,11 @@ func (r *Remote) LoginInBrowser(ctx context.Context, port int, ask func(Prompt))
 	case o := <-done:
 		return o.token, o.err
 	case <-ctx.Done():
-		return Token{}, errors.New("nobody has agreed in time")
+		return Token{}, errors.New("no user agreed in time")
 	}
 }
 
-// writeResultPage tells the person in the browser how it went.
+// writeResultPage shows the result in the browser.
 func writeResultPage(w http.ResponseWriter, err error) {
 	title, text := "Logged in", "You may close this page: landfall has its token."
 	if err != nil {
@@ -126,8 +127,8 @@ func writeResultPage(w http.ResponseWriter, err error) {
 	fmt.Fprintf(w, "<!doctype html><title>%[1]s</title><body style=\"font:18px/1.5 system-ui;margin:20vh auto;max-width:30em\"><h1>%[1]s</h1><p>%[2]s", title, html.EscapeString(text))
 }
 
-// LoginWithPastedURL logs in by a browser elsewhere: it ends at an address that nobody answers, which back gives. The address is that of
-// 127.0.0.1 at a port.
+// LoginWithPastedURL logs in with a browser on another machine. The browser ends at an address of 127.0.0.1 that cannot be
+// reached; the user copies it and back returns it.
 func (r *Remote) LoginWithPastedURL(ctx context.Context, port int, ask func(Prompt), back func() (string, error)) (Token, error) {
 	c, address := r.startCodeLogin(r.callbackURL(port))
 	ask(Prompt{URL: address})
@@ -137,12 +138,13 @@ func (r *Remote) LoginWithPastedURL(ctx context.Context, port int, ask func(Prom
 	}
 	u, err := url.Parse(strings.TrimSpace(text))
 	if err != nil {
-		return Token{}, errors.New("that is no address of a page: copy the whole address that the browser ends at")
+		return Token{}, errors.New("this is not a URL: copy the whole address that the browser ends at")
 	}
 	return c.exchangeCode(ctx, u.Query())
 }
 
-// LoginWithDevice logs in by a code that is entered in a browser anywhere. It waits until ctx ends, or the code has expired.
+// LoginWithDevice logs in with a code that the user enters in a browser on any device. It waits until ctx ends or the code
+// expires.
 func (r *Remote) LoginWithDevice(ctx context.Context, ask func(Prompt)) (Token, error) {
 	config := r.oauthConfig("")
 	with := r.withClient(ctx)

@@ -1,11 +1,12 @@
-// Package oauth gets access tokens for the requests of an instance, keeps them encrypted, and keeps them fresh.
+// Package oauth gets access tokens for an instance's requests, stores them encrypted, and refreshes them.
 //
-// A Keeper has the tokens of all instances, in a Store that several machines may share; a Source has those of one instance. A
-// token is refreshed ahead of its end, and when a remote has refused it; one refresh is under way for a token at a time, across
-// goroutines and machines, and what it brings is durable before it is used. Where a remote gives no token any more, only a
-// person can help: the error has fault.CodeLogin until somebody has logged in.
+// A Manager has the tokens of all instances in a Store, which several machines may share; a Source has the token of one
+// instance. A token is refreshed before it expires, and when a remote has refused it. Only one refresh of a token runs at a
+// time, across goroutines and machines, and its result is durable before it is used. If a remote refuses to issue a token, the
+// error has fault.CodeLogin until a user logs in.
 //
-// The protocol is spoken by golang.org/x/oauth2. The package knows nothing of destinations. All of it is safe for concurrent use.
+// golang.org/x/oauth2 implements the protocol. The package must not know destinations. Everything in it is safe for concurrent
+// use.
 package oauth
 
 import (
@@ -20,23 +21,23 @@ import (
 )
 
 const (
-	refreshMargin     = 2 * time.Minute  // before its end a token is refreshed, or a fifth of its life
-	recheckAfter      = 2 * time.Second  // what is held is looked up again after this time: another process may have changed it
-	failureGrace      = 30 * time.Second // after a refresh ahead of time has failed
-	minForcedInterval = 10 * time.Second // a refresh because of a refused token follows another after this time at least
-	refreshTimeout    = 45 * time.Second // the most that a refresh and the wait for it may take
+	refreshMargin     = 2 * time.Minute  // a token is refreshed this long before it expires, at most a fifth of its life
+	recheckAfter      = 2 * time.Second  // how long a token in memory is used before the store is read again: another process may have changed it
+	failureGrace      = 30 * time.Second // how long the old token is used after an early refresh has failed
+	minForcedInterval = 10 * time.Second // the minimum time between two refreshes because of a refused token
+	refreshTimeout    = 45 * time.Second // the maximum time for a refresh, including the wait for it
 )
 
-// Manager keeps tokens.
+// Manager stores the tokens of instances.
 type Manager struct {
 	store Store
 	box   *Box
 }
 
-// NewManager makes a Keeper on a store.
+// NewManager returns a Manager with a store.
 func NewManager(store Store, box *Box) *Manager { return &Manager{store, box} }
 
-// Token is what is kept for an instance; one without Access where there is none. It refreshes nothing.
+// Token returns the stored token of an instance, without refreshing it. If there is none, Access is "".
 func (k *Manager) Token(ctx context.Context, instance string) (Token, error) {
 	r, err := k.store.Get(ctx, instance)
 	if err != nil {
@@ -45,7 +46,7 @@ func (k *Manager) Token(ctx context.Context, instance string) (Token, error) {
 	return k.box.openToken(instance, r)
 }
 
-// Put keeps the token of a login. An empty one forgets what there was.
+// Put stores the token of a login. An empty token deletes the stored one.
 func (k *Manager) Put(ctx context.Context, instance string, t Token) error {
 	return k.store.Update(ctx, instance, func(context.Context, Record) (Record, error) {
 		if t.Access == "" {
@@ -55,31 +56,31 @@ func (k *Manager) Put(ctx context.Context, instance string, t Token) error {
 	})
 }
 
-// Source is where the requests of an instance get their token.
+// Source returns the source of an instance's tokens.
 func (k *Manager) Source(instance string, r *Remote) *Source {
 	return &Source{manager: k, instance: instance, remote: r}
 }
 
-// Source gives the token of one instance.
+// Source provides the token of one instance.
 type Source struct {
 	manager  *Manager
 	instance string
 	remote   *Remote
 	flight   singleflight.Group
-	loadMu   sync.Mutex // one look or refresh at a time; guards unsaved
+	loadMu   sync.Mutex // held while the token is loaded or refreshed; guards unsaved
 
-	unsaved     *Token // that a refresh brought and the store did not take
-	unsavedFrom string // the refresh token that it was made of
+	unsaved     *Token // the result of a refresh that could not be stored
+	unsavedFrom string // the refresh token that unsaved was made from
 
 	mu         sync.Mutex
 	token      Token
-	readAt     time.Time // when token was looked up; zero where it must be
-	graceUntil time.Time // until when a token that is due is used all the same
-	forcedAt   time.Time // when a refused token was last refreshed
+	readAt     time.Time // when token was loaded; zero to load it again
+	graceUntil time.Time // until when an expiring token is used although it should be refreshed
+	forcedAt   time.Time // when the token was last refreshed because it was refused
 }
 
-// Token is an access token that should be good. Where a remote has answered 401 to one, that is refused, and another is given,
-// or the same where there is no other for now. An error is a *fault.Error, or that of ctx.
+// Token returns an access token. If a remote has answered 401 to a token, pass it as refused to get another; the same token is
+// returned if no other is available yet. The error is a *fault.Error or that of ctx.
 func (s *Source) Token(ctx context.Context, refused string) (string, error) {
 	if access := s.cachedToken(refused); access != "" {
 		return access, nil
@@ -98,7 +99,7 @@ func (s *Source) Token(ctx context.Context, refused string) (string, error) {
 	}
 }
 
-// cachedToken is the token in memory, where that will do.
+// cachedToken returns the token in memory if it can be used, otherwise "".
 func (s *Source) cachedToken(refused string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +120,7 @@ func (s *Source) cachedToken(refused string) string {
 	return t.Access
 }
 
-// isDue tells whether it is time for another token.
+// isDue reports whether a token should be refreshed.
 func (s *Source) isDue(t Token, now time.Time) bool {
 	if t.Expires.IsZero() {
 		return false
@@ -131,7 +132,7 @@ func (s *Source) isDue(t Token, now time.Time) bool {
 	return !now.Add(margin).Before(t.Expires)
 }
 
-// isUsable tells whether a token will do for now.
+// isUsable reports whether a token can be used without a refresh.
 func (s *Source) isUsable(t Token, refused string, now time.Time) bool {
 	return t.Access != "" && t.Refused == "" && t.Access != refused && !s.isDue(t, now)
 }
@@ -142,7 +143,7 @@ func (s *Source) cacheToken(t Token) {
 	s.token, s.readAt = t, s.remote.currentTime()
 }
 
-// loadOrRefresh looks up the token, and refreshes it where that is needed.
+// loadOrRefresh loads the token, and refreshes it if needed.
 func (s *Source) loadOrRefresh(ctx context.Context, refused string) (string, error) {
 	s.loadMu.Lock()
 	defer s.loadMu.Unlock()
@@ -174,19 +175,19 @@ func (s *Source) loadOrRefresh(ctx context.Context, refused string) (string, err
 	return t.Access, s.loginError(t)
 }
 
-// loginError is the error where only a login can help.
+// loginError returns an error if only a login can provide a token.
 func (s *Source) loginError(t Token) error {
 	const how = ": run landfall auth login --config FILE --instance %s"
 	switch {
 	case t.Refused != "":
 		return loginRequired("%s"+how, t.Refused, s.instance)
 	case t.Access == "" && s.remote.Spec.Grant != ClientCredentials:
-		return loginRequired("nobody has logged in yet"+how, s.instance)
+		return loginRequired("no user has logged in yet"+how, s.instance)
 	}
 	return nil
 }
 
-// refreshStored refreshes the token, unless somebody else has done so meanwhile.
+// refreshStored refreshes the token, unless another process has done so in the meantime.
 func (s *Source) refreshStored(ctx context.Context, refused string) (Token, error) {
 	var t Token
 	err := s.manager.store.Update(ctx, s.instance, func(ctx context.Context, r Record) (Record, error) {
@@ -225,7 +226,7 @@ func (s *Source) refreshStored(ctx context.Context, refused string) (Token, erro
 	return t, nil
 }
 
-// fallbackToken is what there is when a look or a refresh fails: the token of before, as long as it is good.
+// fallbackToken returns the token in memory after loading or refreshing has failed, if it is still valid.
 func (s *Source) fallbackToken(refused string, now time.Time, err error) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

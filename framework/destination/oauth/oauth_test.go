@@ -191,7 +191,7 @@ func TestPKCEMismatch(t *testing.T) {
 		go func() { defer close(agreed); end, page = w.ApproveInBrowser(t, a.URL, true) }()
 	})
 	<-agreed
-	assert.ErrorContains(t, err, "the token endpoint answers invalid_")
+	assert.ErrorContains(t, err, "the token endpoint answered invalid_")
 	assert.Contains(t, page, "Not logged in")
 	assert.Contains(t, end, "state=")
 }
@@ -225,7 +225,7 @@ func TestTheRemoteRefusesALogin(t *testing.T) {
 			}
 		}()
 	})
-	assert.EqualError(t, err, "the remote refuses: access_denied: <b>no")
+	assert.EqualError(t, err, "the remote refused: access_denied: <b>no")
 }
 
 // A thousand requests at once find an expired token, or a refused one: it is refreshed once.
@@ -452,7 +452,7 @@ func TestTokensRestSealed(t *testing.T) {
 	other, err := oauth.NewBox(oauth.NewKey())
 	require.NoError(t, err)
 	_, err = oauth.NewManager(w.store, other).Token(t.Context(), "crm")
-	assert.ErrorContains(t, err, "was it sealed with another")
+	assert.ErrorContains(t, err, "cannot be decrypted with the key in state.key")
 	require.NoError(t, w.store.Update(t.Context(), "else", func(context.Context, oauth.Record) (oauth.Record, error) { return record, nil }))
 	_, err = w.keeper.Token(t.Context(), "else")
 	assert.Error(t, err, "a record of another instance")

@@ -19,18 +19,18 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// requestTimeout bounds each request for a token; a lock on a record lasts longer.
+// requestTimeout limits each token request. A lock on a record lasts longer.
 const requestTimeout = 20 * time.Second
 
-// Remote is who gives the tokens of an instance, and as which client they are asked for.
+// Remote requests tokens from an authorization server as an OAuth client.
 type Remote struct {
 	Spec         *Spec
 	ClientID     string
 	ClientSecret string
 	Base         http.RoundTripper // httpx.NewTransport by default
-	Log          *slog.Logger      // silent by default
-	// RefreshToken gets a fresh token where the remote has a way of its own; nil for the usual one. An error that is no
-	// retryable *fault.Error is for good. Where it gives no Refresh, the old one stays.
+	Log          *slog.Logger      // logs nothing by default
+	// RefreshToken gets a new token from a remote with a protocol of its own; nil uses the standard one. An error that is not a
+	// retryable *fault.Error requires a login. If the result has no Refresh, the old one is kept.
 	RefreshToken func(ctx context.Context, old Token) (Token, error)
 	Now          func() time.Time // time.Now by default
 }
@@ -42,7 +42,7 @@ func (r *Remote) currentTime() time.Time {
 	return time.Now()
 }
 
-// withClient is ctx for x/oauth2: its requests go through a chain, which bounds them and follows no redirect.
+// withClient returns a context for x/oauth2 whose requests go through a chain, which limits them and follows no redirect.
 func (r *Remote) withClient(ctx context.Context) context.Context {
 	chain := httpx.New(httpx.Config{
 		Base: r.Base, Log: r.Log, Timeout: requestTimeout, MaxResponseBytes: 1 << 20,
@@ -67,7 +67,7 @@ func (r *Remote) oauthConfig(redirect string) *oauth2.Config {
 	}
 }
 
-// authOptions are further ones of a request, as options.
+// authOptions returns further parameters of a request as options.
 func (r *Remote) authOptions(all map[string]string) []oauth2.AuthCodeOption {
 	var options []oauth2.AuthCodeOption
 	for key, value := range all {
@@ -79,7 +79,7 @@ func (r *Remote) authOptions(all map[string]string) []oauth2.AuthCodeOption {
 	return options
 }
 
-// requestToken gets a token by values alone: those of a refresh, or of the client's own credentials.
+// requestToken gets a token for a refresh or for the client's own credentials.
 func (r *Remote) requestToken(ctx context.Context, scopes []string, values url.Values) (*oauth2.Token, error) {
 	for key, value := range r.Spec.TokenParameters {
 		values.Set(key, value)
@@ -93,7 +93,7 @@ func (r *Remote) requestToken(ctx context.Context, scopes []string, values url.V
 	return c.Token(r.withClient(ctx))
 }
 
-// LoginAsClient gets a token for the client itself.
+// LoginAsClient gets a token with the client credentials grant.
 func (r *Remote) LoginAsClient(ctx context.Context) (Token, error) {
 	response, err := r.requestToken(ctx, r.Spec.Scopes, url.Values{})
 	if err != nil {
@@ -102,7 +102,7 @@ func (r *Remote) LoginAsClient(ctx context.Context) (Token, error) {
 	return r.newToken(response, Token{}), nil
 }
 
-// refreshToken gets a fresh token for one that has expired or is refused.
+// refreshToken gets a new token for one that has expired or was refused.
 func (r *Remote) refreshToken(ctx context.Context, old Token) (Token, error) {
 	switch {
 	case r.RefreshToken != nil:
@@ -122,7 +122,7 @@ func (r *Remote) refreshToken(ctx context.Context, old Token) (Token, error) {
 		}
 		return fresh, err
 	case old.Refresh == "":
-		return Token{}, loginRequired("the remote gave nothing to refresh the token with")
+		return Token{}, loginRequired("the remote issued no refresh token")
 	}
 	response, err := r.requestToken(ctx, nil, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {old.Refresh}})
 	if err != nil {
@@ -131,12 +131,12 @@ func (r *Remote) refreshToken(ctx context.Context, old Token) (Token, error) {
 	return r.newToken(response, old), nil
 }
 
-// canRefresh tells whether a token can be refreshed at all.
+// canRefresh reports whether a token can be refreshed.
 func (r *Remote) canRefresh(t Token) bool {
 	return t.Refresh != "" || r.RefreshToken != nil || r.Spec.Grant == ClientCredentials
 }
 
-// newToken is an answer as a Token.
+// newToken converts a response to a Token.
 func (r *Remote) newToken(response *oauth2.Token, old Token) Token {
 	now := r.currentTime().UTC()
 	t := Token{Access: response.AccessToken, Refresh: cmp.Or(response.RefreshToken, old.Refresh), Scopes: old.Scopes, Login: now}
@@ -144,7 +144,7 @@ func (r *Remote) newToken(response *oauth2.Token, old Token) Token {
 		t.Login, t.Refreshed = old.Login, now
 	}
 	if !response.Expiry.IsZero() {
-		t.Expires = now.Add(time.Until(response.Expiry)) // by the clock of now, as everything else
+		t.Expires = now.Add(time.Until(response.Expiry)) // relative to the configured clock
 	}
 	if scope, _ := response.Extra("scope").(string); scope != "" {
 		t.Scopes = strings.FieldsFunc(scope, func(c rune) bool { return c == ' ' || c == ',' })
@@ -154,10 +154,10 @@ func (r *Remote) newToken(response *oauth2.Token, old Token) Token {
 	return t
 }
 
-// permanentErrors are the errors of RFC 6749, 5.2, and RFC 8628, 3.5, that stay until somebody does something.
+// permanentErrors are the error codes of RFC 6749, 5.2, and RFC 8628, 3.5, that need action by a user.
 var permanentErrors = []string{"invalid_grant", "invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "access_denied", "expired_token"}
 
-// tokenError is the error of a request for a token, without secrets: one that asks for a login, or one that may pass.
+// tokenError returns the error of a token request without secrets: one with fault.CodeLogin, or a retryable one.
 func (r *Remote) tokenError(err error, old Token) error {
 	redactor := httpx.NewRedactor(nil, []string{r.ClientSecret, old.Access, old.Refresh})
 	var known *fault.Error
@@ -172,7 +172,7 @@ func (r *Remote) tokenError(err error, old Token) error {
 		if answered.ErrorCode == "" {
 			said = fmt.Sprintf("%d %s", status, http.StatusText(status))
 		}
-		said = redactor.Redact("the token endpoint answers " + said)
+		said = redactor.Redact("the token endpoint answered " + said)
 		if slices.Contains(permanentErrors, answered.ErrorCode) {
 			return loginRequired("%s", said)
 		}
@@ -186,7 +186,8 @@ func (r *Remote) tokenError(err error, old Token) error {
 		Message: redactor.Redact("no token from the token endpoint: " + err.Error())}
 }
 
-// Revoke takes a token back at the remote, the refresh token where there is one. It tells whether the remote can.
+// Revoke revokes a token at the remote: the refresh token if it has one, otherwise the access token. It reports whether the
+// remote supports it.
 func (r *Remote) Revoke(ctx context.Context, t Token) (bool, error) {
 	token, hint := t.Refresh, "refresh_token"
 	if token == "" {
@@ -216,9 +217,9 @@ func (r *Remote) Revoke(ctx context.Context, t Token) (bool, error) {
 	if err != nil {
 		return true, r.tokenError(err, t)
 	}
-	_ = response.Body.Close() // in memory
+	_ = response.Body.Close() // the body is in memory
 	if response.StatusCode >= 300 {
-		return true, fmt.Errorf("the remote answers %d %s", response.StatusCode, http.StatusText(response.StatusCode))
+		return true, fmt.Errorf("the remote answered %d %s", response.StatusCode, http.StatusText(response.StatusCode))
 	}
 	return true, nil
 }

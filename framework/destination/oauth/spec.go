@@ -11,33 +11,33 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
-// The ways to a token.
+// The grants.
 const (
-	AuthorizationCode = "authorization_code" // somebody agrees in a browser, which comes back to this machine
-	DeviceCode        = "device_code"        // somebody agrees in a browser anywhere (RFC 8628)
-	ClientCredentials = "client_credentials" // nobody is asked
+	AuthorizationCode = "authorization_code" // a user agrees in a browser, which is redirected to this machine
+	DeviceCode        = "device_code"        // a user agrees in a browser on any device (RFC 8628)
+	ClientCredentials = "client_credentials" // no user is involved
 )
 
-// Spec is how a destination gives tokens.
+// Spec describes how a destination issues tokens.
 type Spec struct {
 	Grant           string
 	AuthorizeURL    string
 	DeviceURL       string
 	TokenURL        string
-	RevokeURL       string // RFC 7009; "" where tokens cannot be taken back
+	RevokeURL       string // RFC 7009; "" if tokens cannot be revoked
 	Scopes          []string
 	Audience        string
-	RedirectHost    string            // where the browser comes back to; 127.0.0.1 by default, localhost for remotes that take that alone
-	PKCE            bool              // S256; on unless it is turned off
-	InBody          bool              // the client's secret stands in the body, not in the header
-	Parameters      map[string]string // further ones of the request to agree
-	TokenParameters map[string]string // further ones of each request for a token
+	RedirectHost    string            // the host of the redirect URI; 127.0.0.1 by default, localhost for remotes that accept nothing else
+	PKCE            bool              // S256; on by default
+	InBody          bool              // the client secret is sent in the body, not in a header
+	Parameters      map[string]string // additional parameters of the authorization request
+	TokenParameters map[string]string // additional parameters of token requests
 }
 
-// specKeys are those of a Spec in a definition, and in the auth of an instance.
+// specKeys are the keys of a Spec in a definition and in the auth of an instance.
 var specKeys = []string{"grant", "authorizeUrl", "deviceUrl", "tokenUrl", "revokeUrl", "scopes", "audience", "redirectHost", "pkce", "clientAuthentication", "parameters", "tokenParameters"}
 
-// MissingKey is the key that v needs and does not have, "" where it is whole.
+// MissingKey returns the first required key that v lacks, or "".
 func MissingKey(v event.Value) string {
 	needs := []string{"tokenUrl"}
 	switch grantOf(v) {
@@ -61,8 +61,8 @@ func grantOf(v event.Value) string {
 	return AuthorizationCode
 }
 
-// ParseSpec reads what a definition says, with an instance's auth over it. Texts with {{settings.key}} are templates. The error
-// is a fault.Problems with pointers below v.
+// ParseSpec parses the spec of a definition merged with an instance's auth. Texts with {{settings.key}} are templates. The
+// error is a fault.Problems with pointers into v.
 func ParseSpec(v, settings event.Value) (*Spec, error) {
 	var problems fault.Problems
 	if key := MissingKey(v); key != "" {
@@ -93,7 +93,7 @@ func ParseSpec(v, settings event.Value) (*Spec, error) {
 	return s, problems.Err()
 }
 
-// isSafeURL tells whether secrets may go to a URL.
+// isSafeURL reports whether secrets may be sent to a URL.
 func isSafeURL(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil {
@@ -114,7 +114,7 @@ func stringMap(v event.Value) map[string]string {
 	return all
 }
 
-// SelectSpec is what v says in the keys of a Spec.
+// SelectSpec returns the members of v that belong to a Spec.
 func SelectSpec(v event.Value) event.Value {
 	var members []event.Member
 	for key, m := range v.Members() {
@@ -125,7 +125,7 @@ func SelectSpec(v event.Value) event.Value {
 	return event.NewObject(members)
 }
 
-// loginRequired is the error where only a person can help: what waits is kept until then.
+// loginRequired returns an error that only a login resolves. Events wait until then.
 func loginRequired(format string, args ...any) *fault.Error {
 	return &fault.Error{Code: fault.CodeLogin, Status: 401, Retry: true, Message: fmt.Sprintf(format, args...)}
 }

@@ -14,18 +14,18 @@ import (
 	"golang.org/x/crypto/nacl/secretbox"
 )
 
-// Token is what a remote has given. Access and Refresh are secrets.
+// Token is an OAuth token. Access and Refresh are secrets.
 type Token struct {
 	Access    string    `json:"-"`
 	Refresh   string    `json:"-"`
 	Scopes    []string  `json:"scopes,omitempty"`
-	Expires   time.Time `json:"expires,omitzero"` // zero where the remote does not say
+	Expires   time.Time `json:"expires,omitzero"` // zero if unknown
 	Login     time.Time `json:"login,omitzero"`
 	Refreshed time.Time `json:"refreshed,omitzero"`
-	Refused   string    `json:"refused,omitempty"` // why the remote gives no other until somebody logs in
+	Refused   string    `json:"refused,omitempty"` // why the remote refuses to refresh the token; a user must log in
 }
 
-// issuedAt is when the access token was given.
+// issuedAt returns the time at which the access token was issued.
 func (t *Token) issuedAt() time.Time {
 	if t.Refreshed.After(t.Login) {
 		return t.Refreshed
@@ -33,19 +33,19 @@ func (t *Token) issuedAt() time.Time {
 	return t.Login
 }
 
-// Record is a token as it rests: the secrets sealed, the rest in plain JSON. The zero Record is none.
+// Record is a token as it is stored: the secrets sealed, the rest as plain JSON. The zero Record means that there is no token.
 type Record struct{ Sealed, About string }
 
-// Store keeps a record for each instance.
+// Store stores a record for each instance.
 type Store interface {
-	// Get is the record of an instance.
+	// Get returns the record of an instance.
 	Get(ctx context.Context, instance string) (Record, error)
-	// Update puts what f makes of the record in its place, and keeps everybody else, on other machines too, from changing it
-	// meanwhile. What f made is durable when Change returns nil. The context of f ends before others may go on.
+	// Update replaces the record by the result of f, and prevents other updates in the meantime, also by other machines. The
+	// result is durable when Update returns nil. The context of f ends before another update can start.
 	Update(ctx context.Context, instance string, f func(context.Context, Record) (Record, error)) error
 }
 
-// NewMemoryStore is a Store that forgets everything with the process.
+// NewMemoryStore returns a Store that is kept in memory only.
 func NewMemoryStore() Store { return &memoryStore{records: map[string]Record{}} }
 
 type memoryStore struct {
@@ -74,17 +74,17 @@ func (m *memoryStore) Update(ctx context.Context, instance string, f func(contex
 	return nil
 }
 
-// Box seals tokens with NaCl's secretbox.
+// Box encrypts tokens with NaCl's secretbox.
 type Box struct{ key [32]byte }
 
-// NewKey is a fresh key for a Box, as text.
+// NewKey returns a new key for a Box, as text.
 func NewKey() string {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
 	return base64.StdEncoding.EncodeToString(key)
 }
 
-// NewBox makes a Box of a key: 32 bytes in base64 or hex.
+// NewBox returns a Box with a key of 32 bytes in base64 or hex.
 func NewBox(key string) (*Box, error) {
 	key = strings.TrimSpace(key)
 	b := &Box{}
@@ -97,7 +97,7 @@ func NewBox(key string) (*Box, error) {
 	return nil, errors.New("should be 32 bytes in base64: `landfall auth key` makes one")
 }
 
-// secrets are what is sealed. The instance keeps a record from being used for another.
+// secrets is the sealed part. Instance prevents a record from being used for another instance.
 type secrets struct{ Instance, Access, Refresh string }
 
 func (b *Box) sealToken(instance string, t Token) (Record, error) {
@@ -114,25 +114,25 @@ func (b *Box) sealToken(instance string, t Token) (Record, error) {
 	return Record{Sealed: base64.StdEncoding.EncodeToString(secretbox.Seal(nonce[:], plain, &nonce, &b.key)), About: string(about)}, nil
 }
 
-// openToken is the token of a record. What cannot be opened, only a person can help: the error has fault.CodeLogin.
+// openToken returns the token of a record. If it cannot be opened, a user must log in: the error has fault.CodeLogin.
 func (b *Box) openToken(instance string, r Record) (Token, error) {
 	var t Token
 	if r == (Record{}) {
 		return t, nil
 	}
 	if err := json.Unmarshal([]byte(r.About), &t); err != nil {
-		return t, loginRequired("the token that is kept is damaged: run landfall auth login --config FILE --instance %s", instance)
+		return t, loginRequired("the stored token is damaged: run landfall auth login --config FILE --instance %s", instance)
 	}
 	var nonce [24]byte
 	sealed, err := base64.StdEncoding.DecodeString(r.Sealed)
 	if err != nil || len(sealed) < len(nonce) {
-		return t, loginRequired("the token that is kept is damaged: run landfall auth login --config FILE --instance %s", instance)
+		return t, loginRequired("the stored token is damaged: run landfall auth login --config FILE --instance %s", instance)
 	}
 	copy(nonce[:], sealed)
 	plain, ok := secretbox.Open(nil, sealed[len(nonce):], &nonce, &b.key)
 	var s secrets
 	if !ok || json.Unmarshal(plain, &s) != nil || s.Instance != instance {
-		return t, loginRequired("the token cannot be opened with the key in state.key: was it sealed with another? Bring that key back, or run landfall auth login --config FILE --instance %s", instance)
+		return t, loginRequired("the stored token cannot be decrypted with the key in state.key: restore the key that it was encrypted with, or run landfall auth login --config FILE --instance %s", instance)
 	}
 	t.Access, t.Refresh = s.Access, s.Refresh
 	return t, nil

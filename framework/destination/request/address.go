@@ -9,16 +9,16 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
-// address is a URL: a text whose inserted values are escaped, or a mapping that makes it as a whole.
+// address is a URL: a template whose values are escaped, or a mapping that builds the whole URL.
 type address struct {
 	parts   []mapping.TemplatePart
-	dynamic *mapping.Mapping // nil for a text
-	// fromEvent is whether something else than settings may say which host it is.
+	dynamic *mapping.Mapping // nil for a template
+	// fromEvent reports whether anything but settings can decide the host.
 	fromEvent bool
 }
 
-// compileAddress compiles a URL. What a text begins with is taken as it is; it can only be a setting, so that no event chooses whom
-// a request goes to.
+// compileAddress compiles a URL. The start of a template is inserted unescaped, so it can only be a setting: an event must not
+// choose the host of a request.
 func (c *compiler) compileAddress(v event.Value, place string) *address {
 	if v.Kind() == event.Absent {
 		return &address{parts: mapping.SplitTemplate("")}
@@ -39,7 +39,7 @@ func (c *compiler) compileAddress(v event.Value, place string) *address {
 		}
 		c.checkPath(p.Path, place)
 		if keys := p.Path.Keys(); !behindHost && (len(keys) == 0 || keys[0] != Settings) {
-			c.problems.Add(place, "lets {{%s}} say which host the request goes to: only settings may, or a directive in place of the text", p.Path)
+			c.problems.Add(place, "lets {{%s}} choose the host of the request: only settings may, or a directive in place of the text", p.Path)
 		}
 	}
 	if first := a.parts[0]; first.Text != "" || first.Last {
@@ -51,7 +51,7 @@ func (c *compiler) compileAddress(v event.Value, place string) *address {
 	return a
 }
 
-// compileDynamicAddress compiles a URL that a mapping makes.
+// compileDynamicAddress compiles a URL that a mapping builds.
 func (c *compiler) compileDynamicAddress(v event.Value, place string) *address {
 	before, shared := c.used, len(c.shared)
 	c.used = map[string]bool{}
@@ -66,12 +66,12 @@ func (c *compiler) compileDynamicAddress(v event.Value, place string) *address {
 	return a
 }
 
-// isRelative tells whether the URL is a path below a base URL.
+// isRelative reports whether the URL is a path below a base URL.
 func (a *address) isRelative() bool {
 	return a.dynamic == nil && strings.HasPrefix(a.parts[0].Text, "/")
 }
 
-// buildURL makes the URL with a query behind its own.
+// buildURL builds the URL and appends a query to its own.
 func (a *address) buildURL(scope event.Value, query url.Values) (string, error) {
 	whole, err := a.expandTemplate(scope)
 	if err != nil {
@@ -79,13 +79,13 @@ func (a *address) buildURL(scope event.Value, query url.Values) (string, error) 
 	}
 	u, err := url.Parse(whole)
 	if err != nil || u.User != nil || u.Host == "" && !strings.HasPrefix(whole, "/") || u.Host != "" && u.Scheme != "https" && u.Scheme != "http" {
-		return "", fault.Invalid("%q is no http or https URL", whole)
+		return "", fault.Invalid("%q is not an http or https URL", whole)
 	}
 	addQuery(u, query)
 	return u.String(), nil
 }
 
-// addQuery puts parameters behind those of a URL.
+// addQuery appends parameters to those of a URL.
 func addQuery(u *url.URL, query url.Values) {
 	if len(query) > 0 {
 		u.RawQuery = strings.TrimPrefix(u.RawQuery+"&"+query.Encode(), "&")

@@ -10,25 +10,25 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
-// Base is what all requests of a destination share.
+// Base holds what all requests of a destination have in common.
 type Base struct {
-	url            *address // nil where there is none
+	url            *address // nil if not declared
 	headers, query *mapping.Mapping
 	sign           *signature
 	usesToken      bool
-	// RateLimit names the headers in which the remote tells of its limits.
+	// RateLimit holds the names of the remote's rate-limit headers.
 	RateLimit RateLimit
 }
 
-// RateLimit are names of headers; "" for the usual ones.
+// RateLimit holds names of headers; "" means the usual name.
 type RateLimit struct {
-	Remaining    string // how many requests are left
-	Reset        string // when there are more
-	RetryAfter   string // how long to wait
-	Milliseconds bool   // Reset and RetryAfter count these, not seconds
+	Remaining    string // the number of remaining requests
+	Reset        string // the end of the window
+	RetryAfter   string // the time to wait
+	Milliseconds bool   // Reset and RetryAfter are in milliseconds, not seconds
 }
 
-// CompileBase is Compile for what all requests share.
+// CompileBase compiles what all requests have in common, like Compile.
 func CompileBase(v event.Value, names Names) (*Base, error) {
 	c := &compiler{names: names}
 	b := &Base{
@@ -38,7 +38,7 @@ func CompileBase(v event.Value, names Names) (*Base, error) {
 	}
 	if base := v.Get("baseUrl"); base.Exists() {
 		if b.url = c.compileAddress(base, "/baseUrl"); b.url.isRelative() {
-			c.problems.Add("/baseUrl", "should be a whole URL but is %q", base.Str())
+			c.problems.Add("/baseUrl", "should be an absolute URL but is %q", base.Str())
 		}
 	}
 	b.usesToken = c.used[Auth]
@@ -53,14 +53,14 @@ func CompileBase(v event.Value, names Names) (*Base, error) {
 	return b, nil
 }
 
-// UsesToken tells whether the access token has a place in every request.
+// UsesToken reports whether a mapping of the base uses the access token.
 func (b *Base) UsesToken() bool { return b != nil && b.usesToken }
 
-// HasURL tells whether relative URLs can be made whole.
+// HasURL reports whether the base has a URL for relative requests.
 func (b *Base) HasURL() bool { return b != nil && b.url != nil }
 
-// Extend makes a request whole: a URL without a host lies below the base URL; headers and parameters that the request does
-// not have itself are added; then it is signed. The scope holds settings and auth. The request is not changed.
+// Extend returns a request with an absolute URL, with the headers and parameters that it lacks, and signed. The scope has
+// settings and auth. r is not changed.
 func (b *Base) Extend(r Built, scope event.Value) (Built, error) {
 	if b == nil {
 		return r, nil
@@ -83,7 +83,7 @@ func (b *Base) Extend(r Built, scope event.Value) (Built, error) {
 	return r, b.sign.signRequest(&r, scope)
 }
 
-// resolveURL is a URL below the base URL, with the parameters that it lacks.
+// resolveURL returns text as an absolute URL, with the parameters that it lacks.
 func (b *Base) resolveURL(text string, query url.Values, scope event.Value) (string, error) {
 	if strings.HasPrefix(text, "/") && b.url != nil {
 		base, err := b.url.buildURL(scope, nil)
@@ -97,7 +97,7 @@ func (b *Base) resolveURL(text string, query url.Values, scope event.Value) (str
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return "", fault.Invalid("%q is no URL", text)
+		return "", fault.Invalid("%q is not a URL", text)
 	}
 	for name := range u.Query() {
 		delete(query, name)

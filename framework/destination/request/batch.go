@@ -5,13 +5,13 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
-// batchSpec is how payloads go together.
+// batchSpec says how payloads are batched.
 type batchSpec struct {
-	fixedSize int              // size where it is a plain number; 0 where it is not
-	size      *mapping.Mapping // of a whole number; nil for no bound
-	unique    *mapping.Mapping // of a text: payloads with equal ones never share a request; nil for none
-	maxBytes  int              // the most bytes of a body; 0 is no bound
-	item      *mapping.Mapping // of one payload; nil for the payload itself
+	fixedSize int              // size if it is a constant; otherwise 0
+	size      *mapping.Mapping // returns an integer; nil means unlimited
+	unique    *mapping.Mapping // returns a string; payloads with the same one never share a request; may be nil
+	maxBytes  int              // maximum size of a body; 0 means unlimited
+	item      *mapping.Mapping // maps one payload; nil for the payload itself
 }
 
 func (c *compiler) compileBatch(v event.Value, place string) *batchSpec {
@@ -29,7 +29,7 @@ func (c *compiler) compileBatch(v event.Value, place string) *batchSpec {
 	return b
 }
 
-// subCompiler is a compiler for a part that sees these names only.
+// subCompiler returns a compiler for a part that may use these names only.
 func (c *compiler) subCompiler(names ...string) *compiler {
 	inner := &compiler{names: Names{}}
 	for _, name := range names {
@@ -40,7 +40,7 @@ func (c *compiler) subCompiler(names ...string) *compiler {
 	return inner
 }
 
-// mergeFrom takes over what a compiler of a part has found.
+// mergeFrom adds the problems and used names of a part's compiler.
 func (c *compiler) mergeFrom(of *compiler) {
 	c.problems = append(c.problems, of.problems...)
 	for name := range of.used {
@@ -48,10 +48,10 @@ func (c *compiler) mergeFrom(of *compiler) {
 	}
 }
 
-// Batches tells whether the request takes more than one payload.
+// Batches reports whether the request takes more than one payload.
 func (r *Request) Batches() bool { return r.batch != nil }
 
-// MaxPayloads is the most payloads of any request, as far as that does not depend on settings; 0 is no bound.
+// MaxPayloads returns the maximum number of payloads in a request, if it does not depend on settings; 0 means unlimited.
 func (r *Request) MaxPayloads() int {
 	if r.batch == nil {
 		return 1
@@ -59,7 +59,8 @@ func (r *Request) MaxPayloads() int {
 	return r.batch.fixedSize
 }
 
-// BatchSize is the most payloads of one request, for a scope with settings and the first payload; 0 is no bound.
+// BatchSize returns the maximum number of payloads in one request, for a scope with settings and the first payload; 0 means
+// unlimited.
 func (r *Request) BatchSize(scope event.Value) (int, error) {
 	switch {
 	case r.batch == nil:
@@ -71,7 +72,8 @@ func (r *Request) BatchSize(scope event.Value) (int, error) {
 	return int(max(v.Int(), 0)), err
 }
 
-// UniqueKey is what only one payload of a request may have, for a scope with settings and the payload; "" where any may go together.
+// UniqueKey returns a key that only one payload of a request may have, for a scope with settings and the payload; "" means no
+// restriction.
 func (r *Request) UniqueKey(scope event.Value) (string, error) {
 	if r.batch == nil {
 		return "", nil
@@ -79,7 +81,7 @@ func (r *Request) UniqueKey(scope event.Value) (string, error) {
 	return resolveText(r.batch.unique, scope)
 }
 
-// SharedKey is what all payloads of a request have in common, as text: what the request says of payload.
+// SharedKey returns a text that is equal for payloads that may share a request: the values that the request reads of payload.
 func (r *Request) SharedKey(payload event.Value) string {
 	var text []byte
 	for _, p := range r.shared {
@@ -88,7 +90,7 @@ func (r *Request) SharedKey(payload event.Value) string {
 	return string(text)
 }
 
-// MaxBytes is the declared bound of a body's bytes; 0 where there is none.
+// MaxBytes returns the declared maximum size of a body in bytes; 0 if none is declared.
 func (r *Request) MaxBytes() int {
 	if r.batch == nil {
 		return 0
@@ -96,7 +98,7 @@ func (r *Request) MaxBytes() int {
 	return r.batch.maxBytes
 }
 
-// BatchItem is what a payload of a batch becomes, for a scope with settings, auth, payload and index.
+// BatchItem returns the item of a payload in a batch, for a scope with settings, auth, payload and index.
 func (r *Request) BatchItem(scope event.Value) (event.Value, error) {
 	if r.batch.item == nil {
 		return scope.Get(Payload), nil

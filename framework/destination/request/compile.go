@@ -13,8 +13,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
-// Compile checks a request whose form has been checked by the schema of definitions. The error is a fault.Problems with a
-// JSON pointer into v for each mistake.
+// Compile compiles a request that has passed the schema of definitions. The error is a fault.Problems with a JSON pointer into
+// v for each problem.
 func Compile(v event.Value, names Names) (*Request, error) {
 	c := &compiler{names: maps.Clone(names)}
 	if b := v.Get("batch"); b.Exists() {
@@ -38,23 +38,23 @@ func Compile(v event.Value, names Names) (*Request, error) {
 	return r, nil
 }
 
-// CheckMapping checks a mapping of a definition in which texts may be templates: that it compiles, that it uses only filters that
-// exist, and that it reads nothing but these names. The error is a fault.Problems with JSON pointers into v.
+// CheckMapping checks a mapping of a definition in which texts may be templates: it must compile, use filters that exist, and
+// read only these names. The error is a fault.Problems with JSON pointers into v.
 func CheckMapping(v event.Value, names Names) error {
 	c := &compiler{names: names}
 	c.compileMapping(v, "")
 	return c.problems.Err()
 }
 
-// compiler collects what is wrong, and which names are spoken of.
+// compiler collects problems and the names that are used.
 type compiler struct {
 	names    Names
 	used     map[string]bool
-	shared   []event.Path // of what is said of payload; a whole scope where that is not known
+	shared   []event.Path // paths below payload that are read; an empty path if a mapping reads the whole scope
 	problems fault.Problems
 }
 
-// compileMapping compiles a mapping, in which texts may be templates; nil where there is none.
+// compileMapping compiles a mapping in which texts may be templates; nil if v is absent.
 func (c *compiler) compileMapping(v event.Value, place string) *mapping.Mapping {
 	if v.Kind() == event.Absent {
 		return nil
@@ -69,7 +69,7 @@ func (c *compiler) compileMapping(v event.Value, place string) *mapping.Mapping 
 	return m
 }
 
-// compileChoice compiles a mapping of one of these texts.
+// compileChoice compiles a mapping whose value is one of choices.
 func (c *compiler) compileChoice(v event.Value, place, otherwise string, choices []string) *mapping.Mapping {
 	if v.Kind() == event.Absent {
 		v = event.NewString(otherwise)
@@ -84,20 +84,20 @@ func (c *compiler) compileChoice(v event.Value, place, otherwise string, choices
 func (c *compiler) compileHeaders(v event.Value, place string) *mapping.Mapping {
 	for name := range v.Members() {
 		if !strings.HasPrefix(name, "@") && !httpguts.ValidHeaderFieldName(name) {
-			c.problems.Add(place+fault.PointerKey(name), "is no name of a header")
+			c.problems.Add(place+fault.PointerKey(name), "is not a valid header name")
 		}
 	}
 	return c.compileMapping(v, place)
 }
 
-// literalKeys are the keys of texts in which {{ stands for itself.
+// literalKeys are the keys of texts in which {{ has no special meaning.
 var literalKeys = []string{"@literal", "pattern", "replacement", "pattern2", "replacement2"}
 
-// checkReferences checks what the paths of a mapping speak of, at every depth where they see the scope. A text that looks like a
-// template can only be left inside of a directive, where it is none.
+// checkReferences checks the names that a mapping reads, at every depth that sees the scope. A text with {{ can only be left
+// inside a directive, where it is not a template.
 func (c *compiler) checkReferences(v event.Value, place string) {
 	if strings.Contains(v.Str(), "{{") {
-		c.problems.Add(place, `stands inside of a directive, where {{…}} means nothing: write {"@template": …}, or {"@literal": …} for the braces`)
+		c.problems.Add(place, `is inside a directive, where {{…}} is not a template: write {"@template": …}, or {"@literal": …} for the braces`)
 	}
 	for i, item := range v.Items() {
 		c.checkReferences(item, fmt.Sprintf("%s/%d", place, i))
@@ -115,9 +115,9 @@ func (c *compiler) checkReferences(v event.Value, place string) {
 			}
 		case key == "@arrayPath" && m.Index(0).IsString():
 			c.checkPath(event.NewPath(m.Index(0).Str()), inner+"/0")
-		case key == "@arrayPath": // its shape sees the items of the list
+		case key == "@arrayPath": // its shape reads the items of the list
 			c.checkReferences(m.Index(0), inner+"/0")
-		case m.IsString() && slices.Contains(literalKeys, key): // they mean nothing there
+		case m.IsString() && slices.Contains(literalKeys, key): // braces have no meaning here
 		case key == "@transform":
 			c.checkReferences(m.Get("apply"), inner+"/apply")
 			c.checkTransform(m, inner+"/mapping")
@@ -131,7 +131,7 @@ func (c *compiler) checkReferences(v event.Value, place string) {
 	}
 }
 
-// checkTransform checks the mapping of a @transform against the keys of what it is applied to, if these are written out.
+// checkTransform checks the mapping of a @transform against the keys of the object that it is applied to, if they are constant.
 func (c *compiler) checkTransform(transform event.Value, place string) {
 	apply := transform.Get("apply")
 	if apply.Kind() != event.Object || mapping.IsDirective(apply) {
@@ -152,14 +152,14 @@ func (c *compiler) recordName(name string) {
 	c.used[name] = true
 }
 
-// recordShared takes note of what is said of payload, which stands for all payloads of a request.
+// recordShared records a path below payload. All payloads of a request must agree in it.
 func (c *compiler) recordShared(name string, keys []string) {
 	if name == Payload {
 		c.shared = append(c.shared, event.PathOf(keys...))
 	}
 }
 
-// checkPath checks that a path begins with a name of the scope, and with a key that is known where the keys are.
+// checkPath checks that a path begins with a name of the scope, followed by a known key.
 func (c *compiler) checkPath(path event.Path, place string) {
 	keys := path.Keys()
 	if len(keys) == 0 { // the whole scope
@@ -169,12 +169,12 @@ func (c *compiler) checkPath(path event.Path, place string) {
 	known, ok := c.names[keys[0]]
 	if !ok {
 		names := slices.Sorted(maps.Keys(c.names))
-		c.problems.Add(place, "speaks of %q, but there are only %s here%s", keys[0], strings.Join(names, ", "), fault.DidYouMean(keys[0], names))
+		c.problems.Add(place, "reads %q, but the names here are %s%s", keys[0], strings.Join(names, ", "), fault.DidYouMean(keys[0], names))
 		return
 	}
 	c.recordName(keys[0])
 	c.recordShared(keys[0], keys[1:])
 	if known != nil && len(keys) > 1 && !slices.Contains(known, keys[1]) {
-		c.problems.Add(place, "speaks of %s.%s, which there is not%s", keys[0], keys[1], fault.DidYouMean(keys[1], known))
+		c.problems.Add(place, "reads %s.%s, which does not exist%s", keys[0], keys[1], fault.DidYouMean(keys[1], known))
 	}
 }

@@ -14,8 +14,8 @@ import (
 const (
 	asJSON  = "json"
 	asForm  = "form"   // application/x-www-form-urlencoded
-	asText  = "text"   // as JavaScript prints it
-	asLines = "ndjson" // a JSON value a line
+	asText  = "text"   // formatted as in JavaScript
+	asLines = "ndjson" // one JSON value per line
 )
 
 var encodings = []string{asJSON, asForm, asText, asLines}
@@ -24,7 +24,7 @@ var contentTypes = map[string]string{
 	asJSON: "application/json", asForm: "application/x-www-form-urlencoded", asText: "text/plain; charset=utf-8", asLines: "application/x-ndjson",
 }
 
-// encodeBody makes the body and says what it is, unless a header does.
+// encodeBody encodes the body, and sets Content-Type unless a header sets it.
 func (r *Request) encodeBody(b *Built, scope event.Value) error {
 	encoding, err := resolveText(r.encoding, scope)
 	if err != nil {
@@ -58,7 +58,7 @@ func encodeValue(encoding string, v event.Value) ([]byte, error) {
 	return v.AppendJSON(make([]byte, 0, v.Size())), nil
 }
 
-// encodeLines are the items of a list, each on its line; what is no list is one line.
+// encodeLines encodes each item of a list on a line; any other value is one line.
 func encodeLines(v event.Value) []byte {
 	var b bytes.Buffer
 	if v.Kind() != event.Array {
@@ -71,14 +71,14 @@ func encodeLines(v event.Value) []byte {
 	return b.Bytes()
 }
 
-// encodeForm is an object as a form, in its order: lists repeat their key, objects are JSON, absent and null ones are left out. A
-// list of one object counts as that object.
+// encodeForm encodes an object as a form in its order: a list repeats its key, objects are JSON, absent and null members are
+// dropped. A list of one object counts as that object.
 func encodeForm(v event.Value) ([]byte, error) {
 	if v.Kind() == event.Array && v.Len() == 1 {
 		v = v.Index(0)
 	}
 	if v.Kind() != event.Object {
-		return nil, fault.Invalid("a form is made of an object, not of %s", v.Kind().WithArticle())
+		return nil, fault.Invalid("a form needs an object, not %s", v.Kind().WithArticle())
 	}
 	var b strings.Builder
 	for key, m := range v.Members() {

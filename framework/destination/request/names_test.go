@@ -13,16 +13,16 @@ import (
 func TestNames(t *testing.T) {
 	names := request.Names{request.Settings: {"accountRegion"}, request.Auth: {"accessToken"}, request.Payload: {"name", "items"}}
 	for body, want := range map[string]string{
-		`{"@expr": "settings.acountRegion == 'eu'"}`:                                                                `/body/@expr speaks of settings.acountRegion, which there is not (did you mean "accountRegion"?)`,
-		`{"@expr": "get(settings, 'acountRegion')"}`:                                                                `/body/@expr speaks of settings.acountRegion`,
-		`{"@expr": "setings.accountRegion"}`:                                                                        `/body/@expr speaks of "setings", but there are only auth, payload, settings here (did you mean "settings"?)`,
-		`{"@liquid": "{{ settings.acountRegion }}"}`:                                                                `/body/@liquid speaks of settings.acountRegion`,
-		`{"@liquid": "{% if payload.nmae %}x{% endif %}"}`:                                                          `/body/@liquid speaks of payload.nmae`,
+		`{"@expr": "settings.acountRegion == 'eu'"}`:                                                                `/body/@expr reads settings.acountRegion, which does not exist (did you mean "accountRegion"?)`,
+		`{"@expr": "get(settings, 'acountRegion')"}`:                                                                `/body/@expr reads settings.acountRegion`,
+		`{"@expr": "setings.accountRegion"}`:                                                                        `/body/@expr reads "setings", but the names here are auth, payload, settings (did you mean "settings"?)`,
+		`{"@liquid": "{{ settings.acountRegion }}"}`:                                                                `/body/@liquid reads settings.acountRegion`,
+		`{"@liquid": "{% if payload.nmae %}x{% endif %}"}`:                                                          `/body/@liquid reads payload.nmae`,
 		`{"@liquid": "{{ payload.name | sha265 }}"}`:                                                                `/body/@liquid unknown filter "sha265", which has no effect (did you mean "sha256"?)`,
-		`{"@arrayPath": [{"@if": {"exists": {"@path": "$.payload.itms"}, "then": "x"}}, {"a": {"@path": "$.id"}}]}`: `/body/@arrayPath/0/@if/exists/@path speaks of payload.itms`,
-		`{"@transform": {"apply": {"a": {"@path": "$.payload.name"}}, "mapping": {"b": {"@path": "$.b"}}}}`:         `/body/@transform/mapping/b/@path speaks of "b", but there are only a here`,
-		`{"@transform": {"apply": {"a": {"@path": "$.payload.nmae"}}, "mapping": {"b": {"@path": "$.a"}}}}`:         `/body/@transform/apply/a/@path speaks of payload.nmae`,
-		`{"@transform": {"apply": {"a": 1}, "mapping": {"b": {"@expr": "aa + 1"}}}}`:                                `/body/@transform/mapping/b/@expr speaks of "aa"`,
+		`{"@arrayPath": [{"@if": {"exists": {"@path": "$.payload.itms"}, "then": "x"}}, {"a": {"@path": "$.id"}}]}`: `/body/@arrayPath/0/@if/exists/@path reads payload.itms`,
+		`{"@transform": {"apply": {"a": {"@path": "$.payload.name"}}, "mapping": {"b": {"@path": "$.b"}}}}`:         `/body/@transform/mapping/b/@path reads "b", but the names here are a`,
+		`{"@transform": {"apply": {"a": {"@path": "$.payload.nmae"}}, "mapping": {"b": {"@path": "$.a"}}}}`:         `/body/@transform/apply/a/@path reads payload.nmae`,
+		`{"@transform": {"apply": {"a": 1}, "mapping": {"b": {"@expr": "aa + 1"}}}}`:                                `/body/@transform/mapping/b/@expr reads "aa"`,
 
 		`{"@expr": "settings.accountRegion == 'eu' ? payload.name : auth.accessToken"}`:                      "",
 		`{"@expr": "map(payload.items, .id + settings.accountRegion)"}`:                                      "",

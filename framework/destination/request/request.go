@@ -1,9 +1,9 @@
-// Package request is the language in which a definition declares its HTTP requests: mappings make the address, the headers
-// and the body of what is known when a request is sent, and paths say how its answer is read.
+// Package request compiles the HTTP requests that a definition declares. Mappings build the URL, the headers and the body from
+// a scope; paths say how the response is read.
 //
-// Compile checks a request once and reports every mistake with its place; Build and the readers of answers then run without
-// parsing what was written. The package sends nothing and knows nothing of destinations: it makes plain data of plain data.
-// Requests and Bases are immutable and safe for concurrent use. README.md beside this file is the language's reference.
+// Compile checks a request once and reports every problem with its place. Build and the readers of responses then run without
+// parsing. The package sends nothing and must not know destinations. Requests and Bases are immutable and safe for concurrent
+// use. README.md is the reference of the language.
 package request
 
 import (
@@ -20,51 +20,51 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
-// Names are what a request may speak of: the names of its scope, each with the keys that it has; nil for any.
+// Names are the names that a request may use: the members of its scope with the keys that each has; nil allows any key.
 type Names map[string][]string
 
-// Names of a scope.
+// The members of a scope.
 const (
-	Settings = "settings" // of the instance
-	Auth     = "auth"     // {accessToken}, where there is one
-	Payload  = "payload"  // the one to send; of a batch the first one, which all are like in what is said of it
-	Payloads = "payloads" // all of a batch
-	Items    = "items"    // of a batch: what batch.item makes of each payload
-	Index    = "index"    // in batch.item: the place of the payload in the request, from 0
-	Query    = "query"    // of choices: what somebody has typed
-	Page     = "page"     // of choices: where the page before said that the next one begins; absent for the first
+	Settings = "settings" // the instance's settings
+	Auth     = "auth"     // {accessToken}, or {} without a token
+	Payload  = "payload"  // the payload to send; in a batch the first one, with which all agree in what the request reads of it
+	Payloads = "payloads" // all payloads of a batch
+	Items    = "items"    // in a batch: the results of batch.item
+	Index    = "index"    // in batch.item: the index of the payload in the request, from 0
+	Query    = "query"    // for choices: the search text
+	Page     = "page"     // for choices: the next page, as the response with the previous page says; absent for the first
 )
 
 // Request is a compiled request.
 type Request struct {
-	method, encoding     *mapping.Mapping // of a text
+	method, encoding     *mapping.Mapping // each returns a string
 	address              *address
-	headers, query, body *mapping.Mapping // nil where there are none
-	sign                 *signature       // nil where nothing is signed
-	batch                *batchSpec       // nil where payloads go one by one
+	headers, query, body *mapping.Mapping // nil if absent
+	sign                 *signature       // nil if requests are not signed
+	batch                *batchSpec       // nil if a request has one payload
 	response             responseSpec
-	shared               []event.Path // in a payload: what all payloads of a request have in common
-	usesToken            bool         // it says auth.accessToken
-	usesQuery            bool         // it says query
+	shared               []event.Path // paths into a payload that all payloads of a request must agree in
+	usesToken            bool         // a mapping reads auth.accessToken
+	usesQuery            bool         // a mapping reads query
 }
 
-// Built is a request as it is to be sent. Its URL may be relative: a Base makes it whole.
+// Built is a request that is ready to send. Its URL may be relative; a Base makes it absolute.
 type Built struct {
 	Method string
 	URL    string
 	Header http.Header
 	Body   []byte // nil for none
-	// FromEvent reports that a payload says which host the request goes to.
+	// FromEvent reports whether a payload decides the host of the URL.
 	FromEvent bool
 }
 
-// UsesToken tells whether the request says where the access token goes.
+// UsesToken reports whether a mapping of the request uses the access token.
 func (r *Request) UsesToken() bool { return r.usesToken }
 
-// IsRelative tells whether the request needs a base URL.
+// IsRelative reports whether the request needs a base URL.
 func (r *Request) IsRelative() bool { return r.address.isRelative() }
 
-// Build makes the request of a scope: an object with the names that Compile was given. The error is a *fault.Error.
+// Build builds the request from a scope: an object with the names that were passed to Compile. The error is a *fault.Error.
 func (r *Request) Build(scope event.Value) (Built, error) {
 	var b Built
 	var err error
@@ -95,7 +95,7 @@ func (r *Request) Build(scope event.Value) (Built, error) {
 
 var methods = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
 
-// resolveText resolves a mapping of a text; "" where it is nil or finds nothing.
+// resolveText resolves a mapping as text. It returns "" if m is nil or finds nothing.
 func resolveText(m *mapping.Mapping, scope event.Value) (string, error) {
 	if m == nil {
 		return "", nil
@@ -104,7 +104,8 @@ func resolveText(m *mapping.Mapping, scope event.Value) (string, error) {
 	return v.Text(), err
 }
 
-// valuesOf are the members that a mapping makes: lists are repeated, absent and null ones are left out.
+// valuesOf returns the members of the object that a mapping builds. A list becomes repeated values; absent and null members are
+// dropped.
 func valuesOf(m *mapping.Mapping, scope event.Value, what string) (url.Values, error) {
 	if m == nil {
 		return nil, nil
@@ -134,17 +135,17 @@ func addValues(values url.Values, key string, v event.Value) {
 	}
 }
 
-// headersOf are the headers that a mapping makes. One that HTTP cannot carry is the payload's fault.
+// headersOf returns the headers that a mapping builds. A header that HTTP does not allow is an error of the payload.
 func headersOf(m *mapping.Mapping, scope event.Value) (http.Header, error) {
 	values, err := valuesOf(m, scope, "headers")
 	if err != nil {
 		return nil, err
 	}
 	header := http.Header{}
-	for _, name := range slices.Sorted(maps.Keys(values)) { // names that differ in case only are one header: its order is fixed
+	for _, name := range slices.Sorted(maps.Keys(values)) { // names that differ only in case are one header; sorting fixes the order
 		for _, v := range values[name] {
 			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(v) {
-				return nil, fault.Invalid("the header %q holds what no header can", name)
+				return nil, fault.Invalid("the header %q has a name or value that HTTP does not allow", name)
 			}
 			header.Add(name, v)
 		}

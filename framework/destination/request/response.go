@@ -11,24 +11,24 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// responseSpec is how an answer is read.
+// responseSpec says how a response is read.
 type responseSpec struct {
-	messages      []event.Path // where a refusal says why; the first that says anything counts
-	retryStatuses []int        // statuses that may pass, beside those of the table
-	errors        *errorList   // nil where the answer is for all payloads alike
-	choices       *choiceList  // nil where it is none of choices
+	messages      []event.Path // paths of the error message; the first with a value counts
+	retryStatuses []int        // statuses that are retryable besides the usual ones
+	errors        *errorList   // nil if responses have no errors of single payloads
+	choices       *choiceList  // nil if the response contains no choices
 }
 
-// entryList is where a list stands in an answer, and which of its entries count.
+// entryList locates a list in a response and selects its entries.
 type entryList struct {
 	path          event.Path
-	where, unless *event.Path // an entry counts where there is something at where, and nothing that JavaScript takes for true at unless
+	where, unless *event.Path // an entry counts if it has a value at where, and no value that JavaScript considers true at unless
 }
 
-// errorList is the errors of single payloads.
+// errorList locates the errors of single payloads.
 type errorList struct {
 	entryList
-	index      *event.Path // nil: the place in the list
+	index      *event.Path // nil: the index in the list
 	base       int
 	message    []event.Path
 	code       *event.Path
@@ -36,7 +36,7 @@ type errorList struct {
 	retryCodes []string
 }
 
-// choiceList is the choices of a field.
+// choiceList locates the choices of a field.
 type choiceList struct {
 	entryList
 	label, value, description, next *event.Path
@@ -60,12 +60,12 @@ func (c *compiler) compileResponse(v event.Value, place string) responseSpec {
 			a.errors.retryCodes = append(a.errors.retryCodes, code.Text())
 		}
 		if a.errors.code == nil && len(a.errors.retryCodes) > 0 {
-			c.problems.Add(place+"/errors/retryCodes", "needs code, the path at which an error says its code")
+			c.problems.Add(place+"/errors/retryCodes", "needs code, the path of the code in an error")
 		}
 	}
 	if l := v.Get("choices"); l.Exists() {
 		if _, ok := c.names[Page]; !ok {
-			c.problems.Add(place+"/choices", "belongs to the requests of dynamicFields only")
+			c.problems.Add(place+"/choices", "is only allowed in requests of dynamicFields")
 		}
 		a.choices = &choiceList{entryList: entryListOf(l), label: optionalPath(l.Get("label")), value: optionalPath(l.Get("value")), description: optionalPath(l.Get("description")), next: optionalPath(l.Get("next"))}
 	}
@@ -84,7 +84,7 @@ func optionalPath(v event.Value) *event.Path {
 	return &p
 }
 
-// pathList is one path, or several.
+// pathList reads one path or a list of paths.
 func pathList(v event.Value) []event.Path {
 	if v.IsString() {
 		return []event.Path{event.NewPath(v.Str())}
@@ -96,12 +96,12 @@ func pathList(v event.Value) []event.Path {
 	return list
 }
 
-// isPresent tells whether there is something: not nothing, null, false or "".
+// isPresent reports whether v has a value other than null, false and "".
 func isPresent(v event.Value) bool {
 	return v.Exists() && v.Kind() != event.False && (!v.IsString() || v.Str() != "")
 }
 
-// eachEntry are the entries of a list that count, by their places.
+// eachEntry calls each for the entries of the list that count.
 func (l entryList) eachEntry(body event.Value, each func(i int, entry event.Value)) {
 	for i, entry := range l.path.Read(body).Items() {
 		if (l.where == nil || isPresent(l.where.Read(entry))) && (l.unless == nil || l.unless.Read(entry).Falsy()) {
@@ -119,18 +119,18 @@ func firstText(list []event.Path, v event.Value) string {
 	return ""
 }
 
-// ErrorMessage is what a refusal says at the paths of the request's response; "" where it says nothing there.
+// ErrorMessage returns the message of an error response; "" if it has none at the declared paths.
 func (r *Request) ErrorMessage(body event.Value) string { return firstText(r.response.messages, body) }
 
-// IsRetryable tells whether a status may pass though the table of statuses says otherwise.
+// IsRetryable reports whether the definition declares a status as retryable.
 func (r *Request) IsRetryable(status int) bool {
 	return slices.Contains(r.response.retryStatuses, status)
 }
 
-// PayloadErrors returns the errors of single payloads in the answer to a request of n payloads, by the payload's index. An error
-// that cannot be assigned to a payload is returned as rest: it holds for every payload without an error of its own. What
-// stands at the path of the errors but is not a list, such as an object or a text, cannot be assigned either; only a missing
-// or null value, an empty list and an empty object mean that there are no errors.
+// PayloadErrors returns the errors of single payloads in the response to a request with n payloads, by payload index. An error
+// that cannot be assigned to a payload is returned as rest; it applies to every payload without an error of its own. A value at
+// the path of the errors that is not a list, such as an object or a text, cannot be assigned either. A missing or null value,
+// an empty list and an empty object mean that there are no errors.
 func (r *Request) PayloadErrors(status int, body event.Value, n int) (errors map[int]*fault.Error, rest *fault.Error) {
 	e := r.response.errors
 	if e == nil {
@@ -154,7 +154,7 @@ func (r *Request) PayloadErrors(status int, body event.Value, n int) (errors map
 	return errors, rest
 }
 
-// payloadIndex is the index that an error gives, as a number or in digits; -1 where it gives none.
+// payloadIndex returns the index in an error, given as a number or in digits, or -1.
 func payloadIndex(v event.Value, base int) int {
 	n, err := strconv.Atoi(v.Text())
 	if err != nil || v.Kind() != event.Number && v.Kind() != event.String {
@@ -188,11 +188,11 @@ func (r *Request) payloadError(entry event.Value, whole int) *fault.Error {
 	return err
 }
 
-// Choice is one value that a field may have.
+// Choice is one value of a dynamic field.
 type Choice struct{ Label, Value, Description string }
 
-// Choices are the choices in an answer, and where the next page begins; "" where there is none. Where the request does not
-// say what is looked for, those that do not hold it are left out.
+// Choices returns the choices in a response, and the next page or "". If the request does not use query, choices that do not
+// contain it are dropped.
 func (r *Request) Choices(body event.Value, query string) (choices []Choice, next string) {
 	l := r.response.choices
 	if l == nil {
@@ -216,7 +216,7 @@ func (r *Request) Choices(body event.Value, query string) (choices []Choice, nex
 	return choices, next
 }
 
-// textAt is the text at a path, of the whole where there is none.
+// textAt returns the text at a path, or of v if p is nil.
 func textAt(p *event.Path, v event.Value) string {
 	if p != nil {
 		v = p.Read(v)

@@ -18,7 +18,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
-// signature is an HMAC of the bytes that go out, in a header.
+// signature signs the body with an HMAC in a header.
 type signature struct {
 	header, secret, algorithm, encoding, prefix *mapping.Mapping
 }
@@ -41,7 +41,7 @@ func (c *compiler) compileSignature(v event.Value, place string) *signature {
 	}
 }
 
-// signRequest signs a request that has a body. Without a secret nothing is signed, and a header that the request has already stays.
+// signRequest signs a request that has a body. It does nothing if the secret is empty or the request already has the header.
 func (s *signature) signRequest(b *Built, scope event.Value) error {
 	if s == nil || b.Body == nil {
 		return nil
@@ -59,7 +59,7 @@ func (s *signature) signRequest(b *Built, scope event.Value) error {
 	secret, header, algorithm, encoding, prefix := values[0], values[1], values[2], values[3], values[4]
 	switch {
 	case !httpguts.ValidHeaderFieldName(header) || !httpguts.ValidHeaderFieldValue(prefix):
-		return fault.Invalid("the signature cannot stand in the header %q", header)
+		return fault.Invalid("the signature cannot be sent in the header %q: the name or the prefix is not valid", header)
 	case !slices.Contains(algorithms, algorithm):
 		return fault.Invalid("a signature's algorithm should be %s, but is %q", strings.Join(algorithms, ", "), algorithm)
 	case !slices.Contains(signEncodings, encoding):

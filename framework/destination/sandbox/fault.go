@@ -11,18 +11,18 @@ import (
 	"time"
 )
 
-// Fault is how the next requests go wrong.
+// Fault makes the next requests fail.
 type Fault struct {
-	Path    string            `json:"path"`  // the path it is for; with * at its end, all that begin so; "" for every path
-	Times   int               `json:"times"` // how many requests, 1 by default; n and count say the same
+	Path    string            `json:"path"`  // the request path; a final * matches any rest; "" matches every path
+	Times   int               `json:"times"` // the number of requests, 1 by default; n and count are aliases
 	N       int               `json:"n"`
 	Count   int               `json:"count"`
-	Status  int               `json:"status"`   // what they are answered with; 0 leaves the answer to the API
-	Headers map[string]string `json:"headers"`  // of that answer
-	Body    json.RawMessage   `json:"body"`     // of that answer
-	DelayMS int               `json:"delay_ms"` // how long the answer takes
-	Drop    bool              `json:"drop"`     // the connection is closed without an answer
-	After   bool              `json:"after"`    // the API acts on the request first
+	Status  int               `json:"status"`   // the status of the response; 0 lets the API respond
+	Headers map[string]string `json:"headers"`  // of that response
+	Body    json.RawMessage   `json:"body"`     // of that response
+	DelayMS int               `json:"delay_ms"` // the delay of the response in milliseconds
+	Drop    bool              `json:"drop"`     // close the connection without a response
+	After   bool              `json:"after"`    // let the API process the request first
 }
 
 func (f *Fault) validateFields() error {
@@ -49,7 +49,7 @@ func (f *Fault) isFor(path string) bool {
 	return f.Path == "" || f.Path == path
 }
 
-// takeFault takes the first fault that is for a path; nil where there is none.
+// takeFault removes one use of the first fault that matches a path and returns the fault, or nil.
 func (s *Server) takeFault(path string) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,7 +65,7 @@ func (s *Server) takeFault(path string) *Fault {
 	return nil
 }
 
-// playFault lets a request go wrong.
+// playFault makes a request fail.
 func (s *Server) playFault(w http.ResponseWriter, r *http.Request, f *Fault) {
 	if f.After {
 		s.config.API.ServeHTTP(httptest.NewRecorder(), r)
@@ -97,8 +97,8 @@ func (s *Server) playFault(w http.ResponseWriter, r *http.Request, f *Fault) {
 	_, _ = w.Write(body) // the client may be gone
 }
 
-// Transport reaches a handler in the same process, without a socket. A handler that drops the connection is an
-// io.ErrUnexpectedEOF.
+// Transport returns a transport that calls a handler in this process, without a socket. If the handler drops the connection,
+// the error is io.ErrUnexpectedEOF.
 func Transport(handler http.Handler) http.RoundTripper { return handlerTransport{handler} }
 
 type handlerTransport struct{ handler http.Handler }

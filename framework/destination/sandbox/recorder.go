@@ -5,13 +5,13 @@ import (
 	"sync"
 )
 
-// Recorder is an API that takes every request with {} and counts them by method and path. It is safe for concurrent use.
+// Recorder is an API that answers every request with {} and counts requests by method and path. It is safe for concurrent use.
 type Recorder struct {
 	mu     sync.Mutex
 	counts map[string]int
 }
 
-// NewRecorder is a Recorder that has seen nothing.
+// NewRecorder returns a Recorder without requests.
 func NewRecorder() *Recorder { return &Recorder{counts: map[string]int{}} }
 
 func (r *Recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
@@ -21,7 +21,7 @@ func (r *Recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	WriteJSON(w, http.StatusOK, struct{}{})
 }
 
-// State is {"requests": {"POST /path": 1}}.
+// State returns {"requests": {"POST /path": 1}}.
 func (r *Recorder) State() any {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -32,7 +32,7 @@ func (r *Recorder) State() any {
 	return map[string]any{"requests": counts}
 }
 
-// Reset forgets what was seen.
+// Reset deletes the counts.
 func (r *Recorder) Reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

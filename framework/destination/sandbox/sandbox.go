@@ -1,8 +1,8 @@
-// Package sandbox is what every pretend remote API shares: it keeps what was asked, lets requests go wrong on demand, and
-// can be reached in the same process without a socket.
+// Package sandbox has what all simulated remote APIs share: it records requests, makes requests fail on demand, and can be
+// called in the same process without a socket.
 //
-// An API of its own is an http.Handler; New puts the controls round it, at /__sandbox/. The package knows no API. A Server is
-// safe for concurrent use.
+// An API is an http.Handler; New adds the controls at /__sandbox/. The package knows no particular API. A Server is safe for
+// concurrent use.
 package sandbox
 
 import (
@@ -18,28 +18,28 @@ import (
 	"time"
 )
 
-// Bounds of a sandbox.
+// Limits of a sandbox.
 const (
 	MaxBody      = 4 << 20  // bytes of a request
-	MaxRequests  = 10_000   // requests kept, the latest ones
+	MaxRequests  = 10_000   // recorded requests, the latest ones
 	maxBodyBytes = 64 << 20 // bytes of their bodies
 	maxFaults    = 1000
 	maxDelay     = time.Minute
 )
 
-// API is what a pretend API gives.
+// API is a simulated API.
 type API interface {
 	http.Handler
-	// State is what the API holds, as JSON shows it.
+	// State returns the data of the API, for JSON.
 	State() any
-	// Reset forgets everything.
+	// Reset deletes all data.
 	Reset()
 }
 
-// Config is what the controls need to know of an API.
+// Config describes an API to New.
 type Config struct {
 	API     API
-	Secrets []string // names of JSON keys whose values are not kept
+	Secrets []string // names of JSON keys whose values are not shown
 }
 
 // Server is an API with controls.
@@ -52,26 +52,26 @@ type Server struct {
 	faults   []*Fault
 }
 
-// recordedRequest is a request whose secrets are hidden when somebody asks for it.
+// recordedRequest is a request; its secrets are hidden when it is shown.
 type recordedRequest struct {
 	Request
 	body []byte
 }
 
-// Request is one request as it is kept.
+// Request is one recorded request.
 type Request struct {
 	Time   time.Time       `json:"time"`
 	Method string          `json:"method"`
 	Path   string          `json:"path"`
-	Status int             `json:"status"` // 0 where the connection was dropped
+	Status int             `json:"status"` // 0 if the connection was dropped
 	JSON   json.RawMessage `json:"json,omitempty"`
-	Fault  bool            `json:"fault,omitempty"` // a fault decided the answer
+	Fault  bool            `json:"fault,omitempty"` // a fault determined the response
 }
 
-// New puts controls round an API.
+// New adds the controls to an API.
 func New(config Config) *Server { return &Server{config: config} }
 
-// ServeHTTP answers the controls, plays faults, and hands the rest to the API.
+// ServeHTTP handles the controls, applies faults, and passes other requests to the API.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if name, ok := strings.CutPrefix(r.URL.Path, "/__sandbox/"); ok {
 		s.serveControl(w, r, name)
@@ -95,7 +95,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	asked.Status = seen.status
 }
 
-// statusWriter remembers the status that was answered.
+// statusWriter records the status of the response.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -118,7 +118,7 @@ func (s *Server) recordRequest(r recordedRequest) {
 	}
 }
 
-// Requests are the requests that are kept, in order.
+// Requests returns the recorded requests in order.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	all := slices.Clone(s.requests)
@@ -131,7 +131,7 @@ func (s *Server) Requests() []Request {
 	return list
 }
 
-// redactBody is a JSON body without its secrets; nil where it is no JSON.
+// redactBody returns a JSON body without its secrets; nil if it is not JSON.
 func (s *Server) redactBody(body []byte) json.RawMessage {
 	var v any
 	decoder := json.NewDecoder(bytes.NewReader(body))
@@ -183,7 +183,7 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request, name strin
 	}
 }
 
-// Reset forgets requests, faults and what the API holds.
+// Reset deletes requests, faults and the data of the API.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	s.requests, s.bytes, s.faults = nil, 0, nil
@@ -191,14 +191,14 @@ func (s *Server) Reset() {
 	s.config.API.Reset()
 }
 
-// WriteJSON answers with JSON.
+// WriteJSON writes a JSON response.
 func WriteJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // the client may be gone
 }
 
-// serveFaults reads one fault or a list of them.
+// serveFaults adds a fault or a list of faults from a request.
 func (s *Server) serveFaults(w http.ResponseWriter, r *http.Request) {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
 	if err == nil {
@@ -211,13 +211,13 @@ func (s *Server) serveFaults(w http.ResponseWriter, r *http.Request) {
 	WriteJSON(w, http.StatusOK, map[string]string{"message": "the next requests will go wrong"})
 }
 
-// AddFaults adds faults: the JSON of one, or of a list.
+// AddFaults adds faults: the JSON of one fault or of a list.
 func (s *Server) AddFaults(raw []byte) error {
 	var list []*Fault
 	if err := decodeStrict(raw, &list); err != nil {
 		var one Fault
 		if err := decodeStrict(raw, &one); err != nil {
-			return fmt.Errorf("this is no fault: %w", err)
+			return fmt.Errorf("this is not a valid fault: %w", err)
 		}
 		list = []*Fault{&one}
 	}
@@ -242,7 +242,7 @@ func decodeStrict(raw []byte, into any) error {
 		return err
 	}
 	if decoder.More() {
-		return errors.New("there is text behind it")
+		return errors.New("there is text after it")
 	}
 	return nil
 }

@@ -224,7 +224,7 @@ func TestDeletionsKeepOrder(t *testing.T) {
 // Asynchronous operations are polled until they finish, and later events wait for them.
 func TestOperationsArePolled(t *testing.T) {
 	remote := sample.NewRemote()
-	remote.Slow(8) // more often than a failure is tried again
+	remote.SetPolls(8) // more often than a failure is tried again
 	d, err := sample.Plugin().Load()
 	require.NoError(t, err)
 	in := config.InstanceOf(event.MustParse(`{"id":"i","settings":{"key":"k"},"subscriptions":[{"action":"importUser","mapping":{"batch_size":2}}]}`))

@@ -1,7 +1,7 @@
-// Package oauthtest starts a real OAuth 2 and OpenID Connect server for a test, and acts as the browser of its user.
+// Package oauthtest starts a real OAuth 2 and OpenID Connect server for a test, and acts as its user's browser.
 //
-// The server is zitadel/oidc with the storage of its own examples: it is certified, runs in the process with no database, and
-// knows every flow that is needed: codes with PKCE, devices, client credentials, refresh tokens that are used up, revocation.
+// The server is zitadel/oidc with the storage of its examples. It is certified, runs in the process without a database, and
+// supports codes with PKCE, devices, client credentials, rotating refresh tokens, and revocation.
 package oauthtest
 
 import (
@@ -23,20 +23,20 @@ import (
 	"github.com/zitadel/oidc/v3/example/server/storage"
 )
 
-// The clients that a Server knows, with their secret. Web comes back to the redirect address that Start was given.
+// The clients of a Server and their secret. The redirect URI of Web is the one passed to Start.
 const (
 	Web        = "web"
 	Device     = "device"
 	Secret     = "client-secret-of-the-test"
-	Service    = "sid1" // that of the example's service user
+	Service    = "sid1" // the service user of the example
 	ServiceKey = "verysecret"
 )
 
-// Server is a running server.
+// Server is a running OAuth server.
 type Server struct {
 	URL       string
 	storage   *storage.Storage
-	storageMu sync.Mutex // the example's storage is not safe everywhere
+	storageMu sync.Mutex // the example's storage is not safe for concurrent use
 
 	mu        sync.Mutex
 	refreshes int
@@ -46,7 +46,7 @@ type Server struct {
 	newest    [2]string // access and refresh token
 }
 
-// Start starts a server that ends with the test. Its access tokens are good for five minutes.
+// Start starts a server that stops when the test ends. Its access tokens are valid for five minutes.
 func Start(tb testing.TB, redirect string) *Server {
 	listening := httptest.NewUnstartedServer(nil)
 	s := &Server{URL: "http://" + listening.Listener.Addr().String()}
@@ -111,35 +111,35 @@ func (s *Server) recordTokens(form url.Values, response *httptest.ResponseRecord
 	}
 }
 
-// Refreshes is how often a refresh was asked for.
+// Refreshes returns the number of refresh requests.
 func (s *Server) Refreshes() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.refreshes
 }
 
-// Newest are the tokens that were given last.
+// Newest returns the latest tokens.
 func (s *Server) Newest() (access, refresh string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.newest[0], s.newest[1]
 }
 
-// Secrets are all that the server has given away or was sent.
+// Secrets returns all secrets that the server has sent or received.
 func (s *Server) Secrets() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string{Secret}, s.secrets...)
 }
 
-// SetBehavior makes the token endpoint slow, and answer with a status; 0 is none.
+// SetBehavior makes the token endpoint slow, or answer with a status; 0 for a normal response.
 func (s *Server) SetBehavior(slow time.Duration, status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.slow, s.status = slow, status
 }
 
-// IsValid tells whether a resource server takes an access token.
+// IsValid reports whether a resource server accepts an access token.
 func (s *Server) IsValid(access string) bool {
 	request, err := http.NewRequest(http.MethodGet, s.URL+"/userinfo", nil)
 	if err != nil {
@@ -154,7 +154,7 @@ func (s *Server) IsValid(access string) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// Revoke takes a token of the client Web back.
+// Revoke revokes a token of the client Web.
 func (s *Server) Revoke(tb testing.TB, token string) {
 	request, err := http.NewRequest(http.MethodPost, s.URL+"/revoke", strings.NewReader(url.Values{"token": {token}}.Encode()))
 	require.NoError(tb, err)
@@ -166,8 +166,8 @@ func (s *Server) Revoke(tb testing.TB, token string) {
 	require.Equal(tb, http.StatusOK, response.StatusCode)
 }
 
-// ApproveInBrowser acts as a person with a browser: it opens an address, logs in, and follows to where the browser ends. Where follow is
-// false, it does not go to the address of the client.
+// ApproveInBrowser acts as a user with a browser: it opens an address, logs in, and returns the last address and page. If
+// follow is false, it does not open the redirect URI.
 func (s *Server) ApproveInBrowser(tb testing.TB, address string, follow bool) (end string, page string) {
 	jar, err := cookiejar.New(nil)
 	require.NoError(tb, err)
@@ -193,7 +193,7 @@ func (s *Server) ApproveInBrowser(tb testing.TB, address string, follow bool) (e
 	return end, string(text)
 }
 
-// ApproveDevice acts as a person who enters the code of a device.
+// ApproveDevice acts as a user who enters the code of a device.
 func (s *Server) ApproveDevice(tb testing.TB, code string) {
 	s.storageMu.Lock()
 	defer s.storageMu.Unlock()

@@ -1,7 +1,7 @@
-// Package sandboxtest lets the tests of a destination talk to its sandbox over a real socket, with the redirect that
-// --sandbox-url makes, and keeps what was sent as people get to see it.
+// Package sandboxtest connects the tests of a destination to its sandbox over a real socket, with the redirect of
+// --sandbox-url, and records the redacted exchanges.
 //
-// It is for tests alone. A Remote is safe for concurrent use.
+// It is for tests only. A Remote is safe for concurrent use.
 package sandboxtest
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// Remote is a destination's sandbox behind a socket.
+// Remote is a destination's sandbox on a socket.
 type Remote struct {
 	t      *testing.T
 	plugin destination.Plugin
@@ -33,14 +33,14 @@ type Remote struct {
 	exchanges []httpx.Exchange
 }
 
-// Start starts the sandbox of a destination, with options as on the command line. It ends with the test.
+// Start starts the sandbox of a destination with command-line options. It stops when the test ends.
 func Start(t *testing.T, plugin destination.Plugin, options map[string][]string) *Remote {
 	server := httptest.NewServer(plugin.Sandbox.New(options))
 	t.Cleanup(server.Close)
 	return &Remote{t: t, plugin: plugin, URL: server.URL}
 }
 
-// Plan is an instance, as a config has it, whose requests go to the sandbox.
+// Plan compiles an instance, given as in a config, whose requests go to the sandbox.
 func (r *Remote) Plan(instance string, host runtime.Host) *runtime.Plan {
 	definition, err := r.plugin.Load()
 	require.NoError(r.t, err)
@@ -59,7 +59,8 @@ func (r *Remote) Plan(instance string, host runtime.Host) *runtime.Plan {
 	return plan
 }
 
-// RunBatch takes events through a plan as one batch, and tells each outcome with its reason behind a colon.
+// RunBatch runs events through a plan as one batch. It returns each outcome, followed by a colon and the reason if there is
+// one.
 func (r *Remote) RunBatch(plan *runtime.Plan, events ...string) []string {
 	list := make([]event.Event, len(events))
 	for i, text := range events {
@@ -76,7 +77,7 @@ func (r *Remote) RunBatch(plan *runtime.Plan, events ...string) []string {
 	return outcomes
 }
 
-// Transcript is what was sent and answered so far, as JSON for people.
+// Transcript returns the redacted exchanges so far as JSON.
 func (r *Remote) Transcript() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,14 +86,14 @@ func (r *Remote) Transcript() string {
 	return string(text)
 }
 
-// Requests is how many requests were made so far.
+// Requests returns the number of requests so far.
 func (r *Remote) Requests() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.exchanges)
 }
 
-// AddFault lets the next requests go wrong.
+// AddFault makes the next requests fail.
 func (r *Remote) AddFault(text string) {
 	response, err := http.Post(r.URL+"/__sandbox/faults", "application/json", strings.NewReader(text))
 	require.NoError(r.t, err)
@@ -100,7 +101,7 @@ func (r *Remote) AddFault(text string) {
 	require.Equal(r.t, http.StatusOK, response.StatusCode)
 }
 
-// State is what the sandbox holds.
+// State returns the data of the sandbox.
 func (r *Remote) State() event.Value {
 	response, err := http.Get(r.URL + "/__sandbox/state")
 	require.NoError(r.t, err)
