@@ -116,7 +116,7 @@ func TestCredentials(t *testing.T) {
 	for _, c := range []struct {
 		key  string
 		want string
-	}{{"very-secret", ""}, {"another", "API Key is no key of this cluster"}} {
+	}{{"very-secret", ""}, {"another", "API Key is not a key of this cluster"}} {
 		pretend := braze.Plugin().Sandbox.New(map[string][]string{"api-key": {c.key}})
 		err := newPlan(t, sandbox.Transport(pretend), "trackEvent", `{}`, nil).Test(t.Context())
 		if c.want == "" {

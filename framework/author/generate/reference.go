@@ -43,7 +43,7 @@ func Reference(d *destination.Definition) string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "## Settings\n\n")
 	if len(d.Settings) == 0 {
-		b.WriteString("There are none.\n")
+		b.WriteString("None.\n")
 	} else {
 		table(&b, d.Settings)
 	}
@@ -53,10 +53,10 @@ func Reference(d *destination.Definition) string {
 			fmt.Fprintf(&b, "\n%s\n", a.Description)
 		}
 		if len(a.Aliases) > 0 {
-			fmt.Fprintf(&b, "\nConfigs may also call it `%s`.\n", strings.Join(a.Aliases, "`, `"))
+			fmt.Fprintf(&b, "\nAliases in configs: `%s`.\n", strings.Join(a.Aliases, "`, `"))
 		}
 		if a.DefaultSubscription != "" {
-			fmt.Fprintf(&b, "\nBy default it takes `%s`.\n", a.DefaultSubscription)
+			fmt.Fprintf(&b, "\nDefault subscription: `%s`.\n", a.DefaultSubscription)
 		}
 		b.WriteString("\n")
 		table(&b, a.Fields)
@@ -65,7 +65,7 @@ func Reference(d *destination.Definition) string {
 }
 
 func table(b *bytes.Buffer, fields fieldschema.Fields) {
-	b.WriteString("| key | what it is | type | by default |\n|---|---|---|---|\n")
+	b.WriteString("| key | description | type | default |\n|---|---|---|---|\n")
 	rows(b, fields, "")
 }
 

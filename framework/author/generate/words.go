@@ -7,7 +7,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// inWords is a default as people read it: a value, or what a mapping takes from the event, such as `userId`, else `anonymousId`.
+// inWords is a default as people read it: a value, or what a mapping takes from the event, such as `userId`, otherwise `anonymousId`.
 func inWords(v event.Value) string {
 	switch v.Kind() {
 	case event.Absent:
@@ -125,7 +125,7 @@ func ofPath(v event.Value) string {
 
 // choice is an @if. The one that asks whether a value is there and takes it is the common one.
 func choice(v event.Value) string {
-	condition, is := v.Get("exists"), "is there"
+	condition, is := v.Get("exists"), "exists"
 	if condition.Kind() == event.Absent {
 		condition, is = v.Get("blank"), "is not empty"
 	}
@@ -135,12 +135,12 @@ func choice(v event.Value) string {
 	case then.Kind() == event.Absent:
 		return fmt.Sprintf("%s, unless %s %s", inWords(otherwise), inWords(condition), is)
 	case !event.Equal(then, condition):
-		text += fmt.Sprintf(" where %s %s", inWords(condition), is)
+		text += fmt.Sprintf(" if %s %s", inWords(condition), is)
 	}
 	if otherwise.Kind() == event.Absent {
 		return text
 	}
-	return text + ", else " + inWords(otherwise)
+	return text + ", otherwise " + inWords(otherwise)
 }
 
 // each is an @arrayPath.
