@@ -79,7 +79,7 @@ func TestOperationsArePolledTogetherAndInOrder(t *testing.T) {
 	q := openQueue(t, t.TempDir())
 	defer q.Close()
 	remote := sample.NewRemote()
-	remote.Slow(7) // more often than a failure is tried again
+	remote.SetPolls(7) // more often than a failure is tried again
 	runner := startRunner(t, q, quick, delivery.Instance{Plan: samplePlan(t, remote, runtime.Host{}, importing)})
 	defer stopRunner(t, runner)
 	const users, rounds = 40, 3
@@ -117,7 +117,7 @@ func TestOperationsContinueAfterRestart(t *testing.T) {
 		asked := remote.Polls()
 		require.Eventually(t, func() bool { return remote.Polls() > asked+2 && len(remote.Log()) == users }, 20*time.Second, 5*time.Millisecond)
 		if round == 2 {
-			remote.Finish()
+			remote.FinishAll()
 			waitForCounts(t, runner, map[string]int64{"events": 2 * users, "delivered": 2 * users})
 		}
 		stopRunner(t, runner)
