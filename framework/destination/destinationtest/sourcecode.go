@@ -207,7 +207,7 @@ func (p *codePackage) checkVariables(d *ast.GenDecl) {
 				if x, ok := n.X.(*ast.Ident); ok {
 					pkg, ok := p.uses[x].(*types.PkgName)
 					if ok && holdsState(pkg.Imported().Path(), n.Sel.Name) {
-						p.reportAt(n, "the package variable %s holds shared state: keep it in call.State", v.Names[0].Name)
+						p.reportAt(n, "the package variable %s is made to change: keep it in call.State", v.Names[0].Name)
 					}
 				}
 			}

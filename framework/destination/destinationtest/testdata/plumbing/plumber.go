@@ -23,7 +23,7 @@ var (
 	once   = sync.OnceValue(func() int { return 1 })
 	cache  = map[string]string{}
 	count  int
-	lock   sync.Mutex         // want: holds shared state
+	lock   sync.Mutex         // want: made to change
 	events = make(chan error) // want: is a channel
 )
 
