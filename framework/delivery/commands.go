@@ -111,7 +111,7 @@ func (p *partition) collectLetters(op string, cmd command) ([]*DeadLetter, error
 	for p.pendingWrites > 0 && p.ctx.Err() == nil { // letters that are being written belong to the command
 		w.changed.Wait()
 	}
-	taken := maps.Clone(p.lettersInFlight)
+	inFlight := maps.Clone(p.lettersInFlight)
 	for _, key := range cmd.Keys {
 		delete(p.parkedKeys, key)
 		delete(p.spilledKeys, key)
@@ -139,7 +139,7 @@ func (p *partition) collectLetters(op string, cmd command) ([]*DeadLetter, error
 			return nil, err
 		}
 	}
-	letters = slices.DeleteFunc(letters, func(l *DeadLetter) bool { return taken[l.storedSubject] })
+	letters = slices.DeleteFunc(letters, func(l *DeadLetter) bool { return inFlight[l.storedSubject] })
 	sortByEvent(letters)
 	if letters, err = q.dropSuperseded(p.ctx, letters); err != nil {
 		return nil, err

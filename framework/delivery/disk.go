@@ -51,12 +51,12 @@ func diskSpace(dir string) (free, total int64, err error) {
 
 // defaultMinFree returns the default of Config.MinFreeBytes: 256 MB, or a tenth of a small disk.
 func defaultMinFree(dir string) int64 {
-	const most = 256 << 20
+	const maxFree = 256 << 20
 	_, total, err := diskSpace(dir)
 	if err != nil || total <= 0 {
-		return most
+		return maxFree
 	}
-	return max(min(most, total/10), 1)
+	return max(min(maxFree, total/10), 1)
 }
 
 // trimBelow returns the free space below which delivered events are deleted.

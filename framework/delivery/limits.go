@@ -174,9 +174,9 @@ func (r *Runner) purgeDeadLetters(ctx context.Context, bound string, was jetstre
 		return err
 	}
 	written := info.State.LastSeq - was.LastSeq // in the meantime
-	if gone := int64(was.Msgs+written) - int64(info.State.Msgs); gone > 0 {
-		r.metrics.expired.WithLabelValues(bound).Add(float64(gone))
-		r.log.Warn("dead letters were deleted at their limit: see delivery.letters", "bound", bound, "letters", gone)
+	if deleted := int64(was.Msgs+written) - int64(info.State.Msgs); deleted > 0 {
+		r.metrics.expired.WithLabelValues(bound).Add(float64(deleted))
+		r.log.Warn("dead letters were deleted at their limit: see delivery.letters", "bound", bound, "letters", deleted)
 	}
 	return nil
 }

@@ -24,15 +24,15 @@ func (r *Runner) rebalance() {
 			over := p != nil && p.leaseRemaining() <= 0
 			closing := p != nil && p.closing
 			w.mu.Unlock()
-			mine := assignedMember(w.id, n, alive) == r.name
+			isMine := assignedMember(w.id, n, alive) == r.name
 			switch {
 			case stopping || closing:
 			case over:
 				r.log.Warn("a lease has expired", "instance", w.id, "partition", n)
 				r.abandonPartition(p)
-			case p == nil && mine:
+			case p == nil && isMine:
 				r.acquirePartition(w, n)
-			case p != nil && !mine:
+			case p != nil && !isMine:
 				ctx, cancel := context.WithTimeout(r.ctx, r.settings.Lease/2)
 				r.goroutines.Go(func() { defer cancel(); r.releasePartition(ctx, p) })
 			}

@@ -190,12 +190,12 @@ func (p *partition) resumePortions(cmd command) ([]*DeadLetter, error) {
 		for p.pendingWrites > 0 && p.ctx.Err() == nil { // letters that are being written belong to the portion
 			w.changed.Wait()
 		}
-		ours, capacity := p.parkedKeys[key] == kindEvicted, w.runner.settings.MaxInFlight
+		isEvicted, capacity := p.parkedKeys[key] == kindEvicted, w.runner.settings.MaxInFlight
 		delete(p.portionRequested, key)
 		limit := max(1, min(capacity/portionShare, (capacity-p.taskCount)/2))
 		generation := p.generations[key]
 		w.mu.Unlock()
-		if !ours {
+		if !isEvicted {
 			continue
 		}
 		part, more, err := p.readPortion(key, limit)

@@ -117,9 +117,9 @@ func (q *Queue) ensureStream(ctx context.Context, c jetstream.StreamConfig) (jet
 				c.Metadata[targetKey] = q.config.Target
 			}
 		}
-		made, err := q.js.CreateStream(ctx, c)
+		created, err := q.js.CreateStream(ctx, c)
 		if err == nil || try == tries || !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return made, err
+			return created, err
 		}
 	}
 }

@@ -159,14 +159,14 @@ func (r *Runner) firstUnread(ctx context.Context, p *partition, from uint64) (fi
 
 // surveyProgress passes the progress of the partitions of this process to the watchdog.
 func (r *Runner) surveyProgress(ctx context.Context, dog *watchdog, now time.Time) {
-	stalled, kept := map[partitionID]time.Time{}, map[partitionID]bool{}
+	stalled, present := map[partitionID]time.Time{}, map[partitionID]bool{}
 	r.eachWorker(func(w *worker) {
 		w.mu.Lock()
 		samples := w.progressSamples(now)
 		w.mu.Unlock()
 		for p, s := range samples {
 			at := partitionID{w.id, p.number}
-			kept[at] = true
+			present[at] = true
 			if !s.outstanding && dog.quietFor(at, s, now) > r.settings.StallAfter && !s.paused {
 				s.outstanding = r.hasOverlookedEvents(ctx, p, s.next, now)
 			}
@@ -181,7 +181,7 @@ func (r *Runner) surveyProgress(ctx context.Context, dog *watchdog, now time.Tim
 			}
 		}
 	})
-	dog.keepOnly(kept)
+	dog.keepOnly(present)
 	r.survey.mu.Lock()
 	defer r.survey.mu.Unlock()
 	r.survey.stalled = stalled

@@ -50,13 +50,13 @@ func (r *Runner) trimLog(ctx context.Context) (trimmed bool, err error) {
 
 // purgeEvents deletes the pages before one, which all instances have finished.
 func (q *Queue) purgeEvents(ctx context.Context, to uint64) error {
-	held := false
+	onHold := false
 	err := q.monitor.updateState(ctx, func(s *logState) {
-		if held = time.Now().Unix() < s.Hold; !held {
+		if onHold = time.Now().Unix() < s.Hold; !onHold {
 			s.Trimmed = max(s.Trimmed, to-1)
 		}
 	})
-	if held {
+	if onHold {
 		return nil
 	}
 	if err != nil && !q.isEmbedded() {

@@ -279,13 +279,13 @@ func (w *worker) applyVerdicts(l *lane, batch []*task, verdicts []runtime.Verdic
 	if !whole {
 		w.noteSuccess(l)
 	}
-	var retries, kept, pending []*task
+	var retries, unsent, pending []*task
 	var operations []runtime.Verdict
 	for i, t := range batch {
 		v := verdicts[i]
 		if v.Code == fault.CodeLogin {
 			w.suspendInstance(v.Reason)
-			kept = append(kept, t)
+			unsent = append(unsent, t)
 			continue
 		}
 		if v.Outcome == runtime.Pending {
@@ -310,10 +310,10 @@ func (w *worker) applyVerdicts(l *lane, batch []*task, verdicts []runtime.Verdic
 		}
 	}
 	w.pollLater(pending, operations)
-	for _, t := range kept {
+	for _, t := range unsent {
 		l.bytes += t.bytes
 	}
-	l.queue = append(kept, l.queue...)
+	l.queue = append(unsent, l.queue...)
 	if len(retries) == 0 {
 		return
 	}

@@ -113,11 +113,11 @@ func listBlocks(dir string) ([]block, error) {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
-		made, err := stampOf(path)
+		current, err := stampOf(path)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, block{number: n, path: path, stamp: made})
+		list = append(list, block{number: n, path: path, stamp: current})
 	}
 	slices.SortFunc(list, func(a, b block) int { return a.number - b.number })
 	return list, nil

@@ -85,13 +85,13 @@ func rewriteBlock(s stream, b scannedBlock) error {
 			}
 		}
 	}
-	var made []byte
+	var intact []byte
 	for i := range b.content.records {
 		if !dropped[i] {
-			made = append(made, b.content.records[i].raw...)
+			intact = append(intact, b.content.records[i].raw...)
 		}
 	}
-	return replaceFile(b.path, made)
+	return replaceFile(b.path, intact)
 }
 
 // reserveSequences writes a block which tells the server that the sequences up to end were used, so that none is reused.
@@ -106,7 +106,7 @@ func reserveSequences(s stream, end uint64, at int64) error {
 
 // CopyDamaged copies a damaged file, which a server may be using. The copies take up to maxBytes. It returns the path of the copy,
 // or why there is none.
-func CopyDamaged(dir string, f Finding, maxBytes int64) (path, reason string) {
+func CopyDamaged(dir string, f Finding, maxBytes int64) (copyPath, reason string) {
 	k := newCopyKeeper(dir, maxBytes)
 	return k.keepCopy(f.Stream, filepath.Join(dir, streamsDir, f.Stream, "msgs", f.File))
 }
@@ -122,7 +122,7 @@ func newCopyKeeper(dir string, maxBytes int64) *copyKeeper {
 }
 
 // keepCopy copies a file. It returns the path of the copy, or why there is none.
-func (k *copyKeeper) keepCopy(stream, path string) (kept, why string) {
+func (k *copyKeeper) keepCopy(stream, path string) (copyPath, reason string) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", err.Error()

@@ -40,18 +40,18 @@ func WriteStamps(dir string) error {
 	if err != nil {
 		return err
 	}
-	made := Stamps{}
+	stamps := Stamps{}
 	for _, s := range streams {
 		index, err := stampOf(filepath.Join(s.dir, indexFile))
 		if err != nil {
 			continue // the server will read all blocks
 		}
-		made[s.name+"/"+indexFile] = index
+		stamps[s.name+"/"+indexFile] = index
 		for _, b := range s.blocks {
-			made[s.name+"/"+filepath.Base(b.path)] = b.stamp
+			stamps[s.name+"/"+filepath.Base(b.path)] = b.stamp
 		}
 	}
-	text, err := json.Marshal(made)
+	text, err := json.Marshal(stamps)
 	if err != nil {
 		return err
 	}
@@ -118,18 +118,18 @@ func (s Stamps) forgetStream(stream string) {
 
 // replaceFile writes a file durably, replacing an existing one, with permissions for this user only.
 func replaceFile(path string, text []byte) error {
-	made := path + ".new"
-	f, err := os.OpenFile(made, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(text)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(made, path)
+		err = os.Rename(tmp, path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(made))
+		return errors.Join(err, os.Remove(tmp))
 	}
 	return syncDir(filepath.Dir(path))
 }
