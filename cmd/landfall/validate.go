@@ -20,15 +20,17 @@ import (
 )
 
 func newValidate(s streams) *cobra.Command {
-	var asJSON bool
+	var asJSON, strict bool
 	cmd := &cobra.Command{
 		Use:   "validate [FILE…]",
 		Short: "Check definitions and configs",
 		Long: "Checks files: a file with actions is a destination's definition, any other is a config. Every mistake is shown\n" +
-			"with its place. Without files, the destinations of this program are checked.",
-		Example: "  landfall validate landfall.yaml\n  landfall validate destinations/*/destination.yaml",
+			"with its place. Without files, the destinations of this program are checked.\n\n" +
+			"A subscription for which every event would be refused is a mistake: a required field without a mapping, a constant\n" +
+			"of the wrong type, a broken path. What is wrong for some events only is a warning.",
+		Example: "  landfall validate landfall.yaml\n  landfall validate --strict landfall.yaml\n  landfall validate destinations/*/destination.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
-			c := validation{streams: s, json: asJSON}
+			c := validation{streams: s, json: asJSON, strict: strict}
 			if len(args) == 0 {
 				return c.builtIn()
 			}
@@ -39,12 +41,13 @@ func newValidate(s streams) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print an object a line for each mistake, then the counts")
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 1 for warnings, too")
 	return cmd
 }
 
 type validation struct {
 	streams
-	json                     bool
+	json, strict             bool
 	files, mistakes, doubted int
 }
 
@@ -166,7 +169,7 @@ func (c *validation) end() error {
 	default:
 		fmt.Fprintf(c.out, "%d checked, no mistakes\n", c.files)
 	}
-	if c.mistakes > 0 {
+	if c.mistakes > 0 || c.strict && c.doubted > 0 {
 		return failed{}
 	}
 	return nil

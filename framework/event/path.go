@@ -44,6 +44,30 @@ func NewPath(text string) Path {
 	return p
 }
 
+// UnpairedBracket returns the first bracket of a path that has no partner, as in "products[" or "products]"; "" if there is none.
+// Brackets within a quoted key do not count. Such a path compiles, with the bracket as part of a key.
+func UnpairedBracket(path string) string {
+	opened := false
+	for i := 0; i < len(path); i++ {
+		switch n := quotedKey(path[i:]); {
+		case n > 0:
+			i += n - 1
+		case path[i] == '[' && opened:
+			return "["
+		case path[i] == '[':
+			opened = true
+		case path[i] == ']' && !opened:
+			return "]"
+		case path[i] == ']':
+			opened = false
+		}
+	}
+	if opened {
+		return "["
+	}
+	return ""
+}
+
 // quotedKey returns the length of the ['…'] or ["…"] that text begins with, or 0 if it begins with neither.
 func quotedKey(text string) int {
 	if len(text) < 2 || text[0] != '[' || !isQuote(text[1]) {

@@ -41,15 +41,21 @@ type Host struct {
 	Secrets []string // values that must never show, beside those in settings
 }
 
-// New makes a plan of an instance. The error is a fault.Problems with JSON pointers into the config file.
+// New makes a plan of an instance. The error is a fault.Problems with JSON pointers into the config file. A mapping for which every
+// event is refused is not an error: each event gets that verdict. Load and LoadInstance report it.
 func New(plugin destination.Plugin, definition *destination.Definition, instance config.Instance, host Host) (*Plan, error) {
+	return newPlan(plugin, definition, instance, host, false)
+}
+
+// newPlan is New. checked says that a mapping for which every event is refused is an error.
+func newPlan(plugin destination.Plugin, definition *destination.Definition, instance config.Instance, host Host, checked bool) (*Plan, error) {
 	if host.Env == nil {
 		host.Env = func(string) (string, bool) { return "", false }
 	}
 	plugin = plugin.Complete(definition)
 	tokenLimiter := httpx.NewLimiter(httpx.LimiterConfig{MaxPause: host.MaxPause})
 	limiter := httpx.NewLimiter(httpx.LimiterConfig{MaxPause: host.MaxPause})
-	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host, limiter: limiter, tokenLimiter: tokenLimiter}
+	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host, limiter: limiter, tokenLimiter: tokenLimiter, checked: checked}
 	p := &Plan{limiter: limiter, tokenLimiter: tokenLimiter, id: instance.ID, definition: definition, consent: instance.Consent, names: integrationNames(definition), test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences, choices: plugin.Choices}
 	if p.audiences != nil {
 		p.audienceID = event.NewKey(p.audiences.ID)
@@ -59,16 +65,25 @@ func New(plugin destination.Plugin, definition *destination.Definition, instance
 	p.subscriptions = c.subscriptions()
 	p.deletion = c.deletion()
 	p.audienceCreator = c.compileAudienceCreator(p)
-	if err := c.problems.Err(); err != nil {
-		return nil, err
+	if len(c.problems) > 0 {
+		return nil, c.redacted(c.problems, p.settings)
 	}
 	p.chooser = newChooser(p.subscriptions)
 	redactor := c.redactor(p.settings)
 	p.redact = redactor.Redact
 	p.deps = c.deps(p.settings, p.tokens, redactor)
-	p.warnings = c.warnings
+	p.warnings = c.redacted(c.warnings, p.settings)
 	p.features = c.features()
 	return p, nil
+}
+
+// redacted returns problems without the secrets that a mapping may repeat.
+func (c *compiler) redacted(problems fault.Problems, settings event.Value) fault.Problems {
+	redactor := c.redactor(settings)
+	for i := range problems {
+		problems[i].Message = redactor.Redact(problems[i].Message)
+	}
+	return problems
 }
 
 // compiler checks an instance against its destination and collects what is wrong.
@@ -80,6 +95,7 @@ type compiler struct {
 	problems   fault.Problems
 	warnings   fault.Problems
 	looked     []string // values from the environment
+	checked    bool     // mappings for which every event is refused are problems
 
 	limiter, tokenLimiter *httpx.Limiter // of the instance's requests, and of its own requests for tokens
 }
@@ -170,6 +186,8 @@ func (c *compiler) subscription(in config.Subscription) *Subscription {
 	var err error
 	if s.query, err = fql.Compile(c.subscribe(in, s.action)); err != nil {
 		c.problems.AddUnder(in.Pointer+"/subscribe", err)
+	} else {
+		c.matchable(in, s.query)
 	}
 	if s.schema, err = fieldschema.Compile(withoutBatchBounds(s.action.Fields.ForSyncMode(s.syncMode))); err != nil {
 		c.problems.AddUnder(in.Pointer, err)
@@ -205,7 +223,22 @@ func (c *compiler) mapping(in config.Subscription, s *Subscription) {
 	s.written = httpx.NewConfiguredURLs(textsOf(whole, nil))
 	if s.mapping, err = mapping.Compile(whole); err != nil {
 		c.problems.AddUnder(in.Pointer+"/mapping", err)
+		return
 	}
+	if c.checked && s.schema != nil {
+		c.deliverable(in, s.schema.Fields(), whole)
+	}
+}
+
+// deliverable reports the parts of a subscription's mapping for which every event is refused, as warnings if it is disabled.
+func (c *compiler) deliverable(in config.Subscription, fields fieldschema.Fields, whole event.Value) {
+	wrong, doubtful := CheckMapping(fields, whole)
+	list := &c.problems
+	if !in.Enabled {
+		list = &c.warnings
+	}
+	list.AddUnder(in.Pointer+"/mapping", wrong.Err())
+	c.warnings.AddUnder(in.Pointer+"/mapping", doubtful.Err())
 }
 
 // textsOf appends all texts in a value, at any depth.

@@ -11,6 +11,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/language/mapping"
+	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
 // ActionIDs are the keys of actions by their id, from the metadata of a destination.
@@ -107,7 +108,7 @@ func (r *subscriptionReader) subscription(v event.Value, place string) (event.Va
 		if mappingKey == "settings" {
 			o.add("useDefaultMappings", event.NewBool(false)) // the Public API has mappings whole
 		}
-		r.fields(mapped, action, place+"/"+mappingKey, mappingKey == "settings")
+		r.fields(mapped, action, mode, place+"/"+mappingKey, mappingKey == "settings")
 	}
 	for _, key := range []string{"modelId", "reverseETLModelId", "reverseETLSchedule"} {
 		if v.Get(key).Exists() {
@@ -198,24 +199,22 @@ func (r *subscriptionReader) name(name, action, place string) string {
 	return unique
 }
 
-// fields notes what a mapping maps that is no field, and the required fields that it leaves out where it stands alone.
-func (r *subscriptionReader) fields(mapped event.Value, action, place string, alone bool) {
+// fields notes the keys of a mapping that are not fields, and the parts for which the action refuses events. alone says that the
+// fields' defaults are not used.
+func (r *subscriptionReader) fields(mapped event.Value, action, mode, place string, alone bool) {
 	if r.d == nil || mapping.IsDirective(mapped) {
 		return
 	}
-	fields := r.d.Action(action).Fields
+	fields := r.d.Action(action).Fields.ForSyncMode(mode)
 	for key := range mapped.Members() {
 		if fields.Get(key) == nil && !strings.HasPrefix(key, "__") {
 			r.notes.Add(place+fault.PointerKey(key), "is not a field of %s and is dropped from payloads%s", action, fault.DidYouMean(key, fields.Keys()))
 		}
 	}
-	var missing []string
-	for _, f := range fields {
-		if f.Required.Always && mapped.Get(f.Key).Kind() == event.Absent && (alone || f.Default.Kind() == event.Absent) {
-			missing = append(missing, f.Key)
-		}
+	whole := mapped
+	if !alone {
+		whole = destination.Overlay(r.d.Action(action).DefaultMapping(), mapped)
 	}
-	if len(missing) > 0 {
-		r.notes.Add(place, "maps no %s, without which %s refuses every payload", strings.Join(missing, ", "), action)
-	}
+	wrong, doubtful := runtime.CheckMapping(fields, whole)
+	r.notes.AddUnder(place, append(wrong, doubtful...).Err())
 }

@@ -98,7 +98,7 @@ func (w *fastCheck) passesUnchanged(payload event.Value) (passes, known bool) {
 		return false, true
 	}
 	for _, at := range w.conditional {
-		if seen>>at&1 == 0 && w.fields[at].field.Required.isRequiredIn(payload) {
+		if seen>>at&1 == 0 && w.fields[at].field.Required.IsRequiredIn(payload) {
 			return false, true
 		}
 	}

@@ -34,15 +34,15 @@ func isValidObject(fields Fields, v event.Value, additional bool) bool {
 		}
 	}
 	for i := range fields {
-		if fields[i].Required.isRequiredIn(v) && v.Get(fields[i].Key).Kind() == event.Absent {
+		if fields[i].Required.IsRequiredIn(v) && v.Get(fields[i].Key).Kind() == event.Absent {
 			return false
 		}
 	}
 	return true
 }
 
-// isRequiredIn reports whether the field must be present in an object.
-func (r *Required) isRequiredIn(v event.Value) bool {
+// IsRequiredIn reports whether the field must be present in an object.
+func (r *Required) IsRequiredIn(v event.Value) bool {
 	if r.Always || len(r.Conditions) == 0 {
 		return r.Always
 	}

@@ -1,0 +1,267 @@
+package runtime
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
+)
+
+// CheckMapping finds the parts of a mapping for which an action with these fields refuses every event: a required field that
+// nothing is mapped to, a constant that is no value of its field, a path or template that is broken. Warnings are constants for which
+// only some events are refused. Places are JSON pointers into the mapping. The mapping has to compile, and has its defaults.
+func CheckMapping(fields fieldschema.Fields, whole event.Value) (wrong, doubtful fault.Problems) {
+	wrong = mapping.Mistakes(whole)
+	if isDynamic(whole) && isComputed(whole) {
+		return wrong, nil
+	}
+	lenient, err := fieldschema.Compile(withoutRequired(fields))
+	if err != nil {
+		return append(wrong, fault.ProblemsOf(err)...), nil
+	}
+	c := mappingChecker{schema: lenient}
+	if !isDynamic(whole) {
+		if whole = constantOf(whole); whole.Kind() != event.Object {
+			wrong.Add("", "makes %s of every event, which is no payload, so every event is refused", whole.Kind().WithArticle())
+			return wrong, nil
+		}
+	}
+	found := c.object(nil, fields, whole, "")
+	return append(wrong, found.wrong...), found.doubtful
+}
+
+// isComputed reports whether a mapping is one directive, so that its keys are not known before it runs.
+func isComputed(whole event.Value) bool {
+	return mapping.IsDirective(whole) || whole.Get("__segment_internal_directive").Kind() != event.Absent
+}
+
+// withoutRequired returns fields none of which is required, at any depth.
+func withoutRequired(fields fieldschema.Fields) fieldschema.Fields {
+	if fields == nil {
+		return nil
+	}
+	free := slices.Clone(fields)
+	for i := range free {
+		free[i].Required = fieldschema.Required{}
+		free[i].Properties = withoutRequired(free[i].Properties)
+	}
+	return free
+}
+
+// mappingChecker checks the constant parts of a mapping.
+type mappingChecker struct{ schema *fieldschema.Schema }
+
+// findings are what is wrong for every event, and what is wrong for some.
+type findings struct{ wrong, doubtful fault.Problems }
+
+func (f *findings) add(more findings) {
+	f.wrong, f.doubtful = append(f.wrong, more.wrong...), append(f.doubtful, more.doubtful...)
+}
+
+// object checks the members of an object that every payload has; path is where it stands in the payload.
+func (c *mappingChecker) object(path []string, fields fieldschema.Fields, v event.Value, place string) (found findings) {
+	for i := range fields {
+		f := &fields[i]
+		m, inner, required := v.Get(f.Key), place+fault.PointerKey(f.Key), isRequired(f, v)
+		switch {
+		case m.Kind() != event.Absent:
+			found.add(c.field(append(slices.Clone(path), f.Key), f, m, inner, required))
+		case required:
+			found.wrong.Add(place, "maps nothing to the required field %s (%s), which has no default, so every event is refused", labelOf(f), f.Key)
+		}
+	}
+	return found
+}
+
+// isRequired reports whether every payload must have a field. Conditions count if the constant parts of the mapping decide them.
+func isRequired(f *fieldschema.Field, siblings event.Value) bool {
+	if f.Required.Always {
+		return true
+	}
+	var known []event.Member
+	for _, condition := range f.Required.Conditions {
+		key, _, _ := strings.Cut(condition.FieldKey, ".")
+		if m := siblings.Get(key); isDynamic(m) {
+			return false
+		} else if m.Kind() != event.Absent {
+			known = append(known, event.Member{Key: key, Value: constantOf(m)})
+		}
+	}
+	return f.Required.IsRequiredIn(event.NewObject(known))
+}
+
+// field checks what a mapping has for a field. If only some of the values that it may take are wrong, so are only some events.
+func (c *mappingChecker) field(path []string, f *fieldschema.Field, v event.Value, place string, required bool) findings {
+	var all, some findings
+	allWrong := true
+	for _, result := range alternativesOf(v, place) {
+		found := c.alternative(path, f, result, required)
+		allWrong = allWrong && len(found.wrong) > 0
+		all.add(found)
+		if result.unknown || !c.isDropped(path, result.value) { // a branch without a value says so on purpose
+			some.doubtful = append(append(some.doubtful, found.doubtful...), someEvents(found.wrong)...)
+		}
+	}
+	if allWrong {
+		return all
+	}
+	return some
+}
+
+// someEvents returns problems of every event as those of some.
+func someEvents(problems fault.Problems) fault.Problems {
+	problems = slices.Clone(problems)
+	for i := range problems {
+		problems[i].Message = strings.Replace(problems[i].Message, everyEvent, ", so events that take this branch are refused", 1)
+	}
+	return problems
+}
+
+const everyEvent = ", so every event is refused"
+
+func (c *mappingChecker) alternative(path []string, f *fieldschema.Field, a alternative, required bool) (found findings) {
+	object, list := a.value.Kind() == event.Object, a.value.Kind() == event.Array
+	switch {
+	case a.unknown:
+	case object && f.Type == fieldschema.Object && isDynamic(a.value):
+		return c.object(path, f.Properties, a.value, a.place)
+	case object && isDynamic(a.value):
+		found.wrong = c.constant(path, event.NewObject(nil), a.place)
+	case list && isDynamic(a.value) && (f.Multiple || f.Type != fieldschema.Object && a.value.Len() == 1):
+		for i, item := range a.value.Items() {
+			found.add(c.field(path, f, item, fmt.Sprintf("%s/%d", a.place, i), false))
+		}
+	case list && isDynamic(a.value):
+		found.wrong = c.constant(path, event.NewArray([]event.Value{event.NewObject(nil), event.NewObject(nil)}), a.place)
+	case required && c.isDropped(path, a.value):
+		found.wrong.Add(a.place, "gives the required field %s (%s) no value%s%s", labelOf(f), f.Key, dropped(a.value), everyEvent)
+	default:
+		found.wrong = c.constant(path, a.value, a.place)
+		if object && f.Type == fieldschema.Object && len(found.wrong) == 0 {
+			return c.object(path, f.Properties, a.value, a.place)
+		}
+	}
+	return found
+}
+
+// dropped says how a value that counts as none is written.
+func dropped(v event.Value) string {
+	if v.Kind() == event.Absent {
+		return ""
+	}
+	return ": " + v.JSON()
+}
+
+// constant checks a constant against the field at a path.
+func (c *mappingChecker) constant(path []string, v event.Value, place string) (wrong fault.Problems) {
+	_, err := c.schema.Process(wrapped(path, v))
+	for _, p := range fieldschema.ProblemsOf(err) {
+		inner := p.Pointer
+		for _, key := range path {
+			_, inner, _ = strings.Cut(inner, fault.PointerKey(key)) // past the 0 of a list that an object was made
+		}
+		if v.Kind() != event.Array {
+			inner = strings.TrimPrefix(inner, "/0")
+		}
+		wrong.Add(place+inner, "%s%s", p.Message, everyEvent)
+	}
+	return wrong
+}
+
+// isDropped reports whether a constant counts as nothing, such as null.
+func (c *mappingChecker) isDropped(path []string, v event.Value) bool {
+	cleaned := c.schema.Clean(wrapped(path, v))
+	for _, key := range path {
+		if cleaned.Kind() == event.Array {
+			cleaned = cleaned.Index(0)
+		}
+		cleaned = cleaned.Get(key)
+	}
+	return cleaned.Kind() == event.Absent
+}
+
+// wrapped returns the payload that has nothing but a value at a path.
+func wrapped(path []string, v event.Value) event.Value {
+	for _, key := range slices.Backward(path) {
+		v = event.NewObject([]event.Member{{Key: key, Value: v}})
+	}
+	return v
+}
+
+func labelOf(f *fieldschema.Field) string {
+	if f.Label == "" {
+		return f.Key
+	}
+	return f.Label
+}
+
+// alternative is a value that a part of a mapping may take, and where it stands.
+type alternative struct {
+	value   event.Value // absent for none; may have directives inside
+	place   string
+	unknown bool // it comes from the event
+}
+
+// alternativesOf returns the values that a part of a mapping may take.
+func alternativesOf(v event.Value, place string) []alternative {
+	branches, literal := v.Get("@if"), v.Get("@literal")
+	switch {
+	case !isDynamic(v):
+		return []alternative{{value: constantOf(v), place: place}}
+	case !mapping.IsDirective(v):
+		return []alternative{{value: v, place: place}}
+	case literal.Kind() != event.Absent:
+		return alternativesOf(literal, place+"/@literal")
+	case branches.Kind() == event.Object:
+		var all []alternative
+		for _, key := range []string{"then", "else"} {
+			if branch := branches.Get(key); branch.Kind() != event.Absent {
+				all = append(all, alternativesOf(branch, place+"/@if/"+key)...)
+			} else {
+				all = append(all, alternative{place: place + "/@if"})
+			}
+		}
+		return all
+	}
+	return []alternative{{place: place, unknown: true}}
+}
+
+// isDynamic reports whether what a part of a mapping makes depends on the event.
+func isDynamic(v event.Value) bool {
+	for _, item := range v.Items() {
+		if isDynamic(item) {
+			return true
+		}
+	}
+	for key, m := range v.Members() {
+		switch key {
+		case "@path", "@arrayPath", "@liquid", "@expr", "__segment_internal_directive":
+			return true
+		case "@template":
+			if !m.IsString() || strings.Contains(m.Str(), "{{") {
+				return true
+			}
+		}
+		if isDynamic(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// constantOf returns what a part of a mapping that is not dynamic makes of every event; absent if it fails on every event.
+func constantOf(v event.Value) event.Value {
+	compiled, err := mapping.Compile(v)
+	if err != nil {
+		return event.Value{}
+	}
+	made, err := compiled.Resolve(event.NewObject(nil))
+	if err != nil {
+		return event.Value{}
+	}
+	return made
+}
