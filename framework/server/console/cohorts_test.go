@@ -67,3 +67,10 @@ func TestCompareUsersWithCohort(t *testing.T) {
 		}
 	}
 }
+
+func TestCohortsOfAUser(t *testing.T) {
+	p := newCohortPage(t)
+	assert.Contains(t, p.get("cohorts?user=u1"), `<span class="badge good">member</span>`)
+	assert.Contains(t, p.get("cohorts?user=u9"), "The ledger has no entry for this user")
+	assert.Contains(t, p.get("cohorts/main/aud_1"), "<strong>2</strong> members")
+}
