@@ -72,7 +72,7 @@ func deliver(t *testing.T, r *remote, batch []string, tries int) map[string]bool
 	for range tries {
 		var again []string
 		outcomes := r.run(batch...)
-		if r.ledger.crashed { // nobody has heard of the outcomes
+		if r.ledger.crashed { // the outcomes are lost
 			r.ledger.crashed = false
 			continue
 		}

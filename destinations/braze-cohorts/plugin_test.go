@@ -89,7 +89,7 @@ func (r *remote) run(changes ...string) (outcomes []string) {
 	return outcomes
 }
 
-// restart empties the sandbox and goes on with a cohort that nobody has heard of.
+// restart empties the sandbox and continues with a new cohort.
 func (r *remote) restart(cohort string) {
 	r.cohort, r.requests = cohort, nil
 	r.control("reset", "")

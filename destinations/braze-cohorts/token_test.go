@@ -18,7 +18,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// The keys go in the body; a token of the host goes beside them where there is one, and shows nowhere.
+// The keys are sent in the body. A token of the host is sent in a header, and is hidden in all output.
 func TestATokenGoesBesideTheKeys(t *testing.T) {
 	for name, c := range map[string]struct {
 		inConfig string

@@ -76,7 +76,7 @@ authentication: {scheme: custom, fields: {key: {label: Key, type: password}}}
 	return plan
 }
 
-// send takes events through a plan, and prints what became of each.
+// send runs events through a plan and prints the verdicts.
 func send(plan *runtime.Plan, texts ...string) {
 	var list []event.Event
 	for _, text := range texts {

@@ -109,7 +109,7 @@ func TestRESTErrors(t *testing.T) {
 func TestLimitsAreToldAndHeld(t *testing.T) {
 	b := start(t, brazesandbox.Config{})
 	status, remaining := 0, 3000
-	for range 3002 { // the window of three seconds may begin anew once
+	for range 3002 { // the window of three seconds may restart once
 		var header http.Header
 		status, _, header = b.rest("POST", "/users/track", `{}`)
 		require.Equal(t, "3000", header.Get("X-RateLimit-Limit"))

@@ -173,7 +173,7 @@ type through func(*http.Request) (*http.Response, error)
 
 func (f through) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// Who has the code, but not the proof, gets nothing.
+// A code without the verifier gets no token.
 func TestPKCEMismatch(t *testing.T) {
 	w := newWorld(t, codeSpec)
 	base := w.remote.Base
@@ -293,7 +293,7 @@ func TestTheTokenEndpointFails(t *testing.T) {
 	assert.NotEqual(t, token.Access, get(t, source, ""))
 }
 
-// Who does not want to wait goes, and the refresh goes on for the others.
+// A caller may stop waiting; the refresh continues for the others.
 func TestTheTokenEndpointIsSlow(t *testing.T) {
 	w, source, token := loggedIn(t)
 	w.pass(6 * time.Minute)
