@@ -24,7 +24,11 @@ func dataDir(cfg *config.Config, data string) string {
 // openState opens the state of a config for a sandbox, or for real remotes if its name is "". A data directory says where local files lie; it does not override state.url.
 // A sandbox has a state of its own, so that what it was sent never looks like a delivery to the real remote.
 func openState(ctx context.Context, cfg *config.Config, data, sandbox string) (*state.Store, error) {
-	return state.OpenSandbox(ctx, cmp.Or(cfg.StateURL, dataDir(cfg, data)), sandbox)
+	store, err := state.OpenSandbox(ctx, cmp.Or(cfg.StateURL, dataDir(cfg, data)), sandbox)
+	if err != nil {
+		return nil, err
+	}
+	return store.WithMaxFuture(cfg.Server.MaxFuture), nil
 }
 
 // sandboxName returns the name under which the data of the target is kept; "" for real remotes.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/event"
 )
 
 // deadCommand is one of the commands on letters.
@@ -86,7 +87,7 @@ func (c *reaching) knownInstance(id string) error {
 	return misuse("there is no instance %q in the config, which has %s", id, strings.Join(c.known, ", "))
 }
 
-// readMoment reads a date, or an age such as 2h.
+// readMoment reads an age such as 2h, or a time in any form that events may have. A time without a zone is in UTC.
 func readMoment(flag, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -94,10 +95,8 @@ func readMoment(flag, text string) (time.Time, error) {
 	if age, err := time.ParseDuration(text); err == nil {
 		return time.Now().Add(-age), nil
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
-			return t, nil
-		}
+	if t, ok := event.ParseTime(text); ok {
+		return t, nil
 	}
 	return time.Time{}, misuse("%s should be a date such as 2026-01-02T15:04:05Z or an age such as 2h but is %q", flag, text)
 }

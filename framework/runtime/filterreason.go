@@ -10,9 +10,10 @@ import (
 // Sampled is the reason of an event that a subscription's sampling rate leaves out.
 const Sampled = "left out by the sampling rate"
 
-// filterReason says why a subscription does not get an event that it chooses; "" where it does.
+// filterReason returns why a subscription does not get an event that it chooses, or "" if it does. Deletions are never filtered by
+// consent: a user who withdraws consent can still ask to be deleted.
 func (p *Plan) filterReason(s *Subscription, e event.Value) string {
-	if len(p.consent) > 0 {
+	if len(p.consent) > 0 && !s.deletes {
 		preferences := e.Get("context").Get("consent").Get("categoryPreferences")
 		for _, category := range p.consent {
 			if preferences.Get(category).Kind() == event.False {
@@ -20,7 +21,7 @@ func (p *Plan) filterReason(s *Subscription, e event.Value) string {
 			}
 		}
 	}
-	if !s.deletes && p.turnedOff(e.Get("integrations")) { // a deletion is never optional
+	if !s.deletes && p.turnedOff(e.Get("integrations")) {
 		return NotIntegrated
 	}
 	if s.sample < 1 && share(s.name, e) >= s.sample {

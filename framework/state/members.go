@@ -102,7 +102,7 @@ func (l *Ledger) findMembers(ctx context.Context, q querier, audience int64, ide
 	members := make(map[string]*memberRow, len(identities))
 	for rows.Next() {
 		e := &memberRow{}
-		if err := e.scanRow(rows); err != nil {
+		if err := e.scanRow(rows, l.store.maxAhead); err != nil {
 			return nil, err
 		}
 		members[e.identity] = e
@@ -110,22 +110,20 @@ func (l *Ledger) findMembers(ctx context.Context, q querier, audience int64, ide
 	return members, rows.Err()
 }
 
-func (e *memberRow) scanRow(rows *sql.Rows) error {
+// scanRow reads a row of members. maxAhead is the store's.
+func (e *memberRow) scanRow(rows *sql.Rows, maxAhead time.Duration) error {
 	var member, doubt int
 	if err := rows.Scan(&e.identity, &member, &doubt, &e.turns, &e.at, &e.delivered, &e.confirmed); err != nil {
 		return err
 	}
-	e.at = clampTime(e.at, e.delivered, e.confirmed)
+	e.at = clampTime(e.at, e.delivered, e.confirmed, maxAhead)
 	e.identity, e.member, e.doubt = fromSQL.Replace(e.identity), member != 0, doubt != 0
 	return nil
 }
 
-// maxAhead is how far an event's time can be ahead of the server's clock at the time of the write.
-const maxAhead = time.Minute
-
 // clampTime returns at, or the time of the last write if at is more than maxAhead later. Earlier versions recorded event times from
 // wrong clocks, and no later event could change such a row.
-func clampTime(at, delivered, confirmed sql.NullInt64) sql.NullInt64 {
+func clampTime(at, delivered, confirmed sql.NullInt64, maxAhead time.Duration) sql.NullInt64 {
 	written := delivered
 	if confirmed.Valid && confirmed.Int64 > written.Int64 {
 		written = confirmed

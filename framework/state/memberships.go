@@ -84,7 +84,7 @@ func (l *Ledger) readPage(ctx context.Context, a *audienceRow, after string) ([]
 	page := make([]Membership, 0, pageSize)
 	for rows.Next() {
 		e := &memberRow{}
-		if err := e.scanRow(rows); err != nil {
+		if err := e.scanRow(rows, l.store.maxAhead); err != nil {
 			return nil, err
 		}
 		page = append(page, e.toMembership(a.purged))

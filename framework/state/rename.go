@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strconv"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/fault"
 )
@@ -34,7 +36,7 @@ func (l *Ledger) deleteAll(ctx context.Context, tx *sql.Tx) error {
 }
 
 // Rename moves the data of the instance to another instance id, in one transaction. If the other id already has data, the two are
-// merged: for each identity, the newer event wins. If both have data for different targets, the error is a *TargetError. The token is
+// merged: for each identity, the newer event wins, where an event ahead of the server's clock counts as in clampTime. If both have data for different targets, the error is a *TargetError. The token is
 // not moved, because it is encrypted for its instance. Repeating a Rename changes nothing.
 func (l *Ledger) Rename(ctx context.Context, to string) error {
 	other := l.store.Ledger(to)
@@ -74,7 +76,7 @@ func (l *Ledger) moveAll(ctx context.Context, tx *sql.Tx, other *Ledger) error {
 	}
 	for _, p := range pairs {
 		for _, statement := range mergeAudience {
-			if _, err := tx.ExecContext(ctx, statement, p[0], p[1]); err != nil {
+			if _, err := tx.ExecContext(ctx, l.store.decidedAt(statement), p[0], p[1]); err != nil {
 				return err
 			}
 		}
@@ -109,13 +111,24 @@ func (l *Ledger) sharedAudiences(ctx context.Context, tx *sql.Tx, other *Ledger)
 	return pairs, errors.Join(rows.Err(), rows.Close())
 }
 
+// decidedAt replaces {decided TABLE} in a statement with an expression for the time of a row, as clampTime returns it.
+func (s *Store) decidedAt(statement string) string {
+	for _, table := range []string{"excluded", "members"} {
+		const expression = `CASE WHEN T.at - (CASE WHEN T.confirmed > T.delivered THEN T.confirmed ELSE T.delivered END) > MOST
+			THEN (CASE WHEN T.confirmed > T.delivered THEN T.confirmed ELSE T.delivered END) ELSE T.at END`
+		sql := strings.NewReplacer("T.", table+".", "MOST", strconv.FormatInt(s.maxAhead.Microseconds(), 10)).Replace(expression)
+		statement = strings.ReplaceAll(statement, "{decided "+table+"}", "("+sql+")")
+	}
+	return statement
+}
+
 // mergeAudience moves the members of audience $1 to audience $2 and deletes audience $1. Every statement uses both parameters.
 var mergeAudience = [...]string{
 	`INSERT INTO members (audience, identity, member, doubt, turns, at, delivered, confirmed)
 		SELECT CAST($2 AS BIGINT), identity, member, doubt, turns, at, delivered, confirmed FROM members WHERE audience = $1
 		ON CONFLICT (audience, identity) DO UPDATE SET member = excluded.member, doubt = excluded.doubt, turns = excluded.turns,
 			at = excluded.at, delivered = excluded.delivered, confirmed = excluded.confirmed
-		WHERE excluded.at IS NOT NULL AND (members.at IS NULL OR excluded.at > members.at)`,
+		WHERE excluded.at IS NOT NULL AND (members.at IS NULL OR {decided excluded} > {decided members})`,
 	`INSERT INTO history (audience, identity, slot, decided, at, member, outcome, reason)
 		SELECT CAST($2 AS BIGINT), identity, slot, decided, at, member, outcome, reason FROM history WHERE audience = $1
 		ON CONFLICT (audience, identity, slot) DO NOTHING`,

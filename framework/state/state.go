@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
 	_ "modernc.org/sqlite"             // the driver sqlite
@@ -30,8 +31,19 @@ var migrations embed.FS
 
 // Store is an open database.
 type Store struct {
-	db      *sql.DB
-	dialect dialect
+	db       *sql.DB
+	dialect  dialect
+	maxAhead time.Duration // how far the time of an event may be ahead of the server's clock when it is recorded
+}
+
+// WithMaxFuture sets how far the time of an event may be ahead of the server's clock when it is recorded. A later time is replaced by
+// the time of the write. It is ingest.maxFuture of the configuration, one minute by default. It must be called before
+// the Store is used.
+func (s *Store) WithMaxFuture(d time.Duration) *Store {
+	if d > 0 {
+		s.maxAhead = d
+	}
+	return s
 }
 
 // Open opens a database and applies pending migrations. The location is a postgres:// URL, or the directory of the SQLite file;
@@ -80,7 +92,7 @@ func openStore(ctx context.Context, d dialect, location string) (*Store, error) 
 	}
 	db.SetMaxOpenConns(d.connections)
 	db.SetMaxIdleConns(d.connections)
-	s := &Store{db: db, dialect: d}
+	s := &Store{db: db, dialect: d, maxAhead: time.Minute}
 	if err := s.migrateSchema(ctx); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("opening the state at %s: %w", withoutSecrets(location), err)

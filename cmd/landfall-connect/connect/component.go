@@ -133,7 +133,11 @@ func openStore(cfg read, sandbox string) (*state.Store, error) {
 	if place == "" || len(cfg.problems) > 0 {
 		return nil, nil
 	}
-	return state.OpenSandbox(context.Background(), place, sandbox)
+	store, err := state.OpenSandbox(context.Background(), place, sandbox)
+	if err != nil {
+		return nil, err
+	}
+	return store.WithMaxFuture(cfg.Server.MaxFuture), nil
 }
 
 // plans are those of the config, or those among them that the component names.

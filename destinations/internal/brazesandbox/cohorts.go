@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
-	"time"
+
+	"github.com/landfall-dev/landfall/framework/event"
 )
 
 // maxIDs is the maximum number of ids in a request, of all kinds, added and removed.
@@ -55,13 +57,12 @@ func (a *api) createCohort(w http.ResponseWriter, r *http.Request) {
 
 // isISOTime reports whether text is a date with or without a time, or a time with or without a zone.
 func isISOTime(text string) bool {
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02"} {
-		if _, err := time.Parse(layout, text); err == nil {
-			return true
-		}
-	}
-	return false
+	_, ok := event.ParseTime(text)
+	return ok && isoDate.MatchString(text)
 }
+
+// isoDate is the beginning of an ISO 8601 date.
+var isoDate = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}(T|$)`)
 
 // changeMembers adds and removes members. An empty list of changes is accepted, which is how credentials are tested.
 func (a *api) changeMembers(w http.ResponseWriter, r *http.Request) {

@@ -33,7 +33,7 @@ func (a *attempts) countAttempt(client netip.Addr) (wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.now()
-	entry := a.entryLocked(networkOf(client))
+	entry := a.entryLocked(NetworkOf(client))
 	if entry.until.Before(now) {
 		entry.until = now
 	}
@@ -48,7 +48,7 @@ func (a *attempts) countAttempt(client netip.Addr) (wait time.Duration) {
 func (a *attempts) undoAttempt(client netip.Addr) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	element, ok := a.entries[networkOf(client)]
+	element, ok := a.entries[NetworkOf(client)]
 	if !ok {
 		return
 	}
@@ -85,15 +85,17 @@ func (a *attempts) removeLocked(element *list.Element) {
 	a.recent.Remove(element)
 }
 
-// networkOf returns the network that counts as one client: an IPv4 address, or the /64 network of an IPv6 address.
-func networkOf(client netip.Addr) netip.Prefix {
+// NetworkOf returns the network that counts as one client: an IPv4 address, or the /64 network of an IPv6 address. All clients
+// without a valid address, such as those of a Unix socket, count as one.
+func NetworkOf(client netip.Addr) netip.Prefix {
+	client = client.Unmap().WithZone("")
 	bits := client.BitLen()
 	if client.Is6() {
 		bits = 64
 	}
 	network, err := client.Prefix(bits)
 	if err != nil {
-		return netip.Prefix{} // all clients without an address count as one
+		return netip.Prefix{}
 	}
 	return network
 }

@@ -286,7 +286,7 @@ func readTime(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	return time.Parse(time.RFC3339Nano, text)
+	return event.ReadTime(event.NewString(text))
 }
 
 // writeFilter encodes a filter as URL parameters.

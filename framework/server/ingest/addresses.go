@@ -38,18 +38,6 @@ func (p *addressCounter) release(at netip.Prefix) {
 	}
 }
 
-// clientNetwork returns the network that limits per address apply to: an IPv4 address, or the /64 network of an IPv6 address. Invalid
-// addresses, such as that of a Unix socket, share one network.
-func clientNetwork(addr netip.Addr) netip.Prefix {
-	addr = addr.Unmap().WithZone("")
-	bits := addr.BitLen()
-	if addr.Is6() {
-		bits = 64
-	}
-	prefix, _ := addr.Prefix(bits)
-	return prefix
-}
-
 // remoteAddr returns the address of a request's connection.
 func remoteAddr(r *http.Request) netip.Addr {
 	at, _ := netip.ParseAddrPort(r.RemoteAddr)

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/landfall-dev/landfall/framework/server/access"
 )
 
 // Limits of a Connections. Surplus connections are not included in the maximum.
@@ -121,7 +123,7 @@ type connection struct {
 func (c *Connections) addConnection(conn net.Conn) (made, displaced *connection) {
 	made = &connection{Conn: conn, of: c}
 	if at, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
-		made.peer, made.capped = clientNetwork(at.Addr()), !c.trusted(at.Addr().Unmap())
+		made.peer, made.capped = access.NetworkOf(at.Addr()), !c.trusted(at.Addr().Unmap())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/server/access"
 )
 
 // Limits of a request that cannot be configured.
@@ -108,7 +109,7 @@ func (q *request) findKey(prefix []byte) *refusal {
 
 // receiveBody reads and parses the body, and identifies the source.
 func (q *request) receiveBody() (event.Value, *refusal) {
-	at := clientNetwork(q.config.ClientAddr(q.r))
+	at := access.NetworkOf(q.config.ClientAddr(q.r))
 	if !q.bodies.acquire(at) {
 		return event.Value{}, &refusal{outcome: "overloaded", status: http.StatusServiceUnavailable, retryAfter: time.Second, closeConn: true,
 			message: "too many concurrent requests from this address: send the events again"}
