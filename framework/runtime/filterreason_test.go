@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/author/sample"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
@@ -39,6 +40,20 @@ func TestUsersWhoHaveNotConsentedAreSkipped(t *testing.T) {
 	}
 	v := verdictOf(t, in, `{"type":"page","userId":"u","context":{"consent":{"categoryPreferences":{"Analytics":false}}}}`)
 	assert.Equal(t, runtime.NotSubscribed, v.Reason, "what is not chosen is not asked about")
+}
+
+// A user who withdraws consent can still ask to be deleted.
+func TestDeletionsPassConsent(t *testing.T) {
+	instance := config.InstanceOf(event.MustParse(`{"id":"i","settings":{"key":"k"},"consent":["Advertising"],"subscriptions":[{"action":"upsertUser","subscribe":"type = \"identify\""}]}`))
+	plan, err := runtime.New(sample.Plugin(), sampleDefinition(t), instance, runtime.Host{})
+	require.NoError(t, err)
+	const refused = `"userId":"a","context":{"consent":{"categoryPreferences":{"Advertising":false}}}}`
+	verdicts := plan.RunBatch(t.Context(), events(t, `{"type":"identify",`+refused, `{"type":"delete",`+refused))
+	assert.Equal(t, runtime.Skipped, verdicts[0][0].Outcome)
+	deletion := verdicts[1][len(verdicts[1])-1]
+	assert.NotContains(t, deletion.Reason, "consent")
+	assert.Equal(t, runtime.OnDelete, deletion.Subscription)
+	assert.NotEqual(t, runtime.Skipped, deletion.Outcome)
 }
 
 func TestASampleIsAlwaysTheSame(t *testing.T) {

@@ -3,6 +3,7 @@ package state_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -158,5 +159,28 @@ func TestRenameMergesLedgers(t *testing.T) {
 		require.NoError(t, renamed.Retarget(t.Context(), targetAt("two")))
 		var wrong *state.TargetError
 		require.ErrorAs(t, old.Rename(t.Context(), "new"), &wrong, "members of two targets are not mixed")
+	})
+}
+
+// A row whose time is far ahead of the server's clock counts from when it was written: in lookups, and when ledgers are merged.
+func TestTimesAheadOfTheClockAreClamped(t *testing.T) {
+	both(t, func(t *testing.T, place string) {
+		s := open(t, place)
+		ahead := func(identity string, by time.Duration, member bool) destination.Change {
+			return destination.Change{Identity: identity, Member: member, At: time.Now().Add(by).UTC()}
+		}
+		old, renamed := s.Ledger("old"), s.Ledger("new")
+		write(t, old, ahead("u1", 1000*time.Hour, true), ahead("u2", 30*time.Second, true))
+		time.Sleep(20 * time.Millisecond)
+		write(t, renamed, ahead("u1", 0, false), ahead("u2", 0, false))
+		assert.WithinDuration(t, time.Now(), look(t, old, "u1")[0].At, time.Minute)
+		require.NoError(t, old.Rename(t.Context(), "new"))
+		records := look(t, renamed, "u1", "u2")
+		assert.False(t, records[0].Member, "the other one was written later")
+		assert.True(t, records[1].Member, "within the tolerance the event's own time counts")
+
+		s.WithMaxFuture(2000 * time.Hour)
+		write(t, old, ahead("u3", 1000*time.Hour, true))
+		assert.True(t, look(t, old, "u3")[0].At.After(time.Now().Add(900*time.Hour)), "the tolerance is configured")
 	})
 }
