@@ -164,7 +164,7 @@ func TestRenameMergesLedgers(t *testing.T) {
 
 // A row whose time is far ahead of the server's clock counts from when it was written: in lookups, and when ledgers are merged.
 func TestTimesAheadOfTheClockAreClamped(t *testing.T) {
-	both(t, func(t *testing.T, place string) {
+	onBothDatabases(t, func(t *testing.T, place string) {
 		s := open(t, place)
 		ahead := func(identity string, by time.Duration, member bool) destination.Change {
 			return destination.Change{Identity: identity, Member: member, At: time.Now().Add(by).UTC()}
