@@ -11,22 +11,22 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// addressFile holds, in a data directory in use, where its server answers and the token that local commands need.
+// addressFile is the file of a data directory in which a running server leaves its address and the token for local commands.
 const addressFile = "serve.json"
 
-// address is what the address file holds.
+// address is the content of the address file.
 type address struct {
-	URL     string `json:"url"` // of the admin API: http://HOST:PORT or unix:PATH
+	URL     string `json:"url"` // the admin API: http://HOST:PORT or unix:PATH
 	Ingest  string `json:"ingest,omitempty"`
-	Token   string `json:"token,omitempty"`   // opens the admin API; another one with each start
-	Sandbox string `json:"sandbox,omitempty"` // that it delivers to; "" for real remotes
+	Token   string `json:"token,omitempty"`   // authenticates local commands to the admin API; new at each start
+	Sandbox string `json:"sandbox,omitempty"` // the sandbox it delivers to; "" for real remotes
 }
 
-// newToken returns a token that cannot be guessed.
+// newToken returns a random token that cannot be guessed.
 func newToken() string { return rand.Text() + rand.Text() }
 
-// tellAddress writes down where this server answers, until forget.
-func (v *serving) tellAddress(cfg *config.Config, l *listeners) (forget func(), err error) {
+// tellAddress writes the address file of this server. The caller calls forget to remove it.
+func (v *server) writeAddressFile(cfg *config.Config, l *listeners) (forget func(), err error) {
 	dir := dataDir(cfg, v.data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (v *serving) tellAddress(cfg *config.Config, l *listeners) (forget func(), 
 	return forget, replaceFile(file, text)
 }
 
-// readAddress reads what the server of a data directory says of itself.
+// readAddress reads the address file of a data directory.
 func readAddress(dir string) (at address, err error) {
 	file := filepath.Join(dir, addressFile)
 	text, err := os.ReadFile(file)
@@ -59,7 +59,8 @@ func readAddress(dir string) (at address, err error) {
 	return at, nil
 }
 
-// replaceFile puts a private file in the place of what is there, all at once; where that is a link, what it leads to stays.
+// replaceFile writes a file that only this user can read, and replaces an existing one atomically. A symbolic link is replaced itself, not
+// its target.
 func replaceFile(file string, text []byte) error {
 	made, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
 	if err != nil {

@@ -19,38 +19,38 @@ const (
 	unixPrefix   = "unix:"
 )
 
-// adminListening is where the admin API, the console and the metrics listen, and the token of this start for local commands.
-type adminListening struct {
-	listen string // as --admin-listen has it
-	token  string
+// adminOptions holds where the admin API, the console and the metrics listen, and the token of local commands.
+type adminOptions struct {
+	listen string // the value of --admin-listen
+	token  string // new at each start
 }
 
-// listeners are where a server answers.
+// listeners holds the open listeners of a server.
 type listeners struct {
-	ingest net.Listener
-	admin  net.Listener // nil if it is the same port
-	forget func()       // removes the address file
+	ingest        net.Listener
+	admin         net.Listener // nil if the admin API shares the ingest port
+	removeAddress func()       // removes the address file
 }
 
-// openListeners opens the server's ports and writes down where they are.
-func (v *serving) openListeners(cfg *config.Config) (l *listeners, err error) {
-	l = &listeners{forget: func() {}}
+// openListeners opens the server's ports and writes the address file.
+func (v *server) openListeners(cfg *config.Config) (l *listeners, err error) {
+	l = &listeners{removeAddress: func() {}}
 	if l.ingest, err = net.Listen("tcp", cmp.Or(v.listen, cfg.Server.Listen, defaultListen)); err != nil {
 		return nil, fmt.Errorf("cannot listen: %w: give another address with --listen", err)
 	}
 	if l.admin, err = v.openAdmin(cfg); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
-	if l.forget, err = v.tellAddress(cfg, l); err != nil {
-		l.forget = func() {}
+	if l.removeAddress, err = v.writeAddressFile(cfg, l); err != nil {
+		l.removeAddress = func() {}
 		return nil, errors.Join(err, l.close())
 	}
 	return l, nil
 }
 
-// openAdmin opens the listener of the admin API, nil if it shares the port of the events. If no address was asked for and the
-// default is busy, it takes a free port.
-func (v *serving) openAdmin(cfg *config.Config) (net.Listener, error) {
+// openAdmin opens the listener of the admin API. It returns nil if the admin API shares the ingest port. If no address is configured and
+// the default one is in use, it listens on a free port.
+func (v *server) openAdmin(cfg *config.Config) (net.Listener, error) {
 	asked := cmp.Or(v.admin.listen, cfg.Server.AdminListen)
 	if problem := config.CheckAdminListen(asked, cfg.Server.AdminKey != ""); problem != "" {
 		return nil, misuse("--admin-listen %s %s", asked, problem)
@@ -61,7 +61,7 @@ func (v *serving) openAdmin(cfg *config.Config) (net.Listener, error) {
 	listener, err := listenAt(cmp.Or(asked, defaultAdmin))
 	if asked == "" && errors.Is(err, syscall.EADDRINUSE) {
 		if listener, err = net.Listen("tcp", "127.0.0.1:0"); err == nil {
-			v.log.Info("the admin port "+defaultAdmin+" is in use: another one was chosen", "admin", addressURL(listener.Addr()))
+			v.log.Info("the admin port "+defaultAdmin+" is in use: listening on another port instead", "admin", addressURL(listener.Addr()))
 		}
 	}
 	if err != nil {
@@ -71,7 +71,7 @@ func (v *serving) openAdmin(cfg *config.Config) (net.Listener, error) {
 }
 
 // private reports whether only this machine can reach the admin API.
-func (l *listeners) private() bool {
+func (l *listeners) hasPrivateAdmin() bool {
 	if l.admin == nil {
 		return false
 	}
@@ -87,7 +87,7 @@ func isPrivate(at net.Addr) bool {
 	return err == nil && config.IsLoopback(host)
 }
 
-// adminURL is where the admin API answers: a URL, or unix:PATH.
+// adminURL returns the address of the admin API: a URL, or unix:PATH.
 func (l *listeners) adminURL() string {
 	if l.admin == nil {
 		return addressURL(l.ingest.Addr())
@@ -95,7 +95,7 @@ func (l *listeners) adminURL() string {
 	return addressURL(l.admin.Addr())
 }
 
-// addressURL returns how this machine reaches a listener.
+// addressURL returns the URL, or unix:PATH, at which programs on this machine reach a listener.
 func addressURL(at net.Addr) string {
 	if at.Network() == "unix" {
 		return unixPrefix + at.String()
@@ -110,9 +110,9 @@ func addressURL(at net.Addr) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// close closes what is open, and removes the address file. It may be called again.
+// close closes the listeners and removes the address file. Later calls do nothing.
 func (l *listeners) close() error {
-	l.forget()
+	l.removeAddress()
 	var errs []error
 	for _, listener := range []net.Listener{l.ingest, l.admin} {
 		if listener == nil {
@@ -125,7 +125,7 @@ func (l *listeners) close() error {
 	return errors.Join(errs...)
 }
 
-// listenAt listens at an address, or at unix:PATH.
+// listenAt listens on a TCP address, or on a Unix socket given as unix:PATH.
 func listenAt(address string) (net.Listener, error) {
 	if path, ok := strings.CutPrefix(address, unixPrefix); ok {
 		return listenUnix(path)
@@ -143,7 +143,7 @@ type unixSocket struct {
 // Addr returns the path of the socket.
 func (s *unixSocket) Addr() net.Addr { return s.address }
 
-// Close closes the listener and removes its file, unless another one is in its place.
+// Close closes the listener and removes its file, unless the file was replaced by another one.
 func (s *unixSocket) Close() error {
 	if now, err := os.Lstat(s.address.String()); err == nil && os.SameFile(now, s.file) {
 		_ = os.Remove(s.address.String())
@@ -151,8 +151,8 @@ func (s *unixSocket) Close() error {
 	return s.Listener.Close()
 }
 
-// listenUnix listens at a socket that only this user may open. It is made in a private directory and then renamed, so that there
-// is no moment at which others may open it. A socket that nobody listens on any more is replaced; anything else at the path stays.
+// listenUnix listens on a Unix socket that only this user can open. It creates the socket in a private directory and then renames it, so
+// that other users can never open it. It replaces a socket without a listener; any other file at the path is an error.
 func listenUnix(path string) (net.Listener, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -186,7 +186,7 @@ func listenUnix(path string) (net.Listener, error) {
 	return s, nil
 }
 
-// checkSocket returns an error if something else than an abandoned socket is at a path.
+// checkSocket returns an error if a file exists at the path, unless it is a socket without a listener.
 func checkSocket(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -195,7 +195,7 @@ func checkSocket(path string) error {
 	case err != nil:
 		return err
 	case info.Mode()&os.ModeSocket == 0:
-		return fmt.Errorf("%s is there already and is not a socket", path)
+		return fmt.Errorf("%s exists and is not a socket: delete it, or give another path", path)
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
@@ -205,5 +205,5 @@ func checkSocket(path string) error {
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	return fmt.Errorf("whether %s is in use cannot be told: %w", path, err)
+	return fmt.Errorf("cannot find out whether the socket %s is in use: %w", path, err)
 }

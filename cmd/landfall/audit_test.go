@@ -80,23 +80,23 @@ func TestTheConsolesKeyIsNotLostWithTheFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "landfall.yaml")
 	k := &fileKey{path: file, locked: "locked"}
 	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
-	assert.Empty(t, k.read(), "there is no file yet")
+	assert.Empty(t, k.readKey(), "there is no file yet")
 	write(serveConfig)
-	assert.Empty(t, k.read())
+	assert.Empty(t, k.readKey())
 	write("destinations: [")
-	assert.Equal(t, "locked", k.read(), "whether it sets a key cannot be told")
+	assert.Equal(t, "locked", k.readKey(), "whether it sets a key cannot be told")
 	write(`admin: {key: "${LANDFALL_TEST_UNSET_KEY}"}` + serveConfig)
-	assert.Equal(t, "locked", k.read())
+	assert.Equal(t, "locked", k.readKey())
 	write("admin: {key: first}" + serveConfig)
-	assert.Equal(t, "first", k.read())
+	assert.Equal(t, "first", k.readKey())
 	for _, broken := range []string{"destinations: [", `admin: {key: "${LANDFALL_TEST_UNSET_KEY}"}` + serveConfig, `admin: {key: "file:none"}` + serveConfig, "admin: {key: 5}" + serveConfig, "admin: {key: ''}" + serveConfig} {
 		write(broken)
-		assert.Equal(t, "first", k.read(), broken)
+		assert.Equal(t, "first", k.readKey(), broken)
 	}
 	require.NoError(t, os.Remove(file))
-	assert.Equal(t, "first", k.read())
+	assert.Equal(t, "first", k.readKey())
 	write("admin: {key: second}" + serveConfig)
-	assert.Equal(t, "second", k.read())
+	assert.Equal(t, "second", k.readKey())
 	write(serveConfig)
-	assert.Empty(t, k.read(), "it was taken out")
+	assert.Empty(t, k.readKey(), "it was taken out")
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func newAuth(s streams) *cobra.Command {
-	cmd := &cobra.Command{Use: "auth", Short: "Credentials of the instances of a config"}
+	cmd := &cobra.Command{Use: "auth", Short: "Manage the credentials of a config's instances"}
 	cmd.AddCommand(newAuthLogin(s), newAuthStatus(s), newAuthLogout(s), newAuthTest(s), newAuthKey(s))
 	return cmd
 }
@@ -22,9 +22,9 @@ func newAuthTest(s streams) *cobra.Command {
 	t := target{live: true}
 	cmd := &cobra.Command{
 		Use:   "test --config FILE",
-		Short: "Ask the remotes whether the credentials are good",
-		Long: "Asks the remote of every enabled instance whether its settings are good, without changing anything there, and says\n" +
-			"in plain words what is wrong.",
+		Short: "Ask the remotes whether the credentials are valid",
+		Long: "Asks the remote of every enabled instance whether its settings and credentials are valid, and reports what is wrong.\n" +
+			"It changes nothing at the remote.",
 		Example: "  landfall auth test --config landfall.yaml",
 		Args:    exactly(0, "the config with --config"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -39,13 +39,13 @@ func newAuthTest(s streams) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&path, "config", "", "the config `FILE`")
 	cmd.Flags().StringVar(&data, "data", "", dataUsage)
-	cmd.Flags().BoolVar(&t.sandbox, "sandbox", false, "ask the destination's sandbox in this process")
-	cmd.Flags().StringVar(&t.sandboxURL, "sandbox-url", "", "ask a sandbox at this `URL`")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print an object a line for each instance")
+	cmd.Flags().BoolVar(&t.sandbox, "sandbox", false, "test against the destination's sandbox in this process")
+	cmd.Flags().StringVar(&t.sandboxURL, "sandbox-url", "", "test against a sandbox at this `URL`")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per instance")
 	return cmd
 }
 
-// testConfig asks the remotes of a config. Where somebody has to log in, the token is that of the state.
+// testConfig tests the instances of a config. Instances that need a login use the token in the state.
 func testConfig(ctx context.Context, s streams, path, data string, t *target, asJSON bool) error {
 	cfg, problems := config.Load(path, config.Env{})
 	h := hosting{target: t, definitions: *s.definitions}
@@ -64,18 +64,18 @@ func testConfig(ctx context.Context, s streams, path, data string, t *target, as
 	return testAll(ctx, s, instances, asJSON)
 }
 
-// testAll asks every remote; the command fails where one says no.
+// testAll tests every instance. The command fails if one of the tests does.
 func testAll(ctx context.Context, s streams, instances []instance, asJSON bool) error {
 	wrong := false
 	for _, in := range instances {
 		err := in.plan.Test(ctx)
 		wrong = wrong || err != nil
-		message := "the credentials are good"
+		message := "the credentials are valid"
 		switch {
 		case err != nil:
 			message = err.Error()
 		case in.plugin.Test == nil:
-			message = "this destination cannot be asked"
+			message = "not tested: this destination has no test of its credentials"
 		}
 		if asJSON {
 			_ = json.NewEncoder(s.out).Encode(map[string]any{"instance": in.plan.ID(), "ok": err == nil, "message": message})

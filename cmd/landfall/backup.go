@@ -14,16 +14,16 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/backup"
 )
 
-// backup takes a backup of this server.
-func (v *serving) backup(ctx context.Context, w io.Writer) error {
+// backup writes a backup of this server to w.
+func (v *server) writeBackup(ctx context.Context, w io.Writer) error {
 	err := backup.Write(ctx, w, backup.Source{
 		Queue: v.queue, Ledger: v.store, Sandbox: v.target.sandboxName(), Dir: dataDir(v.config.Load(), v.data),
 	})
 	if err != nil {
-		v.log.Error("a backup failed", "error", err)
+		v.log.Error("the backup failed", "error", err)
 		return err
 	}
-	v.log.Info("a backup was taken")
+	v.log.Info("the backup is complete")
 	return nil
 }
 
@@ -33,10 +33,11 @@ func newBackup(s streams) *cobra.Command {
 	c := &backupCommand{reaching{streams: s}}
 	cmd := &cobra.Command{
 		Use: "backup DIR", Short: "Back up the queue and the ledger, while the server runs", Args: exactly(1, "the directory of the backup"),
-		Long: "Writes a consistent backup to a new directory: checkpoints, parked events, dead letters, events and, if it is a file of this\n" +
-			"machine, the ledger, with a manifest of their checksums. A running server takes it and goes on meanwhile. On a cluster it\n" +
-			"holds what all servers share. A ledger in PostgreSQL is not part of it: run pg_dump when this has ended.\n\n" +
-			"The config and the key of the logins are not part of a backup.",
+		Long: "Writes a consistent backup to a new directory: checkpoints, parked events, dead letters, events, a manifest with their\n" +
+			"checksums, and the ledger if it is a local file. A running server keeps accepting and delivering events meanwhile. On a\n" +
+			"cluster the backup holds the streams that all servers share. It does not include a ledger in PostgreSQL: run pg_dump after\n" +
+			"this command has ended.\n\n" +
+			"A backup includes neither the config nor the key that encrypts the tokens of logins.",
 		Example: "  landfall backup --config landfall.yaml /backup/landfall-2025-06-01\n  landfall backup --data /var/lib/landfall /backup/new",
 		RunE:    func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
 	}
@@ -49,7 +50,7 @@ func (c *backupCommand) run(ctx context.Context, dir string) error {
 		return err
 	}
 	defer c.close()
-	archive, err := c.archive(ctx)
+	archive, err := c.openArchive(ctx)
 	if err != nil {
 		return err
 	}
@@ -66,13 +67,13 @@ func (c *backupCommand) run(ctx context.Context, dir string) error {
 		fmt.Fprintf(c.out, "  %-16s %12d bytes\n", f.Name, f.Size)
 	}
 	if !m.HasLedger() {
-		fmt.Fprintln(c.out, "the ledger is in PostgreSQL and not part of it: back it up now, after the queue:\n  pg_dump --format=custom --file=ledger.dump DATABASE")
+		fmt.Fprintln(c.out, "the backup does not include the ledger, which is in PostgreSQL: back it up now, after the queue:\n  pg_dump --format=custom --file=ledger.dump DATABASE")
 	}
 	return nil
 }
 
-// archive is the archive that the server sends, or that is made here if none runs.
-func (c *backupCommand) archive(ctx context.Context) (io.ReadCloser, error) {
+// archive returns the archive that the running server sends, or one that this process makes if no server runs.
+func (c *backupCommand) openArchive(ctx context.Context) (io.ReadCloser, error) {
 	if c.server {
 		return c.client.Backup(ctx)
 	}
@@ -90,7 +91,7 @@ func (c *backupCommand) archive(ctx context.Context) (io.ReadCloser, error) {
 	return pipeEnd{r, done}, nil
 }
 
-// pipeEnd waits for the writer when it is closed.
+// pipeEnd is the reading end of a pipe. Close waits until the writer has ended.
 type pipeEnd struct {
 	*io.PipeReader
 	done <-chan struct{}
@@ -112,19 +113,20 @@ func newRestore(s streams) *cobra.Command {
 	c := &restoreCommand{reaching: reaching{streams: s}}
 	cmd := &cobra.Command{
 		Use: "restore DIR", Short: "Restore a backup into an empty data directory", Args: exactly(1, "the directory of the backup"),
-		Long: "Compares the backup with its manifest and puts it in place, all at once. The data directory must be empty, unless\n" +
-			"--replace moves it aside. With nats.url in the config it restores the streams of the cluster, which must have none; stop\n" +
-			"all servers first. What was delivered after the backup is delivered again, and the users of\n" +
-			"the ledger count as uncertain: the next event of each is sent even if it changes nothing.",
+		Long: "Verifies the backup against its manifest, then restores it atomically. The data directory must be empty, unless\n" +
+			"--replace moves its content aside. With nats.url in the config, it restores the streams of the cluster, which must not\n" +
+			"exist; stop all servers first.\n\n" +
+			"Events that were delivered after the backup are delivered again. The users of the ledger count as uncertain: the next\n" +
+			"event of each is sent even if it changes nothing.",
 		Example: "  landfall restore --config landfall.yaml /backup/landfall-2025-06-01\n" +
 			"  landfall restore --data /var/lib/landfall --replace /backup/new\n  landfall restore --check /backup/new",
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
 	}
 	cmd.Flags().StringVar(&c.config, "config", configFile, "the config `FILE`; not needed with --data, unless the queue is on a cluster")
-	cmd.Flags().StringVar(&c.data, "data", "", "the data `DIR`; by default the config's, else "+defaultData+" beside it")
+	cmd.Flags().StringVar(&c.data, "data", "", "the data `DIR`; by default the config's, otherwise "+defaultData+" beside the config")
 	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON for programs")
-	cmd.Flags().BoolVar(&c.replace, "replace", false, "move what is in the data directory aside")
-	cmd.Flags().BoolVar(&c.check, "check", false, "only compare the backup with its manifest")
+	cmd.Flags().BoolVar(&c.replace, "replace", false, "move the content of the data directory aside first")
+	cmd.Flags().BoolVar(&c.check, "check", false, "only verify the backup against its manifest")
 	return cmd
 }
 
@@ -134,9 +136,9 @@ func (c *restoreCommand) run(ctx context.Context, dir string) error {
 		if err != nil {
 			return err
 		}
-		return c.tell(backup.Restored{Manifest: m}, "the backup is as its manifest says")
+		return c.printResult(backup.Restored{Manifest: m}, "the backup is complete: it matches its manifest")
 	}
-	to, err := c.target()
+	to, err := c.restoreTarget()
 	if err != nil {
 		return err
 	}
@@ -146,17 +148,17 @@ func (c *restoreCommand) run(ctx context.Context, dir string) error {
 	}
 	text := "restored to " + to.Data
 	if done.Aside != "" {
-		text += "; what was there is in " + done.Aside
+		text += "; the previous content is in " + done.Aside
 	}
 	if !done.Manifest.HasLedger() {
-		text += "\nthe ledger is in PostgreSQL: if it was not restored before, restore it now and repeat this command:\n" +
+		text += "\nthe ledger is in PostgreSQL: unless you have restored it already, restore it now and repeat this command:\n" +
 			"pg_restore --clean --if-exists --dbname=DATABASE ledger.dump"
 	}
-	return c.tell(done, text)
+	return c.printResult(done, text)
 }
 
-// target is where the backup goes. A data directory that is named needs no config, unless the queue is on a cluster.
-func (c *restoreCommand) target() (backup.Target, error) {
+// target returns where to restore the backup to. With --data it needs no config, unless the queue is on a cluster.
+func (c *restoreCommand) restoreTarget() (backup.Target, error) {
 	to := backup.Target{Data: c.data, Queue: queueName, Replace: c.replace}
 	if _, err := os.Stat(c.config); c.data != "" && errors.Is(err, fs.ErrNotExist) {
 		return to, nil
@@ -170,7 +172,7 @@ func (c *restoreCommand) target() (backup.Target, error) {
 	return to, nil
 }
 
-func (c *restoreCommand) tell(r backup.Restored, text string) error {
+func (c *restoreCommand) printResult(r backup.Restored, text string) error {
 	if c.json {
 		c.print(r)
 	} else {

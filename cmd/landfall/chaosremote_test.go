@@ -149,7 +149,7 @@ func newChaoticRemote(t *testing.T, refusals bool) *chaoticRemote {
 	if !refusals {
 		c.all = slices.DeleteFunc(c.all, func(m misbehavior) bool { return m.refusal })
 	}
-	for _, sb := range sandboxes() {
+	for _, sb := range allSandboxes() {
 		if sb.Name == "braze" {
 			c.sandbox = sb.New(nil)
 		}

@@ -12,8 +12,9 @@ import (
 func newCheckpoints(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "checkpoints", Short: "Repair checkpoints that do not fit the log",
-		Long: "A checkpoint says how far a partition of an instance has been delivered. If the log has lost its end, or the two come from\n" +
-			"different backups, it may speak of events that are not there. The server refuses to start then, as it would skip events.",
+		Long: "A checkpoint records how far a partition of an instance has been delivered. If the log has lost its end, or if log and\n" +
+			"checkpoints come from different backups, a checkpoint may point at events that the log does not have. The server then\n" +
+			"refuses to start, since it would skip events.",
 		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
 	}
 	cmd.AddCommand(newRepair(s))
@@ -28,15 +29,16 @@ type repairCommand struct {
 func newRepair(s streams) *cobra.Command {
 	c := &repairCommand{reaching: reaching{streams: s}}
 	cmd := &cobra.Command{
-		Use: "repair", Short: "Set checkpoints that do not fit the log to where nothing is skipped", Args: exactly(0, "flags only"),
-		Long: "Sets each checkpoint that does not fit the log: to the log's end, or before the first event that is newer than what was\n" +
-			"delivered, if the log has other events than those. If that cannot be told, events are delivered again rather than skipped.",
+		Use: "repair", Short: "Set checkpoints that do not fit the log to a position that skips no event", Args: exactly(0, "flags only"),
+		Long: "Sets each checkpoint that does not fit the log to the end of the log or, if the log holds other events than the ones that\n" +
+			"were delivered, before the first event that is newer than those. If that position is unknown, it chooses one from which\n" +
+			"events are delivered again rather than skipped.",
 		Example: "  landfall checkpoints repair --dry-run\n  landfall checkpoints repair\n  landfall checkpoints repair --accept-loss",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
 	c.flags(cmd)
-	cmd.Flags().BoolVar(&c.repair.DryRun, "dry-run", false, "only show what would be set")
-	cmd.Flags().BoolVar(&c.repair.AcceptLoss, "accept-loss", false, "take lost pages and damaged files as known, so that they are no longer reported")
+	cmd.Flags().BoolVar(&c.repair.DryRun, "dry-run", false, "only show the changes")
+	cmd.Flags().BoolVar(&c.repair.AcceptLoss, "accept-loss", false, "accept that pages are lost and files are damaged: stop reporting them")
 	return cmd
 }
 
@@ -60,9 +62,9 @@ func (c *repairCommand) run(ctx context.Context) error {
 		}
 		return nil
 	}
-	verb := "set to go on with page"
+	verb := "set to continue at page"
 	if c.repair.DryRun {
-		verb = "would be set to go on with page"
+		verb = "would be set to continue at page"
 	}
 	for _, b := range done {
 		fmt.Fprintf(c.out, "%s; %s %d, %d pages from there to the log's end\n", b, verb, b.To, b.LogEnd+1-min(b.To, b.LogEnd+1))

@@ -11,17 +11,18 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// choicesCommand fetches the choices of a dynamic field.
+// choicesCommand implements landfall choices, which fetches the values of a dynamic field.
 type choicesCommand struct {
-	choosing
+	instanceFlags
 	action, field, query, page, payload string
 }
 
 func newChoices(s streams) *cobra.Command {
-	c := &choicesCommand{choosing: choosing{streams: s}}
+	c := &choicesCommand{instanceFlags: instanceFlags{streams: s}}
 	cmd := &cobra.Command{
-		Use: "choices --action ACTION --field FIELD", Short: "Show the values of a field that the remote knows", Args: exactly(0, "flags only"),
-		Long: "Fetches the values of a dynamic field from the remote, a page at a time. Without --field it names those fields.",
+		Use: "choices --action ACTION --field FIELD", Short: "Show the values that the remote offers for a field", Args: exactly(0, "flags only"),
+		Long: "Fetches the values of a dynamic field from the remote, one page at a time. Without --field it lists the dynamic fields of\n" +
+			"the action.",
 		Example: "  landfall choices --config landfall.yaml --action upsertUser --live\n" +
 			"  landfall choices --config landfall.yaml --action upsertUser --field list --query news --live",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -29,25 +30,25 @@ func newChoices(s streams) *cobra.Command {
 				return err
 			}
 			defer c.close()
-			if err := c.open(cmd.Context(), func(in instance) bool { return len(c.dynamic(in)) > 0 }, "a destination whose fields have choices to fetch"); err != nil {
+			if err := c.open(cmd.Context(), func(in instance) bool { return len(c.dynamicActions(in)) > 0 }, "a destination whose fields have choices to fetch"); err != nil {
 				return err
 			}
 			return c.run(cmd.Context())
 		},
 	}
-	c.flags(cmd)
+	c.addFlags(cmd)
 	f := cmd.Flags()
-	c.target.places(cmd, "ask")
-	f.StringVar(&c.action, "action", "", "the `KEY` of the action; not needed where one only has such fields")
-	f.StringVar(&c.field, "field", "", "the `KEY` of the field, with dots inside of objects")
-	f.StringVar(&c.query, "query", "", "what the choices should be like")
-	f.StringVar(&c.page, "page", "", "the `PAGE` to show, as the one before names it")
-	f.StringVar(&c.payload, "payload", "{}", "what other fields hold, as `JSON`, where the choices depend on that")
+	c.target.addTargetFlags(cmd, "ask")
+	f.StringVar(&c.action, "action", "", "the `KEY` of the action; optional if only one action has dynamic fields")
+	f.StringVar(&c.field, "field", "", "the `KEY` of the field; a dot separates an object and its property")
+	f.StringVar(&c.query, "query", "", "the `TEXT` to search for")
+	f.StringVar(&c.page, "page", "", "the `PAGE` to show, as the previous page names it")
+	f.StringVar(&c.payload, "payload", "{}", "the values of other fields, as a `JSON` object, if the choices depend on them")
 	return cmd
 }
 
-// dynamic are the actions of an instance that have such fields.
-func (c *choicesCommand) dynamic(in instance) (actions []string) {
+// dynamicActions returns the actions of an instance that have dynamic fields.
+func (c *choicesCommand) dynamicActions(in instance) (actions []string) {
 	for _, key := range in.plan.Definition().ActionKeys() {
 		if len(in.plan.Dynamic(key)) > 0 {
 			actions = append(actions, key)
@@ -62,7 +63,7 @@ func (c *choicesCommand) run(ctx context.Context) error {
 	if err != nil || payload.Kind() != event.Object {
 		return misuse("--payload should be a JSON object but is %s", c.payload)
 	}
-	actions := c.dynamic(c.chosen)
+	actions := c.dynamicActions(c.chosen)
 	if c.action == "" && len(actions) == 1 {
 		c.action = actions[0]
 	}
@@ -71,11 +72,11 @@ func (c *choicesCommand) run(ctx context.Context) error {
 	}
 	if fields := plan.Dynamic(c.action); c.field == "" || len(fields) == 0 {
 		if !slices.Contains(actions, c.action) {
-			return misuse("no field of %q has choices to fetch; those of %s have", c.action, strings.Join(actions, ", "))
+			return misuse("no field of the action %q has choices to fetch; give one of %s", c.action, strings.Join(actions, ", "))
 		}
 		for _, field := range fields {
 			if c.json {
-				c.print(map[string]string{"action": c.action, "field": field})
+				c.printJSON(map[string]string{"action": c.action, "field": field})
 			} else {
 				fmt.Fprintln(c.out, field)
 			}
@@ -87,7 +88,7 @@ func (c *choicesCommand) run(ctx context.Context) error {
 		return err
 	}
 	if c.json {
-		c.print(found)
+		c.printJSON(found)
 		return nil
 	}
 	for _, choice := range found.Choices {
@@ -97,7 +98,7 @@ func (c *choicesCommand) run(ctx context.Context) error {
 		fmt.Fprintln(c.err, "no choices")
 	}
 	if found.NextPage != "" {
-		fmt.Fprintf(c.err, "there are more: --page %s\n", found.NextPage)
+		fmt.Fprintf(c.err, "next page: --page %s\n", found.NextPage)
 	}
 	return nil
 }

@@ -10,25 +10,24 @@ import (
 	"slices"
 )
 
-// cohortSize is a cohort and how many are in it.
+// cohortSize is a cohort and the number of its members.
 type cohortSize struct {
 	ID      string       `json:"id"`
 	Name    string       `json:"name"`
 	Members int          `json:"members"`
-	Unknown *unknownSize `json:"unknown,omitempty"` // nil for nobody
+	Unknown *unknownSize `json:"unknown,omitempty"` // nil if it has all users
 }
 
-// unknownSize is whom a cohort does not hold though they were added, since the remote does not have them. Only a sandbox says
-// so.
+// unknownSize counts the users who were added to a cohort but are not in it, because the remote does not have them. Only a sandbox reports
+// them.
 type unknownSize struct {
 	Count int      `json:"count"`
-	First []string `json:"first"` // maxUnknown of them
+	First []string `json:"first"` // at most maxUnknown ids
 }
 
 const maxUnknown = 10
 
-// cohortsOf are the cohorts after a run: as the sandbox has them, or where there is none, as the ledger of this run has
-// them.
+// cohortsOf returns the cohorts after a run, as the sandbox has them. For a live or dry run it returns them as the ledger has them.
 func cohortsOf(ctx context.Context, instances []instance, t *target) ([]cohortSize, error) {
 	list, seen := []cohortSize{}, map[http.RoundTripper]bool{}
 	for _, in := range instances {
@@ -92,7 +91,7 @@ func sandboxCohorts(ctx context.Context, transport http.RoundTripper) ([]cohortS
 	return list, nil
 }
 
-// unknownOf counts ids of several kinds, and shows the first.
+// unknownOf counts ids by kind and keeps the first ones. It returns nil if there are none.
 func unknownOf(kinds map[string][]json.RawMessage) *unknownSize {
 	u := unknownSize{First: []string{}}
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {

@@ -10,19 +10,19 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// confirmation asks before something is changed for good.
+// confirmation asks before a command changes something that cannot be undone.
 type confirmation struct {
 	to          streams
 	yes, dryRun bool
 }
 
-func (c *confirmation) askFlags(cmd *cobra.Command) {
+func (c *confirmation) addConfirmFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.BoolVar(&c.yes, "yes", false, "do it without asking")
-	f.BoolVar(&c.dryRun, "dry-run", false, "show what would be done, and do nothing")
+	f.BoolVar(&c.yes, "yes", false, "do not ask for confirmation")
+	f.BoolVar(&c.dryRun, "dry-run", false, "only show what would be done")
 }
 
-// confirm says what is going to be done and reports whether it may be: --yes or a person at the terminal says so.
+// confirm reports whether the command may do what todo says: with --yes, or if the person at the terminal agrees.
 func (c *confirmation) confirm(todo string) (bool, error) {
 	switch {
 	case c.dryRun:
@@ -31,17 +31,17 @@ func (c *confirmation) confirm(todo string) (bool, error) {
 	case c.yes:
 		return true, nil
 	}
-	unasked := misuse("%s: give --yes to do it, or --dry-run to see what would be done", todo)
+	unasked := misuse("%s: give --yes to do this, or --dry-run to see what would be done", todo)
 	if in, ok := c.to.in.(*os.File); !ok || !isTerminal(in) {
 		return false, unasked
 	}
-	fmt.Fprintf(c.to.err, "%s. Go on? [y/N] ", todo)
+	fmt.Fprintf(c.to.err, "%s. Continue? [y/N] ", todo)
 	line, err := bufio.NewReader(c.to.in).ReadString('\n')
-	if err != nil && line == "" { // /dev/null looks like a terminal
+	if err != nil && line == "" { // /dev/null is a character device, too
 		return false, unasked
 	}
 	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
-		return false, errors.New("nothing was done")
+		return false, errors.New("canceled: nothing was changed")
 	}
 	return true, nil
 }

@@ -28,7 +28,7 @@ import (
 
 const defaultConsole = "127.0.0.1:8081"
 
-// consoleCommand serves the console without a queue.
+// consoleCommand implements landfall console, which serves the console without a queue.
 type consoleCommand struct {
 	streams
 	target               target
@@ -39,9 +39,9 @@ func newConsole(s streams) *cobra.Command {
 	c := &consoleCommand{streams: s}
 	cmd := &cobra.Command{
 		Use:   "console",
-		Short: "Serve the page to set destinations up and try events, without a queue",
-		Long: "Serves a web page on this machine: the catalogue of destinations, setting them up, and a tester that takes one event\n" +
-			"through the config. The config need not be there yet. landfall serve has the same page at /console/, with its\n" +
+		Short: "Serve the console, to set up destinations and test events, without a queue",
+		Long: "Serves the console on this machine: the catalog of destinations, their setup, and a tester that runs one event through\n" +
+			"the config. The config need not exist yet. landfall serve has the same console at /console/, which also shows its\n" +
 			"deliveries, dead letters and cohorts.",
 		Example: "  landfall console --config landfall.yaml\n  landfall console --sandbox",
 		Args:    exactly(0, "flags only"),
@@ -50,11 +50,11 @@ func newConsole(s streams) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&c.config, "config", configFile, "the config `FILE`; it is made where there is none")
+	f.StringVar(&c.config, "config", configFile, "the config `FILE`; the console creates it if it does not exist")
 	f.StringVar(&c.data, "data", "", dataUsage)
-	f.StringVar(&c.listen, "listen", defaultConsole, "the `ADDRESS` to listen on, or unix:PATH; one that other machines reach needs admin.key in the config")
-	f.BoolVar(&c.target.sandbox, "sandbox", false, "send to nothing but the destinations' sandboxes")
-	f.StringVar(&c.target.sandboxURL, "sandbox-url", "", "send to nothing but a sandbox at this `URL` (see landfall sandbox)")
+	f.StringVar(&c.listen, "listen", defaultConsole, "the `ADDRESS` to listen on, or unix:PATH; an address that other machines can reach requires admin.key in the config")
+	f.BoolVar(&c.target.sandbox, "sandbox", false, "send only to the destinations' sandboxes")
+	f.StringVar(&c.target.sandboxURL, "sandbox-url", "", "send only to a sandbox at this `URL` (see landfall sandbox)")
 	return cmd
 }
 
@@ -63,21 +63,21 @@ func (c *consoleCommand) run(ctx context.Context, asked bool) error {
 	if err := c.target.check(); err != nil {
 		return err
 	}
-	page := pages{path: c.config, live: c.target, log: newLog(c.streams, false)}
+	page := consoleHost{path: c.config, live: c.target, log: newLog(c.streams, false)}
 	cfg, _ := config.Load(c.config, config.Env{})
-	if store, err := openKept(ctx, cfg, c.data, c.target.sandboxName()); err != nil {
+	if store, err := openExistingState(ctx, cfg, c.data, c.target.sandboxName()); err != nil {
 		return err
 	} else if store != nil {
 		defer store.Close()
 		page.store = store
 	}
 	key := &fileKey{path: c.config, locked: newToken()}
-	listener, err := c.openListener(asked, key.read() != "")
+	listener, err := c.openListener(asked, key.readKey() != "")
 	if err != nil {
 		return err
 	}
-	page.guard = access.NewGuard(access.Config{Key: key.read, AllowLocal: isPrivate(listener.Addr()), Proxies: key.proxies, Log: page.log})
-	served, err := console.New(page.settings())
+	page.guard = access.NewGuard(access.Config{Key: key.readKey, AllowLocal: isPrivate(listener.Addr()), Proxies: key.trustedProxies, Log: page.log})
+	served, err := console.New(page.consoleConfig())
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -88,7 +88,7 @@ func (c *consoleCommand) run(ctx context.Context, asked bool) error {
 	return serveOn(ctx, c.streams, "console", listener, mux)
 }
 
-// openListener listens where it was asked to; if it was not, and the default is busy, at a free port.
+// openListener listens on the given address. If none was given and the default one is in use, it listens on a free port.
 func (c *consoleCommand) openListener(asked, hasKey bool) (net.Listener, error) {
 	if problem := config.CheckAdminListen(c.listen, hasKey); problem != "" || c.listen == config.AdminOnIngest {
 		return nil, misuse("--listen %s %s", c.listen, cmp.Or(problem, "is for a server: give an address"))
@@ -103,17 +103,17 @@ func (c *consoleCommand) openListener(asked, hasKey bool) (net.Listener, error) 
 	return listener, nil
 }
 
-// fileKey is the admin key of a config file that may change at any time. A file that cannot be read, or whose key cannot be
-// resolved, opens nothing: the key that was read last stays, and without one nobody gets in.
+// fileKey reads the admin key of a config file, which may change at any time. If the file cannot be read or its key cannot be resolved,
+// the last key stays valid. If there was no key before, no key is valid.
 type fileKey struct {
 	path   string
-	locked string // in place of a key that was never read
+	locked string // a random key, used if no key could be read
 	mu     sync.Mutex
 	last   string
 }
 
-// read returns the key as it is now, "" if the file sets none.
-func (k *fileKey) read() string {
+// read returns the current key, or "" if the file sets none.
+func (k *fileKey) readKey() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	cfg, _ := config.Load(k.path, config.Env{})
@@ -127,8 +127,8 @@ func (k *fileKey) read() string {
 	return k.last
 }
 
-// proxies returns the trusted proxies of the file as it is now.
-func (k *fileKey) proxies() access.Proxies {
+// proxies returns the trusted proxies that the file currently sets.
+func (k *fileKey) trustedProxies() access.Proxies {
 	cfg, _ := config.Load(k.path, config.Env{})
 	if cfg == nil {
 		return nil
@@ -141,8 +141,8 @@ func isMissing(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// openKept opens the state of a config where there is one already; nil where nothing was kept yet.
-func openKept(ctx context.Context, cfg *config.Config, data, sandbox string) (*state.Store, error) {
+// openExistingState opens the state of a config. It returns nil if the state does not exist yet and the config has no key for tokens.
+func openExistingState(ctx context.Context, cfg *config.Config, data, sandbox string) (*state.Store, error) {
 	if cfg == nil {
 		return nil, nil
 	}
@@ -154,31 +154,31 @@ func openKept(ctx context.Context, cfg *config.Config, data, sandbox string) (*s
 	return openState(ctx, cfg, data, sandbox)
 }
 
-// pages is what a console gets from the program.
-type pages struct {
-	path        string // of the config
+// consoleHost gives the console access to the config, the plans and the state.
+type consoleHost struct {
+	path        string // the config
 	definitions string // the directory of --definitions
-	live        target // where deliveries go
+	live        target // where events are delivered
 	store       *state.Store
-	host        *hosting // of a server, whose sandboxes count; nil where there is none
+	host        *hosting // the server's, so that its sandboxes are used; nil without a server
 	log         *slog.Logger
 	guard       *access.Guard
 }
 
-func (p *pages) settings() console.Config {
+func (p *consoleHost) consoleConfig() console.Config {
 	return console.Config{
-		Registry: p.registry, File: p.path, BuildPlans: p.make, Running: p.running, SandboxOnly: !p.live.live, Logins: p.logins, Guard: p.guard, Log: p.log,
+		Registry: p.loadRegistry, File: p.path, BuildPlans: p.makePlans, Running: p.runningInstances, SandboxOnly: !p.live.live, Logins: p.openLogins, Guard: p.guard, Log: p.log,
 	}
 }
 
-// registry is that of the config as it is now.
-func (p *pages) registry() (*destination.Registry, error) {
+// registry returns the registry for the current config.
+func (p *consoleHost) loadRegistry() (*destination.Registry, error) {
 	cfg, _ := config.Load(p.path, config.Env{})
 	return registryFor(p.definitions, cfg)
 }
 
-// make makes plans. Those that deliver use what is kept; others nothing.
-func (p *pages) make(cfg *config.Config, problems fault.Problems, to console.Target, observe func(httpx.Exchange)) ([]console.Instance, error) {
+// makePlans returns the plans of a config for a target. Only plans for the real target use the state.
+func (p *consoleHost) makePlans(cfg *config.Config, problems fault.Problems, to console.Target, observe func(httpx.Exchange)) ([]console.Instance, error) {
 	h := hosting{definitions: p.definitions, observe: observe, log: p.log}
 	switch {
 	case to == console.DryRun:
@@ -192,24 +192,24 @@ func (p *pages) make(cfg *config.Config, problems fault.Problems, to console.Tar
 		h.target, h.store, h.use = &p.live, p.store, checkLedgers
 	}
 	if cfg == nil {
-		return nil, p.explained(problems)
+		return nil, p.explainMissing(problems)
 	}
 	made, err := loadPlans(cfg, problems, h)
 	if err != nil {
 		return nil, err
 	}
-	return shown(made), nil
+	return consoleInstances(made), nil
 }
 
-// explained is why there is no config, with what to do.
-func (p *pages) explained(problems fault.Problems) error {
+// explainMissing returns the error for a config that cannot be used, with what to do.
+func (p *consoleHost) explainMissing(problems fault.Problems) error {
 	if _, err := os.Stat(p.path); errors.Is(err, fs.ErrNotExist) {
-		return fault.Problems{{File: p.path, Message: "there is no such file yet: set a destination up, and it is made"}}
+		return fault.Problems{{File: p.path, Message: "the file does not exist yet: set up a destination to create it"}}
 	}
 	return problems.Err()
 }
 
-func shown(list []instance) []console.Instance {
+func consoleInstances(list []instance) []console.Instance {
 	instances := make([]console.Instance, len(list))
 	for i, in := range list {
 		instances[i] = console.Instance{Plan: in.plan, Plugin: in.plugin, Ledger: in.ledger, Warnings: in.plan.Warnings()}
@@ -217,22 +217,22 @@ func shown(list []instance) []console.Instance {
 	return instances
 }
 
-// running are the instances of the file, where no server has others.
-func (p *pages) running() ([]console.Instance, error) {
+// running returns the instances of the config file. A server replaces it with the instances it runs.
+func (p *consoleHost) runningInstances() ([]console.Instance, error) {
 	if p.store == nil {
 		return nil, nil
 	}
 	cfg, problems := config.Load(p.path, config.Env{})
-	return p.make(cfg, problems, console.Real, nil)
+	return p.makePlans(cfg, problems, console.Real, nil)
 }
 
-func (p *pages) logins() (*oauth.Manager, error) {
+func (p *consoleHost) openLogins() (*oauth.Manager, error) {
 	cfg, problems := config.Load(p.path, config.Env{})
 	if cfg == nil {
 		return nil, problems.Err()
 	}
 	if p.store == nil {
-		return nil, fmt.Errorf("nothing is kept here: %s", keyHint)
+		return nil, fmt.Errorf("there is no state to keep tokens in: %s", keyHint)
 	}
 	return openKeeper(cfg, p.store)
 }

@@ -68,7 +68,7 @@ func TestConsole(t *testing.T) {
 
 // strictBraze is a sandbox that knows its keys.
 func strictBraze(t *testing.T) string {
-	for _, sb := range sandboxes() {
+	for _, sb := range allSandboxes() {
 		if sb.Name == "braze" {
 			server := httptest.NewServer(sb.New(map[string][]string{"client-secret": {"good-secret"}, "partner-key": {"good-partner"}}))
 			t.Cleanup(server.Close)

@@ -13,16 +13,16 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// queueDir is the queue's part of a data directory.
+// queueDir is the name of the queue's directory in a data directory.
 const queueDir = "queue"
 
-// dataDir is the data directory: the one that was given, else the config's.
+// dataDir returns the data directory: the given one, otherwise the config's, otherwise the default one beside the config.
 func dataDir(cfg *config.Config, data string) string {
 	return cmp.Or(data, cfg.ResolvePath(cmp.Or(cfg.Data, defaultData)))
 }
 
-// openState opens the state of a config for a sandbox, or for real remotes if its name is "". A data directory says where local files lie; it does not override state.url.
-// A sandbox has a state of its own, so that what it was sent never looks like a delivery to the real remote.
+// openState opens the state of a config for a sandbox, or for real remotes if sandbox is "". data names the directory of local files; it
+// does not override state.url. Each sandbox has its own state, so that a rehearsal never counts as a delivery to the real remote.
 func openState(ctx context.Context, cfg *config.Config, data, sandbox string) (*state.Store, error) {
 	store, err := state.OpenSandbox(ctx, cmp.Or(cfg.StateURL, dataDir(cfg, data)), sandbox)
 	if err != nil {
@@ -31,11 +31,11 @@ func openState(ctx context.Context, cfg *config.Config, data, sandbox string) (*
 	return store.WithMaxFuture(cfg.Server.MaxFuture), nil
 }
 
-// sandboxName returns the name under which the data of the target is kept; "" for real remotes.
+// sandboxName returns the name under which the data of the target is stored; "" for real remotes.
 func (t *target) sandboxName() string { return state.SandboxName(t.sandbox, t.sandboxURL) }
 
-// unusedState returns the local state file of a config that names a database, if there is one. Earlier versions wrote to that file
-// when a data directory was given on the command line.
+// unusedState returns the local state file of a config whose state is in a database, or "" if there is none. Earlier versions wrote such a
+// file if a data directory was given on the command line.
 func unusedState(cfg *config.Config, data string) string {
 	file := filepath.Join(dataDir(cfg, data), state.FileName)
 	if _, err := os.Stat(file); cfg.StateURL == "" || err != nil {
@@ -44,7 +44,7 @@ func unusedState(cfg *config.Config, data string) string {
 	return file
 }
 
-// queueName returns the directory of a queue in a data directory: a sandbox has one of its own.
+// queueName returns the name of a queue's directory in a data directory. Each sandbox has its own queue.
 func queueName(sandbox string) string {
 	if sandbox == "" {
 		return queueDir
@@ -52,8 +52,8 @@ func queueName(sandbox string) string {
 	return queueDir + "-" + sandbox
 }
 
-// sandboxesIn returns the names of the sandboxes that a data directory holds something of: files named like pattern, where * is the
-// name.
+// sandboxesIn returns the names of the sandboxes that have data in a data directory: the part that * stands for in the names of the files
+// that match pattern.
 func sandboxesIn(dir, pattern string) (names []string) {
 	before, after, _ := strings.Cut(pattern, "*")
 	files, _ := filepath.Glob(filepath.Join(dir, pattern)) // the pattern is well-formed
@@ -63,8 +63,8 @@ func sandboxesIn(dir, pattern string) (names []string) {
 	return names
 }
 
-// onlySandbox chooses the sandbox whose data a command reads that names no target: none if there is data of real remotes, otherwise
-// the only sandbox that there is data of. It says so on w.
+// onlySandbox chooses the sandbox for a command that reads data and names no target. It returns "" if the directory has data of real
+// remotes, or of no or several sandboxes. Otherwise it returns the only sandbox, and notes that on w.
 func onlySandbox(w io.Writer, dir, live, pattern string) string {
 	if _, err := os.Stat(filepath.Join(dir, live)); err == nil {
 		return ""
@@ -73,6 +73,6 @@ func onlySandbox(w io.Writer, dir, live, pattern string) string {
 	if len(names) != 1 {
 		return ""
 	}
-	fmt.Fprintf(w, "note: nothing has been sent to real remotes from %s; this is what the %s was sent\n", dir, names[0])
+	fmt.Fprintf(w, "note: %s has no data of real remotes; showing the data of the %s\n", dir, names[0])
 	return names[0]
 }

@@ -19,7 +19,7 @@ func newDescribe(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "describe DESTINATION", Short: "Show the settings, actions and fields of a destination",
 		Example: "  landfall describe braze-cohorts",
-		Args:    exactly(1, "one destination (landfall list names them)"),
+		Args:    exactly(1, "one destination (see landfall list)"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			registry, err := s.registry()
 			if err != nil {
@@ -32,7 +32,7 @@ func newDescribe(s streams) *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(s.out).Encode(e.Definition.Document.Value())
 			}
-			describe(s, e)
+			describeDestination(s, e)
 			return nil
 		},
 	}
@@ -40,17 +40,17 @@ func newDescribe(s streams) *cobra.Command {
 	return cmd
 }
 
-func describe(s streams, e destination.Entry) {
+func describeDestination(s streams, e destination.Entry) {
 	d := e.Definition
 	fmt.Fprintf(s.out, "%s (%s)\n%s\n", d.Name, strings.Join(append([]string{d.Slug}, d.Aliases...), ", "), d.Description)
 	if d.Limits.Subscriptions > 0 {
-		fmt.Fprintf(s.out, "At most %d enabled subscriptions an instance.\n", d.Limits.Subscriptions)
+		fmt.Fprintf(s.out, "At most %d enabled subscriptions per instance.\n", d.Limits.Subscriptions)
 	}
 	fmt.Fprintln(s.out, "\nSettings")
 	describeFields(s, d.Settings, "  ")
 	describeAudiences(s, d)
 	if e.Plugin.OnDelete != nil {
-		fmt.Fprintln(s.out, "\nIt deletes the users of events of type delete.")
+		fmt.Fprintln(s.out, "\nAn event of type delete deletes its user.")
 	}
 	for _, a := range d.Actions {
 		fmt.Fprintf(s.out, "\nAction %s: %s\n  %s\n", a.Key, a.Title, a.Description)
@@ -62,14 +62,14 @@ func describe(s streams, e destination.Entry) {
 	}
 	for _, p := range d.Presets {
 		when := ""
-		if p.Subscribe != "" { // a preset of a specificEvent may have none
+		if p.Subscribe != "" { // a preset of type specificEvent may have no query
 			when = " when " + queryWords(p.Subscribe)
 		}
 		fmt.Fprintf(s.out, "\nPreset %q (%s): %s%s\n", p.Name, p.Type, p.Action, when)
 	}
 }
 
-// queryWords says a query that has been checked.
+// queryWords returns a query in words, or the query itself if it does not compile.
 func queryWords(text string) string {
 	q, err := fql.Compile(text)
 	if err != nil {
@@ -92,7 +92,7 @@ func describeFields(s streams, fields fieldschema.Fields, indent string) {
 	}
 }
 
-// fieldLine is a field's label, type and default.
+// fieldLine returns a field's label, type and default as one line.
 func fieldLine(f fieldschema.Field) string {
 	kind := string(f.Type)
 	if f.Multiple {

@@ -18,7 +18,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// finding is one thing that the doctor looked at.
+// finding is the result of one check.
 type finding struct {
 	Check  string `json:"check"`  // config, permissions, disk, clock, ledger, log or checkpoints
 	Status string `json:"status"` // ok, warning or problem
@@ -41,8 +41,8 @@ func newDoctor(s streams) *cobra.Command {
 	c := &doctorCommand{reaching: reaching{streams: s}}
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check the config, the log, the ledger, the disk and the clock", Args: exactly(0, "flags only"),
-		Long: "Looks at everything that a server depends on, and says what is wrong and what to do about it. It changes nothing, and may\n" +
-			"be called while the server runs or when it does not start. The exit code is 1 if something is wrong.",
+		Long: "Checks everything that a server depends on, and says what is wrong and what to do about it. It changes nothing, and works\n" +
+			"while the server runs and if it does not start. The exit code is 1 if something is wrong.",
 		Example: "  landfall doctor --config landfall.yaml\n  landfall doctor --json | jq 'select(.status == \"problem\")'",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
@@ -50,7 +50,7 @@ func newDoctor(s streams) *cobra.Command {
 	return cmd
 }
 
-func (c *doctorCommand) add(check, status, next, format string, args ...any) {
+func (c *doctorCommand) addFinding(check, status, next, format string, args ...any) {
 	c.findings = append(c.findings, finding{check, status, fmt.Sprintf(format, args...), next})
 }
 
@@ -69,10 +69,10 @@ func (c *doctorCommand) run(ctx context.Context) error {
 	c.checkClock(dir)
 	c.checkLedger(ctx, cfg, dir)
 	c.checkLog(ctx, cfg, dir)
-	return c.report()
+	return c.printReport()
 }
 
-// chooseTarget finds out whose data is checked.
+// chooseTarget chooses whose data to check: that of real remotes, or of a sandbox.
 func (c *doctorCommand) chooseTarget(cfg *config.Config, dir string) {
 	if c.cfg = cfg; cfg == nil {
 		c.sandbox = c.target.sandboxName()
@@ -80,13 +80,13 @@ func (c *doctorCommand) chooseTarget(cfg *config.Config, dir string) {
 	}
 	name, err := c.chooseSandbox(dir)
 	if err != nil {
-		c.add("config", isProblem, "", "%v", err)
+		c.addFinding("config", isProblem, "", "%v", err)
 	}
 	c.sandbox = name
 }
 
-// report prints what was found, the problems with what to do.
-func (c *doctorCommand) report() error {
+// report prints the findings, and what to do about the problems. It returns an error if there are problems.
+func (c *doctorCommand) printReport() error {
 	bad := 0
 	for _, f := range c.findings {
 		if f.Status == isProblem {
@@ -110,14 +110,14 @@ func (c *doctorCommand) report() error {
 func (c *doctorCommand) checkConfig() *config.Config {
 	cfg, problems := config.Load(c.config, config.Env{})
 	if cfg == nil || len(problems) > 0 {
-		c.add("config", isProblem, "landfall validate "+c.config, "%v", problems.Err())
+		c.addFinding("config", isProblem, "landfall validate "+c.config, "%v", problems.Err())
 		return nil
 	}
-	c.add("config", isOK, "", "%s: %d destinations, %d sources", c.config, len(cfg.Instances), len(cfg.Sources))
+	c.addFinding("config", isOK, "", "%s: %d destinations, %d sources", c.config, len(cfg.Instances), len(cfg.Sources))
 	return cfg
 }
 
-// checkFiles looks at who may read the data directory.
+// checkFiles checks the owners and permissions of the files in the data directory.
 func (c *doctorCommand) checkFiles(dir string) {
 	const most = 5
 	shown, wrong := 0, 0
@@ -138,38 +138,39 @@ func (c *doctorCommand) checkFiles(dir string) {
 		}
 		if wrong++; shown < most {
 			shown++
-			c.add("permissions", isProblem, fmt.Sprintf("chown -R USER %s; chmod -R go-rwx %s, as the user that the server runs as", dir, dir), "%s %s", path, what)
+			c.addFinding("permissions", isProblem, fmt.Sprintf("chown -R USER %s; chmod -R go-rwx %s, as the user that the server runs as", dir, dir), "%s %s", path, what)
 		}
 		return nil
 	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		c.add("permissions", isWarning, "landfall serve makes it", "there is no data directory %s", dir)
+		c.addFinding("permissions", isWarning, "landfall serve creates it", "there is no data directory %s", dir)
 	case err != nil:
-		c.add("permissions", isProblem, "run this as the user that the server runs as", "%v", err)
+		c.addFinding("permissions", isProblem, "run this as the user that the server runs as", "%v", err)
 	case wrong == 0:
-		c.add("permissions", isOK, "", "nobody else reads %s", dir)
+		c.addFinding("permissions", isOK, "", "only this user can read %s", dir)
 	case wrong > shown:
-		c.add("permissions", isProblem, "", "%d more files", wrong-shown)
+		c.addFinding("permissions", isProblem, "", "%d more files", wrong-shown)
 	}
 }
 
-// accessProblem is why a file's owner and mode are not as they should be. In a directory that is closed, modes do not matter.
+// accessProblem returns what is wrong with a file's owner or mode, or "". In a directory that other users cannot open, the modes of files
+// do not matter.
 func (c *doctorCommand) accessProblem(path, root string, info fs.FileInfo) string {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
-		return fmt.Sprintf("belongs to the user %d and this is user %d", stat.Uid, os.Geteuid())
+		return fmt.Sprintf("belongs to user %d, but this is user %d", stat.Uid, os.Geteuid())
 	}
 	private := path == root || filepath.Dir(path) == root
 	if private && info.Mode().Perm()&0o077 != 0 && info.Mode()&fs.ModeSymlink == 0 {
 		if closed, err := os.Stat(root); err == nil && path != root && closed.Mode().Perm()&0o077 == 0 {
 			return ""
 		}
-		return fmt.Sprintf("can be read by others (mode %04o)", info.Mode().Perm())
+		return fmt.Sprintf("can be read by other users (mode %04o)", info.Mode().Perm())
 	}
 	return ""
 }
 
-// unsafeFilesystem names a file system on which locks and syncs may not hold, by its type as statfs has it; "" for others.
+// unsafeFilesystem returns the name of a file system on which locks and syncs may not work, or "" for others. kind is its type in statfs.
 func unsafeFilesystem(kind int64) string {
 	switch kind {
 	case 0x6969:
@@ -187,7 +188,7 @@ func unsafeFilesystem(kind int64) string {
 func (c *doctorCommand) checkDisk(cfg *config.Config, dir string) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
-		return // there is no directory, which is said already
+		return // there is no directory, which checkFiles has reported
 	}
 	free, least := int64(s.Bavail)*int64(s.Bsize), int64(256<<20)
 	if cfg != nil && cfg.Server.MinFree > 0 {
@@ -195,14 +196,14 @@ func (c *doctorCommand) checkDisk(cfg *config.Config, dir string) {
 	}
 	switch {
 	case free < least:
-		c.add("disk", isProblem, "free space, or lower delivery.minFreeBytes", "%d MB are free and %d MB must stay free: no events are accepted", free>>20, least>>20)
+		c.addFinding("disk", isProblem, "free space, or lower delivery.minFreeBytes", "%d MB are free and %d MB must stay free: no events are accepted", free>>20, least>>20)
 	case free < 2*least:
-		c.add("disk", isWarning, "free space soon", "%d MB are free; below %d MB no events are accepted", free>>20, least>>20)
+		c.addFinding("disk", isWarning, "free space soon", "%d MB are free; below %d MB no events are accepted", free>>20, least>>20)
 	default:
-		c.add("disk", isOK, "", "%d MB are free", free>>20)
+		c.addFinding("disk", isOK, "", "%d MB are free", free>>20)
 	}
 	if name := unsafeFilesystem(int64(s.Type)); name != "" {
-		c.add("disk", isWarning, "put the data directory on a local disk", "%s is on %s, where what was acknowledged may not survive a loss of power", dir, name)
+		c.addFinding("disk", isWarning, "put the data directory on a local disk", "%s is on %s, where acknowledged events may not survive a power failure", dir, name)
 	}
 }
 
@@ -218,14 +219,14 @@ func (c *doctorCommand) checkClock(dir string) {
 		return nil
 	})
 	if ahead := time.Until(newest); ahead > time.Minute {
-		c.add("clock", isProblem, "set the clock (NTP); events that were accepted in the meantime have wrong times",
-			"the clock is %s before the newest file of %s: it was set back", ahead.Round(time.Second), dir)
+		c.addFinding("clock", isProblem, "set the clock (NTP); events that were accepted meanwhile have wrong times",
+			"the clock is %s behind the newest file of %s: it was set back", ahead.Round(time.Second), dir)
 		return
 	}
-	c.add("clock", isOK, "", "the clock is not before what was written last")
+	c.addFinding("clock", isOK, "", "the clock is not behind the newest file")
 }
 
-// checkLedger reads the ledger.
+// checkLedger checks the ledger: its file, or its database.
 func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir string) {
 	if cfg != nil && cfg.StateURL != "" {
 		c.checkDatabase(ctx, cfg)
@@ -233,14 +234,14 @@ func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir
 	}
 	file := filepath.Join(dir, state.File(c.sandbox))
 	problems, err := state.CheckFile(ctx, file)
-	next := "stop the server, restore " + filepath.Base(file) + " from a backup (landfall restore), or move it away: landfall members resync sends everybody again"
+	next := "stop the server, restore " + filepath.Base(file) + " from a backup (landfall restore), or move it away and send all members again (landfall members resync)"
 	switch {
 	case err != nil:
-		c.add("ledger", isProblem, next, "%s cannot be read: %v", file, err)
+		c.addFinding("ledger", isProblem, next, "%s cannot be read: %v", file, err)
 	case len(problems) > 0:
-		c.add("ledger", isProblem, next, "%s is damaged: %s (%d more)", file, problems[0], len(problems)-1)
+		c.addFinding("ledger", isProblem, next, "%s is damaged: %s (%d more)", file, problems[0], len(problems)-1)
 	default:
-		c.add("ledger", isOK, "", "%s is intact", file)
+		c.addFinding("ledger", isOK, "", "%s is intact", file)
 	}
 }
 
@@ -249,21 +250,21 @@ func (c *doctorCommand) checkDatabase(ctx context.Context, cfg *config.Config) {
 	defer cancel()
 	store, err := state.Open(ctx, cfg.StateURL)
 	if err != nil {
-		c.add("ledger", isProblem, "is PostgreSQL running, and are the address and the password right?", "%v", err)
+		c.addFinding("ledger", isProblem, "check that PostgreSQL runs, and that the address and the password are right", "%v", err)
 		return
 	}
 	defer store.Close()
-	c.add("ledger", isOK, "", "PostgreSQL answers")
+	c.addFinding("ledger", isOK, "", "PostgreSQL answers")
 	skew, err := store.ClockSkew(ctx)
 	switch {
 	case err != nil:
-		c.add("clock", isWarning, "", "PostgreSQL's clock cannot be read: %v", err)
+		c.addFinding("clock", isWarning, "", "PostgreSQL's clock cannot be read: %v", err)
 	case skew.Abs() > 5*time.Second:
-		c.add("clock", isProblem, "set the clocks of both machines (NTP)", "PostgreSQL's clock differs by %s", skew.Round(time.Millisecond))
+		c.addFinding("clock", isProblem, "set the clocks of both machines (NTP)", "PostgreSQL's clock differs by %s", skew.Round(time.Millisecond))
 	}
 }
 
-// checkLog asks the server about the log and its checkpoints, or reads the files if none runs.
+// checkLog asks the running server about the log and its checkpoints. If no server runs, it reads the files.
 func (c *doctorCommand) checkLog(ctx context.Context, cfg *config.Config, dir string) {
 	queue := filepath.Join(dir, queueName(c.sandbox))
 	if !delivery.InUse(queue) && (cfg == nil || cfg.Server.NATS == "") {
@@ -271,13 +272,13 @@ func (c *doctorCommand) checkLog(ctx context.Context, cfg *config.Config, dir st
 		return
 	}
 	if err := c.open(ctx); err != nil {
-		c.add("log", isProblem, "is the server starting, or the cluster away? see its log", "the server cannot be asked: %v", err)
+		c.addFinding("log", isProblem, "the server may be starting, or the cluster may be down: see the server's log", "the server does not answer: %v", err)
 		return
 	}
 	defer c.close()
 	d, err := c.client.Damage(ctx)
 	if err != nil {
-		c.add("log", isProblem, "see the server's log", "%v", err)
+		c.addFinding("log", isProblem, "see the server's log", "%v", err)
 		return
 	}
 	c.addDamage(d)
@@ -289,36 +290,36 @@ func (c *doctorCommand) addDamage(d delivery.Damage) {
 		if r.Code == "checkpoints" {
 			check = "checkpoints"
 		}
-		c.add(check, isProblem, r.Next, "%s", r.What)
+		c.addFinding(check, isProblem, r.Next, "%s", r.What)
 	}
 	if len(d.Lost)+len(d.Files) == 0 {
-		c.add("log", isOK, "", "no events are missing")
+		c.addFinding("log", isOK, "", "no events are missing")
 	}
 	if len(d.Checkpoints) == 0 {
-		c.add("checkpoints", isOK, "", "all fit the log")
+		c.addFinding("checkpoints", isOK, "", "all checkpoints fit the log")
 	}
 }
 
-// checkStopped reads the files of a log that no server uses. It opens the log only if they are intact, as opening it puts damage right.
+// checkStopped checks the files of a log that no server uses. It opens the log only if they are intact, since opening it repairs damage.
 func (c *doctorCommand) checkStopped(ctx context.Context, cfg *config.Config, dir string) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		c.add("log", isWarning, "landfall serve makes one", "there is no log in %s", dir)
+		c.addFinding("log", isWarning, "landfall serve creates it", "there is no log in %s", dir)
 		return
 	}
 	found, err := delivery.CheckFiles(ctx, dir)
 	if err != nil {
-		c.add("log", isProblem, "is the disk readable?", "%v", err)
+		c.addFinding("log", isProblem, "check the disk", "%v", err)
 		return
 	}
 	for _, text := range found {
-		c.add("log", isProblem, "the next start keeps a copy of the file and everything in it that is intact; check the disk, and take a copy of "+dir+" before", "%s", text)
+		c.addFinding("log", isProblem, "check the disk and copy "+dir+" first; the next start then keeps a copy of the file, and all events in it that are intact", "%s", text)
 	}
 	if len(found) > 0 || cfg == nil {
 		return
 	}
 	q, err := openQueue(ctx, cfg, c.data, c.sandbox, false, slog.New(slog.DiscardHandler))
 	if err != nil {
-		c.add("log", isProblem, "see landfall serve", "%v", err)
+		c.addFinding("log", isProblem, "run landfall serve and see its log", "%v", err)
 		return
 	}
 	defer q.Close()
@@ -328,7 +329,7 @@ func (c *doctorCommand) checkStopped(ctx context.Context, cfg *config.Config, di
 	}
 	d := q.Damage()
 	if d.Checkpoints, err = q.RepairCheckpoints(ctx, delivery.RepairOptions{DryRun: true, Instances: ids}); err != nil {
-		c.add("checkpoints", isProblem, "", "%v", err)
+		c.addFinding("checkpoints", isProblem, "", "%v", err)
 		return
 	}
 	c.addDamage(d)

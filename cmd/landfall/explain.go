@@ -26,11 +26,11 @@ func newExplain(s streams) *cobra.Command {
 	c := &explainCommand{streams: s}
 	cmd := &cobra.Command{
 		Use:   "explain --config FILE --event FILE",
-		Short: "Show what would become of one event, and why",
-		Long: "Takes one event through every subscription of a config and shows which conditions chose it, where each field came\n" +
-			"from, what cleaning and coercion made of it, the batch it would join and the requests it would become. Nothing is\n" +
-			"sent, and nothing is known of events before: a cohort is taken as new. What the event lacks is filled in as the\n" +
-			"server does it: type, messageId, timestamp, receivedAt.",
+		Short: "Show how one event is processed, and why",
+		Long: "Runs one event through every subscription of a config. It shows which conditions matched, where the value of each field\n" +
+			"came from, how cleaning and coercion changed it, the batch that the event would join, and the requests that would be\n" +
+			"sent. It sends nothing and does not know earlier events, so every cohort counts as new. Like the server, it adds type,\n" +
+			"messageId, timestamp and receivedAt if the event lacks them.",
 		Example: "  landfall explain --config landfall.yaml --event event.json\n" +
 			"  sed -n 12p events.ndjson | landfall explain --config landfall.yaml --event -",
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -42,8 +42,8 @@ func newExplain(s streams) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
-	cmd.Flags().StringVar(&c.config, "config", "", "the config `FILE`; by default the one beside the event")
-	cmd.Flags().StringVar(&c.event, "event", "", "the `FILE` of the event, or of a case that holds one; - for standard input")
+	cmd.Flags().StringVar(&c.config, "config", "", "the config `FILE`; by default "+configFile+" beside the event")
+	cmd.Flags().StringVar(&c.event, "event", "", "the `FILE` with the event, or with a case that contains one; - for standard input")
 	cmd.Flags().BoolVar(&c.json, "json", false, "print one JSON object")
 	return cmd
 }
@@ -56,7 +56,7 @@ func (c *explainCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e, err := c.read()
+	e, err := c.readEvent()
 	if err != nil {
 		return err
 	}
@@ -82,8 +82,8 @@ func (c *explainCommand) run(ctx context.Context) error {
 	return nil
 }
 
-// read is the event: the file as a whole, or the event of a case.
-func (c *explainCommand) read() (event.Event, error) {
+// readEvent returns the event: the whole file, or the event of a case file.
+func (c *explainCommand) readEvent() (event.Event, error) {
 	input, err := open(c.event, c.in)
 	if err != nil {
 		return event.Event{}, misuse("%v", err)

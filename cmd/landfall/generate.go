@@ -12,10 +12,10 @@ func newGenerate(s streams) *cobra.Command {
 	var dir, module string
 	cmd := &cobra.Command{
 		Use:   "generate",
-		Short: "Write Go types, JSON Schemas, references and the list of destinations from their definitions",
-		Long: "Brings what follows from each destination.yaml up to date: the Go types (types_gen.go), the JSON Schemas of settings and\n" +
-			"payloads (schemas/), the reference in README.md, and the list of all destinations.\n" +
-			"go generate ./... does the same, in a module of your own too, and works while the destinations do not compile.",
+		Short: "Generate Go types, JSON Schemas, references and the list of destinations from their definitions",
+		Long: "Updates the files that are generated from each destination.yaml: the Go types (types_gen.go), the JSON Schemas of settings\n" +
+			"and payloads (schemas/), the reference in README.md, and the list of all destinations.\n" +
+			"go generate ./... does the same, also in a module of your own, and even if the destinations do not compile.",
 		Example: "  landfall generate\n  landfall generate --dir ./destinations",
 		Args:    exactly(0, "flags only"),
 		RunE: func(*cobra.Command, []string) error {
@@ -42,12 +42,12 @@ func newGenerate(s streams) *cobra.Command {
 			return s.warnWithoutPlugin(dir)
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "destinations", "the `DIRECTORY` of destinations")
-	cmd.Flags().StringVar(&module, "import-path", "", "the Go import `PATH` of that directory; by default as its go.mod says")
+	cmd.Flags().StringVar(&dir, "dir", "destinations", "the `DIRECTORY` of the destinations")
+	cmd.Flags().StringVar(&module, "import-path", "", "the Go import `PATH` of that directory; by default from its go.mod")
 	return cmd
 }
 
-// warnWithoutPlugin names the definitions that the registry leaves out.
+// warnWithoutPlugin warns of the definitions that have no plugin and that the registry leaves out.
 func (s streams) warnWithoutPlugin(dir string) error {
 	without, err := generate.WithoutPlugin(dir)
 	for _, file := range without {

@@ -18,63 +18,63 @@ import (
 
 const (
 	defaultData = "landfall-data"
-	dataUsage   = "the data `DIR` for local files, such as the ledger of members; by default the config's, else " + defaultData + " beside it; state.url in the config wins for the ledger"
+	dataUsage   = "the data `DIR` for local files, such as the ledger; by default the config's, otherwise " + defaultData + " beside the config; if the config has state.url, the ledger is there"
 )
 
-// keeping is what the commands on members and audiences share: an instance of a config and its ledger.
-type keeping struct {
-	choosing
+// audienceCommand is shared by the commands that work on the members of an audience: an instance of a config and its ledger.
+type audienceCommand struct {
+	instanceFlags
 	columns   map[string]string
 	encoding  string
-	file      string // of users, as messages name it
+	file      string // the name of the file of users in messages
 	refusals  refusals
-	removeAll bool // also if rows of the file cannot be read
+	removeAll bool // remove members even if rows of the file cannot be read
 	audiences *destination.Audiences
 	shown     time.Time
 	failures  int
 }
 
-func (k *keeping) fileFlags(cmd *cobra.Command) {
-	cmd.Flags().StringToStringVar(&k.columns, "column", nil, "`IDENTIFIER=COLUMN`: the column of the file that holds an identifier")
-	cmd.Flags().StringVar(&k.encoding, "encoding", "", "the `ENCODING` of the file: "+strings.Join(textfile.Encodings(), ", ")+"; by default utf-8, or utf-16 with a byte order mark")
+func (k *audienceCommand) addFileFlags(cmd *cobra.Command) {
+	cmd.Flags().StringToStringVar(&k.columns, "column", nil, "`IDENTIFIER=COLUMN`: the column of the file that contains an identifier")
+	cmd.Flags().StringVar(&k.encoding, "encoding", "", "the `ENCODING` of the file: "+strings.Join(textfile.Encodings(), ", ")+"; by default utf-8, or utf-16 if the file has a byte order mark")
 }
 
-func (k *keeping) allowFlag(cmd *cobra.Command) {
+func (k *audienceCommand) addAllowFlag(cmd *cobra.Command) {
 	k.refusals.flag(cmd, "rows of the file or changes")
 }
 
-// open loads the config and its state, and chooses the instance.
-func (k *keeping) open(ctx context.Context) error {
+// open loads the config, opens its state and chooses the instance.
+func (k *audienceCommand) open(ctx context.Context) error {
 	keeps := func(in instance) bool { return in.plugin.Audiences != nil }
-	if err := k.choosing.open(ctx, keeps, "a destination that keeps audiences"); err != nil {
+	if err := k.instanceFlags.open(ctx, keeps, "a destination with audiences"); err != nil {
 		return err
 	}
 	k.audiences = k.chosen.plugin.Audiences
 	return nil
 }
 
-// keeper does the work, and tells of it on a terminal.
-func (k *keeping) keeper() *audiencesync.Syncer {
+// newSyncer returns a Syncer for the instance. On a terminal it shows the progress.
+func (k *audienceCommand) newSyncer() *audiencesync.Syncer {
 	terminal := isTerminal(k.err)
 	return &audiencesync.Syncer{
 		Plan: k.chosen.plan, Audiences: k.audiences, Ledger: k.chosen.ledger, DryRun: k.target.dryRun,
-		RemoveAll: k.removeAll, OnFailure: k.failed,
+		RemoveAll: k.removeAll, OnFailure: k.reportFailure,
 		OnProgress: func(done int) {
 			if terminal && time.Since(k.shown) > 200*time.Millisecond {
 				k.shown = time.Now()
-				fmt.Fprintf(k.err, "\r%d sent …\033[K", done)
+				fmt.Fprintf(k.err, "\r%d changes sent …\033[K", done)
 			}
 		},
 	}
 }
 
-// failed tells of the first changes that were not delivered; the report counts all.
-func (k *keeping) failed(f audiencesync.Failure) {
+// reportFailure prints one of the first changes that were not delivered. The report counts all of them.
+func (k *audienceCommand) reportFailure(f audiencesync.Failure) {
 	const most = 20
 	k.failures++
 	switch {
 	case k.json:
-		k.print(map[string]any{"failure": f})
+		k.printJSON(map[string]any{"failure": f})
 	case k.failures <= most && f.Line > 0:
 		fmt.Fprintf(k.out, "%s  %s:%d: %s\n", f.Outcome, k.file, f.Line, f.Reason)
 	case k.failures <= most:
@@ -84,8 +84,8 @@ func (k *keeping) failed(f audiencesync.Failure) {
 	}
 }
 
-// rows opens a file of users.
-func (k *keeping) rows(file string) (*audiencesync.Rows, func(), error) {
+// openRows opens a file of users. The caller calls the returned function to close it.
+func (k *audienceCommand) openRows(file string) (*audiencesync.Rows, func(), error) {
 	if err := textfile.CheckEncoding(k.encoding); err != nil {
 		return nil, nil, misuse("--encoding: %v", err)
 	}
@@ -99,7 +99,7 @@ func (k *keeping) rows(file string) (*audiencesync.Rows, func(), error) {
 	for id := range k.columns {
 		if !slices.Contains(k.audiences.Identifiers, id) {
 			_ = input.Close()
-			return nil, nil, misuse("--column: there is no identifier %q%s", id, fault.DidYouMean(id, k.audiences.Identifiers))
+			return nil, nil, misuse("--column: the destination has no identifier %q%s", id, fault.DidYouMean(id, k.audiences.Identifiers))
 		}
 	}
 	rows, err := audiencesync.OpenRows(input, audiencesync.Options{Identifiers: k.audiences.Identifiers, Columns: k.columns, Encoding: k.encoding})
@@ -110,44 +110,43 @@ func (k *keeping) rows(file string) (*audiencesync.Rows, func(), error) {
 	return rows, func() { _ = input.Close() }, nil
 }
 
-// report prints the report of a command on an audience. The exit code is 1 if something failed, or was refused and --allow-refused
-// is not given.
-func (k *keeping) report(r audiencesync.Report, err error) error {
+// printReport prints the result of a command on an audience. The exit code is 1 if a change failed, or was refused without --allow-refused.
+func (k *audienceCommand) printReport(r audiencesync.Report, err error) error {
 	if isTerminal(k.err) {
 		fmt.Fprint(k.err, "\r\033[K")
 	}
 	if k.json {
-		k.print(map[string]any{"report": r})
+		k.printJSON(map[string]any{"report": r})
 	} else {
-		k.reportText(r)
+		k.printReportText(r)
 	}
-	k.warnAll(r.Warnings)
+	k.printWarnings(r.Warnings)
 	var none *audiencesync.NoUsersError
 	if errors.As(err, &none) {
 		return fmt.Errorf("%s: %w", k.file, err)
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
-		return errors.New("interrupted: call it again to go on")
+		return errors.New("interrupted: run the command again to continue")
 	case err != nil:
 		return err
 	}
 	return k.refusals.verdict(r.Failed, r.Refused+r.Unusable, k.hint(k.json))
 }
 
-// warnAll tells of what was noticed in the file.
-func (k *keeping) warnAll(warnings []string) {
+// warnAll prints warnings about the file of users.
+func (k *audienceCommand) printWarnings(warnings []string) {
 	for _, w := range warnings {
 		k.warn(k.file + ": " + w)
 	}
 }
 
-func (k *keeping) reportText(r audiencesync.Report) {
+func (k *audienceCommand) printReportText(r audiencesync.Report) {
 	fmt.Fprintf(k.out, "%s (%s) in %s · %s\n", r.Name, r.Audience, k.chosen.plan.ID(), k.target.words())
 	for _, row := range []struct {
 		name  string
 		n     int
-		never bool // shown only where there are some
+		never bool // not shown if it is 0
 	}{
 		{"rows", r.Rows, true}, {"duplicates", r.Duplicates, true}, {"unusable", r.Unusable, true}, {"members before", r.Members, false},
 		{"enter", r.Enters, false}, {"exit", r.Exits, false}, {"not removed", r.Held, true}, {"unchanged", r.Unchanged, true},
@@ -159,8 +158,8 @@ func (k *keeping) reportText(r audiencesync.Report) {
 	}
 }
 
-// audience is one that the ledger has.
-func (k *keeping) audience(ctx context.Context, idOrName string) (destination.Audience, error) {
-	size, err := k.keeper().Find(ctx, idOrName)
+// findAudience returns an audience of the ledger by its id or name.
+func (k *audienceCommand) findAudience(ctx context.Context, idOrName string) (destination.Audience, error) {
+	size, err := k.newSyncer().Find(ctx, idOrName)
 	return size.Audience, err
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// serveHTTP serves what, as people are told, at an address until ctx ends.
+// serveHTTP serves HTTP at an address until ctx ends. what names the service in messages.
 func serveHTTP(ctx context.Context, s streams, what, address string, handler http.Handler) error {
 	listener, err := listenAt(address)
 	if err != nil {
@@ -18,7 +18,7 @@ func serveHTTP(ctx context.Context, s streams, what, address string, handler htt
 	return serveOn(ctx, s, what, listener, handler)
 }
 
-// serveOn serves what, as people are told, on a listener until ctx ends.
+// serveOn serves HTTP on a listener until ctx ends. what names the service in messages.
 func serveOn(ctx context.Context, s streams, what string, listener net.Listener, handler http.Handler) error {
 	shown := "http://" + listener.Addr().String()
 	if listener.Addr().Network() == "unix" {
@@ -37,7 +37,7 @@ func serveOn(ctx context.Context, s streams, what string, listener net.Listener,
 	defer cancel()
 	err := server.Shutdown(stopping)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = server.Close() // a connection that was never used, or a client that waits: nothing is lost
+		err = server.Close() // the open connections are idle or belong to slow clients; closing them loses nothing
 	}
 	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
 		return served

@@ -131,7 +131,7 @@ func TestABusyAdminPort(t *testing.T) {
 	}
 	s := newServed(t, keyedConfig, "--sandbox", "--admin-listen", "") // which stands for the default
 	s.start()
-	s.logs("the admin port 127.0.0.1:8081 is in use: another one was chosen")
+	s.logs("the admin port 127.0.0.1:8081 is in use: listening on another port instead")
 	require.NotContains(t, s.admin.URL, ":8081")
 	status, _ := s.ask("/admin/status", "Authorization", "Bearer "+testKey)
 	assert.Equal(t, 200, status)

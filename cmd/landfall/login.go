@@ -21,80 +21,80 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// logins is what the commands on logins share: the instances of a config that need one, and the keeper of their tokens.
-type logins struct {
+// loginCommand is shared by the commands on logins: the instances of a config that need a login, and the store of their tokens.
+type loginCommand struct {
 	streams
 	config, instance, data string
 	json                   bool
 	port                   int
 	noBrowser, paste       bool
 	wait                   time.Duration
-	target                 target // that tokens are for: real remotes, or a sandbox at a URL
+	target                 target // what the tokens are for: real remotes, or a sandbox at a URL
 	store                  *state.Store
 	keeper                 *oauth.Manager
 	list                   []instance
 }
 
-func (l *logins) flags(cmd *cobra.Command) {
+func (l *loginCommand) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&l.config, "config", configFile, "the config `FILE`")
-	f.StringVar(&l.data, "data", "", "the data `DIR`; by default the config's, else "+defaultData+" beside it")
-	f.StringVar(&l.target.sandboxURL, "sandbox-url", "", "for the tokens of a server with the same --sandbox-url `URL`, which are apart from those for real remotes")
+	f.StringVar(&l.data, "data", "", "the data `DIR`; by default the config's, otherwise "+defaultData+" beside the config")
+	f.StringVar(&l.target.sandboxURL, "sandbox-url", "", "use the tokens of a server that runs with this --sandbox-url `URL`, which are separate from the tokens for real remotes")
 	f.BoolVar(&l.json, "json", false, "print JSON for programs, an object a line")
 }
 
 func newAuthLogin(s streams) *cobra.Command {
-	l := &logins{streams: s}
+	l := &loginCommand{streams: s}
 	cmd := &cobra.Command{
 		Use: "login", Short: "Log in for an instance", Args: exactly(0, "flags only"),
-		Long: "Gets the first token of an instance, by the way that its destination says: a browser that comes back to this machine,\n" +
-			"a code that is entered in any browser, or the client's own credentials. It is kept encrypted and kept fresh from then\n" +
-			"on; a server that runs goes on with it by itself.",
+		Long: "Gets the first token of an instance. The destination defines how: a browser that is redirected to this machine, a code\n" +
+			"that is entered in any browser, or the credentials of the OAuth client. Landfall stores the token encrypted and refreshes\n" +
+			"it when needed. A running server uses it at once.",
 		Example: "  landfall auth login --config landfall.yaml --instance crm\n" +
 			"  landfall auth login --instance crm --paste --port 8765   # on a machine without a browser",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return l.with(cmd.Context(), func(ctx context.Context) error { return l.login(ctx) })
+			return l.withState(cmd.Context(), func(ctx context.Context) error { return l.runLogin(ctx) })
 		},
 	}
-	l.flags(cmd)
+	l.addFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&l.instance, "instance", "", "the `ID` of the instance in the config; not needed where there is one only")
-	f.IntVar(&l.port, "port", 0, "the `PORT` of 127.0.0.1 that the browser comes back to, at /callback; by default any that is free")
-	f.BoolVar(&l.noBrowser, "no-browser", false, "open no browser, only print the address")
-	f.BoolVar(&l.paste, "paste", false, "read the address that the browser ends at from the input; with --port")
-	f.DurationVar(&l.wait, "wait", 10*time.Minute, "how long to wait for somebody to agree")
+	f.StringVar(&l.instance, "instance", "", "the `ID` of the instance in the config; optional if only one needs a login")
+	f.IntVar(&l.port, "port", 0, "the `PORT` of 127.0.0.1 that the browser is redirected to, at /callback; by default any free port")
+	f.BoolVar(&l.noBrowser, "no-browser", false, "do not open a browser, only print the address")
+	f.BoolVar(&l.paste, "paste", false, "read the address that the browser is redirected to from standard input; requires --port")
+	f.DurationVar(&l.wait, "wait", 10*time.Minute, "how long to wait until the user agrees")
 	return cmd
 }
 
 func newAuthStatus(s streams) *cobra.Command {
-	l := &logins{streams: s}
+	l := &loginCommand{streams: s}
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show which instances have a token, and for how long", Args: exactly(0, "flags only"),
-		Long:    "Shows the login of each instance that needs one: scopes, when it ends, when it was refreshed; never a token.",
+		Long:    "Shows the login of each instance that needs one: its scopes, expiry and last refresh. It never shows a token.",
 		Example: "  landfall auth status --config landfall.yaml\n  landfall auth status --json",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return l.with(cmd.Context(), l.status) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return l.withState(cmd.Context(), l.printStatus) },
 	}
-	l.flags(cmd)
+	l.addFlags(cmd)
 	return cmd
 }
 
 func newAuthLogout(s streams) *cobra.Command {
-	l := &logins{streams: s}
+	l := &loginCommand{streams: s}
 	cmd := &cobra.Command{
-		Use: "logout", Short: "Take the token of an instance back and forget it", Args: exactly(0, "flags only"),
-		Long:    "Asks the remote to take the token back, where it can, and forgets it here. Events wait until the next login.",
+		Use: "logout", Short: "Revoke the token of an instance and delete it", Args: exactly(0, "flags only"),
+		Long:    "Asks the remote to revoke the token, if the remote can, and deletes it here. Events wait until the next login.",
 		Example: "  landfall auth logout --config landfall.yaml --instance crm",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return l.with(cmd.Context(), l.logout) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return l.withState(cmd.Context(), l.runLogout) },
 	}
-	l.flags(cmd)
-	cmd.Flags().StringVar(&l.instance, "instance", "", "the `ID` of the instance in the config; not needed where there is one only")
+	l.addFlags(cmd)
+	cmd.Flags().StringVar(&l.instance, "instance", "", "the `ID` of the instance in the config; optional if only one needs a login")
 	return cmd
 }
 
 func newAuthKey(s streams) *cobra.Command {
 	return &cobra.Command{
-		Use: "key", Short: "Make a key that tokens are encrypted with", Args: exactly(0, "nothing"),
-		Long:    "Prints a fresh key, for state.key in the config. Who has it and the state can read the tokens: keep it apart.",
+		Use: "key", Short: "Make a key for encrypting tokens", Args: exactly(0, "nothing"),
+		Long:    "Prints a new key, for state.key in the config. With the key and the state, anyone can read the tokens: keep them apart.",
 		Example: "  (umask 077; landfall auth key > landfall.key)",
 		RunE: func(*cobra.Command, []string) error {
 			fmt.Fprintln(s.out, oauth.NewKey())
@@ -103,8 +103,8 @@ func newAuthKey(s streams) *cobra.Command {
 	}
 }
 
-// with opens the state, finds the instances with logins, and calls f.
-func (l *logins) with(ctx context.Context, f func(context.Context) error) error {
+// withState opens the state, finds the instances that need a login, and calls f.
+func (l *loginCommand) withState(ctx context.Context, f func(context.Context) error) error {
 	cfg, problems := config.Load(l.config, config.Env{})
 	if cfg == nil || len(problems) > 0 {
 		return problems.Err()
@@ -112,7 +112,7 @@ func (l *logins) with(ctx context.Context, f func(context.Context) error) error 
 	l.target.live = l.target.sandboxURL == ""
 	dir := dataDir(cfg, l.data)
 	if at, err := readAddress(dir); err == nil && at.Sandbox != l.target.sandboxName() && delivery.InUse(filepath.Join(dir, queueName(at.Sandbox))) {
-		l.warn("the server that runs delivers to another target, and has tokens of its own: give --sandbox-url as it has, if it is meant")
+		l.warn("the running server delivers to another target, whose tokens are separate: to change those, give the same --sandbox-url as the server")
 	}
 	var err error
 	if l.store, err = openState(ctx, cfg, l.data, l.target.sandboxName()); err != nil {
@@ -137,8 +137,8 @@ func (l *logins) with(ctx context.Context, f func(context.Context) error) error 
 	return f(ctx)
 }
 
-// choose is the instance that is meant.
-func (l *logins) choose() (instance, error) {
+// chooseInstance returns the instance of --instance, or the only one that needs a login.
+func (l *loginCommand) chooseInstance() (instance, error) {
 	var ids []string
 	for _, in := range l.list {
 		if l.instance == in.plan.ID() || l.instance == "" && len(l.list) == 1 {
@@ -149,31 +149,31 @@ func (l *logins) choose() (instance, error) {
 	if l.instance == "" {
 		return instance{}, misuse("say which instance: --instance %s", strings.Join(ids, " or --instance "))
 	}
-	return instance{}, misuse("no instance %q needs a login%s", l.instance, fault.DidYouMean(l.instance, ids))
+	return instance{}, misuse("the config has no instance %q that needs a login%s", l.instance, fault.DidYouMean(l.instance, ids))
 }
 
-func (l *logins) login(ctx context.Context) error {
-	in, err := l.choose()
+func (l *loginCommand) runLogin(ctx context.Context) error {
+	in, err := l.chooseInstance()
 	if err != nil {
 		return err
 	}
 	if l.paste && l.port == 0 {
-		return misuse("give --port with --paste: the one of the redirect address that your OAuth client is registered with")
+		return misuse("give --port with --paste: the port in the redirect address of your OAuth client")
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.wait)
 	defer cancel()
-	token, err := l.get(ctx, in.plan.Login())
+	token, err := l.requestToken(ctx, in.plan.Login())
 	if err != nil {
-		return fmt.Errorf("%s is not logged in: %w", in.plan.ID(), withoutHow(err))
+		return fmt.Errorf("%s is not logged in: %w", in.plan.ID(), withoutHint(err))
 	}
 	if err := l.keeper.Put(ctx, in.plan.ID(), token); err != nil {
 		return err
 	}
-	return l.tell(in, token)
+	return l.printLogin(in, token)
 }
 
-// withoutHow is an error of a login that does not ask for a login.
-func withoutHow(err error) error {
+// withoutHint returns an error of a login without the advice to log in.
+func withoutHint(err error) error {
 	var known *fault.Error
 	if errors.As(err, &known) {
 		return errors.New(known.Message)
@@ -181,15 +181,15 @@ func withoutHow(err error) error {
 	return err
 }
 
-func (l *logins) get(ctx context.Context, remote *oauth.Remote) (oauth.Token, error) {
+func (l *loginCommand) requestToken(ctx context.Context, remote *oauth.Remote) (oauth.Token, error) {
 	switch {
 	case remote.Spec.Grant == oauth.ClientCredentials:
 		return remote.LoginAsClient(ctx)
 	case remote.Spec.Grant == oauth.DeviceCode:
-		return remote.LoginWithDevice(ctx, l.ask)
+		return remote.LoginWithDevice(ctx, l.printAsk)
 	case l.paste:
-		return remote.LoginWithPastedURL(ctx, l.port, l.ask, func() (string, error) {
-			fmt.Fprintln(l.err, "The browser ends at a page that it cannot show. Paste its address here:")
+		return remote.LoginWithPastedURL(ctx, l.port, l.printAsk, func() (string, error) {
+			fmt.Fprintln(l.err, "After you agree, the browser shows a page that it cannot load. Paste the address of that page here:")
 			line, err := bufio.NewReader(l.in).ReadString('\n')
 			if line == "" && err != nil {
 				return "", errors.New("no address was given")
@@ -198,23 +198,23 @@ func (l *logins) get(ctx context.Context, remote *oauth.Remote) (oauth.Token, er
 		})
 	}
 	return remote.LoginInBrowser(ctx, l.port, func(a oauth.Prompt) {
-		l.ask(a)
+		l.printAsk(a)
 		if !l.noBrowser {
-			browse(a.URL)
+			openBrowser(a.URL)
 		}
 	})
 }
 
-// ask tells what a person has to do.
-func (l *logins) ask(a oauth.Prompt) {
+// printAsk prints what the user has to do to log in.
+func (l *loginCommand) printAsk(a oauth.Prompt) {
 	fmt.Fprintf(l.err, "Open this address in a browser and agree:\n\n  %s\n\n", a.URL)
 	if a.Code != "" {
 		fmt.Fprintf(l.err, "and enter the code %s\n\n", a.Code)
 	}
 }
 
-// browse opens a browser where there is one; the address has been printed in any case.
-func browse(address string) {
+// openBrowser opens an address in a browser, if the machine has one. Failures do not matter: the address has been printed.
+func openBrowser(address string) {
 	program := map[string][]string{"darwin": {"open"}, "windows": {"rundll32", "url.dll,FileProtocolHandler"}}[goruntime.GOOS]
 	if program == nil {
 		program = []string{"xdg-open"}
@@ -225,7 +225,7 @@ func browse(address string) {
 	}
 }
 
-func (l *logins) status(ctx context.Context) error {
+func (l *loginCommand) printStatus(ctx context.Context) error {
 	var unread error
 	for _, in := range l.list {
 		token, err := l.keeper.Token(ctx, in.plan.ID())
@@ -233,15 +233,15 @@ func (l *logins) status(ctx context.Context) error {
 			unread = errors.Join(unread, fmt.Errorf("%s: %w", in.plan.ID(), err))
 			continue
 		}
-		if err := l.tell(in, token); err != nil {
+		if err := l.printLogin(in, token); err != nil {
 			return err
 		}
 	}
 	return unread
 }
 
-// tell shows what may be shown of a login.
-func (l *logins) tell(in instance, t oauth.Token) error {
+// printLogin prints the login of an instance, without its secrets.
+func (l *loginCommand) printLogin(in instance, t oauth.Token) error {
 	state := "logged in"
 	switch {
 	case t.Refused != "":
@@ -275,8 +275,8 @@ func (l *logins) tell(in instance, t oauth.Token) error {
 	return nil
 }
 
-func (l *logins) logout(ctx context.Context) error {
-	in, err := l.choose()
+func (l *loginCommand) runLogout(ctx context.Context) error {
+	in, err := l.chooseInstance()
 	if err != nil {
 		return err
 	}
@@ -293,11 +293,11 @@ func (l *logins) logout(ctx context.Context) error {
 	}
 	switch {
 	case refusal != nil:
-		return fmt.Errorf("the token of %s is forgotten here, but the remote has not taken it back: %w: take it back there", in.plan.ID(), refusal)
+		return fmt.Errorf("the token of %s is deleted here, but the remote has not revoked it: %w: revoke it at the remote", in.plan.ID(), refusal)
 	case !asked:
-		fmt.Fprintf(l.out, "%s: logged out; the remote offers no way to take a token back, so it stays good there until it expires\n", in.plan.ID())
+		fmt.Fprintf(l.out, "%s: logged out; the remote cannot revoke tokens, so the token stays valid there until it expires\n", in.plan.ID())
 	default:
-		fmt.Fprintf(l.out, "%s: logged out, and the remote has taken the token back\n", in.plan.ID())
+		fmt.Fprintf(l.out, "%s: logged out, and the remote has revoked the token\n", in.plan.ID())
 	}
 	return nil
 }

@@ -1,7 +1,7 @@
-// Command landfall runs Segment-Actions-style destinations: it takes events through subscriptions and mappings to the
-// handlers of a destination, against the real API or a sandbox. `landfall --help` lists what it can do.
+// Command landfall runs Segment-Actions-style destinations: it processes events with the subscriptions and mappings of a config and
+// delivers them to the real API of a destination or to a sandbox. `landfall --help` lists its commands.
 //
-// Each command has a file of its own here, which reads flags and prints; the work is done by the packages of framework.
+// Each command has its own file, which defines the flags and prints the results. The packages in framework do the work.
 package main
 
 import (
@@ -24,35 +24,35 @@ import (
 const (
 	exitOK     = 0
 	exitFailed = 1 // something failed
-	exitMisuse = 2 // the command was misused
+	exitMisuse = 2 // the command was called with wrong arguments
 )
 
 func main() {
 	os.Exit(Main())
 }
 
-// Main runs the command line of this process, with destinations beside those of the program, and gives its exit code.
+// Main runs the command line of this process and returns its exit code. plugins are destinations in addition to the built-in ones.
 func Main(plugins ...destination.Plugin) int {
 	ballast.Reserve(ballast.DefaultSize)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return execute(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, plugins: plugins})
+	return executeCommand(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, plugins: plugins})
 }
 
-// streams are where a command reads and writes.
+// streams holds a command's input and outputs, and the destinations it knows.
 type streams struct {
 	in  io.Reader
 	out io.Writer
 	err io.Writer
 
 	definitions *string              // the directory of --definitions; "" for none
-	plugins     []destination.Plugin // beside those of the program
+	plugins     []destination.Plugin // in addition to the built-in ones
 }
 
-// warn tells of something that is not an error.
+// warn prints a warning.
 func (s streams) warn(text string) { fmt.Fprintf(s.err, "warning: %s\n", text) }
 
-// hint returns what prints a remark for people, nil if the output is for programs.
+// hint returns a function that prints a remark, or nil if the output is JSON.
 func (s streams) hint(asJSON bool) func(string) {
 	if asJSON {
 		return nil
@@ -60,22 +60,22 @@ func (s streams) hint(asJSON bool) func(string) {
 	return func(text string) { fmt.Fprintf(s.err, "landfall: %s\n", text) }
 }
 
-// failed ends a command with exit code 1 after it has said why itself.
+// failed is the error of a command that has already printed what failed. The exit code is 1.
 type failed struct{}
 
 func (failed) Error() string { return "failed" }
 
-// misused is an error of how the command was called.
-type misused struct{ error }
+// misused is an error in the arguments of a command. The exit code is 2.
+type usageError struct{ error }
 
-func misuse(format string, args ...any) error { return misused{fmt.Errorf(format, args...)} }
+func misuse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-func execute(ctx context.Context, args []string, s streams) int {
+func executeCommand(ctx context.Context, args []string, s streams) int {
 	root := newRoot(s)
 	root.SetArgs(args)
 	command, err := root.ExecuteContextC(ctx)
 	var quiet failed
-	var wrong misused
+	var wrong usageError
 	switch {
 	case err == nil:
 		return exitOK
@@ -94,8 +94,8 @@ func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "landfall",
 		Short: "Segment-Actions-style destinations on your own machines",
-		Long: "Landfall takes events through subscriptions and mappings to the APIs of destinations, and tells what became of\n" +
-			"each. The first destination is Braze Cohorts, which keeps audiences in sync.",
+		Long: "Landfall processes events with subscriptions and mappings, delivers them to the APIs of destinations, and reports the\n" +
+			"result of each event. The first destination is Braze Cohorts, which keeps audiences in sync.",
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		RunE:              chooseCommand,
@@ -104,8 +104,8 @@ func newRoot(s streams) *cobra.Command {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.PersistentFlags().StringVar(s.definitions, "definitions", "", "a `DIR` of destinations without code, each in <slug>/destination.yaml")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misused{err} })
+	root.PersistentFlags().StringVar(s.definitions, "definitions", "", "a `DIR` with destinations without code, each in <slug>/destination.yaml")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newServe(s), newConsole(s), newDead(s), newReplay(s), newStatus(s), newResume(s), newBackup(s), newRestore(s), newCheckpoints(s), newDoctor(s),
 		newRun(s), newTest(s), newValidate(s), newExplain(s), newMap(s), newMatch(s),
@@ -115,7 +115,7 @@ func newRoot(s streams) *cobra.Command {
 	return root
 }
 
-// chooseCommand is what a command does that only holds others: it shows them, and refuses any other.
+// chooseCommand runs a command that only has subcommands: it shows its help, or refuses an unknown subcommand.
 func chooseCommand(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return misuse("there is no command %q%s", args[0], fault.DidYouMean(args[0], commandNames(cmd)))
@@ -131,7 +131,7 @@ func commandNames(cmd *cobra.Command) []string {
 	return names
 }
 
-// exactly refuses any other number of arguments, in words.
+// exactly refuses any other number of arguments. what describes the arguments in the error.
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != n {
@@ -141,7 +141,7 @@ func exactly(n int, what string) cobra.PositionalArgs {
 	}
 }
 
-// atMostOne refuses more than one argument, in words.
+// atMostOne refuses more than one argument. what describes the argument in the error.
 func atMostOne(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) > 1 {
@@ -151,8 +151,8 @@ func atMostOne(what string) cobra.PositionalArgs {
 	}
 }
 
-// atLeastOne refuses no arguments, in words.
-func atLeastOne(what string) cobra.PositionalArgs {
+// atLeastOne refuses a call without arguments. what describes the arguments in the error.
+func minOneArg(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return misuse("give %s", what)

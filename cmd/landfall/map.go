@@ -19,7 +19,7 @@ func newMap(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "map -m FILE",
 		Short: "Turn events into payloads with a mapping",
-		Long:  "Reads events from standard input, one JSON object a line, and prints what the mapping makes of each.",
+		Long:  "Reads events from standard input, one JSON object per line, and prints the payload that the mapping makes of each.",
 		Example: "  landfall map -m mapping.json < events.ndjson\n" +
 			"  landfall match --fql 'type = \"track\"' < events.ndjson | landfall map -m mapping.yaml",
 		Args: exactly(0, "the events on standard input and no arguments"),
@@ -48,7 +48,7 @@ func newMap(s streams) *cobra.Command {
 	return cmd
 }
 
-// loadMapping reads and compiles a mapping file; the error holds every mistake with its place.
+// loadMapping reads and compiles a mapping file. The error has every mistake with its place.
 func loadMapping(file string) (*mapping.Mapping, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -16,8 +16,8 @@ func newMatch(s streams) *cobra.Command {
 	var invert bool
 	cmd := &cobra.Command{
 		Use:   "match --fql QUERY",
-		Short: "Keep the events that a query matches",
-		Long:  "Reads events from standard input, one JSON object a line, and prints those that match, as they came.",
+		Short: "Filter events with a query",
+		Long:  "Reads events from standard input, one JSON object per line, and prints the matching ones unchanged.",
 		Example: "  landfall match --fql 'event = \"Audience Entered\"' < events.ndjson\n" +
 			"  landfall match --invert --fql 'userId != null' < events.ndjson | head",
 		Args: exactly(0, "the events on standard input and no arguments"),
@@ -27,7 +27,7 @@ func newMatch(s streams) *cobra.Command {
 			}
 			q, err := fql.Compile(query)
 			if err != nil {
-				return misuse("the query is wrong\n%v", err)
+				return misuse("the query has a mistake\n%v", err)
 			}
 			return eachEvent(s, func(raw []byte, e event.Event, out *bufio.Writer) error {
 				if q.Match(e.Value()) == invert {
@@ -39,12 +39,12 @@ func newMatch(s streams) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&query, "fql", "", "the `QUERY`")
-	cmd.Flags().BoolVarP(&invert, "invert", "v", false, "keep the events that do not match")
+	cmd.Flags().BoolVarP(&invert, "invert", "v", false, "print the events that do not match")
 	return cmd
 }
 
-// eachEvent calls do for every event on standard input. A line that is no event, or that do fails on, is reported with
-// its number, and the rest go on; then the command has failed.
+// eachEvent calls do for every event on standard input. If a line is not an event, or do fails on it, eachEvent reports the line number,
+// continues with the next line, and returns failed at the end.
 func eachEvent(s streams, do func(raw []byte, e event.Event, out *bufio.Writer) error) error {
 	lines := bufio.NewScanner(textfile.NewReader(s.in, ""))
 	lines.Buffer(make([]byte, 0, 1<<16), event.MaxBytes+1)

@@ -14,9 +14,9 @@ import (
 func newMembers(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "members",
-		Short: "Show and mend who is in which cohort",
-		Long: "Works on the ledger: who was sent to which cohort, when, and because of which event. Braze cannot list a cohort, so\n" +
-			"the ledger is the only record of that.",
+		Short: "Show and correct which users are in which cohort",
+		Long: "Works on the ledger, which records which users were sent to which cohort, when, and by which event. Braze cannot list the\n" +
+			"users of a cohort, so the ledger is the only record.",
 		RunE: chooseCommand,
 		Args: cobra.ArbitraryArgs,
 	}
@@ -24,11 +24,11 @@ func newMembers(s streams) *cobra.Command {
 	return cmd
 }
 
-// reading is a command that sends nothing.
-func reading(s streams, cmd *cobra.Command, run func(ctx context.Context, k *keeping, args []string) error) (*cobra.Command, *keeping) {
-	k := &keeping{choosing: choosing{streams: s, target: target{dryRun: true}, reads: true}}
-	k.flags(cmd)
-	k.target.sandboxFlags(cmd, "show the ledger of")
+// newReadCommand completes a command that sends nothing.
+func newReadCommand(s streams, cmd *cobra.Command, run func(ctx context.Context, k *audienceCommand, args []string) error) (*cobra.Command, *audienceCommand) {
+	k := &audienceCommand{instanceFlags: instanceFlags{streams: s, target: target{dryRun: true}, reads: true}}
+	k.addFlags(cmd)
+	k.target.addSandboxFlags(cmd, "read the ledger of")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		defer k.close()
 		if err := k.open(cmd.Context()); err != nil {
@@ -36,29 +36,29 @@ func reading(s streams, cmd *cobra.Command, run func(ctx context.Context, k *kee
 		}
 		return run(cmd.Context(), k, args)
 	}
-	cmd.Flags().Bool("dry-run", true, "nothing is ever sent by this command")
+	cmd.Flags().Bool("dry-run", true, "has no effect: this command never sends anything")
 	return cmd, k
 }
 
 func newMembersList(s streams) *cobra.Command {
-	cmd, _ := reading(s, &cobra.Command{
-		Use: "list", Short: "Show the cohorts and how many are in each", Args: exactly(0, "no arguments"),
+	cmd, _ := newReadCommand(s, &cobra.Command{
+		Use: "list", Short: "Show the cohorts and the number of their members", Args: exactly(0, "no arguments"),
 		Example: "  landfall members list --config landfall.yaml",
-	}, func(ctx context.Context, k *keeping, _ []string) error {
+	}, func(ctx context.Context, k *audienceCommand, _ []string) error {
 		sizes, err := k.chosen.ledger.Sizes(ctx)
 		if err != nil {
 			return err
 		}
 		for _, size := range sizes {
 			if k.json {
-				k.print(sizeJSON{size.ID, size.Name, size.Members, stamp(size.Purged)})
+				k.printJSON(cohortJSON{size.ID, size.Name, size.Members, jsonTime(size.Purged)})
 			}
 		}
 		if k.json {
 			return nil
 		}
 		if len(sizes) == 0 {
-			fmt.Fprintln(k.out, "nobody has been sent yet")
+			fmt.Fprintln(k.out, "no users have been sent yet")
 			return nil
 		}
 		list := make([]cohortSize, len(sizes))
@@ -74,15 +74,15 @@ func newMembersList(s streams) *cobra.Command {
 	return cmd
 }
 
-type sizeJSON struct {
+type cohortJSON struct {
 	ID      string  `json:"id"`
 	Name    string  `json:"name"`
 	Members int     `json:"members"`
 	Purged  *string `json:"purged"`
 }
 
-// stamp is a time for programs, null where it is zero.
-func stamp(t time.Time) *string {
+// jsonTime returns a time for JSON output: null if it is zero.
+func jsonTime(t time.Time) *string {
 	if t.IsZero() {
 		return nil
 	}
@@ -94,51 +94,53 @@ func newMembersDiff(s streams) *cobra.Command {
 	var against string
 	cmd := &cobra.Command{
 		Use: "diff COHORT --against FILE", Short: "Compare a file of users with a cohort", Args: exactly(1, "one cohort, by id or name"),
-		Long: "Shows who is in the ledger's cohort and not in the file (missing), and who is in the file and not in the cohort\n" +
-			"(extra). The exit code is 1 if there is a difference or a row cannot be read.",
+		Long: "Shows the users who are in the ledger's cohort but not in the file (missing), and the users who are in the file but not in\n" +
+			"the cohort (extra). The exit code is 1 if there is a difference or if a row cannot be read.",
 		Example: "  landfall members diff vip_gold --against braze-export.csv",
 	}
-	cmd, k := reading(s, cmd, func(ctx context.Context, k *keeping, args []string) error { return k.diff(ctx, args[0], against) })
-	k.fileFlags(cmd)
+	cmd, k := newReadCommand(s, cmd, func(ctx context.Context, k *audienceCommand, args []string) error {
+		return k.runDiff(ctx, args[0], against)
+	})
+	k.addFileFlags(cmd)
 	cmd.Flags().StringVar(&against, "against", "", "the `FILE` of users, CSV or NDJSON (required)")
 	return cmd
 }
 
-func (k *keeping) diff(ctx context.Context, cohort, against string) error {
+func (k *audienceCommand) runDiff(ctx context.Context, cohort, against string) error {
 	if against == "" {
 		return misuse("say which file: --against FILE")
 	}
-	a, err := k.audience(ctx, cohort)
+	a, err := k.findAudience(ctx, cohort)
 	if err != nil {
 		return err
 	}
-	rows, end, err := k.rows(against)
+	rows, end, err := k.openRows(against)
 	if err != nil {
 		return err
 	}
 	defer end()
 	counts := map[string]int{}
-	report, err := k.keeper().Diff(ctx, a.ID, rows, func(kind, identity string) error {
+	report, err := k.newSyncer().Diff(ctx, a.ID, rows, func(kind, identity string) error {
 		counts[kind]++
 		if k.json {
-			k.print(map[string]string{kind: identity})
+			k.printJSON(map[string]string{kind: identity})
 			return nil
 		}
 		_, err := fmt.Fprintf(k.out, "%-8s %s\n", kind, identity)
 		return err
 	})
-	k.warnAll(report.Warnings)
+	k.printWarnings(report.Warnings)
 	if err != nil {
 		return fmt.Errorf("%s: %w", k.file, err)
 	}
 	if k.json {
-		k.print(map[string]any{"summary": map[string]int{
+		k.printJSON(map[string]any{"summary": map[string]int{
 			"members": report.Members, "rows": report.Rows, "both": report.Unchanged, "missing": counts["missing"], "extra": counts["extra"], "unusable": report.Unusable,
 		}})
 	} else {
 		fmt.Fprintf(k.out, "%d members, %d rows: %d in both, %d missing in the file, %d extra\n", report.Members, report.Rows, report.Unchanged, counts["missing"], counts["extra"])
 		if report.Unusable > 0 {
-			fmt.Fprintf(k.out, "%d rows cannot be read, so users who are in them count as missing\n", report.Unusable)
+			fmt.Fprintf(k.out, "%d rows cannot be read; the users in these rows count as missing\n", report.Unusable)
 		}
 	}
 	if counts["missing"]+counts["extra"]+report.Unusable > 0 {
@@ -147,10 +149,10 @@ func (k *keeping) diff(ctx context.Context, cohort, against string) error {
 	return nil
 }
 
-// sending is a command that sends changes of a cohort.
-func sending(s streams, cmd *cobra.Command, run func(ctx context.Context, k *keeping, cohort string) error) (*cobra.Command, *keeping) {
-	k := &keeping{choosing: choosing{streams: s}}
-	k.flags(cmd)
+// newSendCommand completes a command that sends changes of a cohort.
+func newSendCommand(s streams, cmd *cobra.Command, run func(ctx context.Context, k *audienceCommand, cohort string) error) (*cobra.Command, *audienceCommand) {
+	k := &audienceCommand{instanceFlags: instanceFlags{streams: s}}
+	k.addFlags(cmd)
 	k.target.flags(cmd)
 	cmd.Args = exactly(1, "one cohort, by id or name")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -169,60 +171,60 @@ func sending(s streams, cmd *cobra.Command, run func(ctx context.Context, k *kee
 func newMembersResync(s streams) *cobra.Command {
 	var against string
 	var restart bool
-	cmd, k := sending(s, &cobra.Command{
-		Use: "resync COHORT", Short: "Send what the ledger says of a cohort",
-		Long: "Sends every entry and exit that the ledger has of a cohort; with --against only the difference to a file of those who\n" +
-			"are in it. One that was interrupted goes on where it was.",
+	cmd, k := newSendCommand(s, &cobra.Command{
+		Use: "resync COHORT", Short: "Send the members of a cohort again, as the ledger has them",
+		Long: "Sends every entry and exit of a cohort that the ledger has. With --against, it sends only the difference to a file of the\n" +
+			"actual members. An interrupted resync continues where it stopped.",
 		Example: "  landfall members resync vip_gold --live\n  landfall members resync vip_gold --against braze-export.csv --dry-run",
-	}, func(ctx context.Context, k *keeping, cohort string) error {
-		a, err := k.audience(ctx, cohort)
+	}, func(ctx context.Context, k *audienceCommand, cohort string) error {
+		a, err := k.findAudience(ctx, cohort)
 		if err != nil {
 			return err
 		}
 		if against == "" {
-			return k.report(k.keeper().Resync(ctx, a, nil, restart))
+			return k.printReport(k.newSyncer().Resync(ctx, a, nil, restart))
 		}
-		rows, end, err := k.rows(against)
+		rows, end, err := k.openRows(against)
 		if err != nil {
 			return err
 		}
 		defer end()
-		return k.report(k.keeper().Resync(ctx, a, rows, true))
+		return k.printReport(k.newSyncer().Resync(ctx, a, rows, true))
 	})
-	k.fileFlags(cmd)
-	k.allowFlag(cmd)
-	cmd.Flags().StringVar(&against, "against", "", "a `FILE` of users who are in the cohort; only the difference is sent")
-	cmd.Flags().BoolVar(&restart, "restart", false, "begin anew, also where an earlier one was interrupted")
+	k.addFileFlags(cmd)
+	k.addAllowFlag(cmd)
+	cmd.Flags().StringVar(&against, "against", "", "a `FILE` of the users who are in the cohort; only the difference is sent")
+	cmd.Flags().BoolVar(&restart, "restart", false, "start from the beginning, even if an earlier resync was interrupted")
 	return cmd
 }
 
 func newMembersPurge(s streams) *cobra.Command {
 	var yes bool
-	cmd, _ := sending(s, &cobra.Command{
-		Use: "purge COHORT --yes", Short: "Remove every member of a cohort for good",
-		Long: "Sends an exit for every member that the ledger has, and marks the cohort: events from before come to nothing, newer\n" +
-			"ones are sent as ever. Braze cannot delete a cohort; it stays, empty.",
+	cmd, _ := newSendCommand(s, &cobra.Command{
+		Use: "purge COHORT --yes", Short: "Remove all members of a cohort",
+		Long: "Sends an exit for every member that the ledger has, and marks the cohort as purged: events from before the purge are\n" +
+			"skipped, newer ones are sent as usual. Braze cannot delete a cohort, so the empty cohort stays.",
 		Example: "  landfall members purge vip_gold --dry-run\n  landfall members purge vip_gold --live --yes",
-	}, func(ctx context.Context, k *keeping, cohort string) error {
+	}, func(ctx context.Context, k *audienceCommand, cohort string) error {
 		if !yes && !k.target.dryRun {
-			return misuse("this removes every member of %s: give --yes to do it, or --dry-run to see how many", cohort)
+			return misuse("this removes all members of %s: give --yes to do this, or --dry-run to see how many there are", cohort)
 		}
-		a, err := k.audience(ctx, cohort)
+		a, err := k.findAudience(ctx, cohort)
 		if err != nil {
 			return err
 		}
-		return k.report(k.keeper().Purge(ctx, a))
+		return k.printReport(k.newSyncer().Purge(ctx, a))
 	})
-	cmd.Flags().BoolVar(&yes, "yes", false, "remove them")
+	cmd.Flags().BoolVar(&yes, "yes", false, "remove the members; required unless --dry-run is given")
 	return cmd
 }
 
 func newMembersExport(s streams) *cobra.Command {
-	cmd, _ := reading(s, &cobra.Command{
+	cmd, _ := newReadCommand(s, &cobra.Command{
 		Use: "export COHORT", Short: "Print the members of a cohort as CSV, or NDJSON with --json", Args: exactly(1, "one cohort, by id or name"),
 		Example: "  landfall members export vip_gold > members.csv",
-	}, func(ctx context.Context, k *keeping, args []string) error {
-		a, err := k.audience(ctx, args[0])
+	}, func(ctx context.Context, k *audienceCommand, args []string) error {
+		a, err := k.findAudience(ctx, args[0])
 		if err != nil {
 			return err
 		}
@@ -235,7 +237,7 @@ func newMembersExport(s streams) *cobra.Command {
 			case !s.Member:
 				return nil
 			case k.json:
-				k.print(standingOf(a, s, nil))
+				k.printJSON(standingOf(a, s, nil))
 				return nil
 			}
 			return table.Write([]string{s.Identity, s.At.Format(time.RFC3339Nano), s.Delivered.Format(time.RFC3339Nano), fmt.Sprint(s.Uncertain)})

@@ -12,12 +12,12 @@ import (
 )
 
 func newMembersShow(s streams) *cobra.Command {
-	cmd, _ := reading(s, &cobra.Command{
-		Use: "show USER", Short: "Show one user across the cohorts, with what happened", Args: exactly(1, "one user"),
-		Long: "Shows what the ledger knows of a user in every cohort. The user is an external id, a device id, or an identity as\n" +
-			"the ledger has it, such as user_alias:email:a@example.com.",
+	cmd, _ := newReadCommand(s, &cobra.Command{
+		Use: "show USER", Short: "Show one user in all cohorts, with the history", Args: exactly(1, "one user"),
+		Long: "Shows what the ledger has about a user in every cohort. Name the user by an external id, a device id, or an identity in\n" +
+			"the form of the ledger, such as user_alias:email:a@example.com.",
 		Example: "  landfall members show u_1042\n  landfall members show user_alias:email:a@example.com --json",
-	}, func(ctx context.Context, k *keeping, args []string) error { return k.show(ctx, args[0]) })
+	}, func(ctx context.Context, k *audienceCommand, args []string) error { return k.showUser(ctx, args[0]) })
 	return cmd
 }
 
@@ -42,57 +42,57 @@ type happeningJSON struct {
 	Reason  string  `json:"reason"`
 }
 
-func (k *keeping) show(ctx context.Context, user string) error {
-	list, err := k.keeper().Memberships(ctx, user)
+func (k *audienceCommand) showUser(ctx context.Context, user string) error {
+	list, err := k.newSyncer().Memberships(ctx, user)
 	if err != nil {
 		return err
 	}
 	for _, found := range list {
 		if k.json {
-			k.print(standingOf(found.Audience, found.Membership, found.History))
+			k.printJSON(standingOf(found.Audience, found.Membership, found.History))
 		} else {
-			k.showText(found.Audience, found.Membership, found.History)
+			k.printStanding(found.Audience, found.Membership, found.History)
 		}
 	}
 	if len(list) == 0 {
-		return fmt.Errorf("the ledger of %s does not know %s: no event of this user came as far as a cohort; landfall explain shows why", k.chosen.plan.ID(), user)
+		return fmt.Errorf("the ledger of %s does not know %s: no event of this user has reached a cohort; landfall explain shows why", k.chosen.plan.ID(), user)
 	}
 	return nil
 }
 
 func standingOf(a destination.Audience, s state.Membership, history []state.HistoryEntry) standingJSON {
-	shown := standingJSON{a.ID, a.Name, s.Identity, s.Known, s.Member, s.Uncertain, stamp(s.At), stamp(s.Delivered), stamp(s.Confirmed), []happeningJSON{}}
+	shown := standingJSON{a.ID, a.Name, s.Identity, s.Known, s.Member, s.Uncertain, jsonTime(s.At), jsonTime(s.Delivered), jsonTime(s.Confirmed), []happeningJSON{}}
 	for _, h := range history {
-		shown.History = append(shown.History, happeningJSON{stamp(h.Decided), stamp(h.At), h.Member, h.Outcome, h.Reason})
+		shown.History = append(shown.History, happeningJSON{jsonTime(h.Decided), jsonTime(h.At), h.Member, h.Outcome, h.Reason})
 	}
 	return shown
 }
 
-func (k *keeping) showText(a destination.Audience, s state.Membership, history []state.HistoryEntry) {
+func (k *audienceCommand) printStanding(a destination.Audience, s state.Membership, history []state.HistoryEntry) {
 	where := map[bool]string{true: "in", false: "out"}[s.Member]
 	if !s.Known {
 		where = "never delivered"
 	}
 	fmt.Fprintf(k.out, "%s (%s)  %s: %s\n", a.Name, a.ID, s.Identity, where)
 	if s.Uncertain {
-		fmt.Fprintln(k.out, "  in doubt: the remote may hold something else; the next event is sent in any case, or landfall members resync")
+		fmt.Fprintln(k.out, "  uncertain: the remote may have another state; the next event is sent in any case, or run landfall members resync")
 	}
 	for _, h := range history {
-		fmt.Fprintf(k.out, "  %s  %-9s %s of %s", h.Decided.Format(time.DateTime), h.Outcome, side(h.Member), h.At.Format(time.RFC3339))
+		fmt.Fprintf(k.out, "  %s  %-9s %s of %s", h.Decided.Format(time.DateTime), h.Outcome, changeName(h.Member), h.At.Format(time.RFC3339))
 		if h.Reason != "" {
 			fmt.Fprintf(k.out, "  %s", h.Reason)
 		}
 		fmt.Fprintln(k.out)
 	}
 	if !s.Delivered.IsZero() {
-		fmt.Fprintf(k.out, "  %s  delivered %s of %s\n", s.Delivered.Format(time.DateTime), side(s.Member), s.At.Format(time.RFC3339))
+		fmt.Fprintf(k.out, "  %s  delivered %s of %s\n", s.Delivered.Format(time.DateTime), changeName(s.Member), s.At.Format(time.RFC3339))
 	}
 	if !s.Confirmed.IsZero() {
 		fmt.Fprintf(k.out, "  %s  unchanged\n", s.Confirmed.Format(time.DateTime))
 	}
 }
 
-func side(member bool) string {
+func changeName(member bool) string {
 	if member {
 		return "entry"
 	}

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// progress is how far a file has been read. The zero progress is that of an input of unknown length.
+// progress measures how far an input has been read.
 type progress struct {
 	io.Reader
-	total int64 // bytes, 0 where that is not known
+	total int64 // bytes; 0 if unknown
 	read  atomic.Int64
 	began time.Time
 }
 
-// follow reads an input and counts.
+// newProgress returns a progress that reads from input. The total is known if the input is a regular file.
 func follow(input io.Reader, now time.Time) *progress {
 	p := &progress{Reader: input, began: now}
 	if f, ok := input.(*os.File); ok {
@@ -28,18 +28,18 @@ func follow(input io.Reader, now time.Time) *progress {
 	return p
 }
 
-// Read counts what is read.
+// Read reads from the input and counts the bytes.
 func (p *progress) Read(b []byte) (int, error) {
 	n, err := p.Reader.Read(b)
 	p.read.Add(int64(n))
 	return n, err
 }
 
-// barWidth is how many characters a bar has.
+// barWidth is the width of a progress bar in characters.
 const barWidth = 24
 
-// line is the progress in a line: a bar, how much is done, and how long the rest takes, as far as these are known.
-func (p *progress) line(events int, now time.Time) string {
+// line returns the progress as one line. If the total is known, it has a bar, the percentage and the remaining time.
+func (p *progress) statusLine(events int, now time.Time) string {
 	elapsed := now.Sub(p.began).Seconds()
 	rate := ""
 	if elapsed > 0 {

@@ -6,20 +6,20 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// registry is all destinations: those of the program and those of --definitions.
+// registry returns all destinations: the built-in ones and those of --definitions.
 func (s streams) registry() (*destination.Registry, error) {
-	return registryOf(*s.definitions, s.plugins...)
+	return newRegistry(*s.definitions, s.plugins...)
 }
 
-// registryFor is the registry for a config, which may name a directory of definitions of its own; the config may be nil.
+// registryFor returns the registry for a config, which may name a directory of definitions. cfg may be nil.
 func registryFor(definitions string, cfg *config.Config, plugins ...destination.Plugin) (*destination.Registry, error) {
 	if definitions == "" && cfg != nil && cfg.Definitions != "" {
 		definitions = cfg.ResolvePath(cfg.Definitions)
 	}
-	return registryOf(definitions, plugins...)
+	return newRegistry(definitions, plugins...)
 }
 
-func registryOf(definitions string, plugins ...destination.Plugin) (*destination.Registry, error) {
+func newRegistry(definitions string, plugins ...destination.Plugin) (*destination.Registry, error) {
 	if definitions == "" {
 		return destinations.Registry(plugins...)
 	}

@@ -26,7 +26,7 @@ func TestAChangedDefinitionIsANewVersion(t *testing.T) {
 		cfg, problems := config.Load(filepath.Join(dir, "landfall.yaml"), config.Env{})
 		instances, err := loadPlans(cfg, problems, hosting{target: &target{dryRun: true}})
 		require.NoError(t, err)
-		return instances[0].version(), instances[1].version()
+		return instances[0].configVersion(), instances[1].configVersion()
 	}
 	definition("https://one.example.com")
 	acme, webhook := versions()

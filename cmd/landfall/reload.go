@@ -15,14 +15,14 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 )
 
-// use makes a config be what is served.
-func (v *serving) use(ctx context.Context, cfg *config.Config, instances []instance) error {
+// applyConfig makes the server use a config and its instances.
+func (v *server) applyConfig(ctx context.Context, cfg *config.Config, instances []instance) error {
 	list := make([]delivery.Instance, len(instances))
 	for i, in := range instances {
 		for _, w := range in.plan.Warnings() {
 			v.log.Warn("config", "warning", w.String())
 		}
-		list[i] = delivery.Instance{Plan: in.plan, Sources: in.config.Sources, Version: in.version()}
+		list[i] = delivery.Instance{Plan: in.plan, Sources: in.config.Sources, Version: in.configVersion()}
 	}
 	if err := v.runner.SetInstances(ctx, list); err != nil {
 		return err
@@ -35,13 +35,13 @@ func (v *serving) use(ctx context.Context, cfg *config.Config, instances []insta
 	v.ingest.SetSources(sources, cfg.Server.Origins)
 	v.config.Store(cfg)
 	v.running.Store(&instances)
-	v.forgetGone()
-	v.warnGone()
+	v.expireRemoved()
+	v.warnRemoved()
 	return nil
 }
 
-// reload reads the config again. Where it has mistakes, all of them are the error and nothing changes.
-func (v *serving) reload(ctx context.Context) error {
+// reload reads the config again and applies it. If the config has mistakes, the error has all of them and nothing changes.
+func (v *server) reloadConfig(ctx context.Context) error {
 	cfg, problems := config.Load(v.path, config.Env{})
 	if cfg != nil && len(problems) == 0 {
 		if err := checkSources(cfg, v.path); err != nil {
@@ -53,28 +53,28 @@ func (v *serving) reload(ctx context.Context) error {
 		return err
 	}
 	was := v.config.Load()
-	if err := v.use(ctx, cfg, instances); err != nil {
+	if err := v.applyConfig(ctx, cfg, instances); err != nil {
 		return err
 	}
 	fixed, old := cfg.Server, was.Server
 	for _, s := range []*config.Server{&fixed, &old} {
-		s.Origins, s.AdminKey, s.HasAdminKey, s.TrustedProxies = nil, "", false, nil // these apply at once
+		s.Origins, s.AdminKey, s.HasAdminKey, s.TrustedProxies = nil, "", false, nil // changes of these need no restart
 	}
 	if !reflect.DeepEqual(fixed, old) || cfg.Data != was.Data || cfg.StateURL != was.StateURL || cfg.StateKey != was.StateKey {
-		v.log.Warn("some of what has changed in the config needs a restart: listen, admin.listen, ingest, delivery, nats, state and data do")
+		v.log.Warn("the config has changes that need a restart of the server: listen, admin.listen, ingest, delivery, nats, state or data")
 	}
 	v.log.Info("config reloaded", "destinations", len(instances), "sources", len(cfg.Sources))
 	return nil
 }
 
-// watch reloads on SIGHUP and when the file has changed, until ctx ends.
-func (v *serving) watch(ctx context.Context) {
+// watchConfig reloads the config on SIGHUP and whenever the file changes, until ctx ends.
+func (v *server) watchConfig(ctx context.Context) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	last := v.read()
+	last := v.readConfig()
 	for {
 		asked := false
 		select {
@@ -84,19 +84,19 @@ func (v *serving) watch(ctx context.Context) {
 			asked = true
 		case <-ticker.C:
 		}
-		now := v.read()
+		now := v.readConfig()
 		if !asked && (now == last || now == "") {
 			continue
 		}
 		last = now
-		if err := v.reload(ctx); err != nil && ctx.Err() == nil {
-			v.refuse(err)
+		if err := v.reloadConfig(ctx); err != nil && ctx.Err() == nil {
+			v.logRefusal(err)
 		}
 	}
 }
 
-// read is the config's text, "" where it cannot be read, as while it is being replaced.
-func (v *serving) read() string {
+// readConfig returns the text of the config, or "" if it cannot be read, for example while it is being replaced.
+func (v *server) readConfig() string {
 	text, err := os.ReadFile(v.path)
 	if err != nil {
 		return ""
@@ -104,14 +104,14 @@ func (v *serving) read() string {
 	return string(text)
 }
 
-// refuse tells of every mistake of a config that is not used.
-func (v *serving) refuse(err error) {
+// logRefusal logs every mistake of a config that is not used.
+func (v *server) logRefusal(err error) {
 	var problems fault.Problems
 	if !errors.As(err, &problems) {
-		v.log.Error("the config is not used, the old one goes on", "error", err)
+		v.log.Error("the new config is not used, the old one stays in effect", "error", err)
 		return
 	}
 	for _, p := range problems {
-		v.log.Error("the config is not used, the old one goes on", "problem", p.String())
+		v.log.Error("the new config is not used, the old one stays in effect", "problem", p.String())
 	}
 }

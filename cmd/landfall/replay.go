@@ -19,27 +19,27 @@ type replayCommand struct {
 func newReplay(s streams) *cobra.Command {
 	c := &replayCommand{reaching: reaching{streams: s}}
 	cmd := &cobra.Command{
-		Use: "replay", Short: "Take kept events once more, for one instance", Args: exactly(0, "flags only"),
-		Long: "Reads events that were accepted before, as far as they are kept, and has an instance take them once more, in their order\n" +
-			"and behind what it has not finished. The ledger keeps what is older than what was sent from being sent again.",
+		Use: "replay", Short: "Deliver stored events to one instance again", Args: exactly(0, "flags only"),
+		Long: "Reads events that the server has accepted and still stores, and delivers them to an instance again, in their order and\n" +
+			"after the events that wait. The ledger prevents that an event older than the last one sent for a user is sent again.",
 		Example: "  landfall replay --since 2h --instance braze-main\n" +
 			"  landfall replay --since 2026-11-01 --instance braze-main --subscribe 'event = \"Audience Entered\"'",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
 	c.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&c.asked.Instance, "instance", "", "the `ID` of the instance that gets them")
-	f.StringVar(&c.since, "since", "", "those accepted since this `TIME`: a date, or an age such as 2h")
-	f.StringVar(&c.until, "until", "", "those accepted before this `TIME`")
-	f.StringVar(&c.asked.Subscribe, "subscribe", "", "only those that this `FQL` query matches")
-	f.StringVar(&c.asked.Subscription, "subscription", "", "only for the subscription with this `NAME`")
+	f.StringVar(&c.asked.Instance, "instance", "", "the `ID` of the instance to deliver to (required)")
+	f.StringVar(&c.since, "since", "", "events accepted since this `TIME`: a date, or an age such as 2h (required)")
+	f.StringVar(&c.until, "until", "", "events accepted before this `TIME`")
+	f.StringVar(&c.asked.Subscribe, "subscribe", "", "only events that this `FQL` query matches")
+	f.StringVar(&c.asked.Subscription, "subscription", "", "deliver only for the subscription with this `NAME`")
 	return cmd
 }
 
 func (c *replayCommand) run(ctx context.Context) error {
 	var err error
 	if c.since == "" || c.asked.Instance == "" {
-		return misuse("say which events and for whom: --since TIME --instance ID")
+		return misuse("say which events and which instance: --since TIME --instance ID")
 	}
 	if c.asked.Since, err = readMoment("--since", c.since); err != nil {
 		return err
@@ -62,6 +62,6 @@ func (c *replayCommand) run(ctx context.Context) error {
 		c.print(map[string]any{"events": n, "instance": c.asked.Instance, "since": c.asked.Since})
 		return nil
 	}
-	fmt.Fprintf(c.out, "%d events since %s go to %s once more\n", n, c.asked.Since.Format(time.RFC3339), c.asked.Instance)
+	fmt.Fprintf(c.out, "%d events since %s are delivered to %s again\n", n, c.asked.Since.Format(time.RFC3339), c.asked.Instance)
 	return nil
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/explain"
 )
 
-// reporter tells what a run does and did.
+// reporter prints the progress and the result of a run.
 type reporter interface {
 	start(target string, instances []instance)
 	event(stream.Event) error
-	request(httpx.Exchange) // of a dry run
+	request(httpx.Exchange) // only in a dry run
 	finish(requests int, cohorts []cohortSize) stream.Summary
 }
 
@@ -29,7 +29,7 @@ func newReporter(s streams, asJSON bool, progress *progress) reporter {
 	return &textReporter{streams: s, terminal: isTerminal(s.err), progress: progress}
 }
 
-// jsonReporter writes an object a line.
+// jsonReporter prints one JSON object per line.
 type jsonReporter struct {
 	out     *json.Encoder
 	summary stream.Summary
@@ -77,7 +77,7 @@ func (r *jsonReporter) finish(requests int, cohorts []cohortSize) stream.Summary
 	return s
 }
 
-// textReporter writes for people: progress while it runs where there is a terminal, a summary at the end.
+// textReporter prints for people: the progress if standard error is a terminal, and a summary at the end.
 type textReporter struct {
 	streams
 	terminal bool
@@ -86,7 +86,7 @@ type textReporter struct {
 	summary  stream.Summary
 }
 
-// progressEvery is after how many events the clock is asked whether to show the progress.
+// progressEvery is the number of events between two looks at the clock for the progress.
 const progressEvery = 64
 
 func (r *textReporter) start(target string, instances []instance) {
@@ -101,7 +101,7 @@ func (r *textReporter) event(e stream.Event) error {
 	r.summary.Add(e)
 	if r.terminal && r.summary.Events%progressEvery == 0 && time.Since(r.shown) > 200*time.Millisecond {
 		r.shown = time.Now()
-		fmt.Fprintf(r.err, "\r%s\033[K", r.progress.line(r.summary.Events, r.shown))
+		fmt.Fprintf(r.err, "\r%s\033[K", r.progress.statusLine(r.summary.Events, r.shown))
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func (r *textReporter) finish(requests int, cohorts []cohortSize) stream.Summary
 	for _, row := range append(rows, [2]any{"requests", requests}) {
 		fmt.Fprintf(r.out, "%-10s %9d\n", row[0], row[1])
 	}
-	r.reasons(s)
+	r.printReasons(s)
 	if len(cohorts) > 0 {
 		fmt.Fprintln(r.out)
 		printCohorts(r.out, cohorts)
@@ -133,8 +133,8 @@ func (r *textReporter) finish(requests int, cohorts []cohortSize) stream.Summary
 	return s
 }
 
-// reasons lists why events were not delivered, under their outcomes.
-func (r *textReporter) reasons(s stream.Summary) {
+// printReasons prints why events were not delivered, grouped by outcome.
+func (r *textReporter) printReasons(s stream.Summary) {
 	var under runtime.Outcome
 	for _, reason := range s.Reasons() {
 		if reason.Outcome != under {
@@ -168,13 +168,13 @@ func printCohorts(out io.Writer, cohorts []cohortSize) {
 			if u.Count > len(u.First) {
 				more = " …"
 			}
-			fmt.Fprintf(out, "\nunknown: %d of those sent to %s (%s) did not exist at the remote, so that it does not hold them: %s%s\n", u.Count, c.Name, c.ID, strings.Join(u.First, ", "), more)
-			fmt.Fprintf(out, "         create them first, then send them again (landfall members resync %s)\n", c.ID)
+			fmt.Fprintf(out, "\nunknown: %d of the users sent to %s (%s) do not exist at the remote, so they are not in the cohort: %s%s\n", u.Count, c.Name, c.ID, strings.Join(u.First, ", "), more)
+			fmt.Fprintf(out, "         create these users first, then send them again (landfall members resync %s)\n", c.ID)
 		}
 	}
 }
 
-// isTerminal tells whether a stream is a terminal.
+// isTerminal reports whether a stream is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

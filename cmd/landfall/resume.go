@@ -11,12 +11,13 @@ import (
 type resumeCommand struct{ reaching }
 
 func newResume(s streams) *cobra.Command {
-	c := &resumeCommand{reaching{streams: s, only: true}}
+	c := &resumeCommand{reaching{streams: s, needsServer: true}}
 	cmd := &cobra.Command{
-		Use: "resume INSTANCE", Short: "End the pause of an instance whose remote asks to wait", Args: exactly(1, "the id of an instance"),
-		Long: "A remote that answers 429 or 503 with Retry-After pauses its instance, for delivery.maxPause at most. This ends the pause,\n" +
-			"and the waits of what is tried again: the instance sends at once. A remote that asks again pauses it again.\n\n" +
-			"On a cluster each server has pauses of its own: resume the instance on each of them.",
+		Use: "resume INSTANCE", Short: "End the pause of an instance whose remote asked to wait", Args: exactly(1, "the id of an instance"),
+		Long: "A remote that answers 429 or 503 with Retry-After pauses its instance, for delivery.maxPause at most. This command ends the\n" +
+			"pause and the delays before retries: the instance sends at once. If the remote asks to wait again, the instance pauses\n" +
+			"again.\n\n" +
+			"On a cluster each server pauses by itself: resume the instance on each of them.",
 		Example: "  landfall status\n  landfall resume braze-main --config landfall.yaml",
 		RunE:    func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
 	}

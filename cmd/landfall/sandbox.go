@@ -11,17 +11,17 @@ func newSandbox(s streams) *cobra.Command {
 	var listen string
 	cmd := &cobra.Command{
 		Use:   "sandbox",
-		Short: "Pretend to be the API of a destination",
-		Long: "Serves an API's documented behaviour on this machine, for running without an account. Every sandbox also answers\n" +
-			"  GET  /__sandbox/state      what it holds\n" +
-			"  GET  /__sandbox/requests   what it was asked\n" +
-			"  POST /__sandbox/faults     {\"path\", \"times\", \"status\", \"delay_ms\", \"drop\"}: the next requests go wrong\n" +
-			"  POST /__sandbox/reset      forget everything",
+		Short: "Simulate the API of a destination",
+		Long: "Serves the documented behavior of an API on this machine, so that you need no account. Every sandbox also answers\n" +
+			"  GET  /__sandbox/state      its content\n" +
+			"  GET  /__sandbox/requests   the requests it received\n" +
+			"  POST /__sandbox/faults     {\"path\", \"times\", \"status\", \"delay_ms\", \"drop\"}: make the next requests fail\n" +
+			"  POST /__sandbox/reset      delete everything",
 	}
-	for _, sb := range sandboxes() {
+	for _, sb := range allSandboxes() {
 		options := map[string]*[]string{}
 		sub := &cobra.Command{
-			Use: sb.Name, Short: "Pretend to be " + sb.Name, Args: exactly(0, "flags only"),
+			Use: sb.Name, Short: "Simulate the API of " + sb.Name, Args: exactly(0, "flags only"),
 			Example: "  landfall sandbox " + sb.Name + " --listen 127.0.0.1:8900",
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				values := map[string][]string{}
@@ -40,8 +40,8 @@ func newSandbox(s streams) *cobra.Command {
 	return cmd
 }
 
-// sandboxes are the sandboxes of all destinations, each once.
-func sandboxes() []*destination.Sandbox {
+// sandboxes returns the sandboxes of all destinations, each once.
+func allSandboxes() []*destination.Sandbox {
 	var list []*destination.Sandbox
 	seen := map[string]bool{}
 	for _, p := range destinations.All() {

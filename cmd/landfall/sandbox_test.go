@@ -57,7 +57,7 @@ func TestSandboxURL(t *testing.T) {
 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, configFile), bytes.ReplaceAll(config, []byte("client_secret: right"), []byte("client_secret: wrong-and-secret")), 0o600))
 	var out bytes.Buffer
-	assert.Equal(t, exitFailed, execute(context.Background(), []string{"auth", "test", "--sandbox-url", address, "--config", filepath.Join(dir, configFile)}, streams{in: nil, out: &out, err: io.Discard}))
+	assert.Equal(t, exitFailed, executeCommand(context.Background(), []string{"auth", "test", "--sandbox-url", address, "--config", filepath.Join(dir, configFile)}, streams{in: nil, out: &out, err: io.Discard}))
 	assert.Contains(t, out.String(), "braze-main (Braze Cohorts): Client Secret Key does not allow this partner")
 	assert.NotContains(t, out.String(), "wrong-and-secret")
 	refused := run(t, exitFailed, "run", "--json", "--sandbox-url", address, filepath.Join(dir, "audience.ndjson"))
@@ -73,7 +73,7 @@ type runSummary struct {
 // run runs the command line and reads the summary at its end; nothing of it may show a secret.
 func run(t *testing.T, exit int, args ...string) runSummary {
 	var out, errs bytes.Buffer
-	require.Equal(t, exit, execute(context.Background(), args, streams{in: strings.NewReader(""), out: &out, err: &errs}), errs.String())
+	require.Equal(t, exit, executeCommand(context.Background(), args, streams{in: strings.NewReader(""), out: &out, err: &errs}), errs.String())
 	assert.NotContains(t, out.String()+errs.String(), "wrong-and-secret")
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	var last struct{ Summary runSummary }
@@ -87,7 +87,7 @@ func startSandbox(t *testing.T, flags ...string) string {
 	reader, writer := io.Pipe()
 	ended := make(chan int, 1)
 	go func() {
-		ended <- execute(ctx, append([]string{"sandbox", "braze", "--listen", "127.0.0.1:0"}, flags...), streams{in: nil, out: writer, err: io.Discard})
+		ended <- executeCommand(ctx, append([]string{"sandbox", "braze", "--listen", "127.0.0.1:0"}, flags...), streams{in: nil, out: writer, err: io.Discard})
 	}()
 	t.Cleanup(func() {
 		stop()

@@ -66,7 +66,7 @@ func TestADay(t *testing.T) {
 	assert.Contains(t, s.cli("dead", "show", id), `"userId":"u1"`)
 
 	s.rewrite("computation_ke}", "computation_key") // not YAML any more
-	s.logs("the config is not used, the old one goes on")
+	s.logs("the new config is not used, the old one stays in effect")
 	s.rewrite("computation_key", "computation_key}")
 	s.logs("config reloaded")
 	assert.Equal(t, "1 replayed\n", s.cli("dead", "replay", id))

@@ -14,20 +14,20 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/actionserver"
 )
 
-// defaultActions is where Segment's development server listens.
+// defaultActions is the default address of --actions, the same as that of Segment's development server.
 const defaultActions = "127.0.0.1:3000"
 
-// actionServing is `serve --actions`: one action at a time, with everything in the request.
-type actionServing struct {
+// actionOptions holds the flags of `serve --actions`, which runs single actions with all inputs in the request.
+type actionOptions struct {
 	on          bool
 	destination string
 	keyFile     string
 	timeout     time.Duration
 }
 
-// actions serves the actions of all destinations, or of one.
-func (v *serving) actions(ctx context.Context) error {
-	key, err := v.only.key(v.listen)
+// serveActions serves the actions of all destinations, or of one.
+func (v *server) serveActions(ctx context.Context) error {
+	key, err := v.actions.readKey(v.listen)
 	if err != nil {
 		return err
 	}
@@ -36,19 +36,19 @@ func (v *serving) actions(ctx context.Context) error {
 		return err
 	}
 	entries := registry.Entries()
-	if slug := v.only.destination; slug != "" {
+	if slug := v.actions.destination; slug != "" {
 		entry, ok := registry.Find(slug)
 		if !ok {
 			return misuse("there is no destination %q%s", slug, fault.DidYouMean(slug, registry.Slugs()))
 		}
 		entries = []destination.Entry{entry}
 	}
-	config := actionserver.Config{Key: key, Timeout: v.only.timeout, Env: os.LookupEnv, Log: v.log}
+	config := actionserver.Config{Key: key, Timeout: v.actions.timeout, Env: os.LookupEnv, Log: v.log}
 	for _, e := range entries {
-		transport, err := v.target.transport(e.Plugin)
+		transport, err := v.target.newTransport(e.Plugin)
 		if err != nil {
-			if v.only.destination == "" {
-				continue // it has no sandbox
+			if v.actions.destination == "" {
+				continue // the destination has no sandbox
 			}
 			return err
 		}
@@ -65,21 +65,22 @@ func (v *serving) actions(ctx context.Context) error {
 	return serveHTTP(ctx, v.streams, "actions ("+v.target.words()+")", v.listen, actionserver.New(config))
 }
 
-// key is what requests need: that of the file. Without one, an address that others reach is refused.
-func (a *actionServing) key(listen string) (string, error) {
+// readKey returns the key that requests must send, from the key file. Without a key file, it refuses an address that other machines can
+// reach.
+func (a *actionOptions) readKey(listen string) (string, error) {
 	if a.keyFile == "" {
 		host, _, _ := net.SplitHostPort(listen)
 		if ip := net.ParseIP(host); listen == "" || host == "localhost" || ip.IsLoopback() {
 			return "", nil
 		}
-		return "", misuse("others can reach %s: give a key that requests need, with --key-file, or listen on 127.0.0.1", listen)
+		return "", misuse("other machines can reach %s: require a key from clients with --key-file, or listen on 127.0.0.1", listen)
 	}
 	text, err := os.ReadFile(a.keyFile)
 	if err != nil {
-		return "", fmt.Errorf("reading the key: %w", err)
+		return "", fmt.Errorf("cannot read the key: %w", err)
 	}
 	if text, err = event.WithoutBOM(text); err != nil {
-		return "", fmt.Errorf("reading the key: %w", err)
+		return "", fmt.Errorf("cannot read the key: %w", err)
 	}
 	key := strings.TrimSpace(string(text))
 	if len(key) < 16 {

@@ -32,7 +32,7 @@ func (s *served) residentMB() int {
 func TestClientsThatHoldConnections(t *testing.T) {
 	s := newServed(t, serveConfig+"ingest: {maxConnections: 2000, maxConnectionsPerAddress: 1000}\n", "--sandbox")
 	s.start()
-	s.logs("bounds of ingest")
+	s.logs("limits of ingest")
 	s.logs("maxMemoryBytes=268435456")
 	before := s.residentMB()
 	for i := range 1500 {

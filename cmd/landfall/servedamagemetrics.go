@@ -2,16 +2,16 @@ package main
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// damageMetrics are how much of the log is lost or damaged, read when somebody asks.
-type damageMetrics struct{ v *serving }
+// damageMetrics reports how much of the log is lost or damaged. It reads the values on each scrape.
+type damageMetrics struct{ v *server }
 
 func (m damageMetrics) descriptions() (lost, files, checkpoints *prometheus.Desc) {
-	return prometheus.NewDesc("landfall_log_lost_pages", "Pages of the log that are lost and not accepted as lost.", nil, nil),
-		prometheus.NewDesc("landfall_log_damaged_files", "Files of the queue in which damage was found that is not accepted.", nil, nil),
-		prometheus.NewDesc("landfall_checkpoints_refused", "Checkpoints that do not fit the log, whose partitions are not delivered.", nil, nil)
+	return prometheus.NewDesc("landfall_log_lost_pages", "Pages of the log that are lost, and whose loss is not accepted.", nil, nil),
+		prometheus.NewDesc("landfall_log_damaged_files", "Files of the queue that are damaged, and whose damage is not accepted.", nil, nil),
+		prometheus.NewDesc("landfall_checkpoints_refused", "Checkpoints that do not fit the log. Their partitions are not delivered.", nil, nil)
 }
 
-// Describe tells Prometheus what there is.
+// Describe implements prometheus.Collector.
 func (m damageMetrics) Describe(to chan<- *prometheus.Desc) {
 	lost, files, checkpoints := m.descriptions()
 	to <- lost
@@ -19,7 +19,7 @@ func (m damageMetrics) Describe(to chan<- *prometheus.Desc) {
 	to <- checkpoints
 }
 
-// Collect tells Prometheus what it is now.
+// Collect implements prometheus.Collector.
 func (m damageMetrics) Collect(to chan<- prometheus.Metric) {
 	d := m.v.queue.Damage()
 	lost, files, checkpoints := m.descriptions()

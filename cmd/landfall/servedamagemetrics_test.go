@@ -16,7 +16,7 @@ func TestDamageHasMetrics(t *testing.T) {
 	require.NoError(t, err)
 	defer q.Close()
 	registry := prometheus.NewRegistry()
-	require.NoError(t, registry.Register(damageMetrics{&serving{queue: q}}))
+	require.NoError(t, registry.Register(damageMetrics{&server{queue: q}}))
 	list, err := registry.Gather()
 	require.NoError(t, err)
 	require.Len(t, list, 3)

@@ -53,7 +53,7 @@ func TestServeTellsItsBounds(t *testing.T) {
 	config := replaceOnce(t, serveConfig, "linger: 50ms", "linger: 50ms, maxBytes: 7000000, letters: {retention: 5h, maxBytes: 6000000}, parked: {maxBytes: 4000000}, maxPause: 3m")
 	s := newServed(t, config, "--sandbox")
 	s.start()
-	s.logs(`msg="bounds of accepted events" maxBytes=7000000 retention=168h0m0s minFreeBytes=`)
-	s.logs(`msg="bounds of events set aside" lettersRetention=5h0m0s lettersMaxBytes=6000000 parkedMaxBytes=4000000`)
-	s.logs(`msg="bounds of delivery" parallel=8 maxPause=3m0s retryFor=4h0m0s`)
+	s.logs(`msg="limits of accepted events" maxBytes=7000000 retention=168h0m0s minFreeBytes=`)
+	s.logs(`msg="limits of dead letters and parked events" lettersRetention=5h0m0s lettersMaxBytes=6000000 parkedMaxBytes=4000000`)
+	s.logs(`msg="limits of delivery" parallel=8 maxPause=3m0s retryFor=4h0m0s`)
 }

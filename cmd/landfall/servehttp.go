@@ -22,17 +22,17 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/console"
 )
 
-// listenUntil answers requests until ctx ends, and those in progress to their end.
-func (v *serving) listenUntil(ctx context.Context, at *listeners) error {
+// listenUntil serves requests until ctx ends. Then it waits for the requests in progress.
+func (v *server) listenUntil(ctx context.Context, at *listeners) error {
 	guard := v.newGuard(at)
-	page, err := v.console(guard)
+	page, err := v.openConsole(guard)
 	if err != nil {
 		return err
 	}
 	defer page.Close()
 	reloading, cancel := context.WithCancel(ctx)
 	watched := make(chan struct{})
-	go func() { defer close(watched); v.watch(reloading) }()
+	go func() { defer close(watched); v.watchConfig(reloading) }()
 	defer func() { cancel(); <-watched }()
 
 	var servers []*http.Server
@@ -44,7 +44,7 @@ func (v *serving) listenUntil(ctx context.Context, at *listeners) error {
 	private := v.adminRoutes(guard, page)
 	ingestPort := v.ingestRoutes(private, at)
 	if at.admin == nil {
-		ingestPort = v.oneRoutes(private)
+		ingestPort = v.sharedRoutes(private)
 	} else {
 		start(v.newHTTPServer(private), netutil.LimitListener(at.admin, maxAdminConnections))
 	}
@@ -53,8 +53,8 @@ func (v *serving) listenUntil(ctx context.Context, at *listeners) error {
 	return v.stopServers(ctx, servers, served)
 }
 
-// stopServers waits until ctx ends or a server fails, and then for the end of all servers.
-func (v *serving) stopServers(ctx context.Context, servers []*http.Server, served <-chan error) error {
+// stopServers waits until ctx ends or a server fails. Then it shuts all servers down and waits until they have ended.
+func (v *server) stopServers(ctx context.Context, servers []*http.Server, served <-chan error) error {
 	left := len(servers)
 	var errs []error
 	select {
@@ -62,14 +62,14 @@ func (v *serving) stopServers(ctx context.Context, servers []*http.Server, serve
 		errs, left = append(errs, err), left-1
 	case <-ctx.Done():
 	}
-	signal.Reset(os.Interrupt, syscall.SIGTERM) // another one ends at once
-	v.log.Info("stopping: no more events are taken")
+	signal.Reset(os.Interrupt, syscall.SIGTERM) // a second signal ends the process at once
+	v.log.Info("stopping: the server accepts no more events")
 	ending, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer stop()
 	for _, server := range servers {
 		err := server.Shutdown(ending)
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = server.Close() // a connection that was never used, or a client that waits: nothing is lost
+			err = server.Close() // the open connections are idle or belong to slow clients; closing them loses nothing
 		}
 		errs = append(errs, err)
 	}
@@ -81,42 +81,42 @@ func (v *serving) stopServers(ctx context.Context, servers []*http.Server, serve
 	return errors.Join(errs...)
 }
 
-func (v *serving) newHTTPServer(handler http.Handler) *http.Server {
+func (v *server) newHTTPServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 10 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(v.log.Handler(), slog.LevelDebug),
 	}
 }
 
-// maxAdminConnections bounds the connections to the admin API, the console and the metrics.
+// maxAdminConnections limits the connections to the admin API, the console and the metrics.
 const maxAdminConnections = 256
 
-// newGuard decides who may use the admin API, the console and the metrics.
-func (v *serving) newGuard(at *listeners) *access.Guard {
+// newGuard returns the guard of the admin API, the console and the metrics.
+func (v *server) newGuard(at *listeners) *access.Guard {
 	return access.NewGuard(access.Config{
-		Key: func() string { return v.config.Load().Server.AdminKey }, Token: v.admin.token, AllowLocal: at.private(), Log: v.log,
-		Proxies: v.proxies,
+		Key: func() string { return v.config.Load().Server.AdminKey }, Token: v.admin.token, AllowLocal: at.hasPrivateAdmin(), Log: v.log,
+		Proxies: v.trustedProxies,
 	})
 }
 
-// proxies are the trusted proxies in the config of the moment.
-func (v *serving) proxies() access.Proxies { return v.config.Load().Server.TrustedProxies }
+// proxies returns the trusted proxies of the current config.
+func (v *server) trustedProxies() access.Proxies { return v.config.Load().Server.TrustedProxies }
 
-// console is the page to see the server work.
-func (v *serving) console(guard *access.Guard) (*console.Console, error) {
-	p := pages{path: v.path, definitions: *v.definitions, live: v.target, store: v.store, host: &v.hosting, log: v.log, guard: guard}
-	settings := p.settings()
+// newConsole returns the server's console.
+func (v *server) openConsole(guard *access.Guard) (*console.Console, error) {
+	p := consoleHost{path: v.path, definitions: *v.definitions, live: v.target, store: v.store, host: &v.hosting, log: v.log, guard: guard}
+	settings := p.consoleConfig()
 	settings.Queue, settings.Runner = v.queue, v.runner
-	settings.RemovedInstances = v.gone
-	settings.Running = func() ([]console.Instance, error) { return shown(*v.running.Load()), nil }
+	settings.RemovedInstances = v.removedInstances
+	settings.Running = func() ([]console.Instance, error) { return consoleInstances(*v.running.Load()), nil }
 	return console.New(settings)
 }
 
-// adminRoutes are the admin API, the metrics and the console, with the health of the server.
-func (v *serving) adminRoutes(guard *access.Guard, page *console.Console) *http.ServeMux {
+// adminRoutes returns the routes of the admin API, the metrics, the console and the health checks.
+func (v *server) adminRoutes(guard *access.Guard, page *console.Console) *http.ServeMux {
 	s := &admin.Server{
-		Queue: v.queue, Runner: v.runner, Status: v.status, Health: v.runner.Health, Resume: v.runner.Resume, Reload: v.reload, Metrics: v.metricsHandler(),
-		Guard: guard, Sources: sourcesOf(v.config.Load), Subscriptions: subscriptionsOf(v.config.Load), Backup: v.backup,
+		Queue: v.queue, Runner: v.runner, Status: v.fullStatus, Health: v.runner.Health, Resume: v.runner.Resume, Reload: v.reloadConfig, Metrics: v.metricsHandler(),
+		Guard: guard, Sources: sourcesOf(v.config.Load), Subscriptions: subscriptionsOf(v.config.Load), Backup: v.writeBackup,
 	}
 	mux, own := http.NewServeMux(), s.Handler()
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/admin/"} {
@@ -127,8 +127,8 @@ func (v *serving) adminRoutes(guard *access.Guard, page *console.Console) *http.
 	return mux
 }
 
-// ingestRoutes are the tracking API and the health of the server. What has moved to the admin listener says so.
-func (v *serving) ingestRoutes(private http.Handler, at *listeners) *http.ServeMux {
+// ingestRoutes returns the routes of the tracking API and the health checks. The paths of the admin listener answer where to find them.
+func (v *server) ingestRoutes(private http.Handler, at *listeners) *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, path := range []string{"/healthz", "/readyz"} {
 		mux.Handle(path, private)
@@ -137,14 +137,14 @@ func (v *serving) ingestRoutes(private http.Handler, at *listeners) *http.ServeM
 	for _, path := range []string{"/admin", "/admin/", "/metrics", "/metrics/", "/console", console.Path} {
 		mux.Handle(path, moved)
 	}
-	mux.Handle("/", traced(v.tracer, v.ingest))
+	mux.Handle("/", traceRequests(v.tracer, v.ingest))
 	return mux
 }
 
-// movedTo answers requests for what is on the admin listener. Where that is on this machine is said, other addresses are not.
+// movedTo returns a handler that answers 404 and names the admin listener. It shows the address only if that is on this machine.
 func movedTo(at *listeners) http.Handler {
-	where := "at the address that admin.listen in the config names"
-	if at.admin != nil && at.private() && at.admin.Addr().Network() != "unix" {
+	where := "at the address of admin.listen in the config"
+	if at.admin != nil && at.hasPrivateAdmin() && at.admin.Addr().Network() != "unix" {
 		where = "at " + at.adminURL() + " on the server's machine (admin.listen in the config)"
 	}
 	text := "The admin API, the console and the metrics are not on this port. They are " + where + ".\n"
@@ -155,8 +155,8 @@ func movedTo(at *listeners) http.Handler {
 	})
 }
 
-// oneRoutes are all routes on one port. A browser that asks for no page in particular gets the console.
-func (v *serving) oneRoutes(private http.Handler) *http.ServeMux {
+// sharedRoutes returns all routes for a single port. A browser that requests / gets the console.
+func (v *server) sharedRoutes(private http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/admin/", console.Path} {
 		mux.Handle(path, private)
@@ -168,21 +168,21 @@ func (v *serving) oneRoutes(private http.Handler) *http.ServeMux {
 		}
 		v.ingest.ServeHTTP(w, r)
 	})
-	mux.Handle("/", traced(v.tracer, v.ingest))
+	mux.Handle("/", traceRequests(v.tracer, v.ingest))
 	return mux
 }
 
 // warnWeakKey warns of an admin key that can be guessed.
-func (v *serving) warnWeakKey(cfg *config.Config) {
+func (v *server) warnWeakKey(cfg *config.Config) {
 	if key := cfg.Server.AdminKey; key != "" && len(key) < minKeyLength {
-		v.log.Warn(fmt.Sprintf("admin.key has fewer than %d characters and may be guessed: openssl rand -base64 32 makes a better one", minKeyLength))
+		v.log.Warn(fmt.Sprintf("admin.key has fewer than %d characters and can be guessed: make a longer one with openssl rand -base64 32", minKeyLength))
 	}
 }
 
-// minKeyLength is how many characters a key should have.
+// minKeyLength is the number of characters that a key should have.
 const minKeyLength = 16
 
-// subscriptionsOf returns the names of an instance's subscriptions in the config of the moment.
+// subscriptionsOf returns a function that returns the names of an instance's subscriptions in the current config.
 func subscriptionsOf(cfg func() *config.Config) func(string) []string {
 	return func(id string) (names []string) {
 		for _, in := range cfg().Instances {
@@ -197,7 +197,7 @@ func subscriptionsOf(cfg func() *config.Config) func(string) []string {
 	}
 }
 
-// sourcesOf tells an instance's sources by the config of the moment.
+// sourcesOf returns a function that returns an instance's sources in the current config, and whether the instance exists.
 func sourcesOf(cfg func() *config.Config) func(string) ([]string, bool) {
 	return func(id string) ([]string, bool) {
 		for _, in := range cfg().Instances {

@@ -10,49 +10,51 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// prepareMetrics makes what is counted.
-func (v *serving) prepareMetrics() {
+// prepareMetrics creates and registers the server's metrics.
+func (v *server) prepareMetrics() {
 	v.metrics = prometheus.NewRegistry()
-	v.counted = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "landfall", Name: "events_total", Help: "Events that came in, by source and what the client was told.",
+	v.eventCounter = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "landfall", Name: "events_total", Help: "Events that clients sent, by source and outcome, which is what the client was answered.",
 	}, []string{"source", "outcome"})
-	v.metrics.MustRegister(v.counted, depths{v}, damageMetrics{v}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	v.metrics.MustRegister(v.eventCounter, deliveryMetrics{v}, damageMetrics{v}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
-func (v *serving) metricsHandler() http.Handler {
+func (v *server) metricsHandler() http.Handler {
 	return promhttp.HandlerFor(v.metrics, promhttp.HandlerOpts{})
 }
 
-// depths are what is read when somebody asks.
-type depths struct{ v *serving }
+// deliveryMetrics reports the state of the delivery and the queue. It reads the values on each scrape.
+type deliveryMetrics struct{ v *server }
 
 var (
-	waitingDesc = gauge("waiting", "Items that were read and are not finished.")
-	behindDesc  = gauge("lag_events", "Events that are not finished, about as many.")
-	lagDesc     = gauge("lag_seconds", "The age of the oldest event that is not finished.")
-	parkedDesc  = gauge("parked_keys", "Users whose events are parked.")
-	stoppedDesc = gauge("stopped", "1 where nothing is delivered until somebody has logged in.")
-	ownedDesc   = gauge("partitions", "Partitions that this process works on.")
-	unownedDesc = gauge("unowned_partitions", "Partitions that no process works on. The lag includes what waits in them.")
-	deliverDesc = gauge("delivering", "1 if this server delivers to the instance, except where a remote or an operator holds that up.")
-	pausedDesc  = gauge("paused_seconds", "How long the remote's pause lasts still; 0 if it asks for none.")
-	readyDesc   = prometheus.NewDesc("landfall_ready", "1 if the server takes and delivers events, as /readyz says.", nil, nil)
-	findingDesc = prometheus.NewDesc("landfall_finding", "1 for each thing that is wrong or holds something up, as /readyz says.", []string{"code", "instance"}, nil)
-	verdictDesc = prometheus.NewDesc("landfall_durable_verdicts", "Verdicts since the instance began, as they are kept.", []string{"instance", "outcome"}, nil)
-	bytesDesc   = prometheus.NewDesc("landfall_queue_bytes", "Bytes of events, parked events and dead letters that are kept.", []string{"stream"}, nil)
+	waitingDesc = newGaugeDesc("waiting", "Items that were read from the queue and are not finished.")
+	behindDesc  = newGaugeDesc("lag_events", "The approximate number of events that are not finished.")
+	lagDesc     = newGaugeDesc("lag_seconds", "The age of the oldest event that is not finished.")
+	parkedDesc  = newGaugeDesc("parked_keys", "Users whose events are parked.")
+	stoppedDesc = newGaugeDesc("stopped", "1 if nothing is delivered until an operator logs in.")
+	ownedDesc   = newGaugeDesc("partitions", "Partitions that this process delivers.")
+	unownedDesc = newGaugeDesc("unowned_partitions", "Partitions that no process delivers. The lag includes their waiting events.")
+	deliverDesc = newGaugeDesc("delivering", "1 if this server delivers to the instance, unless a remote or an operator holds up the delivery.")
+	pausedDesc  = newGaugeDesc("paused_seconds", "The remaining time of the pause that the remote asked for; 0 without a pause.")
+	readyDesc   = prometheus.NewDesc("landfall_ready", "1 if the server accepts and delivers events, as in /readyz.", nil, nil)
+	findingDesc = prometheus.NewDesc("landfall_finding", "1 for each problem or holdup, as in /readyz.", []string{"code", "instance"}, nil)
+	verdictDesc = prometheus.NewDesc("landfall_durable_verdicts", "Verdicts since the instance was created, as the checkpoints record them.", []string{"instance", "outcome"}, nil)
+	bytesDesc   = prometheus.NewDesc("landfall_queue_bytes", "Bytes of the stored events, parked events and dead letters.", []string{"stream"}, nil)
 )
 
-func gauge(name, help string) *prometheus.Desc {
+func newGaugeDesc(name, help string) *prometheus.Desc {
 	return prometheus.NewDesc("landfall_"+name, help, []string{"instance"}, nil)
 }
 
-func (d depths) Describe(to chan<- *prometheus.Desc) {
+// Describe implements prometheus.Collector.
+func (d deliveryMetrics) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{waitingDesc, behindDesc, lagDesc, parkedDesc, stoppedDesc, ownedDesc, verdictDesc, bytesDesc, unownedDesc, deliverDesc, pausedDesc, readyDesc, findingDesc} {
 		to <- desc
 	}
 }
 
-func (d depths) Collect(to chan<- prometheus.Metric) {
+// Collect implements prometheus.Collector.
+func (d deliveryMetrics) Collect(to chan<- prometheus.Metric) {
 	give := func(desc *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
@@ -81,14 +83,14 @@ func (d depths) Collect(to chan<- prometheus.Metric) {
 	}
 	sizes, err := d.v.queue.Sizes()
 	if err != nil {
-		return // nothing is said rather than something wrong
+		return // leave the metric out rather than report a wrong value
 	}
 	for stream, n := range sizes {
 		give(bytesDesc, float64(n), stream)
 	}
 }
 
-// oneIf is the value of a gauge that says yes or no.
+// oneIf returns 1 for true and 0 for false.
 func oneIf(yes bool) float64 {
 	if yes {
 		return 1

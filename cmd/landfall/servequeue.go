@@ -13,8 +13,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 )
 
-// openQueue opens the queue of a config for a sandbox, or for real remotes if its name is "". On disk each has a queue of its own. A
-// cluster's queue belongs to the target of the first server: claim refuses that of another.
+// openQueue opens the queue of a config for a sandbox, or for real remotes if sandbox is "". On disk each of them has its own queue. The
+// queue of a cluster belongs to the target of the first server that opens it; if claim is set, opening it for another target is an error.
 func openQueue(ctx context.Context, cfg *config.Config, data, sandbox string, claim bool, log *slog.Logger) (*delivery.Queue, error) {
 	c := queueConfig(cfg, data, sandbox, log)
 	if claim {
@@ -23,7 +23,7 @@ func openQueue(ctx context.Context, cfg *config.Config, data, sandbox string, cl
 	return delivery.Open(ctx, c)
 }
 
-// queueConfig returns how the queue of a config is kept for a sandbox, or for real remotes if its name is "".
+// queueConfig returns the configuration of the queue for a sandbox, or for real remotes if sandbox is "".
 func queueConfig(cfg *config.Config, data, sandbox string, log *slog.Logger) delivery.Config {
 	c := delivery.Config{
 		Dir: filepath.Join(dataDir(cfg, data), queueName(sandbox)), URL: cfg.Server.NATS, Replicas: cfg.Server.Replicas,
@@ -35,11 +35,11 @@ func queueConfig(cfg *config.Config, data, sandbox string, log *slog.Logger) del
 	return c
 }
 
-// stateCheck is the part of the server's health that is about the ledger.
-func (v *serving) stateCheck() delivery.Check {
+// stateCheck returns the health check of the ledger.
+func (v *server) stateCheck() delivery.Check {
 	return delivery.Check{
 		Code: delivery.CodeState, Stops: delivery.StopsDelivery,
-		Next: "check that its database runs and can be reached, or that the disk of the data directory has room",
+		Next: "check that its database runs and can be reached, or that the disk of the data directory has free space",
 		Run: func(ctx context.Context) error {
 			if err := v.store.Ping(ctx); err != nil {
 				return fmt.Errorf("the ledger does not answer: %w", err)
@@ -49,8 +49,8 @@ func (v *serving) stateCheck() delivery.Check {
 	}
 }
 
-// append puts events into the queue.
-func (v *serving) append(ctx context.Context, events []ingest.Event) error {
+// appendEvents appends accepted events to the queue.
+func (v *server) appendEvents(ctx context.Context, events []ingest.Event) error {
 	accepted := make([]delivery.NewEvent, len(events))
 	for i, e := range events {
 		accepted[i] = delivery.NewEvent{Source: e.Source, Key: event.OrderingKey(e.Value), Raw: e.Raw}

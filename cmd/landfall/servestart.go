@@ -11,8 +11,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 )
 
-// serve delivers and listens until ctx ends. Then it stops in order: no more events are accepted, and requests in progress end.
-func (v *serving) serve(ctx context.Context, cfg *config.Config, instances []instance) error {
+// serve accepts and delivers events until ctx ends. Then it stops in order: it accepts no more events, then it completes the requests in
+// progress.
+func (v *server) serveUntil(ctx context.Context, cfg *config.Config, instances []instance) error {
 	v.prepareMetrics()
 	var err error
 	var endTraces func()
@@ -24,23 +25,23 @@ func (v *serving) serve(ctx context.Context, cfg *config.Config, instances []ins
 		return err
 	}
 	v.ingest = v.newIngest(cfg)
-	if err := v.use(ctx, cfg, instances); err != nil {
+	if err := v.applyConfig(ctx, cfg, instances); err != nil {
 		return errors.Join(err, v.stopRunner(ctx))
 	}
 	at, err := v.openListeners(cfg)
 	if err != nil {
 		return errors.Join(err, v.stopRunner(ctx))
 	}
-	v.logBounds()
+	v.logLimits()
 	v.log.Info("listening", "address", "http://"+at.ingest.Addr().String(), "admin", at.adminURL(), "destinations", len(instances), "target", v.target.words())
 	v.warnWeakKey(cfg)
 	err = errors.Join(v.listenUntil(ctx, at), at.close(), v.stopRunner(ctx))
-	v.log.Info("stopped: what waits goes on with the next start")
+	v.log.Info("stopped: waiting events are delivered after the next start")
 	return err
 }
 
 // newRunner returns the runner that delivers the queue's events.
-func (v *serving) newRunner(ctx context.Context, cfg *config.Config) (*delivery.Runner, error) {
+func (v *server) newRunner(ctx context.Context, cfg *config.Config) (*delivery.Runner, error) {
 	return delivery.NewRunner(ctx, v.queue, delivery.Settings{
 		Linger: cfg.Server.Linger, MaxBatches: cfg.Server.Parallel, RetryFor: cfg.Server.RetryFor, Lease: cfg.Server.Lease,
 		MaxPause: cfg.Server.MaxPause, DeadLetterRetention: cfg.Server.DeadLetterRetention, MaxDeadLetterBytes: cfg.Server.DeadLetterBytes,
@@ -50,21 +51,21 @@ func (v *serving) newRunner(ctx context.Context, cfg *config.Config) (*delivery.
 }
 
 // stopRunner stops the delivery, and waits up to the grace period for the requests in progress.
-func (v *serving) stopRunner(ctx context.Context) error {
+func (v *server) stopRunner(ctx context.Context) error {
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.grace)
 	defer cancel()
 	v.runner.Stop(ending)
 	if ending.Err() != nil {
-		v.log.Warn("requests under way were cut off: they are made again with the next start", "grace", v.grace)
+		v.log.Warn("requests in progress were canceled: they are sent again after the next start", "grace", v.grace)
 	}
 	return nil
 }
 
 // newIngest returns the handler of the tracking API.
-func (v *serving) newIngest(cfg *config.Config) *ingest.Handler {
+func (v *server) newIngest(cfg *config.Config) *ingest.Handler {
 	return ingest.New(ingest.Config{
-		Append: v.append, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, MaxMemory: cfg.Server.MaxMemory, MaxFuture: cfg.Server.MaxFuture, Log: v.log,
-		ClientAddr: func(r *http.Request) netip.Addr { return v.proxies().Client(r) },
-		Count:      func(source, outcome string, n int) { v.counted.WithLabelValues(source, outcome).Add(float64(n)) },
+		Append: v.appendEvents, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, MaxMemory: cfg.Server.MaxMemory, MaxFuture: cfg.Server.MaxFuture, Log: v.log,
+		ClientAddr: func(r *http.Request) netip.Addr { return v.trustedProxies().Client(r) },
+		Count:      func(source, outcome string, n int) { v.eventCounter.WithLabelValues(source, outcome).Add(float64(n)) },
 	})
 }

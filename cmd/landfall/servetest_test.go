@@ -303,7 +303,7 @@ func (l *load) send(s *served, events, senders int, after func()) {
 
 // brazed is a sandbox of Braze on a socket.
 func brazed(t *testing.T, poison ...string) *httptest.Server {
-	for _, sb := range sandboxes() {
+	for _, sb := range allSandboxes() {
 		if sb.Name == "braze" {
 			server := httptest.NewServer(sb.New(map[string][]string{"poison-users": poison}))
 			t.Cleanup(server.Close)

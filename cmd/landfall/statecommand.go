@@ -14,7 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// stateCommand is what the commands on whole ledgers share.
+// stateCommand implements landfall state.
 type stateCommand struct {
 	streams
 	confirmation
@@ -29,20 +29,20 @@ type stateCommand struct {
 func newState(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "state",
-		Short: "Show whose members the ledgers hold, and accept another remote",
-		Long: "A ledger remembers its target: the destination and the settings that identify the remote, or the sandbox. Nothing is\n" +
-			"delivered by a ledger of another target, since its members were never sent there.",
+		Short: "Show the targets of the ledgers, and accept another remote",
+		Long: "A ledger records its target: the destination and the settings that identify the remote, or the sandbox. Landfall does not\n" +
+			"deliver with a ledger of another target, since its members were never sent to the new remote.",
 		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
 	}
 	cmd.AddCommand(newStateShow(s), newStateRetarget(s))
 	return cmd
 }
 
-func (c *stateCommand) flags(cmd *cobra.Command) {
+func (c *stateCommand) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&c.config, "config", configFile, "the config `FILE`")
 	f.StringVar(&c.data, "data", "", dataUsage)
-	c.target.sandboxFlags(cmd, "the ledgers of")
+	c.target.addSandboxFlags(cmd, "use the ledgers of")
 }
 
 func newStateShow(s streams) *cobra.Command {
@@ -50,33 +50,33 @@ func newStateShow(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show", Short: "Show the ledgers, with their targets and sizes", Args: exactly(0, "flags only"),
 		Example: "  landfall state show --config landfall.yaml\n  landfall state show --sandbox --json",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.with(cmd.Context(), c.show) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.withState(cmd.Context(), c.showLedgers) },
 	}
-	c.flags(cmd)
-	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON for programs, an object a line")
+	c.addFlags(cmd)
+	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON, one object per line")
 	return cmd
 }
 
 func newStateRetarget(s streams) *cobra.Command {
 	c := &stateCommand{streams: s, confirmation: confirmation{to: s}}
 	cmd := &cobra.Command{
-		Use: "retarget INSTANCE", Short: "Accept the remote that the config names now", Args: exactly(1, "the id of one instance"),
-		Long: "Marks the ledger of an instance with the target that the config names now. Its members are kept: do that if the remote\n" +
-			"has them, as when an endpoint gets another name. With --forget the ledger, its values and its token are deleted and\n" +
-			"everything is sent again: do that if the remote is a new one.",
+		Use: "retarget INSTANCE", Short: "Accept the remote in the config as the new target of a ledger", Args: exactly(1, "the id of one instance"),
+		Long: "Sets the target of an instance's ledger to the remote in the config and keeps the members. Use it if the remote has these\n" +
+			"members, for example if an endpoint was renamed. With --forget it deletes the ledger, its values and its token, and\n" +
+			"everything is sent again. Use that if the remote is new.",
 		Example: "  landfall state retarget braze-main --dry-run\n  landfall state retarget braze-main --yes\n  landfall state retarget braze-main --forget",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.with(cmd.Context(), func(ctx context.Context) error { return c.retarget(ctx, args[0]) })
+			return c.withState(cmd.Context(), func(ctx context.Context) error { return c.retargetLedger(ctx, args[0]) })
 		},
 	}
-	c.flags(cmd)
-	c.askFlags(cmd)
-	cmd.Flags().BoolVar(&c.forget, "forget", false, "start with an empty ledger")
+	c.addFlags(cmd)
+	c.addConfirmFlags(cmd)
+	cmd.Flags().BoolVar(&c.forget, "forget", false, "delete the ledger and start with an empty one")
 	return cmd
 }
 
-// with loads the config and opens its state for f.
-func (c *stateCommand) with(ctx context.Context, f func(context.Context) error) error {
+// withState loads the config, opens its state and calls f.
+func (c *stateCommand) withState(ctx context.Context, f func(context.Context) error) error {
 	if c.target.live = !c.target.sandbox && c.target.sandboxURL == ""; c.target.check() != nil {
 		return c.target.check()
 	}
@@ -93,7 +93,7 @@ func (c *stateCommand) with(ctx context.Context, f func(context.Context) error) 
 	return f(ctx)
 }
 
-func (c *stateCommand) show(ctx context.Context) error {
+func (c *stateCommand) showLedgers(ctx context.Context) error {
 	ids, err := c.store.Instances(ctx)
 	if err != nil {
 		return err
@@ -121,13 +121,13 @@ func (c *stateCommand) show(ctx context.Context) error {
 		}
 	}
 	if len(ids) == 0 && !c.json {
-		fmt.Fprintln(c.out, "nothing is kept")
+		fmt.Fprintln(c.out, "there are no ledgers")
 	}
 	return nil
 }
 
-// targetNow returns the target that the config names for an instance.
-func (c *stateCommand) targetNow(id string) (state.Target, error) {
+// currentTarget returns the target of an instance in the config.
+func (c *stateCommand) currentTarget(id string) (state.Target, error) {
 	registry, err := registryFor(*c.definitions, c.cfg, c.plugins...)
 	if err != nil {
 		return state.Target{}, err
@@ -147,8 +147,8 @@ func (c *stateCommand) targetNow(id string) (state.Target, error) {
 	return state.Target{}, misuse("there is no instance %q in %s%s", id, c.config, fault.DidYouMean(id, ids))
 }
 
-func (c *stateCommand) retarget(ctx context.Context, id string) error {
-	want, err := c.targetNow(id)
+func (c *stateCommand) retargetLedger(ctx context.Context, id string) error {
+	want, err := c.currentTarget(id)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (c *stateCommand) retarget(ctx context.Context, id string) error {
 		return err
 	}
 	if marked && was.Equal(want) && !c.forget {
-		fmt.Fprintf(c.out, "nothing to do: the ledger of %s is about %s\n", id, want)
+		fmt.Fprintf(c.out, "nothing to do: the ledger of %s already has the target %s\n", id, want)
 		return nil
 	}
 	before := "no target"
@@ -170,15 +170,15 @@ func (c *stateCommand) retarget(ctx context.Context, id string) error {
 		before = was.String()
 	}
 	fmt.Fprintf(c.out, "the ledger of %s: %s\n  before  %s\n  after   %s\n", id, content, before, want)
-	todo := "its members are kept: the remote is taken to have them"
+	todo := "the ledger keeps its members: Landfall assumes that the new remote has them"
 	if c.forget {
-		todo = "all of it is deleted, and everything is sent again"
+		todo = "the ledger is deleted, and everything is sent again"
 	}
 	if ok, err := c.confirm(todo); err != nil || !ok {
 		return err
 	}
 	if c.forget {
-		if err := c.stopped("deleting a ledger"); err != nil {
+		if err := c.requireStopped("deleting a ledger"); err != nil {
 			return err
 		}
 		if err := ledger.Forget(ctx); err != nil {
@@ -188,15 +188,15 @@ func (c *stateCommand) retarget(ctx context.Context, id string) error {
 	if err := ledger.Retarget(ctx, want); err != nil {
 		return err
 	}
-	fmt.Fprintln(c.out, "done; a server that runs takes it with the next reload of its config (SIGHUP)")
+	fmt.Fprintln(c.out, "done; a running server uses the new target after the next reload of its config (SIGHUP)")
 	return nil
 }
 
-// stopped refuses what must not be done while a server of this data directory delivers.
-func (c *stateCommand) stopped(doing string) error {
+// requireStopped returns an error if a server uses the queue of the target. doing names the operation in the error.
+func (c *stateCommand) requireStopped(doing string) error {
 	dir := dataDir(c.cfg, c.data)
 	if delivery.InUse(filepath.Join(dir, queueName(c.target.sandboxName()))) {
-		return fmt.Errorf("%s needs the server to be stopped: one uses the data directory %s", doing, dir)
+		return fmt.Errorf("%s requires a stopped server: a server uses the data directory %s", doing, dir)
 	}
 	return nil
 }

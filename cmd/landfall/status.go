@@ -15,10 +15,10 @@ import (
 type statusCommand struct{ reaching }
 
 func newStatus(s streams) *cobra.Command {
-	c := &statusCommand{reaching{streams: s, only: true}}
+	c := &statusCommand{reaching{streams: s, needsServer: true}}
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show how far a running server is", Args: exactly(0, "flags only"),
-		Long: "Asks the server of a data directory what became of the events so far, and what waits.",
+		Use: "status", Short: "Show the progress of a running server", Args: exactly(0, "flags only"),
+		Long: "Asks the server of a data directory for its problems, the results of the events so far, and the number of waiting events.",
 		Example: "  landfall status --config landfall.yaml\n  landfall status --data /var/lib/landfall --json\n" +
 			"  landfall status --url http://127.0.0.1:8081 --key-file admin.key",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
@@ -46,7 +46,7 @@ func (c *statusCommand) run(ctx context.Context) error {
 		}
 		fmt.Fprintf(c.out, "%s\n", s.Instance)
 		if s.Removed {
-			fmt.Fprintf(c.out, "  not in the config any more; this is what is left of it (see landfall instances):\n")
+			fmt.Fprintf(c.out, "  no longer in the config; its remaining data (see landfall instances):\n")
 		}
 		for _, f := range s.Findings {
 			if f.Instance == s.Instance {
@@ -64,7 +64,7 @@ func (c *statusCommand) run(ctx context.Context) error {
 	return nil
 }
 
-// printServer prints what concerns all instances.
+// printServer prints the findings that concern all instances.
 func (c *statusCommand) printServer(list []delivery.Status) {
 	if len(list) == 0 {
 		return

@@ -10,7 +10,7 @@ import (
 )
 
 type syncCommand struct {
-	keeping
+	audienceCommand
 	id, name            string
 	mirror, add, remove bool
 	share               float64
@@ -18,16 +18,16 @@ type syncCommand struct {
 }
 
 func newSync(s streams) *cobra.Command {
-	c := &syncCommand{keeping: keeping{choosing: choosing{streams: s}}}
+	c := &syncCommand{audienceCommand: audienceCommand{instanceFlags: instanceFlags{streams: s}}}
 	cmd := &cobra.Command{
 		Use:   "sync [flags] FILE",
-		Short: "Make an audience what a file of users says",
-		Long: "Reads users from a file (- for standard input): CSV with a line of column names, or NDJSON, an object a line, in\n" +
-			"UTF-8 unless --encoding is given, also compressed with gzip. The difference to the ledger is sent as entries and\n" +
-			"exits. With --mirror, the default, users who are not in the file leave; with --add the users of the file enter, with\n" +
-			"--remove they leave.\n\n" +
-			"Rows that cannot be read are listed with their lines, and the exit code is then 1 unless --allow-refused is given. The\n" +
-			"other rows are used, but a mirror removes no users then, unless --yes is given: they may be in one of those rows.",
+		Short: "Make an audience match a file of users",
+		Long: "Reads users from a file (- for standard input): CSV with a header, or NDJSON with one object per line, in UTF-8 unless\n" +
+			"--encoding is given, optionally compressed with gzip. It compares the file with the ledger and sends the difference as\n" +
+			"entries and exits. With --mirror, the default, users who are not in the file leave the audience. With --add, the users of\n" +
+			"the file enter it. With --remove, they leave it.\n\n" +
+			"Rows that cannot be read are listed with their line numbers, and the exit code is then 1 unless --allow-refused is given.\n" +
+			"The other rows are used. A mirror then removes no users unless --yes is given, since they may be in one of these rows.",
 		Example: "  landfall sync --live --config landfall.yaml --audience vip_gold users.csv\n" +
 			"  landfall sync --dry-run --audience vip_gold --column external_id=customer_no users.csv\n" +
 			"  landfall sync --live --audience vip_gold --encoding windows-1252 excel.csv\n" +
@@ -35,18 +35,18 @@ func newSync(s streams) *cobra.Command {
 		Args: exactly(1, "one file of users, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
 	}
-	c.flags(cmd)
-	c.fileFlags(cmd)
-	c.allowFlag(cmd)
+	c.addFlags(cmd)
+	c.addFileFlags(cmd)
+	c.addAllowFlag(cmd)
 	c.target.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&c.id, "audience", "", "the `ID` of the cohort (required)")
-	f.StringVar(&c.name, "name", "", "the `NAME` of the cohort; by default the one it has, else its id")
-	f.BoolVar(&c.mirror, "mirror", false, "who is not in the file leaves (the default)")
-	f.BoolVar(&c.add, "add", false, "the users of the file enter, nobody leaves")
-	f.BoolVar(&c.remove, "remove", false, "the users of the file leave")
+	f.StringVar(&c.name, "name", "", "the `NAME` of the cohort; by default its name in the ledger, otherwise its id")
+	f.BoolVar(&c.mirror, "mirror", false, "users who are not in the file leave the cohort (the default)")
+	f.BoolVar(&c.add, "add", false, "the users of the file enter the cohort, and no user leaves it")
+	f.BoolVar(&c.remove, "remove", false, "the users of the file leave the cohort")
 	f.Float64Var(&c.share, "max-remove", 10, "the largest `PERCENT` of the members that may leave without --yes")
-	f.BoolVar(&c.yes, "yes", false, "let any number of members leave, also if rows of the file cannot be read")
+	f.BoolVar(&c.yes, "yes", false, "let any number of members leave, even if rows of the file cannot be read")
 	cmd.MarkFlagsMutuallyExclusive("mirror", "add", "remove")
 	return cmd
 }
@@ -64,14 +64,14 @@ func (c *syncCommand) run(ctx context.Context, file string) error {
 	if err := c.open(ctx); err != nil {
 		return err
 	}
-	a, err := c.audience(ctx, c.id)
-	if err != nil { // a new one
+	a, err := c.findAudience(ctx, c.id)
+	if err != nil { // a new audience
 		a = destination.Audience{ID: c.id, Name: c.id}
 	}
 	if c.name != "" {
 		a.Name = c.name
 	}
-	rows, end, err := c.rows(file)
+	rows, end, err := c.openRows(file)
 	if err != nil {
 		return err
 	}
@@ -88,5 +88,5 @@ func (c *syncCommand) run(ctx context.Context, file string) error {
 	if c.yes {
 		share = 1
 	}
-	return c.report(c.keeper().Sync(ctx, a, rows, mode, share))
+	return c.printReport(c.newSyncer().Sync(ctx, a, rows, mode, share))
 }

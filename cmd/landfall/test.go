@@ -28,17 +28,17 @@ func newTest(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [flags] FILE…",
 		Short: "Run case files",
-		Long: "Runs the cases of files (one case as JSON or YAML, many as NDJSON) and of all case files below directories.\n" +
-			"A case says what a mapping, a query, fields or a destination must make of events. Requests go to the responses\n" +
-			"that a case gives, else to the destination's sandbox; nothing leaves this machine.",
+		Long: "Runs the cases in files (one case as JSON or YAML, several as NDJSON) and in all case files below directories. A case\n" +
+			"states what a mapping, a query, fields or a destination must produce. Requests get the responses of the case, or go to\n" +
+			"the destination's sandbox if it has none; nothing leaves this machine.",
 		Example: "  landfall test fixtures/braze-cohorts/cases\n" +
 			"  landfall test --update fixtures/braze-cohorts/cases/enter.yaml",
-		Args: atLeastOne("case files or directories"),
+		Args: minOneArg("case files or directories"),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
 	}
-	cmd.Flags().BoolVar(&c.json, "json", false, "print an object a line for each case, then the counts")
-	cmd.Flags().BoolVar(&c.update, "update", false, "replace the expectations of failed cases by what came; a case that cannot run is never updated")
-	cmd.Flags().BoolVar(&ignored, "sandbox", true, "requests without responses go to the sandbox; always so")
+	cmd.Flags().BoolVar(&c.json, "json", false, "print one JSON object per case, then the counts")
+	cmd.Flags().BoolVar(&c.update, "update", false, "replace the expectations of failed cases by the actual results; a case that cannot run is never updated")
+	cmd.Flags().BoolVar(&ignored, "sandbox", true, "has no effect: requests without responses always go to the sandbox")
 	return cmd
 }
 
@@ -53,7 +53,7 @@ func (c *testCommand) run(ctx context.Context, args []string) error {
 	}
 	suite := &harness.Suite{Registry: registry}
 	for _, file := range files {
-		if err := c.file(ctx, suite, file); err != nil {
+		if err := c.runFile(ctx, suite, file); err != nil {
 			return err
 		}
 	}
@@ -71,15 +71,15 @@ func (c *testCommand) run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// file runs the cases of one file. A file that cannot be read as cases counts as one failure, and the rest go on.
-func (c *testCommand) file(ctx context.Context, suite *harness.Suite, file string) error {
+// runFile runs the cases of one file. A file that cannot be parsed counts as one failed case.
+func (c *testCommand) runFile(ctx context.Context, suite *harness.Suite, file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	cases, err := harness.Parse(file, text)
 	if err != nil {
-		c.tell(harness.Result{Case: harness.Case{File: file, Name: file}, Problems: []string{err.Error()}})
+		c.printResult(harness.Result{Case: harness.Case{File: file, Name: file}, Problems: []string{err.Error()}})
 	}
 	var results []harness.Result
 	for _, one := range cases {
@@ -89,19 +89,19 @@ func (c *testCommand) file(ctx context.Context, suite *harness.Suite, file strin
 		results = append(results, suite.Run(ctx, one))
 	}
 	if c.update && err == nil {
-		if err := c.write(file, text, results); err != nil {
+		if err := c.updateFile(file, text, results); err != nil {
 			return err
 		}
 	}
 	for _, r := range results {
-		c.tell(r)
+		c.printResult(r)
 	}
 	return nil
 }
 
-// write replaces the expectations of failed cases in a file by what came. If one of them cannot be updated, the file is left
-// as it is and the cases count as failed.
-func (c *testCommand) write(file string, text []byte, results []harness.Result) error {
+// updateFile replaces the expectations of failed cases in a file by the actual results. If one of them cannot be updated, the file stays
+// unchanged and the cases count as failed.
+func (c *testCommand) updateFile(file string, text []byte, results []harness.Result) error {
 	updated, err := harness.Update(file, text, results)
 	if err != nil {
 		fmt.Fprintf(c.err, "%s is not updated:\n%v\n", file, err)
@@ -122,7 +122,7 @@ func (c *testCommand) write(file string, text []byte, results []harness.Result) 
 	return nil
 }
 
-func (c *testCommand) tell(r harness.Result) {
+func (c *testCommand) printResult(r harness.Result) {
 	if r.Passed() {
 		c.passed++
 	} else {
@@ -147,7 +147,7 @@ func (c *testCommand) tell(r harness.Result) {
 	}
 }
 
-// caseFiles are the files given and the case files below the directories given, sorted within each.
+// caseFiles returns the given files and the case files below the given directories, sorted within each directory.
 func caseFiles(args []string) ([]string, error) {
 	var files []string
 	for _, arg := range args {

@@ -17,31 +17,31 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// openTraces is where spans go: a collector, where OpenTelemetry's environment variables name one, else nowhere. The caller
-// ends it.
+// openTraces returns a tracer that sends spans to the collector in OpenTelemetry's environment variables. Without a collector the tracer
+// does nothing. The caller calls end to send the remaining spans.
 func openTraces(ctx context.Context) (tracer trace.Tracer, end func(), err error) {
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
 		return noop.NewTracerProvider().Tracer(""), func() {}, nil
 	}
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("opening the traces: %w", err)
+		return nil, nil, fmt.Errorf("cannot set up the traces: %w", err)
 	}
 	about, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", "landfall")), resource.WithFromEnv(), resource.WithHost())
 	if err != nil {
-		return nil, nil, fmt.Errorf("opening the traces: %w", err)
+		return nil, nil, fmt.Errorf("cannot set up the traces: %w", err)
 	}
 	provider := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(about))
 	end = func() {
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 		defer cancel()
-		_ = provider.Shutdown(ending) // spans that cannot be sent are no reason to fail
+		_ = provider.Shutdown(ending) // losing spans must not fail the command
 	}
 	return provider.Tracer("landfall"), end, nil
 }
 
-// traced makes a span of each request that sends events, as part of the client's trace where it names one.
-func traced(tracer trace.Tracer, next http.Handler) http.Handler {
+// traced records a span for each request to next. If the request belongs to a trace, the span becomes part of it.
+func traceRequests(tracer trace.Tracer, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 		ctx, span := tracer.Start(ctx, "ingest", trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attribute.String("http.route", r.URL.Path)))
@@ -55,7 +55,7 @@ func traced(tracer trace.Tracer, next http.Handler) http.Handler {
 	})
 }
 
-// statusWriter remembers the status of an answer.
+// statusWriter is a ResponseWriter that records the status.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -66,5 +66,5 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap lets http.MaxBytesReader and others reach the connection.
+// Unwrap returns the underlying ResponseWriter, which http.ResponseController and http.MaxBytesReader need.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -13,28 +13,30 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// choosing is what commands on one instance of a config share.
-type choosing struct {
+// instanceFlags is shared by the commands that work on one instance of a config. It holds their flags and, once opened, the state and the
+// chosen instance.
+type instanceFlags struct {
 	streams
 	target           target
 	config, instance string
 	data             string
 	json             bool
-	reads            bool // nothing is sent, and any ledger may be shown
+	reads            bool // the command sends nothing and may show any ledger
 	store            *state.Store
 	chosen           instance
 }
 
-func (c *choosing) flags(cmd *cobra.Command) {
+func (c *instanceFlags) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&c.config, "config", configFile, "the config `FILE`")
-	f.StringVar(&c.instance, "instance", "", "the `ID` of the instance in the config; not needed where there is one only")
+	f.StringVar(&c.instance, "instance", "", "the `ID` of the instance in the config; optional if only one is possible")
 	f.StringVar(&c.data, "data", "", dataUsage)
-	f.BoolVar(&c.json, "json", false, "print JSON for programs, an object a line")
+	f.BoolVar(&c.json, "json", false, "print JSON, one object per line")
 }
 
-// open loads the config and its state, and chooses the instance among those that have what the command works on.
-func (c *choosing) open(ctx context.Context, has func(instance) bool, what string) error {
+// open loads the config, opens its state and chooses the instance: the one of --instance, or the only one for which has returns true. what
+// describes these instances in the error.
+func (c *instanceFlags) open(ctx context.Context, has func(instance) bool, what string) error {
 	cfg, problems := config.Load(c.config, config.Env{})
 	if cfg == nil || len(problems) > 0 {
 		return problems.Err()
@@ -78,10 +80,10 @@ func (c *choosing) open(ctx context.Context, has func(instance) bool, what strin
 	return nil
 }
 
-func (c *choosing) close() {
+func (c *instanceFlags) close() {
 	if c.store != nil {
 		_ = c.store.Close()
 	}
 }
 
-func (c *choosing) print(v any) { _ = json.NewEncoder(c.out).Encode(v) }
+func (c *instanceFlags) printJSON(v any) { _ = json.NewEncoder(c.out).Encode(v) }

@@ -24,36 +24,36 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// configFile is the name of a config that lies beside the events it is for.
+// configFile is the default name of the config.
 const configFile = "landfall.yaml"
 
-// target is where requests go.
+// target is where requests are sent.
 type target struct {
-	sandbox    bool   // pretend remotes in this process
-	sandboxURL string // one in another process
-	live       bool   // the real ones
+	sandbox    bool   // to the destinations' sandboxes in this process
+	sandboxURL string // to a sandbox in another process
+	live       bool   // to the real remotes
 	dryRun     bool   // nowhere
 }
 
-// places are the flags that say where requests go; does is what the command does there.
-func (t *target) places(cmd *cobra.Command, does string) {
-	t.sandboxFlags(cmd, does)
+// targetFlags defines the flags that choose the target. does is what the command does there.
+func (t *target) addTargetFlags(cmd *cobra.Command, does string) {
+	t.addSandboxFlags(cmd, does)
 	cmd.Flags().BoolVar(&t.live, "live", false, does+" the real endpoint")
 }
 
-// sandboxFlags are the flags that name a sandbox; does is what the command does there.
-func (t *target) sandboxFlags(cmd *cobra.Command, does string) {
+// sandboxFlags defines the flags that choose a sandbox. does is what the command does there.
+func (t *target) addSandboxFlags(cmd *cobra.Command, does string) {
 	f := cmd.Flags()
 	f.BoolVar(&t.sandbox, "sandbox", false, does+" the destination's sandbox in this process")
 	f.StringVar(&t.sandboxURL, "sandbox-url", "", does+" a sandbox at this `URL` (see landfall sandbox)")
 }
 
 func (t *target) flags(cmd *cobra.Command) {
-	t.places(cmd, "send to")
+	t.addTargetFlags(cmd, "send to")
 	cmd.Flags().BoolVar(&t.dryRun, "dry-run", false, "show the requests and send none")
 }
 
-// check refuses no target and two of them. A dry run wins over the others.
+// check returns an error unless exactly one target is chosen. A dry run needs no target and overrides it.
 func (t *target) check() error {
 	n := 0
 	for _, set := range []bool{t.sandbox, t.sandboxURL != "", t.live} {
@@ -70,7 +70,7 @@ func (t *target) check() error {
 	return nil
 }
 
-// words says where requests go, for people.
+// words describes the target in output for people.
 func (t *target) words() string {
 	switch {
 	case t.dryRun:
@@ -83,11 +83,11 @@ func (t *target) words() string {
 	return "sandbox: nothing leaves this machine"
 }
 
-// transport is the base transport for a destination, and the sandbox behind it where that is in this process.
-func (t *target) transport(p destination.Plugin) (http.RoundTripper, error) {
+// transport returns the base transport of a destination for the target.
+func (t *target) newTransport(p destination.Plugin) (http.RoundTripper, error) {
 	switch {
 	case t.dryRun:
-		return dryRun{}, nil
+		return dryRunTransport{}, nil
 	case t.sandboxURL != "":
 		to, err := url.Parse(t.sandboxURL)
 		if err != nil || to.Host == "" {
@@ -95,17 +95,17 @@ func (t *target) transport(p destination.Plugin) (http.RoundTripper, error) {
 		}
 		return httpx.Redirect(httpx.NewTransport(httpx.TransportConfig{}), to), nil
 	case t.sandbox && p.Sandbox == nil:
-		return nil, errors.New("this destination has no sandbox; use --dry-run")
+		return nil, errors.New("this destination has no sandbox: use --dry-run")
 	case t.sandbox:
 		return sandbox.Transport(p.Sandbox.New(nil)), nil
 	}
 	return httpx.NewTransport(httpx.TransportConfig{}), nil
 }
 
-// dryRun answers every request as if it had been taken, and sends none.
-type dryRun struct{}
+// dryRun is a transport that sends nothing and answers every request with 200 OK.
+type dryRunTransport struct{}
 
-func (dryRun) RoundTrip(r *http.Request) (*http.Response, error) {
+func (dryRunTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		_, _ = io.Copy(io.Discard, r.Body)
 		_ = r.Body.Close()
@@ -116,7 +116,7 @@ func (dryRun) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// findConfig is the config to use: the one given, else the one beside the file.
+// findConfig returns the config to use: the given one, otherwise the one beside a file.
 func findConfig(given, beside string) (string, error) {
 	if given != "" {
 		return given, nil
@@ -128,17 +128,17 @@ func findConfig(given, beside string) (string, error) {
 	return path, nil
 }
 
-// instance is a plan and what it was made of.
+// instance is a plan with the parts it was made of.
 type instance struct {
 	plan      *runtime.Plan
 	plugin    destination.Plugin
 	transport http.RoundTripper
 	config    config.Instance
-	ledger    *state.Ledger // nil where nothing is kept
+	ledger    *state.Ledger // nil without a store
 }
 
-// version changes with what the config says of the instance, and with its definition where that is no part of the program.
-func (in *instance) version() string {
+// version identifies the instance's part of the config and, if the destination is not built in, its definition.
+func (in *instance) configVersion() string {
 	if in.plugin.File == "" {
 		return in.config.Version()
 	}
@@ -146,20 +146,20 @@ func (in *instance) version() string {
 	return in.config.Version() + hex.EncodeToString(sum[:])
 }
 
-// hosting is what plans get from the program.
+// planHost holds what the program provides for plans.
 type hosting struct {
 	target      *target
-	definitions string               // the directory of --definitions; "" for that of the config
-	plugins     []destination.Plugin // beside those of the program
-	store       *state.Store         // without one, nothing outlives the plans
+	definitions string               // the directory of --definitions; "" for the config's
+	plugins     []destination.Plugin // in addition to the built-in ones
+	store       *state.Store         // nil to keep no state
 	use         ledgerUse
-	warn        func(string)         // of what is not an error; nil for log
+	warn        func(string)         // prints a warning; nil to write it to log
 	observe     func(httpx.Exchange) // may be nil
-	log         *slog.Logger         // nil is silent
-	remotes     *remotes             // where sandboxes outlive a plan; may be nil
+	log         *slog.Logger         // nil to log nothing
+	remotes     *remotes             // keeps sandboxes when plans are replaced; may be nil
 }
 
-// remotes are sandboxes by remoteKey. They are safe for concurrent use.
+// remotes holds the sandboxes of this process by remoteKey. It is safe for concurrent use.
 type remotes struct {
 	mu    sync.Mutex
 	byKey map[string]http.RoundTripper
@@ -167,8 +167,8 @@ type remotes struct {
 
 func newRemotes() *remotes { return &remotes{byKey: map[string]http.RoundTripper{}} }
 
-// of is the remote with a key, made where there is none yet.
-func (r *remotes) of(key string, create func() (http.RoundTripper, error)) (http.RoundTripper, error) {
+// getOrCreate returns the remote with a key, and creates it if there is none.
+func (r *remotes) getOrCreate(key string, create func() (http.RoundTripper, error)) (http.RoundTripper, error) {
 	if r == nil {
 		return create()
 	}
@@ -184,8 +184,8 @@ func (r *remotes) of(key string, create func() (http.RoundTripper, error)) (http
 	return made, err
 }
 
-// loadPlans makes a plan of every enabled instance of a config as config.Load has read it. The error holds every mistake in the
-// file.
+// loadPlans returns a plan for every enabled instance of a config. cfg and problems are the results of config.Load. The error has every
+// mistake in the file.
 func loadPlans(cfg *config.Config, problems fault.Problems, h hosting) ([]instance, error) {
 	registry, err := registryFor(h.definitions, cfg, h.plugins...)
 	if err != nil {
@@ -211,8 +211,8 @@ func loadPlans(cfg *config.Config, problems fault.Problems, h hosting) ([]instan
 	return list, h.useLedgers(cfg, list)
 }
 
-// remoteKey is what instances have in common that reach the same remote: its sandbox, and the endpoint in their settings. An
-// instance of a destination without a sandbox has its own.
+// remoteKey returns a key that is equal for instances with the same remote: the same sandbox, and the same endpoint in their settings. An
+// instance of a destination without a sandbox has its own key.
 func (h *hosting) remoteKey(in config.Instance, of destination.Entry) string {
 	switch {
 	case h.target.sandboxURL != "":
@@ -227,11 +227,11 @@ func (h *hosting) remoteKey(in config.Instance, of destination.Entry) string {
 	return "sandbox " + of.Plugin.Sandbox.Name + " " + endpoint.Text()
 }
 
-// host is what an instance's plan gets, and the parts of the instance that it is made of.
+// host returns the host of an instance's plan, and the instance without the plan.
 func (h *hosting) host(cfg *config.Config, in config.Instance, of destination.Entry) (instance, runtime.Host, error) {
 	made := instance{plugin: of.Plugin, config: in}
 	var err error
-	if made.transport, err = h.remotes.of(h.remoteKey(in, of), func() (http.RoundTripper, error) { return h.target.transport(of.Plugin) }); err != nil {
+	if made.transport, err = h.remotes.getOrCreate(h.remoteKey(in, of), func() (http.RoundTripper, error) { return h.target.newTransport(of.Plugin) }); err != nil {
 		return made, runtime.Host{}, err
 	}
 	host := runtime.Host{Transport: made.transport, Observe: h.observe, Env: os.LookupEnv, Log: h.log, MaxPause: cfg.Server.MaxPause}
@@ -239,5 +239,5 @@ func (h *hosting) host(cfg *config.Config, in config.Instance, of destination.En
 		made.ledger = h.store.Ledger(in.ID)
 		host.State, host.Members = made.ledger, made.ledger
 	}
-	return made, host, h.tokens(&host, cfg, in, of.Definition)
+	return made, host, h.setTokens(&host, cfg, in, of.Definition)
 }

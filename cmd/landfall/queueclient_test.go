@@ -50,10 +50,10 @@ func TestCommandsReachTheServerWithoutAConfig(t *testing.T) {
 	assert.Contains(t, out, `has no subscription "Audiance" (did you mean "Audiences"?)`)
 	out, ok = landfall(t, nil, "status", "--config", none, "--url", s.url)
 	assert.False(t, ok)
-	assert.Contains(t, out, "it is on a port of its own")
+	assert.Contains(t, out, "it has its own port")
 	out, ok = landfall(t, nil, "status", "--config", none, "--url", "127.0.0.1:8081")
 	assert.False(t, ok)
-	assert.Contains(t, out, "--url should be as http://127.0.0.1:8081")
+	assert.Contains(t, out, "--url should be like http://127.0.0.1:8081")
 }
 
 // Without a server the message says so, and what to do.
@@ -71,7 +71,7 @@ func TestCommandsWithoutAServer(t *testing.T) {
 	require.FileExists(t, filepath.Join(s.dataDir(), addressFile), "it was left behind")
 	out, ok = landfall(t, nil, "status", "--data", s.dataDir(), "--config", none)
 	assert.False(t, ok)
-	assert.Contains(t, out, "no server of this machine uses the data directory")
+	assert.Contains(t, out, "no server on this machine uses the data directory")
 	out, ok = landfall(t, nil, "status", "--url", url, "--config", none)
 	assert.False(t, ok)
 	assert.Contains(t, out, "no server answers at "+url)
@@ -80,14 +80,14 @@ func TestCommandsWithoutAServer(t *testing.T) {
 	assert.Contains(t, out, "nothing is dead or parked")
 	out, ok = landfall(t, nil, "dead", "list", "--config", none, "--data", s.dataDir())
 	assert.False(t, ok)
-	assert.Contains(t, out, "without one the config is needed (--config)")
+	assert.Contains(t, out, "without a server the config is needed (--config)")
 
 	other := newServed(t, keyedConfig, "--sandbox") // at the address that the first one left behind
 	other.args = append(other.args, "--admin-listen", strings.TrimPrefix(url, "http://"))
 	other.start()
 	out, ok = landfall(t, nil, "status", "--data", s.dataDir())
 	assert.False(t, ok, out)
-	assert.Contains(t, out, "no server of this machine uses the data directory")
+	assert.Contains(t, out, "no server on this machine uses the data directory")
 }
 
 // The commands that the README shows for a server work as they stand there.

@@ -14,9 +14,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// tokens brings to a plan's host where its tokens come from: nothing of them goes to a sandbox in this process. An instance
-// that somebody logs in for is a mistake where there is nothing to encrypt its tokens with.
-func (h *hosting) tokens(host *runtime.Host, cfg *config.Config, in config.Instance, d *destination.Definition) error {
+// setTokens tells a plan's host where to get tokens. A sandbox in this process gets a made-up token. If an instance needs a login but the
+// config has no key to encrypt its tokens with, that is an error.
+func (h *hosting) setTokens(host *runtime.Host, cfg *config.Config, in config.Instance, d *destination.Definition) error {
 	switch {
 	case h.target.sandbox || h.target.dryRun:
 		host.Token = func(context.Context, string, string) (string, error) { return "sandbox-token", nil }
@@ -25,19 +25,19 @@ func (h *hosting) tokens(host *runtime.Host, cfg *config.Config, in config.Insta
 		host.Logins, host.TokenTransport = keeper, tokenTransport
 		return err
 	case cfg.StateKey == "" && runtime.NeedsLogin(d, in):
-		return fault.Problems{{Pointer: in.Pointer + "/auth", Message: "its tokens are kept encrypted, and there is no key: " + keyHint}}
+		return fault.Problems{{Pointer: in.Pointer + "/auth", Message: "its tokens are stored encrypted, but the config has no key: " + keyHint}}
 	}
 	return nil
 }
 
-// tokenTransport is that of requests for tokens, which go to the real endpoint also where events go to a sandbox.
+// tokenTransport is the transport of requests for tokens. They go to the real endpoint even if events go to a sandbox.
 var tokenTransport http.RoundTripper = httpx.NewTransport(httpx.TransportConfig{})
 
 const keyHint = "make one with `landfall auth key > landfall.key` and set state: {key: \"file:landfall.key\"}"
 
 func openKeeper(cfg *config.Config, store *state.Store) (*oauth.Manager, error) {
 	if cfg.StateKey == "" {
-		return nil, fmt.Errorf("there is no key to encrypt tokens with: %s", keyHint)
+		return nil, fmt.Errorf("the config has no key to encrypt tokens with: %s", keyHint)
 	}
 	box, err := oauth.NewBox(cfg.StateKey)
 	if err != nil {

@@ -11,21 +11,21 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// targetOf returns what the ledger of an instance is about: the destination and the settings that identify the remote, or the sandbox.
+// targetOf returns the target of an instance's ledger: the destination and the settings that identify the remote, or the sandbox.
 func targetOf(t *target, in config.Instance, d *destination.Definition) state.Target {
 	return state.Target{Sandbox: t.sandboxName(), Destination: d.Slug, Remote: d.Remote(in.Settings)}
 }
 
-// ledgerUse is what plans do with their ledgers.
+// ledgerUse says what plans do with their ledgers.
 type ledgerUse int
 
 const (
-	readLedgers  ledgerUse = iota // nothing is sent, so that their targets do not matter
+	readLedgers  ledgerUse = iota // the plans send nothing, so the targets of their ledgers do not matter
 	checkLedgers                  // a ledger of another target is a mistake in the config
-	claimLedgers                  // the plans deliver: their ledgers are marked with their targets, too
+	claimLedgers                  // like checkLedgers; the plans deliver, so their ledgers are marked with their targets
 )
 
-// useLedgers checks that the ledgers of instances are about their targets, and marks those that are going to deliver.
+// useLedgers checks that the ledgers of instances belong to their targets. With claimLedgers it also marks them.
 func (h *hosting) useLedgers(cfg *config.Config, list []instance) error {
 	if h.use == readLedgers {
 		return nil
@@ -43,7 +43,7 @@ func (h *hosting) useLedgers(cfg *config.Config, list []instance) error {
 			if setting := other.Setting(); setting != "" {
 				place = in.config.Pointer + "/settings" + fault.PointerKey(setting)
 			}
-			problems.Add(place, "is another remote than before: %v", other)
+			problems.Add(place, "is not the remote that the ledger belongs to: %v", other)
 		case err != nil:
 			return err
 		}
@@ -51,8 +51,7 @@ func (h *hosting) useLedgers(cfg *config.Config, list []instance) error {
 	return cfg.Document.Locate(problems).Err()
 }
 
-// useLedger checks or marks one ledger. One that was written by an earlier version has no mark: it is taken for that of the target,
-// with a warning.
+// useLedger checks or marks one ledger. A ledger of an earlier version has no mark: it is adopted for the target, with a warning.
 func (h *hosting) useLedger(in instance) error {
 	want := targetOf(h.target, in.config, in.plan.Definition())
 	if h.use == checkLedgers || h.target.dryRun {
@@ -60,13 +59,13 @@ func (h *hosting) useLedger(in instance) error {
 	}
 	adopted, err := in.ledger.Claim(context.Background(), want)
 	if adopted {
-		h.tell(fmt.Sprintf("the ledger of %s does not say where its members were sent, since an earlier version wrote it: it is taken for that of %s; "+
-			"if they were sent to a sandbox, stop and run landfall state retarget %s --forget", in.plan.ID(), want, in.plan.ID()))
+		h.warnOrLog(fmt.Sprintf("the ledger of %s has no target, since an earlier version wrote it: it is used for %s; "+
+			"if its members were sent to a sandbox, stop and run landfall state retarget %s --forget", in.plan.ID(), want, in.plan.ID()))
 	}
 	return err
 }
 
-func (h *hosting) tell(text string) {
+func (h *hosting) warnOrLog(text string) {
 	switch {
 	case h.warn != nil:
 		h.warn(text)

@@ -26,43 +26,44 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/admin"
 )
 
-// adminKeyVariable holds the admin key for --url.
+// adminKeyVariable is the environment variable with the admin key for --url.
 const adminKeyVariable = "LANDFALL_ADMIN_KEY"
 
-// errNoServer is the error of a data directory that no running server uses.
+// errNoServer means that no running server uses the data directory.
 var errNoServer = errors.New("no server is running")
 
-// reaching is what the commands on a queue share: the server that uses it, or the queue itself.
+// queueClient is shared by the commands that work on a queue. It talks to the server that uses the queue. If none runs, it opens the queue
+// and serves the admin API of it within this process.
 type reaching struct {
 	streams
-	config  string
-	data    string
-	url     string
-	keyFile string
-	target  target // whose queue it is
-	json    bool
-	client  *admin.Client
-	cfg     *config.Config  // nil if a server is reached and the file cannot be used
-	queue   *delivery.Queue // nil if a server is reached
-	sandbox string          // the name of the sandbox whose queue it is; "" for real remotes
-	known   []string        // the ids of the instances
-	close   func()
-	server  bool // a server is reached, not the queue alone
-	only    bool // nothing but a server will do
+	config      string
+	data        string
+	url         string
+	keyFile     string
+	target      target // only its sandbox: which queue it is
+	json        bool
+	client      *admin.Client
+	cfg         *config.Config  // nil if the file cannot be used, which is possible only with a server
+	queue       *delivery.Queue // nil with a server
+	sandbox     string          // the name of the sandbox whose queue it is; "" for real remotes
+	known       []string        // the ids of the instances
+	close       func()
+	server      bool // client talks to a running server
+	needsServer bool // the command needs a running server
 }
 
 func (c *reaching) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&c.config, "config", configFile, "the config `FILE`; not needed to reach a running server with --data or --url")
-	f.StringVar(&c.data, "data", "", "the data `DIR`; by default the config's, otherwise "+defaultData+" beside it")
-	f.StringVar(&c.url, "url", "", "the `URL` of a running server's admin API, or unix:PATH, in place of --data")
+	f.StringVar(&c.config, "config", configFile, "the config `FILE`; optional if --data or --url leads to a running server")
+	f.StringVar(&c.data, "data", "", "the data `DIR`; by default the config's, otherwise "+defaultData+" beside the config")
+	f.StringVar(&c.url, "url", "", "the `URL` of a running server's admin API, or unix:PATH, instead of --data")
 	f.StringVar(&c.keyFile, "key-file", "", "with --url: the `FILE` of the admin key; by default $"+adminKeyVariable+", otherwise the config's")
-	f.BoolVar(&c.json, "json", false, "print JSON for programs, an object a line")
-	c.target.sandboxFlags(cmd, "the queue of")
+	f.BoolVar(&c.json, "json", false, "print JSON, one object per line")
+	c.target.addSandboxFlags(cmd, "use the queue of")
 }
 
-// chooseSandbox returns the name of the sandbox whose queue is meant: that of the flags, otherwise that of the server that runs, of
-// real remotes if there is such a queue, or of the only sandbox that has one.
+// chooseSandbox returns the name of the sandbox whose queue to use: the one in the flags, otherwise that of the running server, otherwise
+// "" if there is a queue of real remotes, otherwise the only sandbox that has a queue.
 func (c *reaching) chooseSandbox(dir string) (string, error) {
 	if name := c.target.sandboxName(); name != "" {
 		return name, nil
@@ -76,7 +77,7 @@ func (c *reaching) chooseSandbox(dir string) (string, error) {
 	return onlySandbox(c.err, dir, queueDir, queueName("*")), nil
 }
 
-// open reaches the server that was named, or the one that has the data directory. Without one it opens the queue.
+// open connects to the server of --url, or to the one that uses the data directory. If none runs, it opens the queue.
 func (c *reaching) open(ctx context.Context) error {
 	c.close = func() {}
 	cfg, problems := config.Load(c.config, config.Env{})
@@ -90,17 +91,17 @@ func (c *reaching) open(ctx context.Context) error {
 		c.sandbox = c.target.sandboxName()
 		return c.dialURL(ctx, cfg)
 	}
-	dir := c.dataOf(cfg)
+	dir := c.dataPath(cfg)
 	err := c.dialDir(ctx, dir, cfg)
 	switch {
 	case err == nil || !errors.Is(err, errNoServer):
 		return err
 	case unusable != nil && c.data == "":
-		return fmt.Errorf("%w\nno server is running with the data directory %s: name another one with --data, or a server with --url", unusable, dir)
-	case c.only && (unusable != nil || cfg.Server.NATS != ""):
-		return fmt.Errorf("no server of this machine uses the data directory %s: start one with landfall serve, or name another directory with --data or a server with --url", dir)
+		return fmt.Errorf("%w\nno running server uses the data directory %s: give another one with --data, or a server with --url", unusable, dir)
+	case c.needsServer && (unusable != nil || cfg.Server.NATS != ""):
+		return fmt.Errorf("no server on this machine uses the data directory %s: start one with landfall serve, or give another directory with --data or a server with --url", dir)
 	case unusable != nil:
-		return fmt.Errorf("no server of this machine uses the data directory %s, and without one the config is needed (--config): %w", dir, unusable)
+		return fmt.Errorf("no server on this machine uses the data directory %s, and without a server the config is needed (--config): %w", dir, unusable)
 	}
 	name, err := c.chooseSandbox(dir)
 	switch {
@@ -108,15 +109,15 @@ func (c *reaching) open(ctx context.Context) error {
 		return err
 	case cfg.Server.NATS == "" && isMissing(filepath.Join(dir, queueName(name))):
 		return fmt.Errorf("there is no queue in %s, so no server has run with it: start one with landfall serve, or give another directory with --data", dir)
-	case c.only:
-		return fmt.Errorf("no server of this machine uses the data directory %s: start one with landfall serve, or name another directory with --data or a server with --url", dir)
+	case c.needsServer:
+		return fmt.Errorf("no server on this machine uses the data directory %s: start one with landfall serve, or give another directory with --data or a server with --url", dir)
 	}
 	c.sandbox = name
 	return c.openQueue(ctx, dir, name)
 }
 
-// dataOf returns the data directory. A config with mistakes may still name it.
-func (c *reaching) dataOf(cfg *config.Config) string {
+// dataPath returns the data directory. cfg may have mistakes or be nil.
+func (c *reaching) dataPath(cfg *config.Config) string {
 	if cfg != nil {
 		return dataDir(cfg, c.data)
 	}
@@ -128,7 +129,7 @@ func (c *reaching) openQueue(ctx context.Context, dir, sandboxName string) error
 	cfg := c.cfg
 	queue, err := openQueue(ctx, cfg, c.data, sandboxName, false, slog.New(slog.DiscardHandler))
 	if errors.Is(err, delivery.ErrInUse) {
-		return fmt.Errorf("a process uses the queue in %s, but there is no server to ask: a server that is starting, or another command; try again in a moment", dir)
+		return fmt.Errorf("another process uses the queue in %s, but it is not a running server: it may be a server that is starting, or another command; try again in a moment", dir)
 	}
 	if err != nil {
 		return err
@@ -146,8 +147,8 @@ func (c *reaching) openQueue(ctx context.Context, dir, sandboxName string) error
 	return nil
 }
 
-// dialDir reaches the server that uses a data directory, with the token that it left there. The error is errNoServer if none
-// does: there is no address, or what answers there does not know the token, as the server has ended without removing it.
+// dialDir connects to the server that uses a data directory, with the token from its address file. The error is errNoServer if none runs:
+// there is no address file, or it is left over from a server that did not stop cleanly, so that no server or another one answers there.
 func (c *reaching) dialDir(ctx context.Context, dir string, cfg *config.Config) error {
 	if c.target.sandbox && c.target.sandboxURL != "" {
 		return misuse("give one of --sandbox and --sandbox-url")
@@ -164,33 +165,33 @@ func (c *reaching) dialDir(ctx context.Context, dir string, cfg *config.Config) 
 	}
 	key := at.Token
 	if key == "" && cfg != nil {
-		key = cfg.Server.AdminKey // a server of an earlier version
+		key = cfg.Server.AdminKey // the address file of an earlier version has no token
 	}
 	c.sandbox = at.Sandbox
 	err = c.dial(ctx, at.URL, key)
 	var refused *admin.StatusError
-	if errors.As(err, &refused) && (refused.Code == http.StatusUnauthorized || refused.Code == http.StatusNotFound) && at.Token != "" || isNobody(err) {
+	if errors.As(err, &refused) && (refused.Code == http.StatusUnauthorized || refused.Code == http.StatusNotFound) && at.Token != "" || isNotListening(err) {
 		return errNoServer
 	}
 	return err
 }
 
-// isNobody reports whether an error says that nobody listens at an address.
-func isNobody(err error) bool {
+// isNotListening reports whether an error means that no server listens at an address.
+func isNotListening(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist)
 }
 
-// dialURL reaches the server that --url names, with the key of --key-file, the environment, or the config.
+// dialURL connects to the server of --url, with the key from --key-file, the environment or the config.
 func (c *reaching) dialURL(ctx context.Context, cfg *config.Config) error {
 	if u, err := url.Parse(c.url); err != nil || !strings.HasPrefix(c.url, unixPrefix) && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		return misuse("--url should be as http://127.0.0.1:8081 or unix:PATH but is %q", c.url)
+		return misuse("--url should be like http://127.0.0.1:8081 or unix:PATH but is %q", c.url)
 	}
 	key := os.Getenv(adminKeyVariable)
 	switch {
 	case c.keyFile != "":
 		text, err := os.ReadFile(c.keyFile)
 		if err != nil {
-			return fmt.Errorf("reading the key: %w", err)
+			return fmt.Errorf("cannot read the key: %w", err)
 		}
 		key = strings.TrimSpace(string(text))
 	case key == "" && cfg != nil:
@@ -199,17 +200,17 @@ func (c *reaching) dialURL(ctx context.Context, cfg *config.Config) error {
 	err := c.dial(ctx, strings.TrimSuffix(c.url, "/"), key)
 	var refused *admin.StatusError
 	switch {
-	case isNobody(err):
-		return fmt.Errorf("no server answers at %s: is it running, and is this the address of its admin API? (%w)", c.url, err)
+	case isNotListening(err):
+		return fmt.Errorf("no server answers at %s: check that it runs and that this is the address of its admin API (%w)", c.url, err)
 	case errors.As(err, &refused) && refused.Code == http.StatusUnauthorized:
-		return fmt.Errorf("%w: give the key with --key-file FILE or in $%s", err, adminKeyVariable)
+		return fmt.Errorf("%w: give the admin key with --key-file FILE or in $%s", err, adminKeyVariable)
 	case errors.As(err, &refused) && refused.Code == http.StatusNotFound:
-		return fmt.Errorf("there is no admin API at %s: it is on a port of its own, %s unless admin.listen says otherwise (%w)", c.url, defaultAdmin, err)
+		return fmt.Errorf("there is no admin API at %s: it has its own port, by default %s, or admin.listen in the config (%w)", c.url, defaultAdmin, err)
 	}
 	return err
 }
 
-// dial reaches a server and asks it for its instances.
+// dial connects to a server and asks it for its instances.
 func (c *reaching) dial(ctx context.Context, at, key string) error {
 	transport := httpx.NewTransport(httpx.TransportConfig{})
 	transport.Proxy = nil

@@ -9,15 +9,15 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/explain"
 )
 
-// printStory tells a story to people.
+// printStory prints how one subscription processed an event.
 func printStory(w io.Writer, s explain.Trace) {
 	fmt.Fprintf(w, "%s › %s\n", s.Instance, s.Subscription)
 	if s.Matched {
 		fmt.Fprintln(w, "  matched")
 	} else {
-		fmt.Fprintln(w, "  not matched: this subscription does not take the event")
+		fmt.Fprintln(w, "  not matched: the query of this subscription does not match the event")
 	}
-	fmt.Fprint(w, indented(s.Conditions.String(), "    "))
+	fmt.Fprint(w, indentLines(s.Conditions.String(), "    "))
 	if len(s.Fields) > 0 {
 		fmt.Fprintln(w, "  fields")
 		for _, f := range s.Fields {
@@ -25,7 +25,7 @@ func printStory(w io.Writer, s explain.Trace) {
 		}
 	}
 	if s.Batch != nil {
-		fmt.Fprintf(w, "  batch of at most %d: %s\n", s.Batch.Size, orNone(s.Batch.Key))
+		fmt.Fprintf(w, "  batch of at most %d: %s\n", s.Batch.Size, describeBatchKey(s.Batch.Key))
 	}
 	for _, r := range s.Requests {
 		body, _ := json.Marshal(r.JSON)
@@ -43,21 +43,21 @@ func printField(w io.Writer, f explain.Field) {
 	if value == "" {
 		value = "absent"
 	}
-	fmt.Fprintf(w, "    %-24s %s\n", f.Field, clipped(value))
+	fmt.Fprintf(w, "    %-24s %s\n", f.Field, truncateValue(value))
 	if f.From != "" {
 		fmt.Fprintf(w, "    %-24s   from %s\n", "", f.From)
 	}
 	if f.Note != "" {
 		mapped := ""
 		if len(f.Mapped) > 0 && string(f.Mapped) != string(f.Value) {
-			mapped = "was " + clipped(string(f.Mapped)) + "; "
+			mapped = "was " + truncateValue(string(f.Mapped)) + "; "
 		}
 		fmt.Fprintf(w, "    %-24s   %s%s\n", "", mapped, f.Note)
 	}
 }
 
-// clipped is a value that fits on a line.
-func clipped(text string) string {
+// truncateValue shortens a value so that it fits on a line.
+func truncateValue(text string) string {
 	const most = 100
 	if runes := []rune(text); len(runes) > most {
 		return string(runes[:most]) + "…"
@@ -65,13 +65,15 @@ func clipped(text string) string {
 	return text
 }
 
-func orNone(key string) string {
+// describeBatchKey says which events share a batch.
+func describeBatchKey(key string) string {
 	if key == "" {
 		return "with all others of the subscription"
 	}
 	return "with others of " + strings.TrimSuffix(key, ",")
 }
 
-func indented(text, margin string) string {
+// indentLines puts a margin before each line.
+func indentLines(text, margin string) string {
 	return margin + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+margin) + "\n"
 }
