@@ -25,7 +25,7 @@ type address struct {
 // newToken returns a random token that cannot be guessed.
 func newToken() string { return rand.Text() + rand.Text() }
 
-// tellAddress writes the address file of this server. The caller calls forget to remove it.
+// writeAddressFile writes the address file of this server. The caller calls forget to remove it.
 func (v *server) writeAddressFile(cfg *config.Config, l *listeners) (forget func(), err error) {
 	dir := dataDir(cfg, v.data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {

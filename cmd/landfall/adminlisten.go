@@ -70,7 +70,7 @@ func (v *server) openAdmin(cfg *config.Config) (net.Listener, error) {
 	return listener, nil
 }
 
-// private reports whether only this machine can reach the admin API.
+// hasPrivateAdmin reports whether only this machine can reach the admin API.
 func (l *listeners) hasPrivateAdmin() bool {
 	if l.admin == nil {
 		return false

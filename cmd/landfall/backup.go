@@ -14,7 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/backup"
 )
 
-// backup writes a backup of this server to w.
+// writeBackup writes a backup of this server to w.
 func (v *server) writeBackup(ctx context.Context, w io.Writer) error {
 	err := backup.Write(ctx, w, backup.Source{
 		Queue: v.queue, Ledger: v.store, Sandbox: v.target.sandboxName(), Dir: dataDir(v.config.Load(), v.data),
@@ -72,7 +72,7 @@ func (c *backupCommand) run(ctx context.Context, dir string) error {
 	return nil
 }
 
-// archive returns the archive that the running server sends, or one that this process makes if no server runs.
+// openArchive returns the archive that the running server sends, or one that this process makes if no server runs.
 func (c *backupCommand) openArchive(ctx context.Context) (io.ReadCloser, error) {
 	if c.server {
 		return c.client.Backup(ctx)
@@ -157,7 +157,7 @@ func (c *restoreCommand) run(ctx context.Context, dir string) error {
 	return c.printResult(done, text)
 }
 
-// target returns where to restore the backup to. With --data it needs no config, unless the queue is on a cluster.
+// restoreTarget returns where to restore the backup to. With --data it needs no config, unless the queue is on a cluster.
 func (c *restoreCommand) restoreTarget() (backup.Target, error) {
 	to := backup.Target{Data: c.data, Queue: queueName, Replace: c.replace}
 	if _, err := os.Stat(c.config); c.data != "" && errors.Is(err, fs.ErrNotExist) {

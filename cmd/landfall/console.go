@@ -112,7 +112,7 @@ type fileKey struct {
 	last   string
 }
 
-// read returns the current key, or "" if the file sets none.
+// readKey returns the current key, or "" if the file sets none.
 func (k *fileKey) readKey() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -127,7 +127,7 @@ func (k *fileKey) readKey() string {
 	return k.last
 }
 
-// proxies returns the trusted proxies that the file currently sets.
+// trustedProxies returns the trusted proxies that the file currently sets.
 func (k *fileKey) trustedProxies() access.Proxies {
 	cfg, _ := config.Load(k.path, config.Env{})
 	if cfg == nil {
@@ -171,7 +171,7 @@ func (p *consoleHost) consoleConfig() console.Config {
 	}
 }
 
-// registry returns the registry for the current config.
+// loadRegistry returns the registry for the current config.
 func (p *consoleHost) loadRegistry() (*destination.Registry, error) {
 	cfg, _ := config.Load(p.path, config.Env{})
 	return registryFor(p.definitions, cfg)
@@ -217,7 +217,7 @@ func consoleInstances(list []instance) []console.Instance {
 	return instances
 }
 
-// running returns the instances of the config file. A server replaces it with the instances it runs.
+// runningInstances returns the instances of the config file. A server replaces it with the instances it runs.
 func (p *consoleHost) runningInstances() ([]console.Instance, error) {
 	if p.store == nil {
 		return nil, nil

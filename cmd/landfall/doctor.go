@@ -85,7 +85,7 @@ func (c *doctorCommand) chooseTarget(cfg *config.Config, dir string) {
 	c.sandbox = name
 }
 
-// report prints the findings, and what to do about the problems. It returns an error if there are problems.
+// printReport prints the findings, and what to do about the problems. It returns an error if there are problems.
 func (c *doctorCommand) printReport() error {
 	bad := 0
 	for _, f := range c.findings {

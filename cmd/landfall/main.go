@@ -65,7 +65,7 @@ type failed struct{}
 
 func (failed) Error() string { return "failed" }
 
-// misused is an error in the arguments of a command. The exit code is 2.
+// usageError is an error in the arguments of a command. The exit code is 2.
 type usageError struct{ error }
 
 func misuse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
@@ -151,7 +151,7 @@ func atMostOne(what string) cobra.PositionalArgs {
 	}
 }
 
-// atLeastOne refuses a call without arguments. what describes the arguments in the error.
+// minOneArg refuses a call without arguments. what describes the arguments in the error.
 func minOneArg(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {

@@ -35,13 +35,13 @@ type target struct {
 	dryRun     bool   // nowhere
 }
 
-// targetFlags defines the flags that choose the target. does is what the command does there.
+// addTargetFlags defines the flags that choose the target. does is what the command does there.
 func (t *target) addTargetFlags(cmd *cobra.Command, does string) {
 	t.addSandboxFlags(cmd, does)
 	cmd.Flags().BoolVar(&t.live, "live", false, does+" the real endpoint")
 }
 
-// sandboxFlags defines the flags that choose a sandbox. does is what the command does there.
+// addSandboxFlags defines the flags that choose a sandbox. does is what the command does there.
 func (t *target) addSandboxFlags(cmd *cobra.Command, does string) {
 	f := cmd.Flags()
 	f.BoolVar(&t.sandbox, "sandbox", false, does+" the destination's sandbox in this process")
@@ -83,7 +83,7 @@ func (t *target) words() string {
 	return "sandbox: nothing leaves this machine"
 }
 
-// transport returns the base transport of a destination for the target.
+// newTransport returns the base transport of a destination for the target.
 func (t *target) newTransport(p destination.Plugin) (http.RoundTripper, error) {
 	switch {
 	case t.dryRun:
@@ -102,7 +102,7 @@ func (t *target) newTransport(p destination.Plugin) (http.RoundTripper, error) {
 	return httpx.NewTransport(httpx.TransportConfig{}), nil
 }
 
-// dryRun is a transport that sends nothing and answers every request with 200 OK.
+// dryRunTransport is a transport that sends nothing and answers every request with 200 OK.
 type dryRunTransport struct{}
 
 func (dryRunTransport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -137,7 +137,7 @@ type instance struct {
 	ledger    *state.Ledger // nil without a store
 }
 
-// version identifies the instance's part of the config and, if the destination is not built in, its definition.
+// configVersion identifies the instance's part of the config and, if the destination is not built in, its definition.
 func (in *instance) configVersion() string {
 	if in.plugin.File == "" {
 		return in.config.Version()

@@ -38,7 +38,7 @@ func (p *progress) Read(b []byte) (int, error) {
 // barWidth is the width of a progress bar in characters.
 const barWidth = 24
 
-// line returns the progress as one line. If the total is known, it has a bar, the percentage and the remaining time.
+// statusLine returns the progress as one line. If the total is known, it has a bar, the percentage and the remaining time.
 func (p *progress) statusLine(events int, now time.Time) string {
 	elapsed := now.Sub(p.began).Seconds()
 	rate := ""

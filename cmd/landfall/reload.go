@@ -40,7 +40,7 @@ func (v *server) applyConfig(ctx context.Context, cfg *config.Config, instances 
 	return nil
 }
 
-// reload reads the config again and applies it. If the config has mistakes, the error has all of them and nothing changes.
+// reloadConfig reads the config again and applies it. If the config has mistakes, the error has all of them and nothing changes.
 func (v *server) reloadConfig(ctx context.Context) error {
 	cfg, problems := config.Load(v.path, config.Env{})
 	if cfg != nil && len(problems) == 0 {

@@ -103,7 +103,7 @@ func removedMembers(ctx context.Context, cfg *config.Config, store *state.Store)
 	return members, nil
 }
 
-// status returns the progress of the instances, and what is stored for removed ones.
+// fullStatus returns the progress of the instances, and what is stored for removed ones.
 func (v *server) fullStatus() []delivery.Status {
 	return append(v.runner.Status(), v.removedInstances()...)
 }

@@ -40,7 +40,7 @@ func newSandbox(s streams) *cobra.Command {
 	return cmd
 }
 
-// sandboxes returns the sandboxes of all destinations, each once.
+// allSandboxes returns the sandboxes of all destinations, each once.
 func allSandboxes() []*destination.Sandbox {
 	var list []*destination.Sandbox
 	seen := map[string]bool{}

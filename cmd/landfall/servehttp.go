@@ -99,10 +99,10 @@ func (v *server) newGuard(at *listeners) *access.Guard {
 	})
 }
 
-// proxies returns the trusted proxies of the current config.
+// trustedProxies returns the trusted proxies of the current config.
 func (v *server) trustedProxies() access.Proxies { return v.config.Load().Server.TrustedProxies }
 
-// newConsole returns the server's console.
+// openConsole returns the server's console.
 func (v *server) openConsole(guard *access.Guard) (*console.Console, error) {
 	p := consoleHost{path: v.path, definitions: *v.definitions, live: v.target, store: v.store, host: &v.hosting, log: v.log, guard: guard}
 	settings := p.consoleConfig()

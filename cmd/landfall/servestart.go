@@ -11,7 +11,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 )
 
-// serve accepts and delivers events until ctx ends. Then it stops in order: it accepts no more events, then it completes the requests in
+// serveUntil accepts and delivers events until ctx ends. Then it stops in order: it accepts no more events, then it completes the requests in
 // progress.
 func (v *server) serveUntil(ctx context.Context, cfg *config.Config, instances []instance) error {
 	v.prepareMetrics()

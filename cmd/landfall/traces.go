@@ -40,7 +40,7 @@ func openTraces(ctx context.Context) (tracer trace.Tracer, end func(), err error
 	return provider.Tracer("landfall"), end, nil
 }
 
-// traced records a span for each request to next. If the request belongs to a trace, the span becomes part of it.
+// traceRequests records a span for each request to next. If the request belongs to a trace, the span becomes part of it.
 func traceRequests(tracer trace.Tracer, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))

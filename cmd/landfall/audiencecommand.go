@@ -134,7 +134,7 @@ func (k *audienceCommand) printReport(r audiencesync.Report, err error) error {
 	return k.refusals.verdict(r.Failed, r.Refused+r.Unusable, k.hint(k.json))
 }
 
-// warnAll prints warnings about the file of users.
+// printWarnings prints warnings about the file of users.
 func (k *audienceCommand) printWarnings(warnings []string) {
 	for _, w := range warnings {
 		k.warn(k.file + ": " + w)
