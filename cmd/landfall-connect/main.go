@@ -1,5 +1,6 @@
-// Command landfall-connect is Redpanda Connect's engine, Benthos, with Landfall inside: its inputs, processors and outputs of pure
-// data and files, and beside them the output and processor landfall and the processor landfall_map. README.md shows pipelines.
+// Command landfall-connect is Benthos, the engine of Redpanda Connect, with Landfall's components: the output landfall, and the processors
+// landfall and landfall_map. Of Benthos' own components it has those for files, HTTP, sockets and pure processing. README.md shows
+// pipelines.
 package main
 
 import (
@@ -8,7 +9,7 @@ import (
 	"os"
 
 	_ "github.com/redpanda-data/benthos/v4/public/components/io"   // files, HTTP, sockets
-	_ "github.com/redpanda-data/benthos/v4/public/components/pure" // what needs nothing from outside
+	_ "github.com/redpanda-data/benthos/v4/public/components/pure" // components without external dependencies
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/landfall-dev/landfall/cmd/landfall-connect/connect"

@@ -25,17 +25,17 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// component is what the output and the processor share.
+// component is shared by the output and the processor. It is safe for concurrent use.
 type component struct {
 	mu        sync.Mutex // one call at a time
 	sender    sender
-	maxFuture time.Duration               // see incoming.Complete; 0 is the default
-	key       *service.InterpolatedString // nil for the user of the event
+	maxFuture time.Duration               // see incoming.Complete; 0 for the default
+	key       *service.InterpolatedString // nil to order by the event's user
 	refused   string
 	log       *service.Logger
 	counted   *service.MetricCounter
 	waiting   *service.MetricGauge
-	store     *state.Store // nil where nothing is kept
+	store     *state.Store // nil if the config names no place for the state
 }
 
 func newComponent(conf *service.ParsedConfig, mgr *service.Resources) (*component, error) {
@@ -45,10 +45,10 @@ func newComponent(conf *service.ParsedConfig, mgr *service.Resources) (*componen
 	var sandboxed bool
 	var sandboxURL, key string
 	for _, err := range []error{
-		field(&c.refused, conf.FieldString, "refused"), field(&c.sender.retryFor, conf.FieldDuration, "retry_for"),
-		field(&c.sender.outage, conf.FieldDuration, "outage"),
-		field(&hold, conf.FieldDuration, "hold"), field(&c.sender.parallel, conf.FieldInt, "parallel"),
-		field(&sandboxed, conf.FieldBool, "sandbox"), field(&sandboxURL, conf.FieldString, "sandbox_url"), field(&key, conf.FieldString, "key"),
+		readField(&c.refused, conf.FieldString, "refused"), readField(&c.sender.retryFor, conf.FieldDuration, "retry_for"),
+		readField(&c.sender.outage, conf.FieldDuration, "outage"),
+		readField(&hold, conf.FieldDuration, "hold"), readField(&c.sender.parallel, conf.FieldInt, "parallel"),
+		readField(&sandboxed, conf.FieldBool, "sandbox"), readField(&sandboxURL, conf.FieldString, "sandbox_url"), readField(&key, conf.FieldString, "key"),
 	} {
 		if err != nil {
 			return nil, err
@@ -74,7 +74,7 @@ func newComponent(conf *service.ParsedConfig, mgr *service.Resources) (*componen
 	if c.store, err = openStore(cfg, pretended); err != nil {
 		return nil, err
 	}
-	c.sender.plans, err = c.plans(conf, cfg, transport, pretended)
+	c.sender.plans, err = c.loadPlans(conf, cfg, transport, pretended)
 	if err != nil {
 		_ = c.Close(context.Background())
 		return nil, err
@@ -82,13 +82,13 @@ func newComponent(conf *service.ParsedConfig, mgr *service.Resources) (*componen
 	return c, nil
 }
 
-// field reads one field of a component.
-func field[T any](into *T, read func(...string) (T, error), name string) (err error) {
+// readField reads one field of a component.
+func readField[T any](into *T, read func(...string) (T, error), name string) (err error) {
 	*into, err = read(name)
 	return err
 }
 
-// transportOf makes the base transport of a destination; nil is the usual one.
+// transportOf returns a function that returns the base transport of a destination, or nil if the destination has no sandbox but needs one.
 func transportOf(sandboxed bool, sandboxURL string) (func(destination.Plugin) http.RoundTripper, error) {
 	switch {
 	case sandboxURL != "":
@@ -109,26 +109,26 @@ func transportOf(sandboxed bool, sandboxURL string) (func(destination.Plugin) ht
 	return func(destination.Plugin) http.RoundTripper { return httpx.NewTransport(httpx.TransportConfig{}) }, nil
 }
 
-// read is a config file and what is wrong with it.
-type read struct {
+// loadedConfig is a config file and its problems.
+type loadedConfig struct {
 	*config.Config
 	problems fault.Problems
 }
 
-func readConfig(conf *service.ParsedConfig) (read, error) {
+func readConfig(conf *service.ParsedConfig) (loadedConfig, error) {
 	path, err := conf.FieldString("config")
 	if err != nil {
-		return read{}, err
+		return loadedConfig{}, err
 	}
 	cfg, problems := config.Load(path, config.Env{})
 	if cfg == nil {
-		return read{}, problems.Err()
+		return loadedConfig{}, problems.Err()
 	}
-	return read{cfg, problems}, nil
+	return loadedConfig{cfg, problems}, nil
 }
 
-// openStore opens what the config says that state is kept in; nil where it says nothing. A sandbox has a state of its own.
-func openStore(cfg read, sandbox string) (*state.Store, error) {
+// openStore opens the state of a config. It returns nil if the config names no place for it. Each sandbox has its own state.
+func openStore(cfg loadedConfig, sandbox string) (*state.Store, error) {
 	place := cfg.StateLocation()
 	if place == "" || len(cfg.problems) > 0 {
 		return nil, nil
@@ -140,8 +140,8 @@ func openStore(cfg read, sandbox string) (*state.Store, error) {
 	return store.WithMaxFuture(cfg.Server.MaxFuture), nil
 }
 
-// plans are those of the config, or those among them that the component names.
-func (c *component) plans(conf *service.ParsedConfig, cfg read, transport func(destination.Plugin) http.RoundTripper, sandbox string) ([]*runtime.Plan, error) {
+// loadPlans returns the plans of a config, or those of the instances that the component names.
+func (c *component) loadPlans(conf *service.ParsedConfig, cfg loadedConfig, transport func(destination.Plugin) http.RoundTripper, sandbox string) ([]*runtime.Plan, error) {
 	registry, err := destinations.Registry()
 	if err != nil {
 		return nil, err
@@ -155,14 +155,14 @@ func (c *component) plans(conf *service.ParsedConfig, cfg read, transport func(d
 		logins = oauth.NewManager(c.store.Tokens(), box)
 	}
 	plans, err := runtime.Load(cfg.Config, cfg.problems, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
-		host := runtime.Host{Transport: transport(of.Plugin), Env: os.LookupEnv, Log: slogOf(c.log), Logins: logins}
+		host := runtime.Host{Transport: transport(of.Plugin), Env: os.LookupEnv, Log: newSlogger(c.log), Logins: logins}
 		if host.Transport == nil {
 			return host, fault.Problems{{Pointer: in.Pointer + "/destination", Message: "has no sandbox"}}
 		}
 		if c.store != nil {
 			ledger := c.store.Ledger(in.ID)
 			host.State, host.Members = ledger, ledger
-			if err := c.claim(ledger, in, state.Target{Sandbox: sandbox, Destination: of.Definition.Slug, Remote: of.Definition.Remote(in.Settings)}); err != nil {
+			if err := c.claimLedger(ledger, in, state.Target{Sandbox: sandbox, Destination: of.Definition.Slug, Remote: of.Definition.Remote(in.Settings)}); err != nil {
 				return host, err
 			}
 		}
@@ -170,24 +170,24 @@ func (c *component) plans(conf *service.ParsedConfig, cfg read, transport func(d
 		case sandbox == state.SandboxName(true, ""):
 			host.Token = func(context.Context, string, string) (string, error) { return "sandbox-token", nil }
 		case logins == nil && runtime.NeedsLogin(of.Definition, in):
-			return host, fault.Problems{{Pointer: in.Pointer + "/auth", Message: "its tokens are kept encrypted: set data (or state.url) and state.key, and log in with landfall auth login"}}
+			return host, fault.Problems{{Pointer: in.Pointer + "/auth", Message: "its tokens are stored encrypted: set data (or state.url) and state.key, and log in with landfall auth login"}}
 		}
 		return host, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return chosen(conf, plans)
+	return selectPlans(conf, plans)
 }
 
-// claim marks the ledger of an instance that delivers with its target. If it has another one, that is a problem of the config.
-func (c *component) claim(ledger *state.Ledger, in config.Instance, to state.Target) error {
+// claimLedger marks the ledger of an enabled instance with its target. If the ledger has another target, that is a problem of the config.
+func (c *component) claimLedger(ledger *state.Ledger, in config.Instance, to state.Target) error {
 	if !in.Enabled {
 		return nil
 	}
 	adopted, err := ledger.Claim(context.Background(), to)
 	if adopted {
-		c.log.Warnf("the ledger of %s does not say where its members were sent, since an earlier version wrote it: it is taken for that of %s", in.ID, to)
+		c.log.Warnf("the ledger of %s has no target, since an earlier version wrote it: it is used for %s", in.ID, to)
 	}
 	var other *state.TargetError
 	if errors.As(err, &other) {
@@ -196,8 +196,8 @@ func (c *component) claim(ledger *state.Ledger, in config.Instance, to state.Tar
 	return err
 }
 
-// chosen are the plans that a component names, all of them where it names none.
-func chosen(conf *service.ParsedConfig, plans []*runtime.Plan) ([]*runtime.Plan, error) {
+// selectPlans returns the plans of the instances that a component names, or all plans if it names none.
+func selectPlans(conf *service.ParsedConfig, plans []*runtime.Plan) ([]*runtime.Plan, error) {
 	ids, err := conf.FieldStringList("instances")
 	if err != nil {
 		return nil, err
@@ -212,7 +212,7 @@ func chosen(conf *service.ParsedConfig, plans []*runtime.Plan) ([]*runtime.Plan,
 	}
 	for _, id := range ids {
 		if !slices.Contains(known, id) {
-			return nil, fault.Problems{{Message: "instances: there is no enabled instance \"" + id + "\"" + fault.DidYouMean(id, known) + "; there are " + strings.Join(known, ", ")}}
+			return nil, fault.Problems{{Message: "instances: there is no enabled instance \"" + id + "\"" + fault.DidYouMean(id, known) + "; the config has " + strings.Join(known, ", ")}}
 		}
 	}
 	if len(list) == 0 {
@@ -221,8 +221,8 @@ func chosen(conf *service.ParsedConfig, plans []*runtime.Plan) ([]*runtime.Plan,
 	return list, nil
 }
 
-// deliver takes a batch through the plans. The results are index by index.
-func (c *component) deliver(ctx context.Context, batch service.MessageBatch) []result {
+// deliverBatch delivers a batch. It returns one result per message, in the same order.
+func (c *component) deliverBatch(ctx context.Context, batch service.MessageBatch) []result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	messages := make([]*message, len(batch))
@@ -233,20 +233,20 @@ func (c *component) deliver(ctx context.Context, batch service.MessageBatch) []r
 		}
 		messages[i] = newMessage(slices.Clone(raw), c.maxFuture, func(e event.Event) string { return c.keyOf(batch, i, e) })
 	}
-	c.sender.send(ctx, messages)
+	c.sender.sendAll(ctx, messages)
 	c.waiting.Set(int64(c.sender.order.held))
 	results := make([]result, len(messages))
 	for i, m := range messages {
 		results[i] = m.result
-		c.tell(m.result)
+		c.recordResult(m.result)
 	}
 	return results
 }
 
-// tell counts verdicts, and logs those of messages that are dropped.
-func (c *component) tell(r result) {
+// recordResult counts the verdicts of a message, and logs a message that is dropped.
+func (c *component) recordResult(r result) {
 	if !r.decided {
-		return // it is told of when it has come again
+		return // it is recorded when the message comes again and is decided
 	}
 	for _, v := range r.verdicts {
 		c.counted.Incr(1, v.Instance, string(v.Outcome))
@@ -256,15 +256,15 @@ func (c *component) tell(r result) {
 	}
 }
 
-// failure is the error that the pipeline gets for a message.
-func (c *component) failure(r result) error {
-	if r.verdict().Outcome == runtime.Refused && c.refused == "drop" {
+// errorFor returns the error that the pipeline gets for a message.
+func (c *component) errorFor(r result) error {
+	if r.overallVerdict().Outcome == runtime.Refused && c.refused == "drop" {
 		return nil
 	}
-	return r.err()
+	return r.asError()
 }
 
-// Close ends the use of what the component has opened.
+// Close closes the state.
 func (c *component) Close(context.Context) error {
 	if c.store == nil {
 		return nil

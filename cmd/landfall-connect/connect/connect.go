@@ -1,9 +1,9 @@
-// Package connect brings Landfall into a Benthos or Redpanda Connect pipeline: the output landfall and the processor landfall
-// deliver events by a config, the processor landfall_map turns them into payloads and delivers nothing.
+// Package connect provides Landfall's components for Benthos and Redpanda Connect pipelines. The output landfall and the processor landfall
+// deliver events to the destinations of a config. The processor landfall_map turns events into payloads and delivers nothing.
 //
-// The order of each user's events is kept: a message that is to come again holds back the later ones of its user, and those
-// alone. What is kept of that is in memory; the pipeline keeps the messages. Components are made by the pipeline, which calls an
-// output from one goroutine at a time, as Register asks it to.
+// The components preserve the order of each user's events: while a message is to be sent again by the pipeline, the later messages of the
+// same user are held back, and no others. The package keeps this order in memory; the pipeline keeps the messages. The pipeline creates the
+// components, and calls an output from one goroutine at a time, as Register requests.
 package connect
 
 import (
@@ -27,7 +27,7 @@ func Register(env *service.Environment) error {
 	return nil
 }
 
-// output is the component that ends a pipeline.
+// output is the component as the output of a pipeline.
 type output struct{ *component }
 
 func newOutput(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchOutput, service.BatchPolicy, int, error) {
@@ -36,17 +36,17 @@ func newOutput(conf *service.ParsedConfig, mgr *service.Resources) (service.Batc
 		return nil, policy, 0, err
 	}
 	c, err := newComponent(conf, mgr)
-	return output{c}, policy, 1, err // one call at a time: two would race for the order
+	return output{c}, policy, 1, err // one call at a time, since concurrent calls would break the order
 }
 
 // Connect has nothing to do: each request makes its own connection.
 func (output) Connect(context.Context) error { return nil }
 
-// WriteBatch delivers a batch. The messages of the error are those that are not done.
+// WriteBatch delivers a batch. The error names the messages that are not done.
 func (o output) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
 	var failed *service.BatchError
-	for i, r := range o.deliver(ctx, batch) {
-		err := o.failure(r)
+	for i, r := range o.deliverBatch(ctx, batch) {
+		err := o.errorFor(r)
 		if err == nil {
 			continue
 		}
@@ -61,7 +61,7 @@ func (o output) WriteBatch(ctx context.Context, batch service.MessageBatch) erro
 	return failed
 }
 
-// processor is the component in the middle of a pipeline.
+// processor is the component as a processor of a pipeline.
 type processor struct{ *component }
 
 func newProcessor(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
@@ -72,11 +72,11 @@ func newProcessor(conf *service.ParsedConfig, mgr *service.Resources) (service.B
 	return processor{c}, nil
 }
 
-// ProcessBatch delivers a batch and tells of each message, in its metadata, what became of it. What is not done has an error.
+// ProcessBatch delivers a batch and records the result of each message in its metadata. Messages that are not done have an error.
 func (p processor) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
-	for i, r := range p.deliver(ctx, batch) {
-		r.describe(batch[i])
-		if err := p.failure(r); err != nil {
+	for i, r := range p.deliverBatch(ctx, batch) {
+		r.setMetadata(batch[i])
+		if err := p.errorFor(r); err != nil {
 			batch[i].SetError(err)
 		}
 	}

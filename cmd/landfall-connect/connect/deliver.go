@@ -16,33 +16,34 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// sender takes messages through plans. It is for one goroutine at a time.
+// sender delivers messages with the plans, and retries them. It must not be used concurrently.
 type sender struct {
 	plans    []*runtime.Plan
-	order    *order
+	order    *keyOrder
 	retryFor time.Duration
-	outage   time.Duration // the same where nothing at all goes well
+	outage   time.Duration // replaces retryFor, if longer, while several users fail and no event is delivered
 	parallel int
 
-	failing   map[string]bool // two of the keys that have failed since something was last delivered
-	delivered bool            // in this pass
+	failing   map[string]bool // up to two keys that have failed since the last delivery
+	delivered bool            // something was delivered in this pass
 }
 
-// message is one on its way.
+// message is a message while it is being delivered.
 type message struct {
 	result
-	id, key string
-	event   event.Event
-	done    map[string]runtime.Verdict // by subscription
+	id, key       string
+	event         event.Event
+	finalVerdicts map[string]runtime.Verdict // by subscription
 }
 
-// newMessage reads a message and fills in what its event lacks, as the server does it. One that is no event has its verdict. Where keyOf says "", it has no order but its own.
+// newMessage parses a message and, like the server, adds the fields that its event lacks. If the message is not an event, it gets the
+// verdict refused. If keyOf returns "", the message is not ordered.
 func newMessage(raw []byte, maxFuture time.Duration, keyOf func(event.Event) string) *message {
 	e, err := event.Parse(raw)
 	if err != nil {
 		return &message{result: result{decided: true, verdicts: []runtime.Verdict{{
 			Outcome: runtime.Refused, Status: 400, Code: fault.CodeInvalidEvent, Reporter: fault.ReporterIntegrations,
-			Reason: "the message is no event: " + err.Error(),
+			Reason: "the message is not an event: " + err.Error(),
 		}}}}
 	}
 	e = incoming.Complete(e, time.Now(), maxFuture)
@@ -57,24 +58,25 @@ func newMessage(raw []byte, maxFuture time.Duration, keyOf func(event.Event) str
 	return m
 }
 
-// idle is how long a batch of which nothing may be tried yet waits for something: it would come back at once, and again.
-const idle = time.Second
+// idleWait is how long a batch waits if none of its messages may be tried yet. Without a wait, the pipeline would send it again at once,
+// over and over.
+const idleWait = time.Second
 
-// send takes messages as far as they go: all of them are decided, or their time for retries is over.
-func (s *sender) send(ctx context.Context, all []*message) {
-	defer s.order.sweep()
+// sendAll delivers messages until all of them are decided or their time for retries is over.
+func (s *sender) sendAll(ctx context.Context, all []*message) {
+	defer s.order.removeExpired()
 	start := s.order.now()
 	var keys map[string]bool
-	for open, _ := openOf(all); len(open) > 0; {
-		tried := s.pass(ctx, open)
-		if open, keys = openOf(open); len(open) == 0 {
+	for open, _ := undecided(all); len(open) > 0; {
+		tried := s.tryPending(ctx, open)
+		if open, keys = undecided(open); len(open) == 0 {
 			return
 		}
-		pause, patience := s.order.pause(keys), s.retryFor
+		pause, patience := s.order.retryDelay(keys), s.retryFor
 		switch {
 		case !tried:
-			patience = max(patience, idle)
-		case !s.delivered && len(s.failing) > 1: // several users fail, and nobody gets through: the remote is away
+			patience = max(patience, idleWait)
+		case !s.delivered && len(s.failing) > 1: // several users fail and no event is delivered: the remote is down
 			patience = max(patience, s.outage)
 		}
 		left := patience - s.order.now().Sub(start)
@@ -91,7 +93,7 @@ func (s *sender) send(ctx context.Context, all []*message) {
 	}
 }
 
-func openOf(all []*message) (open []*message, keys map[string]bool) {
+func undecided(all []*message) (open []*message, keys map[string]bool) {
 	keys = map[string]bool{}
 	for _, m := range all {
 		if !m.decided {
@@ -102,9 +104,9 @@ func openOf(all []*message) (open []*message, keys map[string]bool) {
 	return open, keys
 }
 
-// pass tries each message once that may be, those of one key one after the other: the first of each go together, then the
-// second. It tells whether there was one.
-func (s *sender) pass(ctx context.Context, pending []*message) (tried bool) {
+// tryPending tries each message once, unless an earlier message of its key holds it back. It delivers the messages of a key one after the
+// other: first the first message of every key, then the second ones, and so on. It reports whether it tried any message.
+func (s *sender) tryPending(ctx context.Context, pending []*message) (tried bool) {
 	if s.failing == nil || s.delivered {
 		s.failing, s.delivered = map[string]bool{}, false
 	}
@@ -116,46 +118,46 @@ func (s *sender) pass(ctx context.Context, pending []*message) (tried bool) {
 				later = append(later, m)
 				continue
 			}
-			ok, why := s.order.next(m.key, m.id)
+			ok, why := s.order.tryNext(m.key, m.id)
 			if !ok {
-				m.waits = why
+				m.waitReason = why
 				continue
 			}
 			taken[m.key], tried = true, true
 			round = append(round, m)
 		}
-		s.round(ctx, round)
+		s.deliverRound(ctx, round)
 		for _, m := range round {
-			s.settle(m)
+			s.recordOutcome(m)
 		}
 		pending = later
 	}
 	return tried
 }
 
-// settle tells the order what became of a message.
-func (s *sender) settle(m *message) {
-	again, ok := m.worst(runtime.Retry)
+// recordOutcome updates the order with the result of a message.
+func (s *sender) recordOutcome(m *message) {
+	again, ok := m.firstWith(runtime.Retry)
 	if m.decided = !ok; m.decided {
-		s.order.settle(m.key)
-		_, delivered := m.worst(runtime.Delivered)
+		s.order.markDone(m.key)
+		_, delivered := m.firstWith(runtime.Delivered)
 		s.delivered = s.delivered || delivered
 	} else {
 		if len(s.failing) < 2 {
 			s.failing[m.key] = true
 		}
-		s.order.fail(m.key, m.id, again.Reason, again.RetryAfter, m.done)
+		s.order.markFailed(m.key, m.id, again.Reason, again.RetryAfter, m.finalVerdicts)
 	}
 }
 
-// lane is what is delivered one batch after the other.
+// lane identifies batches that are delivered one after the other.
 type lane struct {
 	plan *runtime.Plan
 	name string
 }
 
-// round delivers messages of different keys.
-func (s *sender) round(ctx context.Context, round []*message) {
+// deliverRound delivers messages that all have different keys.
+func (s *sender) deliverRound(ctx context.Context, round []*message) {
 	var batches runtime.Batches
 	lanes := map[lane][][]runtime.Item{}
 	add := func(p *runtime.Plan, items []runtime.Item) {
@@ -166,12 +168,12 @@ func (s *sender) round(ctx context.Context, round []*message) {
 	}
 	for i, m := range round {
 		m.result = result{}
-		if m.done == nil {
-			m.done = s.order.done(m.key)
+		if m.finalVerdicts == nil {
+			m.finalVerdicts = s.order.finalVerdicts(m.key)
 		}
 		for _, p := range s.plans {
 			for _, sub := range p.Offered(m.event) {
-				if v, ok := m.done[subscription(p.ID(), sub.Name())]; ok {
+				if v, ok := m.finalVerdicts[subscriptionKey(p.ID(), sub.Name())]; ok {
 					m.verdicts = append(m.verdicts, v)
 					continue
 				}
@@ -180,7 +182,7 @@ func (s *sender) round(ctx context.Context, round []*message) {
 				case verdict == nil:
 					add(p, batches.Add(p, item))
 				case verdict.Reason != runtime.NotSubscribed:
-					m.decide(*verdict)
+					m.addVerdict(*verdict)
 				}
 			}
 		}
@@ -188,7 +190,7 @@ func (s *sender) round(ctx context.Context, round []*message) {
 	for _, b := range batches.Rest() {
 		add(b.Plan, b.Items)
 	}
-	s.deliver(ctx, round, lanes)
+	s.deliverLanes(ctx, round, lanes)
 	for _, m := range round {
 		slices.SortStableFunc(m.verdicts, func(a, b runtime.Verdict) int {
 			return cmp.Or(cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Subscription, b.Subscription))
@@ -199,8 +201,8 @@ func (s *sender) round(ctx context.Context, round []*message) {
 	}
 }
 
-// deliver brings batches to their ends, lanes beside each other.
-func (s *sender) deliver(ctx context.Context, round []*message, lanes map[lane][][]runtime.Item) {
+// deliverLanes delivers the batches of the lanes: the batches of a lane one after the other, different lanes concurrently.
+func (s *sender) deliverLanes(ctx context.Context, round []*message, lanes map[lane][][]runtime.Item) {
 	type decided struct {
 		items    []runtime.Item
 		verdicts []runtime.Verdict
@@ -225,33 +227,33 @@ func (s *sender) deliver(ctx context.Context, round []*message, lanes map[lane][
 	}()
 	for r := range results {
 		for i, v := range r.verdicts {
-			round[r.items[i].Index].decide(v)
+			round[r.items[i].Index].addVerdict(v)
 		}
 	}
 }
 
-// decide adds a verdict. One that will not change is kept for the next try.
-func (m *message) decide(v runtime.Verdict) {
+// addVerdict adds a verdict. A final verdict is also kept for the next try of the message.
+func (m *message) addVerdict(v runtime.Verdict) {
 	m.verdicts = append(m.verdicts, v)
 	if v.Outcome == runtime.Retry {
 		return
 	}
-	if m.done == nil {
-		m.done = map[string]runtime.Verdict{}
+	if m.finalVerdicts == nil {
+		m.finalVerdicts = map[string]runtime.Verdict{}
 	}
-	m.done[subscription(v.Instance, v.Subscription)] = v
+	m.finalVerdicts[subscriptionKey(v.Instance, v.Subscription)] = v
 }
 
-func subscription(instance, name string) string { return instance + "\x00" + name }
+func subscriptionKey(instance, name string) string { return instance + "\x00" + name }
 
-// keyOf is what a message's order is kept for.
+// keyOf returns the key that orders a message.
 func (c *component) keyOf(batch service.MessageBatch, i int, e event.Event) string {
 	if c.key == nil {
 		return event.OrderingKey(e.Value())
 	}
 	key, err := batch.TryInterpolatedString(i, c.key)
 	if err != nil {
-		c.log.With("error", err).Warn("the key of a message cannot be told: it has no order")
+		c.log.With("error", err).Warn("the key of a message cannot be evaluated: the message is not ordered")
 		return ""
 	}
 	return key

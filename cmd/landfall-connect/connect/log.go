@@ -7,16 +7,16 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 )
 
-// slogOf writes to a component's log.
-func slogOf(log *service.Logger) *slog.Logger { return slog.New(&logs{log}) }
+// newSlogger returns a slog.Logger that writes to a component's log.
+func newSlogger(log *service.Logger) *slog.Logger { return slog.New(&logHandler{log}) }
 
-type logs struct{ log *service.Logger }
+type logHandler struct{ log *service.Logger }
 
-// Enabled tells that what is below information is left out: nothing tells whether the component's log wants it.
-func (*logs) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+// Enabled reports whether a level is at least LevelInfo. Lower levels are left out, since the level of the component's log is unknown.
+func (*logHandler) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
 
-// Handle writes one line.
-func (l *logs) Handle(_ context.Context, r slog.Record) error {
+// Handle writes a record.
+func (l *logHandler) Handle(_ context.Context, r slog.Record) error {
 	log := l.log
 	r.Attrs(func(a slog.Attr) bool {
 		log = log.With(a.Key, a.Value.Resolve().String())
@@ -33,14 +33,14 @@ func (l *logs) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// WithAttrs adds to every line.
-func (l *logs) WithAttrs(attrs []slog.Attr) slog.Handler {
+// WithAttrs returns a handler that adds attributes to every record.
+func (l *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	log := l.log
 	for _, a := range attrs {
 		log = log.With(a.Key, a.Value.Resolve().String())
 	}
-	return &logs{log}
+	return &logHandler{log}
 }
 
-// WithGroup leaves groups out.
-func (l *logs) WithGroup(string) slog.Handler { return l }
+// WithGroup ignores groups.
+func (l *logHandler) WithGroup(string) slog.Handler { return l }

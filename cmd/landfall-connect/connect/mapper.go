@@ -13,7 +13,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// mapper makes payloads. It is safe for concurrent use.
+// mapper turns events into payloads. It is safe for concurrent use.
 type mapper struct{ plans []*runtime.Plan }
 
 func newMapper(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
@@ -27,18 +27,18 @@ func newMapper(conf *service.ParsedConfig, mgr *service.Resources) (service.Batc
 	}
 	plans, err := runtime.Load(cfg.Config, cfg.problems, registry, func(config.Instance, destination.Entry) (runtime.Host, error) {
 		return runtime.Host{
-			Env: os.LookupEnv, Log: slogOf(mgr.Logger()),
+			Env: os.LookupEnv, Log: newSlogger(mgr.Logger()),
 			Token: func(context.Context, string, string) (string, error) { return "", nil }, // nothing is sent
 		}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	plans, err = chosen(conf, plans)
+	plans, err = selectPlans(conf, plans)
 	return &mapper{plans}, err
 }
 
-// ProcessBatch makes of each event its payloads.
+// ProcessBatch replaces each event by its payloads.
 func (p *mapper) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
 	var out service.MessageBatch
 	for _, m := range batch {
@@ -53,7 +53,7 @@ func (p *mapper) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]
 			out = append(out, m)
 			continue
 		}
-		out = append(out, p.payloads(m, e)...)
+		out = append(out, p.mapEvent(m, e)...)
 	}
 	if len(out) == 0 {
 		return nil, nil
@@ -61,8 +61,8 @@ func (p *mapper) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]
 	return []service.MessageBatch{out}, nil
 }
 
-// payloads are the messages that an event becomes.
-func (p *mapper) payloads(m *service.Message, e event.Event) (out service.MessageBatch) {
+// mapEvent returns one message for each subscription that matches the event.
+func (p *mapper) mapEvent(m *service.Message, e event.Event) (out service.MessageBatch) {
 	for _, plan := range p.plans {
 		for _, s := range plan.Offered(e) {
 			item, verdict := plan.Prepare(s, e, 0)
@@ -77,7 +77,7 @@ func (p *mapper) payloads(m *service.Message, e event.Event) (out service.Messag
 			if verdict != nil {
 				r := result{verdicts: []runtime.Verdict{*verdict}}
 				made.MetaSetMut("landfall_reason", verdict.Reason)
-				made.SetError(r.err())
+				made.SetError(r.asError())
 			} else {
 				made.SetBytes(item.Payload.AppendJSON(nil))
 			}
@@ -87,5 +87,5 @@ func (p *mapper) payloads(m *service.Message, e event.Event) (out service.Messag
 	return out
 }
 
-// Close has nothing to end.
+// Close does nothing.
 func (*mapper) Close(context.Context) error { return nil }

@@ -7,46 +7,46 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// maxHeld bounds the messages that are known to wait. Those beyond it come back as well, but may overtake each other.
+// maxHeld limits the messages whose order is known. Further messages are held back as well, but in no order.
 const maxHeld = 100_000
 
-// The waits between tries of a message.
+// The delays between the tries of a message.
 const (
 	firstPause = 100 * time.Millisecond
-	mostPause  = 5 * time.Second
+	maxPause   = 5 * time.Second
 )
 
-// order says which message of a key is next while one of them is to come again. It is for one goroutine.
-type order struct {
-	hold  time.Duration // how long one is waited for that does not come
-	now   func() time.Time
-	lines map[string]*line
-	held  int
-	swept time.Time
+// keyOrder decides which message of a key is next while the pipeline is to send one of them again. It must not be used concurrently.
+type keyOrder struct {
+	hold      time.Duration // how long a message holds back others if it does not come again
+	now       func() time.Time
+	queues    map[string]*keyQueue
+	held      int
+	expiredAt time.Time
 }
 
-// line is the messages of a key that are to come again, the next one first.
-type line struct {
-	waiting  []place
-	failures int                        // of the first
-	until    time.Time                  // when the first may be tried
-	reason   string                     // why it failed last
-	done     map[string]runtime.Verdict // what has become of the first, where that is decided
+// keyQueue holds the messages of a key that are to come again, the next one first.
+type keyQueue struct {
+	waiting       []heldMessage
+	failures      int                        // of the first message
+	until         time.Time                  // when the first message may be tried again
+	reason        string                     // why it failed last
+	finalVerdicts map[string]runtime.Verdict // the final verdicts of the first message, by subscription
 }
 
-// place is one message of a line.
-type place struct {
+// heldMessage is one message of a keyQueue.
+type heldMessage struct {
 	id   string
-	seen time.Time // when it last came
+	seen time.Time // when the pipeline last sent it
 }
 
-func newOrder(hold time.Duration, now func() time.Time) *order {
-	return &order{hold: hold, now: now, lines: map[string]*line{}}
+func newOrder(hold time.Duration, now func() time.Time) *keyOrder {
+	return &keyOrder{hold: hold, now: now, queues: map[string]*keyQueue{}}
 }
 
-// next tells whether a message may be tried now; where it may not, it has a place in its line, and why says what for.
-func (o *order) next(key, id string) (ok bool, why string) {
-	l := o.line(key)
+// tryNext reports whether a message may be tried now. If not, the message is in the queue of its key, and why is the reason.
+func (o *keyOrder) tryNext(key, id string) (ok bool, why string) {
+	l := o.queueOf(key)
 	if l == nil {
 		return true, ""
 	}
@@ -66,64 +66,64 @@ func (o *order) next(key, id string) (ok bool, why string) {
 	}
 	if o.held < maxHeld {
 		o.held++
-		l.waiting = append(l.waiting, place{id, now})
+		l.waiting = append(l.waiting, heldMessage{id, now})
 	}
 	return false, "waits for an earlier event of its user: " + l.reason
 }
 
-// line is the line of a key without those that have not come for too long; nil where nobody is left.
-func (o *order) line(key string) *line {
-	l := o.lines[key]
+// queueOf returns the queue of a key, without the messages that have not come again for too long. It returns nil if the queue is empty.
+func (o *keyOrder) queueOf(key string) *keyQueue {
+	l := o.queues[key]
 	for l != nil && o.hold > 0 && o.now().Sub(l.waiting[0].seen) > o.hold {
-		l = o.pop(key, l)
+		l = o.removeFirst(key, l)
 	}
 	return l
 }
 
-// pop takes the first from a line; nil where it was the last.
-func (o *order) pop(key string, l *line) *line {
+// removeFirst removes the first message of a queue. It returns nil if that was the last one.
+func (o *keyOrder) removeFirst(key string, l *keyQueue) *keyQueue {
 	o.held--
 	if len(l.waiting) == 1 {
-		delete(o.lines, key)
+		delete(o.queues, key)
 		return nil
 	}
-	*l = line{waiting: l.waiting[1:], reason: l.reason}
+	*l = keyQueue{waiting: l.waiting[1:], reason: l.reason}
 	return l
 }
 
-// fail says that a message which was next is to come again.
-func (o *order) fail(key, id, reason string, after time.Duration, done map[string]runtime.Verdict) {
-	l := o.lines[key]
+// markFailed records that the next message of a key has failed and is to come again.
+func (o *keyOrder) markFailed(key, id, reason string, after time.Duration, done map[string]runtime.Verdict) {
+	l := o.queues[key]
 	if l == nil {
-		l = &line{waiting: []place{{id, o.now()}}}
-		o.lines[key] = l
+		l = &keyQueue{waiting: []heldMessage{{id, o.now()}}}
+		o.queues[key] = l
 		o.held++
 	}
 	l.failures++
-	l.reason, l.done = reason, done
-	l.until = o.now().Add(max(after, httpx.Backoff(firstPause, mostPause, l.failures)))
+	l.reason, l.finalVerdicts = reason, done
+	l.until = o.now().Add(max(after, httpx.Backoff(firstPause, maxPause, l.failures)))
 }
 
-// done is what has become of a message that is next, as far as that was decided before.
-func (o *order) done(key string) map[string]runtime.Verdict {
-	if l := o.lines[key]; l != nil {
-		return l.done
+// finalVerdicts returns the verdicts of the next message of a key that earlier tries have decided, by subscription.
+func (o *keyOrder) finalVerdicts(key string) map[string]runtime.Verdict {
+	if l := o.queues[key]; l != nil {
+		return l.finalVerdicts
 	}
 	return nil
 }
 
-// settle says that a message which was next is done.
-func (o *order) settle(key string) {
-	if l := o.lines[key]; l != nil {
-		o.pop(key, l)
+// markDone records that the next message of a key is done.
+func (o *keyOrder) markDone(key string) {
+	if l := o.queues[key]; l != nil {
+		o.removeFirst(key, l)
 	}
 }
 
-// pause is how long it takes until one of the keys may be tried.
-func (o *order) pause(keys map[string]bool) time.Duration {
-	wait := mostPause
+// retryDelay returns how long it takes until a message of one of the keys may be tried.
+func (o *keyOrder) retryDelay(keys map[string]bool) time.Duration {
+	wait := maxPause
 	for key := range keys {
-		if l := o.lines[key]; l != nil {
+		if l := o.queues[key]; l != nil {
 			wait = min(wait, l.until.Sub(o.now()))
 		} else {
 			wait = min(wait, firstPause)
@@ -132,18 +132,18 @@ func (o *order) pause(keys map[string]bool) time.Duration {
 	return max(wait, time.Millisecond)
 }
 
-// sweep forgets, now and then, those that have not come for too long; all of them where nothing is held.
-func (o *order) sweep() {
+// removeExpired removes, from time to time, the messages that have not come again for too long. With a hold of 0 it removes all messages.
+func (o *keyOrder) removeExpired() {
 	if o.hold <= 0 {
-		clear(o.lines)
+		clear(o.queues)
 		o.held = 0
 		return
 	}
-	if o.now().Sub(o.swept) < o.hold/2 {
+	if o.now().Sub(o.expiredAt) < o.hold/2 {
 		return
 	}
-	o.swept = o.now()
-	for key := range o.lines {
-		o.line(key)
+	o.expiredAt = o.now()
+	for key := range o.queues {
+		o.queueOf(key)
 	}
 }

@@ -128,7 +128,7 @@ func TestNothingOvertakesAndNothingIsLost(t *testing.T) {
 				for _, e := range batch {
 					all = append(all, messageOf(e.user, e.id))
 				}
-				s.send(t.Context(), all)
+				s.sendAll(t.Context(), all)
 				for i, m := range all {
 					if !m.decided {
 						back = append(back, batch[i])
@@ -137,7 +137,7 @@ func TestNothingOvertakesAndNothingIsLost(t *testing.T) {
 				time.Sleep(time.Minute)
 			}
 			assert.Equal(t, want, l.taken)
-			assert.Empty(t, s.order.lines)
+			assert.Empty(t, s.order.queues)
 			assert.Zero(t, s.order.held)
 		})
 	}
@@ -152,10 +152,10 @@ func TestOthersGoOn(t *testing.T) {
 	}}
 	s := sender{plans: []*runtime.Plan{l.plan(t)}, order: newOrder(time.Hour, time.Now), parallel: 4}
 	all := []*message{messageOf("u1", "bad"), messageOf("u2", "x"), messageOf("u1", "behind")}
-	s.send(t.Context(), all)
+	s.sendAll(t.Context(), all)
 	assert.Equal(t, []bool{false, true, false}, []bool{all[0].decided, all[1].decided, all[2].decided})
-	assert.Contains(t, all[2].err().Error(), "waits for an earlier event")
-	assert.Contains(t, all[0].err().Error(), "main a: later (retry, status 503)")
+	assert.Contains(t, all[2].asError().Error(), "waits for an earlier event")
+	assert.Contains(t, all[0].asError().Error(), "main a: later (retry, status 503)")
 	assert.NotContains(t, l.taken, "a u1")
 }
 
@@ -170,21 +170,21 @@ func TestHoldEnds(t *testing.T) {
 			return nil
 		}}
 		s := sender{plans: []*runtime.Plan{l.plan(t)}, order: newOrder(time.Minute, time.Now), parallel: 1}
-		s.send(t.Context(), []*message{messageOf("u", "gone")})
+		s.sendAll(t.Context(), []*message{messageOf("u", "gone")})
 		broken = false
 		behind := messageOf("u", "behind")
 		time.Sleep(50 * time.Second)
-		s.send(t.Context(), []*message{behind})
+		s.sendAll(t.Context(), []*message{behind})
 		require.False(t, behind.decided)
 		time.Sleep(15 * time.Second)
-		s.send(t.Context(), []*message{behind})
+		s.sendAll(t.Context(), []*message{behind})
 		assert.True(t, behind.decided)
 		assert.Equal(t, []string{"behind"}, l.taken["a u"])
 
 		broken = true
-		s.send(t.Context(), []*message{messageOf("v", "gone")})
+		s.sendAll(t.Context(), []*message{messageOf("v", "gone")})
 		time.Sleep(3 * time.Minute)
-		s.order.sweep()
+		s.order.removeExpired()
 		assert.Zero(t, s.order.held, "nobody asks for v again")
 	})
 }
@@ -203,13 +203,13 @@ func TestNoHold(t *testing.T) {
 		s := sender{plans: []*runtime.Plan{l.plan(t)}, order: newOrder(0, time.Now), retryFor: 20 * time.Second, parallel: 1}
 		start := time.Now()
 		bad, behind := messageOf("u", "bad"), messageOf("u", "behind")
-		s.send(t.Context(), []*message{bad, behind})
+		s.sendAll(t.Context(), []*message{bad, behind})
 		assert.False(t, bad.decided || behind.decided)
 		assert.LessOrEqual(t, time.Since(start), 20*time.Second)
 		assert.Greater(t, tries, 4)
-		s.send(t.Context(), []*message{behind})
+		s.sendAll(t.Context(), []*message{behind})
 		assert.True(t, behind.decided)
-		assert.Empty(t, s.order.lines)
+		assert.Empty(t, s.order.queues)
 	})
 }
 
@@ -228,12 +228,12 @@ func TestRetryAfter(t *testing.T) {
 		}}
 		s := sender{plans: []*runtime.Plan{l.plan(t)}, order: newOrder(time.Hour, time.Now), parallel: 1}
 		for range 10 {
-			s.send(t.Context(), []*message{messageOf("u", "m")})
+			s.sendAll(t.Context(), []*message{messageOf("u", "m")})
 			time.Sleep(time.Second)
 		}
 		assert.Equal(t, 1, tries)
 		time.Sleep(time.Minute)
-		s.send(t.Context(), []*message{messageOf("u", "m")})
+		s.sendAll(t.Context(), []*message{messageOf("u", "m")})
 		assert.Equal(t, 2, tries)
 		assert.Equal(t, []string{"m"}, l.taken["b u"], "the other subscription has it once")
 	})

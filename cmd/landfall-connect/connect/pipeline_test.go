@@ -154,7 +154,7 @@ func TestVerdictsAreMetadata(t *testing.T) {
 	assert.Equal(t, []string{"delivered", "skipped", "refused", "refused"}, outcomes)
 	assert.Contains(t, metadata[0]["landfall_verdicts"], `{"instance":"braze-main","subscription":"Audience events","outcome":"delivered","status":20`)
 	assert.Empty(t, errs[0]+errs[1])
-	assert.Contains(t, errs[2], "no event")
+	assert.Contains(t, errs[2], "not an event")
 	assert.Contains(t, errs[3], metadata[3]["landfall_reason"])
 	assert.NotEmpty(t, metadata[3]["landfall_reason"])
 }
@@ -166,7 +166,7 @@ func TestMapMakesPayloads(t *testing.T) {
 	assert.Equal(t, "syncAudiences", metadata[0]["landfall_action"])
 	assert.Equal(t, "Audience events", metadata[0]["landfall_subscription"])
 	assert.Empty(t, errs[0])
-	assert.NotEmpty(t, errs[1], "a line that is no event")
+	assert.NotEmpty(t, errs[1], "a line that is not an event")
 }
 
 // Refused messages go where the pipeline says.

@@ -10,15 +10,15 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// result is what has become of a message.
+// result is the result of delivering a message.
 type result struct {
-	verdicts []runtime.Verdict // one for each subscription that chose it
-	waits    string            // why it was not tried
-	decided  bool              // it is done
+	verdicts   []runtime.Verdict // one for each matching subscription
+	waitReason string            // why the message was not tried
+	decided    bool              // the message is done: it needs no further try
 }
 
-// worst is the first verdict with an outcome.
-func (r result) worst(outcome runtime.Outcome) (runtime.Verdict, bool) {
+// firstWith returns the first verdict with an outcome.
+func (r result) firstWith(outcome runtime.Outcome) (runtime.Verdict, bool) {
 	for _, v := range r.verdicts {
 		if v.Outcome == outcome {
 			return v, true
@@ -27,22 +27,22 @@ func (r result) worst(outcome runtime.Outcome) (runtime.Verdict, bool) {
 	return runtime.Verdict{}, false
 }
 
-// verdict is the one that stands for all: the worst.
-func (r result) verdict() runtime.Verdict {
-	if !r.decided && r.waits != "" {
-		return runtime.Verdict{Outcome: runtime.Retry, Status: 503, Reason: r.waits}
+// overallVerdict returns the worst of the verdicts.
+func (r result) overallVerdict() runtime.Verdict {
+	if !r.decided && r.waitReason != "" {
+		return runtime.Verdict{Outcome: runtime.Retry, Status: 503, Reason: r.waitReason}
 	}
 	for _, outcome := range []runtime.Outcome{runtime.Retry, runtime.Refused, runtime.Delivered, runtime.Skipped} {
-		if v, ok := r.worst(outcome); ok {
+		if v, ok := r.firstWith(outcome); ok {
 			return v
 		}
 	}
 	return runtime.Verdict{Outcome: runtime.Retry, Status: 503, Reason: "not tried"}
 }
 
-// err is what stands against a result, nil where it is done.
-func (r result) err() error {
-	v := r.verdict()
+// asError returns the error of a message that was refused or is to be tried again, otherwise nil.
+func (r result) asError() error {
+	v := r.overallVerdict()
 	switch {
 	case v.Outcome != runtime.Retry && v.Outcome != runtime.Refused:
 		return nil
@@ -52,9 +52,9 @@ func (r result) err() error {
 	return fmt.Errorf("%s %s: %s (%s, status %d)", v.Instance, v.Subscription, v.Reason, v.Outcome, v.Status)
 }
 
-// describe writes a result into a message's metadata.
-func (r result) describe(m *service.Message) {
-	v := r.verdict()
+// setMetadata writes the result into a message's metadata.
+func (r result) setMetadata(m *service.Message) {
+	v := r.overallVerdict()
 	m.MetaSetMut("landfall_outcome", string(v.Outcome))
 	m.MetaSetMut("landfall_status", v.Status)
 	m.MetaSetMut("landfall_reason", v.Reason)
