@@ -22,7 +22,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// ledger is a remote that fails as it is told to, and keeps what it takes.
+// ledger is a remote that fails on demand and records the events it accepts.
 type ledger struct {
 	mu    sync.Mutex
 	fail  func(subscription, id string) error
@@ -37,7 +37,7 @@ type payload struct{ user, id string }
 
 func (p *payload) Decode(v event.Value) { p.user, p.id = v.Get("user").Str(), v.Get("id").Str() }
 
-// plan takes every event twice, in batches of at most three.
+// plan returns a plan that delivers every event twice, for two subscriptions, in batches of at most three.
 func (l *ledger) plan(t *testing.T) *runtime.Plan {
 	plugin := destination.Plugin{
 		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(`
@@ -93,8 +93,8 @@ func messageOf(user, id string) *message {
 
 func later() error { return fault.FromStatus(503, "later") }
 
-// Whatever fails and in whichever order what failed comes again: each user's events are taken once, in their order.
-func TestNothingOvertakesAndNothingIsLost(t *testing.T) {
+// Each user's events are delivered once and in order, whichever of them fail, and in whichever order they come again.
+func TestOrderIsKeptAndNothingIsLost(t *testing.T) {
 	for seed := range uint64(30) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
@@ -143,7 +143,7 @@ func TestNothingOvertakesAndNothingIsLost(t *testing.T) {
 	}
 }
 
-func TestOthersGoOn(t *testing.T) {
+func TestOtherUsersContinue(t *testing.T) {
 	l := &ledger{taken: map[string][]string{}, fail: func(_, id string) error {
 		if id == "bad" {
 			return later()
@@ -159,7 +159,7 @@ func TestOthersGoOn(t *testing.T) {
 	assert.NotContains(t, l.taken, "a u1")
 }
 
-// One that never comes again holds its user's others back for a while, and no longer.
+// A message that never comes again holds back its user's messages only for the hold time.
 func TestHoldEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := true
@@ -185,11 +185,11 @@ func TestHoldEnds(t *testing.T) {
 		s.sendAll(t.Context(), []*message{messageOf("v", "gone")})
 		time.Sleep(3 * time.Minute)
 		s.order.removeExpired()
-		assert.Zero(t, s.order.held, "nobody asks for v again")
+		assert.Zero(t, s.order.held, "v has no more messages")
 	})
 }
 
-// With no hold a message that was given up holds nobody back.
+// With a hold of 0, a message that was given up holds back no other.
 func TestNoHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0
@@ -213,7 +213,7 @@ func TestNoHold(t *testing.T) {
 	})
 }
 
-// What a remote asks for is waited for.
+// A message is not tried before the remote's Retry-After has passed.
 func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0

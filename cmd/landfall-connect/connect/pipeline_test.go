@@ -28,7 +28,7 @@ func environment(t *testing.T) *service.Environment {
 	return env
 }
 
-// newSandbox is a sandbox of Braze on a port.
+// newSandbox starts a Braze sandbox.
 func newSandbox(t *testing.T) *httptest.Server {
 	registry, err := destinations.Registry()
 	require.NoError(t, err)
@@ -39,7 +39,7 @@ func newSandbox(t *testing.T) *httptest.Server {
 	return server
 }
 
-// run runs a pipeline to its end.
+// run runs a pipeline until its input ends.
 func run(t *testing.T, env *service.Environment, yaml, sandboxURL string, consume service.MessageHandlerFunc) {
 	builder := env.NewStreamBuilder()
 	builder.SetEnvVarLookupFunc(func(name string) (string, bool) {
@@ -64,7 +64,7 @@ func example(t *testing.T) string {
 	return string(text)
 }
 
-// stateOf is what a sandbox holds, and how many of its requests went wrong.
+// stateOf returns the cohorts of a sandbox as JSON, and the number of injected faults.
 func stateOf(t *testing.T, url string) (cohorts string, faults int) {
 	get := func(name string) []byte {
 		answer, err := http.Get(url + "/__sandbox/" + name)
@@ -95,7 +95,7 @@ func stateOf(t *testing.T, url string) (cohorts string, faults int) {
 	return string(text), faults
 }
 
-// The example loses nothing, whatever goes wrong on the way: the cohorts are those of a run in which nothing did.
+// The example pipeline loses nothing when requests fail: the cohorts are the same as without failures.
 func TestExampleLosesNothing(t *testing.T) {
 	t.Chdir("..")
 	env := environment(t)
@@ -120,7 +120,7 @@ no event
 {"type":"track","event":"Audience Entered","messageId":"m3","properties":{"audience_key":"vip","vip":true},"context":{"personas":{"computation_class":"audience","computation_id":"aud_1","computation_key":"vip"}}}
 `
 
-// through runs messages through processors.
+// through runs messages through processors and returns their contents, metadata and errors.
 func through(t *testing.T, processors string) (contents []string, metadata []map[string]string, errs []string) {
 	file := t.TempDir() + "/events.ndjson"
 	require.NoError(t, os.WriteFile(file, []byte(two), 0o600))
@@ -169,7 +169,7 @@ func TestMapMakesPayloads(t *testing.T) {
 	assert.NotEmpty(t, errs[1], "a line that is not an event")
 }
 
-// Refused messages go where the pipeline says.
+// Refused messages go to the fallback output.
 func TestDeadLetters(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(dir+"/events.ndjson", []byte(two), 0o600))
@@ -220,7 +220,7 @@ func TestLintAndMistakes(t *testing.T) {
 	}
 }
 
-// The examples in the components' documentation are valid.
+// The examples in the documentation of the components are valid.
 func TestExamplesOfTheDocs(t *testing.T) {
 	env := environment(t)
 	linter, checked := env.FullConfigSchema("", "").NewStreamConfigLinter(), 0
