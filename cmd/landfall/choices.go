@@ -50,7 +50,7 @@ func newChoices(s streams) *cobra.Command {
 // dynamicActions returns the actions of an instance that have dynamic fields.
 func (c *choicesCommand) dynamicActions(in instance) (actions []string) {
 	for _, key := range in.plan.Definition().ActionKeys() {
-		if len(in.plan.Dynamic(key)) > 0 {
+		if len(in.plan.DynamicFields(key)) > 0 {
 			actions = append(actions, key)
 		}
 	}
@@ -70,7 +70,7 @@ func (c *choicesCommand) run(ctx context.Context) error {
 	if c.action == "" {
 		return misuse("say which action: --action %s", strings.Join(actions, " or --action "))
 	}
-	if fields := plan.Dynamic(c.action); c.field == "" || len(fields) == 0 {
+	if fields := plan.DynamicFields(c.action); c.field == "" || len(fields) == 0 {
 		if !slices.Contains(actions, c.action) {
 			return misuse("no field of the action %q has choices to fetch; give one of %s", c.action, strings.Join(actions, ", "))
 		}

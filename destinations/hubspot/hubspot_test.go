@@ -110,7 +110,7 @@ func TestChoicesComePageByPage(t *testing.T) {
 	}
 	r := sandboxtest.Start(t, hubspot.Plugin(), map[string][]string{"owner": owners})
 	plan := r.Plan(instance, withToken("t"))
-	assert.Equal(t, []string{"hubspot_owner_id", "properties"}, plan.Dynamic("upsertContact"))
+	assert.Equal(t, []string{"hubspot_owner_id", "properties"}, plan.DynamicFields("upsertContact"))
 	page, found := "", 0
 	for pages := 0; ; pages++ {
 		got, err := plan.Choices(t.Context(), "upsertContact", "hubspot_owner_id", "", page, event.Value{})

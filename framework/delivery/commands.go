@@ -220,7 +220,7 @@ func (p *partition) newLetterTask(l *DeadLetter, pg *page, i int, stopped bool) 
 		t.item.Subscription, t.item.Event = s, e
 		return t
 	}
-	t.item = runtime.Item{Subscription: runtime.Gone(l.Subscription), Event: e}
+	t.item = runtime.Item{Subscription: runtime.RemovedSubscription(l.Subscription), Event: e}
 	if t.refusal == nil {
 		t.refusal = &runtime.Verdict{Reason: fmt.Sprintf("the subscription %q no longer exists", l.Subscription), Code: fault.CodeInvalidEvent}
 	}

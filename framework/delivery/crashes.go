@@ -244,7 +244,7 @@ var stoppedProcess = runtime.Verdict{
 
 // refuseStopped returns tasks refused with stoppedProcess for all subscriptions that the event may match.
 func (r *pageReader) refuseStopped(i int, e event.Event) (tasks []*task) {
-	for _, s := range r.partition.worker.instance.Plan.Choose(e, nil) {
+	for _, s := range r.partition.worker.instance.Plan.Candidates(e, nil) {
 		if r.onlySubscription != "" && r.onlySubscription != s.Name() {
 			continue
 		}

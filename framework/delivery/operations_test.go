@@ -147,7 +147,7 @@ func TestSlowOperationIsParked(t *testing.T) {
 	waitForCounts(t, runner, map[string]int64{"events": 3, "parked": 3})
 	var reasons []string
 	require.NoError(t, q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error { reasons = append(reasons, l.Reason); return nil }))
-	assert.Contains(t, reasons[0], "it takes longer than 50ms: the destination works on it as the operation imp1/u0")
+	assert.Contains(t, reasons[0], "it takes longer than 50ms: the destination is processing it; its operation is imp1/u0")
 	remote.FinishAll()
 	_, err := q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{Instance: "main"})
 	require.NoError(t, err)

@@ -115,7 +115,7 @@ func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []r
 	if f := r.partition.worker.runner.settings.beforeMapping; f != nil {
 		f(e)
 	}
-	for _, s := range plan.Choose(e, nil) {
+	for _, s := range plan.Candidates(e, nil) {
 		if r.onlySubscription != "" && r.onlySubscription != s.Name() {
 			continue
 		}

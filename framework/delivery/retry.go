@@ -17,7 +17,7 @@ func (w *worker) suspendInstance(reason string) {
 	w.runner.log.Error("the instance is suspended, and its events wait", "instance", w.id, "reason", reason)
 	w.goroutines.Go(func() {
 		for w.sleepFor(time.Second) {
-			err := w.instance.Plan.Authorized(w.ctx)
+			err := w.instance.Plan.CheckLogin(w.ctx)
 			w.mu.Lock()
 			if err == nil {
 				w.suspendReason = ""

@@ -331,7 +331,7 @@ func ExampleHandler_poll() {
 	send(plan, ada)
 	// Output:
 	// POST /imports
-	// → pending the destination works on it as the operation imp7
+	// → pending the destination is processing it; its operation is imp7
 	// GET /imports/imp7
 	// → delivered
 }

@@ -19,12 +19,12 @@ func TestWhatIsPendingIsAskedForAndNotSentAgain(t *testing.T) {
 	const subscription = `{"name":"s","action":"importUser"}`
 	plan := hooked(t, remote, state, subscription)
 	got := plan.RunBatch(t.Context(), list)
-	assert.Equal(t, []string{"pending 202  the destination works on it as the operation imp1/a", "pending 202  the destination works on it as the operation imp1/bad"}, outcomes(got))
+	assert.Equal(t, []string{"pending 202  the destination is processing it; its operation is imp1/a", "pending 202  the destination is processing it; its operation is imp1/bad"}, outcomes(got))
 	assert.Equal(t, "imp1/a", got[0][0].Operation)
 
 	restarted := hooked(t, remote, state, subscription)
 	assert.Equal(t, []string{
-		"pending 202  the destination works on it as the operation imp1/a", "refused 400 PAYLOAD_VALIDATION_FAILED the import has refused the user",
+		"pending 202  the destination is processing it; its operation is imp1/a", "refused 400 PAYLOAD_VALIDATION_FAILED the import has refused the user",
 	}, outcomes(restarted.RunBatch(t.Context(), list)))
 	remote.FailNext(1)
 	assert.Equal(t, []string{"retry 503 SERVICE_UNAVAILABLE down"}, outcomes(restarted.RunBatch(t.Context(), list[:1])), "it is not known what became of it")

@@ -17,41 +17,41 @@ import (
 )
 
 const (
-	audienceState = "landfall/audience/" // the state's key of an audience's external id, or of the claim of who creates it
-	claimPrefix   = "claim "             // of a claim, before the Unix time at which it ends
+	audienceState = "landfall/audience/" // prefix of the state's keys; a value is the audience's external id, or the claim of the process that creates it
+	claimPrefix   = "claim "             // precedes the Unix time at which a claim expires
 	claimFor      = 2 * time.Minute      // longer than a request takes
 )
 
-// Audience is one that the destination creates.
+// Audience is an audience that the destination creates.
 type Audience struct {
-	Key        string // what its events call it
-	ID         string // context.personas.computation_id; "" where it is not known
+	Key        string // context.personas.computation_key
+	ID         string // context.personas.computation_id; "" if unknown
 	Name       string
 	ExternalID string // at the remote; "" before it is created
 }
 
-// pendingAudience is the audience of an event, with the settings that its event has.
+// pendingAudience is the audience of an event with the settings from that event.
 type pendingAudience struct {
 	Audience
 	settings event.Value
 }
 
-// audienceCreator creates audiences, each once.
+// audienceCreator creates each audience once.
 type audienceCreator struct {
 	plan        *Plan
 	create, get func(context.Context, destination.AudienceInput) (string, error)
 	schema      *fieldschema.Schema
 	fields      fieldschema.Fields
-	configured  event.Value // audiences of the config by their key
+	configured  event.Value // the config's audiences by key
 	known       sync.Map    // external ids by key
 }
 
-// compileAudienceCreator is nil where the destination creates no audiences. What the config says of audiences is checked.
+// compileAudienceCreator checks the config's audiences. It returns nil if the destination creates no audiences.
 func (c *compiler) compileAudienceCreator(p *Plan) *audienceCreator {
 	place := c.instance.Pointer + "/audiences"
 	if c.plugin.CreateAudience == nil {
 		if c.instance.Audiences.Len() > 0 {
-			c.problems.Add(place, "are of no use: %s creates no audiences", c.definition.Name)
+			c.problems.Add(place, "have no effect: %s creates no audiences", c.definition.Name)
 		}
 		return nil
 	}
@@ -67,24 +67,24 @@ func (c *compiler) compileAudienceCreator(p *Plan) *audienceCreator {
 		at := place + fault.PointerKey(key) + "/settings"
 		for name := range v.Get("settings").Members() {
 			if a.fields.Get(name) == nil {
-				c.problems.Add(at+fault.PointerKey(name), "is no setting of an audience of %s%s", c.definition.Name, fault.DidYouMean(name, a.fields.Keys()))
+				c.problems.Add(at+fault.PointerKey(name), "is not a setting of audiences of %s%s", c.definition.Name, fault.DidYouMean(name, a.fields.Keys()))
 			}
 		}
-		if _, err := a.settings(key, event.Value{}); err != nil {
+		if _, err := a.resolveSettings(key, event.Value{}); err != nil {
 			c.problems.AddUnder(at, fieldschema.ProblemsOf(err))
 		}
 	}
 	return a
 }
 
-// settings are those of an audience: the defaults, the config's over them, and its event's over these.
-func (a *audienceCreator) settings(key string, said event.Value) (event.Value, error) {
+// resolveSettings returns the settings of an audience: the defaults, overridden by the config's, overridden by the event's.
+func (a *audienceCreator) resolveSettings(key string, said event.Value) (event.Value, error) {
 	configured := a.configured.Get(key).Get("settings")
 	return a.schema.Process(destination.Overlay(withDefaults(configured, a.fields), said))
 }
 
-// enrich puts the external id and the settings of an event's audience into the event. Where the audience is yet to be created, it
-// is given, and its key stands for the id until then.
+// enrich returns an event with the external id and the settings of its audience. If the audience may not exist yet, it is returned
+// too, and the event has the audience's key in place of the id.
 func (a *audienceCreator) enrich(v event.Value) (event.Value, *pendingAudience) {
 	personas := v.Get("context").Get("personas")
 	class, key := personas.Get("computation_class").Str(), personas.Get("computation_key").Str()
@@ -92,20 +92,20 @@ func (a *audienceCreator) enrich(v event.Value) (event.Value, *pendingAudience) 
 		return v, nil
 	}
 	e := &pendingAudience{settings: destination.Overlay(a.configured.Get(key).Get("settings"), personas.Get("audience_settings"))}
-	e.Key, e.ID, e.Name = key, personas.Get("computation_id").Str(), a.name(key, "")
+	e.Key, e.ID, e.Name = key, personas.Get("computation_id").Str(), a.displayName(key, "")
 	if id, ok := a.known.Load(key); ok {
 		e.ExternalID = id.(string)
-		return e.within(v), nil
+		return e.addTo(v), nil
 	}
-	return e.within(v), e
+	return e.addTo(v), e
 }
 
-func (a *audienceCreator) name(key, given string) string {
+func (a *audienceCreator) displayName(key, given string) string {
 	return cmp.Or(given, a.configured.Get(key).Get("name").Str(), key)
 }
 
-// within is the event with the audience's external id and settings.
-func (e *pendingAudience) within(v event.Value) event.Value {
+// addTo returns an event with the audience's external id and settings.
+func (e *pendingAudience) addTo(v event.Value) event.Value {
 	known := []event.Member{{Key: "external_audience_id", Value: event.NewString(cmp.Or(e.ExternalID, e.Key))}}
 	if e.settings.Len() > 0 {
 		known = append(known, event.Member{Key: "audience_settings", Value: e.settings})
@@ -115,8 +115,8 @@ func (e *pendingAudience) within(v event.Value) event.Value {
 	return destination.Overlay(v, event.NewObject([]event.Member{{Key: "context", Value: around}}))
 }
 
-// deliverAudiences delivers items behind the creation of their audiences. What belongs to one that cannot be created gets that as
-// its verdict.
+// deliverAudiences creates the audiences of items and then delivers the items. If an audience cannot be created, its items get that
+// error as their verdict.
 func (p *Plan) deliverAudiences(ctx context.Context, items []Item, slot func(i int) *Verdict) {
 	var ready []Item
 	var at []int
@@ -124,18 +124,18 @@ func (p *Plan) deliverAudiences(ctx context.Context, items []Item, slot func(i i
 	for i, item := range items {
 		if e := item.audience; e != nil {
 			if failed[e.Key] == nil {
-				_, err := p.audienceCreator.ensure(ctx, e)
+				_, err := p.audienceCreator.ensureCreated(ctx, e)
 				failed[e.Key] = fault.As(err)
 			}
 			err := failed[e.Key]
 			if err == nil {
 				var refused *Verdict
-				if item, refused = p.again(item); refused != nil {
+				if item, refused = p.remapItem(item); refused != nil {
 					*slot(i) = *refused
 					continue
 				}
 			} else {
-				*slot(i) = p.failed(item.Subscription, err, fault.ReporterDestination)
+				*slot(i) = p.failedVerdict(item.Subscription, err, fault.ReporterDestination)
 				continue
 			}
 		}
@@ -143,27 +143,28 @@ func (p *Plan) deliverAudiences(ctx context.Context, items []Item, slot func(i i
 	}
 	if len(ready) > 0 {
 		divisions := maxDivisions
-		p.isolate(ctx, ready, func(i int) *Verdict { return slot(at[i]) }, &divisions)
+		p.sendIsolating(ctx, ready, func(i int) *Verdict { return slot(at[i]) }, &divisions)
 	}
 }
 
-// again maps the event of an item once more, now that its audience is there.
-func (p *Plan) again(item Item) (Item, *Verdict) {
+// remapItem maps the event of an item again, after its audience was created.
+func (p *Plan) remapItem(item Item) (Item, *Verdict) {
 	what, _ := p.audienceCreator.enrich(item.Event.Value())
 	payload, err := item.Subscription.mapping.Resolve(what)
 	if err == nil {
 		payload, err = item.Subscription.schema.Process(payload)
 	}
 	if err != nil {
-		v := p.failed(item.Subscription, fault.As(err), fault.ReporterIntegrations)
+		v := p.failedVerdict(item.Subscription, fault.As(err), fault.ReporterIntegrations)
 		return item, &v
 	}
 	item.Payload, item.audience = payload, nil
 	return item, nil
 }
 
-// ensure is the external id of an audience, which is created where there is none. One process does that at a time.
-func (a *audienceCreator) ensure(ctx context.Context, e *pendingAudience) (created bool, err error) {
+// ensureCreated sets the external id of an audience, and creates the audience if it has none. A claim in the state lets one process
+// at a time create it.
+func (a *audienceCreator) ensureCreated(ctx context.Context, e *pendingAudience) (created bool, err error) {
 	release, err := a.plan.deps.Locks.Lock(ctx, audienceState+e.Key)
 	if err != nil {
 		return false, fault.ConnectionFailed(err)
@@ -174,32 +175,32 @@ func (a *audienceCreator) ensure(ctx context.Context, e *pendingAudience) (creat
 	if err != nil {
 		return false, err
 	}
-	if id, ok := externalOf(value); ok {
+	if id, ok := parseExternalID(value); ok {
 		e.ExternalID = id
 		a.known.Store(e.Key, id)
 		return false, nil
 	}
-	settings, err := a.settings(e.Key, e.settings)
+	settings, err := a.resolveSettings(e.Key, e.settings)
 	if err != nil {
 		return false, fault.Invalid("the settings of the audience %s: %v", e.Key, err)
 	}
 	now := a.plan.deps.Now()
 	if ends, _ := strconv.ParseInt(strings.TrimPrefix(value, claimPrefix), 10, 64); now.Unix() < ends {
-		return false, elsewhere(e.Key)
+		return false, errCreatedElsewhere(e.Key)
 	}
 	claim := claimPrefix + strconv.FormatInt(now.Add(claimFor).Unix(), 10)
 	switch ok, err := state.Swap(ctx, key, value, claim); {
 	case err != nil:
 		return false, err
 	case !ok:
-		return false, elsewhere(e.Key)
+		return false, errCreatedElsewhere(e.Key)
 	}
-	id, err := a.call(ctx, a.create, e, settings)
+	id, err := a.callHandler(ctx, a.create, e, settings)
 	if err == nil && id == "" {
-		err = fault.As(fmt.Errorf("the destination gave the audience %s no id", e.Key))
+		err = fault.As(fmt.Errorf("the destination returned no id for the audience %s", e.Key))
 	}
 	if err != nil {
-		_, _ = state.Swap(context.WithoutCancel(ctx), key, claim, "") // where that fails, the claim ends by itself
+		_, _ = state.Swap(context.WithoutCancel(ctx), key, claim, "") // if that fails, the claim expires
 		return false, err
 	}
 	if err := state.Put(context.WithoutCancel(ctx), key, id); err != nil {
@@ -210,18 +211,18 @@ func (a *audienceCreator) ensure(ctx context.Context, e *pendingAudience) (creat
 	return true, nil
 }
 
-// externalOf is the external id that a value of the state is; ok is false for none and for a claim.
-func externalOf(value string) (id string, ok bool) {
+// parseExternalID returns the external id in a value of the state. ok is false if the value is empty or a claim.
+func parseExternalID(value string) (id string, ok bool) {
 	return value, value != "" && !strings.HasPrefix(value, claimPrefix)
 }
 
-func elsewhere(key string) error {
+func errCreatedElsewhere(key string) error {
 	e := fault.FromStatus(423, fmt.Sprintf("another process is creating the audience %s", key))
 	e.RetryAfter = time.Second
 	return e
 }
 
-func (a *audienceCreator) call(ctx context.Context, f func(context.Context, destination.AudienceInput) (string, error), e *pendingAudience, settings event.Value) (id string, err error) {
+func (a *audienceCreator) callHandler(ctx context.Context, f func(context.Context, destination.AudienceInput) (string, error), e *pendingAudience, settings event.Value) (id string, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = &fault.Error{Code: fault.CodeInternal, Status: 500, Message: fmt.Sprintf("the handler panicked: %v", r)}
@@ -233,41 +234,41 @@ func (a *audienceCreator) call(ctx context.Context, f func(context.Context, dest
 	})
 }
 
-// CreatesAudiences tells whether the destination creates audiences.
+// CreatesAudiences reports whether the destination creates audiences.
 func (p *Plan) CreatesAudiences() bool { return p.audienceCreator != nil }
 
-// CreateAudience creates an audience at the remote where it has not been, and gives it with its external id.
+// CreateAudience creates an audience at the remote unless it was created before. It returns the audience with its external id.
 func (p *Plan) CreateAudience(ctx context.Context, in Audience) (out Audience, created bool, err error) {
 	e := &pendingAudience{Audience: in}
-	e.Name = p.audienceCreator.name(in.Key, in.Name)
-	created, err = p.audienceCreator.ensure(ctx, e)
+	e.Name = p.audienceCreator.displayName(in.Key, in.Name)
+	created, err = p.audienceCreator.ensureCreated(ctx, e)
 	return e.Audience, created, err
 }
 
-// errNoAudience is of an audience that has not been created.
-var errNoAudience = errors.New("it has not been created: no event of it has been delivered, and nobody has called landfall audience create")
+// errNoAudience means that an audience has not been created.
+var errNoAudience = errors.New("it has not been created: that happens with its first event, or with landfall audience create")
 
-// GetAudience finds an audience that has been created, or that has the external id given, and asks the remote whether it is there,
-// where the destination can.
+// GetAudience returns an audience that was created before, or the one with in.ExternalID. If the destination can look up audiences,
+// GetAudience checks that the remote has it.
 func (p *Plan) GetAudience(ctx context.Context, in Audience) (Audience, error) {
 	a := p.audienceCreator
 	value, _, err := p.deps.State.Get(ctx, audienceState+in.Key)
 	if err != nil {
 		return in, err
 	}
-	id, ok := externalOf(cmp.Or(in.ExternalID, value))
+	id, ok := parseExternalID(cmp.Or(in.ExternalID, value))
 	if !ok {
 		return in, errNoAudience
 	}
 	e := &pendingAudience{Audience: in}
-	e.ExternalID, e.Name = id, a.name(in.Key, in.Name)
+	e.ExternalID, e.Name = id, a.displayName(in.Key, in.Name)
 	if a.get == nil {
 		return e.Audience, nil
 	}
-	settings, err := a.settings(in.Key, event.Value{})
+	settings, err := a.resolveSettings(in.Key, event.Value{})
 	if err != nil {
 		return e.Audience, err
 	}
-	_, err = a.call(ctx, a.get, e, settings)
+	_, err = a.callHandler(ctx, a.get, e, settings)
 	return e.Audience, err
 }

@@ -90,7 +90,7 @@ func TestAudiencesOfTheConfigAreChecked(t *testing.T) {
 	in := config.InstanceOf(event.MustParse(`{"id":"i","settings":{"key":"k"},"audiences":{"a":{"settings":{"ownr":"x"}},"b":{"settings":{"owner":"x","days":1000}}},"subscriptions":[]}`))
 	_, err := runtime.New(sample.Plugin(), sampleDefinition(t), in, runtime.Host{})
 	assert.Equal(t, []string{
-		`/audiences/a/settings/ownr is no setting of an audience of Sample (did you mean "owner"?)`,
+		`/audiences/a/settings/ownr is not a setting of audiences of Sample (did you mean "owner"?)`,
 		`/audiences/a/settings/owner Owner is required but missing`,
 		`/audiences/b/settings/days Days should be at most 540 but is 1000`,
 	}, problemLines(err))
@@ -98,7 +98,7 @@ func TestAudiencesOfTheConfigAreChecked(t *testing.T) {
 	d, err := p.Load()
 	require.NoError(t, err)
 	_, err = runtime.New(p, d, in, runtime.Host{})
-	assert.ErrorContains(t, err, "are of no use: Acme creates no audiences")
+	assert.ErrorContains(t, err, "have no effect: Acme creates no audiences")
 	p.CreateAudience = sample.Plugin().CreateAudience
 	_, err = p.Load()
 	assert.ErrorContains(t, err, "audienceConfig does not have the mode synced")

@@ -37,7 +37,7 @@ func sampleInstance(subscriptions string) config.Instance {
 
 func TestChoicesAreFetchedByQueryAndPage(t *testing.T) {
 	plan, _ := sampled(t, `[]`, runtime.Host{})
-	assert.Equal(t, []string{"address.city", "list"}, plan.Dynamic("upsertUser"))
+	assert.Equal(t, []string{"address.city", "list"}, plan.DynamicFields("upsertUser"))
 	for _, c := range []struct{ field, query, page, want string }{
 		{"list", "", "", "Buyers=l1 Readers=l2, next 2"},
 		{"list", "", "2", "Bystanders=l3"},
@@ -65,7 +65,7 @@ func TestChoicesAreFetchedByQueryAndPage(t *testing.T) {
 	_, err := plan.Choices(t.Context(), "upsertUsr", "list", "", "", event.Value{})
 	assert.EqualError(t, err, `Sample has no action "upsertUsr" (did you mean "upsertUser"?)`)
 	_, err = plan.Choices(t.Context(), "upsertUser", "lst", "", "", event.Value{})
-	assert.EqualError(t, err, `the field "lst" of upsertUser has no choices that are fetched (did you mean "list"?)`)
+	assert.EqualError(t, err, `the field "lst" of upsertUser has no choices to fetch (did you mean "list"?)`)
 }
 
 func TestChoicesOfWhatIsNotDeclaredAreRefused(t *testing.T) {
@@ -141,10 +141,10 @@ func TestModesThatAreNotOfferedHaveTheirPlace(t *testing.T) {
 		{"name":"c","action":"upsertUser","mapping":{"__segment_internal_sync_mode":{"@path":"$.mode"},"__segment_internal_matching_key":5}},
 		{"name":"d","action":"upsertUser","syncMode":"add","mapping":{"__segment_internal_sync_mode":"upsert"}}]`), runtime.Host{})
 	assert.Equal(t, []string{
-		`/subscriptions/0/syncMode is no sync mode of upsertUser; there are upsert, add`,
-		`/subscriptions/1/mapping/__segment_internal_sync_mode is no sync mode of upsertUser (did you mean "upsert"?); there are upsert, add`,
-		`/subscriptions/2/mapping/__segment_internal_matching_key should be a text but is a number: it is the same for all events`,
-		`/subscriptions/2/mapping/__segment_internal_sync_mode should be a text but is an object: it is the same for all events`,
+		`/subscriptions/0/syncMode is not a sync mode of upsertUser; its sync modes are upsert, add`,
+		`/subscriptions/1/mapping/__segment_internal_sync_mode is not a sync mode of upsertUser (did you mean "upsert"?); its sync modes are upsert, add`,
+		`/subscriptions/2/mapping/__segment_internal_matching_key should be a string but is a number: it cannot depend on the event`,
+		`/subscriptions/2/mapping/__segment_internal_sync_mode should be a string but is an object: it cannot depend on the event`,
 		`/subscriptions/3/syncMode is add but the mapping says upsert`,
 	}, problemLines(err))
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// NeedsLogin tells whether somebody has to log in for an instance, unless its host has tokens for it.
+// NeedsLogin reports whether an instance requires a login, unless its host supplies tokens.
 func NeedsLogin(d *destination.Definition, in config.Instance) bool {
 	return d.TakesToken && in.AccessToken == "" && (d.Scheme == "oauth2" || in.Auth.Len() > 0)
 }
 
-// authorize finds where the instance's tokens come from: its config, a login, or the host; nil where it takes none.
+// authorize returns the source of the instance's tokens: its config, the host or a login. It returns nil if the instance takes none.
 func (c *compiler) authorize(p *Plan) tokens {
 	place, auth := c.instance.Pointer+"/auth", c.instance.Auth
 	host, instance := c.host.Token, c.instance.ID
@@ -25,7 +25,7 @@ func (c *compiler) authorize(p *Plan) tokens {
 	switch {
 	case !c.definition.TakesToken:
 		if auth.Len() > 0 {
-			c.problems.Add(place, "%s takes no access token", c.definition.Name)
+			c.problems.Add(place, "%s takes no access token: remove auth", c.definition.Name)
 		}
 		return nil
 	case c.instance.AccessToken != "":
@@ -42,7 +42,7 @@ func (c *compiler) authorize(p *Plan) tokens {
 		return c.host.Logins.Source(instance, p.login).Token
 	case p.login != nil:
 		return func(context.Context, string) (string, error) {
-			return "", &fault.Error{Code: fault.CodeLogin, Status: 401, Retry: true, Message: "nothing is kept here, so there is no token"}
+			return "", &fault.Error{Code: fault.CodeLogin, Status: 401, Retry: true, Message: "this command stores no tokens, so there is no token: use the data directory in which you have logged in"}
 		}
 	case required && len(c.problems) == 0:
 		c.problems.Add(c.instance.Pointer, "needs a token: give it as auth: {accessToken: \"${TOKEN}\"}")
@@ -50,7 +50,7 @@ func (c *compiler) authorize(p *Plan) tokens {
 	return nil
 }
 
-// login is who gives the tokens of the instance.
+// login returns the remote that issues tokens for the instance after a login.
 func (c *compiler) login(spec, settings event.Value) *oauth.Remote {
 	auth, place := c.instance.Auth, c.instance.Pointer
 	if auth.Len() > 0 {
@@ -77,17 +77,17 @@ func (c *compiler) login(spec, settings event.Value) *oauth.Remote {
 	return r
 }
 
-// Resume ends the pauses that the remote's rate limits have asked for, so that the next request is sent at once.
+// Resume ends the pauses that the remote requested with its rate limits. The next request is sent at once.
 func (p *Plan) Resume() {
 	p.limiter.Resume()
 	p.tokenLimiter.Resume()
 }
 
-// Login is who gives the instance's tokens after a login; nil where none is needed.
+// Login returns the remote that issues tokens after a login, or nil if the instance needs no login.
 func (p *Plan) Login() *oauth.Remote { return p.login }
 
-// Authorized tells why nothing can be delivered until somebody logs in, nil where that is not so.
-func (p *Plan) Authorized(ctx context.Context) error {
+// CheckLogin returns the reason why the instance needs a login before it can deliver, or nil.
+func (p *Plan) CheckLogin(ctx context.Context) error {
 	if p.tokens == nil {
 		return nil
 	}

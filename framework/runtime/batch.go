@@ -11,12 +11,12 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// reserved are the reserved fields that an action has, nil for others. A payload has no others.
+// reserved holds the keys of an action's reserved fields, such as batch_size. Keys of fields that it does not have are nil.
 type reserved struct {
 	size, bytes, enable, keys *event.Key
 
-	usual int // the default of batch_size, or the bound
-	most  int // the bound of batch_size that the definition declares, or MaxBatch
+	usual int // the default of batch_size, at most the maximum
+	most  int // the maximum of batch_size that the definition declares, or MaxBatch
 }
 
 func reservedOf(fields fieldschema.Fields) reserved {
@@ -37,8 +37,8 @@ func reservedOf(fields fieldschema.Fields) reserved {
 	return r
 }
 
-// sizeOr returns v as a batch size, capped at destination.MaxBatchSize. The fallback stands for anything that is no number or is
-// below 1, which Segment writes for "as you like".
+// sizeOr returns v as a batch size, capped at destination.MaxBatchSize. It returns the fallback if v is not a number or is less than 1,
+// which Segment's configs use for the default.
 func sizeOr(v event.Value, fallback int) int {
 	if v.Kind() != event.Number || v.Float() < 1 {
 		return fallback
@@ -46,8 +46,8 @@ func sizeOr(v event.Value, fallback int) int {
 	return int(min(v.Float(), destination.MaxBatchSize))
 }
 
-// withoutBatchBounds returns fields in which batch_size and batch_bytes have no bounds: a size beyond them is capped, and no reason
-// to refuse an event.
+// withoutBatchBounds returns fields in which batch_size and batch_bytes have no bounds: a size beyond them is capped instead of refusing
+// the event.
 func withoutBatchBounds(fields fieldschema.Fields) fieldschema.Fields {
 	free := slices.Clone(fields)
 	for i := range free {
@@ -58,7 +58,7 @@ func withoutBatchBounds(fields fieldschema.Fields) fieldschema.Fields {
 	return free
 }
 
-// batchSize warns of a size of batches that a mapping asks for and does not get.
+// batchSize warns if a mapping has a batch_size above the maximum.
 func (c *compiler) batchSize(in config.Subscription, s *Subscription) {
 	asked := in.Mapping.Get(destination.BatchSize)
 	if s.reserved.size == nil || asked.Kind() != event.Number || mapping.IsDirective(in.Mapping) {
@@ -69,13 +69,12 @@ func (c *compiler) batchSize(in config.Subscription, s *Subscription) {
 		most = min(most, n)
 	}
 	if asked.Float() > float64(most) {
-		c.warnings.Add(in.Pointer+"/mapping/"+destination.BatchSize, "is %s, but %s takes %d at most: batches have %d", asked.Text(), s.action.Key, most, most)
+		c.warnings.Add(in.Pointer+"/mapping/"+destination.BatchSize, "is %s, but the maximum of %s is %d: batches have %d", asked.Text(), s.action.Key, most, most)
 	}
 }
 
-// batch sets the key and the bounds of the batches that an item may be part of, by its payload's reserved fields and by what its
-// action takes.
-func (s *Subscription) batch(item *Item) {
+// setBatch sets an item's batch key and limits, from the reserved fields of its payload and the limits of its action.
+func (s *Subscription) setBatch(item *Item) {
 	payload, has := item.Payload, &s.reserved
 	item.BatchSize = has.usual
 	if has.size != nil {
@@ -99,19 +98,19 @@ func (s *Subscription) batch(item *Item) {
 	}
 }
 
-// batchNames are the fields that a list of batch_keys names.
+// batchNames holds the keys of the fields in a list of batch_keys.
 type batchNames struct {
 	list event.Value
 	keys []*event.Key
 }
 
-// batchKey is the values that a payload has at its batch_keys.
+// batchKey returns the values of a payload's batch_keys as text.
 func (s *Subscription) batchKey(payload, list event.Value) string {
 	if list.Kind() != event.Array {
 		return ""
 	}
 	names := s.names.Load()
-	if names == nil || names.list != list { // most often it is the very same: a literal of the mapping
+	if names == nil || names.list != list { // usually the same value: a literal of the mapping
 		names = &batchNames{list: list}
 		for _, name := range list.Items() {
 			names.keys = append(names.keys, event.NewKey(name.Str()))
@@ -127,7 +126,7 @@ func (s *Subscription) batchKey(payload, list event.Value) string {
 	if len(text) == 0 {
 		return ""
 	}
-	if last := s.lastKey.Load(); last != nil && *last == string(text) { // most often the next event is of the same audience
+	if last := s.lastKey.Load(); last != nil && *last == string(text) { // usually the next event has the same audience
 		return *last
 	}
 	key := string(text)
@@ -135,17 +134,17 @@ func (s *Subscription) batchKey(payload, list event.Value) string {
 	return key
 }
 
-// Batch is items that go together: they share their plan, subscription and batch key.
+// Batch holds items that are delivered together. They share their plan, subscription and batch key.
 type Batch struct {
 	Plan  *Plan
 	Items []Item
 }
 
-// Batches collects items into batches, in the order in which they come. It is not safe for concurrent use. The zero
-// Batches is empty.
+// Batches collects items into batches and keeps their order. It is not safe for concurrent use. The zero value is empty and ready
+// to use.
 type Batches struct {
-	places map[batchKey]int // in list
-	list   []Batch          // by first appearance of their keys; without items once taken
+	places map[batchKey]int // indexes in list
+	list   []Batch          // ordered by first appearance of their keys; a batch that Add returned has no items
 }
 
 type batchKey struct {
@@ -154,10 +153,10 @@ type batchKey struct {
 	key          string
 }
 
-// pooledFrom is how many items a batch has when it moves to a pooled slice for a full one.
+// pooledFrom is the number of items at which a batch moves to a pooled slice.
 const pooledFrom = 64
 
-// Add puts an item into its batch. If that is full, Add returns its items, and the next item begins a new one.
+// Add adds an item to its batch. If that is full then, Add returns its items, and the next item starts a new batch.
 func (b *Batches) Add(p *Plan, item Item) (full []Item) {
 	if b.places == nil {
 		b.places = map[batchKey]int{}
@@ -178,7 +177,7 @@ func (b *Batches) Add(p *Plan, item Item) (full []Item) {
 	return full
 }
 
-// growBatch returns items with room for one more. A batch that grows large moves to a pooled slice: to one of MaxBatch items
+// growBatch returns items with capacity for at least one more, or as they are if append should grow them. A batch that grows large moves to a pooled slice: to one of MaxBatch items
 // first, and to one of destination.MaxBatchSize if it outgrows that.
 func growBatch(items []Item, size int) []Item {
 	switch n := len(items); {
@@ -192,8 +191,8 @@ func growBatch(items []Item, size int) []Item {
 	return items
 }
 
-// Rest takes all batches that are not full, in order of first appearance.
-func (b *Batches) Rest() []Batch {
+// Flush returns the remaining batches in order of first appearance, and empties b.
+func (b *Batches) Flush() []Batch {
 	var rest []Batch
 	for _, batch := range b.list {
 		if len(batch.Items) > 0 {
@@ -207,7 +206,7 @@ func (b *Batches) Rest() []Batch {
 // The pools of full batches: itemPool holds slices of MaxBatch items, largePool those of destination.MaxBatchSize.
 var itemPool, largePool pool.Slice[Item]
 
-// Release returns to their pool items that Batches has collected and that nothing refers to any more. If Release is not called,
+// Release returns items from Batches to their pool. The caller must not use them afterwards. If Release is not called,
 // the items are garbage collected.
 func Release(items []Item) {
 	switch c := cap(items); {

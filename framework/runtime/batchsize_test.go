@@ -25,7 +25,7 @@ func TestBatchSizes(t *testing.T) {
 		warning string
 	}{
 		`0`: {1000, ""}, `-1`: {1000, ""}, `7`: {7, ""}, `"8"`: {8, ""}, `1.9`: {1, ""}, `1000`: {1000, ""},
-		`5000`: {1000, "batch_size is 5000, but send takes 1000 at most: batches have 1000"}, `1e30`: {1000, "takes 1000 at most"},
+		`5000`: {1000, "batch_size is 5000, but the maximum of send is 1000: batches have 1000"}, `1e30`: {1000, "maximum of send is 1000"},
 		`{"@path": "$.n"}`: {3, ""},
 	} {
 		plugin := webhook.Plugin()

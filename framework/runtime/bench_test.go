@@ -230,7 +230,7 @@ func TestChooserMissesNothing(t *testing.T) {
 			e, err := event.Parse(fmt.Appendf(nil, `{"event":%s,"type":"track","properties":%s}`, name, k))
 			require.NoError(t, err)
 			var chosen, matching []string
-			for _, s := range plan.Choose(e, nil) {
+			for _, s := range plan.Candidates(e, nil) {
 				if s.Query().Match(e.Value()) {
 					chosen = append(chosen, s.Name())
 				}

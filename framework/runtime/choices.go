@@ -11,23 +11,23 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// MaxChoices is the most choices of a page; what a remote gives beyond is cut off.
+// MaxChoices is the maximum number of choices of a page. Further ones are dropped.
 const MaxChoices = 1000
 
-// Dynamic are the keys of an action's fields that Choices knows the values of, sorted.
-func (p *Plan) Dynamic(action string) []string {
+// DynamicFields returns the keys of an action's fields whose values Choices can fetch, sorted.
+func (p *Plan) DynamicFields(action string) []string {
 	return slices.Sorted(maps.Keys(p.choices[action]))
 }
 
-// Choices fetches a page of the values of a dynamic field from the remote. payload is what has been filled in so far; it is
-// not checked. An error says in words what is wrong.
+// Choices fetches a page of the values of a dynamic field from the remote. payload has the values
+// of other fields so far; it is not validated.
 func (p *Plan) Choices(ctx context.Context, action, field, query, page string, payload event.Value) (choices destination.Choices, err error) {
 	if p.definition.Action(action) == nil {
 		return choices, fmt.Errorf("%s has no action %q%s", p.definition.Name, action, fault.DidYouMean(action, p.definition.ActionKeys()))
 	}
 	fetch := p.choices[action][field]
 	if fetch == nil {
-		return choices, fmt.Errorf("the field %q of %s has no choices that are fetched%s", field, action, fault.DidYouMean(field, p.Dynamic(action)))
+		return choices, fmt.Errorf("the field %q of %s has no choices to fetch%s", field, action, fault.DidYouMean(field, p.DynamicFields(action)))
 	}
 	defer func() {
 		if r := recover(); r != nil {

@@ -9,27 +9,27 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/fql"
 )
 
-// chooser is an index of subscriptions by what their queries ask of an event, such as its name or its audience. Of fifty that
-// are each for another audience, an event then costs one look-up and the matching of one query.
+// chooser is an index of subscriptions by values that their queries require, such as the event's name or audience. If each of fifty
+// subscriptions is for another audience, an event costs one lookup and one match.
 type chooser struct {
 	all    []*Subscription
-	always []int // those that cannot be looked up
-	fields []keyed
+	always []int // subscriptions that are not indexed
+	fields []fieldIndex
 }
 
-// keyed is subscriptions by the text of a field.
-type keyed struct {
+// fieldIndex holds the indexes of subscriptions by the text of a field.
+type fieldIndex struct {
 	path event.Path
 	by   map[string][]int
 }
 
-// minIndexed is from how many subscriptions an index is worth it.
+// minIndexed is the number of subscriptions from which an index is faster.
 const minIndexed = 4
 
-// newChooser looks each subscription up by that of its query's keys that tells the most of them apart.
+// newChooser indexes each subscription by the field of its query that has the most values across all subscriptions.
 func newChooser(subscriptions []*Subscription) *chooser {
 	c := &chooser{all: subscriptions}
-	values := map[string]map[string]bool{} // of each field, by its name
+	values := map[string]map[string]bool{} // by field name
 	for _, s := range subscriptions {
 		for _, k := range s.query.IndexKeys() {
 			name := fieldName(k.Path)
@@ -52,7 +52,7 @@ func newChooser(subscriptions []*Subscription) *chooser {
 		name := fieldName(best.Path)
 		if _, ok := at[name]; !ok {
 			at[name] = len(c.fields)
-			c.fields = append(c.fields, keyed{best.Path, map[string][]int{}})
+			c.fields = append(c.fields, fieldIndex{best.Path, map[string][]int{}})
 		}
 		by := c.fields[at[name]].by
 		for v := range maps.Keys(setOf(best.Values)) {
@@ -72,9 +72,9 @@ func setOf(values []string) map[string]bool {
 
 func fieldName(p event.Path) string { return strings.Join(p.Keys(), "\x00") }
 
-// choose gives the places of the subscriptions that may take an event, each once, in no order. Those that it does not give do not
-// match.
-func (c *chooser) choose(e event.Value, yield func(at int)) {
+// forEachCandidate calls yield with the index of each subscription that may match an event, once and in no particular order. The
+// others do not match.
+func (c *chooser) forEachCandidate(e event.Value, yield func(at int)) {
 	for _, at := range c.always {
 		yield(at)
 	}
@@ -90,15 +90,15 @@ func (c *chooser) choose(e event.Value, yield func(at int)) {
 	}
 }
 
-// Choose appends the subscriptions that an event is offered to and that may choose it, in their order. The others do not: Prepare
-// would say so.
-func (p *Plan) Choose(e event.Event, chosen []*Subscription) []*Subscription {
-	if p.deletes(e) {
+// Candidates appends the subscriptions of Offered that may match an event, in their order. The others do not match; Prepare checks
+// the candidates.
+func (p *Plan) Candidates(e event.Event, chosen []*Subscription) []*Subscription {
+	if p.isDeletion(e) {
 		return append(chosen, p.deletion...)
 	}
 	var buffer [64]int
 	places := buffer[:0]
-	p.chooser.choose(e.Value(), func(at int) { places = append(places, at) })
+	p.chooser.forEachCandidate(e.Value(), func(at int) { places = append(places, at) })
 	slices.Sort(places)
 	for _, at := range places {
 		chosen = append(chosen, p.subscriptions[at])

@@ -13,11 +13,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// tokens give an access token, or another one where a remote has refused one; "" for none.
+// tokens returns an access token, or "" for none. If the remote refused a token, it is passed as refused and another is returned.
 type tokens func(ctx context.Context, refused string) (string, error)
 
-// client is the way of the instance's requests. Its secrets are the password settings, what came from the environment and
-// what the host names; they show nowhere, also where a remote repeats them.
+// client returns the client for the instance's requests. It redacts passwords in settings, values from the environment and the
+// host's secrets everywhere, even in responses.
 func (c *compiler) client(settings event.Value, give tokens, redactor *httpx.Redactor) destination.Client {
 	config := httpx.Config{Base: c.host.Transport, Redactor: redactor, Observe: c.host.Observe, Log: c.host.Log, Egress: c.host.Egress, Limiter: c.limiter}
 	if base := c.definition.Request; base != nil {
@@ -25,14 +25,14 @@ func (c *compiler) client(settings event.Value, give tokens, redactor *httpx.Red
 	}
 	switch {
 	case give != nil && !c.definition.PlacesToken():
-		config.Authorize, config.Renew = bearer(give), renew(give)
+		config.Authorize, config.Renew = setBearerToken(give), renewToken(give)
 	case c.definition.Scheme == "basic":
 		config.Authorize = func(_ context.Context, r *http.Request) error {
 			r.SetBasicAuth(settings.Get("username").Text(), settings.Get("password").Text())
 			return nil
 		}
 	}
-	return destination.NewClient(httpx.New(config), redactor.Redact).Extend(c.definition, settings, placed(give, redactor))
+	return destination.NewClient(httpx.New(config), redactor.Redact).Extend(c.definition, settings, templateToken(give, redactor))
 }
 
 func (c *compiler) redactor(settings event.Value) *httpx.Redactor {
@@ -46,8 +46,8 @@ func (c *compiler) redactor(settings event.Value) *httpx.Redactor {
 	return httpx.NewRedactor(names, append(values, c.instance.AccessToken, c.instance.Auth.Get("clientSecret").Str()))
 }
 
-// placed gives tokens to requests that say themselves where they stand; nil where there are none.
-func placed(give tokens, redactor *httpx.Redactor) func(context.Context) (string, error) {
+// templateToken returns tokens for requests whose template places the token. It returns nil if the instance has no tokens.
+func templateToken(give tokens, redactor *httpx.Redactor) func(context.Context) (string, error) {
 	if give == nil {
 		return nil
 	}
@@ -63,7 +63,7 @@ func placed(give tokens, redactor *httpx.Redactor) func(context.Context) (string
 
 const bearerPrefix = "Bearer "
 
-func bearer(give tokens) func(context.Context, *http.Request) error {
+func setBearerToken(give tokens) func(context.Context, *http.Request) error {
 	return func(ctx context.Context, r *http.Request) error {
 		token, err := give(ctx, "")
 		if err == nil && token != "" {
@@ -74,7 +74,7 @@ func bearer(give tokens) func(context.Context, *http.Request) error {
 	}
 }
 
-func renew(give tokens) func(context.Context, *http.Request) (bool, error) {
+func renewToken(give tokens) func(context.Context, *http.Request) (bool, error) {
 	return func(ctx context.Context, sent *http.Request) (bool, error) {
 		refused, ok := strings.CutPrefix(sent.Header.Get("Authorization"), bearerPrefix)
 		if !ok {
@@ -86,10 +86,10 @@ func renew(give tokens) func(context.Context, *http.Request) (bool, error) {
 	}
 }
 
-// attempt is what one call of a handler has done with tokens.
+// attempt records how one call of a handler used tokens.
 type attempt struct {
-	token   atomic.Pointer[string] // that went along last
-	renewed atomic.Bool            // a 401 was met with a fresh one
+	token   atomic.Pointer[string] // the last one sent
+	renewed atomic.Bool            // the client replaced a token after a 401
 }
 
 type attemptKey struct{}
@@ -101,9 +101,9 @@ func attemptOf(ctx context.Context) *attempt {
 	return &attempt{}
 }
 
-// call calls the handler. Of payloads that the remote answers with 401 each on their own, those alone are tried again with a
-// fresh token, once.
-func (p *Plan) call(ctx context.Context, s *Subscription, in destination.Input) *destination.MultiStatus {
+// callHandler calls the handler. If the results of some payloads have status 401, it retries those once with a new token, unless the
+// client has already replaced the token.
+func (p *Plan) callHandler(ctx context.Context, s *Subscription, in destination.Input) *destination.MultiStatus {
 	ctx = httpx.WithConfiguredURLs(ctx, s.written)
 	if p.tokens == nil {
 		return s.handler.Perform(ctx, in)

@@ -10,17 +10,17 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
-// OnDelete is the name of the subscription, and of its action, that takes deletions of users where a destination can delete.
+// OnDelete is the name of the subscription that deletes users, and of its action. Plans of destinations that can delete have it.
 const OnDelete = "onDelete"
 
-// deletionFields are what a deletion needs of its event.
+// deletionFields are the fields of a deletion's payload.
 const deletionFields = `{
 	"user_id": {"label": "User ID", "type": "string", "default": {"@path": "$.userId"},
 		"required": {"conditions": [{"fieldKey": "anonymous_id", "operator": "is"}]}},
 	"anonymous_id": {"label": "Anonymous ID", "type": "string", "default": {"@path": "$.anonymousId"}}
 }`
 
-// ids are the payload of a deletion.
+// ids is the payload of a deletion.
 type ids struct{ user, anonymous string }
 
 // Decode reads a value that has passed its schema.
@@ -28,13 +28,13 @@ func (d *ids) Decode(v event.Value) {
 	d.user, d.anonymous = v.Get("user_id").Str(), v.Get("anonymous_id").Str()
 }
 
-// anySettings are settings as they are.
+// anySettings is the settings as an untyped value.
 type anySettings struct{ event.Value }
 
 // Decode reads a value that has passed its schema.
 func (s *anySettings) Decode(v event.Value) { s.Value = v }
 
-// deletion is the subscription that takes deletions of users, as a list to offer events to; nil where the destination has none.
+// deletion returns the subscription that deletes users, as a list for Offered. It returns nil if the destination cannot delete.
 func (c *compiler) deletion() []*Subscription {
 	onDelete := c.plugin.OnDelete
 	if onDelete == nil {
@@ -66,20 +66,20 @@ func (c *compiler) deletion() []*Subscription {
 	return []*Subscription{s}
 }
 
-// deletes tells whether an event deletes a user, where the destination can do that.
-func (p *Plan) deletes(e event.Event) bool {
+// isDeletion reports whether an event deletes a user and the destination can do that.
+func (p *Plan) isDeletion(e event.Event) bool {
 	return p.deletion != nil && e.Value().Get("type").Str() == "delete"
 }
 
-// Offered are the subscriptions that an event is offered to: those of the config, or the one that takes deletions of users.
+// Offered returns the subscriptions that may process an event: those of the config, or the one that deletes users.
 func (p *Plan) Offered(e event.Event) []*Subscription {
-	if p.deletes(e) {
+	if p.isDeletion(e) {
 		return p.deletion
 	}
 	return p.subscriptions
 }
 
-// Subscription is the one with a name, that for deletions included; nil where there is none.
+// Subscription returns the subscription with a name, which may be OnDelete, or nil.
 func (p *Plan) Subscription(name string) *Subscription {
 	for _, list := range [][]*Subscription{p.subscriptions, p.deletion} {
 		for _, s := range list {

@@ -8,11 +8,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// maxDivisions bounds the requests that look for what a remote cannot take.
+// maxDivisions limits how often a refused batch is halved.
 const maxDivisions = 64
 
-// Deliver hands a batch to its handler. The items share their subscription and batch key. The verdicts are index by index. A
-// batch that is refused whole is halved where its action says so, until what the remote cannot take is alone.
+// Deliver passes a batch to its handler. The items must share their subscription and batch key. verdicts[i] is the verdict of
+// items[i]. If the remote refuses a whole batch and the action has isolate, the batch is halved until the refused items are alone.
 func (p *Plan) Deliver(ctx context.Context, items []Item) []Verdict {
 	if len(items) == 0 {
 		return nil
@@ -22,23 +22,24 @@ func (p *Plan) Deliver(ctx context.Context, items []Item) []Verdict {
 	return verdicts
 }
 
-// deliverTo is Deliver that puts the verdict of item i where slot says.
+// deliverTo is Deliver with the verdict of item i stored in slot(i).
 func (p *Plan) deliverTo(ctx context.Context, items []Item, slot func(i int) *Verdict) {
 	if p.audienceCreator != nil {
 		p.deliverAudiences(ctx, items, slot)
 		return
 	}
 	divisions := maxDivisions
-	p.isolate(ctx, items, slot, &divisions)
+	p.sendIsolating(ctx, items, slot, &divisions)
 }
 
-func (p *Plan) isolate(ctx context.Context, items []Item, slot func(i int) *Verdict, divisions *int) {
+// sendIsolating sends items. If all are refused with status 400, it halves them at most *divisions times.
+func (p *Plan) sendIsolating(ctx context.Context, items []Item, slot func(i int) *Verdict, divisions *int) {
 	s := items[0].Subscription
 	if s.handler.Polls() {
 		p.deliverAsync(ctx, items, slot)
 		return
 	}
-	p.send(ctx, items, slot)
+	p.sendItems(ctx, items, slot)
 	if len(items) == 1 || !s.action.Isolate || *divisions == 0 {
 		return
 	}
@@ -49,19 +50,19 @@ func (p *Plan) isolate(ctx context.Context, items []Item, slot func(i int) *Verd
 	}
 	*divisions--
 	half := len(items) / 2
-	p.isolate(ctx, items[:half], slot, divisions)
-	p.isolate(ctx, items[half:], func(i int) *Verdict { return slot(half + i) }, divisions)
+	p.sendIsolating(ctx, items[:half], slot, divisions)
+	p.sendIsolating(ctx, items[half:], func(i int) *Verdict { return slot(half + i) }, divisions)
 }
 
-// send calls the handler with items, and puts down what became of each.
-func (p *Plan) send(ctx context.Context, items []Item, slot func(i int) *Verdict) {
+// sendItems calls the handler with items and stores their verdicts.
+func (p *Plan) sendItems(ctx context.Context, items []Item, slot func(i int) *Verdict) {
 	s, done := items[0].Subscription, 0
-	origin, err := p.originOf(ctx, s)
+	origin, err := p.originWithHooks(ctx, s)
 	if err != nil {
-		p.allFailed(items, err, slot)
+		p.failAll(items, err, slot)
 		return
 	}
-	for _, part := range s.parts(items) {
+	for _, part := range s.splitItems(items) {
 		in := destination.Input{
 			Deps: p.deps, Settings: p.settings,
 			Origin:   origin,
@@ -70,24 +71,24 @@ func (p *Plan) send(ctx context.Context, items []Item, slot func(i int) *Verdict
 		for i := range part {
 			in.Payloads[i], in.Events[i] = part[i].Payload, part[i].Event
 		}
-		results := p.call(ctx, s, in)
+		results := p.callHandler(ctx, s, in)
 		for i := range part {
-			p.verdict(slot(done+i), s, part[i].Payload, results.Result(i))
+			p.fillVerdict(slot(done+i), s, part[i].Payload, results.Result(i))
 		}
 		done += len(part)
 	}
 }
 
-// origin is where the calls of a subscription come from.
-func (p *Plan) origin(s *Subscription) destination.Origin {
+// baseOrigin returns the origin of a subscription's calls, without the outputs of hooks.
+func (p *Plan) baseOrigin(s *Subscription) destination.Origin {
 	return destination.Origin{
 		Instance: p.id, Subscription: s.name, SyncMode: s.syncMode, MatchingKey: s.matchingKey, Metadata: s.metadata,
 		Features: p.features, Resend: s.resend,
 	}
 }
 
-// parts divides items into what the handler takes at once.
-func (s *Subscription) parts(items []Item) [][]Item {
+// splitItems splits items into what one call of the handler accepts: all of them, or one.
+func (s *Subscription) splitItems(items []Item) [][]Item {
 	if s.handler.Batches() && items[0].BatchSize > 1 {
 		return [][]Item{items}
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
-// Direct is a subscription without query and mapping: an action that takes payloads as they are. With resend, what the ledger
-// says the remote has is sent, too.
-func (p *Plan) Direct(name, action string, resend bool) (*Subscription, error) {
+// DirectSubscription returns a subscription without query and mapping, for payloads that NewItem makes. With resend, changes that
+// the remote already has according to the ledger are sent too.
+func (p *Plan) DirectSubscription(name, action string, resend bool) (*Subscription, error) {
 	s := &Subscription{name: name, action: p.definition.Action(action), resend: resend}
 	if s.action == nil {
 		return nil, fmt.Errorf("%s has no action %q", p.definition.Name, action)
@@ -21,19 +21,19 @@ func (p *Plan) Direct(name, action string, resend bool) (*Subscription, error) {
 	return s, err
 }
 
-// Gone is a subscription that there is no more, for telling of what it left behind. It takes no events.
-func Gone(name string) *Subscription { return &Subscription{name: name} }
+// RemovedSubscription returns a subscription that the config no longer has, to describe its dead letters. It must not process events.
+func RemovedSubscription(name string) *Subscription { return &Subscription{name: name} }
 
-// Item checks a payload that was made without an event, and makes an item or a verdict of it.
-func (p *Plan) Item(s *Subscription, payload event.Value, index int) (Item, *Verdict) {
+// NewItem checks a payload. It returns an item without an event, or the verdict of an invalid payload.
+func (p *Plan) NewItem(s *Subscription, payload event.Value, index int) (Item, *Verdict) {
 	payload, err := s.schema.Process(payload)
 	if err != nil {
-		v := p.failed(s, fault.As(err), fault.ReporterIntegrations)
+		v := p.failedVerdict(s, fault.As(err), fault.ReporterIntegrations)
 		return Item{}, &v
 	}
 	item := Item{Index: index, Subscription: s, Payload: payload}
-	s.batch(&item)
-	item.Lane, item.Independent = p.lane(s, payload, item.BatchKey)
+	s.setBatch(&item)
+	item.Lane, item.Independent = p.laneOf(s, payload, item.BatchKey)
 	item.Barrier = s.deletes
 	return item, nil
 }

@@ -2,7 +2,7 @@ package runtime
 
 import "maps"
 
-// features are the flags of the instance: the host's, and over them those of its config.
+// features returns the feature flags of the instance: the host's, overridden by those of its config.
 func (c *compiler) features() map[string]bool {
 	all := maps.Clone(c.host.Features)
 	if all == nil {

@@ -13,21 +13,21 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// hookState is the state's key of what a hook of a subscription has given.
+// hookState returns the state's key for the outputs of a subscription's hook.
 func hookState(subscription, hook string) string {
 	return "landfall/hook/" + hook + "/" + subscription
 }
 
-// hook is one of a subscription, ready to run.
+// hook is a compiled hook of a subscription.
 type hook struct {
 	*destination.Hook
 	run      destination.HookFunc
-	inputs   event.Value // as the config has them, with defaults; absent where the subscription does not ask for the hook
-	exported event.Value // outputs that the config brings along
+	inputs   event.Value // of the config, with defaults; absent if the subscription does not use the hook
+	exported event.Value // outputs in an exported config
 	checked  *fieldschema.Schema
 }
 
-// hooks are those of a subscription's action. Inputs that are not what the hook takes are problems.
+// hooks compiles the hooks of a subscription's action and checks their inputs.
 func (c *compiler) hooks(in config.Subscription, s *Subscription) (list []*hook) {
 	for key := range in.Hooks.Members() {
 		if s.action.Hook(key) == nil {
@@ -35,14 +35,14 @@ func (c *compiler) hooks(in config.Subscription, s *Subscription) (list []*hook)
 			for _, h := range s.action.Hooks {
 				names = append(names, h.Name)
 			}
-			c.problems.Add(in.Pointer+"/hooks"+fault.PointerKey(key), "is no hook of %s%s", s.action.Key, fault.DidYouMean(key, names))
+			c.problems.Add(in.Pointer+"/hooks"+fault.PointerKey(key), "is not a hook of %s%s", s.action.Key, fault.DidYouMean(key, names))
 		}
 	}
 	for i := range s.action.Hooks {
 		declared := &s.action.Hooks[i]
 		h := &hook{Hook: declared, run: c.plugin.Hooks[s.action.Key][declared.Name]}
 		place, given := in.Pointer+"/hooks/"+declared.Name, in.Hooks.Get(declared.Name)
-		saved := in.Mapping.Get(declared.Name) // an export has both inputs and outputs within the mapping
+		saved := in.Mapping.Get(declared.Name) // an exported mapping has both inputs and outputs
 		if h.exported = saved.Get("outputs"); !given.Exists() && saved.Get("inputs").Exists() {
 			place, given = in.Pointer+"/mapping/"+declared.Name+"/inputs", saved.Get("inputs")
 		}
@@ -61,7 +61,7 @@ func (c *compiler) hooks(in config.Subscription, s *Subscription) (list []*hook)
 func (c *compiler) hookInputs(h *destination.Hook, given event.Value, place string) event.Value {
 	for key := range given.Members() {
 		if h.Inputs.Get(key) == nil {
-			c.problems.Add(place+fault.PointerKey(key), "is no input of %s%s", h.Name, fault.DidYouMean(key, h.Inputs.Keys()))
+			c.problems.Add(place+fault.PointerKey(key), "is not an input of %s%s", h.Name, fault.DidYouMean(key, h.Inputs.Keys()))
 		}
 	}
 	fields, err := fieldschema.Compile(h.Inputs)
@@ -74,16 +74,16 @@ func (c *compiler) hookInputs(h *destination.Hook, given event.Value, place stri
 	return given
 }
 
-// HookReport is what became of a hook.
+// HookReport is the result of RunHooks for one hook.
 type HookReport struct {
 	Hook    string
-	Ran     bool        // false where its inputs are those of the last run
-	Message string      // what the destination says to people
-	Outputs event.Value // that are kept
+	Ran     bool        // false if its inputs have not changed since the last run
+	Message string      // a message of the destination for people
+	Outputs event.Value // the stored outputs
 }
 
-// kept is what the state has of a hook: {"inputs", "outputs", "print"}.
-func (p *Plan) kept(ctx context.Context, s *Subscription, h *hook) (event.Value, error) {
+// storedHook returns the state's value of a hook: {"inputs", "outputs", "print"}.
+func (p *Plan) storedHook(ctx context.Context, s *Subscription, h *hook) (event.Value, error) {
 	text, ok, err := p.deps.State.Get(ctx, hookState(s.name, h.Name))
 	if err != nil || !ok {
 		return event.Value{}, err
@@ -91,14 +91,14 @@ func (p *Plan) kept(ctx context.Context, s *Subscription, h *hook) (event.Value,
 	return event.ParseValue([]byte(text))
 }
 
-// print tells inputs of a hook of an action apart from others.
-func (s *Subscription) print(h *hook) string {
+// fingerprint returns a hash of the action and the inputs of a hook.
+func (s *Subscription) fingerprint(h *hook) string {
 	sum := sha256.Sum256([]byte(s.action.Key + "\x00" + h.inputs.JSON()))
 	return hex.EncodeToString(sum[:8])
 }
 
-// RunHooks runs the hooks that a subscription asks for, those whose inputs have not changed since their last run only where again
-// is set. What they give is kept in the state and reaches the handlers of later batches. The first that fails ends it.
+// RunHooks runs the hooks that a subscription uses. It skips a hook whose inputs have not changed since its last run, unless again is
+// set. The outputs are stored in the state and passed to handlers from then on. RunHooks stops at the first error.
 func (p *Plan) RunHooks(ctx context.Context, s *Subscription, again bool) (reports []HookReport, err error) {
 	release, err := p.deps.Locks.Lock(ctx, hookState(s.name, ""))
 	if err != nil {
@@ -109,11 +109,11 @@ func (p *Plan) RunHooks(ctx context.Context, s *Subscription, again bool) (repor
 		if !h.inputs.Exists() {
 			continue
 		}
-		kept, err := p.kept(ctx, s, h)
+		kept, err := p.storedHook(ctx, s, h)
 		if err != nil {
 			return reports, err
 		}
-		if !again && kept.Get("print").Str() == s.print(h) {
+		if !again && kept.Get("print").Str() == s.fingerprint(h) {
 			reports = append(reports, HookReport{Hook: h.Name, Outputs: kept.Get("outputs")})
 			continue
 		}
@@ -132,7 +132,7 @@ func (p *Plan) runHook(ctx context.Context, s *Subscription, h *hook, kept event
 			err = fmt.Errorf("the handler panicked: %v", r)
 		}
 	}()
-	origin := p.origin(s)
+	origin := p.baseOrigin(s)
 	if origin.HookOutputs, err = p.hookOutputs(ctx, s); err != nil {
 		return report, err
 	}
@@ -147,10 +147,10 @@ func (p *Plan) runHook(ctx context.Context, s *Subscription, h *hook, kept event
 	}
 	outputs, err := h.checked.Process(out.Outputs)
 	if err != nil {
-		return report, fmt.Errorf("what it gave cannot be kept: %w", err)
+		return report, fmt.Errorf("its outputs are invalid: %w", err)
 	}
 	record := event.NewObject([]event.Member{
-		{Key: "print", Value: event.NewString(s.print(h))}, {Key: "inputs", Value: h.inputs}, {Key: "outputs", Value: outputs},
+		{Key: "print", Value: event.NewString(s.fingerprint(h))}, {Key: "inputs", Value: h.inputs}, {Key: "outputs", Value: outputs},
 	})
 	if err := p.deps.State.Put(context.WithoutCancel(ctx), hookState(s.name, h.Name), record.JSON()); err != nil {
 		return report, err
@@ -158,11 +158,11 @@ func (p *Plan) runHook(ctx context.Context, s *Subscription, h *hook, kept event
 	return HookReport{Hook: h.Name, Ran: true, Message: out.Message, Outputs: outputs}, nil
 }
 
-// hookOutputs are what the hooks of a subscription have given, by their names: those of the state, else those of an export.
+// hookOutputs returns the outputs of a subscription's hooks by their names: from the state, or else from an exported config.
 func (p *Plan) hookOutputs(ctx context.Context, s *Subscription) (event.Value, error) {
 	var members []event.Member
 	for _, h := range s.hooks {
-		kept, err := p.kept(ctx, s, h)
+		kept, err := p.storedHook(ctx, s, h)
 		if err != nil {
 			return event.Value{}, err
 		}
@@ -177,24 +177,24 @@ func (p *Plan) hookOutputs(ctx context.Context, s *Subscription) (event.Value, e
 	return event.NewObject(members), nil
 }
 
-// DueHooks are the hooks of a subscription that have not run with its present inputs.
+// DueHooks returns the names of the hooks that have not run with their present inputs.
 func (p *Plan) DueHooks(ctx context.Context, s *Subscription) (names []string, err error) {
 	for _, h := range s.hooks {
 		if !h.inputs.Exists() {
 			continue
 		}
-		kept, err := p.kept(ctx, s, h)
+		kept, err := p.storedHook(ctx, s, h)
 		if err != nil {
 			return nil, err
 		}
-		if kept.Get("print").Str() != s.print(h) {
+		if kept.Get("print").Str() != s.fingerprint(h) {
 			names = append(names, h.Name)
 		}
 	}
 	return names, nil
 }
 
-// HasHooks tells whether a subscription asks for hooks.
+// HasHooks reports whether a subscription uses hooks.
 func (s *Subscription) HasHooks() bool {
 	for _, h := range s.hooks {
 		if h.inputs.Exists() {

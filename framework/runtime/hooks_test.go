@@ -66,7 +66,7 @@ func TestAHookThatFailsChangesNothing(t *testing.T) {
 		"the hook onMappingSave of s: the handler panicked: oh": func(context.Context, destination.HookInput) (destination.HookOutput, error) {
 			panic("oh")
 		},
-		"the hook onMappingSave of s: what it gave cannot be kept: List is required but missing": func(context.Context, destination.HookInput) (destination.HookOutput, error) {
+		"the hook onMappingSave of s: its outputs are invalid: List is required but missing": func(context.Context, destination.HookInput) (destination.HookOutput, error) {
 			return destination.HookOutput{Outputs: event.MustParse(`{"lst":"x"}`)}, nil
 		},
 	} {
@@ -95,10 +95,10 @@ func TestHooksAreChecked(t *testing.T) {
 		{"name":"a","action":"upsertUser","hooks":{"onMapingSave":{},"onMappingSave":{"nam":"x"}}},
 		{"name":"b","action":"syncAudience","hooks":{"onMappingSave":{"name":"x"}}}]`), runtime.Host{})
 	assert.Equal(t, []string{
-		`/subscriptions/0/hooks/onMapingSave is no hook of upsertUser (did you mean "onMappingSave"?)`,
-		`/subscriptions/0/hooks/onMappingSave/nam is no input of onMappingSave (did you mean "name"?)`,
+		`/subscriptions/0/hooks/onMapingSave is not a hook of upsertUser (did you mean "onMappingSave"?)`,
+		`/subscriptions/0/hooks/onMappingSave/nam is not an input of onMappingSave (did you mean "name"?)`,
 		`/subscriptions/0/hooks/onMappingSave/name Name is required but missing`,
-		`/subscriptions/1/hooks/onMappingSave is no hook of syncAudience`,
+		`/subscriptions/1/hooks/onMappingSave is not a hook of syncAudience`,
 	}, problemLines(err))
 	p := sample.Plugin()
 	p.Hooks = nil

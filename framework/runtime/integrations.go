@@ -7,17 +7,17 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// NotIntegrated is the reason of an event whose integrations object turns the destination off.
+// NotIntegrated is the reason if an event's integrations object turns the destination off.
 const NotIntegrated = "the event's integrations turn this destination off"
 
-// integrationNames returns the names by which an event may turn a destination on or off, beside the instance's id.
+// integrationNames returns the names, besides the instance's id, by which an event may turn a destination on or off.
 func integrationNames(d *destination.Definition) []string {
 	return append([]string{d.Name, d.Slug}, d.Aliases...)
 }
 
-// turnedOff reports whether an event's integrations object turns the plan's destination off. The instance's id decides first, then
-// the destination's name, slug and aliases, then All, all in any case. Of keys that disagree, false wins. An object stands for true;
-// other values than objects and booleans do not count.
+// turnedOff reports whether an event's integrations object turns the plan's destination off. The instance's id takes
+// precedence, then the destination's name, slug and aliases, then All. Case is ignored. If keys of the same precedence disagree, false
+// wins. An object counts as true; other values are ignored.
 func (p *Plan) turnedOff(integrations event.Value) bool {
 	if integrations.Kind() != event.Object || integrations.Len() == 0 {
 		return false
@@ -40,7 +40,7 @@ func (p *Plan) turnedOff(integrations event.Value) bool {
 		case event.True:
 			on[level] = true
 		case event.Object:
-			on[level] = on[level] || level != byAll // options are a destination's
+			on[level] = on[level] || level != byAll // options belong to a destination, so All ignores them
 		}
 	}
 	for level := range off {

@@ -10,16 +10,16 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// Hosting is what the plan of an instance gets from the program that runs it. State and Members, where they are given, must be
-// the instance's own. A fault.Problems has pointers into the config; any other error ends the loading.
-type Hosting func(in config.Instance, of destination.Entry) (Host, error)
+// HostFunc returns the Host for the plan of an instance. State and Members must not be shared between instances. If the error is a
+// fault.Problems, with pointers into the config, Load reports it with the other problems; any other error ends Load.
+type HostFunc func(in config.Instance, of destination.Entry) (Host, error)
 
-// Load makes a plan of every enabled instance of a config, in its order. It takes what config.Load and config.Parse give, so
-// that its error, a fault.Problems, has every mistake in the file with its place: those of its form and those of each
-// instance, enabled or not. What the config brought in from outside counts as a secret of every plan. A nil host brings nothing.
+// Load compiles a plan of every enabled instance of a config, in order. cfg and problems are the results of config.Load or
+// config.Parse. The error is a fault.Problems with these and all problems of the instances, enabled or not, with their positions in
+// the file. Every plan redacts the config's secrets. host may be nil.
 //
-// The warnings of a plan have their places, too.
-func Load(cfg *config.Config, problems fault.Problems, registry *destination.Registry, host Hosting) ([]*Plan, error) {
+// The warnings of the plans have positions too.
+func Load(cfg *config.Config, problems fault.Problems, registry *destination.Registry, host HostFunc) ([]*Plan, error) {
 	if cfg == nil {
 		return nil, problems.Err()
 	}
@@ -44,7 +44,7 @@ func Load(cfg *config.Config, problems fault.Problems, registry *destination.Reg
 }
 
 // LoadInstance is Load for one instance of a config, enabled or not.
-func LoadInstance(cfg *config.Config, in config.Instance, registry *destination.Registry, host Hosting) (*Plan, error) {
+func LoadInstance(cfg *config.Config, in config.Instance, registry *destination.Registry, host HostFunc) (*Plan, error) {
 	entry, ok := registry.Find(in.Destination)
 	if !ok {
 		return nil, cfg.Document.Locate(fault.Problems{{

@@ -2,8 +2,8 @@ package runtime
 
 import "github.com/landfall-dev/landfall/framework/event"
 
-// Multistatus is the verdict as Segment's results have it: status, sent and body, or status, errortype, errormessage and
-// errorreporter, with sent and body where there are any.
+// Multistatus returns the verdict in the form of Segment's results: status, sent and body if it was delivered; otherwise also
+// errortype, errormessage and errorreporter.
 func (v Verdict) Multistatus() event.Value {
 	members := []event.Member{{Key: "status", Value: event.NewInt(int64(v.Status))}}
 	if v.Code != "" || v.Outcome == Refused || v.Outcome == Retry {

@@ -7,8 +7,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// overlaps warns of subscriptions that would both send the same audience: each member would be sent twice. It tries the
-// events of audiences on them, as Engage sends these.
+// overlaps warns of subscriptions that would send the same audience, so that each member would be sent twice. It tests them with
+// events as Engage sends them.
 func (c *compiler) overlaps(enabled []*Subscription) {
 	pointers := map[string]string{}
 	for _, s := range c.instance.Subscriptions {
@@ -20,28 +20,28 @@ func (c *compiler) overlaps(enabled []*Subscription) {
 			syncing = append(syncing, s)
 		}
 	}
-	probes := probesOf(syncing, c.plugin.Audiences.Key)
+	probes := audienceProbes(syncing, c.plugin.Audiences.Key)
 	for i, s := range syncing {
 		for _, earlier := range syncing[:i] {
 			if key, ok := c.bothSend(earlier, s, probes); ok {
-				c.warnings.Add(pointers[s.name], "would send the audience %s that %q sends, too: each member would be sent twice", key, earlier.name)
+				c.warnings.Add(pointers[s.name], "sends the audience %s, which %q also sends: each member would be sent twice", key, earlier.name)
 				break
 			}
 		}
 	}
 }
 
-// anyAudience is the key of an audience that no subscription has written down.
+// anyAudience is the key of an audience that no subscription names.
 const anyAudience = "any_audience"
 
-// probe is an event of an audience.
+// probe is a test event of an audience.
 type probe struct {
 	key   string
 	event event.Value
 }
 
-// probesOf are events of every audience that is written down in a mapping, and of one that is not.
-func probesOf(subscriptions []*Subscription, field string) []probe {
+// audienceProbes returns events of every audience that a mapping names, and of one that none names.
+func audienceProbes(subscriptions []*Subscription, field string) []probe {
 	keys := map[string]bool{anyAudience: true}
 	for _, s := range subscriptions {
 		if payload, err := s.mapping.Resolve(audienceEvent("track", "Audience Entered", anyAudience)); err == nil {
@@ -76,10 +76,10 @@ func audienceEvent(kind, name, key string) event.Value {
 	return event.NewObject(members)
 }
 
-// bothSend finds an audience that both would send.
+// bothSend returns an audience that both subscriptions would send.
 func (c *compiler) bothSend(a, b *Subscription, probes []probe) (what string, both bool) {
 	for _, p := range probes {
-		if c.sends(a, p) && c.sends(b, p) {
+		if c.sendsAudience(a, p) && c.sendsAudience(b, p) {
 			if p.key == anyAudience {
 				return "of any event", true
 			}
@@ -89,7 +89,7 @@ func (c *compiler) bothSend(a, b *Subscription, probes []probe) (what string, bo
 	return what, both
 }
 
-func (c *compiler) sends(s *Subscription, p probe) bool {
+func (c *compiler) sendsAudience(s *Subscription, p probe) bool {
 	if !s.query.Match(p.event) {
 		return false
 	}

@@ -1,8 +1,8 @@
-// Package runtime makes a Plan of a destination, its handlers and an instance's config, and runs events through it:
-// subscriptions choose them, mappings make payloads, schemas check these, and handlers deliver them in batches.
+// Package runtime compiles a destination, its handlers and an instance's config into a Plan, and processes events with it:
+// subscriptions select events, mappings make payloads, schemas check them, and handlers deliver them in batches.
 //
-// Everything is compiled when the plan is made. Running is pure: the package keeps no queue, starts no goroutine and
-// retries nothing; who calls it decides that. A Plan is immutable and safe for concurrent use.
+// Everything is compiled when the plan is made. The package has no queue, starts no goroutine and retries nothing: that is up to the
+// caller, to which each event's Verdict says whether a retry may succeed. A Plan is immutable and safe for concurrent use.
 package runtime
 
 import (
@@ -19,10 +19,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
-// MaxBatch is the most payloads of a batch unless the definition of the action raises it.
+// MaxBatch is the maximum number of payloads in a batch, unless the definition of the action raises it.
 const MaxBatch = destination.DefaultBatchSize
 
-// Plan is one instance of a destination, ready to run.
+// Plan is a compiled instance of a destination.
 type Plan struct {
 	id              string
 	definition      *destination.Definition
@@ -35,16 +35,16 @@ type Plan struct {
 	warnings        fault.Problems
 	actions         map[string]destination.Action
 	audiences       *destination.Audiences
-	audienceID      *event.Key // of audiences; nil where there are none
+	audienceID      *event.Key // of audiences; nil if the destination has none
 	redact          func(string) string
-	tokens          tokens        // nil where no token goes with requests
-	login           *oauth.Remote // nil where nobody logs in
-	consent         []string      // categories that must not be refused
-	names           []string      // of the destination, in an event's integrations
+	tokens          tokens        // nil if requests have no token
+	login           *oauth.Remote // nil if the instance needs no login
+	consent         []string      // consent categories that a user must not have refused
+	names           []string      // of the destination, for an event's integrations
 	choices         map[string]map[string]destination.ChoicesFunc
 	features        map[string]bool
 	audienceCreator *audienceCreator // nil if the destination creates no audiences
-	deletion        []*Subscription  // the one that takes deletions of users; none where nothing does
+	deletion        []*Subscription  // the subscription that deletes users; empty if the destination cannot
 	test            func(ctx context.Context, settings event.Value, deps destination.Deps) error
 }
 
@@ -62,44 +62,44 @@ type Subscription struct {
 	schema      *fieldschema.Schema
 	written     *httpx.ConfiguredURLs // in the mapping
 	resend      bool
-	sample      float64 // the share of events that it gets
-	deletes     bool    // it takes deletions of users
+	sample      float64 // the fraction of events that it receives
+	deletes     bool    // it receives deletions of users
 	reserved    reserved
-	names       atomic.Pointer[batchNames] // of the last payload
-	lastKey     atomic.Pointer[string]     // a batch key like that of the last payload need not be made again
+	names       atomic.Pointer[batchNames] // of the previous payload
+	lastKey     atomic.Pointer[string]     // the previous batch key, used again if the next is equal
 }
 
-// Name is the subscription's name in the config.
+// Name returns the subscription's name in the config.
 func (s *Subscription) Name() string { return s.name }
 
-// Action is the definition of the subscription's action.
+// Action returns the definition of the subscription's action.
 func (s *Subscription) Action() *destination.ActionDefinition { return s.action }
 
-// Query is what chooses the subscription's events.
+// Query returns the query that selects the subscription's events.
 func (s *Subscription) Query() *fql.Query { return s.query }
 
-// Mapping is what makes the subscription's payloads: the fields' defaults and the config's mapping over them.
+// Mapping returns the subscription's mapping: the fields' defaults, overridden by the config's mapping.
 func (s *Subscription) Mapping() *mapping.Mapping { return s.mapping }
 
-// Schema is what the subscription's payloads must satisfy.
+// Schema returns the schema that the subscription's payloads must satisfy.
 func (s *Subscription) Schema() *fieldschema.Schema { return s.schema }
 
-// ID is the instance's id in the config.
+// ID returns the instance's id in the config.
 func (p *Plan) ID() string { return p.id }
 
-// Definition is the instance's destination.
+// Definition returns the definition of the instance's destination.
 func (p *Plan) Definition() *destination.Definition { return p.definition }
 
-// Subscriptions are the enabled subscriptions in the order of the config.
+// Subscriptions returns the enabled subscriptions in the order of the config.
 func (p *Plan) Subscriptions() []*Subscription { return p.subscriptions }
 
-// Warnings are what may be meant otherwise in the instance's config, with JSON pointers into the file.
+// Warnings returns probable mistakes in the instance's config, with JSON pointers into the file.
 func (p *Plan) Warnings() fault.Problems { return p.warnings }
 
-// Members is the plan's ledger of audience members.
+// Members returns the plan's ledger of audience members.
 func (p *Plan) Members() destination.Members { return p.deps.Members }
 
-// Test asks the remote whether the settings are good. It is nil where the destination cannot ask.
+// Test checks the settings with a request to the remote. It returns nil if the destination has no such request.
 func (p *Plan) Test(ctx context.Context) error {
 	if p.test == nil {
 		return nil

@@ -8,36 +8,37 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Item is one event on its way through one subscription.
+// Item is an event that one subscription has mapped, ready for delivery.
 type Item struct {
-	Index        int // the caller's own
+	Index        int // set by the caller, which may use it to find the event
 	Subscription *Subscription
 	Event        event.Event
 	Payload      event.Value
 	BatchKey     string // items of a subscription with equal keys may share a batch
-	BatchSize    int    // the most items of its batch; 1 means alone
-	BatchBytes   int    // the most bytes of its batch's payloads as JSON; 0 is no bound
-	Lane         string // items of a plan with equal lanes go one batch after the other
-	Independent  bool   // what goes through other lanes has no bearing on it: an audience is changed
-	Barrier      bool   // everything before it is done before it is, and nothing after it begins earlier: a user is deleted
+	BatchSize    int    // the maximum number of items in its batch; 1 means alone
+	BatchBytes   int    // the maximum size in bytes of its batch's payloads as JSON; 0 is no limit
+	Lane         string // batches of a plan with equal lanes are delivered one after the other
+	Independent  bool   // no order with items of other lanes is needed: it changes an audience
+	Barrier      bool   // earlier items finish before it starts, and later ones start after it finishes: it deletes a user
 
-	Operation string // that the remote works on it as, where it has been sent; "" before
+	Operation string // the id of the remote's asynchronous operation; "" before the item is sent
 
-	audience *pendingAudience // that has to be created first; nil where there is none
+	audience *pendingAudience // an audience that must be created first, or nil
 }
 
-// Prepare takes an event through a subscription as far as it goes without the remote: to an item, or to its verdict. An event that
-// makes a language panic is refused, so that it ends no process, which would read it again.
+// Prepare matches, filters, maps and checks an event without contacting the remote. It returns an item to deliver, or the verdict if
+// there is nothing to deliver. A panic while mapping becomes a verdict: otherwise the process would end, and read the event again
+// after its restart.
 func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (item Item, verdict *Verdict) {
 	defer func() {
 		if r := recover(); r != nil {
-			v := p.failed(s, &fault.Error{Code: fault.CodeInternal, Status: http.StatusInternalServerError,
-				Message: fmt.Sprintf("taking the event through the subscription panicked: %v", r)}, fault.ReporterIntegrations)
+			v := p.failedVerdict(s, &fault.Error{Code: fault.CodeInternal, Status: http.StatusInternalServerError,
+				Message: fmt.Sprintf("mapping the event panicked: %v", r)}, fault.ReporterIntegrations)
 			item, verdict = Item{}, &v
 		}
 	}()
 	if !s.query.Match(e.Value()) {
-		v := p.notSubscribed(s)
+		v := p.notSubscribedVerdict(s)
 		return Item{}, &v
 	}
 	if reason := p.filterReason(s, e.Value()); reason != "" {
@@ -49,17 +50,17 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (item Item, ve
 	}
 	payload, err := s.mapping.Resolve(what)
 	if err != nil {
-		v := p.failed(s, fault.As(err), fault.ReporterIntegrations)
+		v := p.failedVerdict(s, fault.As(err), fault.ReporterIntegrations)
 		return Item{}, &v
 	}
-	item, verdict = p.Item(s, payload, index)
+	item, verdict = p.NewItem(s, payload, index)
 	item.Event, item.audience = e, audience
 	return item, verdict
 }
 
-// lane is the audience that a payload changes, so that one request is under way for it, whichever subscription it comes from;
-// else the subscription and the batch key.
-func (p *Plan) lane(s *Subscription, payload event.Value, batchKey string) (lane string, apart bool) {
+// laneOf returns the lane of a payload. It is the audience that the payload changes, so that an audience has one request at a time
+// across subscriptions. For other payloads it is the subscription and the batch key.
+func (p *Plan) laneOf(s *Subscription, payload event.Value, batchKey string) (lane string, independent bool) {
 	if p.audiences != nil && p.audiences.Action == s.action.Key {
 		return p.audienceID.Get(payload).Text(), p.deletion == nil
 	}

@@ -12,10 +12,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// matchingKey is the key of a mapping that says by which field records are matched.
+// matchingKey is the key in a mapping whose value names the field that identifies records.
 const matchingKey = "__segment_internal_matching_key"
 
-// modes reads the sync mode and the matching key of a subscription. Both are texts in the config: nothing maps them.
+// modes reads the sync mode and the matching key of a subscription. Both must be literal texts.
 func (c *compiler) modes(in config.Subscription, s *Subscription) {
 	place := in.Pointer + "/mapping/"
 	s.matchingKey = c.literal(in.Mapping.Get(matchingKey), place+matchingKey)
@@ -31,24 +31,24 @@ func (c *compiler) modes(in config.Subscription, s *Subscription) {
 	offered := s.action.SyncMode
 	switch {
 	case offered == nil && s.syncMode != "":
-		c.warnings.Add(place, "is given to %s, which declares no sync modes", s.action.Key)
+		c.warnings.Add(place, "has no effect: %s has no sync modes", s.action.Key)
 	case offered == nil:
 	case s.syncMode == "":
 		s.syncMode = offered.Default
 	case !offered.Offers(s.syncMode):
 		modes := offered.Modes()
-		c.problems.Add(place, "is no sync mode of %s%s; there are %s", s.action.Key, fault.DidYouMean(s.syncMode, modes), strings.Join(modes, ", "))
+		c.problems.Add(place, "is not a sync mode of %s%s; its sync modes are %s", s.action.Key, fault.DidYouMean(s.syncMode, modes), strings.Join(modes, ", "))
 	}
 }
 
 func (c *compiler) literal(v event.Value, place string) string {
 	if v.Kind() != event.Absent && !v.IsString() {
-		c.problems.Add(place, "should be a text but is %s: it is the same for all events", v.Kind().WithArticle())
+		c.problems.Add(place, "should be a string but is %s: it cannot depend on the event", v.Kind().WithArticle())
 	}
 	return v.Str()
 }
 
-// withoutModes is a mapping without what modes and hooks read.
+// withoutModes returns a mapping without the keys that modes and hooks read.
 func withoutModes(m event.Value) event.Value {
 	if m.Kind() != event.Object || mapping.IsDirective(m) {
 		return m

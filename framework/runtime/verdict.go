@@ -10,48 +10,48 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Verdict is what became of one event in one subscription.
+// Verdict is the result of processing one event with one subscription.
 type Verdict struct {
 	Instance     string
 	Subscription string
 	Outcome      Outcome
 	Status       int    // an HTTP status
-	Code         string // where it was not delivered
-	Reporter     string // INTEGRATIONS or DESTINATION, where it failed
+	Code         string // set if it was not delivered
+	Reporter     string // INTEGRATIONS or DESTINATION; set if it failed
 	Reason       string // why it was not delivered; never holds a secret
 	RetryAfter   time.Duration
-	Operation    string // that the remote works on it as, where it is pending
+	Operation    string // the remote's operation; set if Outcome is Pending
 	Sent         event.Value
 	Body         event.Value
-	// Request is the request that carried the event and failed. It is nil if none did, or the context of Deliver does not keep
-	// exchanges.
+	// Request is the failed request that contained the event. It is nil if there is none, or if the context of Deliver does not
+	// record exchanges.
 	Request *httpx.Exchange
 }
 
-// Outcome is what became of an event.
+// Outcome is the outcome of an event.
 type Outcome string
 
 // The outcomes.
 const (
-	Delivered Outcome = "delivered" // the remote has it
-	Skipped   Outcome = "skipped"   // there was nothing to do: not subscribed, superseded, unchanged
-	Refused   Outcome = "refused"   // it can never be delivered as it is
-	Retry     Outcome = "retry"     // trying again may deliver it
+	Delivered Outcome = "delivered" // the remote accepted it
+	Skipped   Outcome = "skipped"   // nothing had to be sent: not subscribed, filtered, superseded or unchanged
+	Refused   Outcome = "refused"   // a retry cannot succeed
+	Retry     Outcome = "retry"     // a retry may succeed
 )
 
-// NotSubscribed is the reason of an event that a subscription does not choose.
+// NotSubscribed is the reason if an event does not match a subscription.
 const NotSubscribed = "the event does not match the subscription"
 
-// notSubscribed is the verdict of an event that a subscription does not choose.
-func (p *Plan) notSubscribed(s *Subscription) Verdict {
+// notSubscribedVerdict returns the verdict of an event that does not match a subscription.
+func (p *Plan) notSubscribedVerdict(s *Subscription) Verdict {
 	return Verdict{
 		Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusBadRequest,
 		Code: fault.CodeInvalidPayload, Reporter: fault.ReporterIntegrations, Reason: NotSubscribed,
 	}
 }
 
-// failed is the verdict of an error.
-func (p *Plan) failed(s *Subscription, e *fault.Error, reporter string) Verdict {
+// failedVerdict returns the verdict of an error.
+func (p *Plan) failedVerdict(s *Subscription, e *fault.Error, reporter string) Verdict {
 	v := Verdict{
 		Instance: p.id, Subscription: s.name, Outcome: Refused, Status: e.Status, Code: e.Code,
 		Reporter: reporter, Reason: e.Error(), RetryAfter: e.RetryAfter, Request: httpx.ExchangeOf(e),
@@ -65,9 +65,9 @@ func (p *Plan) failed(s *Subscription, e *fault.Error, reporter string) Verdict 
 	return v
 }
 
-// verdict fills in what became of a payload.
-func (p *Plan) verdict(v *Verdict, s *Subscription, payload event.Value, r destination.Result) {
-	sent, body := p.redacted(r.Sent), p.redacted(r.Body)
+// fillVerdict sets v to the verdict of a handler's result.
+func (p *Plan) fillVerdict(v *Verdict, s *Subscription, payload event.Value, r destination.Result) {
+	sent, body := p.redactValue(r.Sent), p.redactValue(r.Body)
 	if sent.Kind() == event.Absent {
 		sent = payload
 	}
@@ -78,19 +78,19 @@ func (p *Plan) verdict(v *Verdict, s *Subscription, payload event.Value, r desti
 		*v = Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: r.Status, Reason: r.Reason, Sent: sent, Body: body}
 	case destination.Pending:
 		*v = Verdict{Instance: p.id, Subscription: s.name, Outcome: Pending, Status: r.Status, Operation: r.Operation, Sent: sent, Body: body,
-			Reason: "the destination works on it as the operation " + r.Operation}
+			Reason: "the destination is processing it; its operation is " + r.Operation}
 	default:
 		reporter := fault.ReporterDestination
 		if r.Err.Code == fault.CodeInvalidPayload {
 			reporter = fault.ReporterIntegrations
 		}
-		*v = p.failed(s, r.Err, reporter)
+		*v = p.failedVerdict(s, r.Err, reporter)
 		v.Sent, v.Body, v.Reason = sent, body, p.redact(v.Reason)
 	}
 }
 
-// redacted is what a handler shows of a request or an answer, without secrets that the remote may have repeated.
-func (p *Plan) redacted(v event.Value) event.Value {
+// redactValue returns a value of a request or a response without secrets.
+func (p *Plan) redactValue(v event.Value) event.Value {
 	if v.Kind() < event.String {
 		return v
 	}
@@ -106,9 +106,9 @@ func (p *Plan) redacted(v event.Value) event.Value {
 	return shown
 }
 
-// allFailed gives every item an error as its verdict.
-func (p *Plan) allFailed(items []Item, err error, slot func(i int) *Verdict) {
+// failAll gives every item the verdict of err.
+func (p *Plan) failAll(items []Item, err error, slot func(i int) *Verdict) {
 	for i := range items {
-		*slot(i) = p.failed(items[i].Subscription, fault.As(err), fault.ReporterIntegrations)
+		*slot(i) = p.failedVerdict(items[i].Subscription, fault.As(err), fault.ReporterIntegrations)
 	}
 }

@@ -187,7 +187,7 @@ func (s *sender) deliverRound(ctx context.Context, round []*message) {
 			}
 		}
 	}
-	for _, b := range batches.Rest() {
+	for _, b := range batches.Flush() {
 		add(b.Plan, b.Items)
 	}
 	s.deliverLanes(ctx, round, lanes)

@@ -58,7 +58,7 @@ func checkChoices(s *subject) {
 			s.addFinding(action, "%v", err)
 			continue
 		}
-		for _, field := range r.plan.Dynamic(action) {
+		for _, field := range r.plan.DynamicFields(action) {
 			of := action + "." + field
 			if _, err := r.plan.Choices(s.baseContext(), action, field, "", "", samples[0].payload); err != nil {
 				s.addFinding(of, "the sandbox does not return the choices of the field: %v", err)

@@ -100,7 +100,7 @@ func (r *rig) deliverPayloads(ctx context.Context, e event.Event, payloads ...ev
 		}
 	}
 	for i, payload := range payloads {
-		item, refused := r.plan.Item(r.firstSubscription(), payload, i)
+		item, refused := r.plan.NewItem(r.firstSubscription(), payload, i)
 		if refused != nil {
 			verdicts[i] = *refused
 			continue
@@ -108,7 +108,7 @@ func (r *rig) deliverPayloads(ctx context.Context, e event.Event, payloads ...ev
 		item.Event = e
 		take(batches.Add(r.plan, item))
 	}
-	for _, b := range batches.Rest() {
+	for _, b := range batches.Flush() {
 		take(b.Items)
 	}
 	return verdicts

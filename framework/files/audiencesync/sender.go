@@ -24,7 +24,7 @@ type sender struct {
 
 // newSender returns a sender for an audience. resend sends changes even if the ledger already has them.
 func (s *Syncer) newSender(a destination.Audience, report *Report, resend bool) (*sender, error) {
-	subscription, err := s.Plan.Direct("members", s.Audiences.Action, resend)
+	subscription, err := s.Plan.DirectSubscription("members", s.Audiences.Action, resend)
 	a.Name = report.Name
 	return &sender{syncer: s, audience: a, subscription: subscription, report: report}, err
 }
@@ -39,7 +39,7 @@ func (o *sender) addChange(ctx context.Context, c destination.Change) error {
 		return err
 	}
 	o.changes = append(o.changes, c)
-	item, verdict := o.syncer.Plan.Item(o.subscription, payload, len(o.changes)-1)
+	item, verdict := o.syncer.Plan.NewItem(o.subscription, payload, len(o.changes)-1)
 	if verdict != nil {
 		o.recordVerdict(c, *verdict)
 	} else {

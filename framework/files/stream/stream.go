@@ -143,7 +143,7 @@ func (r *Runner) prepareEvent(ctx context.Context, index int, e event.Event) err
 	var verdicts []runtime.Verdict
 	open := 0
 	for _, plan := range r.config.Plans {
-		r.matching = plan.Choose(e, r.matching[:0])
+		r.matching = plan.Candidates(e, r.matching[:0])
 		for _, s := range r.matching {
 			item, verdict := plan.Prepare(s, e, index)
 			if verdict != nil {
@@ -225,7 +225,7 @@ func (r *Runner) flushAll(ctx context.Context) error {
 
 // deliverPending delivers all incomplete batches, and waits for all running ones.
 func (r *Runner) deliverPending(ctx context.Context) error {
-	for _, b := range r.batches.Rest() {
+	for _, b := range r.batches.Flush() {
 		if err := r.deliverBatch(ctx, b.Plan, b.Items); err != nil {
 			return err
 		}

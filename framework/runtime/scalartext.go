@@ -11,14 +11,14 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// scalars gives the values of fields the text that a config has for them, if the fields are texts: a key that is written 0123 is not
-// 83. Other fields get a warning if a number is not written as it is read.
+// scalars replaces values of text fields by their text in the config, so that a key 0123 is not read as 83. It warns if another field
+// has a number that YAML reads differently from JSON.
 type scalars struct {
 	doc      *yamldoc.Document
 	warnings fault.Problems
 }
 
-// instance returns an instance with its settings and mappings as they are written.
+// instance returns an instance whose settings and mappings have the texts of the config.
 func (s *scalars) instance(in config.Instance, d *destination.Definition) config.Instance {
 	in.Settings = s.object(d.Settings, in.Settings, in.Pointer+"/settings")
 	subscriptions := make([]config.Subscription, len(in.Subscriptions))
