@@ -53,7 +53,7 @@ func (v *server) openListeners(cfg *config.Config) (l *listeners, err error) {
 func (v *server) openAdmin(cfg *config.Config) (net.Listener, error) {
 	asked := cmp.Or(v.admin.listen, cfg.Server.AdminListen)
 	if problem := config.CheckAdminListen(asked, cfg.Server.AdminKey != ""); problem != "" {
-		return nil, misuse("--admin-listen %s %s", asked, problem)
+		return nil, usageErrorf("--admin-listen %s %s", asked, problem)
 	}
 	if asked == config.AdminOnIngest {
 		return nil, nil

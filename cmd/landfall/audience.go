@@ -25,10 +25,10 @@ func newAudience(s streams) *cobra.Command {
 func newAudienceCommand(s streams, cmd *cobra.Command, run func(ctx context.Context, c *instanceFlags, a runtime.Audience) error) *cobra.Command {
 	c := &instanceFlags{streams: s}
 	var a runtime.Audience
-	cmd.Args = exactly(0, "flags only")
+	cmd.Args = exactArgs(0, "flags only")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if a.Key == "" {
-			return misuse("say which audience: --key KEY, which its events have at context.personas.computation_key")
+			return usageErrorf("say which audience: --key KEY, which its events have at context.personas.computation_key")
 		}
 		if err := c.target.check(); err != nil {
 			return err

@@ -40,7 +40,7 @@ func (k *audienceCommand) addFileFlags(cmd *cobra.Command) {
 }
 
 func (k *audienceCommand) addAllowFlag(cmd *cobra.Command) {
-	k.refusals.flag(cmd, "rows of the file or changes")
+	k.refusals.addFlag(cmd, "rows of the file or changes")
 }
 
 // open loads the config, opens its state and chooses the instance.
@@ -87,9 +87,9 @@ func (k *audienceCommand) reportFailure(f audiencesync.Failure) {
 // openRows opens a file of users. The caller calls the returned function to close it.
 func (k *audienceCommand) openRows(file string) (*audiencesync.Rows, func(), error) {
 	if err := textfile.CheckEncoding(k.encoding); err != nil {
-		return nil, nil, misuse("--encoding: %v", err)
+		return nil, nil, usageErrorf("--encoding: %v", err)
 	}
-	input, err := open(file, k.streams.in)
+	input, err := openInput(file, k.streams.in)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -99,7 +99,7 @@ func (k *audienceCommand) openRows(file string) (*audiencesync.Rows, func(), err
 	for id := range k.columns {
 		if !slices.Contains(k.audiences.Identifiers, id) {
 			_ = input.Close()
-			return nil, nil, misuse("--column: the destination has no identifier %q%s", id, fault.DidYouMean(id, k.audiences.Identifiers))
+			return nil, nil, usageErrorf("--column: the destination has no identifier %q%s", id, fault.DidYouMean(id, k.audiences.Identifiers))
 		}
 	}
 	rows, err := audiencesync.OpenRows(input, audiencesync.Options{Identifiers: k.audiences.Identifiers, Columns: k.columns, Encoding: k.encoding})
@@ -131,7 +131,7 @@ func (k *audienceCommand) printReport(r audiencesync.Report, err error) error {
 	case err != nil:
 		return err
 	}
-	return k.refusals.verdict(r.Failed, r.Refused+r.Unusable, k.hint(k.json))
+	return k.refusals.exitError(r.Failed, r.Refused+r.Unusable, k.newHint(k.json))
 }
 
 // printWarnings prints warnings about the file of users.
@@ -142,7 +142,7 @@ func (k *audienceCommand) printWarnings(warnings []string) {
 }
 
 func (k *audienceCommand) printReportText(r audiencesync.Report) {
-	fmt.Fprintf(k.out, "%s (%s) in %s · %s\n", r.Name, r.Audience, k.chosen.plan.ID(), k.target.words())
+	fmt.Fprintf(k.out, "%s (%s) in %s · %s\n", r.Name, r.Audience, k.chosen.plan.ID(), k.target.description())
 	for _, row := range []struct {
 		name  string
 		n     int

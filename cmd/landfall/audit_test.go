@@ -14,11 +14,11 @@ import (
 
 // What changes something leaves a line in the log, from commands, the admin API and the console: who, what, from where. Users and
 // keys are in none of it.
-func TestChangesAreInTheAuditLog(t *testing.T) {
+func TestChangesWriteAuditLines(t *testing.T) {
 	s := newServed(t, keyedConfig, "--sandbox")
 	s.start()
 	s.post(entered("secret-user", "vip"))
-	s.settled(1)
+	s.waitSettled(1)
 	for _, args := range [][]string{{"dead", "replay", "--user", "secret-user"}, {"dead", "drop", "--all"}, {"replay", "--since", "1h", "--instance", "braze-main", "--subscribe", `userId = "secret-user"`}} {
 		out, ok := landfall(t, nil, append(args, "--data", s.dataDir())...)
 		require.True(t, ok, out)
@@ -76,7 +76,7 @@ func (s *served) consolePost(cookie, path string, form url.Values) *http.Respons
 }
 
 // The console of a file is closed by the key that the file sets, and stays so while the file or the key cannot be read.
-func TestTheConsolesKeyIsNotLostWithTheFile(t *testing.T) {
+func TestConsoleKeyOutlivesTheFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "landfall.yaml")
 	k := &fileKey{path: file, locked: "locked"}
 	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }

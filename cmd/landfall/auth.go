@@ -26,10 +26,10 @@ func newAuthTest(s streams) *cobra.Command {
 		Long: "Asks the remote of every enabled instance whether its settings and credentials are valid, and reports what is wrong.\n" +
 			"It changes nothing at the remote.",
 		Example: "  landfall auth test --config landfall.yaml",
-		Args:    exactly(0, "the config with --config"),
+		Args:    exactArgs(0, "the config with --config"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if path == "" {
-				return misuse("give a config with --config")
+				return usageErrorf("give a config with --config")
 			}
 			if t.sandbox || t.sandboxURL != "" {
 				t.live = false
@@ -48,7 +48,7 @@ func newAuthTest(s streams) *cobra.Command {
 // testConfig tests the instances of a config. Instances that need a login use the token in the state.
 func testConfig(ctx context.Context, s streams, path, data string, t *target, asJSON bool) error {
 	cfg, problems := config.Load(path, config.Env{})
-	h := hosting{target: t, definitions: *s.definitions}
+	h := planHost{target: t, definitions: *s.definitions}
 	if cfg != nil && cfg.StateKey != "" && !t.sandbox {
 		store, err := openState(ctx, cfg, data, t.sandboxName())
 		if err != nil {
@@ -84,7 +84,7 @@ func testAll(ctx context.Context, s streams, instances []instance, asJSON bool) 
 		fmt.Fprintf(s.out, "%s (%s): %s\n", in.plan.ID(), in.plan.Definition().Name, message)
 	}
 	if wrong {
-		return failed{}
+		return reportedError{}
 	}
 	return nil
 }

@@ -27,12 +27,12 @@ func (v *server) writeBackup(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-type backupCommand struct{ reaching }
+type backupCommand struct{ queueClient }
 
 func newBackup(s streams) *cobra.Command {
-	c := &backupCommand{reaching{streams: s}}
+	c := &backupCommand{queueClient{streams: s}}
 	cmd := &cobra.Command{
-		Use: "backup DIR", Short: "Back up the queue and the ledger, while the server runs", Args: exactly(1, "the directory of the backup"),
+		Use: "backup DIR", Short: "Back up the queue and the ledger, while the server runs", Args: exactArgs(1, "the directory of the backup"),
 		Long: "Writes a consistent backup to a new directory: checkpoints, parked events, dead letters, events, a manifest with their\n" +
 			"checksums, and the ledger if it is a local file. A running server keeps accepting and delivering events meanwhile. On a\n" +
 			"cluster the backup holds the streams that all servers share. It does not include a ledger in PostgreSQL: run pg_dump after\n" +
@@ -41,12 +41,12 @@ func newBackup(s streams) *cobra.Command {
 		Example: "  landfall backup --config landfall.yaml /backup/landfall-2025-06-01\n  landfall backup --data /var/lib/landfall /backup/new",
 		RunE:    func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
 	}
-	c.flags(cmd)
+	c.addFlags(cmd)
 	return cmd
 }
 
 func (c *backupCommand) run(ctx context.Context, dir string) error {
-	if err := c.open(ctx); err != nil {
+	if err := c.connect(ctx); err != nil {
 		return err
 	}
 	defer c.close()
@@ -59,7 +59,7 @@ func (c *backupCommand) run(ctx context.Context, dir string) error {
 		return err
 	}
 	if c.json {
-		c.print(m)
+		c.printJSON(m)
 		return nil
 	}
 	fmt.Fprintf(c.out, "%s\n", dir)
@@ -104,15 +104,15 @@ func (p pipeEnd) Close() error {
 }
 
 type restoreCommand struct {
-	reaching
+	queueClient
 	replace bool
 	check   bool
 }
 
 func newRestore(s streams) *cobra.Command {
-	c := &restoreCommand{reaching: reaching{streams: s}}
+	c := &restoreCommand{queueClient: queueClient{streams: s}}
 	cmd := &cobra.Command{
-		Use: "restore DIR", Short: "Restore a backup into an empty data directory", Args: exactly(1, "the directory of the backup"),
+		Use: "restore DIR", Short: "Restore a backup into an empty data directory", Args: exactArgs(1, "the directory of the backup"),
 		Long: "Verifies the backup against its manifest, then restores it atomically. The data directory must be empty, unless\n" +
 			"--replace moves its content aside. With nats.url in the config, it restores the streams of the cluster, which must not\n" +
 			"exist; stop all servers first.\n\n" +
@@ -174,7 +174,7 @@ func (c *restoreCommand) restoreTarget() (backup.Target, error) {
 
 func (c *restoreCommand) printResult(r backup.Restored, text string) error {
 	if c.json {
-		c.print(r)
+		c.printJSON(r)
 	} else {
 		fmt.Fprintln(c.out, text)
 	}

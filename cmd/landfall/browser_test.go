@@ -24,7 +24,7 @@ type browser struct {
 	url string // of what is looked at
 }
 
-// newBrowser starts one. The test is skipped where there is none.
+// newBrowser starts a browser. It skips the test if none is installed.
 func newBrowser(t *testing.T) *browser {
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -106,8 +106,8 @@ func ask[T any](b *browser, expression string) T {
 	return v
 }
 
-// see waits until the page shows a text, opening it anew from time to time where path is not "".
-func (b *browser) see(path, text string) {
+// waitFor waits until the page shows a text. If path is not "", it reloads that path from time to time.
+func (b *browser) waitFor(path, text string) {
 	b.t.Helper()
 	for range 60 {
 		if path != "" {
@@ -131,9 +131,9 @@ func axe(t *testing.T) string {
 	return string(script)
 }
 
-// look sees that a page has no serious fault, light on a desk and dark on a telephone, and does not scroll sideways there. For
+// checkPage checks that a page has no serious accessibility problem on a desktop (light) and a phone (dark), and does not scroll sideways. For
 // pictures it is opened all four ways.
-func (b *browser) look(path, name, script string) {
+func (b *browser) checkPage(path, name, script string) {
 	b.t.Helper()
 	for _, scheme := range []string{"light", "dark"} {
 		_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
@@ -147,18 +147,18 @@ func (b *browser) look(path, name, script string) {
 			}
 			b.do("sizing", chromedp.EmulateViewport(width, 900))
 			b.open(path)
-			b.shot(fmt.Sprintf("%s-%s-%d", name, scheme, width))
+			b.saveScreenshot(fmt.Sprintf("%s-%s-%d", name, scheme, width))
 			wide := ask[bool](b, `document.documentElement.scrollWidth > document.documentElement.clientWidth`)
 			assert.False(b.t, wide, "%s scrolls sideways at %d", path, width)
 			if looked && script != "" {
-				b.check(path+" in "+scheme, script)
+				b.runAxe(path+" in "+scheme, script)
 			}
 		}
 	}
 }
 
-// check runs axe on the page.
-func (b *browser) check(what, script string) {
+// runAxe runs axe on the page.
+func (b *browser) runAxe(what, script string) {
 	b.t.Helper()
 	found := ask[string](b, script+"; "+
 		`axe.run(document, {resultTypes: ["violations"]}).then((r) => JSON.stringify(r.violations.map((v) => ({id: v.id, impact: v.impact, help: v.help, nodes: v.nodes.slice(0, 3).map((n) => n.html + " " + n.failureSummary)}))))`)
@@ -174,8 +174,8 @@ func (b *browser) check(what, script string) {
 	}
 }
 
-// shot keeps a picture of the whole page where LANDFALL_SHOTS names a directory.
-func (b *browser) shot(name string) {
+// saveScreenshot saves a picture of the whole page in the directory LANDFALL_SHOTS, if that is set.
+func (b *browser) saveScreenshot(name string) {
 	dir := os.Getenv("LANDFALL_SHOTS")
 	if dir == "" {
 		return

@@ -35,7 +35,7 @@ func (s *served) usage() usage {
 	return usage{value("process_open_fds"), value("go_goroutines"), value("go_memstats_heap_inuse_bytes") / (1 << 20)}
 }
 
-// command runs the binary against the server's data directory.
+// output runs the binary against the server's data directory.
 func (s *served) output(args ...string) string {
 	file, err := binary()
 	require.NoError(s.t, err)
@@ -57,8 +57,8 @@ func (s *served) letters() int {
 	return n
 }
 
-// drained waits until nothing waits.
-func (s *served) drained() {
+// waitDrained waits until the queue is empty.
+func (s *served) waitDrained() {
 	require.Eventually(s.t, func() bool {
 		list, ok := s.status()
 		return ok && list[0].Waiting == 0
@@ -66,7 +66,7 @@ func (s *served) drained() {
 }
 
 // Everything goes wrong at once: the remote fails in twenty-seven ways, and the server is killed, frozen and started again
-// under load. Every accepted event gets its verdict, no older request follows a newer one, and everybody is where their
+// under load. Every accepted event gets its verdict, no older request follows a newer one, and every user is where the
 // newest event says. What the server holds returns to what it held before.
 //
 // LANDFALL_CHAOS=1 runs it with 200,000 events, a kill every second or so, and a remote that refuses requests for good as well, whose
@@ -82,13 +82,13 @@ func TestChaos(t *testing.T) {
 	s.start()
 	load := newLoad(600, 6)
 	load.send(s, 400, 4, func() {})
-	s.settled(400)
+	s.waitSettled(400)
 	before := s.usage()
 
 	remote.on.Store(true)
 	var sending sync.RWMutex
 	done := make(chan struct{})
-	go func() { defer close(done); load.sendThrough(s, n, 4, &sending) }()
+	go func() { defer close(done); load.sendDuringRestarts(s, n, 4, &sending) }()
 	pause := max(300*time.Millisecond, time.Duration(n/disturbances)*100*time.Microsecond)
 	for i := range disturbances {
 		time.Sleep(pause)
@@ -107,19 +107,19 @@ func TestChaos(t *testing.T) {
 	waitForMisbehaviors(t, remote, load, s, &n)
 	remote.on.Store(false)
 
-	counts := s.settled(int64(n) + 400)
+	counts := s.waitSettled(int64(n) + 400)
 	assert.Equal(t, int64(n)+400, counts["events"]-counts["duplicate"], "%v", counts)
 	letters := s.letters()
 	t.Logf("%d events, %d kinds of failure: %v; %d letters", n+400, len(remote.met), counts, letters)
 	if long {
 		s.output("dead", "replay", "--instance", "braze-main")
-		s.drained()
+		s.waitDrained()
 		require.Eventually(t, func() bool { return s.letters() == 0 }, time.Minute, 200*time.Millisecond)
 	} else {
 		require.Zero(t, letters)
 	}
-	require.Eventually(t, func() bool { return len(load.wrong(t, remote.URL)) == 0 }, 20*time.Second, 500*time.Millisecond,
-		"users who are not where their newest event says: %v", load.wrong(t, remote.URL))
+	require.Eventually(t, func() bool { return len(load.misplacedUsers(t, remote.URL)) == 0 }, 20*time.Second, 500*time.Millisecond,
+		"users who are not where their newest event says: %v", load.misplacedUsers(t, remote.URL))
 	remote.checkOrder(t, load)
 
 	s.client.CloseIdleConnections()

@@ -31,8 +31,8 @@ type misbehavior struct {
 	refusal bool // what is sent becomes dead letters
 }
 
-// says answers with a status line, headers and a body as they are.
-func says(status string, headers map[string]string, body string) func(net.Conn, *http.Request) {
+// answerWith returns a misbehavior that answers with a status line, headers and a body.
+func answerWith(status string, headers map[string]string, body string) func(net.Conn, *http.Request) {
 	return func(conn net.Conn, _ *http.Request) {
 		var b bytes.Buffer
 		fmt.Fprintf(&b, "HTTP/1.1 %s\r\n", status)
@@ -44,21 +44,21 @@ func says(status string, headers map[string]string, body string) func(net.Conn, 
 	}
 }
 
-// floods writes a head and then a part again and again until the client has had enough, or 10 GB.
-func floods(head, part string) func(net.Conn, *http.Request) {
-	return func(conn net.Conn, _ *http.Request) { endlessly(conn, head, part, 10<<30) }
+// answerEndlessly returns a misbehavior that writes a head and repeats a part until the client gives up, or 10 GB are written.
+func answerEndlessly(head, part string) func(net.Conn, *http.Request) {
+	return func(conn net.Conn, _ *http.Request) { writeEndlessly(conn, head, part, 10<<30) }
 }
 
-func endlessly(w io.Writer, head, part string, most int) {
+func writeEndlessly(w io.Writer, head, part string, most int) {
 	_, err := io.WriteString(w, head)
 	for n := 0; err == nil && n < most; n += len(part) {
 		_, err = io.WriteString(w, part)
 	}
 }
 
-func closes(net.Conn, *http.Request) {}
+func closeConn(net.Conn, *http.Request) {}
 
-func resets(conn net.Conn, _ *http.Request) {
+func resetConn(conn net.Conn, _ *http.Request) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
@@ -75,55 +75,55 @@ func misbehaviors() []misbehavior {
 	}
 	_ = z.Close()
 	soon := func(conn net.Conn, r *http.Request) {
-		says("429 Too Many Requests", map[string]string{"Retry-After": time.Now().Add(time.Second).UTC().Format(http.TimeFormat)}, "{}")(conn, r)
+		answerWith("429 Too Many Requests", map[string]string{"Retry-After": time.Now().Add(time.Second).UTC().Format(http.TimeFormat)}, "{}")(conn, r)
 	}
 	reset := func(conn net.Conn, r *http.Request) {
-		says("429 Too Many Requests", map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": strconv.FormatInt(time.Now().Add(time.Second).Unix(), 10)}, "{}")(conn, r)
+		answerWith("429 Too Many Requests", map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": strconv.FormatInt(time.Now().Add(time.Second).Unix(), 10)}, "{}")(conn, r)
 	}
 	return []misbehavior{
-		{"closes before it acts", false, closes, false},
-		{"closes after it has acted", true, closes, false},
-		{"resets before it acts", false, resets, false},
-		{"resets after it has acted", true, resets, false},
-		{"500", false, says("500 Internal Server Error", nil, "{}"), false},
-		{"500 after it has acted", true, says("500 Internal Server Error", nil, "{}"), false},
-		{"502 with a page", false, says("502 Bad Gateway", map[string]string{"Content-Type": "text/html"}, "<html>proxy</html>"), false},
-		{"503, Retry-After in seconds", false, says("503 Service Unavailable", map[string]string{"Retry-After": "1"}, ""), false},
+		{"closes before it acts", false, closeConn, false},
+		{"closes after it has acted", true, closeConn, false},
+		{"resets before it acts", false, resetConn, false},
+		{"resets after it has acted", true, resetConn, false},
+		{"500", false, answerWith("500 Internal Server Error", nil, "{}"), false},
+		{"500 after it has acted", true, answerWith("500 Internal Server Error", nil, "{}"), false},
+		{"502 with a page", false, answerWith("502 Bad Gateway", map[string]string{"Content-Type": "text/html"}, "<html>proxy</html>"), false},
+		{"503, Retry-After in seconds", false, answerWith("503 Service Unavailable", map[string]string{"Retry-After": "1"}, ""), false},
 		{"429, Retry-After as a date", false, soon, false},
-		{"429, Retry-After: 0", false, says("429 Too Many Requests", map[string]string{"Retry-After": "0"}, ""), false},
-		{"429, Retry-After below zero", false, says("429 Too Many Requests", map[string]string{"Retry-After": "-5"}, ""), false},
-		{"429, Retry-After with a fraction", false, says("429 Too Many Requests", map[string]string{"Retry-After": "0.5"}, ""), false},
-		{"429, Retry-After is garbage", false, says("429 Too Many Requests", map[string]string{"Retry-After": "tomorrow"}, ""), false},
+		{"429, Retry-After: 0", false, answerWith("429 Too Many Requests", map[string]string{"Retry-After": "0"}, ""), false},
+		{"429, Retry-After below zero", false, answerWith("429 Too Many Requests", map[string]string{"Retry-After": "-5"}, ""), false},
+		{"429, Retry-After with a fraction", false, answerWith("429 Too Many Requests", map[string]string{"Retry-After": "0.5"}, ""), false},
+		{"429, Retry-After is garbage", false, answerWith("429 Too Many Requests", map[string]string{"Retry-After": "tomorrow"}, ""), false},
 		{"429, the reset of the rate limit", false, reset, false},
-		{"408", false, says("408 Request Timeout", nil, ""), false},
-		{"423", false, says("423 Locked", nil, `{"message":"resource locked"}`), false},
-		{"504 after it has acted", true, says("504 Gateway Timeout", nil, ""), false},
+		{"408", false, answerWith("408 Request Timeout", nil, ""), false},
+		{"423", false, answerWith("423 Locked", nil, `{"message":"resource locked"}`), false},
+		{"504 after it has acted", true, answerWith("504 Gateway Timeout", nil, ""), false},
 		{"garbage for a status line", true, func(conn net.Conn, _ *http.Request) { _, _ = io.WriteString(conn, "\x00\xff nonsense\r\n\r\n") }, false},
 		{"half a head", true, func(conn net.Conn, _ *http.Request) { _, _ = io.WriteString(conn, "HTTP/1.1 201 Crea") }, false},
 		{"a body that ends early", true, func(conn net.Conn, _ *http.Request) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{\"mess")
 		}, false},
-		{"500 with a body of 10 GB", false, floods("HTTP/1.1 500 X\r\nContent-Length: 10737418240\r\n\r\n", block), false},
-		{"500 with endless chunks", true, floods("HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\n", "10000\r\n"+block+"\r\n"), false},
+		{"500 with a body of 10 GB", false, answerEndlessly("HTTP/1.1 500 X\r\nContent-Length: 10737418240\r\n\r\n", block), false},
+		{"500 with endless chunks", true, answerEndlessly("HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\n", "10000\r\n"+block+"\r\n"), false},
 		{"2 MB of headers", true, func(conn net.Conn, _ *http.Request) {
-			endlessly(conn, "HTTP/1.1 500 X\r\n", "X-Much: "+strings.Repeat("y", 8000)+"\r\n", 2<<20)
+			writeEndlessly(conn, "HTTP/1.1 500 X\r\n", "X-Much: "+strings.Repeat("y", 8000)+"\r\n", 2<<20)
 			_, _ = io.WriteString(conn, "\r\n")
 		}, false},
-		{"500 that is a gzip bomb", false, says("500 X", map[string]string{"Content-Encoding": "gzip"}, bomb.String()), false},
-		{"500 with broken gzip", false, says("500 X", map[string]string{"Content-Encoding": "gzip"}, "no gzip"), false},
-		{"200 with garbage after it has acted", true, says("200 OK", map[string]string{"Content-Type": "text/html"}, "<html>\x00\xff"), false},
+		{"500 that is a gzip bomb", false, answerWith("500 X", map[string]string{"Content-Encoding": "gzip"}, bomb.String()), false},
+		{"500 with broken gzip", false, answerWith("500 X", map[string]string{"Content-Encoding": "gzip"}, "no gzip"), false},
+		{"200 with garbage after it has acted", true, answerWith("200 OK", map[string]string{"Content-Type": "text/html"}, "<html>\x00\xff"), false},
 		{"many interim answers", true, func(conn net.Conn, _ *http.Request) {
-			endlessly(conn, "", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", 64<<10)
+			writeEndlessly(conn, "", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", 64<<10)
 			_, _ = io.WriteString(conn, "HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n")
 		}, false},
 		{"a redirect to itself", false, func(conn net.Conn, r *http.Request) {
-			says("307 Temporary Redirect", map[string]string{"Location": r.URL.Path}, "")(conn, r)
+			answerWith("307 Temporary Redirect", map[string]string{"Location": r.URL.Path}, "")(conn, r)
 		}, true},
-		{"a redirect elsewhere", false, says("302 Found", map[string]string{"Location": "http://127.0.0.1:9/steal"}, ""), true},
-		{"401", false, says("401 Unauthorized", nil, `{"message":"Invalid Partner API key"}`), true},
-		{"413", false, says("413 Payload Too Large", nil, ""), true},
-		{"400", false, says("400 Bad Request", nil, `{"message":"no"}`), true},
-		{"404 with a page", false, says("404 Not Found", map[string]string{"Content-Type": "text/html"}, "<html>"), true},
+		{"a redirect elsewhere", false, answerWith("302 Found", map[string]string{"Location": "http://127.0.0.1:9/steal"}, ""), true},
+		{"401", false, answerWith("401 Unauthorized", nil, `{"message":"Invalid Partner API key"}`), true},
+		{"413", false, answerWith("413 Payload Too Large", nil, ""), true},
+		{"400", false, answerWith("400 Bad Request", nil, `{"message":"no"}`), true},
+		{"404 with a page", false, answerWith("404 Not Found", map[string]string{"Content-Type": "text/html"}, "<html>"), true},
 	}
 }
 
@@ -173,9 +173,9 @@ func (c *chaoticRemote) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	m := c.choose()
+	m := c.nextMisbehavior()
 	if m == nil || m.acted {
-		c.note(body)
+		c.countChanges(body)
 	}
 	if m == nil {
 		c.sandbox.ServeHTTP(w, r)
@@ -193,8 +193,8 @@ func (c *chaoticRemote) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.play(conn, r)
 }
 
-// choose gives each misbehavior its turn, to one of four requests; nil for none.
-func (c *chaoticRemote) choose() *misbehavior {
+// nextMisbehavior returns the next misbehavior for one of four requests, and nil for the others.
+func (c *chaoticRemote) nextMisbehavior() *misbehavior {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.on.Load() || c.random.IntN(4) != 0 {
@@ -206,8 +206,8 @@ func (c *chaoticRemote) choose() *misbehavior {
 	return &m
 }
 
-// note counts how often the membership of each user changes in what the sandbox is told.
-func (c *chaoticRemote) note(body []byte) {
+// countChanges counts how often the membership of each user changes in what the sandbox is told.
+func (c *chaoticRemote) countChanges(body []byte) {
 	var request struct {
 		CohortID string `json:"cohort_id"`
 		Changes  []struct {

@@ -22,28 +22,28 @@ func newCheckpoints(s streams) *cobra.Command {
 }
 
 type repairCommand struct {
-	reaching
+	queueClient
 	repair delivery.RepairOptions
 }
 
 func newRepair(s streams) *cobra.Command {
-	c := &repairCommand{reaching: reaching{streams: s}}
+	c := &repairCommand{queueClient: queueClient{streams: s}}
 	cmd := &cobra.Command{
-		Use: "repair", Short: "Set checkpoints that do not fit the log to a position that skips no event", Args: exactly(0, "flags only"),
+		Use: "repair", Short: "Set checkpoints that do not fit the log to a position that skips no event", Args: exactArgs(0, "flags only"),
 		Long: "Sets each checkpoint that does not fit the log to the end of the log or, if the log holds other events than the ones that\n" +
 			"were delivered, before the first event that is newer than those. If that position is unknown, it chooses one from which\n" +
 			"events are delivered again rather than skipped.",
 		Example: "  landfall checkpoints repair --dry-run\n  landfall checkpoints repair\n  landfall checkpoints repair --accept-loss",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
-	c.flags(cmd)
+	c.addFlags(cmd)
 	cmd.Flags().BoolVar(&c.repair.DryRun, "dry-run", false, "only show the changes")
 	cmd.Flags().BoolVar(&c.repair.AcceptLoss, "accept-loss", false, "accept that pages are lost and files are damaged: stop reporting them")
 	return cmd
 }
 
 func (c *repairCommand) run(ctx context.Context) error {
-	if err := c.open(ctx); err != nil {
+	if err := c.connect(ctx); err != nil {
 		return err
 	}
 	defer c.close()
@@ -58,7 +58,7 @@ func (c *repairCommand) run(ctx context.Context) error {
 	}
 	if c.json {
 		for _, b := range done {
-			c.print(b)
+			c.printJSON(b)
 		}
 		return nil
 	}

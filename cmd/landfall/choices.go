@@ -20,7 +20,7 @@ type choicesCommand struct {
 func newChoices(s streams) *cobra.Command {
 	c := &choicesCommand{instanceFlags: instanceFlags{streams: s}}
 	cmd := &cobra.Command{
-		Use: "choices --action ACTION --field FIELD", Short: "Show the values that the remote offers for a field", Args: exactly(0, "flags only"),
+		Use: "choices --action ACTION --field FIELD", Short: "Show the values that the remote offers for a field", Args: exactArgs(0, "flags only"),
 		Long: "Fetches the values of a dynamic field from the remote, one page at a time. Without --field it lists the dynamic fields of\n" +
 			"the action.",
 		Example: "  landfall choices --config landfall.yaml --action upsertUser --live\n" +
@@ -61,18 +61,18 @@ func (c *choicesCommand) run(ctx context.Context) error {
 	plan := c.chosen.plan
 	payload, err := event.ParseValue([]byte(c.payload))
 	if err != nil || payload.Kind() != event.Object {
-		return misuse("--payload should be a JSON object but is %s", c.payload)
+		return usageErrorf("--payload should be a JSON object but is %s", c.payload)
 	}
 	actions := c.dynamicActions(c.chosen)
 	if c.action == "" && len(actions) == 1 {
 		c.action = actions[0]
 	}
 	if c.action == "" {
-		return misuse("say which action: --action %s", strings.Join(actions, " or --action "))
+		return usageErrorf("say which action: --action %s", strings.Join(actions, " or --action "))
 	}
 	if fields := plan.DynamicFields(c.action); c.field == "" || len(fields) == 0 {
 		if !slices.Contains(actions, c.action) {
-			return misuse("no field of the action %q has choices to fetch; give one of %s", c.action, strings.Join(actions, ", "))
+			return usageErrorf("no field of the action %q has choices to fetch; give one of %s", c.action, strings.Join(actions, ", "))
 		}
 		for _, field := range fields {
 			if c.json {

@@ -31,7 +31,7 @@ func (c *confirmation) confirm(todo string) (bool, error) {
 	case c.yes:
 		return true, nil
 	}
-	unasked := misuse("%s: give --yes to do this, or --dry-run to see what would be done", todo)
+	unasked := usageErrorf("%s: give --yes to do this, or --dry-run to see what would be done", todo)
 	if in, ok := c.to.in.(*os.File); !ok || !isTerminal(in) {
 		return false, unasked
 	}

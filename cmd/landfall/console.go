@@ -44,7 +44,7 @@ func newConsole(s streams) *cobra.Command {
 			"the config. The config need not exist yet. landfall serve has the same console at /console/, which also shows its\n" +
 			"deliveries, dead letters and cohorts.",
 		Example: "  landfall console --config landfall.yaml\n  landfall console --sandbox",
-		Args:    exactly(0, "flags only"),
+		Args:    exactArgs(0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.run(cmd.Context(), cmd.Flags().Changed("listen"))
 		},
@@ -91,7 +91,7 @@ func (c *consoleCommand) run(ctx context.Context, asked bool) error {
 // openListener listens on the given address. If none was given and the default one is in use, it listens on a free port.
 func (c *consoleCommand) openListener(asked, hasKey bool) (net.Listener, error) {
 	if problem := config.CheckAdminListen(c.listen, hasKey); problem != "" || c.listen == config.AdminOnIngest {
-		return nil, misuse("--listen %s %s", c.listen, cmp.Or(problem, "is for a server: give an address"))
+		return nil, usageErrorf("--listen %s %s", c.listen, cmp.Or(problem, "is for a server: give an address"))
 	}
 	listener, err := listenAt(c.listen)
 	if !asked && errors.Is(err, syscall.EADDRINUSE) {
@@ -160,7 +160,7 @@ type consoleHost struct {
 	definitions string // the directory of --definitions
 	live        target // where events are delivered
 	store       *state.Store
-	host        *hosting // the server's, so that its sandboxes are used; nil without a server
+	host        *planHost // the server's, so that its sandboxes are used; nil without a server
 	log         *slog.Logger
 	guard       *access.Guard
 }
@@ -179,7 +179,7 @@ func (p *consoleHost) loadRegistry() (*destination.Registry, error) {
 
 // makePlans returns the plans of a config for a target. Only plans for the real target use the state.
 func (p *consoleHost) makePlans(cfg *config.Config, problems fault.Problems, to console.Target, observe func(httpx.Exchange)) ([]console.Instance, error) {
-	h := hosting{definitions: p.definitions, observe: observe, log: p.log}
+	h := planHost{definitions: p.definitions, observe: observe, log: p.log}
 	switch {
 	case to == console.DryRun:
 		h.target = &target{dryRun: true}
@@ -234,5 +234,5 @@ func (p *consoleHost) openLogins() (*oauth.Manager, error) {
 	if p.store == nil {
 		return nil, fmt.Errorf("there is no state to keep tokens in: %s", keyHint)
 	}
-	return openKeeper(cfg, p.store)
+	return openLoginManager(cfg, p.store)
 }

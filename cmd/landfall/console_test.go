@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConsole is the console as somebody uses it who begins with nothing: a destination is set up, a user enters a cohort and leaves
+// TestConsole uses the console like a new user: a destination is set up, a user enters a cohort and leaves
 // it, credentials break and are mended, and a dead letter is replayed.
 func TestConsole(t *testing.T) {
 	b := newBrowser(t)
@@ -33,36 +33,36 @@ func TestConsole(t *testing.T) {
 	require.NoError(t, os.Remove(file))
 
 	b.url = authorsConsole(t, file, sandbox)
-	b.look("/console/setup", "setup-empty", script)
-	setUp(t, b, file)
-	b.look("/console/catalogue", "catalogue", script)
-	b.look("/console/catalogue/braze-cohorts", "destination", script)
-	b.look("/console/deliveries", "deliveries-none", script)
+	b.checkPage("/console/setup", "setup-empty", script)
+	setUpBraze(t, b, file)
+	b.checkPage("/console/catalogue", "catalogue", script)
+	b.checkPage("/console/catalogue/braze-cohorts", "destination", script)
+	b.checkPage("/console/deliveries", "deliveries-none", script)
 
 	s.start()
 	b.url = s.admin.URL
-	b.look("/console/cohorts", "cohorts-empty", script)
+	b.checkPage("/console/cohorts", "cohorts-empty", script)
 	s.post(membership("m1", "ana", "Audience Entered", true))
-	b.see("/console/cohorts?user=ana", "member")
+	b.waitFor("/console/cohorts?user=ana", "member")
 	assert.True(t, members(t, sandbox)["aud_vip"]["ana"])
 	s.post(membership("m2", "ana", "Audience Exited", false))
-	b.see("/console/cohorts?user=ana", "not in cohort")
-	b.see("/console/events?user=ana", "Audience Exited of ana")
+	b.waitFor("/console/cohorts?user=ana", "not in cohort")
+	b.waitFor("/console/events?user=ana", "Audience Exited of ana")
 
-	mistype(b)
+	tryMistakes(b)
 	changeSecret(s, b, "BROKEN_SECRET", "wrong")
 	s.post(membership("m3", "bob", "Audience Entered", true))
-	b.see("/console/letters", "bob")
+	b.waitFor("/console/letters", "bob")
 	assert.NotContains(t, b.words(), "broken-secret")
-	tour(b, script)
+	visitPages(b, script)
 	changeSecret(s, b, "BROKEN_SECRET", "") // the same name, so that nothing changes
 	changeSecret(s, b, "BRAZE_COHORTS_CLIENT_SECRET", "right")
 	b.open("/console/letters")
 	b.press("Replay this event")
-	b.see("", "1 dead letter is being replayed")
-	b.see("/console/cohorts?user=bob", "member")
+	b.waitFor("", "1 dead letter is being replayed")
+	b.waitFor("/console/cohorts?user=bob", "member")
 	assert.True(t, members(t, sandbox)["aud_vip"]["bob"])
-	empty(b, script)
+	emptyCohort(b, script)
 	assert.False(t, members(t, sandbox)["aud_vip"]["bob"])
 }
 
@@ -101,8 +101,8 @@ func authorsConsole(t *testing.T, file, sandbox string) string {
 	return ""
 }
 
-// setUp sets Braze Cohorts up from nothing.
-func setUp(t *testing.T, b *browser, file string) {
+// setUpBraze sets up Braze Cohorts without an existing config.
+func setUpBraze(t *testing.T, b *browser, file string) {
 	b.open("/")
 	b.press("Set up Braze Cohorts")
 	b.fill("#set-partner_api_key", "PARTNER_KEY")
@@ -110,17 +110,17 @@ func setUp(t *testing.T, b *browser, file string) {
 	b.fill("#try-client_secret", "nobody's")
 	b.press("Test credentials in the sandbox")
 	b.press("Review changes…")
-	b.see("", "Changes")
+	b.waitFor("", "Changes")
 	assert.NoFileExists(t, file)
 	b.press("Write file")
-	b.see("", "Written.")
+	b.waitFor("", "Written.")
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	for _, line := range []string{"  - id: braze-main", "partner_api_key: ${PARTNER_KEY}", "client_secret: ${BRAZE_COHORTS_CLIENT_SECRET}", "writeKey: ${WRITE_KEY}"} {
 		assert.Contains(t, string(text), line)
 	}
 	assert.NotContains(t, string(text), "nobody's")
-	// a comment that somebody writes there stays, whatever is set up here
+	// the console must preserve comments that users add to the file
 	require.NoError(t, os.WriteFile(file, append([]byte("# kept by hand\n"), text...), 0o600))
 }
 
@@ -130,8 +130,8 @@ func membership(id, user, name string, in bool) []byte {
 		id, user, name, time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), in)
 }
 
-// mistype sees that a mistake shows under its place while it is typed, and what becomes of the sample once it is mended.
-func mistype(b *browser) {
+// tryMistakes checks that a mistake shows under its field while it is typed, and that the preview returns once it is fixed.
+func tryMistakes(b *browser) {
 	b.t.Helper()
 	b.open("/console/setup/edit/braze-main")
 	b.fill("#s-0-subscribe", `event = "Audience`)
@@ -145,77 +145,77 @@ func mistype(b *browser) {
 func changeSecret(s *served, b *browser, name, becomes string) {
 	t := s.t
 	t.Helper()
-	reloaded := s.reloaded()
+	reloaded := s.reloadCount()
 	b.open("/console/setup/edit/braze-main")
 	b.fill("#set-client_secret", "${"+name+"}")
 	b.press("Review changes…")
 	if becomes == "" {
-		b.see("", "No changes.")
+		b.waitFor("", "No changes.")
 		return
 	}
 	b.press("Write file")
-	b.see("", "Written.")
+	b.waitFor("", "Written.")
 	text, err := os.ReadFile(filepath.Join(s.dir, "landfall.yaml"))
 	require.NoError(t, err)
 	assert.Contains(t, string(text), "client_secret: ${"+name+"}")
 	assert.True(t, strings.HasPrefix(string(text), "# kept by hand\n"))
-	require.Eventually(t, func() bool { return s.reloaded() > reloaded }, 20*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return s.reloadCount() > reloaded }, 20*time.Second, 50*time.Millisecond)
 }
 
-// reloaded is how often the server has taken the config anew.
-func (s *served) reloaded() int {
+// reloadCount returns how often the server has reloaded the config.
+func (s *served) reloadCount() int {
 	text, err := os.ReadFile(s.log.Name())
 	require.NoError(s.t, err)
 	return strings.Count(string(text), "config reloaded")
 }
 
-// tour looks at every page while there is something on it.
-func tour(b *browser, script string) {
+// visitPages checks every page while it has content.
+func visitPages(b *browser, script string) {
 	b.t.Helper()
 	for _, page := range []struct{ path, name string }{
 		{"deliveries", "deliveries"}, {"events", "events"}, {"events?user=ana", "events-user"}, {"letters", "letters"}, {"cohorts", "cohorts"}, {"cohorts?user=ana", "cohorts-user"},
 		{"cohorts/braze-main/aud_vip", "cohort"}, {"test", "tester"}, {"setup", "setup"}, {"setup/edit/braze-main", "edit"}, {"login", "login"},
 	} {
-		b.look("/console/"+page.path, page.name, script)
+		b.checkPage("/console/"+page.path, page.name, script)
 	}
 	b.do("sizing", chromedp.EmulateViewport(1280, 900))
 	for _, page := range []struct{ path, link, name string }{{"letters", "main tbody a", "letter"}, {"events?user=ana", "main tbody a", "event"}} {
 		b.open("/console/" + page.path)
 		at := ask[string](b, fmt.Sprintf(`document.querySelector(%q).pathname`, page.link))
-		b.look(at, page.name, script)
+		b.checkPage(at, page.name, script)
 	}
 	b.do("sizing", chromedp.EmulateViewport(1280, 900))
 	b.open("/console/test")
 	b.press("Explain")
-	b.see("", "would be delivered")
-	b.shot("tester-explained")
+	b.waitFor("", "would be delivered")
+	b.saveScreenshot("tester-explained")
 	if script != "" {
-		b.check("an explained event", script)
+		b.runAxe("an explained event", script)
 	}
 	b.open("/console/setup/edit/braze-main")
 	b.fill("#id", "other-name")
 	b.press("Review changes…")
-	b.shot("review")
+	b.saveScreenshot("review")
 	if script != "" {
-		b.check("the review", script)
+		b.runAxe("the review", script)
 	}
 }
 
-// empty empties the cohort, which needs its name.
-func empty(b *browser, script string) {
+// emptyCohort empties the cohort, which requires typing its name.
+func emptyCohort(b *browser, script string) {
 	b.t.Helper()
 	b.open("/console/cohorts/braze-main/aud_vip")
 	b.fill("#users", "bob\ncarl")
 	b.press("Compare")
-	b.see("", "1 in both, 0 only in the cohort, 1 only in the list")
+	b.waitFor("", "1 in both, 0 only in the cohort, 1 only in the list")
 	b.fill("#confirm", "gold")
 	b.press("Empty the cohort")
-	b.see("", "the name you typed does not match")
+	b.waitFor("", "the name you typed does not match")
 	b.fill("#confirm", "vip")
 	b.press("Empty the cohort")
-	b.see("", "Done in")
-	b.shot("work")
+	b.waitFor("", "Done in")
+	b.saveScreenshot("work")
 	if script != "" {
-		b.check("a work", script)
+		b.runAxe("a work", script)
 	}
 }

@@ -23,7 +23,7 @@ import (
 // An instance is connected from the console's page, and what waited for it is delivered.
 func TestConnectingFromTheConsole(t *testing.T) {
 	tokens, port := loginServer(t)
-	braze := brazed(t)
+	braze := newBrazeSandbox(t)
 	config := strings.Replace(serveConfig, "    subscriptions:", fmt.Sprintf(`    auth:
       clientId: %s
       clientSecret: "file:secret"
@@ -31,7 +31,7 @@ func TestConnectingFromTheConsole(t *testing.T) {
       tokenUrl: %[2]s/oauth/token
       scopes: [openid, offline_access]
     subscriptions:`, oauthtest.Web, tokens.URL), 1)
-	s := newServed(t, "state: {key: \"file:key\"}\n"+config, "--sandbox-url", guarded(t, braze.URL, tokens))
+	s := newServed(t, "state: {key: \"file:key\"}\n"+config, "--sandbox-url", newGateway(t, braze.URL, tokens))
 	for name, text := range map[string]string{"secret": oauthtest.Secret, "key": oauth.NewKey()} {
 		require.NoError(t, os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600))
 	}

@@ -14,9 +14,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// deadCommand is one of the commands on letters.
+// deadCommand implements landfall dead, for dead letters and parked events.
 type deadCommand struct {
-	reaching
+	queueClient
 	filter       delivery.DeadLetterFilter
 	since, until string
 	all          bool
@@ -27,68 +27,68 @@ type deadCommand struct {
 func newDead(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead",
-		Short: "Show, replay and drop the events that could not be delivered",
-		Long: "Dead letters are events that a destination refused for good, or that could not be mapped. Parked events wait behind one\n" +
-			"of the same user that could not be delivered in time. Both keep their reason and their last request, and both can be\n" +
-			"replayed: they go through the subscriptions and mappings as they are now, in their order.",
+		Short: "Show, replay and delete events that could not be delivered",
+		Long: "Dead letters are events that a destination refused permanently, or that could not be mapped. Parked events wait behind an\n" +
+			"event of the same user that could not be delivered in time. Both are stored with their reason and last request, and both\n" +
+			"can be replayed: the current subscriptions and mappings process them again, in their order.",
 		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
 	}
 	cmd.AddCommand(newDeadList(s), newDeadShow(s), newDeadReplay(s), newDeadDrop(s))
 	return cmd
 }
 
-func (c *deadCommand) filterFlags(cmd *cobra.Command) {
-	c.flags(cmd)
+func (c *deadCommand) addFilterFlags(cmd *cobra.Command) {
+	c.addFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&c.filter.Instance, "instance", "", "those of the instance with this `ID`")
-	f.StringVar(&c.filter.Subscription, "subscription", "", "those of the subscription with this `NAME`")
-	f.StringVar(&c.filter.Reason, "reason", "", "those whose reason holds this `TEXT`")
-	f.StringVar(&c.filter.User, "user", "", "those of the user with this userId or anonymousId `ID`")
-	f.StringVar(&c.since, "since", "", "those set aside since this `TIME`: a date, or an age such as 2h")
-	f.StringVar(&c.until, "until", "", "those set aside before this `TIME`")
-	f.BoolVar(&c.parked, "parked", false, "only parked ones")
-	f.BoolVar(&c.dead, "dead", false, "only dead ones")
+	f.StringVar(&c.filter.Instance, "instance", "", "only events of the instance with this `ID`")
+	f.StringVar(&c.filter.Subscription, "subscription", "", "only events of the subscription with this `NAME`")
+	f.StringVar(&c.filter.Reason, "reason", "", "only events whose reason contains this `TEXT`")
+	f.StringVar(&c.filter.User, "user", "", "only events of the user with this userId or anonymousId `ID`")
+	f.StringVar(&c.since, "since", "", "only events that died or were parked since this `TIME`: a date, or an age such as 2h")
+	f.StringVar(&c.until, "until", "", "only events that died or were parked before this `TIME`")
+	f.BoolVar(&c.parked, "parked", false, "only parked events")
+	f.BoolVar(&c.dead, "dead", false, "only dead letters")
 }
 
-// read completes the filter and reaches the queue.
-func (c *deadCommand) read(ctx context.Context) error {
+// connectFiltered completes the filter and connects to the queue.
+func (c *deadCommand) connectFiltered(ctx context.Context) error {
 	var err error
-	if c.filter.Since, err = readMoment("--since", c.since); err != nil {
+	if c.filter.Since, err = parseMoment("--since", c.since); err != nil {
 		return err
 	}
-	if c.filter.Until, err = readMoment("--until", c.until); err != nil {
+	if c.filter.Until, err = parseMoment("--until", c.until); err != nil {
 		return err
 	}
 	c.filter.Parked, c.filter.Dead = c.parked, c.dead
-	if err := c.open(ctx); err != nil {
+	if err := c.connect(ctx); err != nil {
 		return err
 	}
 	return c.checkInstance(ctx)
 }
 
-// checkInstance refuses an id that neither the config nor a letter has.
+// checkInstance returns an error if neither the config nor a letter has the filter's instance.
 func (c *deadCommand) checkInstance(ctx context.Context) error {
-	wrong := c.knownInstance(c.filter.Instance)
+	wrong := c.checkKnownInstance(c.filter.Instance)
 	if wrong == nil {
 		return nil
 	}
 	err := c.client.DeadLetters(ctx, delivery.DeadLetterFilter{Instance: c.filter.Instance, Limit: 1}, func(*delivery.DeadLetter) error {
-		wrong = nil // what is left of an instance that is gone
+		wrong = nil // a letter of a removed instance
 		return nil
 	})
 	return cmp.Or(err, wrong)
 }
 
-// knownInstance refuses an id that the server, or without one the config, does not have.
-func (c *reaching) knownInstance(id string) error {
-	if id == "" || slices.Contains(c.known, id) {
+// checkKnownInstance returns an error if the server, or the config without a server, does not have an instance.
+func (c *queueClient) checkKnownInstance(id string) error {
+	if id == "" || slices.Contains(c.instanceIDs, id) {
 		return nil
 	}
-	return misuse("there is no instance %q in the config, which has %s", id, strings.Join(c.known, ", "))
+	return usageErrorf("there is no instance %q in the config, which has %s", id, strings.Join(c.instanceIDs, ", "))
 }
 
-// readMoment reads an age such as 2h, or a time in any form that events may have. A time without a zone is in UTC.
-func readMoment(flag, text string) (time.Time, error) {
+// parseMoment reads an age such as 2h, or a time in any form that events may have. A time without a zone is in UTC.
+func parseMoment(flag, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -98,26 +98,26 @@ func readMoment(flag, text string) (time.Time, error) {
 	if t, ok := event.ParseTime(text); ok {
 		return t, nil
 	}
-	return time.Time{}, misuse("%s should be a date such as 2026-01-02T15:04:05Z or an age such as 2h but is %q", flag, text)
+	return time.Time{}, usageErrorf("%s should be a date such as 2026-01-02T15:04:05Z or an age such as 2h but is %q", flag, text)
 }
 
 func newDeadList(s streams) *cobra.Command {
-	c := &deadCommand{reaching: reaching{streams: s}}
+	c := &deadCommand{queueClient: queueClient{streams: s}}
 	cmd := &cobra.Command{
-		Use: "list", Short: "List dead letters and parked events", Args: exactly(0, "flags only"),
+		Use: "list", Short: "List dead letters and parked events", Args: exactArgs(0, "flags only"),
 		Example: "  landfall dead list --instance braze-main --since 24h\n  landfall dead list --parked --json",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.list(cmd.Context()) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.listLetters(cmd.Context()) },
 	}
-	c.filterFlags(cmd)
-	cmd.Flags().IntVar(&c.filter.Limit, "limit", 0, "at most so `MANY`; 0 is all")
+	c.addFilterFlags(cmd)
+	cmd.Flags().IntVar(&c.filter.Limit, "limit", 0, "list at most this `NUMBER`; 0 lists all")
 	return cmd
 }
 
-func (c *deadCommand) list(ctx context.Context) error {
+func (c *deadCommand) listLetters(ctx context.Context) error {
 	if c.filter.Limit < 0 {
-		return misuse("--limit should be 0 or more but is %d", c.filter.Limit)
+		return usageErrorf("--limit should be 0 or more but is %d", c.filter.Limit)
 	}
-	if err := c.read(ctx); err != nil {
+	if err := c.connectFiltered(ctx); err != nil {
 		return err
 	}
 	defer c.close()
@@ -125,7 +125,7 @@ func (c *deadCommand) list(ctx context.Context) error {
 	err := c.client.DeadLetters(ctx, c.filter, func(l *delivery.DeadLetter) error {
 		n++
 		if c.json {
-			c.print(l)
+			c.printJSON(l)
 			return nil
 		}
 		fmt.Fprintf(c.out, "%-24s %-6s %s  %s · %s  %s: %s\n", l.ID, kindOf(l), l.At.Format(time.RFC3339), l.Instance, l.Subscription, l.Key, l.Reason)
@@ -145,19 +145,19 @@ func kindOf(l *delivery.DeadLetter) string {
 }
 
 func newDeadShow(s streams) *cobra.Command {
-	c := &deadCommand{reaching: reaching{streams: s}}
+	c := &deadCommand{queueClient: queueClient{streams: s}}
 	cmd := &cobra.Command{
-		Use: "show ID", Short: "Show one letter: its event, reason, attempts and last request", Args: exactly(1, "the id of a letter"),
+		Use: "show ID", Short: "Show one letter: its event, reason, attempts and last request", Args: exactArgs(1, "the id of a letter"),
 		Example: "  landfall dead show 1042-3-9af3c1",
-		RunE:    func(cmd *cobra.Command, args []string) error { return c.show(cmd.Context(), args[0]) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return c.showLetter(cmd.Context(), args[0]) },
 	}
-	c.flags(cmd)
+	c.addFlags(cmd)
 	return cmd
 }
 
-func (c *deadCommand) show(ctx context.Context, id string) error {
+func (c *deadCommand) showLetter(ctx context.Context, id string) error {
 	c.filter.ID = id
-	if err := c.read(ctx); err != nil {
+	if err := c.connectFiltered(ctx); err != nil {
 		return err
 	}
 	defer c.close()
@@ -165,10 +165,10 @@ func (c *deadCommand) show(ctx context.Context, id string) error {
 	err := c.client.DeadLetters(ctx, c.filter, func(l *delivery.DeadLetter) error {
 		found = true
 		if c.json {
-			c.print(l)
+			c.printJSON(l)
 			return nil
 		}
-		c.describe(l)
+		c.printLetter(l)
 		return nil
 	})
 	if err == nil && !found {
@@ -177,7 +177,7 @@ func (c *deadCommand) show(ctx context.Context, id string) error {
 	return err
 }
 
-func (c *deadCommand) describe(l *delivery.DeadLetter) {
+func (c *deadCommand) printLetter(l *delivery.DeadLetter) {
 	fmt.Fprintf(c.out, "%s, %s since %s\n", l.ID, kindOf(l), l.At.Format(time.RFC3339))
 	fmt.Fprintf(c.out, "instance      %s\nsubscription  %s\nkey           %s\nreason        %s\nattempts      %d\n", l.Instance, l.Subscription, l.Key, l.Reason, l.Attempts)
 	if l.Code != "" || l.Status != 0 {
@@ -198,50 +198,50 @@ func (c *deadCommand) describe(l *delivery.DeadLetter) {
 }
 
 func newDeadReplay(s streams) *cobra.Command {
-	c := &deadCommand{reaching: reaching{streams: s}}
+	c := &deadCommand{queueClient: queueClient{streams: s}}
 	cmd := &cobra.Command{
-		Use: "replay [ID]", Short: "Deliver letters once more, in their order", Args: atMostOne("one id of a letter, or flags"),
-		Long: "Has letters taken again by the subscriptions and mappings as they are now. Of parked events, everything that is parked for\n" +
-			"the same user goes with them, and the user is parked no longer. Without a server, it is done when one starts.",
+		Use: "replay [ID]", Short: "Deliver dead letters and parked events again, in their order", Args: maxOneArg("one id of a letter, or flags"),
+		Long: "Processes letters again with the current subscriptions and mappings. With a parked event, all parked events of the same\n" +
+			"user are replayed, and the user is no longer parked. If no server runs, the next one does it when it starts.",
 		Example: "  landfall dead replay 1042-3-9af3c1\n  landfall dead replay --instance braze-main --reason 'rate limit'\n  landfall dead replay --all",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.change(cmd.Context(), args, "replayed", func() changer { return c.client.ReplayDeadLetters })
+			return c.changeLetters(cmd.Context(), args, "replayed", func() letterChange { return c.client.ReplayDeadLetters })
 		},
 	}
-	c.filterFlags(cmd)
+	c.addFilterFlags(cmd)
 	cmd.Flags().BoolVar(&c.all, "all", false, "every letter")
 	return cmd
 }
 
 func newDeadDrop(s streams) *cobra.Command {
-	c := &deadCommand{reaching: reaching{streams: s}}
+	c := &deadCommand{queueClient: queueClient{streams: s}}
 	cmd := &cobra.Command{
-		Use: "drop [ID]", Short: "Delete letters for good", Args: atMostOne("one id of a letter, or flags"),
-		Long:    "Deletes letters. Of parked events, everything that is parked for the same user goes with them, and the user is parked no longer.",
+		Use: "drop [ID]", Short: "Delete dead letters and parked events permanently", Args: maxOneArg("one id of a letter, or flags"),
+		Long:    "Deletes letters. With a parked event, all parked events of the same user are deleted, and the user is no longer parked.",
 		Example: "  landfall dead drop 1042-3-9af3c1\n  landfall dead drop --user u17",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.change(cmd.Context(), args, "dropped", func() changer { return c.client.DropDeadLetters })
+			return c.changeLetters(cmd.Context(), args, "dropped", func() letterChange { return c.client.DropDeadLetters })
 		},
 	}
-	c.filterFlags(cmd)
+	c.addFilterFlags(cmd)
 	cmd.Flags().BoolVar(&c.all, "all", false, "every letter")
 	return cmd
 }
 
-type changer = func(context.Context, delivery.DeadLetterFilter) (int, error)
+type letterChange = func(context.Context, delivery.DeadLetterFilter) (int, error)
 
-func (c *deadCommand) change(ctx context.Context, args []string, done string, with func() changer) error {
+func (c *deadCommand) changeLetters(ctx context.Context, args []string, done string, with func() letterChange) error {
 	if len(args) == 1 {
 		c.filter.ID = args[0]
 	}
 	chosen := !c.filter.IsZero() || c.since != "" || c.until != "" || c.parked || c.dead
 	switch {
 	case chosen && c.all:
-		return misuse("give --all alone: it is every letter, whatever else is asked for")
+		return usageErrorf("give --all alone: it cannot be combined with other filters")
 	case !chosen && !c.all:
-		return misuse("say which letters: an ID, --instance, --subscription, --reason, --user, --since, --parked, --dead, or --all")
+		return usageErrorf("say which letters: an ID, --instance, --subscription, --reason, --user, --since, --parked, --dead, or --all")
 	}
-	if err := c.read(ctx); err != nil {
+	if err := c.connectFiltered(ctx); err != nil {
 		return err
 	}
 	defer c.close()
@@ -253,11 +253,11 @@ func (c *deadCommand) change(ctx context.Context, args []string, done string, wi
 		return fmt.Errorf("there is no letter %q: landfall dead list shows them", c.filter.ID)
 	}
 	if c.json {
-		c.print(map[string]int{done: n})
+		c.printJSON(map[string]int{done: n})
 	} else {
 		fmt.Fprintf(c.out, "%d %s\n", n, done)
 		if n > 0 && !c.server && c.cfg.Server.NATS == "" {
-			fmt.Fprintln(c.out, "no server runs: the next one does it")
+			fmt.Fprintln(c.out, "no server is running: the next one does it when it starts")
 		}
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 )
 
 // The operations page's config is one, and the dashboard asks for metrics that there are.
-func TestWhatDeploysIsRight(t *testing.T) {
+func TestDeployFiles(t *testing.T) {
 	page, err := os.ReadFile("deploy/README.md")
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(page, -1)
@@ -29,7 +29,7 @@ func TestWhatDeploysIsRight(t *testing.T) {
 	s.start()
 	s.post(entered("u1", "vip"))
 	s.post(entered("u1", "vip"))
-	s.settled(2)
+	s.waitSettled(2)
 	_, metrics := s.ask("/metrics")
 	dashboard, err := os.ReadFile("deploy/grafana.json")
 	require.NoError(t, err)

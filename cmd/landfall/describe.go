@@ -19,15 +19,15 @@ func newDescribe(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "describe DESTINATION", Short: "Show the settings, actions and fields of a destination",
 		Example: "  landfall describe braze-cohorts",
-		Args:    exactly(1, "one destination (see landfall list)"),
+		Args:    exactArgs(1, "one destination (see landfall list)"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			registry, err := s.registry()
+			registry, err := s.loadRegistry()
 			if err != nil {
 				return err
 			}
 			e, ok := registry.Find(args[0])
 			if !ok {
-				return misuse("there is no destination %q%s", args[0], fault.DidYouMean(args[0], registry.Slugs()))
+				return usageErrorf("there is no destination %q%s", args[0], fault.DidYouMean(args[0], registry.Slugs()))
 			}
 			if asJSON {
 				return json.NewEncoder(s.out).Encode(e.Definition.Document.Value())

@@ -33,20 +33,20 @@ const (
 )
 
 type doctorCommand struct {
-	reaching
+	queueClient
 	findings []finding
 }
 
 func newDoctor(s streams) *cobra.Command {
-	c := &doctorCommand{reaching: reaching{streams: s}}
+	c := &doctorCommand{queueClient: queueClient{streams: s}}
 	cmd := &cobra.Command{
-		Use: "doctor", Short: "Check the config, the log, the ledger, the disk and the clock", Args: exactly(0, "flags only"),
+		Use: "doctor", Short: "Check the config, the log, the ledger, the disk and the clock", Args: exactArgs(0, "flags only"),
 		Long: "Checks everything that a server depends on, and says what is wrong and what to do about it. It changes nothing, and works\n" +
 			"while the server runs and if it does not start. The exit code is 1 if something is wrong.",
 		Example: "  landfall doctor --config landfall.yaml\n  landfall doctor --json | jq 'select(.status == \"problem\")'",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
-	c.flags(cmd)
+	c.addFlags(cmd)
 	return cmd
 }
 
@@ -93,7 +93,7 @@ func (c *doctorCommand) printReport() error {
 			bad++
 		}
 		if c.json {
-			c.print(f)
+			c.printJSON(f)
 			continue
 		}
 		fmt.Fprintf(c.out, "%-8s %-12s %s\n", f.Status, f.Check, f.What)
@@ -102,7 +102,7 @@ func (c *doctorCommand) printReport() error {
 		}
 	}
 	if bad > 0 {
-		return failed{}
+		return reportedError{}
 	}
 	return nil
 }
@@ -271,7 +271,7 @@ func (c *doctorCommand) checkLog(ctx context.Context, cfg *config.Config, dir st
 		c.checkStopped(ctx, cfg, queue)
 		return
 	}
-	if err := c.open(ctx); err != nil {
+	if err := c.connect(ctx); err != nil {
 		c.addFinding("log", isProblem, "the server may be starting, or the cluster may be down: see the server's log", "the server does not answer: %v", err)
 		return
 	}

@@ -38,7 +38,7 @@ func newExplain(s streams) *cobra.Command {
 				c.event = args[0] // a case file, or an event
 				return nil
 			}
-			return exactly(0, "the event with --event")(cmd, args)
+			return exactArgs(0, "the event with --event")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
@@ -50,7 +50,7 @@ func newExplain(s streams) *cobra.Command {
 
 func (c *explainCommand) run(ctx context.Context) error {
 	if c.event == "" {
-		return misuse("give the event with --event")
+		return usageErrorf("give the event with --event")
 	}
 	path, err := findConfig(c.config, c.event)
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *explainCommand) run(ctx context.Context) error {
 	}
 	requests := &explain.Recorder{}
 	cfg, problems := config.Load(path, config.Env{})
-	instances, err := loadPlans(cfg, problems, hosting{target: &target{dryRun: true}, definitions: *c.definitions, observe: requests.Observe})
+	instances, err := loadPlans(cfg, problems, planHost{target: &target{dryRun: true}, definitions: *c.definitions, observe: requests.Observe})
 	if err != nil {
 		return err
 	}
@@ -84,9 +84,9 @@ func (c *explainCommand) run(ctx context.Context) error {
 
 // readEvent returns the event: the whole file, or the event of a case file.
 func (c *explainCommand) readEvent() (event.Event, error) {
-	input, err := open(c.event, c.in)
+	input, err := openInput(c.event, c.in)
 	if err != nil {
-		return event.Event{}, misuse("%v", err)
+		return event.Event{}, usageErrorf("%v", err)
 	}
 	defer input.Close()
 	text, err := io.ReadAll(io.LimitReader(input, event.MaxBytes+1))

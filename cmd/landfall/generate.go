@@ -17,7 +17,7 @@ func newGenerate(s streams) *cobra.Command {
 			"and payloads (schemas/), the reference in README.md, and the list of all destinations.\n" +
 			"go generate ./... does the same, also in a module of your own, and even if the destinations do not compile.",
 		Example: "  landfall generate\n  landfall generate --dir ./destinations",
-		Args:    exactly(0, "flags only"),
+		Args:    exactArgs(0, "flags only"),
 		RunE: func(*cobra.Command, []string) error {
 			if module == "" {
 				var err error

@@ -27,7 +27,7 @@ func newHooksRun(s streams) *cobra.Command {
 	var subscription string
 	var again bool
 	cmd := &cobra.Command{
-		Use: "run [--subscription NAME]", Short: "Run the hooks whose inputs have changed", Args: exactly(0, "flags only"),
+		Use: "run [--subscription NAME]", Short: "Run the hooks whose inputs have changed", Args: exactArgs(0, "flags only"),
 		Long: "Runs the hooks of an instance's subscriptions whose inputs have changed since their last run. A running server uses the\n" +
 			"new outputs at once.",
 		Example: "  landfall hooks run --config landfall.yaml --instance crm --live\n" +
@@ -79,7 +79,7 @@ func (c *instanceFlags) runHooks(ctx context.Context, subscription string, again
 		}
 	}
 	if !found {
-		return misuse("there is no subscription %q with hooks%s", subscription, fault.DidYouMean(subscription, names))
+		return usageErrorf("there is no subscription %q with hooks%s", subscription, fault.DidYouMean(subscription, names))
 	}
 	return nil
 }

@@ -16,29 +16,28 @@ import (
 func newImport(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import",
-		Short: "Read what Segment publishes and exports",
-		Long: "Turns the JSON of Segment's Public API into the files that Landfall takes. What cannot come along is said, with its place\n" +
-			"in the JSON.",
-		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
+		Short: "Import destinations and subscriptions from Segment",
+		Long:  "Turns the JSON of Segment's Public API into files for Landfall. It notes what cannot be imported, with its place in the JSON.",
+		RunE:  chooseCommand, Args: cobra.ArbitraryArgs,
 	}
 	cmd.AddCommand(newImportMetadata(s), newImportSubscriptions(s))
 	return cmd
 }
 
-// imported is where a result goes.
-type imported struct {
+// importOutput writes the result of an import.
+type importOutput struct {
 	streams
 	out  string
 	json bool
 }
 
-func (i *imported) flags(cmd *cobra.Command) {
+func (i *importOutput) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&i.out, "output", "o", "", "write to this `FILE` instead of standard output")
-	cmd.Flags().BoolVar(&i.json, "json", false, "print one object: the result, and the notes with their places")
+	cmd.Flags().BoolVar(&i.json, "json", false, "print one JSON object: the result, and the notes with their places")
 }
 
-// give writes a result: YAML to the file or to standard output, what needs a look to standard error.
-func (i *imported) give(r segment.Result, what string, comments ...string) error {
+// writeResult writes a result as YAML to the file or to standard output, and the notes to standard error.
+func (i *importOutput) writeResult(r segment.Result, what string, comments ...string) error {
 	text := r.YAML(comments...)
 	if i.out != "" {
 		if err := os.WriteFile(i.out, text, 0o644); err != nil {
@@ -58,7 +57,7 @@ func (i *imported) give(r segment.Result, what string, comments ...string) error
 	for _, n := range r.Notes {
 		fmt.Fprintf(i.err, "note: %s\n", n)
 	}
-	fmt.Fprintf(i.err, "%d %s came along, %d notes\n", r.Count, what, len(r.Notes))
+	fmt.Fprintf(i.err, "%d %s imported, %d notes\n", r.Count, what, len(r.Notes))
 	if i.out != "" {
 		fmt.Fprintln(i.err, "wrote", i.out)
 	}
@@ -66,14 +65,14 @@ func (i *imported) give(r segment.Result, what string, comments ...string) error
 }
 
 func newImportMetadata(s streams) *cobra.Command {
-	i := imported{streams: s}
+	i := importOutput{streams: s}
 	cmd := &cobra.Command{
 		Use:   "segment-metadata FILE",
-		Short: "Make a destination.yaml of a destination's metadata",
-		Long: "Reads a destination's metadata as Segment's Public API gives it (GET /catalog/destinations/ID), or its definition as JSON,\n" +
-			"into a destination.yaml that landfall validate passes. Handlers are code and are written by hand.",
+		Short: "Make a destination.yaml from the metadata of a destination",
+		Long: "Converts the metadata of a destination from Segment's Public API (GET /catalog/destinations/ID), or its definition as JSON,\n" +
+			"to a destination.yaml that passes landfall validate. Handlers are code and have to be written by hand.",
 		Example: "  landfall import segment-metadata acme.json -o destination.yaml\n  landfall import segment-metadata acme.json --json",
-		Args:    exactly(1, "a file of JSON"),
+		Args:    exactArgs(1, "a file of JSON"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			text, err := os.ReadFile(args[0])
 			if err != nil {
@@ -83,25 +82,25 @@ func newImportMetadata(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return i.give(r, "actions", "Made of "+filepath.Base(args[0])+" by landfall import segment-metadata.")
+			return i.writeResult(r, "actions", "Made of "+filepath.Base(args[0])+" by landfall import segment-metadata.")
 		},
 	}
-	i.flags(cmd)
+	i.addFlags(cmd)
 	return cmd
 }
 
 func newImportSubscriptions(s streams) *cobra.Command {
-	i := imported{streams: s}
+	i := importOutput{streams: s}
 	var slug, metadata string
 	cmd := &cobra.Command{
 		Use:   "subscriptions FILE",
-		Short: "Make the subscriptions of an instance of exported ones",
-		Long: "Reads subscriptions as Segment's Public API lists them (GET /destinations/ID/subscriptions), or as a definition has them, into\n" +
-			"the subscriptions of an instance. Their queries and mappings are checked, and with --destination their actions and fields.\n" +
-			"One that could not run is left out.",
+		Short: "Make the subscriptions of an instance from exported ones",
+		Long: "Converts subscriptions from Segment's Public API (GET /destinations/ID/subscriptions), or from a definition, to the\n" +
+			"subscriptions of an instance. It checks their queries and mappings and, with --destination, their actions and fields. It\n" +
+			"leaves out subscriptions that could not run.",
 		Example: "  landfall import subscriptions exported.json --destination braze-cohorts\n" +
 			"  landfall import subscriptions exported.json --metadata acme.json -o subscriptions.yaml",
-		Args: exactly(1, "a file of JSON"),
+		Args: exactArgs(1, "a file of JSON"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			d, err := s.findDefinition(slug)
 			if err != nil {
@@ -125,27 +124,27 @@ func newImportSubscriptions(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return i.give(r, "subscriptions")
+			return i.writeResult(r, "subscriptions")
 		},
 	}
-	i.flags(cmd)
+	i.addFlags(cmd)
 	cmd.Flags().StringVar(&slug, "destination", "", "the `SLUG` of the destination, to check actions and fields")
 	cmd.Flags().StringVar(&metadata, "metadata", "", "the `FILE` of the destination's metadata, for subscriptions that name actions by id")
 	return cmd
 }
 
-// findDefinition is the definition of a destination, nil where none is named.
+// findDefinition returns the definition of a destination, or nil if slug is "".
 func (s streams) findDefinition(slug string) (*destination.Definition, error) {
 	if slug == "" {
 		return nil, nil
 	}
-	registry, err := s.registry()
+	registry, err := s.loadRegistry()
 	if err != nil {
 		return nil, err
 	}
 	entry, ok := registry.Find(slug)
 	if !ok {
-		return nil, misuse("there is no destination %q%s", slug, fault.DidYouMean(slug, registry.Slugs()))
+		return nil, usageErrorf("there is no destination %q%s", slug, fault.DidYouMean(slug, registry.Slugs()))
 	}
 	return entry.Definition, nil
 }

@@ -50,7 +50,7 @@ func (c *instanceFlags) open(ctx context.Context, has func(instance) bool, what 
 		return err
 	}
 	c.store = store
-	h := hosting{target: &c.target, definitions: *c.definitions, plugins: c.plugins, store: store, warn: c.warn}
+	h := planHost{target: &c.target, definitions: *c.definitions, plugins: c.plugins, store: store, warn: c.warn}
 	instances, err := loadPlans(cfg, nil, h)
 	if err != nil {
 		return err
@@ -70,9 +70,9 @@ func (c *instanceFlags) open(ctx context.Context, has func(instance) bool, what 
 	case len(ids) == 0:
 		return fmt.Errorf("%s has no enabled instance of %s", c.config, what)
 	case !found:
-		return misuse("there is no instance %q%s", c.instance, fault.DidYouMean(c.instance, ids))
+		return usageErrorf("there is no instance %q%s", c.instance, fault.DidYouMean(c.instance, ids))
 	case c.instance == "" && len(ids) > 1:
-		return misuse("say which instance: --instance %s", strings.Join(ids, " or --instance "))
+		return usageErrorf("say which instance: --instance %s", strings.Join(ids, " or --instance "))
 	case !c.reads && sandbox == c.target.sandboxName():
 		h.use = claimLedgers
 		return h.useLedgers(cfg, []instance{c.chosen})

@@ -17,7 +17,7 @@ import (
 
 // instancesCommand implements landfall instances.
 type instancesCommand struct {
-	reaching
+	queueClient
 	confirmation
 	store *state.Store
 	ids   []string // the instances in the config
@@ -37,20 +37,20 @@ func newInstances(s streams) *cobra.Command {
 }
 
 func newInstancesList(s streams) *cobra.Command {
-	c := &instancesCommand{reaching: reaching{streams: s}}
+	c := &instancesCommand{queueClient: queueClient{streams: s}}
 	cmd := &cobra.Command{
-		Use: "list", Short: "Show the data of each instance, including instances that are no longer in the config", Args: exactly(0, "flags only"),
+		Use: "list", Short: "Show the data of each instance, including instances that are no longer in the config", Args: exactArgs(0, "flags only"),
 		Example: "  landfall instances list --config landfall.yaml\n  landfall instances list --json",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.withState(cmd.Context(), c.listInstances) },
 	}
-	c.flags(cmd)
+	c.addFlags(cmd)
 	return cmd
 }
 
 func newInstancesRename(s streams) *cobra.Command {
-	c := &instancesCommand{reaching: reaching{streams: s}, confirmation: confirmation{to: s}}
+	c := &instancesCommand{queueClient: queueClient{streams: s}, confirmation: confirmation{to: s}}
 	cmd := &cobra.Command{
-		Use: "rename OLD NEW", Short: "Move the data of an instance to its new id", Args: exactly(2, "the old id and the new one"),
+		Use: "rename OLD NEW", Short: "Move the data of an instance to its new id", Args: exactArgs(2, "the old id and the new one"),
 		Long: "Moves the waiting events, the dead letters, the ledger and the token of an instance to the id that the config has now.\n" +
 			"Change the config first. Events that the new id has delivered already stay delivered; for each member, the newer event\n" +
 			"counts.",
@@ -59,15 +59,15 @@ func newInstancesRename(s streams) *cobra.Command {
 			return c.withState(cmd.Context(), func(ctx context.Context) error { return c.renameInstance(ctx, args[0], args[1]) })
 		},
 	}
-	c.flags(cmd)
+	c.addFlags(cmd)
 	c.addConfirmFlags(cmd)
 	return cmd
 }
 
 func newInstancesForget(s streams) *cobra.Command {
-	c := &instancesCommand{reaching: reaching{streams: s}, confirmation: confirmation{to: s}}
+	c := &instancesCommand{queueClient: queueClient{streams: s}, confirmation: confirmation{to: s}}
 	cmd := &cobra.Command{
-		Use: "forget ID", Short: "Delete the data of an instance that is no longer in the config", Args: exactly(1, "one id"),
+		Use: "forget ID", Short: "Delete the data of an instance that is no longer in the config", Args: exactArgs(1, "one id"),
 		Long: "Deletes the queue position, the dead letters, the ledger and the token of an instance. Its waiting events are not\n" +
 			"delivered. Nothing is sent to the remote: to empty the audiences there, run landfall members purge first.",
 		Example: "  landfall instances forget braze-old --dry-run\n  landfall instances forget braze-old --yes",
@@ -75,14 +75,14 @@ func newInstancesForget(s streams) *cobra.Command {
 			return c.withState(cmd.Context(), func(ctx context.Context) error { return c.forgetInstance(ctx, args[0]) })
 		},
 	}
-	c.flags(cmd)
+	c.addFlags(cmd)
 	c.addConfirmFlags(cmd)
 	return cmd
 }
 
 // withState connects to the queue, opens the state and calls f.
 func (c *instancesCommand) withState(ctx context.Context, f func(context.Context) error) error {
-	if err := c.open(ctx); err != nil {
+	if err := c.connect(ctx); err != nil {
 		return err
 	}
 	defer c.close()
@@ -158,7 +158,7 @@ func (c *instancesCommand) listInstances(ctx context.Context) error {
 	}
 	for _, k := range list {
 		if c.json {
-			c.print(k)
+			c.printJSON(k)
 			continue
 		}
 		fmt.Fprintf(c.out, "%s: %s\n", k.Instance, k)
@@ -190,7 +190,7 @@ func (c *instancesCommand) readRemoved(ctx context.Context, id string) (instance
 
 func (c *instancesCommand) renameInstance(ctx context.Context, from, to string) error {
 	if !inConfig(c.cfg, to) {
-		return misuse("there is no instance %q in %s%s: change the id there first", to, c.config, fault.DidYouMean(to, c.ids))
+		return usageErrorf("there is no instance %q in %s%s: change the id there first", to, c.config, fault.DidYouMean(to, c.ids))
 	}
 	k, err := c.readRemoved(ctx, from)
 	if err != nil {
@@ -224,7 +224,7 @@ func (c *instancesCommand) renameToken(ctx context.Context, from, to string) err
 		c.warn(fmt.Sprintf("the token of %s cannot be decrypted without state.key: log in again with landfall auth login --instance %s", from, to))
 		return nil
 	}
-	keeper, err := openKeeper(c.cfg, c.store)
+	keeper, err := openLoginManager(c.cfg, c.store)
 	if err != nil {
 		return err
 	}
@@ -267,7 +267,7 @@ func (c *instancesCommand) forgetInstance(ctx context.Context, id string) error 
 func (c *instancesCommand) reportMove(to string, moved delivery.MoveResult) error {
 	switch {
 	case c.json:
-		c.print(moved)
+		c.printJSON(moved)
 	case to == "":
 		fmt.Fprintf(c.out, "deleted, including %d dead letters\n", moved.Letters)
 	default:

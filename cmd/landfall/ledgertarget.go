@@ -26,7 +26,7 @@ const (
 )
 
 // useLedgers checks that the ledgers of instances belong to their targets. With claimLedgers it also marks them.
-func (h *hosting) useLedgers(cfg *config.Config, list []instance) error {
+func (h *planHost) useLedgers(cfg *config.Config, list []instance) error {
 	if h.use == readLedgers {
 		return nil
 	}
@@ -52,7 +52,7 @@ func (h *hosting) useLedgers(cfg *config.Config, list []instance) error {
 }
 
 // useLedger checks or marks one ledger. A ledger of an earlier version has no mark: it is adopted for the target, with a warning.
-func (h *hosting) useLedger(in instance) error {
+func (h *planHost) useLedger(in instance) error {
 	want := targetOf(h.target, in.config, in.plan.Definition())
 	if h.use == checkLedgers || h.target.dryRun {
 		return in.ledger.CheckTarget(context.Background(), want)
@@ -65,7 +65,7 @@ func (h *hosting) useLedger(in instance) error {
 	return err
 }
 
-func (h *hosting) warnOrLog(text string) {
+func (h *planHost) warnOrLog(text string) {
 	switch {
 	case h.warn != nil:
 		h.warn(text)

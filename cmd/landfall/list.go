@@ -14,9 +14,9 @@ func newList(s streams) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the destinations", Example: "  landfall list",
-		Args: exactly(0, "no arguments"),
+		Args: exactArgs(0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			registry, err := s.registry()
+			registry, err := s.loadRegistry()
 			if err != nil {
 				return err
 			}

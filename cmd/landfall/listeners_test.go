@@ -42,7 +42,7 @@ func TestTheIngestPortServesIngestAndHealthOnly(t *testing.T) {
 	assert.Equal(t, 404, status)
 	assert.NotContains(t, text, "console")
 	s.post(entered("u1", "vip"))
-	s.settled(1)
+	s.waitSettled(1)
 	assert.Equal(t, 404, s.postAs("wk", s.admin.URL+"/v1/track", `{"userId":"u1","event":"A"}`))
 }
 
@@ -183,7 +183,7 @@ func TestEverythingOnTheIngestPort(t *testing.T) {
 	s.start()
 	assert.Equal(t, s.url, s.admin.URL)
 	s.post(entered("u1", "vip"))
-	s.settled(1)
+	s.waitSettled(1)
 	for _, header := range [][]string{nil, {"Landfall-Admin", "1"}, {"Host", "localhost", "Landfall-Admin", "1"}} {
 		for _, path := range []string{"/admin/status", "/metrics"} {
 			status, _ := s.get(s.url+path, header...)

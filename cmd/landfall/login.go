@@ -31,7 +31,7 @@ type loginCommand struct {
 	wait                   time.Duration
 	target                 target // what the tokens are for: real remotes, or a sandbox at a URL
 	store                  *state.Store
-	keeper                 *oauth.Manager
+	manager                *oauth.Manager
 	list                   []instance
 }
 
@@ -46,7 +46,7 @@ func (l *loginCommand) addFlags(cmd *cobra.Command) {
 func newAuthLogin(s streams) *cobra.Command {
 	l := &loginCommand{streams: s}
 	cmd := &cobra.Command{
-		Use: "login", Short: "Log in for an instance", Args: exactly(0, "flags only"),
+		Use: "login", Short: "Log in for an instance", Args: exactArgs(0, "flags only"),
 		Long: "Gets the first token of an instance. The destination defines how: a browser that is redirected to this machine, a code\n" +
 			"that is entered in any browser, or the credentials of the OAuth client. Landfall stores the token encrypted and refreshes\n" +
 			"it when needed. A running server uses it at once.",
@@ -69,7 +69,7 @@ func newAuthLogin(s streams) *cobra.Command {
 func newAuthStatus(s streams) *cobra.Command {
 	l := &loginCommand{streams: s}
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show which instances have a token, and for how long", Args: exactly(0, "flags only"),
+		Use: "status", Short: "Show which instances have a token, and for how long", Args: exactArgs(0, "flags only"),
 		Long:    "Shows the login of each instance that needs one: its scopes, expiry and last refresh. It never shows a token.",
 		Example: "  landfall auth status --config landfall.yaml\n  landfall auth status --json",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return l.withState(cmd.Context(), l.printStatus) },
@@ -81,7 +81,7 @@ func newAuthStatus(s streams) *cobra.Command {
 func newAuthLogout(s streams) *cobra.Command {
 	l := &loginCommand{streams: s}
 	cmd := &cobra.Command{
-		Use: "logout", Short: "Revoke the token of an instance and delete it", Args: exactly(0, "flags only"),
+		Use: "logout", Short: "Revoke the token of an instance and delete it", Args: exactArgs(0, "flags only"),
 		Long:    "Asks the remote to revoke the token, if the remote can, and deletes it here. Events wait until the next login.",
 		Example: "  landfall auth logout --config landfall.yaml --instance crm",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return l.withState(cmd.Context(), l.runLogout) },
@@ -93,7 +93,7 @@ func newAuthLogout(s streams) *cobra.Command {
 
 func newAuthKey(s streams) *cobra.Command {
 	return &cobra.Command{
-		Use: "key", Short: "Make a key for encrypting tokens", Args: exactly(0, "nothing"),
+		Use: "key", Short: "Make a key for encrypting tokens", Args: exactArgs(0, "nothing"),
 		Long:    "Prints a new key, for state.key in the config. With the key and the state, anyone can read the tokens: keep them apart.",
 		Example: "  (umask 077; landfall auth key > landfall.key)",
 		RunE: func(*cobra.Command, []string) error {
@@ -119,7 +119,7 @@ func (l *loginCommand) withState(ctx context.Context, f func(context.Context) er
 		return err
 	}
 	defer l.store.Close()
-	all, err := loadPlans(cfg, nil, hosting{target: &l.target, definitions: *l.definitions, store: l.store})
+	all, err := loadPlans(cfg, nil, planHost{target: &l.target, definitions: *l.definitions, store: l.store})
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (l *loginCommand) withState(ctx context.Context, f func(context.Context) er
 	if len(l.list) == 0 {
 		return fmt.Errorf("no enabled instance of %s needs a login", l.config)
 	}
-	if l.keeper, err = openKeeper(cfg, l.store); err != nil {
+	if l.manager, err = openLoginManager(cfg, l.store); err != nil {
 		return err
 	}
 	return f(ctx)
@@ -147,9 +147,9 @@ func (l *loginCommand) chooseInstance() (instance, error) {
 		ids = append(ids, in.plan.ID())
 	}
 	if l.instance == "" {
-		return instance{}, misuse("say which instance: --instance %s", strings.Join(ids, " or --instance "))
+		return instance{}, usageErrorf("say which instance: --instance %s", strings.Join(ids, " or --instance "))
 	}
-	return instance{}, misuse("the config has no instance %q that needs a login%s", l.instance, fault.DidYouMean(l.instance, ids))
+	return instance{}, usageErrorf("the config has no instance %q that needs a login%s", l.instance, fault.DidYouMean(l.instance, ids))
 }
 
 func (l *loginCommand) runLogin(ctx context.Context) error {
@@ -158,7 +158,7 @@ func (l *loginCommand) runLogin(ctx context.Context) error {
 		return err
 	}
 	if l.paste && l.port == 0 {
-		return misuse("give --port with --paste: the port in the redirect address of your OAuth client")
+		return usageErrorf("give --port with --paste: the port in the redirect address of your OAuth client")
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.wait)
 	defer cancel()
@@ -166,7 +166,7 @@ func (l *loginCommand) runLogin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s is not logged in: %w", in.plan.ID(), withoutHint(err))
 	}
-	if err := l.keeper.Put(ctx, in.plan.ID(), token); err != nil {
+	if err := l.manager.Put(ctx, in.plan.ID(), token); err != nil {
 		return err
 	}
 	return l.printLogin(in, token)
@@ -228,7 +228,7 @@ func openBrowser(address string) {
 func (l *loginCommand) printStatus(ctx context.Context) error {
 	var unread error
 	for _, in := range l.list {
-		token, err := l.keeper.Token(ctx, in.plan.ID())
+		token, err := l.manager.Token(ctx, in.plan.ID())
 		if err != nil {
 			unread = errors.Join(unread, fmt.Errorf("%s: %w", in.plan.ID(), err))
 			continue
@@ -280,7 +280,7 @@ func (l *loginCommand) runLogout(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	token, err := l.keeper.Token(ctx, in.plan.ID())
+	token, err := l.manager.Token(ctx, in.plan.ID())
 	switch {
 	case err != nil:
 		return err
@@ -288,7 +288,7 @@ func (l *loginCommand) runLogout(ctx context.Context) error {
 		return fmt.Errorf("%s is not logged in", in.plan.ID())
 	}
 	asked, refusal := in.plan.Login().Revoke(ctx, token)
-	if err := l.keeper.Put(ctx, in.plan.ID(), oauth.Token{}); err != nil {
+	if err := l.manager.Put(ctx, in.plan.ID(), oauth.Token{}); err != nil {
 		return err
 	}
 	switch {

@@ -33,8 +33,8 @@ func loginServer(t *testing.T) (server *oauthtest.Server, port string) {
 	return oauthtest.Start(t, "http://127.0.0.1:"+port+"/callback"), port
 }
 
-// guarded is Braze behind a gateway that takes good tokens only.
-func guarded(t *testing.T, braze string, tokens *oauthtest.Server) string {
+// newGateway starts a gateway to a Braze sandbox that accepts only valid tokens.
+func newGateway(t *testing.T, braze string, tokens *oauthtest.Server) string {
 	to, err := url.Parse(braze)
 	require.NoError(t, err)
 	proxy := httputil.NewSingleHostReverseProxy(to)
@@ -72,9 +72,9 @@ func landfall(t *testing.T, see func(line string), args ...string) (out string, 
 
 // An instance waits for its login with its events; it goes on with tokens that are refreshed by themselves; when the remote gives
 // none any more it stops, keeps its events, and goes on after the next login. Nothing of it shows a secret.
-func TestLoginsFromBeginningToEnd(t *testing.T) {
+func TestLoginLifecycle(t *testing.T) {
 	tokens, port := loginServer(t)
-	braze := brazed(t)
+	braze := newBrazeSandbox(t)
 	key := oauth.NewKey()
 	config := strings.Replace(serveConfig, "    subscriptions:", fmt.Sprintf(`    auth:
       clientId: %s
@@ -84,7 +84,7 @@ func TestLoginsFromBeginningToEnd(t *testing.T) {
       revokeUrl: %[2]s/revoke
       scopes: [openid, offline_access]
     subscriptions:`, oauthtest.Web, tokens.URL), 1)
-	gateway := guarded(t, braze.URL, tokens)
+	gateway := newGateway(t, braze.URL, tokens)
 	s := newServed(t, config, "--sandbox-url", gateway)
 	file := filepath.Join(s.dir, "landfall.yaml")
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "secret"), []byte(oauthtest.Secret), 0o600))
@@ -127,7 +127,7 @@ func TestLoginsFromBeginningToEnd(t *testing.T) {
 	send()
 	stopped()
 	login()
-	assert.EqualValues(t, 300, s.settled(300)["delivered"]+s.settled(300)["skipped"])
+	assert.EqualValues(t, 300, s.waitSettled(300)["delivered"]+s.waitSettled(300)["skipped"])
 
 	access, refresh := tokens.Newest()
 	tokens.Revoke(t, access)
@@ -140,7 +140,7 @@ func TestLoginsFromBeginningToEnd(t *testing.T) {
 	stopped()
 	require.Contains(t, command(true, nil, "auth", "status", "--json"), `"state":"login needed"`)
 	login()
-	counts := s.settled(900)
+	counts := s.waitSettled(900)
 	assert.EqualValues(t, 900, counts["delivered"]+counts["skipped"])
 	load.check(t, braze.URL)
 
@@ -148,7 +148,7 @@ func TestLoginsFromBeginningToEnd(t *testing.T) {
 	access, _ = tokens.Newest()
 	tokens.Revoke(t, access)
 	send()
-	counts = s.settled(1200)
+	counts = s.waitSettled(1200)
 	assert.EqualValues(t, 1200, counts["delivered"]+counts["skipped"])
 	assert.Equal(t, before+1, tokens.Refreshes())
 	require.Contains(t, command(true, nil, "auth", "test", "--sandbox-url", gateway), "the credentials are valid")

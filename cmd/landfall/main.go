@@ -52,29 +52,29 @@ type streams struct {
 // warn prints a warning.
 func (s streams) warn(text string) { fmt.Fprintf(s.err, "warning: %s\n", text) }
 
-// hint returns a function that prints a remark, or nil if the output is JSON.
-func (s streams) hint(asJSON bool) func(string) {
+// newHint returns a function that prints a remark, or nil if the output is JSON.
+func (s streams) newHint(asJSON bool) func(string) {
 	if asJSON {
 		return nil
 	}
 	return func(text string) { fmt.Fprintf(s.err, "landfall: %s\n", text) }
 }
 
-// failed is the error of a command that has already printed what failed. The exit code is 1.
-type failed struct{}
+// reportedError is the error of a command that has already printed what failed. The exit code is 1.
+type reportedError struct{}
 
-func (failed) Error() string { return "failed" }
+func (reportedError) Error() string { return "failed" }
 
 // usageError is an error in the arguments of a command. The exit code is 2.
 type usageError struct{ error }
 
-func misuse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+func usageErrorf(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func executeCommand(ctx context.Context, args []string, s streams) int {
 	root := newRoot(s)
 	root.SetArgs(args)
 	command, err := root.ExecuteContextC(ctx)
-	var quiet failed
+	var quiet reportedError
 	var wrong usageError
 	switch {
 	case err == nil:
@@ -118,7 +118,7 @@ func newRoot(s streams) *cobra.Command {
 // chooseCommand runs a command that only has subcommands: it shows its help, or refuses an unknown subcommand.
 func chooseCommand(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return misuse("there is no command %q%s", args[0], fault.DidYouMean(args[0], commandNames(cmd)))
+		return usageErrorf("there is no command %q%s", args[0], fault.DidYouMean(args[0], commandNames(cmd)))
 	}
 	return cmd.Help()
 }
@@ -131,21 +131,21 @@ func commandNames(cmd *cobra.Command) []string {
 	return names
 }
 
-// exactly refuses any other number of arguments. what describes the arguments in the error.
-func exactly(n int, what string) cobra.PositionalArgs {
+// exactArgs refuses any other number of arguments. what describes the arguments in the error.
+func exactArgs(n int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != n {
-			return misuse("give %s; %d given", what, len(args))
+			return usageErrorf("give %s; %d given", what, len(args))
 		}
 		return nil
 	}
 }
 
-// atMostOne refuses more than one argument. what describes the argument in the error.
-func atMostOne(what string) cobra.PositionalArgs {
+// maxOneArg refuses more than one argument. what describes the argument in the error.
+func maxOneArg(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return misuse("give %s; %d given", what, len(args))
+			return usageErrorf("give %s; %d given", what, len(args))
 		}
 		return nil
 	}
@@ -155,7 +155,7 @@ func atMostOne(what string) cobra.PositionalArgs {
 func minOneArg(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			return misuse("give %s", what)
+			return usageErrorf("give %s", what)
 		}
 		return nil
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(tidied{m}, map[string]func(){
+	testscript.Main(cleanupMain{m}, map[string]func(){
 		"landfall":        func() { os.Exit(Main()) },
 		"landfall-sample": func() { os.Exit(Main(sample.Plugin())) }, // with a destination that uses everything
 	})
@@ -32,7 +32,7 @@ func TestScripts(t *testing.T) {
 	require.NoError(t, err)
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": until, "post": postFile, "gzip": gzipFile, "bytes": writeBytes},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": untilMatch, "post": postFile, "gzip": gzipFile, "bytes": writeBytes},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REPO", repo)
 			env.Setenv("PATH", filepath.Dir(program)+string(os.PathListSeparator)+env.Getenv("PATH"))
@@ -41,8 +41,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// until runs a command until its output matches: until PATTERN COMMAND…
-func until(ts *testscript.TestScript, neg bool, args []string) {
+// untilMatch runs a command until its output matches: until PATTERN COMMAND…
+func untilMatch(ts *testscript.TestScript, neg bool, args []string) {
 	pattern, command := regexp.MustCompile("(?m)"+args[0]), args[1:]
 	for range 200 {
 		if err := ts.Exec(command[0], command[1:]...); err == nil && pattern.MatchString(ts.ReadFile("stdout")) {

@@ -22,10 +22,10 @@ func newMap(s streams) *cobra.Command {
 		Long:  "Reads events from standard input, one JSON object per line, and prints the payload that the mapping makes of each.",
 		Example: "  landfall map -m mapping.json < events.ndjson\n" +
 			"  landfall match --fql 'type = \"track\"' < events.ndjson | landfall map -m mapping.yaml",
-		Args: exactly(0, "the events on standard input and no arguments"),
+		Args: exactArgs(0, "the events on standard input and no arguments"),
 		RunE: func(*cobra.Command, []string) error {
 			if file == "" {
-				return misuse("give a mapping file with -m")
+				return usageErrorf("give a mapping file with -m")
 			}
 			m, err := loadMapping(file)
 			if err != nil {
@@ -52,7 +52,7 @@ func newMap(s streams) *cobra.Command {
 func loadMapping(file string) (*mapping.Mapping, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, misuse("%v", err)
+		return nil, usageErrorf("%v", err)
 	}
 	doc, err := yamldoc.Parse(file, text)
 	if err != nil {

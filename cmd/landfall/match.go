@@ -20,14 +20,14 @@ func newMatch(s streams) *cobra.Command {
 		Long:  "Reads events from standard input, one JSON object per line, and prints the matching ones unchanged.",
 		Example: "  landfall match --fql 'event = \"Audience Entered\"' < events.ndjson\n" +
 			"  landfall match --invert --fql 'userId != null' < events.ndjson | head",
-		Args: exactly(0, "the events on standard input and no arguments"),
+		Args: exactArgs(0, "the events on standard input and no arguments"),
 		RunE: func(*cobra.Command, []string) error {
 			if query == "" {
-				return misuse("give a query with --fql")
+				return usageErrorf("give a query with --fql")
 			}
 			q, err := fql.Compile(query)
 			if err != nil {
-				return misuse("the query has a mistake\n%v", err)
+				return usageErrorf("the query has a mistake\n%v", err)
 			}
 			return eachEvent(s, func(raw []byte, e event.Event, out *bufio.Writer) error {
 				if q.Match(e.Value()) == invert {
@@ -71,7 +71,7 @@ func eachEvent(s streams, do func(raw []byte, e event.Event, out *bufio.Writer) 
 		return fmt.Errorf("reading standard input: %w", err)
 	}
 	if wrong > 0 {
-		return failed{}
+		return reportedError{}
 	}
 	return nil
 }

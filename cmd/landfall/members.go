@@ -42,7 +42,7 @@ func newReadCommand(s streams, cmd *cobra.Command, run func(ctx context.Context,
 
 func newMembersList(s streams) *cobra.Command {
 	cmd, _ := newReadCommand(s, &cobra.Command{
-		Use: "list", Short: "Show the cohorts and the number of their members", Args: exactly(0, "no arguments"),
+		Use: "list", Short: "Show the cohorts and the number of their members", Args: exactArgs(0, "no arguments"),
 		Example: "  landfall members list --config landfall.yaml",
 	}, func(ctx context.Context, k *audienceCommand, _ []string) error {
 		sizes, err := k.chosen.ledger.Sizes(ctx)
@@ -93,7 +93,7 @@ func jsonTime(t time.Time) *string {
 func newMembersDiff(s streams) *cobra.Command {
 	var against string
 	cmd := &cobra.Command{
-		Use: "diff COHORT --against FILE", Short: "Compare a file of users with a cohort", Args: exactly(1, "one cohort, by id or name"),
+		Use: "diff COHORT --against FILE", Short: "Compare a file of users with a cohort", Args: exactArgs(1, "one cohort, by id or name"),
 		Long: "Shows the users who are in the ledger's cohort but not in the file (missing), and the users who are in the file but not in\n" +
 			"the cohort (extra). The exit code is 1 if there is a difference or if a row cannot be read.",
 		Example: "  landfall members diff vip_gold --against braze-export.csv",
@@ -108,7 +108,7 @@ func newMembersDiff(s streams) *cobra.Command {
 
 func (k *audienceCommand) runDiff(ctx context.Context, cohort, against string) error {
 	if against == "" {
-		return misuse("say which file: --against FILE")
+		return usageErrorf("say which file: --against FILE")
 	}
 	a, err := k.findAudience(ctx, cohort)
 	if err != nil {
@@ -144,7 +144,7 @@ func (k *audienceCommand) runDiff(ctx context.Context, cohort, against string) e
 		}
 	}
 	if counts["missing"]+counts["extra"]+report.Unusable > 0 {
-		return failed{}
+		return reportedError{}
 	}
 	return nil
 }
@@ -153,8 +153,8 @@ func (k *audienceCommand) runDiff(ctx context.Context, cohort, against string) e
 func newSendCommand(s streams, cmd *cobra.Command, run func(ctx context.Context, k *audienceCommand, cohort string) error) (*cobra.Command, *audienceCommand) {
 	k := &audienceCommand{instanceFlags: instanceFlags{streams: s}}
 	k.addFlags(cmd)
-	k.target.flags(cmd)
-	cmd.Args = exactly(1, "one cohort, by id or name")
+	k.target.addFlags(cmd)
+	cmd.Args = exactArgs(1, "one cohort, by id or name")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := k.target.check(); err != nil {
 			return err
@@ -207,7 +207,7 @@ func newMembersPurge(s streams) *cobra.Command {
 		Example: "  landfall members purge vip_gold --dry-run\n  landfall members purge vip_gold --live --yes",
 	}, func(ctx context.Context, k *audienceCommand, cohort string) error {
 		if !yes && !k.target.dryRun {
-			return misuse("this removes all members of %s: give --yes to do this, or --dry-run to see how many there are", cohort)
+			return usageErrorf("this removes all members of %s: give --yes to do this, or --dry-run to see how many there are", cohort)
 		}
 		a, err := k.findAudience(ctx, cohort)
 		if err != nil {
@@ -221,7 +221,7 @@ func newMembersPurge(s streams) *cobra.Command {
 
 func newMembersExport(s streams) *cobra.Command {
 	cmd, _ := newReadCommand(s, &cobra.Command{
-		Use: "export COHORT", Short: "Print the members of a cohort as CSV, or NDJSON with --json", Args: exactly(1, "one cohort, by id or name"),
+		Use: "export COHORT", Short: "Print the members of a cohort as CSV, or NDJSON with --json", Args: exactArgs(1, "one cohort, by id or name"),
 		Example: "  landfall members export vip_gold > members.csv",
 	}, func(ctx context.Context, k *audienceCommand, args []string) error {
 		a, err := k.findAudience(ctx, args[0])

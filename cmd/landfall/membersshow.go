@@ -13,7 +13,7 @@ import (
 
 func newMembersShow(s streams) *cobra.Command {
 	cmd, _ := newReadCommand(s, &cobra.Command{
-		Use: "show USER", Short: "Show one user in all cohorts, with the history", Args: exactly(1, "one user"),
+		Use: "show USER", Short: "Show one user in all cohorts, with the history", Args: exactArgs(1, "one user"),
 		Long: "Shows what the ledger has about a user in every cohort. Name the user by an external id, a device id, or an identity in\n" +
 			"the form of the ledger, such as user_alias:email:a@example.com.",
 		Example: "  landfall members show u_1042\n  landfall members show user_alias:email:a@example.com --json",

@@ -17,13 +17,13 @@ func TestReadMoment(t *testing.T) {
 		"2026-01-02t15:04:05+02:00": time.Date(2026, 1, 2, 13, 4, 5, 0, time.UTC),
 		"1767366245":                time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC),
 	} {
-		got, err := readMoment("--since", text)
+		got, err := parseMoment("--since", text)
 		require.NoError(t, err, text)
 		assert.True(t, want.Equal(got), "%s: %s", text, got)
 	}
-	got, err := readMoment("--since", "2h")
+	got, err := parseMoment("--since", "2h")
 	require.NoError(t, err)
 	assert.WithinDuration(t, time.Now().Add(-2*time.Hour), got, time.Minute)
-	_, err = readMoment("--since", "yesterday")
+	_, err = parseMoment("--since", "yesterday")
 	assert.ErrorContains(t, err, "--since should be a date such as")
 }

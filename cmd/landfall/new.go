@@ -15,9 +15,9 @@ import (
 func newNew(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new",
-		Short: "Begin a destination or an action of one",
-		Long: "Writes what a destination or an action begins with. It builds, passes the checks of every destination and sends to a\n" +
-			"sandbox as it is; change it from there.",
+		Short: "Create a destination, or an action of one",
+		Long: "Writes the first version of a destination or an action. It builds, passes the checks of all destinations and can send to a\n" +
+			"sandbox. Change it from there.",
 		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
 	}
 	cmd.AddCommand(newDestination(s), newAction(s))
@@ -29,20 +29,20 @@ func newDestination(s streams) *cobra.Command {
 	var from string
 	cmd := &cobra.Command{
 		Use:   "destination SLUG",
-		Short: "Begin a destination",
-		Long: "Makes the directory of a destination: its definition, a handler, a sandbox that obeys the rules of a made-up API, a case\n" +
-			"and a test. The list of destinations is brought up to date.\n" +
-			"With --from it makes the plugin of a definition that exists, written by hand or by landfall import segment-metadata: the\n" +
-			"definition stays as it is, and each action without a request gets a handler. SLUG may be left out; otherwise it replaces\n" +
-			"the slug of the definition.",
+		Short: "Create a destination",
+		Long: "Creates the directory of a destination: its definition, a handler, a sandbox of a made-up API, a case and a test. It also\n" +
+			"updates the list of destinations.\n\n" +
+			"With --from it creates the plugin for an existing definition, written by hand or by landfall import segment-metadata. It\n" +
+			"does not change the definition, and creates a handler for each action without a request. SLUG is then optional; if given,\n" +
+			"it replaces the slug of the definition.",
 		Example: "  landfall new destination acme\n  landfall new destination acme-crm --name 'Acme CRM' --scheme oauth2 --action upsertLead\n" +
 			"  landfall new destination acme --batch=false    # a request for each event\n" +
-			"  landfall new destination --from acme.yaml      # of a definition that exists",
+			"  landfall new destination --from acme.yaml      # for an existing definition",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if from != "" && len(args) == 0 {
 				return nil
 			}
-			return exactly(1, "the slug of the destination, such as acme")(cmd, args)
+			return exactArgs(1, "the slug of the destination, such as acme")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if from != "" {
@@ -53,23 +53,23 @@ func newDestination(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return finish(s, n, made)
+			return printNextSteps(s, n, made)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&n.Name, "name", "", "what people call it; by default the slug in words")
-	f.StringVar(&n.Scheme, "scheme", scaffold.Schemes()[0], "how requests prove who sends them: "+strings.Join(scaffold.Schemes(), ", "))
+	f.StringVar(&n.Name, "name", "", "the `NAME` that users see; by default made from the slug")
+	f.StringVar(&n.Scheme, "scheme", scaffold.Schemes()[0], "the authentication `SCHEME` of requests: "+strings.Join(scaffold.Schemes(), ", "))
 	f.StringVar(&n.Action, "action", "createContact", "the `KEY` of its first action")
-	f.StringVar(&from, "from", "", "make the plugin of the definition in this `FILE`")
-	scaffoldFlags(cmd, &n)
+	f.StringVar(&from, "from", "", "create the plugin for the definition in this `FILE`")
+	addScaffoldFlags(cmd, &n)
 	return cmd
 }
 
-// newFrom makes the plugin of a definition that exists.
+// newFrom creates the plugin for an existing definition.
 func newFrom(s streams, cmd *cobra.Command, dir, file string, args []string) error {
 	for _, flag := range []string{"name", "scheme", "action", "batch"} {
 		if cmd.Flags().Changed(flag) {
-			return misuse("--%s cannot go with --from: the definition says it", flag)
+			return usageErrorf("--%s cannot go with --from: the definition sets it", flag)
 		}
 	}
 	slug := ""
@@ -83,38 +83,38 @@ func newFrom(s streams, cmd *cobra.Command, dir, file string, args []string) err
 	for _, note := range notes {
 		fmt.Fprintln(s.err, "note:", note)
 	}
-	return finish(s, scaffold.New{Dir: dir, Slug: slug}, made)
+	return printNextSteps(s, scaffold.New{Dir: dir, Slug: slug}, made)
 }
 
 func newAction(s streams) *cobra.Command {
 	var n scaffold.New
 	cmd := &cobra.Command{
 		Use:   "action DESTINATION KEY",
-		Short: "Begin an action of a destination",
+		Short: "Create an action of a destination",
 		Long: "Adds an action to a destination: a handler, a case, and its place in destination.yaml and plugin.go. Both keep their\n" +
 			"comments and their order.",
 		Example: "  landfall new action acme deleteContact\n  landfall new action acme trackEvent --batch=false",
-		Args:    exactly(2, "the slug of the destination and the key of the action, such as acme createContact"),
+		Args:    exactArgs(2, "the slug of the destination and the key of the action, such as acme createContact"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			n.Slug, n.Action = args[0], args[1]
 			made, err := scaffold.Action(n)
 			if err != nil {
 				return err
 			}
-			return finish(s, n, made)
+			return printNextSteps(s, n, made)
 		},
 	}
-	scaffoldFlags(cmd, &n)
+	addScaffoldFlags(cmd, &n)
 	return cmd
 }
 
-func scaffoldFlags(cmd *cobra.Command, n *scaffold.New) {
+func addScaffoldFlags(cmd *cobra.Command, n *scaffold.New) {
 	cmd.Flags().StringVar(&n.Dir, "dir", "destinations", "the `DIRECTORY` of destinations")
-	cmd.Flags().BoolVar(&n.Batch, "batch", true, "the action takes batches; --batch=false for a request for each event")
+	cmd.Flags().BoolVar(&n.Batch, "batch", true, "the action accepts batches; --batch=false sends one request per event")
 }
 
-// finish generates what follows from the definitions, and says what to do next.
-func finish(s streams, n scaffold.New, made []string) error {
+// printNextSteps generates what follows from the definitions, and says what to do next.
+func printNextSteps(s streams, n scaffold.New, made []string) error {
 	importPath, err := generate.ImportPath(n.Dir)
 	if err != nil {
 		return err

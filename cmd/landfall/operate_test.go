@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Where the queue is a cluster's, the server of this machine is asked how far it is all the same.
-func TestStatusWhereTheQueueIsElsewhere(t *testing.T) {
+// If the queue is on a cluster, landfall status still asks the server on this machine.
+func TestStatusWithAQueueOnACluster(t *testing.T) {
 	cluster, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true})
 	require.NoError(t, err)
 	cluster.Start()

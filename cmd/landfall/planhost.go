@@ -48,7 +48,7 @@ func (t *target) addSandboxFlags(cmd *cobra.Command, does string) {
 	f.StringVar(&t.sandboxURL, "sandbox-url", "", does+" a sandbox at this `URL` (see landfall sandbox)")
 }
 
-func (t *target) flags(cmd *cobra.Command) {
+func (t *target) addFlags(cmd *cobra.Command) {
 	t.addTargetFlags(cmd, "send to")
 	cmd.Flags().BoolVar(&t.dryRun, "dry-run", false, "show the requests and send none")
 }
@@ -63,15 +63,15 @@ func (t *target) check() error {
 	}
 	switch {
 	case n > 1:
-		return misuse("give one of --sandbox, --sandbox-url and --live")
+		return usageErrorf("give one of --sandbox, --sandbox-url and --live")
 	case n == 0 && !t.dryRun:
-		return misuse("say where to send: --sandbox, --sandbox-url URL or --live; or --dry-run to send nothing")
+		return usageErrorf("say where to send: --sandbox, --sandbox-url URL or --live; or --dry-run to send nothing")
 	}
 	return nil
 }
 
-// words describes the target in output for people.
-func (t *target) words() string {
+// description describes the target in output for people.
+func (t *target) description() string {
 	switch {
 	case t.dryRun:
 		return "dry run: nothing is sent"
@@ -91,7 +91,7 @@ func (t *target) newTransport(p destination.Plugin) (http.RoundTripper, error) {
 	case t.sandboxURL != "":
 		to, err := url.Parse(t.sandboxURL)
 		if err != nil || to.Host == "" {
-			return nil, misuse("--sandbox-url should be a URL such as http://127.0.0.1:8900 but is %q", t.sandboxURL)
+			return nil, usageErrorf("--sandbox-url should be a URL such as http://127.0.0.1:8900 but is %q", t.sandboxURL)
 		}
 		return httpx.Redirect(httpx.NewTransport(httpx.TransportConfig{}), to), nil
 	case t.sandbox && p.Sandbox == nil:
@@ -123,7 +123,7 @@ func findConfig(given, beside string) (string, error) {
 	}
 	path := filepath.Join(filepath.Dir(beside), configFile)
 	if _, err := os.Stat(path); err != nil {
-		return "", misuse("there is no %s beside %s: give one with --config", configFile, beside)
+		return "", usageErrorf("there is no %s beside %s: give one with --config", configFile, beside)
 	}
 	return path, nil
 }
@@ -147,7 +147,7 @@ func (in *instance) configVersion() string {
 }
 
 // planHost holds what the program provides for plans.
-type hosting struct {
+type planHost struct {
 	target      *target
 	definitions string               // the directory of --definitions; "" for the config's
 	plugins     []destination.Plugin // in addition to the built-in ones
@@ -186,7 +186,7 @@ func (r *remotes) getOrCreate(key string, create func() (http.RoundTripper, erro
 
 // loadPlans returns a plan for every enabled instance of a config. cfg and problems are the results of config.Load. The error has every
 // mistake in the file.
-func loadPlans(cfg *config.Config, problems fault.Problems, h hosting) ([]instance, error) {
+func loadPlans(cfg *config.Config, problems fault.Problems, h planHost) ([]instance, error) {
 	registry, err := registryFor(h.definitions, cfg, h.plugins...)
 	if err != nil {
 		return nil, err
@@ -196,7 +196,7 @@ func loadPlans(cfg *config.Config, problems fault.Problems, h hosting) ([]instan
 	}
 	made := map[string]instance{}
 	plans, err := runtime.Load(cfg, problems, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
-		parts, host, err := h.host(cfg, in, of)
+		parts, host, err := h.hostFor(cfg, in, of)
 		made[in.ID] = parts
 		return host, err
 	})
@@ -213,7 +213,7 @@ func loadPlans(cfg *config.Config, problems fault.Problems, h hosting) ([]instan
 
 // remoteKey returns a key that is equal for instances with the same remote: the same sandbox, and the same endpoint in their settings. An
 // instance of a destination without a sandbox has its own key.
-func (h *hosting) remoteKey(in config.Instance, of destination.Entry) string {
+func (h *planHost) remoteKey(in config.Instance, of destination.Entry) string {
 	switch {
 	case h.target.sandboxURL != "":
 		return h.target.sandboxURL
@@ -227,8 +227,8 @@ func (h *hosting) remoteKey(in config.Instance, of destination.Entry) string {
 	return "sandbox " + of.Plugin.Sandbox.Name + " " + endpoint.Text()
 }
 
-// host returns the host of an instance's plan, and the instance without the plan.
-func (h *hosting) host(cfg *config.Config, in config.Instance, of destination.Entry) (instance, runtime.Host, error) {
+// hostFor returns the host of an instance's plan, and the instance without the plan.
+func (h *planHost) hostFor(cfg *config.Config, in config.Instance, of destination.Entry) (instance, runtime.Host, error) {
 	made := instance{plugin: of.Plugin, config: in}
 	var err error
 	if made.transport, err = h.remotes.getOrCreate(h.remoteKey(in, of), func() (http.RoundTripper, error) { return h.target.newTransport(of.Plugin) }); err != nil {

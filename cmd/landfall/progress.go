@@ -18,7 +18,7 @@ type progress struct {
 }
 
 // newProgress returns a progress that reads from input. The total is known if the input is a regular file.
-func follow(input io.Reader, now time.Time) *progress {
+func newProgress(input io.Reader, now time.Time) *progress {
 	p := &progress{Reader: input, began: now}
 	if f, ok := input.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {

@@ -19,7 +19,7 @@ func TestProgress(t *testing.T) {
 	file, err := os.Open(path)
 	require.NoError(t, err)
 	defer file.Close()
-	p := follow(file, began)
+	p := newProgress(file, began)
 	assert.Equal(t, "░░░░░░░░░░░░░░░░░░░░░░░░   0 % · 0 events", p.statusLine(0, began))
 	_, err = io.ReadFull(p, make([]byte, 250))
 	require.NoError(t, err)
@@ -27,5 +27,5 @@ func TestProgress(t *testing.T) {
 	_, err = io.Copy(io.Discard, p)
 	require.NoError(t, err)
 	assert.Equal(t, "████████████████████████ 100 % · 2000 events · 500/s", p.statusLine(2000, began.Add(4*time.Second)))
-	assert.Equal(t, "7 events · 7/s", follow(strings.NewReader("x"), began).statusLine(7, began.Add(time.Second)))
+	assert.Equal(t, "7 events · 7/s", newProgress(strings.NewReader("x"), began).statusLine(7, began.Add(time.Second)))
 }

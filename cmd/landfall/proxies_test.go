@@ -27,7 +27,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// proxy is a real proxy in a process of its own.
+// startProxy starts a real proxy as a separate process.
 func startProxy(t *testing.T, address string, name string, args ...string) {
 	cmd := exec.Command(name, args...)
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
@@ -48,8 +48,8 @@ func startProxy(t *testing.T, address string, name string, args ...string) {
 	}, 10*time.Second, 20*time.Millisecond, "%s does not listen", name)
 }
 
-// needs skips a test whose program is not installed.
-func needs(t *testing.T, name string) {
+// requireProgram skips a test if a program is not installed.
+func requireProgram(t *testing.T, name string) {
 	if _, err := exec.LookPath(name); err != nil {
 		t.Skipf("%s is not installed: apt-get install %s", name, name)
 	}
@@ -64,7 +64,7 @@ func writeFile(t *testing.T, dir, name, text string) string {
 
 // startNginx runs nginx with the text of its http block.
 func startNginx(t *testing.T, address, http string) {
-	needs(t, "nginx")
+	requireProgram(t, "nginx")
 	dir := t.TempDir()
 	file := writeFile(t, dir, "nginx.conf", fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr;
 events { worker_connections 256; }
@@ -81,7 +81,7 @@ http {
 
 // startHAProxy runs HAProxy with a configuration.
 func startHAProxy(t *testing.T, address, text string) {
-	needs(t, "haproxy")
+	requireProgram(t, "haproxy")
 	file := writeFile(t, t.TempDir(), "haproxy.cfg", text)
 	out, err := exec.Command("haproxy", "-c", "-f", file).CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -189,7 +189,7 @@ func TestNothingIsOpenThroughAProxy(t *testing.T) {
 	}
 }
 
-// deployNames are the names in the fragments, and deployed is a server behind a proxy that one of them describes.
+// The host names in the fragments, and deployed, a server behind a proxy that one of the fragments configures.
 const eventsName, consoleName = "events.example.com", "console.example.com"
 
 type deployed struct {
@@ -235,8 +235,8 @@ func (d *deployed) fragment(name string, replacements ...string) string {
 	return strings.NewReplacer(replacements...).Replace(string(text))
 }
 
-// as makes a client of one of the addresses of this machine, for one of the names.
-func (d *deployed) as(from, name string) *http.Client {
+// clientAs returns a client that connects from one of the addresses of this machine to one of the host names.
+func (d *deployed) clientAs(from, name string) *http.Client {
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 	return &http.Client{
 		Timeout: 20 * time.Second,
@@ -253,7 +253,7 @@ func (d *deployed) as(from, name string) *http.Client {
 // check sends events, looks for what must be closed, and sees that the server knows its clients by their addresses.
 func (d *deployed) check() {
 	t, events := d.t, "https://"+eventsName
-	d.client = d.as("127.0.0.5", eventsName)
+	d.client = d.clientAs("127.0.0.5", eventsName)
 	require.Equal(t, 200, d.postAs("wk", events+"/v1/track", `{"userId":"u1","event":"A"}`))
 	require.Equal(t, 401, d.postAs("other", events+"/v1/track", `{"userId":"u1","event":"A"}`))
 	for path, want := range map[string]int{"/readyz": 200, "/metrics": 404, "/admin/status": 404, "/console/": 404} {
@@ -262,10 +262,10 @@ func (d *deployed) check() {
 	}
 
 	console := "https://" + consoleName
-	d.client = d.as("127.1.0.5", consoleName)
+	d.client = d.clientAs("127.1.0.5", consoleName)
 	status, _ := d.get(console + "/console/")
 	assert.Equal(t, 403, status, "another network")
-	d.client = d.as("127.0.0.5", consoleName)
+	d.client = d.clientAs("127.0.0.5", consoleName)
 	for _, path := range []string{"/metrics", "/admin/status"} {
 		status, _ = d.get(console+path, "Landfall-Admin", "1")
 		assert.Equal(t, 401, status)
@@ -275,11 +275,11 @@ func (d *deployed) check() {
 	d.signIn(console)
 
 	for i := range 12 { // another client gives wrong keys, and pretends to be others
-		d.client = d.as("127.0.0.6", consoleName)
+		d.client = d.clientAs("127.0.0.6", consoleName)
 		status, _ = d.get(console+"/metrics", "Authorization", "Bearer wrong", "X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i))
 		assert.Equal(t, map[bool]int{true: 401, false: 429}[i < 10], status)
 	}
-	d.client = d.as("127.0.0.5", consoleName)
+	d.client = d.clientAs("127.0.0.5", consoleName)
 	status, _ = d.get(console+"/metrics", "Authorization", "Bearer "+testKey)
 	assert.Equal(t, 200, status, "the first one is not locked out")
 	d.logs(`msg=audit action=request who=unknown from=127.0.0.6 outcome=refused`)
@@ -312,21 +312,21 @@ func (d *deployed) signIn(console string) {
 }
 
 func TestTheNginxFragment(t *testing.T) {
-	needs(t, "nginx")
+	requireProgram(t, "nginx")
 	d := newDeployed(t)
 	startNginx(t, d.address, d.fragment("nginx.conf", "listen 443 ssl", "listen "+d.address+" ssl", "/etc/ssl/landfall/", d.dir+"/", "10.0.0.0/8", "127.0.0.0/16"))
 	d.check()
 }
 
 func TestTheHAProxyFragment(t *testing.T) {
-	needs(t, "haproxy")
+	requireProgram(t, "haproxy")
 	d := newDeployed(t)
 	startHAProxy(t, d.address, d.fragment("haproxy.cfg", "bind :443", "bind "+d.address, "/etc/haproxy/landfall/", d.dir+"/both/", "10.0.0.0/8", "127.0.0.0/16"))
 	d.check()
 }
 
 func TestTheCaddyFragment(t *testing.T) {
-	needs(t, "caddy")
+	requireProgram(t, "caddy")
 	d := newDeployed(t)
 	_, port, err := net.SplitHostPort(d.address)
 	require.NoError(t, err)

@@ -34,7 +34,7 @@ var errNoServer = errors.New("no server is running")
 
 // queueClient is shared by the commands that work on a queue. It talks to the server that uses the queue. If none runs, it opens the queue
 // and serves the admin API of it within this process.
-type reaching struct {
+type queueClient struct {
 	streams
 	config      string
 	data        string
@@ -46,13 +46,13 @@ type reaching struct {
 	cfg         *config.Config  // nil if the file cannot be used, which is possible only with a server
 	queue       *delivery.Queue // nil with a server
 	sandbox     string          // the name of the sandbox whose queue it is; "" for real remotes
-	known       []string        // the ids of the instances
+	instanceIDs []string        // the ids of the instances
 	close       func()
 	server      bool // client talks to a running server
 	needsServer bool // the command needs a running server
 }
 
-func (c *reaching) flags(cmd *cobra.Command) {
+func (c *queueClient) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&c.config, "config", configFile, "the config `FILE`; optional if --data or --url leads to a running server")
 	f.StringVar(&c.data, "data", "", "the data `DIR`; by default the config's, otherwise "+defaultData+" beside the config")
@@ -64,7 +64,7 @@ func (c *reaching) flags(cmd *cobra.Command) {
 
 // chooseSandbox returns the name of the sandbox whose queue to use: the one in the flags, otherwise that of the running server, otherwise
 // "" if there is a queue of real remotes, otherwise the only sandbox that has a queue.
-func (c *reaching) chooseSandbox(dir string) (string, error) {
+func (c *queueClient) chooseSandbox(dir string) (string, error) {
 	if name := c.target.sandboxName(); name != "" {
 		return name, nil
 	}
@@ -77,8 +77,8 @@ func (c *reaching) chooseSandbox(dir string) (string, error) {
 	return onlySandbox(c.err, dir, queueDir, queueName("*")), nil
 }
 
-// open connects to the server of --url, or to the one that uses the data directory. If none runs, it opens the queue.
-func (c *reaching) open(ctx context.Context) error {
+// connect connects to the server of --url, or to the one that uses the data directory. If none runs, it opens the queue.
+func (c *queueClient) connect(ctx context.Context) error {
 	c.close = func() {}
 	cfg, problems := config.Load(c.config, config.Env{})
 	var unusable error
@@ -117,7 +117,7 @@ func (c *reaching) open(ctx context.Context) error {
 }
 
 // dataPath returns the data directory. cfg may have mistakes or be nil.
-func (c *reaching) dataPath(cfg *config.Config) string {
+func (c *queueClient) dataPath(cfg *config.Config) string {
 	if cfg != nil {
 		return dataDir(cfg, c.data)
 	}
@@ -125,7 +125,7 @@ func (c *reaching) dataPath(cfg *config.Config) string {
 }
 
 // openQueue opens the queue of a data directory that no server uses.
-func (c *reaching) openQueue(ctx context.Context, dir, sandboxName string) error {
+func (c *queueClient) openQueue(ctx context.Context, dir, sandboxName string) error {
 	cfg := c.cfg
 	queue, err := openQueue(ctx, cfg, c.data, sandboxName, false, slog.New(slog.DiscardHandler))
 	if errors.Is(err, delivery.ErrInUse) {
@@ -142,16 +142,16 @@ func (c *reaching) openQueue(ctx context.Context, dir, sandboxName string) error
 	c.client = &admin.Client{Transport: sandbox.Transport(s.Handler()), URL: "http://queue", Key: token}
 	c.queue, c.sandbox, c.close = queue, sandboxName, queue.Close
 	for _, in := range cfg.Instances {
-		c.known = append(c.known, in.ID)
+		c.instanceIDs = append(c.instanceIDs, in.ID)
 	}
 	return nil
 }
 
 // dialDir connects to the server that uses a data directory, with the token from its address file. The error is errNoServer if none runs:
 // there is no address file, or it is left over from a server that did not stop cleanly, so that no server or another one answers there.
-func (c *reaching) dialDir(ctx context.Context, dir string, cfg *config.Config) error {
+func (c *queueClient) dialDir(ctx context.Context, dir string, cfg *config.Config) error {
 	if c.target.sandbox && c.target.sandboxURL != "" {
-		return misuse("give one of --sandbox and --sandbox-url")
+		return usageErrorf("give one of --sandbox and --sandbox-url")
 	}
 	at, err := readAddress(dir)
 	asked := c.target.sandboxName()
@@ -182,9 +182,9 @@ func isNotListening(err error) bool {
 }
 
 // dialURL connects to the server of --url, with the key from --key-file, the environment or the config.
-func (c *reaching) dialURL(ctx context.Context, cfg *config.Config) error {
+func (c *queueClient) dialURL(ctx context.Context, cfg *config.Config) error {
 	if u, err := url.Parse(c.url); err != nil || !strings.HasPrefix(c.url, unixPrefix) && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		return misuse("--url should be like http://127.0.0.1:8081 or unix:PATH but is %q", c.url)
+		return usageErrorf("--url should be like http://127.0.0.1:8081 or unix:PATH but is %q", c.url)
 	}
 	key := os.Getenv(adminKeyVariable)
 	switch {
@@ -211,7 +211,7 @@ func (c *reaching) dialURL(ctx context.Context, cfg *config.Config) error {
 }
 
 // dial connects to a server and asks it for its instances.
-func (c *reaching) dial(ctx context.Context, at, key string) error {
+func (c *queueClient) dial(ctx context.Context, at, key string) error {
 	transport := httpx.NewTransport(httpx.TransportConfig{})
 	transport.Proxy = nil
 	if path, ok := strings.CutPrefix(at, unixPrefix); ok {
@@ -228,9 +228,9 @@ func (c *reaching) dial(ctx context.Context, at, key string) error {
 		return err
 	}
 	for _, s := range list {
-		c.known = append(c.known, s.Instance)
+		c.instanceIDs = append(c.instanceIDs, s.Instance)
 	}
 	return nil
 }
 
-func (c *reaching) print(v any) { _ = json.NewEncoder(c.out).Encode(v) }
+func (c *queueClient) printJSON(v any) { _ = json.NewEncoder(c.out).Encode(v) }

@@ -18,7 +18,7 @@ func TestCommandsReachTheServerWithoutAConfig(t *testing.T) {
 	s := newServed(t, strings.Replace(keyedConfig, "computation_key}", "computation_ke}", 1), "--sandbox")
 	s.start()
 	s.post(entered("u1", "vip"))
-	s.settled(1)
+	s.waitSettled(1)
 	config, none := filepath.Join(s.dir, "landfall.yaml"), filepath.Join(t.TempDir(), "landfall.yaml")
 	key := filepath.Join(s.dir, "key")
 	require.NoError(t, os.WriteFile(key, []byte(testKey+"\n"), 0o600))
@@ -65,7 +65,7 @@ func TestCommandsWithoutAServer(t *testing.T) {
 	assert.Contains(t, out, "there is no queue in "+s.dataDir()+", so no server has run with it: start one with landfall serve")
 	s.start()
 	s.post(entered("u1", "vip"))
-	s.settled(1)
+	s.waitSettled(1)
 	url := s.admin.URL
 	s.kill(syscall.SIGKILL)
 	require.FileExists(t, filepath.Join(s.dataDir(), addressFile), "it was left behind")
@@ -113,7 +113,7 @@ func TestTheReadmesServerCommandsWork(t *testing.T) {
 	s.args = []string{"--sandbox", "--data", data}
 	s.start()
 	require.Equal(t, 200, s.postAs(body[1], s.url+body[2], body[3]))
-	s.settled(1)
+	s.waitSettled(1)
 	for _, c := range commands {
 		args := strings.Fields(strings.ReplaceAll(c[1], "/tmp/landfall-data", data))
 		require.Contains(t, args, "--data", "it is right after serve, without a config in the directory: %s", c[1])

@@ -6,8 +6,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// registry returns all destinations: the built-in ones and those of --definitions.
-func (s streams) registry() (*destination.Registry, error) {
+// loadRegistry returns all destinations: the built-in ones and those of --definitions.
+func (s streams) loadRegistry() (*destination.Registry, error) {
 	return newRegistry(*s.definitions, s.plugins...)
 }
 

@@ -24,7 +24,7 @@ func TestAChangedDefinitionIsANewVersion(t *testing.T) {
 	write("landfall.yaml", `{definitions: defs, destinations: [{id: a, destination: acme, subscriptions: [{action: send}]}, {id: b, destination: webhook, subscriptions: []}]}`)
 	versions := func() (acme, webhook string) {
 		cfg, problems := config.Load(filepath.Join(dir, "landfall.yaml"), config.Env{})
-		instances, err := loadPlans(cfg, problems, hosting{target: &target{dryRun: true}})
+		instances, err := loadPlans(cfg, problems, planHost{target: &target{dryRun: true}})
 		require.NoError(t, err)
 		return instances[0].configVersion(), instances[1].configVersion()
 	}

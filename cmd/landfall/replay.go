@@ -11,22 +11,22 @@ import (
 )
 
 type replayCommand struct {
-	reaching
+	queueClient
 	asked        admin.ReplayRequest
 	since, until string
 }
 
 func newReplay(s streams) *cobra.Command {
-	c := &replayCommand{reaching: reaching{streams: s}}
+	c := &replayCommand{queueClient: queueClient{streams: s}}
 	cmd := &cobra.Command{
-		Use: "replay", Short: "Deliver stored events to one instance again", Args: exactly(0, "flags only"),
+		Use: "replay", Short: "Deliver stored events to one instance again", Args: exactArgs(0, "flags only"),
 		Long: "Reads events that the server has accepted and still stores, and delivers them to an instance again, in their order and\n" +
 			"after the events that wait. The ledger prevents that an event older than the last one sent for a user is sent again.",
 		Example: "  landfall replay --since 2h --instance braze-main\n" +
 			"  landfall replay --since 2026-11-01 --instance braze-main --subscribe 'event = \"Audience Entered\"'",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
-	c.flags(cmd)
+	c.addFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&c.asked.Instance, "instance", "", "the `ID` of the instance to deliver to (required)")
 	f.StringVar(&c.since, "since", "", "events accepted since this `TIME`: a date, or an age such as 2h (required)")
@@ -39,19 +39,19 @@ func newReplay(s streams) *cobra.Command {
 func (c *replayCommand) run(ctx context.Context) error {
 	var err error
 	if c.since == "" || c.asked.Instance == "" {
-		return misuse("say which events and which instance: --since TIME --instance ID")
+		return usageErrorf("say which events and which instance: --since TIME --instance ID")
 	}
-	if c.asked.Since, err = readMoment("--since", c.since); err != nil {
+	if c.asked.Since, err = parseMoment("--since", c.since); err != nil {
 		return err
 	}
-	if c.asked.Until, err = readMoment("--until", c.until); err != nil {
+	if c.asked.Until, err = parseMoment("--until", c.until); err != nil {
 		return err
 	}
-	if err := c.open(ctx); err != nil {
+	if err := c.connect(ctx); err != nil {
 		return err
 	}
 	defer c.close()
-	if err := c.knownInstance(c.asked.Instance); err != nil {
+	if err := c.checkKnownInstance(c.asked.Instance); err != nil {
 		return err
 	}
 	n, err := c.client.Replay(ctx, c.asked)
@@ -59,7 +59,7 @@ func (c *replayCommand) run(ctx context.Context) error {
 		return err
 	}
 	if c.json {
-		c.print(map[string]any{"events": n, "instance": c.asked.Instance, "since": c.asked.Since})
+		c.printJSON(map[string]any{"events": n, "instance": c.asked.Instance, "since": c.asked.Since})
 		return nil
 	}
 	fmt.Fprintf(c.out, "%d events since %s are delivered to %s again\n", n, c.asked.Since.Format(time.RFC3339), c.asked.Instance)

@@ -16,10 +16,10 @@ import (
 
 // reporter prints the progress and the result of a run.
 type reporter interface {
-	start(target string, instances []instance)
-	event(stream.Event) error
-	request(httpx.Exchange) // only in a dry run
-	finish(requests int, cohorts []cohortSize) stream.Summary
+	printHeader(target string, instances []instance)
+	addEvent(stream.Event) error
+	printRequest(httpx.Exchange) // only in a dry run
+	printSummary(requests int, cohorts []cohortSize) stream.Summary
 }
 
 func newReporter(s streams, asJSON bool, progress *progress) reporter {
@@ -44,9 +44,9 @@ type verdictJSON struct {
 	Reason       string `json:"reason"`
 }
 
-func (r *jsonReporter) start(string, []instance) {}
+func (r *jsonReporter) printHeader(string, []instance) {}
 
-func (r *jsonReporter) event(e stream.Event) error {
+func (r *jsonReporter) addEvent(e stream.Event) error {
 	r.summary.Add(e)
 	verdicts := make([]verdictJSON, len(e.Verdicts))
 	for i, v := range e.Verdicts {
@@ -58,11 +58,11 @@ func (r *jsonReporter) event(e stream.Event) error {
 	}{e.Index, verdicts})
 }
 
-func (r *jsonReporter) request(x httpx.Exchange) {
+func (r *jsonReporter) printRequest(x httpx.Exchange) {
 	_ = r.out.Encode(map[string]any{"request": explain.RequestOf(x)})
 }
 
-func (r *jsonReporter) finish(requests int, cohorts []cohortSize) stream.Summary {
+func (r *jsonReporter) printSummary(requests int, cohorts []cohortSize) stream.Summary {
 	s := r.summary
 	_ = r.out.Encode(map[string]any{"summary": struct {
 		Events    int          `json:"events"`
@@ -89,7 +89,7 @@ type textReporter struct {
 // progressEvery is the number of events between two looks at the clock for the progress.
 const progressEvery = 64
 
-func (r *textReporter) start(target string, instances []instance) {
+func (r *textReporter) printHeader(target string, instances []instance) {
 	for _, in := range instances {
 		d := in.plan.Definition()
 		fmt.Fprintf(r.out, "%s (%s) · %s\n", d.Name, in.plan.ID(), target)
@@ -97,7 +97,7 @@ func (r *textReporter) start(target string, instances []instance) {
 	fmt.Fprintln(r.out)
 }
 
-func (r *textReporter) event(e stream.Event) error {
+func (r *textReporter) addEvent(e stream.Event) error {
 	r.summary.Add(e)
 	if r.terminal && r.summary.Events%progressEvery == 0 && time.Since(r.shown) > 200*time.Millisecond {
 		r.shown = time.Now()
@@ -106,14 +106,14 @@ func (r *textReporter) event(e stream.Event) error {
 	return nil
 }
 
-func (r *textReporter) request(x httpx.Exchange) {
+func (r *textReporter) printRequest(x httpx.Exchange) {
 	fmt.Fprintf(r.out, "%s %s\n", x.Method, x.URL)
 	if len(x.Body) > 0 {
 		fmt.Fprintf(r.out, "  %s\n", x.Body)
 	}
 }
 
-func (r *textReporter) finish(requests int, cohorts []cohortSize) stream.Summary {
+func (r *textReporter) printSummary(requests int, cohorts []cohortSize) stream.Summary {
 	if r.terminal {
 		fmt.Fprint(r.err, "\r\033[K")
 	}

@@ -8,12 +8,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-type resumeCommand struct{ reaching }
+type resumeCommand struct{ queueClient }
 
 func newResume(s streams) *cobra.Command {
-	c := &resumeCommand{reaching{streams: s, needsServer: true}}
+	c := &resumeCommand{queueClient{streams: s, needsServer: true}}
 	cmd := &cobra.Command{
-		Use: "resume INSTANCE", Short: "End the pause of an instance whose remote asked to wait", Args: exactly(1, "the id of an instance"),
+		Use: "resume INSTANCE", Short: "End the pause of an instance whose remote asked to wait", Args: exactArgs(1, "the id of an instance"),
 		Long: "A remote that answers 429 or 503 with Retry-After pauses its instance, for delivery.maxPause at most. This command ends the\n" +
 			"pause and the delays before retries: the instance sends at once. If the remote asks to wait again, the instance pauses\n" +
 			"again.\n\n" +
@@ -21,12 +21,12 @@ func newResume(s streams) *cobra.Command {
 		Example: "  landfall status\n  landfall resume braze-main --config landfall.yaml",
 		RunE:    func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
 	}
-	c.flags(cmd)
+	c.addFlags(cmd)
 	return cmd
 }
 
 func (c *resumeCommand) run(ctx context.Context, instance string) error {
-	if err := c.open(ctx); err != nil {
+	if err := c.connect(ctx); err != nil {
 		return err
 	}
 	defer c.close()
@@ -37,7 +37,7 @@ func (c *resumeCommand) run(ctx context.Context, instance string) error {
 		return err
 	}
 	if c.json {
-		c.print(map[string]string{"resumed": instance})
+		c.printJSON(map[string]string{"resumed": instance})
 		return nil
 	}
 	fmt.Fprintf(c.out, "%s: resumed\n", instance)

@@ -38,24 +38,24 @@ func newRun(s streams) *cobra.Command {
 	c := &runCommand{streams: s}
 	cmd := &cobra.Command{
 		Use:   "run [flags] FILE",
-		Short: "Take a file of events through a destination",
-		Long: "Reads events, one JSON object a line (- for standard input), also compressed with gzip, takes them through the\n" +
-			"subscriptions of a config, and tells what became of each. Without --config, the " + configFile + " beside the file is\n" +
-			"used.\n\n" +
-			"The exit code is 1 if an event fails, or is refused and --allow-refused is not given. Lines that are not events count as\n" +
-			"refused; events that no subscription takes do not.",
+		Short: "Deliver a file of events to the destinations of a config",
+		Long: "Reads events, one JSON object per line, from a file or standard input (-), optionally compressed with gzip. It processes\n" +
+			"them with the subscriptions of a config, delivers them in order, and reports the results. Without --config it uses the\n" +
+			configFile + " beside the file.\n\n" +
+			"The exit code is 1 if an event fails, or is refused without --allow-refused. Lines that are not events count as refused;\n" +
+			"events without a matching subscription do not.",
 		Example: "  landfall run --sandbox --allow-refused fixtures/braze-cohorts/audience.ndjson\n" +
 			"  landfall run --dry-run --config landfall.yaml events.ndjson\n" +
 			"  landfall run --live --config landfall.yaml --json events.ndjson.gz\n" +
 			"  producer | landfall run --live --config landfall.yaml -",
-		Args: exactly(1, "one file of events, or - for standard input"),
+		Args: exactArgs(1, "one file of events, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
 	}
-	c.target.flags(cmd)
+	c.target.addFlags(cmd)
 	cmd.Flags().StringVar(&c.config, "config", "", "the config `FILE`")
 	cmd.Flags().StringVar(&c.data, "data", "", dataUsage)
-	cmd.Flags().BoolVar(&c.json, "json", false, "print an object a line for each event, then a summary")
-	c.refusals.flag(cmd, "events")
+	cmd.Flags().BoolVar(&c.json, "json", false, "print one JSON object per event, then a summary")
+	c.refusals.addFlag(cmd, "events")
 	return cmd
 }
 
@@ -67,20 +67,20 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	input, err := open(file, c.in)
+	input, err := openInput(file, c.in)
 	if err != nil {
 		return err
 	}
 	defer input.Close()
 	cfg, problems := config.Load(path, config.Env{})
-	store, err := c.store(ctx, cfg)
+	store, err := c.openStore(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	if store != nil {
 		defer store.Close()
 	}
-	instances, err := loadPlans(cfg, problems, hosting{target: &c.target, definitions: *c.definitions, store: store, use: claimLedgers, warn: c.warn, observe: c.observe})
+	instances, err := loadPlans(cfg, problems, planHost{target: &c.target, definitions: *c.definitions, store: store, use: claimLedgers, warn: c.warn, observe: c.observeRequest})
 	if err != nil {
 		return err
 	}
@@ -92,11 +92,11 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 			c.warn(w.String())
 		}
 	}
-	reading := follow(input, time.Now())
+	reading := newProgress(input, time.Now())
 	c.report = newReporter(c.streams, c.json, reading)
-	c.report.start(c.target.words(), instances)
+	c.report.printHeader(c.target.description(), instances)
 	began := time.Now()
-	work := stream.Config{Plans: plansOf(instances), OnEvent: c.report.event, Complete: func(e event.Event) event.Event {
+	work := stream.Config{Plans: plansOf(instances), OnEvent: c.report.addEvent, Complete: func(e event.Event) event.Event {
 		return incoming.Complete(e, began, cfg.Server.MaxFuture)
 	}}
 	if c.target.dryRun || c.target.sandbox && shareRemote(instances) {
@@ -116,10 +116,10 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 		}
 		return err
 	}
-	return c.finish(ctx, instances)
+	return c.reportResult(ctx, instances)
 }
 
-// shareRemote tells whether some instances reach the same remote.
+// shareRemote reports whether some instances have the same remote.
 func shareRemote(instances []instance) bool {
 	seen := map[http.RoundTripper]bool{}
 	for _, in := range instances {
@@ -128,9 +128,9 @@ func shareRemote(instances []instance) bool {
 	return len(seen) < len(instances)
 }
 
-// store is what is kept between runs. A sandbox of this process starts empty each time, and so does its ledger, unless a
-// directory is given for it; a dry run keeps nothing.
-func (c *runCommand) store(ctx context.Context, cfg *config.Config) (*state.Store, error) {
+// openStore opens the state that is kept between runs. A sandbox in this process starts empty each time, and so does its ledger, unless
+// --data is given. A dry run has no state.
+func (c *runCommand) openStore(ctx context.Context, cfg *config.Config) (*state.Store, error) {
 	named := cfg != nil && cfg.StateLocation() != ""
 	switch {
 	case cfg == nil || c.target.dryRun:
@@ -141,29 +141,29 @@ func (c *runCommand) store(ctx context.Context, cfg *config.Config) (*state.Stor
 	return nil, nil
 }
 
-func (c *runCommand) finish(ctx context.Context, instances []instance) error {
+func (c *runCommand) reportResult(ctx context.Context, instances []instance) error {
 	cohorts, err := cohortsOf(ctx, instances, &c.target)
 	if err != nil {
 		return err
 	}
-	summary := c.report.finish(c.requests, cohorts)
+	summary := c.report.printSummary(c.requests, cohorts)
 	if summary.Events > 0 && summary.Unreadable == summary.Events {
 		return errors.New("no line of the input is an event: it should hold one JSON object a line")
 	}
-	return c.refusals.verdict(summary.Failed, summary.Refused, c.hint(c.json))
+	return c.refusals.exitError(summary.Failed, summary.Refused, c.newHint(c.json))
 }
 
-func (c *runCommand) observe(x httpx.Exchange) {
+func (c *runCommand) observeRequest(x httpx.Exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.requests++
 	if c.target.dryRun {
-		c.report.request(x)
+		c.report.printRequest(x)
 	}
 }
 
-// open opens a file of events.
-func open(file string, stdin io.Reader) (io.ReadCloser, error) {
+// openInput opens a file, or standard input if file is "-".
+func openInput(file string, stdin io.Reader) (io.ReadCloser, error) {
 	if file == "-" {
 		return io.NopCloser(stdin), nil
 	}

@@ -21,7 +21,7 @@ func newSandbox(s streams) *cobra.Command {
 	for _, sb := range allSandboxes() {
 		options := map[string]*[]string{}
 		sub := &cobra.Command{
-			Use: sb.Name, Short: "Simulate the API of " + sb.Name, Args: exactly(0, "flags only"),
+			Use: sb.Name, Short: "Simulate the API of " + sb.Name, Args: exactArgs(0, "flags only"),
 			Example: "  landfall sandbox " + sb.Name + " --listen 127.0.0.1:8900",
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				values := map[string][]string{}

@@ -31,7 +31,7 @@ type server struct {
 	json         bool
 	grace        time.Duration
 	log          *slog.Logger
-	hosting      hosting
+	hosting      planHost
 	store        *state.Store
 	queue        *delivery.Queue
 	runner       *delivery.Runner
@@ -63,7 +63,7 @@ func newServe(s streams) *cobra.Command {
 			"  landfall serve --config landfall.yaml --sandbox\n" +
 			"  landfall serve --actions --destination braze-cohorts --sandbox\n" +
 			"  curl -u WRITE_KEY: http://127.0.0.1:8080/v1/track -d '{\"userId\":\"u1\",\"event\":\"Signed Up\"}'",
-		Args: exactly(0, "flags only"),
+		Args: exactArgs(0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return v.run(cmd.Context()) },
 	}
 	f := cmd.Flags()
@@ -108,7 +108,7 @@ func (v *server) run(ctx context.Context) error {
 		v.log.Warn("the state is in the database of state.url, so this file is not used; earlier versions used it if --data was given", "file", file)
 	}
 	defer v.store.Close()
-	v.hosting = hosting{target: &v.target, definitions: *v.definitions, store: v.store, use: claimLedgers, log: v.log}
+	v.hosting = planHost{target: &v.target, definitions: *v.definitions, store: v.store, use: claimLedgers, log: v.log}
 	if v.target.sandbox {
 		v.hosting.remotes = newRemotes()
 	}

@@ -50,14 +50,14 @@ func (s *served) logs(text string) {
 	}, 10*time.Second, 20*time.Millisecond, text)
 }
 
-// A day of a server: events come in, one is refused and shown, the mapping is mended while it runs, and the letter replayed.
-func TestADay(t *testing.T) {
-	sandbox := brazed(t)
+// A server accepts events, one is refused and shown, the mapping is fixed while it runs, and the letter is replayed.
+func TestServerLifecycle(t *testing.T) {
+	sandbox := newBrazeSandbox(t)
 	config := strings.Replace(serveConfig, `personas_audience_key: {"@path": $.context.personas.computation_key}`, `personas_audience_key: {"@path": $.context.personas.computation_ke}`, 1)
 	s := newServed(t, config, "--sandbox-url", sandbox.URL)
 	s.start()
 	s.post(entered("u1", "vip"))
-	counts := s.settled(1)
+	counts := s.waitSettled(1)
 	assert.Equal(t, int64(1), counts["dead"])
 	list := s.cli("dead", "list", "--instance", "braze-main")
 	assert.Contains(t, list, "braze-main · Audiences")
@@ -71,14 +71,14 @@ func TestADay(t *testing.T) {
 	s.logs("config reloaded")
 	assert.Equal(t, "1 replayed\n", s.cli("dead", "replay", id))
 	require.Eventually(t, func() bool { return members(t, sandbox.URL)["aud_vip"]["u1"] }, 10*time.Second, 20*time.Millisecond)
-	assert.Equal(t, int64(1), s.settled(1)["delivered"])
+	assert.Equal(t, int64(1), s.waitSettled(1)["delivered"])
 	assert.Equal(t, "nothing is dead or parked\n", s.cli("dead", "list"))
 
 	s.rewrite("action: syncAudiences", "action: syncAudiences\n        enabled: false")
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGHUP))
 	time.Sleep(1500 * time.Millisecond)
 	s.post(entered("u2", "vip"))
-	assert.Equal(t, int64(1), s.settled(2)["unmatched"])
+	assert.Equal(t, int64(1), s.waitSettled(2)["unmatched"])
 	s.rewrite("\n        enabled: false", "")
 	time.Sleep(1500 * time.Millisecond)
 	assert.Contains(t, s.cli("replay", "--since", "1h", "--instance", "braze-main", "--subscribe", `userId = "u2"`), "1 events since")
@@ -89,12 +89,12 @@ func TestADay(t *testing.T) {
 	assert.Contains(t, s.cli("dead", "list"), "nothing is dead or parked\n", "without a server, too")
 }
 
-// What the server tells, and whom.
-func TestTheServerIsWatched(t *testing.T) {
-	s := newServed(t, serveConfig+"admin: {key: letmein}\n", "--sandbox-url", brazed(t).URL)
+// Status, metrics and health checks of a server, and who may read them.
+func TestStatusMetricsAndHealth(t *testing.T) {
+	s := newServed(t, serveConfig+"admin: {key: letmein}\n", "--sandbox-url", newBrazeSandbox(t).URL)
 	s.start()
 	s.post(entered("u1", "vip"))
-	s.settled(1)
+	s.waitSettled(1)
 	for _, path := range []string{"/healthz", "/readyz"} {
 		for _, base := range []string{s.url, s.admin.URL} {
 			status, _ := s.get(base + path)
@@ -166,7 +166,7 @@ func TestTraces(t *testing.T) {
 	answer, err := s.client.Do(r)
 	require.NoError(t, err)
 	_ = answer.Body.Close()
-	s.settled(1)
+	s.waitSettled(1)
 	s.kill(syscall.SIGTERM)
 	mu.Lock()
 	defer mu.Unlock()

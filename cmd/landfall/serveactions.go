@@ -31,7 +31,7 @@ func (v *server) serveActions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	registry, err := v.registry()
+	registry, err := v.loadRegistry()
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (v *server) serveActions(ctx context.Context) error {
 	if slug := v.actions.destination; slug != "" {
 		entry, ok := registry.Find(slug)
 		if !ok {
-			return misuse("there is no destination %q%s", slug, fault.DidYouMean(slug, registry.Slugs()))
+			return usageErrorf("there is no destination %q%s", slug, fault.DidYouMean(slug, registry.Slugs()))
 		}
 		entries = []destination.Entry{entry}
 	}
@@ -62,7 +62,7 @@ func (v *server) serveActions(ctx context.Context) error {
 			fmt.Fprintf(v.out, "POST /%s/%s\n", d.Definition.Slug, action)
 		}
 	}
-	return serveHTTP(ctx, v.streams, "actions ("+v.target.words()+")", v.listen, actionserver.New(config))
+	return serveHTTP(ctx, v.streams, "actions ("+v.target.description()+")", v.listen, actionserver.New(config))
 }
 
 // readKey returns the key that requests must send, from the key file. Without a key file, it refuses an address that other machines can
@@ -73,7 +73,7 @@ func (a *actionOptions) readKey(listen string) (string, error) {
 		if ip := net.ParseIP(host); listen == "" || host == "localhost" || ip.IsLoopback() {
 			return "", nil
 		}
-		return "", misuse("other machines can reach %s: require a key from clients with --key-file, or listen on 127.0.0.1", listen)
+		return "", usageErrorf("other machines can reach %s: require a key from clients with --key-file, or listen on 127.0.0.1", listen)
 	}
 	text, err := os.ReadFile(a.keyFile)
 	if err != nil {

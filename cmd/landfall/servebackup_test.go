@@ -37,12 +37,12 @@ func (s *served) mustRun(args ...string) string {
 	return out
 }
 
-// others is a batch of other users, whose events nobody promises to keep.
-func others(batch []byte) []byte {
+// otherUsers returns the batch with other users, whose events the backup need not contain.
+func otherUsers(batch []byte) []byte {
 	return bytes.ReplaceAll(bytes.ReplaceAll(batch, []byte(`"userId":"u`), []byte(`"userId":"w`)), []byte(`"messageId":"m`), []byte(`"messageId":"w`))
 }
 
-// checkUsers holds the sandbox against the newest event of each of the load's users, whoever else there is.
+// checkUsers compares the sandbox with the newest event of each of the load's users. It ignores other users.
 func (l *load) checkUsers(t *testing.T, sandbox string) (wrong int) {
 	got := members(t, sandbox)
 	for cohort, users := range l.want {
@@ -58,11 +58,11 @@ func (l *load) checkUsers(t *testing.T, sandbox string) (wrong int) {
 // A backup that is taken under load, restored after the server was killed: whatever was acknowledged before the backup began is
 // delivered, in order, and no checkpoint lies beyond the events.
 func TestABackupUnderLoadLosesNothing(t *testing.T) {
-	sandbox := brazed(t)
+	sandbox := newBrazeSandbox(t)
 	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)
 	s.start()
 	load, background := newLoad(2000, 6), newLoad(2000, 6)
-	goWrong(t, sandbox.URL, `{"path": "`+users+`", "delay_ms": 400, "times": 200}`)
+	injectFaults(t, sandbox.URL, `{"path": "`+users+`", "delay_ms": 400, "times": 200}`)
 	enough := make(chan struct{})
 	var sending sync.WaitGroup
 	for range 2 {
@@ -72,7 +72,7 @@ func TestABackupUnderLoadLosesNothing(t *testing.T) {
 				case <-enough:
 					return
 				default:
-					s.try(s.url, others(background.batch(100, 0, 1)))
+					s.tryPost(s.url, otherUsers(background.batch(100, 0, 1)))
 				}
 			}
 		})
@@ -109,11 +109,11 @@ func TestABackupUnderLoadLosesNothing(t *testing.T) {
 
 // The doctor finds what is wrong, and says what to do.
 func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
-	sandbox := brazed(t)
+	sandbox := newBrazeSandbox(t)
 	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)
 	s.start()
 	newLoad(100, 2).send(s, 1000, 1, func() {})
-	s.settled(1000)
+	s.waitSettled(1000)
 	s.kill(syscall.SIGTERM)
 	data := filepath.Join(s.dir, "landfall-data")
 	whole := t.TempDir()

@@ -24,14 +24,14 @@ func TestAClusterIsBackedUpAndRestored(t *testing.T) {
 		t.Skip("three NATS servers and PostgreSQL")
 	}
 	database := statetest.Start(t)
-	c, sandbox := newCluster(t), brazed(t)
+	c, sandbox := newCluster(t), newBrazeSandbox(t)
 	config := fmt.Sprintf("nats: {url: %q}\nstate: {url: %q}\n", c.urls(), database.URL) +
 		strings.Replace(serveConfig, "linger: 50ms", "linger: 50ms, lease: 3s", 1)
 	a, b := newServed(t, config, "--sandbox-url", sandbox.URL), newServed(t, config, "--sandbox-url", sandbox.URL)
 	a.start()
 	b.start()
 	load, background := newLoad(1000, 4), newLoad(1000, 4)
-	goWrong(t, sandbox.URL, `{"path": "`+users+`", "delay_ms": 300, "times": 100}`)
+	injectFaults(t, sandbox.URL, `{"path": "`+users+`", "delay_ms": 300, "times": 100}`)
 	enough := make(chan struct{})
 	var sending sync.WaitGroup
 	sending.Go(func() {
@@ -40,7 +40,7 @@ func TestAClusterIsBackedUpAndRestored(t *testing.T) {
 			case <-enough:
 				return
 			default:
-				b.try(b.url, others(background.batch(100, 0, 1)))
+				b.tryPost(b.url, otherUsers(background.batch(100, 0, 1)))
 			}
 		}
 	})

@@ -53,18 +53,18 @@ func TestFigures(t *testing.T) {
 		began := time.Now()
 		send(s, bodies, c.senders, 0)
 		accepted := time.Since(began)
-		counts := s.settled(int64(c.events))
+		counts := s.waitSettled(int64(c.events))
 		all := time.Since(began)
 		t.Logf("%s: %.0f accepted/s, %.0f delivered/s %v", c.name, float64(c.events)/accepted.Seconds(), float64(c.events)/all.Seconds(), counts)
 		if c.of > 1 {
 			half := float64(c.events) / all.Seconds() / 2
-			t.Logf("at half of that: %s", lags(s, load, half))
+			t.Logf("at half of that: %s", measureLag(s, load, half))
 		}
 		s.kill(syscall.SIGTERM)
 	}
 }
 
-// send posts bodies from several senders, at a rate of bodies a second where there is one.
+// send posts bodies from several senders, at a rate in bodies per second, or as fast as possible if rate is 0.
 func send(s *served, bodies [][]byte, senders int, rate float64) {
 	var next atomic.Int64
 	var all sync.WaitGroup
@@ -79,7 +79,7 @@ func send(s *served, bodies [][]byte, senders int, rate float64) {
 				if rate > 0 {
 					time.Sleep(time.Until(began.Add(time.Duration(float64(i) / rate * float64(time.Second)))))
 				}
-				for !s.try(s.url, bodies[i]) {
+				for !s.tryPost(s.url, bodies[i]) {
 				}
 			}
 		})
@@ -87,8 +87,8 @@ func send(s *served, bodies [][]byte, senders int, rate float64) {
 	all.Wait()
 }
 
-// lags sends for ten seconds at a rate and samples how old the oldest unfinished event is.
-func lags(s *served, load *load, eventsPerSecond float64) string {
+// measureLag sends for ten seconds at a rate and samples how old the oldest unfinished event is.
+func measureLag(s *served, load *load, eventsPerSecond float64) string {
 	bodies := make([][]byte, int(eventsPerSecond*10/100))
 	for i := range bodies {
 		bodies[i] = load.batch(100, 0, 1)

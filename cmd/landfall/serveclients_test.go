@@ -28,7 +28,7 @@ func (s *served) residentMB() int {
 	return kb >> 10
 }
 
-// Thousands of clients that announce bodies and send none cost little, and keep nobody from the health or from sending.
+// Thousands of clients that announce bodies but send none cost little, and block neither health checks nor other clients.
 func TestClientsThatHoldConnections(t *testing.T) {
 	s := newServed(t, serveConfig+"ingest: {maxConnections: 2000, maxConnectionsPerAddress: 1000}\n", "--sandbox")
 	s.start()
@@ -60,7 +60,7 @@ func TestClientsThatHoldConnections(t *testing.T) {
 
 // A page of another origin sends as analytics-next does when it tries again, to a path with two slashes, and reads when to come
 // again from an answer of 429.
-func TestABrowserTriesAgain(t *testing.T) {
+func TestBrowserRetries(t *testing.T) {
 	b := newBrowser(t)
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")

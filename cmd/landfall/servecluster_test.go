@@ -89,29 +89,29 @@ func (c *cluster) ready() {
 
 // Two servers on a cluster of three and one database: they share the work, and take it over from each other when one is killed
 // or frozen, and when a server of the cluster is. While the database is away they wait.
-func TestMachinesShareTheWork(t *testing.T) {
+func TestServersShareTheWork(t *testing.T) {
 	if testing.Short() {
 		t.Skip("three NATS servers and PostgreSQL")
 	}
 	database := statetest.Start(t)
-	c, sandbox := newCluster(t), brazed(t)
+	c, sandbox := newCluster(t), newBrazeSandbox(t)
 	config := fmt.Sprintf("nats: {url: %q}\nstate: {url: %q}\n", c.urls(), database.URL) +
 		strings.Replace(serveConfig, "linger: 50ms", "linger: 50ms, lease: 3s", 1)
 	a, b := newServed(t, config, "--sandbox-url", sandbox.URL), newServed(t, config, "--sandbox-url", sandbox.URL)
 	a.start()
-	require.Equal(t, 16, owned(t, a, 16))
+	require.Equal(t, 16, waitOwned(t, a, 16))
 	b.start()
-	require.Equal(t, 8, owned(t, a, 8))
-	require.Equal(t, 8, owned(t, b, 8))
+	require.Equal(t, 8, waitOwned(t, a, 8))
+	require.Equal(t, 8, waitOwned(t, b, 8))
 
 	load, n := newLoad(1000, 6), events(t, 20_000)
 	var sending sync.RWMutex
 	done := make(chan struct{})
-	go func() { defer close(done); load.sendThrough(a, n, 4, &sending) }()
+	go func() { defer close(done); load.sendDuringRestarts(a, n, 4, &sending) }()
 	b.kill(syscall.SIGKILL) // its partitions come to a when their leases have run out
 	time.Sleep(time.Second)
 	c.kill(1)
-	require.Equal(t, 16, owned(t, a, 16))
+	require.Equal(t, 16, waitOwned(t, a, 16))
 	c.start(1)
 	b.start()
 	require.NoError(t, b.cmd.Process.Signal(syscall.SIGSTOP)) // longer than its leases last
@@ -123,17 +123,17 @@ func TestMachinesShareTheWork(t *testing.T) {
 	time.Sleep(2 * time.Second)
 	database.Start()
 	<-done
-	require.Equal(t, 8, owned(t, b, 8), "who was frozen has its share again")
-	counts := a.settled(int64(n))
+	require.Equal(t, 8, waitOwned(t, b, 8), "who was frozen has its share again")
+	counts := a.waitSettled(int64(n))
 	load.check(t, sandbox.URL)
 	assert.Zero(t, counts["dead"]+counts["parked"])
 	t.Logf("%v", counts)
 	b.kill(syscall.SIGTERM)
-	require.Equal(t, 16, owned(t, a, 16), "a server that stops gives its partitions back")
+	require.Equal(t, 16, waitOwned(t, a, 16), "a server that stops gives its partitions back")
 }
 
-// owned waits until a server has so many partitions, and gives how many it has.
-func owned(t *testing.T, s *served, want int) (n int) {
+// waitOwned waits until a server has at least the wanted number of partitions, and returns how many it has.
+func waitOwned(t *testing.T, s *served, want int) (n int) {
 	t.Helper()
 	for range 400 {
 		if list, ok := s.status(); ok {

@@ -25,8 +25,8 @@ func smallDisk(t *testing.T, size string) string {
 	return dir
 }
 
-// fill takes all space of a disk that is free now.
-func fill(t *testing.T, dir string) {
+// fillDisk fills the free space of a disk.
+func fillDisk(t *testing.T, dir string) {
 	file, err := os.OpenFile(filepath.Join(dir, "filler"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	require.NoError(t, err)
 	defer file.Close()
@@ -53,7 +53,7 @@ func TestDiskFullAndFreeAgain(t *testing.T) {
 	for name, minFree := range map[string]string{"with a reserve": "16000000", "without a reserve": "1"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sandbox, disk := brazed(t), smallDisk(t, "128m")
+			sandbox, disk := newBrazeSandbox(t), smallDisk(t, "128m")
 			config := replaceOnce(t, serveConfig, "linger: 50ms", "linger: 50ms, lease: 4s, minFreeBytes: "+minFree)
 			s := newServed(t, config, "--sandbox-url", sandbox.URL, "--data", filepath.Join(disk, "data"))
 			s.start()
@@ -61,7 +61,7 @@ func TestDiskFullAndFreeAgain(t *testing.T) {
 			for range 20 {
 				s.post(load.batch(100, 0, 1))
 			}
-			s.settled(2000)
+			s.waitSettled(2000)
 			sent, done := 2000, make(chan struct{})
 			go func() {
 				defer close(done)
@@ -72,7 +72,7 @@ func TestDiskFullAndFreeAgain(t *testing.T) {
 			}()
 			refused, reasons := false, ""
 			for end := time.Now().Add(6 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-				fill(t, disk)
+				fillDisk(t, disk)
 				if status, text := s.probe("/readyz"); status == http.StatusServiceUnavailable {
 					refused, reasons = true, text
 				}
@@ -86,7 +86,7 @@ func TestDiskFullAndFreeAgain(t *testing.T) {
 			require.NoError(t, os.Remove(filepath.Join(disk, "filler")))
 			<-done
 			require.Eventually(t, func() bool { status, _ := s.probe("/readyz"); return status == 200 }, 30*time.Second, 100*time.Millisecond)
-			counts := s.settled(int64(sent))
+			counts := s.waitSettled(int64(sent))
 			load.check(t, sandbox.URL)
 			t.Logf("%d events: %v", sent, counts)
 		})

@@ -23,10 +23,10 @@ func events(t testing.TB, otherwise int) int {
 	return otherwise
 }
 
-// kill -9 at any moment, twenty times and more: nothing that was accepted is lost, and everybody is where their newest event
+// The server is killed with SIGKILL at random moments, twenty times and more: no accepted event is lost, and every user is where the newest event
 // says. LANDFALL_EVENTS is another number of events.
 func TestKilledInALoop(t *testing.T) {
-	sandbox := brazed(t)
+	sandbox := newBrazeSandbox(t)
 	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)
 	s.start()
 	load, n := newLoad(5000, 6), events(t, 60_000)
@@ -35,7 +35,7 @@ func TestKilledInALoop(t *testing.T) {
 	var kills atomic.Int32
 	go func() {
 		defer close(done)
-		load.sendThrough(s, n, 4, &sending)
+		load.sendDuringRestarts(s, n, 4, &sending)
 	}()
 	alive := max(200*time.Millisecond, time.Duration(n/20)*50*time.Microsecond)
 	for open := true; open || kills.Load() < 20; {
@@ -50,15 +50,15 @@ func TestKilledInALoop(t *testing.T) {
 			kills.Add(1)
 		}
 	}
-	counts := s.settled(int64(n))
+	counts := s.waitSettled(int64(n))
 	assert.Equal(t, int64(n), counts["events"]-counts["duplicate"])
 	assert.Zero(t, counts["dead"]+counts["parked"]+counts["unmatched"], "%v", counts)
 	load.check(t, sandbox.URL)
 	t.Logf("%d events, %d kills: %v", n, kills.Load(), counts)
 }
 
-// sendThrough is send while somebody kills and starts the server. A batch under way then is sent again.
-func (l *load) sendThrough(s *served, events, senders int, sending *sync.RWMutex) {
+// sendDuringRestarts is like send, while the test kills and starts the server. A batch in progress is then sent again.
+func (l *load) sendDuringRestarts(s *served, events, senders int, sending *sync.RWMutex) {
 	var all sync.WaitGroup
 	for sender := range senders {
 		all.Go(func() {
@@ -68,7 +68,7 @@ func (l *load) sendThrough(s *served, events, senders int, sending *sync.RWMutex
 					sending.RLock()
 					url := s.url
 					sending.RUnlock()
-					sent = s.try(url, batch)
+					sent = s.tryPost(url, batch)
 				}
 			}
 		})
@@ -78,15 +78,15 @@ func (l *load) sendThrough(s *served, events, senders int, sending *sync.RWMutex
 
 // What a remote may do, at once: 429 with Retry-After, 503, 400 for one id, connections dropped after it has acted. One
 // instance never gets an answer and the other goes on.
-func TestRemotesMisbehave(t *testing.T) {
-	sandbox, hole := brazed(t, "poison"), hanging(t)
+func TestMisbehavingRemotes(t *testing.T) {
+	sandbox, hole := newBrazeSandbox(t, "poison"), newHangingServer(t)
 	config := serveConfig + `
   - id: hook
     destination: braze-cohorts
     settings: {endpoint: "https://rest.iad-02.braze.com", client_secret: s, partner_api_key: p}
     subscriptions: [{name: All, action: syncAudiences, mapping: {personas_audience_key: {"@path": $.context.personas.computation_key}}}]
 `
-	proxy := divide(t, map[string]string{"rest.iad-01.braze.com": sandbox.URL, "rest.iad-02.braze.com": hole})
+	proxy := newHostRouter(t, map[string]string{"rest.iad-01.braze.com": sandbox.URL, "rest.iad-02.braze.com": hole})
 	s := newServed(t, config, "--sandbox-url", proxy, "--grace", "2s")
 	s.start()
 	load, n := newLoad(1000, 6), events(t, 20_000)
@@ -100,11 +100,11 @@ func TestRemotesMisbehave(t *testing.T) {
 	var sent atomic.Int32
 	load.send(s, n, 4, func() {
 		if i := int(sent.Add(1)); i%20 == 0 {
-			goWrong(t, sandbox.URL, faults[i/20%len(faults)])
+			injectFaults(t, sandbox.URL, faults[i/20%len(faults)])
 		}
 	})
-	s.post(poison)
-	counts := s.settled(int64(n) + 100)
+	s.post(poisonedBatch)
+	counts := s.waitSettled(int64(n) + 100)
 	assert.Equal(t, int64(1), counts["dead"], "%v", counts)
 	assert.Zero(t, counts["parked"])
 	load.check(t, sandbox.URL)
@@ -116,13 +116,13 @@ func TestRemotesMisbehave(t *testing.T) {
 
 // SIGTERM under load: what was accepted is delivered by the next start, and nothing is left behind.
 func TestStoppedUnderLoad(t *testing.T) {
-	sandbox := brazed(t)
+	sandbox := newBrazeSandbox(t)
 	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)
 	s.start()
 	load, n := newLoad(500, 6), 8000
 	var sending sync.RWMutex
 	done := make(chan struct{})
-	go func() { defer close(done); load.sendThrough(s, n, 4, &sending) }()
+	go func() { defer close(done); load.sendDuringRestarts(s, n, 4, &sending) }()
 	for range 4 {
 		time.Sleep(300 * time.Millisecond)
 		sending.Lock()
@@ -133,7 +133,7 @@ func TestStoppedUnderLoad(t *testing.T) {
 		sending.Unlock()
 	}
 	<-done
-	counts := s.settled(int64(n))
+	counts := s.waitSettled(int64(n))
 	load.check(t, sandbox.URL)
 	assert.Zero(t, counts["dead"]+counts["parked"])
 }

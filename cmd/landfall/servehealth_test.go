@@ -16,10 +16,10 @@ import (
 // A remote that asks for an absurd wait pauses its instance for delivery.maxPause at most. Status, readiness and log show it, and
 // landfall resume ends it.
 func TestAPausedInstanceIsShownAndResumed(t *testing.T) {
-	sandbox := brazed(t)
+	sandbox := newBrazeSandbox(t)
 	s := newServed(t, replaceOnce(t, serveConfig, "linger: 50ms", "linger: 50ms, maxPause: 20m"), "--sandbox-url", sandbox.URL)
 	s.start()
-	goWrong(t, sandbox.URL, `{"path":"`+users+`","status":429,"headers":{"Retry-After":"999999999999"},"times":1}`)
+	injectFaults(t, sandbox.URL, `{"path":"`+users+`","status":429,"headers":{"Retry-After":"999999999999"},"times":1}`)
 	s.post(entered("u1", "vip"))
 	require.Eventually(t, func() bool { list, ok := s.status(); return ok && list[0].Paused }, 10*time.Second, 20*time.Millisecond)
 
@@ -43,13 +43,13 @@ func TestAPausedInstanceIsShownAndResumed(t *testing.T) {
 
 	assert.Equal(t, "braze-main: resumed\n", s.cli("resume", "braze-main"))
 	s.logs("an operator has ended the pauses of an instance")
-	assert.Equal(t, int64(1), s.settled(1)["delivered"])
+	assert.Equal(t, int64(1), s.waitSettled(1)["delivered"])
 	_, text = s.probe("/readyz")
 	assert.Equal(t, "ready\n", text)
 }
 
-// serve says at the start which bounds it works with.
-func TestServeTellsItsBounds(t *testing.T) {
+// The server logs its limits when it starts.
+func TestServeLogsItsLimits(t *testing.T) {
 	config := replaceOnce(t, serveConfig, "linger: 50ms", "linger: 50ms, maxBytes: 7000000, letters: {retention: 5h, maxBytes: 6000000}, parked: {maxBytes: 4000000}, maxPause: 3m")
 	s := newServed(t, config, "--sandbox")
 	s.start()

@@ -33,7 +33,7 @@ func (v *server) serveUntil(ctx context.Context, cfg *config.Config, instances [
 		return errors.Join(err, v.stopRunner(ctx))
 	}
 	v.logLimits()
-	v.log.Info("listening", "address", "http://"+at.ingest.Addr().String(), "admin", at.adminURL(), "destinations", len(instances), "target", v.target.words())
+	v.log.Info("listening", "address", "http://"+at.ingest.Addr().String(), "admin", at.adminURL(), "destinations", len(instances), "target", v.target.description())
 	v.warnWeakKey(cfg)
 	err = errors.Join(v.listenUntil(ctx, at), at.close(), v.stopRunner(ctx))
 	v.log.Info("stopped: waiting events are delivered after the next start")

@@ -39,13 +39,13 @@ var binary = sync.OnceValues(func() (string, error) {
 	return file, nil
 })
 
-// builtVariable names the directory for what tests build.
+// builtVariable is the environment variable with the directory for what tests build.
 const builtVariable = "LANDFALL_BUILT"
 
-// tidied runs tests with such a directory.
-type tidied struct{ *testing.M }
+// cleanupMain runs the tests with a temporary directory for built programs, and removes it afterwards.
+type cleanupMain struct{ *testing.M }
 
-func (t tidied) Run() int {
+func (t cleanupMain) Run() int {
 	dir, err := os.MkdirTemp("", "landfall")
 	if err != nil {
 		panic(err)
@@ -57,7 +57,7 @@ func (t tidied) Run() int {
 	return t.M.Run()
 }
 
-// served is a `landfall serve` in a process of its own, which a test may kill and start again.
+// served is a `landfall serve` process, which a test may kill and start again.
 type served struct {
 	t          *testing.T
 	dir        string // with landfall.yaml
@@ -71,7 +71,7 @@ type served struct {
 	client     *http.Client
 }
 
-// freePort is a port that nobody listens on.
+// freePort returns an address with a free port.
 func freePort(t testing.TB) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -218,8 +218,8 @@ func (s *served) status() (list []delivery.Status, ok bool) {
 	return list, json.NewDecoder(answer.Body).Decode(&list) == nil && len(list) > 0
 }
 
-// settled waits until every event of the first instance has its verdict, and gives the counts.
-func (s *served) settled(events int64) map[string]int64 {
+// waitSettled waits until every event of the first instance has a verdict, and returns the counts by outcome.
+func (s *served) waitSettled(events int64) map[string]int64 {
 	var counts map[string]int64
 	for since := time.Now(); time.Since(since) < 20*time.Second; {
 		if list, ok := s.status(); ok {
@@ -301,8 +301,8 @@ func (l *load) send(s *served, events, senders int, after func()) {
 	all.Wait()
 }
 
-// brazed is a sandbox of Braze on a socket.
-func brazed(t *testing.T, poison ...string) *httptest.Server {
+// newBrazeSandbox starts a Braze sandbox on a port.
+func newBrazeSandbox(t *testing.T, poison ...string) *httptest.Server {
 	for _, sb := range allSandboxes() {
 		if sb.Name == "braze" {
 			server := httptest.NewServer(sb.New(map[string][]string{"poison-users": poison}))
@@ -339,11 +339,11 @@ func members(t *testing.T, sandbox string) map[string]map[string]bool {
 
 // check holds the sandbox against the newest event of each user in each cohort.
 func (l *load) check(t *testing.T, sandbox string) {
-	require.Empty(t, l.wrong(t, sandbox), "users who are not where their newest event says")
+	require.Empty(t, l.misplacedUsers(t, sandbox), "users who are not where their newest event says")
 }
 
-// wrong returns the users who are not where their newest event says, each with the cohort.
-func (l *load) wrong(t *testing.T, sandbox string) (list []string) {
+// misplacedUsers returns the users whose membership differs from their newest event, each with the cohort.
+func (l *load) misplacedUsers(t *testing.T, sandbox string) (list []string) {
 	got := members(t, sandbox)
 	for cohort, users := range l.want {
 		for user, member := range users {
@@ -358,8 +358,8 @@ func (l *load) wrong(t *testing.T, sandbox string) (list []string) {
 	return list
 }
 
-// goWrong lets requests to a sandbox go wrong.
-func goWrong(t *testing.T, sandbox, text string) {
+// injectFaults makes requests to a sandbox fail.
+func injectFaults(t *testing.T, sandbox, text string) {
 	answer, err := http.Post(sandbox+"/__sandbox/faults", "application/json", strings.NewReader(text))
 	require.NoError(t, err)
 	body, _ := io.ReadAll(answer.Body)
@@ -369,8 +369,8 @@ func goWrong(t *testing.T, sandbox, text string) {
 
 const users = "/partners/segment/cohorts/users"
 
-// try sends a batch once.
-func (s *served) try(url string, batch []byte) bool {
+// tryPost sends a batch once.
+func (s *served) tryPost(url string, batch []byte) bool {
 	request, err := http.NewRequest(http.MethodPost, url+"/v1/batch", bytes.NewReader(batch))
 	if err != nil {
 		return false
@@ -386,8 +386,8 @@ func (s *served) try(url string, batch []byte) bool {
 	return answer.StatusCode == 200
 }
 
-// hanging is a server that never answers.
-func hanging(t *testing.T) string {
+// newHangingServer starts a server that never answers.
+func newHangingServer(t *testing.T) string {
 	end := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -400,8 +400,8 @@ func hanging(t *testing.T) string {
 	return server.URL
 }
 
-// divide hands requests on by the host that they were meant for.
-func divide(t *testing.T, to map[string]string) string {
+// newHostRouter starts a server that forwards requests by their host.
+func newHostRouter(t *testing.T, to map[string]string) string {
 	server := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			target, err := url.Parse(to[r.In.Header.Get("X-Forwarded-Host")])
@@ -418,8 +418,8 @@ func divide(t *testing.T, to map[string]string) string {
 	return server.URL
 }
 
-// poison is a batch with one id that Braze refuses with all others of its request.
-var poison = func() []byte {
+// poisonedBatch returns a batch with one id that makes Braze refuse the whole request.
+var poisonedBatch = func() []byte {
 	var lines []string
 	for i := range 100 {
 		id := fmt.Sprintf("p%d", i)

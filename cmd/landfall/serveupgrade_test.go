@@ -56,15 +56,15 @@ func (s *served) exchange(binary string) {
 	s.start()
 }
 
-// logged is what the server has logged.
-func (s *served) logged() string {
+// logText returns the log of the server.
+func (s *served) logText() string {
 	text, err := os.ReadFile(s.log.Name())
 	require.NoError(s.t, err)
 	return string(text)
 }
 
-// unpackEarlier puts a data directory of the earlier version into a directory.
-func unpackEarlier(t *testing.T, dir string) {
+// unpackEarlierData unpacks a data directory of the earlier version into a directory.
+func unpackEarlierData(t *testing.T, dir string) {
 	t.Helper()
 	file, err := os.Open(filepath.Join("testdata", "earlier", "data.tgz"))
 	require.NoError(t, err)
@@ -93,12 +93,12 @@ func unpackEarlier(t *testing.T, dir string) {
 // ledger. The present version delivers what waits, sends nothing again that was delivered, and replays the letters; testdata/earlier
 // says how the directory was made.
 func TestDataOfAnEarlierVersionIsAdopted(t *testing.T) {
-	sandbox := brazed(t)
+	sandbox := newBrazeSandbox(t)
 	braze := trustedBraze(t, sandbox.URL)
 	s := newServed(t, strings.Replace(serveConfig, "https://rest.iad-01.braze.com", braze.URL, 1))
-	unpackEarlier(t, filepath.Join(s.dir, defaultData))
+	unpackEarlierData(t, filepath.Join(s.dir, defaultData))
 	s.start()
-	counts := s.settled(98)
+	counts := s.waitSettled(98)
 	assert.EqualValues(t, 86, counts["delivered"]+counts["skipped"], "%v", counts)
 	assert.EqualValues(t, 1, counts["dead"])
 	assert.EqualValues(t, 11, counts["parked"])
@@ -126,12 +126,12 @@ func TestDataOfAnEarlierVersionIsAdopted(t *testing.T) {
 	}, 20*time.Second, 50*time.Millisecond)
 	want["k0"], want["poison"] = true, true
 	assert.Equal(t, want, members(t, sandbox.URL)["aud_vip"], "k1 to k4 left, and k0 came back")
-	assert.NotContains(t, s.logged(), "level=ERROR")
+	assert.NotContains(t, s.logText(), "level=ERROR")
 
 	s.exchange("")
-	assert.NotContains(t, s.logged(), "level=ERROR")
+	assert.NotContains(t, s.logText(), "level=ERROR")
 	s.post(entered("new", "vip"))
-	s.settled(99)
+	s.waitSettled(99)
 	assert.True(t, members(t, sandbox.URL)["aud_vip"]["new"])
 }
 
@@ -154,15 +154,15 @@ func TestAServerGoesBackToAnEarlierVersion(t *testing.T) {
 		s.start()
 		load.send(s, round.events, 4, func() {})
 		if n += round.events; i < 2 {
-			s.settled(int64(n))
+			s.waitSettled(int64(n))
 		}
 		s.kill(syscall.SIGTERM)
 	}
 	s.start()
-	s.settled(int64(n))
+	s.waitSettled(int64(n))
 	load.check(t, remote.URL)
 	remote.checkOrder(t, load)
-	assert.NotContains(t, s.logged(), "level=ERROR")
+	assert.NotContains(t, s.logText(), "level=ERROR")
 	code, out := command(t, "doctor", "--config", filepath.Join(s.dir, "landfall.yaml"))
 	assert.Zero(t, code, out)
 }
@@ -176,7 +176,7 @@ func (l *load) sendToAny(events, senders int, urls func() []string, client *serv
 				batch := l.batch(100, sender, senders)
 				for try := 0; ; try++ {
 					list := urls()
-					if len(list) > 0 && client.try(list[(n+try)%len(list)], batch) {
+					if len(list) > 0 && client.tryPost(list[(n+try)%len(list)], batch) {
 						break
 					}
 				}
@@ -188,7 +188,7 @@ func (l *load) sendToAny(events, senders int, urls func() []string, client *serv
 }
 
 // Two servers of an earlier version on a cluster and a database are replaced one after the other by the present one under load,
-// and one of them goes back for a while. Nothing is lost, everybody is where their newest event says, and nothing is taken for damage.
+// and one of them goes back for a while. Nothing is lost, every user is where the newest event says, and nothing is taken for damage.
 func TestServersAreUpgradedOneByOne(t *testing.T) {
 	if testing.Short() {
 		t.Skip("three NATS servers, PostgreSQL and an earlier version")
@@ -221,8 +221,8 @@ func TestServersAreUpgradedOneByOne(t *testing.T) {
 	}
 	replace(a, earlier)
 	replace(b, earlier)
-	require.Equal(t, 8, owned(t, a, 8))
-	require.Equal(t, 8, owned(t, b, 8))
+	require.Equal(t, 8, waitOwned(t, a, 8))
+	require.Equal(t, 8, waitOwned(t, b, 8))
 
 	load, n := newLoad(1000, 6), events(t, 20_000)
 	var sent atomic.Int64
@@ -236,16 +236,16 @@ func TestServersAreUpgradedOneByOne(t *testing.T) {
 		reached := int64((i + 1) * n / (len(steps) + 1))
 		require.Eventually(t, func() bool { return sent.Load() >= reached }, 2*time.Minute, 10*time.Millisecond)
 		replace(step.server, step.binary)
-		require.Equal(t, 8, owned(t, a, 8))
-		require.Equal(t, 8, owned(t, b, 8))
+		require.Equal(t, 8, waitOwned(t, a, 8))
+		require.Equal(t, 8, waitOwned(t, b, 8))
 	}
 	<-done
-	counts := a.settled(int64(n))
+	counts := a.waitSettled(int64(n))
 	assert.Zero(t, counts["dead"]+counts["parked"], "%v", counts)
 	load.check(t, remote.URL)
 	remote.checkOrder(t, load)
 	for _, s := range []*served{a, b} {
-		assert.NotContains(t, s.logged(), "level=ERROR")
+		assert.NotContains(t, s.logText(), "level=ERROR")
 	}
 	t.Logf("%v", counts)
 }

@@ -48,7 +48,7 @@ func (c *stateCommand) addFlags(cmd *cobra.Command) {
 func newStateShow(s streams) *cobra.Command {
 	c := &stateCommand{streams: s, confirmation: confirmation{to: s}}
 	cmd := &cobra.Command{
-		Use: "show", Short: "Show the ledgers, with their targets and sizes", Args: exactly(0, "flags only"),
+		Use: "show", Short: "Show the ledgers, with their targets and sizes", Args: exactArgs(0, "flags only"),
 		Example: "  landfall state show --config landfall.yaml\n  landfall state show --sandbox --json",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.withState(cmd.Context(), c.showLedgers) },
 	}
@@ -60,7 +60,7 @@ func newStateShow(s streams) *cobra.Command {
 func newStateRetarget(s streams) *cobra.Command {
 	c := &stateCommand{streams: s, confirmation: confirmation{to: s}}
 	cmd := &cobra.Command{
-		Use: "retarget INSTANCE", Short: "Accept the remote in the config as the new target of a ledger", Args: exactly(1, "the id of one instance"),
+		Use: "retarget INSTANCE", Short: "Accept the remote in the config as the new target of a ledger", Args: exactArgs(1, "the id of one instance"),
 		Long: "Sets the target of an instance's ledger to the remote in the config and keeps the members. Use it if the remote has these\n" +
 			"members, for example if an endpoint was renamed. With --forget it deletes the ledger, its values and its token, and\n" +
 			"everything is sent again. Use that if the remote is new.",
@@ -144,7 +144,7 @@ func (c *stateCommand) currentTarget(id string) (state.Target, error) {
 		}
 		return targetOf(&c.target, in, entry.Definition), nil
 	}
-	return state.Target{}, misuse("there is no instance %q in %s%s", id, c.config, fault.DidYouMean(id, ids))
+	return state.Target{}, usageErrorf("there is no instance %q in %s%s", id, c.config, fault.DidYouMean(id, ids))
 }
 
 func (c *stateCommand) retargetLedger(ctx context.Context, id string) error {

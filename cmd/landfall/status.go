@@ -12,23 +12,23 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 )
 
-type statusCommand struct{ reaching }
+type statusCommand struct{ queueClient }
 
 func newStatus(s streams) *cobra.Command {
-	c := &statusCommand{reaching{streams: s, needsServer: true}}
+	c := &statusCommand{queueClient{streams: s, needsServer: true}}
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show the progress of a running server", Args: exactly(0, "flags only"),
+		Use: "status", Short: "Show the progress of a running server", Args: exactArgs(0, "flags only"),
 		Long: "Asks the server of a data directory for its problems, the results of the events so far, and the number of waiting events.",
 		Example: "  landfall status --config landfall.yaml\n  landfall status --data /var/lib/landfall --json\n" +
 			"  landfall status --url http://127.0.0.1:8081 --key-file admin.key",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
-	c.flags(cmd)
+	c.addFlags(cmd)
 	return cmd
 }
 
 func (c *statusCommand) run(ctx context.Context) error {
-	if err := c.open(ctx); err != nil {
+	if err := c.connect(ctx); err != nil {
 		return err
 	}
 	defer c.close()
@@ -41,7 +41,7 @@ func (c *statusCommand) run(ctx context.Context) error {
 	}
 	for _, s := range list {
 		if c.json {
-			c.print(s)
+			c.printJSON(s)
 			continue
 		}
 		fmt.Fprintf(c.out, "%s\n", s.Instance)

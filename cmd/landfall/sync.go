@@ -32,13 +32,13 @@ func newSync(s streams) *cobra.Command {
 			"  landfall sync --dry-run --audience vip_gold --column external_id=customer_no users.csv\n" +
 			"  landfall sync --live --audience vip_gold --encoding windows-1252 excel.csv\n" +
 			"  landfall sync --live --audience aud_1 --name \"VIP Gold\" --remove --yes gone.ndjson",
-		Args: exactly(1, "one file of users, or - for standard input"),
+		Args: exactArgs(1, "one file of users, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
 	}
 	c.addFlags(cmd)
 	c.addFileFlags(cmd)
 	c.addAllowFlag(cmd)
-	c.target.flags(cmd)
+	c.target.addFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&c.id, "audience", "", "the `ID` of the cohort (required)")
 	f.StringVar(&c.name, "name", "", "the `NAME` of the cohort; by default its name in the ledger, otherwise its id")
@@ -56,9 +56,9 @@ func (c *syncCommand) run(ctx context.Context, file string) error {
 	case err != nil:
 		return err
 	case c.id == "":
-		return misuse("say which cohort: --audience ID")
+		return usageErrorf("say which cohort: --audience ID")
 	case c.share < 0 || c.share > 100:
-		return misuse("--max-remove should be a percentage from 0 to 100")
+		return usageErrorf("--max-remove should be a percentage from 0 to 100")
 	}
 	defer c.close()
 	if err := c.open(ctx); err != nil {

@@ -35,7 +35,7 @@ func command(t *testing.T, args ...string) (int, string) {
 }
 
 // realBraze is a pretended API of Braze that processes of this test take for a real one: they trust its certificate.
-func realBraze(t *testing.T) *httptest.Server { return trustedBraze(t, brazed(t).URL) }
+func realBraze(t *testing.T) *httptest.Server { return trustedBraze(t, newBrazeSandbox(t).URL) }
 
 // trustedBraze is realBraze before a sandbox of the test's own.
 func trustedBraze(t *testing.T, sandbox string) *httptest.Server {
@@ -71,7 +71,7 @@ func rehearsal(t *testing.T, endpoint, more string) (dir, file, users string) {
 func TestRehearsalsAreNotDeliveries(t *testing.T) {
 	for name, more := range map[string]string{"sqlite": "", "postgres": "state: {url: \"" + statetest.Postgres(t) + "\"}\n"} {
 		t.Run(name, func(t *testing.T) {
-			braze, other := realBraze(t), brazed(t)
+			braze, other := realBraze(t), newBrazeSandbox(t)
 			_, file, users := rehearsal(t, braze.URL, more)
 			for _, target := range [][]string{{"--sandbox"}, {"--sandbox-url", other.URL}, {"--live"}} {
 				code, out := command(t, append([]string{"sync", "--config", file, "--audience", "aud_1", users}, target...)...)
@@ -102,7 +102,7 @@ func TestServersOfASandboxAreApart(t *testing.T) {
 	event := entered("u1", "vip")
 	s.start()
 	s.post(event)
-	s.settled(1)
+	s.waitSettled(1)
 	s.kill(syscall.SIGTERM)
 	assert.NoFileExists(t, filepath.Join(s.dir, defaultData, "state.db"))
 	assert.NoDirExists(t, filepath.Join(s.dir, defaultData, queueDir))
@@ -112,9 +112,9 @@ func TestServersOfASandboxAreApart(t *testing.T) {
 	out, ok := landfall(t, nil, "serve", "--sandbox", "--config", filepath.Join(s.dir, "landfall.yaml"), "--listen", "127.0.0.1:0")
 	require.False(t, ok)
 	assert.Contains(t, out, "in use by another process", "one server at a time in a data directory")
-	assert.Zero(t, s.settled(0)["events"])
+	assert.Zero(t, s.waitSettled(0)["events"])
 	s.post(event)
-	assert.EqualValues(t, 1, s.settled(1)["delivered"])
+	assert.EqualValues(t, 1, s.waitSettled(1)["delivered"])
 	assert.True(t, membersOf(t, braze)["aud_vip"]["u1"])
 	s.kill(syscall.SIGTERM)
 }
@@ -144,7 +144,7 @@ func TestUnmarkedLedgerIsAdopted(t *testing.T) {
 	assert.NotContains(t, out, "warning")
 }
 
-// Another endpoint is refused until somebody says what the ledger is worth there.
+// Another endpoint is refused until the ledger is retargeted.
 func TestAnotherEndpointIsRefused(t *testing.T) {
 	braze, moved := realBraze(t), realBraze(t)
 	dir, file, users := rehearsal(t, braze.URL, "")
@@ -201,7 +201,7 @@ func TestDataDirectoryDoesNotReplaceTheDatabase(t *testing.T) {
 		`"context":{"personas":{"computation_class":"audience","computation_id":"aud_vip","computation_key":"vip"}}}`+"\n"), 0o600))
 	s.start()
 	s.post(entered("u1", "vip"))
-	assert.EqualValues(t, 1, s.settled(1)["delivered"])
+	assert.EqualValues(t, 1, s.waitSettled(1)["delivered"])
 	for _, args := range [][]string{
 		{"run", "--live", events}, {"sync", "--live", "--add", "--audience", "aud_vip", users}, {"members", "list", "--json"}, {"members", "resync", "vip", "--live"},
 		{"state", "show"}, {"dead", "list"}, {"status"},
@@ -236,7 +236,7 @@ func TestCommandsFindTheSandbox(t *testing.T) {
 	file := filepath.Join(s.dir, "landfall.yaml")
 	s.start()
 	s.post(entered("u1", "vip"))
-	s.settled(1)
+	s.waitSettled(1)
 	running := func(args ...string) string {
 		code, out := command(t, append(args, "--config", file)...)
 		require.Zero(t, code, out)

@@ -43,7 +43,7 @@ func newTest(s streams) *cobra.Command {
 }
 
 func (c *testCommand) run(ctx context.Context, args []string) error {
-	registry, err := c.registry()
+	registry, err := c.loadRegistry()
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (c *testCommand) run(ctx context.Context, args []string) error {
 		fmt.Fprintf(c.out, "%d passed, %d failed\n", c.passed, c.failed)
 	}
 	if c.failed > 0 {
-		return failed{}
+		return reportedError{}
 	}
 	return nil
 }
@@ -154,7 +154,7 @@ func caseFiles(args []string) ([]string, error) {
 		info, err := os.Stat(arg)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
-			return nil, misuse("there is no file %s", arg)
+			return nil, usageErrorf("there is no file %s", arg)
 		case err != nil:
 			return nil, err
 		case !info.IsDir():

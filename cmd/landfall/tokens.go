@@ -16,12 +16,12 @@ import (
 
 // setTokens tells a plan's host where to get tokens. A sandbox in this process gets a made-up token. If an instance needs a login but the
 // config has no key to encrypt its tokens with, that is an error.
-func (h *hosting) setTokens(host *runtime.Host, cfg *config.Config, in config.Instance, d *destination.Definition) error {
+func (h *planHost) setTokens(host *runtime.Host, cfg *config.Config, in config.Instance, d *destination.Definition) error {
 	switch {
 	case h.target.sandbox || h.target.dryRun:
 		host.Token = func(context.Context, string, string) (string, error) { return "sandbox-token", nil }
 	case h.store != nil && cfg.StateKey != "":
-		keeper, err := openKeeper(cfg, h.store)
+		keeper, err := openLoginManager(cfg, h.store)
 		host.Logins, host.TokenTransport = keeper, tokenTransport
 		return err
 	case cfg.StateKey == "" && runtime.NeedsLogin(d, in):
@@ -35,7 +35,7 @@ var tokenTransport http.RoundTripper = httpx.NewTransport(httpx.TransportConfig{
 
 const keyHint = "make one with `landfall auth key > landfall.key` and set state: {key: \"file:landfall.key\"}"
 
-func openKeeper(cfg *config.Config, store *state.Store) (*oauth.Manager, error) {
+func openLoginManager(cfg *config.Config, store *state.Store) (*oauth.Manager, error) {
 	if cfg.StateKey == "" {
 		return nil, fmt.Errorf("the config has no key to encrypt tokens with: %s", keyHint)
 	}

@@ -24,48 +24,48 @@ func newValidate(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate [FILE…]",
 		Short: "Check definitions and configs",
-		Long: "Checks files: a file with actions is a destination's definition, any other is a config. Every mistake is shown\n" +
-			"with its place. Without files, the destinations of this program are checked.\n\n" +
-			"A subscription for which every event would be refused is a mistake: a required field without a mapping, a constant\n" +
-			"of the wrong type, a broken path. What is wrong for some events only is a warning.",
+		Long: "Checks files: a file with actions is the definition of a destination, any other file is a config. It shows every mistake\n" +
+			"with its place. Without files, it checks the built-in destinations and those of --definitions.\n\n" +
+			"A subscription that would refuse every event is a mistake: a required field without a mapping, a constant of the wrong\n" +
+			"type, a broken path. A problem with only some events is a warning.",
 		Example: "  landfall validate landfall.yaml\n  landfall validate --strict landfall.yaml\n  landfall validate destinations/*/destination.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
-			c := validation{streams: s, json: asJSON, strict: strict}
+			c := validateCommand{streams: s, json: asJSON, strict: strict}
 			if len(args) == 0 {
-				return c.builtIn()
+				return c.checkBuiltIn()
 			}
 			for _, file := range args {
-				c.file(file)
+				c.checkFile(file)
 			}
-			return c.end()
+			return c.printCounts()
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print an object a line for each mistake, then the counts")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per mistake, then the counts")
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 1 for warnings, too")
 	return cmd
 }
 
-type validation struct {
+type validateCommand struct {
 	streams
-	json, strict             bool
-	files, mistakes, doubted int
+	json, strict              bool
+	files, mistakes, warnings int
 }
 
-func (c *validation) builtIn() error {
-	registry, err := c.registry()
+func (c *validateCommand) checkBuiltIn() error {
+	registry, err := c.loadRegistry()
 	var wrong fault.Problems
 	switch {
 	case errors.As(err, &wrong):
-		c.tell("error", wrong)
-		return c.end()
+		c.printProblems("error", wrong)
+		return c.printCounts()
 	case err != nil:
 		return err
 	}
 	c.files = len(registry.Entries())
-	return c.end()
+	return c.printCounts()
 }
 
-func (c *validation) file(path string) {
+func (c *validateCommand) checkFile(path string) {
 	c.files++
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -73,19 +73,19 @@ func (c *validation) file(path string) {
 		if errors.Is(err, os.ErrNotExist) {
 			message = "there is no such file"
 		}
-		c.tell("error", fault.Problems{{File: path, Message: message}})
+		c.printProblems("error", fault.Problems{{File: path, Message: message}})
 		return
 	}
-	problems, warnings := c.check(path, text)
-	c.tell("error", problems)
-	c.tell("warning", warnings)
+	problems, warnings := c.checkText(path, text)
+	c.printProblems("error", problems)
+	c.printProblems("warning", warnings)
 	if len(problems) == 0 && !c.json {
 		fmt.Fprintf(c.out, "%s: ok\n", path)
 	}
 }
 
-// check finds the mistakes in a definition or a config.
-func (c *validation) check(path string, text []byte) (problems, warnings fault.Problems) {
+// checkText finds the mistakes in a definition or a config.
+func (c *validateCommand) checkText(path string, text []byte) (problems, warnings fault.Problems) {
 	doc, err := yamldoc.Parse(path, text)
 	if err != nil {
 		return fault.ProblemsOf(err), nil
@@ -101,10 +101,10 @@ func (c *validation) check(path string, text []byte) (problems, warnings fault.P
 	if err != nil {
 		return fault.ProblemsOf(err), nil
 	}
-	h := hosting{target: &target{dryRun: true}}
+	h := planHost{target: &target{dryRun: true}}
 	for _, in := range cfg.Instances {
 		plan, err := runtime.LoadInstance(cfg, in, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
-			_, host, err := h.host(cfg, in, of)
+			_, host, err := h.hostFor(cfg, in, of)
 			return host, err
 		})
 		problems = append(problems, fault.ProblemsOf(err)...)
@@ -112,7 +112,7 @@ func (c *validation) check(path string, text []byte) (problems, warnings fault.P
 			warnings = append(warnings, plan.Warnings()...)
 		}
 	}
-	left, err := c.ledgersLeft(cfg)
+	left, err := c.removedLedgers(cfg)
 	if err != nil {
 		warnings = append(warnings, fault.Problem{File: path, Message: "the local state cannot be read: " + err.Error()})
 	}
@@ -122,8 +122,8 @@ func (c *validation) check(path string, text []byte) (problems, warnings fault.P
 	return problems, warnings
 }
 
-// ledgersLeft tells of ledgers in the config's local state whose instances it does not have. A database elsewhere is not asked.
-func (c *validation) ledgersLeft(cfg *config.Config) (texts []string, err error) {
+// removedLedgers tells of ledgers in the config's local state whose instances it does not have. A database elsewhere is not asked.
+func (c *validateCommand) removedLedgers(cfg *config.Config) (texts []string, err error) {
 	if _, err := os.Stat(filepath.Join(dataDir(cfg, ""), state.FileName)); err != nil || cfg.StateURL != "" {
 		return nil, nil
 	}
@@ -137,11 +137,11 @@ func (c *validation) ledgersLeft(cfg *config.Config) (texts []string, err error)
 	return texts, err
 }
 
-func (c *validation) tell(level string, list fault.Problems) {
+func (c *validateCommand) printProblems(level string, list fault.Problems) {
 	if level == "error" {
 		c.mistakes += len(list)
 	} else {
-		c.doubted += len(list)
+		c.warnings += len(list)
 	}
 	for _, p := range list {
 		switch {
@@ -158,10 +158,10 @@ func (c *validation) tell(level string, list fault.Problems) {
 	}
 }
 
-func (c *validation) end() error {
+func (c *validateCommand) printCounts() error {
 	switch {
 	case c.json:
-		_ = json.NewEncoder(c.out).Encode(map[string]int{"files": c.files, "errors": c.mistakes, "warnings": c.doubted})
+		_ = json.NewEncoder(c.out).Encode(map[string]int{"files": c.files, "errors": c.mistakes, "warnings": c.warnings})
 	case c.mistakes == 1:
 		fmt.Fprint(c.out, "\n1 mistake\n")
 	case c.mistakes > 1:
@@ -169,8 +169,8 @@ func (c *validation) end() error {
 	default:
 		fmt.Fprintf(c.out, "%d checked, no mistakes\n", c.files)
 	}
-	if c.mistakes > 0 || c.strict && c.doubted > 0 {
-		return failed{}
+	if c.mistakes > 0 || c.strict && c.warnings > 0 {
+		return reportedError{}
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 
 // checkDefinition finds the mistakes in a destination's definition: those that keep it from being loaded, and what the suite of
 // all destinations finds in a definition. Missing descriptions are warnings.
-func (c *validation) checkDefinition(path string, text []byte) (problems, warnings fault.Problems) {
+func (c *validateCommand) checkDefinition(path string, text []byte) (problems, warnings fault.Problems) {
 	d, err := destination.ParseDefinition(path, text)
 	if err != nil {
 		return fault.ProblemsOf(err), nil
@@ -28,7 +28,7 @@ func (c *validation) checkDefinition(path string, text []byte) (problems, warnin
 // lintOptions returns what is known about a definition by where it lies: destination.yaml stands in a directory of the
 // destination's name. An action without a request needs a handler: one of this program, or one in Go files beside the
 // definition, which only the compiler can find.
-func (c *validation) lintOptions(path string, d *destination.Definition) destination.LintOptions {
+func (c *validateCommand) lintOptions(path string, d *destination.Definition) destination.LintOptions {
 	var o destination.LintOptions
 	dir := filepath.Dir(path)
 	if filepath.Base(path) == destination.DefinitionFile {
@@ -38,7 +38,7 @@ func (c *validation) lintOptions(path string, d *destination.Definition) destina
 		return o
 	}
 	var entry destination.Entry
-	if registry, err := c.registry(); err == nil {
+	if registry, err := c.loadRegistry(); err == nil {
 		entry, _ = registry.Find(d.Slug)
 	}
 	o.Performs = func(action string) bool {
