@@ -8,6 +8,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // cohortSize is a cohort and the number of its members.
@@ -52,6 +54,18 @@ func cohortsOf(ctx context.Context, instances []instance, t *target) ([]cohortSi
 		list = append(list, cohorts...)
 	}
 	return list, nil
+}
+
+// reachSandbox returns an error if nothing answers at --sandbox-url, before anything is sent and tried again.
+func (t *target) reachSandbox(ctx context.Context, instances []instance) error {
+	if t.sandboxURL == "" || t.dryRun || len(instances) == 0 {
+		return nil
+	}
+	_, err := sandboxCohorts(ctx, instances[0].transport)
+	if reason := fault.NetworkReason(err); reason != "" {
+		return fmt.Errorf("--sandbox-url %s: %s; start a sandbox with landfall sandbox, or give its URL", t.sandboxURL, reason)
+	}
+	return nil // a sandbox that answers with an error is asked again when its state is needed
 }
 
 // sandboxCohorts asks a sandbox for its state.

@@ -74,7 +74,7 @@ func newImportMetadata(s streams) *cobra.Command {
 		Example: "  landfall import segment-metadata acme.json -o destination.yaml\n  landfall import segment-metadata acme.json --json",
 		Args:    exactArgs(1, "a file of JSON"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			text, err := os.ReadFile(args[0])
+			text, err := readFile(args[0])
 			if err != nil {
 				return err
 			}
@@ -106,13 +106,13 @@ func newImportSubscriptions(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := os.ReadFile(args[0])
+			text, err := readFile(args[0])
 			if err != nil {
 				return err
 			}
 			var ids map[string]string
 			if metadata != "" {
-				described, err := os.ReadFile(metadata)
+				described, err := readFile(metadata)
 				if err == nil {
 					ids, err = segment.ActionIDs(metadata, described)
 				}

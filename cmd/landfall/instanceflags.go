@@ -55,6 +55,9 @@ func (c *instanceFlags) open(ctx context.Context, has func(instance) bool, what 
 	if err != nil {
 		return err
 	}
+	if err := c.target.reachSandbox(ctx, instances); err != nil {
+		return err
+	}
 	var ids []string
 	found := false
 	for _, in := range instances {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +49,7 @@ func newMap(s streams) *cobra.Command {
 
 // loadMapping reads and compiles a mapping file. The error has every mistake with its place.
 func loadMapping(file string) (*mapping.Mapping, error) {
-	text, err := os.ReadFile(file)
+	text, err := readFile(file)
 	if err != nil {
 		return nil, usageErrorf("%v", err)
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -92,6 +90,9 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 			c.warn(w.String())
 		}
 	}
+	if err := c.target.reachSandbox(ctx, instances); err != nil {
+		return err
+	}
 	reading := newProgress(input, time.Now())
 	c.report = newReporter(c.streams, c.json, reading)
 	c.report.printHeader(c.target.description(), instances)
@@ -160,18 +161,6 @@ func (c *runCommand) observeRequest(x httpx.Exchange) {
 	if c.target.dryRun {
 		c.report.printRequest(x)
 	}
-}
-
-// openInput opens a file, or standard input if file is "-".
-func openInput(file string, stdin io.Reader) (io.ReadCloser, error) {
-	if file == "-" {
-		return io.NopCloser(stdin), nil
-	}
-	f, err := os.Open(file)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("there is no file %s", file)
-	}
-	return f, err
 }
 
 func plansOf(instances []instance) []*runtime.Plan {

@@ -73,7 +73,7 @@ func (c *testCommand) run(ctx context.Context, args []string) error {
 
 // runFile runs the cases of one file. A file that cannot be parsed counts as one failed case.
 func (c *testCommand) runFile(ctx context.Context, suite *harness.Suite, file string) error {
-	text, err := os.ReadFile(file)
+	text, err := readFile(file)
 	if err != nil {
 		return err
 	}

@@ -69,11 +69,7 @@ func (c *validateCommand) checkFile(path string) {
 	c.files++
 	text, err := os.ReadFile(path)
 	if err != nil {
-		message := err.Error()
-		if errors.Is(err, os.ErrNotExist) {
-			message = "there is no such file"
-		}
-		c.printProblems("error", fault.Problems{{File: path, Message: message}})
+		c.printProblems("error", fault.Problems{{File: path, Message: fault.FileReason(err)}})
 		return
 	}
 	problems, warnings := c.checkText(path, text)

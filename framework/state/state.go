@@ -95,7 +95,7 @@ func openStore(ctx context.Context, d dialect, location string) (*Store, error) 
 	s := &Store{db: db, dialect: d, maxAhead: time.Minute}
 	if err := s.migrateSchema(ctx); err != nil {
 		_ = db.Close()
-		return nil, fmt.Errorf("opening the state at %s: %w", withoutSecrets(location), err)
+		return nil, openError(location, err)
 	}
 	return s, nil
 }

@@ -37,8 +37,8 @@ func TestParse(t *testing.T) {
 
 func TestParseReportsPositions(t *testing.T) {
 	cases := map[string]string{
-		"a: 1\nb: 2\na: 3": `f.yaml:3:1: mapping key "a" already defined at [1:1]`,
-		"a: [1\nb: 2":      `f.yaml:2:1: ',' or ']' must be specified`,
+		"a: 1\nb: 2\na: 3": `f.yaml:3:1: the key "a" is written twice: it is in line 1 already`,
+		"a: [1\nb: 2":      `f.yaml:2:1: does not fit into the [ that begins in line 1, column 4: a comma between two entries or the closing ] is missing`,
 		"a: *nope":         `f.yaml:1:4: the anchor "nope" is not defined before this`,
 		"a: 1\n---\nb: 1":  `f.yaml:2:1: contains more than one document`,
 	}
@@ -49,7 +49,7 @@ func TestParseReportsPositions(t *testing.T) {
 	_, err := yamldoc.Parse("f.yaml", []byte(strings.Repeat("x", yamldoc.MaxBytes+1)))
 	assert.EqualError(t, err, "f.yaml: the text is larger than 1 MB")
 	_, err = yamldoc.Parse("f.yaml", []byte(strings.Repeat("[", 300)))
-	assert.EqualError(t, err, "f.yaml: nested deeper than 200")
+	assert.EqualError(t, err, "f.yaml:1:201: is nested deeper than 200")
 }
 
 func TestAliasesAreLimited(t *testing.T) {

@@ -2,13 +2,11 @@ package yamldoc
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
@@ -21,16 +19,16 @@ import (
 const maxNodes = 200_000
 
 func (d *Document) parseText(text []byte) (event.Value, error) {
-	if depth := bracketDepth(text); depth > event.MaxDepth {
-		return event.Value{}, fault.Problems{{File: d.name, Message: fmt.Sprintf("nested deeper than %d", event.MaxDepth)}}
+	if err := d.checkDepth(text); err != nil {
+		return event.Value{}, err
 	}
-	file, err := parser.ParseBytes(text, 0)
+	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey()) // buildObject reports them
 	exact, jsonErr := event.ParseValue(text)
 	if err != nil {
 		if jsonErr == nil { // the YAML parser rejects some valid JSON; it then has a value but no positions
 			return exact, nil
 		}
-		return event.Value{}, fault.Problems{d.syntaxProblem(err)}
+		return event.Value{}, fault.Problems{d.syntaxProblem(text, err)}
 	}
 	b := builder{d: d, anchors: map[string]ast.Node{}}
 	var value event.Value
@@ -49,34 +47,6 @@ func (d *Document) parseText(text []byte) (event.Value, error) {
 		return exact, nil
 	}
 	return value, nil
-}
-
-// bracketDepth returns how deeply brackets are nested in a text, to protect a recursive parser.
-func bracketDepth(text []byte) int {
-	depth, deepest := 0, 0
-	for _, c := range text {
-		switch c {
-		case '[', '{':
-			depth++
-			deepest = max(deepest, depth)
-		case ']', '}':
-			depth--
-		}
-	}
-	return deepest
-}
-
-// syntaxProblem returns the problem of a text that is not valid YAML.
-func (d *Document) syntaxProblem(err error) fault.Problem {
-	p := fault.Problem{File: d.name, Line: 1, Column: 1, Message: err.Error()}
-	var known yaml.Error
-	if errors.As(err, &known) {
-		p.Message = known.GetMessage()
-		if t := known.GetToken(); t != nil && t.Position != nil {
-			p.Line, p.Column = t.Position.Line, t.Position.Column
-		}
-	}
-	return p
 }
 
 // builder converts YAML nodes to values and records their positions.
@@ -167,7 +137,7 @@ func (b *builder) buildObject(values []*ast.MappingValueNode, pointer string, de
 		key := b.keyText(m.Key)
 		inner := pointer + fault.PointerKey(key)
 		if _, twice := at[key]; twice {
-			b.addProblem(m.Key.GetToken(), "the key %q is written twice", key)
+			b.addProblem(m.Key.GetToken(), "the key %q is written twice%s", key, b.firstPlace(inner))
 			continue
 		}
 		if t := m.Key.GetToken(); t != nil && t.Position != nil {
@@ -183,6 +153,15 @@ func (b *builder) buildObject(values []*ast.MappingValueNode, pointer string, de
 		}
 	}
 	return event.NewObject(members)
+}
+
+// firstPlace says in which line the key at a pointer is written first.
+func (b *builder) firstPlace(pointer string) string {
+	at, known := b.d.keyPositions[pointer]
+	if !known {
+		return ""
+	}
+	return fmt.Sprintf(": it is in line %d already", at.line)
 }
 
 // mergedMembers returns the members that a merge key adds.

@@ -8,7 +8,6 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 
@@ -96,11 +95,7 @@ type Env struct {
 func Load(path string, env Env) (*Config, fault.Problems) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		message := err.Error()
-		if errors.Is(err, os.ErrNotExist) {
-			message = "there is no such file"
-		}
-		return nil, fault.Problems{{File: path, Message: message}}
+		return nil, fault.Problems{{File: path, Message: fault.FileReason(err)}}
 	}
 	return ParseAt(path, text, env)
 }

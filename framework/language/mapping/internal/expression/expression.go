@@ -56,7 +56,7 @@ func Compile(text string) (*Program, error) {
 		program, err = expr.Compile(text, append(options, budgetFunctions()...)...)
 	}
 	if err != nil {
-		return nil, fault.Problems{problemOf(err)}
+		return nil, fault.Problems{problemOf(text, err)}
 	}
 	if call := names.unknown; call != nil {
 		return nil, fault.Problems{{
@@ -65,15 +65,6 @@ func Compile(text string) (*Program, error) {
 		}}
 	}
 	return &Program{program: program, names: names.list, paths: names.inputPaths()}, nil
-}
-
-// problemOf converts an error of the compiler to a problem with a position.
-func problemOf(err error) fault.Problem {
-	var at *file.Error
-	if errors.As(err, &at) {
-		return fault.Problem{Line: at.Line, Column: at.Column + 1, Message: at.Message, Excerpt: at.Snippet}
-	}
-	return fault.Problem{Message: err.Error()}
 }
 
 // names collects the variables of an expression, the paths that start at them, and a call of an unknown function.

@@ -1,0 +1,52 @@
+package fault_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+func TestFileReason(t *testing.T) {
+	dir := t.TempDir()
+	_, missing := os.ReadFile(filepath.Join(dir, "none"))
+	_, directory := os.ReadFile(dir)
+	for _, tc := range []struct {
+		err  error
+		want string
+	}{
+		{missing, "there is no such file"},
+		{directory, "is a directory, not a file"},
+		{&fs.PathError{Op: "open", Path: "f", Err: syscall.EACCES}, "permission denied: the user of this process may not read it"},
+		{&fs.PathError{Op: "read", Path: "f", Err: syscall.EIO}, "cannot be read: input/output error"},
+		{errors.New("other"), "other"},
+	} {
+		assert.Equal(t, tc.want, fault.FileReason(tc.err))
+	}
+}
+
+func TestNetworkReason(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want string
+	}{
+		{&net.DNSError{Name: "db.example", IsNotFound: true}, "the host db.example is not known"},
+		{&net.DNSError{Name: "db.example", IsTimeout: true}, "the address of the host db.example cannot be looked up"},
+		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, "connection refused: nothing listens there"},
+		{&net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}, "there is no route to the host"},
+		{fmt.Errorf("dialling: %w", context.DeadlineExceeded), "no answer in time"},
+		{errors.New("other"), ""},
+		{nil, ""},
+	} {
+		assert.Equal(t, tc.want, fault.NetworkReason(tc.err))
+	}
+}
