@@ -160,7 +160,7 @@ func runServe(t *testing.T, config string, args ...string) (string, bool) {
 func TestAnAdminListenerThatOthersReachNeedsAKey(t *testing.T) {
 	for listen, want := range map[string]string{
 		"0.0.0.0:0": "can be reached from other machines", ":0": "can be reached from other machines", "[::]:0": "can be reached from other machines", "192.0.2.1:0": "can be reached from other machines",
-		"ingest": "needs admin.key", "8081": "should be an address", "unix:": "should name the socket",
+		"ingest": "requires admin.key", "8081": "should be an address", "unix:": "should name the socket",
 	} {
 		out, ok := runServe(t, serveConfig, "--admin-listen", listen)
 		assert.False(t, ok, listen)
