@@ -70,7 +70,7 @@ func TestManyCreateAnAudienceOnce(t *testing.T) {
 		for n := range 8 {
 			e := events(t, enters(fmt.Sprintf("u%d-%d", p, n), "vip"))[0]
 			all.Go(func() {
-				for plan.Run(t.Context(), e)[0].Outcome == runtime.Retry { // until the one who creates it has done so
+				for plan.Run(t.Context(), e)[0].Outcome == runtime.Retry { // until another process has created it
 				}
 			})
 		}

@@ -249,7 +249,7 @@ func TestChooserMissesNothing(t *testing.T) {
 	}
 }
 
-// forgetful is a ledger that knows nobody, so that every batch is sent.
+// forgetful is a ledger without members, so that every batch is sent.
 type forgetful struct{ destination.Members }
 
 func (forgetful) Lookup(_ context.Context, _ string, identities []string) ([]destination.Record, error) {

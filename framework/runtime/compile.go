@@ -18,30 +18,30 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// Host is what the program that runs a plan brings. Zero fields have working defaults.
+// Host holds what the program that runs a plan provides. Zero fields have working defaults.
 type Host struct {
 	Transport http.RoundTripper    // the base transport; httpx.NewTransport by default
-	Observe   func(httpx.Exchange) // sees every request and answer, redacted
+	Observe   func(httpx.Exchange) // called with every request and its response, redacted
 	State     destination.State    // in memory by default
 	Members   destination.Members  // in memory by default
-	// Token is the access token for a request of an instance, for destinations that take one; "" for none. Where a remote has
-	// answered 401 to one, that is refused and another is asked for. Nil where the config and Logins have them.
+	// Token returns the access token for a request of an instance, or "" for none. If the remote answered a token with 401, that token
+	// is passed as refused and Token returns another. If Token is nil, tokens come from the config or from Logins.
 	Token func(ctx context.Context, instance, refused string) (string, error)
-	// Logins keeps the tokens of instances that somebody logs in for.
+	// Logins stores the tokens of instances that require a login.
 	Logins         *oauth.Manager
 	TokenTransport http.RoundTripper       // for requests for tokens; httpx.NewTransport by default
 	Env            destination.Environment // empty by default
 	Now            func() time.Time        // time.Now by default
 	Log            *slog.Logger            // silent by default
 	MaxPause       time.Duration           // the longest pause that the remote's rate limit can ask for; httpx.DefaultMaxPause by default
-	Features       map[string]bool         // flags of every instance; those of its config go before them
-	// Egress allows hosts to requests whose URL comes from an event; nil allows public addresses only. It holds for the network, not
-	// for sandboxes and other transports of the host's.
+	Features       map[string]bool         // feature flags of every instance; those of its config override them
+	// Egress allows hosts to requests whose URL comes from an event; nil allows public addresses only. It applies to
+	// the network, not to sandboxes and other transports of the host.
 	Egress  *httpx.Egress
-	Secrets []string // values that must never show, beside those in settings
+	Secrets []string // values to redact, in addition to those in settings
 }
 
-// New makes a plan of an instance. The error is a fault.Problems with JSON pointers into the config file. A mapping for which every
+// New compiles the plan of an instance. The error is a fault.Problems with JSON pointers into the config file. A mapping for which every
 // event is refused is not an error: each event gets that verdict. Load and LoadInstance report it.
 func New(plugin destination.Plugin, definition *destination.Definition, instance config.Instance, host Host) (*Plan, error) {
 	return newPlan(plugin, definition, instance, host, false)
@@ -86,7 +86,7 @@ func (c *compiler) redacted(problems fault.Problems, settings event.Value) fault
 	return problems
 }
 
-// compiler checks an instance against its destination and collects what is wrong.
+// compiler checks an instance against its destination and collects problems.
 type compiler struct {
 	plugin     destination.Plugin
 	definition *destination.Definition
@@ -100,7 +100,7 @@ type compiler struct {
 	limiter, tokenLimiter *httpx.Limiter // of the instance's requests, and of its own requests for tokens
 }
 
-// settings are the instance's settings with the defaults of absent ones, checked and coerced.
+// settings returns the instance's settings with defaults, checked and coerced.
 func (c *compiler) settings() event.Value {
 	place := c.instance.Pointer + "/settings"
 	s, err := fieldschema.Compile(c.definition.Settings)
@@ -137,7 +137,7 @@ func withDefaults(settings event.Value, fields fieldschema.Fields) event.Value {
 	return destination.Overlay(event.NewObject(defaults), settings)
 }
 
-// env is the host's environment. What is looked up while the plan is made counts as a secret.
+// env returns the host's environment. Values that are looked up while the plan is made are redacted as secrets.
 func (c *compiler) env() destination.Environment {
 	return func(name string) (string, bool) {
 		value, ok := c.host.Env(name)
@@ -203,7 +203,7 @@ func (c *compiler) subscribe(in config.Subscription, action *destination.ActionD
 	return in.Subscribe
 }
 
-// mapping compiles the config's mapping for its places, then what is laid over the defaults for use.
+// mapping compiles the config's mapping alone, to report problems with their places, and then with the defaults, for use.
 func (c *compiler) mapping(in config.Subscription, s *Subscription) {
 	if in.Mapping.Kind() != event.Absent {
 		own, err := mapping.Compile(in.Mapping)
@@ -255,8 +255,8 @@ func textsOf(v event.Value, texts []string) []string {
 	return texts
 }
 
-// mappedFields warns of keys of a mapping that are no fields of the action: they are dropped from every payload. A mapping
-// that is a directive makes its keys when it runs.
+// mappedFields warns of keys of a mapping that are not fields of the action: they are dropped from every payload. The keys of a mapping
+// that is a directive are not known.
 func (c *compiler) mappedFields(in config.Subscription, action *destination.ActionDefinition) {
 	if mapping.IsDirective(in.Mapping) {
 		return

@@ -13,7 +13,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// verdictOf is what becomes of an event in the one subscription of an instance.
+// verdictOf returns the verdict of an event in the only subscription of an instance.
 func verdictOf(t *testing.T, instance, e string) runtime.Verdict {
 	p := (&acme{}).plugin()
 	d, err := p.Load()

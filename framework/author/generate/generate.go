@@ -1,7 +1,7 @@
-// Package generate writes what follows from the definitions of destinations: the Go types and the JSON Schemas of settings and
-// payloads and the reference in each destination's directory, and the list of all destinations.
+// Package generate writes the files that are derived from the definitions of destinations: Go types and JSON Schemas of settings and
+// payloads, the reference in each README, and the registry of all destinations.
 //
-// It reads definitions and writes Go; it knows nothing of how destinations run. A file is written only where it changes.
+// It does not import the runtime. It writes a file only if the content changes. Do not run it on the same directory concurrently.
 package generate
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
-// All brings everything below a directory of destinations up to date: types_gen.go, schemas/ and the reference in README.md in each
+// All updates the generated files below a directory of destinations: types_gen.go, schemas/ and the reference in README.md in each
 // directory that holds a definition, and registry_gen.go beside them, of package pkg, for the module path of that directory. The
 // registry leaves out definitions without a plugin; see WithoutPlugin. All returns the files that changed.
 func All(dir, pkg, importPath string) ([]string, error) {
@@ -54,15 +54,15 @@ func All(dir, pkg, importPath string) ([]string, error) {
 		if err := writeSchemas(filepath.Join(filepath.Dir(file), "schemas"), d, &changed); err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		if err := reference(filepath.Join(filepath.Dir(file), "README.md"), d, &changed); err != nil {
+		if err := writeReference(filepath.Join(filepath.Dir(file), "README.md"), d, &changed); err != nil {
 			return nil, err
 		}
 	}
-	list, err := registry(pkg, importPath, packages)
+	list, err := registrySource(pkg, importPath, packages)
 	if err != nil {
 		return nil, err
 	}
-	return changed, write(filepath.Join(dir, "registry_gen.go"), list, &changed)
+	return changed, writeIfChanged(filepath.Join(dir, "registry_gen.go"), list, &changed)
 }
 
 // HasPlugin reports whether a directory holds Go code other than generated code and tests.
@@ -104,11 +104,11 @@ func writeTypes(file string, d *destination.Definition, changed *[]string) error
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	return write(filepath.Join(filepath.Dir(file), typesFile), types, changed)
+	return writeIfChanged(filepath.Join(filepath.Dir(file), typesFile), types, changed)
 }
 
-// write replaces a file where its content differs.
-func write(path string, content []byte, changed *[]string) error {
+// writeIfChanged writes a file if its content differs.
+func writeIfChanged(path string, content []byte, changed *[]string) error {
 	old, err := os.ReadFile(path)
 	if err == nil && bytes.Equal(old, content) {
 		return nil
@@ -126,9 +126,9 @@ type plugin struct{ Package, Path string }
 // framework is the module that generated code imports.
 const framework = "github.com/landfall-dev/landfall"
 
-// registry returns the list of all destinations as Go. In a module other than the framework's it also makes go generate bring the
-// directory up to date. The command that it runs does not import the destinations, so it works while they do not compile.
-func registry(pkg, importPath string, packages []plugin) ([]byte, error) {
+// registrySource returns the Go source of the registry. In a module other than the framework's it has a go:generate comment that updates
+// the directory. The command that it runs does not import the destinations, so it works while they do not compile.
+func registrySource(pkg, importPath string, packages []plugin) ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%spackage %s\n\n", header, pkg)
 	if !strings.HasPrefix(importPath, framework+"/") {

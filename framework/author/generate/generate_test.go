@@ -79,7 +79,7 @@ func TestGeneratedTypesCompileAndDecode(t *testing.T) {
 		` [] with null false string {"nullable":"","nullables":[],"nullableObject":{"id":null},"nullableFlag":false,"nullableTime":"2026-01-02"} <nil>`+"\n", string(out))
 }
 
-// TestSchemas holds the JSON Schemas of the same definition, and that those nobody needs any more go.
+// TestSchemas checks the JSON Schemas of the same definition, and that unused ones are deleted.
 func TestSchemas(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "every-kind")
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "schemas"), 0o755))

@@ -66,7 +66,7 @@ func itemType(nested string, f fieldschema.Field) string {
 // isRecord reports whether a value of the field has a struct type of its own.
 func (m member) isRecord() bool { return readers()[m.item] == "" }
 
-// isNullable reports whether the field has a type that tells null from absent. An event.Value does it by itself.
+// isNullable reports whether the field is an event.Nullable. An event.Value needs none to distinguish null from absent.
 func (m member) isNullable() bool { return m.AllowNull && (m.Multiple || m.item != valueType) }
 
 // goType returns the Go type of the field.

@@ -13,7 +13,7 @@ import (
 	"unicode"
 )
 
-// DirectoryPackage returns the name of the Go package in a directory of destinations: the name of the directory as Go takes it.
+// DirectoryPackage returns the name of the Go package in a directory of destinations: the name of the directory as a valid Go name.
 func DirectoryPackage(dir string) (string, error) {
 	whole, err := filepath.Abs(dir)
 	if err != nil {
@@ -33,7 +33,7 @@ func DirectoryPackage(dir string) (string, error) {
 
 var moduleLine = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)`)
 
-// ImportPath is the Go import path of a directory, by the go.mod above it.
+// ImportPath returns the Go import path of a directory, from the nearest go.mod in it or above it.
 func ImportPath(dir string) (string, error) {
 	whole, err := filepath.Abs(dir)
 	if err != nil {

@@ -49,8 +49,8 @@ func goWord(word string) string {
 	return string(letters)
 }
 
-// wordsOf returns the words of a key: what stands between other characters than letters and digits, and what a capital begins. Capitals in a
-// row are one word, apart from the last if it begins another word: APIKey is API and Key, userIDs is user and IDs.
+// wordsOf splits a key into words at characters other than letters and digits, and before capitals. Consecutive capitals are one word,
+// except the last if it begins another word: APIKey is API and Key, userIDs is user and IDs.
 func wordsOf(key string) []string {
 	var words []string
 	for _, part := range strings.FieldsFunc(key, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {

@@ -12,14 +12,14 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
-// The reference of a destination stands between these lines of its README; the rest is written by hand.
+// The reference of a destination is between these lines of its README. The rest of the file is written by hand.
 const (
 	referenceBegins = "<!-- The rest follows from destination.yaml: landfall generate writes it. -->"
 	referenceEnds   = "<!-- End of what is generated. -->"
 )
 
-// reference puts the settings and actions of a definition into a README, at its end where it has no place for them yet.
-func reference(path string, d *destination.Definition, changed *[]string) error {
+// writeReference writes the settings and actions of a definition into a README: between the marker lines, or at the end if it has none.
+func writeReference(path string, d *destination.Definition, changed *[]string) error {
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -35,17 +35,17 @@ func reference(path string, d *destination.Definition, changed *[]string) error 
 	case !ended:
 		return fmt.Errorf("%s: there is no line %q", path, referenceEnds)
 	}
-	return write(path, []byte(before+referenceBegins+"\n\n"+Reference(d)+"\n"+referenceEnds+after), changed)
+	return writeIfChanged(path, []byte(before+referenceBegins+"\n\n"+Reference(d)+"\n"+referenceEnds+after), changed)
 }
 
-// Reference is the settings and the actions of a definition as Markdown.
+// Reference returns the settings and the actions of a definition as Markdown.
 func Reference(d *destination.Definition) string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "## Settings\n\n")
 	if len(d.Settings) == 0 {
 		b.WriteString("None.\n")
 	} else {
-		table(&b, d.Settings)
+		writeTable(&b, d.Settings)
 	}
 	for _, a := range d.Actions {
 		fmt.Fprintf(&b, "\n## %s (`%s`)\n", a.Title, a.Key)
@@ -59,28 +59,28 @@ func Reference(d *destination.Definition) string {
 			fmt.Fprintf(&b, "\nDefault subscription: `%s`.\n", a.DefaultSubscription)
 		}
 		b.WriteString("\n")
-		table(&b, a.Fields)
+		writeTable(&b, a.Fields)
 	}
 	return b.String()
 }
 
-func table(b *bytes.Buffer, fields fieldschema.Fields) {
+func writeTable(b *bytes.Buffer, fields fieldschema.Fields) {
 	b.WriteString("| key | description | type | default |\n|---|---|---|---|\n")
-	rows(b, fields, "")
+	writeRows(b, fields, "")
 }
 
-func rows(b *bytes.Buffer, fields fieldschema.Fields, prefix string) {
+func writeRows(b *bytes.Buffer, fields fieldschema.Fields, prefix string) {
 	for _, f := range fields {
 		what := "**" + f.Label + "**"
 		if f.Description != "" {
 			what += " " + f.Description
 		}
-		fmt.Fprintf(b, "| `%s%s` | %s | %s | %s |\n", prefix, f.Key, cell(what), kindOf(f), cell(inWords(f.Default)))
-		rows(b, f.Properties, prefix+f.Key+".")
+		fmt.Fprintf(b, "| `%s%s` | %s | %s | %s |\n", prefix, f.Key, tableCell(what), kindOf(f), tableCell(describeDefault(f.Default)))
+		writeRows(b, f.Properties, prefix+f.Key+".")
 	}
 }
 
-// kindOf is a field's type in words, with whether it must be there.
+// kindOf returns a field's type in words, and whether the field is required.
 func kindOf(f fieldschema.Field) string {
 	kind := string(f.Type)
 	if f.Multiple {
@@ -95,7 +95,7 @@ func kindOf(f fieldschema.Field) string {
 	return kind
 }
 
-// cell is a text that stays in its cell.
-func cell(text string) string {
+// tableCell escapes a text for a cell of a table.
+func tableCell(text string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ").Replace(strings.TrimSpace(text))
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
-// Schemas are the JSON Schemas of a definition by the names of their files: that of the settings, and one for the payload of each
-// action. They are what the runtime holds settings and payloads against, once these are cleaned and coerced.
+// Schemas returns the JSON Schemas of a definition by file name: one for the settings, and one for the payload of each action. The
+// runtime validates cleaned and coerced settings and payloads with the same schemas.
 func Schemas(d *destination.Definition) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	add := func(name, title string, fields fieldschema.Fields) error {
@@ -44,7 +44,7 @@ func Schemas(d *destination.Definition) (map[string][]byte, error) {
 
 const schemaSuffix = ".schema.json"
 
-// writeSchemas brings a directory of schemas up to date; those that no action is for any more go.
+// writeSchemas updates a directory of schemas and deletes those of actions that no longer exist.
 func writeSchemas(dir string, d *destination.Definition, changed *[]string) error {
 	files, err := Schemas(d)
 	if err != nil {
@@ -66,7 +66,7 @@ func writeSchemas(dir string, d *destination.Definition, changed *[]string) erro
 		}
 	}
 	for _, name := range sortedKeys(files) {
-		if err := write(filepath.Join(dir, name), files[name], changed); err != nil {
+		if err := writeIfChanged(filepath.Join(dir, name), files[name], changed); err != nil {
 			return err
 		}
 	}

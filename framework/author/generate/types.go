@@ -11,16 +11,16 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
-// Types are the Go types of a definition's settings and payloads. Each has a Decode that reads a value which has passed
-// the schema, without reflection. An absent string, list or free object is the zero value; any other absent value is a nil pointer.
-// A field with allowNull is an event.Nullable, or an event.Value if it is free, and tells null from absent. The reserved fields are
-// left out: they are for the runtime, not for a handler.
+// Types returns the source of the Go types of a definition's settings and payloads. Each type has a method Decode, which reads a
+// value that has passed the schema, without reflection. An absent string, list or free object is the zero value; any other absent value is a nil pointer.
+// A field with allowNull is an event.Nullable, or an event.Value if it is free, and distinguishes null from absent. Reserved fields are
+// omitted, since the runtime handles them.
 func Types(d *destination.Definition) ([]byte, error) {
 	g := &types{names: map[string]bool{}}
 	g.record("Settings", "Settings are the settings of an instance.", d.Settings)
 	for _, a := range d.Actions {
 		name := goName(a.Key) + "Payload"
-		g.record(name, fmt.Sprintf("%s is what the action %s takes.", name, a.Key), handlers(a.Fields))
+		g.record(name, fmt.Sprintf("%s is what the action %s takes.", name, a.Key), handlerFields(a.Fields))
 	}
 	for len(g.pending) > 0 {
 		next := g.pending[0]
@@ -36,8 +36,8 @@ func Types(d *destination.Definition) ([]byte, error) {
 	return format.Source(b.Bytes())
 }
 
-// handlers are the fields that handlers see.
-func handlers(fields fieldschema.Fields) fieldschema.Fields {
+// handlerFields returns the fields that handlers see.
+func handlerFields(fields fieldschema.Fields) fieldschema.Fields {
 	return slices.DeleteFunc(slices.Clone(fields), func(f fieldschema.Field) bool { return destination.IsReserved(f.Key) })
 }
 

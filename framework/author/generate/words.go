@@ -7,102 +7,102 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// inWords is a default as people read it: a value, or what a mapping takes from the event, such as `userId`, otherwise `anonymousId`.
-func inWords(v event.Value) string {
+// describeDefault describes a default in words: a value, or a mapping such as `userId`, otherwise `anonymousId`.
+func describeDefault(v event.Value) string {
 	switch v.Kind() {
 	case event.Absent:
 		return ""
 	case event.Null:
 		return "nothing"
 	case event.String:
-		return ofText(v.Str())
+		return describeText(v.Str())
 	case event.Array:
 		var items []string
 		for _, item := range v.Items() {
-			items = append(items, inWords(item))
+			items = append(items, describeDefault(item))
 		}
 		return strings.Join(items, ", ")
 	case event.Object:
-		return ofObject(v)
+		return describeObject(v)
 	}
 	return v.JSON()
 }
 
-// ofText is a text, or a template.
-func ofText(text string) string {
+// describeText describes a text, which may be a template.
+func describeText(text string) string {
 	if strings.Contains(text, "{{") || text == "" {
-		return code(text)
+		return markdownCode(text)
 	}
 	return "“" + text + "”"
 }
 
-func code(text string) string {
+func markdownCode(text string) string {
 	if text == "" {
 		return "an empty text"
 	}
 	return "`" + text + "`"
 }
 
-// ofObject is a directive, or an object whose members may be mappings.
-func ofObject(v event.Value) string {
+// describeObject describes a directive, or an object whose members may be mappings.
+func describeObject(v event.Value) string {
 	for key, m := range v.Members() {
 		if strings.HasPrefix(key, "@") {
-			return directive(key, m)
+			return describeDirective(key, m)
 		}
 	}
 	if v.Len() == 0 {
 		return "an empty object"
 	}
-	return members(v)
+	return describeMembers(v)
 }
 
-func members(v event.Value) string {
+func describeMembers(v event.Value) string {
 	var parts []string
 	for key, m := range v.Members() {
-		parts = append(parts, fmt.Sprintf("%s: %s", key, inWords(m)))
+		parts = append(parts, fmt.Sprintf("%s: %s", key, describeDefault(m)))
 	}
 	return strings.Join(parts, "; ")
 }
 
-// directive is what a directive gives.
-func directive(name string, v event.Value) string {
+// describeDirective describes the result of a directive.
+func describeDirective(name string, v event.Value) string {
 	switch name {
 	case "@path":
-		return ofPath(v)
+		return describePath(v)
 	case "@template":
-		return code(v.Str())
+		return markdownCode(v.Str())
 	case "@literal":
-		return inWords(v)
+		return describeDefault(v)
 	case "@if":
-		return choice(v)
+		return describeIf(v)
 	case "@case":
-		return fmt.Sprintf("%s in %s case", inWords(v.Get("value")), v.Get("operator").Str())
+		return fmt.Sprintf("%s in %s case", describeDefault(v.Get("value")), v.Get("operator").Str())
 	case "@replace":
-		return fmt.Sprintf("%s with %s replaced by %s", inWords(v.Get("value")), inWords(v.Get("pattern")), inWords(orEmptyText(v.Get("replacement"))))
+		return fmt.Sprintf("%s with %s replaced by %s", describeDefault(v.Get("value")), describeDefault(v.Get("pattern")), describeDefault(orEmptyText(v.Get("replacement"))))
 	case "@arrayPath":
-		return each(v)
+		return describeArrayPath(v)
 	case "@merge":
 		var parts []string
 		for _, part := range v.Get("objects").Items() {
-			parts = append(parts, inWords(part))
+			parts = append(parts, describeDefault(part))
 		}
 		return strings.Join(parts, " together with ")
 	case "@flatten":
-		return fmt.Sprintf("%s, flattened with %s", inWords(v.Get("value")), inWords(v.Get("separator")))
+		return fmt.Sprintf("%s, flattened with %s", describeDefault(v.Get("value")), describeDefault(v.Get("separator")))
 	case "@scalars":
-		return inWords(v.Get("value")) + ", with lists and objects as text"
+		return describeDefault(v.Get("value")) + ", with lists and objects as text"
 	case "@json":
 		if v.Get("mode").Str() == "decode" {
-			return inWords(v.Get("value")) + ", read as JSON"
+			return describeDefault(v.Get("value")) + ", read as JSON"
 		}
-		return inWords(v.Get("value")) + " as JSON"
+		return describeDefault(v.Get("value")) + " as JSON"
 	case "@excludeWhenNull":
-		return inWords(v) + ", unless that is null"
+		return describeDefault(v) + ", unless that is null"
 	}
 	if v.IsString() {
-		return code(v.Str()) // an expression
+		return markdownCode(v.Str()) // an expression
 	}
-	return code(event.NewObject([]event.Member{{Key: name, Value: v}}).JSON())
+	return markdownCode(event.NewObject([]event.Member{{Key: name, Value: v}}).JSON())
 }
 
 func orEmptyText(v event.Value) event.Value {
@@ -112,46 +112,46 @@ func orEmptyText(v event.Value) event.Value {
 	return v
 }
 
-// ofPath is the place of an event that a path leads to.
-func ofPath(v event.Value) string {
+// describePath describes a path in an event.
+func describePath(v event.Value) string {
 	if !v.IsString() {
-		return "what " + inWords(v) + " leads to"
+		return "the value at " + describeDefault(v)
 	}
 	if path := strings.TrimPrefix(v.Str(), "$."); path != "" && path != "$" {
-		return code(path)
+		return markdownCode(path)
 	}
 	return "the whole event"
 }
 
-// choice is an @if. The one that asks whether a value is there and takes it is the common one.
-func choice(v event.Value) string {
+// describeIf describes an @if. The usual form uses a value if it exists.
+func describeIf(v event.Value) string {
 	condition, is := v.Get("exists"), "exists"
 	if condition.Kind() == event.Absent {
 		condition, is = v.Get("blank"), "is not empty"
 	}
 	then, otherwise := v.Get("then"), v.Get("else")
-	text := inWords(then)
+	text := describeDefault(then)
 	switch {
 	case then.Kind() == event.Absent:
-		return fmt.Sprintf("%s, unless %s %s", inWords(otherwise), inWords(condition), is)
+		return fmt.Sprintf("%s, unless %s %s", describeDefault(otherwise), describeDefault(condition), is)
 	case !event.Equal(then, condition):
-		text += fmt.Sprintf(" if %s %s", inWords(condition), is)
+		text += fmt.Sprintf(" if %s %s", describeDefault(condition), is)
 	}
 	if otherwise.Kind() == event.Absent {
 		return text
 	}
-	return text + ", otherwise " + inWords(otherwise)
+	return text + ", otherwise " + describeDefault(otherwise)
 }
 
-// each is an @arrayPath.
-func each(v event.Value) string {
+// describeArrayPath describes an @arrayPath.
+func describeArrayPath(v event.Value) string {
 	from := v.Index(0)
-	list := inWords(from)
+	list := describeDefault(from)
 	if from.IsString() {
-		list = ofPath(from)
+		list = describePath(from)
 	}
 	if shape := v.Index(1); shape.Len() > 0 {
-		return "for each of " + list + ": " + members(shape)
+		return "for each of " + list + ": " + describeMembers(shape)
 	}
 	return list
 }

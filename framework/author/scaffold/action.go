@@ -16,17 +16,17 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
-// used are the names that a new destination's package has of its own, and what it imports.
+// used holds the names that a new destination's package declares or imports.
 var used = []string{
 	"definition", "baseURL", "test", "send", "newSandbox", "api", "user", "reply", "maxUsers", "maxID",
 	"plugin", "runHook", "outputs", "createAudience", "getAudience", "path",
 	"context", "embed", "http", "json", "destination", "event", "fault", "fmt", "maps", "slices", "sync", "sandbox",
 }
 
-// Action adds an action to a destination: a handler, a case, and its place in the definition and in plugin.go, both of which keep
-// what is written there as it is. It gives the files that it made or changed, relative to Dir.
+// Action adds an action to a destination: a handler, a case, and entries in the definition and in plugin.go, whose other content does
+// not change. It returns the new and changed files, relative to Dir.
 func Action(n New) ([]string, error) {
-	m, err := find(n.Dir)
+	m, err := findModule(n.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -73,9 +73,9 @@ func Action(n New) ([]string, error) {
 
 func (n New) checkNewAction(d *destination.Definition, dir string) error {
 	if d.Action(n.Action) != nil {
-		return fmt.Errorf("%s has an action %s already", d.Name, n.Action)
+		return fmt.Errorf("%s already has an action %s", d.Name, n.Action)
 	}
-	taken, err := declared(dir)
+	taken, err := declaredNames(dir)
 	if err != nil {
 		return err
 	}
@@ -84,14 +84,14 @@ func (n New) checkNewAction(d *destination.Definition, dir string) error {
 	}
 	for _, path := range []string{n.actionFile(), n.caseFile()} {
 		if _, err := os.Stat(filepath.Join(dir, path)); err == nil {
-			return fmt.Errorf("%s is there already", filepath.Join(dir, path))
+			return fmt.Errorf("%s already exists", filepath.Join(dir, path))
 		}
 	}
 	return nil
 }
 
-// declared are the names of a package.
-func declared(dir string) (names []string, err error) {
+// declaredNames returns the names that a package declares.
+func declaredNames(dir string) (names []string, err error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
 		return nil, err
@@ -124,14 +124,14 @@ func declared(dir string) (names []string, err error) {
 	return names, nil
 }
 
-// withAction is a definition with an action behind its last one. Everything else stays as it is written.
+// withAction returns a definition with an action added after the last one. The rest of the text does not change.
 func withAction(d *destination.Definition, text []byte, block string) ([]byte, error) {
 	lines := strings.SplitAfter(string(text), "\n")
 	first := d.Actions[0].Key
 	begin, _ := d.Document.KeyPosition("/actions")
 	line, column := d.Document.KeyPosition("/actions/" + first)
 	if line <= begin {
-		return nil, fmt.Errorf("%s: the actions stand in braces: write them on lines of their own first", d.Document.Name())
+		return nil, fmt.Errorf("%s: the actions are in braces: write them on lines of their own first", d.Document.Name())
 	}
 	end := len(lines)
 	for key := range d.Document.Value().Members() {
@@ -159,12 +159,12 @@ func withAction(d *destination.Definition, text []byte, block string) ([]byte, e
 	return grown, nil
 }
 
-// isBeside tells whether a line is empty, or a comment at the margin.
+// isBeside reports whether a line is empty or an unindented comment.
 func isBeside(line string) bool {
 	return strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#")
 }
 
-// withHandler is a plugin's source with a handler among those of Plugin.Actions.
+// withHandler returns a plugin's source with a handler added to Plugin.Actions.
 func withHandler(file, action, handle string) ([]byte, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {

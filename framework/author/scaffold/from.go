@@ -26,7 +26,7 @@ func From(dir, file, slug string) (string, []string, []string, error) {
 	if err != nil {
 		return "", nil, nil, err
 	}
-	m, err := find(dir)
+	m, err := findModule(dir)
 	if err != nil {
 		return "", nil, nil, err
 	}
@@ -67,14 +67,14 @@ func readDefinition(file, slug string) ([]byte, *destination.Definition, error) 
 	return text, d, err
 }
 
-// checkFree refuses a directory that holds more than the definition itself and what is generated from it.
+// checkFree returns an error if the directory has other files than the definition and the files generated from it.
 func (n New) checkFree(file string) error {
 	dir := filepath.Join(n.Dir, n.Slug)
 	if _, err := os.Stat(dir); err != nil {
 		return nil
 	}
 	if hasCode, err := generate.HasPlugin(dir); err != nil || hasCode {
-		return errors.Join(err, fmt.Errorf("%s has a plugin already: add to it with landfall new action %s KEY, or give another slug: landfall new destination SLUG --from %s", dir, n.Slug, file))
+		return errors.Join(err, fmt.Errorf("%s already has a plugin: add to it with landfall new action %s KEY, or give another slug: landfall new destination SLUG --from %s", dir, n.Slug, file))
 	}
 	given, err := os.Stat(file)
 	if err != nil {
@@ -86,7 +86,7 @@ func (n New) checkFree(file string) error {
 	return nil
 }
 
-// checkNames refuses a slug or an alias that another destination of the directory goes by.
+// checkNames returns an error if another destination of the directory has the same slug or alias.
 func (n New) checkNames(d *destination.Definition) error {
 	files, err := filepath.Glob(filepath.Join(n.Dir, "*", destination.DefinitionFile))
 	if err != nil {
@@ -106,14 +106,14 @@ func (n New) checkNames(d *destination.Definition) error {
 		}
 		for _, name := range append([]string{d.Slug}, d.Aliases...) {
 			if name == other.Slug || slices.Contains(other.Aliases, name) {
-				return fmt.Errorf("%q is taken: %s goes by it (%s); change the slug or the aliases", name, other.Name, file)
+				return fmt.Errorf("%q is already used by %s (%s); change the slug or the aliases", name, other.Name, file)
 			}
 		}
 	}
 	return nil
 }
 
-// pluginView is what the templates of a plugin see.
+// pluginView is the data of the templates of a plugin.
 type pluginView struct {
 	view
 	definition *destination.Definition
@@ -140,7 +140,7 @@ func (v *pluginView) prepare() {
 	taken := slices.Clone(used)
 	for _, a := range d.Actions {
 		av := actionView{ActionDefinition: a, Handler: handlerName(a.Key, taken), Payload: generate.TypeName(a.Key) + "Payload"}
-		av.Path = strings.ToLower(strings.ReplaceAll(strings.TrimSpace(words(av.Handler)), " ", "-"))
+		av.Path = strings.ToLower(strings.ReplaceAll(strings.TrimSpace(titleWords(av.Handler)), " ", "-"))
 		av.Batch = a.Fields.Get(destination.BatchSize) != nil || a.Fields.Get(destination.EnableBatching) != nil
 		if a.Request == nil {
 			taken = append(taken, av.Handler)

@@ -166,7 +166,7 @@ func TestADefinitionInItsPlaceGetsAPluginOnce(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotContains(t, made, filepath.Join("login", destination.DefinitionFile), "it is there already")
 	_, _, _, err = scaffold.From(dir, file, "")
-	assert.ErrorContains(t, err, "has a plugin already")
+	assert.ErrorContains(t, err, "already has a plugin")
 	without, err = generate.WithoutPlugin(dir)
 	require.NoError(t, err)
 	assert.Empty(t, without)
@@ -191,11 +191,11 @@ func TestFromRefusesBeforeAnythingIsWritten(t *testing.T) {
 	require.NoError(t, err)
 	for want, c := range map[string]struct{ file, slug, dir string }{
 		"no such file; --from takes a destination.yaml": {file: filepath.Join(t.TempDir(), "none.yaml")},
-		"d.yaml:2:1":                         {file: write("\nname: X\n")},
-		"has a plugin already":               {file: write(definitions["full"])},
-		`"actions-full" is taken: Full goes`: {file: write(definitions["full"]), slug: "other"},
-		`but is "Not A Slug"`:                {file: write(definitions["login"]), slug: "Not A Slug"},
-		"is no directory of destinations":    {file: write(definitions["login"]), dir: t.TempDir()},
+		"d.yaml:2:1":                             {file: write("\nname: X\n")},
+		"already has a plugin":                   {file: write(definitions["full"])},
+		`"actions-full" is already used by Full`: {file: write(definitions["full"]), slug: "other"},
+		`but is "Not A Slug"`:                    {file: write(definitions["login"]), slug: "Not A Slug"},
+		"is not a directory of destinations":     {file: write(definitions["login"]), dir: t.TempDir()},
 	} {
 		if c.dir == "" {
 			c.dir = dir

@@ -1,9 +1,8 @@
-// Package scaffold writes the first version of a destination or of an action: a definition, a handler, a sandbox, cases and
-// a test, which build, pass the checks of every destination and send to the sandbox as they are. Their author changes them from
-// there.
+// Package scaffold writes the first version of a destination or of an action: a definition, a handler, a sandbox, cases and a test.
+// They compile, pass the checks of every destination, and send to the sandbox, so that the author can start from working code.
 //
-// It knows how a destination looks in files and nothing of how it runs. What it cannot do it refuses before it writes anything.
-// Two runs must not write to the same directory at once.
+// The package does not import the runtime. It checks its input before it writes the first file. Do not run it on the same directory
+// concurrently.
 package scaffold
 
 import (
@@ -31,10 +30,10 @@ import (
 //go:embed templates/*.tmpl
 var templates embed.FS
 
-// Schemes are the ways in which a new destination may prove who it is.
+// Schemes returns the authentication schemes that a new destination may have.
 func Schemes() []string { return []string{"custom", "basic", "oauth2", "none"} }
 
-// New is what a new destination, or a new action of one, is to be.
+// New describes a new destination, or a new action of one.
 type New struct {
 	Dir    string // the directory of destinations
 	Slug   string
@@ -47,7 +46,7 @@ type New struct {
 // framework is the module that a destination imports.
 const framework = "github.com/landfall-dev/landfall"
 
-// view is what templates see.
+// view is the data of the templates.
 type view struct {
 	New
 	Package, Import, Framework, Schema string
@@ -59,7 +58,7 @@ type view struct {
 
 // methodOf returns the HTTP method, as net/http names it, of an action whose key begins with a verb.
 func methodOf(action string) string {
-	verb, _, _ := strings.Cut(strings.ToLower(words(action)), " ")
+	verb, _, _ := strings.Cut(strings.ToLower(titleWords(action)), " ")
 	switch verb {
 	case "delete", "remove", "drop", "erase", "forget":
 		return "Delete"
@@ -74,8 +73,8 @@ func methodOf(action string) string {
 func (n New) view(m module) view {
 	v := view{
 		New: n, Package: generate.PackageName(n.Slug), Import: m.importPath + "/" + n.Slug, Framework: framework,
-		Host: "api." + n.Slug + ".example", Title: words(n.Action), Payload: generate.TypeName(n.Action) + "Payload",
-		Path: strings.ToLower(strings.ReplaceAll(words(n.Action), " ", "-")), TooLong: strings.Repeat("x", 65),
+		Host: "api." + n.Slug + ".example", Title: titleWords(n.Action), Payload: generate.TypeName(n.Action) + "Payload",
+		Path: strings.ToLower(strings.ReplaceAll(titleWords(n.Action), " ", "-")), TooLong: strings.Repeat("x", 65),
 		Schema: "https://landfall.dev/schemas/destination.schema.json", NameYAML: n.Name,
 	}
 	v.Method, v.EventType = methodOf(n.Action), "identify"
@@ -96,13 +95,13 @@ var (
 	actions = regexp.MustCompile(`^[a-z][A-Za-z0-9]*$`)
 )
 
-// maxName bounds names.
+// maxName is the maximum length of names.
 const maxName = 64
 
-// Destination writes a new destination and gives the files that it made, relative to Dir.
+// Destination writes a new destination. It returns the new files, relative to Dir.
 func Destination(n New) ([]string, error) {
 	n = n.withDefaults()
-	m, err := find(n.Dir)
+	m, err := findModule(n.Dir)
 	if err == nil {
 		err = errors.Join(n.checkSlug(), n.checkAction(nil))
 	}
@@ -116,7 +115,7 @@ func Destination(n New) ([]string, error) {
 				return nil, fmt.Errorf("%s holds a definition without a plugin: make the plugin with landfall new destination --from %s", dir, definition)
 			}
 		}
-		return nil, fmt.Errorf("%s is there already: choose another name, or add to it with landfall new action %s KEY", dir, n.Slug)
+		return nil, fmt.Errorf("%s already exists: choose another name, or add to it with landfall new action %s KEY", dir, n.Slug)
 	}
 	return n.write(n.view(m), map[string]string{
 		destination.DefinitionFile: "destination.yaml", "plugin.go": "plugin.go", "sandbox.go": "sandbox.go",
@@ -132,7 +131,7 @@ func isFile(path string) bool {
 
 func (n New) withDefaults() New {
 	if n.Name == "" {
-		n.Name = words(strings.ReplaceAll(n.Slug, "-", " "))
+		n.Name = titleWords(strings.ReplaceAll(n.Slug, "-", " "))
 	}
 	if n.Scheme == "" {
 		n.Scheme = Schemes()[0]
@@ -146,10 +145,10 @@ func (n New) withDefaults() New {
 func (n New) actionFile() string { return strings.ToLower(n.Action) + ".go" }
 
 func (n New) caseFile() string {
-	return filepath.Join("testdata", "cases", strings.ToLower(strings.ReplaceAll(words(n.Action), " ", "-"))+".yaml")
+	return filepath.Join("testdata", "cases", strings.ToLower(strings.ReplaceAll(titleWords(n.Action), " ", "-"))+".yaml")
 }
 
-// write writes files of the destination's directory from templates, by their paths.
+// write writes files of the destination's directory from templates. files has the template of each path.
 func (n New) write(v view, files map[string]string) (made []string, err error) {
 	for path, name := range files {
 		text, err := v.execute(name + ".tmpl")
@@ -198,9 +197,9 @@ func (n New) checkSlug() error {
 	case !slugs.MatchString(n.Slug) || len(n.Slug) > maxName:
 		return fmt.Errorf("a destination should be called like acme or acme-crm, in small letters and at most %d of them, but this is %q", maxName, n.Slug)
 	case token.IsKeyword(pkg) || slices.Contains([]string{"destination", "destinations", "internal", "testdata", "main"}, pkg):
-		return fmt.Errorf("a destination cannot be called %q: Go keeps that name for itself", n.Slug)
+		return fmt.Errorf("a destination cannot be called %q: that is a reserved name in Go", n.Slug)
 	case !slices.Contains(Schemes(), n.Scheme):
-		return fmt.Errorf("there is no scheme %q%s; there are %s", n.Scheme, fault.DidYouMean(n.Scheme, Schemes()), strings.Join(Schemes(), ", "))
+		return fmt.Errorf("there is no scheme %q%s; the schemes are %s", n.Scheme, fault.DidYouMean(n.Scheme, Schemes()), strings.Join(Schemes(), ", "))
 	case strings.ContainsFunc(n.Name, unicode.IsControl) || len(n.Name) > maxName:
 		return fmt.Errorf("the name should be one line of at most %d characters", maxName)
 	}
@@ -214,7 +213,7 @@ func (n New) checkSlug() error {
 	return err
 }
 
-// checkAction refuses a key that is none, or that is the name of something else in the package.
+// checkAction returns an error if the action's key is invalid, or is the name of another declaration in the package.
 func (n New) checkAction(taken []string) error {
 	switch {
 	case !actions.MatchString(n.Action) || len(n.Action) > maxName:
@@ -225,8 +224,8 @@ func (n New) checkAction(taken []string) error {
 	return nil
 }
 
-// words are the words of a key such as createContact or "acme crm", each with a capital.
-func words(key string) string {
+// titleWords returns the words of a key such as createContact or "acme crm", each with a capital.
+func titleWords(key string) string {
 	var b strings.Builder
 	start := true
 	for _, r := range key {

@@ -10,16 +10,16 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/fql"
 )
 
-// actions are actions by key: an object of them, or a list in which each has a slug.
+// actions converts actions, given as an object by key or as a list in which each has a slug.
 func (r *reader) actions(v event.Value, at string) event.Value {
 	var o object
 	seen := map[string]bool{}
 	take := func(key string, action event.Value, place string) {
 		switch {
 		case action.Get("platform").Str() == "web":
-			r.note(place, "runs in the browser and does not come along")
+			r.note(place, "is not imported: it runs in the browser")
 		case key == "" || seen[key]:
-			r.note(place, "does not come along: its key %q is empty or taken", key)
+			r.note(place, "is not imported: its key %q is empty or already used", key)
 		default:
 			seen[key] = true
 			r.ids[action.Get("id").Str()] = key
@@ -38,10 +38,10 @@ func (r *reader) actions(v event.Value, at string) event.Value {
 
 func (r *reader) action(key string, v event.Value, place string) event.Value {
 	var o object
-	title, _ := first(v, "title", "name")
+	title, _ := firstMember(v, "title", "name")
 	o.text("title", cmp.Or(title.Str(), key))
 	o.add("description", v.Get("description"))
-	query, from := first(v, "defaultSubscription", "defaultTrigger")
+	query, from := firstMember(v, "defaultSubscription", "defaultTrigger")
 	r.origin["/actions"+fault.PointerKey(key)+"/defaultSubscription"] = place + "/" + from
 	o.add("defaultSubscription", r.query(query, place+"/"+from))
 	if hidden, _ := v.Get("hidden").Bool(); hidden {
@@ -50,17 +50,17 @@ func (r *reader) action(key string, v event.Value, place string) event.Value {
 	o.add("platform", v.Get("platform"))
 	o.add("syncMode", v.Get("syncMode"))
 	if v.Get("hooks").Len() > 0 {
-		r.note(place+"/hooks", "run code and do not come along: write them by hand")
+		r.note(place+"/hooks", "are not imported: they are code. Write them by hand")
 	}
 	if v.Get("dynamicFields").Exists() {
-		r.note(place+"/dynamicFields", "fetch choices by code and do not come along")
+		r.note(place+"/dynamicFields", "are not imported: they fetch choices by code")
 	}
 	o.add("fields", r.fields(v.Get("fields"), place+"/fields", "/actions"+fault.PointerKey(key)+"/fields"))
-	r.note(place, "what the action does is code, which metadata does not hold: write its handler")
+	r.note(place, "the code of the action is not part of the metadata: write its handler")
 	return o.value()
 }
 
-// fields are fields by key: an object of them, or a list in which each has a fieldKey, by sortOrder.
+// fields converts fields, given as an object by key or as a list in which each has a fieldKey and a sortOrder.
 func (r *reader) fields(v event.Value, at, to string) event.Value {
 	type entry struct {
 		key, place string
@@ -82,7 +82,7 @@ func (r *reader) fields(v event.Value, at, to string) event.Value {
 	seen := map[string]bool{}
 	for _, e := range list {
 		if e.key == "" || seen[e.key] {
-			r.note(e.place, "does not come along: its key %q is empty or taken", e.key)
+			r.note(e.place, "is not imported: its key %q is empty or already used", e.key)
 			continue
 		}
 		seen[e.key] = true
@@ -92,8 +92,8 @@ func (r *reader) fields(v event.Value, at, to string) event.Value {
 	return o.value()
 }
 
-// renamed are the keys of fields that the Public API writes otherwise; those it adds for its own use are "".
-func renamed(key string) string {
+// landfallKey returns Landfall's name of a field's key in the Public API, or "" for a key that Landfall does not use.
+func landfallKey(key string) string {
 	switch key {
 	case "defaultValue":
 		return "default"
@@ -103,8 +103,8 @@ func renamed(key string) string {
 	return key
 }
 
-// isNothing tells whether a key says what holds without it too.
-func isNothing(key string, v event.Value) bool {
+// isDefault reports whether a key has its default value, so that it can be omitted.
+func isDefault(key string, v event.Value) bool {
 	switch key {
 	case "required", "multiple", "dynamic", "allowNull", "unsafe_hidden":
 		return v.Kind() == event.False
@@ -119,10 +119,10 @@ func (r *reader) field(v event.Value, place string) event.Value {
 	label := v.Get("label").Str()
 	o.text("label", cmp.Or(label, "Field"))
 	for key, m := range v.Members() {
-		switch key = renamed(key); {
-		case key == "" || key == "label" || isNothing(key, m):
+		switch key = landfallKey(key); {
+		case key == "" || key == "label" || isDefault(key, m):
 		case key == "choices" && m.Kind() == event.Array:
-			o.add(key, pairs(m))
+			o.add(key, labelledChoices(m))
 		case key == "default":
 			if m.Exists() && !(m.IsString() && m.Str() == "") {
 				o.add(key, m)
@@ -134,10 +134,10 @@ func (r *reader) field(v event.Value, place string) event.Value {
 		}
 	}
 	if dynamic, _ := v.Get("dynamic").Bool(); dynamic {
-		r.note(place+"/dynamic", "its choices are fetched by code, which does not come along: any value is taken")
+		r.note(place+"/dynamic", "is not imported: its choices are fetched by code. Any value is accepted")
 	}
 	if v.Get("fieldSchema").Exists() && v.Get("type").Str() == "object" && !v.Get("properties").Exists() {
-		r.note(place+"/fieldSchema", "the properties inside of the object do not come along: write them by hand")
+		r.note(place+"/fieldSchema", "is not imported: write the properties of the object by hand")
 		o.add("additionalProperties", event.NewBool(true))
 	}
 	return o.value()
@@ -151,7 +151,7 @@ func (r *reader) properties(v event.Value, place string) event.Value {
 	return o.value()
 }
 
-// query returns a query as Landfall takes it, if what it means can be told.
+// query converts a query. It returns an absent value if the query cannot be converted.
 func (r *reader) query(v event.Value, place string) event.Value {
 	if !v.IsString() || v.Str() == "" {
 		return v
@@ -164,12 +164,12 @@ func (r *reader) query(v event.Value, place string) event.Value {
 	return event.NewString(rewritten)
 }
 
-// presets are suggested subscriptions, whose action goes by its key or its id.
+// presets converts suggested subscriptions, whose action is given by key or id.
 func (r *reader) presets(v event.Value, at string) event.Value {
 	var list []event.Value
 	for i, p := range v.Items() {
 		place := fmt.Sprintf("%s/%d", at, i)
-		action, _ := first(p, "partnerAction", "action", "actionSlug")
+		action, _ := firstMember(p, "partnerAction", "action", "actionSlug")
 		key := action.Str()
 		if key == "" {
 			key = r.ids[p.Get("actionId").Str()]
@@ -180,15 +180,15 @@ func (r *reader) presets(v event.Value, at string) event.Value {
 		kind := p.Get("type").Str()
 		o.text("type", cmp.Or(kind, "automatic"))
 		o.text("action", key)
-		query, from := first(p, "subscribe", "trigger")
+		query, from := firstMember(p, "subscribe", "trigger")
 		o.add("subscribe", r.query(query, place+"/"+from))
 		o.add("eventSlug", p.Get("eventSlug"))
-		mapping, _ := first(p, "mapping", "fields")
+		mapping, _ := firstMember(p, "mapping", "fields")
 		if mapping.Len() > 0 {
 			o.add("mapping", mapping)
 		}
 		if key == "" {
-			r.note(place, "does not come along: its action is not here")
+			r.note(place, "is not imported: its action was not imported")
 			continue
 		}
 		r.origin[fmt.Sprintf("/presets/%d", len(list))] = place

@@ -11,11 +11,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Metadata reads the metadata of a destination: as Segment's Public API gives it (GET /catalog/destinations/…: options, a list of
-// actions whose fields are lists), or as its definition is written (authentication.fields, actions and fields by key). The value
-// is a destination.yaml. The error is that of a text which holds no destination.
+// Metadata converts the metadata of a destination to a destination.yaml. The metadata may have the form of Segment's Public API (GET
+// /catalog/destinations/…: options, and a list of actions whose fields are lists) or that of a definition (authentication.fields,
+// actions and fields by key). It returns an error if the text has no destination.
 func Metadata(file string, text []byte) (Result, error) {
-	doc, v, pointer, err := open(file, text, "destinationMetadata")
+	doc, v, pointer, err := openEnvelope(file, text, "destinationMetadata")
 	if err != nil {
 		return Result{}, err
 	}
@@ -30,7 +30,7 @@ func Metadata(file string, text []byte) (Result, error) {
 	return Result{Value: whole, Notes: doc.Locate(r.notes), Count: whole.Get("actions").Len()}, nil
 }
 
-// reader turns metadata into a definition.
+// reader converts metadata to a definition.
 type reader struct {
 	root   string
 	notes  fault.Problems
@@ -67,7 +67,7 @@ func (r *reader) definition(v event.Value, at string) event.Value {
 	}
 	for _, key := range []string{"onDelete", "extendRequest"} {
 		if v.Get(key).Exists() {
-			r.note(at+"/"+key, "does not come along: write it by hand")
+			r.note(at+"/"+key, "is not imported: write it by hand")
 		}
 	}
 	return o.value()
@@ -85,7 +85,7 @@ func (r *reader) audienceConfig(v event.Value, at string) event.Value {
 		r.note(at, "creating and finding an audience is code: write Plugin.CreateAudience and Plugin.GetAudience")
 	case "realtime":
 	default:
-		r.note(at+"/mode", "does not come along: the type of the mode is neither synced nor realtime")
+		r.note(at+"/mode", "is not imported: the type of the mode is neither synced nor realtime")
 		return event.Value{}
 	}
 	var mode, o object
@@ -99,7 +99,7 @@ func (r *reader) audienceConfig(v event.Value, at string) event.Value {
 
 var notSlug = regexp.MustCompile(`[^a-z0-9]+`)
 
-// slug is a slug that Landfall takes. What Segment calls actions-acme is acme, which also goes by its long name.
+// slug returns a slug that Landfall accepts. Segment's actions-acme becomes acme with the alias actions-acme.
 func (r *reader) slug(v event.Value, at string) (slug, alias string) {
 	given := v.Get("slug").Str()
 	if given == "" {
@@ -110,16 +110,16 @@ func (r *reader) slug(v event.Value, at string) (slug, alias string) {
 		return short, slug
 	}
 	if slug != given && v.Get("slug").Exists() {
-		r.note(at+"/slug", "%q is no slug here: it is %q", given, slug)
+		r.note(at+"/slug", "%q is not a valid slug: the slug is %q", given, slug)
 	}
 	if slug == "" {
 		slug = "imported"
-		r.note(at+"/name", "makes no slug: it is %q", slug)
+		r.note(at+"/name", "cannot be made into a slug: the slug is %q", slug)
 	}
 	return slug, ""
 }
 
-// authentication is the scheme and the settings. The Public API says the settings only.
+// authentication converts the scheme and the settings. The Public API has the settings only.
 func (r *reader) authentication(v event.Value, at string) event.Value {
 	var o object
 	given, place := v.Get("authentication"), at+"/authentication"
@@ -128,7 +128,7 @@ func (r *reader) authentication(v event.Value, at string) event.Value {
 	switch {
 	case !given.Exists() && v.Get("options").Len() > 0:
 		scheme = "custom"
-		r.note(at+"/options", "do not say how requests prove who sends them: the scheme is custom, and a handler uses the settings")
+		r.note(at+"/options", "do not say how requests are authenticated: the scheme is custom, and the handlers must use the settings")
 	case scheme == "" || scheme == "none":
 		scheme = "none"
 	case scheme == "basic" && (!settings.Get("username").Exists() || !settings.Get("password").Exists()):
@@ -136,11 +136,11 @@ func (r *reader) authentication(v event.Value, at string) event.Value {
 		r.note(place+"/scheme", "basic needs the settings username and password: the scheme is custom")
 	case scheme == "oauth2" || scheme == "oauth2-client_credentials":
 		scheme = "oauth-managed"
-		r.note(place+"/scheme", "the addresses of OAuth are in code: the host gives tokens (oauth-managed); for logins write oauth2 with authorizeUrl and tokenUrl")
+		r.note(place+"/scheme", "the OAuth URLs are in code: the scheme is oauth-managed, and the host supplies tokens. For logins, write oauth2 with authorizeUrl and tokenUrl")
 	}
 	if r.takesOAuth(v) {
 		scheme = "oauth-managed"
-		r.note(at+"/options", "the addresses of OAuth are in code: the host gives tokens (oauth-managed); for logins write oauth2 with authorizeUrl and tokenUrl")
+		r.note(at+"/options", "the OAuth URLs are in code: the scheme is oauth-managed, and the host supplies tokens. For logins, write oauth2 with authorizeUrl and tokenUrl")
 	}
 	if given.Get("testAuthentication").Exists() {
 		r.note(place+"/testAuthentication", "is code: write Plugin.Test")
@@ -161,7 +161,7 @@ func (r *reader) takesOAuth(v event.Value) bool {
 	return v.Get("options").Get("oauth").Exists()
 }
 
-// settings are the fields of authentication, or the options: a list with names, or an object by key.
+// settings converts the fields of authentication, or the options, which are a list with names or an object by key.
 func (r *reader) settings(v, authentication event.Value, at string) event.Value {
 	var o object
 	for key, field := range authentication.Get("fields").Members() {
@@ -185,7 +185,7 @@ func (r *reader) settings(v, authentication event.Value, at string) event.Value 
 	return o.value()
 }
 
-// option is a setting as the Public API has it.
+// option converts a setting of the Public API.
 func (r *reader) option(key string, v event.Value, place string) event.Value {
 	kind, multiple := v.Get("type").Str(), false
 	encrypted, _ := v.Get("encrypt").Bool()
@@ -201,7 +201,7 @@ func (r *reader) option(key string, v event.Value, place string) event.Value {
 	}
 	if kind == "string" && !multiple && httpx.IsSecretName(key) {
 		kind = "password"
-		r.note(place, "is taken for a secret by its name: the type is password")
+		r.note(place, "has the name of a secret: the type is password")
 	}
 	var o object
 	label := v.Get("label").Str()
@@ -218,18 +218,18 @@ func (r *reader) option(key string, v event.Value, place string) event.Value {
 	if multiple {
 		o.add("multiple", event.NewBool(true))
 	}
-	def, _ := first(v, "default", "defaultValue")
+	def, _ := firstMember(v, "default", "defaultValue")
 	if !(kind != "boolean" && def.Falsy()) && def.Len() != 0 || def.Kind() == event.Number || def.Kind() == event.True || def.IsString() {
 		o.add("default", def)
 	}
 	if choices := v.Get("options"); choices.Len() > 0 {
-		o.add("choices", pairs(choices))
+		o.add("choices", labelledChoices(choices))
 	}
 	return o.value()
 }
 
-// pairs are choices with a label and a value.
-func pairs(choices event.Value) event.Value {
+// labelledChoices returns choices with a label and a value.
+func labelledChoices(choices event.Value) event.Value {
 	var list []event.Value
 	for _, c := range choices.Items() {
 		if c.Kind() != event.Object {
@@ -237,7 +237,7 @@ func pairs(choices event.Value) event.Value {
 			continue
 		}
 		var o object
-		label, _ := first(c, "label", "text", "value")
+		label, _ := firstMember(c, "label", "text", "value")
 		o.text("label", label.Text())
 		o.add("value", c.Get("value"))
 		list = append(list, o.value())

@@ -10,7 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// prune takes away what Landfall refuses of a definition, part by part, and notes it.
+// prune removes the parts of a definition that Landfall refuses, one by one, and reports them.
 func (r *reader) prune(v event.Value) (event.Value, error) {
 	const most = 10_000 // parts
 	for range most {
@@ -20,21 +20,20 @@ func (r *reader) prune(v event.Value) (event.Value, error) {
 			return v, nil
 		}
 		p := problems[0]
-		part := droppable(p.Pointer)
-		smaller, dropped := without(v, event.PointerSteps(part))
+		part := droppablePart(p.Pointer)
+		smaller, dropped := removeAt(v, event.PointerSteps(part))
 		if part == "" || !dropped || smaller.Get("actions").Len() == 0 {
 			return v, fmt.Errorf("nothing that Landfall takes is left: %w", err)
 		}
-		r.note(r.source(part, p.Pointer), "does not come along: %s", p.Message)
-		r.shift(part)
+		r.note(r.sourcePointer(part, p.Pointer), "is not imported: %s", p.Message)
+		r.shiftPresets(part)
 		v = smaller
 	}
 	return v, fmt.Errorf("more than %d parts cannot be taken", most)
 }
 
-// droppable is the part that goes where something in it is wrong: a field without a type is no field, and a mapping that does not
-// compile goes as a whole.
-func droppable(pointer string) string {
+// droppablePart returns the pointer of the part to remove if there is a problem at pointer: a whole field, or a whole mapping.
+func droppablePart(pointer string) string {
 	steps := strings.Split(pointer, "/")
 	for i, step := range steps {
 		inField := i > 2 && (steps[i-2] == "fields" || steps[i-2] == "properties" || steps[1] == "presets" && i == 3 || steps[1] == "audienceFields" && i == 3)
@@ -54,8 +53,8 @@ func droppable(pointer string) string {
 	return pointer
 }
 
-// without is a value without what is at a place.
-func without(v event.Value, steps []string) (event.Value, bool) {
+// removeAt returns a value without the part at a place.
+func removeAt(v event.Value, steps []string) (event.Value, bool) {
 	if len(steps) == 0 {
 		return v, false
 	}
@@ -68,7 +67,7 @@ func without(v event.Value, steps []string) (event.Value, bool) {
 			dropped = true
 			return m, false
 		}
-		m, dropped = without(m, steps[1:])
+		m, dropped = removeAt(m, steps[1:])
 		return m, true
 	}
 	if v.Kind() == event.Array {
@@ -92,8 +91,8 @@ func without(v event.Value, steps []string) (event.Value, bool) {
 	return event.NewObject(members), dropped
 }
 
-// source is the place in the metadata that a part of the definition comes from.
-func (r *reader) source(part, pointer string) string {
+// sourcePointer returns the place in the metadata from which a part of the definition comes.
+func (r *reader) sourcePointer(part, pointer string) string {
 	for p := pointer; p != ""; p = p[:strings.LastIndexByte(p, '/')] {
 		if from, ok := r.origin[p]; ok {
 			return from + pointer[len(p):]
@@ -102,8 +101,8 @@ func (r *reader) source(part, pointer string) string {
 	return r.root + part
 }
 
-// shift keeps the places of presets behind one that goes.
-func (r *reader) shift(part string) {
+// shiftPresets updates the places of the presets after a removed one.
+func (r *reader) shiftPresets(part string) {
 	var gone int
 	if n, _ := fmt.Sscanf(part, "/presets/%d", &gone); n != 1 || strings.Count(part, "/") != 2 {
 		return

@@ -1,8 +1,8 @@
-// Package segment reads what Segment publishes and exports as JSON — the metadata of a destination, the subscriptions of an
-// instance — into the files that Landfall takes, and says what cannot come along, each with its place in the JSON.
+// Package segment imports JSON from Segment: the metadata of a destination, or the subscriptions of an instance. It converts them to
+// Landfall's files, and reports what it cannot convert, with the place in the JSON.
 //
-// It knows both forms and nothing of how destinations run. What it gives has been checked: a part that Landfall refuses is left
-// out and reported, never passed on. Reading is bounded by source.MaxBytes; the functions are safe for concurrent use.
+// The result is valid: parts that Landfall would refuse are left out and reported. The package does not import the runtime. Input is
+// limited to yamldoc.MaxBytes. The functions are safe for concurrent use.
 package segment
 
 import (
@@ -11,14 +11,14 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 )
 
-// Result is what was read.
+// Result is the result of an import.
 type Result struct {
 	Value event.Value    // the file's content
 	Notes fault.Problems // what did not come along, or needs a look, in the order of the JSON
 	Count int            // actions or subscriptions that came along
 }
 
-// YAML is the content as a file that people read, with comment lines before it.
+// YAML returns the value as YAML, with comment lines at the top.
 func (r Result) YAML(comments ...string) []byte {
 	var text []byte
 	for _, c := range comments {
@@ -27,8 +27,8 @@ func (r Result) YAML(comments ...string) []byte {
 	return append(text, yamldoc.Write(r.Value)...)
 }
 
-// open reads JSON and steps into the envelopes of the Public API: {"data": {"…": …}}.
-func open(file string, text []byte, keys ...string) (*yamldoc.Document, event.Value, string, error) {
+// openEnvelope parses JSON and unwraps the envelopes of the Public API: {"data": {"…": …}}.
+func openEnvelope(file string, text []byte, keys ...string) (*yamldoc.Document, event.Value, string, error) {
 	doc, err := yamldoc.Parse(file, text)
 	if err != nil {
 		return nil, event.Value{}, "", err
@@ -55,8 +55,8 @@ func (o *object) text(key, text string) { o.add(key, event.NewString(text)) }
 
 func (o object) value() event.Value { return event.NewObject(o) }
 
-// first is the first of some members that is there, and its key.
-func first(v event.Value, keys ...string) (event.Value, string) {
+// firstMember returns the first of these members that exists, and its key.
+func firstMember(v event.Value, keys ...string) (event.Value, string) {
 	for _, key := range keys {
 		if m := v.Get(key); m.Exists() {
 			return m, key

@@ -171,14 +171,14 @@ func TestQueriesOfSegmentsOwnPresetsAreRewritten(t *testing.T) {
 	require.Equal(t, 1, r.Value.Get("presets").Len())
 	assert.Equal(t, `type = "track" and event = "Product Added"`, r.Value.Get("presets").Index(0).Get("subscribe").Str())
 	notes := r.Notes.Error()
-	assert.Contains(t, notes, `is written type = "track" and event = "Product Added" here`)
-	assert.Contains(t, notes, `is written type="track" here`)
-	assert.Contains(t, notes, `does not come along`)
+	assert.Contains(t, notes, `is rewritten as type = "track" and event = "Product Added"`)
+	assert.Contains(t, notes, `is rewritten as type="track"`)
+	assert.Contains(t, notes, `is not imported`)
 }
 
 func TestQueriesOfSubscriptionsAreRewritten(t *testing.T) {
 	r, err := segment.Subscriptions("x.json", []byte(`[{"name":"P","actionSlug":"send","trigger":"type = track OR event == \"A\"","settings":{}}]`), nil, nil)
 	require.NoError(t, err)
 	assert.Equal(t, `type = "track" or event = "A"`, r.Value.Get("subscriptions").Index(0).Get("subscribe").Str())
-	assert.Contains(t, r.Notes.Error(), `is written type = "track" or event = "A" here`)
+	assert.Contains(t, r.Notes.Error(), `is rewritten as type = "track" or event = "A"`)
 }

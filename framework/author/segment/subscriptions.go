@@ -14,9 +14,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// ActionIDs are the keys of actions by their id, from the metadata of a destination.
+// ActionIDs returns the keys of actions by their id, from the metadata of a destination.
 func ActionIDs(file string, text []byte) (map[string]string, error) {
-	_, v, _, err := open(file, text, "destinationMetadata")
+	_, v, _, err := openEnvelope(file, text, "destinationMetadata")
 	ids := map[string]string{}
 	for _, action := range v.Get("actions").Items() {
 		if id := action.Get("id").Str(); id != "" {
@@ -31,7 +31,7 @@ func ActionIDs(file string, text []byte) (map[string]string, error) {
 // {"subscriptions": […]}, a part of an instance. Of a definition, which may be nil, the actions and their fields are checked; ids
 // may be nil. A subscription that could not run is left out and noted.
 func Subscriptions(file string, text []byte, d *destination.Definition, ids map[string]string) (Result, error) {
-	doc, v, pointer, err := open(file, text, "subscriptions", "subscription")
+	doc, v, pointer, err := openEnvelope(file, text, "subscriptions", "subscription")
 	if err != nil {
 		return Result{}, err
 	}
@@ -74,8 +74,8 @@ func (r *subscriptionReader) subscription(v event.Value, place string) (event.Va
 	}
 	var o object
 	action, ok := r.action(v, place)
-	query, queryKey := first(v, "subscribe", "trigger")
-	mapped, mappingKey := first(v, "mapping", "settings")
+	query, queryKey := firstMember(v, "subscribe", "trigger")
+	mapped, mappingKey := firstMember(v, "mapping", "settings")
 	if mapped.IsString() { // as tools that keep infrastructure in files write it
 		if parsed, err := event.ParseString(mapped.Str()); err == nil {
 			mapped = parsed
@@ -90,7 +90,7 @@ func (r *subscriptionReader) subscription(v event.Value, place string) (event.Va
 		if mapped.Kind() != event.Object {
 			err = errors.New("should be an object")
 		}
-		ok = r.compiles(place+"/"+mappingKey, err)
+		ok = r.noteError(place+"/"+mappingKey, err)
 	}
 	if !ok {
 		return event.Value{}, false
@@ -112,34 +112,34 @@ func (r *subscriptionReader) subscription(v event.Value, place string) (event.Va
 	}
 	for _, key := range []string{"modelId", "reverseETLModelId", "reverseETLSchedule"} {
 		if v.Get(key).Exists() {
-			r.notes.Add(place+"/"+key, "does not come along: rows of a warehouse come as events of a source")
+			r.notes.Add(place+"/"+key, "is not imported: send rows of a warehouse as events of a source")
 		}
 	}
 	return o.value(), true
 }
 
-// query returns a query as Landfall takes it. One that is written in another way is rewritten and noted.
+// query converts a query. If it has to be rewritten, that is reported.
 func (r *subscriptionReader) query(v event.Value, place string) (event.Value, bool) {
 	if !v.IsString() {
-		return v, r.compiles(place, errors.New("should be a text"))
+		return v, r.noteError(place, errors.New("should be a text"))
 	}
 	rewritten, err := fql.Rewrite(v.Str())
 	if err != nil {
-		return v, r.compiles(place, err)
+		return v, r.noteError(place, err)
 	}
 	noteRewritten(&r.notes, place, v.Str(), rewritten)
 	return event.NewString(rewritten), true
 }
 
-// noteRewritten notes a query that came along in other words.
+// noteRewritten reports a rewritten query.
 func noteRewritten(notes *fault.Problems, place, given, rewritten string) {
 	if given != rewritten {
-		notes.Add(place, "is written %s here", rewritten)
+		notes.Add(place, "is rewritten as %s", rewritten)
 	}
 }
 
-// compiles notes an error, for which the subscription is left out.
-func (r *subscriptionReader) compiles(place string, err error) bool {
+// noteError reports an error because of which the subscription is left out.
+func (r *subscriptionReader) noteError(place string, err error) bool {
 	for _, p := range fault.ProblemsOf(err) {
 		r.notes.Add(place+p.Pointer, "the subscription is left out: %s", p.Message)
 	}
@@ -147,7 +147,7 @@ func (r *subscriptionReader) compiles(place string, err error) bool {
 }
 
 func (r *subscriptionReader) action(v event.Value, place string) (string, bool) {
-	given, key := first(v, "partnerAction", "actionSlug", "action", "actionId")
+	given, key := firstMember(v, "partnerAction", "actionSlug", "action", "actionId")
 	name := given.Str()
 	if key == "actionId" {
 		if name = r.ids[given.Str()]; name == "" {
@@ -166,7 +166,7 @@ func (r *subscriptionReader) action(v event.Value, place string) (string, bool) 
 	return name, true
 }
 
-// syncMode lifts the sync mode out of a mapping, where Segment keeps it.
+// syncMode moves the sync mode out of a mapping, where Segment stores it.
 func (r *subscriptionReader) syncMode(mapped, v event.Value, place string) (event.Value, string) {
 	const key = "__segment_internal_sync_mode"
 	mode := v.Get("syncMode").Str()
@@ -177,13 +177,13 @@ func (r *subscriptionReader) syncMode(mapped, v event.Value, place string) (even
 	if slices.Contains([]string{"add", "update", "upsert", "delete", "mirror"}, inside.Str()) {
 		mode = inside.Str()
 	} else {
-		r.notes.Add(place+"/"+key, "does not come along: there is no sync mode %s", inside.JSON())
+		r.notes.Add(place+"/"+key, "is not imported: there is no sync mode %s", inside.JSON())
 	}
-	rest, _ := without(mapped, []string{key})
+	rest, _ := removeAt(mapped, []string{key})
 	return rest, mode
 }
 
-// name is a name that no other subscription has.
+// name returns a name that no other subscription has.
 func (r *subscriptionReader) name(name, action, place string) string {
 	if name == "" {
 		name = action
@@ -193,7 +193,7 @@ func (r *subscriptionReader) name(name, action, place string) string {
 		unique = fmt.Sprintf("%s %d", name, i)
 	}
 	if unique != name {
-		r.notes.Add(place+"/name", "is taken: it is called %q", unique)
+		r.notes.Add(place+"/name", "is already used: the subscription is called %q", unique)
 	}
 	r.names[unique] = true
 	return unique
