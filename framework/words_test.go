@@ -28,7 +28,7 @@ var oddWords = []*regexp.Regexp{
 }
 
 // mostOdd is how many lines in 1,000 may have one of them.
-const mostOdd = 25
+const mostOdd = 2
 
 // TestPlainWords counts the lines of prose that use odd words: comments and texts of Go code, Markdown, templates, definitions. With -v
 // it lists them.
