@@ -62,28 +62,34 @@ func TestDiskFullAndFreeAgain(t *testing.T) {
 				s.post(load.batch(100, 0, 1))
 			}
 			s.waitSettled(2000)
-			sent, done := 2000, make(chan struct{})
+			sent, done, stop := 2000, make(chan struct{}), make(chan struct{})
 			go func() {
 				defer close(done)
-				for end := time.Now().Add(8 * time.Second); time.Now().Before(end) && !t.Failed(); time.Sleep(50 * time.Millisecond) {
+				for !t.Failed() {
 					s.post(load.batch(100, 0, 1))
 					sent += 100
+					select {
+					case <-stop:
+						return
+					case <-time.After(50 * time.Millisecond):
+					}
 				}
 			}()
-			refused, reasons := false, ""
-			for end := time.Now().Add(6 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+			reasons := ""
+			assert.Eventually(t, func() bool {
 				fillDisk(t, disk)
-				if status, text := s.probe("/readyz"); status == http.StatusServiceUnavailable {
-					refused, reasons = true, text
-				}
-			}
-			assert.True(t, refused, "the server is not ready while its disk is full")
-			assert.Contains(t, reasons, "no delivery: the log accepts no writes: ")
+				status, text := s.probe("/readyz")
+				reasons = text
+				return status == http.StatusServiceUnavailable && strings.Contains(text, "no delivery: the log accepts no writes: ")
+			}, 60*time.Second, 100*time.Millisecond, "the server is not ready while its disk is full")
 			assert.Contains(t, reasons, "free space on the disk")
 			if list, ok := s.status(); assert.True(t, ok) {
 				assert.False(t, list[0].Delivering, "status and readiness agree")
 			}
+			time.Sleep(2 * time.Second) // under load
 			require.NoError(t, os.Remove(filepath.Join(disk, "filler")))
+			time.Sleep(time.Second)
+			close(stop)
 			<-done
 			require.Eventually(t, func() bool { status, _ := s.probe("/readyz"); return status == 200 }, 30*time.Second, 100*time.Millisecond)
 			counts := s.waitSettled(int64(sent))

@@ -151,7 +151,7 @@ func TestLetterOfHalvedBatchShowsItsOwnRequest(t *testing.T) {
 	waitForCounts(t, runner, map[string]int64{"events": 22, "delivered": 20, "dead": 2})
 	letters := lettersByUser(t, q)
 	assert.Nil(t, letters["anonymous"].Request)
-	assert.Contains(t, letters["anonymous"].Reason, "there is no identifier")
+	assert.Contains(t, letters["anonymous"].Reason, "no identifier: ")
 	require.NotNil(t, letters["poison"].Request)
 	assert.Contains(t, letters["poison"].Request.Body, `{"user_ids":["poison"],`)
 	assert.NotContains(t, letters["poison"].Request.Body, "s3cret-1")

@@ -76,12 +76,13 @@ func Open(ctx context.Context, c Config) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := q.openStreams(ctx); err != nil {
-		q.Close()
-		return nil, fmt.Errorf("opening the queue: %w", err)
-	}
-	if err = q.monitor.checkLog(ctx); err == nil {
-		err = q.markTrimsRecorded(ctx)
+	err = q.prepareLog(ctx)
+	// On a cluster that is choosing the leader of a stream, no server answers for a moment.
+	for range 25 {
+		if !errors.Is(err, nats.ErrNoResponders) || sleepContext(ctx, 200*time.Millisecond) != nil {
+			break
+		}
+		err = q.prepareLog(ctx)
 	}
 	if err != nil {
 		q.Close()
@@ -89,6 +90,17 @@ func Open(ctx context.Context, c Config) (*Queue, error) {
 	}
 	q.events, q.parked, q.dead = newPublisher(q, eventsStream), newPublisher(q, parkStream), newPublisher(q, deadStream)
 	return q, nil
+}
+
+// prepareLog creates the streams that do not exist and checks the log.
+func (q *Queue) prepareLog(ctx context.Context) error {
+	if err := q.openStreams(ctx); err != nil {
+		return err
+	}
+	if err := q.monitor.checkLog(ctx); err != nil {
+		return err
+	}
+	return q.markTrimsRecorded(ctx)
 }
 
 // openConnection connects to NATS. It neither creates nor updates streams.

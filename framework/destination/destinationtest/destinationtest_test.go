@@ -142,14 +142,6 @@ func breakages(t *testing.T) []breakage {
 		{name: "another request", check: "cases pass", perform: func(ctx context.Context, c call) (*destination.Response, error) {
 			return c.Client.Do(ctx, destination.Request{Method: http.MethodPut, URL: "https://eu.api.acme.test/contacts"})
 		}},
-		{name: "a secret in an error of settings", check: "bad settings are refused by name and place", plugin: func(p *destination.Plugin) {
-			p.CheckSettings = func(v event.Value, _ destination.Environment) error {
-				if strings.Contains(v.Get("note").Str(), "%") {
-					return errors.New("what is " + v.JSON() + "?")
-				}
-				return nil
-			}
-		}, text: replace("region: {label", "note: {label: Note, description: Words., type: string}\n    region: {label")},
 		{name: "a secret in an error", check: "secrets do not show", perform: func(ctx context.Context, c call) (*destination.Response, error) {
 			_, err := send(ctx, c)
 			if err != nil {
@@ -267,8 +259,8 @@ func TestEachBreakageIsFound(t *testing.T) {
 	}
 	elsewhere := []string{
 		"the source does no plumbing",
-		// These hold the framework: a plugin cannot get round its schema.
-		"bad payloads are refused by name and place", "unknown keys do not reach the handler",
+		// These test the framework: a plugin cannot bypass its schema, and its errors about settings are redacted.
+		"bad payloads are refused by name and place", "unknown keys do not reach the handler", "bad settings are refused by name and place",
 	}
 	for _, name := range destinationtest.Names() {
 		if !found[name] && !slices.Contains(elsewhere, name) {
