@@ -267,15 +267,12 @@ type RepairOptions struct {
 // been delivered already are delivered again. It returns the checkpoints that were, or would be, set. If another process writes a
 // checkpoint at the same time, the repair is repeated.
 func (q *Queue) RepairCheckpoints(ctx context.Context, r RepairOptions) ([]BadCheckpoint, error) {
-	done, err := q.repairCheckpoints(ctx, r)
-	for range repairTries {
-		if !isConflict(err) || sleepContext(ctx, 100*time.Millisecond) != nil {
-			break
-		}
-		var more []BadCheckpoint
-		more, err = q.repairCheckpoints(ctx, r)
-		done = append(done, more...)
-	}
+	var done []BadCheckpoint
+	err := retryWhile(ctx, isConflict, 20, 100*time.Millisecond, func() error {
+		repaired, err := q.repairCheckpoints(ctx, r)
+		done = append(done, repaired...)
+		return err
+	})
 	if err != nil || r.DryRun {
 		return done, err
 	}
@@ -289,9 +286,6 @@ func (q *Queue) RepairCheckpoints(ctx context.Context, r RepairOptions) ([]BadCh
 		}
 	})
 }
-
-// repairTries is how often a repair is repeated after a conflict.
-const repairTries = 20
 
 // repairCheckpoints makes one attempt to set the bad checkpoints, and stops at the first error. It returns those that were, or
 // would be, set.

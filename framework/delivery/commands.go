@@ -55,33 +55,41 @@ func (p *partition) applyCommand(m jetstream.Msg, seq uint64) error {
 	if err := json.Unmarshal(m.Data(), &cmd); err != nil {
 		return fmt.Errorf("reading a command: %w", err)
 	}
-	w := p.worker
-	w.mu.Lock()
-	p.applyingCommand = true
-	w.mu.Unlock()
-	defer func() {
-		w.mu.Lock()
-		p.applyingCommand = false
-		w.mu.Unlock()
-	}()
+	p.setApplyingCommand(true)
+	defer p.setApplyingCommand(false)
 	op := m.Headers().Get(opHeader)
-	read := p.collectLetters
-	if op == opResume {
-		read = func(_ string, cmd command) ([]*DeadLetter, error) { return p.resumePortions(cmd) }
-	}
-	letters, err := read(op, cmd)
+	letters, err := p.lettersOf(op, cmd, seq)
 	if err != nil {
 		return err
 	}
-	if op == opDrop {
-		if letters, err = p.dropLetters(letters, seq); err != nil {
-			return err
-		}
+	return p.startLetters(letters, seq, op == opResume)
+}
+
+func (p *partition) setApplyingCommand(applying bool) {
+	p.worker.mu.Lock()
+	defer p.worker.mu.Unlock()
+	p.applyingCommand = applying
+}
+
+// lettersOf reads the letters of a command that are to be delivered.
+func (p *partition) lettersOf(op string, cmd command, seq uint64) ([]*DeadLetter, error) {
+	if op == opResume {
+		return p.resumePortions(cmd)
 	}
+	letters, err := p.collectLetters(op, cmd)
+	if err != nil || op != opDrop {
+		return letters, err
+	}
+	return p.dropLetters(letters, seq)
+}
+
+// startLetters starts the tasks of the letters of a command, as the events of one page.
+func (p *partition) startLetters(letters []*DeadLetter, seq uint64, resumed bool) error {
 	pg := &page{seq: seq, acceptedMillis: time.Now().UnixMilli(), verdictsLeft: make([]uint16, len(letters)), eventsLeft: len(letters), fullyRead: true, holdsLetters: true}
 	for i := range pg.verdictsLeft {
 		pg.verdictsLeft[i] = 1
 	}
+	w := p.worker
 	w.mu.Lock()
 	for _, l := range letters {
 		p.lettersInFlight[l.storedSubject] = true
@@ -95,7 +103,7 @@ func (p *partition) applyCommand(m jetstream.Msg, seq uint64) error {
 		}
 		t := p.newLetterTask(l, pg, i, p.mapping.beginMapping(p.logID, l.Seq, l.Index, true))
 		p.mapping.endMapping()
-		t.resumed = op == opResume
+		t.resumed = resumed
 		w.mu.Lock()
 		w.startTask(t)
 		w.mu.Unlock()

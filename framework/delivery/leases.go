@@ -204,3 +204,18 @@ func sleepContext(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 }
+
+// retryWhile calls f, and again after each interval as long as its error is retryable, at most retries times. It returns f's last error.
+func retryWhile(ctx context.Context, retryable func(error) bool, retries int, interval time.Duration, f func() error) error {
+	err := f()
+	for ; retries > 0 && retryable(err); retries-- {
+		if sleepContext(ctx, interval) != nil {
+			break
+		}
+		err = f()
+	}
+	return err
+}
+
+// isWithoutResponder reports whether no server received a request, as when a cluster is choosing the leader of a stream.
+func isWithoutResponder(err error) bool { return errors.Is(err, nats.ErrNoResponders) }

@@ -76,14 +76,7 @@ func Open(ctx context.Context, c Config) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = q.prepareLog(ctx)
-	// On a cluster that is choosing the leader of a stream, no server answers for a moment.
-	for range 25 {
-		if !errors.Is(err, nats.ErrNoResponders) || sleepContext(ctx, 200*time.Millisecond) != nil {
-			break
-		}
-		err = q.prepareLog(ctx)
-	}
+	err = retryWhile(ctx, isWithoutResponder, 25, 200*time.Millisecond, func() error { return q.prepareLog(ctx) })
 	if err != nil {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)

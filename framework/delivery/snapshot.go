@@ -193,13 +193,11 @@ func (q *Queue) restoreStream(ctx context.Context, s StreamSnapshot, r io.Reader
 func (q *Queue) sendChunk(ctx context.Context, subject string, chunk []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*snapshotIdle)
 	defer cancel()
-	m, err := q.conn.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: chunk})
-	for range 50 {
-		if !errors.Is(err, nats.ErrNoResponders) || sleepContext(ctx, 100*time.Millisecond) != nil {
-			break
-		}
+	var m *nats.Msg
+	err := retryWhile(ctx, isWithoutResponder, 50, 100*time.Millisecond, func() (err error) {
 		m, err = q.conn.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: chunk})
-	}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
