@@ -175,15 +175,10 @@ func (c *instancesCommand) readRemoved(ctx context.Context, id string) (instance
 	if err != nil {
 		return instanceData{}, err
 	}
-	var known []string
 	for _, k := range list {
 		if k.Instance == id {
 			return k, nil
 		}
-		known = append(known, k.Instance)
-	}
-	if slices.Contains(known, id) {
-		return instanceData{}, nil
 	}
 	return instanceData{Backlog: delivery.Backlog{Instance: id}}, nil
 }

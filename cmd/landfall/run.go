@@ -105,19 +105,24 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	}
 	runner := stream.New(work)
 	if err := runner.Run(ctx, textfile.NewReader(reading, "")); err != nil {
-		var truncated *textfile.TruncatedError
-		var other *textfile.FormatError
-		switch {
-		case errors.Is(err, context.Canceled):
-			err = errors.New("interrupted: events after the last one reported were not sent")
-		case errors.As(err, &truncated):
-			err = fmt.Errorf("%s: %w; events after the last one reported were not sent", file, err)
-		case errors.As(err, &other):
-			err = fmt.Errorf("%s: %w", file, other)
-		}
-		return err
+		return describeReadError(file, err)
 	}
 	return c.reportResult(ctx, instances)
+}
+
+// describeReadError returns an error of reading events with the name of the file and what was not sent.
+func describeReadError(file string, err error) error {
+	var truncated *textfile.TruncatedError
+	var other *textfile.FormatError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errors.New("interrupted: events after the last one reported were not sent")
+	case errors.As(err, &truncated):
+		return fmt.Errorf("%s: %w; events after the last one reported were not sent", file, err)
+	case errors.As(err, &other):
+		return fmt.Errorf("%s: %w", file, other)
+	}
+	return err
 }
 
 // shareRemote reports whether some instances have the same remote.

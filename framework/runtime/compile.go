@@ -65,21 +65,20 @@ func newPlan(plugin destination.Plugin, definition *destination.Definition, inst
 	p.subscriptions = c.subscriptions()
 	p.deletion = c.deletion()
 	p.audienceCreator = c.compileAudienceCreator(p)
+	redactor := c.redactor(p.settings)
 	if len(c.problems) > 0 {
-		return nil, c.redacted(c.problems, p.settings)
+		return nil, redactProblems(redactor, c.problems)
 	}
 	p.chooser = newChooser(p.subscriptions)
-	redactor := c.redactor(p.settings)
 	p.redact = redactor.Redact
 	p.deps = c.deps(p.settings, p.tokens, redactor)
-	p.warnings = c.redacted(c.warnings, p.settings)
+	p.warnings = redactProblems(redactor, c.warnings)
 	p.features = c.features()
 	return p, nil
 }
 
-// redacted returns problems without the secrets that a mapping may repeat.
-func (c *compiler) redacted(problems fault.Problems, settings event.Value) fault.Problems {
-	redactor := c.redactor(settings)
+// redactProblems removes secrets that a mapping may repeat from the messages of problems.
+func redactProblems(redactor *httpx.Redactor, problems fault.Problems) fault.Problems {
 	for i := range problems {
 		problems[i].Message = redactor.Redact(problems[i].Message)
 	}
