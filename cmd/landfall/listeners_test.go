@@ -220,7 +220,7 @@ func TestAUnixSocketForTheAdmin(t *testing.T) {
 		assert.True(t, ok, out)
 	}
 	_, text := s.get(s.url + "/metrics")
-	assert.NotContains(t, text, path, "where the socket is concerns nobody on the port of the events")
+	assert.NotContains(t, text, path, "the port of the events does not tell where the socket is")
 	s.kill(syscall.SIGKILL)
 	require.FileExists(t, path)
 	s.start() // in place of the socket that was left behind

@@ -206,7 +206,7 @@ func TestAChangeInDoubtIsSentAgain(t *testing.T) {
 	r := newRemote(t)
 	r.run("u1+10")
 	r.fault(`{"path":"/partners/segment/cohorts/users","drop":true,"after":true}`)
-	assert.Equal(t, []string{"retry"}, r.run("u1-20"), "Braze has removed u1, and nobody knows")
+	assert.Equal(t, []string{"retry"}, r.run("u1-20"), "Braze has removed u1, but its answer is lost")
 	assert.Equal(t, []string{"delivered"}, r.run("u1+30"), "not taken for unchanged")
 	assert.Equal(t, []string{"u1"}, r.members())
 }

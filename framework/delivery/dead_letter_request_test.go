@@ -89,11 +89,11 @@ func TestLetterShowsItsOwnRequest(t *testing.T) {
 	defer stopRunner(t, runner)
 	same := `,"group":"g"`
 	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{
-		newEvent("poison", 1, same), newEvent("nobody", -1, same), newEvent("down", 1, same), newEvent("fine", 1, same),
+		newEvent("poison", 1, same), newEvent("anonymous", -1, same), newEvent("down", 1, same), newEvent("fine", 1, same),
 	}))
 	waitForCounts(t, runner, map[string]int64{"events": 4, "delivered": 1, "dead": 2, "parked": 1})
 	letters := lettersByUser(t, q)
-	assert.Nil(t, letters["nobody"].Request)
+	assert.Nil(t, letters["anonymous"].Request)
 	for user, status := range map[string]int{"poison": 422, "down": 503} {
 		require.NotNil(t, letters[user].Request, user)
 		assert.Equal(t, "https://remote.example/"+user, letters[user].Request.URL)

@@ -54,9 +54,9 @@ func TestLatestEventsAndVerdictsOfAUser(t *testing.T) {
 	everybody, _, err := q.Latest(t.Context(), "", 7)
 	require.NoError(t, err)
 	assert.Len(t, everybody, 7)
-	nobody, _, err := q.Latest(t.Context(), "an", 7)
+	none, _, err := q.Latest(t.Context(), "an", 7)
 	require.NoError(t, err)
-	assert.Empty(t, nobody)
+	assert.Empty(t, none)
 	for _, at := range [][2]int{{0, 0}, {1, -1}, {1, 99}, {1 << 30, 0}} {
 		_, err := q.Event(t.Context(), uint64(at[0]), at[1])
 		assert.ErrorIs(t, err, delivery.ErrEventNotFound, at)

@@ -221,7 +221,7 @@ func TestFullQueueRejectsEvents(t *testing.T) {
 	defer stopRunner(t, runner)
 	require.Eventually(t, func() bool {
 		return q.Append(t.Context(), []delivery.NewEvent{newEvent("u", taken)}) == nil
-	}, 20*time.Second, 20*time.Millisecond, "what nobody needs makes room")
+	}, 20*time.Second, 20*time.Millisecond, "events that no instance needs are deleted")
 	waitForCounts(t, runner, map[string]int64{"events": 1, "delivered": 1})
 }
 

@@ -169,7 +169,7 @@ func TestACohortHoldsWhoExists(t *testing.T) {
 	cohort := func() string { return b.state("cohorts") }
 	b.rest("POST", "/users/track", `{"attributes":[]}`) // refused: the credentials may be tested so
 	change(`{"user_ids":["early"]}`)
-	assert.JSONEq(t, `{"c":{"name":"","members":{"user_ids":["early"],"device_ids":[],"aliases":[]}}}`, cohort(), "as long as nobody uses the REST API, everybody exists")
+	assert.JSONEq(t, `{"c":{"name":"","members":{"user_ids":["early"],"device_ids":[],"aliases":[]}}}`, cohort(), "until the REST API is used, every user exists")
 	b.rest("POST", "/users/track", `{"attributes":[{"external_id":"u1"},{"user_alias":{"alias_name":"n","alias_label":"l"},"_update_existing_only":false}]}`)
 	change(`{"user_ids":["u1","u2"],"device_ids":["d1"],"aliases":[{"alias_name":"n","alias_label":"l"},{"alias_name":"none","alias_label":"l"}]}`)
 	assert.JSONEq(t, `{"c":{"name":"","members":{"user_ids":["u1"],"device_ids":["d1"],"aliases":[{"alias_name":"n","alias_label":"l"}]},

@@ -73,7 +73,7 @@ func TestWithoutKeyOnlyLocalRequests(t *testing.T) {
 
 	public := NewGuard(Config{})
 	_, err = public.Authenticate(request("127.0.0.1:9", ""))
-	assert.ErrorIs(t, err, ErrUnauthorized, "a listener that others reach opens for nobody without a key")
+	assert.ErrorIs(t, err, ErrUnauthorized, "a listener that others reach needs a key")
 }
 
 func TestWrongKeysAreLimitedPerAddress(t *testing.T) {

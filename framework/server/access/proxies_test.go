@@ -49,7 +49,7 @@ func TestClient(t *testing.T) {
 		"no proxy":                               {"192.0.2.1:5", nil, "192.0.2.1"},
 		"an untrusted peer cannot name a client": {"192.0.2.1:5", []string{"198.51.100.9"}, "192.0.2.1"},
 		"a trusted proxy names its client":       {"10.0.0.7:5", []string{"198.51.100.9"}, "198.51.100.9"},
-		"a proxy that names nobody":              {"10.0.0.7:5", nil, "10.0.0.7"},
+		"a proxy that names no client":           {"10.0.0.7:5", nil, "10.0.0.7"},
 		"an empty header":                        {"10.0.0.7:5", []string{""}, "10.0.0.7"},
 		"what the client wrote itself":           {"10.0.0.7:5", []string{"127.0.0.1, 203.0.113.66, 198.51.100.9"}, "198.51.100.9"},
 		"a chain of trusted proxies":             {"127.0.0.1:5", []string{"203.0.113.66, 198.51.100.9, 10.0.0.1, 10.0.0.2"}, "198.51.100.9"},
