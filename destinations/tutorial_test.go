@@ -44,7 +44,7 @@ func TestTutorial(t *testing.T) {
 	require.Contains(t, string(handler), "http.MethodDelete")
 	// The tests of the module that list destinations, or have one called acme of their own, pass with acme present.
 	runStep(t, root, "go test -short ./destinations -run TestDestinations/acme|TestConfigs", "ok …")
-	runStep(t, root, "go test -short ./cmd/landfall -run TestScripts/(definitions|import|validate|new)$", "ok …")
+	runStep(t, root, "go test -short ./framework/cli -run TestScripts/(definitions|import|validate|new)$", "ok …")
 }
 
 // copyModule copies the files of the module except those that begin with a dot, and acme if the tutorial was done in it.

@@ -25,6 +25,7 @@ var floors = [][]string{
 		"framework/destination/destinationtest", "framework/state/statetest", "framework/destination/oauth/oauthtest",
 		"framework/destination/sandbox/sandboxtest",
 	},
+	{"framework/cli"},
 	{"destinations/internal/…"},
 	{"destinations/…"},
 	{"destinations"},

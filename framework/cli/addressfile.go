@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+)
+
+// addressFile is the file of a data directory in which a running server leaves its address and the token for local commands.
+const addressFile = "serve.json"
+
+// address is the content of the address file.
+type address struct {
+	URL     string `json:"url"` // the admin API: http://HOST:PORT or unix:PATH
+	Ingest  string `json:"ingest,omitempty"`
+	Token   string `json:"token,omitempty"`   // authenticates local commands to the admin API; new at each start
+	Sandbox string `json:"sandbox,omitempty"` // the sandbox it delivers to; "" for real remotes
+}
+
+// newToken returns a random token that cannot be guessed.
+func newToken() string { return rand.Text() + rand.Text() }
+
+// writeAddressFile writes the address file of this server. The caller calls forget to remove it.
+func (v *server) writeAddressFile(cfg *config.Config, l *listeners) (forget func(), err error) {
+	dir := dataDir(cfg, v.data)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	v.admin.token = newToken()
+	at := address{URL: l.adminURL(), Ingest: addressURL(l.ingest.Addr()), Token: v.admin.token, Sandbox: v.target.sandboxName()}
+	text, err := json.Marshal(at)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, addressFile)
+	forget = func() {
+		if now, err := readAddress(dir); err == nil && now == at {
+			_ = os.Remove(file)
+		}
+	}
+	return forget, replaceFile(file, text)
+}
+
+// readAddress reads the address file of a data directory.
+func readAddress(dir string) (at address, err error) {
+	file := filepath.Join(dir, addressFile)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return at, err
+	}
+	if err := json.Unmarshal(text, &at); err != nil {
+		return at, fmt.Errorf("%s is damaged: delete it, and start the server again", file)
+	}
+	return at, nil
+}
+
+// replaceFile writes a file that only this user can read, and replaces an existing one atomically. A symbolic link is replaced itself, not
+// its target.
+func replaceFile(file string, text []byte) error {
+	made, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = made.Write(text)
+	if err = errors.Join(err, made.Close()); err == nil {
+		err = os.Rename(made.Name(), file)
+	}
+	if err != nil {
+		_ = os.Remove(made.Name())
+	}
+	return err
+}

@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+	"github.com/landfall-dev/landfall/framework/files/textfile"
+)
+
+const (
+	defaultData = "landfall-data"
+	dataUsage   = "the data `DIR` for local files, such as the ledger; by default the config's, otherwise " + defaultData + " beside the config; if the config has state.url, the ledger is there"
+)
+
+// audienceCommand is shared by the commands that work on the members of an audience: an instance of a config and its ledger.
+type audienceCommand struct {
+	instanceFlags
+	columns   map[string]string
+	encoding  string
+	file      string // the name of the file of users in messages
+	refusals  refusals
+	removeAll bool // remove members even if rows of the file cannot be read
+	audiences *destination.Audiences
+	shown     time.Time
+	failures  int
+}
+
+func (k *audienceCommand) addFileFlags(cmd *cobra.Command) {
+	cmd.Flags().StringToStringVar(&k.columns, "column", nil, "`IDENTIFIER=COLUMN`: the column of the file that contains an identifier")
+	cmd.Flags().StringVar(&k.encoding, "encoding", "", "the `ENCODING` of the file: "+strings.Join(textfile.Encodings(), ", ")+"; by default utf-8, or utf-16 if the file has a byte order mark")
+}
+
+func (k *audienceCommand) addAllowFlag(cmd *cobra.Command) {
+	k.refusals.addFlag(cmd, "rows of the file or changes")
+}
+
+// open loads the config, opens its state and chooses the instance.
+func (k *audienceCommand) open(ctx context.Context) error {
+	keeps := func(in instance) bool { return in.plugin.Audiences != nil }
+	if err := k.instanceFlags.open(ctx, keeps, "a destination with audiences"); err != nil {
+		return err
+	}
+	k.audiences = k.chosen.plugin.Audiences
+	return nil
+}
+
+// newSyncer returns a Syncer for the instance. On a terminal it shows the progress.
+func (k *audienceCommand) newSyncer() *audiencesync.Syncer {
+	terminal := isTerminal(k.err)
+	return &audiencesync.Syncer{
+		Plan: k.chosen.plan, Audiences: k.audiences, Ledger: k.chosen.ledger, DryRun: k.target.dryRun,
+		RemoveAll: k.removeAll, OnFailure: k.reportFailure,
+		OnProgress: func(done int) {
+			if terminal && time.Since(k.shown) > 200*time.Millisecond {
+				k.shown = time.Now()
+				fmt.Fprintf(k.err, "\r%d changes sent …\033[K", done)
+			}
+		},
+	}
+}
+
+// reportFailure prints one of the first changes that were not delivered. The report counts all of them.
+func (k *audienceCommand) reportFailure(f audiencesync.Failure) {
+	const most = 20
+	k.failures++
+	switch {
+	case k.json:
+		k.printJSON(map[string]any{"failure": f})
+	case k.failures <= most && f.Line > 0:
+		fmt.Fprintf(k.out, "%s  %s:%d: %s\n", f.Outcome, k.file, f.Line, f.Reason)
+	case k.failures <= most:
+		fmt.Fprintf(k.out, "%s  %s: %s\n", f.Outcome, f.Identity, f.Reason)
+	case k.failures == most+1:
+		fmt.Fprintln(k.out, "…")
+	}
+}
+
+// openRows opens a file of users. The caller calls the returned function to close it.
+func (k *audienceCommand) openRows(file string) (*audiencesync.Rows, func(), error) {
+	if err := textfile.CheckEncoding(k.encoding); err != nil {
+		return nil, nil, usageErrorf("--encoding: %v", err)
+	}
+	input, err := openInput(file, k.streams.in)
+	if err != nil {
+		return nil, nil, err
+	}
+	if k.file = file; file == "-" {
+		k.file = "standard input"
+	}
+	for id := range k.columns {
+		if !slices.Contains(k.audiences.Identifiers, id) {
+			_ = input.Close()
+			return nil, nil, usageErrorf("--column: the destination has no identifier %q%s", id, fault.DidYouMean(id, k.audiences.Identifiers))
+		}
+	}
+	rows, err := audiencesync.OpenRows(input, audiencesync.Options{Identifiers: k.audiences.Identifiers, Columns: k.columns, Encoding: k.encoding})
+	if err != nil {
+		_ = input.Close()
+		return nil, nil, fmt.Errorf("%s: %w", k.file, err)
+	}
+	return rows, func() { _ = input.Close() }, nil
+}
+
+// printReport prints the result of a command on an audience. The exit code is 1 if a change failed, or was refused without --allow-refused.
+func (k *audienceCommand) printReport(r audiencesync.Report, err error) error {
+	if isTerminal(k.err) {
+		fmt.Fprint(k.err, "\r\033[K")
+	}
+	if k.json {
+		k.printJSON(map[string]any{"report": r})
+	} else {
+		k.printReportText(r)
+	}
+	k.printWarnings(r.Warnings)
+	var none *audiencesync.NoUsersError
+	if errors.As(err, &none) {
+		return fmt.Errorf("%s: %w", k.file, err)
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errors.New("interrupted: run the command again to continue")
+	case err != nil:
+		return err
+	}
+	return k.refusals.exitError(r.Failed, r.Refused+r.Unusable, k.newHint(k.json))
+}
+
+// printWarnings prints warnings about the file of users.
+func (k *audienceCommand) printWarnings(warnings []string) {
+	for _, w := range warnings {
+		k.warn(k.file + ": " + w)
+	}
+}
+
+func (k *audienceCommand) printReportText(r audiencesync.Report) {
+	fmt.Fprintf(k.out, "%s (%s) in %s · %s\n", r.Name, r.Audience, k.chosen.plan.ID(), k.target.description())
+	for _, row := range []struct {
+		name  string
+		n     int
+		never bool // not shown if it is 0
+	}{
+		{"rows", r.Rows, true}, {"duplicates", r.Duplicates, true}, {"unusable", r.Unusable, true}, {"members before", r.Members, false},
+		{"enter", r.Enters, false}, {"exit", r.Exits, false}, {"not removed", r.Held, true}, {"unchanged", r.Unchanged, true},
+		{"delivered", r.Delivered, false}, {"skipped", r.Skipped, true}, {"refused", r.Refused, true}, {"failed for now", r.Failed, true},
+	} {
+		if row.n > 0 || !row.never {
+			fmt.Fprintf(k.out, "%-15s %9d\n", row.name, row.n)
+		}
+	}
+}
+
+// findAudience returns an audience of the ledger by its id or name.
+func (k *audienceCommand) findAudience(ctx context.Context, idOrName string) (destination.Audience, error) {
+	size, err := k.newSyncer().Find(ctx, idOrName)
+	return size.Audience, err
+}

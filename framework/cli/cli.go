@@ -1,0 +1,161 @@
+// Package cli is the command line of Landfall: a program that calls [Main] with its destinations has all commands of landfall.
+//
+// Each command has its own file, which defines the flags and prints the results; the packages below do the work. The package
+// keeps no state besides that of the running command.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime/ballast"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // something failed
+	exitMisuse = 2 // the command was called with wrong arguments
+)
+
+// Main runs the command line of this process with the given destinations, and returns the exit code: 0 for success, 1 if something
+// failed, 2 for wrong arguments. It ends on SIGINT and SIGTERM. It must be called once, as the last thing that main does:
+//
+//	func main() { os.Exit(cli.Main(destinations.All()...)) }
+func Main(plugins ...destination.Plugin) int {
+	ballast.Reserve(ballast.DefaultSize)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return executeCommand(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, plugins: plugins})
+}
+
+// streams holds a command's input and outputs, and the destinations it knows.
+type streams struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+
+	definitions *string              // the directory of --definitions; "" for none
+	plugins     []destination.Plugin // of the program
+}
+
+// warn prints a warning.
+func (s streams) warn(text string) { fmt.Fprintf(s.err, "warning: %s\n", text) }
+
+// newHint returns a function that prints a remark, or nil if the output is JSON.
+func (s streams) newHint(asJSON bool) func(string) {
+	if asJSON {
+		return nil
+	}
+	return func(text string) { fmt.Fprintf(s.err, "landfall: %s\n", text) }
+}
+
+// reportedError is the error of a command that has already printed what failed. The exit code is 1.
+type reportedError struct{}
+
+func (reportedError) Error() string { return "failed" }
+
+// usageError is an error in the arguments of a command. The exit code is 2.
+type usageError struct{ error }
+
+func usageErrorf(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func executeCommand(ctx context.Context, args []string, s streams) int {
+	root := newRoot(s)
+	root.SetArgs(args)
+	command, err := root.ExecuteContextC(ctx)
+	var quiet reportedError
+	var wrong usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &quiet):
+		return exitFailed
+	case errors.As(err, &wrong):
+		fmt.Fprintf(s.err, "landfall: %v\nSee: %s --help\n", err, command.CommandPath())
+		return exitMisuse
+	}
+	fmt.Fprintf(s.err, "landfall: %v\n", err)
+	return exitFailed
+}
+
+func newRoot(s streams) *cobra.Command {
+	s.definitions = new(string)
+	root := &cobra.Command{
+		Use:   "landfall",
+		Short: "Segment-Actions-style destinations on your own machines",
+		Long: "Landfall processes events with subscriptions and mappings, delivers them to the APIs of destinations, and reports the\n" +
+			"result of each event. The first destination is Braze Cohorts, which keeps audiences in sync.",
+		SilenceErrors: true, SilenceUsage: true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		RunE:              chooseCommand,
+		Args:              cobra.ArbitraryArgs,
+	}
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.PersistentFlags().StringVar(s.definitions, "definitions", "", "a `DIR` with destinations without code, each in <slug>/destination.yaml")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(
+		newServe(s), newConsole(s), newDead(s), newReplay(s), newStatus(s), newResume(s), newBackup(s), newRestore(s), newCheckpoints(s), newDoctor(s),
+		newRun(s), newTest(s), newValidate(s), newExplain(s), newMap(s), newMatch(s),
+		newList(s), newDescribe(s), newMembers(s), newState(s), newInstances(s), newSync(s), newAuth(s), newAudience(s), newChoices(s), newHooks(s), newSandbox(s), newGenerate(s),
+		newNew(s), newImport(s),
+	)
+	return root
+}
+
+// chooseCommand runs a command that only has subcommands: it shows its help, or refuses an unknown subcommand.
+func chooseCommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageErrorf("there is no command %q%s", args[0], fault.DidYouMean(args[0], commandNames(cmd)))
+	}
+	return cmd.Help()
+}
+
+func commandNames(cmd *cobra.Command) []string {
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	return names
+}
+
+// exactArgs refuses any other number of arguments. what describes the arguments in the error.
+func exactArgs(n int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usageErrorf("give %s; %d given", what, len(args))
+		}
+		return nil
+	}
+}
+
+// maxOneArg refuses more than one argument. what describes the argument in the error.
+func maxOneArg(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usageErrorf("give %s; %d given", what, len(args))
+		}
+		return nil
+	}
+}
+
+// minOneArg refuses a call without arguments. what describes the arguments in the error.
+func minOneArg(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usageErrorf("give %s", what)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/author/sample"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(cleanupMain{m}, map[string]func(){
+		"landfall":        func() { os.Exit(Main(destinations.All()...)) },
+		"landfall-sample": func() { os.Exit(Main(append(destinations.All(), sample.Plugin())...)) }, // with a destination that uses everything
+	})
+}
+
+// TestScripts runs the command line as people do; $REPO is the repository. The scripts run the program as it is built for users: with
+// the race detector, which the tests of the packages have, each of their hundreds of commands would take a second to start.
+func TestScripts(t *testing.T) {
+	repo, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	program, err := binary()
+	require.NoError(t, err)
+	testscript.Run(t, testscript.Params{
+		Dir:  "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": untilMatch, "post": postFile, "gzip": gzipFile, "bytes": writeBytes},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("REPO", repo)
+			env.Setenv("PATH", filepath.Dir(program)+string(os.PathListSeparator)+env.Getenv("PATH"))
+			return nil
+		},
+	})
+}
+
+// untilMatch runs a command until its output matches: until PATTERN COMMAND…
+func untilMatch(ts *testscript.TestScript, neg bool, args []string) {
+	pattern, command := regexp.MustCompile("(?m)"+args[0]), args[1:]
+	for range 200 {
+		if err := ts.Exec(command[0], command[1:]...); err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	ts.Fatalf("%v does not print %s but %s", command, args[0], ts.ReadFile("stdout")+ts.ReadFile("stderr"))
+}
+
+// postFile sends a file to the server of a data directory: post DIR PATH FILE.
+func postFile(ts *testscript.TestScript, neg bool, args []string) {
+	var at address
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(args[0], addressFile))), &at))
+	r, err := http.NewRequest(http.MethodPost, at.Ingest+args[1], bytes.NewBufferString(ts.ReadFile(args[2])))
+	ts.Check(err)
+	r.SetBasicAuth("wk", "")
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	_ = answer.Body.Close()
+	if (answer.StatusCode == http.StatusOK) == neg {
+		ts.Fatalf("the server answers %s", answer.Status)
+	}
+}

@@ -1,0 +1,223 @@
+package cli
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/destinations"
+)
+
+// TestConsole uses the console like a new user: a destination is set up, a user enters a cohort and leaves
+// it, credentials break and are mended, and a dead letter is replayed.
+func TestConsole(t *testing.T) {
+	b := newBrowser(t)
+	script := axe(t)
+	sandbox := strictBraze(t)
+	for name, value := range map[string]string{
+		"WRITE_KEY": "wk", "BRAZE_COHORTS_CLIENT_SECRET": "good-secret", "PARTNER_KEY": "good-partner", "BROKEN_SECRET": "broken-secret",
+	} {
+		t.Setenv(name, value)
+	}
+	s := newServed(t, "", "--sandbox-url", sandbox)
+	file := filepath.Join(s.dir, "landfall.yaml")
+	require.NoError(t, os.Remove(file))
+
+	b.url = authorsConsole(t, file, sandbox)
+	b.checkPage("/console/setup", "setup-empty", script)
+	setUpBraze(t, b, file)
+	b.checkPage("/console/catalogue", "catalogue", script)
+	b.checkPage("/console/catalogue/braze-cohorts", "destination", script)
+	b.checkPage("/console/deliveries", "deliveries-none", script)
+
+	s.start()
+	b.url = s.admin.URL
+	b.checkPage("/console/cohorts", "cohorts-empty", script)
+	s.post(membership("m1", "ana", "Audience Entered", true))
+	b.waitFor("/console/cohorts?user=ana", "member")
+	assert.True(t, members(t, sandbox)["aud_vip"]["ana"])
+	s.post(membership("m2", "ana", "Audience Exited", false))
+	b.waitFor("/console/cohorts?user=ana", "not in cohort")
+	b.waitFor("/console/events?user=ana", "Audience Exited of ana")
+
+	tryMistakes(b)
+	changeSecret(s, b, "BROKEN_SECRET", "wrong")
+	s.post(membership("m3", "bob", "Audience Entered", true))
+	b.waitFor("/console/letters", "bob")
+	assert.NotContains(t, b.words(), "broken-secret")
+	visitPages(b, script)
+	changeSecret(s, b, "BROKEN_SECRET", "") // the same name, so that nothing changes
+	changeSecret(s, b, "BRAZE_COHORTS_CLIENT_SECRET", "right")
+	b.open("/console/letters")
+	b.press("Replay this event")
+	b.waitFor("", "1 dead letter is being replayed")
+	b.waitFor("/console/cohorts?user=bob", "member")
+	assert.True(t, members(t, sandbox)["aud_vip"]["bob"])
+	emptyCohort(b, script)
+	assert.False(t, members(t, sandbox)["aud_vip"]["bob"])
+}
+
+// strictBraze is a sandbox that knows its keys.
+func strictBraze(t *testing.T) string {
+	for _, sb := range allSandboxes(destinations.All()) {
+		if sb.Name == "braze" {
+			server := httptest.NewServer(sb.New(map[string][]string{"client-secret": {"good-secret"}, "partner-key": {"good-partner"}}))
+			t.Cleanup(server.Close)
+			return server.URL
+		}
+	}
+	require.Fail(t, "there is no sandbox of Braze")
+	return ""
+}
+
+// authorsConsole is `landfall console` in a process of its own.
+func authorsConsole(t *testing.T, file, sandbox string) string {
+	program, err := binary()
+	require.NoError(t, err)
+	address := freePort(t)
+	cmd := exec.Command(program, "console", "--config", file, "--listen", address, "--sandbox-url", sandbox)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		assert.NoError(t, cmd.Wait())
+	})
+	for range 200 {
+		if answer, err := http.Get("http://" + address + "/console/catalogue"); err == nil {
+			_ = answer.Body.Close()
+			return "http://" + address
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	require.Fail(t, "the console does not answer")
+	return ""
+}
+
+// setUpBraze sets up Braze Cohorts without an existing config.
+func setUpBraze(t *testing.T, b *browser, file string) {
+	b.open("/")
+	b.press("Set up Braze Cohorts")
+	b.fill("#set-partner_api_key", "PARTNER_KEY")
+	b.fill("#id", "braze-main")
+	b.fill("#try-client_secret", "nobody's")
+	b.press("Test credentials in the sandbox")
+	b.press("Review changes…")
+	b.waitFor("", "Changes")
+	assert.NoFileExists(t, file)
+	b.press("Write file")
+	b.waitFor("", "Written.")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for _, line := range []string{"  - id: braze-main", "partner_api_key: ${PARTNER_KEY}", "client_secret: ${BRAZE_COHORTS_CLIENT_SECRET}", "writeKey: ${WRITE_KEY}"} {
+		assert.Contains(t, string(text), line)
+	}
+	assert.NotContains(t, string(text), "nobody's")
+	// the console must preserve comments that users add to the file
+	require.NoError(t, os.WriteFile(file, append([]byte("# kept by hand\n"), text...), 0o600))
+}
+
+// membership is an event of one user.
+func membership(id, user, name string, in bool) []byte {
+	return fmt.Appendf(nil, `{"batch":[{"type":"track","messageId":%q,"userId":%q,"event":%q,"timestamp":%q,"properties":{"audience_key":"vip","vip":%v},"context":{"personas":{"computation_class":"audience","computation_id":"aud_vip","computation_key":"vip"}}}]}`,
+		id, user, name, time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), in)
+}
+
+// tryMistakes checks that a mistake shows under its field while it is typed, and that the preview returns once it is fixed.
+func tryMistakes(b *browser) {
+	b.t.Helper()
+	b.open("/console/setup/edit/braze-main")
+	b.fill("#s-0-subscribe", `event = "Audience`)
+	b.do("seeing the mistake", chromedp.WaitVisible(chromedp.CSS("#e-s-0-subscribe .error")))
+	b.fill("#s-0-subscribe", `event = "Nobody's"`)
+	b.do("seeing the preview", chromedp.WaitVisible(chromedp.Search(`//*[@id="preview"]//summary[contains(., "Not matched")]`)))
+	b.fill("#s-0-f-personas_audience_key-text", "gold")
+}
+
+// changeSecret has the client's secret come from another variable, and waits until the server has taken that.
+func changeSecret(s *served, b *browser, name, becomes string) {
+	t := s.t
+	t.Helper()
+	reloaded := s.reloadCount()
+	b.open("/console/setup/edit/braze-main")
+	b.fill("#set-client_secret", "${"+name+"}")
+	b.press("Review changes…")
+	if becomes == "" {
+		b.waitFor("", "No changes.")
+		return
+	}
+	b.press("Write file")
+	b.waitFor("", "Written.")
+	text, err := os.ReadFile(filepath.Join(s.dir, "landfall.yaml"))
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "client_secret: ${"+name+"}")
+	assert.True(t, strings.HasPrefix(string(text), "# kept by hand\n"))
+	require.Eventually(t, func() bool { return s.reloadCount() > reloaded }, 20*time.Second, 50*time.Millisecond)
+}
+
+// reloadCount returns how often the server has reloaded the config.
+func (s *served) reloadCount() int {
+	text, err := os.ReadFile(s.log.Name())
+	require.NoError(s.t, err)
+	return strings.Count(string(text), "config reloaded")
+}
+
+// visitPages checks every page while it has content.
+func visitPages(b *browser, script string) {
+	b.t.Helper()
+	for _, page := range []struct{ path, name string }{
+		{"deliveries", "deliveries"}, {"events", "events"}, {"events?user=ana", "events-user"}, {"letters", "letters"}, {"cohorts", "cohorts"}, {"cohorts?user=ana", "cohorts-user"},
+		{"cohorts/braze-main/aud_vip", "cohort"}, {"test", "tester"}, {"setup", "setup"}, {"setup/edit/braze-main", "edit"}, {"login", "login"},
+	} {
+		b.checkPage("/console/"+page.path, page.name, script)
+	}
+	b.do("sizing", chromedp.EmulateViewport(1280, 900))
+	for _, page := range []struct{ path, link, name string }{{"letters", "main tbody a", "letter"}, {"events?user=ana", "main tbody a", "event"}} {
+		b.open("/console/" + page.path)
+		at := ask[string](b, fmt.Sprintf(`document.querySelector(%q).pathname`, page.link))
+		b.checkPage(at, page.name, script)
+	}
+	b.do("sizing", chromedp.EmulateViewport(1280, 900))
+	b.open("/console/test")
+	b.press("Explain")
+	b.waitFor("", "would be delivered")
+	b.saveScreenshot("tester-explained")
+	if script != "" {
+		b.runAxe("an explained event", script)
+	}
+	b.open("/console/setup/edit/braze-main")
+	b.fill("#id", "other-name")
+	b.press("Review changes…")
+	b.saveScreenshot("review")
+	if script != "" {
+		b.runAxe("the review", script)
+	}
+}
+
+// emptyCohort empties the cohort, which requires typing its name.
+func emptyCohort(b *browser, script string) {
+	b.t.Helper()
+	b.open("/console/cohorts/braze-main/aud_vip")
+	b.fill("#users", "bob\ncarl")
+	b.press("Compare")
+	b.waitFor("", "1 in both, 0 only in the cohort, 1 only in the list")
+	b.fill("#confirm", "gold")
+	b.press("Empty the cohort")
+	b.waitFor("", "the name you typed does not match")
+	b.fill("#confirm", "vip")
+	b.press("Empty the cohort")
+	b.waitFor("", "Done in")
+	b.saveScreenshot("work")
+	if script != "" {
+		b.runAxe("a work", script)
+	}
+}

@@ -1,0 +1,336 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// finding is the result of one check.
+type finding struct {
+	Check  string `json:"check"`  // config, permissions, disk, clock, ledger, log or checkpoints
+	Status string `json:"status"` // ok, warning or problem
+	What   string `json:"what"`
+	Next   string `json:"next,omitempty"` // what to do
+}
+
+const (
+	isOK      = "ok"
+	isWarning = "warning"
+	isProblem = "problem"
+)
+
+type doctorCommand struct {
+	queueClient
+	findings []finding
+}
+
+func newDoctor(s streams) *cobra.Command {
+	c := &doctorCommand{queueClient: queueClient{streams: s}}
+	cmd := &cobra.Command{
+		Use: "doctor", Short: "Check the config, the log, the ledger, the disk and the clock", Args: exactArgs(0, "flags only"),
+		Long: "Checks everything that a server depends on, and says what is wrong and what to do about it. It changes nothing, and works\n" +
+			"while the server runs and if it does not start. The exit code is 1 if something is wrong.",
+		Example: "  landfall doctor --config landfall.yaml\n  landfall doctor --json | jq 'select(.status == \"problem\")'",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
+	}
+	c.addFlags(cmd)
+	return cmd
+}
+
+func (c *doctorCommand) addFinding(check, status, next, format string, args ...any) {
+	c.findings = append(c.findings, finding{check, status, fmt.Sprintf(format, args...), next})
+}
+
+func (c *doctorCommand) run(ctx context.Context) error {
+	cfg := c.checkConfig()
+	dir := c.data
+	if cfg != nil {
+		dir = dataDir(cfg, c.data)
+	}
+	if dir == "" {
+		dir = filepath.Join(filepath.Dir(c.config), defaultData)
+	}
+	c.chooseTarget(cfg, dir)
+	c.checkFiles(dir)
+	c.checkDisk(cfg, dir)
+	c.checkClock(dir)
+	c.checkLedger(ctx, cfg, dir)
+	c.checkLog(ctx, cfg, dir)
+	return c.printReport()
+}
+
+// chooseTarget chooses whose data to check: that of real remotes, or of a sandbox.
+func (c *doctorCommand) chooseTarget(cfg *config.Config, dir string) {
+	if c.cfg = cfg; cfg == nil {
+		c.sandbox = c.target.sandboxName()
+		return
+	}
+	name, err := c.chooseSandbox(dir)
+	if err != nil {
+		c.addFinding("config", isProblem, "", "%v", err)
+	}
+	c.sandbox = name
+}
+
+// printReport prints the findings, and what to do about the problems. It returns an error if there are problems.
+func (c *doctorCommand) printReport() error {
+	bad := 0
+	for _, f := range c.findings {
+		if f.Status == isProblem {
+			bad++
+		}
+		if c.json {
+			c.printJSON(f)
+			continue
+		}
+		fmt.Fprintf(c.out, "%-8s %-12s %s\n", f.Status, f.Check, f.What)
+		if f.Next != "" {
+			fmt.Fprintf(c.out, "%-21s → %s\n", "", f.Next)
+		}
+	}
+	if bad > 0 {
+		return reportedError{}
+	}
+	return nil
+}
+
+func (c *doctorCommand) checkConfig() *config.Config {
+	cfg, problems := config.Load(c.config, config.Env{})
+	if cfg == nil || len(problems) > 0 {
+		c.addFinding("config", isProblem, "landfall validate "+c.config, "%v", problems.Err())
+		return nil
+	}
+	c.addFinding("config", isOK, "", "%s: %d destinations, %d sources", c.config, len(cfg.Instances), len(cfg.Sources))
+	return cfg
+}
+
+// checkFiles checks the owners and permissions of the files in the data directory.
+func (c *doctorCommand) checkFiles(dir string) {
+	const most = 5
+	shown, wrong := 0, 0
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		what := c.accessProblem(path, dir, info)
+		if what == "" {
+			return nil
+		}
+		if wrong++; shown < most {
+			shown++
+			c.addFinding("permissions", isProblem, fmt.Sprintf("chown -R USER %s; chmod -R go-rwx %s, as the user that the server runs as", dir, dir), "%s %s", path, what)
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.addFinding("permissions", isWarning, "landfall serve creates it", "there is no data directory %s", dir)
+	case err != nil:
+		c.addFinding("permissions", isProblem, "run this as the user that the server runs as", "%v", err)
+	case wrong == 0:
+		c.addFinding("permissions", isOK, "", "only this user can read %s", dir)
+	case wrong > shown:
+		c.addFinding("permissions", isProblem, "", "%d more files", wrong-shown)
+	}
+}
+
+// accessProblem returns what is wrong with a file's owner or mode, or "". In a directory that other users cannot open, the modes of files
+// do not matter.
+func (c *doctorCommand) accessProblem(path, root string, info fs.FileInfo) string {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
+		return fmt.Sprintf("belongs to user %d, but this is user %d", stat.Uid, os.Geteuid())
+	}
+	private := path == root || filepath.Dir(path) == root
+	if private && info.Mode().Perm()&0o077 != 0 && info.Mode()&fs.ModeSymlink == 0 {
+		if closed, err := os.Stat(root); err == nil && path != root && closed.Mode().Perm()&0o077 == 0 {
+			return ""
+		}
+		return fmt.Sprintf("can be read by other users (mode %04o)", info.Mode().Perm())
+	}
+	return ""
+}
+
+// unsafeFilesystem returns the name of a file system on which locks and syncs may not work, or "" for others. kind is its type in statfs.
+func unsafeFilesystem(kind int64) string {
+	switch kind {
+	case 0x6969:
+		return "NFS"
+	case 0xff534d42, 0xfe534d42:
+		return "SMB"
+	case 0x65735546:
+		return "FUSE"
+	case 0x01021994:
+		return "tmpfs"
+	}
+	return ""
+}
+
+func (c *doctorCommand) checkDisk(cfg *config.Config, dir string) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return // there is no directory, which checkFiles has reported
+	}
+	free, least := int64(s.Bavail)*int64(s.Bsize), int64(256<<20)
+	if cfg != nil && cfg.Server.MinFree > 0 {
+		least = cfg.Server.MinFree
+	}
+	switch {
+	case free < least:
+		c.addFinding("disk", isProblem, "free space, or lower delivery.minFreeBytes", "%d MB are free and %d MB must stay free: no events are accepted", free>>20, least>>20)
+	case free < 2*least:
+		c.addFinding("disk", isWarning, "free space soon", "%d MB are free; below %d MB no events are accepted", free>>20, least>>20)
+	default:
+		c.addFinding("disk", isOK, "", "%d MB are free", free>>20)
+	}
+	if name := unsafeFilesystem(int64(s.Type)); name != "" {
+		c.addFinding("disk", isWarning, "put the data directory on a local disk", "%s is on %s, where acknowledged events may not survive a power failure", dir, name)
+	}
+}
+
+// checkClock compares the clock with the newest file of the data directory.
+func (c *doctorCommand) checkClock(dir string) {
+	var newest time.Time
+	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err == nil {
+			if info, err := e.Info(); err == nil && info.ModTime().After(newest) {
+				newest = info.ModTime()
+			}
+		}
+		return nil
+	})
+	if ahead := time.Until(newest); ahead > time.Minute {
+		c.addFinding("clock", isProblem, "set the clock (NTP); events that were accepted meanwhile have wrong times",
+			"the clock is %s behind the newest file of %s: it was set back", ahead.Round(time.Second), dir)
+		return
+	}
+	c.addFinding("clock", isOK, "", "the clock is not behind the newest file")
+}
+
+// checkLedger checks the ledger: its file, or its database.
+func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir string) {
+	if cfg != nil && cfg.StateURL != "" {
+		c.checkDatabase(ctx, cfg)
+		return
+	}
+	file := filepath.Join(dir, state.File(c.sandbox))
+	problems, err := state.CheckFile(ctx, file)
+	next := "stop the server, restore " + filepath.Base(file) + " from a backup (landfall restore), or move it away and send all members again (landfall members resync)"
+	switch {
+	case err != nil:
+		c.addFinding("ledger", isProblem, next, "%s cannot be read: %v", file, err)
+	case len(problems) > 0:
+		c.addFinding("ledger", isProblem, next, "%s is damaged: %s (%d more)", file, problems[0], len(problems)-1)
+	default:
+		c.addFinding("ledger", isOK, "", "%s is intact", file)
+	}
+}
+
+func (c *doctorCommand) checkDatabase(ctx context.Context, cfg *config.Config) {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	store, err := state.Open(ctx, cfg.StateURL)
+	if err != nil {
+		c.addFinding("ledger", isProblem, "check that PostgreSQL runs, and that the address and the password are right", "%v", err)
+		return
+	}
+	defer store.Close()
+	c.addFinding("ledger", isOK, "", "PostgreSQL answers")
+	skew, err := store.ClockSkew(ctx)
+	switch {
+	case err != nil:
+		c.addFinding("clock", isWarning, "", "PostgreSQL's clock cannot be read: %v", err)
+	case skew.Abs() > 5*time.Second:
+		c.addFinding("clock", isProblem, "set the clocks of both machines (NTP)", "PostgreSQL's clock differs by %s", skew.Round(time.Millisecond))
+	}
+}
+
+// checkLog asks the running server about the log and its checkpoints. If no server runs, it reads the files.
+func (c *doctorCommand) checkLog(ctx context.Context, cfg *config.Config, dir string) {
+	queue := filepath.Join(dir, queueName(c.sandbox))
+	if !delivery.InUse(queue) && (cfg == nil || cfg.Server.NATS == "") {
+		c.checkStopped(ctx, cfg, queue)
+		return
+	}
+	if err := c.connect(ctx); err != nil {
+		c.addFinding("log", isProblem, "the server may be starting, or the cluster may be down: see the server's log", "the server does not answer: %v", err)
+		return
+	}
+	defer c.close()
+	d, err := c.client.Damage(ctx)
+	if err != nil {
+		c.addFinding("log", isProblem, "see the server's log", "%v", err)
+		return
+	}
+	c.addDamage(d)
+}
+
+func (c *doctorCommand) addDamage(d delivery.Damage) {
+	for _, r := range d.Problems() {
+		check := "log"
+		if r.Code == "checkpoints" {
+			check = "checkpoints"
+		}
+		c.addFinding(check, isProblem, r.Next, "%s", r.What)
+	}
+	if len(d.Lost)+len(d.Files) == 0 {
+		c.addFinding("log", isOK, "", "no events are missing")
+	}
+	if len(d.Checkpoints) == 0 {
+		c.addFinding("checkpoints", isOK, "", "all checkpoints fit the log")
+	}
+}
+
+// checkStopped checks the files of a log that no server uses. It opens the log only if they are intact, since opening it repairs damage.
+func (c *doctorCommand) checkStopped(ctx context.Context, cfg *config.Config, dir string) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		c.addFinding("log", isWarning, "landfall serve creates it", "there is no log in %s", dir)
+		return
+	}
+	found, err := delivery.CheckFiles(ctx, dir)
+	if err != nil {
+		c.addFinding("log", isProblem, "check the disk", "%v", err)
+		return
+	}
+	for _, text := range found {
+		c.addFinding("log", isProblem, "check the disk and copy "+dir+" first; the next start then keeps a copy of the file, and all events in it that are intact", "%s", text)
+	}
+	if len(found) > 0 || cfg == nil {
+		return
+	}
+	q, err := openQueue(ctx, cfg, c.data, c.sandbox, false, slog.New(slog.DiscardHandler))
+	if err != nil {
+		c.addFinding("log", isProblem, "run landfall serve and see its log", "%v", err)
+		return
+	}
+	defer q.Close()
+	var ids []string
+	for _, in := range cfg.Instances {
+		ids = append(ids, in.ID)
+	}
+	d := q.Damage()
+	if d.Checkpoints, err = q.RepairCheckpoints(ctx, delivery.RepairOptions{DryRun: true, Instances: ids}); err != nil {
+		c.addFinding("checkpoints", isProblem, "", "%v", err)
+		return
+	}
+	c.addDamage(d)
+}

@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/incoming"
+	"github.com/landfall-dev/landfall/framework/language/yamldoc"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/explain"
+)
+
+type explainCommand struct {
+	streams
+	config, event string
+	json          bool
+}
+
+func newExplain(s streams) *cobra.Command {
+	c := &explainCommand{streams: s}
+	cmd := &cobra.Command{
+		Use:   "explain --config FILE --event FILE",
+		Short: "Show how one event is processed, and why",
+		Long: "Runs one event through every subscription of a config. It shows which conditions matched, where the value of each field\n" +
+			"came from, how cleaning and coercion changed it, the batch that the event would join, and the requests that would be\n" +
+			"sent. It sends nothing and does not know earlier events, so every cohort counts as new. Like the server, it adds type,\n" +
+			"messageId, timestamp and receivedAt if the event lacks them.",
+		Example: "  landfall explain --config landfall.yaml --event event.json\n" +
+			"  sed -n 12p events.ndjson | landfall explain --config landfall.yaml --event -",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && c.event == "" {
+				c.event = args[0] // a case file, or an event
+				return nil
+			}
+			return exactArgs(0, "the event with --event")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
+	}
+	cmd.Flags().StringVar(&c.config, "config", "", "the config `FILE`; by default "+configFile+" beside the event")
+	cmd.Flags().StringVar(&c.event, "event", "", "the `FILE` with the event, or with a case that contains one; - for standard input")
+	cmd.Flags().BoolVar(&c.json, "json", false, "print one JSON object")
+	return cmd
+}
+
+func (c *explainCommand) run(ctx context.Context) error {
+	if c.event == "" {
+		return usageErrorf("give the event with --event")
+	}
+	path, err := findConfig(c.config, c.event)
+	if err != nil {
+		return err
+	}
+	e, err := c.readEvent()
+	if err != nil {
+		return err
+	}
+	requests := &explain.Recorder{}
+	cfg, problems := config.Load(path, config.Env{})
+	instances, err := loadPlans(cfg, problems, planHost{target: &target{dryRun: true}, catalog: c.catalog(), observe: requests.Observe})
+	if err != nil {
+		return err
+	}
+	e = incoming.Complete(e, time.Now(), cfg.Server.MaxFuture)
+	stories := []explain.Trace{}
+	for _, in := range instances {
+		for _, s := range in.plan.Offered(e) {
+			stories = append(stories, explain.DryRun(ctx, in.plan, s, e, requests))
+		}
+	}
+	if c.json {
+		return json.NewEncoder(c.out).Encode(map[string]any{"subscriptions": stories})
+	}
+	for _, s := range stories {
+		printStory(c.out, s)
+	}
+	return nil
+}
+
+// readEvent returns the event: the whole file, or the event of a case file.
+func (c *explainCommand) readEvent() (event.Event, error) {
+	input, err := openInput(c.event, c.in)
+	if err != nil {
+		return event.Event{}, usageErrorf("%v", err)
+	}
+	defer input.Close()
+	text, err := io.ReadAll(io.LimitReader(input, event.MaxBytes+1))
+	if err != nil {
+		return event.Event{}, fmt.Errorf("%s: %w", c.event, err)
+	}
+	v, err := event.ParseValue(text)
+	if err != nil && len(text) > yamldoc.MaxBytes {
+		return event.Event{}, fmt.Errorf("%s: %w", c.event, err)
+	}
+	if err != nil {
+		doc, err := yamldoc.Parse(c.event, text) // a case written as YAML
+		if err != nil {
+			return event.Event{}, err
+		}
+		v = doc.Value()
+	}
+	if of := v.Get("event"); of.Kind() == event.Object {
+		v = of
+	}
+	e, err := event.Parse(v.AppendJSON(nil))
+	if err != nil {
+		return event.Event{}, fmt.Errorf("%s: %w", c.event, err)
+	}
+	return e, nil
+}

@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/author/segment"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+func newImport(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "import",
+		Short: "Import destinations and subscriptions from Segment",
+		Long:  "Turns the JSON of Segment's Public API into files for Landfall. It notes what cannot be imported, with its place in the JSON.",
+		RunE:  chooseCommand, Args: cobra.ArbitraryArgs,
+	}
+	cmd.AddCommand(newImportMetadata(s), newImportSubscriptions(s))
+	return cmd
+}
+
+// importOutput writes the result of an import.
+type importOutput struct {
+	streams
+	out  string
+	json bool
+}
+
+func (i *importOutput) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&i.out, "output", "o", "", "write to this `FILE` instead of standard output")
+	cmd.Flags().BoolVar(&i.json, "json", false, "print one JSON object: the result, and the notes with their places")
+}
+
+// writeResult writes a result as YAML to the file or to standard output, and the notes to standard error.
+func (i *importOutput) writeResult(r segment.Result, what string, comments ...string) error {
+	text := r.YAML(comments...)
+	if i.out != "" {
+		if err := os.WriteFile(i.out, text, 0o644); err != nil {
+			return err
+		}
+	}
+	if i.json {
+		notes := r.Notes
+		if notes == nil {
+			notes = fault.Problems{}
+		}
+		return json.NewEncoder(i.streams.out).Encode(map[string]any{"result": r.Value, "count": r.Count, "notes": notes})
+	}
+	if i.out == "" {
+		_, _ = i.streams.out.Write(text)
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(i.err, "note: %s\n", n)
+	}
+	fmt.Fprintf(i.err, "%d %s imported, %d notes\n", r.Count, what, len(r.Notes))
+	if i.out != "" {
+		fmt.Fprintln(i.err, "wrote", i.out)
+	}
+	return nil
+}
+
+func newImportMetadata(s streams) *cobra.Command {
+	i := importOutput{streams: s}
+	cmd := &cobra.Command{
+		Use:   "segment-metadata FILE",
+		Short: "Make a destination.yaml from the metadata of a destination",
+		Long: "Converts the metadata of a destination from Segment's Public API (GET /catalog/destinations/ID), or its definition as JSON,\n" +
+			"to a destination.yaml that passes landfall validate. Handlers are code and have to be written by hand.",
+		Example: "  landfall import segment-metadata acme.json -o destination.yaml\n  landfall import segment-metadata acme.json --json",
+		Args:    exactArgs(1, "a file of JSON"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			text, err := readFile(args[0])
+			if err != nil {
+				return err
+			}
+			r, err := segment.Metadata(args[0], text)
+			if err != nil {
+				return err
+			}
+			return i.writeResult(r, "actions", "Made of "+filepath.Base(args[0])+" by landfall import segment-metadata.")
+		},
+	}
+	i.addFlags(cmd)
+	return cmd
+}
+
+func newImportSubscriptions(s streams) *cobra.Command {
+	i := importOutput{streams: s}
+	var slug, metadata string
+	cmd := &cobra.Command{
+		Use:   "subscriptions FILE",
+		Short: "Make the subscriptions of an instance from exported ones",
+		Long: "Converts subscriptions from Segment's Public API (GET /destinations/ID/subscriptions), or from a definition, to the\n" +
+			"subscriptions of an instance. It checks their queries and mappings and, with --destination, their actions and fields. It\n" +
+			"leaves out subscriptions that could not run.",
+		Example: "  landfall import subscriptions exported.json --destination braze-cohorts\n" +
+			"  landfall import subscriptions exported.json --metadata acme.json -o subscriptions.yaml",
+		Args: exactArgs(1, "a file of JSON"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			d, err := s.findDefinition(slug)
+			if err != nil {
+				return err
+			}
+			text, err := readFile(args[0])
+			if err != nil {
+				return err
+			}
+			var ids map[string]string
+			if metadata != "" {
+				described, err := readFile(metadata)
+				if err == nil {
+					ids, err = segment.ActionIDs(metadata, described)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			r, err := segment.Subscriptions(args[0], text, d, ids)
+			if err != nil {
+				return err
+			}
+			return i.writeResult(r, "subscriptions")
+		},
+	}
+	i.addFlags(cmd)
+	cmd.Flags().StringVar(&slug, "destination", "", "the `SLUG` of the destination, to check actions and fields")
+	cmd.Flags().StringVar(&metadata, "metadata", "", "the `FILE` of the destination's metadata, for subscriptions that name actions by id")
+	return cmd
+}
+
+// findDefinition returns the definition of a destination, or nil if slug is "".
+func (s streams) findDefinition(slug string) (*destination.Definition, error) {
+	if slug == "" {
+		return nil, nil
+	}
+	registry, err := s.catalog().registryFor(nil)
+	if err != nil {
+		return nil, err
+	}
+	entry, ok := registry.Find(slug)
+	if !ok {
+		return nil, usageErrorf("there is no destination %q%s", slug, fault.DidYouMean(slug, registry.Slugs()))
+	}
+	return entry.Definition, nil
+}

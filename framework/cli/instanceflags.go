@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// instanceFlags is shared by the commands that work on one instance of a config. It holds their flags and, once opened, the state and the
+// chosen instance.
+type instanceFlags struct {
+	streams
+	target           target
+	config, instance string
+	data             string
+	json             bool
+	reads            bool // the command sends nothing and may show any ledger
+	store            *state.Store
+	chosen           instance
+}
+
+func (c *instanceFlags) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&c.config, "config", configFile, "the config `FILE`")
+	f.StringVar(&c.instance, "instance", "", "the `ID` of the instance in the config; optional if only one is possible")
+	f.StringVar(&c.data, "data", "", dataUsage)
+	f.BoolVar(&c.json, "json", false, "print JSON, one object per line")
+}
+
+// open loads the config, opens its state and chooses the instance: the one of --instance, or the only one for which has returns true. what
+// describes these instances in the error.
+func (c *instanceFlags) open(ctx context.Context, has func(instance) bool, what string) error {
+	cfg, problems := config.Load(c.config, config.Env{})
+	if cfg == nil || len(problems) > 0 {
+		return problems.Err()
+	}
+	sandbox := c.target.sandboxName()
+	if (c.reads || c.target.dryRun) && sandbox == "" && cfg.StateURL == "" {
+		sandbox = onlySandbox(c.err, dataDir(cfg, c.data), state.FileName, state.File("*"))
+	}
+	store, err := openState(ctx, cfg, c.data, sandbox)
+	if err != nil {
+		return err
+	}
+	c.store = store
+	h := planHost{target: &c.target, catalog: c.catalog(), store: store, warn: c.warn}
+	instances, err := loadPlans(cfg, nil, h)
+	if err != nil {
+		return err
+	}
+	if err := c.target.reachSandbox(ctx, instances); err != nil {
+		return err
+	}
+	var ids []string
+	found := false
+	for _, in := range instances {
+		if !has(in) {
+			continue
+		}
+		ids = append(ids, in.plan.ID())
+		if c.instance == "" || c.instance == in.plan.ID() {
+			c.chosen, found = in, true
+		}
+	}
+	switch {
+	case len(ids) == 0:
+		return fmt.Errorf("%s has no enabled instance of %s", c.config, what)
+	case !found:
+		return usageErrorf("there is no instance %q%s", c.instance, fault.DidYouMean(c.instance, ids))
+	case c.instance == "" && len(ids) > 1:
+		return usageErrorf("say which instance: --instance %s", strings.Join(ids, " or --instance "))
+	case !c.reads && sandbox == c.target.sandboxName():
+		h.use = claimLedgers
+		return h.useLedgers(cfg, []instance{c.chosen})
+	}
+	return nil
+}
+
+func (c *instanceFlags) close() {
+	if c.store != nil {
+		_ = c.store.Close()
+	}
+}
+
+func (c *instanceFlags) printJSON(v any) { _ = json.NewEncoder(c.out).Encode(v) }

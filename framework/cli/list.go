@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+)
+
+func newList(s streams) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the destinations", Example: "  landfall list",
+		Args: exactArgs(0, "no arguments"),
+		RunE: func(*cobra.Command, []string) error {
+			registry, err := s.catalog().registryFor(nil)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return listJSON(s, registry)
+			}
+			for _, e := range registry.Entries() {
+				d := e.Definition
+				fmt.Fprintf(s.out, "%-20s %s\n", d.Slug, d.Description)
+				fmt.Fprintf(s.out, "%-20s actions: %s\n", "", strings.Join(d.ActionKeys(), ", "))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object per line")
+	return cmd
+}
+
+func listJSON(s streams, registry *destination.Registry) error {
+	out := json.NewEncoder(s.out)
+	for _, e := range registry.Entries() {
+		d := e.Definition
+		err := out.Encode(map[string]any{
+			"slug": d.Slug, "name": d.Name, "description": d.Description, "aliases": d.Aliases, "actions": d.ActionKeys(),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

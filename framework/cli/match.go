@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"bufio"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/files/textfile"
+	"github.com/landfall-dev/landfall/framework/language/fql"
+)
+
+func newMatch(s streams) *cobra.Command {
+	var query string
+	var invert bool
+	cmd := &cobra.Command{
+		Use:   "match --fql QUERY",
+		Short: "Filter events with a query",
+		Long:  "Reads events from standard input, one JSON object per line, and prints the matching ones unchanged.",
+		Example: "  landfall match --fql 'event = \"Audience Entered\"' < events.ndjson\n" +
+			"  landfall match --invert --fql 'userId != null' < events.ndjson | head",
+		Args: exactArgs(0, "the events on standard input and no arguments"),
+		RunE: func(*cobra.Command, []string) error {
+			if query == "" {
+				return usageErrorf("give a query with --fql")
+			}
+			q, err := fql.Compile(query)
+			if err != nil {
+				return usageErrorf("the query has a mistake\n%v", err)
+			}
+			return eachEvent(s, func(raw []byte, e event.Event, out *bufio.Writer) error {
+				if q.Match(e.Value()) == invert {
+					return nil
+				}
+				_, err := fmt.Fprintf(out, "%s\n", raw)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&query, "fql", "", "the `QUERY`")
+	cmd.Flags().BoolVarP(&invert, "invert", "v", false, "print the events that do not match")
+	return cmd
+}
+
+// eachEvent calls do for every event on standard input. If a line is not an event, or do fails on it, eachEvent reports the line number,
+// continues with the next line, and returns failed at the end.
+func eachEvent(s streams, do func(raw []byte, e event.Event, out *bufio.Writer) error) error {
+	lines := bufio.NewScanner(textfile.NewReader(s.in, ""))
+	lines.Buffer(make([]byte, 0, 1<<16), event.MaxBytes+1)
+	out := bufio.NewWriter(s.out)
+	wrong := 0
+	for n := 1; lines.Scan(); n++ {
+		if len(lines.Bytes()) == 0 {
+			continue
+		}
+		raw := append([]byte(nil), lines.Bytes()...)
+		e, err := event.Parse(raw)
+		if err == nil {
+			err = do(raw, e, out)
+		}
+		if err != nil {
+			wrong++
+			fmt.Fprintf(s.err, "line %d: %v\n", n, err)
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("reading standard input: %w", err)
+	}
+	if wrong > 0 {
+		return reportedError{}
+	}
+	return nil
+}

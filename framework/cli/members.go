@@ -1,0 +1,249 @@
+package cli
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+func newMembers(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "members",
+		Short: "Show and correct which users are in which cohort",
+		Long: "Works on the ledger, which records which users were sent to which cohort, when, and by which event. Braze cannot list the\n" +
+			"users of a cohort, so the ledger is the only record.",
+		RunE: chooseCommand,
+		Args: cobra.ArbitraryArgs,
+	}
+	cmd.AddCommand(newMembersList(s), newMembersShow(s), newMembersDiff(s), newMembersResync(s), newMembersPurge(s), newMembersExport(s))
+	return cmd
+}
+
+// newReadCommand completes a command that sends nothing.
+func newReadCommand(s streams, cmd *cobra.Command, run func(ctx context.Context, k *audienceCommand, args []string) error) (*cobra.Command, *audienceCommand) {
+	k := &audienceCommand{instanceFlags: instanceFlags{streams: s, target: target{dryRun: true}, reads: true}}
+	k.addFlags(cmd)
+	k.target.addSandboxFlags(cmd, "read the ledger of")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		defer k.close()
+		if err := k.open(cmd.Context()); err != nil {
+			return err
+		}
+		return run(cmd.Context(), k, args)
+	}
+	cmd.Flags().Bool("dry-run", true, "has no effect: this command never sends anything")
+	return cmd, k
+}
+
+func newMembersList(s streams) *cobra.Command {
+	cmd, _ := newReadCommand(s, &cobra.Command{
+		Use: "list", Short: "Show the cohorts and the number of their members", Args: exactArgs(0, "no arguments"),
+		Example: "  landfall members list --config landfall.yaml",
+	}, func(ctx context.Context, k *audienceCommand, _ []string) error {
+		sizes, err := k.chosen.ledger.Sizes(ctx)
+		if err != nil {
+			return err
+		}
+		for _, size := range sizes {
+			if k.json {
+				k.printJSON(cohortJSON{size.ID, size.Name, size.Members, jsonTime(size.Purged)})
+			}
+		}
+		if k.json {
+			return nil
+		}
+		if len(sizes) == 0 {
+			fmt.Fprintln(k.out, "no users have been sent yet")
+			return nil
+		}
+		list := make([]cohortSize, len(sizes))
+		for i, size := range sizes {
+			list[i] = cohortSize{ID: size.ID, Name: size.Name, Members: size.Members}
+			if !size.Purged.IsZero() {
+				list[i].Name += " (purged " + size.Purged.Format(time.DateTime) + ")"
+			}
+		}
+		printCohorts(k.out, list)
+		return nil
+	})
+	return cmd
+}
+
+type cohortJSON struct {
+	ID      string  `json:"id"`
+	Name    string  `json:"name"`
+	Members int     `json:"members"`
+	Purged  *string `json:"purged"`
+}
+
+// jsonTime returns a time for JSON output: null if it is zero.
+func jsonTime(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	text := t.UTC().Format(time.RFC3339Nano)
+	return &text
+}
+
+func newMembersDiff(s streams) *cobra.Command {
+	var against string
+	cmd := &cobra.Command{
+		Use: "diff COHORT --against FILE", Short: "Compare a file of users with a cohort", Args: exactArgs(1, "one cohort, by id or name"),
+		Long: "Shows the users who are in the ledger's cohort but not in the file (missing), and the users who are in the file but not in\n" +
+			"the cohort (extra). The exit code is 1 if there is a difference or if a row cannot be read.",
+		Example: "  landfall members diff vip_gold --against braze-export.csv",
+	}
+	cmd, k := newReadCommand(s, cmd, func(ctx context.Context, k *audienceCommand, args []string) error {
+		return k.runDiff(ctx, args[0], against)
+	})
+	k.addFileFlags(cmd)
+	cmd.Flags().StringVar(&against, "against", "", "the `FILE` of users, CSV or NDJSON (required)")
+	return cmd
+}
+
+func (k *audienceCommand) runDiff(ctx context.Context, cohort, against string) error {
+	if against == "" {
+		return usageErrorf("say which file: --against FILE")
+	}
+	a, err := k.findAudience(ctx, cohort)
+	if err != nil {
+		return err
+	}
+	rows, end, err := k.openRows(against)
+	if err != nil {
+		return err
+	}
+	defer end()
+	counts := map[string]int{}
+	report, err := k.newSyncer().Diff(ctx, a.ID, rows, func(kind, identity string) error {
+		counts[kind]++
+		if k.json {
+			k.printJSON(map[string]string{kind: identity})
+			return nil
+		}
+		_, err := fmt.Fprintf(k.out, "%-8s %s\n", kind, identity)
+		return err
+	})
+	k.printWarnings(report.Warnings)
+	if err != nil {
+		return fmt.Errorf("%s: %w", k.file, err)
+	}
+	if k.json {
+		k.printJSON(map[string]any{"summary": map[string]int{
+			"members": report.Members, "rows": report.Rows, "both": report.Unchanged, "missing": counts["missing"], "extra": counts["extra"], "unusable": report.Unusable,
+		}})
+	} else {
+		fmt.Fprintf(k.out, "%d members, %d rows: %d in both, %d missing in the file, %d extra\n", report.Members, report.Rows, report.Unchanged, counts["missing"], counts["extra"])
+		if report.Unusable > 0 {
+			fmt.Fprintf(k.out, "%d rows cannot be read; the users in these rows count as missing\n", report.Unusable)
+		}
+	}
+	if counts["missing"]+counts["extra"]+report.Unusable > 0 {
+		return reportedError{}
+	}
+	return nil
+}
+
+// newSendCommand completes a command that sends changes of a cohort.
+func newSendCommand(s streams, cmd *cobra.Command, run func(ctx context.Context, k *audienceCommand, cohort string) error) (*cobra.Command, *audienceCommand) {
+	k := &audienceCommand{instanceFlags: instanceFlags{streams: s}}
+	k.addFlags(cmd)
+	k.target.addFlags(cmd)
+	cmd.Args = exactArgs(1, "one cohort, by id or name")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := k.target.check(); err != nil {
+			return err
+		}
+		defer k.close()
+		if err := k.open(cmd.Context()); err != nil {
+			return err
+		}
+		return run(cmd.Context(), k, args[0])
+	}
+	return cmd, k
+}
+
+func newMembersResync(s streams) *cobra.Command {
+	var against string
+	var restart bool
+	cmd, k := newSendCommand(s, &cobra.Command{
+		Use: "resync COHORT", Short: "Send the members of a cohort again, as the ledger has them",
+		Long: "Sends every entry and exit of a cohort that the ledger has. With --against, it sends only the difference to a file of the\n" +
+			"actual members. An interrupted resync continues where it stopped.",
+		Example: "  landfall members resync vip_gold --live\n  landfall members resync vip_gold --against braze-export.csv --dry-run",
+	}, func(ctx context.Context, k *audienceCommand, cohort string) error {
+		a, err := k.findAudience(ctx, cohort)
+		if err != nil {
+			return err
+		}
+		if against == "" {
+			return k.printReport(k.newSyncer().Resync(ctx, a, nil, restart))
+		}
+		rows, end, err := k.openRows(against)
+		if err != nil {
+			return err
+		}
+		defer end()
+		return k.printReport(k.newSyncer().Resync(ctx, a, rows, true))
+	})
+	k.addFileFlags(cmd)
+	k.addAllowFlag(cmd)
+	cmd.Flags().StringVar(&against, "against", "", "a `FILE` of the users who are in the cohort; only the difference is sent")
+	cmd.Flags().BoolVar(&restart, "restart", false, "start from the beginning, even if an earlier resync was interrupted")
+	return cmd
+}
+
+func newMembersPurge(s streams) *cobra.Command {
+	var yes bool
+	cmd, _ := newSendCommand(s, &cobra.Command{
+		Use: "purge COHORT --yes", Short: "Remove all members of a cohort",
+		Long: "Sends an exit for every member that the ledger has, and marks the cohort as purged: events from before the purge are\n" +
+			"skipped, newer ones are sent as usual. Braze cannot delete a cohort, so the empty cohort stays.",
+		Example: "  landfall members purge vip_gold --dry-run\n  landfall members purge vip_gold --live --yes",
+	}, func(ctx context.Context, k *audienceCommand, cohort string) error {
+		if !yes && !k.target.dryRun {
+			return usageErrorf("this removes all members of %s: give --yes to do this, or --dry-run to see how many there are", cohort)
+		}
+		a, err := k.findAudience(ctx, cohort)
+		if err != nil {
+			return err
+		}
+		return k.printReport(k.newSyncer().Purge(ctx, a))
+	})
+	cmd.Flags().BoolVar(&yes, "yes", false, "remove the members; required unless --dry-run is given")
+	return cmd
+}
+
+func newMembersExport(s streams) *cobra.Command {
+	cmd, _ := newReadCommand(s, &cobra.Command{
+		Use: "export COHORT", Short: "Print the members of a cohort as CSV, or NDJSON with --json", Args: exactArgs(1, "one cohort, by id or name"),
+		Example: "  landfall members export vip_gold > members.csv",
+	}, func(ctx context.Context, k *audienceCommand, args []string) error {
+		a, err := k.findAudience(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		table := csv.NewWriter(k.out)
+		if !k.json {
+			_ = table.Write([]string{"identity", "at", "delivered", "doubt"})
+		}
+		err = k.chosen.ledger.Each(ctx, a.ID, "", func(s state.Membership) error {
+			switch {
+			case !s.Member:
+				return nil
+			case k.json:
+				k.printJSON(standingOf(a, s, nil))
+				return nil
+			}
+			return table.Write([]string{s.Identity, s.At.Format(time.RFC3339Nano), s.Delivered.Format(time.RFC3339Nano), fmt.Sprint(s.Uncertain)})
+		})
+		table.Flush()
+		return err
+	})
+	return cmd
+}

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/author/generate"
+	"github.com/landfall-dev/landfall/framework/author/scaffold"
+)
+
+func newNew(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "new",
+		Short: "Create a destination, or an action of one",
+		Long: "Writes the first version of a destination or an action. It builds, passes the checks of all destinations and can send to a\n" +
+			"sandbox. Change it from there.",
+		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
+	}
+	cmd.AddCommand(newDestination(s), newAction(s))
+	return cmd
+}
+
+func newDestination(s streams) *cobra.Command {
+	var n scaffold.New
+	var from string
+	cmd := &cobra.Command{
+		Use:   "destination SLUG",
+		Short: "Create a destination",
+		Long: "Creates the directory of a destination: its definition, a handler, a sandbox of a made-up API, a case and a test. It also\n" +
+			"updates the list of destinations.\n\n" +
+			"With --from it creates the plugin for an existing definition, written by hand or by landfall import segment-metadata. It\n" +
+			"does not change the definition, and creates a handler for each action without a request. SLUG is then optional; if given,\n" +
+			"it replaces the slug of the definition.",
+		Example: "  landfall new destination acme\n  landfall new destination acme-crm --name 'Acme CRM' --scheme oauth2 --action upsertLead\n" +
+			"  landfall new destination acme --batch=false    # a request for each event\n" +
+			"  landfall new destination --from acme.yaml      # for an existing definition",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if from != "" && len(args) == 0 {
+				return nil
+			}
+			return exactArgs(1, "the slug of the destination, such as acme")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if from != "" {
+				return newFrom(s, cmd, n.Dir, from, args)
+			}
+			n.Slug = args[0]
+			made, err := scaffold.Destination(n)
+			if err != nil {
+				return err
+			}
+			return printNextSteps(s, n, made)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&n.Name, "name", "", "the `NAME` that users see; by default made from the slug")
+	f.StringVar(&n.Scheme, "scheme", scaffold.Schemes()[0], "the authentication `SCHEME` of requests: "+strings.Join(scaffold.Schemes(), ", "))
+	f.StringVar(&n.Action, "action", "createContact", "the `KEY` of its first action")
+	f.StringVar(&from, "from", "", "create the plugin for the definition in this `FILE`")
+	addScaffoldFlags(cmd, &n)
+	return cmd
+}
+
+// newFrom creates the plugin for an existing definition.
+func newFrom(s streams, cmd *cobra.Command, dir, file string, args []string) error {
+	for _, flag := range []string{"name", "scheme", "action", "batch"} {
+		if cmd.Flags().Changed(flag) {
+			return usageErrorf("--%s cannot go with --from: the definition sets it", flag)
+		}
+	}
+	slug := ""
+	if len(args) > 0 {
+		slug = args[0]
+	}
+	slug, made, notes, err := scaffold.From(dir, file, slug)
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		fmt.Fprintln(s.err, "note:", note)
+	}
+	return printNextSteps(s, scaffold.New{Dir: dir, Slug: slug}, made)
+}
+
+func newAction(s streams) *cobra.Command {
+	var n scaffold.New
+	cmd := &cobra.Command{
+		Use:   "action DESTINATION KEY",
+		Short: "Create an action of a destination",
+		Long: "Adds an action to a destination: a handler, a case, and its place in destination.yaml and plugin.go. Both keep their\n" +
+			"comments and their order.",
+		Example: "  landfall new action acme deleteContact\n  landfall new action acme trackEvent --batch=false",
+		Args:    exactArgs(2, "the slug of the destination and the key of the action, such as acme createContact"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			n.Slug, n.Action = args[0], args[1]
+			made, err := scaffold.Action(n)
+			if err != nil {
+				return err
+			}
+			return printNextSteps(s, n, made)
+		},
+	}
+	addScaffoldFlags(cmd, &n)
+	return cmd
+}
+
+func addScaffoldFlags(cmd *cobra.Command, n *scaffold.New) {
+	cmd.Flags().StringVar(&n.Dir, "dir", "destinations", "the `DIRECTORY` of destinations")
+	cmd.Flags().BoolVar(&n.Batch, "batch", true, "the action accepts batches; --batch=false sends one request per event")
+}
+
+// printNextSteps generates what follows from the definitions, and says what to do next.
+func printNextSteps(s streams, n scaffold.New, made []string) error {
+	importPath, err := generate.ImportPath(n.Dir)
+	if err != nil {
+		return err
+	}
+	for _, file := range made {
+		fmt.Fprintln(s.out, "wrote", filepath.Join(n.Dir, file))
+	}
+	pkg, err := generate.DirectoryPackage(n.Dir)
+	if err != nil {
+		return err
+	}
+	changed, err := generate.All(n.Dir, pkg, importPath)
+	for _, file := range changed {
+		fmt.Fprintln(s.out, "wrote", file)
+	}
+	if err != nil {
+		return err
+	}
+	dir := filepath.ToSlash(filepath.Join(n.Dir, n.Slug))
+	fmt.Fprintf(s.out, "\nTry it:\n  go test ./%s\n", dir)
+	events := filepath.Join(n.Dir, n.Slug, "testdata", "events.ndjson")
+	if _, err := os.Stat(events); err == nil && strings.HasPrefix(importPath, "github.com/landfall-dev/landfall/") { // elsewhere the program has another name
+		fmt.Fprintf(s.out, "  go run ./cmd/landfall run --sandbox --allow-refused %s/testdata/events.ndjson\n", dir)
+	}
+	fmt.Fprintf(s.out, "After changes of %s/destination.yaml:\n  go generate ./...\n", dir)
+	return nil
+}

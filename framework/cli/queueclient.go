@@ -1,0 +1,236 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/framework/server/admin"
+)
+
+// adminKeyVariable is the environment variable with the admin key for --url.
+const adminKeyVariable = "LANDFALL_ADMIN_KEY"
+
+// errNoServer means that no running server uses the data directory.
+var errNoServer = errors.New("no server is running")
+
+// queueClient is shared by the commands that work on a queue. It talks to the server that uses the queue. If none runs, it opens the queue
+// and serves the admin API of it within this process.
+type queueClient struct {
+	streams
+	config      string
+	data        string
+	url         string
+	keyFile     string
+	target      target // only its sandbox: which queue it is
+	json        bool
+	client      *admin.Client
+	cfg         *config.Config  // nil if the file cannot be used, which is possible only with a server
+	queue       *delivery.Queue // nil with a server
+	sandbox     string          // the name of the sandbox whose queue it is; "" for real remotes
+	instanceIDs []string        // the ids of the instances
+	close       func()
+	server      bool // client talks to a running server
+	needsServer bool // the command needs a running server
+}
+
+func (c *queueClient) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&c.config, "config", configFile, "the config `FILE`; optional if --data or --url leads to a running server")
+	f.StringVar(&c.data, "data", "", "the data `DIR`; by default the config's, otherwise "+defaultData+" beside the config")
+	f.StringVar(&c.url, "url", "", "the `URL` of a running server's admin API, or unix:PATH, instead of --data")
+	f.StringVar(&c.keyFile, "key-file", "", "with --url: the `FILE` of the admin key; by default $"+adminKeyVariable+", otherwise the config's")
+	f.BoolVar(&c.json, "json", false, "print JSON, one object per line")
+	c.target.addSandboxFlags(cmd, "use the queue of")
+}
+
+// chooseSandbox returns the name of the sandbox whose queue to use: the one in the flags, otherwise that of the running server, otherwise
+// "" if there is a queue of real remotes, otherwise the only sandbox that has a queue.
+func (c *queueClient) chooseSandbox(dir string) (string, error) {
+	if name := c.target.sandboxName(); name != "" {
+		return name, nil
+	}
+	if c.cfg.Server.NATS != "" {
+		return "", nil
+	}
+	if at, err := readAddress(dir); err == nil && delivery.InUse(filepath.Join(dir, queueName(at.Sandbox))) {
+		return at.Sandbox, nil
+	}
+	return onlySandbox(c.err, dir, queueDir, queueName("*")), nil
+}
+
+// connect connects to the server of --url, or to the one that uses the data directory. If none runs, it opens the queue.
+func (c *queueClient) connect(ctx context.Context) error {
+	c.close = func() {}
+	cfg, problems := config.Load(c.config, config.Env{})
+	var unusable error
+	if cfg == nil || len(problems) > 0 {
+		unusable = problems.Err()
+	} else {
+		c.cfg = cfg
+	}
+	if c.url != "" {
+		c.sandbox = c.target.sandboxName()
+		return c.dialURL(ctx, cfg)
+	}
+	dir := c.dataPath(cfg)
+	err := c.dialDir(ctx, dir, cfg)
+	switch {
+	case err == nil || !errors.Is(err, errNoServer):
+		return err
+	case unusable != nil && c.data == "":
+		return fmt.Errorf("%w\nno running server uses the data directory %s: give another one with --data, or a server with --url", unusable, dir)
+	case c.needsServer && (unusable != nil || cfg.Server.NATS != ""):
+		return fmt.Errorf("no server on this machine uses the data directory %s: start one with landfall serve, or give another directory with --data or a server with --url", dir)
+	case unusable != nil:
+		return fmt.Errorf("no server on this machine uses the data directory %s, and without a server the config is needed (--config): %w", dir, unusable)
+	}
+	name, err := c.chooseSandbox(dir)
+	switch {
+	case err != nil:
+		return err
+	case cfg.Server.NATS == "" && isMissing(filepath.Join(dir, queueName(name))):
+		return fmt.Errorf("there is no queue in %s, so no server has run with it: start one with landfall serve, or give another directory with --data", dir)
+	case c.needsServer:
+		return fmt.Errorf("no server on this machine uses the data directory %s: start one with landfall serve, or give another directory with --data or a server with --url", dir)
+	}
+	c.sandbox = name
+	return c.openQueue(ctx, dir, name)
+}
+
+// dataPath returns the data directory. cfg may have mistakes or be nil.
+func (c *queueClient) dataPath(cfg *config.Config) string {
+	if cfg != nil {
+		return dataDir(cfg, c.data)
+	}
+	return cmp.Or(c.data, filepath.Join(filepath.Dir(c.config), defaultData))
+}
+
+// openQueue opens the queue of a data directory that no server uses.
+func (c *queueClient) openQueue(ctx context.Context, dir, sandboxName string) error {
+	cfg := c.cfg
+	queue, err := openQueue(ctx, cfg, c.data, sandboxName, false, slog.New(slog.DiscardHandler))
+	if errors.Is(err, delivery.ErrInUse) {
+		return fmt.Errorf("another process uses the queue in %s, but it is not a running server: it may be a server that is starting, or another command; try again in a moment", dir)
+	}
+	if err != nil {
+		return err
+	}
+	token, current := newToken(), func() *config.Config { return cfg }
+	s := &admin.Server{
+		Queue: queue, Guard: access.NewGuard(access.Config{Token: token}),
+		Sources: sourcesOf(current), Subscriptions: subscriptionsOf(current),
+	}
+	c.client = &admin.Client{Transport: sandbox.Transport(s.Handler()), URL: "http://queue", Key: token}
+	c.queue, c.sandbox, c.close = queue, sandboxName, queue.Close
+	for _, in := range cfg.Instances {
+		c.instanceIDs = append(c.instanceIDs, in.ID)
+	}
+	return nil
+}
+
+// dialDir connects to the server that uses a data directory, with the token from its address file. The error is errNoServer if none runs:
+// there is no address file, or it is left over from a server that did not stop cleanly, so that no server or another one answers there.
+func (c *queueClient) dialDir(ctx context.Context, dir string, cfg *config.Config) error {
+	if c.target.sandbox && c.target.sandboxURL != "" {
+		return usageErrorf("give one of --sandbox and --sandbox-url")
+	}
+	at, err := readAddress(dir)
+	asked := c.target.sandboxName()
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && asked != "" && asked != at.Sandbox:
+		return errNoServer
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: run this as the user that the server runs as, or name the server with --url", err)
+	case err != nil:
+		return err
+	}
+	key := at.Token
+	if key == "" && cfg != nil {
+		key = cfg.Server.AdminKey // the address file of an earlier version has no token
+	}
+	c.sandbox = at.Sandbox
+	err = c.dial(ctx, at.URL, key)
+	var refused *admin.StatusError
+	if errors.As(err, &refused) && (refused.Code == http.StatusUnauthorized || refused.Code == http.StatusNotFound) && at.Token != "" || isNotListening(err) {
+		return errNoServer
+	}
+	return err
+}
+
+// isNotListening reports whether an error means that no server listens at an address.
+func isNotListening(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist)
+}
+
+// dialURL connects to the server of --url, with the key from --key-file, the environment or the config.
+func (c *queueClient) dialURL(ctx context.Context, cfg *config.Config) error {
+	if u, err := url.Parse(c.url); err != nil || !strings.HasPrefix(c.url, unixPrefix) && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return usageErrorf("--url should be like http://127.0.0.1:8081 or unix:PATH but is %q", c.url)
+	}
+	key := os.Getenv(adminKeyVariable)
+	switch {
+	case c.keyFile != "":
+		text, err := os.ReadFile(c.keyFile)
+		if err != nil {
+			return fmt.Errorf("cannot read the key: %w", err)
+		}
+		key = strings.TrimSpace(string(text))
+	case key == "" && cfg != nil:
+		key = cfg.Server.AdminKey
+	}
+	err := c.dial(ctx, strings.TrimSuffix(c.url, "/"), key)
+	var refused *admin.StatusError
+	switch {
+	case isNotListening(err):
+		return fmt.Errorf("no server answers at %s: check that it runs and that this is the address of its admin API (%w)", c.url, err)
+	case errors.As(err, &refused) && refused.Code == http.StatusUnauthorized:
+		return fmt.Errorf("%w: give the admin key with --key-file FILE or in $%s", err, adminKeyVariable)
+	case errors.As(err, &refused) && refused.Code == http.StatusNotFound:
+		return fmt.Errorf("there is no admin API at %s: it has its own port, by default %s, or admin.listen in the config (%w)", c.url, defaultAdmin, err)
+	}
+	return err
+}
+
+// dial connects to a server and asks it for its instances.
+func (c *queueClient) dial(ctx context.Context, at, key string) error {
+	transport := httpx.NewTransport(httpx.TransportConfig{})
+	transport.Proxy = nil
+	if path, ok := strings.CutPrefix(at, unixPrefix); ok {
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		}
+		at = "http://localhost"
+	}
+	c.client = &admin.Client{Transport: transport, URL: at, Key: key}
+	c.server, c.close = true, transport.CloseIdleConnections
+	list, err := c.client.Status(ctx)
+	if err != nil {
+		c.close()
+		return err
+	}
+	for _, s := range list {
+		c.instanceIDs = append(c.instanceIDs, s.Instance)
+	}
+	return nil
+}
+
+func (c *queueClient) printJSON(v any) { _ = json.NewEncoder(c.out).Encode(v) }

@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+)
+
+// A server that reads its config again takes up a definition that has changed, though the config has not.
+func TestAChangedDefinitionIsANewVersion(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
+	}
+	definition := func(url string) {
+		write("defs/acme/destination.yaml", `{name: Acme, slug: acme, mode: cloud, authentication: {scheme: none}, actions: {send: {title: Send, defaultSubscription: type = "track", fields: {}, request: {url: "`+url+`"}}}}`)
+	}
+	write("landfall.yaml", `{definitions: defs, destinations: [{id: a, destination: acme, subscriptions: [{action: send}]}, {id: b, destination: webhook, subscriptions: []}]}`)
+	versions := func() (acme, webhook string) {
+		cfg, problems := config.Load(filepath.Join(dir, "landfall.yaml"), config.Env{})
+		instances, err := loadPlans(cfg, problems, planHost{target: &target{dryRun: true}, catalog: catalog{plugins: destinations.All()}})
+		require.NoError(t, err)
+		return instances[0].configVersion(), instances[1].configVersion()
+	}
+	definition("https://one.example.com")
+	acme, webhook := versions()
+	again, _ := versions()
+	assert.Equal(t, acme, again)
+	definition("https://two.example.com")
+	changed, same := versions()
+	assert.NotEqual(t, acme, changed)
+	assert.Equal(t, webhook, same)
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"reflect"
+	"syscall"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/server/ingest"
+)
+
+// applyConfig makes the server use a config and its instances.
+func (v *server) applyConfig(ctx context.Context, cfg *config.Config, instances []instance) error {
+	list := make([]delivery.Instance, len(instances))
+	for i, in := range instances {
+		for _, w := range in.plan.Warnings() {
+			v.log.Warn("config", "warning", w.String())
+		}
+		list[i] = delivery.Instance{Plan: in.plan, Sources: in.config.Sources, Version: in.configVersion()}
+	}
+	if err := v.runner.SetInstances(ctx, list); err != nil {
+		return err
+	}
+	v.warnHooks(ctx, instances)
+	var sources []ingest.Source
+	for _, s := range cfg.Sources {
+		sources = append(sources, ingest.Source{ID: s.ID, WriteKey: s.WriteKey, PerSecond: s.PerSecond, Deletes: s.Deletes})
+	}
+	v.ingest.SetSources(sources, cfg.Server.Origins)
+	v.config.Store(cfg)
+	v.running.Store(&instances)
+	v.expireRemoved()
+	v.warnRemoved()
+	return nil
+}
+
+// reloadConfig reads the config again and applies it. If the config has mistakes, the error has all of them and nothing changes.
+func (v *server) reloadConfig(ctx context.Context) error {
+	cfg, problems := config.Load(v.path, config.Env{})
+	if cfg != nil && len(problems) == 0 {
+		if err := checkSources(cfg, v.path); err != nil {
+			return err
+		}
+	}
+	instances, err := loadPlans(cfg, problems, v.hosting)
+	if err != nil {
+		return err
+	}
+	was := v.config.Load()
+	if err := v.applyConfig(ctx, cfg, instances); err != nil {
+		return err
+	}
+	fixed, old := cfg.Server, was.Server
+	for _, s := range []*config.Server{&fixed, &old} {
+		s.Origins, s.AdminKey, s.HasAdminKey, s.TrustedProxies = nil, "", false, nil // changes of these need no restart
+	}
+	if !reflect.DeepEqual(fixed, old) || cfg.Data != was.Data || cfg.StateURL != was.StateURL || cfg.StateKey != was.StateKey {
+		v.log.Warn("the config has changes that need a restart of the server: listen, admin.listen, ingest, delivery, nats, state or data")
+	}
+	v.log.Info("config reloaded", "destinations", len(instances), "sources", len(cfg.Sources))
+	return nil
+}
+
+// watchConfig reloads the config on SIGHUP and whenever the file changes, until ctx ends.
+func (v *server) watchConfig(ctx context.Context) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	last := v.readConfig()
+	for {
+		asked := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			asked = true
+		case <-ticker.C:
+		}
+		now := v.readConfig()
+		if !asked && (now == last || now == "") {
+			continue
+		}
+		last = now
+		if err := v.reloadConfig(ctx); err != nil && ctx.Err() == nil {
+			v.logRefusal(err)
+		}
+	}
+}
+
+// readConfig returns the text of the config, or "" if it cannot be read, for example while it is being replaced.
+func (v *server) readConfig() string {
+	text, err := os.ReadFile(v.path)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// logRefusal logs every mistake of a config that is not used.
+func (v *server) logRefusal(err error) {
+	var problems fault.Problems
+	if !errors.As(err, &problems) {
+		v.log.Error("the new config is not used, the old one stays in effect", "error", err)
+		return
+	}
+	for _, p := range problems {
+		v.log.Error("the new config is not used, the old one stays in effect", "problem", p.String())
+	}
+}

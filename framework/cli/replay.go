@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/server/admin"
+)
+
+type replayCommand struct {
+	queueClient
+	asked        admin.ReplayRequest
+	since, until string
+}
+
+func newReplay(s streams) *cobra.Command {
+	c := &replayCommand{queueClient: queueClient{streams: s}}
+	cmd := &cobra.Command{
+		Use: "replay", Short: "Deliver stored events to one instance again", Args: exactArgs(0, "flags only"),
+		Long: "Reads events that the server has accepted and still stores, and delivers them to an instance again, in their order and\n" +
+			"after the events that wait. The ledger prevents that an event older than the last one sent for a user is sent again.",
+		Example: "  landfall replay --since 2h --instance braze-main\n" +
+			"  landfall replay --since 2026-11-01 --instance braze-main --subscribe 'event = \"Audience Entered\"'",
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
+	}
+	c.addFlags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&c.asked.Instance, "instance", "", "the `ID` of the instance to deliver to (required)")
+	f.StringVar(&c.since, "since", "", "events accepted since this `TIME`: a date, or an age such as 2h (required)")
+	f.StringVar(&c.until, "until", "", "events accepted before this `TIME`")
+	f.StringVar(&c.asked.Subscribe, "subscribe", "", "only events that this `FQL` query matches")
+	f.StringVar(&c.asked.Subscription, "subscription", "", "deliver only for the subscription with this `NAME`")
+	return cmd
+}
+
+func (c *replayCommand) run(ctx context.Context) error {
+	var err error
+	if c.since == "" || c.asked.Instance == "" {
+		return usageErrorf("say which events and which instance: --since TIME --instance ID")
+	}
+	if c.asked.Since, err = parseMoment("--since", c.since); err != nil {
+		return err
+	}
+	if c.asked.Until, err = parseMoment("--until", c.until); err != nil {
+		return err
+	}
+	if err := c.connect(ctx); err != nil {
+		return err
+	}
+	defer c.close()
+	if err := c.checkKnownInstance(c.asked.Instance); err != nil {
+		return err
+	}
+	n, err := c.client.Replay(ctx, c.asked)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		c.printJSON(map[string]any{"events": n, "instance": c.asked.Instance, "since": c.asked.Since})
+		return nil
+	}
+	fmt.Fprintf(c.out, "%d events since %s are delivered to %s again\n", n, c.asked.Since.Format(time.RFC3339), c.asked.Instance)
+	return nil
+}

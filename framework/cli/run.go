@@ -1,0 +1,177 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/incoming"
+	"github.com/landfall-dev/landfall/framework/files/stream"
+	"github.com/landfall-dev/landfall/framework/files/textfile"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+type runCommand struct {
+	streams
+	target   target
+	config   string
+	data     string
+	json     bool
+	refusals refusals
+	mu       sync.Mutex // of requests
+	requests int
+	report   reporter
+}
+
+func newRun(s streams) *cobra.Command {
+	c := &runCommand{streams: s}
+	cmd := &cobra.Command{
+		Use:   "run [flags] FILE",
+		Short: "Deliver a file of events to the destinations of a config",
+		Long: "Reads events, one JSON object per line, from a file or standard input (-), optionally compressed with gzip. It processes\n" +
+			"them with the subscriptions of a config, delivers them in order, and reports the results. Without --config it uses the\n" +
+			configFile + " beside the file.\n\n" +
+			"The exit code is 1 if an event fails, or is refused without --allow-refused. Lines that are not events count as refused;\n" +
+			"events without a matching subscription do not.",
+		Example: "  landfall run --sandbox --allow-refused fixtures/braze-cohorts/audience.ndjson\n" +
+			"  landfall run --dry-run --config landfall.yaml events.ndjson\n" +
+			"  landfall run --live --config landfall.yaml --json events.ndjson.gz\n" +
+			"  producer | landfall run --live --config landfall.yaml -",
+		Args: exactArgs(1, "one file of events, or - for standard input"),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
+	}
+	c.target.addFlags(cmd)
+	cmd.Flags().StringVar(&c.config, "config", "", "the config `FILE`")
+	cmd.Flags().StringVar(&c.data, "data", "", dataUsage)
+	cmd.Flags().BoolVar(&c.json, "json", false, "print one JSON object per event, then a summary")
+	c.refusals.addFlag(cmd, "events")
+	return cmd
+}
+
+func (c *runCommand) run(ctx context.Context, file string) error {
+	if err := c.target.check(); err != nil {
+		return err
+	}
+	path, err := findConfig(c.config, file)
+	if err != nil {
+		return err
+	}
+	input, err := openInput(file, c.in)
+	if err != nil {
+		return err
+	}
+	defer input.Close()
+	cfg, problems := config.Load(path, config.Env{})
+	store, err := c.openStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if store != nil {
+		defer store.Close()
+	}
+	instances, err := loadPlans(cfg, problems, planHost{target: &c.target, catalog: c.catalog(), store: store, use: claimLedgers, warn: c.warn, observe: c.observeRequest})
+	if err != nil {
+		return err
+	}
+	if len(instances) == 0 {
+		return fmt.Errorf("%s has no enabled destination", path)
+	}
+	for _, in := range instances {
+		for _, w := range in.plan.Warnings() {
+			c.warn(w.String())
+		}
+	}
+	if err := c.target.reachSandbox(ctx, instances); err != nil {
+		return err
+	}
+	reading := newProgress(input, time.Now())
+	c.report = newReporter(c.streams, c.json, reading)
+	c.report.printHeader(c.target.description(), instances)
+	began := time.Now()
+	work := stream.Config{Plans: plansOf(instances), OnEvent: c.report.addEvent, Complete: func(e event.Event) event.Event {
+		return incoming.Complete(e, began, cfg.Server.MaxFuture)
+	}}
+	if c.target.dryRun || c.target.sandbox && shareRemote(instances) {
+		work.Parallel = 1 // requests are shown, or have an effect on each other, in their order
+	}
+	runner := stream.New(work)
+	if err := runner.Run(ctx, textfile.NewReader(reading, "")); err != nil {
+		return describeReadError(file, err)
+	}
+	return c.reportResult(ctx, instances)
+}
+
+// describeReadError returns an error of reading events with the name of the file and what was not sent.
+func describeReadError(file string, err error) error {
+	var truncated *textfile.TruncatedError
+	var other *textfile.FormatError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errors.New("interrupted: events after the last one reported were not sent")
+	case errors.As(err, &truncated):
+		return fmt.Errorf("%s: %w; events after the last one reported were not sent", file, err)
+	case errors.As(err, &other):
+		return fmt.Errorf("%s: %w", file, other)
+	}
+	return err
+}
+
+// shareRemote reports whether some instances have the same remote.
+func shareRemote(instances []instance) bool {
+	seen := map[http.RoundTripper]bool{}
+	for _, in := range instances {
+		seen[in.transport] = true
+	}
+	return len(seen) < len(instances)
+}
+
+// openStore opens the state that is kept between runs. A sandbox in this process starts empty each time, and so does its ledger, unless
+// --data is given. A dry run has no state.
+func (c *runCommand) openStore(ctx context.Context, cfg *config.Config) (*state.Store, error) {
+	named := cfg != nil && cfg.StateLocation() != ""
+	switch {
+	case cfg == nil || c.target.dryRun:
+		return nil, nil
+	case c.data != "", c.target.live, c.target.sandboxURL != "" && named:
+		return openState(ctx, cfg, c.data, c.target.sandboxName())
+	}
+	return nil, nil
+}
+
+func (c *runCommand) reportResult(ctx context.Context, instances []instance) error {
+	cohorts, err := cohortsOf(ctx, instances, &c.target)
+	if err != nil {
+		return err
+	}
+	summary := c.report.printSummary(c.requests, cohorts)
+	if summary.Events > 0 && summary.Unreadable == summary.Events {
+		return errors.New("no line of the input is an event: it should hold one JSON object a line")
+	}
+	return c.refusals.exitError(summary.Failed, summary.Refused, c.newHint(c.json))
+}
+
+func (c *runCommand) observeRequest(x httpx.Exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.requests++
+	if c.target.dryRun {
+		c.report.printRequest(x)
+	}
+}
+
+func plansOf(instances []instance) []*runtime.Plan {
+	plans := make([]*runtime.Plan, len(instances))
+	for i := range instances {
+		plans[i] = instances[i].plan
+	}
+	return plans
+}

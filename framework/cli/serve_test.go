@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// cli runs another command on a server's data directory, and gives what it prints.
+func (s *served) cli(args ...string) string {
+	file, err := binary()
+	require.NoError(s.t, err)
+	out, err := exec.Command(file, append(args, "--config", filepath.Join(s.dir, "landfall.yaml"))...).CombinedOutput()
+	require.NoError(s.t, err, string(out))
+	return string(out)
+}
+
+// entered is an event of a user who enters a cohort.
+func entered(user, cohort string) []byte {
+	return fmt.Appendf(nil, `{"batch":[{"type":"track","userId":%q,"event":"Audience Entered","properties":{"audience_key":%q,%q:true},"context":{"personas":{"computation_class":"audience","computation_id":%q,"computation_key":%q}}}]}`,
+		user, cohort, cohort, "aud_"+cohort, cohort)
+}
+
+func (s *served) rewrite(old, new string) {
+	file := filepath.Join(s.dir, "landfall.yaml")
+	text, err := os.ReadFile(file)
+	require.NoError(s.t, err)
+	require.Contains(s.t, string(text), old)
+	require.NoError(s.t, os.WriteFile(file, []byte(strings.Replace(string(text), old, new, 1)), 0o600))
+}
+
+func (s *served) logs(text string) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		log, _ := os.ReadFile(s.log.Name())
+		return strings.Contains(string(log), text)
+	}, 10*time.Second, 20*time.Millisecond, text)
+}
+
+// A server accepts events, one is refused and shown, the mapping is fixed while it runs, and the letter is replayed.
+func TestServerLifecycle(t *testing.T) {
+	sandbox := newBrazeSandbox(t)
+	config := strings.Replace(serveConfig, `personas_audience_key: {"@path": $.context.personas.computation_key}`, `personas_audience_key: {"@path": $.context.personas.computation_ke}`, 1)
+	s := newServed(t, config, "--sandbox-url", sandbox.URL)
+	s.start()
+	s.post(entered("u1", "vip"))
+	counts := s.waitSettled(1)
+	assert.Equal(t, int64(1), counts["dead"])
+	list := s.cli("dead", "list", "--instance", "braze-main")
+	assert.Contains(t, list, "braze-main · Audiences")
+	assert.Contains(t, list, "required but missing")
+	id := strings.Fields(list)[0]
+	assert.Contains(t, s.cli("dead", "show", id), `"userId":"u1"`)
+
+	s.rewrite("computation_ke}", "computation_key") // not YAML any more
+	s.logs("the new config is not used, the old one stays in effect")
+	s.rewrite("computation_key", "computation_key}")
+	s.logs("config reloaded")
+	assert.Equal(t, "1 replayed\n", s.cli("dead", "replay", id))
+	require.Eventually(t, func() bool { return members(t, sandbox.URL)["aud_vip"]["u1"] }, 10*time.Second, 20*time.Millisecond)
+	assert.Equal(t, int64(1), s.waitSettled(1)["delivered"])
+	assert.Equal(t, "nothing is dead or parked\n", s.cli("dead", "list"))
+
+	s.rewrite("action: syncAudiences", "action: syncAudiences\n        enabled: false")
+	require.NoError(t, s.cmd.Process.Signal(syscall.SIGHUP))
+	time.Sleep(1500 * time.Millisecond)
+	s.post(entered("u2", "vip"))
+	assert.Equal(t, int64(1), s.waitSettled(2)["unmatched"])
+	s.rewrite("\n        enabled: false", "")
+	time.Sleep(1500 * time.Millisecond)
+	assert.Contains(t, s.cli("replay", "--since", "1h", "--instance", "braze-main", "--subscribe", `userId = "u2"`), "1 events since")
+	require.Eventually(t, func() bool { return members(t, sandbox.URL)["aud_vip"]["u2"] }, 10*time.Second, 20*time.Millisecond)
+	assert.Contains(t, s.cli("status"), "delivered")
+	s.kill(syscall.SIGTERM)
+	assert.Contains(t, s.cli("members", "list"), "2")
+	assert.Contains(t, s.cli("dead", "list"), "nothing is dead or parked\n", "without a server, too")
+}
+
+// Status, metrics and health checks of a server, and who may read them.
+func TestStatusMetricsAndHealth(t *testing.T) {
+	s := newServed(t, serveConfig+"admin: {key: letmein}\n", "--sandbox-url", newBrazeSandbox(t).URL)
+	s.start()
+	s.post(entered("u1", "vip"))
+	s.waitSettled(1)
+	for _, path := range []string{"/healthz", "/readyz"} {
+		for _, base := range []string{s.url, s.admin.URL} {
+			status, _ := s.get(base + path)
+			assert.Equal(t, 200, status)
+		}
+	}
+	_, text := s.ask("/metrics", "Authorization", "Bearer letmein")
+	for _, name := range []string{
+		`landfall_events_total{outcome="accepted",source="web"} 1`, `landfall_verdicts_total{action="syncAudiences",instance="braze-main",outcome="delivered",subscription="Audiences"} 1`,
+		`landfall_batch_duration_seconds_count`, `landfall_lag_seconds{instance="braze-main"} 0`, `landfall_queue_bytes{stream="events"}`,
+		"landfall_ready 1", `landfall_delivering{instance="braze-main"} 1`, `landfall_unowned_partitions{instance="braze-main"} 0`,
+	} {
+		assert.Contains(t, text, name)
+	}
+	for want, headers := range map[int][][]string{
+		200: {{"Authorization", "Bearer letmein"}, {"Authorization", "Bearer " + s.admin.Token}, {"Authorization", "Bearer letmein", "X-Forwarded-For", "10.0.0.1"}},
+		401: {{}, {"Landfall-Admin", "1"}, {"Landfall-Admin", "1", "X-Forwarded-For", "10.0.0.1"}, {"Authorization", "Bearer no"}},
+	} {
+		for _, h := range headers {
+			status, _ := s.ask("/admin/status", h...)
+			assert.Equal(t, want, status, h)
+		}
+	}
+	log, err := os.ReadFile(s.log.Name())
+	require.NoError(t, err)
+	assert.NotContains(t, string(log), "letmein")
+	assert.NotContains(t, string(log), s.admin.Token)
+}
+
+func TestWhatServeRefuses(t *testing.T) {
+	file, err := binary()
+	require.NoError(t, err)
+	run := func(config string, args ...string) string {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "landfall.yaml")
+		require.NoError(t, os.WriteFile(path, []byte(config), 0o600))
+		out, err := exec.Command(file, append([]string{"serve", "--config", path, "--listen", freePort(t), "--admin-listen", "127.0.0.1:0"}, args...)...).CombinedOutput()
+		require.Error(t, err)
+		return string(out)
+	}
+	assert.Contains(t, run(strings.Replace(serveConfig, "writeKey: wk", "", 1)), "has no source with a writeKey")
+	assert.Contains(t, run(strings.Replace(serveConfig, "linger: 50ms", "linger: 50h", 1)), "linger should be between")
+	assert.Contains(t, run(strings.Replace(serveConfig, "sources: [web]", "sources: [wob]", 1)), `there is no source "wob" (did you mean "web"?)`)
+	s := newServed(t, serveConfig, "--sandbox")
+	s.start()
+	assert.Contains(t, run(serveConfig, "--data", filepath.Join(s.dir, "landfall-data")), "in use by another process")
+}
+
+// Spans of what comes in and of the batches go to a collector, the first as part of the client's trace.
+func TestTraces(t *testing.T) {
+	var mu sync.Mutex
+	var got []byte
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		raw, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		got = append(got, raw...)
+		w.WriteHeader(http.StatusOK)
+	}))
+	defer collector.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
+	s := newServed(t, serveConfig, "--sandbox")
+	s.start()
+	r, err := http.NewRequest("POST", s.url+"/v1/batch", bytes.NewReader(entered("u1", "vip")))
+	require.NoError(t, err)
+	r.SetBasicAuth("wk", "")
+	r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	answer, err := s.client.Do(r)
+	require.NoError(t, err)
+	_ = answer.Body.Close()
+	s.waitSettled(1)
+	s.kill(syscall.SIGTERM)
+	mu.Lock()
+	defer mu.Unlock()
+	for _, text := range []string{"ingest", "deliver", "braze-main", "landfall", "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c"} {
+		assert.True(t, bytes.Contains(got, []byte(text)), "%q", text)
+	}
+}

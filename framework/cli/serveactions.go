@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/server/actionserver"
+)
+
+// defaultActions is the default address of --actions, the same as that of Segment's development server.
+const defaultActions = "127.0.0.1:3000"
+
+// actionOptions holds the flags of `serve --actions`, which runs single actions with all inputs in the request.
+type actionOptions struct {
+	on          bool
+	destination string
+	keyFile     string
+	timeout     time.Duration
+}
+
+// serveActions serves the actions of all destinations, or of one.
+func (v *server) serveActions(ctx context.Context) error {
+	key, err := v.actions.readKey(v.listen)
+	if err != nil {
+		return err
+	}
+	registry, err := v.catalog().registryFor(nil)
+	if err != nil {
+		return err
+	}
+	entries := registry.Entries()
+	if slug := v.actions.destination; slug != "" {
+		entry, ok := registry.Find(slug)
+		if !ok {
+			return usageErrorf("there is no destination %q%s", slug, fault.DidYouMean(slug, registry.Slugs()))
+		}
+		entries = []destination.Entry{entry}
+	}
+	config := actionserver.Config{Key: key, Timeout: v.actions.timeout, Env: os.LookupEnv, Log: v.log}
+	for _, e := range entries {
+		transport, err := v.target.newTransport(e.Plugin)
+		if err != nil {
+			if v.actions.destination == "" {
+				continue // the destination has no sandbox
+			}
+			return err
+		}
+		config.Destinations = append(config.Destinations, actionserver.Destination{Entry: e, Transport: transport})
+	}
+	if v.listen == "" {
+		v.listen = defaultActions
+	}
+	for _, d := range config.Destinations {
+		for _, action := range d.Definition.ActionKeys() {
+			fmt.Fprintf(v.out, "POST /%s/%s\n", d.Definition.Slug, action)
+		}
+	}
+	return serveHTTP(ctx, v.streams, "actions ("+v.target.description()+")", v.listen, actionserver.New(config))
+}
+
+// readKey returns the key that requests must send, from the key file. Without a key file, it refuses an address that other machines can
+// reach.
+func (a *actionOptions) readKey(listen string) (string, error) {
+	if a.keyFile == "" {
+		host, _, _ := net.SplitHostPort(listen)
+		if ip := net.ParseIP(host); listen == "" || host == "localhost" || ip.IsLoopback() {
+			return "", nil
+		}
+		return "", usageErrorf("other machines can reach %s: require a key from clients with --key-file, or listen on 127.0.0.1", listen)
+	}
+	text, err := os.ReadFile(a.keyFile)
+	if err != nil {
+		return "", fmt.Errorf("cannot read the key: %w", err)
+	}
+	if text, err = event.WithoutBOM(text); err != nil {
+		return "", fmt.Errorf("cannot read the key: %w", err)
+	}
+	key := strings.TrimSpace(string(text))
+	if len(key) < 16 {
+		return "", fmt.Errorf("the key in %s should have 16 characters or more", a.keyFile)
+	}
+	return key, nil
+}

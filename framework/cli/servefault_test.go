@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// events is how many events a fault test sends: LANDFALL_EVENTS, or fewer than that.
+func events(t testing.TB, otherwise int) int {
+	if text := os.Getenv("LANDFALL_EVENTS"); text != "" {
+		n, err := strconv.Atoi(text)
+		require.NoError(t, err)
+		return n
+	}
+	return otherwise
+}
+
+// The server is killed with SIGKILL at random moments, twenty times and more: no accepted event is lost, and every user is where the newest event
+// says. LANDFALL_EVENTS is another number of events.
+func TestKilledInALoop(t *testing.T) {
+	sandbox := newBrazeSandbox(t)
+	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)
+	s.start()
+	load, n := newLoad(5000, 6), events(t, 60_000)
+	var sending sync.RWMutex // held while the server is away, so that its new address is seen
+	done := make(chan struct{})
+	var kills atomic.Int32
+	go func() {
+		defer close(done)
+		load.sendDuringRestarts(s, n, 4, &sending)
+	}()
+	alive := max(200*time.Millisecond, time.Duration(n/20)*50*time.Microsecond)
+	for open := true; open || kills.Load() < 20; {
+		select {
+		case <-done:
+			open, done = false, nil
+		case <-time.After(alive):
+			sending.Lock()
+			s.kill(syscall.SIGKILL)
+			s.start()
+			sending.Unlock()
+			kills.Add(1)
+		}
+	}
+	counts := s.waitSettled(int64(n))
+	assert.Equal(t, int64(n), counts["events"]-counts["duplicate"])
+	assert.Zero(t, counts["dead"]+counts["parked"]+counts["unmatched"], "%v", counts)
+	load.check(t, sandbox.URL)
+	t.Logf("%d events, %d kills: %v", n, kills.Load(), counts)
+}
+
+// sendDuringRestarts is like send, while the test kills and starts the server. A batch in progress is then sent again.
+func (l *load) sendDuringRestarts(s *served, events, senders int, sending *sync.RWMutex) {
+	var all sync.WaitGroup
+	for sender := range senders {
+		all.Go(func() {
+			for range events / senders / 100 {
+				batch := l.batch(100, sender, senders)
+				for sent := false; !sent; {
+					sending.RLock()
+					url := s.url
+					sending.RUnlock()
+					sent = s.tryPost(url, batch)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// What a remote may do, at once: 429 with Retry-After, 503, 400 for one id, connections dropped after it has acted. One
+// instance never gets an answer and the other goes on.
+func TestMisbehavingRemotes(t *testing.T) {
+	sandbox, hole := newBrazeSandbox(t, "poison"), newHangingServer(t)
+	config := serveConfig + `
+  - id: hook
+    destination: braze-cohorts
+    settings: {endpoint: "https://rest.iad-02.braze.com", client_secret: s, partner_api_key: p}
+    subscriptions: [{name: All, action: syncAudiences, mapping: {personas_audience_key: {"@path": $.context.personas.computation_key}}}]
+`
+	proxy := newHostRouter(t, map[string]string{"rest.iad-01.braze.com": sandbox.URL, "rest.iad-02.braze.com": hole})
+	s := newServed(t, config, "--sandbox-url", proxy, "--grace", "2s")
+	s.start()
+	load, n := newLoad(1000, 6), events(t, 20_000)
+	faults := []string{
+		`{"path":"` + users + `","status":429,"headers":{"Retry-After":"1"},"times":1}`,
+		`{"path":"` + users + `","status":503,"times":2}`,
+		`{"path":"` + users + `","drop":true,"after":true,"times":1}`,
+		`{"path":"` + users + `","drop":true,"times":1}`,
+		`{"path":"` + users + `","status":500,"after":true,"times":1}`,
+	}
+	var sent atomic.Int32
+	load.send(s, n, 4, func() {
+		if i := int(sent.Add(1)); i%20 == 0 {
+			injectFaults(t, sandbox.URL, faults[i/20%len(faults)])
+		}
+	})
+	s.post(poisonedBatch)
+	counts := s.waitSettled(int64(n) + 100)
+	assert.Equal(t, int64(1), counts["dead"], "%v", counts)
+	assert.Zero(t, counts["parked"])
+	load.check(t, sandbox.URL)
+	t.Logf("%v", counts)
+	before := time.Now()
+	s.kill(syscall.SIGTERM)
+	assert.Less(t, time.Since(before), 15*time.Second)
+}
+
+// SIGTERM under load: what was accepted is delivered by the next start, and nothing is left behind.
+func TestStoppedUnderLoad(t *testing.T) {
+	sandbox := newBrazeSandbox(t)
+	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)
+	s.start()
+	load, n := newLoad(500, 6), 8000
+	var sending sync.RWMutex
+	done := make(chan struct{})
+	go func() { defer close(done); load.sendDuringRestarts(s, n, 4, &sending) }()
+	for range 4 {
+		time.Sleep(300 * time.Millisecond)
+		sending.Lock()
+		s.kill(syscall.SIGTERM)
+		_, err := os.Stat(s.dir + "/landfall-data/" + addressFile)
+		assert.ErrorIs(t, err, os.ErrNotExist)
+		s.start()
+		sending.Unlock()
+	}
+	<-done
+	counts := s.waitSettled(int64(n))
+	load.check(t, sandbox.URL)
+	assert.Zero(t, counts["dead"]+counts["parked"])
+}

@@ -1,0 +1,210 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/framework/server/admin"
+	"github.com/landfall-dev/landfall/framework/server/console"
+)
+
+// listenUntil serves requests until ctx ends. Then it waits for the requests in progress.
+func (v *server) listenUntil(ctx context.Context, at *listeners) error {
+	guard := v.newGuard(at)
+	page, err := v.openConsole(guard)
+	if err != nil {
+		return err
+	}
+	defer page.Close()
+	reloading, cancel := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() { defer close(watched); v.watchConfig(reloading) }()
+	defer func() { cancel(); <-watched }()
+
+	var servers []*http.Server
+	served := make(chan error, 2)
+	start := func(server *http.Server, listener net.Listener) {
+		servers = append(servers, server)
+		go func() { served <- server.Serve(listener) }()
+	}
+	private := v.adminRoutes(guard, page)
+	ingestPort := v.ingestRoutes(private, at)
+	if at.admin == nil {
+		ingestPort = v.sharedRoutes(private)
+	} else {
+		start(v.newHTTPServer(private), netutil.LimitListener(at.admin, maxAdminConnections))
+	}
+	events := v.newHTTPServer(ingestPort)
+	start(events, v.limitClients(events, at.ingest))
+	return v.stopServers(ctx, servers, served)
+}
+
+// stopServers waits until ctx ends or a server fails. Then it shuts all servers down and waits until they have ended.
+func (v *server) stopServers(ctx context.Context, servers []*http.Server, served <-chan error) error {
+	left := len(servers)
+	var errs []error
+	select {
+	case err := <-served:
+		errs, left = append(errs, err), left-1
+	case <-ctx.Done():
+	}
+	signal.Reset(os.Interrupt, syscall.SIGTERM) // a second signal ends the process at once
+	v.log.Info("stopping: the server accepts no more events")
+	ending, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer stop()
+	for _, server := range servers {
+		err := server.Shutdown(ending)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = server.Close() // the open connections are idle or belong to slow clients; closing them loses nothing
+		}
+		errs = append(errs, err)
+	}
+	for range left {
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (v *server) newHTTPServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 10 * time.Minute,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(v.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// maxAdminConnections limits the connections to the admin API, the console and the metrics.
+const maxAdminConnections = 256
+
+// newGuard returns the guard of the admin API, the console and the metrics.
+func (v *server) newGuard(at *listeners) *access.Guard {
+	return access.NewGuard(access.Config{
+		Key: func() string { return v.config.Load().Server.AdminKey }, Token: v.admin.token, AllowLocal: at.hasPrivateAdmin(), Log: v.log,
+		Proxies: v.trustedProxies,
+	})
+}
+
+// trustedProxies returns the trusted proxies of the current config.
+func (v *server) trustedProxies() access.Proxies { return v.config.Load().Server.TrustedProxies }
+
+// openConsole returns the server's console.
+func (v *server) openConsole(guard *access.Guard) (*console.Console, error) {
+	p := consoleHost{path: v.path, catalog: v.catalog(), live: v.target, store: v.store, host: &v.hosting, log: v.log, guard: guard}
+	settings := p.consoleConfig()
+	settings.Queue, settings.Runner = v.queue, v.runner
+	settings.RemovedInstances = v.removedInstances
+	settings.Running = func() ([]console.Instance, error) { return consoleInstances(*v.running.Load()), nil }
+	return console.New(settings)
+}
+
+// adminRoutes returns the routes of the admin API, the metrics, the console and the health checks.
+func (v *server) adminRoutes(guard *access.Guard, page *console.Console) *http.ServeMux {
+	s := &admin.Server{
+		Queue: v.queue, Runner: v.runner, Status: v.fullStatus, Health: v.runner.Health, Resume: v.runner.Resume, Reload: v.reloadConfig, Metrics: v.metricsHandler(),
+		Guard: guard, Sources: sourcesOf(v.config.Load), Subscriptions: subscriptionsOf(v.config.Load), Backup: v.writeBackup,
+	}
+	mux, own := http.NewServeMux(), s.Handler()
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/admin/"} {
+		mux.Handle(path, own)
+	}
+	mux.Handle(console.Path, page.Handler())
+	mux.Handle("GET /{$}", http.RedirectHandler(console.Path, http.StatusSeeOther))
+	return mux
+}
+
+// ingestRoutes returns the routes of the tracking API and the health checks. The paths of the admin listener answer where to find them.
+func (v *server) ingestRoutes(private http.Handler, at *listeners) *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, path := range []string{"/healthz", "/readyz"} {
+		mux.Handle(path, private)
+	}
+	moved := movedTo(at)
+	for _, path := range []string{"/admin", "/admin/", "/metrics", "/metrics/", "/console", console.Path} {
+		mux.Handle(path, moved)
+	}
+	mux.Handle("/", traceRequests(v.tracer, v.ingest))
+	return mux
+}
+
+// movedTo returns a handler that answers 404 and names the admin listener. It shows the address only if that is on this machine.
+func movedTo(at *listeners) http.Handler {
+	where := "at the address of admin.listen in the config"
+	if at.admin != nil && at.hasPrivateAdmin() && at.admin.Addr().Network() != "unix" {
+		where = "at " + at.adminURL() + " on the server's machine (admin.listen in the config)"
+	}
+	text := "The admin API, the console and the metrics are not on this port. They are " + where + ".\n"
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, text)
+	})
+}
+
+// sharedRoutes returns all routes for a single port. A browser that requests / gets the console.
+func (v *server) sharedRoutes(private http.Handler) *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/admin/", console.Path} {
+		mux.Handle(path, private)
+	}
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.Header.Get("Accept"), "text/html") {
+			private.ServeHTTP(w, r)
+			return
+		}
+		v.ingest.ServeHTTP(w, r)
+	})
+	mux.Handle("/", traceRequests(v.tracer, v.ingest))
+	return mux
+}
+
+// warnWeakKey warns of an admin key that can be guessed.
+func (v *server) warnWeakKey(cfg *config.Config) {
+	if key := cfg.Server.AdminKey; key != "" && len(key) < minKeyLength {
+		v.log.Warn(fmt.Sprintf("admin.key has fewer than %d characters and can be guessed: make a longer one with openssl rand -base64 32", minKeyLength))
+	}
+}
+
+// minKeyLength is the number of characters that a key should have.
+const minKeyLength = 16
+
+// subscriptionsOf returns a function that returns the names of an instance's subscriptions in the current config.
+func subscriptionsOf(cfg func() *config.Config) func(string) []string {
+	return func(id string) (names []string) {
+		for _, in := range cfg().Instances {
+			if in.ID != id {
+				continue
+			}
+			for _, s := range in.Subscriptions {
+				names = append(names, s.Name)
+			}
+		}
+		return names
+	}
+}
+
+// sourcesOf returns a function that returns an instance's sources in the current config, and whether the instance exists.
+func sourcesOf(cfg func() *config.Config) func(string) ([]string, bool) {
+	return func(id string) ([]string, bool) {
+		for _, in := range cfg().Instances {
+			if in.ID == id {
+				return in.Sources, true
+			}
+		}
+		return nil, false
+	}
+}

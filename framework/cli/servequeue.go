@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/server/ingest"
+)
+
+// openQueue opens the queue of a config for a sandbox, or for real remotes if sandbox is "". On disk each of them has its own queue. The
+// queue of a cluster belongs to the target of the first server that opens it; if claim is set, opening it for another target is an error.
+func openQueue(ctx context.Context, cfg *config.Config, data, sandbox string, claim bool, log *slog.Logger) (*delivery.Queue, error) {
+	c := queueConfig(cfg, data, sandbox, log)
+	if claim {
+		c.Target = cmp.Or(sandbox, "live")
+	}
+	return delivery.Open(ctx, c)
+}
+
+// queueConfig returns the configuration of the queue for a sandbox, or for real remotes if sandbox is "".
+func queueConfig(cfg *config.Config, data, sandbox string, log *slog.Logger) delivery.Config {
+	c := delivery.Config{
+		Dir: filepath.Join(dataDir(cfg, data), queueName(sandbox)), URL: cfg.Server.NATS, Replicas: cfg.Server.Replicas,
+		Partitions: cfg.Server.Partitions, Retention: cfg.Server.Retention, MaxBytes: cfg.Server.MaxBytes, MinFreeBytes: cfg.Server.MinFree, Log: log,
+	}
+	if cfg.Server.Credentials != "" {
+		c.Credentials = cfg.ResolvePath(cfg.Server.Credentials)
+	}
+	return c
+}
+
+// stateCheck returns the health check of the ledger.
+func (v *server) stateCheck() delivery.Check {
+	return delivery.Check{
+		Code: delivery.CodeState, Stops: delivery.StopsDelivery,
+		Next: "check that its database runs and can be reached, or that the disk of the data directory has free space",
+		Run: func(ctx context.Context) error {
+			if err := v.store.Ping(ctx); err != nil {
+				return fmt.Errorf("the ledger does not answer: %w", err)
+			}
+			return nil
+		},
+	}
+}
+
+// appendEvents appends accepted events to the queue.
+func (v *server) appendEvents(ctx context.Context, events []ingest.Event) error {
+	accepted := make([]delivery.NewEvent, len(events))
+	for i, e := range events {
+		accepted[i] = delivery.NewEvent{Source: e.Source, Key: event.OrderingKey(e.Value), Raw: e.Raw}
+	}
+	return v.queue.Append(ctx, accepted)
+}

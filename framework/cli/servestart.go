@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/server/ingest"
+)
+
+// serveUntil accepts and delivers events until ctx ends. Then it stops in order: it accepts no more events, then it completes the requests in
+// progress.
+func (v *server) serveUntil(ctx context.Context, cfg *config.Config, instances []instance) error {
+	v.prepareMetrics()
+	var err error
+	var endTraces func()
+	if v.tracer, endTraces, err = openTraces(ctx); err != nil {
+		return err
+	}
+	defer endTraces()
+	if v.runner, err = v.newRunner(ctx, cfg); err != nil {
+		return err
+	}
+	v.ingest = v.newIngest(cfg)
+	if err := v.applyConfig(ctx, cfg, instances); err != nil {
+		return errors.Join(err, v.stopRunner(ctx))
+	}
+	at, err := v.openListeners(cfg)
+	if err != nil {
+		return errors.Join(err, v.stopRunner(ctx))
+	}
+	v.logLimits()
+	v.log.Info("listening", "address", "http://"+at.ingest.Addr().String(), "admin", at.adminURL(), "destinations", len(instances), "target", v.target.description())
+	v.warnWeakKey(cfg)
+	err = errors.Join(v.listenUntil(ctx, at), at.close(), v.stopRunner(ctx))
+	v.log.Info("stopped: waiting events are delivered after the next start")
+	return err
+}
+
+// newRunner returns the runner that delivers the queue's events.
+func (v *server) newRunner(ctx context.Context, cfg *config.Config) (*delivery.Runner, error) {
+	return delivery.NewRunner(ctx, v.queue, delivery.Settings{
+		Linger: cfg.Server.Linger, MaxBatches: cfg.Server.Parallel, RetryFor: cfg.Server.RetryFor, Lease: cfg.Server.Lease,
+		MaxPause: cfg.Server.MaxPause, DeadLetterRetention: cfg.Server.DeadLetterRetention, MaxDeadLetterBytes: cfg.Server.DeadLetterBytes,
+		MaxParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck()},
+		Metrics: delivery.NewMetrics(v.metrics), Log: v.log, Tracer: v.tracer,
+	})
+}
+
+// stopRunner stops the delivery, and waits up to the grace period for the requests in progress.
+func (v *server) stopRunner(ctx context.Context) error {
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.grace)
+	defer cancel()
+	v.runner.Stop(ending)
+	if ending.Err() != nil {
+		v.log.Warn("requests in progress were canceled: they are sent again after the next start", "grace", v.grace)
+	}
+	return nil
+}
+
+// newIngest returns the handler of the tracking API.
+func (v *server) newIngest(cfg *config.Config) *ingest.Handler {
+	return ingest.New(ingest.Config{
+		Append: v.appendEvents, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, MaxMemory: cfg.Server.MaxMemory, MaxFuture: cfg.Server.MaxFuture, Log: v.log,
+		ClientAddr: func(r *http.Request) netip.Addr { return v.trustedProxies().Client(r) },
+		Count:      func(source, outcome string, n int) { v.eventCounter.WithLabelValues(source, outcome).Add(float64(n)) },
+	})
+}

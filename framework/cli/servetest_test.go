@@ -1,0 +1,433 @@
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/delivery"
+)
+
+// binary builds the command once for all tests that run it as a process, into a directory that goes with them.
+var binary = sync.OnceValues(func() (string, error) {
+	file := filepath.Join(os.Getenv(builtVariable), "landfall")
+	out, err := exec.Command("go", "build", "-o", file, "github.com/landfall-dev/landfall/cmd/landfall").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("building: %w: %s", err, out)
+	}
+	return file, nil
+})
+
+// builtVariable is the environment variable with the directory for what tests build.
+const builtVariable = "LANDFALL_BUILT"
+
+// cleanupMain runs the tests with a temporary directory for built programs, and removes it afterwards.
+type cleanupMain struct{ *testing.M }
+
+func (t cleanupMain) Run() int {
+	dir, err := os.MkdirTemp("", "landfall")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Setenv(builtVariable, dir); err != nil {
+		panic(err)
+	}
+	return t.M.Run()
+}
+
+// served is a `landfall serve` process, which a test may kill and start again.
+type served struct {
+	t          *testing.T
+	dir        string // with landfall.yaml
+	args       []string
+	earlier    string  // the command of an earlier version; the present one unless it is set
+	configFile string  // landfall.yaml in dir unless it is set
+	url        string  // of the events
+	admin      address // of the admin API, with its token
+	log        *os.File
+	cmd        *exec.Cmd
+	client     *http.Client
+}
+
+// freePort returns an address with a free port.
+func freePort(t testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+const serveConfig = `
+sources: [{id: web, writeKey: wk}]
+delivery: {linger: 50ms}
+destinations:
+  - id: braze-main
+    destination: braze-cohorts
+    sources: [web]
+    settings: {endpoint: "https://rest.iad-01.braze.com", client_secret: s, partner_api_key: p}
+    subscriptions:
+      - name: Audiences
+        action: syncAudiences
+        subscribe: event = "Audience Entered" or event = "Audience Exited"
+        mapping: {personas_audience_key: {"@path": $.context.personas.computation_key}}
+`
+
+// newServed prepares a server; start starts it.
+func newServed(t *testing.T, config string, args ...string) *served {
+	s := &served{t: t, dir: t.TempDir(), args: args, client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "landfall.yaml"), []byte(config), 0o600))
+	var err error
+	s.log, err = os.Create(filepath.Join(s.dir, "log"))
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		s.kill(syscall.SIGKILL)
+		s.client.CloseIdleConnections()
+		if t.Failed() {
+			text, _ := os.ReadFile(s.log.Name())
+			t.Logf("the server's log ends: %s", text[max(0, len(text)-3000):])
+		}
+		_ = s.log.Close()
+	})
+	return s
+}
+
+func (s *served) start() {
+	file, err := binary()
+	require.NoError(s.t, err)
+	listen := freePort(s.t)
+	s.url = "http://" + listen
+	args := []string{"serve", "--config", cmp.Or(s.configFile, filepath.Join(s.dir, "landfall.yaml")), "--listen", listen}
+	if s.earlier == "" {
+		args = append(args, "--admin-listen", "127.0.0.1:0")
+	}
+	s.cmd = exec.Command(cmp.Or(s.earlier, file), append(args, s.args...)...)
+	s.cmd.Stderr = s.log
+	require.NoError(s.t, s.cmd.Start())
+	for range 1200 {
+		if answer, err := s.client.Get(s.url + "/readyz"); err == nil {
+			_ = answer.Body.Close()
+			if answer.StatusCode == 200 {
+				if s.admin = (address{URL: s.url}); s.earlier == "" {
+					s.admin, err = readAddress(s.dataDir())
+				}
+				require.NoError(s.t, err)
+				return
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	require.Fail(s.t, "the server is not ready")
+}
+
+// dataDir is the server's data directory.
+func (s *served) dataDir() string {
+	if i := slices.Index(s.args, "--data"); i >= 0 {
+		return s.args[i+1]
+	}
+	return filepath.Join(s.dir, defaultData)
+}
+
+// ask makes a request to the admin listener and returns the status and the body of the answer.
+func (s *served) ask(path string, header ...string) (int, string) {
+	return s.get(s.admin.URL+path, header...)
+}
+
+// get makes a request with a header of names and values.
+func (s *served) get(url string, header ...string) (int, string) {
+	r, err := http.NewRequest(http.MethodGet, url, nil)
+	require.NoError(s.t, err)
+	for i := 0; i+1 < len(header); i += 2 {
+		if r.Header.Set(header[i], header[i+1]); header[i] == "Host" {
+			r.Host = header[i+1]
+		}
+	}
+	answer, err := s.client.Do(r)
+	require.NoError(s.t, err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	require.NoError(s.t, err)
+	return answer.StatusCode, string(body)
+}
+
+// kill ends the process and waits for that.
+func (s *served) kill(signal syscall.Signal) {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(signal)
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}
+
+// post sends a batch until it is accepted.
+func (s *served) post(batch []byte) {
+	for range 600 {
+		request, err := http.NewRequest(http.MethodPost, s.url+"/v1/batch", bytes.NewReader(batch))
+		require.NoError(s.t, err)
+		request.SetBasicAuth("wk", "")
+		if answer, err := s.client.Do(request); err == nil {
+			body, _ := io.ReadAll(answer.Body)
+			_ = answer.Body.Close()
+			if answer.StatusCode == 200 {
+				return
+			}
+			if answer.StatusCode < 500 && answer.StatusCode != 429 {
+				require.Fail(s.t, "a batch is refused", "%s", body)
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	require.Fail(s.t, "a batch is not accepted")
+}
+
+// status is what the server says of itself; false where it does not answer.
+func (s *served) status() (list []delivery.Status, ok bool) {
+	request, err := http.NewRequest(http.MethodGet, s.admin.URL+"/admin/status", nil)
+	require.NoError(s.t, err)
+	request.Header.Set("Authorization", "Bearer "+s.admin.Token)
+	if s.earlier != "" {
+		request.Header.Set("Landfall-Admin", "1") // what it takes on its own machine
+	}
+	answer, err := s.client.Do(request)
+	if err != nil {
+		return nil, false
+	}
+	defer answer.Body.Close()
+	return list, json.NewDecoder(answer.Body).Decode(&list) == nil && len(list) > 0
+}
+
+// waitSettled waits until every event of the first instance has a verdict, and returns the counts by outcome.
+func (s *served) waitSettled(events int64) map[string]int64 {
+	var counts map[string]int64
+	for since := time.Now(); time.Since(since) < 20*time.Second; {
+		if list, ok := s.status(); ok {
+			if !maps.Equal(counts, list[0].Counts) {
+				counts, since = list[0].Counts, time.Now()
+			}
+			if verdicts(counts) == events && list[0].Waiting == 0 {
+				return counts
+			}
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	require.Fail(s.t, "not every event has a verdict", "%d events, %v", events, counts)
+	return nil
+}
+
+// verdicts are those of an instance with one subscription, without duplicates, which a client sent twice.
+func verdicts(c map[string]int64) int64 {
+	return c["delivered"] + c["skipped"] + c["dead"] + c["parked"] + c["unmatched"] + c["unreadable"]
+}
+
+// load is random entries and exits of users, and who should be in which cohort after them.
+type load struct {
+	users, cohorts int
+	mu             sync.Mutex
+	want           map[string]map[string]bool // by cohort
+	changes        map[string]int             // how often the membership of a user in a cohort changes, by both
+	sent           int
+	random         *rand.Rand
+	began          time.Time
+}
+
+func newLoad(users, cohorts int) *load {
+	return &load{users: users, cohorts: cohorts, want: map[string]map[string]bool{}, changes: map[string]int{}, random: rand.New(rand.NewPCG(1, 2)), began: time.Now().Add(-time.Hour)}
+}
+
+// batch makes n events of the users of one sender of several.
+func (l *load) batch(n, sender, senders int) []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var b bytes.Buffer
+	b.WriteString(`{"batch":[`)
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		user := fmt.Sprintf("u%d", l.random.IntN(l.users/senders)*senders+sender)
+		cohort := fmt.Sprintf("c%d", l.random.IntN(l.cohorts))
+		member, name := l.random.IntN(2) == 0, "Audience Exited"
+		if member {
+			name = "Audience Entered"
+		}
+		l.sent++
+		fmt.Fprintf(&b, `{"type":"track","messageId":"m%d","userId":%q,"event":%q,"timestamp":%q,"properties":{"audience_key":%q,%q:%v},"context":{"personas":{"computation_class":"audience","computation_id":%q,"computation_key":%q}}}`,
+			l.sent, user, name, l.began.Add(time.Duration(l.sent)*time.Millisecond).UTC().Format("2006-01-02T15:04:05.000Z"), cohort, cohort, member, "aud_"+cohort, cohort)
+		if l.want["aud_"+cohort] == nil {
+			l.want["aud_"+cohort] = map[string]bool{}
+		}
+		if was, known := l.want["aud_"+cohort][user]; !known || was != member {
+			l.changes["aud_"+cohort+" "+user]++
+		}
+		l.want["aud_"+cohort][user] = member
+	}
+	b.WriteString(`]}`)
+	return b.Bytes()
+}
+
+// send sends events from several senders at once, each with users of its own, and tells after each batch.
+func (l *load) send(s *served, events, senders int, after func()) {
+	var all sync.WaitGroup
+	for sender := range senders {
+		all.Go(func() {
+			for range events / senders / 100 {
+				s.post(l.batch(100, sender, senders))
+				after()
+			}
+		})
+	}
+	all.Wait()
+}
+
+// newBrazeSandbox starts a Braze sandbox on a port.
+func newBrazeSandbox(t *testing.T, poison ...string) *httptest.Server {
+	for _, sb := range allSandboxes(destinations.All()) {
+		if sb.Name == "braze" {
+			server := httptest.NewServer(sb.New(map[string][]string{"poison-users": poison}))
+			t.Cleanup(server.Close)
+			return server
+		}
+	}
+	require.Fail(t, "there is no sandbox of Braze")
+	return nil
+}
+
+// members are who a sandbox has in which cohort.
+func members(t *testing.T, sandbox string) map[string]map[string]bool {
+	answer, err := http.Get(sandbox + "/__sandbox/state")
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	var state struct {
+		Cohorts map[string]struct {
+			Members struct {
+				Users []string `json:"user_ids"`
+			}
+		}
+	}
+	require.NoError(t, json.NewDecoder(answer.Body).Decode(&state))
+	got := map[string]map[string]bool{}
+	for id, c := range state.Cohorts {
+		got[id] = map[string]bool{}
+		for _, user := range c.Members.Users {
+			got[id][user] = true
+		}
+	}
+	return got
+}
+
+// check holds the sandbox against the newest event of each user in each cohort.
+func (l *load) check(t *testing.T, sandbox string) {
+	require.Empty(t, l.misplacedUsers(t, sandbox), "users who are not where their newest event says")
+}
+
+// misplacedUsers returns the users whose membership differs from their newest event, each with the cohort.
+func (l *load) misplacedUsers(t *testing.T, sandbox string) (list []string) {
+	got := members(t, sandbox)
+	for cohort, users := range l.want {
+		for user, member := range users {
+			if got[cohort][user] != member {
+				list = append(list, fmt.Sprintf("%s %s: should be a member: %v", cohort, user, member))
+			}
+		}
+		for user := range got[cohort] {
+			require.Contains(t, users, user)
+		}
+	}
+	return list
+}
+
+// injectFaults makes requests to a sandbox fail.
+func injectFaults(t *testing.T, sandbox, text string) {
+	answer, err := http.Post(sandbox+"/__sandbox/faults", "application/json", strings.NewReader(text))
+	require.NoError(t, err)
+	body, _ := io.ReadAll(answer.Body)
+	_ = answer.Body.Close()
+	require.Equal(t, 200, answer.StatusCode, "%s", body)
+}
+
+const users = "/partners/segment/cohorts/users"
+
+// tryPost sends a batch once.
+func (s *served) tryPost(url string, batch []byte) bool {
+	request, err := http.NewRequest(http.MethodPost, url+"/v1/batch", bytes.NewReader(batch))
+	if err != nil {
+		return false
+	}
+	request.SetBasicAuth("wk", "")
+	answer, err := s.client.Do(request)
+	if err != nil {
+		time.Sleep(20 * time.Millisecond)
+		return false
+	}
+	_, _ = io.Copy(io.Discard, answer.Body)
+	_ = answer.Body.Close()
+	return answer.StatusCode == 200
+}
+
+// newHangingServer starts a server that never answers.
+func newHangingServer(t *testing.T) string {
+	end := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		select {
+		case <-end:
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(func() { close(end); server.Close() })
+	return server.URL
+}
+
+// newHostRouter starts a server that forwards requests by their host.
+func newHostRouter(t *testing.T, to map[string]string) string {
+	server := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			target, err := url.Parse(to[r.In.Header.Get("X-Forwarded-Host")])
+			if err == nil && target.Host != "" {
+				r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
+			}
+		},
+		ErrorLog: log.New(io.Discard, "", 0),
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) {
+			panic(http.ErrAbortHandler) // a dropped connection stays one
+		},
+	})
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// poisonedBatch returns a batch with one id that makes Braze refuse the whole request.
+var poisonedBatch = func() []byte {
+	var lines []string
+	for i := range 100 {
+		id := fmt.Sprintf("p%d", i)
+		if i == 50 {
+			id = "poison"
+		}
+		lines = append(lines, fmt.Sprintf(`{"type":"track","messageId":"poison%d","userId":%q,"event":"Audience Entered","properties":{"audience_key":"p","p":true},"context":{"personas":{"computation_class":"audience","computation_id":"aud_p","computation_key":"p"}}}`, i, id))
+	}
+	return []byte(`{"batch":[` + strings.Join(lines, ",") + `]}`)
+}()

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+)
+
+type syncCommand struct {
+	audienceCommand
+	id, name            string
+	mirror, add, remove bool
+	share               float64
+	yes                 bool
+}
+
+func newSync(s streams) *cobra.Command {
+	c := &syncCommand{audienceCommand: audienceCommand{instanceFlags: instanceFlags{streams: s}}}
+	cmd := &cobra.Command{
+		Use:   "sync [flags] FILE",
+		Short: "Make an audience match a file of users",
+		Long: "Reads users from a file (- for standard input): CSV with a header, or NDJSON with one object per line, in UTF-8 unless\n" +
+			"--encoding is given, optionally compressed with gzip. It compares the file with the ledger and sends the difference as\n" +
+			"entries and exits. With --mirror, the default, users who are not in the file leave the audience. With --add, the users of\n" +
+			"the file enter it. With --remove, they leave it.\n\n" +
+			"Rows that cannot be read are listed with their line numbers, and the exit code is then 1 unless --allow-refused is given.\n" +
+			"The other rows are used. A mirror then removes no users unless --yes is given, since they may be in one of these rows.",
+		Example: "  landfall sync --live --config landfall.yaml --audience vip_gold users.csv\n" +
+			"  landfall sync --dry-run --audience vip_gold --column external_id=customer_no users.csv\n" +
+			"  landfall sync --live --audience vip_gold --encoding windows-1252 excel.csv\n" +
+			"  landfall sync --live --audience aud_1 --name \"VIP Gold\" --remove --yes gone.ndjson",
+		Args: exactArgs(1, "one file of users, or - for standard input"),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
+	}
+	c.addFlags(cmd)
+	c.addFileFlags(cmd)
+	c.addAllowFlag(cmd)
+	c.target.addFlags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&c.id, "audience", "", "the `ID` of the cohort (required)")
+	f.StringVar(&c.name, "name", "", "the `NAME` of the cohort; by default its name in the ledger, otherwise its id")
+	f.BoolVar(&c.mirror, "mirror", false, "users who are not in the file leave the cohort (the default)")
+	f.BoolVar(&c.add, "add", false, "the users of the file enter the cohort, and no user leaves it")
+	f.BoolVar(&c.remove, "remove", false, "the users of the file leave the cohort")
+	f.Float64Var(&c.share, "max-remove", 10, "the largest `PERCENT` of the members that may leave without --yes")
+	f.BoolVar(&c.yes, "yes", false, "let any number of members leave, even if rows of the file cannot be read")
+	cmd.MarkFlagsMutuallyExclusive("mirror", "add", "remove")
+	return cmd
+}
+
+func (c *syncCommand) run(ctx context.Context, file string) error {
+	switch err := c.target.check(); {
+	case err != nil:
+		return err
+	case c.id == "":
+		return usageErrorf("say which cohort: --audience ID")
+	case c.share < 0 || c.share > 100:
+		return usageErrorf("--max-remove should be a percentage from 0 to 100")
+	}
+	defer c.close()
+	if err := c.open(ctx); err != nil {
+		return err
+	}
+	a, err := c.findAudience(ctx, c.id)
+	if err != nil { // a new audience
+		a = destination.Audience{ID: c.id, Name: c.id}
+	}
+	if c.name != "" {
+		a.Name = c.name
+	}
+	rows, end, err := c.openRows(file)
+	if err != nil {
+		return err
+	}
+	defer end()
+	mode := audiencesync.Mirror
+	switch {
+	case c.add:
+		mode = audiencesync.Add
+	case c.remove:
+		mode = audiencesync.Remove
+	}
+	share := c.share / 100
+	c.removeAll = c.yes
+	if c.yes {
+		share = 1
+	}
+	return c.printReport(c.newSyncer().Sync(ctx, a, rows, mode, share))
+}

@@ -1,0 +1,177 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/author/harness"
+)
+
+type testCommand struct {
+	streams
+	json, update   bool
+	passed, failed int
+}
+
+func newTest(s streams) *cobra.Command {
+	c := &testCommand{streams: s}
+	var ignored bool
+	cmd := &cobra.Command{
+		Use:   "test [flags] FILE…",
+		Short: "Run case files",
+		Long: "Runs the cases in files (one case as JSON or YAML, several as NDJSON) and in all case files below directories. A case\n" +
+			"states what a mapping, a query, fields or a destination must produce. Requests get the responses of the case, or go to\n" +
+			"the destination's sandbox if it has none; nothing leaves this machine.",
+		Example: "  landfall test fixtures/braze-cohorts/cases\n" +
+			"  landfall test --update fixtures/braze-cohorts/cases/enter.yaml",
+		Args: minOneArg("case files or directories"),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
+	}
+	cmd.Flags().BoolVar(&c.json, "json", false, "print one JSON object per case, then the counts")
+	cmd.Flags().BoolVar(&c.update, "update", false, "replace the expectations of failed cases by the actual results; a case that cannot run is never updated")
+	cmd.Flags().BoolVar(&ignored, "sandbox", true, "has no effect: requests without responses always go to the sandbox")
+	return cmd
+}
+
+func (c *testCommand) run(ctx context.Context, args []string) error {
+	registry, err := c.catalog().registryFor(nil)
+	if err != nil {
+		return err
+	}
+	files, err := caseFiles(args)
+	if err != nil {
+		return err
+	}
+	suite := &harness.Suite{Registry: registry}
+	for _, file := range files {
+		if err := c.runFile(ctx, suite, file); err != nil {
+			return err
+		}
+	}
+	if c.json {
+		_ = json.NewEncoder(c.out).Encode(struct {
+			Passed int `json:"passed"`
+			Failed int `json:"failed"`
+		}{c.passed, c.failed})
+	} else {
+		fmt.Fprintf(c.out, "%d passed, %d failed\n", c.passed, c.failed)
+	}
+	if c.failed > 0 {
+		return reportedError{}
+	}
+	return nil
+}
+
+// runFile runs the cases of one file. A file that cannot be parsed counts as one failed case.
+func (c *testCommand) runFile(ctx context.Context, suite *harness.Suite, file string) error {
+	text, err := readFile(file)
+	if err != nil {
+		return err
+	}
+	cases, err := harness.Parse(file, text)
+	if err != nil {
+		c.printResult(harness.Result{Case: harness.Case{File: file, Name: file}, Problems: []string{err.Error()}})
+	}
+	var results []harness.Result
+	for _, one := range cases {
+		if err := ctx.Err(); err != nil {
+			return errors.New("interrupted")
+		}
+		results = append(results, suite.Run(ctx, one))
+	}
+	if c.update && err == nil {
+		if err := c.updateFile(file, text, results); err != nil {
+			return err
+		}
+	}
+	for _, r := range results {
+		c.printResult(r)
+	}
+	return nil
+}
+
+// updateFile replaces the expectations of failed cases in a file by the actual results. If one of them cannot be updated, the file stays
+// unchanged and the cases count as failed.
+func (c *testCommand) updateFile(file string, text []byte, results []harness.Result) error {
+	updated, err := harness.Update(file, text, results)
+	if err != nil {
+		fmt.Fprintf(c.err, "%s is not updated:\n%v\n", file, err)
+		return nil
+	}
+	if string(updated) == string(text) {
+		return nil
+	}
+	if err := os.WriteFile(file, updated, 0o644); err != nil {
+		return err
+	}
+	for i, r := range results {
+		if !r.Passed() {
+			results[i].Problems = nil
+			fmt.Fprintf(c.err, "updated %s: %s\n", file, r.Case.Name)
+		}
+	}
+	return nil
+}
+
+func (c *testCommand) printResult(r harness.Result) {
+	if r.Passed() {
+		c.passed++
+	} else {
+		c.failed++
+	}
+	if c.json {
+		_ = json.NewEncoder(c.out).Encode(struct {
+			File     string   `json:"file"`
+			Line     int      `json:"line,omitempty"`
+			Name     string   `json:"name"`
+			Passed   bool     `json:"passed"`
+			Problems []string `json:"problems,omitempty"`
+		}{r.Case.File, r.Case.Line, r.Case.Name, r.Passed(), r.Problems})
+		return
+	}
+	if !r.Passed() {
+		fmt.Fprintf(c.out, "FAIL %s (%s:%d)\n", r.Case.Name, r.Case.File, r.Case.Line)
+		for _, p := range r.Problems {
+			fmt.Fprintf(c.out, "  %s\n", strings.ReplaceAll(p, "\n", "\n  "))
+		}
+		fmt.Fprintln(c.out)
+	}
+}
+
+// caseFiles returns the given files and the case files below the given directories, sorted within each directory.
+func caseFiles(args []string) ([]string, error) {
+	var files []string
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			return nil, usageErrorf("there is no file %s", arg)
+		case err != nil:
+			return nil, err
+		case !info.IsDir():
+			files = append(files, arg)
+			continue
+		}
+		err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && slices.Contains(caseExtensions, filepath.Ext(path)) {
+				files = append(files, path)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+var caseExtensions = []string{".json", ".ndjson", ".yaml", ".yml"}

@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/yamldoc"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+func newValidate(s streams) *cobra.Command {
+	var asJSON, strict bool
+	cmd := &cobra.Command{
+		Use:   "validate [FILE…]",
+		Short: "Check definitions and configs",
+		Long: "Checks files: a file with actions is the definition of a destination, any other file is a config. It shows every mistake\n" +
+			"with its place. Without files, it checks the built-in destinations and those of --definitions.\n\n" +
+			"A subscription that would refuse every event is a mistake: a required field without a mapping, a constant of the wrong\n" +
+			"type, a broken path. A problem with only some events is a warning.",
+		Example: "  landfall validate landfall.yaml\n  landfall validate --strict landfall.yaml\n  landfall validate destinations/*/destination.yaml",
+		RunE: func(_ *cobra.Command, args []string) error {
+			c := validateCommand{streams: s, json: asJSON, strict: strict}
+			if len(args) == 0 {
+				return c.checkBuiltIn()
+			}
+			for _, file := range args {
+				c.checkFile(file)
+			}
+			return c.printCounts()
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per mistake, then the counts")
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 1 for warnings, too")
+	return cmd
+}
+
+type validateCommand struct {
+	streams
+	json, strict              bool
+	files, mistakes, warnings int
+}
+
+func (c *validateCommand) checkBuiltIn() error {
+	registry, err := c.catalog().registryFor(nil)
+	var wrong fault.Problems
+	switch {
+	case errors.As(err, &wrong):
+		c.printProblems("error", wrong)
+		return c.printCounts()
+	case err != nil:
+		return err
+	}
+	c.files = len(registry.Entries())
+	return c.printCounts()
+}
+
+func (c *validateCommand) checkFile(path string) {
+	c.files++
+	text, err := os.ReadFile(path)
+	if err != nil {
+		c.printProblems("error", fault.Problems{{File: path, Message: fault.FileReason(err)}})
+		return
+	}
+	problems, warnings := c.checkText(path, text)
+	c.printProblems("error", problems)
+	c.printProblems("warning", warnings)
+	if len(problems) == 0 && !c.json {
+		fmt.Fprintf(c.out, "%s: ok\n", path)
+	}
+}
+
+// checkText finds the mistakes in a definition or a config.
+func (c *validateCommand) checkText(path string, text []byte) (problems, warnings fault.Problems) {
+	doc, err := yamldoc.Parse(path, text)
+	if err != nil {
+		return fault.ProblemsOf(err), nil
+	}
+	if doc.Value().Get("actions").Exists() {
+		return c.checkDefinition(path, text)
+	}
+	cfg, problems := config.Load(path, config.Env{})
+	if cfg == nil {
+		return problems, nil
+	}
+	registry, err := c.catalog().registryFor(cfg)
+	if err != nil {
+		return fault.ProblemsOf(err), nil
+	}
+	h := planHost{target: &target{dryRun: true}, catalog: c.catalog()}
+	for _, in := range cfg.Instances {
+		plan, err := runtime.LoadInstance(cfg, in, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
+			_, host, err := h.hostFor(cfg, in, of)
+			return host, err
+		})
+		problems = append(problems, fault.ProblemsOf(err)...)
+		if err == nil {
+			warnings = append(warnings, plan.Warnings()...)
+		}
+	}
+	left, err := c.removedLedgers(cfg)
+	if err != nil {
+		warnings = append(warnings, fault.Problem{File: path, Message: "the local state cannot be read: " + err.Error()})
+	}
+	for _, text := range left {
+		warnings = append(warnings, fault.Problem{File: path, Message: text})
+	}
+	return problems, warnings
+}
+
+// removedLedgers tells of ledgers in the config's local state whose instances it does not have. A database elsewhere is not asked.
+func (c *validateCommand) removedLedgers(cfg *config.Config) (texts []string, err error) {
+	if _, err := os.Stat(filepath.Join(dataDir(cfg, ""), state.FileName)); err != nil || cfg.StateURL != "" {
+		return nil, nil
+	}
+	store, err := openState(context.Background(), cfg, "", "")
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	err = warnLedgers(context.Background(), cfg, store, func(text string) { texts = append(texts, text) })
+	slices.Sort(texts)
+	return texts, err
+}
+
+func (c *validateCommand) printProblems(level string, list fault.Problems) {
+	if level == "error" {
+		c.mistakes += len(list)
+	} else {
+		c.warnings += len(list)
+	}
+	for _, p := range list {
+		switch {
+		case c.json:
+			_ = json.NewEncoder(c.out).Encode(struct {
+				Level string `json:"level"`
+				fault.Problem
+			}{level, p})
+		case level == "error":
+			fmt.Fprintln(c.out, p)
+		default:
+			fmt.Fprintf(c.out, "warning: %s\n", p)
+		}
+	}
+}
+
+func (c *validateCommand) printCounts() error {
+	switch {
+	case c.json:
+		_ = json.NewEncoder(c.out).Encode(map[string]int{"files": c.files, "errors": c.mistakes, "warnings": c.warnings})
+	case c.mistakes == 1:
+		fmt.Fprint(c.out, "\n1 mistake\n")
+	case c.mistakes > 1:
+		fmt.Fprintf(c.out, "\n%d mistakes\n", c.mistakes)
+	default:
+		fmt.Fprintf(c.out, "%d checked, no mistakes\n", c.files)
+	}
+	if c.mistakes > 0 || c.strict && c.warnings > 0 {
+		return reportedError{}
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"path/filepath"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// checkDefinition finds the mistakes in a destination's definition: those that keep it from being loaded, and what the suite of
+// all destinations finds in a definition. Missing descriptions are warnings.
+func (c *validateCommand) checkDefinition(path string, text []byte) (problems, warnings fault.Problems) {
+	d, err := destination.ParseDefinition(path, text)
+	if err != nil {
+		return fault.ProblemsOf(err), nil
+	}
+	for _, f := range d.Lint(c.lintOptions(path, d)) {
+		p := fault.Problem{File: path, Pointer: f.Pointer, Message: f.Message}
+		if f.Advice {
+			warnings = append(warnings, p)
+		} else {
+			problems = append(problems, p)
+		}
+	}
+	return d.Document.Locate(problems), d.Document.Locate(warnings)
+}
+
+// lintOptions returns what is known about a definition by where it lies: destination.yaml stands in a directory of the
+// destination's name. An action without a request needs a handler: one of this program, or one in Go files beside the
+// definition, which only the compiler can find.
+func (c *validateCommand) lintOptions(path string, d *destination.Definition) destination.LintOptions {
+	var o destination.LintOptions
+	dir := filepath.Dir(path)
+	if filepath.Base(path) == destination.DefinitionFile {
+		o.Directory = dir
+	}
+	if sources, _ := filepath.Glob(filepath.Join(dir, "*.go")); len(sources) > 0 {
+		return o
+	}
+	var entry destination.Entry
+	if registry, err := c.catalog().registryFor(nil); err == nil {
+		entry, _ = registry.Find(d.Slug)
+	}
+	o.Performs = func(action string) bool {
+		_, ok := entry.Plugin.Actions[action]
+		return ok
+	}
+	return o
+}
