@@ -21,10 +21,11 @@ var floors = [][]string{
 	{"framework/destination"},
 	{"framework/runtime/config", "framework/runtime", "framework/state"},
 	{
-		"framework/runtime/explain", "framework/author/…", "framework/files/…", "framework/delivery", "framework/server/…",
+		"framework/runtime/explain", "framework/runtime/instances", "framework/author/…", "framework/files/…", "framework/delivery", "framework/server/…",
 		"framework/destination/destinationtest", "framework/state/statetest", "framework/destination/oauth/oauthtest",
 		"framework/destination/sandbox/sandboxtest",
 	},
+	{"framework/server"},
 	{"framework/cli"},
 	{"destinations/internal/…"},
 	{"destinations/…"},

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
 
 func newAudience(s streams) *cobra.Command {
@@ -34,7 +35,7 @@ func newAudienceCommand(s streams, cmd *cobra.Command, run func(ctx context.Cont
 			return err
 		}
 		defer c.close()
-		creates := func(in instance) bool { return in.plan.CreatesAudiences() }
+		creates := func(in instances.Instance) bool { return in.Plan.CreatesAudiences() }
 		if err := c.open(cmd.Context(), creates, "a destination that creates audiences"); err != nil {
 			return err
 		}
@@ -53,7 +54,7 @@ func newAudienceCreate(s streams) *cobra.Command {
 		Use: "create --key KEY", Short: "Create an audience, unless Landfall has created it already",
 		Example: "  landfall audience create --config landfall.yaml --instance ads --key vip --live",
 	}, func(ctx context.Context, c *instanceFlags, a runtime.Audience) error {
-		made, created, err := c.chosen.plan.CreateAudience(ctx, a)
+		made, created, err := c.chosen.Plan.CreateAudience(ctx, a)
 		if err != nil {
 			return fmt.Errorf("creating the audience %s: %w", a.Key, err)
 		}
@@ -66,7 +67,7 @@ func newAudienceGet(s streams) *cobra.Command {
 		Use: "get --key KEY", Short: "Show the external id of an audience, and check that the remote has it",
 		Example: "  landfall audience get --config landfall.yaml --key vip --live",
 	}, func(ctx context.Context, c *instanceFlags, a runtime.Audience) error {
-		found, err := c.chosen.plan.GetAudience(ctx, a)
+		found, err := c.chosen.Plan.GetAudience(ctx, a)
 		if err != nil {
 			return fmt.Errorf("finding the audience %s: %w", a.Key, err)
 		}
@@ -76,13 +77,13 @@ func newAudienceGet(s streams) *cobra.Command {
 
 func (c *instanceFlags) printAudience(a runtime.Audience, created bool) error {
 	if c.json {
-		c.printJSON(map[string]any{"instance": c.chosen.plan.ID(), "key": a.Key, "name": a.Name, "externalId": a.ExternalID, "created": created})
+		c.printJSON(map[string]any{"instance": c.chosen.Plan.ID(), "key": a.Key, "name": a.Name, "externalId": a.ExternalID, "created": created})
 		return nil
 	}
 	done := "is"
 	if created {
 		done = "has been created as"
 	}
-	_, err := fmt.Fprintf(c.out, "%s (%s) %s %s in %s\n", a.Name, a.Key, done, a.ExternalID, c.chosen.plan.ID())
+	_, err := fmt.Fprintf(c.out, "%s (%s) %s %s in %s\n", a.Name, a.Key, done, a.ExternalID, c.chosen.Plan.ID())
 	return err
 }

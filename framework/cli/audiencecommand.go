@@ -14,12 +14,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/files/textfile"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
 
-const (
-	defaultData = "landfall-data"
-	dataUsage   = "the data `DIR` for local files, such as the ledger; by default the config's, otherwise " + defaultData + " beside the config; if the config has state.url, the ledger is there"
-)
+const dataUsage = "the data `DIR` for local files, such as the ledger; by default the config's, otherwise " + instances.DefaultData + " beside the config; if the config has state.url, the ledger is there"
 
 // audienceCommand is shared by the commands that work on the members of an audience: an instance of a config and its ledger.
 type audienceCommand struct {
@@ -45,11 +43,11 @@ func (k *audienceCommand) addAllowFlag(cmd *cobra.Command) {
 
 // open loads the config, opens its state and chooses the instance.
 func (k *audienceCommand) open(ctx context.Context) error {
-	keeps := func(in instance) bool { return in.plugin.Audiences != nil }
+	keeps := func(in instances.Instance) bool { return in.Plugin.Audiences != nil }
 	if err := k.instanceFlags.open(ctx, keeps, "a destination with audiences"); err != nil {
 		return err
 	}
-	k.audiences = k.chosen.plugin.Audiences
+	k.audiences = k.chosen.Plugin.Audiences
 	return nil
 }
 
@@ -57,7 +55,7 @@ func (k *audienceCommand) open(ctx context.Context) error {
 func (k *audienceCommand) newSyncer() *audiencesync.Syncer {
 	terminal := isTerminal(k.err)
 	return &audiencesync.Syncer{
-		Plan: k.chosen.plan, Audiences: k.audiences, Ledger: k.chosen.ledger, DryRun: k.target.dryRun,
+		Plan: k.chosen.Plan, Audiences: k.audiences, Ledger: k.chosen.Ledger, DryRun: k.target.DryRun,
 		RemoveAll: k.removeAll, OnFailure: k.reportFailure,
 		OnProgress: func(done int) {
 			if terminal && time.Since(k.shown) > 200*time.Millisecond {
@@ -142,7 +140,7 @@ func (k *audienceCommand) printWarnings(warnings []string) {
 }
 
 func (k *audienceCommand) printReportText(r audiencesync.Report) {
-	fmt.Fprintf(k.out, "%s (%s) in %s · %s\n", r.Name, r.Audience, k.chosen.plan.ID(), k.target.description())
+	fmt.Fprintf(k.out, "%s (%s) in %s · %s\n", r.Name, r.Audience, k.chosen.Plan.ID(), k.target.Description())
 	for _, row := range []struct {
 		name  string
 		n     int

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -73,30 +72,4 @@ func (s *served) consolePost(cookie, path string, form url.Values) *http.Respons
 	require.NoError(s.t, err)
 	_ = answer.Body.Close()
 	return answer
-}
-
-// The console of a file is closed by the key that the file sets, and stays so while the file or the key cannot be read.
-func TestConsoleKeyOutlivesTheFile(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "landfall.yaml")
-	k := &fileKey{path: file, locked: "locked"}
-	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
-	assert.Empty(t, k.readKey(), "there is no file yet")
-	write(serveConfig)
-	assert.Empty(t, k.readKey())
-	write("destinations: [")
-	assert.Equal(t, "locked", k.readKey(), "whether it sets a key cannot be told")
-	write(`admin: {key: "${LANDFALL_TEST_UNSET_KEY}"}` + serveConfig)
-	assert.Equal(t, "locked", k.readKey())
-	write("admin: {key: first}" + serveConfig)
-	assert.Equal(t, "first", k.readKey())
-	for _, broken := range []string{"destinations: [", `admin: {key: "${LANDFALL_TEST_UNSET_KEY}"}` + serveConfig, `admin: {key: "file:none"}` + serveConfig, "admin: {key: 5}" + serveConfig, "admin: {key: ''}" + serveConfig} {
-		write(broken)
-		assert.Equal(t, "first", k.readKey(), broken)
-	}
-	require.NoError(t, os.Remove(file))
-	assert.Equal(t, "first", k.readKey())
-	write("admin: {key: second}" + serveConfig)
-	assert.Equal(t, "second", k.readKey())
-	write(serveConfig)
-	assert.Empty(t, k.readKey(), "it was taken out")
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
 
 func newAuth(s streams) *cobra.Command {
@@ -19,7 +20,7 @@ func newAuth(s streams) *cobra.Command {
 func newAuthTest(s streams) *cobra.Command {
 	var path, data string
 	var asJSON bool
-	t := target{live: true}
+	t := target{instances.Target{Live: true}}
 	cmd := &cobra.Command{
 		Use:   "test --config FILE",
 		Short: "Ask the remotes whether the credentials are valid",
@@ -31,16 +32,16 @@ func newAuthTest(s streams) *cobra.Command {
 			if path == "" {
 				return usageErrorf("give a config with --config")
 			}
-			if t.sandbox || t.sandboxURL != "" {
-				t.live = false
+			if t.Sandbox || t.SandboxURL != "" {
+				t.Live = false
 			}
 			return testConfig(cmd.Context(), s, path, data, &t, asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "", "the config `FILE`")
 	cmd.Flags().StringVar(&data, "data", "", dataUsage)
-	cmd.Flags().BoolVar(&t.sandbox, "sandbox", false, "test against the destination's sandbox in this process")
-	cmd.Flags().StringVar(&t.sandboxURL, "sandbox-url", "", "test against a sandbox at this `URL`")
+	cmd.Flags().BoolVar(&t.Sandbox, "sandbox", false, "test against the destination's sandbox in this process")
+	cmd.Flags().StringVar(&t.SandboxURL, "sandbox-url", "", "test against a sandbox at this `URL`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per instance")
 	return cmd
 }
@@ -48,40 +49,40 @@ func newAuthTest(s streams) *cobra.Command {
 // testConfig tests the instances of a config. Instances that need a login use the token in the state.
 func testConfig(ctx context.Context, s streams, path, data string, t *target, asJSON bool) error {
 	cfg, problems := config.Load(path, config.Env{})
-	h := planHost{target: t, catalog: s.catalog()}
-	if cfg != nil && cfg.StateKey != "" && !t.sandbox {
-		store, err := openState(ctx, cfg, data, t.sandboxName())
+	h := instances.Options{Target: &t.Target, Catalog: s.catalog()}
+	if cfg != nil && cfg.StateKey != "" && !t.Sandbox {
+		store, err := instances.OpenState(ctx, cfg, data, t.SandboxName())
 		if err != nil {
 			return err
 		}
 		defer store.Close()
-		h.store = store
+		h.Store = store
 	}
-	instances, err := loadPlans(cfg, problems, h)
+	list, err := instances.Load(cfg, problems, h)
 	if err != nil {
 		return err
 	}
-	return testAll(ctx, s, instances, asJSON)
+	return testAll(ctx, s, list, asJSON)
 }
 
 // testAll tests every instance. The command fails if one of the tests does.
-func testAll(ctx context.Context, s streams, instances []instance, asJSON bool) error {
+func testAll(ctx context.Context, s streams, list []instances.Instance, asJSON bool) error {
 	wrong := false
-	for _, in := range instances {
-		err := in.plan.Test(ctx)
+	for _, in := range list {
+		err := in.Plan.Test(ctx)
 		wrong = wrong || err != nil
 		message := "the credentials are valid"
 		switch {
 		case err != nil:
 			message = err.Error()
-		case in.plugin.Test == nil:
+		case in.Plugin.Test == nil:
 			message = "not tested: this destination has no test of its credentials"
 		}
 		if asJSON {
-			_ = json.NewEncoder(s.out).Encode(map[string]any{"instance": in.plan.ID(), "ok": err == nil, "message": message})
+			_ = json.NewEncoder(s.out).Encode(map[string]any{"instance": in.Plan.ID(), "ok": err == nil, "message": message})
 			continue
 		}
-		fmt.Fprintf(s.out, "%s (%s): %s\n", in.plan.ID(), in.plan.Definition().Name, message)
+		fmt.Fprintf(s.out, "%s (%s): %s\n", in.Plan.ID(), in.Plan.Definition().Name, message)
 	}
 	if wrong {
 		return reportedError{}

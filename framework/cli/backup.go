@@ -11,21 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server"
 	"github.com/landfall-dev/landfall/framework/server/backup"
 )
-
-// writeBackup writes a backup of this server to w.
-func (v *server) writeBackup(ctx context.Context, w io.Writer) error {
-	err := backup.Write(ctx, w, backup.Source{
-		Queue: v.queue, Ledger: v.store, Sandbox: v.target.sandboxName(), Dir: dataDir(v.config.Load(), v.data),
-	})
-	if err != nil {
-		v.log.Error("the backup failed", "error", err)
-		return err
-	}
-	v.log.Info("the backup is complete")
-	return nil
-}
 
 type backupCommand struct{ queueClient }
 
@@ -77,7 +66,7 @@ func (c *backupCommand) openArchive(ctx context.Context) (io.ReadCloser, error) 
 	if c.server {
 		return c.client.Backup(ctx)
 	}
-	store, err := openState(ctx, c.cfg, c.data, c.sandbox)
+	store, err := instances.OpenState(ctx, c.cfg, c.data, c.sandbox)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +74,7 @@ func (c *backupCommand) openArchive(ctx context.Context) (io.ReadCloser, error) 
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err := backup.Write(ctx, w, backup.Source{Queue: c.queue, Ledger: store, Sandbox: c.sandbox, Dir: dataDir(c.cfg, c.data)})
+		err := backup.Write(ctx, w, backup.Source{Queue: c.queue, Ledger: store, Sandbox: c.sandbox, Dir: instances.DataDir(c.cfg, c.data)})
 		_ = w.CloseWithError(errors.Join(err, store.Close()))
 	}()
 	return pipeEnd{r, done}, nil
@@ -123,7 +112,7 @@ func newRestore(s streams) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
 	}
 	cmd.Flags().StringVar(&c.config, "config", configFile, "the config `FILE`; not needed with --data, unless the queue is on a cluster")
-	cmd.Flags().StringVar(&c.data, "data", "", "the data `DIR`; by default the config's, otherwise "+defaultData+" beside the config")
+	cmd.Flags().StringVar(&c.data, "data", "", "the data `DIR`; by default the config's, otherwise "+instances.DefaultData+" beside the config")
 	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON for programs")
 	cmd.Flags().BoolVar(&c.replace, "replace", false, "move the content of the data directory aside first")
 	cmd.Flags().BoolVar(&c.check, "check", false, "only verify the backup against its manifest")
@@ -159,7 +148,7 @@ func (c *restoreCommand) run(ctx context.Context, dir string) error {
 
 // restoreTarget returns where to restore the backup to. With --data it needs no config, unless the queue is on a cluster.
 func (c *restoreCommand) restoreTarget() (backup.Target, error) {
-	to := backup.Target{Data: c.data, Queue: queueName, Replace: c.replace}
+	to := backup.Target{Data: c.data, Queue: instances.QueueName, Replace: c.replace}
 	if _, err := os.Stat(c.config); c.data != "" && errors.Is(err, fs.ErrNotExist) {
 		return to, nil
 	}
@@ -168,7 +157,7 @@ func (c *restoreCommand) restoreTarget() (backup.Target, error) {
 		return to, problems.Err()
 	}
 	to.State = cfg.StateURL
-	to.Data, to.Cluster = dataDir(cfg, c.data), queueConfig(cfg, c.data, "", newLog(c.streams, false))
+	to.Data, to.Cluster = instances.DataDir(cfg, c.data), server.QueueConfig(cfg, c.data, "", newLog(c.streams, false))
 	return to, nil
 }
 

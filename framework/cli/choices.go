@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
 
 // choicesCommand implements landfall choices, which fetches the values of a dynamic field.
@@ -30,7 +31,7 @@ func newChoices(s streams) *cobra.Command {
 				return err
 			}
 			defer c.close()
-			if err := c.open(cmd.Context(), func(in instance) bool { return len(c.dynamicActions(in)) > 0 }, "a destination whose fields have choices to fetch"); err != nil {
+			if err := c.open(cmd.Context(), func(in instances.Instance) bool { return len(c.dynamicActions(in)) > 0 }, "a destination whose fields have choices to fetch"); err != nil {
 				return err
 			}
 			return c.run(cmd.Context())
@@ -48,9 +49,9 @@ func newChoices(s streams) *cobra.Command {
 }
 
 // dynamicActions returns the actions of an instance that have dynamic fields.
-func (c *choicesCommand) dynamicActions(in instance) (actions []string) {
-	for _, key := range in.plan.Definition().ActionKeys() {
-		if len(in.plan.DynamicFields(key)) > 0 {
+func (c *choicesCommand) dynamicActions(in instances.Instance) (actions []string) {
+	for _, key := range in.Plan.Definition().ActionKeys() {
+		if len(in.Plan.DynamicFields(key)) > 0 {
 			actions = append(actions, key)
 		}
 	}
@@ -58,7 +59,7 @@ func (c *choicesCommand) dynamicActions(in instance) (actions []string) {
 }
 
 func (c *choicesCommand) run(ctx context.Context) error {
-	plan := c.chosen.plan
+	plan := c.chosen.Plan
 	payload, err := event.ParseValue([]byte(c.payload))
 	if err != nil || payload.Kind() != event.Object {
 		return usageErrorf("--payload should be a JSON object but is %s", c.payload)

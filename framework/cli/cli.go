@@ -18,6 +18,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/ballast"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server"
 )
 
 // Exit codes.
@@ -48,6 +50,11 @@ type streams struct {
 	plugins     []destination.Plugin // of the program
 }
 
+// catalog returns where the destinations of a command come from. The flags must have been parsed.
+func (s streams) catalog() instances.Catalog {
+	return instances.Catalog{Plugins: s.plugins, Definitions: *s.definitions}
+}
+
 // warn prints a warning.
 func (s streams) warn(text string) { fmt.Fprintf(s.err, "warning: %s\n", text) }
 
@@ -75,12 +82,14 @@ func executeCommand(ctx context.Context, args []string, s streams) int {
 	command, err := root.ExecuteContextC(ctx)
 	var quiet reportedError
 	var wrong usageError
+	var option server.OptionError
+	var address instances.SandboxURLError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &quiet):
 		return exitFailed
-	case errors.As(err, &wrong):
+	case errors.As(err, &wrong), errors.As(err, &option), errors.As(err, &address):
 		fmt.Fprintf(s.err, "landfall: %v\nSee: %s --help\n", err, command.CommandPath())
 		return exitMisuse
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/author/sample"
+	"github.com/landfall-dev/landfall/framework/server"
 )
 
 func TestMain(m *testing.M) {
@@ -56,8 +57,8 @@ func untilMatch(ts *testscript.TestScript, neg bool, args []string) {
 
 // postFile sends a file to the server of a data directory: post DIR PATH FILE.
 func postFile(ts *testscript.TestScript, neg bool, args []string) {
-	var at address
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(args[0], addressFile))), &at))
+	var at server.Address
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(args[0], server.AddressFile))), &at))
 	r, err := http.NewRequest(http.MethodPost, at.Ingest+args[1], bytes.NewBufferString(ts.ReadFile(args[2])))
 	ts.Check(err)
 	r.SetBasicAuth("wk", "")

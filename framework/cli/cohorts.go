@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
 
 // cohortSize is a cohort and the number of its members.
@@ -30,11 +31,11 @@ type unknownSize struct {
 const maxUnknown = 10
 
 // cohortsOf returns the cohorts after a run, as the sandbox has them. For a live or dry run it returns them as the ledger has them.
-func cohortsOf(ctx context.Context, instances []instance, t *target) ([]cohortSize, error) {
+func cohortsOf(ctx context.Context, plans []instances.Instance, t *target) ([]cohortSize, error) {
 	list, seen := []cohortSize{}, map[http.RoundTripper]bool{}
-	for _, in := range instances {
-		if t.dryRun || t.live {
-			sizes, err := in.plan.Members().Sizes(ctx)
+	for _, in := range plans {
+		if t.DryRun || t.Live {
+			sizes, err := in.Plan.Members().Sizes(ctx)
 			if err != nil {
 				return nil, err
 			}
@@ -43,11 +44,11 @@ func cohortsOf(ctx context.Context, instances []instance, t *target) ([]cohortSi
 			}
 			continue
 		}
-		if seen[in.transport] {
+		if seen[in.Transport] {
 			continue
 		}
-		seen[in.transport] = true
-		cohorts, err := sandboxCohorts(ctx, in.transport)
+		seen[in.Transport] = true
+		cohorts, err := sandboxCohorts(ctx, in.Transport)
 		if err != nil {
 			return nil, err
 		}
@@ -57,13 +58,13 @@ func cohortsOf(ctx context.Context, instances []instance, t *target) ([]cohortSi
 }
 
 // reachSandbox returns an error if nothing answers at --sandbox-url, before anything is sent and tried again.
-func (t *target) reachSandbox(ctx context.Context, instances []instance) error {
-	if t.sandboxURL == "" || t.dryRun || len(instances) == 0 {
+func (t *target) reachSandbox(ctx context.Context, list []instances.Instance) error {
+	if t.SandboxURL == "" || t.DryRun || len(list) == 0 {
 		return nil
 	}
-	_, err := sandboxCohorts(ctx, instances[0].transport)
+	_, err := sandboxCohorts(ctx, list[0].Transport)
 	if reason := fault.NetworkReason(err); reason != "" {
-		return fmt.Errorf("--sandbox-url %s: %s; start a sandbox with landfall sandbox, or give its URL", t.sandboxURL, reason)
+		return fmt.Errorf("--sandbox-url %s: %s; start a sandbox with landfall sandbox, or give its URL", t.SandboxURL, reason)
 	}
 	return nil // a sandbox that answers with an error is asked again when its state is needed
 }

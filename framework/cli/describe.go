@@ -21,7 +21,7 @@ func newDescribe(s streams) *cobra.Command {
 		Example: "  landfall describe braze-cohorts",
 		Args:    exactArgs(1, "one destination (see landfall list)"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			registry, err := s.catalog().registryFor(nil)
+			registry, err := s.catalog().RegistryFor(nil)
 			if err != nil {
 				return err
 			}

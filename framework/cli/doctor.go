@@ -15,6 +15,8 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -58,10 +60,10 @@ func (c *doctorCommand) run(ctx context.Context) error {
 	cfg := c.checkConfig()
 	dir := c.data
 	if cfg != nil {
-		dir = dataDir(cfg, c.data)
+		dir = instances.DataDir(cfg, c.data)
 	}
 	if dir == "" {
-		dir = filepath.Join(filepath.Dir(c.config), defaultData)
+		dir = filepath.Join(filepath.Dir(c.config), instances.DefaultData)
 	}
 	c.chooseTarget(cfg, dir)
 	c.checkFiles(dir)
@@ -75,7 +77,7 @@ func (c *doctorCommand) run(ctx context.Context) error {
 // chooseTarget chooses whose data to check: that of real remotes, or of a sandbox.
 func (c *doctorCommand) chooseTarget(cfg *config.Config, dir string) {
 	if c.cfg = cfg; cfg == nil {
-		c.sandbox = c.target.sandboxName()
+		c.sandbox = c.target.SandboxName()
 		return
 	}
 	name, err := c.chooseSandbox(dir)
@@ -266,7 +268,7 @@ func (c *doctorCommand) checkDatabase(ctx context.Context, cfg *config.Config) {
 
 // checkLog asks the running server about the log and its checkpoints. If no server runs, it reads the files.
 func (c *doctorCommand) checkLog(ctx context.Context, cfg *config.Config, dir string) {
-	queue := filepath.Join(dir, queueName(c.sandbox))
+	queue := filepath.Join(dir, instances.QueueName(c.sandbox))
 	if !delivery.InUse(queue) && (cfg == nil || cfg.Server.NATS == "") {
 		c.checkStopped(ctx, cfg, queue)
 		return
@@ -317,7 +319,7 @@ func (c *doctorCommand) checkStopped(ctx context.Context, cfg *config.Config, di
 	if len(found) > 0 || cfg == nil {
 		return
 	}
-	q, err := openQueue(ctx, cfg, c.data, c.sandbox, false, slog.New(slog.DiscardHandler))
+	q, err := server.OpenQueue(ctx, cfg, c.data, c.sandbox, false, slog.New(slog.DiscardHandler))
 	if err != nil {
 		c.addFinding("log", isProblem, "run landfall serve and see its log", "%v", err)
 		return

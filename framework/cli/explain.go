@@ -14,6 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/explain"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
 
 type explainCommand struct {
@@ -62,15 +63,15 @@ func (c *explainCommand) run(ctx context.Context) error {
 	}
 	requests := &explain.Recorder{}
 	cfg, problems := config.Load(path, config.Env{})
-	instances, err := loadPlans(cfg, problems, planHost{target: &target{dryRun: true}, catalog: c.catalog(), observe: requests.Observe})
+	list, err := instances.Load(cfg, problems, instances.Options{Target: &instances.Target{DryRun: true}, Catalog: c.catalog(), Observe: requests.Observe})
 	if err != nil {
 		return err
 	}
 	e = incoming.Complete(e, time.Now(), cfg.Server.MaxFuture)
 	stories := []explain.Trace{}
-	for _, in := range instances {
-		for _, s := range in.plan.Offered(e) {
-			stories = append(stories, explain.DryRun(ctx, in.plan, s, e, requests))
+	for _, in := range list {
+		for _, s := range in.Plan.Offered(e) {
+			stories = append(stories, explain.DryRun(ctx, in.Plan, s, e, requests))
 		}
 	}
 	if c.json {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
 
 func newHooks(s streams) *cobra.Command {
@@ -37,7 +38,7 @@ func newHooksRun(s streams) *cobra.Command {
 				return err
 			}
 			defer c.close()
-			if err := c.open(cmd.Context(), func(in instance) bool { return len(hookedSubscriptions(in.plan)) > 0 }, "a destination with hooks in its subscriptions"); err != nil {
+			if err := c.open(cmd.Context(), func(in instances.Instance) bool { return len(in.Plan.HookedSubscriptions()) > 0 }, "a destination with hooks in its subscriptions"); err != nil {
 				return err
 			}
 			return c.runHooks(cmd.Context(), subscription, again)
@@ -51,26 +52,16 @@ func newHooksRun(s streams) *cobra.Command {
 	return cmd
 }
 
-// hookedSubscriptions returns the subscriptions of a plan that have hooks.
-func hookedSubscriptions(p *runtime.Plan) (list []*runtime.Subscription) {
-	for _, s := range p.Subscriptions() {
-		if s.HasHooks() {
-			list = append(list, s)
-		}
-	}
-	return list
-}
-
 func (c *instanceFlags) runHooks(ctx context.Context, subscription string, again bool) error {
 	var names []string
 	found := false
-	for _, s := range hookedSubscriptions(c.chosen.plan) {
+	for _, s := range c.chosen.Plan.HookedSubscriptions() {
 		names = append(names, s.Name())
 		if subscription != "" && s.Name() != subscription {
 			continue
 		}
 		found = true
-		reports, err := c.chosen.plan.RunHooks(ctx, s, again)
+		reports, err := c.chosen.Plan.RunHooks(ctx, s, again)
 		for _, r := range reports {
 			c.printHook(s.Name(), r)
 		}
@@ -87,7 +78,7 @@ func (c *instanceFlags) runHooks(ctx context.Context, subscription string, again
 func (c *instanceFlags) printHook(subscription string, r runtime.HookReport) {
 	if c.json {
 		c.printJSON(map[string]any{
-			"instance": c.chosen.plan.ID(), "subscription": subscription, "hook": r.Hook, "ran": r.Ran, "message": r.Message,
+			"instance": c.chosen.Plan.ID(), "subscription": subscription, "hook": r.Hook, "ran": r.Ran, "message": r.Message,
 			"outputs": json.RawMessage(r.Outputs.JSON()),
 		})
 		return
@@ -99,20 +90,5 @@ func (c *instanceFlags) printHook(subscription string, r runtime.HookReport) {
 			done += ": " + r.Message
 		}
 	}
-	fmt.Fprintf(c.out, "%s › %s › %s: %s\n  outputs %s\n", c.chosen.plan.ID(), subscription, r.Hook, done, r.Outputs.JSON())
-}
-
-// warnHooks logs the hooks that have not run with their current inputs.
-func (v *server) warnHooks(ctx context.Context, instances []instance) {
-	for _, in := range instances {
-		for _, s := range hookedSubscriptions(in.plan) {
-			due, err := in.plan.DueHooks(ctx, s)
-			if err != nil {
-				v.log.Warn("cannot find out which hooks have to run", "instance", in.plan.ID(), "error", err)
-			}
-			for _, name := range due {
-				v.log.Warn("a hook has not run with its current inputs: run landfall hooks run", "instance", in.plan.ID(), "subscription", s.Name(), "hook", name)
-			}
-		}
-	}
+	fmt.Fprintf(c.out, "%s › %s › %s: %s\n  outputs %s\n", c.chosen.Plan.ID(), subscription, r.Hook, done, r.Outputs.JSON())
 }

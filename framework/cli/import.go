@@ -138,7 +138,7 @@ func (s streams) findDefinition(slug string) (*destination.Definition, error) {
 	if slug == "" {
 		return nil, nil
 	}
-	registry, err := s.catalog().registryFor(nil)
+	registry, err := s.catalog().RegistryFor(nil)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -23,7 +24,7 @@ type instanceFlags struct {
 	json             bool
 	reads            bool // the command sends nothing and may show any ledger
 	store            *state.Store
-	chosen           instance
+	chosen           instances.Instance
 }
 
 func (c *instanceFlags) addFlags(cmd *cobra.Command) {
@@ -36,36 +37,36 @@ func (c *instanceFlags) addFlags(cmd *cobra.Command) {
 
 // open loads the config, opens its state and chooses the instance: the one of --instance, or the only one for which has returns true. what
 // describes these instances in the error.
-func (c *instanceFlags) open(ctx context.Context, has func(instance) bool, what string) error {
+func (c *instanceFlags) open(ctx context.Context, has func(instances.Instance) bool, what string) error {
 	cfg, problems := config.Load(c.config, config.Env{})
 	if cfg == nil || len(problems) > 0 {
 		return problems.Err()
 	}
-	sandbox := c.target.sandboxName()
-	if (c.reads || c.target.dryRun) && sandbox == "" && cfg.StateURL == "" {
-		sandbox = onlySandbox(c.err, dataDir(cfg, c.data), state.FileName, state.File("*"))
+	sandbox := c.target.SandboxName()
+	if (c.reads || c.target.DryRun) && sandbox == "" && cfg.StateURL == "" {
+		sandbox = instances.OnlySandbox(c.err, instances.DataDir(cfg, c.data), state.FileName, state.File("*"))
 	}
-	store, err := openState(ctx, cfg, c.data, sandbox)
+	store, err := instances.OpenState(ctx, cfg, c.data, sandbox)
 	if err != nil {
 		return err
 	}
 	c.store = store
-	h := planHost{target: &c.target, catalog: c.catalog(), store: store, warn: c.warn}
-	instances, err := loadPlans(cfg, nil, h)
+	h := instances.Options{Target: &c.target.Target, Catalog: c.catalog(), Store: store, Warn: c.warn}
+	list, err := instances.Load(cfg, nil, h)
 	if err != nil {
 		return err
 	}
-	if err := c.target.reachSandbox(ctx, instances); err != nil {
+	if err := c.target.reachSandbox(ctx, list); err != nil {
 		return err
 	}
 	var ids []string
 	found := false
-	for _, in := range instances {
+	for _, in := range list {
 		if !has(in) {
 			continue
 		}
-		ids = append(ids, in.plan.ID())
-		if c.instance == "" || c.instance == in.plan.ID() {
+		ids = append(ids, in.Plan.ID())
+		if c.instance == "" || c.instance == in.Plan.ID() {
 			c.chosen, found = in, true
 		}
 	}
@@ -76,9 +77,9 @@ func (c *instanceFlags) open(ctx context.Context, has func(instance) bool, what 
 		return usageErrorf("there is no instance %q%s", c.instance, fault.DidYouMean(c.instance, ids))
 	case c.instance == "" && len(ids) > 1:
 		return usageErrorf("say which instance: --instance %s", strings.Join(ids, " or --instance "))
-	case !c.reads && sandbox == c.target.sandboxName():
-		h.use = claimLedgers
-		return h.useLedgers(cfg, []instance{c.chosen})
+	case !c.reads && sandbox == c.target.SandboxName():
+		h.Use = instances.ClaimLedgers
+		return h.UseLedgers(cfg, []instances.Instance{c.chosen})
 	}
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/oauth"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -20,7 +22,7 @@ type instancesCommand struct {
 	queueClient
 	confirmation
 	store *state.Store
-	ids   []string // the instances in the config
+	ids   []string // the list in the config
 }
 
 func newInstances(s streams) *cobra.Command {
@@ -91,7 +93,7 @@ func (c *instancesCommand) withState(ctx context.Context, f func(context.Context
 		return fmt.Errorf("the config is needed to find the ledgers, but cannot be used: %w", problems.Err())
 	}
 	var err error
-	if c.store, err = openState(ctx, c.cfg, c.data, c.sandbox); err != nil {
+	if c.store, err = instances.OpenState(ctx, c.cfg, c.data, c.sandbox); err != nil {
 		return err
 	}
 	defer c.store.Close()
@@ -139,7 +141,7 @@ func (c *instancesCommand) readAll(ctx context.Context) ([]instanceData, error) 
 	}
 	var list []instanceData
 	for id, k := range byID {
-		k.InConfig = inConfig(c.cfg, id)
+		k.InConfig = server.InConfig(c.cfg, id)
 		if k.State, err = c.store.Ledger(id).Content(ctx); err != nil {
 			return nil, err
 		}
@@ -168,7 +170,7 @@ func (c *instancesCommand) listInstances(ctx context.Context) error {
 
 // readRemoved returns the data of an instance that is no longer in the config.
 func (c *instancesCommand) readRemoved(ctx context.Context, id string) (instanceData, error) {
-	if inConfig(c.cfg, id) {
+	if server.InConfig(c.cfg, id) {
 		return instanceData{}, fmt.Errorf("the instance %q is still in %s: rename or delete it there first", id, c.config)
 	}
 	list, err := c.readAll(ctx)
@@ -184,7 +186,7 @@ func (c *instancesCommand) readRemoved(ctx context.Context, id string) (instance
 }
 
 func (c *instancesCommand) renameInstance(ctx context.Context, from, to string) error {
-	if !inConfig(c.cfg, to) {
+	if !server.InConfig(c.cfg, to) {
 		return usageErrorf("there is no instance %q in %s%s: change the id there first", to, c.config, fault.DidYouMean(to, c.ids))
 	}
 	k, err := c.readRemoved(ctx, from)
@@ -219,7 +221,7 @@ func (c *instancesCommand) renameToken(ctx context.Context, from, to string) err
 		c.warn(fmt.Sprintf("the token of %s cannot be decrypted without state.key: log in again with landfall auth login --instance %s", from, to))
 		return nil
 	}
-	keeper, err := openLoginManager(c.cfg, c.store)
+	keeper, err := instances.OpenLoginManager(c.cfg, c.store)
 	if err != nil {
 		return err
 	}
@@ -273,9 +275,9 @@ func (c *instancesCommand) reportMove(to string, moved delivery.MoveResult) erro
 
 // warnLedgers warns of ledgers that have members, but whose instances are not in the config.
 func warnLedgers(ctx context.Context, cfg *config.Config, store *state.Store, warn func(string)) error {
-	members, err := removedMembers(ctx, cfg, store)
+	members, err := server.RemovedMembers(ctx, cfg, store)
 	for id, n := range members {
-		warn(fmt.Sprintf("%q is no longer in the config, but its ledger has %d members: %s", id, n, removedHint(id)))
+		warn(fmt.Sprintf("%q is no longer in the config, but its ledger has %d members: %s", id, n, server.RemovedHint(id)))
 	}
 	return err
 }

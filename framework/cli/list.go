@@ -16,7 +16,7 @@ func newList(s streams) *cobra.Command {
 		Use: "list", Short: "List the destinations", Example: "  landfall list",
 		Args: exactArgs(0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			registry, err := s.catalog().registryFor(nil)
+			registry, err := s.catalog().RegistryFor(nil)
 			if err != nil {
 				return err
 			}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/server"
 )
 
 const testKey = "an-admin-key-of-a-test"
@@ -107,7 +109,7 @@ func TestWithoutAKeyOnlyThisMachineIsLetIn(t *testing.T) {
 func TestTheAddressFile(t *testing.T) {
 	s := newServed(t, keyedConfig, "--sandbox")
 	s.start()
-	file := filepath.Join(s.dataDir(), addressFile)
+	file := filepath.Join(s.dataDir(), server.AddressFile)
 	info, err := os.Stat(file)
 	require.NoError(t, err)
 	assert.EqualValues(t, 0o600, info.Mode())
@@ -126,7 +128,7 @@ func TestTheAddressFile(t *testing.T) {
 
 // The default admin port may be busy: another one is chosen and can be found. One that was asked for is not replaced.
 func TestABusyAdminPort(t *testing.T) {
-	if busy, err := net.Listen("tcp", defaultAdmin); err == nil {
+	if busy, err := net.Listen("tcp", server.DefaultAdmin); err == nil {
 		defer busy.Close()
 	}
 	s := newServed(t, keyedConfig, "--sandbox", "--admin-listen", "") // which stands for the default
@@ -231,32 +233,4 @@ func TestAUnixSocketForTheAdmin(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	assert.Empty(t, entries)
-}
-
-func TestListenUnixReplacesOnlyAnAbandonedSocket(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "file")
-	require.NoError(t, os.WriteFile(file, []byte("mine"), 0o600))
-	_, err := listenUnix(file)
-	assert.ErrorContains(t, err, "is not a socket")
-	assert.FileExists(t, file)
-	link := filepath.Join(dir, "link")
-	require.NoError(t, os.Symlink(file, link))
-	_, err = listenUnix(link)
-	assert.ErrorContains(t, err, "is not a socket")
-
-	path := filepath.Join(dir, "s")
-	first, err := listenUnix(path)
-	require.NoError(t, err)
-	_, err = listenUnix(path)
-	assert.ErrorIs(t, err, syscall.EADDRINUSE)
-	first.(*unixSocket).file = nil // so that it stays, as after a crash
-	require.NoError(t, first.Close())
-	require.FileExists(t, path)
-	second, err := listenUnix(path)
-	require.NoError(t, err)
-	require.NoError(t, second.Close())
-	assert.NoFileExists(t, path)
-	_, err = listenUnix(filepath.Join(dir, "none", "s"))
-	assert.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/oauth"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -32,14 +34,14 @@ type loginCommand struct {
 	target                 target // what the tokens are for: real remotes, or a sandbox at a URL
 	store                  *state.Store
 	manager                *oauth.Manager
-	list                   []instance
+	list                   []instances.Instance
 }
 
 func (l *loginCommand) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&l.config, "config", configFile, "the config `FILE`")
-	f.StringVar(&l.data, "data", "", "the data `DIR`; by default the config's, otherwise "+defaultData+" beside the config")
-	f.StringVar(&l.target.sandboxURL, "sandbox-url", "", "use the tokens of a server that runs with this --sandbox-url `URL`, which are separate from the tokens for real remotes")
+	f.StringVar(&l.data, "data", "", "the data `DIR`; by default the config's, otherwise "+instances.DefaultData+" beside the config")
+	f.StringVar(&l.target.SandboxURL, "sandbox-url", "", "use the tokens of a server that runs with this --sandbox-url `URL`, which are separate from the tokens for real remotes")
 	f.BoolVar(&l.json, "json", false, "print JSON for programs, an object a line")
 }
 
@@ -109,47 +111,47 @@ func (l *loginCommand) withState(ctx context.Context, f func(context.Context) er
 	if cfg == nil || len(problems) > 0 {
 		return problems.Err()
 	}
-	l.target.live = l.target.sandboxURL == ""
-	dir := dataDir(cfg, l.data)
-	if at, err := readAddress(dir); err == nil && at.Sandbox != l.target.sandboxName() && delivery.InUse(filepath.Join(dir, queueName(at.Sandbox))) {
+	l.target.Live = l.target.SandboxURL == ""
+	dir := instances.DataDir(cfg, l.data)
+	if at, err := server.ReadAddress(dir); err == nil && at.Sandbox != l.target.SandboxName() && delivery.InUse(filepath.Join(dir, instances.QueueName(at.Sandbox))) {
 		l.warn("the running server delivers to another target, whose tokens are separate: to change those, give the same --sandbox-url as the server")
 	}
 	var err error
-	if l.store, err = openState(ctx, cfg, l.data, l.target.sandboxName()); err != nil {
+	if l.store, err = instances.OpenState(ctx, cfg, l.data, l.target.SandboxName()); err != nil {
 		return err
 	}
 	defer l.store.Close()
-	all, err := loadPlans(cfg, nil, planHost{target: &l.target, catalog: l.catalog(), store: l.store})
+	all, err := instances.Load(cfg, nil, instances.Options{Target: &l.target.Target, Catalog: l.catalog(), Store: l.store})
 	if err != nil {
 		return err
 	}
 	for _, in := range all {
-		if in.plan.Login() != nil {
+		if in.Plan.Login() != nil {
 			l.list = append(l.list, in)
 		}
 	}
 	if len(l.list) == 0 {
 		return fmt.Errorf("no enabled instance of %s needs a login", l.config)
 	}
-	if l.manager, err = openLoginManager(cfg, l.store); err != nil {
+	if l.manager, err = instances.OpenLoginManager(cfg, l.store); err != nil {
 		return err
 	}
 	return f(ctx)
 }
 
 // chooseInstance returns the instance of --instance, or the only one that needs a login.
-func (l *loginCommand) chooseInstance() (instance, error) {
+func (l *loginCommand) chooseInstance() (instances.Instance, error) {
 	var ids []string
 	for _, in := range l.list {
-		if l.instance == in.plan.ID() || l.instance == "" && len(l.list) == 1 {
+		if l.instance == in.Plan.ID() || l.instance == "" && len(l.list) == 1 {
 			return in, nil
 		}
-		ids = append(ids, in.plan.ID())
+		ids = append(ids, in.Plan.ID())
 	}
 	if l.instance == "" {
-		return instance{}, usageErrorf("say which instance: --instance %s", strings.Join(ids, " or --instance "))
+		return instances.Instance{}, usageErrorf("say which instance: --instance %s", strings.Join(ids, " or --instance "))
 	}
-	return instance{}, usageErrorf("the config has no instance %q that needs a login%s", l.instance, fault.DidYouMean(l.instance, ids))
+	return instances.Instance{}, usageErrorf("the config has no instance %q that needs a login%s", l.instance, fault.DidYouMean(l.instance, ids))
 }
 
 func (l *loginCommand) runLogin(ctx context.Context) error {
@@ -162,11 +164,11 @@ func (l *loginCommand) runLogin(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.wait)
 	defer cancel()
-	token, err := l.requestToken(ctx, in.plan.Login())
+	token, err := l.requestToken(ctx, in.Plan.Login())
 	if err != nil {
-		return fmt.Errorf("%s is not logged in: %w", in.plan.ID(), withoutHint(err))
+		return fmt.Errorf("%s is not logged in: %w", in.Plan.ID(), withoutHint(err))
 	}
-	if err := l.manager.Put(ctx, in.plan.ID(), token); err != nil {
+	if err := l.manager.Put(ctx, in.Plan.ID(), token); err != nil {
 		return err
 	}
 	return l.printLogin(in, token)
@@ -228,9 +230,9 @@ func openBrowser(address string) {
 func (l *loginCommand) printStatus(ctx context.Context) error {
 	var unread error
 	for _, in := range l.list {
-		token, err := l.manager.Token(ctx, in.plan.ID())
+		token, err := l.manager.Token(ctx, in.Plan.ID())
 		if err != nil {
-			unread = errors.Join(unread, fmt.Errorf("%s: %w", in.plan.ID(), err))
+			unread = errors.Join(unread, fmt.Errorf("%s: %w", in.Plan.ID(), err))
 			continue
 		}
 		if err := l.printLogin(in, token); err != nil {
@@ -241,7 +243,7 @@ func (l *loginCommand) printStatus(ctx context.Context) error {
 }
 
 // printLogin prints the login of an instance, without its secrets.
-func (l *loginCommand) printLogin(in instance, t oauth.Token) error {
+func (l *loginCommand) printLogin(in instances.Instance, t oauth.Token) error {
 	state := "logged in"
 	switch {
 	case t.Refused != "":
@@ -255,9 +257,9 @@ func (l *loginCommand) printLogin(in instance, t oauth.Token) error {
 			Destination string `json:"destination"`
 			State       string `json:"state"`
 			oauth.Token
-		}{in.plan.ID(), in.plan.Definition().Slug, state, t})
+		}{in.Plan.ID(), in.Plan.Definition().Slug, state, t})
 	}
-	fmt.Fprintf(l.out, "%s (%s): %s\n", in.plan.ID(), in.plan.Definition().Name, state)
+	fmt.Fprintf(l.out, "%s (%s): %s\n", in.Plan.ID(), in.Plan.Definition().Name, state)
 	if t.Refused != "" {
 		fmt.Fprintf(l.out, "  %-10s %s\n", "reason", t.Refused)
 	}
@@ -280,24 +282,24 @@ func (l *loginCommand) runLogout(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	token, err := l.manager.Token(ctx, in.plan.ID())
+	token, err := l.manager.Token(ctx, in.Plan.ID())
 	switch {
 	case err != nil:
 		return err
 	case token.Access == "":
-		return fmt.Errorf("%s is not logged in", in.plan.ID())
+		return fmt.Errorf("%s is not logged in", in.Plan.ID())
 	}
-	asked, refusal := in.plan.Login().Revoke(ctx, token)
-	if err := l.manager.Put(ctx, in.plan.ID(), oauth.Token{}); err != nil {
+	asked, refusal := in.Plan.Login().Revoke(ctx, token)
+	if err := l.manager.Put(ctx, in.Plan.ID(), oauth.Token{}); err != nil {
 		return err
 	}
 	switch {
 	case refusal != nil:
-		return fmt.Errorf("the token of %s is deleted here, but the remote has not revoked it: %w: revoke it at the remote", in.plan.ID(), refusal)
+		return fmt.Errorf("the token of %s is deleted here, but the remote has not revoked it: %w: revoke it at the remote", in.Plan.ID(), refusal)
 	case !asked:
-		fmt.Fprintf(l.out, "%s: logged out; the remote cannot revoke tokens, so the token stays valid there until it expires\n", in.plan.ID())
+		fmt.Fprintf(l.out, "%s: logged out; the remote cannot revoke tokens, so the token stays valid there until it expires\n", in.Plan.ID())
 	default:
-		fmt.Fprintf(l.out, "%s: logged out, and the remote has revoked the token\n", in.plan.ID())
+		fmt.Fprintf(l.out, "%s: logged out, and the remote has revoked the token\n", in.Plan.ID())
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -26,7 +27,7 @@ func newMembers(s streams) *cobra.Command {
 
 // newReadCommand completes a command that sends nothing.
 func newReadCommand(s streams, cmd *cobra.Command, run func(ctx context.Context, k *audienceCommand, args []string) error) (*cobra.Command, *audienceCommand) {
-	k := &audienceCommand{instanceFlags: instanceFlags{streams: s, target: target{dryRun: true}, reads: true}}
+	k := &audienceCommand{instanceFlags: instanceFlags{streams: s, target: target{instances.Target{DryRun: true}}, reads: true}}
 	k.addFlags(cmd)
 	k.target.addSandboxFlags(cmd, "read the ledger of")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -45,7 +46,7 @@ func newMembersList(s streams) *cobra.Command {
 		Use: "list", Short: "Show the cohorts and the number of their members", Args: exactArgs(0, "no arguments"),
 		Example: "  landfall members list --config landfall.yaml",
 	}, func(ctx context.Context, k *audienceCommand, _ []string) error {
-		sizes, err := k.chosen.ledger.Sizes(ctx)
+		sizes, err := k.chosen.Ledger.Sizes(ctx)
 		if err != nil {
 			return err
 		}
@@ -206,7 +207,7 @@ func newMembersPurge(s streams) *cobra.Command {
 			"skipped, newer ones are sent as usual. Braze cannot delete a cohort, so the empty cohort stays.",
 		Example: "  landfall members purge vip_gold --dry-run\n  landfall members purge vip_gold --live --yes",
 	}, func(ctx context.Context, k *audienceCommand, cohort string) error {
-		if !yes && !k.target.dryRun {
+		if !yes && !k.target.DryRun {
 			return usageErrorf("this removes all members of %s: give --yes to do this, or --dry-run to see how many there are", cohort)
 		}
 		a, err := k.findAudience(ctx, cohort)
@@ -232,7 +233,7 @@ func newMembersExport(s streams) *cobra.Command {
 		if !k.json {
 			_ = table.Write([]string{"identity", "at", "delivered", "doubt"})
 		}
-		err = k.chosen.ledger.Each(ctx, a.ID, "", func(s state.Membership) error {
+		err = k.chosen.Ledger.Each(ctx, a.ID, "", func(s state.Membership) error {
 			switch {
 			case !s.Member:
 				return nil

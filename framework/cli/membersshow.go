@@ -55,7 +55,7 @@ func (k *audienceCommand) showUser(ctx context.Context, user string) error {
 		}
 	}
 	if len(list) == 0 {
-		return fmt.Errorf("the ledger of %s does not know %s: no event of this user has reached a cohort; landfall explain shows why", k.chosen.plan.ID(), user)
+		return fmt.Errorf("the ledger of %s does not know %s: no event of this user has reached a cohort; landfall explain shows why", k.chosen.Plan.ID(), user)
 	}
 	return nil
 }

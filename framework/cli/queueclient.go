@@ -22,6 +22,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server"
 	"github.com/landfall-dev/landfall/framework/server/access"
 	"github.com/landfall-dev/landfall/framework/server/admin"
 )
@@ -46,7 +48,7 @@ type queueClient struct {
 	cfg         *config.Config  // nil if the file cannot be used, which is possible only with a server
 	queue       *delivery.Queue // nil with a server
 	sandbox     string          // the name of the sandbox whose queue it is; "" for real remotes
-	instanceIDs []string        // the ids of the instances
+	instanceIDs []string        // the ids of the list
 	close       func()
 	server      bool // client talks to a running server
 	needsServer bool // the command needs a running server
@@ -55,7 +57,7 @@ type queueClient struct {
 func (c *queueClient) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&c.config, "config", configFile, "the config `FILE`; optional if --data or --url leads to a running server")
-	f.StringVar(&c.data, "data", "", "the data `DIR`; by default the config's, otherwise "+defaultData+" beside the config")
+	f.StringVar(&c.data, "data", "", "the data `DIR`; by default the config's, otherwise "+instances.DefaultData+" beside the config")
 	f.StringVar(&c.url, "url", "", "the `URL` of a running server's admin API, or unix:PATH, instead of --data")
 	f.StringVar(&c.keyFile, "key-file", "", "with --url: the `FILE` of the admin key; by default $"+adminKeyVariable+", otherwise the config's")
 	f.BoolVar(&c.json, "json", false, "print JSON, one object per line")
@@ -65,16 +67,16 @@ func (c *queueClient) addFlags(cmd *cobra.Command) {
 // chooseSandbox returns the name of the sandbox whose queue to use: the one in the flags, otherwise that of the running server, otherwise
 // "" if there is a queue of real remotes, otherwise the only sandbox that has a queue.
 func (c *queueClient) chooseSandbox(dir string) (string, error) {
-	if name := c.target.sandboxName(); name != "" {
+	if name := c.target.SandboxName(); name != "" {
 		return name, nil
 	}
 	if c.cfg.Server.NATS != "" {
 		return "", nil
 	}
-	if at, err := readAddress(dir); err == nil && delivery.InUse(filepath.Join(dir, queueName(at.Sandbox))) {
+	if at, err := server.ReadAddress(dir); err == nil && delivery.InUse(filepath.Join(dir, instances.QueueName(at.Sandbox))) {
 		return at.Sandbox, nil
 	}
-	return onlySandbox(c.err, dir, queueDir, queueName("*")), nil
+	return instances.OnlySandbox(c.err, dir, instances.QueueDir, instances.QueueName("*")), nil
 }
 
 // connect connects to the server of --url, or to the one that uses the data directory. If none runs, it opens the queue.
@@ -88,7 +90,7 @@ func (c *queueClient) connect(ctx context.Context) error {
 		c.cfg = cfg
 	}
 	if c.url != "" {
-		c.sandbox = c.target.sandboxName()
+		c.sandbox = c.target.SandboxName()
 		return c.dialURL(ctx, cfg)
 	}
 	dir := c.dataPath(cfg)
@@ -107,7 +109,7 @@ func (c *queueClient) connect(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case cfg.Server.NATS == "" && isMissing(filepath.Join(dir, queueName(name))):
+	case cfg.Server.NATS == "" && server.IsMissing(filepath.Join(dir, instances.QueueName(name))):
 		return fmt.Errorf("there is no queue in %s, so no server has run with it: start one with landfall serve, or give another directory with --data", dir)
 	case c.needsServer:
 		return fmt.Errorf("no server on this machine uses the data directory %s: start one with landfall serve, or give another directory with --data or a server with --url", dir)
@@ -119,25 +121,25 @@ func (c *queueClient) connect(ctx context.Context) error {
 // dataPath returns the data directory. cfg may have mistakes or be nil.
 func (c *queueClient) dataPath(cfg *config.Config) string {
 	if cfg != nil {
-		return dataDir(cfg, c.data)
+		return instances.DataDir(cfg, c.data)
 	}
-	return cmp.Or(c.data, filepath.Join(filepath.Dir(c.config), defaultData))
+	return cmp.Or(c.data, filepath.Join(filepath.Dir(c.config), instances.DefaultData))
 }
 
 // openQueue opens the queue of a data directory that no server uses.
 func (c *queueClient) openQueue(ctx context.Context, dir, sandboxName string) error {
 	cfg := c.cfg
-	queue, err := openQueue(ctx, cfg, c.data, sandboxName, false, slog.New(slog.DiscardHandler))
+	queue, err := server.OpenQueue(ctx, cfg, c.data, sandboxName, false, slog.New(slog.DiscardHandler))
 	if errors.Is(err, delivery.ErrInUse) {
 		return fmt.Errorf("another process uses the queue in %s, but it is not a running server: it may be a server that is starting, or another command; try again in a moment", dir)
 	}
 	if err != nil {
 		return err
 	}
-	token, current := newToken(), func() *config.Config { return cfg }
+	token, current := server.NewToken(), func() *config.Config { return cfg }
 	s := &admin.Server{
 		Queue: queue, Guard: access.NewGuard(access.Config{Token: token}),
-		Sources: sourcesOf(current), Subscriptions: subscriptionsOf(current),
+		Sources: server.SourcesOf(current), Subscriptions: server.SubscriptionsOf(current),
 	}
 	c.client = &admin.Client{Transport: sandbox.Transport(s.Handler()), URL: "http://queue", Key: token}
 	c.queue, c.sandbox, c.close = queue, sandboxName, queue.Close
@@ -150,11 +152,11 @@ func (c *queueClient) openQueue(ctx context.Context, dir, sandboxName string) er
 // dialDir connects to the server that uses a data directory, with the token from its address file. The error is errNoServer if none runs:
 // there is no address file, or it is left over from a server that did not stop cleanly, so that no server or another one answers there.
 func (c *queueClient) dialDir(ctx context.Context, dir string, cfg *config.Config) error {
-	if c.target.sandbox && c.target.sandboxURL != "" {
+	if c.target.Sandbox && c.target.SandboxURL != "" {
 		return usageErrorf("give one of --sandbox and --sandbox-url")
 	}
-	at, err := readAddress(dir)
-	asked := c.target.sandboxName()
+	at, err := server.ReadAddress(dir)
+	asked := c.target.SandboxName()
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && asked != "" && asked != at.Sandbox:
 		return errNoServer
@@ -183,7 +185,7 @@ func isNotListening(err error) bool {
 
 // dialURL connects to the server of --url, with the key from --key-file, the environment or the config.
 func (c *queueClient) dialURL(ctx context.Context, cfg *config.Config) error {
-	if u, err := url.Parse(c.url); err != nil || !strings.HasPrefix(c.url, unixPrefix) && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+	if u, err := url.Parse(c.url); err != nil || !strings.HasPrefix(c.url, server.UnixPrefix) && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 		return usageErrorf("--url should be like http://127.0.0.1:8081 or unix:PATH but is %q", c.url)
 	}
 	key := os.Getenv(adminKeyVariable)
@@ -205,7 +207,7 @@ func (c *queueClient) dialURL(ctx context.Context, cfg *config.Config) error {
 	case errors.As(err, &refused) && refused.Code == http.StatusUnauthorized:
 		return fmt.Errorf("%w: give the admin key with --key-file FILE or in $%s", err, adminKeyVariable)
 	case errors.As(err, &refused) && refused.Code == http.StatusNotFound:
-		return fmt.Errorf("there is no admin API at %s: it has its own port, by default %s, or admin.listen in the config (%w)", c.url, defaultAdmin, err)
+		return fmt.Errorf("there is no admin API at %s: it has its own port, by default %s, or admin.listen in the config (%w)", c.url, server.DefaultAdmin, err)
 	}
 	return err
 }
@@ -214,7 +216,7 @@ func (c *queueClient) dialURL(ctx context.Context, cfg *config.Config) error {
 func (c *queueClient) dial(ctx context.Context, at, key string) error {
 	transport := httpx.NewTransport(httpx.TransportConfig{})
 	transport.Proxy = nil
-	if path, ok := strings.CutPrefix(at, unixPrefix); ok {
+	if path, ok := strings.CutPrefix(at, server.UnixPrefix); ok {
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		}

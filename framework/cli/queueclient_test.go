@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/server"
 )
 
 // A running server answers local commands although the config beside it is broken or missing: the data directory is enough, or
@@ -68,7 +70,7 @@ func TestCommandsWithoutAServer(t *testing.T) {
 	s.waitSettled(1)
 	url := s.admin.URL
 	s.kill(syscall.SIGKILL)
-	require.FileExists(t, filepath.Join(s.dataDir(), addressFile), "it was left behind")
+	require.FileExists(t, filepath.Join(s.dataDir(), server.AddressFile), "it was left behind")
 	out, ok = landfall(t, nil, "status", "--data", s.dataDir(), "--config", none)
 	assert.False(t, ok)
 	assert.Contains(t, out, "no server on this machine uses the data directory")

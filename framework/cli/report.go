@@ -12,11 +12,12 @@ import (
 	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/explain"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
 
 // reporter prints the progress and the result of a run.
 type reporter interface {
-	printHeader(target string, instances []instance)
+	printHeader(target string, all []instances.Instance)
 	addEvent(stream.Event) error
 	printRequest(httpx.Exchange) // only in a dry run
 	printSummary(requests int, cohorts []cohortSize) stream.Summary
@@ -44,7 +45,7 @@ type verdictJSON struct {
 	Reason       string `json:"reason"`
 }
 
-func (r *jsonReporter) printHeader(string, []instance) {}
+func (r *jsonReporter) printHeader(string, []instances.Instance) {}
 
 func (r *jsonReporter) addEvent(e stream.Event) error {
 	r.summary.Add(e)
@@ -89,10 +90,10 @@ type textReporter struct {
 // progressEvery is the number of events between two looks at the clock for the progress.
 const progressEvery = 64
 
-func (r *textReporter) printHeader(target string, instances []instance) {
-	for _, in := range instances {
-		d := in.plan.Definition()
-		fmt.Fprintf(r.out, "%s (%s) · %s\n", d.Name, in.plan.ID(), target)
+func (r *textReporter) printHeader(target string, all []instances.Instance) {
+	for _, in := range all {
+		d := in.Plan.Definition()
+		fmt.Fprintf(r.out, "%s (%s) · %s\n", d.Name, in.Plan.ID(), target)
 	}
 	fmt.Fprintln(r.out)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/files/textfile"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -78,36 +79,36 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	if store != nil {
 		defer store.Close()
 	}
-	instances, err := loadPlans(cfg, problems, planHost{target: &c.target, catalog: c.catalog(), store: store, use: claimLedgers, warn: c.warn, observe: c.observeRequest})
+	list, err := instances.Load(cfg, problems, instances.Options{Target: &c.target.Target, Catalog: c.catalog(), Store: store, Use: instances.ClaimLedgers, Warn: c.warn, Observe: c.observeRequest})
 	if err != nil {
 		return err
 	}
-	if len(instances) == 0 {
+	if len(list) == 0 {
 		return fmt.Errorf("%s has no enabled destination", path)
 	}
-	for _, in := range instances {
-		for _, w := range in.plan.Warnings() {
+	for _, in := range list {
+		for _, w := range in.Plan.Warnings() {
 			c.warn(w.String())
 		}
 	}
-	if err := c.target.reachSandbox(ctx, instances); err != nil {
+	if err := c.target.reachSandbox(ctx, list); err != nil {
 		return err
 	}
 	reading := newProgress(input, time.Now())
 	c.report = newReporter(c.streams, c.json, reading)
-	c.report.printHeader(c.target.description(), instances)
+	c.report.printHeader(c.target.Description(), list)
 	began := time.Now()
-	work := stream.Config{Plans: plansOf(instances), OnEvent: c.report.addEvent, Complete: func(e event.Event) event.Event {
+	work := stream.Config{Plans: plansOf(list), OnEvent: c.report.addEvent, Complete: func(e event.Event) event.Event {
 		return incoming.Complete(e, began, cfg.Server.MaxFuture)
 	}}
-	if c.target.dryRun || c.target.sandbox && shareRemote(instances) {
+	if c.target.DryRun || c.target.Sandbox && shareRemote(list) {
 		work.Parallel = 1 // requests are shown, or have an effect on each other, in their order
 	}
 	runner := stream.New(work)
 	if err := runner.Run(ctx, textfile.NewReader(reading, "")); err != nil {
 		return describeReadError(file, err)
 	}
-	return c.reportResult(ctx, instances)
+	return c.reportResult(ctx, list)
 }
 
 // describeReadError returns an error of reading events with the name of the file and what was not sent.
@@ -126,12 +127,12 @@ func describeReadError(file string, err error) error {
 }
 
 // shareRemote reports whether some instances have the same remote.
-func shareRemote(instances []instance) bool {
+func shareRemote(list []instances.Instance) bool {
 	seen := map[http.RoundTripper]bool{}
-	for _, in := range instances {
-		seen[in.transport] = true
+	for _, in := range list {
+		seen[in.Transport] = true
 	}
-	return len(seen) < len(instances)
+	return len(seen) < len(list)
 }
 
 // openStore opens the state that is kept between runs. A sandbox in this process starts empty each time, and so does its ledger, unless
@@ -139,16 +140,16 @@ func shareRemote(instances []instance) bool {
 func (c *runCommand) openStore(ctx context.Context, cfg *config.Config) (*state.Store, error) {
 	named := cfg != nil && cfg.StateLocation() != ""
 	switch {
-	case cfg == nil || c.target.dryRun:
+	case cfg == nil || c.target.DryRun:
 		return nil, nil
-	case c.data != "", c.target.live, c.target.sandboxURL != "" && named:
-		return openState(ctx, cfg, c.data, c.target.sandboxName())
+	case c.data != "", c.target.Live, c.target.SandboxURL != "" && named:
+		return instances.OpenState(ctx, cfg, c.data, c.target.SandboxName())
 	}
 	return nil, nil
 }
 
-func (c *runCommand) reportResult(ctx context.Context, instances []instance) error {
-	cohorts, err := cohortsOf(ctx, instances, &c.target)
+func (c *runCommand) reportResult(ctx context.Context, list []instances.Instance) error {
+	cohorts, err := cohortsOf(ctx, list, &c.target)
 	if err != nil {
 		return err
 	}
@@ -163,15 +164,15 @@ func (c *runCommand) observeRequest(x httpx.Exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.requests++
-	if c.target.dryRun {
+	if c.target.DryRun {
 		c.report.printRequest(x)
 	}
 }
 
-func plansOf(instances []instance) []*runtime.Plan {
-	plans := make([]*runtime.Plan, len(instances))
-	for i := range instances {
-		plans[i] = instances[i].plan
+func plansOf(list []instances.Instance) []*runtime.Plan {
+	plans := make([]*runtime.Plan, len(list))
+	for i := range list {
+		plans[i] = list[i].Plan
 	}
 	return plans
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -26,43 +27,43 @@ type actionOptions struct {
 }
 
 // serveActions serves the actions of all destinations, or of one.
-func (v *server) serveActions(ctx context.Context) error {
-	key, err := v.actions.readKey(v.listen)
+func (c *serveCommand) serveActions(ctx context.Context, log *slog.Logger) error {
+	key, err := c.actions.readKey(c.options.Listen)
 	if err != nil {
 		return err
 	}
-	registry, err := v.catalog().registryFor(nil)
+	registry, err := c.catalog().RegistryFor(nil)
 	if err != nil {
 		return err
 	}
 	entries := registry.Entries()
-	if slug := v.actions.destination; slug != "" {
+	if slug := c.actions.destination; slug != "" {
 		entry, ok := registry.Find(slug)
 		if !ok {
 			return usageErrorf("there is no destination %q%s", slug, fault.DidYouMean(slug, registry.Slugs()))
 		}
 		entries = []destination.Entry{entry}
 	}
-	config := actionserver.Config{Key: key, Timeout: v.actions.timeout, Env: os.LookupEnv, Log: v.log}
+	config := actionserver.Config{Key: key, Timeout: c.actions.timeout, Env: os.LookupEnv, Log: log}
 	for _, e := range entries {
-		transport, err := v.target.newTransport(e.Plugin)
+		transport, err := c.target.NewTransport(e.Plugin)
 		if err != nil {
-			if v.actions.destination == "" {
+			if c.actions.destination == "" {
 				continue // the destination has no sandbox
 			}
 			return err
 		}
 		config.Destinations = append(config.Destinations, actionserver.Destination{Entry: e, Transport: transport})
 	}
-	if v.listen == "" {
-		v.listen = defaultActions
+	if c.options.Listen == "" {
+		c.options.Listen = defaultActions
 	}
 	for _, d := range config.Destinations {
 		for _, action := range d.Definition.ActionKeys() {
-			fmt.Fprintf(v.out, "POST /%s/%s\n", d.Definition.Slug, action)
+			fmt.Fprintf(c.out, "POST /%s/%s\n", d.Definition.Slug, action)
 		}
 	}
-	return serveHTTP(ctx, v.streams, "actions ("+v.target.description()+")", v.listen, actionserver.New(config))
+	return serveHTTP(ctx, c.streams, "actions ("+c.target.Description()+")", c.options.Listen, actionserver.New(config))
 }
 
 // readKey returns the key that requests must send, from the key file. Without a key file, it refuses an address that other machines can

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -119,7 +120,7 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 	whole := t.TempDir()
 	require.NoError(t, os.CopyFS(filepath.Join(whole, "data"), os.DirFS(data)))
 	name := state.SandboxName(false, sandbox.URL)
-	ledger, events := state.File(name), filepath.Join(queueName(name), "jetstream", "$G", "streams", "EVENTS")
+	ledger, events := state.File(name), filepath.Join(instances.QueueName(name), "jetstream", "$G", "streams", "EVENTS")
 	for name, c := range map[string]struct {
 		change func(t *testing.T)
 		checks []string

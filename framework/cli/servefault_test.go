@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/server"
 )
 
 // events is how many events a fault test sends: LANDFALL_EVENTS, or fewer than that.
@@ -127,7 +129,7 @@ func TestStoppedUnderLoad(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 		sending.Lock()
 		s.kill(syscall.SIGTERM)
-		_, err := os.Stat(s.dir + "/landfall-data/" + addressFile)
+		_, err := os.Stat(s.dir + "/landfall-data/" + server.AddressFile)
 		assert.ErrorIs(t, err, os.ErrNotExist)
 		s.start()
 		sending.Unlock()

@@ -28,6 +28,8 @@ import (
 
 	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server"
 )
 
 // binary builds the command once for all tests that run it as a process, into a directory that goes with them.
@@ -63,10 +65,10 @@ type served struct {
 	t          *testing.T
 	dir        string // with landfall.yaml
 	args       []string
-	earlier    string  // the command of an earlier version; the present one unless it is set
-	configFile string  // landfall.yaml in dir unless it is set
-	url        string  // of the events
-	admin      address // of the admin API, with its token
+	earlier    string         // the command of an earlier version; the present one unless it is set
+	configFile string         // landfall.yaml in dir unless it is set
+	url        string         // of the events
+	admin      server.Address // of the admin API, with its token
 	log        *os.File
 	cmd        *exec.Cmd
 	client     *http.Client
@@ -130,8 +132,8 @@ func (s *served) start() {
 		if answer, err := s.client.Get(s.url + "/readyz"); err == nil {
 			_ = answer.Body.Close()
 			if answer.StatusCode == 200 {
-				if s.admin = (address{URL: s.url}); s.earlier == "" {
-					s.admin, err = readAddress(s.dataDir())
+				if s.admin = (server.Address{URL: s.url}); s.earlier == "" {
+					s.admin, err = server.ReadAddress(s.dataDir())
 				}
 				require.NoError(s.t, err)
 				return
@@ -147,7 +149,7 @@ func (s *served) dataDir() string {
 	if i := slices.Index(s.args, "--data"); i >= 0 {
 		return s.args[i+1]
 	}
-	return filepath.Join(s.dir, defaultData)
+	return filepath.Join(s.dir, instances.DefaultData)
 }
 
 // ask makes a request to the admin listener and returns the status and the body of the answer.

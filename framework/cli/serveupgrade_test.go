@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state/statetest"
 )
 
@@ -96,7 +97,7 @@ func TestDataOfAnEarlierVersionIsAdopted(t *testing.T) {
 	sandbox := newBrazeSandbox(t)
 	braze := trustedBraze(t, sandbox.URL)
 	s := newServed(t, strings.Replace(serveConfig, "https://rest.iad-01.braze.com", braze.URL, 1))
-	unpackEarlierData(t, filepath.Join(s.dir, defaultData))
+	unpackEarlierData(t, filepath.Join(s.dir, instances.DefaultData))
 	s.start()
 	counts := s.waitSettled(98)
 	assert.EqualValues(t, 86, counts["delivered"]+counts["skipped"], "%v", counts)

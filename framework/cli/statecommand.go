@@ -11,6 +11,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -77,7 +78,7 @@ func newStateRetarget(s streams) *cobra.Command {
 
 // withState loads the config, opens its state and calls f.
 func (c *stateCommand) withState(ctx context.Context, f func(context.Context) error) error {
-	if c.target.live = !c.target.sandbox && c.target.sandboxURL == ""; c.target.check() != nil {
+	if c.target.Live = !c.target.Sandbox && c.target.SandboxURL == ""; c.target.check() != nil {
 		return c.target.check()
 	}
 	cfg, problems := config.Load(c.config, config.Env{})
@@ -85,7 +86,7 @@ func (c *stateCommand) withState(ctx context.Context, f func(context.Context) er
 		return problems.Err()
 	}
 	var err error
-	if c.store, err = openState(ctx, cfg, c.data, c.target.sandboxName()); err != nil {
+	if c.store, err = instances.OpenState(ctx, cfg, c.data, c.target.SandboxName()); err != nil {
 		return err
 	}
 	defer c.store.Close()
@@ -128,7 +129,7 @@ func (c *stateCommand) showLedgers(ctx context.Context) error {
 
 // currentTarget returns the target of an instance in the config.
 func (c *stateCommand) currentTarget(id string) (state.Target, error) {
-	registry, err := c.catalog().registryFor(c.cfg)
+	registry, err := c.catalog().RegistryFor(c.cfg)
 	if err != nil {
 		return state.Target{}, err
 	}
@@ -142,7 +143,7 @@ func (c *stateCommand) currentTarget(id string) (state.Target, error) {
 		if !ok {
 			return state.Target{}, fmt.Errorf("%s: there is no destination %q", c.config, in.Destination)
 		}
-		return targetOf(&c.target, in, entry.Definition), nil
+		return instances.LedgerTarget(&c.target.Target, in, entry.Definition), nil
 	}
 	return state.Target{}, usageErrorf("there is no instance %q in %s%s", id, c.config, fault.DidYouMean(id, ids))
 }
@@ -194,8 +195,8 @@ func (c *stateCommand) retargetLedger(ctx context.Context, id string) error {
 
 // requireStopped returns an error if a server uses the queue of the target. doing names the operation in the error.
 func (c *stateCommand) requireStopped(doing string) error {
-	dir := dataDir(c.cfg, c.data)
-	if delivery.InUse(filepath.Join(dir, queueName(c.target.sandboxName()))) {
+	dir := instances.DataDir(c.cfg, c.data)
+	if delivery.InUse(filepath.Join(dir, instances.QueueName(c.target.SandboxName()))) {
 		return fmt.Errorf("%s requires a stopped server: a server uses the data directory %s", doing, dir)
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state/statetest"
 )
 
@@ -104,8 +105,8 @@ func TestServersOfASandboxAreApart(t *testing.T) {
 	s.post(event)
 	s.waitSettled(1)
 	s.kill(syscall.SIGTERM)
-	assert.NoFileExists(t, filepath.Join(s.dir, defaultData, "state.db"))
-	assert.NoDirExists(t, filepath.Join(s.dir, defaultData, queueDir))
+	assert.NoFileExists(t, filepath.Join(s.dir, instances.DefaultData, "state.db"))
+	assert.NoDirExists(t, filepath.Join(s.dir, instances.DefaultData, instances.QueueDir))
 
 	s.args = nil
 	s.start()
@@ -128,8 +129,8 @@ func TestUnmarkedLedgerIsAdopted(t *testing.T) {
 	config, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, bytes.Replace(config, []byte("id: braze-main"), []byte("id: main"), 1), 0o600))
-	require.NoError(t, os.MkdirAll(filepath.Join(dir, defaultData), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, defaultData, "state.db"), text, 0o600))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, instances.DefaultData), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, instances.DefaultData, "state.db"), text, 0o600))
 
 	code, out := command(t, "sync", "--dry-run", "--yes", "--config", file, "--audience", "aud_1", users)
 	require.Zero(t, code, out)
@@ -182,7 +183,7 @@ func TestAnotherEndpointIsRefused(t *testing.T) {
 	assert.Regexp(t, `(?m)^delivered +2$`, sync(true))
 	assert.Len(t, membersOf(t, moved)["aud_1"], 2)
 
-	text, err := os.ReadFile(filepath.Join(dir, defaultData, "state.db"))
+	text, err := os.ReadFile(filepath.Join(dir, instances.DefaultData, "state.db"))
 	require.NoError(t, err)
 	assert.NotContains(t, string(text), "client_secret")
 }
@@ -216,12 +217,12 @@ func TestDataDirectoryDoesNotReplaceTheDatabase(t *testing.T) {
 	code, out := command(t, "members", "list", "--json", "--config", file)
 	require.Zero(t, code, out)
 	assert.Contains(t, out, `"members":3`, "another machine, with another directory, sees the same")
-	for _, dir := range []string{data, filepath.Join(s.dir, defaultData)} {
+	for _, dir := range []string{data, filepath.Join(s.dir, instances.DefaultData)} {
 		files, err := filepath.Glob(filepath.Join(dir, "state*"))
 		require.NoError(t, err)
 		assert.Empty(t, files, "no local state is made")
 	}
-	assert.DirExists(t, filepath.Join(data, queueDir))
+	assert.DirExists(t, filepath.Join(data, instances.QueueDir))
 
 	require.NoError(t, os.WriteFile(filepath.Join(data, "state.db"), nil, 0o600))
 	s.start()

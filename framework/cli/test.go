@@ -43,7 +43,7 @@ func newTest(s streams) *cobra.Command {
 }
 
 func (c *testCommand) run(ctx context.Context, args []string) error {
-	registry, err := c.catalog().registryFor(nil)
+	registry, err := c.catalog().RegistryFor(nil)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -52,7 +53,7 @@ type validateCommand struct {
 }
 
 func (c *validateCommand) checkBuiltIn() error {
-	registry, err := c.catalog().registryFor(nil)
+	registry, err := c.catalog().RegistryFor(nil)
 	var wrong fault.Problems
 	switch {
 	case errors.As(err, &wrong):
@@ -93,14 +94,14 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 	if cfg == nil {
 		return problems, nil
 	}
-	registry, err := c.catalog().registryFor(cfg)
+	registry, err := c.catalog().RegistryFor(cfg)
 	if err != nil {
 		return fault.ProblemsOf(err), nil
 	}
-	h := planHost{target: &target{dryRun: true}, catalog: c.catalog()}
+	h := instances.Options{Target: &instances.Target{DryRun: true}, Catalog: c.catalog()}
 	for _, in := range cfg.Instances {
 		plan, err := runtime.LoadInstance(cfg, in, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
-			_, host, err := h.hostFor(cfg, in, of)
+			_, host, err := h.HostFor(cfg, in, of)
 			return host, err
 		})
 		problems = append(problems, fault.ProblemsOf(err)...)
@@ -120,10 +121,10 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 
 // removedLedgers tells of ledgers in the config's local state whose instances it does not have. A database elsewhere is not asked.
 func (c *validateCommand) removedLedgers(cfg *config.Config) (texts []string, err error) {
-	if _, err := os.Stat(filepath.Join(dataDir(cfg, ""), state.FileName)); err != nil || cfg.StateURL != "" {
+	if _, err := os.Stat(filepath.Join(instances.DataDir(cfg, ""), state.FileName)); err != nil || cfg.StateURL != "" {
 		return nil, nil
 	}
-	store, err := openState(context.Background(), cfg, "", "")
+	store, err := instances.OpenState(context.Background(), cfg, "", "")
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func (c *validateCommand) lintOptions(path string, d *destination.Definition) de
 		return o
 	}
 	var entry destination.Entry
-	if registry, err := c.catalog().registryFor(nil); err == nil {
+	if registry, err := c.catalog().RegistryFor(nil); err == nil {
 		entry, _ = registry.Find(d.Slug)
 	}
 	o.Performs = func(action string) bool {

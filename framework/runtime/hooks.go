@@ -177,6 +177,16 @@ func (p *Plan) hookOutputs(ctx context.Context, s *Subscription) (event.Value, e
 	return event.NewObject(members), nil
 }
 
+// HookedSubscriptions returns the subscriptions that have hooks.
+func (p *Plan) HookedSubscriptions() (list []*Subscription) {
+	for _, s := range p.Subscriptions() {
+		if s.HasHooks() {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
 // DueHooks returns the names of the hooks that have not run with their present inputs.
 func (p *Plan) DueHooks(ctx context.Context, s *Subscription) (names []string, err error) {
 	for _, h := range s.hooks {

@@ -1,4 +1,4 @@
-package cli
+package server
 
 import (
 	"context"
@@ -12,29 +12,30 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 )
 
 // applyConfig makes the server use a config and its instances.
-func (v *server) applyConfig(ctx context.Context, cfg *config.Config, instances []instance) error {
-	list := make([]delivery.Instance, len(instances))
-	for i, in := range instances {
-		for _, w := range in.plan.Warnings() {
-			v.log.Warn("config", "warning", w.String())
+func (v *server) applyConfig(ctx context.Context, cfg *config.Config, all []instances.Instance) error {
+	list := make([]delivery.Instance, len(all))
+	for i, in := range all {
+		for _, w := range in.Plan.Warnings() {
+			v.Log.Warn("config", "warning", w.String())
 		}
-		list[i] = delivery.Instance{Plan: in.plan, Sources: in.config.Sources, Version: in.configVersion()}
+		list[i] = delivery.Instance{Plan: in.Plan, Sources: in.Config.Sources, Version: in.ConfigVersion()}
 	}
 	if err := v.runner.SetInstances(ctx, list); err != nil {
 		return err
 	}
-	v.warnHooks(ctx, instances)
+	v.warnHooks(ctx, all)
 	var sources []ingest.Source
 	for _, s := range cfg.Sources {
 		sources = append(sources, ingest.Source{ID: s.ID, WriteKey: s.WriteKey, PerSecond: s.PerSecond, Deletes: s.Deletes})
 	}
 	v.ingest.SetSources(sources, cfg.Server.Origins)
 	v.config.Store(cfg)
-	v.running.Store(&instances)
+	v.running.Store(&all)
 	v.expireRemoved()
 	v.warnRemoved()
 	return nil
@@ -42,18 +43,18 @@ func (v *server) applyConfig(ctx context.Context, cfg *config.Config, instances 
 
 // reloadConfig reads the config again and applies it. If the config has mistakes, the error has all of them and nothing changes.
 func (v *server) reloadConfig(ctx context.Context) error {
-	cfg, problems := config.Load(v.path, config.Env{})
+	cfg, problems := config.Load(v.Config, config.Env{})
 	if cfg != nil && len(problems) == 0 {
-		if err := checkSources(cfg, v.path); err != nil {
+		if err := checkSources(cfg, v.Config); err != nil {
 			return err
 		}
 	}
-	instances, err := loadPlans(cfg, problems, v.hosting)
+	all, err := instances.Load(cfg, problems, v.hosting)
 	if err != nil {
 		return err
 	}
 	was := v.config.Load()
-	if err := v.applyConfig(ctx, cfg, instances); err != nil {
+	if err := v.applyConfig(ctx, cfg, all); err != nil {
 		return err
 	}
 	fixed, old := cfg.Server, was.Server
@@ -61,9 +62,9 @@ func (v *server) reloadConfig(ctx context.Context) error {
 		s.Origins, s.AdminKey, s.HasAdminKey, s.TrustedProxies = nil, "", false, nil // changes of these need no restart
 	}
 	if !reflect.DeepEqual(fixed, old) || cfg.Data != was.Data || cfg.StateURL != was.StateURL || cfg.StateKey != was.StateKey {
-		v.log.Warn("the config has changes that need a restart of the server: listen, admin.listen, ingest, delivery, nats, state or data")
+		v.Log.Warn("the config has changes that need a restart of the server: listen, admin.listen, ingest, delivery, nats, state or data")
 	}
-	v.log.Info("config reloaded", "destinations", len(instances), "sources", len(cfg.Sources))
+	v.Log.Info("config reloaded", "destinations", len(all), "sources", len(cfg.Sources))
 	return nil
 }
 
@@ -97,7 +98,7 @@ func (v *server) watchConfig(ctx context.Context) {
 
 // readConfig returns the text of the config, or "" if it cannot be read, for example while it is being replaced.
 func (v *server) readConfig() string {
-	text, err := os.ReadFile(v.path)
+	text, err := os.ReadFile(v.Config)
 	if err != nil {
 		return ""
 	}
@@ -108,10 +109,25 @@ func (v *server) readConfig() string {
 func (v *server) logRefusal(err error) {
 	var problems fault.Problems
 	if !errors.As(err, &problems) {
-		v.log.Error("the new config is not used, the old one stays in effect", "error", err)
+		v.Log.Error("the new config is not used, the old one stays in effect", "error", err)
 		return
 	}
 	for _, p := range problems {
-		v.log.Error("the new config is not used, the old one stays in effect", "problem", p.String())
+		v.Log.Error("the new config is not used, the old one stays in effect", "problem", p.String())
+	}
+}
+
+// warnHooks logs the hooks that have not run with their current inputs.
+func (v *server) warnHooks(ctx context.Context, list []instances.Instance) {
+	for _, in := range list {
+		for _, s := range in.Plan.HookedSubscriptions() {
+			due, err := in.Plan.DueHooks(ctx, s)
+			if err != nil {
+				v.Log.Warn("cannot find out which hooks have to run", "instance", in.Plan.ID(), "error", err)
+			}
+			for _, name := range due {
+				v.Log.Warn("a hook has not run with its current inputs: run landfall hooks run", "instance", in.Plan.ID(), "subscription", s.Name(), "hook", name)
+			}
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package cli
+package instances
 
 import (
 	"context"
@@ -16,16 +16,16 @@ import (
 
 // setTokens tells a plan's host where to get tokens. A sandbox in this process gets a made-up token. If an instance needs a login but the
 // config has no key to encrypt its tokens with, that is an error.
-func (h *planHost) setTokens(host *runtime.Host, cfg *config.Config, in config.Instance, d *destination.Definition) error {
+func (h *Options) setTokens(host *runtime.Host, cfg *config.Config, in config.Instance, d *destination.Definition) error {
 	switch {
-	case h.target.sandbox || h.target.dryRun:
+	case h.Target.Sandbox || h.Target.DryRun:
 		host.Token = func(context.Context, string, string) (string, error) { return "sandbox-token", nil }
-	case h.store != nil && cfg.StateKey != "":
-		keeper, err := openLoginManager(cfg, h.store)
+	case h.Store != nil && cfg.StateKey != "":
+		keeper, err := OpenLoginManager(cfg, h.Store)
 		host.Logins, host.TokenTransport = keeper, tokenTransport
 		return err
 	case cfg.StateKey == "" && runtime.NeedsLogin(d, in):
-		return fault.Problems{{Pointer: in.Pointer + "/auth", Message: "its tokens are stored encrypted, but the config has no key: " + keyHint}}
+		return fault.Problems{{Pointer: in.Pointer + "/auth", Message: "its tokens are stored encrypted, but the config has no key: " + KeyHint}}
 	}
 	return nil
 }
@@ -33,11 +33,13 @@ func (h *planHost) setTokens(host *runtime.Host, cfg *config.Config, in config.I
 // tokenTransport is the transport of requests for tokens. They go to the real endpoint even if events go to a sandbox.
 var tokenTransport http.RoundTripper = httpx.NewTransport(httpx.TransportConfig{})
 
-const keyHint = "make one with `landfall auth key > landfall.key` and set state: {key: \"file:landfall.key\"}"
+// KeyHint says how to give a config a key.
+const KeyHint = "make one with `landfall auth key > landfall.key` and set state: {key: \"file:landfall.key\"}"
 
-func openLoginManager(cfg *config.Config, store *state.Store) (*oauth.Manager, error) {
+// OpenLoginManager returns the manager of the logins in a store. A config without a key is an error.
+func OpenLoginManager(cfg *config.Config, store *state.Store) (*oauth.Manager, error) {
 	if cfg.StateKey == "" {
-		return nil, fmt.Errorf("the config has no key to encrypt tokens with: %s", keyHint)
+		return nil, fmt.Errorf("the config has no key to encrypt tokens with: %s", KeyHint)
 	}
 	box, err := oauth.NewBox(cfg.StateKey)
 	if err != nil {

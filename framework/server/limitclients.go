@@ -1,4 +1,4 @@
-package cli
+package server
 
 import (
 	"cmp"
@@ -21,7 +21,7 @@ func (v *server) limitClients(server *http.Server, listener net.Listener) net.Li
 	connections := ingest.NewConnections(bounds)
 	connections.Guard(server)
 	server.Handler = ingest.CleanPath(server.Handler)
-	v.log.Info("limits of ingest", "maxMemoryBytes", cmp.Or(limits.MaxMemory, ingest.DefaultMaxMemory),
+	v.Log.Info("limits of ingest", "maxMemoryBytes", cmp.Or(limits.MaxMemory, ingest.DefaultMaxMemory),
 		"maxConnections", bounds.Max, "maxConnectionsPerAddress", connections.PerAddress(),
 		"maxBatchBytes", cmp.Or(limits.MaxBatch, ingest.DefaultMaxBatch), "maxEventBytes", cmp.Or(limits.MaxEvent, ingest.DefaultMaxEvent))
 	return connections.Listen(listener)

@@ -1,4 +1,4 @@
-package cli
+package server
 
 import (
 	"context"
@@ -17,8 +17,10 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/access"
 	"github.com/landfall-dev/landfall/framework/server/admin"
+	"github.com/landfall-dev/landfall/framework/server/backup"
 	"github.com/landfall-dev/landfall/framework/server/console"
 )
 
@@ -63,7 +65,7 @@ func (v *server) stopServers(ctx context.Context, servers []*http.Server, served
 	case <-ctx.Done():
 	}
 	signal.Reset(os.Interrupt, syscall.SIGTERM) // a second signal ends the process at once
-	v.log.Info("stopping: the server accepts no more events")
+	v.Log.Info("stopping: the server accepts no more events")
 	ending, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer stop()
 	for _, server := range servers {
@@ -84,7 +86,7 @@ func (v *server) stopServers(ctx context.Context, servers []*http.Server, served
 func (v *server) newHTTPServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 10 * time.Minute,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(v.log.Handler(), slog.LevelDebug),
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(v.Log.Handler(), slog.LevelDebug),
 	}
 }
 
@@ -94,7 +96,7 @@ const maxAdminConnections = 256
 // newGuard returns the guard of the admin API, the console and the metrics.
 func (v *server) newGuard(at *listeners) *access.Guard {
 	return access.NewGuard(access.Config{
-		Key: func() string { return v.config.Load().Server.AdminKey }, Token: v.admin.token, AllowLocal: at.hasPrivateAdmin(), Log: v.log,
+		Key: func() string { return v.config.Load().Server.AdminKey }, Token: v.token, AllowLocal: at.hasPrivateAdmin(), Log: v.Log,
 		Proxies: v.trustedProxies,
 	})
 }
@@ -104,7 +106,7 @@ func (v *server) trustedProxies() access.Proxies { return v.config.Load().Server
 
 // openConsole returns the server's console.
 func (v *server) openConsole(guard *access.Guard) (*console.Console, error) {
-	p := consoleHost{path: v.path, catalog: v.catalog(), live: v.target, store: v.store, host: &v.hosting, log: v.log, guard: guard}
+	p := consoleHost{path: v.Config, catalog: v.Catalog, live: v.Target, store: v.store, host: &v.hosting, log: v.Log, guard: guard}
 	settings := p.consoleConfig()
 	settings.Queue, settings.Runner = v.queue, v.runner
 	settings.RemovedInstances = v.removedInstances
@@ -116,7 +118,7 @@ func (v *server) openConsole(guard *access.Guard) (*console.Console, error) {
 func (v *server) adminRoutes(guard *access.Guard, page *console.Console) *http.ServeMux {
 	s := &admin.Server{
 		Queue: v.queue, Runner: v.runner, Status: v.fullStatus, Health: v.runner.Health, Resume: v.runner.Resume, Reload: v.reloadConfig, Metrics: v.metricsHandler(),
-		Guard: guard, Sources: sourcesOf(v.config.Load), Subscriptions: subscriptionsOf(v.config.Load), Backup: v.writeBackup,
+		Guard: guard, Sources: SourcesOf(v.config.Load), Subscriptions: SubscriptionsOf(v.config.Load), Backup: v.writeBackup,
 	}
 	mux, own := http.NewServeMux(), s.Handler()
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/admin/"} {
@@ -175,15 +177,15 @@ func (v *server) sharedRoutes(private http.Handler) *http.ServeMux {
 // warnWeakKey warns of an admin key that can be guessed.
 func (v *server) warnWeakKey(cfg *config.Config) {
 	if key := cfg.Server.AdminKey; key != "" && len(key) < minKeyLength {
-		v.log.Warn(fmt.Sprintf("admin.key has fewer than %d characters and can be guessed: make a longer one with openssl rand -base64 32", minKeyLength))
+		v.Log.Warn(fmt.Sprintf("admin.key has fewer than %d characters and can be guessed: make a longer one with openssl rand -base64 32", minKeyLength))
 	}
 }
 
 // minKeyLength is the number of characters that a key should have.
 const minKeyLength = 16
 
-// subscriptionsOf returns a function that returns the names of an instance's subscriptions in the current config.
-func subscriptionsOf(cfg func() *config.Config) func(string) []string {
+// SubscriptionsOf returns a function that returns the names of an instance's subscriptions in the current config.
+func SubscriptionsOf(cfg func() *config.Config) func(string) []string {
 	return func(id string) (names []string) {
 		for _, in := range cfg().Instances {
 			if in.ID != id {
@@ -197,8 +199,8 @@ func subscriptionsOf(cfg func() *config.Config) func(string) []string {
 	}
 }
 
-// sourcesOf returns a function that returns an instance's sources in the current config, and whether the instance exists.
-func sourcesOf(cfg func() *config.Config) func(string) ([]string, bool) {
+// SourcesOf returns a function that returns an instance's sources in the current config, and whether the instance exists.
+func SourcesOf(cfg func() *config.Config) func(string) ([]string, bool) {
 	return func(id string) ([]string, bool) {
 		for _, in := range cfg().Instances {
 			if in.ID == id {
@@ -207,4 +209,17 @@ func sourcesOf(cfg func() *config.Config) func(string) ([]string, bool) {
 		}
 		return nil, false
 	}
+}
+
+// writeBackup writes a backup of this server to w.
+func (v *server) writeBackup(ctx context.Context, w io.Writer) error {
+	err := backup.Write(ctx, w, backup.Source{
+		Queue: v.queue, Ledger: v.store, Sandbox: v.Target.SandboxName(), Dir: instances.DataDir(v.config.Load(), v.Data),
+	})
+	if err != nil {
+		v.Log.Error("the backup failed", "error", err)
+		return err
+	}
+	v.Log.Info("the backup is complete")
+	return nil
 }

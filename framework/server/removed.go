@@ -1,4 +1,4 @@
-package cli
+package server
 
 import (
 	"context"
@@ -25,8 +25,8 @@ const (
 	removedTimeout = 20 * time.Second // how long reading it may take
 )
 
-// inConfig reports whether a config has an instance with this id.
-func inConfig(cfg *config.Config, id string) bool {
+// InConfig reports whether a config has an instance with this id.
+func InConfig(cfg *config.Config, id string) bool {
 	return slices.ContainsFunc(cfg.Instances, func(in config.Instance) bool { return in.ID == id })
 }
 
@@ -39,9 +39,9 @@ func (v *server) removedInstances() []delivery.Status {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), removedTimeout)
 	defer cancel()
-	list, err := findRemoved(ctx, v.config.Load(), v.store, v.queue)
+	list, err := FindRemoved(ctx, v.config.Load(), v.store, v.queue)
 	if err != nil {
-		v.log.Warn("cannot read what is stored for instances that are no longer in the config", "error", err)
+		v.Log.Warn("cannot read what is stored for instances that are no longer in the config", "error", err)
 		return v.removed.list
 	}
 	v.removed.at, v.removed.list = time.Now(), list
@@ -55,13 +55,13 @@ func (v *server) expireRemoved() {
 	v.removed.at = time.Time{}
 }
 
-// findRemoved returns what the state and the queue store for instances that a config does not have, sorted by id.
-func findRemoved(ctx context.Context, cfg *config.Config, store *state.Store, queue *delivery.Queue) ([]delivery.Status, error) {
-	remains, err := queue.Backlogs(ctx, func(id string) bool { return !inConfig(cfg, id) })
+// FindRemoved returns what the state and the queue store for instances that a config does not have, sorted by id.
+func FindRemoved(ctx context.Context, cfg *config.Config, store *state.Store, queue *delivery.Queue) ([]delivery.Status, error) {
+	remains, err := queue.Backlogs(ctx, func(id string) bool { return !InConfig(cfg, id) })
 	if err != nil {
 		return nil, err
 	}
-	members, err := removedMembers(ctx, cfg, store)
+	members, err := RemovedMembers(ctx, cfg, store)
 	if err != nil {
 		return nil, err
 	}
@@ -80,16 +80,16 @@ func findRemoved(ctx context.Context, cfg *config.Config, store *state.Store, qu
 	return list, nil
 }
 
-// removedMembers counts the members in the ledgers of instances that a config does not have. It includes a ledger without members only if
+// RemovedMembers counts the members in the ledgers of instances that a config does not have. It includes a ledger without members only if
 // the ledger has a token or values.
-func removedMembers(ctx context.Context, cfg *config.Config, store *state.Store) (map[string]int, error) {
+func RemovedMembers(ctx context.Context, cfg *config.Config, store *state.Store) (map[string]int, error) {
 	ids, err := store.Instances(ctx)
 	if err != nil {
 		return nil, err
 	}
 	members := map[string]int{}
 	for _, id := range ids {
-		if inConfig(cfg, id) {
+		if InConfig(cfg, id) {
 			continue
 		}
 		content, err := store.Ledger(id).Content(ctx)
@@ -111,12 +111,12 @@ func (v *server) fullStatus() []delivery.Status {
 // warnRemoved logs what is stored for removed instances.
 func (v *server) warnRemoved() {
 	for _, s := range v.removedInstances() {
-		v.log.Warn("an instance is no longer in the config, but it still has data: "+removedHint(s.Instance), "instance", s.Instance,
+		v.Log.Warn("an instance is no longer in the config, but it still has data: "+RemovedHint(s.Instance), "instance", s.Instance,
 			"waiting", s.Waiting, "parked", s.Counts["parked"], "dead", s.Counts["dead"], "members", s.Members)
 	}
 }
 
-// removedHint returns what to do with the data of a removed instance.
-func removedHint(id string) string {
+// RemovedHint returns what to do with the data of a removed instance.
+func RemovedHint(id string) string {
 	return fmt.Sprintf("if the instance has a new id, run landfall instances rename %s NEW; to delete the data, run landfall instances forget %s", id, id)
 }

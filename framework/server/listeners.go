@@ -1,10 +1,12 @@
-package cli
+package server
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,16 +16,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-const (
-	defaultAdmin = "127.0.0.1:8081"
-	unixPrefix   = "unix:"
-)
-
-// adminOptions holds where the admin API, the console and the metrics listen, and the token of local commands.
-type adminOptions struct {
-	listen string // the value of --admin-listen
-	token  string // new at each start
-}
+const UnixPrefix = "unix:"
 
 // listeners holds the open listeners of a server.
 type listeners struct {
@@ -35,7 +28,7 @@ type listeners struct {
 // openListeners opens the server's ports and writes the address file.
 func (v *server) openListeners(cfg *config.Config) (l *listeners, err error) {
 	l = &listeners{removeAddress: func() {}}
-	if l.ingest, err = net.Listen("tcp", cmp.Or(v.listen, cfg.Server.Listen, defaultListen)); err != nil {
+	if l.ingest, err = net.Listen("tcp", cmp.Or(v.Listen, cfg.Server.Listen, DefaultListen)); err != nil {
 		return nil, fmt.Errorf("cannot listen: %w: give another address with --listen", err)
 	}
 	if l.admin, err = v.openAdmin(cfg); err != nil {
@@ -51,17 +44,17 @@ func (v *server) openListeners(cfg *config.Config) (l *listeners, err error) {
 // openAdmin opens the listener of the admin API. It returns nil if the admin API shares the ingest port. If no address is configured and
 // the default one is in use, it listens on a free port.
 func (v *server) openAdmin(cfg *config.Config) (net.Listener, error) {
-	asked := cmp.Or(v.admin.listen, cfg.Server.AdminListen)
+	asked := cmp.Or(v.AdminListen, cfg.Server.AdminListen)
 	if problem := config.CheckAdminListen(asked, cfg.Server.AdminKey != ""); problem != "" {
-		return nil, usageErrorf("--admin-listen %s %s", asked, problem)
+		return nil, optionErrorf("--admin-listen %s %s", asked, problem)
 	}
 	if asked == config.AdminOnIngest {
 		return nil, nil
 	}
-	listener, err := listenAt(cmp.Or(asked, defaultAdmin))
+	listener, err := Listen(cmp.Or(asked, DefaultAdmin))
 	if asked == "" && errors.Is(err, syscall.EADDRINUSE) {
 		if listener, err = net.Listen("tcp", "127.0.0.1:0"); err == nil {
-			v.log.Info("the admin port "+defaultAdmin+" is in use: listening on another port instead", "admin", addressURL(listener.Addr()))
+			v.Log.Info("the admin port "+DefaultAdmin+" is in use: listening on another port instead", "admin", AddressURL(listener.Addr()))
 		}
 	}
 	if err != nil {
@@ -90,15 +83,15 @@ func isPrivate(at net.Addr) bool {
 // adminURL returns the address of the admin API: a URL, or unix:PATH.
 func (l *listeners) adminURL() string {
 	if l.admin == nil {
-		return addressURL(l.ingest.Addr())
+		return AddressURL(l.ingest.Addr())
 	}
-	return addressURL(l.admin.Addr())
+	return AddressURL(l.admin.Addr())
 }
 
-// addressURL returns the URL, or unix:PATH, at which programs on this machine reach a listener.
-func addressURL(at net.Addr) string {
+// AddressURL returns the URL, or unix:PATH, at which programs on this machine reach a listener.
+func AddressURL(at net.Addr) string {
 	if at.Network() == "unix" {
-		return unixPrefix + at.String()
+		return UnixPrefix + at.String()
 	}
 	host, port, err := net.SplitHostPort(at.String())
 	if err != nil {
@@ -125,9 +118,9 @@ func (l *listeners) close() error {
 	return errors.Join(errs...)
 }
 
-// listenAt listens on a TCP address, or on a Unix socket given as unix:PATH.
-func listenAt(address string) (net.Listener, error) {
-	if path, ok := strings.CutPrefix(address, unixPrefix); ok {
+// Listen listens on a TCP address, or on a Unix socket given as unix:PATH.
+func Listen(address string) (net.Listener, error) {
+	if path, ok := strings.CutPrefix(address, UnixPrefix); ok {
 		return listenUnix(path)
 	}
 	return net.Listen("tcp", address)
@@ -206,4 +199,26 @@ func checkSocket(path string) error {
 		return nil
 	}
 	return fmt.Errorf("cannot find out whether the socket %s is in use: %w", path, err)
+}
+
+// ServeHandler serves HTTP on a listener until ctx ends. Then it waits a second for the requests in progress.
+func ServeHandler(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 16}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	err := server.Shutdown(stopping)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close() // the open connections are idle or belong to slow clients; closing them loses nothing
+	}
+	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+		return served
+	}
+	return err
 }

@@ -1,4 +1,4 @@
-package cli
+package instances
 
 import (
 	"os"
@@ -25,9 +25,9 @@ func TestAChangedDefinitionIsANewVersion(t *testing.T) {
 	write("landfall.yaml", `{definitions: defs, destinations: [{id: a, destination: acme, subscriptions: [{action: send}]}, {id: b, destination: webhook, subscriptions: []}]}`)
 	versions := func() (acme, webhook string) {
 		cfg, problems := config.Load(filepath.Join(dir, "landfall.yaml"), config.Env{})
-		instances, err := loadPlans(cfg, problems, planHost{target: &target{dryRun: true}, catalog: catalog{plugins: destinations.All()}})
+		instances, err := Load(cfg, problems, Options{Target: &Target{DryRun: true}, Catalog: Catalog{Plugins: destinations.All()}})
 		require.NoError(t, err)
-		return instances[0].configVersion(), instances[1].configVersion()
+		return instances[0].ConfigVersion(), instances[1].ConfigVersion()
 	}
 	definition("https://one.example.com")
 	acme, webhook := versions()

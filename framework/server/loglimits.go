@@ -1,4 +1,4 @@
-package cli
+package server
 
 import "fmt"
 
@@ -13,7 +13,7 @@ func (v *server) logLimits() {
 	if log.URL == "" {
 		kept = append(kept, "minFreeBytes", log.MinFreeBytes)
 	}
-	v.log.Info("limits of accepted events", kept...)
-	v.log.Info("limits of dead letters and parked events", "lettersRetention", deliver.DeadLetterRetention, "lettersMaxBytes", deliver.MaxDeadLetterBytes, "parkedMaxBytes", deliver.MaxParkedBytes)
-	v.log.Info("limits of delivery", "parallel", deliver.MaxBatches, "maxPause", deliver.MaxPause, "retryFor", deliver.RetryFor)
+	v.Log.Info("limits of accepted events", kept...)
+	v.Log.Info("limits of dead letters and parked events", "lettersRetention", deliver.DeadLetterRetention, "lettersMaxBytes", deliver.MaxDeadLetterBytes, "parkedMaxBytes", deliver.MaxParkedBytes)
+	v.Log.Info("limits of delivery", "parallel", deliver.MaxBatches, "maxPause", deliver.MaxPause, "retryFor", deliver.RetryFor)
 }

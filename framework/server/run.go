@@ -1,4 +1,4 @@
-package cli
+package server
 
 import (
 	"context"
@@ -8,12 +8,13 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 )
 
 // serveUntil accepts and delivers events until ctx ends. Then it stops in order: it accepts no more events, then it completes the requests in
 // progress.
-func (v *server) serveUntil(ctx context.Context, cfg *config.Config, instances []instance) error {
+func (v *server) serveUntil(ctx context.Context, cfg *config.Config, list []instances.Instance) error {
 	v.prepareMetrics()
 	var err error
 	var endTraces func()
@@ -25,7 +26,7 @@ func (v *server) serveUntil(ctx context.Context, cfg *config.Config, instances [
 		return err
 	}
 	v.ingest = v.newIngest(cfg)
-	if err := v.applyConfig(ctx, cfg, instances); err != nil {
+	if err := v.applyConfig(ctx, cfg, list); err != nil {
 		return errors.Join(err, v.stopRunner(ctx))
 	}
 	at, err := v.openListeners(cfg)
@@ -33,10 +34,10 @@ func (v *server) serveUntil(ctx context.Context, cfg *config.Config, instances [
 		return errors.Join(err, v.stopRunner(ctx))
 	}
 	v.logLimits()
-	v.log.Info("listening", "address", "http://"+at.ingest.Addr().String(), "admin", at.adminURL(), "destinations", len(instances), "target", v.target.description())
+	v.Log.Info("listening", "address", "http://"+at.ingest.Addr().String(), "admin", at.adminURL(), "destinations", len(list), "target", v.Target.Description())
 	v.warnWeakKey(cfg)
 	err = errors.Join(v.listenUntil(ctx, at), at.close(), v.stopRunner(ctx))
-	v.log.Info("stopped: waiting events are delivered after the next start")
+	v.Log.Info("stopped: waiting events are delivered after the next start")
 	return err
 }
 
@@ -46,17 +47,17 @@ func (v *server) newRunner(ctx context.Context, cfg *config.Config) (*delivery.R
 		Linger: cfg.Server.Linger, MaxBatches: cfg.Server.Parallel, RetryFor: cfg.Server.RetryFor, Lease: cfg.Server.Lease,
 		MaxPause: cfg.Server.MaxPause, DeadLetterRetention: cfg.Server.DeadLetterRetention, MaxDeadLetterBytes: cfg.Server.DeadLetterBytes,
 		MaxParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck()},
-		Metrics: delivery.NewMetrics(v.metrics), Log: v.log, Tracer: v.tracer,
+		Metrics: delivery.NewMetrics(v.metrics), Log: v.Log, Tracer: v.tracer,
 	})
 }
 
 // stopRunner stops the delivery, and waits up to the grace period for the requests in progress.
 func (v *server) stopRunner(ctx context.Context) error {
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.grace)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.Grace)
 	defer cancel()
 	v.runner.Stop(ending)
 	if ending.Err() != nil {
-		v.log.Warn("requests in progress were canceled: they are sent again after the next start", "grace", v.grace)
+		v.Log.Warn("requests in progress were canceled: they are sent again after the next start", "grace", v.Grace)
 	}
 	return nil
 }
@@ -64,7 +65,7 @@ func (v *server) stopRunner(ctx context.Context) error {
 // newIngest returns the handler of the tracking API.
 func (v *server) newIngest(cfg *config.Config) *ingest.Handler {
 	return ingest.New(ingest.Config{
-		Append: v.appendEvents, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, MaxMemory: cfg.Server.MaxMemory, MaxFuture: cfg.Server.MaxFuture, Log: v.log,
+		Append: v.appendEvents, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, MaxMemory: cfg.Server.MaxMemory, MaxFuture: cfg.Server.MaxFuture, Log: v.Log,
 		ClientAddr: func(r *http.Request) netip.Addr { return v.trustedProxies().Client(r) },
 		Count:      func(source, outcome string, n int) { v.eventCounter.WithLabelValues(source, outcome).Add(float64(n)) },
 	})

@@ -1,4 +1,4 @@
-package cli
+package server
 
 import (
 	"crypto/rand"
@@ -9,46 +9,47 @@ import (
 	"path/filepath"
 
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
 
-// addressFile is the file of a data directory in which a running server leaves its address and the token for local commands.
-const addressFile = "serve.json"
+// AddressFile is the file of a data directory in which a running server leaves its address and the token for local commands.
+const AddressFile = "serve.json"
 
 // address is the content of the address file.
-type address struct {
+type Address struct {
 	URL     string `json:"url"` // the admin API: http://HOST:PORT or unix:PATH
 	Ingest  string `json:"ingest,omitempty"`
 	Token   string `json:"token,omitempty"`   // authenticates local commands to the admin API; new at each start
 	Sandbox string `json:"sandbox,omitempty"` // the sandbox it delivers to; "" for real remotes
 }
 
-// newToken returns a random token that cannot be guessed.
-func newToken() string { return rand.Text() + rand.Text() }
+// NewToken returns a random token that cannot be guessed.
+func NewToken() string { return rand.Text() + rand.Text() }
 
 // writeAddressFile writes the address file of this server. The caller calls forget to remove it.
 func (v *server) writeAddressFile(cfg *config.Config, l *listeners) (forget func(), err error) {
-	dir := dataDir(cfg, v.data)
+	dir := instances.DataDir(cfg, v.Data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	v.admin.token = newToken()
-	at := address{URL: l.adminURL(), Ingest: addressURL(l.ingest.Addr()), Token: v.admin.token, Sandbox: v.target.sandboxName()}
+	v.token = NewToken()
+	at := Address{URL: l.adminURL(), Ingest: AddressURL(l.ingest.Addr()), Token: v.token, Sandbox: v.Target.SandboxName()}
 	text, err := json.Marshal(at)
 	if err != nil {
 		return nil, err
 	}
-	file := filepath.Join(dir, addressFile)
+	file := filepath.Join(dir, AddressFile)
 	forget = func() {
-		if now, err := readAddress(dir); err == nil && now == at {
+		if now, err := ReadAddress(dir); err == nil && now == at {
 			_ = os.Remove(file)
 		}
 	}
 	return forget, replaceFile(file, text)
 }
 
-// readAddress reads the address file of a data directory.
-func readAddress(dir string) (at address, err error) {
-	file := filepath.Join(dir, addressFile)
+// ReadAddress reads the address file of a data directory.
+func ReadAddress(dir string) (at Address, err error) {
+	file := filepath.Join(dir, AddressFile)
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return at, err

@@ -1,4 +1,4 @@
-package cli
+package server
 
 import (
 	"cmp"
@@ -10,23 +10,24 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 )
 
-// openQueue opens the queue of a config for a sandbox, or for real remotes if sandbox is "". On disk each of them has its own queue. The
+// OpenQueue opens the queue of a config for a sandbox, or for real remotes if sandbox is "". On disk each of them has its own queue. The
 // queue of a cluster belongs to the target of the first server that opens it; if claim is set, opening it for another target is an error.
-func openQueue(ctx context.Context, cfg *config.Config, data, sandbox string, claim bool, log *slog.Logger) (*delivery.Queue, error) {
-	c := queueConfig(cfg, data, sandbox, log)
+func OpenQueue(ctx context.Context, cfg *config.Config, data, sandbox string, claim bool, log *slog.Logger) (*delivery.Queue, error) {
+	c := QueueConfig(cfg, data, sandbox, log)
 	if claim {
 		c.Target = cmp.Or(sandbox, "live")
 	}
 	return delivery.Open(ctx, c)
 }
 
-// queueConfig returns the configuration of the queue for a sandbox, or for real remotes if sandbox is "".
-func queueConfig(cfg *config.Config, data, sandbox string, log *slog.Logger) delivery.Config {
+// QueueConfig returns the configuration of the queue for a sandbox, or for real remotes if sandbox is "".
+func QueueConfig(cfg *config.Config, data, sandbox string, log *slog.Logger) delivery.Config {
 	c := delivery.Config{
-		Dir: filepath.Join(dataDir(cfg, data), queueName(sandbox)), URL: cfg.Server.NATS, Replicas: cfg.Server.Replicas,
+		Dir: filepath.Join(instances.DataDir(cfg, data), instances.QueueName(sandbox)), URL: cfg.Server.NATS, Replicas: cfg.Server.Replicas,
 		Partitions: cfg.Server.Partitions, Retention: cfg.Server.Retention, MaxBytes: cfg.Server.MaxBytes, MinFreeBytes: cfg.Server.MinFree, Log: log,
 	}
 	if cfg.Server.Credentials != "" {

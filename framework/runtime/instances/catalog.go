@@ -1,0 +1,31 @@
+package instances
+
+import (
+	"slices"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+)
+
+// Catalog holds where the destinations of a program come from.
+type Catalog struct {
+	Plugins     []destination.Plugin // of the program
+	Definitions string               // a directory of definitions without code; "" for the one that the config names
+}
+
+// RegistryFor returns the destinations of the program, and those in the directory of definitions that the Catalog or the config
+// names. cfg may be nil.
+func (c Catalog) RegistryFor(cfg *config.Config) (*destination.Registry, error) {
+	dir := c.Definitions
+	if dir == "" && cfg != nil && cfg.Definitions != "" {
+		dir = cfg.ResolvePath(cfg.Definitions)
+	}
+	if dir == "" {
+		return destination.NewRegistry(c.Plugins)
+	}
+	further, err := destination.FromDirectory(dir)
+	if err != nil {
+		return nil, err
+	}
+	return destination.NewRegistry(slices.Concat(c.Plugins, further))
+}

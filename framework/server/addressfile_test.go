@@ -1,0 +1,29 @@
+package server
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Where a server answers is written as a whole and for this user alone, and through no link.
+func TestTheAddressFileIsReplaced(t *testing.T) {
+	dir := t.TempDir()
+	elsewhere, file := filepath.Join(dir, "elsewhere"), filepath.Join(dir, AddressFile)
+	require.NoError(t, os.WriteFile(elsewhere, []byte("mine"), 0o644))
+	require.NoError(t, os.Symlink(elsewhere, file))
+	require.NoError(t, replaceFile(file, []byte("{}")))
+	text, err := os.ReadFile(elsewhere)
+	require.NoError(t, err)
+	assert.Equal(t, "mine", string(text))
+	info, err := os.Lstat(file)
+	require.NoError(t, err)
+	assert.EqualValues(t, 0o600, info.Mode())
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 2)
+	assert.Error(t, replaceFile(filepath.Join(dir, "none", "file"), nil))
+}

@@ -1,0 +1,123 @@
+// Package server is the running server: it accepts events over HTTP, stores them in the queue, delivers them, and serves the
+// admin API, the console, the metrics and the health checks.
+//
+// It puts the packages below together and owns their start, reload and stop. It knows nothing of commands and flags.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server/ingest"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// The addresses of a server whose Options and config name none.
+const (
+	DefaultListen = "127.0.0.1:8080"
+	DefaultAdmin  = "127.0.0.1:8081"
+)
+
+// Options says what a server serves and where. A field that is empty is taken from the config, unless noted.
+type Options struct {
+	Config      string            // the config file
+	Data        string            // the data directory
+	Listen      string            // the address of the tracking API
+	AdminListen string            // the address of the admin API, unix:PATH, or ingest for that of the tracking API
+	Target      instances.Target  // where events are delivered; required
+	Catalog     instances.Catalog // the destinations; required
+	Grace       time.Duration     // how long to wait for requests in progress when the server stops; required
+	Log         *slog.Logger      // required
+}
+
+// OptionError is an error in the Options, rather than in the config.
+type OptionError struct{ error }
+
+func optionErrorf(format string, args ...any) error { return OptionError{fmt.Errorf(format, args...)} }
+
+// Unwrap returns the error without its kind.
+func (e OptionError) Unwrap() error { return e.error }
+
+// server is the state of a running server.
+type server struct {
+	Options
+	token        string // authenticates local commands to the admin API; new at each start
+	hosting      instances.Options
+	store        *state.Store
+	queue        *delivery.Queue
+	runner       *delivery.Runner
+	ingest       *ingest.Handler
+	tracer       trace.Tracer
+	metrics      *prometheus.Registry
+	eventCounter *prometheus.CounterVec
+	config       atomic.Pointer[config.Config] // the config in effect
+	running      atomic.Pointer[[]instances.Instance]
+	removed      removedCache
+}
+
+// Run serves until ctx ends, and then stops in order: it accepts no more events, and completes the requests in progress. It reloads
+// the config when the file changes and on SIGHUP. The error is an OptionError, has every mistake in the config, or says what
+// could not be opened.
+func Run(ctx context.Context, o Options) error { return (&server{Options: o}).run(ctx) }
+
+func (v *server) run(ctx context.Context) error {
+	cfg, problems := config.Load(v.Config, config.Env{})
+	if cfg == nil {
+		return problems.Err()
+	}
+	if len(problems) == 0 {
+		if err := checkSources(cfg, v.Config); err != nil {
+			return err
+		}
+	}
+	var err error
+	if v.store, err = instances.OpenState(ctx, cfg, v.Data, v.Target.SandboxName()); err != nil {
+		return err
+	}
+	if file := instances.UnusedState(cfg, v.Data); file != "" {
+		v.Log.Warn("the state is in the database of state.url, so this file is not used; earlier versions used it if --data was given", "file", file)
+	}
+	defer v.store.Close()
+	v.hosting = instances.Options{Target: &v.Target, Catalog: v.Catalog, Store: v.store, Use: instances.ClaimLedgers, Log: v.Log}
+	if v.Target.Sandbox {
+		v.hosting.Remotes = instances.NewRemotes()
+	}
+	list, err := instances.Load(cfg, problems, v.hosting)
+	if err != nil {
+		return err
+	}
+	if v.queue, err = OpenQueue(ctx, cfg, v.Data, v.Target.SandboxName(), true, v.Log); errors.Is(err, delivery.ErrInUse) {
+		return fmt.Errorf("%w: stop the other process, or give another directory with --data", err)
+	} else if err != nil {
+		return err
+	}
+	defer v.queue.Close()
+	if cfg.Server.NATS == "" {
+		unlock, err := delivery.Lock(instances.DataDir(cfg, v.Data)) // a sandbox has its own queue but shares the rest of the directory
+		if err != nil {
+			return fmt.Errorf("%w: stop the other process, or give another directory with --data", err)
+		}
+		defer unlock()
+	}
+	return v.serveUntil(ctx, cfg, list)
+}
+
+// checkSources returns an error if no source of a config can accept events.
+func checkSources(cfg *config.Config, path string) error {
+	for _, s := range cfg.Sources {
+		if s.WriteKey != "" {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s has no source with a writeKey, so the server could not accept events: add\nsources: [{id: web, writeKey: \"${WRITE_KEY}\"}]", path)
+}
