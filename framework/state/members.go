@@ -121,17 +121,18 @@ func (e *memberRow) scanRow(rows *sql.Rows, maxAhead time.Duration) error {
 	return nil
 }
 
-// clampTime returns at, or the time of the last write if at is more than maxAhead later. Earlier versions recorded event times from
-// wrong clocks, and no later event could change such a row.
+// clampTime returns at, limited by event.LimitFuture to maxAhead after the last write. Earlier versions recorded event times from wrong
+// clocks, and no later event could change such a row.
 func clampTime(at, delivered, confirmed sql.NullInt64, maxAhead time.Duration) sql.NullInt64 {
 	written := delivered
 	if confirmed.Valid && confirmed.Int64 > written.Int64 {
 		written = confirmed
 	}
-	if at.Valid && written.Valid && at.Int64-written.Int64 > maxAhead.Microseconds() {
-		return written
+	if !at.Valid || !written.Valid || at.Int64 <= written.Int64 {
+		return at
 	}
-	return at
+	decides, _ := event.LimitFuture(time.UnixMicro(at.Int64), time.UnixMicro(written.Int64), maxAhead)
+	return toMicros(decides)
 }
 
 // identityRows encodes identities as a JSON array of one-column rows.

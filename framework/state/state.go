@@ -36,9 +36,8 @@ type Store struct {
 	maxAhead time.Duration // how far the time of an event may be ahead of the server's clock when it is recorded
 }
 
-// WithMaxFuture sets how far the time of an event may be ahead of the server's clock when it is recorded. A later time is replaced by
-// the time of the write. It is ingest.maxFuture of the configuration, one minute by default. It must be called before
-// the Store is used.
+// WithMaxFuture sets how far the time of an event may be ahead of the time when it was recorded; see event.LimitFuture. It is
+// ingest.maxFuture of the configuration, one minute by default. It must be called before the Store is used.
 func (s *Store) WithMaxFuture(d time.Duration) *Store {
 	if d > 0 {
 		s.maxAhead = d

@@ -10,7 +10,7 @@ import (
 
 // Complete fills in what an event from a file, a form or a pipeline lacks, as if the server had received it: type (track, if the
 // event has a name), messageId, timestamp and receivedAt. Numeric ids become strings, and times in other formats become RFC 3339. A
-// timestamp that is further than maxFuture after received is replaced by received; originalTimestamp then keeps the original value.
+// timestamp that is further than maxFuture after received is limited by event.LimitFuture; originalTimestamp then keeps its own value.
 // A maxFuture of 0 means DefaultMaxFuture. Complete leaves everything else as it is, including a time that cannot be parsed:
 // destinations refuse that and name the field. A missing messageId is derived from the content, so the same event gets the same
 // messageId each time.
@@ -66,14 +66,13 @@ func changedMembers(v event.Value, received time.Time, maxFuture time.Duration) 
 	}
 	original := v.Get("timestamp")
 	at, err := event.ReadTime(original)
+	decides, limited := event.LimitFuture(at, received, maxFuture)
 	switch {
 	case !original.Exists():
 		changes["timestamp"] = event.NewString(FormatTime(received))
 	case err != nil:
-	case at.Sub(received) > maxFuture:
-		changes["timestamp"] = event.NewString(FormatTime(received))
-	case !isRFC3339(original):
-		changes["timestamp"] = event.NewString(FormatTime(at))
+	case limited || !isRFC3339(original):
+		changes["timestamp"] = event.NewString(FormatTime(decides))
 	}
 	if _, changed := changes["timestamp"]; changed && original.Exists() && !v.Get("originalTimestamp").Exists() {
 		changes["originalTimestamp"] = original

@@ -38,6 +38,10 @@ func TestComplete(t *testing.T) {
 			`{"type":"page","timestamp":"2099-01-01T00:00:00Z",` + filled + `}`,
 			`{"type":"page","timestamp":"2026-01-02T12:00:00.000Z",` + filled + `,"originalTimestamp":"2099-01-01T00:00:00Z"}`,
 		},
+		"a time a little too far ahead": {
+			`{"type":"page","timestamp":"2026-01-02T12:01:01Z",` + filled + `}`,
+			`{"type":"page","timestamp":"2026-01-02T12:01:00.000Z",` + filled + `,"originalTimestamp":"2026-01-02T12:01:01Z"}`,
+		},
 		"what cannot be read stays": {`{"type":"page","timestamp":"soon",` + filled + `}`, `{"type":"page","timestamp":"soon",` + filled + `}`},
 		"null is nothing": {
 			`{"type":null,"event":"A","messageId":"m","timestamp":null,"receivedAt":null}`,

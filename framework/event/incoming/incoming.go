@@ -24,7 +24,7 @@ type Normalizer struct {
 	notObject [event.Object]*RefusedError // preallocated errors by kind, because a request may hold many values that are not events
 }
 
-// New returns a Normalizer. A timestamp that is further than maxFuture ahead of its receipt is replaced by the time of receipt. A
+// New returns a Normalizer. A timestamp that is further than maxFuture ahead of its receipt is limited by event.LimitFuture. A
 // maxFuture of 0 means DefaultMaxFuture.
 func New(maxFuture time.Duration) *Normalizer {
 	if maxFuture <= 0 {
@@ -83,7 +83,7 @@ func readSent(v event.Value) sentTime {
 // NormalizedEvent is an event as Normalize returns it.
 type NormalizedEvent struct {
 	Value          event.Value
-	Timestamp      string // the server's time that replaced the client's timestamp, or "" if the client's is used
+	Timestamp      string // the time that replaced the client's timestamp, or "" if the client's is used
 	ReplacedReason string // why the timestamp was replaced or the client's clock was not corrected
 }
 

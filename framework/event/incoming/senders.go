@@ -21,6 +21,9 @@ const (
 	minContradictions = 3
 	// squeezeFactor is how much closer times follow each other while the correction of a clock shrinks.
 	squeezeFactor = 1000
+	// maxSqueeze limits how far these times together are placed after the last one that was converted with the larger correction. It
+	// matters when a clock that was wrong by years is set right.
+	maxSqueeze = time.Second
 )
 
 // senders remembers the clocks of recent senders in two generations. When the current one is full, the previous one is dropped.
@@ -157,7 +160,8 @@ func (s *sender) countContradiction(received time.Time, difference time.Duration
 }
 
 // correctTime converts a time from the client's clock to the server's. The order of the client's times is preserved, whatever is
-// learned between them, and the correction never moves a time past its receipt.
+// learned between them. A correction never moves a time past its receipt, except that a time stays after those that were converted with
+// an earlier, larger correction, if necessary by up to maxSqueeze past its receipt.
 func (s *sender) correctTime(received, sent, at time.Time) time.Time {
 	if effectiveSkew(s.skew) != 0 && !sent.IsZero() && at.After(sent) {
 		at = sent
@@ -176,7 +180,7 @@ func (s *sender) applyStep(at, received time.Time) time.Time {
 		if one := &s.steps[i]; !at.After(one.until) {
 			return laterTime(correctWithin(at, one.skew, received), floor)
 		}
-		floor = s.steps[i].corrected.Add(at.Sub(s.steps[i].until) / squeezeFactor)
+		floor = s.steps[i].corrected.Add(min(at.Sub(s.steps[i].until)/squeezeFactor, maxSqueeze))
 	}
 	return laterTime(correctWithin(at, effectiveSkew(s.skew), received), floor)
 }

@@ -175,3 +175,23 @@ func TestSendersAreBounded(t *testing.T) {
 	}
 	assert.LessOrEqual(t, len(s.current[7].steps), maxSteps)
 }
+
+// TestAClockThatIsSetRightKeepsTheOrder checks a device that starts with a clock of 1970 and then learns the time: its later events stay
+// after the earlier ones, and none of them counts as later than its receipt by more than maxSqueeze.
+func TestAClockThatIsSetRightKeepsTheOrder(t *testing.T) {
+	for _, behind := range []time.Duration{11 * time.Second, time.Hour, 40 * 24 * time.Hour, 56 * 365 * 24 * time.Hour} {
+		n, last := New(0), time.Time{}
+		for i := range 20 {
+			received := noon.Add(time.Duration(i) * time.Second)
+			client := received
+			if i < 10 {
+				client = received.Add(-behind)
+			}
+			e := &made{recorded: client, received: received, sent: true, stamped: true}
+			sendAll(t, n, 0, []*made{e})
+			assert.True(t, e.placed.After(last), "%s behind, event %d: %s is not after %s", behind, i, e.placed, last)
+			assert.False(t, e.placed.After(received.Add(maxSqueeze)), "%s behind, event %d: %s is received at %s", behind, i, e.placed, received)
+			last = e.placed
+		}
+	}
+}

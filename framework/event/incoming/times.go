@@ -23,7 +23,8 @@ func FormatTime(t time.Time) string {
 }
 
 // addTimes adds when the event happened, was sent and was received. The timestamp is the client's, corrected if its clock is off by
-// more than MaxSkew. If the timestamp is missing, cannot be parsed or is too far in the future, the time of receipt is used.
+// more than MaxSkew, and limited by event.LimitFuture. If the timestamp is missing or cannot be parsed, sentAt or the time of receipt
+// is used.
 func (m *RequestNormalizer) addTimes(v event.Value, add func(string, event.Value)) NormalizedEvent {
 	original, sent := v.Get("timestamp"), readSent(v.Get("sentAt"))
 	if sent.at.IsZero() {
@@ -71,15 +72,18 @@ func (m *RequestNormalizer) eventTime(v, original event.Value, sent sentTime) (a
 		client = sent.at // it was recorded before it was sent
 	}
 	at = m.normalizer.senders.correctTime(m.senderKey(v), received, sent.at, client)
-	latest := received.Add(m.normalizer.maxFuture)
-	beyondSent := !sent.at.IsZero() && client.After(latest) && client.Sub(sent.at) > m.normalizer.maxFuture
-	if reason == "" && (at.After(latest) || beyondSent) {
-		reason = fmt.Sprintf("timestamp: it is %s after its receipt, which is more than ingest.maxFuture allows", client.Sub(received).Round(time.Second))
-	}
-	if at.After(latest) {
-		at = received
+	maxFuture := m.normalizer.maxFuture
+	at, limited := event.LimitFuture(at, received, maxFuture)
+	beyondSent := !sent.at.IsZero() && client.Sub(received) > maxFuture && client.Sub(sent.at) > maxFuture
+	if reason == "" && (limited || beyondSent) {
+		reason = futureReason(client.Sub(received), maxFuture)
 	}
 	return at, reason
+}
+
+// futureReason says that a timestamp is too far ahead of its receipt.
+func futureReason(ahead, maxFuture time.Duration) string {
+	return fmt.Sprintf("timestamp: it is %s after its receipt, which is more than ingest.maxFuture (%s) allows", ahead.Round(time.Millisecond), maxFuture)
 }
 
 func isRFC3339(v event.Value) bool {

@@ -56,8 +56,7 @@ type Config struct {
 	Origins  []string // allowed origins of browsers; * allows all
 	MaxEvent int      // bytes of an event; default DefaultMaxEvent
 	MaxBatch int      // bytes of a request, before and after decompression; default DefaultMaxBatch
-	// MaxFuture is how far an event's time can be ahead of its receipt; a later time is replaced by the time of receipt. The default is
-	// incoming.DefaultMaxFuture.
+	// MaxFuture is how far an event's time can be ahead of its receipt; see event.LimitFuture. The default is incoming.DefaultMaxFuture.
 	MaxFuture time.Duration
 	// MaxMemory is the number of bytes that all requests in progress can hold together; default DefaultMaxMemory. Requests beyond it get
 	// status 503.

@@ -30,7 +30,8 @@ func TestTimesOfEvents(t *testing.T) {
 		"far in the future":    {`"timestamp":"2099-01-01T00:00:00Z"`, "2026-01-02T12:00:00.000Z", "ingest.maxFuture"},
 		"future, though sent":  {`"timestamp":"2099-01-01T00:00:00Z","sentAt":"2026-01-02T12:00:00Z"`, "2026-01-02T12:00:00.000Z", "ingest.maxFuture"},
 		"within the tolerance": {`"timestamp":"2026-01-02T12:00:59Z"`, "2026-01-02T12:00:59Z", ""},
-		"beyond the tolerance": {`"timestamp":"2026-01-02T12:01:01Z"`, "2026-01-02T12:00:00.000Z", "ingest.maxFuture"},
+		"beyond the tolerance": {`"timestamp":"2026-01-02T12:01:01Z"`, "2026-01-02T12:01:00.000Z", "1m1s after its receipt, which is more than ingest.maxFuture (1m0s) allows"},
+		"a wrong time zone":    {`"timestamp":"2026-01-02T17:00:00Z"`, "2026-01-02T12:01:00.000Z", "5h0m0s after"},
 		"sent 14 days ago":     {`"timestamp":"2026-01-02T12:00:00Z","sentAt":"2025-12-19T12:00:00Z"`, "2026-01-02T12:00:00Z", ""},
 		"sent 14 days ahead":   {`"timestamp":"2026-01-16T11:59:00Z","sentAt":"2026-01-16T12:00:00Z"`, "2026-01-02T11:59:00.000Z", ""},
 		"sentAt in ms":         {`"timestamp":1767358740000,"sentAt":1767358800000`, "2026-01-02T11:59:00.000Z", ""},
@@ -63,7 +64,7 @@ func TestMaxFutureIsConfigurable(t *testing.T) {
 	post(h, "/v1/page", `{"userId":"u","timestamp":"2026-01-02T12:59:00Z"}`)
 	post(h, "/v1/page", `{"userId":"u","timestamp":"2026-01-02T13:01:00Z"}`)
 	assert.Equal(t, "2026-01-02T12:59:00Z", s.events[0].Value.Get("timestamp").Str())
-	assert.Equal(t, "2026-01-02T12:00:00.000Z", s.events[1].Value.Get("timestamp").Str())
+	assert.Equal(t, "2026-01-02T13:00:00.000Z", s.events[1].Value.Get("timestamp").Str())
 }
 
 // An entry whose request stalls for 20 s does not supersede the exit that its client recorded 5 s later.
