@@ -13,7 +13,6 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/destination/oauth"
@@ -38,7 +37,7 @@ type component struct {
 	store     *state.Store // nil if the config names no place for the state
 }
 
-func newComponent(conf *service.ParsedConfig, mgr *service.Resources) (*component, error) {
+func (f factory) newComponent(conf *service.ParsedConfig, mgr *service.Resources) (*component, error) {
 	metrics := mgr.Metrics()
 	c := &component{log: mgr.Logger(), counted: metrics.NewCounter("landfall_verdicts", "instance", "outcome"), waiting: metrics.NewGauge("landfall_waiting")}
 	var hold time.Duration
@@ -74,7 +73,10 @@ func newComponent(conf *service.ParsedConfig, mgr *service.Resources) (*componen
 	if c.store, err = openStore(cfg, pretended); err != nil {
 		return nil, err
 	}
-	c.sender.plans, err = c.loadPlans(conf, cfg, transport, pretended)
+	registry, err := f.catalog.RegistryFor(cfg.Config)
+	if err == nil {
+		c.sender.plans, err = c.loadPlans(conf, cfg, registry, transport, pretended)
+	}
 	if err != nil {
 		_ = c.Close(context.Background())
 		return nil, err
@@ -141,11 +143,7 @@ func openStore(cfg loadedConfig, sandbox string) (*state.Store, error) {
 }
 
 // loadPlans returns the plans of a config, or those of the instances that the component names.
-func (c *component) loadPlans(conf *service.ParsedConfig, cfg loadedConfig, transport func(destination.Plugin) http.RoundTripper, sandbox string) ([]*runtime.Plan, error) {
-	registry, err := destinations.Registry()
-	if err != nil {
-		return nil, err
-	}
+func (c *component) loadPlans(conf *service.ParsedConfig, cfg loadedConfig, registry *destination.Registry, transport func(destination.Plugin) http.RoundTripper, sandbox string) ([]*runtime.Plan, error) {
 	var logins *oauth.Manager
 	if c.store != nil && cfg.StateKey != "" {
 		box, err := oauth.NewBox(cfg.StateKey)

@@ -9,33 +9,65 @@ package connect
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/runtime/ballast"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
 
-// Register adds the components to an environment.
-func Register(env *service.Environment) error {
-	if err := env.RegisterBatchOutput("landfall", outputSpec(), newOutput); err != nil {
+// Main runs the command line of Benthos with Landfall's components and the given destinations, and returns the exit code. A program
+// also imports the components of Benthos that its pipelines use:
+//
+//	import _ "github.com/redpanda-data/benthos/v4/public/components/io"
+//
+//	func main() { os.Exit(connect.Main(destinations.All()...)) }
+func Main(plugins ...destination.Plugin) int {
+	ballast.Reserve(ballast.DefaultSize)
+	if err := Register(service.GlobalEnvironment(), plugins...); err != nil {
+		fmt.Fprintf(os.Stderr, "landfall-connect: %v\n", err)
+		return 1
+	}
+	code, err := service.RunCLIToCode(context.Background(), service.CLIOptSetBinaryName("landfall-connect"))
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "landfall-connect: %v\n", err)
+	}
+	return code
+}
+
+// Register adds the components to an environment. They deliver to the given destinations, and to those in the directory of definitions
+// that a config names. It fails if two of the destinations have the same name.
+func Register(env *service.Environment, plugins ...destination.Plugin) error {
+	if _, err := destination.NewRegistry(plugins); err != nil {
+		return fmt.Errorf("registering the destinations: %w", err)
+	}
+	f := factory{instances.Catalog{Plugins: plugins}}
+	if err := env.RegisterBatchOutput("landfall", outputSpec(), f.newOutput); err != nil {
 		return fmt.Errorf("registering the output: %w", err)
 	}
-	if err := env.RegisterBatchProcessor("landfall", processorSpec(), newProcessor); err != nil {
+	if err := env.RegisterBatchProcessor("landfall", processorSpec(), f.newProcessor); err != nil {
 		return fmt.Errorf("registering the processor: %w", err)
 	}
-	if err := env.RegisterBatchProcessor("landfall_map", mapperSpec(), newMapper); err != nil {
+	if err := env.RegisterBatchProcessor("landfall_map", mapperSpec(), f.newMapper); err != nil {
 		return fmt.Errorf("registering the processor landfall_map: %w", err)
 	}
 	return nil
 }
 
+// factory creates components with the destinations of a program.
+type factory struct{ catalog instances.Catalog }
+
 // output is the component as the output of a pipeline.
 type output struct{ *component }
 
-func newOutput(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchOutput, service.BatchPolicy, int, error) {
+func (f factory) newOutput(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchOutput, service.BatchPolicy, int, error) {
 	policy, err := conf.FieldBatchPolicy("batching")
 	if err != nil {
 		return nil, policy, 0, err
 	}
-	c, err := newComponent(conf, mgr)
+	c, err := f.newComponent(conf, mgr)
 	return output{c}, policy, 1, err // one call at a time, since concurrent calls would break the order
 }
 
@@ -64,8 +96,8 @@ func (o output) WriteBatch(ctx context.Context, batch service.MessageBatch) erro
 // processor is the component as a processor of a pipeline.
 type processor struct{ *component }
 
-func newProcessor(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
-	c, err := newComponent(conf, mgr)
+func (f factory) newProcessor(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
+	c, err := f.newComponent(conf, mgr)
 	if err != nil {
 		return nil, err
 	}

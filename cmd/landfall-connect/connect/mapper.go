@@ -6,7 +6,6 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -16,12 +15,12 @@ import (
 // mapper turns events into payloads. It is safe for concurrent use.
 type mapper struct{ plans []*runtime.Plan }
 
-func newMapper(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
+func (f factory) newMapper(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
 	cfg, err := readConfig(conf)
 	if err != nil {
 		return nil, err
 	}
-	registry, err := destinations.Registry()
+	registry, err := f.catalog.RegistryFor(cfg.Config)
 	if err != nil {
 		return nil, err
 	}

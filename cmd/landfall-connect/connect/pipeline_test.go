@@ -24,7 +24,7 @@ import (
 
 func environment(t *testing.T) *service.Environment {
 	env := service.GlobalEnvironment().Clone()
-	require.NoError(t, connect.Register(env))
+	require.NoError(t, connect.Register(env, destinations.All()...))
 	return env
 }
 
