@@ -19,7 +19,7 @@ var floors = [][]string{
 		"framework/destination/httpx", "framework/destination/oauth", "framework/destination/request", "framework/destination/sandbox",
 	},
 	{"framework/destination"},
-	{"framework/runtime/config", "framework/runtime", "framework/state"},
+	{"framework/runtime/config", "framework/runtime", "framework/state", "framework/dispatch"},
 	{
 		"framework/runtime/explain", "framework/runtime/instances", "framework/author/…", "framework/files/…", "framework/delivery", "framework/server/…",
 		"framework/destination/destinationtest", "framework/state/statetest", "framework/destination/oauth/oauthtest",

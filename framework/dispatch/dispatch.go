@@ -1,0 +1,258 @@
+package dispatch
+
+import (
+	"cmp"
+	"context"
+	"sync"
+	"time"
+)
+
+// Config configures a Dispatcher. Zero fields have working defaults.
+type Config struct {
+	Linger      time.Duration // how long an incomplete batch waits for more tasks: 1 s. Negative: until Flush.
+	MaxBatches  int           // batches in flight: 8
+	MinBackoff  time.Duration // wait after the first failure, doubled after each further one: 250 ms
+	MaxBackoff  time.Duration // 1 min
+	MaxPause    time.Duration // longest wait that a remote can ask for: 1 h
+	RetryFor    time.Duration // how long a failing task is retried: 4 h
+	MaxAttempts int           // failures of its own after which a task is exhausted: 10
+	PollFor     time.Duration // how long a pending operation is polled: RetryFor
+	Recheck     time.Duration // wait before an Owner that allows no request is asked again: 1 s
+	Clock       Clock         // the system's clock
+}
+
+func (c Config) withDefaults() Config {
+	c.Linger = cmp.Or(c.Linger, time.Second)
+	c.MaxBatches = cmp.Or(c.MaxBatches, 8)
+	c.MinBackoff = cmp.Or(c.MinBackoff, 250*time.Millisecond)
+	c.MaxBackoff = cmp.Or(c.MaxBackoff, time.Minute)
+	c.MaxPause = cmp.Or(c.MaxPause, time.Hour)
+	c.RetryFor = cmp.Or(c.RetryFor, 4*time.Hour)
+	c.MaxAttempts = cmp.Or(c.MaxAttempts, 10)
+	c.PollFor = cmp.Or(c.PollFor, c.RetryFor)
+	c.Recheck = cmp.Or(c.Recheck, time.Second)
+	if c.Clock == nil {
+		c.Clock = systemClock{}
+	}
+	return c
+}
+
+// Handler is the host of a Dispatcher. Its methods are called with the dispatcher's lock held: they must return soon, must not
+// block, and may call only methods whose name ends in Locked.
+type Handler[T any] interface {
+	// Send starts to deliver a batch, usually in a goroutine, and returns at once. The host calls Done on the batch later, without
+	// the lock.
+	Send(b *Batch[T])
+	// Finished reports the result of a task that needs no more attempts. The dispatcher does not use the task afterwards.
+	Finished(t *Task[T], r Result)
+	// Exhausted reports that the first of the tasks has failed too often or for too long. The others are the tasks of its key that
+	// wait behind it, in order. If it returns true, the host has taken all of them, and the dispatcher forgets them. Otherwise the
+	// first task is retried.
+	Exhausted(tasks []*Task[T], r Result) bool
+	// Retried reports that a task has failed and is retried later.
+	Retried(t *Task[T], r Result)
+}
+
+// Dispatcher decides when which tasks are sent together. It is safe for concurrent use; see the package documentation for its
+// lock.
+type Dispatcher[T any] struct {
+	config  Config
+	handler Handler[T]
+	home    *Owner[T] // owner of the tasks without one
+
+	mu          sync.Mutex
+	changed     *sync.Cond // signaled when fewer tasks are held
+	owners      map[*Owner[T]]bool
+	lanes       map[Lane]*lane[T]
+	ready       []*lane[T] // lanes with a batch to start, first come first served
+	inFlight    int        // batches
+	held        int        // tasks that have no outcome
+	heldBytes   int
+	added       uint64 // tasks so far
+	enqueued    uint64 // how often a task was enqueued
+	flushed     uint64 // tasks up to this one wait for no others
+	pausedUntil time.Time
+	pauseTimer  *timer
+	suspended   bool
+	stopped     bool
+	lastSuccess time.Time       // when the remote last accepted or refused something
+	barrier     *Task[T]        // the barrier that is being delivered
+	deferred    []*Task[T]      // tasks from the first waiting barrier on
+	timers      map[*timer]bool // running timers
+}
+
+// New returns a Dispatcher. The caller stops it.
+func New[T any](c Config, h Handler[T]) *Dispatcher[T] {
+	d := &Dispatcher[T]{config: c.withDefaults(), handler: h, owners: map[*Owner[T]]bool{}, lanes: map[Lane]*lane[T]{}, timers: map[*timer]bool{}}
+	d.changed = sync.NewCond(&d.mu)
+	d.home = d.NewOwner(nil)
+	return d
+}
+
+// Lock locks the dispatcher. A host may guard state of its own with this lock, so that its decisions and those of the dispatcher
+// are one step.
+func (d *Dispatcher[T]) Lock() { d.mu.Lock() }
+
+// Unlock unlocks the dispatcher.
+func (d *Dispatcher[T]) Unlock() { d.mu.Unlock() }
+
+// Add adds a task behind the tasks of its key. It ignores tasks of an owner that is draining or closed.
+func (d *Dispatcher[T]) Add(t *Task[T]) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.AddLocked(t)
+}
+
+// AddLocked is Add for callers that have locked the dispatcher.
+func (d *Dispatcher[T]) AddLocked(t *Task[T]) {
+	if t.Owner == nil {
+		t.Owner = d.home
+	}
+	if t.Owner.draining || d.stopped {
+		return
+	}
+	d.added++
+	t.seq = d.added
+	if d.config.Linger >= 0 {
+		t.arrived = d.config.Clock.Now()
+	}
+	d.held++
+	d.heldBytes += t.Bytes
+	if d.barrier != nil || len(d.deferred) > 0 || t.Barrier {
+		d.deferred = append(d.deferred, t)
+		d.passBarriers()
+		return
+	}
+	d.startTask(t)
+}
+
+// startTask enqueues a task, or appends it to the tasks of its key that wait.
+func (d *Dispatcher[T]) startTask(t *Task[T]) {
+	if t.Key == "" || t.Owner.appendToChain(t) {
+		d.enqueue(false, t)
+	}
+}
+
+// passBarriers starts deferred tasks: a barrier if it is the only task left, and the others up to the next barrier.
+func (d *Dispatcher[T]) passBarriers() {
+	for d.barrier == nil && len(d.deferred) > 0 {
+		t := d.deferred[0]
+		if t.Barrier && d.held > len(d.deferred) {
+			if d.flushed < t.seq {
+				d.flushed = t.seq
+				d.scheduleAll()
+			}
+			return
+		}
+		if t.Barrier {
+			d.barrier = t
+		}
+		d.deferred[0] = nil
+		d.deferred = d.deferred[1:]
+		d.startTask(t)
+	}
+}
+
+// Flush lets no task that was added before wait for more tasks for its batch.
+func (d *Dispatcher[T]) Flush() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.flushed = d.added
+	d.scheduleAll()
+}
+
+// forget ends a task without a report.
+func (d *Dispatcher[T]) forget(t *Task[T]) { d.uncount(t.Bytes, t == d.barrier) }
+
+// uncount subtracts a task from the counts of held tasks. The tasks behind it may start if it was a barrier, or the last task
+// before one.
+func (d *Dispatcher[T]) uncount(bytes int, barrier bool) {
+	d.held--
+	d.heldBytes -= bytes
+	if barrier {
+		d.barrier = nil
+	}
+	if len(d.deferred) > 0 {
+		d.passBarriers()
+	}
+	d.changed.Broadcast()
+}
+
+// Wait waits until done, which gets the number and the size of the tasks that have no outcome, returns true. It returns the error
+// of ctx if that ends before.
+func (d *Dispatcher[T]) Wait(ctx context.Context, done func(held, bytes int) bool) error {
+	stop := context.AfterFunc(ctx, func() {
+		d.mu.Lock() // a waiter that checked ctx before is in Wait by now
+		defer d.mu.Unlock()
+		d.changed.Broadcast()
+	})
+	defer stop()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for !done(d.held, d.heldBytes) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		d.changed.Wait()
+	}
+	return nil
+}
+
+// Stop ends all timers. No more batches are started; those in flight may still report their results.
+func (d *Dispatcher[T]) Stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.StopLocked()
+}
+
+// StopLocked is Stop for callers that have locked the dispatcher.
+func (d *Dispatcher[T]) StopLocked() {
+	d.stopped = true
+	for t := range d.timers {
+		t.Stop()
+	}
+	clear(d.timers)
+	d.changed.Broadcast()
+}
+
+// Stats describes a Dispatcher at one moment.
+type Stats struct {
+	Held, HeldBytes int       // tasks that have no outcome, and their size
+	InFlight        int       // batches
+	Retrying        int       // lanes and single tasks that wait after a failure
+	NextRetry       time.Time // when the first of the lanes continues; zero if none waits
+	Failing         bool      // the last batch of a lane failed as a whole
+	PausedUntil     time.Time // end of the last pause
+	Suspended       bool
+	LastSuccess     time.Time // when the remote last accepted or refused something
+}
+
+// Stats returns the present numbers.
+func (d *Dispatcher[T]) Stats() Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.StatsLocked()
+}
+
+// StatsLocked is Stats for callers that have locked the dispatcher.
+func (d *Dispatcher[T]) StatsLocked() Stats {
+	s := Stats{Held: d.held, HeldBytes: d.heldBytes, InFlight: d.inFlight, PausedUntil: d.pausedUntil, Suspended: d.suspended, LastSuccess: d.lastSuccess}
+	now := d.config.Clock.Now()
+	for _, l := range d.lanes {
+		if l.failures == 0 {
+			continue
+		}
+		s.Failing = true
+		if l.queued == 0 || !l.pausedUntil.After(now) {
+			continue
+		}
+		s.Retrying++
+		if s.NextRetry.IsZero() || l.pausedUntil.Before(s.NextRetry) {
+			s.NextRetry = l.pausedUntil
+		}
+	}
+	for o := range d.owners {
+		s.Retrying += len(o.delayed)
+	}
+	return s
+}

@@ -1,0 +1,477 @@
+package dispatch_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/dispatch"
+)
+
+type task = dispatch.Task[string]
+
+// scripted is a host whose remote answers by a function. It records the requests, with their times, and the outcomes.
+type scripted struct {
+	*dispatch.Dispatcher[string]
+	answer   func(values []string) []dispatch.Result // nil: everything is done
+	latency  time.Duration
+	keep     bool // do not take exhausted tasks
+	began    time.Time
+	requests []string
+	finished map[string]time.Duration
+	taken    []string
+	retried  int
+	senders  sync.WaitGroup
+}
+
+func (s *scripted) Send(b *dispatch.Batch[string]) {
+	values := valuesOf(b.Tasks)
+	s.requests = append(s.requests, fmt.Sprint(values))
+	s.senders.Go(func() {
+		time.Sleep(s.latency)
+		s.Lock()
+		defer s.Unlock()
+		results := make([]dispatch.Result, len(values))
+		if s.answer != nil {
+			results = s.answer(values)
+		}
+		b.DoneLocked(results)
+	})
+}
+
+func (s *scripted) Finished(t *task, _ dispatch.Result) { s.finished[t.Value] = time.Since(s.began) }
+
+func (s *scripted) Retried(*task, dispatch.Result) { s.retried++ }
+
+func (s *scripted) Exhausted(tasks []*task, _ dispatch.Result) bool {
+	if !s.keep {
+		s.taken = append(s.taken, valuesOf(tasks)...)
+	}
+	return !s.keep
+}
+
+func valuesOf(tasks []*task) (values []string) {
+	for _, t := range tasks {
+		values = append(values, t.Value)
+	}
+	return values
+}
+
+// wait waits until everything has an outcome.
+func (s *scripted) wait(t *testing.T) {
+	require.NoError(t, s.Wait(t.Context(), func(held, _ int) bool { return held == 0 }))
+	s.senders.Wait()
+}
+
+// withHost runs a test with a host and a clock of its own.
+func withHost(t *testing.T, c dispatch.Config, f func(t *testing.T, s *scripted)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{finished: map[string]time.Duration{}, began: time.Now()}
+		s.Dispatcher = dispatch.New[string](c, s)
+		f(t, s)
+		s.Stop()
+	})
+}
+
+// fail returns results in which the values of some keys fail.
+func fail(values []string, failing func(value string) bool) []dispatch.Result {
+	results := make([]dispatch.Result, len(values))
+	for i, v := range values {
+		if failing(v) {
+			results[i].Outcome = dispatch.Retry
+		}
+	}
+	return results
+}
+
+// failAll fails a batch as a whole if it has one of the values.
+func failAll(values []string, failing func(value string) bool) []dispatch.Result {
+	whole := false
+	for _, v := range values {
+		whole = whole || failing(v)
+	}
+	return fail(values, func(string) bool { return whole })
+}
+
+func in(lane, key, value string, size int) *task {
+	return &task{Value: value, Lane: dispatch.Lane{Name: lane}, Key: key, MaxBatch: size, Bytes: 10}
+}
+
+func together(t *task) *task { t.Together = true; return t }
+
+func TestBatchesAreBounded(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Minute}, func(t *testing.T, s *scripted) {
+		for i := range 5 {
+			s.Add(in("number", fmt.Sprint(i), fmt.Sprint("n", i), 2))
+			small := in("bytes", fmt.Sprint("b", i), fmt.Sprint("b", i), 100)
+			small.MaxBytes = 30
+			s.Add(small)
+		}
+		s.wait(t)
+		assert.ElementsMatch(t, []string{"[n0 n1]", "[n2 n3]", "[n4]", "[b0 b1 b2]", "[b3 b4]"}, s.requests)
+		assert.Equal(t, time.Duration(0), s.finished["n3"], "a full batch does not wait")
+		assert.Equal(t, time.Minute, s.finished["n4"], "the rest waits for the linger")
+	})
+}
+
+func TestGroupsDoNotShareBatches(t *testing.T) {
+	withHost(t, dispatch.Config{}, func(t *testing.T, s *scripted) {
+		for i := range 4 {
+			one := in("lane", fmt.Sprint(i), fmt.Sprint(i), 10)
+			one.Group.Key = fmt.Sprint(i % 2)
+			s.Add(one)
+		}
+		s.wait(t)
+		assert.Equal(t, []string{"[0 2]", "[1 3]"}, s.requests)
+	})
+}
+
+func TestKeyKeepsOrderAcrossLanes(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
+		s.latency = time.Second
+		s.Add(in("a", "k", "first", 1))
+		s.Add(in("b", "k", "second", 10))
+		s.Add(in("b", "other", "other", 10))
+		s.wait(t)
+		assert.Equal(t, []string{"[first]", "[other]", "[second]"}, s.requests)
+	})
+}
+
+func TestParallelRequestsAreBounded(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond, MaxBatches: 2}, func(t *testing.T, s *scripted) {
+		s.latency = time.Second
+		for i := range 6 {
+			s.Add(in(fmt.Sprint(i), "", fmt.Sprint(i), 1))
+		}
+		s.wait(t)
+		assert.Equal(t, 3*time.Second, time.Since(s.began))
+	})
+}
+
+// Tasks of a key that may share a request are sent together, and stay so when the request fails.
+func TestRunsStayTogether(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Second}, func(t *testing.T, s *scripted) {
+		failures := 5
+		s.answer = func(values []string) []dispatch.Result {
+			failures--
+			return failAll(values, func(string) bool { return failures > 0 })
+		}
+		for i := range 3 {
+			s.Add(together(in("lane", "k", fmt.Sprint("k", i), 3)))
+			s.Add(in("lane", fmt.Sprint("other", i), fmt.Sprint("o", i), 3))
+		}
+		s.wait(t)
+		assert.NotContains(t, s.requests, "[k0]", "an older task alone would undo a newer one that was applied: %v", s.requests)
+	})
+}
+
+func TestOnlyFailedTasksAreRetried(t *testing.T) {
+	withHost(t, dispatch.Config{}, func(t *testing.T, s *scripted) {
+		failures := 2
+		s.answer = func(values []string) []dispatch.Result {
+			return fail(values, func(v string) bool { failures--; return v == "bad" && failures > 0 })
+		}
+		s.Add(in("lane", "a", "bad", 10))
+		s.Add(in("lane", "b", "good", 10))
+		s.Add(in("lane", "a", "behind", 10))
+		s.Add(in("lane", "b", "next", 10))
+		s.wait(t)
+		assert.Equal(t, []string{"[bad good]", "[next]", "[bad]", "[behind]"}, s.requests)
+	})
+}
+
+func TestTasksWithoutKeyAreRetriedInPlace(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: -1}, func(t *testing.T, s *scripted) {
+		failures := 3
+		s.answer = func(values []string) []dispatch.Result {
+			return fail(values, func(v string) bool {
+				failures--
+				return v == "b" && failures > 0
+			})
+		}
+		for _, v := range []string{"a", "b", "c", "d", "e"} {
+			s.Add(in("lane", "", v, 2))
+		}
+		s.Flush()
+		s.wait(t)
+		assert.Equal(t, []string{"[a b]", "[b]", "[c d]", "[e]"}, s.requests)
+	})
+}
+
+// A task that fails while others succeed is given up after MaxAttempts, one that fails along with all others after RetryFor.
+func TestExhaustedTasksAreOffered(t *testing.T) {
+	withHost(t, dispatch.Config{MaxAttempts: 3, RetryFor: time.Hour}, func(t *testing.T, s *scripted) {
+		s.answer = func(values []string) []dispatch.Result {
+			return fail(values, func(v string) bool { return v == "bad" })
+		}
+		s.Add(in("lane", "a", "bad", 10))
+		s.Add(in("lane", "a", "behind", 10))
+		s.Add(in("lane", "b", "good", 10))
+		s.wait(t)
+		assert.Equal(t, []string{"bad", "behind"}, s.taken)
+		assert.Equal(t, []string{"[bad good]", "[bad]", "[bad]"}, s.requests)
+	})
+	withHost(t, dispatch.Config{MaxAttempts: 3, RetryFor: time.Hour}, func(t *testing.T, s *scripted) {
+		s.answer = func(values []string) []dispatch.Result { return fail(values, func(string) bool { return true }) }
+		s.Add(in("lane", "a", "a", 10))
+		s.Add(in("lane", "b", "b", 10))
+		s.wait(t)
+		assert.ElementsMatch(t, []string{"a", "b"}, s.taken)
+		assert.Greater(t, time.Since(s.began), time.Hour)
+		assert.Greater(t, len(s.requests), 30)
+	})
+}
+
+// A host that cannot take an exhausted task keeps it being retried.
+func TestExhaustedTasksCanStay(t *testing.T) {
+	withHost(t, dispatch.Config{MaxAttempts: 2}, func(t *testing.T, s *scripted) {
+		s.keep = true
+		failures := 6
+		s.answer = func(values []string) []dispatch.Result {
+			failures--
+			return fail(values, func(string) bool { return failures > 0 })
+		}
+		s.Add(in("lane", "", "a", 1))
+		s.wait(t)
+		assert.Equal(t, 5, s.retried)
+		assert.Contains(t, s.finished, "a")
+	})
+}
+
+func TestWaitsForWhatTheRemoteAsks(t *testing.T) {
+	withHost(t, dispatch.Config{MaxPause: 10 * time.Minute}, func(t *testing.T, s *scripted) {
+		asked := []time.Duration{0, 5 * time.Minute, time.Hour}
+		var gaps []time.Duration
+		last := time.Now()
+		s.answer = func(values []string) []dispatch.Result {
+			gaps, last = append(gaps, time.Since(last)), time.Now()
+			if len(asked) == 0 {
+				return make([]dispatch.Result, len(values))
+			}
+			r := dispatch.Result{Outcome: dispatch.Retry, RetryAfter: asked[0]}
+			asked = asked[1:]
+			return []dispatch.Result{r}
+		}
+		s.Add(in("lane", "k", "a", 1))
+		s.wait(t)
+		require.Len(t, gaps, 4)
+		assert.LessOrEqual(t, gaps[1], 250*time.Millisecond)
+		assert.Equal(t, 5*time.Minute, gaps[2])
+		assert.Equal(t, 10*time.Minute, gaps[3], "no longer than MaxPause")
+	})
+}
+
+func TestPauseAndResume(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
+		until, begins := s.Pause(time.Minute)
+		assert.True(t, begins)
+		assert.Equal(t, time.Now().Add(time.Minute), until)
+		_, begins = s.Pause(time.Second)
+		assert.False(t, begins, "it is paused already, for longer")
+		s.Add(in("lane", "k", "a", 1))
+		s.wait(t)
+		assert.Equal(t, time.Minute, s.finished["a"])
+
+		s.Pause(time.Hour)
+		s.Add(in("lane", "k", "b", 1))
+		time.Sleep(time.Minute)
+		assert.NotContains(t, s.finished, "b")
+		s.Resume()
+		s.wait(t)
+		assert.Equal(t, 2*time.Minute, s.finished["b"])
+	})
+}
+
+// Resume also ends the waits of lanes and tasks after failures.
+func TestResumeEndsWaits(t *testing.T) {
+	withHost(t, dispatch.Config{MinBackoff: time.Hour, MaxBackoff: time.Hour}, func(t *testing.T, s *scripted) {
+		down := true
+		s.answer = func(values []string) []dispatch.Result {
+			return fail(values, func(v string) bool { return down && v != "ok" })
+		}
+		s.Add(in("alone", "a", "whole", 1))
+		s.Add(in("shared", "b", "own", 10))
+		s.Add(in("shared", "c", "ok", 10))
+		time.Sleep(10 * time.Minute)
+		stats := s.Stats()
+		assert.Equal(t, 2, stats.Retrying)
+		assert.True(t, stats.Failing)
+		assert.True(t, stats.NextRetry.After(time.Now()))
+		s.Lock()
+		down = false
+		s.Unlock()
+		s.Resume()
+		s.wait(t)
+		assert.Equal(t, 10*time.Minute, time.Since(s.began))
+	})
+}
+
+func TestNothingIsSentWithoutLogin(t *testing.T) {
+	withHost(t, dispatch.Config{MaxAttempts: 1}, func(t *testing.T, s *scripted) {
+		login := false
+		s.answer = func(values []string) []dispatch.Result {
+			results := make([]dispatch.Result, len(values))
+			for i := range results {
+				if !login {
+					results[i].Outcome = dispatch.NotSent
+				}
+			}
+			return results
+		}
+		s.Add(in("lane", "a", "a", 10))
+		s.Add(in("lane", "b", "b", 10))
+		time.Sleep(time.Hour)
+		s.Lock()
+		login = true
+		s.Unlock()
+		assert.True(t, s.Stats().Suspended)
+		assert.Len(t, s.requests, 1)
+		s.Unsuspend()
+		s.wait(t)
+		assert.Equal(t, []string{"[a b]", "[a b]"}, s.requests)
+		assert.Zero(t, s.retried, "it counts as no attempt")
+	})
+}
+
+// Pending tasks are polled together, and those of their keys wait behind them.
+func TestPendingTasksArePolled(t *testing.T) {
+	withHost(t, dispatch.Config{PollFor: time.Hour}, func(t *testing.T, s *scripted) {
+		polls := 4
+		s.answer = func(values []string) []dispatch.Result {
+			results := make([]dispatch.Result, len(values))
+			for i, v := range values {
+				if v == "never" || v != "c" && polls > 0 {
+					results[i].Outcome = dispatch.Pending
+				}
+			}
+			polls--
+			return results
+		}
+		s.Add(in("lane", "a", "a", 10))
+		s.Add(in("lane", "b", "b", 10))
+		s.Add(in("lane", "a", "behind", 10))
+		time.Sleep(time.Hour / 2)
+		assert.Equal(t, []string{"[a b]", "[a b]", "[a b]", "[a b]", "[a b]", "[behind]"}, s.requests)
+		s.Add(in("lane", "n", "never", 10))
+		s.wait(t)
+		assert.Equal(t, []string{"never"}, s.taken)
+		assert.Greater(t, time.Since(s.began), 3*time.Hour/2)
+	})
+}
+
+func TestBarriers(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Hour}, func(t *testing.T, s *scripted) {
+		s.latency = time.Second
+		barrier := func(v string) *task { b := in("other", "", v, 1); b.Barrier = true; return b }
+		for _, added := range []*task{
+			in("a", "a", "1", 10), in("b", "b", "2", 10), in("a", "a", "3", 10), barrier("first"), barrier("second"), in("b", "b", "4", 10),
+		} {
+			s.Add(added)
+		}
+		s.wait(t)
+		assert.ElementsMatch(t, []string{"[1]", "[2]"}, s.requests[:2])
+		assert.Equal(t, []string{"[3]", "[first]", "[second]", "[4]"}, s.requests[2:])
+		assert.Equal(t, 4*time.Second, s.finished["second"], "what is before a barrier does not wait for its batch")
+	})
+}
+
+// An owner that drains finishes what is in flight and retries nothing. Nothing more is heard of a closed one.
+func TestOwnersEnd(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
+		s.latency = time.Second
+		s.answer = func(values []string) []dispatch.Result {
+			return fail(values, func(v string) bool { return v == "fails" })
+		}
+		owned := func(o *dispatch.Owner[string], lane, key, value string) {
+			one := in(lane, key, value, 10)
+			one.Owner = o
+			s.Add(one)
+		}
+		draining, closed, open := s.NewOwner(nil), s.NewOwner(nil), s.NewOwner(nil)
+		owned(draining, "shared", "a", "done")
+		owned(draining, "shared", "b", "fails")
+		owned(draining, "shared", "a", "behind")
+		owned(closed, "shared", "c", "closed")
+		owned(open, "shared", "d", "open")
+		time.Sleep(10 * time.Millisecond)
+		s.Lock()
+		assert.Equal(t, []int{2, 1, 1}, []int{draining.InFlightLocked(), closed.InFlightLocked(), open.InFlightLocked()})
+		s.Unlock()
+		owned(draining, "shared", "e", "queued")
+		draining.Drain()
+		owned(draining, "shared", "e", "late")
+		closed.Close()
+		s.wait(t)
+		assert.Len(t, s.finished, 2)
+		assert.Contains(t, s.finished, "done")
+		assert.Contains(t, s.finished, "open")
+		assert.Zero(t, s.retried)
+		assert.Empty(t, s.taken)
+	})
+}
+
+// The tasks of an owner are sent only as long as it allows a request, and those of others do not wait.
+func TestOwnersAllowRequests(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond, Recheck: time.Minute}, func(t *testing.T, s *scripted) {
+		allowed := time.Duration(0)
+		o := s.NewOwner(func() time.Duration { return allowed })
+		held := in("lane", "a", "held", 10)
+		held.Owner = o
+		s.Add(held)
+		s.Add(in("lane", "b", "free", 10))
+		time.Sleep(90 * time.Second)
+		assert.Equal(t, []string{"[free]"}, s.requests)
+		s.Lock()
+		allowed = time.Second
+		s.Unlock()
+		s.wait(t)
+		assert.Equal(t, []string{"[free]", "[held]"}, s.requests)
+	})
+}
+
+// A clock that tests or simulations drive.
+type manualClock struct {
+	now   time.Time
+	calls map[int]func()
+	at    map[int]time.Time
+	n     int
+}
+
+func (c *manualClock) Now() time.Time { return c.now }
+
+func (c *manualClock) AfterFunc(d time.Duration, f func()) func() bool {
+	c.n++
+	n := c.n
+	c.calls[n], c.at[n] = f, c.now.Add(d)
+	return func() bool { delete(c.calls, n); return true }
+}
+
+func (c *manualClock) advance(d time.Duration) {
+	c.now = c.now.Add(d)
+	for n, f := range c.calls {
+		if !c.at[n].After(c.now) {
+			delete(c.calls, n)
+			f()
+		}
+	}
+}
+
+func TestClockIsInjected(t *testing.T) {
+	clock := &manualClock{now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), calls: map[int]func(){}, at: map[int]time.Time{}}
+	s := &scripted{finished: map[string]time.Duration{}}
+	s.Dispatcher = dispatch.New[string](dispatch.Config{Linger: time.Hour, Clock: clock}, s)
+	s.Add(in("lane", "a", "a", 10))
+	clock.advance(59 * time.Minute)
+	assert.Empty(t, s.requests)
+	clock.advance(time.Minute)
+	assert.Equal(t, []string{"[a]"}, s.requests)
+	s.wait(t)
+	s.Add(in("lane", "a", "b", 10))
+	s.Stop()
+	assert.Empty(t, clock.calls, "Stop ends the timers")
+}

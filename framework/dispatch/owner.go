@@ -1,0 +1,213 @@
+package dispatch
+
+import "time"
+
+// Owner is on whose behalf tasks are delivered, such as a partition with a lease. Tasks of different owners can share a batch.
+type Owner[T any] struct {
+	dispatcher *Dispatcher[T]
+	allowance  func() time.Duration
+	chains     map[string]*chain[T] // tasks by key
+	delayed    map[*Task[T]]*timer  // tasks that wait for a retry of their own
+	inFlight   int                  // tasks in batches in flight
+	draining   bool                 // no more tasks are sent
+	closed     bool                 // no more outcomes are reported
+}
+
+// NewOwner returns an Owner. allowance is called with the lock held before its tasks are sent. It returns how long a request that
+// starts now may take: no task is sent if that is not positive. It may be nil.
+func (d *Dispatcher[T]) NewOwner(allowance func() time.Duration) *Owner[T] {
+	o := &Owner[T]{dispatcher: d, allowance: allowance, chains: map[string]*chain[T]{}, delayed: map[*Task[T]]*timer{}}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.owners[o] = true
+	return o
+}
+
+// Drain sends no more tasks of the owner. Tasks in flight may still finish; all others, also those that would be retried, are
+// forgotten without an outcome.
+func (o *Owner[T]) Drain() {
+	o.dispatcher.mu.Lock()
+	defer o.dispatcher.mu.Unlock()
+	o.DrainLocked()
+}
+
+// DrainLocked is Drain for callers that have locked the dispatcher.
+func (o *Owner[T]) DrainLocked() {
+	if o.draining {
+		return
+	}
+	o.draining = true
+	d := o.dispatcher
+	var dropped []*Task[T]
+	belongs := func(t *Task[T]) bool { return t.Owner == o }
+	for _, l := range d.lanes {
+		for _, t := range l.removeTasks(belongs) {
+			if t.Key == "" {
+				dropped = append(dropped, t)
+			}
+		}
+	}
+	for _, c := range o.chains {
+		dropped = append(dropped, o.cutChain(c, c.first.inRequest)...)
+	}
+	kept := d.deferred[:0]
+	for _, t := range d.deferred {
+		if belongs(t) {
+			dropped = append(dropped, t)
+		} else {
+			kept = append(kept, t)
+		}
+	}
+	clear(d.deferred[len(kept):])
+	d.deferred = kept
+	clear(o.delayed)
+	for _, t := range dropped {
+		d.forget(t)
+	}
+}
+
+// Close ends the owner. Nothing more is reported about its tasks.
+func (o *Owner[T]) Close() {
+	o.dispatcher.mu.Lock()
+	defer o.dispatcher.mu.Unlock()
+	o.CloseLocked()
+}
+
+// CloseLocked is Close for callers that have locked the dispatcher.
+func (o *Owner[T]) CloseLocked() {
+	o.DrainLocked()
+	o.closed = true
+	delete(o.dispatcher.owners, o)
+}
+
+// InFlightLocked returns how many of its tasks are in batches in flight. The caller has locked the dispatcher.
+func (o *Owner[T]) InFlightLocked() int { return o.inFlight }
+
+// RetryingLocked returns how many of its tasks wait for a retry or a poll of their own. The caller has locked the dispatcher.
+func (o *Owner[T]) RetryingLocked() int { return len(o.delayed) }
+
+// Chain describes the tasks of one key: the first, which is in its lane, in flight or waits for a retry, and those behind it.
+type Chain[T any] struct {
+	First *Task[T]
+	Count int
+	Bytes int
+}
+
+// chain is the tasks of one key, in order.
+type chain[T any] struct {
+	first, last *Task[T]
+	n, bytes    int
+}
+
+// appendToChain appends a task to the chain of its key. It reports whether the task is the first.
+func (o *Owner[T]) appendToChain(t *Task[T]) bool {
+	c := o.chains[t.Key]
+	if c == nil {
+		o.chains[t.Key] = &chain[T]{first: t, last: t, n: 1, bytes: t.Bytes}
+		return true
+	}
+	c.last.next = t
+	c.last = t
+	c.n++
+	c.bytes += t.Bytes
+	return false
+}
+
+// popFromChain removes the first task of a key from its chain. It returns the next one, or nil.
+func (o *Owner[T]) popFromChain(t *Task[T]) *Task[T] {
+	c := o.chains[t.Key]
+	c.first, t.next = t.next, nil
+	c.n--
+	c.bytes -= t.Bytes
+	if c.first == nil {
+		delete(o.chains, t.Key)
+	}
+	return c.first
+}
+
+// cutChain removes tasks from a chain and returns them: all, or those that neither are in a batch in flight nor were in a failed
+// request with the first one.
+func (o *Owner[T]) cutChain(c *chain[T], keepSent bool) (removed []*Task[T]) {
+	rest := c.first
+	if keepSent {
+		last := c.first
+		for n := 0; last.next != nil && (last.next.inRequest || n < c.first.past().carried); n++ {
+			last = last.next
+		}
+		rest, last.next, c.last = last.next, nil, last
+	} else {
+		delete(o.chains, c.first.Key)
+	}
+	for rest != nil {
+		t := rest
+		rest, t.next = t.next, nil
+		c.n--
+		c.bytes -= t.Bytes
+		removed = append(removed, t)
+	}
+	return removed
+}
+
+// WaitingLocked returns how many tasks of a key have no outcome. The caller has locked the dispatcher.
+func (o *Owner[T]) WaitingLocked(key string) int {
+	if c := o.chains[key]; c != nil {
+		return c.n
+	}
+	return 0
+}
+
+// TakeBehindLocked takes the tasks that wait behind the first ones of keys which choose selects: the host keeps them elsewhere,
+// and the dispatcher forgets them. The first task of each key stays, with the tasks that are or were sent along with it. It returns
+// the tasks of each selected key in order. The caller has locked the dispatcher.
+func (o *Owner[T]) TakeBehindLocked(choose func(Chain[T]) bool) (taken [][]*Task[T]) {
+	var chosen []*chain[T]
+	for _, c := range o.chains {
+		if c.n > 1 && choose(Chain[T]{c.first, c.n, c.bytes}) {
+			chosen = append(chosen, c)
+		}
+	}
+	for _, c := range chosen {
+		rest := o.cutChain(c, true)
+		if len(rest) > 0 {
+			taken = append(taken, rest)
+		}
+		o.forgetAll(rest)
+	}
+	return taken
+}
+
+// TakeFailingLocked takes the tasks that wait for a retry, each with those of its key behind it, so that others have space. It
+// leaves lanes alone that have a batch in flight. The caller has locked the dispatcher.
+func (o *Owner[T]) TakeFailingLocked() (taken [][]*Task[T]) {
+	d := o.dispatcher
+	var failing []*Task[T]
+	for t := range o.delayed {
+		failing = append(failing, t)
+	}
+	for _, l := range d.lanes {
+		if l.failures > 0 && !l.busy {
+			failing = append(failing, l.removeTasks(func(t *Task[T]) bool { return t.Owner == o && t.Key != "" })...)
+		}
+	}
+	for _, t := range failing {
+		taken = append(taken, o.takeKey(t))
+	}
+	return taken
+}
+
+// takeKey takes a task, the first of its key and in no queue, and those behind it.
+func (o *Owner[T]) takeKey(t *Task[T]) []*Task[T] {
+	delete(o.delayed, t)
+	tasks := []*Task[T]{t}
+	if c := o.chains[t.Key]; t.Key != "" && c != nil {
+		tasks = o.cutChain(c, false)
+	}
+	o.forgetAll(tasks)
+	return tasks
+}
+
+func (o *Owner[T]) forgetAll(tasks []*Task[T]) {
+	for _, t := range tasks {
+		o.dispatcher.forget(t)
+	}
+}

@@ -1,0 +1,199 @@
+package dispatch
+
+import "time"
+
+// settleRuns finishes the decided tasks of each run. It returns the other tasks with their results, each the first of its key:
+// tasks without a run, and the first undecided task of each run.
+func (d *Dispatcher[T]) settleRuns(heads []*Task[T], results []Result) (rest []*Task[T], restResults []Result) {
+	if len(heads) == len(results) {
+		return heads, results
+	}
+	at := 0
+	for _, t := range heads {
+		own := results[at : at+1+len(t.run)]
+		at += len(own)
+		if len(t.run) == 0 {
+			rest, restResults = append(rest, t), append(restResults, own[0])
+			continue
+		}
+		run := append([]*Task[T]{t}, t.run...)
+		t.run = nil
+		if i := d.settleRun(run, own); i >= 0 {
+			if own[i].Outcome != NotSent {
+				run[i].record().carried = len(own) - 1 - i
+			}
+			rest, restResults = append(rest, run[i]), append(restResults, own[i])
+		}
+	}
+	return rest, restResults
+}
+
+// settleRun finishes the decided tasks of one run and relinks the others. It returns the index of the first of these, or -1.
+func (d *Dispatcher[T]) settleRun(run []*Task[T], results []Result) (first int) {
+	o := run[0].Owner
+	if o.closed {
+		o.forgetAll(run)
+		return -1
+	}
+	key, c, tail := run[0].Key, o.chains[run[0].Key], run[len(run)-1].next
+	var kept, decided []*Task[T]
+	var finals []Result
+	first = -1
+	for i, t := range run {
+		if r := results[i].Outcome; r != Done && r != Dropped {
+			if first < 0 {
+				first = i
+			} else if r == Retry {
+				t.attempts++
+			}
+			kept = append(kept, t)
+			continue
+		}
+		decided, finals = append(decided, t), append(finals, results[i])
+		c.n--
+		c.bytes -= t.Bytes
+	}
+	if tail == nil && len(kept) > 0 {
+		c.last = kept[len(kept)-1]
+	}
+	next := tail
+	for i := len(kept) - 1; i >= 0; i-- {
+		kept[i].next = next
+		next = kept[i]
+	}
+	if c.first = next; next == nil {
+		delete(o.chains, key)
+	}
+	for i, t := range decided {
+		t.next = nil
+		d.finish(t, finals[i])
+	}
+	if len(kept) == 0 && next != nil {
+		d.enqueue(false, next)
+	}
+	return first
+}
+
+// finish reports the result of a task that is in no chain and no queue.
+func (d *Dispatcher[T]) finish(t *Task[T], r Result) {
+	t.attempts++
+	bytes, barrier := t.Bytes, t == d.barrier
+	d.handler.Finished(t, r)
+	d.uncount(bytes, barrier)
+}
+
+// finishHead reports the result of the first task of a key, and enqueues the next one.
+func (d *Dispatcher[T]) finishHead(t *Task[T], r Result) {
+	var next *Task[T]
+	if t.Key != "" {
+		next = t.Owner.popFromChain(t)
+	}
+	d.finish(t, r)
+	if next != nil {
+		d.enqueue(false, next)
+	}
+}
+
+// retries collects the tasks of a batch that are sent again.
+type retries[T any] struct {
+	batch   []*Task[T] // keep their lane waiting, and go behind the others
+	inPlace []*Task[T] // keep their lane waiting, and go first
+	polls   []*Task[T]
+	unsent  []*Task[T]
+}
+
+// applyResults applies results to the tasks of a batch, each the first of its key. whole is true if the batch failed as a whole.
+func (d *Dispatcher[T]) applyResults(l *lane[T], heads []*Task[T], results []Result, whole bool) {
+	var again retries[T]
+	wait := time.Duration(0)
+	for i, t := range heads {
+		r, o := results[i], t.Owner
+		wait, d.suspended = max(wait, r.RetryAfter), d.suspended || r.Outcome == NotSent
+		switch {
+		case o.closed:
+			d.forget(t)
+		case r.Outcome == Done || r.Outcome == Dropped:
+			d.finishHead(t, r)
+		case o.draining:
+			o.takeKey(t)
+		case r.Outcome == NotSent:
+			again.unsent = append(again.unsent, t)
+		case r.Outcome == Pending:
+			d.applyPending(t, r, &again)
+		default:
+			d.applyFailure(l, t, r, len(heads), whole, &again)
+		}
+	}
+	d.pollLater(again.polls)
+	d.enqueue(true, again.unsent...)
+	if len(again.inPlace) > 0 {
+		tries := 0
+		for _, t := range again.inPlace {
+			tries = max(tries, t.tries())
+		}
+		l.pausedUntil = laterOf(l.pausedUntil, d.config.Clock.Now().Add(d.backoff(tries, wait)))
+		d.enqueue(true, again.inPlace...)
+	}
+	if len(again.batch) > 0 {
+		l.failures++
+		l.noteBatchFailure(again.batch, results)
+		l.pausedUntil = laterOf(l.pausedUntil, d.config.Clock.Now().Add(d.backoff(l.failures, wait)))
+		d.enqueue(false, again.batch...) // tasks that have not failed go first
+	}
+}
+
+// applyPending lets a task wait for its next poll.
+func (d *Dispatcher[T]) applyPending(t *Task[T], r Result, again *retries[T]) {
+	past, now := t.record(), d.config.Clock.Now()
+	if past.pendingSince.IsZero() {
+		past.pendingSince = now
+	}
+	past.polls++
+	switch {
+	case now.Sub(past.pendingSince) > d.config.PollFor && d.exhaust(t, r):
+	case t.Key == "":
+		again.inPlace = append(again.inPlace, t)
+	default:
+		again.polls = append(again.polls, t)
+	}
+}
+
+// applyFailure decides how a failed task is retried.
+func (d *Dispatcher[T]) applyFailure(l *lane[T], t *Task[T], r Result, size int, whole bool, again *retries[T]) {
+	past, now := t.record(), d.config.Clock.Now()
+	t.attempts++
+	own := t.Key == "" || t.isOwnFailure(l, size, whole)
+	if past.firstFailed.IsZero() {
+		past.firstFailed = now
+	}
+	if own {
+		past.failures++
+	}
+	if (now.Sub(past.firstFailed) > d.config.RetryFor || past.failures >= d.config.MaxAttempts) && d.exhaust(t, r) {
+		return
+	}
+	d.handler.Retried(t, r)
+	switch {
+	case t.Key == "":
+		again.inPlace = append(again.inPlace, t)
+	case own || size == 1 && l.queued > 0 && l.failures == 0 && past.maxBatch == 0:
+		d.delay(d.backoff(t.attempts, r.RetryAfter), t)
+	default:
+		again.batch = append(again.batch, t)
+	}
+}
+
+// exhaust offers a task and those behind it to the host. It reports whether the host took them.
+func (d *Dispatcher[T]) exhaust(t *Task[T], r Result) bool {
+	tasks := []*Task[T]{t}
+	if t.Key != "" {
+		for f := t.next; f != nil; f = f.next {
+			tasks = append(tasks, f)
+		}
+	}
+	if !d.handler.Exhausted(tasks, r) {
+		return false
+	}
+	t.Owner.takeKey(t)
+	return true
+}
