@@ -19,9 +19,6 @@ func (d *Dispatcher[T]) settleRuns(heads []*Task[T], results []Result) (rest []*
 		run := append([]*Task[T]{t}, t.run...)
 		t.run = nil
 		if i := d.settleRun(run, own); i >= 0 {
-			if own[i].Outcome != NotSent {
-				run[i].record().carried = len(own) - 1 - i
-			}
 			rest, restResults = append(rest, run[i]), append(restResults, own[i])
 		}
 	}
@@ -52,6 +49,9 @@ func (d *Dispatcher[T]) settleRun(run []*Task[T], results []Result) (first int) 
 		decided, finals = append(decided, t), append(finals, results[i])
 		c.n--
 		c.bytes -= t.Bytes
+	}
+	if len(kept) > 0 && results[first].Outcome != NotSent {
+		kept[0].record().carried = len(kept) - 1
 	}
 	if tail == nil && len(kept) > 0 {
 		c.last = kept[len(kept)-1]
