@@ -19,5 +19,5 @@ func ExampleCompile() {
 func ExampleCompile_refused() {
 	_, err := liquid.Compile(`{{ traits.tags | map: "name" }}`)
 	fmt.Println(err)
-	// Output: filter "map" is disabled in {{ traits.tags | map: "name" }}
+	// Output: filter "map" is disabled in {{ traits.tags | map: "name" }} (line 1, column 1)
 }

@@ -1,19 +1,14 @@
 // Package liquid renders the templates of @liquid: Liquid without loops and includes, as Segment restricts it, with the results of
 // liquidjs.
 //
-// Compile parses a template once. osteele/liquid matches its blocks and runs its tags; this package implements expressions and
-// filters on event.Value, which is read lazily from the event. Rendering is limited in time and memory, starts no goroutine and
-// never panics. The package knows nothing about mappings. A Template is immutable and safe for concurrent use.
+// Compile parses a template once; rendering parses nothing. Values are of event.Value and are read lazily from the event. Rendering
+// is limited in time and memory, starts no goroutine and never panics. The package knows nothing about mappings. A Template is
+// immutable and safe for concurrent use. tagTable and filterTable list what the language offers.
 package liquid
 
 import (
-	"errors"
 	"fmt"
-	"runtime"
 	"time"
-
-	"github.com/osteele/liquid/parser"
-	"github.com/osteele/liquid/render"
 
 	"github.com/landfall-dev/landfall/framework/event"
 )
@@ -29,62 +24,33 @@ const (
 
 // Template is a compiled template.
 type Template struct {
-	root   render.Node
-	config render.Config
-	pieces []piece
-	uses   *uses
+	text string
+	root *content
+	uses *uses
 }
 
-// Compile compiles a template. The error names the mistake and quotes the tag or output that contains it.
-func Compile(text string) (t *Template, err error) {
-	defer recoverError(&err)
+// Compile compiles a template. The error names the mistake, quotes the tag or output that contains it, and gives its position.
+func Compile(text string) (*Template, error) {
 	if n := event.UTF16Len(text); n > MaxLength {
 		return nil, fmt.Errorf("should be at most %d characters long but has %d", MaxLength, n)
 	}
-	pieces, err := splitTemplate(text)
+	c := &compiler{expressionParser: expressionParser{filters: filters(), uses: &uses{}}, template: text, tags: tagsByName()}
+	var err error
+	if c.pieces, err = splitTemplate(text, c.tags); err != nil {
+		return nil, err
+	}
+	root, err := c.compileTemplate()
 	if err != nil {
 		return nil, err
 	}
-	t = &Template{pieces: pieces, uses: &uses{}}
-	t.config = newConfig(pieces, t.uses)
-	root, failure := t.config.Compile(outlineOf(pieces), start)
-	if failure != nil {
-		return nil, t.locatedError(failure)
-	}
-	t.root = root
-	return t, nil
+	return &Template{text: text, root: root, uses: c.uses}, nil
 }
 
-// Render renders the template for an event. The error names the cause and quotes the tag or output that failed.
-func (t *Template) Render(v event.Value) (text string, err error) {
-	defer recoverError(&err)
-	s := newScope(v)
-	out := &output{scope: s}
-	if failure := render.Render(t.root, out, map[string]any{scopeKey: s}, t.config); failure != nil {
-		return "", t.locatedError(failure)
+// Render renders the template for an event. The error names the cause, quotes the tag or output that failed, and gives its position.
+func (t *Template) Render(v event.Value) (string, error) {
+	s := newScope(t.text, v)
+	if err := t.root.render(s); err != nil {
+		return "", err
 	}
-	return out.text.String(), nil
-}
-
-// locatedError adds the source of the tag to an error of the library. In the outline every piece is on its own line.
-func (t *Template) locatedError(failure parser.Error) error {
-	at := failure.LineNumber() - start.LineNo
-	if at < 0 || at >= len(t.pieces) {
-		return errors.New(failure.Error())
-	}
-	message := trimPosition(failure.Error(), start.Pathname, failure.LineNumber())
-	return fmt.Errorf("%s in %s", message, truncateSource(t.pieces[at].source))
-}
-
-// recoverError turns a panic into an error, because the library panics if its writer fails.
-func recoverError(err *error) {
-	r := recover()
-	if r == nil {
-		return
-	}
-	failure, ok := r.(error)
-	if _, bug := r.(runtime.Error); bug || !ok {
-		failure = fmt.Errorf("cannot be processed: %v", r)
-	}
-	*err = failure
+	return s.out.String(), nil
 }

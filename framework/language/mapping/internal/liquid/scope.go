@@ -1,18 +1,18 @@
 package liquid
 
 import (
-	"bytes"
 	"fmt"
+	"strings"
 	"time"
-
-	"github.com/osteele/liquid/render"
 
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// scope is the state of one rendering: its variables and the resources it has used.
+// scope is the state of one rendering: its output, its variables and the resources it has used.
 type scope struct {
+	template string
 	event    event.Value
+	out      *strings.Builder // of the template, or of the innermost capture
 	assigned map[string]event.Value
 	counters map[string]event.Value
 	cycles   map[string]int
@@ -20,14 +20,9 @@ type scope struct {
 	deadline time.Time
 }
 
-// scopeKey is the key of the scope in the bindings of the library. It is the only binding.
-const scopeKey = ""
-
-func newScope(v event.Value) *scope {
-	return &scope{event: v, deadline: time.Now().Add(MaxTime)}
+func newScope(template string, v event.Value) *scope {
+	return &scope{template: template, event: v, out: &strings.Builder{}, deadline: time.Now().Add(MaxTime)}
 }
-
-func scopeOf(ctx render.Context) *scope { return ctx.Get(scopeKey).(*scope) }
 
 // lookup returns a variable: an assigned one, otherwise a counter, otherwise a member of the event.
 func (s *scope) lookup(name string) event.Value {
@@ -59,6 +54,16 @@ func (s *scope) addToCounter(name string, step float64) float64 {
 	}
 	s.counters[name] = numberValue(n + step)
 	return n
+}
+
+// nextInCycle returns the position of a cycle of n values and moves it on.
+func (s *scope) nextInCycle(key string, n int) int {
+	if s.cycles == nil {
+		s.cycles = map[string]int{}
+	}
+	at := s.cycles[key]
+	s.cycles[key] = (at + 1) % n
+	return at
 }
 
 var (
@@ -102,19 +107,32 @@ func (s *scope) checkTime() error {
 	return nil
 }
 
-// output receives the output of a template, or of a part of one.
-type output struct {
-	scope *scope
-	text  bytes.Buffer
+// write appends to the output. It returns an error if the output exceeds MaxText or the rendering exceeds MaxTime.
+func (s *scope) write(text string) error {
+	if s.out.Len()+len(text) > MaxText {
+		return errTooLong
+	}
+	s.out.WriteString(text)
+	return s.checkTime()
 }
 
-// Write returns an error if the output exceeds MaxText or the rendering exceeds MaxTime.
-func (o *output) Write(p []byte) (int, error) {
-	if o.text.Len()+len(p) > MaxText {
-		return 0, errTooLong
+// writeValue evaluates a node and appends its value as it is printed.
+func (s *scope) writeValue(n node) error {
+	v, err := n.eval(s)
+	if err != nil {
+		return err
 	}
-	if err := o.scope.checkTime(); err != nil {
-		return 0, err
+	if v.Size() > MaxText {
+		return errTooLong
 	}
-	return o.text.Write(p)
+	return s.write(printText(v))
+}
+
+// capture returns what a content writes.
+func (s *scope) capture(c *content) (string, error) {
+	outer := s.out
+	defer func() { s.out = outer }()
+	s.out = &strings.Builder{}
+	err := c.render(s)
+	return s.out.String(), err
 }

@@ -1,55 +1,30 @@
 package liquid
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
-	"github.com/osteele/liquid/parser"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// piece is one tag of a template. Outputs and the text in between are represented as tags too.
+// piece is a text, an output or a tag of a template.
 type piece struct {
-	tag    string
-	args   string // the text after the tag's name, or the whole text of a text piece
+	tag    string // the name of a tag, or one of the kinds below
+	args   string // what follows a tag's name, the content of an output, or a text
 	source string // the original source, for error messages
+	offset int    // of the source in the template
 }
 
-// The tag names of outputs and text.
+// The kinds of pieces that are not tags. No tag has such a name.
 const (
-	textTag   = "text"
-	outputTag = "output"
+	textPiece   = "text "
+	outputPiece = "output "
 )
-
-// disabledTags are tags that Segment does not allow.
-var disabledTags = []string{"case", "for", "include", "layout", "render", "tablerow"}
-
-// knownTags are the allowed tags, in addition to raw, comment, liquid and inline comments.
-var knownTags = []string{
-	"assign", "capture", "endcapture", "cycle", "decrement", "echo", "else", "elsif", "endif", "endunless", "if", "increment", "unless",
-}
-
-// start is the position that is passed to the library as the start of a template.
-var start = parser.SourceLoc{Pathname: "template", LineNo: 1}
-
-// outlineOf returns the template in the form that the library parses: one tag on a line for each piece, with the index of the piece
-// as its argument. This package parses the content of the pieces itself, because the library's scanner ends an output at a }}
-// inside quotes and trims printed values.
-func outlineOf(pieces []piece) string {
-	var b strings.Builder
-	for i, p := range pieces {
-		fmt.Fprintf(&b, "{%% %s %d\n%%}", p.tag, i)
-	}
-	return b.String()
-}
-
-// trimPosition removes the position that the library adds at both ends of an error message.
-func trimPosition(message, path string, line int) string {
-	message = strings.TrimPrefix(message, fmt.Sprintf("Liquid error (line %d): ", line))
-	return strings.TrimSuffix(message, " in "+path)
-}
 
 // truncateSource returns source on one line, truncated.
 func truncateSource(source string) string {
@@ -63,15 +38,17 @@ func truncateSource(source string) string {
 
 // splitter cuts a template into pieces.
 type splitter struct {
-	rest   string
+	text   string
+	rest   string // the part of text that is not split yet
+	tags   map[string]*tag
 	pieces []piece
 	trim   bool // remove white space at the start of the next text
 }
 
 // splitTemplate splits a template into pieces. It drops comments, turns raw blocks into text, and removes the white space that a
 // dash trims.
-func splitTemplate(text string) ([]piece, error) {
-	s := &splitter{rest: text}
+func splitTemplate(text string, tags map[string]*tag) ([]piece, error) {
+	s := &splitter{text: text, rest: text, tags: tags}
 	for s.rest != "" {
 		at := openingIndex(s.rest)
 		s.addText(s.rest[:at])
@@ -84,6 +61,11 @@ func splitTemplate(text string) ([]piece, error) {
 	}
 	return s.pieces, nil
 }
+
+var (
+	errTagNotClosed    = errors.New("the tag is not closed")
+	errOutputNotClosed = errors.New("the output is not closed")
+)
 
 // openingIndex returns the index of the first tag or output, or the length of the text.
 func openingIndex(text string) int {
@@ -101,22 +83,24 @@ func (s *splitter) addText(text string) {
 	}
 	s.trim = false
 	if text != "" {
-		s.pieces = append(s.pieces, piece{textTag, text, text})
+		s.pieces = append(s.pieces, piece{tag: textPiece, args: text})
 	}
 }
 
 // splitMarkup splits off the tag or output at the beginning of the rest.
 func (s *splitter) splitMarkup() error {
-	kind, closing := "tag", endOfTag(s.rest)
-	if s.rest[1] == '{' {
-		kind, closing = "output", endOfOutput(s.rest)
+	p, closing, unclosed := piece{offset: len(s.text) - len(s.rest)}, endOfTag(s.rest), errTagNotClosed
+	isOutput := s.rest[1] == '{'
+	if isOutput {
+		p.tag, closing, unclosed = outputPiece, endOfOutput(s.rest), errOutputNotClosed
 	}
 	if closing < 0 {
-		return fmt.Errorf("%s %s is not closed", kind, truncateSource(s.rest))
+		p.source = s.rest
+		return p.errorAt(s.text, unclosed)
 	}
-	source := s.rest[:closing+2]
+	p.source = s.rest[:closing+2]
 	s.rest = s.rest[closing+2:]
-	inside := source[2:closing]
+	inside := p.source[2:closing]
 	if strings.HasPrefix(inside, "-") {
 		inside = inside[1:]
 		s.trimBefore()
@@ -125,12 +109,13 @@ func (s *splitter) splitMarkup() error {
 		inside = inside[:len(inside)-1]
 		s.trim = true
 	}
-	inside = strings.TrimSpace(inside)
-	if kind == "output" {
-		s.pieces = append(s.pieces, piece{outputTag, inside, source})
+	p.args = strings.TrimSpace(inside)
+	if isOutput {
+		s.pieces = append(s.pieces, p)
 		return nil
 	}
-	return s.addTag(inside, source)
+	p.tag, p.args = tagName(p.args)
+	return s.addTag(p)
 }
 
 // endOfTag returns the index of the first %} of a tag, or -1.
@@ -172,37 +157,27 @@ func quotedLen(text string) int {
 }
 
 func (s *splitter) trimBefore() {
-	if n := len(s.pieces); n > 0 && s.pieces[n-1].tag == textTag {
+	if n := len(s.pieces); n > 0 && s.pieces[n-1].tag == textPiece {
 		s.pieces[n-1].args = strings.TrimRightFunc(s.pieces[n-1].args, unicode.IsSpace)
 	}
 }
 
-func (s *splitter) addTag(inside, source string) error {
-	name, args := tagName(inside)
-	switch name {
-	case "#":
-		return checkInlineComment(inside, source)
-	case "comment":
-		return s.skipComment(source)
-	case "raw":
-		return s.addRaw(source)
-	case "liquid":
-		return s.addLines(args)
-	}
-	return s.addPiece(piece{name, args, source})
-}
-
-func (s *splitter) addPiece(p piece) error {
+// addTag adds a tag, or runs it if it concerns how the template is split.
+func (s *splitter) addTag(p piece) error {
+	t, err := s.tags[p.tag], error(nil)
 	switch {
 	case p.tag == "":
-		return fmt.Errorf("missing tag name in %s", truncateSource(p.source))
-	case slices.Contains(disabledTags, p.tag):
-		return fmt.Errorf("tag %q is disabled", p.tag)
-	case !slices.Contains(knownTags, p.tag):
-		return fmt.Errorf("unknown tag %q in %s", p.tag, truncateSource(p.source))
+		err = errors.New("missing tag name")
+	case t == nil:
+		err = fmt.Errorf("unknown tag %q%s", p.tag, fault.DidYouMean(p.tag, slices.Sorted(maps.Keys(s.tags))))
+	case t.disabled:
+		err = fmt.Errorf("tag %q is disabled", p.tag)
+	case t.split != nil:
+		err = t.split(s, p)
+	default:
+		s.pieces = append(s.pieces, p)
 	}
-	s.pieces = append(s.pieces, p)
-	return nil
+	return p.errorAt(s.text, err)
 }
 
 // tagName splits the content of a tag into its name and arguments.
@@ -217,11 +192,11 @@ func tagName(inside string) (name, args string) {
 	return inside[:end], strings.TrimSpace(inside[end:])
 }
 
-// checkInlineComment checks that every line of an inline comment starts with #.
-func checkInlineComment(inside, source string) error {
-	for line := range strings.Lines(inside) {
+// skipInlineComment checks that every line of an inline comment starts with #.
+func skipInlineComment(_ *splitter, p piece) error {
+	for line := range strings.Lines("#" + p.args) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-			return fmt.Errorf("each line of an inline comment should start with # in %s", truncateSource(source))
+			return errors.New("each line of an inline comment should start with #")
 		}
 	}
 	return nil
@@ -232,14 +207,14 @@ var (
 	endComment = regexp.MustCompile(`\{%-?\s*endcomment\s*-?%\}`)
 )
 
-func (s *splitter) skipComment(source string) error {
-	_, err := s.skipUntil(endComment, source)
+func skipComment(s *splitter, _ piece) error {
+	_, err := s.skipUntil(endComment)
 	return err
 }
 
-func (s *splitter) addRaw(source string) error {
+func addRaw(s *splitter, _ piece) error {
 	trim := s.trim
-	inside, err := s.skipUntil(endRaw, source)
+	inside, err := s.skipUntil(endRaw)
 	if err != nil {
 		return err
 	}
@@ -251,10 +226,10 @@ func (s *splitter) addRaw(source string) error {
 }
 
 // skipUntil returns the text before an end tag and skips the tag, which may trim the text after it.
-func (s *splitter) skipUntil(end *regexp.Regexp, source string) (string, error) {
+func (s *splitter) skipUntil(end *regexp.Regexp) (string, error) {
 	at := end.FindStringIndex(s.rest)
 	if at == nil {
-		return "", fmt.Errorf("tag %s is not closed", truncateSource(source))
+		return "", errTagNotClosed
 	}
 	inside, tag := s.rest[:at[0]], s.rest[at[0]:at[1]]
 	s.rest = s.rest[at[1]:]
@@ -263,25 +238,28 @@ func (s *splitter) skipUntil(end *regexp.Regexp, source string) (string, error) 
 }
 
 // addLines adds the content of a liquid tag, in which each line is a tag.
-func (s *splitter) addLines(text string) error {
-	comment := false
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		name, args := tagName(line)
-		var err error
+func addLines(s *splitter, p piece) error {
+	comment, offset := false, p.offset+strings.LastIndex(p.source, p.args)
+	for line := range strings.Lines(p.args) {
+		text := strings.TrimSpace(line)
+		inner := piece{source: text, offset: offset + strings.Index(line, text)}
+		offset += len(line)
+		inner.tag, inner.args = tagName(text)
 		switch {
-		case line == "" || name == "#":
-		case name == "comment" || name == "endcomment":
-			comment = name == "comment"
-		case !comment:
-			err = s.addPiece(piece{name, args, line})
-		}
-		if err != nil {
-			return err
+		case text == "" || inner.tag == "#":
+		case inner.tag == "comment" || inner.tag == "endcomment":
+			comment = inner.tag == "comment"
+		case comment:
+		case s.tags[inner.tag] != nil && s.tags[inner.tag].split != nil:
+			return inner.errorAt(s.text, fmt.Errorf("tag %q is not allowed in {%% liquid %%}", inner.tag))
+		default:
+			if err := s.addTag(inner); err != nil {
+				return err
+			}
 		}
 	}
 	if comment {
-		return fmt.Errorf("comment in {%% liquid %%} is not closed")
+		return errors.New("a comment is not closed")
 	}
 	return nil
 }

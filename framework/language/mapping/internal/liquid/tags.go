@@ -3,129 +3,107 @@ package liquid
 import (
 	"errors"
 	"fmt"
-	"io"
-	"strconv"
 	"strings"
-
-	"github.com/osteele/liquid/render"
 
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// tag is a compiled tag, which writes its output to w.
-type tag func(w io.Writer, s *scope) error
+// tag is an entry of the table of tags.
+type tag struct {
+	name     string
+	syntax   string // how it is written, with its clauses and its end
+	summary  string
+	disabled bool                                          // Segment does not allow the tag
+	compile  func(c *compiler, p piece) (statement, error) // for a tag that is rendered
+	split    func(s *splitter, p piece) error              // for a tag that takes effect when the template is split
+}
 
-// newConfig returns the tags and blocks of a template with these pieces.
-func newConfig(pieces []piece, uses *uses) render.Config {
-	config := render.NewConfig()
-	parser := expressionParser{filters: filters(), uses: uses}
-	for name, compile := range map[string]func(expressionParser, string) (tag, error){
-		textTag: compileText, outputTag: compileOutput, "echo": compileEcho, "assign": compileAssign, "cycle": compileCycle,
-		"increment": compileIncrement, "decrement": compileDecrement,
-	} {
-		config.AddTag(name, func(number string) (func(io.Writer, render.Context) error, error) {
-			run, err := compile(parser, argsOf(pieces, number))
-			if err != nil {
-				return nil, err
-			}
-			return func(w io.Writer, ctx render.Context) error { return run(w, scopeOf(ctx)) }, nil
-		})
+// tagTable lists all tags. An entry without functions continues or ends the block of another tag.
+func tagTable() []tag {
+	return []tag{
+		{name: "#", syntax: "{% # note %}", summary: "Nothing: a comment, each line of which starts with `#`.", split: skipInlineComment},
+		{name: "assign", syntax: "{% assign name = value | filter %}", summary: "Nothing: stores a value in a variable.", compile: compileAssign},
+		{name: "capture", syntax: "{% capture name %}…{% endcapture %}", summary: "Nothing: stores the output of its content in a variable.", compile: compileCapture},
+		{name: "comment", syntax: "{% comment %}…{% endcomment %}", summary: "Nothing.", split: skipComment},
+		{name: "cycle", syntax: `{% cycle group: "a", "b" %}`, summary: "Its values in turn, one each time. The group is optional.", compile: compileCycle},
+		{name: "decrement", syntax: "{% decrement counter %}", summary: "A counter after it is decreased by 1. It starts at 0.", compile: compileDecrement},
+		{name: "echo", syntax: "{% echo value | filter %}", summary: "A value, as `{{ }}` prints it.", compile: compileEcho},
+		{name: "if", syntax: "{% if a %}…{% elsif b %}…{% else %}…{% endif %}", summary: "The first part whose condition is true.", compile: compileIf},
+		{name: "increment", syntax: "{% increment counter %}", summary: "A counter before it is increased by 1. It starts at 0.", compile: compileIncrement},
+		{name: "liquid", syntax: "{% liquid … %}", summary: "Tags without `{%` and `%}`, one on each line.", split: addLines},
+		{name: "raw", syntax: "{% raw %}…{% endraw %}", summary: "Its content, in which `{{` and `{%` mean nothing.", split: addRaw},
+		{name: "unless", syntax: "{% unless a %}…{% elsif b %}…{% else %}…{% endunless %}", summary: "Like `if`, with the first condition negated.", compile: compileUnless},
+		{name: "elsif"}, {name: "else"}, {name: "endcapture"}, {name: "endif"}, {name: "endunless"},
+		{name: "case", disabled: true}, {name: "for", disabled: true}, {name: "include", disabled: true},
+		{name: "layout", disabled: true}, {name: "render", disabled: true}, {name: "tablerow", disabled: true},
 	}
-	config.AddBlock("capture").Compiler(captureBlock(parser, pieces))
-	config.AddBlock("if").Clause("elsif").Clause("else").Compiler(conditionBlock(parser, pieces, true))
-	config.AddBlock("unless").Clause("elsif").Clause("else").Compiler(conditionBlock(parser, pieces, false))
-	return config
 }
 
-// argsOf returns the arguments of a piece. The outline contains only its number.
-func argsOf(pieces []piece, number string) string {
-	i, err := strconv.Atoi(strings.TrimSpace(number))
-	if err != nil || i < 0 || i >= len(pieces) {
-		return ""
+// tagsByName returns the table of tags as a map.
+func tagsByName() map[string]*tag {
+	byName := map[string]*tag{}
+	for _, t := range tagTable() {
+		byName[t.name] = &t
 	}
-	return pieces[i].args
+	return byName
 }
 
-func compileText(_ expressionParser, text string) (tag, error) {
-	return func(w io.Writer, _ *scope) error {
-		_, err := io.WriteString(w, text)
-		return err
-	}, nil
-}
-
-func compileEcho(parser expressionParser, args string) (tag, error) {
-	if args == "" {
-		return func(io.Writer, *scope) error { return nil }, nil
+func compileEcho(c *compiler, p piece) (statement, error) {
+	if p.args == "" {
+		return staticText(""), nil
 	}
-	return compileOutput(parser, args)
+	return c.compileOutput(p)
 }
 
-func compileOutput(parser expressionParser, args string) (tag, error) {
-	value, err := parser.parseFiltered(args)
+func (c *compiler) compileOutput(p piece) (statement, error) {
+	value, err := c.parseFiltered(p.args)
 	if err != nil {
 		return nil, err
 	}
-	return func(w io.Writer, s *scope) error { return writeValue(w, s, value) }, nil
+	return statementFunc(func(s *scope) error { return s.writeValue(value) }), nil
 }
 
-func writeValue(w io.Writer, s *scope, n node) error {
-	v, err := n.eval(s)
-	if err != nil {
-		return err
-	}
-	if v.Size() > MaxText {
-		return errTooLong
-	}
-	_, err = io.WriteString(w, printText(v))
-	return err
-}
-
-func compileAssign(parser expressionParser, args string) (tag, error) {
-	name, rest := identifier(args)
+func compileAssign(c *compiler, p piece) (statement, error) {
+	name, rest := identifier(p.args)
 	rest, ok := strings.CutPrefix(strings.TrimSpace(rest), "=")
 	if name == "" || !ok {
 		return nil, errors.New(`expected a name and "="`)
 	}
-	value, err := parser.parseFiltered(rest)
+	value, err := c.parseFiltered(rest)
 	if err != nil {
 		return nil, err
 	}
-	parser.uses.addVariable(name)
-	return func(_ io.Writer, s *scope) error {
+	c.uses.addVariable(name)
+	return statementFunc(func(s *scope) error {
 		v, err := value.eval(s)
 		if err == nil {
 			s.assign(name, v)
 		}
 		return err
-	}, nil
+	}), nil
 }
 
-func compileIncrement(parser expressionParser, args string) (tag, error) {
-	name, _ := identifier(args)
-	parser.uses.addVariable(name)
-	return func(w io.Writer, s *scope) error {
-		_, err := io.WriteString(w, event.FormatFloat(s.addToCounter(name, 1)))
-		return err
-	}, nil
+func compileIncrement(c *compiler, p piece) (statement, error) {
+	name, _ := identifier(p.args)
+	c.uses.addVariable(name)
+	return statementFunc(func(s *scope) error { return s.write(event.FormatFloat(s.addToCounter(name, 1))) }), nil
 }
 
-func compileDecrement(parser expressionParser, args string) (tag, error) {
-	name, _ := identifier(args)
-	parser.uses.addVariable(name)
-	return func(w io.Writer, s *scope) error {
-		_, err := io.WriteString(w, event.FormatFloat(s.addToCounter(name, -1)-1))
-		return err
-	}, nil
+func compileDecrement(c *compiler, p piece) (statement, error) {
+	name, _ := identifier(p.args)
+	c.uses.addVariable(name)
+	return statementFunc(func(s *scope) error { return s.write(event.FormatFloat(s.addToCounter(name, -1) - 1)) }), nil
 }
 
-// compileCycle compiles `a, b` or `group: a, b`, which prints its values in turn.
-func compileCycle(parser expressionParser, args string) (tag, error) {
-	group, values, err := parser.parseCycle(args)
+// compileCycle compiles `a, b` or `group: a, b`.
+func compileCycle(c *compiler, p piece) (statement, error) {
+	group, values, err := c.parseCycle(p.args)
 	if err != nil {
 		return nil, err
 	}
-	return func(w io.Writer, s *scope) error {
-		key := strings.Join(strings.Fields(args), " ")
+	key := strings.Join(strings.Fields(p.args), " ")
+	return statementFunc(func(s *scope) error {
+		key := key
 		if group != nil {
 			name, err := group.eval(s)
 			if err != nil {
@@ -133,87 +111,94 @@ func compileCycle(parser expressionParser, args string) (tag, error) {
 			}
 			key = fmt.Sprintf("%s: %s", printText(name), key)
 		}
-		if s.cycles == nil {
-			s.cycles = map[string]int{}
-		}
-		at := s.cycles[key]
-		s.cycles[key] = (at + 1) % len(values)
-		return writeValue(w, s, values[at])
-	}, nil
+		return s.writeValue(values[s.nextInCycle(key, len(values))])
+	}), nil
 }
 
-// captureBlock stores the output of its content in a variable.
-func captureBlock(parser expressionParser, pieces []piece) render.BlockCompiler {
-	return func(block render.BlockNode) (func(io.Writer, render.Context) error, error) {
-		args := argsOf(pieces, block.Args)
-		name, _ := identifier(args)
-		if n := quotedLen(args + " "); len(args) > 0 && isQuote(args[0]) && n > 0 {
-			name = args[1 : n-1]
-		}
-		if name == "" {
-			return nil, errors.New("expected a name")
-		}
-		parser.uses.addVariable(name)
-		return func(_ io.Writer, ctx render.Context) error {
-			s := scopeOf(ctx)
-			inside := &output{scope: s}
-			if err := ctx.RenderChildren(inside); err != nil {
-				return err
-			}
-			v := event.NewString(inside.text.String())
-			s.assign(name, v)
-			return s.countWork(v)
-		}, nil
+func compileCapture(c *compiler, p piece) (statement, error) {
+	name, _ := identifier(p.args)
+	if n := quotedLen(p.args + " "); len(p.args) > 0 && isQuote(p.args[0]) && n > 0 {
+		name = p.args[1 : n-1]
 	}
+	if name == "" {
+		return nil, errors.New("expected a name")
+	}
+	c.uses.addVariable(name)
+	inside, _, err := c.compileContent(p, []string{"endcapture"})
+	if err != nil {
+		return nil, err
+	}
+	return statementFunc(func(s *scope) error {
+		text, err := s.capture(inside)
+		if err != nil {
+			return err
+		}
+		v := event.NewString(text)
+		s.assign(name, v)
+		return s.countWork(v)
+	}), nil
 }
 
-// branch is one alternative of an if or unless.
+// condition is an if or unless: it renders the first branch whose test is true.
+type condition []branch
+
+// branch is one alternative of a condition.
 type branch struct {
 	test node // nil for else
-	body *render.BlockNode
+	body *content
 }
 
-// conditionBlock compiles an if, or, if want is false, an unless: an if whose first test is negated.
-func conditionBlock(parser expressionParser, pieces []piece, want bool) render.BlockCompiler {
-	return func(block render.BlockNode) (func(io.Writer, render.Context) error, error) {
-		test, err := parser.parseFiltered(argsOf(pieces, block.Args))
-		if err != nil {
-			return nil, err
-		}
-		if !want {
-			test = not{test}
-		}
-		branches := []branch{{test, &block}}
-		for _, clause := range block.Clauses {
-			if branches[len(branches)-1].test == nil {
-				return nil, fmt.Errorf("%s after else", clause.Name)
-			}
-			b := branch{body: clause}
-			if clause.Name == "elsif" {
-				if b.test, err = parser.parseFiltered(argsOf(pieces, clause.Args)); err != nil {
-					return nil, err
-				}
-			}
-			branches = append(branches, b)
-		}
-		return func(w io.Writer, ctx render.Context) error { return renderBranch(w, ctx, branches) }, nil
-	}
-}
-
-// renderBranch renders the first branch whose test is true.
-func renderBranch(w io.Writer, ctx render.Context, branches []branch) error {
-	for _, b := range branches {
+func (c condition) render(s *scope) error {
+	for _, b := range c {
 		holds := b.test == nil
 		if !holds {
-			v, err := b.test.eval(scopeOf(ctx))
+			v, err := b.test.eval(s)
 			if err != nil {
 				return err
 			}
 			holds = isTrue(b.test, v)
 		}
 		if holds {
-			return ctx.RenderBlock(w, b.body)
+			return b.body.render(s)
 		}
 	}
 	return nil
+}
+
+func compileIf(c *compiler, p piece) (statement, error) {
+	return c.compileCondition(p, "endif", func(test node) node { return test })
+}
+
+func compileUnless(c *compiler, p piece) (statement, error) {
+	return c.compileCondition(p, "endunless", func(test node) node { return not{test} })
+}
+
+// compileCondition compiles an if or unless, which ends at the tag end. first changes its first test.
+func (c *compiler) compileCondition(open piece, end string, first func(node) node) (statement, error) {
+	test, err := c.parseFiltered(open.args)
+	if err != nil {
+		return nil, err
+	}
+	branches, ends := condition{{test: first(test)}}, []string{"elsif", "else", end}
+	for {
+		body, p, err := c.compileContent(open, ends)
+		if err != nil {
+			return nil, err
+		}
+		last := &branches[len(branches)-1]
+		last.body = body
+		switch {
+		case p.tag == end:
+			return branches, nil
+		case last.test == nil:
+			return nil, p.errorAt(c.template, fmt.Errorf("%q comes after else", p.tag))
+		}
+		var next branch
+		if p.tag == "elsif" {
+			if next.test, err = c.parseFiltered(p.args); err != nil {
+				return nil, p.errorAt(c.template, err)
+			}
+		}
+		branches = append(branches, next)
+	}
 }
