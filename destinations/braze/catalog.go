@@ -51,11 +51,19 @@ func catalogItems(ctx context.Context, in destination.BatchCall[Settings, Upsert
 	return c.ms, nil
 }
 
-// sendItems sends the items of one catalog. After a failure that concerns more than single items, the remaining items get the
-// same error. Other catalogs are still sent.
+// sendItems sends the items of one catalog. A refused request is divided until the invalid items are alone. After a failure that
+// concerns more than single items, the remaining items get the same error.
 func (c *catalogSender) sendItems(ctx context.Context, path string, units []*unit) {
+	b := destination.Bisection[*unit]{
+		Send: func(ctx context.Context, units []*unit) error {
+			_, err := c.api.sendRequest(ctx, c.method, path, encodeBody(units), len(units))
+			return err
+		},
+		Accept: c.deliverUnits, Fail: c.failUnits,
+		Divisible: func(e *fault.Error) bool { return isItemError(e, c.method) },
+	}
 	for _, part := range splitRequests(units, maxItems) {
-		err := c.sendBatch(ctx, path, part)
+		err := b.Run(ctx, part)
 		if err == nil {
 			continue
 		}
@@ -74,7 +82,6 @@ type catalogSender struct {
 	chosen string // the catalog of the hook; "" if it has not run
 	method string // PUT or DELETE
 	ms     *destination.MultiStatus
-	splits int
 }
 
 // readItem returns the unit and the request path of a payload.
@@ -103,38 +110,25 @@ func (c *catalogSender) readItem(i int, p *UpsertCatalogItemPayload) (*unit, str
 	return u, "/catalogs/" + url.PathEscape(name) + "/items", checkSizes(u.objects)
 }
 
-// sendBatch sends one request. Braze accepts all of its items or none. A refused request is halved until the invalid items are
-// alone.
-func (c *catalogSender) sendBatch(ctx context.Context, path string, units []*unit) error {
-	_, err := c.api.sendRequest(ctx, c.method, path, encodeBody(units), len(units))
-	e := fault.As(err)
-	switch {
-	case e == nil:
-		for _, u := range units {
-			c.ms.Deliver(u.index)
-		}
-		return nil
-	case !isItemError(e, c.method):
-		for _, u := range units {
-			c.ms.Fail(u.index, err)
-		}
-		return destination.NotSent(err) // the other units were not in this request
-	case len(units) > 1 && c.splits < maxSplits:
-		c.splits++
-		half := len(units) / 2
-		if err := c.sendBatch(ctx, path, units[:half]); err != nil {
-			return err
-		}
-		return c.sendBatch(ctx, path, units[half:])
-	}
+// deliverUnits marks items as delivered.
+func (c *catalogSender) deliverUnits(units []*unit) error {
 	for _, u := range units {
-		if c.method == http.MethodDelete && errorID(e) == "item-not-found" {
+		c.ms.Deliver(u.index)
+	}
+	return nil
+}
+
+// failUnits sets the results of refused items. Deleting an item that does not exist is no failure.
+func (c *catalogSender) failUnits(units []*unit, err error) {
+	e := fault.As(err)
+	missing := c.method == http.MethodDelete && isItemError(e, c.method) && errorID(e) == "item-not-found"
+	for _, u := range units {
+		if missing {
 			c.ms.Skip(u.index, "the catalog does not have the item")
 			continue
 		}
 		c.ms.Fail(u.index, err)
 	}
-	return nil
 }
 
 // isItemError reports whether a refusal may concern single items only.

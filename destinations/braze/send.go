@@ -13,73 +13,51 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// maxSplits is the maximum number of times that a batch is split to find invalid objects. If a batch has more of them, larger
-// parts fail.
-const maxSplits = 64
-
 // sender sends units to Braze.
 type sender struct {
 	api      *api
 	endpoint endpoint
 	ms       *destination.MultiStatus
 	accepted map[int]bool // payloads that Braze has accepted in part
-
-	splits int
 }
 
-// sendAll sends units, request by request. After a failure that concerns more than the objects of a request, nothing more is
-// sent and the remaining units get the same error.
-func (s *sender) sendAll(ctx context.Context, units []*unit) error {
+// sendAll sends units, request by request. A malformed request is divided until the invalid objects are alone. After a failure that
+// concerns more than the objects of a request, nothing more is sent and the remaining units get the same error.
+func (s *sender) sendAll(ctx context.Context, units []*unit) {
+	b := destination.Bisection[*unit]{Send: s.sendBatch, Fail: s.failUnits, Divisible: isTooMuch}
 	for _, part := range splitRequests(units, s.endpoint.maxObjects) {
-		if err := s.sendBatch(ctx, part); err != nil {
-			for _, u := range units {
-				s.failUnit(u, err)
-			}
-			return nil
+		if err := b.Run(ctx, part); err != nil {
+			s.failUnits(units, err)
+			return
 		}
 	}
-	return nil
 }
 
-// sendBatch sends one request and assigns the errors of the response to objects. A malformed request is halved until the
-// invalid objects are alone. An error ends the batch.
+// isTooMuch reports whether a refusal may concern some of a request's objects, or its size.
+func isTooMuch(e *fault.Error) bool {
+	return e.Status == http.StatusBadRequest || e.Status == http.StatusRequestEntityTooLarge
+}
+
+// sendBatch sends one request and assigns the errors of the response to objects. An error concerns the whole request.
 func (s *sender) sendBatch(ctx context.Context, units []*unit) error {
 	count := 0
 	for _, u := range units {
 		count += len(u.objects)
 	}
 	response, err := s.api.sendRequest(ctx, http.MethodPost, s.endpoint.path, encodeBody(units), count)
-	e := fault.As(err)
-	switch {
-	case e == nil:
+	if err == nil {
 		wrong, unplaced := s.errorsOf(units, response.Body)
 		s.decideAccepted(units, wrong, unplaced, nil)
 		return nil
-	case e.Status != http.StatusBadRequest && e.Status != http.StatusRequestEntityTooLarge:
-		for _, u := range units {
-			s.failUnit(u, err)
-		}
-		return destination.NotSent(err) // the other units were not in this request
 	}
 	var refusal *destination.Refusal
-	if errors.As(err, &refusal) {
+	if isTooMuch(fault.As(err)) && errors.As(err, &refusal) {
 		if wrong, _ := s.errorsOf(units, refusal.Body); len(wrong) == count { // Braze gives a reason for each object
 			s.decideAccepted(units, wrong, "", err)
 			return nil
 		}
 	}
-	if len(units) > 1 && s.splits < maxSplits {
-		s.splits++
-		half := len(units) / 2
-		if err := s.sendBatch(ctx, units[:half]); err != nil {
-			return err
-		}
-		return s.sendBatch(ctx, units[half:])
-	}
-	for _, u := range units {
-		s.failUnit(u, err)
-	}
-	return nil
+	return err
 }
 
 // objectIndex is the position of an object in a request.
@@ -166,6 +144,12 @@ func refusedError(why string, cause error) error {
 	e := fault.FromStatus(http.StatusBadRequest, why)
 	e.Cause = cause
 	return e
+}
+
+func (s *sender) failUnits(units []*unit, err error) {
+	for _, u := range units {
+		s.failUnit(u, err)
+	}
 }
 
 // failUnit sets the result of a payload that has none. A payload that Braze has accepted in part must not be retried, since

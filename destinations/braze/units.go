@@ -67,7 +67,8 @@ func batchAction(e endpoint, read func(call, payload) (unit, error)) destination
 			ms := destination.NewMultiStatus(len(in.Payloads))
 			units := unitsOf(call{in.Settings, in.SyncMode}, in.Payloads, read, e.maxObjects, ms)
 			s := sender{api: api, endpoint: e, ms: ms, accepted: map[int]bool{}}
-			return ms, s.sendAll(ctx, units)
+			s.sendAll(ctx, units)
+			return ms, nil
 		},
 	})
 }

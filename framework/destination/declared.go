@@ -165,40 +165,43 @@ func (d *declaredCall) sendAll(ctx context.Context) error {
 	return nil
 }
 
-// sendBatch sends payloads in one request. A payload whose item cannot be built fails alone. If the request is too large or
-// cannot be built, it is halved.
+// sendBatch sends payloads in one request. If the request is too large or cannot be built, it is divided. That costs no request, so
+// that every payload may be alone in the end.
 func (d *declaredCall) sendBatch(ctx context.Context, which []int) {
-	if len(which) == 0 {
-		return
+	b := Bisection[int]{
+		Send:         d.buildAndSend,
+		Fail:         d.failAll,
+		Divisible:    func(*fault.Error) bool { return true },
+		MaxDivisions: len(which),
 	}
+	_ = b.Run(ctx, which) // every payload has its result
+}
+
+// buildAndSend sends payloads in one request and sets their results. A payload whose item cannot be built fails alone. The error says
+// why the request cannot be built; nothing was sent then.
+func (d *declaredCall) buildAndSend(ctx context.Context, which []int) error {
 	scope, good := d.batchScope(which)
 	switch {
 	case len(good) == 0:
-		return
+		return nil
 	case len(good) < len(which): // the indexes have changed: build again
 		d.sendBatch(ctx, good)
-		return
+		return nil
 	}
 	built, err := d.r.Build(scope)
 	if most := cmp.Or(d.r.MaxBytes(), httpx.DefaultMaxBytes); err == nil && len(built.Body) > most {
 		err = fault.Invalid("the request is larger than %d bytes, the limit of %s", most, built.URL)
 	}
-	if err != nil && len(which) > 1 {
-		half := len(which) / 2
-		d.sendBatch(ctx, which[:half])
-		d.sendBatch(ctx, which[half:])
-		return
-	}
 	if err != nil {
-		d.failAll(which, err)
-		return
+		return err
 	}
 	response, err := d.in.Client.roundTrip(ctx, built)
 	if err != nil {
 		d.failAll(which, err)
-		return
+		return nil
 	}
 	d.readResponse(which, response)
+	return nil
 }
 
 // batchScope returns the scope of a request for payloads, and the payloads that can be part of it.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -42,6 +43,9 @@ func remote(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/imports" && r.Method == http.MethodPost:
 		_, _ = io.WriteString(w, `{"id":"imp7"}`)
+	case r.URL.Path == "/strict" && strings.Count(string(body), "@") <= strings.Count(string(body), " "):
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"message":"invalid address"}`)
 	case r.URL.Path == "/contacts/gone":
 		w.WriteHeader(http.StatusNotFound)
 	default:
@@ -340,9 +344,14 @@ func ExampleHandler_poll() {
 func TestTheREADMEShowsTheExamples(t *testing.T) {
 	page, err := os.ReadFile("README.md")
 	require.NoError(t, err)
-	source, err := os.ReadFile("example_test.go")
+	files, err := filepath.Glob("*example_test.go")
 	require.NoError(t, err)
-	squeezed := strings.Join(strings.Fields(string(source)), " ")
+	var squeezed string
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		require.NoError(t, err)
+		squeezed += strings.Join(strings.Fields(string(source)), " ")
+	}
 	blocks := strings.Split(string(page), "```go\n")[1:]
 	assert.Greater(t, len(blocks), 7)
 	for _, block := range blocks {

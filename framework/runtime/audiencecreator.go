@@ -142,8 +142,7 @@ func (p *Plan) deliverAudiences(ctx context.Context, items []Item, slot func(i i
 		ready, at = append(ready, item), append(at, i)
 	}
 	if len(ready) > 0 {
-		divisions := maxDivisions
-		p.sendIsolating(ctx, ready, func(i int) *Verdict { return slot(at[i]) }, &divisions)
+		p.sendIsolating(ctx, ready, func(i int) *Verdict { return slot(at[i]) })
 	}
 }
 

@@ -2,14 +2,13 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
-
-// maxDivisions limits how often a refused batch is halved.
-const maxDivisions = 64
 
 // Deliver passes a batch to its handler. The items must share their subscription and batch key. verdicts[i] is the verdict of
 // items[i]. If the remote refuses a whole batch and the action has isolate, the batch is halved until the refused items are alone.
@@ -28,30 +27,51 @@ func (p *Plan) deliverTo(ctx context.Context, items []Item, slot func(i int) *Ve
 		p.deliverAudiences(ctx, items, slot)
 		return
 	}
-	divisions := maxDivisions
-	p.sendIsolating(ctx, items, slot, &divisions)
+	p.sendIsolating(ctx, items, slot)
 }
 
-// sendIsolating sends items. If all are refused with status 400, it halves them at most *divisions times.
-func (p *Plan) sendIsolating(ctx context.Context, items []Item, slot func(i int) *Verdict, divisions *int) {
+// errAllRefused is the error of a call whose items were all refused with status 400. Their verdicts hold the reasons.
+var errAllRefused = fault.Invalid("every item was refused")
+
+// sendIsolating sends items. If the remote refuses all of them with status 400 and the action has isolate, they are divided until the
+// refused items are alone.
+func (p *Plan) sendIsolating(ctx context.Context, items []Item, slot func(i int) *Verdict) {
 	s := items[0].Subscription
 	if s.handler.Polls() {
 		p.deliverAsync(ctx, items, slot)
 		return
 	}
-	p.sendItems(ctx, items, slot)
-	if len(items) == 1 || !s.action.Isolate || *divisions == 0 {
+	if len(items) == 1 || !s.action.Isolate {
+		p.sendItems(ctx, items, slot)
 		return
 	}
-	for i := range items {
-		if v := slot(i); v.Outcome != Refused || v.Status != http.StatusBadRequest {
-			return
-		}
+	indexes := make([]int, len(items))
+	for i := range indexes {
+		indexes[i] = i
 	}
-	*divisions--
-	half := len(items) / 2
-	p.sendIsolating(ctx, items[:half], slot, divisions)
-	p.sendIsolating(ctx, items[half:], func(i int) *Verdict { return slot(half + i) }, divisions)
+	part := func(indexes []int) ([]Item, func(i int) *Verdict) {
+		first := indexes[0]
+		return items[first : first+len(indexes)], func(i int) *Verdict { return slot(first + i) }
+	}
+	b := destination.Bisection[int]{
+		Send: func(ctx context.Context, indexes []int) error {
+			items, slot := part(indexes)
+			p.sendItems(ctx, items, slot)
+			for i := range items {
+				if v := slot(i); v.Outcome != Refused || v.Status != http.StatusBadRequest {
+					return nil
+				}
+			}
+			return errAllRefused
+		},
+		Fail: func(indexes []int, err error) {
+			if !errors.Is(err, errAllRefused) { // the batch has ended before the invalid items were found
+				items, slot := part(indexes)
+				p.failAll(items, err, slot)
+			}
+		},
+	}
+	_ = b.Run(ctx, indexes) // every item has its verdict
 }
 
 // sendItems calls the handler with items and stores their verdicts.
