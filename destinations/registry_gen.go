@@ -10,7 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
-// All are the destinations there are, sorted by slug.
+// All returns all destinations, sorted by slug.
 func All() []destination.Plugin {
 	return []destination.Plugin{
 		braze.Plugin(),

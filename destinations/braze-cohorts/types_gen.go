@@ -34,7 +34,7 @@ func (r *Settings) Decode(v event.Value) {
 	}
 }
 
-// SyncAudiencesPayload is what the action syncAudiences takes.
+// SyncAudiencesPayload is the payload of the action syncAudiences.
 type SyncAudiencesPayload struct {
 	ExternalID          string                         `json:"external_id,omitzero"`           // External User ID
 	UserAlias           *SyncAudiencesPayloadUserAlias `json:"user_alias,omitzero"`            // User Alias

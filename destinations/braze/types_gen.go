@@ -25,7 +25,7 @@ func (r *Settings) Decode(v event.Value) {
 	}
 }
 
-// UpdateUserProfilePayload is what the action updateUserProfile takes.
+// UpdateUserProfilePayload is the payload of the action updateUserProfile.
 type UpdateUserProfilePayload struct {
 	ExternalID                 string                                                  `json:"external_id,omitzero"`                   // External User ID
 	UserAlias                  *UpdateUserProfilePayloadUserAlias                      `json:"user_alias,omitzero"`                    // User Alias Object
@@ -156,7 +156,7 @@ func (r *UpdateUserProfilePayload) Decode(v event.Value) {
 	}
 }
 
-// TrackEventPayload is what the action trackEvent takes.
+// TrackEventPayload is the payload of the action trackEvent.
 type TrackEventPayload struct {
 	ExternalID         string                      `json:"external_id,omitzero"`           // External User ID
 	UserAlias          *TrackEventPayloadUserAlias `json:"user_alias,omitzero"`            // User Alias Object
@@ -198,7 +198,7 @@ func (r *TrackEventPayload) Decode(v event.Value) {
 	}
 }
 
-// TrackPurchasePayload is what the action trackPurchase takes.
+// TrackPurchasePayload is the payload of the action trackPurchase.
 type TrackPurchasePayload struct {
 	ExternalID         string                         `json:"external_id,omitzero"`           // External User ID
 	UserAlias          *TrackPurchasePayloadUserAlias `json:"user_alias,omitzero"`            // User Alias Object
@@ -245,7 +245,7 @@ func (r *TrackPurchasePayload) Decode(v event.Value) {
 	}
 }
 
-// CreateAliasPayload is what the action createAlias takes.
+// CreateAliasPayload is the payload of the action createAlias.
 type CreateAliasPayload struct {
 	ExternalID event.Nullable[string] `json:"external_id,omitzero"` // External ID
 	AliasName  string                 `json:"alias_name,omitzero"`  // Alias Name
@@ -266,7 +266,7 @@ func (r *CreateAliasPayload) Decode(v event.Value) {
 	}
 }
 
-// IdentifyUserPayload is what the action identifyUser takes.
+// IdentifyUserPayload is the payload of the action identifyUser.
 type IdentifyUserPayload struct {
 	ExternalID      string                             `json:"external_id,omitzero"`       // External ID
 	UserAlias       *IdentifyUserPayloadUserAlias      `json:"user_alias,omitzero"`        // User Alias Object
@@ -299,7 +299,7 @@ func (r *IdentifyUserPayload) Decode(v event.Value) {
 	}
 }
 
-// UpsertCatalogItemPayload is what the action upsertCatalogItem takes.
+// UpsertCatalogItemPayload is the payload of the action upsertCatalogItem.
 type UpsertCatalogItemPayload struct {
 	CatalogName string      `json:"catalog_name,omitzero"` // Catalog Name
 	Item        event.Value `json:"item,omitzero"`         // Catalog item to upsert
@@ -320,7 +320,7 @@ func (r *UpsertCatalogItemPayload) Decode(v event.Value) {
 	}
 }
 
-// TriggerCampaignPayload is what the action triggerCampaign takes.
+// TriggerCampaignPayload is the payload of the action triggerCampaign.
 type TriggerCampaignPayload struct {
 	CampaignID        string                                `json:"campaign_id,omitzero"`        // Campaign ID
 	SendID            string                                `json:"send_id,omitzero"`            // Send ID
@@ -376,7 +376,7 @@ func (r *TriggerCampaignPayload) Decode(v event.Value) {
 	}
 }
 
-// TriggerCanvasPayload is what the action triggerCanvas takes.
+// TriggerCanvasPayload is the payload of the action triggerCanvas.
 type TriggerCanvasPayload struct {
 	CanvasID              string                              `json:"canvas_id,omitzero"`               // Canvas ID
 	CanvasEntryProperties event.Value                         `json:"canvas_entry_properties,omitzero"` // Canvas Entry Properties
@@ -419,7 +419,7 @@ func (r *TriggerCanvasPayload) Decode(v event.Value) {
 	}
 }
 
-// EcommercePayload is what the action ecommerce takes.
+// EcommercePayload is the payload of the action ecommerce.
 type EcommercePayload struct {
 	Name           string                      `json:"name,omitzero"`            // Ecommerce Event Name
 	ExternalID     string                      `json:"external_id,omitzero"`     // External User ID
@@ -527,7 +527,7 @@ func (r *EcommercePayload) Decode(v event.Value) {
 	}
 }
 
-// EcommerceSingleProductPayload is what the action ecommerceSingleProduct takes.
+// EcommerceSingleProductPayload is the payload of the action ecommerceSingleProduct.
 type EcommerceSingleProductPayload struct {
 	Name           string                                   `json:"name,omitzero"`            // Ecommerce Event Name
 	ExternalID     string                                   `json:"external_id,omitzero"`     // External User ID

@@ -29,7 +29,7 @@ func newAudienceCommand(s streams, cmd *cobra.Command, run func(ctx context.Cont
 	cmd.Args = exactArgs(0, "flags only")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if a.Key == "" {
-			return usageErrorf("say which audience: --key KEY, which its events have at context.personas.computation_key")
+			return usageErrorf("say which audience: --key KEY, the value of context.personas.computation_key in its events")
 		}
 		if err := c.target.check(); err != nil {
 			return err

@@ -113,7 +113,7 @@ func newRestore(s streams) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&c.config, "config", configFile, "the config `FILE`; not needed with --data, unless the queue is on a cluster")
 	cmd.Flags().StringVar(&c.data, "data", "", "the data `DIR`; by default the config's, otherwise "+instances.DefaultData+" beside the config")
-	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON for programs")
+	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&c.replace, "replace", false, "move the content of the data directory aside first")
 	cmd.Flags().BoolVar(&c.check, "check", false, "only verify the backup against its manifest")
 	return cmd

@@ -11,7 +11,7 @@ import (
 
 func newCheckpoints(s streams) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "checkpoints", Short: "Repair checkpoints that do not fit the log",
+		Use: "checkpoints", Short: "Repair checkpoints that do not match the log",
 		Long: "A checkpoint records how far a partition of an instance has been delivered. If the log has lost its end, or if log and\n" +
 			"checkpoints come from different backups, a checkpoint may point at events that the log does not have. The server then\n" +
 			"refuses to start, since it would skip events.",
@@ -29,8 +29,8 @@ type repairCommand struct {
 func newRepair(s streams) *cobra.Command {
 	c := &repairCommand{queueClient: queueClient{streams: s}}
 	cmd := &cobra.Command{
-		Use: "repair", Short: "Set checkpoints that do not fit the log to a position that skips no event", Args: exactArgs(0, "flags only"),
-		Long: "Sets each checkpoint that does not fit the log to the end of the log or, if the log holds other events than the ones that\n" +
+		Use: "repair", Short: "Set checkpoints that do not match the log to a position that skips no event", Args: exactArgs(0, "flags only"),
+		Long: "Sets each checkpoint that does not match the log to the end of the log or, if the log has other events than the ones that\n" +
 			"were delivered, before the first event that is newer than those. If that position is unknown, it chooses one from which\n" +
 			"events are delivered again rather than skipped.",
 		Example: "  landfall checkpoints repair --dry-run\n  landfall checkpoints repair\n  landfall checkpoints repair --accept-loss",
@@ -70,7 +70,7 @@ func (c *repairCommand) run(ctx context.Context) error {
 		fmt.Fprintf(c.out, "%s; %s %d, %d pages from there to the log's end\n", b, verb, b.To, b.LogEnd+1-min(b.To, b.LogEnd+1))
 	}
 	if len(done) == 0 {
-		fmt.Fprintln(c.out, "all checkpoints fit the log")
+		fmt.Fprintln(c.out, "all checkpoints match the log")
 	}
 	return nil
 }

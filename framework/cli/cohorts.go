@@ -77,12 +77,12 @@ func sandboxCohorts(ctx context.Context, transport http.RoundTripper) ([]cohortS
 	}
 	response, err := transport.RoundTrip(request)
 	if err != nil {
-		return nil, fmt.Errorf("asking the sandbox for its state: %w", err)
+		return nil, fmt.Errorf("reading the sandbox's state: %w", err)
 	}
 	defer response.Body.Close()
 	raw, err := io.ReadAll(response.Body)
 	if err != nil {
-		return nil, fmt.Errorf("asking the sandbox for its state: %w", err)
+		return nil, fmt.Errorf("reading the sandbox's state: %w", err)
 	}
 	var state struct {
 		Cohorts map[string]struct {

@@ -132,7 +132,7 @@ func (c *deadCommand) listLetters(ctx context.Context) error {
 		return nil
 	})
 	if err == nil && n == 0 && !c.json {
-		fmt.Fprintln(c.out, "nothing is dead or parked")
+		fmt.Fprintln(c.out, "there are no dead letters or parked events")
 	}
 	return err
 }

@@ -298,7 +298,7 @@ func (c *doctorCommand) addDamage(d delivery.Damage) {
 		c.addFinding("log", isOK, "", "no events are missing")
 	}
 	if len(d.Checkpoints) == 0 {
-		c.addFinding("checkpoints", isOK, "", "all checkpoints fit the log")
+		c.addFinding("checkpoints", isOK, "", "all checkpoints match the log")
 	}
 }
 

@@ -42,7 +42,7 @@ func (l *loginCommand) addFlags(cmd *cobra.Command) {
 	f.StringVar(&l.config, "config", configFile, "the config `FILE`")
 	f.StringVar(&l.data, "data", "", "the data `DIR`; by default the config's, otherwise "+instances.DefaultData+" beside the config")
 	f.StringVar(&l.target.SandboxURL, "sandbox-url", "", "use the tokens of a server that runs with this --sandbox-url `URL`, which are separate from the tokens for real remotes")
-	f.BoolVar(&l.json, "json", false, "print JSON for programs, an object a line")
+	f.BoolVar(&l.json, "json", false, "print JSON, one object per line")
 }
 
 func newAuthLogin(s streams) *cobra.Command {
@@ -95,7 +95,7 @@ func newAuthLogout(s streams) *cobra.Command {
 
 func newAuthKey(s streams) *cobra.Command {
 	return &cobra.Command{
-		Use: "key", Short: "Make a key for encrypting tokens", Args: exactArgs(0, "nothing"),
+		Use: "key", Short: "Create a key that encrypts tokens", Args: exactArgs(0, "nothing"),
 		Long:    "Prints a new key, for state.key in the config. With the key and the state, anyone can read the tokens: keep them apart.",
 		Example: "  (umask 077; landfall auth key > landfall.key)",
 		RunE: func(*cobra.Command, []string) error {

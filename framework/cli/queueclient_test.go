@@ -79,7 +79,7 @@ func TestCommandsWithoutAServer(t *testing.T) {
 	assert.Contains(t, out, "no server answers at "+url)
 	out, ok = landfall(t, nil, "dead", "list", "--config", config)
 	assert.True(t, ok, out)
-	assert.Contains(t, out, "nothing is dead or parked")
+	assert.Contains(t, out, "there are no dead letters or parked events")
 	out, ok = landfall(t, nil, "dead", "list", "--config", none, "--data", s.dataDir())
 	assert.False(t, ok)
 	assert.Contains(t, out, "without a server the config is needed (--config)")

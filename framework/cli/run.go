@@ -155,7 +155,7 @@ func (c *runCommand) reportResult(ctx context.Context, list []instances.Instance
 	}
 	summary := c.report.printSummary(c.requests, cohorts)
 	if summary.Events > 0 && summary.Unreadable == summary.Events {
-		return errors.New("no line of the input is an event: it should hold one JSON object a line")
+		return errors.New("no line of the input is an event: it should have one JSON object per line")
 	}
 	return c.refusals.exitError(summary.Failed, summary.Refused, c.newHint(c.json))
 }

@@ -72,7 +72,7 @@ func TestServerLifecycle(t *testing.T) {
 	assert.Equal(t, "1 replayed\n", s.cli("dead", "replay", id))
 	require.Eventually(t, func() bool { return members(t, sandbox.URL)["aud_vip"]["u1"] }, 10*time.Second, 20*time.Millisecond)
 	assert.Equal(t, int64(1), s.waitSettled(1)["delivered"])
-	assert.Equal(t, "nothing is dead or parked\n", s.cli("dead", "list"))
+	assert.Equal(t, "there are no dead letters or parked events\n", s.cli("dead", "list"))
 
 	s.rewrite("action: syncAudiences", "action: syncAudiences\n        enabled: false")
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGHUP))
@@ -86,7 +86,7 @@ func TestServerLifecycle(t *testing.T) {
 	assert.Contains(t, s.cli("status"), "delivered")
 	s.kill(syscall.SIGTERM)
 	assert.Contains(t, s.cli("members", "list"), "2")
-	assert.Contains(t, s.cli("dead", "list"), "nothing is dead or parked\n", "without a server, too")
+	assert.Contains(t, s.cli("dead", "list"), "there are no dead letters or parked events\n", "without a server, too")
 }
 
 // Status, metrics and health checks of a server, and who may read them.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/author/harness"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 type testCommand struct {
@@ -154,7 +155,7 @@ func caseFiles(args []string) ([]string, error) {
 		info, err := os.Stat(arg)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
-			return nil, usageErrorf("there is no file %s", arg)
+			return nil, usageErrorf("%s: %s", arg, fault.FileReason(err))
 		case err != nil:
 			return nil, err
 		case !info.IsDir():

@@ -75,8 +75,8 @@ type plannedRepair struct {
 type CheckpointError struct{ Checkpoints []BadCheckpoint }
 
 func (e *CheckpointError) Error() string {
-	return fmt.Sprintf("%d checkpoints do not fit the log (%s): the log has lost its end, or the two come from different backups. "+
-		"Events would be skipped, so nothing was started: landfall checkpoints repair --dry-run shows where they would be set, and without --dry-run sets them",
+	return fmt.Sprintf("%d checkpoints do not match the log (%s): the log has lost its end, or the two come from different backups. "+
+		"Events would be skipped, so nothing is delivered. To see the new positions, run landfall checkpoints repair --dry-run; to set them, run it without --dry-run",
 		len(e.Checkpoints), e.Checkpoints[0])
 }
 

@@ -25,7 +25,7 @@ func (c *compiler) authorize(p *Plan) tokens {
 	switch {
 	case !c.definition.TakesToken:
 		if auth.Len() > 0 {
-			c.problems.Add(place, "%s takes no access token: remove auth", c.definition.Name)
+			c.problems.Add(place, "%s does not use an access token: remove auth", c.definition.Name)
 		}
 		return nil
 	case c.instance.AccessToken != "":
@@ -45,7 +45,7 @@ func (c *compiler) authorize(p *Plan) tokens {
 			return "", &fault.Error{Code: fault.CodeLogin, Status: 401, Retry: true, Message: "this command stores no tokens, so there is no token: use the data directory in which you have logged in"}
 		}
 	case required && len(c.problems) == 0:
-		c.problems.Add(c.instance.Pointer, "needs a token: give it as auth: {accessToken: \"${TOKEN}\"}")
+		c.problems.Add(c.instance.Pointer, "needs a token: set auth: {accessToken: \"${TOKEN}\"}")
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func CheckMapping(fields fieldschema.Fields, whole event.Value) (wrong, doubtful
 	c := mappingChecker{schema: lenient}
 	if !isDynamic(whole) {
 		if whole = constantOf(whole); whole.Kind() != event.Object {
-			wrong.Add("", "makes %s of every event, which is no payload, so every event is refused", whole.Kind().WithArticle())
+			wrong.Add("", "produces %s for every event, which is not a payload, so every event is refused", whole.Kind().WithArticle())
 			return wrong, nil
 		}
 	}
@@ -138,7 +138,7 @@ func (c *mappingChecker) alternative(path []string, f *fieldschema.Field, a alte
 	case list && isDynamic(a.value):
 		found.wrong = c.constant(path, event.NewArray([]event.Value{event.NewObject(nil), event.NewObject(nil)}), a.place)
 	case required && c.isDropped(path, a.value):
-		found.wrong.Add(a.place, "gives the required field %s (%s) no value%s%s", labelOf(f), f.Key, dropped(a.value), everyEvent)
+		found.wrong.Add(a.place, "gives no value to the required field %s (%s)%s%s", labelOf(f), f.Key, dropped(a.value), everyEvent)
 	default:
 		found.wrong = c.constant(path, a.value, a.place)
 		if object && f.Type == fieldschema.Object && len(found.wrong) == 0 {

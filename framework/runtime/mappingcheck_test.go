@@ -27,21 +27,21 @@ const checkedFields = `{
 func TestMappingsForWhichEveryEventIsRefused(t *testing.T) {
 	for mapping, want := range map[string][]string{
 		`{}`:                        {` maps nothing to the required field Key (key), which has no default, so every event is refused`},
-		`{"key":""}`:                {`/key gives the required field Key (key) no value: "", so every event is refused`},
-		`{"key":null}`:              {`/key gives the required field Key (key) no value: null, so every event is refused`},
-		`{"key":{"@literal":null}}`: {`/key gives the required field Key (key) no value: null, so every event is refused`},
-		`{"key":{"@template":""}}`:  {`/key gives the required field Key (key) no value: "", so every event is refused`},
+		`{"key":""}`:                {`/key gives no value to the required field Key (key): "", so every event is refused`},
+		`{"key":null}`:              {`/key gives no value to the required field Key (key): null, so every event is refused`},
+		`{"key":{"@literal":null}}`: {`/key gives no value to the required field Key (key): null, so every event is refused`},
+		`{"key":{"@template":""}}`:  {`/key gives no value to the required field Key (key): "", so every event is refused`},
 		`{"key":{"@if":{"exists":{"@path":"$.a"},"then":"","else":null}}}`: {
-			`/key/@if/then gives the required field Key (key) no value: "", so every event is refused`,
-			`/key/@if/else gives the required field Key (key) no value: null, so every event is refused`,
+			`/key/@if/then gives no value to the required field Key (key): "", so every event is refused`,
+			`/key/@if/else gives no value to the required field Key (key): null, so every event is refused`,
 		},
-		`{"key":{"@path":"$.properties.["}}`:            {`/key/@path has an unpaired [ in the path "$.properties.[", so it finds nothing: write [0] for an item, ['a key'] for a key`},
-		`{"key":{"@path":"$.a]"}}`:                      {`/key/@path has an unpaired ] in the path "$.a]", so it finds nothing: write [0] for an item, ['a key'] for a key`},
-		`{"key":{"@arrayPath":["$.a[0",{}]}}`:           {`/key/@arrayPath/0 has an unpaired [ in the path "$.a[0", so it finds nothing: write [0] for an item, ['a key'] for a key`},
-		`{"key":{"@template":"x {{a}} {{traits.x"}}`:    {`/key/@template has {{ that no }} closes, so it stays as text: "{{traits.x"`},
+		`{"key":{"@path":"$.properties.["}}`:            {`/key/@path has an unpaired [ in the path "$.properties.[", so no value matches: write [0] for an item, ['a key'] for a key`},
+		`{"key":{"@path":"$.a]"}}`:                      {`/key/@path has an unpaired ] in the path "$.a]", so no value matches: write [0] for an item, ['a key'] for a key`},
+		`{"key":{"@arrayPath":["$.a[0",{}]}}`:           {`/key/@arrayPath/0 has an unpaired [ in the path "$.a[0", so no value matches: write [0] for an item, ['a key'] for a key`},
+		`{"key":{"@template":"x {{a}} {{traits.x"}}`:    {`/key/@template has {{ without a closing }}, so it stays as text: "{{traits.x"`},
 		`{"key":"k","alias":"email"}`:                   {`/alias Alias should be an object but is the text "email", so every event is refused`},
 		`{"key":"k","alias":{"name":{"@path":"$.a"}}}`:  {`/alias maps nothing to the required field Label (label), which has no default, so every event is refused`},
-		`{"key":"k","alias":{"name":"n","label":null}}`: {`/alias/label gives the required field Label (label) no value: null, so every event is refused`},
+		`{"key":"k","alias":{"name":"n","label":null}}`: {`/alias/label gives no value to the required field Label (label): null, so every event is refused`},
 		`{"key":"k","alias":{"name":"n"}}`:              {`/alias maps nothing to the required field Label (label), which has no default, so every event is refused`},
 		`{"key":"k","alias":[{"@path":"$.a"},1]}`:       {`/alias Alias should be an object but is an array, so every event is refused`},
 		`{"key":"k","on":"nope"}`:                       {`/on On should be a boolean but is the text "nope", so every event is refused`},
@@ -60,7 +60,7 @@ func TestMappingsForWhichEveryEventIsRefused(t *testing.T) {
 		`{"key":"k","free":"text"}`:                               {`/free Free should be an object but is the text "text", so every event is refused`},
 		`{"key":"k","plan":"paid"}`:                               {` maps nothing to the required field Street (street), which has no default, so every event is refused`},
 		`{"key":["a","b"]}`:                                       {`/key Key should be a string but is an array, so every event is refused`},
-		`{"@literal":"x"}`:                                        {` makes a string of every event, which is no payload, so every event is refused`},
+		`{"@literal":"x"}`:                                        {` produces a string for every event, which is not a payload, so every event is refused`},
 	} {
 		wrong, doubtful := checkMapping(t, mapping)
 		assert.Equal(t, want, wrong, mapping)

@@ -20,7 +20,7 @@ func TestConfigsThatDeliverNothing(t *testing.T) {
 	assert.Equal(t, []string{`landfall.yaml:5:61 /destinations/0/subscriptions/0/mapping/address Address should be an object but is the text "[hidden]", so every event is refused`}, lines)
 	warnings, lines = loadSample(t, `{action: upsertUser, mapping: {id: null}, enabled: false}`)
 	assert.Empty(t, lines)
-	assert.Equal(t, []string{`/destinations/0/subscriptions/0/mapping/id gives the required field ID (id) no value: null, so every event is refused`}, warnings)
+	assert.Equal(t, []string{`/destinations/0/subscriptions/0/mapping/id gives no value to the required field ID (id): null, so every event is refused`}, warnings)
 	_, lines = loadSample(t, `{action: upsertUser, subscribe: 'type == 1', mapping: {id: ""}}`)
 	assert.Len(t, lines, 2, "all mistakes are reported together")
 
@@ -30,9 +30,9 @@ func TestConfigsThatDeliverNothing(t *testing.T) {
 
 func TestQueriesThatTakeNoEvent(t *testing.T) {
 	for query, want := range map[string][]string{
-		`type = \"track\" and type = \"page\"`:              {`/destinations/0/subscriptions/0/subscribe takes no event: it asks for type to be "track" and also "page"`},
-		`event in [\"a\",\"b\"] and event = \"c\"`:          {`/destinations/0/subscriptions/0/subscribe takes no event: it asks for event to be "a" or "b" and also "c"`},
-		`type = \"trakc\"`:                                  {`/destinations/0/subscriptions/0/subscribe takes no event: there is no type "trakc" (did you mean "track"?)`},
+		`type = \"track\" and type = \"page\"`:              {`/destinations/0/subscriptions/0/subscribe matches no event: it requires type to be "track" and also "page"`},
+		`event in [\"a\",\"b\"] and event = \"c\"`:          {`/destinations/0/subscriptions/0/subscribe matches no event: it requires event to be "a" or "b" and also "c"`},
+		`type = \"trakc\"`:                                  {`/destinations/0/subscriptions/0/subscribe matches no event: there is no type "trakc" (did you mean "track"?)`},
 		`type = \"track\" or type = \"trakc\"`:              nil,
 		`event = \"a\" and event != \"b\"`:                  nil,
 		`event in [\"a\",\"b\"] and event in [\"b\",\"c\"]`: nil,

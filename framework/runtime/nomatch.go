@@ -15,7 +15,7 @@ func eventTypes() []string {
 	return []string{"track", "identify", "page", "screen", "group", "alias", "delete"}
 }
 
-// matchable warns of a query that takes no event: it asks for two values of one field, or for a type that no event has.
+// matchable warns of a query that matches no event: it requires two values of one field, or for a type that no event has.
 func (c *compiler) matchable(in config.Subscription, query *fql.Query) {
 	place := in.Pointer + "/subscribe"
 	if in.Subscribe == "" {
@@ -31,14 +31,14 @@ func (c *compiler) matchable(in config.Subscription, query *fql.Query) {
 		}
 		both := slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !slices.Contains(key.Values, v) })
 		if len(both) == 0 {
-			c.warnings.Add(place, "takes no event: it asks for %s to be %s and also %s", name, quotedList(values), quotedList(key.Values))
+			c.warnings.Add(place, "matches no event: it requires %s to be %s and also %s", name, quotedList(values), quotedList(key.Values))
 			return
 		}
 		wanted[name] = both
 	}
 	types, asked := wanted["type"]
 	if asked && !slices.ContainsFunc(types, func(v string) bool { return slices.Contains(eventTypes(), v) }) {
-		c.warnings.Add(place, "takes no event: there is no type %s%s", quotedList(types), fault.DidYouMean(append(types, "")[0], eventTypes()))
+		c.warnings.Add(place, "matches no event: there is no type %s%s", quotedList(types), fault.DidYouMean(append(types, "")[0], eventTypes()))
 	}
 }
 

@@ -62,7 +62,7 @@ func (s *scalars) value(f *fieldschema.Field, v event.Value, place string) event
 		}
 	case v.Kind() == event.Number:
 		if text, ok := s.doc.NonJSONNumber(place); ok {
-			s.warnings.Add(place, "is written %s and read as the number %s: write that, or put it in quotes if it is a text", text, v.JSON())
+			s.warnings.Add(place, "is written %s but read as the number %s: write the number like that, or put it in quotes if it is text", text, v.JSON())
 		}
 	}
 	return v

@@ -78,7 +78,7 @@ destinations:
 		warnings := plans[0].Warnings()
 		require.Len(t, warnings, 2, text)
 		assert.Contains(t, warnings[0].String(), "landfall.yaml:6:")
-		assert.Contains(t, warnings[0].Message, "is written 0x10 and read as the number 16")
-		assert.Contains(t, warnings[1].Message, "is written 010 and read as the number 8")
+		assert.Contains(t, warnings[0].Message, "is written 0x10 but read as the number 16")
+		assert.Contains(t, warnings[1].Message, "is written 010 but read as the number 8")
 	}
 }

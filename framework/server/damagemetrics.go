@@ -8,7 +8,7 @@ type damageMetrics struct{ v *server }
 func (m damageMetrics) descriptions() (lost, files, checkpoints *prometheus.Desc) {
 	return prometheus.NewDesc("landfall_log_lost_pages", "Pages of the log that are lost, and whose loss is not accepted.", nil, nil),
 		prometheus.NewDesc("landfall_log_damaged_files", "Files of the queue that are damaged, and whose damage is not accepted.", nil, nil),
-		prometheus.NewDesc("landfall_checkpoints_refused", "Checkpoints that do not fit the log. Their partitions are not delivered.", nil, nil)
+		prometheus.NewDesc("landfall_checkpoints_refused", "Checkpoints that do not match the log. Their partitions are not delivered.", nil, nil)
 }
 
 // Describe implements prometheus.Collector.

@@ -14,7 +14,7 @@ import (
 func (v *server) prepareMetrics() {
 	v.metrics = prometheus.NewRegistry()
 	v.eventCounter = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "landfall", Name: "events_total", Help: "Events that clients sent, by source and outcome, which is what the client was answered.",
+		Namespace: "landfall", Name: "events_total", Help: "Events that clients sent, by source and by outcome, the result that the response reported.",
 	}, []string{"source", "outcome"})
 	v.metrics.MustRegister(v.eventCounter, deliveryMetrics{v}, damageMetrics{v}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
@@ -37,7 +37,7 @@ var (
 	deliverDesc = newGaugeDesc("delivering", "1 if this server delivers to the instance, unless a remote or an operator holds up the delivery.")
 	pausedDesc  = newGaugeDesc("paused_seconds", "The remaining time of the pause that the remote asked for; 0 without a pause.")
 	readyDesc   = prometheus.NewDesc("landfall_ready", "1 if the server accepts and delivers events, as in /readyz.", nil, nil)
-	findingDesc = prometheus.NewDesc("landfall_finding", "1 for each problem or holdup, as in /readyz.", []string{"code", "instance"}, nil)
+	findingDesc = prometheus.NewDesc("landfall_finding", "1 for each finding that /readyz shows.", []string{"code", "instance"}, nil)
 	verdictDesc = prometheus.NewDesc("landfall_durable_verdicts", "Verdicts since the instance was created, as the checkpoints record them.", []string{"instance", "outcome"}, nil)
 	bytesDesc   = prometheus.NewDesc("landfall_queue_bytes", "Bytes of the stored events, parked events and dead letters.", []string{"stream"}, nil)
 )

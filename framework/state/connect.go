@@ -36,9 +36,9 @@ func openError(location string, err error) error {
 		e.Reason = serverReason(server)
 	case errors.As(err, &connecting):
 		if e.Reason = fault.NetworkReason(err); e.Reason == "" {
-			e.Reason = "the server cannot be reached, or does not speak TLS as the URL's sslmode asks"
+			e.Reason = "the server cannot be reached, or does not support TLS, which sslmode in the URL requires"
 		}
-		e.Reason += "; check state.url, and that PostgreSQL runs and takes connections from this machine"
+		e.Reason += "; check state.url, and that PostgreSQL runs and accepts connections from this machine"
 	}
 	return e
 }
@@ -47,13 +47,13 @@ func openError(location string, err error) error {
 func serverReason(e *pgconn.PgError) string {
 	switch e.Code {
 	case "28P01", "28000":
-		return "the server does not let this user in: check user and password in state.url, and the server's pg_hba.conf"
+		return "the server refuses this user: check the user and the password in state.url, and pg_hba.conf on the server"
 	case "3D000":
-		return "the server has no such database: create it, or change its name in state.url"
+		return "the database does not exist on the server: create it, or change its name in state.url"
 	case "42501":
-		return "the user in state.url has no right to create what the state needs: " + e.Message
+		return "the user in state.url lacks the permission to create the tables of the state: " + e.Message
 	case "53300":
-		return "the server takes no more connections: raise its max_connections, or close others"
+		return "the server accepts no more connections: raise its max_connections, or close other connections"
 	}
 	return fmt.Sprintf("PostgreSQL reports %s (SQLSTATE %s)", e.Message, e.Code)
 }

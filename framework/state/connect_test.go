@@ -16,7 +16,7 @@ func TestOpenErrorsSayWhatToDo(t *testing.T) {
 	address := listener.Addr().String()
 	require.NoError(t, listener.Close())
 	_, err = Open(t.Context(), "postgres://u:not-to-be-seen@"+address+"/x")
-	assert.EqualError(t, err, "opening the state at postgres://u:xxxxx@"+address+"/x: connection refused: nothing listens there; check state.url, and that PostgreSQL runs and takes connections from this machine")
+	assert.EqualError(t, err, "opening the state at postgres://u:xxxxx@"+address+"/x: connection refused: nothing listens there; check state.url, and that PostgreSQL runs and accepts connections from this machine")
 	_, err = Open(t.Context(), "postgres://u:not-to-be-seen@127.0.0.1/x?sslmode=nonsense")
 	assert.ErrorContains(t, err, ": the URL cannot be read: write state.url as postgres://USER:PASSWORD@HOST:PORT/DATABASE")
 	assert.NotContains(t, err.Error(), "not-to-be-seen")

@@ -86,7 +86,7 @@ func (a *api) identifyUsers(_ *http.Request, raw json.RawMessage) response {
 			e.ExternalID = ""
 			switch {
 			case externalID == "" || !e.isNamed():
-				wrong = append(wrong, objectError{"'external_id' and who is to be identified are required", list.name, i})
+				wrong = append(wrong, objectError{"'external_id' and the user to identify are required", list.name, i})
 				continue
 			case e.UserAlias == nil && len(e.Prioritization) == 0:
 				wrong = append(wrong, objectError{"'prioritization' is required", list.name, i})

@@ -64,9 +64,9 @@ func (a *api) triggerSend(kind string, raw json.RawMessage) response {
 		case !w.isNamed():
 			return messageResponse(http.StatusBadRequest, "Each recipient must have an external_user_id, a user_alias or an email")
 		case w.ExternalID == "" && w.UserAlias == nil && len(r.Prioritization) == 0:
-			return messageResponse(http.StatusBadRequest, "prioritization is required where a recipient is named by email")
+			return messageResponse(http.StatusBadRequest, "prioritization is required if a recipient is identified by email")
 		case r.ExistingOnly != nil && !*r.ExistingOnly && r.Attributes == nil:
-			return messageResponse(http.StatusBadRequest, "attributes are required where send_to_existing_only is false")
+			return messageResponse(http.StatusBadRequest, "attributes are required if send_to_existing_only is false")
 		}
 	}
 	s := a.sends[kind+" "+id]

@@ -139,7 +139,7 @@ func registrySource(pkg, importPath string, packages []plugin) ([]byte, error) {
 		fmt.Fprintf(&b, "\t%s %q\n", p.Package, p.Path)
 	}
 	b.WriteString("\t\"github.com/landfall-dev/landfall/framework/destination\"\n)\n\n")
-	b.WriteString("// All are the destinations there are, sorted by slug.\nfunc All() []destination.Plugin {\n\treturn []destination.Plugin{\n")
+	b.WriteString("// All returns all destinations, sorted by slug.\nfunc All() []destination.Plugin {\n\treturn []destination.Plugin{\n")
 	for _, p := range packages {
 		fmt.Fprintf(&b, "\t\t%s.Plugin(),\n", p.Package)
 	}

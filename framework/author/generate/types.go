@@ -20,7 +20,7 @@ func Types(d *destination.Definition) ([]byte, error) {
 	g.record("Settings", "Settings are the settings of an instance.", d.Settings)
 	for _, a := range d.Actions {
 		name := goName(a.Key) + "Payload"
-		g.record(name, fmt.Sprintf("%s is what the action %s takes.", name, a.Key), handlerFields(a.Fields))
+		g.record(name, fmt.Sprintf("%s is the payload of the action %s.", name, a.Key), handlerFields(a.Fields))
 	}
 	for len(g.pending) > 0 {
 		next := g.pending[0]

@@ -192,7 +192,7 @@ func withHandler(file, action, handle string) ([]byte, error) {
 		return true
 	})
 	if at < 0 {
-		return nil, fmt.Errorf("%s has no list of Actions to add %q: %s to", file, action, handle)
+		return nil, fmt.Errorf("%s has no list Actions: add %q: %s by hand", file, action, handle)
 	}
 	line := fmt.Sprintf("\t%q: %s,\n", action, handle)
 	before := strings.TrimRight(string(text[:at]), " \t")

@@ -45,7 +45,7 @@ func From(dir, file, slug string) (string, []string, []string, error) {
 func readDefinition(file, slug string) ([]byte, *destination.Definition, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("%s: no such file; --from takes a destination.yaml, written by hand or by landfall import segment-metadata", file)
+		return nil, nil, fmt.Errorf("%s: there is no such file: give --from a destination.yaml, written by hand or by landfall import segment-metadata", file)
 	} else if err != nil {
 		return nil, nil, err
 	}

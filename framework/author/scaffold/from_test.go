@@ -190,7 +190,7 @@ func TestFromRefusesBeforeAnythingIsWritten(t *testing.T) {
 	_, _, _, err := scaffold.From(dir, write(definitions["full"]), "")
 	require.NoError(t, err)
 	for want, c := range map[string]struct{ file, slug, dir string }{
-		"no such file; --from takes a destination.yaml": {file: filepath.Join(t.TempDir(), "none.yaml")},
+		"there is no such file: give --from a destination.yaml": {file: filepath.Join(t.TempDir(), "none.yaml")},
 		"d.yaml:2:1":                             {file: write("\nname: X\n")},
 		"already has a plugin":                   {file: write(definitions["full"])},
 		`"actions-full" is already used by Full`: {file: write(definitions["full"]), slug: "other"},

@@ -195,9 +195,9 @@ func (n New) checkSlug() error {
 	pkg := generate.PackageName(n.Slug)
 	switch {
 	case !slugs.MatchString(n.Slug) || len(n.Slug) > maxName:
-		return fmt.Errorf("a destination should be called like acme or acme-crm, in small letters and at most %d of them, but this is %q", maxName, n.Slug)
+		return fmt.Errorf("the slug should be like acme or acme-crm, in lower case and with at most %d characters, but is %q", maxName, n.Slug)
 	case token.IsKeyword(pkg) || slices.Contains([]string{"destination", "destinations", "internal", "testdata", "main"}, pkg):
-		return fmt.Errorf("a destination cannot be called %q: that is a reserved name in Go", n.Slug)
+		return fmt.Errorf("the slug cannot be %q, which is a reserved name in Go", n.Slug)
 	case !slices.Contains(Schemes(), n.Scheme):
 		return fmt.Errorf("there is no scheme %q%s; the schemes are %s", n.Scheme, fault.DidYouMean(n.Scheme, Schemes()), strings.Join(Schemes(), ", "))
 	case strings.ContainsFunc(n.Name, unicode.IsControl) || len(n.Name) > maxName:
@@ -207,7 +207,7 @@ func (n New) checkSlug() error {
 	for _, other := range others {
 		folder := filepath.Base(filepath.Dir(other))
 		if folder != n.Slug && generate.PackageName(folder) == pkg {
-			return fmt.Errorf("the Go package of %q would be called %s, as that of %s is", n.Slug, pkg, folder)
+			return fmt.Errorf("the Go package of %q would be called %s, like that of %s: choose another slug", n.Slug, pkg, folder)
 		}
 	}
 	return err
@@ -217,9 +217,9 @@ func (n New) checkSlug() error {
 func (n New) checkAction(taken []string) error {
 	switch {
 	case !actions.MatchString(n.Action) || len(n.Action) > maxName:
-		return fmt.Errorf("an action should be called like createContact, with at most %d letters and digits, but this is %q", maxName, n.Action)
+		return fmt.Errorf("the key of an action should be like createContact, with at most %d letters and digits, but is %q", maxName, n.Action)
 	case token.IsKeyword(n.Action) || types.Universe.Lookup(n.Action) != nil || slices.Contains(taken, n.Action) || slices.Contains(used, n.Action):
-		return fmt.Errorf("an action cannot be called %q: its handler would have that name, and it is taken", n.Action)
+		return fmt.Errorf("the key of an action cannot be %q, because the name of its handler is taken: choose another key", n.Action)
 	}
 	return nil
 }

@@ -138,17 +138,17 @@ func TestWhatCannotBeIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 	_, err := scaffold.Destination(scaffold.New{Dir: dir, Slug: "acme", Batch: true})
 	require.NoError(t, err)
 	for want, n := range map[string]scaffold.New{
-		`but this is "Acme"`:                               {Slug: "Acme"},
-		`but this is "../x"`:                               {Slug: "../x"},
-		`but this is "9lives"`:                             {Slug: "9lives"},
-		`cannot be called "go"`:                            {Slug: "go"},
-		`cannot be called "destination"`:                   {Slug: "destination"},
+		`but is "Acme"`:                                    {Slug: "Acme"},
+		`but is "../x"`:                                    {Slug: "../x"},
+		`but is "9lives"`:                                  {Slug: "9lives"},
+		`the slug cannot be "go"`:                          {Slug: "go"},
+		`the slug cannot be "destination"`:                 {Slug: "destination"},
 		`already exists: choose another name`:              {Slug: "acme"},
-		`would be called acme, as that of acme is`:         {Slug: "ac-me"},
+		`would be called acme, like that of acme`:          {Slug: "ac-me"},
 		`no scheme "oauth" (did you mean "oauth2"?)`:       {Slug: "x", Scheme: "oauth"},
-		`but this is "create-contact"`:                     {Slug: "x", Action: "create-contact"},
-		`an action cannot be called "test"`:                {Slug: "x", Action: "test"},
-		`an action cannot be called "len"`:                 {Slug: "x", Action: "len"},
+		`but is "create-contact"`:                          {Slug: "x", Action: "create-contact"},
+		`the key of an action cannot be "test"`:            {Slug: "x", Action: "test"},
+		`the key of an action cannot be "len"`:             {Slug: "x", Action: "len"},
 		`one line of at most 64 characters`:                {Slug: "x", Name: "a\nb"},
 		`is not a directory of destinations: it has no re`: {Slug: "x", Dir: t.TempDir()},
 	} {
@@ -162,10 +162,10 @@ func TestWhatCannotBeIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		}
 	}
 	for want, n := range map[string]scaffold.New{
-		`there is no destination "nobody"`:               {Slug: "nobody", Action: "a"},
-		`Acme already has an action createContact`:       {Slug: "acme", Action: "createContact"},
-		`an action cannot be called "createContactBody"`: {Slug: "acme", Action: "createContactBody"},
-		`an action cannot be called "range"`:             {Slug: "acme", Action: "range"},
+		`there is no destination "nobody"`:                   {Slug: "nobody", Action: "a"},
+		`Acme already has an action createContact`:           {Slug: "acme", Action: "createContact"},
+		`the key of an action cannot be "createContactBody"`: {Slug: "acme", Action: "createContactBody"},
+		`the key of an action cannot be "range"`:             {Slug: "acme", Action: "range"},
 	} {
 		n.Dir = dir
 		_, err := scaffold.Action(n)

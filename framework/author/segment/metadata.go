@@ -21,7 +21,7 @@ func Metadata(file string, text []byte) (Result, error) {
 	}
 	r := reader{root: pointer, origin: map[string]string{}, ids: map[string]string{}}
 	if !v.Get("actions").Exists() || v.Get("name").Str() == "" {
-		return Result{}, fault.Problems{{File: file, Message: "holds no destination's metadata: there is no name, or there are no actions"}}
+		return Result{}, fault.Problems{{File: file, Message: "is not the metadata of a destination: the name or the actions are missing"}}
 	}
 	whole, err := r.prune(r.definition(v, pointer))
 	if err != nil {

@@ -23,13 +23,13 @@ func (r *reader) prune(v event.Value) (event.Value, error) {
 		part := droppablePart(p.Pointer)
 		smaller, dropped := removeAt(v, event.PointerSteps(part))
 		if part == "" || !dropped || smaller.Get("actions").Len() == 0 {
-			return v, fmt.Errorf("nothing that Landfall takes is left: %w", err)
+			return v, fmt.Errorf("nothing that Landfall supports is left: %w", err)
 		}
 		r.note(r.sourcePointer(part, p.Pointer), "is not imported: %s", p.Message)
 		r.shiftPresets(part)
 		v = smaller
 	}
-	return v, fmt.Errorf("more than %d parts cannot be taken", most)
+	return v, fmt.Errorf("more than %d parts cannot be imported", most)
 }
 
 // droppablePart returns the pointer of the part to remove if there is a problem at pointer: a whole field, or a whole mapping.

@@ -78,9 +78,9 @@ func TestMetadataKeepsAudiences(t *testing.T) {
 
 func TestMetadataThatIsNone(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"data":{}}`: "holds no destination's metadata", `[]`: "holds no destination's metadata", `{`: "x.json:1:",
-		`{"name":"A","slug":"a","actions":{}}`:                   "nothing that Landfall takes is left",
-		`{"name":"A","actions":[{"slug":"a","platform":"web"}]}`: "nothing that Landfall takes is left",
+		`{"data":{}}`: "is not the metadata of a destination", `[]`: "is not the metadata of a destination", `{`: "x.json:1:",
+		`{"name":"A","slug":"a","actions":{}}`:                   "nothing that Landfall supports is left",
+		`{"name":"A","actions":[{"slug":"a","platform":"web"}]}`: "nothing that Landfall supports is left",
 	} {
 		_, err := segment.Metadata("x.json", []byte(text))
 		assert.ErrorContains(t, err, want, text)

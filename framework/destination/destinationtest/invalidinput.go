@@ -153,10 +153,10 @@ func (s *subject) checkRefusal(of string, w invalidValue, err error, root string
 		placed = placed || p.Pointer == root+w.place
 	}
 	if !placed {
-		s.addFinding(of, "%s, and the error has not its place %s: %v", w.what, w.place, err)
+		s.addFinding(of, "%s, but the error does not have the place %s: %v", w.what, w.place, err)
 	}
 	if text := err.Error(); !strings.Contains(text, w.label) && !strings.Contains(text, w.place[1:]) {
-		s.addFinding(of, "%s, and the error does not name %q: %v", w.what, w.label, err)
+		s.addFinding(of, "%s, but the error does not name %q: %v", w.what, w.label, err)
 	}
 	s.checkNoSecret(of, "the error of one that "+w.what, err.Error())
 }

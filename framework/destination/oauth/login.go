@@ -53,7 +53,7 @@ func (c *codeLogin) exchangeCode(ctx context.Context, back url.Values) (Token, e
 	case back.Get("state") != c.state:
 		return Token{}, errors.New("the redirect has the state of another login: start again")
 	case back.Get("error") != "":
-		return Token{}, errors.New(strings.TrimSuffix("the remote refused: "+back.Get("error")+": "+back.Get("error_description"), ": "))
+		return Token{}, errors.New(strings.TrimSuffix("the remote refused the login: "+back.Get("error")+": "+back.Get("error_description"), ": "))
 	case back.Get("code") == "":
 		return Token{}, errors.New("the redirect has no code")
 	}
@@ -109,13 +109,13 @@ func (r *Remote) LoginInBrowser(ctx context.Context, port int, ask func(Prompt))
 	case o := <-done:
 		return o.token, o.err
 	case <-ctx.Done():
-		return Token{}, errors.New("no user agreed in time")
+		return Token{}, errors.New("the login was not confirmed in time: run the command again")
 	}
 }
 
 // writeResultPage shows the result in the browser.
 func writeResultPage(w http.ResponseWriter, err error) {
-	title, text := "Logged in", "You may close this page: landfall has its token."
+	title, text := "Logged in", "You can close this page. Landfall has received its token."
 	if err != nil {
 		title, text = "Not logged in", err.Error()
 		w.WriteHeader(http.StatusBadRequest)
@@ -138,7 +138,7 @@ func (r *Remote) LoginWithPastedURL(ctx context.Context, port int, ask func(Prom
 	}
 	u, err := url.Parse(strings.TrimSpace(text))
 	if err != nil {
-		return Token{}, errors.New("this is not a URL: copy the whole address that the browser ends at")
+		return Token{}, errors.New("this is not a URL: copy the complete address that the browser shows at the end")
 	}
 	return c.exchangeCode(ctx, u.Query())
 }

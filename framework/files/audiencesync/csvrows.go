@@ -168,7 +168,7 @@ func (c *csvReader) checkSpan(row *csvRow, opened, before int, value string) err
 	}
 	last := consumed[len(consumed)-1].Number
 	if c.columns == 1 || c.identifiers[len(row.fields)] {
-		return rowErrorf(opened, `the quote (") that column %d begins with closes only in line %d, and an identifier has no line breaks: remove the quote or close it`, len(row.fields)+1, last)
+		return rowErrorf(opened, `the quote (") that column %d begins with closes only in line %d, and an identifier cannot contain line breaks: remove the quote or close it`, len(row.fields)+1, last)
 	}
 	for _, line := range consumed {
 		if c.columns == 0 || strings.Count(line.Text, c.comma)+1 != c.columns {

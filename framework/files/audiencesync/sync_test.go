@@ -185,11 +185,11 @@ func TestIncompleteAliasIsUnusable(t *testing.T) {
 		reasons = append(reasons, f.Identity+": "+f.Reason)
 	}
 	assert.Equal(t, []string{
-		"line 4: the row names no user: its alias_name cannot be used as an identifier",
-		"line 5: the row names no user: its alias_label cannot be used as an identifier",
-		"line 7: the row names no user: external_id, device_id, alias_name, alias_label are all empty",
-		"line 8: the row names no user: its identity cannot be used as an identifier",
-		"line 9: the row names no user: its identity cannot be used as an identifier",
+		"line 4: the row identifies no user: its alias_name cannot be used as an identifier",
+		"line 5: the row identifies no user: its alias_label cannot be used as an identifier",
+		"line 7: the row identifies no user: external_id, device_id, alias_name, alias_label are all empty",
+		"line 8: the row identifies no user: its identity cannot be used as an identifier",
+		"line 9: the row identifies no user: its identity cannot be used as an identifier",
 	}, reasons)
 }
 

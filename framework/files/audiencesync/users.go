@@ -30,9 +30,9 @@ func (s *Syncer) unusableReason(rows *Rows) string {
 		}
 	}
 	if len(present) == 0 {
-		return "the row names no user: " + strings.Join(s.Audiences.Identifiers, ", ") + " are all empty"
+		return "the row identifies no user: " + strings.Join(s.Audiences.Identifiers, ", ") + " are all empty"
 	}
-	return "the row names no user: its " + strings.Join(present, " and ") + " cannot be used as an identifier"
+	return "the row identifies no user: its " + strings.Join(present, " and ") + " cannot be used as an identifier"
 }
 
 // readUsers stores the users of a file in a scratch set and reports unreadable rows. The error is a *NoUsersError if all rows are

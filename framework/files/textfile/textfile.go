@@ -136,7 +136,7 @@ func decodeText(input *bufio.Reader, chosen namedEncoding, explicit bool) (io.Re
 	case err != nil && marked16:
 		return nil, &FormatError{"text in UTF-16", "leave out --encoding " + chosen.name}
 	case err != nil:
-		return nil, &FormatError{"text in UTF-16 without a byte order mark", "say so with --encoding utf-16le or utf-16be, or save it as UTF-8"}
+		return nil, &FormatError{"text in UTF-16 without a byte order mark", "give its encoding with --encoding utf-16le or utf-16be, or save it as UTF-8"}
 	case len(rest) < len(begin) && chosen.encoding != nil:
 		return nil, &FormatError{"text in UTF-8", "leave out --encoding " + chosen.name}
 	}

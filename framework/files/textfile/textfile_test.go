@@ -55,7 +55,7 @@ func TestOpenRefusesByName(t *testing.T) {
 		{"\x28\xb5\x2f\xfd....", "", "the file is compressed with zstd: pipe it in: zstdcat FILE | landfall … -"},
 		{"BZh91AY&SY", "", "the file is compressed with bzip2: pipe it in: bzcat FILE | landfall … -"},
 		{string(zipped(t, string(zipped(t, "id\n")))), "", "the file is compressed with gzip twice: decompress it once"},
-		{"i\x00d\x00", "", "the file is text in UTF-16 without a byte order mark: say so with --encoding utf-16le or utf-16be, or save it as UTF-8"},
+		{"i\x00d\x00", "", "the file is text in UTF-16 without a byte order mark: give its encoding with --encoding utf-16le or utf-16be, or save it as UTF-8"},
 		{"\xff\xfe\x00\x00i\x00\x00\x00", "", "the file is text in UTF-32: save it as UTF-8"},
 		{"\xff\xfei\x00", "latin1", "the file is text in UTF-16: leave out --encoding latin1"},
 		{"\xef\xbb\xbfid", "latin1", "the file is text in UTF-8: leave out --encoding latin1"},

@@ -36,7 +36,7 @@ func findMistakes(v event.Value, place string, found *fault.Problems) {
 
 func checkPath(path, place string, found *fault.Problems) {
 	if bracket := event.UnpairedBracket(path); bracket != "" {
-		found.Add(place, "has an unpaired %s in the path %q, so it finds nothing: write [0] for an item, ['a key'] for a key", bracket, truncateText(path))
+		found.Add(place, "has an unpaired %s in the path %q, so no value matches: write [0] for an item, ['a key'] for a key", bracket, truncateText(path))
 	}
 }
 
@@ -51,6 +51,6 @@ func checkTemplate(text, place string, found *fault.Problems) {
 		rest = text[at[1]:]
 	}
 	if open := strings.LastIndex(rest, "{{"); open >= 0 && !strings.Contains(rest[open:], "}}") {
-		found.Add(place, "has {{ that no }} closes, so it stays as text: %q", truncateText(rest[open:]))
+		found.Add(place, "has {{ without a closing }}, so it stays as text: %q", truncateText(rest[open:]))
 	}
 }

@@ -41,16 +41,16 @@ func explainSyntax(text string, line, column int) string {
 	}
 	if open := openBracket(text, line, column); open != nil {
 		bracket := rune(open.Value[0])
-		return fmt.Sprintf("does not fit into the %c that begins in line %d, column %d: a comma between two entries or the closing %s is missing",
+		return fmt.Sprintf("does not belong into the %c that begins in line %d, column %d: a comma between two entries or the closing %s is missing",
 			bracket, open.Position.Line, open.Position.Column, closing(bracket))
 	}
 	switch {
 	case here == ']' || here == '}':
-		return fmt.Sprintf("this %c closes no bracket that is open", here)
+		return fmt.Sprintf("this %c has no opening bracket", here)
 	case strings.ContainsRune("@`%", here):
 		return fmt.Sprintf("a text cannot begin with %c: put it in quotes", here)
 	}
-	return "does not fit the lines above: check the indentation, the colon and space after each key, and quotes around texts with a colon in them"
+	return "does not match the lines above: check the indentation, the colon and space after each key, and quotes around texts with a colon in them"
 }
 
 func closing(bracket rune) string {

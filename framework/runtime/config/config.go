@@ -152,12 +152,12 @@ func (r *reader) readConfig(v event.Value) {
 		place := fmt.Sprintf("/sources/%d", i)
 		id := s.Get("id").Str()
 		if known[id] {
-			r.problems.Add(place+"/id", "is taken: another source is called %q", id)
+			r.problems.Add(place+"/id", "is already used: another source has the id %q", id)
 		}
 		known[id] = true
 		key := r.resolveSecrets(s.Get("writeKey"), place+"/writeKey")
 		if keys[key.Str()] {
-			r.problems.Add(place+"/writeKey", "is taken: another source has the same")
+			r.problems.Add(place+"/writeKey", "is already used: another source has the same")
 		}
 		keys[key.Str()] = key.Str() != ""
 		r.config.Sources = append(r.config.Sources, Source{id, key.Str(), s.Get("eventsPerSecond").Float(), s.Get("deletes").Kind() == event.True})
@@ -167,7 +167,7 @@ func (r *reader) readConfig(v event.Value) {
 		place := fmt.Sprintf("/destinations/%d", i)
 		in := readInstance(d, place)
 		if taken[in.ID] {
-			r.problems.Add(place+"/id", "is taken: another instance is called %q", in.ID)
+			r.problems.Add(place+"/id", "is already used: another instance has the id %q", in.ID)
 		}
 		taken[in.ID] = true
 		r.checkSources(in, known)

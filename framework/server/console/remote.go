@@ -59,9 +59,9 @@ func (c *Console) testCredentials(ctx context.Context, form *setupForm, q url.Va
 	ctx, cancel := context.WithTimeout(ctx, remoteTimeout)
 	defer cancel()
 	if err := plan.Test(ctx); err != nil {
-		return &credentialsView{Message: "The credentials do not work.", Detail: capitalize(err.Error())}
+		return &credentialsView{Message: "The credentials are not valid.", Detail: capitalize(err.Error())}
 	}
-	return &credentialsView{Valid: true, Message: "The credentials work."}
+	return &credentialsView{Valid: true, Message: "The credentials are valid."}
 }
 
 // fetchChoices loads the choices of the field with the given form parameter from the destination.

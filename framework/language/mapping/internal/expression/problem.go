@@ -56,7 +56,7 @@ func patternReason(code syntax.ErrorCode) string {
 	case syntax.ErrMissingParen:
 		return "a ( is not closed"
 	case syntax.ErrUnexpectedParen:
-		return "a ) closes no ("
+		return "a ) has no opening ("
 	case syntax.ErrMissingRepeatArgument:
 		return "there is nothing to repeat"
 	case syntax.ErrInvalidRepeatOp:

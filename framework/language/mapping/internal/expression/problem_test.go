@@ -12,7 +12,7 @@ import (
 func TestRegularExpressionsThatCannotBeUsed(t *testing.T) {
 	for pattern, want := range map[string]string{
 		`[`: `the regular expression "[" cannot be used: a [ is not closed at "["`, `(`: `the regular expression "(" cannot be used: a ( is not closed at "("`,
-		`a)`: `the regular expression "a)" cannot be used: a ) closes no ( at "a)"`, `*`: `the regular expression "*" cannot be used: there is nothing to repeat at "*"`,
+		`a)`: `the regular expression "a)" cannot be used: a ) has no opening ( at "a)"`, `*`: `the regular expression "*" cannot be used: there is nothing to repeat at "*"`,
 		`(?=a)`: `the regular expression "(?=a)" cannot be used: lookaheads and other groups with ? are not supported at "(?="`,
 		`[z-a]`: `the regular expression "[z-a]" cannot be used: there is no such class or range of characters at "z-a"`,
 	} {
