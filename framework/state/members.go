@@ -22,7 +22,8 @@ type audienceRow struct {
 	id      int64
 	name    string
 	members int64
-	purged  sql.NullInt64
+	purged  sql.NullInt64 // no membership from before it counts
+	decided sql.NullInt64 // no membership counts as older than it
 }
 
 // memberRow is one row of the table members.
@@ -35,12 +36,17 @@ type memberRow struct {
 	changed              bool // must be saved
 }
 
-// toRecord returns the row as a Record. A row that is older than the last purge is no member.
-func (e *memberRow) toRecord(purged sql.NullInt64) destination.Record {
-	if purged.Valid && (!e.at.Valid || e.at.Int64 < purged.Int64) {
-		return destination.Record{Known: true, At: timeOf(purged), Uncertain: e.doubt}
+// toRecord returns the row as a Record, as the audience's last purge and sync decide it. A row from before the purge is no member, but
+// the remote may still have it as one until its exit is sent. Both also decide identities that have no row.
+func (e *memberRow) toRecord(a *audienceRow) destination.Record {
+	r := destination.Record{Known: e.at.Valid, Member: e.member, At: timeOf(e.at), Uncertain: e.doubt}
+	if a.purged.Valid && (!e.at.Valid || e.at.Int64 < a.purged.Int64) {
+		r = destination.Record{Known: true, At: timeOf(a.purged), Uncertain: e.doubt || e.member}
 	}
-	return destination.Record{Known: e.at.Valid, Member: e.member, At: timeOf(e.at), Uncertain: e.doubt}
+	if decided := timeOf(a.decided); a.decided.Valid && (!r.Known || r.At.Before(decided)) {
+		r.Known, r.At = true, decided
+	}
+	return r
 }
 
 // timeOf converts a nullable column to a UTC time; null becomes the zero time.
@@ -78,7 +84,7 @@ func (l *Ledger) Lookup(ctx context.Context, audienceID string, identities []str
 		if e == nil {
 			e = &memberRow{}
 		}
-		records[i] = e.toRecord(a.purged)
+		records[i] = e.toRecord(a)
 	}
 	return records, nil
 }
@@ -86,8 +92,8 @@ func (l *Ledger) Lookup(ctx context.Context, audienceID string, identities []str
 // findAudience returns the row of an audience, or sql.ErrNoRows. lock is "" or the dialect's locking clause.
 func (l *Ledger) findAudience(ctx context.Context, q querier, id, lock string) (*audienceRow, error) {
 	a := &audienceRow{}
-	err := q.QueryRowContext(ctx, `SELECT id, name, members, purged FROM audiences WHERE instance = $1 AND audience = $2 `+lock,
-		l.instance, toSQL.Replace(id)).Scan(&a.id, &a.name, &a.members, &a.purged)
+	err := q.QueryRowContext(ctx, `SELECT id, name, members, purged, decided FROM audiences WHERE instance = $1 AND audience = $2 `+lock,
+		l.instance, toSQL.Replace(id)).Scan(&a.id, &a.name, &a.members, &a.purged, &a.decided)
 	return a, err
 }
 

@@ -32,8 +32,8 @@ type HistoryEntry struct {
 	Reason  string
 }
 
-func (e *memberRow) toMembership(purged sql.NullInt64) Membership {
-	return Membership{e.toRecord(purged), e.identity, timeOf(e.delivered), timeOf(e.confirmed)}
+func (e *memberRow) toMembership(a *audienceRow) Membership {
+	return Membership{e.toRecord(a), e.identity, timeOf(e.delivered), timeOf(e.confirmed)}
 }
 
 // Audience returns an audience by its id; ok is false if the ledger has no audience with this id.
@@ -87,7 +87,7 @@ func (l *Ledger) readPage(ctx context.Context, a *audienceRow, after string) ([]
 		if err := e.scanRow(rows, l.store.maxAhead); err != nil {
 			return nil, err
 		}
-		page = append(page, e.toMembership(a.purged))
+		page = append(page, e.toMembership(a))
 	}
 	return page, rows.Err()
 }
@@ -113,7 +113,7 @@ func (l *Ledger) Find(ctx context.Context, audienceID, identity string) (s Membe
 	if err != nil {
 		return s, nil, false, fault.StateUnavailable("reading the ledger", err)
 	}
-	return e.toMembership(a.purged), history, true, nil
+	return e.toMembership(a), history, true, nil
 }
 
 // readHistory returns the history of an identity, newest last.
@@ -138,15 +138,6 @@ func (l *Ledger) readHistory(ctx context.Context, audience int64, identity strin
 	}
 	slices.SortStableFunc(list, func(a, b HistoryEntry) int { return a.Decided.Compare(b.Decided) })
 	return list, rows.Err()
-}
-
-// Purge records that every membership from an event before at has ended, also for identities that the ledger does not know yet.
-// Events older than at then have no effect. The size still counts the members until their exits are written.
-func (l *Ledger) Purge(ctx context.Context, a destination.Audience, at time.Time) error {
-	return l.withAudienceLocked(ctx, a, func(tx *sql.Tx, row *audienceRow) error {
-		_, err := tx.ExecContext(ctx, `UPDATE audiences SET purged = $2 WHERE id = $1`, row.id, at.UnixMicro())
-		return err
-	})
 }
 
 func sortSizes(sizes []destination.AudienceSize) {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
@@ -114,16 +115,21 @@ func (l *Ledger) sharedAudiences(ctx context.Context, tx *sql.Tx, other *Ledger)
 // decidedAt replaces {decided TABLE} in a statement with an expression for the time of a row, as clampTime returns it.
 func (s *Store) decidedAt(statement string) string {
 	for _, table := range []string{"excluded", "members"} {
-		const expression = `CASE WHEN T.at - (CASE WHEN T.confirmed > T.delivered THEN T.confirmed ELSE T.delivered END) > MOST
-			THEN (CASE WHEN T.confirmed > T.delivered THEN T.confirmed ELSE T.delivered END) ELSE T.at END`
-		sql := strings.NewReplacer("T.", table+".", "MOST", strconv.FormatInt(s.maxAhead.Microseconds(), 10)).Replace(expression)
+		const written = `(CASE WHEN T.confirmed > T.delivered THEN T.confirmed ELSE T.delivered END)`
+		const expression = `CASE WHEN T.at - WRITTEN > MOST + PLAUSIBLE THEN WRITTEN WHEN T.at - WRITTEN > MOST THEN WRITTEN + MOST ELSE T.at END`
+		sql := strings.ReplaceAll(expression, "WRITTEN", written)
+		sql = strings.NewReplacer("T.", table+".", "MOST", strconv.FormatInt(s.maxAhead.Microseconds(), 10),
+			"PLAUSIBLE", strconv.FormatInt(event.MaxPlausible.Microseconds(), 10)).Replace(sql)
 		statement = strings.ReplaceAll(statement, "{decided "+table+"}", "("+sql+")")
 	}
 	return statement
 }
 
 // mergeAudience moves the members of audience $1 to audience $2 and deletes audience $1. Every statement uses both parameters.
+// A mark of a sync is first written into the rows, because it does not hold for the rows of the other audience.
 var mergeAudience = [...]string{
+	`UPDATE members SET at = a.decided, confirmed = a.decided FROM audiences a
+		WHERE a.id = members.audience AND a.id IN ($1, $2) AND members.at < a.decided AND (a.purged IS NULL OR members.at >= a.purged)`,
 	`INSERT INTO members (audience, identity, member, doubt, turns, at, delivered, confirmed)
 		SELECT CAST($2 AS BIGINT), identity, member, doubt, turns, at, delivered, confirmed FROM members WHERE audience = $1
 		ON CONFLICT (audience, identity) DO UPDATE SET member = excluded.member, doubt = excluded.doubt, turns = excluded.turns,
@@ -133,7 +139,8 @@ var mergeAudience = [...]string{
 		SELECT CAST($2 AS BIGINT), identity, slot, decided, at, member, outcome, reason FROM history WHERE audience = $1
 		ON CONFLICT (audience, identity, slot) DO NOTHING`,
 	`UPDATE audiences SET members = (SELECT COUNT(*) FROM members WHERE audience = $2 AND member = 1),
-		purged = (SELECT MAX(purged) FROM audiences WHERE id IN ($1, $2)) WHERE id = $2`,
+		purged = (SELECT MAX(purged) FROM audiences WHERE id IN ($1, $2)),
+		decided = (SELECT CASE WHEN COUNT(decided) = 2 THEN MIN(decided) END FROM audiences WHERE id IN ($1, $2)) WHERE id = $2`,
 	`DELETE FROM history WHERE audience = $1 AND CAST($2 AS BIGINT) IS NOT NULL`,
 	`DELETE FROM members WHERE audience = $1 AND CAST($2 AS BIGINT) IS NOT NULL`,
 	`DELETE FROM audiences WHERE id = $1 AND CAST($2 AS BIGINT) IS NOT NULL`,

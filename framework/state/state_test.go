@@ -100,8 +100,11 @@ func TestLedger(t *testing.T) {
 			"a purge ends memberships from before it, known or not": func(t *testing.T, l *state.Ledger) {
 				write(t, l, enter("u1", 5))
 				require.NoError(t, l.Purge(t.Context(), vip, at(10)))
-				assert.Equal(t, []destination.Record{{Known: true, At: at(10)}, {Known: true, At: at(10)}}, look(t, l, "u1", "u2"))
+				assert.Equal(t, []destination.Record{{Known: true, At: at(10), Uncertain: true}, {Known: true, At: at(10)}}, look(t, l, "u1", "u2"),
+					"the member's exit is not sent yet")
+				require.NoError(t, l.Purge(t.Context(), vip, at(8)), "an earlier one changes nothing")
 				write(t, l, enter("u2", 9), enter("u3", 10), exit("u1", 10))
+				assert.False(t, look(t, l, "u1")[0].Uncertain)
 				assert.Equal(t, []bool{false, false, true}, []bool{look(t, l, "u1")[0].Member, look(t, l, "u2")[0].Member, look(t, l, "u3")[0].Member})
 				size, ok, err := l.Audience(t.Context(), "aud_1")
 				require.NoError(t, err)

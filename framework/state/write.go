@@ -85,7 +85,7 @@ func truncateReason(reason string) string {
 func (c *ledgerUpdate) applyChange(ch *destination.Change, now sql.NullInt64) {
 	e := c.member(ch.Identity)
 	at := toMicros(ch.At)
-	current := e.toRecord(c.purged)
+	current := e.toRecord(&c.audienceRow)
 	if current.Known && at.Int64 < current.At.UnixMicro() {
 		return
 	}

@@ -49,7 +49,7 @@ type history struct {
 	syncer     *audiencesync.Syncer
 	wire       http.RoundTripper
 	users      map[string]*decidedUser
-	purged     time.Time // of the last purge: older events do not count
+	decided    time.Time // of the last sync or purge, which also decide unknown users: older events do not count
 	steps      []string
 }
 
@@ -135,7 +135,7 @@ func (h *history) sendEvent(id string) {
 }
 
 // deliver takes an event in as the server does, and through the plan. Zero times are left out.
-func (h *history) deliver(id, device string, member bool, recorded, sent time.Time) {
+func (h *history) deliver(id, device string, member bool, recorded, sent time.Time) runtime.Outcome {
 	members := map[string]any{
 		"type": "track", "event": "Audience Entered", "userId": id, "anonymousId": id + device,
 		"properties": map[string]any{"audience_key": "vip", "vip": member},
@@ -160,7 +160,7 @@ func (h *history) deliver(id, device string, member bool, recorded, sent time.Ti
 	verdict := h.syncer.Plan.Run(h.t.Context(), e)[0]
 	require.Contains(h.t, []runtime.Outcome{runtime.Delivered, runtime.Skipped}, verdict.Outcome, "%s: %s", h, verdict.Reason)
 	if h.users[id] == nil {
-		h.users[id] = &decidedUser{at: h.purged}
+		h.users[id] = &decidedUser{at: h.decided}
 	}
 	user := h.users[id]
 	switch {
@@ -170,6 +170,15 @@ func (h *history) deliver(id, device string, member bool, recorded, sent time.Ti
 	default:
 		*user = decidedUser{at: at, member: member}
 	}
+	return verdict.Outcome
+}
+
+// deliverAt takes an event in that was recorded, sent and received at the same time, by a good clock.
+func (h *history) deliverAt(id string, member bool, at time.Time) runtime.Outcome {
+	now := h.now
+	h.now = at
+	defer func() { h.now = now }()
+	return h.deliver(id, "good", member, at, at)
 }
 
 // operate applies what an operator decides of a user to the model.
@@ -178,10 +187,8 @@ func (h *history) operate(user *decidedUser, member bool) {
 	case h.now.Before(user.at): // within the tolerance ahead of the clock
 		user.open = user.open || member != user.member
 		user.operated = user.at
-	case member == user.member && !user.open:
-		user.operated = h.now
 	default:
-		*user = decidedUser{at: h.now, member: member, open: user.open, operated: h.now}
+		*user = decidedUser{at: h.now, member: member}
 	}
 }
 
@@ -207,6 +214,7 @@ func (h *history) syncFile() {
 	require.NoError(h.t, err)
 	_, err = h.syncer.Sync(h.t.Context(), vip, rows, audiencesync.Mirror, 1)
 	require.NoError(h.t, err, "%s", h)
+	h.decided = h.now
 	for id, user := range h.users {
 		h.operate(user, in[id])
 	}
@@ -220,7 +228,9 @@ func (h *history) resync() {
 	_, err := h.syncer.Resync(h.t.Context(), vip, nil, true)
 	require.NoError(h.t, err, "%s", h)
 	for _, user := range h.users {
-		h.operate(user, user.member)
+		if !user.open {
+			h.operate(user, user.member)
+		}
 	}
 }
 
@@ -231,7 +241,7 @@ func (h *history) purge() {
 	h.steps = append(h.steps, "purge at "+incoming.FormatTime(h.now))
 	_, err := h.syncer.Purge(h.t.Context(), vip)
 	require.NoError(h.t, err, "%s", h)
-	h.purged = h.now
+	h.decided = h.now
 	for _, user := range h.users {
 		h.operate(user, false)
 	}
@@ -239,6 +249,16 @@ func (h *history) purge() {
 
 // check compares the members in the sandbox with those of the model.
 func (h *history) check() {
+	members := h.members()
+	for id, user := range h.users {
+		if !user.open {
+			require.Equal(h.t, user.member, slices.Contains(members, id), "%s: %s", id, h)
+		}
+	}
+}
+
+// members returns the users who are in the sandbox's cohort.
+func (h *history) members() []string {
 	request, err := http.NewRequest(http.MethodGet, "http://sandbox/__sandbox/state", nil)
 	require.NoError(h.t, err)
 	response, err := h.wire.RoundTrip(request)
@@ -256,11 +276,7 @@ func (h *history) check() {
 	for _, cohort := range held.Cohorts {
 		members = append(members, cohort.Members.Users...)
 	}
-	for id, user := range h.users {
-		if !user.open {
-			require.Equal(h.t, user.member, slices.Contains(members, id), "%s: %s", id, h)
-		}
-	}
+	return members
 }
 
 func (h *history) String() string {

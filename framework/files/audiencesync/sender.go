@@ -2,6 +2,7 @@ package audiencesync
 
 import (
 	"context"
+	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -16,17 +17,19 @@ type sender struct {
 	audience     destination.Audience
 	subscription *runtime.Subscription
 	report       *Report
+	began        time.Time // when the command started; it decides at this time
 	items        []runtime.Item
 	changes      []destination.Change
+	kept         []destination.Change    // unchanged memberships that are not recorded yet
 	onBatch      func(last string) error // called with the last identity of each delivered batch; may be nil
 	sent         int
 }
 
 // newSender returns a sender for an audience. resend sends changes even if the ledger already has them.
-func (s *Syncer) newSender(a destination.Audience, report *Report, resend bool) (*sender, error) {
+func (s *Syncer) newSender(a destination.Audience, report *Report, began time.Time, resend bool) (*sender, error) {
 	subscription, err := s.Plan.DirectSubscription("members", s.Audiences.Action, resend)
 	a.Name = report.Name
-	return &sender{syncer: s, audience: a, subscription: subscription, report: report}, err
+	return &sender{syncer: s, audience: a, subscription: subscription, report: report, began: began}, err
 }
 
 // addChange queues a change, and sends the batch when it is full.

@@ -59,6 +59,15 @@ type Report struct {
 	Warnings []string `json:"warnings,omitempty"` // about the file
 }
 
+// countChange counts an entry or exit to send.
+func (r *Report) countChange(member bool) {
+	if member {
+		r.Enters++
+	} else {
+		r.Exits++
+	}
+}
+
 // Mode says how a file changes an audience.
 type Mode string
 
@@ -114,6 +123,9 @@ func (e *NoUsersError) Unwrap() error { return e.First }
 
 // Sync changes an audience as the file and the mode say. share is the largest share of the members that it can remove, from 0 to 1.
 // If the file has unreadable rows, a mirror sends only entries, and the error is an *UnreadableRowsError unless s.RemoveAll is set.
+//
+// It decides at the time when it starts, also for users that it leaves unchanged: older events have no effect on the users of the file,
+// and in a mirror, on any other user. A newer event that arrives while it runs wins.
 func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, mode Mode, share float64) (Report, error) {
 	now := s.currentTime() // before reading: events that arrive while a large file is read are newer
 	report, err := s.newReport(ctx, a)
@@ -129,10 +141,8 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 		switch member, send := mode.desiredState(in, m); {
 		case !send && m.Member:
 			report.Unchanged++
-		case send && member:
-			report.Enters++
 		case send:
-			report.Exits++
+			report.countChange(member)
 		}
 		return nil
 	})
@@ -147,20 +157,29 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 		withheld = &UnreadableRowsError{report.Unusable, report.Exits}
 		report.Held, report.Exits = report.Exits, 0
 	}
-	if s.DryRun || report.Enters+report.Exits == 0 {
+	if s.DryRun {
 		return report, withheld
 	}
-	out, err := s.newSender(a, &report, false)
+	out, err := s.newSender(a, &report, now, false)
 	if err != nil {
 		return report, err
 	}
+	decidesAll := mode == Mirror && withheld == nil
+	if decidesAll {
+		if err := s.Ledger.DecideAll(ctx, out.audience, now); err != nil {
+			return report, err
+		}
+	}
 	err = s.Ledger.Compare(ctx, a.ID, listed, func(identity string, in bool, m state.Membership) error {
-		if member, send := mode.desiredState(in, m); send && (member || withheld == nil) {
-			return out.addChange(ctx, destination.Change{Identity: identity, Member: member, At: latestOf(now, m.At)})
+		switch member, send := mode.desiredState(in, m); {
+		case send && (member || withheld == nil):
+			return out.changeMember(ctx, identity, member, m)
+		case in && !decidesAll:
+			return out.keepMember(ctx, identity, member, m)
 		}
 		return nil
 	})
-	if err = errors.Join(err, out.flushBatch(ctx)); err != nil {
+	if err = errors.Join(err, out.flush(ctx)); err != nil {
 		return report, err
 	}
 	return report, withheld
@@ -198,23 +217,20 @@ func (s *Syncer) compareRows(ctx context.Context, id string, rows *Rows, report 
 }
 
 // Resync sends the recorded state of an audience again. With rows, it sends only the users whose state differs from the file. Without
-// rows, it continues an interrupted resync, unless restart is set.
+// rows, it continues an interrupted resync, unless restart is set. The recorded state of all known users then holds as of the time when it
+// starts: older events have no effect on them.
 func (s *Syncer) Resync(ctx context.Context, a destination.Audience, rows *Rows, restart bool) (Report, error) {
 	now := s.currentTime()
 	report, err := s.newReport(ctx, a)
 	if err != nil {
 		return report, err
 	}
-	out, err := s.newSender(a, &report, true)
+	out, err := s.newSender(a, &report, now, true)
 	if err != nil {
 		return report, err
 	}
 	send := func(identity string, m state.Membership) error {
-		if m.Member {
-			report.Enters++
-		} else {
-			report.Exits++
-		}
+		report.countChange(m.Member)
 		return out.addChange(ctx, destination.Change{Identity: identity, Member: m.Member, At: latestOf(now, m.At)})
 	}
 	if rows == nil {
@@ -223,11 +239,11 @@ func (s *Syncer) Resync(ctx context.Context, a destination.Audience, rows *Rows,
 	}
 	err = s.compareRows(ctx, a.ID, rows, &report, func(identity string, in bool, m state.Membership) error {
 		if in == m.Member {
-			return nil
+			return out.keepMember(ctx, identity, m.Member, m)
 		}
 		return send(identity, m)
 	})
-	return report, errors.Join(err, out.flushBatch(ctx))
+	return report, errors.Join(err, out.flush(ctx))
 }
 
 // resyncAll sends all known identities and records its progress in the ledger.
@@ -253,36 +269,31 @@ func (s *Syncer) resyncAll(ctx context.Context, id string, out *sender, restart 
 	return err
 }
 
-// Purge removes every known member. Afterwards, events from before the purge no longer have an effect.
+// Purge removes every known member. Events from before its start no longer have an effect; an entry after it counts, also while the
+// purge runs. Members whose exit fails stay uncertain, and the next purge or sync sends their exit again.
 func (s *Syncer) Purge(ctx context.Context, a destination.Audience) (Report, error) {
 	now := s.currentTime()
 	report, err := s.newReport(ctx, a)
 	if err != nil {
 		return report, err
 	}
-	out, err := s.newSender(a, &report, true)
+	out, err := s.newSender(a, &report, now, true)
 	if err != nil {
 		return report, err
 	}
+	if !s.DryRun {
+		if err := s.Ledger.Purge(ctx, a, now); err != nil {
+			return report, err
+		}
+	}
 	err = s.Ledger.Each(ctx, a.ID, "", func(m state.Membership) error {
-		if !m.Member && !m.Uncertain {
+		if !m.Member && !m.Uncertain || out.isOvertaken(m) {
 			return nil
 		}
 		report.Exits++
-		return out.addChange(ctx, destination.Change{Identity: m.Identity, At: latestOf(now, m.At)})
+		return out.changeMember(ctx, m.Identity, false, m)
 	})
-	if err = errors.Join(err, out.flushBatch(ctx)); err != nil || s.DryRun || report.Failed > 0 {
-		return report, err
-	}
-	return report, s.Ledger.Purge(ctx, a, now)
-}
-
-// latestOf returns the later time. It keeps a requested change from being superseded by an event whose time is ahead of the clock.
-func latestOf(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
+	return report, errors.Join(err, out.flush(ctx))
 }
 
 func (s *Syncer) currentTime() time.Time {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,8 +23,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// newCohortPage returns a console with an instance whose cohort aud_1 has the members u1 and u2.
-func newCohortPage(t *testing.T) *page {
+// newCohortPage returns a console with an instance whose cohort aud_1 has the members u1 and u2, and its ledger.
+func newCohortPage(t *testing.T) (*page, *state.Ledger) {
 	plugin := brazecohorts.Plugin()
 	definition, err := plugin.Load()
 	require.NoError(t, err)
@@ -45,11 +46,11 @@ func newCohortPage(t *testing.T) *page {
 	})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
-	return &page{t: t, http: c.Handler()}
+	return &page{t: t, http: c.Handler()}, in.Ledger
 }
 
 func TestCompareUsersWithCohort(t *testing.T) {
-	p := newCohortPage(t)
+	p, _ := newCohortPage(t)
 	for _, c := range []struct {
 		name, users string
 		want        []string
@@ -68,8 +69,18 @@ func TestCompareUsersWithCohort(t *testing.T) {
 	}
 }
 
+// TestResyncDecidesFromItsStart sends the cohort again with the console's button. A change from before it has no effect then.
+func TestResyncDecidesFromItsStart(t *testing.T) {
+	p, ledger := newCohortPage(t)
+	older := []destination.Change{{Identity: "external_id:u1", At: time.Now()}}
+	p.post("cohorts/main/aud_1", url.Values{"do": {"resync"}})
+	require.Eventually(t, func() bool { return strings.Contains(p.get("cohorts/main/aud_1"), ": done<") }, 30*time.Second, 20*time.Millisecond)
+	require.NoError(t, ledger.Record(t.Context(), destination.Audience{ID: "aud_1"}, older))
+	assert.Contains(t, p.get("cohorts?user=u1"), `<span class="badge good">member</span>`)
+}
+
 func TestCohortsOfAUser(t *testing.T) {
-	p := newCohortPage(t)
+	p, _ := newCohortPage(t)
 	assert.Contains(t, p.get("cohorts?user=u1"), `<span class="badge good">member</span>`)
 	assert.Contains(t, p.get("cohorts?user=u9"), "The ledger has no entry for this user")
 	assert.Contains(t, p.get("cohorts/main/aud_1"), "<strong>2</strong> members")

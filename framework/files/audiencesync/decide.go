@@ -1,0 +1,61 @@
+package audiencesync
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// isOvertaken reports whether an event that is newer than the command was recorded after the command started. A time that was ahead
+// of the clock and recorded before does not count: the command decides then.
+func (o *sender) isOvertaken(m state.Membership) bool {
+	return m.At.After(o.began) && latestOf(m.Delivered, m.Confirmed).After(o.began)
+}
+
+// changeMember queues a change of a user whose membership is m, as of the start of the command.
+func (o *sender) changeMember(ctx context.Context, identity string, member bool, m state.Membership) error {
+	if o.isOvertaken(m) {
+		o.report.Skipped++
+		return nil
+	}
+	return o.addChange(ctx, destination.Change{Identity: identity, Member: member, At: latestOf(o.began, m.At)})
+}
+
+// keepMember records that the membership of a user, which is m, holds as of the start of the command.
+func (o *sender) keepMember(ctx context.Context, identity string, member bool, m state.Membership) error {
+	if o.syncer.DryRun || !m.At.Before(o.began) {
+		return nil
+	}
+	o.kept = append(o.kept, destination.Change{Identity: identity, Member: member, At: o.began})
+	if len(o.kept) < batchSize {
+		return nil
+	}
+	return o.flushKept(ctx)
+}
+
+// flushKept records the queued unchanged memberships. Those that have changed in the meantime are sent.
+func (o *sender) flushKept(ctx context.Context) error {
+	changed, err := o.syncer.Ledger.Decide(ctx, o.audience, o.kept)
+	o.kept = o.kept[:0]
+	for _, c := range changed {
+		o.report.countChange(c.Member)
+		err = errors.Join(err, o.addChange(ctx, c))
+	}
+	return err
+}
+
+// flush records and sends what is queued.
+func (o *sender) flush(ctx context.Context) error {
+	return errors.Join(o.flushKept(ctx), o.flushBatch(ctx))
+}
+
+// latestOf returns the later time. It keeps a requested change from being superseded by an event whose time is ahead of the clock.
+func latestOf(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,48 @@
+package state
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+)
+
+// Purge records that every membership from an event before at has ended, also for identities that the ledger does not know. Events
+// older than at then have no effect. A member is uncertain, and counted in the size, until its exit is recorded. It writes one row.
+func (l *Ledger) Purge(ctx context.Context, a destination.Audience, at time.Time) error {
+	return l.raiseMark(ctx, a, `UPDATE audiences SET purged = $2 WHERE id = $1 AND (purged IS NULL OR purged < $2)`, at)
+}
+
+// DecideAll records that the memberships of the ledger hold as of at: a member is one, and any other identity, also one that the ledger
+// does not know, is none. Events older than at then have no effect. It writes one row.
+func (l *Ledger) DecideAll(ctx context.Context, a destination.Audience, at time.Time) error {
+	return l.raiseMark(ctx, a, `UPDATE audiences SET decided = $2 WHERE id = $1 AND (decided IS NULL OR decided < $2)`, at)
+}
+
+func (l *Ledger) raiseMark(ctx context.Context, a destination.Audience, statement string, at time.Time) error {
+	return l.withAudienceLocked(ctx, a, func(tx *sql.Tx, row *audienceRow) error {
+		_, err := tx.ExecContext(ctx, statement, row.id, at.UnixMicro())
+		return err
+	})
+}
+
+// Decide records, in one transaction, that the memberships of changes hold as of the time of each, if the ledger has them already; an
+// identity that it does not know is no member. It returns the changes that must be sent, because the ledger has another membership or
+// is uncertain. A change that is older than what the ledger has is ignored.
+func (l *Ledger) Decide(ctx context.Context, a destination.Audience, changes []destination.Change) (send []destination.Change, err error) {
+	err = l.updateMembers(ctx, a, len(changes), func(i int) string { return changes[i].Identity }, func(c *ledgerUpdate) {
+		now := toMicros(time.Now())
+		for _, ch := range changes {
+			e := c.member(ch.Identity)
+			switch r := e.toRecord(&c.audienceRow); {
+			case ch.At.Before(r.At):
+			case r.Member != ch.Member || r.Uncertain:
+				send = append(send, ch)
+			default:
+				e.member, e.at, e.confirmed, e.changed = ch.Member, toMicros(ch.At), now, true
+			}
+		}
+	})
+	return send, err
+}
