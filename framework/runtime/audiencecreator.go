@@ -83,9 +83,9 @@ func (a *audienceCreator) resolveSettings(key string, said event.Value) (event.V
 	return a.schema.Process(destination.Overlay(withDefaults(configured, a.fields), said))
 }
 
-// enrich returns an event with the external id and the settings of its audience. If the audience may not exist yet, it is returned
+// addAudience returns an event with the external id and the settings of its audience. If the audience may not exist yet, it is returned
 // too, and the event has the audience's key in place of the id.
-func (a *audienceCreator) enrich(v event.Value) (event.Value, *pendingAudience) {
+func (a *audienceCreator) addAudience(v event.Value) (event.Value, *pendingAudience) {
 	personas := v.Get("context").Get("personas")
 	class, key := personas.Get("computation_class").Str(), personas.Get("computation_key").Str()
 	if class != "audience" && class != "journey_step" || key == "" || personas.Get("external_audience_id").Exists() {
@@ -148,7 +148,7 @@ func (p *Plan) deliverAudiences(ctx context.Context, items []Item, slot func(i i
 
 // remapItem maps the event of an item again, after its audience was created.
 func (p *Plan) remapItem(item Item) (Item, *Verdict) {
-	what, _ := p.audienceCreator.enrich(item.Event.Value())
+	what, _ := p.audienceCreator.addAudience(item.Event.Value())
 	payload, err := item.Subscription.mapping.Resolve(what)
 	if err == nil {
 		payload, err = item.Subscription.schema.Process(payload)

@@ -17,8 +17,8 @@ func NeedsLogin(d *destination.Definition, in config.Instance) bool {
 	return d.TakesToken && in.AccessToken == "" && (d.Scheme == "oauth2" || in.Auth.Len() > 0)
 }
 
-// authorize returns the source of the instance's tokens: its config, the host or a login. It returns nil if the instance takes none.
-func (c *compiler) authorize(p *Plan) tokens {
+// compileAuth returns the source of the instance's tokens: its config, the host or a login. It returns nil if the instance takes none.
+func (c *compiler) compileAuth(p *Plan) tokens {
 	place, auth := c.instance.Pointer+"/auth", c.instance.Auth
 	host, instance := c.host.Token, c.instance.ID
 	required := c.definition.Scheme == "oauth2" || c.definition.Scheme == "oauth-managed"
@@ -33,7 +33,7 @@ func (c *compiler) authorize(p *Plan) tokens {
 	}
 	spec := destination.Overlay(c.definition.OAuth, oauth.SelectSpec(auth))
 	if NeedsLogin(c.definition, c.instance) && (host == nil || auth.Len() > 0) {
-		p.login = c.login(spec, p.settings)
+		p.login = c.compileLogin(spec, p.settings)
 	}
 	switch {
 	case host != nil:
@@ -50,8 +50,8 @@ func (c *compiler) authorize(p *Plan) tokens {
 	return nil
 }
 
-// login returns the remote that issues tokens for the instance after a login.
-func (c *compiler) login(spec, settings event.Value) *oauth.Remote {
+// compileLogin returns the remote that issues tokens for the instance after a login.
+func (c *compiler) compileLogin(spec, settings event.Value) *oauth.Remote {
 	auth, place := c.instance.Auth, c.instance.Pointer
 	if auth.Len() > 0 {
 		place += "/auth"
@@ -68,10 +68,10 @@ func (c *compiler) login(spec, settings event.Value) *oauth.Remote {
 	}
 	r := &oauth.Remote{Spec: parsed, ClientID: id, ClientSecret: secret, Base: c.host.TokenTransport, Log: c.host.Log, Now: c.host.Now}
 	if refresh := c.plugin.Refresh; refresh != nil {
-		redactor := c.redactor(settings)
+		redactor := c.newRedactor(settings)
 		client := destination.NewClient(httpx.New(httpx.Config{Base: c.host.TokenTransport, Redactor: redactor, Log: c.host.Log, Limiter: c.tokenLimiter}), redactor.Redact)
 		r.RefreshToken = func(ctx context.Context, old oauth.Token) (oauth.Token, error) {
-			return refresh(ctx, destination.RefreshInput{Client: client, Settings: settings, Old: old, ClientID: id, ClientSecret: secret, Now: c.host.clock()})
+			return refresh(ctx, destination.RefreshInput{Client: client, Settings: settings, Old: old, ClientID: id, ClientSecret: secret, Now: c.host.clockFunc()})
 		}
 	}
 	return r

@@ -16,9 +16,9 @@ import (
 // tokens returns an access token, or "" for none. If the remote refused a token, it is passed as refused and another is returned.
 type tokens func(ctx context.Context, refused string) (string, error)
 
-// client returns the client for the instance's requests. It redacts passwords in settings, values from the environment and the
+// newClient returns the client for the instance's requests. It redacts passwords in settings, values from the environment and the
 // host's secrets everywhere, even in responses.
-func (c *compiler) client(settings event.Value, give tokens, redactor *httpx.Redactor) destination.Client {
+func (c *compiler) newClient(settings event.Value, give tokens, redactor *httpx.Redactor) destination.Client {
 	config := httpx.Config{Base: c.host.Transport, Redactor: redactor, Observe: c.host.Observe, Log: c.host.Log, Egress: c.host.Egress, Limiter: c.limiter}
 	if base := c.definition.Request; base != nil {
 		config.RateLimit = httpx.RateHeaders(base.RateLimit)
@@ -35,7 +35,7 @@ func (c *compiler) client(settings event.Value, give tokens, redactor *httpx.Red
 	return destination.NewClient(httpx.New(config), redactor.Redact).Extend(c.definition, settings, templateToken(give, redactor))
 }
 
-func (c *compiler) redactor(settings event.Value) *httpx.Redactor {
+func (c *compiler) newRedactor(settings event.Value) *httpx.Redactor {
 	names := c.definition.Secrets()
 	values := append(slices.Clone(c.looked), c.host.Secrets...)
 	for _, name := range names {

@@ -60,20 +60,20 @@ func newPlan(plugin destination.Plugin, definition *destination.Definition, inst
 	if p.audiences != nil {
 		p.audienceID = event.NewKey(p.audiences.ID)
 	}
-	p.settings = c.settings()
-	p.tokens = c.authorize(p)
-	p.subscriptions = c.subscriptions()
-	p.deletion = c.deletion()
+	p.settings = c.compileSettings()
+	p.tokens = c.compileAuth(p)
+	p.subscriptions = c.compileSubscriptions()
+	p.deletion = c.compileDeletion()
 	p.audienceCreator = c.compileAudienceCreator(p)
-	redactor := c.redactor(p.settings)
+	redactor := c.newRedactor(p.settings)
 	if len(c.problems) > 0 {
 		return nil, redactProblems(redactor, c.problems)
 	}
 	p.chooser = newChooser(p.subscriptions)
 	p.redact = redactor.Redact
-	p.deps = c.deps(p.settings, p.tokens, redactor)
+	p.deps = c.newDeps(p.settings, p.tokens, redactor)
 	p.warnings = redactProblems(redactor, c.warnings)
-	p.features = c.features()
+	p.features = c.compileFeatures()
 	return p, nil
 }
 
@@ -99,8 +99,8 @@ type compiler struct {
 	limiter, tokenLimiter *httpx.Limiter // of the instance's requests, and of its own requests for tokens
 }
 
-// settings returns the instance's settings with defaults, checked and coerced.
-func (c *compiler) settings() event.Value {
+// compileSettings returns the instance's settings with defaults, checked and coerced.
+func (c *compiler) compileSettings() event.Value {
 	place := c.instance.Pointer + "/settings"
 	s, err := fieldschema.Compile(c.definition.Settings)
 	if err != nil {
@@ -119,7 +119,7 @@ func (c *compiler) settings() event.Value {
 		return event.Value{}
 	}
 	if c.plugin.CheckSettings != nil {
-		if err := c.plugin.CheckSettings(processed, c.env()); err != nil {
+		if err := c.plugin.CheckSettings(processed, c.environment()); err != nil {
 			c.problems.Add(place, "%v", err)
 		}
 	}
@@ -136,8 +136,8 @@ func withDefaults(settings event.Value, fields fieldschema.Fields) event.Value {
 	return destination.Overlay(event.NewObject(defaults), settings)
 }
 
-// env returns the host's environment. Values that are looked up while the plan is made are redacted as secrets.
-func (c *compiler) env() destination.Environment {
+// environment returns the host's environment. Values that are looked up while the plan is made are redacted as secrets.
+func (c *compiler) environment() destination.Environment {
 	return func(name string) (string, bool) {
 		value, ok := c.host.Env(name)
 		c.looked = append(c.looked, value)
@@ -145,11 +145,11 @@ func (c *compiler) env() destination.Environment {
 	}
 }
 
-func (c *compiler) subscriptions() []*Subscription {
+func (c *compiler) compileSubscriptions() []*Subscription {
 	var list []*Subscription
 	names := map[string]bool{OnDelete: c.plugin.OnDelete != nil}
 	for _, s := range c.instance.Subscriptions {
-		compiled := c.subscription(s)
+		compiled := c.compileSubscription(s)
 		if names[s.Name] {
 			c.problems.Add(s.Pointer, "has the same name as another subscription of the instance: %q", s.Name)
 		}
@@ -162,13 +162,13 @@ func (c *compiler) subscriptions() []*Subscription {
 		c.problems.Add(c.instance.Pointer+"/subscriptions", "holds %d enabled subscriptions, but an instance of %s may have %d at most", len(list), c.definition.Name, most)
 	}
 	if len(c.problems) == 0 && c.plugin.Audiences != nil {
-		c.overlaps(list)
+		c.checkOverlaps(list)
 	}
 	return list
 }
 
-// subscription compiles one subscription, enabled or not.
-func (c *compiler) subscription(in config.Subscription) *Subscription {
+// compileSubscription compiles one subscription, enabled or not.
+func (c *compiler) compileSubscription(in config.Subscription) *Subscription {
 	s := &Subscription{name: in.Name, syncMode: in.SyncMode, sample: in.SampleRate, action: c.definition.Action(in.Action)}
 	if s.action == nil {
 		keys := c.definition.ActionKeys()
@@ -179,31 +179,31 @@ func (c *compiler) subscription(in config.Subscription) *Subscription {
 	s.metadata = destination.SubscriptionMetadata{
 		ID: in.ID, Name: in.Name, Action: s.action.Key, Destination: c.definition.Slug, Instance: c.instance.ID,
 	}
-	c.modes(in, s)
-	s.hooks = c.hooks(in, s)
+	c.compileModes(in, s)
+	s.hooks = c.compileHooks(in, s)
 	in.Mapping = withoutModes(in.Mapping)
 	var err error
-	if s.query, err = fql.Compile(c.subscribe(in, s.action)); err != nil {
+	if s.query, err = fql.Compile(c.queryText(in, s.action)); err != nil {
 		c.problems.AddUnder(in.Pointer+"/subscribe", err)
 	} else {
-		c.matchable(in, s.query)
+		c.checkQuery(in, s.query)
 	}
 	if s.schema, err = fieldschema.Compile(withoutBatchBounds(s.action.Fields.ForSyncMode(s.syncMode))); err != nil {
 		c.problems.AddUnder(in.Pointer, err)
 	}
-	c.mapping(in, s)
+	c.compileMapping(in, s)
 	return s
 }
 
-func (c *compiler) subscribe(in config.Subscription, action *destination.ActionDefinition) string {
+func (c *compiler) queryText(in config.Subscription, action *destination.ActionDefinition) string {
 	if in.Subscribe == "" {
 		return action.DefaultSubscription
 	}
 	return in.Subscribe
 }
 
-// mapping compiles the config's mapping alone, to report problems with their places, and then with the defaults, for use.
-func (c *compiler) mapping(in config.Subscription, s *Subscription) {
+// compileMapping compiles the config's mapping alone, to report problems with their places, and then with the defaults, for use.
+func (c *compiler) compileMapping(in config.Subscription, s *Subscription) {
 	if in.Mapping.Kind() != event.Absent {
 		own, err := mapping.Compile(in.Mapping)
 		if err != nil {
@@ -225,12 +225,12 @@ func (c *compiler) mapping(in config.Subscription, s *Subscription) {
 		return
 	}
 	if c.checked && s.schema != nil {
-		c.deliverable(in, s.schema.Fields(), whole)
+		c.checkDeliverable(in, s.schema.Fields(), whole)
 	}
 }
 
-// deliverable reports the parts of a subscription's mapping for which every event is refused, as warnings if it is disabled.
-func (c *compiler) deliverable(in config.Subscription, fields fieldschema.Fields, whole event.Value) {
+// checkDeliverable reports the parts of a subscription's mapping for which every event is refused, as warnings if it is disabled.
+func (c *compiler) checkDeliverable(in config.Subscription, fields fieldschema.Fields, whole event.Value) {
 	wrong, doubtful := CheckMapping(fields, whole)
 	list := &c.problems
 	if !in.Enabled {
@@ -268,17 +268,17 @@ func (c *compiler) mappedFields(in config.Subscription, action *destination.Acti
 	}
 }
 
-// clock returns the host's clock, time.Now by default.
-func (h Host) clock() func() time.Time {
+// clockFunc returns the host's clock, time.Now by default.
+func (h Host) clockFunc() func() time.Time {
 	if h.Now == nil {
 		return time.Now
 	}
 	return h.Now
 }
 
-func (c *compiler) deps(settings event.Value, give tokens, redactor *httpx.Redactor) destination.Deps {
+func (c *compiler) newDeps(settings event.Value, give tokens, redactor *httpx.Redactor) destination.Deps {
 	h := c.host
-	h.Now = h.clock()
+	h.Now = h.clockFunc()
 	if h.Log == nil {
 		h.Log = slog.New(slog.DiscardHandler)
 	}
@@ -289,7 +289,7 @@ func (c *compiler) deps(settings event.Value, give tokens, redactor *httpx.Redac
 		h.Members = destination.NewMemoryMembers()
 	}
 	return destination.Deps{
-		Client: c.client(settings, give, redactor), State: h.State, Members: h.Members, Locks: &destination.Locks{}, Env: h.Env, Now: h.Now,
+		Client: c.newClient(settings, give, redactor), State: h.State, Members: h.Members, Locks: &destination.Locks{}, Env: h.Env, Now: h.Now,
 		Log: h.Log.With("instance", c.instance.ID, "destination", c.definition.Slug),
 	}
 }

@@ -34,8 +34,8 @@ type anySettings struct{ event.Value }
 // Decode reads a value that has passed its schema.
 func (s *anySettings) Decode(v event.Value) { s.Value = v }
 
-// deletion returns the subscription that deletes users, as a list for Offered. It returns nil if the destination cannot delete.
-func (c *compiler) deletion() []*Subscription {
+// compileDeletion returns the subscription that deletes users, as a list for Offered. It returns nil if the destination cannot delete.
+func (c *compiler) compileDeletion() []*Subscription {
 	onDelete := c.plugin.OnDelete
 	if onDelete == nil {
 		return nil

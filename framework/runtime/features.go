@@ -2,8 +2,8 @@ package runtime
 
 import "maps"
 
-// features returns the feature flags of the instance: the host's, overridden by those of its config.
-func (c *compiler) features() map[string]bool {
+// compileFeatures returns the feature flags of the instance: the host's, overridden by those of its config.
+func (c *compiler) compileFeatures() map[string]bool {
 	all := maps.Clone(c.host.Features)
 	if all == nil {
 		all = map[string]bool{}

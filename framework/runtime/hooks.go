@@ -27,8 +27,8 @@ type hook struct {
 	checked  *fieldschema.Schema
 }
 
-// hooks compiles the hooks of a subscription's action and checks their inputs.
-func (c *compiler) hooks(in config.Subscription, s *Subscription) (list []*hook) {
+// compileHooks compiles the hooks of a subscription's action and checks their inputs.
+func (c *compiler) compileHooks(in config.Subscription, s *Subscription) (list []*hook) {
 	for key := range in.Hooks.Members() {
 		if s.action.Hook(key) == nil {
 			var names []string

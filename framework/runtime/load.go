@@ -65,7 +65,7 @@ func LoadInstance(cfg *config.Config, in config.Instance, registry *destination.
 	}
 	h.Secrets = append(slices.Clone(h.Secrets), cfg.Secrets()...)
 	written := scalars{doc: cfg.Document}
-	in = written.instance(in, entry.Definition)
+	in = written.readInstance(in, entry.Definition)
 	plan, err := newPlan(entry.Plugin, entry.Definition, in, h, true)
 	if err != nil && !errors.As(err, &more) {
 		return nil, err

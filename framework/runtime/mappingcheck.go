@@ -30,7 +30,7 @@ func CheckMapping(fields fieldschema.Fields, whole event.Value) (wrong, doubtful
 			return wrong, nil
 		}
 	}
-	found := c.object(nil, fields, whole, "")
+	found := c.checkObject(nil, fields, whole, "")
 	return append(wrong, found.wrong...), found.doubtful
 }
 
@@ -62,14 +62,14 @@ func (f *findings) add(more findings) {
 	f.wrong, f.doubtful = append(f.wrong, more.wrong...), append(f.doubtful, more.doubtful...)
 }
 
-// object checks the members of an object that every payload has; path is where it stands in the payload.
-func (c *mappingChecker) object(path []string, fields fieldschema.Fields, v event.Value, place string) (found findings) {
+// checkObject checks the members of an object that every payload has, at a path of the payload.
+func (c *mappingChecker) checkObject(path []string, fields fieldschema.Fields, v event.Value, place string) (found findings) {
 	for i := range fields {
 		f := &fields[i]
 		m, inner, required := v.Get(f.Key), place+fault.PointerKey(f.Key), isRequired(f, v)
 		switch {
 		case m.Kind() != event.Absent:
-			found.add(c.field(append(slices.Clone(path), f.Key), f, m, inner, required))
+			found.add(c.checkField(append(slices.Clone(path), f.Key), f, m, inner, required))
 		case required:
 			found.wrong.Add(place, "maps nothing to the required field %s (%s), which has no default, so every event is refused", labelOf(f), f.Key)
 		}
@@ -94,12 +94,12 @@ func isRequired(f *fieldschema.Field, siblings event.Value) bool {
 	return f.Required.IsRequiredIn(event.NewObject(known))
 }
 
-// field checks what a mapping has for a field. If only some of the values that it may take are wrong, so are only some events.
-func (c *mappingChecker) field(path []string, f *fieldschema.Field, v event.Value, place string, required bool) findings {
+// checkField checks the mapping of a field. If only some of its possible values are wrong, only some events are refused.
+func (c *mappingChecker) checkField(path []string, f *fieldschema.Field, v event.Value, place string, required bool) findings {
 	var all, some findings
 	allWrong := true
 	for _, result := range alternativesOf(v, place) {
-		found := c.alternative(path, f, result, required)
+		found := c.checkAlternative(path, f, result, required)
 		allWrong = allWrong && len(found.wrong) > 0
 		all.add(found)
 		if result.unknown || !c.isDropped(path, result.value) { // a branch without a value says so on purpose
@@ -123,42 +123,42 @@ func someEvents(problems fault.Problems) fault.Problems {
 
 const everyEvent = ", so every event is refused"
 
-func (c *mappingChecker) alternative(path []string, f *fieldschema.Field, a alternative, required bool) (found findings) {
+func (c *mappingChecker) checkAlternative(path []string, f *fieldschema.Field, a alternative, required bool) (found findings) {
 	object, list := a.value.Kind() == event.Object, a.value.Kind() == event.Array
 	switch {
 	case a.unknown:
 	case object && f.Type == fieldschema.Object && isDynamic(a.value):
-		return c.object(path, f.Properties, a.value, a.place)
+		return c.checkObject(path, f.Properties, a.value, a.place)
 	case object && isDynamic(a.value):
-		found.wrong = c.constant(path, event.NewObject(nil), a.place)
+		found.wrong = c.checkConstant(path, event.NewObject(nil), a.place)
 	case list && isDynamic(a.value) && (f.Multiple || f.Type != fieldschema.Object && a.value.Len() == 1):
 		for i, item := range a.value.Items() {
-			found.add(c.field(path, f, item, fmt.Sprintf("%s/%d", a.place, i), false))
+			found.add(c.checkField(path, f, item, fmt.Sprintf("%s/%d", a.place, i), false))
 		}
 	case list && isDynamic(a.value):
-		found.wrong = c.constant(path, event.NewArray([]event.Value{event.NewObject(nil), event.NewObject(nil)}), a.place)
+		found.wrong = c.checkConstant(path, event.NewArray([]event.Value{event.NewObject(nil), event.NewObject(nil)}), a.place)
 	case required && c.isDropped(path, a.value):
-		found.wrong.Add(a.place, "gives no value to the required field %s (%s)%s%s", labelOf(f), f.Key, dropped(a.value), everyEvent)
+		found.wrong.Add(a.place, "gives no value to the required field %s (%s)%s%s", labelOf(f), f.Key, droppedText(a.value), everyEvent)
 	default:
-		found.wrong = c.constant(path, a.value, a.place)
+		found.wrong = c.checkConstant(path, a.value, a.place)
 		if object && f.Type == fieldschema.Object && len(found.wrong) == 0 {
-			return c.object(path, f.Properties, a.value, a.place)
+			return c.checkObject(path, f.Properties, a.value, a.place)
 		}
 	}
 	return found
 }
 
-// dropped says how a value that counts as none is written.
-func dropped(v event.Value) string {
+// droppedText describes a constant that cleaning drops.
+func droppedText(v event.Value) string {
 	if v.Kind() == event.Absent {
 		return ""
 	}
 	return ": " + v.JSON()
 }
 
-// constant checks a constant against the field at a path.
-func (c *mappingChecker) constant(path []string, v event.Value, place string) (wrong fault.Problems) {
-	_, err := c.schema.Process(wrapped(path, v))
+// checkConstant checks a constant against the field at a path.
+func (c *mappingChecker) checkConstant(path []string, v event.Value, place string) (wrong fault.Problems) {
+	_, err := c.schema.Process(wrapAt(path, v))
 	for _, p := range fieldschema.ProblemsOf(err) {
 		inner := p.Pointer
 		for _, key := range path {
@@ -174,7 +174,7 @@ func (c *mappingChecker) constant(path []string, v event.Value, place string) (w
 
 // isDropped reports whether a constant counts as nothing, such as null.
 func (c *mappingChecker) isDropped(path []string, v event.Value) bool {
-	cleaned := c.schema.Clean(wrapped(path, v))
+	cleaned := c.schema.Clean(wrapAt(path, v))
 	for _, key := range path {
 		if cleaned.Kind() == event.Array {
 			cleaned = cleaned.Index(0)
@@ -184,8 +184,8 @@ func (c *mappingChecker) isDropped(path []string, v event.Value) bool {
 	return cleaned.Kind() == event.Absent
 }
 
-// wrapped returns the payload that has nothing but a value at a path.
-func wrapped(path []string, v event.Value) event.Value {
+// wrapAt returns a payload that has only this value, at a path.
+func wrapAt(path []string, v event.Value) event.Value {
 	for _, key := range slices.Backward(path) {
 		v = event.NewObject([]event.Member{{Key: key, Value: v}})
 	}

@@ -15,8 +15,8 @@ func eventTypes() []string {
 	return []string{"track", "identify", "page", "screen", "group", "alias", "delete"}
 }
 
-// matchable warns of a query that matches no event: it requires two values of one field, or for a type that no event has.
-func (c *compiler) matchable(in config.Subscription, query *fql.Query) {
+// checkQuery warns of a query that matches no event: it requires two values of one field, or a type that no event has.
+func (c *compiler) checkQuery(in config.Subscription, query *fql.Query) {
 	place := in.Pointer + "/subscribe"
 	if in.Subscribe == "" {
 		place = in.Pointer

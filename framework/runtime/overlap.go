@@ -7,9 +7,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// overlaps warns of subscriptions that would send the same audience, so that each member would be sent twice. It tests them with
+// checkOverlaps warns of subscriptions that would send the same audience, so that each member would be sent twice. It tests them with
 // events as Engage sends them.
-func (c *compiler) overlaps(enabled []*Subscription) {
+func (c *compiler) checkOverlaps(enabled []*Subscription) {
 	pointers := map[string]string{}
 	for _, s := range c.instance.Subscriptions {
 		pointers[s.Name] = s.Pointer

@@ -46,7 +46,7 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (item Item, ve
 	}
 	what, audience := e.Value(), (*pendingAudience)(nil)
 	if p.audienceCreator != nil {
-		what, audience = p.audienceCreator.enrich(what)
+		what, audience = p.audienceCreator.addAudience(what)
 	}
 	payload, err := s.mapping.Resolve(what)
 	if err != nil {

@@ -18,13 +18,13 @@ type scalars struct {
 	warnings fault.Problems
 }
 
-// instance returns an instance whose settings and mappings have the texts of the config.
-func (s *scalars) instance(in config.Instance, d *destination.Definition) config.Instance {
-	in.Settings = s.object(d.Settings, in.Settings, in.Pointer+"/settings")
+// readInstance returns an instance whose settings and mappings have the texts of the config.
+func (s *scalars) readInstance(in config.Instance, d *destination.Definition) config.Instance {
+	in.Settings = s.readObject(d.Settings, in.Settings, in.Pointer+"/settings")
 	subscriptions := make([]config.Subscription, len(in.Subscriptions))
 	for i, sub := range in.Subscriptions {
 		if action := d.Action(sub.Action); action != nil {
-			sub.Mapping = s.object(action.Fields, sub.Mapping, sub.Pointer+"/mapping")
+			sub.Mapping = s.readObject(action.Fields, sub.Mapping, sub.Pointer+"/mapping")
 		}
 		subscriptions[i] = sub
 	}
@@ -32,30 +32,30 @@ func (s *scalars) instance(in config.Instance, d *destination.Definition) config
 	return in
 }
 
-func (s *scalars) object(fields fieldschema.Fields, v event.Value, place string) event.Value {
+func (s *scalars) readObject(fields fieldschema.Fields, v event.Value, place string) event.Value {
 	if v.Kind() != event.Object {
 		return v
 	}
 	var members []event.Member
 	for key, m := range v.Members() {
 		if f := fields.Get(key); f != nil {
-			m = s.value(f, m, place+fault.PointerKey(key))
+			m = s.readValue(f, m, place+fault.PointerKey(key))
 		}
 		members = append(members, event.Member{Key: key, Value: m})
 	}
 	return event.NewObject(members)
 }
 
-func (s *scalars) value(f *fieldschema.Field, v event.Value, place string) event.Value {
+func (s *scalars) readValue(f *fieldschema.Field, v event.Value, place string) event.Value {
 	switch {
 	case v.Kind() == event.Array:
 		var items []event.Value
 		for i, item := range v.Items() {
-			items = append(items, s.value(f, item, place+"/"+strconv.Itoa(i)))
+			items = append(items, s.readValue(f, item, place+"/"+strconv.Itoa(i)))
 		}
 		return event.NewArray(items)
 	case v.Kind() == event.Object:
-		return s.object(f.Properties, v, place)
+		return s.readObject(f.Properties, v, place)
 	case f.Type == fieldschema.String || f.Type == fieldschema.Text || f.Type == fieldschema.Password:
 		if text, ok := s.doc.ScalarText(place); ok {
 			return event.NewString(text)

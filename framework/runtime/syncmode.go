@@ -15,11 +15,11 @@ import (
 // matchingKey is the key in a mapping whose value names the field that identifies records.
 const matchingKey = "__segment_internal_matching_key"
 
-// modes reads the sync mode and the matching key of a subscription. Both must be literal texts.
-func (c *compiler) modes(in config.Subscription, s *Subscription) {
+// compileModes reads the sync mode and the matching key of a subscription. Both must be literal texts.
+func (c *compiler) compileModes(in config.Subscription, s *Subscription) {
 	place := in.Pointer + "/mapping/"
-	s.matchingKey = c.literal(in.Mapping.Get(matchingKey), place+matchingKey)
-	mapped := c.literal(in.Mapping.Get(fieldschema.SyncModeKey), place+fieldschema.SyncModeKey)
+	s.matchingKey = c.constantText(in.Mapping.Get(matchingKey), place+matchingKey)
+	mapped := c.constantText(in.Mapping.Get(fieldschema.SyncModeKey), place+fieldschema.SyncModeKey)
 	switch {
 	case in.SyncMode == "":
 		s.syncMode, place = mapped, place+fieldschema.SyncModeKey
@@ -41,7 +41,7 @@ func (c *compiler) modes(in config.Subscription, s *Subscription) {
 	}
 }
 
-func (c *compiler) literal(v event.Value, place string) string {
+func (c *compiler) constantText(v event.Value, place string) string {
 	if v.Kind() != event.Absent && !v.IsString() {
 		c.problems.Add(place, "should be a string but is %s: it cannot depend on the event", v.Kind().WithArticle())
 	}

@@ -36,7 +36,7 @@ func From(dir, file, slug string) (string, []string, []string, error) {
 		return "", nil, nil, err
 	}
 	v := pluginView{view: n.view(m), definition: d}
-	v.prepare()
+	v.fillActions()
 	made, err := v.writeAll(text)
 	return d.Slug, made, v.notes, err
 }
@@ -135,7 +135,7 @@ type actionView struct {
 	Batch                  bool
 }
 
-func (v *pluginView) prepare() {
+func (v *pluginView) fillActions() {
 	d := v.definition
 	taken := slices.Clone(used)
 	for _, a := range d.Actions {
@@ -198,14 +198,14 @@ func (v *pluginView) writeAll(text []byte) ([]string, error) {
 		}{v, a}
 		err = errors.Join(err, add(strings.ToLower(a.Handler)+".go", "from-action.go.tmpl", data))
 	}
-	v.examples(files)
+	v.addExamples(files)
 	if err != nil {
 		return nil, err
 	}
-	return v.save(files)
+	return v.writeFiles(files)
 }
 
-func (v *pluginView) save(files map[string][]byte) (made []string, err error) {
+func (v *pluginView) writeFiles(files map[string][]byte) (made []string, err error) {
 	for path, text := range files {
 		whole := filepath.Join(v.Dir, v.Slug, path)
 		if err := os.MkdirAll(filepath.Dir(whole), 0o755); err != nil {
@@ -223,18 +223,18 @@ func (v *pluginView) save(files map[string][]byte) (made []string, err error) {
 	return made, nil
 }
 
-// examples adds a case for each action, and an instance and events to try the destination with.
-func (v *pluginView) examples(files map[string][]byte) {
+// addExamples adds a case for each action, and an instance and events to try the destination with.
+func (v *pluginView) addExamples(files map[string][]byte) {
 	settings, err := sampleOf(v.definition.Settings, nil)
 	if err != nil {
-		v.note("testdata/cases: write the cases by hand, since no settings could be made up: %v", err)
+		v.addNote("testdata/cases: write the cases by hand, since no settings could be made up: %v", err)
 		return
 	}
 	var subscriptions []event.Value
 	for _, a := range v.Actions {
 		mapping, err := sampleOf(a.Fields, nil)
 		if err != nil {
-			v.note("testdata/cases: write a case of %s by hand, since no payload could be made up: %v", a.Key, err)
+			v.addNote("testdata/cases: write a case of %s by hand, since no payload could be made up: %v", a.Key, err)
 			continue
 		}
 		path := filepath.Join("testdata", "cases", a.Path+".yaml")
@@ -253,6 +253,6 @@ func (v *pluginView) examples(files map[string][]byte) {
 	}
 }
 
-func (v *pluginView) note(format string, args ...any) {
+func (v *pluginView) addNote(format string, args ...any) {
 	v.notes = append(v.notes, fmt.Sprintf(format, args...))
 }

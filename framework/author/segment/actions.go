@@ -10,21 +10,21 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/fql"
 )
 
-// actions converts actions, given as an object by key or as a list in which each has a slug.
-func (r *reader) actions(v event.Value, at string) event.Value {
+// readActions converts actions, given as an object by key or as a list in which each has a slug.
+func (r *reader) readActions(v event.Value, at string) event.Value {
 	var o object
 	seen := map[string]bool{}
 	take := func(key string, action event.Value, place string) {
 		switch {
 		case action.Get("platform").Str() == "web":
-			r.note(place, "is not imported: it runs in the browser")
+			r.addNote(place, "is not imported: it runs in the browser")
 		case key == "" || seen[key]:
-			r.note(place, "is not imported: its key %q is empty or already used", key)
+			r.addNote(place, "is not imported: its key %q is empty or already used", key)
 		default:
 			seen[key] = true
 			r.ids[action.Get("id").Str()] = key
 			r.origin["/actions"+fault.PointerKey(key)] = place
-			o.add(key, r.action(key, action, place))
+			o.add(key, r.readAction(key, action, place))
 		}
 	}
 	for i, action := range v.Items() {
@@ -36,32 +36,32 @@ func (r *reader) actions(v event.Value, at string) event.Value {
 	return o.value()
 }
 
-func (r *reader) action(key string, v event.Value, place string) event.Value {
+func (r *reader) readAction(key string, v event.Value, place string) event.Value {
 	var o object
 	title, _ := firstMember(v, "title", "name")
-	o.text("title", cmp.Or(title.Str(), key))
+	o.addText("title", cmp.Or(title.Str(), key))
 	o.add("description", v.Get("description"))
 	query, from := firstMember(v, "defaultSubscription", "defaultTrigger")
 	r.origin["/actions"+fault.PointerKey(key)+"/defaultSubscription"] = place + "/" + from
-	o.add("defaultSubscription", r.query(query, place+"/"+from))
+	o.add("defaultSubscription", r.readQuery(query, place+"/"+from))
 	if hidden, _ := v.Get("hidden").Bool(); hidden {
 		o.add("hidden", event.NewBool(true))
 	}
 	o.add("platform", v.Get("platform"))
 	o.add("syncMode", v.Get("syncMode"))
 	if v.Get("hooks").Len() > 0 {
-		r.note(place+"/hooks", "are not imported: they are code. Write them by hand")
+		r.addNote(place+"/hooks", "are not imported: they are code. Write them by hand")
 	}
 	if v.Get("dynamicFields").Exists() {
-		r.note(place+"/dynamicFields", "are not imported: they fetch choices by code")
+		r.addNote(place+"/dynamicFields", "are not imported: they fetch choices by code")
 	}
-	o.add("fields", r.fields(v.Get("fields"), place+"/fields", "/actions"+fault.PointerKey(key)+"/fields"))
-	r.note(place, "the code of the action is not part of the metadata: write its handler")
+	o.add("fields", r.readFields(v.Get("fields"), place+"/fields", "/actions"+fault.PointerKey(key)+"/fields"))
+	r.addNote(place, "the code of the action is not part of the metadata: write its handler")
 	return o.value()
 }
 
-// fields converts fields, given as an object by key or as a list in which each has a fieldKey and a sortOrder.
-func (r *reader) fields(v event.Value, at, to string) event.Value {
+// readFields converts fields, given as an object by key or as a list in which each has a fieldKey and a sortOrder.
+func (r *reader) readFields(v event.Value, at, to string) event.Value {
 	type entry struct {
 		key, place string
 		value      event.Value
@@ -82,12 +82,12 @@ func (r *reader) fields(v event.Value, at, to string) event.Value {
 	seen := map[string]bool{}
 	for _, e := range list {
 		if e.key == "" || seen[e.key] {
-			r.note(e.place, "is not imported: its key %q is empty or already used", e.key)
+			r.addNote(e.place, "is not imported: its key %q is empty or already used", e.key)
 			continue
 		}
 		seen[e.key] = true
 		r.origin[to+fault.PointerKey(e.key)] = e.place
-		o.add(e.key, r.field(e.value, e.place))
+		o.add(e.key, r.readField(e.value, e.place))
 	}
 	return o.value()
 }
@@ -114,10 +114,10 @@ func isDefault(key string, v event.Value) bool {
 	return false
 }
 
-func (r *reader) field(v event.Value, place string) event.Value {
+func (r *reader) readField(v event.Value, place string) event.Value {
 	var o object
 	label := v.Get("label").Str()
-	o.text("label", cmp.Or(label, "Field"))
+	o.addText("label", cmp.Or(label, "Field"))
 	for key, m := range v.Members() {
 		switch key = landfallKey(key); {
 		case key == "" || key == "label" || isDefault(key, m):
@@ -128,31 +128,31 @@ func (r *reader) field(v event.Value, place string) event.Value {
 				o.add(key, m)
 			}
 		case key == "properties":
-			o.add(key, r.properties(m, place+"/properties"))
+			o.add(key, r.readProperties(m, place+"/properties"))
 		default:
 			o.add(key, m)
 		}
 	}
 	if dynamic, _ := v.Get("dynamic").Bool(); dynamic {
-		r.note(place+"/dynamic", "is not imported: its choices are fetched by code. Any value is accepted")
+		r.addNote(place+"/dynamic", "is not imported: its choices are fetched by code. Any value is accepted")
 	}
 	if v.Get("fieldSchema").Exists() && v.Get("type").Str() == "object" && !v.Get("properties").Exists() {
-		r.note(place+"/fieldSchema", "is not imported: write the properties of the object by hand")
+		r.addNote(place+"/fieldSchema", "is not imported: write the properties of the object by hand")
 		o.add("additionalProperties", event.NewBool(true))
 	}
 	return o.value()
 }
 
-func (r *reader) properties(v event.Value, place string) event.Value {
+func (r *reader) readProperties(v event.Value, place string) event.Value {
 	o := object{}
 	for key, field := range v.Members() {
-		o.add(key, r.field(field, place+fault.PointerKey(key)))
+		o.add(key, r.readField(field, place+fault.PointerKey(key)))
 	}
 	return o.value()
 }
 
-// query converts a query. It returns an absent value if the query cannot be converted.
-func (r *reader) query(v event.Value, place string) event.Value {
+// readQuery converts a query. It returns an absent value if the query cannot be converted.
+func (r *reader) readQuery(v event.Value, place string) event.Value {
 	if !v.IsString() || v.Str() == "" {
 		return v
 	}
@@ -164,8 +164,8 @@ func (r *reader) query(v event.Value, place string) event.Value {
 	return event.NewString(rewritten)
 }
 
-// presets converts suggested subscriptions, whose action is given by key or id.
-func (r *reader) presets(v event.Value, at string) event.Value {
+// readPresets converts suggested subscriptions, whose action is given by key or id.
+func (r *reader) readPresets(v event.Value, at string) event.Value {
 	var list []event.Value
 	for i, p := range v.Items() {
 		place := fmt.Sprintf("%s/%d", at, i)
@@ -176,19 +176,19 @@ func (r *reader) presets(v event.Value, at string) event.Value {
 		}
 		var o object
 		name := p.Get("name").Str()
-		o.text("name", cmp.Or(name, key, "Preset"))
+		o.addText("name", cmp.Or(name, key, "Preset"))
 		kind := p.Get("type").Str()
-		o.text("type", cmp.Or(kind, "automatic"))
-		o.text("action", key)
+		o.addText("type", cmp.Or(kind, "automatic"))
+		o.addText("action", key)
 		query, from := firstMember(p, "subscribe", "trigger")
-		o.add("subscribe", r.query(query, place+"/"+from))
+		o.add("subscribe", r.readQuery(query, place+"/"+from))
 		o.add("eventSlug", p.Get("eventSlug"))
 		mapping, _ := firstMember(p, "mapping", "fields")
 		if mapping.Len() > 0 {
 			o.add("mapping", mapping)
 		}
 		if key == "" {
-			r.note(place, "is not imported: its action was not imported")
+			r.addNote(place, "is not imported: its action was not imported")
 			continue
 		}
 		r.origin[fmt.Sprintf("/presets/%d", len(list))] = place

@@ -23,7 +23,7 @@ func Metadata(file string, text []byte) (Result, error) {
 	if !v.Get("actions").Exists() || v.Get("name").Str() == "" {
 		return Result{}, fault.Problems{{File: file, Message: "is not the metadata of a destination: the name or the actions are missing"}}
 	}
-	whole, err := r.prune(r.definition(v, pointer))
+	whole, err := r.pruneInvalid(r.readDefinition(v, pointer))
 	if err != nil {
 		return Result{}, err
 	}
@@ -38,13 +38,13 @@ type reader struct {
 	ids    map[string]string // keys of actions by their id
 }
 
-func (r *reader) note(pointer, format string, args ...any) { r.notes.Add(pointer, format, args...) }
+func (r *reader) addNote(pointer, format string, args ...any) { r.notes.Add(pointer, format, args...) }
 
-func (r *reader) definition(v event.Value, at string) event.Value {
+func (r *reader) readDefinition(v event.Value, at string) event.Value {
 	var o object
 	o.add("name", v.Get("name"))
-	slug, alias := r.slug(v, at)
-	o.text("slug", slug)
+	slug, alias := r.readSlug(v, at)
+	o.addText("slug", slug)
 	if alias != "" {
 		o.add("aliases", event.NewArray([]event.Value{event.NewString(alias)}))
 	}
@@ -52,22 +52,22 @@ func (r *reader) definition(v event.Value, at string) event.Value {
 	if mode == "" {
 		mode = "cloud"
 	}
-	o.text("mode", mode)
+	o.addText("mode", mode)
 	o.add("description", v.Get("description"))
-	o.add("authentication", r.authentication(v, at))
-	actions := r.actions(v.Get("actions"), at+"/actions")
-	presets := r.presets(v.Get("presets"), at+"/presets")
+	o.add("authentication", r.readAuthentication(v, at))
+	actions := r.readActions(v.Get("actions"), at+"/actions")
+	presets := r.readPresets(v.Get("presets"), at+"/presets")
 	if presets.Len() > 0 {
 		o.add("presets", presets)
 	}
 	o.add("actions", actions)
 	o.add("audienceConfig", r.audienceConfig(v.Get("audienceConfig"), at+"/audienceConfig"))
 	if fields := v.Get("audienceFields"); fields.Len() > 0 {
-		o.add("audienceFields", r.fields(fields, at+"/audienceFields", "/audienceFields"))
+		o.add("audienceFields", r.readFields(fields, at+"/audienceFields", "/audienceFields"))
 	}
 	for _, key := range []string{"onDelete", "extendRequest"} {
 		if v.Get(key).Exists() {
-			r.note(at+"/"+key, "is not imported: write it by hand")
+			r.addNote(at+"/"+key, "is not imported: write it by hand")
 		}
 	}
 	return o.value()
@@ -82,14 +82,14 @@ func (r *reader) audienceConfig(v event.Value, at string) event.Value {
 	kind := v.Get("mode").Get("type").Str()
 	switch kind {
 	case "synced":
-		r.note(at, "creating and finding an audience is code: write Plugin.CreateAudience and Plugin.GetAudience")
+		r.addNote(at, "creating and finding an audience is code: write Plugin.CreateAudience and Plugin.GetAudience")
 	case "realtime":
 	default:
-		r.note(at+"/mode", "is not imported: the type of the mode is neither synced nor realtime")
+		r.addNote(at+"/mode", "is not imported: the type of the mode is neither synced nor realtime")
 		return event.Value{}
 	}
 	var mode, o object
-	mode.text("type", kind)
+	mode.addText("type", kind)
 	if full := v.Get("mode").Get("full_audience_sync"); full.Exists() {
 		mode.add("full_audience_sync", full)
 	}
@@ -99,8 +99,8 @@ func (r *reader) audienceConfig(v event.Value, at string) event.Value {
 
 var notSlug = regexp.MustCompile(`[^a-z0-9]+`)
 
-// slug returns a slug that Landfall accepts. Segment's actions-acme becomes acme with the alias actions-acme.
-func (r *reader) slug(v event.Value, at string) (slug, alias string) {
+// readSlug returns a slug that Landfall accepts. Segment's actions-acme becomes acme with the alias actions-acme.
+func (r *reader) readSlug(v event.Value, at string) (slug, alias string) {
 	given := v.Get("slug").Str()
 	if given == "" {
 		given = v.Get("name").Str()
@@ -110,42 +110,42 @@ func (r *reader) slug(v event.Value, at string) (slug, alias string) {
 		return short, slug
 	}
 	if slug != given && v.Get("slug").Exists() {
-		r.note(at+"/slug", "%q is not a valid slug: the slug is %q", given, slug)
+		r.addNote(at+"/slug", "%q is not a valid slug: the slug is %q", given, slug)
 	}
 	if slug == "" {
 		slug = "imported"
-		r.note(at+"/name", "cannot be made into a slug: the slug is %q", slug)
+		r.addNote(at+"/name", "cannot be made into a slug: the slug is %q", slug)
 	}
 	return slug, ""
 }
 
-// authentication converts the scheme and the settings. The Public API has the settings only.
-func (r *reader) authentication(v event.Value, at string) event.Value {
+// readAuthentication converts the scheme and the settings. The Public API has the settings only.
+func (r *reader) readAuthentication(v event.Value, at string) event.Value {
 	var o object
 	given, place := v.Get("authentication"), at+"/authentication"
 	scheme := given.Get("scheme").Str()
-	settings := r.settings(v, given, at)
+	settings := r.readSettings(v, given, at)
 	switch {
 	case !given.Exists() && v.Get("options").Len() > 0:
 		scheme = "custom"
-		r.note(at+"/options", "do not say how requests are authenticated: the scheme is custom, and the handlers must use the settings")
+		r.addNote(at+"/options", "do not say how requests are authenticated: the scheme is custom, and the handlers must use the settings")
 	case scheme == "" || scheme == "none":
 		scheme = "none"
 	case scheme == "basic" && (!settings.Get("username").Exists() || !settings.Get("password").Exists()):
 		scheme = "custom"
-		r.note(place+"/scheme", "basic needs the settings username and password: the scheme is custom")
+		r.addNote(place+"/scheme", "basic needs the settings username and password: the scheme is custom")
 	case scheme == "oauth2" || scheme == "oauth2-client_credentials":
 		scheme = "oauth-managed"
-		r.note(place+"/scheme", "the OAuth URLs are in code: the scheme is oauth-managed, and the host supplies tokens. For logins, write oauth2 with authorizeUrl and tokenUrl")
+		r.addNote(place+"/scheme", "the OAuth URLs are in code: the scheme is oauth-managed, and the host supplies tokens. For logins, write oauth2 with authorizeUrl and tokenUrl")
 	}
 	if r.takesOAuth(v) {
 		scheme = "oauth-managed"
-		r.note(at+"/options", "the OAuth URLs are in code: the scheme is oauth-managed, and the host supplies tokens. For logins, write oauth2 with authorizeUrl and tokenUrl")
+		r.addNote(at+"/options", "the OAuth URLs are in code: the scheme is oauth-managed, and the host supplies tokens. For logins, write oauth2 with authorizeUrl and tokenUrl")
 	}
 	if given.Get("testAuthentication").Exists() {
-		r.note(place+"/testAuthentication", "is code: write Plugin.Test")
+		r.addNote(place+"/testAuthentication", "is code: write Plugin.Test")
 	}
-	o.text("scheme", scheme)
+	o.addText("scheme", scheme)
 	if settings.Len() > 0 {
 		o.add("fields", settings)
 	}
@@ -161,18 +161,18 @@ func (r *reader) takesOAuth(v event.Value) bool {
 	return v.Get("options").Get("oauth").Exists()
 }
 
-// settings converts the fields of authentication, or the options, which are a list with names or an object by key.
-func (r *reader) settings(v, authentication event.Value, at string) event.Value {
+// readSettings converts the fields of authentication, or the options, which are a list with names or an object by key.
+func (r *reader) readSettings(v, authentication event.Value, at string) event.Value {
 	var o object
 	for key, field := range authentication.Get("fields").Members() {
 		place := at + "/authentication/fields" + fault.PointerKey(key)
 		r.origin["/authentication/fields"+fault.PointerKey(key)] = place
-		o.add(key, r.field(field, place))
+		o.add(key, r.readField(field, place))
 	}
 	take := func(key string, option event.Value, place string) {
 		if key != "oauth" && key != "" {
 			r.origin["/authentication/fields"+fault.PointerKey(key)] = place
-			o.add(key, r.option(key, option, place))
+			o.add(key, r.readOption(key, option, place))
 		}
 	}
 	options := v.Get("options")
@@ -185,8 +185,8 @@ func (r *reader) settings(v, authentication event.Value, at string) event.Value 
 	return o.value()
 }
 
-// option converts a setting of the Public API.
-func (r *reader) option(key string, v event.Value, place string) event.Value {
+// readOption converts a setting of the Public API.
+func (r *reader) readOption(key string, v event.Value, place string) event.Value {
 	kind, multiple := v.Get("type").Str(), false
 	encrypted, _ := v.Get("encrypt").Bool()
 	switch {
@@ -201,13 +201,13 @@ func (r *reader) option(key string, v event.Value, place string) event.Value {
 	}
 	if kind == "string" && !multiple && httpx.IsSecretName(key) {
 		kind = "password"
-		r.note(place, "has the name of a secret: the type is password")
+		r.addNote(place, "has the name of a secret: the type is password")
 	}
 	var o object
 	label := v.Get("label").Str()
-	o.text("label", cmp.Or(label, key))
+	o.addText("label", cmp.Or(label, key))
 	o.add("description", v.Get("description"))
-	o.text("type", kind)
+	o.addText("type", kind)
 	required, _ := v.Get("required").Bool()
 	for _, validator := range v.Get("validators").Items() {
 		required = required || validator.Index(0).Str() == "required"
@@ -238,7 +238,7 @@ func labelledChoices(choices event.Value) event.Value {
 		}
 		var o object
 		label, _ := firstMember(c, "label", "text", "value")
-		o.text("label", label.Text())
+		o.addText("label", label.Text())
 		o.add("value", c.Get("value"))
 		list = append(list, o.value())
 	}

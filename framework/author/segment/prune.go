@@ -10,8 +10,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// prune removes the parts of a definition that Landfall refuses, one by one, and reports them.
-func (r *reader) prune(v event.Value) (event.Value, error) {
+// pruneInvalid removes the parts of a definition that Landfall refuses, one by one, and reports them.
+func (r *reader) pruneInvalid(v event.Value) (event.Value, error) {
 	const most = 10_000 // parts
 	for range most {
 		_, err := destination.ParseDefinition("", v.AppendJSON(nil))
@@ -25,7 +25,7 @@ func (r *reader) prune(v event.Value) (event.Value, error) {
 		if part == "" || !dropped || smaller.Get("actions").Len() == 0 {
 			return v, fmt.Errorf("nothing that Landfall supports is left: %w", err)
 		}
-		r.note(r.sourcePointer(part, p.Pointer), "is not imported: %s", p.Message)
+		r.addNote(r.sourcePointer(part, p.Pointer), "is not imported: %s", p.Message)
 		r.shiftPresets(part)
 		v = smaller
 	}

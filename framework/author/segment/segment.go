@@ -51,7 +51,7 @@ func (o *object) add(key string, v event.Value) {
 	}
 }
 
-func (o *object) text(key, text string) { o.add(key, event.NewString(text)) }
+func (o *object) addText(key, text string) { o.add(key, event.NewString(text)) }
 
 func (o object) value() event.Value { return event.NewObject(o) }
 

@@ -49,7 +49,7 @@ func Subscriptions(file string, text []byte, d *destination.Definition, ids map[
 	r := subscriptionReader{d: d, ids: ids, names: map[string]bool{}}
 	taken := []event.Value{}
 	for _, place := range order {
-		if s, ok := r.subscription(list[place], place); ok {
+		if s, ok := r.readSubscription(list[place], place); ok {
 			taken = append(taken, s)
 		}
 	}
@@ -67,13 +67,13 @@ type subscriptionReader struct {
 	notes fault.Problems
 }
 
-func (r *subscriptionReader) subscription(v event.Value, place string) (event.Value, bool) {
+func (r *subscriptionReader) readSubscription(v event.Value, place string) (event.Value, bool) {
 	if v.Kind() != event.Object {
 		r.notes.Add(place, "is left out: it should be a subscription but is %s", v.Kind().WithArticle())
 		return event.Value{}, false
 	}
 	var o object
-	action, ok := r.action(v, place)
+	action, ok := r.readAction(v, place)
 	query, queryKey := firstMember(v, "subscribe", "trigger")
 	mapped, mappingKey := firstMember(v, "mapping", "settings")
 	if mapped.IsString() { // as tools that keep infrastructure in files write it
@@ -82,7 +82,7 @@ func (r *subscriptionReader) subscription(v event.Value, place string) (event.Va
 		}
 	}
 	if query.Exists() && ok {
-		query, ok = r.query(query, place+"/"+queryKey)
+		query, ok = r.readQuery(query, place+"/"+queryKey)
 	}
 	mapped, mode := r.syncMode(mapped, v, place+"/"+mappingKey)
 	if mapped.Exists() && ok {
@@ -95,20 +95,20 @@ func (r *subscriptionReader) subscription(v event.Value, place string) (event.Va
 	if !ok {
 		return event.Value{}, false
 	}
-	name := r.name(v.Get("name").Str(), action, place)
-	o.text("name", name)
-	o.text("action", action)
+	name := r.uniqueName(v.Get("name").Str(), action, place)
+	o.addText("name", name)
+	o.addText("action", action)
 	if enabled := v.Get("enabled"); enabled.Kind() == event.False {
 		o.add("enabled", enabled)
 	}
 	o.add("subscribe", query)
-	o.text("syncMode", mode)
+	o.addText("syncMode", mode)
 	if mapped.Exists() {
 		o.add("mapping", mapped)
 		if mappingKey == "settings" {
 			o.add("useDefaultMappings", event.NewBool(false)) // the Public API has mappings whole
 		}
-		r.fields(mapped, action, mode, place+"/"+mappingKey, mappingKey == "settings")
+		r.checkFields(mapped, action, mode, place+"/"+mappingKey, mappingKey == "settings")
 	}
 	for _, key := range []string{"modelId", "reverseETLModelId", "reverseETLSchedule"} {
 		if v.Get(key).Exists() {
@@ -118,8 +118,8 @@ func (r *subscriptionReader) subscription(v event.Value, place string) (event.Va
 	return o.value(), true
 }
 
-// query converts a query. If it has to be rewritten, that is reported.
-func (r *subscriptionReader) query(v event.Value, place string) (event.Value, bool) {
+// readQuery converts a query. If it has to be rewritten, that is reported.
+func (r *subscriptionReader) readQuery(v event.Value, place string) (event.Value, bool) {
 	if !v.IsString() {
 		return v, r.noteError(place, errors.New("should be a text"))
 	}
@@ -146,7 +146,7 @@ func (r *subscriptionReader) noteError(place string, err error) bool {
 	return err == nil
 }
 
-func (r *subscriptionReader) action(v event.Value, place string) (string, bool) {
+func (r *subscriptionReader) readAction(v event.Value, place string) (string, bool) {
 	given, key := firstMember(v, "partnerAction", "actionSlug", "action", "actionId")
 	name := given.Str()
 	if key == "actionId" {
@@ -183,8 +183,8 @@ func (r *subscriptionReader) syncMode(mapped, v event.Value, place string) (even
 	return rest, mode
 }
 
-// name returns a name that no other subscription has.
-func (r *subscriptionReader) name(name, action, place string) string {
+// uniqueName returns a name that no other subscription has.
+func (r *subscriptionReader) uniqueName(name, action, place string) string {
 	if name == "" {
 		name = action
 	}
@@ -199,9 +199,9 @@ func (r *subscriptionReader) name(name, action, place string) string {
 	return unique
 }
 
-// fields notes the keys of a mapping that are not fields, and the parts for which the action refuses events. alone says that the
+// checkFields notes the keys of a mapping that are not fields, and the parts for which the action refuses events. alone says that the
 // fields' defaults are not used.
-func (r *subscriptionReader) fields(mapped event.Value, action, mode, place string, alone bool) {
+func (r *subscriptionReader) checkFields(mapped event.Value, action, mode, place string, alone bool) {
 	if r.d == nil || mapping.IsDirective(mapped) {
 		return
 	}
