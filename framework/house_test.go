@@ -13,7 +13,7 @@ const module = "github.com/landfall-dev/landfall/"
 // floors is the house, from the ground up: a package may import packages of lower floors, and on its own floor only those
 // that beside says. An entry that ends in /… stands for everything below it.
 var floors = [][]string{
-	{"schemas", "fixtures", "framework/event", "framework/fault", "framework/destination/pool", "framework/runtime/ballast", "framework/language/yamldoc", "framework/files/textfile", "internal/…"},
+	{"schemas", "fixtures", "framework/event", "framework/fault", "framework/destination/pool", "framework/runtime/ballast", "framework/language/reference", "framework/language/yamldoc", "framework/files/textfile", "internal/…"},
 	{
 		"framework/event/incoming", "framework/language/…", "framework/server/access", "framework/delivery/internal/…",
 		"framework/destination/httpx", "framework/destination/oauth", "framework/destination/request", "framework/destination/sandbox",

@@ -238,15 +238,7 @@ func isDynamic(v event.Value) bool {
 		}
 	}
 	for key, m := range v.Members() {
-		switch key {
-		case "@path", "@arrayPath", "@liquid", "@expr", "__segment_internal_directive":
-			return true
-		case "@template":
-			if !m.IsString() || strings.Contains(m.Str(), "{{") {
-				return true
-			}
-		}
-		if isDynamic(m) {
+		if key == "__segment_internal_directive" || mapping.ReadsEvent(key, m) || isDynamic(m) {
 			return true
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
 // The reference of a destination is between these lines of its README. The rest of the file is written by hand.
@@ -75,7 +76,7 @@ func writeRows(b *bytes.Buffer, fields fieldschema.Fields, prefix string) {
 		if f.Description != "" {
 			what += " " + f.Description
 		}
-		fmt.Fprintf(b, "| `%s%s` | %s | %s | %s |\n", prefix, f.Key, tableCell(what), kindOf(f), tableCell(describeDefault(f.Default)))
+		fmt.Fprintf(b, "| `%s%s` | %s | %s | %s |\n", prefix, f.Key, tableCell(what), kindOf(f), tableCell(mapping.Describe(f.Default)))
 		writeRows(b, f.Properties, prefix+f.Key+".")
 	}
 }

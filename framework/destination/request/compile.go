@@ -104,27 +104,19 @@ func (c *compiler) checkReferences(v event.Value, place string) {
 	}
 	for key, m := range v.Members() {
 		inner := place + fault.PointerKey(key)
+		references, reads := mapping.References(key, m)
+		for _, r := range references {
+			c.checkPath(r.Path, inner+r.Pointer)
+		}
 		switch {
-		case key == "@path" && m.IsString():
-			c.checkPath(event.NewPath(m.Str()), inner)
-		case key == "@template" && m.IsString():
-			for _, p := range mapping.SplitTemplate(m.Str()) {
-				if !p.Last {
-					c.checkPath(p.Path, inner)
-				}
-			}
-		case key == "@arrayPath" && m.Index(0).IsString():
-			c.checkPath(event.NewPath(m.Index(0).Str()), inner+"/0")
 		case key == "@arrayPath": // its shape reads the items of the list
-			c.checkReferences(m.Index(0), inner+"/0")
-		case m.IsString() && slices.Contains(literalKeys, key): // braces have no meaning here
+			if !m.Index(0).IsString() {
+				c.checkReferences(m.Index(0), inner+"/0")
+			}
+		case m.IsString() && (reads || slices.Contains(literalKeys, key)): // braces have no meaning here, or are checked
 		case key == "@transform":
 			c.checkReferences(m.Get("apply"), inner+"/apply")
 			c.checkTransform(m, inner+"/mapping")
-		case key == "@expr", key == "@liquid":
-			for _, path := range mapping.ReferencedPaths(key, m.Str()) {
-				c.checkPath(event.PathOf(path...), inner)
-			}
 		default:
 			c.checkReferences(m, inner)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -19,9 +20,10 @@ const metadata = "_metadata"
 
 // compiler converts a mapping to nodes and collects its mistakes. A method returns a nil node after it has added a problem.
 type compiler struct {
-	problems fault.Problems
-	warnings fault.Problems
-	depth    int
+	directives map[string]directive
+	problems   fault.Problems
+	warnings   fault.Problems
+	depth      int
 }
 
 // compileRoot compiles a whole mapping.
@@ -141,7 +143,7 @@ func (c *compiler) compileDirective(v event.Value, pointer string) node {
 	if !ok {
 		return nil
 	}
-	return directives()[name](c, v.Get(name), pointer+"/"+name)
+	return c.directives[name].compile(c, v.Get(name), pointer+"/"+name)
 }
 
 // directiveName returns the @-prefixed key of a directive. It adds a problem unless there is exactly one and it is known.
@@ -162,8 +164,8 @@ func (c *compiler) directiveName(v event.Value, pointer string) (string, bool) {
 		c.problems.Add(pointer, "should only have one @-prefixed key but it has %d keys", len(names)+len(others))
 		return "", false
 	}
-	if _, ok := directives()[names[0]]; !ok {
-		known := slices.Sorted(maps.Keys(directives()))
+	if _, ok := c.directives[names[0]]; !ok {
+		known := slices.Sorted(maps.Keys(c.directives))
 		c.problems.Add(pointer, "has an invalid directive: %s%s", truncateText(names[0]), fault.DidYouMean(names[0], known))
 		return "", false
 	}
@@ -177,6 +179,8 @@ func truncateText(text string) string {
 	}
 	return string([]rune(text)[:maxLen]) + "…"
 }
+
+func quoteText(text string) string { return truncateText(strconv.Quote(text)) }
 
 // describeKind returns the kind of a value for error messages.
 func describeKind(v event.Value) string {

@@ -1,30 +1,44 @@
 package mapping
 
 import (
+	"fmt"
+
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
 // compileFunc compiles the value of a directive's key. pointer is the JSON pointer to that value.
 type compileFunc func(c *compiler, v event.Value, pointer string) node
 
-// directives returns the compile functions of all directives.
-func directives() map[string]compileFunc {
-	return map[string]compileFunc{
-		"@arrayPath":       compileArrayPath,
-		"@case":            compileCase,
-		"@excludeWhenNull": compileExcludeWhenNull,
-		"@expr":            compileExpr,
-		"@flatten":         compileFlatten,
-		"@if":              compileIf,
-		"@json":            compileJSON,
-		"@liquid":          compileLiquid,
-		"@literal":         compileLiteral,
-		"@merge":           compileMerge,
-		"@path":            compilePath,
-		"@replace":         compileReplace,
-		"@scalars":         compileScalars,
-		"@template":        compileTemplate,
-		"@transform":       compileTransform,
+// directive is an entry of the table of directives.
+type directive struct {
+	name     string
+	summary  string // the value that takes its place
+	schema   schema // of its argument
+	compile  compileFunc
+	describe func(v event.Value) string // describes its result in words
+	reads    readsFunc                  // nil if it reads the event only through the mappings in its argument
+	mistakes mistakesFunc               // nil if it has none that compiling does not find
+}
+
+// directiveTable lists all directives. The nodes that they compile to describe themselves for Trace.
+func directiveTable() []directive {
+	return []directive{
+		{"@path", "The value at a path.", fixedSchema(`{"type": ["string", "object", "array"]}`), compilePath, describePath, readsPath, pathMistakes},
+		{"@template", "A text with {{paths}}.", fixedSchema(`{"type": ["string", "object"]}`), compileTemplate, describeCode, readsTemplate, templateMistakes},
+		{"@if", "One of two values, depending on a condition.", objectSchema(`"exists": any, "blank": any, "then": any, "else": any`), compileIf, describeIf, nil, nil},
+		{"@case", "A text in lower or upper case.", objectSchema(`"operator": {"enum": ["lower", "upper"]}, "value": any`, "operator"), compileCase, describeCase, nil, nil},
+		{"@replace", "A text with parts of it replaced.", objectSchema(`"value": any, "pattern": {"type": "string", "minLength": 1, "maxLength": 10},
+			"replacement": short, "pattern2": short, "replacement2": short, "global": flag, "ignorecase": flag`, "value", "pattern"), compileReplace, describeReplace, nil, nil},
+		{"@arrayPath", "A list, and the mapping of its items.", fixedSchema(`{"type": "array", "minItems": 1, "maxItems": 2}`), compileArrayPath, describeArrayPath, readsArrayPath, arrayPathMistakes},
+		{"@merge", "Several objects merged into one.", objectSchema(`"objects": {"type": "array", "items": any}, "direction": {"enum": ["left", "right"]}`, "objects", "direction"), compileMerge, describeMerge, nil, nil},
+		{"@flatten", "An object with the paths of its leaves as keys.", objectSchema(`"value": any, "separator": {"type": ["string", "object"]}, "omitArrays": flag`, "value", "separator"), compileFlatten, describeFlatten, nil, nil},
+		{"@scalars", "Values converted to scalars: lists joined to one text, objects as JSON text, texts trimmed, null dropped.", objectSchema(`"value": any, "separator": short`, "value"), compileScalars, describeScalars, nil, nil},
+		{"@json", "A value encoded to or decoded from JSON.", objectSchema(`"mode": {"enum": ["encode", "decode"]}, "value": any`, "mode", "value"), compileJSON, describeJSON, nil, nil},
+		{"@transform", "A mapping of another mapping's result.", objectSchema(`"apply": any, "mapping": any`, "apply", "mapping"), compileTransform, describeTransform, nil, nil},
+		{"@excludeWhenNull", "A value without nulls.", fixedSchema(anySchema), compileExcludeWhenNull, describeExcludeWhenNull, nil, nil},
+		{"@literal", "The value itself.", fixedSchema(anySchema), compileLiteral, Describe, nil, nil},
+		{"@liquid", "A Liquid template.", fixedSchema(`{"type": "string", "maxLength": 1000}`), compileLiquid, describeCode, readsLiquid, nil},
+		{"@expr", "An expression over the event's top-level keys.", fixedSchema(`{"type": "string"}`), compileExpr, describeCode, readsExpr, nil},
 	}
 }
 
@@ -32,6 +46,8 @@ func directives() map[string]compileFunc {
 type path struct{ path event.Path }
 
 func (n path) resolve(v event.Value) (event.Value, error) { return n.path.Read(v), nil }
+
+func (n path) describe(event.Value) string { return "@path " + n.path.String() }
 
 // dynamicPath implements @path with a path that another directive provides.
 type dynamicPath struct {
@@ -49,6 +65,8 @@ func (n dynamicPath) resolve(v event.Value) (event.Value, error) {
 	}
 	return event.NewPath(text.Str()).Read(v), nil
 }
+
+func (n dynamicPath) describe(v event.Value) string { return "@path of " + n.path.describe(v) }
 
 // compilePath accepts a path as a string, as a directive that returns one, or as the list of its keys.
 func compilePath(c *compiler, v event.Value, pointer string) node {
@@ -93,6 +111,22 @@ func (n *condition) resolve(v event.Value) (event.Value, error) {
 		return n.thenNode.resolve(v)
 	}
 	return n.elseNode.resolve(v)
+}
+
+// describe returns which branch of the condition applies to an event, and why.
+func (n *condition) describe(v event.Value) string {
+	test, branch, taken := "exists", "else", n.elseNode
+	if n.blank {
+		test = "blank"
+	}
+	subject, err := n.subject.resolve(v)
+	if err == nil && n.isMet(subject) {
+		branch, taken = "then", n.thenNode
+	}
+	if l, ok := taken.(literal); ok && l.value.Kind() == event.Absent {
+		return fmt.Sprintf("@if %s %s: no %s", test, n.subject.describe(v), branch)
+	}
+	return fmt.Sprintf("@if %s %s: %s %s", test, n.subject.describe(v), branch, taken.describe(v))
 }
 
 // isMet evaluates the test. exists means neither absent nor null. blank, despite its name, means present and not equal to "" by
@@ -161,6 +195,8 @@ func (n *arrayPath) resolve(v event.Value) (event.Value, error) {
 	return checkSize(event.NewArray(items), n.pointer)
 }
 
+func (n *arrayPath) describe(v event.Value) string { return "@arrayPath over " + n.root.describe(v) }
+
 func compileArrayPath(c *compiler, v event.Value, pointer string) node {
 	if v.Kind() != event.Array {
 		c.problems.Add(pointer, "should be an array but it is %s", describeKind(v))
@@ -195,6 +231,8 @@ func (n transform) resolve(v event.Value) (event.Value, error) {
 	}
 	return n.mapping.resolve(inner)
 }
+
+func (transform) describe(event.Value) string { return "@transform" }
 
 func compileTransform(c *compiler, v event.Value, pointer string) node {
 	o, ok := c.readOptions(v, pointer)

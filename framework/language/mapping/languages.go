@@ -5,6 +5,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/mapping/internal/expression"
 	"github.com/landfall-dev/landfall/framework/language/mapping/internal/liquid"
+	"github.com/landfall-dev/landfall/framework/language/reference"
 )
 
 // liquidText implements @liquid.
@@ -20,6 +21,8 @@ func (n liquidText) resolve(v event.Value) (event.Value, error) {
 	}
 	return event.NewString(text), nil
 }
+
+func (n liquidText) describe(event.Value) string { return "@liquid " + quoteText(n.template.Text()) }
 
 func compileLiquid(c *compiler, v event.Value, pointer string) node {
 	if !v.IsString() {
@@ -40,6 +43,7 @@ func compileLiquid(c *compiler, v event.Value, pointer string) node {
 // computed implements @expr.
 type computed struct {
 	pointer string
+	text    string
 	program *expression.Program
 }
 
@@ -51,6 +55,8 @@ func (n computed) resolve(v event.Value) (event.Value, error) {
 	return checkSize(value, n.pointer)
 }
 
+func (n computed) describe(event.Value) string { return "@expr " + quoteText(n.text) }
+
 func compileExpr(c *compiler, v event.Value, pointer string) node {
 	if !v.IsString() {
 		c.problems.Add(pointer, "should be a string but it is %s", describeKind(v))
@@ -61,22 +67,38 @@ func compileExpr(c *compiler, v event.Value, pointer string) node {
 		c.problems.AddUnder(pointer, err)
 		return nil
 	}
-	return computed{pointer, program}
+	return computed{pointer, v.Str(), program}
 }
 
-// ReferencedPaths returns the paths that the text of an @expr or @liquid reads, as far as they are constant: [settings region] and
-// [settings zone] for settings.region + settings["zone"]. An empty path means the whole input. It returns nil if the text does not
-// compile, and for any other directive.
-func ReferencedPaths(directive, text string) [][]string {
-	switch directive {
-	case "@expr":
-		if program, err := expression.Compile(text); err == nil {
-			return program.Paths()
-		}
-	case "@liquid":
-		if template, err := liquid.Compile(text); err == nil {
-			return template.Paths()
-		}
+func readsLiquid(v event.Value) (list []Reference, complete bool) {
+	template, err := liquid.Compile(v.Str())
+	if err != nil {
+		return nil, false
 	}
-	return nil
+	return referencesTo(template.Paths()), false
 }
+
+func readsExpr(v event.Value) (list []Reference, complete bool) {
+	program, err := expression.Compile(v.Str())
+	if err != nil {
+		return nil, false
+	}
+	return referencesTo(program.Paths()), false
+}
+
+func referencesTo(paths [][]string) []Reference {
+	list := make([]Reference, len(paths))
+	for i, keys := range paths {
+		list[i].Path = event.PathOf(keys...)
+	}
+	return list
+}
+
+// LiquidFilters lists the filters of @liquid. Their examples are templates.
+func LiquidFilters() []reference.Entry { return liquid.Filters() }
+
+// LiquidTags lists the tags of @liquid.
+func LiquidTags() []reference.Entry { return liquid.Tags() }
+
+// DisabledLiquid returns the names of the tags and filters of Liquid that @liquid refuses.
+func DisabledLiquid() (tags, filters []string) { return liquid.Disabled() }

@@ -8,6 +8,7 @@ package mapping
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -35,6 +36,8 @@ func (m *Mapping) Warnings() fault.Problems { return m.warnings }
 type node interface {
 	// resolve returns the part's value for an event. The value may have holes.
 	resolve(v event.Value) (event.Value, error)
+	// describe says on one line where the value comes from, as it applies to an event. The name of a directive is its first word.
+	describe(v event.Value) string
 }
 
 // Compile compiles a mapping. The error is a fault.Problems with a JSON pointer into the mapping for each mistake.
@@ -42,7 +45,7 @@ func Compile(mapping event.Value) (*Mapping, error) {
 	if mapping.Size() > MaxBytes {
 		return nil, fault.Problems{{Message: fmt.Sprintf("should be at most %d MB but is larger", MaxBytes>>20)}}
 	}
-	c := &compiler{}
+	c := &compiler{directives: directivesByName()}
 	root := c.compileRoot(mapping)
 	if err := c.problems.Err(); err != nil {
 		return nil, err
@@ -92,6 +95,8 @@ type literal struct{ value event.Value }
 
 func (n literal) resolve(event.Value) (event.Value, error) { return n.value, nil }
 
+func (n literal) describe(event.Value) string { return "literal " + truncateText(n.value.JSON()) }
+
 // object is an object that contains a directive at any depth.
 type object struct {
 	pointer string
@@ -115,6 +120,10 @@ func (n *object) resolve(v event.Value) (event.Value, error) {
 	return checkSize(event.NewSlots(n.shape, values), n.pointer)
 }
 
+func (n *object) describe(event.Value) string {
+	return "object of " + truncateText(strings.Join(n.shape.Keys(), ", "))
+}
+
 // array is an array that contains a directive at any depth.
 type array struct {
 	pointer string
@@ -132,6 +141,8 @@ func (n *array) resolve(v event.Value) (event.Value, error) {
 	}
 	return checkSize(event.NewArray(items), n.pointer)
 }
+
+func (n *array) describe(event.Value) string { return fmt.Sprintf("list of %d", len(n.items)) }
 
 // checkSize returns v, or an error if v exceeds MaxOutput.
 func checkSize(v event.Value, pointer string) (event.Value, error) {

@@ -12,26 +12,32 @@ import (
 // mapping for each: a bracket that is never closed is read as part of a key, and an unclosed {{ as text.
 func Mistakes(mapping event.Value) fault.Problems {
 	var found fault.Problems
-	findMistakes(mapping, "", &found)
+	directivesByName().findMistakes(mapping, "", &found)
 	return found
 }
 
-func findMistakes(v event.Value, place string, found *fault.Problems) {
+// mistakesFunc adds a problem for each mistake in the argument of a directive.
+type mistakesFunc func(v event.Value, place string, found *fault.Problems)
+
+func (t directives) findMistakes(v event.Value, place string, found *fault.Problems) {
 	for i, item := range v.Items() {
-		findMistakes(item, fmt.Sprintf("%s/%d", place, i), found)
+		t.findMistakes(item, fmt.Sprintf("%s/%d", place, i), found)
 	}
 	for key, m := range v.Members() {
 		inner := place + fault.PointerKey(key)
-		switch {
-		case key == "@path" && m.IsString():
-			checkPath(m.Str(), inner, found)
-		case key == "@arrayPath" && m.Index(0).IsString():
-			checkPath(m.Index(0).Str(), inner+"/0", found)
-		case key == "@template" && m.IsString():
-			checkTemplate(m.Str(), inner, found)
+		if check := t[key].mistakes; check != nil {
+			check(m, inner, found)
 		}
-		findMistakes(m, inner, found)
+		t.findMistakes(m, inner, found)
 	}
+}
+
+func pathMistakes(v event.Value, place string, found *fault.Problems) {
+	checkPath(v.Str(), place, found)
+}
+
+func arrayPathMistakes(v event.Value, place string, found *fault.Problems) {
+	checkPath(v.Index(0).Str(), place+"/0", found)
 }
 
 func checkPath(path, place string, found *fault.Problems) {
@@ -40,7 +46,8 @@ func checkPath(path, place string, found *fault.Problems) {
 	}
 }
 
-func checkTemplate(text, place string, found *fault.Problems) {
+func templateMistakes(v event.Value, place string, found *fault.Problems) {
+	text := v.Str()
 	rest := text
 	for _, at := range placeholder.FindAllStringSubmatchIndex(text, -1) {
 		for _, group := range [][]int{at[2:4], at[4:6]} {

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,10 @@ func (n *merge) resolve(v event.Value) (event.Value, error) {
 		}
 	}
 	return checkSize(event.NewObject(members), n.pointer)
+}
+
+func (n *merge) describe(event.Value) string {
+	return fmt.Sprintf("@merge of %d objects", len(n.objects))
 }
 
 // memberSlots iterates over the members and holes of an object, the items of an array, or the characters of a string, as JavaScript
@@ -107,6 +112,8 @@ func (n *flatten) resolve(v event.Value) (event.Value, error) {
 	}
 	return checkSize(event.NewObject(f.members), n.pointer)
 }
+
+func (n *flatten) describe(v event.Value) string { return "@flatten of " + n.value.describe(v) }
 
 // flattener collects the leaves of a value under their joined keys.
 type flattener struct {
@@ -193,6 +200,8 @@ func (n jsonText) resolve(v event.Value) (event.Value, error) {
 	return decoded, nil
 }
 
+func (n jsonText) describe(v event.Value) string { return "@json of " + n.value.describe(v) }
+
 func compileJSON(c *compiler, v event.Value, pointer string) node {
 	o, ok := c.readOptions(v, pointer)
 	if !ok {
@@ -211,6 +220,10 @@ type excludeWhenNull struct{ value node }
 func (n excludeWhenNull) resolve(v event.Value) (event.Value, error) {
 	value, err := n.value.resolve(v)
 	return withoutNulls(value), err
+}
+
+func (n excludeWhenNull) describe(v event.Value) string {
+	return "@excludeWhenNull of " + n.value.describe(v)
 }
 
 // withoutNulls returns v without null members of objects, except inside arrays. Null itself becomes absent.

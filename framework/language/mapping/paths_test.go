@@ -1,6 +1,7 @@
 package mapping_test
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
@@ -43,14 +44,14 @@ func TestReferencedPaths(t *testing.T) {
 		{"@liquid", `settings.region {% raw %}{{ settings.zone }}{% endraw %}{% comment %}{{ settings.x }}{% endcomment %}`, ""},
 		{"@liquid", `{{ "now" | date: settings.format }}`, "settings.format"},
 		{"@liquid", `{{ settings.`, ""},
-		{"@path", `$.settings.region`, ""},
+		{"@path", `$.settings.region`, "$.settings.region"},
+		{"@template", `{{settings.a}} and {{{payload.b}}}`, "settings.a payload.b"},
 	} {
 		var paths []string
-		for _, keys := range mapping.ReferencedPaths(tc.directive, tc.text) {
-			if len(keys) == 0 {
-				keys = []string{"$"}
-			}
-			paths = append(paths, strings.Join(keys, "."))
+		list, ok := mapping.References(tc.directive, event.NewString(tc.text))
+		assert.True(t, ok, tc.directive)
+		for _, r := range list {
+			paths = append(paths, cmp.Or(r.Path.String(), "$"))
 		}
 		assert.Equal(t, tc.want, strings.Join(paths, " "), tc.text)
 	}
@@ -72,5 +73,32 @@ func TestWarnings(t *testing.T) {
 			continue
 		}
 		assert.EqualError(t, m.Warnings().Err(), want, text)
+	}
+}
+
+// TestReferencesOfOtherArguments checks the references of directives whose argument is no text.
+func TestReferencesOfOtherArguments(t *testing.T) {
+	for _, tc := range []struct {
+		directive, argument, want string
+		ok, dynamic               bool
+	}{
+		{"@path", `["settings", "a.b"]`, " settings.a.b", true, true},
+		{"@path", `{"@literal": "settings.a"}`, "", true, true},
+		{"@arrayPath", `["$.payload.items", {"x": {"@path": "$.y"}}]`, "/0 $.payload.items", true, true},
+		{"@arrayPath", `[{"@path": "$.payload.items"}]`, "", true, true},
+		{"@template", `{"@literal": "x"}`, "", true, true},
+		{"@template", `"no path"`, "", true, false},
+		{"@liquid", `"{% increment n %}"`, "", true, true},
+		{"@if", `{"exists": {"@path": "$.x"}}`, "", false, false},
+		{"@nope", `"$.x"`, "", false, false},
+	} {
+		list, ok := mapping.References(tc.directive, event.MustParse(tc.argument))
+		got := ""
+		for _, r := range list {
+			got += r.Pointer + " " + r.Path.String()
+		}
+		assert.Equal(t, tc.want, got, tc.argument)
+		assert.Equal(t, tc.ok, ok, tc.argument)
+		assert.Equal(t, tc.dynamic, mapping.ReadsEvent(tc.directive, event.MustParse(tc.argument)), tc.argument)
 	}
 }

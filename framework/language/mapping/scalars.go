@@ -33,6 +33,8 @@ func (n *scalars) resolve(v event.Value) (event.Value, error) {
 	return checkSize(event.NewObject(members), n.pointer)
 }
 
+func (n *scalars) describe(v event.Value) string { return "@scalars of " + n.value.describe(v) }
+
 // toScalar returns v as one scalar, or the absent Value for null.
 func (n *scalars) toScalar(v event.Value) event.Value {
 	switch v.Kind() {

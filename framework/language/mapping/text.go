@@ -61,6 +61,17 @@ func (t *template) resolve(v event.Value) (event.Value, error) {
 	return event.NewString(b.String()), nil
 }
 
+func (t *template) describe(event.Value) string {
+	var b strings.Builder
+	for _, p := range t.parts {
+		b.WriteString(p.text)
+		if !p.last {
+			b.WriteString("{{" + p.path.String() + "}}")
+		}
+	}
+	return "@template " + quoteText(b.String())
+}
+
 // dynamicTemplate implements @template with a template that another directive provides.
 type dynamicTemplate struct {
 	pointer string
@@ -77,6 +88,8 @@ func (n dynamicTemplate) resolve(v event.Value) (event.Value, error) {
 	}
 	return newTemplate(text.Str(), n.pointer).resolve(v)
 }
+
+func (n dynamicTemplate) describe(v event.Value) string { return "@template of " + n.text.describe(v) }
 
 func compileTemplate(c *compiler, v event.Value, pointer string) node {
 	if v.IsString() {
@@ -109,6 +122,8 @@ func (n letterCase) resolve(v event.Value) (event.Value, error) {
 	}
 	return event.NewString(caser.String(text)), nil
 }
+
+func (n letterCase) describe(v event.Value) string { return "@case of " + n.value.describe(v) }
 
 func isASCII(text string) bool {
 	for i := range len(text) {
@@ -166,6 +181,8 @@ func (n *replace) resolve(v event.Value) (event.Value, error) {
 	}
 	return event.NewString(text), nil
 }
+
+func (n *replace) describe(v event.Value) string { return "@replace in " + n.value.describe(v) }
 
 func (n *replace) applyStep(text string, step replacement) string {
 	if !n.ignoreCase {

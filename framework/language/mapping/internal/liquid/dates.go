@@ -11,13 +11,13 @@ import (
 )
 
 // dateFilters returns the filters that print dates, in UTC by default. A value that is not a date is returned unchanged.
-func dateFilters() map[string]filter {
-	return map[string]filter{
-		"date":                dateFilter,
-		"date_to_string":      dateToStringFilter("%b"),
-		"date_to_long_string": dateToStringFilter("%B"),
-		"date_to_xmlschema":   fixedDateFilter("%Y-%m-%dT%H:%M:%S%:z"),
-		"date_to_rfc822":      fixedDateFilter("%a, %d %b %Y %H:%M:%S %z"),
+func dateFilters() []filterEntry {
+	return []filterEntry{
+		{"date", "[format, [zone]]", "a date in an strftime format and a time zone, such as `Asia/Tokyo`; UTC by default", `"2026-01-02" | date: "%d.%m.%Y"`, dateFilter},
+		{"date_to_long_string", "[ordinal, [US]]", "a date with the whole name of the month", `"2026-01-02" | date_to_long_string`, dateToStringFilter("%B")},
+		{"date_to_rfc822", "", "a date as e-mail writes it", `"2026-01-02" | date_to_rfc822`, fixedDateFilter("%a, %d %b %Y %H:%M:%S %z")},
+		{"date_to_string", "[ordinal, [US]]", "a date with the short name of the month", `"2026-01-02" | date_to_string: "ordinal"`, dateToStringFilter("%b")},
+		{"date_to_xmlschema", "", "a date as ISO 8601 writes it", `"2026-01-02" | date_to_xmlschema`, fixedDateFilter("%Y-%m-%dT%H:%M:%S%:z")},
 	}
 }
 

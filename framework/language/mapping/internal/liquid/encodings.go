@@ -14,27 +14,34 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// codeFilters returns the filters that encode and decode values: HTML, URLs, base64, JSON and hashes.
-func codeFilters() map[string]filter {
-	return map[string]filter{
-		"escape": textFilter(escapeHTML), "xml_escape": textFilter(escapeHTML), "escape_once": textFilter(func(s string) string { return escapeHTML(unescapeHTML(s)) }),
-		"url_encode": textFilter(func(s string) string { return percentEncode(s, "-_.!~*'() ", true) }),
-		"cgi_escape": textFilter(func(s string) string { return percentEncode(s, "-_.~ ", true) }),
-		"uri_escape": textFilter(func(s string) string { return percentEncode(s, "-_.!~*'();/?:@&=+$,#[]", false) }),
-		"url_decode": textArgsFilter(urlDecode), "raw": func(v event.Value, _ args) (event.Value, error) { return v, nil },
-		"base64_encode": textFilter(func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }),
-		"base64_decode": textArgsFilter(base64Decode),
-		"sha256": textFilter(func(s string) string {
+// encodingFilters returns the filters that encode and decode values: HTML, URLs, base64, JSON and hashes.
+func encodingFilters() []filterEntry {
+	return []filterEntry{
+		{"base64_decode", "", "the text that base64 encodes", `"YWI=" | base64_decode`, textArgsFilter(base64Decode)},
+		{"base64_encode", "", "the text in base64", `"ab" | base64_encode`, textFilter(func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) })},
+		{"cgi_escape", "", "the text as `url_encode` writes it, with `! * ' ( )` encoded, too", `"a b!" | cgi_escape`, textFilter(func(s string) string { return percentEncode(s, "-_.~ ", true) })},
+		{"escape", "", "the text with `& < > \" '` as HTML entities", `"a<b" | escape`, textFilter(escapeHTML)},
+		{"escape_once", "", "the same, without escaping entities again", `"1 &lt; 2 & 3" | escape_once`, textFilter(func(s string) string { return escapeHTML(unescapeHTML(s)) })},
+		{"hmac_sha256", "key", "the HMAC of the text with SHA-256, in hexadecimal", `"a" | hmac_sha256: "key" | truncate: 12`, textArgsFilter(hmacSHA256)},
+		{"inspect", "[spaces]", "the same as `json`", `"a" | inspect`, toJSON},
+		{"json", "[spaces]", "the value as JSON, indented by a number of spaces", `"a" | json`, toJSON},
+		{"jsonify", "[spaces]", "the same as `json`", `"a" | jsonify`, toJSON},
+		{"raw", "", "the value itself", `"a<b" | raw`, func(v event.Value, _ args) (event.Value, error) { return v, nil }},
+		{"sha256", "", "the SHA-256 hash of the text, in hexadecimal", `"a" | sha256 | truncate: 12`, textFilter(func(s string) string {
 			sum := sha256.Sum256([]byte(s))
 			return hex.EncodeToString(sum[:])
-		}),
-		"hmac_sha256": textArgsFilter(func(s string, a args) (string, error) {
-			mac := hmac.New(sha256.New, []byte(a.textArg(0, "")))
-			mac.Write([]byte(s))
-			return hex.EncodeToString(mac.Sum(nil)), nil
-		}),
-		"json": toJSON, "jsonify": toJSON, "inspect": toJSON,
+		})},
+		{"uri_escape", "", "the text with characters encoded that a URI may not contain", `"a b?c=é" | uri_escape`, textFilter(func(s string) string { return percentEncode(s, "-_.!~*'();/?:@&=+$,#[]", false) })},
+		{"url_decode", "", "the text that a URL encodes", `"a+b%26c" | url_decode`, textArgsFilter(urlDecode)},
+		{"url_encode", "", "the text as a part of a URL", `"a b&c" | url_encode`, textFilter(func(s string) string { return percentEncode(s, "-_.!~*'() ", true) })},
+		{"xml_escape", "", "the same as `escape`", `"a<b" | xml_escape`, textFilter(escapeHTML)},
 	}
+}
+
+func hmacSHA256(s string, a args) (string, error) {
+	mac := hmac.New(sha256.New, []byte(a.textArg(0, "")))
+	mac.Write([]byte(s))
+	return hex.EncodeToString(mac.Sum(nil)), nil
 }
 
 func escapeHTML(s string) string {

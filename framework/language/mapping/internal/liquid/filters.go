@@ -2,7 +2,8 @@ package liquid
 
 import (
 	"errors"
-	"maps"
+	"slices"
+	"sync"
 
 	"github.com/landfall-dev/landfall/framework/event"
 )
@@ -52,14 +53,31 @@ var disabledFilters = []string{
 	"sample",
 }
 
-// filters returns all filters by name. An unknown filter returns its input unchanged.
-func filters() map[string]filter {
-	all := map[string]filter{"default": defaultFilter}
-	for _, some := range []map[string]filter{numberFilters(), textFilters(), codeFilters(), listFilters(), dateFilters()} {
-		maps.Copy(all, some)
-	}
-	return all
+// filterEntry is an entry of the table of filters.
+type filterEntry struct {
+	name    string
+	args    string // the arguments, separated by commas; those in brackets are optional
+	summary string // the result
+	example string // a use of the filter
+	apply   filter
 }
+
+// filterTable lists all filters. An unknown filter returns its input unchanged.
+func filterTable() []filterEntry {
+	return slices.Concat(
+		[]filterEntry{{"default", "value, [allow_false: true]", "the argument if the value is absent, null, false or empty", `nope | default: "none"`, defaultFilter}},
+		textFilters(), encodingFilters(), numberFilters(), listFilters(), dateFilters(),
+	)
+}
+
+// filters returns the table of filters by name.
+var filters = sync.OnceValue(func() map[string]filter {
+	byName := map[string]filter{}
+	for _, f := range filterTable() {
+		byName[f.name] = f.apply
+	}
+	return byName
+})
 
 // defaultFilter returns its argument if the value is absent, null, false or empty.
 func defaultFilter(v event.Value, a args) (event.Value, error) {

@@ -54,3 +54,6 @@ func (t *Template) Render(v event.Value) (string, error) {
 	}
 	return s.out.String(), nil
 }
+
+// Text returns the text from which the template was compiled.
+func (t *Template) Text() string { return t.text }

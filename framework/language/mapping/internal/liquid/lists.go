@@ -8,26 +8,40 @@ import (
 )
 
 // listFilters returns the filters of lists. They treat an absent value as an empty list, and a single value as a list of one item.
-func listFilters() map[string]filter {
-	return map[string]filter{
-		"first": func(v event.Value, _ args) (event.Value, error) { return firstOrLast(v, "first"), nil },
-		"last":  func(v event.Value, _ args) (event.Value, error) { return firstOrLast(v, "last"), nil },
-		"size":  sizeFilter, "join": joinFilter, "split": splitText, "slice": sliceFilter, "compact": compactFilter, "sum": sumFilter, "where": whereFilter,
-		"push": func(v event.Value, a args) (event.Value, error) {
-			return joinLists(listItems(v), []event.Value{a.at(0)})
-		},
-		"unshift": func(v event.Value, a args) (event.Value, error) {
-			return joinLists([]event.Value{a.at(0)}, listItems(v))
-		},
-		"pop": func(v event.Value, _ args) (event.Value, error) {
-			list := listItems(v)
-			return event.NewArray(list[:max(len(list)-1, 0)]), nil
-		},
-		"shift": func(v event.Value, _ args) (event.Value, error) {
-			list := listItems(v)
-			return event.NewArray(list[min(1, len(list)):]), nil
-		},
+func listFilters() []filterEntry {
+	return []filterEntry{
+		{"compact", "", "the list without null", `"a,b" | split: "," | compact | size`, compactFilter},
+		{"first", "", "the first item or character", `"ab" | first`, func(v event.Value, _ args) (event.Value, error) { return firstOrLast(v, "first"), nil }},
+		{"join", "[separator]", "the items as one text, by default with spaces between them", `(1..3) | join: "+"`, joinFilter},
+		{"last", "", "the last item or character", `"ab" | last`, func(v event.Value, _ args) (event.Value, error) { return firstOrLast(v, "last"), nil }},
+		{"pop", "", "the list without its last item", `(1..3) | pop | join`, popFilter},
+		{"push", "item", "the list with an item at its end", `(1..2) | push: 9 | join`, pushFilter},
+		{"shift", "", "the list without its first item", `(1..3) | shift | join`, shiftFilter},
+		{"size", "", "the number of items, or of characters", `"abc" | size`, sizeFilter},
+		{"slice", "start, [length]", "a part of a list or text; a negative start counts from the end", `"abcd" | slice: -3, 2`, sliceFilter},
+		{"split", "separator", "a list of the parts of a text", `"ana@example.com" | split: "@" | first`, splitText},
+		{"sum", "[property]", "the sum of the items, or of a property of each", `(1..4) | sum`, sumFilter},
+		{"unshift", "item", "the list with an item at its start", `(1..2) | unshift: 9 | join`, unshiftFilter},
+		{"where", "property, [value]", "the items whose property is the value, or is true without one", `products | where: "sku", "p2" | size`, whereFilter},
 	}
+}
+
+func pushFilter(v event.Value, a args) (event.Value, error) {
+	return joinLists(listItems(v), []event.Value{a.at(0)})
+}
+
+func unshiftFilter(v event.Value, a args) (event.Value, error) {
+	return joinLists([]event.Value{a.at(0)}, listItems(v))
+}
+
+func popFilter(v event.Value, _ args) (event.Value, error) {
+	list := listItems(v)
+	return event.NewArray(list[:max(len(list)-1, 0)]), nil
+}
+
+func shiftFilter(v event.Value, _ args) (event.Value, error) {
+	list := listItems(v)
+	return event.NewArray(list[min(1, len(list)):]), nil
 }
 
 // listItems returns the items of a list.

@@ -10,16 +10,20 @@ import (
 
 // numberFilters returns the arithmetic filters. They calculate in floating point, as JavaScript does. A value that is not a number
 // counts as 0.
-func numberFilters() map[string]filter {
-	return map[string]filter{
-		"abs": unaryFilter(math.Abs), "ceil": unaryFilter(math.Ceil), "floor": unaryFilter(math.Floor), "round": roundFilter,
-		"plus":     binaryFilter(func(a, b float64) float64 { return a + b }),
-		"minus":    binaryFilter(func(a, b float64) float64 { return a - b }),
-		"times":    binaryFilter(func(a, b float64) float64 { return a * b }),
-		"modulo":   binaryFilter(modulo),
-		"at_least": binaryFilter(math.Max), "at_most": binaryFilter(math.Min),
-		"divided_by": divideFilter,
-		"to_integer": func(v event.Value, _ args) (event.Value, error) { return numberValue(jsNumber(v)), nil },
+func numberFilters() []filterEntry {
+	return []filterEntry{
+		{"abs", "", "the number without its sign", "-5 | abs", unaryFilter(math.Abs)},
+		{"at_least", "number", "the larger number", "3 | at_least: 5", binaryFilter(math.Max)},
+		{"at_most", "number", "the smaller number", "3 | at_most: 1", binaryFilter(math.Min)},
+		{"ceil", "", "the number rounded up", "1.2 | ceil", unaryFilter(math.Ceil)},
+		{"divided_by", "number, [integer]", "the quotient; rounded down if the second argument is true", "7 | divided_by: 2", divideFilter},
+		{"floor", "", "the number rounded down", "1.8 | floor", unaryFilter(math.Floor)},
+		{"minus", "number", "the difference", "5 | minus: 1", binaryFilter(func(a, b float64) float64 { return a - b })},
+		{"modulo", "number", "the remainder of a division, with the sign of the divisor", "-7 | modulo: 4", binaryFilter(modulo)},
+		{"plus", "number", "the sum", `"42" | plus: 1`, binaryFilter(func(a, b float64) float64 { return a + b })},
+		{"round", "[places]", "the number rounded half away from zero", "1.005 | round: 2", roundFilter},
+		{"times", "number", "the product", "25.5 | times: 2", binaryFilter(func(a, b float64) float64 { return a * b })},
+		{"to_integer", "", "the value as a number, `NaN` if it is none", `"12" | to_integer`, func(v event.Value, _ args) (event.Value, error) { return numberValue(jsNumber(v)), nil }},
 	}
 }
 

@@ -15,28 +15,32 @@ import (
 )
 
 // textFilters returns the filters that work on the text of a value.
-func textFilters() map[string]filter {
-	return map[string]filter{
-		"append":   requireArg(textArgsFilter(func(s string, a args) (string, error) { return s + a.textArg(0, ""), nil })),
-		"prepend":  requireArg(textArgsFilter(func(s string, a args) (string, error) { return a.textArg(0, "") + s, nil })),
-		"upcase":   textFilter(func(s string) string { return cases.Upper(language.Und).String(s) }),
-		"downcase": textFilter(lowerCase), "capitalize": textFilter(capitalize),
-		"strip":  textArgsFilter(trimFilter(strings.TrimFunc)),
-		"lstrip": textArgsFilter(trimFilter(strings.TrimLeftFunc)), "rstrip": textArgsFilter(trimFilter(strings.TrimRightFunc)),
-		"strip_newlines":       textFilter(func(s string) string { return newlines.ReplaceAllString(s, "") }),
-		"normalize_whitespace": textFilter(func(s string) string { return spaces.ReplaceAllString(s, " ") }),
-		"squish":               textFilter(func(s string) string { return strings.Join(strings.Fields(s), " ") }),
-		"strip_html":           textFilter(stripHTML),
-		"number_of_words":      countWords,
-		"remove":               textArgsFilter(func(s string, a args) (string, error) { return replaceAll(s, a.textArg(0, ""), "") }),
-		"remove_first":         textArgsFilter(func(s string, a args) (string, error) { return strings.Replace(s, a.textArg(0, ""), "", 1), nil }),
-		"remove_last":          textArgsFilter(func(s string, a args) (string, error) { return replaceLast(s, a.textArg(0, ""), ""), nil }),
-		"replace":              textArgsFilter(func(s string, a args) (string, error) { return replaceAll(s, a.textArg(0, ""), a.textArg(1, "")) }),
-		"replace_first": textArgsFilter(func(s string, a args) (string, error) {
+func textFilters() []filterEntry {
+	return []filterEntry{
+		{"append", "text", "the text followed by another", `"a" | append: "b"`, requireArg(textArgsFilter(func(s string, a args) (string, error) { return s + a.textArg(0, ""), nil }))},
+		{"capitalize", "", "the first letter in upper case, the others in lower case", `"ANA LIMA" | capitalize`, textFilter(capitalize)},
+		{"downcase", "", "the text in lower case", `"Ana" | downcase`, textFilter(lowerCase)},
+		{"lstrip", "[characters]", "the text without white space, or certain characters, at its start", `"xxa" | lstrip: "x"`, textArgsFilter(trimFilter(strings.TrimLeftFunc))},
+		{"normalize_whitespace", "", "the text with one space for each run of white space", `"a   b" | normalize_whitespace`, textFilter(func(s string) string { return spaces.ReplaceAllString(s, " ") })},
+		{"number_of_words", "[mode]", "the number of words; `cjk` counts Chinese, Japanese and Korean characters, `auto` only if there are any", `"a b c" | number_of_words`, countWords},
+		{"prepend", "text", "another text followed by the text", `"a" | prepend: "b"`, requireArg(textArgsFilter(func(s string, a args) (string, error) { return a.textArg(0, "") + s, nil }))},
+		{"remove", "text", "the text without each occurrence of another", `"a-b-c" | remove: "-"`, textArgsFilter(func(s string, a args) (string, error) { return replaceAll(s, a.textArg(0, ""), "") })},
+		{"remove_first", "text", "the text without the first occurrence of another", `"a-b-c" | remove_first: "-"`, textArgsFilter(func(s string, a args) (string, error) { return strings.Replace(s, a.textArg(0, ""), "", 1), nil })},
+		{"remove_last", "text", "the text without the last occurrence of another", `"a-b-c" | remove_last: "-"`, textArgsFilter(func(s string, a args) (string, error) { return replaceLast(s, a.textArg(0, ""), ""), nil })},
+		{"replace", "text, [by]", "the text with each occurrence of another replaced", `"a-b-c" | replace: "-", "+"`, textArgsFilter(func(s string, a args) (string, error) { return replaceAll(s, a.textArg(0, ""), a.textArg(1, "")) })},
+		{"replace_first", "text, [by]", "the text with the first occurrence of another replaced", `"a-b-c" | replace_first: "-", "+"`, textArgsFilter(func(s string, a args) (string, error) {
 			return strings.Replace(s, a.textArg(0, ""), a.textArg(1, ""), 1), nil
-		}),
-		"replace_last": textArgsFilter(func(s string, a args) (string, error) { return replaceLast(s, a.textArg(0, ""), a.textArg(1, "")), nil }),
-		"truncate":     textArgsFilter(truncateText), "truncatewords": textArgsFilter(truncateWords), "slugify": textArgsFilter(slugify),
+		})},
+		{"replace_last", "text, [by]", "the text with the last occurrence of another replaced", `"a-b-c" | replace_last: "-", "+"`, textArgsFilter(func(s string, a args) (string, error) { return replaceLast(s, a.textArg(0, ""), a.textArg(1, "")), nil })},
+		{"rstrip", "[characters]", "the text without white space, or certain characters, at its end", `"axx" | rstrip: "x"`, textArgsFilter(trimFilter(strings.TrimRightFunc))},
+		{"slugify", "[mode]", "the text in a form for URLs; the modes are `raw`, `default`, `pretty`, `ascii`, `latin` and `none`", `"Ana & Bob" | slugify`, textArgsFilter(slugify)},
+		{"squish", "", "the text with one space for each run of white space, and none at its ends", `" a   b " | squish`, textFilter(func(s string) string { return strings.Join(strings.Fields(s), " ") })},
+		{"strip", "[characters]", "the text without white space, or certain characters, at its ends", `" a " | strip`, textArgsFilter(trimFilter(strings.TrimFunc))},
+		{"strip_html", "", "the text without HTML tags, comments, scripts and styles", `"<b>a</b>" | strip_html`, textFilter(stripHTML)},
+		{"strip_newlines", "", "the text without line breaks", `"a\nb" | strip_newlines`, textFilter(func(s string) string { return newlines.ReplaceAllString(s, "") })},
+		{"truncate", "[length, [ending]]", "the text of at most 50 characters or another number, which include the ending `...`", `"abcdefgh" | truncate: 6`, textArgsFilter(truncateText)},
+		{"truncatewords", "[number, [ending]]", "the first 15 words or another number, with the ending `...`", `"a b c d" | truncatewords: 2`, textArgsFilter(truncateWords)},
+		{"upcase", "", "the text in upper case", `"Straße" | upcase`, textFilter(func(s string) string { return cases.Upper(language.Und).String(s) })},
 	}
 }
 

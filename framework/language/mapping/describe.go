@@ -1,4 +1,4 @@
-package generate
+package mapping
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// describeDefault describes a default in words: a value, or a mapping such as `userId`, otherwise `anonymousId`.
-func describeDefault(v event.Value) string {
+// Describe describes a mapping in words, as Markdown: a value, or paths such as `userId`, otherwise `anonymousId`.
+func Describe(v event.Value) string {
 	switch v.Kind() {
 	case event.Absent:
 		return ""
@@ -19,7 +19,7 @@ func describeDefault(v event.Value) string {
 	case event.Array:
 		var items []string
 		for _, item := range v.Items() {
-			items = append(items, describeDefault(item))
+			items = append(items, Describe(item))
 		}
 		return strings.Join(items, ", ")
 	case event.Object:
@@ -59,51 +59,64 @@ func describeObject(v event.Value) string {
 func describeMembers(v event.Value) string {
 	var parts []string
 	for key, m := range v.Members() {
-		parts = append(parts, fmt.Sprintf("%s: %s", key, describeDefault(m)))
+		parts = append(parts, fmt.Sprintf("%s: %s", key, Describe(m)))
 	}
 	return strings.Join(parts, "; ")
 }
 
 // describeDirective describes the result of a directive.
 func describeDirective(name string, v event.Value) string {
-	switch name {
-	case "@path":
-		return describePath(v)
-	case "@template":
-		return markdownCode(v.Str())
-	case "@literal":
-		return describeDefault(v)
-	case "@if":
-		return describeIf(v)
-	case "@case":
-		return fmt.Sprintf("%s in %s case", describeDefault(v.Get("value")), v.Get("operator").Str())
-	case "@replace":
-		return fmt.Sprintf("%s with %s replaced by %s", describeDefault(v.Get("value")), describeDefault(v.Get("pattern")), describeDefault(orEmptyText(v.Get("replacement"))))
-	case "@arrayPath":
-		return describeArrayPath(v)
-	case "@merge":
-		var parts []string
-		for _, part := range v.Get("objects").Items() {
-			parts = append(parts, describeDefault(part))
-		}
-		return strings.Join(parts, " together with ")
-	case "@flatten":
-		return fmt.Sprintf("%s, flattened with %s", describeDefault(v.Get("value")), describeDefault(v.Get("separator")))
-	case "@scalars":
-		return describeDefault(v.Get("value")) + ", with lists and objects as text"
-	case "@json":
-		if v.Get("mode").Str() == "decode" {
-			return describeDefault(v.Get("value")) + ", read as JSON"
-		}
-		return describeDefault(v.Get("value")) + " as JSON"
-	case "@excludeWhenNull":
-		return describeDefault(v) + ", unless that is null"
+	d, known := directivesByName()[name]
+	if !known {
+		return markdownCode(event.NewObject([]event.Member{{Key: name, Value: v}}).JSON())
 	}
-	if v.IsString() {
-		return markdownCode(v.Str()) // an expression
-	}
-	return markdownCode(event.NewObject([]event.Member{{Key: name, Value: v}}).JSON())
+	return d.describe(v)
 }
+
+// describeCode describes a directive whose argument is a text in a language of its own.
+func describeCode(v event.Value) string {
+	if v.IsString() {
+		return markdownCode(v.Str())
+	}
+	return "the result of " + Describe(v)
+}
+
+func describeCase(v event.Value) string {
+	return fmt.Sprintf("%s in %s case", Describe(v.Get("value")), v.Get("operator").Str())
+}
+
+func describeReplace(v event.Value) string {
+	return fmt.Sprintf("%s with %s replaced by %s", Describe(v.Get("value")), Describe(v.Get("pattern")), Describe(orEmptyText(v.Get("replacement"))))
+}
+
+func describeMerge(v event.Value) string {
+	var parts []string
+	for _, part := range v.Get("objects").Items() {
+		parts = append(parts, Describe(part))
+	}
+	return strings.Join(parts, " together with ")
+}
+
+func describeFlatten(v event.Value) string {
+	return fmt.Sprintf("%s, flattened with %s", Describe(v.Get("value")), Describe(v.Get("separator")))
+}
+
+func describeScalars(v event.Value) string {
+	return Describe(v.Get("value")) + ", with lists and objects as text"
+}
+
+func describeJSON(v event.Value) string {
+	if v.Get("mode").Str() == "decode" {
+		return Describe(v.Get("value")) + ", read as JSON"
+	}
+	return Describe(v.Get("value")) + " as JSON"
+}
+
+func describeTransform(v event.Value) string {
+	return fmt.Sprintf("%s, of (%s)", Describe(v.Get("mapping")), Describe(v.Get("apply")))
+}
+
+func describeExcludeWhenNull(v event.Value) string { return Describe(v) + ", unless that is null" }
 
 func orEmptyText(v event.Value) event.Value {
 	if v.Kind() == event.Absent {
@@ -115,7 +128,7 @@ func orEmptyText(v event.Value) event.Value {
 // describePath describes a path in an event.
 func describePath(v event.Value) string {
 	if !v.IsString() {
-		return "the value at " + describeDefault(v)
+		return "the value at " + Describe(v)
 	}
 	if path := strings.TrimPrefix(v.Str(), "$."); path != "" && path != "$" {
 		return markdownCode(path)
@@ -130,23 +143,23 @@ func describeIf(v event.Value) string {
 		condition, is = v.Get("blank"), "is not empty"
 	}
 	then, otherwise := v.Get("then"), v.Get("else")
-	text := describeDefault(then)
+	text := Describe(then)
 	switch {
 	case then.Kind() == event.Absent:
-		return fmt.Sprintf("%s, unless %s %s", describeDefault(otherwise), describeDefault(condition), is)
+		return fmt.Sprintf("%s, unless %s %s", Describe(otherwise), Describe(condition), is)
 	case !event.Equal(then, condition):
-		text += fmt.Sprintf(" if %s %s", describeDefault(condition), is)
+		text += fmt.Sprintf(" if %s %s", Describe(condition), is)
 	}
 	if otherwise.Kind() == event.Absent {
 		return text
 	}
-	return text + ", otherwise " + describeDefault(otherwise)
+	return text + ", otherwise " + Describe(otherwise)
 }
 
 // describeArrayPath describes an @arrayPath.
 func describeArrayPath(v event.Value) string {
 	from := v.Index(0)
-	list := describeDefault(from)
+	list := Describe(from)
 	if from.IsString() {
 		list = describePath(from)
 	}
