@@ -33,7 +33,7 @@ func identityOf(p *SyncAudiencesPayload) (identity, error) {
 	case p.DeviceID != "":
 		return identity{kind: deviceID, name: p.DeviceID}, nil
 	case p.UserAlias == nil:
-		return identity{}, fault.Invalid("no identifier: External User ID, Device ID and User Alias are all absent")
+		return identity{}, fault.Invalid("no identifier: External User ID, Device ID and User Alias are all absent").Because(fault.CauseNoIdentifier)
 	}
 	name, label := p.UserAlias.AliasName, p.UserAlias.AliasLabel
 	if name != "" && label != "" {
@@ -47,7 +47,7 @@ func identityOf(p *SyncAudiencesPayload) (identity, error) {
 		missing = append(missing, "Alias Label")
 	}
 	return identity{}, fault.Invalid(
-		"no identifier: External User ID and Device ID are absent, and User Alias has no %s", strings.Join(missing, " and no "))
+		"no identifier: External User ID and Device ID are absent, and User Alias has no %s", strings.Join(missing, " and no ")).Because(fault.CauseNoIdentifier)
 }
 
 // String returns the identity as stored in the ledger, such as external_id:u1, device_id:d1 or user_alias:email:a@example.com,

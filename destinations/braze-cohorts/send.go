@@ -77,7 +77,7 @@ func (s *sender) filterNew(ctx context.Context, changes []*change) ([]*change, e
 	for i, c := range changes {
 		switch r := records[i]; {
 		case r.Known && c.At.Before(r.At):
-			s.ms.Skip(c.index, reasonSuperseded)
+			s.ms.SkipFor(c.index, fault.CauseSuperseded)
 		case r.Known && c.Member == r.Member && !r.Uncertain && !s.resend:
 			same = append(same, c)
 		default:
@@ -88,7 +88,7 @@ func (s *sender) filterNew(ctx context.Context, changes []*change) ([]*change, e
 		return nil, err
 	}
 	for _, c := range same {
-		s.ms.Skip(c.index, reasonUnchanged)
+		s.ms.SkipFor(c.index, fault.CauseNoChange)
 	}
 	return kept, nil
 }
@@ -183,7 +183,8 @@ func (s *sender) annotateUndelivered(ctx context.Context) {
 		if s.ms.Outcome(c.index) == destination.Delivered {
 			continue
 		}
-		if outcome, reason := s.ms.Result(c.index).Describe(); reason != reasonUnchanged {
+		r := s.ms.Result(c.index)
+		if outcome, reason := r.Describe(); r.Cause != fault.CauseNoChange {
 			notes = append(notes, destination.Note{Identity: c.Identity, Member: c.Member, At: c.At, Outcome: outcome, Reason: reason})
 		}
 	}

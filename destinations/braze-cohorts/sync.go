@@ -13,12 +13,6 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Reasons for skipping an event.
-const (
-	reasonSuperseded = "superseded by a newer event of the same user"
-	reasonUnchanged  = "no change: the user already has this membership"
-)
-
 // nameLength is the approximate size of a ledger identity in bytes.
 const nameLength = 40
 
@@ -119,7 +113,7 @@ func cohortsOf(payloads []SyncAudiencesPayload, changes []change, order []*chang
 // readChange sets a change from a payload.
 func readChange(p *SyncAudiencesPayload, membership func(int) destination.Membership, c *change, names *strings.Builder) error {
 	if p.CohortName != p.PersonasAudienceKey {
-		return fault.Invalid("Engage Audience Key is %q but the event belongs to the audience %q", p.PersonasAudienceKey, p.CohortName)
+		return fault.Invalid("Engage Audience Key is %q but the event belongs to the audience %q", p.PersonasAudienceKey, p.CohortName).Because(fault.CauseWrongAudience)
 	}
 	id, err := identityOf(p)
 	if err != nil {
@@ -170,7 +164,7 @@ func (c *cohort) newestChanges(kept []*change, ms *destination.MultiStatus) []*c
 		if winners.slots[ch.slot] == ch {
 			kept = append(kept, ch)
 		} else {
-			ms.Skip(ch.index, reasonSuperseded)
+			ms.SkipFor(ch.index, fault.CauseSuperseded)
 		}
 	}
 	return kept

@@ -52,7 +52,7 @@ func identityOf(p payload, phone bool) (identity, error) {
 			labels = append(labels, k.label)
 		}
 		last := len(labels) - 1
-		return nil, fault.Invalid("no identifier: %s and %s are all absent", strings.Join(labels[:last], ", "), labels[last])
+		return nil, fault.Invalid("no identifier: %s and %s are all absent", strings.Join(labels[:last], ", "), labels[last]).Because(fault.CauseNoIdentifier)
 	}
 	return id, checkExternalID(p.Get("external_id").Str())
 }

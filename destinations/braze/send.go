@@ -142,7 +142,7 @@ func (s *sender) decideAccepted(units []*unit, wrong map[objectIndex]string, unp
 
 func refusedError(why string, cause error) error {
 	e := fault.FromStatus(http.StatusBadRequest, why)
-	e.Cause = cause
+	e.Err = cause
 	return e
 }
 

@@ -83,7 +83,7 @@ func recipientsOf(p payload) ([]event.Value, error) {
 	for i, r := range list.Items() {
 		alias := wholeAlias(r.Get("user_alias"))
 		if r.Get("external_user_id").Str() == "" && r.Get("email").Str() == "" && !alias.Exists() {
-			return nil, fault.Invalid("recipient %d has no identifier: External User ID, User Alias and Email are all absent", i+1)
+			return nil, fault.Invalid("recipient %d has no identifier: External User ID, User Alias and Email are all absent", i+1).Because(fault.CauseNoIdentifier)
 		}
 		var members []event.Member
 		for key, v := range r.Members() {

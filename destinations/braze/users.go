@@ -63,7 +63,7 @@ func identificationOf(_ call, p payload) (unit, error) {
 		}))
 	}
 	if len(u.objects) == 0 {
-		return unit{}, fault.Invalid("no user to identify: User Alias Object and Email to Identify are both absent")
+		return unit{}, fault.Invalid("no user to identify: User Alias Object and Email to Identify are both absent").Because(fault.CauseNoIdentifier)
 	}
 	return u, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // deadCommand implements landfall dead, for dead letters and parked events.
@@ -33,7 +34,7 @@ func newDead(s streams) *cobra.Command {
 			"can be replayed: the current subscriptions and mappings process them again, in their order.",
 		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
 	}
-	cmd.AddCommand(newDeadList(s), newDeadShow(s), newDeadReplay(s), newDeadDrop(s))
+	cmd.AddCommand(newDeadList(s), newDeadShow(s), newDeadReplay(s), newDeadDrop(s), newDeadCauses(s))
 	return cmd
 }
 
@@ -42,6 +43,7 @@ func (c *deadCommand) addFilterFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&c.filter.Instance, "instance", "", "only events of the instance with this `ID`")
 	f.StringVar(&c.filter.Subscription, "subscription", "", "only events of the subscription with this `NAME`")
+	f.StringVar((*string)(&c.filter.Cause), "cause", "", "only events with this `CAUSE`, such as refused_by_remote; see landfall dead causes")
 	f.StringVar(&c.filter.Reason, "reason", "", "only events whose reason contains this `TEXT`")
 	f.StringVar(&c.filter.User, "user", "", "only events of the user with this userId or anonymousId `ID`")
 	f.StringVar(&c.since, "since", "", "only events that died or were parked since this `TIME`: a date, or an age such as 2h")
@@ -58,6 +60,9 @@ func (c *deadCommand) connectFiltered(ctx context.Context) error {
 	}
 	if c.filter.Until, err = parseMoment("--until", c.until); err != nil {
 		return err
+	}
+	if c.filter.Cause != "" && c.filter.Cause.Text() == "" {
+		return usageErrorf("there is no cause %q%s: landfall dead causes lists them", c.filter.Cause, fault.DidYouMean(string(c.filter.Cause), causeNames()))
 	}
 	c.filter.Parked, c.filter.Dead = c.parked, c.dead
 	if err := c.connect(ctx); err != nil {
@@ -179,7 +184,14 @@ func (c *deadCommand) showLetter(ctx context.Context, id string) error {
 
 func (c *deadCommand) printLetter(l *delivery.DeadLetter) {
 	fmt.Fprintf(c.out, "%s, %s since %s\n", l.ID, kindOf(l), l.At.Format(time.RFC3339))
-	fmt.Fprintf(c.out, "instance      %s\nsubscription  %s\nkey           %s\nreason        %s\nattempts      %d\n", l.Instance, l.Subscription, l.Key, l.Reason, l.Attempts)
+	fmt.Fprintf(c.out, "instance      %s\nsubscription  %s\nkey           %s\nreason        %s\n", l.Instance, l.Subscription, l.Key, l.Reason)
+	if l.Cause != "" {
+		fmt.Fprintf(c.out, "cause         %s\n", l.Cause)
+	}
+	if next := l.Cause.Next(); next != "" {
+		fmt.Fprintf(c.out, "next          %s\n", next)
+	}
+	fmt.Fprintf(c.out, "attempts      %d\n", l.Attempts)
 	if l.Code != "" || l.Status != 0 {
 		fmt.Fprintf(c.out, "verdict       %d %s\n", l.Status, l.Code)
 	}
@@ -239,7 +251,7 @@ func (c *deadCommand) changeLetters(ctx context.Context, args []string, done str
 	case chosen && c.all:
 		return usageErrorf("give --all alone: it cannot be combined with other filters")
 	case !chosen && !c.all:
-		return usageErrorf("say which letters: an ID, --instance, --subscription, --reason, --user, --since, --parked, --dead, or --all")
+		return usageErrorf("say which letters: an ID, --instance, --subscription, --cause, --reason, --user, --since, --parked, --dead, or --all")
 	}
 	if err := c.connectFiltered(ctx); err != nil {
 		return err

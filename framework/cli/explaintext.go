@@ -35,6 +35,9 @@ func printStory(w io.Writer, s explain.Trace) {
 	if s.Reason != "" {
 		fmt.Fprintf(w, ": %s", s.Reason)
 	}
+	if s.Next != "" {
+		fmt.Fprintf(w, "\n    %s", s.Next)
+	}
 	fmt.Fprint(w, "\n\n")
 }
 

@@ -42,6 +42,7 @@ type verdictJSON struct {
 	Outcome      string `json:"outcome"`
 	Status       int    `json:"status"`
 	Code         string `json:"code,omitempty"`
+	Cause        string `json:"cause,omitempty"`
 	Reason       string `json:"reason"`
 }
 
@@ -51,7 +52,7 @@ func (r *jsonReporter) addEvent(e stream.Event) error {
 	r.summary.Add(e)
 	verdicts := make([]verdictJSON, len(e.Verdicts))
 	for i, v := range e.Verdicts {
-		verdicts[i] = verdictJSON{v.Instance, v.Subscription, string(v.Outcome), v.Status, v.Code, v.Reason}
+		verdicts[i] = verdictJSON{v.Instance, v.Subscription, string(v.Outcome), v.Status, v.Code, string(v.Cause), v.Reason}
 	}
 	return r.out.Encode(struct {
 		Index    int           `json:"index"`

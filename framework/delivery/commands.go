@@ -202,7 +202,7 @@ func (p *partition) dropLetters(letters []*DeadLetter, seq uint64) (later []*Dea
 		w.mu.Lock()
 		p.counts[countParked] -= int64(l.verdictCount)
 		p.counts[countDropped] += int64(l.verdictCount)
-		p.countVerdict(countDropped, l.Subscription, l.Reason)
+		p.countVerdict(countDropped, l.Subscription, l.Cause, l.Reason)
 		w.mu.Unlock()
 	}
 	return later, nil
@@ -213,7 +213,7 @@ func (p *partition) newLetterTask(l *DeadLetter, pg *page, i int, stopped bool) 
 	t := &task{partition: p, page: pg, eventIndex: i, source: l.Source, key: l.Key, letter: l, bytes: len(l.Event), arrived: time.Now()}
 	e, err := event.Parse(l.Event)
 	if err != nil {
-		t.refusal = &runtime.Verdict{Reason: err.Error(), Code: fault.CodeInvalidEvent}
+		t.refusal = &runtime.Verdict{Cause: fault.CauseInvalidEvent, Reason: err.Error(), Code: fault.CodeInvalidEvent}
 	}
 	plan := p.worker.instance.Plan
 	if s := plan.Subscription(l.Subscription); s != nil && stopped {
@@ -230,7 +230,7 @@ func (p *partition) newLetterTask(l *DeadLetter, pg *page, i int, stopped bool) 
 	}
 	t.item = runtime.Item{Subscription: runtime.RemovedSubscription(l.Subscription), Event: e}
 	if t.refusal == nil {
-		t.refusal = &runtime.Verdict{Reason: fmt.Sprintf("the subscription %q no longer exists", l.Subscription), Code: fault.CodeInvalidEvent}
+		t.refusal = &runtime.Verdict{Cause: fault.CauseSubscriptionRemoved, Reason: fmt.Sprintf("the subscription %q no longer exists", l.Subscription), Code: fault.CodeInvalidEvent}
 	}
 	return t
 }

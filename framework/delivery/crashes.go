@@ -239,7 +239,7 @@ func (s *mappingSlot) endMapping() {
 // stoppedProcess is the verdict of an event that has crashed the process.
 var stoppedProcess = runtime.Verdict{
 	Outcome: runtime.Refused, Status: 500, Code: fault.CodeInternal, Reporter: fault.ReporterIntegrations,
-	Reason: "crashed the process more than once while it was mapped: it is not retried automatically",
+	Cause: fault.CauseProcessCrashed, Reason: fault.CauseProcessCrashed.Text(),
 }
 
 // refuseStopped returns tasks refused with stoppedProcess for all subscriptions that the event may match.

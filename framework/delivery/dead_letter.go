@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
@@ -27,7 +28,8 @@ type DeadLetter struct {
 	Subscription string          `json:"subscription"`
 	Source       string          `json:"source,omitempty"`
 	Parked       bool            `json:"parked"`
-	Key          string          `json:"key"` // the ordering key: a user, for audiences within the audience
+	Key          string          `json:"key"`             // the ordering key: a user, for audiences within the audience
+	Cause        fault.Cause     `json:"cause,omitempty"` // "" in letters of earlier versions
 	Reason       string          `json:"reason"`
 	Code         string          `json:"code,omitempty"`
 	Status       int             `json:"status,omitempty"`

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // An event has at most one letter, stored under the event's position in the log. If a replayed event fails again, the new letter
@@ -122,8 +124,8 @@ func (l *DeadLetter) inheritFrom(t *task) {
 		l.First = cmp.Or(stored.First, l.First)
 		l.Replays = slices.Clone(stored.Replays)
 		l.Verdicts = stored.verdictCount + 1 - t.ownVerdictCount()
-		if l.Parked && stored.Parked && (l.Reason == parkedBehind.Reason || l.Reason == spilledBehind.Reason) {
-			l.Reason, l.Code, l.Status, l.Request, l.At = stored.Reason, stored.Code, stored.Status, stored.Request, stored.At
+		if l.Parked && stored.Parked && (l.Cause == fault.CauseBehindParked || l.Cause == fault.CauseBehindSpilled) {
+			l.Cause, l.Reason, l.Code, l.Status, l.Request, l.At = stored.Cause, stored.Reason, stored.Code, stored.Status, stored.Request, stored.At
 		}
 	}
 	if mark != "" && !slices.Contains(l.Replays, mark) {

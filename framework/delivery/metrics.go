@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // Keys of the counts of a partition, which its checkpoint stores. Each event counts once and each of its verdicts once. A dead or
@@ -38,7 +40,7 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 	}
 	m := &Metrics{
 		verdicts: counter("verdicts_total", "Verdicts on events, by instance, action, subscription and outcome.", "instance", "action", "subscription", "outcome"),
-		skipped:  counter("skipped_total", "Events that were skipped, by reason.", "instance", "action", "subscription", "reason"),
+		skipped:  counter("skipped_total", "Events that were skipped, by cause; the reason is the cause in words, sometimes with details.", "instance", "action", "subscription", "cause", "reason"),
 		retries:  counter("retries_total", "Retries of events.", "instance", "action", "subscription"),
 		expired:  counter("dead_letters_expired_total", "Dead letters that were deleted at a limit: age or size.", "bound"),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -63,12 +65,12 @@ func (m *Metrics) countRetries(instance string, tasks ...*task) {
 }
 
 // countVerdict adds a verdict to the metrics. The checkpoint counts it when the event is finished.
-func (p *partition) countVerdict(outcome, subscription, reason string) {
+func (p *partition) countVerdict(outcome, subscription string, cause fault.Cause, reason string) {
 	p.dirty = true
 	m, id, action := p.worker.runner.metrics, p.worker.id, p.worker.actions[subscription]
 	m.verdicts.WithLabelValues(id, action, subscription, outcome).Inc()
 	if outcome == countSkipped {
-		m.skipped.WithLabelValues(id, action, subscription, reason).Inc()
+		m.skipped.WithLabelValues(id, action, subscription, string(cause), reason).Inc()
 	}
 }
 

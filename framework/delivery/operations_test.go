@@ -15,6 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
@@ -146,7 +147,12 @@ func TestSlowOperationIsParked(t *testing.T) {
 	require.NoError(t, q.Append(t.Context(), importEvents(1, 3)))
 	waitForCounts(t, runner, map[string]int64{"events": 3, "parked": 3})
 	var reasons []string
-	require.NoError(t, q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error { reasons = append(reasons, l.Reason); return nil }))
+	var causes []fault.Cause
+	require.NoError(t, q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error {
+		reasons, causes = append(reasons, l.Reason), append(causes, l.Cause)
+		return nil
+	}))
+	assert.Equal(t, []fault.Cause{fault.CauseInProgress, fault.CauseBehindParked, fault.CauseBehindParked}, causes)
 	assert.Contains(t, reasons[0], "it takes longer than 50ms: the destination is processing it; its operation is imp1/u0")
 	remote.FinishAll()
 	_, err := q.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{Instance: "main"})

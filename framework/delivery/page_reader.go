@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
@@ -97,7 +98,7 @@ func (r *pageReader) readEvent(i int, line []byte) error {
 		return nil
 	}
 	for _, v := range verdicts {
-		p.countVerdict(countSkipped, v.Subscription, v.Reason)
+		p.countVerdict(countSkipped, v.Subscription, v.Cause, v.Reason)
 		p.recordOutcome(r.page, i, countSkipped)
 	}
 	for _, t := range tasks {
@@ -120,7 +121,7 @@ func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []r
 			continue
 		}
 		item, v := plan.Prepare(s, e, i)
-		if v != nil && v.Reason == runtime.NotSubscribed {
+		if v != nil && v.Cause == fault.CauseNotSubscribed {
 			continue
 		}
 		if v != nil && v.Outcome == runtime.Skipped {

@@ -4,11 +4,15 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
 // parkedBehind is the verdict of an event that is parked because an earlier event of the same key is.
-var parkedBehind = runtime.Verdict{Reason: "waits behind a parked event of the same user"}
+var parkedBehind = runtime.NotDelivered(runtime.Retry, fault.CauseBehindParked)
+
+// evictedVerdict is the verdict of an event that is parked to let others pass.
+var evictedVerdict = runtime.Verdict{Outcome: runtime.Retry, Status: 503, Cause: fault.CauseEvicted, Reason: fault.CauseEvicted.Text()}
 
 // settleHead applies a final verdict to the first task of a key.
 func (w *worker) settleHead(t *task, v runtime.Verdict) {
@@ -26,7 +30,7 @@ func (w *worker) settleTask(t *task, v runtime.Verdict) {
 	if v.Outcome == runtime.Skipped {
 		outcome = countSkipped
 	}
-	w.finishTask(t, outcome, v.Reason)
+	w.finishTask(t, outcome, v.Cause, v.Reason)
 }
 
 // startNextOfKey enqueues the next task of a task's key.
@@ -98,23 +102,23 @@ func (w *worker) writeDeadLetter(t *task, l *DeadLetter, kind string) {
 			if t.letter != nil && t.letter.storedSubject == subject {
 				t.letter.storedSeq = 0 // the new letter has replaced it
 			}
-			w.finishTask(t, outcome, l.Reason)
+			w.finishTask(t, outcome, l.Cause, l.Reason)
 		})
 	}
 	write()
 }
 
 // finishTask ends a task with an outcome. It deletes the letter that the task comes from.
-func (w *worker) finishTask(t *task, outcome, reason string) {
+func (w *worker) finishTask(t *task, outcome string, cause fault.Cause, reason string) {
 	p := t.partition
 	if !t.letterLoaded && t.letter == nil && t.origin.seq > 0 && p.counts[countDead]+p.counts[countParked] > 0 {
-		w.withStoredLetter(t, func() { w.finishTask(t, outcome, reason) })
+		w.withStoredLetter(t, func() { w.finishTask(t, outcome, cause, reason) })
 		return
 	}
-	w.rememberVerdict(t, outcome, reason)
+	w.rememberVerdict(t, outcome, cause, reason)
 	if t.letter == nil {
 		t.unlockStoredLetter()
-		p.countVerdict(outcome, t.item.Subscription.Name(), reason)
+		p.countVerdict(outcome, t.item.Subscription.Name(), cause, reason)
 		w.removeTask(t, outcome)
 		return
 	}
@@ -141,7 +145,7 @@ func (w *worker) finishTask(t *task, outcome, reason string) {
 		}
 		p.counts[was] -= int64(t.letter.verdictCount)
 		p.counts[outcome] += int64(t.letter.verdictCount - t.ownVerdictCount())
-		p.countVerdict(outcome, t.item.Subscription.Name(), reason)
+		p.countVerdict(outcome, t.item.Subscription.Name(), cause, reason)
 		w.removeTask(t, outcome)
 	})
 }
@@ -186,7 +190,7 @@ func (p *partition) evictFailing() bool {
 	}
 	p.unparkBatch = 0
 	for _, t := range blocked {
-		w.parkKey(t, runtime.Verdict{Reason: "parked temporarily: the destination does not accept it, and other events wait", Status: 503}, kindEvicted)
+		w.parkKey(t, evictedVerdict, kindEvicted)
 	}
 	return len(blocked) > 0
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // DeadLetterFilter selects letters; zero fields select all.
@@ -21,7 +22,8 @@ type DeadLetterFilter struct {
 	Instance     string
 	Subscription string
 	ID           string
-	User         string    // its userId or anonymousId
+	User         string // its userId or anonymousId
+	Cause        fault.Cause
 	Reason       string    // a part of the reason, case-insensitive
 	Since, Until time.Time // when the letter was written
 	Parked       bool      // parked letters
@@ -37,7 +39,7 @@ func (f DeadLetterFilter) IsZero() bool { return reflect.ValueOf(f).IsZero() }
 
 func (f DeadLetterFilter) matchesLetter(l *DeadLetter) bool {
 	return (f.Subscription == "" || l.Subscription == f.Subscription) && (f.ID == "" || l.ID == f.ID) &&
-		(f.Reason == "" || strings.Contains(strings.ToLower(l.Reason), strings.ToLower(f.Reason))) &&
+		(f.Cause == "" || l.Cause == f.Cause) && (f.Reason == "" || strings.Contains(strings.ToLower(l.Reason), strings.ToLower(f.Reason))) &&
 		(f.Since.IsZero() || !l.At.Before(f.Since)) && (f.Until.IsZero() || l.At.Before(f.Until)) && (f.User == "" || f.matchesUser(l))
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
@@ -20,7 +21,7 @@ import (
 // is almost done.
 
 // spilledBehind is the verdict of a spilled event.
-var spilledBehind = runtime.Verdict{Reason: "waits for many earlier events of the same user, and resumes automatically"}
+var spilledBehind = runtime.NotDelivered(runtime.Retry, fault.CauseBehindSpilled)
 
 // Divisors of the capacity of a partition.
 const (

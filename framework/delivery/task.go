@@ -75,7 +75,7 @@ func (t *task) newDeadLetter(v runtime.Verdict, parked bool, now time.Time) *Dea
 	at := t.eventPosition()
 	l := &DeadLetter{
 		Instance: t.partition.worker.id, Subscription: t.item.Subscription.Name(), Source: t.source, Parked: parked, Key: t.key,
-		Reason: v.Reason, Code: v.Code, Status: v.Status, Attempts: t.attempts, First: t.firstFailed.UTC(), At: now.UTC(),
+		Cause: v.Cause, Reason: v.Reason, Code: v.Code, Status: v.Status, Attempts: t.attempts, First: t.firstFailed.UTC(), At: now.UTC(),
 		Request: t.lastExchange, Seq: at.seq, Index: at.index, Event: []byte(t.item.Event.Raw()), partition: t.partition.number, verdictCount: 1,
 	}
 	l.setID()

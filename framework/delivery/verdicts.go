@@ -4,6 +4,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // MaxVerdicts is the number of verdicts that a process remembers.
@@ -14,9 +16,10 @@ type VerdictRecord struct {
 	At           time.Time
 	Instance     string
 	Subscription string
-	Outcome      string // delivered, skipped, dead, parked or dropped
-	Reason       string // without secrets
-	Key          string // ordering key: a user, for audiences within the audience
+	Outcome      string      // delivered, skipped, dead, parked or dropped
+	Cause        fault.Cause // why, for programs; "" if it was delivered
+	Reason       string      // why, for people; without secrets
+	Key          string      // ordering key: a user, for audiences within the audience
 	Attempts     int
 	Seq          uint64    // page of the event in the log
 	Index        int       // index in the page
@@ -74,10 +77,10 @@ func (r *Runner) Verdicts(limit int, choose func(*VerdictRecord) bool) []Verdict
 }
 
 // rememberVerdict adds the verdict of a task to the latest verdicts.
-func (w *worker) rememberVerdict(t *task, outcome, reason string) {
+func (w *worker) rememberVerdict(t *task, outcome string, cause fault.Cause, reason string) {
 	at := t.eventPosition()
 	s := VerdictRecord{
-		At: time.Now(), Instance: w.id, Subscription: t.item.Subscription.Name(), Outcome: outcome, Reason: reason, Key: t.key,
+		At: time.Now(), Instance: w.id, Subscription: t.item.Subscription.Name(), Outcome: outcome, Cause: cause, Reason: reason, Key: t.key,
 		Attempts: t.attempts, Seq: at.seq, Index: at.index, Request: t.lastExchange,
 	}
 	w.runner.verdicts.addVerdict(s)

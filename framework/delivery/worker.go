@@ -93,7 +93,7 @@ func (w *worker) startTask(t *task) {
 	switch {
 	case t.refusal == nil:
 	case t.refusal.Outcome == runtime.Skipped:
-		w.finishTask(t, countSkipped, t.refusal.Reason)
+		w.finishTask(t, countSkipped, t.refusal.Cause, t.refusal.Reason)
 		return
 	default:
 		w.storeDeadLetter(t, t.newDeadLetter(*t.refusal, false, time.Now()), "")

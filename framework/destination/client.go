@@ -89,7 +89,7 @@ func NotSent(err error) error {
 		return err
 	}
 	e := *fault.As(err)
-	e.Message, e.Cause = e.Error(), nil
+	e.Message, e.Err = e.Error(), nil
 	return &e
 }
 
@@ -175,7 +175,7 @@ func (c Client) statusError(r *Response, message string) *fault.Error {
 	}
 	e := fault.FromStatus(r.Status, message)
 	e.RetryAfter = httpx.RetryAfter(r.Header, time.Now())
-	e.Cause = &Refusal{Status: r.Status, Body: r.Body, exchange: r.exchange}
+	e.Err = &Refusal{Status: r.Status, Body: r.Body, exchange: r.exchange}
 	return e
 }
 

@@ -256,7 +256,7 @@ func (d *declaredCall) readResponse(which []int, response *Response) {
 func (d *declaredCall) annotateError(e *fault.Error, whole error) *fault.Error {
 	e.Message = d.in.Client.redact(e.Message)
 	if whole != nil {
-		e.Cause = fault.As(whole).Cause
+		e.Err = fault.As(whole).Err
 	}
 	if whole != nil && e.Retry {
 		e.RetryAfter = fault.As(whole).RetryAfter

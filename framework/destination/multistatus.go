@@ -23,7 +23,8 @@ const (
 type Result struct {
 	Outcome Outcome
 	Status  int          // an HTTP status; 200 for delivered and skipped payloads unless the remote said otherwise
-	Reason  string       // why it was skipped
+	Cause   fault.Cause  // why it was skipped, for programs
+	Reason  string       // why it was skipped, for people
 	Sent    event.Value  // what was sent; absent means the payload itself
 	Body    event.Value  // the response body, if useful
 	Err     *fault.Error // set if Outcome is Failed
@@ -89,9 +90,14 @@ func (m *MultiStatus) Deliver(i int) {
 	m.outcomes[i] = Delivered
 }
 
-// Skip marks payload i as skipped, because nothing had to be sent.
+// Skip marks payload i as skipped, because nothing had to be sent. reason says why, in the words of the remote.
 func (m *MultiStatus) Skip(i int, reason string) {
-	m.Set(i, Result{Outcome: Skipped, Status: http.StatusOK, Reason: reason})
+	m.Set(i, Result{Outcome: Skipped, Status: http.StatusOK, Cause: fault.CauseNothingToSend, Reason: reason})
+}
+
+// SkipFor marks payload i as skipped for a cause, whose text becomes the reason.
+func (m *MultiStatus) SkipFor(i int, c fault.Cause) {
+	m.Set(i, Result{Outcome: Skipped, Status: http.StatusOK, Cause: c, Reason: c.Text()})
 }
 
 // Fail marks payload i as failed.

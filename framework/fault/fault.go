@@ -38,13 +38,14 @@ type Error struct {
 	RetryAfter time.Duration // the delay that the remote asks for; 0 if it does not say
 	Pointer    string        // JSON pointer into the payload, if known
 	Message    string        // for users; never contains a secret
-	Cause      error         // may be nil
+	Err        error         // the underlying error; may be nil
+	Cause      Cause         // "" for the one that follows from Code and Status, see CauseOf
 }
 
 func (e *Error) Error() string {
 	message := e.Message
-	if message == "" && e.Cause != nil {
-		message = e.Cause.Error()
+	if message == "" && e.Err != nil {
+		message = e.Err.Error()
 	}
 	if message == "" {
 		message = http.StatusText(e.Status)
@@ -52,11 +53,17 @@ func (e *Error) Error() string {
 	return message
 }
 
-func (e *Error) Unwrap() error { return e.Cause }
+func (e *Error) Unwrap() error { return e.Err }
 
 // Invalid returns the error of a payload that an action does not accept.
 func Invalid(format string, args ...any) *Error {
 	return &Error{Code: CodeInvalidPayload, Status: http.StatusBadRequest, Message: fmt.Sprintf(format, args...)}
+}
+
+// Because sets the cause of e and returns it.
+func (e *Error) Because(c Cause) *Error {
+	e.Cause = c
+	return e
 }
 
 // FromStatus returns the error that an HTTP response with this status means.
@@ -67,14 +74,14 @@ func FromStatus(status int, message string) *Error {
 // ConnectionFailed returns the error of a request without a response. The remote may or may not have processed it.
 func ConnectionFailed(cause error) *Error {
 	return &Error{
-		Code: CodeConnection, Status: http.StatusServiceUnavailable, Retry: true, Cause: cause,
+		Code: CodeConnection, Status: http.StatusServiceUnavailable, Retry: true, Err: cause,
 		Message: "no answer from the destination: " + cause.Error(),
 	}
 }
 
 // StateUnavailable returns the temporary error of a state store that does not respond. doing says what failed.
 func StateUnavailable(doing string, cause error) *Error {
-	return &Error{Code: CodeState, Status: http.StatusServiceUnavailable, Retry: true, Cause: cause, Message: doing + ": " + cause.Error()}
+	return &Error{Code: CodeState, Status: http.StatusServiceUnavailable, Retry: true, Err: cause, Message: doing + ": " + cause.Error()}
 }
 
 // As returns err as an *Error: the one that err wraps; ConnectionFailed if a context ended; otherwise an internal error, which is
@@ -90,7 +97,7 @@ func As(err error) *Error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return ConnectionFailed(err)
 	}
-	return &Error{Code: CodeInternal, Status: http.StatusInternalServerError, Message: err.Error(), Cause: err}
+	return &Error{Code: CodeInternal, Status: http.StatusInternalServerError, Message: err.Error(), Err: err}
 }
 
 // Retryable reports whether a request that was answered with status may succeed when it is sent again. These are 408, 423, 429 and

@@ -19,6 +19,7 @@ import (
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
@@ -241,7 +242,7 @@ func TestChooserMissesNothing(t *testing.T) {
 				if matches {
 					matching = append(matching, s.Name())
 				}
-				assert.Equal(t, matches, verdicts[i].Reason != runtime.NotSubscribed, "%s in %s", s.Name(), e.Raw())
+				assert.Equal(t, matches, verdicts[i].Cause != fault.CauseNotSubscribed, "%s in %s", s.Name(), e.Raw())
 				assert.Equal(t, s.Name(), verdicts[i].Subscription)
 			}
 			assert.Equal(t, matching, chosen, e.Raw())

@@ -5,29 +5,28 @@ import (
 	"math"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Sampled is the reason if an event is not in a subscription's sample.
-const Sampled = "left out by the sampling rate"
-
-// filterReason returns why a subscription does not receive an event that matches its query, or "". Consent and integrations never
+// filterCause returns why a subscription does not receive an event that matches its query, with the words for users; "" if it does.
+// Consent and integrations never
 // filter deletions: a user who withdraws consent can still ask to be deleted.
-func (p *Plan) filterReason(s *Subscription, e event.Value) string {
+func (p *Plan) filterCause(s *Subscription, e event.Value) (fault.Cause, string) {
 	if len(p.consent) > 0 && !s.deletes {
 		preferences := e.Get("context").Get("consent").Get("categoryPreferences")
 		for _, category := range p.consent {
 			if preferences.Get(category).Kind() == event.False {
-				return "the user has not consented to " + category
+				return fault.CauseNoConsent, "the user has not consented to " + category
 			}
 		}
 	}
 	if !s.deletes && p.turnedOff(e.Get("integrations")) {
-		return NotIntegrated
+		return fault.CauseOptedOut, fault.CauseOptedOut.Text()
 	}
 	if s.sample < 1 && sampleShare(s.name, e) >= s.sample {
-		return Sampled
+		return fault.CauseSampledOut, fault.CauseSampledOut.Text()
 	}
-	return ""
+	return "", ""
 }
 
 // sampleShare returns a number in [0, 1) that is always the same for an event and a subscription. It is a hash of the messageId, or of

@@ -9,6 +9,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/author/sample"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
@@ -39,7 +40,7 @@ func TestUsersWhoHaveNotConsentedAreSkipped(t *testing.T) {
 		assert.Equal(t, reason != "", v.Outcome == runtime.Skipped)
 	}
 	v := verdictOf(t, in, `{"type":"page","userId":"u","context":{"consent":{"categoryPreferences":{"Analytics":false}}}}`)
-	assert.Equal(t, runtime.NotSubscribed, v.Reason, "what is not chosen is not asked about")
+	assert.Equal(t, fault.CauseNotSubscribed, v.Cause, "what is not chosen is not asked about")
 }
 
 // A user who withdraws consent can still ask to be deleted.
@@ -68,7 +69,7 @@ func TestASampleIsAlwaysTheSame(t *testing.T) {
 		if v.Outcome == runtime.Delivered {
 			taken++
 		} else {
-			require.Equal(t, runtime.Sampled, v.Reason)
+			require.Equal(t, fault.CauseSampledOut, v.Cause)
 		}
 	}
 	assert.InDelta(t, 500, taken, 80)

@@ -7,9 +7,6 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// NotIntegrated is the reason if an event's integrations object turns the destination off.
-const NotIntegrated = "the event's integrations turn this destination off"
-
 // integrationNames returns the names, besides the instance's id, by which an event may turn a destination on or off.
 func integrationNames(d *destination.Definition) []string {
 	return append([]string{d.Name, d.Slug}, d.Aliases...)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
@@ -36,7 +37,7 @@ func TestIntegrationsTurnADestinationOff(t *testing.T) {
 		v := verdictOf(t, in, `{"type":"track","userId":"u","integrations":`+integrations+`}`)
 		assert.Equal(t, skipped, v.Outcome == runtime.Skipped, integrations)
 		if skipped {
-			assert.Equal(t, runtime.NotIntegrated, v.Reason, integrations)
+			assert.Equal(t, fault.CauseOptedOut, v.Cause, integrations)
 		}
 	}
 }

@@ -41,8 +41,8 @@ func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (item Item, ve
 		v := p.notSubscribedVerdict(s)
 		return Item{}, &v
 	}
-	if reason := p.filterReason(s, e.Value()); reason != "" {
-		return Item{}, &Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusOK, Reason: reason}
+	if cause, reason := p.filterCause(s, e.Value()); cause != "" {
+		return Item{}, &Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusOK, Cause: cause, Reason: reason}
 	}
 	what, audience := e.Value(), (*pendingAudience)(nil)
 	if p.audienceCreator != nil {

@@ -15,10 +15,11 @@ type Verdict struct {
 	Instance     string
 	Subscription string
 	Outcome      Outcome
-	Status       int    // an HTTP status
-	Code         string // set if it was not delivered
-	Reporter     string // INTEGRATIONS or DESTINATION; set if it failed
-	Reason       string // why it was not delivered; never holds a secret
+	Status       int         // an HTTP status
+	Code         string      // set if it was not delivered
+	Reporter     string      // INTEGRATIONS or DESTINATION; set if it failed
+	Cause        fault.Cause // why it was not delivered, for programs; "" if it was
+	Reason       string      // the same for people; never holds a secret
 	RetryAfter   time.Duration
 	Operation    string // the remote's operation; set if Outcome is Pending
 	Sent         event.Value
@@ -39,14 +40,19 @@ const (
 	Retry     Outcome = "retry"     // a retry may succeed
 )
 
-// NotSubscribed is the reason if an event does not match a subscription.
-const NotSubscribed = "the event does not match the subscription"
+// NotDelivered returns the verdict of an event with a cause, in the words of the cause.
+func NotDelivered(o Outcome, c fault.Cause) Verdict {
+	return Verdict{Outcome: o, Cause: c, Reason: c.Text()}
+}
+
+// notSubscribed is looked up once, since most events of a busy source match few of the subscriptions.
+var notSubscribed = fault.CauseNotSubscribed.Text()
 
 // notSubscribedVerdict returns the verdict of an event that does not match a subscription.
 func (p *Plan) notSubscribedVerdict(s *Subscription) Verdict {
 	return Verdict{
-		Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusBadRequest,
-		Code: fault.CodeInvalidPayload, Reporter: fault.ReporterIntegrations, Reason: NotSubscribed,
+		Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusBadRequest, Code: fault.CodeInvalidPayload,
+		Reporter: fault.ReporterIntegrations, Cause: fault.CauseNotSubscribed, Reason: notSubscribed,
 	}
 }
 
@@ -54,7 +60,7 @@ func (p *Plan) notSubscribedVerdict(s *Subscription) Verdict {
 func (p *Plan) failedVerdict(s *Subscription, e *fault.Error, reporter string) Verdict {
 	v := Verdict{
 		Instance: p.id, Subscription: s.name, Outcome: Refused, Status: e.Status, Code: e.Code,
-		Reporter: reporter, Reason: e.Error(), RetryAfter: e.RetryAfter, Request: httpx.ExchangeOf(e),
+		Reporter: reporter, Cause: fault.CauseOf(e), Reason: e.Error(), RetryAfter: e.RetryAfter, Request: httpx.ExchangeOf(e),
 	}
 	if v.Status == 0 {
 		v.Status = http.StatusInternalServerError
@@ -75,10 +81,10 @@ func (p *Plan) fillVerdict(v *Verdict, s *Subscription, payload event.Value, r d
 	case destination.Delivered:
 		*v = Verdict{Instance: p.id, Subscription: s.name, Outcome: Delivered, Status: r.Status, Sent: sent, Body: body}
 	case destination.Skipped:
-		*v = Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: r.Status, Reason: r.Reason, Sent: sent, Body: body}
+		*v = Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: r.Status, Cause: r.Cause, Reason: r.Reason, Sent: sent, Body: body}
 	case destination.Pending:
 		*v = Verdict{Instance: p.id, Subscription: s.name, Outcome: Pending, Status: r.Status, Operation: r.Operation, Sent: sent, Body: body,
-			Reason: "the destination is processing it; its operation is " + r.Operation}
+			Cause: fault.CauseInProgress, Reason: "the destination is processing it; its operation is " + r.Operation}
 	default:
 		reporter := fault.ReporterDestination
 		if r.Err.Code == fault.CodeInvalidPayload {

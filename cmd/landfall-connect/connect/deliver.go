@@ -42,7 +42,7 @@ func newMessage(raw []byte, maxFuture time.Duration, keyOf func(event.Event) str
 	e, err := event.Parse(raw)
 	if err != nil {
 		return &message{result: result{decided: true, verdicts: []runtime.Verdict{{
-			Outcome: runtime.Refused, Status: 400, Code: fault.CodeInvalidEvent, Reporter: fault.ReporterIntegrations,
+			Outcome: runtime.Refused, Status: 400, Code: fault.CodeInvalidEvent, Reporter: fault.ReporterIntegrations, Cause: fault.CauseInvalidEvent,
 			Reason: "the message is not an event: " + err.Error(),
 		}}}}
 	}
@@ -181,7 +181,7 @@ func (s *sender) deliverRound(ctx context.Context, round []*message) {
 				switch {
 				case verdict == nil:
 					add(p, batches.Add(p, item))
-				case verdict.Reason != runtime.NotSubscribed:
+				case verdict.Cause != fault.CauseNotSubscribed:
 					m.addVerdict(*verdict)
 				}
 			}
@@ -196,7 +196,7 @@ func (s *sender) deliverRound(ctx context.Context, round []*message) {
 			return cmp.Or(cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Subscription, b.Subscription))
 		})
 		if len(m.verdicts) == 0 {
-			m.verdicts = []runtime.Verdict{{Outcome: runtime.Skipped, Status: 200, Reason: "the event matches no subscription"}}
+			m.verdicts = []runtime.Verdict{{Outcome: runtime.Skipped, Status: 200, Cause: fault.CauseNotSubscribed, Reason: "the event matches no subscription"}}
 		}
 	}
 }

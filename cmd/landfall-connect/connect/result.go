@@ -57,6 +57,7 @@ func (r result) setMetadata(m *service.Message) {
 	v := r.overallVerdict()
 	m.MetaSetMut("landfall_outcome", string(v.Outcome))
 	m.MetaSetMut("landfall_status", v.Status)
+	m.MetaSetMut("landfall_cause", string(v.Cause))
 	m.MetaSetMut("landfall_reason", v.Reason)
 	var list []event.Value
 	for _, v := range r.verdicts {
@@ -64,7 +65,7 @@ func (r result) setMetadata(m *service.Message) {
 		list = append(list, event.NewObject([]event.Member{
 			{Key: "instance", Value: text(v.Instance)}, {Key: "subscription", Value: text(v.Subscription)},
 			{Key: "outcome", Value: text(string(v.Outcome))}, {Key: "status", Value: event.NewInt(int64(v.Status))},
-			{Key: "code", Value: text(v.Code)}, {Key: "reason", Value: text(v.Reason)},
+			{Key: "code", Value: text(v.Code)}, {Key: "cause", Value: text(string(v.Cause))}, {Key: "reason", Value: text(v.Reason)},
 		}))
 	}
 	m.MetaSetMut("landfall_verdicts", event.NewArray(list).JSON())

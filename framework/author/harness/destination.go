@@ -35,7 +35,7 @@ func (s *Suite) runDestination(ctx context.Context, c, expect event.Value) (even
 	got := outcome{requests: wire.requests, err: wire.err}
 	for i := range verdicts {
 		for _, v := range verdicts[i] {
-			if !batch && v.Reason == runtime.NotSubscribed {
+			if !batch && v.Cause == fault.CauseNotSubscribed {
 				v.Reason = "not subscribed"
 			}
 			got.results = append(got.results, v)
@@ -251,7 +251,7 @@ var errNone = errors.New("no error occurred")
 // firstError returns the first error among the results, or errNone.
 func (o outcome) firstError() error {
 	for _, v := range o.results {
-		if v.Outcome == runtime.Refused || v.Outcome == runtime.Retry || v.Reason == "not subscribed" {
+		if v.Outcome == runtime.Refused || v.Outcome == runtime.Retry || v.Cause == fault.CauseNotSubscribed && v.Reason == "not subscribed" {
 			return errors.New(v.Reason)
 		}
 	}

@@ -61,6 +61,6 @@ func unauthorizedError(err error) error {
 		return err
 	}
 	e := fault.FromStatus(http.StatusUnauthorized, "authorizing the request: "+err.Error())
-	e.Cause = err
+	e.Err = err
 	return e
 }

@@ -98,7 +98,7 @@ func (e *EgressError) Error() string {
 
 // asFault returns the final error.
 func (e *EgressError) asFault() *fault.Error {
-	return &fault.Error{Code: fault.CodeEgress, Status: http.StatusBadRequest, Message: e.Error(), Cause: e}
+	return &fault.Error{Code: fault.CodeEgress, Status: http.StatusBadRequest, Message: e.Error(), Err: e}
 }
 
 // notPublic lists networks that are not public, besides those of net/netip's predicates.

@@ -56,7 +56,7 @@ func attachExchange(e *fault.Error, x *Exchange) *fault.Error {
 		return e
 	}
 	kept := *e
-	kept.Message, kept.Cause = e.Error(), WithExchange(x, e.Cause)
+	kept.Message, kept.Err = e.Error(), WithExchange(x, e.Err)
 	return &kept
 }
 

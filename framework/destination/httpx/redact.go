@@ -222,7 +222,7 @@ func (r *Redactor) Error(err error) error {
 	if errors.As(err, &known) {
 		shown := *known
 		shown.Message = r.Redact(known.Error())
-		shown.Cause = hiddenCause{known.Cause, r.Redact(known.Error())}
+		shown.Err = hiddenCause{known.Err, r.Redact(known.Error())}
 		return &shown
 	}
 	return hiddenCause{err, r.Redact(err.Error())}

@@ -239,5 +239,5 @@ func (s *Source) fallbackToken(refused string, now time.Time, err error) (string
 	if errors.As(err, &known) {
 		return "", known
 	}
-	return "", &fault.Error{Code: fault.CodeConnection, Status: 503, Retry: true, Message: "no token: " + err.Error(), Cause: err}
+	return "", &fault.Error{Code: fault.CodeConnection, Status: 503, Retry: true, Message: "no token: " + err.Error(), Err: err}
 }

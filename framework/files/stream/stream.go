@@ -134,7 +134,7 @@ func (r *Runner) addLine(ctx context.Context, l *line) error {
 func unreadableVerdict(err error) runtime.Verdict {
 	return runtime.Verdict{
 		Outcome: runtime.Refused, Status: http.StatusBadRequest, Code: fault.CodeInvalidEvent,
-		Reporter: fault.ReporterIntegrations, Reason: "the line is not a valid event: " + err.Error(),
+		Reporter: fault.ReporterIntegrations, Cause: fault.CauseInvalidEvent, Reason: "the line is not a valid event: " + err.Error(),
 	}
 }
 
@@ -147,7 +147,7 @@ func (r *Runner) prepareEvent(ctx context.Context, index int, e event.Event) err
 		for _, s := range r.matching {
 			item, verdict := plan.Prepare(s, e, index)
 			if verdict != nil {
-				if verdict.Reason != runtime.NotSubscribed {
+				if verdict.Cause != fault.CauseNotSubscribed {
 					verdicts = append(verdicts, *verdict)
 				}
 				continue
@@ -181,7 +181,7 @@ func (r *Runner) addItem(ctx context.Context, plan *runtime.Plan, item runtime.I
 func (r *Runner) unmatchedVerdict(e event.Event) runtime.Verdict {
 	v := runtime.Verdict{
 		Outcome: runtime.Skipped, Status: http.StatusBadRequest, Code: fault.CodeInvalidPayload,
-		Reporter: fault.ReporterIntegrations, Reason: "the event matches no subscription",
+		Reporter: fault.ReporterIntegrations, Cause: fault.CauseNotSubscribed, Reason: "the event matches no subscription",
 	}
 	offered, last := 0, (*runtime.Plan)(nil)
 	for _, plan := range r.config.Plans {
@@ -190,7 +190,7 @@ func (r *Runner) unmatchedVerdict(e event.Event) runtime.Verdict {
 		}
 	}
 	if offered == 1 {
-		v.Instance, v.Subscription, v.Reason = last.ID(), last.Offered(e)[0].Name(), runtime.NotSubscribed
+		v.Instance, v.Subscription, v.Reason = last.ID(), last.Offered(e)[0].Name(), fault.CauseNotSubscribed.Text()
 	}
 	return v
 }

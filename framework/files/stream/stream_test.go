@@ -135,7 +135,7 @@ func TestRetriesKeepOrder(t *testing.T) {
 {"userId":"b","size":2}`)
 	assert.Equal(t, []string{"a,slow,bad", "slow", "slow", "never,b", "never", "never", "never"}, sent)
 	assert.Equal(t, []int{3, 0, 1, 1}, []int{summary.Delivered, summary.Skipped, summary.Refused, summary.Failed})
-	assert.Equal(t, []stream.Reason{{Outcome: runtime.Refused, Reason: "bad", Count: 1, Line: 3}, {Outcome: runtime.Retry, Reason: "no", Count: 1, Line: 4}}, summary.Reasons())
+	assert.Equal(t, []stream.Reason{{Outcome: runtime.Refused, Cause: fault.CauseRefused, Reason: "bad", Count: 1, Line: 3}, {Outcome: runtime.Retry, Cause: fault.CauseRateLimited, Reason: "no", Count: 1, Line: 4}}, summary.Reasons())
 }
 
 func TestManyEventsInBoundedMemory(t *testing.T) {

@@ -25,6 +25,7 @@ type Summary struct {
 // Reason is a reason for which events were not delivered, with their number.
 type Reason struct {
 	Outcome runtime.Outcome
+	Cause   fault.Cause
 	Reason  string
 	Count   int
 	Line    int // line of the first event with this reason
@@ -32,6 +33,7 @@ type Reason struct {
 
 type reasonKey struct {
 	outcome runtime.Outcome
+	cause   fault.Cause
 	reason  string
 }
 
@@ -53,7 +55,7 @@ func (s *Summary) Add(e Event) {
 			s.Skipped++
 		case runtime.Refused:
 			s.Refused++
-			if v.Code == fault.CodeInvalidEvent {
+			if v.Cause == fault.CauseInvalidEvent {
 				s.Unreadable++
 			}
 		default:
@@ -68,12 +70,12 @@ func (s *Summary) countReason(v runtime.Verdict, line int) {
 	if s.reasons == nil {
 		s.reasons = map[reasonKey]*Reason{}
 	}
-	key := reasonKey{v.Outcome, v.Reason}
+	key := reasonKey{v.Outcome, v.Cause, v.Reason}
 	if s.reasons[key] == nil && len(s.reasons) >= maxReasons {
-		key.reason = "other reasons"
+		key.cause, key.reason = "", "other reasons"
 	}
 	if s.reasons[key] == nil {
-		s.reasons[key] = &Reason{Outcome: v.Outcome, Reason: key.reason, Line: line}
+		s.reasons[key] = &Reason{Outcome: v.Outcome, Cause: key.cause, Reason: key.reason, Line: line}
 	}
 	s.reasons[key].Count++
 }

@@ -19,8 +19,8 @@ import (
 // ProblemsOf returns the problems that an error of Process or Validate contains.
 func ProblemsOf(err error) fault.Problems {
 	var e *fault.Error
-	if errors.As(err, &e) && e.Cause != nil {
-		return fault.ProblemsOf(e.Cause)
+	if errors.As(err, &e) && e.Err != nil {
+		return fault.ProblemsOf(e.Err)
 	}
 	return fault.ProblemsOf(err)
 }
@@ -47,7 +47,7 @@ func (s *Schema) explain(payload event.Value) error {
 	}
 	return &fault.Error{
 		Code: fault.CodeInvalidPayload, Status: http.StatusBadRequest, Pointer: x.problems[0].Pointer,
-		Message: strings.Join(messages, "; "), Cause: x.problems,
+		Message: strings.Join(messages, "; "), Err: x.problems,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -31,7 +32,9 @@ type Trace struct {
 	Requests     []Request       `json:"requests,omitempty"`
 	Outcome      string          `json:"outcome"`
 	Status       int             `json:"status"`
+	Cause        fault.Cause     `json:"cause,omitempty"`
 	Reason       string          `json:"reason,omitempty"`
+	Next         string          `json:"next,omitempty"` // what to do about it
 
 	Payload   event.Value      `json:"-"` // absent if the event was not mapped
 	Exchanges []httpx.Exchange `json:"-"` // the requests with their responses
@@ -116,7 +119,8 @@ func Deliver(ctx context.Context, p *runtime.Plan, s *runtime.Subscription, e ev
 			trace.Requests = append(trace.Requests, RequestOf(x))
 		}
 	}
-	trace.Outcome, trace.Status, trace.Reason = string(verdict.Outcome), verdict.Status, verdict.Reason
+	trace.Outcome, trace.Status = string(verdict.Outcome), verdict.Status
+	trace.Cause, trace.Reason, trace.Next = verdict.Cause, verdict.Reason, verdict.Cause.Next()
 	return trace
 }
 

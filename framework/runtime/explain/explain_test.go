@@ -12,6 +12,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/explain"
@@ -64,7 +65,7 @@ func TestDryRunOfAnEventThatDoesNotMatch(t *testing.T) {
 	require.NoError(t, err)
 	st := explain.DryRun(t.Context(), p, p.Subscriptions()[0], e, requests)
 	assert.False(t, st.Matched)
-	assert.Equal(t, runtime.NotSubscribed, st.Reason)
+	assert.Equal(t, fault.CauseNotSubscribed, st.Cause)
 	assert.Empty(t, st.Fields)
 	assert.Empty(t, st.Requests)
 }

@@ -164,7 +164,7 @@ func filterAttributes(f delivery.DeadLetterFilter) []any {
 	for _, a := range []struct {
 		name string
 		on   bool
-	}{{"by_user", f.User != ""}, {"by_reason", f.Reason != ""}, {"parked", f.Parked}, {"dead", f.Dead}} {
+	}{{"by_user", f.User != ""}, {"by_cause", f.Cause != ""}, {"by_reason", f.Reason != ""}, {"parked", f.Parked}, {"dead", f.Dead}} {
 		if a.on {
 			list = append(list, a.name, true)
 		}
@@ -269,7 +269,7 @@ func writeError(w http.ResponseWriter, status int, err error) {
 // readFilter decodes a filter from URL parameters.
 func readFilter(q url.Values) (delivery.DeadLetterFilter, error) {
 	f := delivery.DeadLetterFilter{
-		Instance: q.Get("instance"), Subscription: q.Get("subscription"), ID: q.Get("id"), User: q.Get("user"), Reason: q.Get("reason"),
+		Instance: q.Get("instance"), Subscription: q.Get("subscription"), ID: q.Get("id"), User: q.Get("user"), Cause: fault.Cause(q.Get("cause")), Reason: q.Get("reason"),
 		Parked: q.Get("parked") == "true", Dead: q.Get("dead") == "true",
 	}
 	var errs [3]error
@@ -293,7 +293,7 @@ func readTime(text string) (time.Time, error) {
 func writeFilter(f delivery.DeadLetterFilter) url.Values {
 	q := url.Values{}
 	for name, text := range map[string]string{
-		"instance": f.Instance, "subscription": f.Subscription, "id": f.ID, "user": f.User, "reason": f.Reason,
+		"instance": f.Instance, "subscription": f.Subscription, "id": f.ID, "user": f.User, "cause": string(f.Cause), "reason": f.Reason,
 		"since": writeTime(f.Since), "until": writeTime(f.Until),
 	} {
 		if text != "" {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 type deadLettersView struct {
@@ -20,20 +21,21 @@ type deadLettersView struct {
 	Done        string
 	Error       string
 	Query       string // the filter as a URL query
+	Causes      []fault.CauseInfo
 }
 
 // filterOf reads the filter from request parameters.
 func filterOf(q func(string) string) (delivery.DeadLetterFilter, string) {
 	kind := q("kind")
 	return delivery.DeadLetterFilter{
-		ID: q("id"), Instance: q("instance"), User: q("user"), Reason: q("reason"), Parked: kind == "parked", Dead: kind == "dead",
+		ID: q("id"), Instance: q("instance"), User: q("user"), Cause: fault.Cause(q("cause")), Reason: q("reason"), Parked: kind == "parked", Dead: kind == "dead",
 	}, kind
 }
 
 // queryOf returns the filter as a URL query.
 func queryOf(f delivery.DeadLetterFilter, kind string) string {
 	q := url.Values{}
-	for name, text := range map[string]string{"instance": f.Instance, "user": f.User, "reason": f.Reason, "kind": kind, "id": f.ID} {
+	for name, text := range map[string]string{"instance": f.Instance, "user": f.User, "cause": string(f.Cause), "reason": f.Reason, "kind": kind, "id": f.ID} {
 		if text != "" {
 			q.Set(name, text)
 		}
@@ -42,7 +44,7 @@ func queryOf(f delivery.DeadLetterFilter, kind string) string {
 }
 
 func (c *Console) handleDeadLetters(w http.ResponseWriter, r *http.Request) {
-	view := deadLettersView{HasQueue: c.Queue != nil}
+	view := deadLettersView{HasQueue: c.Queue != nil, Causes: fault.Causes()}
 	if c.Queue != nil {
 		view.Filter, view.Kind = filterOf(r.FormValue)
 		view.Query = queryOf(view.Filter, view.Kind)
@@ -136,7 +138,7 @@ func (c *Console) handleDeadLetterAction(w http.ResponseWriter, r *http.Request)
 		return
 	}
 	n, err := change(r.Context(), f)
-	c.Guard.Record(r.Context(), "letters."+do, err, "instance", f.Instance, "id", f.ID, "kind", kind, "by_user", f.User != "", "by_reason", f.Reason != "", "count", n)
+	c.Guard.Record(r.Context(), "letters."+do, err, "instance", f.Instance, "id", f.ID, "kind", kind, "by_user", f.User != "", "by_cause", f.Cause != "", "by_reason", f.Reason != "", "count", n)
 	if err != nil {
 		c.renderError(w, r, http.StatusInternalServerError, "letters", "Cannot "+do+" the dead letters", capitalize(err.Error())+".")
 		return
