@@ -1,5 +1,5 @@
-// Package destinations is the registry of all destinations. Each has a directory of its own; go generate makes the list from
-// these directories.
+// Package destinations is the registry of all destinations, one in each directory. go generate updates the list. The package has no
+// state.
 package destinations
 
 //go:generate go run generate.go

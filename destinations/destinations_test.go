@@ -9,7 +9,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/destinationtest"
 )
 
-// TestDestinations holds every destination against what is true of all good ones.
+// TestDestinations runs the checks of destinationtest on every destination.
 func TestDestinations(t *testing.T) {
 	for _, p := range destinations.All() {
 		d, err := p.Load()

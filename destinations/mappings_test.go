@@ -16,8 +16,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// TestDefaultMappingsRaiseNoAlarm checks all default mappings and presets. Fields that every config has to map may be missing in them.
-func TestDefaultMappingsRaiseNoAlarm(t *testing.T) {
+// TestDefaultMappingsCauseNoWarning checks all default mappings and presets. Fields that every config has to map may be missing in them.
+func TestDefaultMappingsCauseNoWarning(t *testing.T) {
 	check := func(place string, action *destination.ActionDefinition, preset destination.Preset) {
 		modes := []string{""}
 		if action.SyncMode != nil {
@@ -42,8 +42,8 @@ func TestDefaultMappingsRaiseNoAlarm(t *testing.T) {
 	}
 }
 
-// TestConfigsInTheTreeRaiseNoAlarm loads every config file of the repository.
-func TestConfigsInTheTreeRaiseNoAlarm(t *testing.T) {
+// TestConfigsInTheTreeCauseNoWarning loads every config file of the repository.
+func TestConfigsInTheTreeCauseNoWarning(t *testing.T) {
 	registry, err := destinations.Registry()
 	require.NoError(t, err)
 	loaded := 0

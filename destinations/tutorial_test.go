@@ -17,8 +17,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/author/generate"
 )
 
-// TestTutorial does what TUTORIAL.md says, in a copy of the module: its console blocks are run and their output compared, its diff
-// blocks are applied to the file that was named last. In output … stands for anything; runs of spaces count as one.
+// TestTutorial follows TUTORIAL.md in a copy of the module: it runs the console blocks and compares their output, and applies each
+// diff block to the file that was named last. In output, … matches anything, and runs of spaces count as one.
 func TestTutorial(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a copy of the module")

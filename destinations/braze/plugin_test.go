@@ -93,7 +93,7 @@ func (s scripted) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(response)), Request: r}, nil
 }
 
-func TestRequestsCarryTheKeyAndNothingShowsIt(t *testing.T) {
+func TestRequestsCarryTheKeyAndTracesHideIt(t *testing.T) {
 	var headers []http.Header
 	var seen []httpx.Exchange
 	plan := newPlan(t, scripted(func(r *http.Request, _ []byte) (int, string) {
@@ -190,7 +190,7 @@ func TestAnItemThatIsTooLargeFailsAlone(t *testing.T) {
 	assert.Equal(t, 1, n)
 }
 
-func TestCampaignsAndCanvasesAreChosenFromBraze(t *testing.T) {
+func TestChoicesOfCampaignsAndCanvasesAreFetched(t *testing.T) {
 	plan := newPlan(t, sandbox.Transport(braze.Plugin().Sandbox.New(map[string][]string{"api-key": {"very-secret"}})), "trackEvent", `{}`, nil)
 	for field, action := range map[string]string{"campaign_id": "triggerCampaign", "canvas_id": "triggerCanvas"} {
 		got, err := plan.Choices(t.Context(), action, field, "", "", event.Value{})
@@ -200,7 +200,7 @@ func TestCampaignsAndCanvasesAreChosenFromBraze(t *testing.T) {
 	}
 }
 
-func TestTheHookCreatesACatalogForItsItems(t *testing.T) {
+func TestHookCreatesTheCatalog(t *testing.T) {
 	plugin := braze.Plugin()
 	definition, err := plugin.Load()
 	require.NoError(t, err)

@@ -58,8 +58,8 @@ func (r *remote) answer(_ *http.Request, body []byte) (int, string) {
 	return status, `{"message":"x","errors":[` + strings.Join(wrong, ",") + `]}`
 }
 
-// Whatever Braze refuses: nothing that was delivered is missing, nothing is taken twice, nothing is sent after a failure that
-// may pass, and what is taken of a user is in the user's order.
+// TestSplittingLosesNothingAndKeepsTheOrder checks random refusals: no delivered object is missing or sent twice, nothing is sent
+// after a retryable failure, and the objects of a user keep their order.
 func TestSplittingLosesNothingAndKeepsTheOrder(t *testing.T) {
 	for seed := range uint64(25) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -142,7 +142,8 @@ func TestRequestsStayWithinTheirBytes(t *testing.T) {
 	assert.Equal(t, 75, users)
 }
 
-// Whatever Braze answers, every event gets one verdict, and no answer leads to more requests than there are events twice over.
+// FuzzAnswers checks that every event gets one verdict for any response, and that no response causes more requests than twice the
+// number of events.
 func FuzzAnswers(f *testing.F) {
 	for _, seed := range []struct {
 		status int

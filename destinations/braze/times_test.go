@@ -11,8 +11,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// A time is sent as it is meant, whatever it is written as, or the event is refused with the field's name: it is never sent without
-// its time.
+// TestTimesAreSentOrRefused checks that a time in any format is sent as the same instant, or the event is refused with the field's
+// name. It is never sent without its time.
 func TestTimesAreSentOrRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		`631152000000`: "1990-01-01T00:00:00.000Z", `"1767323045123456"`: "2026-01-02T03:04:05.123Z", `1767323045.5`: "2026-01-02T03:04:05.500Z",

@@ -37,7 +37,7 @@ func TestContactsAreCreatedAndUpdated(t *testing.T) {
 	assert.NoError(t, plan.Test(t.Context()))
 }
 
-func TestAWrongContactFailsAlone(t *testing.T) {
+func TestInvalidContactFailsAlone(t *testing.T) {
 	r := sandboxtest.Start(t, hubspot.Plugin(), nil)
 	plan := r.Plan(instance, withToken("t"))
 	events := make([]string, 250)
@@ -60,7 +60,7 @@ func TestAWrongContactFailsAlone(t *testing.T) {
 	assert.Equal(t, 248, r.State().Get("contacts").Len())
 }
 
-func TestTheRateLimitIsKeptTo(t *testing.T) {
+func TestRateLimitIsRespected(t *testing.T) {
 	r := sandboxtest.Start(t, hubspot.Plugin(), nil)
 	plan := r.Plan(instance, withToken("t"))
 	r.AddFault(`{"status":429,"headers":{"Retry-After":"20"},"body":{"status":"error","message":"You have reached your ten_secondly_rolling limit.","policyName":"TEN_SECONDLY_ROLLING"}}`)
@@ -76,7 +76,7 @@ func TestTheRateLimitIsKeptTo(t *testing.T) {
 	assert.Equal(t, 0, r.State().Get("contacts").Len())
 }
 
-func TestAWindowWithoutRequestsIsWaitedFor(t *testing.T) {
+func TestExhaustedRateLimitWindowDelaysRequests(t *testing.T) {
 	r := sandboxtest.Start(t, hubspot.Plugin(), nil)
 	plan := r.Plan(instance, withToken("t"))
 	r.AddFault(`{"status":200,"headers":{"X-HubSpot-RateLimit-Remaining":"0","X-HubSpot-RateLimit-Interval-Milliseconds":"60000"},"body":{}}`)
@@ -134,7 +134,7 @@ func TestChoicesComePageByPage(t *testing.T) {
 	assert.ErrorContains(t, err, "This app hasn't been granted all required scopes")
 }
 
-func TestTheTestSaysWhatIsWrong(t *testing.T) {
+func TestCredentialsTestReportsTheCause(t *testing.T) {
 	r := sandboxtest.Start(t, hubspot.Plugin(), map[string][]string{"token": {"good"}})
 	assert.ErrorContains(t, r.Plan(instance, withToken("bad-token")).Test(t.Context()), "Authentication credentials not found")
 }

@@ -1,4 +1,5 @@
-// Package hubspot creates and updates contacts in HubSpot. destination.yaml declares everything but the sandbox.
+// Package hubspot creates and updates contacts in HubSpot. destination.yaml declares everything except the sandbox, which follows
+// HubSpot's public documentation, has its state in memory and is safe for concurrent use.
 package hubspot
 
 import (

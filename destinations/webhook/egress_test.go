@@ -20,7 +20,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// An event that says where it goes reaches no address that is not public, unless the config allows it or has the URL itself.
+// TestURLsOfEventsAreGuarded checks that a URL from an event reaches public addresses only, unless the config allows the host or
+// contains the URL.
 func TestURLsOfEventsAreGuarded(t *testing.T) {
 	var authorization atomic.Value
 	var requests atomic.Int64

@@ -1,4 +1,5 @@
-// Package webhook sends events to any HTTP endpoint. destination.yaml declares everything but the sandbox.
+// Package webhook sends events to any HTTP endpoint. destination.yaml declares everything except the sandbox, which simulates an
+// endpoint in memory and is safe for concurrent use.
 package webhook
 
 import (

@@ -24,7 +24,7 @@ func track(n int) string {
 	return fmt.Sprintf(`{"type":"track","userId":"u%d","properties":{"n":%d}}`, n, n)
 }
 
-func TestEveryWayToSignIsRightOverTheWire(t *testing.T) {
+func TestSignaturesOfAllAlgorithmsVerify(t *testing.T) {
 	for _, algorithm := range []string{"sha1", "sha256", "sha512"} {
 		for _, encoding := range []string{"hex", "base64"} {
 			for _, format := range []string{"json", "ndjson", "form"} {
@@ -68,7 +68,7 @@ func TestEventsForDifferentEndpointsNeverShareARequest(t *testing.T) {
 	assert.Equal(t, []string{"/1 2", "/2 1"}, got)
 }
 
-func TestTheReceiverIsWaitedFor(t *testing.T) {
+func TestRetryAfterOfTheReceiverIsRespected(t *testing.T) {
 	r := sandboxtest.Start(t, webhook.Plugin(), nil)
 	plan := r.Plan(instance(`{}`, `{"url":"https://hooks.example.com"}`), runtime.Host{})
 	r.AddFault(`[{"status":429,"headers":{"Retry-After":"17"}},{"drop":true}]`)
@@ -83,7 +83,7 @@ func TestTheReceiverIsWaitedFor(t *testing.T) {
 	assert.Equal(t, []string{"delivered"}, r.RunBatch(plan, track(1)))
 }
 
-func TestCredentialsDoNotShow(t *testing.T) {
+func TestCredentialsAreRedacted(t *testing.T) {
 	for settings, secret := range map[string]string{
 		`{"bearer_token":"very-secret-token"}`:             "very-secret-token",
 		`{"username":"ana","password":"very-secret-word"}`: "YW5hOnZlcnktc2VjcmV0LXdvcmQ=",

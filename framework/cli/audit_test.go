@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What changes something leaves a line in the log, from commands, the admin API and the console: who, what, from where. Users and
-// keys are in none of it.
+// TestChangesWriteAuditLines checks that every change from commands, the admin API and the console writes an audit line with the
+// action, the actor and the address, without users and keys.
 func TestChangesWriteAuditLines(t *testing.T) {
 	s := newServed(t, keyedConfig, "--sandbox")
 	s.start()

@@ -65,12 +65,9 @@ func (s *served) waitDrained() {
 	}, 2*time.Minute, 100*time.Millisecond)
 }
 
-// Everything goes wrong at once: the remote fails in twenty-seven ways, and the server is killed, frozen and started again
-// under load. Every accepted event gets its verdict, no older request follows a newer one, and every user is where the
-// newest event says. What the server holds returns to what it held before.
-//
-// LANDFALL_CHAOS=1 runs it with 200,000 events, a kill every second or so, and a remote that refuses requests for good as well, whose
-// dead letters are replayed in the end; LANDFALL_EVENTS with another number of events.
+// TestChaos combines failures: the remote fails in twenty-seven ways, and the server is killed, frozen and restarted under load.
+// Every accepted event gets its verdict, no older request follows a newer one, every user has the state of the newest event, and
+// the server's resources return to their initial level. LANDFALL_CHAOS=1 runs the long form.
 func TestChaos(t *testing.T) {
 	otherwise, disturbances, long := 6_000, 4, os.Getenv("LANDFALL_CHAOS") != ""
 	if long {

@@ -20,8 +20,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/oauth/oauthtest"
 )
 
-// An instance is connected from the console's page, and what waited for it is delivered.
-func TestConnectingFromTheConsole(t *testing.T) {
+// TestLoginFromTheConsole logs an instance in from its console page; its waiting events are then delivered.
+func TestLoginFromTheConsole(t *testing.T) {
 	tokens, port := loginServer(t)
 	braze := newBrazeSandbox(t)
 	config := strings.Replace(serveConfig, "    subscriptions:", fmt.Sprintf(`    auth:

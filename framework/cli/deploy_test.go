@@ -13,7 +13,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// The operations page's config is one, and the dashboard asks for metrics that there are.
+// TestDeployFiles checks that the config in the operations page is valid, and that the metrics of the page and the dashboard exist.
 func TestDeployFiles(t *testing.T) {
 	page, err := os.ReadFile("../../cmd/landfall/deploy/README.md")
 	require.NoError(t, err)

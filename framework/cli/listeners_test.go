@@ -23,7 +23,8 @@ const testKey = "an-admin-key-of-a-test"
 
 const keyedConfig = serveConfig + "admin: {key: " + testKey + "}\n"
 
-// The port of the events has nothing else on it, and says where the rest is.
+// TestTheIngestPortServesIngestAndHealthOnly checks that the ingest port serves events and health checks only, and that its 404
+// names the admin address.
 func TestTheIngestPortServesIngestAndHealthOnly(t *testing.T) {
 	s := newServed(t, keyedConfig, "--sandbox")
 	s.start()
@@ -59,8 +60,9 @@ func (s *served) postAs(key, url, event string) int {
 	return answer.StatusCode
 }
 
-// With a key, no address opens the admin listener: not that of the machine, by no name, with no header.
-func TestWithAKeyTheAdminListenerIsClosedToThisMachine(t *testing.T) {
+// TestAdminKeyIsRequiredOnTheSameMachine checks that with a key, a request without it is refused from every address, under every
+// host name and with every header.
+func TestAdminKeyIsRequiredOnTheSameMachine(t *testing.T) {
 	s := newServed(t, keyedConfig, "--sandbox")
 	s.start()
 	noRedirects := *s.client
@@ -78,8 +80,9 @@ func TestWithAKeyTheAdminListenerIsClosedToThisMachine(t *testing.T) {
 	assert.Contains(t, text, "landfall_lag_seconds")
 }
 
-// Without a key, programs of this machine are let in, and no page in a browser that was sent here under another name.
-func TestWithoutAKeyOnlyThisMachineIsLetIn(t *testing.T) {
+// TestWithoutAKeyOnlyLocalAccess checks that without a key, local programs have access, but pages in a browser that use another
+// host name do not.
+func TestWithoutAKeyOnlyLocalAccess(t *testing.T) {
 	s := newServed(t, serveConfig, "--sandbox")
 	s.start()
 	for want, headers := range map[int][][]string{
@@ -105,7 +108,8 @@ func TestWithoutAKeyOnlyThisMachineIsLetIn(t *testing.T) {
 	assert.Equal(t, 401, status, "a key that is set while it runs closes it at once")
 }
 
-// The address file is private, tells where the server is and how to get in, and goes with it.
+// TestTheAddressFile checks that the address file is private, contains the server's address and token, and is removed when the
+// server stops.
 func TestTheAddressFile(t *testing.T) {
 	s := newServed(t, keyedConfig, "--sandbox")
 	s.start()
@@ -126,8 +130,9 @@ func TestTheAddressFile(t *testing.T) {
 	assert.FileExists(t, file, "it is another server's by now")
 }
 
-// The default admin port may be busy: another one is chosen and can be found. One that was asked for is not replaced.
-func TestABusyAdminPort(t *testing.T) {
+// TestAdminPortInUse checks that another port is chosen if the default admin port is in use, and that commands find it. A
+// configured port is not replaced.
+func TestAdminPortInUse(t *testing.T) {
 	if busy, err := net.Listen("tcp", server.DefaultAdmin); err == nil {
 		defer busy.Close()
 	}
@@ -158,8 +163,9 @@ func runServe(t *testing.T, config string, args ...string) (string, bool) {
 	return string(out), err == nil
 }
 
-// An admin listener that others reach needs a key, in the config and on the command line.
-func TestAnAdminListenerThatOthersReachNeedsAKey(t *testing.T) {
+// TestReachableAdminListenerNeedsAKey checks that a listener that other machines can reach requires a key, in the config and on the
+// command line.
+func TestReachableAdminListenerNeedsAKey(t *testing.T) {
 	for listen, want := range map[string]string{
 		"0.0.0.0:0": "can be reached from other machines", ":0": "can be reached from other machines", "[::]:0": "can be reached from other machines", "192.0.2.1:0": "can be reached from other machines",
 		"ingest": "requires admin.key", "8081": "should be an address", "unix:": "should name the socket",
@@ -179,7 +185,7 @@ func TestAnAdminListenerThatOthersReachNeedsAKey(t *testing.T) {
 	assert.Contains(t, out, "can be reached from other machines")
 }
 
-// One port for everything is possible, with a key.
+// TestEverythingOnTheIngestPort checks that one port can serve everything if a key is set.
 func TestEverythingOnTheIngestPort(t *testing.T) {
 	s := newServed(t, strings.Replace(keyedConfig, "admin: {", "admin: {listen: ingest, ", 1), "--sandbox", "--admin-listen", "")
 	s.start()
@@ -202,8 +208,8 @@ func TestEverythingOnTheIngestPort(t *testing.T) {
 	assert.True(t, ok, out)
 }
 
-// The admin API may be at a Unix socket that only its user opens.
-func TestAUnixSocketForTheAdmin(t *testing.T) {
+// TestAdminOnAUnixSocket serves the admin API on a Unix socket that only its user can open.
+func TestAdminOnAUnixSocket(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "admin.sock")
 	s := newServed(t, strings.Replace(keyedConfig, "admin: {", "admin: {listen: \"unix:"+path+"\", ", 1), "--sandbox", "--admin-listen", "")

@@ -70,8 +70,8 @@ func landfall(t *testing.T, see func(line string), args ...string) (out string, 
 	return stdout.String() + stderr.String(), err == nil
 }
 
-// An instance waits for its login with its events; it goes on with tokens that are refreshed by themselves; when the remote gives
-// none any more it stops, keeps its events, and goes on after the next login. Nothing of it shows a secret.
+// TestLoginLifecycle follows an instance from its first login: events wait for the login, tokens are refreshed automatically, the
+// instance stops when the remote issues no more tokens, and continues after the next login. No output contains a secret.
 func TestLoginLifecycle(t *testing.T) {
 	tokens, port := loginServer(t)
 	braze := newBrazeSandbox(t)

@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Flags such as --since take an age, or a time in every form that events may have, whatever the zone of the machine.
+// TestReadMoment checks that flags such as --since accept an age or a time in every format of events, in any time zone of the
+// machine.
 func TestReadMoment(t *testing.T) {
 	for text, want := range map[string]time.Time{
 		"":                          {},

@@ -139,9 +139,9 @@ func forwardConn(ctx context.Context, from net.Conn, to string) {
 	<-done
 }
 
-// With a key, nothing is open through a proxy that makes every client look like this machine: not on the port of the events, not on
-// the admin listener, and not where both are one.
-func TestNothingIsOpenThroughAProxy(t *testing.T) {
+// TestProxiedRequestsNeedTheKey checks that requests through a proxy, which all seem to come from this machine, need the key: on
+// the ingest port, on the admin listener, and if both are one.
+func TestProxiedRequestsNeedTheKey(t *testing.T) {
 	separate := newServed(t, keyedConfig, "--sandbox")
 	separate.start()
 	one := newServed(t, strings.Replace(keyedConfig, "admin: {", "admin: {listen: ingest, ", 1), "--sandbox", "--admin-listen", "")

@@ -14,9 +14,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/server"
 )
 
-// A running server answers local commands although the config beside it is broken or missing: the data directory is enough, or
-// its address and key.
-func TestCommandsReachTheServerWithoutAConfig(t *testing.T) {
+// TestCommandsFindTheServerWithoutAConfig checks that local commands connect to a running server by its data directory, or by its
+// URL and key, although the config is broken or missing.
+func TestCommandsFindTheServerWithoutAConfig(t *testing.T) {
 	s := newServed(t, strings.Replace(keyedConfig, "computation_key}", "computation_ke}", 1), "--sandbox")
 	s.start()
 	s.post(entered("u1", "vip"))
@@ -58,7 +58,7 @@ func TestCommandsReachTheServerWithoutAConfig(t *testing.T) {
 	assert.Contains(t, out, "--url should be like http://127.0.0.1:8081")
 }
 
-// Without a server the message says so, and what to do.
+// TestCommandsWithoutAServer checks that the error without a running server says what to do.
 func TestCommandsWithoutAServer(t *testing.T) {
 	s := newServed(t, keyedConfig, "--sandbox")
 	config, none := filepath.Join(s.dir, "landfall.yaml"), filepath.Join(t.TempDir(), "landfall.yaml")
@@ -92,8 +92,8 @@ func TestCommandsWithoutAServer(t *testing.T) {
 	assert.Contains(t, out, "no server on this machine uses the data directory")
 }
 
-// The commands that the README shows for a server work as they stand there.
-func TestTheReadmesServerCommandsWork(t *testing.T) {
+// TestReadmeServerCommandsWork runs the commands that the README shows for a server.
+func TestReadmeServerCommandsWork(t *testing.T) {
 	t.Chdir("../..")
 	text, err := os.ReadFile("README.md")
 	require.NoError(t, err)
@@ -124,8 +124,8 @@ func TestTheReadmesServerCommandsWork(t *testing.T) {
 	}
 }
 
-// The first command of the README prints what the README shows.
-func TestTheReadmesFirstCommandPrintsWhatItShows(t *testing.T) {
+// TestReadmeOutputIsCurrent checks that the first command of the README prints the output shown there.
+func TestReadmeOutputIsCurrent(t *testing.T) {
 	t.Chdir("../..")
 	text, err := os.ReadFile("README.md")
 	require.NoError(t, err)

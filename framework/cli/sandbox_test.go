@@ -19,8 +19,8 @@ import (
 	"github.com/landfall-dev/landfall/destinations"
 )
 
-// TestSandboxURL runs events against a sandbox behind a real socket, with failures on the way: what the run says must be what
-// the sandbox holds.
+// TestSandboxURL runs events against a sandbox on a socket, with injected failures, and compares the report with the sandbox's
+// state.
 func TestSandboxURL(t *testing.T) {
 	address := startSandbox(t, "--client-secret", "right", "--partner-key", "partner")
 	post := func(path, body string) {

@@ -50,7 +50,7 @@ func (s *served) logs(text string) {
 	}, 10*time.Second, 20*time.Millisecond, text)
 }
 
-// A server accepts events, one is refused and shown, the mapping is fixed while it runs, and the letter is replayed.
+// TestServerLifecycle serves events of which one is refused; the mapping is fixed at run time and the dead letter is replayed.
 func TestServerLifecycle(t *testing.T) {
 	sandbox := newBrazeSandbox(t)
 	config := strings.Replace(serveConfig, `personas_audience_key: {"@path": $.context.personas.computation_key}`, `personas_audience_key: {"@path": $.context.personas.computation_ke}`, 1)
@@ -89,7 +89,7 @@ func TestServerLifecycle(t *testing.T) {
 	assert.Contains(t, s.cli("dead", "list"), "there are no dead letters or parked events\n", "without a server, too")
 }
 
-// Status, metrics and health checks of a server, and who may read them.
+// TestStatusMetricsAndHealth checks status, metrics and health checks, and the access to them.
 func TestStatusMetricsAndHealth(t *testing.T) {
 	s := newServed(t, serveConfig+"admin: {key: letmein}\n", "--sandbox-url", newBrazeSandbox(t).URL)
 	s.start()
@@ -124,7 +124,7 @@ func TestStatusMetricsAndHealth(t *testing.T) {
 	assert.NotContains(t, string(log), s.admin.Token)
 }
 
-func TestWhatServeRefuses(t *testing.T) {
+func TestServeRefusesInvalidConfigs(t *testing.T) {
 	file, err := binary()
 	require.NoError(t, err)
 	run := func(config string, args ...string) string {
@@ -143,7 +143,7 @@ func TestWhatServeRefuses(t *testing.T) {
 	assert.Contains(t, run(serveConfig, "--data", filepath.Join(s.dir, "landfall-data")), "in use by another process")
 }
 
-// Spans of what comes in and of the batches go to a collector, the first as part of the client's trace.
+// TestTraces checks that spans of requests and batches go to a collector, and that request spans belong to the client's trace.
 func TestTraces(t *testing.T) {
 	var mu sync.Mutex
 	var got []byte

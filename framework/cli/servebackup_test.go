@@ -56,8 +56,8 @@ func (l *load) checkUsers(t *testing.T, sandbox string) (wrong int) {
 	return wrong
 }
 
-// A backup that is taken under load, restored after the server was killed: whatever was acknowledged before the backup began is
-// delivered, in order, and no checkpoint lies beyond the events.
+// TestABackupUnderLoadLosesNothing takes a backup under load, kills the server and restores the backup: all events acknowledged
+// before the backup are delivered in order, and no checkpoint is beyond the events.
 func TestABackupUnderLoadLosesNothing(t *testing.T) {
 	sandbox := newBrazeSandbox(t)
 	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)
@@ -108,8 +108,8 @@ func TestABackupUnderLoadLosesNothing(t *testing.T) {
 	s.start()
 }
 
-// The doctor finds what is wrong, and says what to do.
-func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
+// TestDoctorFindsProblems checks that landfall doctor reports each problem and what to do.
+func TestDoctorFindsProblems(t *testing.T) {
 	sandbox := newBrazeSandbox(t)
 	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)
 	s.start()

@@ -17,8 +17,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/state/statetest"
 )
 
-// The documented procedure: a cluster of three is backed up under load, its streams are lost, and they are restored. Whatever was
-// acknowledged before the backup began is delivered, and so is what is accepted afterwards.
+// TestAClusterIsBackedUpAndRestored follows the documented procedure: a cluster of three is backed up under load, its streams are
+// lost and restored. All events acknowledged before the backup are delivered, and so are later ones.
 func TestAClusterIsBackedUpAndRestored(t *testing.T) {
 	if testing.Short() {
 		t.Skip("three NATS servers and PostgreSQL")

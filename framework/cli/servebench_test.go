@@ -33,8 +33,8 @@ func sandboxProcess(t testing.TB) string {
 	return "http://" + address
 }
 
-// TestFigures prints what the server does on this machine, with LANDFALL_FIGURES=1: events accepted and delivered a second in
-// batches of 100 and one by one from 64 connections, and the lag at half of that.
+// TestFigures measures this machine if LANDFALL_FIGURES=1: the rates of accepted and delivered events, in batches of 100 and one by
+// one from 64 connections, and the lag at half of that rate.
 func TestFigures(t *testing.T) {
 	if os.Getenv("LANDFALL_FIGURES") == "" {
 		t.Skip("set LANDFALL_FIGURES=1")

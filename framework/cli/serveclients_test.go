@@ -58,8 +58,8 @@ func TestClientsThatHoldConnections(t *testing.T) {
 	t.Logf("%d MB before, %d MB with 1500 connections", before, s.residentMB())
 }
 
-// A page of another origin sends as analytics-next does when it tries again, to a path with two slashes, and reads when to come
-// again from an answer of 429.
+// TestBrowserRetries sends requests from a page of another origin as analytics-next does when it retries: to a path with two
+// slashes, and with a readable Retry-After in a 429.
 func TestBrowserRetries(t *testing.T) {
 	b := newBrowser(t)
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -87,8 +87,8 @@ func (c *cluster) ready() {
 	require.Fail(c.t, "the cluster has no leader")
 }
 
-// Two servers on a cluster of three and one database: they share the work, and take it over from each other when one is killed
-// or frozen, and when a server of the cluster is. While the database is away they wait.
+// TestServersShareTheWork runs two servers on a cluster of three and one database: they share the partitions, and take over each
+// other's when a server is killed or frozen, or when a NATS node is. While the database is unavailable they wait.
 func TestServersShareTheWork(t *testing.T) {
 	if testing.Short() {
 		t.Skip("three NATS servers and PostgreSQL")

@@ -47,8 +47,8 @@ func (s *served) probe(path string) (status int, body string) {
 	return answer.StatusCode, string(text)
 }
 
-// Another process fills the disk for a while under load. The server says so, and goes on by itself when there is room again:
-// everything that was accepted is delivered.
+// TestDiskFullAndFreeAgain fills the disk for a while under load. The server reports it and continues without a restart when space
+// is free again; all accepted events are delivered.
 func TestDiskFullAndFreeAgain(t *testing.T) {
 	for name, minFree := range map[string]string{"with a reserve": "16000000", "without a reserve": "1"} {
 		t.Run(name, func(t *testing.T) {

@@ -25,8 +25,8 @@ func events(t testing.TB, otherwise int) int {
 	return otherwise
 }
 
-// The server is killed with SIGKILL at random moments, twenty times and more: no accepted event is lost, and every user is where the newest event
-// says. LANDFALL_EVENTS is another number of events.
+// TestKilledInALoop kills the server at least twenty times at random moments: no accepted event is lost, and every user has the
+// state of the newest event. LANDFALL_EVENTS sets the number of events.
 func TestKilledInALoop(t *testing.T) {
 	sandbox := newBrazeSandbox(t)
 	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)
@@ -78,8 +78,8 @@ func (l *load) sendDuringRestarts(s *served, events, senders int, sending *sync.
 	all.Wait()
 }
 
-// What a remote may do, at once: 429 with Retry-After, 503, 400 for one id, connections dropped after it has acted. One
-// instance never gets an answer and the other goes on.
+// TestMisbehavingRemotes combines failures of a remote: 429 with Retry-After, 503, 400 for one id, and connections that are dropped
+// after the change. One instance never gets a response, and the other continues.
 func TestMisbehavingRemotes(t *testing.T) {
 	sandbox, hole := newBrazeSandbox(t, "poison"), newHangingServer(t)
 	config := serveConfig + `
@@ -116,7 +116,7 @@ func TestMisbehavingRemotes(t *testing.T) {
 	assert.Less(t, time.Since(before), 15*time.Second)
 }
 
-// SIGTERM under load: what was accepted is delivered by the next start, and nothing is left behind.
+// TestStoppedUnderLoad stops the server under load: the next start delivers all accepted events, and nothing is left.
 func TestStoppedUnderLoad(t *testing.T) {
 	sandbox := newBrazeSandbox(t)
 	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)

@@ -13,8 +13,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 )
 
-// A remote that asks for an absurd wait pauses its instance for delivery.maxPause at most. Status, readiness and log show it, and
-// landfall resume ends it.
+// TestAPausedInstanceIsShownAndResumed checks that a very long Retry-After pauses the instance for delivery.maxPause at most, that
+// status, readiness and log show it, and that landfall resume ends it.
 func TestAPausedInstanceIsShownAndResumed(t *testing.T) {
 	sandbox := newBrazeSandbox(t)
 	s := newServed(t, replaceOnce(t, serveConfig, "linger: 50ms", "linger: 50ms, maxPause: 20m"), "--sandbox-url", sandbox.URL)
@@ -48,7 +48,7 @@ func TestAPausedInstanceIsShownAndResumed(t *testing.T) {
 	assert.Equal(t, "ready\n", text)
 }
 
-// The server logs its limits when it starts.
+// TestServeLogsItsLimits checks that the server logs its limits when it starts.
 func TestServeLogsItsLimits(t *testing.T) {
 	config := replaceOnce(t, serveConfig, "linger: 50ms", "linger: 50ms, maxBytes: 7000000, letters: {retention: 5h, maxBytes: 6000000}, parked: {maxBytes: 4000000}, maxPause: 3m")
 	s := newServed(t, config, "--sandbox")

@@ -136,8 +136,8 @@ func TestDataOfAnEarlierVersionIsAdopted(t *testing.T) {
 	assert.True(t, members(t, sandbox.URL)["aud_vip"]["new"])
 }
 
-// A data directory goes to the present version, back to the earlier one and to the present one again, with events that
-// wait each time. Nothing is lost or reordered, and nothing is taken for damage.
+// TestAServerGoesBackToAnEarlierVersion upgrades a data directory, downgrades it and upgrades it again, with waiting events each
+// time. Nothing is lost, reordered or reported as damage.
 func TestAServerGoesBackToAnEarlierVersion(t *testing.T) {
 	if testing.Short() {
 		t.Skip("an earlier version is built")
@@ -188,8 +188,8 @@ func (l *load) sendToAny(events, senders int, urls func() []string, client *serv
 	all.Wait()
 }
 
-// Two servers of an earlier version on a cluster and a database are replaced one after the other by the present one under load,
-// and one of them goes back for a while. Nothing is lost, every user is where the newest event says, and nothing is taken for damage.
+// TestServersAreUpgradedOneByOne replaces two servers of an earlier version on a cluster one after the other under load, and
+// downgrades one of them for a while. Nothing is lost or reported as damage, and every user has the state of the newest event.
 func TestServersAreUpgradedOneByOne(t *testing.T) {
 	if testing.Short() {
 		t.Skip("three NATS servers, PostgreSQL and an earlier version")

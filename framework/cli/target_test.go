@@ -68,8 +68,8 @@ func rehearsal(t *testing.T, endpoint, more string) (dir, file, users string) {
 	return dir, file, users
 }
 
-// What a sandbox was sent, in this process or at a URL, was not sent to the real remote.
-func TestRehearsalsAreNotDeliveries(t *testing.T) {
+// TestSandboxRunsAreNotDeliveries checks that events sent to a sandbox do not count as sent to the real remote.
+func TestSandboxRunsAreNotDeliveries(t *testing.T) {
 	for name, more := range map[string]string{"sqlite": "", "postgres": "state: {url: \"" + statetest.Postgres(t) + "\"}\n"} {
 		t.Run(name, func(t *testing.T) {
 			braze, other := realBraze(t), newBrazeSandbox(t)
@@ -95,8 +95,9 @@ func TestRehearsalsAreNotDeliveries(t *testing.T) {
 	}
 }
 
-// A server that rehearses has a queue, a ledger and letters of its own, and leaves nothing waiting for the real remote.
-func TestServersOfASandboxAreApart(t *testing.T) {
+// TestServersOfASandboxHaveSeparateData checks that a server with a sandbox has its own queue, ledger and dead letters, and leaves
+// no waiting events for the real remote.
+func TestServersOfASandboxHaveSeparateData(t *testing.T) {
 	braze := realBraze(t)
 	config := strings.Replace(serveConfig, "https://rest.iad-01.braze.com", braze.URL, 1)
 	s := newServed(t, config, "--sandbox")
@@ -120,7 +121,7 @@ func TestServersOfASandboxAreApart(t *testing.T) {
 	s.kill(syscall.SIGTERM)
 }
 
-// The ledger of the previous version has no mark: it is adopted with a warning, and works.
+// TestUnmarkedLedgerIsAdopted checks that a ledger without a target is adopted with a warning.
 func TestUnmarkedLedgerIsAdopted(t *testing.T) {
 	braze := realBraze(t)
 	dir, file, users := rehearsal(t, braze.URL, "")
@@ -145,7 +146,7 @@ func TestUnmarkedLedgerIsAdopted(t *testing.T) {
 	assert.NotContains(t, out, "warning")
 }
 
-// Another endpoint is refused until the ledger is retargeted.
+// TestAnotherEndpointIsRefused checks that another endpoint is refused until the ledger is retargeted.
 func TestAnotherEndpointIsRefused(t *testing.T) {
 	braze, moved := realBraze(t), realBraze(t)
 	dir, file, users := rehearsal(t, braze.URL, "")
@@ -188,7 +189,8 @@ func TestAnotherEndpointIsRefused(t *testing.T) {
 	assert.NotContains(t, string(text), "client_secret")
 }
 
-// state.url is used by every command, whatever --data says; --data is where local files lie.
+// TestDataDirectoryDoesNotReplaceTheDatabase checks that every command uses state.url even if --data is given, which is for local
+// files only.
 func TestDataDirectoryDoesNotReplaceTheDatabase(t *testing.T) {
 	braze := realBraze(t)
 	place := statetest.Postgres(t)
@@ -231,7 +233,7 @@ func TestDataDirectoryDoesNotReplaceTheDatabase(t *testing.T) {
 	assert.Contains(t, string(log), "this file is not used", "whoever relied on --data is told")
 }
 
-// Commands without a target reach the server that runs, and read what there is.
+// TestCommandsFindTheSandbox checks that commands without a target find the running server and read its data.
 func TestCommandsFindTheSandbox(t *testing.T) {
 	s := newServed(t, serveConfig, "--sandbox")
 	file := filepath.Join(s.dir, "landfall.yaml")

@@ -1,8 +1,8 @@
 // Package event defines the data that flows through Landfall: an Event is a JSON object that keeps its original bytes, and a Value
 // is any JSON value, read from those bytes or built in Go.
 //
-// Parse validates the text and indexes it in one pass. Paths are then read through the index, and only the values that are asked
-// for are decoded. Numbers keep their digits and objects keep the order of their keys. The package knows nothing about mappings,
+// Parse validates the text and indexes it in one pass. Paths are then read through the index, and a value is decoded only
+// when it is read. Numbers keep their digits and objects keep the order of their keys. The package knows nothing about mappings,
 // queries or destinations. Events, Values and Paths are immutable and safe for concurrent use.
 package event
 

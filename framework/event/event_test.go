@@ -76,7 +76,7 @@ func TestParseLimits(t *testing.T) {
 	assert.ErrorContains(t, err, "larger than 10 MB")
 }
 
-func TestParseKeepsWhatWasWritten(t *testing.T) {
+func TestParseKeepsTheOriginalText(t *testing.T) {
 	e, err := Parse([]byte("{ \"b\" : 12345678901234567890.50, \"a\": [ 1e2 ,{}, [ ] ], \"a\":2, \"\\u0062\\n\":\"\\ud83d\\ude00\\ud800\\/\" }"))
 	require.NoError(t, err)
 	assert.Equal(t, `{"b":12345678901234567890.50,"a":2,"b\n":"😀`+"\uFFFD"+`/"}`, e.Value().JSON())

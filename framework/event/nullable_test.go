@@ -10,7 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-func TestNullableTellsAbsentFromNull(t *testing.T) {
+func TestNullableDistinguishesAbsentFromNull(t *testing.T) {
 	type payload struct {
 		Name event.Nullable[string]  `json:"name,omitzero"`
 		List event.Nullable[[]int64] `json:"list,omitzero"`

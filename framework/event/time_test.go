@@ -226,7 +226,7 @@ func TestReadTimePrintedByGo(t *testing.T) {
 	assert.True(t, ok && got.Equal(now), now.String())
 }
 
-func TestReadTimeShortensWhatItQuotes(t *testing.T) {
+func TestReadTimeErrorsQuoteShortText(t *testing.T) {
 	_, err := event.ReadTime(event.NewString(strings.Repeat("é", 5000)))
 	require.Error(t, err)
 	assert.Less(t, len(err.Error()), 200)

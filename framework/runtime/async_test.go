@@ -12,7 +12,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-func TestWhatIsPendingIsAskedForAndNotSentAgain(t *testing.T) {
+func TestPendingPayloadsArePolledAndNotSentAgain(t *testing.T) {
 	remote, state := sample.NewRemote(), destination.NewMemoryState()
 	remote.SetPolls(1)
 	list := events(t, `{"type":"track","userId":"a","n":1}`, `{"type":"track","userId":"bad","n":1}`)
@@ -46,7 +46,7 @@ func TestPendingWithoutPollIsAnInternalError(t *testing.T) {
 	assert.Contains(t, got[0].Reason, "has no Poll")
 }
 
-func TestPerformMayLeaveItsPayloadPending(t *testing.T) {
+func TestPerformMayReturnPending(t *testing.T) {
 	var asked []string
 	action := destination.Handle(destination.Handler[settings, payload]{
 		Perform: func(context.Context, destination.Call[settings, payload]) (*destination.Response, error) {

@@ -51,7 +51,7 @@ func TestAnAudienceIsCreatedOnceBeforeItsMembersAreSent(t *testing.T) {
 	assert.Equal(t, []string{"aud1: u8", "aud1: u9"}, remote.Log()[7:])
 }
 
-func TestACreationThatFailsIsTriedAgain(t *testing.T) {
+func TestFailedAudienceCreationIsRetried(t *testing.T) {
 	remote := sample.NewRemote()
 	plan := audiencePlan(t, remote, destination.NewMemoryState())
 	remote.FailNext(1)
@@ -61,8 +61,9 @@ func TestACreationThatFailsIsTriedAgain(t *testing.T) {
 	assert.Equal(t, []string{"create audience Best of anna for 30 days", "aud1: u1 u2"}, remote.Log())
 }
 
-// Plans of many processes share a state, and many batches of each come at once.
-func TestManyCreateAnAudienceOnce(t *testing.T) {
+// TestConcurrentProcessesCreateAnAudienceOnce creates an audience from many processes that share a state, each with many concurrent
+// batches.
+func TestConcurrentProcessesCreateAnAudienceOnce(t *testing.T) {
 	remote, state := sample.NewRemote(), destination.NewMemoryState()
 	var all sync.WaitGroup
 	for p := range 4 {
@@ -108,7 +109,7 @@ func TestAudiencesOfTheConfigAreChecked(t *testing.T) {
 	assert.ErrorContains(t, err, "Plugin.CreateAudience is not set")
 }
 
-func TestAudiencesByHand(t *testing.T) {
+func TestAudiencesAreCreatedInAdvance(t *testing.T) {
 	remote := sample.NewRemote()
 	plan := audiencePlan(t, remote, destination.NewMemoryState())
 	_, err := plan.GetAudience(t.Context(), runtime.Audience{Key: "vip"})

@@ -68,7 +68,7 @@ func TestChoicesAreFetchedByQueryAndPage(t *testing.T) {
 	assert.EqualError(t, err, `the field "lst" of upsertUser has no choices to fetch (did you mean "list"?)`)
 }
 
-func TestChoicesOfWhatIsNotDeclaredAreRefused(t *testing.T) {
+func TestChoicesOfUndeclaredFieldsAreRefused(t *testing.T) {
 	p := sample.Plugin()
 	p.Choices = map[string]map[string]destination.ChoicesFunc{"upsertUser": {"address.town": nil}}
 	_, err := p.Load()
@@ -78,7 +78,7 @@ func TestChoicesOfWhatIsNotDeclaredAreRefused(t *testing.T) {
 	assert.EqualError(t, err, `sample: Plugin.Choices has the action "nothing", which destination.yaml does not declare`)
 }
 
-func TestDeletionsGoInOrderWithTheUsersEvents(t *testing.T) {
+func TestDeletionsKeepTheOrderOfTheUsersEvents(t *testing.T) {
 	plan, remote := sampled(t, `[{"action":"upsertUser","subscribe":"userId != null"}]`, runtime.Host{})
 	got := plan.RunBatch(t.Context(), events(t,
 		`{"type":"identify","userId":"a"}`, `{"type":"identify","userId":"b"}`, `{"type":"delete","userId":"a"}`,
@@ -89,7 +89,7 @@ func TestDeletionsGoInOrderWithTheUsersEvents(t *testing.T) {
 	assert.NotNil(t, plan.Subscription(runtime.OnDelete), "letters find it by its name")
 }
 
-func TestWithoutOnDeleteADeletionIsLikeAnyEvent(t *testing.T) {
+func TestDeletionWithoutOnDeleteIsAnOrdinaryEvent(t *testing.T) {
 	a := &acme{}
 	plan := a.plan(t, `{"id":"i","settings":{"key":"k"},"subscriptions":[{"name":"s","action":"single","subscribe":"type = \"delete\""}]}`)
 	got := plan.RunBatch(t.Context(), events(t, `{"type":"delete","userId":"a"}`))
@@ -97,7 +97,7 @@ func TestWithoutOnDeleteADeletionIsLikeAnyEvent(t *testing.T) {
 	assert.Equal(t, []string{"a"}, a.batches)
 }
 
-func TestNoSubscriptionTakesTheNameOfDeletions(t *testing.T) {
+func TestNameOfDeletionsIsReserved(t *testing.T) {
 	_, err := runtime.New(sample.Plugin(), sampleDefinition(t), sampleInstance(`[{"name":"onDelete","action":"upsertUser"}]`), runtime.Host{})
 	assert.ErrorContains(t, err, `has the same name as another subscription of the instance: "onDelete"`)
 }
@@ -126,7 +126,7 @@ func TestSyncModeMatchingKeyAndFlagsReachTheHandler(t *testing.T) {
 	}
 }
 
-// What a condition on the sync mode asks for holds for subscriptions of that mode alone.
+// TestConditionsOnTheSyncMode checks that conditions on the sync mode apply only to subscriptions with that mode.
 func TestConditionsOnTheSyncMode(t *testing.T) {
 	for mode, want := range map[string]string{"add": "refused 400 PAYLOAD_VALIDATION_FAILED List is required but missing", "upsert": "delivered 200"} {
 		plan, _ := sampled(t, `[{"action":"upsertUser","syncMode":"`+mode+`"}]`, runtime.Host{})
@@ -134,7 +134,7 @@ func TestConditionsOnTheSyncMode(t *testing.T) {
 	}
 }
 
-func TestModesThatAreNotOfferedHaveTheirPlace(t *testing.T) {
+func TestUnknownSyncModesAreReportedWithPosition(t *testing.T) {
 	_, err := runtime.New(sample.Plugin(), sampleDefinition(t), sampleInstance(`[
 		{"name":"a","action":"upsertUser","syncMode":"mirror"},
 		{"name":"b","action":"upsertUser","mapping":{"__segment_internal_sync_mode":"upsrt"}},

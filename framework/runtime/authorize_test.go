@@ -120,7 +120,7 @@ func (c *crm) run(t *testing.T, tokens []string, users ...string) (outcomes []ru
 	return outcomes, renewals
 }
 
-func TestOnlyWhatWasRefusedForItsTokenIsTriedAgain(t *testing.T) {
+func TestOnlyItemsRefusedForTheTokenAreRetried(t *testing.T) {
 	good, bad := runtime.Delivered, runtime.Refused
 	for name, c := range map[string]struct {
 		remote   crm

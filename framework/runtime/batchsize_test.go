@@ -89,7 +89,7 @@ type noSettings struct{}
 
 func (*noSettings) Decode(event.Value) {}
 
-func TestADefinitionRaisesItsBatchSize(t *testing.T) {
+func TestDefinitionCanRaiseTheBatchSize(t *testing.T) {
 	for keys, want := range map[string]int{
 		``: 1000, `, default: 50`: 50, `, default: 100000`: 1000, `, default: 5000, maximum: 5000`: 5000, `, maximum: 5000`: 1000,
 		`, maximum: 20`: 20, `, default: 10000, maximum: 10000`: 10_000, `, default: 20000, maximum: 20000`: 10_000,
@@ -114,7 +114,7 @@ func TestADefinitionRaisesItsBatchSize(t *testing.T) {
 	}
 }
 
-func TestRefreshHasTheClockOfTheHost(t *testing.T) {
+func TestRefreshGetsTheHostsClock(t *testing.T) {
 	at := time.Date(2024, 2, 3, 4, 5, 6, 0, time.UTC)
 	refresh := func(_ context.Context, in destination.RefreshInput) (oauth.Token, error) {
 		return oauth.Token{Access: "a", Expires: in.Now().Add(time.Hour)}, nil

@@ -112,9 +112,9 @@ func cpu(b testing.TB) time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// BenchmarkBatch1000 is the whole way without network, in batches of 1,000: bytes in, verdicts and request bytes out. x-floor is
-// the time it takes divided by that of gjson.ValidBytes over the same events, measured beside it; x-floor-cpu is the same of the time
-// that the process works.
+// BenchmarkBatch1000 processes batches of 1,000 events without a network, from bytes to verdicts and request bytes. x-floor is the
+// elapsed time divided by that of gjson.ValidBytes over the same events, measured in the same rounds; x-floor-cpu is the same ratio
+// of CPU time.
 func BenchmarkBatch1000(b *testing.B) {
 	raw, events := batchOf(kilobyte), make([]event.Event, batchSize)
 	wire := &taken{}
@@ -139,7 +139,7 @@ func BenchmarkBatch1000(b *testing.B) {
 	b.ReportMetric(b.Elapsed().Seconds()/least.Seconds(), "x-floor")
 }
 
-// BenchmarkBatch1000Parallel is BenchmarkBatch1000 on as many cores as -cpu says, each with a plan of its own.
+// BenchmarkBatch1000Parallel is BenchmarkBatch1000 on the number of cores of -cpu, each with its own plan.
 func BenchmarkBatch1000Parallel(b *testing.B) {
 	raw := batchOf(kilobyte)
 	plans := make(chan *runtime.Plan, goruntime.GOMAXPROCS(0))
@@ -156,7 +156,7 @@ func BenchmarkBatch1000Parallel(b *testing.B) {
 	b.ReportMetric(float64(batchSize*b.N)/b.Elapsed().Seconds(), "events/s")
 }
 
-// BenchmarkParse is event.Parse alone, against the same floor.
+// BenchmarkParse measures event.Parse alone, relative to the same floor.
 func BenchmarkParse(b *testing.B) {
 	raw := batchOf(kilobyte)
 	var least time.Duration
@@ -174,10 +174,11 @@ func BenchmarkParse(b *testing.B) {
 	b.ReportMetric(b.Elapsed().Seconds()/least.Seconds(), "x-floor")
 }
 
-// BenchmarkSubscriptions1 and 50 send the same events through one subscription for all audiences, and through one for each of 50.
+// BenchmarkSubscriptions1 sends the events through one subscription for all audiences, for comparison with
+// BenchmarkSubscriptions50.
 func BenchmarkSubscriptions1(b *testing.B) { benchmarkSubscriptions(b, 1) }
 
-// BenchmarkSubscriptions50 is 50 subscriptions of which each event matches one.
+// BenchmarkSubscriptions50 sends the events through 50 subscriptions, one for each audience, so that each event matches one.
 func BenchmarkSubscriptions50(b *testing.B) { benchmarkSubscriptions(b, 50) }
 
 func benchmarkSubscriptions(b *testing.B, n int) {
@@ -207,14 +208,14 @@ func benchmarkSubscriptions(b *testing.B, n int) {
 	b.ReportMetric(float64((cpu(b)-begin).Nanoseconds())/float64(10*batchSize*b.N), "cpu-ns/event")
 }
 
-// TestAllocations holds what the whole way may allocate for an event.
+// TestAllocations limits the allocations of an event.
 func TestAllocations(t *testing.T) {
 	raw, events := batchOf(kilobyte), make([]event.Event, batchSize)
 	plan := newPlan(t, &taken{}, &forgetful{destination.NewMemoryMembers()})
 	assert.LessOrEqual(t, testing.AllocsPerRun(5, func() { run(t, plan, raw, events) })/batchSize, float64(mostAllocations))
 }
 
-// TestChooserMissesNothing holds the index of subscriptions against matching each: events come out alike.
+// TestChooserMissesNothing compares the index of subscriptions with matching each of them.
 func TestChooserMissesNothing(t *testing.T) {
 	queries := []string{
 		`event = "A"`, `event = "B"`, `event in ["A", "C"]`, `type = "track"`, `event = "A" and properties.k = "1"`, `event = "A" and properties.k = "2"`,

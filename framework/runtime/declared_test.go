@@ -75,7 +75,7 @@ func tokens(list ...string) func(context.Context, string, string) (string, error
 	}
 }
 
-func TestATokenStandsWhereTheRequestSays(t *testing.T) {
+func TestTokenIsSentWhereTheRequestSays(t *testing.T) {
 	for name, where := range map[string][2]string{
 		"in a header":      {`request: {baseUrl: "https://shop.example.com", headers: {X-Access: "{{auth.accessToken}}"}}`, ``},
 		"in a query":       {`request: {baseUrl: "https://shop.example.com"}`, `      query: {token: "{{auth.accessToken}}"}`},
@@ -109,7 +109,7 @@ func TestATokenStandsWhereTheRequestSays(t *testing.T) {
 	}
 }
 
-func TestWithoutAPlaceOfItsOwnATokenIsABearer(t *testing.T) {
+func TestTokenIsABearerTokenByDefault(t *testing.T) {
 	plan := declaredPlan(t, fmt.Sprintf(shop, `request: {baseUrl: "https://shop.example.com/v1/"}`, ``), runtime.Host{
 		Token: tokens("token-1"),
 		Transport: answers(func(r *http.Request, _ string) (int, string) {
@@ -120,7 +120,7 @@ func TestWithoutAPlaceOfItsOwnATokenIsABearer(t *testing.T) {
 	assert.Equal(t, "Bearer [hidden] https://shop.example.com/v1/things", strings.Replace(v.Body.Get("was").Str(), "token-1", "[hidden]", 1))
 }
 
-func TestHandlersInGoSendWhatAllRequestsShare(t *testing.T) {
+func TestGoHandlersUseTheSharedRequestSettings(t *testing.T) {
 	definition := strings.Replace(fmt.Sprintf(shop, `request: {baseUrl: "https://shop.example.com", headers: {X-Key: "{{settings.key}}", X-Own: base}, query: {v: 2, own: base},
   sign: {header: X-Signature, secret: "{{settings.key}}"}}`, ``), "    request:\n      url: /things\n", "", 1)
 	plugin := destination.Plugin{
@@ -154,7 +154,8 @@ type empty struct{}
 // Decode reads nothing.
 func (*empty) Decode(event.Value) {}
 
-// Whatever a remote answers, every payload is sent once and has the verdict that the remote gave it.
+// TestEveryPayloadOfABatchHasItsOwnVerdict checks that every payload is sent once and has the verdict of its response, for any
+// response.
 func TestEveryPayloadOfABatchHasItsOwnVerdict(t *testing.T) {
 	definition := fmt.Sprintf(shop, `request: {baseUrl: "https://shop.example.com"}`, `      batch:
         size: 7
@@ -224,7 +225,7 @@ func TestEveryPayloadOfABatchHasItsOwnVerdict(t *testing.T) {
 	}
 }
 
-func TestWhatADefinitionDeclaresFitsItsCode(t *testing.T) {
+func TestDefinitionMustMatchItsCode(t *testing.T) {
 	declared := fmt.Sprintf(shop, `request: {baseUrl: "https://shop.example.com"}`, ``)
 	handler := map[string]destination.Action{"put": destination.Handle(destination.Handler[empty, empty]{Perform: func(context.Context, destination.Call[empty, empty]) (*destination.Response, error) { return nil, nil }})}
 	test := func(context.Context, event.Value, destination.Deps) error { return nil }

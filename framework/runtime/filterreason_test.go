@@ -26,7 +26,7 @@ func verdictOf(t *testing.T, instance, e string) runtime.Verdict {
 	return plan.Run(t.Context(), parsed)[0]
 }
 
-func TestUsersWhoHaveNotConsentedAreSkipped(t *testing.T) {
+func TestUsersWithoutConsentAreSkipped(t *testing.T) {
 	in := `{"id":"i","settings":{"key":"k"},"consent":["Advertising","Analytics"],"subscriptions":[{"action":"single","subscribe":"type = \"track\""}]}`
 	for preferences, reason := range map[string]string{
 		`{"Advertising":true,"Analytics":true}`:  "",
@@ -44,7 +44,7 @@ func TestUsersWhoHaveNotConsentedAreSkipped(t *testing.T) {
 }
 
 // A user who withdraws consent can still ask to be deleted.
-func TestDeletionsPassConsent(t *testing.T) {
+func TestDeletionsIgnoreConsent(t *testing.T) {
 	instance := config.InstanceOf(event.MustParse(`{"id":"i","settings":{"key":"k"},"consent":["Advertising"],"subscriptions":[{"action":"upsertUser","subscribe":"type = \"identify\""}]}`))
 	plan, err := runtime.New(sample.Plugin(), sampleDefinition(t), instance, runtime.Host{})
 	require.NoError(t, err)
@@ -57,7 +57,7 @@ func TestDeletionsPassConsent(t *testing.T) {
 	assert.NotEqual(t, runtime.Skipped, deletion.Outcome)
 }
 
-func TestASampleIsAlwaysTheSame(t *testing.T) {
+func TestSamplingIsDeterministic(t *testing.T) {
 	in := `{"id":"i","settings":{"key":"k"},"subscriptions":[{"action":"single","subscribe":"type = \"track\"","sampleRate":0.25}]}`
 	taken := 0
 	for i := range 2000 {

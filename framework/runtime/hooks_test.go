@@ -80,8 +80,8 @@ func TestAHookThatFailsChangesNothing(t *testing.T) {
 	assert.Equal(t, []string{"make l4 Fans", "upsert a in l4", "upsert a in l4", "upsert a in l4"}, remote.Log())
 }
 
-// An export has the inputs and outputs of hooks within its mapping.
-func TestHooksOfAnExport(t *testing.T) {
+// TestHooksOfASegmentExport checks that hooks of an export, whose inputs and outputs are in the mapping, work.
+func TestHooksOfASegmentExport(t *testing.T) {
 	remote := sample.NewRemote()
 	plan := hooked(t, remote, nil, `{"action":"upsertUser","mapping":{"onMappingSave":{"inputs":{"name":"Old"},"outputs":{"list":"l9"}}}}`)
 	assert.Empty(t, plan.Warnings())

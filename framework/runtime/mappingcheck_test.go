@@ -68,7 +68,7 @@ func TestMappingsForWhichEveryEventIsRefused(t *testing.T) {
 	}
 }
 
-func TestMappingsForWhichSomeEventsAreTaken(t *testing.T) {
+func TestMappingsForWhichSomeEventsAreAccepted(t *testing.T) {
 	for _, mapping := range []string{
 		`{"key":"k"}`, `{"key":5}`, `{"key":["k"]}`, `{"key":{"@path":"$.properties.a[0]['b [']"}}`, `{"key":{"@template":"a {{b}} }} c"}}`, `{"key":{"@path":["a["]}}`,
 		`{"key":{"@liquid":"{{ properties.x }}"}}`, `{"key":{"@case":{"operator":"upper","value":"x"}}}`, `{"key":{"@if":{"exists":{"@path":"$.a"},"then":"a"}}}`,

@@ -28,7 +28,7 @@ func TestConfigsThatDeliverNothing(t *testing.T) {
 	assert.NoError(t, err, "a plan without a config file refuses each event")
 }
 
-func TestQueriesThatTakeNoEvent(t *testing.T) {
+func TestQueriesThatMatchNoEvent(t *testing.T) {
 	for query, want := range map[string][]string{
 		`type = \"track\" and type = \"page\"`:              {`/destinations/0/subscriptions/0/subscribe matches no event: it requires type to be "track" and also "page"`},
 		`event in [\"a\",\"b\"] and event = \"c\"`:          {`/destinations/0/subscriptions/0/subscribe matches no event: it requires event to be "a" or "b" and also "c"`},

@@ -42,8 +42,8 @@ func (e *endless) Read(into []byte) (int, error) {
 	return n, nil
 }
 
-// TestMemoryDoesNotGrow holds that what has been told of is kept nowhere: the heap is as large behind the last tenth of many events
-// as behind the first.
+// TestMemoryDoesNotGrow checks that events are not retained after their verdicts: the heap after the last tenth of many events is
+// as large as after the first.
 func TestMemoryDoesNotGrow(t *testing.T) {
 	events := 200_000
 	if text := os.Getenv(eventsVariable); text != "" {

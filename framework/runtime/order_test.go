@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestSubscriptionsGoInTheirOrder takes an event through subscriptions that are full at once and others that are not, some of which
-// are looked up by the event's name: they are delivered in the order of the config.
-func TestSubscriptionsGoInTheirOrder(t *testing.T) {
+// TestSubscriptionsRunInOrder sends an event through subscriptions with full and with waiting batches, some of which are indexed by
+// the event's name: the event is delivered in the order of the config.
+func TestSubscriptionsRunInOrder(t *testing.T) {
 	queries := []string{`event = \"A\"`, `userId != null`, `event = \"B\"`, `event = \"A\"`, `type = \"track\"`}
 	var list []string
 	for i, q := range queries {

@@ -10,8 +10,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// What panics is the verdict of its event alone. A subscription without a query panics at every event.
-func TestAPanicIsAVerdict(t *testing.T) {
+// TestPanicBecomesAVerdict checks that a panic becomes the verdict of its event alone. A subscription without a query panics at
+// every event.
+func TestPanicBecomesAVerdict(t *testing.T) {
 	e, err := event.Parse([]byte(`{"type":"track","event":"A"}`))
 	require.NoError(t, err)
 	_, verdict := (&Plan{id: "main"}).Prepare(&Subscription{name: "broken"}, e, 0)

@@ -22,7 +22,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// TestMain gives benchmarks the heap that programs have. With GOGC=100 in the environment it is Go's own.
+// TestMain gives benchmarks the same heap setting as the programs. With GOGC=100 in the environment it is Go's default.
 func TestMain(m *testing.M) {
 	ballast.Reserve(ballast.DefaultSize)
 	goleak.VerifyTestMain(m)
@@ -131,7 +131,7 @@ func outcomes(verdicts [][]runtime.Verdict) []string {
 
 const oneBatch = `{"id":"i","settings":{"key":"k"},"subscriptions":[{"name":"s","action":"batch"}]}`
 
-func TestBatchesFollowTheirKeysAndBounds(t *testing.T) {
+func TestBatchesRespectKeysAndLimits(t *testing.T) {
 	a := &acme{}
 	plan := a.plan(t, oneBatch)
 	plan.RunBatch(context.Background(), events(t,
@@ -141,7 +141,7 @@ func TestBatchesFollowTheirKeysAndBounds(t *testing.T) {
 	assert.Equal(t, []string{"eu:5", "eu:6", "eu:7,8", "eu:1,4", "eu:2", "eu:9"}, a.batches)
 }
 
-func TestVerdictsAreAlignedAndSayWhy(t *testing.T) {
+func TestVerdictsAreAlignedAndHaveReasons(t *testing.T) {
 	a := &acme{answer: func(ids []string) (*destination.MultiStatus, error) {
 		ms := destination.NewMultiStatus(len(ids))
 		for i, id := range ids {
@@ -179,7 +179,7 @@ func TestVerdictsAreAlignedAndSayWhy(t *testing.T) {
 	assert.Equal(t, `{"id":"ok","batch_keys":["group"]}`, got[0][0].Sent.JSON())
 }
 
-func TestAWholeFailureKeepsEarlierVerdicts(t *testing.T) {
+func TestFailedBatchKeepsEarlierVerdicts(t *testing.T) {
 	a := &acme{answer: func(ids []string) (*destination.MultiStatus, error) {
 		ms := destination.NewMultiStatus(len(ids))
 		ms.Deliver(0)
@@ -243,7 +243,7 @@ func TestNewReportsEveryMistakeWithItsPlace(t *testing.T) {
 	}, lines)
 }
 
-func TestTwoPluginsOfOneNameAreRefused(t *testing.T) {
+func TestDuplicatePluginNamesAreRefused(t *testing.T) {
 	p := (&acme{}).plugin()
 	_, err := destination.NewRegistry([]destination.Plugin{p, p})
 	assert.EqualError(t, err, `two destinations have the name "acme": Acme and Acme`)
@@ -252,7 +252,8 @@ func TestTwoPluginsOfOneNameAreRefused(t *testing.T) {
 	assert.EqualError(t, err, `destination.yaml:17:5: /actions/single has neither a request nor a handler`)
 }
 
-// Whatever a handler answers, every event gets exactly one verdict, at its place, and only what may be retried says so.
+// TestOneVerdictForEachEvent checks that every event gets one verdict at its index for any result of a handler, and that only
+// retryable failures are marked as such.
 func TestOneVerdictForEachEvent(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
@@ -290,7 +291,7 @@ func TestOneVerdictForEachEvent(t *testing.T) {
 	}
 }
 
-func TestAMappingThatIsADirectiveStandsAlone(t *testing.T) {
+func TestDirectiveAsMappingReplacesTheDefaults(t *testing.T) {
 	a := &acme{}
 	plan := a.plan(t, `{"id":"i","settings":{"key":"k"},"subscriptions":[{"name":"s","action":"batch","mapping":{"@transform":{"apply":{"who":{"@path":"$.userId"}},"mapping":{"id":{"@path":"$.who"},"stale":1}}}}]}`)
 	got := plan.Run(context.Background(), events(t, `{"type":"track","userId":"1"}`)[0])

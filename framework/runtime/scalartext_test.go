@@ -21,8 +21,9 @@ type whole struct{ all event.Value }
 // Decode keeps everything.
 func (w *whole) Decode(v event.Value) { w.all = v }
 
-// Settings, mappings, write keys and ids are what is written if a text is wanted; a number that is written in another way gets a warning.
-func TestTextsAreWhatIsWritten(t *testing.T) {
+// TestTextsKeepTheirSpelling checks that settings, mappings, write keys and ids keep the text of the config where text is expected,
+// and that a number with another spelling causes a warning.
+func TestTextsKeepTheirSpelling(t *testing.T) {
 	const definition = `
 name: Acme
 slug: acme

@@ -62,8 +62,8 @@ func remote(b *testing.B, raw [][]byte, events []event.Event) *runtime.Plan {
 	return plan
 }
 
-// BenchmarkHTTPBatch is BenchmarkBatch1000 over loopback HTTP to a sandbox in another process, one batch after the other: nothing
-// is done while a batch is sent. x-in-process is its cost divided by that without network, measured beside it.
+// BenchmarkHTTPBatch is BenchmarkBatch1000 over loopback HTTP to a sandbox in another process, one batch after the other, without
+// preparing the next one meanwhile. x-in-process is its time divided by that without a network, measured in the same rounds.
 func BenchmarkHTTPBatch(b *testing.B) {
 	raw, events := batchOf(kilobyte), make([]event.Event, batchSize)
 	within := newPlan(b, &taken{}, &forgetful{destination.NewMemoryMembers()})
@@ -82,14 +82,14 @@ func BenchmarkHTTPBatch(b *testing.B) {
 	b.ReportMetric(b.Elapsed().Seconds()/beside.Seconds(), "x-in-process")
 }
 
-// BenchmarkHTTP is what `landfall run` does with a file, of 100,000 events here, over loopback HTTP to a sandbox in another process:
-// the next batch is made ready while one is sent. x-in-process is its cost divided by that of batches in memory without network,
-// measured beside it.
+// BenchmarkHTTP does what `landfall run` does with a file of 100,000 events, over loopback HTTP to a sandbox in another process:
+// the next batch is prepared while one is sent. x-in-process is its time divided by that of batches in memory without a network,
+// measured in the same rounds.
 func BenchmarkHTTP(b *testing.B) {
 	benchmarkFile(b, func(raw [][]byte, events []event.Event) *runtime.Plan { return remote(b, raw, events) })
 }
 
-// BenchmarkRunFile is BenchmarkHTTP without network: its transport takes requests and keeps none.
+// BenchmarkRunFile is BenchmarkHTTP without a network: its transport reads each request and discards it.
 func BenchmarkRunFile(b *testing.B) {
 	benchmarkFile(b, func([][]byte, []event.Event) *runtime.Plan {
 		return newPlan(b, &taken{}, &forgetful{destination.NewMemoryMembers()})

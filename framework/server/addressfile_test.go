@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Where a server answers is written as a whole and for this user alone, and through no link.
+// TestTheAddressFileIsReplaced checks that the address file is replaced atomically, is readable for its user only, and is not
+// written through a link.
 func TestTheAddressFileIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	elsewhere, file := filepath.Join(dir, "elsewhere"), filepath.Join(dir, AddressFile)

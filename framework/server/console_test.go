@@ -12,7 +12,8 @@ import (
 // consoleConfig is a config with a source and no destinations.
 const consoleConfig = "\nsources: [{id: web, writeKey: wk}]\ndestinations: []\n"
 
-// The console of a file is closed by the key that the file sets, and stays so while the file or the key cannot be read.
+// TestConsoleKeyOutlivesTheFile checks that the console requires the key of its config, and denies access while the config or the
+// key cannot be read.
 func TestConsoleKeyOutlivesTheFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "landfall.yaml")
 	k := &fileKey{path: file, locked: "locked"}

@@ -10,7 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 )
 
-// The metrics of damage are there, at zero, before anything is wrong.
+// TestDamageHasMetrics checks that the metrics of damage are exported as zero before any damage.
 func TestDamageHasMetrics(t *testing.T) {
 	q, err := delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir()})
 	require.NoError(t, err)

@@ -106,7 +106,7 @@ func TestRESTErrors(t *testing.T) {
 	assert.Equal(t, 405, status)
 }
 
-func TestLimitsAreToldAndHeld(t *testing.T) {
+func TestDocumentedLimitsAreEnforced(t *testing.T) {
 	b := start(t, brazesandbox.Config{})
 	status, remaining := 0, 3000
 	for range 3002 { // the window of three seconds may restart once
@@ -132,7 +132,7 @@ func TestLimitsAreToldAndHeld(t *testing.T) {
 	assert.Equal(t, "250000", header.Get("X-RateLimit-Limit"))
 }
 
-func TestUsersAreKept(t *testing.T) {
+func TestUsersAreStored(t *testing.T) {
 	b := start(t, brazesandbox.Config{})
 	track := func(objects string) {
 		t.Helper()
@@ -161,7 +161,7 @@ func TestUsersAreKept(t *testing.T) {
 	assert.Empty(t, b.state("users"))
 }
 
-func TestACohortHoldsWhoExists(t *testing.T) {
+func TestCohortContainsExistingUsersOnly(t *testing.T) {
 	b := start(t, brazesandbox.Config{})
 	change := func(changes string) {
 		b.call("POST", users, `{`+keys+`,"cohort_id":"c","cohort_changes":[`+changes+`]}`)
@@ -181,7 +181,7 @@ func TestACohortHoldsWhoExists(t *testing.T) {
 	assert.JSONEq(t, `{"c":{"name":"","members":{"user_ids":["u2"],"device_ids":["d1"],"aliases":[{"alias_name":"n","alias_label":"l"}]}}}`, cohort())
 }
 
-func TestCatalogsAndMessagesAreKept(t *testing.T) {
+func TestCatalogsAndMessagesAreStored(t *testing.T) {
 	b := start(t, brazesandbox.Config{})
 	b.rest("PUT", "/catalogs/lamps/items", `{"items":[{"id":"a","price":5},{"id":"b","price":6}]}`)
 	status, _, _ := b.rest("DELETE", "/catalogs/lamps/items", `{"items":[{"id":"a"},{"id":"c"}]}`)
@@ -202,7 +202,7 @@ func TestCatalogsAndMessagesAreKept(t *testing.T) {
 	assert.Empty(t, b.state("sends"))
 }
 
-// Whatever is sent, the sandbox answers with JSON, and its state stays JSON.
+// FuzzREST checks that the sandbox answers every request with JSON, and that its state remains valid JSON.
 func FuzzREST(f *testing.F) {
 	for _, path := range []string{"/users/track", "/users/identify", "/users/alias/new", "/users/delete", "/users/merge", "/campaigns/trigger/send", "/canvas/trigger/send"} {
 		f.Add(path, `{"attributes":[{"external_id":"u1","a":1},null,5],"merge_updates":[null],"recipients":[null],"broadcast":true,"campaign_id":"c","external_ids":[""],"user_aliases":[null],"aliases_to_identify":[{"external_id":"u","user_alias":null}]}`)

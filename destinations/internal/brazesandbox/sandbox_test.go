@@ -88,7 +88,7 @@ func TestDocumentedErrors(t *testing.T) {
 	assert.Equal(t, 404, status)
 }
 
-func TestMembershipIsKept(t *testing.T) {
+func TestMembershipIsStored(t *testing.T) {
 	b := start(t, brazesandbox.Config{UnknownUsers: []string{"ghost"}, IdentifiedDevices: []string{"d9"}})
 	b.call("POST", cohorts, `{`+keys+`,"cohort_id":"c","name":"VIP","created_at":"2026-01-02"}`)
 	b.call("POST", users, `{`+keys+`,"cohort_id":"c","cohort_changes":[{"user_ids":["u2","u1","ghost"],"device_ids":["d1","d9"],"aliases":[{"alias_name":"a","alias_label":"email"}]}]}`)

@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "write testdata anew")
 
-// TestTypes holds the Go of a definition with a field of each kind to a file that people can read.
+// TestTypes compares the generated Go of a definition with a field of each kind with a golden file.
 func TestTypes(t *testing.T) {
 	text, err := os.ReadFile("testdata/every-kind.yaml")
 	require.NoError(t, err)
@@ -33,7 +33,8 @@ func TestTypes(t *testing.T) {
 	assert.Equal(t, string(want), string(got))
 }
 
-// TestReference holds the reference of the same definition, and that what is written by hand around it stays.
+// TestReference compares the reference of the same definition with a golden file, and checks that handwritten text around it is
+// kept.
 func TestReference(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "every-kind")
 	require.NoError(t, os.Mkdir(dir, 0o755))
@@ -104,7 +105,7 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
-func TestTypesRefusesNamesThatMeet(t *testing.T) {
+func TestTypesRefusesCollidingNames(t *testing.T) {
 	for want, fields := range map[string]string{
 		"two types would be called APayloadBCD in Go": "{b: {label: A, type: object, properties: {c_d: {label: C, type: object, properties: {e: {label: E, type: string}}}}}, b_c: {label: B, type: object, properties: {d: {label: D, type: object, properties: {e: {label: E, type: string}}}}}}",
 	} {
@@ -115,7 +116,7 @@ func TestTypesRefusesNamesThatMeet(t *testing.T) {
 	}
 }
 
-func TestAllRefusesASlugThatIsNotItsDirectory(t *testing.T) {
+func TestSlugMustMatchDirectory(t *testing.T) {
 	dir := t.TempDir()
 	text, err := os.ReadFile("testdata/every-kind.yaml")
 	require.NoError(t, err)

@@ -1,4 +1,4 @@
-// Package harness runs case files. A case says what a mapping, a query, fields or a destination must make of an event.
+// Package harness runs case files. A case states what a mapping, a query, fields or a destination must produce for an event.
 //
 // A file holds one case (JSON, YAML) or many (NDJSON). The package imports no destination: the caller passes a registry. Cases do
 // not affect each other, and a Suite is safe for concurrent use.

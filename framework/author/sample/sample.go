@@ -1,5 +1,5 @@
 // Package sample is a destination that uses everything that the framework offers to authors, with its remote in memory. It is
-// for tests; no program offers it.
+// for tests and examples only, and no program includes it. The remote is safe for concurrent use.
 package sample
 
 import (

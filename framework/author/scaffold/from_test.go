@@ -105,7 +105,7 @@ actions:
 `,
 }
 
-// TestPluginsOfDefinitionsPassTheirTests makes the plugins of definitions of many shapes in a module of its own, and vets and tests them.
+// TestPluginsOfDefinitionsPassTheirTests creates the plugins of various definitions in a separate module, and vets and tests them.
 func TestPluginsOfDefinitionsPassTheirTests(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a module")
@@ -142,7 +142,7 @@ func TestPluginsOfDefinitionsPassTheirTests(t *testing.T) {
 	assert.Empty(t, string(formatted))
 }
 
-func TestADefinitionInItsPlaceGetsAPluginOnce(t *testing.T) {
+func TestExistingDefinitionGetsAPluginOnce(t *testing.T) {
 	_, dir := place(t)
 	file := filepath.Join(dir, "login", destination.DefinitionFile)
 	require.NoError(t, os.Mkdir(filepath.Dir(file), 0o755))

@@ -36,9 +36,9 @@ func place(t *testing.T) (root, dir string) {
 	return root, dir
 }
 
-// TestWhatIsNewPassesEveryCheck makes a destination of each scheme, with actions of both kinds, in a module of its own, and runs
-// the tests that come with them.
-func TestWhatIsNewPassesEveryCheck(t *testing.T) {
+// TestNewDestinationPassesEveryCheck creates a destination of each scheme, with actions of both kinds, in a separate module, and
+// runs the generated tests.
+func TestNewDestinationPassesEveryCheck(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a module")
 	}
@@ -70,8 +70,8 @@ func TestWhatIsNewPassesEveryCheck(t *testing.T) {
 	assert.Empty(t, string(formatted))
 }
 
-// TestGoGenerateWorksInAModuleOfItsOwn changes a definition and runs go generate, while a handler does not compile.
-func TestGoGenerateWorksInAModuleOfItsOwn(t *testing.T) {
+// TestGoGenerateWorksInAnotherModule changes a definition and runs go generate, while a handler does not compile.
+func TestGoGenerateWorksInAnotherModule(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a module")
 	}
@@ -99,8 +99,8 @@ func TestGoGenerateWorksInAModuleOfItsOwn(t *testing.T) {
 	assert.Contains(t, string(registry), `"example.com/crm/destinations/acme"`)
 }
 
-// TestANewActionLeavesTheRest adds an action to a definition that people have written in their own way.
-func TestANewActionLeavesTheRest(t *testing.T) {
+// TestNewActionKeepsExistingContent adds an action to a definition in an unusual layout.
+func TestNewActionKeepsExistingContent(t *testing.T) {
 	_, dir := place(t)
 	_, err := scaffold.Destination(scaffold.New{Dir: dir, Slug: "acme", Batch: true})
 	require.NoError(t, err)
@@ -133,7 +133,7 @@ authentication: {scheme: none}
 	assert.Contains(t, string(plugin), "\t\t\t\"dropNote\":      destination.Handle(destination.Handler[Settings, DropNotePayload]{PerformBatch: dropNote}),\n")
 }
 
-func TestWhatCannotBeIsRefusedBeforeAnythingIsWritten(t *testing.T) {
+func TestInvalidInputIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 	_, dir := place(t)
 	_, err := scaffold.Destination(scaffold.New{Dir: dir, Slug: "acme", Batch: true})
 	require.NoError(t, err)

@@ -76,7 +76,7 @@ func TestMetadataKeepsAudiences(t *testing.T) {
 	}
 }
 
-func TestMetadataThatIsNone(t *testing.T) {
+func TestInvalidMetadataIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"data":{}}`: "is not the metadata of a destination", `[]`: "is not the metadata of a destination", `{`: "x.json:1:",
 		`{"name":"A","slug":"a","actions":{}}`:                   "nothing that Landfall supports is left",
@@ -104,7 +104,7 @@ func TestSubscriptions(t *testing.T) {
 	assert.ErrorContains(t, err, "holds no subscriptions")
 }
 
-// FuzzMetadata: whatever is read, what comes of it is a definition.
+// FuzzMetadata checks that every accepted metadata gives a valid definition.
 func FuzzMetadata(f *testing.F) {
 	for _, name := range []string{"public-api", "definition"} {
 		text, err := os.ReadFile("testdata/" + name + ".json")
@@ -133,7 +133,7 @@ func FuzzMetadata(f *testing.F) {
 	})
 }
 
-// FuzzSubscriptions: whatever is read, what comes of it can be written and read again.
+// FuzzSubscriptions checks that all accepted subscriptions can be written and read again.
 func FuzzSubscriptions(f *testing.F) {
 	text, err := os.ReadFile("testdata/subscriptions.json")
 	if err != nil {

@@ -105,7 +105,7 @@ func acme(text string, perform func(context.Context, call) (*destination.Respons
 	}
 }
 
-func TestAGoodDestinationPasses(t *testing.T) {
+func TestValidDestinationPasses(t *testing.T) {
 	destinationtest.RunIn(t, acme(definition, send), "testdata/acme")
 }
 
@@ -235,7 +235,7 @@ func backwards(ctx context.Context, b destination.BatchCall[raw, raw]) (*destina
 	return ms, nil
 }
 
-func TestEachBreakageIsFound(t *testing.T) {
+func TestEachViolationIsFound(t *testing.T) {
 	found := map[string]bool{}
 	for _, b := range breakages(t) {
 		t.Run(b.name, func(t *testing.T) {
@@ -271,7 +271,7 @@ func TestEachBreakageIsFound(t *testing.T) {
 
 var want = regexp.MustCompile(`// want: (.*)`)
 
-// TestPlumbingIsFound holds each finding in the source of testdata against the remark on its line.
+// TestPlumbingIsFound compares the findings in the source of testdata with the remarks on its lines.
 func TestPlumbingIsFound(t *testing.T) {
 	text, err := os.ReadFile("testdata/plumbing/plumber.go")
 	require.NoError(t, err)
@@ -298,7 +298,7 @@ func TestPlumbingIsFound(t *testing.T) {
 	assert.Len(t, lines, n, "%s", strings.Join(lines, "\n"))
 }
 
-// TestReadme holds the list of checks in README.md against the table.
+// TestReadme compares the list of checks in README.md with the table.
 func TestReadme(t *testing.T) {
 	text, err := os.ReadFile("README.md")
 	require.NoError(t, err)

@@ -89,7 +89,7 @@ func newChain(t *testing.T, allow ...string) http.RoundTripper {
 	return New(Config{Base: base, Egress: egress, Redactor: NewRedactor(nil, []string{"very-secret"})})
 }
 
-// Whatever way a host is written, it leads to no address that is not public.
+// TestURLsOfEventsDoNotReachThisMachine checks that a host in any notation leads to public addresses only.
 func TestURLsOfEventsDoNotReachThisMachine(t *testing.T) {
 	server, n := counted(t)
 	port := server.URL[strings.LastIndexByte(server.URL, ':'):]
@@ -111,7 +111,7 @@ func TestURLsOfEventsDoNotReachThisMachine(t *testing.T) {
 	assertDenied(t, get(t, newChain(t, "127.0.0.1:1", "localhost"), event, server.URL), "another port, another name")
 }
 
-func TestURLsOfTheMappingAreTheOperators(t *testing.T) {
+func TestURLsOfTheMappingAreTrusted(t *testing.T) {
 	server, _ := counted(t)
 	port := server.URL[strings.LastIndexByte(server.URL, ':'):]
 	chain := newChain(t)
@@ -123,7 +123,7 @@ func TestURLsOfTheMappingAreTheOperators(t *testing.T) {
 	}
 }
 
-// Credentials go to no host that an event chose, unless the config allows it.
+// TestCredentialsDoNotFollowEvents checks that credentials are not sent to a host that an event chose, unless the config allows it.
 func TestCredentialsDoNotFollowEvents(t *testing.T) {
 	server, n := counted(t)
 	event := FromEvent(t.Context())
@@ -142,8 +142,9 @@ func TestCredentialsDoNotFollowEvents(t *testing.T) {
 	assertDenied(t, get(t, authorized, event, "https://hooks.example.com/in"), "added by the chain")
 }
 
-// A proxy resolves names itself, so they are checked before it is asked.
-func TestProxiesAreNoWayAround(t *testing.T) {
+// TestGuardAppliesBehindProxies checks that names are resolved and checked before a request goes to a proxy, which resolves them
+// itself.
+func TestGuardAppliesBehindProxies(t *testing.T) {
 	proxy, n := counted(t)
 	at, err := url.Parse(proxy.URL)
 	require.NoError(t, err)

@@ -40,7 +40,7 @@ func TestEverySecretIsRedacted(t *testing.T) {
 	}, r.Header(header))
 }
 
-// Credentials of a request are hidden where the response repeats them.
+// TestEveryCredentialOfARequestIsRedacted checks that credentials of a request are redacted in a response that repeats them.
 func TestEveryCredentialOfARequestIsRedacted(t *testing.T) {
 	credentials := []string{"bearer-one", "bearer-two", "key-three"}
 	var seen httpx.Exchange

@@ -50,7 +50,8 @@ func endless(w io.Writer, head, part string) {
 	}
 }
 
-// Whatever a remote does, an answer or a failure comes within the time limit and for a bounded amount of memory.
+// TestHostileRemotes checks that a response or a failure arrives within the time limit and with bounded memory, whatever the remote
+// does.
 func TestHostileRemotes(t *testing.T) {
 	const (
 		ok      = "HTTP/1.1 200 OK\r\n"

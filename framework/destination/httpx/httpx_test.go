@@ -46,7 +46,7 @@ func post(t *testing.T, chain http.RoundTripper, ctx context.Context, address, b
 	return chain.RoundTrip(r)
 }
 
-func TestAnExchangeIsSeenWithoutSecrets(t *testing.T) {
+func TestExchangesAreReportedWithoutSecrets(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("Set-Cookie", "session=abcdef")
@@ -80,7 +80,7 @@ func TestAnExchangeIsSeenWithoutSecrets(t *testing.T) {
 	assert.Equal(t, server.URL+"/a?token=[hidden]&x=[hidden]", seen[0].URL)
 }
 
-func TestRedirectKeepsTheRealURLInSight(t *testing.T) {
+func TestRedirectReportsTheRealURL(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s %s", r.Host, r.URL, r.Header.Get("X-Forwarded-Host"))
 	}))
@@ -130,7 +130,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	assert.ErrorContains(t, err, "100 bytes")
 }
 
-func TestTheRemotesLimitsAreHonoured(t *testing.T) {
+func TestRemoteRateLimitsAreRespected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int64
 		headers := map[string]string{}
@@ -178,7 +178,7 @@ func TestTheRemotesLimitsAreHonoured(t *testing.T) {
 	})
 }
 
-// A pause that a remote asks for is bounded, and can be ended.
+// TestPausesAreBounded checks that the pause that a remote requests is limited and can be ended.
 func TestPausesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		status := 429

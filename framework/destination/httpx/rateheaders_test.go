@@ -23,7 +23,7 @@ func (s saying) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 429, Header: header, Body: http.NoBody, Request: r}, nil
 }
 
-func TestARemoteMayNameItsLimitsItself(t *testing.T) {
+func TestRateLimitHeadersAreConfigurable(t *testing.T) {
 	own := httpx.RateHeaders{Remaining: "X-Left", Reset: "X-Window", RetryAfter: "X-Wait"}
 	inMilliseconds := own
 	inMilliseconds.Milliseconds = true
@@ -51,7 +51,7 @@ func TestARemoteMayNameItsLimitsItself(t *testing.T) {
 	}
 }
 
-func TestCredentialsOfAHandlerDoNotShowWhereTheyAreRepeated(t *testing.T) {
+func TestRepeatedCredentialsOfAHandlerAreRedacted(t *testing.T) {
 	var seen httpx.Exchange
 	chain := httpx.New(httpx.Config{Base: saying{"X-Echo": "is own-credential-1 yours?"}, Observe: func(x httpx.Exchange) { seen = x }})
 	r, err := http.NewRequestWithContext(context.Background(), "GET", "https://example.com", nil)

@@ -27,7 +27,8 @@ func TestIsSecretName(t *testing.T) {
 	}
 }
 
-// TestSecretNamesInBodies holds that every spelling is hidden in headers, queries, forms and JSON bodies.
+// TestSecretNamesInBodies checks that secrets are redacted under every spelling of their names, in headers, queries, forms and JSON
+// bodies.
 func TestSecretNamesInBodies(t *testing.T) {
 	r := httpx.NewRedactor(nil, nil)
 	for _, name := range []string{"auth_token", "authToken", "webhookSecret", "x-api-key", "user_password"} {

@@ -124,7 +124,7 @@ func TestABrowserLogsIn(t *testing.T) {
 	assert.Zero(t, w.Refreshes())
 }
 
-func TestABrowserElsewhereLogsIn(t *testing.T) {
+func TestBrowserOnAnotherMachineLogsIn(t *testing.T) {
 	w := newWorld(t, codeSpec)
 	var address string
 	token, err := w.remote.LoginWithPastedURL(t.Context(), w.port, func(a oauth.Prompt) { address = a.URL }, func() (string, error) {
@@ -146,7 +146,7 @@ func TestADeviceLogsIn(t *testing.T) {
 	assert.True(t, w.IsValid(token.Access))
 }
 
-// The client's own credentials need no login, and none again.
+// TestClientCredentials checks that client credentials need no login, now or later.
 func TestClientCredentials(t *testing.T) {
 	w := newWorld(t, `{"grant":"client_credentials","tokenUrl":"{{settings.host}}/oauth/token","scopes":["openid"]}`)
 	w.remote.ClientID, w.remote.ClientSecret = oauthtest.Service, oauthtest.ServiceKey
@@ -196,8 +196,8 @@ func TestPKCEMismatch(t *testing.T) {
 	assert.Contains(t, end, "state=")
 }
 
-// A page that does not know the state neither logs in nor ends the login of another.
-func TestTheStateOfAnother(t *testing.T) {
+// TestStateOfAnotherLoginIsRefused checks that a redirect with a wrong state neither logs in nor ends another login.
+func TestStateOfAnotherLoginIsRefused(t *testing.T) {
 	w := newWorld(t, codeSpec)
 	_, err := w.remote.LoginInBrowser(t.Context(), w.port, func(a oauth.Prompt) {
 		go func() {
@@ -228,7 +228,7 @@ func TestTheRemoteRefusesALogin(t *testing.T) {
 	assert.EqualError(t, err, "the remote refused: access_denied: <b>no")
 }
 
-// A thousand requests at once find an expired token, or a refused one: it is refreshed once.
+// TestOneRefreshAtATime checks that an expired or refused token is refreshed once for a thousand concurrent requests.
 func TestOneRefreshAtATime(t *testing.T) {
 	for name, refused := range map[string]bool{"expired": false, "refused": true} {
 		t.Run(name, func(t *testing.T) {
@@ -263,7 +263,7 @@ func TestOneRefreshAtATime(t *testing.T) {
 	}
 }
 
-// A token is refreshed before it expires; as long as it is good, a failing token endpoint does not matter.
+// TestRefreshAhead checks that a token is refreshed before it expires, and is used while it is valid if the token endpoint fails.
 func TestRefreshAhead(t *testing.T) {
 	w, source, token := loggedIn(t)
 	assert.Equal(t, token.Access, get(t, source, ""))
@@ -293,7 +293,7 @@ func TestTheTokenEndpointFails(t *testing.T) {
 	assert.NotEqual(t, token.Access, get(t, source, ""))
 }
 
-// A caller may stop waiting; the refresh continues for the others.
+// TestTheTokenEndpointIsSlow checks that a refresh continues if one of its callers stops waiting.
 func TestTheTokenEndpointIsSlow(t *testing.T) {
 	w, source, token := loggedIn(t)
 	w.pass(6 * time.Minute)
@@ -306,8 +306,9 @@ func TestTheTokenEndpointIsSlow(t *testing.T) {
 	assert.Equal(t, 1, w.Refreshes())
 }
 
-// A remote that gives no token any more waits for a person, and is not asked until then.
-func TestRevokedForGood(t *testing.T) {
+// TestRevokedTokenStopsTheInstance checks that an instance whose token is refused for good sends no token request until the next
+// login.
+func TestRevokedTokenStopsTheInstance(t *testing.T) {
 	w, source, token := loggedIn(t)
 	w.Revoke(t, token.Refresh)
 	w.pass(6 * time.Minute)
@@ -325,13 +326,13 @@ func TestRevokedForGood(t *testing.T) {
 	assert.Equal(t, again.Access, get(t, source, ""))
 }
 
-func TestNobodyHasLoggedIn(t *testing.T) {
+func TestWithoutLoginNothingIsSent(t *testing.T) {
 	w := newWorld(t, codeSpec)
 	_, err := w.keeper.Source("crm", w.remote).Token(t.Context(), "")
 	assertLogin(t, err)
 }
 
-// A token that was sealed with another key needs a person, as one that is refused does: what waits is kept until then.
+// TestTheKeyOfTheStateHasChanged checks that a token encrypted with another key requires a login, and that events wait until then.
 func TestTheKeyOfTheStateHasChanged(t *testing.T) {
 	w, _, _ := loggedIn(t)
 	box, err := oauth.NewBox(oauth.NewKey())
@@ -347,8 +348,8 @@ func TestTheKeyOfTheStateHasChanged(t *testing.T) {
 	assert.Equal(t, token.Access, get(t, source, ""))
 }
 
-// A remote that refuses every token is not asked for one at each request.
-func TestRefusedAgainAndAgain(t *testing.T) {
+// TestRepeatedlyRefusedToken checks that a remote that refuses every token does not get a token request for each request.
+func TestRepeatedlyRefusedToken(t *testing.T) {
 	w, source, token := loggedIn(t)
 	access := get(t, source, token.Access)
 	for range 5 {
@@ -359,7 +360,7 @@ func TestRefusedAgainAndAgain(t *testing.T) {
 	assert.NotEqual(t, access, get(t, source, access))
 }
 
-// A machine whose clock is behind uses a token beyond its end, and learns of that by the answer.
+// TestClockSkew checks that a machine whose clock is behind refreshes an expired token after a 401.
 func TestClockSkew(t *testing.T) {
 	w, _, token := loggedIn(t)
 	behind := *w.remote
@@ -391,7 +392,8 @@ func (b *broken) Update(ctx context.Context, instance string, f func(context.Con
 	})
 }
 
-// A rotated refresh token that cannot be kept is kept later, and the access token beside it is not used before.
+// TestTheStoreFails checks that a rotated refresh token that cannot be stored is stored later, and that its access token is not
+// used before.
 func TestTheStoreFails(t *testing.T) {
 	w := newWorld(t, codeSpec)
 	store := &broken{Store: w.store}
@@ -413,7 +415,7 @@ func TestTheStoreFails(t *testing.T) {
 	assert.NotEqual(t, access, get(t, source, ""), "the refresh token that was kept is good")
 }
 
-func TestARefreshOfTheAuthor(t *testing.T) {
+func TestCustomRefresh(t *testing.T) {
 	w, _, token := loggedIn(t)
 	var known error
 	w.remote.RefreshToken = func(_ context.Context, old oauth.Token) (oauth.Token, error) {
@@ -442,7 +444,7 @@ func TestLogout(t *testing.T) {
 	assertLogin(t, err)
 }
 
-func TestTokensRestSealed(t *testing.T) {
+func TestTokensAreStoredEncrypted(t *testing.T) {
 	w, _, token := loggedIn(t)
 	record, err := w.store.Get(t.Context(), "crm")
 	require.NoError(t, err)

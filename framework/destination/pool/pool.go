@@ -1,4 +1,5 @@
-// Package pool reuses slices between batches, so that each batch allocates less. It knows nothing of events or destinations.
+// Package pool reuses slices between batches, so that each batch allocates less. It knows nothing of events or destinations. A
+// Slice is safe for concurrent use.
 package pool
 
 import "sync"

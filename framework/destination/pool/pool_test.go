@@ -8,7 +8,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/pool"
 )
 
-func TestSlicesAreClearAndLargeEnough(t *testing.T) {
+func TestSlicesAreZeroedAndLargeEnough(t *testing.T) {
 	var r pool.Slice[string]
 	for _, n := range []int{3, 1, 3, 0, 7, 2} {
 		s := r.Get(n)

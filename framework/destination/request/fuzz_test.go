@@ -8,8 +8,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// FuzzRequest holds that no request, scope or answer makes the package panic, that errors are of payloads that there are, and that
-// what is built can be sent.
+// FuzzRequest checks that no request, scope or response makes the package panic, that errors belong to existing payloads, and that
+// built requests can be sent.
 func FuzzRequest(f *testing.F) {
 	f.Add(`{"url":"{{settings.host}}/a/{{payload.id}}?q={{payload.q}}","body":{"@path":"$.payload"}}`, `{"settings":{"host":"https://example.com"},"payload":{"id":"../x","q":"a&b=c"}}`, `{}`)
 	f.Add(`{"url":"https://example.com","encoding":"form","body":{"@path":"$.payload"},"sign":{"header":"X","secret":"s"}}`, `{"payload":{"a":[1,{"b":null}],"c":"é"}}`, `{"errors":[{"index":0}]}`)
@@ -50,7 +50,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// BenchmarkBuild makes the request of a batch of a hundred.
+// BenchmarkBuild builds the request of a batch of a hundred.
 func BenchmarkBuild(b *testing.B) {
 	r, err := request.Compile(event.MustParse(`{"url":"{{settings.endpoint}}/users","headers":{"X-Key":"{{settings.key}}"},"batch":{"size":100},"body":{"users":{"@path":"$.items"}}}`),
 		request.Names{request.Settings: nil, request.Auth: nil, request.Payload: nil})

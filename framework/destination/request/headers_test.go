@@ -9,7 +9,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// TestHeadersThatDifferInCase holds that the values of one header always go in the same order.
+// TestHeadersThatDifferInCase checks that the values of one header are always sent in the same order.
 func TestHeadersThatDifferInCase(t *testing.T) {
 	r, err := request.Compile(event.MustParse(`{"url": "https://api.example.com", "headers": {"x-a": ["3", "4"], "X-A": "1", "X-a": "2"}}`), request.Names{request.Payload: nil})
 	require.NoError(t, err)

@@ -9,7 +9,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// TestNames holds that names are checked wherever they can be read, whatever the language around them.
+// TestNames checks that names are validated in every language in which they can be read.
 func TestNames(t *testing.T) {
 	names := request.Names{request.Settings: {"accountRegion"}, request.Auth: {"accessToken"}, request.Payload: {"name", "items"}}
 	for body, want := range map[string]string{
@@ -42,7 +42,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestSharedNames holds that payloads share a request only if they are equal in everything that the request reads of payload.
+// TestSharedNames checks that payloads share a request only if all values that the request reads from payload are equal.
 func TestSharedNames(t *testing.T) {
 	for header, want := range map[string]bool{
 		`{"@expr": "payload.list"}`:           true,

@@ -159,7 +159,7 @@ func words(e *fault.Error) string {
 	return text
 }
 
-// TestEveryKeyIsOnThePage holds the tables against the schema of definitions.
+// TestEveryKeyIsOnThePage compares the tables of README.md with the schema of definitions.
 func TestEveryKeyIsOnThePage(t *testing.T) {
 	page, err := os.ReadFile("README.md")
 	require.NoError(t, err)

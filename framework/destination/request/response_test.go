@@ -10,7 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// TestErrorsOfAnyShape holds that a 2xx answer never counts as delivered when something stands where its errors are declared.
+// TestErrorsOfAnyShape checks that a 2xx response never counts as delivered if it has a value at the path of errors.
 func TestErrorsOfAnyShape(t *testing.T) {
 	r, err := request.Compile(event.MustParse(`{
 		"url": "https://api.example.com", "batch": {},

@@ -92,7 +92,7 @@ func TestFaults(t *testing.T) {
 	})
 }
 
-func TestControlsRefuse(t *testing.T) {
+func TestControlsRefuseInvalidRequests(t *testing.T) {
 	ways(t, func(t *testing.T, call func(method, path, body string) (*http.Response, error), _ *counter) {
 		for body, want := range map[string]string{
 			`{`: "this is not a valid fault", `{"status":99}`: "status should be from 200 to 599", `{}`: "a fault needs a status, a delay_ms or drop",
@@ -110,7 +110,7 @@ func TestControlsRefuse(t *testing.T) {
 	})
 }
 
-func TestRequestsAreKeptWithoutSecrets(t *testing.T) {
+func TestRequestsAreRecordedWithoutSecrets(t *testing.T) {
 	ways(t, func(t *testing.T, call func(method, path, body string) (*http.Response, error), _ *counter) {
 		_, err := call("POST", "/a", `{"key":"s3cret","list":[{"key":{"deep":"s3cret"}}],"n":12345678901234567890}`)
 		require.NoError(t, err)
@@ -122,7 +122,7 @@ func TestRequestsAreKeptWithoutSecrets(t *testing.T) {
 	})
 }
 
-func TestOldRequestsMakeRoom(t *testing.T) {
+func TestOldestRequestsAreDiscarded(t *testing.T) {
 	server := sandbox.New(sandbox.Config{API: &counter{}})
 	const large = 1 << 20
 	for i := range 70 {

@@ -12,7 +12,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// An entry whose recorded time lies far ahead counts from when it was written, for operators and for later events.
+// TestTimeFarAheadDoesNotBlockLaterEvents checks that an entry with a time far ahead counts from the time at which it was written,
+// for operators and for later events.
 func TestTimeFarAheadDoesNotBlockLaterEvents(t *testing.T) {
 	k := syncer(t, func() error { return nil })
 	far := time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -30,7 +31,7 @@ func TestTimeFarAheadDoesNotBlockLaterEvents(t *testing.T) {
 	assert.False(t, look().Member, "a later exit wins")
 }
 
-// What an operator does decides from when the command began.
+// TestOperationsTakeEffectFromTheirStart checks that an operator's command counts from the time at which it began.
 func TestOperationsTakeEffectFromTheirStart(t *testing.T) {
 	start := time.Now().UTC().Truncate(time.Microsecond)
 	for name, act := range map[string]func(*audiencesync.Syncer) error{

@@ -126,7 +126,7 @@ func TestNewerEventsWinDuringACommand(t *testing.T) {
 	}
 }
 
-// TestUnsentExitsOfAPurgeAreSentLater interrupts a purge. Its users are out for events at once, and the next command sends the exits.
+// TestUnsentExitsOfAPurgeAreSentLater interrupts a purge: its users count as removed at once, and the next command sends the exits.
 func TestUnsentExitsOfAPurgeAreSentLater(t *testing.T) {
 	for name, run := range map[string]func(k *audiencesync.Syncer) (audiencesync.Report, error){
 		"purge": func(k *audiencesync.Syncer) (audiencesync.Report, error) { return k.Purge(t.Context(), vip) },

@@ -24,11 +24,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// TestBadClocksAndOperatorsLockNoUser runs random histories from receipt to the sandbox: events of devices whose clocks are wrong by
+// TestBadClocksBlockNoUser runs random histories from receipt to the sandbox: events of devices whose clocks are wrong by
 // seconds, days or decades, whose requests stall, and whose times are missing or equal, with syncs, resyncs, purges and restored
 // ledgers between. The newest change decides each user, no event counts as later than its receipt and the tolerance, and a later event
 // with a good clock always changes a user. LANDFALL_SEED repeats one history.
-func TestBadClocksAndOperatorsLockNoUser(t *testing.T) {
+func TestBadClocksBlockNoUser(t *testing.T) {
 	first, count := uint64(1), uint64(60)
 	if seed, err := strconv.ParseUint(os.Getenv("LANDFALL_SEED"), 10, 64); err == nil {
 		first, count = seed, 1

@@ -157,8 +157,9 @@ func TestEncodingsOfRows(t *testing.T) {
 	assert.Equal(t, []string{"Müller"}, ids)
 }
 
-// A stray quote costs its own row, wherever it is, in files of any length.
-func TestAStrayQuoteCostsOneRow(t *testing.T) {
+// TestUnclosedQuoteAffectsOneRow checks that an unclosed quote affects only its own row, at any position and in files of any
+// length.
+func TestUnclosedQuoteAffectsOneRow(t *testing.T) {
 	const n = 3000
 	for _, at := range []int{1, 920, n} {
 		var file strings.Builder

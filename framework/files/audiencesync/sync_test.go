@@ -168,7 +168,8 @@ func TestMembershipsByAnyIdentifier(t *testing.T) {
 	assert.ErrorContains(t, err, `the ledger has no cohort "viq" (did you mean "vip"?)`)
 }
 
-// A file may hold aliases without a name or label beside valid identifiers. Only rows that name no user are refused, with the reason.
+// TestIncompleteAliasIsUnusable checks that a file can contain aliases without a name or label beside valid identifiers. Only rows
+// that identify no user are refused, with the reason.
 func TestIncompleteAliasIsUnusable(t *testing.T) {
 	k := syncer(t, func() error { return nil })
 	var failures []audiencesync.Failure
@@ -193,7 +194,8 @@ func TestIncompleteAliasIsUnusable(t *testing.T) {
 	}, reasons)
 }
 
-// A user who is missing from a mirror may be in an unreadable row.
+// TestMirrorWithUnreadableRowsRemovesNoUsers checks that a mirror with unreadable rows removes no users, since a missing user may
+// be in one of these rows.
 func TestMirrorWithUnreadableRowsRemovesNoUsers(t *testing.T) {
 	requests := 0
 	k := syncer(t, func() error { requests++; return nil })

@@ -109,7 +109,7 @@ func TestLinesEndInAnyWay(t *testing.T) {
 	}
 }
 
-func TestALineThatAnErrorInterruptsIsNotReturned(t *testing.T) {
+func TestIncompleteLineIsNotReturned(t *testing.T) {
 	broken := errors.New("broken")
 	lines := textfile.NewLines(io.MultiReader(strings.NewReader("a\nu12"), iotest.ErrReader(broken)))
 	line, err := lines.Next()

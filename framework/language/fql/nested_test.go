@@ -23,7 +23,7 @@ func TestErrorsInNestedConditions(t *testing.T) {
 	}
 }
 
-func TestOnlyNestingCountsAsDepth(t *testing.T) {
+func TestOnlyNestingAddsDepth(t *testing.T) {
 	const siblings = 3 * MaxDepth
 	for _, part := range []string{`(type = "a")`, `!(type = "a")`, `!type`, `!contains(event, "a")`, `contains(lowercase(event), "a")`, `!(!(type = "a"))`} {
 		for _, between := range []string{" and ", " or "} {

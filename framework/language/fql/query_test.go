@@ -164,8 +164,8 @@ func TestMatchRequiresAnObject(t *testing.T) {
 	}
 }
 
-// TestSubscriptionsInTheWildCompile compiles subscriptions of the presets and actions of Segment's destinations.
-func TestSubscriptionsInTheWildCompile(t *testing.T) {
+// TestPublishedSubscriptionsCompile compiles subscriptions of the presets and actions of Segment's destinations.
+func TestPublishedSubscriptionsCompile(t *testing.T) {
 	for _, text := range []string{
 		`type = "track"`, `type = 'page'`, `type = "identify" or type = "group"`, `type = "track" and event = "Order Completed"`, `type="track" and event="Order Completed"`,
 		`event = "Product Added" and properties.quantity != null`, `event = "Audience Entered" or event = "Audience Exited"`,

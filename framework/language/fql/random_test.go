@@ -114,7 +114,7 @@ func (g generator) event() map[string]any {
 	return e
 }
 
-func TestRandomQueriesMeanWhatTheySay(t *testing.T) {
+func TestRandomQueriesMatchTheirDescription(t *testing.T) {
 	g := generator{rand.New(rand.NewPCG(5, 6))}
 	for range 3000 {
 		text, means, _ := g.query(g.IntN(4))

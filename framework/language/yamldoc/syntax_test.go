@@ -9,7 +9,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 )
 
-func TestSyntaxProblemsAreInWordsOfTheText(t *testing.T) {
+func TestSyntaxProblemsNameTheText(t *testing.T) {
 	const indentation = "does not match the lines above: check the indentation, the colon and space after each key, and quotes around texts with a colon in them"
 	for text, want := range map[string]string{
 		"a: []\nb: x\nb: y\n":         `f.yaml:3:1: the key "b" is written twice: it is in line 2 already`,

@@ -1,5 +1,5 @@
-// Package ballast makes Go collect a small heap less often. Programs that hold little and process many events call Reserve once at
-// the start of main; libraries never do. It is safe for concurrent use.
+// Package ballast makes Go collect a small heap less often. A program with a small heap that processes many events calls Reserve
+// once at the start of main; a library must not call it. It is safe for concurrent use.
 package ballast
 
 import (

@@ -12,7 +12,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// A server that reads its config again takes up a definition that has changed, though the config has not.
+// TestAChangedDefinitionIsANewVersion checks that a changed definition is detected when the config is reloaded, although the config
+// is the same.
 func TestAChangedDefinitionIsANewVersion(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {

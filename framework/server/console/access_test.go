@@ -73,7 +73,7 @@ func TestSessionNeedsTheKeyAndEndsOnLogout(t *testing.T) {
 	assert.NotContains(t, p.log.String(), adminKey)
 }
 
-// With an admin key, this machine needs a session like any other.
+// TestLocalAccessNeedsSessionWithKey checks that requests from this machine need a session if an admin key is set.
 func TestLocalAccessNeedsSessionWithKey(t *testing.T) {
 	p := newPageWith(t, written, adminKey)
 	for _, from := range []string{"127.0.0.1:4711", "[::1]:4711", "192.0.2.7:1"} {

@@ -69,7 +69,7 @@ func TestCompareUsersWithCohort(t *testing.T) {
 	}
 }
 
-// TestResyncDecidesFromItsStart sends the cohort again with the console's button. A change from before it has no effect then.
+// TestResyncDecidesFromItsStart sends the cohort again with the console's button. Earlier changes have no effect afterwards.
 func TestResyncDecidesFromItsStart(t *testing.T) {
 	p, ledger := newCohortPage(t)
 	older := []destination.Change{{Identity: "external_id:u1", At: time.Now()}}

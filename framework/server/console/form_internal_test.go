@@ -11,7 +11,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-func TestConditionsHold(t *testing.T) {
+func TestFormConditionsAreEvaluated(t *testing.T) {
 	values := `{"kind":"a","on":true,"n":5,"empty":"","deep":{"x":1}}`
 	for _, c := range []struct {
 		conditions string

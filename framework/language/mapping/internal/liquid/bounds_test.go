@@ -30,9 +30,9 @@ func heavy() event.Value {
 	})
 }
 
-// TestGrowthIsStopped checks that templates of 1,000 characters cannot create large values, and that they fail before the memory is
+// TestIntermediateValuesAreLimited checks that templates of 1,000 characters cannot create large values, and that they fail before the memory is
 // allocated.
-func TestGrowthIsStopped(t *testing.T) {
+func TestIntermediateValuesAreLimited(t *testing.T) {
 	cases := map[string]struct{ start, step, want string }{
 		"append":         {"{%assign a=s%}", "{%assign a=a|append:a%}", "produces more than 1 MB of text"},
 		"prepend":        {"{%assign a=s%}", "{%assign a=a|prepend:a%}", "produces more than 1 MB of text"},
