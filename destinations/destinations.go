@@ -6,7 +6,7 @@ package destinations
 
 import "github.com/landfall-dev/landfall/framework/destination"
 
-// Registry loads all destinations and additional ones. The error holds the problems of their definitions.
+// Registry loads all destinations and additional ones. The error contains the problems of their definitions.
 func Registry(further ...destination.Plugin) (*destination.Registry, error) {
 	return destination.NewRegistry(append(All(), further...))
 }

@@ -47,7 +47,7 @@ func TestTutorial(t *testing.T) {
 	runStep(t, root, "go test -short ./framework/cli -run TestScripts/(definitions|import|validate|new)$", "ok …")
 }
 
-// copyModule copies the files of the module except those that begin with a dot, and acme if the tutorial was done in it.
+// copyModule copies the files of the module, except those that begin with a dot and an existing destination acme.
 func copyModule(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
@@ -77,7 +77,7 @@ func copyModule(t *testing.T) string {
 
 var fileName = regexp.MustCompile("`(destinations/acme/[^`]+)`")
 
-// lastFile is the file that a text names last.
+// lastFile returns the file that a text names last.
 func lastFile(t *testing.T, before string) string {
 	t.Helper()
 	names := fileName.FindAllStringSubmatch(before, -1)
@@ -85,7 +85,7 @@ func lastFile(t *testing.T, before string) string {
 	return names[len(names)-1][1]
 }
 
-// applyDiff replaces the lines that a diff shows; they must be in the file once.
+// applyDiff replaces the lines that a diff shows. They must occur exactly once in the file.
 func applyDiff(t *testing.T, file, diff string) {
 	t.Helper()
 	var before, after strings.Builder
@@ -104,7 +104,7 @@ func applyDiff(t *testing.T, file, diff string) {
 	require.NoError(t, os.WriteFile(file, []byte(changed), 0o644))
 }
 
-// runStep runs a command and compares what it says. It fails where the page shows that it does.
+// runStep runs a command and compares its output. The command must fail if the page shows a failure.
 func runStep(t *testing.T, root, command, want string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -117,7 +117,7 @@ func runStep(t *testing.T, root, command, want string) {
 	require.Regexp(t, pattern(want), oneSpace(string(out)), fmt.Sprintf("$ %s\nsays\n%s", command, out))
 }
 
-// pattern is output with … for anything.
+// pattern returns a regular expression for output in which … matches anything.
 func pattern(want string) string {
 	quoted := regexp.QuoteMeta(strings.TrimSpace(oneSpace(want)))
 	return `(?s)^\s*` + strings.ReplaceAll(quoted, "…", ".*") + `\s*$`
@@ -125,7 +125,7 @@ func pattern(want string) string {
 
 var spaces = regexp.MustCompile(`(?m)[ \t]+|^[ \t]+`)
 
-// oneSpace writes runs of spaces as one, and none at the margin.
+// oneSpace replaces runs of spaces by one space and trims lines.
 func oneSpace(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {

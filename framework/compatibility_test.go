@@ -46,7 +46,7 @@ func TestCompatibilityPage(t *testing.T) {
 	}
 }
 
-// example is what an example comes to, in the words of want where it is equal.
+// example returns the result of an example, in the words of want if it is equal.
 func example(t *testing.T, language, given, want string, e event.Value) string {
 	left, right, _ := strings.Cut(given, " | ")
 	switch language {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// comparesText matches code that decides by the words of an error or a reason. Case files compare words on purpose: their authors
+// comparesText matches code that decides by the text of an error or a reason. Case files compare texts on purpose: their authors
 // write what a message must contain.
 var comparesText = regexp.MustCompile(`\.(Reason|Message|Error\(\)) ?[!=]= ?("[^"]|[a-zA-Z])|strings\.(Contains|HasPrefix|HasSuffix|EqualFold)\(\w+\.(Error\(\)|Reason|Message)`)
 

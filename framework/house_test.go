@@ -10,8 +10,8 @@ import (
 
 const module = "github.com/landfall-dev/landfall/"
 
-// floors is the house, from the ground up: a package may import packages of lower floors, and on its own floor only those
-// that beside says. An entry that ends in /… stands for everything below it.
+// floors are the layers, from the lowest: a package may import packages of lower layers, and of its own layer only those listed in
+// beside. An entry that ends in /… matches all packages below it.
 var floors = [][]string{
 	{"schemas", "fixtures", "framework/event", "framework/fault", "framework/destination/pool", "framework/runtime/ballast", "framework/language/reference", "framework/language/yamldoc", "framework/files/textfile", "internal/…"},
 	{
@@ -33,7 +33,7 @@ var floors = [][]string{
 	{"cmd/…"},
 }
 
-// beside are the imports within a floor.
+// beside lists the allowed imports within a layer.
 var beside = map[string][]string{
 	"framework/event":                       {"framework/fault"},
 	"framework/language/yamldoc":            {"framework/event", "framework/fault"},
@@ -51,7 +51,7 @@ var beside = map[string][]string{
 	"framework/author/scaffold":             {"framework/author/generate"},
 }
 
-// authors is what a destination may import: the author's view and below, never the runtime and never another destination.
+// authors lists what a destination may import: the packages for authors and below, but neither the runtime nor another destination.
 const authors = 2
 
 func TestImportsPointDownwards(t *testing.T) {
@@ -96,7 +96,7 @@ func isDestination(path string) bool {
 	return within("destinations/…", path)
 }
 
-// floorOf is the floor of a package, -1 where it has none. The first floor that names it counts.
+// floorOf returns the layer of a package, or -1 if it has none. The first match counts.
 func floorOf(path string) int {
 	for i, packages := range floors {
 		for _, pattern := range packages {

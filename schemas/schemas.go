@@ -1,4 +1,4 @@
-// Package schemas holds the JSON Schemas of the files that users write: destination definitions, configs, fixtures and mappings.
+// Package schemas contains the JSON Schemas of the files that users write: destination definitions, configs, fixtures and mappings.
 // Editors use the schemas, and Check validates files with them.
 //
 // A schema describes only the form of a file. The packages that load a file check what it means. Everything here is safe for

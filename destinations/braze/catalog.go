@@ -118,7 +118,7 @@ func (c *catalogSender) deliverUnits(units []*unit) error {
 	return nil
 }
 
-// failUnits sets the results of refused items. Deleting an item that does not exist is no failure.
+// failUnits sets the results of refused items. Deleting an item that does not exist is not a failure.
 func (c *catalogSender) failUnits(units []*unit, err error) {
 	e := fault.As(err)
 	missing := c.method == http.MethodDelete && isItemError(e, c.method) && errorID(e) == "item-not-found"

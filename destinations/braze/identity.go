@@ -21,7 +21,7 @@ type payload struct{ event.Value }
 // Decode sets the payload to a value that has passed its schema.
 func (p *payload) Decode(v event.Value) { p.Value = v }
 
-// identity holds all identifiers of a payload.
+// identity is all identifiers of a payload.
 type identity []event.Member
 
 // identityOf returns the identifiers of a payload, and refuses a payload without any. phone reports whether the action has the

@@ -59,7 +59,7 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// newPlan is a plan of one subscription, "all", that takes every event to an action.
+// newPlan returns a plan with one subscription, "all", that sends every event to an action.
 func newPlan(t testing.TB, transport http.RoundTripper, action, mapping string, observe func(httpx.Exchange)) *runtime.Plan {
 	plugin := braze.Plugin()
 	definition, err := plugin.Load()
@@ -81,7 +81,7 @@ func parse(t testing.TB, texts ...string) []event.Event {
 	return list
 }
 
-// scripted answers requests by a function.
+// scripted is a transport that answers requests with a function.
 type scripted func(r *http.Request, body []byte) (status int, response string)
 
 func (s scripted) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -129,7 +129,7 @@ func TestCredentials(t *testing.T) {
 	assert.EqualError(t, newPlan(t, down, "trackEvent", `{}`, nil).Test(t.Context()), "later")
 }
 
-// order is an order of n products.
+// order returns an order of n products.
 func order(user string, n int) string {
 	products := make([]string, n)
 	for i := range products {

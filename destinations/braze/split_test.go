@@ -14,7 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// remote is a Braze that refuses some purchases, and some requests whole.
+// remote simulates a Braze that refuses some purchases, and some requests as a whole.
 type remote struct {
 	t        *testing.T
 	blocked  map[string]bool // product ids that are refused each on its own

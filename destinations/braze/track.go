@@ -49,7 +49,7 @@ var attributes = []string{
 	"language", "last_name", "marked_email_as_spam_at", "phone", "push_subscribe", "push_tokens", "time_zone", "twitter", subscriptionGroups,
 }
 
-// isReservedAttribute reports whether a custom attribute is dropped because it has a field of its own, which may be empty on
+// isReservedAttribute reports whether a custom attribute is dropped because the action has a field for it, which may be empty on
 // purpose.
 func isReservedAttribute(key string) bool {
 	switch key {

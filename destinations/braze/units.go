@@ -31,7 +31,7 @@ func newObject(list string, members []event.Member) object {
 	return object{list, event.NewObject(members).AppendJSON(nil)}
 }
 
-// unit holds the objects of one payload. They stay together if one request can hold them all.
+// unit is the objects of one payload. They are sent in one request if it can contain them all.
 type unit struct {
 	index       int // of the payload
 	objects     []object

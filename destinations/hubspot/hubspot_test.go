@@ -18,7 +18,7 @@ import (
 
 const instance = `{"id":"crm","settings":{},"subscriptions":[{"name":"contacts","action":"upsertContact","mapping":{"properties":{"@path":"$.traits.more"}}}]}`
 
-// withToken is a host that has one token.
+// withToken returns a host that has one token.
 func withToken(token string) runtime.Host {
 	return runtime.Host{Token: func(context.Context, string, string) (string, error) { return token, nil }}
 }

@@ -119,7 +119,7 @@ type input struct {
 	Properties map[string]any `json:"properties"`
 }
 
-// upsertContacts accepts up to 100 contacts. If every input has an objectWriteTraceId, invalid inputs get errors of their own
+// upsertContacts accepts up to 100 contacts. If every input has an objectWriteTraceId, each invalid input gets its own error
 // in a 207; otherwise the first invalid one refuses the whole request. Duplicate ids always refuse the request.
 func (a *account) upsertContacts(w http.ResponseWriter, r *http.Request) {
 	var body struct{ Inputs []input }

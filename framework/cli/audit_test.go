@@ -59,7 +59,7 @@ func (s *served) consoleLogin() string {
 	return answer.Cookies()[0].Name + "=" + answer.Cookies()[0].Value
 }
 
-// consolePost sends a form as the console's own page does.
+// consolePost sends a form as a page of the console does.
 func (s *served) consolePost(cookie, path string, form url.Values) *http.Response {
 	r, err := http.NewRequest(http.MethodPost, s.admin.URL+"/console/"+path, strings.NewReader(form.Encode()))
 	require.NoError(s.t, err)

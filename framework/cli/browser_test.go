@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// browser is a Chromium of its own, without a window.
+// browser is a headless Chromium process.
 type browser struct {
 	t   *testing.T
 	ctx context.Context
@@ -70,7 +70,7 @@ func (b *browser) open(path string) {
 	b.do("opening "+path, chromedp.Navigate(b.url+path), chromedp.WaitReady(chromedp.CSS("main")))
 }
 
-// press presses a button or a link by its words, and waits for the page that it leads to.
+// press clicks the button or link with a text, and waits for the next page.
 func (b *browser) press(words string) {
 	b.t.Helper()
 	selector := fmt.Sprintf(`//main//*[self::button or self::a][normalize-space(.)=%q]`, words)
@@ -82,13 +82,13 @@ func (b *browser) press(words string) {
 	b.do("waiting", chromedp.WaitReady(chromedp.CSS("main")))
 }
 
-// fill puts a text into an input as if it were typed.
+// fill enters a text into an input as if it were typed.
 func (b *browser) fill(selector, text string) {
 	b.t.Helper()
 	b.do("filling "+selector, chromedp.Focus(chromedp.CSS(selector)), chromedp.Evaluate[chromedp.Void](`document.activeElement.select()`), chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
-// words are what the page shows.
+// words returns the visible text of the page.
 func (b *browser) words() string {
 	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
 	defer cancel()
@@ -96,7 +96,7 @@ func (b *browser) words() string {
 	return text
 }
 
-// ask is what an expression gives on the page.
+// ask evaluates an expression on the page.
 func ask[T any](b *browser, expression string) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
@@ -121,7 +121,7 @@ func (b *browser) waitFor(path, text string) {
 	require.Fail(b.t, "the page does not show "+text, "%s", b.words())
 }
 
-// axe is what looks for what keeps people out; "" where it is not installed.
+// axe returns the path of the accessibility checker; "" if it is not installed.
 func axe(t *testing.T) string {
 	script, err := os.ReadFile(filepath.Join("..", "..", "framework", "server", "console", "testdata", "axe", "node_modules", "axe-core", "axe.min.js"))
 	if err != nil {

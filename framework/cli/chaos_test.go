@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// usage is what a server's process holds.
+// usage is the resources of a server process.
 type usage struct{ descriptors, goroutines, megabytes float64 }
 
 func (s *served) usage() usage {
@@ -128,7 +128,7 @@ func TestChaos(t *testing.T) {
 	t.Logf("before %+v, after %+v", before, after)
 }
 
-// waitForMisbehaviors sends more events until the remote has shown all that it can do.
+// waitForMisbehaviors sends more events until the remote has used all of its misbehaviors.
 func waitForMisbehaviors(t *testing.T, remote *chaoticRemote, load *load, s *served, sent *int) {
 	met := func() int {
 		remote.mu.Lock()

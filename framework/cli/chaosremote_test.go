@@ -66,8 +66,8 @@ func resetConn(conn net.Conn, _ *http.Request) {
 	}
 }
 
-// misbehaviors are the ways in which the remote of the chaos test fails. Those that a request repeated as it is can survive come
-// first; refusals are after them.
+// misbehaviors are the ways in which the remote of the chaos test fails. Those that a repeated request can survive come first,
+// refusals last.
 func misbehaviors() []misbehavior {
 	block := strings.Repeat("x", 64<<10)
 	var bomb bytes.Buffer
@@ -129,8 +129,8 @@ func misbehaviors() []misbehavior {
 	}
 }
 
-// chaoticRemote stands before a sandbox of Braze. While it is on, some of the requests that change members meet a misbehavior. It
-// notes each change that reaches the sandbox.
+// chaoticRemote is a proxy in front of a Braze sandbox. While it is on, some of the requests that change members meet a
+// misbehavior. It records each change that reaches the sandbox.
 type chaoticRemote struct {
 	*httptest.Server
 	sandbox http.Handler
@@ -145,7 +145,7 @@ type chaoticRemote struct {
 	changes map[string]int
 }
 
-// newChaoticRemote makes such a remote, with or without refusals that a repeated request does not survive.
+// newChaoticRemote returns a chaoticRemote, with or without refusals, which a repeated request does not survive.
 func newChaoticRemote(t *testing.T, refusals bool) *chaoticRemote {
 	c := &chaoticRemote{all: misbehaviors(), random: rand.New(rand.NewPCG(3, 4)), met: map[string]int{}, last: map[string]bool{}, changes: map[string]int{}}
 	if !refusals {
@@ -164,7 +164,7 @@ func newChaoticRemote(t *testing.T, refusals bool) *chaoticRemote {
 	return c
 }
 
-// ServeHTTP hands requests to the sandbox, or lets them meet a misbehavior.
+// ServeHTTP forwards a request to the sandbox, or applies a misbehavior to it.
 func (c *chaoticRemote) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != users {
 		c.sandbox.ServeHTTP(w, r)
@@ -208,7 +208,7 @@ func (c *chaoticRemote) nextMisbehavior() *misbehavior {
 	return &m
 }
 
-// countChanges counts how often the membership of each user changes in what the sandbox is told.
+// countChanges counts how often the membership of each user changes in the requests that reach the sandbox.
 func (c *chaoticRemote) countChanges(body []byte) {
 	var request struct {
 		CohortID string `json:"cohort_id"`
@@ -233,7 +233,7 @@ func (c *chaoticRemote) countChanges(body []byte) {
 	}
 }
 
-// checkOrder fails if a user's membership changed more often than the user's events say: then an older request came after a
+// checkOrder fails if a user's membership changed more often than in the user's events, because an older request then came after a
 // newer one.
 func (c *chaoticRemote) checkOrder(t *testing.T, l *load) {
 	c.mu.Lock()

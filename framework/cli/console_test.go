@@ -68,7 +68,7 @@ func TestConsole(t *testing.T) {
 	assert.False(t, members(t, sandbox)["aud_vip"]["bob"])
 }
 
-// strictBraze is a sandbox that knows its keys.
+// strictBraze starts a sandbox that accepts only certain keys, and returns its URL.
 func strictBraze(t *testing.T) string {
 	for _, sb := range allSandboxes(destinations.All()) {
 		if sb.Name == "braze" {
@@ -81,7 +81,7 @@ func strictBraze(t *testing.T) string {
 	return ""
 }
 
-// authorsConsole is `landfall console` in a process of its own.
+// authorsConsole runs `landfall console` in a separate process.
 func authorsConsole(t *testing.T, file, sandbox string) string {
 	program, err := binary()
 	require.NoError(t, err)
@@ -126,13 +126,14 @@ func setUpBraze(t *testing.T, b *browser, file string) {
 	require.NoError(t, os.WriteFile(file, append([]byte("# kept by hand\n"), text...), 0o600))
 }
 
-// membership is an event of one user.
+// membership returns an event of one user.
 func membership(id, user, name string, in bool) []byte {
 	return fmt.Appendf(nil, `{"batch":[{"type":"track","messageId":%q,"userId":%q,"event":%q,"timestamp":%q,"properties":{"audience_key":"vip","vip":%v},"context":{"personas":{"computation_class":"audience","computation_id":"aud_vip","computation_key":"vip"}}}]}`,
 		id, user, name, time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), in)
 }
 
-// tryMistakes checks that a mistake shows under its field while it is typed, and that the preview returns once it is fixed.
+// tryMistakes checks that the form shows a mistake below its field while it is typed, and that the preview returns once it is
+// fixed.
 func tryMistakes(b *browser) {
 	b.t.Helper()
 	b.open("/console/setup/edit/braze-main")
@@ -143,7 +144,7 @@ func tryMistakes(b *browser) {
 	b.fill("#s-0-f-personas_audience_key-text", "gold")
 }
 
-// changeSecret has the client's secret come from another variable, and waits until the server has taken that.
+// changeSecret takes the client's secret from another variable, and waits until the server uses it.
 func changeSecret(s *served, b *browser, name, becomes string) {
 	t := s.t
 	t.Helper()

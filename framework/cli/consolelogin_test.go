@@ -50,7 +50,7 @@ func TestLoginFromTheConsole(t *testing.T) {
 	require.Eventually(t, func() bool { return members(t, braze.URL)["aud_vip"]["ana"] }, 20*time.Second, 100*time.Millisecond)
 }
 
-// page is what a page of the server's console holds.
+// page returns the content of a page of the server's console.
 func (s *served) page(path string) string {
 	answer, err := s.client.Get(s.admin.URL + "/console/" + path)
 	require.NoError(s.t, err)
@@ -60,7 +60,7 @@ func (s *served) page(path string) string {
 	return string(text)
 }
 
-// connect presses the button of an instance, and gives the page that it leads to.
+// connect clicks the Connect button of an instance, and returns the next page.
 func (s *served) connect(form url.Values) string {
 	request, err := http.NewRequest(http.MethodPost, s.admin.URL+"/console/setup/connect", strings.NewReader(form.Encode()))
 	require.NoError(s.t, err)

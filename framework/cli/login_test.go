@@ -26,7 +26,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/oauth/oauthtest"
 )
 
-// loginServer is a server to log in at, and the port that it sends people back to.
+// loginServer starts an OAuth server, and returns it with the port of its redirects.
 func loginServer(t *testing.T) (server *oauthtest.Server, port string) {
 	_, port, err := net.SplitHostPort(freePort(t))
 	require.NoError(t, err)
@@ -51,7 +51,7 @@ func newGateway(t *testing.T, braze string, tokens *oauthtest.Server) string {
 	return server.URL
 }
 
-// landfall runs a command to its end and gives all that it prints. Told of a line of its errors, see may act.
+// landfall runs a command until it ends and returns all of its output. see is called for each line of standard error.
 func landfall(t *testing.T, see func(line string), args ...string) (out string, ok bool) {
 	file, err := binary()
 	require.NoError(t, err)

@@ -88,7 +88,7 @@ func startHAProxy(t *testing.T, address, text string) {
 	startProxy(t, address, "haproxy", "-db", "-f", file)
 }
 
-// plainProxies are the ways to forward a port that add nothing to a request, with which it looks as if it came from this machine.
+// plainProxies are ways to forward a port that add no header, so that each request seems to come from this machine.
 var plainProxies = map[string]func(t *testing.T, address, to string){
 	"nginx without headers": func(t *testing.T, address, to string) {
 		startNginx(t, address, fmt.Sprintf("server { listen %s; location / { proxy_pass http://%s; } }", address, to))
@@ -199,7 +199,7 @@ type deployed struct {
 	dir     string // with certificates
 }
 
-// newDeployed starts a server as the fragments want it, and makes certificates for their names.
+// newDeployed starts a server as the fragments require it, and creates certificates for their host names.
 func newDeployed(t *testing.T) *deployed {
 	d := &deployed{served: newServed(t, keyedConfig+"trustedProxies: [127.0.0.1]\n", "--sandbox"), address: freePort(t), roots: x509.NewCertPool(), dir: t.TempDir()}
 	d.start()
@@ -224,7 +224,7 @@ func newDeployed(t *testing.T) *deployed {
 	return d
 }
 
-// fragment reads a file of deploy with the ports, certificates and networks of this test in it.
+// fragment reads a file of deploy and inserts the ports, certificates and networks of this test.
 func (d *deployed) fragment(name string, replacements ...string) string {
 	text, err := os.ReadFile(filepath.Join("deploy", name))
 	require.NoError(d.t, err)
@@ -235,7 +235,7 @@ func (d *deployed) fragment(name string, replacements ...string) string {
 	return strings.NewReplacer(replacements...).Replace(string(text))
 }
 
-// clientAs returns a client that connects from one of the addresses of this machine to one of the host names.
+// clientAs returns a client that connects from one of this machine's addresses to one of the host names.
 func (d *deployed) clientAs(from, name string) *http.Client {
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 	return &http.Client{
@@ -250,7 +250,7 @@ func (d *deployed) clientAs(from, name string) *http.Client {
 	}
 }
 
-// check sends events, looks for what must be closed, and sees that the server knows its clients by their addresses.
+// check sends events, checks that everything else is closed, and that the server identifies its clients by their addresses.
 func (d *deployed) check() {
 	t, events := d.t, "https://"+eventsName
 	d.client = d.clientAs("127.0.0.5", eventsName)
@@ -286,7 +286,7 @@ func (d *deployed) check() {
 	d.logs(`msg=audit action=login who="admin key" from=127.0.0.5 outcome=ok`)
 }
 
-// signIn signs in to the console as a browser does, and changes something there.
+// signIn signs in to the console as a browser does, and changes something.
 func (d *deployed) signIn(console string) {
 	post := func(path, body, cookie string) *http.Response {
 		r, err := http.NewRequest(http.MethodPost, console+path, strings.NewReader(body))

@@ -72,7 +72,7 @@ type runSummary struct {
 	Cohorts                                                []cohortSize
 }
 
-// run runs the command line and reads the summary at its end; nothing of it may show a secret.
+// run runs the command line and reads its summary. No output may contain a secret.
 func run(t *testing.T, exit int, args ...string) runSummary {
 	var out, errs bytes.Buffer
 	require.Equal(t, exit, executeCommand(context.Background(), args, streams{in: strings.NewReader(""), out: &out, err: &errs, plugins: destinations.All()}), errs.String())
@@ -83,7 +83,7 @@ func run(t *testing.T, exit int, args ...string) runSummary {
 	return last.Summary
 }
 
-// startSandbox serves a sandbox on a port of its own until the test ends, and gives its address.
+// startSandbox serves a sandbox on a free port until the test ends, and returns its address.
 func startSandbox(t *testing.T, flags ...string) string {
 	ctx, stop := context.WithCancel(context.Background())
 	reader, writer := io.Pipe()

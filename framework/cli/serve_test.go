@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// cli runs another command on a server's data directory, and gives what it prints.
+// cli runs another command on a server's data directory, and returns its output.
 func (s *served) cli(args ...string) string {
 	file, err := binary()
 	require.NoError(s.t, err)
@@ -28,7 +28,7 @@ func (s *served) cli(args ...string) string {
 	return string(out)
 }
 
-// entered is an event of a user who enters a cohort.
+// entered returns an event of a user who enters a cohort.
 func entered(user, cohort string) []byte {
 	return fmt.Appendf(nil, `{"batch":[{"type":"track","userId":%q,"event":"Audience Entered","properties":{"audience_key":%q,%q:true},"context":{"personas":{"computation_class":"audience","computation_id":%q,"computation_key":%q}}}]}`,
 		user, cohort, cohort, "aud_"+cohort, cohort)

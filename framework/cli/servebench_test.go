@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sandboxProcess is a sandbox of Braze in a process of its own.
+// sandboxProcess starts a Braze sandbox in a separate process and returns its URL.
 func sandboxProcess(t testing.TB) string {
 	file, err := binary()
 	require.NoError(t, err)

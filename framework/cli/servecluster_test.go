@@ -18,7 +18,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/state/statetest"
 )
 
-// cluster is three NATS servers in processes of their own.
+// cluster is three NATS servers, each in a separate process.
 type cluster struct {
 	t       *testing.T
 	file    string

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// smallDisk mounts a file system of its own for a test. Without the permission to mount, the test is skipped.
+// smallDisk mounts a small file system for a test. It skips the test if mounting is not permitted.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -37,7 +37,7 @@ func fillDisk(t *testing.T, dir string) {
 	}
 }
 
-// probe is the answer to a GET of the server.
+// probe returns the server's response to a GET.
 func (s *served) probe(path string) (status int, body string) {
 	answer, err := s.client.Get(s.url + path)
 	require.NoError(s.t, err)
@@ -99,7 +99,7 @@ func TestDiskFullAndFreeAgain(t *testing.T) {
 	}
 }
 
-// replaceOnce replaces a part of a config that must be in it.
+// replaceOnce replaces a part of a config, which must occur in it.
 func replaceOnce(t *testing.T, config, old, new string) string {
 	require.Contains(t, config, old)
 	return strings.Replace(config, old, new, 1)

@@ -15,7 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server"
 )
 
-// events is how many events a fault test sends: LANDFALL_EVENTS, or fewer than that.
+// events returns how many events a fault test sends: LANDFALL_EVENTS, or the given default.
 func events(t testing.TB, otherwise int) int {
 	if text := os.Getenv("LANDFALL_EVENTS"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -59,7 +59,7 @@ func TestKilledInALoop(t *testing.T) {
 	t.Logf("%d events, %d kills: %v", n, kills.Load(), counts)
 }
 
-// sendDuringRestarts is like send, while the test kills and starts the server. A batch in progress is then sent again.
+// sendDuringRestarts is like send while the test kills and restarts the server: a batch in progress is sent again.
 func (l *load) sendDuringRestarts(s *served, events, senders int, sending *sync.RWMutex) {
 	var all sync.WaitGroup
 	for sender := range senders {

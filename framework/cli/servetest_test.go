@@ -32,7 +32,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server"
 )
 
-// binary builds the command once for all tests that run it as a process, into a directory that goes with them.
+// binary builds the command once for all tests that run it as a process, in a temporary directory.
 var binary = sync.OnceValues(func() (string, error) {
 	file := filepath.Join(os.Getenv(builtVariable), "landfall")
 	out, err := exec.Command("go", "build", "-o", file, "github.com/landfall-dev/landfall/cmd/landfall").CombinedOutput()
@@ -42,7 +42,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	return file, nil
 })
 
-// builtVariable is the environment variable with the directory for what tests build.
+// builtVariable is the environment variable with the directory for built programs.
 const builtVariable = "LANDFALL_BUILT"
 
 // cleanupMain runs the tests with a temporary directory for built programs, and removes it afterwards.
@@ -60,7 +60,7 @@ func (t cleanupMain) Run() int {
 	return t.M.Run()
 }
 
-// served is a `landfall serve` process, which a test may kill and start again.
+// served is a `landfall serve` process, which a test can kill and restart.
 type served struct {
 	t          *testing.T
 	dir        string // with landfall.yaml
@@ -144,7 +144,7 @@ func (s *served) start() {
 	require.Fail(s.t, "the server is not ready")
 }
 
-// dataDir is the server's data directory.
+// dataDir returns the server's data directory.
 func (s *served) dataDir() string {
 	if i := slices.Index(s.args, "--data"); i >= 0 {
 		return s.args[i+1]
@@ -152,7 +152,7 @@ func (s *served) dataDir() string {
 	return filepath.Join(s.dir, instances.DefaultData)
 }
 
-// ask makes a request to the admin listener and returns the status and the body of the answer.
+// ask sends a request to the admin listener and returns the status and the body of the response.
 func (s *served) ask(path string, header ...string) (int, string) {
 	return s.get(s.admin.URL+path, header...)
 }
@@ -174,7 +174,7 @@ func (s *served) get(url string, header ...string) (int, string) {
 	return answer.StatusCode, string(body)
 }
 
-// kill ends the process and waits for that.
+// kill kills the process and waits until it has ended.
 func (s *served) kill(signal syscall.Signal) {
 	if s.cmd == nil {
 		return
@@ -205,7 +205,7 @@ func (s *served) post(batch []byte) {
 	require.Fail(s.t, "a batch is not accepted")
 }
 
-// status is what the server says of itself; false where it does not answer.
+// status returns the server's status; false if it does not respond.
 func (s *served) status() (list []delivery.Status, ok bool) {
 	request, err := http.NewRequest(http.MethodGet, s.admin.URL+"/admin/status", nil)
 	require.NoError(s.t, err)
@@ -239,12 +239,12 @@ func (s *served) waitSettled(events int64) map[string]int64 {
 	return nil
 }
 
-// verdicts are those of an instance with one subscription, without duplicates, which a client sent twice.
+// verdicts counts the verdicts of an instance with one subscription, without events that a client sent twice.
 func verdicts(c map[string]int64) int64 {
 	return c["delivered"] + c["skipped"] + c["dead"] + c["parked"] + c["unmatched"] + c["unreadable"]
 }
 
-// load is random entries and exits of users, and who should be in which cohort after them.
+// load is random entries and exits of users, and the expected members of each cohort.
 type load struct {
 	users, cohorts int
 	mu             sync.Mutex
@@ -259,7 +259,7 @@ func newLoad(users, cohorts int) *load {
 	return &load{users: users, cohorts: cohorts, want: map[string]map[string]bool{}, changes: map[string]int{}, random: rand.New(rand.NewPCG(1, 2)), began: time.Now().Add(-time.Hour)}
 }
 
-// batch makes n events of the users of one sender of several.
+// batch returns n events of the users of one of several senders.
 func (l *load) batch(n, sender, senders int) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -290,7 +290,7 @@ func (l *load) batch(n, sender, senders int) []byte {
 	return b.Bytes()
 }
 
-// send sends events from several senders at once, each with users of its own, and tells after each batch.
+// send sends events from several senders at once, each with different users, and calls a function after each batch.
 func (l *load) send(s *served, events, senders int, after func()) {
 	var all sync.WaitGroup
 	for sender := range senders {
@@ -317,7 +317,7 @@ func newBrazeSandbox(t *testing.T, poison ...string) *httptest.Server {
 	return nil
 }
 
-// members are who a sandbox has in which cohort.
+// members returns the members of each cohort in a sandbox.
 func members(t *testing.T, sandbox string) map[string]map[string]bool {
 	answer, err := http.Get(sandbox + "/__sandbox/state")
 	require.NoError(t, err)
@@ -340,7 +340,7 @@ func members(t *testing.T, sandbox string) map[string]map[string]bool {
 	return got
 }
 
-// check holds the sandbox against the newest event of each user in each cohort.
+// check compares the sandbox with the newest event of each user in each cohort.
 func (l *load) check(t *testing.T, sandbox string) {
 	require.Empty(t, l.misplacedUsers(t, sandbox), "users who are not where their newest event says")
 }

@@ -23,10 +23,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/state/statetest"
 )
 
-// earlierCommit is the version that the present one takes over from. Its admin API is on the port of the events.
+// earlierCommit is the version to upgrade from. Its admin API is on the ingest port.
 const earlierCommit = "5cab0dd"
 
-// earlierBinary is the command of the earlier version: LANDFALL_OLD_BINARY, or one that is built from the history.
+// earlierBinary returns the command of the earlier version: LANDFALL_OLD_BINARY, or a binary that is built from the history.
 func earlierBinary(t *testing.T) string {
 	t.Helper()
 	if file := os.Getenv("LANDFALL_OLD_BINARY"); file != "" {
@@ -50,7 +50,7 @@ func earlierBinary(t *testing.T) string {
 	return filepath.Join(dir, "earlier")
 }
 
-// exchange stops a server in order and starts it with another binary; "" is the present one.
+// exchange stops a server with SIGTERM and starts it with another binary; "" is the present one.
 func (s *served) exchange(binary string) {
 	s.kill(syscall.SIGTERM)
 	s.earlier = binary
@@ -168,7 +168,7 @@ func TestAServerGoesBackToAnEarlierVersion(t *testing.T) {
 	assert.Zero(t, code, out)
 }
 
-// sendToAny sends events from several senders at once, each batch to the first server that takes it, until all are sent.
+// sendToAny sends events from several senders at once, each batch to the first server that accepts it, until all are sent.
 func (l *load) sendToAny(events, senders int, urls func() []string, client *served, sent *atomic.Int64) {
 	var all sync.WaitGroup
 	for sender := range senders {

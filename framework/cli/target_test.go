@@ -21,7 +21,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/state/statetest"
 )
 
-// command runs landfall in a process of its own, and returns its exit code and all that it prints.
+// command runs landfall in a separate process, and returns its exit code and its output.
 func command(t *testing.T, args ...string) (int, string) {
 	t.Helper()
 	file, err := binary()
@@ -35,10 +35,10 @@ func command(t *testing.T, args ...string) (int, string) {
 	return exitOK, string(out)
 }
 
-// realBraze is a pretended API of Braze that processes of this test take for a real one: they trust its certificate.
+// realBraze simulates the real API of Braze for processes of this test, which trust its certificate.
 func realBraze(t *testing.T) *httptest.Server { return trustedBraze(t, newBrazeSandbox(t).URL) }
 
-// trustedBraze is realBraze before a sandbox of the test's own.
+// trustedBraze starts realBraze in front of a sandbox of the test.
 func trustedBraze(t *testing.T, sandbox string) *httptest.Server {
 	to, err := url.Parse(sandbox)
 	require.NoError(t, err)
@@ -51,14 +51,14 @@ func trustedBraze(t *testing.T, sandbox string) *httptest.Server {
 	return server
 }
 
-// membersOf are who a real Braze has in which cohort.
+// membersOf returns the members of each cohort of a simulated real Braze.
 func membersOf(t *testing.T, server *httptest.Server) map[string]map[string]bool {
 	inner := httptest.NewServer(server.Config.Handler)
 	defer inner.Close()
 	return members(t, inner.URL)
 }
 
-// rehearsal is a config whose endpoint is a server of this test, with a file of users.
+// rehearsal writes a config whose endpoint is a server of this test, and a file of users.
 func rehearsal(t *testing.T, endpoint, more string) (dir, file, users string) {
 	dir = t.TempDir()
 	file, users = filepath.Join(dir, "landfall.yaml"), filepath.Join(dir, "users.csv")

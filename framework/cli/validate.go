@@ -119,7 +119,7 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 	return problems, warnings
 }
 
-// removedLedgers tells of ledgers in the config's local state whose instances it does not have. A database elsewhere is not asked.
+// removedLedgers returns the ledgers in the config's local state whose instances are not in the config. It does not query a database.
 func (c *validateCommand) removedLedgers(cfg *config.Config) (texts []string, err error) {
 	if _, err := os.Stat(filepath.Join(instances.DataDir(cfg, ""), state.FileName)); err != nil || cfg.StateURL != "" {
 		return nil, nil

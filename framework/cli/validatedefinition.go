@@ -25,7 +25,7 @@ func (c *validateCommand) checkDefinition(path string, text []byte) (problems, w
 	return d.Document.Locate(problems), d.Document.Locate(warnings)
 }
 
-// lintOptions returns what is known about a definition by where it lies: destination.yaml stands in a directory of the
+// lintOptions returns what is known about a definition from its location: destination.yaml is in a directory with the
 // destination's name. An action without a request needs a handler: one of this program, or one in Go files beside the
 // definition, which only the compiler can find.
 func (c *validateCommand) lintOptions(path string, d *destination.Definition) destination.LintOptions {

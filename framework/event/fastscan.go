@@ -7,7 +7,7 @@ import (
 )
 
 // This file holds a fast scanner for texts of up to 64 KB. It builds the same index as scanner, but of shortNodes. It gives up on a
-// text that is not plainly valid or holds something too long, and scanner then reads the text from the start. FuzzFastScan compares
+// text that may be invalid or contains something too long, and scanner then reads the text from the start. FuzzFastScan compares
 // the two. The fast scanner differs in three ways: it reads strings eight bytes at a time, it keeps its state in local variables,
 // and it reuses its buffers.
 

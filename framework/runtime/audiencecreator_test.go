@@ -17,7 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// audiencePlan syncs audiences to a remote, with settings of the audience vip.
+// audiencePlan returns a plan that syncs audiences to a remote, with settings of the audience vip.
 func audiencePlan(t testing.TB, remote *sample.Remote, state destination.State) *runtime.Plan {
 	in := config.InstanceOf(event.MustParse(`{"id":"i","settings":{"key":"k"},"audiences":{"vip":{"name":"Best","settings":{"owner":"anna"}},"own":{"settings":{"owner":"bo","days":7}}},
 		"subscriptions":[{"name":"a","action":"syncAudience"}]}`))

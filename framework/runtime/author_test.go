@@ -16,7 +16,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// sampled is a plan of the sample destination with these subscriptions, and its remote.
+// sampled returns a plan of the sample destination with these subscriptions, and its remote.
 func sampled(t testing.TB, subscriptions string, host runtime.Host) (*runtime.Plan, *sample.Remote) {
 	remote := sample.NewRemote()
 	host.Transport = sandbox.Transport(remote)

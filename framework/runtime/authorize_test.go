@@ -32,7 +32,7 @@ actions:
     fields: {id: {label: ID, type: string, required: true, default: {"@path": $.userId}}}
 `
 
-// crm is a remote that takes some tokens, and answers with a status for each id.
+// crm is a remote that accepts some tokens, and answers with a status for each id.
 type crm struct {
 	good     []string // tokens
 	refusing []string // ids that are answered 401 on their own, once for each time that they stand here
@@ -87,7 +87,7 @@ func (c *crm) send(ctx context.Context, call destination.BatchCall[settings, pay
 	return ms, nil
 }
 
-// run delivers events of users, with a token that is renewed to others.
+// run delivers events of users, with a token that is refreshed.
 func (c *crm) run(t *testing.T, tokens []string, users ...string) (outcomes []runtime.Outcome, renewals int) {
 	plugin := destination.Plugin{
 		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(tokenDefinition)}},

@@ -25,7 +25,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// taken answers every request as Braze does, and keeps none.
+// taken answers every request as Braze does, and discards it.
 type taken struct{ bytes int }
 
 func (t *taken) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -37,7 +37,7 @@ func (t *taken) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 201, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"message":"success"}`)), Request: r}, nil
 }
 
-// kilobyte is an Engage event of about 1 KB.
+// kilobyte returns an Engage event of about 1 KB.
 func kilobyte(i int) []byte {
 	return fmt.Appendf(nil, `{"type":"track","event":"Audience Entered","userId":"user-%06d","anonymousId":"5e1d8f2a-0000-4000-8000-%012d","messageId":"personas_%020d","timestamp":"2026-03-04T05:06:07.008Z","originalTimestamp":"2026-03-04T05:06:07.008Z","sentAt":"2026-03-04T05:06:07.500Z","receivedAt":"2026-03-04T05:06:08.000Z","channel":"server","version":2,"context":{"ip":"203.0.113.9","locale":"en-GB","timezone":"Europe/Lisbon","library":{"name":"unknown","version":"unknown"},"personas":{"computation_class":"audience","computation_id":"aud_2fKq8VipGold","computation_key":"vip_gold","namespace":"spa_7hPq2Shop","space_id":"spa_7hPq2Shop"},"traits":{"email":"user-%06d@example.com","first_name":"Ana","plan":"gold"},"device":{"id":"device-%06d","type":"ios","adTrackingEnabled":false},"page":{"url":"https://shop.example.com/sale?ref=mail","title":"Sale"}},"integrations":{"All":false,"Braze Cohorts":true},"properties":{"audience_key":"vip_gold","vip_gold":true,"lifetime_value":425.5,"orders":3,"tags":["a","b","c"]}}`, i, i, i, i, i)
 }
@@ -46,7 +46,7 @@ func newPlan(b testing.TB, transport http.RoundTripper, members destination.Memb
 	return planOf(b, transport, members, `{"name":"all","action":"syncAudiences","mapping":{"personas_audience_key":{"@path":"$.properties.audience_key"}}}`)
 }
 
-// planOf is a plan of an instance with these subscriptions.
+// planOf returns a plan of an instance with these subscriptions.
 func planOf(b testing.TB, transport http.RoundTripper, members destination.Members, subscriptions string) *runtime.Plan {
 	plugin := brazecohorts.Plugin()
 	definition, err := plugin.Load()
@@ -60,7 +60,7 @@ func planOf(b testing.TB, transport http.RoundTripper, members destination.Membe
 
 const batchSize = 1000
 
-// batchOf is a batch of events, as bytes.
+// batchOf returns a batch of events, as bytes.
 func batchOf(make func(i int) []byte) [][]byte {
 	raw := [][]byte{}
 	for i := range batchSize {
@@ -69,7 +69,7 @@ func batchOf(make func(i int) []byte) [][]byte {
 	return raw
 }
 
-// floor is the time that gjson.ValidBytes takes for a batch.
+// floor measures the time that gjson.ValidBytes takes for a batch.
 func floor(b testing.TB, raw [][]byte) time.Duration {
 	begin := time.Now()
 	for i := range raw {
@@ -80,7 +80,7 @@ func floor(b testing.TB, raw [][]byte) time.Duration {
 	return time.Since(begin)
 }
 
-// run takes a batch the whole way: bytes in, verdicts out. Every event must be delivered by one subscription.
+// run processes a batch from bytes to verdicts. Every event must be delivered by one subscription.
 func run(b testing.TB, plan *runtime.Plan, raw [][]byte, events []event.Event) {
 	for i := range raw {
 		e, err := event.Parse(raw[i])
@@ -102,8 +102,8 @@ func run(b testing.TB, plan *runtime.Plan, raw [][]byte, events []event.Event) {
 	}
 }
 
-// cpu is the time that this process has worked, on all cores and the collection of garbage included. On a machine that others use
-// too it says more than the time that has passed.
+// cpu returns the CPU time of this process, on all cores and including garbage collection. On a busy machine it is more accurate
+// than the elapsed time.
 func cpu(b testing.TB) time.Duration {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {

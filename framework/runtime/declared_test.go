@@ -43,7 +43,7 @@ actions:
 %s
 `
 
-// answers is a remote that answers by a function of the request's body.
+// answers is a remote that answers with a function of the request's body.
 type answers func(r *http.Request, body string) (status int, answer string)
 
 func (f answers) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -148,10 +148,10 @@ func TestGoHandlersUseTheSharedRequestSettings(t *testing.T) {
 	assert.Equal(t, runtime.Delivered, plan.RunBatch(t.Context(), events(t, `{"type":"track"}`))[0][0].Outcome)
 }
 
-// empty is a payload of which nothing is read.
+// empty is a payload type that decodes nothing.
 type empty struct{}
 
-// Decode reads nothing.
+// Decode ignores the value.
 func (*empty) Decode(event.Value) {}
 
 // TestEveryPayloadOfABatchHasItsOwnVerdict checks that every payload is sent once and has the verdict of its response, for any

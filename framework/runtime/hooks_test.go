@@ -15,7 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// hooked is a plan of one subscription to the sample destination.
+// hooked returns a plan of the sample destination with one subscription.
 func hooked(t testing.TB, remote *sample.Remote, state destination.State, subscription string) *runtime.Plan {
 	plan, err := runtime.New(sample.Plugin(), sampleDefinition(t), sampleInstance(`[`+subscription+`]`), runtime.Host{State: state, Transport: sandbox.Transport(remote)})
 	require.NoError(t, err)

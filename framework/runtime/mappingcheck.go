@@ -12,7 +12,7 @@ import (
 )
 
 // CheckMapping finds the parts of a mapping for which an action with these fields refuses every event: a required field that
-// nothing is mapped to, a constant that is no value of its field, a path or template that is broken. Warnings are constants for which
+// has no mapping, a constant that is not valid for its field, or a path or template that is broken. Warnings are constants for which
 // only some events are refused. Places are JSON pointers into the mapping. The mapping has to compile, and has its defaults.
 func CheckMapping(fields fieldschema.Fields, whole event.Value) (wrong, doubtful fault.Problems) {
 	wrong = mapping.Mistakes(whole)
@@ -199,7 +199,7 @@ func labelOf(f *fieldschema.Field) string {
 	return f.Label
 }
 
-// alternative is a value that a part of a mapping may take, and where it stands.
+// alternative is a possible value of a part of a mapping, and its position.
 type alternative struct {
 	value   event.Value // absent for none; may have directives inside
 	place   string

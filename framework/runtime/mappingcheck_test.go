@@ -87,7 +87,7 @@ func TestMappingsForWhichSomeEventsAreAccepted(t *testing.T) {
 	assert.Equal(t, []string{`/on/@if/then On should be a boolean but is the text "x", so events that take this branch are refused`}, doubtful)
 }
 
-// checkMapping returns what the check finds, a line each.
+// checkMapping returns the findings of the check, one per line.
 func checkMapping(t *testing.T, text string) (wrong, doubtful []string) {
 	fields, err := fieldschema.ParseFields(event.MustParse(checkedFields))
 	require.NoError(t, err)

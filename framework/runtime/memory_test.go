@@ -17,10 +17,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// eventsVariable is how many events TestMemoryDoesNotGrow takes: 200,000 where it is not set.
+// eventsVariable sets the number of events of TestMemoryDoesNotGrow; the default is 200,000.
 const eventsVariable = "LANDFALL_MEMORY_EVENTS"
 
-// endless is a text of events, the same thousand over and over, that looks at the heap on its way.
+// endless is a reader that repeats a thousand events, and measures the heap while it is read.
 type endless struct {
 	lines []byte // of a thousand
 	left  int    // how many thousands

@@ -2,5 +2,5 @@
 
 package runtime_test
 
-// mostAllocations is what the whole way may allocate for an event.
+// mostAllocations is the maximum number of allocations for an event.
 const mostAllocations = 5

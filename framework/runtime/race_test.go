@@ -2,5 +2,5 @@
 
 package runtime_test
 
-// mostAllocations is what the whole way may allocate for an event; the race detector empties pools at random.
+// mostAllocations is the maximum number of allocations for an event. The race detector empties pools at random.
 const mostAllocations = 9

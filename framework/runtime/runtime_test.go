@@ -57,7 +57,7 @@ type payload struct{ id string }
 
 func (p *payload) Decode(v event.Value) { p.id = v.Get("id").Str() }
 
-// acme is a plugin whose batches are seen, and answered by a function.
+// acme is a plugin that records its batches and answers them with a function.
 type acme struct {
 	batches []string
 	answer  func(ids []string) (*destination.MultiStatus, error)
@@ -118,7 +118,7 @@ func events(t testing.TB, texts ...string) []event.Event {
 	return list
 }
 
-// outcomes are the verdicts of one subscription in a line each.
+// outcomes returns the verdicts of one subscription, one per line.
 func outcomes(verdicts [][]runtime.Verdict) []string {
 	var lines []string
 	for _, list := range verdicts {

@@ -15,10 +15,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// whole is settings or a payload as they are.
+// whole decodes settings or a payload unchanged.
 type whole struct{ all event.Value }
 
-// Decode keeps everything.
+// Decode keeps the whole value.
 func (w *whole) Decode(v event.Value) { w.all = v }
 
 // TestTextsKeepTheirSpelling checks that settings, mappings, write keys and ids keep the text of the config where text is expected,

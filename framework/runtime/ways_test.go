@@ -22,7 +22,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// sandboxVariable holds the address at which this test binary, started once more, serves a sandbox of Braze.
+// sandboxVariable is the environment variable with the address at which a second process of this test binary serves a Braze
+// sandbox.
 const sandboxVariable = "LANDFALL_BENCH_SANDBOX"
 
 func TestSandboxProcess(t *testing.T) {
@@ -33,7 +34,7 @@ func TestSandboxProcess(t *testing.T) {
 	t.Log(http.ListenAndServe(address, brazecohorts.Plugin().Sandbox.New(nil)))
 }
 
-// sandboxProcess is the URL of a sandbox in a process of its own.
+// sandboxProcess returns the URL of a sandbox in a separate process.
 func sandboxProcess(b *testing.B) *url.URL {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
@@ -53,7 +54,7 @@ func sandboxProcess(b *testing.B) *url.URL {
 	return &url.URL{Scheme: "http", Host: address}
 }
 
-// remote is a plan whose requests go over loopback HTTP to a sandbox in another process, in which the cohort is there already.
+// remote returns a plan whose requests go over loopback HTTP to a sandbox in another process, where the cohort exists already.
 func remote(b *testing.B, raw [][]byte, events []event.Event) *runtime.Plan {
 	transport := httpx.NewTransport(httpx.TransportConfig{})
 	b.Cleanup(transport.CloseIdleConnections)

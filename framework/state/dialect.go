@@ -34,7 +34,7 @@ var (
 	}
 )
 
-// sqliteSource returns the data source name of a file: many readers beside one writer, writers wait for each other, and a committed
+// sqliteSource returns the data source name of a file: many concurrent readers and one writer, other writers wait, and a committed
 // transaction is on disk.
 func sqliteSource(file string) string {
 	pragmas := url.Values{"_txlock": {"immediate"}, "_pragma": {

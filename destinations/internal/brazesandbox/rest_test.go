@@ -30,7 +30,7 @@ func (b braze) rest(method, path, body string) (int, string, http.Header) {
 	return answer.StatusCode, strings.TrimSpace(string(raw)), answer.Header
 }
 
-// state is a part of what the sandbox holds.
+// state returns a part of the sandbox's state.
 func (b braze) state(key string) string {
 	b.Helper()
 	_, text := b.call("GET", "/__sandbox/state", "")

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// braze is a sandbox behind a real server.
+// braze is a sandbox behind a real HTTP server.
 type braze struct {
 	*testing.T
 	url    string

@@ -65,7 +65,7 @@ func All(dir, pkg, importPath string) ([]string, error) {
 	return changed, writeIfChanged(filepath.Join(dir, "registry_gen.go"), list, &changed)
 }
 
-// HasPlugin reports whether a directory holds Go code other than generated code and tests.
+// HasPlugin reports whether a directory contains Go code other than generated code and tests.
 func HasPlugin(dir string) (bool, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	return slices.ContainsFunc(files, func(file string) bool {

@@ -63,7 +63,7 @@ func itemType(nested string, f fieldschema.Field) string {
 	return "string"
 }
 
-// isRecord reports whether a value of the field has a struct type of its own.
+// isRecord reports whether a value of the field has its own struct type.
 func (m member) isRecord() bool { return readers()[m.item] == "" }
 
 // isNullable reports whether the field is an event.Nullable. An event.Value needs none to distinguish null from absent.

@@ -1,6 +1,6 @@
 // Package harness runs case files. A case states what a mapping, a query, fields or a destination must produce for an event.
 //
-// A file holds one case (JSON, YAML) or many (NDJSON). The package imports no destination: the caller passes a registry. Cases do
+// A file contains one case (JSON, YAML) or several (NDJSON). The package imports no destination: the caller passes a registry. Cases do
 // not affect each other, and a Suite is safe for concurrent use.
 package harness
 
@@ -56,7 +56,7 @@ func (r Result) Updatable() bool { return r.Actual.Len() > 0 }
 // Passed reports whether the case gave what it expects.
 func (r Result) Passed() bool { return len(r.Problems) == 0 }
 
-// Suite runs cases. Registry holds the destinations that they may name.
+// Suite runs cases. Registry has the destinations that cases can use.
 type Suite struct {
 	Registry *destination.Registry
 }

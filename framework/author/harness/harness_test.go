@@ -39,7 +39,7 @@ func run(t *testing.T, line string) harness.Result {
 	return suite.Run(context.Background(), cases[0])
 }
 
-// acme returns a case of the destination in which keys replace the usual ones.
+// acme returns a case of the destination acme with some keys replaced.
 func acme(keys, expect string) string {
 	whole := `{"name":"c","destination":"acme","event":{"type":"track","event":"x","properties":{"id":"1"}},"responses":[{"status":200}],`
 	for key, usual := range map[string]string{

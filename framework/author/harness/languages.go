@@ -95,7 +95,7 @@ func compareValue(key string, expect, got event.Value) (event.Value, []string) {
 	return actual, nil
 }
 
-// compareError compares an error with the expected one: true stands for any error, a text must be part of it. The actual value is
+// compareError compares an error with the expected one: true matches any error, a text must be part of it. The actual value is
 // absent if --update has nothing to write: no error occurred, or the case itself is invalid unexpectedly.
 func compareError(expect event.Value, err error) (actual event.Value, problems []string) {
 	want := expect.Get("error")

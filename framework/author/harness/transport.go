@@ -82,7 +82,7 @@ func (w *recordingTransport) recordRequest(r *http.Request, body []byte) int {
 
 func canonicalName(name string) string { return textproto.CanonicalMIMEHeaderKey(name) }
 
-// newResponse makes a response from the case. A status of 0 stands for a broken connection.
+// newResponse makes a response from the case. A status of 0 means a broken connection.
 func newResponse(r *http.Request, v event.Value) (*http.Response, error) {
 	status := int(v.Get("status").Float())
 	if status == 0 {

@@ -140,7 +140,7 @@ func withAction(d *destination.Definition, text []byte, block string) ([]byte, e
 		}
 	}
 	for end > line && isBeside(lines[end-1]) {
-		end-- // what stands before the next key belongs to it
+		end-- // comments before the next key belong to that key
 	}
 	var b strings.Builder
 	b.WriteString(strings.Join(lines[:end], ""))

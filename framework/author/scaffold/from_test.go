@@ -15,7 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
-// definitions are definitions of many shapes, by slug.
+// definitions are definitions of various forms, by slug.
 var definitions = map[string]string{
 	"full": `
 # Everything that needs code.

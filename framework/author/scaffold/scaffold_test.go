@@ -15,7 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
-// place is a module of its own beside the framework, with an empty list of destinations.
+// place creates a separate module beside the framework, with an empty list of destinations.
 func place(t *testing.T) (root, dir string) {
 	t.Helper()
 	root = t.TempDir()

@@ -26,7 +26,7 @@ func read(t *testing.T, file string) []byte {
 	return text
 }
 
-// golden holds a result and its notes to a file that people can read.
+// golden compares a result and its notes with a golden file.
 func golden(t *testing.T, name string, r segment.Result) {
 	t.Helper()
 	text := r.YAML("A comment.")

@@ -104,7 +104,7 @@ func RunCases(t *testing.T, p destination.Plugin) {
 	reportFindings(t, []string{c.name}, s.findings)
 }
 
-// reportFindings fails a test of its own for each check with findings.
+// reportFindings runs a subtest for each check, which fails if the check has findings.
 func reportFindings(t *testing.T, names []string, findings []Finding) {
 	t.Helper()
 	for _, name := range names {

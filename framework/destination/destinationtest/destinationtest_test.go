@@ -81,7 +81,7 @@ func test(ctx context.Context, _ event.Value, deps destination.Deps) error {
 	return err
 }
 
-// remoteFunc is a pretend Acme.
+// remoteFunc simulates Acme.
 func remoteFunc(map[string][]string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /me", func(http.ResponseWriter, *http.Request) {})
@@ -95,7 +95,7 @@ func remoteFunc(map[string][]string) http.Handler {
 	return mux
 }
 
-// acme is a good destination whose contacts are made by perform.
+// acme returns a valid destination whose contacts are created by perform.
 func acme(text string, perform func(context.Context, call) (*destination.Response, error)) destination.Plugin {
 	return destination.Plugin{
 		Definition: fstest.MapFS{"destination.yaml": {Data: []byte(text)}},
@@ -109,7 +109,7 @@ func TestValidDestinationPasses(t *testing.T) {
 	destinationtest.RunIn(t, acme(definition, send), "testdata/acme")
 }
 
-// breakage is one way to write a destination badly, and the check that finds it.
+// breakage is one mistake in a destination, and the check that must find it.
 type breakage struct {
 	name, check string
 	text        func(string) string
@@ -221,7 +221,7 @@ func breakages(t *testing.T) []breakage {
 	}
 }
 
-// backwards answers the results of its batch from the last to the first.
+// backwards returns the results of its batch in reverse order.
 func backwards(ctx context.Context, b destination.BatchCall[raw, raw]) (*destination.MultiStatus, error) {
 	ms := destination.NewMultiStatus(len(b.Payloads))
 	for i, p := range b.Payloads {

@@ -89,7 +89,7 @@ func (s *subject) addFinding(of, format string, args ...any) {
 	s.findings = append(s.findings, Finding{Check: s.check, Of: of, Message: fmt.Sprintf(format, args...)})
 }
 
-// addSample adds the events of a case that the sandbox accepts. Cases with a state or with responses of their own are skipped.
+// addSample adds the events of a case that the sandbox accepts. Cases with a state or with responses are skipped.
 func (s *subject) addSample(c harness.Case) {
 	body := c.Body()
 	instance, err := c.Instance(s.definition)

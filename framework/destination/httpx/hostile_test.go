@@ -42,7 +42,7 @@ func rawServer(t *testing.T, write func(w io.Writer)) string {
 	return "http://" + l.Addr().String()
 }
 
-// endless writes until the other side has had enough, or 10 GB.
+// endless writes until the client closes the connection, or 10 GB.
 func endless(w io.Writer, head, part string) {
 	_, err := io.WriteString(w, head)
 	for n := 0; err == nil && n < 10<<30; n += len(part) {

@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// answering is a transport that answers with what a function gives.
+// answering is a transport that answers with a function.
 type answering func(*http.Request) (*http.Response, error)
 
 func (a answering) RoundTrip(r *http.Request) (*http.Response, error) { return a(r) }
@@ -258,7 +258,7 @@ func FuzzRedact(f *testing.F) {
 	})
 }
 
-// decodeNumbers reads JSON with its numbers as they are written: 1E345 is JSON, though it is no float64.
+// decodeNumbers decodes JSON without converting its numbers: 1E345 is valid JSON, although it is not a float64.
 func decodeNumbers(text []byte, into *any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()

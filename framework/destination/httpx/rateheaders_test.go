@@ -12,7 +12,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 )
 
-// saying is a transport whose answers have these headers.
+// saying is a transport whose responses have these headers.
 type saying map[string]string
 
 func (s saying) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
 }
 
-// world is a server, and an instance that may log in there.
+// world is an OAuth server, and an instance that can log in there.
 type world struct {
 	*oauthtest.Server
 	remote *oauth.Remote
@@ -101,7 +101,7 @@ func (w *world) login(t *testing.T) oauth.Token {
 	return token
 }
 
-// loggedIn is a world after a login, and the source of its instance.
+// loggedIn returns a world after a login, and the token source of its instance.
 func loggedIn(t *testing.T) (*world, *oauth.Source, oauth.Token) {
 	w := newWorld(t, codeSpec)
 	token := w.login(t)

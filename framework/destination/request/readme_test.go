@@ -82,7 +82,7 @@ func example(t *testing.T, refused bool, v event.Value) {
 	}
 }
 
-// formOf holds an example against the schema of definitions.
+// formOf validates an example with the schema of definitions.
 func formOf(v event.Value) fault.Problems {
 	base := v.Get("base")
 	if !base.Exists() {
@@ -93,7 +93,7 @@ func formOf(v event.Value) fault.Problems {
 	return schemas.Check(schemas.Destination, whole)
 }
 
-// scopeOf is the scope of an example, with items as a batch has them.
+// scopeOf returns the scope of an example, with the items of a batch.
 func scopeOf(t *testing.T, r *request.Request, v event.Value) event.Value {
 	member := func(key string, v event.Value) event.Member { return event.Member{Key: key, Value: v} }
 	settings, auth, payload := v.Get("settings"), v.Get("auth"), v.Get("payload")

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// counter is an API that counts what it has acted on.
+// counter is an API that counts the requests it has processed.
 type counter struct{ n atomic.Int64 }
 
 func (c *counter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
@@ -30,7 +30,7 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 func (c *counter) State() any { return map[string]int64{"n": c.n.Load()} }
 func (c *counter) Reset()     { c.n.Store(0) }
 
-// ways are the two ways to reach a sandbox.
+// ways are the two ways to call a sandbox.
 func ways(t *testing.T, do func(t *testing.T, call func(method, path, body string) (*http.Response, error), api *counter)) {
 	for name, inProcess := range map[string]bool{"tcp": false, "in process": true} {
 		t.Run(name, func(t *testing.T) {

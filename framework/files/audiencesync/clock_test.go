@@ -77,7 +77,7 @@ func TestOperationsTakeEffectFromTheirStart(t *testing.T) {
 	}
 }
 
-// eachIdentity puts the identity of the audience's one member into identity.
+// eachIdentity calls a function with the identity of the audience's only member.
 func eachIdentity(t *testing.T, k *audiencesync.Syncer, identity *string) error {
 	return k.Ledger.Each(t.Context(), vip.ID, "", func(s state.Membership) error {
 		*identity = s.Identity

@@ -160,7 +160,7 @@ func (c *csvReader) readContinuation(row *csvRow, before int) (text, reason stri
 	return line.Text, ""
 }
 
-// checkSpan rejects a quoted field with line breaks if it is an identifier, or if its lines look like rows of their own.
+// checkSpan rejects a quoted field with line breaks if it is an identifier, or if its lines look like separate rows.
 func (c *csvReader) checkSpan(row *csvRow, opened, before int, value string) error {
 	consumed := row.consumed[before:]
 	if len(consumed) == 0 {

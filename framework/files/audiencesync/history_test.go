@@ -107,7 +107,7 @@ func (h *history) run() {
 	}
 }
 
-// skews are how wrong the clocks of devices are.
+// skews are the clock errors of devices.
 var skews = []time.Duration{0, 0, 3 * time.Second, -40 * time.Second, 2 * time.Hour, -14 * 24 * time.Hour, 70 * 365 * 24 * time.Hour}
 
 // sendEvent delivers an entry or exit of one of the user's devices, whose request may have stalled.
@@ -134,7 +134,7 @@ func (h *history) sendEvent(id string) {
 	h.deliver(id, fmt.Sprint(device), h.random.IntN(2) == 0, recorded, sent)
 }
 
-// deliver takes an event in as the server does, and through the plan. Zero times are left out.
+// deliver normalizes an event as the server does, and delivers it through the plan. Zero times are left out.
 func (h *history) deliver(id, device string, member bool, recorded, sent time.Time) runtime.Outcome {
 	members := map[string]any{
 		"type": "track", "event": "Audience Entered", "userId": id, "anonymousId": id + device,
@@ -173,7 +173,7 @@ func (h *history) deliver(id, device string, member bool, recorded, sent time.Ti
 	return verdict.Outcome
 }
 
-// deliverAt takes an event in that was recorded, sent and received at the same time, by a good clock.
+// deliverAt delivers an event that was recorded, sent and received at the same time, by a correct clock.
 func (h *history) deliverAt(id string, member bool, at time.Time) runtime.Outcome {
 	now := h.now
 	h.now = at
@@ -181,7 +181,7 @@ func (h *history) deliverAt(id string, member bool, at time.Time) runtime.Outcom
 	return h.deliver(id, "good", member, at, at)
 }
 
-// operate applies what an operator decides of a user to the model.
+// operate applies an operator's decision about a user to the model.
 func (h *history) operate(user *decidedUser, member bool) {
 	switch {
 	case h.now.Before(user.at): // within the tolerance ahead of the clock

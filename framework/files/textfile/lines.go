@@ -18,7 +18,7 @@ type Line struct {
 	Unterminated bool // the file ends with it, without a line break
 }
 
-// Lines splits a text into lines that end with \n, \r\n or \r. It holds one line and what was put back with Unread.
+// Lines splits a text into lines that end with \n, \r\n or \r. It buffers one line and the lines put back with Unread.
 type Lines struct {
 	input  *bufio.Reader
 	number int

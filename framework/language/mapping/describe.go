@@ -73,7 +73,7 @@ func describeDirective(name string, v event.Value) string {
 	return d.describe(v)
 }
 
-// describeCode describes a directive whose argument is a text in a language of its own.
+// describeCode describes a directive whose argument is text in another language.
 func describeCode(v event.Value) string {
 	if v.IsString() {
 		return markdownCode(v.Str())

@@ -76,7 +76,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// TestReferencesOfOtherArguments checks the references of directives whose argument is no text.
+// TestReferencesOfOtherArguments checks the references of directives whose argument is not text.
 func TestReferencesOfOtherArguments(t *testing.T) {
 	for _, tc := range []struct {
 		directive, argument, want string

@@ -90,7 +90,7 @@ type Env struct {
 	ReadFile func(path string) ([]byte, error) // path is as the config has it
 }
 
-// Load reads a config file. It returns all problems with their positions. The Config holds what could be read; it is nil if the file
+// Load reads a config file. It returns all problems with their positions. The Config has everything that could be read; it is nil if the file
 // is not readable YAML.
 func Load(path string, env Env) (*Config, fault.Problems) {
 	text, err := os.ReadFile(path)

@@ -51,7 +51,7 @@ type Instance struct {
 type Config struct {
 	Registry func() (*destination.Registry, error) // the destinations that the config can use
 	File     string                                // path of the config; the file need not exist yet
-	// BuildPlans compiles the enabled instances of a config as read by config.Load. The error holds every problem.
+	// BuildPlans compiles the enabled instances of a config as read by config.Load. The error contains every problem.
 	BuildPlans func(cfg *config.Config, problems fault.Problems, to Target, observe func(httpx.Exchange)) ([]Instance, error)
 	// Running returns the instances that deliver, with the ledgers they write to.
 	Running func() ([]Instance, error)

@@ -15,7 +15,7 @@ const (
 	cohortSizeInterval = 15 * time.Second
 )
 
-// snapshot holds the counts of an instance at one time.
+// snapshot is the counts of an instance at one time.
 type snapshot struct {
 	at                                          time.Time
 	accepted, delivered, skipped, retried, dead int64

@@ -11,7 +11,7 @@ type memoryBudget struct {
 	used, anonymous atomic.Int64
 }
 
-// memoryGrant is the part of the budget that one request holds. It is not safe for concurrent use.
+// memoryGrant is the part of the memory budget that one request uses. It is not safe for concurrent use.
 type memoryGrant struct {
 	budget    *memoryBudget
 	held      int64

@@ -36,7 +36,7 @@ type statement interface {
 	render(s *scope) error
 }
 
-// statementFunc is a statement without a content of its own.
+// statementFunc is a statement without content.
 type statementFunc func(s *scope) error
 
 func (f statementFunc) render(s *scope) error { return f(s) }
