@@ -1,165 +1,176 @@
-// Command mutants takes a random sample of small faults in a package and reports which of them the package's own tests do not notice.
+// Command mutants makes small faults in a package, one at a time, and reports which of them the package's own tests do not notice.
 //
 //	go run ./.ci/mutants -n 30 -seed 1 ./framework/event ./framework/state
+//	go run ./.ci/mutants -n 20 -run 'Letter|Replay' -files 'letters.go,replay.go' ./framework/delivery
 //
-// Each fault is one change of one expression or statement: a comparison, an operand, a dropped error, a removed call, a bound. It is
-// compiled with the -overlay flag of go test, so that no file of the tree changes. Faults that do not compile are not counted.
+// Each fault is one change of one expression or statement: a comparison, an operand, a dropped error, a removed call or assignment. The
+// test binary of a package is built once with all faults in it, each behind a switch, and run once for each fault of the sample. The
+// changed files reach the compiler with the -overlay flag: no file of the tree changes. Faults that do not compile are left out.
 package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 )
 
-// mutant is one fault: the bytes of a file from start to end are replaced.
-type mutant struct {
-	file       string
-	start, end token.Position
-	text       string // what stands there instead
-	kind       string
+// options are the flags.
+type options struct {
+	count   int
+	seed    uint64
+	timeout time.Duration
+	run     string
+	files   string
 }
 
 func main() {
-	n := flag.Int("n", 20, "faults of each package")
-	seed := flag.Uint64("seed", 1, "of the sample")
-	timeout := flag.String("timeout", "2m", "for the tests of one fault; a fault that makes them slower counts as noticed")
+	var o options
+	flag.IntVar(&o.count, "n", 20, "faults of each package; 0 tries all")
+	flag.Uint64Var(&o.seed, "seed", 1, "of the sample")
+	flag.DurationVar(&o.timeout, "timeout", time.Minute, "for the tests of one fault; a fault that makes them slower counts as noticed")
+	flag.StringVar(&o.run, "run", "", "only the tests that match, as of go test")
+	flag.StringVar(&o.files, "files", "", "only faults in these files, comma-separated base names")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: go run ./.ci/mutants [flags] DIRECTORY...")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	for _, dir := range flag.Args() {
-		if err := sample(dir, *n, rand.New(rand.NewPCG(*seed, 1)), *timeout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
+		if err := sample(dir, o); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", dir, err)
 			os.Exit(1)
 		}
 	}
 }
 
-// sample tries n random faults of a package and prints those that survive.
-func sample(dir string, n int, random *rand.Rand, timeout string) error {
-	list, err := mutantsOf(dir)
+// sample tries random faults of a package and prints those that its tests do not notice.
+func sample(dir string, o options) error {
+	work, err := os.MkdirTemp("", "mutants")
 	if err != nil {
 		return err
 	}
-	random.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-	caught, tried := 0, 0
-	for _, m := range list {
-		if tried == n {
-			break
-		}
-		compiled, survived, err := try(dir, m, timeout)
-		if err != nil {
-			return err
-		}
-		if !compiled {
-			continue
-		}
-		tried++
-		if !survived {
+	defer os.RemoveAll(work)
+	sources, err := parseSources(dir, o.files)
+	if err != nil {
+		return err
+	}
+	binary, err := build(dir, work, sources)
+	if err != nil {
+		return err
+	}
+	if noticed, output := try(binary, dir, 0, o); noticed {
+		return fmt.Errorf("the tests fail without a fault:\n%s", output)
+	}
+	var faults []*mutant
+	for _, s := range sources {
+		faults = append(faults, s.live()...)
+	}
+	random := rand.New(rand.NewPCG(o.seed, 1))
+	random.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+	if o.count > 0 && len(faults) > o.count {
+		faults = faults[:o.count]
+	}
+	caught := 0
+	for _, m := range faults {
+		if noticed, _ := try(binary, dir, m.id, o); noticed {
 			caught++
 			continue
 		}
-		fmt.Printf("%s:%d:%d: %s: not noticed\n", m.file, m.start.Line, m.start.Column, m.kind)
+		fmt.Printf("%s:%d:%d: %s: not noticed: %s\n", m.file, m.line, m.column, m.kind, m.text)
 	}
-	fmt.Printf("%s: %d of %d noticed\n", dir, caught, tried)
+	fmt.Printf("%s: %d of %d noticed\n", dir, caught, len(faults))
 	return nil
 }
 
-// mutantsOf returns all faults of a package's files without tests and generated code.
-func mutantsOf(dir string) ([]mutant, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil {
-		return nil, err
+// try runs the tests with one fault switched on and reports whether they fail.
+func try(binary, dir string, id int, o options) (noticed bool, output []byte) {
+	ctx, cancel := context.WithTimeout(context.Background(), o.timeout+5*time.Second)
+	defer cancel()
+	args := []string{"-test.short", "-test.failfast", "-test.timeout=" + o.timeout.String()}
+	if o.run != "" {
+		args = append(args, "-test.run="+o.run)
 	}
-	var list []mutant
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") || strings.HasSuffix(file, "_gen.go") {
+	test := exec.CommandContext(ctx, binary, args...)
+	test.Dir, test.WaitDelay = dir, time.Second
+	test.Env = append(os.Environ(), "MUTANT="+strconv.Itoa(id))
+	output, err := test.CombinedOutput()
+	return err != nil, output
+}
+
+// build compiles the package's tests with all faults behind switches. It leaves out the faults on lines that do not compile, until the rest does.
+func build(dir, work string, sources []*source) (string, error) {
+	binary, err := filepath.Abs(filepath.Join(work, "package.test"))
+	if err != nil {
+		return "", err
+	}
+	for {
+		overlay, err := writeOverlay(dir, work, sources)
+		if err != nil {
+			return "", err
+		}
+		output, err := exec.Command("go", "test", "-c", "-vet=off", "-gcflags=-e", "-overlay", overlay, "-o", binary, "./"+filepath.Clean(dir)).CombinedOutput()
+		if err == nil {
+			return binary, nil
+		}
+		if leaveOut(string(output), sources) == 0 {
+			return "", fmt.Errorf("%w: %s", err, output)
+		}
+	}
+}
+
+// writeOverlay writes the changed files and returns the path of the description that the -overlay flag reads.
+func writeOverlay(dir, work string, sources []*source) (string, error) {
+	full, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	replace := map[string]string{}
+	write := func(name string, text []byte) error {
+		replaced := filepath.Join(work, name)
+		replace[filepath.Join(full, name)] = replaced
+		return os.WriteFile(replaced, text, 0o600)
+	}
+	for _, s := range sources {
+		if err := write(filepath.Base(s.file), s.changed()); err != nil {
+			return "", err
+		}
+	}
+	switches := bytes.Replace([]byte(switchSource), []byte("PACKAGE"), []byte(sources[0].pkg), 1)
+	if err := write("zz_mutant_switches.go", switches); err != nil {
+		return "", err
+	}
+	overlay := filepath.Join(work, "overlay.json")
+	spec, err := json.Marshal(map[string]any{"Replace": replace})
+	return overlay, errors.Join(err, os.WriteFile(overlay, spec, 0o600))
+}
+
+// leaveOut reads the compiler's messages, takes the faults on the lines they name out and returns how many it took out.
+func leaveOut(messages string, sources []*source) int {
+	taken := 0
+	for message := range strings.Lines(messages) {
+		parts := strings.SplitN(message, ":", 3)
+		if len(parts) < 3 {
 			continue
 		}
-		set := token.NewFileSet()
-		f, err := parser.ParseFile(set, file, nil, 0)
+		line, err := strconv.Atoi(parts[1])
 		if err != nil {
-			return nil, err
+			continue
 		}
-		add := func(from, to token.Pos, text, kind string) {
-			list = append(list, mutant{file, set.Position(from), set.Position(to), text, kind})
-		}
-		ast.Inspect(f, func(node ast.Node) bool { mutate(node, add); return true })
-	}
-	return list, nil
-}
-
-// opposite are comparisons and what they are changed to.
-var opposite = map[token.Token]string{
-	token.EQL: "!=", token.NEQ: "==", token.LSS: "<=", token.LEQ: "<", token.GTR: ">=", token.GEQ: ">",
-	token.ADD: "-", token.SUB: "+",
-}
-
-// mutate adds the faults of one node.
-func mutate(node ast.Node, add func(from, to token.Pos, text, kind string)) {
-	switch n := node.(type) {
-	case *ast.BinaryExpr:
-		if n.Op == token.LAND || n.Op == token.LOR {
-			add(n.X.End(), n.Y.End(), "", "second operand dropped")
-			add(n.X.Pos(), n.Y.Pos(), "", "first operand dropped")
-		} else if text := opposite[n.Op]; text != "" {
-			add(n.OpPos, n.OpPos+token.Pos(len(n.Op.String())), text, n.Op.String()+" changed to "+text)
-		}
-	case *ast.IfStmt:
-		add(n.Cond.Pos(), n.Cond.End(), "false && ("+"\x00"+")", "condition never true")
-	case *ast.ExprStmt:
-		if _, ok := n.X.(*ast.CallExpr); ok {
-			add(n.Pos(), n.End(), "", "call removed")
-		}
-	case *ast.ReturnStmt:
-		if k := len(n.Results); k > 0 {
-			if id, ok := n.Results[k-1].(*ast.Ident); ok && id.Name == "err" {
-				add(id.Pos(), id.End(), "nil", "error dropped")
+		for _, s := range sources {
+			if filepath.Base(s.file) == filepath.Base(parts[0]) {
+				taken += s.leaveOut(line)
 			}
 		}
-	case *ast.Ident:
-		switch n.Name {
-		case "true":
-			add(n.Pos(), n.End(), "false", "true changed to false")
-		case "false":
-			add(n.Pos(), n.End(), "true", "false changed to true")
-		}
 	}
-}
-
-// try runs the tests of a package with a fault.
-func try(dir string, m mutant, timeout string) (compiled, survived bool, err error) {
-	source, err := os.ReadFile(m.file)
-	if err != nil {
-		return false, false, err
-	}
-	work, err := os.MkdirTemp("", "mutant")
-	if err != nil {
-		return false, false, err
-	}
-	defer os.RemoveAll(work)
-	text := strings.ReplaceAll(m.text, "\x00", string(source[m.start.Offset:m.end.Offset]))
-	changed := bytes.Join([][]byte{source[:m.start.Offset], []byte(text), source[m.end.Offset:]}, nil)
-	full, err := filepath.Abs(m.file)
-	if err != nil {
-		return false, false, err
-	}
-	replaced, overlay := filepath.Join(work, "file.go"), filepath.Join(work, "overlay.json")
-	spec, err := json.Marshal(map[string]map[string]string{"Replace": {full: replaced}})
-	if err := errors.Join(err, os.WriteFile(replaced, changed, 0o600), os.WriteFile(overlay, spec, 0o600)); err != nil {
-		return false, false, err
-	}
-	if exec.Command("go", "build", "-overlay", overlay, dir).Run() != nil {
-		return false, false, nil
-	}
-	survived = exec.Command("go", "test", "-vet=off", "-short", "-failfast", "-timeout", timeout, "-overlay", overlay, dir).Run() == nil
-	return true, survived, nil
+	return taken
 }
