@@ -88,14 +88,11 @@ func (a *attempts) removeLocked(element *list.Element) {
 // NetworkOf returns the network that counts as one client: an IPv4 address, or the /64 network of an IPv6 address. All clients
 // without a valid address, such as those of a Unix socket, count as one.
 func NetworkOf(client netip.Addr) netip.Prefix {
-	client = client.Unmap().WithZone("")
+	client = client.Unmap()
 	bits := client.BitLen()
 	if client.Is6() {
 		bits = 64
 	}
-	network, err := client.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
+	network, _ := client.Prefix(bits) // bits is never too large
 	return network
 }

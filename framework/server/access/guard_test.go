@@ -150,7 +150,7 @@ func TestAuditLogHasActorAndAddressButNoKey(t *testing.T) {
 	d.Record(WithActor(t.Context(), who), "letters.replay", nil, "instance", "crm", "count", 3)
 	assert.Contains(t, d.log.String(), `msg=audit action=letters.replay who="admin key" from=192.0.2.1 outcome=ok instance=crm count=3`)
 	d.Record(WithActor(t.Context(), who), "letters.drop", errors.New("ana@example.com is unknown"))
-	assert.Contains(t, d.log.String(), "action=letters.drop")
+	assert.Contains(t, d.log.String(), `level=WARN msg=audit action=letters.drop who="admin key" from=192.0.2.1 outcome=failed`)
 	_, _ = d.SignIn(request("192.0.2.2:9", ""), "guessed-key")
 	assert.Contains(t, d.log.String(), `level=WARN msg=audit action=login who=unknown from=192.0.2.2 outcome=refused`)
 	_, _ = d.SignIn(request("192.0.2.2:9", ""), "right-key")
@@ -158,4 +158,41 @@ func TestAuditLogHasActorAndAddressButNoKey(t *testing.T) {
 	for _, secret := range []string{"right-key", "guessed-key", "token-of-this-start", "ana@example.com"} {
 		assert.NotContains(t, d.log.String(), secret)
 	}
+}
+
+func TestRetryAfterIsRoundedUp(t *testing.T) {
+	header := http.Header{}
+	limited := &LimitedError{After: 1500 * time.Millisecond}
+	limited.SetRetryAfter(header)
+	assert.Equal(t, "2", header.Get("Retry-After"))
+	assert.Contains(t, limited.Error(), "in 2 s")
+}
+
+func TestGuardWithoutConfiguration(t *testing.T) {
+	g := NewGuard(Config{})
+	assert.False(t, g.HasKey())
+	assert.Empty(t, g.Key())
+	for range maxWrongKeys {
+		_, err := g.Authenticate(request("127.0.0.1:9", "guessed"))
+		require.ErrorIs(t, err, ErrUnauthorized)
+	}
+	var limited *LimitedError
+	_, err := g.Authenticate(request("127.0.0.1:9", "guessed"))
+	assert.ErrorAs(t, err, &limited, "the clock runs and the client is known")
+}
+
+func TestUndoOfForgottenAddressChangesNothing(t *testing.T) {
+	a := attempts{now: time.Now}
+	a.countAttempt(netip.MustParseAddr("192.0.2.1"))
+	a.undoAttempt(netip.MustParseAddr("192.0.2.2"))
+	assert.Len(t, a.entries, 1)
+}
+
+func TestNetworkOf(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1/32", "::ffff:192.0.2.1": "192.0.2.1/32", "2001:db8::1": "2001:db8::/64", "fe80::1%eth0": "fe80::/64",
+	} {
+		assert.Equal(t, want, NetworkOf(netip.MustParseAddr(address)).String(), address)
+	}
+	assert.Equal(t, netip.Prefix{}, NetworkOf(netip.Addr{}), "clients without an address count as one")
 }

@@ -26,7 +26,7 @@ func trusting(t *testing.T, networks ...string) Proxies {
 func TestParseProxy(t *testing.T) {
 	for text, want := range map[string]string{
 		"10.0.0.0/8": "10.0.0.0/8", "10.1.2.3/8": "10.0.0.0/8", "10.0.0.7": "10.0.0.7/32", "::1": "::1/128", "2001:db8::/32": "2001:db8::/32",
-		"::ffff:10.0.0.0/104": "10.0.0.0/8", "::ffff:10.0.0.7": "10.0.0.7/32",
+		"::ffff:10.0.0.0/104": "10.0.0.0/8", "::ffff:0.0.0.0/95": "::fffe:0:0/95", "::ffff:10.0.0.7": "10.0.0.7/32",
 		"0.0.0.0/0": "", "::/0": "", "::ffff:0.0.0.0/96": "", "10.0.0.0/33": "", "proxy.example": "", "": "", "10.0.0.0/8 ": "",
 	} {
 		network, err := ParseProxy(text)
@@ -84,13 +84,14 @@ func TestClient(t *testing.T) {
 
 // A request over a Unix socket counts as one from 127.0.0.1.
 func TestClientOverAUnixSocket(t *testing.T) {
-	got := make(chan [3]string, 1)
+	got := make(chan [4]string, 1)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		local := "remote"
 		if Local(r) {
 			local = "local"
 		}
-		got <- [3]string{Proxies(nil).Client(r).String(), trusting(t, "127.0.0.1").Client(r).String(), local}
+		from := (&Guard{config: Config{Proxies: func() Proxies { return trusting(t, "127.0.0.1") }}}).LocalActor(r).From
+		got <- [4]string{Proxies(nil).Client(r).String(), trusting(t, "127.0.0.1").Client(r).String(), local, from}
 	}))
 	path := t.TempDir() + "/s"
 	listener, err := net.Listen("unix", path)
@@ -103,7 +104,10 @@ func TestClientOverAUnixSocket(t *testing.T) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", path)
 	}}}
-	for forwarded, want := range map[string][3]string{"": {"127.0.0.1", "127.0.0.1", "local"}, "198.51.100.9": {"127.0.0.1", "198.51.100.9", "remote"}} {
+	for forwarded, want := range map[string][4]string{
+		"":             {"127.0.0.1", "127.0.0.1", "local", "unix socket"},
+		"198.51.100.9": {"127.0.0.1", "198.51.100.9", "remote", "198.51.100.9"},
+	} {
 		r, err := http.NewRequest("GET", "http://localhost/", nil)
 		require.NoError(t, err)
 		if forwarded != "" {

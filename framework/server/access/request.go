@@ -16,7 +16,7 @@ func Local(r *http.Request) bool {
 	if isForwarded(r.Header) || !isLoopbackName(r.Host) {
 		return false
 	}
-	return overUnixSocket(r) || peerAddress(r).IsLoopback()
+	return peerAddress(r).IsLoopback()
 }
 
 // isForwarded reports whether the header shows that a proxy forwarded the request.
@@ -58,10 +58,7 @@ func peerAddress(r *http.Request) netip.Addr {
 	if overUnixSocket(r) {
 		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return peer.Addr().Unmap().WithZone("")
 }
 

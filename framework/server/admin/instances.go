@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
 )
@@ -36,24 +37,21 @@ type instanceChange struct {
 
 func (s *Server) handleInstanceChange(w http.ResponseWriter, r *http.Request) {
 	var request instanceChange
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&request); err != nil || request.Instance == "" {
-		writeError(w, http.StatusBadRequest, errors.New(`the body should be {"instance": ID, "to": ID}`))
+	rename := path.Base(r.URL.Path) == "rename"
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&request); err != nil || request.Instance == "" || rename != (request.To != "") {
+		writeError(w, http.StatusBadRequest, errors.New(`the body should be {"instance": ID, "to": ID} to rename an instance, and {"instance": ID} to forget it`))
 		return
 	}
 	if !s.isRemoved(request.Instance) {
 		writeError(w, http.StatusConflict, fmt.Errorf("the instance %q is still in the config: rename or delete it there first", request.Instance))
 		return
 	}
-	if request.To != "" && s.isRemoved(request.To) {
+	if rename && s.isRemoved(request.To) {
 		writeError(w, http.StatusConflict, fmt.Errorf("there is no instance %q in the config: give it that id there first", request.To))
 		return
 	}
 	moved, err := s.applyChange(r.Context(), request)
-	action := "instances.rename"
-	if request.To == "" {
-		action = "instances.forget"
-	}
-	s.Guard.Record(r.Context(), action, err, "instance", request.Instance, "to", request.To)
+	s.Guard.Record(r.Context(), "instances."+path.Base(r.URL.Path), err, "instance", request.Instance, "to", request.To)
 	if err != nil {
 		writeError(w, http.StatusInternalServerError, err)
 		return

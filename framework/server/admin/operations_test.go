@@ -1,0 +1,409 @@
+package admin_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/framework/server/admin"
+)
+
+// inProcess sends the requests of a client to a handler on the same machine.
+type inProcess struct{ handler http.Handler }
+
+func (p *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.RemoteAddr, r.Host = "127.0.0.1:5000", "127.0.0.1:8081"
+	w := httptest.NewRecorder()
+	p.handler.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+type nothing struct{}
+
+func (*nothing) Decode(event.Value) {}
+
+// refusingPlan returns the plan of an instance whose remote refuses every event.
+func refusingPlan(t *testing.T, id string) *runtime.Plan {
+	t.Helper()
+	p := destination.Plugin{
+		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(
+			"name: Acme\nslug: acme\nmode: cloud\nauthentication: {scheme: none}\nactions: {send: {title: Send, fields: {}}}\n")}},
+		Actions: map[string]destination.Action{"send": destination.Handle(destination.Handler[nothing, nothing]{
+			Perform: func(context.Context, destination.Call[nothing, nothing]) (*destination.Response, error) {
+				return nil, &fault.Error{Status: 400, Message: "refused by Acme"}
+			},
+		})},
+	}
+	d, err := p.Load()
+	require.NoError(t, err)
+	in := config.InstanceOf(event.MustParse(fmt.Sprintf(`{"id":%q,"subscriptions":[{"name":"All","action":"send","subscribe":"type = \"track\""}]}`, id)))
+	plan, err := runtime.New(p, d, in, runtime.Host{})
+	require.NoError(t, err)
+	return plan
+}
+
+// office is an admin API over a queue with the dead letters of the users u1 to u5 of the instance crm.
+type office struct {
+	*admin.Client
+	server admin.Server
+	log    bytes.Buffer
+	known  map[string]bool // the instances of the config
+}
+
+func newOffice(t *testing.T) *office {
+	t.Helper()
+	q, err := delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), Partitions: 1})
+	require.NoError(t, err)
+	t.Cleanup(q.Close)
+	o := &office{known: map[string]bool{"crm": true}}
+	o.server = admin.Server{
+		Queue: q, Subscriptions: func(string) []string { return []string{"All"} },
+		Sources: func(id string) ([]string, bool) { return []string{"web"}, o.known[id] },
+		Guard:   access.NewGuard(access.Config{AllowLocal: true, Log: slog.New(slog.NewTextHandler(&o.log, nil))}),
+	}
+	o.Client = &admin.Client{Transport: &inProcess{o.server.Handler()}, URL: "http://127.0.0.1:8081"}
+	return o
+}
+
+// deliver lets a runner deliver until all events are dead letters, and stops it.
+func (o *office) deliver(t *testing.T) {
+	t.Helper()
+	q := o.server.Queue
+	runner, err := delivery.NewRunner(t.Context(), q, delivery.Settings{Linger: time.Millisecond})
+	require.NoError(t, err)
+	require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: refusingPlan(t, "crm")}}))
+	for n := 1; n <= 5; n++ {
+		raw := fmt.Sprintf(`{"type":"track","messageId":"m%d","userId":"u%d"}`, n, n)
+		source := []string{"app", "web"}[n%2]
+		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{{Source: source, Key: fmt.Sprint("u", n), Raw: []byte(raw)}}))
+	}
+	require.Eventually(t, func() bool { return len(o.letters(t, delivery.DeadLetterFilter{})) == 5 }, 20*time.Second, 5*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+	defer cancel()
+	runner.Stop(ctx)
+}
+
+func (o *office) letters(t *testing.T, f delivery.DeadLetterFilter) []string {
+	t.Helper()
+	var users []string
+	require.NoError(t, o.DeadLetters(t.Context(), f, func(l *delivery.DeadLetter) error {
+		users = append(users, event.MustParse(string(l.Event)).Get("userId").Text())
+		return nil
+	}))
+	return users
+}
+
+// statusOf returns the HTTP status of a refused request.
+func statusOf(t *testing.T, err error) int {
+	t.Helper()
+	var refused *admin.StatusError
+	require.ErrorAs(t, err, &refused)
+	return refused.Code
+}
+
+func TestOperationsOnDeadLetters(t *testing.T) {
+	o := newOffice(t)
+	o.deliver(t)
+	now := time.Now()
+	var first *delivery.DeadLetter
+	stop := errors.New("enough")
+	require.ErrorIs(t, o.DeadLetters(t.Context(), delivery.DeadLetterFilter{User: "u1"}, func(l *delivery.DeadLetter) error { first = l; return stop }), stop)
+	for name, c := range map[string]struct {
+		filter delivery.DeadLetterFilter
+		want   int
+	}{
+		"all":                     {delivery.DeadLetterFilter{}, 5},
+		"limit":                   {delivery.DeadLetterFilter{Limit: 2}, 2},
+		"limit of one":            {delivery.DeadLetterFilter{Limit: 1, Dead: true, Parked: true}, 1},
+		"user":                    {delivery.DeadLetterFilter{User: "u3"}, 1},
+		"id":                      {delivery.DeadLetterFilter{ID: first.ID}, 1},
+		"reason in another case":  {delivery.DeadLetterFilter{Reason: "REFUSED by"}, 5},
+		"another reason":          {delivery.DeadLetterFilter{Reason: "busy"}, 0},
+		"instance":                {delivery.DeadLetterFilter{Instance: "crm"}, 5},
+		"another instance":        {delivery.DeadLetterFilter{Instance: "crn"}, 0},
+		"subscription":            {delivery.DeadLetterFilter{Subscription: "All"}, 5},
+		"another subscription":    {delivery.DeadLetterFilter{Subscription: "all"}, 0},
+		"dead":                    {delivery.DeadLetterFilter{Dead: true}, 5},
+		"parked":                  {delivery.DeadLetterFilter{Parked: true}, 0},
+		"dead or parked":          {delivery.DeadLetterFilter{Dead: true, Parked: true}, 5},
+		"since a later time":      {delivery.DeadLetterFilter{Since: now}, 0},
+		"until a later time":      {delivery.DeadLetterFilter{Until: now}, 5},
+		"since its time":          {delivery.DeadLetterFilter{User: "u1", Since: first.At}, 1},
+		"until its time excluded": {delivery.DeadLetterFilter{User: "u1", Until: first.At}, 0},
+	} {
+		assert.Len(t, o.letters(t, c.filter), c.want, name)
+	}
+
+	n, err := o.DropDeadLetters(t.Context(), delivery.DeadLetterFilter{ID: first.ID})
+	require.NoError(t, err)
+	assert.Equal(t, 1, n)
+	assert.ElementsMatch(t, []string{"u2", "u3", "u4", "u5"}, o.letters(t, delivery.DeadLetterFilter{}))
+	assert.Contains(t, o.log.String(), `action=letters.drop who="local program" from=127.0.0.1 outcome=ok id=`+first.ID+" count=1")
+	n, err = o.DropDeadLetters(t.Context(), delivery.DeadLetterFilter{User: "u2", Reason: "refused", Dead: true, Until: now})
+	require.NoError(t, err)
+	assert.Equal(t, 1, n)
+	line := o.log.String()[strings.LastIndex(o.log.String(), "action="):]
+	assert.Regexp(t, `until=\S+ by_user=true by_reason=true dead=true count=1`, line)
+	assert.NotContains(t, line, "u2")
+
+	o.known["crm"] = false
+	_, err = o.ReplayDeadLetters(t.Context(), delivery.DeadLetterFilter{})
+	assert.Equal(t, http.StatusConflict, statusOf(t, err))
+	require.ErrorContains(t, err, "landfall instances rename crm NEW")
+	assert.Len(t, o.letters(t, delivery.DeadLetterFilter{}), 3)
+}
+
+func TestReplayOfStoredEvents(t *testing.T) {
+	o := newOffice(t)
+	o.deliver(t)
+	for name, c := range map[string]struct {
+		request admin.ReplayRequest
+		want    int
+	}{
+		"the instance's sources": {admin.ReplayRequest{}, 3},
+		"a query":                {admin.ReplayRequest{Subscribe: `userId = "u3"`, Subscription: "All"}, 1},
+		"until the past":         {admin.ReplayRequest{Until: time.Now().Add(-time.Hour)}, 0},
+	} {
+		before := time.Now()
+		c.request.Instance = "crm"
+		if c.request.Until.IsZero() {
+			c.request.Until = before
+		}
+		n, err := o.Replay(t.Context(), c.request)
+		require.NoError(t, err, name)
+		assert.Equal(t, c.want, n, name)
+	}
+	assert.Contains(t, o.log.String(), "action=events.replay")
+	assert.Contains(t, o.log.String(), "by_query=true count=1")
+}
+
+func TestInstancesAreRenamedAndForgottenOnlyIfRemoved(t *testing.T) {
+	o := newOffice(t)
+	o.deliver(t)
+	list, err := o.Instances(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []delivery.Backlog{{Instance: "crm", Dead: 5}}, list)
+	_, err = o.ForgetInstance(t.Context(), "crm")
+	assert.Equal(t, http.StatusConflict, statusOf(t, err))
+	_, err = o.RenameInstance(t.Context(), "crm", "sales")
+	assert.Equal(t, http.StatusConflict, statusOf(t, err))
+	o.known = map[string]bool{}
+	_, err = o.RenameInstance(t.Context(), "crm", "sales")
+	assert.Equal(t, http.StatusConflict, statusOf(t, err), "the new instance must be in the config")
+	for path, body := range map[string]string{"rename": `{"instance":"crm"}`, "forget": `{"instance":"crm","to":"sales"}`, "rename?": `{"to":"sales"}`, "forget?": `{"instance":"crm"`} {
+		r, err := http.NewRequest(http.MethodPost, "http://127.0.0.1/admin/instances/"+path, strings.NewReader(body))
+		require.NoError(t, err)
+		r.Header.Set("Landfall-Admin", "1")
+		response, err := o.Transport.RoundTrip(r)
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusBadRequest, response.StatusCode, path)
+	}
+	assert.Len(t, o.letters(t, delivery.DeadLetterFilter{Instance: "crm"}), 5, "a refused request changes nothing")
+	assert.NotContains(t, o.log.String(), "action=instances")
+
+	o.known["sales"] = true
+	moved, err := o.RenameInstance(t.Context(), "crm", "sales")
+	require.NoError(t, err)
+	assert.Equal(t, delivery.MoveResult{Checkpoints: 1, Letters: 5}, moved)
+	assert.Len(t, o.letters(t, delivery.DeadLetterFilter{Instance: "sales"}), 5)
+	o.known = map[string]bool{}
+	moved, err = o.ForgetInstance(t.Context(), "sales")
+	require.NoError(t, err)
+	assert.Equal(t, delivery.MoveResult{Checkpoints: 1, Letters: 5}, moved)
+	assert.Empty(t, o.letters(t, delivery.DeadLetterFilter{}))
+	assert.Contains(t, o.log.String(), `action=instances.rename who="local program" from=127.0.0.1 outcome=ok instance=crm to=sales`)
+	assert.Contains(t, o.log.String(), `action=instances.forget who="local program" from=127.0.0.1 outcome=ok instance=sales`)
+}
+
+func TestRepairIsAuditedUnlessDry(t *testing.T) {
+	o := newOffice(t)
+	damage, err := o.Damage(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, damage.Checkpoints)
+	assert.NotNil(t, damage.Lost)
+	_, err = o.RepairCheckpoints(t.Context(), delivery.RepairOptions{DryRun: true})
+	require.NoError(t, err)
+	assert.NotContains(t, o.log.String(), "checkpoints.repair")
+	_, err = o.RepairCheckpoints(t.Context(), delivery.RepairOptions{AcceptLoss: true})
+	require.NoError(t, err)
+	assert.Contains(t, o.log.String(), "action=checkpoints.repair who=\"local program\" from=127.0.0.1 outcome=ok count=0 acceptLoss=true")
+}
+
+func TestClosedQueueIsAnError(t *testing.T) {
+	o := newOffice(t)
+	o.server.Queue.Close()
+	o.known["sales"] = true
+	for name, call := range map[string]func() error{
+		"instances": func() error { _, err := o.Instances(t.Context()); return err },
+		"drop":      func() error { _, err := o.DropDeadLetters(t.Context(), delivery.DeadLetterFilter{}); return err },
+		"replay":    func() error { _, err := o.Replay(t.Context(), admin.ReplayRequest{Instance: "crm"}); return err },
+		"repair":    func() error { _, err := o.RepairCheckpoints(t.Context(), delivery.RepairOptions{}); return err },
+		"rename":    func() error { _, err := o.RenameInstance(t.Context(), "old", "sales"); return err },
+		"forget":    func() error { _, err := o.ForgetInstance(t.Context(), "old"); return err },
+	} {
+		assert.Equal(t, http.StatusInternalServerError, statusOf(t, call()), name)
+	}
+	assert.Equal(t, 5, strings.Count(o.log.String(), "outcome=failed"))
+	assert.PanicsWithValue(t, http.ErrAbortHandler, func() {
+		_ = o.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(*delivery.DeadLetter) error { return nil })
+	}, "an incomplete list must not look complete")
+}
+
+func TestProgramWithoutDelivery(t *testing.T) {
+	var log bytes.Buffer
+	s := admin.Server{Guard: access.NewGuard(access.Config{AllowLocal: true, Log: slog.New(slog.NewTextHandler(&log, nil))})}
+	c := admin.Client{Transport: &inProcess{s.Handler()}, URL: "http://127.0.0.1"}
+	list, err := c.Status(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, list)
+	assert.Equal(t, http.StatusNotFound, statusOf(t, c.Resume(t.Context(), "crm")))
+	_, err = c.Backup(t.Context())
+	assert.Equal(t, http.StatusNotFound, statusOf(t, err))
+	for path, method := range map[string]string{"/metrics": "GET", "/admin/reload": "POST"} {
+		assert.Equal(t, http.StatusNotFound, call(t, &s, method, path).Code, path)
+	}
+	assert.Empty(t, log.String())
+}
+
+// call sends a request with the mark header from this machine.
+func call(t *testing.T, s *admin.Server, method, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest(method, path, nil)
+	r.RemoteAddr, r.Host = "127.0.0.1:5000", "127.0.0.1"
+	r.Header.Set("Landfall-Admin", "1")
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r)
+	return w
+}
+
+func TestHooksOfTheProgram(t *testing.T) {
+	var log bytes.Buffer
+	var fails error
+	s := admin.Server{
+		Guard:  access.NewGuard(access.Config{AllowLocal: true, Log: slog.New(slog.NewTextHandler(&log, nil))}),
+		Status: func() []delivery.Status { return []delivery.Status{{Instance: "crm"}} },
+		Resume: func(id string) error {
+			if id != "crm" {
+				return fmt.Errorf("%w: %q", delivery.ErrUnknownInstance, id)
+			}
+			return fails
+		},
+		Reload: func(context.Context) error { return fails },
+		Backup: func(_ context.Context, w io.Writer) error { _, _ = io.WriteString(w, "archive"); return fails },
+	}
+	c := admin.Client{Transport: &inProcess{s.Handler()}, URL: "http://127.0.0.1"}
+	list, err := c.Status(t.Context())
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	assert.Equal(t, "crm", list[0].Instance)
+	require.NoError(t, c.Resume(t.Context(), "crm"))
+	assert.Equal(t, http.StatusBadRequest, statusOf(t, c.Resume(t.Context(), "crn")))
+	assert.Equal(t, http.StatusOK, call(t, &s, "POST", "/admin/reload").Code)
+	archive, err := c.Backup(t.Context())
+	require.NoError(t, err)
+	text, err := io.ReadAll(archive)
+	require.NoError(t, err)
+	assert.Equal(t, "archive", string(text))
+	assert.Contains(t, log.String(), `action=queue.backup who="local program" from=127.0.0.1 outcome=ok`)
+	assert.Contains(t, log.String(), `action=config.reload who="local program" from=127.0.0.1 outcome=ok`)
+
+	fails = errors.New("the disk is full")
+	assert.Equal(t, http.StatusInternalServerError, statusOf(t, c.Resume(t.Context(), "crm")))
+	assert.Equal(t, http.StatusBadRequest, call(t, &s, "POST", "/admin/reload").Code)
+	assert.PanicsWithValue(t, http.ErrAbortHandler, func() { _, _ = c.Backup(t.Context()) }, "half an archive must not look whole")
+	assert.Contains(t, log.String(), `action=queue.backup who="local program" from=127.0.0.1 outcome=failed`)
+}
+
+func TestReadiness(t *testing.T) {
+	for name, c := range map[string]struct {
+		health delivery.Health
+		code   int
+		text   string
+	}{
+		"ready":      {delivery.Health{Ready: true, Ingesting: true, Delivering: true}, 200, "ready\n"},
+		"delivering": {delivery.Health{Delivering: true, Findings: []delivery.Finding{{Stops: "ingest", Message: "full", Next: "wait"}}}, 503, "not taking events\nno ingest: full: wait\n"},
+		"ingesting":  {delivery.Health{Ingesting: true}, 503, "not delivering\n"},
+		"neither":    {delivery.Health{}, 503, "not taking events, not delivering\n"},
+	} {
+		s := admin.Server{Health: func(context.Context) delivery.Health { return c.health }}
+		w := call(t, &s, "GET", "/readyz")
+		assert.Equal(t, c.code, w.Code, name)
+		assert.Equal(t, c.text, w.Body.String(), name)
+		assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+		w = call(t, &s, "GET", "/readyz?format=json")
+		assert.Equal(t, c.code, w.Code, name)
+		assert.Contains(t, w.Body.String(), fmt.Sprintf(`"ready":%t`, c.health.Ready), name)
+		assert.Equal(t, "application/json", w.Header().Get("Content-Type"))
+	}
+	assert.Equal(t, "ready\n", call(t, &admin.Server{}, "GET", "/readyz").Body.String())
+	r := httptest.NewRequest("GET", "/readyz", nil)
+	r.Header.Set("Accept", "text/html, application/json;q=0.9")
+	w := httptest.NewRecorder()
+	(&admin.Server{}).Handler().ServeHTTP(w, r)
+	assert.Equal(t, "application/json", w.Header().Get("Content-Type"))
+}
+
+func TestFiltersAndBodiesAreChecked(t *testing.T) {
+	o := newOffice(t)
+	for _, path := range []string{
+		"GET /admin/letters?limit=many", "GET /admin/letters?since=soon", "POST /admin/letters/drop?until=soon", "POST /admin/letters/replay?limit=x",
+		"POST /admin/replay",
+	} {
+		method, path, _ := strings.Cut(path, " ")
+		assert.Equal(t, http.StatusBadRequest, call(t, &o.server, method, path).Code, path)
+	}
+	assert.Empty(t, o.log.String(), "a filter that cannot be read selects nothing")
+}
+
+func TestClientReportsResponses(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		body   string
+		want   string
+	}{
+		"a message":     {400, `{"error":"no such thing"}`, "no such thing"},
+		"no JSON":       {502, `<html>`, "the server responded with status 502 Bad Gateway"},
+		"empty message": {500, `{}`, "the server responded with status 500 Internal Server Error"},
+	} {
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			assert.Equal(t, "Bearer right", r.Header.Get("Authorization"))
+			w.WriteHeader(c.status)
+			_, _ = io.WriteString(w, c.body)
+		})
+		client := admin.Client{Transport: &inProcess{h}, URL: "http://127.0.0.1", Key: "right"}
+		err := client.Resume(t.Context(), "crm")
+		assert.Equal(t, c.status, statusOf(t, err), name)
+		assert.EqualError(t, err, c.want, name)
+	}
+	cut := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"id":"1"}`+"\n"+`{"id":`) })
+	client := admin.Client{Transport: &inProcess{cut}, URL: "http://127.0.0.1"}
+	seen := 0
+	err := client.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(*delivery.DeadLetter) error { seen++; return nil })
+	require.ErrorContains(t, err, "reading the dead letters")
+	assert.Equal(t, 1, seen)
+	client.URL = "http://[::1"
+	require.Error(t, client.Resume(t.Context(), "crm"))
+	broken := admin.Client{Transport: http.NewFileTransport(http.Dir("")), URL: "http://127.0.0.1", Key: "k"}
+	_, err = broken.Status(t.Context())
+	require.Error(t, err)
+}
