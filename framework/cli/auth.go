@@ -3,10 +3,12 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
@@ -70,16 +72,13 @@ func testAll(ctx context.Context, s streams, list []instances.Instance, asJSON b
 	wrong := false
 	for _, in := range list {
 		err := in.Plan.Test(ctx)
-		wrong = wrong || err != nil
-		message := "the credentials are valid"
-		switch {
-		case err != nil:
+		ok, message := err == nil || errors.Is(err, runtime.ErrNotTested), "the credentials are valid"
+		wrong = wrong || !ok
+		if err != nil {
 			message = err.Error()
-		case in.Plugin.Test == nil:
-			message = "not tested: this destination has no test of its credentials"
 		}
 		if asJSON {
-			_ = json.NewEncoder(s.out).Encode(map[string]any{"instance": in.Plan.ID(), "ok": err == nil, "message": message})
+			_ = json.NewEncoder(s.out).Encode(map[string]any{"instance": in.Plan.ID(), "ok": ok, "message": message})
 			continue
 		}
 		fmt.Fprintf(s.out, "%s (%s): %s\n", in.Plan.ID(), in.Plan.Definition().Name, message)

@@ -7,6 +7,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -99,10 +100,13 @@ func (p *Plan) Warnings() fault.Problems { return p.warnings }
 // Members returns the plan's ledger of audience members.
 func (p *Plan) Members() destination.Members { return p.deps.Members }
 
-// Test checks the settings with a request to the remote. It returns nil if the destination has no such request.
+// ErrNotTested is returned by Plan.Test if the destination has no request that checks its settings.
+var ErrNotTested = errors.New("not tested: this destination has no test of its credentials")
+
+// Test checks the settings with a request to the remote. Nil means that the remote accepts them.
 func (p *Plan) Test(ctx context.Context) error {
 	if p.test == nil {
-		return nil
+		return ErrNotTested
 	}
 	return p.test(ctx, p.settings, p.deps)
 }

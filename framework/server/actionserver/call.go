@@ -156,7 +156,10 @@ func (c *call) testCredentials() any {
 	if err == nil {
 		err = plan.Test(c.ctx)
 	}
-	if err == nil {
+	switch {
+	case errors.Is(err, runtime.ErrNotTested):
+		return map[string]any{"ok": true, "message": err.Error()}
+	case err == nil:
 		return map[string]any{"ok": true}
 	}
 	return map[string]any{"ok": false, "error": err.Error(), "fields": byField(fault.ProblemsOf(err), "/settings/")}

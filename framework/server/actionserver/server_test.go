@@ -224,3 +224,13 @@ func TestManifest(t *testing.T) {
 	assert.Equal(t, 200, w.Code)
 	assert.Contains(t, w.Body.String(), `"slug":"acme"`)
 }
+
+func TestUntestedCredentialsAreNotCalledGood(t *testing.T) {
+	untested := acme()
+	untested.Test = nil
+	registry, err := destination.NewRegistry([]destination.Plugin{untested})
+	require.NoError(t, err)
+	h := actionserver.New(actionserver.Config{Destinations: []actionserver.Destination{{Entry: registry.Entries()[0], Transport: echo{}}}})
+	_, body := post(h, "/authenticate", `{"secret":"other"}`)
+	assert.JSONEq(t, `{"ok":true,"message":"not tested: this destination has no test of its credentials"}`, body)
+}

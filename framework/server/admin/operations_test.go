@@ -318,7 +318,9 @@ func TestHooksOfTheProgram(t *testing.T) {
 	assert.Equal(t, "crm", list[0].Instance)
 	require.NoError(t, c.Resume(t.Context(), "crm"))
 	assert.Equal(t, http.StatusBadRequest, statusOf(t, c.Resume(t.Context(), "crn")))
-	assert.Equal(t, http.StatusOK, call(t, &s, "POST", "/admin/reload").Code)
+	assert.JSONEq(t, `{"resumed":true}`, call(t, &s, "POST", "/admin/resume?instance=crm").Body.String())
+	assert.JSONEq(t, `{"reloaded":true}`, call(t, &s, "POST", "/admin/reload").Body.String())
+	assert.Equal(t, "ok\n", call(t, &s, "GET", "/healthz").Body.String())
 	archive, err := c.Backup(t.Context())
 	require.NoError(t, err)
 	text, err := io.ReadAll(archive)
@@ -356,6 +358,7 @@ func TestReadiness(t *testing.T) {
 		assert.Equal(t, "application/json", w.Header().Get("Content-Type"))
 	}
 	assert.Equal(t, "ready\n", call(t, &admin.Server{}, "GET", "/readyz").Body.String())
+	assert.JSONEq(t, `{"ready":true,"taking":true,"delivering":true,"findings":[]}`, call(t, &admin.Server{}, "GET", "/readyz?format=json").Body.String())
 	r := httptest.NewRequest("GET", "/readyz", nil)
 	r.Header.Set("Accept", "text/html, application/json;q=0.9")
 	w := httptest.NewRecorder()
@@ -365,6 +368,7 @@ func TestReadiness(t *testing.T) {
 
 func TestFiltersAndBodiesAreChecked(t *testing.T) {
 	o := newOffice(t)
+	assert.Equal(t, "application/x-ndjson", call(t, &o.server, "GET", "/admin/letters").Header().Get("Content-Type"))
 	for _, path := range []string{
 		"GET /admin/letters?limit=many", "GET /admin/letters?since=soon", "POST /admin/letters/drop?until=soon", "POST /admin/letters/replay?limit=x",
 		"POST /admin/replay",
@@ -403,6 +407,16 @@ func TestClientReportsResponses(t *testing.T) {
 	assert.Equal(t, 1, seen)
 	client.URL = "http://[::1"
 	require.Error(t, client.Resume(t.Context(), "crm"))
+	for name, call := range map[string]func() error{
+		"status":    func() error { _, err := client.Status(t.Context()); return err },
+		"instances": func() error { _, err := client.Instances(t.Context()); return err },
+		"replay":    func() error { _, err := client.Replay(t.Context(), admin.ReplayRequest{}); return err },
+		"forget":    func() error { _, err := client.ForgetInstance(t.Context(), "crm"); return err },
+		"damage":    func() error { _, err := client.Damage(t.Context()); return err },
+		"repair":    func() error { _, err := client.RepairCheckpoints(t.Context(), delivery.RepairOptions{}); return err },
+	} {
+		require.Error(t, call(), name)
+	}
 	broken := admin.Client{Transport: http.NewFileTransport(http.Dir("")), URL: "http://127.0.0.1", Key: "k"}
 	_, err = broken.Status(t.Context())
 	require.Error(t, err)

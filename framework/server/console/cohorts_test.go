@@ -1,7 +1,7 @@
 package console_test
 
 import (
-	"io"
+	"bytes"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -23,8 +23,14 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// newCohortPage returns a console with an instance whose cohort aud_1 has the members u1 and u2, and its ledger.
+// newCohortPage returns a console with an instance whose cohort aud_1, named vip, has the members u1 and u2, and its ledger.
 func newCohortPage(t *testing.T) (*page, *state.Ledger) {
+	p, ledger, _ := newCohortPageWithRemote(t)
+	return p, ledger
+}
+
+// newCohortPageWithRemote is newCohortPage with what the remote is sent.
+func newCohortPageWithRemote(t *testing.T) (*page, *state.Ledger, *sentBodies) {
 	plugin := brazecohorts.Plugin()
 	definition, err := plugin.Load()
 	require.NoError(t, err)
@@ -33,20 +39,24 @@ func newCohortPage(t *testing.T) (*page, *state.Ledger) {
 	t.Cleanup(func() { _ = store.Close() })
 	in := console.Instance{Plugin: plugin, Ledger: store.Ledger("main")}
 	settings := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"s","partner_api_key":"k"}}`))
-	in.Plan, err = runtime.New(plugin, definition, settings, runtime.Host{State: in.Ledger, Members: in.Ledger, Transport: sandbox.Transport(plugin.Sandbox.New(nil))})
+	sent := &sentBodies{next: sandbox.Transport(plugin.Sandbox.New(nil)), let: make(chan struct{})}
+	close(sent.let)
+	in.Plan, err = runtime.New(plugin, definition, settings, runtime.Host{State: in.Ledger, Members: in.Ledger, Transport: sent})
 	require.NoError(t, err)
 	rows, err := audiencesync.NewRows(strings.NewReader("external_id\nu1\nu2\n"), plugin.Audiences.Identifiers, nil)
 	require.NoError(t, err)
 	keeper := audiencesync.Syncer{Plan: in.Plan, Audiences: plugin.Audiences, Ledger: in.Ledger}
 	_, err = keeper.Sync(t.Context(), destination.Audience{ID: "aud_1", Name: "vip"}, rows, audiencesync.Add, 1)
 	require.NoError(t, err)
+	log := &bytes.Buffer{}
 	c, err := console.New(console.Config{
 		Running: func() ([]console.Instance, error) { return []console.Instance{in}, nil },
-		Guard:   access.NewGuard(access.Config{Key: func() string { return "" }, AllowLocal: true, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}),
+		Guard:   access.NewGuard(access.Config{Key: func() string { return "" }, AllowLocal: true, Log: slog.New(slog.NewTextHandler(log, nil))}),
 	})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
-	return &page{t: t, http: c.Handler()}, in.Ledger
+	sent.take()
+	return &page{t: t, http: c.Handler(), log: log}, in.Ledger, sent
 }
 
 func TestCompareUsersWithCohort(t *testing.T) {

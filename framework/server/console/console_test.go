@@ -56,12 +56,19 @@ type page struct {
 	http http.Handler
 	file string
 	log  *bytes.Buffer // the audit log
+
+	targets []console.Target // of the plans that were built
 }
 
 func newPage(t *testing.T, text string) *page { return newPageWith(t, text, "") }
 
 // newPageWith is newPage with an admin key.
 func newPageWith(t *testing.T, text, key string) *page {
+	return newPageOf(t, text, key, func(*console.Config) {})
+}
+
+// newPageOf is newPageWith with changes to the console's configuration.
+func newPageOf(t *testing.T, text, key string, change func(*console.Config)) *page {
 	file := filepath.Join(t.TempDir(), "landfall.yaml")
 	if text != "" {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o640))
@@ -69,28 +76,35 @@ func newPageWith(t *testing.T, text, key string) *page {
 	registry, err := destinations.Registry()
 	require.NoError(t, err)
 	log := &bytes.Buffer{}
-	c, err := console.New(console.Config{
-		Registry: func() (*destination.Registry, error) { return registry, nil }, File: file, BuildPlans: planBuilder(registry), Running: func() ([]console.Instance, error) { return nil, nil },
+	p := &page{t: t, file: file, log: log}
+	settings := console.Config{
+		Registry: func() (*destination.Registry, error) { return registry, nil }, File: file, BuildPlans: p.planBuilder(registry), Running: func() ([]console.Instance, error) { return nil, nil },
 		Guard: access.NewGuard(access.Config{Key: func() string { return key }, AllowLocal: true, Log: slog.New(slog.NewTextHandler(log, nil))}),
 		Lookup: func(name string) (string, bool) {
 			v, ok := map[string]string{"PARTNER": "partner-value", "ADMIN_KEY": adminKey, "SECRET": "secret-value", "WRITE_KEY": "wk"}[name]
 			return v, ok
 		},
-	})
+	}
+	change(&settings)
+	c, err := console.New(settings)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
-	return &page{t, c.Handler(), file, log}
+	p.http = c.Handler()
+	return p
 }
 
-// planBuilder builds plans whose requests go to sandboxes, or nowhere in a dry run.
-func planBuilder(registry *destination.Registry) func(*config.Config, fault.Problems, console.Target, func(httpx.Exchange)) ([]console.Instance, error) {
+// planBuilder builds plans whose requests go to sandboxes, or nowhere in a dry run. The real target and the sandbox have the same secrets, but
+// different owners.
+func (p *page) planBuilder(registry *destination.Registry) func(*config.Config, fault.Problems, console.Target, func(httpx.Exchange)) ([]console.Instance, error) {
 	return func(cfg *config.Config, problems fault.Problems, to console.Target, observe func(httpx.Exchange)) ([]console.Instance, error) {
+		p.targets = append(p.targets, to)
+		owner := map[console.Target]string{console.Real: "ana@example.com", console.Sandbox: "sandbox@example.com"}[to]
 		plugins := map[string]destination.Plugin{}
 		plans, err := runtime.Load(cfg, problems, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
 			plugins[in.ID] = of.Plugin
 			base := http.RoundTripper(okTransport{})
 			if to != console.DryRun {
-				base = sandbox.Transport(of.Plugin.Sandbox.New(map[string][]string{"client-secret": {"secret-value", "tried"}, "owner": {"ana@example.com"}}))
+				base = sandbox.Transport(of.Plugin.Sandbox.New(map[string][]string{"client-secret": {"secret-value", "tried"}, "owner": {owner}}))
 			}
 			return runtime.Host{Transport: base, Observe: observe}, nil
 		})

@@ -2,9 +2,11 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
@@ -114,6 +116,7 @@ func (c *Console) handleDeadLetterAction(w http.ResponseWriter, r *http.Request)
 		return
 	}
 	f, kind := filterOf(r.PostFormValue)
+	f.IsRemoved = c.isRemoved
 	do, change := r.PostFormValue("do"), map[string]func(context.Context, delivery.DeadLetterFilter) (int, error){
 		"replay": c.Queue.ReplayDeadLetters, "drop": c.Queue.DropDeadLetters,
 	}[r.PostFormValue("do")]
@@ -139,6 +142,11 @@ func (c *Console) handleDeadLetterAction(w http.ResponseWriter, r *http.Request)
 	}
 	n, err := change(r.Context(), f)
 	c.Guard.Record(r.Context(), "letters."+do, err, "instance", f.Instance, "id", f.ID, "kind", kind, "by_user", f.User != "", "by_cause", f.Cause != "", "by_reason", f.Reason != "", "count", n)
+	var removed *delivery.RemovedInstanceError
+	if errors.As(err, &removed) {
+		c.renderError(w, r, http.StatusConflict, "letters", "Cannot replay the dead letters", capitalize(err.Error())+".")
+		return
+	}
 	if err != nil {
 		c.renderError(w, r, http.StatusInternalServerError, "letters", "Cannot "+do+" the dead letters", capitalize(err.Error())+".")
 		return
@@ -149,4 +157,12 @@ func (c *Console) handleDeadLetterAction(w http.ResponseWriter, r *http.Request)
 		back += "&" + q
 	}
 	http.Redirect(w, r, Path+"letters?"+back, http.StatusSeeOther)
+}
+
+// isRemoved reports whether an instance is no longer in the config, so that no worker processes its dead letters.
+func (c *Console) isRemoved(instance string) bool {
+	if c.RemovedInstances == nil {
+		return false
+	}
+	return slices.ContainsFunc(c.RemovedInstances(), func(s delivery.Status) bool { return s.Instance == instance })
 }

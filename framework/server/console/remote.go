@@ -58,7 +58,10 @@ func (c *Console) testCredentials(ctx context.Context, form *setupForm, q url.Va
 	}
 	ctx, cancel := context.WithTimeout(ctx, remoteTimeout)
 	defer cancel()
-	if err := plan.Test(ctx); err != nil {
+	switch err := plan.Test(ctx); {
+	case errors.Is(err, runtime.ErrNotTested):
+		return &credentialsView{Untested: true, Message: "The credentials were not tested.", Detail: "This destination has no request that tests them."}
+	case err != nil:
 		return &credentialsView{Message: "The credentials are not valid.", Detail: capitalize(err.Error())}
 	}
 	return &credentialsView{Valid: true, Message: "The credentials are valid."}

@@ -142,6 +142,7 @@ type editView struct {
 // credentialsView is the result of a credential test.
 type credentialsView struct {
 	Valid           bool
+	Untested        bool // the destination has no such test
 	Message, Detail string
 }
 

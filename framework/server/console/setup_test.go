@@ -194,7 +194,7 @@ func TestLoginInputsAndDynamicChoices(t *testing.T) {
 	q.Set("do", "choices:s.0.f.hubspot_owner_id")
 	offered := p.post("setup/edit", q)
 	assert.Contains(t, offered, `list="offered-s-0-f-hubspot_owner_id"`)
-	assert.Contains(t, offered, ">ana@example.com</option>")
+	assert.Contains(t, offered, ">ana@example.com</option>", "choices come from the real endpoint")
 	q.Set("do", "review")
 	review := p.post("setup/edit", q)
 	assert.Contains(t, review, "accessToken: ${SECRET}")
