@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 	"github.com/landfall-dev/landfall/framework/language/reference"
 )
@@ -226,4 +227,33 @@ func TestTablesLiquid(t *testing.T) {
 		rows = append(rows, []string{codeSpan(f.Usage), f.Summary, codeSpan(f.Example) + " → " + codeSpan(out.Get("v").Str())})
 	}
 	checkSection(t, mappingPage, "liquid-filters", markdownTable([]string{"filter", "result", "example"}, rows)+"\nDisabled: "+codeSpans(noFilters)+"\n")
+}
+
+// TestTablesFunctions checks that each function of FQL has a summary, an example, a description in words and an explanation.
+func TestTablesFunctions(t *testing.T) {
+	list := fql.Functions()
+	checkEntries(t, list)
+	described := map[string]string{}
+	var rows [][]string
+	for _, f := range list {
+		rows = append(rows, []string{codeSpan(f.Usage), f.Summary, codeSpan(f.Example)})
+		q, err := fql.Compile(f.Example)
+		require.NoError(t, err, f.Example)
+		require.Contains(t, f.Example, f.Name+"(")
+		words := q.Describe()
+		assert.NotContains(t, words, "(", "the description is the query")
+		assert.Empty(t, described[words], "%s is described like %s", f.Name, described[words])
+		described[words] = f.Name
+		assert.Contains(t, q.Explain(event.MustParse(`{"event": "x"}`)).String(), f.Name+"(")
+	}
+	checkSection(t, "language/fql/README.md", "functions", markdownTable([]string{"function", "returns", "example"}, rows))
+	functions := " Functions: " + strings.Join(namesOf(list), ", ") + "."
+	for _, c := range []struct{ file, pointer, text string }{
+		{"config", "/$defs/subscription/properties/subscribe/description", "The FQL query that selects events; by default the action's."},
+		{"destination", "/$defs/preset/properties/subscribe/description", "Its FQL query."},
+		{"destination", "/$defs/action/properties/defaultSubscription/description", "The FQL query of a subscription without one."},
+		{"fixture", "/properties/subscribe/description", "An FQL query."},
+	} {
+		checkSchema(t, "../schemas/"+c.file+".schema.json", c.pointer, event.NewString(c.text+functions))
+	}
 }

@@ -94,7 +94,7 @@ func (h valueTest) describe(negated bool) string {
 		return "always"
 	case *call:
 		if of.function.isTextTest() {
-			return of.args[0].describe() + " " + of.describeTest(negated)
+			return of.args[0].describe() + " " + of.function.test(of, negated)
 		}
 		return of.args[0].describe() + textIf(negated, " does not count as true", " counts as true")
 	}
@@ -102,19 +102,20 @@ func (h valueTest) describe(negated bool) string {
 }
 
 func (l negatedTextTest) describe(negated bool) string {
-	phrase := l.call.args[0].describe() + " is text that " + l.call.describeTest(true)
+	phrase := l.call.args[0].describe() + " is text that " + l.call.function.test(l.call, true)
 	if negated {
 		return "not (" + phrase + ")"
 	}
 	return phrase
 }
 
-// describeTest returns what contains or match looks for.
-func (c *call) describeTest(negated bool) string {
-	searched := c.args[1].describe()
-	if c.function.name == "contains" {
-		return textIf(negated, "does not contain ", "contains ") + searched
-	}
+// describeContains returns what contains looks for.
+func describeContains(c *call, negated bool) string {
+	return textIf(negated, "does not contain ", "contains ") + c.args[1].describe()
+}
+
+// describeMatch returns what match looks for.
+func describeMatch(c *call, negated bool) string {
 	if c.pattern != nil {
 		if before, ok := c.pattern.literalPrefix(); ok {
 			return textIf(negated, "does not begin with ", "begins with ") + describeValue(event.NewString(before))
@@ -123,7 +124,7 @@ func (c *call) describeTest(negated bool) string {
 			return textIf(negated, "does not end with ", "ends with ") + describeValue(event.NewString(after))
 		}
 	}
-	return textIf(negated, "does not match the pattern ", "matches the pattern ") + searched
+	return textIf(negated, "does not match the pattern ", "matches the pattern ") + c.args[1].describe()
 }
 
 func (c comparison) describe(negated bool) string {
@@ -209,24 +210,10 @@ func describeValue(v event.Value) string {
 
 func (c *call) describe() string {
 	of := c.args[0].describe()
-	switch c.function.name {
-	case "lowercase", "uppercase":
-		return of + " in " + strings.TrimSuffix(c.function.name, "case") + " case"
-	case "snakecase", "kebabcase":
-		return of + textIf(c.function.name == "snakecase", " with underscores for spaces", " with dashes for spaces")
-	case "titlecase":
-		return of + " in title case"
-	case "typeof":
-		return "the kind of " + of
-	case "length":
-		return "the length of " + of
-	case "bool":
-		return of + " as true or false"
-	}
 	if c.function.isTextTest() {
-		return "whether " + of + " " + c.describeTest(false)
+		return "whether " + of + " " + c.function.test(c, false)
 	}
-	return of + " as a " + c.function.name
+	return c.function.describe(of)
 }
 
 func textIf(first bool, a, b string) string {

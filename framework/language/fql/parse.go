@@ -344,10 +344,10 @@ func (p *parser) parseCall(name token) (operand, error) {
 	return c, p.checkCall(c, name, argTokens)
 }
 
-// compilePattern compiles the pattern of match if it is a literal. It returns false if the pattern is too long.
+// compilePattern compiles the pattern of the function if it is a literal. It returns false if the pattern is too long.
 func (c *call) compilePattern() (ok bool) {
 	pattern, isLiteral := c.args[1].(literal)
-	if !isLiteral || c.function.name != "match" || !pattern.IsString() {
+	if !isLiteral || !c.function.pattern || !pattern.IsString() {
 		return true
 	}
 	if utf8.RuneCountInString(pattern.Str()) > MaxPattern {
