@@ -84,72 +84,49 @@ func regionOf(host string) string {
 	return ""
 }
 
-// beginBody returns the start of a request body, with the members of every request, and capacity for more.
-func (a *api) beginBody(cohortID string, capacity int) []byte {
-	body := append(make([]byte, 0, 1024+capacity), `{"partner_api_key":`...)
-	body = event.AppendString(body, a.partnerKey)
-	body = append(body, `,"client_secret":`...)
-	body = event.AppendString(body, a.clientSecret)
-	body = append(body, `,"cohort_id":`...)
-	return event.AppendString(body, cohortID)
-}
-
 // createCohort creates or renames a cohort.
-func (a *api) createCohort(ctx context.Context, client destination.Client, id, name, createdAt string) error {
-	body := append(a.beginBody(id, 0), `,"name":`...)
-	body = event.AppendString(body, name)
-	body = append(body, `,"created_at":`...)
-	body = append(event.AppendString(body, createdAt), '}')
-	return a.postJSON(ctx, client, a.cohorts, body)
+func (a *api) createCohort(ctx context.Context, client destination.Client, cohort destination.Audience, createdAt string) error {
+	return a.post(ctx, client, a.cohorts, cohort.ID,
+		event.Member{Key: "name", Value: event.NewString(cohort.Name)}, event.Member{Key: "created_at", Value: event.NewString(createdAt)})
 }
 
 // changeMembers adds and removes at most maxIDs members.
-func (a *api) changeMembers(ctx context.Context, client destination.Client, id string, changes []*change) error {
-	body := append(a.beginBody(id, nameLength*len(changes)), `,"cohort_changes":[`...)
-	body, added := appendSide(body, changes, true)
-	if removes := hasSide(changes, false); removes && added {
-		body = append(body, ',')
+func (a *api) changeMembers(ctx context.Context, client destination.Client, cohortID string, changes []*destination.MemberChange) error {
+	var sides []event.Value
+	for _, member := range []bool{true, false} {
+		if side, ok := sideOf(changes, member); ok {
+			sides = append(sides, side)
+		}
 	}
-	body, _ = appendSide(body, changes, false)
-	body = append(body, ']', '}')
-	return a.postJSON(ctx, client, a.cohorts+"/users", body)
+	return a.post(ctx, client, a.cohorts+"/users", cohortID, event.Member{Key: "cohort_changes", Value: event.NewArray(sides)})
 }
 
-func (a *api) postJSON(ctx context.Context, client destination.Client, url string, body []byte) error {
-	_, err := client.Do(ctx, destination.Request{Method: http.MethodPost, URL: url, Body: body})
-	return err
-}
-
-func hasSide(changes []*change, member bool) bool {
+// sideOf returns the additions or the removals; ok is false if there are none.
+func sideOf(changes []*destination.MemberChange, member bool) (side event.Value, ok bool) {
+	ids := map[string][]event.Value{}
 	for _, c := range changes {
 		if c.Member == member {
-			return true
+			ids[c.Identity.Kind] = append(ids[c.Identity.Kind], jsonOf(c.Identity))
 		}
 	}
-	return false
+	members := []event.Member{
+		{Key: "user_ids", Value: event.NewArray(ids[externalID])},
+		{Key: "device_ids", Value: event.NewArray(ids[deviceID])},
+		{Key: "aliases", Value: event.NewArray(ids[userAlias])},
+	}
+	if !member {
+		members = append(members, event.Member{Key: "should_remove", Value: event.NewBool(true)})
+	}
+	return event.NewObject(members), len(ids) > 0
 }
 
-// appendSide appends the additions or the removals, if there are any.
-func appendSide(body []byte, changes []*change, member bool) ([]byte, bool) {
-	if !hasSide(changes, member) {
-		return body, false
-	}
-	for i, kind := range []idKind{externalID, deviceID, userAlias} {
-		body = append(body, [...]string{`{"user_ids":[`, `],"device_ids":[`, `],"aliases":[`}[i]...)
-		first := true
-		for _, c := range changes {
-			if c.Member != member || c.id.kind != kind {
-				continue
-			}
-			if !first {
-				body = append(body, ',')
-			}
-			first = false
-			body = c.id.appendJSON(body)
-		}
-	}
-	if member {
-		return append(body, `]}`...), true
-	}
-	return append(body, `],"should_remove":true}`...), true
+// post sends a request about a cohort. Braze expects the keys in the body.
+func (a *api) post(ctx context.Context, client destination.Client, url, cohortID string, more ...event.Member) error {
+	body := event.NewObject(append([]event.Member{
+		{Key: "partner_api_key", Value: event.NewString(a.partnerKey)},
+		{Key: "client_secret", Value: event.NewString(a.clientSecret)},
+		{Key: "cohort_id", Value: event.NewString(cohortID)},
+	}, more...))
+	_, err := client.Do(ctx, destination.Request{Method: http.MethodPost, URL: url, JSON: body})
+	return err
 }

@@ -1,9 +1,8 @@
 // Package brazecohorts syncs audiences to Braze cohorts: users are added when they enter an audience and removed when they
 // leave it. A cohort that does not exist yet is created first.
 //
-// An event identifies a user by the external id, otherwise by the device, otherwise by the alias. Of the events of an identity
-// the newest counts; of two with the same time, the one that arrived later. The ledger (destination.Members) ensures this
-// across batches. The package holds no state. Batches of one batch key run one at a time, others concurrently.
+// An event identifies a user by the external id, otherwise by the device, otherwise by the alias. destination.SyncAudience decides
+// which events count and keeps the ledger; this package knows Braze's requests. It holds no state.
 package brazecohorts
 
 import (
@@ -31,8 +30,11 @@ func Plugin() destination.Plugin {
 		},
 		CheckSettings: checkSettings,
 		Test:          testCredentials,
-		Audiences:     &destination.Audiences{Action: "syncAudiences", Key: "personas_audience_key", ID: "cohort_id", Identifiers: identifiers, Identity: identityByName, Payload: payloadOf},
-		Sandbox:       brazesandbox.Sandbox(),
+		Audiences: destination.AudienceFields{
+			Action: "syncAudiences", ID: "cohort_id", Key: "personas_audience_key", Name: "cohort_name", Properties: "event_properties", Time: "time",
+			Kinds: identityKinds(),
+		}.Audiences(),
+		Sandbox: brazesandbox.Sandbox(),
 	}
 }
 

@@ -67,12 +67,22 @@ authentication: {scheme: custom, fields: {key: {label: Key, type: password}}}
 	if !strings.Contains(text, "fields:\n") {
 		text += "    fields:\n      email: {label: Email, type: string, required: true, default: {\"@path\": $.traits.email}}\n      list: {label: List, type: string, dynamic: true, default: {\"@path\": $.context.personas.external_audience_id}}\n"
 	}
-	p.Definition = fstest.MapFS{destination.DefinitionFile: {Data: []byte(text)}}
+	return loadPlan(p, text, "contact", subscription, instance)
+}
+
+// planFor makes a plan of a plugin with one action, whose definition is the rest of the text.
+func planFor(p destination.Plugin, action, definition string) *runtime.Plan {
+	const begin = "name: CRM\nslug: crm\nmode: cloud\nauthentication: {scheme: custom, fields: {key: {label: Key, type: password}}}\n"
+	return loadPlan(p, begin+definition, action, "", "")
+}
+
+func loadPlan(p destination.Plugin, definition, action, subscription, instance string) *runtime.Plan {
+	p.Definition = fstest.MapFS{destination.DefinitionFile: {Data: []byte(definition)}}
 	d, err := p.Load()
 	if err != nil {
 		panic(err)
 	}
-	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"key":"k"},"subscriptions":[{"name":"all","action":"contact"` + subscription + `}]` + instance + `}`))
+	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"key":"k"},"subscriptions":[{"name":"all","action":"` + action + `"` + subscription + `}]` + instance + `}`))
 	plan, err := runtime.New(p, d, in, runtime.Host{Transport: sandbox.Transport(http.HandlerFunc(remote))})
 	if err != nil {
 		panic(err)
