@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 	"github.com/landfall-dev/landfall/framework/language/reference"
@@ -256,4 +257,52 @@ func TestTablesFunctions(t *testing.T) {
 	} {
 		checkSchema(t, "../schemas/"+c.file+".schema.json", c.pointer, event.NewString(c.text+functions))
 	}
+}
+
+const destinationSchema = "../schemas/destination.schema.json"
+
+func namesValue(list []reference.Entry) event.Value {
+	var names []event.Value
+	for _, e := range list {
+		names = append(names, event.NewString(e.Name))
+	}
+	return event.NewArray(names)
+}
+
+// TestTablesTypes checks that each type and format of fields is documented, offered by editors, generated as a Go type, and explained
+// by the error of an invalid value.
+func TestTablesTypes(t *testing.T) {
+	types, formats := fieldschema.Types(), fieldschema.Formats()
+	checkEntries(t, types)
+	checkEntries(t, formats)
+	checkSection(t, "language/fieldschema/README.md", "types", markdownTable([]string{"type", "value"}, usageRows(types)))
+	checkSection(t, "language/fieldschema/README.md", "formats", markdownTable([]string{"format", "value"}, usageRows(formats)))
+	checkSchema(t, destinationSchema, "/$defs/field/properties/type/enum", namesValue(types))
+	checkSchema(t, destinationSchema, "/$defs/field/properties/format", event.NewObject([]event.Member{
+		{Key: "type", Value: event.NewString("string")}, {Key: "description", Value: event.NewString("The format of a text.")}, {Key: "enum", Value: namesValue(formats)},
+	}))
+	generated, err := os.ReadFile("author/generate/testdata/every-kind.yaml")
+	require.NoError(t, err)
+	for _, e := range types {
+		assert.Contains(t, string(generated), "type: "+e.Name, "no Go type is generated for it in a test")
+		assert.ErrorContains(t, processField(t, `"type": "`+e.Name+`"`, `[[1], [2]]`), "V should be a")
+	}
+	for _, e := range formats {
+		field := `"type": "string", "format": "` + e.Name + `"`
+		assert.NoError(t, processField(t, field, `"`+e.Example+`"`), e.Name)
+		if err := processField(t, field, `"%zz is none"`); e.Example != "" {
+			assert.ErrorContains(t, err, "should be "+e.Summary)
+		}
+	}
+}
+
+// processField processes a payload with one field.
+func processField(t *testing.T, field, value string) error {
+	t.Helper()
+	fields, err := fieldschema.ParseFields(event.MustParse(`{"v": {"label": "V", ` + field + `}}`))
+	require.NoError(t, err)
+	schema, err := fieldschema.Compile(fields)
+	require.NoError(t, err)
+	_, err = schema.Process(event.MustParse(`{"v": ` + value + `}`))
+	return err
 }

@@ -42,7 +42,7 @@ func (e *explainer) addProblem(pointer, keyword string, want, got, schema event.
 	case "type":
 		e.problems.Add(pointer, "should be %s but is %s", joinKinds(want), got.Kind().WithArticle())
 	case "enum":
-		e.problems.Add(pointer, "should be %s but is %s", joinValues(want), got.JSON())
+		e.problems.Add(pointer, "should be %s but is %s%s", joinValues(want), got.JSON(), nearestValue(want, got))
 	case "const":
 		e.problems.Add(pointer, "should be %s but is %s", want.Text(), got.JSON())
 	case "required":
@@ -94,6 +94,15 @@ func joinKinds(want event.Value) string {
 		kinds = append(kinds, fault.WithArticle(kind.Str()))
 	}
 	return strings.Join(kinds, " or ")
+}
+
+// nearestValue returns which of the values of an enum a text is probably meant to be.
+func nearestValue(want, got event.Value) string {
+	var values []string
+	for _, v := range want.Items() {
+		values = append(values, v.Text())
+	}
+	return fault.DidYouMean(got.Str(), values)
 }
 
 func joinValues(want event.Value) string {

@@ -56,7 +56,7 @@ func (s *scalars) readValue(f *fieldschema.Field, v event.Value, place string) e
 		return event.NewArray(items)
 	case v.Kind() == event.Object:
 		return s.readObject(f.Properties, v, place)
-	case f.Type == fieldschema.String || f.Type == fieldschema.Text || f.Type == fieldschema.Password:
+	case f.Type.IsText():
 		if text, ok := s.doc.ScalarText(place); ok {
 			return event.NewString(text)
 		}

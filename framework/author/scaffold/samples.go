@@ -90,11 +90,12 @@ func sampleObject(f fieldschema.Field) event.Value {
 }
 
 func sampleText(f fieldschema.Field) string {
-	text := cmp.Or(map[string]string{
-		"email": "ann@example.com", "uri": "https://example.com/", "uri-reference": "https://example.com/", "hostname": "example.com",
-		"date": "2026-01-02", "time": "03:04:05Z", "date-time": "2026-01-02T03:04:05Z", "ipv4": "192.0.2.1", "ipv6": "2001:db8::1",
-		"uuid": "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
-	}[f.Format], "sample "+strings.ReplaceAll(f.Key, "_", " "))
+	text := "sample " + strings.ReplaceAll(f.Key, "_", " ")
+	for _, format := range fieldschema.Formats() {
+		if format.Name == f.Format {
+			text = cmp.Or(format.Example, text)
+		}
+	}
 	if least := int(f.Minimum.Float()); len(text) < least && least < 10_000 {
 		text += strings.Repeat("x", least-len(text))
 	}

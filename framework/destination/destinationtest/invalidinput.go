@@ -109,7 +109,7 @@ func checkBadSettings(s *subject) {
 		s.checkRefusal("settings."+w.place[1:], w, err, "/settings")
 	}
 	for _, f := range s.definition.Settings {
-		if f.Type == fieldschema.String || f.Type == fieldschema.Text || f.Type == fieldschema.Password {
+		if f.Type.IsText() {
 			s.checkStrangeSetting(f.Key, withMember(settings, f.Key, event.NewString("::%zz strange")))
 		}
 	}

@@ -91,7 +91,7 @@ func (f *Field) isDropped(v event.Value, root bool) bool {
 	case event.Null:
 		return !f.AllowNull || f.Multiple
 	case event.String:
-		return v.Str() == "" && (root || !f.Type.allowsEmpty())
+		return v.Str() == "" && (root || !f.entry().allowsNoText)
 	}
 	return false
 }

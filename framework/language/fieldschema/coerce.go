@@ -53,25 +53,13 @@ func (f *Field) coerceOne(v event.Value) event.Value {
 	if f.Multiple && v.Kind() == event.Array && v.Len() == 1 {
 		from = v.Index(0)
 	}
-	if to := f.Type.coerceScalar(from); to.Kind() != event.Absent {
+	if to := f.entry().coerce(from); to.Kind() != event.Absent {
 		return to
 	}
 	return v
 }
 
-// coerceScalar returns v converted to the type, or the absent Value if that is not possible.
-func (t Type) coerceScalar(v event.Value) event.Value {
-	switch t {
-	case Number, Integer:
-		return t.coerceNumber(v)
-	case Boolean:
-		return coerceBoolean(v)
-	case Datetime:
-		if v.IsString() || v.Kind() == event.Number {
-			return v
-		}
-		return event.Value{}
-	}
+func coerceText(v event.Value) event.Value {
 	switch v.Kind() {
 	case event.String:
 		return v
@@ -81,7 +69,15 @@ func (t Type) coerceScalar(v event.Value) event.Value {
 	return event.Value{}
 }
 
-func (t Type) coerceNumber(v event.Value) event.Value {
+// coerceTime accepts texts and numbers without converting them.
+func coerceTime(v event.Value) event.Value {
+	if v.IsString() || v.Kind() == event.Number {
+		return v
+	}
+	return event.Value{}
+}
+
+func coerceNumber(v event.Value) event.Value {
 	switch v.Kind() {
 	case event.True:
 		return event.NewInt(1)
@@ -90,7 +86,14 @@ func (t Type) coerceNumber(v event.Value) event.Value {
 	case event.String:
 		v = parseNumber(v.Str())
 	}
-	if v.Kind() != event.Number || t == Integer && !isWhole(v) {
+	if v.Kind() != event.Number {
+		return event.Value{}
+	}
+	return v
+}
+
+func coerceInteger(v event.Value) event.Value {
+	if v = coerceNumber(v); v.Kind() == event.Number && !isWhole(v) {
 		return event.Value{}
 	}
 	return v

@@ -195,14 +195,8 @@ func timeReason(format string, v event.Value) string {
 }
 
 func describeFormat(format string) string {
-	words := map[string]string{
-		"email": "an email address", "uri": "a URI such as https://example.com", "uri-reference": "a URI reference",
-		"ipv4": "an IPv4 address", "ipv6": "an IPv6 address", "hostname": "a host name", "uuid": "a UUID",
-		"date": "a date such as 2026-01-02", "time": "a time such as 03:04:05Z", "date-time": "a date and time such as 2026-01-02T03:04:05Z",
-		dateLike: "a date such as 2026-01-02T03:04:05Z",
-	}
-	if w := words[format]; w != "" {
-		return w
+	if f := findFormat(format); f != nil {
+		return f.summary
 	}
 	return "of the format " + format
 }

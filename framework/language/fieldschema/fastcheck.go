@@ -50,19 +50,11 @@ func (f *Field) acceptedKinds() uint16 {
 	if f.Multiple || len(f.Choices) > 0 && !f.OpenChoices || f.Minimum.Exists() || f.Maximum.Exists() || f.hasProperties() {
 		return 0
 	}
-	switch f.Type {
-	case String, Text, Password:
-		if f.format == nil {
-			return 1 << event.String
-		}
-	case Number:
-		return 1 << event.Number
-	case Boolean:
-		return 1<<event.True | 1<<event.False
-	case Object:
-		return 1 << event.Object
+	e := f.entry()
+	if e.isText && f.format != nil {
+		return 0
 	}
-	return 0
+	return e.kinds
 }
 
 // passesUnchanged is like Schema.passesUnchanged. known is false if the payload was not built in Go, so that the answer is unknown.

@@ -27,8 +27,6 @@ const (
 	Object   Type = "object"
 )
 
-var typeNames = []string{"string", "text", "number", "integer", "datetime", "boolean", "password", "object"}
-
 // Field is one field of a definition. Keys that only concern forms are kept in Raw.
 type Field struct {
 	Key                  string
@@ -48,6 +46,7 @@ type Field struct {
 	Raw                  event.Value // the definition of the field
 
 	format func(string) bool // nil if any text is accepted
+	kind   *typeEntry        // of Type; nil for a field that was not parsed
 }
 
 // Choice is one of the values that a field accepts.
@@ -104,12 +103,6 @@ func (list Fields) Keys() []string {
 	}
 	return keys
 }
-
-// isText reports whether the type accepts only strings.
-func (t Type) isText() bool { return t == String || t == Text || t == Password }
-
-// allowsEmpty reports whether "" is a possible value of the type.
-func (t Type) allowsEmpty() bool { return t.isText() || t == Datetime }
 
 // hasProperties reports whether the field is an object with defined properties.
 func (f *Field) hasProperties() bool { return f.Type == Object && f.Properties != nil }

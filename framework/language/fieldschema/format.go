@@ -1,27 +1,68 @@
 package fieldschema
 
 import (
-	"maps"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/language/reference"
 )
 
-// formats returns the checks of the string formats. They follow ajv-formats.
-func formats() map[string]func(string) bool {
-	anything := func(string) bool { return true }
-	return map[string]func(string) bool{
-		"email": isEmail, "uri": isURI, "uri-reference": isURIReference, "ipv4": isIPv4, "ipv6": isIPv6,
-		"hostname": isHostname, "uuid": isUUID, "date": isDate, "time": isTime, "date-time": isDateTime,
-		"text": anything, "password": anything, dateLike: isDateLike,
-	}
+// formatEntry is an entry of the table of formats.
+type formatEntry struct {
+	name    string
+	summary string // what a text should be, for the reference and for errors
+	example string
+	accepts func(string) bool
 }
 
-func formatNames() []string { return slices.Sorted(maps.Keys(formats())) }
+// formats lists the string formats. They follow ajv-formats. It is read-only.
+var formats = []formatEntry{
+	{"email", "an email address", "ann@example.com", isEmail},
+	{"uri", "a URI such as https://example.com", "https://example.com/", isURI},
+	{"uri-reference", "a URI reference", "https://example.com/", isURIReference},
+	{"ipv4", "an IPv4 address", "192.0.2.1", isIPv4},
+	{"ipv6", "an IPv6 address", "2001:db8::1", isIPv6},
+	{"hostname", "a host name", "example.com", isHostname},
+	{"uuid", "a UUID", "6ba7b810-9dad-11d1-80b4-00c04fd430c8", isUUID},
+	{"date", "a date such as 2026-01-02", "2026-01-02", isDate},
+	{"time", "a time such as 03:04:05Z", "03:04:05Z", isTime},
+	{"date-time", "a date and time such as 2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z", isDateTime},
+	{dateLike, "a date such as 2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z", isDateLike},
+	{"text", "any text", "", isAnything},
+	{"password", "any text, which is never displayed", "", isAnything},
+}
+
+// findFormat returns the entry of a format, or nil.
+func findFormat(name string) *formatEntry {
+	for i := range formats {
+		if formats[i].name == name {
+			return &formats[i]
+		}
+	}
+	return nil
+}
+
+// Formats lists the formats of texts, each with an example of such a text.
+func Formats() []reference.Entry {
+	list := make([]reference.Entry, len(formats))
+	for i, f := range formats {
+		list[i] = reference.Entry{Name: f.name, Summary: f.summary, Example: f.example}
+	}
+	return list
+}
+
+func formatNames() []string {
+	names := make([]string, len(formats))
+	for i, f := range formats {
+		names[i] = f.name
+	}
+	return names
+}
+
+func isAnything(string) bool { return true }
 
 func isIPv4(s string) bool {
 	a, err := netip.ParseAddr(s)

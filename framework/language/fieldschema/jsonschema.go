@@ -1,6 +1,7 @@
 package fieldschema
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
@@ -82,32 +83,23 @@ func (f *Field) jsonSchema() event.Value {
 
 // addValueSchema adds the keywords of a value of the field, or of one item if the field is multiple.
 func (f *Field) addValueSchema(m *memberList, null bool) {
-	switch {
-	case f.hasProperties():
+	e := f.entry()
+	if f.hasProperties() {
 		addObjectSchema(m, f.Properties, f.AdditionalProperties)
-		(*m)[indexOf(*m, "type")].Value = f.withNull([]string{"object"}, null)
-	case f.Type == Datetime:
-		m.add("type", f.withNull([]string{"string", "number"}, null))
-		m.add("format", event.NewString(dateLike))
-	case f.Type.isText():
-		m.add("type", f.withNull([]string{"string"}, null))
-	default:
-		m.add("type", f.withNull([]string{string(f.Type)}, null))
+		(*m)[indexOf(*m, "type")].Value = f.typesWithNull(null)
+	} else {
+		m.add("type", f.typesWithNull(null))
 	}
 	if f.Format != "" && f.Type != Datetime {
-		m.add("format", event.NewString(f.Format))
-	} else if f.Type == Password {
-		m.add("format", event.NewString("password"))
-	}
-	minKeyword, maxKeyword := "minimum", "maximum"
-	if f.Type.allowsEmpty() {
-		minKeyword, maxKeyword = "minLength", "maxLength"
+		m.addText("format", f.Format)
+	} else {
+		m.addText("format", e.format)
 	}
 	if f.hasBounds() && f.Minimum.Exists() {
-		m.add(minKeyword, f.Minimum)
+		m.add(e.bounds[0], f.Minimum)
 	}
 	if f.hasBounds() && f.Maximum.Exists() {
-		m.add(maxKeyword, f.Maximum)
+		m.add(e.bounds[1], f.Maximum)
 	}
 	if len(f.Choices) > 0 && !f.OpenChoices {
 		m.add("enum", f.enumValues(null))
@@ -125,24 +117,26 @@ func indexOf(m memberList, key string) int {
 
 // hasBounds reports whether minimum and maximum apply to the field. The bounds of a length must be non-negative integers.
 func (f *Field) hasBounds() bool {
-	switch {
-	case f.Type == Number || f.Type == Integer:
+	switch f.entry().bounds {
+	case sizeBounds:
 		return true
-	case !f.Type.isText():
-		return false
+	case lengthBounds:
+		return (!f.Minimum.Exists() || hasDigitsOnly(f.Minimum)) && (!f.Maximum.Exists() || hasDigitsOnly(f.Maximum))
 	}
-	for _, bound := range []event.Value{f.Minimum, f.Maximum} {
-		if bound.Exists() && (strings.ContainsAny(bound.Digits(), ".eE-")) {
-			return false
-		}
-	}
-	return true
+	return false
 }
 
-func (f *Field) withNull(kinds []string, null bool) event.Value {
+// typesWithNull returns the types of a value of the field, and null if it is allowed.
+func (f *Field) typesWithNull(null bool) event.Value {
+	kinds := slices.Clone(f.entry().jsonTypes)
 	if null {
 		kinds = append(kinds, "null")
 	}
+	return typeValue(kinds)
+}
+
+// typeValue returns the value of the keyword type.
+func typeValue(kinds []string) event.Value {
 	if len(kinds) == 1 {
 		return event.NewString(kinds[0])
 	}

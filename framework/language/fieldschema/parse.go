@@ -46,7 +46,8 @@ func (p *fieldParser) parseField(key string, v event.Value, pointer string) Fiel
 		AdditionalProperties: p.parseFlag(v, pointer, "additionalProperties"), OpenChoices: p.parseFlag(v, pointer, "openChoices"),
 		Minimum: p.parseBound(v, pointer, "minimum"), Maximum: p.parseBound(v, pointer, "maximum"), Default: v.Get("default"), Raw: v,
 	}
-	f.Type = p.parseType(v.Get("type"), pointer+"/type")
+	f.kind = p.parseType(v.Get("type"), pointer+"/type")
+	f.Type = f.kind.name
 	f.Required = p.parseRequired(v.Get("required"), pointer+"/required")
 	f.Choices = p.parseChoices(v.Get("choices"), pointer+"/choices")
 	if properties := v.Get("properties"); properties.Exists() {
@@ -55,21 +56,20 @@ func (p *fieldParser) parseField(key string, v event.Value, pointer string) Fiel
 	if f.Label == "" {
 		f.Label = key
 	}
-	f.format = formats()[f.Format]
-	if f.Format != "" && f.format == nil {
+	if e := findFormat(f.Format); e != nil {
+		f.format = e.accepts
+	} else if f.Format != "" {
 		p.problems.Add(pointer+"/format", "unknown format %q%s", f.Format, fault.DidYouMean(f.Format, formatNames()))
 	}
 	return f
 }
 
-func (p *fieldParser) parseType(v event.Value, pointer string) Type {
-	for _, name := range typeNames {
-		if v.Str() == name {
-			return Type(name)
-		}
+func (p *fieldParser) parseType(v event.Value, pointer string) *typeEntry {
+	e := Type(v.Str()).entry()
+	if !v.IsString() || string(e.name) != v.Str() {
+		p.problems.Add(pointer, "unknown type %q%s: the types are %s", v.Str(), fault.DidYouMean(v.Str(), typeNames()), strings.Join(typeNames(), ", "))
 	}
-	p.problems.Add(pointer, "unknown type %q%s: the types are %s", v.Str(), fault.DidYouMean(v.Str(), typeNames), strings.Join(typeNames, ", "))
-	return String
+	return e
 }
 
 func (p *fieldParser) parseFlag(v event.Value, pointer, key string) bool {

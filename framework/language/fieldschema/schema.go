@@ -24,14 +24,14 @@ func Compile(fields Fields) (*Schema, error) {
 	compiler := jsonschema.NewCompiler()
 	compiler.Draft = jsonschema.Draft2020
 	compiler.AssertFormat = true
-	for name, is := range formats() {
-		compiler.Formats[name] = func(v any) bool {
-			if number, ok := v.(json.Number); ok && name == dateLike {
+	for _, f := range formats {
+		compiler.Formats[f.name] = func(v any) bool {
+			if number, ok := v.(json.Number); ok && f.name == dateLike {
 				value, err := event.ParseString(number.String())
 				return err == nil && isTimeValue(value)
 			}
 			text, ok := v.(string)
-			return !ok || is(text)
+			return !ok || f.accepts(text)
 		}
 	}
 	const url = "https://landfall.dev/fields.json"

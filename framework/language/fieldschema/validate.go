@@ -92,22 +92,11 @@ func (f *Field) isValidOne(v event.Value) bool {
 }
 
 func (f *Field) hasValidType(v event.Value) bool {
-	switch f.Type {
-	case Number:
-		return v.Kind() == event.Number
-	case Integer:
-		return v.Kind() == event.Number && isWhole(v)
-	case Boolean:
-		return v.Kind() == event.True || v.Kind() == event.False
-	case Object:
-		if f.hasProperties() {
-			return isValidObject(f.Properties, v, f.AdditionalProperties)
-		}
-		return v.Kind() == event.Object
-	case Datetime:
-		return isTimeValue(v)
+	if f.hasProperties() {
+		return isValidObject(f.Properties, v, f.AdditionalProperties)
 	}
-	return v.IsString() && (f.format == nil || f.format(v.Str()))
+	e := f.entry()
+	return e.accepts(v) && (f.format == nil || !e.isText || f.format(v.Str()))
 }
 
 func (f *Field) isChoice(v event.Value) bool {
