@@ -19,7 +19,7 @@ var floors = [][]string{
 		"framework/destination/httpx", "framework/destination/oauth", "framework/destination/request", "framework/destination/sandbox",
 	},
 	{"framework/destination"},
-	{"framework/runtime/config", "framework/runtime", "framework/state", "framework/dispatch"},
+	{"framework/runtime/config", "framework/runtime", "framework/state", "framework/dispatch", "framework/runtime/tasks"},
 	{
 		"framework/runtime/explain", "framework/runtime/instances", "framework/author/…", "framework/files/…", "framework/delivery", "framework/server/…",
 		"framework/destination/destinationtest", "framework/state/statetest", "framework/destination/oauth/oauthtest",
@@ -43,6 +43,7 @@ var beside = map[string][]string{
 	"framework/destination/oauth":           {"framework/destination/httpx", "framework/language/mapping"},
 	"framework/destination/request":         {"framework/language/mapping"},
 	"framework/runtime":                     {"framework/runtime/config"},
+	"framework/runtime/tasks":               {"framework/runtime", "framework/dispatch"},
 	"framework/files/audiencesync":          {"framework/files/stream"},
 	"framework/server/admin":                {"framework/server/backup", "framework/delivery"},
 	"framework/server/backup":               {"framework/delivery"},

@@ -1,6 +1,9 @@
 package dispatch
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Batch is tasks that are sent together.
 type Batch[T any] struct {
@@ -31,6 +34,7 @@ func (d *Dispatcher[T]) nextBatch(l *lane[T], now time.Time) *Batch[T] {
 	}
 	l.busy = true
 	d.inFlight++
+	d.changed.Broadcast()
 	return &Batch[T]{Tasks: tasks, Limit: limit, dispatcher: d, lane: l, heads: heads}
 }
 
@@ -38,10 +42,10 @@ func (d *Dispatcher[T]) nextBatch(l *lane[T], now time.Time) *Batch[T] {
 // an owner allows.
 func (d *Dispatcher[T]) takeHeads(q *queue[T]) (heads []*Task[T], limit time.Duration) {
 	var skipped []*Task[T]
-	bytes := 0
+	bytes, most := 0, math.MaxInt
 	for q.len() > 0 {
 		t := q.first()
-		if len(heads) > 0 && !t.fits(heads, bytes) {
+		if len(heads) > 0 && (len(heads) >= min(most, t.MaxBatch) || !t.fits(heads, bytes)) {
 			break
 		}
 		q.pop()
@@ -60,17 +64,19 @@ func (d *Dispatcher[T]) takeHeads(q *queue[T]) (heads []*Task[T], limit time.Dur
 		}
 		heads = append(heads, t)
 		bytes += t.Bytes
+		most = min(most, t.MaxBatch)
 	}
+	q.updateLimit()
 	for i := len(skipped) - 1; i >= 0; i-- {
 		q.pushFront(skipped[i])
 	}
 	return heads, limit
 }
 
-// fits reports whether a task of the same queue can be added to a batch.
+// fits reports whether a task of the same queue can be added to a batch that is not full.
 func (t *Task[T]) fits(heads []*Task[T], bytes int) bool {
 	first := heads[0]
-	if len(heads) >= first.MaxBatch || first.MaxBytes > 0 && bytes+t.Bytes > first.MaxBytes {
+	if first.MaxBytes > 0 && bytes+t.Bytes > first.MaxBytes {
 		return false
 	}
 	if first.Key == "" && first.wasTried() != t.wasTried() { // a batch that is retried in its place stays as it is

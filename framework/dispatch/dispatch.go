@@ -61,7 +61,7 @@ type Dispatcher[T any] struct {
 	home    *Owner[T] // owner of the tasks without one
 
 	mu          sync.Mutex
-	changed     *sync.Cond // signaled when fewer tasks are held
+	changed     *sync.Cond // signaled when fewer tasks are held or queued
 	owners      map[*Owner[T]]bool
 	lanes       map[Lane]*lane[T]
 	ready       []*lane[T] // lanes with a batch to start, first come first served
@@ -96,20 +96,21 @@ func (d *Dispatcher[T]) Lock() { d.mu.Lock() }
 // Unlock unlocks the dispatcher.
 func (d *Dispatcher[T]) Unlock() { d.mu.Unlock() }
 
-// Add adds a task behind the tasks of its key. It ignores tasks of an owner that is draining or closed.
-func (d *Dispatcher[T]) Add(t *Task[T]) {
+// Add adds a task behind the tasks of its key. It reports whether the lane is crowded: it has a batch that is due and cannot be
+// sent yet. It ignores tasks of an owner that is draining or closed.
+func (d *Dispatcher[T]) Add(t *Task[T]) (crowded bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.AddLocked(t)
+	return d.AddLocked(t)
 }
 
 // AddLocked is Add for callers that have locked the dispatcher.
-func (d *Dispatcher[T]) AddLocked(t *Task[T]) {
+func (d *Dispatcher[T]) AddLocked(t *Task[T]) (crowded bool) {
 	if t.Owner == nil {
 		t.Owner = d.home
 	}
 	if t.Owner.draining || d.stopped {
-		return
+		return false
 	}
 	d.added++
 	t.seq = d.added
@@ -121,9 +122,21 @@ func (d *Dispatcher[T]) AddLocked(t *Task[T]) {
 	if d.barrier != nil || len(d.deferred) > 0 || t.Barrier {
 		d.deferred = append(d.deferred, t)
 		d.passBarriers()
-		return
+		return false
 	}
+	lane := t.Lane
 	d.startTask(t)
+	return d.isCrowded(lane)
+}
+
+// isCrowded reports whether a lane has a batch that is due and cannot be sent yet.
+func (d *Dispatcher[T]) isCrowded(id Lane) bool {
+	l := d.lanes[id]
+	if l == nil || l.queued == 0 {
+		return false
+	}
+	due, _, _ := d.nextQueue(l, d.config.Clock.Now())
+	return due != nil
 }
 
 // startTask enqueues a task, or appends it to the tasks of its key that wait.
@@ -181,6 +194,15 @@ func (d *Dispatcher[T]) uncount(bytes int, barrier bool) {
 // Wait waits until done, which gets the number and the size of the tasks that have no outcome, returns true. It returns the error
 // of ctx if that ends before.
 func (d *Dispatcher[T]) Wait(ctx context.Context, done func(held, bytes int) bool) error {
+	return d.waitUntil(ctx, func() bool { return done(d.held, d.heldBytes) })
+}
+
+// WaitLane waits until a lane is not crowded. It returns the error of ctx if that ends before.
+func (d *Dispatcher[T]) WaitLane(ctx context.Context, id Lane) error {
+	return d.waitUntil(ctx, func() bool { return !d.isCrowded(id) })
+}
+
+func (d *Dispatcher[T]) waitUntil(ctx context.Context, done func() bool) error {
 	stop := context.AfterFunc(ctx, func() {
 		d.mu.Lock() // a waiter that checked ctx before is in Wait by now
 		defer d.mu.Unlock()
@@ -189,7 +211,7 @@ func (d *Dispatcher[T]) Wait(ctx context.Context, done func(held, bytes int) boo
 	defer stop()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for !done(d.held, d.heldBytes) {
+	for !done() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -47,8 +47,9 @@
 // # Memory
 //
 // The dispatcher holds what it is given. A host bounds that: Wait waits until the number or size of the tasks that are held is low
-// enough. TakeBehindLocked takes the tasks that wait behind those of a hot key, TakeFailingLocked the tasks that wait for a retry,
-// for a host that keeps them elsewhere. It adds them again later, before newer ones of their keys.
+// enough, WaitLane until a lane that has a whole batch waiting has sent it. TakeBehindLocked takes the tasks that wait behind those of a hot key, TakeFailingLocked the tasks that wait for a retry,
+// for a host that keeps them elsewhere. It adds them again later, before newer ones of their keys. A host that does so uses no
+// barriers, as those keep tasks of the same keys behind them.
 //
 // # Owners
 //

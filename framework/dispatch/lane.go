@@ -111,7 +111,7 @@ func (l *lane[T]) removeTasks(match func(*Task[T]) bool) (removed []*Task[T]) {
 // dueAt returns when the next batch of a queue is due.
 func (d *Dispatcher[T]) dueAt(q *queue[T], now time.Time) (at time.Time, ever bool) {
 	t := q.first()
-	if q.len() >= t.MaxBatch || t.MaxBytes > 0 && q.bytes >= t.MaxBytes || t.wasTried() || t.seq <= d.flushed || t.Barrier {
+	if q.len() >= q.limit || t.MaxBytes > 0 && q.bytes >= t.MaxBytes || t.wasTried() || t.seq <= d.flushed || t.Barrier {
 		return now, true
 	}
 	return t.arrived.Add(d.config.Linger), d.config.Linger >= 0
@@ -225,6 +225,7 @@ type queue[T any] struct {
 	tasks []*Task[T] // those before head are nil
 	head  int
 	bytes int
+	limit int // the least MaxBatch of its tasks
 }
 
 func (q *queue[T]) len() int { return len(q.tasks) - q.head }
@@ -242,11 +243,28 @@ func (q *queue[T]) push(t *Task[T]) {
 		q.tasks, q.head = q.tasks[:n], 0
 	}
 	q.tasks = append(q.tasks, t)
+	q.count(t)
+}
+
+// count adds a task to the sums of the queue.
+func (q *queue[T]) count(t *Task[T]) {
 	q.bytes += t.Bytes
+	if q.len() == 1 || t.MaxBatch < q.limit {
+		q.limit = t.MaxBatch
+	}
+}
+
+// updateLimit computes the limit after tasks were removed.
+func (q *queue[T]) updateLimit() {
+	q.limit = 0
+	for i, t := range q.tasks[q.head:] {
+		if i == 0 || t.MaxBatch < q.limit {
+			q.limit = t.MaxBatch
+		}
+	}
 }
 
 func (q *queue[T]) pushFront(t *Task[T]) {
-	q.bytes += t.Bytes
 	if q.head == 0 { // make space for as many as there are, so that many tasks cost little each
 		space := max(len(q.tasks), 8)
 		q.tasks = append(make([]*Task[T], space, space+len(q.tasks)), q.tasks...)
@@ -254,6 +272,7 @@ func (q *queue[T]) pushFront(t *Task[T]) {
 	}
 	q.head--
 	q.tasks[q.head] = t
+	q.count(t)
 }
 
 func (q *queue[T]) pop() *Task[T] {
@@ -277,5 +296,6 @@ func (q *queue[T]) remove(match func(*Task[T]) bool) (removed []*Task[T]) {
 	}
 	clear(q.tasks[len(kept):])
 	q.tasks = kept
+	q.updateLimit()
 	return removed
 }

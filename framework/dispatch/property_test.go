@@ -58,7 +58,7 @@ type simulation struct {
 	mild       bool // no pauses, suspensions and barriers, and a free slot for the quiet lane
 	pauses     time.Time
 	suspended  bool
-	taking     bool // tasks are being taken
+	barred     bool // there are barriers, so no tasks are taken
 	inFlight   map[dispatch.Lane]bool
 	newest     map[string]int // the newest task of each id that was in a request
 	added      map[string]int
@@ -101,9 +101,12 @@ func (s *simulation) Send(b *simBatch) {
 		s.check(at == 0 || t.Together || j.keyless, "%s: two tasks in a request", j.id)
 		heads[j.id]++
 		j.sent = true
-		if len(s.barriers) > 0 && !s.taking {
+		if len(s.barriers) > 0 {
 			s.check(s.order[0] == t || slices.Index(s.order, t) < slices.Index(s.order, s.barriers[0]), "a task passes a barrier")
 		}
+	}
+	for _, t := range b.Tasks {
+		s.check(t.Value.tried || t.Together || fresh <= max(t.MaxBatch, 1), "%d tasks in a batch, and one allows %d", fresh, t.MaxBatch)
 	}
 	s.check(fresh <= max(first.MaxBatch, 1), "%d tasks in a batch of %d", fresh, first.MaxBatch)
 	s.check(first.MaxBytes == 0 || fresh <= 1 || bytes <= first.MaxBytes || len(b.Tasks) > fresh, "%d bytes", bytes)
@@ -242,15 +245,6 @@ func (s *simulation) take(tasks []*simTask) {
 	}
 }
 
-// takeAll takes tasks. Those behind a barrier may start before the simulation knows which were taken.
-func (s *simulation) takeAll(from func() [][]*simTask) {
-	s.taking = true
-	defer func() { s.taking = false }()
-	for _, tasks := range from() {
-		s.take(tasks)
-	}
-}
-
 func (s *simulation) newOwner() *simOwner {
 	o := &simOwner{waiting: map[string][]*simTask{}}
 	o.Owner = s.d.NewOwner(func() time.Duration {
@@ -310,7 +304,7 @@ func (s *simulation) addRandom(lanes int) {
 	lane := s.random.IntN(lanes)
 	t := &simTask{
 		Lane: dispatch.Lane{Name: fmt.Sprint("lane", lane)}, Group: dispatch.Group{Key: fmt.Sprint("g", s.random.IntN(2))},
-		MaxBatch: []int{1, 3, 10, 50}[(lane+1)%4], Bytes: 1 + s.random.IntN(50),
+		MaxBatch: []int{1, 3, 10, 50}[(lane+1)%4] + s.random.IntN(1+s.random.IntN(5)), Bytes: 1 + s.random.IntN(50),
 	}
 	j := &job{added: time.Now(), refused: s.random.IntN(30) == 0, poison: s.random.IntN(200) == 0}
 	t.Value = j
@@ -334,7 +328,7 @@ func (s *simulation) addRandom(lanes int) {
 		j.polls = min(j.polls, 1)
 	case 3:
 		t.Key = key
-		if s.random.IntN(40) == 0 && !s.mild {
+		if s.random.IntN(40) == 0 && s.barred {
 			t.Barrier = true
 		}
 	}
@@ -401,14 +395,19 @@ func (s *simulation) interfere() {
 	case 5:
 		s.d.Lock()
 		defer s.d.Unlock()
-		s.takeAll(func() [][]*simTask {
-			return s.owners[i].TakeBehindLocked(func(c dispatch.Chain[*job]) bool { return c.Count > 8 })
-		})
+		if s.barred {
+			return
+		}
+		for _, tasks := range s.owners[i].TakeBehindLocked(func(c dispatch.Chain[*job]) bool { return c.Count > 8 }) {
+			s.take(tasks)
+		}
 	case 6:
-		if s.random.IntN(4) == 0 {
+		if !s.barred && s.random.IntN(4) == 0 {
 			s.d.Lock()
 			defer s.d.Unlock()
-			s.takeAll(s.owners[i].TakeFailingLocked)
+			for _, tasks := range s.owners[i].TakeFailingLocked() {
+				s.take(tasks)
+			}
 		}
 	}
 }
@@ -423,6 +422,7 @@ func simulate(t *testing.T, seed uint64) {
 			MaxBackoff: 5 * time.Second, RetryFor: time.Duration(1+random.IntN(100)) * 10 * time.Second, MaxAttempts: 2 + random.IntN(8),
 		},
 	}
+	s.barred = !s.mild && random.IntN(2) == 0
 	if s.config.Linger == 0 {
 		s.config.Linger = time.Millisecond
 	}

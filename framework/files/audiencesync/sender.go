@@ -59,10 +59,8 @@ func (o *sender) flushBatch(ctx context.Context) error {
 	if len(o.changes) == 0 {
 		return ctx.Err()
 	}
-	err := o.syncer.Retry.Deliver(ctx, o.syncer.Plan, o.items, func(items []runtime.Item, verdicts []runtime.Verdict) {
-		for i, v := range verdicts {
-			o.recordVerdict(o.changes[items[i].Index], v)
-		}
+	err := o.syncer.Retry.Deliver(ctx, o.syncer.Plan, o.items, func(item runtime.Item, v runtime.Verdict) {
+		o.recordVerdict(o.changes[item.Index], v)
 	})
 	if err != nil {
 		return err

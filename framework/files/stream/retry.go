@@ -3,11 +3,15 @@ package stream
 import (
 	"cmp"
 	"context"
+	"math"
+	"sync"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/destination/pool"
+	"github.com/landfall-dev/landfall/framework/dispatch"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/tasks"
 )
 
 // Retry configures how a batch is retried, while later batches of its lane wait. Zero fields have working defaults.
@@ -18,58 +22,130 @@ type Retry struct {
 	PollFor  time.Duration // how long to poll an asynchronous operation; default 10 minutes
 }
 
-// Deliver delivers a batch with retries. It calls decide with finished items and their verdicts, index by index, and exactly once for
-// each item. It modifies items. The error is ctx's; items that were not passed to decide are then unfinished.
-func (r Retry) Deliver(ctx context.Context, plan *runtime.Plan, items []runtime.Item, decide func([]runtime.Item, []runtime.Verdict)) error {
-	attempts, start := cmp.Or(r.Attempts, 6), time.Now()
-	for round, attempt := 1, 1; len(items) > 0; round++ {
-		var remaining []runtime.Item
-		var wait time.Duration
-		failed, done := false, 0
-		verdicts := plan.Deliver(ctx, items)
-		for i := range verdicts {
-			v := &verdicts[i]
-			if v.Outcome == runtime.Pending {
-				if time.Since(start) < cmp.Or(r.PollFor, 10*time.Minute) {
-					items[i].Operation = v.Operation
-					remaining = append(remaining, items[i])
-					continue
-				}
-				v.Outcome, v.Reason = runtime.Retry, "not finished in time: "+v.Reason
-			}
-			if v.Outcome == runtime.Retry && v.Code != fault.CodeLogin && attempt < attempts {
-				remaining, failed = append(remaining, items[i]), true
-				wait = max(wait, v.RetryAfter)
-				continue
-			}
-			if done < i {
-				items[done], verdicts[done] = items[i], verdicts[i]
-			}
-			done++
-		}
-		decide(items[:done], verdicts[:done])
-		items = remaining
-		if failed {
-			attempt++
-		}
-		if len(items) > 0 {
-			if err := r.waitToRetry(ctx, round, wait); err != nil {
-				return err
-			}
-		}
+// Deliver delivers a batch with retries. It calls decide with each finished item and its verdict, from another goroutine. The error
+// is ctx's; items that were not passed to decide are then unfinished.
+func (r Retry) Deliver(ctx context.Context, plan *runtime.Plan, items []runtime.Item, decide func(runtime.Item, runtime.Verdict)) error {
+	s := newSender(ctx, r, 1, func(t *task) { decide(t.Value.item, t.Value.verdicts[0]) })
+	defer s.close()
+	for _, item := range items {
+		t := s.newTask(plan, item)
+		t.MaxBatch, t.MaxBytes = len(items), 0
+		s.dispatcher.Add(t)
 	}
-	return ctx.Err()
+	return s.flush()
 }
 
-// waitToRetry waits as long as the destination asks, or for an exponential backoff with jitter, whichever is longer.
-func (r Retry) waitToRetry(ctx context.Context, attempt int, asked time.Duration) error {
-	limit := cmp.Or(r.MaxWait, 30*time.Second)
-	timer := time.NewTimer(min(max(httpx.Backoff(cmp.Or(r.Backoff, 250*time.Millisecond), limit, attempt), asked), limit))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+type task = dispatch.Task[delivery]
+
+// delivery is an item and, when it is decided, a slice with its verdict, which shares memory with those of its batch.
+type delivery struct {
+	item     runtime.Item
+	verdicts []runtime.Verdict
+}
+
+// sender delivers the batches of a dispatcher. Tasks have no key, so each lane is delivered in order. The dispatcher's lock guards
+// it.
+type sender struct {
+	ctx        context.Context
+	dispatcher *dispatch.Dispatcher[delivery]
+	decide     func(*task) // called with the lock held
+	finished   []*task     // empty
+	free       []*task     // finished tasks to reuse; not guarded, but used by the goroutine that adds tasks
+	goroutines sync.WaitGroup
+}
+
+func newSender(ctx context.Context, r Retry, parallel int, decide func(*task)) *sender {
+	s := &sender{ctx: ctx, decide: decide}
+	wait := cmp.Or(r.MaxWait, 30*time.Second)
+	s.dispatcher = dispatch.New(dispatch.Config{
+		Linger: -1, MaxBatches: parallel, MinBackoff: cmp.Or(r.Backoff, 250*time.Millisecond), MaxBackoff: wait, MaxPause: wait,
+		RetryFor: math.MaxInt64, MaxAttempts: cmp.Or(r.Attempts, 6), PollFor: cmp.Or(r.PollFor, 10*time.Minute),
+	}, s)
+	return s
+}
+
+// close waits for the batches in flight. No others are sent.
+func (s *sender) close() {
+	s.dispatcher.Stop()
+	s.goroutines.Wait()
+}
+
+// flush delivers all tasks, also incomplete batches.
+func (s *sender) flush() error {
+	s.dispatcher.Flush()
+	return s.dispatcher.Wait(s.ctx, func(held, _ int) bool { return held == 0 })
+}
+
+// newTask returns a task for an item. It is called by one goroutine.
+func (s *sender) newTask(plan *runtime.Plan, item runtime.Item) *task {
+	var t *task
+	if n := len(s.free); n > 0 {
+		t, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		t = &task{}
+	}
+	t.Value.item, t.Barrier = item, item.Barrier
+	tasks.Describe(t, plan, item)
+	if item.BatchBytes > 0 {
+		t.Bytes = item.Payload.Size()
+	}
+	return t
+}
+
+// Send implements dispatch.Handler.
+func (s *sender) Send(b *dispatch.Batch[delivery]) { s.goroutines.Go(func() { s.deliverBatch(b) }) }
+
+// Pools of the slices that a batch needs.
+var (
+	itemPool   pool.Slice[runtime.Item]
+	resultPool pool.Slice[dispatch.Result]
+)
+
+func (s *sender) deliverBatch(b *dispatch.Batch[delivery]) {
+	items, results := itemPool.Get(len(b.Tasks)), resultPool.Get(len(b.Tasks))
+	defer itemPool.Put(items)
+	defer resultPool.Put(results)
+	for i, t := range b.Tasks {
+		items[i] = t.Value.item
+	}
+	verdicts := b.Tasks[0].Lane.Scope.(*runtime.Plan).Deliver(s.ctx, items)
+	for i, t := range b.Tasks {
+		v := &verdicts[i]
+		t.Value.verdicts = verdicts[i : i+1 : i+1]
+		if v.Outcome == runtime.Pending {
+			t.Value.item.Operation = v.Operation
+		}
+		if results[i] = tasks.ResultOf(v); v.Code == fault.CodeLogin {
+			results[i] = dispatch.Result{Outcome: dispatch.Dropped} // it is not retried
+		}
+	}
+	b.Done(results)
+}
+
+// Finished implements dispatch.Handler.
+func (s *sender) Finished(t *task, _ dispatch.Result) {
+	s.decide(t)
+	*t = task{} // it holds no event
+	s.finished = append(s.finished, t)
+}
+
+// recycleLocked makes finished tasks available to newTask. The caller has locked the dispatcher.
+func (s *sender) recycleLocked() {
+	if len(s.free) == 0 {
+		s.free, s.finished = s.finished, s.free
 	}
 }
+
+// Exhausted implements dispatch.Handler.
+func (s *sender) Exhausted(tasks []*task, r dispatch.Result) bool {
+	for _, t := range tasks {
+		if v := &t.Value.verdicts[0]; r.Outcome == dispatch.Pending {
+			v.Outcome, v.Reason = runtime.Retry, "not finished in time: "+v.Reason
+		}
+		s.decide(t)
+	}
+	return true
+}
+
+// Retried implements dispatch.Handler.
+func (s *sender) Retried(*task, dispatch.Result) {}

@@ -8,10 +8,10 @@ package stream
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 
+	"github.com/landfall-dev/landfall/framework/dispatch"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -49,9 +49,10 @@ type Event struct {
 // Runner delivers the events of one input. It can be used once.
 type Runner struct {
 	config   Config
-	batches  runtime.Batches
-	lanes    *lanes
+	sender   *sender
 	pending  pendingEvents
+	next     int                     // the index of the next event
+	prepared []*task                 // buffer for the tasks of one event
 	matching []*runtime.Subscription // buffer for the matching subscriptions of one event
 }
 
@@ -63,13 +64,17 @@ func New(config Config) *Runner {
 	if config.OnEvent == nil {
 		config.OnEvent = func(Event) error { return nil }
 	}
-	return &Runner{config: config, lanes: newLanes(cmp.Or(config.Parallel, 8))}
+	return &Runner{config: config}
 }
 
 // Run delivers events, one JSON object per line, until the input or ctx ends. It skips blank lines. A line that is not a valid event gets
 // a refused verdict. If Run returns early, a read of the input may still be in progress.
 func (r *Runner) Run(ctx context.Context, input io.Reader) error {
-	return errors.Join(r.processInput(ctx, input), r.lanes.waitAll())
+	r.sender = newSender(ctx, r.config.Retry, cmp.Or(r.config.Parallel, 8), func(t *task) {
+		r.pending.addVerdict(t.Value.item.Index, t.Value.verdicts)
+	})
+	defer r.sender.close()
+	return r.processInput(ctx, input)
 }
 
 // processInput receives parsed lines until the input or ctx ends.
@@ -81,7 +86,7 @@ func (r *Runner) processInput(ctx context.Context, input io.Reader) error {
 		select {
 		case ahead, more := <-lines:
 			if !more {
-				return r.finishInput(ctx, <-failed)
+				return r.finishInput(<-failed)
 			}
 			if err := r.addLines(ctx, ahead); err != nil {
 				return err
@@ -93,11 +98,11 @@ func (r *Runner) processInput(ctx context.Context, input io.Reader) error {
 }
 
 // finishInput delivers all pending events, unless reading the input failed.
-func (r *Runner) finishInput(ctx context.Context, failed error) error {
+func (r *Runner) finishInput(failed error) error {
 	if failed != nil {
 		return failed
 	}
-	return r.flushAll(ctx)
+	return r.flushAll()
 }
 
 // addLines adds a group of lines and recycles it.
@@ -111,23 +116,45 @@ func (r *Runner) addLines(ctx context.Context, ahead []line) error {
 	return nil
 }
 
-// addLine prepares one line for its batches.
+// addLine prepares one line, and adds it to its batches.
 func (r *Runner) addLine(ctx context.Context, l *line) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	index, full := r.pending.addEvent(l.number, l.bytes)
-	if l.err != nil {
-		r.pending.markPrepared(index, false, []runtime.Verdict{unreadableVerdict(l.err)}, 0)
-		return r.reportComplete()
+	e := Event{Index: r.next, Line: l.number}
+	r.next++
+	if r.prepared = r.prepared[:0]; l.err != nil {
+		e.Verdicts = []runtime.Verdict{unreadableVerdict(l.err)}
+	} else {
+		e.Matched, e.Verdicts = r.prepareEvent(e.Index, l.event)
 	}
-	if err := r.prepareEvent(ctx, index, l.event); err != nil {
-		return err
+	crowded, full := r.addEvent(e, l.bytes)
+	for _, lane := range crowded {
+		if err := r.sender.dispatcher.WaitLane(ctx, lane); err != nil {
+			return err
+		}
 	}
 	if full {
-		return r.flushAll(ctx)
+		return r.flushAll()
 	}
 	return r.reportComplete()
+}
+
+// addEvent adds an event and its prepared tasks. It returns the lanes that are crowded, and reports whether too
+// much is pending.
+func (r *Runner) addEvent(e Event, bytes int) (crowded []dispatch.Lane, full bool) {
+	d := r.sender.dispatcher
+	d.Lock()
+	defer d.Unlock()
+	r.sender.recycleLocked()
+	full = r.pending.addEvent(e, len(r.prepared), bytes)
+	for _, t := range r.prepared {
+		lane := t.Lane
+		if d.AddLocked(t) {
+			crowded = append(crowded, lane)
+		}
+	}
+	return crowded, full
 }
 
 // unreadableVerdict returns the verdict of a line that is not a valid event.
@@ -138,43 +165,24 @@ func unreadableVerdict(err error) runtime.Verdict {
 	}
 }
 
-// prepareEvent prepares an event for every matching subscription.
-func (r *Runner) prepareEvent(ctx context.Context, index int, e event.Event) error {
-	var verdicts []runtime.Verdict
-	open := 0
+// prepareEvent prepares the tasks of an event for every matching subscription. It returns the verdicts of the others.
+func (r *Runner) prepareEvent(index int, e event.Event) (matched bool, verdicts []runtime.Verdict) {
 	for _, plan := range r.config.Plans {
 		r.matching = plan.Candidates(e, r.matching[:0])
 		for _, s := range r.matching {
 			item, verdict := plan.Prepare(s, e, index)
-			if verdict != nil {
-				if verdict.Cause != fault.CauseNotSubscribed {
-					verdicts = append(verdicts, *verdict)
-				}
-				continue
-			}
-			open++
-			if err := r.addItem(ctx, plan, item); err != nil {
-				return err
+			switch {
+			case verdict == nil:
+				r.prepared = append(r.prepared, r.sender.newTask(plan, item))
+			case verdict.Cause != fault.CauseNotSubscribed:
+				verdicts = append(verdicts, *verdict)
 			}
 		}
 	}
-	matched := open > 0 || len(verdicts) > 0
-	if !matched {
-		verdicts = append(verdicts, r.unmatchedVerdict(e))
+	if len(r.prepared)+len(verdicts) == 0 {
+		return false, append(verdicts, r.unmatchedVerdict(e))
 	}
-	r.pending.markPrepared(index, matched, verdicts, open)
-	return nil
-}
-
-// addItem adds an item to its batch, and delivers the batch if it is full.
-func (r *Runner) addItem(ctx context.Context, plan *runtime.Plan, item runtime.Item) error {
-	if item.Barrier {
-		return r.deliverAlone(ctx, plan, item)
-	}
-	if full := r.batches.Add(plan, item); full != nil {
-		return r.deliverBatch(ctx, plan, full)
-	}
-	return nil
+	return true, verdicts
 }
 
 // unmatchedVerdict returns the verdict of an event that matches no subscription. If there is only one subscription, the verdict names it.
@@ -195,47 +203,20 @@ func (r *Runner) unmatchedVerdict(e event.Event) runtime.Verdict {
 	return v
 }
 
-// deliverBatch delivers a batch concurrently with other lanes, after earlier batches of its own lane.
-func (r *Runner) deliverBatch(ctx context.Context, plan *runtime.Plan, items []runtime.Item) error {
-	lane := lane{plan, items[0].Lane}
-	return r.lanes.runInLane(lane, func() error {
-		defer runtime.Release(items)
-		return r.config.Retry.Deliver(ctx, plan, items, r.pending.addVerdicts)
-	})
-}
-
-// deliverAlone delivers an item after all earlier items and before all later ones.
-func (r *Runner) deliverAlone(ctx context.Context, plan *runtime.Plan, item runtime.Item) error {
-	if err := r.deliverPending(ctx); err != nil {
-		return err
-	}
-	if err := r.deliverBatch(ctx, plan, []runtime.Item{item}); err != nil {
-		return err
-	}
-	return r.lanes.waitAll()
-}
-
 // flushAll delivers all pending events and reports them.
-func (r *Runner) flushAll(ctx context.Context) error {
-	if err := r.deliverPending(ctx); err != nil {
+func (r *Runner) flushAll() error {
+	if err := r.sender.flush(); err != nil {
 		return err
 	}
 	return r.reportComplete()
 }
 
-// deliverPending delivers all incomplete batches, and waits for all running ones.
-func (r *Runner) deliverPending(ctx context.Context) error {
-	for _, b := range r.batches.Flush() {
-		if err := r.deliverBatch(ctx, b.Plan, b.Items); err != nil {
-			return err
-		}
-	}
-	return r.lanes.waitAll()
-}
-
 // reportComplete reports the events at the front that have all their verdicts.
 func (r *Runner) reportComplete() error {
-	for _, e := range r.pending.takeComplete() {
+	r.sender.dispatcher.Lock()
+	complete := r.pending.takeComplete()
+	r.sender.dispatcher.Unlock()
+	for _, e := range complete {
 		if err := r.config.OnEvent(e); err != nil {
 			return err
 		}

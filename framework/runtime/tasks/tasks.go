@@ -1,0 +1,50 @@
+// Package tasks converts the items and verdicts of a plan to tasks and results of package dispatch, for hosts that deliver events
+// with both.
+//
+//	item, verdict := plan.Prepare(subscription, event, 0)
+//	...
+//	t := &dispatch.Task[runtime.Item]{Value: item, Key: event.OrderingKey(e.Value())}
+//	tasks.Describe(t, plan, item)
+//	dispatcher.Add(t)
+//
+// The handler's Send delivers the items of a batch with [runtime.Plan.Deliver], keeps the Operation of pending ones, and reports
+// the verdicts with [ResultOf].
+package tasks
+
+import (
+	"net/http"
+
+	"github.com/landfall-dev/landfall/framework/dispatch"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+// Describe sets what an item says about its task: lane, group and limits of its batch, and whether tasks of one key may share a
+// request. The host sets Key, Owner, Bytes and Barrier.
+func Describe[T any](t *dispatch.Task[T], plan *runtime.Plan, item runtime.Item) {
+	t.Lane = dispatch.Lane{Scope: plan, Name: item.Lane}
+	t.Group = dispatch.Group{Scope: item.Subscription, Key: item.BatchKey}
+	t.MaxBatch, t.MaxBytes, t.Together = item.BatchSize, item.BatchBytes, item.Independent
+}
+
+// ResultOf returns the result of a task with a verdict. If the remote issues no access token, that is NotSent.
+func ResultOf(v *runtime.Verdict) dispatch.Result {
+	switch v.Outcome {
+	case runtime.Delivered:
+		return dispatch.Result{Outcome: dispatch.Done}
+	case runtime.Refused:
+		if v.Reporter == fault.ReporterDestination {
+			return dispatch.Result{Outcome: dispatch.Done}
+		}
+		return dispatch.Result{Outcome: dispatch.Dropped}
+	case runtime.Skipped:
+		return dispatch.Result{Outcome: dispatch.Dropped}
+	case runtime.Pending:
+		return dispatch.Result{Outcome: dispatch.Pending}
+	}
+	if v.Code == fault.CodeLogin {
+		return dispatch.Result{Outcome: dispatch.NotSent}
+	}
+	unrelated := v.Status == http.StatusTooManyRequests || v.Status == http.StatusLocked || v.Code == fault.CodeState
+	return dispatch.Result{Outcome: dispatch.Retry, RetryAfter: v.RetryAfter, Unrelated: unrelated}
+}
