@@ -1,14 +1,11 @@
 package connect
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
-	"slices"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/event/incoming"
@@ -34,6 +31,7 @@ type message struct {
 	id, key       string
 	event         event.Event
 	finalVerdicts map[string]runtime.Verdict // by subscription
+	open          int                        // tasks without a verdict in this pass
 }
 
 // newMessage parses a message and, like the server, adds the fields that its event lacks. If the message is not an event, it gets the
@@ -104,37 +102,6 @@ func undecided(all []*message) (open []*message, keys map[string]bool) {
 	return open, keys
 }
 
-// tryPending tries each message once, unless an earlier message of its key holds it back. It delivers the messages of a key one after the
-// other: first the first message of every key, then the second ones, and so on. It reports whether it tried any message.
-func (s *sender) tryPending(ctx context.Context, pending []*message) (tried bool) {
-	if s.failing == nil || s.delivered {
-		s.failing, s.delivered = map[string]bool{}, false
-	}
-	for len(pending) > 0 {
-		var round, later []*message
-		taken := map[string]bool{}
-		for _, m := range pending {
-			if taken[m.key] {
-				later = append(later, m)
-				continue
-			}
-			ok, why := s.order.tryNext(m.key, m.id)
-			if !ok {
-				m.waitReason = why
-				continue
-			}
-			taken[m.key], tried = true, true
-			round = append(round, m)
-		}
-		s.deliverRound(ctx, round)
-		for _, m := range round {
-			s.recordOutcome(m)
-		}
-		pending = later
-	}
-	return tried
-}
-
 // recordOutcome updates the order with the result of a message.
 func (s *sender) recordOutcome(m *message) {
 	again, ok := m.firstWith(runtime.Retry)
@@ -147,88 +114,6 @@ func (s *sender) recordOutcome(m *message) {
 			s.failing[m.key] = true
 		}
 		s.order.markFailed(m.key, m.id, again.Reason, again.RetryAfter, m.finalVerdicts)
-	}
-}
-
-// lane identifies batches that are delivered one after the other.
-type lane struct {
-	plan *runtime.Plan
-	name string
-}
-
-// deliverRound delivers messages that all have different keys.
-func (s *sender) deliverRound(ctx context.Context, round []*message) {
-	var batches runtime.Batches
-	lanes := map[lane][][]runtime.Item{}
-	add := func(p *runtime.Plan, items []runtime.Item) {
-		if len(items) > 0 {
-			in := lane{p, items[0].Lane}
-			lanes[in] = append(lanes[in], items)
-		}
-	}
-	for i, m := range round {
-		m.result = result{}
-		if m.finalVerdicts == nil {
-			m.finalVerdicts = s.order.finalVerdicts(m.key)
-		}
-		for _, p := range s.plans {
-			for _, sub := range p.Offered(m.event) {
-				if v, ok := m.finalVerdicts[subscriptionKey(p.ID(), sub.Name())]; ok {
-					m.verdicts = append(m.verdicts, v)
-					continue
-				}
-				item, verdict := p.Prepare(sub, m.event, i)
-				switch {
-				case verdict == nil:
-					add(p, batches.Add(p, item))
-				case verdict.Cause != fault.CauseNotSubscribed:
-					m.addVerdict(*verdict)
-				}
-			}
-		}
-	}
-	for _, b := range batches.Flush() {
-		add(b.Plan, b.Items)
-	}
-	s.deliverLanes(ctx, round, lanes)
-	for _, m := range round {
-		slices.SortStableFunc(m.verdicts, func(a, b runtime.Verdict) int {
-			return cmp.Or(cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Subscription, b.Subscription))
-		})
-		if len(m.verdicts) == 0 {
-			m.verdicts = []runtime.Verdict{{Outcome: runtime.Skipped, Status: 200, Cause: fault.CauseNotSubscribed, Reason: "the event matches no subscription"}}
-		}
-	}
-}
-
-// deliverLanes delivers the batches of the lanes: the batches of a lane one after the other, different lanes concurrently.
-func (s *sender) deliverLanes(ctx context.Context, round []*message, lanes map[lane][][]runtime.Item) {
-	type decided struct {
-		items    []runtime.Item
-		verdicts []runtime.Verdict
-	}
-	results := make(chan decided, len(lanes))
-	var group errgroup.Group
-	group.SetLimit(max(s.parallel, 1))
-	go func() {
-		for in, batches := range lanes {
-			group.Go(func() error {
-				var all decided
-				for _, items := range batches {
-					all.items = append(all.items, items...)
-					all.verdicts = append(all.verdicts, in.plan.Deliver(ctx, items)...)
-				}
-				results <- all
-				return nil
-			})
-		}
-		_ = group.Wait()
-		close(results)
-	}()
-	for r := range results {
-		for i, v := range r.verdicts {
-			round[r.items[i].Index].addVerdict(v)
-		}
 	}
 }
 
