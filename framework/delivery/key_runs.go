@@ -58,7 +58,6 @@ func (w *worker) settleRuns(batch []*task, verdicts []runtime.Verdict) (rest []*
 			if i > 0 {
 				first = t.run[i-1]
 			}
-			first.runCarried = len(runVerdicts) - 1 - i
 			rest, restVerdicts = append(rest, first), append(restVerdicts, runVerdicts[i])
 		}
 		t.run = nil
@@ -99,6 +98,9 @@ func (w *worker) settleRun(t *task, verdicts []runtime.Verdict) (first int) {
 
 // relinkChain makes the kept tasks, followed by the tail, the chain of a key. If no task is kept, it enqueues the tail.
 func (w *worker) relinkChain(key string, c *chain, kept []*task, tail *task, p *partition) {
+	if len(kept) > 0 {
+		kept[0].runCarried = len(kept) - 1
+	}
 	if tail == nil && len(kept) > 0 {
 		c.last = kept[len(kept)-1]
 	}

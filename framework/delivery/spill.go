@@ -92,6 +92,20 @@ func (p *partition) spillHotKeys(full time.Duration) bool {
 	return found
 }
 
+// cutUnsent removes and returns the tasks that are not in flight along with the first one, and were not in a failed request with it:
+// the remote may have applied the newest of that request, and the first one alone would undo it.
+func (c *chain) cutUnsent() (rest *task) {
+	first, last := c.first, c.first
+	c.n, c.bytes = 1, last.bytes
+	for last.next != nil && (last.next.inRequest || c.n <= first.runCarried) {
+		last = last.next
+		c.n++
+		c.bytes += last.bytes
+	}
+	rest, last.next, c.last = last.next, nil, last
+	return rest
+}
+
 func (p *partition) spillChain(c *chain) {
 	key := shortHash(c.first.key)
 	if p.parkedKeys[key] == "" {
@@ -99,16 +113,8 @@ func (p *partition) spillChain(c *chain) {
 	}
 	p.spilledKeys[key] = c.first.key
 	p.generations[key]++
-	last := c.first
-	c.n, c.bytes = 1, last.bytes
-	for last.next != nil && last.next.inRequest { // in flight along with the first
-		last = last.next
-		c.n++
-		c.bytes += last.bytes
-	}
-	rest, now := last.next, time.Now()
-	last.next, c.last = nil, last
-	for t := rest; t != nil; {
+	now := time.Now()
+	for t := c.cutUnsent(); t != nil; {
 		next := t.next
 		t.next = nil
 		p.worker.storeDeadLetter(t, t.newDeadLetter(spilledBehind, true, now), p.parkedKeys[key])
