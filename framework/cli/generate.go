@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/author/generate"
+	"github.com/landfall-dev/landfall/framework/author/scaffold"
 )
 
 func newGenerate(s streams) *cobra.Command {
@@ -50,8 +51,12 @@ func newGenerate(s streams) *cobra.Command {
 // warnWithoutPlugin warns of the definitions that have no plugin and that the registry leaves out.
 func (s streams) warnWithoutPlugin(dir string) error {
 	without, err := generate.WithoutPlugin(dir)
+	program := "landfall"
+	if p, err := scaffold.FindProgram(dir); err == nil {
+		program = p.Command
+	}
 	for _, file := range without {
-		fmt.Fprintf(s.err, "warning: %s has no plugin beside it, so registry_gen.go leaves it out: make one with landfall new destination --from %s\n", file, file)
+		fmt.Fprintf(s.err, "warning: %s has no plugin beside it, so registry_gen.go leaves it out: make one with %s new destination --from %s\n", file, program, file)
 	}
 	return err
 }

@@ -10,17 +10,18 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/author/generate"
 	"github.com/landfall-dev/landfall/framework/author/scaffold"
+	"github.com/landfall-dev/landfall/framework/destination"
 )
 
 func newNew(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new",
-		Short: "Create a destination, or an action of one",
-		Long: "Writes the first version of a destination or an action. It builds, passes the checks of all destinations and can send to a\n" +
-			"sandbox. Change it from there.",
+		Short: "Create a destination, an action of one, or a repository of destinations",
+		Long: "Writes the first version of a destination, an action, or a repository with destinations of its own. It builds, passes the checks\n" +
+			"of all destinations and can send to a sandbox. Change it from there.",
 		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
 	}
-	cmd.AddCommand(newDestination(s), newAction(s))
+	cmd.AddCommand(newDestination(s), newAction(s), newModule(s))
 	return cmd
 }
 
@@ -53,14 +54,12 @@ func newDestination(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			s.noteTaken(n.Slug)
 			return printNextSteps(s, n, made)
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&n.Name, "name", "", "the `NAME` that users see; by default made from the slug")
-	f.StringVar(&n.Scheme, "scheme", scaffold.Schemes()[0], "the authentication `SCHEME` of requests: "+strings.Join(scaffold.Schemes(), ", "))
-	f.StringVar(&n.Action, "action", "createContact", "the `KEY` of its first action")
-	f.StringVar(&from, "from", "", "create the plugin for the definition in this `FILE`")
+	addDestinationFlags(cmd, &n)
+	cmd.Flags().StringVar(&from, "from", "", "create the plugin for the definition in this `FILE`")
 	addScaffoldFlags(cmd, &n)
 	return cmd
 }
@@ -108,6 +107,25 @@ func newAction(s streams) *cobra.Command {
 	return cmd
 }
 
+// addDestinationFlags adds the flags that describe a new destination.
+func addDestinationFlags(cmd *cobra.Command, n *scaffold.New) {
+	f := cmd.Flags()
+	f.StringVar(&n.Name, "name", "", "the `NAME` that users see; by default made from the slug")
+	f.StringVar(&n.Scheme, "scheme", scaffold.Schemes()[0], "the authentication `SCHEME` of requests: "+strings.Join(scaffold.Schemes(), ", "))
+	f.StringVar(&n.Action, "action", "createContact", "the `KEY` of its first action")
+}
+
+// noteTaken notes that this program already has a destination of this name.
+func (s streams) noteTaken(slug string) {
+	registry, err := destination.NewRegistry(s.plugins)
+	if err != nil {
+		return // every other command reports it
+	}
+	if other, found := registry.Find(slug); found {
+		fmt.Fprintf(s.err, "note: this program already has a destination called %s (%s): a program can have only one of them\n", slug, other.Definition.Name)
+	}
+}
+
 func addScaffoldFlags(cmd *cobra.Command, n *scaffold.New) {
 	cmd.Flags().StringVar(&n.Dir, "dir", "destinations", "the `DIRECTORY` of destinations")
 	cmd.Flags().BoolVar(&n.Batch, "batch", true, "the action accepts batches; --batch=false sends one request per event")
@@ -133,12 +151,28 @@ func printNextSteps(s streams, n scaffold.New, made []string) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.ToSlash(filepath.Join(n.Dir, n.Slug))
-	fmt.Fprintf(s.out, "\nTry it:\n  go test ./%s\n", dir)
-	events := filepath.Join(n.Dir, n.Slug, "testdata", "events.ndjson")
-	if _, err := os.Stat(events); err == nil && strings.HasPrefix(importPath, "github.com/landfall-dev/landfall/") { // elsewhere the program has another name
-		fmt.Fprintf(s.out, "  go run ./cmd/landfall run --sandbox --allow-refused %s/testdata/events.ndjson\n", dir)
+	program, err := scaffold.FindProgram(n.Dir)
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(s.out, "After changes of %s/destination.yaml:\n  go generate ./...\n", dir)
+	fmt.Fprint(s.out, "\nTry it:\n")
+	if program.Base != "" {
+		fmt.Fprintf(s.out, "  cd %s\n", program.Base)
+	}
+	fmt.Fprintf(s.out, "  go test %s\n", program.Package(n.Slug))
+	events := filepath.Join(n.Dir, n.Slug, "testdata", "events.ndjson")
+	if _, err := os.Stat(events); err == nil && program.Own {
+		fmt.Fprintf(s.out, "  %s run --sandbox --allow-refused %s/%s/testdata/events.ndjson\n", program.Command, program.Dir, n.Slug)
+	}
+	fmt.Fprintf(s.out, "After changes of %s/%s/destination.yaml:\n  go generate %s\n", program.Dir, n.Slug, generateArgument(program.Dir))
 	return nil
+}
+
+// generateArgument returns what go generate takes to update a directory of destinations, relative to the working directory: everything, if
+// that includes the directory.
+func generateArgument(dir string) string {
+	if filepath.IsLocal(dir) {
+		return "./..."
+	}
+	return dir
 }

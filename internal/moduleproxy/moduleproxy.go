@@ -174,5 +174,6 @@ func (p *Proxy) Run(t testing.TB, dir, name string, args ...string) string {
 	cmd.Dir, cmd.Env = dir, p.Env()
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s %s: %s", name, strings.Join(args, " "), out)
+	t.Logf("%v of CPU time: %s", (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Round(100*time.Millisecond), strings.Join(args, " "))
 	return string(out)
 }

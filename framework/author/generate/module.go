@@ -8,9 +8,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"unicode"
+
+	"golang.org/x/mod/modfile"
 )
 
 // DirectoryPackage returns the name of the Go package in a directory of destinations: the name of the directory as a valid Go name.
@@ -31,29 +32,46 @@ func DirectoryPackage(dir string) (string, error) {
 	return name, nil
 }
 
-var moduleLine = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)`)
-
 // ImportPath returns the Go import path of a directory, from the nearest go.mod in it or above it.
 func ImportPath(dir string) (string, error) {
+	root, modulePath, err := ModuleOf(dir)
+	if err != nil {
+		return "", err
+	}
 	whole, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
 	}
-	for root := whole; ; root = filepath.Dir(root) {
+	inside, err := filepath.Rel(root, whole)
+	return path.Join(modulePath, filepath.ToSlash(inside)), err
+}
+
+// NoModuleError is the error of a directory that is in no Go module.
+type NoModuleError struct{ Dir string }
+
+func (e *NoModuleError) Error() string {
+	return e.Dir + " is in no Go module: there is no go.mod above it"
+}
+
+// ModuleOf returns the root directory and the path of the Go module that a directory is in. The directory need not exist. The error is a
+// *NoModuleError if there is no go.mod in it or above it.
+func ModuleOf(dir string) (root, modulePath string, err error) {
+	if root, err = filepath.Abs(dir); err != nil {
+		return "", "", err
+	}
+	for ; ; root = filepath.Dir(root) {
 		text, err := os.ReadFile(filepath.Join(root, "go.mod"))
 		if errors.Is(err, fs.ErrNotExist) {
 			if filepath.Dir(root) == root {
-				return "", fmt.Errorf("%s is in no Go module: there is no go.mod above it", dir)
+				return "", "", &NoModuleError{dir}
 			}
 			continue
 		} else if err != nil {
-			return "", err
+			return "", "", err
 		}
-		m := moduleLine.FindSubmatch(text)
-		if m == nil {
-			return "", fmt.Errorf("%s names no module", filepath.Join(root, "go.mod"))
+		if modulePath = modfile.ModulePath(text); modulePath == "" {
+			return "", "", fmt.Errorf("%s names no module", filepath.Join(root, "go.mod"))
 		}
-		inside, err := filepath.Rel(root, whole)
-		return path.Join(string(m[1]), filepath.ToSlash(inside)), err
+		return root, modulePath, nil
 	}
 }

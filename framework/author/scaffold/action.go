@@ -26,7 +26,7 @@ var used = []string{
 // Action adds an action to a destination: a handler, a case, and entries in the definition and in plugin.go, whose other content does
 // not change. It returns the new and changed files, relative to Dir.
 func Action(n New) ([]string, error) {
-	m, err := findModule(n.Dir)
+	m, err := findLocation(n.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func Action(n New) ([]string, error) {
 	file := filepath.Join(dir, destination.DefinitionFile)
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no destination %q in %s: make it with landfall new destination %s", n.Slug, n.Dir, n.Slug)
+		return nil, fmt.Errorf("there is no destination %q in %s: make it with %s new destination %s", n.Slug, n.Dir, n.programName(), n.Slug)
 	} else if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func Action(n New) ([]string, error) {
 		return nil, err
 	}
 	plugin := filepath.Join(dir, "plugin.go")
-	code, err := withHandler(plugin, n.Action, string(handle))
+	code, err := withHandler(plugin, n.Action, string(handle), n.programName())
 	if err != nil {
 		return nil, err
 	}
@@ -164,13 +164,13 @@ func isBeside(line string) bool {
 	return strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#")
 }
 
-// withHandler returns a plugin's source with a handler added to Plugin.Actions.
-func withHandler(file, action, handle string) ([]byte, error) {
+// withHandler returns a plugin's source with a handler added to Plugin.Actions. program is the command of the program, for messages.
+func withHandler(file, action, handle, program string) ([]byte, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		dir := filepath.Dir(file)
-		return nil, fmt.Errorf("%s has no plugin.go, to which a new action adds its handler: if it holds a definition alone, make the plugin with landfall new destination --from %s",
-			dir, filepath.Join(dir, destination.DefinitionFile))
+		return nil, fmt.Errorf("%s has no plugin.go, to which a new action adds its handler: if it holds a definition alone, make the plugin with %s new destination --from %s",
+			dir, program, filepath.Join(dir, destination.DefinitionFile))
 	} else if err != nil {
 		return nil, err
 	}

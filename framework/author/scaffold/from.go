@@ -26,7 +26,7 @@ func From(dir, file, slug string) (string, []string, []string, error) {
 	if err != nil {
 		return "", nil, nil, err
 	}
-	m, err := findModule(dir)
+	m, err := findLocation(dir)
 	if err != nil {
 		return "", nil, nil, err
 	}
@@ -74,14 +74,14 @@ func (n New) checkFree(file string) error {
 		return nil
 	}
 	if hasCode, err := generate.HasPlugin(dir); err != nil || hasCode {
-		return errors.Join(err, fmt.Errorf("%s already has a plugin: add to it with landfall new action %s KEY, or give another slug: landfall new destination SLUG --from %s", dir, n.Slug, file))
+		return errors.Join(err, fmt.Errorf("%s already has a plugin: add to it with %[2]s new action %[3]s KEY, or give another slug: %[2]s new destination SLUG --from %[4]s", dir, n.programName(), n.Slug, file))
 	}
 	given, err := os.Stat(file)
 	if err != nil {
 		return err
 	}
 	if there, err := os.Stat(filepath.Join(dir, destination.DefinitionFile)); err == nil && !os.SameFile(given, there) {
-		return fmt.Errorf("%s holds another definition: give another slug: landfall new destination SLUG --from %s", dir, file)
+		return fmt.Errorf("%s holds another definition: give another slug: %s new destination SLUG --from %s", dir, n.programName(), file)
 	}
 	return nil
 }

@@ -1,5 +1,6 @@
-// Package scaffold writes the first version of a destination or of an action: a definition, a handler, a sandbox, cases and a test.
-// They compile, pass the checks of every destination, and send to the sandbox, so that the author can start from working code.
+// Package scaffold writes the first version of a destination or of an action: a definition, a handler, a sandbox, cases and a test. It
+// also writes the first version of a module with a program and destinations of its own. They compile, pass the checks of every
+// destination, and send to the sandbox, so that the author can start from working code.
 //
 // The package does not import the runtime. It checks its input before it writes the first file. Do not run it on the same directory
 // concurrently.
@@ -70,7 +71,7 @@ func methodOf(action string) string {
 	return "Post"
 }
 
-func (n New) view(m module) view {
+func (n New) view(m location) view {
 	v := view{
 		New: n, Package: generate.PackageName(n.Slug), Import: m.importPath + "/" + n.Slug, Framework: framework,
 		Host: "api." + n.Slug + ".example", Title: titleWords(n.Action), Payload: generate.TypeName(n.Action) + "Payload",
@@ -101,7 +102,7 @@ const maxName = 64
 // Destination writes a new destination. It returns the new files, relative to Dir.
 func Destination(n New) ([]string, error) {
 	n = n.withDefaults()
-	m, err := findModule(n.Dir)
+	m, err := findLocation(n.Dir)
 	if err == nil {
 		err = errors.Join(n.checkSlug(), n.checkAction(nil))
 	}
@@ -112,10 +113,10 @@ func Destination(n New) ([]string, error) {
 	if _, err := os.Stat(dir); err == nil {
 		if hasCode, err := generate.HasPlugin(dir); err == nil && !hasCode {
 			if definition := filepath.Join(dir, destination.DefinitionFile); isFile(definition) {
-				return nil, fmt.Errorf("%s holds a definition without a plugin: make the plugin with landfall new destination --from %s", dir, definition)
+				return nil, fmt.Errorf("%s holds a definition without a plugin: make the plugin with %s new destination --from %s", dir, n.programName(), definition)
 			}
 		}
-		return nil, fmt.Errorf("%s already exists: choose another name, or add to it with landfall new action %s KEY", dir, n.Slug)
+		return nil, fmt.Errorf("%s already exists: choose another name, or add to it with %s new action %s KEY", dir, n.programName(), n.Slug)
 	}
 	return n.write(n.view(m), map[string]string{
 		destination.DefinitionFile: "destination.yaml", "plugin.go": "plugin.go", "sandbox.go": "sandbox.go",

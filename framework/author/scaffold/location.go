@@ -1,0 +1,27 @@
+package scaffold
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/landfall-dev/landfall/framework/author/generate"
+)
+
+// location is where a directory of destinations lies.
+type location struct {
+	importPath string // of the directory
+	framework  bool   // the module is the framework's own
+}
+
+// registryFile is a file that every directory of destinations has.
+const registryFile = "registry_gen.go"
+
+// findLocation returns the location of a directory of destinations. It returns an error if the directory is not one, or is in no module.
+func findLocation(dir string) (location, error) {
+	if _, err := os.Stat(filepath.Join(dir, registryFile)); err != nil {
+		return location{}, fmt.Errorf("%s is not a directory of destinations: it has no %s. Run this at the root of the module, give the directory with --dir, or make it one with landfall generate --dir %[1]s", dir, registryFile)
+	}
+	importPath, err := generate.ImportPath(dir)
+	return location{importPath, importPath == framework+"/destinations"}, err
+}
