@@ -162,7 +162,7 @@ func (m *newModule) checkReadme() {
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(m.read("README.md"), -1) {
 		for line := range strings.Lines(block[1]) {
 			if !strings.Contains(line, " serve ") && !strings.HasPrefix(line, "curl ") && !strings.HasSuffix(line, " status\n") {
-				m.built(line)
+				m.sh(line) // with what the commands before it have made
 			}
 		}
 	}
