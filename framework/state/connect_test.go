@@ -21,8 +21,8 @@ func TestOpenErrorsSayWhatToDo(t *testing.T) {
 	assert.ErrorContains(t, err, ": the URL cannot be read: write state.url as postgres://USER:PASSWORD@HOST:PORT/DATABASE")
 	assert.NotContains(t, err.Error(), "not-to-be-seen")
 	for code, want := range map[string]string{
-		"28P01": "check user and password in state.url", "28000": "check user and password in state.url", "3D000": "create it, or change its name in state.url",
-		"42501": "has no right to create what the state needs: words", "53300": "raise its max_connections", "XX000": "PostgreSQL reports words (SQLSTATE XX000)",
+		"28P01": "check the user and the password in state.url", "28000": "check the user and the password in state.url", "3D000": "create it, or change its name in state.url",
+		"42501": "lacks the permission to create the tables of the state: words", "53300": "raise its max_connections", "XX000": "PostgreSQL reports words (SQLSTATE XX000)",
 	} {
 		assert.ErrorContains(t, openError("postgres://h/d", fmt.Errorf("migrating: %w", &pgconn.PgError{Code: code, Message: "words"})), want, code)
 	}

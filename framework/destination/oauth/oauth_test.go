@@ -225,7 +225,7 @@ func TestTheRemoteRefusesALogin(t *testing.T) {
 			}
 		}()
 	})
-	assert.EqualError(t, err, "the remote refused: access_denied: <b>no")
+	assert.EqualError(t, err, "the remote refused the login: access_denied: <b>no")
 }
 
 // TestOneRefreshAtATime checks that an expired or refused token is refreshed once for a thousand concurrent requests.
