@@ -2,19 +2,29 @@ package framework_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/language/mapping"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 var fence = regexp.MustCompile("(?s)```([^\n]*)\n(.*?)```")
+
+// testName matches a reference to tests: `TestA` and `TestB` in DIRECTORY.
+var testName = regexp.MustCompile("((?:`Test[A-Za-z0-9]+`(?: and )?)+)\\s+in ([a-z/-]+)")
 
 var caseFile = regexp.MustCompile(`fixtures/[a-z-]+/cases/[a-z0-9-]+\.yaml`)
 
@@ -41,6 +51,12 @@ func TestCompatibilityPage(t *testing.T) {
 	require.Greater(t, examples, 30)
 	cases := caseFile.FindAllString(string(page), -1)
 	require.Greater(t, len(cases), 15)
+	require.NotRegexp(t, `(?i)a test of|\*Reference:`, string(page), "every entry names its example, and what the reference does in a sentence")
+	named := testName.FindAllStringSubmatch(string(page), -1)
+	require.GreaterOrEqual(t, len(named), 5)
+	for _, reference := range named {
+		requireTests(t, strings.FieldsFunc(reference[1], func(r rune) bool { return r == '`' }), "../"+reference[2])
+	}
 	for _, file := range cases { // they run with the tests of their destinations
 		require.FileExists(t, "../"+file)
 	}
@@ -64,6 +80,8 @@ func example(t *testing.T, language, given, want string, e event.Value) string {
 			return "error"
 		}
 		return event.NewBool(q.Match(event.MustParse(right))).JSON()
+	case "integrations":
+		return onOrOff(t, given)
 	case "fields":
 		fields, err := fieldschema.ParseFields(event.MustParse(left))
 		require.NoError(t, err)
@@ -77,6 +95,47 @@ func example(t *testing.T, language, given, want string, e event.Value) string {
 	}
 	t.Fatalf("a block of an unknown language: %q", language)
 	return ""
+}
+
+// requireTests checks that the tests among names exist in a directory.
+func requireTests(t *testing.T, names []string, directory string) {
+	files, err := filepath.Glob(filepath.Join(directory, "*_test.go"))
+	require.NoError(t, err)
+	var code strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		code.Write(text)
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, "Test") {
+			require.Contains(t, code.String(), "func "+name+"(t *testing.T)", directory)
+		}
+	}
+}
+
+// onOrOff delivers an event with an integrations object to the sandbox of Braze Cohorts, as the instance braze-main.
+func onOrOff(t *testing.T, integrations string) string {
+	plugin := brazecohorts.Plugin()
+	definition, err := plugin.Load()
+	require.NoError(t, err)
+	instance := config.InstanceOf(event.MustParse(`{"id":"braze-main","settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"s","partner_api_key":"k"},
+		"subscriptions":[{"action":"syncAudiences","mapping":{"personas_audience_key":"vip"}}]}`))
+	plan, err := runtime.New(plugin, definition, instance, runtime.Host{
+		Transport: sandbox.Transport(plugin.Sandbox.New(nil)), State: destination.NewMemoryState(), Members: destination.NewMemoryMembers(),
+	})
+	require.NoError(t, err)
+	e, err := event.Parse([]byte(`{"type":"track","event":"Audience Entered","userId":"u","timestamp":"2026-01-02T03:04:05Z","properties":{"audience_key":"vip","vip":true},
+		"context":{"personas":{"computation_class":"audience","computation_id":"aud_1","computation_key":"vip"}},"integrations":` + integrations + `}`))
+	require.NoError(t, err)
+	switch v := plan.Run(t.Context(), e)[0]; {
+	case v.Outcome == runtime.Delivered:
+		return "on"
+	case v.Cause == fault.CauseOptedOut:
+		return "off"
+	default:
+		return v.Reason
+	}
 }
 
 func inTheWordsOf(want string, got event.Value) string {

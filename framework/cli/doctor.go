@@ -250,7 +250,7 @@ func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir
 func (c *doctorCommand) checkDatabase(ctx context.Context, cfg *config.Config) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	store, err := state.Open(ctx, cfg.StateURL)
+	store, err := instances.OpenState(ctx, cfg, c.data, c.sandbox)
 	if err != nil {
 		c.addFinding("ledger", isProblem, "check that PostgreSQL runs, and that the address and the password are right", "%v", err)
 		return

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // ErrNotLocal is returned for a PostgreSQL database, which is backed up with its own tools.
@@ -31,8 +33,10 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 // MarkAllUncertain marks every membership as uncertain. A restored ledger does not have the changes that were sent after the backup,
 // so the next event of each user must be sent even if the ledger says that it changes nothing.
 func (s *Store) MarkAllUncertain(ctx context.Context) error {
-	_, err := s.db.ExecContext(ctx, `UPDATE members SET doubt = 1 WHERE doubt = 0`)
-	return err
+	if _, err := s.db.ExecContext(ctx, `UPDATE members SET doubt = 1 WHERE doubt = 0`); err != nil {
+		return fault.StateUnavailable("writing the ledger", err)
+	}
+	return nil
 }
 
 // IsLocal reports whether the database is a file on this machine.
@@ -110,7 +114,7 @@ func (s *Store) ClockSkew(ctx context.Context) (time.Duration, error) {
 	var remote time.Time
 	start := time.Now()
 	if err := s.db.QueryRowContext(ctx, `SELECT clock_timestamp()`).Scan(&remote); err != nil {
-		return 0, err
+		return 0, fault.StateUnavailable("reading the database's clock", err)
 	}
 	return remote.Sub(start.Add(time.Since(start) / 2)), nil
 }

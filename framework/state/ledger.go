@@ -57,5 +57,8 @@ func (l *Ledger) Swap(ctx context.Context, key, old, value string) (ok bool, err
 		return false, fault.StateUnavailable("writing the state", err)
 	}
 	n, err := done.RowsAffected()
-	return n == 1, err
+	if err != nil {
+		return false, fault.StateUnavailable("writing the state", err)
+	}
+	return n == 1, nil
 }

@@ -170,8 +170,11 @@ func (l *Ledger) Sizes(ctx context.Context) ([]destination.AudienceSize, error) 
 		size.ID, size.Name, size.Purged = fromSQL.Replace(size.ID), fromSQL.Replace(size.Name), timeOf(purged)
 		sizes = append(sizes, size)
 	}
+	if err := rows.Err(); err != nil {
+		return nil, fault.StateUnavailable("reading the ledger", err)
+	}
 	sortSizes(sizes)
-	return sizes, rows.Err()
+	return sizes, nil
 }
 
 // appendNumber appends a nullable number as JSON.

@@ -45,7 +45,10 @@ func (l *Ledger) Audience(ctx context.Context, id string) (size destination.Audi
 	size = destination.AudienceSize{
 		Audience: destination.Audience{ID: id, Name: fromSQL.Replace(a.name)}, Members: int(a.members), Purged: timeOf(a.purged),
 	}
-	return size, err == nil, err
+	if err != nil {
+		return size, false, fault.StateUnavailable("reading the ledger", err)
+	}
+	return size, true, nil
 }
 
 // Each calls f for every identity after the given one that the ledger has in an audience, members or not, in byte order. It reads

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/oauth"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/state"
 	"github.com/landfall-dev/landfall/framework/state/statetest"
@@ -282,22 +284,40 @@ func TestInvalidLocations(t *testing.T) {
 	assert.NotContains(t, err.Error(), "secret")
 }
 
-// If the database does not respond, errors are retryable.
+// If the database does not respond, the error of every method that reads or writes is retryable.
 func TestUnavailableDatabaseIsRetryable(t *testing.T) {
 	store, err := state.Open(t.Context(), t.TempDir())
 	require.NoError(t, err)
+	scratch, err := state.NewScratch(t.Context())
+	require.NoError(t, err)
+	defer scratch.Close()
 	require.NoError(t, store.Close())
-	l, audience := store.Ledger("main"), destination.Audience{ID: "a"}
-	_, looking := l.Lookup(t.Context(), "a", []string{"u"})
-	_, _, getting := l.Get(t.Context(), "k")
-	for doing, err := range map[string]error{
-		"look": looking, "get": getting, "put": l.Put(t.Context(), "k", "v"), "doubt": l.MarkUncertain(t.Context(), audience, []string{"u"}),
-		"write": l.Record(t.Context(), audience, []destination.Change{{Identity: "u"}}), "note": l.Annotate(t.Context(), audience, []destination.Note{{Identity: "u"}}),
+	ctx, l, a, changes := t.Context(), store.Ledger("main"), destination.Audience{ID: "a"}, []destination.Change{{Identity: "u"}}
+	visit := func(state.Membership) error { return nil }
+	errorOf := func(_ any, err error) error { return err }
+	_, _, getErr := l.Get(ctx, "k")
+	_, _, audienceErr := l.Audience(ctx, "a")
+	_, _, _, findErr := l.Find(ctx, "a", "u")
+	_, _, targetErr := l.Target(ctx)
+	for method, err := range map[string]error{
+		"Annotate": l.Annotate(ctx, a, []destination.Note{{Identity: "u"}}), "Audience": audienceErr, "CheckTarget": l.CheckTarget(ctx, targetAt("one")),
+		"Claim": errorOf(l.Claim(ctx, targetAt("one"))), "Compare": l.Compare(ctx, "a", scratch, func(string, bool, state.Membership) error { return nil }),
+		"Content": errorOf(l.Content(ctx)), "Decide": errorOf(l.Decide(ctx, a, changes)), "DecideAll": l.DecideAll(ctx, a, at(1)), "Each": l.Each(ctx, "a", "", visit),
+		"Find": findErr, "Forget": l.Forget(ctx), "Get": getErr, "Lookup": errorOf(l.Lookup(ctx, "a", []string{"u"})), "MarkUncertain": l.MarkUncertain(ctx, a, []string{"u"}),
+		"Purge": l.Purge(ctx, a, at(1)), "Put": l.Put(ctx, "k", "v"), "Record": l.Record(ctx, a, changes), "Rename": l.Rename(ctx, "other"),
+		"Retarget": l.Retarget(ctx, targetAt("one")), "Sizes": errorOf(l.Sizes(ctx)), "Swap": errorOf(l.Swap(ctx, "k", "", "v")), "Target": targetErr,
+		"Instances": errorOf(store.Instances(ctx)), "MarkAllUncertain": store.MarkAllUncertain(ctx), "Tokens.Get": errorOf(store.Tokens().Get(ctx, "main")),
+		"Tokens.Update": store.Tokens().Update(ctx, "main", func(_ context.Context, r oauth.Record) (oauth.Record, error) { return r, nil }),
 	} {
 		var known *fault.Error
-		require.ErrorAs(t, err, &known, doing)
-		assert.True(t, known.Retry, doing)
-		assert.Equal(t, fault.CodeState, known.Code, doing)
+		if assert.ErrorAs(t, err, &known, method) {
+			assert.True(t, known.Retry, method)
+			assert.Equal(t, fault.CodeState, known.Code, method)
+		}
+	}
+	for i := range reflect.TypeOf(l).NumMethod() {
+		assert.Contains(t, "Annotate Audience CheckTarget Claim Compare Content Decide DecideAll Each Find Forget Get Lookup MarkUncertain Purge Put Record Rename Retarget Sizes Swap Target",
+			reflect.TypeOf(l).Method(i).Name, "a new method of the ledger needs a line above")
 	}
 }
 

@@ -176,6 +176,9 @@ func (s *Store) Instances(ctx context.Context) ([]string, error) {
 		}
 		ids = append(ids, fromSQL.Replace(id))
 	}
+	if err := rows.Err(); err != nil {
+		return nil, fault.StateUnavailable("reading the ledger", err)
+	}
 	slices.SortFunc(ids, strings.Compare)
-	return ids, rows.Err()
+	return ids, nil
 }

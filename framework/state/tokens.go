@@ -51,8 +51,10 @@ func (t Tokens) Update(ctx context.Context, instance string, f func(context.Cont
 		cancel()
 	}
 	if err != nil {
-		_, unlockErr := t.store.db.ExecContext(unlockCtx, `UPDATE tokens SET until = 0 WHERE instance = $1 AND holder = $2`, toSQL.Replace(instance), holder)
-		return errors.Join(err, unlockErr)
+		if _, unlockErr := t.store.db.ExecContext(unlockCtx, `UPDATE tokens SET until = 0 WHERE instance = $1 AND holder = $2`, toSQL.Replace(instance), holder); unlockErr != nil {
+			err = errors.Join(err, fault.StateUnavailable("unlocking the token", unlockErr))
+		}
+		return err
 	}
 	result, err := t.store.db.ExecContext(unlockCtx, t.store.dialect.query.Replace(
 		`UPDATE tokens SET sealed = $3, about = $4, until = 0 WHERE instance = $1 AND holder = $2 AND until >= {now}`), toSQL.Replace(instance), holder, record.Sealed, record.About)

@@ -27,7 +27,7 @@ type Document struct {
 // position is where something begins. Both numbers count from 1.
 type position struct{ line, column int }
 
-// Parse parses a text as YAML 1.2, which includes JSON. Plain true, false, null, ~ and numbers are values of these types, and every
+// Parse parses a text as YAML 1.2, which includes JSON, or as JSON if the name ends in .json. The text should be UTF-8. Plain true, false, null, ~ and numbers are values of these types, and every
 // other plain scalar is a string. Anchors, aliases and merge keys are resolved. A duplicate key is an error. The error is a
 // fault.Problems.
 func Parse(name string, text []byte) (*Document, error) {
@@ -38,6 +38,11 @@ func Parse(name string, text []byte) (*Document, error) {
 	text, err := event.WithoutBOM(text)
 	if err != nil {
 		return nil, fault.Problems{{File: name, Line: 1, Column: 1, Message: err.Error()}}
+	}
+	for _, check := range []func([]byte) error{d.checkEncoding, d.checkDepth, d.checkJSON} {
+		if err := check(text); err != nil {
+			return nil, err
+		}
 	}
 	value, err := d.parseText(text)
 	if err != nil {

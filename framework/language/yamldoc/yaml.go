@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
@@ -19,9 +18,6 @@ import (
 const maxNodes = 200_000
 
 func (d *Document) parseText(text []byte) (event.Value, error) {
-	if err := d.checkDepth(text); err != nil {
-		return event.Value{}, err
-	}
 	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey()) // buildObject reports them
 	exact, jsonErr := event.ParseValue(text)
 	if err != nil {
@@ -202,12 +198,12 @@ func (b *builder) buildScalar(n ast.Node) event.Value {
 	case *ast.BoolNode:
 		return event.NewBool(n.Value)
 	case *ast.LiteralNode:
-		return event.NewString(strings.ToValidUTF8(n.Value.Value, "\uFFFD"))
+		return event.NewString(n.Value.Value)
 	case *ast.StringNode:
 		if t.Type == token.StringType && jsonNumber.MatchString(n.Value) {
 			return event.MustParse(n.Value)
 		}
-		return event.NewString(strings.ToValidUTF8(n.Value, "\uFFFD"))
+		return event.NewString(n.Value)
 	case *ast.IntegerNode:
 		return b.buildNumber(t, n.Value)
 	case *ast.InfinityNode, *ast.NanNode:
