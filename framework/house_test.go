@@ -50,6 +50,26 @@ var beside = map[string][]string{
 	"framework/server/console":              {"framework/server/admin", "framework/files/audiencesync", "framework/delivery", "framework/runtime/explain"},
 	"framework/destination/destinationtest": {"framework/author/harness"},
 	"framework/author/scaffold":             {"framework/author/generate"},
+
+	"framework/delivery/internal/eventlog/eventlogtest": {"framework/delivery/internal/eventlog"},
+	"framework/delivery/internal/eventlog/memlog":       {"framework/delivery/internal/eventlog"},
+	"framework/delivery/internal/eventlog/natslog":      {"framework/delivery/internal/eventlog", "framework/delivery/internal/logfiles"},
+}
+
+// natsPackage is the only package that imports NATS. Tests of other packages may, to start servers.
+const natsPackage = module + "framework/delivery/internal/eventlog/natslog"
+
+func TestOnlyOnePackageImportsNATS(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}:{{join .Imports " "}}`, module+"...").Output()
+	require.NoError(t, err)
+	var importers []string
+	for line := range strings.Lines(string(out)) {
+		path, imports, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if strings.Contains(imports, "github.com/nats-io/") || strings.Contains(imports, "github.com/synadia-io/") {
+			importers = append(importers, path)
+		}
+	}
+	require.Equal(t, []string{natsPackage}, importers)
 }
 
 // authors lists what a destination may import: the packages for authors and below, but neither the runtime nor another destination.

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"strconv"
 
-	"github.com/nats-io/nats.go"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 // checkpoint is the durable progress and lease of one partition of an instance. Only its owner writes it, and each write names
@@ -36,15 +36,13 @@ func parseCheckpoint(data []byte) checkpoint {
 	return cp
 }
 
-// toMessage returns the NATS message that replaces a revision of the checkpoint.
-func (cp checkpoint) toMessage(subject string, revision uint64) *nats.Msg {
+// toMessage returns the message that replaces a revision of the checkpoint.
+func (cp checkpoint) toMessage(subject string, revision uint64) eventlog.Write {
 	data, err := json.Marshal(cp)
 	if err != nil {
 		panic(err) // cannot happen: every field can be marshaled
 	}
-	return &nats.Msg{Subject: subject, Data: data, Header: nats.Header{
-		"Nats-Expected-Last-Subject-Sequence": {strconv.FormatUint(revision, 10)},
-	}}
+	return eventlog.Write{Subject: subject, Data: data, Conditional: true, Revision: revision}
 }
 
 // finishedEvents returns which events of a page are finished: all, or those whose bit is set.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 // anchor is a page of the log and when it was stored. If the log has a page of that number with another time, it is another log,
@@ -91,17 +91,13 @@ type storedCheckpoint struct {
 
 // eachCheckpoint calls f for each checkpoint.
 func (q *Queue) eachCheckpoint(ctx context.Context, f func(storedCheckpoint) error) error {
-	return q.eachMessage(ctx, checkpointsStream, "book.>", time.Time{}, func(m jetstream.Msg) (bool, error) {
-		meta, err := m.Metadata()
-		if err != nil {
-			return false, err
-		}
-		parts := strings.Split(m.Subject(), ".")
+	return q.store.Scan(ctx, checkpointsStream, eventlog.Query{Filters: []string{"book.>"}}, func(m eventlog.Message) (bool, error) {
+		parts := strings.Split(m.Subject, ".")
 		n, err := strconv.Atoi(parts[len(parts)-1])
 		if err != nil || len(parts) != 3 {
 			return true, nil // not a checkpoint
 		}
-		return true, f(storedCheckpoint{m.Subject(), parseToken(parts[1]), n, meta.Sequence.Stream, parseCheckpoint(m.Data())})
+		return true, f(storedCheckpoint{m.Subject, parseToken(parts[1]), n, m.Sequence, parseCheckpoint(m.Data)})
 	})
 }
 
@@ -148,8 +144,8 @@ func (q *Queue) anchorTime(ctx context.Context, a *anchor, v logView) (int64, er
 	if a == nil || a.Seq < v.first || a.Seq > v.last || a.Seq == 0 {
 		return 0, nil
 	}
-	m, err := q.streams[eventsStream].GetMsg(ctx, a.Seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
+	m, err := q.store.Get(ctx, eventsStream, a.Seq)
+	if errors.Is(err, eventlog.ErrNotFound) {
 		return 0, nil
 	}
 	if err != nil {
@@ -163,8 +159,7 @@ func (q *Queue) anchorTime(ctx context.Context, a *anchor, v logView) (int64, er
 func (q *Queue) planRepair(ctx context.Context, bad *plannedRepair, cp checkpoint, v logView, since int64) error {
 	end := v.last + 1
 	if since != 0 {
-		state := jetstream.StreamState{FirstSeq: v.first, LastSeq: v.last}
-		to, err := firstMessageAfter(ctx, q.streams[eventsStream], state, time.Unix(0, since))
+		to, err := q.firstMessageAfter(ctx, eventsStream, eventlog.Info{FirstSeq: v.first, LastSeq: v.last}, time.Unix(0, since))
 		if err != nil {
 			return err
 		}
@@ -268,7 +263,7 @@ type RepairOptions struct {
 // checkpoint at the same time, the repair is repeated.
 func (q *Queue) RepairCheckpoints(ctx context.Context, r RepairOptions) ([]BadCheckpoint, error) {
 	var done []BadCheckpoint
-	err := retryWhile(ctx, isConflict, 20, 100*time.Millisecond, func() error {
+	err := eventlog.RetryWhile(ctx, eventlog.ErrConflict, 20, 100*time.Millisecond, func() error {
 		repaired, err := q.repairCheckpoints(ctx, r)
 		done = append(done, repaired...)
 		return err
@@ -297,7 +292,7 @@ func (q *Queue) repairCheckpoints(ctx context.Context, r RepairOptions) ([]BadCh
 	done := make([]BadCheckpoint, 0, len(list))
 	for _, bad := range list {
 		if !r.DryRun {
-			if _, err := q.publishMessage(ctx, checkpointsStream, bad.repaired.toMessage(bad.subject, bad.revision)); err != nil {
+			if _, err := q.appendMessage(ctx, checkpointsStream, bad.repaired.toMessage(bad.subject, bad.revision)); err != nil {
 				return done, fmt.Errorf("setting the checkpoint of %s, partition %d: %w", bad.Instance, bad.Partition, err)
 			}
 			q.monitor.clearBadCheckpoint(bad.subject)

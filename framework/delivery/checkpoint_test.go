@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 // However often a partition is acquired, and however far it has been read: a checkpoint lists exactly the events that were
@@ -68,6 +70,6 @@ func FuzzCheckpoint(f *testing.F) {
 		cp := parseCheckpoint(text)
 		all, bits := cp.finishedEvents(seq)
 		_ = all || hasBit(bits, 1000)
-		_, _ = parseDeadLetter("dead.i.0.1", text, seq)
+		_, _ = parseDeadLetter(eventlog.Message{Subject: "dead.i.0.1", Data: text, Sequence: seq})
 	})
 }

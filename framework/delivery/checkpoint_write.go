@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 // pendingCheckpoint is a checkpoint to write.
@@ -43,11 +43,11 @@ func (r *Runner) writeCheckpointBatch(list []pendingCheckpoint) {
 	defer cancel()
 	began := time.Now()
 	if len(list) > 1 {
-		messages := make([]*nats.Msg, len(list))
+		messages := make([]eventlog.Write, len(list))
 		for i, d := range list {
 			messages[i] = d.checkpoint.toMessage(d.subject, d.partition.revision)
 		}
-		if last, err := r.queue.publishBatch(ctx, checkpointsStream, messages); err == nil {
+		if last, err := r.queue.store.Append(ctx, checkpointsStream, messages); err == nil {
 			for i, d := range list {
 				revision := last - uint64(len(list)-1-i)
 				r.leases.recordMessage(d.subject, revision, messages[i].Data)

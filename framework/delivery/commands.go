@@ -9,9 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -43,21 +41,21 @@ func (q *Queue) sendCommand(ctx context.Context, instance string, partition int,
 	if err != nil {
 		return err
 	}
-	_, err = q.publishMessage(ctx, eventsStream, &nats.Msg{
-		Subject: commandSubject(instance, partition), Data: body, Header: nats.Header{opHeader: {op}},
+	_, err = q.appendMessage(ctx, eventsStream, eventlog.Write{
+		Subject: commandSubject(instance, partition), Data: body, Header: map[string]string{opHeader: op},
 	})
 	return err
 }
 
 // applyCommand applies a command that was read from the log.
-func (p *partition) applyCommand(m jetstream.Msg, seq uint64) error {
+func (p *partition) applyCommand(m eventlog.Message) error {
 	var cmd command
-	if err := json.Unmarshal(m.Data(), &cmd); err != nil {
+	if err := json.Unmarshal(m.Data, &cmd); err != nil {
 		return fmt.Errorf("reading a command: %w", err)
 	}
 	p.setApplyingCommand(true)
 	defer p.setApplyingCommand(false)
-	op := m.Headers().Get(opHeader)
+	op, seq := m.Header[opHeader], m.Sequence
 	letters, err := p.lettersOf(op, cmd, seq)
 	if err != nil {
 		return err
@@ -178,14 +176,14 @@ func (q *Queue) dropSuperseded(ctx context.Context, letters []*DeadLetter) ([]*D
 
 // readDeadLetter reads a dead letter, nil if it is gone.
 func (q *Queue) readDeadLetter(ctx context.Context, seq uint64) (*DeadLetter, error) {
-	raw, err := q.streams[deadStream].GetMsg(ctx, seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
+	m, err := q.store.Get(ctx, deadStream, seq)
+	if errors.Is(err, eventlog.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return parseDeadLetter(raw.Subject, raw.Data, raw.Sequence)
+	return parseDeadLetter(m)
 }
 
 // dropLetters deletes the letters of events accepted before the command. It returns the others.

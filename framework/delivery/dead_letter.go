@@ -5,15 +5,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -93,23 +91,15 @@ func (l *DeadLetter) setID() {
 	l.ID = fmt.Sprintf("%d-%d-%s", l.Seq, l.Index, shortHash(l.Subscription)[:6])
 }
 
-func letterOfMessage(m jetstream.Msg) (*DeadLetter, error) {
-	meta, err := m.Metadata()
-	if err != nil {
-		return nil, err
-	}
-	return parseDeadLetter(m.Subject(), m.Data(), meta.Sequence.Stream)
-}
-
-func parseDeadLetter(subject string, data []byte, seq uint64) (*DeadLetter, error) {
-	l := &DeadLetter{storedSeq: seq, storedSubject: subject}
-	lines := bytes.Split(bytes.TrimSpace(data), []byte{'\n'})
+func parseDeadLetter(m eventlog.Message) (*DeadLetter, error) {
+	l := &DeadLetter{storedSeq: m.Sequence, storedSubject: m.Subject}
+	lines := bytes.Split(bytes.TrimSpace(m.Data), []byte{'\n'})
 	if err := json.Unmarshal(lines[len(lines)-1], l); err != nil {
 		return nil, fmt.Errorf("reading a letter: %w", err)
 	}
-	parts := strings.Split(subject, ".")
+	parts := strings.Split(m.Subject, ".")
 	if len(parts) < 3 {
-		return nil, fmt.Errorf("reading a letter: its subject is %q", subject)
+		return nil, fmt.Errorf("reading a letter: its subject is %q", m.Subject)
 	}
 	var err error
 	l.partition, err = strconv.Atoi(parts[2])
@@ -119,91 +109,13 @@ func parseDeadLetter(subject string, data []byte, seq uint64) (*DeadLetter, erro
 
 // eachDeadLetter calls f for the letters under a subject of a stream until it returns false.
 func (q *Queue) eachDeadLetter(ctx context.Context, stream, subject string, f func(*DeadLetter) (bool, error)) error {
-	return q.eachMessage(ctx, stream, subject, time.Time{}, func(m jetstream.Msg) (bool, error) {
-		l, err := letterOfMessage(m)
+	return q.store.Scan(ctx, stream, eventlog.Query{Filters: []string{subject}}, func(m eventlog.Message) (bool, error) {
+		l, err := parseDeadLetter(m)
 		if err != nil {
 			return false, err
 		}
 		return f(l)
 	})
-}
-
-// eachMessage calls f for the messages that a stream has now under a subject, stored at or after from, until it returns false.
-func (q *Queue) eachMessage(ctx context.Context, stream, subject string, from time.Time, f func(jetstream.Msg) (more bool, err error)) error {
-	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}, InactiveThreshold: time.Minute}
-	if !from.IsZero() {
-		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
-	}
-	consumer, err := q.js.OrderedConsumer(ctx, stream, config)
-	if err != nil {
-		return err
-	}
-	return eachPending(ctx, consumer, f)
-}
-
-// eachPending calls f for each message that a new consumer has now, until it returns false.
-func eachPending(ctx context.Context, consumer jetstream.Consumer, f func(jetstream.Msg) (more bool, err error)) error {
-	info, err := consumer.Info(ctx)
-	if err != nil || info.NumPending == 0 {
-		return err
-	}
-	left := info.NumPending // messages stored later are not read
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(256))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	var last *jetstream.MsgMetadata
-	for left > 0 {
-		m, err := nextMessage(ctx, consumer, messages, last)
-		if m == nil || err != nil {
-			return err
-		}
-		if last, err = m.Metadata(); err != nil {
-			return err
-		}
-		left--
-		if more, err := f(m); err != nil || !more {
-			return err
-		}
-	}
-	return nil
-}
-
-// maxSilentSeconds is how long a message that the server has sent may take to arrive.
-const maxSilentSeconds = 60
-
-// errMessageLost means that a message that the server has sent did not arrive.
-var errMessageLost = errors.New("a message of the queue was sent but did not arrive")
-
-// nextMessage returns the message after last, or nil if there is none, as messages may be deleted in the meantime.
-func nextMessage(ctx context.Context, consumer jetstream.Consumer, messages jetstream.MessagesContext, last *jetstream.MsgMetadata) (jetstream.Msg, error) {
-	for range maxSilentSeconds {
-		waitCtx, cancel := context.WithTimeout(ctx, time.Second)
-		m, err := messages.Next(jetstream.NextContext(waitCtx))
-		cancel()
-		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return m, err
-		}
-		info, err := consumer.Info(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if allReceived(info, last) {
-			return nil, nil
-		}
-	}
-	return nil, errMessageLost
-}
-
-// allReceived reports whether the consumer has sent nothing after last, the last message received. On a busy machine a message
-// may be in transit for seconds: it is then delivered and no longer pending.
-func allReceived(info *jetstream.ConsumerInfo, last *jetstream.MsgMetadata) bool {
-	received := uint64(0)
-	if last != nil && last.Consumer == info.Name { // otherwise the client has replaced the consumer
-		received = last.Sequence.Consumer
-	}
-	return info.NumPending == 0 && info.Delivered.Consumer <= received
 }
 
 // sortByEvent sorts letters by the position of their event in the log.
@@ -215,11 +127,7 @@ func sortByEvent(letters []*DeadLetter) {
 
 // deleteLetter deletes a stored letter. It is no error if the letter is already gone.
 func (q *Queue) deleteLetter(ctx context.Context, l *DeadLetter) error {
-	err := q.streams[l.streamName()].DeleteMsg(ctx, l.storedSeq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
-		return nil
-	}
-	return err
+	return q.store.Delete(ctx, l.streamName(), l.storedSeq)
 }
 
 const maxBodyShown = 2 << 10 // bytes of each body that a letter keeps

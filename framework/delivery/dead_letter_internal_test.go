@@ -5,29 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 )
-
-// Reading ends even if the last existing message is deleted in the meantime.
-func TestReadingDeletedMessagesEnds(t *testing.T) {
-	q, err := Open(t.Context(), Config{Dir: t.TempDir()})
-	require.NoError(t, err)
-	defer q.Close()
-	for i := range 1000 {
-		require.NoError(t, q.dead.publishRecords(t.Context(), []record{{fmt.Sprintf("dead.i.0.%d", i), []byte(`{}`)}}))
-	}
-	stream, err := q.js.Stream(t.Context(), deadStream)
-	require.NoError(t, err)
-	n := 0
-	require.NoError(t, q.eachMessage(t.Context(), deadStream, "dead.>", time.Time{}, func(jetstream.Msg) (bool, error) {
-		if n++; n == 1 {
-			return true, stream.Purge(t.Context(), jetstream.WithPurgeKeep(1))
-		}
-		return true, nil
-	}))
-	require.Less(t, n, 1000)
-}
 
 // A checkpoint without an owner is created once; a second creation does not move it.
 func TestCheckpointIsCreatedOnce(t *testing.T) {
@@ -39,7 +18,7 @@ func TestCheckpointIsCreatedOnce(t *testing.T) {
 	require.NoError(t, err)
 	_, err = second.writeCheckpoint(t.Context(), "", checkpointSubject("i", 0), 0, checkpoint{Low: 9})
 	require.ErrorIs(t, err, errLeaseLost)
-	m, err := q.streams[checkpointsStream].GetLastMsgForSubject(t.Context(), checkpointSubject("i", 0))
+	m, err := q.store.Last(t.Context(), checkpointsStream, checkpointSubject("i", 0))
 	require.NoError(t, err)
 	require.EqualValues(t, 5, parseCheckpoint(m.Data).Low)
 }
@@ -77,9 +56,9 @@ func TestOtherMembersEventsAreNotTrimmed(t *testing.T) {
 	messages := func() uint64 {
 		_, err = r.trimLog(t.Context())
 		require.NoError(t, err)
-		info, err := q.streams[eventsStream].Info(t.Context())
+		info, err := q.store.Info(t.Context(), eventsStream)
 		require.NoError(t, err)
-		return info.State.Msgs
+		return info.Messages
 	}
 	left := messages()
 	require.GreaterOrEqual(t, left, uint64(10), "all from the first of their partition on")

@@ -10,8 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
@@ -179,15 +178,15 @@ func (w *worker) loadStoredLetter(t *task) (newest *DeadLetter, err error) {
 	for _, kind := range []string{"", kindHeld, kindEvicted} {
 		l.Parked = kind != ""
 		ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
-		raw, err := w.runner.queue.streams[l.streamName()].GetLastMsgForSubject(ctx, l.subjectFor(kind))
+		m, err := w.runner.queue.store.Last(ctx, l.streamName(), l.subjectFor(kind))
 		cancel()
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
+		if errors.Is(err, eventlog.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		stored, err := parseDeadLetter(raw.Subject, raw.Data, raw.Sequence)
+		stored, err := parseDeadLetter(m)
 		if err != nil {
 			return nil, err
 		}

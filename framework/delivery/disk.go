@@ -62,9 +62,9 @@ func defaultMinFree(dir string) int64 {
 // trimBelow returns the free space below which delivered events are deleted.
 func (q *Queue) trimBelow() int64 { return q.config.MinFreeBytes + max(q.config.MinFreeBytes/4, 4<<20) }
 
-// diskNeeded returns how many bytes to free by deleting delivered events; 0 for none, or on a cluster.
+// diskNeeded returns how many bytes to free by deleting delivered events; 0 for none, or without a disk.
 func (q *Queue) diskNeeded() int64 {
-	if q.embedded == nil {
+	if !q.hasDisk() {
 		return 0
 	}
 	free, _, err := diskSpace(q.config.Dir)
@@ -77,10 +77,10 @@ func (q *Queue) diskNeeded() int64 {
 // canDeleteSafely reports whether the embedded server has enough disk space to delete events. It deadlocks if a write fails
 // during a deletion, so nothing is deleted while the disk is almost full.
 func (q *Queue) canDeleteSafely() bool {
-	if q.embedded == nil {
+	if !q.hasDisk() {
 		return true
 	}
-	if _, err := q.storage.writeFailure(eventsStream); err != nil {
+	if _, err := q.store.WriteFailure(eventsStream); err != nil {
 		return false
 	}
 	free, _, err := diskSpace(q.config.Dir)
@@ -89,7 +89,7 @@ func (q *Queue) canDeleteSafely() bool {
 
 // hasSpareSpace reports whether the disk has space for a number of bytes and twice MinFreeBytes beyond that.
 func (q *Queue) hasSpareSpace(bytes int64) bool {
-	if q.embedded == nil {
+	if !q.hasDisk() {
 		return true
 	}
 	free, _, err := diskSpace(q.config.Dir)
@@ -98,7 +98,7 @@ func (q *Queue) hasSpareSpace(bytes int64) bool {
 
 // canPark reports whether the disk has space to park more events, after those that are being written.
 func (q *Queue) canPark() bool {
-	if q.embedded == nil {
+	if !q.hasDisk() {
 		return true
 	}
 	free, _, err := diskSpace(q.config.Dir)
@@ -127,7 +127,7 @@ func sizeText(n int64) string {
 
 // checkDiskSpace returns a *spaceError if the disk has less free space than MinFreeBytes.
 func (q *Queue) checkDiskSpace() error {
-	if q.embedded == nil {
+	if !q.hasDisk() {
 		return nil
 	}
 	if free, _, err := diskSpace(q.config.Dir); err == nil && free < q.config.MinFreeBytes {

@@ -10,8 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
@@ -32,8 +31,8 @@ func (q *Queue) Event(ctx context.Context, seq uint64, index int) (StoredEvent, 
 	if seq == 0 {
 		return StoredEvent{}, ErrEventNotFound
 	}
-	m, err := q.streams[eventsStream].GetMsg(ctx, seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
+	m, err := q.store.Get(ctx, eventsStream, seq)
+	if errors.Is(err, eventlog.ErrNotFound) {
 		return StoredEvent{}, ErrEventNotFound
 	}
 	if err != nil {
@@ -41,12 +40,12 @@ func (q *Queue) Event(ctx context.Context, seq uint64, index int) (StoredEvent, 
 	}
 	parts := strings.Split(m.Subject, ".")
 	lines := bytes.Split(bytes.TrimSuffix(m.Data, []byte{'\n'}), []byte{'\n'})
-	if len(parts) < 3 || parts[0] == "ctl" && m.Header.Get(opHeader) != opReplayEvents || index < 0 || index >= len(lines) {
+	if len(parts) < 3 || parts[0] == "ctl" && m.Header[opHeader] != opReplayEvents || index < 0 || index >= len(lines) {
 		return StoredEvent{}, ErrEventNotFound
 	}
 	source := parseToken(parts[1])
 	if parts[0] == "ctl" {
-		source = m.Header.Get(sourceHeader)
+		source = m.Header[sourceHeader]
 	}
 	return StoredEvent{Seq: seq, Index: index, At: m.Time, Source: source, Raw: lines[index]}, nil
 }
@@ -61,7 +60,7 @@ const (
 // of the user with that userId or anonymousId. It reads a limited number of the latest pages; whole reports whether these are the
 // whole log.
 func (q *Queue) Latest(ctx context.Context, user string, limit int) (list []StoredEvent, whole bool, err error) {
-	info, err := q.streams[eventsStream].Info(ctx)
+	info, err := q.store.Info(ctx, eventsStream)
 	if err != nil {
 		return nil, false, fmt.Errorf("reading the log: %w", err)
 	}
@@ -70,23 +69,16 @@ func (q *Queue) Latest(ctx context.Context, user string, limit int) (list []Stor
 		pages, subjects = maxPagesUser, q.userSubjects(user)
 	}
 	from := uint64(1)
-	if info.State.LastSeq > pages {
-		from = info.State.LastSeq - pages + 1
+	if info.LastSeq > pages {
+		from = info.LastSeq - pages + 1
 	}
-	whole = from <= info.State.FirstSeq
-	consumer, err := q.js.OrderedConsumer(ctx, eventsStream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from, InactiveThreshold: time.Minute,
-	})
-	if err != nil {
-		return nil, false, fmt.Errorf("reading the log: %w", err)
-	}
-	err = eachPending(ctx, consumer, func(m jetstream.Msg) (bool, error) {
-		found, err := pageEvents(m, user)
-		list = append(list, found...)
+	whole = from <= info.FirstSeq
+	err = q.store.Scan(ctx, eventsStream, eventlog.Query{Filters: subjects, From: from}, func(m eventlog.Message) (bool, error) {
+		list = append(list, pageEvents(m, user)...)
 		if len(list) > 2*limit { // the newest are last
 			list = slices.Clone(list[len(list)-limit:])
 		}
-		return true, err
+		return true, nil
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("reading the log: %w", err)
@@ -107,20 +99,15 @@ func (q *Queue) userSubjects(user string) []string {
 }
 
 // pageEvents returns the events of a page, or only those of a user if user is not "".
-func pageEvents(m jetstream.Msg, user string) ([]StoredEvent, error) {
-	meta, err := m.Metadata()
-	if err != nil {
-		return nil, err
-	}
-	source := parseToken(strings.Split(m.Subject(), ".")[1])
-	var list []StoredEvent
-	for i, line := range bytes.Split(bytes.TrimSuffix(m.Data(), []byte{'\n'}), []byte{'\n'}) {
+func pageEvents(m eventlog.Message, user string) (list []StoredEvent) {
+	source := parseToken(strings.Split(m.Subject, ".")[1])
+	for i, line := range bytes.Split(bytes.TrimSuffix(m.Data, []byte{'\n'}), []byte{'\n'}) {
 		if user != "" && (!bytes.Contains(line, []byte(user)) && !bytes.ContainsRune(line, '\\') || !isUserEvent(line, user)) {
 			continue
 		}
-		list = append(list, StoredEvent{Seq: meta.Sequence.Stream, Index: i, At: meta.Timestamp, Source: source, Raw: line})
+		list = append(list, StoredEvent{Seq: m.Sequence, Index: i, At: m.Time, Source: source, Raw: line})
 	}
-	return list, nil
+	return list
 }
 
 func isUserEvent(line []byte, user string) bool {

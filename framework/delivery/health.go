@@ -142,15 +142,15 @@ func (r *Runner) Health(ctx context.Context) Health {
 
 // queueFindings returns the findings about the log and its disk.
 func (q *Queue) queueFindings() (list []Finding) {
-	if !q.conn.IsConnected() {
+	if !q.store.Connected() {
 		list = append(list, Finding{Code: CodeDisconnected, Stops: StopsBoth, Message: "there is no connection to NATS", Next: "check that its servers run and can be reached"})
 	}
 	next := "free space on the disk of the data directory, and see the server's log; writing resumes automatically"
-	if q.embedded == nil {
+	if q.store.Shared() {
 		next = "see the logs of the NATS servers, and whether a majority of them runs"
 	}
 	for _, stream := range []string{eventsStream, checkpointsStream, parkStream, deadStream} {
-		since, err := q.storage.writeFailure(stream)
+		since, err := q.store.WriteFailure(stream)
 		if err == nil {
 			continue
 		}

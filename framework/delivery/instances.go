@@ -10,10 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 // maxCounted limits how many waiting events of an instance Backlogs counts, since it reads them.
@@ -60,29 +58,19 @@ func (q *Queue) Backlogs(ctx context.Context, choose func(instance string) bool)
 }
 
 func (q *Queue) countLetters(ctx context.Context, stream, subject string) (int, error) {
-	info, err := q.streams[stream].Info(ctx, jetstream.WithSubjectFilter(subject))
-	if err != nil {
-		return 0, err
-	}
-	return len(info.State.Subjects), nil
+	subjects, err := q.store.Subjects(ctx, stream, subject)
+	return len(subjects), err
 }
 
 // countWaiting counts the events of a partition that a checkpoint does not list as finished, up to limit.
 func (q *Queue) countWaiting(ctx context.Context, c storedCheckpoint, limit int) (n int, err error) {
-	consumer, err := q.js.OrderedConsumer(ctx, eventsStream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{"ev.*." + strconv.Itoa(c.partition)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq: max(c.checkpoint.Low, 1), InactiveThreshold: time.Minute,
-	})
-	if err != nil || limit <= 0 {
-		return 0, err
+	if limit <= 0 {
+		return 0, nil
 	}
-	err = eachPending(ctx, consumer, func(m jetstream.Msg) (bool, error) {
-		meta, err := m.Metadata()
-		if err != nil {
-			return false, err
-		}
-		all, bits := c.checkpoint.finishedEvents(meta.Sequence.Stream)
-		lines := bytes.Count(bytes.TrimSuffix(m.Data(), []byte{'\n'}), []byte{'\n'}) + 1
+	waiting := eventlog.Query{Filters: []string{"ev.*." + strconv.Itoa(c.partition)}, From: c.checkpoint.Low}
+	err = q.store.Scan(ctx, eventsStream, waiting, func(m eventlog.Message) (bool, error) {
+		all, bits := c.checkpoint.finishedEvents(m.Sequence)
+		lines := bytes.Count(bytes.TrimSuffix(m.Data, []byte{'\n'}), []byte{'\n'}) + 1
 		for i := range lines {
 			if !all && !hasBit(bits, i) {
 				n++
@@ -150,11 +138,11 @@ func (q *Queue) moveCheckpoint(ctx context.Context, old, renamed storedCheckpoin
 		return err
 	}
 	if changed {
-		if _, err := q.js.PublishMsg(ctx, merged.toMessage(checkpointSubject(to, old.partition), renamed.revision)); err != nil {
+		if _, err := q.appendMessage(ctx, checkpointsStream, merged.toMessage(checkpointSubject(to, old.partition), renamed.revision)); err != nil {
 			return fmt.Errorf("writing the checkpoint of %s, partition %d: %w: try again", to, old.partition, err)
 		}
 	}
-	return q.streams[checkpointsStream].Purge(ctx, jetstream.WithPurgeSubject(old.subject))
+	return q.store.PurgeSubjects(ctx, checkpointsStream, old.subject)
 }
 
 // mergeCheckpoints returns the checkpoint of a renamed instance, which continues where the old one ended. What the new one has
@@ -226,7 +214,7 @@ func (q *Queue) moveLetter(ctx context.Context, l *DeadLetter, to string) error 
 	if err != nil {
 		return err
 	}
-	if _, err := q.js.PublishMsg(ctx, &nats.Msg{Subject: strings.Join(parts, "."), Data: data}); err != nil {
+	if _, err := q.appendMessage(ctx, l.streamName(), eventlog.Write{Subject: strings.Join(parts, "."), Data: data}); err != nil {
 		return err
 	}
 	return q.deleteLetter(ctx, l)
@@ -241,7 +229,7 @@ func (q *Queue) ForgetInstance(ctx context.Context, id string) (m MoveResult, er
 			return m, err
 		}
 		m.Letters += n
-		if err := q.streams[stream].Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+		if err := q.store.PurgeSubjects(ctx, stream, subject); err != nil {
 			return m, err
 		}
 	}
@@ -250,7 +238,7 @@ func (q *Queue) ForgetInstance(ctx context.Context, id string) (m MoveResult, er
 		return m, err
 	}
 	for _, c := range old {
-		if err := q.streams[checkpointsStream].Purge(ctx, jetstream.WithPurgeSubject(c.subject)); err != nil {
+		if err := q.store.PurgeSubjects(ctx, checkpointsStream, c.subject); err != nil {
 			return m, err
 		}
 		m.Checkpoints++

@@ -8,8 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 // leases is what this process knows about the checkpoints and the members, the processes on the queue. It compares no clocks: a
@@ -47,37 +46,21 @@ func (l *leases) watchStream(ctx context.Context) {
 }
 
 func (l *leases) followStream(ctx context.Context) error {
-	consumer, err := l.queue.js.OrderedConsumer(ctx, checkpointsStream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{"book.>", "proc.>"}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, InactiveThreshold: 5 * time.Minute,
-	})
+	reader, err := l.queue.store.Read(ctx, checkpointsStream, eventlog.Query{Filters: []string{"book.>", "proc.>"}, Newest: true})
 	if err != nil {
 		return err
 	}
-	info, err := consumer.Info(ctx)
-	if err != nil {
-		return err
-	}
-	if info.NumPending == 0 {
-		l.markReady()
-	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(256))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for {
-		m, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return err
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return err
-		}
-		l.recordMessage(m.Subject(), meta.Sequence.Stream, m.Data())
-		if meta.NumPending == 0 {
+	defer reader.Close()
+	for ready := false; ; {
+		if !ready && reader.Pending() == 0 {
+			ready = true
 			l.markReady()
 		}
+		m, err := reader.Next(ctx)
+		if err != nil {
+			return err
+		}
+		l.recordMessage(m.Subject, m.Sequence, m.Data)
 	}
 }
 
@@ -143,9 +126,9 @@ const (
 // sendHeartbeat publishes that a member is alive or has left.
 func (l *leases) sendHeartbeat(ctx context.Context, name, status string) error {
 	subject := "proc." + name
-	ack, err := l.queue.publishMessage(ctx, checkpointsStream, &nats.Msg{Subject: subject, Data: []byte(status)})
+	seq, err := l.queue.appendMessage(ctx, checkpointsStream, eventlog.Write{Subject: subject, Data: []byte(status)})
 	if err == nil {
-		l.recordMessage(subject, ack.Sequence, []byte(status))
+		l.recordMessage(subject, seq, []byte(status))
 	}
 	return err
 }
@@ -157,19 +140,19 @@ var errLeaseLost = errors.New("another process has the partition")
 func (l *leases) writeCheckpoint(ctx context.Context, owner, subject string, revision uint64, cp checkpoint) (uint64, error) {
 	for {
 		m := cp.toMessage(subject, revision)
-		ack, err := l.queue.publishMessage(ctx, checkpointsStream, m)
+		seq, err := l.queue.appendMessage(ctx, checkpointsStream, m)
 		if err == nil {
-			l.recordMessage(subject, ack.Sequence, m.Data)
-			return ack.Sequence, nil
+			l.recordMessage(subject, seq, m.Data)
+			return seq, nil
 		}
-		if !isConflict(err) {
+		if !errors.Is(err, eventlog.ErrConflict) {
 			return 0, err
 		}
 		// The stored checkpoint may be an earlier write of this process whose answer was lost.
-		last, err := l.queue.streams[checkpointsStream].GetLastMsgForSubject(ctx, subject)
-		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && last.Sequence <= revision {
+		last, err := l.queue.store.Last(ctx, checkpointsStream, subject)
+		if errors.Is(err, eventlog.ErrNotFound) || err == nil && last.Sequence <= revision {
 			// The conflicting write was proposed to the cluster, but the server that answered has not applied it yet.
-			if err := sleepContext(ctx, 20*time.Millisecond); err != nil {
+			if err := eventlog.SleepContext(ctx, 20*time.Millisecond); err != nil {
 				return 0, err
 			}
 			continue
@@ -184,38 +167,3 @@ func (l *leases) writeCheckpoint(ctx context.Context, owner, subject string, rev
 		revision = last.Sequence
 	}
 }
-
-// isConflict reports whether a write was rejected because its subject has a newer message than the write expects. Replicated
-// streams use an error code of their own.
-func isConflict(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) &&
-		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
-}
-
-// sleepContext waits for d or until ctx ends. It returns the error of ctx.
-func sleepContext(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// retryWhile calls f, and again after each interval as long as its error is retryable, at most retries times. It returns f's last error.
-func retryWhile(ctx context.Context, retryable func(error) bool, retries int, interval time.Duration, f func() error) error {
-	err := f()
-	for ; retries > 0 && retryable(err); retries-- {
-		if sleepContext(ctx, interval) != nil {
-			break
-		}
-		err = f()
-	}
-	return err
-}
-
-// isWithoutResponder reports whether no server received a request, as when a cluster is choosing the leader of a stream.
-func isWithoutResponder(err error) bool { return errors.Is(err, nats.ErrNoResponders) }

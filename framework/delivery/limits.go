@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 const (
@@ -61,7 +61,7 @@ func (r *Runner) trimShortDisk(ctx context.Context) {
 // isDiskFillingFast reports whether the disk may be full before events are deleted, for example because another process fills it:
 // see canDeleteSafely.
 func (r *Runner) isDiskFillingFast() bool {
-	if r.queue.embedded == nil {
+	if !r.queue.hasDisk() {
 		return false
 	}
 	free, _, err := diskSpace(r.queue.config.Dir)
@@ -74,11 +74,11 @@ func (r *Runner) isDiskFillingFast() bool {
 func (r *Runner) measureParked(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, r.settings.Lease/5)
 	defer cancel()
-	info, err := r.queue.streams[parkStream].Info(ctx)
+	info, err := r.queue.store.Info(ctx, parkStream)
 	if err != nil {
 		return // the last result stands
 	}
-	r.updateParkingLimit(info.State.Bytes, !r.queue.canPark(), time.Now())
+	r.updateParkingLimit(info.Bytes, !r.queue.canPark(), time.Now())
 }
 
 // updateParkingLimit updates whether events can be parked from the size of the parked ones and whether the disk is short.
@@ -111,14 +111,14 @@ func (p *partition) waitUntilCanPark() error {
 		if !blocked {
 			return nil
 		}
-		last, err := w.runner.queue.streams[eventsStream].GetLastMsgForSubject(p.ctx, commandSubject(w.id, p.number))
+		last, err := w.runner.queue.store.Last(p.ctx, eventsStream, commandSubject(w.id, p.number))
 		if err == nil && last.Sequence >= next {
 			return nil
 		}
-		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
 			return err
 		}
-		if err := sleepContext(p.ctx, measureInterval); err != nil {
+		if err := eventlog.SleepContext(p.ctx, measureInterval); err != nil {
 			return err
 		}
 	}
@@ -129,52 +129,50 @@ func (r *Runner) expireDeadLetters(ctx context.Context) error {
 	if alive := r.leases.aliveMembers(r.settings.Lease); len(alive) > 0 && alive[0] != r.name {
 		return nil
 	}
-	stream := r.queue.streams[deadStream]
-	info, err := stream.Info(ctx)
+	info, err := r.queue.store.Info(ctx, deadStream)
 	if err != nil {
 		return err
 	}
 	cut := time.Now().Add(-r.settings.DeadLetterRetention)
-	to, err := firstMessageAfter(ctx, stream, info.State, cut)
+	to, err := r.queue.firstMessageAfter(ctx, deadStream, info, cut)
 	if err != nil {
 		return err
 	}
-	if err := r.purgeDeadLetters(ctx, "age", info.State, to); err != nil {
+	if err := r.purgeDeadLetters(ctx, "age", info, to); err != nil {
 		return err
 	}
 	for range 10 { // letters differ in size, so a share of their number is an estimate
-		if info, err = stream.Info(ctx); err != nil {
+		if info, err = r.queue.store.Info(ctx, deadStream); err != nil {
 			return err
 		}
-		state, limit := info.State, uint64(r.settings.MaxDeadLetterBytes)
-		if state.Bytes <= limit || state.Msgs == 0 {
+		limit := uint64(r.settings.MaxDeadLetterBytes)
+		if info.Bytes <= limit || info.Messages == 0 {
 			break
 		}
-		share := float64(state.Bytes-limit/10*9) / float64(state.Bytes)
-		to := state.FirstSeq + max(uint64(share*float64(state.LastSeq-state.FirstSeq)), 1)
-		if err := r.purgeDeadLetters(ctx, "size", state, to); err != nil {
+		share := float64(info.Bytes-limit/10*9) / float64(info.Bytes)
+		to := info.FirstSeq + max(uint64(share*float64(info.LastSeq-info.FirstSeq)), 1)
+		if err := r.purgeDeadLetters(ctx, "size", info, to); err != nil {
 			return err
 		}
 	}
-	r.warnNearLimit(info.State, time.Now())
+	r.warnNearLimit(info, time.Now())
 	return nil
 }
 
 // purgeDeadLetters deletes the dead letters before a sequence.
-func (r *Runner) purgeDeadLetters(ctx context.Context, bound string, was jetstream.StreamState, to uint64) error {
-	if was.Msgs == 0 || to <= was.FirstSeq || !r.queue.canDeleteSafely() {
+func (r *Runner) purgeDeadLetters(ctx context.Context, bound string, was eventlog.Info, to uint64) error {
+	if was.Messages == 0 || to <= was.FirstSeq || !r.queue.canDeleteSafely() {
 		return nil
 	}
-	stream := r.queue.streams[deadStream]
-	if err := stream.Purge(ctx, jetstream.WithPurgeSequence(to)); err != nil {
+	if err := r.queue.store.PurgeBefore(ctx, deadStream, to); err != nil {
 		return err
 	}
-	info, err := stream.Info(ctx)
+	info, err := r.queue.store.Info(ctx, deadStream)
 	if err != nil {
 		return err
 	}
-	written := info.State.LastSeq - was.LastSeq // in the meantime
-	if deleted := int64(was.Msgs+written) - int64(info.State.Msgs); deleted > 0 {
+	written := info.LastSeq - was.LastSeq // in the meantime
+	if deleted := int64(was.Messages+written) - int64(info.Messages); deleted > 0 {
 		r.metrics.expired.WithLabelValues(bound).Add(float64(deleted))
 		r.log.Warn("dead letters were deleted at their limit: see delivery.letters", "bound", bound, "letters", deleted)
 	}
@@ -182,13 +180,13 @@ func (r *Runner) purgeDeadLetters(ctx context.Context, bound string, was jetstre
 }
 
 // warnNearLimit records whether a limit of dead letters is near, and logs it once an hour.
-func (r *Runner) warnNearLimit(s jetstream.StreamState, now time.Time) {
+func (r *Runner) warnNearLimit(s eventlog.Info, now time.Time) {
 	b := &r.limits
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.deadBytes, b.nearLimit = s.Bytes, ""
 	switch {
-	case s.Msgs == 0:
+	case s.Messages == 0:
 	case float64(s.Bytes) > nearLimitShare*float64(r.settings.MaxDeadLetterBytes):
 		b.nearLimit = "size"
 	case float64(now.Sub(s.FirstTime)) > nearLimitShare*float64(r.settings.DeadLetterRetention):

@@ -5,13 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/logfiles"
 )
 
@@ -56,7 +53,7 @@ func (l *logMonitor) checkLog(ctx context.Context) error {
 		if err == nil {
 			break
 		}
-		if !isConflict(err) {
+		if !errors.Is(err, eventlog.ErrConflict) {
 			return err
 		}
 		if try == 5 {
@@ -93,11 +90,11 @@ func (l *logMonitor) refreshState(ctx context.Context) error {
 		return err
 	}
 	if revision == 0 {
-		info, err := l.queue.streams[checkpointsStream].Info(ctx)
+		info, err := l.queue.store.Info(ctx, checkpointsStream)
 		if err != nil {
 			return err
 		}
-		state = logState{Created: view.created, Trimmed: max(view.first, 1) - 1, High: view.last, Orphaned: info.State.LastSeq == 0 && view.last > 0}
+		state = logState{Created: view.created, Trimmed: max(view.first, 1) - 1, High: view.last, Orphaned: info.LastSeq == 0 && view.last > 0}
 	}
 	was := state
 	l.mu.Lock()
@@ -119,24 +116,24 @@ func (l *logMonitor) refreshState(ctx context.Context) error {
 
 // readView returns the range of the log and the pages within it that are gone.
 func (l *logMonitor) readView(ctx context.Context) (logView, []LostRange, error) {
-	stream, asked := l.queue.streams[eventsStream], time.Now()
-	info, err := stream.Info(ctx)
+	asked := time.Now()
+	info, err := l.queue.store.Info(ctx, eventsStream)
 	if err != nil {
 		return logView{}, nil, err
 	}
-	s := info.State
-	view := logView{created: info.Created.UnixNano(), first: s.FirstSeq, last: s.LastSeq, requestedAt: asked}
-	_, view.trimsRecorded = info.Config.Metadata[trimsRecordedKey]
-	if s.NumDeleted == 0 {
+	view := logView{created: info.Created.UnixNano(), first: info.FirstSeq, last: info.LastSeq, requestedAt: asked}
+	_, view.trimsRecorded = info.Labels[trimsRecordedKey]
+	if info.Missing == 0 {
 		return view, nil, nil
 	}
-	if s.NumDeleted > maxListedDeleted {
-		return view, []LostRange{{First: s.FirstSeq, Last: s.LastSeq}}, nil
+	if info.Missing > maxListedDeleted {
+		return view, []LostRange{{First: info.FirstSeq, Last: info.LastSeq}}, nil
 	}
-	if info, err = stream.Info(ctx, jetstream.WithDeletedDetails(true)); err != nil {
+	missing, err := l.queue.store.Missing(ctx, eventsStream)
+	if err != nil {
 		return logView{}, nil, err
 	}
-	return view, rangesOf(info.State.Deleted), nil
+	return view, rangesOf(missing), nil
 }
 
 // noteView stores a view of the log and reports whether the log has lost its end. On a cluster, a new or an outgoing leader may
@@ -152,13 +149,13 @@ func (l *logMonitor) noteView(s logState, v logView) (short bool) {
 	if l.shortSince.IsZero() {
 		l.shortSince = time.Now()
 	}
-	return l.queue.isEmbedded() || time.Since(l.shortSince) > leaderGrace
+	return !l.queue.store.Shared() || time.Since(l.shortSince) > leaderGrace
 }
 
 // loadState reads the stored state; the revision is 0 if none is stored.
 func (l *logMonitor) loadState(ctx context.Context) (s logState, revision uint64, err error) {
-	m, err := l.queue.streams[checkpointsStream].GetLastMsgForSubject(ctx, logStateSubject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
+	m, err := l.queue.store.Last(ctx, checkpointsStream, logStateSubject)
+	if errors.Is(err, eventlog.ErrNotFound) {
 		return logState{}, 0, nil
 	}
 	if err != nil {
@@ -175,13 +172,7 @@ func (l *logMonitor) writeState(ctx context.Context, s logState, revision uint64
 	if err != nil {
 		return 0, err
 	}
-	ack, err := l.queue.publishMessage(ctx, checkpointsStream, &nats.Msg{Subject: logStateSubject, Data: data, Header: nats.Header{
-		"Nats-Expected-Last-Subject-Sequence": {strconv.FormatUint(revision, 10)},
-	}})
-	if err != nil {
-		return 0, err
-	}
-	return ack.Sequence, nil
+	return l.queue.appendMessage(ctx, checkpointsStream, eventlog.Write{Subject: logStateSubject, Data: data, Conditional: true, Revision: revision})
 }
 
 // updateState changes the stored state with f. It repeats that if another process writes the state at the same time.
@@ -206,7 +197,7 @@ func (l *logMonitor) updateStateLocked(ctx context.Context, f func(*logState)) e
 			l.mu.Unlock()
 			return nil
 		}
-		if try == 5 || !isConflict(err) {
+		if try == 5 || !errors.Is(err, eventlog.ErrConflict) {
 			return err
 		}
 	}
@@ -245,7 +236,7 @@ func (l *logMonitor) hasOlderVersions(ctx context.Context) bool {
 	l.mu.Lock()
 	opened := l.openedByOlder
 	l.mu.Unlock()
-	if opened || l.queue.isEmbedded() {
+	if opened || !l.queue.store.Shared() {
 		return opened
 	}
 	err := l.queue.eachCheckpoint(ctx, func(c storedCheckpoint) error {
@@ -296,7 +287,7 @@ func (l *logMonitor) viewAfter(ctx context.Context, t time.Time) (logView, error
 // isConclusive reports whether a view proves that a checkpoint does not match the log. On a cluster, a checkpoint of the same log
 // must be beyond the end for leaderGrace.
 func (l *logMonitor) isConclusive(bad *plannedRepair, v logView, log int64) bool {
-	if l.queue.isEmbedded() || bad.Cause != beyondEnd || log != 0 && log != v.created {
+	if !l.queue.store.Shared() || bad.Cause != beyondEnd || log != 0 && log != v.created {
 		return true
 	}
 	l.mu.Lock()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 // scrubInterval is how often the files of the embedded log are checked.
@@ -28,7 +30,7 @@ func (r *Runner) watchLog() {
 		defer w.mu.Unlock()
 		known[w.id] = true
 		for _, p := range w.partitions {
-			if !p.closing && p.isContradictedBy(view, r.queue.isEmbedded()) {
+			if !p.closing && p.isContradictedBy(view, !r.queue.store.Shared()) {
 				lost = append(lost, p)
 			}
 		}
@@ -102,10 +104,10 @@ func (r *Runner) rejectBadCheckpoints(ctx context.Context, instances []string) e
 		if len(bad) == 0 {
 			return nil
 		}
-		if r.queue.isEmbedded() || time.Since(began) > leaderGrace {
+		if !r.queue.store.Shared() || time.Since(began) > leaderGrace {
 			return &CheckpointError{bad}
 		}
-		if sleepContext(ctx, 500*time.Millisecond) != nil {
+		if eventlog.SleepContext(ctx, 500*time.Millisecond) != nil {
 			return errors.Join(ctx.Err(), &CheckpointError{bad})
 		}
 	}
@@ -113,11 +115,11 @@ func (r *Runner) rejectBadCheckpoints(ctx context.Context, instances []string) e
 
 // runScrub checks the files of the embedded log periodically until the Runner stops.
 func (r *Runner) runScrub() {
-	for sleepContext(r.ctx, r.settings.ScrubDelay) == nil {
+	for eventlog.SleepContext(r.ctx, r.settings.ScrubDelay) == nil {
 		if err := r.queue.scrubFiles(r.ctx); err != nil && r.ctx.Err() == nil {
 			r.log.Warn("checking the log's files", "error", err)
 		}
-		if sleepContext(r.ctx, scrubInterval) != nil {
+		if eventlog.SleepContext(r.ctx, scrubInterval) != nil {
 			return
 		}
 	}

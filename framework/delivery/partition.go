@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 // Limits of what a partition of an instance holds in memory.
@@ -129,24 +129,17 @@ func (p *partition) readLog() error {
 		from = min(from, p.initial.DedupeFrom)
 	}
 	p.worker.mu.Unlock()
-	consumer, err := q.js.OrderedConsumer(p.ctx, eventsStream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: p.logSubjects(), DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1),
-		InactiveThreshold: 5 * time.Minute,
-	})
+	reader, err := q.store.Read(p.ctx, eventsStream, eventlog.Query{Filters: p.logSubjects(), From: max(from, 1), Prefetch: 64})
 	if err != nil {
 		return err
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(64))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
+	defer reader.Close()
 	for {
-		m, err := messages.Next(jetstream.NextContext(p.ctx))
+		m, err := reader.Next(p.ctx)
 		if err != nil {
 			return err
 		}
-		if err := p.handleMessage(m); err != nil {
+		if err := p.handleMessage(m, reader.Pending()); err != nil {
 			return err
 		}
 	}
@@ -171,13 +164,12 @@ func (p *partition) loadParked() error {
 
 // storedParkedKeys returns the kinds of the keys with parked letters, by key hash: kindHeld if any of the key's letters is held.
 func (p *partition) storedParkedKeys() (map[string]string, error) {
-	stream := p.worker.runner.queue.streams[parkStream]
-	info, err := stream.Info(p.ctx, jetstream.WithSubjectFilter(parkSubject(p.worker.id, p.number)+".>"))
+	subjects, err := p.worker.runner.queue.store.Subjects(p.ctx, parkStream, parkSubject(p.worker.id, p.number)+".>")
 	if err != nil {
 		return nil, err
 	}
 	keys := map[string]string{}
-	for subject := range info.State.Subjects {
+	for _, subject := range subjects {
 		if parts := strings.Split(subject, "."); len(parts) == 6 && keys[parts[3]] != kindHeld {
 			keys[parts[3]] = parts[4]
 		}
@@ -185,38 +177,34 @@ func (p *partition) storedParkedKeys() (map[string]string, error) {
 	return keys, nil
 }
 
-// handleMessage processes a page or a command of the log.
-func (p *partition) handleMessage(m jetstream.Msg) error {
-	meta, err := m.Metadata()
-	if err != nil {
-		return err
-	}
-	seq, w := meta.Sequence.Stream, p.worker
-	subject := strings.Split(m.Subject(), ".")
+// handleMessage processes a page or a command of the log. pending is how many messages follow it.
+func (p *partition) handleMessage(m eventlog.Message, pending uint64) error {
+	seq, w := m.Sequence, p.worker
+	subject := strings.Split(m.Subject, ".")
 	all, bits := p.initial.finishedEvents(seq)
 	w.mu.Lock()
-	p.unreadPages = meta.NumPending
+	p.unreadPages = pending
 	known := seq < p.nextPage
 	if !known {
-		p.anchor, p.lastRead = &anchor{Seq: seq, Time: meta.Timestamp.UnixNano()}, time.Now()
+		p.anchor, p.lastRead = &anchor{Seq: seq, Time: m.Time.UnixNano()}, time.Now()
 	}
 	w.mu.Unlock()
-	if subject[0] == "ctl" && m.Headers().Get(opHeader) != opReplayEvents {
+	if subject[0] == "ctl" && m.Header[opHeader] != opReplayEvents {
 		if all || known {
 			return nil
 		}
-		return p.applyCommand(m, seq)
+		return p.applyCommand(m)
 	}
 	r := &pageReader{
-		partition: p, page: &page{seq: seq, acceptedMillis: meta.Timestamp.UnixMilli(), replayed: subject[0] == "ctl"}, source: parseToken(subject[1]),
-		onlySubscription: m.Headers().Get(onlyHeader),
+		partition: p, page: &page{seq: seq, acceptedMillis: m.Time.UnixMilli(), replayed: subject[0] == "ctl"}, source: parseToken(subject[1]),
+		onlySubscription: m.Header[onlyHeader],
 	}
 	if r.page.replayed {
-		r.source = m.Headers().Get(sourceHeader)
+		r.source = m.Header[sourceHeader]
 	}
-	lines := bytes.Split(bytes.TrimSuffix(m.Data(), []byte{'\n'}), []byte{'\n'})
+	lines := bytes.Split(bytes.TrimSuffix(m.Data, []byte{'\n'}), []byte{'\n'})
 	if r.page.replayed {
-		r.origins = parseOrigins(m.Headers().Get(originsHeader), len(lines))
+		r.origins = parseOrigins(m.Header[originsHeader], len(lines))
 	}
 	if all || known { // only the messageIds are needed
 		r.rememberIDs(lines)

@@ -8,14 +8,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 // Limits of writes.
 const (
-	maxMessage  = 8 << 20   // bytes of a message
 	pageBytes   = 128 << 10 // bytes of a page with several events
 	groupBytes  = 4 << 20   // bytes of a group
 	maxMessages = 500       // messages of a group; the server accepts 1,000
@@ -151,8 +148,7 @@ func (p *publisher) writeGroup(group []*writeRequest) error {
 	messages := packMessages(group)
 	for len(messages) > 0 {
 		n := min(len(messages), maxMessages)
-		if err := p.queue.publishAll(ctx, p.stream, messages[:n]); err != nil {
-			err = asFullError(err)
+		if _, err := p.queue.store.Append(ctx, p.stream, messages[:n]); err != nil {
 			if p.stream == eventsStream && errors.Is(err, ErrFull) {
 				p.queue.fullSince.Store(time.Now().UnixNano())
 			}
@@ -167,59 +163,24 @@ func (p *publisher) writeGroup(group []*writeRequest) error {
 }
 
 // packMessages packs the lines of each subject into messages.
-func packMessages(group []*writeRequest) []*nats.Msg {
-	var messages []*nats.Msg
-	open := map[string]*nats.Msg{}
+func packMessages(group []*writeRequest) []eventlog.Write {
+	var messages []eventlog.Write
+	open := map[string]int{} // the index of the last message of a subject
 	for _, r := range group {
 		for _, rec := range r.records {
-			m := open[rec.subject]
-			if m == nil || len(m.Data)+len(rec.line) >= pageBytes {
-				m = &nats.Msg{Subject: rec.subject, Header: nats.Header{}, Data: make([]byte, 0, len(rec.line)+1)}
-				open[rec.subject] = m
-				messages = append(messages, m)
+			i, ok := open[rec.subject]
+			if !ok || len(messages[i].Data)+len(rec.line) >= pageBytes {
+				i = len(messages)
+				open[rec.subject] = i
+				messages = append(messages, eventlog.Write{Subject: rec.subject, Data: make([]byte, 0, len(rec.line)+1)})
 			}
-			m.Data = append(append(m.Data, rec.line...), '\n')
+			messages[i].Data = append(append(messages[i].Data, rec.line...), '\n')
 		}
 	}
 	return messages
 }
 
-// publishAll writes messages to one stream, all of them or none.
-func (q *Queue) publishAll(ctx context.Context, stream string, messages []*nats.Msg) error {
-	if len(messages) == 1 {
-		_, err := q.publishMessage(ctx, stream, messages[0])
-		return err
-	}
-	_, err := q.publishBatch(ctx, stream, messages)
-	return err
-}
-
-// publishBatch writes several messages to one stream, all of them or none, with consecutive sequences. It returns the last
-// sequence.
-func (q *Queue) publishBatch(ctx context.Context, stream string, messages []*nats.Msg) (last uint64, err error) {
-	ack, err := jetstreamext.PublishMsgBatch(ctx, q.js, messages, jetstreamext.BatchFlowControl{AckFirst: false})
-	q.storage.noteResult(stream, err)
-	if err != nil {
-		return 0, err
-	}
-	return ack.Sequence, nil
-}
-
-// publishMessage writes one message to a stream.
-func (q *Queue) publishMessage(ctx context.Context, stream string, m *nats.Msg) (*jetstream.PubAck, error) {
-	ack, err := q.js.PublishMsg(ctx, m)
-	q.storage.noteResult(stream, err)
-	return ack, err
-}
-
-// asFullError wraps ErrFull around errors that mean that storage is full.
-func asFullError(err error) error {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
-		switch api.ErrorCode {
-		case 10047, 10023, 10077, 10122: // no storage, no resources, limits of the stream
-			return fmt.Errorf("%w: %w", ErrFull, err)
-		}
-	}
-	return err
+// appendMessage appends one message to a stream and returns its sequence.
+func (q *Queue) appendMessage(ctx context.Context, stream string, w eventlog.Write) (uint64, error) {
+	return q.store.Append(ctx, stream, []eventlog.Write{w})
 }

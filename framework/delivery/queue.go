@@ -2,8 +2,9 @@
 // user's events, retries failures for as long as a retry may succeed, and isolates failing users and destinations from the
 // others. The README lists the guarantees and explains how they are kept.
 //
-// It is the only package that uses NATS, and it knows neither HTTP servers nor the config file. A Queue stores the events and a
-// Runner delivers them. Several processes may do both on one cluster. All exported methods are safe for concurrent use.
+// It knows neither HTTP servers nor the config file, and of NATS only that it is behind package internal/eventlog. A Queue stores
+// the events and a Runner delivers them. Several processes may do both on one cluster. All exported methods are safe for concurrent
+// use.
 package delivery
 
 import (
@@ -13,12 +14,13 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/natslog"
 )
 
 // Config configures a Queue. Zero fields have working defaults.
@@ -41,12 +43,17 @@ type Config struct {
 	// ErrFull. The default is 256 MB, or a tenth of a smaller disk.
 	MinFreeBytes int64
 	Log          *slog.Logger // silent by default
+
+	store eventlog.Log // the log to use instead of NATS, for tests; nil for NATS
 }
 
-// ErrFull is wrapped by Append if the log has reached its limit or the disk is short. Append may succeed later.
-var ErrFull = errors.New("the queue is full")
+// Errors of a log that accepts no writes. They may succeed later.
+var (
+	ErrFull       = eventlog.ErrFull       // the log has reached its limit, or the disk is short
+	ErrUnwritable = eventlog.ErrUnwritable // its storage has failed
+)
 
-// Names of the NATS streams.
+// Names of the streams.
 const (
 	eventsStream      = "EVENTS"
 	parkStream        = "PARK"
@@ -58,14 +65,11 @@ const (
 type Queue struct {
 	config     Config
 	partitions int
-	embedded   *embeddedServer // nil if URL names a cluster
-	conn       *nats.Conn
-	js         jetstream.JetStream
-	streams    map[string]jetstream.Stream
+	store      eventlog.Log
+	unlock     func() // unlocks Config.Dir; nil if another directory or none is used
 	events     *publisher
 	parked     *publisher
 	dead       *publisher
-	storage    *storageMonitor
 	monitor    *logMonitor
 	fullSince  atomic.Int64 // when the log last reached its limit, in nanoseconds since 1970; 0 if it accepts events
 }
@@ -76,7 +80,7 @@ func Open(ctx context.Context, c Config) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = retryWhile(ctx, isWithoutResponder, 25, 200*time.Millisecond, func() error { return q.prepareLog(ctx) })
+	err = eventlog.RetryWhile(ctx, eventlog.ErrUnavailable, 25, 200*time.Millisecond, func() error { return q.prepareLog(ctx) })
 	if err != nil {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
@@ -96,47 +100,44 @@ func (q *Queue) prepareLog(ctx context.Context) error {
 	return q.markTrimsRecorded(ctx)
 }
 
-// openConnection connects to NATS. It neither creates nor updates streams.
+// openConnection connects to the log. It neither creates nor updates streams.
 func openConnection(c Config) (*Queue, error) {
 	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
 	c.Replicas = cmp.Or(c.Replicas, 3)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	q := &Queue{config: c, streams: map[string]jetstream.Stream{}}
+	q := &Queue{config: c, store: c.store}
 	q.monitor = newLogMonitor(q)
-	if err := q.connectNATS(); err != nil {
+	if err := q.openStore(); err != nil {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
 	return q, nil
 }
 
-func (q *Queue) connectNATS() error {
-	options := []nats.Option{
-		nats.Name("landfall"), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond), nats.RetryOnFailedConnect(false),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { q.config.Log.Debug("nats", "error", err) }),
+// openStore opens the log. It locks Config.Dir if the log's files are there.
+func (q *Queue) openStore() error {
+	if q.store != nil {
+		return nil
 	}
-	url := q.config.URL
-	if url == "" {
-		var err error
-		if q.embedded, err = openEmbedded(q.config.Dir, q.config.Log, q.salvageFiles); err != nil {
+	c := natslog.Config{URL: q.config.URL, Credentials: q.config.Credentials, Replicas: q.config.Replicas, Logger: q.config.Log}
+	if c.URL == "" {
+		c.Dir, c.CheckFiles = q.config.Dir, q.salvageFiles
+		if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 			return err
 		}
-		q.config.MinFreeBytes = cmp.Or(q.config.MinFreeBytes, defaultMinFree(q.config.Dir))
-		options = append(options, nats.InProcessServer(q.embedded))
-	} else if q.config.Credentials != "" {
-		options = append(options, nats.UserCredentials(q.config.Credentials))
+		var err error
+		if q.unlock, err = lockDir(c.Dir); err != nil {
+			return err
+		}
+		q.config.MinFreeBytes = cmp.Or(q.config.MinFreeBytes, defaultMinFree(c.Dir))
 	}
-	var err error
-	if q.conn, err = nats.Connect(url, options...); err != nil {
-		return fmt.Errorf("connecting to NATS: %w", err)
+	store, err := natslog.Open(c)
+	if err == nil {
+		q.store = store
 	}
-	if q.js, err = jetstream.New(q.conn, jetstream.WithDefaultTimeout(10*time.Second)); err != nil {
-		return err
-	}
-	q.storage = newStorage(q)
-	return nil
+	return err
 }
 
 // Close closes the queue. Everything appended stays stored.
@@ -149,14 +150,11 @@ func (q *Queue) Close() {
 	if q.events != nil {
 		q.monitor.close()
 	}
-	if q.storage != nil {
-		q.storage.close()
+	if q.store != nil {
+		q.store.Close()
 	}
-	if q.conn != nil {
-		q.conn.Close()
-	}
-	if q.embedded != nil {
-		q.embedded.close()
+	if q.unlock != nil {
+		q.unlock()
 	}
 }
 
@@ -165,7 +163,7 @@ func (q *Queue) Config() Config { return q.config }
 
 // Ready returns nil if events can be appended, and otherwise the reason that they cannot.
 func (q *Queue) Ready() error {
-	if !q.conn.IsConnected() {
+	if !q.store.Connected() {
 		return errors.New("the queue is not connected to NATS")
 	}
 	return q.checkWritable()
@@ -188,7 +186,7 @@ type NewEvent struct {
 // Append appends events in order. They are durable when it returns nil; if it returns an error, they may be.
 func (q *Queue) Append(ctx context.Context, events []NewEvent) error {
 	records := make([]record, len(events))
-	limit := min(maxMessage, q.conn.MaxPayload()) - 4096 // a cluster may accept less: 1 MB by default
+	limit := q.store.MaxMessage()
 	for i, e := range events {
 		if int64(len(e.Raw)) > limit {
 			return fmt.Errorf("an event of %d bytes is larger than the queue accepts", len(e.Raw))
@@ -203,11 +201,11 @@ func (q *Queue) Append(ctx context.Context, events []NewEvent) error {
 
 // checkWritable returns an error if the log is unwritable or the disk is short.
 func (q *Queue) checkWritable() error {
-	if _, err := q.storage.writeFailure(eventsStream); err != nil {
+	if _, err := q.store.WriteFailure(eventsStream); err != nil {
 		return err
 	}
 	return q.checkDiskSpace()
 }
 
-// isEmbedded reports whether the NATS server runs in this process.
-func (q *Queue) isEmbedded() bool { return q.embedded != nil }
+// hasDisk reports whether the log's files are on a disk of this machine.
+func (q *Queue) hasDisk() bool { return q.store.Dir() != "" }

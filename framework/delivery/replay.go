@@ -10,9 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 )
@@ -165,7 +163,7 @@ func (q *Queue) dropRemoved(ctx context.Context, f DeadLetterFilter, parked map[
 		}
 		for _, key := range keys {
 			subject := parkSubject(at.instance, at.partition) + "." + key + ".>"
-			if err := q.streams[parkStream].Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+			if err := q.store.PurgeSubjects(ctx, parkStream, subject); err != nil {
 				return err
 			}
 		}
@@ -222,19 +220,15 @@ type ReplayRequest struct {
 
 // Replay appends stored events again, for one instance and in order. It returns their number when they are durable.
 func (q *Queue) Replay(ctx context.Context, req ReplayRequest) (int, error) {
-	c := &replayCopier{queue: q, request: req, open: map[int]*nats.Msg{}, origins: map[*nats.Msg]*origins{}}
+	c := &replayCopier{queue: q, request: req, open: map[int]*replayPage{}}
 	for _, source := range req.Sources {
 		c.sources = append(c.sources, subjectToken(source))
 	}
-	err := q.eachMessage(ctx, eventsStream, "ev.>", req.Since, func(m jetstream.Msg) (bool, error) {
-		meta, err := m.Metadata()
-		if err != nil {
-			return false, err
-		}
-		if !req.Until.IsZero() && !meta.Timestamp.Before(req.Until) {
+	err := q.store.Scan(ctx, eventsStream, eventlog.Query{Filters: []string{"ev.>"}, Since: req.Since}, func(m eventlog.Message) (bool, error) {
+		if !req.Until.IsZero() && !m.Time.Before(req.Until) {
 			return false, nil
 		}
-		return true, c.copyPage(ctx, m, meta.Sequence.Stream)
+		return true, c.copyPage(ctx, m)
 	})
 	if err != nil {
 		return c.n, err
@@ -247,20 +241,25 @@ type replayCopier struct {
 	queue    *Queue
 	request  ReplayRequest
 	sources  []string
-	open     map[int]*nats.Msg // the newest page of each partition
-	origins  map[*nats.Msg]*origins
-	messages []*nats.Msg
+	open     map[int]*replayPage // the newest page of each partition
+	pages    []*replayPage
 	bytes, n int
 }
 
-func (c *replayCopier) copyPage(ctx context.Context, m jetstream.Msg, seq uint64) error {
-	parts := strings.Split(m.Subject(), ".")
+// replayPage is a page of replayed events to append.
+type replayPage struct {
+	eventlog.Write
+	origins origins
+}
+
+func (c *replayCopier) copyPage(ctx context.Context, m eventlog.Message) error {
+	parts := strings.Split(m.Subject, ".")
 	partition, err := strconv.Atoi(parts[2])
 	if err != nil || len(c.sources) > 0 && !slices.Contains(c.sources, parts[1]) {
 		return err
 	}
 	index := -1
-	for line := range bytes.Lines(m.Data()) {
+	for line := range bytes.Lines(m.Data) {
 		index++
 		if c.request.Choose != nil {
 			e, err := event.Parse(bytes.TrimSpace(line))
@@ -268,46 +267,47 @@ func (c *replayCopier) copyPage(ctx context.Context, m jetstream.Msg, seq uint64
 				continue
 			}
 		}
-		c.addEvent(partition, parseToken(parts[1]), line, position{seq, index})
+		c.addEvent(partition, parseToken(parts[1]), line, position{m.Sequence, index})
 	}
-	if len(c.messages) >= maxMessages/2 || c.bytes >= groupBytes {
+	if len(c.pages) >= maxMessages/2 || c.bytes >= groupBytes {
 		return c.flushPages(ctx)
 	}
 	return nil
 }
 
 func (c *replayCopier) addEvent(partition int, source string, line []byte, from position) {
-	m := c.open[partition]
-	if m == nil || m.Header.Get(sourceHeader) != source || len(m.Data)+len(line) > pageBytes {
-		m = &nats.Msg{
+	p := c.open[partition]
+	if p == nil || p.Header[sourceHeader] != source || len(p.Data)+len(line) > pageBytes {
+		p = &replayPage{Write: eventlog.Write{
 			Subject: commandSubject(c.request.Instance, partition),
-			Header:  nats.Header{opHeader: {opReplayEvents}, sourceHeader: {source}},
-		}
+			Header:  map[string]string{opHeader: opReplayEvents, sourceHeader: source},
+		}}
 		if c.request.Subscription != "" {
-			m.Header.Set(onlyHeader, c.request.Subscription)
+			p.Header[onlyHeader] = c.request.Subscription
 		}
-		c.open[partition], c.origins[m] = m, &origins{}
-		c.messages = append(c.messages, m)
+		c.open[partition] = p
+		c.pages = append(c.pages, p)
 	}
-	m.Data = append(m.Data, line...)
-	c.origins[m].addPosition(from)
+	p.Data = append(p.Data, line...)
+	p.origins.addPosition(from)
 	c.bytes += len(line)
 	c.n++
 }
 
 func (c *replayCopier) flushPages(ctx context.Context) error {
-	if len(c.messages) == 0 {
+	if len(c.pages) == 0 {
 		return nil
 	}
 	if err := c.queue.checkWritable(); err != nil {
 		return err
 	}
-	messages := c.messages
-	for m, from := range c.origins {
-		m.Header.Set(originsHeader, from.String())
+	writes := make([]eventlog.Write, len(c.pages))
+	for i, p := range c.pages {
+		p.Header[originsHeader] = p.origins.String()
+		writes[i] = p.Write
 	}
-	clear(c.origins)
-	c.messages, c.bytes = nil, 0
+	c.pages, c.bytes = nil, 0
 	clear(c.open)
-	return asFullError(c.queue.publishAll(ctx, eventsStream, messages))
+	_, err := c.queue.store.Append(ctx, eventsStream, writes)
+	return err
 }

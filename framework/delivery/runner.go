@@ -117,7 +117,7 @@ type Runner struct {
 func NewRunner(ctx context.Context, q *Queue, s Settings) (*Runner, error) {
 	s = s.withDefaults()
 	r := &Runner{queue: q, settings: s, metrics: s.Metrics, log: s.Log, leases: newLeases(q), name: "local", workers: map[string]*worker{}, mappingNotes: openMappingNotes(q.config.Dir, s.Log)}
-	if q.embedded == nil {
+	if q.store.Shared() {
 		host, _ := os.Hostname()
 		r.name = subjectToken(host) + "-" + rand.Text()[:8]
 	}
@@ -129,7 +129,7 @@ func NewRunner(ctx context.Context, q *Queue, s Settings) (*Runner, error) {
 		return nil, fmt.Errorf("starting the delivery: %w", err)
 	}
 	r.goroutines.Go(r.runMaintenance)
-	if q.isEmbedded() {
+	if q.hasDisk() {
 		r.goroutines.Go(r.runScrub)
 	}
 	r.goroutines.Go(r.watchProgress)
@@ -187,14 +187,14 @@ func (r *Runner) SetInstances(ctx context.Context, instances []Instance) error {
 
 // createCheckpoints creates the missing checkpoints of instances.
 func (r *Runner) createCheckpoints(ctx context.Context, instances []Instance) error {
-	info, err := r.queue.streams[eventsStream].Info(ctx)
+	info, err := r.queue.store.Info(ctx, eventsStream)
 	if err != nil {
 		return err
 	}
-	next := info.State.LastSeq + 1
+	next := info.LastSeq + 1
 	begin := checkpoint{Low: next, Start: next, LogCreated: info.Created.UnixNano()}
-	if info.State.LastSeq > 0 {
-		begin.Anchor = &anchor{Seq: info.State.LastSeq, Time: info.State.LastTime.UnixNano()}
+	if info.LastSeq > 0 {
+		begin.Anchor = &anchor{Seq: info.LastSeq, Time: info.LastTime.UnixNano()}
 	}
 	for _, in := range instances {
 		for n := range r.queue.partitions {

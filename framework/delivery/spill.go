@@ -9,8 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
@@ -236,13 +235,13 @@ func (p *partition) notePortionRead(key string, generation int, part []*DeadLett
 // readPortion reads the first parked letters of a key, in order, without those in flight. It reports whether there are more.
 func (p *partition) readPortion(key string, limit int) (letters []*DeadLetter, more bool, err error) {
 	w, q := p.worker, p.worker.runner.queue
-	info, err := q.streams[parkStream].Info(p.ctx, jetstream.WithSubjectFilter(parkSubject(w.id, p.number)+"."+key+".>"))
+	subjects, err := q.store.Subjects(p.ctx, parkStream, parkSubject(w.id, p.number)+"."+key+".>")
 	if err != nil {
 		return nil, false, err
 	}
 	w.mu.Lock()
-	places := make([]parkedLetter, 0, len(info.State.Subjects))
-	for subject := range info.State.Subjects {
+	places := make([]parkedLetter, 0, len(subjects))
+	for _, subject := range subjects {
 		if !p.lettersInFlight[subject] {
 			places = append(places, parseParkedSubject(subject))
 		}
@@ -254,14 +253,14 @@ func (p *partition) readPortion(key string, limit int) (letters []*DeadLetter, m
 		if len(letters) >= limit || bytes > maxTaskBytes/portionShare {
 			return letters, true, nil
 		}
-		raw, err := q.streams[parkStream].GetLastMsgForSubject(p.ctx, at.subject)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
+		m, err := q.store.Last(p.ctx, parkStream, at.subject)
+		if errors.Is(err, eventlog.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return nil, false, err
 		}
-		l, err := parseDeadLetter(raw.Subject, raw.Data, raw.Sequence)
+		l, err := parseDeadLetter(m)
 		if err != nil {
 			return nil, false, err
 		}

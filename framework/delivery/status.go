@@ -107,11 +107,11 @@ func (q *Queue) Sizes() (map[string]uint64, error) {
 	defer cancel()
 	sizes := map[string]uint64{}
 	for _, name := range []string{eventsStream, parkStream, deadStream} {
-		info, err := q.streams[name].Info(ctx)
+		info, err := q.store.Info(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		sizes[strings.ToLower(name)] = info.State.Bytes
+		sizes[strings.ToLower(name)] = info.Bytes
 	}
 	return sizes, nil
 }

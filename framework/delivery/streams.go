@@ -9,16 +9,16 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 // defaultPartitions is the number of partitions of a new log.
 const defaultPartitions = 16
 
-// partitionsKey is the metadata key of the events stream that holds the number of partitions.
+// partitionsKey is the label of the events stream that holds the number of partitions.
 const partitionsKey = "landfall.partitions"
 
-// trimsRecordedKey is the metadata key of the events stream which says that the process that last opened it records its trims.
+// trimsRecordedKey is the label of the events stream which says that the process that last opened it records its trims.
 // Earlier versions remove it.
 const trimsRecordedKey = "landfall.records"
 
@@ -34,8 +34,8 @@ func (e *PartitionsError) Error() string {
 func (q *Queue) openStreams(ctx context.Context) error {
 	var mismatch *PartitionsError
 	for began := time.Now(); ; {
-		err := q.ensureStreams(ctx)
-		if err == nil || errors.As(err, &mismatch) || errors.Is(err, ErrTargetMismatch) || q.embedded != nil || ctx.Err() != nil || time.Since(began) > time.Minute {
+		err := q.store.Prepare(ctx, q.streamConfigs())
+		if err == nil || errors.As(err, &mismatch) || errors.Is(err, ErrTargetMismatch) || !q.store.Shared() || ctx.Err() != nil || time.Since(began) > time.Minute {
 			return err
 		}
 		q.config.Log.Info("waiting for the cluster", "error", err)
@@ -46,103 +46,65 @@ func (q *Queue) openStreams(ctx context.Context) error {
 	}
 }
 
-// ensureStreams creates missing streams and updates the others. Other processes may do the same at the same time.
-func (q *Queue) ensureStreams(ctx context.Context) error {
-	for _, c := range q.streamConfigs() {
-		stream, err := q.ensureStream(ctx, c)
-		if err != nil {
-			return fmt.Errorf("the stream %s: %w", c.Name, err)
-		}
-		q.streams[c.Name] = stream
-	}
-	return nil
-}
-
 // streamConfigs returns the configs of all streams.
-func (q *Queue) streamConfigs() []jetstream.StreamConfig {
-	base := jetstream.StreamConfig{
-		Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, AllowAtomicPublish: true, AllowDirect: true, Replicas: 1,
-		Duplicates: time.Second, MaxMsgSize: -1, MaxBytes: -1,
+func (q *Queue) streamConfigs() []eventlog.StreamConfig {
+	return []eventlog.StreamConfig{
+		q.eventsConfig(q.labelEvents),
+		{Name: parkStream, Subjects: []string{"park.>"}, NewestOnly: true},
+		{Name: deadStream, Subjects: []string{"dead.>"}, NewestOnly: true},
+		{Name: checkpointsStream, Subjects: []string{"book.>", "proc.>"}, NewestOnly: true},
 	}
-	if q.embedded == nil {
-		base.Replicas = q.config.Replicas
-	}
-	events, park, dead, checkpoints := base, base, base, base
-	events.Name, events.Subjects = eventsStream, []string{"ev.>", "ctl.>"}
-	if q.config.MaxBytes > 0 {
-		events.MaxBytes = q.config.MaxBytes
-	}
-	park.Name, park.Subjects, park.MaxMsgsPerSubject = parkStream, []string{"park.>"}, 1
-	dead.Name, dead.Subjects, dead.MaxMsgsPerSubject = deadStream, []string{"dead.>"}, 1
-	checkpoints.Name, checkpoints.Subjects, checkpoints.MaxMsgsPerSubject = checkpointsStream, []string{"book.>", "proc.>"}, 1
-	park.Discard, dead.Discard, checkpoints.Discard = jetstream.DiscardOld, jetstream.DiscardOld, jetstream.DiscardOld
-	list := []jetstream.StreamConfig{events, park, dead, checkpoints}
-	for i := range list {
-		if q.embedded != nil {
-			list[i].Subjects = append(list[i].Subjects, probeSubject(list[i].Name))
-		}
-	}
-	return list
 }
 
-// ensureStream creates a stream, or updates it if it exists. If another process creates it in between with another config, it is
-// updated.
-func (q *Queue) ensureStream(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
-	const tries = 10
-	for try := 1; ; try++ {
-		known, err := q.js.Stream(ctx, c.Name)
-		if err == nil {
-			if c.Name == eventsStream {
-				if c.Metadata, err = q.adoptPartitions(known.CachedInfo().Config.Metadata); err != nil {
-					return nil, err
-				}
-				if _, ok := known.CachedInfo().Config.Metadata[trimsRecordedKey]; ok {
-					c.Metadata[trimsRecordedKey] = "1"
-				} else {
-					q.monitor.openedByOlder = true
-				}
-				if err := q.adoptTarget(known.CachedInfo(), c.Metadata); err != nil {
-					return nil, err
-				}
-			}
-			return q.js.UpdateStream(ctx, c)
+func (q *Queue) eventsConfig(labels func(*eventlog.Info) (map[string]string, error)) eventlog.StreamConfig {
+	return eventlog.StreamConfig{Name: eventsStream, Subjects: []string{"ev.>", "ctl.>"}, MaxBytes: q.config.MaxBytes, Labels: labels}
+}
+
+// labelEvents returns the labels of the events stream, and adopts those that are stored.
+func (q *Queue) labelEvents(stored *eventlog.Info) (map[string]string, error) {
+	if stored == nil {
+		q.partitions = cmp.Or(q.config.Partitions, defaultPartitions)
+		labels := map[string]string{partitionsKey: strconv.Itoa(q.partitions), trimsRecordedKey: "1"}
+		if q.config.Target != "" {
+			labels[targetKey] = q.config.Target
 		}
-		if !errors.Is(err, jetstream.ErrStreamNotFound) {
-			return nil, err
-		}
-		if c.Name == eventsStream {
-			q.partitions = cmp.Or(q.config.Partitions, defaultPartitions)
-			c.Metadata = map[string]string{partitionsKey: strconv.Itoa(q.partitions), trimsRecordedKey: "1"}
-			if q.config.Target != "" {
-				c.Metadata[targetKey] = q.config.Target
-			}
-		}
-		created, err := q.js.CreateStream(ctx, c)
-		if err == nil || try == tries || !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return created, err
-		}
+		return labels, nil
 	}
+	labels, err := q.adoptPartitions(stored.Labels)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := stored.Labels[trimsRecordedKey]; ok {
+		labels[trimsRecordedKey] = "1"
+	} else {
+		q.monitor.openedByOlder = true
+	}
+	return labels, q.adoptTarget(*stored, labels)
 }
 
 // markTrimsRecorded sets trimsRecordedKey.
 func (q *Queue) markTrimsRecorded(ctx context.Context) error {
-	c := q.streams[eventsStream].CachedInfo().Config
-	if _, ok := c.Metadata[trimsRecordedKey]; ok {
+	info, err := q.store.Info(ctx, eventsStream)
+	if err != nil {
+		return err
+	}
+	if _, ok := info.Labels[trimsRecordedKey]; ok {
 		return nil
 	}
-	c.Metadata = maps.Clone(c.Metadata)
-	c.Metadata[trimsRecordedKey] = "1"
-	stream, err := q.js.UpdateStream(ctx, c)
-	if err == nil {
-		q.streams[eventsStream] = stream
-	}
-	return err
+	return q.store.Prepare(ctx, []eventlog.StreamConfig{q.eventsConfig(func(stored *eventlog.Info) (map[string]string, error) {
+		labels := map[string]string{}
+		if stored != nil {
+			maps.Copy(labels, stored.Labels)
+		}
+		labels[trimsRecordedKey] = "1"
+		return labels, nil
+	})})
 }
 
-// adoptPartitions adopts the number of partitions in a stream's metadata. It returns the metadata for the update. A stream
+// adoptPartitions adopts the number of partitions in a stream's labels. It returns the labels for the update. A stream
 // without that number gets one.
-func (q *Queue) adoptPartitions(metadata map[string]string) (map[string]string, error) {
-	stored, err := strconv.Atoi(metadata[partitionsKey])
+func (q *Queue) adoptPartitions(labels map[string]string) (map[string]string, error) {
+	stored, err := strconv.Atoi(labels[partitionsKey])
 	if err != nil || stored <= 0 {
 		stored = cmp.Or(q.config.Partitions, defaultPartitions)
 	}

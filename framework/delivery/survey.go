@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 const (
@@ -39,7 +39,7 @@ type survey struct {
 // watchProgress surveys the partitions of this process's instances until the Runner stops.
 func (r *Runner) watchProgress() {
 	dog := newWatchdog(r.settings.StallAfter)
-	for sleepContext(r.ctx, surveyInterval) == nil {
+	for eventlog.SleepContext(r.ctx, surveyInterval) == nil {
 		ctx, cancel := context.WithTimeout(r.ctx, surveyBudget)
 		r.surveyUnowned(ctx, time.Now())
 		r.surveyProgress(ctx, dog, time.Now())
@@ -128,30 +128,23 @@ func (r *Runner) countUnowned(ctx context.Context, w *worker, n int) (*unownedPa
 	if err != nil || first == nil {
 		return &unownedPartition{}, err
 	}
-	consumer, err := r.queue.js.CreateConsumer(ctx, eventsStream, jetstream.ConsumerConfig{
-		FilterSubjects: p.logSubjects(), DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: low,
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute,
-	})
+	pages, err := r.queue.store.Count(ctx, eventsStream, eventlog.Query{Filters: p.logSubjects(), From: low})
 	if err != nil {
 		return nil, err
 	}
-	info := consumer.CachedInfo()
-	if err := r.queue.js.DeleteConsumer(ctx, eventsStream, info.Name); err != nil {
-		r.log.Debug("deleting a consumer", "error", err)
-	}
-	return &unownedPartition{oldest: first.Time, pages: int(info.NumPending), perPage: max(bytes.Count(first.Data, []byte{'\n'}), 1)}, nil
+	return &unownedPartition{oldest: first.Time, pages: int(pages), perPage: max(bytes.Count(first.Data, []byte{'\n'}), 1)}, nil
 }
 
 // firstUnread returns the first message of a partition from a sequence on, nil if there is none.
-func (r *Runner) firstUnread(ctx context.Context, p *partition, from uint64) (first *jetstream.RawStreamMsg, err error) {
+func (r *Runner) firstUnread(ctx context.Context, p *partition, from uint64) (first *eventlog.Message, err error) {
 	for _, subject := range p.logSubjects() {
-		m, err := r.queue.streams[eventsStream].GetMsg(ctx, max(from, 1), jetstream.WithGetMsgSubject(subject))
+		m, err := r.queue.store.First(ctx, eventsStream, subject, from)
 		switch {
-		case errors.Is(err, jetstream.ErrMsgNotFound):
+		case errors.Is(err, eventlog.ErrNotFound):
 		case err != nil:
 			return nil, err
 		case first == nil || m.Sequence < first.Sequence:
-			first = m
+			first = &m
 		}
 	}
 	return first, nil

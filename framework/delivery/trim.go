@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 // trimLog deletes events that every instance has finished: those older than the retention, and the oldest ones if the log is
@@ -17,20 +17,15 @@ func (r *Runner) trimLog(ctx context.Context) (trimmed bool, err error) {
 	if !r.queue.canDeleteSafely() {
 		return false, nil
 	}
-	stream := r.queue.streams[eventsStream]
-	info, err := stream.Info(ctx)
+	state, err := r.queue.store.Info(ctx, eventsStream)
+	if err != nil || state.Messages == 0 {
+		return false, err
+	}
+	low, err := r.lowestUnfinished(ctx, state.LastSeq+1)
 	if err != nil {
 		return false, err
 	}
-	state := info.State
-	if state.Msgs == 0 {
-		return false, nil
-	}
-	low, err := r.lowestUnfinished(ctx, stream, state.LastSeq+1)
-	if err != nil {
-		return false, err
-	}
-	to, err := firstMessageAfter(ctx, stream, state, time.Now().Add(-r.queue.config.Retention))
+	to, err := r.queue.firstMessageAfter(ctx, eventsStream, state, time.Now().Add(-r.queue.config.Retention))
 	if err != nil {
 		return false, err
 	}
@@ -59,7 +54,7 @@ func (q *Queue) purgeEvents(ctx context.Context, to uint64) error {
 	if onHold {
 		return nil
 	}
-	if err != nil && !q.isEmbedded() {
+	if err != nil && q.store.Shared() {
 		return err // other processes would count these pages as lost
 	}
 	q.monitor.mu.Lock()
@@ -68,21 +63,21 @@ func (q *Queue) purgeEvents(ctx context.Context, to uint64) error {
 	if err != nil {
 		q.config.Log.Debug("recording what is trimmed failed: trying again later", "error", err) // for example because the disk is full, which purging fixes
 	}
-	return q.streams[eventsStream].Purge(ctx, jetstream.WithPurgeSequence(to))
+	return q.store.PurgeBefore(ctx, eventsStream, to)
 }
 
 // lowestUnfinished returns the first page that an instance has not finished, or last if there is none. It includes instances that
 // only other processes have in their config.
-func (r *Runner) lowestUnfinished(ctx context.Context, stream jetstream.Stream, last uint64) (uint64, error) {
+func (r *Runner) lowestUnfinished(ctx context.Context, last uint64) (uint64, error) {
 	low := last
 	var failed error
 	first := func(cp checkpoint, subjects []string) {
 		for _, subject := range subjects {
-			m, err := stream.GetMsg(ctx, max(cp.Low, 1), jetstream.WithGetMsgSubject(subject))
+			m, err := r.queue.store.First(ctx, eventsStream, subject, cp.Low)
 			switch {
 			case err == nil:
 				low = min(low, m.Sequence)
-			case !errors.Is(err, jetstream.ErrMsgNotFound):
+			case !errors.Is(err, eventlog.ErrNotFound):
 				failed = err
 			}
 		}
@@ -113,16 +108,16 @@ func (r *Runner) lowestUnfinished(ctx context.Context, stream jetstream.Stream, 
 }
 
 // firstMessageAfter returns the sequence of the first message of a stream that was stored after t.
-func firstMessageAfter(ctx context.Context, stream jetstream.Stream, state jetstream.StreamState, t time.Time) (uint64, error) {
+func (q *Queue) firstMessageAfter(ctx context.Context, stream string, state eventlog.Info, t time.Time) (uint64, error) {
 	if state.FirstTime.After(t) {
 		return state.FirstSeq, nil
 	}
 	from, to := state.FirstSeq, state.LastSeq+1 // the answer is in [from, to]
 	for from < to {
 		mid := from + (to-from)/2
-		m, err := stream.GetMsg(ctx, mid, jetstream.WithGetMsgSubject(">"))
+		m, err := q.store.First(ctx, stream, ">", mid)
 		switch {
-		case errors.Is(err, jetstream.ErrMsgNotFound):
+		case errors.Is(err, eventlog.ErrNotFound):
 			to = mid
 		case err != nil:
 			return 0, err

@@ -1,11 +1,15 @@
 package delivery
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 // The watchdog samples a partition every ten seconds, with a limit of one minute.
@@ -46,24 +50,33 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
+// unwritableLog is a log in which writes to a stream fail for some time, as on a cluster without a leader of the stream.
+type unwritableLog struct {
+	eventlog.Log
+	stream string
+	fails  atomic.Bool
+}
+
+func (l *unwritableLog) Append(ctx context.Context, stream string, writes []eventlog.Write) (uint64, error) {
+	if stream == l.stream && l.fails.Load() {
+		return 0, eventlog.ErrUnavailable
+	}
+	return l.Log.Append(ctx, stream, writes)
+}
+
 // While checkpoints cannot be written, partitions lose their owner. Lag, status and health report that, and it ends
 // automatically.
 func TestPartitionsWithoutOwner(t *testing.T) {
 	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 2})
 	require.NoError(t, err)
 	defer q.Close()
+	store := &unwritableLog{Log: q.store, stream: checkpointsStream}
+	q.store = store
 	r, err := NewRunner(t.Context(), q, Settings{Linger: time.Millisecond, Lease: time.Second})
 	require.NoError(t, err)
 	defer r.Stop(t.Context())
 	require.NoError(t, r.SetInstances(t.Context(), []Instance{refusingInstance(t)}))
-	checkpoints := q.streams[checkpointsStream].CachedInfo().Config
-	update := func(subjects ...string) {
-		c := checkpoints
-		c.Subjects = subjects
-		_, err := q.js.UpdateStream(t.Context(), c)
-		require.NoError(t, err)
-	}
-	update("elsewhere") // nothing stores the checkpoints any more
+	store.fails.Store(true)
 	find := func(code Code) *Finding {
 		for _, f := range r.Health(t.Context()).Findings {
 			if f.Code == code {
@@ -79,7 +92,7 @@ func TestPartitionsWithoutOwner(t *testing.T) {
 	require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: "u:u", Raw: raw}, {Source: "web", Key: "u:u", Raw: raw}}))
 	require.Eventually(t, func() bool { s := r.Status()[0]; return s.Behind == 2 && s.Lag > time.Second }, 20*time.Second, 20*time.Millisecond)
 	assert.Equal(t, []int{0, 1}, r.Status()[0].Unowned)
-	update(checkpoints.Subjects...)
+	store.fails.Store(false)
 	require.Eventually(t, func() bool {
 		s := r.Status()[0]
 		return s.Partitions == 2 && s.Counts[countDead] == 2 && len(s.Unowned) == 0 && r.Health(t.Context()).Ready

@@ -1,4 +1,4 @@
-package delivery
+package natslog
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -18,10 +17,9 @@ import (
 // embeddedServer is the NATS server in this process. It does not listen on a port. Clients connect through InProcessConn to the
 // server that is running at the time, so they reconnect after a restart.
 type embeddedServer struct {
-	dir    string
-	log    *slog.Logger
-	check  func(context.Context) error // checks the files before a server reads them
-	unlock func()
+	dir   string
+	log   *slog.Logger
+	check func(context.Context) error // checks the files before a server reads them; may be nil
 
 	mu      sync.Mutex
 	running *server.Server // nil during a restart and after close
@@ -30,18 +28,10 @@ type embeddedServer struct {
 
 var errServerDown = errors.New("the server in this process is being restarted")
 
-// openEmbedded starts the server on a directory and locks the directory until close.
-func openEmbedded(dir string, log *slog.Logger, check func(context.Context) error) (*embeddedServer, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	unlock, err := lockDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	e := &embeddedServer{dir: dir, log: log, check: check, unlock: unlock}
+// startEmbedded starts the server.
+func startEmbedded(c Config) (*embeddedServer, error) {
+	e := &embeddedServer{dir: c.Dir, log: c.Logger, check: c.CheckFiles}
 	if err := e.start(); err != nil {
-		unlock()
 		return nil, err
 	}
 	return e, nil
@@ -49,12 +39,14 @@ func openEmbedded(dir string, log *slog.Logger, check func(context.Context) erro
 
 // start starts a server and waits until it accepts connections.
 func (e *embeddedServer) start() error {
-	if err := e.check(context.Background()); err != nil {
-		return fmt.Errorf("checking the log's files: %w", err)
+	if e.check != nil {
+		if err := e.check(context.Background()); err != nil {
+			return fmt.Errorf("checking the log's files: %w", err)
+		}
 	}
 	s, err := server.NewServer(&server.Options{
 		ServerName: "landfall", DontListen: true, JetStream: true, SyncAlways: true, StoreDir: e.dir, NoSigs: true, NoLog: true,
-		MaxPayload: maxMessage, JetStreamMaxStore: 1 << 50, JetStreamMaxMemory: 64 << 20, MaxPending: 256 << 20,
+		MaxPayload: maxPayload, JetStreamMaxStore: 1 << 50, JetStreamMaxMemory: 64 << 20, MaxPending: 256 << 20,
 		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: -1}, // one consumer for each partition of each instance
 	})
 	if err != nil {
@@ -107,13 +99,12 @@ func (e *embeddedServer) restart() error {
 	return e.start()
 }
 
-// close stops the server and unlocks the directory.
+// close stops the server.
 func (e *embeddedServer) close() {
 	e.stop()
 	if err := logfiles.WriteStamps(e.dir); err != nil {
 		e.log.Debug("the log's files are checked at the next start", "error", err)
 	}
-	e.unlock()
 }
 
 // InProcessConn connects a client to the running server.

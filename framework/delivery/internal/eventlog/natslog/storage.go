@@ -1,4 +1,4 @@
-package delivery
+package natslog
 
 import (
 	"cmp"
@@ -15,6 +15,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 const (
@@ -30,7 +32,7 @@ const (
 // embedded server answer no write until they are reopened. The monitor detects that, and restarts the server when the disk
 // accepts writes again. On a cluster it only reports.
 type storageMonitor struct {
-	queue  *Queue
+	log    *Log
 	ctx    context.Context
 	cancel context.CancelFunc
 	wake   chan struct{}
@@ -40,12 +42,11 @@ type storageMonitor struct {
 	suspectSince map[string]time.Time // since when writes to a stream are unanswered
 	failedSince  map[string]time.Time // since when test writes to a stream fail, too
 	diskErr      error                // why the disk accepts no writes; nil if it does
-	reopens      int                  // restarts since the queue was opened
 }
 
-func newStorage(q *Queue) *storageMonitor {
+func newStorageMonitor(l *Log) *storageMonitor {
 	s := &storageMonitor{
-		queue: q, wake: make(chan struct{}, 1), done: make(chan struct{}), suspectSince: map[string]time.Time{}, failedSince: map[string]time.Time{},
+		log: l, wake: make(chan struct{}, 1), done: make(chan struct{}), suspectSince: map[string]time.Time{}, failedSince: map[string]time.Time{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	go s.watchLoop()
@@ -95,9 +96,6 @@ func isUnanswered(err error) bool {
 	return false
 }
 
-// ErrUnwritable is wrapped by errors of a log that accepts no writes. It may accept them later.
-var ErrUnwritable = errors.New("the log accepts no writes")
-
 // writeFailure returns why a stream cannot be written and since when, nil if it can as far as known.
 func (s *storageMonitor) writeFailure(stream string) (since time.Time, err error) {
 	s.mu.Lock()
@@ -107,9 +105,9 @@ func (s *storageMonitor) writeFailure(stream string) (since time.Time, err error
 	case !ok:
 		return time.Time{}, nil
 	case s.diskErr != nil:
-		return since, fmt.Errorf("%w: %w", ErrUnwritable, s.diskErr)
+		return since, fmt.Errorf("%w: %w", eventlog.ErrUnwritable, s.diskErr)
 	}
-	return since, fmt.Errorf("%w: the stream %s does not answer", ErrUnwritable, stream)
+	return since, fmt.Errorf("%w: the stream %s does not answer", eventlog.ErrUnwritable, stream)
 }
 
 func (s *storageMonitor) suspectStreams() []string {
@@ -131,11 +129,11 @@ func (s *storageMonitor) watchLoop() {
 		}
 		for len(s.suspectStreams()) > 0 && s.ctx.Err() == nil {
 			broken := s.checkStreams(&logged)
-			if len(broken) > 0 && s.queue.embedded != nil && !time.Now().Before(next) {
+			if len(broken) > 0 && s.log.embedded != nil && !time.Now().Before(next) {
 				s.reopenServer(broken)
 				next, wait = time.Now().Add(wait), min(2*wait, maxReopenWait)
 			}
-			_ = sleepContext(s.ctx, storageCheckInterval)
+			_ = eventlog.SleepContext(s.ctx, storageCheckInterval)
 		}
 		wait = minReopenWait
 	}
@@ -155,7 +153,7 @@ func (s *storageMonitor) checkStreams(logged *time.Time) (broken []string) {
 	if err != nil {
 		if time.Since(*logged) > storageLogInterval {
 			*logged = time.Now()
-			s.queue.config.Log.Error("the disk accepts no writes, so nothing is accepted or delivered: free space on it, then delivery resumes automatically", "error", err)
+			s.log.config.Logger.Error("the disk accepts no writes, so nothing is accepted or delivered: free space on it, then delivery resumes automatically", "error", err)
 		}
 		return nil
 	}
@@ -173,12 +171,12 @@ func (s *storageMonitor) checkStreams(logged *time.Time) (broken []string) {
 // probeStream makes a test write to a stream; any answer is a success. The streams of a cluster accept no test writes, so there
 // the next real write is the test.
 func (s *storageMonitor) probeStream(stream string) error {
-	if s.queue.embedded == nil {
+	if s.log.embedded == nil {
 		return errors.New("its writes are not answered")
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, probeTimeout)
 	defer cancel()
-	_, err := s.queue.js.Publish(ctx, probeSubject(stream), nil)
+	_, err := s.log.js.Publish(ctx, probeSubject(stream), nil)
 	if err != nil && isUnanswered(err) {
 		return err
 	}
@@ -188,10 +186,10 @@ func (s *storageMonitor) probeStream(stream string) error {
 
 // probeDisk writes a file to the data directory of the embedded server.
 func (s *storageMonitor) probeDisk() error {
-	if s.queue.embedded == nil {
+	if s.log.embedded == nil {
 		return nil
 	}
-	name := filepath.Join(s.queue.config.Dir, "write-test")
+	name := filepath.Join(s.log.config.Dir, "write-test")
 	defer os.Remove(name)
 	file, err := os.Create(name)
 	if err == nil {
@@ -207,12 +205,9 @@ func (s *storageMonitor) probeDisk() error {
 
 // reopenServer restarts the embedded server to reopen streams with a write error.
 func (s *storageMonitor) reopenServer(broken []string) {
-	log := s.queue.config.Log
+	log := s.log.config.Logger
 	log.Error("the log accepts no writes after an error of its storage: reopening it", "streams", broken)
-	s.mu.Lock()
-	s.reopens++
-	s.mu.Unlock()
-	if err := s.queue.embedded.restart(); err != nil {
+	if err := s.log.embedded.restart(); err != nil {
 		log.Error("the log's storage cannot be reopened: trying again", "error", err)
 		return
 	}
@@ -233,8 +228,8 @@ func (s *storageMonitor) reopenServer(broken []string) {
 func (s *storageMonitor) waitForConnection() error {
 	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
 	defer cancel()
-	for !s.queue.conn.IsConnected() {
-		if err := sleepContext(ctx, 20*time.Millisecond); err != nil {
+	for !s.log.conn.IsConnected() {
+		if err := eventlog.SleepContext(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,83 @@
+package natslog
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/eventlogtest"
+)
+
+func TestSuiteEmbedded(t *testing.T) {
+	eventlogtest.RunSuite(t, func(t *testing.T) eventlog.Log { return openLog(t, Config{Dir: t.TempDir()}) })
+}
+
+func TestSuiteOnServer(t *testing.T) {
+	eventlogtest.RunSuite(t, func(t *testing.T) eventlog.Log {
+		s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true})
+		require.NoError(t, err)
+		s.Start()
+		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+		require.True(t, s.ReadyForConnections(10*time.Second))
+		return openLog(t, Config{URL: s.ClientURL(), Replicas: 1})
+	})
+}
+
+func openLog(t *testing.T, c Config) *Log {
+	t.Helper()
+	log, err := Open(c)
+	require.NoError(t, err)
+	t.Cleanup(log.Close)
+	return log
+}
+
+// What was appended is there after the log was closed and opened again.
+func TestReopened(t *testing.T) {
+	dir := t.TempDir()
+	streams := []eventlog.StreamConfig{{Name: "S", Subjects: []string{"s.>"}}}
+	log := openLog(t, Config{Dir: dir})
+	require.NoError(t, log.Prepare(t.Context(), streams))
+	_, err := log.Append(t.Context(), "S", []eventlog.Write{{Subject: "s.x", Data: []byte("data"), Header: map[string]string{"Name": "value"}}, {Subject: "s.y"}})
+	require.NoError(t, err)
+	before, err := log.Info(t.Context(), "S")
+	require.NoError(t, err)
+	log.Close()
+	log = openLog(t, Config{Dir: dir})
+	require.NoError(t, log.Prepare(t.Context(), streams))
+	m, err := log.Get(t.Context(), "S", 1)
+	require.NoError(t, err)
+	assert.Equal(t, "data", string(m.Data))
+	assert.Equal(t, map[string]string{"Name": "value"}, m.Header)
+	after, err := log.Info(t.Context(), "S")
+	require.NoError(t, err)
+	assert.True(t, before.Created.Equal(after.Created))
+	assert.Equal(t, before.LastSeq, after.LastSeq)
+}
+
+func TestAllReceived(t *testing.T) {
+	info := func(name string, pending, delivered uint64) *jetstream.ConsumerInfo {
+		return &jetstream.ConsumerInfo{Name: name, NumPending: pending, Delivered: jetstream.SequenceInfo{Consumer: delivered}}
+	}
+	last := &jetstream.MsgMetadata{Consumer: "a", Sequence: jetstream.SequencePair{Consumer: 7}}
+	for _, c := range []struct {
+		name string
+		info *jetstream.ConsumerInfo
+		last *jetstream.MsgMetadata
+		want bool
+	}{
+		{"all received", info("a", 0, 7), last, true},
+		{"some are pending", info("a", 3, 7), last, false},
+		{"some are on their way", info("a", 0, 9), last, false},
+		{"the first one is on its way", info("a", 0, 1), nil, false},
+		{"everything was deleted", info("a", 0, 0), nil, true},
+		{"a replaced consumer has nothing", info("b", 0, 0), last, true},
+		{"a replaced consumer's first one is on its way", info("b", 0, 1), last, false},
+	} {
+		assert.Equal(t, c.want, allReceived(c.info, c.last), c.name)
+	}
+}
