@@ -49,7 +49,7 @@ func waitForUsers(t *testing.T, r *remote, from, to int) {
 // repair every accepted event is delivered, including those accepted in the meantime.
 func TestCheckpointsBeyondTheLogAreRejected(t *testing.T) {
 	dir := t.TempDir()
-	q := openQueue(t, dir)
+	q := openFiles(t, dir)
 	remote := newRemote(t)
 	instance := delivery.Instance{Plan: remote.planFor(`type = "track"`)}
 	runner := startRunner(t, q, quick, instance)
@@ -58,7 +58,7 @@ func TestCheckpointsBeyondTheLogAreRejected(t *testing.T) {
 	stopRunner(t, runner)
 	q.Close()
 	early := crashImage(t, dir)
-	q = openQueue(t, dir)
+	q = openFiles(t, dir)
 	runner = startRunner(t, q, quick, instance)
 	appendUserEvents(t, q, 30, 60)
 	waitForCounts(t, runner, map[string]int64{"events": 60, "delivered": 60})

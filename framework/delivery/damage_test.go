@@ -120,12 +120,12 @@ func appendUserEvents(t *testing.T, q *delivery.Queue, from, to int, more ...str
 func TestDamagedRecordLosesNoOther(t *testing.T) {
 	const pages = 40
 	dir := t.TempDir()
-	q := openQueue(t, dir)
+	q := openFiles(t, dir)
 	runner := startRunner(t, q, quick, delivery.Instance{Plan: newRemote(t).planFor(`type = "track"`)})
 	stopRunner(t, runner)
 	appendUserEvents(t, q, 0, pages)
 	q.Close()
-	q = openQueue(t, dir)
+	q = openFiles(t, dir)
 	image := crashImage(t, dir)
 	q.Close()
 
@@ -231,7 +231,7 @@ func overwriteRecords(first, end string) func([]byte) []byte {
 // Missing files are detected, also in streams of several blocks.
 func TestMissingFilesAreDetected(t *testing.T) {
 	dir := t.TempDir()
-	q := openQueue(t, dir)
+	q := openFiles(t, dir)
 	stopRunner(t, startRunner(t, q, quick, delivery.Instance{Plan: newRemote(t).planFor(`type = "track"`)}))
 	const pages = 330
 	wide := `,"wide":"` + strings.Repeat("w", 90<<10) + `"`
@@ -301,7 +301,7 @@ func TestMissingFilesAreDetected(t *testing.T) {
 // Damage to parked events, dead letters and checkpoints is detected, and no event is skipped after it.
 func TestDamagedCheckpointsDoNotSkipEvents(t *testing.T) {
 	dir := t.TempDir()
-	q := openQueue(t, dir)
+	q := openFiles(t, dir)
 	remote := newRemote(t)
 	plan := remote.planFor(`type = "track"`)
 	runner := startRunner(t, q, quick, delivery.Instance{Plan: plan})
@@ -350,14 +350,14 @@ func TestDamagedCheckpointsDoNotSkipEvents(t *testing.T) {
 // A start after an orderly stop does not check the log; a start after a crash checks it once.
 func TestOrderlyStopSkipsTheCheck(t *testing.T) {
 	dir := t.TempDir()
-	q := openQueue(t, dir)
+	q := openFiles(t, dir)
 	appendUserEvents(t, q, 0, 10)
 	_, err := os.Stat(filepath.Join(dir, "stopped.json"))
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	q.Close()
 	_, err = os.Stat(filepath.Join(dir, "stopped.json"))
 	require.NoError(t, err)
-	q = openQueue(t, dir)
+	q = openFiles(t, dir)
 	_, err = os.Stat(filepath.Join(dir, "stopped.json"))
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	assert.Empty(t, q.Problems())

@@ -10,7 +10,7 @@ import (
 
 // A checkpoint without an owner is created once; a second creation does not move it.
 func TestCheckpointIsCreatedOnce(t *testing.T) {
-	q, err := Open(t.Context(), Config{Dir: t.TempDir()})
+	q, err := OpenTest(t, Config{Dir: t.TempDir()})
 	require.NoError(t, err)
 	defer q.Close()
 	first, second := newLeases(q), newLeases(q)
@@ -25,7 +25,7 @@ func TestCheckpointIsCreatedOnce(t *testing.T) {
 
 // Selecting letters keeps neither their events nor their requests in memory.
 func TestSelectLettersKeepsNoEvents(t *testing.T) {
-	q, err := Open(t.Context(), Config{Dir: t.TempDir()})
+	q, err := OpenTest(t, Config{Dir: t.TempDir()})
 	require.NoError(t, err)
 	defer q.Close()
 	require.NoError(t, q.dead.publishRecords(t.Context(), []record{{"dead.i.0.1-0-x", []byte(`{"id":"1-0-x","instance":"i","event":{"a":1},"request":{"method":"POST","url":"u"}}`)}}))
@@ -40,7 +40,7 @@ func TestSelectLettersKeepsNoEvents(t *testing.T) {
 // Events that an instance of another process has not finished are kept, even if this process's config does not have that
 // instance.
 func TestOtherMembersEventsAreNotTrimmed(t *testing.T) {
-	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 2, Retention: time.Nanosecond})
+	q, err := OpenTest(t, Config{Dir: t.TempDir(), Partitions: 2, Retention: time.Nanosecond})
 	require.NoError(t, err)
 	defer q.Close()
 	r, err := NewRunner(t.Context(), q, Settings{TrimInterval: time.Hour})

@@ -120,8 +120,15 @@ func (r *remote) planOfInstance(id, name string, perform func(context.Context, d
 	return made
 }
 
-func openQueue(t *testing.T, dir string) *delivery.Queue {
+// openFiles opens a queue whose files the test reads or changes.
+func openFiles(t *testing.T, dir string) *delivery.Queue {
 	q, err := delivery.Open(t.Context(), delivery.Config{Dir: dir})
+	require.NoError(t, err)
+	return q
+}
+
+func openQueue(t *testing.T, dir string) *delivery.Queue {
+	q, err := delivery.OpenTest(t, delivery.Config{Dir: dir})
 	require.NoError(t, err)
 	return q
 }

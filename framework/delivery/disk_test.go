@@ -43,7 +43,7 @@ func findingCodes(r *delivery.Runner) (list []delivery.Code) {
 
 // With the default config on a small disk, delivered events are deleted when the disk runs short, and undelivered ones are kept.
 func TestDeliveredEventsAreDeletedOnAShortDisk(t *testing.T) {
-	q := openQueue(t, smallDisk(t, "64m"))
+	q := openFiles(t, smallDisk(t, "64m"))
 	t.Cleanup(q.Close)
 	remote := newRemote(t)
 	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
@@ -64,7 +64,7 @@ func TestDeliveredEventsAreDeletedOnAShortDisk(t *testing.T) {
 
 // On a disk full of undelivered events no more are accepted and none is lost. Once they are delivered, they are deleted.
 func TestDiskFullOfWaitingEvents(t *testing.T) {
-	q := openQueue(t, smallDisk(t, "64m"))
+	q := openFiles(t, smallDisk(t, "64m"))
 	t.Cleanup(q.Close)
 	remote, opened := newRemote(t), make(chan struct{})
 	remote.answer = func([]change) (*destination.MultiStatus, error) { <-opened; return nil, nil }

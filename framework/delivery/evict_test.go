@@ -61,7 +61,7 @@ func TestFailingEventsAreEvicted(t *testing.T) {
 
 // The same holds if nothing was delivered before.
 func TestFailingEventsAreEvictedBeforeAnySuccess(t *testing.T) {
-	q, err := delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), Partitions: 1})
+	q, err := delivery.OpenTest(t, delivery.Config{Dir: t.TempDir(), Partitions: 1})
 	require.NoError(t, err)
 	defer q.Close()
 	remote := newRemote(t)
@@ -85,7 +85,7 @@ func TestFailingEventsAreEvictedBeforeAnySuccess(t *testing.T) {
 
 // An event that was evicted and is then parked for another reason has one letter, and is delivered once when it is replayed.
 func TestEvictedThenParkedIsOneLetter(t *testing.T) {
-	q, err := delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), Partitions: 1})
+	q, err := delivery.OpenTest(t, delivery.Config{Dir: t.TempDir(), Partitions: 1})
 	require.NoError(t, err)
 	defer q.Close()
 	remote := newRemote(t)
@@ -188,7 +188,7 @@ func TestDuplicateMessageIDs(t *testing.T) {
 
 // At its limit the queue rejects events, until delivered ones are deleted.
 func TestFullQueueRejectsEvents(t *testing.T) {
-	q, err := delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), MinFreeBytes: 1 << 60})
+	q, err := delivery.OpenTest(t, delivery.Config{Dir: t.TempDir(), MinFreeBytes: 1 << 60})
 	require.NoError(t, err)
 	assert.ErrorIs(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", 0)}), delivery.ErrFull)
 	assert.ErrorIs(t, q.Ready(), delivery.ErrFull)
@@ -198,13 +198,13 @@ func TestFullQueueRejectsEvents(t *testing.T) {
 	q = openQueue(t, dir)
 	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", 0)}))
 	q.Close()
-	q, err = delivery.Open(t.Context(), delivery.Config{Dir: dir, MinFreeBytes: 1 << 60})
+	q, err = delivery.OpenTest(t, delivery.Config{Dir: dir, MinFreeBytes: 1 << 60})
 	require.NoError(t, err)
 	_, err = q.Replay(t.Context(), delivery.ReplayRequest{Instance: "main"})
 	assert.ErrorIs(t, err, delivery.ErrFull, "a replay needs room, too")
 	q.Close()
 
-	q, err = delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), MaxBytes: 1 << 20})
+	q, err = delivery.OpenTest(t, delivery.Config{Dir: t.TempDir(), MaxBytes: 1 << 20})
 	require.NoError(t, err)
 	defer q.Close()
 	remote := newRemote(t)

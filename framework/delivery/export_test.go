@@ -1,5 +1,33 @@
 package delivery
 
+import (
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
+)
+
+// memoryStores are the logs in memory by the Dir of their Config.
+var memoryStores sync.Map
+
+// OpenTest is Open for tests of behavior that does not depend on the engine of the log. With LANDFALL_LOG=memory in the environment,
+// the log of a Dir is in memory, and stays there for the next OpenTest with the same Dir.
+func OpenTest(t testing.TB, c Config) (*Queue, error) {
+	if c.URL == "" && os.Getenv("LANDFALL_LOG") == "memory" {
+		store, _ := memoryStores.LoadOrStore(c.Dir, memlog.New(memlog.Options{}))
+		c = c.On(store.(*memlog.Store).Connect())
+	}
+	return Open(t.Context(), c)
+}
+
+// On returns the config with a log to use instead of NATS.
+func (c Config) On(log eventlog.Log) Config {
+	c.store = log
+	return c
+}
+
 // Kill ends a Runner as a crash does: no verdict is applied, no checkpoint is written and no lease is released.
 func (r *Runner) Kill() {
 	r.setMu.Lock()

@@ -47,7 +47,7 @@ func answeringInstance(t *testing.T, answer func() error) Instance {
 
 // If a letter cannot be written, its instance can still be stopped and changed, and the event is not lost.
 func TestUnwritableLetterDoesNotBlockReload(t *testing.T) {
-	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1})
+	q, err := OpenTest(t, Config{Dir: t.TempDir(), Partitions: 1})
 	require.NoError(t, err)
 	defer q.Close()
 	r, err := NewRunner(t.Context(), q, Settings{Linger: time.Millisecond})
@@ -82,7 +82,7 @@ func TestUnwritableLetterDoesNotBlockReload(t *testing.T) {
 // While a command's letters are read and started, they are neither parked nor in flight. Reconciling at that moment must not
 // count them as forgotten and park their keys again.
 func TestReconcileDoesNotUndoReplay(t *testing.T) {
-	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1})
+	q, err := OpenTest(t, Config{Dir: t.TempDir(), Partitions: 1})
 	require.NoError(t, err)
 	defer q.Close()
 	var working, replaying atomic.Bool

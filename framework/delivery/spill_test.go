@@ -18,7 +18,7 @@ import (
 
 // onePartition opens a queue with a single partition.
 func onePartition(t *testing.T, dir string) *delivery.Queue {
-	q, err := delivery.Open(t.Context(), delivery.Config{Dir: dir, Partitions: 1})
+	q, err := delivery.OpenTest(t, delivery.Config{Dir: dir, Partitions: 1})
 	require.NoError(t, err)
 	return q
 }

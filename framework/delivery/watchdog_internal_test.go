@@ -67,7 +67,7 @@ func (l *unwritableLog) Append(ctx context.Context, stream string, writes []even
 // While checkpoints cannot be written, partitions lose their owner. Lag, status and health report that, and it ends
 // automatically.
 func TestPartitionsWithoutOwner(t *testing.T) {
-	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 2})
+	q, err := OpenTest(t, Config{Dir: t.TempDir(), Partitions: 2})
 	require.NoError(t, err)
 	defer q.Close()
 	store := &unwritableLog{Log: q.store, stream: checkpointsStream}
