@@ -188,17 +188,17 @@ func TestDuplicateMessageIDs(t *testing.T) {
 
 // At its limit the queue rejects events, until delivered ones are deleted.
 func TestFullQueueRejectsEvents(t *testing.T) {
-	q, err := delivery.OpenTest(t, delivery.Config{Dir: t.TempDir(), MinFreeBytes: 1 << 60})
+	q, err := delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), MinFreeBytes: 1 << 60})
 	require.NoError(t, err)
 	assert.ErrorIs(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", 0)}), delivery.ErrFull)
 	assert.ErrorIs(t, q.Ready(), delivery.ErrFull)
 	q.Close()
 
 	dir := t.TempDir()
-	q = openQueue(t, dir)
+	q = openFiles(t, dir)
 	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", 0)}))
 	q.Close()
-	q, err = delivery.OpenTest(t, delivery.Config{Dir: dir, MinFreeBytes: 1 << 60})
+	q, err = delivery.Open(t.Context(), delivery.Config{Dir: dir, MinFreeBytes: 1 << 60})
 	require.NoError(t, err)
 	_, err = q.Replay(t.Context(), delivery.ReplayRequest{Instance: "main"})
 	assert.ErrorIs(t, err, delivery.ErrFull, "a replay needs room, too")
