@@ -38,6 +38,7 @@ func newDestination(s streams) *cobra.Command {
 			"it replaces the slug of the definition.",
 		Example: "  landfall new destination acme\n  landfall new destination acme-crm --name 'Acme CRM' --scheme oauth2 --action upsertLead\n" +
 			"  landfall new destination acme --batch=false    # a request for each event\n" +
+			"  landfall new destination acme --audience       # it keeps audiences: members enter and leave\n" +
 			"  landfall new destination --from acme.yaml      # for an existing definition",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if from != "" && len(args) == 0 {
@@ -50,6 +51,12 @@ func newDestination(s streams) *cobra.Command {
 				return newFrom(s, cmd, n.Dir, from, args)
 			}
 			n.Slug = args[0]
+			if n.Audience && !cmd.Flags().Changed("action") {
+				n.Action = "" // its default
+			}
+			if n.Audience && !n.Batch {
+				return usageErrorf("--audience cannot go with --batch=false: audiences are synced in batches")
+			}
 			made, err := scaffold.Destination(n)
 			if err != nil {
 				return err
@@ -60,13 +67,14 @@ func newDestination(s streams) *cobra.Command {
 	}
 	addDestinationFlags(cmd, &n)
 	cmd.Flags().StringVar(&from, "from", "", "create the plugin for the definition in this `FILE`")
+	cmd.Flags().BoolVar(&n.Audience, "audience", false, "the destination keeps audiences; its first action is syncAudience")
 	addScaffoldFlags(cmd, &n)
 	return cmd
 }
 
 // newFrom creates the plugin for an existing definition.
 func newFrom(s streams, cmd *cobra.Command, dir, file string, args []string) error {
-	for _, flag := range []string{"name", "scheme", "action", "batch"} {
+	for _, flag := range []string{"name", "scheme", "action", "batch", "audience"} {
 		if cmd.Flags().Changed(flag) {
 			return usageErrorf("--%s cannot go with --from: the definition sets it", flag)
 		}

@@ -19,6 +19,7 @@ import (
 // used holds the names that a new destination's package declares or imports.
 var used = []string{
 	"definition", "baseURL", "test", "send", "newSandbox", "api", "user", "reply", "maxUsers", "maxID",
+	"maxMembers", "audiences", "audience", "readChange", "audiencePath", "membersBody", "sendJSON", "takeUsers", "url",
 	"plugin", "runHook", "outputs", "createAudience", "getAudience", "path",
 	"context", "embed", "http", "json", "destination", "event", "fault", "fmt", "maps", "slices", "sync", "sandbox",
 }

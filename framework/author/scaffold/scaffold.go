@@ -42,6 +42,8 @@ type New struct {
 	Scheme string // one of Schemes; custom by default
 	Action string // the key of the action; createContact by default, where the destination is new
 	Batch  bool   // the action takes batches
+
+	Audience bool // the destination keeps audiences: its action is syncAudience by default, and takes batches
 }
 
 // framework is the module that a destination imports.
@@ -118,11 +120,17 @@ func Destination(n New) ([]string, error) {
 		}
 		return nil, fmt.Errorf("%s already exists: choose another name, or add to it with %s new action %s KEY", dir, n.programName(), n.Slug)
 	}
-	return n.write(n.view(m), map[string]string{
+	files := map[string]string{
 		destination.DefinitionFile: "destination.yaml", "plugin.go": "plugin.go", "sandbox.go": "sandbox.go",
 		n.actionFile(): "action.go", "plugin_test.go": "plugin_test.go", n.caseFile(): "case.yaml",
 		filepath.Join("testdata", "landfall.yaml"): "landfall.yaml", filepath.Join("testdata", "events.ndjson"): "events.ndjson",
-	})
+	}
+	if n.Audience {
+		files["sandbox.go"], files[n.actionFile()], files[n.caseFile()] = "audience-sandbox.go", "audience.go", "audience-case.yaml"
+		files[filepath.Join("testdata", "events.ndjson")] = "audience-events.ndjson"
+		files[strings.TrimSuffix(n.caseFile(), ".yaml")+"-refused.yaml"] = "audience-refused.yaml"
+	}
+	return n.write(n.view(m), files)
 }
 
 func isFile(path string) bool {
@@ -137,9 +145,13 @@ func (n New) withDefaults() New {
 	if n.Scheme == "" {
 		n.Scheme = Schemes()[0]
 	}
-	if n.Action == "" {
+	switch {
+	case n.Action == "" && n.Audience:
+		n.Action = "syncAudience"
+	case n.Action == "":
 		n.Action = "createContact"
 	}
+	n.Batch = n.Batch || n.Audience
 	return n
 }
 

@@ -56,6 +56,14 @@ func TestNewDestinationPassesEveryCheck(t *testing.T) {
 			assert.Contains(t, string(code), "http.Method"+method+",", action)
 		}
 	}
+	for _, scheme := range scaffold.Schemes() {
+		n := scaffold.New{Dir: dir, Slug: "audience-" + scheme, Scheme: scheme, Audience: true}
+		_, err := scaffold.Destination(n)
+		require.NoError(t, err)
+		n.Action, n.Audience, n.Batch = "trackEvent", false, true
+		_, err = scaffold.Action(n)
+		require.NoError(t, err)
+	}
 	_, err := generate.All(dir, "destinations", "example.com/crm/destinations")
 	require.NoError(t, err)
 	run := exec.Command("go", "test", "-mod=mod", "./...")
@@ -64,6 +72,7 @@ func TestNewDestinationPassesEveryCheck(t *testing.T) {
 	require.NoError(t, err, string(out))
 	for _, scheme := range scaffold.Schemes() {
 		assert.Contains(t, string(out), "ok  	example.com/crm/destinations/new-"+scheme)
+		assert.Contains(t, string(out), "ok  	example.com/crm/destinations/audience-"+scheme)
 	}
 	formatted, err := exec.Command("gofmt", "-l", root).CombinedOutput()
 	require.NoError(t, err)
