@@ -257,11 +257,12 @@ func (w *worker) instanceFindings(now time.Time) (list []Finding) {
 	if w.suspendReason != "" {
 		list = append(list, Finding{Code: CodeLogin, Instance: w.id, Message: "nothing is sent: " + w.suspendReason, Next: "run landfall auth login --instance " + w.id})
 	}
-	if now.Before(w.pausedUntil) {
-		list = append(list, Finding{Code: CodePaused, Instance: w.id, Until: w.pausedUntil, Message: "the remote asks to wait", Next: "landfall resume " + w.id + " ends that"})
+	stats := w.dispatcher.StatsLocked()
+	if now.Before(stats.PausedUntil) {
+		list = append(list, Finding{Code: CodePaused, Instance: w.id, Until: stats.PausedUntil, Message: "the remote asks to wait", Next: "landfall resume " + w.id + " ends that"})
 	}
-	if first, waiting := w.nextRetry(now); waiting > 0 && !now.Before(w.pausedUntil) {
-		list = append(list, Finding{Code: CodeRetrying, Instance: w.id, Until: first, Message: "the remote fails, and events are retried", Next: "see landfall_retries_total and the log; landfall resume " + w.id + " retries at once"})
+	if stats.Retrying > 0 && !now.Before(stats.PausedUntil) {
+		list = append(list, Finding{Code: CodeRetrying, Instance: w.id, Until: stats.NextRetry, Message: "the remote fails, and events are retried", Next: "see landfall_retries_total and the log; landfall resume " + w.id + " retries at once"})
 	}
 	return list
 }

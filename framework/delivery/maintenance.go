@@ -68,7 +68,6 @@ func (r *Runner) eachWorker(f func(*worker)) {
 func (r *Runner) unparkEvicted() {
 	r.eachWorker(func(w *worker) {
 		w.mu.Lock()
-		w.dropIdleLanes()
 		lists := map[int][]string{}
 		var quiet []*partition
 		for n, p := range w.partitions {

@@ -58,10 +58,8 @@ func (m *Metrics) observeBatch(instance string, t *task, d time.Duration) {
 	m.requests.WithLabelValues(instance, t.item.Subscription.Action().Key, t.item.Subscription.Name()).Observe(d.Seconds())
 }
 
-func (m *Metrics) countRetries(instance string, tasks ...*task) {
-	for _, t := range tasks {
-		m.retries.WithLabelValues(instance, t.item.Subscription.Action().Key, t.item.Subscription.Name()).Inc()
-	}
+func (m *Metrics) countRetry(instance string, t *task) {
+	m.retries.WithLabelValues(instance, t.item.Subscription.Action().Key, t.item.Subscription.Name()).Inc()
 }
 
 // countVerdict adds a verdict to the metrics. The checkpoint counts it when the event is finished.

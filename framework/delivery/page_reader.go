@@ -3,7 +3,6 @@ package delivery
 import (
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -140,7 +139,7 @@ func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []r
 func (r *pageReader) newTask(i int, e event.Event, item runtime.Item, refused *runtime.Verdict) *task {
 	return &task{
 		item: item, partition: r.partition, page: r.page, eventIndex: i, source: r.source, key: orderKey(e.Value(), item), refusal: refused,
-		bytes: len(e.Raw()) + item.Payload.Size(), arrived: time.Now(), origin: r.originOf(i),
+		bytes: len(e.Raw()) + item.Payload.Size(), origin: r.originOf(i),
 	}
 }
 

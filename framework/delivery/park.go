@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/dispatch"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
@@ -13,12 +14,6 @@ var parkedBehind = runtime.NotDelivered(runtime.Retry, fault.CauseBehindParked)
 
 // evictedVerdict is the verdict of an event that is parked to let others pass.
 var evictedVerdict = runtime.Verdict{Outcome: runtime.Retry, Status: 503, Cause: fault.CauseEvicted, Reason: fault.CauseEvicted.Text()}
-
-// settleHead applies a final verdict to the first task of a key.
-func (w *worker) settleHead(t *task, v runtime.Verdict) {
-	w.startNextOfKey(t)
-	w.settleTask(t, v)
-}
 
 // settleTask applies a final verdict to a task that is in no chain.
 func (w *worker) settleTask(t *task, v runtime.Verdict) {
@@ -33,25 +28,15 @@ func (w *worker) settleTask(t *task, v runtime.Verdict) {
 	w.finishTask(t, outcome, v.Cause, v.Reason)
 }
 
-// startNextOfKey enqueues the next task of a task's key.
-func (w *worker) startNextOfKey(t *task) {
-	if next := t.partition.popFromChain(t); next != nil {
-		w.enqueue(next, false)
-	}
-	t.partition.requestPortion(t.key)
-}
-
-// parkKey parks a task and all that wait behind it. Later events of the key are parked when they are read.
-func (w *worker) parkKey(t *task, v runtime.Verdict, kind string) {
-	p := t.partition
-	p.parkedKeys[shortHash(t.key)] = kind
-	delete(p.spilledKeys, shortHash(t.key))
-	p.generations[shortHash(t.key)]++
-	delete(p.chains, t.key)
-	delete(p.delayed, t)
-	now := time.Now()
-	for ; t != nil; t = t.next {
-		w.storeDeadLetter(t, t.newDeadLetter(v, true, now), kind)
+// parkTasks parks a task and those that wait behind it, which the dispatcher has given up. Later events of the key are parked when
+// they are read.
+func (w *worker) parkTasks(list []*dispatch.Task[*task], v runtime.Verdict, kind string) {
+	p, key, now := list[0].Value.partition, shortHash(list[0].Value.key), time.Now()
+	p.parkedKeys[key] = kind
+	delete(p.spilledKeys, key)
+	p.generations[key]++
+	for _, t := range list {
+		w.storeDeadLetter(t.Value, t.Value.newDeadLetter(v, true, now), kind)
 		v = parkedBehind
 	}
 }
@@ -169,28 +154,10 @@ func (p *partition) evictFailing() bool {
 	if w.suspendReason != "" || w.runner.isParkingFull() || !p.shouldEvict() {
 		return false
 	}
-	var blocked []*task
-	for t := range p.delayed {
-		blocked = append(blocked, t)
-	}
-	for _, l := range w.lanes {
-		if l.failures == 0 || l.busy {
-			continue
-		}
-		var rest []*task
-		for _, t := range l.queue {
-			if t.partition != p {
-				rest = append(rest, t)
-				continue
-			}
-			blocked = append(blocked, t)
-			l.bytes -= t.bytes
-		}
-		l.queue = rest
-	}
+	blocked := p.owner.TakeFailingLocked()
 	p.unparkBatch = 0
-	for _, t := range blocked {
-		w.parkKey(t, evictedVerdict, kindEvicted)
+	for _, list := range blocked {
+		w.parkTasks(list, evictedVerdict, kindEvicted)
 	}
 	return len(blocked) > 0
 }
@@ -201,7 +168,7 @@ func (p *partition) evictFailing() bool {
 func (p *partition) shouldEvict() bool {
 	w := p.worker
 	wait := max(12*w.runner.settings.EvictAfter, time.Second)
-	if time.Since(w.lastSuccess) <= wait {
+	if time.Since(w.dispatcher.StatsLocked().LastSuccess) <= wait {
 		p.evictCheckedAt, p.evictBackoffs = time.Now(), 0
 		return true
 	}
@@ -218,11 +185,8 @@ func (p *partition) keysToUnpark() []string {
 	if p.taskCount > p.worker.runner.settings.MaxInFlight/2 || len(p.openPages) > maxOpenPages/2 || time.Since(p.unparkedAt) < p.worker.runner.settings.EvictAfter {
 		return nil
 	}
-	now := time.Now()
-	for _, l := range p.worker.lanes {
-		if l.failures > 0 && (len(l.queue) > 0 || now.Before(l.pausedUntil)) {
-			return nil
-		}
+	if p.worker.dispatcher.StatsLocked().Failing {
+		return nil
 	}
 	var keys []string
 	for key, kind := range p.parkedKeys {
@@ -231,7 +195,7 @@ func (p *partition) keysToUnpark() []string {
 		}
 	}
 	if len(keys) > 0 {
-		p.unparkedAt, p.unparkBatch = now, min(max(2*p.unparkBatch, 2), maxCommandItems)
+		p.unparkedAt, p.unparkBatch = time.Now(), min(max(2*p.unparkBatch, 2), maxCommandItems)
 	}
 	return keys
 }

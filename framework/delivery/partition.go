@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/dispatch"
 )
 
 // Limits of what a partition of an instance holds in memory.
@@ -21,6 +22,7 @@ const (
 // partition is the state of one partition of an instance while this process owns it. The worker's mutex guards it.
 type partition struct {
 	worker *worker
+	owner  *dispatch.Owner[*task] // of its tasks in the dispatcher
 	number int
 	ctx    context.Context // ends when the partition is released or abandoned
 	cancel context.CancelFunc
@@ -42,10 +44,8 @@ type partition struct {
 	applyingCommand  bool // the letters of a command are being read and started
 	closing          bool // no more tasks are started
 	abandoned        bool // the lease may be lost: no more verdicts are applied
-	inFlight         int  // tasks in batches in flight
 	openPages        []*page
 	nextPage         uint64
-	chains           map[string]*chain // tasks by ordering key
 	taskCount        int
 	taskBytes        int
 	counts           map[string]int64
@@ -55,7 +55,6 @@ type partition struct {
 	parkedLoaded     bool              // parkedKeys is complete
 	portionRequested map[string]bool   // spilled keys whose next portion was requested, by key hash
 	lettersInFlight  map[string]bool   // letters with a task, by subject
-	delayed          map[*task]bool    // tasks that wait for a retry of their own
 	pendingWrites    int               // letters that are being written or deleted
 	recentIDs        *recentIDs
 	mergeMu          sync.Mutex // held while a stored letter is read and rewritten; locked before the worker's mutex
@@ -71,9 +70,10 @@ type partition struct {
 func (w *worker) newPartition(n int, cp checkpoint, revision uint64, valid time.Time) *partition {
 	p := &partition{
 		worker: w, number: n, done: make(chan struct{}), initial: cp, revision: revision, leaseUntil: valid, renewedAt: time.Now(), evictCheckedAt: time.Now(), nextPage: cp.Low, logID: cp.LogCreated, anchor: cp.Anchor, lastRead: time.Now(),
-		chains: map[string]*chain{}, spilledKeys: map[string]string{}, portionRequested: map[string]bool{}, generations: map[string]int{}, counts: maps.Clone(cp.Counts),
-		parkedKeys: map[string]string{}, lettersInFlight: map[string]bool{}, delayed: map[*task]bool{}, recentIDs: newRecentIDs(),
+		spilledKeys: map[string]string{}, portionRequested: map[string]bool{}, generations: map[string]int{}, counts: maps.Clone(cp.Counts),
+		parkedKeys: map[string]string{}, lettersInFlight: map[string]bool{}, recentIDs: newRecentIDs(),
 	}
+	p.owner = w.dispatcher.NewOwner(p.requestAllowance)
 	if p.counts == nil {
 		p.counts = map[string]int64{}
 	}
@@ -84,6 +84,16 @@ func (w *worker) newPartition(n int, cp checkpoint, revision uint64, valid time.
 
 // leaseRemaining returns how long the lease still lasts.
 func (p *partition) leaseRemaining() time.Duration { return time.Until(p.leaseUntil) }
+
+// requestAllowance returns how long a request that starts now may take: it must end before the lease does. At least half of the lease
+// must be left.
+func (p *partition) requestAllowance() time.Duration {
+	lease, left := p.worker.runner.settings.Lease, p.leaseRemaining()
+	if left < lease/2 {
+		return 0
+	}
+	return min(left, lease) - lease/10
+}
 
 // readLoop reads the log until the partition's context ends. After an error it tries again.
 func (p *partition) readLoop() {

@@ -71,6 +71,7 @@ func (r *Runner) acquirePartition(w *worker, n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.stopping {
+		p.owner.CloseLocked()
 		p.cancel()
 		p.mapping.releaseSlot()
 		return
@@ -85,6 +86,7 @@ func (r *Runner) abandonPartition(p *partition) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p.closing, p.abandoned = true, true
+	p.owner.CloseLocked()
 	p.cancel()
 	delete(w.partitions, p.number)
 	w.changed.Broadcast()
@@ -106,11 +108,13 @@ func (r *Runner) releasePartition(ctx context.Context, p *partition) {
 		return
 	}
 	p.closing = true
+	p.owner.DrainLocked()
 	p.cancel()
-	for (p.inFlight > 0 || p.pendingWrites > 0) && ctx.Err() == nil {
+	for (p.owner.InFlightLocked() > 0 || p.pendingWrites > 0) && ctx.Err() == nil {
 		w.changed.Wait()
 	}
 	p.abandoned = true
+	p.owner.CloseLocked()
 	cp, revision := p.currentCheckpoint(""), p.revision
 	w.mu.Unlock()
 	<-p.done

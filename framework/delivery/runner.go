@@ -217,6 +217,7 @@ func (r *Runner) stopWorkers(ctx context.Context, workers []*worker) {
 		all.Go(func() {
 			w.mu.Lock()
 			w.stopping = true
+			w.dispatcher.StopLocked()
 			parts := make([]*partition, 0, len(w.partitions))
 			for _, p := range w.partitions {
 				parts = append(parts, p)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/dispatch"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
@@ -31,41 +32,6 @@ const (
 	fullHotShare  = 64        // a key with more than this share is hot if the partition stays full
 )
 
-// chain is the tasks of one key, in order. The first is in its lane, in flight, or waits for a retry.
-type chain struct {
-	first, last *task
-	n, bytes    int
-}
-
-// appendToChain appends a task to the chain of its key. It reports whether the task is the first.
-func (p *partition) appendToChain(t *task) bool {
-	c := p.chains[t.key]
-	if c == nil {
-		p.chains[t.key] = &chain{first: t, last: t, n: 1, bytes: t.bytes}
-		return true
-	}
-	c.last.next = t
-	c.last = t
-	c.n++
-	c.bytes += t.bytes
-	return false
-}
-
-// popFromChain removes the first task of a key from its chain. It returns the next one, or nil.
-func (p *partition) popFromChain(t *task) *task {
-	c := p.chains[t.key]
-	if c == nil || c.first != t {
-		return nil
-	}
-	c.first = t.next
-	c.n--
-	c.bytes -= t.bytes
-	if c.first == nil {
-		delete(p.chains, t.key)
-	}
-	return c.first
-}
-
 // spillHotKeys spills the tasks behind the first ones of hot keys. full is how long the partition has been full: the threshold
 // falls with it. Changes of an audience drain in runs, so they are spilled only if the partition stays full. It reports whether
 // any key was spilled. Nothing is spilled on a short disk, because spilled events are stored twice.
@@ -79,45 +45,26 @@ func (p *partition) spillHotKeys(full time.Duration) bool {
 	if long {
 		divisor = fullHotShare
 	}
-	found := false
-	for _, c := range p.chains {
-		hot := c.n > max(capacity/divisor, 1) || c.bytes > maxTaskBytes/divisor || len(p.openPages) >= maxOpenPages
-		if c.n < 2 || !hot || c.first.item.Independent && !long {
-			continue
-		}
-		found = true
-		p.spillChain(c)
+	spilled := p.owner.TakeBehindLocked(func(c dispatch.Chain[*task]) bool {
+		hot := c.Count > max(capacity/divisor, 1) || c.Bytes > maxTaskBytes/divisor || len(p.openPages) >= maxOpenPages
+		return hot && (long || !c.First.Value.item.Independent)
+	})
+	for _, list := range spilled {
+		p.spillTasks(list)
 	}
-	return found
+	return len(spilled) > 0
 }
 
-// cutUnsent removes and returns the tasks that are not in flight along with the first one, and were not in a failed request with it:
-// the remote may have applied the newest of that request, and the first one alone would undo it.
-func (c *chain) cutUnsent() (rest *task) {
-	first, last := c.first, c.first
-	c.n, c.bytes = 1, last.bytes
-	for last.next != nil && (last.next.inRequest || c.n <= first.runCarried) {
-		last = last.next
-		c.n++
-		c.bytes += last.bytes
-	}
-	rest, last.next, c.last = last.next, nil, last
-	return rest
-}
-
-func (p *partition) spillChain(c *chain) {
-	key := shortHash(c.first.key)
+// spillTasks parks tasks that waited behind the first one of their key.
+func (p *partition) spillTasks(list []*dispatch.Task[*task]) {
+	key, now := shortHash(list[0].Value.key), time.Now()
 	if p.parkedKeys[key] == "" {
 		p.parkedKeys[key] = kindEvicted
 	}
-	p.spilledKeys[key] = c.first.key
+	p.spilledKeys[key] = list[0].Value.key
 	p.generations[key]++
-	now := time.Now()
-	for t := c.cutUnsent(); t != nil; {
-		next := t.next
-		t.next = nil
-		p.worker.storeDeadLetter(t, t.newDeadLetter(spilledBehind, true, now), p.parkedKeys[key])
-		t = next
+	for _, t := range list {
+		p.worker.storeDeadLetter(t.Value, t.Value.newDeadLetter(spilledBehind, true, now), p.parkedKeys[key])
 	}
 }
 
@@ -128,7 +75,7 @@ func (p *partition) requestPortion(key string) {
 	if _, ok := p.spilledKeys[name]; !ok || p.portionRequested[name] || p.closing {
 		return
 	}
-	if c := p.chains[key]; c != nil && c.n > w.runner.settings.MaxInFlight/refillShare {
+	if p.owner.WaitingLocked(key) > w.runner.settings.MaxInFlight/refillShare {
 		return
 	}
 	p.portionRequested[name] = true
@@ -147,7 +94,7 @@ func (p *partition) requestPortion(key string) {
 // requestPortions requests the portions whose request has failed.
 func (p *partition) requestPortions() {
 	for _, key := range p.spilledKeys {
-		if c := p.chains[key]; c == nil {
+		if p.owner.WaitingLocked(key) == 0 {
 			p.requestPortion(key)
 		}
 	}

@@ -46,9 +46,10 @@ func (r *Runner) workerStatus(w *worker) Status {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s.Stopped = w.suspendReason
-	s.Partitions, s.Paused, s.Retried = len(w.partitions), time.Now().Before(w.pausedUntil), w.retries
+	until := w.dispatcher.StatsLocked().PausedUntil
+	s.Partitions, s.Paused, s.Retried = len(w.partitions), time.Now().Before(until), w.retries
 	if s.Paused {
-		s.Until = w.pausedUntil
+		s.Until = until
 	}
 	for n := range r.queue.partitions {
 		counts := map[string]int64(nil)

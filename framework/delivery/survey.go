@@ -190,13 +190,11 @@ func (r *Runner) hasOverlookedEvents(ctx context.Context, p *partition, next uin
 
 // progressSamples returns the samples of a worker's partitions. The mutex is held.
 func (w *worker) progressSamples(now time.Time) map[*partition]sample {
-	paused := w.suspendReason != "" || now.Before(w.pausedUntil)
-	for _, l := range w.lanes {
-		paused = paused || l.failures > 0
-	}
+	stats := w.dispatcher.StatsLocked()
+	paused := w.suspendReason != "" || now.Before(stats.PausedUntil) || stats.Failing
 	list := map[*partition]sample{}
 	for _, p := range w.partitions {
-		s := sample{progress: progress{next: p.nextPage}, paused: paused || p.parkingBlocked || len(p.delayed) > 0, outstanding: len(p.openPages) > 0 || p.unreadPages > 0}
+		s := sample{progress: progress{next: p.nextPage}, paused: paused || p.parkingBlocked || p.owner.RetryingLocked() > 0, outstanding: len(p.openPages) > 0 || p.unreadPages > 0}
 		if len(p.openPages) > 0 {
 			s.oldest, s.left = p.openPages[0].seq, p.openPages[0].eventsLeft
 		}

@@ -81,7 +81,7 @@ func (w *worker) rememberVerdict(t *task, outcome string, cause fault.Cause, rea
 	at := t.eventPosition()
 	s := VerdictRecord{
 		At: time.Now(), Instance: w.id, Subscription: t.item.Subscription.Name(), Outcome: outcome, Cause: cause, Reason: reason, Key: t.key,
-		Attempts: t.attempts, Seq: at.seq, Index: at.index, Request: t.lastExchange,
+		Attempts: t.Attempts(), Seq: at.seq, Index: at.index, Request: t.lastExchange,
 	}
 	w.runner.verdicts.addVerdict(s)
 }

@@ -243,7 +243,7 @@ type Stats struct {
 	InFlight        int       // batches
 	Retrying        int       // lanes and single tasks that wait after a failure
 	NextRetry       time.Time // when the first of the lanes continues; zero if none waits
-	Failing         bool      // the last batch of a lane failed as a whole
+	Failing         bool      // the last batch of a lane failed as a whole, and it waits or is sent again
 	PausedUntil     time.Time // end of the last pause
 	Suspended       bool
 	LastSuccess     time.Time // when the remote last accepted or refused something
@@ -264,7 +264,7 @@ func (d *Dispatcher[T]) StatsLocked() Stats {
 		if l.failures == 0 {
 			continue
 		}
-		s.Failing = true
+		s.Failing = s.Failing || l.queued > 0 || l.busy || l.pausedUntil.After(now)
 		if l.queued == 0 || !l.pausedUntil.After(now) {
 			continue
 		}
