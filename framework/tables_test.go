@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/author/scaffold"
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 	"github.com/landfall-dev/landfall/framework/language/fql"
@@ -305,4 +307,21 @@ func processField(t *testing.T, field, value string) error {
 	require.NoError(t, err)
 	_, err = schema.Process(event.MustParse(`{"v": ` + value + `}`))
 	return err
+}
+
+// TestTablesSchemes checks that each authentication scheme is documented and offered by editors, and that a new destination can only
+// have known schemes.
+func TestTablesSchemes(t *testing.T) {
+	list := destination.Schemes()
+	checkEntries(t, list)
+	checkSection(t, "destination/README.md", "schemes", markdownTable([]string{"scheme", "credentials"}, usageRows(list)))
+	var words []string
+	for _, e := range list {
+		words = append(words, e.Name+" ("+strings.ReplaceAll(e.Summary, "`", "")+")")
+		assert.Equal(t, e.Summary, destination.Scheme(e.Name).Summary())
+	}
+	checkSchema(t, destinationSchema, "/$defs/authentication/properties/scheme/enum", namesValue(list))
+	checkSchema(t, destinationSchema, "/$defs/authentication/properties/scheme/description",
+		event.NewString("How requests are authenticated: "+strings.Join(words, ", ")+"."))
+	assert.Subset(t, namesOf(list), scaffold.Schemes())
 }

@@ -46,6 +46,7 @@ func describeDestination(s streams, e destination.Entry) {
 	if d.Limits.Subscriptions > 0 {
 		fmt.Fprintf(s.out, "At most %d enabled subscriptions per instance.\n", d.Limits.Subscriptions)
 	}
+	fmt.Fprintf(s.out, "\nAuthentication %s: %s\n", d.Scheme, strings.ReplaceAll(d.Scheme.Summary(), "`", ""))
 	fmt.Fprintln(s.out, "\nSettings")
 	describeFields(s, d.Settings, "  ")
 	describeAudiences(s, d)

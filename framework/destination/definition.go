@@ -24,7 +24,7 @@ type Definition struct {
 	Mode           string
 	Limits         Limits
 	Settings       fieldschema.Fields // the fields of authentication
-	Scheme         string             // the authentication scheme: none, basic, custom, oauth2 or oauth-managed
+	Scheme         Scheme             // how requests are authenticated
 	TakesToken     bool               // requests carry an access token if there is one
 	Test           *request.Request   // tests the settings; nil if the definition declares no request for it
 	TestHandler    bool               // the settings are tested by Plugin.Test
@@ -178,7 +178,7 @@ func (p *parser) parseDefinition(v event.Value) {
 	}
 	d.Limits.Subscriptions = int(v.Get("limits").Get("subscriptions").Float())
 	authentication := v.Get("authentication")
-	d.Scheme = authentication.Get("scheme").Str()
+	d.Scheme = Scheme(authentication.Get("scheme").Str())
 	d.Settings = p.parseFields(authentication.Get("fields"), "/authentication/fields")
 	p.parseOAuth(authentication)
 	p.parseAudience(v)
@@ -194,24 +194,23 @@ func (p *parser) parseDefinition(v event.Value) {
 // parseOAuth reads how tokens are obtained, and checks what each scheme requires.
 func (p *parser) parseOAuth(authentication event.Value) {
 	d, place := p.d, "/authentication"
-	switch d.Scheme {
-	case "oauth2":
+	for _, key := range d.Scheme.entry().settings {
+		if authentication.Get("fields").Get(key).Kind() == event.Absent {
+			p.problems.Add(place, "needs the field %s because the scheme is %s", key, d.Scheme)
+		}
+	}
+	switch d.Scheme.entry().token {
+	case loginToken:
 		d.TakesToken, d.OAuth = true, oauth.SelectSpec(authentication)
 		if key := oauth.MissingKey(d.OAuth); key != "" {
-			p.problems.Add("/authentication", "needs %s", key)
+			p.problems.Add(place, "needs %s", key)
 		}
-	case "oauth-managed":
+	case hostToken:
 		d.TakesToken = true
-	case "basic":
-		for _, key := range []string{"username", "password"} {
-			if authentication.Get("fields").Get(key).Kind() == event.Absent {
-				p.problems.Add("/authentication", "needs the field %s because the scheme is basic", key)
-			}
-		}
-		fallthrough
-	default:
+	case optionalToken:
+		place += "/oauth"
 		d.TakesToken, _ = authentication.Get("oauth").Get("optional").Bool()
-		d.OAuth, place = oauth.SelectSpec(authentication.Get("oauth")), "/authentication/oauth"
+		d.OAuth = oauth.SelectSpec(authentication.Get("oauth"))
 	}
 	p.problems.AddUnder(place, request.CheckMapping(d.OAuth, request.Names{request.Settings: append([]string{}, d.Settings.Keys()...)}))
 }

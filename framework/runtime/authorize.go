@@ -14,14 +14,13 @@ import (
 
 // NeedsLogin reports whether an instance requires a login, unless its host supplies tokens.
 func NeedsLogin(d *destination.Definition, in config.Instance) bool {
-	return d.TakesToken && in.AccessToken == "" && (d.Scheme == "oauth2" || in.Auth.Len() > 0)
+	return d.TakesToken && in.AccessToken == "" && (d.Scheme.NeedsLogin() || in.Auth.Len() > 0)
 }
 
 // compileAuth returns the source of the instance's tokens: its config, the host or a login. It returns nil if the instance takes none.
 func (c *compiler) compileAuth(p *Plan) tokens {
 	place, auth := c.instance.Pointer+"/auth", c.instance.Auth
 	host, instance := c.host.Token, c.instance.ID
-	required := c.definition.Scheme == "oauth2" || c.definition.Scheme == "oauth-managed"
 	switch {
 	case !c.definition.TakesToken:
 		if auth.Len() > 0 {
@@ -44,7 +43,7 @@ func (c *compiler) compileAuth(p *Plan) tokens {
 		return func(context.Context, string) (string, error) {
 			return "", &fault.Error{Code: fault.CodeLogin, Status: 401, Retry: true, Message: "this command stores no tokens, so there is no token: use the data directory in which you have logged in"}
 		}
-	case required && len(c.problems) == 0:
+	case c.definition.Scheme.NeedsToken() && len(c.problems) == 0:
 		c.problems.Add(c.instance.Pointer, "needs a token: set auth: {accessToken: \"${TOKEN}\"}")
 	}
 	return nil

@@ -23,12 +23,13 @@ func (c *compiler) newClient(settings event.Value, give tokens, redactor *httpx.
 	if base := c.definition.Request; base != nil {
 		config.RateLimit = httpx.RateHeaders(base.RateLimit)
 	}
+	authorize := c.definition.Scheme.Authorize()
 	switch {
 	case give != nil && !c.definition.PlacesToken():
 		config.Authorize, config.Renew = setBearerToken(give), renewToken(give)
-	case c.definition.Scheme == "basic":
+	case authorize != nil:
 		config.Authorize = func(_ context.Context, r *http.Request) error {
-			r.SetBasicAuth(settings.Get("username").Text(), settings.Get("password").Text())
+			authorize(r, settings)
 			return nil
 		}
 	}

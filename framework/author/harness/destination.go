@@ -92,7 +92,7 @@ func compilePlan(ctx context.Context, c event.Value, entry destination.Entry) (*
 			return v.Str(), v.IsString()
 		},
 	}
-	if scheme := entry.Definition.Scheme; scheme == "oauth2" || scheme == "oauth-managed" {
+	if entry.Definition.Scheme.NeedsToken() {
 		host.Token = func(context.Context, string, string) (string, error) { return "case-token", nil }
 	}
 	for key, v := range c.Get("state").Members() {

@@ -43,7 +43,7 @@ func Action(n New) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.Name, n.Scheme = d.Name, d.Scheme
+	n.Name, n.Scheme = d.Name, string(d.Scheme)
 	if err := n.checkNewAction(d, dir); err != nil {
 		return nil, err
 	}

@@ -163,7 +163,7 @@ func (v *pluginView) subscriptionOf(a actionView, required event.Value) event.Va
 // configOf returns a configuration with one instance.
 func (v *pluginView) configOf(settings event.Value, subscriptions []event.Value) event.Value {
 	auth := event.Value{}
-	if strings.HasPrefix(v.definition.Scheme, "oauth") {
+	if v.definition.Scheme.NeedsToken() {
 		auth = object("accessToken", "sandbox-token")
 	}
 	instance := object("id", v.Slug, "destination", v.Slug, "settings", settings, "auth", auth, "subscriptions", event.NewArray(subscriptions))

@@ -185,7 +185,7 @@ func (f *setupForm) addAuthInputs(root event.Value) {
 		return
 	}
 	fields := fieldschema.Fields{{Key: "accessToken", Label: "Access Token", Type: fieldschema.Password, Description: "A token that is sent with each request, instead of an OAuth login."}}
-	if f.Definition.Scheme == "oauth2" {
+	if f.Definition.Scheme.NeedsLogin() {
 		fields = append(fieldschema.Fields{
 			{Key: "clientId", Label: "OAuth Client ID", Type: fieldschema.String, Description: "The id of the app that you registered with " + f.Definition.Name + "."},
 			{Key: "clientSecret", Label: "OAuth Client Secret", Type: fieldschema.Password, Description: "The secret of that app."},
