@@ -3,4 +3,4 @@
 package runtime_test
 
 // mostAllocations is the maximum number of allocations for an event.
-const mostAllocations = 5
+const mostAllocations = 6

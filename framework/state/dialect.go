@@ -13,6 +13,8 @@ type dialect struct {
 	lockSchema  []string          // prevents concurrent migrations
 	schema      *strings.Replacer // expands placeholders in migrations
 	query       *strings.Replacer // expands placeholders in statements
+
+	countColumns string // counts the columns of the table $1 with the name $2
 }
 
 // In statements, {rows} is the JSON array $2 as rows j with one item in the column value, {lock} locks the selected rows for the
@@ -23,6 +25,7 @@ var (
 		schema: strings.NewReplacer("{serial}", "INTEGER PRIMARY KEY", "{bytes}", "", "{clustered}", "WITHOUT ROWID"),
 		query: strings.NewReplacer("{rows}", "json_each($2) AS j", "{lock}", "",
 			"{now}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"), // {lock} is empty: a write transaction locks the whole database
+		countColumns: `SELECT COUNT(*) FROM pragma_table_info($1) WHERE name = $2`,
 	}
 	postgres = dialect{
 		driver: "pgx", source: func(location string) string { return location }, connections: 16,
@@ -31,6 +34,7 @@ var (
 			"{clustered}", ""),
 		query: strings.NewReplacer("{rows}", "json_array_elements($2::json) AS j(value)", "{lock}", "FOR UPDATE",
 			"{now}", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"),
+		countColumns: `SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = $1 AND column_name = $2`,
 	}
 )
 

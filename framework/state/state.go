@@ -141,8 +141,31 @@ func (s *Store) migrateSchema(ctx context.Context) error {
 				return fmt.Errorf("%s: %w", file, err)
 			}
 		}
-		return nil
+		return s.addColumns(ctx, tx)
 	})
+}
+
+// addedColumns are columns that a program may lack without harm. They have no version, so that programs of different versions can
+// share a database while servers are upgraded one by one.
+var addedColumns = []struct{ table, column, kind string }{
+	{"audiences", "decided", "BIGINT"}, // the last sync or resync that decided all identities: no membership counts as older than it
+}
+
+// addColumns adds the columns of addedColumns that the database lacks.
+func (s *Store) addColumns(ctx context.Context, tx *sql.Tx) error {
+	for _, c := range addedColumns {
+		var n int
+		if err := tx.QueryRowContext(ctx, s.dialect.countColumns, c.table, c.column).Scan(&n); err != nil {
+			return err
+		}
+		if n > 0 {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, "ALTER TABLE "+c.table+" ADD COLUMN "+c.column+" "+c.kind); err != nil {
+			return fmt.Errorf("adding %s.%s: %w", c.table, c.column, err)
+		}
+	}
+	return nil
 }
 
 // applyMigration runs one migration file.

@@ -68,7 +68,7 @@ func changedMembers(v event.Value, received time.Time, maxFuture time.Duration) 
 	at, err := event.ReadTime(original)
 	decides, limited := event.LimitFuture(at, received, maxFuture)
 	switch {
-	case !original.Exists():
+	case !original.Exists(), err == nil && at.IsZero(): // the zero time of Go and .NET means no time
 		changes["timestamp"] = event.NewString(FormatTime(received))
 	case err != nil:
 	case limited || !isRFC3339(original):

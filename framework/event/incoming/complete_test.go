@@ -34,6 +34,10 @@ func TestComplete(t *testing.T) {
 			`{"type":"page","timestamp":1767323045123,` + filled + `}`,
 			`{"type":"page","timestamp":"2026-01-02T03:04:05.123Z",` + filled + `,"originalTimestamp":1767323045123}`,
 		},
+		"the zero time means no time": {
+			`{"type":"page","timestamp":"0001-01-01T00:00:00Z",` + filled + `}`,
+			`{"type":"page","timestamp":"2026-01-02T12:00:00.000Z",` + filled + `,"originalTimestamp":"0001-01-01T00:00:00Z"}`,
+		},
 		"a time far in the future": {
 			`{"type":"page","timestamp":"2099-01-01T00:00:00Z",` + filled + `}`,
 			`{"type":"page","timestamp":"2026-01-02T12:00:00.000Z",` + filled + `,"originalTimestamp":"2099-01-01T00:00:00Z"}`,
