@@ -4,7 +4,7 @@ import "time"
 
 // MaxPlausible is how far past the tolerance a time can be and still say something about the order of a client's events. A time that is
 // further ahead, such as one in the year 2099, says as little as one that cannot be read. The limit is longer than any mistake about the
-// time zone, and it is no whole number of days, because clocks are often wrong by exactly that.
+// time zone, and it is not a whole number of days, because clocks are often wrong by exactly that.
 const MaxPlausible = 36 * time.Hour
 
 // LimitFuture returns the time that decides for an event that says it happened at at and that was received at received: at, but no

@@ -156,7 +156,7 @@ type batchKey struct {
 // pooledFrom is the number of items at which a batch moves to a pooled slice.
 const pooledFrom = 64
 
-// Add adds an item to its batch. If that is full then, Add returns its items, and the next item starts a new batch.
+// Add adds an item to its batch. If this fills the batch, Add returns its items, and the next item starts a new batch.
 func (b *Batches) Add(p *Plan, item Item) (full []Item) {
 	if b.places == nil {
 		b.places = map[batchKey]int{}

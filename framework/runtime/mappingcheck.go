@@ -12,8 +12,8 @@ import (
 )
 
 // CheckMapping finds the parts of a mapping for which an action with these fields refuses every event: a required field that
-// has no mapping, a constant that is not valid for its field, or a path or template that is broken. Warnings are constants for which
-// only some events are refused. Places are JSON pointers into the mapping. The mapping has to compile, and has its defaults.
+// has no mapping, a constant that is not valid for its field, or a path or template that is broken. doubtful lists constants for which
+// only some events are refused. Both have JSON pointers into the mapping, which must compile and include the defaults.
 func CheckMapping(fields fieldschema.Fields, whole event.Value) (wrong, doubtful fault.Problems) {
 	wrong = mapping.Mistakes(whole)
 	if isDynamic(whole) && isComputed(whole) {

@@ -16,7 +16,7 @@ type Item struct {
 	Payload      event.Value
 	BatchKey     string // items of a subscription with equal keys may share a batch
 	BatchSize    int    // the maximum number of items in its batch; 1 means alone
-	BatchBytes   int    // the maximum size in bytes of its batch's payloads as JSON; 0 is no limit
+	BatchBytes   int    // the maximum size in bytes of its batch's payloads as JSON; 0 means no limit
 	Lane         string // batches of a plan with equal lanes are delivered one after the other
 	Independent  bool   // no order with items of other lanes is needed: it changes an audience
 	Barrier      bool   // earlier items finish before it starts, and later ones start after it finishes: it deletes a user

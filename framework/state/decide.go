@@ -14,8 +14,8 @@ func (l *Ledger) Purge(ctx context.Context, a destination.Audience, at time.Time
 	return l.raiseMark(ctx, a, `UPDATE audiences SET purged = $2 WHERE id = $1 AND (purged IS NULL OR purged < $2)`, at)
 }
 
-// DecideAll records that the memberships of the ledger hold as of at: a member is one, and any other identity, also one that the ledger
-// does not know, is none. Events older than at then have no effect. It writes one row.
+// DecideAll records that the memberships of the ledger are valid as of at. An identity that the ledger does not know is not a member.
+// Events older than at then have no effect. It writes one row.
 func (l *Ledger) DecideAll(ctx context.Context, a destination.Audience, at time.Time) error {
 	return l.raiseMark(ctx, a, `UPDATE audiences SET decided = $2 WHERE id = $1 AND (decided IS NULL OR decided < $2)`, at)
 }
@@ -27,8 +27,8 @@ func (l *Ledger) raiseMark(ctx context.Context, a destination.Audience, statemen
 	})
 }
 
-// Decide records, in one transaction, that the memberships of changes hold as of the time of each, if the ledger has them already; an
-// identity that it does not know is no member. It returns the changes that must be sent, because the ledger has another membership or
+// Decide records, in one transaction, that the memberships of changes are valid as of the time of each, if the ledger has them
+// already; an unknown identity is not a member. It returns the changes that must be sent, because the ledger has another membership or
 // is uncertain. A change that is older than what the ledger has is ignored.
 func (l *Ledger) Decide(ctx context.Context, a destination.Audience, changes []destination.Change) (send []destination.Change, err error) {
 	err = l.updateMembers(ctx, a, len(changes), func(i int) string { return changes[i].Identity }, func(c *ledgerUpdate) {

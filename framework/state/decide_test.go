@@ -58,7 +58,7 @@ func TestDecisions(t *testing.T) {
 				}, look(t, l, "u1", "u2", "u3", "u4", "u5", "u6", "u7"))
 				_, history, _, err := l.Find(t.Context(), vip.ID, "u1")
 				require.NoError(t, err)
-				assert.Empty(t, history, "a decision that changes nothing is no delivery")
+				assert.Empty(t, history, "a decision without a change is not a delivery")
 				send, err = l.Decide(t.Context(), vip, nil)
 				require.NoError(t, err)
 				assert.Empty(t, send)

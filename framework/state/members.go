@@ -36,7 +36,7 @@ type memberRow struct {
 	changed              bool // must be saved
 }
 
-// toRecord returns the row as a Record, as the audience's last purge and sync decide it. A row from before the purge is no member, but
+// toRecord returns the row as a Record, as the audience's last purge and sync decide it. A row from before the purge is not a member, but
 // the remote may still have it as one until its exit is sent. Both also decide identities that have no row.
 func (e *memberRow) toRecord(a *audienceRow) destination.Record {
 	r := destination.Record{Known: e.at.Valid, Member: e.member, At: timeOf(e.at), Uncertain: e.doubt}

@@ -4,6 +4,8 @@
 // A SQLite file serves one machine; several machines share a PostgreSQL database. Both have the same schema and use the same
 // code; dialect.go holds the differences. No other package uses SQL. Every write is durable when its method returns. A Store is
 // safe for concurrent use, also by several processes.
+//
+// If the database does not respond, methods return a *fault.Error with fault.CodeState; the call may be retried.
 package state
 
 import (

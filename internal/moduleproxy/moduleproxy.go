@@ -1,4 +1,4 @@
-// Package moduleproxy makes a Go module proxy in a directory out of the modules of this checkout, for tests. The modules in it have a
+// Package moduleproxy creates a Go module proxy in a directory, with the modules of this checkout, for tests. The modules in it have a
 // version, so that a test can do what users of a release do: require a module, or install a command of it, without a replace directive.
 package moduleproxy
 

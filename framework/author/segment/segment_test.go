@@ -17,7 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 )
 
-var update = flag.Bool("update", false, "write testdata anew")
+var update = flag.Bool("update", false, "write testdata again")
 
 func read(t *testing.T, file string) []byte {
 	t.Helper()

@@ -37,7 +37,7 @@ func TestRateLimitHeadersAreConfigurable(t *testing.T) {
 		"its own, in ms":          {inMilliseconds, saying{"X-Wait": "1500"}, 1500 * time.Millisecond},
 		"a window, in ms":         {inMilliseconds, saying{"X-Left": "0", "X-Window": "10000"}, 10 * time.Second},
 		"requests are left":       {inMilliseconds, saying{"X-Left": "5", "X-Window": "10000"}, 0},
-		"what is no number":       {inMilliseconds, saying{"X-Wait": "soon"}, 0},
+		"not a number":            {inMilliseconds, saying{"X-Wait": "soon"}, 0},
 		"the usual names as well": {own, saying{"Retry-After": "7"}, 7 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {

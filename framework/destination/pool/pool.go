@@ -15,7 +15,8 @@ func (p *Slice[T]) Get(n int) []T {
 	return make([]T, n)
 }
 
-// Put returns a slice to the pool. No one may hold s any more, and s must be at its longest: Put clears it.
+// Put clears a slice and returns it to the pool. s must have the length with which Get returned it, and the caller must not use it
+// afterwards.
 func (p *Slice[T]) Put(s []T) {
 	clear(s)
 	s = s[:0]

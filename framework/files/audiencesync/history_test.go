@@ -53,7 +53,7 @@ type history struct {
 	steps      []string
 }
 
-// decidedUser is what the model knows of a user.
+// decidedUser is the model's state of a user.
 type decidedUser struct {
 	at       time.Time // the deciding time of the newest change
 	member   bool

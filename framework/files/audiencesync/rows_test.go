@@ -77,7 +77,7 @@ func TestUnreadableRows(t *testing.T) {
 		{"NDJSON with a line that is none", "{\"external_id\":\"u1\"}\nnonsense\n[]\n{\"external_id\":\"u4\"}\n", "u1 u4", []string{"line 2: the line is not valid JSON at byte", "line 3: the line is an array"}},
 		{"NDJSON with invalid UTF-8 at once", "{\"external_id\":\"M\xfcller\"}\n{\"external_id\":\"u2\"}\n", "u2", []string{"line 1: the line is not valid UTF-8"}},
 		{"NDJSON with other members", "{\"external_id\":\"u1\"}\n{\"externalId\":\"u2\"}\n", "u1", []string{`line 2: no member of the object identifies users: it has externalId; it needs one of external_id, device_id (did you mean "external_id"?)`}},
-		{"NDJSON with an identifier that is no text", "{\"external_id\":{\"a\":1}}\n{\"external_id\":12345678901234567890}\n", "12345678901234567890", []string{"line 1: external_id should be a string or a number"}},
+		{"NDJSON with an identifier that is not text", "{\"external_id\":{\"a\":1}}\n{\"external_id\":12345678901234567890}\n", "12345678901234567890", []string{"line 1: external_id should be a string or a number"}},
 		{"gzip", string(cut), "u1 u2", nil},
 		{"gzip cut off", string(cut[:len(cut)-5]), "u1 u2", []string{"line 4: the gzip data end too early: the file has been cut off"}},
 	} {

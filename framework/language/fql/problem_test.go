@@ -12,7 +12,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-var update = flag.Bool("update", false, "write testdata/problems.txt anew")
+var update = flag.Bool("update", false, "write testdata/problems.txt again")
 
 // mistakes are queries that must be refused. The expected messages are in testdata/problems.txt.
 var mistakes = []string{

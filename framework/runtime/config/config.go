@@ -39,7 +39,7 @@ func (c *Config) Secrets() []string { return c.secrets }
 type Source struct {
 	ID        string
 	WriteKey  string
-	PerSecond float64 // the maximum rate in events per second; 0 is no limit
+	PerSecond float64 // the maximum rate in events per second; 0 means no limit
 	Deletes   bool    // events of type delete are accepted
 }
 

@@ -85,7 +85,7 @@ func (dryRunTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// Instance is a plan with the parts it was made of.
+// Instance is a plan with the parts from which it was compiled.
 type Instance struct {
 	Plan      *runtime.Plan
 	Plugin    destination.Plugin

@@ -124,7 +124,7 @@ func TestWrongKeysBehindProxyAreLimitedPerClient(t *testing.T) {
 	for i := range maxWrongKeys {
 		require.ErrorIs(t, try("192.0.2.7:9", fmt.Sprintf("198.51.100.%d", i), "wrong"), ErrUnauthorized)
 	}
-	assert.ErrorAs(t, try("192.0.2.7:9", "198.51.100.99", "wrong"), &limited, "a client that is no proxy cannot change its address")
+	assert.ErrorAs(t, try("192.0.2.7:9", "198.51.100.99", "wrong"), &limited, "a client that is not a proxy cannot change its address")
 }
 
 func TestAttemptsAreLimited(t *testing.T) {

@@ -162,7 +162,7 @@ func TestResponses(t *testing.T) {
 		"the next choices":          {"/send/plan", `{"settings":{"secret":"hush"},"page":"2"}`, 200, `{"choices":[{"label":"Gold","value":"gold"}],"nextPage":"after 2"}`},
 		"choices that do not come":  {"/send/plan", `{"settings":{"secret":"hush"},"query":"none"}`, 500, `{"error":"fetching the choices of plan: slow down","ok":false}`},
 		"a field without choices":   {"/send/email", `{"settings":{"secret":"hush"}}`, 500, `{"error":"the field \"email\" of send has no choices to fetch","ok":false}`},
-		"an action that is not one": {"/sendd", `{}`, 404, `{"error":"there is no action \"sendd\" (did you mean \"send\"?)","ok":false}`},
+		"an unknown action":         {"/sendd", `{}`, 404, `{"error":"there is no action \"sendd\" (did you mean \"send\"?)","ok":false}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, body := post(h, c.path, c.body)

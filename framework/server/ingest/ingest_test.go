@@ -82,7 +82,7 @@ func TestMissingFieldsAreAdded(t *testing.T) {
 			"/v1/track", `{"userId":"u","event":"A","messageId":"m","timestamp":"2026-01-02T12:59:50Z","sentAt":"2026-01-02T13:00:00Z"}`,
 			`{"type":"track","messageId":"m","userId":"u","event":"A","timestamp":"2026-01-02T11:59:50.000Z","originalTimestamp":"2026-01-02T12:59:50Z","sentAt":"2026-01-02T13:00:00Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
 		},
-		"the way of the request is no skew": {
+		"the duration of a request is not clock skew": {
 			"/v1/track", `{"userId":"u","event":"A","messageId":"m","timestamp":"2026-01-02T11:59:50Z","sentAt":"2026-01-02T11:59:58Z"}`,
 			`{"type":"track","messageId":"m","userId":"u","event":"A","timestamp":"2026-01-02T11:59:50Z","originalTimestamp":"2026-01-02T11:59:50Z","sentAt":"2026-01-02T11:59:58Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
 		},
