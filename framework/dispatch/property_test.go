@@ -336,11 +336,9 @@ func (s *simulation) addRandom(lanes int) {
 	if j.keyless {
 		j.id = t.Lane.Name + " " + t.Group.Key
 	}
-	o := s.random.IntN(len(s.owners))
+	o := 0
 	if t.Key != "" { // a key belongs to one owner, as in a partition
 		o = (len(t.Key) + int(t.Key[len(t.Key)-1])) % len(s.owners)
-	} else {
-		o = 0
 	}
 	s.d.Lock()
 	defer s.d.Unlock()

@@ -107,7 +107,7 @@ func (m Module) isTaken(slug string) bool { return m.Taken != nil && m.Taken(slu
 
 func (m Module) checkTaken() error {
 	if m.isTaken(m.Destination.Slug) {
-		return fmt.Errorf("Landfall has a destination %q, and two destinations of a program cannot have one name: give another with --destination", m.Destination.Slug)
+		return fmt.Errorf("the destination %q exists in Landfall, and two destinations of a program cannot have one name: give another with --destination", m.Destination.Slug)
 	}
 	return nil
 }
