@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/explain"
 )
 
@@ -60,13 +61,7 @@ func printField(w io.Writer, f explain.Field) {
 }
 
 // truncateValue shortens a value so that it fits on a line.
-func truncateValue(text string) string {
-	const most = 100
-	if runes := []rune(text); len(runes) > most {
-		return string(runes[:most]) + "…"
-	}
-	return text
-}
+func truncateValue(text string) string { return fault.Shorten(text, 100) }
 
 // describeBatchKey says which events share a batch.
 func describeBatchKey(key string) string {

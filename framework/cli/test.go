@@ -15,6 +15,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/author/harness"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/files/textfile"
 )
 
 type testCommand struct {
@@ -111,7 +112,7 @@ func (c *testCommand) updateFile(file string, text []byte, results []harness.Res
 	if string(updated) == string(text) {
 		return nil
 	}
-	if err := os.WriteFile(file, updated, 0o644); err != nil {
+	if err := textfile.Update(file, updated, 0o644); err != nil {
 		return err
 	}
 	for i, r := range results {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/files/textfile"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
@@ -148,11 +149,7 @@ func (n *mappingNotes) writeCrashes() error {
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(n.dir, crashesFile)
-	if err := os.WriteFile(file+".new", text, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(file+".new", file)
+	return textfile.Replace(filepath.Join(n.dir, crashesFile), text, 0o600)
 }
 
 // takeRepeatedCrash reports whether an event has crashed the process maxCrashes times, and forgets it: it becomes a dead letter,

@@ -130,7 +130,7 @@ func (q *Queue) deleteLetter(ctx context.Context, l *DeadLetter) error {
 	return q.store.Delete(ctx, l.streamName(), l.storedSeq)
 }
 
-const maxBodyShown = 2 << 10 // bytes of each body that a letter keeps
+const maxBodyShown = 2 << 10 // characters of each body that a letter keeps
 
 // exchangesOf returns for each verdict the failed request that carried its event, or nil. Verdicts of one request share an
 // Exchange.
@@ -150,16 +150,9 @@ func exchangesOf(verdicts []runtime.Verdict) []*Exchange {
 }
 
 func exchangeOf(x *httpx.Exchange) *Exchange {
-	e := &Exchange{Method: x.Method, URL: x.URL, Body: truncateBody(x.Body), Status: x.Status, Response: truncateBody(x.ResponseBody)}
+	e := &Exchange{Method: x.Method, URL: x.URL, Body: fault.Shorten(string(x.Body), maxBodyShown), Status: x.Status, Response: fault.Shorten(string(x.ResponseBody), maxBodyShown)}
 	if x.Err != nil {
-		e.Error = truncateBody(x.Err.Error())
+		e.Error = fault.Shorten(x.Err.Error(), maxBodyShown)
 	}
 	return e
-}
-
-func truncateBody[T []byte | string](text T) string {
-	if len(text) <= maxBodyShown {
-		return string(text)
-	}
-	return strings.ToValidUTF8(string(text[:maxBodyShown]), "") + "…"
 }

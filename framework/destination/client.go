@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
@@ -159,8 +158,8 @@ func (c Client) roundTrip(ctx context.Context, r request.Built) (*Response, erro
 	return &Response{Status: response.StatusCode, Header: response.Header, Body: body, raw: raw, exchange: httpx.ResponseExchange(response)}, nil
 }
 
-// maxMessageBytes bounds a message of a remote in an error.
-const maxMessageBytes = 2000
+// maxMessageLength bounds a message of a remote in an error.
+const maxMessageLength = 2000
 
 // statusError returns the error for a response outside of 2xx, or nil. If message is empty, it is taken from the body.
 func (c Client) statusError(r *Response, message string) *fault.Error {
@@ -170,10 +169,7 @@ func (c Client) statusError(r *Response, message string) *fault.Error {
 	if message == "" {
 		message = messageOf(r.Status, r.Body, r.raw)
 	}
-	if message = c.Redact(message); len(message) > maxMessageBytes {
-		message = strings.ToValidUTF8(message[:maxMessageBytes], "") + "…"
-	}
-	e := fault.FromStatus(r.Status, message)
+	e := fault.FromStatus(r.Status, fault.Shorten(c.Redact(message), maxMessageLength))
 	e.RetryAfter = httpx.RetryAfter(r.Header, time.Now())
 	e.Err = &Refusal{Status: r.Status, Body: r.Body, exchange: r.exchange}
 	return e

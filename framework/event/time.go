@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // TimeError reports why a value is not a time.
@@ -40,17 +42,11 @@ func ReadTime(v Value) (time.Time, error) {
 	if reason == "" {
 		return t, nil
 	}
-	return time.Time{}, &TimeError{Text: shortTimeText(v.Text()), Reason: reason}
+	return time.Time{}, &TimeError{Text: fault.Shorten(v.Text(), maxShownTime), Reason: reason}
 }
 
-// shortTimeText truncates a text for an error message.
-func shortTimeText(s string) string {
-	const maxLen = 64
-	if len(s) <= maxLen {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxLen], "") + "…"
-}
+// maxShownTime is how many characters of a text that is not a time an error shows.
+const maxShownTime = 64
 
 // readTimeText parses a time. reason is "" on success.
 func readTimeText(s string) (t time.Time, reason string) {

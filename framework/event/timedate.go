@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // readWeekday skips the name of a weekday. It does not check whether the name fits the date.
@@ -20,7 +22,7 @@ func (p *timeText) readWeekday() {
 }
 
 func notDate(text string) string {
-	return fmt.Sprintf("%q cannot be read as a date", shortTimeText(text))
+	return fmt.Sprintf("%q cannot be read as a date", fault.Shorten(text, maxShownTime))
 }
 
 // isNameOf reports whether word is one of the names, or an abbreviation of at least three letters of one.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // timeText parses a time from left to right. The first error is kept in reason.
@@ -30,7 +32,7 @@ func readWrittenTime(s string) (time.Time, string) {
 		p.readRest()
 	}
 	if p.reason == "" && p.text != "" {
-		p.fail(fmt.Sprintf("%q is left over at its end", shortTimeText(p.text)))
+		p.fail(fmt.Sprintf("%q is left over at its end", fault.Shorten(p.text, maxShownTime)))
 	}
 	if p.reason != "" {
 		return time.Time{}, p.reason
@@ -100,7 +102,7 @@ func (p *timeText) readSeparator() bool {
 		rest := strings.TrimPrefix(p.text, ",")
 		p.text = strings.TrimLeft(rest, " ")
 		if p.text == rest {
-			p.fail(fmt.Sprintf("%q cannot be read as a time of day", shortTimeText(rest)))
+			p.fail(fmt.Sprintf("%q cannot be read as a time of day", fault.Shorten(rest, maxShownTime)))
 		}
 		if len(p.text) > 3 && strings.EqualFold(p.text[:3], "at ") {
 			p.text = strings.TrimLeft(p.text[3:], " ")

@@ -3,6 +3,8 @@ package event
 import (
 	"fmt"
 	"strings"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // zoneHours are the named zones that are accepted, in hours east of UTC: UTC and those of RFC 2822. Other names are ambiguous or
@@ -47,7 +49,7 @@ func (p *timeText) readZone() {
 }
 
 func unknownZone(rest string) string {
-	return fmt.Sprintf("the zone %q is not known: write an offset such as +01:00", shortTimeText(rest))
+	return fmt.Sprintf("the zone %q is not known: write an offset such as +01:00", fault.Shorten(rest, maxShownTime))
 }
 
 // isMilitary reports whether name is one of the letters that RFC 822 defined incorrectly and RFC 2822 therefore reads as UTC. They

@@ -3,11 +3,11 @@ package server
 import (
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/landfall-dev/landfall/framework/files/textfile"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
@@ -44,7 +44,7 @@ func (v *server) writeAddressFile(cfg *config.Config, l *listeners) (forget func
 			_ = os.Remove(file)
 		}
 	}
-	return forget, replaceFile(file, text)
+	return forget, textfile.Replace(file, text, 0o600)
 }
 
 // ReadAddress reads the address file of a data directory.
@@ -58,21 +58,4 @@ func ReadAddress(dir string) (at Address, err error) {
 		return at, fmt.Errorf("%s is damaged: delete it, and start the server again", file)
 	}
 	return at, nil
-}
-
-// replaceFile writes a file that only this user can read, and replaces an existing one atomically. A symbolic link is replaced itself, not
-// its target.
-func replaceFile(file string, text []byte) error {
-	made, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = made.Write(text)
-	if err = errors.Join(err, made.Close()); err == nil {
-		err = os.Rename(made.Name(), file)
-	}
-	if err != nil {
-		_ = os.Remove(made.Name())
-	}
-	return err
 }

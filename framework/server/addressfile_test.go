@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/files/textfile"
 )
 
 // TestTheAddressFileIsReplaced checks that the address file is replaced atomically, is readable for its user only, and is not
@@ -16,7 +18,7 @@ func TestTheAddressFileIsReplaced(t *testing.T) {
 	elsewhere, file := filepath.Join(dir, "elsewhere"), filepath.Join(dir, AddressFile)
 	require.NoError(t, os.WriteFile(elsewhere, []byte("mine"), 0o644))
 	require.NoError(t, os.Symlink(elsewhere, file))
-	require.NoError(t, replaceFile(file, []byte("{}")))
+	require.NoError(t, textfile.Replace(file, []byte("{}"), 0o600))
 	text, err := os.ReadFile(elsewhere)
 	require.NoError(t, err)
 	assert.Equal(t, "mine", string(text))
@@ -26,5 +28,5 @@ func TestTheAddressFileIsReplaced(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	assert.Len(t, entries, 2)
-	assert.Error(t, replaceFile(filepath.Join(dir, "none", "file"), nil))
+	assert.Error(t, textfile.Replace(filepath.Join(dir, "none", "file"), nil, 0o600))
 }

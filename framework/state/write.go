@@ -17,7 +17,7 @@ import (
 // Limits of the history of one identity in one audience.
 const (
 	MaxHistory = 8   // rows
-	maxReason  = 300 // bytes of a reason
+	maxReason  = 300 // characters of a reason
 )
 
 // ledgerUpdate is one transaction on an audience: the audience's locked row and the members that the transaction changes.
@@ -68,17 +68,9 @@ func (l *Ledger) Annotate(ctx context.Context, a destination.Audience, notes []d
 	return l.updateMembers(ctx, a, len(notes), func(i int) string { return notes[i].Identity }, func(c *ledgerUpdate) {
 		now := time.Now().UnixMicro()
 		for _, n := range notes {
-			c.addHistory(c.member(n.Identity), historyRow{now, n.At.UnixMicro(), n.Member, n.Outcome, truncateReason(n.Reason)})
+			c.addHistory(c.member(n.Identity), historyRow{now, n.At.UnixMicro(), n.Member, n.Outcome, fault.Shorten(n.Reason, maxReason)})
 		}
 	})
-}
-
-// truncateReason limits a reason to maxReason bytes.
-func truncateReason(reason string) string {
-	if len(reason) <= maxReason {
-		return reason
-	}
-	return string([]rune(reason[:maxReason])) + "…" // replaces a rune that was cut in half
 }
 
 // applyChange updates a member, unless the change is older than the recorded event.

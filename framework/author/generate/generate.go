@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/files/textfile"
 )
 
 // All updates the generated files below a directory of destinations: types_gen.go, schemas/ and the reference in README.md in each
@@ -114,7 +115,7 @@ func writeIfChanged(path string, content []byte, changed *[]string) error {
 		return nil
 	}
 	*changed = append(*changed, path)
-	return os.WriteFile(path, content, 0o644)
+	return textfile.Update(path, content, 0o644)
 }
 
 // header marks a file as generated.

@@ -50,10 +50,8 @@ func formatValue(v event.Value) string {
 	switch {
 	case v.Kind() == event.Absent:
 		return "nothing"
-	case len(text) > most:
-		return strings.ToValidUTF8(text[:most], "") + "…"
 	}
-	return text
+	return fault.Shorten(text, most)
 }
 
 // sortStrings returns a list of strings in order.

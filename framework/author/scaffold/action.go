@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/files/textfile"
 )
 
 // used holds the names that a new destination's package declares or imports.
@@ -67,7 +68,7 @@ func Action(n New) ([]string, error) {
 	}
 	made, err := n.write(v, map[string]string{n.actionFile(): "action.go", n.caseFile(): "case.yaml"})
 	if err == nil {
-		err = errors.Join(os.WriteFile(file, grown, 0o644), os.WriteFile(plugin, code, 0o644))
+		err = errors.Join(textfile.Update(file, grown, 0o644), textfile.Update(plugin, code, 0o644))
 	}
 	return append(made, filepath.Join(n.Slug, destination.DefinitionFile), filepath.Join(n.Slug, "plugin.go")), err
 }

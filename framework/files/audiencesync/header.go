@@ -158,15 +158,13 @@ func showNames(header []string) string {
 			break
 		}
 		name = strings.ToValidUTF8(strings.TrimSpace(name), "?")
-		switch letters := []rune(name); {
+		switch {
 		case strings.Contains(name, "@"):
 			name = "an e-mail address"
-		case len(letters) > maxName:
-			name = string(letters[:maxName]) + "…"
 		case name == "":
 			name = `""`
 		}
-		shown = append(shown, name)
+		shown = append(shown, fault.Shorten(name, maxName))
 	}
 	return strings.Join(shown, ", ")
 }

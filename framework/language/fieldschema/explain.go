@@ -142,10 +142,7 @@ func formatValue(f *Field, v event.Value) string {
 	case f != nil && f.Type == Password:
 		return v.Kind().WithArticle()
 	}
-	text := v.JSON()
-	if len(text) > maxLen {
-		text = strings.ToValidUTF8(text[:maxLen], "") + "…"
-	}
+	text := fault.Shorten(v.JSON(), maxLen)
 	if v.IsString() {
 		return "the text " + text
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // Explanation tells whether an event matched a query, condition by condition. It includes the conditions that no longer affect the
@@ -118,11 +119,7 @@ func shortJSON(v event.Value) string {
 	if v.Kind() == event.Absent {
 		return v.Kind().String()
 	}
-	b := appendShortJSON(nil, v)
-	if runes := []rune(string(b)); len(runes) > maxShortJSON {
-		return string(runes[:maxShortJSON]) + "…"
-	}
-	return string(b)
+	return fault.Shorten(string(appendShortJSON(nil, v)), maxShortJSON)
 }
 
 // appendShortJSON appends the beginning of a value's JSON, at least as much as is displayed.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -172,13 +171,7 @@ func (c *compiler) directiveName(v event.Value, pointer string) (string, bool) {
 	return names[0], true
 }
 
-func truncateText(text string) string {
-	const maxLen = 60
-	if utf8.RuneCountInString(text) <= maxLen {
-		return text
-	}
-	return string([]rune(text)[:maxLen]) + "…"
-}
+func truncateText(text string) string { return fault.Shorten(text, 60) }
 
 func quoteText(text string) string { return truncateText(strconv.Quote(text)) }
 

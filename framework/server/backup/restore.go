@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/files/textfile"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -112,7 +113,7 @@ func replaceData(temp, data string, used bool) (aside string, err error) {
 	if err := os.Rename(temp, data); err != nil {
 		return aside, err
 	}
-	return aside, syncDir(filepath.Dir(data))
+	return aside, textfile.SyncDir(filepath.Dir(data))
 }
 
 // checkUnused returns an error if a process uses the data directory or a queue in it.
@@ -127,15 +128,6 @@ func checkUnused(data string) error {
 		}
 	}
 	return nil
-}
-
-// syncDir makes changes of a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // openPart opens a file of a backup. A missing file is empty.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 //go:embed templates/*.html
@@ -193,7 +194,7 @@ func indentJSON(v any) string {
 
 // truncateText shortens text or JSON to fit on a line.
 func truncateText(v any) string {
-	const maxRunes = 120
+	const maxShown = 120
 	text := ""
 	switch v := v.(type) {
 	case string:
@@ -203,10 +204,7 @@ func truncateText(v any) string {
 	case event.Value:
 		text = v.Text()
 	}
-	if runes := []rune(text); len(runes) > maxRunes {
-		return string(runes[:maxRunes]) + "…"
-	}
-	return text
+	return fault.Shorten(text, maxShown)
 }
 
 // makeDict returns a map from alternating names and values, to pass several arguments to a template.

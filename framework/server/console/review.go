@@ -18,6 +18,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/files/textfile"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
@@ -154,7 +155,7 @@ func (c *Console) handleWrite(w http.ResponseWriter, r *http.Request) {
 		c.renderError(w, r, http.StatusUnprocessableEntity, "setup", "Nothing was written", problems.Error())
 		return
 	}
-	err = replaceFile(c.File, d.text)
+	err = textfile.Update(c.File, d.text, 0o600)
 	c.Guard.Record(r.Context(), "config.write", err, "file", c.File)
 	if err != nil {
 		c.renderError(w, r, http.StatusInternalServerError, "setup", "Nothing was written", err.Error())
@@ -162,35 +163,6 @@ func (c *Console) handleWrite(w http.ResponseWriter, r *http.Request) {
 	}
 	c.drafts.deleteDraft(id)
 	http.Redirect(w, r, Path+"setup?done=written", http.StatusSeeOther)
-}
-
-// replaceFile atomically replaces a file. If path is a symbolic link, the file that it points to is replaced.
-func replaceFile(path string, text []byte) error {
-	if resolved, err := filepath.EvalSymlinks(path); err == nil {
-		path = resolved
-	}
-	mode := os.FileMode(0o600)
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".landfall-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails after a successful rename, which is fine
-	_, err = f.Write(text)
-	for _, step := range []func() error{func() error { return f.Chmod(mode) }, f.Sync} {
-		if err == nil {
-			err = step()
-		}
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // literalSecrets returns the secrets that a config contains as plain text, longest first.

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/landfall-dev/landfall/framework/files/textfile"
 )
 
 // DamagedDir is the directory with copies of damaged files, in the queue's directory.
@@ -91,7 +93,7 @@ func rewriteBlock(s stream, b scannedBlock) error {
 			intact = append(intact, b.content.records[i].raw...)
 		}
 	}
-	return replaceFile(b.path, intact)
+	return textfile.Replace(b.path, intact, 0o600)
 }
 
 // reserveSequences writes a block which tells the server that the sequences up to end were used, so that none is reused.
@@ -101,7 +103,7 @@ func reserveSequences(s stream, end uint64, at int64) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(s.dir, fmt.Sprintf("%d%s", number, blockSuffix)), d.newTombstone(end, at))
+	return textfile.Replace(filepath.Join(s.dir, fmt.Sprintf("%d%s", number, blockSuffix)), d.newTombstone(end, at), 0o600)
 }
 
 // CopyDamaged copies a damaged file, which a server may be using. The copies take up to maxBytes. It returns the path of the copy,
@@ -192,5 +194,5 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(to, text)
+	return textfile.Replace(to, text, 0o600)
 }

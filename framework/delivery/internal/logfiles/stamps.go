@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/landfall-dev/landfall/framework/files/textfile"
 )
 
 // fileStamp is the size and time of a file, by which an unchanged file is recognized.
@@ -55,7 +57,7 @@ func WriteStamps(dir string) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(dir, stampsFile), text)
+	return textfile.Replace(filepath.Join(dir, stampsFile), text, 0o600)
 }
 
 // TakeStamps reads and deletes the stored Stamps, so that they are gone after a crash. Streams whose index has changed are
@@ -114,30 +116,4 @@ func (s Stamps) forgetStream(stream string) {
 			delete(s, name)
 		}
 	}
-}
-
-// replaceFile writes a file durably, replacing an existing one, with permissions for this user only.
-func replaceFile(path string, text []byte) error {
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

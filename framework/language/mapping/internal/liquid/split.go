@@ -28,12 +28,7 @@ const (
 
 // truncateSource returns source on one line, truncated.
 func truncateSource(source string) string {
-	const maxLen = 60
-	runes := []rune(strings.Join(strings.Fields(source), " "))
-	if len(runes) > maxLen {
-		return string(runes[:maxLen]) + "…"
-	}
-	return string(runes)
+	return fault.Shorten(strings.Join(strings.Fields(source), " "), 60)
 }
 
 // splitter cuts a template into pieces.

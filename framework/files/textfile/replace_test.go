@@ -1,0 +1,58 @@
+package textfile_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/files/textfile"
+)
+
+func TestReplaceAndUpdate(t *testing.T) {
+	for name, c := range map[string]struct {
+		write      func(path string) error
+		link, file string // the contents afterwards, through the link and of the file that it pointed to
+		mode       os.FileMode
+	}{
+		"replace replaces the link": {func(path string) error { return textfile.Replace(path, []byte("new"), 0o600) }, "new", "old", 0o600},
+		"update follows the link":   {func(path string) error { return textfile.Update(path, []byte("new"), 0o600) }, "new", "new", 0o640},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+			require.NoError(t, os.WriteFile(file, []byte("old"), 0o640))
+			require.NoError(t, os.Chmod(file, 0o640))
+			require.NoError(t, os.Symlink(file, link))
+			require.NoError(t, c.write(link))
+			for path, want := range map[string]string{link: c.link, file: c.file} {
+				text, err := os.ReadFile(path)
+				require.NoError(t, err)
+				assert.Equal(t, want, string(text), path)
+			}
+			info, err := os.Stat(link)
+			require.NoError(t, err)
+			assert.Equal(t, c.mode, info.Mode().Perm())
+			entries, err := os.ReadDir(dir)
+			require.NoError(t, err)
+			assert.Len(t, entries, 2, "no temporary file is left")
+		})
+	}
+}
+
+func TestReplaceFailsWithoutATrace(t *testing.T) {
+	dir := t.TempDir()
+	full := filepath.Join(dir, "directory")
+	require.NoError(t, os.MkdirAll(filepath.Join(full, "sub"), 0o700))
+	require.Error(t, textfile.Replace(full, []byte("x"), 0o600), "a directory that is not empty")
+	require.Error(t, textfile.Replace(filepath.Join(dir, "none", "file"), nil, 0o600))
+	require.NoError(t, textfile.Update(filepath.Join(dir, "new"), []byte("x"), 0o640))
+	info, err := os.Stat(filepath.Join(dir, "new"))
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o640), info.Mode().Perm())
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 2)
+}
