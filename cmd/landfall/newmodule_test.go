@@ -75,7 +75,8 @@ func (m *newModule) addresses(file string) (ingest, admin string) {
 	return at.Ingest, at.URL
 }
 
-// TestNewModule does what the pages and messages of a new module say, with a module that requires Landfall by its version.
+// TestNewModule does what the messages of a new module say, with a module that requires Landfall by its version. LANDFALL_MODULE=1 also
+// runs every command of its README, and its .ci/run, which build Landfall several times.
 func TestNewModule(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a module")
@@ -95,8 +96,10 @@ func TestNewModule(t *testing.T) {
 	m.checkCommands()
 	m.checkServer()
 	m.checkNewDestination()
-	m.checkReadme()
-	m.checkStaleFiles()
+	if os.Getenv("LANDFALL_MODULE") != "" {
+		m.checkReadme()
+		m.checkStaleFiles()
+	}
 }
 
 // commandsIn returns the commands that a message proposes: its indented lines.
