@@ -226,7 +226,7 @@ func newDeployed(t *testing.T) *deployed {
 
 // fragment reads a file of deploy and inserts the ports, certificates and networks of this test.
 func (d *deployed) fragment(name string, replacements ...string) string {
-	text, err := os.ReadFile(filepath.Join("deploy", name))
+	text, err := os.ReadFile(filepath.Join("../../cmd/landfall/deploy", name))
 	require.NoError(d.t, err)
 	replacements = append(replacements, "127.0.0.1:8080", strings.TrimPrefix(d.url, "http://"), "127.0.0.1:8081", strings.TrimPrefix(d.served.admin.URL, "http://"))
 	for i := 0; i < len(replacements); i += 2 {

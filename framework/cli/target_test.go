@@ -249,7 +249,7 @@ func TestCommandsFindTheSandbox(t *testing.T) {
 	assert.Contains(t, running("members", "list"), "aud_vip")
 	s.kill(syscall.SIGTERM)
 	assert.Contains(t, running("dead", "list"), "has no data of real remotes; showing the data of the")
-	assert.Contains(t, running("dead", "list", "--sandbox"), "nothing is dead")
+	assert.Contains(t, running("dead", "list", "--sandbox"), "there are no dead letters")
 	out := running("members", "show", "u1")
 	assert.Contains(t, out, "external_id:u1: in")
 	code, out := command(t, "dead", "list", "--config", file, "--sandbox-url", "http://127.0.0.1:1")

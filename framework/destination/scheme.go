@@ -34,7 +34,7 @@ var schemes = []schemeEntry{
 	{name: "none", summary: "requests carry no credentials"},
 	{name: "basic", summary: "HTTP basic authentication with the settings `username` and `password`", settings: []string{"username", "password"}, authorize: setBasicAuth},
 	{name: "custom", summary: "the requests of the definition or of the code use the settings"},
-	{name: "oauth2", summary: "a bearer token, which `landfall login` gets from the URLs of the definition", token: loginToken},
+	{name: "oauth2", summary: "a bearer token, which `landfall auth login` gets from the URLs of the definition", token: loginToken},
 	{name: "oauth-managed", summary: "a bearer token, which the host or the config provides", token: hostToken},
 }
 

@@ -32,8 +32,9 @@ type scripted struct {
 func (s *scripted) Send(b *dispatch.Batch[string]) {
 	values := valuesOf(b.Tasks)
 	s.requests = append(s.requests, fmt.Sprint(values))
+	latency := s.latency
 	s.senders.Go(func() {
-		time.Sleep(s.latency)
+		time.Sleep(latency)
 		s.Lock()
 		defer s.Unlock()
 		results := make([]dispatch.Result, len(values))
@@ -60,6 +61,13 @@ func valuesOf(tasks []*task) (values []string) {
 		values = append(values, t.Value)
 	}
 	return values
+}
+
+// sleep sleeps, and then sees what the other goroutines have done in the meantime.
+func (s *scripted) sleep(d time.Duration) {
+	time.Sleep(d)
+	s.Lock()
+	defer s.Unlock()
 }
 
 // wait waits until everything has an outcome.
@@ -279,7 +287,7 @@ func TestPauseAndResume(t *testing.T) {
 
 		s.Pause(time.Hour)
 		s.Add(in("lane", "k", "b", 1))
-		time.Sleep(time.Minute)
+		s.sleep(time.Minute)
 		assert.NotContains(t, s.finished, "b")
 		s.Resume()
 		s.wait(t)
@@ -297,7 +305,7 @@ func TestResumeEndsWaits(t *testing.T) {
 		s.Add(in("alone", "a", "whole", 1))
 		s.Add(in("shared", "b", "own", 10))
 		s.Add(in("shared", "c", "ok", 10))
-		time.Sleep(10 * time.Minute)
+		s.sleep(10 * time.Minute)
 		stats := s.Stats()
 		assert.Equal(t, 2, stats.Retrying)
 		assert.True(t, stats.Failing)
@@ -325,7 +333,7 @@ func TestNothingIsSentWithoutLogin(t *testing.T) {
 		}
 		s.Add(in("lane", "a", "a", 10))
 		s.Add(in("lane", "b", "b", 10))
-		time.Sleep(time.Hour)
+		s.sleep(time.Hour)
 		s.Lock()
 		login = true
 		s.Unlock()
@@ -355,7 +363,7 @@ func TestPendingTasksArePolled(t *testing.T) {
 		s.Add(in("lane", "a", "a", 10))
 		s.Add(in("lane", "b", "b", 10))
 		s.Add(in("lane", "a", "behind", 10))
-		time.Sleep(time.Hour / 2)
+		s.sleep(time.Hour / 2)
 		assert.Equal(t, []string{"[a b]", "[a b]", "[a b]", "[a b]", "[a b]", "[behind]"}, s.requests)
 		s.Add(in("lane", "n", "never", 10))
 		s.wait(t)
@@ -398,7 +406,7 @@ func TestOwnersEnd(t *testing.T) {
 		owned(draining, "shared", "a", "behind")
 		owned(closed, "shared", "c", "closed")
 		owned(open, "shared", "d", "open")
-		time.Sleep(10 * time.Millisecond)
+		s.sleep(10 * time.Millisecond)
 		s.Lock()
 		assert.Equal(t, []int{2, 1, 1}, []int{draining.InFlightLocked(), closed.InFlightLocked(), open.InFlightLocked()})
 		s.Unlock()
@@ -424,7 +432,7 @@ func TestOwnersAllowRequests(t *testing.T) {
 		held.Owner = o
 		s.Add(held)
 		s.Add(in("lane", "b", "free", 10))
-		time.Sleep(90 * time.Second)
+		s.sleep(90 * time.Second)
 		assert.Equal(t, []string{"[free]"}, s.requests)
 		s.Lock()
 		allowed = time.Second
@@ -474,4 +482,18 @@ func TestClockIsInjected(t *testing.T) {
 	s.Add(in("lane", "a", "b", 10))
 	s.Stop()
 	assert.Empty(t, clock.calls, "Stop ends the timers")
+}
+
+// TestLanesDueTogetherStartInOrder adds tasks to many lanes and flushes them: the lanes start in the order of their first tasks.
+func TestLanesDueTogetherStartInOrder(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: -1, MaxBatches: 1}, func(t *testing.T, s *scripted) {
+		var want []string
+		for i := range 20 {
+			s.Add(in(fmt.Sprint("lane", (i*7)%20), "", fmt.Sprint("t", i), 10))
+			want = append(want, fmt.Sprintf("[t%d]", i))
+		}
+		s.Flush()
+		s.wait(t)
+		assert.Equal(t, want, s.requests)
+	})
 }

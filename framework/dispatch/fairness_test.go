@@ -92,7 +92,7 @@ func TestLaterTasksPassAPoisonedBatch(t *testing.T) {
 			key := fmt.Sprint("k", i)
 			began[key] = time.Since(s.began)
 			s.Add(in("lane", key, key, 10))
-			time.Sleep(100 * time.Millisecond)
+			s.sleep(100 * time.Millisecond)
 		}
 		s.wait(t)
 		for v, after := range s.finished {
@@ -113,7 +113,7 @@ func TestOutageIsNotHalved(t *testing.T) {
 			key := fmt.Sprint("k", i)
 			s.Add(in("lane", key, key, 50))
 		}
-		time.Sleep(time.Hour)
+		s.sleep(time.Hour)
 		s.Lock()
 		assert.Less(t, len(s.requests), 130, "one request for each backoff of half a minute to a minute")
 		s.requests, down = nil, false
@@ -153,14 +153,14 @@ func TestSlowLanesDelayNoOther(t *testing.T) {
 				s.Add(in(fmt.Sprint("slow", i), "", fmt.Sprint("slow", i), 1))
 			}
 		}
-		time.Sleep(time.Second)
+		s.sleep(time.Second)
 		s.Lock()
 		s.latency = 10 * time.Millisecond
 		s.Unlock()
 		for i := range 10 {
 			s.Add(in("fast", "", fmt.Sprint("fast", i), 1))
 		}
-		time.Sleep(time.Second)
+		s.sleep(time.Second)
 		for i := range 10 {
 			assert.Contains(t, s.finished, fmt.Sprint("fast", i))
 		}
@@ -185,7 +185,7 @@ func TestHostsTakeTasks(t *testing.T) {
 		add(in("lane", "a", "behind", 10))
 		add(in("down", "c", "whole", 10))
 		add(in("down", "c", "behind it", 10))
-		time.Sleep(100 * time.Millisecond)
+		s.sleep(100 * time.Millisecond)
 		s.Lock()
 		assert.Equal(t, 6, o.WaitingLocked("hot"))
 		taken := o.TakeBehindLocked(func(c dispatch.Chain[string]) bool { return c.Count > 2 && c.Bytes == 10*c.Count })
@@ -193,7 +193,7 @@ func TestHostsTakeTasks(t *testing.T) {
 		assert.Equal(t, []string{"hot3", "hot4", "hot5"}, valuesOf(taken[0]), "what is in flight stays")
 		assert.Equal(t, 3, o.WaitingLocked("hot"))
 		s.Unlock()
-		time.Sleep(time.Minute)
+		s.sleep(time.Minute)
 		s.Lock()
 		assert.Equal(t, 1, o.RetryingLocked())
 		var failing [][]string

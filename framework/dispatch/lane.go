@@ -1,6 +1,11 @@
 package dispatch
 
-import "time"
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
 
 // lane is a sequence of batches, of which at most one is in flight. It holds at most one task of each key.
 type lane[T any] struct {
@@ -192,10 +197,29 @@ func (d *Dispatcher[T]) dropIdleLane(l *lane[T], now time.Time) {
 	}
 }
 
+// scheduleAll schedules the lanes in the order of their first tasks, so that lanes that become due together start in that order.
 func (d *Dispatcher[T]) scheduleAll() {
+	lanes := make([]*lane[T], 0, len(d.lanes))
 	for _, l := range d.lanes {
+		lanes = append(lanes, l)
+	}
+	slices.SortFunc(lanes, func(a, b *lane[T]) int { return cmp.Compare(a.firstOrder(), b.firstOrder()) })
+	for _, l := range lanes {
 		d.schedule(l)
 	}
+}
+
+// firstOrder returns the order of the lane's first task.
+func (l *lane[T]) firstOrder() uint64 {
+	first := uint64(math.MaxUint64)
+	for _, g := range l.groups {
+		for _, q := range [...]*queue[T]{&g.fresh, &g.halved} {
+			if q.len() > 0 {
+				first = min(first, q.first().order)
+			}
+		}
+	}
+	return first
 }
 
 // startBatches starts batches of ready lanes, up to the limit of batches in flight.

@@ -50,7 +50,7 @@ type simOwner struct {
 // simulation runs a dispatcher against a remote that fails in all ways, and checks each step. The dispatcher's lock guards it.
 type simulation struct {
 	seed       uint64
-	random     *rand.Rand
+	random     *lockedRandom
 	config     dispatch.Config
 	d          *dispatch.Dispatcher[*job]
 	owners     []*simOwner
@@ -299,6 +299,24 @@ func (s *simulation) add(t *simTask) {
 	s.d.AddLocked(t)
 }
 
+// lockedRandom is a source of random numbers for several goroutines.
+type lockedRandom struct {
+	mu     sync.Mutex
+	random *rand.Rand
+}
+
+func (r *lockedRandom) IntN(n int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.random.IntN(n)
+}
+
+func (r *lockedRandom) Int64N(n int64) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.random.Int64N(n)
+}
+
 // addRandom adds a random task.
 func (s *simulation) addRandom(lanes int) {
 	lane := s.random.IntN(lanes)
@@ -411,7 +429,7 @@ func (s *simulation) interfere() {
 }
 
 func simulate(t *testing.T, seed uint64) {
-	random := rand.New(rand.NewPCG(seed, 7))
+	random := &lockedRandom{random: rand.New(rand.NewPCG(seed, 7))}
 	s := &simulation{
 		seed: seed, random: random, inFlight: map[dispatch.Lane]bool{}, newest: map[string]int{}, added: map[string]int{},
 		mild: random.IntN(3) == 0,
