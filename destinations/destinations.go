@@ -1,4 +1,4 @@
-// Package destinations is the registry of all destinations, one in each directory. go generate updates the list. The package has no
+// Package destinations registers all destinations. Each subdirectory contains one, and `go generate` updates the list. The package has no
 // state.
 package destinations
 

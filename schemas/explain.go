@@ -96,7 +96,7 @@ func joinKinds(want event.Value) string {
 	return strings.Join(kinds, " or ")
 }
 
-// nearestValue returns which of the values of an enum a text is probably meant to be.
+// nearestValue returns the value of an enum that a text was most likely meant to be, if one is close.
 func nearestValue(want, got event.Value) string {
 	var values []string
 	for _, v := range want.Items() {

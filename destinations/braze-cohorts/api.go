@@ -23,7 +23,7 @@ type api struct {
 	clientSecret string
 }
 
-// partnerKeyVariable is the environment variable of the partner key, optionally with _ and a region appended. It is used if the
+// partnerKeyVariable is the name of the environment variable with the partner key. A variable for one region has the suffix _REGION. It is used if the
 // settings have no key.
 const partnerKeyVariable = "BRAZE_COHORTS_PARTNER_API_KEY"
 

@@ -129,7 +129,7 @@ func readConfig(conf *service.ParsedConfig) (loadedConfig, error) {
 	return loadedConfig{cfg, problems}, nil
 }
 
-// openStore opens the state of a config. It returns nil if the config names no place for it. Each sandbox has its own state.
+// openStore opens the state of a config. It returns nil if the config sets neither a data directory nor state.url. Each sandbox has its own state.
 func openStore(cfg loadedConfig, sandbox string) (*state.Store, error) {
 	place := cfg.StateLocation()
 	if place == "" || len(cfg.problems) > 0 {

@@ -75,7 +75,7 @@ func RequestOf(x httpx.Exchange) Request {
 	return r
 }
 
-// Recorder records the exchanges of a plan whose Host has its Observe. It is safe for concurrent use.
+// Recorder records the HTTP exchanges of a plan: set Observe of the plan's Host to the Recorder's Observe. It is safe for concurrent use.
 type Recorder struct {
 	mu   sync.Mutex
 	seen []httpx.Exchange
