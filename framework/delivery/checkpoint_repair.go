@@ -190,19 +190,46 @@ func (q *Queue) planRepair(ctx context.Context, bad *plannedRepair, cp checkpoin
 	return nil
 }
 
+// eachOverlooked calls f for the checkpoints of instances that are stored but not known: a scan can miss those that other processes
+// write in the meantime.
+func (q *Queue) eachOverlooked(ctx context.Context, instances []string, known map[string]map[int]checkpoint, f func(storedCheckpoint) error) error {
+	for _, id := range instances {
+		for n := range q.partitions {
+			if _, ok := known[id][n]; ok {
+				continue
+			}
+			m, err := q.store.Last(ctx, checkpointsStream, checkpointSubject(id, n))
+			if errors.Is(err, eventlog.ErrNotFound) {
+				continue
+			}
+			if err == nil {
+				err = f(storedCheckpoint{m.Subject, id, n, m.Sequence, parseCheckpoint(m.Data)})
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // findBadCheckpoints returns the checkpoints that do not match the log. A listed instance without checkpoints counts as bad if
 // other partitions of it have one, or if all checkpoints were lost.
 func (q *Queue) findBadCheckpoints(ctx context.Context, instances []string) ([]plannedRepair, error) {
 	known := map[string]map[int]checkpoint{}
 	var stored []storedCheckpoint
-	err := q.eachCheckpoint(ctx, func(c storedCheckpoint) error {
+	add := func(c storedCheckpoint) error {
 		if known[c.instance] == nil {
 			known[c.instance] = map[int]checkpoint{}
 		}
 		known[c.instance][c.partition] = c.checkpoint
 		stored = append(stored, c)
 		return nil
-	})
+	}
+	err := q.eachCheckpoint(ctx, add)
+	if err == nil {
+		err = q.eachOverlooked(ctx, instances, known, add)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,6 +26,6 @@ func TestLongMessagesOfRemotesAreCut(t *testing.T) {
 	_, err := client.Do(t.Context(), destination.Request{Method: "POST", URL: "https://api.example.com/", Text: "x"})
 	var known *fault.Error
 	require.ErrorAs(t, err, &known)
-	assert.LessOrEqual(t, len(known.Message), 2010)
+	assert.LessOrEqual(t, utf8.RuneCountInString(known.Message), 2010)
 	assert.NotContains(t, known.Message, "very")
 }
