@@ -89,16 +89,34 @@ type storedCheckpoint struct {
 	checkpoint checkpoint
 }
 
-// eachCheckpoint calls f for each checkpoint.
-func (q *Queue) eachCheckpoint(ctx context.Context, f func(storedCheckpoint) error) error {
-	return q.store.Scan(ctx, checkpointsStream, eventlog.Query{Filters: []string{"book.>"}}, func(m eventlog.Message) (bool, error) {
-		parts := strings.Split(m.Subject, ".")
+// allCheckpoints is the filter of the checkpoints of all instances.
+const allCheckpoints = "book.>"
+
+// eachCheckpoint calls f for each checkpoint whose subject matches a filter, in no particular order. It gets each by its subject: a
+// scan can miss those that other processes write in the meantime.
+func (q *Queue) eachCheckpoint(ctx context.Context, filter string, f func(storedCheckpoint) error) error {
+	subjects, err := q.store.Subjects(ctx, checkpointsStream, filter)
+	if err != nil {
+		return err
+	}
+	for _, subject := range subjects {
+		parts := strings.Split(subject, ".")
 		n, err := strconv.Atoi(parts[len(parts)-1])
 		if err != nil || len(parts) != 3 {
-			return true, nil // not a checkpoint
+			continue // not a checkpoint
 		}
-		return true, f(storedCheckpoint{m.Subject, parseToken(parts[1]), n, m.Sequence, parseCheckpoint(m.Data)})
-	})
+		m, err := q.store.Last(ctx, checkpointsStream, subject)
+		if errors.Is(err, eventlog.ErrNotFound) {
+			continue // deleted in the meantime
+		}
+		if err == nil {
+			err = f(storedCheckpoint{subject, parseToken(parts[1]), n, m.Sequence, parseCheckpoint(m.Data)})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // verifyCheckpoint compares a checkpoint with the log. It returns nil if they match, and otherwise the planned repair.
@@ -190,46 +208,19 @@ func (q *Queue) planRepair(ctx context.Context, bad *plannedRepair, cp checkpoin
 	return nil
 }
 
-// eachOverlooked calls f for the checkpoints of instances that are stored but not known: a scan can miss those that other processes
-// write in the meantime.
-func (q *Queue) eachOverlooked(ctx context.Context, instances []string, known map[string]map[int]checkpoint, f func(storedCheckpoint) error) error {
-	for _, id := range instances {
-		for n := range q.partitions {
-			if _, ok := known[id][n]; ok {
-				continue
-			}
-			m, err := q.store.Last(ctx, checkpointsStream, checkpointSubject(id, n))
-			if errors.Is(err, eventlog.ErrNotFound) {
-				continue
-			}
-			if err == nil {
-				err = f(storedCheckpoint{m.Subject, id, n, m.Sequence, parseCheckpoint(m.Data)})
-			}
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // findBadCheckpoints returns the checkpoints that do not match the log. A listed instance without checkpoints counts as bad if
 // other partitions of it have one, or if all checkpoints were lost.
 func (q *Queue) findBadCheckpoints(ctx context.Context, instances []string) ([]plannedRepair, error) {
 	known := map[string]map[int]checkpoint{}
 	var stored []storedCheckpoint
-	add := func(c storedCheckpoint) error {
+	err := q.eachCheckpoint(ctx, allCheckpoints, func(c storedCheckpoint) error {
 		if known[c.instance] == nil {
 			known[c.instance] = map[int]checkpoint{}
 		}
 		known[c.instance][c.partition] = c.checkpoint
 		stored = append(stored, c)
 		return nil
-	}
-	err := q.eachCheckpoint(ctx, add)
-	if err == nil {
-		err = q.eachOverlooked(ctx, instances, known, add)
-	}
+	})
 	if err != nil {
 		return nil, err
 	}

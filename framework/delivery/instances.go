@@ -28,7 +28,7 @@ type Backlog struct {
 // Backlogs returns the backlogs of the instances that choose accepts, nil for all, sorted by id. It reads the waiting events.
 func (q *Queue) Backlogs(ctx context.Context, choose func(instance string) bool) ([]Backlog, error) {
 	all := map[string]*Backlog{}
-	err := q.eachCheckpoint(ctx, func(c storedCheckpoint) error {
+	err := q.eachCheckpoint(ctx, allCheckpoints, func(c storedCheckpoint) error {
 		if choose != nil && !choose(c.instance) {
 			return nil
 		}
@@ -122,10 +122,8 @@ func (q *Queue) RenameInstance(ctx context.Context, from, to string) (m MoveResu
 // checkpointsOf returns the checkpoints of an instance by partition.
 func (q *Queue) checkpointsOf(ctx context.Context, id string) (map[int]storedCheckpoint, error) {
 	list := map[int]storedCheckpoint{}
-	err := q.eachCheckpoint(ctx, func(c storedCheckpoint) error {
-		if c.instance == id {
-			list[c.partition] = c
-		}
+	err := q.eachCheckpoint(ctx, "book."+subjectToken(id)+".*", func(c storedCheckpoint) error {
+		list[c.partition] = c
 		return nil
 	})
 	return list, err

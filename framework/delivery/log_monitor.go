@@ -239,7 +239,7 @@ func (l *logMonitor) hasOlderVersions(ctx context.Context) bool {
 	if opened || !l.queue.store.Shared() {
 		return opened
 	}
-	err := l.queue.eachCheckpoint(ctx, func(c storedCheckpoint) error {
+	err := l.queue.eachCheckpoint(ctx, allCheckpoints, func(c storedCheckpoint) error {
 		l.noteOlderOwner(c.checkpoint)
 		return nil
 	})
