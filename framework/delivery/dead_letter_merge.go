@@ -144,7 +144,7 @@ func (w *worker) withStoredLetter(t *task, f func()) {
 		stored, err := w.loadStoredLetter(t)
 		for err != nil && w.ctx.Err() == nil && p.ctx.Err() == nil {
 			w.runner.log.Warn("reading the letter of an event", "instance", w.id, "error", err)
-			p.sleepFor(time.Second)
+			_ = eventlog.SleepContext(p.ctx, time.Second)
 			stored, err = w.loadStoredLetter(t)
 		}
 		ended := make(chan struct{})

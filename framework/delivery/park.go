@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/dispatch"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -113,7 +114,7 @@ func (w *worker) finishTask(t *task, outcome string, cause fault.Cause, reason s
 			if err := w.runner.queue.deleteLetter(w.ctx, t.letter); err == nil {
 				break
 			}
-			p.sleepFor(time.Second)
+			_ = eventlog.SleepContext(p.ctx, time.Second)
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()

@@ -103,15 +103,8 @@ func (p *partition) readLoop() {
 		err := p.readLog()
 		if p.ctx.Err() == nil && err != nil {
 			p.worker.runner.log.Warn("reading events", "instance", p.worker.id, "partition", p.number, "error", err)
-			p.sleepFor(time.Second)
+			_ = eventlog.SleepContext(p.ctx, time.Second)
 		}
-	}
-}
-
-func (p *partition) sleepFor(d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-p.ctx.Done():
 	}
 }
 

@@ -1,6 +1,10 @@
 package delivery
 
-import "time"
+import (
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+)
 
 // suspendInstance stops sending to an instance whose remote issues no access token. Its events wait and no attempt is counted. Sending
 // resumes when an operator has logged in, which is checked every second.
@@ -13,7 +17,7 @@ func (w *worker) suspendInstance(reason string) {
 	w.dispatcher.SuspendLocked()
 	w.runner.log.Error("the instance is suspended, and its events wait", "instance", w.id, "reason", reason)
 	w.goroutines.Go(func() {
-		for w.sleepFor(time.Second) {
+		for eventlog.SleepContext(w.ctx, time.Second) == nil {
 			err := w.instance.Plan.CheckLogin(w.ctx)
 			w.mu.Lock()
 			if err == nil {
@@ -26,14 +30,4 @@ func (w *worker) suspendInstance(reason string) {
 			w.mu.Unlock()
 		}
 	})
-}
-
-// sleepFor waits for d. It reports whether the worker is still running.
-func (w *worker) sleepFor(d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return w.ctx.Err() == nil
-	case <-w.ctx.Done():
-		return false
-	}
 }

@@ -45,14 +45,11 @@ func NotDelivered(o Outcome, c fault.Cause) Verdict {
 	return Verdict{Outcome: o, Cause: c, Reason: c.Text()}
 }
 
-// notSubscribed is looked up once, since most events of a busy source match few of the subscriptions.
-var notSubscribed = fault.CauseNotSubscribed.Text()
-
 // notSubscribedVerdict returns the verdict of an event that does not match a subscription.
 func (p *Plan) notSubscribedVerdict(s *Subscription) Verdict {
 	return Verdict{
 		Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusBadRequest, Code: fault.CodeInvalidPayload,
-		Reporter: fault.ReporterIntegrations, Cause: fault.CauseNotSubscribed, Reason: notSubscribed,
+		Reporter: fault.ReporterIntegrations, Cause: fault.CauseNotSubscribed, Reason: fault.CauseNotSubscribed.Text(),
 	}
 }
 
