@@ -141,7 +141,7 @@ func (c *instancesCommand) readAll(ctx context.Context) ([]instanceData, error) 
 	}
 	var list []instanceData
 	for id, k := range byID {
-		k.InConfig = server.InConfig(c.cfg, id)
+		_, k.InConfig = c.cfg.FindInstance(id)
 		if k.State, err = c.store.Ledger(id).Content(ctx); err != nil {
 			return nil, err
 		}
@@ -170,7 +170,7 @@ func (c *instancesCommand) listInstances(ctx context.Context) error {
 
 // readRemoved returns the data of an instance that is no longer in the config.
 func (c *instancesCommand) readRemoved(ctx context.Context, id string) (instanceData, error) {
-	if server.InConfig(c.cfg, id) {
+	if _, ok := c.cfg.FindInstance(id); ok {
 		return instanceData{}, fmt.Errorf("the instance %q is still in %s: rename or delete it there first", id, c.config)
 	}
 	list, err := c.readAll(ctx)
@@ -186,7 +186,7 @@ func (c *instancesCommand) readRemoved(ctx context.Context, id string) (instance
 }
 
 func (c *instancesCommand) renameInstance(ctx context.Context, from, to string) error {
-	if !server.InConfig(c.cfg, to) {
+	if _, ok := c.cfg.FindInstance(to); !ok {
 		return usageErrorf("there is no instance %q in %s%s: change the id there first", to, c.config, fault.DidYouMean(to, c.ids))
 	}
 	k, err := c.readRemoved(ctx, from)

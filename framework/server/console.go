@@ -121,6 +121,7 @@ func (k *fileKey) trustedProxies() access.Proxies {
 	return cfg.Server.TrustedProxies
 }
 
+// IsMissing reports whether there is no file at a path.
 func IsMissing(path string) bool {
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist)

@@ -1,11 +1,8 @@
 package server
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
@@ -67,7 +64,7 @@ func (p *consoleHost) makePlans(cfg *config.Config, problems fault.Problems, to 
 
 // explainMissing returns the error for a config that cannot be used, with what to do.
 func (p *consoleHost) explainMissing(problems fault.Problems) error {
-	if _, err := os.Stat(p.path); errors.Is(err, fs.ErrNotExist) {
+	if IsMissing(p.path) {
 		return fault.Problems{{File: p.path, Message: "the file does not exist yet: set up a destination to create it"}}
 	}
 	return problems.Err()

@@ -187,13 +187,9 @@ const minKeyLength = 16
 // SubscriptionsOf returns a function that returns the names of an instance's subscriptions in the current config.
 func SubscriptionsOf(cfg func() *config.Config) func(string) []string {
 	return func(id string) (names []string) {
-		for _, in := range cfg().Instances {
-			if in.ID != id {
-				continue
-			}
-			for _, s := range in.Subscriptions {
-				names = append(names, s.Name)
-			}
+		in, _ := cfg().FindInstance(id)
+		for _, s := range in.Subscriptions {
+			names = append(names, s.Name)
 		}
 		return names
 	}
@@ -202,12 +198,8 @@ func SubscriptionsOf(cfg func() *config.Config) func(string) []string {
 // SourcesOf returns a function that returns an instance's sources in the current config, and whether the instance exists.
 func SourcesOf(cfg func() *config.Config) func(string) ([]string, bool) {
 	return func(id string) ([]string, bool) {
-		for _, in := range cfg().Instances {
-			if in.ID == id {
-				return in.Sources, true
-			}
-		}
-		return nil, false
+		in, ok := cfg().FindInstance(id)
+		return in.Sources, ok
 	}
 }
 

@@ -25,9 +25,12 @@ const (
 	removedTimeout = 20 * time.Second // how long reading it may take
 )
 
-// InConfig reports whether a config has an instance with this id.
-func InConfig(cfg *config.Config, id string) bool {
-	return slices.ContainsFunc(cfg.Instances, func(in config.Instance) bool { return in.ID == id })
+// isRemoved returns a function that reports whether a config does not have an instance.
+func isRemoved(cfg *config.Config) func(id string) bool {
+	return func(id string) bool {
+		_, ok := cfg.FindInstance(id)
+		return !ok
+	}
 }
 
 // removedInstances returns what is stored for instances that are no longer in the config. The result may be removedTTL old.
@@ -57,7 +60,7 @@ func (v *server) expireRemoved() {
 
 // FindRemoved returns what the state and the queue store for instances that a config does not have, sorted by id.
 func FindRemoved(ctx context.Context, cfg *config.Config, store *state.Store, queue *delivery.Queue) ([]delivery.Status, error) {
-	remains, err := queue.Backlogs(ctx, func(id string) bool { return !InConfig(cfg, id) })
+	remains, err := queue.Backlogs(ctx, isRemoved(cfg))
 	if err != nil {
 		return nil, err
 	}
@@ -87,9 +90,9 @@ func RemovedMembers(ctx context.Context, cfg *config.Config, store *state.Store)
 	if err != nil {
 		return nil, err
 	}
-	members := map[string]int{}
+	members, removed := map[string]int{}, isRemoved(cfg)
 	for _, id := range ids {
-		if InConfig(cfg, id) {
+		if !removed(id) {
 			continue
 		}
 		content, err := store.Ledger(id).Content(ctx)

@@ -35,6 +35,16 @@ type Config struct {
 // Secrets returns the values that were read from the environment and from files. They must not be logged or displayed.
 func (c *Config) Secrets() []string { return c.secrets }
 
+// FindInstance returns the instance with an id, enabled or not.
+func (c *Config) FindInstance(id string) (Instance, bool) {
+	for _, in := range c.Instances {
+		if in.ID == id {
+			return in, true
+		}
+	}
+	return Instance{}, false
+}
+
 // Source is a source of events, such as a website.
 type Source struct {
 	ID        string
