@@ -3,7 +3,6 @@ package connect
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/url"
 	"os"
 	"slices"
@@ -14,13 +13,12 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/landfall-dev/landfall/framework/destination"
-	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/destination/oauth"
-	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -59,7 +57,7 @@ func (f factory) newComponent(conf *service.ParsedConfig, mgr *service.Resources
 			return nil, err
 		}
 	}
-	transport, err := transportOf(sandboxed, sandboxURL)
+	target, err := targetOf(sandboxed, sandboxURL)
 	if err != nil {
 		return nil, err
 	}
@@ -68,14 +66,13 @@ func (f factory) newComponent(conf *service.ParsedConfig, mgr *service.Resources
 	if err != nil {
 		return nil, err
 	}
-	pretended := state.SandboxName(sandboxed, sandboxURL)
 	c.maxFuture = cfg.Server.MaxFuture
-	if c.store, err = openStore(cfg, pretended); err != nil {
+	if c.store, err = openStore(cfg, target.SandboxName()); err != nil {
 		return nil, err
 	}
 	registry, err := f.catalog.RegistryFor(cfg.Config)
 	if err == nil {
-		c.sender.plans, err = c.loadPlans(conf, cfg, registry, transport, pretended)
+		c.sender.plans, err = c.loadPlans(conf, cfg, registry, &target)
 	}
 	if err != nil {
 		_ = c.Close(context.Background())
@@ -90,25 +87,16 @@ func readField[T any](into *T, read func(...string) (T, error), name string) (er
 	return err
 }
 
-// transportOf returns a function that returns the base transport of a destination, or nil if the destination has no sandbox but needs one.
-func transportOf(sandboxed bool, sandboxURL string) (func(destination.Plugin) http.RoundTripper, error) {
-	switch {
-	case sandboxURL != "":
-		to, err := url.Parse(sandboxURL)
-		if err == nil && to.Host == "" {
-			err = fault.Problems{{Message: "sandbox_url should be a URL such as http://127.0.0.1:8900"}}
-		}
-		base := httpx.NewTransport(httpx.TransportConfig{})
-		return func(destination.Plugin) http.RoundTripper { return httpx.Redirect(base, to) }, err
-	case sandboxed:
-		return func(p destination.Plugin) http.RoundTripper {
-			if p.Sandbox == nil {
-				return nil
-			}
-			return sandbox.Transport(p.Sandbox.New(nil))
-		}, nil
+// targetOf returns where a component delivers.
+func targetOf(sandboxed bool, sandboxURL string) (instances.Target, error) {
+	if sandboxURL == "" {
+		return instances.Target{Sandbox: sandboxed, Live: !sandboxed}, nil
 	}
-	return func(destination.Plugin) http.RoundTripper { return httpx.NewTransport(httpx.TransportConfig{}) }, nil
+	to, err := url.Parse(sandboxURL)
+	if err == nil && to.Host == "" {
+		err = fault.Problems{{Message: "sandbox_url should be a URL such as http://127.0.0.1:8900"}}
+	}
+	return instances.Target{SandboxURL: sandboxURL}, err
 }
 
 // loadedConfig is a config file and its problems.
@@ -131,41 +119,39 @@ func readConfig(conf *service.ParsedConfig) (loadedConfig, error) {
 
 // openStore opens the state of a config. It returns nil if the config sets neither a data directory nor state.url. Each sandbox has its own state.
 func openStore(cfg loadedConfig, sandbox string) (*state.Store, error) {
-	place := cfg.StateLocation()
-	if place == "" || len(cfg.problems) > 0 {
+	if cfg.StateLocation() == "" || len(cfg.problems) > 0 {
 		return nil, nil
 	}
-	store, err := state.OpenSandbox(context.Background(), place, sandbox)
-	if err != nil {
-		return nil, err
-	}
-	return store.WithMaxFuture(cfg.Server.MaxFuture), nil
+	return instances.OpenState(context.Background(), cfg.Config, "", sandbox)
 }
 
 // loadPlans returns the plans of a config, or those of the instances that the component names.
-func (c *component) loadPlans(conf *service.ParsedConfig, cfg loadedConfig, registry *destination.Registry, transport func(destination.Plugin) http.RoundTripper, sandbox string) ([]*runtime.Plan, error) {
+func (c *component) loadPlans(conf *service.ParsedConfig, cfg loadedConfig, registry *destination.Registry, target *instances.Target) ([]*runtime.Plan, error) {
 	var logins *oauth.Manager
 	if c.store != nil && cfg.StateKey != "" {
-		box, err := oauth.NewBox(cfg.StateKey)
-		if err != nil {
-			return nil, cfg.Document.Locate(fault.Problems{{Pointer: "/state/key", Message: err.Error()}})
+		var err error
+		if logins, err = instances.OpenLoginManager(cfg.Config, c.store); err != nil {
+			return nil, cfg.Document.Locate(fault.ProblemsOf(err))
 		}
-		logins = oauth.NewManager(c.store.Tokens(), box)
 	}
 	plans, err := runtime.Load(cfg.Config, cfg.problems, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
-		host := runtime.Host{Transport: transport(of.Plugin), Env: os.LookupEnv, Log: newSlogger(c.log), Logins: logins}
-		if host.Transport == nil {
+		host := runtime.Host{Env: os.LookupEnv, Log: newSlogger(c.log), Logins: logins}
+		if target.Sandbox && of.Plugin.Sandbox == nil {
 			return host, fault.Problems{{Pointer: in.Pointer + "/destination", Message: "has no sandbox"}}
+		}
+		var err error
+		if host.Transport, err = target.NewTransport(of.Plugin); err != nil {
+			return host, err
 		}
 		if c.store != nil {
 			ledger := c.store.Ledger(in.ID)
 			host.State, host.Members = ledger, ledger
-			if err := c.claimLedger(ledger, in, state.Target{Sandbox: sandbox, Destination: of.Definition.Slug, Remote: of.Definition.Remote(in.Settings)}); err != nil {
+			if err := c.claimLedger(ledger, in, instances.LedgerTarget(target, in, of.Definition)); err != nil {
 				return host, err
 			}
 		}
 		switch {
-		case sandbox == state.SandboxName(true, ""):
+		case target.Sandbox:
 			host.Token = func(context.Context, string, string) (string, error) { return "sandbox-token", nil }
 		case logins == nil && runtime.NeedsLogin(of.Definition, in):
 			return host, fault.Problems{{Pointer: in.Pointer + "/auth", Message: "its tokens are stored encrypted: set data (or state.url) and state.key, and log in with landfall auth login"}}
