@@ -99,7 +99,7 @@ func TestSandboxChecksContacts(t *testing.T) {
 func TestSandboxReportsEachTracedContact(t *testing.T) {
 	account := hubspot.Plugin().Sandbox.New(nil)
 	code, body := ask(t, account, "POST", upsertPath, `{"inputs":[{"id":"a@example.com","idProperty":"email","objectWriteTraceId":"1","properties":{"city":"Bonn"}},
-		{"id":"nobody","idProperty":"email","objectWriteTraceId":"2"},{"id":"b@example.com","idProperty":"email","objectWriteTraceId":"3"}]}`)
+		{"id":"unknown","idProperty":"email","objectWriteTraceId":"2"},{"id":"b@example.com","idProperty":"email","objectWriteTraceId":"3"}]}`)
 	assert.Equal(t, http.StatusMultiStatus, code)
 	var found struct {
 		Results []struct {

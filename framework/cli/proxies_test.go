@@ -250,7 +250,7 @@ func (d *deployed) clientAs(from, name string) *http.Client {
 	}
 }
 
-// check sends events, checks that everything else is closed, and that the server identifies its clients by their addresses.
+// check sends events through the proxy. All other paths must be closed, and the server must know its clients by their own addresses.
 func (d *deployed) check() {
 	t, events := d.t, "https://"+eventsName
 	d.client = d.clientAs("127.0.0.5", eventsName)

@@ -171,7 +171,7 @@ func TestInvalidInputIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		}
 	}
 	for want, n := range map[string]scaffold.New{
-		`there is no destination "nobody"`:                   {Slug: "nobody", Action: "a"},
+		`there is no destination "missing"`:                  {Slug: "missing", Action: "a"},
 		`Acme already has an action createContact`:           {Slug: "acme", Action: "createContact"},
 		`the key of an action cannot be "createContactBody"`: {Slug: "acme", Action: "createContactBody"},
 		`the key of an action cannot be "range"`:             {Slug: "acme", Action: "range"},
