@@ -125,6 +125,23 @@ func (o *Owner[T]) popFromChain(t *Task[T]) *Task[T] {
 	return c.first
 }
 
+// relink makes the kept tasks, followed by tail, the chain of a key. It returns the first of them, or nil.
+func (o *Owner[T]) relink(key string, kept []*Task[T], tail *Task[T]) *Task[T] {
+	c := o.chains[key]
+	if tail == nil && len(kept) > 0 {
+		c.last = kept[len(kept)-1]
+	}
+	c.first = tail
+	for i := len(kept) - 1; i >= 0; i-- {
+		kept[i].next = c.first
+		c.first = kept[i]
+	}
+	if c.first == nil {
+		delete(o.chains, key)
+	}
+	return c.first
+}
+
 // cutChain removes tasks from a chain and returns them: all, or those that neither are in a batch in flight nor were in a failed
 // request with the first one.
 func (o *Owner[T]) cutChain(c *chain[T], keepSent bool) (removed []*Task[T]) {

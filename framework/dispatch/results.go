@@ -53,17 +53,7 @@ func (d *Dispatcher[T]) settleRun(run []*Task[T], results []Result) (first int) 
 	if len(kept) > 0 && results[first].Outcome != NotSent {
 		kept[0].record().carried = len(kept) - 1
 	}
-	if tail == nil && len(kept) > 0 {
-		c.last = kept[len(kept)-1]
-	}
-	next := tail
-	for i := len(kept) - 1; i >= 0; i-- {
-		kept[i].next = next
-		next = kept[i]
-	}
-	if c.first = next; next == nil {
-		delete(o.chains, key)
-	}
+	next := o.relink(key, kept, tail)
 	for i, t := range decided {
 		t.next = nil
 		d.finish(t, finals[i])

@@ -11,118 +11,18 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
-	"github.com/landfall-dev/landfall/framework/destination"
-	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/runtime"
-	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/server/access"
 	"github.com/landfall-dev/landfall/framework/server/admin"
 )
 
-// inProcess sends the requests of a client to a handler on the same machine.
-type inProcess struct{ handler http.Handler }
-
-func (p *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.RemoteAddr, r.Host = "127.0.0.1:5000", "127.0.0.1:8081"
-	w := httptest.NewRecorder()
-	p.handler.ServeHTTP(w, r)
-	return w.Result(), nil
-}
-
-type nothing struct{}
-
-func (*nothing) Decode(event.Value) {}
-
-// refusingPlan returns the plan of an instance whose remote refuses every event.
-func refusingPlan(t *testing.T, id string) *runtime.Plan {
-	t.Helper()
-	p := destination.Plugin{
-		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(
-			"name: Acme\nslug: acme\nmode: cloud\nauthentication: {scheme: none}\nactions: {send: {title: Send, fields: {}}}\n")}},
-		Actions: map[string]destination.Action{"send": destination.Handle(destination.Handler[nothing, nothing]{
-			Perform: func(context.Context, destination.Call[nothing, nothing]) (*destination.Response, error) {
-				return nil, &fault.Error{Status: 400, Message: "refused by Acme"}
-			},
-		})},
-	}
-	d, err := p.Load()
-	require.NoError(t, err)
-	in := config.InstanceOf(event.MustParse(fmt.Sprintf(`{"id":%q,"subscriptions":[{"name":"All","action":"send","subscribe":"type = \"track\""}]}`, id)))
-	plan, err := runtime.New(p, d, in, runtime.Host{})
-	require.NoError(t, err)
-	return plan
-}
-
-// office is an admin API over a queue with the dead letters of the users u1 to u5 of the instance crm.
-type office struct {
-	*admin.Client
-	server admin.Server
-	log    bytes.Buffer
-	known  map[string]bool // the instances of the config
-}
-
-func newOffice(t *testing.T) *office {
-	t.Helper()
-	q, err := delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), Partitions: 1})
-	require.NoError(t, err)
-	t.Cleanup(q.Close)
-	o := &office{known: map[string]bool{"crm": true}}
-	o.server = admin.Server{
-		Queue: q, Subscriptions: func(string) []string { return []string{"All"} },
-		Sources: func(id string) ([]string, bool) { return []string{"web"}, o.known[id] },
-		Guard:   access.NewGuard(access.Config{AllowLocal: true, Log: slog.New(slog.NewTextHandler(&o.log, nil))}),
-	}
-	o.Client = &admin.Client{Transport: &inProcess{o.server.Handler()}, URL: "http://127.0.0.1:8081"}
-	return o
-}
-
-// deliver lets a runner deliver until all events are dead letters, and stops it.
-func (o *office) deliver(t *testing.T) {
-	t.Helper()
-	q := o.server.Queue
-	runner, err := delivery.NewRunner(t.Context(), q, delivery.Settings{Linger: time.Millisecond})
-	require.NoError(t, err)
-	require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: refusingPlan(t, "crm")}}))
-	for n := 1; n <= 5; n++ {
-		raw := fmt.Sprintf(`{"type":"track","messageId":"m%d","userId":"u%d"}`, n, n)
-		source := []string{"app", "web"}[n%2]
-		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{{Source: source, Key: fmt.Sprint("u", n), Raw: []byte(raw)}}))
-	}
-	require.Eventually(t, func() bool { return len(o.letters(t, delivery.DeadLetterFilter{})) == 5 }, 20*time.Second, 5*time.Millisecond)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
-	defer cancel()
-	runner.Stop(ctx)
-}
-
-func (o *office) letters(t *testing.T, f delivery.DeadLetterFilter) []string {
-	t.Helper()
-	var users []string
-	require.NoError(t, o.DeadLetters(t.Context(), f, func(l *delivery.DeadLetter) error {
-		users = append(users, event.MustParse(string(l.Event)).Get("userId").Text())
-		return nil
-	}))
-	return users
-}
-
-// statusOf returns the HTTP status of a refused request.
-func statusOf(t *testing.T, err error) int {
-	t.Helper()
-	var refused *admin.StatusError
-	require.ErrorAs(t, err, &refused)
-	return refused.Code
-}
-
 func TestOperationsOnDeadLetters(t *testing.T) {
-	o := newOffice(t)
+	o := newOperator(t)
 	o.deliver(t)
 	now := time.Now()
 	var first *delivery.DeadLetter
@@ -174,7 +74,7 @@ func TestOperationsOnDeadLetters(t *testing.T) {
 }
 
 func TestReplayOfStoredEvents(t *testing.T) {
-	o := newOffice(t)
+	o := newOperator(t)
 	o.deliver(t)
 	for name, c := range map[string]struct {
 		request admin.ReplayRequest
@@ -198,7 +98,7 @@ func TestReplayOfStoredEvents(t *testing.T) {
 }
 
 func TestInstancesAreRenamedAndForgottenOnlyIfRemoved(t *testing.T) {
-	o := newOffice(t)
+	o := newOperator(t)
 	o.deliver(t)
 	list, err := o.Instances(t.Context())
 	require.NoError(t, err)
@@ -236,7 +136,7 @@ func TestInstancesAreRenamedAndForgottenOnlyIfRemoved(t *testing.T) {
 }
 
 func TestRepairIsAuditedUnlessDry(t *testing.T) {
-	o := newOffice(t)
+	o := newOperator(t)
 	damage, err := o.Damage(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, damage.Checkpoints)
@@ -250,7 +150,7 @@ func TestRepairIsAuditedUnlessDry(t *testing.T) {
 }
 
 func TestClosedQueueIsAnError(t *testing.T) {
-	o := newOffice(t)
+	o := newOperator(t)
 	o.server.Queue.Close()
 	o.known["sales"] = true
 	for name, call := range map[string]func() error{
@@ -367,7 +267,7 @@ func TestReadiness(t *testing.T) {
 }
 
 func TestFiltersAndBodiesAreChecked(t *testing.T) {
-	o := newOffice(t)
+	o := newOperator(t)
 	assert.Equal(t, "application/x-ndjson", call(t, &o.server, "GET", "/admin/letters").Header().Get("Content-Type"))
 	for _, path := range []string{
 		"GET /admin/letters?limit=many", "GET /admin/letters?since=soon", "POST /admin/letters/drop?until=soon", "POST /admin/letters/replay?limit=x",
