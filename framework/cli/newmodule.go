@@ -18,9 +18,6 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 )
 
-// framework is the module of this package.
-const framework = "github.com/landfall-dev/landfall"
-
 func newModule(s streams) *cobra.Command {
 	var m scaffold.Module
 	cmd := &cobra.Command{
@@ -80,7 +77,7 @@ func (s streams) createModule(m scaffold.Module) error {
 		fmt.Fprintf(s.out, "go.mod requires Landfall %s.\n", m.Version)
 	}
 	if m.Replace == "" && module.IsPseudoVersion(m.Version) {
-		fmt.Fprintln(s.out, "That is a commit, not a release. If go mod tidy cannot find it, run go mod edit -replace="+framework+"=DIR with a checkout.")
+		fmt.Fprintln(s.out, "That is a commit, not a release. If go mod tidy cannot find it, run go mod edit -replace="+generate.Framework+"=DIR with a checkout.")
 	}
 	fmt.Fprint(s.out, "\nTry it:\n")
 	if m.Dir != "." {
@@ -103,7 +100,7 @@ func builtVersion() string {
 // changes, or with a replacement.
 func frameworkVersion(info *debug.BuildInfo) string {
 	for _, m := range append(info.Deps, &info.Main) {
-		if m.Path == framework && m.Replace == nil && module.CanonicalVersion(m.Version) == m.Version && semver.Build(m.Version) == "" {
+		if m.Path == generate.Framework && m.Replace == nil && module.CanonicalVersion(m.Version) == m.Version && semver.Build(m.Version) == "" {
 			return m.Version
 		}
 	}

@@ -23,5 +23,5 @@ func findLocation(dir string) (location, error) {
 		return location{}, fmt.Errorf("%s is not a directory of destinations: it has no %s. Run this at the root of the module, give the directory with --dir, or make it one with landfall generate --dir %[1]s", dir, registryFile)
 	}
 	importPath, err := generate.ImportPath(dir)
-	return location{importPath, importPath == framework+"/destinations"}, err
+	return location{importPath, importPath == generate.Framework+"/destinations"}, err
 }

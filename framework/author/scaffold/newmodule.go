@@ -81,7 +81,7 @@ func (m Module) checkPath() error {
 		return fmt.Errorf("%q cannot be the path of a Go module: %w; it is where the repository can be found, such as example.com/acme/landfall", m.Path, invalid.Err)
 	case err != nil:
 		return err
-	case m.Path == framework || strings.HasPrefix(m.Path, framework+"/"):
+	case m.Path == generate.Framework || strings.HasPrefix(m.Path, generate.Framework+"/"):
 		return fmt.Errorf("%s belongs to Landfall itself: give the module a path of your own, such as example.com/acme/landfall", m.Path)
 	case m.Program() == "destinations":
 		return fmt.Errorf("%s ends in the name of the program, which cannot be destinations: that is the directory of the destinations", m.Path)
@@ -144,8 +144,8 @@ func (m Module) checkSource() error {
 	if err != nil {
 		return fmt.Errorf("%s is not a checkout of Landfall: %w", m.Replace, err)
 	}
-	if path := modfile.ModulePath(text); path != framework {
-		return fmt.Errorf("%s is not a checkout of Landfall: its go.mod is that of the module %s, not of %s", m.Replace, path, framework)
+	if path := modfile.ModulePath(text); path != generate.Framework {
+		return fmt.Errorf("%s is not a checkout of Landfall: its go.mod is that of the module %s, not of %s", m.Replace, path, generate.Framework)
 	}
 	return nil
 }
@@ -153,11 +153,11 @@ func (m Module) checkSource() error {
 // modFile returns the content of go.mod.
 func (m Module) modFile() ([]byte, error) {
 	f := new(modfile.File)
-	err := errors.Join(f.AddModuleStmt(m.Path), f.AddGoStmt(goVersion), f.AddRequire(framework, cmp.Or(m.Version, "v0.0.0")), f.AddTool(framework+"/cmd/landfall"))
+	err := errors.Join(f.AddModuleStmt(m.Path), f.AddGoStmt(goVersion), f.AddRequire(generate.Framework, cmp.Or(m.Version, "v0.0.0")), f.AddTool(generate.Framework+"/cmd/landfall"))
 	if err == nil && m.Replace != "" {
 		var to string
 		if to, err = m.replacement(); err == nil {
-			err = f.AddReplace(framework, "", to, "")
+			err = f.AddReplace(generate.Framework, "", to, "")
 		}
 	}
 	if err != nil {

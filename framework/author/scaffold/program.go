@@ -79,7 +79,7 @@ func callsMain(dir string) bool {
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
 		return err == nil && f.Name.Name == "main" && slices.ContainsFunc(f.Imports, func(i *ast.ImportSpec) bool {
 			path, err := strconv.Unquote(i.Path.Value)
-			return err == nil && path == framework+"/framework/cli"
+			return err == nil && path == generate.Framework+"/framework/cli"
 		})
 	})
 }

@@ -46,9 +46,6 @@ type New struct {
 	Audience bool // the destination keeps audiences: its action is syncAudience by default, and takes batches
 }
 
-// framework is the module that a destination imports.
-const framework = "github.com/landfall-dev/landfall"
-
 // view is the data of the templates.
 type view struct {
 	New
@@ -75,7 +72,7 @@ func methodOf(action string) string {
 
 func (n New) view(m location) view {
 	v := view{
-		New: n, Package: generate.PackageName(n.Slug), Import: m.importPath + "/" + n.Slug, Framework: framework,
+		New: n, Package: generate.PackageName(n.Slug), Import: m.importPath + "/" + n.Slug, Framework: generate.Framework,
 		Host: "api." + n.Slug + ".example", Title: titleWords(n.Action), Payload: generate.TypeName(n.Action) + "Payload",
 		Path: strings.ToLower(strings.ReplaceAll(titleWords(n.Action), " ", "-")), TooLong: strings.Repeat("x", 65),
 		Schema: "https://landfall.dev/schemas/destination.schema.json", NameYAML: n.Name,
