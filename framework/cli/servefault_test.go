@@ -15,11 +15,12 @@ import (
 	"github.com/landfall-dev/landfall/framework/server"
 )
 
-// events returns how many events a fault test sends: LANDFALL_EVENTS, or the given default.
+// events returns how many events a fault test sends: LANDFALL_EVENTS, or the given default. It is a multiple of 100, the size of a batch.
 func events(t testing.TB, otherwise int) int {
 	if text := os.Getenv("LANDFALL_EVENTS"); text != "" {
 		n, err := strconv.Atoi(text)
 		require.NoError(t, err)
+		require.Zero(t, n%100, "LANDFALL_EVENTS must be a multiple of 100")
 		return n
 	}
 	return otherwise
@@ -64,7 +65,7 @@ func (l *load) sendDuringRestarts(s *served, events, senders int, sending *sync.
 	var all sync.WaitGroup
 	for sender := range senders {
 		all.Go(func() {
-			for range events / senders / 100 {
+			for range batchesOf(sender, senders, events) {
 				batch := l.batch(100, sender, senders)
 				for sent := false; !sent; {
 					sending.RLock()

@@ -290,12 +290,21 @@ func (l *load) batch(n, sender, senders int) []byte {
 	return b.Bytes()
 }
 
+// batchesOf returns how many batches of 100 events one of several senders sends, so that all of them together send the events.
+func batchesOf(sender, senders, events int) int {
+	batches := events / 100 / senders
+	if sender < events/100%senders {
+		batches++
+	}
+	return batches
+}
+
 // send sends events from several senders at once, each with different users, and calls a function after each batch.
 func (l *load) send(s *served, events, senders int, after func()) {
 	var all sync.WaitGroup
 	for sender := range senders {
 		all.Go(func() {
-			for range events / senders / 100 {
+			for range batchesOf(sender, senders, events) {
 				s.post(l.batch(100, sender, senders))
 				after()
 			}

@@ -173,7 +173,7 @@ func (l *load) sendToAny(events, senders int, urls func() []string, client *serv
 	var all sync.WaitGroup
 	for sender := range senders {
 		all.Go(func() {
-			for n := range events / senders / 100 {
+			for n := range batchesOf(sender, senders, events) {
 				batch := l.batch(100, sender, senders)
 				for try := 0; ; try++ {
 					list := urls()
