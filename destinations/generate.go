@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/landfall-dev/landfall/framework/author/generate"
+	"github.com/landfall-dev/landfall/internal/author/generate"
 )
 
 func main() {

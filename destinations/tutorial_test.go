@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/framework/author/generate"
+	"github.com/landfall-dev/landfall/internal/author/generate"
 )
 
 // TestTutorial follows TUTORIAL.md in a copy of the module: it runs the console blocks and compares their output, and applies each

@@ -13,7 +13,10 @@ const module = "github.com/landfall-dev/landfall/"
 // floors are the layers, from the lowest: a package may import packages of lower layers, and of its own layer only those listed in
 // beside. An entry that ends in /… matches all packages below it.
 var floors = [][]string{
-	{"schemas", "fixtures", "framework/event", "framework/fault", "framework/destination/pool", "framework/runtime/ballast", "framework/language/reference", "framework/language/yamldoc", "framework/files/textfile", "internal/…"},
+	{
+		"schemas", "fixtures", "framework/event", "framework/fault", "framework/runtime/ballast", "framework/language/reference",
+		"framework/language/yamldoc", "internal/textfile", "internal/pool", "internal/moduleproxy",
+	},
 	{
 		"framework/event/incoming", "framework/language/…", "framework/server/access", "framework/delivery/internal/…",
 		"framework/destination/httpx", "framework/destination/oauth", "framework/destination/request", "framework/destination/sandbox",
@@ -21,7 +24,7 @@ var floors = [][]string{
 	{"framework/destination"},
 	{"framework/runtime/config", "framework/runtime", "framework/state", "framework/dispatch", "framework/runtime/tasks"},
 	{
-		"framework/runtime/explain", "framework/runtime/instances", "framework/author/…", "framework/files/…", "framework/delivery", "framework/server/…",
+		"framework/runtime/explain", "framework/runtime/instances", "internal/author/…", "framework/files/…", "framework/delivery", "framework/server/…",
 		"framework/destination/destinationtest", "framework/state/statetest", "framework/destination/oauth/oauthtest",
 		"framework/destination/sandbox/sandboxtest",
 	},
@@ -37,7 +40,7 @@ var floors = [][]string{
 var beside = map[string][]string{
 	"framework/event":                       {"framework/fault"},
 	"framework/language/yamldoc":            {"framework/event", "framework/fault"},
-	"framework/files/textfile":              {"framework/event", "framework/fault"},
+	"internal/textfile":                     {"framework/event", "framework/fault"},
 	"schemas":                               {"framework/event", "framework/fault"},
 	"framework/language/mapping":            {"framework/language/mapping/…"},
 	"framework/destination/oauth":           {"framework/destination/httpx", "framework/language/mapping"},
@@ -48,8 +51,8 @@ var beside = map[string][]string{
 	"framework/server/admin":                {"framework/server/backup", "framework/delivery"},
 	"framework/server/backup":               {"framework/delivery"},
 	"framework/server/console":              {"framework/server/admin", "framework/files/audiencesync", "framework/delivery", "framework/runtime/explain"},
-	"framework/destination/destinationtest": {"framework/author/harness"},
-	"framework/author/scaffold":             {"framework/author/generate"},
+	"framework/destination/destinationtest": {"internal/author/harness"},
+	"internal/author/scaffold":              {"internal/author/generate"},
 
 	"framework/delivery/internal/eventlog/eventlogtest": {"framework/delivery/internal/eventlog"},
 	"framework/delivery/internal/eventlog/memlog":       {"framework/delivery/internal/eventlog"},

@@ -14,13 +14,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/framework/author/scaffold"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 	"github.com/landfall-dev/landfall/framework/language/reference"
+	"github.com/landfall-dev/landfall/internal/author/scaffold"
 )
 
 var update = flag.Bool("update", false, "write the documentation and the schemas that follow from the tables of the languages")
@@ -283,7 +283,7 @@ func TestTablesTypes(t *testing.T) {
 	checkSchema(t, destinationSchema, "/$defs/field/properties/format", event.NewObject([]event.Member{
 		{Key: "type", Value: event.NewString("string")}, {Key: "description", Value: event.NewString("The format of a text.")}, {Key: "enum", Value: namesValue(formats)},
 	}))
-	generated, err := os.ReadFile("author/generate/testdata/every-kind.yaml")
+	generated, err := os.ReadFile("../internal/author/generate/testdata/every-kind.yaml")
 	require.NoError(t, err)
 	for _, e := range types {
 		assert.Contains(t, string(generated), "type: "+e.Name, "no Go type is generated for it in a test")

@@ -13,8 +13,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
-	"github.com/landfall-dev/landfall/framework/files/textfile"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 const dataUsage = "the data `DIR` for local files, such as the ledger; by default the config's, otherwise " + instances.DefaultData + " beside the config; if the config has state.url, the ledger is there"

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/destinations"
-	"github.com/landfall-dev/landfall/framework/author/sample"
 	"github.com/landfall-dev/landfall/framework/server"
+	"github.com/landfall-dev/landfall/internal/author/sample"
 )
 
 func TestMain(m *testing.M) {

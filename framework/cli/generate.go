@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/framework/author/generate"
-	"github.com/landfall-dev/landfall/framework/author/scaffold"
+	"github.com/landfall-dev/landfall/internal/author/generate"
+	"github.com/landfall-dev/landfall/internal/author/scaffold"
 )
 
 func newGenerate(s streams) *cobra.Command {

@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/files/textfile"
 	"github.com/landfall-dev/landfall/framework/language/fql"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 func newMatch(s streams) *cobra.Command {

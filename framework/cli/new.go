@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/framework/author/generate"
-	"github.com/landfall-dev/landfall/framework/author/scaffold"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/internal/author/generate"
+	"github.com/landfall-dev/landfall/internal/author/scaffold"
 )
 
 func newNew(s streams) *cobra.Command {

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
 
-	"github.com/landfall-dev/landfall/framework/author/generate"
-	"github.com/landfall-dev/landfall/framework/author/scaffold"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/internal/author/generate"
+	"github.com/landfall-dev/landfall/internal/author/scaffold"
 )
 
 func newModule(s streams) *cobra.Command {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/landfall-dev/landfall/framework/author/generate"
+	"github.com/landfall-dev/landfall/internal/author/generate"
 )
 
 func TestTheVersionOfAProgram(t *testing.T) {

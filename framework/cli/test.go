@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/framework/author/harness"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/files/textfile"
+	"github.com/landfall-dev/landfall/internal/author/harness"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 type testCommand struct {

@@ -16,8 +16,8 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/files/textfile"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // An event may crash the process while it is mapped, for example by using up the memory. As the event is durable, every start

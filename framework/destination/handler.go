@@ -5,8 +5,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/destination/pool"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/internal/pool"
 )
 
 // Deps is what the host provides to every handler.

@@ -4,11 +4,11 @@ import (
 	"slices"
 
 	"github.com/landfall-dev/landfall/framework/destination"
-	"github.com/landfall-dev/landfall/framework/destination/pool"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/internal/pool"
 )
 
 // reserved holds the keys of an action's reserved fields, such as batch_size. Keys of fields that it does not have are nil.

@@ -3,8 +3,8 @@ package runtime
 import (
 	"context"
 
-	"github.com/landfall-dev/landfall/framework/destination/pool"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/internal/pool"
 )
 
 // RunBatch processes events with all subscriptions and delivers them in batches. verdicts[i] has the verdicts of events[i], one for

@@ -11,8 +11,8 @@ import (
 
 	"github.com/landfall-dev/landfall/cmd/landfall-connect/connect"
 	"github.com/landfall-dev/landfall/destinations"
-	"github.com/landfall-dev/landfall/framework/author/sample"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/internal/author/sample"
 )
 
 // mapped sends one event through landfall_map with a config, and returns the error of the pipeline.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"slices"
 
-	"github.com/landfall-dev/landfall/framework/author/harness"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/internal/author/harness"
 )
 
 // baseContext returns the context of a check.

@@ -8,11 +8,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/author/harness"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/internal/author/harness"
 )
 
 // subject is a destination under test with its findings.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/landfall-dev/landfall/framework/files/textfile"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // RowError says why one row of a file is unreadable. Reading can continue with the next row.

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/fault"
-	"github.com/landfall-dev/landfall/framework/files/textfile"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // csvDelimiters returns the supported delimiters, the most common one first.

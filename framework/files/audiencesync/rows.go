@@ -7,7 +7,7 @@ import (
 	"unicode"
 
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/files/textfile"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // Identity is the name of the column with ledger identities, such as external_id:u1.

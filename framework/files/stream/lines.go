@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/landfall-dev/landfall/framework/destination/pool"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/internal/pool"
 )
 
 // line is a parsed line of the input: an event, or the error of parsing it.

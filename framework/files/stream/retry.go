@@ -7,11 +7,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/destination/pool"
 	"github.com/landfall-dev/landfall/framework/dispatch"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/tasks"
+	"github.com/landfall-dev/landfall/internal/pool"
 )
 
 // Retry configures how a batch is retried, while later batches of its lane wait. Zero fields have working defaults.

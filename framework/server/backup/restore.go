@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
-	"github.com/landfall-dev/landfall/framework/files/textfile"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // Target says where a backup is restored to.

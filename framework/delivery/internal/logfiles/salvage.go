@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/files/textfile"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // DamagedDir is the directory with copies of damaged files, in the queue's directory.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/landfall-dev/landfall/framework/destination/pool"
+	"github.com/landfall-dev/landfall/internal/pool"
 )
 
 func TestSlicesAreZeroedAndLargeEnough(t *testing.T) {

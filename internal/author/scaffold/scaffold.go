@@ -23,9 +23,9 @@ import (
 	"text/template"
 	"unicode"
 
-	"github.com/landfall-dev/landfall/framework/author/generate"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/author/generate"
 )
 
 //go:embed templates/*.tmpl

@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/framework/author/generate"
-	"github.com/landfall-dev/landfall/framework/author/scaffold"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/internal/author/generate"
+	"github.com/landfall-dev/landfall/internal/author/scaffold"
 )
 
 // place creates a separate module beside the framework, with an empty list of destinations.

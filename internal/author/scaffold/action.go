@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
-	"github.com/landfall-dev/landfall/framework/files/textfile"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // used holds the names that a new destination's package declares or imports.

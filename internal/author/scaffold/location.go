@@ -5,7 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/landfall-dev/landfall/framework/author/generate"
+	"github.com/landfall-dev/landfall/internal/author/generate"
 )
 
 // location is where a directory of destinations lies.

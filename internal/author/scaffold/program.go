@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/landfall-dev/landfall/framework/author/generate"
+	"github.com/landfall-dev/landfall/internal/author/generate"
 )
 
 // Program says how to run the program that has the destinations of a directory, for messages.

@@ -11,11 +11,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/landfall-dev/landfall/framework/author/generate"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
+	"github.com/landfall-dev/landfall/internal/author/generate"
 )
 
 // From writes the plugin of a definition that exists: a handler for each action without a request, a sandbox, cases and a test. The

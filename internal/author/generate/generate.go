@@ -15,7 +15,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
-	"github.com/landfall-dev/landfall/framework/files/textfile"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // All updates the generated files below a directory of destinations: types_gen.go, schemas/ and the reference in README.md in each
