@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +14,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/internal/chromium"
 )
 
 // browser is a headless Chromium process.
@@ -25,35 +26,7 @@ type browser struct {
 }
 
 // newBrowser starts a browser. It skips the test if none is installed.
-func newBrowser(t *testing.T) *browser {
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		t.Skip("there is no Chromium here: apt-get install chromium")
-	}
-	profile, err := os.MkdirTemp("", "landfall-chromium")
-	require.NoError(t, err)
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.WindowSize(1280, 900))
-	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
-	ctx, endProcess := chromedp.NewExecAllocator(ctx, options...)
-	ctx, end := chromedp.NewContext(ctx, chromedp.WithErrorf(t.Logf))
-	t.Cleanup(func() {
-		_ = chromedp.Cancel(ctx) // waits until it has closed
-		end()
-		endProcess()
-		cancel()
-		_ = os.RemoveAll(profile)
-	})
-	require.NoError(t, chromedp.Do(ctx)) // starts it
-	return &browser{t: t, ctx: ctx}
-}
+func newBrowser(t *testing.T) *browser { return &browser{t: t, ctx: chromium.Start(t)} }
 
 func (b *browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
@@ -99,11 +72,7 @@ func (b *browser) words() string {
 // ask evaluates an expression on the page.
 func ask[T any](b *browser, expression string) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
-	defer cancel()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
-	require.NoError(b.t, err)
-	return v
+	return chromium.Ask[T](b.t, b.ctx, expression)
 }
 
 // waitFor waits until the page shows a text. If path is not "", it reloads that path from time to time.
