@@ -7,9 +7,12 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
+// actionsSuffix ends the names of destinations in Segment, such as Braze Cloud Mode (Actions), which pages use.
+const actionsSuffix = " (Actions)"
+
 // integrationNames returns the names, besides the instance's id, by which an event may turn a destination on or off.
 func integrationNames(d *destination.Definition) []string {
-	return append([]string{d.Name, d.Slug}, d.Aliases...)
+	return append([]string{d.Name, d.Name + actionsSuffix, d.Slug}, d.Aliases...)
 }
 
 // turnedOff reports whether an event's integrations object turns the plan's destination off. The instance's id takes
