@@ -115,7 +115,7 @@ type cohort struct {
 type knowledge uint8
 
 const (
-	unclear knowledge = iota // unknown: it does not exist if the REST API is used; otherwise it is assumed to exist
+	unclear knowledge = iota // unknown: it does not exist if the REST API or an SDK is used; otherwise it is assumed to exist
 	exists                   // a user, or a device, which may be anonymous
 	ignored                  // ignored as configured
 )
@@ -136,11 +136,17 @@ func (a *api) applyChange(c *cohort, change change) {
 		setMember(c.users, id, !change.ShouldRemove, knowledgeOf(a.users.byExternalID[id] != nil, slices.Contains(a.config.UnknownUsers, id)))
 	}
 	for _, id := range change.DeviceIDs {
-		setMember(c.devices, id, !change.ShouldRemove, knowledgeOf(true, slices.Contains(a.config.IdentifiedDevices, id)))
+		setMember(c.devices, id, !change.ShouldRemove, knowledgeOf(true, a.isIdentifiedDevice(id)))
 	}
 	for _, id := range change.Aliases {
 		setMember(c.aliases, id, !change.ShouldRemove, knowledgeOf(a.users.byAlias[id] != nil, slices.Contains(a.config.UnknownUsers, id.Name)))
 	}
+}
+
+// isIdentifiedDevice reports whether a device belongs to an identified user, so that cohorts ignore it.
+func (a *api) isIdentifiedDevice(id string) bool {
+	one := a.users.byDevice[id]
+	return one != nil && one.ExternalID != "" || slices.Contains(a.config.IdentifiedDevices, id)
 }
 
 func knowledgeOf(there, told bool) knowledge {

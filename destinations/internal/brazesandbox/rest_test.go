@@ -22,6 +22,12 @@ func (b braze) rest(method, path, body string) (int, string, http.Header) {
 	r, err := http.NewRequest(method, b.url+path, strings.NewReader(body))
 	require.NoError(b, err)
 	r.Header.Set("Authorization", "Bearer k")
+	return b.send(r)
+}
+
+// send sends a request and returns status, body and header of the response.
+func (b braze) send(r *http.Request) (int, string, http.Header) {
+	b.Helper()
 	answer, err := b.client.Do(r)
 	require.NoError(b, err)
 	defer answer.Body.Close()

@@ -1,9 +1,9 @@
 // Package brazesandbox simulates Braze after its public documentation: the cohort import of the partner API
 // (https://www.braze.com/docs/partners/isv_partners/cohort_import), and the endpoints of the REST API
-// (https://www.braze.com/docs/api/home) for users, catalogs and messages.
+// (https://www.braze.com/docs/api/home) for users, catalogs and messages. It also receives what the Web SDK sends.
 //
 // A cohort contains only users that exist when they are added. Braze does not report the others; the sandbox shows them in its
-// state. Until the REST API is used, every user is assumed to exist, so that cohorts can be tried alone.
+// state. Until the REST API or an SDK is used, every user is assumed to exist, so that cohorts can be tried alone.
 //
 // Comments say what was chosen if the documentation is silent. The state is in memory. The sandbox is safe for concurrent use.
 package brazesandbox
@@ -17,8 +17,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 )
 
-// Config makes the sandbox strict. The zero Config accepts any key that is not empty, knows every user until the REST API is
-// used, and has every catalog.
+// Config makes the sandbox strict. The zero Config accepts any key that is not empty, knows every user until the REST API or
+// an SDK is used, and has every catalog.
 type Config struct {
 	ClientSecrets     []string // the valid data import keys
 	PartnerKeys       []string // the valid partner keys
@@ -26,7 +26,8 @@ type Config struct {
 	IdentifiedDevices []string // devices of identified users; ignored, as in Braze
 	PoisonUsers       []string // external ids that make Braze refuse the whole request
 	APIKeys           []string // the valid REST API keys
-	BlockedUsers      []string // external ids that /users/track refuses one by one
+	SDKKeys           []string // the valid keys of SDKs
+	BlockedUsers      []string // external ids that /users/track refuses one by one, and SDKs' requests with them
 	Catalogs          []string // the existing catalogs; others are refused
 }
 
@@ -38,6 +39,7 @@ const (
 	identifiedDevices = "identified-devices"
 	poisonUsers       = "poison-users"
 	apiKey            = "api-key"
+	sdkKey            = "sdk-key"
 	blockedUsers      = "blocked-users"
 	catalogs          = "catalogs"
 )
@@ -53,6 +55,7 @@ func Sandbox() *destination.Sandbox {
 			{Name: identifiedDevices, Usage: "devices of identified users"},
 			{Name: poisonUsers, Usage: "external ids for which the whole request is refused"},
 			{Name: apiKey, Usage: "accept only these REST API keys"},
+			{Name: sdkKey, Usage: "accept only these keys of SDKs"},
 			{Name: blockedUsers, Usage: "external ids that /users/track refuses one by one"},
 			{Name: catalogs, Usage: "the existing catalogs"},
 		},
@@ -60,7 +63,7 @@ func Sandbox() *destination.Sandbox {
 			return New(Config{
 				ClientSecrets: options[clientSecret], PartnerKeys: options[partnerKey],
 				UnknownUsers: options[unknownUsers], IdentifiedDevices: options[identifiedDevices],
-				PoisonUsers: options[poisonUsers], APIKeys: options[apiKey], BlockedUsers: options[blockedUsers], Catalogs: options[catalogs],
+				PoisonUsers: options[poisonUsers], APIKeys: options[apiKey], SDKKeys: options[sdkKey], BlockedUsers: options[blockedUsers], Catalogs: options[catalogs],
 			})
 		},
 	}
@@ -71,6 +74,8 @@ func New(config Config) *sandbox.Server {
 	api := &api{config: config, mux: http.NewServeMux()}
 	api.mux.HandleFunc("POST /partners/{partner}/cohorts", api.createCohort)
 	api.mux.HandleFunc("POST /partners/{partner}/cohorts/users", api.changeMembers)
+	api.mux.HandleFunc("POST "+sdkPath+"{$}", api.receiveSDKData)
+	api.mux.HandleFunc("OPTIONS "+sdkPath+"{$}", api.allowPages)
 	for pattern, e := range restEndpoints {
 		api.mux.HandleFunc(pattern, api.handleREST(e))
 	}
@@ -86,7 +91,7 @@ type api struct {
 	mu       sync.Mutex
 	cohorts  map[string]*cohort
 	users    users
-	restUsed bool // the REST API has been used: unknown users do not exist
+	restUsed bool // the REST API or an SDK has been used: unknown users do not exist
 	catalogs map[string]map[string]json.RawMessage
 	sends    map[string]*sendCounts
 	windows  map[*limit]window

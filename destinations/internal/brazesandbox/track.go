@@ -125,19 +125,31 @@ func canCreate(o tracked) bool {
 func (u *user) setAttributes(raw json.RawMessage) {
 	var fields map[string]json.RawMessage
 	_ = json.Unmarshal(raw, &fields) // it has been decoded before
+	for _, key := range []string{"external_id", "braze_id", "user_alias", "_update_existing_only"} {
+		delete(fields, key)
+	}
+	u.setFields(fields)
+}
+
+// setFields sets attributes by their names; null clears one.
+func (u *user) setFields(fields map[string]json.RawMessage) {
 	for key, v := range fields {
 		switch key {
-		case "external_id", "braze_id", "user_alias", "_update_existing_only":
 		case "email":
 			u.Email = stringOf(v)
 		case "phone":
 			u.Phone = stringOf(v)
 		default:
-			if string(v) == "null" {
-				delete(u.Attributes, key)
-			} else {
-				u.Attributes[key] = v
-			}
+			u.setCustom(key, v)
 		}
+	}
+}
+
+// setCustom sets an attribute; null clears it.
+func (u *user) setCustom(key string, v json.RawMessage) {
+	if string(v) == "null" {
+		delete(u.Attributes, key)
+	} else {
+		u.Attributes[key] = v
 	}
 }

@@ -13,6 +13,7 @@ type user struct {
 	ExternalID string                     `json:"external_id,omitempty"`
 	BrazeID    string                     `json:"braze_id"`
 	Aliases    []alias                    `json:"user_aliases,omitempty"`
+	Devices    []string                   `json:"devices,omitempty"` // of SDKs
 	Email      string                     `json:"email,omitempty"`
 	Phone      string                     `json:"phone,omitempty"`
 	Attributes map[string]json.RawMessage `json:"attributes,omitempty"`
@@ -28,11 +29,12 @@ type users struct {
 	byExternalID map[string]*user
 	byBrazeID    map[string]*user
 	byAlias      map[alias]*user
+	byDevice     map[string]*user // the latest user of each SDK's device
 	made         int
 }
 
 func newUsers() users {
-	return users{byExternalID: map[string]*user{}, byBrazeID: map[string]*user{}, byAlias: map[alias]*user{}}
+	return users{byExternalID: map[string]*user{}, byBrazeID: map[string]*user{}, byAlias: map[alias]*user{}, byDevice: map[string]*user{}}
 }
 
 // userRef identifies a user in a request.
@@ -113,6 +115,10 @@ func (u *users) mergeUsers(one, into *user) {
 	for _, a := range one.Aliases {
 		u.addAlias(into, a)
 	}
+	for _, device := range one.Devices {
+		u.byDevice[device] = into
+	}
+	into.Devices = append(into.Devices, one.Devices...)
 	for key, v := range one.Attributes {
 		if _, ok := into.Attributes[key]; !ok {
 			into.Attributes[key] = v
@@ -128,6 +134,7 @@ func (u *users) removeUser(one *user) {
 	for _, a := range one.Aliases {
 		delete(u.byAlias, a)
 	}
+	maps.DeleteFunc(u.byDevice, func(_ string, of *user) bool { return of == one })
 }
 
 // sortedUsers returns all users, sorted by external id; users without one follow, sorted by age.
