@@ -17,7 +17,10 @@ import (
 )
 
 // usage is the resources of a server process.
-type usage struct{ descriptors, goroutines, megabytes float64 }
+type usage struct {
+	descriptors, goroutines, megabytes float64
+	cpu                                time.Duration // user and system
+}
 
 func (s *served) usage() usage {
 	_, text := s.ask("/metrics", "Authorization", "Bearer "+s.admin.Token)
@@ -32,7 +35,10 @@ func (s *served) usage() usage {
 		require.Fail(s.t, "no such metric", name)
 		return 0
 	}
-	return usage{value("process_open_fds"), value("go_goroutines"), value("go_memstats_heap_inuse_bytes") / (1 << 20)}
+	return usage{
+		value("process_open_fds"), value("go_goroutines"), value("go_memstats_heap_inuse_bytes") / (1 << 20),
+		time.Duration(value("process_cpu_seconds_total") * float64(time.Second)),
+	}
 }
 
 // output runs the binary against the server's data directory.

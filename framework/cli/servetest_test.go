@@ -66,6 +66,7 @@ type served struct {
 	dir        string // with landfall.yaml
 	args       []string
 	earlier    string         // the command of an earlier version; the present one unless it is set
+	program    string         // the command; that of landfall unless it is set
 	configFile string         // landfall.yaml in dir unless it is set
 	url        string         // of the events
 	admin      server.Address // of the admin API, with its token
@@ -125,7 +126,7 @@ func (s *served) start() {
 	if s.earlier == "" {
 		args = append(args, "--admin-listen", "127.0.0.1:0")
 	}
-	s.cmd = exec.Command(cmp.Or(s.earlier, file), append(args, s.args...)...)
+	s.cmd = exec.Command(cmp.Or(s.earlier, s.program, file), append(args, s.args...)...)
 	s.cmd.Stderr = s.log
 	require.NoError(s.t, s.cmd.Start())
 	for range 1200 {
@@ -247,6 +248,7 @@ func verdicts(c map[string]int64) int64 {
 // load is random entries and exits of users, and the expected members of each cohort.
 type load struct {
 	users, cohorts int
+	context        string // further members of each event's context
 	mu             sync.Mutex
 	want           map[string]map[string]bool // by cohort
 	changes        map[string]int             // how often the membership of a user in a cohort changes, by both
@@ -276,8 +278,8 @@ func (l *load) batch(n, sender, senders int) []byte {
 			name = "Audience Entered"
 		}
 		l.sent++
-		fmt.Fprintf(&b, `{"type":"track","messageId":"m%d","userId":%q,"event":%q,"timestamp":%q,"properties":{"audience_key":%q,%q:%v},"context":{"personas":{"computation_class":"audience","computation_id":%q,"computation_key":%q}}}`,
-			l.sent, user, name, l.began.Add(time.Duration(l.sent)*time.Millisecond).UTC().Format("2006-01-02T15:04:05.000Z"), cohort, cohort, member, "aud_"+cohort, cohort)
+		fmt.Fprintf(&b, `{"type":"track","messageId":"m%d","userId":%q,"event":%q,"timestamp":%q,"properties":{"audience_key":%q,%q:%v},"context":{"personas":{"computation_class":"audience","computation_id":%q,"computation_key":%q}%s}}`,
+			l.sent, user, name, l.began.Add(time.Duration(l.sent)*time.Millisecond).UTC().Format("2006-01-02T15:04:05.000Z"), cohort, cohort, member, "aud_"+cohort, cohort, l.context)
 		if l.want["aud_"+cohort] == nil {
 			l.want["aud_"+cohort] = map[string]bool{}
 		}
