@@ -204,8 +204,9 @@ func isZone(s string) bool {
 	return s[3:] == "" || len(minutes) == 2 && twoDigits(minutes) >= 0
 }
 
+// twoDigits returns the number of two digits, or -1 if s, which has two bytes, is something else.
 func twoDigits(s string) int {
-	if len(s) != 2 || s[0]-'0' > 9 || s[1]-'0' > 9 {
+	if s[0]-'0' > 9 || s[1]-'0' > 9 {
 		return -1
 	}
 	return int(s[0]-'0')*10 + int(s[1]-'0')

@@ -56,6 +56,8 @@ func (t *Trace) changeReason(f *Field, wrong []string) string {
 		return "dropped: empty"
 	case !event.Equal(t.Mapped, t.Cleaned) && f.Multiple && t.Mapped.Kind() != event.Array:
 		return "wrapped in a list"
+	case t.Cleaned.Kind() == t.Coerced.Kind() && !event.Equal(t.Cleaned, t.Coerced):
+		return "values in it are converted"
 	case !event.Equal(t.Cleaned, t.Coerced):
 		return "converted from " + t.Cleaned.Kind().WithArticle() + " to " + t.Coerced.Kind().WithArticle()
 	case !event.Equal(t.Mapped, t.Cleaned):

@@ -33,10 +33,32 @@ func Edit(name string, text []byte, to event.Value) ([]byte, error) {
 			}
 		}
 	}
-	if whole := []byte(strings.Join(writeLines(to, 0), "\n") + "\n"); hasValue(name, whole, to) {
-		return whole, nil
+	for _, whole := range [][]byte{append(leadingComments(string(text)), writeWhole(to)...), writeWhole(to)} {
+		if hasValue(name, whole, to) {
+			return whole, nil
+		}
 	}
 	return append(to.AppendJSON(nil), '\n'), nil
+}
+
+// leadingComments returns the comments and blank lines at the beginning of a text.
+func leadingComments(text string) []byte {
+	var comments []byte
+	for line := range strings.Lines(text) {
+		if !isBlank(line) {
+			break
+		}
+		comments = append(comments, strings.TrimRight(line, "\n")+"\n"...)
+	}
+	return comments
+}
+
+// writeWhole returns a value as the text of a document, an object in block style.
+func writeWhole(v event.Value) []byte {
+	if v.Kind() == event.Object && v.Len() > 0 {
+		return appendBlock(nil, v, 0)
+	}
+	return []byte(strings.Join(writeLines(v, 0), "\n") + "\n")
 }
 
 func hasValue(name string, text []byte, v event.Value) bool {
@@ -84,16 +106,11 @@ func (e *editor) isBlock(pointer string, v event.Value) bool {
 		return false
 	}
 	line, column := e.doc.Position(pointer)
-	if line > len(e.lines) || column > len(e.lines[line-1]) {
-		return false
+	rest := textFrom(e.lines[line-1], 1, column)
+	if v.Kind() == event.Object {
+		return rest != "" && !strings.ContainsAny(rest[:1], "{&*!")
 	}
-	switch rest := e.lines[line-1][column-1:]; v.Kind() {
-	case event.Object:
-		return !strings.ContainsAny(rest[:1], "{&*!")
-	case event.Array:
-		return rest[0] == '-'
-	}
-	return false
+	return strings.HasPrefix(rest, "-")
 }
 
 func (e *editor) editObject(pointer string, old, to event.Value, depth int) bool {
@@ -119,8 +136,7 @@ func (e *editor) editObject(pointer string, old, to event.Value, depth int) bool
 	}
 	for key, now := range to.Members() {
 		if old.Get(key).Kind() == event.Absent {
-			member := event.NewObject([]event.Member{{Key: key, Value: now}})
-			e.edits = append(e.edits, edit{end, end, writeLines(member, column-1)})
+			e.edits = append(e.edits, edit{end, end, writeMember(key, now, column-1)})
 		}
 	}
 	return true
@@ -131,20 +147,23 @@ func (e *editor) editObject(pointer string, old, to event.Value, depth int) bool
 func (e *editor) replaceMember(pointer, key string, to event.Value, from, blockEnd, indent int) {
 	line := e.lines[from]
 	at, known := e.doc.valuePositions[pointer]
-	if known && at.line-1 == from && blockEnd == from+1 && at.column <= len(line) && to.Kind() != event.Object && to.Kind() != event.Array {
-		text := writeLines(to, 0)
-		if length := scalarLength(line[at.column-1:]); length > 0 && len(text) == 1 {
-			e.edits = append(e.edits, edit{from, blockEnd, []string{line[:at.column-1] + text[0] + line[at.column-1+length:]}})
+	if known && at.line-1 == from && blockEnd == from+1 && to.Kind() != event.Object && to.Kind() != event.Array {
+		old, text := textFrom(line, 1, at.column), writeLines(to, 0)
+		if length := scalarLength(old); length > 0 && len(text) == 1 {
+			e.edits = append(e.edits, edit{from, blockEnd, []string{line[:len(line)-len(old)] + text[0] + old[length:]}})
 			return
 		}
 	}
-	lines := writeLines(event.NewObject([]event.Member{{Key: key, Value: to}}), indent)
+	lines := writeMember(key, to, indent)
 	lines[0] = line[:indent] + lines[0][indent:]
 	e.edits = append(e.edits, edit{from, blockEnd, lines})
 }
 
 // scalarLength returns the length of the scalar at the beginning of rest, or 0 if it cannot be determined.
 func scalarLength(rest string) int {
+	if rest == "" {
+		return 0
+	}
 	switch rest[0] {
 	case '"':
 		for i := 1; i < len(rest); i++ {
@@ -306,6 +325,21 @@ func writeLines(v event.Value, indent int) []string {
 	} else if !hasValue("", text, v) {
 		text = v.AppendJSON(nil)
 	}
+	return indentLines(text, indent)
+}
+
+// writeMember returns a key and its value as lines of a mapping in block style with an indent.
+func writeMember(key string, v event.Value, indent int) []string {
+	member := event.NewObject([]event.Member{{Key: key, Value: v}})
+	text := appendBlock(nil, member, 0)
+	if !hasValue("", text, member) {
+		text = append(append(event.AppendString(nil, key), ": "...), v.JSON()...)
+	}
+	return indentLines(text, indent)
+}
+
+// indentLines returns the lines of a text with an indent.
+func indentLines(text []byte, indent int) []string {
 	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
 	margin := strings.Repeat(" ", indent)
 	for i, line := range lines {

@@ -90,11 +90,14 @@ func (b *builder) buildValue(n ast.Node, pointer string, depth int) event.Value 
 	case *ast.AliasNode:
 		target, ok := b.anchors[n.Value.GetToken().Value]
 		if !ok {
-			b.addProblem(n.GetToken(), "the anchor %q is not defined before this", n.Value.GetToken().Value)
+			b.addUnknownAnchor(n)
 			return event.NewNull()
 		}
 		return b.buildValue(target, pointer, depth+1)
 	case *ast.TagNode:
+		if text, ok := n.Value.(ast.ScalarNode); ok && n.Start.Value == "!!str" {
+			return event.NewString(b.keyText(text, depth))
+		}
 		return b.buildValue(n.Value, pointer, depth+1)
 	}
 	v := b.buildScalar(n)
@@ -130,7 +133,7 @@ func (b *builder) buildObject(values []*ast.MappingValueNode, pointer string, de
 			merged = append(merged, b.mergedMembers(m.Value, depth)...)
 			continue
 		}
-		key := b.keyText(m.Key)
+		key := b.keyText(m.Key, depth)
 		inner := pointer + fault.PointerKey(key)
 		if _, twice := at[key]; twice {
 			b.addProblem(m.Key.GetToken(), "the key %q is written twice%s", key, b.firstPlace(inner))
@@ -179,11 +182,35 @@ func (b *builder) mergedMembers(n ast.Node, depth int) []event.Member {
 	return members
 }
 
-func (b *builder) keyText(n ast.MapKeyNode) string {
-	if s, ok := n.(*ast.StringNode); ok {
-		return s.Value
+// keyText returns the text of a key. Keys may have an anchor or a tag, be aliases, or follow a question mark.
+func (b *builder) keyText(n ast.Node, depth int) string {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return n.Value
+	case *ast.LiteralNode:
+		return n.Value.Value
+	case *ast.MappingKeyNode:
+		return b.keyText(n.Value, depth+1)
+	case *ast.TagNode:
+		return b.keyText(n.Value, depth+1)
+	case *ast.AnchorNode:
+		b.anchors[n.Name.GetToken().Value] = n.Value
+		return b.keyText(n.Value, depth+1)
+	case *ast.AliasNode:
+		if target, ok := b.anchors[n.Value.GetToken().Value]; ok && depth < event.MaxDepth {
+			return b.keyText(target, depth+1)
+		}
+		b.addUnknownAnchor(n)
+		return ""
+	case ast.ScalarNode:
+		return n.GetToken().Value
 	}
-	return n.GetToken().Value
+	b.addProblem(n.GetToken(), "a key must be a text")
+	return ""
+}
+
+func (b *builder) addUnknownAnchor(n *ast.AliasNode) {
+	b.addProblem(n.GetToken(), "the anchor %q is not defined before this", n.Value.GetToken().Value)
 }
 
 // jsonNumber matches a number in JSON's notation.
