@@ -84,7 +84,7 @@ func TestCheckFindsConditionsThatAreNeverMet(t *testing.T) {
 		`{"fieldKey":"o.x","operator":"is"}`:                     "",
 		`{"fieldKey":"o","operator":"is"}`:                       "",
 		`{"type":"syncMode","operator":"is","value":"add"}`:      "",
-		`{"fieldKey":"plam","operator":"is"}`:                      `/r/required condition 2 is on the field "plam", which does not exist (did you mean "plan"?)`,
+		`{"fieldKey":"plam","operator":"is"}`:                    `/r/required condition 2 is on the field "plam", which does not exist (did you mean "plan"?)`,
 		`{"fieldKey":"somewhere.else.entirely","operator":"is"}`: `/r/required condition 2 is on the field "somewhere.else.entirely", which does not exist`,
 	} {
 		fields, err := fieldschema.ParseFields(event.MustParse(condition(key)))
