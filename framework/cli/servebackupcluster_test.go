@@ -23,6 +23,7 @@ func TestAClusterIsBackedUpAndRestored(t *testing.T) {
 	if testing.Short() {
 		t.Skip("three NATS servers and PostgreSQL")
 	}
+	t.Parallel() // it mostly waits
 	database := statetest.Start(t)
 	c, sandbox := newCluster(t), newBrazeSandbox(t)
 	config := fmt.Sprintf("nats: {url: %q}\nstate: {url: %q}\n", c.urls(), database.URL) +

@@ -32,23 +32,37 @@ func earlierBinary(t *testing.T) string {
 	if file := os.Getenv("LANDFALL_OLD_BINARY"); file != "" {
 		return file
 	}
+	file, err := buildEarlier()
+	require.NoError(t, err)
+	if file == "" {
+		t.Skipf("the history does not have the commit %s to build the earlier version from; LANDFALL_OLD_BINARY names a binary", earlierCommit)
+	}
+	return file
+}
+
+// buildEarlier builds the earlier version once for all tests. It returns "" if the history does not contain it.
+var buildEarlier = sync.OnceValues(func() (string, error) {
 	root, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
 	top := strings.TrimSpace(string(root))
 	if err != nil || exec.Command("git", "-C", top, "cat-file", "-e", earlierCommit+"^{commit}").Run() != nil {
-		t.Skipf("the history does not have the commit %s to build the earlier version from; LANDFALL_OLD_BINARY names a binary", earlierCommit)
+		return "", nil
 	}
-	dir := t.TempDir()
-	tar := filepath.Join(dir, "source.tar")
+	dir := filepath.Join(os.Getenv(builtVariable), "earlier")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
+	archive := filepath.Join(dir, "source.tar")
 	for _, args := range [][]string{
-		{"git", "-C", top, "archive", "-o", tar, earlierCommit},
-		{"tar", "-x", "-f", tar, "-C", dir},
-		{"go", "build", "-C", dir, "-o", filepath.Join(dir, "earlier"), "./cmd/landfall"},
+		{"git", "-C", top, "archive", "-o", archive, earlierCommit},
+		{"tar", "-x", "-f", archive, "-C", dir},
+		{"go", "build", "-C", dir, "-trimpath", "-o", filepath.Join(dir, "earlier"), "./cmd/landfall"},
 	} {
-		out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
-		require.NoError(t, err, "%v: %s", args, out)
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%v: %w: %s", args, err, out)
+		}
 	}
-	return filepath.Join(dir, "earlier")
-}
+	return filepath.Join(dir, "earlier"), nil
+})
 
 // exchange stops a server with SIGTERM and starts it with another binary; "" is the present one.
 func (s *served) exchange(binary string) {
