@@ -57,7 +57,7 @@ func request(t *testing.T, method, url, body string) int {
 }
 
 const (
-	slowHead = "POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 512000\r\n\r\n{"
+	slowHead = "POST /v1/batch HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 512000\r\n\r\n{"
 	page     = `{"userId":"u"}`
 )
 
@@ -72,7 +72,10 @@ func TestHealthRespondsAtConnectionLimit(t *testing.T) {
 			url := guarded(t, b)
 			var held []net.Conn
 			for range 300 {
-				held = append(held, open(t, url, slowHead))
+				conn := open(t, url, slowHead)
+				_, err := io.ReadFull(conn, make([]byte, len("HTTP/1.1 100"))) // once a handler waits for the body, or has refused it
+				require.NoError(t, err)
+				held = append(held, conn)
 			}
 			for range 5 {
 				assert.Equal(t, 200, request(t, "GET", url+"/healthz", ""))
