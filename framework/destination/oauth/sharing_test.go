@@ -154,3 +154,31 @@ func TestTokensThatCannotBeRefreshed(t *testing.T) {
 	assert.ErrorContains(t, err, "the remote issued no refresh token")
 	assert.Empty(t, e.forms())
 }
+
+// TestRefusedTokensAreNotUsed checks that a token whose refresh a remote has refused is not used, even before its end.
+func TestRefusedTokensAreNotUsed(t *testing.T) {
+	e, remote, now := newEndpoint(t, refreshSpec)
+	manager := newManager(t, oauth.NewMemoryStore())
+	require.NoError(t, manager.Put(t.Context(), "crm", oauth.Token{Access: "a0", Refresh: "r0", Expires: now.Add(time.Hour), Refused: "the user is gone"}))
+	source := manager.Source("crm", remote)
+	for range 2 {
+		access, err := source.Token(t.Context(), "")
+		assertLogin(t, err)
+		assert.ErrorContains(t, err, "the user is gone")
+		assert.Empty(t, access)
+	}
+	assert.Empty(t, e.forms())
+}
+
+// TestTokensWithoutAnEndOutliveTheStore checks that a token whose end is unknown is used while the store fails.
+func TestTokensWithoutAnEndOutliveTheStore(t *testing.T) {
+	_, remote, now := newEndpoint(t, refreshSpec)
+	store := &contended{Store: oauth.NewMemoryStore()}
+	manager := newManager(t, store)
+	require.NoError(t, manager.Put(t.Context(), "crm", oauth.Token{Access: "a0"}))
+	source := manager.Source("crm", remote)
+	assert.Equal(t, "a0", get(t, source, ""))
+	store.getErr = errors.New("the disk is gone")
+	*now = now.Add(time.Hour)
+	assert.Equal(t, "a0", get(t, source, ""))
+}
