@@ -139,7 +139,7 @@ func traceFields(s *runtime.Subscription, e event.Event) []Field {
 	at := map[string]int{}
 	mapped, _ := s.Mapping().Resolve(e.Value()) // Trace reports the error at its field
 	for _, t := range s.Mapping().Trace(e.Value()) {
-		f := Field{Field: t.Key, From: t.From, Mapped: rawJSON(t.Value)}
+		f := Field{Field: t.Key, From: t.From, Mapped: json.RawMessage(t.Value.JSON())}
 		if t.Err != nil {
 			f.Note = t.Err.Error()
 		}
@@ -150,10 +150,9 @@ func traceFields(s *runtime.Subscription, e event.Event) []Field {
 		i, ok := at[t.Key]
 		if !ok {
 			i = len(list)
-			at[t.Key] = i
 			list = append(list, Field{Field: t.Key})
 		}
-		list[i].Label, list[i].Value = t.Label, rawJSON(t.Coerced)
+		list[i].Label, list[i].Value = t.Label, json.RawMessage(t.Coerced.JSON())
 		if list[i].Note == "" {
 			list[i].Note = fieldNote(t, list[i].From)
 		}
@@ -172,11 +171,4 @@ func fieldNote(t fieldschema.Trace, from string) string {
 		return "nothing at this path"
 	}
 	return ""
-}
-
-func rawJSON(v event.Value) json.RawMessage {
-	if v.Kind() == event.Absent {
-		return nil
-	}
-	return json.RawMessage(v.JSON())
 }
