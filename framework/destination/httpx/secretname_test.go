@@ -12,7 +12,7 @@ func TestIsSecretName(t *testing.T) {
 	for _, name := range []string{
 		"auth_token", "authToken", "X-Auth-Token", "AUTH.TOKEN", "token", "tokens", "access_token", "accessTokens", "refreshToken", "id_token",
 		"Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "api_key", "apiKey", "x-api-key", "API-KEY", "apikeys", "partner_api_key",
-		"client_secret", "clientSecret", "clientsecret", "webhook_secret", "secrets", "password", "passwd", "user_password", "password_confirmation",
+		"client_secret", "clientSecret", "clientsecret", "webhook_secret", "secrets", "password", "passwd", "user_password", "password_confirmation", "PASSWORD_CONFIRMATION", "dbPasswordOld",
 		"privateKey", "private_key_id_secret", "aws_secret_access_key", "accessKey", "writeKey", "signing_key", "passphrase", "X-Signature",
 		"X-Hub-Signature-256", "stripe-signature", "jwt", "credentials", "x-amz-security-token", "csrf_token", "bearer", "session_id", "Ocp-Apim-Subscription-Key",
 	} {
