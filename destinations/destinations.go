@@ -1,5 +1,7 @@
-// Package destinations registers all destinations. Each subdirectory contains one, and `go generate` updates the list. The package has no
-// state.
+// Package destinations lists all destinations of Landfall. Each subdirectory contains one, and `go generate` updates the list.
+//
+// A program passes [All] to cli.Main, together with destinations of its own, or looks them up in a [Registry], which it passes to
+// runtime.Load. The package has no state.
 package destinations
 
 //go:generate go run generate.go

@@ -1,5 +1,10 @@
 // Package cli is the command line of Landfall: a program that calls [Main] with its destinations has all commands of landfall.
 //
+//	func main() { os.Exit(cli.Main(append(destinations.All(), acme.Plugin())...)) }
+//
+// That is all that a program of your own needs; `landfall new module` creates a repository with one. Programs that only deliver
+// events use package runtime/instances or runtime instead.
+//
 // Each command has its own file, which defines the flags and prints the results; the packages below do the work. The package
 // keeps no state besides that of the running command.
 package cli

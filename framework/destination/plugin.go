@@ -1,6 +1,11 @@
 // Package destination defines destinations. A Plugin is a definition (destination.yaml) and handlers for its actions. A handler
 // gets a typed call and returns one result for each payload.
 //
+// A destination without code needs only the definition, whose actions say what they send (package destination/request). Handlers are
+// for more: the types of their settings and payloads are generated, [Handle] makes an [Action] of a [Handler], and Plugin.Actions
+// lists them by their keys in the definition. [SyncAudience] is for handlers that keep audiences, [Bisection] for remotes that refuse
+// a whole request because of one item. `landfall new destination` creates a plugin with its tests.
+//
 // Handlers send requests with the Client, which sends each one once, and keep data in State and Members. The package must not
 // know how plans are compiled, nor anything of queues or databases. Plugins and Definitions are immutable and safe for
 // concurrent use. A handler may run concurrently with itself, but never for the same batch key of a subscription.

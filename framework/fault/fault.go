@@ -1,6 +1,9 @@
 // Package fault defines errors: Error, which says why an event was not delivered; Problem, a mistake in something that a user
 // wrote, with its position; and the classification of HTTP statuses.
 //
+// A handler returns [Invalid], [FromStatus] or an [Error] of its own; [As] turns any error into one. Whether an error is retried follows
+// from its status ([Retryable]) unless it says otherwise. [Problems] collects all mistakes of a file, to report them at once.
+//
 // It knows nothing about events, destinations or delivery. Its values are plain data and are not synchronized.
 package fault
 

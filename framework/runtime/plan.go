@@ -1,6 +1,11 @@
 // Package runtime compiles a destination, its handlers and an instance's config into a Plan, and processes events with it:
 // subscriptions select events, mappings make payloads, schemas check them, and handlers deliver them in batches.
 //
+// A program gets the plans of a config from [Load], with a [Host] for each instance: its transport, state and members. [Plan.RunBatch]
+// processes events and returns a [Verdict] for each subscription. A program with a queue of its own takes the two steps apart:
+// [Plan.Prepare] makes an [Item] of an event, and [Plan.Deliver] sends a batch of items; package runtime/tasks connects them with a
+// dispatcher. Package runtime/instances provides the hosts as landfall does.
+//
 // Everything is compiled when the plan is made. The package has no queue, starts no goroutine and retries nothing: that is up to the
 // caller, to which each event's Verdict says whether a retry may succeed. A Plan is immutable and safe for concurrent use.
 package runtime

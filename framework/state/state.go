@@ -5,6 +5,9 @@
 // code; dialect.go holds the differences. No other package uses SQL. Every write is durable when its method returns. A Store is
 // safe for concurrent use, also by several processes.
 //
+// A program opens a [Store] once, with [Open], and gives each instance its [Ledger] (runtime.Host's State and Members) and the
+// [Tokens] (package oauth). [OpenSandbox] keeps the state of sandboxes apart.
+//
 // If the database does not respond, methods return a *fault.Error with fault.CodeState; the call may be retried.
 package state
 

@@ -1,6 +1,9 @@
 // Package sandbox has what all simulated remote APIs share: it records requests, makes requests fail on demand, and can be
 // called in the same process without a socket.
 //
+// A destination's sandbox implements [API]; [New] makes a [Server] of it, and [Transport] sends requests to that in the same process,
+// as tests and `landfall run --sandbox` do. A [Recorder] is an API that accepts and counts all requests.
+//
 // An API is an http.Handler; New adds the controls at /__sandbox/. The package knows no particular API. A Server is safe for
 // concurrent use.
 package sandbox

@@ -2,6 +2,9 @@
 // happened. The HTTP server, file readers, the console and pipelines all use it, so the result does not depend on how an event
 // arrives.
 //
+// [Complete] is enough for events that a program makes or reads from files. A program that receives them from clients has a
+// [Normalizer], whose requests also check the clocks of clients and refuse what is not an event with a [RefusedError].
+//
 // It does no I/O and reads no clock. A Normalizer is safe for concurrent use.
 package incoming
 

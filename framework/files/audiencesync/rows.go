@@ -17,7 +17,7 @@ const Identity = "identity"
 type Options struct {
 	Identifiers []string          // names of the columns that identify a user
 	Columns     map[string]string // identifier -> column name, for columns with another name in the file
-	Encoding    string            // one of textfile.Encodings; UTF-8 by default
+	Encoding    string            // such as utf-16 or windows-1252; UTF-8 by default
 	AllowIDs    bool              // accept a file with one column and no header; its values are of the first identifier
 }
 

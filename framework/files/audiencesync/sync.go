@@ -1,6 +1,10 @@
 // Package audiencesync sends audiences to destinations from a file or from the ledger, without events. Its changes take the same path
 // as an event's payload: the action's schema, its handler and the ledger, with retries.
 //
+// A program makes a [Syncer] with a plan, its ledger and the audiences of its plugin. [NewRows] reads a file of users: CSV with a
+// header of identifiers, or one JSON object per line. [Syncer.Sync] makes an audience match it, [Syncer.Resync] sends the recorded
+// state again, [Syncer.Purge] empties an audience, and [Syncer.Diff] only compares.
+//
 // Files and ledgers of any size are processed in batches. A Syncer must not be used by several goroutines at the same time.
 package audiencesync
 

@@ -1,6 +1,9 @@
 // Package stream delivers a file of events through plans, in order and with bounded memory, and reports the verdicts of each event. It
 // implements `landfall run`.
 //
+// A program makes a [Runner] with its plans and calls [Runner.Run] with the file: one JSON object per line. Config.OnEvent gets
+// each event with its verdicts, in the order of the file, and a [Summary] counts them.
+//
 // Batches of one lane are delivered one after the other, and retried in place so that the order is kept; different lanes run in
 // parallel. The package must not depend on the queue, and stores nothing on disk. A Runner is used once, by one goroutine.
 package stream

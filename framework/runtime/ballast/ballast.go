@@ -1,5 +1,10 @@
-// Package ballast makes Go collect a small heap less often. A program with a small heap that processes many events calls Reserve
-// once at the start of main; a library must not call it. It is safe for concurrent use.
+// Package ballast makes Go collect a small heap less often. A program with a small heap that processes many events calls [Reserve]
+// once, as the first thing that main does:
+//
+//	ballast.Reserve(ballast.DefaultSize)
+//
+// A library must not call it, because it changes the garbage collection of the whole process; cli.Main calls it for its program. The
+// reserve takes addresses, not memory. Reserve is safe for concurrent use.
 package ballast
 
 import (

@@ -1,5 +1,8 @@
 // Package config reads landfall.yaml: the destination instances that run, and the sources of their events.
 //
+// [Load] reads a file and [Parse] a text. Both return everything that they could read with all problems of it, each with its line and
+// column. A program passes both on to runtime.Load or instances.Load, which add the problems that only they see.
+//
 // It checks the form of the file and resolves ${VARIABLE} and file:PATH. It does not know destinations: package runtime checks
 // whether destinations, actions and fields exist, and uses the pointers in instances and subscriptions to report problems. A Config
 // is immutable and safe for concurrent use.

@@ -1,5 +1,11 @@
 // Package instances makes the plans of a config: it gives each instance its destination, transport, ledger and tokens, for the
-// real remotes, a sandbox or a dry run. It knows nothing of queues and HTTP servers. Its functions can be called concurrently.
+// real remotes, a sandbox or a dry run.
+//
+// A program reads the config with [config.Load], opens the state with [OpenState], and gets a plan for each enabled instance from
+// [Load]. The [Target] says where requests go, and the [Catalog] which destinations there are. A program that has transports or
+// stores of its own calls runtime.Load instead.
+//
+// The package knows nothing of queues and HTTP servers. Its functions can be called concurrently.
 package instances
 
 import (
