@@ -187,3 +187,44 @@ func TestDeliverDecidesEveryItem(t *testing.T) {
 	cancel()
 	assert.ErrorIs(t, stream.Retry{}.Deliver(ended, p, items, func(runtime.Item, runtime.Verdict) {}), context.Canceled)
 }
+
+// TestBatchesAreLimitedInBytes checks that a batch is sent when the next payload would make it too large.
+func TestBatchesAreLimitedInBytes(t *testing.T) {
+	var sent []string
+	p := plan(t, func(ids []string) (*destination.MultiStatus, error) {
+		sent = append(sent, strings.Join(ids, ","))
+		return nil, nil
+	}, `userId != null`)
+	lines := ""
+	for _, id := range []string{"a", "b", "c"} {
+		lines += fmt.Sprintf(`{"userId":%q,"size":10,"bytes":100}`, strings.Repeat(id, 30)) + "\n"
+	}
+	_, summary := run(t, p, lines)
+	assert.Equal(t, 3, summary.Delivered)
+	assert.Equal(t, []string{strings.Repeat("a", 30), strings.Repeat("b", 30), strings.Repeat("c", 30)}, sent)
+	sent = nil
+	_, _ = run(t, p, strings.ReplaceAll(lines, `"bytes":100`, `"bytes":100000`))
+	assert.Len(t, sent, 1)
+}
+
+// TestASlowRemoteStopsReading checks that the input is not read far ahead of a remote that does not answer.
+func TestASlowRemoteStopsReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		p := plan(t, func([]string) (*destination.MultiStatus, error) { <-release; return nil, nil }, `type = "a"`)
+		read, told := 0, 0
+		runner := stream.New(stream.Config{
+			Plans: []*runtime.Plan{p}, Complete: func(e event.Event) event.Event { read++; return e }, OnEvent: func(stream.Event) error { told++; return nil },
+		})
+		ended := make(chan error)
+		go func() {
+			ended <- runner.Run(t.Context(), strings.NewReader(strings.Repeat(`{"type":"a","userId":"u","size":1}`+"\n", 5000)))
+		}()
+		synctest.Wait()
+		assert.Less(t, read, 1000)
+		assert.Zero(t, told)
+		close(release)
+		require.NoError(t, <-ended)
+		assert.Equal(t, []int{5000, 5000}, []int{read, told})
+	})
+}

@@ -41,6 +41,7 @@ actions:
     fields:
       id: {label: ID, type: string, required: true, default: {"@path": $.userId}}
       batch_size: {label: Batch Size, type: integer, default: {"@path": $.size}}
+      batch_bytes: {label: Batch Bytes, type: integer, default: {"@path": $.bytes}}
 `
 
 type record struct{ id string }
