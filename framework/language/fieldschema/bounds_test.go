@@ -70,7 +70,7 @@ func TestTextsAsNumbers(t *testing.T) {
 		if want != "" {
 			want = `{"n":` + want + `}`
 		}
-		s := compile(t, `{"n":{"type":"number"}}`)
+		s := compile(t, `{"n":{"type":"number","allowNull":true}}`)
 		got, err := s.Process(event.NewObject([]event.Member{{Key: "n", Value: event.NewString(text)}}))
 		if want == "" {
 			assert.Error(t, err, "%q gave %s", text, got.JSON())

@@ -10,9 +10,6 @@ func (s *Schema) Clean(payload event.Value) event.Value {
 
 // cleanObject cleans the members of an object. keepUnknown keeps keys without a field.
 func cleanObject(fields Fields, v event.Value, root, keepUnknown bool) event.Value {
-	if v.Kind() != event.Object {
-		return v
-	}
 	return mapMembers(v, func(key string, m event.Value) event.Value {
 		f := fields.Get(key)
 		switch {
@@ -26,7 +23,7 @@ func cleanObject(fields Fields, v event.Value, root, keepUnknown bool) event.Val
 }
 
 // mapMembers returns an object in which each member is replaced by the result of change; absent results are dropped. If nothing
-// changes, it returns the object itself.
+// changes, or v is not an object, it returns v itself.
 func mapMembers(v event.Value, change func(string, event.Value) event.Value) event.Value {
 	var members []event.Member // nil until something changes
 	before := 0

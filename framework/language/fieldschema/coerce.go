@@ -13,9 +13,6 @@ import (
 func (s *Schema) Coerce(payload event.Value) event.Value { return coerceObject(s.fields, payload) }
 
 func coerceObject(fields Fields, v event.Value) event.Value {
-	if v.Kind() != event.Object {
-		return v
-	}
 	return mapMembers(v, func(key string, m event.Value) event.Value {
 		f := fields.Get(key)
 		if f == nil {

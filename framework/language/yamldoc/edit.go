@@ -55,7 +55,7 @@ func leadingComments(text string) []byte {
 
 // writeWhole returns a value as the text of a document, an object in block style.
 func writeWhole(v event.Value) []byte {
-	if v.Kind() == event.Object && v.Len() > 0 {
+	if v.Kind() == event.Object {
 		return appendBlock(nil, v, 0)
 	}
 	return []byte(strings.Join(writeLines(v, 0), "\n") + "\n")
@@ -223,11 +223,9 @@ func (e *editor) editArray(pointer string, old, to event.Value, depth int) bool 
 	for i := both; i < oldEnd; i++ {
 		e.edits = append(e.edits, edit{items[i].from, items[i].to, nil})
 	}
-	at := items[len(items)-1].to
-	if both > 0 && both < len(items) {
+	at := items[0].from
+	if both > 0 {
 		at = items[both-1].to
-	} else if both == 0 {
-		at = items[0].from
 	}
 	for i := both; i < toEnd; i++ {
 		e.edits = append(e.edits, edit{at, at, writeItem(to.Index(i), indent)})

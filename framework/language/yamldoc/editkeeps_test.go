@@ -29,6 +29,7 @@ func TestEditChangesOnlyTheLinesOfTheChange(t *testing.T) {
 		{"an item whose value begins on the next line", "l:\n  -\n    a: 1 # one\n    b: 2\n  # next\n  - a: 3 # three\n", `{"l":[{"a":1,"b":5},{"a":3}]}`, "l:\n  -\n    a: 1 # one\n    b: 5\n  # next\n  - a: 3 # three\n"},
 		{"an item that ends with a colon", "- k:\n    - 1 # one\n- m: 2 # two\n", `[{"k":[1,3]},{"m":2}]`, "- k:\n    - 1 # one\n    - 3\n- m: 2 # two\n"},
 		{"a list in an item before a list in a list", "- k:\n  - 1 # one\n- - 2 # two\n", `[{"k":[1,3]},[2]]`, "- k:\n  - 1 # one\n  - 3\n- - 2 # two\n"},
+		{"a key after a list, before a list in a list", "- k:\n  - 1 # one\n- - 2 # two\n", `[{"k":[1],"m":3},[2]]`, "- k:\n  - 1 # one\n  m: 3\n- - 2 # two\n"},
 		{"a list in a list", "l:\n  - - 1 # one\n    - 2\n  - - 3 # three\n", `{"l":[[1,5],[3]]}`, "l:\n  - - 1 # one\n    - 5\n  - - 3 # three\n"},
 		{"the key on the line of the dash removed", "l:\n  - a: 1\n    b: 2\n  - c # c\n", `{"l":[{"b":2},"c"]}`, "l:\n  - {b: 2}\n  - c # c\n"},
 		{"the key after the line of the dash removed", "l:\n  - a: 1 # one\n    b: 2\n", `{"l":[{"a":1}]}`, "l:\n  - a: 1 # one\n"},

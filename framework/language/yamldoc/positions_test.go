@@ -133,6 +133,8 @@ func TestKeysThatAreNoTexts(t *testing.T) {
 		"a: &m {x: 1}\n*m : 2\n": "f.yaml:1:7: a key must be a text",
 		"a: 1\n*none : 2\n":      `f.yaml:2:1: the anchor "none" is not defined before this`,
 		"a: &m *m\n*m : 2\n":     "",
+		"&a *a : 1\n":            "",
+		"a: &m {*m : 2}\n":       "",
 		"? x\n: 1\n? x\n: 2\n":   `f.yaml:3:1: the key "x" is written twice: it is in line 1 already`,
 	} {
 		_, err := yamldoc.Parse("f.yaml", []byte(text))

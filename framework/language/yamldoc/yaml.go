@@ -27,13 +27,11 @@ func (d *Document) parseText(text []byte) (event.Value, error) {
 		return event.Value{}, fault.Problems{d.syntaxProblem(text, err)}
 	}
 	b := builder{d: d, anchors: map[string]ast.Node{}}
-	var value event.Value
-	switch len(file.Docs) {
-	case 0:
-		value = event.NewNull()
-	case 1:
+	value := event.NewNull()
+	if len(file.Docs) > 0 {
 		value = b.buildValue(file.Docs[0].Body, "", 0)
-	default:
+	}
+	if len(file.Docs) > 1 {
 		b.addProblem(file.Docs[1].Start, "contains more than one document")
 	}
 	if err := b.problems.Err(); err != nil {

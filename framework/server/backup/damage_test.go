@@ -3,6 +3,7 @@ package backup_test
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -263,4 +265,63 @@ func TestRestoreWhileTheDataIsInUse(t *testing.T) {
 	left, err := os.ReadDir(filepath.Dir(data))
 	require.NoError(t, err)
 	assert.Len(t, left, 2, "the data and what was there before, no temporary directory")
+}
+
+// TestRestoresThatFailLate checks restores that fail after the queue was restored: the data stays as it was, and nothing is left behind.
+func TestRestoresThatFailLate(t *testing.T) {
+	dir, _ := saved(t, 2)
+	for name, c := range map[string]struct {
+		target  backup.Target
+		prepare func(t *testing.T, data string)
+	}{
+		"the ledger cannot be copied": {backup.Target{Queue: func(string) string { return state.FileName }}, func(*testing.T, string) {}},
+		"the data cannot be moved aside": {backup.Target{Queue: queueName}, func(t *testing.T, data string) {
+			for i := range 20 { // for each second that the restore may end in
+				aside := data + ".before." + time.Now().Add(time.Duration(i)*time.Second).UTC().Format("20060102T150405Z")
+				require.NoError(t, os.MkdirAll(filepath.Join(aside, "used"), 0o700))
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			parent := t.TempDir()
+			c.target.Data, c.target.Replace = filepath.Join(parent, "data"), true
+			require.NoError(t, os.Mkdir(c.target.Data, 0o700))
+			require.NoError(t, os.WriteFile(filepath.Join(c.target.Data, "mine"), nil, 0o600))
+			c.prepare(t, c.target.Data)
+			before, err := os.ReadDir(parent)
+			require.NoError(t, err)
+			_, err = backup.Restore(t.Context(), dir, c.target)
+			require.Error(t, err)
+			after, err := os.ReadDir(parent)
+			require.NoError(t, err)
+			assert.Len(t, after, len(before))
+			assert.FileExists(t, filepath.Join(c.target.Data, "mine"))
+		})
+	}
+	missing := filepath.Join(t.TempDir(), "missing", "data")
+	_, err := backup.Restore(t.Context(), dir, backup.Target{Data: missing, Queue: queueName})
+	assert.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// TestInterruptedBackupsAndRestores checks that the end of the context is an error and not a smaller backup.
+func TestInterruptedBackupsAndRestores(t *testing.T) {
+	dir, _ := saved(t, 2)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	parent := t.TempDir()
+	_, err := backup.Restore(ended, dir, backup.Target{Data: filepath.Join(parent, "data"), Queue: queueName})
+	require.Error(t, err)
+	left, err := os.ReadDir(parent)
+	require.NoError(t, err)
+	assert.Empty(t, left)
+	q, err := delivery.Open(t.Context(), delivery.Config{Dir: filepath.Join(parent, "queue")})
+	require.NoError(t, err)
+	defer q.Close()
+	s, err := state.Open(t.Context(), parent)
+	require.NoError(t, err)
+	var text bytes.Buffer
+	assert.Error(t, backup.Write(ended, &text, backup.Source{Queue: q, Ledger: s, Dir: parent}))
+	require.NoError(t, s.Close())
+	text.Reset()
+	assert.Error(t, backup.Write(t.Context(), &text, backup.Source{Queue: q, Ledger: s, Dir: parent}), "a ledger that is closed")
 }
