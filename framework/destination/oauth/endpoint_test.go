@@ -293,3 +293,36 @@ func TestDamagedRecords(t *testing.T) {
 		assert.Empty(t, access, name)
 	}
 }
+
+// TestPastedAddresses checks what a user may paste at the end of a login on another machine.
+func TestPastedAddresses(t *testing.T) {
+	e, remote, _ := newEndpoint(t, refreshSpec)
+	for pasted, want := range map[string]string{
+		"http://127.0.0.1:1/callback?state=STATE&code=c1\n":                                        "",
+		"http://[::1/callback?state=STATE&code=c1":                                                 "this is not a URL",
+		"http://127.0.0.1:1/callback?state=other&code=c1":                                          "the redirect has the state of another login",
+		"http://127.0.0.1:1/callback?state=STATE":                                                  "the redirect has no code",
+		"http://127.0.0.1:1/callback?state=STATE&error=access_denied&code=c1":                      "the remote refused the login: access_denied",
+		"http://127.0.0.1:1/callback?state=STATE&error=access_denied&error_description=no&code=c1": "the remote refused the login: access_denied: no",
+	} {
+		var asked url.Values
+		sent := len(e.forms())
+		token, err := remote.LoginWithPastedURL(t.Context(), 1, func(p oauth.Prompt) {
+			u, err := url.Parse(p.URL)
+			require.NoError(t, err)
+			asked = u.Query()
+		}, func() (string, error) { return strings.ReplaceAll(pasted, "STATE", asked.Get("state")), nil })
+		if want != "" {
+			assert.ErrorContains(t, err, want)
+			assert.Len(t, e.forms(), sent, "no code is exchanged")
+			continue
+		}
+		require.NoError(t, err)
+		assert.Equal(t, "a1", token.Access)
+		assert.Equal(t, []string{"c1", "api", "r"}, values(e.forms()[sent], "code", "audience", "resource"))
+		assert.NotEmpty(t, e.forms()[sent].Get("code_verifier"))
+		assert.Equal(t, []string{"http://127.0.0.1:1/callback", "api", "S256"}, values(asked, "redirect_uri", "audience", "code_challenge_method"))
+	}
+	_, err := remote.LoginWithPastedURL(t.Context(), 1, func(oauth.Prompt) {}, func() (string, error) { return "", context.Canceled })
+	assert.ErrorIs(t, err, context.Canceled)
+}

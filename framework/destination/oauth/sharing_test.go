@@ -182,3 +182,55 @@ func TestTokensWithoutAnEndOutliveTheStore(t *testing.T) {
 	*now = now.Add(time.Hour)
 	assert.Equal(t, "a0", get(t, source, ""))
 }
+
+// TestRefusedTokensAreRefreshedAtMostEveryTenSeconds checks a remote that refuses the refreshed token, too, when the token in memory is
+// too old to be used without a look into the store.
+func TestRefusedTokensAreRefreshedAtMostEveryTenSeconds(t *testing.T) {
+	e, remote, now := newEndpoint(t, refreshSpec)
+	store := &contended{Store: oauth.NewMemoryStore()}
+	manager := newManager(t, store)
+	require.NoError(t, manager.Put(t.Context(), "crm", oauth.Token{Access: "a0", Refresh: "r0"}))
+	source := manager.Source("crm", remote)
+	assert.Equal(t, "a1", get(t, source, "a0"))
+	*now = now.Add(5 * time.Second)
+	gets := store.gets
+	for range 3 {
+		assert.Equal(t, "a1", get(t, source, "a1"))
+	}
+	assert.Equal(t, gets+1, store.gets, "the store is read once")
+	assert.Len(t, e.forms(), 1)
+	*now = now.Add(5 * time.Second)
+	get(t, source, "a1")
+	assert.Len(t, e.forms(), 2)
+}
+
+// TestGraceAfterAFailedRefresh checks the time after a refresh ahead of time that failed: the old token is used without asking again,
+// unless the remote refuses it.
+func TestGraceAfterAFailedRefresh(t *testing.T) {
+	e, remote, now := newEndpoint(t, refreshSpec)
+	manager := newManager(t, oauth.NewMemoryStore())
+	require.NoError(t, manager.Put(t.Context(), "crm", oauth.Token{Access: "a0", Refresh: "r0", Login: *now, Expires: now.Add(time.Hour)}))
+	source := manager.Source("crm", remote)
+	assert.Equal(t, "a0", get(t, source, ""))
+	*now = now.Add(59 * time.Minute)
+	e.answer(503, "")
+	assert.Equal(t, "a0", get(t, source, ""))
+	for range 5 {
+		*now = now.Add(3 * time.Second)
+		assert.Equal(t, "a0", get(t, source, ""))
+	}
+	assert.Len(t, e.forms(), 1)
+	e.answer(200, `{"access_token":"a1","token_type":"bearer","expires_in":3600}`)
+	assert.Equal(t, "a1", get(t, source, "a0"), "a refused token is refreshed at once")
+}
+
+// TestTheStoreFailsWithoutAToken checks that no empty token is returned if nothing can be read.
+func TestTheStoreFailsWithoutAToken(t *testing.T) {
+	_, remote, _ := newEndpoint(t, refreshSpec)
+	store := &contended{Store: oauth.NewMemoryStore(), getErr: errors.New("the disk is gone")}
+	for _, refused := range []string{"", "a0"} {
+		access, err := newManager(t, store).Source("crm", remote).Token(t.Context(), refused)
+		assert.ErrorIs(t, err, store.getErr)
+		assert.Empty(t, access)
+	}
+}
