@@ -27,6 +27,18 @@ var vip = destination.Audience{ID: "aud_1", Name: "vip"}
 
 // syncer returns a Syncer that sends to a sandbox. It calls before for each request.
 func syncer(t *testing.T, before func() error) *audiencesync.Syncer {
+	k, _ := syncerWithStore(t, before)
+	return k
+}
+
+// closableSyncer returns a Syncer and a function that closes its ledger.
+func closableSyncer(t *testing.T) (k *audiencesync.Syncer, closeStore func()) {
+	k, store := syncerWithStore(t, func() error { return nil })
+	return k, func() { _ = store.Close() }
+}
+
+// syncerWithStore is syncer with the store of the ledger.
+func syncerWithStore(t *testing.T, before func() error) (*audiencesync.Syncer, *state.Store) {
 	plugin := brazecohorts.Plugin()
 	definition, err := plugin.Load()
 	require.NoError(t, err)
@@ -46,7 +58,7 @@ func syncer(t *testing.T, before func() error) *audiencesync.Syncer {
 		}),
 	})
 	require.NoError(t, err)
-	return k
+	return k, store
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

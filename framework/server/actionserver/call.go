@@ -139,7 +139,7 @@ func (c *call) fieldErrors(plan *runtime.Plan, e event.Event) map[string]string 
 func byField(problems fault.Problems, prefix string) map[string]string {
 	fields := map[string]string{}
 	for _, p := range problems {
-		if _, name, ok := strings.Cut(p.Pointer, prefix); ok && name != "" && fields[name] == "" {
+		if _, name, _ := strings.Cut(p.Pointer, prefix); name != "" && fields[name] == "" {
 			fields[name] = p.Message
 		}
 	}

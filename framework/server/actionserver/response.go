@@ -78,10 +78,5 @@ func failureList(status int, message string, fields map[string]string) []failure
 
 // failureOf returns the failure for a request that could not be started.
 func failureOf(err error) []failure {
-	e := fault.As(err)
-	status := http.StatusBadRequest
-	if e.Status != 0 && e.Code != fault.CodeInternal {
-		status = e.Status
-	}
-	return failureList(status, err.Error(), byField(fault.ProblemsOf(err), "/settings/"))
+	return failureList(http.StatusBadRequest, err.Error(), byField(fault.ProblemsOf(err), "/settings/"))
 }

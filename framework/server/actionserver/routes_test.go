@@ -146,7 +146,7 @@ func TestRequestsThatAreNoJSONPost(t *testing.T) {
 	r.RemoteAddr, r.Host = "127.0.0.1:9", "localhost"
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	assert.Equal(t, "POST", w.Header().Get("Allow"))
+	assert.Equal(t, []string{"POST", "application/json"}, []string{w.Header().Get("Allow"), w.Header().Get("Content-Type")})
 }
 
 // TestWrongKeysAreLimited checks that an address with too many wrong keys is told when to come back, also with the right key.
