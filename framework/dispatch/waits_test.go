@@ -137,7 +137,7 @@ func TestStatsCountWhatIsHeld(t *testing.T) {
 		assert.Equal(t, []int{3, 30, 1, 0}, []int{stats.Held, stats.HeldBytes, stats.InFlight, stats.Retrying})
 		assert.True(t, stats.LastSuccess.IsZero())
 		assert.False(t, stats.Failing)
-		s.sleep(time.Minute + time.Second)
+		s.sleep(time.Minute + 500*time.Millisecond)
 		stats = s.Stats()
 		assert.Equal(t, []int{2, 20, 1}, []int{stats.Held, stats.HeldBytes, stats.InFlight})
 		assert.Equal(t, s.began.Add(time.Minute), stats.LastSuccess)

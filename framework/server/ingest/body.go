@@ -169,6 +169,9 @@ func keyInPrefix(text []byte) (key string, found bool) {
 			return "", false
 		}
 		if delim, ok := token.(json.Delim); ok {
+			if depth == 0 && delim != '{' {
+				return "", false
+			}
 			if delim == '{' || delim == '[' {
 				depth++
 			} else {

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -228,4 +229,34 @@ func TestFailedAppendReturnsTheTokens(t *testing.T) {
 	assert.Equal(t, 200, send(h, "/v1/batch", "slow", strings.NewReader(body)).Code)
 	assert.Equal(t, 429, send(h, "/v1/batch", "slow", strings.NewReader(body)).Code)
 	assert.Equal(t, counts{"slow unavailable": 4, "slow accepted": 4, "slow limited": 1}, counted)
+}
+
+// TestKeyInPrefix checks where the start of a body has the write key: as a text at the top level, whatever comes before it.
+func TestKeyInPrefix(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"writeKey":"wk","batch":[{`: "wk",
+		`{"sentAt":"now","n":5,"b":[1,{"writeKey":"no"}],"o":{"writeKey":"no"},"writeKey":"wk"`: "wk",
+		"\xef\xbb\xbf{ \"writeKey\" : \"wk\"":                                                   "wk",
+		`{"x":"writeKey","y":"no"`:                                                              "",
+		`{"writeKey":5,"x":"no"`:                                                                "",
+		`{"writeKey":{"a":"no"},"x":"no"`:                                                       "",
+		`{"writeKey":"w`:                                                                        "",
+		`{"batch":[{"writeKey":"no"}`:                                                           "",
+		`["writeKey","no"`:                                                                      "",
+		`{"writeKey" "no"`:                                                                      "",
+		``:                                                                                      "",
+	} {
+		key, found := keyInPrefix([]byte(text))
+		assert.Equal(t, want, key, text)
+		assert.Equal(t, want != "", found, text)
+	}
+}
+
+// TestBodiesThatEndEarlyCloseTheConnection checks the response to a body that is shorter than announced.
+func TestBodiesThatEndEarlyCloseTheConnection(t *testing.T) {
+	h, counted := limited()
+	w := send(h, "/v1/page", "wk", io.MultiReader(strings.NewReader(`{"userId":`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+	assert.Equal(t, []any{400, "close"}, []any{w.Code, w.Header().Get("Connection")})
+	assert.Contains(t, w.Body.String(), "the body is shorter than its Content-Length")
+	assert.Equal(t, counts{"web refused": 1}, counted)
 }
