@@ -118,7 +118,9 @@ func (s *subscriptionInput) placeProblem(steps []string, view problemView) {
 			}
 		}
 	case len(steps) >= 1 && steps[0] == "mapping":
-		view.Message = strings.TrimSpace("/" + strings.Join(steps[1:], "/") + " " + view.Message)
+		if len(steps) > 1 {
+			view.Message = "/" + strings.Join(steps[1:], "/") + " " + view.Message
+		}
 		s.Errors["json"] = append(s.Errors["json"], view)
 		return
 	case len(steps) >= 1 && (steps[0] == "subscribe" || steps[0] == "syncMode"):

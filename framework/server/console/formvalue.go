@@ -8,14 +8,14 @@ import (
 
 // mappingValue returns the mapping as the file stores it; absent if it is empty. Keys that the form does not show keep their value.
 func (s *subscriptionInput) mappingValue() event.Value {
+	original := s.raw.Get("mapping")
 	if s.AsJSON {
 		v, err := event.ParseString(s.JSON)
-		if err != nil || v.Kind() != event.Object {
-			return s.raw.Get("mapping")
+		if err != nil || v.Kind() != event.Object || v.Len() == 0 && original.Kind() == event.Absent {
+			return original
 		}
 		return v
 	}
-	original := s.raw.Get("mapping")
 	list := membersOf(original)
 	for _, in := range s.allFields() {
 		list = setMember(list, in.Field.Key, in.value)
@@ -61,6 +61,8 @@ func (s *settingInput) configValue() event.Value {
 			return s.fileValue
 		}
 		return event.NewString(s.Text)
+	case s.Text == inputText(s.fileValue):
+		return s.fileValue
 	}
 	return plainValue(s.Field, s.Text)
 }
