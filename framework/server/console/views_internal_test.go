@@ -1,0 +1,301 @@
+package console
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/server/access"
+)
+
+// TestSecretsOfAConfigAreRedacted checks which texts of a config are hidden on the review page.
+func TestSecretsOfAConfigAreRedacted(t *testing.T) {
+	root := event.MustParse(`{"sources":[{"id":"web","writeKey":"write-1"},{"id":"app","writeKey":"${WRITE_KEY}"}],"state":{"url":"postgres://u:pw@h/d","key":"file:/run/key"},"admin":{"key":"admin-1"},
+		"nats":{"url":"nats://pw@h","options":{"user":"nats-user","token":"nats-token"}},
+		"destinations":[{"id":"public-id","settings":{"client_secret":"secret-1","region":"eu","nested":{"api_key":["list-1",{"deep":"deep-1"}]},"empty_secret":""},"auth":{"clientId":"public-client","clientSecret":"secret-1-longer"},
+			"subscriptions":[{"mapping":{"token":"not-a-setting"}}]}]}`)
+	secrets := literalSecrets(root)
+	assert.ElementsMatch(t, []string{"postgres://u:pw@h/d", "secret-1-longer", "nats://pw@h", "nats-token", "write-1", "admin-1", "secret-1", "list-1", "deep-1"}, secrets)
+	assert.IsDecreasing(t, []int{len(secrets[0]), len(secrets[1]), len(secrets[2]), len(secrets[3]), len(secrets[4])}, "a secret that contains another is replaced first")
+	assert.Equal(t, "a [hidden] and [hidden]: public-id", redactSecrets("a secret-1-longer and secret-1: public-id", literalSecrets(root)))
+	assert.Empty(t, literalSecrets(event.NewObject(nil)))
+}
+
+// TestDiffLines checks the class of each line of a diff, and that its header is left out.
+func TestDiffLines(t *testing.T) {
+	lines := diffLines("f.yaml", "a: 1\nb: 2\nc: 3\n", "a: 1\nb: 5\nc: 3\n")
+	assert.Equal(t, []diffLine{{"place", "@@ -1,3 +1,3 @@"}, {"kept", " a: 1"}, {"removed", "-b: 2"}, {"added", "+b: 5"}, {"kept", " c: 3"}}, lines)
+	assert.Empty(t, diffLines("f.yaml", "a: 1\n", "a: 1\n"))
+}
+
+// TestDraftsExpire checks how long a reviewed config can be written, and that drafts do not pile up.
+func TestDraftsExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d drafts
+		id := d.storeDraft(draft{text: []byte("x"), made: time.Now()})
+		time.Sleep(draftLifetime)
+		found, ok := d.findDraft(id)
+		assert.True(t, ok)
+		assert.Equal(t, "x", string(found.text))
+		time.Sleep(time.Nanosecond)
+		_, ok = d.findDraft(id)
+		assert.False(t, ok)
+		other := d.storeDraft(draft{made: time.Now()})
+		assert.Len(t, d.byID, 1, "the expired one is dropped")
+		d.deleteDraft(other)
+		_, ok = d.findDraft(other)
+		assert.False(t, ok)
+	})
+}
+
+// TestConfigsWithInstances checks how an instance is found, replaced, appended and removed, and what is added with it.
+func TestConfigsWithInstances(t *testing.T) {
+	f := configFile{root: event.MustParse(`{"listen":"x","destinations":[{"id":"a"},{"id":"b"},{"destination":"no id"}],"state":{"url":"u"}}`)}
+	for id, want := range map[string]int{"a": 0, "b": 1, "c": 3, "": 3} {
+		in, at := f.findInstance(id)
+		assert.Equal(t, want, at, id)
+		assert.Equal(t, want < 3, in.Kind() != event.Absent, id)
+	}
+	in := event.MustParse(`{"id":"n"}`)
+	for at, want := range map[int]string{
+		0: `[{"id":"n"},{"id":"b"},{"destination":"no id"}]`, 1: `[{"id":"a"},{"id":"n"},{"destination":"no id"}]`, 3: `[{"id":"a"},{"id":"b"},{"destination":"no id"},{"id":"n"}]`,
+	} {
+		got := f.withInstance(at, in, additions{})
+		assert.Equal(t, want, got.Get("destinations").JSON())
+		assert.Equal(t, "x", got.Get("listen").Str())
+	}
+	assert.Equal(t, `[{"id":"a"},{"destination":"no id"}]`, f.withInstance(1, event.Value{}, additions{}).Get("destinations").JSON())
+	assert.Equal(t, `[{"id":"a"},{"id":"b"},{"destination":"no id"}]`, f.root.Get("destinations").JSON(), "the file's own list is not changed")
+	assert.Equal(t, `{"listen":"x","destinations":[{"id":"n"},{"id":"b"},{"destination":"no id"}],"state":{"url":"u","key":"${K}"},"sources":[{"id":"web","writeKey":"${W}"}]}`,
+		f.withInstance(0, in, additions{SourceID: "web", SourceKey: "${W}", StateKey: "${K}"}).JSON())
+	assert.Equal(t, "shop", freeID(f, "shop"))
+	assert.Equal(t, "a-2", freeID(f, "a"))
+	f.root = event.MustParse(`{"destinations":[{"id":"a"},{"id":"a-2"}]}`)
+	assert.Equal(t, "a-3", freeID(f, "a"))
+}
+
+// TestSubscriptionsOfAForm checks adding, removing and renaming subscriptions, and switching between fields and JSON.
+func TestSubscriptionsOfAForm(t *testing.T) {
+	form := newForm(event.MustParse(`{"id":"a"}`), event.NewObject(nil), shop(t))
+	for range 3 {
+		form.addAction("order")
+	}
+	form.addAction("none")
+	namesOf := func() (names []string) {
+		for i, s := range form.Subscriptions {
+			names = append(names, s.Name)
+			assert.Equal(t, i, s.Index)
+			for _, in := range s.allFields() {
+				assert.True(t, strings.HasPrefix(in.Name, fmt.Sprintf("s.%d.f.", i)), in.Name)
+			}
+		}
+		return names
+	}
+	assert.Equal(t, []string{"Order", "Order 2", "Order 3"}, namesOf())
+	form.removeSubscription(1)
+	assert.Equal(t, []string{"Order", "Order 3"}, namesOf())
+	form.removeSubscription(-1)
+	form.removeSubscription(2)
+	assert.Len(t, form.Subscriptions, 2)
+	form.addAction("order")
+	assert.Equal(t, []string{"Order", "Order 3", "Order 2"}, namesOf())
+	form.removeSubscription(0)
+	assert.Equal(t, []string{"Order 3", "Order 2"}, namesOf())
+	assert.Equal(t, `{"id":"","destination":"shop","enabled":true,"subscriptions":[{"name":"Order 3","action":"order"},{"name":"Order 2","action":"order"}]}`, strings.Replace(form.instanceValue().JSON(), `"id":"a","destination":"shop"`, `"id":"","destination":"shop","enabled":true`, 1))
+
+	s := form.Subscriptions[0]
+	s.Fields[1].value = event.MustParse("5")
+	s.setJSONMode(true)
+	assert.True(t, s.AsJSON)
+	assert.JSONEq(t, `{"total":5}`, s.JSON)
+	s.JSON = `{"total":6}`
+	s.setJSONMode(false)
+	assert.False(t, s.AsJSON)
+	assert.Equal(t, "6", s.Fields[1].Text)
+	s.setJSONMode(true)
+	s.JSON, s.Errors["json"] = `{"total"`, []problemView{{Message: "no JSON"}}
+	s.setJSONMode(false)
+	assert.True(t, s.AsJSON, "text that is no JSON is kept")
+	assert.Equal(t, `{"total"`, s.JSON)
+}
+
+// TestMatchingSample checks which sample a form starts with.
+func TestMatchingSample(t *testing.T) {
+	form := func(subscriptions string) *setupForm {
+		return newForm(event.MustParse(`{"id":"a","subscriptions":[`+subscriptions+`]}`), event.NewObject(nil), shop(t))
+	}
+	for subscription, want := range map[string]string{
+		``: "", `{"action":"none"}`: "", `{"action":"order"}`: "entered", `{"action":"order","subscribe":"type = \"identify\""}`: "identify", `{"action":"order","subscribe":"event = \"Order Completed\""}`: "order",
+		`{"action":"order","subscribe":"type = \"page\""}`: "", `{"action":"order","subscribe":"type = "}`: "",
+	} {
+		assert.Equal(t, want, form(subscription).matchingSample(builtinSamples), subscription)
+	}
+	for key, want := range map[string]string{"exited": "exited", "none": "entered", "": "entered"} {
+		got, text := chooseSample(builtinSamples, key)
+		assert.Equal(t, want, got)
+		assert.Contains(t, text, `"sample-`+want)
+	}
+}
+
+// TestEventTitles checks the title of each kind of event.
+func TestEventTitles(t *testing.T) {
+	for raw, want := range map[string]string{
+		`{"type":"track","event":"Bought","userId":"u"}`: "Bought of u", `{"type":"page","anonymousId":"a"}`: "page of a", `{"type":"page","userId":5,"anonymousId":"a"}`: "page of 5", `{`: "unreadable event",
+		`{"type":"track","event":"` + strings.Repeat("x", 200) + `"}`: strings.Repeat("x", 200),
+	} {
+		got := eventTitle(delivery.StoredEvent{Raw: []byte(raw)})
+		if len(want) > 100 {
+			assert.Less(t, len(got), 130)
+			continue
+		}
+		assert.Equal(t, want, got)
+	}
+}
+
+// TestStatesOfInstances checks the state, its tone and its hint for each status of an instance.
+func TestStatesOfInstances(t *testing.T) {
+	c := &Console{}
+	until := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, s := range []struct {
+		status            delivery.Status
+		state, tone, hint string
+	}{
+		{delivery.Status{}, "idle", "quiet", ""},
+		{delivery.Status{Waiting: 1}, "delivering", "delivering", ""},
+		{delivery.Status{Behind: 1}, "delivering", "delivering", ""},
+		{delivery.Status{Paused: true, Until: until, Waiting: 1}, "rate limited", "waiting", "landfall resume main"},
+		{delivery.Status{Stopped: "log in first", Paused: true}, "stopped", "stopped", "log in first"},
+		{delivery.Status{Removed: true, Stopped: "x", Members: 7}, "removed", "stopped", "ledger (7 members)"},
+		{delivery.Status{Findings: []delivery.Finding{{Code: delivery.CodeParkedFull}}, Waiting: 1}, "needs attention", "waiting", ""},
+		{delivery.Status{Findings: []delivery.Finding{{Code: "other", Stops: delivery.StopsIngest}}}, "needs attention", "waiting", ""},
+		{delivery.Status{Findings: []delivery.Finding{{Code: "other"}}}, "idle", "quiet", ""},
+		{delivery.Status{Findings: []delivery.Finding{{Code: "other"}, {Code: "other", Stops: "delivery"}}, Stopped: "x"}, "not delivering", "stopped", ""},
+	} {
+		s.status.Instance = "main"
+		v := c.newInstanceView(s.status, "Shop", time.Hour)
+		assert.Equal(t, []string{s.state, s.tone}, []string{v.State, v.Tone}, "%+v", s.status)
+		assert.Contains(t, v.Hint, s.hint)
+	}
+	v := c.newInstanceView(delivery.Status{Instance: "main", Waiting: 2, Behind: 3, Lag: time.Minute, Retried: 8, Counts: map[string]int64{"events": 10, "replayed": 1, "delivered": 4, "skipped": 5, "dead": 6, "parked": 7}}, "Shop", time.Hour)
+	var figures []string
+	for _, f := range v.Figures {
+		figures = append(figures, f.Name+" "+f.Value)
+	}
+	assert.Equal(t, []string{"Accepted 11", "Delivered 4", "Skipped 5", "Retried 8", "Dead or parked 13", "Waiting 5", "Lag 60 s"}, figures)
+}
+
+// TestBarsOfAChart checks where each outcome is drawn, the numbers beside the chart and the times below it.
+func TestBarsOfAChart(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
+	begin := now.Add(-time.Hour)
+	b := newBarChart([]snapshot{
+		{at: begin.Add(-time.Minute)}, {at: begin, delivered: 10, dead: 10}, {at: begin.Add(time.Minute), delivered: 15, skipped: 5, dead: 10}, {at: now.Add(-time.Second), delivered: 15, skipped: 5, retried: 20, dead: 9}, {at: now, delivered: 99},
+	}, time.Hour, now)
+	type drawn struct {
+		class  string
+		column int
+		height float64
+	}
+	var bars []drawn
+	for _, bar := range b.Bars {
+		bars = append(bars, drawn{bar.Class, int((bar.X - chartSide) * chartBars / (chartWidth - chartSide)), bar.Height})
+	}
+	plot := float64(chartHeight - chartFoot - 8)
+	assert.Equal(t, []drawn{{"delivered", 0, plot / 2}, {"dead", 0, plot / 2}, {"delivered", 1, plot / 4}, {"skipped", 1, plot / 4}, {"retried", 59, plot}}, bars)
+	assert.Equal(t, "In the last 60 min: 15 delivered, 5 skipped, 20 retried, 10 dead", b.Summary)
+	assert.Contains(t, b.Bars[0].Tooltip, "10 delivered · 10 dead")
+	var lines []string
+	for _, line := range b.Lines {
+		lines = append(lines, fmt.Sprintf("%s at %g", line.Text, line.Y))
+	}
+	assert.Equal(t, []string{fmt.Sprintf("0 at %g", 8+plot), fmt.Sprintf("10 at %g", 8+plot/2), "20 at 8"}, lines)
+	require.Len(t, b.Times, 3)
+	assert.Equal(t, []string{begin.Local().Format("15:04"), begin.Add(30 * time.Minute).Local().Format("15:04"), "now"}, []string{b.Times[0].Text, b.Times[1].Text, b.Times[2].Text})
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1k", 1500: "1.5k", 1_000_000: "1M", 2_500_000: "2.5M"} {
+		assert.Equal(t, want, shortCount(n))
+	}
+}
+
+// TestSparklines checks the points of a cohort's size over time.
+func TestSparklines(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
+	l := newSparkline([]cohortSize{{now, 10}, {now, 20}, {now, 15}}, 104, 28)
+	assert.Equal(t, "2.0,24.0 52.0,4.0 102.0,14.0", l.Points)
+	assert.Equal(t, []int{10, 20}, []int{l.Low, l.High})
+	assert.Equal(t, "From 10 to 15 members since "+now.Local().Format("15:04"), l.Summary)
+}
+
+// TestTextsOfPages checks times, durations, texts and tones as pages show them.
+func TestTextsOfPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		for ago, want := range map[time.Duration]string{0: "just now", 999 * time.Millisecond: "just now", time.Second: "1 s ago", 119 * time.Second: "119 s ago", 2 * time.Minute: "2 min ago", 119 * time.Minute: "119 min ago", 2 * time.Hour: "2 h ago", 47 * time.Hour: "47 h ago", 48 * time.Hour: "2 days ago"} {
+			assert.Equal(t, want, formatAgo(now.Add(-ago)))
+		}
+		assert.Equal(t, "never", formatAgo(time.Time{}))
+	})
+	assert.Equal(t, "500 ms", formatDuration(500*time.Millisecond))
+	assert.Equal(t, "2026-01-02T03:04:05Z", formatTimestamp(time.Date(2026, 1, 2, 4, 4, 5, 0, time.FixedZone("", 3600))))
+	for outcome, tone := range map[string]string{"delivered": "good", "would be delivered": "good", "retry": "warning", "parked": "warning", "refused": "bad", "dead": "bad", "invalid": "bad", "skipped": "quiet", "": "quiet"} {
+		assert.Equal(t, tone, badgeTone(outcome), outcome)
+	}
+	assert.Equal(t, "{\n  \"a\": 1\n}", indentJSON(event.MustParse(`{"a":1}`)))
+	assert.Equal(t, []string{"", "no JSON", "[]"}, []string{indentJSON(event.Value{}), indentJSON("no JSON"), indentJSON([]byte("[]"))})
+	assert.Equal(t, []string{"", "X", "Abc"}, []string{capitalize(""), capitalize("x"), capitalize("abc")})
+	assert.Equal(t, []string{"a.example", "b:1", ""}, []string{hostOf("https://a.example/x"), hostOf("http://b:1"), hostOf("none")})
+	assert.Equal(t, []string{"a", "b"}, appendUnique(appendUnique([]string{"a"}, "b"), "a"))
+	assert.Equal(t, map[string]any{"a": 1, "b": 2}, makeDict("a", 1, "b", 2, "odd"))
+	for text, want := range map[string]string{
+		`{"type":"string"}`: "string", `{"type":"number","multiple":true,"required":true,"minimum":1,"maximum":2}`: "list of number, required, at least 1, at most 2",
+		`{"type":"string","format":"uri","required":{"conditions":[{"fieldKey":"a","operator":"is"}]}}`: "string, conditionally required, uri",
+	} {
+		fields, err := fieldschema.ParseFields(event.MustParse(`{"a":` + text + `}`))
+		require.NoError(t, err)
+		assert.Equal(t, want, fieldConstraints(fields[0]))
+	}
+}
+
+// TestCallsOfAnEvent checks what is shown of a request that was sent, and of one that was not.
+func TestCallsOfAnEvent(t *testing.T) {
+	x := httpx.Exchange{Method: "POST", URL: "https://a.example", Body: []byte(`{"a":1}`), Status: 503, ResponseBody: []byte(`{"b":2}`), Duration: 7 * time.Millisecond, Err: errors.New("down"),
+		Header: http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer [hidden]"}, "X-Other": {"o"}}}
+	want := callView{Method: "POST", URL: "https://a.example", Body: "{\n  \"a\": 1\n}", Headers: [][2]string{{"Content-Type", "application/json"}, {"Authorization", "Bearer [hidden]"}}}
+	assert.Equal(t, want, newCallView(x, false))
+	want.Status, want.Response, want.Milliseconds, want.Error = 503, "{\n  \"b\": 2\n}", 7, "down"
+	assert.Equal(t, want, newCallView(x, true))
+	assert.Empty(t, newCallView(httpx.Exchange{}, true).Headers)
+}
+
+// TestSessionCookies checks that the cookie of a session is sent over HTTPS only, if the console is reached that way.
+func TestSessionCookies(t *testing.T) {
+	c, err := New(Config{Guard: access.NewGuard(access.Config{Key: func() string { return "key" }})})
+	require.NoError(t, err)
+	defer c.Close()
+	for name, secure := range map[string]bool{"http": false, "https": true, "TLS": true} {
+		r := httptest.NewRequest(http.MethodPost, "/console/login", strings.NewReader(url.Values{"key": {"key"}}.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("X-Forwarded-Proto", name)
+		if r.TLS = nil; name == "TLS" {
+			r.TLS = &tls.ConnectionState{}
+		}
+		w := httptest.NewRecorder()
+		c.handleSignIn(w, r)
+		require.Equal(t, http.StatusSeeOther, w.Code)
+		cookie := w.Result().Cookies()[0]
+		assert.Equal(t, []any{secure, true, http.SameSiteStrictMode, "/console/", int(sessionLifetime.Seconds())}, []any{cookie.Secure, cookie.HttpOnly, cookie.SameSite, cookie.Path, cookie.MaxAge}, name)
+	}
+}
