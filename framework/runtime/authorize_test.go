@@ -87,29 +87,33 @@ func (c *crm) send(ctx context.Context, call destination.BatchCall[settings, pay
 	return ms, nil
 }
 
-// run delivers events of users, with a token that is refreshed.
-func (c *crm) run(t *testing.T, tokens []string, users ...string) (outcomes []runtime.Outcome, renewals int) {
+// tokenPlan returns a plan that sends to a remote with the tokens of a host.
+func tokenPlan(t *testing.T, c *crm, token func(ctx context.Context, instance, refused string) (string, error)) *runtime.Plan {
 	plugin := destination.Plugin{
 		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(tokenDefinition)}},
 		Actions:    map[string]destination.Action{"send": destination.Handle(destination.Handler[settings, payload]{PerformBatch: c.send})},
 	}
 	d, err := plugin.Load()
 	require.NoError(t, err)
-	plan, err := runtime.New(plugin, d, config.InstanceOf(event.MustParse(`{"id":"crm","subscriptions":[{"action":"send","subscribe":"type = \"track\""}]}`)), runtime.Host{
-		Transport: c,
-		Token: func(_ context.Context, instance, refused string) (string, error) {
-			assert.Equal(t, "crm", instance)
-			if refused != "" {
-				require.Equal(t, tokens[0], refused)
-				renewals++
-				if len(tokens) > 1 {
-					tokens = tokens[1:]
-				}
-			}
-			return tokens[0], nil
-		},
-	})
+	in := config.InstanceOf(event.MustParse(`{"id":"crm","subscriptions":[{"action":"send","subscribe":"type = \"track\""}]}`))
+	plan, err := runtime.New(plugin, d, in, runtime.Host{Transport: c, Token: token})
 	require.NoError(t, err)
+	return plan
+}
+
+// run delivers events of users, with a token that is refreshed.
+func (c *crm) run(t *testing.T, tokens []string, users ...string) (outcomes []runtime.Outcome, renewals int) {
+	plan := tokenPlan(t, c, func(_ context.Context, instance, refused string) (string, error) {
+		assert.Equal(t, "crm", instance)
+		if refused != "" {
+			require.Equal(t, tokens[0], refused)
+			renewals++
+			if len(tokens) > 1 {
+				tokens = tokens[1:]
+			}
+		}
+		return tokens[0], nil
+	})
 	var texts []string
 	for _, user := range users {
 		texts = append(texts, `{"type":"track","userId":"`+user+`"}`)

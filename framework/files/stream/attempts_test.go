@@ -228,3 +228,30 @@ func TestASlowRemoteStopsReading(t *testing.T) {
 		assert.Equal(t, []int{5000, 5000}, []int{read, told})
 	})
 }
+
+// TestVerdictsOfSeveralSubscriptions checks an event that one subscription delivers and another refuses before it is sent: it has a verdict
+// of each.
+func TestVerdictsOfSeveralSubscriptions(t *testing.T) {
+	p := plan(t, func([]string) (*destination.MultiStatus, error) { return nil, nil }, `type = "a"`)
+	q := strictPlan(t)
+	var told []stream.Event
+	runner := stream.New(stream.Config{Plans: []*runtime.Plan{p, q}, OnEvent: func(e stream.Event) error { told = append(told, e); return nil }})
+	require.NoError(t, runner.Run(t.Context(), strings.NewReader(`{"type":"a","userId":"u"}`)))
+	require.Len(t, told, 1)
+	assert.True(t, told[0].Matched)
+	outcomes := map[runtime.Outcome]int{}
+	for _, v := range told[0].Verdicts {
+		outcomes[v.Outcome]++
+	}
+	assert.Equal(t, map[runtime.Outcome]int{runtime.Delivered: 1, runtime.Refused: 1}, outcomes)
+}
+
+// strictPlan returns a plan that refuses every event of type a, as its mapping has no value for a required field.
+func strictPlan(t *testing.T) *runtime.Plan {
+	in := config.InstanceOf(event.MustParse(`{"id":"strict","settings":{"key":"k"},"subscriptions":[{"action":"importUser","subscribe":"type = \"a\"","mapping":{"id":{"@path":"$.none"}}}]}`))
+	d, err := sample.Plugin().Load()
+	require.NoError(t, err)
+	made, err := runtime.New(sample.Plugin(), d, in, runtime.Host{Transport: sandbox.Transport(sample.NewRemote())})
+	require.NoError(t, err)
+	return made
+}
