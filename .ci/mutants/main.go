@@ -30,6 +30,7 @@ type options struct {
 	seed    uint64
 	timeout time.Duration
 	run     string
+	skip    string
 	files   string
 }
 
@@ -39,6 +40,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 1, "of the sample")
 	flag.DurationVar(&o.timeout, "timeout", time.Minute, "for the tests of one fault; a fault that makes them slower counts as noticed")
 	flag.StringVar(&o.run, "run", "", "only the tests that match, as of go test")
+	flag.StringVar(&o.skip, "skip", "", "not the tests that match, as of go test")
 	flag.StringVar(&o.files, "files", "", "only faults in these files, comma-separated base names")
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "usage: go run ./.ci/mutants [flags] DIRECTORY...")
@@ -99,6 +101,9 @@ func try(binary, dir string, id int, o options) (noticed bool, output []byte) {
 	args := []string{"-test.short", "-test.failfast", "-test.timeout=" + o.timeout.String()}
 	if o.run != "" {
 		args = append(args, "-test.run="+o.run)
+	}
+	if o.skip != "" {
+		args = append(args, "-test.skip="+o.skip)
 	}
 	test := exec.CommandContext(ctx, binary, args...)
 	test.Dir, test.WaitDelay = dir, time.Second
