@@ -1,0 +1,138 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// trimmer is a runner without instances, which trims when the test says so.
+type trimmer struct {
+	*Runner
+	now *time.Time // of the messages that are stored
+}
+
+func newTrimmer(t *testing.T, c Config) *trimmer {
+	t.Helper()
+	c.Partitions = 1
+	q, now := newMemoryQueue(t, c)
+	*now = time.Now()
+	r, err := NewRunner(t.Context(), q, Settings{TrimInterval: time.Hour})
+	require.NoError(t, err)
+	t.Cleanup(func() { r.Stop(t.Context()) })
+	return &trimmer{r, now}
+}
+
+func (r *trimmer) addEvents(t *testing.T, n, size int) {
+	t.Helper()
+	for range n {
+		require.NoError(t, r.queue.Append(t.Context(), []NewEvent{{Source: "web", Key: "u", Raw: []byte(`"` + strings.Repeat("x", size) + `"`)}}))
+	}
+}
+
+// trim trims once, and returns whether there was something to delete, how many messages are left and their bytes.
+func (r *trimmer) trim(t *testing.T) (trimmed bool, left uint64, bytes uint64) {
+	t.Helper()
+	trimmed, err := r.trimLog(t.Context())
+	require.NoError(t, err)
+	info, err := r.queue.store.Info(t.Context(), eventsStream)
+	require.NoError(t, err)
+	return trimmed, info.Messages, info.Bytes
+}
+
+// TestFinishedEventsAreTrimmedByAge checks that events older than the retention are deleted, and no others.
+func TestFinishedEventsAreTrimmedByAge(t *testing.T) {
+	r := newTrimmer(t, Config{Retention: time.Hour})
+	trimmed, _, _ := r.trim(t)
+	assert.False(t, trimmed, "there is nothing")
+	begin := *r.now
+	*r.now = begin.Add(-2 * time.Hour)
+	r.addEvents(t, 7, 10)
+	*r.now = begin.Add(-30 * time.Minute)
+	r.addEvents(t, 5, 10)
+	trimmed, left, _ := r.trim(t)
+	assert.True(t, trimmed)
+	assert.Equal(t, uint64(5), left)
+	trimmed, left, _ = r.trim(t)
+	assert.False(t, trimmed)
+	assert.Equal(t, uint64(5), left)
+}
+
+// TestFinishedEventsAreTrimmedBySize checks that the oldest events are deleted when the log is four fifths full, until it is about three
+// fifths full, however new they are.
+func TestFinishedEventsAreTrimmedBySize(t *testing.T) {
+	const limit = 1 << 20
+	r := newTrimmer(t, Config{Retention: 1000 * time.Hour, MaxBytes: limit})
+	added := 0
+	for {
+		info, err := r.queue.store.Info(t.Context(), eventsStream)
+		require.NoError(t, err)
+		if info.Bytes > limit/10*8 {
+			break
+		}
+		trimmed, left, _ := r.trim(t)
+		require.False(t, trimmed, "%d bytes", info.Bytes)
+		require.Equal(t, uint64(added), left)
+		r.addEvents(t, 1, 10_000)
+		added++
+	}
+	trimmed, left, bytes := r.trim(t)
+	assert.True(t, trimmed)
+	assert.Less(t, left, uint64(added))
+	assert.InDelta(t, limit/10*6, float64(bytes), 30_000)
+	trimmed, _, _ = r.trim(t)
+	assert.False(t, trimmed)
+}
+
+// TestTrimmingIsHeld checks that nothing is deleted while a snapshot is taken, and that the state of the log says afterwards what was
+// deleted.
+func TestTrimmingIsHeld(t *testing.T) {
+	r := newTrimmer(t, Config{Retention: time.Hour})
+	*r.now = r.now.Add(-2 * time.Hour)
+	r.addEvents(t, 4, 10)
+	trimmedTo := func() (seq uint64) {
+		require.NoError(t, r.queue.monitor.updateState(t.Context(), func(s *logState) { seq = s.Trimmed }))
+		return seq
+	}
+	require.NoError(t, r.queue.holdTrimming(t.Context(), time.Hour))
+	_, left, _ := r.trim(t)
+	assert.Equal(t, uint64(4), left)
+	assert.Zero(t, trimmedTo())
+	require.NoError(t, r.queue.holdTrimming(t.Context(), 0))
+	_, left, _ = r.trim(t)
+	assert.Zero(t, left)
+	assert.Equal(t, uint64(4), trimmedTo())
+}
+
+// TestUnfinishedEventsOfAnInstanceStay checks that events which an instance of another member has not finished are kept, whichever limit
+// they exceed, up to the first unfinished one.
+func TestUnfinishedEventsOfAnInstanceStay(t *testing.T) {
+	for low := uint64(1); low <= 6; low++ {
+		r := newTrimmer(t, Config{Retention: time.Hour})
+		*r.now = r.now.Add(-2 * time.Hour)
+		r.addEvents(t, 5, 10)
+		require.NoError(t, r.leases.sendHeartbeat(t.Context(), "other", memberAlive))
+		_, err := r.leases.writeCheckpoint(t.Context(), "other", checkpointSubject("theirs", 0), 0, checkpoint{Owner: "other", Low: low})
+		require.NoError(t, err)
+		trimmed, left, _ := r.trim(t)
+		assert.Equal(t, low > 1, trimmed, low)
+		assert.Equal(t, 6-low, left, fmt.Sprint(low))
+	}
+}
+
+// TestTrimmingOfAClosedLog checks that a log which cannot be read is an error and not an empty one.
+func TestTrimmingOfAClosedLog(t *testing.T) {
+	r := newTrimmer(t, Config{Retention: time.Hour})
+	r.addEvents(t, 1, 10)
+	r.Stop(t.Context())
+	r.queue.Close()
+	trimmed, err := r.trimLog(t.Context())
+	assert.False(t, trimmed)
+	require.Error(t, err)
+	assert.False(t, errors.Is(err, ErrNotEmpty))
+}
