@@ -257,6 +257,9 @@ func (c *doctorCommand) checkDatabase(ctx context.Context, cfg *config.Config) {
 	}
 	defer store.Close()
 	c.addFinding("ledger", isOK, "", "PostgreSQL answers")
+	if pending, err := store.CanUpgrade(ctx); err == nil && pending {
+		c.addFinding("ledger", isWarning, "run landfall state upgrade when no server of an earlier version runs", "the state has the schema of an earlier version, which takes more writes")
+	}
 	skew, err := store.ClockSkew(ctx)
 	switch {
 	case err != nil:

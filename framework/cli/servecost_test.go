@@ -155,7 +155,9 @@ func (emptyMembers) Lookup(_ context.Context, _ string, identities []string) ([]
 	return make([]destination.Record, len(identities)), nil
 }
 
-func (emptyMembers) MarkUncertain(context.Context, destination.Audience, []string) error { return nil }
+func (emptyMembers) MarkUncertain(context.Context, destination.Audience, []destination.Change) error {
+	return nil
+}
 
 func (emptyMembers) Record(context.Context, destination.Audience, []destination.Change) error {
 	return nil

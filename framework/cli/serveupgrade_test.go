@@ -262,5 +262,27 @@ func TestServersAreUpgradedOneByOne(t *testing.T) {
 	for _, s := range []*served{a, b} {
 		assert.NotContains(t, s.logText(), "level=ERROR")
 	}
+	upgradeState(t, a)
+	a.post(entered("new", "vip"))
+	waitMember(t, remote.URL, "new")
 	t.Logf("%v", counts)
+}
+
+// upgradeState runs landfall state upgrade for a server's config: first without and then with confirmation, and again.
+func upgradeState(t *testing.T, s *served) {
+	args := []string{"state", "upgrade", "--config", filepath.Join(s.dir, "landfall.yaml")}
+	code, out := command(t, append(args, "--dry-run")...)
+	require.Zero(t, code, out)
+	assert.Contains(t, out, "stop them first")
+	code, out = command(t, append(args, "--yes")...)
+	require.Zero(t, code, out)
+	assert.Contains(t, out, "done")
+	code, out = command(t, append(args, "--yes")...)
+	require.Zero(t, code, out)
+	assert.Contains(t, out, "nothing to do")
+}
+
+// waitMember waits until a user is in the audience vip of a sandbox.
+func waitMember(t *testing.T, sandbox, user string) {
+	require.Eventually(t, func() bool { return members(t, sandbox)["aud_vip"][user] }, 20*time.Second, 50*time.Millisecond)
 }

@@ -35,7 +35,7 @@ func newState(s streams) *cobra.Command {
 			"deliver with a ledger of another target, since its members were never sent to the new remote.",
 		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
 	}
-	cmd.AddCommand(newStateShow(s), newStateRetarget(s))
+	cmd.AddCommand(newStateShow(s), newStateRetarget(s), newStateUpgrade(s))
 	return cmd
 }
 
@@ -74,6 +74,40 @@ func newStateRetarget(s streams) *cobra.Command {
 	c.addConfirmFlags(cmd)
 	cmd.Flags().BoolVar(&c.forget, "forget", false, "delete the ledger and start with an empty one")
 	return cmd
+}
+
+func newStateUpgrade(s streams) *cobra.Command {
+	c := &stateCommand{streams: s, confirmation: confirmation{to: s}}
+	cmd := &cobra.Command{
+		Use: "upgrade", Short: "Use the newest schema in PostgreSQL, when no server of an earlier version runs", Args: exactArgs(0, "flags only"),
+		Long: "Servers of different versions can share a PostgreSQL database while they are upgraded one by one. After the last one is\n" +
+			"upgraded, run this once: requests in flight are then recorded in one row each, which takes fewer writes. Servers of\n" +
+			"earlier versions cannot open the database afterwards. Files need no upgrade.",
+		Example: "  landfall state upgrade --config landfall.yaml --yes",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.withState(cmd.Context(), c.upgradeState) },
+	}
+	c.addFlags(cmd)
+	c.addConfirmFlags(cmd)
+	return cmd
+}
+
+func (c *stateCommand) upgradeState(ctx context.Context) error {
+	pending, err := c.store.CanUpgrade(ctx)
+	if err != nil {
+		return err
+	}
+	if !pending {
+		fmt.Fprintln(c.out, "nothing to do: the state has the newest schema")
+		return nil
+	}
+	if ok, err := c.confirm("servers of earlier versions cannot open the state any more: stop them first"); err != nil || !ok {
+		return err
+	}
+	if err := c.store.Upgrade(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintln(c.out, "done; running servers of this version use it at once")
+	return nil
 }
 
 // withState loads the config, opens its state and calls f.

@@ -207,7 +207,7 @@ func TestDataDirectoryDoesNotReplaceTheDatabase(t *testing.T) {
 	assert.EqualValues(t, 1, s.waitSettled(1)["delivered"])
 	for _, args := range [][]string{
 		{"run", "--live", events}, {"sync", "--live", "--add", "--audience", "aud_vip", users}, {"members", "list", "--json"}, {"members", "resync", "vip", "--live"},
-		{"state", "show"}, {"dead", "list"}, {"status"},
+		{"state", "show"}, {"state", "upgrade"}, {"dead", "list"}, {"status"},
 	} {
 		code, out := command(t, append(args, "--config", file, "--data", data)...)
 		require.Zero(t, code, "%v: %s", args, out)

@@ -39,11 +39,11 @@ func (m *watchedMembers) Lookup(ctx context.Context, id string, identities []str
 	return m.Members.Lookup(ctx, id, identities)
 }
 
-func (m *watchedMembers) MarkUncertain(ctx context.Context, a destination.Audience, identities []string) error {
+func (m *watchedMembers) MarkUncertain(ctx context.Context, a destination.Audience, changes []destination.Change) error {
 	if err := m.fail["mark"]; err != nil {
 		return err
 	}
-	return m.Members.MarkUncertain(ctx, a, identities)
+	return m.Members.MarkUncertain(ctx, a, changes)
 }
 
 func (m *watchedMembers) Record(ctx context.Context, a destination.Audience, changes []destination.Change) error {

@@ -13,13 +13,15 @@ import (
 // report this. It is safe for concurrent use.
 //
 // A handler calls MarkUncertain before it sends changes and Record after the remote has accepted them. If the handler fails or
-// crashes in between, the identities stay uncertain and their next change is sent even if it equals the recorded state. A
-// temporary error is a retryable *fault.Error, which a handler returns. The caller keeps ownership of the slices it passes.
+// crashes in between, the identities stay uncertain: their next change is sent even if it equals the recorded state, and a change that is
+// older than the one that was sent is superseded by it. A temporary error is a retryable *fault.Error, which a handler returns. The
+// caller keeps ownership of the slices it passes.
 type Members interface {
 	// Lookup returns the records of identities in an audience, by index.
 	Lookup(ctx context.Context, audienceID string, identities []string) ([]Record, error)
-	// MarkUncertain marks the state of identities at the remote as unknown, until the next Record of each.
-	MarkUncertain(ctx context.Context, audience Audience, identities []string) error
+	// MarkUncertain marks the state of identities at the remote as unknown, because changes are about to be sent, until a Record of each
+	// that is not older. A mark replaces an earlier one of its identity. A change with the zero time supersedes no other change.
+	MarkUncertain(ctx context.Context, audience Audience, changes []Change) error
 	// Record records changes that the remote has accepted. A change that is older than the record of its identity is ignored.
 	Record(ctx context.Context, audience Audience, changes []Change) error
 	// Annotate stores why changes were not delivered, for users. It changes no Record.
@@ -35,11 +37,11 @@ type Audience struct{ ID, Name string }
 type Record struct {
 	Known     bool      // a change has been delivered
 	Member    bool      // the last delivered change was an entry
-	At        time.Time // the time of the event behind the last change
+	At        time.Time // the time of the event behind the last change, or of a later one that was sent with an unknown outcome
 	Uncertain bool      // the remote's state may differ
 }
 
-// Change is one entry or exit that the remote has accepted.
+// Change is one entry or exit that the remote has accepted, or that is about to be sent.
 type Change struct {
 	Identity  string
 	Member    bool
@@ -73,15 +75,30 @@ type memoryMembers struct {
 
 type memoryAudience struct {
 	name    string
-	records map[string]*Record
+	records map[string]*memoryRecord
+}
+
+// memoryRecord is the last recorded change of an identity, and the time of the change that was sent since.
+type memoryRecord struct {
+	Record
+	sent time.Time // counts if the record is uncertain
+}
+
+// current returns the record as Lookup does.
+func (r *memoryRecord) current() Record {
+	current := r.Record
+	if r.Uncertain && r.sent.After(r.At) {
+		current.At = r.sent
+	}
+	return current
 }
 
 // ensureRecord returns the record of an identity, and creates it if it is missing. The key is a copy, since identity may be a
 // substring of a larger text.
-func (a *memoryAudience) ensureRecord(identity string) *Record {
+func (a *memoryAudience) ensureRecord(identity string) *memoryRecord {
 	r := a.records[identity]
 	if r == nil {
-		r = &Record{}
+		r = &memoryRecord{}
 		a.records[strings.Clone(identity)] = r
 	}
 	return r
@@ -94,7 +111,7 @@ func (m *memoryMembers) Lookup(_ context.Context, audienceID string, identities 
 	if a := m.audiences[audienceID]; a != nil {
 		for i, identity := range identities {
 			if r := a.records[identity]; r != nil {
-				records[i] = *r
+				records[i] = r.current()
 			}
 		}
 	}
@@ -107,7 +124,7 @@ func (m *memoryMembers) Record(_ context.Context, audience Audience, changes []C
 	a := m.ensureAudience(audience)
 	for _, c := range changes {
 		if r := a.ensureRecord(c.Identity); !r.Known || !c.At.Before(r.At) {
-			*r = Record{Known: true, Member: c.Member, At: c.At}
+			r.Record = Record{Known: true, Member: c.Member, At: c.At, Uncertain: r.Uncertain && c.At.Before(r.sent)}
 		}
 	}
 	return nil
@@ -115,12 +132,13 @@ func (m *memoryMembers) Record(_ context.Context, audience Audience, changes []C
 
 func (m *memoryMembers) Annotate(context.Context, Audience, []Note) error { return nil }
 
-func (m *memoryMembers) MarkUncertain(_ context.Context, audience Audience, identities []string) error {
+func (m *memoryMembers) MarkUncertain(_ context.Context, audience Audience, changes []Change) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	a := m.ensureAudience(audience)
-	for _, identity := range identities {
-		a.ensureRecord(identity).Uncertain = true
+	for _, c := range changes {
+		r := a.ensureRecord(c.Identity)
+		r.Uncertain, r.sent = true, c.At
 	}
 	return nil
 }
@@ -129,7 +147,7 @@ func (m *memoryMembers) MarkUncertain(_ context.Context, audience Audience, iden
 func (m *memoryMembers) ensureAudience(audience Audience) *memoryAudience {
 	a := m.audiences[audience.ID]
 	if a == nil {
-		a = &memoryAudience{records: map[string]*Record{}}
+		a = &memoryAudience{records: map[string]*memoryRecord{}}
 		m.audiences[audience.ID] = a
 	}
 	a.name = audience.Name

@@ -47,8 +47,8 @@ type AudienceSync struct {
 
 // SyncAudience performs a batch of an action that changes the members of audiences. Of the events of an identity the newest counts; of
 // two with the same time, the one that arrived later. The ledger ensures this across batches: an event that is older than what was sent
-// is skipped, and so is one that changes nothing. Identities are marked as uncertain before a request and recorded after it, so that a
-// change whose response was lost is sent again. Why events were not delivered is stored in the ledger, too.
+// or may have been sent is skipped, and so is one that changes nothing. Identities are marked as uncertain before a request and recorded
+// after it, so that a change whose response was lost is sent again. Why events were not delivered is stored in the ledger, too.
 //
 // Audiences are sent one after the other, and batches of one audience never at the same time. If one audience fails, the others are sent.
 func SyncAudience[S, P any](ctx context.Context, call BatchCall[S, P], s AudienceSync) *MultiStatus {
@@ -152,10 +152,10 @@ func (b *audienceBatch) send(ctx context.Context) error {
 	bisection := Bisection[*MemberChange]{
 		Send:   func(ctx context.Context, changes []*MemberChange) error { return b.Change(ctx, b.audience, changes) },
 		Accept: func(changes []*MemberChange) error { return b.acceptChanges(ctx, changes) },
-		Fail:   b.failChanges, Divisible: b.Divisible,
+		Fail:   func(changes []*MemberChange, err error) { b.failChanges(ctx, changes, err) }, Divisible: b.Divisible,
 	}
 	for _, part := range b.requestsOf(changes) {
-		if err := b.deps.Members.MarkUncertain(ctx, b.audience, identitiesOf(part)); err != nil {
+		if err := b.deps.Members.MarkUncertain(ctx, b.audience, changesOf(part, false)); err != nil {
 			return err
 		}
 		if err := bisection.Run(ctx, part); err != nil {
@@ -196,7 +196,7 @@ func (b *audienceBatch) filterNew(ctx context.Context, changes []*MemberChange) 
 	var kept, same []*MemberChange
 	for i, c := range changes {
 		switch r := records[i]; {
-		case r.Known && c.At.Before(r.At):
+		case c.At.Before(r.At):
 			b.ms.SkipFor(c.index, fault.CauseSuperseded)
 		case r.Known && c.Member == r.Member && !r.Uncertain && !b.SendUnchanged:
 			same = append(same, c)
@@ -281,9 +281,20 @@ func (b *audienceBatch) acceptChanges(ctx context.Context, changes []*MemberChan
 	return nil
 }
 
-func (b *audienceBatch) failChanges(changes []*MemberChange, err error) {
+// failChanges sets the results of changes that the remote has not accepted. Changes that it has refused for good supersede no others.
+func (b *audienceBatch) failChanges(ctx context.Context, changes []*MemberChange, err error) {
+	var refused []Change
 	for _, c := range changes {
 		b.ms.Fail(c.index, err)
+		if !b.ms.Result(c.index).Err.Retry {
+			refused = append(refused, Change{Identity: c.text, Member: c.Member})
+		}
+	}
+	if len(refused) == 0 {
+		return
+	}
+	if err := b.deps.Members.MarkUncertain(context.WithoutCancel(ctx), b.audience, refused); err != nil {
+		b.deps.Log.Warn("cannot store in the ledger that changes were refused", "error", err)
 	}
 }
 
@@ -305,16 +316,21 @@ func identitiesOf(changes []*MemberChange) []string {
 	return list
 }
 
+// changesOf returns changes as the ledger stores them.
+func changesOf(changes []*MemberChange, unchanged bool) []Change {
+	list := make([]Change, len(changes))
+	for i, c := range changes {
+		list[i] = Change{Identity: c.text, Member: c.Member, At: c.At, Unchanged: unchanged}
+	}
+	return list
+}
+
 // record records changes in the ledger.
 func (b *audienceBatch) record(ctx context.Context, changes []*MemberChange, unchanged bool) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	records := make([]Change, len(changes))
-	for i, c := range changes {
-		records[i] = Change{Identity: c.text, Member: c.Member, At: c.At, Unchanged: unchanged}
-	}
-	return b.deps.Members.Record(ctx, b.audience, records)
+	return b.deps.Members.Record(ctx, b.audience, changesOf(changes, unchanged))
 }
 
 // annotateUndelivered stores in the ledger why changes were not delivered. If that fails, it is only logged.

@@ -133,6 +133,26 @@ func TestSyncAudienceSendsAgainWhatIsUncertain(t *testing.T) {
 	assert.Equal(t, []string{"delivered"}, r.sync(t.Context(), "vip:u1+33"))
 }
 
+// A change whose response was lost supersedes older ones that are retried after it: the remote never sees an older change after a newer one.
+// A refused change supersedes none.
+func TestSyncAudienceKeepsTheOrderOfChangesInFlight(t *testing.T) {
+	r := newAudienceRig()
+	r.sync(t.Context(), "vip:u1+10")
+	r.answer = func(string) error { return fault.ConnectionFailed(errors.New("reset")) }
+	assert.Contains(t, r.sync(t.Context(), "vip:u1-30")[0], "retry")
+	r.answer = nil
+	assert.Contains(t, r.sync(t.Context(), "vip:u1+10")[0], "skipped superseded")
+	assert.Contains(t, r.sync(t.Context(), "vip:u1+20")[0], "skipped superseded")
+	assert.Empty(t, r.log)
+	assert.Equal(t, []string{"delivered"}, r.sync(t.Context(), "vip:u1-30"))
+	assert.Equal(t, []string{"vip -u1"}, r.log)
+
+	r.answer = func(string) error { return refuse(400) }
+	assert.Equal(t, []string{"refused refused"}, r.sync(t.Context(), "vip:u1+50"))
+	r.answer = nil
+	assert.Equal(t, []string{"delivered"}, r.sync(t.Context(), "vip:u1+40"))
+}
+
 // A ledger that fails: nothing is sent before it knows, nothing is delivered before it has recorded.
 func TestSyncAudienceReturnsTheErrorsOfTheLedger(t *testing.T) {
 	down := fault.StateUnavailable("using the ledger", errors.New("disk full"))

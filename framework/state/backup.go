@@ -68,21 +68,17 @@ func CheckFile(ctx context.Context, file string) ([]string, error) {
 	if err == nil && len(problems) == 0 {
 		problems, err = s.checkSchemaVersion(ctx)
 	}
-	return problems, errors.Join(err, s.Close())
+	return problems, errors.Join(err, db.Close())
 }
 
 // checkSchemaVersion returns a problem if a newer program has migrated the database.
 func (s *Store) checkSchemaVersion(ctx context.Context) ([]string, error) {
-	known, err := fs.Glob(migrations, "migrations/*.sql")
+	done, err := readVersion(ctx, s.db)
 	if err != nil {
 		return nil, err
 	}
-	var done int
-	if err := s.db.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM migrations`).Scan(&done); err != nil {
-		return nil, err
-	}
-	if done > len(known) {
-		return []string{fmt.Sprintf("its schema is version %d and this program knows versions up to %d: use a newer program", done, len(known))}, nil
+	if done > newestVersion {
+		return []string{newerSchema(done)}, nil
 	}
 	return nil, nil
 }

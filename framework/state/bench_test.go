@@ -88,7 +88,7 @@ func benchmarkLedger(b *testing.B, s *state.Store, size func() int64) {
 			second++
 			_, err := l.Lookup(b.Context(), a.ID, names)
 			require.NoError(b, err)
-			require.NoError(b, l.MarkUncertain(b.Context(), a, names))
+			require.NoError(b, l.MarkUncertain(b.Context(), a, changes))
 			require.NoError(b, l.Record(b.Context(), a, changes))
 		}
 		b.ReportMetric(1000*float64(b.N)/b.Elapsed().Seconds(), "identities/s")

@@ -15,7 +15,7 @@ func TestDecisions(t *testing.T) {
 		for name, check := range map[string]func(t *testing.T, l *state.Ledger){
 			"all, known or not": func(t *testing.T, l *state.Ledger) {
 				write(t, l, enter("u1", 5), exit("u2", 5), enter("u4", 12))
-				require.NoError(t, l.MarkUncertain(t.Context(), vip, []string{"u5"}))
+				require.NoError(t, l.MarkUncertain(t.Context(), vip, uncertain("u5")))
 				require.NoError(t, l.DecideAll(t.Context(), vip, at(10)))
 				require.NoError(t, l.DecideAll(t.Context(), vip, at(7)), "an earlier decision changes nothing")
 				decided := []destination.Record{
@@ -48,7 +48,7 @@ func TestDecisions(t *testing.T) {
 			},
 			"of single users": func(t *testing.T, l *state.Ledger) {
 				write(t, l, enter("u1", 5), exit("u2", 5), enter("u3", 12), enter("u4", 5), enter("u5", 5))
-				require.NoError(t, l.MarkUncertain(t.Context(), vip, []string{"u5"}))
+				require.NoError(t, l.MarkUncertain(t.Context(), vip, uncertain("u5")))
 				send, err := l.Decide(t.Context(), vip, []destination.Change{enter("u1", 10), exit("u2", 10), exit("u3", 10), exit("u4", 10), enter("u5", 10), exit("u6", 10), enter("u7", 10)})
 				require.NoError(t, err)
 				assert.Equal(t, []destination.Change{exit("u4", 10), enter("u5", 10), enter("u7", 10)}, send, "what the ledger does not have")

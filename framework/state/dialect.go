@@ -14,7 +14,8 @@ type dialect struct {
 	schema      *strings.Replacer // expands placeholders in migrations
 	query       *strings.Replacer // expands placeholders in statements
 
-	countColumns string // counts the columns of the table $1 with the name $2
+	tuneDoubts   []string // statements after the creation of the table doubts
+	countColumns string   // counts the columns of the table $1 with the name $2
 }
 
 // In statements, {rows} is the JSON array $2 as rows j with one item in the column value, {lock} locks the selected rows for the
@@ -22,7 +23,7 @@ type dialect struct {
 var (
 	sqlite = dialect{
 		driver: "sqlite", source: sqliteSource, connections: 4,
-		schema: strings.NewReplacer("{serial}", "INTEGER PRIMARY KEY", "{bytes}", "", "{clustered}", "WITHOUT ROWID"),
+		schema: strings.NewReplacer("{serial}", "INTEGER PRIMARY KEY", "{bytes}", "", "{blob}", "BLOB", "{clustered}", "WITHOUT ROWID"),
 		query: strings.NewReplacer("{rows}", "json_each($2) AS j", "{lock}", "",
 			"{now}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"), // {lock} is empty: a write transaction locks the whole database
 		countColumns: `SELECT COUNT(*) FROM pragma_table_info($1) WHERE name = $2`,
@@ -31,9 +32,10 @@ var (
 		driver: "pgx", source: func(location string) string { return location }, connections: 16,
 		lockSchema: []string{`SELECT pg_advisory_xact_lock(7236174)`},
 		schema: strings.NewReplacer("{serial}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{bytes}", `COLLATE "C"`,
-			"{clustered}", ""),
+			"{blob}", "BYTEA", "{clustered}", ""),
 		query: strings.NewReplacer("{rows}", "json_array_elements($2::json) AS j(value)", "{lock}", "FOR UPDATE",
 			"{now}", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"),
+		tuneDoubts:   []string{`ALTER TABLE doubts ALTER COLUMN changes SET STORAGE EXTERNAL`}, // compressing short-lived rows costs more than it saves
 		countColumns: `SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = $1 AND column_name = $2`,
 	}
 )

@@ -49,7 +49,7 @@ func operations(ctx context.Context, l *Ledger, file string) map[string]func() e
 		"forget":    func() error { return l.Forget(ctx) },
 		"rename":    func() error { return l.Rename(ctx, "other") },
 		"record":    func() error { return l.Record(ctx, a, []destination.Change{{Identity: "u1", At: time.Unix(200, 0)}}) },
-		"uncertain": func() error { return l.MarkUncertain(ctx, a, []string{"u1"}) },
+		"uncertain": func() error { return l.MarkUncertain(ctx, a, []destination.Change{{Identity: "u1"}}) },
 		"purge":     func() error { return l.Purge(ctx, a, time.Unix(300, 0)) },
 		"decide": func() error {
 			_, err := l.Decide(ctx, a, []destination.Change{{Identity: "u1", Member: true, At: time.Unix(400, 0)}})
@@ -78,7 +78,8 @@ func TestClosedStateIsAnError(t *testing.T) {
 // If one table cannot be read or written, the calls that need it fail and change nothing.
 func TestUnusableTableIsAnError(t *testing.T) {
 	for table, failing := range map[string][]string{
-		"members":   {"lookup", "each", "find", "forget", "record", "uncertain", "decide"},
+		"members":   {"lookup", "each", "find", "forget", "record", "decide"},
+		"doubts":    {"lookup", "each", "find", "forget", "record", "uncertain", "decide"},
 		"history":   {"find", "forget"},
 		"audiences": {"lookup", "sizes", "audience", "each", "find", "content", "instances", "forget", "rename", "record", "uncertain", "purge", "decide"},
 		"state":     {"get", "put", "swap", "target", "claim", "content", "instances", "forget", "rename"},

@@ -33,12 +33,22 @@ type memberRow struct {
 	turns                int64
 	at                   sql.NullInt64
 	delivered, confirmed sql.NullInt64
-	changed              bool // must be saved
+	sent                 sql.NullInt64 // if in doubt, the time of the event that was sent last
+	changed              bool          // must be saved
 }
 
-// toRecord returns the row as a Record, as the audience's last purge and sync decide it. A row from before the purge is not a member, but
-// the remote may still have it as one until its exit is sent. Both also decide identities that have no row.
+// toRecord returns the row as a Record. A change that was sent and is not recorded supersedes older ones.
 func (e *memberRow) toRecord(a *audienceRow) destination.Record {
+	r := e.recorded(a)
+	if sent := timeOf(e.sent); e.doubt && e.sent.Valid && sent.After(r.At) {
+		r.At = sent
+	}
+	return r
+}
+
+// recorded returns what is recorded of a row, as the audience's last purge and sync decide it. A row from before the purge is not a
+// member, but the remote may still have it as one until its exit is sent. Both also decide identities that have no row.
+func (e *memberRow) recorded(a *audienceRow) destination.Record {
 	r := destination.Record{Known: e.at.Valid, Member: e.member, At: timeOf(e.at), Uncertain: e.doubt}
 	if a.purged.Valid && (!e.at.Valid || e.at.Int64 < a.purged.Int64) {
 		r = destination.Record{Known: true, At: timeOf(a.purged), Uncertain: e.doubt || e.member}
@@ -59,6 +69,14 @@ func timeOf(micros sql.NullInt64) time.Time {
 
 func toMicros(t time.Time) sql.NullInt64 { return sql.NullInt64{Int64: t.UnixMicro(), Valid: true} }
 
+// sentMicros is toMicros for the time of a change that is sent; the zero time becomes null.
+func sentMicros(t time.Time) sql.NullInt64 {
+	if t.IsZero() {
+		return sql.NullInt64{}
+	}
+	return toMicros(t)
+}
+
 // querier is implemented by a database and a transaction.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -75,7 +93,7 @@ func (l *Ledger) Lookup(ctx context.Context, audienceID string, identities []str
 	if err != nil {
 		return nil, fault.StateUnavailable("reading the ledger", err)
 	}
-	members, err := l.findMembers(ctx, l.store.db, a.id, identities)
+	members, _, err := l.findMembers(ctx, l.store.db, a.id, identities)
 	if err != nil {
 		return nil, fault.StateUnavailable("reading the ledger", err)
 	}
@@ -97,9 +115,22 @@ func (l *Ledger) findAudience(ctx context.Context, q querier, id, lock string) (
 	return a, err
 }
 
-// findMembers returns the existing rows of identities.
-func (l *Ledger) findMembers(ctx context.Context, q querier, audience int64, identities []string) (map[string]*memberRow, error) {
-	rows, err := q.QueryContext(ctx, l.store.dialect.query.Replace(`SELECT identity, member, doubt, turns, at, delivered, confirmed
+// findMembers returns the existing rows of identities and rows of identities that are in doubt, and the audience's requests in flight.
+func (l *Ledger) findMembers(ctx context.Context, q querier, audience int64, identities []string) (map[string]*memberRow, []doubtRow, error) {
+	doubts, err := readDoubts(ctx, q, audience) // first: a doubt may move to its row in between, not from there
+	if err != nil {
+		return nil, nil, err
+	}
+	members, err := l.readMembers(ctx, q, audience, identities)
+	if err == nil && len(doubts) > 0 {
+		applyDoubts(doubts, members, identities)
+	}
+	return members, doubts, err
+}
+
+// readMembers returns the existing rows of identities.
+func (l *Ledger) readMembers(ctx context.Context, q querier, audience int64, identities []string) (map[string]*memberRow, error) {
+	rows, err := q.QueryContext(ctx, l.store.dialect.query.Replace(`SELECT identity, member, doubt, turns, at, delivered, confirmed, sent
 		FROM members WHERE audience = $1 AND identity IN (SELECT j.value ->> 0 FROM {rows})`), audience, identityRows(identities))
 	if err != nil {
 		return nil, err
@@ -119,7 +150,7 @@ func (l *Ledger) findMembers(ctx context.Context, q querier, audience int64, ide
 // scanRow reads a row of members. maxAhead is the store's.
 func (e *memberRow) scanRow(rows *sql.Rows, maxAhead time.Duration) error {
 	var member, doubt int
-	if err := rows.Scan(&e.identity, &member, &doubt, &e.turns, &e.at, &e.delivered, &e.confirmed); err != nil {
+	if err := rows.Scan(&e.identity, &member, &doubt, &e.turns, &e.at, &e.delivered, &e.confirmed, &e.sent); err != nil {
 		return err
 	}
 	e.at = clampTime(e.at, e.delivered, e.confirmed, maxAhead)

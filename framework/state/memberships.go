@@ -58,6 +58,9 @@ func (l *Ledger) Each(ctx context.Context, audienceID, after string, f func(Memb
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
+	if err == nil {
+		err = l.settleDoubts(ctx, a.id)
+	}
 	for err == nil {
 		var page []Membership
 		if page, err = l.readPage(ctx, a, after); err != nil {
@@ -78,7 +81,7 @@ func (l *Ledger) Each(ctx context.Context, audienceID, after string, f func(Memb
 
 // readPage returns up to pageSize memberships after an identity.
 func (l *Ledger) readPage(ctx context.Context, a *audienceRow, after string) ([]Membership, error) {
-	rows, err := l.store.db.QueryContext(ctx, `SELECT identity, member, doubt, turns, at, delivered, confirmed FROM members
+	rows, err := l.store.db.QueryContext(ctx, `SELECT identity, member, doubt, turns, at, delivered, confirmed, sent FROM members
 		WHERE audience = $1 AND identity > $2 ORDER BY identity LIMIT $3`, a.id, toSQL.Replace(after), pageSize)
 	if err != nil {
 		return nil, err
@@ -104,7 +107,7 @@ func (l *Ledger) Find(ctx context.Context, audienceID, identity string) (s Membe
 	}
 	var members map[string]*memberRow
 	if err == nil {
-		members, err = l.findMembers(ctx, l.store.db, a.id, []string{identity})
+		members, _, err = l.findMembers(ctx, l.store.db, a.id, []string{identity})
 	}
 	e := members[identity]
 	if err == nil && e == nil {

@@ -23,6 +23,7 @@ func (l *Ledger) Forget(ctx context.Context) error {
 // deleteAll deletes the instance's rows from all tables.
 func (l *Ledger) deleteAll(ctx context.Context, tx *sql.Tx) error {
 	for _, statement := range []string{
+		`DELETE FROM doubts WHERE audience IN (SELECT id FROM audiences WHERE instance = $1)`,
 		`DELETE FROM history WHERE audience IN (SELECT id FROM audiences WHERE instance = $1)`,
 		`DELETE FROM members WHERE audience IN (SELECT id FROM audiences WHERE instance = $1)`,
 		`DELETE FROM audiences WHERE instance = $1`,
@@ -130,10 +131,11 @@ func (s *Store) decidedAt(statement string) string {
 var mergeAudience = [...]string{
 	`UPDATE members SET at = a.decided, confirmed = a.decided FROM audiences a
 		WHERE a.id = members.audience AND a.id IN ($1, $2) AND members.at < a.decided AND (a.purged IS NULL OR members.at >= a.purged)`,
-	`INSERT INTO members (audience, identity, member, doubt, turns, at, delivered, confirmed)
-		SELECT CAST($2 AS BIGINT), identity, member, doubt, turns, at, delivered, confirmed FROM members WHERE audience = $1
+	`UPDATE doubts SET audience = $2, id = id + (SELECT COALESCE(MAX(id), 0) FROM doubts WHERE audience = $2) WHERE audience = $1`,
+	`INSERT INTO members (audience, identity, member, doubt, turns, at, delivered, confirmed, sent)
+		SELECT CAST($2 AS BIGINT), identity, member, doubt, turns, at, delivered, confirmed, sent FROM members WHERE audience = $1
 		ON CONFLICT (audience, identity) DO UPDATE SET member = excluded.member, doubt = excluded.doubt, turns = excluded.turns,
-			at = excluded.at, delivered = excluded.delivered, confirmed = excluded.confirmed
+			at = excluded.at, delivered = excluded.delivered, confirmed = excluded.confirmed, sent = excluded.sent
 		WHERE excluded.at IS NOT NULL AND (members.at IS NULL OR {decided excluded} > {decided members})`,
 	`INSERT INTO history (audience, identity, slot, decided, at, member, outcome, reason)
 		SELECT CAST($2 AS BIGINT), identity, slot, decided, at, member, outcome, reason FROM history WHERE audience = $1

@@ -114,7 +114,9 @@ func withoutSecrets(location string) string {
 }
 
 // Close closes the database.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() error {
+	return errors.Join(s.allowEarlierPrograms(), s.db.Close())
+}
 
 // Ping returns an error if the database does not respond.
 func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
@@ -134,30 +136,53 @@ func (s *Store) migrateSchema(ctx context.Context) error {
 		if _, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY)`); err != nil {
 			return err
 		}
-		var done int
-		if err := tx.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM migrations`).Scan(&done); err != nil {
+		done, err := readVersion(ctx, tx)
+		if err != nil {
 			return err
 		}
-		if done > len(files) {
-			return fmt.Errorf("its schema is version %d and this program knows versions up to %d: use a newer program", done, len(files))
+		if done > newestVersion {
+			return errors.New(newerSchema(done))
 		}
-		for i, file := range files[done:] {
+		for i, file := range files[min(done, len(files)):] {
 			if err := s.applyMigration(ctx, tx, file, done+i+1); err != nil {
 				return fmt.Errorf("%s: %w", file, err)
+			}
+		}
+		if done == 0 && !s.IsLocal() { // no earlier program uses it
+			if err := setVersion(ctx, tx, doubtsVersion); err != nil {
+				return err
 			}
 		}
 		return s.addColumns(ctx, tx)
 	})
 }
 
+// newestVersion is the newest version of the schema that this program knows.
+const newestVersion = doubtsVersion
+
+// newerSchema says that a newer program has migrated the database.
+func newerSchema(version int) string {
+	return fmt.Sprintf("its schema is version %d and this program knows versions up to %d: use a newer program", version, newestVersion)
+}
+
+// setVersion records that the schema has a version.
+func setVersion(ctx context.Context, tx *sql.Tx, version int) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO migrations (version) VALUES ($1) ON CONFLICT (version) DO NOTHING`, version)
+	return err
+}
+
 // addedColumns are columns that a program may lack without harm. They have no version, so that programs of different versions can
 // share a database while servers are upgraded one by one.
 var addedColumns = []struct{ table, column, kind string }{
 	{"audiences", "decided", "BIGINT"}, // the last sync or resync that decided all identities: no membership counts as older than it
+	{"members", "sent", "BIGINT"},      // if doubt is set, the time of the event that was sent last
 }
 
-// addColumns adds the columns of addedColumns that the database lacks.
+// addColumns adds the columns of addedColumns and the table of doubts, if the database lacks them.
 func (s *Store) addColumns(ctx context.Context, tx *sql.Tx) error {
+	if err := s.addDoubts(ctx, tx); err != nil {
+		return fmt.Errorf("adding the table doubts: %w", err)
+	}
 	for _, c := range addedColumns {
 		var n int
 		if err := tx.QueryRowContext(ctx, s.dialect.countColumns, c.table, c.column).Scan(&n); err != nil {
@@ -182,8 +207,7 @@ func (s *Store) applyMigration(ctx context.Context, tx *sql.Tx, file string, ver
 	if _, err := tx.ExecContext(ctx, s.dialect.schema.Replace(string(text))); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO migrations (version) VALUES ($1)`, version)
-	return err
+	return setVersion(ctx, tx, version)
 }
 
 // inTransaction runs f in a transaction, and rolls it back if f fails.

@@ -67,8 +67,8 @@ func TestLedger(t *testing.T) {
 			},
 			"uncertain until the next write": func(t *testing.T, l *state.Ledger) {
 				write(t, l, enter("u1", 5))
-				require.NoError(t, l.MarkUncertain(t.Context(), vip, []string{"u2"}))
-				require.NoError(t, l.MarkUncertain(t.Context(), vip, []string{"u1", "u2", "u1"})) // one is in doubt already, one is named twice
+				require.NoError(t, l.MarkUncertain(t.Context(), vip, uncertain("u2")))
+				require.NoError(t, l.MarkUncertain(t.Context(), vip, uncertain("u1", "u2", "u1"))) // one is in doubt already, one is named twice
 				require.NoError(t, l.MarkUncertain(t.Context(), vip, nil))
 				assert.Equal(t, []destination.Record{{Known: true, Member: true, At: at(5), Uncertain: true}, {Uncertain: true}}, look(t, l, "u1", "u2"))
 				write(t, l, enter("u1", 6), exit("u2", 6))
@@ -193,6 +193,14 @@ func exit(identity string, second int) destination.Change {
 	return destination.Change{Identity: identity, At: at(second)}
 }
 
+// uncertain returns changes without a time, to mark identities.
+func uncertain(identities ...string) (changes []destination.Change) {
+	for _, identity := range identities {
+		changes = append(changes, destination.Change{Identity: identity})
+	}
+	return changes
+}
+
 func write(t *testing.T, l *state.Ledger, changes ...destination.Change) {
 	t.Helper()
 	require.NoError(t, l.Record(t.Context(), vip, changes))
@@ -218,10 +226,17 @@ func TestLedgerMatchesMemoryLedger(t *testing.T) {
 				for i := range changes {
 					changes[i] = destination.Change{Identity: names[random.IntN(4)], Member: random.IntN(2) == 0, At: at(random.IntN(20))}
 				}
+				sent := make([]destination.Change, 1+random.IntN(3))
+				for i := range sent {
+					sent[i] = destination.Change{Identity: names[random.IntN(4)]}
+					if random.IntN(5) > 0 {
+						sent[i].At = at(random.IntN(20))
+					}
+				}
 				doubts := random.IntN(3) == 0
 				for _, m := range []destination.Members{sql, memory} {
 					if doubts {
-						require.NoError(t, m.MarkUncertain(t.Context(), vip, names[:2]))
+						require.NoError(t, m.MarkUncertain(t.Context(), vip, sent))
 					}
 					require.NoError(t, m.Record(t.Context(), vip, changes))
 				}
@@ -303,7 +318,7 @@ func TestUnavailableDatabaseIsRetryable(t *testing.T) {
 		"Annotate": l.Annotate(ctx, a, []destination.Note{{Identity: "u"}}), "Audience": audienceErr, "CheckTarget": l.CheckTarget(ctx, targetAt("one")),
 		"Claim": errorOf(l.Claim(ctx, targetAt("one"))), "Compare": l.Compare(ctx, "a", scratch, func(string, bool, state.Membership) error { return nil }),
 		"Content": errorOf(l.Content(ctx)), "Decide": errorOf(l.Decide(ctx, a, changes)), "DecideAll": l.DecideAll(ctx, a, at(1)), "Each": l.Each(ctx, "a", "", visit),
-		"Find": findErr, "Forget": l.Forget(ctx), "Get": getErr, "Lookup": errorOf(l.Lookup(ctx, "a", []string{"u"})), "MarkUncertain": l.MarkUncertain(ctx, a, []string{"u"}),
+		"Find": findErr, "Forget": l.Forget(ctx), "Get": getErr, "Lookup": errorOf(l.Lookup(ctx, "a", []string{"u"})), "MarkUncertain": l.MarkUncertain(ctx, a, changes),
 		"Purge": l.Purge(ctx, a, at(1)), "Put": l.Put(ctx, "k", "v"), "Record": l.Record(ctx, a, changes), "Rename": l.Rename(ctx, "other"),
 		"Retarget": l.Retarget(ctx, targetAt("one")), "Sizes": errorOf(l.Sizes(ctx)), "Swap": errorOf(l.Swap(ctx, "k", "", "v")), "Target": targetErr,
 		"Instances": errorOf(store.Instances(ctx)), "MarkAllUncertain": store.MarkAllUncertain(ctx), "Tokens.Get": errorOf(store.Tokens().Get(ctx, "main")),

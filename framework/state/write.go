@@ -24,6 +24,7 @@ const (
 type ledgerUpdate struct {
 	audienceRow
 	rows    map[string]*memberRow
+	doubts  []doubtRow
 	history map[historyKey]historyRow
 }
 
@@ -51,18 +52,6 @@ func (l *Ledger) Record(ctx context.Context, a destination.Audience, changes []d
 	})
 }
 
-// MarkUncertain marks identities as uncertain: the destination may have another membership than the ledger. It reads no rows.
-func (l *Ledger) MarkUncertain(ctx context.Context, a destination.Audience, identities []string) error {
-	if len(identities) == 0 {
-		return nil
-	}
-	sorted := slices.Compact(slices.Sorted(slices.Values(identities))) // in the order of the primary key
-	return l.withAudienceLocked(ctx, a, func(tx *sql.Tx, row *audienceRow) error {
-		_, err := tx.ExecContext(ctx, l.store.dialect.query.Replace(saveUncertain), row.id, identityRows(sorted))
-		return err
-	})
-}
-
 // Annotate records why changes were not delivered.
 func (l *Ledger) Annotate(ctx context.Context, a destination.Audience, notes []destination.Note) error {
 	return l.updateMembers(ctx, a, len(notes), func(i int) string { return notes[i].Identity }, func(c *ledgerUpdate) {
@@ -77,7 +66,7 @@ func (l *Ledger) Annotate(ctx context.Context, a destination.Audience, notes []d
 func (c *ledgerUpdate) applyChange(ch *destination.Change, now sql.NullInt64) {
 	e := c.member(ch.Identity)
 	at := toMicros(ch.At)
-	current := e.toRecord(&c.audienceRow)
+	current := e.recorded(&c.audienceRow)
 	if current.Known && at.Int64 < current.At.UnixMicro() {
 		return
 	}
@@ -95,7 +84,10 @@ func (c *ledgerUpdate) applyChange(ch *destination.Change, now sql.NullInt64) {
 	case !ch.Member && e.member:
 		c.members--
 	}
-	e.member, e.doubt, e.at, e.delivered, e.confirmed = ch.Member, false, at, now, sql.NullInt64{}
+	e.member, e.at, e.delivered, e.confirmed = ch.Member, at, now, sql.NullInt64{}
+	if !e.sent.Valid || at.Int64 >= e.sent.Int64 { // otherwise a later change was sent, and its outcome is unknown
+		e.doubt, e.sent = false, sql.NullInt64{}
+	}
 }
 
 // member returns the row of an identity, and adds an empty one if it has none.
@@ -126,7 +118,7 @@ func (l *Ledger) updateMembers(ctx context.Context, a destination.Audience, n in
 	}
 	return l.withAudienceLocked(ctx, a, func(tx *sql.Tx, row *audienceRow) (err error) {
 		c := &ledgerUpdate{audienceRow: *row, history: map[historyKey]historyRow{}}
-		if c.rows, err = l.findMembers(ctx, tx, row.id, identities); err != nil {
+		if c.rows, c.doubts, err = l.findMembers(ctx, tx, row.id, identities); err != nil {
 			return err
 		}
 		f(c)
@@ -177,6 +169,9 @@ func (l *Ledger) saveUpdate(ctx context.Context, tx *sql.Tx, before *audienceRow
 		if _, err := tx.ExecContext(ctx, l.store.dialect.query.Replace(saveMembers), c.id, text); err != nil {
 			return err
 		}
+		if err := c.removeSaved(ctx, tx); err != nil {
+			return err
+		}
 	}
 	if len(c.history) == 0 {
 		return nil
@@ -185,15 +180,11 @@ func (l *Ledger) saveUpdate(ctx context.Context, tx *sql.Tx, before *audienceRow
 	return err
 }
 
-const saveMembers = `INSERT INTO members (audience, identity, member, doubt, turns, at, delivered, confirmed)
+const saveMembers = `INSERT INTO members (audience, identity, member, doubt, turns, at, delivered, confirmed, sent)
 	SELECT CAST($1 AS BIGINT), j.value ->> 0, CAST(j.value ->> 1 AS SMALLINT), CAST(j.value ->> 2 AS SMALLINT), CAST(j.value ->> 3 AS INTEGER),
-		CAST(j.value ->> 4 AS BIGINT), CAST(j.value ->> 5 AS BIGINT), CAST(j.value ->> 6 AS BIGINT) FROM {rows} WHERE true
+		CAST(j.value ->> 4 AS BIGINT), CAST(j.value ->> 5 AS BIGINT), CAST(j.value ->> 6 AS BIGINT), CAST(j.value ->> 7 AS BIGINT) FROM {rows} WHERE true
 	ON CONFLICT (audience, identity) DO UPDATE SET member = excluded.member, doubt = excluded.doubt, turns = excluded.turns,
-		at = excluded.at, delivered = excluded.delivered, confirmed = excluded.confirmed`
-
-const saveUncertain = `INSERT INTO members (audience, identity, member, doubt, turns)
-	SELECT CAST($1 AS BIGINT), j.value ->> 0, 0, 1, 0 FROM {rows} WHERE true
-	ON CONFLICT (audience, identity) DO UPDATE SET doubt = 1 WHERE members.doubt = 0`
+		at = excluded.at, delivered = excluded.delivered, confirmed = excluded.confirmed, sent = excluded.sent`
 
 const saveHistory = `INSERT INTO history (audience, identity, slot, decided, at, member, outcome, reason)
 	SELECT CAST($1 AS BIGINT), j.value ->> 0, CAST(j.value ->> 1 AS SMALLINT), CAST(j.value ->> 2 AS BIGINT), CAST(j.value ->> 3 AS BIGINT),
@@ -216,7 +207,7 @@ func memberRows(rows map[string]*memberRow) string {
 		text = appendBool(append(text, ','), e.member)
 		text = appendBool(append(text, ','), e.doubt)
 		text = strconv.AppendInt(append(text, ','), e.turns, 10)
-		for _, n := range []sql.NullInt64{e.at, e.delivered, e.confirmed} {
+		for _, n := range []sql.NullInt64{e.at, e.delivered, e.confirmed, e.sent} {
 			text = appendNumber(append(text, ','), n)
 		}
 		text = append(text, ']')

@@ -1,0 +1,315 @@
+package state
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strconv"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// A request in flight is one row of the table doubts, with its identities and the times of their events. The row with the highest id
+// decides. When the row of an identity in the table members is saved, its doubt moves there, so a recorded request leaves nothing in
+// this table.
+const createDoubts = `CREATE TABLE doubts (
+  audience BIGINT NOT NULL,
+  id       BIGINT NOT NULL, -- within the audience
+  changes  {blob} NOT NULL, -- see encodeSent
+  PRIMARY KEY (audience, id)
+) {clustered}`
+
+const saveDoubt = `INSERT INTO doubts (audience, id, changes)
+	SELECT $1, COALESCE(MAX(id), 0) + 1, $2 FROM doubts WHERE audience = $1`
+
+// doubtsVersion is the version of a schema whose table doubts may have rows. Programs from before ignore that table, so they must not
+// open such a database. A file has this version only while the table has rows. A PostgreSQL database has it from its creation or from
+// Store.Upgrade on; until then, servers of an earlier version may share it, and every identity is marked in its own row.
+const doubtsVersion = 3
+
+// maxDoubts is the number of requests of an audience in flight above which they move to the rows of their identities: a lookup reads
+// all of them.
+const maxDoubts = 64
+
+// sentChange is an identity whose change was sent; at is null if the change supersedes no other one.
+type sentChange struct {
+	identity string
+	at       sql.NullInt64
+}
+
+// doubtRow is a row of the table doubts.
+type doubtRow struct {
+	audience, id int64
+	changes      []sentChange
+}
+
+// MarkUncertain marks identities as uncertain: the destination may have another membership than the ledger.
+func (l *Ledger) MarkUncertain(ctx context.Context, a destination.Audience, changes []destination.Change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	sent := lastOfEach(changes)
+	return l.withAudienceLocked(ctx, a, func(tx *sql.Tx, row *audienceRow) error {
+		if allowed, err := l.store.allowDoubts(ctx, tx); err != nil || !allowed {
+			return errors.Join(err, l.saveUncertain(ctx, tx, row.id, sent))
+		}
+		doubts, err := readDoubts(ctx, tx, row.id)
+		if err != nil {
+			return err
+		}
+		if len(doubts) >= maxDoubts {
+			err = l.moveDoubts(ctx, tx, row.id, doubts)
+		} else {
+			err = removeReplaced(ctx, tx, doubts, sent)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, saveDoubt, row.id, encodeSent(sent))
+		return err
+	})
+}
+
+// lastOfEach returns the last change of each identity, in the order of the primary key.
+func lastOfEach(changes []destination.Change) []sentChange {
+	sent := make([]sentChange, len(changes))
+	for i, c := range changes {
+		sent[len(changes)-1-i] = sentChange{c.Identity, sentMicros(c.At)}
+	}
+	slices.SortStableFunc(sent, compareSent)
+	return slices.CompactFunc(sent, func(a, b sentChange) bool { return a.identity == b.identity })
+}
+
+func compareSent(a, b sentChange) int { return cmp.Compare(a.identity, b.identity) }
+
+// removeReplaced deletes the doubts whose identities are all in a new one, as a request that is retried leaves them.
+func removeReplaced(ctx context.Context, tx *sql.Tx, doubts []doubtRow, sent []sentChange) error {
+	for _, d := range doubts {
+		isReplaced := func(c sentChange) bool { _, ok := slices.BinarySearchFunc(sent, c, compareSent); return ok }
+		if err := d.remove(ctx, tx, isReplaced, len(d.changes)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeSaved removes the identities whose rows are saved from the doubts of the audience.
+func (c *ledgerUpdate) removeSaved(ctx context.Context, tx *sql.Tx) error {
+	isSaved := func(s sentChange) bool { e := c.rows[s.identity]; return e != nil && e.changed }
+	for _, d := range c.doubts {
+		if err := d.remove(ctx, tx, isSaved, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove removes changes from the row if they are at least so many, and deletes an empty row.
+func (d *doubtRow) remove(ctx context.Context, tx *sql.Tx, isRemoved func(sentChange) bool, least int) error {
+	was := len(d.changes)
+	rest := slices.DeleteFunc(d.changes, isRemoved)
+	var err error
+	switch {
+	case was-len(rest) < least:
+	case len(rest) == 0:
+		_, err = tx.ExecContext(ctx, `DELETE FROM doubts WHERE audience = $1 AND id = $2`, d.audience, d.id)
+	default:
+		_, err = tx.ExecContext(ctx, `UPDATE doubts SET changes = $3 WHERE audience = $1 AND id = $2`, d.audience, d.id, encodeSent(rest))
+	}
+	return err
+}
+
+// readDoubts returns the doubts of an audience, oldest first.
+func readDoubts(ctx context.Context, q querier, audience int64) ([]doubtRow, error) {
+	rows, err := q.QueryContext(ctx, `SELECT id, changes FROM doubts WHERE audience = $1 ORDER BY id`, audience)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var doubts []doubtRow
+	for rows.Next() {
+		d := doubtRow{audience: audience}
+		var text sql.RawBytes
+		if err := rows.Scan(&d.id, &text); err != nil {
+			return nil, err
+		}
+		if d.changes, err = decodeSent(text); err != nil {
+			return nil, err
+		}
+		doubts = append(doubts, d)
+	}
+	return doubts, rows.Err()
+}
+
+// applyDoubts sets the doubts of identities in their rows, and adds rows for identities without.
+func applyDoubts(doubts []doubtRow, members map[string]*memberRow, identities []string) {
+	wanted := make(map[string]bool, len(identities))
+	for _, identity := range identities {
+		wanted[identity] = true
+	}
+	for _, d := range doubts {
+		for _, c := range d.changes {
+			if !wanted[c.identity] {
+				continue
+			}
+			e := members[c.identity]
+			if e == nil {
+				e = &memberRow{identity: c.identity}
+				members[c.identity] = e
+			}
+			e.doubt, e.sent = true, c.at
+		}
+	}
+}
+
+// settleDoubts moves the doubts of an audience to the rows of its identities.
+func (l *Ledger) settleDoubts(ctx context.Context, audience int64) error {
+	doubts, err := readDoubts(ctx, l.store.db, audience)
+	if err != nil || len(doubts) == 0 {
+		return err
+	}
+	return l.store.inTransaction(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `UPDATE audiences SET members = members WHERE id = $1`, audience); err != nil { // locks it
+			return err
+		}
+		doubts, err := readDoubts(ctx, tx, audience)
+		if err != nil {
+			return err
+		}
+		return l.moveDoubts(ctx, tx, audience, doubts)
+	})
+}
+
+// moveDoubts moves all doubts of an audience to the rows of its identities. The audience must be locked.
+func (l *Ledger) moveDoubts(ctx context.Context, tx *sql.Tx, audience int64, doubts []doubtRow) error {
+	for _, d := range doubts {
+		if err := l.saveUncertain(ctx, tx, audience, d.changes); err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, `DELETE FROM doubts WHERE audience = $1`, audience)
+	return err
+}
+
+// saveUncertain marks identities in their rows.
+func (l *Ledger) saveUncertain(ctx context.Context, tx *sql.Tx, audience int64, sent []sentChange) error {
+	text := []byte{'['}
+	for i, c := range sent {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = event.AppendString(append(text, '['), toSQL.Replace(c.identity))
+		text = append(appendNumber(append(text, ','), c.at), ']')
+	}
+	_, err := tx.ExecContext(ctx, l.store.dialect.query.Replace(saveUncertain), audience, string(append(text, ']')))
+	return err
+}
+
+const saveUncertain = `INSERT INTO members (audience, identity, member, doubt, turns, sent)
+	SELECT CAST($1 AS BIGINT), j.value ->> 0, 0, 1, 0, CAST(j.value ->> 1 AS BIGINT) FROM {rows} WHERE true
+	ON CONFLICT (audience, identity) DO UPDATE SET doubt = 1, sent = excluded.sent
+		WHERE members.doubt = 0 OR members.sent IS DISTINCT FROM excluded.sent`
+
+// encodeSent encodes changes: for each the length of its identity, the identity, and its time in microseconds less that of the change
+// before. 0 stands for no time.
+func encodeSent(changes []sentChange) []byte {
+	var data []byte
+	before := int64(0)
+	for _, c := range changes {
+		data = append(binary.AppendUvarint(data, uint64(len(c.identity))), c.identity...)
+		data = binary.AppendVarint(data, c.at.Int64-before)
+		before = c.at.Int64
+	}
+	return data
+}
+
+// errDoubt is returned for a row of the table doubts that cannot be read.
+var errDoubt = errors.New("a row of the table doubts is damaged: restore the ledger from a backup")
+
+// decodeSent is the inverse of encodeSent. The changes do not refer to data.
+func decodeSent(data []byte) ([]sentChange, error) {
+	rest, before := string(data), int64(0)
+	var changes []sentChange
+	for len(rest) > 0 {
+		size, n := binary.Uvarint([]byte(rest[:min(len(rest), binary.MaxVarintLen64)]))
+		if n <= 0 || size > uint64(len(rest)-n) {
+			return nil, errDoubt
+		}
+		identity := rest[n : n+int(size)]
+		rest = rest[n+int(size):]
+		step, n := binary.Varint([]byte(rest[:min(len(rest), binary.MaxVarintLen64)]))
+		if n <= 0 {
+			return nil, errDoubt
+		}
+		rest, before = rest[n:], before+step
+		changes = append(changes, sentChange{identity, sql.NullInt64{Int64: before, Valid: before != 0}})
+	}
+	return changes, nil
+}
+
+// addDoubts adds the table doubts if the database lacks it.
+func (s *Store) addDoubts(ctx context.Context, tx *sql.Tx) error {
+	var n int
+	if err := tx.QueryRowContext(ctx, s.dialect.countColumns, "doubts", "changes").Scan(&n); err != nil || n > 0 {
+		return err
+	}
+	for _, statement := range append([]string{s.dialect.schema.Replace(createDoubts)}, s.dialect.tuneDoubts...) {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// allowDoubts reports whether the table doubts may be used. A file gets doubtsVersion for as long as the table has rows.
+func (s *Store) allowDoubts(ctx context.Context, tx *sql.Tx) (bool, error) {
+	if s.IsLocal() {
+		return true, setVersion(ctx, tx, doubtsVersion)
+	}
+	version, err := readVersion(ctx, tx)
+	return version >= doubtsVersion, err
+}
+
+// allowEarlierPrograms lets programs from before doubtsVersion open a file again, if no request is in flight.
+func (s *Store) allowEarlierPrograms() error {
+	if !s.IsLocal() {
+		return nil
+	}
+	_, err := s.db.Exec(`DELETE FROM migrations WHERE version = ` + strconv.Itoa(doubtsVersion) + ` AND NOT EXISTS (SELECT 1 FROM doubts)`)
+	return err
+}
+
+// CanUpgrade reports whether Upgrade would change the database.
+func (s *Store) CanUpgrade(ctx context.Context) (bool, error) {
+	if s.IsLocal() {
+		return false, nil
+	}
+	version, err := readVersion(ctx, s.db)
+	if err != nil {
+		return false, fault.StateUnavailable("reading the version of the state", err)
+	}
+	return version < doubtsVersion, nil
+}
+
+// readVersion returns the version of the schema.
+func readVersion(ctx context.Context, q querier) (version int, err error) {
+	err = q.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM migrations`).Scan(&version)
+	return version, err
+}
+
+// Upgrade lets the servers on a PostgreSQL database record each request in flight in one row instead of marking every identity. Programs
+// of earlier versions cannot open the database afterwards; all of their servers must have stopped. Repeating it changes nothing.
+func (s *Store) Upgrade(ctx context.Context) error {
+	if s.IsLocal() {
+		return nil
+	}
+	if err := s.inTransaction(ctx, func(tx *sql.Tx) error { return setVersion(ctx, tx, doubtsVersion) }); err != nil {
+		return fault.StateUnavailable("upgrading the state", err)
+	}
+	return nil
+}
