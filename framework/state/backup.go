@@ -16,12 +16,17 @@ import (
 // ErrNotLocal is returned for a PostgreSQL database, which is backed up with its own tools.
 var ErrNotLocal = errors.New("the ledger is in PostgreSQL: back it up with pg_dump")
 
-// Backup writes a consistent copy of the database to a new file that only this user can read.
+// Backup writes a consistent copy of the database to a new file that only this user can read. It returns an error that wraps
+// fs.ErrExist, and changes nothing, if the file exists.
 func (s *Store) Backup(ctx context.Context, file string) error {
 	if !s.IsLocal() {
 		return ErrNotLocal
 	}
-	if err := createPrivateFile(file); err != nil { // VACUUM INTO accepts an empty file and keeps its permissions
+	created, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // VACUUM INTO accepts an empty file and keeps its permissions
+	if err != nil {
+		return err
+	}
+	if err := created.Close(); err != nil {
 		return err
 	}
 	if _, err := s.db.ExecContext(ctx, `VACUUM INTO $1`, file); err != nil {

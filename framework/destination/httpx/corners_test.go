@@ -298,3 +298,28 @@ func TestOldCredentialsAreForgotten(t *testing.T) {
 	assert.Equal(t, "kkkk-0s [hidden] [hidden]", r.Redact("kkkk-0s the-same from-the-start"), "the oldest is forgotten")
 	assert.Equal(t, "[hidden] [hidden] [hidden]", r.Redact("kkkkk-63ns the-same from-the-start"))
 }
+
+// TestWaitsBeforeADistantDeadline checks that a request waits for a rate limit that ends before its deadline.
+func TestWaitsBeforeADistantDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		status := 429
+		chain := httpx.New(httpx.Config{Base: answering(func(r *http.Request) (*http.Response, error) {
+			return answer(r, status, map[string]string{"Retry-After": "8"}, "")
+		})})
+		far, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+		defer cancel()
+		_, err := post(t, chain, far, "https://remote.example/", "{}")
+		require.NoError(t, err)
+		status = 200
+		begin := time.Now()
+		_, err = post(t, chain, far, "https://remote.example/", "{}")
+		require.NoError(t, err)
+		assert.Equal(t, 8*time.Second, time.Since(begin))
+	})
+}
+
+// TestParametersWithoutAReadableNameAreHidden checks that a parameter whose name cannot be decoded is not shown.
+func TestParametersWithoutAReadableNameAreHidden(t *testing.T) {
+	r := httpx.NewRedactor(nil, nil)
+	assert.Equal(t, "a=b&%zz=[hidden]&plain&token", string(r.Body("application/x-www-form-urlencoded", []byte("a=b&%zz=c&plain&token"))))
+}

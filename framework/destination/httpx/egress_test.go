@@ -3,6 +3,7 @@ package httpx
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -169,4 +170,28 @@ func TestOtherTransportsAreNotGuarded(t *testing.T) {
 	assert.NoError(t, get(t, chain, FromEvent(t.Context()), "http://127.0.0.1:1/", "Authorization: Bearer x"))
 	assert.Equal(t, int64(1), n.Load())
 	assert.Equal(t, fault.CodeConnection, fault.As(get(t, newChain(t), t.Context(), "http://127.0.0.1:1/")).Code)
+}
+
+// TestAllowedHostsAndPorts checks entries of egress that name a port: the one of the URL, or the usual one of its scheme.
+func TestAllowedHostsAndPorts(t *testing.T) {
+	server, hits := counted(t)
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, server.Listener.Addr().String())
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	for _, c := range []struct {
+		allow, to string
+		allowed   bool
+	}{
+		{"inner.invalid", "http://inner.invalid/", true}, {"INNER.invalid", "http://inner.invalid.:8080/", true}, {"inner.invalid:80", "http://inner.invalid/", true},
+		{"inner.invalid:8080", "http://inner.invalid:8080/", true}, {"inner.invalid:8080", "http://inner.invalid/", false}, {"inner.invalid:443", "http://inner.invalid/", false}, {"other.invalid", "http://inner.invalid/", false},
+	} {
+		egress, err := ParseEgress([]string{c.allow})
+		require.NoError(t, err)
+		before := hits.Load()
+		err = get(t, New(Config{Base: transport, Egress: egress}), FromEvent(t.Context()), c.to)
+		assert.Equal(t, c.allowed, err == nil, "%+v: %v", c, err)
+		assert.Equal(t, c.allowed, hits.Load() > before, "%+v", c)
+	}
 }

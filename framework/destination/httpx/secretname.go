@@ -25,15 +25,14 @@ var harmlessTokens = []string{"pagetoken", "nexttoken", "synctoken", "continuati
 // auth_token, authToken, X-Auth-Token and AUTH.TOKEN are equal. All code that hides secrets by name uses this function.
 func IsSecretName(name string) bool {
 	words := nameWords(name)
-	joined := strings.Join(words, "")
-	singular := strings.TrimSuffix(joined, "s")
+	singular := strings.TrimSuffix(strings.Join(words, ""), "s")
 	for _, harmless := range harmlessTokens {
 		if strings.HasSuffix(singular, harmless) {
 			return false
 		}
 	}
 	for _, ending := range secretEndings {
-		if strings.HasSuffix(joined, ending) || strings.HasSuffix(singular, ending) {
+		if strings.HasSuffix(singular, ending) {
 			return true
 		}
 	}

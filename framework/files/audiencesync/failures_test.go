@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,6 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // TestShareOfRemovals checks the largest share of members that a mirror may remove, at its edge.
@@ -261,4 +263,30 @@ func TestErrorsOfRowsHaveTheirLine(t *testing.T) {
 	var row *audiencesync.RowError
 	require.ErrorAs(t, err, &row)
 	assert.Equal(t, 2, row.Line)
+}
+
+// TestFieldsOfManyLinesAreBounded checks the size of a quoted field with line breaks: each of its lines may be long, but not all together.
+func TestFieldsOfManyLinesAreBounded(t *testing.T) {
+	line := strings.Repeat("x", textfile.MaxLine/3)
+	for lines, fits := range map[int]bool{2: true, 4: false} {
+		ids, bad, _, err := readRows(t, "external_id,note\nu1,\""+strings.Repeat(line+"\n", lines)+"\"\nu2,c\n", audiencesync.Options{})
+		require.NoError(t, err)
+		assert.Contains(t, ids, "u2")
+		assert.Equal(t, fits, len(bad) == 0)
+		if !fits {
+			assert.Contains(t, bad[0], "the field is longer than 1 MB")
+		}
+	}
+}
+
+// TestFilesThatCannotBeRead checks that an error of reading is not taken for the end of the file, wherever it comes.
+func TestFilesThatCannotBeRead(t *testing.T) {
+	gone := errors.New("the disk is gone")
+	for _, begins := range []string{"", "sep=;\n", "external_id\n", "external_id\nu1\n", "{\"external_id\":\"u1\"}\n"} {
+		rows, err := audiencesync.NewRows(io.MultiReader(strings.NewReader(begins), iotest.ErrReader(gone)), twoIdentifiers, nil)
+		for err == nil {
+			err = rows.Next()
+		}
+		assert.ErrorIs(t, err, gone, begins)
+	}
 }
