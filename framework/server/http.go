@@ -22,6 +22,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/admin"
 	"github.com/landfall-dev/landfall/framework/server/backup"
 	"github.com/landfall-dev/landfall/framework/server/console"
+	"github.com/landfall-dev/landfall/framework/server/devicemode"
 )
 
 // listenUntil serves requests until ctx ends. Then it waits for the requests in progress.
@@ -139,7 +140,7 @@ func (v *server) ingestRoutes(private http.Handler, at *listeners) *http.ServeMu
 	for _, path := range []string{"/admin", "/admin/", "/metrics", "/metrics/", "/console", console.Path} {
 		mux.Handle(path, moved)
 	}
-	mux.Handle("/", traceRequests(v.tracer, v.ingest))
+	v.handleEvents(mux)
 	return mux
 }
 
@@ -170,8 +171,16 @@ func (v *server) sharedRoutes(private http.Handler) *http.ServeMux {
 		}
 		v.ingest.ServeHTTP(w, r)
 	})
-	mux.Handle("/", traceRequests(v.tracer, v.ingest))
+	v.handleEvents(mux)
 	return mux
+}
+
+// handleEvents adds the routes of the tracking API and of pages to mux.
+func (v *server) handleEvents(mux *http.ServeMux) {
+	for _, path := range devicemode.Paths() {
+		mux.Handle(path, v.devices)
+	}
+	mux.Handle("/", traceRequests(v.tracer, v.ingest))
 }
 
 // warnWeakKey warns of an admin key that can be guessed.

@@ -28,6 +28,9 @@ func (v *server) applyConfig(ctx context.Context, cfg *config.Config, all []inst
 	if err := v.runner.SetInstances(ctx, list); err != nil {
 		return err
 	}
+	if err := v.devices.SetSite(v.deviceSite(cfg, all)); err != nil {
+		return err
+	}
 	v.warnHooks(ctx, all)
 	var sources []ingest.Source
 	for _, s := range cfg.Sources {
@@ -59,7 +62,7 @@ func (v *server) reloadConfig(ctx context.Context) error {
 	}
 	fixed, old := cfg.Server, was.Server
 	for _, s := range []*config.Server{&fixed, &old} {
-		s.Origins, s.AdminKey, s.HasAdminKey, s.TrustedProxies = nil, "", false, nil // changes of these need no restart
+		s.Origins, s.AdminKey, s.HasAdminKey, s.TrustedProxies, s.PublicURL, s.AnalyticsJS = nil, "", false, nil, "", "" // changes of these need no restart
 	}
 	if !reflect.DeepEqual(fixed, old) || cfg.Data != was.Data || cfg.StateURL != was.StateURL || cfg.StateKey != was.StateKey {
 		v.Log.Warn("the config has changes that need a restart of the server: listen, admin.listen, ingest, delivery, nats, state or data")

@@ -9,6 +9,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server/devicemode"
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 )
 
@@ -26,6 +27,7 @@ func (v *server) serveUntil(ctx context.Context, cfg *config.Config, list []inst
 		return err
 	}
 	v.ingest = v.newIngest(cfg)
+	v.devices = devicemode.New(v.ingest.AllowOrigin)
 	if err := v.applyConfig(ctx, cfg, list); err != nil {
 		return errors.Join(err, v.stopRunner(ctx))
 	}

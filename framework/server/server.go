@@ -18,6 +18,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server/devicemode"
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 	"github.com/landfall-dev/landfall/framework/state"
 )
@@ -57,6 +58,7 @@ type server struct {
 	queue        *delivery.Queue
 	runner       *delivery.Runner
 	ingest       *ingest.Handler
+	devices      *devicemode.Handler
 	tracer       trace.Tracer
 	metrics      *prometheus.Registry
 	eventCounter *prometheus.CounterVec

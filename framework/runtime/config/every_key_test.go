@@ -20,7 +20,7 @@ state: {url: "postgres://u@h/d", key: "${KEY}"}
 admin: {key: "${KEY}", listen: 127.0.0.1:9001}
 nats: {url: "nats://h:4222", credentials: nats.creds, replicas: 3}
 egress: {allow: [10.1.2.3]}
-ingest: {maxEventBytes: 2000, maxBatchBytes: 3000000, maxConnections: 70, maxConnectionsPerAddress: 7, maxMemoryBytes: 90000000, maxFuture: 2m, origins: ["https://shop.example"]}
+ingest: {maxEventBytes: 2000, maxBatchBytes: 3000000, maxConnections: 70, maxConnectionsPerAddress: 7, maxMemoryBytes: 90000000, maxFuture: 2m, origins: ["https://shop.example"], publicURL: "https://events.example/in/", analyticsJS: umd}
 delivery:
   partitions: 5
   parallel: 6
@@ -63,6 +63,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	assert.Equal(t, []string{"127.0.0.1:9000", "the-key", "127.0.0.1:9001", "nats://h:4222", "nats.creds", "https://shop.example"},
 		append([]string{s.Listen, s.AdminKey, s.AdminListen, s.NATS, s.Credentials}, s.Origins...))
 	assert.True(t, s.HasAdminKey)
+	assert.Equal(t, []string{"https://events.example/in", "umd"}, []string{s.PublicURL, s.AnalyticsJS})
 	assert.Equal(t, []int{2000, 3000000, 70, 7, 5, 6, 3}, []int{s.MaxEvent, s.MaxBatch, s.MaxConnections, s.MaxConnectionsPerAddress, s.Partitions, s.Parallel, s.Replicas})
 	assert.Equal(t, []int64{90000000, 700000000, 80000000, 71000000, 72000000}, []int64{s.MaxMemory, s.MaxBytes, s.MinFree, s.DeadLetterBytes, s.ParkedBytes})
 	assert.Equal(t, []time.Duration{2 * time.Minute, 48 * time.Hour, 20 * time.Millisecond, 3 * time.Hour, 40 * time.Second, 50 * time.Minute, 60 * time.Hour},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -23,6 +24,8 @@ type Server struct {
 	MaxMemory                int64
 	Origins                  []string      // the origins from which browsers may send events
 	MaxFuture                time.Duration // how far an event's time may be ahead of its receipt
+	PublicURL                string        // where browsers reach the server, without a trailing slash; "" if the config does not say
+	AnalyticsJS              string        // the file or directory of analytics.js, relative to the config; "" for none
 
 	Partitions int
 	Retention  time.Duration
@@ -61,6 +64,7 @@ func (r *reader) readServer(v event.Value) {
 		s.Origins = append(s.Origins, o.Str())
 	}
 	s.MaxFuture = r.readDurationAt(in.Get("maxFuture"), "/ingest/maxFuture", time.Second, 10*365*24*time.Hour)
+	s.PublicURL, s.AnalyticsJS = r.readPublicURL(in.Get("publicURL").Str()), in.Get("analyticsJS").Str()
 	s.Partitions, s.Parallel = number(out.Get("partitions")), number(out.Get("parallel"))
 	s.MaxBytes, s.MinFree = int64(out.Get("maxBytes").Float()), int64(out.Get("minFreeBytes").Float())
 	s.Retention = r.readDuration(out, "retention", time.Minute, 10*365*24*time.Hour)
@@ -73,6 +77,19 @@ func (r *reader) readServer(v event.Value) {
 	s.NATS = r.resolveSecrets(v.Get("nats").Get("url"), "/nats/url").Str()
 	s.Credentials, s.Replicas = v.Get("nats").Get("credentials").Str(), number(v.Get("nats").Get("replicas"))
 	r.readAdmin(v)
+}
+
+// readPublicURL checks the URL at which browsers reach the server. It returns the URL without a trailing slash.
+func (r *reader) readPublicURL(text string) string {
+	if text == "" {
+		return ""
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		r.problems.Add("/ingest/publicURL", "should be the URL at which browsers reach this server, such as https://events.example.com, without a user, a query and a fragment")
+		return ""
+	}
+	return strings.TrimRight(u.String(), "/")
 }
 
 // readAdmin reads who may use the admin API, the console and the metrics, and where they listen.

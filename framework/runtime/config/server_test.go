@@ -57,3 +57,10 @@ func TestUnreadableAdminKey(t *testing.T) {
 	assert.Equal(t, "k", c.Server.AdminKey)
 	assert.Equal(t, "[10.0.0.0/8]", fmt.Sprint(c.Server.TrustedProxies))
 }
+
+func TestPublicURLIsTheURLOfAServer(t *testing.T) {
+	for _, text := range []string{"events.example", "//events.example", "ftp://events.example", "https://", "https://u:p@events.example", "https://events.example?a=1", "https://events.example/#a"} {
+		_, problems := config.Parse("landfall.yaml", []byte("ingest: {publicURL: \""+text+"\"}\ndestinations: [{id: a, destination: webhook}]\n"), config.Env{})
+		assert.Contains(t, problems.Error(), "/ingest/publicURL", text)
+	}
+}

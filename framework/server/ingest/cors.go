@@ -17,8 +17,9 @@ const (
 // usualHeaders are allowed if a preflight request names no headers, or too many.
 const usualHeaders = "Authorization, Content-Type, Content-Encoding"
 
-// allowOrigin sets the CORS headers for a page of an allowed origin, so that it can read the response whatever its status.
-func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request) {
+// AllowOrigin sets the CORS headers for a page of an allowed origin, so that it can read the response whatever its status. methods are those
+// that a preflight response allows.
+func (h *Handler) AllowOrigin(w http.ResponseWriter, r *http.Request, methods string) {
 	origin, allowed := r.Header.Get("Origin"), *h.origins.Load()
 	if len(allowed) == 0 {
 		return
@@ -35,7 +36,7 @@ func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers, Access-Control-Request-Private-Network")
-	out.Set("Access-Control-Allow-Methods", "POST, OPTIONS")
+	out.Set("Access-Control-Allow-Methods", methods)
 	out.Set("Access-Control-Allow-Headers", requestedHeaders(r.Header.Values("Access-Control-Request-Headers")))
 	out.Set("Access-Control-Max-Age", "86400")
 	if r.Header.Get("Access-Control-Request-Private-Network") == "true" {

@@ -134,7 +134,7 @@ func (h *Handler) SetSources(sources []Source, origins []string) {
 
 // ServeHTTP handles a request of the tracking API.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.allowOrigin(w, r)
+	h.AllowOrigin(w, r, "POST, OPTIONS")
 	kind, ok := kindOf(r.URL.Path)
 	switch {
 	case r.ProtoMajor != 1 && r.TLS == nil:
