@@ -5,6 +5,7 @@ package destinations
 import (
 	braze "github.com/landfall-dev/landfall/destinations/braze"
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
+	brazeweb "github.com/landfall-dev/landfall/destinations/braze-web"
 	hubspot "github.com/landfall-dev/landfall/destinations/hubspot"
 	webhook "github.com/landfall-dev/landfall/destinations/webhook"
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -15,6 +16,7 @@ func All() []destination.Plugin {
 	return []destination.Plugin{
 		braze.Plugin(),
 		brazecohorts.Plugin(),
+		brazeweb.Plugin(),
 		hubspot.Plugin(),
 		webhook.Plugin(),
 	}

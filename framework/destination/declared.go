@@ -35,6 +35,9 @@ func (p Plugin) Complete(d *Definition) Plugin {
 		if a.Request != nil {
 			actions[a.Key] = RequestAction(a.Request)
 		}
+		if d.Browser != "" {
+			actions[a.Key] = browserAction()
+		}
 		choices[a.Key] = maps.Clone(p.Choices[a.Key])
 		for key, r := range a.Choices {
 			if choices[a.Key] == nil {

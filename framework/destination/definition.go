@@ -22,6 +22,7 @@ type Definition struct {
 	Aliases        []string // alternative slugs
 	Description    string
 	Mode           string
+	Browser        string // the file of the module that performs the actions in the browser; "" if they run here
 	Limits         Limits
 	Settings       fieldschema.Fields // the fields of authentication
 	Scheme         Scheme             // how requests are authenticated
@@ -58,6 +59,7 @@ type ActionDefinition struct {
 	Title               string
 	Description         string
 	DefaultSubscription string
+	LifecycleHook       string // before: it runs in the browser before the event is sent anywhere; "" otherwise
 	Fields              fieldschema.Fields
 	Hidden              bool
 	Hooks               []Hook                      // in execution order
@@ -172,7 +174,7 @@ type parser struct {
 func (p *parser) parseDefinition(v event.Value) {
 	d := p.d
 	d.Name, d.Slug, d.Description = v.Get("name").Str(), v.Get("slug").Str(), v.Get("description").Str()
-	d.Mode = v.Get("mode").Str()
+	d.Mode, d.Browser = v.Get("mode").Str(), v.Get("browser").Str()
 	for _, alias := range v.Get("aliases").Items() {
 		d.Aliases = append(d.Aliases, alias.Str())
 	}
@@ -186,6 +188,7 @@ func (p *parser) parseDefinition(v event.Value) {
 	for key, action := range v.Get("actions").Members() {
 		p.parseAction(key, action)
 	}
+	p.checkBrowser()
 	for i, preset := range v.Get("presets").Items() {
 		p.parsePreset(preset, fmt.Sprintf("/presets/%d", i))
 	}
@@ -288,6 +291,7 @@ func (p *parser) parseAction(key string, v event.Value) {
 	isolate, _ := v.Get("isolate").Bool()
 	a := ActionDefinition{
 		Key: key, Title: v.Get("title").Str(), Description: v.Get("description").Str(), Hidden: hidden, Isolate: isolate,
+		LifecycleHook:       v.Get("lifecycleHook").Str(),
 		DefaultSubscription: v.Get("defaultSubscription").Str(), Fields: p.parseFields(v.Get("fields"), place+"/fields"),
 	}
 	a.Hooks = p.parseHooks(v.Get("hooks"), place+"/hooks")

@@ -33,7 +33,8 @@ type Plugin struct {
 	Definition fs.FS
 	// File is the path of destination.yaml for error messages; "destination.yaml" by default.
 	File string
-	// Actions are the handlers by action key; Handle makes one. An action with a request in the definition needs no handler.
+	// Actions are the handlers by action key; Handle makes one. An action with a request in the definition needs no
+	// handler, and an action that runs in the browser must not have one.
 	Actions map[string]Action
 	// Test asks the remote whether the settings are valid. It is nil if the remote cannot be asked. Its error is shown to
 	// users.
@@ -128,9 +129,12 @@ func (p Plugin) Load() (*Definition, error) {
 		switch _, ok := p.Actions[a.Key]; {
 		case ok && a.Request != nil:
 			return nil, d.problemAt("/actions"+fault.PointerKey(a.Key)+"/request", "is not allowed: the action %q also has a handler", a.Key)
-		case !ok && a.Request == nil:
+		case !ok && a.Request == nil && d.Browser == "":
 			return nil, d.problemAt("/actions"+fault.PointerKey(a.Key), "has neither a request nor a handler")
 		}
+	}
+	if err := p.checkBrowserModule(d); err != nil {
+		return nil, err
 	}
 	if err := p.checkAudiences(d); err != nil {
 		return nil, err

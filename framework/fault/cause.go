@@ -20,6 +20,7 @@ const (
 	CauseSuperseded    Cause = "superseded"
 	CauseNoChange      Cause = "no_change"
 	CauseNothingToSend Cause = "nothing_to_send"
+	CauseRunsInBrowser Cause = "runs_in_browser"
 )
 
 // Causes of events that Landfall refused before it sent anything.
@@ -63,6 +64,7 @@ var causes = []CauseInfo{
 	{CauseSuperseded, "superseded by a newer event of the same user", ""},
 	{CauseNoChange, "no change: the user already has this membership", ""},
 	{CauseNothingToSend, "the action had nothing to send", ""},
+	{CauseRunsInBrowser, "the action runs in the browser, which sends the event itself", ""},
 	{CauseInvalidEvent, "the event cannot be read", "correct the sender; the event cannot be replayed as it is"},
 	{CauseInvalidField, "a field of the payload is missing or invalid", "correct the mapping or the sender, then replay the event"},
 	{CauseNoIdentifier, "the event has no identifier that the destination accepts", "map an identifier, then replay the event"},

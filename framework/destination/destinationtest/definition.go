@@ -2,7 +2,6 @@ package destinationtest
 
 import (
 	"github.com/landfall-dev/landfall/framework/destination"
-	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
@@ -35,7 +34,7 @@ func checkPresets(s *subject) {
 				break
 			}
 			v := r.plan.Run(s.baseContext(), sm.event)[0]
-			if taken = v.Outcome == runtime.Delivered; taken {
+			if taken = isAccepted(v); taken {
 				break
 			}
 			reason = v.Reason

@@ -10,6 +10,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/internal/author/harness"
@@ -89,7 +90,7 @@ func (s *subject) addFinding(of, format string, args ...any) {
 	s.findings = append(s.findings, Finding{Check: s.check, Of: of, Message: fmt.Sprintf(format, args...)})
 }
 
-// addSample adds the events of a case that the sandbox accepts. Cases with a state or with responses are skipped.
+// addSample adds the events of a case that the sandbox accepts, or that browsers send. Cases with a state or with responses are skipped.
 func (s *subject) addSample(c harness.Case) {
 	body := c.Body()
 	instance, err := c.Instance(s.definition)
@@ -112,11 +113,16 @@ func (s *subject) addSample(c harness.Case) {
 		}
 		verdict := r.plan.Run(context.Background(), e)[0]
 		item, refused := r.plan.Prepare(r.firstSubscription(), e, 0)
-		if verdict.Outcome == runtime.Delivered && refused == nil && len(r.sentRequests()) > 0 {
+		if isAccepted(verdict) && refused == nil && (len(r.sentRequests()) > 0 || s.definition.Browser != "") {
 			sm.payload = item.Payload
 			s.samples = append(s.samples, sm)
 		}
 	}
+}
+
+// isAccepted reports whether an event was delivered, or is left to the browser.
+func isAccepted(v runtime.Verdict) bool {
+	return v.Outcome == runtime.Delivered || v.Cause == fault.CauseRunsInBrowser
 }
 
 // samplesOf returns the samples of an action.

@@ -96,9 +96,10 @@ func WithoutPlugin(dir string) ([]string, error) {
 // typesFile is the name of the generated file of Go types.
 const typesFile = "types_gen.go"
 
-// writeTypes writes the Go types of a definition, unless all of its actions are declared there: then no code reads them.
+// writeTypes writes the Go types of a definition, unless all of its actions are declared there or run in the browser: then no code reads
+// them.
 func writeTypes(file string, d *destination.Definition, changed *[]string) error {
-	if !slices.ContainsFunc(d.Actions, func(a destination.ActionDefinition) bool { return a.Request == nil }) {
+	if d.Browser != "" || !slices.ContainsFunc(d.Actions, func(a destination.ActionDefinition) bool { return a.Request == nil }) {
 		return nil
 	}
 	types, err := Types(d)
