@@ -1,9 +1,12 @@
 package server
 
 import (
+	"context"
+
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/devicemode"
+	"github.com/landfall-dev/landfall/framework/server/ingest"
 )
 
 // deviceSite returns what pages can load from the server. With a sandbox in this process nothing may leave the machine, so that it has no
@@ -20,4 +23,9 @@ func (v *server) deviceSite(cfg *config.Config, all []instances.Instance) device
 		site.Instances = append(site.Instances, devicemode.Instance{Plan: in.Plan, Plugin: in.Plugin, Sources: in.Config.Sources, Consent: in.Config.Consent})
 	}
 	return site
+}
+
+// mapForPage returns what the actions in the browser get of an event.
+func (v *server) mapForPage(_ context.Context, e ingest.Event) ([]byte, error) {
+	return v.devices.Map(e.Source, e.Raw)
 }

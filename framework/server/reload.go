@@ -18,12 +18,14 @@ import (
 
 // applyConfig makes the server use a config and its instances.
 func (v *server) applyConfig(ctx context.Context, cfg *config.Config, all []instances.Instance) error {
-	list := make([]delivery.Instance, len(all))
-	for i, in := range all {
+	var list []delivery.Instance
+	for _, in := range all {
 		for _, w := range in.Plan.Warnings() {
 			v.Log.Warn("config", "warning", w.String())
 		}
-		list[i] = delivery.Instance{Plan: in.Plan, Sources: in.Config.Sources, Version: in.ConfigVersion()}
+		if !in.Plan.RunsInBrowser() { // pages get their payloads from devices
+			list = append(list, delivery.Instance{Plan: in.Plan, Sources: in.Config.Sources, Version: in.ConfigVersion()})
+		}
 	}
 	if err := v.runner.SetInstances(ctx, list); err != nil {
 		return err

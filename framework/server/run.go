@@ -67,7 +67,7 @@ func (v *server) stopRunner(ctx context.Context) error {
 // newIngest returns the handler of the tracking API.
 func (v *server) newIngest(cfg *config.Config) *ingest.Handler {
 	return ingest.New(ingest.Config{
-		Append: v.appendEvents, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, MaxMemory: cfg.Server.MaxMemory, MaxFuture: cfg.Server.MaxFuture, Log: v.Log,
+		Append: v.appendEvents, Map: v.mapForPage, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, MaxMemory: cfg.Server.MaxMemory, MaxFuture: cfg.Server.MaxFuture, Log: v.Log,
 		ClientAddr: func(r *http.Request) netip.Addr { return v.trustedProxies().Client(r) },
 		Count:      func(source, outcome string, n int) { v.eventCounter.WithLabelValues(source, outcome).Add(float64(n)) },
 	})

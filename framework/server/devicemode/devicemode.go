@@ -55,7 +55,7 @@ func New(allowOrigin func(w http.ResponseWriter, r *http.Request, methods string
 
 // Paths returns the patterns of the paths that the Handler serves.
 func Paths() []string {
-	return []string{"/v1/projects/", "/analytics.js/", "/device/"}
+	return []string{"/v1/projects/", "/analytics.js/", bundlesPath, "/device/"}
 }
 
 // SetSite changes what is served to later requests. If it returns an error, nothing has changed.
@@ -89,6 +89,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		at.serveSettings(w, r, parts[2])
 	case len(parts) == 4 && parts[0] == "analytics.js" && parts[1] == "v1":
 		at.serveAnalyticsJS(w, r, parts[2], parts[3])
+	case strings.HasPrefix(r.URL.Path, bundlesPath) && len(parts) == 3:
+		at.serveCopy(w, r, parts[2])
 	case len(parts) == 2 && parts[0] == "device":
 		at.serveScript(w, r, parts[1])
 	default:

@@ -36,22 +36,30 @@ func (c *compiledSite) serveScript(w http.ResponseWriter, r *http.Request, name 
 	file.serveTo(w, r, scriptType, "public, max-age=31536000, immutable")
 }
 
-// serveAnalyticsJS serves the operator's copy of analytics.js to a page with a script tag: index.js under the name that the tag has, and the
-// chunks that it loads from beside it.
+// bundlesPath is where analytics.js loads its further parts from.
+const bundlesPath = "/analytics-next/bundles/"
+
+// serveAnalyticsJS serves the operator's copy of analytics.js to a page with a script tag.
 func (c *compiledSite) serveAnalyticsJS(w http.ResponseWriter, r *http.Request, key, name string) {
 	if _, ok := c.settings[key]; !ok {
 		refuse(w, http.StatusNotFound, "unknown write key: no source of this server has it")
 		return
 	}
+	if name != "analytics.min.js" && name != "analytics.js" {
+		refuse(w, http.StatusNotFound, "unknown file: the script is analytics.min.js")
+		return
+	}
+	c.serveCopy(w, r, "standalone.js")
+}
+
+// serveCopy serves a script of the operator's copy of analytics.js.
+func (c *compiledSite) serveCopy(w http.ResponseWriter, r *http.Request, name string) {
 	if c.analyticsJS == "" {
 		refuse(w, http.StatusNotFound, "this server has no copy of analytics.js: set ingest.analyticsJS in its config to the directory dist/umd of @segment/analytics-next")
 		return
 	}
-	if name == "analytics.min.js" || name == "analytics.js" {
-		name = "index.js"
-	}
 	if !strings.HasSuffix(name, ".js") || strings.HasPrefix(name, ".") {
-		refuse(w, http.StatusNotFound, "unknown file: the script is analytics.min.js")
+		refuse(w, http.StatusNotFound, "unknown file: only scripts are served here")
 		return
 	}
 	text, err := readFileIn(c.analyticsJS, name)

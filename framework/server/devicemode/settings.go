@@ -108,6 +108,24 @@ func (c *compiledSite) settingsOf(s Site, source Source, of []Instance) (sourceS
 		RemotePlugins: []remotePlugin{},
 	}
 	out.ConsentSettings = consentOf(of)
+	for _, in := range of {
+		if !in.Plan.RunsInBrowser() || s.Offline {
+			continue
+		}
+		c.bySource[source.ID] = append(c.bySource[source.ID], in.Plan)
+		plugin, err := c.pluginOf(source, in)
+		if err != nil {
+			return out, err
+		}
+		out.RemotePlugins = append(out.RemotePlugins, plugin)
+		if len(in.Consent) > 0 {
+			out.Integrations[plugin.CreationName] = map[string]any{
+				"consentSettings": map[string]any{"categories": in.Consent},
+				"bundlingStatus":  "unbundled", // it is not an integration of the old analytics.js
+				"versionSettings": map[string]any{"componentTypes": []string{}},
+			}
+		}
+	}
 	return out, nil
 }
 

@@ -70,7 +70,7 @@ func (q *request) buildEvents(body event.Value) (accepted []Event, rejected reje
 	if refused != nil {
 		return nil, rejected, refused
 	}
-	q.from.limit.chargeTokens(len(list) - 1) // identifySource has charged one
+	q.rateLimit().chargeTokens(len(list) - 1) // identifySource has charged one
 	large, count, refused := q.measureEvents(list, batch)
 	if refused != nil {
 		refused.events = len(list)
@@ -102,9 +102,12 @@ func (q *request) buildEvents(body event.Value) (accepted []Event, rejected reje
 	return accepted, rejected, nil
 }
 
+// isSingle reports whether the body is one event rather than a batch.
+func (q *request) isSingle() bool { return q.kind != "" || q.maps }
+
 // listEvents returns the events of a body as they were sent, and the batch that contains them, if any.
 func (q *request) listEvents(body event.Value) (list []event.Value, batch event.Value, refused *refusal) {
-	if q.kind != "" {
+	if q.isSingle() {
 		return []event.Value{body}, batch, nil
 	}
 	items := body.Get("batch")
@@ -127,7 +130,7 @@ func (q *request) measureEvents(list []event.Value, batch event.Value) (large ma
 	common := newSharedSizes(batch)
 	bytes := 0
 	for i, v := range list {
-		if v.Kind() != event.Object || q.kind == "" && v.Size() < minEvent {
+		if v.Kind() != event.Object || !q.isSingle() && v.Size() < minEvent {
 			continue // will be rejected, and needs no memory
 		}
 		added := common.bytesFor(v)

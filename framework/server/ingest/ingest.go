@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"path"
 	"sync/atomic"
 	"time"
 
@@ -52,7 +53,9 @@ type Event struct {
 type Config struct {
 	Sources []Source
 	// Append stores the events of a request, all or none. If it fails, the client is asked to retry.
-	Append   func(context.Context, []Event) error
+	Append func(context.Context, []Event) error
+	// Map answers POST /v1/device/map with JSON: what becomes of one event, which is not stored. If it is nil, the path is unknown.
+	Map      func(context.Context, Event) ([]byte, error)
 	Origins  []string // allowed origins of browsers; * allows all
 	MaxEvent int      // bytes of an event; default DefaultMaxEvent
 	MaxBatch int      // bytes of a request, before and after decompression; default DefaultMaxBatch
@@ -85,7 +88,8 @@ type Handler struct {
 // source is a Source with its rate limit.
 type source struct {
 	Source
-	limit *bucket
+	limit    *bucket
+	mapLimit *bucket // of requests to Config.Map, which take nothing of the rate of events
 }
 
 // New returns a Handler.
@@ -124,7 +128,7 @@ func (h *Handler) SetSources(sources []Source, origins []string) {
 			byKey[s.WriteKey] = (*old)[s.WriteKey]
 			continue
 		}
-		made := &source{Source: s, limit: newBucket(s.PerSecond)}
+		made := &source{Source: s, limit: newBucket(s.PerSecond), mapLimit: newBucket(s.PerSecond)}
 		byKey[s.WriteKey] = made
 	}
 	h.sources.Store(&byKey)
@@ -136,16 +140,17 @@ func (h *Handler) SetSources(sources []Source, origins []string) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.AllowOrigin(w, r, "POST, OPTIONS")
 	kind, ok := kindOf(r.URL.Path)
+	maps := h.config.Map != nil && path.Clean("/"+r.URL.Path) == mapPath
 	switch {
 	case r.ProtoMajor != 1 && r.TLS == nil:
 		w.Header().Set("Connection", "close")
 		writeReply(w, http.StatusHTTPVersionNotSupported, reply{Error: "without TLS, send HTTP/1.1"})
-	case !ok:
+	case !ok && !maps:
 		writeReply(w, http.StatusNotFound, reply{Error: "unknown path: send events to /v1/track, identify, page, screen, group, alias or batch"})
 	case r.Method == http.MethodOptions:
 		w.WriteHeader(http.StatusNoContent)
 	case r.Method == http.MethodPost:
-		h.handlePost(w, r, kind)
+		h.handlePost(w, r, kind, maps)
 	default:
 		w.Header().Set("Allow", "POST, OPTIONS")
 		writeReply(w, http.StatusMethodNotAllowed, reply{Error: "send events with POST"})

@@ -20,6 +20,9 @@ func kindOf(urlPath string) (kind string, ok bool) {
 	return kind, ok
 }
 
+// mapPath is the path of Config.Map.
+const mapPath = "/v1/device/map"
+
 // CleanPath rewrites the path of a request to the clean path that http.ServeMux would redirect to. Clients do not follow the redirect of
 // a POST request, or follow it without the body, and browsers reject a redirect of a preflight request.
 func CleanPath(next http.Handler) http.Handler {

@@ -23,6 +23,7 @@ type request struct {
 	w        http.ResponseWriter
 	r        *http.Request
 	kind     string // of the events; "" for a batch of any
+	maps     bool   // the body is one event of any type, for Config.Map
 	received time.Time
 	from     *source // nil until the write key is known
 	fixed    bool    // the write key is in the header; writeKey in the body is ignored
@@ -32,9 +33,9 @@ type request struct {
 	work     int // bytes that have been read and decompressed, but not counted as events yet
 }
 
-// handlePost handles a request with events. It refuses a request before reading the body if it can.
-func (h *Handler) handlePost(w http.ResponseWriter, r *http.Request, kind string) {
-	q := &request{Handler: h, w: w, r: r, kind: kind, received: h.config.Now(), memory: memoryGrant{budget: &h.memory, anonymous: true}}
+// handlePost handles a request with events, or with one event for Config.Map. It refuses a request before reading the body if it can.
+func (h *Handler) handlePost(w http.ResponseWriter, r *http.Request, kind string, maps bool) {
+	q := &request{Handler: h, w: w, r: r, kind: kind, maps: maps, received: h.config.Now(), memory: memoryGrant{budget: &h.memory, anonymous: true}}
 	defer q.memory.releaseAll()
 	refused := q.checkHead()
 	if refused != nil {
@@ -89,7 +90,7 @@ func (q *request) identifySource(key string) *refusal {
 	}
 	q.from = from
 	q.memory.leaveAnonymous()
-	if wait, ok := from.limit.takeToken(q.received); !ok {
+	if wait, ok := q.rateLimit().takeToken(q.received); !ok {
 		return &refusal{outcome: "limited", status: http.StatusTooManyRequests, retryAfter: wait, message: "the source sends more events than its rate allows"}
 	}
 	return nil
@@ -136,8 +137,11 @@ func (q *request) appendEvents(body event.Value) *refusal {
 		q.respondRejected(rejected)
 		return nil
 	}
+	if q.maps {
+		return q.answerMapping(accepted[0])
+	}
 	if err := q.config.Append(q.r.Context(), accepted); err != nil {
-		q.from.limit.chargeTokens(-len(accepted)) // the client will send them again
+		q.rateLimit().chargeTokens(-len(accepted)) // the client will send them again
 		q.config.Log.Error("cannot store events", "source", q.from.ID, "error", err)
 		return &refusal{outcome: "unavailable", events: len(accepted), status: http.StatusServiceUnavailable, retryAfter: 5 * time.Second,
 			message: "the events cannot be stored now: send them again"}
@@ -150,14 +154,37 @@ func (q *request) appendEvents(body event.Value) *refusal {
 	return nil
 }
 
+// answerMapping responds with what Config.Map returns for an event.
+func (q *request) answerMapping(e Event) *refusal {
+	text, err := q.config.Map(q.r.Context(), e)
+	if err != nil {
+		q.config.Log.Error("cannot map an event of a page", "source", q.from.ID, "error", err)
+		return &refusal{outcome: "unavailable", status: http.StatusInternalServerError, message: "the event cannot be mapped; the server's log says why"}
+	}
+	q.countEvents("mapped", 1)
+	q.w.Header().Set("Content-Type", "application/json")
+	q.w.Header().Set("X-Content-Type-Options", "nosniff")
+	q.w.Header().Set("Cache-Control", "no-store")
+	_, _ = q.w.Write(text) // the client may have disconnected
+	return nil
+}
+
+// rateLimit returns the limit that the request counts for.
+func (q *request) rateLimit() *bucket {
+	if q.maps {
+		return q.from.mapLimit
+	}
+	return q.from.limit
+}
+
 // respondRejected responds to a request in which every event was rejected.
 func (q *request) respondRejected(rejected rejections) {
 	first, status := rejected.list[0], http.StatusBadRequest
-	if first.large && q.kind != "" {
+	if first.large && q.isSingle() {
 		status = http.StatusRequestEntityTooLarge
 	}
 	out := reply{Error: first.Error}
-	if q.kind == "" {
+	if !q.isSingle() {
 		out.Rejected, out.RejectedEvents = rejected.list, rejected.unlistedTotal()
 	}
 	writeReply(q.w, status, out)
@@ -167,7 +194,7 @@ func (q *request) respondRejected(rejected rejections) {
 // that is refused because of a limit or of the server costs nothing more.
 func (q *request) respondRefusal(refused *refusal) {
 	if q.from != nil && refused.outcome == "refused" {
-		q.from.limit.chargeTokens(q.work / q.config.MaxEvent)
+		q.rateLimit().chargeTokens(q.work / q.config.MaxEvent)
 	}
 	q.countEvents(refused.outcome, max(1, refused.events))
 	refused.writeTo(q.w)

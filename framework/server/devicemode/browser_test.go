@@ -1,0 +1,245 @@
+package devicemode_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/internal/chromium"
+)
+
+// clients is where npm ci puts the clients of pages.
+const clients = "testdata/sdk/node_modules"
+
+// page is a page of another origin than the server's, with analytics-next from npm.
+type page struct {
+	t       *testing.T
+	browser context.Context
+	server  *landfall
+	site    *httptest.Server
+}
+
+// pageOptions are what differs between pages.
+type pageOptions struct {
+	settings string // of the instance probe-web
+	load     string // options of AnalyticsBrowser.load
+	first    string // a script that runs before all others
+	policy   string // the Content-Security-Policy; SERVER is the server's origin
+}
+
+// openPage opens a page with analytics-next and waits until it is ready.
+func openPage(t *testing.T, browser context.Context, o pageOptions) *page {
+	t.Helper()
+	p := &page{t: t, browser: browser, server: startLandfall(t)}
+	mux := http.NewServeMux()
+	mux.Handle("/npm/", http.StripPrefix("/npm/", http.FileServer(http.Dir(clients))))
+	mux.HandleFunc("/library.js", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/javascript")
+		_, _ = io.WriteString(w, "window.library = document.currentScript.dataset.by;")
+	})
+	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
+		if o.policy != "" {
+			w.Header().Set("Content-Security-Policy", strings.ReplaceAll(o.policy, "SERVER", p.server.URL))
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = fmt.Fprintf(w, pageText, p.server.URL, o.first, o.load)
+	})
+	p.site = httptest.NewServer(mux)
+	t.Cleanup(func() {
+		require.NoError(t, chromedp.Do(browser, chromedp.Navigate("about:blank")))
+		p.site.Close()
+	})
+	site := probeSite(t, p.server.URL, o.settings)
+	site.AnalyticsJS = filepath.Join(clients, "@segment/analytics-next/dist/umd")
+	require.NoError(t, p.server.handler.SetSite(site))
+	p.open()
+	return p
+}
+
+func (p *page) open() {
+	p.t.Helper()
+	require.NoError(p.t, chromedp.Do(p.browser, chromedp.Navigate(p.site.URL+"/")))
+	require.Equal(p.t, "ready", chromium.Ask[string](p.t, p.browser, `ajs.then(() => "ready", (e) => String(e))`), p.logs())
+}
+
+// pageText is a page with an inline script first, and the address of the server as cdnURL.
+const pageText = `<!doctype html><title>Shop</title>
+<script nonce="n1">
+	window.logs = []; window.probe = []; window.cdn = %q;
+	for (const level of ["error", "warn"]) { const say = console[level]; console[level] = (...words) => { logs.push(words.map(String).join(" ")); say(...words); }; }
+	window.analytics = {_cdn: cdn};
+	%s
+</script>
+<script nonce="n1" src="/npm/@segment/analytics-next/dist/umd/index.js"></script>
+<script nonce="n1">window.ajs = AnalyticsNext.AnalyticsBrowser.load({writeKey: "wk", cdnURL: cdn}, {%s});</script>`
+
+func (p *page) run(script string) {
+	p.t.Helper()
+	chromium.Ask[any](p.t, p.browser, "(async () => { "+script+"; return null; })()")
+}
+
+func (p *page) logs() string {
+	return chromium.Ask[string](p.t, p.browser, `logs.join("\n")`)
+}
+
+// recorded returns what the destination got, as JSON, without messageIds.
+func (p *page) recorded() string {
+	return chromium.Ask[string](p.t, p.browser, `JSON.stringify(probe.filter(({kind}) => kind !== "load").map(({messageId, ...rest}) => rest))`)
+}
+
+// eventually waits until the destination got what is wanted and the server has received the events.
+func (p *page) eventually(recorded string, received ...string) {
+	p.t.Helper()
+	passed := assert.Eventually(p.t, func() bool {
+		return p.recorded() == recorded && fmt.Sprint(p.server.received()) == fmt.Sprint(received)
+	}, 15*time.Second, 50*time.Millisecond)
+	if !passed {
+		p.t.Fatalf("the destination got %s, the server received %v, the console says %s", p.recorded(), p.server.received(), p.logs())
+	}
+}
+
+func (p *page) setOffline(offline bool) {
+	p.t.Helper()
+	_, err := chromedp.Call(p.browser, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
+		MatchedNetworkConditions: []*network.Conditions{{Offline: offline, DownloadThroughput: -1, UploadThroughput: -1}},
+	})
+	require.NoError(p.t, err)
+	_, err = chromedp.Call(p.browser, network.OverrideNetworkState, network.OverrideNetworkStateParams{Offline: offline, DownloadThroughput: -1, UploadThroughput: -1})
+	require.NoError(p.t, err)
+}
+
+// Every case opens a page of its own origin, so that storage and cookies are empty.
+func TestPagesWithAnalyticsNext(t *testing.T) {
+	if _, err := os.Stat(filepath.Join(clients, "@segment")); err != nil {
+		t.Skip("analytics-next is not installed: npm ci in framework/server/devicemode/testdata/sdk")
+	}
+	browser := chromium.Start(t)
+	for name, test := range map[string]func(*testing.T, context.Context){
+		"identify and track": testIdentifyAndTrack, "integrations": testIntegrations, "consent": testConsent, "before": testBeforeAction,
+		"blocked script": testBlockedScript, "offline": testOffline, "server down": testServerDown, "storage refused": testStorageRefused,
+		"policy": testContentSecurityPolicy, "obfuscated": testObfuscated, "kept for the next page": testKeptForNextPage,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, browser) })
+	}
+}
+
+func testIdentifyAndTrack(t *testing.T, browser context.Context) {
+	p := openPage(t, browser, pageOptions{settings: "site: shop.example"})
+	p.run(`await ajs.identify("u1", {plan: "pro"}); await ajs.track("Order", {total: 5})`)
+	p.eventually(`[{"kind":"profile","id":"u1"},{"kind":"record","name":"Order","total":5,"site":"shop.example"}]`, "identify", "track Order")
+	loaded := event.MustParse(chromium.Ask[string](t, browser, `JSON.stringify(probe[0])`))
+	assert.Equal(t, `{"site":"shop.example"}`, loaded.Get("settings").JSON())
+	assert.Empty(t, p.logs())
+}
+
+func testIntegrations(t *testing.T, browser context.Context) {
+	p := openPage(t, browser, pageOptions{settings: "site: a"})
+	p.run(`await ajs.track("A", {}, {integrations: {"Probe (Actions)": false}});
+		await ajs.track("B", {}, {integrations: {All: false, "Segment.io": true, "Probe (Actions)": true}});
+		await ajs.track("C", {}, {integrations: {All: false, "Segment.io": true}});
+		await ajs.track("D", {}, {integrations: {probe: false}})`)
+	p.eventually(`[{"kind":"record","name":"B","site":"a"}]`, "track A", "track B", "track C", "track D")
+
+	off := openPage(t, browser, pageOptions{settings: "site: a", load: `integrations: {"Probe (Actions)": false}`})
+	off.run(`await ajs.track("A")`)
+	off.eventually(`[]`, "track A")
+	assert.Equal(t, 0, chromium.Ask[int](t, browser, `document.querySelectorAll("script[src*='/device/']").length`))
+}
+
+func testConsent(t *testing.T, browser context.Context) {
+	p := openPage(t, browser, pageOptions{settings: "site: a"})
+	p.run(`const of = (ads) => ({context: {consent: {categoryPreferences: {ads}}}});
+		await ajs.track("A", {}, of(false)); await ajs.track("B", {}, of(true))`)
+	p.eventually(`[{"kind":"record","name":"B","site":"a"}]`, "track A", "track B")
+}
+
+func testBeforeAction(t *testing.T, browser context.Context) {
+	p := openPage(t, browser, pageOptions{settings: "site: a"})
+	p.run(`await ajs.track("Secret", {}, {integrations: {Other: true}})`)
+	p.eventually(`[{"kind":"record","name":"Secret","site":"a"}]`, "track Secret")
+	assert.JSONEq(t, `{"Other":true,"Shop":false,"Probe":true}`, p.server.events[0].Value.Get("integrations").JSON())
+}
+
+func testBlockedScript(t *testing.T, browser context.Context) {
+	p := openPage(t, browser, pageOptions{settings: "library: /blocked.js"})
+	p.run(`await ajs.track("A")`)
+	p.eventually(`[]`, "track A")
+	assert.Contains(t, p.logs(), "Landfall, probe-web: the script /blocked.js cannot be loaded; events still reach the server")
+}
+
+func testOffline(t *testing.T, browser context.Context) {
+	p := openPage(t, browser, pageOptions{settings: "site: a"})
+	p.setOffline(true)
+	defer p.setOffline(false)
+	p.run(`for (let i = 0; i < 200; i++) await ajs.track("E" + i)`)
+	assert.Equal(t, `[]`, p.recorded())
+	p.setOffline(false)
+	require.Eventually(t, func() bool {
+		return len(p.server.received()) >= 200 && chromium.Ask[int](t, browser, `probe.length`) > 200
+	}, 30*time.Second, 100*time.Millisecond, "%v", p.logs())
+	assert.Equal(t, true, chromium.Ask[bool](t, browser, `probe.filter(({kind}) => kind === "record").map(({name}) => name).join() === Array.from({length: 200}, (_, i) => "E" + i).join()`))
+}
+
+func testServerDown(t *testing.T, browser context.Context) {
+	p := openPage(t, browser, pageOptions{settings: "site: a"})
+	p.server.setDown(true)
+	p.run(`for (const name of ["A", "B", "C"]) ajs.track(name)`)
+	require.Eventually(t, func() bool { return strings.Contains(p.logs(), "events wait") }, 10*time.Second, 20*time.Millisecond)
+	p.server.setDown(false)
+	require.Eventually(t, func() bool {
+		return p.recorded() == `[{"kind":"record","name":"A","site":"a"},{"kind":"record","name":"B","site":"a"},{"kind":"record","name":"C","site":"a"}]`
+	}, 20*time.Second, 50*time.Millisecond, "%s %s", p.recorded(), p.logs())
+}
+
+// storageRefused refuses storage and ignores cookies, as browsers do in frames of other sites.
+const storageRefused = `for (const name of ["localStorage", "sessionStorage"]) Object.defineProperty(window, name, {get() { throw new DOMException("refused", "SecurityError"); }});
+	Object.defineProperty(document, "cookie", {get() { return ""; }, set() {}});`
+
+func testStorageRefused(t *testing.T, browser context.Context) {
+	p := openPage(t, browser, pageOptions{settings: "site: a", first: storageRefused})
+	p.server.setDown(true)
+	p.run(`ajs.track("A"); ajs.track("B")`)
+	require.Eventually(t, func() bool { return strings.Contains(p.logs(), "events wait") }, 10*time.Second, 20*time.Millisecond)
+	p.server.setDown(false)
+	require.Eventually(t, func() bool {
+		return p.recorded() == `[{"kind":"record","name":"A","site":"a"},{"kind":"record","name":"B","site":"a"}]`
+	}, 30*time.Second, 50*time.Millisecond)
+}
+
+func testContentSecurityPolicy(t *testing.T, browser context.Context) {
+	p := openPage(t, browser, pageOptions{settings: "library: /library.js", policy: "default-src 'none'; script-src 'nonce-n1' SERVER; connect-src SERVER"})
+	p.run(`await ajs.track("A")`)
+	p.eventually(`[{"kind":"record","name":"A","site":"main"}]`, "track A")
+	assert.Equal(t, "probe n1", chromium.Ask[string](t, browser, `window.library + " " + probe[0].nonce`))
+}
+
+func testObfuscated(t *testing.T, browser context.Context) {
+	p := openPage(t, browser, pageOptions{settings: "site: a", load: "obfuscate: true"})
+	p.run(`await ajs.track("A")`)
+	p.eventually(`[{"kind":"record","name":"A","site":"a"}]`, "track A")
+}
+
+func testKeptForNextPage(t *testing.T, browser context.Context) {
+	p := openPage(t, browser, pageOptions{settings: "site: a"})
+	p.server.setDown(true)
+	p.run(`ajs.track("A"); ajs.track("B"); await new Promise((resolve) => setTimeout(resolve, 300))`)
+	require.Eventually(t, func() bool { return strings.Contains(p.logs(), "events wait") }, 10*time.Second, 20*time.Millisecond)
+	p.server.setDown(false)
+	p.open()
+	require.Eventually(t, func() bool {
+		return p.recorded() == `[{"kind":"record","name":"A","site":"a"},{"kind":"record","name":"B","site":"a"}]`
+	}, 20*time.Second, 50*time.Millisecond, "%v", p.logs())
+}
