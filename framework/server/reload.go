@@ -27,10 +27,10 @@ func (v *server) applyConfig(ctx context.Context, cfg *config.Config, all []inst
 			list = append(list, delivery.Instance{Plan: in.Plan, Sources: in.Config.Sources, Version: in.ConfigVersion()})
 		}
 	}
-	if err := v.runner.SetInstances(ctx, list); err != nil {
+	if err := v.devices.SetSite(v.deviceSite(cfg, all)); err != nil {
 		return err
 	}
-	if err := v.devices.SetSite(v.deviceSite(cfg, all)); err != nil {
+	if err := v.runner.SetInstances(ctx, list); err != nil {
 		return err
 	}
 	v.warnHooks(ctx, all)
