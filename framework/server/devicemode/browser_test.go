@@ -131,6 +131,7 @@ func TestPagesWithAnalyticsNext(t *testing.T) {
 		"identify and track": testIdentifyAndTrack, "integrations": testIntegrations, "consent": testConsent, "before": testBeforeAction,
 		"blocked script": testBlockedScript, "offline": testOffline, "server down": testServerDown, "storage refused": testStorageRefused,
 		"policy": testContentSecurityPolicy, "obfuscated": testObfuscated, "kept for the next page": testKeptForNextPage,
+		"script tag": testScriptTag,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, browser) })
 	}
@@ -242,4 +243,20 @@ func testKeptForNextPage(t *testing.T, browser context.Context) {
 	require.Eventually(t, func() bool {
 		return p.recorded() == `[{"kind":"record","name":"A","site":"a"},{"kind":"record","name":"B","site":"a"}]`
 	}, 20*time.Second, 50*time.Millisecond, "%v", p.logs())
+}
+
+// testScriptTag loads the server's copy of analytics.js as the snippet of a page does, with a call before it is there.
+func testScriptTag(t *testing.T, browser context.Context) {
+	p := openPage(t, browser, pageOptions{settings: "site: a", load: "disable: true"})
+	p.run(`window.analytics = Object.assign([], {_writeKey: "wk", _cdn: cdn, _loadOptions: {}});
+		for (const name of ["track", "ready"]) analytics[name] = (...args) => analytics.push([name, ...args]);
+		analytics.track("Early");
+		await new Promise((resolve, reject) => {
+			const script = document.createElement("script");
+			Object.assign(script, {src: cdn + "/analytics.js/v1/wk/analytics.min.js", onload: resolve, onerror: reject});
+			document.head.append(script);
+		});
+		await new Promise((resolve) => analytics.ready(resolve));
+		await analytics.track("Late")`)
+	p.eventually(`[{"kind":"record","name":"Early","site":"a"},{"kind":"record","name":"Late","site":"a"}]`, "track Early", "track Late")
 }

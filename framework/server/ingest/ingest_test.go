@@ -345,3 +345,22 @@ func TestDeletionsNeedPermission(t *testing.T) {
 	require.Len(t, s.events, 2)
 	assert.Equal(t, "delete", s.events[1].Value.Get("type").Str())
 }
+
+// Requests that only map an event have the rate limit of their source, but take nothing from its events.
+func TestMappingHasItsOwnRate(t *testing.T) {
+	s := &sink{}
+	h := handler(s, func(c *ingest.Config) {
+		c.Sources = []ingest.Source{{ID: "slow", WriteKey: "slow", PerSecond: 1}}
+		c.Map = func(_ context.Context, e ingest.Event) ([]byte, error) {
+			return []byte(`{"of":"` + e.Source + `"}`), nil
+		}
+	})
+	slow := func(r *http.Request) { r.SetBasicAuth("slow", "") }
+	const body = `{"type":"track","event":"A","userId":"u"}`
+	for _, want := range []int{200, 200, 429} {
+		assert.Equal(t, want, post(h, "/v1/device/map", body, slow).Code)
+	}
+	assert.Empty(t, s.events)
+	assert.Equal(t, 200, post(h, "/v1/track", body, slow).Code)
+	assert.Equal(t, 404, post(handler(s), "/v1/device/map", body).Code, "without Map the path is unknown")
+}
