@@ -3,6 +3,8 @@ package devicemode
 import (
 	"bytes"
 	"compress/gzip"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -17,6 +19,19 @@ func TestRuntimeIsSmall(t *testing.T) {
 	_, _ = w.Write(script)
 	require.NoError(t, w.Close())
 	assert.Less(t, zipped.Len(), 6<<10)
+}
+
+// The modules of all destinations of this repository can be bundled.
+func TestModulesOfDestinations(t *testing.T) {
+	files, err := filepath.Glob("../../../destinations/*/browser.js")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		module, err := os.ReadFile(file)
+		require.NoError(t, err)
+		_, err = bundleOf("landfall_a", module)
+		assert.NoError(t, err, file)
+	}
 }
 
 func TestModulesThatCannotBeBundled(t *testing.T) {
