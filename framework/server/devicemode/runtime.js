@@ -88,7 +88,7 @@ class Instance {
   tools(event) {
     return {
       script: loadScript, log: (level, text) => this.log(level, text), nonce: pageNonce(), instance: this.options.instance,
-      debounceStore: this.storage, analytics: this.analytics, event,
+      analytics: this.analytics, event,
     };
   }
 
@@ -216,27 +216,46 @@ class Instance {
     return changes;
   }
 
-  /** Calls the actions that run before an event is sent anywhere, and merges what they return into the event. */
-  async before(context, hook) {
-    const event = context.event;
-    if (navigator.onLine === false) return context;
+  /**
+   * Calls the actions that run before an event is sent anywhere, and merges what they return into the event. The server is asked at once,
+   * but an event goes on only after the one before it, so that events keep their order whatever answer arrives first.
+   */
+  before(context, hook) {
+    this.latestHook = this.runHook(context, hook, this.latestHook);
+    return this.latestHook;
+  }
+
+  async runHook(context, hook, previous) {
+    let results;
     try {
-      const asked = this.answers.get(event.messageId) ?? postEvent(this.options, event);
-      asked.catch(() => {});
-      const results = await Promise.race([asked, new Promise((resolve) => { setTimeout(resolve, hookTime); })]);
-      if (!results) throw new Error(`no answer within ${hookTime} ms`);
-      for (const changes of await this.perform(event, results, hook)) {
-        for (const [key, value] of Object.entries(changes ?? {})) {
-          const merged = value && typeof value === 'object' && !Array.isArray(value) ? { ...event[key], ...value } : value;
-          context.updateEvent(key, merged);
-        }
-      }
-      this.remember(event, results);
+      if (navigator.onLine !== false) results = await this.askInTime(context.event);
     } catch (error) {
       if (!this.hookFailed) this.log('warn', `actions that run before events are left out: ${error.message}`);
       this.hookFailed = true;
     }
+    await previous;
+    if (results) await this.applyHook(context, hook, results);
     return context;
+  }
+
+  async applyHook(context, hook, results) {
+    const event = context.event;
+    const changes = (await this.perform(event, results, hook)).flatMap((returned) => Object.entries(returned ?? {}));
+    for (const [key, value] of changes) {
+      const merged = value && typeof value === 'object' && !Array.isArray(value) ? { ...event[key], ...value } : value;
+      context.updateEvent(key, merged);
+    }
+    if (changes.length === 0) this.remember(event, results);
+    else this.answers.delete(event.messageId); // the server has to see the changed event
+  }
+
+  /** Returns the results for an event, which the server has a second to give. */
+  async askInTime(event) {
+    const asked = this.answers.get(event.messageId) ?? postEvent(this.options, event);
+    asked.catch(() => {});
+    const results = await Promise.race([asked, new Promise((resolve) => { setTimeout(resolve, hookTime); })]);
+    if (!results) throw new Error(`no answer within ${hookTime} ms`);
+    return results;
   }
 
   /** Keeps the results for the destination, which gets the event next. */

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -84,6 +85,7 @@ type landfall struct {
 	mu     sync.Mutex
 	events []ingest.Event // that were sent to the tracking API
 	down   bool           // every request is refused with 503
+	slow   string         // the name of an event whose mapping takes half a second
 }
 
 // startLandfall starts a server for pages of any origin.
@@ -98,7 +100,15 @@ func startLandfall(t testing.TB) *landfall {
 			s.events = append(s.events, list...)
 			return nil
 		},
-		Map: func(_ context.Context, e ingest.Event) ([]byte, error) { return s.handler.Map(e.Source, e.Raw) },
+		Map: func(_ context.Context, e ingest.Event) ([]byte, error) {
+			s.mu.Lock()
+			slow := s.slow
+			s.mu.Unlock()
+			if slow != "" && e.Value.Get("event").Str() == slow {
+				time.Sleep(500 * time.Millisecond)
+			}
+			return s.handler.Map(e.Source, e.Raw)
+		},
 	})
 	s.handler = devicemode.New(events.AllowOrigin)
 	mux := http.NewServeMux()
@@ -125,6 +135,12 @@ func (s *landfall) setDown(down bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.down = down
+}
+
+func (s *landfall) setSlow(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slow = name
 }
 
 // received returns the events that reached the tracking API, as "type event" each.

@@ -12,6 +12,6 @@ export default {
   actions: {
     record(client, payload, tools) { note('record', { ...payload, site: client.settings.site, messageId: tools.event.messageId }); },
     async profile(_client, payload) { note('profile', payload); },
-    guard: (client) => ({ integrations: { Shop: false, Probe: client === undefined } }),
+    guard: (client, _payload, { event }) => ({ integrations: { Shop: false, Probe: client === undefined && !event.properties.hold } }),
   },
 };
