@@ -271,7 +271,13 @@ func (s *Store) allowDoubts(ctx context.Context, tx *sql.Tx) (bool, error) {
 	if s.IsLocal() {
 		return true, setVersion(ctx, tx, doubtsVersion)
 	}
+	if s.hasDoubts.Load() {
+		return true, nil
+	}
 	version, err := readVersion(ctx, tx)
+	if version >= doubtsVersion {
+		s.hasDoubts.Store(true)
+	}
 	return version >= doubtsVersion, err
 }
 

@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
@@ -36,9 +37,10 @@ var migrations embed.FS
 
 // Store is an open database.
 type Store struct {
-	db       *sql.DB
-	dialect  dialect
-	maxAhead time.Duration // how far the time of an event may be ahead of the server's clock when it is recorded
+	db        *sql.DB
+	dialect   dialect
+	hasDoubts atomic.Bool   // a PostgreSQL database is known to have doubtsVersion, which it keeps
+	maxAhead  time.Duration // how far the time of an event may be ahead of the server's clock when it is recorded
 }
 
 // WithMaxFuture sets how far the time of an event may be ahead of the time when it was recorded; see event.LimitFuture. It is
