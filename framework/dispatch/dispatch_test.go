@@ -152,20 +152,7 @@ func TestExhaustedTasksCanStay(t *testing.T) {
 
 func TestWaitsForWhatTheRemoteAsks(t *testing.T) {
 	withHost(t, dispatch.Config{MaxPause: 10 * time.Minute}, func(t *testing.T, s *scripted) {
-		asked := []time.Duration{0, 5 * time.Minute, time.Hour}
-		var gaps []time.Duration
-		last := time.Now()
-		s.answer = func(values []string) []dispatch.Result {
-			gaps, last = append(gaps, time.Since(last)), time.Now()
-			if len(asked) == 0 {
-				return make([]dispatch.Result, len(values))
-			}
-			r := dispatch.Result{Outcome: dispatch.Retry, RetryAfter: asked[0]}
-			asked = asked[1:]
-			return []dispatch.Result{r}
-		}
-		s.Add(in("lane", "k", "a", 1))
-		s.wait(t)
+		gaps := s.gapsOfRetries(t, in("lane", "k", "a", 1), 0, 5*time.Minute, time.Hour)
 		require.Len(t, gaps, 4)
 		assert.LessOrEqual(t, gaps[1], 250*time.Millisecond)
 		assert.Equal(t, 5*time.Minute, gaps[2])

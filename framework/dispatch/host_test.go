@@ -75,6 +75,23 @@ func (s *scripted) wait(t *testing.T) {
 	s.senders.Wait()
 }
 
+// gapsOfRetries runs a task whose attempts fail until all waits have been asked for, and returns the time before each attempt.
+func (s *scripted) gapsOfRetries(t *testing.T, one *task, asked ...time.Duration) (gaps []time.Duration) {
+	last := time.Now()
+	s.answer = func(values []string) []dispatch.Result {
+		gaps, last = append(gaps, time.Since(last)), time.Now()
+		if len(asked) == 0 {
+			return make([]dispatch.Result, len(values))
+		}
+		r := dispatch.Result{Outcome: dispatch.Retry, RetryAfter: asked[0]}
+		asked = asked[1:]
+		return []dispatch.Result{r}
+	}
+	s.Add(one)
+	s.wait(t)
+	return gaps
+}
+
 // withHost runs a test with a host and a clock of its own.
 func withHost(t *testing.T, c dispatch.Config, f func(t *testing.T, s *scripted)) {
 	synctest.Test(t, func(t *testing.T) {

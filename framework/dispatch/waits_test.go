@@ -35,20 +35,7 @@ func TestSuspendSendsNothing(t *testing.T) {
 // what the remote asks for.
 func TestTasksWithoutKeyWaitBeforeTheyAreRetried(t *testing.T) {
 	withHost(t, dispatch.Config{MinBackoff: time.Second, MaxBackoff: 4 * time.Second, MaxPause: time.Minute}, func(t *testing.T, s *scripted) {
-		asked := []time.Duration{0, 0, 0, 0, 30 * time.Second, time.Hour}
-		var gaps []time.Duration
-		last := time.Now()
-		s.answer = func(values []string) []dispatch.Result {
-			gaps, last = append(gaps, time.Since(last)), time.Now()
-			if len(asked) == 0 {
-				return make([]dispatch.Result, len(values))
-			}
-			r := dispatch.Result{Outcome: dispatch.Retry, RetryAfter: asked[0]}
-			asked = asked[1:]
-			return []dispatch.Result{r}
-		}
-		s.Add(in("lane", "", "a", 1))
-		s.wait(t)
+		gaps := s.gapsOfRetries(t, in("lane", "", "a", 1), 0, 0, 0, 0, 30*time.Second, time.Hour)
 		require.Len(t, gaps, 7)
 		for i, most := range []time.Duration{1, 2, 4, 4} {
 			assert.LessOrEqual(t, gaps[i+1], most*time.Second)
