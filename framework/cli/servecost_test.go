@@ -148,7 +148,7 @@ func (discarded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 201, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"message":"success"}`)), Request: r}, nil
 }
 
-// emptyMembers is a ledger that knows nobody and records nothing.
+// emptyMembers is a ledger without members that records nothing.
 type emptyMembers struct{ destination.Members }
 
 func (emptyMembers) Lookup(_ context.Context, _ string, identities []string) ([]destination.Record, error) {

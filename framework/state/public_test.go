@@ -94,7 +94,7 @@ func TestUnknownAudiencesAndUsers(t *testing.T) {
 	_, ok, err := l.Audience(t.Context(), "none")
 	require.NoError(t, err)
 	assert.False(t, ok)
-	none := func(state.Membership) error { t.Error("there is nobody"); return nil }
+	none := func(state.Membership) error { t.Error("the audience has no members"); return nil }
 	require.NoError(t, l.Each(t.Context(), "none", "", none))
 	require.NoError(t, l.Each(t.Context(), vip.ID, "u1", none), "after the last one")
 	for _, audience := range []string{"none", vip.ID} {

@@ -81,7 +81,7 @@ func TestAttemptsAndWaits(t *testing.T) {
 	assert.Empty(t, waits, "a refusal is final")
 	assert.Equal(t, runtime.Refused, verdict.Outcome)
 	waits, verdict = attempts(t, stream.Retry{}, &fault.Error{Code: fault.CodeLogin, Status: 401, Retry: true, Message: "log in first"})
-	assert.Empty(t, waits, "nobody logs in while a file is delivered")
+	assert.Empty(t, waits, "no login can happen while a file is delivered")
 	assert.Equal(t, []any{runtime.Retry, "log in first"}, []any{verdict.Outcome, verdict.Reason})
 }
 

@@ -25,7 +25,7 @@ type Server struct {
 	Origins                  []string      // the origins from which browsers may send events
 	MaxFuture                time.Duration // how far an event's time may be ahead of its receipt
 	PublicURL                string        // where browsers reach the server, without a trailing slash; "" if the config does not say
-	AnalyticsJS              string        // the file or directory of analytics.js, relative to the config; "" for none
+	AnalyticsJS              string        // the directory of analytics.js, relative to the config; "" for none
 
 	Partitions int
 	Retention  time.Duration
