@@ -40,7 +40,7 @@ func (e *explainer) explain(err *jsonschema.ValidationError) {
 func (e *explainer) addProblem(pointer, keyword string, want, got, schema event.Value) {
 	switch keyword {
 	case "type":
-		e.problems.Add(pointer, "should be %s but is %s", joinKinds(want), got.Kind().WithArticle())
+		e.problems.Add(pointer, "should be %s but is %s%s", joinKinds(want), got.Kind().WithArticle(), switchHint(want, got))
 	case "enum":
 		e.problems.Add(pointer, "should be %s but is %s%s", joinValues(want), got.JSON(), nearestValue(want, got))
 	case "const":
@@ -59,18 +59,44 @@ func (e *explainer) addProblem(pointer, keyword string, want, got, schema event.
 		e.problems.Add(pointer, "should have one of the keys %s", strings.Join(keys, ", "))
 	case "additionalProperties":
 		e.addUnknownKeys(pointer, got, schema.Get("properties"))
-	case "minLength", "minItems", "minProperties":
-		e.problems.Add(pointer, "should not be empty")
 	case "pattern":
 		e.problems.Add(pointer, "should match %s but is %s", want.Str(), got.JSON())
-	case "minimum":
-		e.problems.Add(pointer, "should be at least %s but is %s", want.JSON(), got.JSON())
-	case "maxLength", "maxItems":
-		e.problems.Add(pointer, "should be at most %s long", want.JSON())
 	default:
-		e.problems.Add(pointer, "breaks the rule %s: %s", keyword, want.JSON())
+		e.problems.Add(pointer, "%s", boundText(keyword, want, got))
 	}
 }
+
+// boundText says which bound of a schema a value breaks.
+func boundText(keyword string, want, got event.Value) string {
+	if bound, isNumber := numberBounds[keyword]; isNumber {
+		return fmt.Sprintf("should be %s %s but is %s", bound, want.JSON(), got.JSON())
+	}
+	bound, isSize := sizeBounds[keyword]
+	switch {
+	case isSize && want.JSON() == "1" && bound.word == "at least":
+		return "should not be empty"
+	case isSize && want.JSON() == "1":
+		return "should have at most one " + bound.unit
+	case isSize:
+		return fmt.Sprintf("should have %s %s %ss", bound.word, want.JSON(), bound.unit)
+	case keyword == "uniqueItems":
+		return "should not have the same entry twice"
+	case keyword == "format":
+		return fmt.Sprintf("should be in the format %s but is %s", want.Text(), got.JSON())
+	}
+	return "is not allowed here" // false as a schema, and not
+}
+
+// numberBounds and sizeBounds have the words for the keywords that bound numbers and sizes.
+var (
+	numberBounds = map[string]string{
+		"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than", "exclusiveMaximum": "less than", "multipleOf": "a multiple of",
+	}
+	sizeBounds = map[string]struct{ word, unit string }{
+		"minLength": {"at least", "character"}, "maxLength": {"at most", "character"}, "minItems": {"at least", "item"},
+		"maxItems": {"at most", "item"}, "minProperties": {"at least", "key"}, "maxProperties": {"at most", "key"},
+	}
+)
 
 func (e *explainer) addUnknownKeys(pointer string, got, properties event.Value) {
 	var known []string
@@ -82,6 +108,20 @@ func (e *explainer) addUnknownKeys(pointer string, got, properties event.Value) 
 			e.problems.Add(pointer+fault.PointerKey(key), "is not a known key%s", fault.DidYouMean(key, known))
 		}
 	}
+}
+
+// switchHint says how to write a boolean that is written in the words of YAML 1.1, which YAML 1.2 reads as texts.
+func switchHint(want, got event.Value) string {
+	if want.Str() != "boolean" {
+		return ""
+	}
+	switch strings.ToLower(got.Str()) {
+	case "yes", "on", "y", "true":
+		return fmt.Sprintf(": write true instead of %s, without quotes", got.Str())
+	case "no", "off", "n", "false":
+		return fmt.Sprintf(": write false instead of %s, without quotes", got.Str())
+	}
+	return ""
 }
 
 // joinKinds returns "a string or an object".

@@ -17,6 +17,10 @@ func TestCheck(t *testing.T) {
 	}{
 		{schemas.Config, `{"destinations":[{"id":"a","destination":"b","subscriptions":[{"action":"x","subscribe":"q"}]}]}`, nil},
 		{schemas.Config, `{"destinations":[{"id":"a","destination":"b","subscriptions":[{"partnerAction":"x","destinationId":"from an export","mapping":{}}]}]}`, nil},
+		{schemas.Config, `{"destinations":[{"id":"a","destination":"b","enabled":"no","subscriptions":[{"action":"x","enabled":"On"}]}]}`, []string{
+			"/destinations/0/enabled should be a boolean but is a string: write false instead of no, without quotes",
+			"/destinations/0/subscriptions/0/enabled should be a boolean but is a string: write true instead of On, without quotes",
+		}},
 		{schemas.Config, `[]`, []string{" should be an object but is an array"}},
 		{schemas.Config, `{"destinations":[]}`, []string{"/destinations should not be empty"}},
 		{schemas.Config, `{"destinatoins":[]}`, []string{` should have the key "destinations"`, `/destinatoins is not a known key (did you mean "destinations"?)`}},

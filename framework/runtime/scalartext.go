@@ -38,14 +38,12 @@ func (s *scalars) readObject(fields fieldschema.Fields, v event.Value, place str
 	}
 	var members []event.Member
 	for key, m := range v.Members() {
-		if f := fields.Get(key); f != nil {
-			m = s.readValue(f, m, place+fault.PointerKey(key))
-		}
-		members = append(members, event.Member{Key: key, Value: m})
+		members = append(members, event.Member{Key: key, Value: s.readValue(fields.Get(key), m, place+fault.PointerKey(key))})
 	}
 	return event.NewObject(members)
 }
 
+// readValue reads the value of a field; of a part of a mapping or of an object that no field describes if f is nil.
 func (s *scalars) readValue(f *fieldschema.Field, v event.Value, place string) event.Value {
 	switch {
 	case v.Kind() == event.Array:
@@ -54,16 +52,28 @@ func (s *scalars) readValue(f *fieldschema.Field, v event.Value, place string) e
 			items = append(items, s.readValue(f, item, place+"/"+strconv.Itoa(i)))
 		}
 		return event.NewArray(items)
+	case v.Kind() == event.Object && f == nil:
+		return s.readObject(nil, v, place)
 	case v.Kind() == event.Object:
 		return s.readObject(f.Properties, v, place)
-	case f.Type.IsText():
+	case f != nil && f.Type.IsText():
 		if text, ok := s.doc.ScalarText(place); ok {
 			return event.NewString(text)
 		}
-	case v.Kind() == event.Number:
-		if text, ok := s.doc.NonJSONNumber(place); ok {
-			s.warnings.Add(place, "is written %s but read as the number %s: write the number like that, or put it in quotes if it is text", text, v.JSON())
-		}
+	default:
+		s.warnNumber(v, place)
 	}
 	return v
+}
+
+// warnNumber warns of a number whose notation is not that of JSON.
+func (s *scalars) warnNumber(v event.Value, place string) {
+	text, ok := s.doc.NonJSONNumber(place)
+	switch {
+	case !ok:
+	case v.Kind() == event.Number:
+		s.warnings.Add(place, "is written %s but read as the number %s: write the number like that, or put it in quotes if it is text", text, v.JSON())
+	default:
+		s.warnings.Add(place, "is written %s, which is not a number in JSON and is read as a text: put it in quotes if it is one", text)
+	}
 }

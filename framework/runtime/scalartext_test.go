@@ -40,6 +40,7 @@ actions:
     fields:
       code: {label: Code, type: string}
       count: {label: Count, type: integer}
+      extra: {label: Extra, type: object}
 `
 	for _, text := range []string{"0123", "1e5", "1_000", "0x1F", "1.10", "yes", "on", "2024-01-02", "~", ".inf", "true", "True", "0o17", "12345678901234567890123"} {
 		var settings, payload event.Value
@@ -60,7 +61,7 @@ destinations:
   - id: %[1]s
     destination: acme
     settings: {secret: %[1]s, names: [a, %[1]s], size: 0x10}
-    subscriptions: [{name: %[1]s, action: send, subscribe: 'type = "track"', mapping: {code: %[1]s, count: 010}}]
+    subscriptions: [{name: %[1]s, action: send, subscribe: 'type = "track"', mapping: {code: %[1]s, count: 010, extra: {a: [{b: 0o17}], c: .nan, d: 15}}}]
 `, text)), config.Env{})
 		require.Empty(t, problems, text)
 		assert.Equal(t, text, cfg.Sources[0].WriteKey)
@@ -77,9 +78,11 @@ destinations:
 		assert.Equal(t, text, settings.Get("names").Index(1).Str())
 		assert.Equal(t, text, payload.Get("code").Str())
 		warnings := plans[0].Warnings()
-		require.Len(t, warnings, 2, text)
+		require.Len(t, warnings, 4, text)
 		assert.Contains(t, warnings[0].String(), "landfall.yaml:6:")
 		assert.Contains(t, warnings[0].Message, "is written 0x10 but read as the number 16")
 		assert.Contains(t, warnings[1].Message, "is written 010 but read as the number 8")
+		assert.Contains(t, warnings[2].Message, "is written 0o17 but read as the number 15")
+		assert.Contains(t, warnings[3].Message, "is written .nan, which is not a number in JSON and is read as a text")
 	}
 }

@@ -3,6 +3,7 @@ package incoming
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
@@ -10,8 +11,8 @@ import (
 
 // Complete fills in what an event from a file, a form or a pipeline lacks, as if the server had received it: type (track, if the
 // event has a name), messageId, timestamp and receivedAt. Numeric ids become strings, and times in other formats become RFC 3339. A
-// timestamp that is further than maxFuture after received is limited by event.LimitFuture; originalTimestamp then keeps its own value.
-// A maxFuture of 0 means DefaultMaxFuture. Complete leaves everything else as it is, including a time that cannot be parsed:
+// blank timestamp counts as missing, and one that is further than maxFuture after received is limited by event.LimitFuture;
+// originalTimestamp then keeps its own value. A maxFuture of 0 means DefaultMaxFuture. Complete leaves everything else as it is, including a time that cannot be parsed:
 // destinations refuse that and name the field. A missing messageId is derived from the content, so the same event gets the same
 // messageId each time.
 func Complete(e event.Event, received time.Time, maxFuture time.Duration) event.Event {
@@ -68,7 +69,7 @@ func changedMembers(v event.Value, received time.Time, maxFuture time.Duration) 
 	at, err := event.ReadTime(original)
 	decides, limited := event.LimitFuture(at, received, maxFuture)
 	switch {
-	case !original.Exists(), err == nil && at.IsZero(): // the zero time of Go and .NET means no time
+	case !original.Exists(), isBlank(original), err == nil && at.IsZero(): // the zero time of Go and .NET means no time
 		changes["timestamp"] = event.NewString(FormatTime(received))
 	case err != nil:
 	case limited || !isRFC3339(original):
@@ -79,3 +80,6 @@ func changedMembers(v event.Value, received time.Time, maxFuture time.Duration) 
 	}
 	return changes
 }
+
+// isBlank reports whether a value is a text without characters other than spaces.
+func isBlank(v event.Value) bool { return v.IsString() && strings.TrimSpace(v.Str()) == "" }

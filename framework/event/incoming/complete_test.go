@@ -38,6 +38,14 @@ func TestComplete(t *testing.T) {
 			`{"type":"page","timestamp":"0001-01-01T00:00:00Z",` + filled + `}`,
 			`{"type":"page","timestamp":"2026-01-02T12:00:00.000Z",` + filled + `,"originalTimestamp":"0001-01-01T00:00:00Z"}`,
 		},
+		"an empty text is no time": {
+			`{"type":"page","timestamp":"",` + filled + `}`,
+			`{"type":"page","timestamp":"2026-01-02T12:00:00.000Z",` + filled + `,"originalTimestamp":""}`,
+		},
+		"spaces are no time": {
+			`{"type":"page","timestamp":" \t",` + filled + `}`,
+			`{"type":"page","timestamp":"2026-01-02T12:00:00.000Z",` + filled + `,"originalTimestamp":" \t"}`,
+		},
 		"a time far in the future": {
 			`{"type":"page","timestamp":"2099-01-01T00:00:00Z",` + filled + `}`,
 			`{"type":"page","timestamp":"2026-01-02T12:00:00.000Z",` + filled + `,"originalTimestamp":"2099-01-01T00:00:00Z"}`,

@@ -98,8 +98,10 @@ func (x *explainer) addProblem(pointer, keyword string, want event.Value) {
 		x.problems.Add(pointer, "%s should have at least %s characters but is %s", label, want.JSON(), formatValue(f, got))
 	case "maxLength":
 		x.problems.Add(pointer, "%s should have at most %s characters but is %s", label, want.JSON(), formatValue(f, got))
+	case "additionalProperties":
+		x.problems.Add(pointer, "%s has a key that is none of its fields", label)
 	default:
-		x.problems.Add(pointer, "%s breaks the rule %s", label, keyword)
+		x.problems.Add(pointer, "%s is not allowed", label)
 	}
 }
 

@@ -61,8 +61,8 @@ func TestValidateAloneReportsUnknownKeys(t *testing.T) {
 	s := compile(t, `{"a":{"type":"string"},"o":{"label":"O","type":"object","properties":{"x":{"type":"string"}}},"p":{"type":"object","additionalProperties":true,"properties":{"x":{"type":"string"}}}}`)
 	require.NoError(t, s.Validate(event.MustParse(`{"a":"x","o":{"x":"y"},"p":{"z":1}}`)))
 	for payload, want := range map[string]string{
-		`{"5":1}`:             " the payload breaks the rule additionalProperties",
-		`{"o":{"z":1}}`:       "/o O breaks the rule additionalProperties",
+		`{"5":1}`:             " the payload has a key that is none of its fields",
+		`{"o":{"z":1}}`:       "/o O has a key that is none of its fields",
 		`{"p":{"z":1,"x":2}}`: "/p/x p › x should be a string but is 2",
 		`{"a":null}`:          "/a a should be a string but is null",
 		`7`:                   " the payload should be an object but is 7",

@@ -22,6 +22,7 @@ type Document struct {
 	valuePositions map[string]position // positions of values, by JSON pointer
 	keyPositions   map[string]position // positions of their keys, by the JSON pointer of the value
 	scalarTexts    map[string]string   // texts of plain scalars that are not strings, by JSON pointer
+	nonNumbers     map[string]string   // texts of YAML's .nan and .inf, by JSON pointer
 }
 
 // position is where something begins. Both numbers count from 1.
@@ -34,7 +35,7 @@ func Parse(name string, text []byte) (*Document, error) {
 	if len(text) > MaxBytes {
 		return nil, fault.Problems{{File: name, Message: fmt.Sprintf("the text is larger than %d MB", MaxBytes>>20)}}
 	}
-	d := &Document{name: name, valuePositions: map[string]position{}, keyPositions: map[string]position{}, scalarTexts: map[string]string{}}
+	d := &Document{name: name, valuePositions: map[string]position{}, keyPositions: map[string]position{}, scalarTexts: map[string]string{}, nonNumbers: map[string]string{}}
 	text, err := event.WithoutBOM(text)
 	if err != nil {
 		return nil, fault.Problems{{File: name, Line: 1, Column: 1, Message: err.Error()}}

@@ -16,8 +16,11 @@ func (d *Document) ScalarText(pointer string) (text string, ok bool) {
 }
 
 // NonJSONNumber returns the original text of the number at a pointer. ok is true if the number is not in JSON's notation, for
-// example 0123 or 1_000.
+// example 0123 or 1_000, or is one that JSON does not have, such as .nan, which is read as a text.
 func (d *Document) NonJSONNumber(pointer string) (text string, ok bool) {
+	if text, ok = d.nonNumbers[pointer]; ok {
+		return text, true
+	}
 	text, ok = d.scalarTexts[pointer]
 	return text, ok && !jsonNumber.MatchString(text)
 }
@@ -27,6 +30,10 @@ func (b *builder) recordText(n ast.Node, pointer string, v event.Value) {
 	text := strings.TrimSpace(n.GetToken().Value)
 	if s, ok := n.(*ast.StringNode); ok {
 		text = s.Value
+	}
+	switch n.(type) {
+	case *ast.InfinityNode, *ast.NanNode:
+		b.d.nonNumbers[pointer] = text
 	}
 	if v.Kind() == event.String || text == "" || v.Kind() == event.Null && text != "~" {
 		return

@@ -33,3 +33,29 @@ func TestScalarText(t *testing.T) {
 		assert.False(t, ok, pointer)
 	}
 }
+
+// TestScalarTextOfMergedMembers checks that a merged number keeps its text, unless the object has the key itself.
+func TestScalarTextOfMergedMembers(t *testing.T) {
+	d, err := yamldoc.Parse("f", []byte("base: &b {key: 0123, own: 0123, deep: {key: 1.10}}\nv: {<<: *b, own: \"7\"}\nw: {<<: [{x: 0o7}, *b]}\n"))
+	require.NoError(t, err)
+	for pointer, want := range map[string]string{"/v/key": "0123", "/v/deep/key": "1.10", "/w/x": "0o7", "/w/own": "0123"} {
+		text, ok := d.ScalarText(pointer)
+		assert.True(t, ok, pointer)
+		assert.Equal(t, want, text, pointer)
+	}
+	_, ok := d.ScalarText("/v/own")
+	assert.False(t, ok)
+}
+
+func TestNumbersThatJSONDoesNotHave(t *testing.T) {
+	for text, isNumber := range map[string]bool{".nan": true, ".NaN": true, ".inf": true, "-.Inf": true, `".nan"`: false, "nan": false, "NaN": false, "Infinity": false} {
+		d, err := yamldoc.Parse("f", []byte("a: "+text+"\n"))
+		require.NoError(t, err, text)
+		own, ok := d.NonJSONNumber("/a")
+		assert.Equal(t, isNumber, ok, text)
+		if ok {
+			assert.Equal(t, text, own)
+			assert.Equal(t, text, d.Value().Get("a").Str())
+		}
+	}
+}

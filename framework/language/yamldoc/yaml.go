@@ -26,13 +26,13 @@ func (d *Document) parseText(text []byte) (event.Value, error) {
 		}
 		return event.Value{}, fault.Problems{d.syntaxProblem(text, err)}
 	}
-	b := builder{d: d, anchors: map[string]ast.Node{}}
-	value := event.NewNull()
-	if len(file.Docs) > 0 {
-		value = b.buildValue(file.Docs[0].Body, "", 0)
+	b := builder{d: d, anchors: map[string]ast.Node{}, open: map[ast.Node]int{}}
+	value, docs := event.NewNull(), withoutDirectives(file.Docs)
+	if len(docs) > 0 {
+		value = b.buildValue(docs[0].Body, "", 0)
 	}
-	if len(file.Docs) > 1 {
-		b.addProblem(file.Docs[1].Start, "contains more than one document")
+	if len(docs) > 1 {
+		b.addProblem(docs[1].Start, "contains more than one document")
 	}
 	if err := b.problems.Err(); err != nil {
 		return event.Value{}, err
@@ -43,10 +43,19 @@ func (d *Document) parseText(text []byte) (event.Value, error) {
 	return value, nil
 }
 
+// withoutDirectives returns the documents of a file. The parser lists a directive, such as %YAML 1.2, as a document of its own.
+func withoutDirectives(docs []*ast.DocumentNode) []*ast.DocumentNode {
+	return slices.DeleteFunc(slices.Clone(docs), func(doc *ast.DocumentNode) bool {
+		_, isDirective := doc.Body.(*ast.DirectiveNode)
+		return isDirective
+	})
+}
+
 // builder converts YAML nodes to values and records their positions.
 type builder struct {
 	d        *Document
 	anchors  map[string]ast.Node
+	open     map[ast.Node]int // targets of the anchors and aliases that are being converted
 	nodes    int
 	problems fault.Problems
 }
@@ -84,19 +93,19 @@ func (b *builder) buildValue(n ast.Node, pointer string, depth int) event.Value 
 		return event.NewArray(items)
 	case *ast.AnchorNode:
 		b.anchors[n.Name.GetToken().Value] = n.Value
+		b.open[n.Value]++
+		defer func() { b.open[n.Value]-- }()
 		return b.buildValue(n.Value, pointer, depth+1)
 	case *ast.AliasNode:
-		target, ok := b.anchors[n.Value.GetToken().Value]
+		target, ok := b.aliasTarget(n)
 		if !ok {
-			b.addUnknownAnchor(n)
 			return event.NewNull()
 		}
+		b.open[target]++
+		defer func() { b.open[target]-- }()
 		return b.buildValue(target, pointer, depth+1)
 	case *ast.TagNode:
-		if text, ok := n.Value.(ast.ScalarNode); ok && n.Start.Value == "!!str" {
-			return event.NewString(b.keyText(text, depth))
-		}
-		return b.buildValue(n.Value, pointer, depth+1)
+		return b.buildTagged(n, pointer, depth)
 	}
 	v := b.buildScalar(n)
 	b.recordText(n, pointer, v)
@@ -124,32 +133,25 @@ func (b *builder) recordPosition(pointer string, n ast.Node) {
 }
 
 func (b *builder) buildObject(values []*ast.MappingValueNode, pointer string, depth int) event.Value {
-	var members, merged []event.Member
-	at := map[string]int{}
+	var members []event.Member
+	known := map[string]bool{}
 	for _, m := range values {
-		if _, ok := m.Key.(*ast.MergeKeyNode); ok {
-			merged = append(merged, b.mergedMembers(m.Value, depth)...)
+		if _, isMerge := m.Key.(*ast.MergeKeyNode); isMerge {
 			continue
 		}
 		key := b.keyText(m.Key, depth)
 		inner := pointer + fault.PointerKey(key)
-		if _, twice := at[key]; twice {
+		if known[key] {
 			b.addProblem(m.Key.GetToken(), "the key %q is written twice%s", key, b.firstPlace(inner))
 			continue
 		}
 		if t := m.Key.GetToken(); t != nil && t.Position != nil {
 			b.d.keyPositions[inner] = position{t.Position.Line, t.Position.Column}
 		}
-		at[key] = len(members)
+		known[key] = true
 		members = append(members, event.Member{Key: key, Value: b.buildValue(m.Value, inner, depth+1)})
 	}
-	for _, m := range merged {
-		if _, own := at[m.Key]; !own {
-			at[m.Key] = len(members)
-			members = append(members, m)
-		}
-	}
-	return event.NewObject(members)
+	return event.NewObject(append(members, b.mergedMembers(values, known, pointer, depth)...))
 }
 
 // firstPlace says in which line the key at a pointer is written first.
@@ -159,25 +161,6 @@ func (b *builder) firstPlace(pointer string) string {
 		return ""
 	}
 	return fmt.Sprintf(": it is in line %d already", at.line)
-}
-
-// mergedMembers returns the members that a merge key adds.
-func (b *builder) mergedMembers(n ast.Node, depth int) []event.Member {
-	var members []event.Member
-	v := b.buildValue(n, "<<", depth+1)
-	list := []event.Value{v}
-	if v.Kind() == event.Array {
-		list = nil
-		for _, item := range v.Items() {
-			list = append(list, item)
-		}
-	}
-	for _, v := range list {
-		for key, m := range v.Members() {
-			members = append(members, event.Member{Key: key, Value: m})
-		}
-	}
-	return members
 }
 
 // keyText returns the text of a key. Keys may have an anchor or a tag, be aliases, or follow a question mark.
