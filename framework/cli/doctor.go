@@ -250,22 +250,21 @@ func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir
 func (c *doctorCommand) checkDatabase(ctx context.Context, cfg *config.Config) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	store, err := instances.OpenState(ctx, cfg, c.data, c.sandbox)
-	if err != nil {
-		c.addFinding("ledger", isProblem, "check that PostgreSQL runs, and that the address and the password are right", "%v", err)
-		return
-	}
-	defer store.Close()
-	c.addFinding("ledger", isOK, "", "PostgreSQL answers")
-	if pending, err := store.CanUpgrade(ctx); err == nil && pending {
-		c.addFinding("ledger", isWarning, "run landfall state upgrade when no server of an earlier version runs", "the state has the schema of an earlier version, which takes more writes")
-	}
-	skew, err := store.ClockSkew(ctx)
+	const next = "check that PostgreSQL runs, and that the address and the password are right"
+	found, err := state.InspectDatabase(ctx, cfg.StateURL, c.sandbox)
 	switch {
 	case err != nil:
-		c.addFinding("clock", isWarning, "", "PostgreSQL's clock cannot be read: %v", err)
-	case skew.Abs() > 5*time.Second:
-		c.addFinding("clock", isProblem, "set the clocks of both machines (NTP)", "PostgreSQL's clock differs by %s", skew.Round(time.Millisecond))
+		c.addFinding("ledger", isProblem, next, "%v", err)
+		return
+	case found.Problem() != "":
+		c.addFinding("ledger", isProblem, "", "the database of state.url: %s", found.Problem())
+	case found.Version == 0:
+		c.addFinding("ledger", isWarning, "landfall serve creates it", "PostgreSQL answers, and there is no ledger in the database")
+	default:
+		c.addFinding("ledger", isOK, "", "PostgreSQL answers")
+	}
+	if found.ClockSkew.Abs() > 5*time.Second {
+		c.addFinding("clock", isProblem, "set the clocks of both machines (NTP)", "PostgreSQL's clock differs by %s", found.ClockSkew.Round(time.Millisecond))
 	}
 }
 

@@ -60,18 +60,27 @@ func schemaOf(sandbox string) string {
 
 // openPostgres opens a database: in the URL's schema for real destinations, and in a separate schema for a sandbox.
 func openPostgres(ctx context.Context, location, sandbox string) (*Store, error) {
+	d, source, err := postgresOf(location, sandbox)
+	if err != nil {
+		return nil, err
+	}
+	return openStore(ctx, d, source)
+}
+
+// postgresOf returns the dialect and the URL for the state of a sandbox in a database; of real destinations if sandbox is "".
+func postgresOf(location, sandbox string) (d dialect, source string, err error) {
 	if sandbox == "" {
-		return openStore(ctx, postgres, location)
+		return postgres, location, nil
 	}
 	u, err := url.Parse(location)
 	if err != nil {
-		return nil, fmt.Errorf("the URL of the state is invalid: it should look like postgres://user:password@host/database")
+		return d, "", fmt.Errorf("the URL of the state is invalid: it should look like postgres://user:password@host/database")
 	}
 	schema := schemaOf(sandbox)
 	parameters := u.Query()
 	parameters.Set("search_path", schema)
 	u.RawQuery = parameters.Encode()
-	d := postgres
+	d = postgres
 	d.lockSchema = append(slices.Clone(d.lockSchema), `CREATE SCHEMA IF NOT EXISTS "`+schema+`"`)
-	return openStore(ctx, d, u.String())
+	return d, u.String(), nil
 }
