@@ -60,7 +60,7 @@ func (k *audienceCommand) newSyncer() *audiencesync.Syncer {
 		OnProgress: func(done int) {
 			if terminal && time.Since(k.shown) > 200*time.Millisecond {
 				k.shown = time.Now()
-				fmt.Fprintf(k.err, "\r%d changes sent …\033[K", done)
+				fmt.Fprintf(k.err, "\r%s sent …\033[K", fault.Count(done, "change"))
 			}
 		},
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 func newCheckpoints(s streams) *cobra.Command {
@@ -67,7 +68,7 @@ func (c *repairCommand) run(ctx context.Context) error {
 		verb = "would be set to continue at page"
 	}
 	for _, b := range done {
-		fmt.Fprintf(c.out, "%s; %s %d, %d pages from there to the log's end\n", b, verb, b.To, b.LogEnd+1-min(b.To, b.LogEnd+1))
+		fmt.Fprintf(c.out, "%s; %s %d, %s from there to the log's end\n", b, verb, b.To, fault.Count(b.LogEnd+1-min(b.To, b.LogEnd+1), "page"))
 	}
 	if len(done) == 0 {
 		fmt.Fprintln(c.out, "all checkpoints match the log")

@@ -10,12 +10,15 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -42,7 +45,10 @@ func Main(plugins ...destination.Plugin) int {
 	ballast.Reserve(ballast.DefaultSize)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return executeCommand(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, plugins: plugins})
+	return executeCommand(ctx, os.Args[1:], streams{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, plugins: plugins,
+		program: strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe"),
+	})
 }
 
 // streams holds a command's input and outputs, and the destinations it knows.
@@ -53,7 +59,14 @@ type streams struct {
 
 	definitions *string              // the directory of --definitions; "" for none
 	plugins     []destination.Plugin // of the program
+	program     string               // its name, for messages; "" for landfall
 }
+
+// defaultProgram is the name of the program in help texts.
+const defaultProgram = "landfall"
+
+// programName returns the name of the running program.
+func (s streams) programName() string { return cmp.Or(s.program, defaultProgram) }
 
 // catalog returns where the destinations of a command come from. The flags must have been parsed.
 func (s streams) catalog() instances.Catalog {
@@ -68,7 +81,7 @@ func (s streams) newHint(asJSON bool) func(string) {
 	if asJSON {
 		return nil
 	}
-	return func(text string) { fmt.Fprintf(s.err, "landfall: %s\n", text) }
+	return func(text string) { fmt.Fprintf(s.err, "%s: %s\n", s.programName(), text) }
 }
 
 // reportedError is the error of a command that has already printed what failed. The exit code is 1.
@@ -95,17 +108,17 @@ func executeCommand(ctx context.Context, args []string, s streams) int {
 	case errors.As(err, &quiet):
 		return exitFailed
 	case errors.As(err, &wrong), errors.As(err, &option), errors.As(err, &address):
-		fmt.Fprintf(s.err, "landfall: %v\nSee: %s --help\n", err, command.CommandPath())
+		fmt.Fprintf(s.err, "%s: %v\nSee: %s --help\n", s.programName(), err, command.CommandPath())
 		return exitMisuse
 	}
-	fmt.Fprintf(s.err, "landfall: %v\n", err)
+	fmt.Fprintf(s.err, "%s: %v\n", s.programName(), err)
 	return exitFailed
 }
 
 func newRoot(s streams) *cobra.Command {
 	s.definitions = new(string)
 	root := &cobra.Command{
-		Use:   "landfall",
+		Use:   s.programName(),
 		Short: "Segment-Actions-style destinations on your own machines",
 		Long: "Landfall processes events with subscriptions and mappings, delivers them to the APIs of destinations, and reports the\n" +
 			"result of each event. The first destination is Braze Cohorts, which keeps audiences in sync.",
@@ -125,7 +138,16 @@ func newRoot(s streams) *cobra.Command {
 		newList(s), newDescribe(s), newMembers(s), newState(s), newInstances(s), newSync(s), newAuth(s), newAudience(s), newChoices(s), newHooks(s), newSandbox(s), newGenerate(s),
 		newNew(s), newImport(s),
 	)
+	nameProgram(root, s.programName())
 	return root
+}
+
+// nameProgram replaces landfall by the program's name in the examples of a command and of those below it.
+func nameProgram(cmd *cobra.Command, program string) {
+	cmd.Example = strings.ReplaceAll(cmd.Example, defaultProgram+" ", program+" ")
+	for _, inner := range cmd.Commands() {
+		nameProgram(inner, program)
+	}
 }
 
 // chooseCommand runs a command that only has subcommands: it shows its help, or refuses an unknown subcommand.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server"
@@ -115,7 +116,7 @@ func (c *doctorCommand) checkConfig() *config.Config {
 		c.addFinding("config", isProblem, "landfall validate "+c.config, "%v", problems.Err())
 		return nil
 	}
-	c.addFinding("config", isOK, "", "%s: %d destinations, %d sources", c.config, len(cfg.Instances), len(cfg.Sources))
+	c.addFinding("config", isOK, "", "%s: %s, %s", c.config, fault.Count(len(cfg.Instances), "destination"), fault.Count(len(cfg.Sources), "source"))
 	return cfg
 }
 
@@ -152,7 +153,7 @@ func (c *doctorCommand) checkFiles(dir string) {
 	case wrong == 0:
 		c.addFinding("permissions", isOK, "", "only this user can read %s", dir)
 	case wrong > shown:
-		c.addFinding("permissions", isProblem, "", "%d more files", wrong-shown)
+		c.addFinding("permissions", isProblem, "", "%s more", fault.Count(wrong-shown, "file"))
 	}
 }
 

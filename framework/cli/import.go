@@ -57,7 +57,7 @@ func (i *importOutput) writeResult(r segment.Result, what string, comments ...st
 	for _, n := range r.Notes {
 		fmt.Fprintf(i.err, "note: %s\n", n)
 	}
-	fmt.Fprintf(i.err, "%d %s imported, %d notes\n", r.Count, what, len(r.Notes))
+	fmt.Fprintf(i.err, "%s imported, %s\n", fault.Count(r.Count, what), fault.Count(len(r.Notes), "note"))
 	if i.out != "" {
 		fmt.Fprintln(i.err, "wrote", i.out)
 	}
@@ -82,7 +82,7 @@ func newImportMetadata(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return i.writeResult(r, "actions", "Made of "+filepath.Base(args[0])+" by landfall import segment-metadata.")
+			return i.writeResult(r, "action", "Made of "+filepath.Base(args[0])+" by landfall import segment-metadata.")
 		},
 	}
 	i.addFlags(cmd)
@@ -124,7 +124,7 @@ func newImportSubscriptions(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return i.writeResult(r, "subscriptions")
+			return i.writeResult(r, "subscription")
 		},
 	}
 	i.addFlags(cmd)

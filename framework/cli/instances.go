@@ -113,7 +113,7 @@ type instanceData struct {
 func (k instanceData) isEmpty() bool { return k.Waiting+k.Parked+k.Dead == 0 && k.State.Empty() }
 
 func (k instanceData) String() string {
-	text := fmt.Sprintf("%d events waiting, %d parked, %d dead; %s", k.Waiting, k.Parked, k.Dead, k.State)
+	text := fmt.Sprintf("%s waiting, %d parked, %d dead; %s", fault.Count(k.Waiting, "event"), k.Parked, k.Dead, k.State)
 	if !k.InConfig {
 		text += " (no longer in the config)"
 	}
@@ -266,9 +266,9 @@ func (c *instancesCommand) reportMove(to string, moved delivery.MoveResult) erro
 	case c.json:
 		c.printJSON(moved)
 	case to == "":
-		fmt.Fprintf(c.out, "deleted, including %d dead letters\n", moved.Letters)
+		fmt.Fprintf(c.out, "deleted, including %s\n", fault.Count(moved.Letters, "dead letter"))
 	default:
-		fmt.Fprintf(c.out, "done: %s continues where the old id stopped; %d letters moved (to replay them: landfall dead replay --instance %s)\n", to, moved.Letters, to)
+		fmt.Fprintf(c.out, "done: %s continues where the old id stopped; %s moved (to replay: landfall dead replay --instance %s)\n", to, fault.Count(moved.Letters, "dead letter"), to)
 	}
 	return nil
 }
@@ -277,7 +277,7 @@ func (c *instancesCommand) reportMove(to string, moved delivery.MoveResult) erro
 func warnLedgers(ctx context.Context, cfg *config.Config, store *state.Store, warn func(string)) error {
 	members, err := server.RemovedMembers(ctx, cfg, store)
 	for id, n := range members {
-		warn(fmt.Sprintf("%q is no longer in the config, but its ledger has %d members: %s", id, n, server.RemovedHint(id)))
+		warn(fmt.Sprintf("%q is no longer in the config, but its ledger has %s: %s", id, fault.Count(n, "member"), server.RemovedHint(id)))
 	}
 	return err
 }

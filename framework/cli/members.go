@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state"
 )
@@ -139,9 +140,9 @@ func (k *audienceCommand) runDiff(ctx context.Context, cohort, against string) e
 			"members": report.Members, "rows": report.Rows, "both": report.Unchanged, "missing": counts["missing"], "extra": counts["extra"], "unusable": report.Unusable,
 		}})
 	} else {
-		fmt.Fprintf(k.out, "%d members, %d rows: %d in both, %d missing in the file, %d extra\n", report.Members, report.Rows, report.Unchanged, counts["missing"], counts["extra"])
+		fmt.Fprintf(k.out, "%s, %s: %d in both, %d missing in the file, %d extra\n", fault.Count(report.Members, "member"), fault.Count(report.Rows, "row"), report.Unchanged, counts["missing"], counts["extra"])
 		if report.Unusable > 0 {
-			fmt.Fprintf(k.out, "%d rows cannot be read; the users in these rows count as missing\n", report.Unusable)
+			fmt.Fprintf(k.out, "%s cannot be read; the users in %s count as missing\n", fault.Count(report.Unusable, "row"), fault.Plural(report.Unusable, "this row", "these rows"))
 		}
 	}
 	if counts["missing"]+counts["extra"]+report.Unusable > 0 {

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/state/statetest"
 )
 
 // If the queue is on a cluster, landfall status still asks the server on this machine.
@@ -38,4 +40,39 @@ func TestStatusWithAQueueOnACluster(t *testing.T) {
 	s.kill(syscall.SIGTERM)
 	code, text = status()
 	assert.Equal(t, exitFailed, code, text)
+}
+
+// TestDoctorLeavesAnEmptyDatabaseEmpty checks that doctor reports a database without a ledger, and creates none.
+func TestDoctorLeavesAnEmptyDatabaseEmpty(t *testing.T) {
+	t.Parallel()
+	location := statetest.Postgres(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "landfall.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("state: {url: \""+location+"\"}\n"+serveConfig), 0o600))
+	for range 2 {
+		_, out := command(t, "doctor", "--config", file)
+		assert.Contains(t, out, "PostgreSQL answers, and there is no ledger in the database")
+		assert.Contains(t, out, "landfall serve creates it")
+	}
+	code, out := command(t, "state", "show", "--config", file)
+	require.Zero(t, code, out) // creates the ledger
+	_, out = command(t, "doctor", "--config", file)
+	assert.Regexp(t, `ok +ledger +PostgreSQL answers\n`, out)
+}
+
+// TestAProgramHasItsOwnNameInMessages checks errors, usage, examples and hints of a program that is not called landfall.
+func TestAProgramHasItsOwnNameInMessages(t *testing.T) {
+	run := func(program string, args ...string) string {
+		var out bytes.Buffer
+		executeCommand(t.Context(), args, streams{in: &bytes.Buffer{}, out: &out, err: &out, program: program})
+		return out.String()
+	}
+	for _, args := range [][]string{{"wrong"}, {"run"}, {"run", "--wrong"}, {"sync", "--help"}, {"dead", "list", "--help"}, {"--help"}} {
+		own, usual := run("acme", args...), run("", args...)
+		assert.Contains(t, own, "acme", args)
+		assert.NotContains(t, own, "landfall:", args)
+		assert.NotContains(t, own, "  landfall ", args)
+		assert.Contains(t, usual, "landfall", args)
+		assert.NotContains(t, usual, "acme", args)
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // progress measures how far an input has been read.
@@ -46,7 +48,7 @@ func (p *progress) statusLine(events int, now time.Time) string {
 		rate = fmt.Sprintf(" · %.0f/s", float64(events)/elapsed)
 	}
 	if p.total == 0 {
-		return fmt.Sprintf("%d events%s", events, rate)
+		return fmt.Sprintf("%s%s", fault.Count(events, "event"), rate)
 	}
 	done := min(float64(p.read.Load())/float64(p.total), 1)
 	full := int(done * barWidth)
@@ -55,5 +57,5 @@ func (p *progress) statusLine(events int, now time.Time) string {
 	if done > 0 && done < 1 {
 		left = fmt.Sprintf(" · %s left", time.Duration(elapsed*(1-done)/done*float64(time.Second)).Round(time.Second))
 	}
-	return fmt.Sprintf("%s %3.0f %% · %d events%s%s", bar, done*100, events, rate, left)
+	return fmt.Sprintf("%s %3.0f %% · %s%s%s", bar, done*100, fault.Count(events, "event"), rate, left)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/server/admin"
 )
 
@@ -62,6 +63,6 @@ func (c *replayCommand) run(ctx context.Context) error {
 		c.printJSON(map[string]any{"events": n, "instance": c.asked.Instance, "since": c.asked.Since})
 		return nil
 	}
-	fmt.Fprintf(c.out, "%d events since %s are delivered to %s again\n", n, c.asked.Since.Format(time.RFC3339), c.asked.Instance)
+	fmt.Fprintf(c.out, "%s since %s %s delivered to %s again\n", fault.Count(n, "event"), c.asked.Since.Format(time.RFC3339), fault.Plural(n, "is", "are"), c.asked.Instance)
 	return nil
 }

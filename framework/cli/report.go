@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/explain"
@@ -170,8 +171,10 @@ func printCohorts(out io.Writer, cohorts []cohortSize) {
 			if u.Count > len(u.First) {
 				more = " …"
 			}
-			fmt.Fprintf(out, "\nunknown: %d of the users sent to %s (%s) do not exist at the remote, so they are not in the cohort: %s%s\n", u.Count, c.Name, c.ID, strings.Join(u.First, ", "), more)
-			fmt.Fprintf(out, "         create these users first, then send them again (landfall members resync %s)\n", c.ID)
+			does := fault.Plural(u.Count, "does not exist at the remote, so it is", "do not exist at the remote, so they are")
+			again := fault.Plural(u.Count, "create this user first, then send it again", "create these users first, then send them again")
+			fmt.Fprintf(out, "\nunknown: %d of the users sent to %s (%s) %s not in the cohort: %s%s\n", u.Count, c.Name, c.ID, does, strings.Join(u.First, ", "), more)
+			fmt.Fprintf(out, "         %s (landfall members resync %s)\n", again, c.ID)
 		}
 	}
 }

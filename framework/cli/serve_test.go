@@ -81,7 +81,7 @@ func TestServerLifecycle(t *testing.T) {
 	assert.Equal(t, int64(1), s.waitSettled(2)["unmatched"])
 	s.rewrite("\n        enabled: false", "")
 	time.Sleep(1500 * time.Millisecond)
-	assert.Contains(t, s.cli("replay", "--since", "1h", "--instance", "braze-main", "--subscribe", `userId = "u2"`), "1 events since")
+	assert.Contains(t, s.cli("replay", "--since", "1h", "--instance", "braze-main", "--subscribe", `userId = "u2"`), "1 event since")
 	require.Eventually(t, func() bool { return members(t, sandbox.URL)["aud_vip"]["u2"] }, 10*time.Second, 20*time.Millisecond)
 	assert.Contains(t, s.cli("status"), "delivered")
 	s.kill(syscall.SIGTERM)

@@ -173,7 +173,7 @@ func TestAnotherEndpointIsRefused(t *testing.T) {
 	retarget := func(code int, args ...string) {
 		got, out := command(t, append([]string{"state", "retarget", "--config", file, "braze-main"}, args...)...)
 		require.Equal(t, code, got, out)
-		assert.Contains(t, out, "2 members in 1 audiences")
+		assert.Contains(t, out, "2 members in 1 audience,")
 	}
 	retarget(exitMisuse)
 	retarget(exitOK, "--dry-run")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // anchor is a page of the log and when it was stored. If the log has a page of that number with another time, it is another log,
@@ -75,9 +76,9 @@ type plannedRepair struct {
 type CheckpointError struct{ Checkpoints []BadCheckpoint }
 
 func (e *CheckpointError) Error() string {
-	return fmt.Sprintf("%d checkpoints do not match the log (%s): the log has lost its end, or the two come from different backups. "+
+	return fmt.Sprintf("%s not match the log (%s): the log has lost its end, or the two come from different backups. "+
 		"Events would be skipped, so nothing is delivered. To see the new positions, run landfall checkpoints repair --dry-run; to set them, run it without --dry-run",
-		len(e.Checkpoints), e.Checkpoints[0])
+		fault.Count(len(e.Checkpoints), "checkpoint")+fault.Plural(len(e.Checkpoints), " does", " do"), e.Checkpoints[0])
 }
 
 // storedCheckpoint is a checkpoint as read from its stream.

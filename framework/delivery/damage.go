@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/logfiles"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // Limits of file checks.
@@ -60,20 +61,21 @@ func (d Damage) Problems() []Problem {
 	var list []Problem
 	if n := len(d.Lost); n > 0 {
 		list = append(list, Problem{
-			"lost", fmt.Sprintf("%d pages of the log are lost, in %d ranges from %d to %d: the events on them were accepted and cannot be delivered", d.LostPages, n, d.Lost[0].First, d.Lost[n-1].Last),
+			"lost", fmt.Sprintf("%s of the log %s lost, in %s from %d to %d: the events there were accepted and cannot be delivered",
+				fault.Count(d.LostPages, "page"), fault.Plural(d.LostPages, "is", "are"), fault.Count(n, "range"), d.Lost[0].First, d.Lost[n-1].Last),
 			"have the senders send that time again, then landfall checkpoints repair --accept-loss",
 		})
 	}
 	if n := len(d.Files); n > 0 {
 		f := d.Files[n-1]
 		list = append(list, Problem{
-			"damaged", fmt.Sprintf("%d files of the queue were damaged; the last: %s, copy: %s", n, f.Finding, cmp.Or(f.CopyPath, "none, "+f.NoCopyReason)),
+			"damaged", fmt.Sprintf("%s of the queue %s damaged; the last: %s, copy: %s", fault.Count(n, "file"), fault.Plural(n, "was", "were"), f.Finding, cmp.Or(f.CopyPath, "none, "+f.NoCopyReason)),
 			"check the disk; then landfall checkpoints repair --accept-loss",
 		})
 	}
 	if n := len(d.Checkpoints); n > 0 {
 		list = append(list, Problem{
-			"checkpoints", fmt.Sprintf("%d partitions are not delivered: %s", n, d.Checkpoints[0]),
+			"checkpoints", fmt.Sprintf("%s not delivered: %s", fault.Count(n, "partition")+fault.Plural(n, " is", " are"), d.Checkpoints[0]),
 			"landfall checkpoints repair --dry-run shows what would be set back, without --dry-run it is",
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // defaultPartitions is the number of partitions of a new log.
@@ -26,8 +27,8 @@ const trimsRecordedKey = "landfall.records"
 type PartitionsError struct{ Stored, Asked int }
 
 func (e *PartitionsError) Error() string {
-	return fmt.Sprintf("the log was created with %d partitions, which cannot be changed, and the config asks for %d: set delivery.partitions to %d, or remove it",
-		e.Stored, e.Asked, e.Stored)
+	return fmt.Sprintf("the log was created with %s, which cannot be changed, and the config asks for %d: set delivery.partitions to %d, or remove it",
+		fault.Count(e.Stored, "partition"), e.Asked, e.Stored)
 }
 
 // openStreams creates or updates the streams. A cluster without a leader has a minute to elect one.

@@ -110,7 +110,7 @@ func dump(t *testing.T, l *Ledger) string {
 }
 
 func TestContentIsDescribed(t *testing.T) {
-	assert.Equal(t, "2 members in 1 audiences, 3 other values", Content{Audiences: 1, Members: 2, Values: 3}.String())
+	assert.Equal(t, "2 members in 1 audience, 3 other values", Content{Audiences: 1, Members: 2, Values: 3}.String())
 	assert.Equal(t, "0 members in 0 audiences, 0 other values, an OAuth token", Content{Token: true}.String())
 	assert.False(t, Content{Token: true}.Empty())
 	assert.True(t, Content{}.Empty())

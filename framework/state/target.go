@@ -140,7 +140,7 @@ func (c Content) Empty() bool { return c == Content{} }
 
 // String describes the content for people.
 func (c Content) String() string {
-	text := fmt.Sprintf("%d members in %d audiences, %d other values", c.Members, c.Audiences, c.Values)
+	text := fmt.Sprintf("%s in %s, %s", fault.Count(c.Members, "member"), fault.Count(c.Audiences, "audience"), fault.Count(c.Values, "other value"))
 	if c.Token {
 		text += ", an OAuth token"
 	}

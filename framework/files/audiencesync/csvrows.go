@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
@@ -187,17 +188,9 @@ func (c *csvReader) checkWidth(row *csvRow) error {
 	}
 	row.fields = row.fields[:n]
 	if c.columns > 0 && n != c.columns {
-		return rowErrorf(row.line, "the row has %s and the header has %s", countOf(n, "column"), countOf(c.columns, "column"))
+		return rowErrorf(row.line, "the row has %s and the header has %s", fault.Count(n, "column"), fault.Count(c.columns, "column"))
 	}
 	return nil
-}
-
-// countOf returns a number with its noun, such as "1 column" and "2 columns".
-func countOf(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // isEnd reports whether err is io.EOF.

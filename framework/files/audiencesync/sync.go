@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/state"
@@ -109,7 +110,7 @@ type UnreadableRowsError struct{ Rows, Held int }
 
 func (e *UnreadableRowsError) Error() string {
 	return fmt.Sprintf("%s of the file cannot be read, so %s missing from the other rows %s not removed: correct the file, or use --yes to remove them",
-		countOf(e.Rows, "row"), countOf(e.Held, "member"), pluralOf(e.Held, "was", "were"))
+		fault.Count(e.Rows, "row"), fault.Count(e.Held, "member"), fault.Plural(e.Held, "was", "were"))
 }
 
 // NoUsersError means that no row of a file contains a user. Nothing was sent.

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // warningKind is a kind of suspicious value in rows.
@@ -52,24 +54,16 @@ func (r *Rows) addIgnored(names ...string) {
 func (r *Rows) Warnings() []string {
 	var list []string
 	if ignored := r.warnings.ignored; len(ignored) > 0 {
-		list = append(list, fmt.Sprintf("%s ignored, only %s name users: %s", pluralOf(len(ignored), "a column is", "columns are"), strings.Join(r.identifiers, ", "), showNames(ignored)))
+		list = append(list, fmt.Sprintf("%s ignored, only %s name users: %s", fault.Plural(len(ignored), "a column is", "columns are"), strings.Join(r.identifiers, ", "), showNames(ignored)))
 	}
 	if n := r.warnings.counts[warnSpaces]; n > 0 {
-		list = append(list, fmt.Sprintf("white space around %s was removed (first: line %d)", countOf(n, "identifier"), r.warnings.first[warnSpaces]))
+		list = append(list, fmt.Sprintf("white space around %s was removed (first: line %d)", fault.Count(n, "identifier"), r.warnings.first[warnSpaces]))
 	}
 	if n := r.warnings.counts[warnSpreadsheet]; n > 0 {
 		list = append(list, fmt.Sprintf("%s damaged by a spreadsheet, such as 1.23457E+15 or #N/A (first: line %d): format the column as text and export it again",
-			pluralOf(n, "an identifier looks", fmt.Sprintf("%d identifiers look", n)), r.warnings.first[warnSpreadsheet]))
+			fault.Plural(n, "an identifier looks", fmt.Sprintf("%d identifiers look", n)), r.warnings.first[warnSpreadsheet]))
 	}
 	return list
-}
-
-// pluralOf returns one for n = 1, and many otherwise.
-func pluralOf(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
 }
 
 var spreadsheetNumber = regexp.MustCompile(`^[+-]?\d([.,]\d+)?E\+?\d+$`)

@@ -78,10 +78,7 @@ func (c *Console) handleDeadLetters(w http.ResponseWriter, r *http.Request) {
 }
 
 func countDeadLetters(n int, one, many string) string {
-	if n == 1 {
-		return "1 dead letter" + one
-	}
-	return formatCount(n) + " dead letters" + many
+	return formatCount(n) + fault.Plural(n, " dead letter"+one, " dead letters"+many)
 }
 
 func (c *Console) handleDeadLetter(w http.ResponseWriter, r *http.Request) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 type deliveriesView struct {
@@ -75,8 +76,8 @@ func (c *Console) newInstanceView(s delivery.Status, destination string, window 
 	switch stopping := stoppingFinding(s.Findings); {
 	case s.Removed:
 		v.State, v.Tone = "removed", "stopped"
-		v.Hint = fmt.Sprintf("This instance is no longer in the config, but its queue and ledger (%d members) remain. If you renamed it, run landfall instances rename %s NEW. To delete its data, run landfall instances forget %[2]s.",
-			s.Members, s.Instance)
+		v.Hint = fmt.Sprintf("This instance is no longer in the config, but its queue and ledger (%s) remain. If you renamed it, run landfall instances rename %s NEW. To delete its data, run landfall instances forget %[2]s.",
+			fault.Count(s.Members, "member"), s.Instance)
 	case stopping != nil:
 		v.State, v.Tone, v.Hint = "not delivering", "stopped", stopping.Text()
 	case s.Stopped != "":

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/minio/highwayhash"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // Finding is a damaged file of a stream.
@@ -43,13 +45,13 @@ func (f Finding) String() string {
 	case f.Torn:
 		return where + " ends in an interrupted write"
 	case f.Lost == 0:
-		return fmt.Sprintf("%s had %d damaged records, which were repaired without loss", where, f.Repaired)
+		return fmt.Sprintf("%s had %s, repaired without loss", where, fault.Count(f.Repaired, "damaged record"))
 	case f.Last > 0 && f.First == 0:
-		return fmt.Sprintf("%s is damaged in %d places: records up to sequence %d are lost", where, f.Lost, f.Last)
+		return fmt.Sprintf("%s is damaged in %s: records up to sequence %d are lost", where, fault.Count(f.Lost, "place"), f.Last)
 	case f.Last > 0:
-		return fmt.Sprintf("%s is damaged in %d places: records between sequences %d and %d are lost", where, f.Lost, f.First, f.Last)
+		return fmt.Sprintf("%s is damaged in %s: records between sequences %d and %d are lost", where, fault.Count(f.Lost, "place"), f.First, f.Last)
 	}
-	return fmt.Sprintf("%s is damaged in %d places: records are lost", where, f.Lost)
+	return fmt.Sprintf("%s is damaged in %s: records are lost", where, fault.Count(f.Lost, "place"))
 }
 
 // streamsDir is the directory of the streams in the server's directory.
