@@ -39,8 +39,9 @@ type Log struct {
 	js       jetstream.JetStream
 	storage  *storageMonitor
 
-	mu      sync.RWMutex
-	streams map[string]jetstream.Stream
+	mu       sync.RWMutex
+	streams  map[string]jetstream.Stream
+	subjects map[string]string // of each stream, the first of its subjects
 }
 
 var (
@@ -54,7 +55,7 @@ func Open(c Config) (*Log, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	l := &Log{config: c, streams: map[string]jetstream.Stream{}}
+	l := &Log{config: c, streams: map[string]jetstream.Stream{}, subjects: map[string]string{}}
 	if err := l.connect(); err != nil {
 		l.Close()
 		return nil, err

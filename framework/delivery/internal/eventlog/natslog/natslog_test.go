@@ -1,6 +1,8 @@
 package natslog
 
 import (
+	"context"
+	"net"
 	"testing"
 	"time"
 
@@ -26,6 +28,42 @@ func TestSuiteOnServer(t *testing.T) {
 		require.True(t, s.ReadyForConnections(10*time.Second))
 		return openLog(t, Config{URL: s.ClientURL(), Replicas: 1})
 	})
+}
+
+// A server elsewhere that does not answer for a while accepts writes again when it is back, although nobody writes meanwhile, and
+// what finds that out stores nothing.
+func TestWritesResumeAfterAnOutage(t *testing.T) {
+	options := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true}
+	start := func() *server.Server {
+		s, err := server.NewServer(options)
+		require.NoError(t, err)
+		s.Start()
+		require.True(t, s.ReadyForConnections(10*time.Second))
+		return s
+	}
+	s := start()
+	options.Port = s.Addr().(*net.TCPAddr).Port
+	log := openLog(t, Config{URL: s.ClientURL(), Replicas: 1})
+	require.NoError(t, log.Prepare(t.Context(), []eventlog.StreamConfig{{Name: "S", Subjects: []string{"s.*.x", "t.>"}}}))
+	write := []eventlog.Write{{Subject: "s.a.x"}}
+	_, err := log.Append(t.Context(), "S", write)
+	require.NoError(t, err)
+
+	s.Shutdown()
+	s.WaitForShutdown()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = log.Append(ctx, "S", write)
+	require.Error(t, err)
+	failed := func() bool { _, err := log.WriteFailure("S"); return err != nil }
+	require.Eventually(t, failed, 10*time.Second, 10*time.Millisecond)
+
+	s = start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	require.Eventually(t, func() bool { return !failed() }, 20*time.Second, 10*time.Millisecond)
+	last, err := log.Append(t.Context(), "S", write)
+	require.NoError(t, err)
+	assert.LessOrEqual(t, last, uint64(3), "the write that was not answered may have been stored, a test write may not")
 }
 
 func openLog(t *testing.T, c Config) *Log {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,6 +62,23 @@ func (s *storageMonitor) close() {
 
 // probeSubject returns the subject of test writes to an embedded stream. Nothing reads them.
 func probeSubject(stream string) string { return "probe." + stream }
+
+// probeMessage returns a test write. A stream of the embedded server stores it. The streams of a cluster are shared, so there the
+// message expects another stream: the leader of the stream refuses it, which is an answer, and nothing is stored.
+func (l *Log) probeMessage(stream string) *nats.Msg {
+	if l.embedded != nil {
+		return nats.NewMsg(probeSubject(stream))
+	}
+	subject := probeSubject(stream)
+	l.mu.Lock()
+	if pattern, ok := l.subjects[stream]; ok {
+		subject = strings.NewReplacer(">", "probe", "*", "probe").Replace(pattern)
+	}
+	l.mu.Unlock()
+	m := nats.NewMsg(subject)
+	m.Header.Set(jetstream.ExpectedStreamHeader, probeSubject(stream))
+	return m
+}
 
 // noteResult records the result of a write to a stream.
 func (s *storageMonitor) noteResult(stream string, err error) {
@@ -168,15 +186,11 @@ func (s *storageMonitor) checkStreams(logged *time.Time) (broken []string) {
 	return broken
 }
 
-// probeStream makes a test write to a stream; any answer is a success. The streams of a cluster accept no test writes, so there
-// the next real write is the test.
+// probeStream makes a test write to a stream; any answer is a success.
 func (s *storageMonitor) probeStream(stream string) error {
-	if s.log.embedded == nil {
-		return errors.New("its writes are not answered")
-	}
 	ctx, cancel := context.WithTimeout(s.ctx, probeTimeout)
 	defer cancel()
-	_, err := s.log.js.Publish(ctx, probeSubject(stream), nil)
+	_, err := s.log.js.PublishMsg(ctx, s.log.probeMessage(stream))
 	if err != nil && isUnanswered(err) {
 		return err
 	}
