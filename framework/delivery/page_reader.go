@@ -7,6 +7,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/tasks"
 )
 
 func hasBit(bits []byte, i int) bool { return i/8 < len(bits) && bits[i/8]&(1<<(i%8)) != 0 }
@@ -138,7 +139,7 @@ func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []r
 // newTask returns a task for an event. If refused is not nil, the task becomes a dead letter.
 func (r *pageReader) newTask(i int, e event.Event, item runtime.Item, refused *runtime.Verdict) *task {
 	return &task{
-		item: item, partition: r.partition, page: r.page, eventIndex: i, source: r.source, key: orderKey(e.Value(), item), refusal: refused,
+		item: item, partition: r.partition, page: r.page, eventIndex: i, source: r.source, key: tasks.KeyOf(item), refusal: refused,
 		bytes: len(e.Raw()) + item.Payload.Size(), origin: r.originOf(i),
 	}
 }

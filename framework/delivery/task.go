@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/dispatch"
-	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
@@ -28,16 +27,6 @@ type task struct {
 	bytes        int
 	verdict      runtime.Verdict // of its last request
 	lastExchange *Exchange
-}
-
-// orderKey returns the ordering key of an item. Independent items, such as changes of an audience, are ordered within their lane
-// only.
-func orderKey(e event.Value, item runtime.Item) string {
-	key := event.OrderingKey(e)
-	if item.Independent {
-		return item.Lane + " " + key
-	}
-	return key
 }
 
 // eventPosition returns where the event stands in the log, also if the task comes from a letter or a replay.

@@ -78,8 +78,8 @@ func (w *worker) startTask(t *task) {
 		w.storeDeadLetter(t, t.newDeadLetter(*t.refusal, false, time.Now()), "")
 		return
 	}
-	t.Value, t.Owner, t.Key, t.Bytes = t, p.owner, cmp.Or(t.key, "\x00"), t.bytes
 	tasks.Describe(&t.Task, w.instance.Plan, t.item)
+	t.Value, t.Owner, t.Key, t.Bytes = t, p.owner, cmp.Or(t.key, "\x00"), t.bytes
 	if t.item.BatchSize <= 1 && !t.item.Independent { // it is sent in a request of its own, and waits for its key only
 		t.Lane.Name += "\x00" + t.key
 	}
@@ -139,16 +139,16 @@ func (w *worker) Finished(t *dispatch.Task[*task], _ dispatch.Result) {
 }
 
 // Exhausted implements dispatch.Handler. It parks the key, unless no more can be parked.
-func (w *worker) Exhausted(tasks []*dispatch.Task[*task], r dispatch.Result) bool {
+func (w *worker) Exhausted(tasks []*dispatch.Task[*task], r dispatch.Result) (taken int) {
 	if w.runner.isParkingFull() {
-		return false
+		return 0
 	}
 	v := tasks[0].Value.verdict
 	if r.Outcome == dispatch.Pending {
 		v.Reason = "it takes longer than " + w.runner.settings.RetryFor.String() + ": " + v.Reason
 	}
 	w.parkTasks(tasks, v, kindHeld)
-	return true
+	return len(tasks)
 }
 
 // Retried implements dispatch.Handler.

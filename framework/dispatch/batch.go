@@ -45,7 +45,7 @@ func (d *Dispatcher[T]) takeHeads(q *queue[T]) (heads []*Task[T], limit time.Dur
 	bytes, most := 0, math.MaxInt
 	for q.len() > 0 {
 		t := q.first()
-		if len(heads) > 0 && (len(heads) >= min(most, t.MaxBatch) || !t.fits(heads, bytes)) {
+		if len(heads) > 0 && (len(heads) >= min(most, t.MaxBatch) || !d.fits(t, heads, bytes)) {
 			break
 		}
 		q.pop()
@@ -74,12 +74,12 @@ func (d *Dispatcher[T]) takeHeads(q *queue[T]) (heads []*Task[T], limit time.Dur
 }
 
 // fits reports whether a task of the same queue can be added to a batch that is not full.
-func (t *Task[T]) fits(heads []*Task[T], bytes int) bool {
+func (d *Dispatcher[T]) fits(t *Task[T], heads []*Task[T], bytes int) bool {
 	first := heads[0]
 	if first.MaxBytes > 0 && bytes+t.Bytes > first.MaxBytes {
 		return false
 	}
-	if first.Key == "" && first.wasTried() != t.wasTried() { // a batch that is retried in its place stays as it is
+	if d.retriesInPlace(first) && first.wasTried() != t.wasTried() { // a batch that is retried in its place stays as it is
 		return false
 	}
 	most := first.past().maxBatch

@@ -18,6 +18,7 @@ type Config struct {
 	MaxAttempts int           // failures of its own after which a task is exhausted: 10
 	PollFor     time.Duration // how long a pending operation is polled: RetryFor
 	Recheck     time.Duration // wait before an Owner that allows no request is asked again: 1 s
+	InPlace     bool          // lanes wait for each of their tasks that is retried; each failure is the task's own, and nothing is halved
 	Clock       Clock         // the system's clock
 }
 
@@ -46,9 +47,9 @@ type Handler[T any] interface {
 	// Finished reports the result of a task that needs no more attempts. The dispatcher does not use the task afterwards.
 	Finished(t *Task[T], r Result)
 	// Exhausted reports that the first of the tasks has failed too often or for too long. The others are the tasks of its key that
-	// wait behind it, in order. If it returns true, the host has taken all of them, and the dispatcher forgets them. Otherwise the
-	// first task is retried.
-	Exhausted(tasks []*Task[T], r Result) bool
+	// wait behind it, in order. It returns how many of them the host has taken, from the first on: the dispatcher forgets those, and
+	// continues with the next. If it is 0, the first task is retried.
+	Exhausted(tasks []*Task[T], r Result) (taken int)
 	// Retried reports that a task has failed and is retried later.
 	Retried(t *Task[T], r Result)
 }
@@ -76,8 +77,6 @@ type Dispatcher[T any] struct {
 	suspended   bool
 	stopped     bool
 	lastSuccess time.Time       // when the remote last accepted or refused something
-	barrier     *Task[T]        // the barrier that is being delivered
-	deferred    []*Task[T]      // tasks from the first waiting barrier on
 	timers      map[*timer]bool // running timers
 }
 
@@ -119,13 +118,10 @@ func (d *Dispatcher[T]) AddLocked(t *Task[T]) (crowded bool) {
 	}
 	d.held++
 	d.heldBytes += t.Bytes
-	if d.barrier != nil || len(d.deferred) > 0 || t.Barrier {
-		d.deferred = append(d.deferred, t)
-		d.passBarriers()
-		return false
-	}
 	lane := t.Lane
-	d.startTask(t)
+	if t.Key == "" || t.Owner.appendToChain(t) {
+		d.enqueue(false, t)
+	}
 	return d.isCrowded(lane)
 }
 
@@ -139,33 +135,6 @@ func (d *Dispatcher[T]) isCrowded(id Lane) bool {
 	return due != nil
 }
 
-// startTask enqueues a task, or appends it to the tasks of its key that wait.
-func (d *Dispatcher[T]) startTask(t *Task[T]) {
-	if t.Key == "" || t.Owner.appendToChain(t) {
-		d.enqueue(false, t)
-	}
-}
-
-// passBarriers starts deferred tasks: a barrier if it is the only task left, and the others up to the next barrier.
-func (d *Dispatcher[T]) passBarriers() {
-	for d.barrier == nil && len(d.deferred) > 0 {
-		t := d.deferred[0]
-		if t.Barrier && d.held > len(d.deferred) {
-			if d.flushed < t.seq {
-				d.flushed = t.seq
-				d.scheduleAll()
-			}
-			return
-		}
-		if t.Barrier {
-			d.barrier = t
-		}
-		d.deferred[0] = nil
-		d.deferred = d.deferred[1:]
-		d.startTask(t)
-	}
-}
-
 // Flush lets no task that was added before wait for more tasks for its batch.
 func (d *Dispatcher[T]) Flush() {
 	d.mu.Lock()
@@ -174,20 +143,10 @@ func (d *Dispatcher[T]) Flush() {
 	d.scheduleAll()
 }
 
-// forget ends a task without a report.
-func (d *Dispatcher[T]) forget(t *Task[T]) { d.uncount(t.Bytes, t == d.barrier) }
-
-// uncount subtracts a task from the counts of held tasks. The tasks behind it may start if it was a barrier, or the last task
-// before one.
-func (d *Dispatcher[T]) uncount(bytes int, barrier bool) {
+// uncount subtracts a task of a size from the counts of held tasks.
+func (d *Dispatcher[T]) uncount(bytes int) {
 	d.held--
 	d.heldBytes -= bytes
-	if barrier {
-		d.barrier = nil
-	}
-	if len(d.deferred) > 0 {
-		d.passBarriers()
-	}
 	d.changed.Broadcast()
 }
 

@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -258,19 +259,26 @@ func TestPendingTasksArePolled(t *testing.T) {
 	})
 }
 
-func TestBarriers(t *testing.T) {
-	withHost(t, dispatch.Config{Linger: time.Hour}, func(t *testing.T, s *scripted) {
-		s.latency = time.Second
-		barrier := func(v string) *task { b := in("other", "", v, 1); b.Barrier = true; return b }
+// TestFailuresInPlace checks Config.InPlace: a failed task keeps its place before later tasks of its lane, and holds back its key in
+// all lanes. A host that takes only the exhausted task lets those behind it go on.
+func TestFailuresInPlace(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond, MaxAttempts: 3, RetryFor: time.Hour, InPlace: true}, func(t *testing.T, s *scripted) {
+		s.takes = 1
+		s.answer = func(values []string) []dispatch.Result {
+			return fail(values, func(v string) bool { return v == "fails" })
+		}
 		for _, added := range []*task{
-			in("a", "a", "1", 10), in("b", "b", "2", 10), in("a", "a", "3", 10), barrier("first"), barrier("second"), in("b", "b", "4", 10),
+			in("a", "k", "fails", 2), in("a", "l", "1", 2), in("a", "m", "2", 2), in("b", "k", "behind", 2), in("b", "n", "3", 1), in("a", "k", "last", 2),
 		} {
 			s.Add(added)
 		}
 		s.wait(t)
-		assert.ElementsMatch(t, []string{"[1]", "[2]"}, s.requests[:2])
-		assert.Equal(t, []string{"[3]", "[first]", "[second]", "[4]"}, s.requests[2:])
-		assert.Equal(t, 4*time.Second, s.finished["second"], "what is before a barrier does not wait for its batch")
+		assert.ElementsMatch(t, []string{"[fails 1]", "[3]", "[fails]", "[fails]", "[2]", "[behind]", "[last]"}, s.requests)
+		index := func(request string) int { return slices.Index(s.requests, request) }
+		assert.Less(t, index("[3]"), index("[fails]"), "other lanes do not wait")
+		assert.Less(t, index("[fails]"), index("[2]"), "its lane waits")
+		assert.Less(t, index("[behind]"), index("[last]"), "a key is in order across lanes")
+		assert.Equal(t, []string{"fails"}, s.taken)
 	})
 }
 

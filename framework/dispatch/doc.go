@@ -21,8 +21,8 @@
 // when one is Done, no earlier one is Retry. A run that was in a failed request stays together, because the remote may have applied
 // its newest task, and an older one alone would undo that.
 //
-// A task without a key has its order from its lane: its batch is retried in its place, and later batches of the lane wait. A task
-// that is a Barrier is sent after all earlier tasks and before all later ones.
+// A task without a key has its order from its lane: its batch is retried in its place, and later batches of the lane wait. With
+// Config.InPlace that holds for all tasks.
 //
 // # Failures
 //
@@ -48,8 +48,7 @@
 //
 // The dispatcher holds what it is given. A host bounds that: Wait waits until the number or size of the tasks that are held is low
 // enough, WaitLane until a lane that has a whole batch waiting has sent it. TakeBehindLocked takes the tasks that wait behind those of a hot key, TakeFailingLocked the tasks that wait for a retry,
-// for a host that keeps them elsewhere. It adds them again later, before newer ones of their keys. A host that does so uses no
-// barriers, as those keep tasks of the same keys behind them.
+// for a host that keeps them elsewhere. It adds them again later, before newer ones of their keys.
 //
 // # Owners
 //

@@ -38,11 +38,11 @@ func (s *shop) Retried(t *dispatch.Task[order], _ dispatch.Result) {
 	fmt.Println(t.Value.user, t.Value.item, "is tried again")
 }
 
-func (s *shop) Exhausted(tasks []*dispatch.Task[order], _ dispatch.Result) bool {
+func (s *shop) Exhausted(tasks []*dispatch.Task[order], _ dispatch.Result) int {
 	for _, t := range tasks {
 		fmt.Println(t.Value.user, t.Value.item, "failed")
 	}
-	return true // they are done with
+	return len(tasks) // they are done with
 }
 
 // A host delivers the orders of each user in order. While Ann's tea is retried, her cup waits and Bob's does not.

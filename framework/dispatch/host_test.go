@@ -20,6 +20,7 @@ type scripted struct {
 	answer   func(values []string) []dispatch.Result // nil: everything is done
 	latency  time.Duration
 	keep     bool // do not take exhausted tasks
+	takes    int  // how many exhausted tasks it takes at most; 0 for all
 	began    time.Time
 	requests []string
 	finished map[string]time.Duration
@@ -48,11 +49,15 @@ func (s *scripted) Finished(t *task, _ dispatch.Result) { s.finished[t.Value] = 
 
 func (s *scripted) Retried(*task, dispatch.Result) { s.retried++ }
 
-func (s *scripted) Exhausted(tasks []*task, _ dispatch.Result) bool {
-	if !s.keep {
-		s.taken = append(s.taken, valuesOf(tasks)...)
+func (s *scripted) Exhausted(tasks []*task, _ dispatch.Result) (taken int) {
+	if s.keep {
+		return 0
 	}
-	return !s.keep
+	if taken = len(tasks); s.takes > 0 {
+		taken = min(taken, s.takes)
+	}
+	s.taken = append(s.taken, valuesOf(tasks[:taken])...)
+	return taken
 }
 
 func valuesOf(tasks []*task) (values []string) {

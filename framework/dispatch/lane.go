@@ -116,7 +116,7 @@ func (l *lane[T]) removeTasks(match func(*Task[T]) bool) (removed []*Task[T]) {
 // dueAt returns when the next batch of a queue is due.
 func (d *Dispatcher[T]) dueAt(q *queue[T], now time.Time) (at time.Time, ever bool) {
 	t := q.first()
-	if q.len() >= q.limit || t.MaxBytes > 0 && q.bytes >= t.MaxBytes || t.wasTried() || t.seq <= d.flushed || t.Barrier {
+	if q.len() >= q.limit || t.MaxBytes > 0 && q.bytes >= t.MaxBytes || t.wasTried() || t.seq <= d.flushed {
 		return now, true
 	}
 	return t.arrived.Add(d.config.Linger), d.config.Linger >= 0

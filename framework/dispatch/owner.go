@@ -50,20 +50,8 @@ func (o *Owner[T]) DrainLocked() {
 	for _, c := range o.chains {
 		dropped = append(dropped, o.cutChain(c, c.first.inRequest)...)
 	}
-	kept := d.deferred[:0]
-	for _, t := range d.deferred {
-		if belongs(t) {
-			dropped = append(dropped, t)
-		} else {
-			kept = append(kept, t)
-		}
-	}
-	clear(d.deferred[len(kept):])
-	d.deferred = kept
 	clear(o.delayed)
-	for _, t := range dropped {
-		d.forget(t)
-	}
+	o.forgetAll(dropped)
 }
 
 // Close ends the owner. Nothing more is reported about its tasks.
@@ -223,8 +211,9 @@ func (o *Owner[T]) takeKey(t *Task[T]) []*Task[T] {
 	return tasks
 }
 
+// forgetAll ends tasks without a report.
 func (o *Owner[T]) forgetAll(tasks []*Task[T]) {
 	for _, t := range tasks {
-		o.dispatcher.forget(t)
+		o.dispatcher.uncount(t.Bytes)
 	}
 }

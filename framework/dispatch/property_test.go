@@ -63,9 +63,6 @@ func (s *simulation) addRandom(lanes int) {
 		j.polls = min(j.polls, 1)
 	case 3:
 		t.Key = key
-		if s.random.IntN(40) == 0 && s.barred {
-			t.Barrier = true
-		}
 	}
 	j.id = t.Key
 	if j.keyless {
@@ -128,14 +125,11 @@ func (s *simulation) interfere() {
 	case 5:
 		s.d.Lock()
 		defer s.d.Unlock()
-		if s.barred {
-			return
-		}
 		for _, tasks := range s.owners[i].TakeBehindLocked(func(c dispatch.Chain[*job]) bool { return c.Count > 8 }) {
 			s.take(tasks)
 		}
 	case 6:
-		if !s.barred && s.random.IntN(4) == 0 {
+		if s.random.IntN(4) == 0 {
 			s.d.Lock()
 			defer s.d.Unlock()
 			for _, tasks := range s.owners[i].TakeFailingLocked() {
@@ -155,7 +149,7 @@ func simulate(t *testing.T, seed uint64) {
 			MaxBackoff: 5 * time.Second, RetryFor: time.Duration(1+random.IntN(100)) * 10 * time.Second, MaxAttempts: 2 + random.IntN(8),
 		},
 	}
-	s.barred = !s.mild && random.IntN(2) == 0
+	s.config.InPlace = random.IntN(3) == 0
 	if s.config.Linger == 0 {
 		s.config.Linger = time.Millisecond
 	}

@@ -67,9 +67,9 @@ func (d *Dispatcher[T]) settleRun(run []*Task[T], results []Result) (first int) 
 // finish reports the result of a task that is in no chain and no queue.
 func (d *Dispatcher[T]) finish(t *Task[T], r Result) {
 	t.attempts++
-	bytes, barrier := t.Bytes, t == d.barrier
+	bytes := t.Bytes
 	d.handler.Finished(t, r)
-	d.uncount(bytes, barrier)
+	d.uncount(bytes)
 }
 
 // finishHead reports the result of the first task of a key, and enqueues the next one.
@@ -101,7 +101,7 @@ func (d *Dispatcher[T]) applyResults(l *lane[T], heads []*Task[T], results []Res
 		wait, d.suspended = max(wait, r.RetryAfter), d.suspended || r.Outcome == NotSent
 		switch {
 		case o.closed:
-			d.forget(t)
+			d.uncount(t.Bytes)
 		case r.Outcome == Done || r.Outcome == Dropped:
 			d.finishHead(t, r)
 		case o.draining:
@@ -141,7 +141,7 @@ func (d *Dispatcher[T]) applyPending(t *Task[T], r Result, again *retries[T]) {
 	past.polls++
 	switch {
 	case now.Sub(past.pendingSince) > d.config.PollFor && d.exhaust(t, r):
-	case t.Key == "":
+	case d.retriesInPlace(t):
 		again.inPlace = append(again.inPlace, t)
 	default:
 		again.polls = append(again.polls, t)
@@ -152,7 +152,7 @@ func (d *Dispatcher[T]) applyPending(t *Task[T], r Result, again *retries[T]) {
 func (d *Dispatcher[T]) applyFailure(l *lane[T], t *Task[T], r Result, size int, whole bool, again *retries[T]) {
 	past, now := t.record(), d.config.Clock.Now()
 	t.attempts++
-	own := t.Key == "" || t.isOwnFailure(l, size, whole)
+	own := d.retriesInPlace(t) || t.isOwnFailure(l, size, whole)
 	if past.firstFailed.IsZero() {
 		past.firstFailed = now
 	}
@@ -164,7 +164,7 @@ func (d *Dispatcher[T]) applyFailure(l *lane[T], t *Task[T], r Result, size int,
 	}
 	d.handler.Retried(t, r)
 	switch {
-	case t.Key == "":
+	case d.retriesInPlace(t):
 		again.inPlace = append(again.inPlace, t)
 	case own || size == 1 && l.queued > 0 && l.failures == 0 && past.maxBatch == 0:
 		d.delay(d.backoff(t.attempts, r.RetryAfter), t)
@@ -181,9 +181,22 @@ func (d *Dispatcher[T]) exhaust(t *Task[T], r Result) bool {
 			tasks = append(tasks, f)
 		}
 	}
-	if !d.handler.Exhausted(tasks, r) {
+	taken := d.handler.Exhausted(tasks, r)
+	switch {
+	case taken == 0:
 		return false
+	case taken == len(tasks):
+		t.Owner.takeKey(t)
+		return true
 	}
-	t.Owner.takeKey(t)
+	for range taken {
+		t.Owner.popFromChain(t.Owner.chains[t.Key].first)
+	}
+	next := tasks[taken]
+	if left := t.past().carried - taken; left > 0 {
+		next.record().carried = left
+	}
+	t.Owner.forgetAll(tasks[:taken])
+	d.enqueue(false, next)
 	return true
 }

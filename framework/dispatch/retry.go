@@ -13,6 +13,9 @@ func (d *Dispatcher[T]) backoff(failures int, asked time.Duration) time.Duration
 	return max(httpx.Backoff(c.MinBackoff, c.MaxBackoff, failures), min(asked, c.RetryFor, c.MaxPause))
 }
 
+// retriesInPlace reports whether the lane of a task waits while it is retried.
+func (d *Dispatcher[T]) retriesInPlace(t *Task[T]) bool { return d.config.InPlace || t.Key == "" }
+
 // delay enqueues tasks of one group after a wait, in one step so that they can share a batch. The tasks of their keys behind them
 // wait, and no others.
 func (d *Dispatcher[T]) delay(wait time.Duration, tasks ...*Task[T]) {

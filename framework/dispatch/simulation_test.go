@@ -47,14 +47,12 @@ type simulation struct {
 	d          *dispatch.Dispatcher[*job]
 	owners     []*simOwner
 	calm       bool // the remote fails no more
-	mild       bool // no pauses, suspensions and barriers, and a free slot for the quiet lane
+	mild       bool // no pauses and suspensions, and a free slot for the quiet lane
 	pauses     time.Time
 	suspended  bool
-	barred     bool // there are barriers, so no tasks are taken
 	inFlight   map[dispatch.Lane]bool
 	newest     map[string]int // the newest task of each id that was in a request
 	added      map[string]int
-	barriers   []*simTask // unfinished
 	order      []*simTask // all unfinished tasks, in order of addition
 	total      int
 	ended      int
@@ -93,9 +91,6 @@ func (s *simulation) Send(b *simBatch) {
 		s.check(at == 0 || t.Together || j.keyless, "%s: two tasks in a request", j.id)
 		heads[j.id]++
 		j.sent = true
-		if len(s.barriers) > 0 {
-			s.check(s.order[0] == t || slices.Index(s.order, t) < slices.Index(s.order, s.barriers[0]), "a task passes a barrier")
-		}
 	}
 	for _, t := range b.Tasks {
 		s.check(t.Value.tried || t.Together || fresh <= max(t.MaxBatch, 1), "%d tasks in a batch, and one allows %d", fresh, t.MaxBatch)
@@ -214,20 +209,17 @@ func (s *simulation) end(t *simTask, taken bool) {
 
 func (s *simulation) remove(t *simTask) {
 	s.order = slices.DeleteFunc(s.order, func(o *simTask) bool { return o == t })
-	s.barriers = slices.DeleteFunc(s.barriers, func(o *simTask) bool { return o == t })
 }
 
 func (s *simulation) Finished(t *simTask, _ dispatch.Result) { s.end(t, false) }
 
 func (s *simulation) Retried(*simTask, dispatch.Result) {}
 
-// Exhausted takes the tasks of a key every other time.
-func (s *simulation) Exhausted(tasks []*simTask, _ dispatch.Result) bool {
-	if s.random.IntN(2) == 0 {
-		return false
-	}
-	s.take(tasks)
-	return true
+// Exhausted takes no tasks, some, or all.
+func (s *simulation) Exhausted(tasks []*simTask, _ dispatch.Result) int {
+	taken := [...]int{0, 1, s.random.IntN(len(tasks) + 1), len(tasks)}[s.random.IntN(4)]
+	s.take(tasks[:taken])
+	return taken
 }
 
 // take counts tasks as taken by the host.
@@ -275,7 +267,7 @@ func (s *simulation) replaceOwner(i int, drain bool) {
 	for _, t := range again {
 		j := *t.Value
 		j.owner, j.sent, j.tried, j.added = fresh, false, false, time.Now()
-		s.add(&simTask{Value: &j, Lane: t.Lane, Group: t.Group, Key: t.Key, Together: t.Together, Barrier: t.Barrier, MaxBatch: t.MaxBatch, MaxBytes: t.MaxBytes, Bytes: t.Bytes})
+		s.add(&simTask{Value: &j, Lane: t.Lane, Group: t.Group, Key: t.Key, Together: t.Together, MaxBatch: t.MaxBatch, MaxBytes: t.MaxBytes, Bytes: t.Bytes})
 	}
 }
 
@@ -285,8 +277,5 @@ func (s *simulation) add(t *simTask) {
 	t.Owner = j.owner.Owner
 	j.owner.waiting[j.id] = append(j.owner.waiting[j.id], t)
 	s.order = append(s.order, t)
-	if t.Barrier {
-		s.barriers = append(s.barriers, t)
-	}
 	s.d.AddLocked(t)
 }

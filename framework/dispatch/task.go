@@ -28,9 +28,8 @@ type Task[T any] struct {
 	// Together tells that tasks of the key may share a request, in order, because the newest decides. It has no effect without a
 	// Key.
 	Together bool
-	Barrier  bool // it is delivered after all earlier tasks of the dispatcher and before all later ones
-	MaxBatch int  // maximum number of tasks in its batch; less than 2 means that it is sent alone
-	MaxBytes int  // maximum size of its batch; 0 for no limit
+	MaxBatch int // maximum number of tasks in its batch; less than 2 means that it is sent alone
+	MaxBytes int // maximum size of its batch; 0 for no limit
 	Bytes    int
 
 	seq       uint64 // order of addition

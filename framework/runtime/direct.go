@@ -34,6 +34,5 @@ func (p *Plan) NewItem(s *Subscription, payload event.Value, index int) (Item, *
 	item := Item{Index: index, Subscription: s, Payload: payload}
 	s.setBatch(&item)
 	item.Lane, item.Independent = p.laneOf(s, payload, item.BatchKey)
-	item.Barrier = s.deletes
 	return item, nil
 }

@@ -19,7 +19,6 @@ type Item struct {
 	BatchBytes   int    // the maximum size in bytes of its batch's payloads as JSON; 0 means no limit
 	Lane         string // batches of a plan with equal lanes are delivered one after the other
 	Independent  bool   // no order with items of other lanes is needed: it changes an audience
-	Barrier      bool   // earlier items finish before it starts, and later ones start after it finishes: it deletes a user
 
 	Operation string // the id of the remote's asynchronous operation; "" before the item is sent
 

@@ -96,9 +96,6 @@ func (p *pass) sendMessageLocked(m *message) {
 			case verdict == nil:
 				t := &dispatch.Task[delivery]{Value: delivery{message: m, item: item}}
 				tasks.Describe(t, plan, item)
-				if item.BatchBytes > 0 {
-					t.Bytes = item.Payload.Size()
-				}
 				added = append(added, t)
 			case verdict.Cause != fault.CauseNotSubscribed:
 				m.addVerdict(*verdict)
@@ -138,7 +135,7 @@ func (p *pass) Finished(t *dispatch.Task[delivery], _ dispatch.Result) {
 }
 
 // Exhausted implements dispatch.Handler. It is not called, as nothing is retried within a pass.
-func (p *pass) Exhausted([]*dispatch.Task[delivery], dispatch.Result) bool { return true }
+func (p *pass) Exhausted(tasks []*dispatch.Task[delivery], _ dispatch.Result) int { return len(tasks) }
 
 // Retried implements dispatch.Handler.
 func (p *pass) Retried(*dispatch.Task[delivery], dispatch.Result) {}

@@ -217,9 +217,11 @@ func TestASlowRemoteStopsReading(t *testing.T) {
 			Plans: []*runtime.Plan{p}, Complete: func(e event.Event) event.Event { read++; return e }, OnEvent: func(stream.Event) error { told++; return nil },
 		})
 		ended := make(chan error)
-		go func() {
-			ended <- runner.Run(t.Context(), strings.NewReader(strings.Repeat(`{"type":"a","userId":"u","size":1}`+"\n", 5000)))
-		}()
+		var lines strings.Builder
+		for i := range 5000 {
+			fmt.Fprintf(&lines, `{"type":"a","userId":"u%d","size":1}`+"\n", i)
+		}
+		go func() { ended <- runner.Run(t.Context(), strings.NewReader(lines.String())) }()
 		synctest.Wait()
 		assert.Less(t, read, 1000)
 		assert.Zero(t, told)

@@ -14,7 +14,8 @@ import (
 	"github.com/landfall-dev/landfall/internal/pool"
 )
 
-// Retry configures how a batch is retried, while later batches of its lane wait. Zero fields have working defaults.
+// Retry configures how the failed items of a batch are retried, while later batches of the lane wait, and later items of the same
+// users. Zero fields have working defaults.
 type Retry struct {
 	Attempts int           // maximum number of attempts; default 6
 	Backoff  time.Duration // wait before the second attempt, doubled each time; default 250 ms
@@ -43,23 +44,23 @@ type delivery struct {
 	verdicts []runtime.Verdict
 }
 
-// sender delivers the batches of a dispatcher. Tasks have no key, so each lane is delivered in order. The dispatcher's lock guards
-// it.
+// sender delivers the batches of a dispatcher, which keeps the order of each user within a plan. The dispatcher's lock guards it.
 type sender struct {
 	ctx        context.Context
 	dispatcher *dispatch.Dispatcher[delivery]
-	decide     func(*task) // called with the lock held
-	finished   []*task     // empty
-	free       []*task     // finished tasks to reuse; not guarded, but used by the goroutine that adds tasks
+	owners     map[*runtime.Plan]*dispatch.Owner[delivery] // a user's items are ordered within a plan; used by the goroutine that adds tasks
+	decide     func(*task)                                 // called with the lock held
+	finished   []*task                                     // empty
+	free       []*task                                     // finished tasks to reuse; not guarded, but used by the goroutine that adds tasks
 	goroutines sync.WaitGroup
 }
 
 func newSender(ctx context.Context, r Retry, parallel int, decide func(*task)) *sender {
-	s := &sender{ctx: ctx, decide: decide}
+	s := &sender{ctx: ctx, decide: decide, owners: map[*runtime.Plan]*dispatch.Owner[delivery]{}}
 	wait := cmp.Or(r.MaxWait, 30*time.Second)
 	s.dispatcher = dispatch.New(dispatch.Config{
 		Linger: -1, MaxBatches: parallel, MinBackoff: cmp.Or(r.Backoff, 250*time.Millisecond), MaxBackoff: wait, MaxPause: wait,
-		RetryFor: math.MaxInt64, MaxAttempts: cmp.Or(r.Attempts, 6), PollFor: cmp.Or(r.PollFor, 10*time.Minute),
+		RetryFor: math.MaxInt64, InPlace: true, MaxAttempts: cmp.Or(r.Attempts, 6), PollFor: cmp.Or(r.PollFor, 10*time.Minute),
 	}, s)
 	return s
 }
@@ -84,11 +85,13 @@ func (s *sender) newTask(plan *runtime.Plan, item runtime.Item) *task {
 	} else {
 		t = &task{}
 	}
-	t.Value.item, t.Barrier = item, item.Barrier
-	tasks.Describe(t, plan, item)
-	if item.BatchBytes > 0 {
-		t.Bytes = item.Payload.Size()
+	owner := s.owners[plan]
+	if owner == nil {
+		owner = s.dispatcher.NewOwner(nil)
+		s.owners[plan] = owner
 	}
+	t.Value.item, t.Owner, t.Key = item, owner, tasks.KeyOf(item)
+	tasks.Describe(t, plan, item)
 	return t
 }
 
@@ -136,15 +139,13 @@ func (s *sender) recycleLocked() {
 	}
 }
 
-// Exhausted implements dispatch.Handler.
-func (s *sender) Exhausted(tasks []*task, r dispatch.Result) bool {
-	for _, t := range tasks {
-		if v := &t.Value.verdicts[0]; r.Outcome == dispatch.Pending {
-			v.Outcome, v.Reason = runtime.Retry, "not finished in time: "+v.Reason
-		}
-		s.decide(t)
+// Exhausted implements dispatch.Handler. Later items of the same user are tried all the same.
+func (s *sender) Exhausted(tasks []*task, r dispatch.Result) (taken int) {
+	if v := &tasks[0].Value.verdicts[0]; r.Outcome == dispatch.Pending {
+		v.Outcome, v.Reason = runtime.Retry, "not finished in time: "+v.Reason
 	}
-	return true
+	s.decide(tasks[0])
+	return 1
 }
 
 // Retried implements dispatch.Handler.

@@ -4,8 +4,9 @@
 // A program makes a [Runner] with its plans and calls [Runner.Run] with the file: one JSON object per line. Config.OnEvent gets
 // each event with its verdicts, in the order of the file, and a [Summary] counts them.
 //
-// Batches of one lane are delivered one after the other, and retried in place so that the order is kept; different lanes run in
-// parallel. The package must not depend on the queue, and stores nothing on disk. A Runner is used once, by one goroutine.
+// Batches of one lane are delivered one after the other, and failed items are retried in their place; different lanes run in parallel.
+// The events of a user are delivered to each instance in the order of the file: an event is sent when the outcome of the earlier ones is
+// known. The package must not depend on the queue, and stores nothing on disk. A Runner is used once, by one goroutine.
 package stream
 
 import (

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/fstest"
 	"testing/iotest"
 	"time"
 
@@ -50,28 +49,11 @@ func (r *record) Decode(v event.Value) { r.id = v.Get("id").Str() }
 
 // plan returns a plan whose batches are handled by a function.
 func plan(t *testing.T, answer func(ids []string) (*destination.MultiStatus, error), subscribe ...string) *runtime.Plan {
-	p := destination.Plugin{
-		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(definition)}},
-		Actions: map[string]destination.Action{"send": destination.Handle(destination.Handler[record, record]{
-			PerformBatch: func(_ context.Context, call destination.BatchCall[record, record]) (*destination.MultiStatus, error) {
-				ids := make([]string, len(call.Payloads))
-				for i := range ids {
-					ids[i] = call.Payloads[i].id
-				}
-				return answer(ids)
-			},
-		})},
-	}
-	d, err := p.Load()
-	require.NoError(t, err)
 	var list []string
 	for i, q := range subscribe {
 		list = append(list, fmt.Sprintf(`{"name":"s%d","action":"send","subscribe":%q}`, i, q))
 	}
-	in := config.InstanceOf(event.MustParse(`{"id":"i","subscriptions":[` + strings.Join(list, ",") + `]}`))
-	made, err := runtime.New(p, d, in, runtime.Host{})
-	require.NoError(t, err)
-	return made
+	return planOf(t, answer, `{"id":"i","subscriptions":[`+strings.Join(list, ",")+`]}`)
 }
 
 func run(t *testing.T, p *runtime.Plan, input string) ([]stream.Event, stream.Summary) {
@@ -146,9 +128,17 @@ func TestManyEventsInBoundedMemory(t *testing.T) {
 		return nil, nil
 	}, `userId != null`)
 	const n = 3*stream.MaxWaiting + 17
-	_, summary := run(t, p, strings.Repeat("{\"userId\":\"u\"}\n", n))
+	var lines strings.Builder
+	for i := range n {
+		fmt.Fprintf(&lines, `{"userId":"u%d"}`+"\n", i%5000)
+	}
+	_, summary := run(t, p, lines.String())
 	assert.Equal(t, n, summary.Delivered)
 	assert.Equal(t, runtime.MaxBatch, largest)
+	largest = 0
+	_, summary = run(t, p, strings.Repeat("{\"userId\":\"u\"}\n", n))
+	assert.Equal(t, n, summary.Delivered)
+	assert.Equal(t, 1, largest, "events of one user are sent one after the other")
 }
 
 func TestOversizedLineIsRefusedAlone(t *testing.T) {

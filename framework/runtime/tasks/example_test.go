@@ -43,7 +43,7 @@ func (h *host) Finished(t *task, _ dispatch.Result) {
 func (h *host) Retried(*task, dispatch.Result) {}
 
 // Exhausted would keep the tasks for later. true lets the events behind them go on.
-func (h *host) Exhausted([]*task, dispatch.Result) bool { return true }
+func (h *host) Exhausted(tasks []*task, _ dispatch.Result) int { return len(tasks) }
 
 // A host keeps the events of each user in order, batches and retries them, with a dispatcher.
 func Example() {
@@ -75,7 +75,7 @@ destinations:
 			if verdict != nil {
 				continue // nothing to send; the verdict says why
 			}
-			t := &task{Value: item, Key: event.OrderingKey(e.Value()), Barrier: item.Barrier}
+			t := &task{Value: item, Key: tasks.KeyOf(item)}
 			tasks.Describe(t, h.plan, item)
 			d.Add(t)
 		}

@@ -3,7 +3,7 @@
 //
 //	item, verdict := plan.Prepare(subscription, event, 0)
 //	...
-//	t := &dispatch.Task[runtime.Item]{Value: item, Key: event.OrderingKey(e.Value())}
+//	t := &dispatch.Task[runtime.Item]{Value: item, Key: tasks.KeyOf(item)}
 //	tasks.Describe(t, plan, item)
 //	dispatcher.Add(t)
 //
@@ -15,16 +15,30 @@ import (
 	"net/http"
 
 	"github.com/landfall-dev/landfall/framework/dispatch"
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// Describe sets what an item says about its task: lane, group and limits of its batch, and whether tasks of one key may share a
-// request. The host sets Key, Owner, Bytes and Barrier.
+// KeyOf returns the key within which an item is delivered in order: that of its event, which is its user if it has one. Independent
+// items, such as changes of an audience, are ordered within their lane only.
+func KeyOf(item runtime.Item) string {
+	key := event.OrderingKey(item.Event.Value())
+	if item.Independent && key != "" {
+		return item.Lane + " " + key
+	}
+	return key
+}
+
+// Describe sets what an item says about its task: lane, group, size and limits of its batch, and whether tasks of one key may share
+// a request. The host sets Key and Owner, and a larger size in Bytes if it wants to bound the memory of tasks.
 func Describe[T any](t *dispatch.Task[T], plan *runtime.Plan, item runtime.Item) {
 	t.Lane = dispatch.Lane{Scope: plan, Name: item.Lane}
 	t.Group = dispatch.Group{Scope: item.Subscription, Key: item.BatchKey}
 	t.MaxBatch, t.MaxBytes, t.Together = item.BatchSize, item.BatchBytes, item.Independent
+	if item.BatchBytes > 0 {
+		t.Bytes = item.Payload.Size()
+	}
 }
 
 // ResultOf returns the result of a task with a verdict. If the remote issues no access token, that is NotSent.
