@@ -10,22 +10,24 @@ type dialect struct {
 	driver      string
 	source      func(location string) string // returns the driver's data source name
 	connections int
-	lockSchema  []string          // prevents concurrent migrations
-	schema      *strings.Replacer // expands placeholders in migrations
-	query       *strings.Replacer // expands placeholders in statements
+	lockSchema  []string                         // prevents concurrent migrations
+	schema      *strings.Replacer                // expands placeholders in migrations
+	query       *strings.Replacer                // expands placeholders in statements
+	list        func(identities []string) string // returns the argument for {listed}
 
 	tuneDoubts   []string // statements after the creation of the table doubts
 	countColumns string   // counts the columns of the table $1 with the name $2
 }
 
-// In statements, {rows} is the JSON array $2 as rows j with one item in the column value, {lock} locks the selected rows for the
-// transaction, and {now} is the time in milliseconds since 1970.
+// In statements, {listed} is true for the identities of list in $2, {lock} locks the selected rows for the transaction, and {now} is the
+// time in milliseconds since 1970.
 var (
 	sqlite = dialect{
 		driver: "sqlite", source: sqliteSource, connections: 4,
 		schema: strings.NewReplacer("{serial}", "INTEGER PRIMARY KEY", "{bytes}", "", "{blob}", "BLOB", "{clustered}", "WITHOUT ROWID"),
-		query: strings.NewReplacer("{rows}", "json_each($2) AS j", "{lock}", "",
+		query: strings.NewReplacer("{listed}", "IN (SELECT value FROM json_each($2))", "{lock}", "",
 			"{now}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"), // {lock} is empty: a write transaction locks the whole database
+		list:         identityList,
 		countColumns: `SELECT COUNT(*) FROM pragma_table_info($1) WHERE name = $2`,
 	}
 	postgres = dialect{
@@ -33,8 +35,9 @@ var (
 		lockSchema: []string{`SELECT pg_advisory_xact_lock(7236174)`},
 		schema: strings.NewReplacer("{serial}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{bytes}", `COLLATE "C"`,
 			"{blob}", "BYTEA", "{clustered}", ""),
-		query: strings.NewReplacer("{rows}", "json_array_elements($2::json) AS j(value)", "{lock}", "FOR UPDATE",
+		query: strings.NewReplacer("{listed}", "= ANY((string_to_array($2, "+textSeparatorSQL+"))[2:])", "{lock}", "FOR UPDATE",
 			"{now}", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"),
+		list:         listedTexts,
 		tuneDoubts:   []string{`ALTER TABLE doubts ALTER COLUMN changes SET STORAGE EXTERNAL`}, // compressing short-lived rows costs more than it saves
 		countColumns: `SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = $1 AND column_name = $2`,
 	}

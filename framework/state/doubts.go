@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/landfall-dev/landfall/framework/destination"
-	"github.com/landfall-dev/landfall/framework/event"
 )
 
 // A request in flight is one row of the table doubts, with its identities and the times of their events. The row with the highest id
@@ -191,22 +190,12 @@ func (l *Ledger) moveDoubts(ctx context.Context, tx *sql.Tx, audience int64, dou
 
 // saveUncertain marks identities in their rows.
 func (l *Ledger) saveUncertain(ctx context.Context, tx *sql.Tx, audience int64, sent []sentChange) error {
-	text := []byte{'['}
-	for i, c := range sent {
-		if i > 0 {
-			text = append(text, ',')
-		}
-		text = event.AppendString(append(text, '['), toSQL.Replace(c.identity))
-		text = append(appendNumber(append(text, ','), c.at), ']')
+	rows := &bulkRows{insert: markMembers}
+	for _, c := range sent {
+		rows.add(toSQL.Replace(c.identity), flag(false), flag(true), notNull(0), c.at)
 	}
-	_, err := tx.ExecContext(ctx, l.store.dialect.query.Replace(saveUncertain), audience, string(append(text, ']')))
-	return err
+	return rows.save(ctx, l.store, tx, audience)
 }
-
-const saveUncertain = `INSERT INTO members (audience, identity, member, doubt, turns, sent)
-	SELECT CAST($1 AS BIGINT), j.value ->> 0, 0, 1, 0, CAST(j.value ->> 1 AS BIGINT) FROM {rows} WHERE true
-	ON CONFLICT (audience, identity) DO UPDATE SET doubt = 1, sent = excluded.sent
-		WHERE members.doubt = 0 OR members.sent IS DISTINCT FROM excluded.sent`
 
 // encodeSent encodes changes: for each the length of its identity, the identity, and its time in microseconds less that of the change
 // before. 0 stands for no time.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -86,14 +85,14 @@ type querier interface {
 // Lookup returns the records of identities, index by index.
 func (l *Ledger) Lookup(ctx context.Context, audienceID string, identities []string) ([]destination.Record, error) {
 	records := make([]destination.Record, len(identities))
-	a, err := l.findAudience(ctx, l.store.db, audienceID, "")
+	a, err := l.findAudience(ctx, l.store.hot, audienceID, "")
 	if errors.Is(err, sql.ErrNoRows) {
 		return records, nil
 	}
 	if err != nil {
 		return nil, fault.StateUnavailable("reading the ledger", err)
 	}
-	members, _, err := l.findMembers(ctx, l.store.db, a.id, identities)
+	members, _, err := l.findMembers(ctx, l.store.hot, a.id, identities)
 	if err != nil {
 		return nil, fault.StateUnavailable("reading the ledger", err)
 	}
@@ -131,7 +130,7 @@ func (l *Ledger) findMembers(ctx context.Context, q querier, audience int64, ide
 // readMembers returns the existing rows of identities.
 func (l *Ledger) readMembers(ctx context.Context, q querier, audience int64, identities []string) (map[string]*memberRow, error) {
 	rows, err := q.QueryContext(ctx, l.store.dialect.query.Replace(`SELECT identity, member, doubt, turns, at, delivered, confirmed, sent
-		FROM members WHERE audience = $1 AND identity IN (SELECT j.value ->> 0 FROM {rows})`), audience, identityRows(identities))
+		FROM members WHERE audience = $1 AND identity {listed}`), audience, l.store.dialect.list(identities))
 	if err != nil {
 		return nil, err
 	}
@@ -172,14 +171,14 @@ func clampTime(at, delivered, confirmed sql.NullInt64, maxAhead time.Duration) s
 	return toMicros(decides)
 }
 
-// identityRows encodes identities as a JSON array of one-column rows.
-func identityRows(identities []string) string {
+// identityList encodes identities as a JSON array.
+func identityList(identities []string) string {
 	text := append(make([]byte, 0, 32*len(identities)+2), '[')
 	for i, identity := range identities {
 		if i > 0 {
 			text = append(text, ',')
 		}
-		text = append(event.AppendString(append(text, '['), toSQL.Replace(identity)), ']')
+		text = event.AppendString(text, toSQL.Replace(identity))
 	}
 	return string(append(text, ']'))
 }
@@ -206,20 +205,4 @@ func (l *Ledger) Sizes(ctx context.Context) ([]destination.AudienceSize, error) 
 	}
 	sortSizes(sizes)
 	return sizes, nil
-}
-
-// appendNumber appends a nullable number as JSON.
-func appendNumber(text []byte, n sql.NullInt64) []byte {
-	if !n.Valid {
-		return append(text, "null"...)
-	}
-	return strconv.AppendInt(text, n.Int64, 10)
-}
-
-// appendBool appends 1 or 0.
-func appendBool(text []byte, b bool) []byte {
-	if b {
-		return append(text, '1')
-	}
-	return append(text, '0')
 }

@@ -139,7 +139,7 @@ func (l *Ledger) readHistory(ctx context.Context, audience int64, identity strin
 			return nil, err
 		}
 		h.Decided, h.At, h.Member = time.UnixMicro(decided).UTC(), time.UnixMicro(at).UTC(), member != 0
-		h.Reason = fromSQL.Replace(h.Reason)
+		h.Outcome, h.Reason = fromSQL.Replace(h.Outcome), fromSQL.Replace(h.Reason)
 		list = append(list, h)
 	}
 	slices.SortStableFunc(list, func(a, b HistoryEntry) int { return a.Decided.Compare(b.Decided) })

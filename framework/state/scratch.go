@@ -46,8 +46,8 @@ func (s *Scratch) Close() error {
 
 // Add adds identities and returns how many were new.
 func (s *Scratch) Add(ctx context.Context, identities []string) (added int, err error) {
-	result, err := s.db.ExecContext(ctx, `INSERT INTO rows (identity) SELECT j.value ->> 0 FROM json_each($1) AS j WHERE true
-		ON CONFLICT (identity) DO NOTHING`, identityRows(identities))
+	result, err := s.db.ExecContext(ctx, `INSERT INTO rows (identity) SELECT value FROM json_each($1) WHERE true
+		ON CONFLICT (identity) DO NOTHING`, identityList(identities))
 	if err != nil {
 		return 0, fmt.Errorf("writing the scratch file: %w", err)
 	}

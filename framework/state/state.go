@@ -38,6 +38,7 @@ var migrations embed.FS
 // Store is an open database.
 type Store struct {
 	db        *sql.DB
+	hot       *sql.DB // for transactions and lookups; the same as db, except for a file
 	dialect   dialect
 	hasDoubts atomic.Bool   // a PostgreSQL database is known to have doubtsVersion, which it keeps
 	maxAhead  time.Duration // how far the time of an event may be ahead of the server's clock when it is recorded
@@ -98,9 +99,15 @@ func openStore(ctx context.Context, d dialect, location string) (*Store, error) 
 	}
 	db.SetMaxOpenConns(d.connections)
 	db.SetMaxIdleConns(d.connections)
-	s := &Store{db: db, dialect: d, maxAhead: time.Minute}
+	s := &Store{db: db, hot: db, dialect: d, maxAhead: time.Minute}
+	if s.IsLocal() { // a connection of SQLite drops its cache when another one has written
+		if s.hot, err = sql.Open(d.driver, d.source(location)); err != nil {
+			return nil, errors.Join(fmt.Errorf("opening the state: %w", err), db.Close())
+		}
+		s.hot.SetMaxOpenConns(1)
+	}
 	if err := s.migrateSchema(ctx); err != nil {
-		_ = db.Close()
+		_ = s.closeConnections()
 		return nil, openError(location, err)
 	}
 	return s, nil
@@ -117,8 +124,10 @@ func withoutSecrets(location string) string {
 
 // Close closes the database.
 func (s *Store) Close() error {
-	return errors.Join(s.allowEarlierPrograms(), s.db.Close())
+	return errors.Join(s.allowEarlierPrograms(), s.closeConnections())
 }
+
+func (s *Store) closeConnections() error { return errors.Join(s.hot.Close(), s.db.Close()) }
 
 // Ping returns an error if the database does not respond.
 func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
@@ -214,7 +223,7 @@ func (s *Store) applyMigration(ctx context.Context, tx *sql.Tx, file string, ver
 
 // inTransaction runs f in a transaction, and rolls it back if f fails.
 func (s *Store) inTransaction(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := s.db.BeginTx(ctx, nil)
+	tx, err := s.hot.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}

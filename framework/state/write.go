@@ -1,16 +1,15 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
-	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
@@ -165,71 +164,60 @@ func (l *Ledger) saveUpdate(ctx context.Context, tx *sql.Tx, before *audienceRow
 			return err
 		}
 	}
-	if text := memberRows(c.rows); text != "[]" {
-		if _, err := tx.ExecContext(ctx, l.store.dialect.query.Replace(saveMembers), c.id, text); err != nil {
-			return err
-		}
-		if err := c.removeSaved(ctx, tx); err != nil {
-			return err
-		}
+	if err := memberRows(c.rows).save(ctx, l.store, tx, c.id); err != nil {
+		return err
 	}
-	if len(c.history) == 0 {
-		return nil
+	if err := c.removeSaved(ctx, tx); err != nil {
+		return err
 	}
-	_, err := tx.ExecContext(ctx, l.store.dialect.query.Replace(saveHistory), c.id, historyRows(c.history))
-	return err
+	return historyRows(c.history).save(ctx, l.store, tx, c.id)
 }
 
-const saveMembers = `INSERT INTO members (audience, identity, member, doubt, turns, at, delivered, confirmed, sent)
-	SELECT CAST($1 AS BIGINT), j.value ->> 0, CAST(j.value ->> 1 AS SMALLINT), CAST(j.value ->> 2 AS SMALLINT), CAST(j.value ->> 3 AS INTEGER),
-		CAST(j.value ->> 4 AS BIGINT), CAST(j.value ->> 5 AS BIGINT), CAST(j.value ->> 6 AS BIGINT), CAST(j.value ->> 7 AS BIGINT) FROM {rows} WHERE true
-	ON CONFLICT (audience, identity) DO UPDATE SET member = excluded.member, doubt = excluded.doubt, turns = excluded.turns,
-		at = excluded.at, delivered = excluded.delivered, confirmed = excluded.confirmed, sent = excluded.sent`
+// saveMembers, markMembers and saveHistory are the writes of a ledger.
+var (
+	saveMembers = &bulkInsert{
+		"members", []bulkColumn{
+			{"identity", textColumn}, {"member", "SMALLINT"}, {"doubt", "SMALLINT"}, {"turns", "INTEGER"},
+			{"at", "BIGINT"}, {"delivered", "BIGINT"}, {"confirmed", "BIGINT"}, {"sent", "BIGINT"},
+		},
+		`ON CONFLICT (audience, identity) DO UPDATE SET member = excluded.member, doubt = excluded.doubt, turns = excluded.turns,
+			at = excluded.at, delivered = excluded.delivered, confirmed = excluded.confirmed, sent = excluded.sent`,
+	}
+	markMembers = &bulkInsert{
+		"members", []bulkColumn{{"identity", textColumn}, {"member", "SMALLINT"}, {"doubt", "SMALLINT"}, {"turns", "INTEGER"}, {"sent", "BIGINT"}},
+		`ON CONFLICT (audience, identity) DO UPDATE SET doubt = 1, sent = excluded.sent
+			WHERE members.doubt = 0 OR members.sent IS DISTINCT FROM excluded.sent`,
+	}
+	saveHistory = &bulkInsert{
+		"history", []bulkColumn{
+			{"identity", textColumn}, {"slot", "SMALLINT"}, {"decided", "BIGINT"}, {"at", "BIGINT"}, {"member", "SMALLINT"},
+			{"outcome", textColumn}, {"reason", textColumn},
+		},
+		`ON CONFLICT (audience, identity, slot) DO UPDATE SET decided = excluded.decided, at = excluded.at, member = excluded.member,
+			outcome = excluded.outcome, reason = excluded.reason`,
+	}
+)
 
-const saveHistory = `INSERT INTO history (audience, identity, slot, decided, at, member, outcome, reason)
-	SELECT CAST($1 AS BIGINT), j.value ->> 0, CAST(j.value ->> 1 AS SMALLINT), CAST(j.value ->> 2 AS BIGINT), CAST(j.value ->> 3 AS BIGINT),
-		CAST(j.value ->> 4 AS SMALLINT), j.value ->> 5, j.value ->> 6 FROM {rows} WHERE true
-	ON CONFLICT (audience, identity, slot) DO UPDATE SET decided = excluded.decided, at = excluded.at, member = excluded.member,
-		outcome = excluded.outcome, reason = excluded.reason`
-
-// memberRows encodes the changed rows as a JSON array, in the order of the primary key.
-func memberRows(rows map[string]*memberRow) string {
-	text := append(make([]byte, 0, 64*len(rows)), '[')
+// memberRows returns the changed rows, in the order of the primary key.
+func memberRows(rows map[string]*memberRow) *bulkRows {
+	changed := &bulkRows{insert: saveMembers}
 	for _, identity := range slices.Sorted(maps.Keys(rows)) {
-		e := rows[identity]
-		if !e.changed {
-			continue
+		if e := rows[identity]; e.changed {
+			changed.add(toSQL.Replace(e.identity), flag(e.member), flag(e.doubt), notNull(e.turns), e.at, e.delivered, e.confirmed, e.sent)
 		}
-		if len(text) > 1 {
-			text = append(text, ',')
-		}
-		text = event.AppendString(append(text, '['), toSQL.Replace(e.identity))
-		text = appendBool(append(text, ','), e.member)
-		text = appendBool(append(text, ','), e.doubt)
-		text = strconv.AppendInt(append(text, ','), e.turns, 10)
-		for _, n := range []sql.NullInt64{e.at, e.delivered, e.confirmed, e.sent} {
-			text = appendNumber(append(text, ','), n)
-		}
-		text = append(text, ']')
 	}
-	return string(append(text, ']'))
+	return changed
 }
 
-// historyRows encodes rows of history as a JSON array.
-func historyRows(history map[historyKey]historyRow) string {
-	text := []byte{'['}
-	for key, row := range history {
-		if len(text) > 1 {
-			text = append(text, ',')
-		}
-		text = event.AppendString(append(text, '['), toSQL.Replace(key.identity))
-		for _, n := range []int64{key.slot, row.decided, row.at} {
-			text = strconv.AppendInt(append(text, ','), n, 10)
-		}
-		text = appendBool(append(text, ','), row.member)
-		text = event.AppendString(append(text, ','), row.outcome)
-		text = event.AppendString(append(text, ','), toSQL.Replace(row.reason))
-		text = append(text, ']')
+// historyRows returns rows of history, in the order of the primary key.
+func historyRows(history map[historyKey]historyRow) *bulkRows {
+	rows := &bulkRows{insert: saveHistory}
+	keys := slices.SortedFunc(maps.Keys(history), func(a, b historyKey) int {
+		return cmp.Or(cmp.Compare(a.identity, b.identity), cmp.Compare(a.slot, b.slot))
+	})
+	for _, key := range keys {
+		row := history[key]
+		rows.add(toSQL.Replace(key.identity), notNull(key.slot), notNull(row.decided), notNull(row.at), flag(row.member), toSQL.Replace(row.outcome), toSQL.Replace(row.reason))
 	}
-	return string(append(text, ']'))
+	return rows
 }
