@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/event/incoming"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/explain"
@@ -67,7 +66,11 @@ func (c *explainCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e = incoming.Complete(e, time.Now(), cfg.Server.MaxFuture)
+	times := replacedTimes{received: time.Now(), maxFuture: cfg.Server.MaxFuture}
+	e = times.complete(e)
+	if text := times.warning(); text != "" {
+		c.warn(text)
+	}
 	stories := []explain.Trace{}
 	for _, in := range list {
 		for _, s := range in.Plan.Offered(e) {

@@ -11,8 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
-	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/event/incoming"
 	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
@@ -97,16 +95,17 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	reading := newProgress(input, time.Now())
 	c.report = newReporter(c.streams, c.json, reading)
 	c.report.printHeader(c.target.Description(), list)
-	began := time.Now()
-	work := stream.Config{Plans: plansOf(list), OnEvent: c.report.addEvent, Complete: func(e event.Event) event.Event {
-		return incoming.Complete(e, began, cfg.Server.MaxFuture)
-	}}
+	times := replacedTimes{received: time.Now(), maxFuture: cfg.Server.MaxFuture}
+	work := stream.Config{Plans: plansOf(list), OnEvent: c.report.addEvent, Complete: times.complete}
 	if c.target.DryRun || c.target.Sandbox && shareRemote(list) {
 		work.Parallel = 1 // requests are shown, or have an effect on each other, in their order
 	}
 	runner := stream.New(work)
 	if err := runner.Run(ctx, textfile.NewReader(reading, "")); err != nil {
 		return describeReadError(file, err)
+	}
+	if text := times.warning(); text != "" {
+		c.warn(text)
 	}
 	return c.reportResult(ctx, list)
 }

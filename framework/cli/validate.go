@@ -21,7 +21,10 @@ import (
 )
 
 func newValidate(s streams) *cobra.Command {
-	var asJSON, strict bool
+	var (
+		asJSON, strict bool
+		configs        []string
+	)
 	cmd := &cobra.Command{
 		Use:   "validate [FILE…]",
 		Short: "Check definitions and configs",
@@ -32,7 +35,7 @@ func newValidate(s streams) *cobra.Command {
 		Example: "  landfall validate landfall.yaml\n  landfall validate --strict landfall.yaml\n  landfall validate destinations/*/destination.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
 			c := validateCommand{streams: s, json: asJSON, strict: strict}
-			if len(args) == 0 {
+			if args = append(configs, args...); len(args) == 0 {
 				return c.checkBuiltIn()
 			}
 			for _, file := range args {
@@ -41,6 +44,7 @@ func newValidate(s streams) *cobra.Command {
 			return c.printCounts()
 		},
 	}
+	cmd.Flags().StringArrayVar(&configs, "config", nil, "a `FILE` to check, the same as an argument")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per mistake, then the counts")
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 1 for warnings, too")
 	return cmd

@@ -26,12 +26,12 @@ func CheckMapping(fields fieldschema.Fields, whole event.Value) (wrong, doubtful
 	c := mappingChecker{schema: lenient}
 	if !isDynamic(whole) {
 		if whole = constantOf(whole); whole.Kind() != event.Object {
-			wrong.Add("", "produces %s for every event, which is not a payload, so every event is refused", whole.Kind().WithArticle())
-			return wrong, nil
+			d := newDefect("", "produces %s for every event, which is not a payload", whole.Kind().WithArticle())
+			return append(wrong, d.problem()), nil
 		}
 	}
 	found := c.checkObject(nil, fields, whole, "")
-	return append(wrong, found.wrong...), found.doubtful
+	return append(wrong, problemsOf(found.wrong)...), problemsOf(found.doubtful)
 }
 
 // isComputed reports whether a mapping is one directive, so that its keys are not known before it runs.
@@ -55,8 +55,33 @@ func withoutRequired(fields fieldschema.Fields) fieldschema.Fields {
 // mappingChecker checks the constant parts of a mapping.
 type mappingChecker struct{ schema *fieldschema.Schema }
 
+// defect is a part of a mapping for which events are refused.
+type defect struct {
+	pointer, message string
+	branch           bool // only events that take this branch of the mapping are refused
+}
+
+func newDefect(pointer, format string, args ...any) defect {
+	return defect{pointer: pointer, message: fmt.Sprintf(format, args...)}
+}
+
+func (d defect) problem() fault.Problem {
+	which := "every event is"
+	if d.branch {
+		which = "events that take this branch are"
+	}
+	return fault.Problem{Pointer: d.pointer, Message: d.message + ", so " + which + " refused"}
+}
+
+func problemsOf(defects []defect) (list fault.Problems) {
+	for _, d := range defects {
+		list = append(list, d.problem())
+	}
+	return list
+}
+
 // findings are what is wrong for every event, and what is wrong for some.
-type findings struct{ wrong, doubtful fault.Problems }
+type findings struct{ wrong, doubtful []defect }
 
 func (f *findings) add(more findings) {
 	f.wrong, f.doubtful = append(f.wrong, more.wrong...), append(f.doubtful, more.doubtful...)
@@ -71,7 +96,7 @@ func (c *mappingChecker) checkObject(path []string, fields fieldschema.Fields, v
 		case m.Kind() != event.Absent:
 			found.add(c.checkField(append(slices.Clone(path), f.Key), f, m, inner, required))
 		case required:
-			found.wrong.Add(place, "maps nothing to the required field %s (%s), which has no default, so every event is refused", labelOf(f), f.Key)
+			found.wrong = append(found.wrong, newDefect(place, "maps nothing to the required field %s (%s), which has no default", labelOf(f), f.Key))
 		}
 	}
 	return found
@@ -103,7 +128,7 @@ func (c *mappingChecker) checkField(path []string, f *fieldschema.Field, v event
 		allWrong = allWrong && len(found.wrong) > 0
 		all.add(found)
 		if result.unknown || !c.isDropped(path, result.value) { // a branch without a value says so on purpose
-			some.doubtful = append(append(some.doubtful, found.doubtful...), someEvents(found.wrong)...)
+			some.doubtful = append(append(some.doubtful, found.doubtful...), ofBranch(found.wrong)...)
 		}
 	}
 	if allWrong {
@@ -112,16 +137,14 @@ func (c *mappingChecker) checkField(path []string, f *fieldschema.Field, v event
 	return some
 }
 
-// someEvents returns problems of every event as those of some.
-func someEvents(problems fault.Problems) fault.Problems {
-	problems = slices.Clone(problems)
-	for i := range problems {
-		problems[i].Message = strings.Replace(problems[i].Message, everyEvent, ", so events that take this branch are refused", 1)
+// ofBranch returns defects as those of one branch of the mapping.
+func ofBranch(defects []defect) []defect {
+	defects = slices.Clone(defects)
+	for i := range defects {
+		defects[i].branch = true
 	}
-	return problems
+	return defects
 }
-
-const everyEvent = ", so every event is refused"
 
 func (c *mappingChecker) checkAlternative(path []string, f *fieldschema.Field, a alternative, required bool) (found findings) {
 	object, list := a.value.Kind() == event.Object, a.value.Kind() == event.Array
@@ -138,7 +161,7 @@ func (c *mappingChecker) checkAlternative(path []string, f *fieldschema.Field, a
 	case list && isDynamic(a.value):
 		found.wrong = c.checkConstant(path, event.NewArray([]event.Value{event.NewObject(nil), event.NewObject(nil)}), a.place)
 	case required && c.isDropped(path, a.value):
-		found.wrong.Add(a.place, "gives no value to the required field %s (%s)%s%s", labelOf(f), f.Key, droppedText(a.value), everyEvent)
+		found.wrong = append(found.wrong, newDefect(a.place, "gives no value to the required field %s (%s)%s", labelOf(f), f.Key, droppedText(a.value)))
 	default:
 		found.wrong = c.checkConstant(path, a.value, a.place)
 		if object && f.Type == fieldschema.Object && len(found.wrong) == 0 {
@@ -157,7 +180,7 @@ func droppedText(v event.Value) string {
 }
 
 // checkConstant checks a constant against the field at a path.
-func (c *mappingChecker) checkConstant(path []string, v event.Value, place string) (wrong fault.Problems) {
+func (c *mappingChecker) checkConstant(path []string, v event.Value, place string) (wrong []defect) {
 	_, err := c.schema.Process(wrapAt(path, v))
 	for _, p := range fieldschema.ProblemsOf(err) {
 		inner := p.Pointer
@@ -167,7 +190,7 @@ func (c *mappingChecker) checkConstant(path []string, v event.Value, place strin
 		if v.Kind() != event.Array {
 			inner = strings.TrimPrefix(inner, "/0")
 		}
-		wrong.Add(place+inner, "%s%s", p.Message, everyEvent)
+		wrong = append(wrong, newDefect(place+inner, "%s", p.Message))
 	}
 	return wrong
 }

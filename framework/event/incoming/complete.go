@@ -3,7 +3,6 @@ package incoming
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
@@ -11,18 +10,23 @@ import (
 
 // Complete fills in what an event from a file, a form or a pipeline lacks, as if the server had received it: type (track, if the
 // event has a name), messageId, timestamp and receivedAt. Numeric ids become strings, and times in other formats become RFC 3339. A
-// blank timestamp counts as missing, and one that is further than maxFuture after received is limited by event.LimitFuture;
-// originalTimestamp then keeps its own value. A maxFuture of 0 means DefaultMaxFuture. Complete leaves everything else as it is, including a time that cannot be parsed:
-// destinations refuse that and name the field. A missing messageId is derived from the content, so the same event gets the same
-// messageId each time.
+// timestamp that is blank or cannot be parsed is replaced by received, and one that is further than maxFuture after received is limited
+// by event.LimitFuture; originalTimestamp then keeps its own value. A maxFuture of 0 means DefaultMaxFuture. A missing messageId is
+// derived from the content, so the same event gets the same messageId each time.
 func Complete(e event.Event, received time.Time, maxFuture time.Duration) event.Event {
+	completed, _ := CompleteWithReason(e, received, maxFuture)
+	return completed
+}
+
+// CompleteWithReason is Complete, and also returns why the event's own timestamp was replaced, or "" if it was not.
+func CompleteWithReason(e event.Event, received time.Time, maxFuture time.Duration) (completed event.Event, reason string) {
 	if maxFuture <= 0 {
 		maxFuture = DefaultMaxFuture
 	}
 	v := e.Value()
-	changes := changedMembers(v, received.UTC().Truncate(time.Millisecond), maxFuture)
+	changes, reason := changedMembers(v, received.UTC().Truncate(time.Millisecond), maxFuture)
 	if len(changes) == 0 {
-		return e
+		return e, ""
 	}
 	if !v.Get("messageId").Exists() {
 		sum := sha256.Sum256([]byte(v.JSON()))
@@ -43,14 +47,14 @@ func Complete(e event.Event, received time.Time, maxFuture time.Duration) event.
 	}
 	completed, err := event.Parse(event.NewObject(members).AppendJSON(nil))
 	if err != nil { // the completed event is too large
-		return e
+		return e, ""
 	}
-	return completed
+	return completed, reason
 }
 
-// changedMembers returns the members that are missing or need another value.
-func changedMembers(v event.Value, received time.Time, maxFuture time.Duration) map[string]event.Value {
-	changes := map[string]event.Value{}
+// changedMembers returns the members that are missing or need another value, and why the timestamp does.
+func changedMembers(v event.Value, received time.Time, maxFuture time.Duration) (changes map[string]event.Value, reason string) {
+	changes = map[string]event.Value{}
 	if !v.Get("type").Exists() && v.Get("event").Str() != "" {
 		changes["type"] = event.NewString("track")
 	}
@@ -66,20 +70,19 @@ func changedMembers(v event.Value, received time.Time, maxFuture time.Duration) 
 		}
 	}
 	original := v.Get("timestamp")
-	at, err := event.ReadTime(original)
+	at, reason := readTimestamp(original)
+	if at.IsZero() {
+		at = received
+	}
 	decides, limited := event.LimitFuture(at, received, maxFuture)
-	switch {
-	case !original.Exists(), isBlank(original), err == nil && at.IsZero(): // the zero time of Go and .NET means no time
-		changes["timestamp"] = event.NewString(FormatTime(received))
-	case err != nil:
-	case limited || !isRFC3339(original):
+	if limited {
+		reason = futureReason(at.Sub(received), maxFuture)
+	}
+	if limited || reason != "" || !isRFC3339(original) {
 		changes["timestamp"] = event.NewString(FormatTime(decides))
 	}
 	if _, changed := changes["timestamp"]; changed && original.Exists() && !v.Get("originalTimestamp").Exists() {
 		changes["originalTimestamp"] = original
 	}
-	return changes
+	return changes, reason
 }
-
-// isBlank reports whether a value is a text without characters other than spaces.
-func isBlank(v event.Value) bool { return v.IsString() && strings.TrimSpace(v.Str()) == "" }

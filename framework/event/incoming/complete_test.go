@@ -54,7 +54,14 @@ func TestComplete(t *testing.T) {
 			`{"type":"page","timestamp":"2026-01-02T12:01:01Z",` + filled + `}`,
 			`{"type":"page","timestamp":"2026-01-02T12:01:00.000Z",` + filled + `,"originalTimestamp":"2026-01-02T12:01:01Z"}`,
 		},
-		"what cannot be read stays": {`{"type":"page","timestamp":"soon",` + filled + `}`, `{"type":"page","timestamp":"soon",` + filled + `}`},
+		"what cannot be read is no time": {
+			`{"type":"page","timestamp":"soon",` + filled + `}`,
+			`{"type":"page","timestamp":"2026-01-02T12:00:00.000Z",` + filled + `,"originalTimestamp":"soon"}`,
+		},
+		"an object is no time": {
+			`{"type":"page","timestamp":{"a":1},` + filled + `}`,
+			`{"type":"page","timestamp":"2026-01-02T12:00:00.000Z",` + filled + `,"originalTimestamp":{"a":1}}`,
+		},
 		"null is nothing": {
 			`{"type":null,"event":"A","messageId":"m","timestamp":null,"receivedAt":null}`,
 			`{"type":"track","event":"A","messageId":"m","timestamp":"2026-01-02T12:00:00.000Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
@@ -83,11 +90,15 @@ func TestCompleteAgreesWithTheServer(t *testing.T) {
 		`{"userId":"u","event":"A","type":"track"}`, `{"userId":7,"event":"A","type":"track","messageId":"m","timestamp":1767323045123}`,
 		`{"userId":"u","type":"page","messageId":"m","timestamp":"2099-01-01T00:00:00Z"}`,
 		`{"anonymousId":"a","type":"identify","messageId":"m","timestamp":"2026-01-02t03:04:05z","traits":{"x":1}}`,
+		`{"userId":"u","type":"page","messageId":"m","timestamp":"soon"}`, `{"userId":"u","type":"page","messageId":"m","timestamp":" "}`,
+		`{"userId":"u","type":"page","messageId":"m","timestamp":false}`, `{"userId":"u","type":"page","messageId":"m","timestamp":"0001-01-01T00:00:00Z"}`,
 	} {
 		e := parse(t, text)
 		served, err := incoming.New(0).ForRequest(incoming.Request{Received: noon}).Normalize(e.Value())
 		require.NoError(t, err)
-		completed := incoming.Complete(e, noon, incoming.DefaultMaxFuture).Value()
+		made, reason := incoming.CompleteWithReason(e, noon, incoming.DefaultMaxFuture)
+		assert.Equal(t, served.ReplacedReason, reason, text)
+		completed := made.Value()
 		for key, value := range served.Value.Members() {
 			if key != "messageId" || e.Value().Get("messageId").Exists() {
 				assert.True(t, event.Equal(value, completed.Get(key)), "%s: %s is %s and %s", text, key, value.JSON(), completed.Get(key).JSON())

@@ -54,18 +54,8 @@ func (m *RequestNormalizer) addTimes(v event.Value, add func(string, event.Value
 // eventTime decides when an event happened. reason is why its own timestamp was not used, or "" if it was used or is missing.
 func (m *RequestNormalizer) eventTime(v, original event.Value, sent sentTime) (at time.Time, reason string) {
 	received := m.request.Received
-	client := time.Time{}
-	if original.Exists() {
-		read, err := event.ReadTime(original)
-		if err != nil {
-			reason = "timestamp: " + err.Error()
-		}
-		client = read
-	}
-	if client.IsZero() { // includes the zero time of Go and .NET, which means no time
-		if reason == "" && original.Exists() {
-			reason = "timestamp: it is the zero time, which means no time"
-		}
+	client, reason := readTimestamp(original)
+	if client.IsZero() {
 		if sent.at.IsZero() {
 			return received, reason
 		}
@@ -79,6 +69,21 @@ func (m *RequestNormalizer) eventTime(v, original event.Value, sent sentTime) (a
 		reason = futureReason(client.Sub(received), maxFuture)
 	}
 	return at, reason
+}
+
+// readTimestamp returns the time of a timestamp, or the zero time and a reason if it has none. A missing timestamp has no reason.
+func readTimestamp(v event.Value) (at time.Time, reason string) {
+	if !v.Exists() {
+		return at, ""
+	}
+	at, err := event.ReadTime(v)
+	switch {
+	case err != nil:
+		return time.Time{}, "timestamp: " + err.Error()
+	case at.IsZero(): // of Go and .NET
+		return at, "timestamp: it is the zero time, which means no time"
+	}
+	return at, ""
 }
 
 // futureReason says that a timestamp is too far ahead of its receipt.

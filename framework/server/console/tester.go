@@ -16,17 +16,19 @@ import (
 
 // testerView is the page that runs one event through the config.
 type testerView struct {
-	Samples     []sample
-	Chosen      string
-	Event       string
-	Problem     string // why the event cannot be read
-	Problems    fault.Problems
-	Sections    []explanationSection
-	SentTo      Target // "" if nothing was sent
-	Confirm     bool   // ask for confirmation before sending to the real endpoint
-	SandboxOnly bool
-	Hosts       []string
-	File        string
+	Samples []sample
+	Chosen  string
+	Event   string
+	Problem string // why the event cannot be read
+	// ReplacedTime is why the event's timestamp was replaced, or "".
+	ReplacedTime string
+	Problems     fault.Problems
+	Sections     []explanationSection
+	SentTo       Target // "" if nothing was sent
+	Confirm      bool   // ask for confirmation before sending to the real endpoint
+	SandboxOnly  bool
+	Hosts        []string
+	File         string
 }
 
 // explanationSection explains an event for each subscription of one instance.
@@ -83,7 +85,7 @@ func (c *Console) runTest(ctx context.Context, view *testerView, do string) {
 	}
 	cfg, problems := c.loadConfig()
 	if cfg != nil {
-		e = incoming.Complete(e, time.Now(), cfg.Server.MaxFuture)
+		e, view.ReplacedTime = incoming.CompleteWithReason(e, time.Now(), cfg.Server.MaxFuture)
 	}
 	sections, err := c.explainEvent(ctx, cfg, problems, e, to)
 	if do == "real" && to == Real {
