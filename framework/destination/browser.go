@@ -5,8 +5,10 @@ import (
 	"io/fs"
 	"net/http"
 
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
 // deviceMode is the mode of destinations whose actions run in the browser.
@@ -29,16 +31,59 @@ func (p *parser) checkBrowser() {
 	}
 }
 
-// PublicSettings returns the settings that are sent to browsers: those whose field says public.
+// PublicSettings returns the settings that are sent to browsers: those whose field says public. Of their objects, nested passwords and keys
+// that usually name a secret are left out unless their own field says public.
 func (d *Definition) PublicSettings(settings event.Value) event.Value {
 	var members []event.Member
-	for _, f := range d.Settings {
-		public, _ := f.Raw.Get("public").Bool()
-		if v := settings.Get(f.Key); public && v.Exists() {
-			members = append(members, event.Member{Key: f.Key, Value: v})
+	for i := range d.Settings {
+		f := &d.Settings[i]
+		if v := settings.Get(f.Key); isPublic(f) && v.Exists() {
+			members = append(members, event.Member{Key: f.Key, Value: publicValue(f.Properties, v)})
 		}
 	}
 	return event.NewObject(members)
+}
+
+func isPublic(f *fieldschema.Field) bool {
+	public, _ := f.Raw.Get("public").Bool()
+	return public
+}
+
+// publicValue returns a public value without what it hides. properties are the fields of its objects.
+func publicValue(properties fieldschema.Fields, v event.Value) event.Value {
+	switch v.Kind() {
+	case event.Array:
+		var items []event.Value
+		for _, item := range v.Items() {
+			items = append(items, publicValue(properties, item))
+		}
+		return event.NewArray(items)
+	case event.Object:
+		var members []event.Member
+		for key, m := range v.Members() {
+			var inner fieldschema.Fields
+			f := properties.Get(key)
+			if f != nil {
+				inner = f.Properties
+			}
+			if !isHiddenInside(f, key) {
+				members = append(members, event.Member{Key: key, Value: publicValue(inner, m)})
+			}
+		}
+		return event.NewObject(members)
+	}
+	return v
+}
+
+// isHiddenInside reports whether a member of a public object is not sent to browsers. f is nil for a key without a field.
+func isHiddenInside(f *fieldschema.Field, key string) bool {
+	if f == nil {
+		return httpx.IsSecretName(key)
+	}
+	if f.Raw.Get("public").Exists() {
+		return !isPublic(f)
+	}
+	return f.Type == fieldschema.Password || httpx.IsSecretName(key)
 }
 
 // BrowserModule returns the source of the module that performs the actions in the browser.

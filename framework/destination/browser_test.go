@@ -55,6 +55,31 @@ func TestDefinitionWithABrowserModule(t *testing.T) {
 	assert.JSONEq(t, `{"key":"k","locale":"de"}`, d.PublicSettings(settings).JSON())
 }
 
+// TestNestedSecretsReachNoPage puts secrets into objects whose field is public, at every depth and in lists.
+func TestNestedSecretsReachNoPage(t *testing.T) {
+	d, err := browserPlugin(strings.Replace(browserDefinition, "    note:", `    account:
+      label: Account
+      type: object
+      public: true
+      additionalProperties: true
+      properties:
+        name: {label: Name, type: string}
+        password: {label: Password, type: password}
+        sdkKey: {label: SDK key, type: password, public: true}
+        clientSecret: {label: Client secret, type: string}
+        internal: {label: Internal, type: string, public: false}
+        inner: {label: Inner, type: object, properties: {pin: {label: Pin, type: password}, color: {label: Color, type: string}}}
+    accounts: {label: Accounts, type: object, multiple: true, public: true, properties: {id: {label: ID, type: string}, code: {label: Code, type: password}}}
+    free: {label: Free, type: object, public: true}
+    note:`, 1)).Load()
+	require.NoError(t, err)
+	settings := event.MustParse(`{"account":{"name":"shop","password":"p1","sdkKey":"k","clientSecret":"p2","internal":"p3","inner":{"pin":"p4","color":"red"},"api_key":"p5","size":3},
+		"accounts":[{"id":"a","code":"p6"},{"id":"b","code":"p7"}],
+		"free":{"locale":"de","password":"p8","deep":[{"auth_token":"p9","page":1}]}}`)
+	assert.JSONEq(t, `{"account":{"name":"shop","sdkKey":"k","inner":{"color":"red"},"size":3},"accounts":[{"id":"a"},{"id":"b"}],"free":{"locale":"de","deep":[{"page":1}]}}`,
+		d.PublicSettings(settings).JSON())
+}
+
 func TestMistakesOfBrowserModules(t *testing.T) {
 	handled := browserPlugin(browserDefinition)
 	handled.Actions = map[string]destination.Action{"track": {}}

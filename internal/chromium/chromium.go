@@ -45,6 +45,32 @@ func Start(t *testing.T) context.Context {
 	return ctx
 }
 
+// NewVisitor opens a tab of a browser with cookies and storage of its own. Tests of several visitors may run in parallel. The tab is closed
+// when the test ends.
+func NewVisitor(t *testing.T, browser context.Context) context.Context {
+	t.Helper()
+	return openTab(t, browser, chromedp.WithNewBrowserContext())
+}
+
+// NewTab opens another tab of a visitor.
+func NewTab(t *testing.T, visitor context.Context) context.Context {
+	t.Helper()
+	return openTab(t, visitor)
+}
+
+func openTab(t *testing.T, parent context.Context, options ...chromedp.ContextOption) context.Context {
+	t.Helper()
+	ctx, end := chromedp.NewContext(parent, options...)
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(ctx) // waits until it has closed
+		end()
+	})
+	if err := chromedp.Do(ctx); err != nil { // opens it
+		t.Fatal(err)
+	}
+	return ctx
+}
+
 // findProgram returns the path of a Chromium; "" if none is installed.
 func findProgram() string {
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {

@@ -40,10 +40,10 @@ type pageOptions struct {
 	policy   string // the Content-Security-Policy; SERVER is the server's origin
 }
 
-// openPage opens a page with analytics-next and waits until it is ready.
+// openPage opens a page with analytics-next, as a new visitor, and waits until it is ready.
 func openPage(t *testing.T, browser context.Context, o pageOptions) *page {
 	t.Helper()
-	p := &page{t: t, browser: browser, server: startLandfall(t)}
+	p := &page{t: t, server: startLandfall(t)}
 	mux := http.NewServeMux()
 	mux.Handle("/npm/", http.StripPrefix("/npm/", http.FileServer(http.Dir(clients))))
 	mux.HandleFunc("/library.js", func(w http.ResponseWriter, _ *http.Request) {
@@ -58,15 +58,22 @@ func openPage(t *testing.T, browser context.Context, o pageOptions) *page {
 		_, _ = fmt.Fprintf(w, pageText, p.server.URL, o.first, o.load)
 	})
 	p.site = httptest.NewServer(mux)
-	t.Cleanup(func() {
-		require.NoError(t, chromedp.Do(browser, chromedp.Navigate("about:blank")))
-		p.site.Close()
-	})
+	t.Cleanup(p.site.Close)
+	p.browser = chromium.NewVisitor(t, browser)
 	site := probeSite(t, p.server.URL, o.settings)
 	site.AnalyticsJS = filepath.Join(clients, "@segment/analytics-next/dist/umd")
 	require.NoError(t, p.server.handler.SetSite(site))
 	p.open()
 	return p
+}
+
+// newTab opens the page again in another tab.
+func (p *page) newTab() *page {
+	p.t.Helper()
+	tab := *p
+	tab.browser = chromium.NewTab(p.t, p.browser)
+	tab.open()
+	return &tab
 }
 
 func (p *page) open() {
@@ -121,7 +128,7 @@ func (p *page) setOffline(offline bool) {
 	require.NoError(p.t, err)
 }
 
-// Every case opens a page of its own origin, so that storage and cookies are empty.
+// Every case opens a page as a new visitor, so that storage and cookies are empty.
 func TestPagesWithAnalyticsNext(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(clients, "@segment")); err != nil {
 		t.Skip("analytics-next is not installed: npm ci in framework/server/devicemode/testdata/sdk")
@@ -131,9 +138,12 @@ func TestPagesWithAnalyticsNext(t *testing.T) {
 		"identify and track": testIdentifyAndTrack, "integrations": testIntegrations, "consent": testConsent, "before": testBeforeAction,
 		"blocked script": testBlockedScript, "offline": testOffline, "server down": testServerDown, "order": testOrder, "storage refused": testStorageRefused,
 		"policy": testContentSecurityPolicy, "obfuscated": testObfuscated, "kept for the next page": testKeptForNextPage,
-		"script tag": testScriptTag,
+		"script tag": testScriptTag, "tabs": testTabs, "back button": testBackButton,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, browser) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, browser)
+		})
 	}
 }
 
@@ -141,7 +151,7 @@ func testIdentifyAndTrack(t *testing.T, browser context.Context) {
 	p := openPage(t, browser, pageOptions{settings: "site: shop.example"})
 	p.run(`await ajs.identify("u1", {plan: "pro"}); await ajs.track("Order", {total: 5})`)
 	p.eventually(`[{"kind":"profile","id":"u1"},{"kind":"record","name":"Order","total":5,"site":"shop.example"}]`, "identify", "track Order")
-	loaded := event.MustParse(chromium.Ask[string](t, browser, `JSON.stringify(probe[0])`))
+	loaded := event.MustParse(chromium.Ask[string](t, p.browser, `JSON.stringify(probe[0])`))
 	assert.Equal(t, `{"site":"shop.example"}`, loaded.Get("settings").JSON())
 	assert.Empty(t, p.logs())
 }
@@ -157,7 +167,7 @@ func testIntegrations(t *testing.T, browser context.Context) {
 	off := openPage(t, browser, pageOptions{settings: "site: a", load: `integrations: {"Probe (Actions)": false}`})
 	off.run(`await ajs.track("A")`)
 	off.eventually(`[]`, "track A")
-	assert.Equal(t, 0, chromium.Ask[int](t, browser, `document.querySelectorAll("script[src*='/device/']").length`))
+	assert.Equal(t, 0, chromium.Ask[int](t, off.browser, `document.querySelectorAll("script[src*='/device/']").length`))
 }
 
 func testConsent(t *testing.T, browser context.Context) {
@@ -192,9 +202,9 @@ func testOffline(t *testing.T, browser context.Context) {
 	assert.Equal(t, `[]`, p.recorded())
 	p.setOffline(false)
 	require.Eventually(t, func() bool {
-		return len(p.server.received()) >= 200 && chromium.Ask[int](t, browser, `probe.length`) > 200
+		return len(p.server.received()) >= 200 && chromium.Ask[int](t, p.browser, `probe.length`) > 200
 	}, 30*time.Second, 100*time.Millisecond, "%v", p.logs())
-	assert.Equal(t, true, chromium.Ask[bool](t, browser, `probe.filter(({kind}) => kind === "record").map(({name}) => name).join() === Array.from({length: 200}, (_, i) => "E" + i).join()`))
+	assert.Equal(t, true, chromium.Ask[bool](t, p.browser, `probe.filter(({kind}) => kind === "record").map(({name}) => name).join() === Array.from({length: 200}, (_, i) => "E" + i).join()`))
 }
 
 func testServerDown(t *testing.T, browser context.Context) {
@@ -237,7 +247,7 @@ func testContentSecurityPolicy(t *testing.T, browser context.Context) {
 	p := openPage(t, browser, pageOptions{settings: "library: /library.js", policy: "default-src 'none'; script-src 'nonce-n1' SERVER; connect-src SERVER"})
 	p.run(`await ajs.track("A")`)
 	p.eventually(`[{"kind":"record","name":"A","site":"main"}]`, "track A")
-	assert.Equal(t, "probe n1", chromium.Ask[string](t, browser, `window.library + " " + probe[0].nonce`))
+	assert.Equal(t, "probe n1", chromium.Ask[string](t, p.browser, `window.library + " " + probe[0].nonce`))
 }
 
 func testObfuscated(t *testing.T, browser context.Context) {
@@ -272,4 +282,51 @@ func testScriptTag(t *testing.T, browser context.Context) {
 		await new Promise((resolve) => analytics.ready(resolve));
 		await analytics.track("Late")`)
 	p.eventually(`[{"kind":"record","name":"Early","site":"a"},{"kind":"record","name":"Late","site":"a"}]`, "track Early", "track Late")
+}
+
+// recordedNames waits until the destination has recorded as many events on this page as are named, and compares them.
+func (p *page) recordedNames(names string) {
+	p.t.Helper()
+	const list = `probe.filter(({kind}) => kind === "record").map(({name}) => name).join(" ")`
+	require.Eventually(p.t, func() bool { return chromium.Ask[string](p.t, p.browser, list) == names }, 15*time.Second, 50*time.Millisecond, "%s", p.logs())
+}
+
+// testTabs lets events wait in two tabs. Each tab performs its own, and the next page takes over those of a closed one, once.
+func testTabs(t *testing.T, browser context.Context) {
+	one := openPage(t, browser, pageOptions{settings: "site: a"})
+	one.server.setDown(true)
+	two := one.newTab()
+	for tab, names := range map[*page]string{one: `["A", "B"]`, two: `["C"]`} {
+		tab.run(`for (const name of ` + names + `) ajs.track(name)`)
+		require.Eventually(t, func() bool { return strings.Contains(tab.logs(), "events wait") }, 10*time.Second, 20*time.Millisecond)
+	}
+	require.NoError(t, chromedp.Do(one.browser, chromedp.Navigate("about:blank")))
+	one.server.setDown(false)
+	two.recordedNames("C")
+	three := two.newTab()
+	three.recordedNames("A B")
+
+	// Of pages that ended without a word, events are taken over when they are old enough. A list is the form of earlier versions.
+	three.run(`const event = (event) => ({type: "track", event, messageId: event, userId: "u", timestamp: new Date().toISOString()});
+		const kept = {"": [event("D")], "/old": {at: Date.now() - 200000, events: [event("E")]}, "/new": {at: Date.now() - 20000, events: [event("F")]}, "/bad": 3};
+		for (const [key, value] of Object.entries(kept)) localStorage.setItem("_landfall_wk_probe-web" + key, JSON.stringify(value))`)
+	four := three.newTab()
+	four.recordedNames("D E")
+	keys := chromium.Ask[string](t, four.browser, `Object.keys(localStorage).filter((key) => key.startsWith("_landfall")).join(" ")`)
+	assert.Equal(t, "_landfall_wk_probe-web/new", keys, "what was performed is removed")
+}
+
+// testBackButton returns to a page whose waiting events another page has taken over meanwhile.
+func testBackButton(t *testing.T, browser context.Context) {
+	// Timers of a frozen page, such as the delay before another attempt, do not run.
+	const freezable = `const later = setTimeout; window.setTimeout = (call, ms) => later(call, window.frozen && ms > 350 ? 1e8 : ms)`
+	one := openPage(t, browser, pageOptions{settings: "site: a", first: freezable})
+	one.server.setDown(true)
+	one.run(`window.frozen = true; ajs.track("A")`)
+	require.Eventually(t, func() bool { return strings.Contains(one.logs(), "events wait") }, 10*time.Second, 20*time.Millisecond)
+	one.run(`window.dispatchEvent(new Event("pagehide"))`)
+	one.server.setDown(false)
+	one.newTab().recordedNames("A")
+	one.run(`window.frozen = false; ajs.track("B"); window.dispatchEvent(new Event("online"))`)
+	one.recordedNames("B")
 }

@@ -55,7 +55,7 @@ func (c *compiledSite) addScript(in Instance) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %s %w", d.Slug, d.Browser, err)
 	}
-	name := d.Slug + "." + hashOf(script) + ".js"
+	name := hashOf(script) + ".js" // without the slug, since extensions block addresses with the name of a vendor
 	c.scripts[name] = newServedFile(script)
 	return name, nil
 }

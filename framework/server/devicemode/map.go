@@ -36,14 +36,14 @@ func (h *Handler) Map(source string, raw []byte) ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// appendMapped appends the payloads of one instance, in the order of its subscriptions.
+// appendMapped appends the payloads of one instance, in the order of its subscriptions. Datetimes have one form, whatever form the event has.
 func appendMapped(results []mappedAction, plan *runtime.Plan, e event.Event) []mappedAction {
 	for _, s := range plan.Candidates(e, nil) {
 		item, verdict := plan.Prepare(s, e, 0)
 		one := mappedAction{Instance: plan.ID(), Action: s.Action().Key}
 		switch {
 		case verdict == nil:
-			one.Payload = item.Payload.AppendJSON(nil)
+			one.Payload = s.Action().Fields.FormatTimes(item.Payload).AppendJSON(nil)
 		case verdict.Outcome == runtime.Skipped:
 			continue
 		case verdict.Cause == fault.CauseHandlerFailed:

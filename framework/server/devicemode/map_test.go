@@ -46,12 +46,13 @@ func TestOnlyPublicSettingsReachPages(t *testing.T) {
 	assert.Equal(t, `{"allCategories":["ads","mail"],"hasUnmappedDestinations":false}`, settings.Get("consentSettings").JSON())
 	assert.Equal(t, `["ads"]`, settings.Get("integrations").Get("Probe (Actions)").Get("consentSettings").Get("categories").JSON())
 
+	assert.NotContains(t, plugin.Get("url").Str(), "probe", "extensions block addresses with the name of a vendor")
 	script := ask(s.handler, "GET", strings.TrimPrefix(plugin.Get("url").Str(), s.URL))
 	assert.Equal(t, 200, script.Code)
 	assert.Equal(t, []string{"public, max-age=31536000, immutable", "text/javascript; charset=utf-8", "nosniff"},
 		[]string{script.Header().Get("Cache-Control"), script.Header().Get("Content-Type"), script.Header().Get("X-Content-Type-Options")})
 	assert.Equal(t, 304, ask(s.handler, "GET", strings.TrimPrefix(plugin.Get("url").Str(), s.URL), func(r *http.Request) { r.Header.Set("If-None-Match", script.Header().Get("ETag")) }).Code)
-	assert.Equal(t, 404, ask(s.handler, "GET", "/device/probe.0000000000000000.js").Code)
+	assert.Equal(t, 404, ask(s.handler, "GET", "/device/0000000000000000.js").Code)
 	assert.Equal(t, 404, ask(s.handler, "GET", "/device/cloud.js").Code)
 }
 
@@ -69,6 +70,8 @@ func TestPagesGetPayloads(t *testing.T) {
 	s := startProbe(t, "library: /a.js")
 	for _, c := range []struct{ name, event, want string }{
 		{"a track", `"type":"track","event":"A","properties":{"total":5}`, `[{"instance":"probe-web","action":"record","payload":{"name":"A","total":5}}]`},
+		{"a time in any form", `"type":"track","event":"A","properties":{"at":"April 15, 1990 3:04 PM"}`, `[{"instance":"probe-web","action":"record","payload":{"name":"A","at":"1990-04-15T15:04:00.000Z"}}]`},
+		{"a time as a number", `"type":"track","event":"A","properties":{"at":1767323045}`, `[{"instance":"probe-web","action":"record","payload":{"name":"A","at":"2026-01-02T03:04:05.000Z"}}]`},
 		{"an identify", `"type":"identify"`, `[{"instance":"probe-web","action":"profile","payload":{"id":"u"}}]`},
 		{"two actions, in the order of subscriptions", `"type":"track","event":"Secret"`, `[{"instance":"probe-web","action":"record","payload":{"name":"Secret"}},{"instance":"probe-web","action":"guard","payload":{}}]`},
 		{"not subscribed", `"type":"track","event":"Other"`, `[]`},

@@ -9,7 +9,11 @@ const longestDelay = 30000;
 const requestTime = 15000;
 const hookTime = 1000;
 
-/** Returns a Storage, or a replacement in memory if the browser refuses it. */
+/** How often a page renews what it has stored, and after which time without that another page takes it over. */
+const renewTime = 20000;
+const staleTime = 180000;
+
+/** Returns the localStorage of the page, or undefined if the browser refuses it. */
 function openStorage() {
   try {
     const key = '_landfall_test';
@@ -17,12 +21,7 @@ function openStorage() {
     window.localStorage.removeItem(key);
     return window.localStorage;
   } catch {
-    const values = new Map();
-    return {
-      getItem: (key) => values.get(key) ?? null,
-      setItem: (key, value) => { values.set(key, String(value)); },
-      removeItem: (key) => { values.delete(key); },
-    };
+    return undefined;
   }
 }
 
@@ -75,7 +74,8 @@ class Instance {
     this.options = options;
     this.settings = settings;
     this.storage = openStorage();
-    this.storeKey = `_landfall_${options.writeKey}_${options.instance}`;
+    this.storePrefix = `_landfall_${options.writeKey}_${options.instance}`;
+    this.storeKey = `${this.storePrefix}/${Math.random().toString(36).slice(2)}`; // of this page, since other tabs have events of their own
     this.waiting = [];
     this.answers = new Map();
     this.delay = 0;
@@ -92,7 +92,7 @@ class Instance {
     };
   }
 
-  /** Loads the module, and takes up what an earlier page has left. */
+  /** Loads the module, and takes over what earlier pages have left. */
   async load(analytics) {
     this.analytics = analytics;
     try {
@@ -103,32 +103,61 @@ class Instance {
     }
     this.restore();
     window.addEventListener('online', () => this.wake());
-    window.addEventListener('pagehide', () => this.keep());
+    window.addEventListener('pagehide', () => this.keep(0));
+    setInterval(() => this.keep(), renewTime);
     this.isLoaded = true;
     this.run();
   }
 
+  /** Takes over the events of pages that have been closed, or have ended without a word. */
   restore() {
-    try {
-      const kept = JSON.parse(this.storage.getItem(this.storeKey) ?? '[]');
-      this.storage.removeItem(this.storeKey);
-      if (Array.isArray(kept)) this.waiting.unshift(...kept.map((event) => ({ event })));
-    } catch {
-      this.storage.removeItem(this.storeKey);
+    const found = [];
+    for (const key of Object.keys(this.storage ?? {})) {
+      if (key === this.storePrefix || key.startsWith(`${this.storePrefix}/`)) found.push(...this.takeOver(key));
     }
+    found.sort((a, b) => String(a.timestamp).localeCompare(String(b.timestamp)));
+    this.waiting = [...found.map((event) => ({ event })), ...this.waiting].slice(-maxWaiting);
+    if (found.length > 0) this.keep();
   }
 
-  /** Stores what waits, so that another page can go on. */
-  keep() {
+  /** Returns the events that are stored by a key, and removes them, unless their page is still open. */
+  takeOver(key) {
+    let kept;
     try {
-      const text = JSON.stringify(this.waiting.map(({ event }) => event));
-      if (this.waiting.length === 0) this.storage.removeItem(this.storeKey);
-      else if (text.length <= maxStored) this.storage.setItem(this.storeKey, text);
+      kept = JSON.parse(this.storage.getItem(key));
+    } catch { /* it is not ours */ }
+    if (Math.abs(Date.now() - (kept?.at ?? 0)) < staleTime) return [];
+    this.storage.removeItem(key);
+    const events = kept?.events ?? kept; // without a time it is a list
+    return Array.isArray(events) ? events : [];
+  }
+
+  /** Stores what waits, so that another page can go on: at once if the time is 0, because this page closes. */
+  keep(at = Date.now()) {
+    this.forgetTaken();
+    try {
+      const text = JSON.stringify({ at, events: this.waiting.map(({ event }) => event) });
+      if (this.waiting.length === 0) {
+        this.storage?.removeItem(this.storeKey);
+        this.keptAt = undefined;
+      } else if (text.length <= maxStored && this.storage) {
+        this.storage.setItem(this.storeKey, text);
+        this.keptAt = at;
+      }
     } catch { /* the storage is full: the events wait in memory */ }
+  }
+
+  /** Forgets events that another page has taken over while this one was frozen, or closed and reopened by the back button. */
+  forgetTaken() {
+    if (this.keptAt === undefined || Date.now() - this.keptAt < staleTime || this.storage.getItem(this.storeKey) !== null) return;
+    for (const one of this.waiting) one.resolve?.();
+    this.waiting = [];
+    this.keptAt = undefined;
   }
 
   /** Adds an event to the queue. The promise is resolved when its actions have run, or when it has to wait. */
   add(event) {
+    this.forgetTaken();
     return new Promise((resolve) => {
       if (this.waiting.length >= maxWaiting) {
         this.waiting.shift().resolve?.();
@@ -155,6 +184,7 @@ class Instance {
   async run() {
     if (this.isRunning || this.timer || !this.isLoaded) return;
     this.isRunning = true;
+    this.forgetTaken();
     while (this.waiting.length > 0 && navigator.onLine !== false) {
       const first = this.waiting[0];
       try {
