@@ -51,7 +51,7 @@ func newAuthTest(s streams) *cobra.Command {
 // testConfig tests the instances of a config. Instances that need a login use the token in the state.
 func testConfig(ctx context.Context, s streams, path, data string, t *target, asJSON bool) error {
 	cfg, problems := config.Load(path, config.Env{})
-	h := instances.Options{Target: &t.Target, Catalog: s.catalog()}
+	h := instances.Options{Target: &t.Target, Catalog: s.catalog(), Data: data}
 	if cfg != nil && cfg.StateKey != "" && !t.Sandbox {
 		store, err := instances.OpenState(ctx, cfg, data, t.SandboxName())
 		if err != nil {

@@ -51,7 +51,7 @@ func (c *instanceFlags) open(ctx context.Context, has func(instances.Instance) b
 		return err
 	}
 	c.store = store
-	h := instances.Options{Target: &c.target.Target, Catalog: c.catalog(), Store: store, Warn: c.warn}
+	h := instances.Options{Target: &c.target.Target, Catalog: c.catalog(), Store: store, Data: c.data, Warn: c.warn}
 	list, err := instances.Load(cfg, nil, h)
 	if err != nil {
 		return err

@@ -121,7 +121,7 @@ func (l *loginCommand) withState(ctx context.Context, f func(context.Context) er
 		return err
 	}
 	defer l.store.Close()
-	all, err := instances.Load(cfg, nil, instances.Options{Target: &l.target.Target, Catalog: l.catalog(), Store: l.store})
+	all, err := instances.Load(cfg, nil, instances.Options{Target: &l.target.Target, Catalog: l.catalog(), Store: l.store, Data: l.data})
 	if err != nil {
 		return err
 	}

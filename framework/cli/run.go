@@ -77,7 +77,7 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	if store != nil {
 		defer store.Close()
 	}
-	list, err := instances.Load(cfg, problems, instances.Options{Target: &c.target.Target, Catalog: c.catalog(), Store: store, Use: instances.ClaimLedgers, Warn: c.warn, Observe: c.observeRequest})
+	list, err := instances.Load(cfg, problems, instances.Options{Target: &c.target.Target, Catalog: c.catalog(), Store: store, Data: c.data, Use: instances.ClaimLedgers, Warn: c.warn, Observe: c.observeRequest})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -32,6 +33,8 @@ func newServe(s streams) *cobra.Command {
 			"The server reloads the config when the file changes, and on SIGHUP. It refuses a config with mistakes and keeps the old one\n" +
 			"in effect. On SIGTERM it completes the requests in progress and stops; waiting events are delivered after the next start.\n" +
 			"It sends traces to the OpenTelemetry collector of OTEL_EXPORTER_OTLP_ENDPOINT.\n\n" +
+			"If the config does not exist yet or is empty, only the console starts, at the address that is printed. Once you have set up a\n" +
+			"destination there, the server starts. Nothing is created until you save.\n\n" +
 			"With --actions it stores nothing: POST /{action} runs a payload through one action, with the mapping and the settings in the\n" +
 			"request, like Segment's local development server.",
 		Example: "  landfall serve --config landfall.yaml\n" +
@@ -67,6 +70,10 @@ func (c *serveCommand) run(ctx context.Context) error {
 		return c.serveActions(ctx, log)
 	}
 	c.options.Target, c.options.Catalog, c.options.Log = c.target.Target, c.catalog(), log
+	c.options.Started = func(at, link string) {
+		fmt.Fprintf(c.out, "%s has no config yet. Set up your first destination in the console at %s\n"+
+			"This link signs in, also from another machine through a tunnel: %s\nNothing is created until you save.\n", c.options.Config, at, link)
+	}
 	return server.Run(ctx, c.options)
 }
 

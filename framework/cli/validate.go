@@ -103,6 +103,8 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 		return fault.ProblemsOf(err), nil
 	}
 	h := instances.Options{Target: &instances.Target{DryRun: true}, Catalog: c.catalog()}
+	cfg, unsealed := h.OpenSecrets(context.Background(), cfg)
+	problems = append(problems, unsealed...)
 	for _, in := range cfg.Instances {
 		plan, err := runtime.LoadInstance(cfg, in, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
 			_, host, err := h.HostFor(cfg, in, of)

@@ -53,12 +53,14 @@ func LoadInstance(cfg *config.Config, in config.Instance, registry *destination.
 		}})
 	}
 	var h Host
-	var wrong, more fault.Problems
+	var more fault.Problems
+	wrong := in.UnopenedSecrets()
 	if host != nil {
 		var err error
-		if h, err = host(in, entry); err != nil && !errors.As(err, &wrong) {
+		if h, err = host(in, entry); err != nil && !errors.As(err, &more) {
 			return nil, err
 		}
+		wrong, more = append(wrong, more...), nil
 	}
 	if h.Egress == nil {
 		h.Egress = cfg.Egress

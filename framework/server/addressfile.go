@@ -32,7 +32,6 @@ func (v *server) writeAddressFile(cfg *config.Config, l *listeners) (forget func
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	v.token = NewToken()
 	at := Address{URL: l.adminURL(), Ingest: AddressURL(l.ingest.Addr()), Token: v.token, Sandbox: v.Target.SandboxName()}
 	text, err := json.Marshal(at)
 	if err != nil {

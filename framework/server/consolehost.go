@@ -18,6 +18,7 @@ import (
 // consoleHost gives the console access to the config, the plans and the state.
 type consoleHost struct {
 	path    string // the config
+	data    string // the data directory, if it is not the config's
 	catalog instances.Catalog
 	live    instances.Target // where events are delivered
 	store   *state.Store
@@ -40,7 +41,7 @@ func (p *consoleHost) loadRegistry() (*destination.Registry, error) {
 
 // makePlans returns the plans of a config for a target. Only plans for the real target use the state.
 func (p *consoleHost) makePlans(cfg *config.Config, problems fault.Problems, to console.Target, observe func(httpx.Exchange)) ([]console.Instance, error) {
-	h := instances.Options{Catalog: p.catalog, Observe: observe, Log: p.log}
+	h := instances.Options{Catalog: p.catalog, Data: p.data, Observe: observe, Log: p.log}
 	switch {
 	case to == console.DryRun:
 		h.Target = &instances.Target{DryRun: true}

@@ -51,6 +51,14 @@ func (v *server) openAdmin(cfg *config.Config) (net.Listener, error) {
 	if asked == config.AdminOnIngest {
 		return nil, nil
 	}
+	if kept := v.keptAdmin; kept != nil {
+		if v.keptAdmin = nil; asked == "" || v.AdminListen != "" || cfg.Server.AdminListen == kept.Addr().String() {
+			return kept, nil
+		}
+		if err := kept.Close(); err != nil { // the config names another address
+			return nil, err
+		}
+	}
 	listener, err := Listen(cmp.Or(asked, DefaultAdmin))
 	if asked == "" && errors.Is(err, syscall.EADDRINUSE) {
 		if listener, err = net.Listen("tcp", "127.0.0.1:0"); err == nil {

@@ -66,7 +66,7 @@ func (v *server) reloadConfig(ctx context.Context) error {
 	for _, s := range []*config.Server{&fixed, &old} {
 		s.Origins, s.AdminKey, s.HasAdminKey, s.TrustedProxies, s.PublicURL, s.AnalyticsJS = nil, "", false, nil, "", "" // changes of these need no restart
 	}
-	if !reflect.DeepEqual(fixed, old) || cfg.Data != was.Data || cfg.StateURL != was.StateURL || cfg.StateKey != was.StateKey {
+	if !reflect.DeepEqual(fixed, old) || cfg.Data != was.Data || cfg.StateURL != was.StateURL {
 		v.Log.Warn("the config has changes that need a restart of the server: listen, admin.listen, ingest, delivery, nats, state or data")
 	}
 	v.Log.Info("config reloaded", "destinations", len(all), "sources", len(cfg.Sources))

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,8 @@ type Options struct {
 	Catalog     instances.Catalog // the destinations; required
 	Grace       time.Duration     // how long to wait for requests in progress when the server stops; required
 	Log         *slog.Logger      // required
+	// Started is called if there is no config yet, with the address of the console and a link that signs in; may be nil.
+	Started func(console, link string)
 }
 
 // OptionError is an error in the Options, rather than in the config.
@@ -52,7 +55,8 @@ func (e OptionError) Unwrap() error { return e.error }
 // server is the state of a running server.
 type server struct {
 	Options
-	token        string // authenticates local commands to the admin API; new at each start
+	token        string       // authenticates local commands to the admin API; new at each start
+	keptAdmin    net.Listener // the admin listener of the setup; nil if there was none or it is in use
 	hosting      instances.Options
 	store        *state.Store
 	queue        *delivery.Queue
@@ -70,7 +74,22 @@ type server struct {
 // Run serves until ctx ends, and then stops in order: it accepts no more events, and completes the requests in progress. It reloads
 // the config when the file changes and on SIGHUP. The error is an OptionError, has every mistake in the config, or says what
 // could not be opened.
-func Run(ctx context.Context, o Options) error { return (&server{Options: o}).run(ctx) }
+//
+// If there is no config yet, it serves only the console until that has written one.
+func Run(ctx context.Context, o Options) error {
+	v := &server{Options: o, token: NewToken()}
+	if !needsSetup(o.Config) {
+		return v.run(ctx)
+	}
+	err := v.serveSetup(ctx)
+	if err == nil && ctx.Err() == nil {
+		err = v.run(ctx)
+	}
+	if v.keptAdmin != nil {
+		err = errors.Join(err, v.keptAdmin.Close())
+	}
+	return err
+}
 
 func (v *server) run(ctx context.Context) error {
 	cfg, problems := config.Load(v.Config, config.Env{})
@@ -90,7 +109,7 @@ func (v *server) run(ctx context.Context) error {
 		v.Log.Warn("the state is in the database of state.url, so this file is not used; earlier versions used it if --data was given", "file", file)
 	}
 	defer v.store.Close()
-	v.hosting = instances.Options{Target: &v.Target, Catalog: v.Catalog, Store: v.store, Use: instances.ClaimLedgers, Log: v.Log}
+	v.hosting = instances.Options{Target: &v.Target, Catalog: v.Catalog, Store: v.store, Data: v.Data, Use: instances.ClaimLedgers, Log: v.Log}
 	if v.Target.Sandbox {
 		v.hosting.Remotes = instances.NewRemotes()
 	}

@@ -189,10 +189,13 @@ var addedColumns = []struct{ table, column, kind string }{
 	{"members", "sent", "BIGINT"},      // if doubt is set, the time of the event that was sent last
 }
 
-// addColumns adds the columns of addedColumns and the table of doubts, if the database lacks them.
+// addColumns adds the columns of addedColumns and the tables of doubts and secrets, if the database lacks them.
 func (s *Store) addColumns(ctx context.Context, tx *sql.Tx) error {
 	if err := s.addDoubts(ctx, tx); err != nil {
 		return fmt.Errorf("adding the table doubts: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, createSecrets); err != nil {
+		return fmt.Errorf("adding the table secrets: %w", err)
 	}
 	for _, c := range addedColumns {
 		var n int

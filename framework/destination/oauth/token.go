@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/crypto/nacl/secretbox"
 )
 
 // Token is an OAuth token. Access and Refresh are secrets.
@@ -109,9 +107,7 @@ func (b *Box) sealToken(instance string, t Token) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	var nonce [24]byte
-	_, _ = rand.Read(nonce[:]) // never fails
-	return Record{Sealed: base64.StdEncoding.EncodeToString(secretbox.Seal(nonce[:], plain, &nonce, &b.key)), About: string(about)}, nil
+	return Record{Sealed: b.seal(plain), About: string(about)}, nil
 }
 
 // openToken returns the token of a record. If it cannot be opened, a user must log in: the error has fault.CodeLogin.
@@ -123,13 +119,10 @@ func (b *Box) openToken(instance string, r Record) (Token, error) {
 	if err := json.Unmarshal([]byte(r.About), &t); err != nil {
 		return t, loginRequired("the stored token is damaged: run landfall auth login --config FILE --instance %s", instance)
 	}
-	var nonce [24]byte
-	sealed, err := base64.StdEncoding.DecodeString(r.Sealed)
-	if err != nil || len(sealed) < len(nonce) {
+	if raw, err := base64.StdEncoding.DecodeString(r.Sealed); err != nil || len(raw) < nonceSize {
 		return t, loginRequired("the stored token is damaged: run landfall auth login --config FILE --instance %s", instance)
 	}
-	copy(nonce[:], sealed)
-	plain, ok := secretbox.Open(nil, sealed[len(nonce):], &nonce, &b.key)
+	plain, ok := b.open(r.Sealed)
 	var s secrets
 	if !ok || json.Unmarshal(plain, &s) != nil || s.Instance != instance {
 		return t, loginRequired("the stored token cannot be decrypted with the key in state.key: restore the key that it was encrypted with, or run landfall auth login --config FILE --instance %s", instance)

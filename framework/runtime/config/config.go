@@ -9,6 +9,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -59,6 +60,7 @@ type Source struct {
 // Instance is a configured destination.
 type Instance struct {
 	ID            string
+	Name          string // for people; the id if the config has no name
 	Destination   string // a slug or an alias
 	Enabled       bool
 	Sources       []string
@@ -209,8 +211,8 @@ func InstanceOf(v event.Value) Instance { return readInstance(v, "") }
 
 func readInstance(v event.Value, place string) Instance {
 	in := Instance{
-		ID: v.Get("id").Str(), Destination: v.Get("destination").Str(), Enabled: isEnabled(v.Get("enabled")),
-		Settings: v.Get("settings"), Pointer: place, written: v.JSON(),
+		ID: v.Get("id").Str(), Name: cmp.Or(v.Get("name").Str(), v.Get("id").Str()), Destination: v.Get("destination").Str(), Enabled: isEnabled(v.Get("enabled")),
+		Settings: v.Get("settings"), Pointer: place, written: withoutName(v).JSON(),
 	}
 	if in.Settings.Kind() != event.Object {
 		in.Settings = event.NewObject(nil)
@@ -251,6 +253,20 @@ func readSubscription(v event.Value, i int, place string) Subscription {
 		s.Name = fmt.Sprintf("%s %d", s.Action, i+1)
 	}
 	return s
+}
+
+// withoutName returns an instance without its name, which changes nothing that is sent.
+func withoutName(v event.Value) event.Value {
+	if !v.Get("name").Exists() {
+		return v
+	}
+	var members []event.Member
+	for key, m := range v.Members() {
+		if key != "name" {
+			members = append(members, event.Member{Key: key, Value: m})
+		}
+	}
+	return event.NewObject(members)
 }
 
 // isEnabled reads a flag that is true by default.

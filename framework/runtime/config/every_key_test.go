@@ -38,6 +38,7 @@ sources:
   - {id: 7, writeKey: 8}
 destinations:
   - id: 12
+    name: Shop
     destination: webhook
     sources: [web]
     consent: [ads]
@@ -72,8 +73,8 @@ func TestEveryKeyIsRead(t *testing.T) {
 
 	require.Len(t, c.Instances, 1)
 	in := c.Instances[0]
-	assert.Equal(t, []string{"12", "webhook", "the-key", "https://h.example/the-key", "the-key"},
-		[]string{in.ID, in.Destination, in.AccessToken, in.Settings.Get("url").Str(), in.Auth.Get("accessToken").Str()})
+	assert.Equal(t, []string{"12", "Shop", "webhook", "the-key", "https://h.example/the-key", "the-key"},
+		[]string{in.ID, in.Name, in.Destination, in.AccessToken, in.Settings.Get("url").Str(), in.Auth.Get("accessToken").Str()})
 	assert.Equal(t, map[string]bool{"fast": true, "slow": false}, in.Features)
 	assert.Equal(t, [][]string{{"web"}, {"ads"}}, [][]string{in.Sources, in.Consent})
 	require.Len(t, in.Subscriptions, 2)

@@ -42,6 +42,10 @@ func (r *reader) resolveText(text, place string) string {
 	if path, ok := strings.CutPrefix(text, "file:"); ok {
 		return r.readSecretFile(path, place)
 	}
+	if _, ok := SealedName(text); ok && !strings.HasPrefix(place, "/destinations/") {
+		r.problems.Add(place, "cannot be a secret in the state: use ${VARIABLE} or file:PATH")
+		return ""
+	}
 	return variable.ReplaceAllStringFunc(text, func(found string) string {
 		if found == "$$" {
 			return "$"

@@ -9,6 +9,7 @@
 package instances
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -114,6 +116,7 @@ type Options struct {
 	Target  *Target
 	Catalog Catalog
 	Store   *state.Store // nil to keep no state
+	Data    string       // the data directory, if it is not the config's
 	Use     LedgerUse
 	Warn    func(string)         // prints a warning; nil to write it to Log
 	Observe func(httpx.Exchange) // receives each request and its response; may be nil
@@ -157,6 +160,8 @@ func Load(cfg *config.Config, problems fault.Problems, h Options) ([]Instance, e
 	if h.Remotes == nil && (h.Target.Sandbox || h.Target.SandboxURL != "") {
 		h.Remotes = NewRemotes()
 	}
+	cfg, unsealed := h.OpenSecrets(context.Background(), cfg)
+	problems = append(slices.Clone(problems), unsealed...)
 	made := map[string]Instance{}
 	plans, err := runtime.Load(cfg, problems, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
 		parts, host, err := h.HostFor(cfg, in, of)

@@ -61,7 +61,9 @@ type Config struct {
 	// RemovedInstances returns the status of instances that are no longer in the config but still have data; may be nil.
 	RemovedInstances func() []delivery.Status
 	// SandboxOnly says that all deliveries go to sandboxes and nothing is sent to a real endpoint.
-	SandboxOnly    bool
+	SandboxOnly bool
+	// Starting says that the server waits for the console to write the first config, and then starts.
+	Starting       bool
 	Logins         func() (*oauth.Manager, error)   // the store of OAuth tokens; nil if there is none
 	Guard          *access.Guard                    // decides who can use the console
 	Lookup         func(name string) (string, bool) // reads the environment; os.LookupEnv if nil
@@ -184,3 +186,6 @@ func (c *Console) findDestination(name string) (destination.Entry, bool) {
 func (c *Console) loadConfig() (*config.Config, fault.Problems) {
 	return config.Load(c.File, config.Env{Lookup: c.Lookup})
 }
+
+// KeyFile is the file beside the config in which the console keeps the key that it makes for state.key.
+const KeyFile = "landfall.key"

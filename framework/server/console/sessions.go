@@ -90,7 +90,7 @@ type session struct {
 // findSession returns the name of the request's session; false if it has no valid one.
 func (s *sessions) findSession(r *http.Request, key string) (name string, ok bool) {
 	cookie, err := r.Cookie(cookieName)
-	if err != nil || key == "" {
+	if err != nil {
 		return "", false
 	}
 	s.mu.Lock()
@@ -135,13 +135,23 @@ type loginView struct {
 	Error string
 }
 
+// handleLogin shows the login page. A link with a token, which landfall serve prints, signs in at once.
 func (c *Console) handleLogin(w http.ResponseWriter, r *http.Request) {
+	if token := r.URL.Query().Get("token"); token != "" {
+		c.signIn(w, r, token)
+		return
+	}
 	c.renderPage(w, r, http.StatusOK, "login", page{Title: "Sign in", Data: loginView{NoKey: !c.Guard.HasKey()}})
 }
 
 func (c *Console) handleSignIn(w http.ResponseWriter, r *http.Request) {
+	c.signIn(w, r, r.PostFormValue("key"))
+}
+
+// signIn opens a session for the admin key or the token of this server.
+func (c *Console) signIn(w http.ResponseWriter, r *http.Request, given string) {
 	key := c.Guard.Key()
-	if _, err := c.Guard.SignIn(r, r.PostFormValue("key")); err != nil {
+	if _, err := c.Guard.SignIn(r, given); err != nil {
 		status, view := http.StatusUnauthorized, loginView{NoKey: key == "", Error: "That is not the admin key."}
 		var limited *access.LimitedError
 		if errors.As(err, &limited) {

@@ -1,0 +1,182 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/framework/server/console"
+)
+
+// setupPoll is the time between two looks at the config while the server has none.
+const setupPoll = 100 * time.Millisecond
+
+// needsSetup reports whether a config file does not exist, or has no content other than comments.
+func needsSetup(path string) bool {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return errors.Is(err, os.ErrNotExist)
+	}
+	for line := range bytes.Lines(text) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			return false
+		}
+	}
+	return true
+}
+
+// serveSetup serves the console until it has written a config with which the server can start, or ctx ends. It creates nothing. The
+// listener stays open for the server, so that the browser's next request waits instead of failing.
+func (v *server) serveSetup(ctx context.Context) error {
+	listener, err := v.openAdmin(&config.Config{})
+	if err != nil {
+		return err
+	}
+	if listener == nil {
+		return optionErrorf("--admin-listen %s needs a config: leave it out to set up the first destination", config.AdminOnIngest)
+	}
+	v.keptAdmin = listener
+	guard := access.NewGuard(access.Config{Token: v.token, AllowLocal: isPrivate(listener.Addr()), Log: v.Log})
+	page := consoleHost{path: v.Config, data: v.Data, catalog: v.Catalog, live: v.Target, log: v.Log, guard: guard}
+	settings := page.consoleConfig()
+	settings.Starting = true
+	served, err := console.New(settings)
+	if err != nil {
+		return err
+	}
+	defer served.Close()
+	v.announceSetup(listener)
+	mux := http.NewServeMux()
+	mux.Handle(console.Path, served.Handler())
+	mux.Handle("GET /{$}", http.RedirectHandler(console.Path, http.StatusSeeOther))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "not ready: there is no config yet: set up a destination in the console", http.StatusServiceUnavailable)
+	})
+	before := v.existingFiles()
+	ready, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watched := make(chan struct{})
+	go func() { defer close(watched); v.awaitConfig(ready); cancel() }()
+	err = ServeHandler(ready, keepOpen(listener), mux)
+	cancel()
+	<-watched
+	if ctx.Err() == nil && err == nil {
+		v.logCreated(before)
+	}
+	return err
+}
+
+// announceSetup tells the user where to set up the server.
+func (v *server) announceSetup(listener net.Listener) {
+	at := AddressURL(listener.Addr())
+	v.Log.Warn("there is no config yet: set up the first destination in the console; nothing is created until you save", "config", v.Config, "console", at+console.Path)
+	if v.Started != nil {
+		v.Started(at+console.Path, at+console.Path+"login?token="+v.token)
+	}
+}
+
+// awaitConfig returns when the config can be used, or ctx ends.
+func (v *server) awaitConfig(ctx context.Context) {
+	ticker := time.NewTicker(setupPoll)
+	defer ticker.Stop()
+	var last []byte
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		text, err := os.ReadFile(v.Config)
+		if err != nil || bytes.Equal(text, last) || needsSetup(v.Config) {
+			continue
+		}
+		last = text
+		cfg, problems := config.Load(v.Config, config.Env{})
+		_, err = instances.Load(cfg, problems, instances.Options{Target: &instances.Target{DryRun: true}, Catalog: v.Catalog, Data: v.Data})
+		if err == nil {
+			err = checkSources(cfg, v.Config)
+		}
+		if err == nil {
+			return
+		}
+		v.logRefusal(err)
+	}
+}
+
+// existingFiles returns which of the files that a setup creates exist.
+func (v *server) existingFiles() map[string]bool {
+	found := map[string]bool{}
+	for _, path := range v.setupFiles() {
+		_, err := os.Stat(path)
+		found[path] = err == nil
+	}
+	return found
+}
+
+func (v *server) setupFiles() []string {
+	dir := filepath.Dir(v.Config)
+	data := v.Data
+	if cfg, _ := config.Load(v.Config, config.Env{}); cfg != nil {
+		data = instances.DataDir(cfg, v.Data)
+	}
+	if data == "" {
+		data = filepath.Join(dir, instances.DefaultData)
+	}
+	return []string{v.Config, filepath.Join(dir, console.KeyFile), data}
+}
+
+// logCreated logs the files that the setup has created.
+func (v *server) logCreated(before map[string]bool) {
+	var created []string
+	for path, exists := range v.existingFiles() {
+		if exists && !before[path] {
+			created = append(created, path)
+		}
+	}
+	if len(created) > 0 {
+		v.Log.Info("the setup is saved", "created", strings.Join(created, ", "))
+	}
+}
+
+// keptListener is a listener that can be used again after it was closed.
+type keptListener struct {
+	net.Listener
+	deadline interface{ SetDeadline(time.Time) error }
+}
+
+// keepOpen returns a listener whose Close only stops its Accept. Connections that arrive later wait for the next Accept of l.
+func keepOpen(l net.Listener) net.Listener {
+	inner := l
+	if s, ok := l.(*unixSocket); ok {
+		inner = s.Listener
+	}
+	deadline, ok := inner.(interface{ SetDeadline(time.Time) error })
+	if !ok {
+		return l // TCP and Unix listeners have deadlines
+	}
+	return &keptListener{l, deadline}
+}
+
+// Accept waits for the next connection. After Close, it returns net.ErrClosed.
+func (l *keptListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = l.deadline.SetDeadline(time.Time{}) // the next user waits without a deadline
+		return nil, net.ErrClosed
+	}
+	return conn, err
+}
+
+// Close makes the pending Accept return.
+func (l *keptListener) Close() error { return l.deadline.SetDeadline(time.Unix(1, 0)) }
