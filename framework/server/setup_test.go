@@ -1,0 +1,107 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
+)
+
+const firstConfig = `
+sources: [{id: web, writeKey: wk}]
+destinations: [{id: a, destination: webhook, subscriptions: []}]
+`
+
+// get returns the status of a page, after redirects; 0 if there is no response.
+func get(client *http.Client, url string) int {
+	r, err := client.Get(url)
+	if err != nil {
+		return 0
+	}
+	_ = r.Body.Close()
+	return r.StatusCode
+}
+
+func TestServerWithoutConfigWaitsForOne(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{"missing": "", "empty": "\n", "only comments": "# nothing yet\n"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			file := filepath.Join(dir, "landfall.yaml")
+			if name != "missing" {
+				require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+			}
+			var log strings.Builder
+			links := make(chan [2]string, 1)
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() {
+				ended <- Run(ctx, Options{
+					Config: file, Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Target: instances.Target{Sandbox: true}, Grace: time.Second,
+					Catalog: instances.Catalog{Plugins: destinations.All()}, Log: slog.New(slog.NewTextHandler(&log, nil)),
+					Started: func(console, link string) { links <- [2]string{console, link} },
+				})
+			}()
+			at := <-links
+			ready := strings.Replace(at[0], "/console/", "/readyz", 1)
+			assert.Equal(t, http.StatusOK, get(http.DefaultClient, at[0]))
+			assert.Equal(t, http.StatusServiceUnavailable, get(http.DefaultClient, ready))
+			assert.NoDirExists(t, filepath.Join(dir, instances.DefaultData), "nothing is created before a save")
+
+			require.NoError(t, os.WriteFile(file, []byte(strings.Replace(firstConfig, "webhook", "webhok", 1)), 0o600))
+			time.Sleep(3 * setupPoll)
+			assert.Equal(t, http.StatusServiceUnavailable, get(http.DefaultClient, ready), "a config with mistakes is not used")
+			require.NoError(t, os.WriteFile(file, []byte(firstConfig), 0o600))
+			require.Eventually(t, func() bool { return get(http.DefaultClient, ready) == http.StatusOK }, 30*time.Second, 50*time.Millisecond)
+			stop()
+			require.NoError(t, <-ended)
+			assert.NotContains(t, log.String(), strings.SplitN(at[1], "token=", 2)[1], "the log must not have the token")
+		})
+	}
+}
+
+func TestLinkSignsIn(t *testing.T) {
+	t.Parallel()
+	links := make(chan string, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Run(ctx, Options{
+			Config: filepath.Join(t.TempDir(), "landfall.yaml"), AdminListen: "127.0.0.1:0", Target: instances.Target{Sandbox: true}, Grace: time.Second,
+			Catalog: instances.Catalog{Plugins: destinations.All()}, Log: slog.New(slog.DiscardHandler), Started: func(_, link string) { links <- link },
+		})
+	}()
+	link := <-links
+	// A request through a tunnel has another Host, so that it does not count as local.
+	ask := func(url string, cookies ...*http.Cookie) *http.Response {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+		require.NoError(t, err)
+		r.Host = "tunnel.example"
+		for _, c := range cookies {
+			r.AddCookie(c)
+		}
+		answer, err := http.DefaultTransport.RoundTrip(r)
+		require.NoError(t, err)
+		_ = answer.Body.Close()
+		return answer
+	}
+	page, _, _ := strings.Cut(link, "login")
+	assert.Equal(t, "/console/login", ask(page+"setup").Header.Get("Location"))
+	assert.Equal(t, http.StatusUnauthorized, ask(page+"login?token=wrong").StatusCode)
+	signedIn := ask(link)
+	require.Len(t, signedIn.Cookies(), 1)
+	assert.Equal(t, http.StatusOK, ask(page+"setup", signedIn.Cookies()...).StatusCode)
+	stop()
+	require.NoError(t, <-ended)
+}
