@@ -61,7 +61,7 @@ destinations:
   - id: %[1]s
     destination: acme
     settings: {secret: %[1]s, names: [a, %[1]s], size: 0x10}
-    subscriptions: [{name: %[1]s, action: send, subscribe: 'type = "track"', mapping: {code: %[1]s, count: 010, extra: {a: [{b: 0o17}], c: .nan, d: 15}}}]
+    subscriptions: [{name: %[1]s, action: send, subscribe: 'type = "track"', mapping: {code: %[1]s, count: 010, extra: {a: [{b: 0o17}], c: .nan, d: 15, e: false, f: True, g: ~, h: 1e5}}}]
 `, text)), config.Env{})
 		require.Empty(t, problems, text)
 		assert.Equal(t, text, cfg.Sources[0].WriteKey)

@@ -54,6 +54,14 @@ func TestComplete(t *testing.T) {
 			`{"type":"page","timestamp":"2026-01-02T12:01:01Z",` + filled + `}`,
 			`{"type":"page","timestamp":"2026-01-02T12:01:00.000Z",` + filled + `,"originalTimestamp":"2026-01-02T12:01:01Z"}`,
 		},
+		"a decimal comma": {
+			`{"type":"page","timestamp":"2026-01-02T03:04:05,123Z",` + filled + `}`,
+			`{"type":"page","timestamp":"2026-01-02T03:04:05.123Z",` + filled + `,"originalTimestamp":"2026-01-02T03:04:05,123Z"}`,
+		},
+		"an hour of one digit": {
+			`{"type":"page","timestamp":"2026-01-02T3:04:05Z",` + filled + `}`,
+			`{"type":"page","timestamp":"2026-01-02T03:04:05.000Z",` + filled + `,"originalTimestamp":"2026-01-02T3:04:05Z"}`,
+		},
 		"what cannot be read is no time": {
 			`{"type":"page","timestamp":"soon",` + filled + `}`,
 			`{"type":"page","timestamp":"2026-01-02T12:00:00.000Z",` + filled + `,"originalTimestamp":"soon"}`,
@@ -91,7 +99,7 @@ func TestCompleteAgreesWithTheServer(t *testing.T) {
 		`{"userId":"u","type":"page","messageId":"m","timestamp":"2099-01-01T00:00:00Z"}`,
 		`{"anonymousId":"a","type":"identify","messageId":"m","timestamp":"2026-01-02t03:04:05z","traits":{"x":1}}`,
 		`{"userId":"u","type":"page","messageId":"m","timestamp":"soon"}`, `{"userId":"u","type":"page","messageId":"m","timestamp":" "}`,
-		`{"userId":"u","type":"page","messageId":"m","timestamp":false}`, `{"userId":"u","type":"page","messageId":"m","timestamp":"0001-01-01T00:00:00Z"}`,
+		`{"userId":"u","type":"page","messageId":"m","timestamp":false}`, `{"userId":"u","type":"page","messageId":"m","timestamp":"2026-01-02T03:04:05,5Z"}`, `{"userId":"u","type":"page","messageId":"m","timestamp":"0001-01-01T00:00:00Z"}`,
 	} {
 		e := parse(t, text)
 		served, err := incoming.New(0).ForRequest(incoming.Request{Received: noon}).Normalize(e.Value())

@@ -2,6 +2,7 @@ package incoming
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
@@ -91,9 +92,11 @@ func futureReason(ahead, maxFuture time.Duration) string {
 	return fmt.Sprintf("timestamp: it is %s after its receipt, which is more than ingest.maxFuture (%s) allows", ahead.Round(time.Millisecond), maxFuture)
 }
 
+// isRFC3339 reports whether a value is a time in the strict form of RFC 3339. time.Parse also accepts a decimal comma and one-digit hours.
 func isRFC3339(v event.Value) bool {
-	_, err := time.Parse(time.RFC3339, v.Str())
-	return err == nil
+	text := v.Str()
+	_, err := time.Parse(time.RFC3339, text)
+	return err == nil && text[len("2026-01-02T03")] == ':' && !strings.Contains(text, ",")
 }
 
 func sameInstant(v event.Value, at time.Time) bool {

@@ -22,7 +22,8 @@ func (d *Document) NonJSONNumber(pointer string) (text string, ok bool) {
 		return text, true
 	}
 	text, ok = d.scalarTexts[pointer]
-	return text, ok && !jsonNumber.MatchString(text)
+	isNumber := ok && strings.ContainsAny(text[:1], "0123456789+-.") // true, false and ~ have texts too
+	return text, isNumber && !jsonNumber.MatchString(text)
 }
 
 // recordText records the text of a scalar that is not a string. For null, only ~ counts as a text.

@@ -48,7 +48,8 @@ func TestScalarTextOfMergedMembers(t *testing.T) {
 }
 
 func TestNumbersThatJSONDoesNotHave(t *testing.T) {
-	for text, isNumber := range map[string]bool{".nan": true, ".NaN": true, ".inf": true, "-.Inf": true, `".nan"`: false, "nan": false, "NaN": false, "Infinity": false} {
+	for text, isNumber := range map[string]bool{".nan": true, ".NaN": true, ".inf": true, "-.Inf": true, `".nan"`: false, "nan": false, "NaN": false, "Infinity": false,
+		"true": false, "False": false, "~": false, "null": false, "": false, "5": false, "-1.5e3": false} {
 		d, err := yamldoc.Parse("f", []byte("a: "+text+"\n"))
 		require.NoError(t, err, text)
 		own, ok := d.NonJSONNumber("/a")
