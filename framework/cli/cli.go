@@ -28,6 +28,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/ballast"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server"
+	"github.com/landfall-dev/landfall/internal/buildinfo"
 )
 
 // Exit codes.
@@ -122,6 +123,7 @@ func newRoot(s streams) *cobra.Command {
 		Short: "Segment-Actions-style destinations on your own machines",
 		Long: "Landfall processes events with subscriptions and mappings, delivers them to the APIs of destinations, and reports the\n" +
 			"result of each event. The first destination is Braze Cohorts, which keeps audiences in sync.",
+		Version:       buildinfo.Read().Version,
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		RunE:              chooseCommand,
@@ -130,13 +132,14 @@ func newRoot(s streams) *cobra.Command {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
+	root.SetVersionTemplate(s.versionLine())
 	root.PersistentFlags().StringVar(s.definitions, "definitions", "", "a `DIR` with destinations without code, each in <slug>/destination.yaml")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newServe(s), newConsole(s), newDead(s), newReplay(s), newStatus(s), newResume(s), newBackup(s), newRestore(s), newCheckpoints(s), newDoctor(s),
 		newRun(s), newTest(s), newValidate(s), newExplain(s), newMap(s), newMatch(s),
 		newList(s), newDescribe(s), newMembers(s), newState(s), newInstances(s), newSync(s), newAuth(s), newAudience(s), newChoices(s), newHooks(s), newSandbox(s), newGenerate(s),
-		newNew(s), newImport(s),
+		newNew(s), newImport(s), newVersion(s),
 	)
 	nameProgram(root, s.programName())
 	return root

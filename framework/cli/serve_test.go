@@ -105,7 +105,7 @@ func TestStatusMetricsAndHealth(t *testing.T) {
 	for _, name := range []string{
 		`landfall_events_total{outcome="accepted",source="web"} 1`, `landfall_verdicts_total{action="syncAudiences",instance="braze-main",outcome="delivered",subscription="Audiences"} 1`,
 		`landfall_batch_duration_seconds_count`, `landfall_lag_seconds{instance="braze-main"} 0`, `landfall_queue_bytes{stream="events"}`,
-		"landfall_ready 1", `landfall_delivering{instance="braze-main"} 1`, `landfall_unowned_partitions{instance="braze-main"} 0`,
+		`landfall_build_info{commit="`, "landfall_ready 1", `landfall_delivering{instance="braze-main"} 1`, `landfall_unowned_partitions{instance="braze-main"} 0`,
 	} {
 		assert.Contains(t, text, name)
 	}

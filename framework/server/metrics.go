@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/landfall-dev/landfall/internal/buildinfo"
 )
 
 // prepareMetrics creates and registers the server's metrics.
@@ -16,7 +18,15 @@ func (v *server) prepareMetrics() {
 	v.eventCounter = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "landfall", Name: "events_total", Help: "Events that clients sent, by source and by outcome, the result that the response reported.",
 	}, []string{"source", "outcome"})
-	v.metrics.MustRegister(v.eventCounter, deliveryMetrics{v}, damageMetrics{v}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	v.metrics.MustRegister(newBuildMetric(buildinfo.Read()), v.eventCounter, deliveryMetrics{v}, damageMetrics{v}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+}
+
+// newBuildMetric returns a metric that is always 1, with labels that describe the program.
+func newBuildMetric(info buildinfo.Info) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "landfall", Name: "build_info", Help: "Always 1. The labels describe the program.",
+		ConstLabels: prometheus.Labels{"version": info.Version, "commit": info.Commit, "goversion": info.Go},
+	}, func() float64 { return 1 })
 }
 
 func (v *server) metricsHandler() http.Handler {

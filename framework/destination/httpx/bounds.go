@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/buildinfo"
 )
 
 // bounds reads a response to its end, within a time and a size, so that the connection is free and callers do not wait for the
@@ -21,7 +23,7 @@ type bounds struct {
 func (b *bounds) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(req.Context(), b.timeout)
 	defer cancel()
-	response, err := b.next.RoundTrip(req.WithContext(ctx))
+	response, err := b.next.RoundTrip(withUserAgent(req.WithContext(ctx)))
 	if err == nil {
 		err = b.bufferBody(response)
 	}
@@ -32,6 +34,18 @@ func (b *bounds) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("it took longer than %s: %w", b.timeout, ctx.Err())
 	}
 	return nil, err
+}
+
+// withUserAgent adds the program's User-Agent to a copy of a request that has none. It changes only the copy.
+func withUserAgent(req *http.Request) *http.Request {
+	if _, chosen := req.Header["User-Agent"]; chosen {
+		return req
+	}
+	header := make(http.Header, len(req.Header)+1)
+	maps.Copy(header, req.Header)
+	header.Set("User-Agent", buildinfo.Read().UserAgent())
+	req.Header = header
+	return req
 }
 
 // bufferBody reads the body of a response into memory.

@@ -3,7 +3,7 @@
 //	trace    reads the request body, reports the redacted exchange, turns every failure into a *fault.Error
 //	limit    waits for the local rate and for the remote's rate-limit headers
 //	auth     adds credentials; after a 401, once, new ones
-//	bounds   reads the whole response, within a time and a size
+//	bounds   reads the whole response, within a time and a size, and names the program in User-Agent if the request has none
 //	guard    refuses hosts that an event chose and that are not public, if the base is the network
 //	base     NewTransport, or Redirect to a sandbox
 //

@@ -8,10 +8,17 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/internal/buildinfo"
 )
 
+// readiness is the response of /readyz for programs.
+type readiness struct {
+	delivery.Health
+	Version string `json:"version"` // of Landfall
+}
+
 // handleReady reports whether the server ingests and delivers events: 200 if it does, 503 with the reasons otherwise. The response is
-// text, or the complete Health for a request that accepts JSON or has format=json.
+// text, or the complete Health with the version for a request that accepts JSON or has format=json.
 func (s *Server) handleReady(w http.ResponseWriter, r *http.Request) {
 	h := delivery.Health{Ready: true, Ingesting: true, Delivering: true, Findings: []delivery.Finding{}}
 	if s.Health != nil {
@@ -25,7 +32,7 @@ func (s *Server) handleReady(w http.ResponseWriter, r *http.Request) {
 	if r.FormValue("format") == "json" || strings.Contains(r.Header.Get("Accept"), "application/json") {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(h) // the client may have disconnected
+		_ = json.NewEncoder(w).Encode(readiness{h, buildinfo.Read().Version}) // the client may have disconnected
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

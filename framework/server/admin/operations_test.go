@@ -19,6 +19,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/server/access"
 	"github.com/landfall-dev/landfall/framework/server/admin"
+	"github.com/landfall-dev/landfall/internal/buildinfo"
 )
 
 func TestOperationsOnDeadLetters(t *testing.T) {
@@ -258,7 +259,7 @@ func TestReadiness(t *testing.T) {
 		assert.Equal(t, "application/json", w.Header().Get("Content-Type"))
 	}
 	assert.Equal(t, "ready\n", call(t, &admin.Server{}, "GET", "/readyz").Body.String())
-	assert.JSONEq(t, `{"ready":true,"taking":true,"delivering":true,"findings":[]}`, call(t, &admin.Server{}, "GET", "/readyz?format=json").Body.String())
+	assert.JSONEq(t, `{"ready":true,"taking":true,"delivering":true,"findings":[],"version":"`+buildinfo.Read().Version+`"}`, call(t, &admin.Server{}, "GET", "/readyz?format=json").Body.String())
 	r := httptest.NewRequest("GET", "/readyz", nil)
 	r.Header.Set("Accept", "text/html, application/json;q=0.9")
 	w := httptest.NewRecorder()
