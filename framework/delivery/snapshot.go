@@ -14,8 +14,9 @@ import (
 // StreamSnapshot describes the snapshot of one stream.
 type StreamSnapshot struct {
 	Name   string          `json:"name"`
-	Config json.RawMessage `json:"config"` // NATS configuration of the stream
-	State  json.RawMessage `json:"state"`  // NATS state of the stream when the snapshot was taken
+	Format string          `json:"format,omitempty"` // "records" for messages as JSON; "" for a snapshot that NATS has made
+	Config json.RawMessage `json:"config,omitempty"` // NATS configuration of the stream; for a snapshot of NATS, like State
+	State  json.RawMessage `json:"state,omitempty"`  // NATS state of the stream when the snapshot was taken
 }
 
 // ErrNotEmpty means that the queue has streams already, so that nothing can be restored into it.
@@ -38,11 +39,18 @@ func (q *Queue) Snapshots(ctx context.Context, to func(stream string) (io.Writer
 		if err != nil {
 			return nil, err
 		}
-		s, err := store.Snapshot(ctx, name, w)
+		s := StreamSnapshot{Name: name, Format: formatRecords}
+		if name == eventsStream {
+			var copied eventlog.Snapshot
+			copied, err = store.Snapshot(ctx, name, w)
+			s = StreamSnapshot{Name: name, Config: copied.Config, State: copied.State}
+		} else {
+			err = q.writeRecords(ctx, name, w)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("the snapshot of %s: %w", name, err)
 		}
-		list = append(list, StreamSnapshot(s))
+		list = append(list, s)
 	}
 	return list, nil
 }
@@ -80,9 +88,17 @@ func RestoreSnapshots(ctx context.Context, c Config, list []StreamSnapshot, from
 		if err != nil {
 			return err
 		}
-		err = errors.Join(store.Restore(ctx, eventlog.Snapshot(list[i]), r), r.Close())
-		if err != nil {
-			return fmt.Errorf("restoring %s: %w", list[i].Name, err)
+		s := list[i]
+		switch s.Format {
+		case formatRecords:
+			err = q.restoreRecords(ctx, s.Name, r)
+		case "":
+			err = store.Restore(ctx, eventlog.Snapshot{Name: s.Name, Config: s.Config, State: s.State}, r)
+		default:
+			err = fmt.Errorf("a snapshot in the format %q needs a later version of this program", s.Format)
+		}
+		if err = errors.Join(err, r.Close()); err != nil {
+			return fmt.Errorf("restoring %s: %w", s.Name, err)
 		}
 	}
 	return nil

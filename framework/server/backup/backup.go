@@ -29,8 +29,8 @@ import (
 // ManifestFile is the name of the file that describes a backup.
 const ManifestFile = "manifest.json"
 
-// formatVersion is the version of the backup format.
-const formatVersion = 1
+// formatVersion is the version of the backup format. Version 1 had the snapshots of NATS for all streams.
+const formatVersion = 2
 
 const snapshotSuffix = ".snapshot"
 
@@ -224,8 +224,8 @@ func Verify(dir string) (*Manifest, error) {
 	if err := json.Unmarshal(text, &m); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", ManifestFile, err)
 	}
-	if m.Version != formatVersion {
-		return nil, fmt.Errorf("the backup has format %d and this program reads format %d", m.Version, formatVersion)
+	if m.Version < 1 || m.Version > formatVersion {
+		return nil, fmt.Errorf("the backup has format %d and this program reads formats 1 to %d", m.Version, formatVersion)
 	}
 	for _, f := range m.Files {
 		if f.Name != filepath.Base(f.Name) {

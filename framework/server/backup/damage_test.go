@@ -56,8 +56,8 @@ func TestVerifyChecksEveryFile(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, backup.ManifestFile), []byte("{"), 0o600))
 		}, "reading manifest.json"},
 		"another format": {func(t *testing.T, dir string) {
-			rewriteManifest(t, dir, func(m *backup.Manifest) { m.Version = 2 })
-		}, "the backup has format 2 and this program reads format 1"},
+			rewriteManifest(t, dir, func(m *backup.Manifest) { m.Version = 3 })
+		}, "the backup has format 3 and this program reads formats 1 to 2"},
 		"a file of another directory": {func(t *testing.T, dir string) {
 			rewriteManifest(t, dir, func(m *backup.Manifest) { m.Files = append(m.Files, backup.File{Name: "../secret"}) })
 		}, `the manifest has the invalid file name "../secret"`},

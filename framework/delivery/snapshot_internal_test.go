@@ -1,0 +1,115 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+)
+
+// TestSnapshotsOfAQueueInUse checks that a snapshot has a message of each subject although all of them are replaced while it is
+// taken, that the messages are whole, and that those of one subject are not older than the snapshot.
+func TestSnapshotsOfAQueueInUse(t *testing.T) {
+	t.Parallel()
+	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1})
+	require.NoError(t, err)
+	defer q.Close()
+	const subjects, bytesEach = 60, 100_000
+	random := make([]byte, bytesEach) // does not shrink when compressed
+	_, _ = rand.NewChaCha8([32]byte{}).Read(random)
+	streams := map[string]string{checkpointsStream: "book.i.%d", parkStream: "park.i.%d", deadStream: "dead.i.%d"}
+	replace := func(ctx context.Context, stream string, n, version int) error {
+		subject := fmt.Sprintf(streams[stream], n)
+		data := append(fmt.Appendf(nil, "%s %d ", subject, version), random...)
+		_, err := q.store.Append(ctx, stream, []eventlog.Write{{Subject: subject, Header: map[string]string{"Version": fmt.Sprint(version)}, Data: data}})
+		return err
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	for stream := range streams {
+		for n := range subjects {
+			require.NoError(t, replace(ctx, stream, n, 0))
+		}
+		writers.Go(func() {
+			for version := 1; ctx.Err() == nil; version++ {
+				for n := 0; n < subjects && ctx.Err() == nil; n++ {
+					_ = replace(ctx, stream, n, version)
+				}
+			}
+		})
+	}
+	files := map[string]*bytes.Buffer{}
+	list, err := q.Snapshots(t.Context(), func(name string) (io.Writer, error) {
+		files[name] = &bytes.Buffer{}
+		return slowWriter{files[name]}, nil
+	})
+	stop()
+	writers.Wait()
+	require.NoError(t, err)
+
+	dir := t.TempDir()
+	open := func(name string) (io.ReadCloser, error) { return io.NopCloser(files[name]), nil }
+	require.NoError(t, RestoreSnapshots(t.Context(), Config{Dir: dir}, list, open))
+	restored, err := Open(t.Context(), Config{Dir: dir, Partitions: 1})
+	require.NoError(t, err)
+	defer restored.Close()
+	for stream, pattern := range streams {
+		for n := range subjects {
+			m, err := restored.store.Last(t.Context(), stream, fmt.Sprintf(pattern, n))
+			if assert.NoError(t, err, pattern, n) {
+				assert.Equal(t, fmt.Sprintf(pattern, n)+" "+m.Header["Version"]+" ", string(m.Data[:len(m.Data)-bytesEach]))
+				assert.Equal(t, random, m.Data[len(m.Data)-bytesEach:])
+			}
+		}
+	}
+}
+
+// slowWriter is as slow as a connection, so that messages are replaced between the parts of a snapshot.
+type slowWriter struct{ to io.Writer }
+
+func (w slowWriter) Write(part []byte) (int, error) {
+	time.Sleep(10 * time.Millisecond)
+	return w.to.Write(part)
+}
+
+// TestSnapshotsOfEarlierVersions checks that snapshots that NATS has made of all streams are restored, and that those of a later
+// version are refused.
+func TestSnapshotsOfEarlierVersions(t *testing.T) {
+	t.Parallel()
+	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1})
+	require.NoError(t, err)
+	defer q.Close()
+	_, err = q.store.Append(t.Context(), checkpointsStream, []eventlog.Write{{Subject: "book.i.0", Data: []byte("{}")}})
+	require.NoError(t, err)
+	files := map[string]*bytes.Buffer{}
+	var list []StreamSnapshot
+	for _, name := range []string{checkpointsStream, parkStream, deadStream, eventsStream} {
+		files[name] = &bytes.Buffer{}
+		s, err := q.store.(eventlog.Snapshotter).Snapshot(t.Context(), name, files[name])
+		require.NoError(t, err)
+		list = append(list, StreamSnapshot{Name: s.Name, Config: s.Config, State: s.State})
+	}
+	open := func(name string) (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(files[name].Bytes())), nil
+	}
+	dir := t.TempDir()
+	require.NoError(t, RestoreSnapshots(t.Context(), Config{Dir: dir}, list, open))
+	restored, err := Open(t.Context(), Config{Dir: dir, Partitions: 1})
+	require.NoError(t, err)
+	defer restored.Close()
+	m, err := restored.store.Last(t.Context(), checkpointsStream, "book.i.0")
+	require.NoError(t, err)
+	assert.Equal(t, "{}", string(m.Data))
+
+	list[3].Format = "shards"
+	assert.ErrorContains(t, RestoreSnapshots(t.Context(), Config{Dir: t.TempDir()}, list, open), `the format "shards" needs a later version`)
+}
