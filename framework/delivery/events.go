@@ -21,6 +21,16 @@ type StoredEvent struct {
 	At     time.Time
 	Source string
 	Raw    []byte
+
+	Partition int         // of the log
+	Replay    string      // the instance that gets the event again; "" unless it is a copy that a replay has written
+	Original  EventSource // of a copy: the event that is replayed; zero if it is unknown
+}
+
+// EventSource is the position of an event in the log: the page and the index in it.
+type EventSource struct {
+	Seq   uint64
+	Index int
 }
 
 // ErrEventNotFound means that the log does not have the event, or has deleted it.
@@ -47,7 +57,8 @@ func (q *Queue) Event(ctx context.Context, seq uint64, index int) (StoredEvent, 
 	if parts[0] == "ctl" {
 		source = m.Header[sourceHeader]
 	}
-	return StoredEvent{Seq: seq, Index: index, At: m.Time, Source: source, Raw: lines[index]}, nil
+	partition, _ := strconv.Atoi(parts[2]) // the subjects of the stream end in it
+	return StoredEvent{Seq: seq, Index: index, At: m.Time, Source: source, Raw: lines[index], Partition: partition}, nil
 }
 
 // Limits of the pages that Latest reads: for the events of all users, and for those of one user.

@@ -42,6 +42,10 @@ type Settings struct {
 	StallAfter          time.Duration // how long a partition with events may make no progress: 3 leases, at least 2 min
 	Checks              []Check       // further checks of Health
 
+	// OnVerdict is called with each verdict, in the order of an instance's verdicts. It must return quickly, and must not call the
+	// Runner. nil if verdicts are not recorded.
+	OnVerdict func(VerdictRecord)
+
 	Metrics *Metrics
 	Tracer  trace.Tracer // traces batches; none by default
 	Log     *slog.Logger // silent by default

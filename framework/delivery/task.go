@@ -27,6 +27,7 @@ type task struct {
 	bytes        int
 	verdict      runtime.Verdict // of its last request
 	lastExchange *Exchange
+	batch        *Batch // the last one that it was sent in; nil if batches are not recorded
 }
 
 // eventPosition returns where the event stands in the log, also if the task comes from a letter or a replay.

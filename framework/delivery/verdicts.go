@@ -1,10 +1,13 @@
 package delivery
 
 import (
+	"context"
+	"crypto/rand"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
@@ -24,6 +27,72 @@ type VerdictRecord struct {
 	Seq          uint64    // page of the event in the log
 	Index        int       // index in the page
 	Request      *Exchange // the last failed request; nil if none failed
+	Batch        *Batch    // the last batch that it was sent in; nil if it was not sent, or batches are not recorded
+}
+
+// Batch is a batch that was sent. The verdicts of its events share it.
+type Batch struct {
+	ID       string // unique among the batches of all servers
+	At       time.Time
+	Duration time.Duration
+	Events   int
+	Requests []*Exchange // without secrets; not all of them if there are many
+	Partial  bool        // Requests is incomplete
+}
+
+// Limits of what is recorded of successful requests.
+const (
+	maxBatchRequests   = 6  // of a batch
+	maxRecordedBatches = 50 // of an instance, with their requests, in a second
+)
+
+// batchRecorder records the requests of a batch.
+type batchRecorder struct {
+	mu    sync.Mutex
+	batch *Batch
+}
+
+// observe records one request.
+func (b *batchRecorder) observe(x httpx.Exchange) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.batch.Requests) >= maxBatchRequests {
+		b.batch.Partial = true
+		return
+	}
+	b.batch.Requests = append(b.batch.Requests, exchangeOf(&x))
+}
+
+// recordBatch returns a record of a batch that begins, and a context that adds the requests to it. The record is nil if verdicts are not
+// recorded. The requests are left out if there are too many batches.
+func (w *worker) recordBatch(ctx context.Context, events int) (context.Context, *Batch) {
+	if w.runner.settings.OnVerdict == nil {
+		return ctx, nil
+	}
+	b := &Batch{ID: rand.Text()[:12], At: time.Now(), Events: events}
+	if w.recorded.take(b.At) {
+		ctx = httpx.WithObserver(ctx, (&batchRecorder{batch: b}).observe)
+	} else {
+		b.Partial = true
+	}
+	return ctx, b
+}
+
+// recordLimit limits the batches whose requests are recorded.
+type recordLimit struct {
+	mu     sync.Mutex
+	second int64
+	count  int
+}
+
+func (l *recordLimit) take(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if second := now.Unix(); second != l.second {
+		l.second, l.count = second, 0
+	}
+	l.count++
+	return l.count <= maxRecordedBatches
 }
 
 // User returns the user of the key.
@@ -81,7 +150,10 @@ func (w *worker) rememberVerdict(t *task, outcome string, cause fault.Cause, rea
 	at := t.eventPosition()
 	s := VerdictRecord{
 		At: time.Now(), Instance: w.id, Subscription: t.item.Subscription.Name(), Outcome: outcome, Cause: cause, Reason: reason, Key: t.key,
-		Attempts: t.Attempts(), Seq: at.seq, Index: at.index, Request: t.lastExchange,
+		Attempts: t.Attempts(), Seq: at.seq, Index: at.index, Request: t.lastExchange, Batch: t.batch,
 	}
 	w.runner.verdicts.addVerdict(s)
+	if f := w.runner.settings.OnVerdict; f != nil {
+		f(s)
+	}
 }

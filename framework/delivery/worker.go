@@ -35,6 +35,7 @@ type worker struct {
 	suspendReason string // why nothing is sent until an operator logs in; "" if not suspended
 	stopping      bool
 	retries       int64
+	recorded      recordLimit
 	changed       *sync.Cond // signaled when a batch, task or write ends, and when the worker stops
 	goroutines    sync.WaitGroup
 }
@@ -101,8 +102,13 @@ func (w *worker) deliverBatch(b *dispatch.Batch[*task]) {
 		attribute.String("landfall.instance", w.id), attribute.String("landfall.subscription", items[0].Subscription.Name()), attribute.Int("landfall.events", len(items))))
 	defer span.End()
 	began := time.Now()
-	verdicts := w.instance.Plan.Deliver(httpx.KeepExchanges(ctx), items)
-	w.runner.metrics.observeBatch(w.id, b.Tasks[0].Value, time.Since(began))
+	ctx, record := w.recordBatch(httpx.KeepExchanges(ctx), len(items))
+	verdicts := w.instance.Plan.Deliver(ctx, items)
+	took := time.Since(began)
+	w.runner.metrics.observeBatch(w.id, b.Tasks[0].Value, took)
+	if record != nil {
+		record.Duration = took
+	}
 	requests := exchangesOf(verdicts)
 	if i := slices.IndexFunc(requests, func(x *Exchange) bool { return x != nil }); i >= 0 {
 		span.SetStatus(codes.Error, cmp.Or(requests[i].Error, http.StatusText(requests[i].Status)))
@@ -111,7 +117,7 @@ func (w *worker) deliverBatch(b *dispatch.Batch[*task]) {
 	defer w.mu.Unlock()
 	results := make([]dispatch.Result, len(verdicts))
 	for i, t := range b.Tasks {
-		t.Value.lastExchange = requests[i]
+		t.Value.lastExchange, t.Value.batch = requests[i], record
 		results[i] = w.takeVerdict(t.Value, verdicts[i])
 	}
 	b.DoneLocked(results)

@@ -189,13 +189,16 @@ var addedColumns = []struct{ table, column, kind string }{
 	{"members", "sent", "BIGINT"},      // if doubt is set, the time of the event that was sent last
 }
 
-// addColumns adds the columns of addedColumns and the tables of doubts and secrets, if the database lacks them.
+// addColumns adds the columns of addedColumns, the tables of doubts and secrets, and the journal, if the database lacks them.
 func (s *Store) addColumns(ctx context.Context, tx *sql.Tx) error {
 	if err := s.addDoubts(ctx, tx); err != nil {
 		return fmt.Errorf("adding the table doubts: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, createSecrets); err != nil {
 		return fmt.Errorf("adding the table secrets: %w", err)
+	}
+	if err := s.addJournal(ctx, tx); err != nil {
+		return fmt.Errorf("adding the table journal: %w", err)
 	}
 	for _, c := range addedColumns {
 		var n int

@@ -33,6 +33,18 @@ func KeepExchanges(ctx context.Context) context.Context {
 
 func keepsExchanges(ctx context.Context) bool { return ctx.Value(keepKey{}) != nil }
 
+type observerKey struct{}
+
+// WithObserver returns a context whose requests are passed to f, with their responses and without secrets. f may be called concurrently.
+func WithObserver(ctx context.Context, f func(Exchange)) context.Context {
+	return context.WithValue(ctx, observerKey{}, f)
+}
+
+func observerOf(ctx context.Context) func(Exchange) {
+	f, _ := ctx.Value(observerKey{}).(func(Exchange))
+	return f
+}
+
 // ExchangeOf returns the exchange that an error carries, or nil.
 func ExchangeOf(err error) *Exchange {
 	var c *exchangeError

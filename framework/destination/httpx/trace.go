@@ -72,7 +72,8 @@ func (t *trace) reportExchange(start time.Time, req, sent *http.Request, respons
 	}
 	logged := t.log.Enabled(req.Context(), level)
 	keep := level == slog.LevelWarn && keepsExchanges(req.Context())
-	if t.observe == nil && !keep && !logged {
+	observe := observerOf(req.Context())
+	if t.observe == nil && observe == nil && !keep && !logged {
 		return nil
 	}
 	e := Exchange{Method: methodOf(req), Start: start, Duration: time.Since(start)}
@@ -92,6 +93,9 @@ func (t *trace) reportExchange(start time.Time, req, sent *http.Request, respons
 	}
 	if t.observe != nil {
 		t.observe(e)
+	}
+	if observe != nil {
+		observe(e)
 	}
 	if logged {
 		logExchange(req.Context(), t.log, level, e)

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 )
 
@@ -10,6 +11,14 @@ import (
 type Actor struct {
 	Who  string // how it was authenticated: admin key, local command, local program, session …
 	From string // the client's address
+}
+
+// Entry is an entry of the audit log.
+type Entry struct {
+	Actor
+	Action     string
+	Outcome    string // ok, failed or refused
+	Attributes []any  // names and values: what was changed
 }
 
 type actorKey struct{}
@@ -37,4 +46,7 @@ func (g *Guard) Record(ctx context.Context, action string, err error, attributes
 		line[len(line)-1], level = "failed", slog.LevelWarn // the error's text is not logged: it may contain personal data
 	}
 	g.config.Log.Log(ctx, level, "audit", append(line, attributes...)...)
+	if g.config.Observe != nil {
+		g.config.Observe(Entry{actor, action, fmt.Sprint(line[len(line)-1]), attributes})
+	}
 }

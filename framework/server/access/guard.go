@@ -42,6 +42,7 @@ type Config struct {
 	// Proxies returns the proxies whose X-Forwarded-For header is trusted; may be nil.
 	Proxies func() Proxies
 	Log     *slog.Logger     // audit log; discards by default
+	Observe func(Entry)      // receives each entry of the audit log; may be nil
 	Now     func() time.Time // time.Now by default
 }
 

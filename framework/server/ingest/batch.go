@@ -84,16 +84,19 @@ func (q *request) buildEvents(body event.Value) (accepted []Event, rejected reje
 	for i, v := range list {
 		if large[i] {
 			rejected.addEvent(i, v, tooLarge, true)
+			q.config.Reject(q.from.ID, v, tooLarge)
 			continue
 		}
 		made, err := normalizer.Normalize(v)
 		if err != nil {
 			rejected.addEvent(i, v, err.Error(), false)
+			q.config.Reject(q.from.ID, v, err.Error())
 			continue
 		}
 		raw := made.Value.AppendJSON(make([]byte, 0, made.Value.Size()+64))
 		if len(raw) > q.config.MaxEvent {
 			rejected.addEvent(i, v, tooLarge, true)
+			q.config.Reject(q.from.ID, v, tooLarge)
 			continue
 		}
 		accepted = append(accepted, Event{Source: q.from.ID, Value: made.Value, Raw: raw})

@@ -70,8 +70,10 @@ type Config struct {
 	// ClientAddr returns the client address for limits per address; by default the address of the connection.
 	ClientAddr func(*http.Request) netip.Addr
 	Count      func(source, outcome string, n int) // counts events for metrics; may be nil
-	Now        func() time.Time                    // by default the machine's clock, without backward steps
-	Log        *slog.Logger
+	// Reject receives each event that is not accepted because of what it contains, with the reason; may be nil.
+	Reject func(source string, v event.Value, reason string)
+	Now    func() time.Time // by default the machine's clock, without backward steps
+	Log    *slog.Logger
 }
 
 // Handler serves the tracking API.
@@ -106,6 +108,9 @@ func New(c Config) *Handler {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Reject == nil {
+		c.Reject = func(string, event.Value, string) {}
 	}
 	if c.Count == nil {
 		c.Count = func(string, string, int) {}

@@ -1,0 +1,168 @@
+// Package history keeps what happened in the journal of the state, so that it can be shown after a restart: the verdicts of events with
+// their requests, the events that were rejected when they were received, and what operators changed.
+//
+// A [Recorder] collects in memory and writes once a second. What it keeps is bounded: in memory, in bytes for each kind of entry, and in
+// time. If there is more than it can write, it leaves out the rest and counts it. The package must not know how events are delivered or
+// shown. A Recorder and the functions that read are safe for concurrent use.
+package history
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// The kinds of journal entries.
+const (
+	kindRoutine  = "delivered" // verdicts of events that were delivered, or needed no change
+	kindVerdict  = "verdict"   // other verdicts
+	kindRejected = "rejected"
+	kindAction   = "action"
+)
+
+// Limits of what is kept.
+const (
+	Retention       = 7 * 24 * time.Hour // as long as the log keeps delivered events by default
+	MaxVerdictBytes = 64 << 20           // of each of the two kinds of verdicts
+	maxOtherBytes   = 16 << 20           // of each other kind
+	maxPending      = 50_000             // verdicts that wait to be written
+	maxRejections   = 500                // rejected events that wait to be written
+	flushInterval   = time.Second
+	trimInterval    = time.Minute
+)
+
+// limits are the bytes that each kind of entry can have.
+func limits() map[string]int64 {
+	return map[string]int64{kindRoutine: MaxVerdictBytes, kindVerdict: MaxVerdictBytes, kindRejected: maxOtherBytes, kindAction: maxOtherBytes}
+}
+
+// Config configures a Recorder.
+type Config struct {
+	Store *state.Store
+	Log   *slog.Logger     // discards by default
+	Now   func() time.Time // time.Now by default
+}
+
+// Recorder writes to the journal of a state.
+type Recorder struct {
+	Config
+	mu       sync.Mutex
+	verdicts []delivery.VerdictRecord
+	entries  []state.JournalEntry // of other kinds
+	rejected int                  // how many of entries are rejected events
+	missed   int                  // what was left out since the last write
+
+	writing sync.Mutex // held while the journal is written
+	trimmed time.Time
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+}
+
+// New returns a Recorder that writes until it is closed.
+func New(c Config) *Recorder {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	r := &Recorder{Config: c}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	r.done.Go(func() { r.run(ctx) })
+	return r
+}
+
+// Close writes what was recorded and stops the Recorder.
+func (r *Recorder) Close() {
+	r.cancel()
+	r.done.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	r.flush(ctx)
+}
+
+func (r *Recorder) run(ctx context.Context) {
+	ticker := time.NewTicker(flushInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			r.flush(ctx)
+			r.trim(ctx)
+		}
+	}
+}
+
+// AddVerdict records a verdict. It does not block, so it can be used as delivery.Settings.OnVerdict.
+func (r *Recorder) AddVerdict(v delivery.VerdictRecord) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.verdicts) >= maxPending {
+		r.missed++
+		return
+	}
+	r.verdicts = append(r.verdicts, v)
+}
+
+// addEntry records an entry that is about no page of the log.
+func (r *Recorder) addEntry(kind string, at time.Time, data any) {
+	text, err := json.Marshal(data)
+	if err != nil {
+		r.Log.Warn("cannot write to the history", "kind", kind, "error", err)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if kind == kindRejected {
+		if r.rejected >= maxRejections {
+			r.missed++
+			return
+		}
+		r.rejected++
+	}
+	r.entries = append(r.entries, state.JournalEntry{Kind: kind, At: at, Data: string(text)})
+}
+
+// Flush writes what was recorded so far.
+func (r *Recorder) Flush(ctx context.Context) { r.flush(ctx) }
+
+// flush writes what was recorded. If that fails, the entries are lost: the history must not hold up delivery, nor grow while the state does
+// not answer.
+func (r *Recorder) flush(ctx context.Context) {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	r.mu.Lock()
+	verdicts, entries, missed := r.verdicts, r.entries, r.missed
+	r.verdicts, r.entries, r.rejected, r.missed = nil, nil, 0, 0
+	r.mu.Unlock()
+	if missed > 0 {
+		r.Log.Warn("the history is incomplete: more happened than it can keep", "left_out", missed)
+	}
+	entries = append(entries, verdictEntries(verdicts)...)
+	if err := r.Store.AppendJournal(context.WithoutCancel(ctx), entries); err != nil {
+		r.Log.Warn("the history is incomplete: it cannot be written", "left_out", len(entries), "error", err)
+	}
+}
+
+// trim deletes what is too old or too much, once a minute.
+func (r *Recorder) trim(ctx context.Context) {
+	now := r.Now()
+	if now.Sub(r.trimmed) < trimInterval {
+		return
+	}
+	r.trimmed = now
+	for kind, most := range limits() {
+		if err := r.Store.TrimJournal(ctx, kind, now.Add(-Retention), most); err != nil {
+			r.Log.Warn("cannot trim the history", "kind", kind, "error", err)
+			return
+		}
+	}
+}

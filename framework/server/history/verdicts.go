@@ -1,0 +1,151 @@
+package history
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// maxReason is the number of characters that are kept of a reason.
+const maxReason = 500
+
+// verdictGroup is a journal entry: the verdicts that differ only in their event.
+type verdictGroup struct {
+	Instance     string         `json:"instance"`
+	Subscription string         `json:"subscription"`
+	Outcome      string         `json:"outcome"`
+	Cause        fault.Cause    `json:"cause,omitempty"`
+	Reason       string         `json:"reason,omitempty"`
+	Attempts     int            `json:"attempts,omitempty"`
+	Batch        *batchDocument `json:"batch,omitempty"`
+	Events       string         `json:"events"` // positions as page-index, separated by spaces
+}
+
+// batchDocument is a delivery.Batch as JSON.
+type batchDocument struct {
+	ID           string               `json:"id"`
+	At           time.Time            `json:"at"`
+	Milliseconds float64              `json:"ms"`
+	Events       int                  `json:"events"`
+	Requests     []*delivery.Exchange `json:"requests,omitempty"`
+	Partial      bool                 `json:"partial,omitempty"`
+}
+
+// groupKey identifies the verdicts that share an entry.
+type groupKey struct {
+	instance, subscription, outcome, reason string
+	cause                                   fault.Cause
+	attempts                                int
+	batch                                   *delivery.Batch
+}
+
+// isRoutine reports whether an outcome needs no attention. Its verdicts are kept apart, so that they do not displace the others.
+func isRoutine(outcome string, cause fault.Cause) bool {
+	return outcome == "delivered" || outcome == "skipped" && cause == fault.CauseNoChange
+}
+
+// verdictEntries returns the journal entries of verdicts. Verdicts of one batch with the same outcome share an entry.
+func verdictEntries(verdicts []delivery.VerdictRecord) []state.JournalEntry {
+	var list []state.JournalEntry
+	var groups []*verdictGroup
+	var texts []*strings.Builder
+	at := map[groupKey]int{}
+	for i := range verdicts {
+		v := &verdicts[i]
+		key := groupKey{v.Instance, v.Subscription, v.Outcome, fault.Shorten(v.Reason, maxReason), v.Cause, v.Attempts, v.Batch}
+		n, known := at[key]
+		if !known {
+			n = len(list)
+			at[key] = n
+			kind := kindVerdict
+			if isRoutine(v.Outcome, v.Cause) {
+				kind = kindRoutine
+			}
+			list = append(list, state.JournalEntry{Kind: kind, Low: v.Seq, High: v.Seq})
+			groups = append(groups, &verdictGroup{
+				Instance: v.Instance, Subscription: v.Subscription, Outcome: v.Outcome, Cause: v.Cause, Reason: key.reason, Attempts: v.Attempts, Batch: newBatchDocument(v),
+			})
+			texts = append(texts, &strings.Builder{})
+		}
+		list[n].At, list[n].Low, list[n].High = v.At, min(list[n].Low, v.Seq), max(list[n].High, v.Seq)
+		texts[n].WriteString(strconv.FormatUint(v.Seq, 10) + "-" + strconv.Itoa(v.Index) + " ")
+	}
+	for i, g := range groups {
+		g.Events = strings.TrimSuffix(texts[i].String(), " ")
+		text, err := json.Marshal(g)
+		if err != nil {
+			panic(err) // cannot happen: every field can be marshaled
+		}
+		list[i].Data = string(text)
+	}
+	return list
+}
+
+// newBatchDocument returns the batch of a verdict, nil if it has none. A failed request that the batch has no record of is added.
+func newBatchDocument(v *delivery.VerdictRecord) *batchDocument {
+	b := v.Batch
+	if b == nil && v.Request == nil {
+		return nil
+	}
+	if b == nil {
+		return &batchDocument{Requests: []*delivery.Exchange{v.Request}, Events: 1}
+	}
+	d := &batchDocument{b.ID, b.At, float64(b.Duration.Microseconds()) / 1000, b.Events, b.Requests, b.Partial}
+	if len(d.Requests) == 0 && v.Request != nil {
+		d.Requests = []*delivery.Exchange{v.Request}
+	}
+	return d
+}
+
+// Position is the position of an event in the log.
+type Position struct {
+	Seq   uint64 `json:"seq"`
+	Index int    `json:"index"`
+}
+
+// maxGroups is the number of entries that Verdicts reads at most.
+const maxGroups = 20_000
+
+// Verdicts returns the recorded verdicts on events, by their position, oldest first.
+func Verdicts(ctx context.Context, store *state.Store, events []Position) (map[Position][]delivery.VerdictRecord, error) {
+	found := map[Position][]delivery.VerdictRecord{}
+	if len(events) == 0 {
+		return found, nil
+	}
+	wanted, seqs := map[string]Position{}, []uint64(nil)
+	for _, p := range events {
+		wanted[strconv.FormatUint(p.Seq, 10)+"-"+strconv.Itoa(p.Index)] = p
+		seqs = append(seqs, p.Seq)
+	}
+	query := state.JournalQuery{Kinds: []string{kindRoutine, kindVerdict}, Seqs: seqs, Limit: maxGroups}
+	err := store.Journal(ctx, query, func(e state.JournalEntry) bool {
+		var g verdictGroup
+		if json.Unmarshal([]byte(e.Data), &g) != nil {
+			return true // written by another version
+		}
+		for text := range strings.FieldsSeq(g.Events) {
+			if p, ok := wanted[text]; ok {
+				found[p] = append([]delivery.VerdictRecord{g.record(e.At, p)}, found[p]...)
+			}
+		}
+		return true
+	})
+	return found, err
+}
+
+// record returns the verdict of the group on one event.
+func (g *verdictGroup) record(at time.Time, p Position) delivery.VerdictRecord {
+	v := delivery.VerdictRecord{
+		At: at, Instance: g.Instance, Subscription: g.Subscription, Outcome: g.Outcome, Cause: g.Cause, Reason: g.Reason, Attempts: g.Attempts, Seq: p.Seq, Index: p.Index,
+	}
+	if b := g.Batch; b != nil {
+		v.Batch = &delivery.Batch{ID: b.ID, At: b.At, Duration: time.Duration(b.Milliseconds * float64(time.Millisecond)), Events: b.Events, Requests: b.Requests, Partial: b.Partial}
+	}
+	return v
+}
