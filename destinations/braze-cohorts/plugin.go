@@ -32,7 +32,8 @@ func Plugin() destination.Plugin {
 		Test:          testCredentials,
 		Audiences: destination.AudienceFields{
 			Action: "syncAudiences", ID: "cohort_id", Key: "personas_audience_key", Name: "cohort_name", Properties: "event_properties", Time: "time",
-			Kinds: identityKinds(),
+			Kinds:   identityKinds(),
+			Ignores: "Braze leaves out users that it does not know, and devices of identified users, without an error",
 		}.Audiences(),
 		Sandbox: brazesandbox.Sandbox(),
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
@@ -106,6 +107,25 @@ func (k *audienceCommand) openRows(file string) (*audiencesync.Rows, func(), err
 		return nil, nil, fmt.Errorf("%s: %w", k.file, err)
 	}
 	return rows, func() { _ = input.Close() }, nil
+}
+
+// recordAction runs a command that changes an audience, writes to the history who ran it, and prints its report. The time of the action is
+// the one at which the command decides.
+func (k *audienceCommand) recordAction(ctx context.Context, name string, a destination.Audience, run func() (audiencesync.Report, error)) error {
+	action := history.Action{At: time.Now(), Name: name, Who: history.CommandActor("landfall"), Outcome: "ok", Attributes: map[string]string{
+		"instance": k.chosen.Plan.ID(), "cohort": a.ID,
+	}}
+	report, err := run()
+	if err != nil {
+		action.Outcome = "failed"
+	}
+	action.Attributes["enter"], action.Attributes["exit"] = fmt.Sprint(report.Enters), fmt.Sprint(report.Exits)
+	if !k.target.DryRun {
+		if err := history.AddAction(context.WithoutCancel(ctx), k.store, action); err != nil {
+			k.warn("the history of the server lacks this command: " + err.Error())
+		}
+	}
+	return k.printReport(report, err)
 }
 
 // printReport prints the result of a command on an audience. The exit code is 1 if a change failed, or was refused without --allow-refused.

@@ -9,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -184,14 +186,16 @@ func newMembersResync(s streams) *cobra.Command {
 			return err
 		}
 		if against == "" {
-			return k.printReport(k.newSyncer().Resync(ctx, a, nil, restart))
+			return k.recordAction(ctx, history.ActionResync, a, func() (audiencesync.Report, error) {
+				return k.newSyncer().Resync(ctx, a, nil, restart)
+			})
 		}
 		rows, end, err := k.openRows(against)
 		if err != nil {
 			return err
 		}
 		defer end()
-		return k.printReport(k.newSyncer().Resync(ctx, a, rows, true))
+		return k.recordAction(ctx, history.ActionResync, a, func() (audiencesync.Report, error) { return k.newSyncer().Resync(ctx, a, rows, true) })
 	})
 	k.addFileFlags(cmd)
 	k.addAllowFlag(cmd)
@@ -215,7 +219,7 @@ func newMembersPurge(s streams) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return k.printReport(k.newSyncer().Purge(ctx, a))
+		return k.recordAction(ctx, history.ActionPurge, a, func() (audiencesync.Report, error) { return k.newSyncer().Purge(ctx, a) })
 	})
 	cmd.Flags().BoolVar(&yes, "yes", false, "remove the members; required unless --dry-run is given")
 	return cmd

@@ -26,6 +26,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server"
 	"github.com/landfall-dev/landfall/framework/server/access"
 	"github.com/landfall-dev/landfall/framework/server/admin"
+	"github.com/landfall-dev/landfall/framework/server/why"
 )
 
 // adminKeyVariable is the environment variable with the admin key for --url.
@@ -52,6 +53,7 @@ type queueClient struct {
 	close       func()
 	server      bool // client talks to a running server
 	needsServer bool // the command needs a running server
+	needsState  bool // without a server, the command needs the state too
 }
 
 func (c *queueClient) addFlags(cmd *cobra.Command) {
@@ -141,11 +143,34 @@ func (c *queueClient) openQueue(ctx context.Context, dir, sandboxName string) er
 		Queue: queue, Guard: access.NewGuard(access.Config{Token: token}),
 		Sources: server.SourcesOf(current), Subscriptions: server.SubscriptionsOf(current),
 	}
-	c.client = &admin.Client{Transport: sandbox.Transport(s.Handler()), URL: "http://queue", Key: token}
 	c.queue, c.sandbox, c.close = queue, sandboxName, queue.Close
+	if c.needsState {
+		if err := c.openState(ctx, s); err != nil {
+			queue.Close()
+			return err
+		}
+	}
+	c.client = &admin.Client{Transport: sandbox.Transport(s.Handler()), URL: "http://queue", Key: token}
 	for _, in := range cfg.Instances {
 		c.instanceIDs = append(c.instanceIDs, in.ID)
 	}
+	return nil
+}
+
+// openState opens the state of the queue that was opened, for the answers of s.
+func (c *queueClient) openState(ctx context.Context, s *admin.Server) error {
+	store, err := instances.OpenState(ctx, c.cfg, c.data, c.sandbox)
+	if err != nil {
+		return err
+	}
+	queue, catalog := c.queue, c.catalog()
+	c.close = func() {
+		queue.Close()
+		_ = store.Close()
+	}
+	s.Why = &why.Source{Queue: queue, Store: store, Instances: func(observe func(httpx.Exchange)) ([]instances.Instance, error) {
+		return server.ExplainInstances(c.cfg, catalog, store, c.data, observe)
+	}}
 	return nil
 }
 

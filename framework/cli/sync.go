@@ -7,6 +7,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
 type syncCommand struct {
@@ -88,5 +89,5 @@ func (c *syncCommand) run(ctx context.Context, file string) error {
 	if c.yes {
 		share = 1
 	}
-	return c.printReport(c.newSyncer().Sync(ctx, a, rows, mode, share))
+	return c.recordAction(ctx, history.ActionSync, a, func() (audiencesync.Report, error) { return c.newSyncer().Sync(ctx, a, rows, mode, share) })
 }

@@ -47,11 +47,37 @@ type AudienceFields struct {
 	Properties string         // the field with the object that has true or false at the audience's key
 	Time       string         // the field with the time of the event
 	Kinds      []IdentityKind // the most preferred first
+	Ignores    string         // which users the remote leaves out without an error, as a sentence; "" if it reports them
 }
 
 // Audiences returns the Audiences of the fields, for Plugin.Audiences. The key of an audience is its name.
 func (f AudienceFields) Audiences() *Audiences {
-	return &Audiences{Action: f.Action, Key: f.Key, ID: f.ID, Identifiers: f.identifiers(), Identity: f.identity, Payload: f.payload}
+	return &Audiences{
+		Action: f.Action, Key: f.Key, ID: f.ID, Identifiers: f.identifiers(), Identity: f.identity, Payload: f.payload, Read: f.read, Ignores: f.Ignores,
+	}
+}
+
+// read returns the change that a payload makes; ok is false if it names no audience or no user. The payload need not be valid: its time is
+// zero if it has none.
+func (f AudienceFields) read(payload event.Value, fromEvent func() Membership) (a Audience, c Change, ok bool) {
+	a = Audience{ID: payload.Get(f.ID).Text(), Name: payload.Get(f.Key).Text()}
+	for _, k := range f.Kinds {
+		id := Identity{Kind: k.Field, Name: payload.Get(k.Field).Text()}
+		if k.Name != "" {
+			id.Name, id.Label = payload.Get(k.Field).Get(k.Name).Text(), payload.Get(k.Field).Get(k.Label).Text()
+		}
+		if id.Name != "" && (k.Label == "" || id.Label != "") {
+			c.Identity = id.String()
+			break
+		}
+	}
+	state := BoolMembership(payload.Get(f.Properties).Get(a.Name))
+	if state == Unknown {
+		state = fromEvent()
+	}
+	c.Member = state == In
+	c.At, _ = event.ParseTime(payload.Get(f.Time).Text())
+	return a, c, a.ID != "" && c.Identity != ""
 }
 
 // identifiers returns the columns that identify a user in a file.

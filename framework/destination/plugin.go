@@ -90,6 +90,11 @@ type Audiences struct {
 	Identity func(value func(identifier string) string) (identity string, ok bool)
 	// Payload returns the payload of Action that makes one change.
 	Payload func(Audience, Change) (event.Value, error)
+	// Read returns the change that a payload of Action makes, if it names an audience and a user. fromEvent says what the event states if
+	// the payload does not say whether the user is a member. It is nil for destinations whose payloads cannot be read.
+	Read func(payload event.Value, fromEvent func() Membership) (Audience, Change, bool)
+	// Ignores says which users the remote leaves out of an audience without an error, as a sentence for people; "" if it reports them.
+	Ignores string
 }
 
 // Sandbox simulates a remote API as it is documented, for running without an account. Several destinations may share one.

@@ -90,6 +90,11 @@ func (s *Subscription) Mapping() *mapping.Mapping { return s.mapping }
 // Schema returns the schema that the subscription's payloads must satisfy.
 func (s *Subscription) Schema() *fieldschema.Schema { return s.schema }
 
+// Membership returns what an event says about the user's membership in an audience, by the subscription's sync mode.
+func (s *Subscription) Membership(e event.Value) destination.Membership {
+	return destination.MembershipOf(e, s.syncMode)
+}
+
 // ID returns the instance's id in the config.
 func (p *Plan) ID() string { return p.id }
 

@@ -98,6 +98,7 @@ const maxAdminConnections = 256
 func (v *server) newGuard(at *listeners) *access.Guard {
 	return access.NewGuard(access.Config{
 		Key: func() string { return v.config.Load().Server.AdminKey }, Token: v.token, AllowLocal: at.hasPrivateAdmin(), Log: v.Log,
+		Observe: v.history.AddAudit,
 		Proxies: v.trustedProxies,
 	})
 }
@@ -111,6 +112,7 @@ func (v *server) openConsole(guard *access.Guard) (*console.Console, error) {
 	settings := p.consoleConfig()
 	settings.Queue, settings.Runner = v.queue, v.runner
 	settings.RemovedInstances = v.removedInstances
+	settings.Why = v.whySource()
 	settings.Running = func() ([]console.Instance, error) { return consoleInstances(*v.running.Load()), nil }
 	return console.New(settings)
 }
@@ -119,7 +121,7 @@ func (v *server) openConsole(guard *access.Guard) (*console.Console, error) {
 func (v *server) adminRoutes(guard *access.Guard, page *console.Console) *http.ServeMux {
 	s := &admin.Server{
 		Queue: v.queue, Runner: v.runner, Status: v.fullStatus, Health: v.runner.Health, Resume: v.runner.Resume, Reload: v.reloadConfig, Metrics: v.metricsHandler(),
-		Guard: guard, Sources: SourcesOf(v.config.Load), Subscriptions: SubscriptionsOf(v.config.Load), Backup: v.writeBackup,
+		Guard: guard, Sources: SourcesOf(v.config.Load), Subscriptions: SubscriptionsOf(v.config.Load), Backup: v.writeBackup, Why: v.whySource(),
 	}
 	mux, own := http.NewServeMux(), s.Handler()
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/admin/"} {

@@ -41,6 +41,7 @@ func (v *server) applyConfig(ctx context.Context, cfg *config.Config, all []inst
 	v.ingest.SetSources(sources, cfg.Server.Origins)
 	v.config.Store(cfg)
 	v.running.Store(&all)
+	v.recordConfig(ctx, all)
 	v.expireRemoved()
 	v.warnRemoved()
 	return nil

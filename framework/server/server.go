@@ -20,6 +20,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/devicemode"
+	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 	"github.com/landfall-dev/landfall/framework/state"
 )
@@ -60,6 +61,7 @@ type server struct {
 	hosting      instances.Options
 	store        *state.Store
 	queue        *delivery.Queue
+	history      *history.Recorder
 	runner       *delivery.Runner
 	ingest       *ingest.Handler
 	devices      *devicemode.Handler
@@ -109,6 +111,8 @@ func (v *server) run(ctx context.Context) error {
 		v.Log.Warn("the state is in the database of state.url, so this file is not used; earlier versions used it if --data was given", "file", file)
 	}
 	defer v.store.Close()
+	v.history = history.New(history.Config{Store: v.store, Log: v.Log})
+	defer v.history.Close()
 	v.hosting = instances.Options{Target: &v.Target, Catalog: v.Catalog, Store: v.store, Data: v.Data, Use: instances.ClaimLedgers, Log: v.Log}
 	if v.Target.Sandbox {
 		v.hosting.Remotes = instances.NewRemotes()

@@ -118,6 +118,8 @@ type Options struct {
 	Store   *state.Store // nil to keep no state
 	Data    string       // the data directory, if it is not the config's
 	Use     LedgerUse
+	// Members is used instead of the ledgers of Store; nil to use those.
+	Members destination.Members
 	Warn    func(string)         // prints a warning; nil to write it to Log
 	Observe func(httpx.Exchange) // receives each request and its response; may be nil
 	Log     *slog.Logger         // nil to log nothing
@@ -206,6 +208,9 @@ func (h *Options) HostFor(cfg *config.Config, in config.Instance, of destination
 	if h.Store != nil {
 		made.Ledger = h.Store.Ledger(in.ID)
 		host.State, host.Members = made.Ledger, made.Ledger
+	}
+	if h.Members != nil {
+		host.Members = h.Members
 	}
 	return made, host, h.setTokens(&host, cfg, in, of.Definition)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/framework/server/why"
 )
 
 // Server serves the admin API.
@@ -36,6 +37,7 @@ type Server struct {
 	Reload        func(context.Context) error            // may be nil
 	Metrics       http.Handler                           // may be nil
 	Backup        func(context.Context, io.Writer) error // writes a backup; may be nil
+	Why           *why.Source                            // answers why users are missing; may be nil
 	Guard         *access.Guard                          // authenticates requests and writes the audit log
 }
 
@@ -58,6 +60,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("POST /admin/replay", s.requireAccess(false, s.handleReplay))
 	mux.Handle("POST /admin/resume", s.requireAccess(false, s.handleResume))
 	mux.Handle("POST /admin/reload", s.requireAccess(false, s.handleReload))
+	mux.Handle("GET /admin/why", s.requireAccess(false, s.handleWhy))
 	s.addMaintenanceRoutes(mux)
 	return mux
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/framework/server/why"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -63,7 +64,9 @@ type Config struct {
 	// SandboxOnly says that all deliveries go to sandboxes and nothing is sent to a real endpoint.
 	SandboxOnly bool
 	// Starting says that the server waits for the console to write the first config, and then starts.
-	Starting       bool
+	Starting bool
+	// Why answers why users are missing; nil in a console without a queue.
+	Why            *why.Source
 	Logins         func() (*oauth.Manager, error)   // the store of OAuth tokens; nil if there is none
 	Guard          *access.Guard                    // decides who can use the console
 	Lookup         func(name string) (string, bool) // reads the environment; os.LookupEnv if nil
@@ -123,6 +126,7 @@ func (c *Console) Handler() http.Handler {
 		"GET test":                        c.handleTester,
 		"POST test":                       c.handleTester,
 		"GET deliveries":                  c.handleDeliveries,
+		"GET why":                         c.handleWhy,
 		"GET events":                      c.handleEvents,
 		"GET events/{seq}/{index}":        c.handleEvent,
 		"GET letters":                     c.handleDeadLetters,

@@ -34,7 +34,7 @@ type page struct {
 // Sections returns the navigation entries.
 func (page) Sections() []struct{ Key, Name string } {
 	return []struct{ Key, Name string }{
-		{"deliveries", "Deliveries"}, {"events", "Events"}, {"letters", "Dead letters"}, {"cohorts", "Cohorts"},
+		{"deliveries", "Deliveries"}, {"events", "Events"}, {"why", "Why not?"}, {"letters", "Dead letters"}, {"cohorts", "Cohorts"},
 		{"test", "Tester"}, {"setup", "Setup"}, {"catalogue", "Catalogue"},
 	}
 }
@@ -69,6 +69,7 @@ func templateFuncs() template.FuncMap {
 		"count":    formatCount,
 		"ago":      formatAgo,
 		"stamp":    formatTimestamp,
+		"when":     formatWhen,
 		"clock":    func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") },
 		"pretty":   indentJSON,
 		"clip":     truncateText,
@@ -76,6 +77,8 @@ func templateFuncs() template.FuncMap {
 		"join":     strings.Join,
 		"title":    capitalize,
 		"tone":     badgeTone,
+		"answer":   answerTone,
+		"entry":    entryTone,
 		"text":     func(v event.Value) string { return v.Text() },
 		"duration": formatDuration,
 		"user":     delivery.UserOf,
@@ -165,6 +168,16 @@ func formatDuration(d time.Duration) string {
 		return fmt.Sprintf("%d h", int(d.Hours()))
 	}
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+// formatWhen returns a time as HTML: the local time, and the time with zone and milliseconds when the pointer is on it.
+func formatWhen(t time.Time) template.HTML {
+	if t.IsZero() {
+		return "—"
+	}
+	local := t.Local()
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, // all three are digits, letters and punctuation of a time
+		t.UTC().Format("2006-01-02T15:04:05.000Z07:00"), template.HTMLEscapeString(local.Format("2006-01-02 15:04:05.000 MST (-07:00)")), local.Format(time.DateTime)))
 }
 
 func formatTimestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

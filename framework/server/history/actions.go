@@ -60,6 +60,28 @@ func AddAction(ctx context.Context, store *state.Store, a Action) error {
 	return store.AppendJournal(ctx, []state.JournalEntry{{Kind: kindAction, At: a.At, Data: string(text)}})
 }
 
+// AddConfig records that a server uses a config, unless that is the one that was used last.
+func AddConfig(ctx context.Context, store *state.Store, version string, at time.Time) error {
+	known, err := lastConfig(ctx, store)
+	if err != nil || known == version {
+		return err
+	}
+	a := Action{At: at, Name: ActionConfig, Who: "server", Outcome: "ok", Attributes: map[string]string{"version": version, "earlier": known}}
+	return AddAction(ctx, store, a)
+}
+
+// lastConfig returns the version of the config that was recorded last, or "".
+func lastConfig(ctx context.Context, store *state.Store) (version string, err error) {
+	err = store.Journal(ctx, state.JournalQuery{Kinds: []string{kindAction}}, func(e state.JournalEntry) bool {
+		var a Action
+		if json.Unmarshal([]byte(e.Data), &a) == nil && a.Name == ActionConfig {
+			version = a.Attributes["version"]
+		}
+		return version == ""
+	})
+	return version, err
+}
+
 // CommandActor returns who runs a command on this machine.
 func CommandActor(command string) string {
 	if u, err := user.Current(); err == nil && u.Username != "" {
@@ -96,14 +118,20 @@ func (r *Recorder) AddRejection(source string, v event.Value, reason string) {
 	r.addEntry(kindRejected, r.Now(), Rejection{r.Now(), source, fault.Shorten(reason, maxReason), keptOf(v)})
 }
 
-// keptOf returns the JSON of an event, or of its members that say which event of which user it is if it is too long.
+// keptOf returns the JSON of an event without the write key, or of its members that say which event of which user it is if it is too long.
 func keptOf(v event.Value) string {
-	if v.Size() <= maxRejected {
-		if text := v.JSON(); len(text) <= maxRejected {
+	var kept []event.Member
+	if v.Kind() == event.Object && v.Size() <= maxRejected {
+		for key, m := range v.Members() {
+			if key != "writeKey" {
+				kept = append(kept, event.Member{Key: key, Value: m})
+			}
+		}
+		if text := event.NewObject(kept).JSON(); len(text) <= maxRejected {
 			return text
 		}
+		kept = nil
 	}
-	var kept []event.Member
 	for _, key := range []string{"type", "event", "messageId", "userId", "anonymousId", "previousId", "timestamp"} {
 		if m := v.Get(key); m.Exists() && m.Size() < maxRejected/16 {
 			kept = append(kept, event.Member{Key: key, Value: m})

@@ -43,6 +43,7 @@ type groupKey struct {
 	cause                                   fault.Cause
 	attempts                                int
 	batch                                   *delivery.Batch
+	request                                 *delivery.Exchange
 }
 
 // isRoutine reports whether an outcome needs no attention. Its verdicts are kept apart, so that they do not displace the others.
@@ -58,7 +59,7 @@ func verdictEntries(verdicts []delivery.VerdictRecord) []state.JournalEntry {
 	at := map[groupKey]int{}
 	for i := range verdicts {
 		v := &verdicts[i]
-		key := groupKey{v.Instance, v.Subscription, v.Outcome, fault.Shorten(v.Reason, maxReason), v.Cause, v.Attempts, v.Batch}
+		key := groupKey{v.Instance, v.Subscription, v.Outcome, fault.Shorten(v.Reason, maxReason), v.Cause, v.Attempts, v.Batch, v.Request}
 		n, known := at[key]
 		if !known {
 			n = len(list)
@@ -87,7 +88,8 @@ func verdictEntries(verdicts []delivery.VerdictRecord) []state.JournalEntry {
 	return list
 }
 
-// newBatchDocument returns the batch of a verdict, nil if it has none. A failed request that the batch has no record of is added.
+// newBatchDocument returns the batch of a verdict, nil if it has none. Of an event that was not delivered, it has the failed request that
+// carried the event, if there was one, and none of the requests for other events.
 func newBatchDocument(v *delivery.VerdictRecord) *batchDocument {
 	b := v.Batch
 	if b == nil && v.Request == nil {
@@ -96,8 +98,11 @@ func newBatchDocument(v *delivery.VerdictRecord) *batchDocument {
 	if b == nil {
 		return &batchDocument{Requests: []*delivery.Exchange{v.Request}, Events: 1}
 	}
-	d := &batchDocument{b.ID, b.At, float64(b.Duration.Microseconds()) / 1000, b.Events, b.Requests, b.Partial}
-	if len(d.Requests) == 0 && v.Request != nil {
+	d := &batchDocument{ID: b.ID, At: b.At, Milliseconds: float64(b.Duration.Microseconds()) / 1000, Events: b.Events}
+	switch {
+	case v.Outcome == "delivered":
+		d.Requests, d.Partial = b.Requests, b.Partial
+	case v.Request != nil:
 		d.Requests = []*delivery.Exchange{v.Request}
 	}
 	return d

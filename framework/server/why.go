@@ -1,0 +1,52 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server/history"
+	"github.com/landfall-dev/landfall/framework/server/why"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// whySource returns where answers about missing users come from.
+func (v *server) whySource() *why.Source {
+	s := &why.Source{
+		Queue: v.queue, Store: v.store, Status: v.runner.Status, Flush: v.history.Flush,
+		Instances: func(observe func(httpx.Exchange)) ([]instances.Instance, error) {
+			return ExplainInstances(v.config.Load(), v.Catalog, v.store, v.Data, observe)
+		},
+	}
+	if !v.Target.Live {
+		s.Remotes = func() []instances.Instance { return *v.running.Load() }
+	}
+	return s
+}
+
+// ExplainInstances returns the instances of a config with plans that send nothing and remember nothing, and with their ledgers.
+// data is the data directory; "" for the config's.
+func ExplainInstances(cfg *config.Config, catalog instances.Catalog, store *state.Store, data string, observe func(httpx.Exchange)) ([]instances.Instance, error) {
+	list, err := instances.Load(cfg, nil, instances.Options{Target: &instances.Target{DryRun: true}, Catalog: catalog, Data: data, Observe: observe, Members: why.NoMembers()})
+	for i := range list {
+		list[i].Ledger = store.Ledger(list[i].Plan.ID()) // the plans do not use it
+	}
+	return list, err
+}
+
+// recordConfig writes to the history that the server uses a config, unless it is the one that was used last.
+func (v *server) recordConfig(ctx context.Context, all []instances.Instance) {
+	sum := sha256.New()
+	for i := range all {
+		sum.Write([]byte(all[i].Plan.ID() + all[i].ConfigVersion()))
+	}
+	version := hex.EncodeToString(sum.Sum(nil)[:8])
+	err := history.AddConfig(ctx, v.store, version, time.Now())
+	if err != nil {
+		v.Log.Warn("the history is incomplete: the use of the config cannot be recorded", "error", err)
+	}
+}
