@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"strconv"
@@ -34,6 +35,19 @@ func parseCheckpoint(data []byte) checkpoint {
 	var cp checkpoint
 	_ = json.Unmarshal(data, &cp) // an unreadable checkpoint has no owner
 	return cp
+}
+
+// ownerOf returns the owner of an encoded checkpoint, without decoding the rest if possible.
+func ownerOf(data []byte) string {
+	if rest, ok := bytes.CutPrefix(data, []byte(`{"owner":"`)); ok {
+		if name, _, ok := bytes.Cut(rest, []byte{'"'}); ok && !bytes.ContainsRune(name, '\\') {
+			return string(name)
+		}
+	}
+	if !bytes.Contains(data, []byte(`"owner"`)) {
+		return ""
+	}
+	return parseCheckpoint(data).Owner
 }
 
 // toMessage returns the message that replaces a revision of the checkpoint.

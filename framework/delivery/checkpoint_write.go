@@ -50,7 +50,7 @@ func (r *Runner) writeCheckpointBatch(list []pendingCheckpoint) {
 		if last, err := r.queue.store.Append(ctx, checkpointsStream, messages); err == nil {
 			for i, d := range list {
 				revision := last - uint64(len(list)-1-i)
-				r.leases.recordMessage(d.subject, revision, messages[i].Data)
+				r.leases.recordWrite(messages[i], revision)
 				d.partition.leaseRenewed(revision, began, d.checkpoint)
 			}
 			return

@@ -13,7 +13,7 @@ func TestCheckpointIsCreatedOnce(t *testing.T) {
 	q, err := OpenTest(t, Config{Dir: t.TempDir()})
 	require.NoError(t, err)
 	defer q.Close()
-	first, second := newLeases(q), newLeases(q)
+	first, second := newLeases(q, time.Minute), newLeases(q, time.Minute)
 	_, err = first.writeCheckpoint(t.Context(), "", checkpointSubject("i", 0), 0, checkpoint{Low: 5})
 	require.NoError(t, err)
 	_, err = second.writeCheckpoint(t.Context(), "", checkpointSubject("i", 0), 0, checkpoint{Low: 9})

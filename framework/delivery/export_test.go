@@ -50,3 +50,14 @@ func (r *Runner) Kill() {
 		w.goroutines.Wait()
 	})
 }
+
+// Name returns the name of the process among the members.
+func (r *Runner) Name() string { return r.name }
+
+// AssignmentHeader is the header of heartbeats that earlier versions do not send.
+const AssignmentHeader = assignmentHeader
+
+// AssignedMember is the assignment of earlier versions.
+func AssignedMember(instance string, partition int, members []string) string {
+	return assignedMember(instance, partition, members)
+}

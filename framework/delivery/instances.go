@@ -298,7 +298,7 @@ func (r *Runner) reloadCheckpoints(ctx context.Context, ids ...string) error {
 				if err != nil {
 					return err
 				}
-				r.leases.recordMessage(c.subject, c.revision, data)
+				r.leases.recordWrite(eventlog.Write{Subject: c.subject, Data: data}, c.revision)
 				continue
 			}
 			r.leases.forgetSubject(checkpointSubject(id, n))

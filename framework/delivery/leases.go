@@ -15,8 +15,10 @@ import (
 // lease has expired if this process has not seen its checkpoint change for the length of a lease.
 type leases struct {
 	queue  *Queue
+	lease  time.Duration // length of a lease
 	mu     sync.Mutex
 	latest map[string]latestMessage // by subject
+	newest time.Time                // when the newest message was stored, by the clock of the log
 	ready  chan struct{}            // closed when all existing messages have been read
 	once   sync.Once                // guards closing ready
 }
@@ -24,12 +26,15 @@ type leases struct {
 // latestMessage is the newest message of a subject.
 type latestMessage struct {
 	revision  uint64
+	header    map[string]string
 	data      []byte
 	changedAt time.Time // when this process received it
+	since     time.Time // since when its subject has changed at least once in a lease; zero if it did when this process started
+	loadedAt  time.Time // when it was stored, by the clock of the log, if it was there when this process started
 }
 
-func newLeases(q *Queue) *leases {
-	return &leases{queue: q, latest: map[string]latestMessage{}, ready: make(chan struct{})}
+func newLeases(q *Queue, lease time.Duration) *leases {
+	return &leases{queue: q, lease: lease, latest: map[string]latestMessage{}, ready: make(chan struct{})}
 }
 
 // watchStream follows the stream of checkpoints until ctx ends.
@@ -60,18 +65,44 @@ func (l *leases) followStream(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l.recordMessage(m.Subject, m.Sequence, m.Data)
+		l.recordMessage(m)
 	}
 }
 
 func (l *leases) markReady() { l.once.Do(func() { close(l.ready) }) }
 
-func (l *leases) recordMessage(subject string, revision uint64, data []byte) {
+func (l *leases) isReady() bool {
+	select {
+	case <-l.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+func (l *leases) recordMessage(m eventlog.Message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if known := l.latest[subject]; revision > known.revision {
-		l.latest[subject] = latestMessage{revision, slices.Clone(data), time.Now()}
+	known, ok := l.latest[m.Subject]
+	if m.Sequence <= known.revision {
+		return
 	}
+	latest := latestMessage{revision: m.Sequence, header: m.Header, data: slices.Clone(m.Data), changedAt: time.Now(), since: known.since}
+	switch ready := l.isReady(); {
+	case !ready:
+		latest.loadedAt = m.Time
+	case !ok || time.Since(known.changedAt) >= l.lease:
+		latest.since = time.Now()
+	}
+	if m.Time.After(l.newest) {
+		l.newest = m.Time
+	}
+	l.latest[m.Subject] = latest
+}
+
+// recordWrite records a message that this process has written.
+func (l *leases) recordWrite(w eventlog.Write, revision uint64) {
+	l.recordMessage(eventlog.Message{Subject: w.Subject, Header: w.Header, Data: w.Data, Sequence: revision})
 }
 
 // forgetSubject removes a subject whose messages were deleted.
@@ -123,12 +154,18 @@ const (
 	memberLeft  = "gone"
 )
 
+// assignmentHeader of a heartbeat says how its member assigns partitions. Earlier versions do not send it.
+const (
+	assignmentHeader = "Landfall-Assignment"
+	assignmentStable = "stable" // with assignPartitions
+)
+
 // sendHeartbeat publishes that a member is alive or has left.
 func (l *leases) sendHeartbeat(ctx context.Context, name, status string) error {
-	subject := "proc." + name
-	seq, err := l.queue.appendMessage(ctx, checkpointsStream, eventlog.Write{Subject: subject, Data: []byte(status)})
+	w := eventlog.Write{Subject: "proc." + name, Header: map[string]string{assignmentHeader: assignmentStable}, Data: []byte(status)}
+	seq, err := l.queue.appendMessage(ctx, checkpointsStream, w)
 	if err == nil {
-		l.recordMessage(subject, seq, []byte(status))
+		l.recordWrite(w, seq)
 	}
 	return err
 }
@@ -142,7 +179,7 @@ func (l *leases) writeCheckpoint(ctx context.Context, owner, subject string, rev
 		m := cp.toMessage(subject, revision)
 		seq, err := l.queue.appendMessage(ctx, checkpointsStream, m)
 		if err == nil {
-			l.recordMessage(subject, seq, m.Data)
+			l.recordWrite(m, seq)
 			return seq, nil
 		}
 		if !errors.Is(err, eventlog.ErrConflict) {
@@ -160,7 +197,7 @@ func (l *leases) writeCheckpoint(ctx context.Context, owner, subject string, rev
 		if err != nil {
 			return 0, err
 		}
-		l.recordMessage(subject, last.Sequence, last.Data)
+		l.recordMessage(last)
 		if owner == "" || parseCheckpoint(last.Data).Owner != owner {
 			return 0, errLeaseLost
 		}

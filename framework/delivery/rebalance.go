@@ -3,48 +3,37 @@ package delivery
 import (
 	"context"
 	"errors"
-	"hash/fnv"
-	"slices"
 	"time"
 )
 
-// rebalance acquires the partitions that are assigned to this process, and releases those that are assigned to others.
+// rebalance acquires the partitions that are assigned to this process, and releases those that are assigned to others. If the log is
+// slow, it leaves the rest to the next call, because leases are not renewed meanwhile.
 func (r *Runner) rebalance() {
 	r.rebalanceMu.Lock()
 	defer r.rebalanceMu.Unlock()
-	alive := r.leases.aliveMembers(r.settings.Lease)
-	if !slices.Contains(alive, r.name) {
-		alive = append(alive, r.name)
-		slices.Sort(alive)
-	}
+	members := r.leases.membership(r.name, r.queue.partitions)
+	began := time.Now()
 	r.eachWorker(func(w *worker) {
+		mine := members.assignedTo(r.name, w.id, r.queue.partitions)
 		for n := range r.queue.partitions {
 			w.mu.Lock()
 			p, stopping := w.partitions[n], w.stopping
 			over := p != nil && p.leaseRemaining() <= 0
 			closing := p != nil && p.closing
 			w.mu.Unlock()
-			isMine := assignedMember(w.id, n, alive) == r.name
 			switch {
 			case stopping || closing:
 			case over:
 				r.log.Warn("a lease has expired", "instance", w.id, "partition", n)
 				r.abandonPartition(p)
-			case p == nil && isMine:
+			case p == nil && mine[n] && time.Since(began) < r.settings.Lease/20:
 				r.acquirePartition(w, n)
-			case p != nil && !isMine:
+			case p != nil && !mine[n]:
 				ctx, cancel := context.WithTimeout(r.ctx, r.settings.Lease/2)
 				r.goroutines.Go(func() { defer cancel(); r.releasePartition(ctx, p) })
 			}
 		}
 	})
-}
-
-// assignedMember returns the member that should own a partition.
-func assignedMember(instance string, partition int, alive []string) string {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(instance))
-	return alive[(uint64(h.Sum32())+uint64(partition))%uint64(len(alive))]
 }
 
 // acquirePartition takes the lease of a partition if it is free, and starts reading.

@@ -120,7 +120,7 @@ type Runner struct {
 // NewRunner returns a Runner without instances. The caller stops it.
 func NewRunner(ctx context.Context, q *Queue, s Settings) (*Runner, error) {
 	s = s.withDefaults()
-	r := &Runner{queue: q, settings: s, metrics: s.Metrics, log: s.Log, leases: newLeases(q), name: "local", workers: map[string]*worker{}, mappingNotes: openMappingNotes(q.config.Dir, s.Log)}
+	r := &Runner{queue: q, settings: s, metrics: s.Metrics, log: s.Log, leases: newLeases(q, s.Lease), name: "local", workers: map[string]*worker{}, mappingNotes: openMappingNotes(q.config.Dir, s.Log)}
 	if q.store.Shared() {
 		host, _ := os.Hostname()
 		r.name = subjectToken(host) + "-" + rand.Text()[:8]
