@@ -15,7 +15,7 @@ import (
 type fleetStep struct {
 	name   string
 	change func()
-	extra  int // moves beyond the needed ones that are allowed
+	extra  int // moves beyond the needed ones that are allowed, for processes that do not join at the same moment
 }
 
 // Many processes join, stop, crash and freeze. Each time the shares are even soon, no more partitions than needed have moved, and no
@@ -36,7 +36,7 @@ func simulateFleet(t *testing.T, size, partitions int) {
 	var frozen []*fleetProcess
 	steps := []fleetStep{
 		{name: "half of them start", extra: joinMoves(partitions, size/2), change: func() { f.startProcesses(size/2, 2*time.Second) }},
-		{name: "the others join at once", change: func() { f.startProcesses(size-size/2, 0) }},
+		{name: "the others join at once", extra: few, change: func() { f.startProcesses(size-size/2, 0) }},
 		{name: "some stop", change: func() { f.stopProcesses(few, false) }},
 		{name: "some join one by one", extra: few, change: func() { f.startProcesses(few, 5*time.Second) }},
 		{name: "some crash", change: func() { f.stopProcesses(few, true) }},

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
@@ -183,24 +184,37 @@ func (p *fleetProcess) perform(ctx context.Context, call destination.BatchCall[c
 	return nil, nil
 }
 
-// startProcesses starts processes at random moments within a time.
+// startProcesses starts processes at random moments within a time, and returns when all have started.
 func (f *fleet) startProcesses(n int, within time.Duration) {
+	var starting sync.WaitGroup
 	for range n {
-		time.Sleep(time.Duration(f.chance(int(within)/n + 1)))
-		p := &fleetProcess{Log: f.store.Connect(), fleet: f, earlier: f.earlier}
-		var err error
-		p.queue, err = delivery.Open(f.t.Context(), delivery.Config{Partitions: f.partitions}.On(p))
-		require.NoError(f.t, err)
-		s := quick
-		s.Lease = f.lease
-		p.runner, err = delivery.NewRunner(f.t.Context(), p.queue, s)
-		require.NoError(f.t, err)
-		f.mu.Lock()
-		f.processes[p.runner.Name()] = p
-		f.mu.Unlock()
-		in := delivery.Instance{Plan: f.remote.planOf(p.perform, `type = "track"`)}
-		require.NoError(f.t, p.runner.SetInstances(f.t.Context(), []delivery.Instance{in}))
+		delay := time.Duration(f.chance(int(within) + 1))
+		starting.Go(func() {
+			time.Sleep(delay)
+			f.startProcess()
+		})
 	}
+	starting.Wait()
+}
+
+func (f *fleet) startProcess() {
+	p := &fleetProcess{Log: f.store.Connect(), fleet: f, earlier: f.earlier}
+	var err error
+	p.queue, err = delivery.Open(f.t.Context(), delivery.Config{Partitions: f.partitions}.On(p))
+	if !assert.NoError(f.t, err) {
+		return
+	}
+	s := quick
+	s.Lease = f.lease
+	p.runner, err = delivery.NewRunner(f.t.Context(), p.queue, s)
+	if !assert.NoError(f.t, err) {
+		return
+	}
+	f.mu.Lock()
+	f.processes[p.runner.Name()] = p
+	f.mu.Unlock()
+	in := delivery.Instance{Plan: f.remote.planOf(p.perform, `type = "track"`)}
+	assert.NoError(f.t, p.runner.SetInstances(f.t.Context(), []delivery.Instance{in}))
 }
 
 // removeProcesses removes random processes from the live ones and returns them. Their partitions have no live owner from now on, if
