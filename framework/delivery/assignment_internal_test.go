@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -60,6 +61,33 @@ func TestSharesOverInstances(t *testing.T) {
 			}
 			assert.Zero(t, settleAssignments(t, m))
 		})
+	}
+}
+
+// If processes join or stop, no more partitions move than needed. The assignment of earlier versions moves nearly all of them.
+func TestMovesOfBothAssignments(t *testing.T) {
+	const partitions = 1024
+	names := func(n int) (list []string) {
+		for i := range n {
+			list = append(list, shortHash(fmt.Sprint(i)))
+		}
+		slices.Sort(list)
+		return list
+	}
+	for _, c := range []struct{ before, after, needed int }{{50, 100, 512}, {99, 100, 10}, {100, 99, 11}, {100, 90, 110}} {
+		m := &membership{stable: true, members: names(c.before), owners: map[string][]string{"i": make([]string, partitions)}}
+		settleAssignments(t, m)
+		before := m.members
+		m.members = names(c.after)
+		moves, earlier := settleAssignments(t, m), 0
+		for n := range partitions {
+			if assignedMember("i", n, before) != assignedMember("i", n, m.members) {
+				earlier++
+			}
+		}
+		t.Logf("from %d to %d processes: %d of %d partitions move, with the assignment of earlier versions %d", c.before, c.after, moves, partitions, earlier)
+		assert.LessOrEqual(t, moves, c.needed)
+		assert.Greater(t, earlier, partitions*8/10)
 	}
 }
 
