@@ -46,6 +46,7 @@ func TestOtherMembersEventsAreNotTrimmed(t *testing.T) {
 	r, err := NewRunner(t.Context(), q, Settings{TrimInterval: time.Hour})
 	require.NoError(t, err)
 	defer r.Stop(t.Context())
+	require.NoError(t, r.SetInstances(t.Context(), nil))
 	require.NoError(t, r.leases.sendHeartbeat(t.Context(), "other", memberAlive))
 	_, err = r.leases.writeCheckpoint(t.Context(), "other", checkpointSubject("theirs", 1), 0, checkpoint{Owner: "other", Low: 1})
 	require.NoError(t, err)

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -119,18 +120,28 @@ func (l *leases) latestOf(subject string) (latestMessage, bool) {
 	return s, ok
 }
 
-// ownedCheckpoints returns the checkpoints with an owner, by subject.
-func (l *leases) ownedCheckpoints() map[string]checkpoint {
+// checkpointsInUse returns, by subject, the checkpoints of the instances that a live member other than self delivers to, and those
+// without an owner that were released less than a lease ago.
+func (l *leases) checkpointsInUse(self string) map[string]checkpoint {
+	alive := l.aliveMembers(l.lease)
+	instanceOf := func(subject string) string { return subject[:strings.LastIndexByte(subject, '.')] }
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	checkpoints := map[string]checkpoint{}
+	checkpoints, inUse := map[string]checkpoint{}, map[string]bool{}
 	for subject, s := range l.latest {
-		if strings.HasPrefix(subject, "book.") {
-			if cp := parseCheckpoint(s.data); cp.Owner != "" {
-				checkpoints[subject] = cp
-			}
+		if !strings.HasPrefix(subject, "book.") {
+			continue
+		}
+		cp := parseCheckpoint(s.data)
+		checkpoints[subject] = cp
+		if _, isAlive := slices.BinarySearch(alive, cp.Owner); isAlive && cp.Owner != self {
+			inUse[instanceOf(subject)] = true
 		}
 	}
+	maps.DeleteFunc(checkpoints, func(subject string, cp checkpoint) bool {
+		released := cp.Owner == "" && time.Since(l.latest[subject].changedAt) < l.lease
+		return !inUse[instanceOf(subject)] && !released
+	})
 	return checkpoints
 }
 

@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,14 +13,15 @@ import (
 // close to its limit or the disk is short. Unfinished events stay, however old they are. It reports whether it found something to
 // delete.
 func (r *Runner) trimLog(ctx context.Context) (trimmed bool, err error) {
-	if !r.queue.canDeleteSafely() {
+	workers, known := r.workersToTrimFor()
+	if !known || !r.queue.canDeleteSafely() {
 		return false, nil
 	}
 	state, err := r.queue.store.Info(ctx, eventsStream)
 	if err != nil || state.Messages == 0 {
 		return false, err
 	}
-	low, err := r.lowestUnfinished(ctx, state.LastSeq+1)
+	low, err := r.lowestUnfinished(ctx, workers, state.LastSeq+1)
 	if err != nil {
 		return false, err
 	}
@@ -66,9 +66,20 @@ func (q *Queue) purgeEvents(ctx context.Context, to uint64) error {
 	return q.store.PurgeBefore(ctx, eventsStream, to)
 }
 
+// workersToTrimFor returns the workers of all instances in the config. They are not known before the first SetInstances, and while
+// one is replacing workers.
+func (r *Runner) workersToTrimFor() (list []*worker, known bool) {
+	if !r.setMu.TryLock() {
+		return nil, false
+	}
+	defer r.setMu.Unlock()
+	r.eachWorker(func(w *worker) { list = append(list, w) })
+	return list, r.started
+}
+
 // lowestUnfinished returns the first page that an instance has not finished, or last if there is none. It includes instances that
 // only other processes have in their config.
-func (r *Runner) lowestUnfinished(ctx context.Context, last uint64) (uint64, error) {
+func (r *Runner) lowestUnfinished(ctx context.Context, workers []*worker, last uint64) (uint64, error) {
 	low := last
 	var failed error
 	first := func(cp checkpoint, subjects []string) {
@@ -83,7 +94,7 @@ func (r *Runner) lowestUnfinished(ctx context.Context, last uint64) (uint64, err
 		}
 	}
 	known := map[string]bool{}
-	r.eachWorker(func(w *worker) {
+	for _, w := range workers {
 		for n := range r.queue.partitions {
 			subject := checkpointSubject(w.id, n)
 			known[subject] = true
@@ -95,11 +106,10 @@ func (r *Runner) lowestUnfinished(ctx context.Context, last uint64) (uint64, err
 			p := partition{worker: w, number: n}
 			first(parseCheckpoint(s.data), p.logSubjects())
 		}
-	})
-	alive := r.leases.aliveMembers(r.settings.Lease)
-	for subject, cp := range r.leases.ownedCheckpoints() {
+	}
+	for subject, cp := range r.leases.checkpointsInUse(r.name) {
 		r.queue.monitor.noteOlderOwner(cp)
-		if rest := strings.TrimPrefix(subject, "book."); !known[subject] && cp.Owner != r.name && slices.Contains(alive, cp.Owner) {
+		if rest := strings.TrimPrefix(subject, "book."); !known[subject] {
 			_, n, _ := strings.Cut(rest, ".")
 			first(cp, []string{"ctl." + rest, "ev.*." + n})
 		}

@@ -3,12 +3,17 @@ package delivery
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 // trimmer is a runner without instances, which trims when the test says so.
@@ -25,6 +30,7 @@ func newTrimmer(t *testing.T, c Config) *trimmer {
 	r, err := NewRunner(t.Context(), q, Settings{TrimInterval: time.Hour})
 	require.NoError(t, err)
 	t.Cleanup(func() { r.Stop(t.Context()) })
+	require.NoError(t, r.SetInstances(t.Context(), nil))
 	return &trimmer{r, now}
 }
 
@@ -135,4 +141,49 @@ func TestTrimmingOfAClosedLog(t *testing.T) {
 	assert.False(t, trimmed)
 	require.Error(t, err)
 	assert.False(t, errors.Is(err, ErrNotEmpty))
+}
+
+// Events are not deleted while it is unknown which instances need them: before the first SetInstances, and while a later one replaces
+// instances.
+func TestTrimmingWaitsForInstances(t *testing.T) {
+	q, _ := newMemoryQueue(t, Config{Partitions: 1, Retention: time.Nanosecond})
+	r, err := NewRunner(t.Context(), q, Settings{TrimInterval: time.Hour})
+	require.NoError(t, err)
+	defer r.Stop(t.Context())
+	tr := &trimmer{Runner: r}
+	tr.addEvents(t, 3, 10)
+	_, left, _ := tr.trim(t)
+	assert.Equal(t, uint64(3), left, "before the first SetInstances")
+	require.NoError(t, r.SetInstances(t.Context(), nil))
+	r.setMu.Lock()
+	_, left, _ = tr.trim(t)
+	r.setMu.Unlock()
+	assert.Equal(t, uint64(3), left, "while another is under way")
+	_, left, _ = tr.trim(t)
+	assert.Zero(t, left)
+}
+
+// Events of a partition without an owner are kept for a process that takes it over: as long as a live member has another partition of
+// the instance, and otherwise for a lease.
+func TestReleasedPartitionsAreNotTrimmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLeases(nil, time.Minute)
+		l.markReady()
+		write := func(subject string, revision uint64, cp checkpoint) {
+			l.recordWrite(eventlog.Write{Subject: subject, Data: cp.toMessage(subject, 0).Data}, revision)
+		}
+		l.recordWrite(eventlog.Write{Subject: "proc.b", Data: []byte(memberAlive)}, 1)
+		write("book.i.0", 2, checkpoint{Low: 3})
+		write("book.i.1", 3, checkpoint{Owner: "b", Low: 4})
+		write("book.mine.0", 4, checkpoint{Owner: "a", Low: 5})
+		write("book.freed.0", 5, checkpoint{Low: 6})
+		write("book.dead.0", 6, checkpoint{Owner: "dead", Low: 7})
+		subjects := func() []string { return slices.Sorted(maps.Keys(l.checkpointsInUse("a"))) }
+		assert.Equal(t, []string{"book.freed.0", "book.i.0", "book.i.1"}, subjects())
+		time.Sleep(time.Minute)
+		assert.Empty(t, subjects(), "no member is alive")
+		l.recordWrite(eventlog.Write{Subject: "proc.b", Data: []byte(memberAlive)}, 7)
+		assert.Equal(t, []string{"book.i.0", "book.i.1"}, subjects())
+		assert.Equal(t, uint64(3), l.checkpointsInUse("a")["book.i.0"].Low)
+	})
 }
