@@ -172,8 +172,9 @@ func testIntegrations(t *testing.T, browser context.Context) {
 
 func testConsent(t *testing.T, browser context.Context) {
 	p := openPage(t, browser, pageOptions{settings: "site: a"})
-	p.run(`const of = (ads) => ({context: {consent: {categoryPreferences: {ads}}}});
-		await ajs.track("A", {}, of(false)); await ajs.track("B", {}, of(true))`)
+	p.run(`window.of = (ads) => ({context: {consent: {categoryPreferences: {ads}}}}); await ajs.track("A", {}, of(false))`)
+	assert.Equal(t, 0, chromium.Ask[int](t, p.browser, `probe.length`), "the module is not loaded before consent")
+	p.run(`await ajs.track("B", {}, of(true))`)
 	p.eventually(`[{"kind":"record","name":"B","site":"a"}]`, "track A", "track B")
 }
 

@@ -70,9 +70,13 @@ func (c *compiledSite) pluginOf(source Source, in Instance) (remotePlugin, error
 	for key, v := range in.Plan.PublicSettings().Members() {
 		settings[key] = json.RawMessage(v.JSON())
 	}
-	settings["_landfall"] = map[string]any{
+	options := map[string]any{
 		"instance": in.Plan.ID(), "writeKey": source.WriteKey, "mapURL": c.publicURL + mapPath, "hooks": hooksOf(in.Plan),
 	}
+	if len(in.Consent) > 0 {
+		options["asksConsent"] = true
+	}
+	settings["_landfall"] = options
 	name := in.Plan.IntegrationName()
 	return remotePlugin{
 		Name: name, CreationName: name, LibraryName: libraryOf(in.Plan.Definition()), URL: c.publicURL + "/device/" + file, Settings: settings,

@@ -42,7 +42,7 @@ func TestOnlyPublicSettingsReachPages(t *testing.T) {
 	plugin := plugins.Index(0)
 	assert.Equal(t, []string{"Probe (Actions)", "Probe (Actions)", "landfall_probe"},
 		[]string{plugin.Get("name").Str(), plugin.Get("creationName").Str(), plugin.Get("libraryName").Str()})
-	assert.JSONEq(t, fmt.Sprintf(`{"site":"main","library":"/a.js","_landfall":{"instance":"probe-web","writeKey":"wk","mapURL":%q,"hooks":{"guard":"before"}}}`, s.URL+"/v1/device/map"), plugin.Get("settings").JSON())
+	assert.JSONEq(t, fmt.Sprintf(`{"site":"main","library":"/a.js","_landfall":{"instance":"probe-web","writeKey":"wk","mapURL":%q,"hooks":{"guard":"before"},"asksConsent":true}}`, s.URL+"/v1/device/map"), plugin.Get("settings").JSON())
 	assert.Equal(t, `{"allCategories":["ads","mail"],"hasUnmappedDestinations":false}`, settings.Get("consentSettings").JSON())
 	assert.Equal(t, `["ads"]`, settings.Get("integrations").Get("Probe (Actions)").Get("consentSettings").Get("categories").JSON())
 

@@ -92,21 +92,26 @@ class Instance {
     };
   }
 
-  /** Loads the module, and takes over what earlier pages have left. */
+  /** Starts, and takes over what earlier pages have left. With consent categories, the module waits for an event that has the consent. */
   async load(analytics) {
     this.analytics = analytics;
-    try {
-      this.client = await module.load(this.settings, this.tools());
-    } catch (error) {
-      this.log('error', `${error?.message ?? error}; events still reach the server`);
-      throw error;
-    }
+    if (!this.options.asksConsent) await this.loadModule();
     this.restore();
     window.addEventListener('online', () => this.wake());
     window.addEventListener('pagehide', () => this.keep(0));
     setInterval(() => this.keep(), renewTime);
     this.isLoaded = true;
     this.run();
+  }
+
+  /** Loads the module once. */
+  loadModule() {
+    this.loading ??= (async () => module.load(this.settings, this.tools()))().then((client) => { this.client = client; }, (error) => {
+      this.hasFailed = true;
+      this.log('error', `${error?.message ?? error}; events still reach the server`);
+      throw error;
+    });
+    return this.loading;
   }
 
   /** Takes over the events of pages that have been closed, or have ended without a word. */
@@ -157,6 +162,7 @@ class Instance {
 
   /** Adds an event to the queue. The promise is resolved when its actions have run, or when it has to wait. */
   add(event) {
+    if (this.hasFailed) return undefined;
     this.forgetTaken();
     return new Promise((resolve) => {
       if (this.waiting.length >= maxWaiting) {
@@ -237,6 +243,7 @@ class Instance {
         this.log('warn', `${action} does not get the event ${event.messageId}: ${error}`);
         continue;
       }
+      if (hook === 'destination' && !(await this.loadModule().then(() => true, () => false))) return changes;
       try {
         changes.push(await module.actions[action](hook === 'destination' ? this.client : undefined, payload, this.tools(event)));
       } catch (failure) {
