@@ -55,7 +55,7 @@ func New(allowOrigin func(w http.ResponseWriter, r *http.Request, methods string
 
 // Paths returns the patterns of the paths that the Handler serves.
 func Paths() []string {
-	return []string{"/v1/projects/", "/analytics.js/", bundlesPath, "/device/"}
+	return []string{"/v1/projects/", "/analytics.js/", bundlesPath, "/device/", "/sourceConfig", "/sourceConfig/"}
 }
 
 // SetSite changes what is served to later requests. If it returns an error, nothing has changed.
@@ -87,6 +87,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case len(parts) == 4 && parts[0] == "v1" && parts[1] == "projects" && parts[3] == "settings":
 		at.serveSettings(w, r, parts[2])
+	case len(parts) == 1 && parts[0] == "sourceConfig":
+		at.serveSourceConfig(w, r)
 	case len(parts) == 4 && parts[0] == "analytics.js" && parts[1] == "v1":
 		at.serveAnalyticsJS(w, r, parts[2], parts[3])
 	case strings.HasPrefix(r.URL.Path, bundlesPath) && len(parts) == 3:

@@ -116,11 +116,13 @@ func TestMappingIsRefusedAsEventsAre(t *testing.T) {
 	assert.Equal(t, 405, answer.StatusCode)
 }
 
+// mapEvent is an event as a page posts it.
+const mapEvent = `{"writeKey":"wk","userId":"u","type":"track","event":"A","properties":{"total":5,"products":[{"id":1,"price":2.5}]},"context":{"page":{"url":"https://shop.example/a","title":"A"},"userAgent":"Mozilla/5.0"}}`
+
 func BenchmarkMap(b *testing.B) {
 	s := startProbe(b, "library: /a.js")
-	body := `{"writeKey":"wk","userId":"u","type":"track","event":"A","properties":{"total":5,"products":[{"id":1,"price":2.5}]},"context":{"page":{"url":"https://shop.example/a","title":"A"},"userAgent":"Mozilla/5.0"}}`
 	for b.Loop() {
-		if status, text := postMap(b, s, body); status != 200 {
+		if status, text := postMap(b, s, mapEvent); status != 200 {
 			b.Fatal(status, text)
 		}
 	}

@@ -15,6 +15,9 @@ import (
 // settingsAge is how long a browser uses the settings of a source without asking again.
 const settingsAge = time.Minute
 
+// settingsCache is the Cache-Control of settings.
+var settingsCache = fmt.Sprintf("public, max-age=%d", int(settingsAge.Seconds()))
+
 // compiledSite is a Site with everything that is served. It is immutable.
 type compiledSite struct {
 	publicURL   string
@@ -22,6 +25,8 @@ type compiledSite struct {
 	settings    map[string]servedFile // by write key
 	scripts     map[string]servedFile // by file name
 	bySource    map[string][]*runtime.Plan
+
+	sourceConfigs map[string]servedFile // for RudderStack's SDK, by write key
 }
 
 // servedFile is a response with its entity tag.
@@ -65,6 +70,7 @@ func compileSite(s Site) (*compiledSite, error) {
 	made := &compiledSite{
 		publicURL: s.PublicURL, analyticsJS: s.AnalyticsJS,
 		settings: map[string]servedFile{}, scripts: map[string]servedFile{}, bySource: map[string][]*runtime.Plan{},
+		sourceConfigs: map[string]servedFile{},
 	}
 	for _, source := range s.Sources {
 		if source.WriteKey == "" {
@@ -80,6 +86,9 @@ func compileSite(s Site) (*compiledSite, error) {
 			return nil, fmt.Errorf("the settings of the source %s: %w", source.ID, err)
 		}
 		made.settings[source.WriteKey] = newServedFile(text)
+		if made.sourceConfigs[source.WriteKey], err = newSourceConfig(source); err != nil {
+			return nil, err
+		}
 	}
 	return made, nil
 }
@@ -153,6 +162,6 @@ func (c *compiledSite) serveSettings(w http.ResponseWriter, r *http.Request, key
 	case c.publicURL == "":
 		refuse(w, http.StatusServiceUnavailable, "the server does not know where browsers reach it: set ingest.publicURL in its config, such as https://events.example.com")
 	default:
-		file.serveTo(w, r, "application/json; charset=utf-8", fmt.Sprintf("public, max-age=%d", int(settingsAge.Seconds())))
+		file.serveTo(w, r, "application/json; charset=utf-8", settingsCache)
 	}
 }
