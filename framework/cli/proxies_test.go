@@ -203,6 +203,13 @@ type deployed struct {
 func newDeployed(t *testing.T) *deployed {
 	d := &deployed{served: newServed(t, keyedConfig+"trustedProxies: [127.0.0.1]\n", "--sandbox"), address: freePort(t), roots: x509.NewCertPool(), dir: t.TempDir()}
 	d.start()
+	d.makeCertificates()
+	return d
+}
+
+// makeCertificates creates certificates for the host names of the fragments.
+func (d *deployed) makeCertificates() {
+	t := d.t
 	for short, name := range map[string]string{"events": eventsName, "console": consoleName} {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		require.NoError(t, err)
@@ -221,7 +228,6 @@ func newDeployed(t *testing.T) *deployed {
 		writeFile(t, d.dir, short+".key", secret)
 		writeFile(t, d.dir, "both/"+short+".pem", certificate+secret)
 	}
-	return d
 }
 
 // fragment reads a file of deploy and inserts the ports, certificates and networks of this test.

@@ -68,6 +68,8 @@ type served struct {
 	earlier    string         // the command of an earlier version; the present one unless it is set
 	program    string         // the command; that of landfall unless it is set
 	configFile string         // landfall.yaml in dir unless it is set
+	listen     string         // the address of the events; one with a free port unless it is set
+	scheme     string         // http unless it is set
 	url        string         // of the events
 	admin      server.Address // of the admin API, with its token
 	log        *os.File
@@ -120,8 +122,8 @@ func newServed(t *testing.T, config string, args ...string) *served {
 func (s *served) start() {
 	file, err := binary()
 	require.NoError(s.t, err)
-	listen := freePort(s.t)
-	s.url = "http://" + listen
+	listen := cmp.Or(s.listen, freePort(s.t))
+	s.url = cmp.Or(s.scheme, "http") + "://" + listen
 	args := []string{"serve", "--config", cmp.Or(s.configFile, filepath.Join(s.dir, "landfall.yaml")), "--listen", listen}
 	if s.earlier == "" {
 		args = append(args, "--admin-listen", "127.0.0.1:0")

@@ -40,19 +40,19 @@ func (v *server) listenUntil(ctx context.Context, at *listeners) error {
 
 	var servers []*http.Server
 	served := make(chan error, 2)
-	start := func(server *http.Server, listener net.Listener) {
+	start := func(server *http.Server, listener net.Listener, serve func(*http.Server, net.Listener) error) {
 		servers = append(servers, server)
-		go func() { served <- server.Serve(listener) }()
+		go func() { served <- serve(server, listener) }()
 	}
 	private := v.adminRoutes(guard, page)
 	ingestPort := v.ingestRoutes(private, at)
 	if at.admin == nil {
 		ingestPort = v.sharedRoutes(private)
 	} else {
-		start(v.newHTTPServer(private), netutil.LimitListener(at.admin, maxAdminConnections))
+		start(v.newHTTPServer(private), netutil.LimitListener(at.admin, maxAdminConnections), (*http.Server).Serve)
 	}
 	events := v.newHTTPServer(ingestPort)
-	start(events, v.limitClients(events, at.ingest))
+	start(events, v.readProxyHeaders(v.limitClients(events, at.ingest)), v.serveIngest)
 	return v.stopServers(ctx, servers, served)
 }
 

@@ -48,6 +48,9 @@ func (v *server) openAdmin(cfg *config.Config) (net.Listener, error) {
 	if problem := config.CheckAdminListen(asked, cfg.Server.AdminKey != ""); problem != "" {
 		return nil, optionErrorf("--admin-listen %s %s", asked, problem)
 	}
+	if asked == config.AdminOnIngest && cfg.Server.TLSCert != "" {
+		return nil, optionErrorf("--admin-listen %s %s", asked, config.NoSharedTLS)
+	}
 	if asked == config.AdminOnIngest {
 		return nil, nil
 	}

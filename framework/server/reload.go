@@ -68,13 +68,13 @@ func (v *server) reloadConfig(ctx context.Context) error {
 		s.Origins, s.AdminKey, s.HasAdminKey, s.TrustedProxies, s.PublicURL, s.AnalyticsJS = nil, "", false, nil, "", "" // changes of these need no restart
 	}
 	if !reflect.DeepEqual(fixed, old) || cfg.Data != was.Data || cfg.StateURL != was.StateURL {
-		v.Log.Warn("the config has changes that need a restart of the server: listen, admin.listen, ingest, delivery, nats, state or data")
+		v.Log.Warn("the config has changes that need a restart of the server: listen, admin.listen, tls, proxyProtocol, ingest, delivery, nats, state or data")
 	}
 	v.Log.Info("config reloaded", "destinations", len(all), "sources", len(cfg.Sources))
 	return nil
 }
 
-// watchConfig reloads the config on SIGHUP and whenever the file changes, until ctx ends.
+// watchConfig reloads the config and the TLS certificate on SIGHUP and whenever their files change, until ctx ends.
 func (v *server) watchConfig(ctx context.Context) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -90,6 +90,9 @@ func (v *server) watchConfig(ctx context.Context) {
 		case <-hangup:
 			asked = true
 		case <-ticker.C:
+		}
+		if v.certificate != nil {
+			v.certificate.refresh()
 		}
 		now := v.readConfig()
 		if !asked && (now == last || now == "") {

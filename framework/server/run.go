@@ -31,12 +31,18 @@ func (v *server) serveUntil(ctx context.Context, cfg *config.Config, list []inst
 	if err := v.applyConfig(ctx, cfg, list); err != nil {
 		return errors.Join(err, v.stopRunner(ctx))
 	}
+	if v.certificate, err = openCertificate(cfg, v.Log); err != nil {
+		return errors.Join(err, v.stopRunner(ctx))
+	}
+	if v.certificate != nil {
+		v.metrics.MustRegister(v.certificate.newExpiryMetric())
+	}
 	at, err := v.openListeners(cfg)
 	if err != nil {
 		return errors.Join(err, v.stopRunner(ctx))
 	}
 	v.logLimits()
-	v.Log.Info("listening", "address", "http://"+at.ingest.Addr().String(), "admin", at.adminURL(), "destinations", len(list), "target", v.Target.Description())
+	v.Log.Info("listening", "address", v.ingestScheme()+"://"+at.ingest.Addr().String(), "admin", at.adminURL(), "destinations", len(list), "target", v.Target.Description())
 	v.warnWeakKey(cfg)
 	err = errors.Join(v.listenUntil(ctx, at), at.close(), v.stopRunner(ctx))
 	v.Log.Info("stopped: waiting events are delivered after the next start")

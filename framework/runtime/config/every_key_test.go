@@ -16,6 +16,8 @@ listen: 127.0.0.1:9000
 data: /var/lib/landfall
 definitions: more
 trustedProxies: [10.0.0.0/8]
+proxyProtocol: true
+tls: {cert: c.pem, key: k.pem}
 state: {url: "postgres://u@h/d", key: "${KEY}"}
 admin: {key: "${KEY}", listen: 127.0.0.1:9001}
 nats: {url: "nats://h:4222", credentials: nats.creds, replicas: 3}
@@ -64,6 +66,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	assert.Equal(t, []string{"127.0.0.1:9000", "the-key", "127.0.0.1:9001", "nats://h:4222", "nats.creds", "https://shop.example"},
 		append([]string{s.Listen, s.AdminKey, s.AdminListen, s.NATS, s.Credentials}, s.Origins...))
 	assert.True(t, s.HasAdminKey)
+	assert.Equal(t, []any{"c.pem", "k.pem", true}, []any{s.TLSCert, s.TLSKey, s.ProxyProtocol})
 	assert.Equal(t, []string{"https://events.example/in", "umd"}, []string{s.PublicURL, s.AnalyticsJS})
 	assert.Equal(t, []int{2000, 3000000, 70, 7, 5, 6, 3}, []int{s.MaxEvent, s.MaxBatch, s.MaxConnections, s.MaxConnectionsPerAddress, s.Partitions, s.Parallel, s.Replicas})
 	assert.Equal(t, []int64{90000000, 700000000, 80000000, 71000000, 72000000}, []int64{s.MaxMemory, s.MaxBytes, s.MinFree, s.DeadLetterBytes, s.ParkedBytes})

@@ -49,6 +49,9 @@ type Server struct {
 	HasAdminKey    bool           // the file sets admin.key, even if its value cannot be read
 	AdminListen    string         // an address, unix:PATH, or AdminOnIngest; "" for the default
 	TrustedProxies access.Proxies // networks whose X-Forwarded-For is trusted
+
+	TLSCert, TLSKey string // files of the certificate of the ingest port, relative to the config; "" without TLS
+	ProxyProtocol   bool   // trusted proxies send the header of the PROXY protocol to the ingest port
 }
 
 // AdminOnIngest is the AdminListen of a server whose admin API, console and metrics are on the port of the events.
@@ -76,6 +79,8 @@ func (r *reader) readServer(v event.Value) {
 	s.DeadLetterBytes, s.ParkedBytes = int64(out.Get("letters").Get("maxBytes").Float()), int64(out.Get("parked").Get("maxBytes").Float())
 	s.NATS = r.resolveSecrets(v.Get("nats").Get("url"), "/nats/url").Str()
 	s.Credentials, s.Replicas = v.Get("nats").Get("credentials").Str(), number(v.Get("nats").Get("replicas"))
+	s.TLSCert, s.TLSKey = v.Get("tls").Get("cert").Str(), v.Get("tls").Get("key").Str()
+	s.ProxyProtocol, _ = v.Get("proxyProtocol").Bool()
 	r.readAdmin(v)
 }
 
@@ -103,6 +108,8 @@ func (r *reader) readAdmin(v event.Value) {
 	s.AdminListen = v.Get("admin").Get("listen").Str()
 	if problem := CheckAdminListen(s.AdminListen, s.HasAdminKey); problem != "" {
 		r.problems.Add("/admin/listen", "%s", problem)
+	} else if s.AdminListen == AdminOnIngest && s.TLSCert != "" {
+		r.problems.Add("/admin/listen", NoSharedTLS)
 	}
 	for i, item := range v.Get("trustedProxies").Items() {
 		network, err := access.ParseProxy(item.Str())
@@ -112,7 +119,13 @@ func (r *reader) readAdmin(v event.Value) {
 		}
 		s.TrustedProxies = append(s.TrustedProxies, network)
 	}
+	if s.ProxyProtocol && len(s.TrustedProxies) == 0 {
+		r.problems.Add("/proxyProtocol", "requires trustedProxies, the networks of the proxies that send the header")
+	}
 }
+
+// NoSharedTLS says why AdminOnIngest cannot be combined with a certificate.
+const NoSharedTLS = "cannot be combined with tls, since local commands do not know the certificate: leave it out, and reach the console through an SSH tunnel"
 
 // CheckAdminListen returns what is wrong with the address of the admin API, the console and the metrics, or "". Without a key, the
 // address must be reachable from this machine only.

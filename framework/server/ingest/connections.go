@@ -64,18 +64,34 @@ func NewConnections(b ConnectionLimits) *Connections {
 func (c *Connections) PerAddress() int { return c.perAddress }
 
 // Guard sets hooks of the server that track idle connections and mark surplus ones. The server must serve the listener that Listen
-// returns.
+// returns, or one around it for TLS or the PROXY protocol.
 func (c *Connections) Guard(server *http.Server) {
 	server.ConnState = func(conn net.Conn, state http.ConnState) {
-		if own, ok := conn.(*connection); ok {
+		if own := countedConnection(conn); own != nil {
 			c.markIdle(own, state == http.StateIdle || state == http.StateNew)
 		}
 	}
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		if own, ok := conn.(*connection); ok && own.isSurplus {
+		if own := countedConnection(conn); own != nil && own.isSurplus {
 			return context.WithValue(ctx, surplusKey{}, true)
 		}
 		return ctx
+	}
+}
+
+// countedConnection returns the counted connection inside those of TLS and of the PROXY protocol, or nil.
+func countedConnection(conn net.Conn) *connection {
+	for {
+		switch outer := conn.(type) {
+		case *connection:
+			return outer
+		case interface{ NetConn() net.Conn }: // of crypto/tls
+			conn = outer.NetConn()
+		case interface{ Raw() net.Conn }: // of go-proxyproto
+			conn = outer.Raw()
+		default:
+			return nil
+		}
 	}
 }
 

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+)
+
+// certificate is the TLS certificate of the ingest port. It follows the files that it was read from: refresh reads them again. refresh
+// must not be called concurrently; the other methods may.
+type certificate struct {
+	certFile, keyFile string
+	log               *slog.Logger
+	current           atomic.Pointer[tls.Certificate]
+	loaded            string // the content of the files that current was made from
+	failed            string // the content of the last attempt that failed
+	reported          bool   // its error was logged
+}
+
+// openCertificate reads the certificate of tls in the config. It returns nil without one.
+func openCertificate(cfg *config.Config, log *slog.Logger) (*certificate, error) {
+	if cfg.Server.TLSCert == "" {
+		return nil, nil
+	}
+	c := &certificate{certFile: cfg.ResolvePath(cfg.Server.TLSCert), keyFile: cfg.ResolvePath(cfg.Server.TLSKey), log: log}
+	content, err := c.load()
+	if err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	c.loaded = content
+	return c, nil
+}
+
+// load makes the content of the files the current certificate, and returns that content.
+func (c *certificate) load() (content string, err error) {
+	cert, err := os.ReadFile(c.certFile)
+	if err != nil {
+		return "", fmt.Errorf("the certificate cannot be read: %w", err)
+	}
+	key, err := os.ReadFile(c.keyFile)
+	if err != nil {
+		return "", fmt.Errorf("the key cannot be read: %w", err)
+	}
+	content = string(cert) + string(key)
+	if content == c.loaded {
+		return content, nil
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return content, fmt.Errorf("%s and %s are not a certificate and its key: %w", c.certFile, c.keyFile, err)
+	}
+	c.current.Store(&pair)
+	return content, nil
+}
+
+// refresh uses the files again if they have changed. While they are invalid, the old certificate stays in effect. The error is logged at
+// the second attempt, since programs that renew certificates replace the two files one after the other.
+func (c *certificate) refresh() {
+	content, err := c.load()
+	if err == nil {
+		if content != c.loaded {
+			c.log.Info("TLS certificate reloaded", "file", c.certFile, "expires", c.expiry().UTC().Format(time.RFC3339))
+		}
+		c.loaded, c.failed, c.reported = content, "", false
+		return
+	}
+	if failure := err.Error() + content; failure != c.failed {
+		c.failed, c.reported = failure, false
+	} else if !c.reported {
+		c.reported = true
+		c.log.Error("the new TLS certificate is not used, the old one stays in effect", "error", err)
+	}
+}
+
+// expiry returns when the current certificate expires.
+func (c *certificate) expiry() time.Time { return c.current.Load().Leaf.NotAfter }
+
+// config returns the settings of TLS.
+func (c *certificate) config() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
+	}
+}
+
+// newExpiryMetric returns the metric of the time at which the current certificate expires.
+func (c *certificate) newExpiryMetric() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "landfall", Name: "tls_expiry_timestamp_seconds", Help: "When the TLS certificate of the ingest port expires, in Unix time.",
+	}, func() float64 { return float64(c.expiry().Unix()) })
+}
+
+// ingestScheme returns the scheme of URLs of the ingest port.
+func (v *server) ingestScheme() string {
+	if v.certificate != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// serveIngest serves the ingest port, with TLS if the config has a certificate.
+func (v *server) serveIngest(server *http.Server, listener net.Listener) error {
+	if v.certificate == nil {
+		return server.Serve(listener)
+	}
+	server.TLSConfig = v.certificate.config()
+	return server.ServeTLS(listener, "", "")
+}
+
+// proxyHeaderTimeout limits how long a connection of a trusted proxy can take to send the header of the PROXY protocol.
+const proxyHeaderTimeout = 5 * time.Second
+
+// readProxyHeaders returns a listener that takes the addresses of clients from the PROXY protocol, if the config has proxyProtocol. Only
+// trusted proxies may send its header, and need not. For other clients, it is part of an invalid request.
+func (v *server) readProxyHeaders(listener net.Listener) net.Listener {
+	if !v.config.Load().Server.ProxyProtocol {
+		return listener
+	}
+	return &proxyproto.Listener{Listener: listener, ReadHeaderTimeout: proxyHeaderTimeout, ConnPolicy: func(c proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
+		peer, err := netip.ParseAddrPort(c.Upstream.String())
+		if err != nil || !v.trustedProxies().Trusts(peer.Addr().Unmap()) {
+			return proxyproto.SKIP, nil
+		}
+		return proxyproto.USE, nil
+	}}
+}
