@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,6 +52,8 @@ func TestServerWithDestinationsOfTheBrowser(t *testing.T) {
 	status, text := get("/v1/projects/wk/settings")
 	assert.Equal(t, 503, status)
 	assert.Contains(t, text, "ingest.publicURL")
+	s.logs("cannot load it without ingest.publicURL")
+	s.logs("without ingest.origins")
 
 	s.rewrite("definitions: more", "definitions: more\ningest: {publicURL: \"https://events.example\"}")
 	s.logs("config reloaded")
@@ -74,4 +77,34 @@ func TestServerWithDestinationsOfTheBrowser(t *testing.T) {
 	list, _ := s.status()
 	require.Len(t, list, 1, "an instance of the browser has no queue")
 	assert.Equal(t, "braze-main", list[0].Instance)
+}
+
+// TestValidateNamesWhatPagesNeed checks the warnings for instances that run in pages.
+func TestValidateNamesWhatPagesNeed(t *testing.T) {
+	config := func(ingest string) string {
+		path := filepath.Join(t.TempDir(), "landfall.yaml")
+		require.NoError(t, os.WriteFile(path, []byte("sources: [{id: web, writeKey: wk}]\n"+ingest+`
+destinations:
+  - id: web-main
+    destination: braze-web
+    settings: {api_key: k}
+    subscriptions: [{name: Events, action: trackEvent}]
+  - id: cloud
+    destination: braze-cohorts
+    settings: {endpoint: "https://rest.iad-01.braze.com", client_secret: s, partner_api_key: p}
+    subscriptions: [{name: A, action: syncAudiences, mapping: {personas_audience_key: {"@path": $.properties.audience_key}}}]
+`), 0o600))
+		return path
+	}
+	for ingest, want := range map[string][]string{
+		"": {"ingest.publicURL", "ingest.origins"},
+		`ingest: {publicURL: "https://events.example"}`:                                 {"ingest.origins"},
+		`ingest: {publicURL: "https://events.example", origins: ["https://a.example"]}`: nil,
+	} {
+		exit, out := command(t, "validate", config(ingest))
+		require.Equal(t, exitOK, exit, out)
+		for _, text := range []string{"ingest.publicURL", "ingest.origins"} {
+			assert.Equal(t, slices.Contains(want, text), strings.Contains(out, text), "%s: %s", ingest, out)
+		}
+	}
 }

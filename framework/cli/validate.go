@@ -17,6 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server/devicemode"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -113,6 +114,9 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 		problems = append(problems, fault.ProblemsOf(err)...)
 		if err == nil {
 			warnings = append(warnings, plan.Warnings()...)
+			for _, text := range devicemode.Missing(plan, cfg) {
+				warnings = append(warnings, cfg.Document.Locate(fault.Problems{{File: path, Pointer: in.Pointer, Message: text}})...)
+			}
 		}
 	}
 	left, err := c.removedLedgers(cfg)

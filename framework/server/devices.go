@@ -25,6 +25,15 @@ func (v *server) deviceSite(cfg *config.Config, all []instances.Instance) device
 	return site
 }
 
+// warnDevices logs what keeps pages from using destinations that run in the browser.
+func (v *server) warnDevices(cfg *config.Config, all []instances.Instance) {
+	for _, in := range all {
+		for _, text := range devicemode.Missing(in.Plan, cfg) {
+			v.Log.Warn(text, "instance", in.Plan.ID())
+		}
+	}
+}
+
 // mapForPage returns what the actions in the browser get of an event.
 func (v *server) mapForPage(_ context.Context, e ingest.Event) ([]byte, error) {
 	return v.devices.Map(e.Source, e.Raw)

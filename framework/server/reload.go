@@ -34,6 +34,7 @@ func (v *server) applyConfig(ctx context.Context, cfg *config.Config, all []inst
 		return err
 	}
 	v.warnHooks(ctx, all)
+	v.warnDevices(cfg, all)
 	var sources []ingest.Source
 	for _, s := range cfg.Sources {
 		sources = append(sources, ingest.Source{ID: s.ID, WriteKey: s.WriteKey, PerSecond: s.PerSecond, Deletes: s.Deletes})
