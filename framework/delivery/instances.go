@@ -57,6 +57,16 @@ func (q *Queue) Backlogs(ctx context.Context, choose func(instance string) bool)
 	return list, nil
 }
 
+// CountLetters returns the number of dead and parked letters of an instance.
+func (q *Queue) CountLetters(ctx context.Context, instance string) (int, error) {
+	dead, err := q.countLetters(ctx, deadStream, "dead."+subjectToken(instance)+".>")
+	if err != nil {
+		return 0, err
+	}
+	parked, err := q.countLetters(ctx, parkStream, "park."+subjectToken(instance)+".>")
+	return dead + parked, err
+}
+
 func (q *Queue) countLetters(ctx context.Context, stream, subject string) (int, error) {
 	subjects, err := q.store.Subjects(ctx, stream, subject)
 	return len(subjects), err

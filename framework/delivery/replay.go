@@ -20,7 +20,8 @@ type DeadLetterFilter struct {
 	Instance     string
 	Subscription string
 	ID           string
-	User         string // its userId or anonymousId
+	IDs          []string // letters with one of these ids; nil for all
+	User         string   // its userId or anonymousId
 	Cause        fault.Cause
 	Reason       string    // a part of the reason, case-insensitive
 	Since, Until time.Time // when the letter was written
@@ -36,7 +37,7 @@ type DeadLetterFilter struct {
 func (f DeadLetterFilter) IsZero() bool { return reflect.ValueOf(f).IsZero() }
 
 func (f DeadLetterFilter) matchesLetter(l *DeadLetter) bool {
-	return (f.Subscription == "" || l.Subscription == f.Subscription) && (f.ID == "" || l.ID == f.ID) &&
+	return (f.Subscription == "" || l.Subscription == f.Subscription) && (f.ID == "" || l.ID == f.ID) && (f.IDs == nil || slices.Contains(f.IDs, l.ID)) &&
 		(f.Cause == "" || l.Cause == f.Cause) && (f.Reason == "" || strings.Contains(strings.ToLower(l.Reason), strings.ToLower(f.Reason))) &&
 		(f.Since.IsZero() || !l.At.Before(f.Since)) && (f.Until.IsZero() || l.At.Before(f.Until)) && (f.User == "" || f.matchesUser(l))
 }

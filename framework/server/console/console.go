@@ -82,6 +82,7 @@ type Console struct {
 	drafts   drafts
 	jobs     jobs
 	history  history
+	letters  letterCounts
 
 	ctx     context.Context
 	cancel  context.CancelFunc

@@ -18,8 +18,7 @@ type deadLettersView struct {
 	Instances   []string
 	Filter      delivery.DeadLetterFilter
 	Kind        string // dead, parked or "" for both
-	DeadLetters []*delivery.DeadLetter
-	More        bool // more than the page shows
+	*letterPage        // nil without a queue
 	Done        string
 	Error       string
 	Query       string // the filter as a URL query
@@ -53,17 +52,10 @@ func (c *Console) handleDeadLetters(w http.ResponseWriter, r *http.Request) {
 		for _, s := range c.Runner.Status() {
 			view.Instances = append(view.Instances, s.Instance)
 		}
-		f := view.Filter
-		f.Limit = maxLetters + 1
-		err := c.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error {
-			view.DeadLetters = append(view.DeadLetters, l)
-			return nil
-		})
-		if err != nil {
+		number, _ := strconv.Atoi(r.FormValue("page")) // otherwise the first page
+		var err error
+		if view.letterPage, err = c.readLetterPage(r.Context(), view.Filter, view.Kind, number); err != nil {
 			view.Error = err.Error()
-		}
-		if view.More = len(view.DeadLetters) > maxLetters; view.More {
-			view.DeadLetters = view.DeadLetters[:maxLetters]
 		}
 	}
 	if n, err := strconv.Atoi(r.FormValue("n")); err == nil {
@@ -112,8 +104,18 @@ func (c *Console) handleDeadLetterAction(w http.ResponseWriter, r *http.Request)
 		c.renderError(w, r, http.StatusNotFound, "letters", "This console has no queue", "Run landfall serve to see and replay dead letters.")
 		return
 	}
-	f, kind := filterOf(r.PostFormValue)
+	_ = r.ParseForm() // a form that cannot be read has no action
+	f, kind, err := selectionOf(r.PostForm)
+	if err != nil {
+		c.renderError(w, r, http.StatusBadRequest, "letters", "Nothing is selected", "Select dead letters in the list first.")
+		return
+	}
 	f.IsRemoved = c.isRemoved
+	defer c.letters.forget()
+	if r.PostFormValue("do") == "check" {
+		c.previewReplay(w, r, f, kind)
+		return
+	}
 	do, change := r.PostFormValue("do"), map[string]func(context.Context, delivery.DeadLetterFilter) (int, error){
 		"replay": c.Queue.ReplayDeadLetters, "drop": c.Queue.DropDeadLetters,
 	}[r.PostFormValue("do")]
@@ -139,6 +141,7 @@ func (c *Console) handleDeadLetterAction(w http.ResponseWriter, r *http.Request)
 	}
 	n, err := change(r.Context(), f)
 	c.Guard.Record(r.Context(), "letters."+do, err, "instance", f.Instance, "id", f.ID, "kind", kind, "by_user", f.User != "", "by_cause", f.Cause != "", "by_reason", f.Reason != "", "count", n)
+	f.IDs = nil
 	var removed *delivery.RemovedInstanceError
 	if errors.As(err, &removed) {
 		c.renderError(w, r, http.StatusConflict, "letters", "Cannot replay the dead letters", capitalize(err.Error())+".")

@@ -13,6 +13,7 @@ type deliveriesView struct {
 	HasQueue    bool
 	SandboxOnly bool
 	LastHour    bool // show an hour instead of five minutes
+	Overview    []overviewRow
 	Instances   []instanceView
 	Latest      []verdictView
 }
@@ -48,6 +49,8 @@ func (c *Console) handleDeliveries(w http.ResponseWriter, r *http.Request) {
 				view.Instances = append(view.Instances, c.newInstanceView(s, "not in the config", window))
 			}
 		}
+		view.Overview = c.overview(r.Context(), view.Instances, window)
+		view.Instances = worstFirst(view.Instances, view.Overview)
 		view.Latest = verdictViews(c.Runner.Verdicts(20, func(*delivery.VerdictRecord) bool { return true }))
 	}
 	if r.FormValue("part") != "" {
@@ -55,6 +58,20 @@ func (c *Console) handleDeliveries(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.renderPage(w, r, http.StatusOK, "deliveries", page{Title: "Deliveries", Section: "deliveries", Data: view})
+}
+
+// worstFirst returns the instances in the order of the overview.
+func worstFirst(list []instanceView, rows []overviewRow) []instanceView {
+	sorted := make([]instanceView, 0, len(list))
+	for _, row := range rows {
+		for _, v := range list {
+			if v.Instance == row.Instance {
+				sorted = append(sorted, v)
+				break
+			}
+		}
+	}
+	return sorted
 }
 
 // destinationNames returns the destination name of each running instance, by instance id.

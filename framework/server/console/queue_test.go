@@ -134,7 +134,55 @@ func TestLongListsAreCut(t *testing.T) {
 	q := newQueuePage(t, 101)
 	body := q.get("letters")
 	assert.Equal(t, 100, strings.Count(body, `href="/console/letters/`))
-	assert.Contains(t, body, "More dead letters match")
+	assert.Contains(t, body, "1 to 100 of 101")
+	assert.Contains(t, body, `href="/console/letters?page=2" rel="next"`)
+	assert.NotContains(t, body, `rel="prev"`)
+	body = q.get("letters?page=2")
+	assert.Equal(t, 1, strings.Count(body, `href="/console/letters/`))
+	assert.Contains(t, body, "101 to 101 of 101")
+	assert.Contains(t, body, `href="/console/letters?page=1" rel="prev"`)
+	assert.NotContains(t, body, `rel="next"`)
+	assert.Contains(t, body, `<td class="number">101</td><td class="number">0</td>`, "the totals of a cause count all pages")
+	assert.Contains(t, body, `href="/console/letters?cause=refused_by_remote"`)
+}
+
+// TestSelectedLettersAreTriedAndDropped checks what a replay is said to do before it does it, and that an action on selected letters leaves
+// the others.
+func TestSelectedLettersAreTriedAndDropped(t *testing.T) {
+	q := newQueuePage(t, 3)
+	letters := q.letters(t)
+	assert.Equal(t, 3, strings.Count(q.get("letters"), `name="pick"`))
+	body := q.post("letters", url.Values{"do": {"check"}})
+	assert.Contains(t, body, "Replay 3 events?")
+	assert.Contains(t, body, "the subscription no longer exists", "the config of the console has no subscription All")
+	assert.Contains(t, body, `<td class="number">3</td>`)
+	body = q.post("letters", url.Values{"do": {"check"}, "only": {"selected"}, "pick": {letters[0].ID}})
+	assert.Contains(t, body, "Replay this event?")
+	assert.Contains(t, body, `name="pick" value="`+letters[0].ID+`"`)
+	assert.Len(t, q.letters(t), 3, "looking changes nothing")
+	assert.Equal(t, http.StatusBadRequest, q.do(http.MethodPost, "letters", url.Values{"do": {"drop"}, "only": {"selected"}}, nil).Code)
+	assert.Len(t, q.letters(t), 3, "nothing was selected")
+	assert.Contains(t, q.post("letters", url.Values{"do": {"ask"}, "only": {"selected"}, "pick": {letters[0].ID, letters[2].ID}}), "Drop 2 dead letters?")
+	w := q.do(http.MethodPost, "letters", url.Values{"do": {"drop"}, "only": {"selected"}, "pick": {letters[0].ID, letters[2].ID}}, nil)
+	require.Equal(t, http.StatusSeeOther, w.Code)
+	left := q.letters(t)
+	require.Len(t, left, 1)
+	assert.Equal(t, letters[1].ID, left[0].ID)
+}
+
+// TestOverviewIsWorstFirst checks the order of the instances, and what the overview says of one with dead letters.
+func TestOverviewIsWorstFirst(t *testing.T) {
+	q := newQueuePage(t, 2)
+	q.removed = []delivery.Status{{Instance: "a-removed", Removed: true}}
+	body := q.get("deliveries?part=1")
+	main, removed := strings.Index(body, `href="#instance-main"`), strings.Index(body, `href="#instance-a-removed"`)
+	require.Positive(t, main)
+	assert.Less(t, main, removed, "an instance with dead letters comes before one that was removed")
+	assert.Contains(t, body, `<a href="/console/letters?instance=main">2</a>`)
+	assert.Contains(t, body, "refused by Acme")
+	assert.Regexp(t, `<time datetime="[^"]*\.\d{3}Z" title="[^"]*\.\d{3} `, body, "times have milliseconds and a zone")
+	q.post("letters", url.Values{"do": {"drop"}})
+	assert.NotContains(t, q.get("deliveries?part=1"), "letters?instance=main", "the number is current after a change")
 }
 
 func TestEventsAndTheirVerdicts(t *testing.T) {
