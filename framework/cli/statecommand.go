@@ -81,8 +81,8 @@ func newStateUpgrade(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "upgrade", Short: "Use the newest schema in PostgreSQL, when no server of an earlier version runs", Args: exactArgs(0, "flags only"),
 		Long: "Servers of different versions can share a PostgreSQL database while they are upgraded one by one. After the last one is\n" +
-			"upgraded, run this once: requests in flight are then recorded in one row each, which takes fewer writes. Servers of\n" +
-			"earlier versions cannot open the database afterwards. Files need no upgrade.",
+			"upgraded, run this once: requests in flight and their results are then recorded in one row each, which takes fewer\n" +
+			"writes. Servers of earlier versions cannot open the database afterwards. Files need no upgrade.",
 		Example: "  landfall state upgrade --config landfall.yaml --yes",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.withState(cmd.Context(), c.upgradeState) },
 	}

@@ -38,7 +38,18 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 // MarkAllUncertain marks every membership as uncertain. A restored ledger does not have the changes that were sent after the backup,
 // so the next event of each user must be sent even if the ledger says that it changes nothing.
 func (s *Store) MarkAllUncertain(ctx context.Context) error {
-	if _, err := s.db.ExecContext(ctx, `UPDATE members SET doubt = 1 WHERE doubt = 0`); err != nil {
+	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
+		audiences, err := listNumbers(ctx, tx, `SELECT id FROM audiences ORDER BY id `+s.rowLock())
+		if err != nil {
+			return err
+		}
+		if err := s.mergeForUpdate(ctx, tx, audiences); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE members SET doubt = 1 WHERE doubt = 0`)
+		return err
+	})
+	if err != nil {
 		return fault.StateUnavailable("writing the ledger", err)
 	}
 	return nil

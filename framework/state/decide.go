@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -21,8 +20,8 @@ func (l *Ledger) DecideAll(ctx context.Context, a destination.Audience, at time.
 }
 
 func (l *Ledger) raiseMark(ctx context.Context, a destination.Audience, statement string, at time.Time) error {
-	return l.withAudienceLocked(ctx, a, func(tx *sql.Tx, row *audienceRow) error {
-		_, err := tx.ExecContext(ctx, statement, row.id, at.UnixMicro())
+	return l.withAudienceLocked(ctx, a, func(t *lockedAudience) error {
+		_, err := t.tx.ExecContext(ctx, statement, t.row.id, at.UnixMicro())
 		return err
 	})
 }

@@ -15,7 +15,7 @@ type dialect struct {
 	query       *strings.Replacer                // expands placeholders in statements
 	list        func(identities []string) string // returns the argument for {listed}
 
-	tuneDoubts   []string // statements after the creation of the table doubts
+	tuneBlobs    []string // statements after the creation of a table with the column changes
 	countColumns string   // counts the columns of the table $1 with the name $2
 }
 
@@ -38,7 +38,7 @@ var (
 		query: strings.NewReplacer("{listed}", "= ANY((string_to_array($2, "+textSeparatorSQL+"))[2:])", "{lock}", "FOR UPDATE",
 			"{now}", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"),
 		list:         listedTexts,
-		tuneDoubts:   []string{`ALTER TABLE doubts ALTER COLUMN changes SET STORAGE EXTERNAL`}, // compressing short-lived rows costs more than it saves
+		tuneBlobs:    []string{`ALTER TABLE {table} ALTER COLUMN changes SET STORAGE EXTERNAL`}, // compressing short-lived rows costs more than it saves
 		countColumns: `SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = $1 AND column_name = $2`,
 	}
 )
@@ -57,3 +57,6 @@ var (
 	toSQL   = strings.NewReplacer("\x00", "\x01\x01", "\x01", "\x01\x02")
 	fromSQL = strings.NewReplacer("\x01\x01", "\x00", "\x01\x02", "\x01")
 )
+
+// rowLock returns the clause that locks selected rows for a transaction.
+func (s *Store) rowLock() string { return s.dialect.query.Replace("{lock}") }

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"errors"
+	"math"
 	"slices"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -46,23 +47,26 @@ func (l *Ledger) MarkUncertain(ctx context.Context, a destination.Audience, chan
 		return nil
 	}
 	sent := lastOfEach(changes)
-	return l.withAudienceLocked(ctx, a, func(tx *sql.Tx, row *audienceRow) error {
-		if allowed, err := l.store.allowDoubts(ctx, tx); err != nil || !allowed {
-			return errors.Join(err, l.saveUncertain(ctx, tx, row.id, sent))
+	return l.withAudienceLocked(ctx, a, func(t *lockedAudience) error {
+		if allowed, err := l.store.hasVersion(ctx, t.tx, doubtsVersion); err != nil || !allowed {
+			return errors.Join(err, t.saveUncertain(ctx, sent))
 		}
-		doubts, err := readDoubts(ctx, tx, row.id)
+		doubts, _, err := readPending(ctx, t.tx, t.row.id, math.MaxInt64)
 		if err != nil {
 			return err
 		}
 		if len(doubts) >= maxDoubts {
-			err = l.moveDoubts(ctx, tx, row.id, doubts)
+			err = t.moveDoubts(ctx, doubts)
 		} else {
-			err = removeReplaced(ctx, tx, doubts, sent)
+			err = removeReplaced(ctx, t.tx, doubts, sent)
+		}
+		if err == nil {
+			err = l.store.useVersion(ctx, t.tx, doubtsVersion)
 		}
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, saveDoubt, row.id, encodeSent(sent))
+		_, err = t.tx.ExecContext(ctx, saveDoubt, t.row.id, encodeSent(sent))
 		return err
 	})
 }
@@ -116,28 +120,6 @@ func (d *doubtRow) remove(ctx context.Context, tx *sql.Tx, isRemoved func(sentCh
 	return err
 }
 
-// readDoubts returns the doubts of an audience, oldest first.
-func readDoubts(ctx context.Context, q querier, audience int64) ([]doubtRow, error) {
-	rows, err := q.QueryContext(ctx, `SELECT id, changes FROM doubts WHERE audience = $1 ORDER BY id`, audience)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var doubts []doubtRow
-	for rows.Next() {
-		d := doubtRow{audience: audience}
-		var text sql.RawBytes
-		if err := rows.Scan(&d.id, &text); err != nil {
-			return nil, err
-		}
-		if d.changes, err = decodeSent(text); err != nil {
-			return nil, err
-		}
-		doubts = append(doubts, d)
-	}
-	return doubts, rows.Err()
-}
-
 // applyDoubts sets the doubts of identities in their rows, and adds rows for identities without.
 func applyDoubts(doubts []doubtRow, members map[string]*memberRow, identities []string) {
 	wanted := make(map[string]bool, len(identities))
@@ -159,42 +141,36 @@ func applyDoubts(doubts []doubtRow, members map[string]*memberRow, identities []
 	}
 }
 
-// settleDoubts moves the doubts of an audience to the rows of its identities.
-func (l *Ledger) settleDoubts(ctx context.Context, audience int64) error {
-	doubts, err := readDoubts(ctx, l.store.db, audience)
-	if err != nil || len(doubts) == 0 {
-		return err
+// moveDoubts moves all doubts of an audience to the rows of its identities.
+func (t *lockedAudience) moveDoubts(ctx context.Context, doubts []doubtRow) error {
+	var identities []string
+	for _, d := range doubts {
+		for _, c := range d.changes {
+			identities = append(identities, c.identity)
+		}
 	}
-	return l.store.inTransaction(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `UPDATE audiences SET members = members WHERE id = $1`, audience); err != nil { // locks it
-			return err
+	if len(identities) == 0 {
+		return nil
+	}
+	return t.update(ctx, identities, func(c *ledgerUpdate) {
+		for _, e := range c.rows { // which have the doubts already
+			e.changed = true
 		}
-		doubts, err := readDoubts(ctx, tx, audience)
-		if err != nil {
-			return err
-		}
-		return l.moveDoubts(ctx, tx, audience, doubts)
 	})
 }
 
-// moveDoubts moves all doubts of an audience to the rows of its identities. The audience must be locked.
-func (l *Ledger) moveDoubts(ctx context.Context, tx *sql.Tx, audience int64, doubts []doubtRow) error {
-	for _, d := range doubts {
-		if err := l.saveUncertain(ctx, tx, audience, d.changes); err != nil {
-			return err
-		}
-	}
-	_, err := tx.ExecContext(ctx, `DELETE FROM doubts WHERE audience = $1`, audience)
-	return err
-}
-
 // saveUncertain marks identities in their rows.
-func (l *Ledger) saveUncertain(ctx context.Context, tx *sql.Tx, audience int64, sent []sentChange) error {
-	rows := &bulkRows{insert: markMembers}
-	for _, c := range sent {
-		rows.add(toSQL.Replace(c.identity), flag(false), flag(true), notNull(0), c.at)
+func (t *lockedAudience) saveUncertain(ctx context.Context, sent []sentChange) error {
+	identities := make([]string, len(sent))
+	for i, c := range sent {
+		identities[i] = c.identity
 	}
-	return rows.save(ctx, l.store, tx, audience)
+	return t.update(ctx, identities, func(u *ledgerUpdate) {
+		for _, c := range sent {
+			e := u.member(c.identity)
+			e.doubt, e.sent, e.changed = true, c.at, true
+		}
+	})
 }
 
 // encodeSent encodes changes: for each the length of its identity, the identity, and its time in microseconds less that of the change
@@ -203,33 +179,23 @@ func encodeSent(changes []sentChange) []byte {
 	var data []byte
 	before := int64(0)
 	for _, c := range changes {
-		data = append(binary.AppendUvarint(data, uint64(len(c.identity))), c.identity...)
-		data = binary.AppendVarint(data, c.at.Int64-before)
+		data = binary.AppendVarint(appendText(data, c.identity), c.at.Int64-before)
 		before = c.at.Int64
 	}
 	return data
 }
 
-// errDoubt is returned for a row of the table doubts that cannot be read.
-var errDoubt = errors.New("a row of the table doubts is damaged: restore the ledger from a backup")
-
 // decodeSent is the inverse of encodeSent. The changes do not refer to data.
 func decodeSent(data []byte) ([]sentChange, error) {
-	rest, before := string(data), int64(0)
+	r, before := &rowReader{rest: string(data)}, int64(0)
 	var changes []sentChange
-	for len(rest) > 0 {
-		size, n := binary.Uvarint([]byte(rest[:min(len(rest), binary.MaxVarintLen64)]))
-		if n <= 0 || size > uint64(len(rest)-n) {
-			return nil, errDoubt
-		}
-		identity := rest[n : n+int(size)]
-		rest = rest[n+int(size):]
-		step, n := binary.Varint([]byte(rest[:min(len(rest), binary.MaxVarintLen64)]))
-		if n <= 0 {
-			return nil, errDoubt
-		}
-		rest, before = rest[n:], before+step
+	for len(r.rest) > 0 {
+		identity := r.text()
+		before += r.varint()
 		changes = append(changes, sentChange{identity, sql.NullInt64{Int64: before, Valid: before != 0}})
+	}
+	if r.damaged {
+		return nil, errDamaged
 	}
 	return changes, nil
 }

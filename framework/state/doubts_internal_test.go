@@ -62,11 +62,11 @@ func TestSentChangesAreEncoded(t *testing.T) {
 		require.Equal(t, changes, got)
 		if n := len(data); n > 0 {
 			_, err = decodeSent(data[:n-1])
-			require.ErrorIs(t, err, errDoubt)
+			require.ErrorIs(t, err, errDamaged)
 		}
 	}
 	_, err := decodeSent([]byte{200, 1, 'u'})
-	require.ErrorIs(t, err, errDoubt)
+	require.ErrorIs(t, err, errDamaged)
 }
 
 // A request in flight is one row until it is recorded, also if it is retried, and many requests become marks of their identities.
@@ -212,7 +212,7 @@ func checkVersion2(t *testing.T, location string) {
 	s, err = Open(t.Context(), location)
 	require.NoError(t, err)
 	defer s.Close()
-	assert.Equal(t, map[bool]int{true: 2, false: doubtsVersion}[s.IsLocal()], schemaVersion(t, s))
+	assert.Equal(t, map[bool]int{true: 2, false: newestVersion}[s.IsLocal()], schemaVersion(t, s))
 }
 
 func TestVersion2OfTheSchemaIsAdopted(t *testing.T) {

@@ -80,6 +80,7 @@ func TestUnusableTableIsAnError(t *testing.T) {
 	for table, failing := range map[string][]string{
 		"members":   {"lookup", "each", "find", "forget", "record", "decide"},
 		"doubts":    {"lookup", "each", "find", "forget", "record", "uncertain", "decide"},
+		"unmerged":  {"lookup", "each", "find", "forget", "record", "uncertain", "decide", "mark all"},
 		"history":   {"find", "forget"},
 		"audiences": {"lookup", "sizes", "audience", "each", "find", "content", "instances", "forget", "rename", "record", "uncertain", "purge", "decide"},
 		"state":     {"get", "put", "swap", "target", "claim", "content", "instances", "forget", "rename"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -23,6 +24,7 @@ type audienceRow struct {
 	members int64
 	purged  sql.NullInt64 // no membership from before it counts
 	decided sql.NullInt64 // no membership counts as older than it
+	merged  int64         // last row of the unmerged writes that was merged
 }
 
 // memberRow is one row of the table members.
@@ -34,6 +36,7 @@ type memberRow struct {
 	delivered, confirmed sql.NullInt64
 	sent                 sql.NullInt64 // if in doubt, the time of the event that was sent last
 	changed              bool          // must be saved
+	added                []historyRow  // must be saved, at most MaxHistory
 }
 
 // toRecord returns the row as a Record. A change that was sent and is not recorded supersedes older ones.
@@ -85,23 +88,19 @@ type querier interface {
 // Lookup returns the records of identities, index by index.
 func (l *Ledger) Lookup(ctx context.Context, audienceID string, identities []string) ([]destination.Record, error) {
 	records := make([]destination.Record, len(identities))
-	a, err := l.findAudience(ctx, l.store.hot, audienceID, "")
+	v, err := l.readView(ctx, l.store.hot, audienceID, nil, identities)
 	if errors.Is(err, sql.ErrNoRows) {
 		return records, nil
 	}
 	if err != nil {
 		return nil, fault.StateUnavailable("reading the ledger", err)
 	}
-	members, _, err := l.findMembers(ctx, l.store.hot, a.id, identities)
-	if err != nil {
-		return nil, fault.StateUnavailable("reading the ledger", err)
-	}
 	for i, identity := range identities {
-		e := members[identity]
+		e := v.rows[identity]
 		if e == nil {
 			e = &memberRow{}
 		}
-		records[i] = e.toRecord(a)
+		records[i] = e.toRecord(v.audience)
 	}
 	return records, nil
 }
@@ -109,22 +108,75 @@ func (l *Ledger) Lookup(ctx context.Context, audienceID string, identities []str
 // findAudience returns the row of an audience, or sql.ErrNoRows. lock is "" or the dialect's locking clause.
 func (l *Ledger) findAudience(ctx context.Context, q querier, id, lock string) (*audienceRow, error) {
 	a := &audienceRow{}
-	err := q.QueryRowContext(ctx, `SELECT id, name, members, purged, decided FROM audiences WHERE instance = $1 AND audience = $2 `+lock,
-		l.instance, toSQL.Replace(id)).Scan(&a.id, &a.name, &a.members, &a.purged, &a.decided)
+	err := q.QueryRowContext(ctx, `SELECT id, name, members, purged, decided, COALESCE(merged, 0) FROM audiences WHERE instance = $1 AND audience = $2 `+lock,
+		l.instance, toSQL.Replace(id)).Scan(&a.id, &a.name, &a.members, &a.purged, &a.decided, &a.merged)
 	return a, err
 }
 
-// findMembers returns the existing rows of identities and rows of identities that are in doubt, and the audience's requests in flight.
-func (l *Ledger) findMembers(ctx context.Context, q querier, audience int64, identities []string) (map[string]*memberRow, []doubtRow, error) {
-	doubts, err := readDoubts(ctx, q, audience) // first: a doubt may move to its row in between, not from there
-	if err != nil {
-		return nil, nil, err
+// ledgerView is what readView returns.
+type ledgerView struct {
+	audience *audienceRow
+	rows     map[string]*memberRow // existing rows, and rows of identities that are in doubt
+	doubts   []doubtRow
+	seen     int64 // last row of the unmerged writes that rows include
+}
+
+// readView returns the rows of identities, and the audience's requests in flight. In a transaction, audience is its locked row; otherwise it
+// is nil. It reads the doubts first: a doubt may move to its row in between, not from there.
+func (l *Ledger) readView(ctx context.Context, q querier, id string, locked *audienceRow, identities []string) (*ledgerView, error) {
+	recent, v := l.store.recentOf(l.instance, id), &ledgerView{audience: locked}
+	for {
+		audience, seen := recent.position()
+		var err error
+		switch {
+		case locked != nil && audience != locked.id:
+			audience, seen = locked.id, 0
+		case locked == nil && audience == 0:
+			row, err := l.findAudience(ctx, q, id, "")
+			if err != nil {
+				return nil, err
+			}
+			audience, seen = row.id, 0
+		}
+		var entries []unmergedWrite
+		if v.doubts, entries, err = readPending(ctx, q, audience, seen); err != nil {
+			return nil, err
+		}
+		if locked == nil {
+			if v.audience, err = l.findAudience(ctx, q, id, ""); err != nil {
+				recent.forget()
+				return nil, err
+			}
+		}
+		if v.audience.id != audience {
+			recent.forget()
+			continue // it was deleted and created again
+		}
+		rows, missing, last, ok, err := recent.view(v.audience, entries, seen, identities, l.store.maxAhead)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			v.rows, v.seen = rows, last
+			return v, l.completeView(ctx, q, v, recent, missing, identities)
+		}
 	}
-	members, err := l.readMembers(ctx, q, audience, identities)
-	if err == nil && len(doubts) > 0 {
-		applyDoubts(doubts, members, identities)
+}
+
+// completeView reads the rows that are not in memory, and applies the doubts.
+func (l *Ledger) completeView(ctx context.Context, q querier, v *ledgerView, recent *recentRows, missing, identities []string) error {
+	if len(missing) > 0 {
+		rows, err := l.readMembers(ctx, q, v.audience.id, missing)
+		if err != nil {
+			return err
+		}
+		recent.keep(v.audience, missing, rows)
+		maps.Copy(v.rows, rows)
 	}
-	return members, doubts, err
+	if len(v.doubts) > 0 {
+		applyDoubts(v.doubts, v.rows, identities)
+	}
+	return nil
 }
 
 // readMembers returns the existing rows of identities.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -58,12 +59,12 @@ func (l *Ledger) Each(ctx context.Context, audienceID, after string, f func(Memb
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
-	if err == nil {
-		err = l.settleDoubts(ctx, a.id)
-	}
 	for err == nil {
 		var page []Membership
-		if page, err = l.readPage(ctx, a, after); err != nil {
+		if err = l.settle(ctx, audienceID); err == nil { // also what was written since the last page
+			page, err = l.readPage(ctx, a, after)
+		}
+		if err != nil {
 			break
 		}
 		for _, s := range page {
@@ -101,46 +102,49 @@ func (l *Ledger) readPage(ctx context.Context, a *audienceRow, after string) ([]
 // Find returns one identity of an audience with its history, newest last; ok is false if the ledger does not have the identity.
 // The last delivery is in the Membership, not in the history.
 func (l *Ledger) Find(ctx context.Context, audienceID, identity string) (s Membership, history []HistoryEntry, ok bool, err error) {
-	a, err := l.findAudience(ctx, l.store.db, audienceID, "")
+	v, err := l.readView(ctx, l.store.hot, audienceID, nil, []string{identity})
 	if errors.Is(err, sql.ErrNoRows) {
 		return s, nil, false, nil
 	}
-	var members map[string]*memberRow
-	if err == nil {
-		members, _, err = l.findMembers(ctx, l.store.db, a.id, []string{identity})
-	}
-	e := members[identity]
-	if err == nil && e == nil {
+	if err == nil && v.rows[identity] == nil {
 		return s, nil, false, nil
 	}
 	if err == nil {
-		history, err = l.readHistory(ctx, a.id, identity)
+		history, err = l.readHistory(ctx, v.audience.id, identity)
 	}
 	if err != nil {
 		return s, nil, false, fault.StateUnavailable("reading the ledger", err)
 	}
-	return e.toMembership(a), history, true, nil
+	return v.rows[identity].toMembership(v.audience), history, true, nil
 }
 
 // readHistory returns the history of an identity, newest last.
 func (l *Ledger) readHistory(ctx context.Context, audience int64, identity string) ([]HistoryEntry, error) {
-	rows, err := l.store.db.QueryContext(ctx, `SELECT decided, at, member, outcome, reason FROM history
+	slots, err := unmergedHistory(ctx, l.store.hot, audience, identity) // first: it may be merged in between
+	if err != nil {
+		return nil, err
+	}
+	rows, err := l.store.hot.QueryContext(ctx, `SELECT slot, decided, at, member, outcome, reason FROM history
 		WHERE audience = $1 AND identity = $2`, audience, toSQL.Replace(identity))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var list []HistoryEntry
 	for rows.Next() {
-		var h HistoryEntry
-		var decided, at int64
+		var h historyRow
 		var member int
-		if err := rows.Scan(&decided, &at, &member, &h.Outcome, &h.Reason); err != nil {
+		if err := rows.Scan(&h.slot, &h.decided, &h.at, &member, &h.outcome, &h.reason); err != nil {
 			return nil, err
 		}
-		h.Decided, h.At, h.Member = time.UnixMicro(decided).UTC(), time.UnixMicro(at).UTC(), member != 0
-		h.Outcome, h.Reason = fromSQL.Replace(h.Outcome), fromSQL.Replace(h.Reason)
-		list = append(list, h)
+		h.member, h.outcome, h.reason = member != 0, fromSQL.Replace(h.outcome), fromSQL.Replace(h.reason)
+		if newer, ok := slots[h.slot]; !ok || newer.decided < h.decided {
+			slots[h.slot] = h
+		}
+	}
+	var list []HistoryEntry
+	for _, slot := range slices.Sorted(maps.Keys(slots)) {
+		h := slots[slot]
+		list = append(list, HistoryEntry{time.UnixMicro(h.decided).UTC(), time.UnixMicro(h.at).UTC(), h.member, h.outcome, h.reason})
 	}
 	slices.SortStableFunc(list, func(a, b HistoryEntry) int { return a.Decided.Compare(b.Decided) })
 	return list, rows.Err()

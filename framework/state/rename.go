@@ -24,6 +24,7 @@ func (l *Ledger) Forget(ctx context.Context) error {
 func (l *Ledger) deleteAll(ctx context.Context, tx *sql.Tx) error {
 	for _, statement := range []string{
 		`DELETE FROM doubts WHERE audience IN (SELECT id FROM audiences WHERE instance = $1)`,
+		`DELETE FROM unmerged WHERE audience IN (SELECT id FROM audiences WHERE instance = $1)`,
 		`DELETE FROM history WHERE audience IN (SELECT id FROM audiences WHERE instance = $1)`,
 		`DELETE FROM members WHERE audience IN (SELECT id FROM audiences WHERE instance = $1)`,
 		`DELETE FROM audiences WHERE instance = $1`,
@@ -77,6 +78,9 @@ func (l *Ledger) moveAll(ctx context.Context, tx *sql.Tx, other *Ledger) error {
 		return err
 	}
 	for _, p := range pairs {
+		if err := l.store.mergeForUpdate(ctx, tx, p[:]); err != nil {
+			return err
+		}
 		for _, statement := range mergeAudience {
 			if _, err := tx.ExecContext(ctx, l.store.decidedAt(statement), p[0], p[1]); err != nil {
 				return err

@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,11 +38,17 @@ var migrations embed.FS
 
 // Store is an open database.
 type Store struct {
-	db        *sql.DB
-	hot       *sql.DB // for transactions and lookups; the same as db, except for a file
-	dialect   dialect
-	hasDoubts atomic.Bool   // a PostgreSQL database is known to have doubtsVersion, which it keeps
-	maxAhead  time.Duration // how far the time of an event may be ahead of the server's clock when it is recorded
+	db       *sql.DB
+	hot      *sql.DB // for transactions and lookups; the same as db, except for a file
+	dialect  dialect
+	version  atomic.Int64  // newest version that a PostgreSQL database is known to have, or that this process has given a file
+	maxAhead time.Duration // how far the time of an event may be ahead of the server's clock when it is recorded
+
+	limits        recentLimits
+	recentMu      sync.Mutex
+	recent        map[recentKey]*recentRows
+	unmergedTotal atomic.Int64 // bytes of the unmerged writes of recent
+	readTotal     atomic.Int64 // rows of the table members in recent
 }
 
 // WithMaxFuture sets how far the time of an event may be ahead of the time when it was recorded; see event.LimitFuture. It is
@@ -99,7 +106,7 @@ func openStore(ctx context.Context, d dialect, location string) (*Store, error) 
 	}
 	db.SetMaxOpenConns(d.connections)
 	db.SetMaxIdleConns(d.connections)
-	s := &Store{db: db, hot: db, dialect: d, maxAhead: time.Minute}
+	s := &Store{db: db, hot: db, dialect: d, maxAhead: time.Minute, recent: map[recentKey]*recentRows{}, limits: defaultLimits}
 	if s.IsLocal() { // a connection of SQLite drops its cache when another one has written
 		if s.hot, err = sql.Open(d.driver, d.source(location)); err != nil {
 			return nil, errors.Join(fmt.Errorf("opening the state: %w", err), db.Close())
@@ -160,16 +167,17 @@ func (s *Store) migrateSchema(ctx context.Context) error {
 			}
 		}
 		if done == 0 && !s.IsLocal() { // no earlier program uses it
-			if err := setVersion(ctx, tx, doubtsVersion); err != nil {
+			if err := setVersion(ctx, tx, newestVersion); err != nil {
 				return err
 			}
+			done = newestVersion
+		}
+		if !s.IsLocal() {
+			s.version.Store(int64(done))
 		}
 		return s.addColumns(ctx, tx)
 	})
 }
-
-// newestVersion is the newest version of the schema that this program knows.
-const newestVersion = doubtsVersion
 
 // newerSchema says that a newer program has migrated the database.
 func newerSchema(version int) string {
@@ -187,12 +195,13 @@ func setVersion(ctx context.Context, tx *sql.Tx, version int) error {
 var addedColumns = []struct{ table, column, kind string }{
 	{"audiences", "decided", "BIGINT"}, // the last sync or resync that decided all identities: no membership counts as older than it
 	{"members", "sent", "BIGINT"},      // if doubt is set, the time of the event that was sent last
+	{"audiences", "merged", "BIGINT"},  // see createUnmerged
 }
 
-// addColumns adds the columns of addedColumns, the tables of doubts and secrets, and the journal, if the database lacks them.
+// addColumns adds the columns of addedColumns, the tables of addTables, the table secrets and the journal, if the database lacks them.
 func (s *Store) addColumns(ctx context.Context, tx *sql.Tx) error {
-	if err := s.addDoubts(ctx, tx); err != nil {
-		return fmt.Errorf("adding the table doubts: %w", err)
+	if err := s.addTables(ctx, tx); err != nil {
+		return err
 	}
 	if _, err := tx.ExecContext(ctx, createSecrets); err != nil {
 		return fmt.Errorf("adding the table secrets: %w", err)

@@ -3,51 +3,75 @@ package state
 import (
 	"context"
 	"database/sql"
-	"strconv"
+	"fmt"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// doubtsVersion is the version of a schema whose table doubts may have rows. Programs from before ignore that table, so they must not
-// open such a database. A file has this version only while the table has rows. A PostgreSQL database has it from its creation or from
-// Store.Upgrade on; until then, servers of an earlier version may share it, and every identity is marked in its own row.
-const doubtsVersion = 3
+// Versions of a schema whose tables doubts and unmerged may have rows. Programs from before ignore the table, so they must not open such a
+// database. A file has the version only while the table has rows. A PostgreSQL database has both from its creation or from Store.Upgrade
+// on; until then, servers of an earlier version may share it, and every identity is marked and saved in its own row.
+const (
+	doubtsVersion   = 3
+	unmergedVersion = 4
+	newestVersion   = unmergedVersion // that this program knows
+)
 
-// addDoubts adds the table doubts if the database lacks it.
-func (s *Store) addDoubts(ctx context.Context, tx *sql.Tx) error {
-	var n int
-	if err := tx.QueryRowContext(ctx, s.dialect.countColumns, "doubts", "changes").Scan(&n); err != nil || n > 0 {
-		return err
-	}
-	for _, statement := range append([]string{s.dialect.schema.Replace(createDoubts)}, s.dialect.tuneDoubts...) {
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
+// addTables adds the tables doubts and unmerged if the database lacks them.
+func (s *Store) addTables(ctx context.Context, tx *sql.Tx) error {
+	for table, create := range map[string]string{"doubts": createDoubts, "unmerged": createUnmerged} {
+		var n int
+		if err := tx.QueryRowContext(ctx, s.dialect.countColumns, table, "changes").Scan(&n); err != nil {
 			return err
+		}
+		if n > 0 {
+			continue
+		}
+		for _, statement := range append([]string{create}, s.dialect.tuneBlobs...) {
+			statement = strings.ReplaceAll(s.dialect.schema.Replace(statement), "{table}", table)
+			if _, err := tx.ExecContext(ctx, statement); err != nil {
+				return fmt.Errorf("adding the table %s: %w", table, err)
+			}
 		}
 	}
 	return nil
 }
 
-// allowDoubts reports whether the table doubts may be used. A file gets doubtsVersion for as long as the table has rows.
-func (s *Store) allowDoubts(ctx context.Context, tx *sql.Tx) (bool, error) {
-	if s.IsLocal() {
-		return true, setVersion(ctx, tx, doubtsVersion)
-	}
-	if s.hasDoubts.Load() {
+// hasVersion reports whether the tables of a version may have rows.
+func (s *Store) hasVersion(ctx context.Context, tx *sql.Tx, version int64) (bool, error) {
+	if s.IsLocal() || s.version.Load() >= version {
 		return true, nil
 	}
-	version, err := readVersion(ctx, tx)
-	if version >= doubtsVersion {
-		s.hasDoubts.Store(true)
-	}
-	return version >= doubtsVersion, err
+	current, err := readVersion(ctx, tx)
+	s.version.Store(int64(current))
+	return int64(current) >= version, err
 }
 
-// allowEarlierPrograms lets programs from before doubtsVersion open a file again, if no request is in flight.
+// useVersion gives a file a version, for as long as the table has rows. A PostgreSQL database has it.
+func (s *Store) useVersion(ctx context.Context, tx *sql.Tx, version int) error {
+	if !s.IsLocal() {
+		return nil
+	}
+	s.version.Store(int64(version))
+	return setVersion(ctx, tx, version)
+}
+
+// keepsRecent reports whether rows in memory can be used: all programs that may change the database count their changes.
+func (s *Store) keepsRecent() bool { return s.IsLocal() || s.version.Load() >= unmergedVersion }
+
+// allowEarlierPrograms lets earlier programs open a file again, if no request is in flight.
 func (s *Store) allowEarlierPrograms() error {
 	if !s.IsLocal() {
 		return nil
 	}
-	_, err := s.db.Exec(`DELETE FROM migrations WHERE version = ` + strconv.Itoa(doubtsVersion) + ` AND NOT EXISTS (SELECT 1 FROM doubts)`)
+	if s.version.Load() > 0 { // it has written
+		if err := s.mergeAllWrites(context.Background()); err != nil {
+			return err
+		}
+	}
+	_, err := s.db.Exec(fmt.Sprintf(`DELETE FROM migrations WHERE version = %d AND NOT EXISTS (SELECT 1 FROM doubts)
+		OR version = %d AND NOT EXISTS (SELECT 1 FROM unmerged)`, doubtsVersion, unmergedVersion))
 	return err
 }
 
@@ -60,7 +84,7 @@ func (s *Store) CanUpgrade(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fault.StateUnavailable("reading the version of the state", err)
 	}
-	return version < doubtsVersion, nil
+	return version < newestVersion, nil
 }
 
 // readVersion returns the version of the schema.
@@ -69,13 +93,13 @@ func readVersion(ctx context.Context, q querier) (version int, err error) {
 	return version, err
 }
 
-// Upgrade lets the servers on a PostgreSQL database record each request in flight in one row instead of marking every identity. Programs
+// Upgrade lets the servers on a PostgreSQL database record each request in flight, and each write, in one row. Programs
 // of earlier versions cannot open the database afterwards; all of their servers must have stopped. Repeating it changes nothing.
 func (s *Store) Upgrade(ctx context.Context) error {
 	if s.IsLocal() {
 		return nil
 	}
-	if err := s.inTransaction(ctx, func(tx *sql.Tx) error { return setVersion(ctx, tx, doubtsVersion) }); err != nil {
+	if err := s.inTransaction(ctx, func(tx *sql.Tx) error { return setVersion(ctx, tx, newestVersion) }); err != nil {
 		return fault.StateUnavailable("upgrading the state", err)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -19,22 +18,19 @@ const (
 	maxReason  = 300 // characters of a reason
 )
 
+const outcomeDelivered = "delivered"
+
 // ledgerUpdate is one transaction on an audience: the audience's locked row and the members that the transaction changes.
 type ledgerUpdate struct {
 	audienceRow
-	rows    map[string]*memberRow
-	doubts  []doubtRow
-	history map[historyKey]historyRow
+	rows   map[string]*memberRow
+	doubts []doubtRow
+	seen   int64 // last row of the unmerged writes that rows include
 }
 
-// historyKey identifies a row of history.
-type historyKey struct {
-	identity string
-	slot     int64
-}
-
-// historyRow is one row of history.
+// historyRow is one row of an identity's history.
 type historyRow struct {
+	slot        int64
 	decided, at int64
 	member      bool
 	outcome     string
@@ -56,7 +52,7 @@ func (l *Ledger) Annotate(ctx context.Context, a destination.Audience, notes []d
 	return l.updateMembers(ctx, a, len(notes), func(i int) string { return notes[i].Identity }, func(c *ledgerUpdate) {
 		now := time.Now().UnixMicro()
 		for _, n := range notes {
-			c.addHistory(c.member(n.Identity), historyRow{now, n.At.UnixMicro(), n.Member, n.Outcome, fault.Shorten(n.Reason, maxReason)})
+			c.addHistory(c.member(n.Identity), historyRow{0, now, n.At.UnixMicro(), n.Member, n.Outcome, fault.Shorten(n.Reason, maxReason)})
 		}
 	})
 }
@@ -75,7 +71,7 @@ func (c *ledgerUpdate) applyChange(ch *destination.Change, now sql.NullInt64) {
 		return
 	}
 	if e.at.Valid {
-		c.addHistory(e, historyRow{e.delivered.Int64, e.at.Int64, e.member, "delivered", ""})
+		c.addHistory(e, historyRow{0, e.delivered.Int64, e.at.Int64, e.member, outcomeDelivered, ""})
 	}
 	switch {
 	case ch.Member && !e.member:
@@ -99,9 +95,12 @@ func (c *ledgerUpdate) member(identity string) *memberRow {
 	return e
 }
 
-// addHistory adds a row to the history of a member. If the history is full, it replaces the oldest row.
+// addHistory adds a row to the history of a member, in the next slot. If the history is full, it replaces the oldest row.
 func (c *ledgerUpdate) addHistory(e *memberRow, row historyRow) {
-	c.history[historyKey{e.identity, e.turns % MaxHistory}] = row
+	row.slot = e.turns % MaxHistory
+	if e.added = append(e.added, row); len(e.added) > MaxHistory {
+		e.added = e.added[1:]
+	}
 	e.turns++
 	e.changed = true
 }
@@ -115,38 +114,67 @@ func (l *Ledger) updateMembers(ctx context.Context, a destination.Audience, n in
 	for i := range n {
 		identities[i] = identity(i)
 	}
-	return l.withAudienceLocked(ctx, a, func(tx *sql.Tx, row *audienceRow) (err error) {
-		c := &ledgerUpdate{audienceRow: *row, history: map[historyKey]historyRow{}}
-		if c.rows, c.doubts, err = l.findMembers(ctx, tx, row.id, identities); err != nil {
-			return err
-		}
-		f(c)
-		return l.saveUpdate(ctx, tx, row, c)
-	})
+	return l.withAudienceLocked(ctx, a, func(t *lockedAudience) error { return t.update(ctx, identities, f) })
+}
+
+// lockedAudience is a transaction that has the row of an audience locked.
+type lockedAudience struct {
+	l        *Ledger
+	tx       *sql.Tx
+	id       string // of the audience
+	row      *audienceRow
+	written  unmergedWrite
+	deferred bool // the database may have unmerged writes
 }
 
 // withAudienceLocked runs f in a transaction that has the audience's row locked. Other writers of the audience wait.
-func (l *Ledger) withAudienceLocked(ctx context.Context, a destination.Audience, f func(*sql.Tx, *audienceRow) error) error {
-	err := l.store.inTransaction(ctx, func(tx *sql.Tx) error {
-		row, err := l.lockAudience(ctx, tx, a)
-		if err != nil {
-			return err
-		}
-		return f(tx, row)
-	})
+func (l *Ledger) withAudienceLocked(ctx context.Context, a destination.Audience, f func(*lockedAudience) error) error {
+	var t *lockedAudience
+	err := l.limitUnmerged(ctx, a.ID)
+	if err == nil {
+		err = l.store.inTransaction(ctx, func(tx *sql.Tx) error {
+			row, err := l.lockAudience(ctx, tx, a)
+			if err != nil {
+				return err
+			}
+			if t, err = l.newLockedAudience(ctx, tx, a.ID, row); err != nil {
+				return err
+			}
+			return f(t)
+		})
+	}
 	if err != nil {
 		return fault.StateUnavailable("writing the ledger", err)
+	}
+	if t.written.id > 0 {
+		l.store.recentOf(l.instance, a.ID).written(t.row, t.written)
 	}
 	return nil
 }
 
+func (l *Ledger) newLockedAudience(ctx context.Context, tx *sql.Tx, id string, row *audienceRow) (*lockedAudience, error) {
+	deferred, err := l.store.hasVersion(ctx, tx, unmergedVersion)
+	return &lockedAudience{l: l, tx: tx, id: id, row: row, deferred: deferred}, err
+}
+
+// update reads the rows of identities, lets f change them, and saves the changed rows.
+func (t *lockedAudience) update(ctx context.Context, identities []string, f func(*ledgerUpdate)) error {
+	v, err := t.l.readView(ctx, t.tx, t.id, t.row, identities)
+	if err != nil {
+		return err
+	}
+	c := &ledgerUpdate{audienceRow: *t.row, rows: v.rows, doubts: v.doubts, seen: v.seen}
+	f(c)
+	return t.save(ctx, c)
+}
+
 // lockAudience locks and returns the row of an audience. It creates the row if needed, and updates its name.
 func (l *Ledger) lockAudience(ctx context.Context, tx *sql.Tx, a destination.Audience) (*audienceRow, error) {
-	lock := l.store.dialect.query.Replace("{lock}")
+	lock := l.store.rowLock()
 	row, err := l.findAudience(ctx, tx, a.ID, lock)
 	if errors.Is(err, sql.ErrNoRows) {
-		_, err = tx.ExecContext(ctx, `INSERT INTO audiences (instance, audience, name, members) VALUES ($1, $2, $3, 0)
-			ON CONFLICT (instance, audience) DO NOTHING`, l.instance, toSQL.Replace(a.ID), toSQL.Replace(a.Name))
+		_, err = tx.ExecContext(ctx, `INSERT INTO audiences (instance, audience, name, members, merged) VALUES ($1, $2, $3, 0, $4)
+			ON CONFLICT (instance, audience) DO NOTHING`, l.instance, toSQL.Replace(a.ID), toSQL.Replace(a.Name), time.Now().UnixMicro())
 		if err == nil {
 			row, err = l.findAudience(ctx, tx, a.ID, lock)
 		}
@@ -157,23 +185,59 @@ func (l *Ledger) lockAudience(ctx context.Context, tx *sql.Tx, a destination.Aud
 	return row, err
 }
 
-// saveUpdate writes the changed rows. before is the audience as it was read.
-func (l *Ledger) saveUpdate(ctx context.Context, tx *sql.Tx, before *audienceRow, c *ledgerUpdate) error {
-	if c.members != before.members {
-		if _, err := tx.ExecContext(ctx, `UPDATE audiences SET members = $2 WHERE id = $1`, c.id, c.members); err != nil {
+// save writes the changed rows, as one unmerged row if the database may have those.
+func (t *lockedAudience) save(ctx context.Context, c *ledgerUpdate) error {
+	if c.members != t.row.members {
+		if _, err := t.tx.ExecContext(ctx, `UPDATE audiences SET members = $2 WHERE id = $1`, c.id, c.members); err != nil {
 			return err
 		}
 	}
-	if err := memberRows(c.rows).save(ctx, l.store, tx, c.id); err != nil {
+	data := encodeWrite(c.rows)
+	if data == nil {
+		return nil
+	}
+	if err := t.saveChanged(ctx, c, data); err != nil {
 		return err
 	}
-	if err := c.removeSaved(ctx, tx); err != nil {
-		return err
-	}
-	return historyRows(c.history).save(ctx, l.store, tx, c.id)
+	return c.removeSaved(ctx, t.tx)
 }
 
-// saveMembers, markMembers and saveHistory are the writes of a ledger.
+// saveChanged writes the changed rows, which data encodes.
+func (t *lockedAudience) saveChanged(ctx context.Context, c *ledgerUpdate, data []byte) error {
+	if !t.deferred {
+		if _, err := t.tx.ExecContext(ctx, rowsChanged, c.id); err != nil {
+			return err
+		}
+		return t.l.store.saveRows(ctx, t.tx, c.id, c.rows)
+	}
+	if err := t.l.store.useVersion(ctx, t.tx, unmergedVersion); err != nil {
+		return err
+	}
+	t.written = unmergedWrite{c.seen + 1, string(data)}
+	_, err := t.tx.ExecContext(ctx, `INSERT INTO unmerged (audience, id, changes) VALUES ($1, $2, $3)`, c.id, t.written.id, data)
+	return err
+}
+
+// saveRows saves the changed rows and their history in their tables.
+func (s *Store) saveRows(ctx context.Context, tx *sql.Tx, audience int64, rows map[string]*memberRow) error {
+	members, history := &bulkRows{insert: saveMembers}, &bulkRows{insert: saveHistory}
+	for _, identity := range slices.Sorted(maps.Keys(rows)) { // in the order of the primary key
+		e, escaped := rows[identity], toSQL.Replace(identity)
+		if !e.changed {
+			continue
+		}
+		members.add(escaped, flag(e.member), flag(e.doubt), notNull(e.turns), e.at, e.delivered, e.confirmed, e.sent)
+		for _, h := range e.added {
+			history.add(escaped, notNull(h.slot), notNull(h.decided), notNull(h.at), flag(h.member), toSQL.Replace(h.outcome), toSQL.Replace(h.reason))
+		}
+	}
+	if err := members.save(ctx, s, tx, audience); err != nil {
+		return err
+	}
+	return history.save(ctx, s, tx, audience)
+}
+
+// saveMembers and saveHistory save rows.
 var (
 	saveMembers = &bulkInsert{
 		"members", []bulkColumn{
@@ -182,11 +246,6 @@ var (
 		},
 		`ON CONFLICT (audience, identity) DO UPDATE SET member = excluded.member, doubt = excluded.doubt, turns = excluded.turns,
 			at = excluded.at, delivered = excluded.delivered, confirmed = excluded.confirmed, sent = excluded.sent`,
-	}
-	markMembers = &bulkInsert{
-		"members", []bulkColumn{{"identity", textColumn}, {"member", "SMALLINT"}, {"doubt", "SMALLINT"}, {"turns", "INTEGER"}, {"sent", "BIGINT"}},
-		`ON CONFLICT (audience, identity) DO UPDATE SET doubt = 1, sent = excluded.sent
-			WHERE members.doubt = 0 OR members.sent IS DISTINCT FROM excluded.sent`,
 	}
 	saveHistory = &bulkInsert{
 		"history", []bulkColumn{
@@ -197,27 +256,3 @@ var (
 			outcome = excluded.outcome, reason = excluded.reason`,
 	}
 )
-
-// memberRows returns the changed rows, in the order of the primary key.
-func memberRows(rows map[string]*memberRow) *bulkRows {
-	changed := &bulkRows{insert: saveMembers}
-	for _, identity := range slices.Sorted(maps.Keys(rows)) {
-		if e := rows[identity]; e.changed {
-			changed.add(toSQL.Replace(e.identity), flag(e.member), flag(e.doubt), notNull(e.turns), e.at, e.delivered, e.confirmed, e.sent)
-		}
-	}
-	return changed
-}
-
-// historyRows returns rows of history, in the order of the primary key.
-func historyRows(history map[historyKey]historyRow) *bulkRows {
-	rows := &bulkRows{insert: saveHistory}
-	keys := slices.SortedFunc(maps.Keys(history), func(a, b historyKey) int {
-		return cmp.Or(cmp.Compare(a.identity, b.identity), cmp.Compare(a.slot, b.slot))
-	})
-	for _, key := range keys {
-		row := history[key]
-		rows.add(toSQL.Replace(key.identity), notNull(key.slot), notNull(row.decided), notNull(row.at), flag(row.member), toSQL.Replace(row.outcome), toSQL.Replace(row.reason))
-	}
-	return rows
-}

@@ -1,0 +1,270 @@
+package state
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// Each write of an audience since its last merge is one row of this table, with the new rows of members and history. A merge saves
+// them in their tables: many changes of a table's page then cost one write, and identities that change often are saved once. The column
+// merged of the audience is the id of the last row that was merged; it also changes if the table members is changed in another way.
+const createUnmerged = `CREATE TABLE unmerged (
+  audience BIGINT NOT NULL,
+  id       BIGINT NOT NULL, -- ascending within the audience, above audiences.merged
+  changes  {blob} NOT NULL, -- see encodeWrite
+  PRIMARY KEY (audience, id)
+) {clustered}`
+
+// recentLimits limit what is in the unmerged writes and in memory. A row takes 40 to 100 bytes in the unmerged writes, and about 130 in memory.
+type recentLimits struct {
+	unmerged      int64 // bytes of the unmerged writes of an audience above which a write merges it first; other writers wait for that
+	unmergedTotal int64 // bytes of all unmerged writes that the process has written or read
+	read          int64 // rows of the table members in memory, in addition to those of the unmerged writes
+}
+
+var defaultLimits = recentLimits{unmerged: 4 << 20, unmergedTotal: 48 << 20, read: 400_000}
+
+// unmergedWrite is an unmerged write.
+type unmergedWrite struct {
+	id      int64
+	changes string
+}
+
+// encodeWrite encodes the changed rows with the history that is added to them.
+func encodeWrite(rows map[string]*memberRow) []byte {
+	now := time.Now().UnixMicro()
+	data := binary.AppendVarint(make([]byte, 0, 64*len(rows)), now)
+	empty := len(data)
+	for _, e := range rows {
+		if e.changed {
+			data = encodeRow(data, e, now)
+		}
+	}
+	if len(data) == empty {
+		return nil
+	}
+	return data
+}
+
+// decode calls f for every row of the entry. The identities refer to the entry.
+func (j unmergedWrite) decode(withHistory bool, f func(identity string, c compactRow, added []historyRow)) error {
+	r := &rowReader{rest: j.changes}
+	for base := r.varint(); len(r.rest) > 0; {
+		if identity, c, added := r.decodeRow(base, withHistory); !r.damaged {
+			f(identity, c, added)
+		}
+	}
+	if r.damaged {
+		return errDamaged
+	}
+	return nil
+}
+
+// readPending returns, from one snapshot, the requests of an audience in flight and the rows of its unmerged writes after an id, oldest first.
+func readPending(ctx context.Context, q querier, audience, after int64) (doubts []doubtRow, entries []unmergedWrite, err error) {
+	rows, err := q.QueryContext(ctx, `SELECT 0 AS kind, id, changes FROM doubts WHERE audience = $1
+		UNION ALL SELECT 1, id, changes FROM unmerged WHERE audience = $1 AND id > $2 ORDER BY 1, 2`, audience, after)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var kind, id int64
+		var data sql.RawBytes
+		if err := rows.Scan(&kind, &id, &data); err != nil {
+			return nil, nil, err
+		}
+		if kind == 1 {
+			entries = append(entries, unmergedWrite{id, string(data)})
+			continue
+		}
+		changes, err := decodeSent(data)
+		if err != nil {
+			return nil, nil, err
+		}
+		doubts = append(doubts, doubtRow{audience, id, changes})
+	}
+	return doubts, entries, rows.Err()
+}
+
+// settle moves the requests of an audience in flight to the rows of its identities, and merges its unmerged writes.
+func (l *Ledger) settle(ctx context.Context, id string) error {
+	a, err := l.findAudience(ctx, l.store.hot, id, "")
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	var pending bool
+	err = l.store.hot.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM doubts WHERE audience = $1) OR EXISTS (SELECT 1 FROM unmerged WHERE audience = $1)`,
+		a.id).Scan(&pending)
+	if err != nil || !pending {
+		return err
+	}
+	return l.store.inTransaction(ctx, func(tx *sql.Tx) error {
+		row, err := l.findAudience(ctx, tx, id, l.store.rowLock())
+		if err != nil {
+			return ignoreMissing(err)
+		}
+		t, err := l.newLockedAudience(ctx, tx, id, row)
+		if err != nil {
+			return err
+		}
+		doubts, _, err := readPending(ctx, tx, t.row.id, 0)
+		if err == nil {
+			err = t.moveDoubts(ctx, doubts)
+		}
+		if err != nil {
+			return err
+		}
+		return l.store.mergeWrites(ctx, tx, t.row.id)
+	})
+}
+
+// ignoreMissing returns nil for sql.ErrNoRows.
+func ignoreMissing(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
+// limitUnmerged merges the writes of an audience that a write is about to extend, if it is too large, and the largest one if all together are.
+func (l *Ledger) limitUnmerged(ctx context.Context, id string) error {
+	if l.store.recentOf(l.instance, id).unmergedSize() > l.store.limits.unmerged {
+		if err := l.mergeRecent(ctx, id); err != nil {
+			return err
+		}
+	}
+	if l.store.unmergedTotal.Load() <= l.store.limits.unmergedTotal {
+		return nil
+	}
+	key := l.store.largestUnmerged()
+	return (&Ledger{l.store, key.instance}).mergeRecent(ctx, key.audience)
+}
+
+// mergeRecent merges the writes of an audience. Rows that stay in memory need not be read again.
+func (l *Ledger) mergeRecent(ctx context.Context, id string) error {
+	recent := l.store.recentOf(l.instance, id)
+	before, after := &audienceRow{}, &audienceRow{}
+	err := l.store.inTransaction(ctx, func(tx *sql.Tx) (err error) {
+		if before, err = l.findAudience(ctx, tx, id, l.store.rowLock()); err == nil {
+			err = l.store.mergeWrites(ctx, tx, before.id)
+		}
+		if err == nil {
+			after, err = l.findAudience(ctx, tx, id, "")
+		}
+		return err
+	})
+	if errors.Is(err, sql.ErrNoRows) { // a deleted audience has no unmerged writes
+		recent.forget()
+		return nil
+	}
+	if err == nil {
+		recent.wasMerged(before, after.merged)
+	}
+	return err
+}
+
+// mergeWrites saves the unmerged writes of an audience in their tables, and empties it. The audience must be locked.
+func (s *Store) mergeWrites(ctx context.Context, tx *sql.Tx, audience int64) error {
+	_, entries, err := readPending(ctx, tx, audience, 0)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	rows := map[string]*memberRow{}
+	for _, j := range entries {
+		err := j.decode(true, func(identity string, c compactRow, added []historyRow) {
+			e := c.expand(identity)
+			if was := rows[identity]; was != nil {
+				added = append(was.added, added...)
+			}
+			e.changed, e.added = true, added[max(0, len(added)-MaxHistory):]
+			rows[identity] = e
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := s.saveRows(ctx, tx, audience, rows); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM unmerged WHERE audience = $1`, audience); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE audiences SET merged = $2 WHERE id = $1`, audience, entries[len(entries)-1].id)
+	return err
+}
+
+// mergeAllWrites merges the unmerged writes of all audiences, each in its own transaction.
+func (s *Store) mergeAllWrites(ctx context.Context) error {
+	audiences, err := listNumbers(ctx, s.hot, `SELECT DISTINCT audience FROM unmerged`)
+	for _, audience := range audiences {
+		if err == nil {
+			err = s.inTransaction(ctx, func(tx *sql.Tx) error { return s.mergeForUpdate(ctx, tx, []int64{audience}) })
+		}
+	}
+	if err != nil {
+		return fault.StateUnavailable("merging the writes of the ledger", err)
+	}
+	return nil
+}
+
+// mergeForUpdate locks audiences and merges their unmerged writes, before their rows are changed without it.
+func (s *Store) mergeForUpdate(ctx context.Context, tx *sql.Tx, audiences []int64) error {
+	for _, audience := range audiences {
+		if _, err := tx.ExecContext(ctx, lockByID, audience); err != nil {
+			return err
+		}
+		if err := s.mergeWrites(ctx, tx, audience); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, rowsChanged, audience); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lockByID locks the row of an audience.
+const lockByID = `UPDATE audiences SET members = members WHERE id = $1`
+
+// rowsChanged says that the rows of an audience were changed without its unmerged writes, so that processes forget what they have in memory.
+const rowsChanged = `UPDATE audiences SET merged = COALESCE(merged, 0) + 1 WHERE id = $1`
+
+// listNumbers returns the only column of a query.
+func listNumbers(ctx context.Context, q querier, query string) (numbers []int64, err error) {
+	rows, err := q.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&n); err != nil {
+			return nil, err
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers, rows.Err()
+}
+
+// unmergedHistory returns the rows of an identity's history that are in the unmerged writes, by their slots.
+func unmergedHistory(ctx context.Context, q querier, audience int64, identity string) (map[int64]historyRow, error) {
+	_, entries, err := readPending(ctx, q, audience, 0)
+	history := map[int64]historyRow{}
+	for _, j := range entries {
+		err = errors.Join(err, j.decode(true, func(name string, _ compactRow, added []historyRow) {
+			if name != identity {
+				return
+			}
+			for _, h := range added {
+				history[h.slot] = h
+			}
+		}))
+	}
+	return history, err
+}
