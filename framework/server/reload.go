@@ -75,14 +75,14 @@ func (v *server) reloadConfig(ctx context.Context) error {
 	return nil
 }
 
-// watchConfig reloads the config and the TLS certificate on SIGHUP and whenever their files change, until ctx ends.
+// watchConfig reloads the config and the TLS certificate on SIGHUP and whenever their files or those of secrets change, until ctx ends.
 func (v *server) watchConfig(ctx context.Context) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	last := v.readConfig()
+	last := v.config.Load().Fingerprint(v.readConfig(), true)
 	for {
 		asked := false
 		select {
@@ -95,12 +95,15 @@ func (v *server) watchConfig(ctx context.Context) {
 		if v.certificate != nil {
 			v.certificate.refresh()
 		}
-		now := v.readConfig()
-		if !asked && (now == last || now == "") {
+		text := v.readConfig()
+		now := v.config.Load().Fingerprint(text, false)
+		if !asked && (now == last || text == "") {
 			continue
 		}
 		last = now
-		if err := v.reloadConfig(ctx); err != nil && ctx.Err() == nil {
+		if err := v.reloadConfig(ctx); err == nil {
+			last = v.config.Load().Fingerprint(text, true) // it may have other secret files
+		} else if ctx.Err() == nil {
 			v.logRefusal(err)
 		}
 	}

@@ -34,6 +34,7 @@ type Config struct {
 	Instances   []Instance
 	Document    *yamldoc.Document
 	secrets     []string
+	secretFiles []SecretFile
 }
 
 // Secrets returns the values that were read from the environment and from files. They must not be logged or displayed.
@@ -103,6 +104,9 @@ type Subscription struct {
 type Env struct {
 	Lookup   func(name string) (string, bool)
 	ReadFile func(path string) ([]byte, error) // path is as the config has it
+	// Base, if it is present, is the config file in effect, for a text that comes from elsewhere, such as the console. Then the text may
+	// refer to files only where Base does: all other references are problems, and their files are not read.
+	Base event.Value
 }
 
 // Load reads a config file. It returns all problems with their positions. The Config has everything that could be read; it is nil if the file
@@ -139,6 +143,9 @@ func Parse(name string, text []byte, env Env) (*Config, fault.Problems) {
 	}
 	value := withScalarTexts(doc, doc.Value())
 	r := reader{env: env, config: &Config{Document: doc}, problems: schemas.Check(schemas.Config, value)}
+	if env.Base.Kind() != event.Absent {
+		r.blocked = newReferences(env.Base, value)
+	}
 	r.config.Server.HasAdminKey = doc.Value().Get("admin").Get("key").Kind() != event.Absent
 	if value.Get("destinations").Kind() == event.Array {
 		r.readConfig(value)
@@ -154,6 +161,7 @@ type reader struct {
 	env      Env
 	config   *Config
 	problems fault.Problems
+	blocked  map[string]bool // pointers of references that must not be resolved
 }
 
 func (r *reader) readConfig(v event.Value) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"regexp"
 	"strings"
@@ -16,7 +17,7 @@ const maxSecretFile = 64 << 10
 var variable = regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}`)
 
 // resolveSecrets returns v with ${VARIABLE} in its texts replaced from the environment. A text file:PATH is replaced by the content of
-// the file, without the last line break.
+// the file, without the last line break, and credential:NAME by a credential of systemd.
 func (r *reader) resolveSecrets(v event.Value, place string) event.Value {
 	switch v.Kind() {
 	case event.String:
@@ -39,12 +40,19 @@ func (r *reader) resolveSecrets(v event.Value, place string) event.Value {
 
 // resolveText is resolveSecrets for one text.
 func (r *reader) resolveText(text, place string) string {
-	if path, ok := strings.CutPrefix(text, "file:"); ok {
+	if r.blocked[place] {
+		r.problems.Add(place, "refers to a file of the server, which can be added or changed only in the config file itself: use ${NAME} here")
+		return ""
+	}
+	if path, ok := strings.CutPrefix(text, filePrefix); ok {
 		return r.readSecretFile(path, place)
 	}
 	if _, ok := SealedName(text); ok && !strings.HasPrefix(place, "/destinations/") {
 		r.problems.Add(place, "cannot be a secret in the state: use ${VARIABLE} or file:PATH")
 		return ""
+	}
+	if name, ok := strings.CutPrefix(text, credentialPrefix); ok {
+		return r.readCredential(name, place)
 	}
 	return variable.ReplaceAllStringFunc(text, func(found string) string {
 		if found == "$$" {
@@ -74,6 +82,7 @@ func (r *reader) readSecretFile(path, place string) string {
 		r.problems.Add(place, "is read from a file larger than %d KB", maxSecretFile>>10)
 		return ""
 	}
+	r.config.secretFiles = append(r.config.secretFiles, SecretFile{path, sha256.Sum256(content)})
 	content, err = event.WithoutBOM(content)
 	if err != nil {
 		r.problems.Add(place, "cannot be read: %v", err)

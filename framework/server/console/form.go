@@ -131,7 +131,7 @@ func elementID(name string) string { return strings.ReplaceAll(name, ".", "-") }
 
 // reference matches a reference to a secret: an environment variable or a file. envName matches the bare name of a variable.
 var (
-	reference = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}|^file:`)
+	reference = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}|^(file|credential):`)
 	envName   = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 	number    = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 )

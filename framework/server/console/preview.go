@@ -23,9 +23,10 @@ func (c *Console) parseInstance(instance event.Value, extra additions, lookup fu
 	if err != nil {
 		return nil, fault.ProblemsOf(err)
 	}
+	base := f.root
 	f.root = event.NewObject(setMember(membersOf(f.root), "destinations", event.Value{}))
 	root := f.withInstance(0, instance, extra)
-	return config.ParseAt(c.File, root.AppendJSON(nil), config.Env{Lookup: lookup})
+	return config.ParseAt(c.File, root.AppendJSON(nil), config.Env{Lookup: lookup, Base: base})
 }
 
 // lookupEnv looks up an environment variable.

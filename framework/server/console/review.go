@@ -129,8 +129,12 @@ func (c *Console) renderReview(w http.ResponseWriter, r *http.Request, q url.Val
 
 // checkConfig returns every problem of a config, as if it were the file.
 func (c *Console) checkConfig(text []byte) fault.Problems {
-	cfg, problems := config.ParseAt(c.File, text, config.Env{Lookup: c.Lookup})
-	_, err := c.BuildPlans(cfg, problems, Real, nil) // building plans sends nothing
+	f, err := c.readConfigFile()
+	if err != nil {
+		return fault.ProblemsOf(err)
+	}
+	cfg, problems := config.ParseAt(c.File, text, config.Env{Lookup: c.Lookup, Base: f.root})
+	_, err = c.BuildPlans(cfg, problems, Real, nil) // building plans sends nothing
 	return fault.ProblemsOf(err)
 }
 

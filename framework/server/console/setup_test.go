@@ -82,6 +82,8 @@ func TestConfigWithErrorsIsNotWritten(t *testing.T) {
 	}{
 		"a query":            {map[string]string{"s.0.subscribe": `event = `}, "landfall.yaml:13:"},
 		"a secret itself":    {map[string]string{"set.client_secret": "hunter2-hunter2"}, "The secret itself is not written to the file"},
+		"a file":             {map[string]string{"set.client_secret": "file:/etc/hostname"}, "only in the config file itself"},
+		"a credential":       {map[string]string{"set.endpoint": "credential:braze"}, "only in the config file itself"},
 		"a missing variable": {map[string]string{"set.client_secret": "${NOBODY_SET}"}, "NOBODY_SET, which is not set"},
 		"a mapping":          {map[string]string{"s.0.f.device_id.mode": "json", "s.0.f.device_id.text": `{"@nope": 1}`}, "@nope"},
 		"no JSON":            {map[string]string{"s.0.as": "json", "s.0.json": `{"a"`}, "This is not valid JSON"},

@@ -1,0 +1,114 @@
+package config
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// Prefixes of texts that refer to secrets in files.
+const (
+	filePrefix       = "file:"
+	credentialPrefix = "credential:"
+)
+
+// credentialsDir is the environment variable with the directory of the credentials that systemd passes to a service.
+const credentialsDir = "CREDENTIALS_DIRECTORY"
+
+// IsFileReference reports whether a text of a config refers to a file on the machine. Such references can be added and changed only in
+// the config file itself, since they would otherwise allow users of the console to read files.
+func IsFileReference(text string) bool {
+	return strings.HasPrefix(text, filePrefix) || strings.HasPrefix(text, credentialPrefix)
+}
+
+// SecretFile is a file that a config was resolved with.
+type SecretFile struct {
+	Path string            // relative to the config
+	Sum  [sha256.Size]byte // of its content
+}
+
+// SecretFiles returns the files that the config has secrets from. They must be read again when their content changes.
+func (c *Config) SecretFiles() []SecretFile { return c.secretFiles }
+
+// readCredential returns a credential that systemd passes to the service.
+func (r *reader) readCredential(name, place string) string {
+	dir, _ := r.env.Lookup(credentialsDir)
+	switch {
+	case name == "" || name == "." || name == ".." || strings.ContainsAny(name, `/\`):
+		r.problems.Add(place, "should be credential: and the name of a credential, without a directory")
+		return ""
+	case dir == "":
+		r.problems.Add(place, "is a credential of systemd, but %s is not set: add LoadCredential=%s:PATH to the unit, or use file:PATH", credentialsDir, name)
+		return ""
+	}
+	return r.readSecretFile(filepath.Join(dir, name), place)
+}
+
+// newReferences returns the JSON pointers of the references to files in a config that another config does not have at the same place. The
+// elements of a list are compared by their ids.
+func newReferences(base, changed event.Value) map[string]bool {
+	known := map[string]string{}
+	walkReferences(base, "", "", func(_, stable, text string) { known[stable] = text })
+	added := map[string]bool{}
+	walkReferences(changed, "", "", func(pointer, stable, text string) {
+		if known[stable] != text {
+			added[pointer] = true
+		}
+	})
+	return added
+}
+
+// walkReferences calls f for each reference to a file, with its JSON pointer and with a place that does not depend on the order of lists
+// whose elements have ids.
+func walkReferences(v event.Value, pointer, stable string, f func(pointer, stable, text string)) {
+	switch v.Kind() {
+	case event.String:
+		if IsFileReference(v.Str()) {
+			f(pointer, stable, v.Str())
+		}
+	case event.Object:
+		for key, m := range v.Members() {
+			walkReferences(m, pointer+fault.PointerKey(key), stable+fault.PointerKey(key), f)
+		}
+	case event.Array:
+		for i, item := range v.Items() {
+			index := fmt.Sprintf("/%d", i)
+			element := index
+			if id := item.Get("id"); id.Kind() != event.Absent {
+				element = "/id=" + fault.PointerKey(id.JSON())
+			}
+			walkReferences(item, pointer+index, stable+element, f)
+		}
+	}
+}
+
+// Fingerprint returns a text that changes if the text of the config or the content of its secret files changes. A file that cannot be read
+// counts as unchanged. With asLoaded, it is that of the files as they were when the config was loaded.
+func (c *Config) Fingerprint(text string, asLoaded bool) string {
+	var b strings.Builder
+	b.WriteString(text)
+	for _, file := range c.secretFiles {
+		sum := file.Sum
+		if content, err := readAtMost(c.ResolvePath(file.Path)); err == nil && !asLoaded {
+			sum = sha256.Sum256(content)
+		}
+		fmt.Fprintf(&b, "\x00%s\x00%x", file.Path, sum)
+	}
+	return b.String()
+}
+
+// readAtMost reads a secret file. Of one that is too large, it returns the beginning.
+func readAtMost(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+}
