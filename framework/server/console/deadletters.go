@@ -63,7 +63,7 @@ func (c *Console) handleDeadLetters(w http.ResponseWriter, r *http.Request) {
 		case "replay":
 			view.Done = fmt.Sprintf("%s being replayed. See the Events page for the result.", countDeadLetters(n, " is", " are"))
 		case "drop":
-			view.Done = fmt.Sprintf("%s dropped.", countDeadLetters(n, " was", " were"))
+			view.Done = fmt.Sprintf("%s deleted.", countDeadLetters(n, " was", " were"))
 		}
 	}
 	c.renderPage(w, r, http.StatusOK, "dead-letters", page{Title: "Dead letters", Section: "letters", Data: view})
@@ -84,7 +84,7 @@ func (c *Console) handleDeadLetter(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if found == nil {
-		c.renderError(w, r, http.StatusNotFound, "letters", "No such dead letter", "It may have been replayed or dropped in the meantime.")
+		c.renderError(w, r, http.StatusNotFound, "letters", "No such dead letter", "It may have been replayed or deleted in the meantime.")
 		return
 	}
 	c.renderPage(w, r, http.StatusOK, "dead-letter", page{Title: "Dead letter " + found.ID, Section: "letters", Data: found})
@@ -129,7 +129,7 @@ func (c *Console) handleDeadLetterAction(w http.ResponseWriter, r *http.Request)
 			return nil
 		})
 		if err == nil {
-			c.renderPage(w, r, http.StatusOK, "confirm-drop", page{Title: "Drop dead letters?", Section: "letters", Data: q})
+			c.renderPage(w, r, http.StatusOK, "confirm-drop", page{Title: "Delete dead letters?", Section: "letters", Data: q})
 			return
 		}
 		c.renderError(w, r, http.StatusInternalServerError, "letters", "Cannot read the dead letters", capitalize(err.Error())+".")

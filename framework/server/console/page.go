@@ -67,10 +67,8 @@ func templateFuncs() template.FuncMap {
 	return template.FuncMap{
 		"path":     func() string { return Path },
 		"count":    formatCount,
-		"ago":      formatAgo,
-		"stamp":    formatTimestamp,
+		"since":    formatSince,
 		"when":     formatWhen,
-		"clock":    func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") },
 		"pretty":   indentJSON,
 		"clip":     truncateText,
 		"dict":     makeDict,
@@ -170,17 +168,27 @@ func formatDuration(d time.Duration) string {
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
-// formatWhen returns a time as HTML: the local time, and the time with zone and milliseconds when the pointer is on it.
+// formatWhen returns a time as HTML: the local time, with zone and milliseconds when the pointer is on it.
 func formatWhen(t time.Time) template.HTML {
 	if t.IsZero() {
 		return "—"
 	}
-	local := t.Local()
-	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, // all three are digits, letters and punctuation of a time
-		t.UTC().Format("2006-01-02T15:04:05.000Z07:00"), template.HTMLEscapeString(local.Format("2006-01-02 15:04:05.000 MST (-07:00)")), local.Format(time.DateTime)))
+	return timeElement(t, t.Local().Format(time.DateTime))
 }
 
-func formatTimestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+// formatSince returns the time since t as HTML, with the time when the pointer is on it.
+func formatSince(t time.Time) template.HTML {
+	if t.IsZero() {
+		return template.HTML(formatAgo(t))
+	}
+	return timeElement(t, formatAgo(t))
+}
+
+// timeElement returns an element that shows a time as text. Its title has the zone and milliseconds.
+func timeElement(t time.Time, text string) template.HTML {
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, t.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
+		template.HTMLEscapeString(t.Local().Format("2006-01-02 15:04:05.000 MST (-07:00)")), template.HTMLEscapeString(text)))
+}
 
 // indentJSON formats JSON over several lines and returns other text unchanged.
 func indentJSON(v any) string {

@@ -249,7 +249,10 @@ func TestTextsOfPages(t *testing.T) {
 		assert.Equal(t, "never", formatAgo(time.Time{}))
 	})
 	assert.Equal(t, "500 ms", formatDuration(500*time.Millisecond))
-	assert.Equal(t, "2026-01-02T03:04:05Z", formatTimestamp(time.Date(2026, 1, 2, 4, 4, 5, 0, time.FixedZone("", 3600))))
+	shown := string(formatWhen(time.Date(2026, 1, 2, 4, 4, 5, 6e6, time.FixedZone("", 3600))))
+	assert.Contains(t, shown, `datetime="2026-01-02T03:04:05.006Z"`)
+	assert.Regexp(t, `title="2026-01-0\d \d\d:\d\d:05\.006 \S+ \([+-]\d\d:\d\d\)"`, shown, "the zone and the milliseconds")
+	assert.EqualValues(t, "—", formatWhen(time.Time{}))
 	for outcome, tone := range map[string]string{"delivered": "good", "would be delivered": "good", "retry": "warning", "parked": "warning", "refused": "bad", "dead": "bad", "invalid": "bad", "skipped": "quiet", "": "quiet"} {
 		assert.Equal(t, tone, badgeTone(outcome), outcome)
 	}

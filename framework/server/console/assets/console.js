@@ -2,18 +2,29 @@
 
 // Elements with data-live are refreshed every two seconds while the page is visible.
 const refreshInterval = 2000;
+
+// A replaced part keeps its open details, the focus, and how far its regions are scrolled.
+const nameOf = (e) => e && (e.id || e.getAttribute("aria-label") || e.getAttribute("href") || e.textContent);
+const replacePart = (part, text) => {
+  const open = [...part.querySelectorAll("details")].map((d) => d.open);
+  const scrolled = [...part.querySelectorAll(".scroll, pre")].map((e) => [e.scrollLeft, e.scrollTop]);
+  const active = part.contains(document.activeElement) ? document.activeElement : null;
+  const selector = active && active.tagName, name = nameOf(active);
+  part.innerHTML = text;
+  part.querySelectorAll("details").forEach((d, i) => { if (i in open) d.open = open[i]; });
+  part.querySelectorAll(".scroll, pre").forEach((e, i) => { if (i in scrolled) [e.scrollLeft, e.scrollTop] = scrolled[i]; });
+  if (active) [...part.querySelectorAll(selector)].find((e) => nameOf(e) === name)?.focus({ preventScroll: true });
+};
 for (const part of document.querySelectorAll("[data-live]")) {
   let last = null;
   const refresh = async () => {
-    if (!document.hidden && !part.contains(document.activeElement) && String(getSelection()) === "") {
+    if (!document.hidden && String(getSelection()) === "") {
       try {
         const response = await fetch(part.dataset.live, { signal: AbortSignal.timeout(10000) });
         if (response.status === 401) return location.reload();
         const text = response.ok ? await response.text() : last;
-        if (text !== last && text !== null && !part.contains(document.activeElement)) {
-          const open = [...part.querySelectorAll("details")].map((d) => d.open);
-          part.innerHTML = text;
-          part.querySelectorAll("details").forEach((d, i) => { if (i in open) d.open = open[i]; });
+        if (text !== last && text !== null) {
+          replacePart(part, text);
           last = text;
         }
       } catch { /* the server is unreachable: retry */ }

@@ -1,0 +1,30 @@
+package console_test
+
+import (
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/internal/chromium"
+)
+
+// TestLivePartsUpdateWhileFocused checks that a page goes on to show what happens while the focus is in the part that is replaced, and that
+// the focus stays at its link.
+func TestLivePartsUpdateWhileFocused(t *testing.T) {
+	q := newQueuePage(t, 1)
+	server := httptest.NewServer(q.http)
+	t.Cleanup(server.Close)
+	ctx := chromium.Start(t)
+	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(server.URL+"/console/deliveries"), chromedp.WaitReady(chromedp.CSS("[data-live] a"))))
+	focus := `(() => { const link = [...document.querySelectorAll("[data-live] a")].find((a) => a.textContent === "u1"); link.focus(); return document.activeElement === link; })()`
+	require.True(t, chromium.Ask[bool](t, ctx, focus))
+	require.NoError(t, q.queue.Append(t.Context(), []delivery.NewEvent{{Source: "web", Key: "u:late", Raw: []byte(`{"type":"track","event":"Bought","messageId":"m-late","userId":"late"}`)}}))
+	shown := `document.querySelector("[data-live]").textContent.includes("late")`
+	require.Eventually(t, func() bool { return chromium.Ask[bool](t, ctx, shown) }, 30*time.Second, 100*time.Millisecond)
+	assert.Equal(t, "u1", chromium.Ask[string](t, ctx, `document.activeElement.textContent`))
+}
