@@ -155,10 +155,10 @@ func (f *facts) answerGroup(g *group) Answer {
 		return f.standingAnswer(g)
 	}
 	d := f.dispositionOf(g, r)
-	if d.Reason == Superseded {
+	if d.Reason.is(Superseded) {
 		return f.supersededAnswer(g, r, d)
 	}
-	if d.Reason != Delivered || g.audience == "" {
+	if !d.Reason.is(Delivered) || g.audience == "" {
 		return d.Answer
 	}
 	return f.afterDelivery(g, r, d)
@@ -227,7 +227,7 @@ func (f *facts) standingAnswer(g *group) Answer {
 func (f *facts) afterDelivery(g *group, r *result, d disposition) Answer {
 	s := g.standing
 	if newest := g.newest(false); newest != r && newest.at().After(r.at()) {
-		if exit := f.dispositionOf(g, newest); exit.Reason == Delivered {
+		if exit := f.dispositionOf(g, newest); exit.Reason.is(Delivered) {
 			return Answer{Reason: Left, Text: fmt.Sprintf("%s left %s: the newest event is an exit of %s.", f.question.User, g.name(), clock(newest.at()))}
 		}
 	}

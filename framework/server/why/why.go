@@ -47,6 +47,8 @@ var ErrNoUser = errors.New("give a user: a user id, an anonymous id, an e-mail a
 // Reason is the answer, for programs.
 type Reason string
 
+func (r Reason) is(other Reason) bool { return r == other }
+
 // The reasons.
 const (
 	Member           Reason = "member"            // nothing is missing: the remote has accepted the user
