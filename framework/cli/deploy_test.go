@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"testing"
@@ -41,10 +42,27 @@ func TestDeployFiles(t *testing.T) {
 	dashboard, err := os.ReadFile("../../cmd/landfall/deploy/grafana.json")
 	require.NoError(t, err)
 	require.True(t, json.Valid(dashboard))
+	alerts, err := os.ReadFile("../../cmd/landfall/deploy/alerts.yaml")
+	require.NoError(t, err)
+	absent := []string{"landfall_retries_total", "landfall_dead_letters_expired_total", "landfall_tls_expiry_timestamp_seconds"} // none happened, and there is no TLS
 	names := regexp.MustCompile(`landfall_[a-z_]+`)
-	for _, asked := range append(names.FindAll(dashboard, -1), names.FindAll(page, -1)...) {
-		if !slices.Contains([]string{"landfall_retries_total", "landfall_tls_expiry_timestamp_seconds"}, string(asked)) { // nothing was tried again, and there is no TLS
+	for _, asked := range slices.Concat(names.FindAll(dashboard, -1), names.FindAll(page, -1), names.FindAll(alerts, -1)) {
+		if !slices.Contains(absent, string(asked)) {
 			assert.Contains(t, metrics, string(asked))
 		}
+	}
+}
+
+// TestAlerts checks the rules of alerts.yaml and runs their tests.
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("promtool"); err != nil {
+		t.Skip("promtool is not installed: apt-get install prometheus")
+	}
+	for _, args := range [][]string{{"check", "rules", "alerts.yaml"}, {"test", "rules", "alerts_test.yaml"}} {
+		cmd := exec.Command("promtool", args...)
+		cmd.Dir = "../../cmd/landfall/deploy"
+		out, err := cmd.CombinedOutput()
+		assert.NoError(t, err, string(out))
 	}
 }
