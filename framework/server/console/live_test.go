@@ -1,7 +1,10 @@
 package console_test
 
 import (
+	"fmt"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -27,4 +30,24 @@ func TestLivePartsUpdateWhileFocused(t *testing.T) {
 	shown := `document.querySelector("[data-live]").textContent.includes("late")`
 	require.Eventually(t, func() bool { return chromium.Ask[bool](t, ctx, shown) }, 30*time.Second, 100*time.Millisecond)
 	assert.Equal(t, "u1", chromium.Ask[string](t, ctx, `document.activeElement.textContent`))
+}
+
+// TestTablesFitOnNarrowScreens checks that no column of a table is cut off, on a desktop and on a phone.
+func TestTablesFitOnNarrowScreens(t *testing.T) {
+	q := newQueuePage(t, 3)
+	server := httptest.NewServer(q.http)
+	t.Cleanup(server.Close)
+	ctx := chromium.Start(t)
+	for _, width := range []int64{1280, 390} {
+		for _, path := range []string{"deliveries", "letters", "events"} {
+			require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(width, 900), chromedp.Navigate(server.URL+"/console/"+path), chromedp.WaitReady(chromedp.CSS(".scroll table"))))
+			cut := chromium.Ask[string](t, ctx, `[document.documentElement, ...document.querySelectorAll(".scroll")].filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.getAttribute("aria-label") || "the page").join(", ")`)
+			assert.Empty(t, cut, "%s at %d", path, width)
+			if dir := os.Getenv("LANDFALL_SHOTS"); dir != "" {
+				picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("fits-%s-%d.png", path, width)), picture, 0o600))
+			}
+		}
+	}
 }

@@ -3,6 +3,18 @@
 // Elements with data-live are refreshed every two seconds while the page is visible.
 const refreshInterval = 2000;
 
+// On narrow screens, the cells of a row stand below each other, each with the name of its column.
+const labelCells = (root) => {
+  for (const table of root.querySelectorAll(".scroll table")) {
+    const names = [...table.querySelectorAll("thead th")].map((th) => th.textContent.trim());
+    for (const row of table.querySelectorAll("tbody tr")) {
+      if (row.cells.length === names.length) [...row.cells].forEach((cell, i) => { if (names[i]) cell.dataset.label = names[i]; });
+    }
+    table.classList.add("labelled");
+  }
+};
+labelCells(document);
+
 // A replaced part keeps its open details, the focus, and how far its regions are scrolled.
 const nameOf = (e) => e && (e.id || e.getAttribute("aria-label") || e.getAttribute("href") || e.textContent);
 const replacePart = (part, text) => {
@@ -11,6 +23,7 @@ const replacePart = (part, text) => {
   const active = part.contains(document.activeElement) ? document.activeElement : null;
   const selector = active && active.tagName, name = nameOf(active);
   part.innerHTML = text;
+  labelCells(part);
   part.querySelectorAll("details").forEach((d, i) => { if (i in open) d.open = open[i]; });
   part.querySelectorAll(".scroll, pre").forEach((e, i) => { if (i in scrolled) [e.scrollLeft, e.scrollTop] = scrolled[i]; });
   if (active) [...part.querySelectorAll(selector)].find((e) => nameOf(e) === name)?.focus({ preventScroll: true });
