@@ -54,6 +54,7 @@ type queueClient struct {
 	server      bool // client talks to a running server
 	needsServer bool // the command needs a running server
 	needsState  bool // without a server, the command needs the state too
+	healthOnly  bool // the command only asks for the health, which requires no key
 }
 
 func (c *queueClient) addFlags(cmd *cobra.Command) {
@@ -237,7 +238,7 @@ func (c *queueClient) dialURL(ctx context.Context, cfg *config.Config) error {
 	return err
 }
 
-// dial connects to a server and asks it for its instances.
+// dial connects to a server and asks it for its instances, unless the command needs only its health.
 func (c *queueClient) dial(ctx context.Context, at, key string) error {
 	transport := httpx.NewTransport(httpx.TransportConfig{})
 	transport.Proxy = nil
@@ -249,6 +250,9 @@ func (c *queueClient) dial(ctx context.Context, at, key string) error {
 	}
 	c.client = &admin.Client{Transport: transport, URL: at, Key: key}
 	c.server, c.close = true, transport.CloseIdleConnections
+	if c.healthOnly {
+		return nil
+	}
 	list, err := c.client.Status(ctx)
 	if err != nil {
 		c.close()

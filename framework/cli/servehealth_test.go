@@ -39,6 +39,10 @@ func TestAPausedInstanceIsShownAndResumed(t *testing.T) {
 	_, text = s.probe("/readyz?format=json")
 	require.NoError(t, json.Unmarshal([]byte(text), &health))
 	assert.Equal(t, status.Findings, health.Findings, "readiness and status agree")
+	assert.True(t, strings.HasPrefix(s.cli("health"), "ready\nbraze-main: the remote asks to wait until "))
+	var shown delivery.Health
+	require.NoError(t, json.Unmarshal([]byte(s.cli("health", "--json")), &shown))
+	assert.Equal(t, health, shown)
 	s.logs("the remote asks to wait, so the instance pauses")
 
 	assert.Equal(t, "braze-main: resumed\n", s.cli("resume", "braze-main"))

@@ -73,6 +73,26 @@ func (c *Client) Status(ctx context.Context) ([]delivery.Status, error) {
 	return list, json.NewDecoder(body).Decode(&list)
 }
 
+// Health returns the health of the server, as /readyz reports it, whether it is ready or not.
+func (c *Client) Health(ctx context.Context) (h delivery.Health, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL+"/readyz?format=json", nil)
+	if err != nil {
+		return h, err
+	}
+	response, err := c.Transport.RoundTrip(r)
+	if err != nil {
+		return h, fmt.Errorf("calling the server: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusServiceUnavailable {
+		return h, &StatusError{Code: response.StatusCode, Message: "the server responded with status " + response.Status}
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&h); err != nil {
+		return h, fmt.Errorf("reading the health of the server: %w", err)
+	}
+	return h, nil
+}
+
 // Resume ends the rate-limit pauses of an instance.
 func (c *Client) Resume(ctx context.Context, instance string) error {
 	response, err := c.sendRequest(ctx, http.MethodPost, "/admin/resume?"+url.Values{"instance": {instance}}.Encode(), nil)

@@ -37,11 +37,11 @@ func (s *Server) handleReady(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, healthText(h))
+	_, _ = io.WriteString(w, HealthText(h))
 }
 
-// healthText formats a Health as text: the overall status, and a line for each finding.
-func healthText(h delivery.Health) string {
+// HealthText formats a Health as text: the overall status, and a line for each finding.
+func HealthText(h delivery.Health) string {
 	var b strings.Builder
 	switch {
 	case h.Ready:
