@@ -177,6 +177,7 @@ func (w *whyServer) waitPaused() {
 // TestWhyAUserIsMissing asks about users who are missing for each reason, before and after a restart, with the command and in the console,
 // and without a server.
 func TestWhyAUserIsMissing(t *testing.T) {
+	t.Parallel() // it mostly waits for other processes
 	w := newWhyServer(t)
 	cases := w.missingUsers()
 	w.check("before the restart", cases)
