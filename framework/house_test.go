@@ -15,7 +15,7 @@ const module = "github.com/landfall-dev/landfall/"
 var floors = [][]string{
 	{
 		"schemas", "fixtures", "framework/event", "framework/fault", "framework/runtime/ballast", "framework/language/reference",
-		"framework/language/yamldoc", "internal/textfile", "internal/pool", "internal/moduleproxy", "internal/chromium", "internal/buildinfo",
+		"framework/language/yamldoc", "internal/textfile", "internal/pool", "internal/pause", "internal/moduleproxy", "internal/chromium", "internal/buildinfo",
 	},
 	{
 		"framework/event/incoming", "framework/language/…", "framework/server/access", "framework/delivery/internal/…",
@@ -58,9 +58,10 @@ var beside = map[string][]string{
 	"framework/destination/destinationtest": {"internal/author/harness"},
 	"internal/author/scaffold":              {"internal/author/generate"},
 
-	"framework/delivery/internal/eventlog/eventlogtest": {"framework/delivery/internal/eventlog"},
-	"framework/delivery/internal/eventlog/memlog":       {"framework/delivery/internal/eventlog"},
-	"framework/delivery/internal/eventlog/natslog":      {"framework/delivery/internal/eventlog", "framework/delivery/internal/logfiles"},
+	"framework/delivery/internal/eventlog/eventlogtest":     {"framework/delivery/internal/eventlog"},
+	"framework/delivery/internal/eventlog/memlog":           {"framework/delivery/internal/eventlog"},
+	"framework/delivery/internal/eventlog/natslog":          {"framework/delivery/internal/eventlog", "framework/delivery/internal/eventlog/natslog/logfiles"},
+	"framework/delivery/internal/eventlog/natslog/logfiles": {"framework/delivery/internal/eventlog"},
 }
 
 // natsPackage is the only package that imports NATS. Tests of other packages may, to start servers.

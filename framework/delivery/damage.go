@@ -7,15 +7,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/delivery/internal/logfiles"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Limits of file checks.
-const (
-	maxDamageCopies = 1 << 30 // bytes of copies of damaged files
-	scrubPause      = 40 * time.Millisecond
-)
+// scrubPause is how long a check of the files sleeps after each.
+const scrubPause = 40 * time.Millisecond
 
 // Problem describes what is wrong with a queue or its delivery, and what to do about it.
 type Problem struct {
@@ -69,7 +66,7 @@ func (d Damage) Problems() []Problem {
 	if n := len(d.Files); n > 0 {
 		f := d.Files[n-1]
 		list = append(list, Problem{
-			"damaged", fmt.Sprintf("%s of the queue %s damaged; the last: %s, copy: %s", fault.Count(n, "file"), fault.Plural(n, "was", "were"), f.Finding, cmp.Or(f.CopyPath, "none, "+f.NoCopyReason)),
+			"damaged", fmt.Sprintf("%s of the queue %s damaged; the last: %s, copy: %s", fault.Count(n, "file"), fault.Plural(n, "was", "were"), f.FileDamage, cmp.Or(f.CopyPath, "none, "+f.NoCopyReason)),
 			"check the disk; then landfall checkpoints repair --accept-loss",
 		})
 	}
@@ -85,11 +82,7 @@ func (d Damage) Problems() []Problem {
 // salvageFiles repairs the files of the embedded server before the server reads them, and logs what was damaged.
 func (q *Queue) salvageFiles(ctx context.Context) error {
 	began := time.Now()
-	known, err := logfiles.TakeStamps(q.config.Dir)
-	if err != nil {
-		return err
-	}
-	findings, err := logfiles.Salvage(ctx, q.config.Dir, known, maxDamageCopies)
+	findings, err := logFiles(q.config.Dir).Salvage(ctx)
 	for _, f := range findings {
 		if f.Torn {
 			q.config.Log.Info("the log ends in an interrupted write, which was never acknowledged", "stream", f.Stream, "file", f.File)
@@ -106,18 +99,19 @@ func (q *Queue) salvageFiles(ctx context.Context) error {
 
 // scrubFiles checks the files of the embedded log once, slowly, and records damaged ones. It does not change them.
 func (q *Queue) scrubFiles(ctx context.Context) error {
-	findings, err := logfiles.Check(ctx, q.config.Dir, nil, scrubPause)
+	files := logFiles(q.config.Dir)
+	findings, err := files.Check(ctx, scrubPause)
 	if err != nil {
 		return err
 	}
 	q.monitor.mu.Lock()
 	known := slices.Clone(q.monitor.state.Damaged)
 	q.monitor.mu.Unlock()
-	findings = slices.DeleteFunc(findings, func(f logfiles.Finding) bool {
+	findings = slices.DeleteFunc(findings, func(f eventlog.FileDamage) bool {
 		return f.Torn || slices.ContainsFunc(known, func(d DamagedFile) bool { return d.Stream == f.Stream && d.File == f.File && d.Last == f.Last })
 	})
 	for i := range findings {
-		findings[i].CopyPath, findings[i].NoCopyReason = logfiles.CopyDamaged(q.config.Dir, findings[i], maxDamageCopies)
+		findings[i].CopyPath, findings[i].NoCopyReason = files.CopyDamaged(findings[i])
 		q.config.Log.Error("a file of the log is damaged: "+findings[i].String(), "copy", cmp.Or(findings[i].CopyPath, "none: "+findings[i].NoCopyReason))
 	}
 	q.monitor.addFindings(findings)
@@ -125,7 +119,7 @@ func (q *Queue) scrubFiles(ctx context.Context) error {
 }
 
 // addFindings stores findings until the next check records them.
-func (l *logMonitor) addFindings(list []logfiles.Finding) {
+func (l *logMonitor) addFindings(list []eventlog.FileDamage) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.newFindings = append(l.newFindings, list...)
@@ -133,7 +127,7 @@ func (l *logMonitor) addFindings(list []logfiles.Finding) {
 
 // CheckFiles checks the files of a queue's directory without changing them. It returns a description of each damaged file.
 func CheckFiles(ctx context.Context, dir string) ([]string, error) {
-	findings, err := logfiles.Check(ctx, dir, nil, 0)
+	findings, err := logFiles(dir).Check(ctx, 0)
 	var list []string
 	for _, f := range findings {
 		if !f.Torn {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 // An event has at most one letter, stored under the event's position in the log. If a replayed event fails again, the new letter
@@ -144,7 +145,7 @@ func (w *worker) withStoredLetter(t *task, f func()) {
 		stored, err := w.loadStoredLetter(t)
 		for err != nil && w.ctx.Err() == nil && p.ctx.Err() == nil {
 			w.runner.log.Warn("reading the letter of an event", "instance", w.id, "error", err)
-			_ = eventlog.SleepContext(p.ctx, time.Second)
+			_ = pause.For(p.ctx, time.Second)
 			stored, err = w.loadStoredLetter(t)
 		}
 		ended := make(chan struct{})

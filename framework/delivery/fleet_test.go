@@ -23,6 +23,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 // fleet is many processes on one log in memory. It observes who owns which partition.
@@ -147,7 +148,7 @@ type fleetReader struct {
 
 func (r *fleetReader) Next(ctx context.Context) (eventlog.Message, error) {
 	if r.process.fleet.chance(300) == 0 {
-		if err := eventlog.SleepContext(ctx, time.Duration(r.process.fleet.chance(500))*time.Millisecond); err != nil {
+		if err := pause.For(ctx, time.Duration(r.process.fleet.chance(500))*time.Millisecond); err != nil {
 			return eventlog.Message{}, err
 		}
 	}
@@ -170,7 +171,7 @@ func (p *fleetProcess) waitForThaw(ctx context.Context) error {
 
 // perform sends a request that takes up to 200 ms and does not end while the process is frozen.
 func (p *fleetProcess) perform(ctx context.Context, call destination.BatchCall[change, change]) (*destination.MultiStatus, error) {
-	if err := eventlog.SleepContext(ctx, time.Duration(p.fleet.chance(200))*time.Millisecond); err != nil {
+	if err := pause.For(ctx, time.Duration(p.fleet.chance(200))*time.Millisecond); err != nil {
 		return nil, err
 	}
 	if err := p.waitForThaw(ctx); err != nil {

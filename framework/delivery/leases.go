@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 // leases is what this process knows about the checkpoints and the members, the processes on the queue. It compares no clocks: a
@@ -43,10 +44,7 @@ func (l *leases) watchStream(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := l.followStream(ctx); err != nil && ctx.Err() == nil {
 			l.queue.config.Log.Debug("reading the checkpoints", "error", err)
-			select {
-			case <-time.After(time.Second):
-			case <-ctx.Done():
-			}
+			_ = pause.For(ctx, time.Second)
 		}
 	}
 }
@@ -200,7 +198,7 @@ func (l *leases) writeCheckpoint(ctx context.Context, owner, subject string, rev
 		last, err := l.queue.store.Last(ctx, checkpointsStream, subject)
 		if errors.Is(err, eventlog.ErrNotFound) || err == nil && last.Sequence <= revision {
 			// The conflicting write was proposed to the cluster, but the server that answered has not applied it yet.
-			if err := eventlog.SleepContext(ctx, 20*time.Millisecond); err != nil {
+			if err := pause.For(ctx, 20*time.Millisecond); err != nil {
 				return 0, err
 			}
 			continue

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 const (
@@ -118,7 +119,7 @@ func (p *partition) waitUntilCanPark() error {
 		if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
 			return err
 		}
-		if err := eventlog.SleepContext(p.ctx, measureInterval); err != nil {
+		if err := pause.For(p.ctx, measureInterval); err != nil {
 			return err
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
-	"github.com/landfall-dev/landfall/framework/delivery/internal/logfiles"
 )
 
 // logView is the range of the log at the time of a request. It includes everything acknowledged before requestedAt and may lack
@@ -37,7 +36,7 @@ type logMonitor struct {
 	trimmed        uint64                   // pages up to this one were trimmed by this process
 	openedByOlder  bool                     // a process of an earlier version opened the log before; it does not record what it trims
 	olderSeenAt    time.Time                // when a process of an earlier version last owned a checkpoint
-	newFindings    []logfiles.Finding       // damaged files to record
+	newFindings    []eventlog.FileDamage    // damaged files to record
 }
 
 func newLogMonitor(q *Queue) *logMonitor {
@@ -204,14 +203,14 @@ func (l *logMonitor) updateStateLocked(ctx context.Context, f func(*logState)) e
 }
 
 // recordDamagedFilesLocked records damaged files in the state. checkMu is held.
-func (l *logMonitor) recordDamagedFilesLocked(ctx context.Context, findings []logfiles.Finding) error {
-	findings = slices.DeleteFunc(slices.Clone(findings), func(f logfiles.Finding) bool { return f.Torn })
+func (l *logMonitor) recordDamagedFilesLocked(ctx context.Context, findings []eventlog.FileDamage) error {
+	findings = slices.DeleteFunc(slices.Clone(findings), func(f eventlog.FileDamage) bool { return f.Torn })
 	if len(findings) == 0 {
 		return nil
 	}
 	return l.updateStateLocked(ctx, func(s *logState) {
 		for _, f := range findings {
-			s.Damaged = append(s.Damaged, DamagedFile{Finding: f, Found: time.Now().UTC().Truncate(time.Second)})
+			s.Damaged = append(s.Damaged, DamagedFile{FileDamage: f, Found: time.Now().UTC().Truncate(time.Second)})
 		}
 		s.Damaged = s.Damaged[max(0, len(s.Damaged)-maxDamagedFiles):]
 	})

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/delivery/internal/logfiles"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 // logStateSubject is where the state of the log is stored, in the stream of checkpoints. Programs of earlier versions ignore it,
@@ -48,7 +48,7 @@ func (r LostRange) Pages() uint64 { return r.Last - r.First + 1 }
 
 // DamagedFile is a file of the queue with damaged records.
 type DamagedFile struct {
-	logfiles.Finding
+	eventlog.FileDamage
 	Found time.Time `json:"found"`
 }
 

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 // scrubInterval is how often the files of the embedded log are checked.
@@ -107,7 +107,7 @@ func (r *Runner) rejectBadCheckpoints(ctx context.Context, instances []string) e
 		if !r.queue.store.Shared() || time.Since(began) > leaderGrace {
 			return &CheckpointError{bad}
 		}
-		if eventlog.SleepContext(ctx, 500*time.Millisecond) != nil {
+		if pause.For(ctx, 500*time.Millisecond) != nil {
 			return errors.Join(ctx.Err(), &CheckpointError{bad})
 		}
 	}
@@ -115,11 +115,11 @@ func (r *Runner) rejectBadCheckpoints(ctx context.Context, instances []string) e
 
 // runScrub checks the files of the embedded log periodically until the Runner stops.
 func (r *Runner) runScrub() {
-	for eventlog.SleepContext(r.ctx, r.settings.ScrubDelay) == nil {
+	for pause.For(r.ctx, r.settings.ScrubDelay) == nil {
 		if err := r.queue.scrubFiles(r.ctx); err != nil && r.ctx.Err() == nil {
 			r.log.Warn("checking the log's files", "error", err)
 		}
-		if eventlog.SleepContext(r.ctx, scrubInterval) != nil {
+		if pause.For(r.ctx, scrubInterval) != nil {
 			return
 		}
 	}

@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/dispatch"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 // parkedBehind is the verdict of an event that is parked because an earlier event of the same key is.
@@ -114,7 +114,7 @@ func (w *worker) finishTask(t *task, outcome string, cause fault.Cause, reason s
 			if err := w.runner.queue.deleteLetter(w.ctx, t.letter); err == nil {
 				break
 			}
-			_ = eventlog.SleepContext(p.ctx, time.Second)
+			_ = pause.For(p.ctx, time.Second)
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()

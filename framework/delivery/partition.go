@@ -11,6 +11,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/dispatch"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 // Limits of what a partition of an instance holds in memory.
@@ -103,7 +104,7 @@ func (p *partition) readLoop() {
 		err := p.readLog()
 		if p.ctx.Err() == nil && err != nil {
 			p.worker.runner.log.Warn("reading events", "instance", p.worker.id, "partition", p.number, "error", err)
-			_ = eventlog.SleepContext(p.ctx, time.Second)
+			_ = pause.For(p.ctx, time.Second)
 		}
 	}
 }

@@ -140,6 +140,9 @@ func (q *Queue) openStore() error {
 	return err
 }
 
+// logFiles returns the files of the embedded log in a directory.
+func logFiles(dir string) eventlog.Files { return natslog.Files(dir) }
+
 // Close closes the queue. Everything appended stays stored.
 func (q *Queue) Close() {
 	for _, p := range []*publisher{q.events, q.parked, q.dead} {

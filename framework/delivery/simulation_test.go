@@ -17,6 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 // slowLog is a connection on which answers may be lost, and messages arrive late.
@@ -49,7 +50,7 @@ type slowReader struct {
 
 func (r *slowReader) Next(ctx context.Context) (eventlog.Message, error) {
 	if r.log.chance(300) == 0 {
-		if err := eventlog.SleepContext(ctx, time.Duration(r.log.chance(8000))*time.Millisecond); err != nil {
+		if err := pause.For(ctx, time.Duration(r.log.chance(8000))*time.Millisecond); err != nil {
 			return eventlog.Message{}, err
 		}
 	}
@@ -103,7 +104,7 @@ func simulateProcesses(t *testing.T, random *rand.Rand) {
 		return random.IntN(n)
 	}
 	perform := func(ctx context.Context, call destination.BatchCall[change, change]) (*destination.MultiStatus, error) {
-		if err := eventlog.SleepContext(ctx, time.Duration(chance(200))*time.Millisecond); err != nil {
+		if err := pause.For(ctx, time.Duration(chance(200))*time.Millisecond); err != nil {
 			return nil, err
 		}
 		remote.mu.Lock()

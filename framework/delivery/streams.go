@@ -11,6 +11,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 // defaultPartitions is the number of partitions of a new log.
@@ -40,10 +41,7 @@ func (q *Queue) openStreams(ctx context.Context) error {
 			return err
 		}
 		q.config.Log.Info("waiting for the cluster", "error", err)
-		select {
-		case <-time.After(500 * time.Millisecond):
-		case <-ctx.Done():
-		}
+		_ = pause.For(ctx, 500*time.Millisecond)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 const (
@@ -39,7 +40,7 @@ type survey struct {
 // watchProgress surveys the partitions of this process's instances until the Runner stops.
 func (r *Runner) watchProgress() {
 	dog := newWatchdog(r.settings.StallAfter)
-	for eventlog.SleepContext(r.ctx, surveyInterval) == nil {
+	for pause.For(r.ctx, surveyInterval) == nil {
 		ctx, cancel := context.WithTimeout(r.ctx, surveyBudget)
 		r.surveyUnowned(ctx, time.Now())
 		r.surveyProgress(ctx, dog, time.Now())

@@ -3,7 +3,7 @@ package delivery
 import (
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 // suspendInstance stops sending to an instance whose remote issues no access token. Its events wait and no attempt is counted. Sending
@@ -17,7 +17,7 @@ func (w *worker) suspendInstance(reason string) {
 	w.dispatcher.SuspendLocked()
 	w.runner.log.Error("the instance is suspended, and its events wait", "instance", w.id, "reason", reason)
 	w.goroutines.Go(func() {
-		for eventlog.SleepContext(w.ctx, time.Second) == nil {
+		for pause.For(w.ctx, time.Second) == nil {
 			err := w.instance.Plan.CheckLogin(w.ctx)
 			w.mu.Lock()
 			if err == nil {

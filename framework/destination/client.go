@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
@@ -158,8 +159,11 @@ func (c Client) roundTrip(ctx context.Context, r request.Built) (*Response, erro
 	return &Response{Status: response.StatusCode, Header: response.Header, Body: body, raw: raw, exchange: httpx.ResponseExchange(response)}, nil
 }
 
-// maxMessageLength bounds a message of a remote in an error.
-const maxMessageLength = 2000
+// Limits of what an error shows of a response, in characters.
+const (
+	maxMessageLength = 2000 // its message
+	maxTextLength    = 300  // its text, if it has no message
+)
 
 // statusError returns the error for a response outside of 2xx, or nil. If message is empty, it is taken from the body.
 func (c Client) statusError(r *Response, message string) *fault.Error {
@@ -190,12 +194,8 @@ func messageOf(status int, body event.Value, raw []byte) string {
 			return v.Str()
 		}
 	}
-	const most = 300
-	if len(raw) > most {
-		raw = append(raw[:most:most], "…"...)
-	}
 	if len(raw) == 0 {
 		return http.StatusText(status)
 	}
-	return string(bytes.ToValidUTF8(raw, []byte("\uFFFD")))
+	return fault.Shorten(strings.ToValidUTF8(string(raw), "\uFFFD"), maxTextLength)
 }

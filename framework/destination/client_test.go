@@ -29,3 +29,24 @@ func TestLongMessagesOfRemotesAreCut(t *testing.T) {
 	assert.LessOrEqual(t, utf8.RuneCountInString(known.Message), 2010)
 	assert.NotContains(t, known.Message, "very")
 }
+
+// TestTextsOfRemotesAreCutBetweenCharacters checks an error response that is not JSON: its message is the start of the text.
+func TestTextsOfRemotesAreCutBetweenCharacters(t *testing.T) {
+	for body, want := range map[string]string{
+		strings.Repeat("é", 400):       strings.Repeat("é", 300) + "…",
+		"x" + strings.Repeat("é", 400): "x" + strings.Repeat("é", 299) + "…",
+		strings.Repeat("é", 300):       strings.Repeat("é", 300),
+		"a\xffb":                       "a\uFFFDb",
+		"":                             "Bad Gateway",
+	} {
+		remote := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadGateway)
+			_, _ = w.Write([]byte(body))
+		})
+		client := destination.NewClient(sandbox.Transport(remote), func(text string) string { return text })
+		_, err := client.Do(t.Context(), destination.Request{Method: "POST", URL: "https://api.example.com/", Text: "x"})
+		var known *fault.Error
+		require.ErrorAs(t, err, &known)
+		assert.Equal(t, want, known.Message)
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination/oauth"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 // A token row is locked with a lease, not with a transaction: a transaction that stays open during a request to the login server
@@ -81,10 +82,8 @@ func (t Tokens) lockRow(ctx context.Context, instance, holder string) error {
 		if n, err := result.RowsAffected(); err != nil || n == 1 {
 			return err
 		}
-		select {
-		case <-time.After(tokenPoll):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := pause.For(ctx, tokenPoll); err != nil {
+			return err
 		}
 	}
 }

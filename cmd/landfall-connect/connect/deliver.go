@@ -11,6 +11,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event/incoming"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 // sender delivers messages with the plans, and retries them. It must not be used concurrently.
@@ -70,7 +71,7 @@ func (s *sender) sendAll(ctx context.Context, all []*message) {
 		if open, keys = undecided(open); len(open) == 0 {
 			return
 		}
-		pause, patience := s.order.retryDelay(keys), s.retryFor
+		wait, patience := s.order.retryDelay(keys), s.retryFor
 		switch {
 		case !tried:
 			patience = max(patience, idleWait)
@@ -78,14 +79,10 @@ func (s *sender) sendAll(ctx context.Context, all []*message) {
 			patience = max(patience, s.outage)
 		}
 		left := patience - s.order.now().Sub(start)
-		if left <= 0 || pause > left && tried {
+		if left <= 0 || wait > left && tried {
 			return
 		}
-		timer := time.NewTimer(min(pause, left))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if pause.For(ctx, min(wait, left)) != nil {
 			return
 		}
 	}

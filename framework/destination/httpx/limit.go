@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/pause"
 	"golang.org/x/time/rate"
 )
 
@@ -81,7 +82,7 @@ func (l *Limiter) waitTurn(ctx context.Context) error {
 			slot.CancelAt(now)
 			return waitTooLongError(left)
 		}
-		if err := sleepContext(ctx, left); err != nil {
+		if err := pause.For(ctx, left); err != nil {
 			slot.Cancel()
 			return fmt.Errorf("waiting for the rate limit: %w", err)
 		}
@@ -92,17 +93,6 @@ func waitTooLongError(left time.Duration) error {
 	e := fault.FromStatus(http.StatusTooManyRequests, fmt.Sprintf("the request was not sent: the rate limit asks to wait %s", left.Round(time.Millisecond)))
 	e.RetryAfter = left
 	return e
-}
-
-func sleepContext(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // remainingPause returns how long the remote's pause still lasts.

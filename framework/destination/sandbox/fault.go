@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"time"
+
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 // Fault makes the next requests fail.
@@ -70,14 +72,7 @@ func (s *Server) playFault(w http.ResponseWriter, r *http.Request, f *Fault) {
 	if f.After {
 		s.config.API.ServeHTTP(httptest.NewRecorder(), r)
 	}
-	if f.DelayMS > 0 {
-		timer := time.NewTimer(time.Duration(f.DelayMS) * time.Millisecond)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-r.Context().Done():
-		}
-	}
+	_ = pause.For(r.Context(), time.Duration(f.DelayMS)*time.Millisecond)
 	switch {
 	case f.Drop:
 		panic(http.ErrAbortHandler)

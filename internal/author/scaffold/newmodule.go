@@ -157,7 +157,7 @@ func (m Module) modFile() ([]byte, error) {
 	if err == nil && m.Replace != "" {
 		var to string
 		if to, err = m.replacement(); err == nil {
-			err = f.AddReplace(generate.Framework, "", to, "")
+			err = errors.Join(f.AddReplace(generate.Framework, "", to, ""), m.requireAsCheckout(f))
 		}
 	}
 	if err != nil {
@@ -165,6 +165,24 @@ func (m Module) modFile() ([]byte, error) {
 	}
 	f.Cleanup()
 	return f.Format()
+}
+
+// requireAsCheckout requires all modules that the checkout requires, so that the module builds before go mod tidy has been run. That
+// removes those that it does not need.
+func (m Module) requireAsCheckout(f *modfile.File) error {
+	path := filepath.Join(m.Replace, "go.mod")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	checkout, err := modfile.Parse(path, text, nil)
+	if err != nil {
+		return err
+	}
+	for _, r := range checkout.Require {
+		f.AddNewRequire(r.Mod.Path, r.Mod.Version, true)
+	}
+	return nil
 }
 
 // replacement returns the checkout as a replace directive names it: relative to the module unless Replace is absolute.
@@ -209,6 +227,11 @@ func (m Module) writeFiles() (made []string, err error) {
 		return nil, err
 	}
 	contents := map[string][]byte{"go.mod": mod}
+	if m.Replace != "" {
+		if contents["go.sum"], err = os.ReadFile(filepath.Join(m.Replace, "go.sum")); err != nil {
+			return nil, err
+		}
+	}
 	for path, name := range map[string]string{
 		"main.go": "module-main.go.tmpl", "main_test.go": "module-main_test.go.tmpl", "README.md": "module-README.md.tmpl", ".gitignore": "module-gitignore.tmpl",
 		"landfall.yaml": "module-landfall.yaml.tmpl", "events.ndjson": "events.ndjson.tmpl", filepath.Join(".ci", "run"): "module-ci.tmpl",

@@ -100,7 +100,7 @@ func sampleText(f fieldschema.Field) string {
 		text += strings.Repeat("x", least-len(text))
 	}
 	if most := int(f.Maximum.Float()); most > 0 && len(text) > most {
-		text = text[:most]
+		text = strings.ToValidUTF8(text[:most], "")
 	}
 	return text
 }

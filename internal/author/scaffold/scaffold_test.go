@@ -181,3 +181,18 @@ func TestInvalidInputIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		assert.ErrorContains(t, err, want)
 	}
 }
+
+// TestAModuleOnACheckoutBuildsAtOnce checks that go.mod and go.sum of a module that uses a checkout are complete before go mod tidy
+// has run.
+func TestAModuleOnACheckoutBuildsAtOnce(t *testing.T) {
+	checkout, err := filepath.Abs("../../..")
+	require.NoError(t, err)
+	m, made, err := scaffold.NewModule(scaffold.Module{Path: "example.com/acme/landfall", Dir: filepath.Join(t.TempDir(), "acme"), Replace: checkout})
+	require.NoError(t, err)
+	assert.Contains(t, made, "go.sum")
+	list := exec.Command("go", "list", "-deps", "-test", "./...")
+	list.Dir, list.Env = m.Dir, append(os.Environ(), "GOFLAGS=-mod=readonly", "GOPROXY=off", "GOWORK=off")
+	out, err := list.CombinedOutput()
+	require.NoError(t, err, string(out))
+	assert.Contains(t, string(out), "example.com/acme/landfall/destinations/acme")
+}

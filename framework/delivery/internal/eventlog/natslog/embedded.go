@@ -11,7 +11,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"github.com/landfall-dev/landfall/framework/delivery/internal/logfiles"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/natslog/logfiles"
 )
 
 // embeddedServer is the NATS server in this process. It does not listen on a port. Clients connect through InProcessConn to the

@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 const (
@@ -151,7 +152,7 @@ func (s *storageMonitor) watchLoop() {
 				s.reopenServer(broken)
 				next, wait = time.Now().Add(wait), min(2*wait, maxReopenWait)
 			}
-			_ = eventlog.SleepContext(s.ctx, storageCheckInterval)
+			_ = pause.For(s.ctx, storageCheckInterval)
 		}
 		wait = minReopenWait
 	}
@@ -243,7 +244,7 @@ func (s *storageMonitor) waitForConnection() error {
 	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
 	defer cancel()
 	for !s.log.conn.IsConnected() {
-		if err := eventlog.SleepContext(ctx, 20*time.Millisecond); err != nil {
+		if err := pause.For(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,37 +21,9 @@ import (
 
 	"github.com/minio/highwayhash"
 
-	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
-
-// Finding is a damaged file of a stream.
-type Finding struct {
-	Stream       string `json:"stream"`
-	File         string `json:"file"`
-	Torn         bool   `json:"torn,omitempty"`  // only the end of an interrupted write: nothing acknowledged is lost
-	Lost         int    `json:"lost"`            // number of places with damaged records
-	Repaired     int    `json:"fixed,omitempty"` // records repaired without loss
-	First        uint64 `json:"first,omitempty"` // lost sequences lie between First and Last; 0 if unknown
-	Last         uint64 `json:"last,omitempty"`
-	CopyPath     string `json:"kept,omitempty"`    // path of the copy of the damaged file
-	NoCopyReason string `json:"notKept,omitempty"` // why there is no copy
-}
-
-// String describes the damage for a log.
-func (f Finding) String() string {
-	where := f.Stream + "/" + f.File
-	switch {
-	case f.Torn:
-		return where + " ends in an interrupted write"
-	case f.Lost == 0:
-		return fmt.Sprintf("%s had %s, repaired without loss", where, fault.Count(f.Repaired, "damaged record"))
-	case f.Last > 0 && f.First == 0:
-		return fmt.Sprintf("%s is damaged in %s: records up to sequence %d are lost", where, fault.Count(f.Lost, "place"), f.Last)
-	case f.Last > 0:
-		return fmt.Sprintf("%s is damaged in %s: records between sequences %d and %d are lost", where, fault.Count(f.Lost, "place"), f.First, f.Last)
-	}
-	return fmt.Sprintf("%s is damaged in %s: records are lost", where, fault.Count(f.Lost, "place"))
-}
 
 // streamsDir is the directory of the streams in the server's directory.
 var streamsDir = filepath.Join("jetstream", "$G", "streams")
@@ -181,18 +152,18 @@ func isCompressed(buf []byte) bool { return strings.HasPrefix(string(buf[:min(3,
 
 // Check scans the files of a queue's directory without changing them and returns the damaged ones. A server may be using them.
 // Blocks in known count as intact. It sleeps for rest after each block, to leave the disk to others.
-func Check(ctx context.Context, dir string, known Stamps, rest time.Duration) ([]Finding, error) {
+func Check(ctx context.Context, dir string, known Stamps, rest time.Duration) ([]eventlog.FileDamage, error) {
 	streams, err := openStreams(dir)
 	if err != nil {
 		return nil, err
 	}
-	var findings []Finding
+	var findings []eventlog.FileDamage
 	for _, s := range streams {
 		err := scanStream(ctx, s, known, func(b scannedBlock) error {
 			if f, ok := findingOf(s, b); ok {
 				findings = append(findings, f)
 			}
-			return sleepContext(ctx, rest)
+			return pause.For(ctx, rest)
 		})
 		if err != nil {
 			return findings, err
@@ -201,21 +172,9 @@ func Check(ctx context.Context, dir string, known Stamps, rest time.Duration) ([
 	return findings, nil
 }
 
-func sleepContext(ctx context.Context, d time.Duration) error {
-	if d == 0 {
-		return nil
-	}
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // findingOf returns the finding about a block, false if it is intact.
-func findingOf(s stream, b scannedBlock) (Finding, bool) {
-	f := Finding{Stream: s.name, File: filepath.Base(b.path), Repaired: b.content.repaired}
+func findingOf(s stream, b scannedBlock) (eventlog.FileDamage, bool) {
+	f := eventlog.FileDamage{Stream: s.name, File: filepath.Base(b.path), Repaired: b.content.repaired}
 	for _, p := range b.content.damagedSpans {
 		if p.torn {
 			continue

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/internal/textfile"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
 // DamagedDir is the directory with copies of damaged files, in the queue's directory.
@@ -20,13 +22,13 @@ const DamagedDir = "damaged"
 // Salvage repairs the files of a queue's directory so that the server loses no intact record. It first copies each damaged file
 // to a directory under DamagedDir. These copies take up to maxBytes; the oldest are deleted. No server may be using the
 // directory.
-func Salvage(ctx context.Context, dir string, known Stamps, maxBytes int64) ([]Finding, error) {
+func Salvage(ctx context.Context, dir string, known Stamps, maxBytes int64) ([]eventlog.FileDamage, error) {
 	streams, err := openStreams(dir)
 	if err != nil {
 		return nil, err
 	}
 	k := newCopyKeeper(dir, maxBytes)
-	var findings []Finding
+	var findings []eventlog.FileDamage
 	for _, s := range streams {
 		found, err := salvageStream(ctx, s, known, k)
 		findings = append(findings, found...)
@@ -38,8 +40,8 @@ func Salvage(ctx context.Context, dir string, known Stamps, maxBytes int64) ([]F
 }
 
 // salvageStream rewrites the damaged blocks of a stream.
-func salvageStream(ctx context.Context, s stream, known Stamps, k *copyKeeper) ([]Finding, error) {
-	var findings []Finding
+func salvageStream(ctx context.Context, s stream, known Stamps, k *copyKeeper) ([]eventlog.FileDamage, error) {
+	var findings []eventlog.FileDamage
 	var highest, lost uint64
 	var at int64
 	gaps := false
@@ -63,7 +65,7 @@ func salvageStream(ctx context.Context, s stream, known Stamps, k *copyKeeper) (
 		findings = append(findings, f)
 		return nil
 	})
-	rebuild := gaps && s.name == "EVENTS" || slices.ContainsFunc(findings, func(f Finding) bool { return !f.Torn })
+	rebuild := gaps && s.name == "EVENTS" || slices.ContainsFunc(findings, func(f eventlog.FileDamage) bool { return !f.Torn })
 	if err != nil || !rebuild {
 		return findings, err
 	}
@@ -108,7 +110,7 @@ func reserveSequences(s stream, end uint64, at int64) error {
 
 // CopyDamaged copies a damaged file, which a server may be using. The copies take up to maxBytes. It returns the path of the copy,
 // or why there is none.
-func CopyDamaged(dir string, f Finding, maxBytes int64) (copyPath, reason string) {
+func CopyDamaged(dir string, f eventlog.FileDamage, maxBytes int64) (copyPath, reason string) {
 	k := newCopyKeeper(dir, maxBytes)
 	return k.keepCopy(f.Stream, filepath.Join(dir, streamsDir, f.Stream, "msgs", f.File))
 }
