@@ -42,7 +42,7 @@ func simulateFleet(t *testing.T, size, partitions int) {
 		{name: "some crash", change: func() { f.stopProcesses(few, true) }},
 		{name: "one joins", change: func() { f.startProcesses(1, 0) }},
 		{name: "some freeze", change: func() { frozen = f.freezeProcesses(few) }},
-		{name: "they thaw", change: func() { f.thawProcesses(frozen) }},
+		{name: "they thaw", extra: few, change: func() { f.thawProcesses(frozen) }},
 		{name: "some freeze shortly", change: func() {
 			frozen = f.freezeProcesses(few)
 			time.Sleep(lease / 3)
