@@ -36,7 +36,7 @@ func (h *Options) secretStore(ctx context.Context, cfg *config.Config) (*state.S
 	}
 	file := filepath.Join(DataDir(cfg, h.Data), state.FileName)
 	if _, err := os.Stat(file); err != nil && cfg.StateURL == "" {
-		return nil, fmt.Errorf("is a secret in the state, which does not exist: %s: enter the secret in the console, or use an environment variable", file)
+		return nil, fmt.Errorf("is a secret in the state, which does not exist: %s: use an environment variable", file)
 	}
 	return OpenState(ctx, cfg, h.Data, "")
 }
@@ -55,11 +55,11 @@ func ReadSecret(ctx context.Context, cfg *config.Config, store *state.Store, nam
 	case err != nil:
 		return "", fmt.Errorf("cannot be read: %w", err)
 	case sealed == "":
-		return "", fmt.Errorf("is a secret in the state, which has none named %s: enter it in the console, or use an environment variable", name)
+		return "", fmt.Errorf("is a secret in the state, which has none named %s: use an environment variable", name)
 	}
 	text, err := box.OpenText(name, sealed)
 	if err != nil {
-		return "", fmt.Errorf("is the secret %s in the state: %w: restore the key, or enter the secret again in the console", name, err)
+		return "", fmt.Errorf("is the secret %s in the state: %w: restore the key, or use an environment variable", name, err)
 	}
 	return text, nil
 }
