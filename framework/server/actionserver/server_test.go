@@ -130,10 +130,10 @@ func TestResponses(t *testing.T) {
 		want       string
 	}{
 		"one event: the requests that were made": {"/syncAudiences", `{"payload":` + entered + `,"mapping":{"personas_audience_key":"vip"},` + keys + `}`, 200,
-			`[{"request":{"url":"https://rest.iad-01.braze.com/partners/segment/cohorts","method":"POST","headers":{"content-type":"application/json"},` +
+			`[{"request":{"url":"https://rest.iad-01.braze.com/partners/segment/cohorts","method":"POST","headers":{"content-type":"application/json","user-agent":"[hidden]"},` +
 				`"body":"{\"partner_api_key\":\"[hidden]\",\"client_secret\":\"[hidden]\",\"cohort_id\":\"aud_1\",\"name\":\"vip\",\"created_at\":\"2026-01-01T00:00:00Z\"}"},` +
 				`"response":{"statusCode":201,"statusMessage":"Created","headers":{"content-type":"application/json"},"body":{"message":"success"}}},` +
-				`{"request":{"url":"https://rest.iad-01.braze.com/partners/segment/cohorts/users","method":"POST","headers":{"content-type":"application/json"},` +
+				`{"request":{"url":"https://rest.iad-01.braze.com/partners/segment/cohorts/users","method":"POST","headers":{"content-type":"application/json","user-agent":"[hidden]"},` +
 				`"body":"{\"partner_api_key\":\"[hidden]\",\"client_secret\":\"[hidden]\",\"cohort_id\":\"aud_1\",\"cohort_changes\":[{\"user_ids\":[\"u1\"],\"device_ids\":[],\"aliases\":[]}]}"},` +
 				`"response":{"statusCode":201,"statusMessage":"Created","headers":{"content-type":"application/json"},"body":{"message":"success"}}}]`},
 		"several: a result for each": {"/acme/send", `{"payload":[{"m":"a@acme.example"},{"m":"no address"}],"mapping":{"email":{"@path":"$.m"}},"settings":{"secret":"hush"}}`, 200,

@@ -176,7 +176,7 @@ func TestWriteReportsAFullDisk(t *testing.T) {
 
 	m, err := backup.Save(bytes.NewReader(whole.Bytes()), filepath.Join(t.TempDir(), "backup"))
 	require.NoError(t, err)
-	assert.Equal(t, []any{1, "braze", "sqlite"}, []any{m.Version, m.Sandbox, m.Ledger})
+	assert.Equal(t, []any{2, "braze", "sqlite"}, []any{m.Version, m.Sandbox, m.Ledger})
 	assert.NotEmpty(t, m.Streams)
 	var names []string
 	for _, f := range m.Files {
