@@ -82,7 +82,7 @@ func (v *server) watchConfig(ctx context.Context) {
 	defer signal.Stop(hangup)
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	last := v.config.Load().Fingerprint(v.readConfig(), true)
+	last := v.config.Load().LoadedFingerprint()
 	for {
 		asked := false
 		select {
@@ -96,13 +96,13 @@ func (v *server) watchConfig(ctx context.Context) {
 			v.certificate.refresh()
 		}
 		text := v.readConfig()
-		now := v.config.Load().Fingerprint(text, false)
+		now := v.config.Load().Fingerprint(text)
 		if !asked && (now == last || text == "") {
 			continue
 		}
 		last = now
 		if err := v.reloadConfig(ctx); err == nil {
-			last = v.config.Load().Fingerprint(text, true) // it may have other secret files
+			last = v.config.Load().LoadedFingerprint() // it may have other secret files
 		} else if ctx.Err() == nil {
 			v.logRefusal(err)
 		}

@@ -34,7 +34,8 @@ type Config struct {
 	Instances   []Instance
 	Document    *yamldoc.Document
 	secrets     []string
-	secretFiles []SecretFile
+	secretFiles []secretFile
+	textSum     [sha256.Size]byte // of the text that it was loaded from
 }
 
 // Secrets returns the values that were read from the environment and from files. They must not be logged or displayed.
@@ -142,7 +143,7 @@ func Parse(name string, text []byte, env Env) (*Config, fault.Problems) {
 		return nil, fault.ProblemsOf(err)
 	}
 	value := withScalarTexts(doc, doc.Value())
-	r := reader{env: env, config: &Config{Document: doc}, problems: schemas.Check(schemas.Config, value)}
+	r := reader{env: env, config: &Config{Document: doc, textSum: sha256.Sum256(text)}, problems: schemas.Check(schemas.Config, value)}
 	if env.Base.Kind() != event.Absent {
 		r.blocked = newReferences(env.Base, value)
 	}

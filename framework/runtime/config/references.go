@@ -27,14 +27,11 @@ func IsFileReference(text string) bool {
 	return strings.HasPrefix(text, filePrefix) || strings.HasPrefix(text, credentialPrefix)
 }
 
-// SecretFile is a file that a config was resolved with.
-type SecretFile struct {
-	Path string            // relative to the config
-	Sum  [sha256.Size]byte // of its content
+// secretFile is a file that a config was resolved with.
+type secretFile struct {
+	path string            // relative to the config
+	sum  [sha256.Size]byte // of its content
 }
-
-// SecretFiles returns the files that the config has secrets from. They must be read again when their content changes.
-func (c *Config) SecretFiles() []SecretFile { return c.secretFiles }
 
 // readCredential returns a credential that systemd passes to the service.
 func (r *reader) readCredential(name, place string) string {
@@ -88,17 +85,28 @@ func walkReferences(v event.Value, pointer, stable string, f func(pointer, stabl
 	}
 }
 
-// Fingerprint returns a text that changes if the text of the config or the content of its secret files changes. A file that cannot be read
-// counts as unchanged. With asLoaded, it is that of the files as they were when the config was loaded.
-func (c *Config) Fingerprint(text string, asLoaded bool) string {
-	var b strings.Builder
-	b.WriteString(text)
-	for _, file := range c.secretFiles {
-		sum := file.Sum
-		if content, err := readAtMost(c.ResolvePath(file.Path)); err == nil && !asLoaded {
-			sum = sha256.Sum256(content)
+// Fingerprint identifies a text of the config and the present content of the secret files that the config was loaded with. A file that
+// cannot be read counts as unchanged.
+func (c *Config) Fingerprint(text string) string {
+	return c.fingerprint(sha256.Sum256([]byte(text)), func(file secretFile) [sha256.Size]byte {
+		content, err := readAtMost(c.ResolvePath(file.path))
+		if err != nil {
+			return file.sum
 		}
-		fmt.Fprintf(&b, "\x00%s\x00%x", file.Path, sum)
+		return sha256.Sum256(content)
+	})
+}
+
+// LoadedFingerprint is the Fingerprint at the time when the config was loaded.
+func (c *Config) LoadedFingerprint() string {
+	return c.fingerprint(c.textSum, func(file secretFile) [sha256.Size]byte { return file.sum })
+}
+
+func (c *Config) fingerprint(text [sha256.Size]byte, sumOf func(secretFile) [sha256.Size]byte) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%x", text)
+	for _, file := range c.secretFiles {
+		fmt.Fprintf(&b, "\x00%s\x00%x", file.path, sumOf(file))
 	}
 	return b.String()
 }

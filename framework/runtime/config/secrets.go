@@ -82,7 +82,7 @@ func (r *reader) readSecretFile(path, place string) string {
 		r.problems.Add(place, "is read from a file larger than %d KB", maxSecretFile>>10)
 		return ""
 	}
-	r.config.secretFiles = append(r.config.secretFiles, SecretFile{path, sha256.Sum256(content)})
+	r.config.secretFiles = append(r.config.secretFiles, secretFile{path, sha256.Sum256(content)})
 	content, err = event.WithoutBOM(content)
 	if err != nil {
 		r.problems.Add(place, "cannot be read: %v", err)
