@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/server/why"
 )
 
@@ -122,7 +123,7 @@ func (c *whyCommand) printEntry(e *why.Entry) {
 
 func (c *whyCommand) printBatch(b *why.Batch) {
 	if b.ID != "" {
-		fmt.Fprintf(c.out, "  batch %s of %d events, %d ms\n", b.ID, b.Events, b.Milliseconds)
+		fmt.Fprintf(c.out, "  batch %s of %s, %d ms\n", b.ID, fault.Count(b.Events, "event"), b.Milliseconds)
 	}
 	for _, x := range b.Requests {
 		fmt.Fprintf(c.out, "    %s %s\n", x.Method, x.URL)

@@ -113,6 +113,7 @@ func (w *whyServer) missingUsers() []missingCase {
 	w.run("sync", "--audience", "aud_file", "--sandbox-url", w.sandbox, "--yes", users)
 	return []missingCase{
 		{"nobody-at-all", "vip", why.NeverArrived, "No event of nobody-at-all has arrived"},
+		{"left", "viip", why.NeverArrived, `No event about viip has arrived (did you mean "vip"?)`},
 		{"rejected", "vip", why.Rejected, "trakc"},
 		{"unmatched", "vip", why.NotSubscribed, `event = "Audience Entered", but event is "Order Completed"`},
 		{"unmapped", "vip", why.Refused, "true or false"},

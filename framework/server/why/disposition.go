@@ -160,8 +160,9 @@ func (f *facts) waitingDisposition(r *result) disposition {
 		}
 		return d
 	}
-	return disposed(Waiting, "", "The event of %s waits to be delivered by %s: %d events wait, the oldest since %s. Failed requests are repeated.",
-		clock(r.event.At), r.instance, s.Waiting+s.Behind, s.Lag.Round(1e9))
+	waiting := s.Waiting + s.Behind
+	return disposed(Waiting, "", "The event of %s waits to be delivered by %s: %s, the oldest for %s. Failed requests are repeated.",
+		clock(r.event.At), r.instance, fault.Count(waiting, "event")+fault.Plural(waiting, " waits", " wait"), s.Lag.Round(1e9))
 }
 
 // recomputedDisposition is that of an event of which nothing is recorded: what the current config makes of it.

@@ -42,6 +42,7 @@ type facts struct {
 	status    map[string]delivery.Status
 	progress  map[string]delivery.Progress
 	standings []Standing
+	audiences []string // the ids and names of all audiences of the ledgers
 	results   []*result
 }
 
@@ -239,6 +240,7 @@ func (f *facts) findStandings(ctx context.Context) error {
 		identities := f.identitiesOf(in)
 		for _, size := range sizes {
 			f.nameAudience(in.Plan.ID(), size.ID, size.Name)
+			f.audiences = append(f.audiences, size.ID, size.Name)
 			if !f.hasAudience(size.ID, size.Name) {
 				continue
 			}

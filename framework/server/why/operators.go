@@ -214,8 +214,17 @@ func (f *facts) neverArrived() Answer {
 		Next: "check that the client sends events to this server with a valid write key, and the spelling of the identifier: upper and lower case matter",
 	}
 	if len(f.events) > 0 {
-		a.Text = fmt.Sprintf("No event about %s has arrived: %s has %d events of %s, but none about this audience.", f.question.Audience, where, len(f.events), f.question.User)
+		a.Text = fmt.Sprintf("No event about %s has arrived%s: %s has %s of %s, but none about this audience.",
+			f.question.Audience, f.similarAudience(), where, fault.Count(len(f.events), "event"), f.question.User)
 		a.Next = "check that the audience is connected to the source, and its id or key"
 	}
 	return a
+}
+
+// similarAudience suggests an audience if none has the name of the question.
+func (f *facts) similarAudience() string {
+	if f.hasAudience(f.audiences...) {
+		return ""
+	}
+	return fault.DidYouMean(f.question.Audience, f.audiences)
 }
