@@ -27,23 +27,32 @@ func (b *builder) aliasTarget(n *ast.AliasNode) (ast.Node, bool) {
 func (b *builder) mergedMembers(values []*ast.MappingValueNode, known map[string]bool, pointer string, depth int) []event.Member {
 	var members []event.Member
 	for _, m := range values {
-		if _, isMerge := m.Key.(*ast.MergeKeyNode); !isMerge {
-			continue
-		}
-		for _, source := range b.mergeSources(m.Value, true, depth+1) {
-			for _, own := range source {
-				if _, isMerge := own.Key.(*ast.MergeKeyNode); isMerge {
-					continue
-				}
-				if key := b.keyText(own.Key, depth); !known[key] {
-					known[key] = true
-					members = append(members, event.Member{Key: key, Value: b.buildMerged(own.Value, pointer, key, depth)})
-				}
-			}
-			members = append(members, b.mergedMembers(source, known, pointer, depth+1)...)
+		if _, isMerge := m.Key.(*ast.MergeKeyNode); isMerge {
+			b.visitSources(m.Value, true, depth+1, func(source []*ast.MappingValueNode) {
+				members = append(members, b.sourceMembers(source, known, pointer, depth)...)
+			})
 		}
 	}
 	return members
+}
+
+// sourceMembers returns the members that one merged object adds, and adds their keys to known.
+func (b *builder) sourceMembers(source []*ast.MappingValueNode, known map[string]bool, pointer string, depth int) []event.Member {
+	var members []event.Member
+	for _, m := range source {
+		if _, isMerge := m.Key.(*ast.MergeKeyNode); isMerge {
+			continue
+		}
+		key := b.keyText(m.Key, depth)
+		switch {
+		case !known[key]:
+			known[key] = true
+			members = append(members, event.Member{Key: key, Value: b.buildMerged(m.Value, pointer, key, depth)})
+		case !b.countNode(m, depth): // an entry that is not used counts too, since finding that costs time
+			return members
+		}
+	}
+	return append(members, b.mergedMembers(source, known, pointer, depth+1)...)
 }
 
 // buildMerged converts the value of a merged member, whose position is that of the object that it is merged into.
@@ -53,33 +62,36 @@ func (b *builder) buildMerged(n ast.Node, pointer, key string, depth int) event.
 	return b.buildValue(n, inner, depth+1)
 }
 
-// mergeSources returns the entries of each object that a merge key names: an object, or a list of objects.
-func (b *builder) mergeSources(n ast.Node, listAllowed bool, depth int) [][]*ast.MappingValueNode {
-	if b.nodes++; b.nodes > maxNodes || depth > event.MaxDepth {
-		return nil
+// visitSources calls visit with the entries of each object that a merge key names: an object, or a list of objects.
+func (b *builder) visitSources(n ast.Node, listAllowed bool, depth int, visit func([]*ast.MappingValueNode)) {
+	if !b.countNode(n, depth) {
+		return
 	}
 	switch n := n.(type) {
 	case *ast.MappingNode:
-		return [][]*ast.MappingValueNode{n.Values}
+		visit(n.Values)
+		return
 	case *ast.MappingValueNode:
-		return [][]*ast.MappingValueNode{{n}}
+		visit([]*ast.MappingValueNode{n})
+		return
 	case *ast.AnchorNode:
 		b.anchors[n.Name.GetToken().Value] = n.Value
-		return b.mergeSources(n.Value, listAllowed, depth+1)
+		defer b.enter(n.Value)()
+		b.visitSources(n.Value, listAllowed, depth+1, visit)
+		return
 	case *ast.AliasNode:
 		if target, ok := b.aliasTarget(n); ok {
-			return b.mergeSources(target, listAllowed, depth+1)
+			defer b.enter(target)()
+			b.visitSources(target, listAllowed, depth+1, visit)
 		}
-		return nil
+		return
 	case *ast.SequenceNode:
 		if listAllowed {
-			var all [][]*ast.MappingValueNode
 			for _, item := range n.Values {
-				all = append(all, b.mergeSources(item, false, depth+1)...)
+				b.visitSources(item, false, depth+1, visit)
 			}
-			return all
+			return
 		}
 	}
 	b.addProblem(n.GetToken(), "<< adds the keys of an object, or of a list of objects: this is neither")
-	return nil
 }

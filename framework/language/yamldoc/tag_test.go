@@ -1,6 +1,8 @@
 package yamldoc_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -44,13 +46,30 @@ func TestMergeKeysAddObjectsOnly(t *testing.T) {
 	for text, want := range map[string]string{
 		"v: {<<: text}": "f.yaml:1:9: " + neither, "v: {<<: null}": "f.yaml:1:9: " + neither, "v: {<<: [1]}": "f.yaml:1:10: " + neither,
 		"v: {<<: [[{a: 1}]]}": "f.yaml:1:10: " + neither, "b: &b 5\nv: {<<: *b}": "f.yaml:1:7: " + neither,
-		"v: {<<: *b}":         `f.yaml:1:9: the anchor "b" is not defined before this`,
-		"a: &a [*a]":          `f.yaml:1:8: the value of the anchor "a" contains itself here`,
-		"a: &a {b: {c: *a}}":  `f.yaml:1:15: the value of the anchor "a" contains itself here`,
-		"a: &a {b: {<<: *a}}": `f.yaml:1:16: the value of the anchor "a" contains itself here`,
-		"a: &a\n  <<: *a\n":   `f.yaml:2:7: the value of the anchor "a" contains itself here`,
+		"v: {<<: *b}":          `f.yaml:1:9: the anchor "b" is not defined before this`,
+		"a: &a [*a]":           `f.yaml:1:8: the value of the anchor "a" contains itself here`,
+		"a: &a {b: {c: *a}}":   `f.yaml:1:15: the value of the anchor "a" contains itself here`,
+		"a: &a {b: {<<: *a}}":  `f.yaml:1:16: the value of the anchor "a" contains itself here`,
+		"v: {<<: &x {<<: *x}}": `f.yaml:1:17: the value of the anchor "x" contains itself here`,
+		"a: &a\n  <<: *a\n":    `f.yaml:2:7: the value of the anchor "a" contains itself here`,
 	} {
 		_, err := yamldoc.Parse("f.yaml", []byte(text))
 		assert.EqualError(t, err, want, text)
 	}
+}
+
+// TestMergesAreBounded checks that the entries of merged objects count each time that they are merged: objects that are merged again and
+// again must not cost much time.
+func TestMergesAreBounded(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("a: &a {")
+	for i := range 2000 {
+		fmt.Fprintf(&b, "k%d: 1, ", i)
+	}
+	b.WriteString("z: 1}\nb: &b {<<: [" + strings.Repeat("*a, ", 90) + "*a]}\n")
+	d, err := yamldoc.Parse("f.yaml", []byte(b.String()))
+	require.NoError(t, err)
+	assert.Equal(t, 2001, d.Value().Get("b").Len())
+	_, err = yamldoc.Parse("f.yaml", []byte(b.String()+"c: {<<: [*b, *b, *b]}\n"))
+	assert.ErrorContains(t, err, "contains more than 200000 values")
 }

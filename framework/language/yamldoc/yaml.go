@@ -68,16 +68,30 @@ func (b *builder) addProblem(t *token.Token, format string, args ...any) {
 	b.problems = append(b.problems, p)
 }
 
+// countNode counts a node. It is false, with a problem, if there are too many or if they are nested too deeply.
+func (b *builder) countNode(n ast.Node, depth int) bool {
+	if b.nodes++; b.nodes <= maxNodes && depth <= event.MaxDepth {
+		return true
+	}
+	if len(b.problems) == 0 {
+		b.addProblem(n.GetToken(), "contains more than %d values or is nested deeper than %d", maxNodes, event.MaxDepth)
+	}
+	return false
+}
+
+// enter marks the target of an anchor or alias as being converted, until leave is called.
+func (b *builder) enter(target ast.Node) (leave func()) {
+	b.open[target]++
+	return func() { b.open[target]-- }
+}
+
 // buildValue converts a node, whose position is recorded under pointer.
 func (b *builder) buildValue(n ast.Node, pointer string, depth int) event.Value {
 	if n == nil {
 		return event.NewNull()
 	}
 	b.recordPosition(pointer, n)
-	if b.nodes++; b.nodes > maxNodes || depth > event.MaxDepth {
-		if len(b.problems) == 0 {
-			b.addProblem(n.GetToken(), "contains more than %d values or is nested deeper than %d", maxNodes, event.MaxDepth)
-		}
+	if !b.countNode(n, depth) {
 		return event.NewNull()
 	}
 	switch n := n.(type) {
@@ -93,16 +107,14 @@ func (b *builder) buildValue(n ast.Node, pointer string, depth int) event.Value 
 		return event.NewArray(items)
 	case *ast.AnchorNode:
 		b.anchors[n.Name.GetToken().Value] = n.Value
-		b.open[n.Value]++
-		defer func() { b.open[n.Value]-- }()
+		defer b.enter(n.Value)()
 		return b.buildValue(n.Value, pointer, depth+1)
 	case *ast.AliasNode:
 		target, ok := b.aliasTarget(n)
 		if !ok {
 			return event.NewNull()
 		}
-		b.open[target]++
-		defer func() { b.open[target]-- }()
+		defer b.enter(target)()
 		return b.buildValue(target, pointer, depth+1)
 	case *ast.TagNode:
 		return b.buildTagged(n, pointer, depth)
