@@ -21,9 +21,9 @@ const (
 // credentialsDir is the environment variable with the directory of the credentials that systemd passes to a service.
 const credentialsDir = "CREDENTIALS_DIRECTORY"
 
-// IsFileReference reports whether a text of a config refers to a file on the machine. Such references can be added and changed only in
+// isFileReference reports whether a text of a config refers to a file on the machine. Such references can be added and changed only in
 // the config file itself, since they would otherwise allow users of the console to read files.
-func IsFileReference(text string) bool {
+func isFileReference(text string) bool {
 	return strings.HasPrefix(text, filePrefix) || strings.HasPrefix(text, credentialPrefix)
 }
 
@@ -66,7 +66,7 @@ func newReferences(base, changed event.Value) map[string]bool {
 func walkReferences(v event.Value, pointer, stable string, f func(pointer, stable, text string)) {
 	switch v.Kind() {
 	case event.String:
-		if IsFileReference(v.Str()) {
+		if isFileReference(v.Str()) {
 			f(pointer, stable, v.Str())
 		}
 	case event.Object:

@@ -59,3 +59,12 @@ func mapItems(v event.Value, place string, f func(place string, item event.Value
 	}
 	return event.NewArray(items)
 }
+
+// mapTexts returns a value with each of its texts replaced by the result of f, which also gets the text's JSON pointer.
+func mapTexts(v event.Value, place string, f func(text, place string) string) event.Value {
+	if v.Kind() == event.String {
+		return event.NewString(f(v.Str(), place))
+	}
+	v = mapMembers(v, place, func(_, place string, m event.Value) event.Value { return mapTexts(m, place, f) })
+	return mapItems(v, place, func(place string, item event.Value) event.Value { return mapTexts(item, place, f) })
+}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,39 +9,21 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// SealedPrefix begins a reference to a secret that is stored encrypted in the state: secret:NAME.
-const SealedPrefix = "secret:"
+// sealedPrefix begins a reference to a secret that is stored encrypted in the state: secret:NAME.
+const sealedPrefix = "secret:"
 
-// sealedName matches the name of a sealed secret: the instance that it was made for, and the setting.
-var sealedName = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
+// sealedPattern matches the name of a sealed secret: the instance that it was made for, and the setting.
+var sealedPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
 
-// SealedName returns the name in a reference to a sealed secret; false if the text is not one.
-func SealedName(text string) (string, bool) {
-	name, ok := strings.CutPrefix(text, SealedPrefix)
-	return name, ok && sealedName.MatchString(name)
+// sealedName returns the name in a reference to a sealed secret; false if the text is not one.
+func sealedName(text string) (string, bool) {
+	name, ok := strings.CutPrefix(text, sealedPrefix)
+	return name, ok && sealedPattern.MatchString(name)
 }
 
 // HasSealed reports whether an enabled instance refers to a sealed secret.
 func (c *Config) HasSealed() bool {
-	return slices.ContainsFunc(c.Instances, func(in Instance) bool { return in.Enabled && len(in.sealedNames()) > 0 })
-}
-
-// SealedNames returns the names of the sealed secrets that instances refer to, enabled or not, in the order of the file.
-func (c *Config) SealedNames() (names []string) {
-	for _, in := range c.Instances {
-		names = append(names, in.sealedNames()...)
-	}
-	return names
-}
-
-func (in *Instance) sealedNames() (names []string) {
-	for _, v := range []event.Value{in.Settings, in.Auth} {
-		_ = replaceSealed(v, "", func(name, _ string) string {
-			names = append(names, name)
-			return ""
-		})
-	}
-	return names
+	return slices.ContainsFunc(c.Instances, func(in Instance) bool { return len(in.UnopenedSecrets()) > 0 })
 }
 
 // UnopenedSecrets returns a problem for each reference to a sealed secret in an enabled instance. A program that does not open them must not
@@ -89,23 +70,10 @@ func (c *Config) WithSealed(open func(name string) (string, error)) (*Config, fa
 
 // replaceSealed returns v with each reference to a sealed secret replaced by the result of replace, which gets its name and its place.
 func replaceSealed(v event.Value, place string, replace func(name, place string) string) event.Value {
-	switch v.Kind() {
-	case event.String:
-		if name, ok := SealedName(v.Str()); ok {
-			return event.NewString(replace(name, place))
+	return mapTexts(v, place, func(text, place string) string {
+		if name, ok := sealedName(text); ok {
+			return replace(name, place)
 		}
-	case event.Object:
-		var members []event.Member
-		for key, m := range v.Members() {
-			members = append(members, event.Member{Key: key, Value: replaceSealed(m, place+fault.PointerKey(key), replace)})
-		}
-		return event.NewObject(members)
-	case event.Array:
-		var items []event.Value
-		for i, item := range v.Items() {
-			items = append(items, replaceSealed(item, fmt.Sprintf("%s/%d", place, i), replace))
-		}
-		return event.NewArray(items)
-	}
-	return v
+		return text
+	})
 }

@@ -18,12 +18,17 @@ destinations:
 `), config.Env{})
 	require.Empty(t, problems)
 	assert.True(t, c.HasSealed())
-	assert.Equal(t, []string{"a/one", "a/two", "a/token", "b/one"}, c.SealedNames())
 	assert.Len(t, c.Instances[0].UnopenedSecrets(), 3)
 	assert.Empty(t, c.Instances[1].UnopenedSecrets(), "a disabled instance sends nothing")
 
-	opened, problems := c.WithSealed(func(name string) (string, error) { return "value of " + name, nil })
+	var names []string
+	opened, problems := c.WithSealed(func(name string) (string, error) {
+		names = append(names, name)
+		return "value of " + name, nil
+	})
 	require.Empty(t, problems)
+	assert.Equal(t, []string{"a/one", "a/two", "a/token"}, names)
+	assert.Equal(t, "secret:b/one", opened.Instances[1].Settings.Get("one").Str())
 	in := opened.Instances[0]
 	assert.JSONEq(t, `{"one":"value of a/one","list":["value of a/two"],"plain":"secret: of life"}`, in.Settings.JSON())
 	assert.Equal(t, "value of a/token", in.AccessToken)

@@ -2,12 +2,10 @@ package config
 
 import (
 	"crypto/sha256"
-	"fmt"
 	"regexp"
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // maxSecretFile is the largest size in bytes of a file that a setting is read from.
@@ -19,23 +17,7 @@ var variable = regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?
 // resolveSecrets returns v with ${VARIABLE} in its texts replaced from the environment. A text file:PATH is replaced by the content of
 // the file, without the last line break, and credential:NAME by a credential of systemd.
 func (r *reader) resolveSecrets(v event.Value, place string) event.Value {
-	switch v.Kind() {
-	case event.String:
-		return event.NewString(r.resolveText(v.Str(), place))
-	case event.Object:
-		var members []event.Member
-		for key, m := range v.Members() {
-			members = append(members, event.Member{Key: key, Value: r.resolveSecrets(m, place+fault.PointerKey(key))})
-		}
-		return event.NewObject(members)
-	case event.Array:
-		var items []event.Value
-		for i, item := range v.Items() {
-			items = append(items, r.resolveSecrets(item, fmt.Sprintf("%s/%d", place, i)))
-		}
-		return event.NewArray(items)
-	}
-	return v
+	return mapTexts(v, place, r.resolveText)
 }
 
 // resolveText is resolveSecrets for one text.
@@ -47,7 +29,7 @@ func (r *reader) resolveText(text, place string) string {
 	if path, ok := strings.CutPrefix(text, filePrefix); ok {
 		return r.readSecretFile(path, place)
 	}
-	if _, ok := SealedName(text); ok && !strings.HasPrefix(place, "/destinations/") {
+	if _, ok := sealedName(text); ok && !strings.HasPrefix(place, "/destinations/") {
 		r.problems.Add(place, "cannot be a secret in the state: use ${VARIABLE} or file:PATH")
 		return ""
 	}
