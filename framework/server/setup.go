@@ -8,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/runtime/config"
@@ -27,6 +25,11 @@ func needsSetup(path string) bool {
 	if err != nil {
 		return errors.Is(err, os.ErrNotExist)
 	}
+	return isBlankConfig(text)
+}
+
+// isBlankConfig reports whether the text of a config has no content other than comments.
+func isBlankConfig(text []byte) bool {
 	for line := range bytes.Lines(text) {
 		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
 			return false
@@ -48,9 +51,7 @@ func (v *server) serveSetup(ctx context.Context) error {
 	v.keptAdmin = listener
 	guard := access.NewGuard(access.Config{Token: v.token, AllowLocal: isPrivate(listener.Addr()), Log: v.Log})
 	page := consoleHost{path: v.Config, data: v.Data, catalog: v.Catalog, live: v.Target, log: v.Log, guard: guard}
-	settings := page.consoleConfig()
-	settings.Starting = true
-	served, err := console.New(settings)
+	served, err := console.New(page.consoleConfig())
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,6 @@ func (v *server) serveSetup(ctx context.Context) error {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "not ready: there is no config yet: set up a destination in the console", http.StatusServiceUnavailable)
 	})
-	before := v.existingFiles()
 	ready, cancel := context.WithCancel(ctx)
 	defer cancel()
 	watched := make(chan struct{})
@@ -72,7 +72,7 @@ func (v *server) serveSetup(ctx context.Context) error {
 	cancel()
 	<-watched
 	if ctx.Err() == nil && err == nil {
-		v.logCreated(before)
+		v.Log.Info("the setup is saved", "config", v.Config)
 	}
 	return err
 }
@@ -98,7 +98,7 @@ func (v *server) awaitConfig(ctx context.Context) {
 		case <-ticker.C:
 		}
 		text, err := os.ReadFile(v.Config)
-		if err != nil || bytes.Equal(text, last) || needsSetup(v.Config) {
+		if err != nil || bytes.Equal(text, last) || isBlankConfig(text) {
 			continue
 		}
 		last = text
@@ -111,41 +111,6 @@ func (v *server) awaitConfig(ctx context.Context) {
 			return
 		}
 		v.logRefusal(err)
-	}
-}
-
-// existingFiles returns which of the files that a setup creates exist.
-func (v *server) existingFiles() map[string]bool {
-	found := map[string]bool{}
-	for _, path := range v.setupFiles() {
-		_, err := os.Stat(path)
-		found[path] = err == nil
-	}
-	return found
-}
-
-func (v *server) setupFiles() []string {
-	dir := filepath.Dir(v.Config)
-	data := v.Data
-	if cfg, _ := config.Load(v.Config, config.Env{}); cfg != nil {
-		data = instances.DataDir(cfg, v.Data)
-	}
-	if data == "" {
-		data = filepath.Join(dir, instances.DefaultData)
-	}
-	return []string{v.Config, filepath.Join(dir, console.KeyFile), data}
-}
-
-// logCreated logs the files that the setup has created.
-func (v *server) logCreated(before map[string]bool) {
-	var created []string
-	for path, exists := range v.existingFiles() {
-		if exists && !before[path] {
-			created = append(created, path)
-		}
-	}
-	if len(created) > 0 {
-		v.Log.Info("the setup is saved", "created", strings.Join(created, ", "))
 	}
 }
 

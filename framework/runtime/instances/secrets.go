@@ -26,7 +26,7 @@ func (h *Options) OpenSecrets(ctx context.Context, cfg *config.Config) (*config.
 	if store != h.Store {
 		defer store.Close()
 	}
-	return cfg.WithSealed(func(name string) (string, error) { return ReadSecret(ctx, cfg, store, name) })
+	return cfg.WithSealed(func(name string) (string, error) { return readSecret(ctx, cfg, store, name) })
 }
 
 // secretStore returns the state with the secrets: that of Options if it belongs to the real destinations, otherwise a newly opened one.
@@ -41,8 +41,8 @@ func (h *Options) secretStore(ctx context.Context, cfg *config.Config) (*state.S
 	return OpenState(ctx, cfg, h.Data, "")
 }
 
-// ReadSecret returns the secret with a name from the state.
-func ReadSecret(ctx context.Context, cfg *config.Config, store *state.Store, name string) (string, error) {
+// readSecret returns the secret with a name from the state.
+func readSecret(ctx context.Context, cfg *config.Config, store *state.Store, name string) (string, error) {
 	if cfg.StateKey == "" {
 		return "", errors.New("is a secret in the state, but the config has no key to decrypt it: restore state.key")
 	}
@@ -64,7 +64,8 @@ func ReadSecret(ctx context.Context, cfg *config.Config, store *state.Store, nam
 	return text, nil
 }
 
-// WriteSecret stores a secret in the state, encrypted with state.key.
+// WriteSecret stores a secret in the state, encrypted with state.key, so that a config can refer to it as secret:NAME. No command of
+// Landfall calls it: it is for programs that set a server up.
 func WriteSecret(ctx context.Context, cfg *config.Config, store *state.Store, name, text string) error {
 	box, err := oauth.NewBox(cfg.StateKey)
 	if err != nil {

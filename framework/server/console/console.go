@@ -63,8 +63,6 @@ type Config struct {
 	RemovedInstances func() []delivery.Status
 	// SandboxOnly says that all deliveries go to sandboxes and nothing is sent to a real endpoint.
 	SandboxOnly bool
-	// Starting says that the server waits for the console to write the first config, and then starts.
-	Starting bool
 	// Why answers why users are missing; nil in a console without a queue.
 	Why            *why.Source
 	Logins         func() (*oauth.Manager, error)   // the store of OAuth tokens; nil if there is none
@@ -191,6 +189,3 @@ func (c *Console) findDestination(name string) (destination.Entry, bool) {
 func (c *Console) loadConfig() (*config.Config, fault.Problems) {
 	return config.Load(c.File, config.Env{Lookup: c.Lookup})
 }
-
-// KeyFile is the file beside the config in which the console keeps the key that it makes for state.key.
-const KeyFile = "landfall.key"
