@@ -51,16 +51,16 @@ func (v *server) openAdmin(cfg *config.Config) (net.Listener, error) {
 	if asked == config.AdminOnIngest && cfg.Server.TLSCert != "" {
 		return nil, optionErrorf("--admin-listen %s %s", asked, config.NoSharedTLS)
 	}
-	if asked == config.AdminOnIngest {
-		return nil, nil
-	}
 	if kept := v.keptAdmin; kept != nil {
-		if v.keptAdmin = nil; asked == "" || v.AdminListen != "" || cfg.Server.AdminListen == kept.Addr().String() {
+		if v.keptAdmin = nil; asked == "" || v.AdminListen != "" || asked == kept.Addr().String() {
 			return kept, nil
 		}
 		if err := kept.Close(); err != nil { // the config names another address
 			return nil, err
 		}
+	}
+	if asked == config.AdminOnIngest {
+		return nil, nil
 	}
 	listener, err := Listen(cmp.Or(asked, DefaultAdmin))
 	if asked == "" && errors.Is(err, syscall.EADDRINUSE) {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
 
@@ -104,4 +106,35 @@ func TestLinkSignsIn(t *testing.T) {
 	assert.Equal(t, http.StatusOK, ask(page+"setup", signedIn.Cookies()...).StatusCode)
 	stop()
 	require.NoError(t, <-ended)
+}
+
+// TestAdminListenerOfTheSetup checks that the server uses the listener of the setup, or closes it if the config names another address.
+func TestAdminListenerOfTheSetup(t *testing.T) {
+	for name, c := range map[string]struct {
+		option, listen string
+		used           bool
+	}{
+		"by default":         {"", "", true},
+		"an option":          {"127.0.0.1:0", "127.0.0.1:1", true},
+		"another address":    {"", "127.0.0.1:0", false},
+		"the port of events": {"", config.AdminOnIngest, false},
+	} {
+		kept, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		v := &server{Options: Options{AdminListen: c.option, Log: slog.New(slog.DiscardHandler)}, keptAdmin: kept}
+		cfg := &config.Config{}
+		cfg.Server.AdminListen, cfg.Server.AdminKey = c.listen, "a-key"
+		opened, err := v.openAdmin(cfg)
+		require.NoError(t, err, name)
+		assert.Nil(t, v.keptAdmin, name)
+		assert.Equal(t, c.used, opened == kept, name)
+		if opened != nil && opened != kept {
+			require.NoError(t, opened.Close())
+		}
+		if c.used {
+			require.NoError(t, kept.Close(), name)
+		} else {
+			assert.ErrorIs(t, kept.Close(), net.ErrClosed, name)
+		}
+	}
 }
