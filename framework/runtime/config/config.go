@@ -105,7 +105,7 @@ type Subscription struct {
 type Env struct {
 	Lookup   func(name string) (string, bool)
 	ReadFile func(path string) ([]byte, error) // path is as the config has it
-	// Base, if it is present, is the config file in effect, for a text that comes from elsewhere, such as the console. Then the text may
+	// Base, if it is present, is the config file in effect, for a text that does not come from it, such as one of the console. Then the text may
 	// refer to files only where Base does: all other references are problems, and their files are not read.
 	Base event.Value
 }

@@ -20,7 +20,7 @@ destinations:
   - {id: b, destination: webhook, settings: {secret: "${B}"}, subscriptions: []}
 `
 
-// TestReferencesToFilesAreNotAdded checks that a text from elsewhere can refer to files only where the config file does, and that no other
+// TestReferencesToFilesAreNotAdded checks that a text of the console can refer to files only where the config file does, and that no other
 // file is read.
 func TestReferencesToFilesAreNotAdded(t *testing.T) {
 	base, err := yamldoc.Parse("base", []byte(withFiles))
