@@ -75,7 +75,7 @@ func (s *served) waitDrained() {
 // Every accepted event gets its verdict, no older request follows a newer one, every user has the state of the newest event, and
 // the server's resources return to their initial level. LANDFALL_CHAOS=1 runs the long form.
 func TestChaos(t *testing.T) {
-	otherwise, disturbances, long := 6_000, 4, os.Getenv("LANDFALL_CHAOS") != ""
+	otherwise, disturbances, long := shortLoad, 4, os.Getenv("LANDFALL_CHAOS") != ""
 	if long {
 		otherwise, disturbances = 200_000, 60
 	}

@@ -105,7 +105,7 @@ func TestServersShareTheWork(t *testing.T) {
 	require.Equal(t, 8, waitOwned(t, a, 8))
 	require.Equal(t, 8, waitOwned(t, b, 8))
 
-	load, n := newLoad(1000, 6), events(t, 20_000)
+	load, n := newLoad(1000, 6), events(t, shortLoad)
 	var sending sync.RWMutex
 	done := make(chan struct{})
 	go func() { defer close(done); load.sendDuringRestarts(a, n, 4, &sending) }()

@@ -15,6 +15,9 @@ import (
 	"github.com/landfall-dev/landfall/framework/server"
 )
 
+// shortLoad is the number of events in the short form of a fault test, which is part of go test ./...
+const shortLoad = 5_000
+
 // events returns how many events a fault test sends: LANDFALL_EVENTS, or the given default. It is a multiple of 100, the size of a batch.
 func events(t testing.TB, otherwise int) int {
 	if text := os.Getenv("LANDFALL_EVENTS"); text != "" {
@@ -32,7 +35,7 @@ func TestKilledInALoop(t *testing.T) {
 	sandbox := newBrazeSandbox(t)
 	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)
 	s.start()
-	load, n := newLoad(5000, 6), events(t, 60_000)
+	load, n := newLoad(5000, 6), events(t, shortLoad)
 	var sending sync.RWMutex // held while the server is away, so that its new address is seen
 	done := make(chan struct{})
 	var kills atomic.Int32
@@ -92,7 +95,7 @@ func TestMisbehavingRemotes(t *testing.T) {
 	proxy := newHostRouter(t, map[string]string{"rest.iad-01.braze.com": sandbox.URL, "rest.iad-02.braze.com": hole})
 	s := newServed(t, config, "--sandbox-url", proxy, "--grace", "2s")
 	s.start()
-	load, n := newLoad(1000, 6), events(t, 20_000)
+	load, n := newLoad(1000, 6), events(t, shortLoad)
 	faults := []string{
 		`{"path":"` + users + `","status":429,"headers":{"Retry-After":"1"},"times":1}`,
 		`{"path":"` + users + `","status":503,"times":2}`,

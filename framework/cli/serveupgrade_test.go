@@ -239,7 +239,7 @@ func TestServersAreUpgradedOneByOne(t *testing.T) {
 	require.Equal(t, 8, waitOwned(t, a, 8))
 	require.Equal(t, 8, waitOwned(t, b, 8))
 
-	load, n := newLoad(1000, 6), events(t, 20_000)
+	load, n := newLoad(1000, 6), events(t, shortLoad)
 	var sent atomic.Int64
 	done := make(chan struct{})
 	go func() { defer close(done); load.sendToAny(n, 4, urls, a, &sent) }()

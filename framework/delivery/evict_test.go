@@ -132,7 +132,7 @@ func TestEvictedThenParkedIsOneLetter(t *testing.T) {
 		return list
 	}
 	waitForCounts(t, runner, map[string]int64{"events": int64((users+1)*each + n), "delivered": int64(users*each + n), "parked": each})
-	require.Len(t, letters(), each)
+	require.Eventually(t, func() bool { return len(letters()) == each }, 10*time.Second, 10*time.Millisecond, "letters of delivered events are deleted")
 	remote.mu.Lock()
 	now = well
 	remote.mu.Unlock()
