@@ -18,6 +18,12 @@ import (
 func (v *server) serveUntil(ctx context.Context, cfg *config.Config, list []instances.Instance) error {
 	v.prepareMetrics()
 	var err error
+	if v.certificate, err = openCertificate(cfg, v.Log); err != nil {
+		return err
+	}
+	if v.certificate != nil {
+		v.metrics.MustRegister(v.certificate.newExpiryMetric())
+	}
 	var endTraces func()
 	if v.tracer, endTraces, err = openTraces(ctx); err != nil {
 		return err
@@ -30,12 +36,6 @@ func (v *server) serveUntil(ctx context.Context, cfg *config.Config, list []inst
 	v.devices = devicemode.New(v.ingest.AllowOrigin)
 	if err := v.applyConfig(ctx, cfg, list); err != nil {
 		return errors.Join(err, v.stopRunner(ctx))
-	}
-	if v.certificate, err = openCertificate(cfg, v.Log); err != nil {
-		return errors.Join(err, v.stopRunner(ctx))
-	}
-	if v.certificate != nil {
-		v.metrics.MustRegister(v.certificate.newExpiryMetric())
 	}
 	at, err := v.openListeners(cfg)
 	if err != nil {
