@@ -62,7 +62,7 @@ type Source struct {
 // Instance is a configured destination.
 type Instance struct {
 	ID            string
-	Name          string // for people; the id if the config has no name
+	Name          string // for people who read the config; the id if it has none
 	Destination   string // a slug or an alias
 	Enabled       bool
 	Sources       []string
