@@ -61,16 +61,12 @@ func (f AudienceFields) Audiences() *Audiences {
 // zero if it has none.
 func (f AudienceFields) read(payload event.Value, fromEvent func() Membership) (a Audience, c Change, ok bool) {
 	a = Audience{ID: payload.Get(f.ID).Text(), Name: payload.Get(f.Key).Text()}
-	for _, k := range f.Kinds {
-		id := Identity{Kind: k.Field, Name: payload.Get(k.Field).Text()}
-		if k.Name != "" {
-			id.Name, id.Label = payload.Get(k.Field).Get(k.Name).Text(), payload.Get(k.Field).Get(k.Label).Text()
+	c.Identity = f.firstIdentity(func(k IdentityKind, identifier string) string {
+		if k.Name == "" {
+			return payload.Get(identifier).Text()
 		}
-		if id.Name != "" && (k.Label == "" || id.Label != "") {
-			c.Identity = id.String()
-			break
-		}
-	}
+		return payload.Get(k.Field).Get(identifier).Text()
+	})
 	state := BoolMembership(payload.Get(f.Properties).Get(a.Name))
 	if state == Unknown {
 		state = fromEvent()
@@ -95,17 +91,24 @@ func (f AudienceFields) identifiers() []string {
 
 // identity returns the ledger's identity for named values, of the first kind whose values are all there.
 func (f AudienceFields) identity(value func(identifier string) string) (string, bool) {
+	text := f.firstIdentity(func(_ IdentityKind, identifier string) string { return value(identifier) })
+	return text, text != "" && len(text) <= MaxIdentity
+}
+
+// firstIdentity returns the identity of the first kind whose values are all there; "" if there is none.
+func (f AudienceFields) firstIdentity(value func(k IdentityKind, identifier string) string) string {
 	for _, k := range f.Kinds {
-		id := Identity{Kind: k.Field, Name: value(k.Field)}
-		if k.Name != "" {
-			id.Name, id.Label = value(k.Name), value(k.Label)
+		id := Identity{Kind: k.Field}
+		if k.Name == "" {
+			id.Name = value(k, k.Field)
+		} else {
+			id.Name, id.Label = value(k, k.Name), value(k, k.Label)
 		}
 		if id.Name != "" && (k.Label == "" || id.Label != "") {
-			text := id.String()
-			return text, len(text) <= MaxIdentity
+			return id.String()
 		}
 	}
-	return "", false
+	return ""
 }
 
 // parse parses the result of Identity.String.
