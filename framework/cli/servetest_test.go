@@ -6,19 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -26,7 +20,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server"
@@ -242,149 +235,6 @@ func (s *served) waitSettled(events int64) map[string]int64 {
 	return nil
 }
 
-// verdicts counts the verdicts of an instance with one subscription, without events that a client sent twice.
-func verdicts(c map[string]int64) int64 {
-	return c["delivered"] + c["skipped"] + c["dead"] + c["parked"] + c["unmatched"] + c["unreadable"]
-}
-
-// load is random entries and exits of users, and the expected members of each cohort.
-type load struct {
-	users, cohorts int
-	context        string // further members of each event's context
-	mu             sync.Mutex
-	want           map[string]map[string]bool // by cohort
-	changes        map[string]int             // how often the membership of a user in a cohort changes, by both
-	sent           int
-	random         *rand.Rand
-	began          time.Time
-}
-
-func newLoad(users, cohorts int) *load {
-	return &load{users: users, cohorts: cohorts, want: map[string]map[string]bool{}, changes: map[string]int{}, random: rand.New(rand.NewPCG(1, 2)), began: time.Now().Add(-time.Hour)}
-}
-
-// batch returns n events of the users of one of several senders.
-func (l *load) batch(n, sender, senders int) []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var b bytes.Buffer
-	b.WriteString(`{"batch":[`)
-	for i := range n {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		user := fmt.Sprintf("u%d", l.random.IntN(l.users/senders)*senders+sender)
-		cohort := fmt.Sprintf("c%d", l.random.IntN(l.cohorts))
-		member, name := l.random.IntN(2) == 0, "Audience Exited"
-		if member {
-			name = "Audience Entered"
-		}
-		l.sent++
-		fmt.Fprintf(&b, `{"type":"track","messageId":"m%d","userId":%q,"event":%q,"timestamp":%q,"properties":{"audience_key":%q,%q:%v},"context":{"personas":{"computation_class":"audience","computation_id":%q,"computation_key":%q}%s}}`,
-			l.sent, user, name, l.began.Add(time.Duration(l.sent)*time.Millisecond).UTC().Format("2006-01-02T15:04:05.000Z"), cohort, cohort, member, "aud_"+cohort, cohort, l.context)
-		if l.want["aud_"+cohort] == nil {
-			l.want["aud_"+cohort] = map[string]bool{}
-		}
-		if was, known := l.want["aud_"+cohort][user]; !known || was != member {
-			l.changes["aud_"+cohort+" "+user]++
-		}
-		l.want["aud_"+cohort][user] = member
-	}
-	b.WriteString(`]}`)
-	return b.Bytes()
-}
-
-// batchesOf returns how many batches of 100 events one of several senders sends, so that all of them together send the events.
-func batchesOf(sender, senders, events int) int {
-	batches := events / 100 / senders
-	if sender < events/100%senders {
-		batches++
-	}
-	return batches
-}
-
-// send sends events from several senders at once, each with different users, and calls a function after each batch.
-func (l *load) send(s *served, events, senders int, after func()) {
-	var all sync.WaitGroup
-	for sender := range senders {
-		all.Go(func() {
-			for range batchesOf(sender, senders, events) {
-				s.post(l.batch(100, sender, senders))
-				after()
-			}
-		})
-	}
-	all.Wait()
-}
-
-// newBrazeSandbox starts a Braze sandbox on a port.
-func newBrazeSandbox(t *testing.T, poison ...string) *httptest.Server {
-	for _, sb := range allSandboxes(destinations.All()) {
-		if sb.Name == "braze" {
-			server := httptest.NewServer(sb.New(map[string][]string{"poison-users": poison}))
-			t.Cleanup(server.Close)
-			return server
-		}
-	}
-	require.Fail(t, "there is no sandbox of Braze")
-	return nil
-}
-
-// members returns the members of each cohort in a sandbox.
-func members(t *testing.T, sandbox string) map[string]map[string]bool {
-	answer, err := http.Get(sandbox + "/__sandbox/state")
-	require.NoError(t, err)
-	defer answer.Body.Close()
-	var state struct {
-		Cohorts map[string]struct {
-			Members struct {
-				Users []string `json:"user_ids"`
-			}
-		}
-	}
-	require.NoError(t, json.NewDecoder(answer.Body).Decode(&state))
-	got := map[string]map[string]bool{}
-	for id, c := range state.Cohorts {
-		got[id] = map[string]bool{}
-		for _, user := range c.Members.Users {
-			got[id][user] = true
-		}
-	}
-	return got
-}
-
-// check compares the sandbox with the newest event of each user in each cohort.
-func (l *load) check(t *testing.T, sandbox string) {
-	require.Empty(t, l.misplacedUsers(t, sandbox), "users who are not where their newest event says")
-}
-
-// misplacedUsers returns the users whose membership differs from their newest event, each with the cohort.
-func (l *load) misplacedUsers(t *testing.T, sandbox string) (list []string) {
-	got := members(t, sandbox)
-	for cohort, users := range l.want {
-		for user, member := range users {
-			if got[cohort][user] != member {
-				list = append(list, fmt.Sprintf("%s %s: should be a member: %v", cohort, user, member))
-			}
-		}
-		for user := range got[cohort] {
-			require.Contains(t, users, user)
-		}
-	}
-	return list
-}
-
-// injectFaults makes requests to a sandbox fail.
-func injectFaults(t *testing.T, sandbox, text string) {
-	answer, err := http.Post(sandbox+"/__sandbox/faults", "application/json", strings.NewReader(text))
-	require.NoError(t, err)
-	body, _ := io.ReadAll(answer.Body)
-	_ = answer.Body.Close()
-	require.Equal(t, 200, answer.StatusCode, "%s", body)
-}
-
-const users = "/partners/segment/cohorts/users"
-
 // tryPost sends a batch once.
 func (s *served) tryPost(url string, batch []byte) bool {
 	request, err := http.NewRequest(http.MethodPost, url+"/v1/batch", bytes.NewReader(batch))
@@ -401,48 +251,3 @@ func (s *served) tryPost(url string, batch []byte) bool {
 	_ = answer.Body.Close()
 	return answer.StatusCode == 200
 }
-
-// newHangingServer starts a server that never answers.
-func newHangingServer(t *testing.T) string {
-	end := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		select {
-		case <-end:
-		case <-r.Context().Done():
-		}
-	}))
-	t.Cleanup(func() { close(end); server.Close() })
-	return server.URL
-}
-
-// newHostRouter starts a server that forwards requests by their host.
-func newHostRouter(t *testing.T, to map[string]string) string {
-	server := httptest.NewServer(&httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			target, err := url.Parse(to[r.In.Header.Get("X-Forwarded-Host")])
-			if err == nil && target.Host != "" {
-				r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
-			}
-		},
-		ErrorLog: log.New(io.Discard, "", 0),
-		ErrorHandler: func(http.ResponseWriter, *http.Request, error) {
-			panic(http.ErrAbortHandler) // a dropped connection stays one
-		},
-	})
-	t.Cleanup(server.Close)
-	return server.URL
-}
-
-// poisonedBatch returns a batch with one id that makes Braze refuse the whole request.
-var poisonedBatch = func() []byte {
-	var lines []string
-	for i := range 100 {
-		id := fmt.Sprintf("p%d", i)
-		if i == 50 {
-			id = "poison"
-		}
-		lines = append(lines, fmt.Sprintf(`{"type":"track","messageId":"poison%d","userId":%q,"event":"Audience Entered","properties":{"audience_key":"p","p":true},"context":{"personas":{"computation_class":"audience","computation_id":"aud_p","computation_key":"p"}}}`, i, id))
-	}
-	return []byte(`{"batch":[` + strings.Join(lines, ",") + `]}`)
-}()
