@@ -59,7 +59,7 @@ func (l *leases) membership(self string, partitions int) membership {
 
 // addHeartbeat adds a member if its last heartbeat says that it is alive.
 func (m *membership) addHeartbeat(name string, s latestMessage, lease time.Duration) {
-	if time.Since(s.changedAt) >= lease || string(s.data) != memberAlive {
+	if !s.isAlive(lease) {
 		return
 	}
 	m.members = append(m.members, name)

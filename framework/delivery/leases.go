@@ -35,6 +35,11 @@ type latestMessage struct {
 	loadedAt  time.Time // when it was stored, by the clock of the log, if it was there when this process started
 }
 
+// isAlive reports whether a heartbeat came within the length of a lease and says that its member is alive.
+func (s latestMessage) isAlive(lease time.Duration) bool {
+	return time.Since(s.changedAt) < lease && string(s.data) == memberAlive
+}
+
 func newLeases(q *Queue, lease time.Duration) *leases {
 	return &leases{queue: q, lease: lease, latest: map[string]latestMessage{}, ready: make(chan struct{})}
 }
@@ -121,7 +126,7 @@ func (l *leases) latestOf(subject string) (latestMessage, bool) {
 // checkpointsInUse returns, by subject, the checkpoints of the instances that a live member other than self delivers to, and those
 // without an owner that were released less than a lease ago.
 func (l *leases) checkpointsInUse(self string) map[string]checkpoint {
-	alive := l.aliveMembers(l.lease)
+	alive := l.aliveMembers()
 	instanceOf := func(subject string) string { return subject[:strings.LastIndexByte(subject, '.')] }
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -143,13 +148,13 @@ func (l *leases) checkpointsInUse(self string) map[string]checkpoint {
 	return checkpoints
 }
 
-// aliveMembers returns the members with a heartbeat within the length of a lease, sorted.
-func (l *leases) aliveMembers(lease time.Duration) []string {
+// aliveMembers returns the members that are alive, sorted.
+func (l *leases) aliveMembers() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var names []string
 	for subject, s := range l.latest {
-		if name, ok := strings.CutPrefix(subject, "proc."); ok && time.Since(s.changedAt) < lease && string(s.data) == memberAlive {
+		if name, ok := strings.CutPrefix(subject, "proc."); ok && s.isAlive(l.lease) {
 			names = append(names, name)
 		}
 	}

@@ -127,7 +127,7 @@ func (p *partition) waitUntilCanPark() error {
 
 // expireDeadLetters deletes the oldest dead letters beyond their limits. On a cluster only the first member does.
 func (r *Runner) expireDeadLetters(ctx context.Context) error {
-	if alive := r.leases.aliveMembers(r.settings.Lease); len(alive) > 0 && alive[0] != r.name {
+	if alive := r.leases.aliveMembers(); len(alive) > 0 && alive[0] != r.name {
 		return nil
 	}
 	info, err := r.queue.store.Info(ctx, deadStream)
