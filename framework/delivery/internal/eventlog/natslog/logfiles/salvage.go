@@ -11,9 +11,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/landfall-dev/landfall/internal/textfile"
-
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // DamagedDir is the directory with copies of damaged files, in the queue's directory.
