@@ -30,8 +30,8 @@ func TestSuiteOnServer(t *testing.T) {
 	})
 }
 
-// A server elsewhere that does not answer for a while accepts writes again when it is back, although nobody writes meanwhile, and
-// what finds that out stores nothing.
+// TestWritesResumeAfterAnOutage checks that a server outside the process which does not answer for a while accepts writes again when it
+// is back, without a write in the meantime, and that the test writes are not stored.
 func TestWritesResumeAfterAnOutage(t *testing.T) {
 	options := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true}
 	start := func() *server.Server {
