@@ -39,9 +39,8 @@ type Log struct {
 	js       jetstream.JetStream
 	storage  *storageMonitor
 
-	mu       sync.RWMutex
-	streams  map[string]jetstream.Stream
-	subjects map[string]string // of each stream, the first of its subjects
+	mu      sync.RWMutex
+	streams map[string]jetstream.Stream
 }
 
 var (
@@ -55,7 +54,7 @@ func Open(c Config) (*Log, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	l := &Log{config: c, streams: map[string]jetstream.Stream{}, subjects: map[string]string{}}
+	l := &Log{config: c, streams: map[string]jetstream.Stream{}}
 	if err := l.connect(); err != nil {
 		l.Close()
 		return nil, err

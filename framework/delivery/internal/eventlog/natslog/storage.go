@@ -71,11 +71,12 @@ func (l *Log) probeMessage(stream string) *nats.Msg {
 		return nats.NewMsg(probeSubject(stream))
 	}
 	subject := probeSubject(stream)
-	l.mu.Lock()
-	if pattern, ok := l.subjects[stream]; ok {
-		subject = strings.NewReplacer(">", "probe", "*", "probe").Replace(pattern)
+	l.mu.RLock()
+	known := l.streams[stream]
+	l.mu.RUnlock()
+	if known != nil {
+		subject = strings.NewReplacer(">", "probe", "*", "probe").Replace(known.CachedInfo().Config.Subjects[0])
 	}
-	l.mu.Unlock()
 	m := nats.NewMsg(subject)
 	m.Header.Set(jetstream.ExpectedStreamHeader, probeSubject(stream))
 	return m

@@ -20,7 +20,7 @@ func (l *Log) Prepare(ctx context.Context, streams []eventlog.StreamConfig) erro
 			return fmt.Errorf("the stream %s: %w", c.Name, namedError(err))
 		}
 		l.mu.Lock()
-		l.streams[c.Name], l.subjects[c.Name] = stream, c.Subjects[0]
+		l.streams[c.Name] = stream
 		l.mu.Unlock()
 	}
 	return nil
