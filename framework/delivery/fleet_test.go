@@ -138,21 +138,16 @@ func (f *fleet) observeLocked(number string, data []byte) {
 // Read returns a reader that is slow now and then, and that stands still while the process is frozen.
 func (p *fleetProcess) Read(ctx context.Context, stream string, q eventlog.Query) (eventlog.Reader, error) {
 	r, err := p.Log.Read(ctx, stream, q)
-	return &fleetReader{r, p}, err
+	return &fleetReader{slowReader{r, p.fleet.chance, 500 * time.Millisecond}, p}, err
 }
 
 type fleetReader struct {
-	eventlog.Reader
+	slowReader
 	process *fleetProcess
 }
 
 func (r *fleetReader) Next(ctx context.Context) (eventlog.Message, error) {
-	if r.process.fleet.chance(300) == 0 {
-		if err := pause.For(ctx, time.Duration(r.process.fleet.chance(500))*time.Millisecond); err != nil {
-			return eventlog.Message{}, err
-		}
-	}
-	m, err := r.Reader.Next(ctx)
+	m, err := r.slowReader.Next(ctx)
 	if errThaw := r.process.waitForThaw(ctx); err == nil {
 		err = errThaw
 	}

@@ -39,18 +39,19 @@ func (l *slowLog) Append(ctx context.Context, stream string, writes []eventlog.W
 
 func (l *slowLog) Read(ctx context.Context, stream string, q eventlog.Query) (eventlog.Reader, error) {
 	r, err := l.Log.Read(ctx, stream, q)
-	return &slowReader{r, l}, err
+	return &slowReader{r, l.chance, 8 * time.Second}, err
 }
 
-// slowReader stands still for seconds now and then.
+// slowReader stands still now and then.
 type slowReader struct {
 	eventlog.Reader
-	log *slowLog
+	chance  func(n int) int // returns a random number below n
+	longest time.Duration   // below which it stands still
 }
 
 func (r *slowReader) Next(ctx context.Context) (eventlog.Message, error) {
-	if r.log.chance(300) == 0 {
-		if err := pause.For(ctx, time.Duration(r.log.chance(8000))*time.Millisecond); err != nil {
+	if r.chance(300) == 0 {
+		if err := pause.For(ctx, time.Duration(r.chance(int(r.longest/time.Millisecond)))*time.Millisecond); err != nil {
 			return eventlog.Message{}, err
 		}
 	}
