@@ -42,7 +42,7 @@ func (h *host) Finished(t *task, _ dispatch.Result) {
 
 func (h *host) Retried(*task, dispatch.Result) {}
 
-// Exhausted would keep the tasks for later. true lets the events behind them go on.
+// Exhausted would keep the tasks for later. It takes all of them, so that the dispatcher forgets them.
 func (h *host) Exhausted(tasks []*task, _ dispatch.Result) int { return len(tasks) }
 
 // A host keeps the events of each user in order, batches and retries them, with a dispatcher.
