@@ -212,7 +212,7 @@ func (l *leases) writeCheckpoint(ctx context.Context, owner, subject string, rev
 			return 0, err
 		}
 		l.recordMessage(last)
-		if owner == "" || parseCheckpoint(last.Data).Owner != owner {
+		if owner == "" || ownerOf(last.Data) != owner {
 			return 0, errLeaseLost
 		}
 		revision = last.Sequence

@@ -54,7 +54,7 @@ func (r *Runner) isOwnedElsewhere(subject string, now time.Time) bool {
 	if !ok {
 		return false
 	}
-	owner := parseCheckpoint(s.data).Owner
+	owner := ownerOf(s.data)
 	return owner != "" && owner != r.name && now.Sub(s.changedAt) < r.settings.Lease
 }
 
