@@ -32,8 +32,8 @@ func settleAssignments(t *testing.T, m *membership) (moves int) {
 	return 0
 }
 
-// The shares of each instance differ by one at most, and those of all instances together are within 10 % of even, whoever owned all of
-// them before.
+// The shares of each instance differ by one at most, and those of all instances together are within 10 % of even, although one
+// member owned all of them before.
 func TestSharesOverInstances(t *testing.T) {
 	for _, c := range []struct{ instances, partitions, members int }{{50, 16, 3}, {50, 16, 5}, {1, 1024, 100}, {3, 16, 20}, {200, 16, 10}, {1, 1, 2}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
@@ -91,7 +91,8 @@ func TestMovesOfBothAssignments(t *testing.T) {
 	}
 }
 
-// Leases that have expired go to members that have been there long enough to know. What they have too much goes to newcomers then.
+// Leases that have expired go to members that have been there long enough to know. The partitions beyond their share then go to
+// newcomers.
 func TestExpiredPartitionsGoToSeniors(t *testing.T) {
 	m := &membership{stable: true, members: []string{"a", "b"}, newcomers: map[string]bool{"b": true}, owners: map[string][]string{"i": {"a", "a", "dead", "!", "", "!"}}}
 	assert.Equal(t, []string{"a", "a", "a", "a", "b", "a"}, m.assignPartitions("i", m.owners["i"]))
