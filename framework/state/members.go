@@ -138,8 +138,8 @@ func (l *Ledger) readView(ctx context.Context, q querier, id string, locked *aud
 			}
 			audience, seen = row.id, 0
 		}
-		var entries []unmergedWrite
-		if v.doubts, entries, err = readPending(ctx, q, audience, seen); err != nil {
+		var writes []unmergedWrite
+		if v.doubts, writes, err = readPending(ctx, q, audience, seen); err != nil {
 			return nil, err
 		}
 		if locked == nil {
@@ -152,7 +152,7 @@ func (l *Ledger) readView(ctx context.Context, q querier, id string, locked *aud
 			recent.forget()
 			continue // it was deleted and created again
 		}
-		rows, missing, last, ok, err := recent.view(v.audience, entries, seen, identities, l.store.maxAhead)
+		rows, missing, last, ok, err := recent.view(v.audience, writes, seen, identities, l.store.maxAhead)
 		if err != nil {
 			return nil, err
 		}

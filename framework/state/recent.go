@@ -92,8 +92,8 @@ func (r *recentRows) forget() {
 }
 
 // view adds unmerged writes that follow the id after, and returns copies of rows, the identities that it does not have, and the
-// last row of the unmerged writes that they include. ok is false if the entries do not continue what is in memory: they must be read again.
-func (r *recentRows) view(row *audienceRow, entries []unmergedWrite, after int64, identities []string, maxAhead time.Duration) (found map[string]*memberRow, missing []string, seen int64, ok bool, err error) {
+// last row of the unmerged writes that they include. ok is false if they do not continue what is in memory: they must be read again.
+func (r *recentRows) view(row *audienceRow, writes []unmergedWrite, after int64, identities []string, maxAhead time.Duration) (found map[string]*memberRow, missing []string, seen int64, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.audience != row.id || r.merged != row.merged {
@@ -102,8 +102,8 @@ func (r *recentRows) view(row *audienceRow, entries []unmergedWrite, after int64
 	if after > r.seen {
 		return nil, nil, 0, false, nil
 	}
-	for _, j := range entries {
-		if err := r.addLocked(j); err != nil {
+	for _, w := range writes {
+		if err := r.addLocked(w); err != nil {
 			return nil, nil, 0, false, err
 		}
 	}
@@ -126,14 +126,14 @@ func (r *recentRows) view(row *audienceRow, entries []unmergedWrite, after int64
 }
 
 // addLocked adds an unmerged write, unless it is there.
-func (r *recentRows) addLocked(j unmergedWrite) error {
-	if j.id <= r.seen {
+func (r *recentRows) addLocked(w unmergedWrite) error {
+	if w.id <= r.seen {
 		return nil
 	}
 	if r.unmerged == nil {
 		r.unmerged = map[string]compactRow{}
 	}
-	err := j.decode(false, func(identity string, c compactRow, _ []historyRow) {
+	err := w.decode(false, func(identity string, c compactRow, _ []historyRow) {
 		c.flags |= isKnown
 		r.unmerged[identity] = c
 	})
@@ -141,18 +141,18 @@ func (r *recentRows) addLocked(j unmergedWrite) error {
 		r.resetLocked(r.audience, r.merged)
 		return err
 	}
-	r.seen = j.id
-	r.size += int64(len(j.changes))
-	r.store.unmergedTotal.Add(int64(len(j.changes)))
+	r.seen = w.id
+	r.size += int64(len(w.changes))
+	r.store.unmergedTotal.Add(int64(len(w.changes)))
 	return nil
 }
 
-// written adds an entry that was committed after a view, if nothing else happened since.
-func (r *recentRows) written(row *audienceRow, j unmergedWrite) {
+// written adds a write that was committed after a view, if nothing else happened since.
+func (r *recentRows) written(row *audienceRow, w unmergedWrite) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.audience == row.id && r.merged == row.merged && r.seen == j.id-1 {
-		_ = r.addLocked(j) // if it is damaged, the next view reports it
+	if r.audience == row.id && r.merged == row.merged && r.seen == w.id-1 {
+		_ = r.addLocked(w) // if it is damaged, the next view reports it
 	}
 }
 

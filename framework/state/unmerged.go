@@ -51,9 +51,9 @@ func encodeWrite(rows map[string]*memberRow) []byte {
 	return data
 }
 
-// decode calls f for every row of the entry. The identities refer to the entry.
-func (j unmergedWrite) decode(withHistory bool, f func(identity string, c compactRow, added []historyRow)) error {
-	r := &rowReader{rest: j.changes}
+// decode calls f for every row of the write. The identities refer to its text.
+func (w unmergedWrite) decode(withHistory bool, f func(identity string, c compactRow, added []historyRow)) error {
+	r := &rowReader{rest: w.changes}
 	for base := r.varint(); len(r.rest) > 0; {
 		if identity, c, added := r.decodeRow(base, withHistory); !r.damaged {
 			f(identity, c, added)
@@ -66,7 +66,7 @@ func (j unmergedWrite) decode(withHistory bool, f func(identity string, c compac
 }
 
 // readPending returns, from one snapshot, the requests of an audience in flight and the rows of its unmerged writes after an id, oldest first.
-func readPending(ctx context.Context, q querier, audience, after int64) (doubts []doubtRow, entries []unmergedWrite, err error) {
+func readPending(ctx context.Context, q querier, audience, after int64) (doubts []doubtRow, writes []unmergedWrite, err error) {
 	rows, err := q.QueryContext(ctx, `SELECT 0 AS kind, id, changes FROM doubts WHERE audience = $1
 		UNION ALL SELECT 1, id, changes FROM unmerged WHERE audience = $1 AND id > $2 ORDER BY 1, 2`, audience, after)
 	if err != nil {
@@ -80,7 +80,7 @@ func readPending(ctx context.Context, q querier, audience, after int64) (doubts 
 			return nil, nil, err
 		}
 		if kind == 1 {
-			entries = append(entries, unmergedWrite{id, string(data)})
+			writes = append(writes, unmergedWrite{id, string(data)})
 			continue
 		}
 		changes, err := decodeSent(data)
@@ -89,7 +89,7 @@ func readPending(ctx context.Context, q querier, audience, after int64) (doubts 
 		}
 		doubts = append(doubts, doubtRow{audience, id, changes})
 	}
-	return doubts, entries, rows.Err()
+	return doubts, writes, rows.Err()
 }
 
 // settle moves the requests of an audience in flight to the rows of its identities, and merges its unmerged writes.
@@ -171,13 +171,13 @@ func (l *Ledger) mergeRecent(ctx context.Context, id string) error {
 
 // mergeWrites saves the unmerged writes of an audience in their tables, and empties it. The audience must be locked.
 func (s *Store) mergeWrites(ctx context.Context, tx *sql.Tx, audience int64) error {
-	_, entries, err := readPending(ctx, tx, audience, 0)
-	if err != nil || len(entries) == 0 {
+	_, writes, err := readPending(ctx, tx, audience, 0)
+	if err != nil || len(writes) == 0 {
 		return err
 	}
 	rows := map[string]*memberRow{}
-	for _, j := range entries {
-		err := j.decode(true, func(identity string, c compactRow, added []historyRow) {
+	for _, w := range writes {
+		err := w.decode(true, func(identity string, c compactRow, added []historyRow) {
 			e := c.expand(identity)
 			if was := rows[identity]; was != nil {
 				added = append(was.added, added...)
@@ -195,7 +195,7 @@ func (s *Store) mergeWrites(ctx context.Context, tx *sql.Tx, audience int64) err
 	if _, err := tx.ExecContext(ctx, `DELETE FROM unmerged WHERE audience = $1`, audience); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE audiences SET merged = $2 WHERE id = $1`, audience, entries[len(entries)-1].id)
+	_, err = tx.ExecContext(ctx, `UPDATE audiences SET merged = $2 WHERE id = $1`, audience, writes[len(writes)-1].id)
 	return err
 }
 
@@ -254,10 +254,10 @@ func listNumbers(ctx context.Context, q querier, query string) (numbers []int64,
 
 // unmergedHistory returns the rows of an identity's history that are in the unmerged writes, by their slots.
 func unmergedHistory(ctx context.Context, q querier, audience int64, identity string) (map[int64]historyRow, error) {
-	_, entries, err := readPending(ctx, q, audience, 0)
+	_, writes, err := readPending(ctx, q, audience, 0)
 	history := map[int64]historyRow{}
-	for _, j := range entries {
-		err = errors.Join(err, j.decode(true, func(name string, _ compactRow, added []historyRow) {
+	for _, w := range writes {
+		err = errors.Join(err, w.decode(true, func(name string, _ compactRow, added []historyRow) {
 			if name != identity {
 				return
 			}
