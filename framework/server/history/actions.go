@@ -23,8 +23,10 @@ type Action struct {
 	Attributes map[string]string `json:"attributes,omitempty"`
 }
 
-// Names of actions that are not in the audit log of the server.
+// Names of actions: two of those in the audit log of the server, and those that are not in it.
 const (
+	ActionReplay = "letters.replay"
+	ActionDrop   = "letters.drop"
 	ActionConfig = "config.use" // a server began to use a changed config; its attribute version identifies the config
 	ActionPurge  = "cohort.purge"
 	ActionResync = "cohort.resync"

@@ -17,17 +17,18 @@ type group struct {
 }
 
 // answer returns the answer to the question.
-func (f *facts) answer() Answer {
+func (f *facts) answer(groups []*group) Answer {
 	if len(f.instances) == 0 && len(f.problems) == 0 {
 		return f.noInstance()
 	}
-	groups := f.groups()
 	var best *group
 	var answer Answer
 	for _, g := range groups {
-		a := f.answerGroup(g)
-		if best == nil || f.question.Audience != "" && isPresent(answer.Reason) && !isPresent(a.Reason) {
+		if a := f.answerGroup(g); best == nil || !isPresent(a.Reason) {
 			best, answer = g, a
+		}
+		if f.question.Audience == "" || !isPresent(answer.Reason) {
+			break
 		}
 	}
 	if r := f.newestRejection(); r != nil && (best == nil || r.At.After(best.received()) && !isPresent(answer.Reason)) {

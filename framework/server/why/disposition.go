@@ -7,6 +7,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fql"
+	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
 // disposition says what was done with one event. Its Reason is Delivered if the event had its effect.
@@ -93,9 +94,9 @@ func (f *facts) goneLetter(r *result) disposition {
 			continue
 		}
 		switch a.Name {
-		case "letters.replay":
+		case history.ActionReplay:
 			return disposed(Waiting, "", "The event of %s %s at %s (%s), and was replayed by %s at %s: it is being delivered.", clock(r.event.At), what, clock(v.At), v.Reason, a.By(), clock(a.At))
-		case "letters.drop":
+		case history.ActionDrop:
 			return disposed(Dropped, "", "The event of %s %s (%s), and its dead letter was deleted by %s at %s.", clock(r.event.At), what, v.Reason, a.By(), clock(a.At))
 		}
 	}

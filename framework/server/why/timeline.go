@@ -9,6 +9,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
@@ -21,12 +22,11 @@ const (
 )
 
 // timeline returns everything that is known, oldest first.
-func (f *facts) timeline() []Entry {
+func (f *facts) timeline(groups []*group) []Entry {
 	var list []Entry
 	for _, r := range f.rejected {
 		list = append(list, Entry{At: r.At, Kind: KindRejected, Text: fmt.Sprintf("%s from the source %s was rejected: %s", titleOf(r.value), r.Source, r.Reason)})
 	}
-	groups := f.groups()
 	for _, e := range f.events {
 		list = append(list, f.receivedEntry(e))
 		list = append(list, f.eventEntries(e, groups)...)
@@ -170,7 +170,7 @@ func groupOf(r *result, groups []*group) *group {
 // supersedingEvent returns the position of the event that superseded a skipped one; nil if it was not superseded, or not by an event.
 func supersedingEvent(r *result, v *delivery.VerdictRecord, groups []*group) *history.Position {
 	g := groupOf(r, groups)
-	if v.Cause != "superseded" || g == nil {
+	if v.Cause != fault.CauseSuperseded || g == nil {
 		return nil
 	}
 	if by := g.supersedes(r); by != nil {
@@ -268,7 +268,7 @@ func hadLetter(r *result) bool {
 func actionText(a history.Action) string {
 	what := map[string]string{
 		history.ActionPurge: "the audience was emptied", history.ActionResync: "the audience was sent again", history.ActionSync: "the audience was synced with a file",
-		"letters.replay": "dead letters were replayed", "letters.drop": "dead letters were deleted",
+		history.ActionReplay: "dead letters were replayed", history.ActionDrop: "dead letters were deleted",
 	}[a.Name]
 	text := cmp.Or(what, a.Name) + " by " + a.By()
 	if a.Outcome == "failed" {

@@ -185,7 +185,8 @@ func (s *Source) Ask(ctx context.Context, q Question) (*Report, error) {
 	report := &Report{
 		Question: q, Identifiers: f.owner.list(), Standings: f.standings, Searched: f.searched, Problems: f.problems,
 	}
-	report.Answer = f.answer()
-	report.Timeline = f.timeline()
+	groups := f.groups()
+	report.Answer = f.answer(groups)
+	report.Timeline = f.timeline(groups)
 	return report, nil
 }
