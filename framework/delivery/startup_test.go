@@ -67,6 +67,7 @@ func emptyCluster(t *testing.T, url string) {
 
 // Servers that start at the same time on an empty cluster all start and share the partitions.
 func TestServersStartAtOnce(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for name, c := range map[string]struct {
 		cluster                  func(*testing.T) string
 		replicas, rounds, number int

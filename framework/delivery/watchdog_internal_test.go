@@ -67,6 +67,7 @@ func (l *unwritableLog) Append(ctx context.Context, stream string, writes []even
 // While checkpoints cannot be written, partitions lose their owner. Lag, status and health report that, and it ends
 // automatically.
 func TestPartitionsWithoutOwner(t *testing.T) {
+	t.Parallel() // it mostly waits
 	q, err := OpenTest(t, Config{Dir: t.TempDir(), Partitions: 2})
 	require.NoError(t, err)
 	defer q.Close()
