@@ -45,7 +45,7 @@ func openPage(t *testing.T, browser context.Context, o pageOptions) *page {
 	t.Helper()
 	p := &page{t: t, server: startLandfall(t)}
 	mux := http.NewServeMux()
-	mux.Handle("/npm/", http.StripPrefix("/npm/", http.FileServer(http.Dir(clients))))
+	mux.Handle("/npm/", http.StripPrefix("/npm", npmFiles()))
 	mux.HandleFunc("/library.js", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/javascript")
 		_, _ = io.WriteString(w, "window.library = document.currentScript.dataset.by;")
@@ -102,6 +102,11 @@ func (p *page) logs() string {
 	return chromium.Ask[string](p.t, p.browser, `logs.join("\n")`)
 }
 
+// deviceScripts returns how many scripts of destinations the page has loaded.
+func (p *page) deviceScripts() int {
+	return chromium.Ask[int](p.t, p.browser, `document.querySelectorAll("script[src*='/device/']").length`)
+}
+
 // recorded returns what the destination got, as JSON, without messageIds.
 func (p *page) recorded() string {
 	return chromium.Ask[string](p.t, p.browser, `JSON.stringify(probe.filter(({kind}) => kind !== "load").map(({messageId, ...rest}) => rest))`)
@@ -138,7 +143,8 @@ func TestPagesWithAnalyticsNext(t *testing.T) {
 		"identify and track": testIdentifyAndTrack, "integrations": testIntegrations, "consent": testConsent, "before": testBeforeAction,
 		"blocked script": testBlockedScript, "offline": testOffline, "server down": testServerDown, "order": testOrder, "storage refused": testStorageRefused,
 		"policy": testContentSecurityPolicy, "obfuscated": testObfuscated, "kept for the next page": testKeptForNextPage,
-		"script tag": testScriptTag, "tabs": testTabs, "back button": testBackButton,
+		"script tag": testScriptTag, "tabs": testTabs, "back button": testBackButton, "stuck action": testStuckAction,
+		"tabs at once": testTabsAtOnce, "consent wrapper, opt-in": testOptIn, "consent wrapper, opt-out": testOptOut,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -167,7 +173,7 @@ func testIntegrations(t *testing.T, browser context.Context) {
 	off := openPage(t, browser, pageOptions{settings: "site: a", load: `integrations: {"Probe (Actions)": false}`})
 	off.run(`await ajs.track("A")`)
 	off.eventually(`[]`, "track A")
-	assert.Equal(t, 0, chromium.Ask[int](t, off.browser, `document.querySelectorAll("script[src*='/device/']").length`))
+	assert.Equal(t, 0, off.deviceScripts())
 }
 
 func testConsent(t *testing.T, browser context.Context) {
@@ -186,6 +192,22 @@ func testBeforeAction(t *testing.T, browser context.Context) {
 	p.run(`await ajs.track("Secret", {hold: true}); await ajs.track("Open")`)
 	p.eventually(`[{"kind":"record","name":"Secret","site":"a"},{"kind":"record","name":"Open","site":"a"}]`, "track Secret", "track Secret", "track Open")
 	assert.JSONEq(t, `{"Shop":false,"Probe":false}`, p.server.events[1].Value.Get("integrations").JSON(), "an action can hold an event back from its own destination")
+}
+
+// An action that never ends holds up its event for a second, and the events after it keep their order.
+func testStuckAction(t *testing.T, browser context.Context) {
+	p := openPage(t, browser, pageOptions{settings: "site: a"})
+	p.run(`await Promise.all([ajs.track("Secret", {stuck: true}), ajs.track("Secret"), ajs.track("Open")])`)
+	p.recordedNames("Secret Secret Open")
+	assert.Contains(t, p.logs(), "goes on without an action that took longer than 1000 ms")
+	require.Eventually(t, func() bool { return len(p.server.received()) == 3 }, 5*time.Second, 20*time.Millisecond)
+	for _, e := range p.server.events {
+		want := map[string]string{"Secret": `{"Shop":false,"Probe":true}`, "Open": `{}`}[e.Value.Get("event").Str()]
+		if e.Value.Get("properties").Get("stuck").Exists() {
+			want = `{}`
+		}
+		assert.JSONEq(t, want, e.Value.Get("integrations").JSON(), e.Value.JSON())
+	}
 }
 
 func testBlockedScript(t *testing.T, browser context.Context) {
@@ -315,6 +337,43 @@ func testTabs(t *testing.T, browser context.Context) {
 	four.recordedNames("D E")
 	keys := chromium.Ask[string](t, four.browser, `Object.keys(localStorage).filter((key) => key.startsWith("_landfall")).join(" ")`)
 	assert.Equal(t, "_landfall_wk_probe-web/new", keys, "what was performed is removed")
+}
+
+// testTabsAtOnce opens several tabs at the same time, and a closed page has left an event. Reading storage takes long, so that they would
+// all find it.
+func testTabsAtOnce(t *testing.T, browser context.Context) {
+	const slow = `const read = Storage.prototype.getItem; Storage.prototype.getItem = function (key) {
+		const value = read.call(this, key);
+		if (key.startsWith("_landfall_wk_probe-web/")) { const start = Date.now(); while (Date.now() - start < 200); }
+		return value;
+	}`
+	one := openPage(t, browser, pageOptions{settings: "site: a", first: slow, load: "disable: true"})
+	tabs := []*page{one, one, one}
+	for i := range tabs {
+		tabs[i] = one.newTab()
+	}
+	const old = `localStorage.setItem("_landfall_wk_probe-web/old", JSON.stringify({at: 0, events: [{type: "track", event: "A", messageId: "m", userId: "u", timestamp: new Date().toISOString()}]}))`
+	one.run(old)
+	for _, tab := range tabs {
+		require.Eventually(t, func() bool {
+			return chromium.Ask[bool](t, tab.browser, `localStorage.getItem("_landfall_wk_probe-web/old") !== null`)
+		}, 5*time.Second, 10*time.Millisecond)
+	}
+	at := time.Now().Add(500 * time.Millisecond).UnixMilli()
+	for _, tab := range tabs {
+		tab.run(fmt.Sprintf(`setTimeout(() => { window.ajs = AnalyticsNext.AnalyticsBrowser.load({writeKey: "wk", cdnURL: cdn}) }, %d - Date.now())`, at))
+	}
+	recorded := func() (count int) {
+		for _, tab := range tabs {
+			count += chromium.Ask[int](t, tab.browser, `probe.filter(({kind}) => kind === "record").length`)
+		}
+		return count
+	}
+	require.Eventually(t, func() bool { return recorded() > 0 }, 15*time.Second, 50*time.Millisecond)
+	for _, tab := range tabs {
+		tab.run(`await ajs; await ajs.page(); await ajs.track("Last", {}, {integrations: {"Probe (Actions)": false}})`)
+	}
+	assert.Equal(t, 1, recorded())
 }
 
 // testBackButton returns to a page whose waiting events another page has taken over meanwhile.

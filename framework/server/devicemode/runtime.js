@@ -13,6 +13,9 @@ const hookTime = 1000;
 const renewTime = 20000;
 const staleTime = 180000;
 
+/** The time until another tab sees what this one has removed from localStorage: the browser may run them in different processes. */
+const settleTime = 100;
+
 /** Returns the localStorage of the page, or undefined if the browser refuses it. */
 function openStorage() {
   try {
@@ -68,6 +71,16 @@ async function postEvent(options, event) {
   }
 }
 
+/** Returns a promise that is resolved with undefined after a time. */
+function after(time) {
+  return new Promise((resolve) => { setTimeout(resolve, time); });
+}
+
+/** Returns what a promise returns, or undefined if it takes longer than an event may be held up by actions that run before it. */
+function inTime(promise) {
+  return Promise.race([promise, after(hookTime)]);
+}
+
 /** Instance is one instance of the destination on this page. */
 class Instance {
   constructor(options, settings) {
@@ -96,7 +109,7 @@ class Instance {
   async load(analytics) {
     this.analytics = analytics;
     if (!this.options.asksConsent) await this.loadModule();
-    this.restore();
+    await this.restore();
     window.addEventListener('online', () => this.wake());
     window.addEventListener('pagehide', () => this.keep(0));
     setInterval(() => this.keep(), renewTime);
@@ -114,15 +127,26 @@ class Instance {
     return this.loading;
   }
 
-  /** Takes over the events of pages that have been closed, or have ended without a word. */
-  restore() {
+  /** Takes over what other pages have left. Pages that load at the same time do so one after the other, where the browser has locks. */
+  async restore() {
+    if (!this.storage) return;
+    const take = async () => {
+      if (this.takeAll() > 0) await after(settleTime);
+    };
+    if (navigator.locks) await navigator.locks.request(this.storePrefix, take);
+    else this.takeAll();
+  }
+
+  /** Takes over the events of pages that have been closed, or have ended without a word, and returns how many there are. */
+  takeAll() {
     const found = [];
-    for (const key of Object.keys(this.storage ?? {})) {
+    for (const key of Object.keys(this.storage)) {
       if (key === this.storePrefix || key.startsWith(`${this.storePrefix}/`)) found.push(...this.takeOver(key));
     }
     found.sort((a, b) => String(a.timestamp).localeCompare(String(b.timestamp)));
     this.waiting = [...found.map((event) => ({ event })), ...this.waiting].slice(-maxWaiting);
     if (found.length > 0) this.keep();
+    return found.length;
   }
 
   /** Returns the events that are stored by a key, and removes them, unless their page is still open. */
@@ -277,7 +301,9 @@ class Instance {
 
   async applyHook(context, hook, results) {
     const event = context.event;
-    const changes = (await this.perform(event, results, hook)).flatMap((returned) => Object.entries(returned ?? {}));
+    const returned = await inTime(this.perform(event, results, hook));
+    if (!returned) return this.log('warn', `the event ${event.messageId} goes on without an action that took longer than ${hookTime} ms`);
+    const changes = returned.flatMap((change) => Object.entries(change ?? {}));
     for (const [key, value] of changes) {
       const merged = value && typeof value === 'object' && !Array.isArray(value) ? { ...event[key], ...value } : value;
       context.updateEvent(key, merged);
@@ -290,7 +316,7 @@ class Instance {
   async askInTime(event) {
     const asked = this.answers.get(event.messageId) ?? postEvent(this.options, event);
     asked.catch(() => {});
-    const results = await Promise.race([asked, new Promise((resolve) => { setTimeout(resolve, hookTime); })]);
+    const results = await inTime(asked);
     if (!results) throw new Error(`no answer within ${hookTime} ms`);
     return results;
   }

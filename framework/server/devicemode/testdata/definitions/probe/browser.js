@@ -12,6 +12,9 @@ export default {
   actions: {
     record(client, payload, tools) { note('record', { ...payload, site: client.settings.site, messageId: tools.event.messageId }); },
     async profile(_client, payload) { note('profile', payload); },
-    guard: (client, _payload, { event }) => ({ integrations: { Shop: false, Probe: client === undefined && !event.properties.hold } }),
+    guard(client, _payload, { event }) {
+      if (event.properties.stuck) return new Promise(() => {});
+      return { integrations: { Shop: false, Probe: client === undefined && !event.properties.hold } };
+    },
   },
 };
