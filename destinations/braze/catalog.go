@@ -89,16 +89,16 @@ func (c *catalogSender) readItem(i int, p *UpsertCatalogItemPayload) (*unit, str
 	name := cmp.Or(p.CatalogName, c.chosen)
 	switch {
 	case name == "":
-		return nil, "", fault.Invalid("Catalog Name is absent: set catalog_name in the mapping, or run the hook onMappingSave")
+		return nil, "", fault.Invalid("Catalog Name is absent: set catalog_name in the mapping, or run the hook onMappingSave").Because(fault.CauseIncomplete)
 	case !itemID.MatchString(name):
-		return nil, "", fault.Invalid("Catalog Name should be letters, digits, hyphens and underscores, 250 at most, but is %q", name)
+		return nil, "", fault.Invalid("Catalog Name should be letters, digits, hyphens and underscores, 250 at most, but is %q", name).Because(fault.CauseIncomplete)
 	case !itemID.MatchString(p.ItemID):
 		return nil, "", fault.Invalid("Item ID should be letters, digits, hyphens and underscores, 250 at most, but is %q", p.ItemID)
 	}
 	members := []event.Member{{Key: "id", Value: event.NewString(p.ItemID)}}
 	if c.method == http.MethodPut {
 		if p.Item.Len() == 0 {
-			return nil, "", fault.Invalid("Catalog item to upsert is absent or empty")
+			return nil, "", fault.Invalid("Catalog item to upsert is absent or empty").Because(fault.CauseIncomplete)
 		}
 		for key, v := range p.Item.Members() {
 			if key != "id" {

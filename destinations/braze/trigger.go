@@ -74,9 +74,9 @@ func recipientsOf(p payload) ([]event.Value, error) {
 	list := p.Get("recipients")
 	switch {
 	case broadcast && list.Len() > 0:
-		return nil, fault.Invalid("Broadcast is true, so there must be no Recipients")
+		return nil, fault.Invalid("Broadcast is true, so there must be no Recipients").Because(fault.CauseIncomplete)
 	case !broadcast && list.Len() == 0:
-		return nil, fault.Invalid("no recipients: Recipients is absent, and Broadcast is not true")
+		return nil, fault.Invalid("no recipients: Recipients is absent, and Broadcast is not true").Because(fault.CauseIncomplete)
 	}
 	order := prioritizationOf(p)
 	recipients := make([]event.Value, 0, list.Len())

@@ -55,7 +55,7 @@ func identificationOf(_ call, p payload) (unit, error) {
 	if email := p.Get("email_to_identify"); email.Str() != "" {
 		order := prioritizationOf(p)
 		if order.Len() == 0 {
-			return unit{}, fault.Invalid("Prioritization is required if a user is identified by Email to Identify")
+			return unit{}, fault.Invalid("Prioritization is required if a user is identified by Email to Identify").Because(fault.CauseIncomplete)
 		}
 		u.names = append(u.names, "email "+email.Str())
 		u.objects = append(u.objects, newObject("emails_to_identify", []event.Member{

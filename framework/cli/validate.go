@@ -32,7 +32,8 @@ func newValidate(s streams) *cobra.Command {
 		Long: "Checks files: a file with actions is the definition of a destination, any other file is a config. It shows every mistake\n" +
 			"with its place. Without files, it checks the built-in destinations and those of --definitions.\n\n" +
 			"A subscription that would refuse every event is a mistake: a required field without a mapping, a constant of the wrong\n" +
-			"type, a broken path. A problem with only some events is a warning.",
+			"type, a broken path, a payload that never names a user. Samples of the payloads are passed to the destination's code, which\n" +
+			"sends nothing. A problem with only some events is a warning.",
 		Example: "  landfall validate landfall.yaml\n  landfall validate --strict landfall.yaml\n  landfall validate destinations/*/destination.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
 			c := validateCommand{streams: s, json: asJSON, strict: strict}

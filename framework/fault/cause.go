@@ -23,11 +23,13 @@ const (
 	CauseRunsInBrowser Cause = "runs_in_browser"
 )
 
-// Causes of events that Landfall refused before it sent anything.
+// Causes of events that Landfall refused before it sent anything. A subscription whose mapping cannot make a payload other than those
+// that the action's handler refuses for CauseNoIdentifier or CauseIncomplete is reported as a mistake of the config.
 const (
 	CauseInvalidEvent        Cause = "invalid_event"
 	CauseInvalidField        Cause = "invalid_field"
 	CauseNoIdentifier        Cause = "no_identifier"
+	CauseIncomplete          Cause = "incomplete_payload"
 	CauseWrongAudience       Cause = "wrong_audience"
 	CauseEgressDenied        Cause = "egress_denied"
 	CauseSubscriptionRemoved Cause = "subscription_removed"
@@ -68,6 +70,7 @@ var causes = []CauseInfo{
 	{CauseInvalidEvent, "the event cannot be read", "correct the sender; the event cannot be replayed as it is"},
 	{CauseInvalidField, "a field of the payload is missing or invalid", "correct the mapping or the sender, then replay the event"},
 	{CauseNoIdentifier, "the event has no identifier that the destination accepts", "map an identifier, then replay the event"},
+	{CauseIncomplete, "the payload lacks something that the action needs, or contradicts itself", "complete the mapping, then replay the event"},
 	{CauseWrongAudience, "the event belongs to another audience than the subscription", "correct the subscription's query or its audience key, then replay the event"},
 	{CauseEgressDenied, "the event names a host that requests may not be sent to", "allow the host with egress.allow in the config, then replay the event"},
 	{CauseSubscriptionRemoved, "the subscription no longer exists", "add the subscription again, or drop the event"},

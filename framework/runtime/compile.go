@@ -72,8 +72,14 @@ func newPlan(plugin destination.Plugin, definition *destination.Definition, inst
 	p.chooser = newChooser(p.subscriptions)
 	p.redact = redactor.Redact
 	p.deps = c.newDeps(p.settings, p.tokens, redactor)
-	p.warnings = redactProblems(redactor, c.warnings)
 	p.features = c.compileFeatures()
+	if c.checked {
+		c.checkSamples(p)
+	}
+	if len(c.problems) > 0 {
+		return nil, redactProblems(redactor, c.problems)
+	}
+	p.warnings = redactProblems(redactor, c.warnings)
 	return p, nil
 }
 
@@ -225,13 +231,15 @@ func (c *compiler) compileMapping(in config.Subscription, s *Subscription) {
 		return
 	}
 	if c.checked && s.schema != nil {
-		c.checkDeliverable(in, s.schema.Fields(), whole)
+		c.checkDeliverable(in, s, whole)
 	}
 }
 
 // checkDeliverable reports the parts of a subscription's mapping for which every event is refused, as warnings if it is disabled.
-func (c *compiler) checkDeliverable(in config.Subscription, fields fieldschema.Fields, whole event.Value) {
-	wrong, doubtful := CheckMapping(fields, whole)
+func (c *compiler) checkDeliverable(in config.Subscription, s *Subscription, whole event.Value) {
+	wrong, doubtful := CheckMapping(s.schema.Fields(), whole)
+	wrong = append(wrong, problemsOf(checkMembers(s, whole))...)
+	checkSpelling(in.Mapping, "", &doubtful)
 	list := &c.problems
 	if !in.Enabled {
 		list = &c.warnings

@@ -39,6 +39,12 @@ func (c *compiler) checkQuery(in config.Subscription, query *fql.Query) {
 	types, asked := wanted["type"]
 	if asked && !slices.ContainsFunc(types, func(v string) bool { return slices.Contains(eventTypes(), v) }) {
 		c.warnings.Add(place, "matches no event: there is no type %s%s", quotedList(types), fault.DidYouMean(append(types, "")[0], eventTypes()))
+		return
+	}
+	for name := range wanted {
+		if of := typeWithMember(name); asked && of != "" && !slices.Contains(types, of) {
+			c.warnings.Add(place, "matches no event: only events of type %q have %s, but it requires type to be %s", of, name, quotedList(types))
+		}
 	}
 }
 

@@ -35,6 +35,14 @@ var formats = []formatEntry{
 	{"password", "any text, which is never displayed", "", isAnything},
 }
 
+// FormatExample returns a text in a format, or "" if the format is unknown or accepts any text.
+func FormatExample(name string) string {
+	if f := findFormat(name); f != nil {
+		return f.example
+	}
+	return ""
+}
+
 // findFormat returns the entry of a format, or nil.
 func findFormat(name string) *formatEntry {
 	for i := range formats {

@@ -1,0 +1,99 @@
+package runtime
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// sampleTimeout limits the handler of one sample.
+const sampleTimeout = 5 * time.Second
+
+// checkSamples delivers samples of what each subscription's mapping makes to the plan's handlers, without sending anything. It reports
+// the subscriptions all of whose samples are refused because they name no user or are incomplete, which no event can change.
+func (c *compiler) checkSamples(p *Plan) {
+	if p.RunsInBrowser() {
+		return
+	}
+	sampled := c.samplePlan(p)
+	for _, written := range c.instance.Subscriptions {
+		i := slices.IndexFunc(p.subscriptions, func(s *Subscription) bool { return s.name == written.Name })
+		if i < 0 || p.subscriptions[i].mapping == nil {
+			continue
+		}
+		s := p.subscriptions[i]
+		if refused := sampled.refusedSample(s); refused != nil {
+			c.problems.Add(written.Pointer+"/mapping", "%s, so every event is refused", refused.Reason)
+		}
+	}
+}
+
+// samplePlan returns a copy of a plan that sends nothing and stores nothing.
+func (c *compiler) samplePlan(p *Plan) *Plan {
+	sampled, quiet := *p, *c
+	quiet.host.Transport, quiet.host.State, quiet.host.Members, quiet.host.Log, quiet.host.Observe = silentTransport{}, nil, nil, nil, nil
+	if p.tokens != nil {
+		sampled.tokens = func(context.Context, string) (string, error) { return "sample", nil }
+	}
+	quiet.limiter = httpx.NewLimiter(httpx.LimiterConfig{MaxPause: time.Millisecond})
+	sampled.deps = quiet.newDeps(p.settings, sampled.tokens, quiet.newRedactor(p.settings))
+	return &sampled
+}
+
+// refusedSample returns the verdict of the first sample of a subscription's mapping if the handler refuses it as one that no value of the
+// event can complete, and accepts no other; otherwise nil. Samples that are refused for
+// another reason say nothing, since other values may be accepted.
+func (p *Plan) refusedSample(s *Subscription) (first *Verdict) {
+	whole := s.mapping.Value()
+	if isComputed(whole) || whole.Kind() != event.Object {
+		return nil
+	}
+	text := p.sampleText(whole)
+	source, err := event.Parse([]byte(audienceEvent("track", "Audience Entered", text).JSON()))
+	if err != nil {
+		return nil
+	}
+	for variant := range sampleVariants {
+		payload := sampler{variant, text}.objectOf(s.schema.Fields(), whole)
+		item, invalid := p.NewItem(s, payload, 0)
+		if invalid != nil {
+			continue
+		}
+		item.Event = source
+		ctx, cancel := context.WithTimeout(context.Background(), sampleTimeout)
+		v := p.Deliver(ctx, []Item{item})[0]
+		cancel()
+		switch incomplete := v.Cause == fault.CauseIncomplete && !s.usesHooks(); { // which may complete it
+		case v.Outcome != Refused || v.Code != fault.CodeInvalidPayload:
+			return nil
+		case (v.Cause == fault.CauseNoIdentifier || incomplete) && !omitsOptional(variant) && first == nil:
+			first = &v
+		}
+	}
+	return first
+}
+
+// usesHooks reports whether the config has inputs for a hook of the subscription.
+func (s *Subscription) usesHooks() bool {
+	return slices.ContainsFunc(s.hooks, func(h *hook) bool { return h.inputs.Exists() })
+}
+
+// silentTransport answers every request with 200 and an empty object, and sends nothing.
+type silentTransport struct{}
+
+func (silentTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	return &http.Response{
+		StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader("{}")), ContentLength: 2,
+	}, nil
+}
