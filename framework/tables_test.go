@@ -232,6 +232,23 @@ func TestTablesLiquid(t *testing.T) {
 	checkSection(t, mappingPage, "liquid-filters", markdownTable([]string{"filter", "result", "example"}, rows)+"\nDisabled: "+codeSpans(noFilters)+"\n")
 }
 
+// TestTablesExprFunctions checks that each function of @expr has a summary and an example, whose result is documented.
+func TestTablesExprFunctions(t *testing.T) {
+	list := mapping.ExprFunctions()
+	checkEntries(t, list)
+	var rows [][]string
+	for _, f := range list {
+		source := event.NewObject([]event.Member{{Key: "v", Value: event.NewObject([]event.Member{{Key: "@expr", Value: event.NewString(f.Example)}})}})
+		m, err := mapping.Compile(source)
+		require.NoError(t, err, f.Example)
+		out, err := m.Resolve(event.MustParse(`{}`))
+		require.NoError(t, err, f.Example)
+		require.Contains(t, f.Example, f.Name+"(")
+		rows = append(rows, []string{codeSpan(f.Usage), f.Summary, codeSpan(f.Example) + " → " + codeSpan(out.Get("v").JSON())})
+	}
+	checkSection(t, mappingPage, "expr-functions", markdownTable([]string{"function", "result", "example"}, rows))
+}
+
 // TestTablesFunctions checks that each function of FQL has a summary, an example, a description in words and an explanation.
 func TestTablesFunctions(t *testing.T) {
 	list := fql.Functions()

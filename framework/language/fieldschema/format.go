@@ -20,7 +20,7 @@ type formatEntry struct {
 
 // formats lists the string formats. They follow ajv-formats. It is read-only.
 var formats = []formatEntry{
-	{"email", "an email address", "ann@example.com", isEmail},
+	{"email", "an email address", "ann@example.com", event.IsEmail},
 	{"uri", "a URI such as https://example.com", "https://example.com/", isURI},
 	{"uri-reference", "a URI reference", "https://example.com/", isURIReference},
 	{"ipv4", "an IPv4 address", "192.0.2.1", isIPv4},
@@ -82,35 +82,8 @@ func isIPv6(s string) bool {
 	return err == nil && a.Is6() && a.Zone() == ""
 }
 
-// isEmail requires dotted atoms before the @ and a domain of at least two labels after it.
-func isEmail(s string) bool {
-	local, domain, ok := strings.Cut(s, "@")
-	if !ok || !strings.Contains(domain, ".") {
-		return false
-	}
-	for atom := range strings.SplitSeq(local, ".") {
-		if atom == "" || strings.ContainsFunc(atom, func(r rune) bool { return !isAlphanumeric(r) && !strings.ContainsRune("!#$%&'*+/=?^_`{|}~-", r) }) {
-			return false
-		}
-	}
-	for label := range strings.SplitSeq(domain, ".") {
-		if !isLabel(label) {
-			return false
-		}
-	}
-	return true
-}
-
 func isAlphanumeric(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-}
-
-// isLabel accepts letters, digits and inner hyphens.
-func isLabel(s string) bool {
-	if s == "" || s[0] == '-' || s[len(s)-1] == '-' {
-		return false
-	}
-	return !strings.ContainsFunc(s, func(r rune) bool { return !isAlphanumeric(r) && r != '-' })
 }
 
 func isHostname(s string) bool {
@@ -119,7 +92,7 @@ func isHostname(s string) bool {
 		return false
 	}
 	for label := range strings.SplitSeq(s, ".") {
-		if len(label) > 63 || !isLabel(label) {
+		if len(label) > 63 || !event.IsDomainLabel(label) {
 			return false
 		}
 	}

@@ -32,6 +32,7 @@ func directiveTable() []directive {
 		{"@arrayPath", "A list, and the mapping of its items.", fixedSchema(`{"type": "array", "minItems": 1, "maxItems": 2}`), compileArrayPath, describeArrayPath, readsArrayPath, arrayPathMistakes},
 		{"@merge", "Several objects merged into one.", objectSchema(`"objects": {"type": "array", "items": any}, "direction": {"enum": ["left", "right"]}`, "objects", "direction"), compileMerge, describeMerge, nil, nil},
 		{"@flatten", "An object with the paths of its leaves as keys.", objectSchema(`"value": any, "separator": {"type": ["string", "object"]}, "omitArrays": flag`, "value", "separator"), compileFlatten, describeFlatten, nil, nil},
+		{"@omit", "An object without some of its keys.", objectSchema(`"value": any, "keys": {"type": "array", "items": {"type": "string"}}`, "value", "keys"), compileOmit, describeOmit, nil, nil},
 		{"@scalars", "Values converted to scalars: lists joined to one text, objects as JSON text, texts trimmed, null dropped.", objectSchema(`"value": any, "separator": short`, "value"), compileScalars, describeScalars, nil, nil},
 		{"@json", "A value encoded to or decoded from JSON.", objectSchema(`"mode": {"enum": ["encode", "decode"]}, "value": any`, "mode", "value"), compileJSON, describeJSON, nil, nil},
 		{"@transform", "A mapping of another mapping's result.", objectSchema(`"apply": any, "mapping": any`, "apply", "mapping"), compileTransform, describeTransform, nil, nil},

@@ -97,6 +97,9 @@ func referencesTo(paths [][]string) []Reference {
 // LiquidFilters lists the filters of @liquid. Their examples are templates.
 func LiquidFilters() []reference.Entry { return liquid.Filters() }
 
+// ExprFunctions lists the functions that @expr has besides those of expr-lang. Their examples are expressions.
+func ExprFunctions() []reference.Entry { return expression.Functions() }
+
 // LiquidTags lists the tags of @liquid.
 func LiquidTags() []reference.Entry { return liquid.Tags() }
 

@@ -49,8 +49,15 @@ func Compile(text string) (*Program, error) {
 		return nil, fault.Problems{{Message: fmt.Sprintf("should be at most %d bytes long", MaxLength)}}
 	}
 	names := &names{paths: map[ast.Node][]string{}}
-	options := []expr.Option{expr.AllowUndefinedVariables(), expr.MaxNodes(MaxNodes)}
+	for _, f := range functionTable() {
+		names.functions = append(names.functions, f.name)
+	}
+	patterns := newPatternPatcher()
+	options := append(ownFunctions(), expr.AllowUndefinedVariables(), expr.MaxNodes(MaxNodes), expr.Patch(patterns))
 	program, err := expr.Compile(text, append(options, expr.Patch(names))...) // without the patches below, which hide type errors
+	if err == nil && patterns.problem != nil {
+		return nil, fault.Problems{*patterns.problem}
+	}
 	if err == nil {
 		options = append(options, expr.Patch(budgetPatcher{map[ast.Node]bool{}}), expr.Patch(exactPatcher{}))
 		program, err = expr.Compile(text, append(options, budgetFunctions()...)...)
@@ -61,7 +68,7 @@ func Compile(text string) (*Program, error) {
 	if call := names.unknown; call != nil {
 		return nil, fault.Problems{{
 			Line: 1, Column: call.Location().From + 1,
-			Message: fmt.Sprintf("unknown function %q%s", call.Value, fault.DidYouMean(call.Value, builtin.Names)),
+			Message: fmt.Sprintf("unknown function %q%s", call.Value, fault.DidYouMean(call.Value, slices.Concat(builtin.Names, names.functions))),
 		}}
 	}
 	return &Program{program: program, names: names.list, paths: names.inputPaths()}, nil
@@ -73,6 +80,8 @@ type names struct {
 	paths   map[ast.Node][]string // by the node whose value is at the path; only the longest path of each chain
 	defined []string              // variables that are declared with let
 	unknown *ast.IdentifierNode
+
+	functions []string // the names of the functions that are not those of expr-lang
 }
 
 // environment is the variable that holds the whole input.
@@ -82,7 +91,7 @@ const environment = "$env"
 func (n *names) Visit(node *ast.Node) {
 	switch part := (*node).(type) {
 	case *ast.CallNode:
-		if id, ok := part.Callee.(*ast.IdentifierNode); ok && !strings.HasPrefix(id.Value, internalPrefix) {
+		if id, ok := part.Callee.(*ast.IdentifierNode); ok && !strings.HasPrefix(id.Value, internalPrefix) && !slices.Contains(n.functions, id.Value) {
 			n.unknown = id
 		}
 		delete(n.paths, part.Callee)

@@ -1,0 +1,247 @@
+package expression
+
+import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/language/reference"
+)
+
+// function is an entry of the table of functions that expressions have besides those of expr-lang.
+type function struct {
+	name    string
+	usage   string
+	summary string
+	example string
+	pattern int // the index of an argument that is a regular expression, compiled with the expression; 0 if there is none
+	call    func(args []any) (any, error)
+	arity   int // the number of arguments; -1 for at least one
+}
+
+// functionTable lists the functions.
+func functionTable() []function {
+	return []function{
+		{"sha256", "sha256(text)", "the SHA-256 hash of the text, in hexadecimal; nil for nil", `sha256("a")[0:12]`, 0, hashFunction(sum256), 1},
+		{"sha1", "sha1(text)", "the SHA-1 hash of the text, in hexadecimal; nil for nil", `sha1("a")[0:12]`, 0, hashFunction(sum1), 1},
+		{"md5", "md5(text)", "the MD5 hash of the text, in hexadecimal; nil for nil", `md5("a")[0:12]`, 0, hashFunction(sumMD5), 1},
+		{"digits", "digits(text)", "the text without anything but digits; nil for nil", `digits("+1 (415) 555-0100")`, 0, textFunction(onlyDigits), 1},
+		{"squash", "squash(text)", "the text without white space; nil for nil", `squash(" a b ")`, 0, textFunction(withoutSpace), 1},
+		{"text", "text(value)", "the value as JavaScript formats it; nil for nil", `text([1, "a"])`, 0, textFunction(func(s string) string { return s }), 1},
+		{"number", "number(value)", "the number itself, or the number that a text contains; nil if it contains none", `number("12.50")`, 0, toNumber, 1},
+		{"isEmail", "isEmail(value)", "whether the value is a text with the form of an e-mail address", `isEmail("ana@example.com")`, 0, isEmailValue, 1},
+		{"extract", "extract(text, pattern)", "the first group of a regular expression in the text, or the whole match if it has no group; nil without a match", `extract("v12.3", "v([0-9]+)")`, 1, extractMatch, 2},
+		{"substitute", "substitute(text, pattern, by)", "the text with each match of a regular expression replaced by a text", `substitute("a-b c", "[^a-z]", "_")`, 1, substituteMatches, 3},
+		{"seconds", "seconds(time)", "the time as whole seconds since 1970; nil if it is not a time", `seconds("2026-01-02T03:04:05.678Z")`, 0, timeFunction(func(t time.Time) any { return int(t.Unix()) }), 1},
+		{"milliseconds", "milliseconds(time)", "the time as whole milliseconds since 1970; nil if it is not a time", `milliseconds("2026-01-02T03:04:05.678Z")`, 0, timeFunction(func(t time.Time) any { return int(t.UnixMilli()) }), 1},
+		{"isoTime", "isoTime(time)", "the time in UTC with milliseconds, as JavaScript writes it; nil if it is not a time", `isoTime("2026-01-02T03:04:05+01:00")`, 0, timeFunction(func(t time.Time) any { return t.UTC().Format("2006-01-02T15:04:05.000Z") }), 1},
+		{"merge", "merge(object, …)", "an object with the keys of several; the last one wins, and nil counts as an empty object", `merge({"a": 1}, {"a": 2, "b": 3})`, 0, mergeObjects, -1},
+		{"omit", "omit(object, keys)", "the object without some of its keys; nil for nil", `omit({"a": 1, "b": 2}, ["a"])`, 0, omitKeys, 2},
+		{"pick", "pick(object, keys)", "the object with only some of its keys; nil for nil", `pick({"a": 1, "b": 2}, ["a"])`, 0, pickKeys, 2},
+		{"compact", "compact(value)", "the object or list without the members that are nil; nil for nil", `compact({"a": 1, "b": nil})`, 0, compactValue, 1},
+	}
+}
+
+// Functions lists the functions that expressions have besides those of expr-lang. The examples are expressions.
+func Functions() []reference.Entry {
+	var list []reference.Entry
+	for _, f := range functionTable() {
+		list = append(list, reference.Entry{Name: f.name, Usage: f.usage, Summary: f.summary, Example: f.example})
+	}
+	return list
+}
+
+// ownFunctions returns the options that declare the functions.
+func ownFunctions() []expr.Option {
+	var options []expr.Option
+	for _, f := range functionTable() {
+		options = append(options, expr.Function(f.name, func(args ...any) (any, error) {
+			if f.arity >= 0 && len(args) != f.arity || len(args) == 0 {
+				return nil, fmt.Errorf("%s needs another number of arguments: %s", f.name, f.usage)
+			}
+			return f.call(args)
+		}))
+	}
+	return options
+}
+
+// scalarText returns a value as text, formatted as in JavaScript. ok is false for nil.
+func scalarText(x any) (text string, ok bool, err error) {
+	switch x := x.(type) {
+	case nil:
+		return "", false, nil
+	case string:
+		return x, true, nil
+	}
+	v, err := toValue(x, 0)
+	return v.Text(), true, err
+}
+
+func textFunction(convert func(string) string) func([]any) (any, error) {
+	return func(args []any) (any, error) {
+		text, ok, err := scalarText(args[0])
+		if err != nil || !ok {
+			return nil, err
+		}
+		return convert(text), nil
+	}
+}
+
+func hashFunction(sum func([]byte) []byte) func([]any) (any, error) {
+	return textFunction(func(s string) string { return hex.EncodeToString(sum([]byte(s))) })
+}
+
+func sum256(b []byte) []byte {
+	sum := sha256.Sum256(b)
+	return sum[:]
+}
+
+// sum1 and sumMD5 are for remotes that compare hashes of this kind; nothing is protected by them.
+func sum1(b []byte) []byte {
+	sum := sha1.Sum(b)
+	return sum[:]
+}
+
+func sumMD5(b []byte) []byte {
+	sum := md5.Sum(b)
+	return sum[:]
+}
+
+func onlyDigits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+func withoutSpace(s string) string {
+	return strings.Map(func(r rune) rune {
+		if event.TrimSpace(string(r)) == "" {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+func toNumber(args []any) (any, error) {
+	switch x := args[0].(type) {
+	case int, float64:
+		return x, nil
+	case string:
+		v, err := event.ParseString(strings.TrimSpace(x))
+		if err != nil || v.Kind() != event.Number || math.IsInf(v.Float(), 0) {
+			return nil, nil
+		}
+		return toNative(v), nil
+	}
+	return nil, nil
+}
+
+func isEmailValue(args []any) (any, error) {
+	text, ok := args[0].(string)
+	return ok && event.IsEmail(text), nil
+}
+
+func timeFunction(convert func(time.Time) any) func([]any) (any, error) {
+	return func(args []any) (any, error) {
+		if t, ok := args[0].(time.Time); ok {
+			return convert(t), nil
+		}
+		v, err := toValue(args[0], 0)
+		if err != nil || !v.Exists() {
+			return nil, err
+		}
+		t, err := event.ReadTime(v)
+		if err != nil {
+			return nil, nil // no time is nil: the expression says what follows
+		}
+		return convert(t), nil
+	}
+}
+
+func mergeObjects(args []any) (any, error) {
+	merged := map[string]any{}
+	for _, arg := range args {
+		object, ok := arg.(map[string]any)
+		if !ok && arg != nil {
+			return nil, fmt.Errorf("merge needs objects, not %T", arg)
+		}
+		for key, v := range object {
+			merged[key] = v
+		}
+	}
+	return merged, nil
+}
+
+// objectAndKeys returns the arguments of omit and pick. object is nil if the first one is.
+func objectAndKeys(args []any) (object map[string]any, keys map[string]bool, err error) {
+	object, ok := args[0].(map[string]any)
+	if !ok && args[0] != nil {
+		return nil, nil, fmt.Errorf("an object is needed, not %T", args[0])
+	}
+	list, ok := args[1].([]any)
+	if !ok {
+		return nil, nil, fmt.Errorf("a list of keys is needed, not %T", args[1])
+	}
+	keys = map[string]bool{}
+	for _, key := range list {
+		text, ok := key.(string)
+		if !ok {
+			return nil, nil, fmt.Errorf("a key is a text, not %T", key)
+		}
+		keys[text] = true
+	}
+	return object, keys, nil
+}
+
+func omitKeys(args []any) (any, error) { return selectKeys(args, false) }
+
+func pickKeys(args []any) (any, error) { return selectKeys(args, true) }
+
+func selectKeys(args []any, wanted bool) (any, error) {
+	object, keys, err := objectAndKeys(args)
+	if err != nil || object == nil {
+		return nil, err
+	}
+	selected := map[string]any{}
+	for key, v := range object {
+		if keys[key] == wanted {
+			selected[key] = v
+		}
+	}
+	return selected, nil
+}
+
+func compactValue(args []any) (any, error) {
+	switch x := args[0].(type) {
+	case nil:
+		return nil, nil
+	case map[string]any:
+		kept := map[string]any{}
+		for key, v := range x {
+			if v != nil {
+				kept[key] = v
+			}
+		}
+		return kept, nil
+	case []any:
+		kept := []any{}
+		for _, v := range x {
+			if v != nil {
+				kept = append(kept, v)
+			}
+		}
+		return kept, nil
+	}
+	return nil, fmt.Errorf("compact needs an object or a list, not %T", args[0])
+}

@@ -1,0 +1,48 @@
+package expression_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/language/mapping/internal/expression"
+)
+
+func TestFunctionsOfOurOwn(t *testing.T) {
+	input := event.MustParse(`{"o":{"a":1,"b":null,"c":[1,null]},"n":null,"t":"x1y22"}`)
+	for text, want := range map[string]string{
+		`sha256(n)`: ``, `digits(12.5)`: `"125"`, `squash("a\u00a0b\tc")`: `"abc"`, `text(true)`: `"true"`, `text(n)`: ``,
+		`number("1e2")`: `100`, `number("12a")`: ``, `number("")`: ``, `number(o)`: ``, `isEmail("a@b")`: `false`, `isEmail(n)`: `false`,
+		`extract(t, "y(.)")`: `"2"`, `extract(t, "z")`: ``, `extract(n, "z")`: ``, `substitute(t, "[0-9]+", "$0")`: `"x$0y$0"`,
+		`seconds("2026-01-02")`: `1767312000`, `seconds("soon")`: ``, `milliseconds(n)`: ``, `isoTime("2026-01-02")`: `"2026-01-02T00:00:00.000Z"`,
+		`merge(o, n, {"a": 2})`: `{"a":2,"b":null,"c":[1,null]}`, `omit(o, ["a", "c"])`: `{"b":null}`, `pick(o, ["a", "z"])`: `{"a":1}`, `omit(n, ["a"])`: ``,
+		`compact(o)`: `{"a":1,"c":[1,null]}`, `compact(o.c)`: `[1]`, `compact(n)`: ``,
+	} {
+		p, err := expression.Compile(text)
+		require.NoError(t, err, text)
+		got, err := p.Eval(input)
+		require.NoError(t, err, text)
+		if want == "" {
+			assert.Equal(t, event.Absent, got.Kind(), text)
+			continue
+		}
+		assert.Equal(t, want, got.JSON(), text)
+	}
+	for _, text := range []string{`merge("a")`, `omit(o, "a")`, `omit(t, ["a"])`, `compact(t)`, `sha256()`, `isEmail(t, t)`} {
+		p, err := expression.Compile(text)
+		if err == nil {
+			_, err = p.Eval(input)
+		}
+		assert.Error(t, err, text)
+	}
+	for text, want := range map[string]string{
+		`extract(t, t)`:        "extract needs a constant text as pattern",
+		`substitute(t,"(","")`: "a pattern that is not a regular expression",
+		`sha265(t)`:            `unknown function "sha265" (did you mean "sha256"?)`,
+	} {
+		_, err := expression.Compile(text)
+		assert.ErrorContains(t, err, want, text)
+	}
+}
