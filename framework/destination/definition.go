@@ -240,6 +240,7 @@ func (p *parser) requestNames() request.Names {
 func (p *parser) actionNames(a *ActionDefinition) request.Names {
 	names := p.requestNames()
 	names[request.Payload] = append([]string{}, a.Fields.Keys()...)
+	names[request.SyncMode] = nil
 	return names
 }
 

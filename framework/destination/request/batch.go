@@ -19,10 +19,10 @@ func (c *compiler) compileBatch(v event.Value, place string) *batchSpec {
 		return nil
 	}
 	b := &batchSpec{maxBytes: int(v.Get("bytes").Int()), fixedSize: int(v.Get("size").Int())}
-	of := c.subCompiler(Settings, Payload)
+	of := c.subCompiler(Settings, Payload, SyncMode)
 	b.size, b.unique = of.compileMapping(v.Get("size"), place+"/size"), of.compileMapping(v.Get("unique"), place+"/unique")
 	c.mergeFrom(of)
-	of = c.subCompiler(Settings, Auth, Payload)
+	of = c.subCompiler(Settings, Auth, Payload, SyncMode)
 	of.names[Index] = nil
 	b.item = of.compileMapping(v.Get("item"), place+"/item")
 	c.mergeFrom(of)

@@ -20,22 +20,45 @@ func Compile(v event.Value, names Names) (*Request, error) {
 	if b := v.Get("batch"); b.Exists() {
 		c.names[Payloads], c.names[Items] = nil, nil
 	}
-	r := &Request{
-		method:   c.compileChoice(v.Get("method"), "/method", "POST", methods),
-		encoding: c.compileChoice(v.Get("encoding"), "/encoding", "json", encodings),
-		address:  c.compileAddress(v.Get("url"), "/url"),
-		headers:  c.compileHeaders(v.Get("headers"), "/headers"),
-		query:    c.compileMapping(v.Get("query"), "/query"),
-		body:     c.compileMapping(v.Get("body"), "/body"),
-		sign:     c.compileSignature(v.Get("sign"), "/sign"),
-		batch:    c.compileBatch(v.Get("batch"), "/batch"),
-		response: c.compileResponse(v.Get("response"), "/response"),
-	}
+	c.checkParts(v)
+	r := c.compileParts(v, "")
+	r.batch = c.compileBatch(v.Get("batch"), "/batch")
+	r.refusals = c.compileRefusals(v.Get("refuse"), "/refuse")
+	c.compileSteps(r, v.Get("steps"), "/steps")
 	r.usesToken, r.usesQuery, r.shared = c.used[Auth], c.used[Query], c.shared
 	if err := c.problems.Err(); err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// checkParts checks that a request has either a URL or steps, and nothing that only steps can have.
+func (c *compiler) checkParts(v event.Value) {
+	if !v.Get("steps").Exists() {
+		if !v.Get("url").Exists() {
+			c.problems.Add("", "needs url, or steps")
+		}
+		return
+	}
+	for _, key := range []string{"method", "url", "headers", "query", "body", "encoding", "sign", "response"} {
+		if v.Get(key).Exists() {
+			c.problems.Add("/"+key, "belongs to a step: the request has steps")
+		}
+	}
+}
+
+// compileParts compiles what a request and a step have in common.
+func (c *compiler) compileParts(v event.Value, place string) *Request {
+	return &Request{
+		method:   c.compileChoice(v.Get("method"), place+"/method", "POST", methods),
+		encoding: c.compileChoice(v.Get("encoding"), place+"/encoding", "json", encodings),
+		address:  c.compileAddress(v.Get("url"), place+"/url"),
+		headers:  c.compileHeaders(v.Get("headers"), place+"/headers"),
+		query:    c.compileMapping(v.Get("query"), place+"/query"),
+		body:     c.compileMapping(v.Get("body"), place+"/body"),
+		sign:     c.compileSignature(v.Get("sign"), place+"/sign"),
+		response: c.compileResponse(v.Get("response"), place+"/response"),
+	}
 }
 
 // CheckMapping checks a mapping of a definition in which texts may be templates: it must compile, use filters that exist, and

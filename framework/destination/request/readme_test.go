@@ -62,6 +62,14 @@ func example(t *testing.T, refused bool, v event.Value) {
 	base, err := request.CompileBase(v.Get("base"), namesOf(v))
 	require.NoError(t, err)
 	scope := scopeOf(t, r, v)
+	if want := v.Get("refuses"); want.Exists() {
+		assert.EqualError(t, r.Refusal(scope), want.Str())
+		return
+	}
+	if len(r.Steps()) > 0 {
+		steps(t, r, scope, v)
+		return
+	}
 	built, err := r.Build(scope)
 	if want := v.Get("error"); want.Exists() {
 		assert.EqualError(t, err, want.Str())
@@ -113,6 +121,33 @@ func scopeOf(t *testing.T, r *request.Request, v event.Value) event.Value {
 	return event.NewObject(members)
 }
 
+// steps runs the steps of an example with its answers.
+func steps(t *testing.T, r *request.Request, scope, v event.Value) {
+	var answers []event.Member
+	sent := 0
+	for _, step := range r.Steps() {
+		members := []event.Member{{Key: request.Answers, Value: event.NewObject(answers)}}
+		for key, m := range scope.Members() {
+			members = append(members, event.Member{Key: key, Value: m})
+		}
+		applies, err := step.Applies(event.NewObject(members))
+		require.NoError(t, err)
+		if !applies {
+			continue
+		}
+		scopes, err := step.Scopes(event.NewObject(members))
+		require.NoError(t, err)
+		for _, scope := range scopes {
+			built, err := step.Build(scope)
+			require.NoError(t, err)
+			compare(t, v.Get("sends").Index(sent), built)
+			answers = append(answers, event.Member{Key: step.Name, Value: v.Get("answers").Index(sent)})
+			sent++
+		}
+	}
+	assert.Equal(t, v.Get("sends").Len(), sent)
+}
+
 func compare(t *testing.T, want event.Value, got request.Built) {
 	assert.Equal(t, want.Get("method").Str(), got.Method)
 	assert.Equal(t, want.Get("url").Str(), got.URL)
@@ -125,13 +160,24 @@ func compare(t *testing.T, want event.Value, got request.Built) {
 func results(t *testing.T, r *request.Request, v, answer event.Value) {
 	n := max(v.Get("payloads").Len(), 1)
 	status := int(answer.Get("status").Int())
-	errors, rest := r.PayloadErrors(status, answer.Get("body"), n)
+	var scopes []event.Value
+	for i := range n {
+		payload := v.Get("payloads").Index(i)
+		if !payload.Exists() {
+			payload = v.Get("payload")
+		}
+		scopes = append(scopes, event.NewObject([]event.Member{{Key: request.Settings, Value: v.Get("settings")}, {Key: request.Payload, Value: payload}}))
+	}
+	a := request.Answer{Status: status, Body: answer.Get("body"), Text: answer.Get("body").JSON()}
+	errors, rest := r.PayloadErrors(a, scopes)
 	for i := range n {
 		got := "delivered"
 		switch {
 		case errors[i] != nil:
 			got = words(errors[i])
-		case status >= 300:
+		case status < 300 && r.Failure(a, v.Get("settings")) != nil:
+			got = words(r.Failure(a, v.Get("settings")))
+		case status >= 300 && !r.Accepts(status):
 			whole := fault.FromStatus(status, r.ErrorMessage(answer.Get("body")))
 			whole.Retry = whole.Retry || r.IsRetryable(status)
 			got = words(whole)
@@ -164,7 +210,7 @@ func TestEveryKeyIsOnThePage(t *testing.T) {
 	page, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	definitions := event.MustParse(string(schemas.Text(schemas.Destination))).Get("$defs")
-	for _, name := range []string{"request", "base", "response", "sign"} {
+	for _, name := range []string{"request", "step", "base", "response", "payloadErrors", "sign"} {
 		keysOnPage(t, string(page), definitions.Get(name))
 	}
 }

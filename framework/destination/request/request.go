@@ -28,10 +28,13 @@ const (
 	Settings = "settings" // the instance's settings
 	Auth     = "auth"     // {accessToken}, or {} without a token
 	Payload  = "payload"  // the payload to send; in a batch the first one, with which all agree in what the request reads of it
+	SyncMode = "syncMode" // the sync mode of the subscription; "" if the action has none
 	Payloads = "payloads" // all payloads of a batch
 	Items    = "items"    // in a batch: the results of batch.item
-	Index    = "index"    // in batch.item: the index of the payload in the request, from 0
+	Index    = "index"    // in batch.item: the index of the payload in the request; in steps with each: the index of the item; from 0
 	Query    = "query"    // for choices: the search text
+	Answers  = "answers"  // in steps: the responses of earlier steps by name, each {status, body}
+	Item     = "item"     // in steps with each: the item of the list
 	Page     = "page"     // for choices: the next page, as the response with the previous page says; absent for the first
 )
 
@@ -43,6 +46,8 @@ type Request struct {
 	sign                 *signature       // nil if requests are not signed
 	batch                *batchSpec       // nil if a request has one payload
 	response             responseSpec
+	refusals             []refusal    // which payloads are refused before anything is sent
+	steps                []*Step      // the requests that are sent instead of this one, in order
 	shared               []event.Path // paths into a payload that all payloads of a request must agree in
 	usesToken            bool         // a mapping reads auth.accessToken
 	usesQuery            bool         // a mapping reads query
@@ -62,7 +67,9 @@ type Built struct {
 func (r *Request) UsesToken() bool { return r.usesToken }
 
 // IsRelative reports whether the request needs a base URL.
-func (r *Request) IsRelative() bool { return r.address.isRelative() }
+func (r *Request) IsRelative() bool {
+	return len(r.steps) == 0 && r.address.isRelative() || slices.ContainsFunc(r.steps, func(s *Step) bool { return s.IsRelative() })
+}
 
 // Build builds the request from a scope: an object with the names that were passed to Compile. The error is a *fault.Error.
 func (r *Request) Build(scope event.Value) (Built, error) {

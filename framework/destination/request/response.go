@@ -2,6 +2,7 @@ package request
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -9,13 +10,16 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
 // responseSpec says how a response is read.
 type responseSpec struct {
 	messages      []event.Path // paths of the error message; the first with a value counts
 	retryStatuses []int        // statuses that are retryable besides the usual ones
-	errors        *errorList   // nil if responses have no errors of single payloads
+	accepted      []int        // statuses outside of 2xx that are no failure
+	failures      []failureRule
+	errors        []*errorList // lists of errors of single payloads
 	choices       *choiceList  // nil if the response contains no choices
 }
 
@@ -25,15 +29,11 @@ type entryList struct {
 	where, unless *event.Path // an entry counts if it has a value at where, and no value that JavaScript considers true at unless
 }
 
-// errorList locates the errors of single payloads.
-type errorList struct {
-	entryList
-	index      *event.Path // nil: the index in the list
-	base       int
-	message    []event.Path
-	code       *event.Path
-	status     *event.Path
-	retryCodes []string
+// failureRule finds responses that report a failure with a status of success.
+type failureRule struct {
+	when, message *mapping.Mapping
+	status        int
+	retry         bool
 }
 
 // choiceList locates the choices of a field.
@@ -44,23 +44,15 @@ type choiceList struct {
 
 func (c *compiler) compileResponse(v event.Value, place string) responseSpec {
 	a := responseSpec{messages: pathList(v.Get("message"))}
-	for i, status := range v.Get("retry").Items() {
-		n := int(status.Int())
-		if n < 300 || n > 999 {
-			c.problems.Add(place+"/retry/"+strconv.Itoa(i), "should be a status from 300 to 999 but is %s", status.JSON())
-		}
-		a.retryStatuses = append(a.retryStatuses, n)
-	}
-	if e := v.Get("errors"); e.Exists() {
-		a.errors = &errorList{
-			entryList: entryListOf(e), index: optionalPath(e.Get("index")), base: int(e.Get("base").Int()), message: pathList(e.Get("message")),
-			code: optionalPath(e.Get("code")), status: optionalPath(e.Get("status")),
-		}
-		for _, code := range e.Get("retryCodes").Items() {
-			a.errors.retryCodes = append(a.errors.retryCodes, code.Text())
-		}
-		if a.errors.code == nil && len(a.errors.retryCodes) > 0 {
-			c.problems.Add(place+"/errors/retryCodes", "needs code, the path of the code in an error")
+	a.retryStatuses = c.compileStatuses(v.Get("retry"), place+"/retry")
+	a.accepted = c.compileStatuses(v.Get("accept"), place+"/accept")
+	a.failures = c.compileFailures(v.Get("failures"), place+"/failures")
+	switch e := v.Get("errors"); e.Kind() {
+	case event.Object:
+		a.errors = append(a.errors, c.compileErrors(e, place+"/errors"))
+	case event.Array:
+		for i, item := range e.Items() {
+			a.errors = append(a.errors, c.compileErrors(item, fmt.Sprintf("%s/errors/%d", place, i)))
 		}
 	}
 	if l := v.Get("choices"); l.Exists() {
@@ -70,6 +62,42 @@ func (c *compiler) compileResponse(v event.Value, place string) responseSpec {
 		a.choices = &choiceList{entryList: entryListOf(l), label: optionalPath(l.Get("label")), value: optionalPath(l.Get("value")), description: optionalPath(l.Get("description")), next: optionalPath(l.Get("next"))}
 	}
 	return a
+}
+
+// compileStatuses reads a list of statuses outside of 2xx.
+func (c *compiler) compileStatuses(v event.Value, place string) []int {
+	var statuses []int
+	for i, status := range v.Items() {
+		n := int(status.Int())
+		if n < 300 || n > 999 {
+			c.problems.Add(place+"/"+strconv.Itoa(i), "should be a status from 300 to 999 but is %s", status.JSON())
+		}
+		statuses = append(statuses, n)
+	}
+	return statuses
+}
+
+// The members of a scope in failures, besides settings.
+const (
+	statusName = "status" // of the response
+	bodyName   = "body"   // absent if it is not JSON
+	textName   = "text"   // the start of the body as text
+)
+
+// compileFailures compiles the rules that find failures in responses with a status of success.
+func (c *compiler) compileFailures(list event.Value, place string) []failureRule {
+	var rules []failureRule
+	for i, v := range list.Items() {
+		of, place := c.subCompiler(Settings), fmt.Sprintf("%s/%d", place, i)
+		of.names[statusName], of.names[bodyName], of.names[textName] = nil, nil, nil
+		retry, _ := v.Get("retry").Bool()
+		rules = append(rules, failureRule{
+			when: of.compileMapping(v.Get("when"), place+"/when"), message: of.compileMapping(v.Get("message"), place+"/message"),
+			status: cmp.Or(int(v.Get("status").Int()), http.StatusBadRequest), retry: retry,
+		})
+		c.mergeFrom(of)
+	}
+	return rules
 }
 
 func entryListOf(v event.Value) entryList {
@@ -101,10 +129,15 @@ func isPresent(v event.Value) bool {
 	return v.Exists() && v.Kind() != event.False && (!v.IsString() || v.Str() != "")
 }
 
+// accepts reports whether an entry counts.
+func (l entryList) accepts(entry event.Value) bool {
+	return (l.where == nil || isPresent(l.where.Read(entry))) && (l.unless == nil || l.unless.Read(entry).Falsy())
+}
+
 // eachEntry calls each for the entries of the list that count.
 func (l entryList) eachEntry(body event.Value, each func(i int, entry event.Value)) {
 	for i, entry := range l.path.Read(body).Items() {
-		if (l.where == nil || isPresent(l.where.Read(entry))) && (l.unless == nil || l.unless.Read(entry).Falsy()) {
+		if l.accepts(entry) {
 			each(i, entry)
 		}
 	}
@@ -127,65 +160,41 @@ func (r *Request) IsRetryable(status int) bool {
 	return slices.Contains(r.response.retryStatuses, status)
 }
 
-// PayloadErrors returns the errors of single payloads in the response to a request with n payloads, by payload index. An error
-// that cannot be assigned to a payload is returned as rest; it applies to every payload without an error of its own. A value at
-// the path of the errors that is not a list, such as an object or a text, cannot be assigned either. A missing or null value,
-// an empty list and an empty object mean that there are no errors.
-func (r *Request) PayloadErrors(status int, body event.Value, n int) (errors map[int]*fault.Error, rest *fault.Error) {
-	e := r.response.errors
-	if e == nil {
-		return nil, nil
+// Accepts reports whether the definition declares a status outside of 2xx as no failure.
+func (r *Request) Accepts(status int) bool { return slices.Contains(r.response.accepted, status) }
+
+// Answer is a response to read.
+type Answer struct {
+	Status int
+	Body   event.Value // absent if it is not JSON
+	Text   string      // the start of the body
+}
+
+// Failure returns the failure that a response with a status of success reports for the request as a whole; nil if it reports none.
+func (r *Request) Failure(a Answer, settings event.Value) *fault.Error {
+	if len(r.response.failures) == 0 {
+		return nil
 	}
-	errors = map[int]*fault.Error{}
-	if v := e.path.Read(body); v.Exists() && v.Kind() != event.Array && !(v.Kind() == event.Object && v.Len() == 0) {
-		return errors, r.payloadError(v, status)
-	}
-	e.eachEntry(body, func(i int, entry event.Value) {
-		err := r.payloadError(entry, status)
-		if e.index != nil {
-			i = payloadIndex(e.index.Read(entry), e.base)
-		}
-		if i < 0 || i >= n {
-			rest = err
-		} else if errors[i] == nil {
-			errors[i] = err
-		}
+	scope := event.NewObject([]event.Member{
+		{Key: Settings, Value: settings}, {Key: statusName, Value: event.NewInt(int64(a.Status))}, {Key: bodyName, Value: a.Body}, {Key: textName, Value: event.NewString(a.Text)},
 	})
-	return errors, rest
-}
-
-// payloadIndex returns the index in an error, given as a number or in digits, or -1.
-func payloadIndex(v event.Value, base int) int {
-	n, err := strconv.Atoi(v.Text())
-	if err != nil || v.Kind() != event.Number && v.Kind() != event.String {
-		return -1
-	}
-	return n - base
-}
-
-func (r *Request) payloadError(entry event.Value, whole int) *fault.Error {
-	e := r.response.errors
-	status := http.StatusBadRequest
-	if whole >= 400 {
-		status = whole
-	}
-	if e.status != nil {
-		if n, err := strconv.Atoi(e.status.Read(entry).Text()); err == nil && n >= 400 && n < 600 {
-			status = n
+	for _, rule := range r.response.failures {
+		v, err := rule.when.Resolve(scope)
+		if err == nil && v.Falsy() {
+			continue
 		}
+		message := ""
+		if err == nil {
+			message, err = resolveText(rule.message, scope)
+		}
+		if err != nil { // the answer has another form than the rule expects: it is not known what the remote took
+			return fault.As(err)
+		}
+		e := fault.FromStatus(rule.status, cmp.Or(message, a.Text))
+		e.Retry = e.Retry || rule.retry
+		return e
 	}
-	message, code := firstText(e.message, entry), ""
-	if e.code != nil {
-		code = e.code.Read(entry).Text()
-	}
-	if text := strings.TrimPrefix(code+": "+message, ": "); message != "" {
-		message = text
-	} else if message = code; message == "" {
-		message = cmp.Or(entry.Text(), entry.JSON())
-	}
-	err := fault.FromStatus(status, message)
-	err.Retry = err.Retry || r.IsRetryable(status) || code != "" && slices.Contains(e.retryCodes, code)
-	return err
+	return nil
 }
 
 // Choice is one value of a dynamic field.

@@ -52,11 +52,11 @@ func Compile(text string) (*Program, error) {
 	for _, f := range functionTable() {
 		names.functions = append(names.functions, f.name)
 	}
-	patterns := newPatternPatcher()
-	options := append(ownFunctions(), expr.AllowUndefinedVariables(), expr.MaxNodes(MaxNodes), expr.Patch(patterns))
+	calls := newCallPatcher()
+	options := append(ownFunctions(), expr.AllowUndefinedVariables(), expr.MaxNodes(MaxNodes), expr.Patch(calls))
 	program, err := expr.Compile(text, append(options, expr.Patch(names))...) // without the patches below, which hide type errors
-	if err == nil && patterns.problem != nil {
-		return nil, fault.Problems{*patterns.problem}
+	if err == nil && calls.problem != nil {
+		return nil, fault.Problems{*calls.problem}
 	}
 	if err == nil {
 		options = append(options, expr.Patch(budgetPatcher{map[ast.Node]bool{}}), expr.Patch(exactPatcher{}))
@@ -91,7 +91,7 @@ const environment = "$env"
 func (n *names) Visit(node *ast.Node) {
 	switch part := (*node).(type) {
 	case *ast.CallNode:
-		if id, ok := part.Callee.(*ast.IdentifierNode); ok && !strings.HasPrefix(id.Value, internalPrefix) && !slices.Contains(n.functions, id.Value) {
+		if id, ok := part.Callee.(*ast.IdentifierNode); ok && !strings.HasPrefix(id.Value, internalPrefix) {
 			n.unknown = id
 		}
 		delete(n.paths, part.Callee)

@@ -37,6 +37,7 @@ func functionTable() []function {
 		{"squash", "squash(text)", "the text without white space; nil for nil", `squash(" a b ")`, 0, textFunction(withoutSpace), 1},
 		{"text", "text(value)", "the value as JavaScript formats it; nil for nil", `text([1, "a"])`, 0, textFunction(func(s string) string { return s }), 1},
 		{"number", "number(value)", "the number itself, or the number that a text contains; nil if it contains none", `number("12.50")`, 0, toNumber, 1},
+		{"blank", "blank(value)", "whether the value is nil or an empty text", `blank("")`, 0, isBlank, 1},
 		{"isEmail", "isEmail(value)", "whether the value is a text with the form of an e-mail address", `isEmail("ana@example.com")`, 0, isEmailValue, 1},
 		{"extract", "extract(text, pattern)", "the first group of a regular expression in the text, or the whole match if it has no group; nil without a match", `extract("v12.3", "v([0-9]+)")`, 1, extractMatch, 2},
 		{"substitute", "substitute(text, pattern, by)", "the text with each match of a regular expression replaced by a text", `substitute("a-b c", "[^a-z]", "_")`, 1, substituteMatches, 3},
@@ -59,11 +60,12 @@ func Functions() []reference.Entry {
 	return list
 }
 
-// ownFunctions returns the options that declare the functions.
+// ownFunctions returns the options that declare the functions, under names that no expression can use: a key of an event may have the
+// name of a function.
 func ownFunctions() []expr.Option {
 	var options []expr.Option
 	for _, f := range functionTable() {
-		options = append(options, expr.Function(f.name, func(args ...any) (any, error) {
+		options = append(options, expr.Function(internalPrefix+f.name, func(args ...any) (any, error) {
 			if f.arity >= 0 && len(args) != f.arity || len(args) == 0 {
 				return nil, fmt.Errorf("%s needs another number of arguments: %s", f.name, f.usage)
 			}
@@ -146,6 +148,8 @@ func toNumber(args []any) (any, error) {
 	}
 	return nil, nil
 }
+
+func isBlank(args []any) (any, error) { return args[0] == nil || args[0] == "", nil }
 
 func isEmailValue(args []any) (any, error) {
 	text, ok := args[0].(string)

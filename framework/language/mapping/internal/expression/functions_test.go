@@ -11,14 +11,15 @@ import (
 )
 
 func TestFunctionsOfOurOwn(t *testing.T) {
-	input := event.MustParse(`{"o":{"a":1,"b":null,"c":[1,null]},"n":null,"t":"x1y22"}`)
+	input := event.MustParse(`{"o":{"a":1,"b":null,"c":[1,null]},"n":null,"t":"x1y22","sha256":"a","md5":"b"}`)
 	for text, want := range map[string]string{
 		`sha256(n)`: ``, `digits(12.5)`: `"125"`, `squash("a\u00a0b\tc")`: `"abc"`, `text(true)`: `"true"`, `text(n)`: ``,
 		`number("1e2")`: `100`, `number("12a")`: ``, `number("")`: ``, `number(o)`: ``, `isEmail("a@b")`: `false`, `isEmail(n)`: `false`,
 		`extract(t, "y(.)")`: `"2"`, `extract(t, "z")`: ``, `extract(n, "z")`: ``, `substitute(t, "[0-9]+", "$0")`: `"x$0y$0"`,
 		`seconds("2026-01-02")`: `1767312000`, `seconds("soon")`: ``, `milliseconds(n)`: ``, `isoTime("2026-01-02")`: `"2026-01-02T00:00:00.000Z"`,
 		`merge(o, n, {"a": 2})`: `{"a":2,"b":null,"c":[1,null]}`, `omit(o, ["a", "c"])`: `{"b":null}`, `pick(o, ["a", "z"])`: `{"a":1}`, `omit(n, ["a"])`: ``,
-		`compact(o)`: `{"a":1,"c":[1,null]}`, `compact(o.c)`: `[1]`, `compact(n)`: ``,
+		`sha256 + text(md5)`: `"ab"`, // keys of the event
+		`compact(o)`:         `{"a":1,"c":[1,null]}`, `compact(o.c)`: `[1]`, `compact(n)`: ``,
 	} {
 		p, err := expression.Compile(text)
 		require.NoError(t, err, text)

@@ -9,25 +9,23 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// patternPatcher compiles the regular expressions of extract and substitute once, together with the expression. A pattern that is not
-// constant, or not valid, is a problem.
-type patternPatcher struct {
-	patterns map[string]int // the index of the pattern argument, by function
+// callPatcher binds calls to the functions of the table. It compiles the regular expressions of extract and substitute once, together
+// with the expression. A pattern that is not constant, or not valid, is a problem.
+type callPatcher struct {
+	patterns map[string]int // by function, the index of the pattern argument; 0 if it has none
 	problem  *fault.Problem
 }
 
-func newPatternPatcher() *patternPatcher {
-	p := &patternPatcher{patterns: map[string]int{}}
+func newCallPatcher() *callPatcher {
+	p := &callPatcher{patterns: map[string]int{}}
 	for _, f := range functionTable() {
-		if f.pattern > 0 {
-			p.patterns[f.name] = f.pattern
-		}
+		p.patterns[f.name] = f.pattern
 	}
 	return p
 }
 
 // Visit implements ast.Visitor.
-func (p *patternPatcher) Visit(node *ast.Node) {
+func (p *callPatcher) Visit(node *ast.Node) {
 	call, ok := (*node).(*ast.CallNode)
 	if !ok {
 		return
@@ -37,7 +35,11 @@ func (p *patternPatcher) Visit(node *ast.Node) {
 		return
 	}
 	at, ok := p.patterns[id.Value]
-	if !ok || at >= len(call.Arguments) {
+	if !ok {
+		return
+	}
+	call.Callee = &ast.IdentifierNode{Value: internalPrefix + id.Value}
+	if at == 0 || at >= len(call.Arguments) {
 		return
 	}
 	switch pattern := call.Arguments[at].(type) {
@@ -54,7 +56,7 @@ func (p *patternPatcher) Visit(node *ast.Node) {
 	}
 }
 
-func (p *patternPatcher) addProblem(call *ast.CallNode, message string) {
+func (p *callPatcher) addProblem(call *ast.CallNode, message string) {
 	if p.problem == nil {
 		p.problem = &fault.Problem{Line: 1, Column: call.Location().From + 1, Message: message}
 	}

@@ -1,0 +1,186 @@
+package destination
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/destination/request"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// declaredCall performs payloads with a declared request.
+type declaredCall struct {
+	r    *request.Request
+	in   Input
+	auth event.Value
+	ms   *MultiStatus
+}
+
+// scopeFor returns the scope that the mappings of the request read.
+func (d *declaredCall) scopeFor(payload event.Value, more ...event.Member) event.Value {
+	return event.NewObject(append([]event.Member{
+		{Key: request.Settings, Value: d.in.Settings}, {Key: request.Auth, Value: d.auth}, {Key: request.Payload, Value: payload},
+		{Key: request.SyncMode, Value: event.NewString(string(d.in.SyncMode))},
+	}, more...))
+}
+
+// sendAll sends every payload. A request holds no more payloads than the declared size; its payloads agree in all that the
+// request reads of payload, and have different unique keys.
+func (d *declaredCall) sendAll(ctx context.Context) error {
+	size, err := d.r.BatchSize(d.scopeFor(d.in.Payloads[0]))
+	if err != nil {
+		return err
+	}
+	var next []int
+	keys, common := map[string]bool{}, ""
+	for i, payload := range d.in.Payloads {
+		err := d.r.Refusal(d.scopeFor(payload))
+		var key string
+		if err == nil {
+			key, err = d.r.UniqueKey(d.scopeFor(payload))
+		}
+		if err != nil {
+			d.ms.Fail(i, err)
+			continue
+		}
+		like := d.r.SharedKey(payload)
+		if size > 0 && len(next) == size || keys[key] || like != common {
+			d.sendBatch(ctx, next)
+			next, common = nil, like
+			clear(keys)
+		}
+		next = append(next, i)
+		if key != "" {
+			keys[key] = true
+		}
+	}
+	d.sendBatch(ctx, next)
+	return nil
+}
+
+// sendBatch sends payloads in one request. If the request is too large or cannot be built, it is divided. That costs no request, so
+// that every payload may be alone in the end.
+func (d *declaredCall) sendBatch(ctx context.Context, which []int) {
+	b := Bisection[int]{
+		Send:         d.buildAndSend,
+		Fail:         d.failAll,
+		Divisible:    func(*fault.Error) bool { return true },
+		MaxDivisions: len(which),
+	}
+	_ = b.Run(ctx, which) // every payload has its result
+}
+
+// buildAndSend sends payloads in one request, or in the steps of the request, and sets their results. A payload whose item cannot be
+// built fails alone. The error says why the request cannot be built; nothing was sent then.
+func (d *declaredCall) buildAndSend(ctx context.Context, which []int) error {
+	scope, good := d.batchScope(which)
+	switch {
+	case len(good) == 0:
+		return nil
+	case len(good) < len(which): // the indexes have changed: build again
+		d.sendBatch(ctx, good)
+		return nil
+	case len(d.r.Steps()) > 0:
+		return d.sendSteps(ctx, which, scope)
+	}
+	built, err := d.buildRequest(d.r, scope)
+	if err != nil {
+		return err
+	}
+	response, err := d.in.Client.roundTrip(ctx, built)
+	if err != nil {
+		d.failAll(which, err)
+		return nil
+	}
+	d.readResponse(d.r, which, response)
+	d.deliverRest(which, response)
+	return nil
+}
+
+// buildRequest builds a request and checks its size.
+func (d *declaredCall) buildRequest(r *request.Request, scope event.Value) (request.Built, error) {
+	built, err := r.Build(scope)
+	if most := cmp.Or(d.r.MaxBytes(), httpx.DefaultMaxBytes); err == nil && len(built.Body) > most {
+		err = fault.Invalid("the request is larger than %d bytes, the limit of %s", most, built.URL)
+	}
+	return built, err
+}
+
+// batchScope returns the scope of a request for payloads, and the payloads that can be part of it.
+func (d *declaredCall) batchScope(which []int) (scope event.Value, good []int) {
+	if !d.r.Batches() {
+		return d.scopeFor(d.in.Payloads[which[0]]), which
+	}
+	payloads, items := make([]event.Value, len(which)), make([]event.Value, len(which))
+	for n, i := range which {
+		payloads[n] = d.in.Payloads[i]
+		item, err := d.r.BatchItem(d.scopeFor(payloads[n], event.Member{Key: request.Index, Value: event.NewInt(int64(n))}))
+		if err != nil {
+			d.ms.Fail(i, err)
+			continue
+		}
+		items[n] = item
+		good = append(good, i)
+	}
+	return d.scopeFor(payloads[0],
+		event.Member{Key: request.Payloads, Value: event.NewArray(payloads)}, event.Member{Key: request.Items, Value: event.NewArray(items)}), good
+}
+
+func (d *declaredCall) failAll(which []int, err error) {
+	for _, i := range which {
+		d.ms.Fail(i, err)
+	}
+}
+
+// readResponse sets the result of every payload of a request that failed.
+func (d *declaredCall) readResponse(r *request.Request, which []int, response *Response) {
+	scopes := make([]event.Value, len(which))
+	for n, i := range which {
+		scopes[n] = d.scopeFor(d.in.Payloads[i])
+	}
+	errors, rest := r.PayloadErrors(answerOf(response), scopes)
+	whole := d.in.Client.refusalError(response, r)
+	if whole != nil && len(errors) > 0 && r.RetriesRest() {
+		again := *fault.As(whole)
+		again.Retry, again.Message = true, "the remote refused the request because of other events: "+again.Message
+		whole = &again
+	}
+	for n, i := range which {
+		switch {
+		case errors[n] != nil:
+			d.ms.Fail(i, d.annotateError(errors[n], whole))
+		case whole != nil:
+			d.ms.Fail(i, whole)
+		case rest != nil:
+			d.ms.Fail(i, d.annotateError(rest, nil))
+		}
+	}
+}
+
+// deliverRest marks the payloads that have no result yet as delivered.
+func (d *declaredCall) deliverRest(which []int, response *Response) {
+	for _, i := range which {
+		if d.ms.Decided(i) {
+			continue
+		}
+		result := Result{Outcome: Delivered, Status: response.Status}
+		if len(which) == 1 {
+			result.Body = response.Body
+		}
+		d.ms.Set(i, result)
+	}
+}
+
+// annotateError redacts an error of a payload, and adds the failed exchange and the Retry-After of the whole response.
+func (d *declaredCall) annotateError(e *fault.Error, whole error) *fault.Error {
+	e.Message = d.in.Client.redact(e.Message)
+	if whole != nil {
+		e.Err = fault.As(whole).Err
+	}
+	if whole != nil && e.Retry {
+		e.RetryAfter = fault.As(whole).RetryAfter
+	}
+	return e
+}

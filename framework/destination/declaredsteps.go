@@ -1,0 +1,97 @@
+package destination
+
+import (
+	"context"
+
+	"github.com/landfall-dev/landfall/framework/destination/request"
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// sendSteps sends the steps of a request in order, for payloads that share it. A payload that fails in a step takes no part in the
+// later ones. If nothing has to be sent for the payloads, they are skipped. The error says why the first request cannot be built;
+// nothing was sent then.
+func (d *declaredCall) sendSteps(ctx context.Context, which []int, scope event.Value) error {
+	var answers []event.Member
+	var last *Response
+	for _, step := range d.r.Steps() {
+		response, err := d.sendStep(ctx, step, which, scope, answers)
+		switch {
+		case err != nil && last == nil && response == nil:
+			return err
+		case err != nil: // earlier steps were sent: the payloads are not divided any more
+			d.failAll(which, err)
+			return nil
+		case response != nil:
+			last = response
+			if step.Name != "" {
+				answers = append(answers, event.Member{Key: step.Name, Value: answerValue(response)})
+			}
+		}
+		undecided := d.undecidedOf(which)
+		if len(undecided) == 0 {
+			return nil
+		}
+		if len(undecided) < len(which) {
+			which = undecided
+			scope, _ = d.batchScope(which) // their items were built before
+		}
+	}
+	if last == nil {
+		for _, i := range which {
+			d.ms.Skip(i, "there is nothing to send: the event lacks what the action sends")
+		}
+		return nil
+	}
+	d.deliverRest(which, last)
+	return nil
+}
+
+// sendStep sends the requests of one step and sets the results of payloads that fail. It returns the last response; nil if the step
+// does not apply or got none. The error says why a request cannot be built.
+func (d *declaredCall) sendStep(ctx context.Context, step *request.Step, which []int, scope event.Value, answers []event.Member) (*Response, error) {
+	members := []event.Member{{Key: request.Answers, Value: event.NewObject(answers)}}
+	for key, v := range scope.Members() {
+		members = append(members, event.Member{Key: key, Value: v})
+	}
+	scope = event.NewObject(members)
+	applies, err := step.Applies(scope)
+	if err != nil || !applies {
+		return nil, err
+	}
+	scopes, err := step.Scopes(scope)
+	if err != nil {
+		return nil, err
+	}
+	var last *Response
+	for _, scope := range scopes {
+		built, err := d.buildRequest(step.Request, scope)
+		if err != nil {
+			return last, err
+		}
+		response, err := d.in.Client.roundTrip(ctx, built)
+		if err != nil {
+			d.failAll(which, err)
+			return last, nil
+		}
+		d.readResponse(step.Request, which, response)
+		if last = response; len(d.undecidedOf(which)) < len(which) {
+			return last, nil
+		}
+	}
+	return last, nil
+}
+
+// undecidedOf returns the payloads that have no result yet.
+func (d *declaredCall) undecidedOf(which []int) (list []int) {
+	for _, i := range which {
+		if !d.ms.Decided(i) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// answerValue returns a response as later steps read it.
+func answerValue(r *Response) event.Value {
+	return event.NewObject([]event.Member{{Key: "status", Value: event.NewInt(int64(r.Status))}, {Key: "body", Value: r.Body}})
+}

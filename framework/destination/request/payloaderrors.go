@@ -1,0 +1,167 @@
+package request
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
+)
+
+// errorList locates the errors of single payloads.
+type errorList struct {
+	entryList
+	index      *event.Path // nil: the index in the list
+	base       int
+	message    []event.Path
+	code       *event.Path
+	status     *event.Path
+	retryCodes []string
+	match      *mapping.Mapping // the value of a payload that its error has at key; nil if errors have indexes
+	key        *event.Path      // nil: the entry itself, or its key in an object
+	retryRest  bool             // payloads without an error of their own are retried if the response is an error
+}
+
+// compileErrors compiles a list of errors of single payloads.
+func (c *compiler) compileErrors(e event.Value, place string) *errorList {
+	l := &errorList{
+		entryList: entryListOf(e), index: optionalPath(e.Get("index")), base: int(e.Get("base").Int()), message: pathList(e.Get("message")),
+		code: optionalPath(e.Get("code")), status: optionalPath(e.Get("status")), key: optionalPath(e.Get("key")), retryRest: e.Get("others").Str() == "retry",
+	}
+	for _, code := range e.Get("retryCodes").Items() {
+		l.retryCodes = append(l.retryCodes, code.Text())
+	}
+	if l.code == nil && len(l.retryCodes) > 0 {
+		c.problems.Add(place+"/retryCodes", "needs code, the path of the code in an error")
+	}
+	of := c.subCompiler(Settings, Payload, SyncMode)
+	l.match = of.compileMapping(e.Get("match"), place+"/match")
+	c.mergeFrom(of)
+	switch {
+	case l.match != nil && l.index != nil:
+		c.problems.Add(place+"/match", "cannot go with index: errors have either")
+	case l.match == nil && l.key != nil:
+		c.problems.Add(place+"/key", "needs match, the value of a payload that the errors have at the key")
+	}
+	return l
+}
+
+// RetriesRest reports whether payloads without an error of their own are retried if the response is an error that names others.
+func (r *Request) RetriesRest() bool {
+	return slices.ContainsFunc(r.response.errors, func(l *errorList) bool { return l.retryRest })
+}
+
+// PayloadErrors returns the errors of single payloads in the response to a request, by payload index. scopes has for each payload a
+// scope with settings and the payload. An error that cannot be assigned to a payload is returned as rest; it applies to every payload
+// without an error of its own. A value at the path of the errors that is not a list, such as an object or a text, cannot be assigned
+// either, unless its keys are matched. A missing or null value, an empty list and an empty object mean that there are no errors.
+func (r *Request) PayloadErrors(a Answer, scopes []event.Value) (errors map[int]*fault.Error, rest *fault.Error) {
+	if len(r.response.errors) == 0 {
+		return nil, nil
+	}
+	p := placedErrors{r: r, status: a.Status, scopes: scopes, byIndex: map[int]*fault.Error{}}
+	for _, l := range r.response.errors {
+		p.addList(l, a.Body)
+	}
+	return p.byIndex, p.rest
+}
+
+// placedErrors assigns errors to payloads.
+type placedErrors struct {
+	r       *Request
+	status  int
+	scopes  []event.Value
+	byIndex map[int]*fault.Error
+	rest    *fault.Error
+}
+
+func (p *placedErrors) addList(l *errorList, body event.Value) {
+	v := l.path.Read(body)
+	switch {
+	case l.match != nil && (v.Kind() == event.Object || v.Kind() == event.Array):
+		p.addMatches(l, v)
+	case v.Exists() && v.Kind() != event.Array && !(v.Kind() == event.Object && v.Len() == 0):
+		p.rest = p.r.payloadError(l, v, p.status)
+	default:
+		l.eachEntry(body, func(i int, entry event.Value) {
+			if l.index != nil {
+				i = payloadIndex(l.index.Read(entry), l.base)
+			}
+			p.addError(p.r.payloadError(l, entry, p.status), i)
+		})
+	}
+}
+
+// addMatches assigns errors that name payloads by a value: the entries of a list by the value at their key, those of an object by
+// their key.
+func (p *placedErrors) addMatches(l *errorList, v event.Value) {
+	places := map[string][]int{}
+	for i, scope := range p.scopes {
+		text, err := resolveText(l.match, scope)
+		if err == nil && text != "" {
+			places[text] = append(places[text], i)
+		}
+	}
+	add := func(name string, entry event.Value) {
+		if l.accepts(entry) {
+			p.addError(p.r.payloadError(l, entry, p.status), places[name]...)
+		}
+	}
+	for _, entry := range v.Items() {
+		add(textAt(l.key, entry), entry)
+	}
+	for key, entry := range v.Members() {
+		add(key, entry)
+	}
+}
+
+// addError assigns an error to payloads; to none if it cannot be assigned.
+func (p *placedErrors) addError(err *fault.Error, places ...int) {
+	if len(places) == 0 {
+		p.rest = err
+	}
+	for _, i := range places {
+		if i < 0 || i >= len(p.scopes) {
+			p.rest = err
+		} else if p.byIndex[i] == nil {
+			p.byIndex[i] = err
+		}
+	}
+}
+
+// payloadIndex returns the index in an error, given as a number or in digits, or -1.
+func payloadIndex(v event.Value, base int) int {
+	n, err := strconv.Atoi(v.Text())
+	if err != nil || v.Kind() != event.Number && v.Kind() != event.String {
+		return -1
+	}
+	return n - base
+}
+
+func (r *Request) payloadError(e *errorList, entry event.Value, whole int) *fault.Error {
+	status := http.StatusBadRequest
+	if whole >= 400 {
+		status = whole
+	}
+	if e.status != nil {
+		if n, err := strconv.Atoi(e.status.Read(entry).Text()); err == nil && n >= 400 && n < 600 {
+			status = n
+		}
+	}
+	message, code := firstText(e.message, entry), ""
+	if e.code != nil {
+		code = e.code.Read(entry).Text()
+	}
+	if text := strings.TrimPrefix(code+": "+message, ": "); message != "" {
+		message = text
+	} else if message = code; message == "" {
+		message = cmp.Or(entry.Text(), entry.JSON())
+	}
+	err := fault.FromStatus(status, message)
+	err.Retry = err.Retry || r.IsRetryable(status) || code != "" && slices.Contains(e.retryCodes, code)
+	return err
+}
