@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/internal/testsize"
 )
 
 // logLines collects log lines.
@@ -165,6 +166,9 @@ func TestDamagedRecordLosesNoOther(t *testing.T) {
 		"the last record cut off":             {func(b []byte) []byte { return b[:len(b)-20] }, 1, true},
 		"nothing":                             {func(b []byte) []byte { return b }, 0, true},
 	} {
+		if !strings.HasPrefix(name, "the ") && testsize.Small() {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			dir := crashImage(t, image)
 			block := blockFiles(t, dir, "EVENTS")[0]
@@ -280,6 +284,9 @@ func TestMissingFilesAreDetected(t *testing.T) {
 			editFile(t, filepath.Join(dir, "jetstream", "$G", "streams", "EVENTS", "meta.inf"), flipBit(40))
 		}, 0, 0},
 	} {
+		if !strings.HasSuffix(name, ", killed") && testsize.Small() {
+			continue // it takes seconds under the race detector
+		}
 		t.Run(name, func(t *testing.T) {
 			dir := crashImage(t, c.image)
 			c.change(t, dir)
@@ -314,7 +321,7 @@ func TestDamagedCheckpointsDoNotSkipEvents(t *testing.T) {
 
 	text, err := os.ReadFile(blockFiles(t, image, "BOOKS")[0])
 	require.NoError(t, err)
-	for at := 30; at < len(text); at += len(text) / 24 {
+	for at := 30; at < len(text); at += len(text) / testsize.Of(24, 6) {
 		dir := crashImage(t, image)
 		editFile(t, blockFiles(t, dir, "BOOKS")[0], flipBit(at))
 		q, lines := openLogged(t, dir)

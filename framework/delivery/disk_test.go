@@ -15,6 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/testsize"
 )
 
 // smallDisk mounts a small file system for a test. It skips the test if mounting is not permitted.
@@ -48,7 +49,7 @@ func TestDeliveredEventsAreDeletedOnAShortDisk(t *testing.T) {
 	remote := newRemote(t)
 	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 	t.Cleanup(func() { stopRunner(t, runner) })
-	const events = 1500 // 150 MB
+	events := testsize.Of(1500, 800) // of 100 kB
 	refusals := 0
 	for n := range events {
 		for q.Append(t.Context(), []delivery.NewEvent{largeEvent("u", n)}) != nil {
@@ -57,9 +58,9 @@ func TestDeliveredEventsAreDeletedOnAShortDisk(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
-	waitForCounts(t, runner, map[string]int64{"events": events, "delivered": events})
+	waitForCounts(t, runner, map[string]int64{"events": int64(events), "delivered": int64(events)})
 	requireInOrder(t, "u", remote.taken["u"])
-	t.Logf("150 MB through a disk of 64 MB, %d refusals of 20 ms", refusals)
+	t.Logf("%d MB through a disk of 64 MB, %d refusals of 20 ms", events/10, refusals)
 }
 
 // On a disk full of undelivered events no more are accepted and none is lost. Once they are delivered, they are deleted.

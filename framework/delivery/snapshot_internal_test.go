@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/internal/testsize"
 )
 
 // TestSnapshotsOfAQueueInUse checks that a snapshot has a message of each subject although all of them are replaced while it is
@@ -23,7 +24,8 @@ func TestSnapshotsOfAQueueInUse(t *testing.T) {
 	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1})
 	require.NoError(t, err)
 	defer q.Close()
-	const subjects, bytesEach = 60, 100_000
+	const subjects = 60
+	bytesEach := testsize.Of(100_000, 20_000)
 	random := make([]byte, bytesEach) // does not shrink when compressed
 	_, _ = rand.NewChaCha8([32]byte{}).Read(random)
 	streams := map[string]string{checkpointsStream: "book.i.%d", parkStream: "park.i.%d", deadStream: "dead.i.%d"}

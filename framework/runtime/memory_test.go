@@ -15,6 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/internal/testsize"
 )
 
 // eventsVariable sets the number of events of TestMemoryDoesNotGrow; the default is 200,000.
@@ -45,7 +46,7 @@ func (e *endless) Read(into []byte) (int, error) {
 // TestMemoryDoesNotGrow checks that events are not retained after their verdicts: the heap after the last tenth of many events is
 // as large as after the first.
 func TestMemoryDoesNotGrow(t *testing.T) {
-	events := 200_000
+	events := testsize.Of(200_000, 20_000)
 	if text := os.Getenv(eventsVariable); text != "" {
 		var err error
 		events, err = strconv.Atoi(text)
