@@ -96,7 +96,7 @@ func TestGoGenerateWorksInAnotherModule(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "acme", "broken.go"), []byte("package acme\n\nvar x = doesNotExist\n"), 0o644))
 	run := exec.Command("go", "generate", "./...")
 	run.Dir = root
-	run.Env = append(os.Environ(), "GOFLAGS=-mod=mod")
+	run.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -mod=mod")
 	out, err := run.CombinedOutput()
 	require.NoError(t, err, string(out))
 	types, err := os.ReadFile(filepath.Join(dir, "acme", "types_gen.go"))
@@ -191,7 +191,7 @@ func TestAModuleOnACheckoutBuildsAtOnce(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, made, "go.sum")
 	list := exec.Command("go", "list", "-deps", "-test", "./...")
-	list.Dir, list.Env = m.Dir, append(os.Environ(), "GOFLAGS=-mod=readonly", "GOPROXY=off", "GOWORK=off")
+	list.Dir, list.Env = m.Dir, append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -mod=readonly", "GOPROXY=off", "GOWORK=off")
 	out, err := list.CombinedOutput()
 	require.NoError(t, err, string(out))
 	assert.Contains(t, string(out), "example.com/acme/landfall/destinations/acme")
