@@ -186,11 +186,13 @@ func (r *recentRows) keep(row *audienceRow, identities []string, rows map[string
 	r.store.readTotal.Add(int64(len(r.read) - before))
 }
 
-// wasMerged says that they were merged; the rows stay in memory.
+// wasMerged says that they were merged, up to a write. The rows stay in memory, unless another process has changed the audience since they
+// were read.
 func (r *recentRows) wasMerged(before *audienceRow, merged int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.audience != before.id || r.merged != before.merged || r.seen != merged {
+		r.resetLocked(before.id, merged)
 		return
 	}
 	r.store.unmergedTotal.Add(-r.size)

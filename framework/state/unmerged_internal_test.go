@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -202,4 +203,78 @@ func TestMergedRowsStayInMemory(t *testing.T) {
 	assert.Equal(t, second(2), look().At)
 	_, err = s.db.ExecContext(t.Context(), `ALTER TABLE unusable RENAME TO members`)
 	require.NoError(t, err)
+}
+
+// Unmerged writes that another process has extended or merged count no longer once they are merged, so that later writes need not merge them again.
+func TestMergedWritesOfAnotherProcessDoNotCount(t *testing.T) {
+	dir := t.TempDir()
+	s, other := unmergedStore(t, dir, 1000), unmergedStore(t, dir, 1<<20)
+	record := func(s *Store, audience string, n int) {
+		change := []destination.Change{{Identity: fmt.Sprintf("u%d", n), Member: true, At: second(n)}}
+		require.NoError(t, s.Ledger("main").Record(t.Context(), destination.Audience{ID: audience}, change))
+	}
+	for _, byOther := range []func(){
+		func() { record(other, "large", 1000) },
+		func() { require.NoError(t, other.mergeAllWrites(t.Context())) },
+		func() { require.NoError(t, other.Ledger("main").Forget(t.Context())) },
+	} {
+		for n := range 10 {
+			record(s, "large", n)
+		}
+		byOther()
+		s.limits.unmergedTotal = 1
+		record(s, "small", 1)
+		assert.Zero(t, s.recentOf("main", "large").unmergedSize())
+		s.limits.unmergedTotal = 2000
+		records, err := s.Ledger("main").Lookup(t.Context(), "small", []string{"u1"})
+		require.NoError(t, err)
+		assert.True(t, records[0].Member)
+	}
+}
+
+// A time from a wrong clock counts as one of the server's clock, also in memory and in unmerged writes, so that later events can change the row.
+func TestFutureTimesAreLimitedEverywhere(t *testing.T) {
+	dir := t.TempDir()
+	s := openLocal(t, dir)
+	ahead := destination.Change{Identity: "u1", Member: true, At: time.Now().Add(72 * time.Hour)}
+	require.NoError(t, s.Ledger("main").Record(t.Context(), vipAudience, []destination.Change{ahead}))
+	check := func(where string) {
+		records, err := s.Ledger("main").Lookup(t.Context(), vipAudience.ID, []string{"u1"})
+		require.NoError(t, err)
+		assert.True(t, records[0].Member, where)
+		assert.WithinDuration(t, time.Now(), records[0].At, 5*time.Minute, where)
+	}
+	check("in memory")
+	s.recent = map[recentKey]*recentRows{}
+	check("in an unmerged write")
+	require.NoError(t, s.mergeAllWrites(t.Context()))
+	check("in the table")
+	exit := destination.Change{Identity: "u1", At: time.Now().Add(2 * time.Minute)}
+	require.NoError(t, s.Ledger("main").Record(t.Context(), vipAudience, []destination.Change{exit}))
+	size, ok, err := s.Ledger("main").Audience(t.Context(), vipAudience.ID)
+	require.NoError(t, err)
+	assert.True(t, ok)
+	assert.Zero(t, size.Members)
+}
+
+// A damaged unmerged write is an error of every call that needs it, and of Close, which leaves it where it is.
+func TestDamagedWritesAreReported(t *testing.T) {
+	dir := t.TempDir()
+	s := openLocal(t, dir)
+	l := s.Ledger("main")
+	change := []destination.Change{{Identity: "u1", Member: true, At: second(1)}}
+	require.NoError(t, l.Record(t.Context(), vipAudience, change))
+	_, err := s.db.ExecContext(t.Context(), `UPDATE unmerged SET changes = x'ff'`)
+	require.NoError(t, err)
+	s.recent = map[recentKey]*recentRows{}
+	for range 2 {
+		_, err = l.Lookup(t.Context(), vipAudience.ID, []string{"u1"})
+		require.ErrorIs(t, err, errDamaged)
+		require.ErrorIs(t, l.Record(t.Context(), vipAudience, change), errDamaged)
+		_, _, _, err = l.Find(t.Context(), vipAudience.ID, "u1")
+		require.ErrorIs(t, err, errDamaged)
+	}
+	require.ErrorIs(t, s.Close(), errDamaged)
+	s = openLocal(t, dir)
+	assert.Equal(t, 1, rowsOf(t, s, "unmerged"))
 }
