@@ -198,6 +198,8 @@ func TestSubscriptionsThatNeverDeliver(t *testing.T) {
 		{"braze", `{"action":"trackEvent","mapping":{"name":{"@path":"$.evnt"}}}`, "", place + `/mapping/name/@path reads evnt, which events do not have (did you mean "event"?)`},
 		{"braze", `{"action":"trackEvent","subscribe":"type = \"page\" and event = \"Order Completed\"","mapping":{"name":"x"}}`, "",
 			place + `/subscribe matches no event: only events of type "track" have event, but it requires type to be "page"`},
+		{"webhook", `{"action":"send","subscribe":"type = \"track\"","mapping":{"url":"ftp://example.com/"}}`, "*is not an http or https URL", ""},
+		{"webhook", `{"action":"send","subscribe":"type = \"track\"","mapping":{"url":{"@path":"$.properties.url"}}}`, "", ""},
 		{"webhook", `{"action":"send","subscribe":"type = \"track\"","mapping":{"url":"https://example.com/","data":{"@arrayPath":["$.properties.products",{"name":{"@path":"$.nam"}}]}}}`, "", ""},
 	} {
 		d, _ := registry.Find(c.slug)

@@ -40,7 +40,7 @@ func (e *explainer) explain(err *jsonschema.ValidationError) {
 func (e *explainer) addProblem(pointer, keyword string, want, got, schema event.Value) {
 	switch keyword {
 	case "type":
-		e.problems.Add(pointer, "should be %s but is %s%s", joinKinds(want), got.Kind().WithArticle(), switchHint(want, got))
+		e.addType(pointer, want, got, schema.Get("pattern"))
 	case "enum":
 		e.problems.Add(pointer, "should be %s but is %s%s", joinValues(want), got.JSON(), nearestValue(want, got))
 	case "const":
@@ -60,9 +60,28 @@ func (e *explainer) addProblem(pointer, keyword string, want, got, schema event.
 	case "additionalProperties":
 		e.addUnknownKeys(pointer, got, schema.Get("properties"))
 	case "pattern":
-		e.problems.Add(pointer, "should match %s but is %s", want.Str(), got.JSON())
+		e.problems.Add(pointer, "should be %s but is %s", patternWords[want.Str()], got.JSON())
 	default:
 		e.problems.Add(pointer, "%s", boundText(keyword, want, got))
+	}
+}
+
+// patternWords has the words for the patterns of texts.
+var patternWords = map[string]string{
+	`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`: "a duration such as 90s, 15m or 168h",
+	`^[a-z0-9]+(-[a-z0-9]+)*$`:         "lower-case letters and digits, with single hyphens between them, such as my-destination,",
+	`^[A-Za-z0-9_-]+\.js$`:             "the name of a JavaScript file in the same directory, such as browser.js,",
+}
+
+// addType adds a problem for a value of the wrong type. pattern is the pattern for texts, if there is one.
+func (e *explainer) addType(pointer string, want, got, pattern event.Value) {
+	switch words := patternWords[pattern.Str()]; {
+	case pointer == "" && got.Kind() == event.Null:
+		e.problems.Add(pointer, "is empty, but should be %s", joinKinds(want))
+	case words != "":
+		e.problems.Add(pointer, "should be %s but is %s", words, got.JSON())
+	default:
+		e.problems.Add(pointer, "should be %s but is %s%s", joinKinds(want), got.Kind().WithArticle(), switchHint(want, got))
 	}
 }
 

@@ -29,6 +29,28 @@ func TestEveryKeywordHasPlainWords(t *testing.T) {
 	}
 }
 
+// TestEveryPatternHasPlainWords checks that messages describe each pattern of a schema.
+func TestEveryPatternHasPlainWords(t *testing.T) {
+	patterns := 0
+	var walk func(v event.Value)
+	walk = func(v event.Value) {
+		if p := v.Get("pattern"); p.IsString() && v.Get("type").Str() == "string" {
+			assert.Contains(t, patternWords, p.Str())
+			patterns++
+		}
+		for _, m := range v.Members() {
+			walk(m)
+		}
+		for _, item := range v.Items() {
+			walk(item)
+		}
+	}
+	for _, kind := range Kinds() {
+		walk(event.MustParse(string(Text(kind))))
+	}
+	assert.Greater(t, patterns, 5)
+}
+
 // walkSchema calls visit for the keywords of a schema and of all schemas in it.
 func walkSchema(v event.Value, visit func(keyword string)) {
 	for key, m := range v.Members() {

@@ -35,7 +35,7 @@ func TestCheck(t *testing.T) {
 		}},
 		{schemas.Destination, `{"name":"A","slug":"A b","mode":"cloud","authentication":{"scheme":"custom","fields":{"k":{"label":"K","type":"strng"}}},"actions":{"a":{"title":"A","fields":{}}}}`, []string{
 			`/authentication/fields/k/type should be string, text, number, integer, datetime, boolean, password or object but is "strng" (did you mean "string"?)`,
-			`/slug should match ^[a-z0-9]+(-[a-z0-9]+)*$ but is "A b"`,
+			`/slug should be lower-case letters and digits, with single hyphens between them, such as my-destination, but is "A b"`,
 		}},
 		{schemas.Destination, `{"name":"A","slug":"a","mode":"cloud","authentication":{"scheme":"none"},"actions":{"a":{"title":"A","fields":{"f":{"label":"F","type":"string","required":{"match":"all","conditions":[{"fieldKey":"x","operator":"is","value":1}]}}}}}}`, nil},
 		{schemas.Fixture, `{"name":"n","mapping":{},"event":{},"expect":{"payload":{}}}`, nil},

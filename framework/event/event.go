@@ -49,18 +49,18 @@ func (e Event) Raw() string { return e.root.doc().containerText(e.root.node()) }
 // be modified afterwards. The error is a *SyntaxError.
 func ParseValue(raw []byte) (Value, error) {
 	if len(raw) > MaxBytes {
-		return Value{}, &SyntaxError{Offset: MaxBytes, Message: fmt.Sprintf("larger than %d MB", MaxBytes>>20)}
+		return Value{}, &SyntaxError{Offset: MaxBytes, Message: fmt.Sprintf("the text is larger than %d MB", MaxBytes>>20), Whole: true}
 	}
 	if len(raw) == 0 {
-		return Value{}, &SyntaxError{Message: "unexpected end of the text"}
+		return Value{}, &SyntaxError{Message: "the text is empty", Whole: true}
 	}
 	if c := raw[0]; c >= 0x80 || c == 0 || len(raw) > 1 && raw[1] == 0 { // no JSON text begins like this
 		rest, err := WithoutBOM(raw)
 		if err != nil {
-			return Value{}, &SyntaxError{Message: err.Error()}
+			return Value{}, &SyntaxError{Message: err.Error(), Whole: true}
 		}
 		if len(rest) == 0 {
-			return Value{}, &SyntaxError{Message: "unexpected end of the text"}
+			return Value{}, &SyntaxError{Message: "the text is empty", Whole: true}
 		}
 		raw = rest
 	}
@@ -85,8 +85,12 @@ func MustParse(text string) Value {
 type SyntaxError struct {
 	Offset  int // bytes from the start of the text
 	Message string
+	Whole   bool // it concerns the whole text, such as its encoding
 }
 
 func (e *SyntaxError) Error() string {
+	if e.Whole {
+		return e.Message
+	}
 	return fmt.Sprintf("%s at byte %d", e.Message, e.Offset)
 }

@@ -40,7 +40,7 @@ func TestAt(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	cases := map[string]string{
-		``:                  "unexpected end of the text at byte 0",
+		``:                  "the text is empty",
 		`{`:                 "unexpected end of the text at byte 1",
 		`{"a":1`:            "unexpected end of the text at byte 6",
 		`{"a" 1}`:           "expected a colon after a key at byte 5",

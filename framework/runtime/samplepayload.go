@@ -10,18 +10,18 @@ import (
 )
 
 // sampleVariants is the number of different samples of a mapping.
-const sampleVariants = 16
+const sampleVariants = 24
 
 // sampler makes payloads as a mapping might make them of events that suit it: its constants are as they are, and what is read from the
 // event is a value that its field accepts. The variants differ in the number of items of lists, in booleans, in choices and in whether
 // optional fields have values. The first has a value for every field.
 type sampler struct {
-	variant int
-	text    string // for fields that accept any text
+	variant int    // bit 0: lists of two items, bit 1: false, bit 2: no optional fields; the rest selects the text
+	text    string // for fields that accept any text, in a third of the variants
 }
 
 // omitsOptional reports whether a variant has no values for optional fields that are read from the event.
-func omitsOptional(variant int) bool { return variant&8 != 0 }
+func omitsOptional(variant int) bool { return variant&4 != 0 }
 
 // sampleText returns a text for samples of a mapping: the audience that the mapping names, or "sample".
 func (p *Plan) sampleText(whole event.Value) string {
@@ -97,10 +97,9 @@ func (s sampler) fieldValue(f *fieldschema.Field) event.Value {
 		return firstPresent(f.Minimum, f.Maximum, event.NewInt(1))
 	case f.Type == fieldschema.Datetime:
 		return event.NewString("2026-01-02T03:04:05Z")
-	case s.variant&4 != 0:
-		return event.NewString(cmp.Or(fieldschema.FormatExample(f.Format), "2026-01-02T03:04:05Z"))
 	}
-	return event.NewString(cmp.Or(fieldschema.FormatExample(f.Format), s.text))
+	text := [...]string{s.text, "2026-01-02T03:04:05Z", "https://example.com/"}[s.variant>>3]
+	return event.NewString(cmp.Or(fieldschema.FormatExample(f.Format), text))
 }
 
 // firstPresent returns the first of the values that is not absent.

@@ -79,7 +79,7 @@ func (a *address) buildURL(scope event.Value, query url.Values) (string, error) 
 	}
 	u, err := url.Parse(whole)
 	if err != nil || u.User != nil || u.Host == "" && !strings.HasPrefix(whole, "/") || u.Host != "" && u.Scheme != "https" && u.Scheme != "http" {
-		return "", fault.Invalid("%q is not an http or https URL", whole)
+		return "", fault.Invalid("%q is not an http or https URL", whole).Because(fault.CauseIncomplete)
 	}
 	addQuery(u, query)
 	return u.String(), nil

@@ -34,7 +34,7 @@ func explainSyntax(text string, line, column int) string {
 	switch {
 	case (here == '"' || here == '\'') && !strings.ContainsRune(rest[size:], here):
 		return fmt.Sprintf("the text that begins with %c here is not closed by another %c", here, here)
-	case here == '\t':
+	case here == '\t', beginsWithTab(text, line):
 		return "the line begins with a tab: indent with spaces"
 	case here == '[' || here == '{':
 		return fmt.Sprintf("this %c is not closed: a %s or a comma between two entries is missing", here, closing(here))
@@ -51,6 +51,12 @@ func explainSyntax(text string, line, column int) string {
 		return fmt.Sprintf("a text cannot begin with %c: put it in quotes", here)
 	}
 	return "does not match the lines above: check the indentation, the colon and space after each key, and quotes around texts with a colon in them"
+}
+
+// beginsWithTab reports whether the indentation of a line, from 1, has a tab.
+func beginsWithTab(text string, line int) bool {
+	rest := textFrom(text, line, 1)
+	return strings.HasPrefix(strings.TrimLeft(rest, " "), "\t")
 }
 
 func closing(bracket rune) string {

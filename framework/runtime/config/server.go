@@ -10,6 +10,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/server/access"
 )
 
@@ -60,7 +61,9 @@ const AdminOnIngest = "ingest"
 func (r *reader) readServer(v event.Value) {
 	in, out, s := v.Get("ingest"), v.Get("delivery"), &r.config.Server
 	number := func(v event.Value) int { return int(v.Float()) }
-	s.Listen = v.Get("listen").Str()
+	if s.Listen = v.Get("listen").Str(); s.Listen != "" && !strings.HasPrefix(s.Listen, "unix:") && !isAddress(s.Listen) {
+		r.problems.Add("/listen", "should be an address such as 127.0.0.1:8080, or unix:PATH, but is %q", s.Listen)
+	}
 	s.MaxEvent, s.MaxBatch, s.MaxConnections = number(in.Get("maxEventBytes")), number(in.Get("maxBatchBytes")), number(in.Get("maxConnections"))
 	s.MaxConnectionsPerAddress, s.MaxMemory = number(in.Get("maxConnectionsPerAddress")), int64(in.Get("maxMemoryBytes").Float())
 	for _, o := range in.Get("origins").Items() {
@@ -142,14 +145,24 @@ func CheckAdminListen(listen string, hasKey bool) string {
 	case isUnix:
 		return ""
 	}
-	host, _, err := net.SplitHostPort(listen)
-	if err != nil {
+	host, _, _ := net.SplitHostPort(listen)
+	if !isAddress(listen) {
 		return "should be an address such as 127.0.0.1:8081, unix:PATH, or ingest"
 	}
 	if !hasKey && !IsLoopback(host) {
 		return "can be reached from other machines, which requires admin.key: set one, or listen on 127.0.0.1"
 	}
 	return ""
+}
+
+// isAddress reports whether a text is an address with a port, such as 127.0.0.1:8080 and :8080.
+func isAddress(text string) bool {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return false
+	}
+	_, err = net.LookupPort("tcp", port)
+	return err == nil
 }
 
 // IsLoopback reports whether a host can be reached from this machine only.
@@ -185,7 +198,7 @@ func (r *reader) readDurationAt(v event.Value, pointer string, least, most time.
 		return 0 // the schema has reported it
 	}
 	if d < least || d > most {
-		r.problems.Add(pointer, "should be between %s and %s but is %s", least, most, text)
+		r.problems.Add(pointer, "should be between %s and %s but is %s", fault.WrittenDuration(least), fault.WrittenDuration(most), text)
 	}
 	return d
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // Dimensions of a chart in SVG units.
@@ -78,7 +80,7 @@ func newBarChart(list []snapshot, window time.Duration, now time.Time) barChart 
 		}
 		highest = max(highest, all)
 	}
-	b := barChart{Width: chartWidth, Height: chartHeight, Window: formatDuration(window)}
+	b := barChart{Width: chartWidth, Height: chartHeight, Window: fault.Duration(window)}
 	b.addGridLines(highest)
 	top := roundUpScale(highest)
 	for i, sum := range sums {
@@ -88,7 +90,7 @@ func newBarChart(list []snapshot, window time.Duration, now time.Time) barChart 
 	for j, s := range series {
 		words = append(words, fmt.Sprintf("%s %s", formatCount(totals[j]), s.class))
 	}
-	b.Summary = "In the last " + formatDuration(window) + ": " + strings.Join(words, ", ")
+	b.Summary = "In the last " + fault.Duration(window) + ": " + strings.Join(words, ", ")
 	b.Times = []label{
 		{chartSide, "start", begin.Local().Format("15:04")}, {chartSide + (chartWidth-chartSide)/2, "middle", begin.Add(window / 2).Local().Format("15:04")},
 		{chartWidth, "end", "now"},

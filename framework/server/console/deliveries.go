@@ -117,7 +117,7 @@ func (c *Console) newInstanceView(s delivery.Status, destination string, window 
 		{Name: "Retried", Value: formatCount(t.retried), Class: "retried", Help: "delivery attempts that were repeated since this server started"},
 		{Name: "Dead or parked", Value: formatCount(t.dead), Class: "dead", Help: "events on the Dead letters page"},
 		{Name: "Waiting", Value: formatCount(waiting), Help: "events not finished yet"},
-		{Name: "Lag", Value: formatDuration(s.Lag), Help: "age of the oldest waiting event"},
+		{Name: "Lag", Value: fault.Duration(s.Lag), Help: "age of the oldest waiting event"},
 	}
 	return v
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // overviewRow is an instance in the overview.
@@ -101,7 +102,7 @@ func newActivity(list []snapshot, window time.Duration, now time.Time) *sparklin
 		total += done
 	}
 	line := newSparkline(points, 120, 28)
-	line.Summary = formatCount(total) + " events finished in the last " + formatDuration(window)
+	line.Summary = formatCount(total) + " events finished in the last " + fault.Duration(window)
 	return line
 }
 

@@ -78,7 +78,7 @@ func templateFuncs() template.FuncMap {
 		"answer":   answerTone,
 		"entry":    entryTone,
 		"text":     func(v event.Value) string { return v.Text() },
-		"duration": formatDuration,
+		"duration": fault.Duration,
 		"user":     delivery.UserOf,
 		"id":       elementID,
 		"keys":     func(key string) string { return strings.TrimSuffix(key, ",") },
@@ -148,24 +148,9 @@ func formatAgo(t time.Time) string {
 		return "never"
 	}
 	if d := time.Since(t); d >= time.Second {
-		return formatDuration(d) + " ago"
+		return fault.Duration(d) + " ago"
 	}
 	return "just now"
-}
-
-// formatDuration formats a duration in its largest unit.
-func formatDuration(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return fmt.Sprintf("%d ms", max(d.Milliseconds(), 0))
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	}
-	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
 // formatWhen returns a time as HTML: the local time, with zone and milliseconds when the pointer is on it.
