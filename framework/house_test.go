@@ -48,6 +48,7 @@ var beside = map[string][]string{
 	"framework/runtime":             {"framework/runtime/config"},
 	"framework/runtime/tasks":       {"framework/runtime", "framework/dispatch"},
 	"framework/files/audiencesync":  {"framework/files/stream"},
+	"framework/files/sqlsource":     {"framework/files/audiencesync"},
 	"framework/server/admin":        {"framework/server/backup", "framework/server/why", "framework/delivery"},
 	"framework/server/backup":       {"framework/delivery"},
 	"framework/server/console":      {"framework/server/admin", "framework/server/history", "framework/server/why", "framework/files/audiencesync", "framework/delivery", "framework/runtime/explain"},

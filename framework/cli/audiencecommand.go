@@ -25,7 +25,8 @@ type audienceCommand struct {
 	instanceFlags
 	columns   map[string]string
 	encoding  string
-	file      string // the name of the file of users in messages
+	file      string // the name of the source of users in messages
+	query     querySource
 	refusals  refusals
 	removeAll bool // remove members even if rows of the file cannot be read
 	audiences *destination.Audiences
@@ -36,6 +37,7 @@ type audienceCommand struct {
 func (k *audienceCommand) addFileFlags(cmd *cobra.Command) {
 	cmd.Flags().StringToStringVar(&k.columns, "column", nil, "`IDENTIFIER=COLUMN`: the column of the file that contains an identifier")
 	cmd.Flags().StringVar(&k.encoding, "encoding", "", "the `ENCODING` of the file: "+strings.Join(textfile.Encodings(), ", ")+"; by default utf-8, or utf-16 if the file has a byte order mark")
+	k.query.addFlags(cmd)
 }
 
 func (k *audienceCommand) addAllowFlag(cmd *cobra.Command) {
@@ -75,7 +77,11 @@ func (k *audienceCommand) reportFailure(f audiencesync.Failure) {
 	case k.json:
 		k.printJSON(map[string]any{"failure": f})
 	case k.failures <= most && f.Line > 0:
-		fmt.Fprintf(k.out, "%s  %s:%d: %s\n", f.Outcome, k.file, f.Line, f.Reason)
+		place := fmt.Sprintf("%s:%d", k.file, f.Line)
+		if k.query.isUsed() {
+			place = f.Identity + " of the result"
+		}
+		fmt.Fprintf(k.out, "%s  %s: %s\n", f.Outcome, place, f.Reason)
 	case k.failures <= most:
 		fmt.Fprintf(k.out, "%s  %s: %s\n", f.Outcome, f.Identity, f.Reason)
 	case k.failures == most+1:
@@ -83,8 +89,17 @@ func (k *audienceCommand) reportFailure(f audiencesync.Failure) {
 	}
 }
 
-// openRows opens a file of users. The caller calls the returned function to close it.
-func (k *audienceCommand) openRows(file string) (*audiencesync.Rows, func(), error) {
+// openRows starts the query of the flags, or opens a file of users if there is none. The caller calls the returned function to close it.
+func (k *audienceCommand) openRows(ctx context.Context, file string) (*audiencesync.Rows, func(), error) {
+	for id := range k.columns {
+		if !slices.Contains(k.audiences.Identifiers, id) {
+			return nil, nil, usageErrorf("--column: the destination has no identifier %q%s", id, fault.DidYouMean(id, k.audiences.Identifiers))
+		}
+	}
+	options := audiencesync.Options{Identifiers: k.audiences.Identifiers, Columns: k.columns, Encoding: k.encoding}
+	if k.query.isUsed() {
+		return k.openQuery(ctx, options)
+	}
 	if err := textfile.CheckEncoding(k.encoding); err != nil {
 		return nil, nil, usageErrorf("--encoding: %v", err)
 	}
@@ -95,13 +110,7 @@ func (k *audienceCommand) openRows(file string) (*audiencesync.Rows, func(), err
 	if k.file = file; file == "-" {
 		k.file = "standard input"
 	}
-	for id := range k.columns {
-		if !slices.Contains(k.audiences.Identifiers, id) {
-			_ = input.Close()
-			return nil, nil, usageErrorf("--column: the destination has no identifier %q%s", id, fault.DidYouMean(id, k.audiences.Identifiers))
-		}
-	}
-	rows, err := audiencesync.OpenRows(input, audiencesync.Options{Identifiers: k.audiences.Identifiers, Columns: k.columns, Encoding: k.encoding})
+	rows, err := audiencesync.OpenRows(input, options)
 	if err != nil {
 		_ = input.Close()
 		return nil, nil, fmt.Errorf("%s: %w", k.file, err)

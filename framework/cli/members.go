@@ -97,28 +97,30 @@ func jsonTime(t time.Time) *string {
 func newMembersDiff(s streams) *cobra.Command {
 	var against string
 	cmd := &cobra.Command{
-		Use: "diff COHORT --against FILE", Short: "Compare a file of users with a cohort", Args: exactArgs(1, "one cohort, by id or name"),
+		Use: "diff COHORT {--against FILE | --from URL --query SQL}", Short: "Compare a file or a query of users with a cohort", Args: exactArgs(1, "one cohort, by id or name"),
 		Long: "Shows the users who are in the ledger's cohort but not in the file (missing), and the users who are in the file but not in\n" +
 			"the cohort (extra). The exit code is 1 if there is a difference or if a row cannot be read.",
-		Example: "  landfall members diff vip_gold --against braze-export.csv",
+		Example: "  landfall members diff vip_gold --against braze-export.csv\n" +
+			"  landfall members diff vip_gold --from '${WAREHOUSE_URL}' --query-file vips.sql",
 	}
 	cmd, k := newReadCommand(s, cmd, func(ctx context.Context, k *audienceCommand, args []string) error {
 		return k.runDiff(ctx, args[0], against)
 	})
 	k.addFileFlags(cmd)
-	cmd.Flags().StringVar(&against, "against", "", "the `FILE` of users, CSV or NDJSON (required)")
+	cmd.Flags().StringVar(&against, "against", "", "the `FILE` of users, CSV or NDJSON")
+	cmd.MarkFlagsMutuallyExclusive("against", "from")
 	return cmd
 }
 
 func (k *audienceCommand) runDiff(ctx context.Context, cohort, against string) error {
-	if against == "" {
-		return usageErrorf("say which file: --against FILE")
+	if against == "" && !k.query.isUsed() {
+		return usageErrorf("say which file or query: --against FILE, or --from URL --query SQL")
 	}
 	a, err := k.findAudience(ctx, cohort)
 	if err != nil {
 		return err
 	}
-	rows, end, err := k.openRows(against)
+	rows, end, err := k.openRows(ctx, against)
 	if err != nil {
 		return err
 	}
@@ -177,20 +179,20 @@ func newMembersResync(s streams) *cobra.Command {
 	var restart bool
 	cmd, k := newSendCommand(s, &cobra.Command{
 		Use: "resync COHORT", Short: "Send the members of a cohort again, as the ledger has them",
-		Long: "Sends every entry and exit of a cohort that the ledger has. With --against, it sends only the difference to a file of the\n" +
-			"actual members. An interrupted resync continues where it stopped.",
+		Long: "Sends every entry and exit of a cohort that the ledger has. With --against, or --from and --query, it sends only the\n" +
+			"difference to a file or a query of the actual members. An interrupted resync continues where it stopped.",
 		Example: "  landfall members resync vip_gold --live\n  landfall members resync vip_gold --against braze-export.csv --dry-run",
 	}, func(ctx context.Context, k *audienceCommand, cohort string) error {
 		a, err := k.findAudience(ctx, cohort)
 		if err != nil {
 			return err
 		}
-		if against == "" {
+		if against == "" && !k.query.isUsed() {
 			return k.recordAction(ctx, history.ActionResync, a, func() (audiencesync.Report, error) {
 				return k.newSyncer().Resync(ctx, a, nil, restart)
 			})
 		}
-		rows, end, err := k.openRows(against)
+		rows, end, err := k.openRows(ctx, against)
 		if err != nil {
 			return err
 		}
@@ -200,6 +202,7 @@ func newMembersResync(s streams) *cobra.Command {
 	k.addFileFlags(cmd)
 	k.addAllowFlag(cmd)
 	cmd.Flags().StringVar(&against, "against", "", "a `FILE` of the users who are in the cohort; only the difference is sent")
+	cmd.MarkFlagsMutuallyExclusive("against", "from")
 	cmd.Flags().BoolVar(&restart, "restart", false, "start from the beginning, even if an earlier resync was interrupted")
 	return cmd
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,20 +22,26 @@ type syncCommand struct {
 func newSync(s streams) *cobra.Command {
 	c := &syncCommand{audienceCommand: audienceCommand{instanceFlags: instanceFlags{streams: s}}}
 	cmd := &cobra.Command{
-		Use:   "sync [flags] FILE",
-		Short: "Make an audience match a file of users",
+		Use:   "sync [flags] {FILE | --from URL --query SQL}",
+		Short: "Make an audience match a file or a query of users",
 		Long: "Reads users from a file (- for standard input): CSV with a header, or NDJSON with one object per line, in UTF-8 unless\n" +
 			"--encoding is given, optionally compressed with gzip. It compares the file with the ledger and sends the difference as\n" +
 			"entries and exits. With --mirror, the default, users who are not in the file leave the audience. With --add, the users of\n" +
 			"the file enter it. With --remove, they leave it.\n\n" +
 			"Rows that cannot be read are listed with their line numbers, and the exit code is then 1 unless --allow-refused is given.\n" +
-			"The other rows are used. A mirror then removes no users unless --yes is given, since they may be in one of these rows.",
+			"The other rows are used. A mirror then removes no users unless --yes is given, since they may be in one of these rows.\n\n" +
+			"With --from, the users are the rows of a query, which runs read-only. Its columns are named as those of a file. Nothing is sent\n" +
+			"unless the whole result was read, or if the types of its columns have changed since the last run.",
 		Example: "  landfall sync --live --config landfall.yaml --audience vip_gold users.csv\n" +
 			"  landfall sync --dry-run --audience vip_gold --column external_id=customer_no users.csv\n" +
 			"  landfall sync --live --audience vip_gold --encoding windows-1252 excel.csv\n" +
-			"  landfall sync --live --audience aud_1 --name \"VIP Gold\" --remove --yes gone.ndjson",
-		Args: exactArgs(1, "one file of users, or - for standard input"),
-		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
+			"  landfall sync --live --audience aud_1 --name \"VIP Gold\" --remove --yes gone.ndjson\n" +
+			"  landfall sync --live --audience vip_gold --from '${WAREHOUSE_URL}' --query 'SELECT id AS external_id FROM vips'\n" +
+			"  landfall sync --dry-run --audience vip_gold --from sqlite:shop.db --query-file vips.sql",
+		Args: func(cmd *cobra.Command, args []string) error {
+			return c.query.checkArgs(cmd, args, exactArgs(1, "one file of users, - for standard input, or --from and --query"))
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), strings.Join(args, "")) },
 	}
 	c.addFlags(cmd)
 	c.addFileFlags(cmd)
@@ -72,7 +79,7 @@ func (c *syncCommand) run(ctx context.Context, file string) error {
 	if c.name != "" {
 		a.Name = c.name
 	}
-	rows, end, err := c.openRows(file)
+	rows, end, err := c.openRows(ctx, file)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package audiencesync
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -11,17 +12,21 @@ import (
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
-// RowError says why one row of a file is unreadable. Reading can continue with the next row.
+// RowError says why one row of a file or a Table is unreadable. Reading can continue with the next row.
 type RowError struct {
 	Line   int // from 1
 	Reason string
+	Unit   string // what Line counts; "line" by default
 }
 
-func (e *RowError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Reason) }
+func (e *RowError) Error() string { return e.Place() + ": " + e.Reason }
+
+// Place names the row, such as line 3.
+func (e *RowError) Place() string { return fmt.Sprintf("%s %d", cmp.Or(e.Unit, "line"), e.Line) }
 
 // rowErrorf returns a *RowError with a formatted reason.
 func rowErrorf(line int, format string, args ...any) *RowError {
-	return &RowError{line, fmt.Sprintf(format, args...)}
+	return &RowError{Line: line, Reason: fmt.Sprintf(format, args...)}
 }
 
 // maxQuotedLines and textfile.MaxLine limit a row with line breaks in quotes.

@@ -56,8 +56,14 @@ func (r *Rows) openCSV(lines *textfile.Lines, first textfile.Line, o Options) er
 		lines.Unread(first)
 		header, best = o.Identifiers[:1], &csvReader{lines: lines, comma: ","}
 	}
-	r.csv = best
-	return r.useHeader(header)
+	r.records = best
+	header = withoutEmptyEnd(header)
+	err := r.useHeader(header)
+	best.columns, best.identifiers = len(header), map[int]bool{}
+	for _, at := range r.columns {
+		best.identifiers[at] = true
+	}
+	return err
 }
 
 // headerProblem converts an error in the first line to a *HeaderError.
@@ -96,12 +102,17 @@ func sameColumn(a, b string) bool {
 	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
 }
 
+// withoutEmptyEnd returns a header without the empty columns that spreadsheets leave at its end.
+func withoutEmptyEnd(header []string) []string {
+	for len(header) > 1 && strings.TrimSpace(header[len(header)-1]) == "" {
+		header = header[:len(header)-1]
+	}
+	return header
+}
+
 // useHeader finds the identifier columns, and rejects a header without any.
 func (r *Rows) useHeader(header []string) error {
-	for len(header) > 1 && strings.TrimSpace(header[len(header)-1]) == "" {
-		header = header[:len(header)-1] // spreadsheets leave empty columns at the end
-	}
-	r.columns, r.csv.columns, r.csv.identifiers = map[string]int{}, len(header), map[int]bool{}
+	r.columns = map[string]int{}
 	var ignored []string
 	for i, name := range header {
 		used := false
@@ -112,7 +123,7 @@ func (r *Rows) useHeader(header []string) error {
 			if before, ok := r.columns[id]; ok {
 				return &HeaderError{fmt.Sprintf("the column %s occurs twice, as columns %d and %d: remove one of them", strings.TrimSpace(name), before+1, i+1)}
 			}
-			r.columns[id], r.csv.identifiers[i], used = i, true, true
+			r.columns[id], used = i, true
 		}
 		if !used {
 			ignored = append(ignored, name)
@@ -120,7 +131,7 @@ func (r *Rows) useHeader(header []string) error {
 	}
 	for _, id := range r.identifiers {
 		if name, ok := r.renamed[id]; ok && !slices.ContainsFunc(header, func(h string) bool { return sameColumn(h, name) }) {
-			return &HeaderError{fmt.Sprintf("the file has no column %q for %s%s: it has %s", name, id, fault.DidYouMean(name, header), showNames(header))}
+			return &HeaderError{fmt.Sprintf("%s has no column %q for %s%s: it has %s", r.words.source, name, id, fault.DidYouMean(name, header), showNames(header))}
 		}
 	}
 	if len(r.columns) == 0 {
@@ -139,8 +150,8 @@ func (r *Rows) noColumn(header []string) string {
 			break
 		}
 	}
-	return fmt.Sprintf("no column identifies users: the file has %s; it needs one of %s%s, or use --column %s=NAME to name the column",
-		showNames(header), strings.Join(r.identifiers, ", "), hint, r.identifiers[0])
+	return fmt.Sprintf("no column identifies users: %s has %s; it needs one of %s%s, or use --column %s=NAME to name the column",
+		r.words.source, showNames(header), strings.Join(r.identifiers, ", "), hint, r.identifiers[0])
 }
 
 // maxNames and maxName limit the column names in messages.

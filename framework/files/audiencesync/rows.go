@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/landfall-dev/landfall/framework/event"
@@ -13,27 +14,53 @@ import (
 // Identity is the name of the column with ledger identities, such as external_id:u1.
 const Identity = "identity"
 
-// Options configures how a file of users is read.
+// Options configures how a file or a query of users is read.
 type Options struct {
 	Identifiers []string          // names of the columns that identify a user
 	Columns     map[string]string // identifier -> column name, for columns with another name in the file
 	Encoding    string            // such as utf-16 or windows-1252; UTF-8 by default
 	AllowIDs    bool              // accept a file with one column and no header; its values are of the first identifier
+	At          time.Time         // of a Table: when its rows were valid; by default when it is synchronized
+	Source      string            // of a Table: identifies the source and its query, to notice that the types of its columns change
 }
 
 // Rows reads users from a file: CSV with a header line, or NDJSON with one object per line. It detects the format, gzip compression, and
-// the CSV delimiter: comma, semicolon, tab or bar. It is not safe for concurrent use.
+// the CSV delimiter: comma, semicolon, tab or bar. [TableRows] reads them from a [Table]. It is not safe for concurrent use.
 type Rows struct {
 	identifiers []string
 	renamed     map[string]string // identifier -> column
-	csv         *csvReader        // nil if the file is NDJSON
-	columns     map[string]int    // of a CSV file, by identifier
+	words       sourceWords
+	at          time.Time      // when the rows were valid; zero for a file
+	shape       *columnShape   // nil for a file
+	records     recordReader   // nil if the file is NDJSON
+	columns     map[string]int // by identifier; unless the file is NDJSON
 	lines       *textfile.Lines
 	line        int
 	record      []string
 	object      event.Value
 	warnings    rowWarnings
 	ended       bool // the file is truncated, and the error was returned
+}
+
+// sourceWords names a source and its rows in messages.
+type sourceWords struct{ source, row string }
+
+// fileWords returns the words for a file.
+func fileWords() sourceWords { return sourceWords{"the file", "line"} }
+
+// other returns the source unless it is a file.
+func (w sourceWords) other() string {
+	if w == fileWords() {
+		return ""
+	}
+	return w.source
+}
+
+// recordReader reads the rows of a source whose columns are known in advance.
+type recordReader interface {
+	// readRow returns the fields and the number of the next row. The error is a *RowError if only this row is unreadable, and io.EOF after
+	// the last row.
+	readRow() ([]string, int, error)
 }
 
 // NewRows is OpenRows for a UTF-8 file. renamed maps identifiers to column names that differ.
@@ -47,7 +74,7 @@ func OpenRows(r io.Reader, o Options) (*Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := &Rows{identifiers: o.Identifiers, renamed: o.Columns, lines: textfile.NewLines(text)}
+	rows := &Rows{identifiers: o.Identifiers, renamed: o.Columns, words: fileWords(), lines: textfile.NewLines(text)}
 	first, err := nextLine(rows.lines)
 	switch {
 	case isEnd(err):
@@ -79,8 +106,8 @@ func (r *Rows) columnName(identifier string) string {
 func (r *Rows) Next() error {
 	r.record, r.object = nil, event.Value{}
 	var err error
-	if r.csv != nil {
-		r.record, r.line, err = r.csv.readRow()
+	if r.records != nil {
+		r.record, r.line, err = r.records.readRow()
 	} else {
 		err = r.nextObject()
 	}
@@ -94,7 +121,7 @@ func (r *Rows) Next() error {
 	}
 	var bad *RowError
 	if errors.As(err, &bad) {
-		r.line = bad.Line
+		r.line, bad.Unit = bad.Line, r.words.row
 		return bad
 	}
 	if err == nil {
@@ -149,7 +176,7 @@ func (r *Rows) checkMembers() error {
 		}
 	}
 	if !found {
-		return &RowError{r.line, strings.Replace(strings.Replace(r.noColumn(names), "no column identifies", "no member of the object identifies", 1), "the file has", "it has", 1)}
+		return rowErrorf(r.line, "%s", strings.Replace(strings.Replace(r.noColumn(names), "no column identifies", "no member of the object identifies", 1), "the file has", "it has", 1))
 	}
 	r.addIgnored(names...)
 	return nil
@@ -174,7 +201,9 @@ func (r *Rows) checkValues() error {
 		case value == "":
 			continue
 		case strings.ContainsFunc(value, unicode.IsControl):
-			return rowErrorf(r.line, "%s has a control character or a line break", r.columnName(id))
+			return r.rowErrorf("%s has a control character or a line break", r.columnName(id))
+		case strings.ContainsRune(value, unicode.ReplacementChar) && r.shape != nil:
+			return r.rowErrorf("%s is not valid text in UTF-8, or has the character U+FFFD, which replaces a character that was lost in a conversion", r.columnName(id))
 		case strings.ContainsRune(value, unicode.ReplacementChar):
 			return rowErrorf(r.line, "%s has the character U+FFFD, which replaces a character that was lost in a conversion: export the file again as UTF-8, or name its encoding with --encoding", r.columnName(id))
 		}
@@ -188,7 +217,14 @@ func (r *Rows) checkValues() error {
 	return nil
 }
 
-// Line returns the number of the row's first line, from 1.
+// rowErrorf returns a *RowError of the current row.
+func (r *Rows) rowErrorf(format string, args ...any) *RowError {
+	e := rowErrorf(r.line, format, args...)
+	e.Unit = r.words.row
+	return e
+}
+
+// Line returns the number of the row's first line, or of the row of a Table, from 1.
 func (r *Rows) Line() int { return r.line }
 
 // Value returns the row's value of an identifier, without surrounding white space; "" if the row has none.
@@ -196,7 +232,7 @@ func (r *Rows) Value(identifier string) string { return strings.TrimSpace(r.rawV
 
 // rawValue returns the row's value of an identifier as it is in the file.
 func (r *Rows) rawValue(identifier string) string {
-	if r.csv == nil {
+	if r.records == nil {
 		return r.object.Get(r.columnName(identifier)).Text()
 	}
 	if at, ok := r.columns[identifier]; ok && at < len(r.record) {

@@ -9,6 +9,7 @@
 package audiencesync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,21 +107,26 @@ func (e *TooManyRemovalsError) Error() string {
 
 // UnreadableRowsError means that a mirror removed no users because its file has unreadable rows: a user who seems to be missing may be
 // in one of them.
-type UnreadableRowsError struct{ Rows, Held int }
+type UnreadableRowsError struct {
+	Rows, Held int
+	Source     string // what the rows were read from; the file by default
+}
 
 func (e *UnreadableRowsError) Error() string {
-	return fmt.Sprintf("%s of the file cannot be read, so %s missing from the other rows %s not removed: correct the file, or use --yes to remove them",
-		fault.Count(e.Rows, "row"), fault.Count(e.Held, "member"), fault.Plural(e.Held, "was", "were"))
+	source := cmp.Or(e.Source, "the file")
+	return fmt.Sprintf("%s of %s cannot be read, so %s missing from the other rows %s not removed: correct %s, or use --yes to remove them",
+		fault.Count(e.Rows, "row"), source, fault.Count(e.Held, "member"), fault.Plural(e.Held, "was", "were"), source)
 }
 
 // NoUsersError means that no row of a file contains a user. Nothing was sent.
 type NoUsersError struct {
-	Rows  int
-	First *RowError
+	Rows   int
+	First  *RowError
+	Source string // what the rows were read from; the file by default
 }
 
 func (e *NoUsersError) Error() string {
-	return fmt.Sprintf("the file has no readable user, so nothing was sent: %v", e.First)
+	return fmt.Sprintf("%s has no readable user, so nothing was sent: %v", cmp.Or(e.Source, "the file"), e.First)
 }
 
 // Unwrap returns the error of the first row.
@@ -129,11 +135,14 @@ func (e *NoUsersError) Unwrap() error { return e.First }
 // Sync changes an audience as the file and the mode say. share is the largest share of the members that it can remove, from 0 to 1.
 // If the file has unreadable rows, a mirror sends only entries, and the error is an *UnreadableRowsError unless s.RemoveAll is set.
 //
-// It decides at the time when it starts, also for users that it leaves unchanged: older events have no effect on the users of the file,
+// It decides at the time when it starts, or at which the snapshot of a query was taken, also for users that it leaves unchanged: older events have no effect on the users of the file,
 // and in a mirror, on any other user. A newer event that arrives while it runs wins.
 func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, mode Mode, share float64) (Report, error) {
-	now := s.currentTime() // before reading: events that arrive while a large file is read are newer
+	now := s.decisionTime(rows)
 	report, err := s.newReport(ctx, a)
+	if err == nil {
+		err = s.checkShape(ctx, a.ID, rows)
+	}
 	if err != nil {
 		return report, err
 	}
@@ -159,11 +168,14 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 	}
 	var withheld error
 	if mode == Mirror && report.Unusable > 0 && report.Exits > 0 && !s.RemoveAll {
-		withheld = &UnreadableRowsError{report.Unusable, report.Exits}
+		withheld = &UnreadableRowsError{report.Unusable, report.Exits, rows.words.other()}
 		report.Held, report.Exits = report.Exits, 0
 	}
 	if s.DryRun {
 		return report, withheld
+	}
+	if err := s.saveShape(ctx, a.ID, rows); err != nil {
+		return report, err
 	}
 	out, err := s.newSender(a, &report, now, false)
 	if err != nil {
@@ -225,7 +237,7 @@ func (s *Syncer) compareRows(ctx context.Context, id string, rows *Rows, report 
 // rows, it continues an interrupted resync, unless restart is set. The recorded state of all known users then holds as of the time when it
 // starts: older events have no effect on them.
 func (s *Syncer) Resync(ctx context.Context, a destination.Audience, rows *Rows, restart bool) (Report, error) {
-	now := s.currentTime()
+	now := s.decisionTime(rows)
 	report, err := s.newReport(ctx, a)
 	if err != nil {
 		return report, err
@@ -306,6 +318,15 @@ func (s *Syncer) currentTime() time.Time {
 		return s.Now().UTC()
 	}
 	return time.Now().UTC()
+}
+
+// decisionTime returns the time as of which rows are valid: that of a query's snapshot, otherwise the present. It is taken before a file is
+// read, because events that arrive meanwhile are newer. rows may be nil.
+func (s *Syncer) decisionTime(rows *Rows) time.Time {
+	if rows != nil && !rows.at.IsZero() {
+		return rows.at.UTC()
+	}
+	return s.currentTime()
 }
 
 // newReport returns a report with the audience's name and current size.

@@ -64,7 +64,7 @@ func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report) (*st
 				first = bad
 			}
 			if s.OnFailure != nil {
-				s.OnFailure(Failure{Line: bad.Line, Identity: fmt.Sprintf("line %d", bad.Line), Outcome: runtime.Refused, Reason: bad.Reason})
+				s.OnFailure(Failure{Line: bad.Line, Identity: bad.Place(), Outcome: runtime.Refused, Reason: bad.Reason})
 			}
 			continue
 		}
@@ -78,7 +78,7 @@ func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report) (*st
 	report.Warnings = rows.Warnings()
 	if err == nil && report.Rows > 0 && report.Unusable == report.Rows {
 		_ = scratch.Close()
-		return nil, &NoUsersError{report.Rows, first}
+		return nil, &NoUsersError{report.Rows, first, rows.words.other()}
 	}
 	if err != nil {
 		_ = scratch.Close()
@@ -94,10 +94,10 @@ func (s *Syncer) readIdentity(rows *Rows) (string, error) {
 	}
 	identity, ok := s.rowIdentity(rows)
 	if !ok {
-		return "", &RowError{rows.Line(), s.unusableReason(rows)}
+		return "", rows.rowErrorf("%s", s.unusableReason(rows))
 	}
 	if named, ok := s.Audiences.Identity(rows.Value); ok && named != identity {
-		return "", rowErrorf(rows.Line(), "the row contradicts itself: its %s is another user than its %s", Identity, strings.Join(s.Audiences.Identifiers, ", "))
+		return "", rows.rowErrorf("the row contradicts itself: its %s is another user than its %s", Identity, strings.Join(s.Audiences.Identifiers, ", "))
 	}
 	return identity, nil
 }

@@ -2,6 +2,8 @@ package config
 
 import (
 	"crypto/sha256"
+	"errors"
+	"os"
 	"regexp"
 	"strings"
 
@@ -73,4 +75,21 @@ func (r *reader) readSecretFile(path, place string) string {
 	value := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
 	r.config.secrets = append(r.config.secrets, value)
 	return value
+}
+
+// ResolveSecret returns text with ${VARIABLE} replaced, or the content that file:PATH or credential:NAME refers to, as for a setting of a
+// config.
+func ResolveSecret(text string, env Env) (string, error) {
+	if env.Lookup == nil {
+		env.Lookup = os.LookupEnv
+	}
+	if env.ReadFile == nil {
+		env.ReadFile = os.ReadFile
+	}
+	r := reader{env: env, config: &Config{}}
+	value := r.resolveText(text, "")
+	if len(r.problems) > 0 {
+		return "", errors.New(r.problems[0].Message)
+	}
+	return value, nil
 }

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+	"github.com/landfall-dev/landfall/framework/files/sqlsource"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+)
+
+// querySource holds the flags of a query of users.
+type querySource struct {
+	from, query, file string
+	timeout           time.Duration
+}
+
+func (q *querySource) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&q.from, "from", "", "the `URL` of a database to query instead of a file: postgres://, mysql:// or sqlite:PATH; also ${VARIABLE}, file:PATH or credential:NAME with the URL")
+	f.StringVar(&q.query, "query", "", "the `SQL` of the query of users, whose columns are named as those of a file")
+	f.StringVar(&q.file, "query-file", "", "the `FILE` with the query")
+	f.DurationVar(&q.timeout, "query-timeout", sqlsource.DefaultTimeout, "the longest `TIME` that the query may take, including the reading of its rows")
+	cmd.MarkFlagsMutuallyExclusive("query", "query-file")
+}
+
+// isUsed reports whether the users come from a query.
+func (q *querySource) isUsed() bool { return q.from != "" || q.query != "" || q.file != "" }
+
+// checkArgs checks the arguments of a command that reads a file unless --from is given.
+func (q *querySource) checkArgs(cmd *cobra.Command, args []string, file cobra.PositionalArgs) error {
+	switch {
+	case !q.isUsed():
+		return file(cmd, args)
+	case len(args) > 0:
+		return usageErrorf("give either a file or --from, not both")
+	}
+	return nil
+}
+
+// options returns the query to run.
+func (q *querySource) options() (sqlsource.Options, error) {
+	o := sqlsource.Options{Query: q.query, Timeout: q.timeout}
+	switch {
+	case q.from == "":
+		return o, usageErrorf("say which database to query: --from URL")
+	case q.query == "" && q.file == "":
+		return o, usageErrorf("say what to query: --query SQL or --query-file FILE")
+	case q.timeout <= 0:
+		return o, usageErrorf("--query-timeout should be a positive time, such as 10m")
+	}
+	if q.file != "" {
+		text, err := readFile(q.file)
+		if err != nil {
+			return o, err
+		}
+		if text, err = event.WithoutBOM(text); err != nil {
+			return o, fmt.Errorf("%s: %w", q.file, err)
+		}
+		o.Query = string(text)
+	}
+	var err error
+	if o.URL, err = config.ResolveSecret(q.from, config.Env{}); err != nil {
+		return o, usageErrorf("--from %v", err)
+	}
+	return o, nil
+}
+
+// hasVisiblePassword reports whether the URL was given with its password, which other users of the machine can see.
+func (q *querySource) hasVisiblePassword() bool {
+	u, err := url.Parse(q.from)
+	if err != nil || u.User == nil || strings.Contains(q.from, "${") {
+		return false
+	}
+	_, set := u.User.Password()
+	return set
+}
+
+// openQuery starts the query of the flags.
+func (k *audienceCommand) openQuery(ctx context.Context, options audiencesync.Options) (*audiencesync.Rows, func(), error) {
+	o, err := k.query.options()
+	if err != nil {
+		return nil, nil, err
+	}
+	if k.query.hasVisiblePassword() {
+		k.warn("the password of --from is visible in the list of processes: use --from '${VARIABLE}' or --from file:PATH")
+	}
+	result, err := sqlsource.Open(ctx, o)
+	var wrong *sqlsource.OptionError
+	switch {
+	case errors.As(err, &wrong):
+		return nil, nil, usageErrorf("%v", wrong)
+	case err != nil:
+		return nil, nil, fmt.Errorf("%w; nothing was sent", err)
+	}
+	k.file = sqlsource.Location(o.URL)
+	options.At, options.Source = result.At, result.ID()
+	rows, err := audiencesync.TableRows(result, options)
+	if err != nil {
+		result.Close()
+		return nil, nil, fmt.Errorf("%s: %w", k.file, err)
+	}
+	return rows, result.Close, nil
+}

@@ -1,0 +1,132 @@
+package audiencesync_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+)
+
+// memoryTable is a table of one column.
+type memoryTable struct {
+	column audiencesync.Column
+	values []string
+	end    error
+}
+
+func (m *memoryTable) Columns() []audiencesync.Column { return []audiencesync.Column{m.column} }
+func (m *memoryTable) Use([]int)                      {}
+
+func (m *memoryTable) Next() ([]string, error) {
+	if len(m.values) == 0 {
+		return nil, m.end
+	}
+	row := m.values[:1]
+	m.values = m.values[1:]
+	return row, nil
+}
+
+func tableRows(t *testing.T, k *audiencesync.Syncer, typeName string, o audiencesync.Options, end error, values ...string) *audiencesync.Rows {
+	t.Helper()
+	o.Identifiers = k.Audiences.Identifiers
+	rows, err := audiencesync.TableRows(&memoryTable{audiencesync.Column{Name: "external_id", Type: typeName}, values, end}, o)
+	require.NoError(t, err)
+	return rows
+}
+
+func TestChangedTypesEndTheSync(t *testing.T) {
+	k := syncer(t, func() error { return nil })
+	sync := func(typeName, source string) error {
+		_, err := k.Sync(t.Context(), vip, tableRows(t, k, typeName, audiencesync.Options{Source: source}, io.EOF, "u1"), audiencesync.Mirror, 1)
+		return err
+	}
+	require.NoError(t, sync("int8", "query 1"))
+	require.NoError(t, sync("int8", "query 1"))
+	var changed *audiencesync.ColumnsChangedError
+	require.ErrorAs(t, sync("text", "query 1"), &changed)
+	assert.EqualError(t, changed, "the columns that identify users have changed since the last run, from external_id int8 to external_id text: nothing was sent; use --yes if the identifiers are the same")
+	require.NoError(t, sync("text", "query 2"), "another query")
+	k.RemoveAll = true
+	require.NoError(t, sync("int8", "query 2"))
+	k.RemoveAll = false
+	require.NoError(t, sync("int8", "query 2"))
+}
+
+func TestIncompleteTableSendsNothing(t *testing.T) {
+	requests := 0
+	k := syncer(t, func() error { requests++; return nil })
+	_, err := k.Sync(t.Context(), vip, tableRows(t, k, "", audiencesync.Options{}, io.EOF, "u1", "u2"), audiencesync.Mirror, 1)
+	require.NoError(t, err)
+	requests = 0
+	lost := errors.New("the connection is lost")
+	_, err = k.Sync(t.Context(), vip, tableRows(t, k, "", audiencesync.Options{}, lost, "u1", "u3"), audiencesync.Mirror, 1)
+	require.ErrorIs(t, err, lost)
+	assert.Zero(t, requests)
+}
+
+// TestNewestDecisionOfQueriesAndEventsWins runs queries between events in random order. Each has a time, at which an event occurred or
+// a snapshot was taken, and they take effect in another order.
+func TestNewestDecisionOfQueriesAndEventsWins(t *testing.T) {
+	const users, steps = 8, 40
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 1))
+			k := syncer(t, func() error { return nil })
+			start := time.Now().Add(-time.Hour).Truncate(time.Second)
+			type decision struct {
+				at     time.Time
+				member bool
+			}
+			newest := map[string]decision{}
+			decide := func(user string, at time.Time, member bool) {
+				if !at.Before(newest[user].at) {
+					newest[user] = decision{at, member}
+				}
+			}
+			for step := range steps {
+				at := start.Add(time.Duration(step*10+random.IntN(200)) * time.Second).Add(time.Duration(step)) // no two are equal
+				mode := []audiencesync.Mode{"event", "event", audiencesync.Mirror, audiencesync.Add, audiencesync.Remove}[random.IntN(5)]
+				var listed []string
+				in := map[string]bool{}
+				for i := range users {
+					if user := fmt.Sprint("u", i); random.IntN(2) == 0 {
+						listed, in[user] = append(listed, user), true
+					}
+				}
+				if mode == "event" {
+					user, member := fmt.Sprint("u", random.IntN(users)), random.IntN(2) == 0
+					sendEvent(t, k, user, member, at)
+					decide(user, at, member)
+					continue
+				}
+				_, err := k.Sync(t.Context(), vip, tableRows(t, k, "", audiencesync.Options{At: at}, io.EOF, listed...), mode, 1)
+				require.NoError(t, err)
+				for i := range users {
+					if user := fmt.Sprint("u", i); in[user] || mode == audiencesync.Mirror {
+						decide(user, at, in[user] && mode != audiencesync.Remove)
+					}
+				}
+			}
+			for i := range users {
+				user := fmt.Sprint("u", i)
+				records, err := k.Ledger.Lookup(t.Context(), vip.ID, []string{"external_id:" + user})
+				require.NoError(t, err)
+				assert.Equal(t, newest[user].member, records[0].Member, user)
+			}
+		})
+	}
+}
+
+// sendEvent records an event's change as a handler does: only if it is newer than what the ledger has.
+func sendEvent(t *testing.T, k *audiencesync.Syncer, user string, member bool, at time.Time) {
+	t.Helper()
+	require.NoError(t, k.Ledger.Record(t.Context(), vip, []destination.Change{{Identity: "external_id:" + user, Member: member, At: at}}))
+}

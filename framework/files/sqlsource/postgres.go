@@ -1,0 +1,148 @@
+package sqlsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+)
+
+// postgresCursor reads a result in the text format of PostgreSQL, which is exact for all types.
+type postgresCursor struct {
+	conn   *pgconn.PgConn
+	reader *pgconn.ResultReader
+	names  []audiencesync.Column
+	padded []bool // columns of type char(n), whose values end with spaces
+	rows   int64
+}
+
+func openPostgres(ctx context.Context, o Options) (cursor, error) {
+	address := o.URL
+	if rest, ok := strings.CutPrefix(address, "redshift:"); ok {
+		address = "postgres:" + rest
+	}
+	config, err := pgconn.ParseConfig(address)
+	if err != nil {
+		return nil, err
+	}
+	config.RuntimeParams["application_name"] = "landfall"
+	config.RuntimeParams["client_encoding"] = "UTF8"
+	conn, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	c := &postgresCursor{conn: conn}
+	setup := fmt.Sprintf("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = %d; SET LOCAL TimeZone = 'UTC'", o.Timeout.Milliseconds())
+	if _, err = conn.Exec(ctx, setup).ReadAll(); err == nil {
+		c.reader = conn.ExecParams(ctx, o.Query, nil, nil, nil, nil) // the extended protocol accepts a single statement only
+		err = c.readHeader()
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// readHeader reads the columns of the result.
+func (c *postgresCursor) readHeader() error {
+	fields := c.reader.FieldDescriptions()
+	if len(fields) == 0 {
+		if _, err := c.reader.Close(); err != nil {
+			return err
+		}
+		return &OptionError{"the query returns no columns"}
+	}
+	types := pgtype.NewMap()
+	for _, f := range fields {
+		name := fmt.Sprintf("oid %d", f.DataTypeOID)
+		if t, ok := types.TypeForOID(f.DataTypeOID); ok {
+			name = t.Name
+		}
+		c.names = append(c.names, audiencesync.Column{Name: f.Name, Type: name, Unfit: unfitReason(name)})
+		c.padded = append(c.padded, f.DataTypeOID == pgtype.BPCharOID)
+	}
+	return nil
+}
+
+func (c *postgresCursor) columns() []audiencesync.Column { return c.names }
+
+func (c *postgresCursor) next(used []int, record []string) (problem string, err error) {
+	if !c.reader.NextRow() {
+		return "", c.readEnd()
+	}
+	c.rows++
+	values := c.reader.Values()
+	for _, i := range used {
+		record[i] = string(values[i])
+		if c.padded[i] {
+			record[i] = strings.TrimRight(record[i], " ")
+		}
+	}
+	return "", nil
+}
+
+// readEnd returns io.EOF if the server reports as many rows as were read, and the transaction ends well.
+func (c *postgresCursor) readEnd() error {
+	tag, err := c.reader.Close()
+	if err != nil {
+		return err
+	}
+	if tag.RowsAffected() != c.rows {
+		return io.ErrUnexpectedEOF
+	}
+	return io.EOF
+}
+
+func (c *postgresCursor) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = c.conn.Close(ctx)
+}
+
+// postgresReason says what PostgreSQL objects to.
+func postgresReason(err error) string {
+	var server *pgconn.PgError
+	var connecting *pgconn.ConnectError
+	var parsing *pgconn.ParseConfigError
+	switch {
+	case errors.As(err, &parsing):
+		return "the URL cannot be read: write postgres://USER:PASSWORD@HOST:PORT/DATABASE"
+	case errors.As(err, &server):
+		return postgresMessage(server)
+	case errors.As(err, &connecting):
+		return ""
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "the server closed the connection"
+	}
+	return ""
+}
+
+// postgresMessage describes an error that the server reports. Messages about data quote values, and are shown without them.
+func postgresMessage(e *pgconn.PgError) string {
+	message := e.Message
+	switch e.Code {
+	case "28P01", "28000":
+		return "the server refuses this user or its password"
+	case "25006":
+		return "the query would write, and it runs in a read-only transaction: " + message
+	case "57014":
+		return "the server has stopped the query: its time limit is over, or an administrator has cancelled it"
+	}
+	switch {
+	case strings.HasPrefix(e.Code, "42"), strings.HasPrefix(e.Code, "3"): // names of tables and columns
+	default:
+		message = withoutValues(message)
+	}
+	if e.Position > 0 {
+		message += fmt.Sprintf(" (at character %d of the query)", e.Position)
+	}
+	return fmt.Sprintf("PostgreSQL reports: %s (SQLSTATE %s)", message, e.Code)
+}
