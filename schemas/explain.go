@@ -70,6 +70,7 @@ func (e *explainer) addProblem(pointer, keyword string, want, got, schema event.
 var patternWords = map[string]string{
 	`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`: "a duration such as 90s, 15m or 168h",
 	`^[a-z0-9]+(-[a-z0-9]+)*$`:         "lower-case letters and digits, with single hyphens between them, such as my-destination,",
+	`^[a-z][A-Za-z0-9]*$`:              "letters and digits that begin with a lower-case letter, such as orderId,",
 	`^[A-Za-z0-9_-]+\.js$`:             "the name of a JavaScript file in the same directory, such as browser.js,",
 }
 
