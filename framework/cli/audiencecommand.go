@@ -59,7 +59,7 @@ func (k *audienceCommand) newSyncer() *audiencesync.Syncer {
 	terminal := isTerminal(k.err)
 	return &audiencesync.Syncer{
 		Plan: k.chosen.Plan, Audiences: k.audiences, Ledger: k.chosen.Ledger, DryRun: k.target.DryRun,
-		RemoveAll: k.removeAll, OnFailure: k.reportFailure,
+		RemoveAll: k.removeAll, OnFailure: k.reportFailure, Suppressed: k.suppressed,
 		OnProgress: func(done int) {
 			if terminal && time.Since(k.shown) > 200*time.Millisecond {
 				k.shown = time.Now()
@@ -175,7 +175,7 @@ func (k *audienceCommand) printReportText(r audiencesync.Report) {
 		n     int
 		never bool // not shown if it is 0
 	}{
-		{"rows", r.Rows, true}, {"duplicates", r.Duplicates, true}, {"unusable", r.Unusable, true}, {"members before", r.Members, false},
+		{"rows", r.Rows, true}, {"duplicates", r.Duplicates, true}, {"unusable", r.Unusable, true}, {"suppressed", r.Suppressed, true}, {"members before", r.Members, false},
 		{"enter", r.Enters, false}, {"exit", r.Exits, false}, {"not removed", r.Held, true}, {"unchanged", r.Unchanged, true},
 		{"delivered", r.Delivered, false}, {"skipped", r.Skipped, true}, {"refused", r.Refused, true}, {"failed for now", r.Failed, true},
 	} {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/landfall-dev/landfall/framework/event/identifier"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
@@ -24,6 +25,7 @@ type instanceFlags struct {
 	json             bool
 	reads            bool // the command sends nothing and may show any ledger
 	store            *state.Store
+	suppressed       *identifier.Set
 	chosen           instances.Instance
 }
 
@@ -51,6 +53,13 @@ func (c *instanceFlags) open(ctx context.Context, has func(instances.Instance) b
 		return err
 	}
 	c.store = store
+	var unknown int
+	if c.suppressed, unknown, err = instances.LoadSuppressed(ctx, cfg, store); err != nil {
+		return err
+	}
+	if unknown > 0 {
+		c.warn(fmt.Sprintf("%s cannot be recognized, since state.key has changed or is missing", fault.Count(unknown, "suppressed user")))
+	}
 	h := instances.Options{Target: &c.target.Target, Catalog: c.catalog(), Store: store, Data: c.data, Warn: c.warn}
 	list, err := instances.Load(cfg, nil, h)
 	if err != nil {

@@ -224,6 +224,9 @@ func (p *partition) newLetterTask(l *DeadLetter, pg *page, i int, stopped bool) 
 		}
 		t.item, t.refusal = plan.Prepare(s, e, i)
 		t.item.Subscription, t.item.Event = s, e
+		if p.worker.runner.isSuppressed(e) {
+			t.refusal = suppressedVerdict(s.Name())
+		}
 		return t
 	}
 	t.item = runtime.Item{Subscription: runtime.RemovedSubscription(l.Subscription), Event: e}

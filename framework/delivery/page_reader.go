@@ -116,6 +116,7 @@ func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []r
 	if f := r.partition.worker.runner.settings.beforeMapping; f != nil {
 		f(e)
 	}
+	suppressed := r.partition.worker.runner.isSuppressed(e)
 	for _, s := range plan.Candidates(e, nil) {
 		if r.onlySubscription != "" && r.onlySubscription != s.Name() {
 			continue
@@ -123,6 +124,9 @@ func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []r
 		item, v := plan.Prepare(s, e, i)
 		if v != nil && v.Cause == fault.CauseNotSubscribed {
 			continue
+		}
+		if suppressed {
+			v = suppressedVerdict(s.Name())
 		}
 		if v != nil && v.Outcome == runtime.Skipped {
 			verdicts = append(verdicts, *v)
@@ -158,4 +162,17 @@ func (r *pageReader) originOf(i int) position {
 		return r.origins[i]
 	}
 	return position{}
+}
+
+// isSuppressed reports whether the user of an event is suppressed, and the event does not delete the user.
+func (r *Runner) isSuppressed(e event.Event) bool {
+	f := r.settings.Suppressed
+	return f != nil && e.Value().Get("type").Str() != "delete" && f(e.Value())
+}
+
+// suppressedVerdict returns the verdict on an event of a suppressed user.
+func suppressedVerdict(subscription string) *runtime.Verdict {
+	v := runtime.NotDelivered(runtime.Skipped, fault.CauseSuppressed)
+	v.Subscription = subscription
+	return &v
 }

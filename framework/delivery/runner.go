@@ -42,6 +42,10 @@ type Settings struct {
 	StallAfter          time.Duration // how long a partition with events may make no progress: 3 leases, at least 2 min
 	Checks              []Check       // further checks of Health
 
+	// Suppressed reports whether the user of an event is suppressed, so that the event is skipped unless it deletes the user. It is called
+	// for each event that is mapped. nil if no user is.
+	Suppressed func(event.Value) bool
+
 	// OnVerdict is called with each verdict, in the order of an instance's verdicts. It must return quickly, and must not call the
 	// Runner. nil if verdicts are not recorded.
 	OnVerdict func(VerdictRecord)

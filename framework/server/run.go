@@ -29,6 +29,11 @@ func (v *server) serveUntil(ctx context.Context, cfg *config.Config, list []inst
 		return err
 	}
 	defer endTraces()
+	v.config.Store(cfg)
+	if v.suppression, err = newSuppression(ctx, v); err != nil {
+		return err
+	}
+	defer v.suppression.close()
 	if v.runner, err = v.newRunner(ctx, cfg); err != nil {
 		return err
 	}
@@ -54,7 +59,7 @@ func (v *server) newRunner(ctx context.Context, cfg *config.Config) (*delivery.R
 	return delivery.NewRunner(ctx, v.queue, delivery.Settings{
 		Linger: cfg.Server.Linger, MaxBatches: cfg.Server.Parallel, RetryFor: cfg.Server.RetryFor, Lease: cfg.Server.Lease,
 		MaxPause: cfg.Server.MaxPause, DeadLetterRetention: cfg.Server.DeadLetterRetention, MaxDeadLetterBytes: cfg.Server.DeadLetterBytes,
-		MaxParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck()}, OnVerdict: v.history.AddVerdict,
+		MaxParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck()}, OnVerdict: v.history.AddVerdict, Suppressed: v.suppression.hasUserOf,
 		Metrics: delivery.NewMetrics(v.metrics), Log: v.Log, Tracer: v.tracer,
 	})
 }
@@ -75,6 +80,7 @@ func (v *server) newIngest(cfg *config.Config) *ingest.Handler {
 	return ingest.New(ingest.Config{
 		Append: v.appendEvents, Map: v.mapForPage, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, MaxMemory: cfg.Server.MaxMemory, MaxFuture: cfg.Server.MaxFuture, Log: v.Log,
 		Reject:     v.history.AddRejection,
+		Suppressed: v.suppression.hasUserOf,
 		ClientAddr: func(r *http.Request) netip.Addr { return v.trustedProxies().Client(r) },
 		Count:      func(source, outcome string, n int) { v.eventCounter.WithLabelValues(source, outcome).Add(float64(n)) },
 	})

@@ -62,6 +62,7 @@ type server struct {
 	store        *state.Store
 	queue        *delivery.Queue
 	history      *history.Recorder
+	suppression  *suppression
 	runner       *delivery.Runner
 	ingest       *ingest.Handler
 	devices      *devicemode.Handler

@@ -198,13 +198,16 @@ var addedColumns = []struct{ table, column, kind string }{
 	{"audiences", "merged", "BIGINT"},  // see createUnmerged
 }
 
-// addColumns adds the columns of addedColumns, the tables of addTables, the table secrets and the journal, if the database lacks them.
+// addColumns adds the columns of addedColumns, the tables of addTables, the tables secrets and suppressed and the journal, if the database lacks them.
 func (s *Store) addColumns(ctx context.Context, tx *sql.Tx) error {
 	if err := s.addTables(ctx, tx); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, createSecrets); err != nil {
 		return fmt.Errorf("adding the table secrets: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, createSuppressed); err != nil {
+		return fmt.Errorf("adding the table suppressed: %w", err)
 	}
 	if err := s.addJournal(ctx, tx); err != nil {
 		return fmt.Errorf("adding the table journal: %w", err)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // DefaultMaxFuture is the default limit of how far a timestamp may be ahead of the time of receipt.
@@ -25,6 +26,8 @@ type Normalizer struct {
 	maxFuture time.Duration
 	senders   *senders
 	notObject [event.Object]*RefusedError // preallocated errors by kind, because a request may hold many values that are not events
+
+	suppressed *RefusedError // preallocated likewise
 }
 
 // New returns a Normalizer. A timestamp that is further than maxFuture ahead of its receipt is limited by event.LimitFuture. A
@@ -33,9 +36,9 @@ func New(maxFuture time.Duration) *Normalizer {
 	if maxFuture <= 0 {
 		maxFuture = DefaultMaxFuture
 	}
-	n := &Normalizer{maxFuture: maxFuture, senders: newSenders()}
+	n := &Normalizer{maxFuture: maxFuture, senders: newSenders(), suppressed: &RefusedError{fault.CauseSuppressed.Text(), fault.CauseSuppressed}}
 	for kind := range n.notObject {
-		n.notObject[kind] = &RefusedError{"an event should be an object but is " + event.Kind(kind).WithArticle()}
+		n.notObject[kind] = refuseInvalid("an event should be an object but is " + event.Kind(kind).WithArticle())
 	}
 	return n
 }
@@ -48,6 +51,9 @@ type Request struct {
 	AllowDeletes bool        // accept events of type delete
 	Batch        event.Value // the object that contains the events; absent for a single event
 	Received     time.Time
+	// Suppressed reports whether the user of a normalized event is suppressed. Its events are refused, except for deletions. nil if no
+	// user is.
+	Suppressed func(event.Value) bool
 }
 
 // RequestNormalizer normalizes the events of one request. It is not safe for concurrent use.
@@ -91,9 +97,16 @@ type NormalizedEvent struct {
 }
 
 // RefusedError reports why an event is refused, in terms the sender understands.
-type RefusedError struct{ Reason string }
+type RefusedError struct {
+	Reason string
+	Cause  fault.Cause // CauseInvalidEvent, or CauseSuppressed for the event of a suppressed user
+}
 
 func (e *RefusedError) Error() string { return e.Reason }
+
+func refuseInvalid(reason string) *RefusedError {
+	return &RefusedError{reason, fault.CauseInvalidEvent}
+}
 
 // ownMembers are the members that Normalize writes itself. The write key is a secret and is dropped.
 var ownMembers = []string{"type", "messageId", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "writeKey", "context", "integrations", "userId", "anonymousId"}
@@ -108,10 +121,10 @@ func (m *RequestNormalizer) Normalize(v event.Value) (NormalizedEvent, error) {
 		kind = v.Get("type").Str()
 	}
 	if kind == "delete" && !m.request.AllowDeletes {
-		return NormalizedEvent{}, &RefusedError{"the source does not accept deletions: set deletes: true in its config"}
+		return NormalizedEvent{}, refuseInvalid("the source does not accept deletions: set deletes: true in its config")
 	}
 	if reason := checkEvent(kind, v); reason != "" {
-		return NormalizedEvent{}, &RefusedError{reason}
+		return NormalizedEvent{}, refuseInvalid(reason)
 	}
 	members := make([]event.Member, 0, 24)
 	add := func(key string, v event.Value) {
@@ -133,6 +146,9 @@ func (m *RequestNormalizer) Normalize(v event.Value) (NormalizedEvent, error) {
 	add("integrations", mergeObjects(batch.Get("integrations"), v.Get("integrations")))
 	made := m.addTimes(v, add)
 	made.Value = event.NewObject(members)
+	if suppressed := m.request.Suppressed; suppressed != nil && kind != "delete" && suppressed(made.Value) {
+		return NormalizedEvent{}, m.normalizer.suppressed
+	}
 	return made, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event/identifier"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -24,11 +25,13 @@ import (
 
 // Syncer synchronizes the audiences of one instance.
 type Syncer struct {
-	Plan       *runtime.Plan
-	Audiences  *destination.Audiences
-	Ledger     *state.Ledger
-	DryRun     bool             // count changes, but send nothing
-	RemoveAll  bool             // let a mirror remove users even if rows of its file are unreadable
+	Plan      *runtime.Plan
+	Audiences *destination.Audiences
+	Ledger    *state.Ledger
+	DryRun    bool // count changes, but send nothing
+	RemoveAll bool // let a mirror remove users even if rows of its file are unreadable
+	// Suppressed has the users whose rows and entries are left out; exits are sent. nil if there are none.
+	Suppressed *identifier.Set
 	OnProgress func(done int)   // called after each batch with the number of changes sent; may be nil
 	OnFailure  func(Failure)    // called for each change that was not delivered and each unreadable row; may be nil
 	Now        func() time.Time // time.Now by default
@@ -60,6 +63,9 @@ type Report struct {
 	Refused    int    `json:"refused"`
 	Failed     int    `json:"failed"` // failed after all retries; a later attempt may succeed
 	DryRun     bool   `json:"dryRun"`
+
+	// Suppressed is the number of rows and of entries that were left out, since their users are suppressed.
+	Suppressed int `json:"suppressed,omitempty"`
 
 	Held     int      `json:"held,omitempty"`     // exits that were withheld because the file has unreadable rows
 	Warnings []string `json:"warnings,omitempty"` // about the file
@@ -146,7 +152,7 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 	if err != nil {
 		return report, err
 	}
-	listed, err := s.readUsers(ctx, rows, &report)
+	listed, err := s.readUsers(ctx, rows, &report, mode != Remove)
 	if err != nil {
 		return report, err
 	}
@@ -225,7 +231,7 @@ func (s *Syncer) Diff(ctx context.Context, id string, rows *Rows, found func(kin
 
 // compareRows compares a file with the ledger, user by user.
 func (s *Syncer) compareRows(ctx context.Context, id string, rows *Rows, report *Report, f func(string, bool, state.Membership) error) error {
-	listed, err := s.readUsers(ctx, rows, report)
+	listed, err := s.readUsers(ctx, rows, report, false)
 	if err != nil {
 		return err
 	}
@@ -247,6 +253,10 @@ func (s *Syncer) Resync(ctx context.Context, a destination.Audience, rows *Rows,
 		return report, err
 	}
 	send := func(identity string, m state.Membership) error {
+		if m.Member && s.Suppressed.HasIdentity(identity) {
+			report.Suppressed++
+			return nil
+		}
 		report.countChange(m.Member)
 		return out.addChange(ctx, destination.Change{Identity: identity, Member: m.Member, At: latestOf(now, m.At)})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -35,9 +36,9 @@ func (s *Syncer) unusableReason(rows *Rows) string {
 	return "the row identifies no user: its " + strings.Join(present, " and ") + " cannot be used as an identifier"
 }
 
-// readUsers stores the users of a file in a scratch set and reports unreadable rows. The error is a *NoUsersError if all rows are
-// unreadable.
-func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report) (*state.Scratch, error) {
+// readUsers stores the users of a file in a scratch set and reports unreadable rows. If refuse is set, it leaves out suppressed users. The
+// error is a *NoUsersError if all rows are unreadable.
+func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report, refuse bool) (*state.Scratch, error) {
 	scratch, err := state.NewScratch(ctx)
 	if err != nil {
 		return nil, err
@@ -68,6 +69,10 @@ func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report) (*st
 			}
 			continue
 		}
+		if refuse && s.isSuppressed(rows, identity) {
+			report.Suppressed++
+			continue
+		}
 		if batch = append(batch, identity); len(batch) == batchSize {
 			err = addBatch()
 		}
@@ -85,6 +90,14 @@ func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report) (*st
 		return nil, fmt.Errorf("reading the users: %w", err)
 	}
 	return scratch, nil
+}
+
+// isSuppressed reports whether the user of the current row is suppressed, by any identifier of the row.
+func (s *Syncer) isSuppressed(rows *Rows, identity string) bool {
+	if s.Suppressed.HasIdentity(identity) {
+		return true
+	}
+	return slices.ContainsFunc(s.Audiences.Identifiers, func(name string) bool { return s.Suppressed.Has(rows.Value(name)) })
 }
 
 // readIdentity returns the identity of the next row.

@@ -31,6 +31,9 @@ const (
 	ActionPurge  = "cohort.purge"
 	ActionResync = "cohort.resync"
 	ActionSync   = "cohort.sync"
+
+	ActionSuppress = "users.suppress" // its attribute count is the number of identifiers
+	ActionLift     = "users.unsuppress"
 )
 
 // By says who did it, for people.

@@ -1,11 +1,13 @@
 package ingest
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/event/incoming"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 const (
@@ -23,8 +25,9 @@ const (
 
 // rejections are the rejected events of a request.
 type rejections struct {
-	list  []Rejected // the first maxListed
-	count int
+	list       []Rejected // the first maxListed
+	count      int
+	suppressed int // how many of count are the events of suppressed users
 }
 
 // addEvent records a rejected event.
@@ -38,6 +41,16 @@ func (r *rejections) addEvent(index int, v event.Value, reason string, large boo
 		id = event.Value{}
 	}
 	r.list = append(r.list, Rejected{Index: index, MessageID: id.Text(), Error: reason, large: large})
+}
+
+// firstInvalid returns why the first event was rejected whose user is not suppressed; "" if it is not listed.
+func (r *rejections) firstInvalid() string {
+	for _, e := range r.list {
+		if e.Cause == "" {
+			return e.Error
+		}
+	}
+	return ""
 }
 
 // replacedTimes are the events of a request whose own time was replaced.
@@ -78,6 +91,7 @@ func (q *request) buildEvents(body event.Value) (accepted []Event, rejected reje
 	}
 	normalizer := q.normalizer.ForRequest(incoming.Request{
 		Source: q.from.ID, Address: q.config.ClientAddr(q.r).String(), Kind: q.kind, AllowDeletes: q.from.Deletes, Batch: batch, Received: q.received,
+		Suppressed: q.config.Suppressed,
 	})
 	accepted = make([]Event, 0, count)
 	tooLarge := fmt.Sprintf("the event is larger than %d KB", q.config.MaxEvent>>10)
@@ -89,8 +103,7 @@ func (q *request) buildEvents(body event.Value) (accepted []Event, rejected reje
 		}
 		made, err := normalizer.Normalize(v)
 		if err != nil {
-			rejected.addEvent(i, v, err.Error(), false)
-			q.config.Reject(q.from.ID, v, err.Error())
+			q.rejectEvent(&rejected, i, v, err)
 			continue
 		}
 		raw := made.Value.AppendJSON(make([]byte, 0, made.Value.Size()+64))
@@ -103,6 +116,20 @@ func (q *request) buildEvents(body event.Value) (accepted []Event, rejected reje
 		q.replaced.addEvent(i, made)
 	}
 	return accepted, rejected, nil
+}
+
+// rejectEvent records an event that the normalizer has refused. Nothing is kept of the events of suppressed users.
+func (q *request) rejectEvent(rejected *rejections, index int, v event.Value, err error) {
+	rejected.addEvent(index, v, err.Error(), false)
+	var refused *incoming.RefusedError
+	if !errors.As(err, &refused) || refused.Cause != fault.CauseSuppressed {
+		q.config.Reject(q.from.ID, v, err.Error())
+		return
+	}
+	rejected.suppressed++
+	if n := len(rejected.list); n > 0 && rejected.list[n-1].Index == index {
+		rejected.list[n-1].Cause = refused.Cause
+	}
 }
 
 // isSingle reports whether the body is one event rather than a batch.

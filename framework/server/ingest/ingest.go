@@ -70,7 +70,10 @@ type Config struct {
 	// ClientAddr returns the client address for limits per address; by default the address of the connection.
 	ClientAddr func(*http.Request) netip.Addr
 	Count      func(source, outcome string, n int) // counts events for metrics; may be nil
-	// Reject receives each event that is not accepted because of what it contains, with the reason; may be nil.
+	// Suppressed reports whether the user of an event is suppressed, so that the event is refused; may be nil.
+	Suppressed func(event.Value) bool
+	// Reject receives each event that is not accepted because of what it contains, with the reason; may be nil. It does not receive the
+	// events of suppressed users.
 	Reject func(source string, v event.Value, reason string)
 	Now    func() time.Time // by default the machine's clock, without backward steps
 	Log    *slog.Logger

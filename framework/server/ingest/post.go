@@ -129,9 +129,11 @@ func (q *request) appendEvents(body event.Value) *refusal {
 	if refused != nil {
 		return refused
 	}
-	q.countEvents("rejected", rejected.count)
-	if rejected.count > 0 {
-		q.config.Log.Warn("events rejected", "source", q.from.ID, "events", rejected.count, "reason", rejected.list[0].Error)
+	invalid := rejected.count - rejected.suppressed
+	q.countEvents("rejected", invalid)
+	q.countEvents("suppressed", rejected.suppressed)
+	if invalid > 0 {
+		q.config.Log.Warn("events rejected", "source", q.from.ID, "events", invalid, "reason", rejected.firstInvalid())
 	}
 	if len(accepted) == 0 && rejected.count > 0 {
 		q.respondRejected(rejected)

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // reply is the JSON body of a response.
@@ -29,9 +31,10 @@ type ReplacedTime struct {
 
 // Rejected is an event of a request that was not accepted. Other events of the same request may have been.
 type Rejected struct {
-	Index     int    `json:"index"`
-	MessageID string `json:"messageId,omitempty"`
-	Error     string `json:"error"`
+	Index     int         `json:"index"`
+	MessageID string      `json:"messageId,omitempty"`
+	Error     string      `json:"error"`
+	Cause     fault.Cause `json:"cause,omitempty"` // CauseSuppressed for the event of a suppressed user; otherwise ""
 	large     bool
 }
 

@@ -3,65 +3,10 @@ package why
 import (
 	"bytes"
 	"slices"
-	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/identifier"
 )
-
-// identifierPaths are the places in an event that identify its user, besides userId and anonymousId.
-var identifierPaths = [...][]string{
-	{"previousId"}, {"context", "device", "id"}, {"context", "device", "advertisingId"}, {"context", "device", "token"},
-	{"context", "traits", "email"}, {"traits", "email"}, {"properties", "email"}, {"context", "traits", "phone"}, {"traits", "phone"}, {"properties", "phone"},
-}
-
-// identifiersOf returns the texts that identify the user of an event.
-func identifiersOf(v event.Value) []string {
-	var list []string
-	add := func(m event.Value) {
-		if text := m.Text(); text != "" && (m.IsString() || m.Kind() == event.Number) {
-			list = append(list, text)
-		}
-	}
-	add(v.Get("userId"))
-	add(v.Get("anonymousId"))
-	for _, path := range identifierPaths {
-		m := v
-		for _, key := range path {
-			m = m.Get(key)
-		}
-		add(m)
-	}
-	for _, id := range v.Get("context").Get("externalIds").Items() {
-		add(id.Get("id"))
-	}
-	return list
-}
-
-// sameIdentifier compares identifiers. The case of e-mail addresses does not matter.
-func sameIdentifier(a, b string) bool {
-	return a == b || strings.Contains(a, "@") && strings.EqualFold(a, b)
-}
-
-// hasText reports whether a value has a text anywhere.
-func hasText(v event.Value, text string) bool {
-	switch v.Kind() {
-	case event.String:
-		return sameIdentifier(v.Str(), text)
-	case event.Object:
-		for _, m := range v.Members() {
-			if hasText(m, text) {
-				return true
-			}
-		}
-	case event.Array:
-		for _, m := range v.Items() {
-			if hasText(m, text) {
-				return true
-			}
-		}
-	}
-	return false
-}
 
 // owner is a user, as far as the user's identifiers are known.
 type owner struct {
@@ -80,10 +25,10 @@ const maxIdentifiers = 50
 
 // names reports whether an event names the asked identifier. An e-mail address counts anywhere, since mappings make aliases of it.
 func (o *owner) names(v event.Value) bool {
-	if slices.ContainsFunc(identifiersOf(v), func(id string) bool { return sameIdentifier(id, o.asked) }) {
+	if slices.ContainsFunc(identifier.Of(v), func(id string) bool { return identifier.Same(id, o.asked) }) {
 		return true
 	}
-	return strings.Contains(o.asked, "@") && hasText(v, o.asked)
+	return identifier.IsEmail(o.asked) && identifier.HasText(v, o.asked)
 }
 
 // owns reports whether an event belongs to the user.
@@ -99,7 +44,7 @@ func (o *owner) owns(v event.Value) bool {
 
 // learn adds the identifiers of one of the user's events, and reports whether it has a new one that leads to other events.
 func (o *owner) learn(v event.Value) (news bool) {
-	for _, id := range identifiersOf(v) {
+	for _, id := range identifier.Of(v) {
 		if len(o.all) < maxIdentifiers && !slices.Contains(o.all, id) {
 			o.all = append(o.all, id)
 		}
@@ -135,7 +80,7 @@ func (o *owner) finder() func(line []byte) bool {
 			texts = append(texts, []byte(id))
 		}
 	}
-	asked, folded := []byte(o.asked), strings.Contains(o.asked, "@")
+	asked, folded := []byte(o.asked), identifier.IsEmail(o.asked)
 	if folded {
 		asked = bytes.ToLower(asked)
 	}

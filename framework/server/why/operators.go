@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/event/identifier"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/history"
@@ -170,11 +171,11 @@ func (f *facts) newestRejection() *foundRejection {
 
 // rejectionNames reports whether a rejected event names the audience, by any of its names.
 func (f *facts) rejectionNames(r *foundRejection) bool {
-	if hasText(r.value, f.question.Audience) {
+	if identifier.HasText(r.value, f.question.Audience) {
 		return true
 	}
 	for _, s := range f.standings {
-		if hasText(r.value, s.Audience) || hasText(r.value, s.Name) {
+		if identifier.HasText(r.value, s.Audience) || identifier.HasText(r.value, s.Name) {
 			return true
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/identifier"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/explain"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
@@ -124,7 +125,7 @@ func (f *facts) isRelevant(r *result) bool {
 	if r.audience.ID != "" || r.audience.Name != "" {
 		return f.hasAudience(r.audience.ID, r.audience.Name)
 	}
-	return hasText(r.event.Value(), f.question.Audience)
+	return identifier.HasText(r.event.Value(), f.question.Audience)
 }
 
 // at is the time that decides about the event.

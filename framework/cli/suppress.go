@@ -1,0 +1,234 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/event/identifier"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server/history"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// suppressCommand implements landfall suppress.
+type suppressCommand struct {
+	stateCommand
+	file        string
+	identifiers []string
+}
+
+func newSuppress(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "suppress",
+		Short: "Refuse the events of users until that is lifted",
+		Long: "The events of a suppressed user are refused when they arrive, and skipped if they are stored or replayed; sync and resync send\n" +
+			"no entries of the user. Events of type delete and exits are accepted. The list holds hashes made with state.key instead of\n" +
+			"identifiers, so it can only be asked whether it has a user. All servers use a change within a second.",
+		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
+	}
+	cmd.AddCommand(newSuppressAdd(s), newSuppressRemove(s), newSuppressList(s))
+	return cmd
+}
+
+// newSuppressCommand completes a command that works on the identifiers in its arguments or a file.
+func newSuppressCommand(s streams, cmd *cobra.Command, run func(*suppressCommand, context.Context) error) *cobra.Command {
+	c := &suppressCommand{stateCommand: stateCommand{streams: s, confirmation: confirmation{to: s}}}
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var err error
+		if c.identifiers, err = readIdentifiers(s, args, c.file); err != nil {
+			return err
+		}
+		return c.withState(cmd.Context(), func(ctx context.Context) error { return run(c, ctx) })
+	}
+	c.addFlags(cmd)
+	cmd.Flags().StringVar(&c.file, "file", "", "a `FILE` with one identifier per line; - for standard input")
+	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON, one object per line")
+	return cmd
+}
+
+func newSuppressAdd(s streams) *cobra.Command {
+	return newSuppressCommand(s, &cobra.Command{
+		Use: "add [IDENTIFIER]...", Short: "Suppress users by userId, anonymousId, e-mail address or external id",
+		Example: "  landfall suppress add u1 ann@example.com\n  landfall suppress add --file users.txt --config landfall.yaml",
+	}, (*suppressCommand).addUsers)
+}
+
+func newSuppressRemove(s streams) *cobra.Command {
+	return newSuppressCommand(s, &cobra.Command{
+		Use: "remove [IDENTIFIER]...", Short: "Accept the events of users again",
+		Example: "  landfall suppress remove u1",
+	}, (*suppressCommand).removeUsers)
+}
+
+func newSuppressList(s streams) *cobra.Command {
+	return newSuppressCommand(s, &cobra.Command{
+		Use: "list [IDENTIFIER]...", Short: "Show the hashes of the suppressed users, or whether users are suppressed",
+		Long: "Shows the hash of each suppressed identifier and since when it is suppressed. With identifiers, it shows whether each of them\n" +
+			"is suppressed, and the exit code is 1 if one is not.",
+		Example: "  landfall suppress list\n  landfall suppress list u1 --json",
+	}, (*suppressCommand).listUsers)
+}
+
+// maxIdentifierLine is the length of the longest line of a file of identifiers.
+const maxIdentifierLine = 64 << 10
+
+// readIdentifiers returns the identifiers in arguments and in a file, which is "" for none.
+func readIdentifiers(s streams, args []string, file string) ([]string, error) {
+	var list []string
+	add := func(text string) {
+		if text = strings.TrimSpace(text); text != "" {
+			list = append(list, text)
+		}
+	}
+	for _, text := range args {
+		add(text)
+	}
+	if file == "" {
+		return list, nil
+	}
+	in, err := openInput(file, s.in)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	lines := bufio.NewScanner(io.Reader(in))
+	lines.Buffer(nil, maxIdentifierLine)
+	for lines.Scan() {
+		add(strings.TrimPrefix(lines.Text(), "\ufeff"))
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return list, nil
+}
+
+// openKey returns the key for hashes. The command must name identifiers.
+func (c *suppressCommand) openKey() (identifier.Key, error) {
+	if len(c.identifiers) == 0 {
+		return identifier.Key{}, usageErrorf("say which users: identifiers, or a file of them with --file")
+	}
+	return instances.IdentifierKey(c.cfg)
+}
+
+func (c *suppressCommand) addUsers(ctx context.Context) error {
+	key, err := c.openKey()
+	if err != nil {
+		return err
+	}
+	list, now := make([]state.Suppressed, len(c.identifiers)), time.Now()
+	for i, id := range c.identifiers {
+		list[i] = state.Suppressed{Hash: key.Hash(id), Key: key.ID(), At: now}
+	}
+	n, err := c.store.AddSuppressed(ctx, list)
+	return c.reportChange(ctx, history.ActionSuppress, "suppressed", n, err)
+}
+
+func (c *suppressCommand) removeUsers(ctx context.Context) error {
+	key, err := c.openKey()
+	if err != nil {
+		return err
+	}
+	hashes := make([]string, len(c.identifiers))
+	for i, id := range c.identifiers {
+		hashes[i] = key.Hash(id)
+	}
+	n, err := c.store.RemoveSuppressed(ctx, hashes)
+	return c.reportChange(ctx, history.ActionLift, "removed", n, err)
+}
+
+// reportChange writes a change of n identifiers to the history, and prints it.
+func (c *suppressCommand) reportChange(ctx context.Context, action, done string, n int, err error) error {
+	if err != nil {
+		return err
+	}
+	err = history.AddAction(ctx, c.store, history.Action{
+		At: time.Now(), Name: action, Who: history.CommandActor("landfall"), Outcome: "ok", Attributes: map[string]string{"count": fmt.Sprint(n)},
+	})
+	if err != nil {
+		c.warn("the history of the server lacks this command: " + err.Error())
+	}
+	if c.json {
+		return json.NewEncoder(c.out).Encode(map[string]int{done: n, "unchanged": len(c.identifiers) - n})
+	}
+	fmt.Fprintf(c.out, "%s %s, %d unchanged; running servers use this within a second\n", fault.Count(n, "identifier"), done, len(c.identifiers)-n)
+	return nil
+}
+
+// suppressedLine is one line of landfall suppress list --json.
+type suppressedLine struct {
+	Hash       string     `json:"hash"`
+	Identifier string     `json:"identifier,omitempty"` // as it was given
+	Suppressed bool       `json:"suppressed"`
+	Since      *time.Time `json:"since,omitempty"`
+	OtherKey   bool       `json:"otherKey,omitempty"` // the hash was made with another state.key, so the user is not recognized
+}
+
+func (c *suppressCommand) listUsers(ctx context.Context) error {
+	list, err := c.store.Suppressed(ctx)
+	if err != nil {
+		return err
+	}
+	if len(c.identifiers) > 0 {
+		return c.showUsers(list)
+	}
+	id := ""
+	if key, err := instances.IdentifierKey(c.cfg); err == nil {
+		id = key.ID()
+	}
+	for i := range list {
+		c.printLine(suppressedLine{Hash: list[i].Hash, Suppressed: true, Since: &list[i].At, OtherKey: list[i].Key != id})
+	}
+	if len(list) == 0 && !c.json {
+		fmt.Fprintln(c.out, "no user is suppressed")
+	}
+	return nil
+}
+
+// showUsers prints whether each of the identifiers is suppressed.
+func (c *suppressCommand) showUsers(list []state.Suppressed) error {
+	key, err := c.openKey()
+	if err != nil {
+		return err
+	}
+	since := map[string]*time.Time{}
+	for i := range list {
+		since[list[i].Hash] = &list[i].At
+	}
+	missing := false
+	for _, id := range c.identifiers {
+		at := since[key.Hash(id)]
+		c.printLine(suppressedLine{Hash: key.Hash(id), Identifier: id, Suppressed: at != nil, Since: at})
+		missing = missing || at == nil
+	}
+	if missing {
+		return reportedError{}
+	}
+	return nil
+}
+
+func (c *suppressCommand) printLine(l suppressedLine) {
+	switch name := l.Identifier; {
+	case c.json:
+		_ = json.NewEncoder(c.out).Encode(l)
+	case !l.Suppressed:
+		fmt.Fprintf(c.out, "%s is not suppressed\n", name)
+	default:
+		if name == "" {
+			name = l.Hash
+		}
+		note := ""
+		if l.OtherKey {
+			note = " (with another state.key: not recognized)"
+		}
+		fmt.Fprintf(c.out, "%s is suppressed since %s%s\n", name, l.Since.Format(time.RFC3339), note)
+	}
+}
