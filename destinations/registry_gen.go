@@ -7,6 +7,7 @@ import (
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
 	brazeweb "github.com/landfall-dev/landfall/destinations/braze-web"
 	hubspot "github.com/landfall-dev/landfall/destinations/hubspot"
+	slack "github.com/landfall-dev/landfall/destinations/slack"
 	webhook "github.com/landfall-dev/landfall/destinations/webhook"
 	"github.com/landfall-dev/landfall/framework/destination"
 )
@@ -18,6 +19,7 @@ func All() []destination.Plugin {
 		brazecohorts.Plugin(),
 		brazeweb.Plugin(),
 		hubspot.Plugin(),
+		slack.Plugin(),
 		webhook.Plugin(),
 	}
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // FromDirectory returns a destination without code for each file <slug>/destination.yaml below dir. The files are read here and
-// checked by Load. The sandbox of each accepts every request.
+// checked by Load. The sandbox of each follows its sandbox.yaml, or
+// accepts every request if there is none.
 func FromDirectory(dir string) ([]Plugin, error) {
 	files, err := fs.Glob(os.DirFS(dir), "*/"+DefinitionFile)
 	if err != nil {
@@ -28,6 +29,9 @@ func FromDirectory(dir string) ([]Plugin, error) {
 		plugins[i] = Plugin{
 			Definition: os.DirFS(filepath.Join(dir, folder)), File: filepath.Join(dir, folder, DefinitionFile),
 			Sandbox: &Sandbox{Name: folder, New: newRecorderSandbox},
+		}
+		if _, err := fs.Stat(plugins[i].Definition, SandboxFile); err == nil {
+			plugins[i].Sandbox = DeclaredSandbox(folder, plugins[i].Definition)
 		}
 	}
 	return plugins, nil

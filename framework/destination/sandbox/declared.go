@@ -1,0 +1,224 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/language/yamldoc"
+)
+
+// Declared is an API whose rules a file declares: the paths that exist, the credentials, and JSON Schemas of the bodies and of their
+// items. It takes what the rules allow and refuses the rest with the responses of the file. README.md has the keys. It is safe for
+// concurrent use.
+type Declared struct {
+	routes      []*route
+	credentials []string // the accepted ones; empty for any
+
+	mu    sync.Mutex
+	taken []takenRequest
+}
+
+// maxTaken is the maximum number of requests in the state.
+const maxTaken = 1000
+
+type takenRequest struct {
+	Request string `json:"request"`
+	Items   int    `json:"items"`
+	Body    any    `json:"body,omitempty"`
+}
+
+// ParseDeclared reads the rules of an API. The API accepts only these credentials, or any if there are none.
+func ParseDeclared(file string, rules []byte, credentials []string) (*Declared, error) {
+	doc, err := yamldoc.Parse(file, rules)
+	if err != nil {
+		return nil, err
+	}
+	d := &Declared{credentials: credentials}
+	for i, v := range doc.Value().Get("routes").Items() {
+		r, err := compileRoute(doc.Value(), v)
+		if err != nil {
+			return nil, fmt.Errorf("%s: route %d: %w", file, i+1, err)
+		}
+		d.routes = append(d.routes, r)
+	}
+	if len(d.routes) == 0 {
+		return nil, fmt.Errorf("%s: there are no routes", file)
+	}
+	return d, nil
+}
+
+func (d *Declared) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	route := d.routeFor(r)
+	if route == nil {
+		WriteJSON(w, http.StatusNotFound, map[string]string{"message": "there is no " + r.Method + " " + r.URL.Path})
+		return
+	}
+	raw, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the client is gone
+	}
+	body, values, err := readBody(r.Header.Get("Content-Type"), raw)
+	if !d.isAuthorized(route, r, values) {
+		route.unauthorized.write(w, "the credentials are missing or wrong", nil)
+		return
+	}
+	if err == nil {
+		err = route.check(body)
+	}
+	if err != nil {
+		route.refused.write(w, err.Error(), nil)
+		return
+	}
+	refused := route.refusedItems(body)
+	n := route.itemsOf(body).Len()
+	d.record(route, n-len(refused), body)
+	if len(refused) > 0 && (n == len(refused) || !route.partial) {
+		route.refused.write(w, refused[0].message, refused)
+		return
+	}
+	route.response.write(w, "", refused)
+}
+
+func (d *Declared) routeFor(r *http.Request) *route {
+	for _, route := range d.routes {
+		if route.method == r.Method && route.matchesPath(r.URL.EscapedPath()) {
+			return route
+		}
+	}
+	return nil
+}
+
+// isAuthorized reports whether a request carries credentials, and one of the accepted ones if there are any.
+func (d *Declared) isAuthorized(route *route, r *http.Request, form url.Values) bool {
+	given := ""
+	switch {
+	case route.header != "":
+		text, ok := strings.CutPrefix(r.Header.Get(route.header), route.scheme)
+		if !ok {
+			return false
+		}
+		given = text
+		if plain, err := base64.StdEncoding.DecodeString(text); route.scheme == "Basic " && err == nil {
+			given = string(plain)
+		}
+	case route.query != "":
+		given = r.URL.Query().Get(route.query)
+	case route.field != "":
+		given = form.Get(route.field)
+	default:
+		return true
+	}
+	return given != "" && (len(d.credentials) == 0 || slices.Contains(d.credentials, given))
+}
+
+func (d *Declared) record(route *route, items int, body event.Value) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.taken) < maxTaken {
+		d.taken = append(d.taken, takenRequest{route.method + " " + route.path, items, body.Any()})
+	}
+}
+
+// State returns {"requests": [{"request", "items", "body"}]} with the first requests that the API took.
+func (d *Declared) State() any {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return map[string]any{"requests": append([]takenRequest{}, d.taken...)}
+}
+
+// Reset deletes the requests.
+func (d *Declared) Reset() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.taken = nil
+}
+
+// readBody returns a body as one value: JSON, or the fields of a form, in which texts that are JSON objects or lists are decoded. values
+// are the top-level texts.
+func readBody(contentType string, raw []byte) (body event.Value, values url.Values, err error) {
+	if len(raw) == 0 {
+		return event.Value{}, nil, nil
+	}
+	if strings.HasPrefix(contentType, "application/x-www-form-urlencoded") {
+		values, err = url.ParseQuery(string(raw))
+		var members []event.Member
+		for key, list := range values {
+			v := event.NewString(list[0])
+			if decoded, err := event.ParseString(list[0]); err == nil && (decoded.Kind() == event.Object || decoded.Kind() == event.Array) {
+				v = decoded
+			}
+			members = append(members, event.Member{Key: key, Value: v})
+		}
+		return event.NewObject(members), values, err
+	}
+	if body, err = event.ParseValue(bytes.TrimSpace(raw)); err != nil {
+		return body, nil, fmt.Errorf("the body is not JSON: %w", err)
+	}
+	values = url.Values{}
+	for key, v := range body.Members() {
+		values.Set(key, v.Text())
+	}
+	return body, values, nil
+}
+
+// declaredResponse is a response in which texts may contain {{message}} and, in the entries of items, {{index}}.
+type declaredResponse struct {
+	status int
+	body   string // JSON; a text is sent as it is
+	plain  bool
+	list   string // the key of the body that gets the entries of refused items; "" for none
+	entry  string // JSON of one entry
+}
+
+func responseOf(v event.Value, status int) declaredResponse {
+	d := declaredResponse{status: status, body: "{}"}
+	if s := v.Get("status"); s.Exists() {
+		d.status = int(s.Int())
+	}
+	if b := v.Get("body"); b.Exists() {
+		d.body, d.plain = b.JSON(), b.IsString()
+		if d.plain {
+			d.body = b.Str()
+		}
+	}
+	d.list = v.Get("list").Str()
+	d.entry = v.Get("entry").JSON()
+	return d
+}
+
+func (d declaredResponse) write(w http.ResponseWriter, message string, refused []itemRefusal) {
+	if d.plain {
+		w.WriteHeader(d.status)
+		fmt.Fprint(w, strings.ReplaceAll(d.body, "{{message}}", message)) // the client may be gone
+		return
+	}
+	var body any
+	_ = json.Unmarshal([]byte(fillTemplate(d.body, message, 0)), &body) // it was JSON in the file
+	if object, ok := body.(map[string]any); ok && d.list != "" && len(refused) > 0 {
+		entries := []any{}
+		for _, item := range refused {
+			var entry any
+			_ = json.Unmarshal([]byte(fillTemplate(d.entry, item.message, item.index)), &entry)
+			entries = append(entries, entry)
+		}
+		object[d.list] = entries
+	}
+	WriteJSON(w, d.status, body)
+}
+
+// fillTemplate replaces the placeholders in JSON.
+func fillTemplate(text, message string, index int) string {
+	quoted := event.NewString(message).JSON()
+	text = strings.ReplaceAll(text, "{{message}}", quoted[1:len(quoted)-1])
+	text = strings.ReplaceAll(text, `"{{index}}"`, fmt.Sprint(index))
+	return strings.ReplaceAll(text, "{{index}}", fmt.Sprint(index))
+}
