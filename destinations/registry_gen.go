@@ -6,6 +6,8 @@ import (
 	braze "github.com/landfall-dev/landfall/destinations/braze"
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
 	brazeweb "github.com/landfall-dev/landfall/destinations/braze-web"
+	customerio "github.com/landfall-dev/landfall/destinations/customerio"
+	googleanalytics4 "github.com/landfall-dev/landfall/destinations/google-analytics-4"
 	hubspot "github.com/landfall-dev/landfall/destinations/hubspot"
 	slack "github.com/landfall-dev/landfall/destinations/slack"
 	webhook "github.com/landfall-dev/landfall/destinations/webhook"
@@ -18,6 +20,8 @@ func All() []destination.Plugin {
 		braze.Plugin(),
 		brazecohorts.Plugin(),
 		brazeweb.Plugin(),
+		customerio.Plugin(),
+		googleanalytics4.Plugin(),
 		hubspot.Plugin(),
 		slack.Plugin(),
 		webhook.Plugin(),

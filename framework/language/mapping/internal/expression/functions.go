@@ -44,6 +44,7 @@ func functionTable() []function {
 		{"seconds", "seconds(time)", "the time as whole seconds since 1970; nil if it is not a time", `seconds("2026-01-02T03:04:05.678Z")`, 0, timeFunction(func(t time.Time) any { return int(t.Unix()) }), 1},
 		{"milliseconds", "milliseconds(time)", "the time as whole milliseconds since 1970; nil if it is not a time", `milliseconds("2026-01-02T03:04:05.678Z")`, 0, timeFunction(func(t time.Time) any { return int(t.UnixMilli()) }), 1},
 		{"isoTime", "isoTime(time)", "the time in UTC with milliseconds, as JavaScript writes it; nil if it is not a time", `isoTime("2026-01-02T03:04:05+01:00")`, 0, timeFunction(func(t time.Time) any { return t.UTC().Format("2006-01-02T15:04:05.000Z") }), 1},
+		{"convertDates", "convertDates(value, pattern, form, inLists)", "the value with the texts at any depth that match a regular expression and are times as `\"seconds\"` since 1970, or as `\"utc\"`, a text like `2026-01-02 03:04:05 +00:00`; those in lists only if inLists is true", `convertDates({"at": "2026-01-02"}, "^[0-9]{4}-", "seconds", false)`, 1, convertDates, 4},
 		{"merge", "merge(object, …)", "an object with the keys of several; the last one wins, and nil counts as an empty object", `merge({"a": 1}, {"a": 2, "b": 3})`, 0, mergeObjects, -1},
 		{"omit", "omit(object, keys)", "the object without some of its keys; nil for nil", `omit({"a": 1, "b": 2}, ["a"])`, 0, omitKeys, 2},
 		{"pick", "pick(object, keys)", "the object with only some of its keys; nil for nil", `pick({"a": 1, "b": 2}, ["a"])`, 0, pickKeys, 2},

@@ -1,0 +1,68 @@
+package sandbox_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
+)
+
+// TestDeclaredRules sends requests to the API of the example in README.md.
+func TestDeclaredRules(t *testing.T) {
+	page, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	rules, _, _ := strings.Cut(rest, "```")
+	api, err := sandbox.ParseDeclared("README.md", []byte(rules), []string{"ana:secret"})
+	require.NoError(t, err)
+	send := func(path, password, body string) string {
+		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+		if password != "" {
+			r.SetBasicAuth("ana", password)
+		}
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, r)
+		return http.StatusText(w.Code) + " " + strings.TrimSpace(w.Body.String())
+	}
+	for _, c := range []struct{ path, password, body, want string }{
+		{"/lists/7/people", "secret", `{"people":[{"email":"a@example.com"}]}`, `OK {}`},
+		{"/lists/7/people", "secret", `{"people":[{"email":"a@example.com"},{"email":"x"}]}`, `OK {"failed":[{"index":1,"why":"/email: 'x' is not valid 'email'"}]}`},
+		{"/lists/7/people", "secret", `{"people":[{}]}`, `Bad Request {"error":"missing properties: 'email'"}`},
+		{"/lists/7/people", "secret", `{"people":[` + strings.Repeat(`{},`, 100) + `{}]}`, `Bad Request {"error":"there are 101 items, but the limit is 100"}`},
+		{"/lists/7/people", "secret", `{`, `Bad Request {"error":"the body is not JSON: `},
+		{"/lists/7/people", "wrong", `{}`, `Unauthorized {}`},
+		{"/lists/7/people", "", `{}`, `Unauthorized {}`},
+		{"/lists//people", "secret", `{}`, `Not Found {"message":"there is no POST /lists//people"}`},
+		{"/lists", "secret", `{}`, `Not Found {"message":"there is no POST /lists"}`},
+	} {
+		assert.Contains(t, send(c.path, c.password, c.body), c.want, c.body)
+	}
+	assert.Contains(t, toJSON(t, api.State()), `"items":1`)
+	api.Reset()
+	assert.Equal(t, `{"requests":[]}`, toJSON(t, api.State()))
+}
+
+func TestDeclaredMistakes(t *testing.T) {
+	for rules, want := range map[string]string{
+		`{}`:                        "there are no routes",
+		`routes: [{request: POST}]`: "request should be like POST /path",
+		`routes: [{request: POST /a, body: {type: 7}}]`: "route 1: body",
+		`{`: "sandbox.yaml",
+	} {
+		_, err := sandbox.ParseDeclared("sandbox.yaml", []byte(rules), nil)
+		assert.ErrorContains(t, err, want, rules)
+	}
+}
+
+func toJSON(t *testing.T, v any) string {
+	text, err := json.Marshal(v)
+	require.NoError(t, err)
+	return string(text)
+}
