@@ -104,7 +104,7 @@ func TestStatusMetricsAndHealth(t *testing.T) {
 	_, text := s.ask("/metrics", "Authorization", "Bearer letmein")
 	for _, name := range []string{
 		`landfall_events_total{outcome="accepted",source="web"} 1`, `landfall_verdicts_total{action="syncAudiences",instance="braze-main",outcome="delivered",subscription="Audiences"} 1`,
-		`landfall_batch_duration_seconds_count`, `landfall_lag_seconds{instance="braze-main"} 0`, `landfall_queue_bytes{stream="events"}`,
+		`landfall_batch_duration_seconds_count`, `landfall_event_wait_seconds_count{instance="braze-main",stage="send"}`, `landfall_lag_seconds{instance="braze-main"} 0`, `landfall_queue_bytes{stream="events"}`,
 		`landfall_build_info{commit="`, "landfall_ready 1", `landfall_delivering{instance="braze-main"} 1`, `landfall_unowned_partitions{instance="braze-main"} 0`,
 	} {
 		assert.Contains(t, text, name)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/landfall-dev/landfall/framework/dispatch"
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
@@ -30,6 +31,7 @@ type Metrics struct {
 	skipped  *prometheus.CounterVec
 	retries  *prometheus.CounterVec
 	requests *prometheus.HistogramVec
+	waits    *prometheus.HistogramVec
 	expired  *prometheus.CounterVec
 }
 
@@ -48,14 +50,38 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 12),
 		}, []string{"instance", "action", "subscription"}),
 	}
+	m.waits = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: "landfall", Name: "event_wait_seconds",
+		Help:    "How long the oldest event of a batch waited, by stage: read (until it was read from the log), send (until its batch started), verdict (until the batch ended).",
+		Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 12),
+	}, []string{"instance", "stage"})
 	if registry != nil {
-		registry.MustRegister(m.verdicts, m.skipped, m.retries, m.requests, m.expired)
+		registry.MustRegister(m.verdicts, m.skipped, m.retries, m.requests, m.waits, m.expired)
 	}
 	return m
 }
 
 func (m *Metrics) observeBatch(instance string, t *task, d time.Duration) {
 	m.requests.WithLabelValues(instance, t.item.Subscription.Action().Key, t.item.Subscription.Name()).Observe(d.Seconds())
+}
+
+// observeWaits observes the waits of the oldest event of a batch that began at a time and took d. Events that were tried before, replayed
+// or parked are left out, because they have waited for other reasons.
+func (m *Metrics) observeWaits(instance string, tasks []*dispatch.Task[*task], began time.Time, d time.Duration) {
+	var oldest *page
+	for _, t := range tasks {
+		if p := t.Value.page; t.Attempts() == 0 && !p.replayed && !p.holdsLetters && (oldest == nil || p.acceptedMillis < oldest.acceptedMillis) {
+			oldest = p
+		}
+	}
+	if oldest == nil {
+		return
+	}
+	for stage, wait := range map[string]time.Duration{
+		"read": oldest.readAt.Sub(time.UnixMilli(oldest.acceptedMillis)), "send": began.Sub(oldest.readAt), "verdict": d,
+	} {
+		m.waits.WithLabelValues(instance, stage).Observe(max(wait, 0).Seconds())
+	}
 }
 
 func (m *Metrics) countRetry(instance string, t *task) {

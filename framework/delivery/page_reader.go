@@ -3,6 +3,7 @@ package delivery
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -22,6 +23,7 @@ type page struct {
 	replayed       bool             // its events are replayed
 	holdsLetters   bool             // its events are letters that a command reads
 	acceptedMillis int64            // in milliseconds since 1970
+	readAt         time.Time        // when it was read from the log
 }
 
 // verdictsUnknown is the value in verdictsLeft of an event that is not mapped yet.

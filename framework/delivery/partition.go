@@ -200,7 +200,7 @@ func (p *partition) handleMessage(m eventlog.Message, pending uint64) error {
 		return p.applyCommand(m)
 	}
 	r := &pageReader{
-		partition: p, page: &page{seq: seq, acceptedMillis: m.Time.UnixMilli(), replayed: subject[0] == "ctl"}, source: parseToken(subject[1]),
+		partition: p, page: &page{seq: seq, acceptedMillis: m.Time.UnixMilli(), readAt: time.Now(), replayed: subject[0] == "ctl"}, source: parseToken(subject[1]),
 		onlySubscription: m.Header[onlyHeader],
 	}
 	if r.page.replayed {

@@ -106,6 +106,7 @@ func (w *worker) deliverBatch(b *dispatch.Batch[*task]) {
 	verdicts := w.instance.Plan.Deliver(ctx, items)
 	took := time.Since(began)
 	w.runner.metrics.observeBatch(w.id, b.Tasks[0].Value, took)
+	w.runner.metrics.observeWaits(w.id, b.Tasks, began, took)
 	if record != nil {
 		record.Duration = took
 	}

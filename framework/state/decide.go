@@ -20,7 +20,7 @@ func (l *Ledger) DecideAll(ctx context.Context, a destination.Audience, at time.
 }
 
 func (l *Ledger) raiseMark(ctx context.Context, a destination.Audience, statement string, at time.Time) error {
-	return l.withAudienceLocked(ctx, a, func(t *lockedAudience) error {
+	return l.withAudienceLocked(ctx, a, 0, func(t *lockedAudience) error {
 		_, err := t.tx.ExecContext(ctx, statement, t.row.id, at.UnixMicro())
 		return err
 	})
@@ -31,6 +31,7 @@ func (l *Ledger) raiseMark(ctx context.Context, a destination.Audience, statemen
 // is uncertain. A change that is older than what the ledger has is ignored.
 func (l *Ledger) Decide(ctx context.Context, a destination.Audience, changes []destination.Change) (send []destination.Change, err error) {
 	err = l.updateMembers(ctx, a, len(changes), func(i int) string { return changes[i].Identity }, func(c *ledgerUpdate) {
+		send = nil // of an attempt before
 		now := toMicros(time.Now())
 		for _, ch := range changes {
 			e := c.member(ch.Identity)

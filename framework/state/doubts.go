@@ -47,7 +47,7 @@ func (l *Ledger) MarkUncertain(ctx context.Context, a destination.Audience, chan
 		return nil
 	}
 	sent := lastOfEach(changes)
-	return l.withAudienceLocked(ctx, a, func(t *lockedAudience) error {
+	return l.withAudienceLocked(ctx, a, 0, func(t *lockedAudience) error {
 		if allowed, err := l.store.hasVersion(ctx, t.tx, doubtsVersion); err != nil || !allowed {
 			return errors.Join(err, t.saveUncertain(ctx, sent))
 		}

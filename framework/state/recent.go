@@ -1,6 +1,7 @@
 package state
 
 import (
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -18,9 +19,13 @@ type recentRows struct {
 	audience int64 // id of the audience's row; 0 if it is not known
 	merged   int64 // audiences.merged
 	seen     int64 // last row of the unmerged writes, or merged
-	size     int64 // bytes of the unmerged writes
 	unmerged map[string]compactRow
+	size     int64                 // bytes of the unmerged writes of unmerged
+	merging  map[string]compactRow // those that are being merged; nil if none are
+	until    int64                 // last row of the unmerged writes that is being merged
 	read     map[string]compactRow // without isKnown for identities that have no row
+
+	mergingSize int64 // bytes of the unmerged writes of merging
 }
 
 // recentOf returns the rows of an audience in memory.
@@ -79,9 +84,10 @@ func (r *recentRows) position() (audience, seen int64) {
 
 // resetLocked forgets all rows.
 func (r *recentRows) resetLocked(audience, merged int64) {
-	r.store.unmergedTotal.Add(-r.size)
+	r.store.unmergedTotal.Add(-r.size - r.mergingSize)
 	r.store.readTotal.Add(int64(-len(r.read)))
 	r.audience, r.merged, r.seen, r.size, r.unmerged, r.read = audience, merged, merged, 0, nil, nil
+	r.merging, r.mergingSize = nil, 0
 }
 
 // forget forgets a deleted audience.
@@ -96,7 +102,11 @@ func (r *recentRows) forget() {
 func (r *recentRows) view(row *audienceRow, writes []unmergedWrite, after int64, identities []string, maxAhead time.Duration) (found map[string]*memberRow, missing []string, seen int64, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.audience != row.id || r.merged != row.merged {
+	switch {
+	case r.audience == row.id && r.merged == row.merged:
+	case r.audience == row.id && r.merging != nil && r.until == row.merged: // its last portion was saved just now
+		r.finishMergeLocked()
+	default:
 		r.resetLocked(row.id, row.merged)
 	}
 	if after > r.seen {
@@ -109,10 +119,7 @@ func (r *recentRows) view(row *audienceRow, writes []unmergedWrite, after int64,
 	}
 	found = make(map[string]*memberRow, len(identities))
 	for _, identity := range identities {
-		c, exists := r.unmerged[identity]
-		if !exists {
-			c, exists = r.read[identity]
-		}
+		c, exists := r.findLocked(identity)
 		switch {
 		case !exists:
 			missing = append(missing, identity)
@@ -123,6 +130,16 @@ func (r *recentRows) view(row *audienceRow, writes []unmergedWrite, after int64,
 		}
 	}
 	return found, missing, r.seen, true, nil
+}
+
+// findLocked returns the newest row of an identity.
+func (r *recentRows) findLocked(identity string) (c compactRow, exists bool) {
+	for _, rows := range [...]map[string]compactRow{r.unmerged, r.merging, r.read} {
+		if c, exists = rows[identity]; exists {
+			return c, true
+		}
+	}
+	return c, false
 }
 
 // addLocked adds an unmerged write, unless it is there.
@@ -186,16 +203,39 @@ func (r *recentRows) keep(row *audienceRow, identities []string, rows map[string
 	r.store.readTotal.Add(int64(len(r.read) - before))
 }
 
-// wasMerged says that they were merged, up to a write. The rows stay in memory, unless another process has changed the audience since they
-// were read.
-func (r *recentRows) wasMerged(before *audienceRow, merged int64) {
+// beginMerge moves the rows of the unmerged writes to those that are being merged. It returns nil if there are none.
+func (r *recentRows) beginMerge() *ledgerMerge {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.audience != before.id || r.merged != before.merged || r.seen != merged {
-		r.resetLocked(before.id, merged)
+	if r.audience == 0 || len(r.unmerged) == 0 || r.merging != nil {
+		return nil
+	}
+	r.merging, r.mergingSize, r.until, r.unmerged, r.size = r.unmerged, r.size, r.seen, nil, 0
+	return &ledgerMerge{audience: r.audience, merged: r.merged, until: r.until}
+}
+
+// abandonMerge moves the rows that are being merged back.
+func (r *recentRows) abandonMerge() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.merging == nil {
 		return
 	}
-	r.store.unmergedTotal.Add(-r.size)
-	r.store.readTotal.Add(int64(len(r.unmerged) - len(r.read)))
-	r.merged, r.size, r.read, r.unmerged = merged, 0, r.unmerged, nil
+	maps.Copy(r.merging, r.unmerged)
+	r.unmerged, r.size, r.merging, r.mergingSize = r.merging, r.size+r.mergingSize, nil, 0
+}
+
+// finishMerge says that the rows of a merge are saved. They stay in memory.
+func (r *recentRows) finishMerge(m *ledgerMerge) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.audience == m.audience && r.merged == m.merged && r.merging != nil && r.until == m.until {
+		r.finishMergeLocked()
+	}
+}
+
+func (r *recentRows) finishMergeLocked() {
+	r.store.unmergedTotal.Add(-r.mergingSize)
+	r.store.readTotal.Add(int64(len(r.merging) - len(r.read)))
+	r.merged, r.read, r.merging, r.mergingSize = r.until, r.merging, nil, 0
 }

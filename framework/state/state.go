@@ -45,6 +45,8 @@ type Store struct {
 	maxAhead time.Duration // how far the time of an event may be ahead of the server's clock when it is recorded
 
 	limits        recentLimits
+	merger        merger
+	groups        writeGroups
 	recentMu      sync.Mutex
 	recent        map[recentKey]*recentRows
 	unmergedTotal atomic.Int64 // bytes of the unmerged writes of recent

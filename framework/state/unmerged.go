@@ -22,12 +22,13 @@ const createUnmerged = `CREATE TABLE unmerged (
 
 // recentLimits limit what is in the unmerged writes and in memory. A row takes 40 to 100 bytes in the unmerged writes, and about 130 in memory.
 type recentLimits struct {
-	unmerged      int64 // bytes of the unmerged writes of an audience above which a write merges it first; other writers wait for that
+	unmerged      int64 // bytes of the unmerged writes of an audience above which writes merge it, in portions
 	unmergedTotal int64 // bytes of all unmerged writes that the process has written or read
 	read          int64 // rows of the table members in memory, in addition to those of the unmerged writes
+	portion       int   // rows that are merged at once, at least
 }
 
-var defaultLimits = recentLimits{unmerged: 4 << 20, unmergedTotal: 48 << 20, read: 400_000}
+var defaultLimits = recentLimits{unmerged: 4 << 20, unmergedTotal: 48 << 20, read: 400_000, portion: defaultPortion}
 
 // unmergedWrite is an unmerged write.
 type unmergedWrite struct {
@@ -129,73 +130,6 @@ func ignoreMissing(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
-	return err
-}
-
-// limitUnmerged merges the writes of an audience that a write is about to extend, if it is too large, and the largest one if all together are.
-func (l *Ledger) limitUnmerged(ctx context.Context, id string) error {
-	if l.store.recentOf(l.instance, id).unmergedSize() > l.store.limits.unmerged {
-		if err := l.mergeRecent(ctx, id); err != nil {
-			return err
-		}
-	}
-	if l.store.unmergedTotal.Load() <= l.store.limits.unmergedTotal {
-		return nil
-	}
-	key := l.store.largestUnmerged()
-	return (&Ledger{l.store, key.instance}).mergeRecent(ctx, key.audience)
-}
-
-// mergeRecent merges the writes of an audience. Rows that stay in memory need not be read again.
-func (l *Ledger) mergeRecent(ctx context.Context, id string) error {
-	recent := l.store.recentOf(l.instance, id)
-	before, after := &audienceRow{}, &audienceRow{}
-	err := l.store.inTransaction(ctx, func(tx *sql.Tx) (err error) {
-		if before, err = l.findAudience(ctx, tx, id, l.store.rowLock()); err == nil {
-			err = l.store.mergeWrites(ctx, tx, before.id)
-		}
-		if err == nil {
-			after, err = l.findAudience(ctx, tx, id, "")
-		}
-		return err
-	})
-	if errors.Is(err, sql.ErrNoRows) { // a deleted audience has no unmerged writes
-		recent.forget()
-		return nil
-	}
-	if err == nil {
-		recent.wasMerged(before, after.merged)
-	}
-	return err
-}
-
-// mergeWrites saves the unmerged writes of an audience in their tables, and empties it. The audience must be locked.
-func (s *Store) mergeWrites(ctx context.Context, tx *sql.Tx, audience int64) error {
-	_, writes, err := readPending(ctx, tx, audience, 0)
-	if err != nil || len(writes) == 0 {
-		return err
-	}
-	rows := map[string]*memberRow{}
-	for _, w := range writes {
-		err := w.decode(true, func(identity string, c compactRow, added []historyRow) {
-			e := c.expand(identity)
-			if was := rows[identity]; was != nil {
-				added = append(was.added, added...)
-			}
-			e.changed, e.added = true, added[max(0, len(added)-MaxHistory):]
-			rows[identity] = e
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if err := s.saveRows(ctx, tx, audience, rows); err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM unmerged WHERE audience = $1`, audience); err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `UPDATE audiences SET merged = $2 WHERE id = $1`, audience, writes[len(writes)-1].id)
 	return err
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -114,7 +112,7 @@ func (l *Ledger) updateMembers(ctx context.Context, a destination.Audience, n in
 	for i := range n {
 		identities[i] = identity(i)
 	}
-	return l.withAudienceLocked(ctx, a, func(t *lockedAudience) error { return t.update(ctx, identities, f) })
+	return l.withAudienceLocked(ctx, a, n, func(t *lockedAudience) error { return t.update(ctx, identities, f) })
 }
 
 // lockedAudience is a transaction that has the row of an audience locked.
@@ -127,12 +125,16 @@ type lockedAudience struct {
 	deferred bool // the database may have unmerged writes
 }
 
-// withAudienceLocked runs f in a transaction that has the audience's row locked. Other writers of the audience wait.
-func (l *Ledger) withAudienceLocked(ctx context.Context, a destination.Audience, f func(*lockedAudience) error) error {
+// withAudienceLocked runs f, which writes n rows of members, in a transaction that has the audience's row locked. Other writers of the audience wait.
+// f may be called again in another transaction.
+func (l *Ledger) withAudienceLocked(ctx context.Context, a destination.Audience, n int, f func(*lockedAudience) error) error {
 	var t *lockedAudience
-	err := l.limitUnmerged(ctx, a.ID)
+	var err error
+	if n > 0 {
+		err = l.limitUnmerged(ctx, a.ID, n)
+	}
 	if err == nil {
-		err = l.store.inTransaction(ctx, func(tx *sql.Tx) error {
+		err = l.store.writeAudience(ctx, recentKey{l.instance, a.ID}, func(tx *sql.Tx) error {
 			row, err := l.lockAudience(ctx, tx, a)
 			if err != nil {
 				return err
@@ -208,7 +210,7 @@ func (t *lockedAudience) saveChanged(ctx context.Context, c *ledgerUpdate, data 
 		if _, err := t.tx.ExecContext(ctx, rowsChanged, c.id); err != nil {
 			return err
 		}
-		return t.l.store.saveRows(ctx, t.tx, c.id, c.rows)
+		return t.l.store.saveRows(ctx, t.tx, c.id, sortedRows(c.rows))
 	}
 	if err := t.l.store.useVersion(ctx, t.tx, unmergedVersion); err != nil {
 		return err
@@ -218,11 +220,11 @@ func (t *lockedAudience) saveChanged(ctx context.Context, c *ledgerUpdate, data 
 	return err
 }
 
-// saveRows saves the changed rows and their history in their tables.
-func (s *Store) saveRows(ctx context.Context, tx *sql.Tx, audience int64, rows map[string]*memberRow) error {
+// saveRows saves the changed rows and their history in their tables. They should be in the order of the primary key.
+func (s *Store) saveRows(ctx context.Context, tx *sql.Tx, audience int64, rows []*memberRow) error {
 	members, history := &bulkRows{insert: saveMembers}, &bulkRows{insert: saveHistory}
-	for _, identity := range slices.Sorted(maps.Keys(rows)) { // in the order of the primary key
-		e, escaped := rows[identity], toSQL.Replace(identity)
+	for _, e := range rows {
+		escaped := toSQL.Replace(e.identity)
 		if !e.changed {
 			continue
 		}
