@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -108,6 +109,27 @@ func benchmarkLedger(b *testing.B, s *state.Store, size func() int64) {
 		reportSize(b, n, size())
 		b.ReportMetric(0, "ns/op")
 	})
+}
+
+// BenchmarkLongestWrite reports how long the longest write takes while the writes of an audience are merged, in CPU time of the process,
+// which other processes hardly change, compared with the median.
+func BenchmarkLongestWrite(b *testing.B) {
+	l := open(b, b.TempDir()).Ledger("main")
+	var spent []time.Duration
+	next := 0
+	for b.Loop() {
+		changes := make([]destination.Change, 500)
+		for i := range changes {
+			changes[i] = enter(userID(next), 1)
+			next++
+		}
+		before := processTime(b)
+		require.NoError(b, l.Record(b.Context(), destination.Audience{ID: fmt.Sprint("aud_", next%2)}, changes))
+		spent = append(spent, processTime(b)-before)
+	}
+	slices.Sort(spent)
+	b.ReportMetric(float64(spent[len(spent)/2].Microseconds())/1000, "median-cpu-ms")
+	b.ReportMetric(float64(spent[len(spent)-1].Microseconds())/1000, "longest-cpu-ms")
 }
 
 // mergeAll merges the journals of all cohorts.
