@@ -2,6 +2,8 @@ package fault
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +25,27 @@ func NetworkReason(err error) string {
 		return "there is no route to the host"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
 		return "no answer in time"
+	}
+	return tlsReason(err)
+}
+
+// tlsReason is NetworkReason for errors of TLS.
+func tlsReason(err error) string {
+	var record tls.RecordHeaderError
+	var host x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &record):
+		return "it does not speak TLS: its URL may begin with http:// instead of https://"
+	case errors.As(err, &host):
+		return fmt.Sprintf("its certificate is not for the host %s", host.Host)
+	case errors.As(err, &authority):
+		return "its certificate is signed by an authority that this machine does not know"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "its certificate has expired, or is not valid yet by the clock of this machine"
+	case errors.As(err, &invalid):
+		return "its certificate is not valid"
 	}
 	return ""
 }

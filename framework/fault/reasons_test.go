@@ -2,6 +2,8 @@ package fault_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,6 +43,11 @@ func TestNetworkReason(t *testing.T) {
 	}{
 		{&net.DNSError{Name: "db.example", IsNotFound: true}, "the host db.example is not known"},
 		{&net.DNSError{Name: "db.example", IsTimeout: true}, "the address of the host db.example cannot be looked up"},
+		{tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, "it does not speak TLS: its URL may begin with http:// instead of https://"},
+		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "a.example"}, "its certificate is not for the host a.example"},
+		{x509.UnknownAuthorityError{}, "its certificate is signed by an authority that this machine does not know"},
+		{x509.CertificateInvalidError{Reason: x509.Expired}, "its certificate has expired, or is not valid yet by the clock of this machine"},
+		{x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, "its certificate is not valid"},
 		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, "connection refused: nothing listens there"},
 		{&net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}, "there is no route to the host"},
 		{fmt.Errorf("dialling: %w", context.DeadlineExceeded), "no answer in time"},

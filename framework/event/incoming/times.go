@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // MaxSkew is the smallest clock difference that is corrected. A smaller difference may be the delay of the requests.
@@ -89,7 +90,7 @@ func readTimestamp(v event.Value) (at time.Time, reason string) {
 
 // futureReason says that a timestamp is too far ahead of its receipt.
 func futureReason(ahead, maxFuture time.Duration) string {
-	return fmt.Sprintf("timestamp: it is %s after its receipt, which is more than ingest.maxFuture (%s) allows", ahead.Round(time.Millisecond), maxFuture)
+	return fmt.Sprintf("timestamp: it is %s after its receipt, which is more than ingest.maxFuture (%s) allows", fault.Duration(ahead), fault.WrittenDuration(maxFuture))
 }
 
 // isRFC3339 reports whether a value is a time in the strict form of RFC 3339. time.Parse also accepts a decimal comma and one-digit hours.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // Client calls the admin API of a Server.
@@ -81,7 +83,7 @@ func (c *Client) Health(ctx context.Context) (h delivery.Health, err error) {
 	}
 	response, err := c.Transport.RoundTrip(r)
 	if err != nil {
-		return h, fmt.Errorf("calling the server: %w", err)
+		return h, &callError{err}
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusServiceUnavailable {
@@ -113,6 +115,15 @@ func (c *Client) postForCount(ctx context.Context, path string, body []byte) (in
 	return changed.Count, json.NewDecoder(response).Decode(&changed)
 }
 
+// callError is the error of a request without a response.
+type callError struct{ err error }
+
+func (e *callError) Error() string {
+	return "calling the server: " + cmp.Or(fault.NetworkReason(e.err), e.err.Error())
+}
+
+func (e *callError) Unwrap() error { return e.err }
+
 // sendRequest returns the body of a successful response. The caller must close it.
 func (c *Client) sendRequest(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {
 	r, err := http.NewRequestWithContext(ctx, method, c.URL+path, bytes.NewReader(body))
@@ -125,7 +136,7 @@ func (c *Client) sendRequest(ctx context.Context, method, path string, body []by
 	}
 	response, err := c.Transport.RoundTrip(r)
 	if err != nil {
-		return nil, fmt.Errorf("calling the server: %w", err)
+		return nil, &callError{err}
 	}
 	if response.StatusCode == http.StatusOK {
 		return response.Body, nil
