@@ -12,13 +12,13 @@ import (
 
 func newAudience(s streams) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "audience", Short: "Create and find audiences at remotes that assign their own ids",
+		Use: "audience", Short: "Create and find audiences at remotes that assign their own ids; run queries of users",
 		Long: "Some remotes require an audience to exist before members are sent. Landfall creates it before it delivers the first event\n" +
 			"of the audience, with the name and settings from audiences in the config. These commands create it in advance, and show\n" +
 			"its id.",
 		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
 	}
-	cmd.AddCommand(newAudienceCreate(s), newAudienceGet(s))
+	cmd.AddCommand(newAudienceCreate(s), newAudienceGet(s), newAudienceSyncs(s))
 	return cmd
 }
 

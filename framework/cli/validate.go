@@ -17,6 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 	"github.com/landfall-dev/landfall/framework/server/devicemode"
 	"github.com/landfall-dev/landfall/framework/state"
 )
@@ -120,6 +121,7 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 			}
 		}
 	}
+	problems = append(problems, audienceruns.Check(cfg, registry)...)
 	left, err := c.removedLedgers(cfg)
 	if err != nil {
 		warnings = append(warnings, fault.Problem{File: path, Message: "the local state cannot be read: " + err.Error()})

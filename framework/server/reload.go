@@ -52,7 +52,7 @@ func (v *server) applyConfig(ctx context.Context, cfg *config.Config, all []inst
 func (v *server) reloadConfig(ctx context.Context) error {
 	cfg, problems := config.Load(v.Config, config.Env{})
 	if cfg != nil && len(problems) == 0 {
-		if err := checkSources(cfg, v.Config); err != nil {
+		if err := v.checkConfig(cfg); err != nil {
 			return err
 		}
 	}

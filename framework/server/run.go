@@ -9,6 +9,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 	"github.com/landfall-dev/landfall/framework/server/devicemode"
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 )
@@ -42,14 +43,18 @@ func (v *server) serveUntil(ctx context.Context, cfg *config.Config, list []inst
 	if err := v.applyConfig(ctx, cfg, list); err != nil {
 		return errors.Join(err, v.stopRunner(ctx))
 	}
+	v.syncs = v.newScheduler()
 	at, err := v.openListeners(cfg)
 	if err != nil {
+		v.syncs.Close()
 		return errors.Join(err, v.stopRunner(ctx))
 	}
 	v.logLimits()
 	v.Log.Info("listening", "address", v.ingestScheme()+"://"+at.ingest.Addr().String(), "admin", at.adminURL(), "destinations", len(list), "target", v.Target.Description())
 	v.warnWeakKey(cfg)
-	err = errors.Join(v.listenUntil(ctx, at), at.close(), v.stopRunner(ctx))
+	err = v.listenUntil(ctx, at)
+	v.syncs.Close()
+	err = errors.Join(err, at.close(), v.stopRunner(ctx))
 	v.Log.Info("stopped: waiting events are delivered after the next start")
 	return err
 }
@@ -61,6 +66,15 @@ func (v *server) newRunner(ctx context.Context, cfg *config.Config) (*delivery.R
 		MaxPause: cfg.Server.MaxPause, DeadLetterRetention: cfg.Server.DeadLetterRetention, MaxDeadLetterBytes: cfg.Server.DeadLetterBytes,
 		MaxParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck()}, OnVerdict: v.history.AddVerdict, Suppressed: v.suppression.hasUserOf,
 		Metrics: delivery.NewMetrics(v.metrics), Log: v.Log, Tracer: v.tracer,
+	})
+}
+
+// newScheduler starts the syncs of audiences from queries.
+func (v *server) newScheduler() *audienceruns.Scheduler {
+	return audienceruns.New(audienceruns.Config{
+		Store: v.store, Log: v.Log, Metrics: v.metrics,
+		Syncs:     func() []config.AudienceSync { return v.config.Load().AudienceSyncs },
+		Instances: func() []instances.Instance { return *v.running.Load() },
 	})
 }
 

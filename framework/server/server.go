@@ -19,6 +19,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 	"github.com/landfall-dev/landfall/framework/server/devicemode"
 	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/framework/server/ingest"
@@ -64,6 +65,7 @@ type server struct {
 	history      *history.Recorder
 	suppression  *suppression
 	runner       *delivery.Runner
+	syncs        *audienceruns.Scheduler
 	ingest       *ingest.Handler
 	devices      *devicemode.Handler
 	tracer       trace.Tracer
@@ -101,7 +103,7 @@ func (v *server) run(ctx context.Context) error {
 		return problems.Err()
 	}
 	if len(problems) == 0 {
-		if err := checkSources(cfg, v.Config); err != nil {
+		if err := v.checkConfig(cfg); err != nil {
 			return err
 		}
 	}
@@ -137,6 +139,21 @@ func (v *server) run(ctx context.Context) error {
 		defer unlock()
 	}
 	return v.serveUntil(ctx, cfg, list)
+}
+
+// checkConfig returns an error if the server cannot use a config that can be read.
+func (v *server) checkConfig(cfg *config.Config) error {
+	if err := checkSources(cfg, v.Config); err != nil {
+		return err
+	}
+	if len(cfg.AudienceSyncs) == 0 {
+		return nil
+	}
+	registry, err := v.Catalog.RegistryFor(cfg)
+	if err != nil {
+		return err
+	}
+	return audienceruns.Check(cfg, registry).Err()
 }
 
 // checkSources returns an error if no source of a config can accept events.

@@ -32,9 +32,10 @@ type Syncer struct {
 	RemoveAll bool // let a mirror remove users even if rows of its file are unreadable
 	// Suppressed has the users whose rows and entries are left out; exits are sent. nil if there are none.
 	Suppressed *identifier.Set
-	OnProgress func(done int)   // called after each batch with the number of changes sent; may be nil
-	OnFailure  func(Failure)    // called for each change that was not delivered and each unreadable row; may be nil
-	Now        func() time.Time // time.Now by default
+	Guard      func(exits, members int) error // refuses the removals of a sync in place of its share; may be nil
+	OnProgress func(done int)                 // called after each batch with the number of changes sent; may be nil
+	OnFailure  func(Failure)                  // called for each change that was not delivered and each unreadable row; may be nil
+	Now        func() time.Time               // time.Now by default
 	Retry      stream.Retry
 }
 
@@ -169,8 +170,8 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 	if err != nil {
 		return report, err
 	}
-	if float64(report.Exits) > share*float64(report.Members) && share < 1 {
-		return report, &TooManyRemovalsError{report.Exits, report.Members, share}
+	if err := s.checkRemovals(report.Exits, report.Members, share); err != nil {
+		return report, err
 	}
 	var withheld error
 	if mode == Mirror && report.Unusable > 0 && report.Exits > 0 && !s.RemoveAll {
@@ -206,6 +207,17 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 		return report, err
 	}
 	return report, withheld
+}
+
+// checkRemovals returns an error if a sync would remove more members than allowed.
+func (s *Syncer) checkRemovals(exits, members int, share float64) error {
+	switch {
+	case s.Guard != nil:
+		return s.Guard(exits, members)
+	case float64(exits) > share*float64(members) && share < 1:
+		return &TooManyRemovalsError{exits, members, share}
+	}
+	return nil
 }
 
 // Diff compares a file with the ledger and sends nothing. It calls found with "missing" for each member that the file does not list,

@@ -25,18 +25,19 @@ import (
 
 // Config is the content of a config file.
 type Config struct {
-	Sources     []Source
-	Definitions string // a directory of destinations without code, relative to the file; "" for none
-	Data        string // the data directory, relative to the file; "" if the config does not set it
-	StateURL    string // the URL of the database for state; "" for the data directory
-	StateKey    string // the key with which tokens are encrypted; "" if the config does not set it
-	Server      Server
-	Egress      *httpx.Egress // hosts that URLs from events may reach in addition to public ones
-	Instances   []Instance
-	Document    *yamldoc.Document
-	secrets     []string
-	secretFiles []secretFile
-	textSum     [sha256.Size]byte // of the text that it was loaded from
+	Sources       []Source
+	Definitions   string // a directory of destinations without code, relative to the file; "" for none
+	Data          string // the data directory, relative to the file; "" if the config does not set it
+	StateURL      string // the URL of the database for state; "" for the data directory
+	StateKey      string // the key with which tokens are encrypted; "" if the config does not set it
+	Server        Server
+	Egress        *httpx.Egress // hosts that URLs from events may reach in addition to public ones
+	Instances     []Instance
+	AudienceSyncs []AudienceSync
+	Document      *yamldoc.Document
+	secrets       []string
+	secretFiles   []secretFile
+	textSum       [sha256.Size]byte // of the text that it was loaded from
 }
 
 // Secrets returns the values that were read from the environment and from files. They must not be logged or displayed.
@@ -205,6 +206,7 @@ func (r *reader) readConfig(v event.Value) {
 		in.AccessToken = in.Auth.Get("accessToken").Str()
 		r.config.Instances = append(r.config.Instances, in)
 	}
+	r.readAudienceSyncs(v.Get("audienceSyncs"))
 }
 
 func (r *reader) checkSources(in Instance, known map[string]bool) {

@@ -38,6 +38,9 @@ delivery:
 sources:
   - {id: web, writeKey: "${KEY}", eventsPerSecond: 8.5, deletes: true}
   - {id: 7, writeKey: 8}
+audienceSyncs:
+  - {id: vips, audience: aud_1, name: VIP, from: "sqlite:${KEY}", query: SELECT 1, every: 1h, mode: add, instances: ["12"], maxRemove: 2.5, key: external_id, columns: {external_id: no}, timeout: 90s, enabled: false}
+  - {id: 8, from: "sqlite:x", query: SELECT 2, cron: CRON_TZ=Europe/Berlin 30 6 * * 1-5}
 destinations:
   - id: 12
     name: Shop
@@ -73,6 +76,18 @@ func TestEveryKeyIsRead(t *testing.T) {
 	assert.Equal(t, []time.Duration{2 * time.Minute, 48 * time.Hour, 20 * time.Millisecond, 3 * time.Hour, 40 * time.Second, 50 * time.Minute, 60 * time.Hour},
 		[]time.Duration{s.MaxFuture, s.Retention, s.Linger, s.RetryFor, s.Lease, s.MaxPause, s.DeadLetterRetention})
 	assert.NotEqual(t, c.Egress, mustParse(t, strings.Replace(everyKey, "egress: {allow: [10.1.2.3]}\n", "", 1)).Egress)
+
+	require.Len(t, c.AudienceSyncs, 2)
+	full, short := c.AudienceSyncs[0], c.AudienceSyncs[1]
+	at := time.Date(2026, 6, 5, 23, 10, 0, 0, time.UTC) // a Friday
+	assert.Equal(t, at.Add(50*time.Minute), full.Schedule.Next(at))
+	assert.Equal(t, time.Date(2026, 6, 8, 4, 30, 0, 0, time.UTC), short.Schedule.Next(at).UTC())
+	full.Schedule, short.Schedule = nil, nil
+	assert.Equal(t, config.AudienceSync{
+		ID: "vips", Audience: "aud_1", Name: "VIP", URL: "sqlite:the-key", Query: "SELECT 1", Mode: "add", Instances: []string{"12"}, MaxRemove: 2.5, Key: "external_id",
+		Columns: map[string]string{"external_id": "no"}, Timeout: 90 * time.Second, Pointer: "/audienceSyncs/0",
+	}, full)
+	assert.Equal(t, config.AudienceSync{ID: "8", Audience: "8", URL: "sqlite:x", Query: "SELECT 2", Mode: "mirror", MaxRemove: 10, Enabled: true, Pointer: "/audienceSyncs/1"}, short)
 
 	require.Len(t, c.Instances, 1)
 	in := c.Instances[0]

@@ -8,14 +8,14 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 )
 
-// textKeys are the keys of sources, instances and subscriptions whose values are texts. If such a value looks like a number, it is read
+// textKeys are the keys of sources, instances, subscriptions and audience syncs whose values are texts. If such a value looks like a number, it is read
 // as the text in the file.
 var textKeys = [...]string{"id", "writeKey", "name"}
 
 // withScalarTexts returns the config with numbers at textKeys replaced by their text in the file.
 func withScalarTexts(doc *yamldoc.Document, v event.Value) event.Value {
 	return mapMembers(v, "", func(key, place string, m event.Value) event.Value {
-		if key != "sources" && key != "destinations" {
+		if key != "sources" && key != "destinations" && key != "audienceSyncs" {
 			return m
 		}
 		return mapItems(m, place, func(place string, item event.Value) event.Value { return scalarTexts(doc, item, place) })

@@ -22,6 +22,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 	"github.com/landfall-dev/landfall/framework/server/why"
 )
 
@@ -38,6 +39,7 @@ type Server struct {
 	Metrics       http.Handler                           // may be nil
 	Backup        func(context.Context, io.Writer) error // writes a backup; may be nil
 	Why           *why.Source                            // answers why users are missing; may be nil
+	Syncs         *audienceruns.Scheduler                // may be nil
 	Guard         *access.Guard                          // authenticates requests and writes the audit log
 }
 
@@ -62,6 +64,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("POST /admin/reload", s.requireAccess(false, s.handleReload))
 	mux.Handle("GET /admin/why", s.requireAccess(false, s.handleWhy))
 	s.addMaintenanceRoutes(mux)
+	s.addAudienceRoutes(mux)
 	return mux
 }
 

@@ -1,0 +1,47 @@
+package config_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+)
+
+func TestAudienceSyncsAreChecked(t *testing.T) {
+	const rest = "\ndestinations: [{id: a, destination: webhook, subscriptions: [{name: n, action: send, subscribe: userId != null}]}]\n"
+	env := config.Env{ReadFile: func(name string) ([]byte, error) {
+		if name == "vips.sql" {
+			return []byte("\ufeffSELECT 1"), nil
+		}
+		return nil, errors.New("no such file")
+	}}
+	for text, want := range map[string]string{
+		`{id: x, from: "sqlite:x", every: 1h}`:                                                                                        "1:17: /audienceSyncs/0 should have a query or a queryFile",
+		`{id: x, from: "sqlite:x", query: q, queryFile: vips.sql, every: 1h}`:                                                         "cannot be combined with query",
+		`{id: x, from: "sqlite:x", queryFile: gone.sql, every: 1h}`:                                                                   "cannot be read: no such file",
+		`{id: x, from: "sqlite:x", query: q}`:                                                                                         "should say when it runs",
+		`{id: x, from: "sqlite:x", query: q, every: 1h, cron: 1 * * * *}`:                                                             "cannot be combined with every",
+		`{id: x, from: "sqlite:x", query: q, every: 30s}`:                                                                             "should be between 1m0s and 744h0m0s",
+		`{id: x, from: "sqlite:x", query: q, cron: "61 * * * *"}`:                                                                     "is not a schedule",
+		`{id: x, from: "sqlite:x", query: q, cron: "0 0 30 2 *"}`:                                                                     "is not a schedule",
+		`{id: x, from: "sqlite:x", query: q, cron: "@hourly"}`:                                                                        "is not a schedule",
+		`{id: x, from: "sqlite:x", query: q, cron: "TZ=UTC"}`:                                                                         "is not a schedule",
+		`{id: x, from: "sqlite:x", query: q, cron: "CRON_TZ="}`:                                                                       "has an unknown time zone",
+		`{id: x, from: "sqlite:x", query: q, cron: "CRON_TZ=Mars/Base 1 * * * *"}`:                                                    "has an unknown time zone",
+		`{id: x, from: "${NOT_SET_ANYWHERE}", query: q, every: 1h}`:                                                                   "needs the environment variable NOT_SET_ANYWHERE",
+		`{id: x, from: "sqlite:x", query: q, every: 1h, instances: [b]}`:                                                              `there is no instance "b"`,
+		`{id: x, from: "sqlite:x", query: q, every: 1h}, {id: x, audience: y, from: "sqlite:x", query: q, every: 1h}`:                 `another sync has the id "x"`,
+		`{id: x, from: "sqlite:x", query: q, every: 1h}, {id: z, audience: x, from: "sqlite:x", query: q, every: 1h, instances: [a]}`: `works on the same audience of a as the sync "x"`,
+	} {
+		_, problems := config.Parse("landfall.yaml", []byte("audienceSyncs: ["+text+"]"+rest), env)
+		if assert.NotEmpty(t, problems, text) {
+			assert.Contains(t, problems.Error(), want, text)
+		}
+	}
+	c, problems := config.Parse("landfall.yaml", []byte(`audienceSyncs: [{id: x, from: "sqlite:x", queryFile: vips.sql, every: 1h}]`+rest), env)
+	require.Empty(t, problems)
+	assert.Equal(t, "SELECT 1", c.AudienceSyncs[0].Query)
+}

@@ -1,0 +1,219 @@
+package audienceruns
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// document is the state of a job in the ledger of its instance. It is replaced as a whole, by compare and swap.
+type document struct {
+	Slot      time.Time `json:"slot"`                // when the newest run of the schedule began
+	Holder    string    `json:"holder,omitempty"`    // the process that runs it
+	Beat      uint64    `json:"beat,omitempty"`      // changes as long as the holder is alive
+	Run       *Run      `json:"run,omitempty"`       // the run in progress
+	Requested string    `json:"requested,omitempty"` // who asked for a run
+	Approved  *approval `json:"approved,omitempty"`
+	Waiting   *waiting  `json:"waiting,omitempty"`
+	Removals  []removal `json:"removals,omitempty"` // of the last 24 hours
+	Repeats   string    `json:"repeats,omitempty"`  // the id of the run that began the removals that the next run completes
+	Last      *Run      `json:"last,omitempty"`     // the newest run that has ended
+}
+
+// repeats records that the next run completes a run that did not end well. Its removals do not count twice.
+func (d *document) repeats(run string) {
+	if d.Repeats == "" {
+		d.Repeats = run
+	}
+}
+
+// removedBefore returns how many members earlier runs of the last 24 hours were allowed to remove, and how many of these removals the run in
+// progress completes.
+func (d *document) removedBefore(now time.Time) (earlier, repeated int) {
+	for _, r := range d.Removals {
+		if now.Sub(r.At) >= day {
+			continue
+		}
+		if earlier += r.Exits; r.Run == d.Repeats {
+			repeated += r.Exits
+		}
+	}
+	return earlier, repeated
+}
+
+// waiting is a run that the guard stopped, and that somebody may approve.
+type waiting struct {
+	Run     string    `json:"run"`
+	At      time.Time `json:"at"`
+	Exits   int       `json:"exits"`
+	Members int       `json:"members"`
+}
+
+// approval allows the removals of a run that waited.
+type approval struct {
+	By    string `json:"by"`
+	Exits int    `json:"exits"`
+}
+
+// removal is what one run was allowed to remove.
+type removal struct {
+	Run   string    `json:"run"`
+	At    time.Time `json:"at"`
+	Exits int       `json:"exits"`
+}
+
+// errLeaseLost means that another process has changed the document of a run, because it took over its lease.
+var errLeaseLost = errors.New("another server has taken over this run")
+
+// lease is the document of a run that this process holds.
+type lease struct {
+	ledger *state.Ledger
+	key    string
+
+	mu   sync.Mutex
+	text string
+	doc  document
+}
+
+// readDocument returns a job's document and its text.
+func readDocument(ctx context.Context, j job) (doc document, text string, err error) {
+	text, _, err = j.instance.Ledger.Get(ctx, j.stateKey())
+	if err == nil && text != "" {
+		err = json.Unmarshal([]byte(text), &doc)
+	}
+	return doc, text, err
+}
+
+// changeDocument applies a change to a job's document. If change returns an error, nothing changes.
+func changeDocument(ctx context.Context, j job, change func(*document) error) error {
+	for {
+		doc, text, err := readDocument(ctx, j)
+		if err == nil {
+			err = change(&doc)
+		}
+		if err != nil {
+			return err
+		}
+		changed, err := json.Marshal(&doc)
+		if err != nil {
+			return err
+		}
+		if ok, err := j.instance.Ledger.Swap(ctx, j.stateKey(), text, string(changed)); err != nil || ok {
+			return err
+		}
+	}
+}
+
+// acquire takes the lease of a job that is due. It returns nil if the job is not due or another process runs it.
+func (s *Scheduler) acquire(ctx context.Context, j job) (*lease, error) {
+	doc, text, err := readDocument(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	now := s.Now()
+	by := ""
+	switch {
+	case doc.Holder != "" && !s.isAbandoned(j, &doc, now):
+		return nil, nil
+	case doc.Holder != "":
+		by = byInterrupted
+	case doc.Slot.IsZero() && doc.Requested == "":
+		doc.Slot = now // a new sync waits for its first time
+	default:
+		by = s.dueBy(j, &doc, now)
+	}
+	l := &lease{ledger: j.instance.Ledger, key: j.stateKey(), text: text, doc: doc}
+	if by == "" {
+		if text == "" {
+			return nil, l.update(ctx, func(*document) {})
+		}
+		return nil, nil
+	}
+	err = l.update(ctx, func(d *document) {
+		if by == byInterrupted && d.Run != nil {
+			d.repeats(d.Run.ID)
+		}
+		d.Slot, d.Holder, d.Beat, d.Requested = now, s.owner, d.Beat+1, ""
+		d.Run = &Run{ID: now.UTC().Format("20060102T150405.000Z"), Sync: j.sync.ID, Instance: j.id(), Audience: j.sync.Audience, At: now.UTC(), StartedBy: by}
+	})
+	if errors.Is(err, errLeaseLost) {
+		return nil, nil
+	}
+	if err == nil && doc.Holder != "" {
+		s.saveRun(ctx, j, interruptedRun(doc.Run, now))
+	}
+	return l, err
+}
+
+// isAbandoned reports whether the holder of a lease has shown no sign of life for the length of a lease.
+func (s *Scheduler) isAbandoned(j job, d *document, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, ok := s.seen[j.key()]
+	if !ok || known.holder != d.Holder || known.beat != d.Beat {
+		s.seen[j.key()] = sighting{d.Holder, d.Beat, now}
+		return false
+	}
+	return now.Sub(known.since) >= s.Lease
+}
+
+// update changes the document. The error is errLeaseLost if another process has changed it in a way that ends the lease.
+func (l *lease) update(ctx context.Context, change func(*document)) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	doc := l.doc
+	for {
+		change(&doc)
+		text, err := json.Marshal(&doc)
+		if err != nil {
+			return err
+		}
+		ok, err := l.ledger.Swap(ctx, l.key, l.text, string(text))
+		if err != nil {
+			return err
+		}
+		if ok {
+			l.text, l.doc = string(text), doc
+			return nil
+		}
+		current, _, err := l.ledger.Get(ctx, l.key)
+		if err != nil {
+			return err
+		}
+		var other document
+		if err := json.Unmarshal([]byte(current), &other); err != nil || other.Holder != l.doc.Holder || other.Holder == "" || other.Beat != l.doc.Beat {
+			return errLeaseLost
+		}
+		l.text, doc, l.doc = current, other, other // somebody asked for a run or approved one
+	}
+}
+
+// keepAlive renews the lease until ctx ends. If that fails, it cancels the run.
+func (l *lease) keepAlive(ctx context.Context, every time.Duration, cancel context.CancelCauseFunc) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	renewed := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		attempt, end := context.WithTimeout(ctx, every)
+		err := l.update(attempt, func(d *document) { d.Beat++ })
+		end()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			renewed = time.Now()
+		case errors.Is(err, errLeaseLost), time.Since(renewed) > 2*every:
+			cancel(errLeaseLost)
+			return
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package audienceruns
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+	"github.com/landfall-dev/landfall/framework/files/sqlsource"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// Run is the record of one run.
+type Run struct {
+	ID        string               `json:"id"`
+	Sync      string               `json:"sync"`
+	Instance  string               `json:"instance"`
+	Audience  string               `json:"audience"`
+	At        time.Time            `json:"at"`
+	Seconds   float64              `json:"seconds"`
+	StartedBy string               `json:"startedBy"`
+	Outcome   Outcome              `json:"outcome"`
+	Error     string               `json:"error,omitempty"`
+	Report    *audiencesync.Report `json:"report,omitempty"`
+}
+
+// Outcome is the result of a run.
+type Outcome string
+
+// The outcomes.
+const (
+	OK          Outcome = "ok"
+	Failed      Outcome = "failed"      // Error says why; users who could be delivered have been
+	Waiting     Outcome = "waiting"     // it would remove too many members, and waits for an approval
+	Interrupted Outcome = "interrupted" // its server stopped
+)
+
+// Limits of the records that are kept.
+const (
+	kindRun      = "audience.run" // in the journal of the state
+	runRetention = 90 * 24 * time.Hour
+	maxRunBytes  = 8 << 20
+	day          = 24 * time.Hour
+)
+
+// GuardError means that a run would remove more members than its sync may remove in a day. Nothing was sent.
+type GuardError struct {
+	Exits, Members int
+	Earlier        int // members that left in the last 24 hours
+	MaxRemove      float64
+}
+
+func (e *GuardError) Error() string {
+	earlier := ""
+	if e.Earlier > 0 {
+		earlier = fmt.Sprintf(", after %d in the last 24 hours", e.Earlier)
+	}
+	return fmt.Sprintf("%d of %s would be removed%s, more than %g %%: nothing was sent; the run waits for an approval", e.Exits, fault.Count(e.Members, "member"), earlier, e.MaxRemove)
+}
+
+// interruptedRun returns the record of a run whose server stopped.
+func interruptedRun(r *Run, now time.Time) *Run {
+	if r == nil {
+		return nil
+	}
+	ended := *r
+	ended.Outcome, ended.Error, ended.Seconds = Interrupted, "the server stopped; the run is repeated", now.Sub(r.At).Seconds()
+	return &ended
+}
+
+// runJob runs a job whose lease this process holds, and ends the lease.
+func (s *Scheduler) runJob(parent context.Context, j job, l *lease) {
+	ctx, cancel := context.WithCancelCause(parent)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		l.keepAlive(ctx, s.Lease/4, cancel)
+	}()
+	run := *l.doc.Run
+	report, err := s.synchronize(ctx, j, l)
+	lost := errors.Is(context.Cause(ctx), errLeaseLost)
+	cancel(nil)
+	<-stopped
+	if lost {
+		s.Log.Warn("an audience sync was stopped: its lease could not be renewed", "sync", j.sync.ID, "instance", j.id())
+		return
+	}
+	ending, end := context.WithTimeout(context.WithoutCancel(parent), 5*time.Second)
+	defer end()
+	run.Seconds, run.Report = s.Now().Sub(run.At).Seconds(), &report
+	run.setOutcome(err, parent.Err() != nil)
+	err = l.update(ending, func(d *document) {
+		approved := d.Approved
+		d.Holder, d.Run, d.Last, d.Approved, d.Waiting = "", nil, &run, nil, nil
+		switch run.Outcome {
+		case OK:
+			d.Repeats = ""
+		case Waiting:
+			d.Waiting = &waiting{run.ID, run.At, report.Exits, report.Members}
+		case Failed:
+			d.repeats(run.ID)
+		case Interrupted:
+			d.repeats(run.ID)
+			d.Requested, d.Approved = byInterrupted, approved
+		}
+	})
+	if err != nil {
+		s.Log.Warn("the result of an audience sync cannot be written", "sync", j.sync.ID, "instance", j.id(), "error", err)
+	}
+	s.saveRun(ending, j, &run)
+}
+
+// setOutcome records how a run ended.
+func (r *Run) setOutcome(err error, stopping bool) {
+	var guard *GuardError
+	r.Outcome = OK
+	switch {
+	case stopping:
+		r.Outcome, r.Error = Interrupted, "the server stopped; the run is repeated"
+	case errors.As(err, &guard):
+		r.Outcome, r.Error = Waiting, guard.Error()
+	case err != nil:
+		r.Outcome, r.Error = Failed, fault.Shorten(err.Error(), 1000)
+	case r.Report.Failed > 0:
+		r.Outcome, r.Error = Failed, fault.Count(r.Report.Failed, "change")+" failed for now: the next run sends them again"
+	}
+}
+
+// synchronize runs the query and sends the difference.
+func (s *Scheduler) synchronize(ctx context.Context, j job, l *lease) (audiencesync.Report, error) {
+	failed := audiencesync.Report{Audience: j.sync.Audience}
+	result, err := sqlsource.Open(ctx, sqlsource.Options{URL: j.sync.URL, Query: j.sync.Query, Timeout: j.sync.Timeout})
+	if err != nil {
+		return failed, err
+	}
+	defer result.Close()
+	identifiers := j.instance.Plugin.Audiences.Identifiers
+	if j.sync.Key != "" {
+		identifiers = []string{j.sync.Key}
+	}
+	rows, err := audiencesync.TableRows(result, audiencesync.Options{Identifiers: identifiers, Columns: j.sync.Columns, At: result.At, Source: result.ID()})
+	if err != nil {
+		return failed, err
+	}
+	syncer := &audiencesync.Syncer{
+		Plan: j.instance.Plan, Audiences: j.instance.Plugin.Audiences, Ledger: j.instance.Ledger,
+		Guard: func(exits, members int) error { return s.guard(ctx, j, l, exits, members) },
+	}
+	a, err := audienceOf(ctx, j)
+	if err != nil {
+		return failed, err
+	}
+	return syncer.Sync(ctx, a, rows, audiencesync.Mode(j.sync.Mode), 1)
+}
+
+// audienceOf returns the audience with its name: that of the config, otherwise of the ledger, otherwise its id.
+func audienceOf(ctx context.Context, j job) (destination.Audience, error) {
+	a := destination.Audience{ID: j.sync.Audience, Name: j.sync.Name}
+	if a.Name != "" {
+		return a, nil
+	}
+	size, _, err := j.instance.Ledger.Audience(ctx, a.ID)
+	if a.Name = size.Name; a.Name == "" {
+		a.Name = a.ID
+	}
+	return a, err
+}
+
+// guard returns a *GuardError if a run may not remove this many members. Otherwise it records the removals before they are sent, so that
+// they count even if the server dies.
+func (s *Scheduler) guard(ctx context.Context, j job, l *lease, exits, members int) error {
+	now := s.Now()
+	l.mu.Lock()
+	doc := l.doc
+	l.mu.Unlock()
+	earlier, repeated := doc.removedBefore(now)
+	more := max(exits-repeated, 0)
+	allowed := more == 0 || float64(more+earlier)*100 <= j.sync.MaxRemove*float64(members+earlier)
+	switch {
+	case !allowed && (doc.Approved == nil || exits > doc.Approved.Exits):
+		return &GuardError{exits, members, earlier, j.sync.MaxRemove}
+	case more == 0:
+		return nil
+	}
+	return l.update(ctx, func(d *document) {
+		d.Removals = slices.DeleteFunc(slices.Clone(d.Removals), func(r removal) bool { return now.Sub(r.At) >= day })
+		d.Removals = append(d.Removals, removal{cmp.Or(d.Repeats, d.Run.ID), now.UTC(), more})
+	})
+}
+
+// saveRun writes the record of a run that has ended.
+func (s *Scheduler) saveRun(ctx context.Context, j job, r *Run) {
+	if r == nil {
+		return
+	}
+	s.metrics.observe(r)
+	log := s.Log.Info
+	if r.Outcome != OK {
+		log = s.Log.Warn
+	}
+	log("audience sync", "sync", r.Sync, "instance", r.Instance, "outcome", string(r.Outcome), "seconds", r.Seconds, "error", r.Error)
+	text, err := json.Marshal(r)
+	if err == nil {
+		err = s.Store.AppendJournal(ctx, []state.JournalEntry{{Kind: kindRun, At: r.At, Data: string(text)}})
+	}
+	if err == nil {
+		err = s.Store.TrimJournal(ctx, kindRun, s.Now().Add(-runRetention), maxRunBytes)
+	}
+	if err != nil {
+		s.Log.Warn("the record of an audience sync cannot be written", "sync", j.sync.ID, "error", err)
+	}
+}

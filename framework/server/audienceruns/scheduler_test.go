@@ -1,0 +1,246 @@
+package audienceruns_test
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	_ "modernc.org/sqlite"
+
+	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server/audienceruns"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rig is a server's state with a warehouse, and a clock that tests set.
+type rig struct {
+	t        *testing.T
+	store    *state.Store
+	list     []instances.Instance
+	config   *config.Config
+	shop     *sql.DB
+	registry *prometheus.Registry
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	dir := t.TempDir()
+	r := &rig{t: t, registry: prometheus.NewRegistry(), now: time.Now().UTC().Truncate(time.Hour).Add(30 * time.Minute)}
+	var err error
+	r.shop, err = sql.Open("sqlite", filepath.Join(dir, "shop.db"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = r.shop.Close() })
+	r.exec("CREATE TABLE vips (id INTEGER PRIMARY KEY)")
+	r.exec("WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 100) INSERT INTO vips SELECT i FROM n")
+	r.store, err = state.OpenSandbox(t.Context(), dir, "sandbox")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = r.store.Close() })
+	cfg, problems := config.Parse("landfall.yaml", []byte(`
+destinations:
+  - id: braze
+    destination: braze-cohorts
+    settings: {endpoint: https://rest.iad-01.braze.com, client_secret: s, partner_api_key: p}
+    subscriptions: []
+audienceSyncs:
+  - {id: vips, from: "sqlite:`+filepath.Join(dir, "shop.db")+`", query: SELECT id AS external_id FROM vips, every: 1h}
+`), config.Env{})
+	require.Empty(t, problems)
+	r.config = cfg
+	r.list, err = instances.Load(cfg, problems, instances.Options{
+		Target: &instances.Target{Sandbox: true}, Catalog: instances.Catalog{Plugins: []destination.Plugin{brazecohorts.Plugin()}}, Store: r.store,
+	})
+	require.NoError(t, err)
+	return r
+}
+
+func (r *rig) exec(statement string) {
+	r.t.Helper()
+	_, err := r.shop.Exec(statement)
+	require.NoError(r.t, err)
+}
+
+func (r *rig) currentTime() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.now
+}
+
+func (r *rig) advance(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.now = r.now.Add(d)
+}
+
+// start starts a scheduler, as a server does.
+func (r *rig) start(metrics prometheus.Registerer) *audienceruns.Scheduler {
+	return audienceruns.New(audienceruns.Config{
+		Store: r.store, Log: slog.New(slog.DiscardHandler), Metrics: metrics, Now: r.currentTime, Lease: 4 * time.Second,
+		Syncs: func() []config.AudienceSync { return r.config.AudienceSyncs }, Instances: func() []instances.Instance { return r.list },
+	})
+}
+
+// waitForRuns waits until n runs have ended, and returns the newest.
+func (r *rig) waitForRuns(s *audienceruns.Scheduler, n int) audienceruns.Run {
+	r.t.Helper()
+	var list []audienceruns.Run
+	require.Eventually(r.t, func() bool {
+		var err error
+		list, err = s.History(r.t.Context(), "vips", 1000)
+		require.NoError(r.t, err)
+		return len(list) >= n
+	}, 20*time.Second, 10*time.Millisecond)
+	require.Len(r.t, list, n)
+	return list[0]
+}
+
+func (r *rig) members() int {
+	size, _, err := r.list[0].Ledger.Audience(r.t.Context(), "vips")
+	require.NoError(r.t, err)
+	return size.Members
+}
+
+var vips = audienceruns.Choice{Sync: "vips"}
+
+func TestScheduleRunsMissedTimesOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.start(r.registry)
+	defer s.Close()
+	require.Eventually(t, func() bool {
+		list, err := s.List(t.Context())
+		require.NoError(t, err)
+		return len(list) == 1 && list[0].Next.After(r.currentTime())
+	}, 10*time.Second, 10*time.Millisecond, "a new sync waits for its first time")
+	r.advance(31*time.Minute + 30*time.Second)
+	run := r.waitForRuns(s, 1)
+	assert.Equal(t, []any{audienceruns.OK, "schedule", 100, 100}, []any{run.Outcome, run.StartedBy, run.Report.Rows, run.Report.Enters})
+	assert.Equal(t, 100, r.members())
+	r.advance(5*time.Hour + 10*time.Minute)
+	run = r.waitForRuns(s, 2)
+	assert.Equal(t, []any{"schedule, after its time", 100, 0}, []any{run.StartedBy, run.Report.Unchanged, run.Report.Delivered})
+	require.NoError(t, s.RunNow(t.Context(), vips, "an operator"))
+	assert.Equal(t, "an operator", r.waitForRuns(s, 3).StartedBy, "the missed times were run once")
+	assert.Equal(t, 1, testutil.CollectAndCount(r.registry, "landfall_audience_sync_runs_total"))
+}
+
+func TestGuardCountsTheRunsOfADay(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.start(nil)
+	defer s.Close()
+	runs := 0
+	run := func() audienceruns.Run {
+		t.Helper()
+		runs++
+		require.NoError(t, s.RunNow(t.Context(), vips, "me"))
+		return r.waitForRuns(s, runs)
+	}
+	require.Equal(t, audienceruns.OK, run().Outcome)
+	require.ErrorIs(t, s.Approve(t.Context(), vips, "me"), audienceruns.ErrNotWaiting)
+	r.exec("DELETE FROM vips WHERE id <= 6")
+	require.Equal(t, audienceruns.OK, run().Outcome)
+	r.exec("DELETE FROM vips WHERE id <= 12")
+	waiting := run()
+	assert.Equal(t, audienceruns.Waiting, waiting.Outcome)
+	assert.Equal(t, "6 of 94 members would be removed, after 6 in the last 24 hours, more than 10 %: nothing was sent; the run waits for an approval", waiting.Error)
+	assert.Equal(t, 94, r.members())
+
+	require.NoError(t, s.Approve(t.Context(), vips, "me"))
+	runs++
+	approved := r.waitForRuns(s, runs)
+	assert.Equal(t, []any{audienceruns.OK, "approval by me", 6}, []any{approved.Outcome, approved.StartedBy, approved.Report.Exits})
+
+	r.exec("DELETE FROM vips WHERE id <= 15")
+	require.Equal(t, audienceruns.Waiting, run().Outcome)
+	r.exec("DELETE FROM vips")
+	require.NoError(t, s.Approve(t.Context(), vips, "me"))
+	runs++
+	assert.Equal(t, audienceruns.Waiting, r.waitForRuns(s, runs).Outcome, "an approval is for the removals that were known")
+	r.exec("INSERT INTO vips SELECT value FROM json_each('[" + numbers(16, 100) + "]')")
+	r.advance(25 * time.Hour)
+	for r.members() != 85 {
+		runs = runs + 1
+		require.Equal(t, audienceruns.OK, r.waitForRuns(s, runs).Outcome, "removals count for a day")
+	}
+}
+
+func numbers(first, last int) (text string) {
+	for i := first; i <= last; i++ {
+		text += fmt.Sprintf("%d,", i)
+	}
+	return text[:len(text)-1]
+}
+
+func TestFailedQueryRemovesNoMembers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.start(nil)
+	defer s.Close()
+	require.NoError(t, s.RunNow(t.Context(), vips, "me"))
+	r.waitForRuns(s, 1)
+	r.exec("ALTER TABLE vips RENAME COLUMN id TO no")
+	require.NoError(t, s.RunNow(t.Context(), vips, "me"))
+	run := r.waitForRuns(s, 2)
+	assert.Equal(t, audienceruns.Failed, run.Outcome)
+	assert.Contains(t, run.Error, "no such column: id")
+	assert.Equal(t, 100, r.members())
+	var wrong *audienceruns.ChoiceError
+	require.ErrorAs(t, s.RunNow(t.Context(), audienceruns.Choice{Sync: "vip"}, "me"), &wrong)
+	assert.Equal(t, `there is no enabled audience sync "vip" (did you mean "vips"?)`, wrong.Reason)
+	require.ErrorAs(t, s.RunNow(t.Context(), audienceruns.Choice{Sync: "vips", Instance: "brace"}, "me"), &wrong)
+}
+
+// TestServersShareTheRuns checks that each time of the schedule runs once on two servers, and that a server takes over the run of one that
+// died. The removals of that run do not count twice.
+func TestServersShareTheRuns(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	one, two := r.start(nil), r.start(nil)
+	require.NoError(t, one.RunNow(t.Context(), vips, "me"))
+	r.waitForRuns(one, 1)
+	for n := range 3 {
+		r.advance(time.Hour)
+		r.waitForRuns(two, n+2)
+	}
+	one.Close()
+	two.Close()
+	r.waitForRuns(one, 4)
+
+	dead := audienceruns.Run{ID: "dead", Sync: "vips", Instance: "braze", At: r.currentTime(), StartedBy: "schedule"}
+	document, err := json.Marshal(map[string]any{
+		"slot": r.currentTime(), "holder": "a dead server", "beat": 7, "run": dead, "removals": []any{map[string]any{"run": "dead", "at": r.currentTime(), "exits": 8}},
+	})
+	require.NoError(t, err)
+	require.NoError(t, r.list[0].Ledger.Put(t.Context(), "audienceSync/vips", string(document)))
+	r.exec("DELETE FROM vips WHERE id <= 8")
+	three := r.start(nil)
+	defer three.Close()
+	time.Sleep(100 * time.Millisecond)
+	list, err := three.List(t.Context())
+	require.NoError(t, err)
+	require.NotNil(t, list[0].Running, "the lease holds")
+	require.Eventually(t, func() bool { r.advance(time.Second); list, _ := three.History(t.Context(), "", 9); return len(list) == 6 }, 10*time.Second, 20*time.Millisecond)
+	history, err := three.History(t.Context(), "vips", 2)
+	require.NoError(t, err)
+	assert.Equal(t, []any{audienceruns.OK, "restart after an interruption", 8}, []any{history[0].Outcome, history[0].StartedBy, history[0].Report.Exits})
+	assert.Equal(t, []any{"dead", audienceruns.Interrupted}, []any{history[1].ID, history[1].Outcome})
+	assert.Equal(t, 92, r.members())
+}
