@@ -152,6 +152,9 @@ func (s *Scheduler) synchronize(ctx context.Context, j job, l *lease) (audiences
 		Plan: j.instance.Plan, Audiences: j.instance.Plugin.Audiences, Ledger: j.instance.Ledger,
 		Guard: func(exits, members int) error { return s.guard(ctx, j, l, exits, members) },
 	}
+	if s.Suppressed != nil {
+		syncer.Suppressed = s.Suppressed()
+	}
 	a, err := audienceOf(ctx, j)
 	if err != nil {
 		return failed, err

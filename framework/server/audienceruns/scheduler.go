@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/landfall-dev/landfall/framework/event/identifier"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state"
@@ -25,10 +26,12 @@ type Config struct {
 	Store     *state.Store
 	Syncs     func() []config.AudienceSync // of the config in effect
 	Instances func() []instances.Instance  // that run
-	Log       *slog.Logger
-	Metrics   prometheus.Registerer
-	Now       func() time.Time // time.Now by default
-	Lease     time.Duration    // how long a run that shows no sign of life keeps its lease; 30 seconds by default
+	// Suppressed returns the users whose entries are left out; may be nil.
+	Suppressed func() *identifier.Set
+	Log        *slog.Logger
+	Metrics    prometheus.Registerer
+	Now        func() time.Time // time.Now by default
+	Lease      time.Duration    // how long a run that shows no sign of life keeps its lease; 30 seconds by default
 }
 
 // maxRunning is the number of runs at a time in one process.

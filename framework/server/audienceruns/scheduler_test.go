@@ -19,6 +19,7 @@ import (
 
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event/identifier"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/audienceruns"
@@ -35,6 +36,8 @@ type rig struct {
 	config   *config.Config
 	shop     *sql.DB
 	registry *prometheus.Registry
+
+	suppressed *identifier.Set
 
 	mu  sync.Mutex
 	now time.Time
@@ -92,7 +95,7 @@ func (r *rig) advance(d time.Duration) {
 // start starts a scheduler, as a server does.
 func (r *rig) start(metrics prometheus.Registerer) *audienceruns.Scheduler {
 	return audienceruns.New(audienceruns.Config{
-		Store: r.store, Log: slog.New(slog.DiscardHandler), Metrics: metrics, Now: r.currentTime, Lease: 4 * time.Second,
+		Suppressed: func() *identifier.Set { return r.suppressed }, Store: r.store, Log: slog.New(slog.DiscardHandler), Metrics: metrics, Now: r.currentTime, Lease: 4 * time.Second,
 		Syncs: func() []config.AudienceSync { return r.config.AudienceSyncs }, Instances: func() []instances.Instance { return r.list },
 	})
 }
@@ -187,6 +190,18 @@ func numbers(first, last int) (text string) {
 		text += fmt.Sprintf("%d,", i)
 	}
 	return text[:len(text)-1]
+}
+
+func TestSuppressedUsersAreLeftOut(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	key := identifier.NewKey("a key")
+	r.suppressed = identifier.NewSet(key, []string{key.Hash("7")})
+	s := r.start(nil)
+	defer s.Close()
+	require.NoError(t, s.RunNow(t.Context(), vips, "me"))
+	assert.Equal(t, 1, r.waitForRuns(s, 1).Report.Suppressed)
+	assert.Equal(t, 99, r.members())
 }
 
 func TestFailedQueryRemovesNoMembers(t *testing.T) {
