@@ -252,7 +252,11 @@ func TestServersShareTheRuns(t *testing.T) {
 	list, err := three.List(t.Context())
 	require.NoError(t, err)
 	require.NotNil(t, list[0].Running, "the lease holds")
-	require.Eventually(t, func() bool { r.advance(time.Second); list, _ := three.History(t.Context(), "", 9); return len(list) == 6 }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool {
+		r.advance(time.Second)
+		list, _ := three.History(t.Context(), "", 9)
+		return len(list) == 6
+	}, 10*time.Second, 20*time.Millisecond)
 	history, err := three.History(t.Context(), "vips", 2)
 	require.NoError(t, err)
 	assert.Equal(t, []any{audienceruns.OK, "restart after an interruption", 8}, []any{history[0].Outcome, history[0].StartedBy, history[0].Report.Exits})
