@@ -24,7 +24,7 @@ func TestAudienceSyncsAreChecked(t *testing.T) {
 		`{id: x, from: "sqlite:x", queryFile: gone.sql, every: 1h}`:                                                                   "cannot be read: no such file",
 		`{id: x, from: "sqlite:x", query: q}`:                                                                                         "should say when it runs",
 		`{id: x, from: "sqlite:x", query: q, every: 1h, cron: 1 * * * *}`:                                                             "cannot be combined with every",
-		`{id: x, from: "sqlite:x", query: q, every: 30s}`:                                                                             "should be between 1m0s and 744h0m0s",
+		`{id: x, from: "sqlite:x", query: q, every: 30s}`:                                                                             "should be between 1m and 744h",
 		`{id: x, from: "sqlite:x", query: q, cron: "61 * * * *"}`:                                                                     "is not a schedule",
 		`{id: x, from: "sqlite:x", query: q, cron: "0 0 30 2 *"}`:                                                                     "is not a schedule",
 		`{id: x, from: "sqlite:x", query: q, cron: "@hourly"}`:                                                                        "is not a schedule",
