@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -34,7 +35,7 @@ func TestScripts(t *testing.T) {
 	require.NoError(t, err)
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": untilMatch, "post": postFile, "gzip": gzipFile, "bytes": writeBytes},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": untilMatch, "post": postFile, "fetch": fetchFile, "gzip": gzipFile, "bytes": writeBytes},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REPO", repo)
 			env.Setenv("PATH", filepath.Dir(program)+string(os.PathListSeparator)+env.Getenv("PATH"))
@@ -53,6 +54,21 @@ func untilMatch(ts *testscript.TestScript, neg bool, args []string) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	ts.Fatalf("%v does not print %s but %s", command, args[0], ts.ReadFile("stdout")+ts.ReadFile("stderr"))
+}
+
+// fetchFile writes the response of the admin API of a data directory's server to a file: fetch DIR PATH FILE.
+func fetchFile(ts *testscript.TestScript, _ bool, args []string) {
+	var at server.Address
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(args[0], server.AddressFile))), &at))
+	r, err := http.NewRequest(http.MethodGet, at.URL+args[1], nil)
+	ts.Check(err)
+	r.Header.Set("Authorization", "Bearer "+at.Token)
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), text, 0o600))
 }
 
 // postFile sends a file to the server of a data directory: post DIR PATH FILE.

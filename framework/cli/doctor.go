@@ -23,7 +23,7 @@ import (
 
 // finding is the result of one check.
 type finding struct {
-	Check  string `json:"check"`  // config, permissions, disk, clock, ledger, log or checkpoints
+	Check  string `json:"check"`  // config, permissions, disk, clock, ledger, log, checkpoints or retention
 	Status string `json:"status"` // ok, warning or problem
 	What   string `json:"what"`
 	Next   string `json:"next,omitempty"` // what to do
@@ -72,6 +72,9 @@ func (c *doctorCommand) run(ctx context.Context) error {
 	c.checkClock(dir)
 	c.checkLedger(ctx, cfg, dir)
 	c.checkLog(ctx, cfg, dir)
+	if cfg != nil {
+		c.showRetention(cfg)
+	}
 	return c.printReport()
 }
 

@@ -47,6 +47,9 @@ type Config struct {
 	store eventlog.Log // the log to use instead of NATS, for tests; nil for NATS
 }
 
+// DefaultRetention is the default of Config.Retention.
+const DefaultRetention = 7 * 24 * time.Hour
+
 // Errors of a log that accepts no writes. They may succeed later.
 var (
 	ErrFull       = eventlog.ErrFull       // the log has reached its limit, or the disk is short
@@ -102,7 +105,7 @@ func (q *Queue) prepareLog(ctx context.Context) error {
 
 // openConnection connects to the log. It neither creates nor updates streams.
 func openConnection(c Config) (*Queue, error) {
-	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
+	c.Retention = cmp.Or(c.Retention, DefaultRetention)
 	c.Replicas = cmp.Or(c.Replicas, 3)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -57,6 +57,12 @@ type Settings struct {
 	beforeMapping func(event.Event) // called before an event is mapped; may be nil
 }
 
+// Defaults of the limits of dead letters.
+const (
+	DefaultDeadLetterRetention = 720 * time.Hour
+	DefaultMaxDeadLetterBytes  = 1_000_000_000
+)
+
 func (s Settings) withDefaults() Settings {
 	s.Linger = cmp.Or(s.Linger, time.Second)
 	s.MaxBatches = cmp.Or(s.MaxBatches, 8)
@@ -70,8 +76,8 @@ func (s Settings) withDefaults() Settings {
 	s.Lease = cmp.Or(s.Lease, 45*time.Second)
 	s.TrimInterval = cmp.Or(s.TrimInterval, time.Minute)
 	s.ScrubDelay = cmp.Or(s.ScrubDelay, time.Minute)
-	s.DeadLetterRetention = cmp.Or(s.DeadLetterRetention, 720*time.Hour)
-	s.MaxDeadLetterBytes = cmp.Or(s.MaxDeadLetterBytes, 1_000_000_000)
+	s.DeadLetterRetention = cmp.Or(s.DeadLetterRetention, DefaultDeadLetterRetention)
+	s.MaxDeadLetterBytes = cmp.Or(s.MaxDeadLetterBytes, DefaultMaxDeadLetterBytes)
 	s.MaxParkedBytes = cmp.Or(s.MaxParkedBytes, 1_000_000_000)
 	s.StallAfter = cmp.Or(s.StallAfter, max(3*s.Lease, 2*time.Minute))
 	if s.Metrics == nil {

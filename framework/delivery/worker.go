@@ -90,6 +90,14 @@ func (w *worker) startTask(t *task) {
 // Send implements dispatch.Handler.
 func (w *worker) Send(b *dispatch.Batch[*task]) { w.goroutines.Go(func() { w.deliverBatch(b) }) }
 
+// failureStatus says why a request failed without its URL and texts of the remote, which may name users.
+func failureStatus(x *httpx.Exchange) string {
+	if x.Err != nil {
+		return cmp.Or(fault.NetworkReason(x.Err), "the request failed")
+	}
+	return http.StatusText(x.Status)
+}
+
 // deliverBatch sends a batch, within its limit, and reports its results.
 func (w *worker) deliverBatch(b *dispatch.Batch[*task]) {
 	items := make([]runtime.Item, len(b.Tasks))
@@ -112,7 +120,7 @@ func (w *worker) deliverBatch(b *dispatch.Batch[*task]) {
 	}
 	requests := exchangesOf(verdicts)
 	if i := slices.IndexFunc(requests, func(x *Exchange) bool { return x != nil }); i >= 0 {
-		span.SetStatus(codes.Error, cmp.Or(requests[i].Error, http.StatusText(requests[i].Status)))
+		span.SetStatus(codes.Error, failureStatus(verdicts[i].Request))
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -115,7 +115,9 @@ func (v *server) run(ctx context.Context) error {
 		v.Log.Warn("the state is in the database of state.url, so this file is not used; earlier versions used it if --data was given", "file", file)
 	}
 	defer v.store.Close()
-	v.history = history.New(history.Config{Store: v.store, Log: v.Log})
+	v.history = history.New(history.Config{
+		Store: v.store, Log: v.Log, Retention: cfg.Server.HistoryRetention, MaxVerdictBytes: cfg.Server.HistoryBytes, LedgerRetention: cfg.Server.LedgerRetention,
+	})
 	defer v.history.Close()
 	v.hosting = instances.Options{Target: &v.Target, Catalog: v.Catalog, Store: v.store, Data: v.Data, Use: instances.ClaimLedgers, Log: v.Log}
 	if v.Target.Sandbox {

@@ -18,7 +18,7 @@ definitions: more
 trustedProxies: [10.0.0.0/8]
 proxyProtocol: true
 tls: {cert: c.pem, key: k.pem}
-state: {url: "postgres://u@h/d", key: "${KEY}"}
+state: {url: "postgres://u@h/d", key: "${KEY}", historyRetention: 62h}
 admin: {key: "${KEY}", listen: 127.0.0.1:9001}
 nats: {url: "nats://h:4222", credentials: nats.creds, replicas: 3}
 egress: {allow: [10.1.2.3]}
@@ -35,6 +35,7 @@ delivery:
   maxPause: 50m
   letters: {retention: 60h, maxBytes: 71000000}
   parked: {maxBytes: 72000000}
+  history: {retention: 61h, maxBytes: 73000000}
 sources:
   - {id: web, writeKey: "${KEY}", eventsPerSecond: 8.5, deletes: true}
   - {id: 7, writeKey: 8}
@@ -72,9 +73,9 @@ func TestEveryKeyIsRead(t *testing.T) {
 	assert.Equal(t, []any{"c.pem", "k.pem", true}, []any{s.TLSCert, s.TLSKey, s.ProxyProtocol})
 	assert.Equal(t, []string{"https://events.example/in", "umd"}, []string{s.PublicURL, s.AnalyticsJS})
 	assert.Equal(t, []int{2000, 3000000, 70, 7, 5, 6, 3}, []int{s.MaxEvent, s.MaxBatch, s.MaxConnections, s.MaxConnectionsPerAddress, s.Partitions, s.Parallel, s.Replicas})
-	assert.Equal(t, []int64{90000000, 700000000, 80000000, 71000000, 72000000}, []int64{s.MaxMemory, s.MaxBytes, s.MinFree, s.DeadLetterBytes, s.ParkedBytes})
-	assert.Equal(t, []time.Duration{2 * time.Minute, 48 * time.Hour, 20 * time.Millisecond, 3 * time.Hour, 40 * time.Second, 50 * time.Minute, 60 * time.Hour},
-		[]time.Duration{s.MaxFuture, s.Retention, s.Linger, s.RetryFor, s.Lease, s.MaxPause, s.DeadLetterRetention})
+	assert.Equal(t, []int64{90000000, 700000000, 80000000, 71000000, 72000000, 73000000}, []int64{s.MaxMemory, s.MaxBytes, s.MinFree, s.DeadLetterBytes, s.ParkedBytes, s.HistoryBytes})
+	assert.Equal(t, []time.Duration{2 * time.Minute, 48 * time.Hour, 20 * time.Millisecond, 3 * time.Hour, 40 * time.Second, 50 * time.Minute, 60 * time.Hour, 61 * time.Hour, 62 * time.Hour},
+		[]time.Duration{s.MaxFuture, s.Retention, s.Linger, s.RetryFor, s.Lease, s.MaxPause, s.DeadLetterRetention, s.HistoryRetention, s.LedgerRetention})
 	assert.NotEqual(t, c.Egress, mustParse(t, strings.Replace(everyKey, "egress: {allow: [10.1.2.3]}\n", "", 1)).Egress)
 
 	require.Len(t, c.AudienceSyncs, 2)

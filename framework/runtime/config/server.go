@@ -42,6 +42,10 @@ type Server struct {
 	DeadLetterBytes     int64
 	ParkedBytes         int64
 
+	HistoryRetention time.Duration // of verdicts, rejected events and actions of operators
+	HistoryBytes     int64         // of each of the two kinds of verdicts
+	LedgerRetention  time.Duration // of the ledgers' history of members; 0 if the config does not limit it
+
 	NATS        string // URLs; "" for the queue in the data directory
 	Credentials string // a file, relative to the config
 	Replicas    int
@@ -80,6 +84,9 @@ func (r *reader) readServer(v event.Value) {
 	s.MaxPause = r.readDuration(out, "maxPause", time.Second, 24*time.Hour)
 	s.DeadLetterRetention = r.readDurationAt(out.Get("letters").Get("retention"), "/delivery/letters/retention", time.Minute, 10*365*24*time.Hour)
 	s.DeadLetterBytes, s.ParkedBytes = int64(out.Get("letters").Get("maxBytes").Float()), int64(out.Get("parked").Get("maxBytes").Float())
+	s.HistoryRetention = r.readDurationAt(out.Get("history").Get("retention"), "/delivery/history/retention", time.Minute, 10*365*24*time.Hour)
+	s.LedgerRetention = r.readDurationAt(v.Get("state").Get("historyRetention"), "/state/historyRetention", time.Minute, 10*365*24*time.Hour)
+	s.HistoryBytes = int64(out.Get("history").Get("maxBytes").Float())
 	s.NATS = r.resolveSecrets(v.Get("nats").Get("url"), "/nats/url").Str()
 	s.Credentials, s.Replicas = v.Get("nats").Get("credentials").Str(), number(v.Get("nats").Get("replicas"))
 	s.TLSCert, s.TLSKey = v.Get("tls").Get("cert").Str(), v.Get("tls").Get("key").Str()

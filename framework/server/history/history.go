@@ -7,6 +7,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -27,18 +28,19 @@ const (
 
 // Limits of what is kept.
 const (
-	Retention       = 7 * 24 * time.Hour // as long as the log keeps delivered events by default
-	MaxVerdictBytes = 64 << 20           // of each of the two kinds of verdicts
-	maxOtherBytes   = 16 << 20           // of each other kind
-	maxPending      = 50_000             // verdicts that wait to be written
-	maxRejections   = 500                // rejected events that wait to be written
-	flushInterval   = time.Second
-	trimInterval    = time.Minute
+	DefaultRetention       = 7 * 24 * time.Hour // as long as the log keeps delivered events by default
+	DefaultMaxVerdictBytes = 64 << 20           // of each of the two kinds of verdicts
+	maxOtherBytes          = 16 << 20           // of each other kind
+	maxPending             = 50_000             // verdicts that wait to be written
+	maxRejections          = 500                // rejected events that wait to be written
+	flushInterval          = time.Second
+	trimInterval           = time.Minute
+	ledgersInterval        = time.Hour
 )
 
 // limits are the bytes that each kind of entry can have.
-func limits() map[string]int64 {
-	return map[string]int64{kindRoutine: MaxVerdictBytes, kindVerdict: MaxVerdictBytes, kindRejected: maxOtherBytes, kindAction: maxOtherBytes}
+func (r *Recorder) limits() map[string]int64 {
+	return map[string]int64{kindRoutine: r.MaxVerdictBytes, kindVerdict: r.MaxVerdictBytes, kindRejected: maxOtherBytes, kindAction: maxOtherBytes}
 }
 
 // Config configures a Recorder.
@@ -46,6 +48,10 @@ type Config struct {
 	Store *state.Store
 	Log   *slog.Logger     // discards by default
 	Now   func() time.Time // time.Now by default
+
+	Retention       time.Duration // how long entries are kept: DefaultRetention by default
+	MaxVerdictBytes int64         // limit of each of the two kinds of verdicts: DefaultMaxVerdictBytes by default
+	LedgerRetention time.Duration // how long the history of members is kept in the ledgers; 0 keeps the latest changes of each member
 }
 
 // Recorder writes to the journal of a state.
@@ -59,23 +65,30 @@ type Recorder struct {
 
 	writing sync.Mutex // held while the journal is written
 	trimmed time.Time
+	ledgers time.Time // when the ledgers' history was last trimmed
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 }
 
 // New returns a Recorder that writes until it is closed.
 func New(c Config) *Recorder {
+	r := newRecorder(c)
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	r.done.Go(func() { r.run(ctx) })
+	return r
+}
+
+func newRecorder(c Config) *Recorder {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	r := &Recorder{Config: c}
-	ctx, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
-	r.done.Go(func() { r.run(ctx) })
-	return r
+	c.Retention = cmp.Or(c.Retention, DefaultRetention)
+	c.MaxVerdictBytes = cmp.Or(c.MaxVerdictBytes, DefaultMaxVerdictBytes)
+	return &Recorder{Config: c}
 }
 
 // Close writes what was recorded and stops the Recorder.
@@ -97,6 +110,7 @@ func (r *Recorder) run(ctx context.Context) {
 		case <-ticker.C:
 			r.flush(ctx)
 			r.trim(ctx)
+			r.trimLedgers(ctx)
 		}
 	}
 }
@@ -159,10 +173,22 @@ func (r *Recorder) trim(ctx context.Context) {
 		return
 	}
 	r.trimmed = now
-	for kind, most := range limits() {
-		if err := r.Store.TrimJournal(ctx, kind, now.Add(-Retention), most); err != nil {
+	for kind, most := range r.limits() {
+		if err := r.Store.TrimJournal(ctx, kind, now.Add(-r.Retention), most); err != nil {
 			r.Log.Warn("cannot trim the history", "kind", kind, "error", err)
 			return
 		}
+	}
+}
+
+// trimLedgers deletes what is too old in the history of the ledgers, once an hour.
+func (r *Recorder) trimLedgers(ctx context.Context) {
+	now := r.Now()
+	if r.LedgerRetention <= 0 || now.Sub(r.ledgers) < ledgersInterval {
+		return
+	}
+	r.ledgers = now
+	if _, err := r.Store.TrimHistory(ctx, now.Add(-r.LedgerRetention)); err != nil {
+		r.Log.Warn("cannot trim the history of the ledgers", "error", err)
 	}
 }
