@@ -1,0 +1,91 @@
+package natslog_test
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/natslog"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/natslog/logfiles"
+)
+
+// filesWith returns the files of a directory that have a text.
+func filesWith(t *testing.T, dir, text string) (list []string) {
+	require.NoError(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if bytes.Contains(content, []byte(text)) {
+			list = append(list, path)
+		}
+		return err
+	}))
+	return list
+}
+
+// TestErasedDataIsGone erases data of messages that are there, were deleted and were replaced, and opens the log again: all messages of
+// others are unchanged and have their sequences.
+func TestErasedDataIsGone(t *testing.T) {
+	dir := t.TempDir()
+	streams := []eventlog.StreamConfig{{Name: "EVENTS", Subjects: []string{"ev.>"}}, {Name: "DEAD", Subjects: []string{"dead.>"}, NewestOnly: true}}
+	open := func() *natslog.Log {
+		log, err := natslog.Open(natslog.Config{Dir: dir})
+		require.NoError(t, err)
+		require.NoError(t, log.Prepare(t.Context(), streams))
+		return log
+	}
+	log := open()
+	for i := range 300 {
+		user := "other"
+		if i%3 == 0 || i == 299 {
+			user = "erased-user"
+		}
+		data := fmt.Appendf(nil, `{"userId":%q,"n":%d}`, user, i)
+		w := []eventlog.Write{{Subject: "ev.web.1", Data: data, Header: map[string]string{"A": "b"}}}
+		_, err := log.Append(t.Context(), "EVENTS", w)
+		require.NoError(t, err)
+		_, err = log.Append(t.Context(), "DEAD", []eventlog.Write{{Subject: fmt.Sprintf("dead.main.%d", i%7), Data: data}})
+		require.NoError(t, err)
+	}
+	require.NoError(t, log.Delete(t.Context(), "EVENTS", 4))
+	log.Close()
+	require.NotEmpty(t, filesWith(t, dir, "erased-user"))
+	n, err := logfiles.Erase(t.Context(), dir, func(_, _ string, data []byte) []byte {
+		if !bytes.Contains(data, []byte("erased-user")) {
+			return nil
+		}
+		return append([]byte("{}"), bytes.Repeat([]byte{' '}, len(data)-2)...)
+	})
+	require.NoError(t, err)
+	assert.Positive(t, n)
+	assert.Empty(t, filesWith(t, dir, "erased-user"))
+	damage, err := logfiles.Check(t.Context(), dir, nil, 0)
+	require.NoError(t, err)
+	assert.Empty(t, damage)
+	log = open()
+	defer log.Close()
+	info, err := log.Info(t.Context(), "EVENTS")
+	require.NoError(t, err)
+	assert.Equal(t, []uint64{1, 300, 299}, []uint64{info.FirstSeq, info.LastSeq, info.Messages})
+	require.NoError(t, log.Scan(t.Context(), "EVENTS", eventlog.Query{}, func(m eventlog.Message) (bool, error) {
+		i := m.Sequence - 1
+		want := fmt.Sprintf(`{"userId":"other","n":%d}`, i)
+		if i%3 == 0 || i == 299 {
+			want = "{}"
+		}
+		assert.Equal(t, want, string(bytes.TrimRight(m.Data, " ")))
+		assert.Equal(t, map[string]string{"A": "b"}, m.Header)
+		return true, nil
+	}))
+	last, err := log.Append(t.Context(), "EVENTS", []eventlog.Write{{Subject: "ev.web.1", Data: []byte(`{}`)}})
+	require.NoError(t, err)
+	assert.Equal(t, uint64(301), last)
+}

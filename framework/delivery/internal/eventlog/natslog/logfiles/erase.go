@@ -1,0 +1,136 @@
+package logfiles
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/minio/highwayhash"
+
+	"github.com/landfall-dev/landfall/internal/textfile"
+)
+
+// Rewrite returns what should stand in place of the data of a record, with the same length, or nil if the data may stay. The record may be
+// one that the server has deleted or replaced, as its data is in the file until the server writes the file again. The data must not be
+// modified. It must begin with an opening brace if it is that of a message.
+type Rewrite func(stream, subject string, data []byte) []byte
+
+// ErrDamaged means that a block has a damaged record, so that it cannot be searched to its end. Salvage repairs it.
+var ErrDamaged = errors.New("a file of the log is damaged")
+
+// Erase rewrites the data of records in the files of a queue's directory. Sequences, times and subjects stay, and so does everything that
+// refers to them. It returns the number of records that it has rewritten. Each file is replaced at once, so that Erase can be interrupted
+// at any time and repeated. No server may be using the directory.
+func Erase(ctx context.Context, dir string, rewrite Rewrite) (records int, err error) {
+	streams, err := openStreams(dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range streams {
+		for _, b := range s.blocks {
+			if err := ctx.Err(); err != nil {
+				return records, err
+			}
+			n, err := eraseInBlock(s, b, rewrite)
+			records += n
+			if err != nil {
+				return records, fmt.Errorf("%s/%s: %w", s.name, filepath.Base(b.path), err)
+			}
+		}
+	}
+	return records, nil
+}
+
+// eraseInBlock rewrites the records of one block.
+func eraseInBlock(s stream, b block, rewrite Rewrite) (n int, err error) {
+	buf, err := os.ReadFile(b.path)
+	if err != nil {
+		return 0, err
+	}
+	if isCompressed(buf) {
+		return 0, fmt.Errorf("it is compressed: %w", errors.ErrUnsupported)
+	}
+	d, err := newDecoder(s.name, b.number)
+	if err != nil {
+		return 0, err
+	}
+	last := sumAtEnd(buf)
+	for at := 0; at < len(buf); {
+		size := lengthAt(buf[at:])
+		r := d.decodeRecord(buf[at:], size)
+		if r == nil {
+			return 0, ErrDamaged
+		}
+		if !r.tombstone && d.rewriteData(s.name, r, buf[at:at+size], rewrite) {
+			n++
+		}
+		at += size
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	if err := textfile.Replace(b.path, buf, 0o600); err != nil {
+		return 0, err
+	}
+	return n, updateIndexSum(s, last, sumAtEnd(buf))
+}
+
+// rewriteData rewrites the data of a record in place, and reports whether it did.
+func (d *decoder) rewriteData(stream string, r *record, raw []byte, rewrite Rewrite) bool {
+	start := headSize + len(r.subject)
+	headers := binary.LittleEndian.Uint32(r.raw)&headersBit != 0
+	if headers {
+		start += 4 + int(binary.LittleEndian.Uint32(raw[start:]))
+	}
+	end := len(raw) - sumSize
+	if start > end {
+		return false
+	}
+	made := rewrite(stream, r.subject, raw[start:end])
+	if len(made) != end-start {
+		return false
+	}
+	copy(raw[start:end], made)
+	d.sum.Reset()
+	_, _ = d.sum.Write(raw[4:20])
+	_, _ = d.sum.Write([]byte(r.subject))
+	rest := raw[headSize+len(r.subject) : end]
+	if headers {
+		rest = rest[4:]
+	}
+	_, _ = d.sum.Write(rest)
+	d.sum.Sum(raw[:end])
+	return true
+}
+
+func sumAtEnd(buf []byte) string { return string(buf[max(0, len(buf)-sumSize):]) }
+
+// updateIndexSum replaces the checksum of the newest block's last record in the server's index of a stream. With another checksum there, the
+// server reads all blocks when it starts.
+func updateIndexSum(s stream, old, made string) error {
+	path := filepath.Join(s.dir, indexFile)
+	buf, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(buf) < 2*sumSize {
+		return nil
+	}
+	if err != nil || old == made {
+		return err
+	}
+	content := buf[:len(buf)-sumSize]
+	if sumAtEnd(content) != old {
+		return nil // it is that of another block
+	}
+	copy(content[len(content)-sumSize:], made)
+	key := sha256.Sum256([]byte(s.name))
+	sum, err := highwayhash.New64(key[:])
+	if err != nil {
+		return err
+	}
+	_, _ = sum.Write(content)
+	return textfile.Replace(path, sum.Sum(content[:len(content):len(content)]), 0o600)
+}
