@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
 )
 
 const deviceDefinition = `
@@ -75,8 +77,13 @@ func TestServerWithDestinationsOfTheBrowser(t *testing.T) {
 	s.post(entered("u1", "vip"))
 	assert.Equal(t, int64(1), s.waitSettled(1)["delivered"])
 	list, _ := s.status()
-	require.Len(t, list, 1, "an instance of the browser has no queue")
+	require.Len(t, list, 2)
 	assert.Equal(t, "braze-main", list[0].Instance)
+	assert.Equal(t, delivery.Status{Instance: "probe-web", Counts: map[string]int64{}, InBrowser: true}, list[1], "an instance of the browser has no queue")
+	assert.Contains(t, s.mustRun("status", "--config", "landfall.yaml"), "probe-web\n  runs in the browser: the server maps the events of pages for it, and delivers none\n")
+	answer, err = http.Get(s.admin.URL + "/console/deliveries")
+	_, page := fetch(t, answer, err)
+	assert.Regexp(t, `(?s)In the browser.*/console/setup/edit/probe-web"`, page)
 }
 
 // TestValidateNamesWhatPagesNeed checks the warnings for instances that run in pages.

@@ -39,12 +39,19 @@ func (c *statusCommand) run(ctx context.Context) error {
 	if !c.json {
 		c.printServer(list)
 	}
+	if len(list) == 0 && !c.json {
+		fmt.Fprintln(c.out, "nothing is delivered: the config has no enabled instance")
+	}
 	for _, s := range list {
 		if c.json {
 			c.printJSON(s)
 			continue
 		}
 		fmt.Fprintf(c.out, "%s\n", s.Instance)
+		if s.InBrowser {
+			fmt.Fprintf(c.out, "  runs in the browser: the server maps the events of pages for it, and delivers none\n")
+			continue
+		}
 		if s.Removed {
 			fmt.Fprintf(c.out, "  no longer in the config; its remaining data (see landfall instances):\n")
 		}

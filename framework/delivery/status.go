@@ -19,13 +19,14 @@ type Status struct {
 	Parked     int              `json:"parkedKeys"`
 	Paused     bool             `json:"paused"` // the remote asked to wait
 	Until      time.Time        `json:"pausedUntil,omitzero"`
-	Retried    int64            `json:"retried"`            // retries by this process
-	Stopped    string           `json:"stopped,omitempty"`  // why nothing is delivered until an operator logs in; "" if not suspended
-	Unowned    []int            `json:"unowned,omitempty"`  // partitions without an owner; Behind and Lag include them
-	Delivering bool             `json:"delivering"`         // this server delivers, unless it waits for a remote or an operator
-	Findings   []Finding        `json:"findings,omitempty"` // findings that concern the instance
-	Removed    bool             `json:"gone,omitempty"`     // not in the config any more: only what is left of it is shown
-	Members    int              `json:"members,omitempty"`  // in its ledger, if it was removed
+	Retried    int64            `json:"retried"`             // retries by this process
+	Stopped    string           `json:"stopped,omitempty"`   // why nothing is delivered until an operator logs in; "" if not suspended
+	Unowned    []int            `json:"unowned,omitempty"`   // partitions without an owner; Behind and Lag include them
+	Delivering bool             `json:"delivering"`          // this server delivers, unless it waits for a remote or an operator
+	Findings   []Finding        `json:"findings,omitempty"`  // findings that concern the instance
+	Removed    bool             `json:"gone,omitempty"`      // not in the config any more: only what is left of it is shown
+	Members    int              `json:"members,omitempty"`   // in its ledger, if it was removed
+	InBrowser  bool             `json:"inBrowser,omitempty"` // pages perform its actions: nothing is delivered, and nothing else is shown
 }
 
 // Status returns the status of all instances, sorted by id.

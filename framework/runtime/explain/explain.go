@@ -111,7 +111,10 @@ func Deliver(ctx context.Context, p *runtime.Plan, s *runtime.Subscription, e ev
 		trace.Fields = traceFields(s, e)
 	}
 	if verdict == nil {
-		trace.Payload, trace.Batch = item.Payload, &Batch{item.BatchKey, item.BatchSize}
+		trace.Payload = item.Payload
+		if !p.RunsInBrowser() {
+			trace.Batch = &Batch{item.BatchKey, item.BatchSize}
+		}
 		requests.takeExchanges()
 		verdict = &p.Deliver(ctx, []runtime.Item{item})[0]
 		trace.Exchanges = requests.takeExchanges()

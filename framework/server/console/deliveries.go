@@ -15,6 +15,7 @@ type deliveriesView struct {
 	LastHour    bool // show an hour instead of five minutes
 	Overview    []overviewRow
 	Instances   []instanceView
+	InBrowser   []Instance // instances whose actions pages perform
 	Latest      []verdictView
 }
 
@@ -44,6 +45,7 @@ func (c *Console) handleDeliveries(w http.ResponseWriter, r *http.Request) {
 		for _, s := range c.Runner.Status() {
 			view.Instances = append(view.Instances, c.newInstanceView(s, names[s.Instance], window))
 		}
+		view.InBrowser = c.browserInstances()
 		if c.RemovedInstances != nil {
 			for _, s := range c.RemovedInstances() {
 				view.Instances = append(view.Instances, c.newInstanceView(s, "not in the config", window))
@@ -72,6 +74,20 @@ func worstFirst(list []instanceView, rows []overviewRow) []instanceView {
 		}
 	}
 	return sorted
+}
+
+// browserInstances returns the running instances whose actions pages perform.
+func (c *Console) browserInstances() (list []Instance) {
+	instances, err := c.Running()
+	if err != nil {
+		return nil
+	}
+	for _, in := range instances {
+		if in.Plan.RunsInBrowser() {
+			list = append(list, in)
+		}
+	}
+	return list
 }
 
 // destinationNames returns the destination name of each running instance, by instance id.
