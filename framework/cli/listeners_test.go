@@ -147,7 +147,7 @@ func TestAdminPortInUse(t *testing.T) {
 
 	out, ok = runServe(t, keyedConfig, "--admin-listen", strings.TrimPrefix(s.admin.URL, "http://"))
 	assert.False(t, ok)
-	assert.Contains(t, out, "address already in use")
+	assert.Contains(t, out, "is already in use by another program")
 	assert.Contains(t, out, "--admin-listen")
 }
 

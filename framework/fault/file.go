@@ -12,6 +12,8 @@ func FileReason(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "there is no such file"
+	case errors.Is(err, syscall.ENOTDIR):
+		return "a part of the path is a file, not a directory"
 	case errors.Is(err, syscall.EISDIR):
 		return "is a directory, not a file"
 	case errors.Is(err, fs.ErrPermission):

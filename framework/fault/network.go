@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -27,6 +28,24 @@ func NetworkReason(err error) string {
 		return "no answer in time"
 	}
 	return tlsReason(err)
+}
+
+// ListenReason says why an address cannot be listened on.
+func ListenReason(err error) string {
+	var op *net.OpError
+	address := "the address"
+	if errors.As(err, &op) && op.Addr != nil {
+		address = op.Addr.String()
+	}
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return address + " is already in use by another program"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "this machine does not have the address " + address
+	case errors.Is(err, syscall.EACCES):
+		return address + " is not allowed for the user of this process"
+	}
+	return cmp.Or(NetworkReason(err), err.Error())
 }
 
 // tlsReason is NetworkReason for errors of TLS.

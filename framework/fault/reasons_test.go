@@ -30,9 +30,29 @@ func TestFileReason(t *testing.T) {
 		{directory, "is a directory, not a file"},
 		{&fs.PathError{Op: "open", Path: "f", Err: syscall.EACCES}, "permission denied: the user of this process may not read it"},
 		{&fs.PathError{Op: "read", Path: "f", Err: syscall.EIO}, "cannot be read: input/output error"},
+		{&fs.PathError{Op: "mkdir", Path: "f/d", Err: syscall.ENOTDIR}, "a part of the path is a file, not a directory"},
 		{errors.New("other"), "other"},
 	} {
 		assert.Equal(t, tc.want, fault.FileReason(tc.err))
+	}
+}
+
+func TestListenReason(t *testing.T) {
+	listen := func(err error) error {
+		return fmt.Errorf("listening: %w", &net.OpError{Op: "listen", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80}, Err: os.NewSyscallError("bind", err)})
+	}
+	for _, tc := range []struct {
+		err  error
+		want string
+	}{
+		{listen(syscall.EADDRINUSE), "127.0.0.1:80 is already in use by another program"},
+		{listen(syscall.EADDRNOTAVAIL), "this machine does not have the address 127.0.0.1:80"},
+		{listen(syscall.EACCES), "127.0.0.1:80 is not allowed for the user of this process"},
+		{&fs.PathError{Op: "listen", Path: "/run/x.sock", Err: syscall.EADDRINUSE}, "the address is already in use by another program"},
+		{&net.OpError{Op: "listen", Err: &net.DNSError{Name: "300.1.1.1", IsNotFound: true}}, "the host 300.1.1.1 is not known"},
+		{errors.New("other"), "other"},
+	} {
+		assert.Equal(t, tc.want, fault.ListenReason(tc.err))
 	}
 }
 

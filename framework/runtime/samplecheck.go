@@ -60,24 +60,37 @@ func (p *Plan) refusedSample(s *Subscription) (first *Verdict) {
 	if err != nil {
 		return nil
 	}
-	for variant := range sampleVariants {
-		payload := sampler{variant, text}.objectOf(s.schema.Fields(), whole)
-		item, invalid := p.NewItem(s, payload, 0)
-		if invalid != nil {
-			continue
-		}
-		item.Event = source
-		ctx, cancel := context.WithTimeout(context.Background(), sampleTimeout)
-		v := p.Deliver(ctx, []Item{item})[0]
-		cancel()
-		switch incomplete := v.Cause == fault.CauseIncomplete && !s.usesHooks(); { // which may complete it
-		case v.Outcome != Refused || v.Code != fault.CodeInvalidPayload:
-			return nil
-		case (v.Cause == fault.CauseNoIdentifier || incomplete) && !omitsOptional(variant) && first == nil:
-			first = &v
+	for _, omitted := range append([]string{""}, optionalReads(s.schema.Fields(), whole)...) {
+		for variant := range sampleVariants {
+			payload := sampler{variant, text, omitted}.objectOf(s.schema.Fields(), whole)
+			v := p.deliverSample(s, payload, source)
+			switch {
+			case v == nil:
+			case v.Outcome != Refused || v.Code != fault.CodeInvalidPayload:
+				return nil
+			case first == nil && omitted == "" && s.isIncomplete(v.Cause):
+				first = v
+			}
 		}
 	}
 	return first
+}
+
+// deliverSample returns the handler's verdict on a payload, or nil if the payload does not suit the action's fields.
+func (p *Plan) deliverSample(s *Subscription, payload event.Value, source event.Event) *Verdict {
+	item, invalid := p.NewItem(s, payload, 0)
+	if invalid != nil {
+		return nil
+	}
+	item.Event = source
+	ctx, cancel := context.WithTimeout(context.Background(), sampleTimeout)
+	defer cancel()
+	return &p.Deliver(ctx, []Item{item})[0]
+}
+
+// isIncomplete reports whether a cause says that the mapping leaves something out, which no hook supplies.
+func (s *Subscription) isIncomplete(c fault.Cause) bool {
+	return c == fault.CauseNoIdentifier || c == fault.CauseIncomplete && !s.usesHooks()
 }
 
 // usesHooks reports whether the config has inputs for a hook of the subscription.

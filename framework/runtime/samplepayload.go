@@ -10,18 +10,25 @@ import (
 )
 
 // sampleVariants is the number of different samples of a mapping.
-const sampleVariants = 24
+const sampleVariants = 12
 
 // sampler makes payloads as a mapping might make them of events that suit it: its constants are as they are, and what is read from the
-// event is a value that its field accepts. The variants differ in the number of items of lists, in booleans, in choices and in whether
-// optional fields have values. The first has a value for every field.
+// event is a value that its field accepts. The variants differ in the number of items of lists, in booleans, choices and texts.
 type sampler struct {
-	variant int    // bit 0: lists of two items, bit 1: false, bit 2: no optional fields; the rest selects the text
+	variant int    // bit 0: lists of two items, bit 1: false; the rest selects the text
 	text    string // for fields that accept any text, in a third of the variants
+	omitted string // the key of a field that has no value
 }
 
-// omitsOptional reports whether a variant has no values for optional fields that are read from the event.
-func omitsOptional(variant int) bool { return variant&4 != 0 }
+// optionalReads returns the keys of the optional fields that a mapping reads from the event.
+func optionalReads(fields fieldschema.Fields, whole event.Value) (keys []string) {
+	for key, m := range whole.Members() {
+		if f := fields.Get(key); mapping.IsDirective(m) && isDynamic(m) && (f == nil || !f.Required.Always) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
 
 // sampleText returns a text for samples of a mapping: the audience that the mapping names, or "sample".
 func (p *Plan) sampleText(whole event.Value) string {
@@ -39,6 +46,9 @@ func (p *Plan) sampleText(whole event.Value) string {
 func (s sampler) objectOf(fields fieldschema.Fields, v event.Value) event.Value {
 	var members []event.Member
 	for key, m := range v.Members() {
+		if key == s.omitted {
+			continue
+		}
 		f := fields.Get(key)
 		if f == nil {
 			f = &fieldschema.Field{Key: key, Type: fieldschema.String}
@@ -56,9 +66,6 @@ func (s sampler) valueOf(f *fieldschema.Field, v event.Value) event.Value {
 	case !isDynamic(v):
 		return constantOf(v)
 	case mapping.IsDirective(v):
-		if omitsOptional(s.variant) && !f.Required.Always {
-			return event.Value{}
-		}
 		return s.fieldValue(f)
 	case v.Kind() == event.Array:
 		single := *f
@@ -69,6 +76,7 @@ func (s sampler) valueOf(f *fieldschema.Field, v event.Value) event.Value {
 		}
 		return event.NewArray(items)
 	}
+	s.omitted = "" // it is a key of the payload
 	return s.objectOf(f.Properties, v)
 }
 
@@ -98,7 +106,7 @@ func (s sampler) fieldValue(f *fieldschema.Field) event.Value {
 	case f.Type == fieldschema.Datetime:
 		return event.NewString("2026-01-02T03:04:05Z")
 	}
-	text := [...]string{s.text, "2026-01-02T03:04:05Z", "https://example.com/"}[s.variant>>3]
+	text := [...]string{s.text, "2026-01-02T03:04:05Z", "https://example.com/"}[s.variant>>2]
 	return event.NewString(cmp.Or(fieldschema.FormatExample(f.Format), text))
 }
 

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/access"
@@ -70,7 +71,7 @@ func (o *ConsoleOptions) openListener(hasKey bool) (net.Listener, error) {
 		listener, err = net.Listen("tcp", "127.0.0.1:0")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen: %w: give another address with --listen", err)
+		return nil, fmt.Errorf("cannot listen: %s: give another address with --listen", fault.ListenReason(err))
 	}
 	return listener, nil
 }

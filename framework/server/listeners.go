@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
@@ -29,7 +30,7 @@ type listeners struct {
 func (v *server) openListeners(cfg *config.Config) (l *listeners, err error) {
 	l = &listeners{removeAddress: func() {}}
 	if l.ingest, err = net.Listen("tcp", cmp.Or(v.Listen, cfg.Server.Listen, DefaultListen)); err != nil {
-		return nil, fmt.Errorf("cannot listen: %w: give another address with --listen", err)
+		return nil, fmt.Errorf("cannot listen: %s: give another address with --listen", fault.ListenReason(err))
 	}
 	if l.admin, err = v.openAdmin(cfg); err != nil {
 		return nil, errors.Join(err, l.close())
@@ -69,7 +70,7 @@ func (v *server) openAdmin(cfg *config.Config) (net.Listener, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the admin API, the console and the metrics cannot listen: %w: give another address with --admin-listen, or admin.listen in the config", err)
+		return nil, fmt.Errorf("the admin API, the console and the metrics cannot listen: %s: give another address with --admin-listen, or admin.listen in the config", fault.ListenReason(err))
 	}
 	return listener, nil
 }

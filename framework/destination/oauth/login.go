@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // callbackPath is the path of the redirect URI.
@@ -73,7 +75,7 @@ func (c *codeLogin) exchangeCode(ctx context.Context, back url.Values) (Token, e
 func (r *Remote) LoginInBrowser(ctx context.Context, port int, ask func(Prompt)) (Token, error) {
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
-		return Token{}, fmt.Errorf("cannot listen for the redirect: %w: choose another port with --port", err)
+		return Token{}, fmt.Errorf("cannot listen for the redirect: %s: choose another port with --port", fault.ListenReason(err))
 	}
 	c, address := r.startCodeLogin(r.callbackURL(listener.Addr().(*net.TCPAddr).Port))
 	type outcome struct {
