@@ -61,10 +61,18 @@ func tlsReason(err error) string {
 		return fmt.Sprintf("its certificate is not for the host %s", host.Host)
 	case errors.As(err, &authority):
 		return "its certificate is signed by an authority that this machine does not know"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "its certificate has expired, or is not valid yet by the clock of this machine"
 	case errors.As(err, &invalid):
-		return "its certificate is not valid"
+		return certificateReason(invalid)
 	}
 	return ""
+}
+
+// certificateReason says why a certificate is not valid.
+func certificateReason(err x509.CertificateInvalidError) string {
+	switch err.Reason {
+	case x509.Expired:
+		return "its certificate has expired, or is not valid yet by the clock of this machine"
+	default:
+		return "its certificate is not valid"
+	}
 }
