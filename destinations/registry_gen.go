@@ -7,6 +7,7 @@ import (
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
 	brazeweb "github.com/landfall-dev/landfall/destinations/braze-web"
 	customerio "github.com/landfall-dev/landfall/destinations/customerio"
+	facebookconversionsapi "github.com/landfall-dev/landfall/destinations/facebook-conversions-api"
 	googleanalytics4 "github.com/landfall-dev/landfall/destinations/google-analytics-4"
 	hubspot "github.com/landfall-dev/landfall/destinations/hubspot"
 	slack "github.com/landfall-dev/landfall/destinations/slack"
@@ -21,6 +22,7 @@ func All() []destination.Plugin {
 		brazecohorts.Plugin(),
 		brazeweb.Plugin(),
 		customerio.Plugin(),
+		facebookconversionsapi.Plugin(),
 		googleanalytics4.Plugin(),
 		hubspot.Plugin(),
 		slack.Plugin(),
