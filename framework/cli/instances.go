@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
-	"github.com/landfall-dev/landfall/framework/destination/oauth"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
@@ -198,10 +197,7 @@ func (c *instancesCommand) renameInstance(ctx context.Context, from, to string) 
 		return err
 	}
 	// The ledger first: waiting events are compared with it when they are delivered.
-	if err := c.store.Ledger(from).Rename(ctx, to); err != nil {
-		return err
-	}
-	if err := c.renameToken(ctx, from, to); err != nil {
+	if err := instances.MoveState(ctx, c.cfg, c.store, from, to, c.warn); err != nil {
 		return err
 	}
 	moved, err := c.client.RenameInstance(ctx, from, to)
@@ -209,36 +205,6 @@ func (c *instancesCommand) renameInstance(ctx context.Context, from, to string) 
 		return fmt.Errorf("the ledger was renamed, but the queue was not: %w: run the command again to finish", err)
 	}
 	return c.reportMove(to, moved)
-}
-
-// renameToken moves the token of an instance to another one, unless that has a token. Without a key to decrypt it, the token stays.
-func (c *instancesCommand) renameToken(ctx context.Context, from, to string) error {
-	content, err := c.store.Ledger(from).Content(ctx)
-	if err != nil || !content.Token {
-		return err
-	}
-	if c.cfg.StateKey == "" {
-		c.warn(fmt.Sprintf("the token of %s cannot be decrypted without state.key: log in again with landfall auth login --instance %s", from, to))
-		return nil
-	}
-	keeper, err := instances.OpenLoginManager(c.cfg, c.store)
-	if err != nil {
-		return err
-	}
-	token, err := keeper.Token(ctx, from)
-	if err != nil {
-		return err
-	}
-	there, err := keeper.Token(ctx, to)
-	if err != nil {
-		return err
-	}
-	if there.Access == "" {
-		if err := keeper.Put(ctx, to, token); err != nil {
-			return err
-		}
-	}
-	return keeper.Put(ctx, from, oauth.Token{})
 }
 
 func (c *instancesCommand) forgetInstance(ctx context.Context, id string) error {

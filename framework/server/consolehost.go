@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
@@ -29,7 +30,7 @@ type consoleHost struct {
 
 func (p *consoleHost) consoleConfig() console.Config {
 	return console.Config{
-		Registry: p.loadRegistry, File: p.path, BuildPlans: p.makePlans, Running: p.runningInstances, SandboxOnly: !p.live.Live, Logins: p.openLogins, Guard: p.guard, Log: p.log,
+		Registry: p.loadRegistry, File: p.path, BuildPlans: p.makePlans, Running: p.runningInstances, SandboxOnly: !p.live.Live, Logins: p.openLogins, SaveSecrets: p.saveSecrets, Guard: p.guard, Log: p.log,
 	}
 }
 
@@ -42,6 +43,9 @@ func (p *consoleHost) loadRegistry() (*destination.Registry, error) {
 // makePlans returns the plans of a config for a target. Only plans for the real target use the state.
 func (p *consoleHost) makePlans(cfg *config.Config, problems fault.Problems, to console.Target, observe func(httpx.Exchange)) ([]console.Instance, error) {
 	h := instances.Options{Catalog: p.catalog, Data: p.data, Observe: observe, Log: p.log}
+	if p.live.SandboxName() == "" {
+		h.Secrets = p.store
+	}
 	switch {
 	case to == console.DryRun:
 		h.Target = &instances.Target{DryRun: true}
@@ -97,4 +101,22 @@ func (p *consoleHost) openLogins() (*oauth.Manager, error) {
 		return nil, fmt.Errorf("there is no state to keep tokens in: %s", instances.KeyHint)
 	}
 	return instances.OpenLoginManager(cfg, p.store)
+}
+
+// saveSecrets stores secrets in the state of the real destinations, encrypted with the key of cfg.
+func (p *consoleHost) saveSecrets(ctx context.Context, cfg *config.Config, secrets map[string]string) error {
+	store := p.store
+	if store == nil || p.live.SandboxName() != "" {
+		var err error
+		if store, err = instances.OpenState(ctx, cfg, p.data, ""); err != nil {
+			return err
+		}
+		defer store.Close()
+	}
+	for name, text := range secrets {
+		if err := instances.WriteSecret(ctx, cfg, store, name, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -28,7 +29,7 @@ import (
 // listenUntil serves requests until ctx ends. Then it waits for the requests in progress.
 func (v *server) listenUntil(ctx context.Context, at *listeners) error {
 	guard := v.newGuard(at)
-	page, err := v.openConsole(guard)
+	page, err := v.openConsole(guard, at)
 	if err != nil {
 		return err
 	}
@@ -107,14 +108,33 @@ func (v *server) newGuard(at *listeners) *access.Guard {
 func (v *server) trustedProxies() access.Proxies { return v.config.Load().Server.TrustedProxies }
 
 // openConsole returns the server's console.
-func (v *server) openConsole(guard *access.Guard) (*console.Console, error) {
+func (v *server) openConsole(guard *access.Guard, at *listeners) (*console.Console, error) {
 	p := consoleHost{path: v.Config, data: v.Data, catalog: v.Catalog, live: v.Target, store: v.store, host: &v.hosting, log: v.Log, guard: guard}
 	settings := p.consoleConfig()
 	settings.Queue, settings.Runner = v.queue, v.runner
-	settings.RemovedInstances = v.removedInstances
+	settings.RemovedInstances, settings.MoveInstance, settings.ForgetInstance = v.removedInstances, v.moveInstance, v.forgetInstance
 	settings.Why = v.whySource()
+	settings.IngestURL = func(r *http.Request) string { return v.ingestURL(r, at) }
 	settings.Running = func() ([]console.Instance, error) { return consoleInstances(*v.running.Load()), nil }
 	return console.New(settings)
+}
+
+// ingestURL returns the URL of the tracking API: that of ingest.publicURL, otherwise that of the listener. If the server listens on all
+// addresses, it has the host by which the reader of a page reaches the console.
+func (v *server) ingestURL(r *http.Request, at *listeners) string {
+	if public := v.config.Load().Server.PublicURL; public != "" {
+		return public
+	}
+	host, port, err := net.SplitHostPort(at.ingest.Addr().String())
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
+		return AddressURL(at.ingest.Addr())
+	}
+	if reached := (&url.URL{Host: r.Host}).Hostname(); reached != "" {
+		host = reached
+	} else {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 // adminRoutes returns the routes of the admin API, the metrics, the console and the health checks.

@@ -51,7 +51,9 @@ func (v *server) serveSetup(ctx context.Context) error {
 	v.keptAdmin = listener
 	guard := access.NewGuard(access.Config{Token: v.token, AllowLocal: isPrivate(listener.Addr()), Log: v.Log})
 	page := consoleHost{path: v.Config, data: v.Data, catalog: v.Catalog, live: v.Target, log: v.Log, guard: guard}
-	served, err := console.New(page.consoleConfig())
+	settings := page.consoleConfig()
+	settings.Starting = true
+	served, err := console.New(settings)
 	if err != nil {
 		return err
 	}

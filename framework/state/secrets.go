@@ -11,8 +11,7 @@ import (
 // createSecrets creates the table of secrets of the config. It has no version, since earlier programs ignore it.
 const createSecrets = `CREATE TABLE IF NOT EXISTS secrets (name TEXT NOT NULL PRIMARY KEY, sealed TEXT NOT NULL)`
 
-// PutSecret stores an encrypted secret under a name, and replaces an earlier one. It is for programs that set a server up: Landfall itself
-// only reads secrets.
+// PutSecret stores an encrypted secret under a name, and replaces an earlier one.
 func (s *Store) PutSecret(ctx context.Context, name, sealed string) error {
 	_, err := s.db.ExecContext(ctx, `INSERT INTO secrets (name, sealed) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed`, toSQL.Replace(name), sealed)
 	if err != nil {
@@ -30,7 +29,7 @@ func (s *Store) Secret(ctx context.Context, name string) (sealed string, err err
 	return sealed, nil
 }
 
-// DeleteSecret deletes the secret of a name, if there is one. It is for programs that set a server up, as PutSecret is.
+// DeleteSecret deletes the secret of a name, if there is one.
 func (s *Store) DeleteSecret(ctx context.Context, name string) error {
 	if _, err := s.db.ExecContext(ctx, `DELETE FROM secrets WHERE name = $1`, toSQL.Replace(name)); err != nil {
 		return fault.StateUnavailable("deleting a secret", err)

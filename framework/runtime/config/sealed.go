@@ -9,15 +9,15 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// sealedPrefix begins a reference to a secret that is stored encrypted in the state: secret:NAME.
-const sealedPrefix = "secret:"
+// SealedPrefix begins a reference to a secret that is stored encrypted in the state: secret:NAME.
+const SealedPrefix = "secret:"
 
 // sealedPattern matches the name of a sealed secret: the instance that it was made for, and the setting.
 var sealedPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
 
-// sealedName returns the name in a reference to a sealed secret; false if the text is not one.
-func sealedName(text string) (string, bool) {
-	name, ok := strings.CutPrefix(text, sealedPrefix)
+// SealedName returns the name in a reference to a sealed secret; false if the text is not one.
+func SealedName(text string) (string, bool) {
+	name, ok := strings.CutPrefix(text, SealedPrefix)
 	return name, ok && sealedPattern.MatchString(name)
 }
 
@@ -71,7 +71,7 @@ func (c *Config) WithSealed(open func(name string) (string, error)) (*Config, fa
 // replaceSealed returns v with each reference to a sealed secret replaced by the result of replace, which gets its name and its place.
 func replaceSealed(v event.Value, place string, replace func(name, place string) string) event.Value {
 	return mapTexts(v, place, func(text, place string) string {
-		if name, ok := sealedName(text); ok {
+		if name, ok := SealedName(text); ok {
 			return replace(name, place)
 		}
 		return text

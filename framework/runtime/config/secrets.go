@@ -31,7 +31,7 @@ func (r *reader) resolveText(text, place string) string {
 	if path, ok := strings.CutPrefix(text, filePrefix); ok {
 		return r.readSecretFile(path, place)
 	}
-	if _, ok := sealedName(text); ok && !strings.HasPrefix(place, "/destinations/") {
+	if _, ok := SealedName(text); ok && !strings.HasPrefix(place, "/destinations/") {
 		r.problems.Add(place, "cannot be a secret in the state: use ${VARIABLE} or file:PATH")
 		return ""
 	}

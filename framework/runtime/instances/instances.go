@@ -117,6 +117,7 @@ type Options struct {
 	Catalog Catalog
 	Store   *state.Store // nil to keep no state
 	Data    string       // the data directory, if it is not the config's
+	Secrets *state.Store // the state of the real destinations, which has the secrets; opened if it is nil and needed
 	Use     LedgerUse
 	// Members is used instead of the ledgers of Store; nil to use those.
 	Members destination.Members

@@ -23,7 +23,7 @@ func (h *Options) OpenSecrets(ctx context.Context, cfg *config.Config) (*config.
 	if err != nil {
 		return cfg.WithSealed(func(string) (string, error) { return "", err })
 	}
-	if store != h.Store {
+	if store != h.Store && store != h.Secrets {
 		defer store.Close()
 	}
 	return cfg.WithSealed(func(name string) (string, error) { return readSecret(ctx, cfg, store, name) })
@@ -31,6 +31,9 @@ func (h *Options) OpenSecrets(ctx context.Context, cfg *config.Config) (*config.
 
 // secretStore returns the state with the secrets: that of Options if it belongs to the real destinations, otherwise a newly opened one.
 func (h *Options) secretStore(ctx context.Context, cfg *config.Config) (*state.Store, error) {
+	if h.Secrets != nil {
+		return h.Secrets, nil
+	}
 	if h.Store != nil && h.Target.SandboxName() == "" {
 		return h.Store, nil
 	}
@@ -64,8 +67,7 @@ func readSecret(ctx context.Context, cfg *config.Config, store *state.Store, nam
 	return text, nil
 }
 
-// WriteSecret stores a secret in the state, encrypted with state.key, so that a config can refer to it as secret:NAME. No command of
-// Landfall calls it: it is for programs that set a server up.
+// WriteSecret stores a secret in the state, encrypted with state.key, so that a config can refer to it as secret:NAME.
 func WriteSecret(ctx context.Context, cfg *config.Config, store *state.Store, name, text string) error {
 	box, err := oauth.NewBox(cfg.StateKey)
 	if err != nil {

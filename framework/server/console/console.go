@@ -61,10 +61,19 @@ type Config struct {
 	Runner *delivery.Runner
 	// RemovedInstances returns the status of instances that are no longer in the config but still have data; may be nil.
 	RemovedInstances func() []delivery.Status
+	// MoveInstance moves the data of an instance that is no longer in the config to one that is. ForgetInstance deletes it. Both are nil in a
+	// console without a queue.
+	MoveInstance   func(ctx context.Context, from, to string) error
+	ForgetInstance func(ctx context.Context, id string) error
 	// SandboxOnly says that all deliveries go to sandboxes and nothing is sent to a real endpoint.
 	SandboxOnly bool
 	// Why answers why users are missing; nil in a console without a queue.
-	Why            *why.Source
+	Why *why.Source
+	// Starting says that the server waits for the console to write the first config, and then starts.
+	Starting bool
+	// SaveSecrets stores secrets that were typed, by their names, encrypted with the key of cfg; nil if there is no state for them.
+	SaveSecrets    func(ctx context.Context, cfg *config.Config, secrets map[string]string) error
+	IngestURL      func(*http.Request) string       // the URL of the tracking API for the reader of a page; may be nil
 	Logins         func() (*oauth.Manager, error)   // the store of OAuth tokens; nil if there is none
 	Guard          *access.Guard                    // decides who can use the console
 	Lookup         func(name string) (string, bool) // reads the environment; os.LookupEnv if nil
@@ -81,6 +90,7 @@ type Console struct {
 	jobs     jobs
 	history  history
 	letters  letterCounts
+	saving   sync.Mutex // held from reading the config file until it is written
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -142,10 +152,12 @@ func (c *Console) Handler() http.Handler {
 		"POST setup/preview":              c.handlePreview,
 		"POST setup/write":                c.handleWrite,
 		"POST setup/connect":              c.handleConnect,
+		"POST setup/removed":              c.handleRemovedAction,
 	} {
 		method, path, _ := strings.Cut(pattern, " ")
 		mux.HandleFunc(method+" "+Path+path, handler)
 	}
+	c.addWizard(mux)
 	guarded := c.requireSession(mux)
 	outer := http.NewServeMux()
 	outer.Handle(Path, guarded)
@@ -156,10 +168,13 @@ func (c *Console) Handler() http.Handler {
 	return protectRequests(outer)
 }
 
-// handleHome redirects to the deliveries, or to the catalogue if the console has no queue.
+// handleHome redirects to the deliveries, to the wizard before there is a config, or to the catalogue if the console has no queue.
 func (c *Console) handleHome(w http.ResponseWriter, r *http.Request) {
 	to := "catalogue"
-	if c.Runner != nil {
+	switch {
+	case c.Starting:
+		to = "wizard"
+	case c.Runner != nil:
 		to = "deliveries"
 	}
 	http.Redirect(w, r, Path+to, http.StatusSeeOther)
@@ -189,3 +204,6 @@ func (c *Console) findDestination(name string) (destination.Entry, bool) {
 func (c *Console) loadConfig() (*config.Config, fault.Problems) {
 	return config.Load(c.File, config.Env{Lookup: c.Lookup})
 }
+
+// KeyFile is the file beside the config in which the console keeps the key that it makes for state.key.
+const KeyFile = "landfall.key"

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
@@ -32,6 +34,7 @@ type instanceView struct {
 type figure struct {
 	Name, Value, Help string
 	Class             string
+	Link              string // to the list of what is counted; "" if there is none
 }
 
 func (c *Console) handleDeliveries(w http.ResponseWriter, r *http.Request) {
@@ -43,12 +46,12 @@ func (c *Console) handleDeliveries(w http.ResponseWriter, r *http.Request) {
 			window = time.Hour
 		}
 		for _, s := range c.Runner.Status() {
-			view.Instances = append(view.Instances, c.newInstanceView(s, names[s.Instance], window))
+			view.Instances = append(view.Instances, c.newInstanceView(s, names[s.Instance], window, c.currentLetters(r.Context(), s)))
 		}
 		view.InBrowser = c.browserInstances()
 		if c.RemovedInstances != nil {
 			for _, s := range c.RemovedInstances() {
-				view.Instances = append(view.Instances, c.newInstanceView(s, "not in the config", window))
+				view.Instances = append(view.Instances, c.newInstanceView(s, "not in the config", window, c.currentLetters(r.Context(), s)))
 			}
 		}
 		view.Overview = c.overview(r.Context(), view.Instances, window)
@@ -103,7 +106,15 @@ func (c *Console) destinationNames() map[string]string {
 	return names
 }
 
-func (c *Console) newInstanceView(s delivery.Status, destination string, window time.Duration) instanceView {
+// currentLetters returns how many dead letters an instance has now. Its counts have all that it ever had.
+func (c *Console) currentLetters(ctx context.Context, s delivery.Status) int {
+	if c.Queue == nil {
+		return int(s.Counts["dead"] + s.Counts["parked"])
+	}
+	return c.letters.countOf(ctx, c.Queue, s.Instance)
+}
+
+func (c *Console) newInstanceView(s delivery.Status, destination string, window time.Duration, letters int) instanceView {
 	v := instanceView{Status: s, Destination: destination, Chart: newBarChart(c.history.deliverySnapshots(s.Instance), window, time.Now())}
 	waiting := s.Waiting + s.Behind
 	switch stopping := stoppingFinding(s.Findings); {
@@ -131,7 +142,7 @@ func (c *Console) newInstanceView(s delivery.Status, destination string, window 
 		{Name: "Delivered", Value: formatCount(t.delivered), Class: "delivered", Help: "events that the destination accepted"},
 		{Name: "Skipped", Value: formatCount(t.skipped), Class: "skipped", Help: "events that needed no change at the destination"},
 		{Name: "Retried", Value: formatCount(t.retried), Class: "retried", Help: "delivery attempts that were repeated since this server started"},
-		{Name: "Dead or parked", Value: formatCount(t.dead), Class: "dead", Help: "events on the Dead letters page"},
+		{Name: "Dead or parked", Value: formatCount(letters), Class: "dead", Help: "events on the Dead letters page", Link: "letters?instance=" + url.QueryEscape(s.Instance)},
 		{Name: "Waiting", Value: formatCount(waiting), Help: "events not finished yet"},
 		{Name: "Lag", Value: fault.Duration(s.Lag), Help: "age of the oldest waiting event"},
 	}

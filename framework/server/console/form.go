@@ -9,12 +9,14 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // setupForm is the form for one instance. Its inputs follow from the destination's definition.
 type setupForm struct {
 	Original      string // its id in the file; "" for a new instance
 	ID            string
+	Name          string // for people; "" for the id
 	Enabled       bool
 	Definition    *destination.Definition
 	Sources       []sourceInput
@@ -129,9 +131,9 @@ func (s *settingInput) Widget() string {
 // elementID returns the HTML element id of a form parameter.
 func elementID(name string) string { return strings.ReplaceAll(name, ".", "-") }
 
-// reference matches a reference to a secret: an environment variable or a file. envName matches the bare name of a variable.
+// reference matches a reference to a secret: an environment variable, a file, or a secret in the state. envName matches the bare name of a variable.
 var (
-	reference = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}|^(file|credential):`)
+	reference = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}|^(file|credential|secret):`)
 	envName   = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 	number    = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 )
@@ -139,7 +141,7 @@ var (
 // newForm returns the form of an instance with the values from the file.
 func newForm(raw event.Value, root event.Value, d *destination.Definition) *setupForm {
 	f := &setupForm{
-		Original: raw.Get("id").Str(), ID: raw.Get("id").Str(), Enabled: raw.Get("enabled").Kind() != event.False, Definition: d, raw: raw,
+		Original: raw.Get("id").Str(), ID: raw.Get("id").Str(), Name: raw.Get("name").Str(), Enabled: raw.Get("enabled").Kind() != event.False, Definition: d, raw: raw,
 	}
 	f.addSources(root, func(id string) bool {
 		for _, on := range raw.Get("sources").Items() {
@@ -194,13 +196,29 @@ func (f *setupForm) addAuthInputs(root event.Value) {
 	}
 	for _, field := range fields {
 		s := newSetting(field, f.raw.Get("auth").Get(field.Key))
-		s.Name, s.TestInput = "auth."+field.Key, ""
+		if s.Name = "auth." + field.Key; s.IsSecret() {
+			s.TestInput = "try." + s.Name
+		}
 		f.Auth = append(f.Auth, s)
 	}
 }
 
 // IsSecret reports whether the file must contain only a reference to the value.
 func (s *settingInput) IsSecret() bool { return s.Field.Type == fieldschema.Password }
+
+// IsStored reports whether the config has a value that is not shown: a secret in the state, or one that it contains itself.
+func (s *settingInput) IsStored() bool {
+	_, sealed := config.SealedName(s.fileValue.Str())
+	return s.IsSecret() && (s.Literal || sealed)
+}
+
+// Variable returns the reference to an environment variable or a file; "" if there is none.
+func (s *settingInput) Variable() string {
+	if _, sealed := config.SealedName(s.Text); sealed {
+		return ""
+	}
+	return s.Text
+}
 
 func newSetting(field fieldschema.Field, fileValue event.Value) *settingInput {
 	s := &settingInput{Field: field, Name: "set." + field.Key, fileValue: fileValue}

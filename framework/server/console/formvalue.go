@@ -71,6 +71,11 @@ func (s *settingInput) configValue() event.Value {
 func (f *setupForm) instanceValue() event.Value {
 	list := membersOf(f.raw)
 	list = setMember(list, "id", event.NewString(f.ID))
+	if f.Name != "" && (f.Name != f.ID || f.raw.Get("name").Exists()) {
+		list = setMember(list, "name", event.NewString(f.Name))
+	} else if f.Name == "" {
+		list = setMember(list, "name", event.Value{})
+	}
 	if f.raw.Get("destination").Kind() == event.Absent {
 		list = setMember(list, "destination", event.NewString(f.Definition.Slug))
 	}

@@ -216,7 +216,7 @@ func TestInputsOfAForm(t *testing.T) {
 	for _, s := range form.Auth {
 		auth = append(auth, s.Name+s.TestInput)
 	}
-	assert.Equal(t, []string{"auth.clientId", "auth.clientSecret", "auth.accessToken"}, auth)
+	assert.Equal(t, []string{"auth.clientId", "auth.clientSecrettry.auth.clientSecret", "auth.accessTokentry.auth.accessToken"}, auth)
 	hidden := map[string]bool{}
 	s := form.Subscriptions[0]
 	for _, in := range s.allFields() {

@@ -39,9 +39,9 @@ func (page) Sections() []struct{ Key, Name string } {
 	}
 }
 
-// parsePages parses the templates. Each page includes layout.html and parts.html.
+// parsePages parses the templates. Each page includes layout.html, parts.html and inputs.html.
 func parsePages() (map[string]*template.Template, error) {
-	base, err := template.New("").Funcs(templateFuncs()).ParseFS(templates, "templates/layout.html", "templates/parts.html")
+	base, err := template.New("").Funcs(templateFuncs()).ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/inputs.html")
 	if err != nil {
 		return nil, err
 	}

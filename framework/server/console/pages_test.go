@@ -23,7 +23,7 @@ func TestSetupListsTheInstances(t *testing.T) {
 	text := strings.Replace(written, "literal-secret", "${SECRET}", 1)
 	p := newPage(t, strings.Replace(text, "admin:", "  - {id: off, destination: webhook, enabled: false, subscriptions: []}\n  - {id: odd, destination: none}\nadmin:", 1))
 	body := p.get("setup")
-	for _, want := range []string{`href="/console/setup/edit/main">main</a>`, "<td>Braze Cohorts</td>", `href="/console/setup/edit/off"`, "<td>Webhook", "<td>none</td>", "there is no destination", "disabled", ">enabled"} {
+	for _, want := range []string{`href="/console/setup/edit/main"><bdi>main</bdi></a>`, "<td>Braze Cohorts</td>", `href="/console/setup/edit/off"`, "<td>Webhook", "<td>none</td>", "there is no destination", "disabled", ">enabled"} {
 		assert.Contains(t, body, want)
 	}
 	assert.NotContains(t, p.get("setup"), "Written.")

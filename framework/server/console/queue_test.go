@@ -37,6 +37,12 @@ type queuePage struct {
 // newQueuePage returns a queuePage after one event each of n users, u1 to un.
 func newQueuePage(t *testing.T, n int) *queuePage {
 	t.Helper()
+	return newQueuePageOf(t, n, func(*console.Config) {})
+}
+
+// newQueuePageOf is newQueuePage with changes to the console's configuration.
+func newQueuePageOf(t *testing.T, n int, change func(*console.Config)) *queuePage {
+	t.Helper()
 	plugin := destination.Plugin{
 		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(
 			"name: Acme\nslug: acme\nmode: cloud\nauthentication: {scheme: none}\nactions: {send: {title: Send, fields: {}}}\n")}},
@@ -72,6 +78,7 @@ func newQueuePage(t *testing.T, n int) *queuePage {
 	q.page = newPageOf(t, written, "", func(s *console.Config) {
 		s.Queue, s.Runner = q.queue, q.runner
 		s.RemovedInstances = func() []delivery.Status { return q.removed }
+		change(s)
 	})
 	require.Eventually(t, func() bool { return len(q.letters(t)) == n }, 20*time.Second, 5*time.Millisecond)
 	return q
@@ -108,6 +115,7 @@ func TestDeadLettersAreShownAndDropped(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, w.Code)
 	assert.Equal(t, "/console/letters?done=drop&n=1&kind=dead&user=u1", w.Header().Get("Location"))
 	assert.Contains(t, q.get("letters?done=drop&n=1"), "1 dead letter was deleted")
+	assert.Contains(t, q.get("deliveries"), `<a href="/console/letters?instance=main">2</a></dd>`, "the number of dead letters follows")
 	assert.Contains(t, q.get("letters?done=replay&n=2"), "2 dead letters are being replayed")
 	assert.Len(t, q.letters(t), 2)
 	assert.Contains(t, q.log.String(), `action=letters.drop who="local program" from=127.0.0.1 outcome=ok instance="" id="" kind=dead by_user=true by_cause=false by_reason=false count=1`)

@@ -17,14 +17,25 @@ func (c *Console) credentialsPlan(form *setupForm, q url.Values, to Target) (*ru
 	typed := map[string]string{}
 	instance := form.instanceValue()
 	settings := membersOf(instance.Get("settings"))
-	for i, s := range form.Settings {
-		if v := q.Get(s.TestInput); s.TestInput != "" && v != "" {
-			name := "LANDFALL_TRIED_" + strconv.Itoa(i)
-			typed[name] = v
+	auth := membersOf(instance.Get("auth"))
+	for i, s := range append(form.Settings, form.Auth...) {
+		v := q.Get(s.TestInput)
+		if s.TestInput == "" || v == "" {
+			continue
+		}
+		name := "LANDFALL_TRIED_" + strconv.Itoa(i)
+		typed[name] = v
+		if i < len(form.Settings) {
 			settings = setMember(settings, s.Field.Key, event.NewString("${"+name+"}"))
+		} else {
+			auth = setMember(auth, s.Field.Key, event.NewString("${"+name+"}"))
 		}
 	}
-	instance = event.NewObject(setMember(setMember(membersOf(instance), "settings", event.NewObject(settings)), "enabled", event.Value{}))
+	list := setMember(setMember(membersOf(instance), "settings", event.NewObject(settings)), "enabled", event.Value{})
+	if len(auth) > 0 {
+		list = setMember(list, "auth", event.NewObject(auth))
+	}
+	instance = event.NewObject(list)
 	lookup := c.lookupEnv
 	if to == Sandbox {
 		lookup = c.lookupOrPlaceholder

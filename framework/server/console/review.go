@@ -87,6 +87,7 @@ type reviewView struct {
 	Text       string // with literal secrets redacted
 	HasSecrets bool   // Text has redacted secrets
 	Unchanged  bool
+	Left       *leftData // what a change or removal of the id leaves behind; nil if nothing
 }
 
 type diffLine struct{ Class, Text string }
@@ -117,6 +118,7 @@ func (c *Console) renderReview(w http.ResponseWriter, r *http.Request, q url.Val
 	secrets := append(literalSecrets(f.root), literalSecrets(root)...)
 	view.Text, view.HasSecrets = redactSecrets(string(text), secrets), len(secrets) > 0
 	view.Diff = diffLines(filepath.Base(c.File), redactSecrets(string(f.text), secrets), view.Text)
+	view.Left = c.leftBehind(r.Context(), form.Original, root)
 	saved := url.Values{}
 	for name, values := range q {
 		if !strings.HasPrefix(name, "try.") && name != "do" {
@@ -140,6 +142,8 @@ func (c *Console) checkConfig(text []byte) fault.Problems {
 
 // handleWrite writes a draft to the file, unless the file has changed since the review.
 func (c *Console) handleWrite(w http.ResponseWriter, r *http.Request) {
+	c.saving.Lock()
+	defer c.saving.Unlock()
 	id := r.PostFormValue("draft")
 	d, ok := c.drafts.findDraft(id)
 	if !ok {

@@ -88,13 +88,14 @@ type setupView struct {
 	Instances []setupRow
 	Entries   []destination.Entry
 	Problems  fault.Problems
+	Removed   []leftData
 }
 
 type setupRow struct {
-	ID, Destination string
-	Enabled         bool
-	Subscriptions   int
-	Login           *loginState
+	ID, Name, Destination string
+	Enabled               bool
+	Subscriptions         int
+	Login                 *loginState
 }
 
 func (c *Console) handleSetup(w http.ResponseWriter, r *http.Request) {
@@ -104,6 +105,7 @@ func (c *Console) handleSetup(w http.ResponseWriter, r *http.Request) {
 		view.Problems = fault.ProblemsOf(err)
 	}
 	view.Exists = f.text != nil || err != nil
+	view.Removed = c.removedData()
 	logins := map[string]*loginState{}
 	if f.text != nil {
 		cfg, problems := c.loadConfig()
@@ -114,7 +116,7 @@ func (c *Console) handleSetup(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	for _, in := range f.root.Get("destinations").Items() {
-		row := setupRow{ID: in.Get("id").Str(), Destination: in.Get("destination").Str(), Enabled: in.Get("enabled").Kind() != event.False, Subscriptions: in.Get("subscriptions").Len()}
+		row := setupRow{ID: in.Get("id").Str(), Name: instanceName(in), Destination: in.Get("destination").Str(), Enabled: in.Get("enabled").Kind() != event.False, Subscriptions: in.Get("subscriptions").Len()}
 		if entry, ok := c.findDestination(row.Destination); ok {
 			row.Destination = entry.Definition.Name
 		}
@@ -160,7 +162,7 @@ func (c *Console) handleNewInstance(w http.ResponseWriter, r *http.Request) {
 	}
 	d := entry.Definition
 	form := newForm(event.NewObject(nil), f.root, d)
-	form.ID = freeID(f, d.Slug)
+	form.ID = c.freeID(f, d.Slug)
 	for _, s := range form.Settings {
 		if s.TestInput != "" && s.Field.Required.Always {
 			s.Text = "${" + strings.ToUpper(strings.ReplaceAll(d.Slug, "-", "_")+"_"+s.Field.Key) + "}"
@@ -184,11 +186,11 @@ func (c *Console) handleNewInstance(w http.ResponseWriter, r *http.Request) {
 	c.renderForm(w, r, entry, form, url.Values{})
 }
 
-// freeID returns an unused instance id, derived from the slug.
-func freeID(f configFile, slug string) string {
+// freeID returns an instance id, derived from the slug, that no instance has, and under which no data of a removed instance is stored.
+func (c *Console) freeID(f configFile, slug string) string {
 	id := slug
 	for n := 2; ; n++ {
-		if v, _ := f.findInstance(id); v.Kind() == event.Absent {
+		if v, _ := f.findInstance(id); v.Kind() == event.Absent && !c.isRemoved(id) {
 			return id
 		}
 		id = slug + "-" + strconv.Itoa(n)

@@ -82,10 +82,10 @@ func TestConfigsWithInstances(t *testing.T) {
 	assert.Equal(t, `[{"id":"a"},{"id":"b"},{"destination":"no id"}]`, f.root.Get("destinations").JSON(), "the file's own list is not changed")
 	assert.Equal(t, `{"listen":"x","destinations":[{"id":"n"},{"id":"b"},{"destination":"no id"}],"state":{"url":"u","key":"${K}"},"sources":[{"id":"web","writeKey":"${W}"}]}`,
 		f.withInstance(0, in, additions{SourceID: "web", SourceKey: "${W}", StateKey: "${K}"}).JSON())
-	assert.Equal(t, "shop", freeID(f, "shop"))
-	assert.Equal(t, "a-2", freeID(f, "a"))
+	assert.Equal(t, "shop", new(Console).freeID(f, "shop"))
+	assert.Equal(t, "a-2", new(Console).freeID(f, "a"))
 	f.root = event.MustParse(`{"destinations":[{"id":"a"},{"id":"a-2"}]}`)
-	assert.Equal(t, "a-3", freeID(f, "a"))
+	assert.Equal(t, "a-3", new(Console).freeID(f, "a"))
 }
 
 // TestSubscriptionsOfAForm checks adding, removing and renaming subscriptions, and switching between fields and JSON.
@@ -186,16 +186,16 @@ func TestStatesOfInstances(t *testing.T) {
 		{delivery.Status{Findings: []delivery.Finding{{Code: "other"}, {Code: "other", Stops: "delivery"}}, Stopped: "x"}, "not delivering", "stopped", ""},
 	} {
 		s.status.Instance = "main"
-		v := c.newInstanceView(s.status, "Shop", time.Hour)
+		v := c.newInstanceView(s.status, "Shop", time.Hour, 0)
 		assert.Equal(t, []string{s.state, s.tone}, []string{v.State, v.Tone}, "%+v", s.status)
 		assert.Contains(t, v.Hint, s.hint)
 	}
-	v := c.newInstanceView(delivery.Status{Instance: "main", Waiting: 2, Behind: 3, Lag: time.Minute, Retried: 8, Counts: map[string]int64{"events": 10, "replayed": 1, "delivered": 4, "skipped": 5, "dead": 6, "parked": 7}}, "Shop", time.Hour)
+	v := c.newInstanceView(delivery.Status{Instance: "main", Waiting: 2, Behind: 3, Lag: time.Minute, Retried: 8, Counts: map[string]int64{"events": 10, "replayed": 1, "delivered": 4, "skipped": 5, "dead": 6, "parked": 7}}, "Shop", time.Hour, 3)
 	var figures []string
 	for _, f := range v.Figures {
 		figures = append(figures, f.Name+" "+f.Value)
 	}
-	assert.Equal(t, []string{"Accepted 11", "Delivered 4", "Skipped 5", "Retried 8", "Dead or parked 13", "Waiting 5", "Lag 60 s"}, figures)
+	assert.Equal(t, []string{"Accepted 11", "Delivered 4", "Skipped 5", "Retried 8", "Dead or parked 3", "Waiting 5", "Lag 60 s"}, figures)
 }
 
 // TestBarsOfAChart checks where each outcome is drawn, the numbers beside the chart and the times below it.

@@ -1,0 +1,25 @@
+"use strict";
+
+// A form with data-draft keeps what is typed in this browser, so that it survives a reload, Back and a restart of the server. Passwords are
+// never kept. The draft ends when the form is saved.
+for (const form of document.querySelectorAll("form[data-draft]")) {
+  const key = "landfall-draft:" + location.pathname + ":" + form.dataset.draft;
+  const fields = () => [...form.elements].filter((e) => e.name && !["hidden", "password", "submit", "button"].includes(e.type));
+  const read = () => JSON.stringify(fields().map((e) => [e.name, e.value, e.checked === true]));
+  const shown = read();
+  try {
+    const saved = JSON.parse(sessionStorage.getItem(key) || "null");
+    if (saved && saved.base === shown) {
+      const values = JSON.parse(saved.now);
+      fields().forEach((e, i) => {
+        if (!values[i] || values[i][0] !== e.name) return;
+        if (e.type === "checkbox" || e.type === "radio") e.checked = values[i][2]; else e.value = values[i][1];
+      });
+      form.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+  } catch { /* a damaged draft is not used */ }
+  form.addEventListener("input", () => {
+    const now = read();
+    try { now === shown ? sessionStorage.removeItem(key) : sessionStorage.setItem(key, JSON.stringify({ base: shown, now })); } catch { /* no room: no draft */ }
+  });
+}

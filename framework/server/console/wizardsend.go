@@ -1,0 +1,238 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/incoming"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// wizardTest is the page that sends a test event.
+type wizardTest struct {
+	Event    string
+	Problem  string // why the event cannot be read
+	Problems fault.Problems
+	Sections []explanationSection
+	SentTo   Target // "" if nothing was sent
+	Confirm  bool
+	Hosts    []string
+}
+
+// Delivered reports whether the destination accepted the event.
+func (t wizardTest) Delivered() bool {
+	for _, s := range t.Sections {
+		for _, e := range s.Explanations {
+			if t.SentTo != "" && e.Outcome == "delivered" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// handleWizardTest shows the test event, and sends it to the sandbox or to the destination.
+func (c *Console) handleWizardTest(w http.ResponseWriter, r *http.Request) {
+	v, _, ok := c.wizardInstance(w, r)
+	if !ok {
+		return
+	}
+	v.Step = "test"
+	if v.Test.Event = r.PostFormValue("event"); v.Test.Event == "" {
+		v.Test.Event = testEventFor(v)
+	}
+	if do := r.PostFormValue("do"); do != "" && do != "cancel" {
+		c.runWizardTest(r.Context(), &v, do)
+	}
+	c.renderWizard(w, r, http.StatusOK, v)
+}
+
+// runWizardTest runs the event through the instance alone, as if it were turned on.
+func (c *Console) runWizardTest(ctx context.Context, v *wizardView, do string) {
+	t := &v.Test
+	e, err := event.Parse([]byte(strings.TrimSpace(t.Event)))
+	if err != nil {
+		t.Problem = err.Error()
+		return
+	}
+	to := DryRun
+	switch {
+	case do == "sandbox" && c.SandboxOnly, do == "real":
+		to = Real // with --sandbox, the server's sandbox
+	case do == "sandbox":
+		to = Sandbox
+	case do == "ask":
+		t.Confirm = true
+	}
+	instance := event.NewObject(setMember(membersOf(v.Form.raw), "enabled", event.Value{}))
+	cfg, problems := c.parseInstance(instance, additions{}, c.lookupEnv)
+	if cfg != nil {
+		e = incoming.Complete(e, time.Now(), cfg.Server.MaxFuture)
+	}
+	t.Sections, err = c.explainEvent(ctx, cfg, problems, e, to)
+	if to == Real {
+		c.Guard.Record(ctx, "event.send", err, "instance", v.ID)
+	}
+	if err != nil {
+		t.Problems = fault.ProblemsOf(err)
+		return
+	}
+	if t.SentTo = to; to == DryRun {
+		t.SentTo = ""
+	} else if c.SandboxOnly {
+		t.SentTo = Sandbox
+	}
+	for _, s := range t.Sections {
+		for _, st := range s.Explanations {
+			for _, call := range st.Calls {
+				t.Hosts = appendUnique(t.Hosts, hostOf(call.URL))
+			}
+		}
+	}
+}
+
+// testEventFor returns a built-in event that the instance's first subscription matches, with a key of its audiences.
+func testEventFor(v wizardView) string {
+	sample, text := builtinSamples[0].Text, ""
+	for _, s := range v.Form.Subscriptions {
+		for _, key := range audiencesIn(s.query()) {
+			text = strings.ReplaceAll(sample, `"vip"`, string(must(json.Marshal(key))))
+			return strings.ReplaceAll(text, "aud_vip", "aud_test")
+		}
+	}
+	if key := v.Form.matchingSample(builtinSamples); key != "" {
+		_, sample = chooseSample(builtinSamples, key)
+	}
+	return sample
+}
+
+// must returns v: the error of marshalling a string is always nil.
+func must(v []byte, _ error) []byte { return v }
+
+// audiencesIn returns the audiences that limitAudiences has put into a query.
+func audiencesIn(query string) (keys []string) {
+	for _, part := range strings.Split(query, "context.personas.computation_key = ")[1:] {
+		var key string
+		if err := json.NewDecoder(strings.NewReader(part)).Decode(&key); err == nil {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// handleWizardOn enables the instance.
+func (c *Console) handleWizardOn(w http.ResponseWriter, r *http.Request) {
+	c.saving.Lock()
+	defer c.saving.Unlock()
+	v, f, ok := c.wizardInstance(w, r)
+	if !ok {
+		return
+	}
+	_, at := f.findInstance(v.ID)
+	in := event.NewObject(setMember(membersOf(v.Form.raw), "enabled", event.Value{}))
+	since := time.Now()
+	if len(v.Form.Subscriptions) == 0 {
+		v.Step, v.Error = "test", "Choose which events to send first: the instance has no subscriptions."
+		c.renderWizard(w, r, http.StatusUnprocessableEntity, v)
+		return
+	}
+	if err := c.saveInstance(r.Context(), f, at, in, additions{}, nil); err != nil {
+		v.Step, v.Error, v.Test.Problems = "test", "The instance was not turned on.", fault.ProblemsOf(err)
+		c.renderWizard(w, r, http.StatusUnprocessableEntity, v)
+		return
+	}
+	http.Redirect(w, r, fmt.Sprintf("%swizard/at/%s/done?since=%d", Path, url.PathEscape(v.ID), since.UnixMilli()), http.StatusSeeOther)
+}
+
+// wizardDone is the last page: how to send events, and whether the first one has arrived.
+type wizardDone struct {
+	Source, WriteKey string
+	KeyName          string // the reference that the config has in place of the key
+	Host             string
+	Waiting          string // path of the live part
+	HasQueue         bool
+	First            *firstEvent
+}
+
+// firstEvent is the first event since the instance was turned on.
+type firstEvent struct {
+	At    time.Time
+	Title string
+	Link  string
+}
+
+// handleWizardDone shows how to send events, and waits for the first one.
+func (c *Console) handleWizardDone(w http.ResponseWriter, r *http.Request) {
+	v, f, ok := c.wizardInstance(w, r)
+	if !ok {
+		return
+	}
+	v.Step = "on"
+	var millis int64
+	_, _ = fmt.Sscan(r.FormValue("since"), &millis) // without it, any event counts
+	since := time.UnixMilli(millis)
+	here := Path + "wizard/at/" + url.PathEscape(v.ID) + "/done"
+	v.Done = wizardDone{Host: c.ingestURL(r), HasQueue: c.Queue != nil, Waiting: fmt.Sprintf("%s?part=1&since=%d", here, millis)}
+	v.Done.First = c.firstEventSince(r.Context(), since)
+	for _, s := range f.root.Get("sources").Items() {
+		if v.takesSource(s.Get("id").Str()) {
+			v.Done.Source, v.Done.WriteKey = s.Get("id").Str(), s.Get("writeKey").Text()
+			break
+		}
+	}
+	if reference.MatchString(v.Done.WriteKey) {
+		v.Done.KeyName, v.Done.WriteKey = v.Done.WriteKey, "WRITE_KEY"
+	}
+	if r.FormValue("part") != "" {
+		c.renderPart(w, "wizard", "waiting", v.Done)
+		return
+	}
+	c.renderWizard(w, r, http.StatusOK, v)
+}
+
+// takesSource reports whether the instance receives events of a source.
+func (v wizardView) takesSource(id string) bool {
+	chosen := false
+	for _, s := range v.Form.Sources {
+		if chosen = chosen || s.On; s.On && s.ID == id {
+			return true
+		}
+	}
+	return !chosen
+}
+
+// firstEventSince returns the first of the latest events that was accepted at a time or later; nil if there is none.
+func (c *Console) firstEventSince(ctx context.Context, since time.Time) *firstEvent {
+	if c.Queue == nil {
+		return nil
+	}
+	logged, _, err := c.Queue.Latest(ctx, "", maxSamples)
+	if err != nil {
+		c.Log.Warn("cannot read recent events", "error", err)
+	}
+	var first *delivery.StoredEvent
+	for i := range logged {
+		if !logged[i].At.Before(since) {
+			first = &logged[i] // the newest is first in the list
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return &firstEvent{first.At, eventTitle(*first), fmt.Sprintf("events/%d/%d", first.Seq, first.Index)}
+}
+
+// ingestURL returns the URL of the tracking API for the reader of a page.
+func (c *Console) ingestURL(r *http.Request) string {
+	if c.IngestURL == nil {
+		return "http://127.0.0.1:8080"
+	}
+	return c.IngestURL(r)
+}
