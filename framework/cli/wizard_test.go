@@ -82,7 +82,6 @@ func (s *emptyServer) files() string {
 // TestWizard goes from an empty directory to a member in the sandbox of Braze, with a restart in the middle and a kill after a save. The
 // sandbox accepts only certain credentials. They must not be in any page, log or file.
 func TestWizard(t *testing.T) {
-	t.Parallel()
 	b := newBrowser(t)
 	script := axe(t)
 	sandbox := strictBraze(t)
@@ -200,7 +199,6 @@ func post(t *testing.T, url, key string, body []byte) {
 
 // TestWizardByKeyboard uses only keys: Tab, Enter and Space.
 func TestWizardByKeyboard(t *testing.T) {
-	t.Parallel()
 	b := newBrowser(t)
 	s := newEmptyServer(t, "--sandbox")
 	b.url = "http://" + s.admin

@@ -137,12 +137,16 @@ func (c *Console) newInstanceView(s delivery.Status, destination string, window 
 		v.State, v.Tone = "idle", "quiet"
 	}
 	t := snapshotOf(s, time.Now())
+	link := ""
+	if letters > 0 {
+		link = "letters?instance=" + url.QueryEscape(s.Instance)
+	}
 	v.Figures = []figure{
 		{Name: "Accepted", Value: formatCount(t.accepted), Help: "events read from the queue, including replays"},
 		{Name: "Delivered", Value: formatCount(t.delivered), Class: "delivered", Help: "events that the destination accepted"},
 		{Name: "Skipped", Value: formatCount(t.skipped), Class: "skipped", Help: "events that needed no change at the destination"},
 		{Name: "Retried", Value: formatCount(t.retried), Class: "retried", Help: "delivery attempts that were repeated since this server started"},
-		{Name: "Dead or parked", Value: formatCount(letters), Class: "dead", Help: "events on the Dead letters page", Link: "letters?instance=" + url.QueryEscape(s.Instance)},
+		{Name: "Dead or parked", Value: formatCount(letters), Class: "dead", Help: "events on the Dead letters page", Link: link},
 		{Name: "Waiting", Value: formatCount(waiting), Help: "events not finished yet"},
 		{Name: "Lag", Value: fault.Duration(s.Lag), Help: "age of the oldest waiting event"},
 	}

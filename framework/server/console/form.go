@@ -9,6 +9,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
@@ -26,6 +27,7 @@ type setupForm struct {
 	NeedsStateKey bool            // tokens will be stored, and the config has no key to encrypt them
 	Subscriptions []*subscriptionInput
 	Problems      []string // problems that belong to no input
+	Open          int      // index of the subscription whose inputs are shown
 	raw           event.Value
 }
 
@@ -60,6 +62,8 @@ type subscriptionInput struct {
 	Action       *destination.ActionDefinition
 	ActionKey    string
 	Subscribe    string
+	AsRows       bool // the filter is shown as Rows
+	Rows         []fql.Row
 	SyncMode     string
 	Enabled      bool
 	AsJSON       bool

@@ -33,6 +33,7 @@ func readForm(q url.Values, raw, root event.Value, d *destination.Definition) *s
 	for _, s := range f.Auth {
 		s.readValue(q)
 	}
+	f.Open, _ = strconv.Atoi(q.Get("open"))
 	n, _ := strconv.Atoi(q.Get("subs"))
 	for i := range min(max(n, 0), maxSubscriptionInputs) {
 		f.Subscriptions = append(f.Subscriptions, f.readSubscription(q, i))
@@ -63,6 +64,7 @@ func (f *setupForm) readSubscription(q url.Values, i int) *subscriptionInput {
 		s.FileIndex, s.raw = n, f.raw.Get("subscriptions").Index(n)
 		s.UseDefaults = s.raw.Get("useDefaultMappings").Kind() != event.False
 	}
+	s.readRows(get)
 	s.Action = f.Definition.Action(s.ActionKey)
 	if s.AsJSON {
 		v, err := event.ParseString(get("json"))
@@ -74,6 +76,9 @@ func (f *setupForm) readSubscription(q url.Values, i int) *subscriptionInput {
 		}
 		s.buildFields(v)
 		s.JSON = get("json")
+		if get("shown") == "fields" { // it was closed, so that its fields were sent as JSON
+			s.setJSONMode(false)
+		}
 		return s
 	}
 	if s.Action == nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/fql"
 )
 
 //go:embed templates/*.html
@@ -83,6 +84,8 @@ func templateFuncs() template.FuncMap {
 		"id":       elementID,
 		"keys":     func(key string) string { return strings.TrimSuffix(key, ",") },
 		"modes":    func() []mode { return modes },
+		"compares": fql.RowOperators,
+		"next":     func(i int) int { return i + 1 },
 	}
 }
 

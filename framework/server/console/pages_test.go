@@ -102,11 +102,14 @@ func TestPreviewOfTheForm(t *testing.T) {
 	assert.Equal(t, "application/json", w.Header().Get("Content-Type"))
 	body := strings.ReplaceAll(w.Body.String(), `\u003c`, "<")
 	assert.Contains(t, body, "Matched: the event is", "an error of one subscription does not hide the others, nor does a subscription that is off")
-	assert.Contains(t, body, "Fix the errors above")
-	assert.Regexp(t, `"e-s-1-subscribe":"[^"]*class=\\"error`, body)
+	assert.Regexp(t, `"count-s-1":".{0,60}1 error`, body, "the list shows the errors of closed subscriptions")
 	assert.Contains(t, body, `"e-s-0-subscribe":""`)
 	assert.Contains(t, body, `"row-set-client_secret":false`)
 	assert.Contains(t, body, `"chips-s-0-f-personas_audience_key":"`)
+	q.Set("open", "1")
+	body = strings.ReplaceAll(p.do(http.MethodPost, "setup/preview", q, nil).Body.String(), `\u003c`, "<")
+	assert.Contains(t, body, "Fix the errors above")
+	assert.Regexp(t, `"e-s-1-subscribe":"[^"]*class=\\"error`, body)
 	for _, target := range p.targets {
 		assert.Equal(t, console.DryRun, target, "a preview sends nothing")
 	}

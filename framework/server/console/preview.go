@@ -52,24 +52,33 @@ func (c *Console) checkForm(form *setupForm) {
 	form.placeProblems(fault.ProblemsOf(err), "/destinations/0")
 }
 
-// previewSample explains the sample event with each subscription separately, so that an error in one does not hide the others.
+// previewSample explains the sample event with the open subscription alone, so that errors in others do not hide it.
 func (c *Console) previewSample(ctx context.Context, form *setupForm, sample string) previewView {
 	e, err := event.Parse([]byte(strings.TrimSpace(sample)))
 	if err != nil {
 		return previewView{Problem: "The sample is not a valid event: " + err.Error()}
 	}
-	view := previewView{Explanations: make([]explanationView, len(form.Subscriptions))}
+	view := previewView{}
 	instance := form.withPlaceholderSecrets()
-	for i, s := range form.Subscriptions {
+	if s := form.openSubscription(); s != nil {
 		one := setMember(membersOf(instance), "subscriptions", event.NewArray([]event.Value{event.NewObject(setDefaultTrueFlag(membersOf(s.subscriptionValue()), "enabled", true))}))
 		cfg, problems := c.parseInstance(event.NewObject(setMember(one, "enabled", event.Value{})), form.Added, c.lookupOrPlaceholder)
 		sections, err := c.explainEvent(ctx, cfg, problems, e, DryRun)
-		view.Explanations[i].Subscription = s.Name
+		view.Explanations = make([]explanationView, 1)
+		view.Explanations[0].Subscription = s.Name
 		if err == nil && len(sections) == 1 && len(sections[0].Explanations) == 1 {
-			view.Explanations[i] = sections[0].Explanations[0]
+			view.Explanations = sections[0].Explanations
 		}
 	}
 	return view
+}
+
+// openSubscription returns the subscription whose inputs are shown; nil if there is none.
+func (f *setupForm) openSubscription() *subscriptionInput {
+	if f.Open < 0 || f.Open >= len(f.Subscriptions) {
+		return nil
+	}
+	return f.Subscriptions[f.Open]
 }
 
 // handlePreview responds to the script with the updated preview and the problems of the form.
@@ -99,6 +108,10 @@ func (c *Console) handlePreview(w http.ResponseWriter, r *http.Request) {
 		response.Hidden["row-"+elementID(s.Name)] = s.Hidden
 	}
 	for _, s := range form.Subscriptions {
+		part("count-s-"+strconv.Itoa(s.Index), "count", s)
+		if s.Index != form.Open {
+			continue
+		}
 		prefix := "e-s-" + strconv.Itoa(s.Index) + "-"
 		part(prefix+"subscribe", "errors", s.Errors["subscribe"])
 		part(prefix+"syncMode", "errors", s.Errors["syncMode"])

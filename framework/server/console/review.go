@@ -119,13 +119,7 @@ func (c *Console) renderReview(w http.ResponseWriter, r *http.Request, q url.Val
 	view.Text, view.HasSecrets = redactSecrets(string(text), secrets), len(secrets) > 0
 	view.Diff = diffLines(filepath.Base(c.File), redactSecrets(string(f.text), secrets), view.Text)
 	view.Left = c.leftBehind(r.Context(), form.Original, root)
-	saved := url.Values{}
-	for name, values := range q {
-		if !strings.HasPrefix(name, "try.") && name != "do" {
-			saved[name] = values
-		}
-	}
-	view.Draft = c.drafts.storeDraft(draft{saved, text, sha256.Sum256(f.text), time.Now()})
+	view.Draft = c.drafts.storeDraft(draft{withoutAction(q), text, sha256.Sum256(f.text), time.Now()})
 	c.renderPage(w, r, http.StatusOK, "review", page{Title: "Review", Section: "setup", Data: view})
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -139,6 +140,9 @@ type editView struct {
 	HasSandbox  bool
 	SandboxOnly bool
 	Limit       int
+	Tree        []treeNode
+	Undo        string // draft of the form before the last button; "" if there was none
+	Changed     bool   // the form has changes that are not in the file
 }
 
 // credentialsView is the result of a credential test.
@@ -229,6 +233,11 @@ func (c *Console) renderForm(w http.ResponseWriter, r *http.Request, entry desti
 	case view.Sample == "":
 		view.Chosen, view.Sample = chooseSample(view.Samples, form.matchingSample(view.Samples))
 	}
+	form.Open = min(max(form.Open, 0), max(len(form.Subscriptions)-1, 0))
+	view.Tree, view.Changed = sampleTree(view.Sample), len(q) > 0
+	if isUndoable(do) {
+		view.Undo = c.drafts.storeDraft(draft{form: withoutAction(q), made: time.Now()})
+	}
 	c.checkForm(form)
 	view.Preview = c.previewSample(r.Context(), form, view.Sample)
 	to := Real
@@ -301,9 +310,11 @@ func (c *Console) handleFormAction(w http.ResponseWriter, r *http.Request) {
 	switch do {
 	case "add":
 		form.addAction(q.Get("add"))
+		form.Open = len(form.Subscriptions) - 1
 	case "preset":
 		if n >= 0 && n < len(entry.Definition.Presets) {
 			form.addPreset(entry.Definition.Presets[n])
+			form.Open = len(form.Subscriptions) - 1
 		}
 	case "remove":
 		form.removeSubscription(n)
@@ -317,70 +328,8 @@ func (c *Console) handleFormAction(w http.ResponseWriter, r *http.Request) {
 	case "review":
 		c.renderReview(w, r, q, form, f, f.withInstance(at, form.instanceValue(), form.Added))
 		return
+	default:
+		form.handleEditorAction(do, rest)
 	}
 	c.renderForm(w, r, entry, form, q)
-}
-
-func (f *setupForm) addAction(key string) {
-	if f.Definition.Action(key) == nil {
-		return
-	}
-	f.Subscriptions = append(f.Subscriptions, f.newSubscription(len(f.Subscriptions), -1, event.NewObject([]event.Member{
-		{Key: "name", Value: event.NewString(f.freeName(f.Definition.Action(key).Title))}, {Key: "action", Value: event.NewString(key)},
-	})))
-	f.Subscriptions[len(f.Subscriptions)-1].raw = event.Value{}
-	f.updateVisibility()
-}
-
-func (f *setupForm) addPreset(p destination.Preset) {
-	list := []event.Member{{Key: "name", Value: event.NewString(f.freeName(p.Name))}, {Key: "action", Value: event.NewString(p.Action)}}
-	if p.Subscribe != "" {
-		list = append(list, event.Member{Key: "subscribe", Value: event.NewString(p.Subscribe)})
-	}
-	if p.Mapping.Kind() == event.Object {
-		list = append(list, event.Member{Key: "mapping", Value: p.Mapping})
-	}
-	f.Subscriptions = append(f.Subscriptions, f.newSubscription(len(f.Subscriptions), -1, event.NewObject(list)))
-	f.Subscriptions[len(f.Subscriptions)-1].raw = event.Value{}
-	f.updateVisibility()
-}
-
-// freeName returns an unused subscription name.
-func (f *setupForm) freeName(name string) string {
-	free := name
-	for n := 2; ; n++ {
-		taken := false
-		for _, s := range f.Subscriptions {
-			taken = taken || s.Name == free
-		}
-		if !taken {
-			return free
-		}
-		free = name + " " + strconv.Itoa(n)
-	}
-}
-
-// removeSubscription removes the n-th subscription and renumbers the rest.
-func (f *setupForm) removeSubscription(n int) {
-	if n < 0 || n >= len(f.Subscriptions) {
-		return
-	}
-	f.Subscriptions = append(f.Subscriptions[:n:n], f.Subscriptions[n+1:]...)
-	for i, s := range f.Subscriptions {
-		s.Index = i
-		for _, in := range s.allFields() {
-			in.Name = "s." + strconv.Itoa(i) + ".f." + in.Field.Key
-		}
-	}
-}
-
-// setJSONMode switches between editing the mapping as JSON and as fields.
-func (s *subscriptionInput) setJSONMode(asJSON bool) {
-	m := s.mappingValue()
-	if !asJSON && len(s.Errors["json"]) > 0 {
-		return // keep invalid JSON for the user to fix
-	}
-	s.AsJSON = false
-	s.buildFields(m)
-	s.AsJSON = asJSON
 }

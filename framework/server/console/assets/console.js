@@ -84,6 +84,20 @@ if (form) {
   });
 }
 
+// A value of the sample's tree fills the field that had the focus last.
+let target = null;
+document.addEventListener("focusin", (e) => { if (e.target.matches(".from input, .from textarea, input[data-path]")) target = e.target; });
+document.addEventListener("click", (e) => {
+  const button = e.target.closest("[data-use]");
+  if (!button) return;
+  if (!target || !target.isConnected) return alert("Select a field of the form first.");
+  const from = target.closest(".from");
+  if (from) { const mode = from.querySelector("select"); mode.value = "path"; }
+  target.value = button.dataset.use;
+  target.dispatchEvent(new Event("input", { bubbles: true }));
+  target.focus();
+});
+
 // Selecting a sample submits the form. Without script, the user presses the button.
 for (const select of document.querySelectorAll(".pick select")) {
   const button = select.closest(".pick").querySelector("button");

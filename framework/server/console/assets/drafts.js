@@ -18,6 +18,13 @@ for (const form of document.querySelectorAll("form[data-draft]")) {
       form.dispatchEvent(new Event("input", { bubbles: true }));
     }
   } catch { /* a damaged draft is not used */ }
+  // A form with data-ask asks before it is left with changes.
+  let submitting = false;
+  form.addEventListener("submit", () => { submitting = true; });
+  addEventListener("pageshow", () => { submitting = false; });
+  if (form.dataset.ask) addEventListener("beforeunload", (e) => {
+    if (!submitting && (form.dataset.ask === "changed" || read() !== shown)) e.preventDefault();
+  });
   form.addEventListener("input", () => {
     const now = read();
     try { now === shown ? sessionStorage.removeItem(key) : sessionStorage.setItem(key, JSON.stringify({ base: shown, now })); } catch { /* no room: no draft */ }
