@@ -114,6 +114,7 @@ func (v *server) openConsole(guard *access.Guard, at *listeners) (*console.Conso
 	settings.Queue, settings.Runner = v.queue, v.runner
 	settings.RemovedInstances, settings.MoveInstance, settings.ForgetInstance = v.removedInstances, v.moveInstance, v.forgetInstance
 	settings.Why = v.whySource()
+	settings.Rejections, settings.Actions = v.latestRejections, v.latestActions
 	settings.IngestURL = func(r *http.Request) string { return v.ingestURL(r, at) }
 	settings.Running = func() ([]console.Instance, error) { return consoleInstances(*v.running.Load()), nil }
 	return console.New(settings)

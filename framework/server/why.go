@@ -14,6 +14,22 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
+// latestRejections returns the latest rejected events that are kept, newest first.
+func (v *server) latestRejections(ctx context.Context, limit int) (list []history.Rejection, err error) {
+	v.history.Flush(ctx)
+	err = history.Rejections(ctx, v.store, func(r history.Rejection) bool {
+		list = append(list, r)
+		return len(list) < limit
+	})
+	return list, err
+}
+
+// latestActions returns the latest changes by operators that are kept, newest first.
+func (v *server) latestActions(ctx context.Context, limit int) ([]history.Action, error) {
+	v.history.Flush(ctx)
+	return history.Actions(ctx, v.store, time.Time{}, limit)
+}
+
 // whySource returns where answers about missing users come from.
 func (v *server) whySource() *why.Source {
 	s := &why.Source{

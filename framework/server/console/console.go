@@ -23,6 +23,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/framework/server/why"
 	"github.com/landfall-dev/landfall/framework/state"
 )
@@ -61,6 +62,9 @@ type Config struct {
 	Runner *delivery.Runner
 	// RemovedInstances returns the status of instances that are no longer in the config but still have data; may be nil.
 	RemovedInstances func() []delivery.Status
+	// Rejections and Actions return the latest rejected events and changes by operators, newest first; nil without a state that keeps them.
+	Rejections func(ctx context.Context, limit int) ([]history.Rejection, error)
+	Actions    func(ctx context.Context, limit int) ([]history.Action, error)
 	// MoveInstance moves the data of an instance that is no longer in the config to one that is. ForgetInstance deletes it. Both are nil in a
 	// console without a queue.
 	MoveInstance   func(ctx context.Context, from, to string) error
@@ -88,7 +92,7 @@ type Console struct {
 	sessions sessions
 	drafts   drafts
 	jobs     jobs
-	history  history
+	history  chartHistory
 	letters  letterCounts
 	saving   sync.Mutex // held from reading the config file until it is written
 
@@ -113,7 +117,7 @@ func New(c Config) (*Console, error) {
 		return nil, err
 	}
 	console := &Console{Config: c, pages: pages}
-	console.history = history{snapshots: map[string][]snapshot{}, sizes: map[[2]string][]cohortSize{}}
+	console.history = chartHistory{snapshots: map[string][]snapshot{}, sizes: map[[2]string][]cohortSize{}}
 	console.ctx, console.cancel = context.WithCancel(context.Background())
 	console.running.Go(console.recordHistory)
 	return console, nil
@@ -136,6 +140,9 @@ func (c *Console) Handler() http.Handler {
 		"POST test":                       c.handleTester,
 		"GET deliveries":                  c.handleDeliveries,
 		"GET why":                         c.handleWhy,
+		"GET live":                        c.handleLive,
+		"GET batches/{id}":                c.handleBatch,
+		"GET changes":                     c.handleChanges,
 		"GET events":                      c.handleEvents,
 		"GET events/{seq}/{index}":        c.handleEvent,
 		"GET letters":                     c.handleDeadLetters,

@@ -70,7 +70,7 @@ func TestRoundUpScale(t *testing.T) {
 }
 
 func TestHistoryIsBounded(t *testing.T) {
-	h := history{snapshots: map[string][]snapshot{}, sizes: map[[2]string][]cohortSize{}}
+	h := chartHistory{snapshots: map[string][]snapshot{}, sizes: map[[2]string][]cohortSize{}}
 	for i := range 3 * maxSnapshots {
 		h.recordStatus([]delivery.Status{{Instance: "a", Counts: map[string]int64{"delivered": int64(i)}}}, time.Unix(int64(i), 0))
 	}

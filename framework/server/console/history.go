@@ -34,8 +34,8 @@ type cohortSize struct {
 	members int
 }
 
-// history holds recent snapshots and cohort sizes, for the charts.
-type history struct {
+// chartHistory holds recent snapshots and cohort sizes, for the charts.
+type chartHistory struct {
 	mu        sync.Mutex
 	snapshots map[string][]snapshot      // by instance, oldest first
 	sizes     map[[2]string][]cohortSize // by instance and cohort id, oldest first
@@ -64,7 +64,7 @@ func (c *Console) recordHistory() {
 	}
 }
 
-func (h *history) recordStatus(list []delivery.Status, now time.Time) {
+func (h *chartHistory) recordStatus(list []delivery.Status, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	running := map[string]bool{}
@@ -113,13 +113,13 @@ func (c *Console) recordCohortSizes(now time.Time) {
 }
 
 // deliverySnapshots returns the snapshots of an instance, oldest first.
-func (h *history) deliverySnapshots(instance string) []snapshot {
+func (h *chartHistory) deliverySnapshots(instance string) []snapshot {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]snapshot(nil), h.snapshots[instance]...)
 }
 
-func (h *history) cohortSizes(instance, id string) []cohortSize {
+func (h *chartHistory) cohortSizes(instance, id string) []cohortSize {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]cohortSize(nil), h.sizes[[2]string{instance, id}]...)

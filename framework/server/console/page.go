@@ -35,8 +35,8 @@ type page struct {
 // Sections returns the navigation entries.
 func (page) Sections() []struct{ Key, Name string } {
 	return []struct{ Key, Name string }{
-		{"deliveries", "Deliveries"}, {"events", "Events"}, {"why", "Why not?"}, {"letters", "Dead letters"}, {"cohorts", "Cohorts"},
-		{"test", "Tester"}, {"setup", "Setup"}, {"catalogue", "Catalogue"},
+		{"deliveries", "Deliveries"}, {"live", "Live events"}, {"events", "Events"}, {"why", "Why not?"}, {"letters", "Dead letters"}, {"cohorts", "Cohorts"},
+		{"test", "Tester"}, {"setup", "Setup"}, {"changes", "Changes"}, {"catalogue", "Catalogue"},
 	}
 }
 

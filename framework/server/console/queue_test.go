@@ -61,7 +61,7 @@ func newQueuePageOf(t *testing.T, n int, change func(*console.Config)) *queuePag
 	q.queue, err = delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir(), Partitions: 1})
 	require.NoError(t, err)
 	t.Cleanup(q.queue.Close)
-	q.runner, err = delivery.NewRunner(t.Context(), q.queue, delivery.Settings{Linger: time.Millisecond})
+	q.runner, err = delivery.NewRunner(t.Context(), q.queue, delivery.Settings{Linger: time.Millisecond, OnVerdict: func(delivery.VerdictRecord) {}})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

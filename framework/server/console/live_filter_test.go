@@ -1,0 +1,91 @@
+package console_test
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/server/console"
+	"github.com/landfall-dev/landfall/framework/server/history"
+)
+
+// TestLiveEvents checks the list of the latest events with each filter, and that a paused page does not change.
+func TestLiveEvents(t *testing.T) {
+	q := newQueuePageOf(t, 2, func(s *console.Config) {
+		s.Rejections = func(context.Context, int) ([]history.Rejection, error) {
+			return []history.Rejection{{At: time.Now(), Source: "app", Reason: "no userId", Event: `{"type":"identify","traits":{"a":"<img src=x>"}}`}}, nil
+		}
+	})
+	all := q.get("live")
+	for _, want := range []string{"Bought of u1", "Bought of u2", "identify of", "no userId", "refused by Acme", `data-live="/console/live?part=1"`, "main › All"} {
+		assert.Contains(t, all, want)
+	}
+	assert.NotContains(t, all, "<img src=x")
+	assert.NotContains(t, q.get("live?paused=1"), "data-live")
+	assert.Contains(t, q.get("live?text=U2&outcome=dead"), `data-live="/console/live?outcome=dead&amp;part=1&amp;text=U2"`)
+	const u1, u2, rejected = "Bought of u1", "Bought of u2", "no userId"
+	for query, want := range map[string][]string{
+		"outcome=dead":                    {u1, u2},
+		"outcome=delivered":               {},
+		"outcome=rejected":                {rejected},
+		"outcome=no+verdict":              {},
+		"outcome=no+verdict&instance=b":   {u1, u2},
+		"instance=main":                   {u1, u2},
+		"instance=other":                  {},
+		"event=bought":                    {u1, u2},
+		"event=identify":                  {rejected},
+		"source=web":                      {u1, u2},
+		"source=app":                      {rejected},
+		"text=M2":                         {u2},
+		"audience=vip":                    {},
+		"text=m1&event=Bought&source=web": {u1},
+	} {
+		body := q.get("live?part=1&" + query)
+		for _, name := range []string{u1, u2, rejected} {
+			if slices.Contains(want, name) {
+				assert.Contains(t, body, name, query)
+			} else {
+				assert.NotContains(t, body, name, query)
+			}
+		}
+	}
+	assert.Equal(t, http.StatusNotFound, q.do(http.MethodGet, "batches/none", nil, nil).Code)
+}
+
+// TestChangesOfOperators checks the list of what operators did, and its filter.
+func TestChangesOfOperators(t *testing.T) {
+	p := newPageOf(t, written, "", func(s *console.Config) {
+		s.Actions = func(context.Context, int) ([]history.Action, error) {
+			return []history.Action{
+				{At: time.Now(), Name: "cohort.purge", Who: "admin key", From: "10.0.0.1", Outcome: "ok", Attributes: map[string]string{"instance": "main", "by_user": "false", "count": "3"}},
+				{At: time.Now(), Name: "config.write", Who: "this machine", Outcome: "failed", Attributes: map[string]string{"file": "<b>"}},
+			}, nil
+		}
+	})
+	all := p.get("changes")
+	for _, want := range []string{"admin key from 10.0.0.1", "cohort.purge", "count: 3, instance: main", "this machine", `<span class="badge bad">failed`, "file: &lt;b&gt;"} {
+		assert.Contains(t, all, want)
+	}
+	one := p.get("changes?text=PURGE")
+	assert.Contains(t, one, "cohort.purge")
+	assert.NotContains(t, one, "config.write")
+	assert.Contains(t, p.get("changes?text=nothing"), "No change contains this text.")
+	assert.Contains(t, newPage(t, written).get("changes"), "This console has no queue")
+}
+
+// TestBatchOfAnEvent checks that a live event leads to the batch that it was sent in, and back.
+func TestBatchOfAnEvent(t *testing.T) {
+	q := newQueuePage(t, 1)
+	link := regexp.MustCompile(`href="/console/(batches/[^"]+)">batch of 1<`).FindStringSubmatch(q.get("live"))
+	require.NotNil(t, link)
+	body := q.get(link[1])
+	assert.Contains(t, body, "1 event,")
+	assert.Contains(t, body, "refused by Acme")
+	assert.Contains(t, body, `href="/console/events?user=u1"`)
+}
