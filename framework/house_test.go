@@ -14,7 +14,7 @@ const module = "github.com/landfall-dev/landfall/"
 // beside. An entry that ends in /… matches all packages below it.
 var floors = [][]string{
 	{
-		"schemas", "fixtures", "framework/event", "framework/fault", "framework/runtime/ballast", "framework/language/reference",
+		"schemas", "fixtures", "framework/event", "framework/fault", "framework/dispatch/budget", "framework/runtime/ballast", "framework/language/reference",
 		"framework/language/yamldoc", "internal/textfile", "internal/pool", "internal/pause", "internal/testsize", "internal/moduleproxy", "internal/chromium", "internal/buildinfo",
 	},
 	{
