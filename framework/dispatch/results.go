@@ -98,7 +98,7 @@ func (d *Dispatcher[T]) applyResults(l *lane[T], heads []*Task[T], results []Res
 	wait := time.Duration(0)
 	for i, t := range heads {
 		r, o := results[i], t.Owner
-		wait, d.suspended = max(wait, r.RetryAfter), d.suspended || r.Outcome == NotSent
+		wait, d.suspended = max(wait, r.RetryAfter), d.suspended || r.Outcome == NotSent && r.RetryAfter <= 0
 		switch {
 		case o.closed:
 			d.uncount(t.Bytes)
@@ -115,6 +115,9 @@ func (d *Dispatcher[T]) applyResults(l *lane[T], heads []*Task[T], results []Res
 		}
 	}
 	d.pollLater(again.polls)
+	if len(again.unsent) > 0 && wait > 0 {
+		l.pausedUntil = laterOf(l.pausedUntil, d.config.Clock.Now().Add(min(wait, d.config.MaxPause)))
+	}
 	d.enqueue(true, again.unsent...)
 	if len(again.inPlace) > 0 {
 		tries := 0

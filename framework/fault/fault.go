@@ -24,6 +24,7 @@ const (
 	CodeLogin          = "LOGIN_REQUIRED"            // the remote needs a new login; events wait until then
 	CodeState          = "STATE_UNAVAILABLE"         // Landfall's own state cannot be read or written at the moment
 	CodeEgress         = "EGRESS_DENIED"             // the event names a host that requests may not be sent to
+	CodeDeferred       = "DEFERRED"                  // nothing was sent, because a limit of the instance asks to wait; RetryAfter says how long
 	CodeInternal       = "INTERNAL_ERROR"            // a handler broke its contract
 )
 

@@ -79,6 +79,9 @@ func (c *compiler) compileLogin(spec, settings event.Value) *oauth.Remote {
 // Resume ends the pauses that the remote requested with its rate limits. The next request is sent at once.
 func (p *Plan) Resume() {
 	p.limiter.Resume()
+	if p.gate != nil {
+		p.gate.Resume()
+	}
 	p.tokenLimiter.Resume()
 }
 

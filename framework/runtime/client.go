@@ -19,7 +19,7 @@ type tokens func(ctx context.Context, refused string) (string, error)
 // newClient returns the client for the instance's requests. It redacts passwords in settings, values from the environment and the
 // host's secrets everywhere, even in responses.
 func (c *compiler) newClient(settings event.Value, give tokens, redactor *httpx.Redactor) destination.Client {
-	config := httpx.Config{Base: c.host.Transport, Redactor: redactor, Observe: c.host.Observe, Log: c.host.Log, Egress: c.host.Egress, Limiter: c.limiter}
+	config := httpx.Config{Base: c.host.Transport, Redactor: redactor, Observe: c.host.Observe, Log: c.host.Log, Egress: c.host.Egress, Limiter: c.limiter, Gate: c.host.Gate}
 	if base := c.definition.Request; base != nil {
 		config.RateLimit = httpx.RateHeaders(base.RateLimit)
 	}

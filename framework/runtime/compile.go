@@ -10,6 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/destination/oauth"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
@@ -34,6 +35,7 @@ type Host struct {
 	Now            func() time.Time        // time.Now by default
 	Log            *slog.Logger            // silent by default
 	MaxPause       time.Duration           // the longest pause that the remote's rate limit can ask for; httpx.DefaultMaxPause by default
+	Gate           *budget.Gate            // limits the requests; nil limits nothing
 	Features       map[string]bool         // feature flags of every instance; those of its config override them
 	// Egress allows hosts to requests whose URL comes from an event; nil allows public addresses only. It applies to
 	// the network, not to sandboxes and other transports of the host.
@@ -56,7 +58,7 @@ func newPlan(plugin destination.Plugin, definition *destination.Definition, inst
 	tokenLimiter := httpx.NewLimiter(httpx.LimiterConfig{MaxPause: host.MaxPause})
 	limiter := httpx.NewLimiter(httpx.LimiterConfig{MaxPause: host.MaxPause})
 	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host, limiter: limiter, tokenLimiter: tokenLimiter, checked: checked}
-	p := &Plan{limiter: limiter, tokenLimiter: tokenLimiter, id: instance.ID, definition: definition, consent: instance.Consent, names: integrationNames(definition), test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences, choices: plugin.Choices}
+	p := &Plan{gate: host.Gate, limiter: limiter, tokenLimiter: tokenLimiter, id: instance.ID, definition: definition, consent: instance.Consent, names: integrationNames(definition), test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences, choices: plugin.Choices}
 	if p.audiences != nil {
 		p.audienceID = event.NewKey(p.audiences.ID)
 	}

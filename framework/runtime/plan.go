@@ -18,6 +18,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/destination/oauth"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
@@ -36,6 +37,7 @@ type Plan struct {
 	subscriptions   []*Subscription // the enabled ones, in the order of the config
 	chooser         *chooser
 	deps            destination.Deps
+	gate            *budget.Gate   // of the requests; may be nil
 	limiter         *httpx.Limiter // of the requests
 	tokenLimiter    *httpx.Limiter // of the plugin's requests for tokens
 	warnings        fault.Problems
@@ -97,6 +99,9 @@ func (s *Subscription) Membership(e event.Value) destination.Membership {
 
 // ID returns the instance's id in the config.
 func (p *Plan) ID() string { return p.id }
+
+// Gate returns what the instance's requests go through; nil if nothing limits them.
+func (p *Plan) Gate() *budget.Gate { return p.gate }
 
 // Definition returns the definition of the instance's destination.
 func (p *Plan) Definition() *destination.Definition { return p.definition }

@@ -3,6 +3,7 @@
 //	trace    reads the request body, reports the redacted exchange, turns every failure into a *fault.Error
 //	limit    waits for the local rate and for the remote's rate-limit headers
 //	auth     adds credentials; after a 401, once, new ones
+//	gated    waits for the budget and the concurrency of the instance; sends nothing while the remote is down
 //	bounds   reads the whole response, within a time and a size, and names the program in User-Agent if the request has none
 //	guard    refuses hosts that an event chose and that are not public, if the base is the network
 //	base     NewTransport, or Redirect to a sandbox
@@ -19,6 +20,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 )
 
 // Defaults of a Config.
@@ -34,7 +37,8 @@ type Config struct {
 	Redactor *Redactor         // by default one that knows the usual names of secrets and no values
 	// RateLimit holds the names of the remote's rate-limit headers, if they are not the usual ones.
 	RateLimit RateHeaders
-	Limiter   *Limiter // shared by all chains of an instance; by default one without a local rate
+	Gate      *budget.Gate // limits the requests that are sent; nil limits nothing
+	Limiter   *Limiter     // shared by all chains of an instance; by default one without a local rate
 
 	// Authorize adds credentials to a request. It may change the headers and the URL; it must not read the body, but may call
 	// GetBody. It is called for every request, whatever its host, and decides which hosts to trust. An error that is neither a
@@ -63,6 +67,9 @@ type Config struct {
 func New(c Config) http.RoundTripper {
 	c = c.withDefaults()
 	var chain http.RoundTripper = &bounds{next: c.RateLimit.wrapTransport(withGuard(c.Base, c.Egress, c.Redactor)), maxBytes: c.MaxResponseBytes, timeout: c.Timeout}
+	if c.Gate != nil {
+		chain = &gated{next: chain, gate: c.Gate}
+	}
 	if c.Authorize != nil {
 		chain = &auth{next: chain, authorize: c.Authorize, renew: c.Renew, redactor: c.Redactor}
 	}

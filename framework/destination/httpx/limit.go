@@ -111,12 +111,7 @@ func (l *Limiter) Resume() {
 
 // recordResponse updates the pause from a response. It never shortens a pause, since responses may arrive out of order.
 func (l *Limiter) recordResponse(status int, header http.Header, now time.Time) {
-	var wait time.Duration
-	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-		wait = RetryAfter(header, now)
-	} else if left, known := remainingRequests(header); known && left <= 0 {
-		wait = untilReset(header, now)
-	}
+	wait := askedWait(status, header, now)
 	if wait <= 0 {
 		return
 	}
@@ -125,4 +120,15 @@ func (l *Limiter) recordResponse(status int, header http.Header, now time.Time) 
 	if until := now.Add(min(wait, l.maxPause)); until.After(l.until) {
 		l.until = until
 	}
+}
+
+// askedWait returns how long a response asks to wait before the next request; 0 if it does not.
+func askedWait(status int, header http.Header, now time.Time) time.Duration {
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		return RetryAfter(header, now)
+	}
+	if left, known := remainingRequests(header); known && left <= 0 {
+		return untilReset(header, now)
+	}
+	return 0
 }

@@ -13,6 +13,7 @@ package tasks
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/landfall-dev/landfall/framework/dispatch"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -41,7 +42,8 @@ func Describe[T any](t *dispatch.Task[T], plan *runtime.Plan, item runtime.Item)
 	}
 }
 
-// ResultOf returns the result of a task with a verdict. If the remote issues no access token, that is NotSent.
+// ResultOf returns the result of a task with a verdict. If the remote issues no access token, that is NotSent; if a limit of the instance
+// asks to wait, NotSent with the time to wait.
 func ResultOf(v *runtime.Verdict) dispatch.Result {
 	switch v.Outcome {
 	case runtime.Delivered:
@@ -56,8 +58,11 @@ func ResultOf(v *runtime.Verdict) dispatch.Result {
 	case runtime.Pending:
 		return dispatch.Result{Outcome: dispatch.Pending}
 	}
-	if v.Code == fault.CodeLogin {
+	switch v.Code {
+	case fault.CodeLogin:
 		return dispatch.Result{Outcome: dispatch.NotSent}
+	case fault.CodeDeferred:
+		return dispatch.Result{Outcome: dispatch.NotSent, RetryAfter: max(v.RetryAfter, time.Millisecond)}
 	}
 	unrelated := v.Status == http.StatusTooManyRequests || v.Status == http.StatusLocked || v.Code == fault.CodeState
 	return dispatch.Result{Outcome: dispatch.Retry, RetryAfter: v.RetryAfter, Unrelated: unrelated}
