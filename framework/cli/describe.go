@@ -46,6 +46,9 @@ func describeDestination(s streams, e destination.Entry) {
 	if d.Limits.Subscriptions > 0 {
 		fmt.Fprintf(s.out, "At most %d enabled subscriptions per instance.\n", d.Limits.Subscriptions)
 	}
+	for _, w := range d.Limits.Requests {
+		fmt.Fprintf(s.out, "At most %s, unless the instance or its budget has other limits.\n", w)
+	}
 	fmt.Fprintf(s.out, "\nAuthentication %s: %s\n", d.Scheme, strings.ReplaceAll(d.Scheme.Summary(), "`", ""))
 	fmt.Fprintln(s.out, "\nSettings")
 	describeFields(s, d.Settings, "  ")

@@ -31,6 +31,8 @@ const (
 	CodeLettersNear  Code = "letters-near"  // the oldest dead letters will be deleted soon
 	CodePaused       Code = "paused"        // the remote asked to wait
 	CodeRetrying     Code = "retrying"      // the remote fails and is retried
+	CodeDown         Code = "down"          // the remote is down
+	CodeBudget       Code = "budget"        // a limit of the instance asks to wait
 	CodeLogin        Code = "login-missing" // an operator must log in
 )
 
@@ -258,7 +260,9 @@ func (w *worker) instanceFindings(now time.Time) (list []Finding) {
 		list = append(list, Finding{Code: CodeLogin, Instance: w.id, Message: "nothing is sent: " + w.suspendReason, Next: "run landfall auth login --instance " + w.id})
 	}
 	stats := w.dispatcher.StatsLocked()
-	if now.Before(stats.PausedUntil) {
+	limits, explained := w.gateFindings(now)
+	list = append(list, limits...)
+	if now.Before(stats.PausedUntil) && !explained {
 		list = append(list, Finding{Code: CodePaused, Instance: w.id, Until: stats.PausedUntil, Message: "the remote asks to wait", Next: "landfall resume " + w.id + " ends that"})
 	}
 	if stats.Retrying > 0 && !now.Before(stats.PausedUntil) {

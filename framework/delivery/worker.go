@@ -14,6 +14,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/dispatch"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/tasks"
@@ -32,7 +33,8 @@ type worker struct {
 
 	mu            sync.Locker // the dispatcher
 	partitions    map[int]*partition
-	suspendReason string // why nothing is sent until an operator logs in; "" if not suspended
+	deferredUntil time.Time // until when a limit of the instance asks to wait
+	suspendReason string    // why nothing is sent until an operator logs in; "" if not suspended
 	stopping      bool
 	retries       int64
 	recorded      recordLimit
@@ -80,6 +82,9 @@ func (w *worker) startTask(t *task) {
 		return
 	}
 	tasks.Describe(&t.Task, w.instance.Plan, t.item)
+	if t.isBackground() { // its batches may have to wait for the budget when those of live events do not
+		t.Lane.Name += "\x00background"
+	}
 	t.Value, t.Owner, t.Key, t.Bytes = t, p.owner, cmp.Or(t.key, "\x00"), t.bytes
 	if t.item.BatchSize <= 1 && !t.item.Independent { // it is sent in a request of its own, and waits for its key only
 		t.Lane.Name += "\x00" + t.key
@@ -110,6 +115,7 @@ func (w *worker) deliverBatch(b *dispatch.Batch[*task]) {
 		attribute.String("landfall.instance", w.id), attribute.String("landfall.subscription", items[0].Subscription.Name()), attribute.Int("landfall.events", len(items))))
 	defer span.End()
 	began := time.Now()
+	ctx = budget.WithClass(ctx, classOf(b.Tasks))
 	ctx, record := w.recordBatch(httpx.KeepExchanges(ctx), len(items))
 	verdicts := w.instance.Plan.Deliver(ctx, items)
 	took := time.Since(began)
@@ -137,6 +143,8 @@ func (w *worker) deliverBatch(b *dispatch.Batch[*task]) {
 func (w *worker) takeVerdict(t *task, v runtime.Verdict) dispatch.Result {
 	t.verdict = v
 	switch {
+	case v.Code == fault.CodeDeferred:
+		w.deferFor(t, v)
 	case v.Status == http.StatusTooManyRequests && v.RetryAfter > 0:
 		w.pauseFor(v.RetryAfter)
 	case v.Code == fault.CodeLogin && w.ctx.Err() == nil:

@@ -3,9 +3,11 @@ package destination
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination/oauth"
 	"github.com/landfall-dev/landfall/framework/destination/request"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
@@ -41,6 +43,8 @@ type Definition struct {
 // Limits are the limits of an instance. Zero means unlimited.
 type Limits struct {
 	Subscriptions int // enabled subscriptions
+	// Requests are the limits of requests that the remote documents.
+	Requests []budget.Window
 }
 
 // Preset is a suggested subscription.
@@ -165,6 +169,12 @@ func ParseDefinition(file string, text []byte) (*Definition, error) {
 	return d, nil
 }
 
+// Bounds of the time of a limit.
+const (
+	minWindow = 100 * time.Millisecond
+	maxWindow = 24 * time.Hour
+)
+
 // parser fills a Definition from a value that has passed the schema.
 type parser struct {
 	d        *Definition
@@ -178,7 +188,7 @@ func (p *parser) parseDefinition(v event.Value) {
 	for _, alias := range v.Get("aliases").Items() {
 		d.Aliases = append(d.Aliases, alias.Str())
 	}
-	d.Limits.Subscriptions = int(v.Get("limits").Get("subscriptions").Float())
+	p.parseLimits(v.Get("limits"))
 	authentication := v.Get("authentication")
 	d.Scheme = Scheme(authentication.Get("scheme").Str())
 	d.Settings = p.parseFields(authentication.Get("fields"), "/authentication/fields")
@@ -191,6 +201,19 @@ func (p *parser) parseDefinition(v event.Value) {
 	p.checkBrowser()
 	for i, preset := range v.Get("presets").Items() {
 		p.parsePreset(preset, fmt.Sprintf("/presets/%d", i))
+	}
+}
+
+// parseLimits reads the limits of an instance.
+func (p *parser) parseLimits(v event.Value) {
+	p.d.Limits.Subscriptions = int(v.Get("subscriptions").Float())
+	for i, r := range v.Get("requests").Items() {
+		per, err := time.ParseDuration(r.Get("per").Str())
+		if err != nil || per < minWindow || per > maxWindow {
+			p.problems.Add(fmt.Sprintf("/limits/requests/%d/per", i), "should be a time between %s and %s, such as 3s or 1h", minWindow, maxWindow)
+			continue
+		}
+		p.d.Limits.Requests = append(p.d.Limits.Requests, budget.Window{Limit: int64(r.Get("limit").Float()), Per: per, Aligned: r.Get("window").Str() == "clock"})
 	}
 }
 

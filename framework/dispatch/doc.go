@@ -34,7 +34,7 @@
 //
 // A task is exhausted when it has failed for longer than Config.RetryFor, or Config.MaxAttempts times by itself, while the remote
 // accepted others. The host decides what to do with it and those behind it. A pending task is sent again, after a backoff, to poll
-// its operation. Pause sends nothing for a while, Resume ends pauses and waits, Suspend and a result NotSent stop everything until
+// its operation. Pause sends nothing for a while, Resume ends pauses and waits, Suspend and a result NotSent without RetryAfter stop everything until
 // Unsuspend.
 //
 // # Fairness

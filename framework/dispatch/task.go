@@ -92,7 +92,7 @@ const (
 	Dropped                // it is finished without the remote's decision, for example because it is invalid
 	Retry                  // a later attempt may succeed
 	Pending                // the remote processes it: it is sent again, after a backoff, to ask for the result
-	NotSent                // nothing can be sent before the host calls Unsuspend. It counts as no attempt.
+	NotSent                // nothing can be sent before the host calls Unsuspend or, if RetryAfter is set, from this lane for that time. It counts as no attempt.
 )
 
 // Result is the result of a task in a request.

@@ -120,6 +120,7 @@ func (v *server) run(ctx context.Context) error {
 	})
 	defer v.history.Close()
 	v.hosting = instances.Options{Target: &v.Target, Catalog: v.Catalog, Store: v.store, Data: v.Data, Use: instances.ClaimLedgers, Log: v.Log}
+	v.hosting.Budgets = instances.NewBudgets(budgetStore{v, cfg.Server.NATS != ""})
 	if v.Target.Sandbox {
 		v.hosting.Remotes = instances.NewRemotes()
 	}

@@ -1,6 +1,8 @@
 package httpx
 
 import (
+	"cmp"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -42,13 +44,61 @@ func RetryAfter(header http.Header, now time.Time) time.Duration {
 
 // remainingRequests returns how many requests are left in the remote's window, if known.
 func remainingRequests(header http.Header) (left float64, known bool) {
-	return parseNumber(header.Get("X-RateLimit-Remaining"))
+	for _, text := range []string{header.Get("X-RateLimit-Remaining"), header.Get("RateLimit-Remaining"), rateLimitPart(header, "r", "remaining")} {
+		if left, known = parseNumber(text); known {
+			return left, true
+		}
+	}
+	return 0, false
+}
+
+// rateLimitPart returns a parameter of the header RateLimit of the IETF, such as that of ;r=50;t=30, or of remaining=50, reset=30 in
+// earlier drafts. If the header has several policies, it is that of the one with the fewest remaining requests.
+func rateLimitPart(header http.Header, names ...string) (text string) {
+	least := math.Inf(1)
+	for policy := range policiesOf(header) {
+		left, err := strconv.ParseFloat(cmp.Or(policy["r"], policy["remaining"]), 64)
+		if err != nil || left >= least {
+			continue
+		}
+		for _, name := range names {
+			if policy[name] != "" {
+				least, text = left, policy[name]
+			}
+		}
+	}
+	return text
+}
+
+// policiesOf yields the parameters of each policy in the header RateLimit.
+func policiesOf(header http.Header) iter.Seq[map[string]string] {
+	return func(yield func(map[string]string) bool) {
+		value := strings.Join(header.Values("RateLimit"), ",")
+		separator := ","
+		if !strings.Contains(value, ";") { // an earlier draft: one policy, whose parameters have commas between them
+			separator = "\x00"
+		}
+		for item := range strings.SplitSeq(value, separator) {
+			policy := map[string]string{}
+			for parameter := range strings.FieldsFuncSeq(item, func(r rune) bool { return r == ';' || r == ',' }) {
+				name, text, _ := strings.Cut(strings.TrimSpace(parameter), "=")
+				policy[strings.ToLower(name)] = text
+			}
+			if !yield(policy) {
+				return
+			}
+		}
+	}
 }
 
 // untilReset returns the time until the remote's window ends; 0 if it has ended or is unknown.
 func untilReset(header http.Header, now time.Time) time.Duration {
-	wait, _ := waitOf(header.Get("X-RateLimit-Reset"), now)
-	return wait
+	for _, text := range []string{header.Get("X-RateLimit-Reset"), header.Get("RateLimit-Reset"), rateLimitPart(header, "t", "reset")} {
+		if wait, ok := waitOf(text, now); ok {
+			return wait
+		}
+	}
+	return 0
 }
 
 // waitOf parses a wait: seconds from now, seconds or milliseconds since 1970, or an HTTP date. The kinds of numbers do not

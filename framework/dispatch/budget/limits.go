@@ -1,7 +1,9 @@
 package budget
 
 import (
+	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -20,6 +22,26 @@ type Window struct {
 	Limit   int64
 	Per     time.Duration
 	Aligned bool // windows begin at multiples of Per in UTC, such as clock hours; otherwise every interval of the length is one
+}
+
+// String describes the window, such as "250000 requests in 1h by the clock".
+func (w Window) String() string {
+	text := fmt.Sprintf("%d requests in %s", w.Limit, PerText(w.Per))
+	if w.Aligned {
+		text += " by the clock"
+	}
+	return text
+}
+
+// PerText returns a length of time without its zero units, such as 1h.
+func PerText(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"0s", "0m"} {
+		if short := strings.TrimSuffix(text, zero); strings.HasSuffix(short, "m") || strings.HasSuffix(short, "h") {
+			text = short
+		}
+	}
+	return text
 }
 
 // Class is the urgency of a request.

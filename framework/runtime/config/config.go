@@ -32,6 +32,7 @@ type Config struct {
 	StateKey      string // the key with which tokens are encrypted; "" if the config does not set it
 	Server        Server
 	Egress        *httpx.Egress // hosts that URLs from events may reach in addition to public ones
+	Budgets       []Budget
 	Instances     []Instance
 	AudienceSyncs []AudienceSync
 	Document      *yamldoc.Document
@@ -70,6 +71,7 @@ type Instance struct {
 	Sources       []string
 	Features      map[string]bool
 	Audiences     event.Value // the settings of audiences by their key; may be absent
+	Limits        Limits
 	Consent       []string    // categories that an event's user must not have refused
 	Settings      event.Value // an object
 	Auth          event.Value // how the instance gets its tokens; may be absent
@@ -176,6 +178,7 @@ func (r *reader) readConfig(v event.Value) {
 	r.config.StateKey = r.resolveSecrets(v.Get("state").Get("key"), "/state/key").Str()
 	r.readServer(v)
 	r.readEgress(v.Get("egress").Get("allow"))
+	r.readBudgets(v.Get("budgets"))
 	known, keys := map[string]bool{}, map[string]bool{}
 	for i, s := range v.Get("sources").Items() {
 		place := fmt.Sprintf("/sources/%d", i)
@@ -200,6 +203,7 @@ func (r *reader) readConfig(v event.Value) {
 		}
 		taken[in.ID] = true
 		r.checkSources(in, known)
+		r.checkLimits(d.Get("limits"), place+"/limits")
 		in.egress = v.Get("egress").JSON()
 		in.Settings = r.resolveSecrets(in.Settings, place+"/settings")
 		in.Auth = r.resolveSecrets(d.Get("auth"), place+"/auth")
@@ -238,6 +242,7 @@ func readInstance(v event.Value, place string) Instance {
 	for _, category := range v.Get("consent").Items() {
 		in.Consent = append(in.Consent, category.Str())
 	}
+	in.Limits = readLimits(v.Get("limits"))
 	in.Audiences = v.Get("audiences")
 	for name, on := range v.Get("features").Members() {
 		if in.Features == nil {

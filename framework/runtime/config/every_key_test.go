@@ -36,6 +36,7 @@ delivery:
   letters: {retention: 60h, maxBytes: 71000000}
   parked: {maxBytes: 72000000}
   history: {retention: 61h, maxBytes: 73000000}
+budgets: {crm: {requestsPerSecond: 11, requestsPerHour: 12, hourWindow: sliding, bytesPerSecond: 13, background: 0.25}, empty: {}}
 sources:
   - {id: web, writeKey: "${KEY}", eventsPerSecond: 8.5, deletes: true}
   - {id: 7, writeKey: 8}
@@ -48,6 +49,7 @@ destinations:
     destination: webhook
     sources: [web]
     consent: [ads]
+    limits: {concurrency: 14, budget: crm}
     features: {fast: true, slow: false}
     auth: {accessToken: "${KEY}"}
     settings: {url: "https://h.example/${KEY}"}
@@ -94,6 +96,8 @@ func TestEveryKeyIsRead(t *testing.T) {
 	in := c.Instances[0]
 	assert.Equal(t, []string{"12", "Shop", "webhook", "the-key", "https://h.example/the-key", "the-key"},
 		[]string{in.ID, in.Name, in.Destination, in.AccessToken, in.Settings.Get("url").Str(), in.Auth.Get("accessToken").Str()})
+	assert.Equal(t, []config.Budget{{Name: "crm", Limits: config.Limits{RequestsPerSecond: 11, RequestsPerHour: 12, Sliding: true, BytesPerSecond: 13, Background: 0.25}}, {Name: "empty"}}, c.Budgets)
+	assert.Equal(t, config.Limits{Concurrency: 14, Budget: "crm"}, in.Limits)
 	assert.Equal(t, map[string]bool{"fast": true, "slow": false}, in.Features)
 	assert.Equal(t, [][]string{{"web"}, {"ads"}}, [][]string{in.Sources, in.Consent})
 	require.Len(t, in.Subscriptions, 2)

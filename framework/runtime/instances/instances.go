@@ -124,6 +124,7 @@ type Options struct {
 	Warn    func(string)         // prints a warning; nil to write it to Log
 	Observe func(httpx.Exchange) // receives each request and its response; may be nil
 	Log     *slog.Logger         // nil to log nothing
+	Budgets *Budgets             // what is left of the limits, kept when plans are replaced; nil for new ones
 	Remotes *Remotes             // keeps sandboxes when plans are replaced; may be nil
 }
 
@@ -162,6 +163,12 @@ func Load(cfg *config.Config, problems fault.Problems, h Options) ([]Instance, e
 	}
 	if h.Remotes == nil && (h.Target.Sandbox || h.Target.SandboxURL != "") {
 		h.Remotes = NewRemotes()
+	}
+	if h.Budgets == nil {
+		h.Budgets = NewBudgets(nil)
+	}
+	if cfg != nil {
+		h.Budgets.define(cfg, registry)
 	}
 	cfg, unsealed := h.OpenSecrets(context.Background(), cfg)
 	problems = append(slices.Clone(problems), unsealed...)
@@ -206,6 +213,9 @@ func (h *Options) HostFor(cfg *config.Config, in config.Instance, of destination
 		return made, runtime.Host{}, err
 	}
 	host := runtime.Host{Transport: made.Transport, Observe: h.Observe, Env: os.LookupEnv, Log: h.Log, MaxPause: cfg.Server.MaxPause}
+	if h.Budgets != nil {
+		host.Gate = h.Budgets.newGate(in, of.Definition)
+	}
 	if h.Store != nil {
 		made.Ledger = h.Store.Ledger(in.ID)
 		host.State, host.Members = made.Ledger, made.Ledger

@@ -1,0 +1,59 @@
+package delivery
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/dispatch"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+// isBackground reports whether the task is part of a replay.
+func (t *task) isBackground() bool { return t.page.replayed || t.page.holdsLetters && !t.resumed }
+
+// classOf returns the class of the requests for a batch.
+func classOf(list []*dispatch.Task[*task]) budget.Class {
+	if list[0].Value.isBackground() { // the others are in the same lane
+		return budget.Background
+	}
+	return budget.Live
+}
+
+// deferFor pauses the instance because a limit let no request of a live event through. Replays wait in their lanes, so that they hold
+// up no live event. The mutex is held.
+func (w *worker) deferFor(t *task, v runtime.Verdict) {
+	if t.isBackground() || v.RetryAfter <= 0 {
+		return
+	}
+	w.dispatcher.PauseLocked(v.RetryAfter)
+	w.deferredUntil = time.Now().Add(v.RetryAfter)
+}
+
+// gateFindings returns the findings about the limits of the instance, and whether they explain its pause. The mutex is held.
+func (w *worker) gateFindings(now time.Time) (list []Finding, explained bool) {
+	gate := w.instance.Plan.Gate()
+	if gate == nil {
+		return nil, false
+	}
+	s, deferred := gate.Status(), now.Before(w.deferredUntil)
+	if s.Budget.Failure != "" {
+		list = append(list, Finding{Code: CodeBudget, Instance: w.id, Message: "the budget cannot be read or written: " + s.Budget.Failure, Next: "see the log; delivery resumes automatically"})
+	}
+	if !s.DownSince.IsZero() {
+		f := Finding{Code: CodeDown, Instance: w.id, Since: s.DownSince, Message: "the remote is down, and its events wait",
+			Next: "one request at a time finds out whether it works again; landfall resume " + w.id + " sends one at once"}
+		if s.NextProbe.After(now) {
+			f.Until = s.NextProbe
+		}
+		return append(list, f), deferred
+	}
+	for _, window := range s.Budget.Windows {
+		if window.Left == 0 && deferred && !s.Budget.PausedUntil.After(now) {
+			return append(list, Finding{Code: CodeBudget, Instance: w.id, Until: w.deferredUntil,
+				Message: fmt.Sprintf("the budget of %d %s in %s is spent, and events wait", window.Limit, window.Unit, budget.PerText(window.Per)),
+				Next:    "delivery resumes automatically; if the remote allows more, raise the limit in the config"}), true
+		}
+	}
+	return list, false
+}
