@@ -31,7 +31,7 @@ var publicPackages = []string{
 // exposedPackages are the packages that are not public, but whose types occur in the exported signatures of public ones: the languages
 // and the parts of definitions and configs that a program reads but never makes.
 var exposedPackages = []string{
-	"destination/request", "event/identifier", "language/fieldschema", "language/fql", "language/mapping", "language/reference", "language/yamldoc", "server/access",
+	"destination/request", "dispatch/budget", "event/identifier", "language/fieldschema", "language/fql", "language/mapping", "language/reference", "language/yamldoc", "server/access",
 }
 
 func TestREADMEListsThePublicPackages(t *testing.T) {

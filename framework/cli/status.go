@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 )
 
 type statusCommand struct{ queueClient }
@@ -64,6 +65,7 @@ func (c *statusCommand) run(ctx context.Context) error {
 			fmt.Fprintf(c.out, "  %-12s %10d\n", name, s.Counts[name])
 		}
 		fmt.Fprintf(c.out, "  %-12s %10d\n  %-12s %10s\n", "waiting", s.Waiting, "oldest", s.Lag.Round(time.Second))
+		c.printLimits(s)
 		if s.Members > 0 {
 			fmt.Fprintf(c.out, "  %-12s %10d\n", "members", s.Members)
 		}
@@ -80,5 +82,28 @@ func (c *statusCommand) printServer(list []delivery.Status) {
 		if f.Instance == "" {
 			fmt.Fprintln(c.out, f.Text())
 		}
+	}
+}
+
+// printLimits prints what is left of the limits of an instance, and when its waiting events will be finished.
+func (c *statusCommand) printLimits(s delivery.Status) {
+	if !s.ExpectedEnd.IsZero() {
+		fmt.Fprintf(c.out, "  %-12s %s (estimated)\n", "finished at", s.ExpectedEnd.UTC().Format(time.RFC3339))
+	}
+	if s.Limits == nil {
+		return
+	}
+	for _, w := range s.Limits.Budget.Windows {
+		fmt.Fprintf(c.out, "  %-12s %d of %d %s in %s used, %d left", "budget", w.Used, w.Limit, w.Unit, budget.PerText(w.Per), w.Left)
+		if reset := time.Until(w.Resets).Round(time.Second); reset > 0 && w.Used > 0 {
+			fmt.Fprintf(c.out, ", resets in %s", reset)
+		}
+		fmt.Fprintln(c.out)
+	}
+	if l := s.Limits.Budget.RemoteLeft; l != nil {
+		fmt.Fprintf(c.out, "  %-12s %d requests left until %s\n", "the remote", *l, s.Limits.Budget.RemoteReset.UTC().Format(time.RFC3339))
+	}
+	if s.Limits.Concurrency < s.Limits.Most && s.Limits.Concurrency < 64 {
+		fmt.Fprintf(c.out, "  %-12s %10d\n", "concurrency", s.Limits.Concurrency)
 	}
 }

@@ -57,3 +57,60 @@ func (w *worker) gateFindings(now time.Time) (list []Finding, explained bool) {
 	}
 	return list, false
 }
+
+// progressRate counts finished tasks in the last hour.
+type progressRate struct {
+	began  time.Time
+	minute int64 // the present one, since 1970
+	counts [60]int64
+}
+
+// advance clears the counts of the minutes that have passed.
+func (r *progressRate) advance(now time.Time) {
+	minute := now.Unix() / 60
+	if r.began.IsZero() {
+		r.began, r.minute = now, minute
+	}
+	for ; r.minute < minute; r.minute++ {
+		if minute-r.minute > int64(len(r.counts)) {
+			r.minute = minute - int64(len(r.counts))
+		}
+		r.counts[(r.minute+1)%int64(len(r.counts))] = 0
+	}
+}
+
+// count records a finished task.
+func (r *progressRate) count(now time.Time) {
+	r.advance(now)
+	r.counts[r.minute%int64(len(r.counts))]++
+}
+
+// timeFor returns how long a number of tasks will take at the present rate; 0 if it is unknown.
+func (r *progressRate) timeFor(tasks int, now time.Time) time.Duration {
+	r.advance(now)
+	sum := int64(0)
+	for _, n := range r.counts {
+		sum += n
+	}
+	elapsed := min(now.Sub(r.began), time.Duration(len(r.counts)-1)*time.Minute)
+	if sum == 0 || elapsed < 10*time.Second {
+		return 0
+	}
+	return time.Duration(float64(elapsed) / float64(sum) * float64(tasks))
+}
+
+// addLimits adds what is left of the limits, and when the waiting events will be finished. The mutex is held.
+func (s *Status) addLimits(w *worker, now time.Time) {
+	if gate := w.instance.Plan.Gate(); gate != nil {
+		limits := gate.Status()
+		s.Limits = &limits
+	}
+	if left := s.Waiting + s.Behind; left > 0 {
+		if d := w.progress.timeFor(left, now); d > 0 {
+			s.ExpectedEnd = now.Add(d)
+			if s.ExpectedEnd.Before(w.deferredUntil) {
+				s.ExpectedEnd = w.deferredUntil
+			}
+		}
+	}
+}

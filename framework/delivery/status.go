@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 )
 
 // Status is the progress of an instance. The partitions of other processes are as in their last checkpoints.
@@ -27,6 +29,10 @@ type Status struct {
 	Removed    bool             `json:"gone,omitempty"`      // not in the config any more: only what is left of it is shown
 	Members    int              `json:"members,omitempty"`   // in its ledger, if it was removed
 	InBrowser  bool             `json:"inBrowser,omitempty"` // pages perform its actions: nothing is delivered, and nothing else is shown
+	// Limits are what is used and left of the limits of this process; nil if nothing limits it.
+	Limits *budget.GateStatus `json:"limits,omitempty"`
+	// ExpectedEnd is when the waiting events will be finished, estimated from those of the last hour; zero if unknown.
+	ExpectedEnd time.Time `json:"expectedEnd,omitzero"`
 }
 
 // Status returns the status of all instances, sorted by id.
@@ -70,6 +76,7 @@ func (r *Runner) workerStatus(w *worker) Status {
 			s.Counts[k] += v
 		}
 	}
+	s.addLimits(w, time.Now())
 	return s
 }
 

@@ -33,6 +33,7 @@ type worker struct {
 
 	mu            sync.Locker // the dispatcher
 	partitions    map[int]*partition
+	progress      progressRate
 	deferredUntil time.Time // until when a limit of the instance asks to wait
 	suspendReason string    // why nothing is sent until an operator logs in; "" if not suspended
 	stopping      bool
@@ -55,6 +56,7 @@ func newWorker(r *Runner, in Instance) *worker {
 		RetryFor: s.RetryFor, MaxAttempts: s.MaxAttempts, Recheck: s.Lease / 20,
 	}, w)
 	w.mu = w.dispatcher
+	w.progress.advance(time.Now())
 	w.changed = sync.NewCond(w.mu)
 	return w
 }
@@ -158,6 +160,7 @@ func (w *worker) takeVerdict(t *task, v runtime.Verdict) dispatch.Result {
 // Finished implements dispatch.Handler.
 func (w *worker) Finished(t *dispatch.Task[*task], _ dispatch.Result) {
 	t.Value.partition.requestPortion(t.Value.key)
+	w.progress.count(time.Now())
 	w.settleTask(t.Value, t.Value.verdict)
 }
 

@@ -58,7 +58,7 @@ func newGaugeDesc(name, help string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (d deliveryMetrics) Describe(to chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{waitingDesc, behindDesc, lagDesc, parkedDesc, stoppedDesc, ownedDesc, verdictDesc, bytesDesc, unownedDesc, deliverDesc, pausedDesc, readyDesc, findingDesc} {
+	for _, desc := range []*prometheus.Desc{waitingDesc, behindDesc, lagDesc, parkedDesc, stoppedDesc, ownedDesc, verdictDesc, bytesDesc, unownedDesc, deliverDesc, pausedDesc, readyDesc, findingDesc, budgetLimitDesc, budgetUsedDesc, budgetResetDesc, concurrencyDesc, downDesc, remainingDesc} {
 		to <- desc
 	}
 }
@@ -86,6 +86,7 @@ func (d deliveryMetrics) Collect(to chan<- prometheus.Metric) {
 		give(lagDesc, s.Lag.Seconds(), s.Instance)
 		give(parkedDesc, float64(s.Parked), s.Instance)
 		give(stoppedDesc, oneIf(s.Stopped != ""), s.Instance)
+		giveLimits(to, s)
 		give(ownedDesc, float64(s.Partitions), s.Instance)
 		for outcome, n := range s.Counts {
 			give(verdictDesc, float64(n), s.Instance, outcome)

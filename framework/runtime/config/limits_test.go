@@ -17,11 +17,11 @@ func TestNonsensicalLimitsAreProblems(t *testing.T) {
 	for _, c := range []struct{ budget, limits, want string }{
 		{"{}", "{budget: crm, concurrency: 3}", ""},
 		{"{background: 1}", "{requestsPerSecond: 5, requestsPerHour: 100, hourWindow: sliding, bytesPerSecond: 1, background: 0.1}", ""},
-		{"{background: 1.5}", "{}", "landfall.yaml:1:60: /budgets/web/background"},
+		{"{background: 1.5}", "{}", "landfall.yaml:1:58: /budgets/web/background"},
 		{"{background: 0}", "{}", "/budgets/web/background"},
 		{"{concurrency: 3}", "{}", "/budgets/web"},
 		{"{hourWindow: clock}", "{}", "/budgets/web/hourWindow has no effect without requestsPerHour"},
-		{"{}", "{budget: crn}", `landfall.yaml:3:67: /destinations/0/limits/budget there is no budget "crn", did you mean "crm"?: define it in budgets`},
+		{"{}", "{budget: crn}", `landfall.yaml:3:71: /destinations/0/limits/budget there is no budget "crn" (did you mean "crm"?): define it in budgets`},
 		{"{}", "{budget: crm, requestsPerHour: 5}", "/destinations/0/limits/requestsPerHour cannot be combined with budget: set it in budgets.crm"},
 		{"{}", "{budget: crm, background: 0.2}", "/destinations/0/limits/background cannot be combined"},
 		{"{}", "{hourWindow: sliding}", "/destinations/0/limits/hourWindow has no effect"},
