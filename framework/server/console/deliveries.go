@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
@@ -126,6 +127,10 @@ func (c *Console) newInstanceView(s delivery.Status, destination string, window 
 		v.State, v.Tone, v.Hint = "not delivering", "stopped", stopping.Text()
 	case s.Stopped != "":
 		v.State, v.Tone, v.Hint = "stopped", "stopped", s.Stopped
+	case findingOf(s.Findings, delivery.CodeDown) != nil:
+		v.State, v.Tone, v.Hint = "remote down", "waiting", findingOf(s.Findings, delivery.CodeDown).Text()
+	case findingOf(s.Findings, delivery.CodeBudget) != nil:
+		v.State, v.Tone, v.Hint = "budget spent", "waiting", findingOf(s.Findings, delivery.CodeBudget).Text()
 	case s.Paused:
 		v.State, v.Tone = "rate limited", "waiting"
 		v.Hint = "The destination asked to wait until " + s.Until.Local().Format("15:04:05") + ". Events stay queued, and delivery resumes by itself. To resume now, run landfall resume " + s.Instance + "."
@@ -150,7 +155,33 @@ func (c *Console) newInstanceView(s delivery.Status, destination string, window 
 		{Name: "Waiting", Value: formatCount(waiting), Help: "events not finished yet"},
 		{Name: "Lag", Value: fault.Duration(s.Lag), Help: "age of the oldest waiting event"},
 	}
+	v.Figures = append(v.Figures, limitFigures(s)...)
 	return v
+}
+
+// limitFigures returns what is left of the limits of an instance, and how long its waiting events will take.
+func limitFigures(s delivery.Status) (list []figure) {
+	if s.ExpectedEnd.After(time.Now()) {
+		list = append(list, figure{Name: "Finished in", Value: fault.Duration(time.Until(s.ExpectedEnd)), Help: "estimated from the events of the last hour"})
+	}
+	if s.Limits == nil {
+		return list
+	}
+	for _, w := range s.Limits.Budget.Windows {
+		help := fmt.Sprintf("of %s %s in %s; resets in %s", formatCount(w.Limit), w.Unit, budget.PerText(w.Per), fault.Duration(max(time.Until(w.Resets), 0)))
+		list = append(list, figure{Name: "Budget left", Value: formatCount(w.Left), Help: help})
+	}
+	return list
+}
+
+// findingOf returns the first finding with a code; nil if there is none.
+func findingOf(list []delivery.Finding, code delivery.Code) *delivery.Finding {
+	for i := range list {
+		if list[i].Code == code {
+			return &list[i]
+		}
+	}
+	return nil
 }
 
 // stoppingFinding returns the first finding that stops delivery on this server; nil if there is none.

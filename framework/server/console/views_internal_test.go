@@ -182,6 +182,8 @@ func TestStatesOfInstances(t *testing.T) {
 		{delivery.Status{Removed: true, Stopped: "x", Members: 7}, "removed", "stopped", "ledger (7 members)"},
 		{delivery.Status{Findings: []delivery.Finding{{Code: delivery.CodeParkedFull}}, Waiting: 1}, "needs attention", "waiting", ""},
 		{delivery.Status{Findings: []delivery.Finding{{Code: "other", Stops: delivery.StopsIngest}}}, "needs attention", "waiting", ""},
+		{delivery.Status{Findings: []delivery.Finding{{Code: delivery.CodeDown}}, Paused: true}, "remote down", "waiting", ""},
+		{delivery.Status{Findings: []delivery.Finding{{Code: delivery.CodeBudget}}, Paused: true}, "budget spent", "waiting", ""},
 		{delivery.Status{Findings: []delivery.Finding{{Code: "other"}}}, "idle", "quiet", ""},
 		{delivery.Status{Findings: []delivery.Finding{{Code: "other"}, {Code: "other", Stops: "delivery"}}, Stopped: "x"}, "not delivering", "stopped", ""},
 	} {
