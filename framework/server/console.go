@@ -34,15 +34,16 @@ type ConsoleOptions struct {
 
 // RunConsole serves the console without a queue until ctx ends. It calls started with the URL, or unix:PATH, once it listens.
 func RunConsole(ctx context.Context, o ConsoleOptions, started func(at string)) error {
-	page := consoleHost{path: o.Config, data: o.Data, catalog: o.Catalog, live: o.Target, log: o.Log}
-	cfg, _ := config.Load(o.Config, config.Env{})
+	commands := config.NewCommands()
+	page := consoleHost{path: o.Config, commands: commands, data: o.Data, catalog: o.Catalog, live: o.Target, log: o.Log}
+	cfg, _ := config.Load(o.Config, config.Env{Commands: commands})
 	if store, err := openExistingState(ctx, cfg, o.Data, o.Target.SandboxName()); err != nil {
 		return err
 	} else if store != nil {
 		defer store.Close()
 		page.store = store
 	}
-	key := &fileKey{path: o.Config, locked: NewToken()}
+	key := &fileKey{path: o.Config, commands: commands, locked: NewToken()}
 	listener, err := o.openListener(key.readKey() != "")
 	if err != nil {
 		return err
@@ -92,17 +93,18 @@ func openExistingState(ctx context.Context, cfg *config.Config, data, sandbox st
 // fileKey reads the admin key of a config file, which may change at any time. If the file cannot be read or its key cannot be resolved,
 // the last key stays valid. If there was no key before, no key is valid.
 type fileKey struct {
-	path   string
-	locked string // a random key, used if no key could be read
-	mu     sync.Mutex
-	last   string
+	path     string
+	commands *config.Commands
+	locked   string // a random key, used if no key could be read
+	mu       sync.Mutex
+	last     string
 }
 
 // readKey returns the current key, or "" if the file sets none.
 func (k *fileKey) readKey() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	cfg, _ := config.Load(k.path, config.Env{})
+	cfg, _ := config.Load(k.path, config.Env{Commands: k.commands})
 	switch {
 	case cfg == nil && k.last == "" && IsMissing(k.path):
 		return ""
@@ -115,7 +117,7 @@ func (k *fileKey) readKey() string {
 
 // trustedProxies returns the trusted proxies that the file currently sets.
 func (k *fileKey) trustedProxies() access.Proxies {
-	cfg, _ := config.Load(k.path, config.Env{})
+	cfg, _ := config.Load(k.path, config.Env{Commands: k.commands})
 	if cfg == nil {
 		return nil
 	}

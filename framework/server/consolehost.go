@@ -18,25 +18,26 @@ import (
 
 // consoleHost gives the console access to the config, the plans and the state.
 type consoleHost struct {
-	path    string // the config
-	data    string // the data directory, if it is not the config's
-	catalog instances.Catalog
-	live    instances.Target // where events are delivered
-	store   *state.Store
-	host    *instances.Options // the server's, so that its sandboxes are used; nil without a server
-	log     *slog.Logger
-	guard   *access.Guard
+	path     string           // the config
+	commands *config.Commands // whose outputs the config needs
+	data     string           // the data directory, if it is not the config's
+	catalog  instances.Catalog
+	live     instances.Target // where events are delivered
+	store    *state.Store
+	host     *instances.Options // the server's, so that its sandboxes are used; nil without a server
+	log      *slog.Logger
+	guard    *access.Guard
 }
 
 func (p *consoleHost) consoleConfig() console.Config {
 	return console.Config{
-		Registry: p.loadRegistry, File: p.path, BuildPlans: p.makePlans, Running: p.runningInstances, SandboxOnly: !p.live.Live, Logins: p.openLogins, SaveSecrets: p.saveSecrets, Guard: p.guard, Log: p.log,
+		Registry: p.loadRegistry, File: p.path, Commands: p.commands, BuildPlans: p.makePlans, Running: p.runningInstances, SandboxOnly: !p.live.Live, Logins: p.openLogins, SaveSecrets: p.saveSecrets, Guard: p.guard, Log: p.log,
 	}
 }
 
 // loadRegistry returns the registry for the current config.
 func (p *consoleHost) loadRegistry() (*destination.Registry, error) {
-	cfg, _ := config.Load(p.path, config.Env{})
+	cfg, _ := config.Load(p.path, config.Env{Commands: p.commands})
 	return p.catalog.RegistryFor(cfg)
 }
 
@@ -88,12 +89,12 @@ func (p *consoleHost) runningInstances() ([]console.Instance, error) {
 	if p.store == nil {
 		return nil, nil
 	}
-	cfg, problems := config.Load(p.path, config.Env{})
+	cfg, problems := config.Load(p.path, config.Env{Commands: p.commands})
 	return p.makePlans(cfg, problems, console.Real, nil)
 }
 
 func (p *consoleHost) openLogins() (*oauth.Manager, error) {
-	cfg, problems := config.Load(p.path, config.Env{})
+	cfg, problems := config.Load(p.path, config.Env{Commands: p.commands})
 	if cfg == nil {
 		return nil, problems.Err()
 	}

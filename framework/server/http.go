@@ -109,7 +109,7 @@ func (v *server) trustedProxies() access.Proxies { return v.config.Load().Server
 
 // openConsole returns the server's console.
 func (v *server) openConsole(guard *access.Guard, at *listeners) (*console.Console, error) {
-	p := consoleHost{path: v.Config, data: v.Data, catalog: v.Catalog, live: v.Target, store: v.store, host: &v.hosting, log: v.Log, guard: guard}
+	p := consoleHost{path: v.Config, commands: v.commands, data: v.Data, catalog: v.Catalog, live: v.Target, store: v.store, host: &v.hosting, log: v.Log, guard: guard}
 	settings := p.consoleConfig()
 	settings.Queue, settings.Runner = v.queue, v.runner
 	settings.RemovedInstances, settings.MoveInstance, settings.ForgetInstance = v.removedInstances, v.moveInstance, v.forgetInstance

@@ -50,7 +50,8 @@ func (v *server) applyConfig(ctx context.Context, cfg *config.Config, all []inst
 
 // reloadConfig reads the config again and applies it. If the config has mistakes, the error has all of them and nothing changes.
 func (v *server) reloadConfig(ctx context.Context) error {
-	cfg, problems := config.Load(v.Config, config.Env{})
+	v.commands.Forget()
+	cfg, problems := config.Load(v.Config, config.Env{Commands: v.commands})
 	if cfg != nil && len(problems) == 0 {
 		if err := v.checkConfig(cfg); err != nil {
 			return err

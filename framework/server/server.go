@@ -57,8 +57,9 @@ func (e OptionError) Unwrap() error { return e.error }
 // server is the state of a running server.
 type server struct {
 	Options
-	token        string       // authenticates local commands to the admin API; new at each start
-	keptAdmin    net.Listener // the admin listener of the setup; nil if there was none or it is in use
+	token        string           // authenticates local commands to the admin API; new at each start
+	keptAdmin    net.Listener     // the admin listener of the setup; nil if there was none or it is in use
+	commands     *config.Commands // of the config
 	hosting      instances.Options
 	store        *state.Store
 	queue        *delivery.Queue
@@ -83,7 +84,7 @@ type server struct {
 //
 // If there is no config yet, it serves only the console until that has written one.
 func Run(ctx context.Context, o Options) error {
-	v := &server{Options: o, token: NewToken()}
+	v := &server{Options: o, token: NewToken(), commands: config.NewCommands()}
 	if !needsSetup(o.Config) {
 		return v.run(ctx)
 	}
@@ -98,7 +99,7 @@ func Run(ctx context.Context, o Options) error {
 }
 
 func (v *server) run(ctx context.Context) error {
-	cfg, problems := config.Load(v.Config, config.Env{})
+	cfg, problems := config.Load(v.Config, config.Env{Commands: v.commands})
 	if cfg == nil {
 		return problems.Err()
 	}

@@ -50,7 +50,7 @@ func (v *server) serveSetup(ctx context.Context) error {
 	}
 	v.keptAdmin = listener
 	guard := access.NewGuard(access.Config{Token: v.token, AllowLocal: isPrivate(listener.Addr()), Log: v.Log})
-	page := consoleHost{path: v.Config, data: v.Data, catalog: v.Catalog, live: v.Target, log: v.Log, guard: guard}
+	page := consoleHost{path: v.Config, commands: v.commands, data: v.Data, catalog: v.Catalog, live: v.Target, log: v.Log, guard: guard}
 	settings := page.consoleConfig()
 	settings.Starting = true
 	served, err := console.New(settings)
@@ -104,7 +104,8 @@ func (v *server) awaitConfig(ctx context.Context) {
 			continue
 		}
 		last = text
-		cfg, problems := config.Load(v.Config, config.Env{})
+		v.commands.Forget()
+		cfg, problems := config.Load(v.Config, config.Env{Commands: v.commands})
 		_, err = instances.Load(cfg, problems, instances.Options{Target: &instances.Target{DryRun: true}, Catalog: v.Catalog, Data: v.Data})
 		if err == nil {
 			err = checkSources(cfg, v.Config)

@@ -112,6 +112,9 @@ type Env struct {
 	// Base, if it is present, is the config file in effect, for a text that does not come from it, such as one of the console. Then the text may
 	// refer to files only where Base does: all other references are problems, and their files are not read.
 	Base event.Value
+	// Commands runs the commands of exec:COMMAND and keeps their outputs. If it is nil, each command runs once each time that a config is read.
+	// Only Load runs commands, and with Base also the others.
+	Commands *Commands
 }
 
 // Load reads a config file. It returns all problems with their positions. The Config has everything that could be read; it is nil if the file
@@ -121,33 +124,46 @@ func Load(path string, env Env) (*Config, fault.Problems) {
 	if err != nil {
 		return nil, fault.Problems{{File: path, Message: fault.FileReason(err)}}
 	}
-	return ParseAt(path, text, env)
+	return parse(path, text, env.withDefaults(path), true)
 }
 
 // ParseAt is Load for the text of the file at path. Files that the text names are relative to path's directory.
 func ParseAt(path string, text []byte, env Env) (*Config, fault.Problems) {
-	if env.ReadFile == nil {
-		env.ReadFile = func(name string) ([]byte, error) {
-			return os.ReadFile(resolvePath(path, name))
-		}
-	}
-	return Parse(path, text, env)
+	return parse(path, text, env.withDefaults(path), false)
 }
 
 // Parse is Load for a text that has no path: name is used in problems only.
 func Parse(name string, text []byte, env Env) (*Config, fault.Problems) {
+	return parse(name, text, env.withDefaults(""), false)
+}
+
+// withDefaults returns env with what it does not set. Files are relative to the directory of path, or to the working directory if it is "".
+func (env Env) withDefaults(path string) Env {
 	if env.Lookup == nil {
 		env.Lookup = os.LookupEnv
 	}
 	if env.ReadFile == nil {
-		env.ReadFile = os.ReadFile
+		env.ReadFile = func(name string) ([]byte, error) {
+			if path != "" {
+				name = resolvePath(path, name)
+			}
+			return os.ReadFile(name)
+		}
 	}
+	if env.Commands == nil {
+		env.Commands = NewCommands()
+	}
+	return env
+}
+
+// parse reads the text of a config; fromFile says that it is the content of a file.
+func parse(name string, text []byte, env Env, fromFile bool) (*Config, fault.Problems) {
 	doc, err := yamldoc.Parse(name, text)
 	if err != nil {
 		return nil, fault.ProblemsOf(err)
 	}
 	value := withScalarTexts(doc, doc.Value())
-	r := reader{env: env, config: &Config{Document: doc, textSum: sha256.Sum256(text)}, problems: schemas.Check(schemas.Config, value)}
+	r := reader{env: env, fromFile: fromFile, config: &Config{Document: doc, textSum: sha256.Sum256(text)}, problems: schemas.Check(schemas.Config, value)}
 	if env.Base.Kind() != event.Absent {
 		r.blocked = newReferences(env.Base, value)
 	}
@@ -164,6 +180,7 @@ func Parse(name string, text []byte, env Env) (*Config, fault.Problems) {
 // reader fills a Config and collects problems.
 type reader struct {
 	env      Env
+	fromFile bool // the text is the content of the config file
 	config   *Config
 	problems fault.Problems
 	blocked  map[string]bool // pointers of references that must not be resolved

@@ -12,19 +12,20 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Prefixes of texts that refer to secrets in files.
+// Prefixes of texts that refer to secrets in files, and to the outputs of commands.
 const (
 	filePrefix       = "file:"
 	credentialPrefix = "credential:"
+	execPrefix       = "exec:"
 )
 
 // credentialsDir is the environment variable with the directory of the credentials that systemd passes to a service.
 const credentialsDir = "CREDENTIALS_DIRECTORY"
 
-// isFileReference reports whether a text of a config refers to a file on the machine. Such references can be added and changed only in
-// the config file itself, since they would otherwise allow users of the console to read files.
-func isFileReference(text string) bool {
-	return strings.HasPrefix(text, filePrefix) || strings.HasPrefix(text, credentialPrefix)
+// isLocalReference reports whether a text of a config refers to a file or a command on the machine. Such references can be added and
+// changed only in the config file itself, since they would otherwise allow users of the console to read files and to run programs.
+func isLocalReference(text string) bool {
+	return strings.HasPrefix(text, filePrefix) || strings.HasPrefix(text, credentialPrefix) || strings.HasPrefix(text, execPrefix)
 }
 
 // secretFile is a file that a config was resolved with.
@@ -47,7 +48,7 @@ func (r *reader) readCredential(name, place string) string {
 	return r.readSecretFile(filepath.Join(dir, name), place)
 }
 
-// newReferences returns the JSON pointers of the references to files in a config that another config does not have at the same place. The
+// newReferences returns the JSON pointers of the references to files and commands in a config that another config does not have at the same place. The
 // elements of a list are compared by their ids.
 func newReferences(base, changed event.Value) map[string]bool {
 	known := map[string]string{}
@@ -61,12 +62,12 @@ func newReferences(base, changed event.Value) map[string]bool {
 	return added
 }
 
-// walkReferences calls f for each reference to a file, with its JSON pointer and with a place that does not depend on the order of lists
+// walkReferences calls f for each reference to a file or a command, with its JSON pointer and with a place that does not depend on the order of lists
 // whose elements have ids.
 func walkReferences(v event.Value, pointer, stable string, f func(pointer, stable, text string)) {
 	switch v.Kind() {
 	case event.String:
-		if isFileReference(v.Str()) {
+		if isLocalReference(v.Str()) {
 			f(pointer, stable, v.Str())
 		}
 	case event.Object:

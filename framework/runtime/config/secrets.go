@@ -3,7 +3,6 @@ package config
 import (
 	"crypto/sha256"
 	"errors"
-	"os"
 	"regexp"
 	"strings"
 
@@ -17,7 +16,7 @@ const maxSecretFile = 64 << 10
 var variable = regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}`)
 
 // resolveSecrets returns v with ${VARIABLE} in its texts replaced from the environment. A text file:PATH is replaced by the content of
-// the file, without the last line break, and credential:NAME by a credential of systemd.
+// the file, without the last line break, credential:NAME by a credential of systemd, and exec:COMMAND by what the command prints.
 func (r *reader) resolveSecrets(v event.Value, place string) event.Value {
 	return mapTexts(v, place, r.resolveText)
 }
@@ -25,8 +24,11 @@ func (r *reader) resolveSecrets(v event.Value, place string) event.Value {
 // resolveText is resolveSecrets for one text.
 func (r *reader) resolveText(text, place string) string {
 	if r.blocked[place] {
-		r.problems.Add(place, "refers to a file of the server, which can be added or changed only in the config file itself: use ${NAME} here")
+		r.problems.Add(place, "refers to a file or a command of the server, which can be added or changed only in the config file itself: use ${NAME} here")
 		return ""
+	}
+	if command, ok := strings.CutPrefix(text, execPrefix); ok {
+		return r.runCommand(command, place)
 	}
 	if path, ok := strings.CutPrefix(text, filePrefix); ok {
 		return r.readSecretFile(path, place)
@@ -67,7 +69,12 @@ func (r *reader) readSecretFile(path, place string) string {
 		return ""
 	}
 	r.config.secretFiles = append(r.config.secretFiles, secretFile{path, sha256.Sum256(content)})
-	content, err = event.WithoutBOM(content)
+	return r.secretValue(content, place)
+}
+
+// secretValue returns the secret that a file contains or a command prints: all but the last line break.
+func (r *reader) secretValue(content []byte, place string) string {
+	content, err := event.WithoutBOM(content)
 	if err != nil {
 		r.problems.Add(place, "cannot be read: %v", err)
 		return ""
@@ -80,16 +87,33 @@ func (r *reader) readSecretFile(path, place string) string {
 // ResolveSecret returns text with ${VARIABLE} replaced, or the content that file:PATH or credential:NAME refers to, as for a setting of a
 // config.
 func ResolveSecret(text string, env Env) (string, error) {
-	if env.Lookup == nil {
-		env.Lookup = os.LookupEnv
-	}
-	if env.ReadFile == nil {
-		env.ReadFile = os.ReadFile
-	}
-	r := reader{env: env, config: &Config{}}
+	r := reader{env: env.withDefaults(""), config: &Config{}}
 	value := r.resolveText(text, "")
 	if len(r.problems) > 0 {
 		return "", errors.New(r.problems[0].Message)
 	}
 	return value, nil
+}
+
+// runCommand returns what a command prints. Problems name the program only, since its arguments can be secret.
+func (r *reader) runCommand(command, place string) string {
+	if r.env.Base.Kind() == event.Absent && !r.fromFile {
+		r.problems.Add(place, "is a command, which is run only in the config file itself: use ${NAME} here")
+		return ""
+	}
+	words, err := splitCommand(command)
+	if err != nil {
+		r.problems.Add(place, "%v: exec: is followed by a program and its arguments", err)
+		return ""
+	}
+	output, err := r.env.Commands.readOutput(command)
+	switch {
+	case err != nil:
+		r.problems.Add(place, "the command %s fails: %v", words[0], err)
+		return ""
+	case len(strings.TrimSpace(string(output))) == 0:
+		r.problems.Add(place, "the command %s prints nothing", words[0])
+		return ""
+	}
+	return r.secretValue(output, place)
 }

@@ -81,6 +81,7 @@ type Config struct {
 	Logins         func() (*oauth.Manager, error)   // the store of OAuth tokens; nil if there is none
 	Guard          *access.Guard                    // decides who can use the console
 	Lookup         func(name string) (string, bool) // reads the environment; os.LookupEnv if nil
+	Commands       *config.Commands                 // keeps the outputs of the config's commands; may be nil
 	SampleInterval time.Duration                    // between two samples of the delivery counts; default 5 s
 	Log            *slog.Logger                     // discards by default
 }
@@ -209,7 +210,7 @@ func (c *Console) findDestination(name string) (destination.Entry, bool) {
 
 // loadConfig reads the config file. The config is nil if the file does not exist or cannot be parsed.
 func (c *Console) loadConfig() (*config.Config, fault.Problems) {
-	return config.Load(c.File, config.Env{Lookup: c.Lookup})
+	return config.Load(c.File, config.Env{Lookup: c.Lookup, Commands: c.Commands})
 }
 
 // KeyFile is the file beside the config in which the console keeps the key that it makes for state.key.

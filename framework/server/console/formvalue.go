@@ -57,7 +57,7 @@ func (s *settingInput) configValue() event.Value {
 		return event.Value{}
 	case s.IsSecret():
 		if !reference.MatchString(s.Text) {
-			s.Errors = append(s.Errors, problemView{Message: "Enter ${NAME} for an environment variable. The secret itself is not written to the file; file:PATH can be entered only in the file itself."})
+			s.Errors = append(s.Errors, problemView{Message: "Enter ${NAME} for an environment variable. The secret itself is not written to the file; file:PATH and exec:COMMAND can be entered only in the file itself."})
 			return s.fileValue
 		}
 		return event.NewString(s.Text)

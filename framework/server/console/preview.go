@@ -26,7 +26,7 @@ func (c *Console) parseInstance(instance event.Value, extra additions, lookup fu
 	base := f.root
 	f.root = event.NewObject(setMember(membersOf(f.root), "destinations", event.Value{}))
 	root := f.withInstance(0, instance, extra)
-	return config.ParseAt(c.File, root.AppendJSON(nil), config.Env{Lookup: lookup, Base: base})
+	return config.ParseAt(c.File, root.AppendJSON(nil), config.Env{Lookup: lookup, Commands: c.Commands, Base: base})
 }
 
 // lookupEnv looks up an environment variable.

@@ -129,7 +129,7 @@ func (c *Console) checkConfig(text []byte) fault.Problems {
 	if err != nil {
 		return fault.ProblemsOf(err)
 	}
-	cfg, problems := config.ParseAt(c.File, text, config.Env{Lookup: c.Lookup, Base: f.root})
+	cfg, problems := config.ParseAt(c.File, text, config.Env{Lookup: c.Lookup, Commands: c.Commands, Base: f.root})
 	_, err = c.BuildPlans(cfg, problems, Real, nil) // building plans sends nothing
 	return fault.ProblemsOf(err)
 }
