@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -51,6 +52,45 @@ func TestDeployFiles(t *testing.T) {
 			assert.Contains(t, metrics, string(asked))
 		}
 	}
+	queries := regexp.MustCompile(`"expr": "(.*)"`).FindAllSubmatch(dashboard, -1)
+	require.Greater(t, len(queries), 20)
+	for _, query := range queries {
+		checkLabels(t, metrics, strings.ReplaceAll(string(query[1]), `\"`, `"`), absent)
+	}
+}
+
+// checkLabels checks that the metrics of a query have the labels that it selects and groups by. Labels of scrapes are left out.
+func checkLabels(t *testing.T, metrics, query string, absent []string) {
+	t.Helper()
+	known := map[string]bool{"pod": true, "server": true, "job": true}
+	selected := regexp.MustCompile(`(landfall_[a-z_]+)(?:\{([^}]*)\})?`).FindAllStringSubmatch(query, -1)
+	for _, m := range selected {
+		if slices.Contains(absent, m[1]) {
+			return
+		}
+		sample := regexp.MustCompile(`(?m)^` + m[1] + `(?:\{(.*)\})? `).FindStringSubmatch(metrics)
+		require.NotNil(t, sample, "%s has no sample", m[1])
+		has := labelNames(sample[1])
+		for _, name := range labelNames(m[2]) {
+			assert.Contains(t, has, name, query)
+		}
+		for _, name := range has {
+			known[name] = true
+		}
+	}
+	for _, by := range regexp.MustCompile(`by \(([^)]*)\)`).FindAllStringSubmatch(query, -1) {
+		for name := range strings.SplitSeq(by[1], ", ") {
+			assert.True(t, known[name], "%s: no metric has the label %s", query, name)
+		}
+	}
+}
+
+// labelNames returns the names in the labels of a sample or in a selector.
+func labelNames(labels string) (names []string) {
+	for _, m := range regexp.MustCompile(`([a-z_]+)(?:=~|!=|=)"`).FindAllStringSubmatch(labels, -1) {
+		names = append(names, m[1])
+	}
+	return names
 }
 
 // TestAlerts checks the rules of alerts.yaml and runs their tests.
