@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -105,4 +106,28 @@ func TestAlerts(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		assert.NoError(t, err, string(out))
 	}
+}
+
+// TestUnit checks the systemd unit: it starts the program with flags that exist, and may listen on port 443.
+func TestUnit(t *testing.T) {
+	t.Parallel()
+	unit, err := os.ReadFile("../../cmd/landfall/deploy/landfall.service")
+	require.NoError(t, err)
+	for _, want := range []string{"CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n", "AmbientCapabilities=CAP_NET_BIND_SERVICE\n", "ReadWritePaths=-/etc/landfall\n", "User=landfall\n"} {
+		assert.Contains(t, string(unit), want)
+	}
+	start := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/landfall serve (.*)$`).FindSubmatch(unit)
+	require.NotNil(t, start)
+	assert.NoError(t, newServe(streams{definitions: new(string)}).ParseFlags(strings.Fields(string(start[1]))))
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Skip("systemd is not installed")
+	}
+	root := t.TempDir() // in which the program exists
+	for name, content := range map[string][]byte{"usr/bin/landfall": []byte("#!/bin/sh\n"), "bin/kill": []byte("#!/bin/sh\n"), "etc/systemd/system/landfall.service": unit} {
+		file := filepath.Join(root, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, os.WriteFile(file, content, 0o755))
+	}
+	out, _ := exec.Command("systemd-analyze", "verify", "--root="+root, "--recursive-errors=no", "landfall.service").CombinedOutput()
+	assert.NotContains(t, string(out), "landfall.service:")
 }
