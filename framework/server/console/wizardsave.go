@@ -53,7 +53,7 @@ func (c *Console) saveInstance(ctx context.Context, f configFile, at int, in eve
 		return err
 	}
 	if len(typed) > 0 {
-		if err := c.sealSecrets(ctx, text, extra.StateKey != "", typed); err != nil {
+		if err := c.sealSecrets(ctx, f, text, extra.StateKey != "", typed); err != nil {
 			return err
 		}
 	}
@@ -85,7 +85,7 @@ func (c *Console) checkBeforeSave(f configFile, root event.Value, newKey bool, t
 			return v, true
 		}
 		return c.lookupEnv(name)
-	}, Base: f.root})
+	}, Commands: c.Commands, Base: f.root})
 	_, err = c.BuildPlans(cfg, problems, Real, nil) // building plans sends nothing
 	return err
 }
@@ -114,7 +114,7 @@ func replaceText(v event.Value, from, to string) event.Value {
 }
 
 // sealSecrets stores typed secrets in the state of the config with the given text. If the config has a new key, it makes the file.
-func (c *Console) sealSecrets(ctx context.Context, text []byte, newKey bool, typed map[string]string) error {
+func (c *Console) sealSecrets(ctx context.Context, f configFile, text []byte, newKey bool, typed map[string]string) error {
 	if c.SaveSecrets == nil {
 		return errors.New("this console has no state for secrets: enter the name of an environment variable instead")
 	}
@@ -123,7 +123,11 @@ func (c *Console) sealSecrets(ctx context.Context, text []byte, newKey bool, typ
 			return err
 		}
 	}
-	cfg, problems := config.ParseAt(c.File, text, config.Env{Lookup: c.Lookup})
+	env := config.Env{Lookup: c.Lookup, Commands: c.Commands}
+	if !newKey { // otherwise the key is in the file that was just made, which the config in effect does not name
+		env.Base = f.root
+	}
+	cfg, problems := config.ParseAt(c.File, text, env)
 	if cfg == nil || cfg.StateKey == "" {
 		return fmt.Errorf("state.key cannot be read: %w", problems.Err())
 	}
