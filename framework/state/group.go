@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"sync"
 )
 
@@ -44,13 +45,22 @@ func (s *Store) writeAudience(ctx context.Context, key recentKey, f func(*sql.Tx
 		}
 	}
 	group := g.next(w)
-	errs := s.writeGroup(group)
-	g.handOver()
-	for i, other := range group {
-		other.done <- errs[i]
+	errs := make([]error, len(group))
+	for i := range errs {
+		errs[i] = errAbandoned
 	}
-	return <-w.done
+	defer func() { // also if a write panics
+		g.handOver()
+		for i, other := range group[1:] {
+			other.done <- errs[i+1]
+		}
+	}()
+	s.writeGroup(group, errs)
+	return errs[0]
 }
+
+// errAbandoned is what the other writes of a group return if one of them panics.
+var errAbandoned = errors.New("another write of the same transaction panicked")
 
 // next removes the next group: first, and the other writes whose audience is not in it yet. The second write of an audience
 // must see that the first is committed.
@@ -80,9 +90,8 @@ func (g *writeGroups) handOver() {
 	}
 }
 
-// writeGroup writes a group in one transaction. If one of its writes fails, each gets a transaction of its own.
-func (s *Store) writeGroup(group []*groupedWrite) []error {
-	errs := make([]error, len(group))
+// writeGroup writes a group in one transaction, and sets errs. If one of its writes fails, each gets a transaction of its own.
+func (s *Store) writeGroup(group []*groupedWrite, errs []error) {
 	if len(group) > 1 {
 		err := s.inTransaction(context.Background(), func(tx *sql.Tx) error {
 			for _, w := range group {
@@ -93,11 +102,11 @@ func (s *Store) writeGroup(group []*groupedWrite) []error {
 			return nil
 		})
 		if err == nil {
-			return errs
+			clear(errs)
+			return
 		}
 	}
 	for i, w := range group {
 		errs[i] = s.inTransaction(w.ctx, w.run)
 	}
-	return errs
 }

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"sync"
 	"testing"
@@ -102,6 +103,38 @@ func TestWritesThatWaitShareACommit(t *testing.T) {
 		total += int(size.Members)
 	}
 	assert.Equal(t, 70, total)
+}
+
+// A write that panics holds up neither the writes of its group nor later ones.
+func TestPanicOfAWriteHoldsUpNoOther(t *testing.T) {
+	s := unmergedStore(t, t.TempDir(), 1<<20)
+	tx, err := s.hot.BeginTx(t.Context(), nil) // the connection is in use: writes wait
+	require.NoError(t, err)
+	var all sync.WaitGroup
+	errs := make([]error, 3)
+	for i := range errs {
+		all.Go(func() {
+			if i == 1 {
+				defer func() { assert.Equal(t, "broken", recover()) }()
+			}
+			errs[i] = s.writeAudience(t.Context(), recentKey{"main", fmt.Sprint(i)}, func(*sql.Tx) error {
+				if i == 1 {
+					panic("broken")
+				}
+				return nil
+			})
+		})
+		require.Eventually(t, func() bool {
+			s.groups.mu.Lock()
+			defer s.groups.mu.Unlock()
+			return s.groups.leading && len(s.groups.waiting) == i
+		}, 10e9, 1e6)
+	}
+	require.NoError(t, tx.Rollback())
+	all.Wait()
+	assert.NoError(t, s.Ledger("main").Record(t.Context(), destination.Audience{ID: "aud"}, entries(0, 10, 1)))
+	assert.NoError(t, errs[0])
+	assert.ErrorIs(t, errs[2], errAbandoned, "it was in the same group")
 }
 
 // A group has at most one write of an audience.

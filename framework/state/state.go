@@ -247,7 +247,15 @@ func (s *Store) inTransaction(ctx context.Context, f func(*sql.Tx) error) error 
 	if err != nil {
 		return err
 	}
-	if err := f(tx); err != nil {
+	panicked := true
+	defer func() {
+		if panicked {
+			_ = tx.Rollback() // so that the next write gets the connection
+		}
+	}()
+	err = f(tx)
+	panicked = false
+	if err != nil {
 		return errors.Join(err, rollback(tx))
 	}
 	return tx.Commit()
