@@ -186,6 +186,7 @@ func TestDeliverDecidesEveryItem(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	assert.ErrorIs(t, stream.Retry{}.Deliver(ended, p, items, func(runtime.Item, runtime.Verdict) {}), context.Canceled)
+	assert.Len(t, sizes, 1, "nothing is sent")
 }
 
 // TestBatchesAreLimitedInBytes checks that a batch is sent when the next payload would make it too large.

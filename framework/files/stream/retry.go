@@ -24,8 +24,11 @@ type Retry struct {
 }
 
 // Deliver delivers a batch with retries. It calls decide with each finished item and its verdict, from another goroutine. The error
-// is ctx's; items that were not passed to decide are then unfinished.
+// is ctx's; items that were not passed to decide are then unfinished. If ctx has ended already, nothing is sent.
 func (r Retry) Deliver(ctx context.Context, plan *runtime.Plan, items []runtime.Item, decide func(runtime.Item, runtime.Verdict)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	s := newSender(ctx, r, 1, func(t *task) { decide(t.Value.item, t.Value.verdicts[0]) })
 	defer s.close()
 	for _, item := range items {
