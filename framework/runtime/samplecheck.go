@@ -38,7 +38,7 @@ func (c *compiler) checkSamples(p *Plan) {
 // samplePlan returns a copy of a plan that sends nothing and stores nothing.
 func (c *compiler) samplePlan(p *Plan) *Plan {
 	sampled, quiet := *p, *c
-	quiet.host.Transport, quiet.host.State, quiet.host.Members, quiet.host.Log, quiet.host.Observe = silentTransport{}, nil, nil, nil, nil
+	quiet.host.Transport, quiet.host.Gate, quiet.host.State, quiet.host.Members, quiet.host.Log, quiet.host.Observe = silentTransport{}, nil, nil, nil, nil, nil
 	if p.tokens != nil {
 		sampled.tokens = func(context.Context, string) (string, error) { return "sample", nil }
 	}

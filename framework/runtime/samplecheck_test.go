@@ -6,11 +6,13 @@ import (
 	"net/http"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -78,13 +80,17 @@ func (f failingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// TestSubscriptionsAllOfWhosePayloadsAreRefused loads subscriptions with mappings for which the handler refuses every payload, or only some.
-func TestSubscriptionsAllOfWhosePayloadsAreRefused(t *testing.T) {
-	plugin := destination.Plugin{
+// messagesPlugin returns the destination that sendMessage handles.
+func messagesPlugin() destination.Plugin {
+	return destination.Plugin{
 		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(messagesDefinition)}},
 		Actions:    map[string]destination.Action{"send": destination.Handle(destination.Handler[settings, message]{Perform: sendMessage})},
 	}
-	registry, err := destination.NewRegistry([]destination.Plugin{plugin})
+}
+
+// TestSubscriptionsAllOfWhosePayloadsAreRefused loads subscriptions with mappings for which the handler refuses every payload, or only some.
+func TestSubscriptionsAllOfWhosePayloadsAreRefused(t *testing.T) {
+	registry, err := destination.NewRegistry([]destination.Plugin{messagesPlugin()})
 	require.NoError(t, err)
 	const id = `"name":"n","id":{"@path":"$.userId"}`
 	refused := func(text string) []string {
@@ -129,6 +135,22 @@ func TestSubscriptionsAllOfWhosePayloadsAreRefused(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestSamplesUseNoBudget checks that samples of a mapping, which are not sent, use nothing of the budget.
+func TestSamplesUseNoBudget(t *testing.T) {
+	registry, err := destination.NewRegistry([]destination.Plugin{messagesPlugin()})
+	require.NoError(t, err)
+	const text = `{"destinations":[{"id":"m","destination":"messages","settings":{},"subscriptions":[{"action":"send","subscribe":"type = \"track\"","mapping":{"name":"n","id":"a"}}]}]}`
+	cfg, problems := config.Parse("f.yaml", []byte(text), config.Env{})
+	require.Empty(t, problems)
+	limits := budget.Limits{Windows: []budget.Window{{Limit: 100, Per: time.Hour}}}
+	gate := budget.NewGate("m", budget.New("m", limits, budget.NewMemoryStore()), budget.GateConfig{})
+	_, err = runtime.LoadInstance(cfg, cfg.Instances[0], registry, func(config.Instance, destination.Entry) (runtime.Host, error) {
+		return runtime.Host{Transport: failingTransport{t}, Gate: gate}, nil
+	})
+	require.NoError(t, err)
+	assert.Zero(t, gate.Status().Budget.Windows[0].Used)
 }
 
 // TestMembersThatEventsDoNotHave loads mappings that read members which no event of the query has, or which are misspelt.
