@@ -79,11 +79,7 @@ func readsLiquid(v event.Value) (list []Reference, complete bool) {
 }
 
 func readsExpr(v event.Value) (list []Reference, complete bool) {
-	program, err := expression.Compile(v.Str())
-	if err != nil {
-		return nil, false
-	}
-	return referencesTo(program.Paths()), false
+	return referencesTo(expression.Paths(v.Str())), false
 }
 
 func referencesTo(paths [][]string) []Reference {

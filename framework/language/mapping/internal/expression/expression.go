@@ -17,7 +17,12 @@ import (
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/builtin"
+	"github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/compiler"
+	"github.com/expr-lang/expr/conf"
 	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/optimizer"
+	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/vm"
 
 	"github.com/landfall-dev/landfall/framework/event"
@@ -36,31 +41,20 @@ const (
 type Program struct {
 	program *vm.Program
 	names   []string // the variables that the expression reads
-	paths   [][]string
 }
-
-// Paths returns the paths that the expression reads from its input, as far as they are constant: settings.region and
-// settings["region"] are both [settings region]. A path ends before a computed key.
-func (p *Program) Paths() [][]string { return p.paths }
 
 // Compile compiles an expression. The error is a fault.Problems with the line and column of the mistake.
 func Compile(text string) (*Program, error) {
 	if len(text) > MaxLength {
 		return nil, fault.Problems{{Message: fmt.Sprintf("should be at most %d bytes long", MaxLength)}}
 	}
-	names := &names{paths: map[ast.Node][]string{}}
-	for _, f := range functionTable() {
-		names.functions = append(names.functions, f.name)
-	}
-	calls := newCallPatcher()
-	options := append(ownFunctions(), expr.AllowUndefinedVariables(), expr.MaxNodes(MaxNodes), expr.Patch(calls))
-	program, err := expr.Compile(text, append(options, expr.Patch(names))...) // without the patches below, which hide type errors
+	names, calls := newNames(), newCallPatcher()
+	program, err := compile(text, calls, names) // without the patches below, which hide type errors
 	if err == nil && calls.problem != nil {
 		return nil, fault.Problems{*calls.problem}
 	}
 	if err == nil {
-		options = append(options, expr.Patch(budgetPatcher{map[ast.Node]bool{}}), expr.Patch(exactPatcher{}))
-		program, err = expr.Compile(text, append(options, budgetFunctions()...)...)
+		program, err = compile(text, calls, budgetPatcher{map[ast.Node]bool{}}, exactPatcher{})
 	}
 	if err != nil {
 		return nil, fault.Problems{problemOf(text, err)}
@@ -68,10 +62,60 @@ func Compile(text string) (*Program, error) {
 	if call := names.unknown; call != nil {
 		return nil, fault.Problems{{
 			Line: 1, Column: call.Location().From + 1,
-			Message: fmt.Sprintf("unknown function %q%s", call.Value, fault.DidYouMean(call.Value, slices.Concat(builtin.Names, names.functions))),
+			Message: fmt.Sprintf("unknown function %q%s", call.Value, fault.DidYouMean(call.Value, slices.Concat(builtin.Names, functionNames()))),
 		}}
 	}
-	return &Program{program: program, names: names.list, paths: names.inputPaths()}, nil
+	return &Program{program: program, names: names.list}, nil
+}
+
+// Paths returns the paths that an expression reads from its input, as far as they are constant: settings.region and
+// settings["region"] are both [settings region]. A path ends before a computed key. There are none if the expression cannot be parsed.
+func Paths(text string) [][]string {
+	if len(text) > MaxLength {
+		return nil
+	}
+	tree, _, err := parse(text, newCallPatcher())
+	if err != nil {
+		return nil
+	}
+	names := newNames()
+	ast.Walk(&tree.Node, names)
+	return names.inputPaths()
+}
+
+// parse parses an expression and applies patches, which need no types. expr.Compile would check the types again before each patch.
+func parse(text string, patches ...ast.Visitor) (*parser.Tree, *conf.Config, error) {
+	config := conf.CreateNew()
+	for _, set := range slices.Concat(ownFunctions(), budgetFunctions(), []expr.Option{expr.AllowUndefinedVariables(), expr.MaxNodes(MaxNodes)}) {
+		set(config)
+	}
+	config.Check()
+	tree, err := parser.ParseWithConfig(text, config)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, patch := range patches {
+		ast.Walk(&tree.Node, patch)
+	}
+	return tree, config, nil
+}
+
+// compile compiles an expression after applying patches.
+func compile(text string, patches ...ast.Visitor) (*vm.Program, error) {
+	tree, config, err := parse(text, patches...)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := checker.Check(tree, config); err != nil {
+		return nil, err
+	}
+	if err := optimizer.Optimize(&tree.Node, config); err != nil {
+		if at := (*file.Error)(nil); errors.As(err, &at) {
+			return nil, at.Bind(tree.Source)
+		}
+		return nil, err
+	}
+	return compiler.Compile(tree, config)
 }
 
 // names collects the variables of an expression, the paths that start at them, and a call of an unknown function.
@@ -80,9 +124,9 @@ type names struct {
 	paths   map[ast.Node][]string // by the node whose value is at the path; only the longest path of each chain
 	defined []string              // variables that are declared with let
 	unknown *ast.IdentifierNode
-
-	functions []string // the names of the functions that are not those of expr-lang
 }
+
+func newNames() *names { return &names{paths: map[ast.Node][]string{}} }
 
 // environment is the variable that holds the whole input.
 const environment = "$env"

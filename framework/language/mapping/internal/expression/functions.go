@@ -61,6 +61,14 @@ func Functions() []reference.Entry {
 	return list
 }
 
+// functionNames returns the names of the functions that are not those of expr-lang.
+func functionNames() (list []string) {
+	for _, f := range functionTable() {
+		list = append(list, f.name)
+	}
+	return list
+}
+
 // ownFunctions returns the options that declare the functions, under names that no expression can use: a key of an event may have the
 // name of a function.
 func ownFunctions() []expr.Option {
