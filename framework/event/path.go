@@ -202,7 +202,9 @@ func (v Value) At(pointer string) Value {
 func PointerSteps(pointer string) []string {
 	steps := strings.Split(pointer, "/")[1:]
 	for i := range steps {
-		steps[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(steps[i])
+		steps[i] = pointerEscapes.Replace(steps[i])
 	}
 	return steps
 }
+
+var pointerEscapes = strings.NewReplacer("~1", "/", "~0", "~")

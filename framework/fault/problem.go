@@ -82,6 +82,6 @@ func ProblemsOf(err error) Problems {
 }
 
 // PointerKey returns key as one step of a JSON pointer, including the slash.
-func PointerKey(key string) string {
-	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
-}
+func PointerKey(key string) string { return "/" + pointerEscapes.Replace(key) }
+
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
