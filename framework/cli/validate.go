@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -38,6 +39,7 @@ func newValidate(s streams) *cobra.Command {
 		Example: "  landfall validate landfall.yaml\n  landfall validate --strict landfall.yaml\n  landfall validate destinations/*/destination.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
 			c := validateCommand{streams: s, json: asJSON, strict: strict}
+			c.loadCatalog = sync.OnceValues(func() (instances.Catalog, error) { return s.catalog().Load() })
 			if args = append(configs, args...); len(args) == 0 {
 				return c.checkBuiltIn()
 			}
@@ -57,6 +59,8 @@ type validateCommand struct {
 	streams
 	json, strict              bool
 	files, mistakes, warnings int
+
+	loadCatalog func() (instances.Catalog, error)
 }
 
 func (c *validateCommand) checkBuiltIn() error {
@@ -101,11 +105,15 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 	if cfg == nil {
 		return problems, nil
 	}
-	registry, err := c.catalog().RegistryFor(cfg)
+	catalog, err := c.loadCatalog()
 	if err != nil {
 		return fault.ProblemsOf(err), nil
 	}
-	h := instances.Options{Target: &instances.Target{DryRun: true}, Catalog: c.catalog()}
+	registry, err := catalog.RegistryFor(cfg)
+	if err != nil {
+		return fault.ProblemsOf(err), nil
+	}
+	h := instances.Options{Target: &instances.Target{DryRun: true}, Catalog: catalog}
 	cfg, unsealed := h.OpenSecrets(context.Background(), cfg)
 	problems = append(problems, unsealed...)
 	for _, in := range cfg.Instances {

@@ -34,8 +34,12 @@ type ConsoleOptions struct {
 
 // RunConsole serves the console without a queue until ctx ends. It calls started with the URL, or unix:PATH, once it listens.
 func RunConsole(ctx context.Context, o ConsoleOptions, started func(at string)) error {
+	catalog, err := o.Catalog.Load()
+	if err != nil {
+		return err
+	}
 	commands := config.NewCommands()
-	page := consoleHost{path: o.Config, commands: commands, data: o.Data, catalog: o.Catalog, live: o.Target, log: o.Log}
+	page := consoleHost{path: o.Config, commands: commands, data: o.Data, catalog: catalog, live: o.Target, log: o.Log}
 	cfg, _ := config.Load(o.Config, config.Env{Commands: commands})
 	if store, err := openExistingState(ctx, cfg, o.Data, o.Target.SandboxName()); err != nil {
 		return err

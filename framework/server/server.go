@@ -84,11 +84,16 @@ type server struct {
 //
 // If there is no config yet, it serves only the console until that has written one.
 func Run(ctx context.Context, o Options) error {
+	catalog, err := o.Catalog.Load()
+	if err != nil {
+		return err
+	}
+	o.Catalog = catalog
 	v := &server{Options: o, token: NewToken(), commands: config.NewCommands()}
 	if !needsSetup(o.Config) {
 		return v.run(ctx)
 	}
-	err := v.serveSetup(ctx)
+	err = v.serveSetup(ctx)
 	if err == nil && ctx.Err() == nil {
 		err = v.run(ctx)
 	}

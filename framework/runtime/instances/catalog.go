@@ -13,6 +13,20 @@ type Catalog struct {
 	Definitions string               // a directory of definitions without code; "" for the one that the config names
 }
 
+// Load returns a Catalog whose plugins have been loaded, so that RegistryFor does not read their definitions again. Programs that call
+// it more than once begin with Load. The error has every problem of every definition.
+func (c Catalog) Load() (Catalog, error) {
+	registry, err := destination.NewRegistry(c.Plugins)
+	if err != nil {
+		return c, err
+	}
+	c.Plugins = nil
+	for _, entry := range registry.Entries() {
+		c.Plugins = append(c.Plugins, entry.Plugin)
+	}
+	return c, nil
+}
+
 // RegistryFor returns the destinations of the program, and those in the directory of definitions that the Catalog or the config
 // names. cfg may be nil.
 func (c Catalog) RegistryFor(cfg *config.Config) (*destination.Registry, error) {

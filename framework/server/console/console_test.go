@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,13 +68,16 @@ func newPageWith(t *testing.T, text, key string) *page {
 	return newPageOf(t, text, key, func(*console.Config) {})
 }
 
+// builtIn returns the destinations of this repository, which are loaded once for all tests.
+var builtIn = sync.OnceValues(func() (*destination.Registry, error) { return destinations.Registry() })
+
 // newPageOf is newPageWith with changes to the console's configuration.
 func newPageOf(t *testing.T, text, key string, change func(*console.Config)) *page {
 	file := filepath.Join(t.TempDir(), "landfall.yaml")
 	if text != "" {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o640))
 	}
-	registry, err := destinations.Registry()
+	registry, err := builtIn()
 	require.NoError(t, err)
 	log := &bytes.Buffer{}
 	p := &page{t: t, file: file, log: log}
@@ -169,7 +173,7 @@ func TestEveryPageHasAPolicyAndNothingInline(t *testing.T) {
 
 func TestEveryDestinationHasCatalogueAndSetupPages(t *testing.T) {
 	p := newPage(t, written)
-	registry, err := destinations.Registry()
+	registry, err := builtIn()
 	require.NoError(t, err)
 	for _, e := range registry.Entries() {
 		assert.Contains(t, p.get("catalogue/"+e.Definition.Slug), "<code>"+e.Definition.Slug+"</code>")
