@@ -31,57 +31,79 @@ func NewBudgets(store budget.Store) *Budgets {
 // shortWindow is the length of windows that end before a process that has died could send again.
 const shortWindow = 5 * time.Second
 
-// getOrCreate returns the budget with a name, with its present limits.
-func (b *Budgets) getOrCreate(name string, limits budget.Limits) *budget.Budget {
+// create makes the budgets that are not there yet.
+func (b *Budgets) create(limits map[string]budget.Limits) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if known := b.byName[name]; known != nil {
-		known.SetLimits(limits)
-		return known
+	for name, l := range limits {
+		if b.byName[name] == nil {
+			b.byName[name] = budget.New(name, l, b.storeFor(l))
+		}
 	}
-	store := b.store
-	isShort := func(w budget.Window) bool { return w.Per <= shortWindow }
-	if !store.Shared() && !slices.ContainsFunc(limits.Windows, func(w budget.Window) bool { return !isShort(w) }) {
-		store = b.memory // nothing needs to be known after a restart
-	}
-	made := budget.New(name, limits, store)
-	b.byName[name] = made
-	return made
 }
 
-// define sets the limits of the budgets of a config. One without limits of its own has those that the destinations of its instances
-// document.
-func (b *Budgets) define(cfg *config.Config, registry *destination.Registry) {
-	for _, shared := range cfg.Budgets {
-		var documented []budget.Window
-		for _, in := range cfg.Instances {
-			entry, ok := registry.Find(in.Destination)
-			if !ok || in.Limits.Budget != shared.Name {
-				continue
-			}
-			for _, w := range entry.Definition.Limits.Requests {
-				if !slices.Contains(documented, w) {
-					documented = append(documented, w)
-				}
+// storeFor returns the store of a budget.
+func (b *Budgets) storeFor(limits budget.Limits) budget.Store {
+	isLong := func(w budget.Window) bool { return w.Per > shortWindow }
+	if !b.store.Shared() && !slices.ContainsFunc(limits.Windows, isLong) {
+		return b.memory // nothing needs to be known after a restart
+	}
+	return b.store
+}
+
+// setLimits changes the limits of budgets that create has made.
+func (b *Budgets) setLimits(limits map[string]budget.Limits) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name, l := range limits {
+		b.byName[name].SetLimits(l)
+	}
+}
+
+// newGate returns the gate of an instance, with its own budget or the one that it shares; nil if there is no such budget.
+func (b *Budgets) newGate(in config.Instance) *budget.Gate {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	from := b.byName[budgetName(in)]
+	if from == nil {
+		return nil
+	}
+	return budget.NewGate(in.ID, from, budget.GateConfig{Concurrency: in.Limits.Concurrency})
+}
+
+// limitsOf returns the limits of a config's budgets by the names of the budgets. One that instances share and that has no limits of its own
+// has those that the destinations of the instances document.
+func limitsOf(cfg *config.Config, registry *destination.Registry) map[string]budget.Limits {
+	limits, documented := map[string]budget.Limits{}, map[string][]budget.Window{}
+	for _, in := range cfg.Instances {
+		entry, ok := registry.Find(in.Destination)
+		if !ok {
+			continue
+		}
+		name, windows := budgetName(in), entry.Definition.Limits.Requests
+		if in.Limits.Budget == "" {
+			limits[name] = in.Limits.Resolve(windows)
+			continue
+		}
+		for _, w := range windows {
+			if !slices.Contains(documented[name], w) {
+				documented[name] = append(documented[name], w)
 			}
 		}
-		b.getOrCreate(sharedBudget(shared.Name), shared.Resolve(documented))
 	}
+	for _, shared := range cfg.Budgets {
+		name := sharedBudget(shared.Name)
+		limits[name] = shared.Resolve(documented[name])
+	}
+	return limits
 }
 
-// newGate returns the gate of an instance, with its own budget or the one that it shares.
-func (b *Budgets) newGate(in config.Instance, of *destination.Definition) *budget.Gate {
-	return budget.NewGate(in.ID, b.budgetFor(in, of), budget.GateConfig{Concurrency: in.Limits.Concurrency})
-}
-
-func (b *Budgets) budgetFor(in config.Instance, of *destination.Definition) *budget.Budget {
-	b.mu.Lock()
-	shared := b.byName[sharedBudget(in.Limits.Budget)]
-	b.mu.Unlock()
-	if in.Limits.Budget != "" && shared != nil {
-		return shared
+// budgetName returns the name in the store of an instance's budget.
+func budgetName(in config.Instance) string {
+	if in.Limits.Budget != "" {
+		return sharedBudget(in.Limits.Budget)
 	}
-	return b.getOrCreate("instance "+in.ID, in.Limits.Resolve(of.Limits.Requests))
+	return "instance " + in.ID
 }
 
 // sharedBudget returns the name in the store of a budget of the config.

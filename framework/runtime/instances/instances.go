@@ -25,6 +25,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -167,8 +168,10 @@ func Load(cfg *config.Config, problems fault.Problems, h Options) ([]Instance, e
 	if h.Budgets == nil {
 		h.Budgets = NewBudgets(nil)
 	}
+	var limits map[string]budget.Limits
 	if cfg != nil {
-		h.Budgets.define(cfg, registry)
+		limits = limitsOf(cfg, registry)
+		h.Budgets.create(limits)
 	}
 	cfg, unsealed := h.OpenSecrets(context.Background(), cfg)
 	problems = append(slices.Clone(problems), unsealed...)
@@ -186,7 +189,13 @@ func Load(cfg *config.Config, problems fault.Problems, h Options) ([]Instance, e
 		list[i] = made[plan.ID()]
 		list[i].Plan = plan
 	}
-	return list, h.UseLedgers(cfg, list)
+	if err := h.UseLedgers(cfg, list); err != nil {
+		return list, err
+	}
+	if h.Use == ClaimLedgers { // other plans do not replace those that deliver
+		h.Budgets.setLimits(limits)
+	}
+	return list, nil
 }
 
 // remoteKey returns a key that is equal for instances with the same remote: the same sandbox, and the same endpoint in their settings. An
@@ -214,7 +223,7 @@ func (h *Options) HostFor(cfg *config.Config, in config.Instance, of destination
 	}
 	host := runtime.Host{Transport: made.Transport, Observe: h.Observe, Env: os.LookupEnv, Log: h.Log, MaxPause: cfg.Server.MaxPause}
 	if h.Budgets != nil {
-		host.Gate = h.Budgets.newGate(in, of.Definition)
+		host.Gate = h.Budgets.newGate(in)
 	}
 	if h.Store != nil {
 		made.Ledger = h.Store.Ledger(in.ID)
