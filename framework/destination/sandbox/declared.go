@@ -80,11 +80,11 @@ func (d *Declared) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	refused := route.refusedItems(body)
 	n := route.itemsOf(body).Len()
-	d.record(route, n-len(refused), body)
 	if len(refused) > 0 && (n == len(refused) || !route.partial) {
 		route.refused.write(w, refused[0].message, refused)
 		return
 	}
+	d.record(route, n-len(refused), body)
 	route.response.write(w, "", refused)
 }
 

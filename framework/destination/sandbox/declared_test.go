@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
+	"github.com/landfall-dev/landfall/framework/event"
 )
 
 // TestDeclaredRules sends requests to the API of the example in README.md.
@@ -45,6 +46,7 @@ func TestDeclaredRules(t *testing.T) {
 		assert.Contains(t, send(c.path, c.password, c.body), c.want, c.body)
 	}
 	assert.Contains(t, toJSON(t, api.State()), `"items":1`)
+	assert.Equal(t, 2, event.MustParse(toJSON(t, api.State())).Get("requests").Len(), "requests that were refused are not shown")
 	api.Reset()
 	assert.Equal(t, `{"requests":[]}`, toJSON(t, api.State()))
 }
