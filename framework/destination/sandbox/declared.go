@@ -66,8 +66,8 @@ func (d *Declared) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the client is gone
 	}
-	body, values, err := readBody(r.Header.Get("Content-Type"), raw)
-	if !d.isAuthorized(route, r, values) {
+	body, err := readBody(r.Header.Get("Content-Type"), raw)
+	if !d.isAuthorized(route, r, body) {
 		route.unauthorized.write(w, "the credentials are missing or wrong", nil)
 		return
 	}
@@ -98,7 +98,7 @@ func (d *Declared) routeFor(r *http.Request) *route {
 }
 
 // isAuthorized reports whether a request carries credentials, and one of the accepted ones if there are any.
-func (d *Declared) isAuthorized(route *route, r *http.Request, form url.Values) bool {
+func (d *Declared) isAuthorized(route *route, r *http.Request, body event.Value) bool {
 	given := ""
 	switch {
 	case route.header != "":
@@ -113,7 +113,7 @@ func (d *Declared) isAuthorized(route *route, r *http.Request, form url.Values) 
 	case route.query != "":
 		given = r.URL.Query().Get(route.query)
 	case route.field != "":
-		given = form.Get(route.field)
+		given = body.Get(route.field).Text()
 	default:
 		return true
 	}
@@ -142,14 +142,13 @@ func (d *Declared) Reset() {
 	d.taken = nil
 }
 
-// readBody returns a body as one value: JSON, or the fields of a form, in which texts that are JSON objects or lists are decoded. values
-// are the top-level texts.
-func readBody(contentType string, raw []byte) (body event.Value, values url.Values, err error) {
+// readBody returns a body as one value: JSON, or the fields of a form, in which texts that are JSON objects or lists are decoded.
+func readBody(contentType string, raw []byte) (event.Value, error) {
 	if len(raw) == 0 {
-		return event.Value{}, nil, nil
+		return event.Value{}, nil
 	}
 	if strings.HasPrefix(contentType, "application/x-www-form-urlencoded") {
-		values, err = url.ParseQuery(string(raw))
+		values, err := url.ParseQuery(string(raw))
 		var members []event.Member
 		for key, list := range values {
 			v := event.NewString(list[0])
@@ -158,16 +157,13 @@ func readBody(contentType string, raw []byte) (body event.Value, values url.Valu
 			}
 			members = append(members, event.Member{Key: key, Value: v})
 		}
-		return event.NewObject(members), values, err
+		return event.NewObject(members), err
 	}
-	if body, err = event.ParseValue(bytes.TrimSpace(raw)); err != nil {
-		return body, nil, fmt.Errorf("the body is not JSON: %w", err)
+	body, err := event.ParseValue(bytes.TrimSpace(raw))
+	if err != nil {
+		return body, fmt.Errorf("the body is not JSON: %w", err)
 	}
-	values = url.Values{}
-	for key, v := range body.Members() {
-		values.Set(key, v.Text())
-	}
-	return body, values, nil
+	return body, nil
 }
 
 // declaredResponse is a response in which texts may contain {{message}} and, in the entries of items, {{index}}.

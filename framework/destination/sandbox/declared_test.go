@@ -51,6 +51,28 @@ func TestDeclaredRules(t *testing.T) {
 	assert.Equal(t, `{"requests":[]}`, toJSON(t, api.State()))
 }
 
+// TestDeclaredCredentials sends a credential in each place that rules can name.
+func TestDeclaredCredentials(t *testing.T) {
+	const form, object = "application/x-www-form-urlencoded", "application/json"
+	for _, c := range []struct{ auth, url, contentType, body, want string }{
+		{"query: key", "/a?key=k1", object, `{}`, "OK"},
+		{"query: key", "/a?key=k2", object, `{"key":"k1"}`, "Unauthorized"},
+		{"field: key", "/a", object, `{"key":"k1"}`, "OK"},
+		{"field: key", "/a", object, `{"key":"k2"}`, "Unauthorized"},
+		{"field: key", "/a", object, `["k1"]`, "Unauthorized"},
+		{"field: key", "/a", form, `key=k1&list=%5B1%5D`, "OK"},
+		{"field: key", "/a?key=k1", form, `list=%5B1%5D`, "Unauthorized"},
+	} {
+		api, err := sandbox.ParseDeclared("sandbox.yaml", []byte(`{auth: {`+c.auth+`}, routes: [{request: POST /a}]}`), []string{"k1"})
+		require.NoError(t, err)
+		r := httptest.NewRequest(http.MethodPost, c.url, strings.NewReader(c.body))
+		r.Header.Set("Content-Type", c.contentType)
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, r)
+		assert.Equal(t, c.want, http.StatusText(w.Code), "%s %s %s", c.auth, c.url, c.body)
+	}
+}
+
 func TestDeclaredMistakes(t *testing.T) {
 	for rules, want := range map[string]string{
 		`{}`:                        "there are no routes",
