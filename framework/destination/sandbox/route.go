@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -96,10 +97,7 @@ func (r *route) check(body event.Value) error {
 	if n := r.itemsOf(body).Len(); r.maxItems > 0 && n > r.maxItems {
 		return fmt.Errorf("there are %d items, but the limit is %d", n, r.maxItems)
 	}
-	if message := violationOf(r.body, body); message != "" {
-		return fmt.Errorf("%s", message)
-	}
-	return nil
+	return checkSchema(r.body, body)
 }
 
 // itemsOf returns the list of items of a body: the body alone if it is one item.
@@ -112,29 +110,26 @@ func (r *route) itemsOf(body event.Value) event.Value {
 
 // refusedItems returns the items that the rules do not allow.
 func (r *route) refusedItems(body event.Value) (list []itemRefusal) {
-	if r.item == nil {
-		return nil
-	}
 	for i, item := range r.itemsOf(body).Items() {
-		if message := violationOf(r.item, item); message != "" {
-			list = append(list, itemRefusal{i, message})
+		if err := checkSchema(r.item, item); err != nil {
+			list = append(list, itemRefusal{i, err.Error()})
 		}
 	}
 	return list
 }
 
-// violationOf returns how a value violates a schema, or "".
-func violationOf(schema *jsonschema.Schema, v event.Value) string {
+// checkSchema returns an error that says how a value violates a schema. Without a schema every value is valid.
+func checkSchema(schema *jsonschema.Schema, v event.Value) error {
 	if schema == nil {
-		return ""
+		return nil
 	}
 	err := schema.Validate(v.Any())
-	wrong, ok := err.(*jsonschema.ValidationError)
-	if !ok {
-		return ""
+	var wrong *jsonschema.ValidationError
+	if !errors.As(err, &wrong) {
+		return err
 	}
 	for len(wrong.Causes) > 0 {
 		wrong = wrong.Causes[0]
 	}
-	return strings.TrimPrefix(wrong.InstanceLocation+": "+wrong.Message, ": ")
+	return errors.New(strings.TrimPrefix(wrong.InstanceLocation+": "+wrong.Message, ": "))
 }
