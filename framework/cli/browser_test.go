@@ -7,10 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -20,13 +23,37 @@ import (
 
 // browser is a headless Chromium process.
 type browser struct {
-	t   *testing.T
-	ctx context.Context
-	url string // of what is looked at
+	t     *testing.T
+	ctx   context.Context
+	url   string       // of what is looked at
+	asked atomic.Int32 // how often a page has asked whether to leave it
 }
 
-// newBrowser starts a browser. It skips the test if none is installed.
-func newBrowser(t *testing.T) *browser { return &browser{t: t, ctx: chromium.Start(t)} }
+// newBrowser starts a browser, which leaves a page that asks. It skips the test if none is installed.
+func newBrowser(t *testing.T) *browser {
+	var answers sync.WaitGroup
+	t.Cleanup(answers.Wait) // when the browser has ended
+	b := &browser{t: t, ctx: chromium.Start(t)}
+	dialogs := make(chan struct{}, 10)
+	require.NoError(t, chromedp.Listen(b.ctx, func(event any) {
+		if _, ok := event.(*page.EventJavascriptDialogOpening); ok {
+			dialogs <- struct{}{}
+		}
+	}))
+	answers.Go(func() {
+		for {
+			select {
+			case <-dialogs:
+				b.asked.Add(1)
+				_, err := chromedp.Call(b.ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: true})
+				assert.NoError(t, err)
+			case <-b.ctx.Done():
+				return
+			}
+		}
+	})
+	return b
+}
 
 func (b *browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()

@@ -142,6 +142,14 @@ func tryMistakes(b *browser) {
 	b.fill("#s-0-subscribe", `event = "Nobody's"`)
 	b.do("seeing the preview", chromedp.WaitVisible(chromedp.Search(`//*[@id="preview"]//summary[contains(., "Not matched")]`)))
 	b.fill("#s-0-f-personas_audience_key-text", "gold")
+	b.open("/console/deliveries")
+	assert.Equal(b.t, int32(1), b.asked.Load(), "the form asks before it is left")
+	b.open("/console/setup/edit/braze-main")
+	b.do("seeing the preview of the draft", chromedp.WaitVisible(chromedp.Search(`//*[@id="preview"]//summary[contains(., "Not matched")]`)))
+	b.press("Discard changes")
+	b.do("seeing the saved form", chromedp.WaitReady(chromedp.Search(`//form[@id="setup"]`)))
+	assert.Equal(b.t, int32(1), b.asked.Load())
+	assert.NotContains(b.t, b.words(), "not saved")
 }
 
 // changeSecret takes the client's secret from another variable, and waits until the server uses it.
@@ -202,6 +210,8 @@ func visitPages(b *browser, script string) {
 	if script != "" {
 		b.runAxe("the review", script)
 	}
+	b.open("/console/setup/edit/braze-main") // what was reviewed, but not written, is still in the form
+	b.press("Discard changes")
 }
 
 // emptyCohort empties the cohort, which requires typing its name.

@@ -7,6 +7,19 @@ for (const form of document.querySelectorAll("form[data-draft]")) {
   const fields = () => [...form.elements].filter((e) => e.name && !["hidden", "password", "submit", "button"].includes(e.type));
   const read = () => JSON.stringify(fields().map((e) => [e.name, e.value, e.checked === true]));
   const shown = read();
+  let submitting = false;
+  // Says that the form differs from what is saved, and offers to discard the difference.
+  const showRestored = () => {
+    const note = document.createElement("p");
+    note.className = "note";
+    note.setAttribute("role", "status");
+    const discard = document.createElement("button");
+    discard.type = "button";
+    discard.textContent = "Discard changes";
+    discard.addEventListener("click", () => { submitting = true; sessionStorage.removeItem(key); location.reload(); });
+    note.append("The changes that you had not saved are in the form again. ", discard);
+    form.prepend(note);
+  };
   try {
     const saved = JSON.parse(sessionStorage.getItem(key) || "null");
     if (saved && saved.base === shown) {
@@ -16,10 +29,10 @@ for (const form of document.querySelectorAll("form[data-draft]")) {
         if (e.type === "checkbox" || e.type === "radio") e.checked = values[i][2]; else e.value = values[i][1];
       });
       form.dispatchEvent(new Event("input", { bubbles: true }));
+      showRestored();
     }
   } catch { /* a damaged draft is not used */ }
   // A form with data-ask asks before it is left with changes.
-  let submitting = false;
   form.addEventListener("submit", () => { submitting = true; });
   addEventListener("pageshow", () => { submitting = false; });
   if (form.dataset.ask) addEventListener("beforeunload", (e) => {
