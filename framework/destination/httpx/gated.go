@@ -12,8 +12,9 @@ import (
 
 // gated is the link that sends requests through a gate. It counts each request that is really sent.
 type gated struct {
-	next http.RoundTripper
-	gate *budget.Gate
+	next     http.RoundTripper
+	gate     *budget.Gate
+	maxPause time.Duration // the longest pause, whatever the remote asks for
 }
 
 func (g *gated) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -26,7 +27,7 @@ func (g *gated) RoundTrip(req *http.Request) (*http.Response, error) {
 		done(budget.Result{Canceled: req.Context().Err() != nil || isRefusedHost(err)})
 		return nil, err
 	}
-	done(gateResult(response.StatusCode, response.Header, time.Now()))
+	done(g.resultOf(response.StatusCode, response.Header, time.Now()))
 	return response, nil
 }
 
@@ -36,11 +37,11 @@ func isRefusedHost(err error) bool {
 	return errors.As(err, &e) && e.Code == fault.CodeEgress
 }
 
-// gateResult returns what a response says about the remote.
-func gateResult(status int, header http.Header, now time.Time) budget.Result {
-	r := budget.Result{Status: status, Wait: askedWait(status, header, now)}
+// resultOf returns what a response says about the remote.
+func (g *gated) resultOf(status int, header http.Header, now time.Time) budget.Result {
+	r := budget.Result{Status: status, Wait: min(askedWait(status, header, now), g.maxPause)}
 	if left, known := remainingRequests(header); known {
-		r.Known, r.Remaining, r.Reset = true, int64(max(left, 0)), untilReset(header, now)
+		r.Known, r.Remaining, r.Reset = true, int64(max(left, 0)), min(untilReset(header, now), g.maxPause)
 	}
 	return r
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -96,6 +97,35 @@ func TestARemoteSteersTheGate(t *testing.T) {
 			var later *budget.WaitError
 			require.True(t, errors.As(err, &later), "%v", err)
 			assert.GreaterOrEqual(t, later.Wait, c.least)
+		})
+	}
+}
+
+// TestPausesOfGatesAreBounded checks that a remote cannot stop an instance for longer than the longest pause of its Limiter.
+func TestPausesOfGatesAreBounded(t *testing.T) {
+	for name, c := range map[string]struct {
+		status  int
+		headers map[string]string
+	}{
+		"Retry-After":    {429, map[string]string{"Retry-After": "999999999999"}},
+		"none remains":   {200, map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "80000"}},
+		"a reset in 22h": {200, map[string]string{"RateLimit": `"default";r=0;t=80000`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				gate := newHourGate(100)
+				chain := httpx.New(httpx.Config{Gate: gate, Limiter: httpx.NewLimiter(httpx.LimiterConfig{MaxPause: time.Minute}),
+					Base: answering(func(r *http.Request) (*http.Response, error) { return answer(r, c.status, c.headers, "{}") })})
+				_, err := post(t, chain, t.Context(), "https://x.example.com", "{}")
+				require.NoError(t, err)
+				var later *budget.WaitError
+				_, err = gate.Enter(t.Context(), budget.Request{})
+				require.ErrorAs(t, err, &later)
+				assert.Equal(t, time.Minute, later.Wait)
+				time.Sleep(time.Minute)
+				_, err = post(t, chain, t.Context(), "https://x.example.com", "{}")
+				require.NoError(t, err)
+			})
 		})
 	}
 }

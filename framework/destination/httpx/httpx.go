@@ -68,7 +68,7 @@ func New(c Config) http.RoundTripper {
 	c = c.withDefaults()
 	var chain http.RoundTripper = &bounds{next: c.RateLimit.wrapTransport(withGuard(c.Base, c.Egress, c.Redactor)), maxBytes: c.MaxResponseBytes, timeout: c.Timeout}
 	if c.Gate != nil {
-		chain = &gated{next: chain, gate: c.Gate}
+		chain = &gated{next: chain, gate: c.Gate, maxPause: c.Limiter.maxPause}
 	}
 	if c.Authorize != nil {
 		chain = &auth{next: chain, authorize: c.Authorize, renew: c.Renew, redactor: c.Redactor}
