@@ -28,7 +28,7 @@ type Status struct {
 	Findings   []Finding        `json:"findings,omitempty"`  // findings that concern the instance
 	Removed    bool             `json:"gone,omitempty"`      // not in the config any more: only what is left of it is shown
 	Members    int              `json:"members,omitempty"`   // in its ledger, if it was removed
-	InBrowser  bool             `json:"inBrowser,omitempty"` // pages perform its actions: nothing is delivered, and nothing else is shown
+	InBrowser  bool             `json:"inBrowser,omitempty"` // pages perform its actions, so the numbers of deliveries are empty
 	// Limits are what is used and left of the limits of this process; nil if nothing limits it.
 	Limits *budget.GateStatus `json:"limits,omitempty"`
 	// ExpectedEnd is when the waiting events will be finished, estimated from those of the last hour; zero if unknown.

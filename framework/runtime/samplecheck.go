@@ -48,8 +48,8 @@ func (c *compiler) samplePlan(p *Plan) *Plan {
 }
 
 // refusedSample returns the verdict of the first sample of a subscription's mapping if the handler refuses it as one that no value of the
-// event can complete, and accepts no other; otherwise nil. Samples that are refused for
-// another reason say nothing, since other values may be accepted.
+// event can complete, and accepts no other; otherwise nil. Samples that are refused for another reason say nothing, since other values
+// may be accepted.
 func (p *Plan) refusedSample(s *Subscription) (first *Verdict) {
 	whole := s.mapping.Value()
 	if isComputed(whole) || whole.Kind() != event.Object {

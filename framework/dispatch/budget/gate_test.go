@@ -224,7 +224,7 @@ func TestAnAbandonedProbeIsReplaced(t *testing.T) {
 	})
 }
 
-// TestBackgroundLeavesPlacesToLiveRequests checks that syncs and replays never hold all places.
+// TestBackgroundLeavesPlacesToLiveRequests checks that replays never hold all places.
 func TestBackgroundLeavesPlacesToLiveRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(budget.GateConfig{Concurrency: 4})

@@ -50,7 +50,7 @@ type Class int
 // The classes.
 const (
 	Live       Class = iota // an event that has just happened
-	Background              // a replay, a sync or a backfill
+	Background              // a replay
 	classes    = 2
 )
 

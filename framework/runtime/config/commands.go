@@ -81,8 +81,8 @@ func runSecretCommand(text string, timeout time.Duration) ([]byte, error) {
 	return output.kept, nil
 }
 
-// splitCommand splits a command into words, at spaces outside of single or double quotes. Nothing else has a meaning: there are no
-// variables, patterns or escapes.
+// splitCommand splits a command into words, at spaces outside of single or double quotes. All other characters stand for themselves: there
+// are no variables, patterns or escapes.
 func splitCommand(text string) ([]string, error) {
 	var words []string
 	var word strings.Builder

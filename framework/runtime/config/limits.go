@@ -15,7 +15,7 @@ type Limits struct {
 	RequestsPerHour   int64
 	Sliding           bool // RequestsPerHour counts for any hour, and not for clock hours
 	BytesPerSecond    int64
-	Background        float64 // the largest share of replays and syncs
+	Background        float64 // the largest share of replays
 	Concurrency       int     // the largest number of requests at once; of an instance only
 	Budget            string  // the budget that an instance shares; of an instance only
 }
