@@ -8,7 +8,6 @@ package logfiles
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"io/fs"
@@ -18,8 +17,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/minio/highwayhash"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/internal/pause"
@@ -225,8 +222,7 @@ func lastInIndex(s stream) uint64 {
 	if err != nil || len(buf) < 32 {
 		return 0
 	}
-	key := sha256.Sum256([]byte(s.name))
-	sum, err := highwayhash.New64(key[:])
+	sum, err := newSum(s.name)
 	if err != nil {
 		return 0
 	}

@@ -2,15 +2,12 @@ package logfiles
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"github.com/minio/highwayhash"
 
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
@@ -96,15 +93,7 @@ func (d *decoder) rewriteData(stream string, r *record, raw []byte, rewrite Rewr
 		return false
 	}
 	copy(raw[start:end], made)
-	d.sum.Reset()
-	_, _ = d.sum.Write(raw[4:20])
-	_, _ = d.sum.Write([]byte(r.subject))
-	rest := raw[headSize+len(r.subject) : end]
-	if headers {
-		rest = rest[4:]
-	}
-	_, _ = d.sum.Write(rest)
-	d.sum.Sum(raw[:end])
+	d.appendSum(raw[:end], raw, raw[headSize:end], len(r.subject), headers)
 	return true
 }
 
@@ -126,8 +115,7 @@ func updateIndexSum(s stream, old, made string) error {
 		return nil // it is that of another block
 	}
 	copy(content[len(content)-sumSize:], made)
-	key := sha256.Sum256([]byte(s.name))
-	sum, err := highwayhash.New64(key[:])
+	sum, err := newSum(s.name)
 	if err != nil {
 		return err
 	}

@@ -44,12 +44,17 @@ type decoder struct {
 }
 
 func newDecoder(stream string, block int) (*decoder, error) {
-	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, block))
-	sum, err := highwayhash.New64(key[:])
+	sum, err := newSum(fmt.Sprintf("%s-%d", stream, block))
 	if err != nil {
 		return nil, err
 	}
 	return &decoder{stream: stream, sum: sum}, nil
+}
+
+// newSum returns the hash of the checksums in the file with a name: that of the stream for its index, with the number for a block.
+func newSum(name string) (hash.Hash, error) {
+	key := sha256.Sum256([]byte(name))
+	return highwayhash.New64(key[:])
 }
 
 // decodeRecord returns the record in the first size bytes of buf, nil if it is damaged.
@@ -88,19 +93,24 @@ func (d *decoder) hasValidSum(raw, body []byte, subjectSize int, headers bool) b
 		}
 		subjectSize = len(body) // without headers, the checksum does not depend on it
 	}
+	if headers && len(body)-subjectSize < 4 {
+		return false
+	}
+	var made [sumSize]byte
+	return bytes.Equal(d.appendSum(made[:0], raw, body, subjectSize, headers), raw[len(raw)-sumSize:])
+}
+
+// appendSum appends the checksum of a record to a buffer: of its sequence and time, its subject, its headers and its payload.
+func (d *decoder) appendSum(to, raw, body []byte, subjectSize int, headers bool) []byte {
 	d.sum.Reset()
 	_, _ = d.sum.Write(raw[4:20])
 	_, _ = d.sum.Write(body[:subjectSize])
 	rest := body[subjectSize:]
 	if headers {
-		if len(rest) < 4 {
-			return false
-		}
 		rest = rest[4:]
 	}
 	_, _ = d.sum.Write(rest)
-	var made [sumSize]byte
-	return bytes.Equal(d.sum.Sum(made[:0]), raw[len(raw)-sumSize:])
+	return d.sum.Sum(to)
 }
 
 // isPlausible reports whether a message has a form that the queue writes. The checksum does not protect the limits of its parts.
@@ -168,8 +178,6 @@ func (d *decoder) newTombstone(seq uint64, at int64) []byte {
 	binary.LittleEndian.PutUint32(raw, uint32(len(raw)))
 	binary.LittleEndian.PutUint64(raw[4:], seq|tombstoneBit)
 	binary.LittleEndian.PutUint64(raw[12:], uint64(at))
-	d.sum.Reset()
-	_, _ = d.sum.Write(raw[4:20])
-	d.sum.Sum(raw[:headSize])
+	d.appendSum(raw[:headSize], raw, nil, 0, false)
 	return raw
 }
