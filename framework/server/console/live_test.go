@@ -2,9 +2,12 @@ package console_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +33,36 @@ func TestLivePartsUpdateWhileFocused(t *testing.T) {
 	shown := `document.querySelector("[data-live]").textContent.includes("late")`
 	require.Eventually(t, func() bool { return chromium.Ask[bool](t, ctx, shown) }, 30*time.Second, 100*time.Millisecond)
 	assert.Equal(t, "u1", chromium.Ask[string](t, ctx, `document.activeElement.textContent`))
+}
+
+// TestPreviewIsRetried checks that the form asks for one preview at a time, and asks again when a request fails.
+func TestPreviewIsRetried(t *testing.T) {
+	p := newPage(t, written)
+	var asked, running, most atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/setup/preview") {
+			p.http.ServeHTTP(w, r)
+			return
+		}
+		most.Store(max(most.Load(), running.Add(1)))
+		defer running.Add(-1)
+		time.Sleep(600 * time.Millisecond) // longer than the pause after which the form asks
+		if asked.Add(1) <= 2 {
+			panic(http.ErrAbortHandler)
+		}
+		p.http.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	ctx := chromium.Start(t)
+	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(server.URL+"/console/setup/edit/main"), chromedp.WaitReady(chromedp.CSS("#s-0-subscribe"))))
+	typing := `(() => { const e = document.querySelector("#s-0-subscribe"); e.value += "x"; e.dispatchEvent(new Event("input", { bubbles: true })); return true; })()`
+	for range 4 {
+		require.True(t, chromium.Ask[bool](t, ctx, typing))
+		time.Sleep(300 * time.Millisecond)
+	}
+	shown := `document.querySelector("#e-s-0-subscribe .error") !== null`
+	require.Eventually(t, func() bool { return chromium.Ask[bool](t, ctx, shown) }, 30*time.Second, 100*time.Millisecond)
+	assert.Equal(t, int32(1), most.Load())
 }
 
 // TestTablesFitOnNarrowScreens checks that no column of a table is cut off, on a desktop and on a phone.

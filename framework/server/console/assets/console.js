@@ -50,27 +50,38 @@ for (const part of document.querySelectorAll("[data-live]")) {
 // The setup form updates its preview while the user types.
 const form = document.querySelector("form[data-preview]");
 if (form) {
-  let timer, latest = 0;
+  let timer, updating = false, changed = false;
+  const showPreview = (preview) => {
+    for (const [id, text] of Object.entries(preview.parts)) {
+      const part = document.getElementById(id);
+      if (!part || part.dataset.last === text) continue;
+      const open = [...part.querySelectorAll("details")].map((d) => d.open);
+      part.innerHTML = text;
+      part.dataset.last = text;
+      part.querySelectorAll("details").forEach((d, i) => { if (i in open) d.open = open[i]; });
+    }
+    for (const [id, hidden] of Object.entries(preview.hidden)) {
+      const row = document.getElementById(id);
+      if (row) row.hidden = hidden;
+    }
+  };
+  // One request runs at a time, so that a slow server does not get more than it can answer.
   const updatePreview = async () => {
-    const request = ++latest;
-    try {
-      const response = await fetch(form.dataset.preview, { method: "POST", body: new URLSearchParams(new FormData(form)), signal: AbortSignal.timeout(10000) });
-      if (!response.ok || request !== latest) return;
-      const preview = await response.json();
-      if (request !== latest) return;
-      for (const [id, text] of Object.entries(preview.parts)) {
-        const part = document.getElementById(id);
-        if (!part || part.dataset.last === text) continue;
-        const open = [...part.querySelectorAll("details")].map((d) => d.open);
-        part.innerHTML = text;
-        part.dataset.last = text;
-        part.querySelectorAll("details").forEach((d, i) => { if (i in open) d.open = open[i]; });
+    changed = true;
+    if (updating) return;
+    updating = true;
+    while (changed) {
+      changed = false;
+      try {
+        const response = await fetch(form.dataset.preview, { method: "POST", body: new URLSearchParams(new FormData(form)), signal: AbortSignal.timeout(10000) });
+        const preview = response.ok ? await response.json() : null;
+        if (preview && !changed) showPreview(preview);
+      } catch { // the server is slow or unreachable: retry
+        changed = true;
+        await new Promise((resolve) => { setTimeout(resolve, refreshInterval); });
       }
-      for (const [id, hidden] of Object.entries(preview.hidden)) {
-        const row = document.getElementById(id);
-        if (row) row.hidden = hidden;
-      }
-    } catch { /* the next input retries */ }
+    }
+    updating = false;
   };
   form.addEventListener("input", (e) => {
     // Typing into a field with the default mapping switches it to a path or a fixed value.
