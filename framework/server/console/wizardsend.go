@@ -170,30 +170,28 @@ type firstEvent struct {
 
 // handleWizardDone shows how to send events, and waits for the first one.
 func (c *Console) handleWizardDone(w http.ResponseWriter, r *http.Request) {
+	var millis int64
+	_, _ = fmt.Sscan(r.FormValue("since"), &millis) // without it, any event counts
+	done := wizardDone{HasQueue: c.Queue != nil, First: c.firstEventSince(r.Context(), time.UnixMilli(millis))}
+	if r.FormValue("part") != "" { // asked for every two seconds, so that it does not read the config
+		c.renderPart(w, "wizard", "waiting", done)
+		return
+	}
 	v, f, ok := c.wizardInstance(w, r)
 	if !ok {
 		return
 	}
-	v.Step = "on"
-	var millis int64
-	_, _ = fmt.Sscan(r.FormValue("since"), &millis) // without it, any event counts
-	since := time.UnixMilli(millis)
-	here := Path + "wizard/at/" + url.PathEscape(v.ID) + "/done"
-	v.Done = wizardDone{Host: c.ingestURL(r), HasQueue: c.Queue != nil, Waiting: fmt.Sprintf("%s?part=1&since=%d", here, millis)}
-	v.Done.First = c.firstEventSince(r.Context(), since)
+	done.Host, done.Waiting = c.ingestURL(r), fmt.Sprintf("%swizard/at/%s/done?part=1&since=%d", Path, url.PathEscape(v.ID), millis)
 	for _, s := range f.root.Get("sources").Items() {
 		if v.takesSource(s.Get("id").Str()) {
-			v.Done.Source, v.Done.WriteKey = s.Get("id").Str(), s.Get("writeKey").Text()
+			done.Source, done.WriteKey = s.Get("id").Str(), s.Get("writeKey").Text()
 			break
 		}
 	}
-	if reference.MatchString(v.Done.WriteKey) {
-		v.Done.KeyName, v.Done.WriteKey = v.Done.WriteKey, "WRITE_KEY"
+	if reference.MatchString(done.WriteKey) {
+		done.KeyName, done.WriteKey = done.WriteKey, "WRITE_KEY"
 	}
-	if r.FormValue("part") != "" {
-		c.renderPart(w, "wizard", "waiting", v.Done)
-		return
-	}
+	v.Step, v.Done = "on", done
 	c.renderWizard(w, r, http.StatusOK, v)
 }
 
