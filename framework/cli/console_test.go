@@ -170,7 +170,7 @@ func changeSecret(s *served, b *browser, name, becomes string) {
 	require.NoError(t, err)
 	assert.Contains(t, string(text), "client_secret: ${"+name+"}")
 	assert.True(t, strings.HasPrefix(string(text), "# kept by hand\n"))
-	require.Eventually(t, func() bool { return s.reloadCount() > reloaded }, 20*time.Second, 50*time.Millisecond)
+	s.waitReloaded(reloaded)
 }
 
 // reloadCount returns how often the server has reloaded the config.
@@ -178,6 +178,12 @@ func (s *served) reloadCount() int {
 	text, err := os.ReadFile(s.log.Name())
 	require.NoError(s.t, err)
 	return strings.Count(string(text), "config reloaded")
+}
+
+// waitReloaded waits until the server has reloaded the config more than n times.
+func (s *served) waitReloaded(n int) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool { return s.reloadCount() > n }, 20*time.Second, 50*time.Millisecond)
 }
 
 // visitPages checks every page while it has content.

@@ -205,7 +205,7 @@ func (w *whyServer) changeQuery() {
 	text, err := os.ReadFile(file)
 	require.NoError(w.t, err)
 	require.NoError(w.t, os.WriteFile(file, []byte(strings.Replace(string(text), `subscribe: event = "Audience Entered"`, `subscribe: event = "Order Completed" or event = "Audience Entered"`, 1)), 0o600))
-	require.Eventually(w.t, func() bool { return w.reloadCount() > before }, 20*time.Second, 50*time.Millisecond)
+	w.waitReloaded(before)
 	r := w.askWhy("unmatched", "vip")
 	assert.Equal(w.t, why.BeforeChange, r.Answer.Reason, r.Answer.Text)
 	assert.Contains(w.t, r.Answer.Next, "landfall replay --instance braze-main --since")
