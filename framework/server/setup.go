@@ -108,7 +108,7 @@ func (v *server) awaitConfig(ctx context.Context) {
 		cfg, problems := config.Load(v.Config, config.Env{Commands: v.commands})
 		_, err = instances.Load(cfg, problems, instances.Options{Target: &instances.Target{DryRun: true}, Catalog: v.Catalog, Data: v.Data})
 		if err == nil {
-			err = checkSources(cfg, v.Config)
+			err = v.checkConfig(cfg)
 		}
 		if err == nil {
 			return

@@ -61,9 +61,11 @@ func TestServerWithoutConfigWaitsForOne(t *testing.T) {
 			assert.Equal(t, http.StatusServiceUnavailable, get(http.DefaultClient, ready))
 			assert.NoDirExists(t, filepath.Join(dir, instances.DefaultData), "nothing is created before a save")
 
-			require.NoError(t, os.WriteFile(file, []byte(strings.Replace(firstConfig, "webhook", "webhok", 1)), 0o600))
-			time.Sleep(3 * setupPoll)
-			assert.Equal(t, http.StatusServiceUnavailable, get(http.DefaultClient, ready), "a config with mistakes is not used")
+			for _, mistake := range []string{strings.Replace(firstConfig, "webhook", "webhok", 1), firstConfig + `audienceSyncs: [{id: vips, from: "sqlite:shop.db", query: SELECT 1, every: 1h}]`} {
+				require.NoError(t, os.WriteFile(file, []byte(mistake), 0o600))
+				time.Sleep(3 * setupPoll)
+				assert.Equal(t, http.StatusServiceUnavailable, get(http.DefaultClient, ready), "a config with mistakes is not used")
+			}
 			require.NoError(t, os.WriteFile(file, []byte(firstConfig), 0o600))
 			require.Eventually(t, func() bool { return get(http.DefaultClient, ready) == http.StatusOK }, 30*time.Second, 50*time.Millisecond)
 			stop()
