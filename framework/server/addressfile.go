@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
@@ -33,7 +32,7 @@ func (v *server) writeAddressFile(cfg *config.Config, l *listeners) (forget func
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	at := Address{URL: l.adminURL(), Ingest: v.ingestScheme() + strings.TrimPrefix(AddressURL(l.ingest.Addr()), "http"), Token: v.token, Sandbox: v.Target.SandboxName()}
+	at := Address{URL: l.adminURL(), Ingest: v.localIngestURL(l), Token: v.token, Sandbox: v.Target.SandboxName()}
 	text, err := json.Marshal(at)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -107,6 +108,11 @@ func (v *server) ingestScheme() string {
 		return "https"
 	}
 	return "http"
+}
+
+// localIngestURL returns the URL of the ingest port for programs on this machine.
+func (v *server) localIngestURL(l *listeners) string {
+	return v.ingestScheme() + strings.TrimPrefix(AddressURL(l.ingest.Addr()), "http")
 }
 
 // serveIngest serves the ingest port, with TLS if the config has a certificate.

@@ -259,3 +259,37 @@ func TestConnectionLimitWithTLS(t *testing.T) {
 		return !errors.As(err, &timeout) || !timeout.Timeout()
 	}, 10*time.Second, 10*time.Millisecond)
 }
+
+// boundTo is a listener of which only the address is known.
+type boundTo struct {
+	net.Listener
+	address net.TCPAddr
+}
+
+func (l boundTo) Addr() net.Addr { return &l.address }
+
+// TestIngestURL checks the URL of the tracking API that the console shows, by the address of the listener and the host of the console.
+func TestIngestURL(t *testing.T) {
+	for _, c := range []struct {
+		address, public, host, want string
+		tls                         bool
+	}{
+		{"127.0.0.1", "", "console.example:8081", "http://127.0.0.1:8080", false},
+		{"127.0.0.1", "", "console.example:8081", "https://127.0.0.1:8080", true},
+		{"0.0.0.0", "", "console.example:8081", "http://console.example:8080", false},
+		{"0.0.0.0", "", "console.example", "https://console.example:8080", true},
+		{"::", "", "[2001:db8::1]:8081", "https://[2001:db8::1]:8080", true},
+		{"0.0.0.0", "", "", "http://127.0.0.1:8080", false},
+		{"0.0.0.0", "https://events.example", "console.example:8081", "https://events.example", false},
+	} {
+		cfg := &config.Config{}
+		cfg.Server.PublicURL = c.public
+		v := &server{}
+		v.config.Store(cfg)
+		if c.tls {
+			v.certificate = &certificate{}
+		}
+		at := &listeners{ingest: boundTo{address: net.TCPAddr{IP: net.ParseIP(c.address), Port: 8080}}}
+		assert.Equal(t, c.want, v.ingestURL(&http.Request{Host: c.host}, at), c)
+	}
+}

@@ -127,15 +127,11 @@ func (v *server) ingestURL(r *http.Request, at *listeners) string {
 		return public
 	}
 	host, port, err := net.SplitHostPort(at.ingest.Addr().String())
-	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
-		return AddressURL(at.ingest.Addr())
+	reached := (&url.URL{Host: r.Host}).Hostname()
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() || reached == "" {
+		return v.localIngestURL(at)
 	}
-	if reached := (&url.URL{Host: r.Host}).Hostname(); reached != "" {
-		host = reached
-	} else {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port)
+	return v.ingestScheme() + "://" + net.JoinHostPort(reached, port)
 }
 
 // adminRoutes returns the routes of the admin API, the metrics, the console and the health checks.
