@@ -45,7 +45,7 @@ func (d *document) removedBefore(now time.Time) (earlier, repeated int) {
 	return earlier, repeated
 }
 
-// waiting is a run that the guard stopped, and that somebody may approve.
+// waiting is a run that the guard stopped, and that can be approved.
 type waiting struct {
 	Run     string    `json:"run"`
 	At      time.Time `json:"at"`
@@ -126,27 +126,29 @@ func (s *Scheduler) acquire(ctx context.Context, j job) (*lease, error) {
 	default:
 		by = s.dueBy(j, &doc, now)
 	}
-	l := &lease{ledger: j.instance.Ledger, key: j.stateKey(), text: text, doc: doc}
-	if by == "" {
-		if text == "" {
-			return nil, l.update(ctx, func(*document) {})
-		}
+	if by == "" && text != "" {
 		return nil, nil
 	}
+	l := &lease{ledger: j.instance.Ledger, key: j.stateKey(), text: text, doc: doc}
 	err = l.update(ctx, func(d *document) {
+		if by == "" { // a new sync
+			return
+		}
 		if by == byInterrupted && d.Run != nil {
 			d.repeats(d.Run.ID)
 		}
 		d.Slot, d.Holder, d.Beat, d.Requested = now, s.owner, d.Beat+1, ""
 		d.Run = &Run{ID: now.UTC().Format("20060102T150405.000Z"), Sync: j.sync.ID, Instance: j.id(), Audience: j.sync.Audience, At: now.UTC(), StartedBy: by}
 	})
-	if errors.Is(err, errLeaseLost) {
+	switch {
+	case errors.Is(err, errLeaseLost): // another process was faster
 		return nil, nil
-	}
-	if err == nil && doc.Holder != "" {
+	case err != nil || by == "":
+		return nil, err
+	case doc.Holder != "":
 		s.saveRun(ctx, j, interruptedRun(doc.Run, now))
 	}
-	return l, err
+	return l, nil
 }
 
 // isAbandoned reports whether the holder of a lease has shown no sign of life for the length of a lease.
@@ -188,7 +190,7 @@ func (l *lease) update(ctx context.Context, change func(*document)) error {
 		if err := json.Unmarshal([]byte(current), &other); err != nil || other.Holder != l.doc.Holder || other.Holder == "" || other.Beat != l.doc.Beat {
 			return errLeaseLost
 		}
-		l.text, doc, l.doc = current, other, other // somebody asked for a run or approved one
+		l.text, doc, l.doc = current, other, other // a run was asked for or approved
 	}
 }
 

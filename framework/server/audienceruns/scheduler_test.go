@@ -94,10 +94,14 @@ func (r *rig) advance(d time.Duration) {
 
 // start starts a scheduler, as a server does.
 func (r *rig) start(metrics prometheus.Registerer) *audienceruns.Scheduler {
-	return audienceruns.New(audienceruns.Config{
+	return audienceruns.New(r.settings(metrics))
+}
+
+func (r *rig) settings(metrics prometheus.Registerer) audienceruns.Config {
+	return audienceruns.Config{
 		Suppressed: func() *identifier.Set { return r.suppressed }, Store: r.store, Log: slog.New(slog.DiscardHandler), Metrics: metrics, Now: r.currentTime, Lease: 4 * time.Second,
 		Syncs: func() []config.AudienceSync { return r.config.AudienceSyncs }, Instances: func() []instances.Instance { return r.list },
-	})
+	}
 }
 
 // waitForRuns waits until n runs have ended, and returns the newest.
@@ -221,6 +225,17 @@ func TestFailedQueryRemovesNoMembers(t *testing.T) {
 	require.ErrorAs(t, s.RunNow(t.Context(), audienceruns.Choice{Sync: "vip"}, "me"), &wrong)
 	assert.Equal(t, `there is no enabled audience sync "vip" (did you mean "vips"?)`, wrong.Reason)
 	require.ErrorAs(t, s.RunNow(t.Context(), audienceruns.Choice{Sync: "vips", Instance: "brace"}, "me"), &wrong)
+}
+
+// TestServersMeetANewSync checks that servers which see a new sync at the same time have no error.
+func TestServersMeetANewSync(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var servers sync.WaitGroup
+	for range 8 {
+		servers.Go(func() { assert.NoError(t, audienceruns.AcquireOnce(t.Context(), r.settings(nil))) })
+	}
+	servers.Wait()
 }
 
 // TestServersShareTheRuns checks that each time of the schedule runs once on two servers, and that a server takes over the run of one that

@@ -1,0 +1,10 @@
+package audienceruns
+
+import "context"
+
+// AcquireOnce takes the lease of the first sync if it is due, as a running Scheduler does from time to time.
+func AcquireOnce(ctx context.Context, c Config) error {
+	s := &Scheduler{Config: c, owner: "test", seen: map[string]sighting{}}
+	_, err := s.acquire(ctx, s.jobs()[0])
+	return err
+}
