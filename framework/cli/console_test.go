@@ -109,7 +109,7 @@ func setUpBraze(t *testing.T, b *browser, file string) {
 	b.press("Set up Braze Cohorts")
 	b.fill("#set-partner_api_key", "PARTNER_KEY")
 	b.fill("#id", "braze-main")
-	b.fill("#try-client_secret", "nobody's")
+	b.fill("#try-client_secret", "another's")
 	b.press("Test credentials in the sandbox")
 	b.press("Review changes…")
 	b.waitFor("", "Changes")
@@ -121,7 +121,7 @@ func setUpBraze(t *testing.T, b *browser, file string) {
 	for _, line := range []string{"  - id: braze-main", "partner_api_key: ${PARTNER_KEY}", "client_secret: ${BRAZE_COHORTS_CLIENT_SECRET}", "writeKey: ${WRITE_KEY}"} {
 		assert.Contains(t, string(text), line)
 	}
-	assert.NotContains(t, string(text), "nobody's")
+	assert.NotContains(t, string(text), "another's")
 	// the console must preserve comments that users add to the file
 	require.NoError(t, os.WriteFile(file, append([]byte("# kept by hand\n"), text...), 0o600))
 }
@@ -139,7 +139,7 @@ func tryMistakes(b *browser) {
 	b.open("/console/setup/edit/braze-main")
 	b.fill("#s-0-subscribe", `event = "Audience`)
 	b.do("seeing the mistake", chromedp.WaitVisible(chromedp.CSS("#e-s-0-subscribe .error")))
-	b.fill("#s-0-subscribe", `event = "Nobody's"`)
+	b.fill("#s-0-subscribe", `event = "Another's"`)
 	b.do("seeing the preview", chromedp.WaitVisible(chromedp.Search(`//*[@id="preview"]//summary[contains(., "Not matched")]`)))
 	b.fill("#s-0-f-personas_audience_key-text", "gold")
 	b.open("/console/deliveries")

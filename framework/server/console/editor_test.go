@@ -132,7 +132,7 @@ func TestEditorShowsFiltersAsRows(t *testing.T) {
 	q.Set("s.0.subscribe", before)
 	press("rows:0")
 	q.Set("do", "review")
-	assert.Contains(t, p.post("setup/edit", q), "No changes.", "rows that nobody changed keep the text of the file")
+	assert.Contains(t, p.post("setup/edit", q), "No changes.", "rows without changes keep the text of the file")
 }
 
 // TestEditorUndoesButtons checks that Undo restores the form as it was before a button.

@@ -45,7 +45,7 @@ func TestSetupListsTheInstances(t *testing.T) {
 	directory := newPageOf(t, "", "", func(s *console.Config) { s.File = t.TempDir() })
 	assert.Equal(t, http.StatusConflict, directory.do(http.MethodGet, "setup/new/webhook", nil, nil).Code, "a file that cannot be read is not an empty config")
 	assert.Contains(t, directory.get("setup"), "directory")
-	for _, path := range []string{"setup/edit/nobody", "setup/new/nothing"} {
+	for _, path := range []string{"setup/edit/missing", "setup/new/nothing"} {
 		assert.Equal(t, http.StatusNotFound, p.do(http.MethodGet, path, nil, nil).Code, path)
 	}
 	assert.Equal(t, http.StatusConflict, p.do(http.MethodPost, "setup/edit", url.Values{"slug": {"nothing"}}, nil).Code)
