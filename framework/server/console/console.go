@@ -188,24 +188,19 @@ func (c *Console) handleHome(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, Path+to, http.StatusSeeOther)
 }
 
-// catalogueEntries returns the known destinations; none if the registry cannot be read.
-func (c *Console) catalogueEntries() []destination.Entry {
+// knownDestinations returns the destinations of the current config; none if they cannot be read. Each call reads the config.
+func (c *Console) knownDestinations() *destination.Registry {
 	registry, err := c.Registry()
 	if err != nil {
 		c.Log.Warn("cannot read destination definitions", "error", err)
-		return nil
+		return &destination.Registry{}
 	}
-	return registry.Entries()
+	return registry
 }
 
 // findDestination returns a destination by its slug or alias.
 func (c *Console) findDestination(name string) (destination.Entry, bool) {
-	registry, err := c.Registry()
-	if err != nil {
-		c.Log.Warn("cannot read destination definitions", "error", err)
-		return destination.Entry{}, false
-	}
-	return registry.Find(name)
+	return c.knownDestinations().Find(name)
 }
 
 // loadConfig reads the config file. The config is nil if the file does not exist or cannot be parsed.

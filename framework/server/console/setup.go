@@ -100,7 +100,8 @@ type setupRow struct {
 }
 
 func (c *Console) handleSetup(w http.ResponseWriter, r *http.Request) {
-	view := setupView{File: c.File, Entries: c.catalogueEntries(), Done: r.FormValue("done")}
+	known := c.knownDestinations()
+	view := setupView{File: c.File, Entries: known.Entries(), Done: r.FormValue("done")}
 	f, err := c.readConfigFile()
 	if err != nil {
 		view.Problems = fault.ProblemsOf(err)
@@ -118,7 +119,7 @@ func (c *Console) handleSetup(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, in := range f.root.Get("destinations").Items() {
 		row := setupRow{ID: in.Get("id").Str(), Name: instanceName(in), Destination: in.Get("destination").Str(), Enabled: in.Get("enabled").Kind() != event.False, Subscriptions: in.Get("subscriptions").Len()}
-		if entry, ok := c.findDestination(row.Destination); ok {
+		if entry, ok := known.Find(row.Destination); ok {
 			row.Destination = entry.Definition.Name
 		}
 		row.Login = logins[row.ID]

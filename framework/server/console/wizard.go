@@ -128,13 +128,14 @@ func (c *Console) renderWizard(w http.ResponseWriter, r *http.Request, status in
 
 // handleWizard shows the destinations to choose from, and the instances whose setup is unfinished.
 func (c *Console) handleWizard(w http.ResponseWriter, r *http.Request) {
-	v := wizardView{Step: "destination", Entries: c.catalogueEntries()}
+	known := c.knownDestinations()
+	v := wizardView{Step: "destination", Entries: known.Entries()}
 	f, err := c.readConfigFile()
 	if err != nil {
 		v.Problems = fault.ProblemsOf(err)
 	}
 	for _, in := range f.root.Get("destinations").Items() {
-		entry, ok := c.findDestination(in.Get("destination").Str())
+		entry, ok := known.Find(in.Get("destination").Str())
 		if ok && in.Get("enabled").Kind() == event.False {
 			v.Unfinished = append(v.Unfinished, setupRow{ID: in.Get("id").Str(), Name: instanceName(in), Destination: entry.Definition.Name, Subscriptions: in.Get("subscriptions").Len()})
 		}
