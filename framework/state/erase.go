@@ -98,14 +98,6 @@ func (s *Store) matchingIdentities(ctx context.Context, audience int64, match fu
 	return list, rows.Err()
 }
 
-func execCount(ctx context.Context, tx *sql.Tx, statement string, args ...any) (int64, error) {
-	done, err := tx.ExecContext(ctx, statement, args...)
-	if err != nil {
-		return 0, err
-	}
-	return done.RowsAffected()
-}
-
 // ErrScrubBusy means that the file could not be scrubbed completely, since others were reading it.
 var ErrScrubBusy = errors.New("the state is being read, so deleted data may still be in its files: try again")
 

@@ -8,7 +8,7 @@ import (
 )
 
 // TrimHistory deletes the rows of the ledgers' history that were decided before a time. The current state of each identity, with its
-// last delivery, stays. It changes one audience at a time, so that others can be written in between.
+// last delivery, stays. Each audience has its own transaction, so that others can be written meanwhile.
 func (s *Store) TrimHistory(ctx context.Context, before time.Time) (deleted int64, err error) {
 	if err := s.mergeAllWrites(ctx); err != nil {
 		return 0, err
@@ -19,19 +19,11 @@ func (s *Store) TrimHistory(ctx context.Context, before time.Time) (deleted int6
 			break
 		}
 		var n int64
-		n, err = s.trimAudienceHistory(ctx, audience, before)
+		n, err = execCount(ctx, s.db, `DELETE FROM history WHERE audience = $1 AND decided < $2`, audience, before.UnixMicro())
 		deleted += n
 	}
 	if err != nil {
 		return deleted, fault.StateUnavailable("trimming the history of the ledgers", err)
 	}
 	return deleted, nil
-}
-
-func (s *Store) trimAudienceHistory(ctx context.Context, audience int64, before time.Time) (int64, error) {
-	done, err := s.db.ExecContext(ctx, `DELETE FROM history WHERE audience = $1 AND decided < $2`, audience, before.UnixMicro())
-	if err != nil {
-		return 0, err
-	}
-	return done.RowsAffected()
 }

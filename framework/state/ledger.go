@@ -52,11 +52,7 @@ func (l *Ledger) Swap(ctx context.Context, key, old, value string) (ok bool, err
 	case value == "":
 		statement, args = `DELETE FROM state WHERE instance = $1 AND key = $2 AND value = $3`, args[:3]
 	}
-	done, err := l.store.db.ExecContext(ctx, statement, args...)
-	if err != nil {
-		return false, fault.StateUnavailable("writing the state", err)
-	}
-	n, err := done.RowsAffected()
+	n, err := execCount(ctx, l.store.db, statement, args...)
 	if err != nil {
 		return false, fault.StateUnavailable("writing the state", err)
 	}

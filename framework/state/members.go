@@ -85,6 +85,20 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
+// execer is a database or a transaction.
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+// execCount runs a statement and returns how many rows it has changed.
+func execCount(ctx context.Context, e execer, statement string, args ...any) (int64, error) {
+	done, err := e.ExecContext(ctx, statement, args...)
+	if err != nil {
+		return 0, err
+	}
+	return done.RowsAffected()
+}
+
 // Lookup returns the records of identities, index by index.
 func (l *Ledger) Lookup(ctx context.Context, audienceID string, identities []string) ([]destination.Record, error) {
 	records := make([]destination.Record, len(identities))

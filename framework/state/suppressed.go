@@ -22,46 +22,35 @@ type Suppressed struct {
 
 // AddSuppressed adds suppressed identifiers, all or none. It returns how many of them are new.
 func (s *Store) AddSuppressed(ctx context.Context, list []Suppressed) (added int, err error) {
-	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
-		for _, e := range list {
-			done, err := tx.ExecContext(ctx, `INSERT INTO suppressed (hash, key, at) VALUES ($1, $2, $3) ON CONFLICT (hash) DO NOTHING`, e.Hash, e.Key, e.At.UnixMicro())
-			if err != nil {
-				return err
-			}
-			n, err := done.RowsAffected()
-			if err != nil {
-				return err
-			}
-			added += int(n)
-		}
-		return nil
+	return s.changeSuppressed(ctx, len(list), func(tx *sql.Tx, i int) (int64, error) {
+		e := list[i]
+		return execCount(ctx, tx, `INSERT INTO suppressed (hash, key, at) VALUES ($1, $2, $3) ON CONFLICT (hash) DO NOTHING`, e.Hash, e.Key, e.At.UnixMicro())
 	})
-	if err != nil {
-		return 0, fault.StateUnavailable("writing the suppressed users", err)
-	}
-	return added, nil
 }
 
 // RemoveSuppressed removes suppressed identifiers by their hashes, all or none. It returns how many there were.
 func (s *Store) RemoveSuppressed(ctx context.Context, hashes []string) (removed int, err error) {
+	return s.changeSuppressed(ctx, len(hashes), func(tx *sql.Tx, i int) (int64, error) {
+		return execCount(ctx, tx, `DELETE FROM suppressed WHERE hash = $1`, hashes[i])
+	})
+}
+
+// changeSuppressed runs n changes in one transaction, and returns how many rows they have changed.
+func (s *Store) changeSuppressed(ctx context.Context, n int, change func(tx *sql.Tx, i int) (int64, error)) (changed int, err error) {
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
-		for _, hash := range hashes {
-			done, err := tx.ExecContext(ctx, `DELETE FROM suppressed WHERE hash = $1`, hash)
+		for i := range n {
+			rows, err := change(tx, i)
 			if err != nil {
 				return err
 			}
-			n, err := done.RowsAffected()
-			if err != nil {
-				return err
-			}
-			removed += int(n)
+			changed += int(rows)
 		}
 		return nil
 	})
 	if err != nil {
 		return 0, fault.StateUnavailable("writing the suppressed users", err)
 	}
-	return removed, nil
+	return changed, nil
 }
 
 // Suppressed returns the suppressed identifiers, the earliest first.
