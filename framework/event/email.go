@@ -10,7 +10,7 @@ func IsEmail(s string) bool {
 		return false
 	}
 	for atom := range strings.SplitSeq(local, ".") {
-		if atom == "" || strings.ContainsFunc(atom, func(r rune) bool { return !isAlphanumeric(r) && !strings.ContainsRune("!#$%&'*+/=?^_`{|}~-", r) }) {
+		if atom == "" || strings.ContainsFunc(atom, func(r rune) bool { return !IsAlphanumeric(r) && !strings.ContainsRune("!#$%&'*+/=?^_`{|}~-", r) }) {
 			return false
 		}
 	}
@@ -27,9 +27,10 @@ func IsDomainLabel(s string) bool {
 	if s == "" || s[0] == '-' || s[len(s)-1] == '-' {
 		return false
 	}
-	return !strings.ContainsFunc(s, func(r rune) bool { return !isAlphanumeric(r) && r != '-' })
+	return !strings.ContainsFunc(s, func(r rune) bool { return !IsAlphanumeric(r) && r != '-' })
 }
 
-func isAlphanumeric(r rune) bool {
+// IsAlphanumeric reports whether r is a letter or a digit of ASCII.
+func IsAlphanumeric(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
 }

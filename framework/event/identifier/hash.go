@@ -83,7 +83,7 @@ func (s *Set) HasUserOf(v event.Value) bool {
 			return true
 		}
 	}
-	return !EachText(v, func(text string) bool { return !IsEmail(text) || !s.Has(text) })
+	return !eachText(v, func(text string) bool { return !IsEmail(text) || !s.Has(text) })
 }
 
 // HasIdentity reports whether the set has a part of an identity of a ledger, such as external_id:u1 or user_alias:email:ann@example.com.
@@ -91,7 +91,7 @@ func (s *Set) HasIdentity(identity string) bool {
 	if s.Len() == 0 {
 		return false
 	}
-	for _, id := range PartsOf(identity) {
+	for _, id := range partsOf(identity) {
 		if s.Has(id) {
 			return true
 		}
@@ -99,9 +99,9 @@ func (s *Set) HasIdentity(identity string) bool {
 	return false
 }
 
-// PartsOf returns the texts that may be the user's identifier in an identity of a ledger, which has the form KIND:NAME or KIND:LABEL:NAME.
+// partsOf returns the texts that may be the user's identifier in an identity of a ledger, which has the form KIND:NAME or KIND:LABEL:NAME.
 // A name may contain colons.
-func PartsOf(identity string) []string {
+func partsOf(identity string) []string {
 	parts := []string{identity}
 	for range 2 {
 		_, rest, ok := strings.Cut(parts[len(parts)-1], ":")

@@ -49,20 +49,20 @@ func Same(a, b string) bool {
 	return a == b || IsEmail(a) && strings.EqualFold(a, b)
 }
 
-// EachText calls visit for the strings of a value, at any depth, until it returns false. It reports whether visit was called for all.
-func EachText(v event.Value, visit func(text string) (more bool)) bool {
+// eachText calls visit for the strings of a value, at any depth, until it returns false. It reports whether visit was called for all.
+func eachText(v event.Value, visit func(text string) (more bool)) bool {
 	switch v.Kind() {
 	case event.String:
 		return visit(v.Str())
 	case event.Object:
 		for _, m := range v.Members() {
-			if !EachText(m, visit) {
+			if !eachText(m, visit) {
 				return false
 			}
 		}
 	case event.Array:
 		for _, m := range v.Items() {
-			if !EachText(m, visit) {
+			if !eachText(m, visit) {
 				return false
 			}
 		}
@@ -72,5 +72,5 @@ func EachText(v event.Value, visit func(text string) (more bool)) bool {
 
 // HasText reports whether a value has an identifier as a string anywhere.
 func HasText(v event.Value, id string) bool {
-	return !EachText(v, func(text string) bool { return !Same(text, id) })
+	return !eachText(v, func(text string) bool { return !Same(text, id) })
 }

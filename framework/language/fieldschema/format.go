@@ -82,10 +82,6 @@ func isIPv6(s string) bool {
 	return err == nil && a.Is6() && a.Zone() == ""
 }
 
-func isAlphanumeric(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-}
-
 func isHostname(s string) bool {
 	s = strings.TrimSuffix(s, ".")
 	if s == "" || len(s) > 253 {
@@ -102,10 +98,10 @@ func isHostname(s string) bool {
 // isURI accepts absolute URIs: a scheme, followed by a valid URI reference.
 func isURI(s string) bool {
 	scheme, _, ok := strings.Cut(s, ":")
-	if !ok || scheme == "" || !isAlphanumeric(rune(scheme[0])) || scheme[0] <= '9' {
+	if !ok || scheme == "" || !event.IsAlphanumeric(rune(scheme[0])) || scheme[0] <= '9' {
 		return false
 	}
-	if strings.ContainsFunc(scheme, func(r rune) bool { return !isAlphanumeric(r) && !strings.ContainsRune("+-.", r) }) {
+	if strings.ContainsFunc(scheme, func(r rune) bool { return !event.IsAlphanumeric(r) && !strings.ContainsRune("+-.", r) }) {
 		return false
 	}
 	return isURIReference(s)
@@ -118,7 +114,7 @@ func isURIReference(s string) bool {
 		if c == '%' && !(i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2])) {
 			return false
 		}
-		if !isAlphanumeric(c) && !strings.ContainsRune("-._~:/?#[]@!$&'()*+,;=%", c) {
+		if !event.IsAlphanumeric(c) && !strings.ContainsRune("-._~:/?#[]@!$&'()*+,;=%", c) {
 			return false
 		}
 	}
