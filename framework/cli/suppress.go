@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // suppressCommand implements landfall suppress.
@@ -100,10 +100,10 @@ func readIdentifiers(s streams, args []string, file string) ([]string, error) {
 		return nil, err
 	}
 	defer in.Close()
-	lines := bufio.NewScanner(io.Reader(in))
+	lines := bufio.NewScanner(textfile.NewReader(in, ""))
 	lines.Buffer(nil, maxIdentifierLine)
 	for lines.Scan() {
-		add(strings.TrimPrefix(lines.Text(), "\ufeff"))
+		add(lines.Text())
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
