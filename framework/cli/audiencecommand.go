@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event/identifier"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
@@ -32,6 +33,8 @@ type audienceCommand struct {
 	audiences *destination.Audiences
 	shown     time.Time
 	failures  int
+
+	suppressed *identifier.Set // nil if the command only reads
 }
 
 func (k *audienceCommand) addFileFlags(cmd *cobra.Command) {
@@ -51,6 +54,22 @@ func (k *audienceCommand) open(ctx context.Context) error {
 		return err
 	}
 	k.audiences = k.chosen.Plugin.Audiences
+	if k.reads {
+		return nil
+	}
+	return k.loadSuppressed(ctx)
+}
+
+// loadSuppressed reads which users are suppressed.
+func (k *audienceCommand) loadSuppressed(ctx context.Context) error {
+	set, unknown, err := instances.LoadSuppressed(ctx, k.cfg, k.store)
+	if err != nil {
+		return err
+	}
+	if unknown > 0 {
+		k.warn(fmt.Sprintf("%s cannot be recognized, since state.key has changed or is missing", fault.Count(unknown, "suppressed user")))
+	}
+	k.suppressed = set
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/landfall-dev/landfall/framework/event/identifier"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
@@ -24,8 +23,8 @@ type instanceFlags struct {
 	data             string
 	json             bool
 	reads            bool // the command sends nothing and may show any ledger
+	cfg              *config.Config
 	store            *state.Store
-	suppressed       *identifier.Set
 	chosen           instances.Instance
 }
 
@@ -52,14 +51,7 @@ func (c *instanceFlags) open(ctx context.Context, has func(instances.Instance) b
 	if err != nil {
 		return err
 	}
-	c.store = store
-	var unknown int
-	if c.suppressed, unknown, err = instances.LoadSuppressed(ctx, cfg, store); err != nil {
-		return err
-	}
-	if unknown > 0 {
-		c.warn(fmt.Sprintf("%s cannot be recognized, since state.key has changed or is missing", fault.Count(unknown, "suppressed user")))
-	}
+	c.cfg, c.store = cfg, store
 	h := instances.Options{Target: &c.target.Target, Catalog: c.catalog(), Store: store, Data: c.data, Warn: c.warn}
 	list, err := instances.Load(cfg, nil, h)
 	if err != nil {
