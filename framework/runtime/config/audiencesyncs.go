@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -136,20 +135,12 @@ func (r *reader) isKnownFile(file string) bool {
 }
 
 func (r *reader) readQueryFile(file, place string) string {
-	content, err := r.env.ReadFile(file)
-	if len(content) > maxSecretFile {
-		r.problems.Add(place, "is larger than %d KB", maxSecretFile>>10)
+	content, ok := r.readFile(file, place)
+	if !ok {
 		return ""
 	}
-	if err == nil {
-		r.config.secretFiles = append(r.config.secretFiles, secretFile{file, sha256.Sum256(content)}) // a change of it reloads the config
-		content, err = event.WithoutBOM(content)
-	}
-	if err != nil {
-		r.problems.Add(place, "cannot be read: %v", err)
-		return ""
-	}
-	return string(content)
+	text, _ := r.decodeText(content, place)
+	return text
 }
 
 // zonePrefix is the prefix of a cron schedule with a time zone.

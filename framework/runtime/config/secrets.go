@@ -59,29 +59,47 @@ func (r *reader) resolveText(text, place string) string {
 }
 
 func (r *reader) readSecretFile(path, place string) string {
+	content, ok := r.readFile(path, place)
+	if !ok {
+		return ""
+	}
+	return r.secretValue(content, place)
+}
+
+// readFile returns the content of a file that the config refers to, whose changes reload the config.
+func (r *reader) readFile(path, place string) (content []byte, ok bool) {
 	content, err := r.env.ReadFile(path)
 	switch {
 	case err != nil:
 		r.problems.Add(place, "cannot be read: %v", err)
-		return ""
+		return nil, false
 	case len(content) > maxSecretFile:
 		r.problems.Add(place, "is read from a file larger than %d KB", maxSecretFile>>10)
-		return ""
+		return nil, false
 	}
 	r.config.secretFiles = append(r.config.secretFiles, secretFile{path, sha256.Sum256(content)})
-	return r.secretValue(content, place)
+	return content, true
 }
 
 // secretValue returns the secret that a file contains or a command prints: all but the last line break.
 func (r *reader) secretValue(content []byte, place string) string {
+	text, ok := r.decodeText(content, place)
+	if !ok {
+		return ""
+	}
+	value := strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+	r.config.secrets = append(r.config.secrets, value)
+	return value
+}
+
+// decodeText returns the text in the content of a file or the output of a command.
+func (r *reader) decodeText(content []byte, place string) (text string, ok bool) {
 	content, err := event.WithoutBOM(content)
 	if err != nil {
 		r.problems.Add(place, "cannot be read: %v", err)
-		return ""
+		return "", false
 	}
-	value := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
-	r.config.secrets = append(r.config.secrets, value)
-	return value
+	return string(content), true
 }
 
 // ResolveSecret returns text with ${VARIABLE} replaced, or the content that file:PATH or credential:NAME refers to, as for a setting of a
