@@ -67,15 +67,13 @@ type progressRate struct {
 
 // advance clears the counts of the minutes that have passed.
 func (r *progressRate) advance(now time.Time) {
-	minute := now.Unix() / 60
+	minute, size := now.Unix()/60, int64(len(r.counts))
 	if r.began.IsZero() {
 		r.began, r.minute = now, minute
 	}
-	for ; r.minute < minute; r.minute++ {
-		if minute-r.minute > int64(len(r.counts)) {
-			r.minute = minute - int64(len(r.counts))
-		}
-		r.counts[(r.minute+1)%int64(len(r.counts))] = 0
+	for r.minute = max(r.minute, minute-size); r.minute < minute; {
+		r.minute++
+		r.counts[r.minute%size] = 0
 	}
 }
 
