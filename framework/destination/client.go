@@ -171,9 +171,14 @@ func (c Client) statusError(r *Response, message string) *fault.Error {
 		return nil
 	}
 	if message == "" {
-		message = messageOf(r.Status, r.Body, r.raw)
+		message = messageOf(r)
 	}
-	e := fault.FromStatus(r.Status, fault.Shorten(c.Redact(message), maxMessageLength))
+	return c.addResponse(fault.FromStatus(r.Status, message), r)
+}
+
+// addResponse adds to an error the response that reports it. The message becomes short and free of secrets.
+func (c Client) addResponse(e *fault.Error, r *Response) *fault.Error {
+	e.Message = fault.Shorten(c.Redact(e.Message), maxMessageLength)
 	e.RetryAfter = httpx.RetryAfter(r.Header, time.Now())
 	e.Err = &Refusal{Status: r.Status, Body: r.Body, exchange: r.exchange}
 	return e
@@ -188,14 +193,19 @@ func noResponseError(err error) error {
 }
 
 // messageOf returns the message of an error response: its message or error key, otherwise its text, bounded.
-func messageOf(status int, body event.Value, raw []byte) string {
+func messageOf(r *Response) string {
 	for _, key := range []string{"message", "error", "error_description"} {
-		if v := body.Get(key); v.IsString() {
+		if v := r.Body.Get(key); v.IsString() {
 			return v.Str()
 		}
 	}
-	if len(raw) == 0 {
-		return http.StatusText(status)
+	if len(r.raw) == 0 {
+		return http.StatusText(r.Status)
 	}
-	return fault.Shorten(strings.ToValidUTF8(string(raw), "\uFFFD"), maxTextLength)
+	return r.excerpt()
+}
+
+// excerpt returns the start of the body as text.
+func (r *Response) excerpt() string {
+	return fault.Shorten(strings.ToValidUTF8(string(r.raw), "\uFFFD"), maxTextLength)
 }

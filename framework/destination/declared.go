@@ -3,13 +3,9 @@ package destination
 import (
 	"context"
 	"maps"
-	"strings"
-	"time"
 
-	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/destination/request"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // RequestAction returns an Action that sends the request that a definition declares.
@@ -117,16 +113,11 @@ func (c Client) sendDeclared(ctx context.Context, r *request.Request, scope ...e
 // section selects, or for one that reports a failure with a status of success. It returns nil for any other.
 func (c Client) refusalError(response *Response, r *request.Request) error {
 	e := c.statusError(response, r.ErrorMessage(response.Body))
-	if r.Accepts(response.Status) {
-		e = nil
-	}
-	if e == nil {
+	if e == nil || r.Accepts(response.Status) {
 		if e = r.Failure(answerOf(response), c.settings); e == nil {
 			return nil
 		}
-		e.Message = fault.Shorten(c.Redact(e.Message), maxMessageLength)
-		e.RetryAfter = httpx.RetryAfter(response.Header, time.Now())
-		e.Err = &Refusal{Status: response.Status, Body: response.Body, exchange: response.exchange}
+		c.addResponse(e, response)
 	}
 	e.Retry = e.Retry || r.IsRetryable(e.Status)
 	return e
@@ -134,5 +125,5 @@ func (c Client) refusalError(response *Response, r *request.Request) error {
 
 // answerOf returns a response as requests read it.
 func answerOf(r *Response) request.Answer {
-	return request.Answer{Status: r.Status, Body: r.Body, Text: fault.Shorten(strings.ToValidUTF8(string(r.raw), "\uFFFD"), maxTextLength)}
+	return request.Answer{Status: r.Status, Body: r.Body, Text: r.excerpt}
 }

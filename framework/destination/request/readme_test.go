@@ -168,7 +168,7 @@ func results(t *testing.T, r *request.Request, v, answer event.Value) {
 		}
 		scopes = append(scopes, event.NewObject([]event.Member{{Key: request.Settings, Value: v.Get("settings")}, {Key: request.Payload, Value: payload}}))
 	}
-	a := request.Answer{Status: status, Body: answer.Get("body"), Text: answer.Get("body").JSON()}
+	a := request.Answer{Status: status, Body: answer.Get("body"), Text: answer.Get("body").JSON}
 	errors, rest := r.PayloadErrors(a, scopes)
 	for i := range n {
 		got := "delivered"

@@ -166,8 +166,8 @@ func (r *Request) Accepts(status int) bool { return slices.Contains(r.response.a
 // Answer is a response to read.
 type Answer struct {
 	Status int
-	Body   event.Value // absent if it is not JSON
-	Text   string      // the start of the body
+	Body   event.Value   // absent if it is not JSON
+	Text   func() string // returns the start of the body
 }
 
 // Failure returns the failure that a response with a status of success reports for the request as a whole; nil if it reports none.
@@ -175,8 +175,9 @@ func (r *Request) Failure(a Answer, settings event.Value) *fault.Error {
 	if len(r.response.failures) == 0 {
 		return nil
 	}
+	text := a.Text()
 	scope := event.NewObject([]event.Member{
-		{Key: Settings, Value: settings}, {Key: statusName, Value: event.NewInt(int64(a.Status))}, {Key: bodyName, Value: a.Body}, {Key: textName, Value: event.NewString(a.Text)},
+		{Key: Settings, Value: settings}, {Key: statusName, Value: event.NewInt(int64(a.Status))}, {Key: bodyName, Value: a.Body}, {Key: textName, Value: event.NewString(text)},
 	})
 	for _, rule := range r.response.failures {
 		v, err := rule.when.Resolve(scope)
@@ -190,7 +191,7 @@ func (r *Request) Failure(a Answer, settings event.Value) *fault.Error {
 		if err != nil { // the answer has another form than the rule expects: it is not known what the remote took
 			return fault.As(err)
 		}
-		e := fault.FromStatus(rule.status, cmp.Or(message, a.Text))
+		e := fault.FromStatus(rule.status, cmp.Or(message, text))
 		e.Retry = e.Retry || rule.retry
 		return e
 	}
