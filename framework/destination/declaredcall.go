@@ -36,10 +36,11 @@ func (d *declaredCall) sendAll(ctx context.Context) error {
 	var next []int
 	keys, common := map[string]bool{}, ""
 	for i, payload := range d.in.Payloads {
-		err := d.r.Refusal(d.scopeFor(payload))
+		scope := d.scopeFor(payload)
+		err := d.r.Refusal(scope)
 		var key string
 		if err == nil {
-			key, err = d.r.UniqueKey(d.scopeFor(payload))
+			key, err = d.r.UniqueKey(scope)
 		}
 		if err != nil {
 			d.ms.Fail(i, err)
@@ -136,11 +137,7 @@ func (d *declaredCall) failAll(which []int, err error) {
 
 // readResponse sets the result of every payload of a request that failed.
 func (d *declaredCall) readResponse(r *request.Request, which []int, response *Response) {
-	scopes := make([]event.Value, len(which))
-	for n, i := range which {
-		scopes[n] = d.scopeFor(d.in.Payloads[i])
-	}
-	errors, rest := r.PayloadErrors(answerOf(response), scopes)
+	errors, rest := r.PayloadErrors(answerOf(response), len(which), func(n int) event.Value { return d.scopeFor(d.in.Payloads[which[n]]) })
 	whole := d.in.Client.refusalError(response, r)
 	if whole != nil && len(errors) > 0 && r.RetriesRest() {
 		again := *fault.As(whole)

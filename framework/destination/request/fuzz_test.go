@@ -27,7 +27,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		body, err := event.ParseString(answer)
 		if err == nil {
-			errors, _ := r.PayloadErrors(request.Answer{Status: 200, Body: body}, make([]event.Value, 3))
+			errors, _ := r.PayloadErrors(request.Answer{Status: 200, Body: body}, 3, func(int) event.Value { return event.Value{} })
 			for i := range errors {
 				if i < 0 || i >= 3 {
 					t.Fatalf("an error for payload %d of 3", i)

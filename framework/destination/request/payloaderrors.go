@@ -55,15 +55,15 @@ func (r *Request) RetriesRest() bool {
 	return slices.ContainsFunc(r.response.errors, func(l *errorList) bool { return l.retryRest })
 }
 
-// PayloadErrors returns the errors of single payloads in the response to a request, by payload index. scopes has for each payload a
-// scope with settings and the payload. An error that cannot be assigned to a payload is returned as rest; it applies to every payload
-// without an error of its own. A value at the path of the errors that is not a list, such as an object or a text, cannot be assigned
-// either, unless its keys are matched. A missing or null value, an empty list and an empty object mean that there are no errors.
-func (r *Request) PayloadErrors(a Answer, scopes []event.Value) (errors map[int]*fault.Error, rest *fault.Error) {
+// PayloadErrors returns the errors of single payloads in the response to a request, by payload index. n is the number of payloads;
+// scopeOf returns a scope with settings and a payload. An error that cannot be assigned to a payload is returned as rest; it applies to
+// every payload without an error of its own. A value at the path of the errors that is not a list, such as an object or a text, cannot be
+// assigned either, unless its keys are matched. A missing or null value, an empty list and an empty object mean that there are no errors.
+func (r *Request) PayloadErrors(a Answer, n int, scopeOf func(i int) event.Value) (errors map[int]*fault.Error, rest *fault.Error) {
 	if len(r.response.errors) == 0 {
 		return nil, nil
 	}
-	p := placedErrors{r: r, status: a.Status, scopes: scopes, byIndex: map[int]*fault.Error{}}
+	p := placedErrors{r: r, status: a.Status, n: n, scopeOf: scopeOf, byIndex: map[int]*fault.Error{}}
 	for _, l := range r.response.errors {
 		p.addList(l, a.Body)
 	}
@@ -74,7 +74,8 @@ func (r *Request) PayloadErrors(a Answer, scopes []event.Value) (errors map[int]
 type placedErrors struct {
 	r       *Request
 	status  int
-	scopes  []event.Value
+	n       int // the number of payloads
+	scopeOf func(i int) event.Value
 	byIndex map[int]*fault.Error
 	rest    *fault.Error
 }
@@ -99,9 +100,12 @@ func (p *placedErrors) addList(l *errorList, body event.Value) {
 // addMatches assigns errors that name payloads by a value: the entries of a list by the value at their key, those of an object by
 // their key.
 func (p *placedErrors) addMatches(l *errorList, v event.Value) {
+	if v.Len() == 0 {
+		return
+	}
 	places := map[string][]int{}
-	for i, scope := range p.scopes {
-		text, err := resolveText(l.match, scope)
+	for i := range p.n {
+		text, err := resolveText(l.match, p.scopeOf(i))
 		if err == nil && text != "" {
 			places[text] = append(places[text], i)
 		}
@@ -125,7 +129,7 @@ func (p *placedErrors) addError(err *fault.Error, places ...int) {
 		p.rest = err
 	}
 	for _, i := range places {
-		if i < 0 || i >= len(p.scopes) {
+		if i < 0 || i >= p.n {
 			p.rest = err
 		} else if p.byIndex[i] == nil {
 			p.byIndex[i] = err

@@ -160,16 +160,15 @@ func compare(t *testing.T, want event.Value, got request.Built) {
 func results(t *testing.T, r *request.Request, v, answer event.Value) {
 	n := max(v.Get("payloads").Len(), 1)
 	status := int(answer.Get("status").Int())
-	var scopes []event.Value
-	for i := range n {
+	scopeOf := func(i int) event.Value {
 		payload := v.Get("payloads").Index(i)
 		if !payload.Exists() {
 			payload = v.Get("payload")
 		}
-		scopes = append(scopes, event.NewObject([]event.Member{{Key: request.Settings, Value: v.Get("settings")}, {Key: request.Payload, Value: payload}}))
+		return event.NewObject([]event.Member{{Key: request.Settings, Value: v.Get("settings")}, {Key: request.Payload, Value: payload}})
 	}
 	a := request.Answer{Status: status, Body: answer.Get("body"), Text: answer.Get("body").JSON}
-	errors, rest := r.PayloadErrors(a, scopes)
+	errors, rest := r.PayloadErrors(a, n, scopeOf)
 	for i := range n {
 		got := "delivered"
 		switch {

@@ -39,7 +39,7 @@ func TestWhereAndUnlessSelectEntries(t *testing.T) {
 		{`"where": "bad", "unless": "ok"`, `{}`, false},
 	} {
 		r := compileRequest(t, `{"url": "https://api.example.com", "batch": {}, "response": {"errors": {"path": "list", `+c.selects+`}}}`)
-		found, rest := r.PayloadErrors(request.Answer{Status: 200, Body: event.MustParse(`{"list": [` + c.entry + `]}`)}, make([]event.Value, 1))
+		found, rest := r.PayloadErrors(request.Answer{Status: 200, Body: event.MustParse(`{"list": [` + c.entry + `]}`)}, 1, nil)
 		assert.Equal(t, c.counts, found[0] != nil, "%s %s", c.selects, c.entry)
 		assert.Nil(t, rest)
 		r = compileRequest(t, `{"url": "https://api.example.com", "response": {"choices": {"path": "list", "value": "id", `+c.selects+`}}}`)
@@ -74,7 +74,7 @@ func TestRetryableErrorsOfPayloads(t *testing.T) {
 		{399, `{}`, 400, false},
 		{400, `{}`, 400, false},
 	} {
-		found, _ := r.PayloadErrors(request.Answer{Status: c.whole, Body: event.MustParse(`{"list": [` + c.entry + `, {"status": 422}]}`)}, make([]event.Value, 2))
+		found, _ := r.PayloadErrors(request.Answer{Status: c.whole, Body: event.MustParse(`{"list": [` + c.entry + `, {"status": 422}]}`)}, 2, nil)
 		if assert.NotNil(t, found[0], c.entry) {
 			assert.Equal(t, c.status, found[0].Status, c.entry)
 			assert.Equal(t, c.retry, found[0].Retry, "%d %s", c.whole, c.entry)

@@ -42,7 +42,7 @@ func TestErrorsOfAnyShape(t *testing.T) {
 		{body: `{"failed": [{"index": 0.5, "message": "half"}]}`, rest: "half"},
 		{body: `{"failed": [{"index": 0, "message": "first"}, {"message": "whose?"}]}`, indexes: []int{0}, rest: "whose?"},
 	} {
-		errors, rest := r.PayloadErrors(request.Answer{Status: 200, Body: event.MustParse(tc.body)}, make([]event.Value, 2))
+		errors, rest := r.PayloadErrors(request.Answer{Status: 200, Body: event.MustParse(tc.body)}, 2, nil)
 		var indexes []int
 		for i := range 2 {
 			if errors[i] != nil {
