@@ -49,16 +49,7 @@ func (d *declaredCall) sendSteps(ctx context.Context, which []int, scope event.V
 // sendStep sends the requests of one step and sets the results of payloads that fail. It returns the last response; nil if the step
 // does not apply or got none. The error says why a request cannot be built.
 func (d *declaredCall) sendStep(ctx context.Context, step *request.Step, which []int, scope event.Value, answers []event.Member) (*Response, error) {
-	members := []event.Member{{Key: request.Answers, Value: event.NewObject(answers)}}
-	for key, v := range scope.Members() {
-		members = append(members, event.Member{Key: key, Value: v})
-	}
-	scope = event.NewObject(members)
-	applies, err := step.Applies(scope)
-	if err != nil || !applies {
-		return nil, err
-	}
-	scopes, err := step.Scopes(scope)
+	scopes, err := step.Scopes(scope, answers)
 	if err != nil {
 		return nil, err
 	}

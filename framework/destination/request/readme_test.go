@@ -126,16 +126,7 @@ func steps(t *testing.T, r *request.Request, scope, v event.Value) {
 	var answers []event.Member
 	sent := 0
 	for _, step := range r.Steps() {
-		members := []event.Member{{Key: request.Answers, Value: event.NewObject(answers)}}
-		for key, m := range scope.Members() {
-			members = append(members, event.Member{Key: key, Value: m})
-		}
-		applies, err := step.Applies(event.NewObject(members))
-		require.NoError(t, err)
-		if !applies {
-			continue
-		}
-		scopes, err := step.Scopes(event.NewObject(members))
+		scopes, err := step.Scopes(scope, answers)
 		require.NoError(t, err)
 		for _, scope := range scopes {
 			built, err := step.Build(scope)

@@ -56,7 +56,7 @@ func (c *compiler) compileResponse(v event.Value, place string) responseSpec {
 		}
 	}
 	if l := v.Get("choices"); l.Exists() {
-		if _, ok := c.names[Page]; !ok {
+		if !c.hasName(Page) {
 			c.problems.Add(place+"/choices", "is only allowed in requests of dynamicFields")
 		}
 		a.choices = &choiceList{entryList: entryListOf(l), label: optionalPath(l.Get("label")), value: optionalPath(l.Get("value")), description: optionalPath(l.Get("description")), next: optionalPath(l.Get("next"))}

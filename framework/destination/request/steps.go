@@ -27,7 +27,7 @@ func (c *compiler) compileSteps(r *Request, list event.Value, place string) {
 	if list.Kind() == event.Absent {
 		return
 	}
-	if _, ok := c.names[Page]; ok || c.names[Payload] == nil && !c.hasName(Payload) {
+	if c.hasName(Page) || !c.hasName(Payload) {
 		c.problems.Add(place, "are only allowed in requests of actions")
 	}
 	c.names[Answers] = []string{}
@@ -55,17 +55,15 @@ func (c *compiler) hasName(name string) bool {
 	return ok
 }
 
-// Applies reports whether the step is sent for a scope.
-func (s *Step) Applies(scope event.Value) (bool, error) {
-	if s.when == nil {
-		return true, nil
+// Scopes returns the scopes of the requests that the step sends, after the answers of earlier steps: one, or for each item of its list
+// one with item and index, or none if the step does not apply.
+func (s *Step) Scopes(scope event.Value, answers []event.Member) ([]event.Value, error) {
+	scope = withMembers(scope, event.Member{Key: Answers, Value: event.NewObject(answers)})
+	if s.when != nil {
+		if v, err := s.when.Resolve(scope); err != nil || v.Falsy() {
+			return nil, err
+		}
 	}
-	v, err := s.when.Resolve(scope)
-	return err == nil && !v.Falsy(), err
-}
-
-// Scopes returns the scopes of the requests that the step sends: the scope itself, or for each item of its list one with item and index.
-func (s *Step) Scopes(scope event.Value) ([]event.Value, error) {
 	if s.each == nil {
 		return []event.Value{scope}, nil
 	}
