@@ -44,10 +44,16 @@ actions:
           response: {failures: [{when: {"@expr": "text == '0'"}, message: not taken, status: 503}]}
 `
 
-// runSteps performs payloads and returns the results in words, and the requests.
+// runSteps performs payloads with stepsDefinition.
 func runSteps(t *testing.T, answers []string, payloads ...string) (results, sent []string) {
 	t.Helper()
-	p := destination.Plugin{Definition: fstest.MapFS{"destination.yaml": {Data: []byte(stepsDefinition)}}}
+	return runDeclared(t, stepsDefinition, answers, payloads...)
+}
+
+// runDeclared performs payloads with the action a of a definition and returns the results in words, and the requests.
+func runDeclared(t *testing.T, definition string, answers []string, payloads ...string) (results, sent []string) {
+	t.Helper()
+	p := destination.Plugin{Definition: fstest.MapFS{"destination.yaml": {Data: []byte(definition)}}}
 	d, err := p.Load()
 	require.NoError(t, err)
 	transport := sandbox.Transport(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
