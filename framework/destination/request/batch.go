@@ -81,7 +81,8 @@ func (r *Request) UniqueKey(scope event.Value) (string, error) {
 	return resolveText(r.batch.unique, scope)
 }
 
-// SharedKey returns a text that is equal for payloads that may share a request: the values that the request reads of payload.
+// SharedKey returns a text that is equal for payloads that may share a request: the values that the request reads of payload. It
+// returns "" if no payloads share a request.
 func (r *Request) SharedKey(payload event.Value) string {
 	var text []byte
 	for _, p := range r.shared {

@@ -25,7 +25,10 @@ func Compile(v event.Value, names Names) (*Request, error) {
 	r.batch = c.compileBatch(v.Get("batch"), "/batch")
 	r.refusals = c.compileRefusals(v.Get("refuse"), "/refuse")
 	c.compileSteps(r, v.Get("steps"), "/steps")
-	r.usesToken, r.usesQuery, r.shared = c.used[Auth], c.used[Query], c.shared
+	r.usesToken, r.usesQuery = c.used[Auth], c.used[Query]
+	if r.batch != nil {
+		r.shared = c.shared
+	}
 	if err := c.problems.Err(); err != nil {
 		return nil, err
 	}

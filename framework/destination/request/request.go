@@ -48,7 +48,7 @@ type Request struct {
 	response             responseSpec
 	refusals             []refusal    // which payloads are refused before anything is sent
 	steps                []*Step      // the requests that are sent instead of this one, in order
-	shared               []event.Path // paths into a payload that all payloads of a request must agree in
+	shared               []event.Path // paths into a payload that all payloads of a batch must agree in
 	usesToken            bool         // a mapping reads auth.accessToken
 	usesQuery            bool         // a mapping reads query
 }
