@@ -30,17 +30,19 @@ type rejections struct {
 	suppressed int // how many of count are the events of suppressed users
 }
 
-// addEvent records a rejected event.
-func (r *rejections) addEvent(index int, v event.Value, reason string, large bool) {
+// addEvent records a rejected event. It adds the messageId of the event to e.
+func (r *rejections) addEvent(v event.Value, e Rejected) {
 	r.count++
+	if e.Cause == fault.CauseSuppressed {
+		r.suppressed++
+	}
 	if len(r.list) >= maxListed {
 		return
 	}
-	id := v.Get("messageId")
-	if id.Size() > maxNamed {
-		id = event.Value{}
+	if id := v.Get("messageId"); id.Size() <= maxNamed {
+		e.MessageID = id.Text()
 	}
-	r.list = append(r.list, Rejected{Index: index, MessageID: id.Text(), Error: reason, large: large})
+	r.list = append(r.list, e)
 }
 
 // firstInvalid returns why the first event was rejected whose user is not suppressed; "" if it is not listed.
@@ -97,19 +99,17 @@ func (q *request) buildEvents(body event.Value) (accepted []Event, rejected reje
 	tooLarge := fmt.Sprintf("the event is larger than %d KB", q.config.MaxEvent>>10)
 	for i, v := range list {
 		if large[i] {
-			rejected.addEvent(i, v, tooLarge, true)
-			q.config.Reject(q.from.ID, v, tooLarge)
+			q.rejectEvent(&rejected, v, Rejected{Index: i, Error: tooLarge, large: true})
 			continue
 		}
 		made, err := normalizer.Normalize(v)
 		if err != nil {
-			q.rejectEvent(&rejected, i, v, err)
+			q.rejectEvent(&rejected, v, Rejected{Index: i, Error: err.Error(), Cause: suppressedCause(err)})
 			continue
 		}
 		raw := made.Value.AppendJSON(make([]byte, 0, made.Value.Size()+64))
 		if len(raw) > q.config.MaxEvent {
-			rejected.addEvent(i, v, tooLarge, true)
-			q.config.Reject(q.from.ID, v, tooLarge)
+			q.rejectEvent(&rejected, v, Rejected{Index: i, Error: tooLarge, large: true})
 			continue
 		}
 		accepted = append(accepted, Event{Source: q.from.ID, Value: made.Value, Raw: raw})
@@ -118,18 +118,23 @@ func (q *request) buildEvents(body event.Value) (accepted []Event, rejected reje
 	return accepted, rejected, nil
 }
 
-// rejectEvent records an event that the normalizer has refused. Nothing is kept of the events of suppressed users.
-func (q *request) rejectEvent(rejected *rejections, index int, v event.Value, err error) {
-	rejected.addEvent(index, v, err.Error(), false)
+// rejectEvent records a rejected event, and reports it unless its user is suppressed: nothing is kept of their events, whatever is wrong
+// with them.
+func (q *request) rejectEvent(rejected *rejections, v event.Value, e Rejected) {
+	rejected.addEvent(v, e)
+	suppressed := e.Cause == fault.CauseSuppressed || q.config.Suppressed != nil && q.config.Suppressed(v)
+	if !suppressed {
+		q.config.Reject(q.from.ID, v, e.Error)
+	}
+}
+
+// suppressedCause returns CauseSuppressed if the normalizer has refused an event because its user is suppressed; otherwise "".
+func suppressedCause(err error) fault.Cause {
 	var refused *incoming.RefusedError
-	if !errors.As(err, &refused) || refused.Cause != fault.CauseSuppressed {
-		q.config.Reject(q.from.ID, v, err.Error())
-		return
+	if errors.As(err, &refused) && refused.Cause == fault.CauseSuppressed {
+		return refused.Cause
 	}
-	rejected.suppressed++
-	if n := len(rejected.list); n > 0 && rejected.list[n-1].Index == index {
-		rejected.list[n-1].Cause = refused.Cause
-	}
+	return ""
 }
 
 // isSingle reports whether the body is one event rather than a batch.
