@@ -26,6 +26,7 @@ type deliveriesView struct {
 type instanceView struct {
 	delivery.Status
 	Destination string
+	Letters     int // dead and parked events
 	State, Tone string
 	Hint        string // what the operator should do; "" if nothing
 	Figures     []figure
@@ -55,7 +56,7 @@ func (c *Console) handleDeliveries(w http.ResponseWriter, r *http.Request) {
 				view.Instances = append(view.Instances, c.newInstanceView(s, "not in the config", window, c.currentLetters(r.Context(), s)))
 			}
 		}
-		view.Overview = c.overview(r.Context(), view.Instances, window)
+		view.Overview = c.overview(view.Instances, window)
 		view.Instances = worstFirst(view.Instances, view.Overview)
 		view.Latest = verdictViews(c.Runner.Verdicts(20, func(*delivery.VerdictRecord) bool { return true }))
 	}
@@ -116,7 +117,7 @@ func (c *Console) currentLetters(ctx context.Context, s delivery.Status) int {
 }
 
 func (c *Console) newInstanceView(s delivery.Status, destination string, window time.Duration, letters int) instanceView {
-	v := instanceView{Status: s, Destination: destination, Chart: newBarChart(c.history.deliverySnapshots(s.Instance), window, time.Now())}
+	v := instanceView{Status: s, Destination: destination, Letters: letters, Chart: newBarChart(c.history.deliverySnapshots(s.Instance), window, time.Now())}
 	waiting := s.Waiting + s.Behind
 	switch stopping := stoppingFinding(s.Findings); {
 	case s.Removed:

@@ -36,13 +36,13 @@ const (
 )
 
 // overview returns a row for each instance, the worst first.
-func (c *Console) overview(ctx context.Context, views []instanceView, window time.Duration) []overviewRow {
+func (c *Console) overview(views []instanceView, window time.Duration) []overviewRow {
 	rows := make([]overviewRow, len(views))
 	for i, v := range views {
 		rows[i] = overviewRow{
 			Instance: v.Instance, Destination: v.Destination, State: v.State, Tone: v.Tone, Waiting: v.Waiting + v.Behind, Oldest: v.Lag,
 			Activity: newActivity(c.history.deliverySnapshots(v.Instance), window, time.Now()), LastError: c.lastError(v.Instance),
-			Letters: c.letters.countOf(ctx, c.Queue, v.Instance), PausedUntil: v.Until,
+			Letters: v.Letters, PausedUntil: v.Until,
 		}
 		rows[i].severity = rows[i].severityOf(v)
 	}
