@@ -16,8 +16,15 @@ import (
 
 // testerView is the page that runs one event through the config.
 type testerView struct {
-	Samples []sample
-	Chosen  string
+	eventTest
+	Samples     []sample
+	Chosen      string
+	SandboxOnly bool
+	File        string
+}
+
+// eventTest is an event that the user runs through a config, and the result.
+type eventTest struct {
 	Event   string
 	Problem string // why the event cannot be read
 	// ReplacedTime is why the event's timestamp was replaced, or "".
@@ -26,9 +33,7 @@ type testerView struct {
 	Sections     []explanationSection
 	SentTo       Target // "" if nothing was sent
 	Confirm      bool   // ask for confirmation before sending to the real endpoint
-	SandboxOnly  bool
 	Hosts        []string
-	File         string
 }
 
 // explanationSection explains an event for each subscription of one instance.
@@ -55,24 +60,26 @@ type callView struct {
 // handleTester shows the tester page and runs the submitted event.
 func (c *Console) handleTester(w http.ResponseWriter, r *http.Request) {
 	ctx, do := r.Context(), r.PostFormValue("do")
-	view := testerView{Samples: c.sampleEvents(ctx), Event: r.PostFormValue("event"), SandboxOnly: c.SandboxOnly, File: c.File, Chosen: r.FormValue("sample")}
-	if view.Event == "" || do == "pick" {
+	view := testerView{Samples: c.sampleEvents(ctx), SandboxOnly: c.SandboxOnly, File: c.File, Chosen: r.FormValue("sample")}
+	if view.Event = r.PostFormValue("event"); view.Event == "" || do == "pick" {
 		view.Chosen, view.Event = chooseSample(view.Samples, r.FormValue("sample"))
 	}
 	if r.Method == http.MethodPost && do != "pick" {
-		c.runTest(ctx, &view, do)
+		if to, err := c.runTest(ctx, &view.eventTest, do, c.loadConfig); do == "real" && to == Real {
+			c.Guard.Record(ctx, "event.send", err)
+		}
 	}
 	c.renderPage(w, r, http.StatusOK, "tester", page{Title: "Tester", Section: "test", Data: view})
 }
 
-// runTest explains the event or sends it, depending on do, and stores the result in view.
-func (c *Console) runTest(ctx context.Context, view *testerView, do string) {
-	e, err := event.Parse([]byte(strings.TrimSpace(view.Event)))
+// runTest explains the event with a config or sends it, depending on do, and stores the result in t. It returns where it sent the event.
+func (c *Console) runTest(ctx context.Context, t *eventTest, do string, load func() (*config.Config, fault.Problems)) (to Target, err error) {
+	e, err := event.Parse([]byte(strings.TrimSpace(t.Event)))
 	if err != nil {
-		view.Problem = err.Error()
-		return
+		t.Problem = err.Error()
+		return DryRun, err
 	}
-	to := DryRun
+	to = DryRun
 	switch {
 	case do == "sandbox" && c.SandboxOnly:
 		to = Real // the server's sandbox, with its state
@@ -81,32 +88,30 @@ func (c *Console) runTest(ctx context.Context, view *testerView, do string) {
 	case do == "real" && !c.SandboxOnly:
 		to = Real
 	case do == "ask" && !c.SandboxOnly:
-		view.Confirm = true
+		t.Confirm = true
 	}
-	cfg, problems := c.loadConfig()
+	cfg, problems := load()
 	if cfg != nil {
-		e, view.ReplacedTime = incoming.CompleteWithReason(e, time.Now(), cfg.Server.MaxFuture)
+		e, t.ReplacedTime = incoming.CompleteWithReason(e, time.Now(), cfg.Server.MaxFuture)
 	}
 	sections, err := c.explainEvent(ctx, cfg, problems, e, to)
-	if do == "real" && to == Real {
-		c.Guard.Record(ctx, "event.send", err)
+	if t.Problems = fault.ProblemsOf(err); err != nil {
+		return to, err
 	}
-	if view.Problems = fault.ProblemsOf(err); err != nil {
-		return
-	}
-	view.Sections = sections
-	if view.SentTo = to; to == DryRun {
-		view.SentTo = ""
+	t.Sections = sections
+	if t.SentTo = to; to == DryRun {
+		t.SentTo = ""
 	} else if c.SandboxOnly {
-		view.SentTo = Sandbox
+		t.SentTo = Sandbox
 	}
 	for _, s := range sections {
 		for _, st := range s.Explanations {
 			for _, call := range st.Calls {
-				view.Hosts = appendUnique(view.Hosts, hostOf(call.URL))
+				t.Hosts = appendUnique(t.Hosts, hostOf(call.URL))
 			}
 		}
 	}
+	return to, nil
 }
 
 // explainEvent runs an event through every subscription of a config.

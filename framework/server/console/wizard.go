@@ -36,7 +36,7 @@ type wizardView struct {
 	SandboxOnly bool
 	KeyFile     string // the key that the save would make; "" if the config has one
 	Choice      wizardChoice
-	Test        wizardTest
+	Test        eventTest
 	Done        wizardDone
 }
 

@@ -11,23 +11,12 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/event/incoming"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
-// wizardTest is the page that sends a test event.
-type wizardTest struct {
-	Event    string
-	Problem  string // why the event cannot be read
-	Problems fault.Problems
-	Sections []explanationSection
-	SentTo   Target // "" if nothing was sent
-	Confirm  bool
-	Hosts    []string
-}
-
 // Delivered reports whether the destination accepted the event.
-func (t wizardTest) Delivered() bool {
+func (t eventTest) Delivered() bool {
 	for _, s := range t.Sections {
 		for _, e := range s.Explanations {
 			if t.SentTo != "" && e.Outcome == "delivered" {
@@ -56,45 +45,12 @@ func (c *Console) handleWizardTest(w http.ResponseWriter, r *http.Request) {
 
 // runWizardTest runs the event through the instance alone, as if it were turned on.
 func (c *Console) runWizardTest(ctx context.Context, v *wizardView, do string) {
-	t := &v.Test
-	e, err := event.Parse([]byte(strings.TrimSpace(t.Event)))
-	if err != nil {
-		t.Problem = err.Error()
-		return
-	}
-	to := DryRun
-	switch {
-	case do == "sandbox" && c.SandboxOnly, do == "real":
-		to = Real // with --sandbox, the server's sandbox
-	case do == "sandbox":
-		to = Sandbox
-	case do == "ask":
-		t.Confirm = true
-	}
-	instance := event.NewObject(setMember(membersOf(v.Form.raw), "enabled", event.Value{}))
-	cfg, problems := c.parseInstance(instance, additions{}, c.lookupEnv)
-	if cfg != nil {
-		e = incoming.Complete(e, time.Now(), cfg.Server.MaxFuture)
-	}
-	t.Sections, err = c.explainEvent(ctx, cfg, problems, e, to)
+	to, err := c.runTest(ctx, &v.Test, do, func() (*config.Config, fault.Problems) {
+		instance := event.NewObject(setMember(membersOf(v.Form.raw), "enabled", event.Value{}))
+		return c.parseInstance(instance, additions{}, c.lookupEnv)
+	})
 	if to == Real {
 		c.Guard.Record(ctx, "event.send", err, "instance", v.ID)
-	}
-	if err != nil {
-		t.Problems = fault.ProblemsOf(err)
-		return
-	}
-	if t.SentTo = to; to == DryRun {
-		t.SentTo = ""
-	} else if c.SandboxOnly {
-		t.SentTo = Sandbox
-	}
-	for _, s := range t.Sections {
-		for _, st := range s.Explanations {
-			for _, call := range st.Calls {
-				t.Hosts = appendUnique(t.Hosts, hostOf(call.URL))
-			}
-		}
 	}
 }
 
@@ -103,7 +59,7 @@ func testEventFor(v wizardView) string {
 	sample, text := builtinSamples[0].Text, ""
 	for _, s := range v.Form.Subscriptions {
 		for _, key := range audiencesIn(s.query()) {
-			text = strings.ReplaceAll(sample, `"vip"`, string(must(json.Marshal(key))))
+			text = strings.ReplaceAll(sample, `"vip"`, event.NewString(key).JSON())
 			return strings.ReplaceAll(text, "aud_vip", "aud_test")
 		}
 	}
@@ -112,9 +68,6 @@ func testEventFor(v wizardView) string {
 	}
 	return sample
 }
-
-// must returns v: the error of marshalling a string is always nil.
-func must(v []byte, _ error) []byte { return v }
 
 // audiencesIn returns the audiences that limitAudiences has put into a query.
 func audiencesIn(query string) (keys []string) {
