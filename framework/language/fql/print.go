@@ -59,7 +59,7 @@ func (l literal) String() string { return literalText(l.Value) }
 func literalText(v event.Value) string {
 	switch v.Kind() {
 	case event.String:
-		return quoteString(v.Str())
+		return Quote(v.Str())
 	case event.Array:
 		items := make([]string, 0, v.Len())
 		for _, item := range v.Items() {
@@ -70,7 +70,7 @@ func literalText(v event.Value) string {
 	return v.JSON()
 }
 
-// quoteString returns a string literal of the language.
-func quoteString(s string) string {
+// Quote returns a text as a string literal of the language.
+func Quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + `"`
 }

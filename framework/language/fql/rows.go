@@ -150,7 +150,7 @@ func FromRows(rows []Row) string {
 func (r Row) query() string {
 	left, right := strings.TrimSpace(r.Left), strings.TrimSpace(r.Right)
 	if right == "" || !isQueryValue(right) {
-		right = quoteString(right)
+		right = Quote(right)
 	}
 	switch r.Operator {
 	case rowContains:

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"errors"
 	"io/fs"
 	"net/http"
@@ -263,7 +262,7 @@ func (f *setupForm) matchingSample(samples []sample) string {
 	if len(f.Subscriptions) == 0 || f.Subscriptions[0].Action == nil {
 		return ""
 	}
-	query, err := fql.Compile(cmp.Or(f.Subscriptions[0].Subscribe, f.Subscriptions[0].Action.DefaultSubscription))
+	query, err := fql.Compile(f.Subscriptions[0].query())
 	if err != nil {
 		return ""
 	}

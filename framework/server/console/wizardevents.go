@@ -10,6 +10,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/fql"
 )
 
 // wizardChoice says which events an instance receives. It is carried from the page of audiences to that of identifiers in the URL, so that
@@ -198,18 +199,13 @@ func (s *subscriptionInput) query() string {
 func limitAudiences(query string, keys []string) string {
 	var parts []string
 	for _, key := range keys {
-		parts = append(parts, "context.personas.computation_key = "+quoteText(key))
+		parts = append(parts, "context.personas.computation_key = "+fql.Quote(key))
 	}
 	audiences := strings.Join(parts, " or ")
 	if query == "" {
 		return audiences
 	}
 	return "(" + query + ") and (" + audiences + ")"
-}
-
-// quoteText returns a text of an FQL query.
-func quoteText(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }
 
 // readFields reads the mapping of the fields that a page of the wizard shows.
@@ -265,10 +261,5 @@ func (f *setupForm) hasErrors() bool {
 			return true
 		}
 	}
-	for _, s := range f.Subscriptions {
-		if slices.ContainsFunc(s.allFields(), func(in *fieldInput) bool { return len(in.Errors) > 0 }) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.Subscriptions, func(s *subscriptionInput) bool { return s.ErrorCount() > 0 })
 }
