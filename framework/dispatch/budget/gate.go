@@ -77,9 +77,6 @@ func NewGate(instance string, b *Budget, c GateConfig) *Gate {
 	return g
 }
 
-// Budget returns the budget of the gate.
-func (g *Gate) Budget() *Budget { return g.budget }
-
 // Enter waits until a request may be sent. The caller sends it at once and calls done, once. If the request would have to wait too
 // long, or past the deadline of ctx, Enter returns a *WaitError.
 func (g *Gate) Enter(ctx context.Context, r Request) (done func(Result), err error) {

@@ -23,7 +23,6 @@ type Store interface {
 type MemoryStore struct {
 	mu      sync.Mutex
 	entries map[string]memoryEntry
-	shared  bool
 }
 
 type memoryEntry struct {
@@ -54,4 +53,4 @@ func (s *MemoryStore) Save(_ context.Context, name string, data []byte, revision
 }
 
 // Shared implements Store.
-func (s *MemoryStore) Shared() bool { return s.shared }
+func (s *MemoryStore) Shared() bool { return false }
