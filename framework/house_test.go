@@ -14,7 +14,7 @@ const module = "github.com/landfall-dev/landfall/"
 // beside. An entry that ends in /… matches all packages below it.
 var floors = [][]string{
 	{
-		"schemas", "fixtures", "framework/event", "framework/fault", "framework/dispatch/budget", "framework/runtime/ballast", "framework/language/reference",
+		"github.com/landfall-dev/landfall", "schemas", "fixtures", "framework/event", "framework/fault", "framework/dispatch/budget", "framework/runtime/ballast", "framework/language/reference",
 		"framework/language/yamldoc", "internal/textfile", "internal/pool", "internal/pause", "internal/testsize", "internal/moduleproxy", "internal/chromium", "internal/buildinfo",
 	},
 	{
@@ -53,6 +53,7 @@ var beside = map[string][]string{
 	"framework/server/audienceruns": {"framework/files/audiencesync", "framework/files/sqlsource", "framework/runtime/instances"},
 	"framework/server/backup":       {"framework/delivery"},
 	"framework/server/console":      {"framework/server/admin", "framework/server/history", "framework/server/why", "framework/files/audiencesync", "framework/delivery", "framework/runtime/explain"},
+	"framework/server/docs":         {"framework/server/console"},
 	"framework/server/history":      {"framework/delivery"},
 	"framework/server/why": {
 		"framework/server/history", "framework/delivery", "framework/files/audiencesync", "framework/runtime/explain", "framework/runtime/instances",

@@ -136,10 +136,10 @@ func newRoot(s streams) *cobra.Command {
 	root.PersistentFlags().StringVar(s.definitions, "definitions", "", "a `DIR` with destinations without code, each in <slug>/destination.yaml")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		newServe(s), newConsole(s), newDead(s), newReplay(s), newStatus(s), newHealth(s), newResume(s), newBackup(s), newRestore(s), newCheckpoints(s), newDoctor(s),
+		newServe(s), newConsole(s), newDead(s), newReplay(s), newStatus(s), newHealth(s), newResume(s), newBackup(s), newRestore(s), newCheckpoints(s), newDoctor(s), newDocs(s),
 		newRun(s), newTest(s), newValidate(s), newExplain(s), newWhy(s), newMap(s), newMatch(s),
 		newList(s), newDescribe(s), newMembers(s), newState(s), newSuppress(s), newInstances(s), newSync(s), newAuth(s), newAudience(s), newChoices(s), newHooks(s), newSandbox(s), newGenerate(s),
-		newNew(s), newImport(s), newVersion(s),
+		newNew(s), newImport(s), newMan(s), newVersion(s),
 	)
 	nameProgram(root, s.programName())
 	return root

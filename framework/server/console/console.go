@@ -172,7 +172,7 @@ func (c *Console) Handler() http.Handler {
 	outer.HandleFunc("GET "+Path+"login", c.handleLogin)
 	outer.HandleFunc("POST "+Path+"login", c.handleSignIn)
 	outer.HandleFunc("POST "+Path+"logout", c.handleSignOut)
-	outer.Handle("GET "+Path+"assets/", assetHandler())
+	outer.Handle("GET "+Path+"assets/", AssetHandler())
 	return protectRequests(outer)
 }
 

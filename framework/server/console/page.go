@@ -124,7 +124,8 @@ func (c *Console) renderError(w http.ResponseWriter, r *http.Request, status int
 	c.renderPage(w, r, status, "notice", page{Title: heading, Section: section, Data: notice{heading, text, section, "Back"}})
 }
 
-func assetHandler() http.Handler {
+// AssetHandler serves the style sheet, the scripts and the icon of the console below Path; other pages in its look use them.
+func AssetHandler() http.Handler {
 	files, err := fs.Sub(assetFiles, "assets")
 	if err != nil {
 		panic(err) // cannot happen: the files are embedded

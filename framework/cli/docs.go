@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	repository "github.com/landfall-dev/landfall"
+	"github.com/landfall-dev/landfall/framework/server/docs"
+	"github.com/landfall-dev/landfall/internal/buildinfo"
+)
+
+// defaultDocs is where landfall docs listens.
+const defaultDocs = "127.0.0.1:8083"
+
+func newDocs(s streams) *cobra.Command {
+	listen := ""
+	cmd := &cobra.Command{
+		Use:   "docs",
+		Short: "Serve the documentation of this version, with a search",
+		Long: "Serves all pages of the documentation that this program contains, with a search. It needs no network. docs list, docs search\n" +
+			"and docs show do the same in the terminal.",
+		Example: "  landfall docs\n  landfall docs search dead letter\n  landfall docs show cmd/landfall/deploy",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return chooseCommand(cmd, args)
+			}
+			site, err := documentation()
+			if err != nil {
+				return err
+			}
+			return serveHTTP(cmd.Context(), s, "documentation", listen, site.Handler())
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", defaultDocs, "the `ADDRESS` to listen on")
+	cmd.AddCommand(newDocsList(s), newDocsSearch(s), newDocsShow(s))
+	return cmd
+}
+
+// documentation returns the pages that the program contains. Their links to other files lead to the files of its version.
+func documentation() (*docs.Site, error) {
+	info := buildinfo.Read()
+	version := "main"
+	switch {
+	case info.Commit != "" && info.Program == "":
+		version = info.Commit
+	case strings.HasPrefix(info.Version, "v") && !strings.Contains(info.Version, "-"):
+		version = info.Version
+	}
+	return docs.New(repository.Pages, "https://"+buildinfo.Module+"/blob/"+version+"/")
+}
+
+func newDocsList(s streams) *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the pages", Args: exactArgs(0, "flags only"), Example: "  landfall docs list --json",
+		RunE: func(*cobra.Command, []string) error {
+			site, err := documentation()
+			if err != nil {
+				return err
+			}
+			out := json.NewEncoder(s.out)
+			for _, p := range site.Pages {
+				if !asJSON {
+					fmt.Fprintf(s.out, "%-50s %s\n", p.Path, p.Title)
+				} else if err := out.Encode(p); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object per line")
+	return cmd
+}
+
+func newDocsSearch(s streams) *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use: "search WORD…", Short: "Show the sections that contain all words", Args: minOneArg("the words to look for"),
+		Example: "  landfall docs search dead letter\n  landfall docs search consent --json",
+		RunE: func(_ *cobra.Command, args []string) error {
+			site, err := documentation()
+			if err != nil {
+				return err
+			}
+			results := site.Search(strings.Join(args, " "))
+			if len(results) == 0 {
+				return fmt.Errorf("no section contains all of these words: try fewer or shorter ones")
+			}
+			out := json.NewEncoder(s.out)
+			for _, r := range results {
+				if !asJSON {
+					fmt.Fprintln(s.out, strings.TrimRight(r.Page+"#"+r.ID, "#"))
+					fmt.Fprintf(s.out, "    %s\n", r.Excerpt)
+				} else if err := out.Encode(r); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object per line")
+	return cmd
+}
+
+func newDocsShow(s streams) *cobra.Command {
+	return &cobra.Command{
+		Use: "show PAGE", Short: "Print a page as Markdown", Args: exactArgs(1, "the path of a page"), Example: "  landfall docs show framework/GLOSSARY.md",
+		RunE: func(_ *cobra.Command, args []string) error {
+			site, err := documentation()
+			if err != nil {
+				return err
+			}
+			p := site.Find(args[0])
+			if p == nil {
+				return fmt.Errorf("there is no page %q: landfall docs list shows all", args[0])
+			}
+			_, err = s.out.Write(p.Source)
+			return err
+		},
+	}
+}

@@ -1,0 +1,98 @@
+package docs
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Bounds of a search.
+const (
+	maxResults = 30
+	maxWords   = 8
+	excerptLen = 220 // bytes, about
+)
+
+// Result is a section that a search has found.
+type Result struct {
+	Page    string `json:"page"`              // its path
+	ID      string `json:"id,omitempty"`      // the name of the section's heading; "" is the beginning of the page
+	Title   string `json:"title"`             // of the page
+	Section string `json:"section,omitempty"` // the section's heading
+	Excerpt string `json:"excerpt"`
+
+	score int
+}
+
+// Search returns the sections that contain all words, the best first. Words may be the beginnings or parts of longer ones.
+func (s *Site) Search(query string) (results []Result) {
+	words := strings.FieldsFunc(strings.ToLower(query), func(r rune) bool { return unicode.IsSpace(r) || r == '"' })
+	words = words[:min(len(words), maxWords)]
+	if len(words) == 0 {
+		return nil
+	}
+	for _, p := range s.Pages {
+		for _, section := range p.sections {
+			if score := scoreSection(p, section, words); score > 0 {
+				r := Result{Page: p.Path, ID: section.ID, Title: p.Title, Excerpt: excerpt(section.text, words), score: score}
+				if section.ID != "" {
+					r.Section = section.Title
+				}
+				results = append(results, r)
+			}
+		}
+	}
+	slices.SortStableFunc(results, func(a, b Result) int { return cmp.Compare(b.score, a.score) })
+	return results[:min(len(results), maxResults)]
+}
+
+// scoreSection returns how well a section matches, 0 if a word is missing. Words in headings count more.
+func scoreSection(p *Page, s section, words []string) (score int) {
+	title, heading, content := strings.ToLower(p.Title), strings.ToLower(s.Title), strings.ToLower(s.text)
+	for _, word := range words {
+		points := min(strings.Count(content, word), 5)
+		if strings.Contains(heading, word) {
+			points += 20
+		}
+		if strings.Contains(title, word) {
+			points += 5
+			if s.ID == "" {
+				points += 20 // the page itself rather than each of its sections
+			}
+		}
+		if points == 0 {
+			return 0
+		}
+		score += points
+	}
+	return score
+}
+
+// excerpt returns the part of a text around the first word that it contains.
+func excerpt(content string, words []string) string {
+	content = strings.Join(strings.Fields(content), " ")
+	at := 0
+	for _, word := range words {
+		if i := strings.Index(strings.ToLower(content), word); i >= 0 {
+			at = min(i, len(content))
+			break
+		}
+	}
+	from, to := max(at-excerptLen/3, 0), min(at+2*excerptLen/3, len(content))
+	for from > 0 && content[from-1] != ' ' {
+		from--
+	}
+	for to < len(content) && !utf8.RuneStart(content[to]) {
+		to++
+	}
+	part := content[from:to]
+	if from > 0 {
+		part = "… " + part
+	}
+	if to < len(content) {
+		part += " …"
+	}
+	return part
+}
