@@ -12,9 +12,10 @@ import (
 
 // TestCommandsOfPages checks that the commands in the documentation exist, with their flags.
 func TestCommandsOfPages(t *testing.T) {
-	commands := regexp.MustCompile(`(?m)^    (?:sudo |go run \./cmd/)?landfall ([^#&|\n]*)`)
+	commands := regexp.MustCompile("(?m)(?:^    (?:sudo |go run \\./cmd/)?|`)landfall ([^#&|\n`]*)")
 	for _, page := range []string{
-		"README.md", "cmd/landfall/WAREHOUSE.md", "cmd/landfall/deploy/README.md", "framework/PERSONAL_DATA.md", "framework/server/console/README.md",
+		"README.md", "cmd/landfall/WAREHOUSE.md", "cmd/landfall/deploy/README.md", "cmd/landfall/deploy/TROUBLESHOOTING.md",
+		"cmd/landfall/FROM_SEGMENT.md", "cmd/landfall/FROM_RUDDERSTACK.md", "cmd/landfall/FROM_HIGHTOUCH.md", "framework/PERSONAL_DATA.md", "framework/server/console/README.md",
 	} {
 		text, err := os.ReadFile("../../" + page)
 		require.NoError(t, err)
