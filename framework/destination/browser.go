@@ -22,7 +22,7 @@ func (p *parser) checkBrowser() {
 	}
 	for _, a := range d.Actions {
 		place := "/actions" + fault.PointerKey(a.Key)
-		if d.Browser != "" && a.Request != nil {
+		if d.Browser != "" && a.IsDeclared() {
 			p.problems.Add(place+"/request", "is not allowed: %s performs the actions in the browser", d.Browser)
 		}
 		if d.Browser == "" && a.LifecycleHook != "" {

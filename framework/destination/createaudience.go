@@ -3,13 +3,16 @@ package destination
 import (
 	"fmt"
 
+	"github.com/landfall-dev/landfall/framework/destination/request"
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
 // AudienceConfig says how a destination handles audiences.
 type AudienceConfig struct {
-	Mode     string // synced: an audience is created before its members are sent; realtime: it is not created
-	FullSync bool   // every member is sent each time, not only changes
+	Mode     string        // synced: an audience is created before its members are sent; realtime: it is not created
+	FullSync bool          // every member is sent each time, not only changes
+	Create   *request.Call // creates an audience; nil if the definition declares no request for it
+	Find     *request.Call // looks up an audience; nil if the definition declares no request for it
 }
 
 // AudienceInput is the input of CreateAudience and GetAudience.
@@ -27,8 +30,12 @@ type AudienceInput struct {
 func (p Plugin) checkAudiences(d *Definition) error {
 	synced := d.Audience != nil && d.Audience.Mode == "synced"
 	switch {
-	case synced && p.CreateAudience == nil:
-		return fmt.Errorf("%s: the mode of audienceConfig is synced, but Plugin.CreateAudience is not set", d.Slug)
+	case synced && p.CreateAudience == nil && d.Audience.Create == nil:
+		return fmt.Errorf("%s: the mode of audienceConfig is synced, but it has no create, and Plugin.CreateAudience is not set", d.Slug)
+	case synced && p.CreateAudience != nil && d.Audience.Create != nil:
+		return d.problemAt("/audienceConfig/create", "is not allowed: the plugin also has a handler for it")
+	case synced && p.GetAudience != nil && d.Audience.Find != nil:
+		return d.problemAt("/audienceConfig/find", "is not allowed: the plugin also has a handler for it")
 	case !synced && (p.CreateAudience != nil || p.GetAudience != nil):
 		return fmt.Errorf("%s: Plugin.CreateAudience or Plugin.GetAudience is set, but audienceConfig does not have the mode synced", d.Slug)
 	}
@@ -40,6 +47,15 @@ func (p *parser) parseAudience(v event.Value) {
 	if c := v.Get("audienceConfig"); c.Exists() {
 		full, _ := c.Get("mode").Get("full_audience_sync").Bool()
 		p.d.Audience = &AudienceConfig{Mode: c.Get("mode").Get("type").Str(), FullSync: full}
+		names := p.requestNames()
+		names[request.Audience] = []string{"id", "key", "name", "externalId", "settings"}
+		p.d.Audience.Create = p.compileCall(c.Get("create"), "id", "/audienceConfig/create", names)
+		p.d.Audience.Find = p.compileCall(c.Get("find"), "id", "/audienceConfig/find", names)
+		for _, key := range []string{"create", "find"} {
+			if c.Get(key).Exists() && p.d.Audience.Mode != "synced" {
+				p.problems.Add("/audienceConfig/"+key, "is only allowed with the mode synced")
+			}
+		}
 	} else if v.Get("audienceFields").Exists() {
 		p.problems.Add("/audienceFields", "are not allowed without audienceConfig")
 	}

@@ -32,6 +32,12 @@ func (p Plugin) Complete(d *Definition) Plugin {
 		if a.Request != nil {
 			actions[a.Key] = RequestAction(a.Request)
 		}
+		if a.Members != nil {
+			actions[a.Key] = membersAction(a.Members)
+			if p.Audiences == nil && a.Members.changesBoth() {
+				p.Audiences = a.Members.fields.Audiences()
+			}
+		}
 		if d.Browser != "" {
 			actions[a.Key] = browserAction()
 		}
@@ -43,11 +49,40 @@ func (p Plugin) Complete(d *Definition) Plugin {
 			choices[a.Key][key] = declaredChoices(r)
 		}
 	}
+	p.Hooks = completeHooks(p.Hooks, d)
+	if d.Audience != nil && d.Audience.Create != nil {
+		p.CreateAudience = declaredAudience(d.Audience.Create)
+	}
+	if d.Audience != nil && d.Audience.Find != nil {
+		p.GetAudience = declaredAudience(d.Audience.Find)
+	}
 	p.Actions, p.Choices, p.completedFor = actions, choices, d
 	if d.Test != nil {
 		p.Test = declaredTest(d.Test)
 	}
 	return p
+}
+
+// completeHooks returns the hooks with those that the definition declares.
+func completeHooks(given map[string]map[string]HookFunc, d *Definition) map[string]map[string]HookFunc {
+	hooks := maps.Clone(given)
+	for _, a := range d.Actions {
+		for _, h := range a.Hooks {
+			if h.Call == nil {
+				continue
+			}
+			if hooks == nil {
+				hooks = map[string]map[string]HookFunc{}
+			}
+			of := maps.Clone(hooks[a.Key])
+			if of == nil {
+				of = map[string]HookFunc{}
+			}
+			of[h.Name] = declaredHook(h)
+			hooks[a.Key] = of
+		}
+	}
+	return hooks
 }
 
 // declaredTest returns a test of settings that passes if the response has a 2xx status.
@@ -98,15 +133,7 @@ func (c Client) sendDeclared(ctx context.Context, r *request.Request, scope ...e
 	if err != nil {
 		return nil, err
 	}
-	built, err := r.Build(event.NewObject(append(scope, event.Member{Key: request.Auth, Value: auth})))
-	if err != nil {
-		return nil, err
-	}
-	response, err := c.roundTrip(ctx, built)
-	if err != nil {
-		return nil, err
-	}
-	return response, c.refusalError(response, r)
+	return c.buildAndCheck(ctx, r, event.NewObject(append(scope, event.Member{Key: request.Auth, Value: auth})))
 }
 
 // refusalError returns the error for a response outside of 2xx that the request does not accept, with the message that its response

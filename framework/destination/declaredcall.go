@@ -3,6 +3,7 @@ package destination
 import (
 	"cmp"
 	"context"
+	"slices"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/destination/request"
@@ -16,13 +17,17 @@ type declaredCall struct {
 	in   Input
 	auth event.Value
 	ms   *MultiStatus
+
+	audience event.Value // of the payloads; absent unless the action keeps audiences
+	members  []bool      // whether the user of each payload is a member from now on; nil unless the request adds and removes
 }
 
 // scopeFor returns the scope that the mappings of the request read.
 func (d *declaredCall) scopeFor(payload event.Value, more ...event.Member) event.Value {
 	return event.NewObject(append([]event.Member{
 		{Key: request.Settings, Value: d.in.Settings}, {Key: request.Auth, Value: d.auth}, {Key: request.Payload, Value: payload},
-		{Key: request.SyncMode, Value: event.NewString(string(d.in.SyncMode))},
+		{Key: request.SyncMode, Value: event.NewString(string(d.in.SyncMode))}, {Key: request.Hooks, Value: d.in.HookOutputs}, {Key: request.Audience, Value: d.audience},
+		{Key: request.Batched, Value: event.NewBool(d.in.Batched)},
 	}, more...))
 }
 
@@ -33,8 +38,7 @@ func (d *declaredCall) sendAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var next []int
-	keys, common := map[string]bool{}, ""
+	var open []*openBatch // the batches that are not sent yet, in order of their first payloads
 	for i, payload := range d.in.Payloads {
 		scope := d.scopeFor(payload)
 		err := d.r.Refusal(scope)
@@ -47,18 +51,45 @@ func (d *declaredCall) sendAll(ctx context.Context) error {
 			continue
 		}
 		like := d.r.SharedKey(payload)
-		if size > 0 && len(next) == size || keys[key] || like != common {
-			d.sendBatch(ctx, next)
-			next, common = nil, like
-			clear(keys)
+		if !d.r.Gathers() && len(open) > 0 && open[0].like != like {
+			d.sendBatch(ctx, open[0].which)
+			open = nil
 		}
-		next = append(next, i)
+		b := batchLike(open, like)
+		if b == nil {
+			b = &openBatch{like: like, keys: map[string]bool{}}
+			open = append(open, b)
+		}
+		if size > 0 && len(b.which) == size || b.keys[key] {
+			d.sendBatch(ctx, b.which)
+			b.which = nil
+			clear(b.keys)
+		}
+		b.which = append(b.which, i)
 		if key != "" {
-			keys[key] = true
+			b.keys[key] = true
 		}
 	}
-	d.sendBatch(ctx, next)
+	for _, b := range open {
+		d.sendBatch(ctx, b.which)
+	}
 	return nil
+}
+
+// openBatch holds payloads for one request.
+type openBatch struct {
+	like  string // what the payloads agree in
+	which []int
+	keys  map[string]bool // their unique keys
+}
+
+// batchLike returns the batch for payloads that agree in like; nil if there is none.
+func batchLike(open []*openBatch, like string) *openBatch {
+	i := slices.IndexFunc(open, func(b *openBatch) bool { return b.like == like })
+	if i < 0 {
+		return nil
+	}
+	return open[i]
 }
 
 // sendBatch sends payloads in one request. If the request is too large or cannot be built, it is divided. That costs no request, so
@@ -96,7 +127,7 @@ func (d *declaredCall) buildAndSend(ctx context.Context, which []int) error {
 		return nil
 	}
 	d.readResponse(d.r, which, response)
-	d.deliverRest(which, response)
+	d.deliverRest(which, response, d.r.DeliveredStatus())
 	return nil
 }
 
@@ -117,7 +148,7 @@ func (d *declaredCall) batchScope(which []int) (scope event.Value, good []int) {
 	payloads, items := make([]event.Value, len(which)), make([]event.Value, len(which))
 	for n, i := range which {
 		payloads[n] = d.in.Payloads[i]
-		item, err := d.r.BatchItem(d.scopeFor(payloads[n], event.Member{Key: request.Index, Value: event.NewInt(int64(n))}))
+		item, err := d.r.BatchItem(d.scopeFor(payloads[n], d.itemMembers(n, i)...))
 		if err != nil {
 			d.ms.Fail(i, err)
 			continue
@@ -127,6 +158,15 @@ func (d *declaredCall) batchScope(which []int) (scope event.Value, good []int) {
 	}
 	return d.scopeFor(payloads[0],
 		event.Member{Key: request.Payloads, Value: event.NewArray(payloads)}, event.Member{Key: request.Items, Value: event.NewArray(items)}), good
+}
+
+// itemMembers returns what the item of a payload may read besides the scope: its index in the request, and whether it adds its user.
+func (d *declaredCall) itemMembers(n, i int) []event.Member {
+	members := []event.Member{{Key: request.Index, Value: event.NewInt(int64(n))}}
+	if d.members != nil {
+		members = append(members, event.Member{Key: request.Member, Value: event.NewBool(d.members[i])})
+	}
+	return members
 }
 
 func (d *declaredCall) failAll(which []int, err error) {
@@ -156,13 +196,13 @@ func (d *declaredCall) readResponse(r *request.Request, which []int, response *R
 	}
 }
 
-// deliverRest marks the payloads that have no result yet as delivered.
-func (d *declaredCall) deliverRest(which []int, response *Response) {
+// deliverRest marks the payloads that have no result yet as delivered, with a status; 0 stands for that of the response.
+func (d *declaredCall) deliverRest(which []int, response *Response, status int) {
 	for _, i := range which {
 		if d.ms.Decided(i) {
 			continue
 		}
-		result := Result{Outcome: Delivered, Status: response.Status}
+		result := Result{Outcome: Delivered, Status: cmp.Or(status, response.Status)}
 		if len(which) == 1 {
 			result.Body = response.Body
 		}

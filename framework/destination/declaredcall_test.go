@@ -43,3 +43,52 @@ actions:
 		assert.Len(t, sent, 1, c.answer)
 	}
 }
+
+// TestGatheredPayloads checks that payloads which agree in what the request reads share a request, even if others are between them.
+func TestGatheredPayloads(t *testing.T) {
+	const definition = `
+name: A
+slug: a
+mode: cloud
+authentication: {scheme: none}
+actions:
+  a:
+    title: A
+    fields: {list: {label: List, type: string}, id: {label: Id, type: string}}
+    request:
+      batch: {size: 2, gather: true, item: {"@path": $.payload.id}}
+      url: https://api.example.com/lists/{{payload.list}}
+      body: {"@path": $.items}
+`
+	payloads := []string{`{"list":"a","id":"1"}`, `{"list":"b","id":"2"}`, `{"list":"a","id":"3"}`, `{"list":"a","id":"4"}`}
+	results, sent := runDeclared(t, definition, []string{`{}`, `400 {"message":"no such list"}`}, payloads...)
+	assert.Equal(t, []string{`/lists/a ["1","3"]`, `/lists/a ["4"]`, `/lists/b ["2"]`}, sent)
+	assert.Equal(t, []string{"delivered: ", "refused: no such list", "delivered: ", "refused: no such list"}, results)
+	_, sent = runDeclared(t, strings.Replace(definition, "gather: true, ", "", 1), []string{`{}`}, payloads...)
+	assert.Equal(t, []string{`/lists/a ["1"]`, `/lists/b ["2"]`, `/lists/a ["3","4"]`}, sent)
+}
+
+// TestStepsThatRefuse checks that a step without a request refuses the payloads that are left, after what was sent before.
+func TestStepsThatRefuse(t *testing.T) {
+	const definition = `
+name: A
+slug: a
+mode: cloud
+authentication: {scheme: none}
+actions:
+  a:
+    title: A
+    fields: {id: {label: Id, type: string}}
+    request:
+      steps:
+        - {name: found, url: https://api.example.com/find, body: {"@path": $.payload}}
+        - {when: {"@expr": "len(answers.found.body.data) == 0"}, refuse: "there is no {{payload.id}}"}
+        - {url: https://api.example.com/change, body: {"@path": $.payload}}
+`
+	results, sent := runDeclared(t, definition, []string{`{"data":[]}`}, `{"id":"1"}`)
+	assert.Equal(t, []string{"refused: there is no 1"}, results)
+	assert.Len(t, sent, 1)
+	results, sent = runDeclared(t, definition, []string{`{"data":[1]}`}, `{"id":"1"}`)
+	assert.Equal(t, []string{"delivered: "}, results)
+	assert.Len(t, sent, 2)
+}

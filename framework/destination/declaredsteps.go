@@ -13,6 +13,7 @@ import (
 func (d *declaredCall) sendSteps(ctx context.Context, which []int, scope event.Value) error {
 	var answers []event.Member
 	var last *Response
+	status := 0
 	for _, step := range d.r.Steps() {
 		response, err := d.sendStep(ctx, step, which, scope, answers)
 		switch {
@@ -22,7 +23,7 @@ func (d *declaredCall) sendSteps(ctx context.Context, which []int, scope event.V
 			d.failAll(which, err)
 			return nil
 		case response != nil:
-			last = response
+			last, status = response, step.DeliveredStatus()
 			if step.Name != "" {
 				answers = append(answers, event.Member{Key: step.Name, Value: answerValue(response)})
 			}
@@ -42,7 +43,7 @@ func (d *declaredCall) sendSteps(ctx context.Context, which []int, scope event.V
 		}
 		return nil
 	}
-	d.deliverRest(which, last)
+	d.deliverRest(which, last, status)
 	return nil
 }
 
@@ -55,6 +56,10 @@ func (d *declaredCall) sendStep(ctx context.Context, step *request.Step, which [
 	}
 	var last *Response
 	for _, scope := range scopes {
+		if err := step.Refusal(scope); err != nil {
+			d.failAll(which, err)
+			return last, nil
+		}
 		built, err := d.buildRequest(step.Request, scope)
 		if err != nil {
 			return last, err

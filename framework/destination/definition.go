@@ -68,7 +68,8 @@ type ActionDefinition struct {
 	Hidden              bool
 	Hooks               []Hook                      // in execution order
 	SyncMode            *SyncMode                   // nil if the action has none
-	Request             *request.Request            // the declared request; nil if a handler performs the action
+	Request             *request.Request            // the declared request; nil if there is none
+	Members             *MemberRequests             // the declared requests of an action that keeps audiences; nil if there are none
 	Choices             map[string]*request.Request // requests that fetch the choices of dynamic fields, by field key
 	Isolate             bool                        // a batch that is refused as a whole is halved until the invalid payloads are alone
 }
@@ -98,7 +99,7 @@ func (d *Definition) PlacesToken() bool {
 		return true
 	}
 	for _, a := range d.Actions {
-		if a.Request != nil && a.Request.UsesToken() {
+		if slices.ContainsFunc(a.requests(), (*request.Request).UsesToken) {
 			return true
 		}
 		for _, r := range a.Choices {
@@ -109,6 +110,21 @@ func (d *Definition) PlacesToken() bool {
 	}
 	return false
 }
+
+// requests returns the requests that the action declares.
+func (a *ActionDefinition) requests() []*request.Request {
+	var list []*request.Request
+	if a.Request != nil {
+		list = append(list, a.Request)
+	}
+	if a.Members != nil {
+		list = append(list, a.Members.requests()...)
+	}
+	return list
+}
+
+// IsDeclared reports whether the definition declares the requests of the action, so that it needs no handler.
+func (a *ActionDefinition) IsDeclared() bool { return a.Request != nil || a.Members != nil }
 
 // Secrets returns the keys of the password settings.
 func (d *Definition) Secrets() []string {
@@ -263,7 +279,13 @@ func (p *parser) requestNames() request.Names {
 func (p *parser) actionNames(a *ActionDefinition) request.Names {
 	names := p.requestNames()
 	names[request.Payload] = append([]string{}, a.Fields.Keys()...)
-	names[request.SyncMode] = nil
+	names[request.SyncMode], names[request.Batched] = nil, nil
+	if len(a.Hooks) > 0 {
+		names[request.Hooks] = []string{}
+		for _, h := range a.Hooks {
+			names[request.Hooks] = append(names[request.Hooks], h.Name)
+		}
+	}
 	return names
 }
 
@@ -289,12 +311,29 @@ func (p *parser) parseChoices(a *ActionDefinition, v event.Value, place string) 
 }
 
 func (p *parser) compileRequest(v event.Value, place string, names request.Names) *request.Request {
-	r, err := request.Compile(v, names)
+	return p.compileRequestWith(request.Compile, v, place, names)
+}
+
+func (p *parser) compileRequestWith(compile func(event.Value, request.Names) (*request.Request, error), v event.Value, place string, names request.Names) *request.Request {
+	r, err := compile(v, names)
 	p.problems.AddUnder(place, err)
 	if r != nil && r.IsRelative() && !p.hasBase() {
 		p.problems.Add(place+"/url", "is a path, but the destination has no request: {baseUrl: …}")
 	}
 	return r
+}
+
+// compileCall compiles the request of v and the mapping of its result at key. It returns nil if v has neither, and with a problem.
+func (p *parser) compileCall(v event.Value, key, place string, names request.Names) *request.Call {
+	if !v.Get("request").Exists() {
+		return nil
+	}
+	call, err := request.CompileCall(v.Get("request"), v.Get(key), key, names)
+	p.problems.AddUnder(place, err)
+	if call != nil && call.IsRelative() && !p.hasBase() {
+		p.problems.Add(place+"/request/url", "is a path, but the destination has no request: {baseUrl: …}")
+	}
+	return call
 }
 
 func (p *parser) hasBase() bool { return p.d.Document.Value().Get("request").Get("baseUrl").Exists() }
@@ -323,6 +362,7 @@ func (p *parser) parseAction(key string, v event.Value) {
 	if r := v.Get("request"); r.Exists() {
 		a.Request = p.compileRequest(r, place+"/request", p.actionNames(&a))
 	}
+	a.Members = p.parseMembers(&a, v.Get("audience"), place+"/audience")
 	p.parseChoices(&a, v.Get("dynamicFields"), place+"/dynamicFields")
 	if a.DefaultSubscription != "" {
 		_, err := fql.Compile(a.DefaultSubscription)

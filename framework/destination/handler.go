@@ -98,6 +98,8 @@ type Input struct {
 	Settings event.Value
 	Payloads []event.Value
 	Events   []event.Event
+	// Batched reports whether the payloads are a batch, which may hold only one, rather than a single event by itself.
+	Batched bool
 
 	Operations []string // for Poll
 }

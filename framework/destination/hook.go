@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/landfall-dev/landfall/framework/destination/request"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
@@ -25,6 +26,7 @@ type Hook struct {
 	Description string
 	Inputs      fieldschema.Fields // filled in by users in the subscription
 	Outputs     fieldschema.Fields // stored for the action's handlers
+	Call        *request.Call      // the declared request, whose result are the outputs; nil if a handler runs the hook
 }
 
 // HookInput is the input of a hook.
@@ -65,9 +67,23 @@ func (p *parser) parseHooks(v event.Value, place string) (hooks []Hook) {
 		hooks = append(hooks, Hook{
 			Name: name, Label: h.Get("label").Str(), Description: h.Get("description").Str(),
 			Inputs: p.parseFields(h.Get("inputFields"), at+"/inputFields"), Outputs: p.parseFields(h.Get("outputTypes"), at+"/outputTypes"),
+			Call: p.compileHook(h, at),
 		})
 	}
 	return hooks
+}
+
+// compileHook compiles the request of a hook and its outputs; nil if a handler runs it.
+func (p *parser) compileHook(h event.Value, place string) *request.Call {
+	if h.Get("outputs").Exists() && !h.Get("request").Exists() {
+		p.problems.Add(place+"/outputs", "need request: they are read from its responses")
+	}
+	names := p.requestNames()
+	names[request.Inputs] = []string{}
+	for key := range h.Get("inputFields").Members() {
+		names[request.Inputs] = append(names[request.Inputs], key)
+	}
+	return p.compileCall(h, "outputs", place, names)
 }
 
 // checkHooks refuses hooks that are declared without a handler, and handlers of undeclared hooks.
@@ -81,8 +97,11 @@ func (p Plugin) checkHooks(d *Definition) error {
 	}
 	for _, a := range d.Actions {
 		for _, h := range a.Hooks {
-			if p.Hooks[a.Key][h.Name] == nil {
-				return d.problemAt("/actions"+fault.PointerKey(a.Key)+"/hooks/"+h.Name, "has no handler")
+			switch given := p.Hooks[a.Key][h.Name] != nil; {
+			case !given && h.Call == nil:
+				return d.problemAt("/actions"+fault.PointerKey(a.Key)+"/hooks/"+h.Name, "has neither a request nor a handler")
+			case given && h.Call != nil:
+				return d.problemAt("/actions"+fault.PointerKey(a.Key)+"/hooks/"+h.Name+"/request", "is not allowed: the plugin also has a handler for it")
 			}
 		}
 	}

@@ -100,7 +100,7 @@ func (l *linter) checkAction(a ActionDefinition, performs func(string) bool) {
 	for _, f := range a.Fields {
 		l.checkDescription(a.Key+"."+f.Key, place+"/fields"+fault.PointerKey(f.Key), "the field", f.Description)
 	}
-	if a.Request == nil && l.d.Browser == "" && performs != nil && !performs(a.Key) {
+	if !a.IsDeclared() && l.d.Browser == "" && performs != nil && !performs(a.Key) {
 		l.addFinding(CheckRequests, a.Key, place, "nothing performs the action: it has no request, and there is no handler in Go for it")
 	}
 }

@@ -132,9 +132,13 @@ func (p Plugin) Load() (*Definition, error) {
 	}
 	for _, a := range d.Actions {
 		switch _, ok := p.Actions[a.Key]; {
-		case ok && a.Request != nil:
-			return nil, d.problemAt("/actions"+fault.PointerKey(a.Key)+"/request", "is not allowed: the action %q also has a handler", a.Key)
-		case !ok && a.Request == nil && d.Browser == "":
+		case ok && a.IsDeclared():
+			key := "/request"
+			if a.Members != nil {
+				key = "/audience"
+			}
+			return nil, d.problemAt("/actions"+fault.PointerKey(a.Key)+key, "is not allowed: the action %q also has a handler", a.Key)
+		case !ok && !a.IsDeclared() && d.Browser == "":
 			return nil, d.problemAt("/actions"+fault.PointerKey(a.Key), "has neither a request nor a handler")
 		}
 	}

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -70,6 +71,28 @@ func (c *compiler) batchSize(in config.Subscription, s *Subscription) {
 	}
 	if asked.Float() > float64(most) {
 		c.warnings.Add(in.Pointer+"/mapping/"+destination.BatchSize, "is %s, but the maximum of %s is %d: batches have %d", asked.Text(), s.action.Key, most, most)
+	}
+}
+
+// checkBatchKeys warns of a mapping without the batch_keys that a definition without code has by default, unless the fields that they
+// name are constant: such a request takes what these fields say from its first event.
+func (c *compiler) checkBatchKeys(in config.Subscription, s *Subscription, whole event.Value) {
+	f := s.action.Fields.Get(destination.BatchKeys)
+	if f == nil || s.action.Request == nil || mapping.IsDirective(whole) || whole.Get(destination.BatchKeys).Exists() {
+		return
+	}
+	if off := whole.Get(destination.EnableBatching); off.Kind() == event.False {
+		return
+	}
+	var varying []string
+	for _, name := range f.Default.Items() {
+		if v := whole.Get(name.Str()); mapping.IsDirective(v) || strings.Contains(v.Str(), "{{") {
+			varying = append(varying, name.Str())
+		}
+	}
+	if len(varying) > 0 {
+		c.warnings.Add(in.Pointer+"/mapping", "has no batch_keys, so events that differ in %s share a request, which is sent with those of the first: map batch_keys to %s",
+			strings.Join(varying, " and "), f.Default.JSON())
 	}
 }
 

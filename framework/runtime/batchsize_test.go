@@ -128,3 +128,38 @@ func TestRefreshGetsTheHostsClock(t *testing.T) {
 	require.NoError(t, err)
 	assert.WithinRange(t, token.Expires, time.Now().Add(time.Hour-time.Minute), time.Now().Add(time.Hour))
 }
+
+// TestMappingWithoutBatchKeys checks that events of different lists are not sent to one list without a warning.
+func TestMappingWithoutBatchKeys(t *testing.T) {
+	const definition = `
+name: Lists
+slug: lists
+mode: cloud
+authentication: {scheme: none}
+actions:
+  send:
+    title: Send
+    fields:
+      list_id: {label: List, type: string}
+      enable_batching: {label: Enable Batching, type: boolean}
+      batch_keys: {label: Batch Keys, type: string, multiple: true, default: [list_id]}
+    request: {url: "https://api.example.com/{{payloads[0].list_id}}", batch: {}, body: {"@path": $.items}}
+`
+	const list = `"list_id":{"@path":"$.properties.list"}`
+	for mapping, warns := range map[string]bool{
+		list: true, `"list_id":"{{properties.list}}"`: true, `"list_id":"a"`: false, list + `,"batch_keys":["list_id"]`: false, list + `,"enable_batching":false`: false,
+	} {
+		plugin := destination.Plugin{Definition: fstest.MapFS{"destination.yaml": {Data: []byte(definition)}}}
+		d, err := plugin.Load()
+		require.NoError(t, err)
+		in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{},"subscriptions":[{"name":"all","action":"send","subscribe":"type = \"track\"","useDefaultMappings":false,"mapping":{` + mapping + `}}]}`))
+		plan, err := runtime.New(plugin.Complete(d), d, in, runtime.Host{})
+		require.NoError(t, err, mapping)
+		warnings := plan.Warnings().Err()
+		if !warns {
+			assert.NoError(t, warnings, mapping)
+			continue
+		}
+		assert.ErrorContains(t, warnings, `has no batch_keys, so events that differ in list_id share a request, which is sent with those of the first: map batch_keys to ["list_id"]`, mapping)
+	}
+}

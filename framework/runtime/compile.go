@@ -232,6 +232,7 @@ func (c *compiler) compileMapping(in config.Subscription, s *Subscription) {
 		c.problems.AddUnder(in.Pointer+"/mapping", err)
 		return
 	}
+	c.checkBatchKeys(in, s, whole)
 	if c.checked && s.schema != nil {
 		c.checkDeliverable(in, s, whole)
 	}

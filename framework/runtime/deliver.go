@@ -87,6 +87,7 @@ func (p *Plan) sendItems(ctx context.Context, items []Item, slot func(i int) *Ve
 			Deps: p.deps, Settings: p.settings,
 			Origin:   origin,
 			Payloads: make([]event.Value, len(part)), Events: make([]event.Event, len(part)),
+			Batched: s.handler.Batches() && items[0].BatchSize > 1,
 		}
 		for i := range part {
 			in.Payloads[i], in.Events[i] = part[i].Payload, part[i].Event

@@ -16,19 +16,21 @@ func (p *Plan) RunBatch(ctx context.Context, events []event.Event) [][]Verdict {
 		for to < len(events) && (p.deletion == nil || p.isDeletion(events[to]) == p.isDeletion(events[from])) {
 			to++
 		}
-		p.runSameSubscriptions(ctx, events[from:to], verdicts[from:to])
+		p.runSameSubscriptions(ctx, events[from:to], verdicts[from:to], false)
 		from = to
 	}
 	return verdicts
 }
 
-// Run is RunBatch for one event.
+// Run processes one event by itself, as RunBatch does with events whose subscriptions have batching turned off.
 func (p *Plan) Run(ctx context.Context, e event.Event) []Verdict {
-	return p.RunBatch(ctx, []event.Event{e})[0]
+	verdicts := make([][]Verdict, 1)
+	p.runSameSubscriptions(ctx, []event.Event{e}, verdicts, true)
+	return verdicts[0]
 }
 
-// runSameSubscriptions is RunBatch for events whose Offered is the same.
-func (p *Plan) runSameSubscriptions(ctx context.Context, events []event.Event, verdicts [][]Verdict) {
+// runSameSubscriptions is RunBatch for events whose Offered is the same. With alone, each event is sent by itself.
+func (p *Plan) runSameSubscriptions(ctx context.Context, events []event.Event, verdicts [][]Verdict, alone bool) {
 	subscriptions := p.Offered(events[0])
 	n := len(subscriptions)
 	all := make([]Verdict, len(events)*n)
@@ -50,14 +52,14 @@ func (p *Plan) runSameSubscriptions(ctx context.Context, events []event.Event, v
 		}
 	}
 	for at := range subscriptions {
-		p.runSubscription(ctx, subscriptions[at], events, chosen[at], func(i int) *Verdict { return &verdicts[i][at] })
+		p.runSubscription(ctx, subscriptions[at], events, chosen[at], alone, func(i int) *Verdict { return &verdicts[i][at] })
 		indexPool.Put(chosen[at])
 	}
 }
 
 // runSubscription processes the events at the indexes candidates with one subscription; the others do not match it. It stores the
 // verdict of event i in slot(i).
-func (p *Plan) runSubscription(ctx context.Context, s *Subscription, events []event.Event, candidates []int, slot func(i int) *Verdict) {
+func (p *Plan) runSubscription(ctx context.Context, s *Subscription, events []event.Event, candidates []int, alone bool, slot func(i int) *Verdict) {
 	deliver := func(items []Item) {
 		p.deliverTo(ctx, items, func(i int) *Verdict { return slot(items[i].Index) })
 		Release(items)
@@ -70,6 +72,9 @@ func (p *Plan) runSubscription(ctx context.Context, s *Subscription, events []ev
 		}
 		candidates = candidates[1:]
 		item, verdict := p.Prepare(s, e, i)
+		if alone {
+			item.BatchSize = 1
+		}
 		if verdict != nil {
 			*slot(i) = *verdict
 		} else if full := batches.Add(p, item); full != nil {

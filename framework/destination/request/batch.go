@@ -12,6 +12,7 @@ type batchSpec struct {
 	unique    *mapping.Mapping // returns a string; payloads with the same one never share a request; may be nil
 	maxBytes  int              // maximum size of a body; 0 means unlimited
 	item      *mapping.Mapping // maps one payload; nil for the payload itself
+	gather    bool             // payloads that may share a request need not follow each other
 }
 
 func (c *compiler) compileBatch(v event.Value, place string) *batchSpec {
@@ -19,11 +20,15 @@ func (c *compiler) compileBatch(v event.Value, place string) *batchSpec {
 		return nil
 	}
 	b := &batchSpec{maxBytes: int(v.Get("bytes").Int()), fixedSize: int(v.Get("size").Int())}
-	of := c.subCompiler(Settings, Payload, SyncMode)
+	b.gather, _ = v.Get("gather").Bool()
+	of := c.subCompiler(Settings, Payload, SyncMode, Hooks, Audience)
 	b.size, b.unique = of.compileMapping(v.Get("size"), place+"/size"), of.compileMapping(v.Get("unique"), place+"/unique")
 	c.mergeFrom(of)
-	of = c.subCompiler(Settings, Auth, Payload, SyncMode)
+	of = c.subCompiler(Settings, Auth, Payload, SyncMode, Hooks, Audience, Batched)
 	of.names[Index] = nil
+	if c.isChange {
+		of.names[Member] = nil
+	}
 	b.item = of.compileMapping(v.Get("item"), place+"/item")
 	c.mergeFrom(of)
 	return b
@@ -90,6 +95,9 @@ func (r *Request) SharedKey(payload event.Value) string {
 	}
 	return string(text)
 }
+
+// Gathers reports whether payloads that may share a request are sent together even if others are between them.
+func (r *Request) Gathers() bool { return r.batch != nil && r.batch.gather }
 
 // MaxBytes returns the declared maximum size of a body in bytes; 0 if none is declared.
 func (r *Request) MaxBytes() int {

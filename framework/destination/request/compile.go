@@ -16,7 +16,29 @@ import (
 // Compile compiles a request that has passed the schema of definitions. The error is a fault.Problems with a JSON pointer into
 // v for each problem.
 func Compile(v event.Value, names Names) (*Request, error) {
-	c := &compiler{names: maps.Clone(names)}
+	c := newCompiler(names)
+	r := c.compileRequest(v)
+	if err := c.problems.Err(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// CompileChange compiles a request that both adds and removes members of an audience, like Compile. Its batch.item may read member.
+func CompileChange(v event.Value, names Names) (*Request, error) {
+	c := newCompiler(names)
+	c.isChange = true
+	r := c.compileRequest(v)
+	if err := c.problems.Err(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func newCompiler(names Names) *compiler { return &compiler{names: maps.Clone(names)} }
+
+// compileRequest compiles a request or the steps in its place.
+func (c *compiler) compileRequest(v event.Value) *Request {
 	if b := v.Get("batch"); b.Exists() {
 		c.names[Payloads], c.names[Items] = nil, nil
 	}
@@ -29,10 +51,7 @@ func Compile(v event.Value, names Names) (*Request, error) {
 	if r.batch != nil {
 		r.shared = c.shared
 	}
-	if err := c.problems.Err(); err != nil {
-		return nil, err
-	}
-	return r, nil
+	return r
 }
 
 // checkParts checks that a request has either a URL or steps, and nothing that only steps can have.
@@ -77,6 +96,8 @@ type compiler struct {
 	names    Names
 	used     map[string]bool
 	shared   []event.Path // paths below payload that are read; an empty path if a mapping reads the whole scope
+	isCall   bool         // the request is not made for payloads
+	isChange bool         // the request adds and removes members
 	problems fault.Problems
 }
 

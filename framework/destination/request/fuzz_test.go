@@ -16,6 +16,8 @@ func FuzzRequest(f *testing.F) {
 	f.Add(`{"url":"https://example.com","batch":{"size":2,"item":{"i":{"@path":"$.index"}}},"body":{"@path":"$.items"},"response":{"errors":{"path":"e","index":"i","base":1,"status":"s"}}}`,
 		`{"payload":{},"items":[{"i":0}]}`, `{"e":[{"i":1,"s":429},{"i":"x"},{"i":99999999999999999999}]}`)
 	f.Add(`{"url":"https://example.com","method":"{{payload.m}}","headers":{"@path":"$.payload"},"query":{"@path":"$.payload"}}`, `{"payload":{"m":"GET","x":"a\r\nb"}}`, `[1]`)
+	f.Add(`{"url":"https://example.com","batch":{"gather":true},"response":{"errors":{"path":"e","index":"at","indexPattern":"/([0-9]+)$"}}}`, `{"payload":{}}`, `{"e":[{"at":"/data/1"},{"at":"/data/x"},{"at":null}]}`)
+	f.Add(`{"steps":[{"when":{"@path":"$.payload.x"},"refuse":"no {{payload.x}}"},{"name":"a","url":"https://example.com"}]}`, `{"payload":{"x":1}}`, `{}`)
 	f.Fuzz(func(t *testing.T, text, scope, answer string) {
 		v, err := event.ParseString(text)
 		if err != nil || formOf(event.NewObject([]event.Member{{Key: "request", Value: v}})) != nil {

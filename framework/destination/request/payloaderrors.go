@@ -3,6 +3,7 @@ package request
 import (
 	"cmp"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +16,8 @@ import (
 // errorList locates the errors of single payloads.
 type errorList struct {
 	entryList
-	index      *event.Path // nil: the index in the list
+	index      *event.Path    // nil: the index in the list
+	pattern    *regexp.Regexp // its first group is the index in the text at index; nil if the text is the index
 	base       int
 	message    []event.Path
 	code       *event.Path
@@ -32,13 +34,17 @@ func (c *compiler) compileErrors(e event.Value, place string) *errorList {
 		entryList: entryListOf(e), index: optionalPath(e.Get("index")), base: int(e.Get("base").Int()), message: pathList(e.Get("message")),
 		code: optionalPath(e.Get("code")), status: optionalPath(e.Get("status")), key: optionalPath(e.Get("key")), retryRest: e.Get("others").Str() == "retry",
 	}
+	l.pattern = c.compilePattern(e.Get("indexPattern"), place+"/indexPattern")
+	if l.pattern != nil && l.index == nil {
+		c.problems.Add(place+"/indexPattern", "needs index, the path of the text that contains the index")
+	}
 	for _, code := range e.Get("retryCodes").Items() {
 		l.retryCodes = append(l.retryCodes, code.Text())
 	}
 	if l.code == nil && len(l.retryCodes) > 0 {
 		c.problems.Add(place+"/retryCodes", "needs code, the path of the code in an error")
 	}
-	of := c.subCompiler(Settings, Payload, SyncMode)
+	of := c.subCompiler(Settings, Payload, SyncMode, Hooks, Audience)
 	l.match = of.compileMapping(e.Get("match"), place+"/match")
 	c.mergeFrom(of)
 	switch {
@@ -48,6 +54,19 @@ func (c *compiler) compileErrors(e event.Value, place string) *errorList {
 		c.problems.Add(place+"/key", "needs match, the value of a payload that the errors have at the key")
 	}
 	return l
+}
+
+// compilePattern compiles a regular expression with a group; nil if v is absent.
+func (c *compiler) compilePattern(v event.Value, place string) *regexp.Regexp {
+	if !v.IsString() {
+		return nil
+	}
+	pattern, err := regexp.Compile(v.Str())
+	if err != nil || pattern.NumSubexp() == 0 {
+		c.problems.Add(place, "should be a regular expression with a group, such as /data/([0-9]+), but is %q", v.Str())
+		return nil
+	}
+	return pattern
 }
 
 // RetriesRest reports whether payloads without an error of their own are retried if the response is an error that names others.
@@ -90,7 +109,7 @@ func (p *placedErrors) addList(l *errorList, body event.Value) {
 	default:
 		l.eachEntry(body, func(i int, entry event.Value) {
 			if l.index != nil {
-				i = payloadIndex(l.index.Read(entry), l.base)
+				i = l.payloadIndex(l.index.Read(entry))
 			}
 			p.addError(p.r.payloadError(l, entry, p.status), i)
 		})
@@ -137,13 +156,24 @@ func (p *placedErrors) addError(err *fault.Error, places ...int) {
 	}
 }
 
-// payloadIndex returns the index in an error, given as a number or in digits, or -1.
-func payloadIndex(v event.Value, base int) int {
-	n, err := strconv.Atoi(v.Text())
-	if err != nil || v.Kind() != event.Number && v.Kind() != event.String {
+// payloadIndex returns the index in an error, given as a number, in digits or within a text, or -1.
+func (l *errorList) payloadIndex(v event.Value) int {
+	if v.Kind() != event.Number && v.Kind() != event.String {
 		return -1
 	}
-	return n - base
+	text := v.Text()
+	if l.pattern != nil {
+		groups := l.pattern.FindStringSubmatch(text)
+		if groups == nil {
+			return -1
+		}
+		text = groups[1]
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return -1
+	}
+	return n - l.base
 }
 
 func (r *Request) payloadError(e *errorList, entry event.Value, whole int) *fault.Error {

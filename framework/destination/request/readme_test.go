@@ -129,6 +129,11 @@ func steps(t *testing.T, r *request.Request, scope, v event.Value) {
 		scopes, err := step.Scopes(scope, answers)
 		require.NoError(t, err)
 		for _, scope := range scopes {
+			if err := step.Refusal(scope); err != nil {
+				assert.EqualError(t, err, v.Get("refusedBy").Str())
+				assert.Equal(t, v.Get("sends").Len(), sent)
+				return
+			}
 			built, err := step.Build(scope)
 			require.NoError(t, err)
 			compare(t, v.Get("sends").Index(sent), built)
@@ -200,7 +205,7 @@ func TestEveryKeyIsOnThePage(t *testing.T) {
 	page, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	definitions := event.MustParse(string(schemas.Text(schemas.Destination))).Get("$defs")
-	for _, name := range []string{"request", "step", "base", "response", "payloadErrors", "sign"} {
+	for _, name := range []string{"request", "step", "base", "response", "payloadErrors", "sign", "memberRequests", "audienceCall"} {
 		keysOnPage(t, string(page), definitions.Get(name))
 	}
 }

@@ -18,6 +18,7 @@ type responseSpec struct {
 	messages      []event.Path // paths of the error message; the first with a value counts
 	retryStatuses []int        // statuses that are retryable besides the usual ones
 	accepted      []int        // statuses outside of 2xx that are no failure
+	delivered     int          // the status of payloads that the remote has taken; 0 for that of the response
 	failures      []failureRule
 	errors        []*errorList // lists of errors of single payloads
 	choices       *choiceList  // nil if the response contains no choices
@@ -46,6 +47,7 @@ func (c *compiler) compileResponse(v event.Value, place string) responseSpec {
 	a := responseSpec{messages: pathList(v.Get("message"))}
 	a.retryStatuses = c.compileStatuses(v.Get("retry"), place+"/retry")
 	a.accepted = c.compileStatuses(v.Get("accept"), place+"/accept")
+	a.delivered = int(v.Get("delivered").Int())
 	a.failures = c.compileFailures(v.Get("failures"), place+"/failures")
 	switch e := v.Get("errors"); e.Kind() {
 	case event.Object:
@@ -159,6 +161,9 @@ func (r *Request) ErrorMessage(body event.Value) string { return firstText(r.res
 func (r *Request) IsRetryable(status int) bool {
 	return slices.Contains(r.response.retryStatuses, status)
 }
+
+// DeliveredStatus returns the status of payloads that the remote has taken; 0 stands for that of the response.
+func (r *Request) DeliveredStatus() int { return r.response.delivered }
 
 // Accepts reports whether the definition declares a status outside of 2xx as no failure.
 func (r *Request) Accepts(status int) bool { return slices.Contains(r.response.accepted, status) }

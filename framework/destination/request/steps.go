@@ -17,6 +17,8 @@ type Step struct {
 	Name string           // under which later steps read the response; "" if none does
 	when *mapping.Mapping // the step is left out unless this is true in JavaScript; nil means always
 	each *mapping.Mapping // a list: one request for each item; nil for one request
+	// refuse is the reason for which the step refuses the payloads that are left, in place of a request; nil if it sends one.
+	refuse *mapping.Mapping
 }
 
 // Steps returns the requests that are sent in order instead of this one; nil if there is just this one.
@@ -27,16 +29,19 @@ func (c *compiler) compileSteps(r *Request, list event.Value, place string) {
 	if list.Kind() == event.Absent {
 		return
 	}
-	if c.hasName(Page) || !c.hasName(Payload) {
-		c.problems.Add(place, "are only allowed in requests of actions")
+	if c.hasName(Page) || !c.hasName(Payload) && !c.isCall {
+		c.problems.Add(place, "are only allowed in requests of actions, audiences and hooks")
 	}
 	c.names[Answers] = []string{}
 	for i, v := range list.Items() {
 		place := fmt.Sprintf("%s/%d", place, i)
-		if !v.Get("url").Exists() {
-			c.problems.Add(place, "needs url")
+		switch url, refuse := v.Get("url").Exists(), v.Get("refuse").Exists(); {
+		case !url && !refuse:
+			c.problems.Add(place, "needs url, or refuse")
+		case url && refuse:
+			c.problems.Add(place+"/refuse", "cannot go with url: the step either sends a request or refuses the payloads")
 		}
-		s := &Step{Name: v.Get("name").Str(), when: c.compileMapping(v.Get("when"), place+"/when")}
+		s := &Step{Name: v.Get("name").Str(), when: c.compileMapping(v.Get("when"), place+"/when"), refuse: c.compileMapping(v.Get("refuse"), place+"/refuse")}
 		if s.each = c.compileMapping(v.Get("each"), place+"/each"); s.each != nil {
 			c.names[Item], c.names[Index] = nil, nil
 		}
@@ -48,6 +53,18 @@ func (c *compiler) compileSteps(r *Request, list event.Value, place string) {
 		}
 		r.steps = append(r.steps, s)
 	}
+}
+
+// Refusal returns the reason why the step refuses the payloads that are left; nil if it sends a request.
+func (s *Step) Refusal(scope event.Value) error {
+	if s.refuse == nil {
+		return nil
+	}
+	message, err := resolveText(s.refuse, scope)
+	if err != nil {
+		return err
+	}
+	return fault.Invalid("%s", message)
 }
 
 func (c *compiler) hasName(name string) bool {
@@ -101,7 +118,7 @@ type refusal struct {
 func (c *compiler) compileRefusals(list event.Value, place string) []refusal {
 	var rules []refusal
 	for i, v := range list.Items() {
-		of, place := c.subCompiler(Settings, Payload, SyncMode), fmt.Sprintf("%s/%d", place, i)
+		of, place := c.subCompiler(Settings, Payload, SyncMode, Hooks, Audience), fmt.Sprintf("%s/%d", place, i)
 		rules = append(rules, refusal{of.compileMapping(v.Get("when"), place+"/when"), of.compileMapping(v.Get("message"), place+"/message")})
 		c.mergeFrom(of)
 	}

@@ -100,7 +100,7 @@ const typesFile = "types_gen.go"
 // writeTypes writes the Go types of a definition, unless all of its actions are declared there or run in the browser: then no code reads
 // them.
 func writeTypes(file string, d *destination.Definition, changed *[]string) error {
-	if d.Browser != "" || !slices.ContainsFunc(d.Actions, func(a destination.ActionDefinition) bool { return a.Request == nil }) {
+	if d.Browser != "" || !slices.ContainsFunc(d.Actions, func(a destination.ActionDefinition) bool { return !a.IsDeclared() }) {
 		return nil
 	}
 	types, err := Types(d)

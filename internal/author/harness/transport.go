@@ -21,6 +21,7 @@ type recordingTransport struct {
 
 	mu       sync.Mutex
 	requests []event.Value
+	broken   bool // a response broke the connection
 	err      error
 }
 
@@ -44,7 +45,13 @@ func (w *recordingTransport) RoundTrip(r *http.Request) (*http.Response, error) 
 	}
 	n := w.recordRequest(r, body)
 	if count := w.responses.Len(); count > 0 {
-		return newResponse(r, w.responses.Index(min(n, count-1)))
+		response, err := newResponse(r, w.responses.Index(min(n, count-1)))
+		if err != nil {
+			w.mu.Lock()
+			w.broken = true
+			w.mu.Unlock()
+		}
+		return response, err
 	}
 	if w.sandbox == nil {
 		err := fmt.Errorf("%s %s: the case has no responses and the destination has no sandbox", r.Method, r.URL)

@@ -142,7 +142,7 @@ func (v *pluginView) fillActions() {
 		av := actionView{ActionDefinition: a, Handler: handlerName(a.Key, taken), Payload: generate.TypeName(a.Key) + "Payload"}
 		av.Path = strings.ToLower(strings.ReplaceAll(strings.TrimSpace(titleWords(av.Handler)), " ", "-"))
 		av.Batch = a.Fields.Get(destination.BatchSize) != nil || a.Fields.Get(destination.EnableBatching) != nil
-		if a.Request == nil {
+		if !a.IsDeclared() {
 			taken = append(taken, av.Handler)
 			v.Actions = append(v.Actions, av)
 		}

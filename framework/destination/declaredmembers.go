@@ -1,0 +1,275 @@
+package destination
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/destination/request"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// MemberRequests are the requests with which an action changes the members of audiences. An action has Change, or Add, or Remove, or
+// Add and Remove.
+type MemberRequests struct {
+	Add, Remove *request.Request
+	Change      *request.Request // adds and removes members in one request
+
+	fields AudienceFields
+	labels map[string]string // of the fields, by key
+}
+
+// parseMembers reads how an action changes the members of audiences.
+func (p *parser) parseMembers(a *ActionDefinition, v event.Value, place string) *MemberRequests {
+	if !v.Exists() {
+		return nil
+	}
+	if a.Request != nil {
+		p.problems.Add(place, "cannot go with request: the action has either")
+	}
+	m := &MemberRequests{labels: map[string]string{}}
+	m.fields = AudienceFields{
+		Action: a.Key, ID: v.Get("id").Str(), Key: v.Get("key").Str(), Properties: v.Get("properties").Str(), Time: v.Get("time").Str(), Ignores: v.Get("ignores").Str(),
+	}
+	for _, key := range []string{"id", "key", "properties", "time"} {
+		p.checkField(a, v.Get(key).Str(), place+"/"+key)
+	}
+	for i, field := range v.Get("identifiers").Items() {
+		m.fields.Kinds = append(m.fields.Kinds, IdentityKind{Field: field.Str()})
+		p.checkField(a, field.Str(), fmt.Sprintf("%s/identifiers/%d", place, i))
+	}
+	for _, f := range a.Fields {
+		m.labels[f.Key] = f.Label
+	}
+	names := p.actionNames(a)
+	names[request.Audience] = []string{"id", "key", "settings"}
+	compile := func(key string, with func(event.Value, request.Names) (*request.Request, error)) *request.Request {
+		if !v.Get(key).Exists() {
+			return nil
+		}
+		return p.compileRequestWith(with, v.Get(key), place+"/"+key, names)
+	}
+	m.Add, m.Remove, m.Change = compile("add", request.Compile), compile("remove", request.Compile), compile("change", request.CompileChange)
+	switch both := v.Get("add").Exists() || v.Get("remove").Exists(); {
+	case !both && !v.Get("change").Exists():
+		p.problems.Add(place, "needs add and remove, or change, which does both")
+	case both && v.Get("change").Exists():
+		p.problems.Add(place+"/change", "cannot go with add and remove: it does both")
+	}
+	return m
+}
+
+// checkField reports a field that the action does not have.
+func (p *parser) checkField(a *ActionDefinition, key, place string) {
+	if a.Fields.Get(key) == nil {
+		p.problems.Add(place, "is not a field of %s: %q%s", a.Key, key, fault.DidYouMean(key, a.Fields.Keys()))
+	}
+}
+
+// changesBoth reports whether the action can both add and remove members.
+func (m *MemberRequests) changesBoth() bool {
+	return m.Change != nil || m.Add != nil && m.Remove != nil
+}
+
+// requests returns the requests that the action has.
+func (m *MemberRequests) requests() (list []*request.Request) {
+	for _, r := range []*request.Request{m.Add, m.Remove, m.Change} {
+		if r != nil {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// maxMembers returns how many changes a request holds; 0 if there is no fixed limit.
+func (m *MemberRequests) maxMembers() int {
+	most := 0
+	for _, r := range m.requests() {
+		if n := r.MaxPayloads(); n > 0 && (most == 0 || n < most) {
+			most = n
+		}
+	}
+	return most
+}
+
+// requestFor returns the request for a change.
+func (m *MemberRequests) requestFor(member bool) *request.Request {
+	switch {
+	case m.Change != nil:
+		return m.Change
+	case member:
+		return m.Add
+	}
+	return m.Remove
+}
+
+// membersAction returns an Action that keeps audiences with requests that a definition declares.
+func membersAction(m *MemberRequests) Action {
+	return Action{batches: true, perform: func(ctx context.Context, in Input) (*MultiStatus, error) {
+		d := declaredMembers{m, in}
+		call := BatchCall[event.Value, event.Value]{
+			Deps: in.Deps, Origin: in.Origin, Settings: in.Settings, Payloads: in.Payloads, Membership: in.membershipOf,
+		}
+		return SyncAudience(ctx, call, AudienceSync{
+			Read: d.readChange, Change: d.changeMembers, MaxMembers: m.maxMembers(), OneWay: m.Change == nil,
+			Divisible: func(*fault.Error) bool { return false },
+		}), nil
+	}}
+}
+
+// declaredMembers performs payloads that change the members of audiences.
+type declaredMembers struct {
+	*MemberRequests
+	in Input
+}
+
+// readChange returns what payload i says.
+func (d *declaredMembers) readChange(i int) (c MemberChange, err error) {
+	payload, f := d.in.Payloads[i], d.fields
+	c.Audience = Audience{ID: payload.Get(f.ID).Text(), Name: payload.Get(f.Key).Text()}
+	if c.Audience.ID == "" {
+		return c, fault.Invalid("%s is missing: it says which audience the event is about", d.labels[f.ID]).Because(fault.CauseIncomplete)
+	}
+	if c.Identity = d.identityOf(payload); c.Identity.Name == "" {
+		return c, fault.Invalid("no identifier: %s", d.absentText()).Because(fault.CauseNoIdentifier)
+	}
+	if c.At, err = d.timeOf(i); err != nil {
+		return c, err
+	}
+	if c.Member = d.Add != nil; d.changesBoth() {
+		c.Member, err = ReadMembership(d.labels[f.Properties], payload.Get(f.Properties), c.Audience.Name, func() Membership { return d.in.membershipOf(i) })
+	}
+	if err != nil {
+		return c, err
+	}
+	call := declaredCall{r: d.requestFor(c.Member), in: d.in, audience: d.audienceOf(i, c.Audience)}
+	return c, call.r.Refusal(call.scopeFor(payload))
+}
+
+// identityOf returns the first identifier that a payload has.
+func (d *declaredMembers) identityOf(payload event.Value) Identity {
+	for _, k := range d.fields.Kinds {
+		if name := payload.Get(k.Field).Text(); name != "" {
+			return Identity{Kind: k.Field, Name: name}
+		}
+	}
+	return Identity{}
+}
+
+// absentText says that the identifiers are absent.
+func (m *MemberRequests) absentText() string {
+	var labels []string
+	for _, k := range m.fields.Kinds {
+		labels = append(labels, m.labels[k.Field])
+	}
+	if len(labels) == 1 {
+		return labels[0] + " is absent"
+	}
+	last := len(labels) - 1
+	return strings.Join(labels[:last], ", ") + " and " + labels[last] + " are all absent"
+}
+
+// timeOf returns the time of a change: that of the payload, otherwise that of the event, otherwise now.
+func (d *declaredMembers) timeOf(i int) (time.Time, error) {
+	v := d.in.Payloads[i].Get(d.fields.Time)
+	if !v.Exists() || v.Text() == "" {
+		v = d.eventOf(i).Get("timestamp")
+	}
+	if !v.Exists() || v.Text() == "" {
+		if d.in.Now == nil {
+			return time.Time{}, nil
+		}
+		return d.in.Now(), nil
+	}
+	return ReadTime(d.labels[d.fields.Time], v.Text())
+}
+
+// eventOf returns the event of payload i; absent if members are synced without events.
+func (d *declaredMembers) eventOf(i int) event.Value {
+	if i >= len(d.in.Events) {
+		return event.Value{}
+	}
+	return d.in.Events[i].Value()
+}
+
+// audienceOf returns the audience of payload i as requests read it, with the settings that its event has.
+func (d *declaredMembers) audienceOf(i int, a Audience) event.Value {
+	return event.NewObject([]event.Member{
+		{Key: "id", Value: event.NewString(a.ID)}, {Key: "key", Value: event.NewString(a.Name)},
+		{Key: "settings", Value: d.eventOf(i).Get("context").Get("personas").Get("audience_settings")},
+	})
+}
+
+// changeMembers sends changes of one audience. Changes whose audience has other settings are in other requests.
+func (d *declaredMembers) changeMembers(ctx context.Context, audience Audience, changes []*MemberChange) error {
+	errors := map[int]error{}
+	var first error
+	for _, group := range d.groupBySettings(audience, changes) {
+		call, err := d.callFor(ctx, group, changes)
+		if err != nil {
+			return err
+		}
+		if err := call.sendAll(ctx); err != nil {
+			return err
+		}
+		for n, i := range group.which {
+			if r := call.ms.Result(n); r.Outcome == Failed {
+				errors[i], first = r.Err, r.Err
+			}
+		}
+	}
+	switch {
+	case len(errors) == 0:
+		return nil
+	case len(errors) == len(changes) && stopsAudience(first):
+		return first
+	}
+	return &ItemErrors{Errors: errors}
+}
+
+// stopsAudience reports whether nothing more should be sent after an error: the remote cannot be reached or refuses the credentials.
+func stopsAudience(err error) bool {
+	e := fault.As(err)
+	return e.Retry || e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
+}
+
+// settingsGroup holds changes of an audience with the same settings.
+type settingsGroup struct {
+	audience event.Value
+	which    []int // indexes of the changes
+}
+
+func (d *declaredMembers) groupBySettings(a Audience, changes []*MemberChange) (groups []*settingsGroup) {
+	bySettings := map[string]*settingsGroup{}
+	for i, c := range changes {
+		audience := d.audienceOf(c.index, a)
+		key := audience.JSON()
+		g := bySettings[key]
+		if g == nil {
+			g = &settingsGroup{audience: audience}
+			bySettings[key], groups = g, append(groups, g)
+		}
+		g.which = append(g.which, i)
+	}
+	return groups
+}
+
+// callFor returns the call for the changes of a group.
+func (d *declaredMembers) callFor(ctx context.Context, g *settingsGroup, changes []*MemberChange) (*declaredCall, error) {
+	in := d.in
+	in.Payloads = make([]event.Value, len(g.which))
+	members := make([]bool, len(g.which))
+	for n, i := range g.which {
+		in.Payloads[n], members[n] = d.in.Payloads[changes[i].index], changes[i].Member
+	}
+	r := d.requestFor(members[0])
+	token, err := in.Client.authFor(ctx, r.UsesToken())
+	call := &declaredCall{r: r, in: in, auth: token, ms: NewMultiStatus(len(g.which)), audience: g.audience}
+	if d.Change != nil {
+		call.members = members
+	}
+	return call, err
+}

@@ -1,0 +1,191 @@
+package destination_test
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// declaredLists returns a definition with the examples of request/README.md, and with a hook.
+func declaredLists(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile("request/README.md")
+	require.NoError(t, err)
+	block := func(start string) string {
+		_, rest, ok := strings.Cut(string(page), "```yaml\n"+start)
+		require.True(t, ok, start)
+		text, _, _ := strings.Cut(rest, "```")
+		return start + text
+	}
+	hooks := strings.ReplaceAll(strings.TrimSpace(block("hooks:")), "\n", "\n    ")
+	return "name: Lists\nslug: lists\nmode: cloud\nauthentication: {scheme: none}\nrequest: {baseUrl: https://api.example.com}\n" +
+		block("audienceConfig:") + block("actions:") + "    " + hooks + "\n"
+}
+
+// listsOfYAML is a destination that the definition declares, with a ledger and a remote.
+type listsOfYAML struct {
+	plugin destination.Plugin
+	deps   destination.Deps
+	sent   []string
+	answer func(request string) (int, string)
+}
+
+func newLists(t *testing.T, definition string) *listsOfYAML {
+	t.Helper()
+	l := &listsOfYAML{answer: func(string) (int, string) { return 200, "{}" }}
+	p := destination.Plugin{Definition: fstest.MapFS{"destination.yaml": {Data: []byte(definition)}}}
+	d, err := p.Load()
+	require.NoError(t, err)
+	l.plugin = p.Complete(d)
+	transport := sandbox.Transport(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		request := strings.TrimSpace(r.Method + " " + r.URL.Path + " " + string(body))
+		l.sent = append(l.sent, request)
+		status, text := l.answer(request)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, text)
+	}))
+	l.deps = destination.Deps{
+		Client: destination.NewClient(transport, func(text string) string { return text }), State: destination.NewMemoryState(),
+		Members: destination.NewMemoryMembers(), Locks: &destination.Locks{}, Now: time.Now,
+	}
+	return l
+}
+
+// run performs payloads that are given as JSON and returns the results in words.
+func (l *listsOfYAML) run(t *testing.T, payloads ...string) (results []string) {
+	t.Helper()
+	l.sent = nil
+	in := destination.Input{Deps: l.deps, Settings: event.NewObject(nil)}
+	for _, text := range payloads {
+		in.Payloads, in.Events = append(in.Payloads, event.MustParse(text)), append(in.Events, event.Event{})
+	}
+	ms := l.plugin.Actions["syncList"].Perform(t.Context(), in)
+	for i := range payloads {
+		outcome, reason := ms.Result(i).Describe()
+		results = append(results, strings.TrimSuffix(outcome+": "+reason, ": "))
+	}
+	return results
+}
+
+func listPayload(list, email, member, at string) string {
+	return `{"list_id":"` + list + `","list_key":"vip","email":"` + email + `","properties":{"vip":` + member + `},"time":"2026-01-02T03:04:` + at + `Z"}`
+}
+
+// TestDeclaredAudience checks that an action without code keeps audiences as SyncAudience does.
+func TestDeclaredAudience(t *testing.T) {
+	l := newLists(t, declaredLists(t))
+	results := l.run(t, listPayload("1", "a@x.de", "true", "05"), listPayload("1", "b@x.de", "false", "05"), listPayload("1", "a@x.de", "false", "04"),
+		listPayload("2", "c@x.de", "true", "05"), listPayload("1", "d@x.de", `"perhaps"`, "05"), listPayload("1", "", "true", "05"), listPayload("", "e@x.de", "true", "05"))
+	assert.Equal(t, []string{
+		"delivered", "delivered", "skipped: superseded by a newer event of the same user", "delivered",
+		`refused: Properties should have true or false at "vip" but has a string`, "refused: no identifier: E-mail is absent",
+		"refused: List ID is missing: it says which audience the event is about",
+	}, results)
+	assert.Equal(t, []string{`POST /lists/1/members {"emails":["a@x.de"]}`, `DELETE /lists/1/members {"emails":["b@x.de"]}`, `POST /lists/2/members {"emails":["c@x.de"]}`}, l.sent)
+
+	results = l.run(t, listPayload("1", "a@x.de", "true", "06"))
+	assert.Contains(t, results[0], "skipped: no change")
+	assert.Empty(t, l.sent)
+
+	l.answer = func(string) (int, string) { return 200, `{"unknown":["f@x.de"]}` }
+	assert.Equal(t, []string{"delivered", "refused: f@x.de"}, l.run(t, listPayload("1", "e@x.de", "true", "05"), listPayload("1", "f@x.de", "true", "05")))
+	l.answer = func(string) (int, string) { return 400, `{"message":"no such list"}` }
+	assert.Equal(t, []string{"refused: no such list", "refused: no such list"}, l.run(t, listPayload("1", "g@x.de", "true", "05"), listPayload("1", "a@x.de", "false", "07")))
+	assert.Len(t, l.sent, 2)
+	l.answer = func(string) (int, string) { return 503, `{"message":"down"}` }
+	assert.Equal(t, []string{"retry: down", "retry: down"}, l.run(t, listPayload("1", "g@x.de", "true", "05"), listPayload("1", "a@x.de", "false", "07")))
+	assert.Len(t, l.sent, 1)
+	l.answer = func(string) (int, string) { return 200, `{}` }
+	assert.Equal(t, []string{"delivered"}, l.run(t, listPayload("1", "a@x.de", "true", "08"))) // the removal may have been made
+}
+
+// TestDeclaredAudienceWithoutEvents checks that members can be synced without events.
+func TestDeclaredAudienceWithoutEvents(t *testing.T) {
+	l := newLists(t, declaredLists(t))
+	a := l.plugin.Audiences
+	require.NotNil(t, a)
+	identity, ok := a.Identity(func(name string) string { return map[string]string{"email": "a@x.de"}[name] })
+	require.True(t, ok)
+	payload, err := a.Payload(destination.Audience{ID: "1", Name: "vip"}, destination.Change{Identity: identity, Member: true, At: time.Unix(1, 0)})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"delivered"}, l.run(t, payload.JSON()))
+	assert.Equal(t, []string{`POST /lists/1/members {"emails":["a@x.de"]}`}, l.sent)
+}
+
+// TestDeclaredAudienceIsCreated checks that an audience is looked up by its name before it is created.
+func TestDeclaredAudienceIsCreated(t *testing.T) {
+	l := newLists(t, declaredLists(t))
+	in := destination.AudienceInput{Deps: l.deps, Key: "vip", Name: "Best", ExternalID: "7"}
+	l.answer = func(request string) (int, string) {
+		return 200, map[string]string{"GET /lists": `{"lists":[{"name":"Other","id":3}]}`, "GET /lists/7": `{"id":7}`}[request] + map[bool]string{true: `{"id":9}`}[strings.HasPrefix(request, "POST")]
+	}
+	id, err := l.plugin.CreateAudience(t.Context(), in)
+	require.NoError(t, err)
+	assert.Equal(t, "9", id)
+	assert.Equal(t, []string{"GET /lists", `POST /lists {"name":"Best"}`}, l.sent)
+	in.Name = "Other"
+	id, err = l.plugin.CreateAudience(t.Context(), in)
+	require.NoError(t, err)
+	assert.Equal(t, "3", id)
+	id, err = l.plugin.GetAudience(t.Context(), in)
+	require.NoError(t, err)
+	assert.Equal(t, "7", id)
+	l.answer = func(string) (int, string) { return 404, `{"message":"gone"}` }
+	_, err = l.plugin.GetAudience(t.Context(), in)
+	assert.ErrorContains(t, err, "gone")
+}
+
+func TestDeclaredHook(t *testing.T) {
+	l := newLists(t, declaredLists(t))
+	l.answer = func(string) (int, string) { return 200, `{"id":"L1"}` }
+	out, err := l.plugin.Hooks["syncList"]["retlOnMappingSave"](t.Context(), destination.HookInput{Deps: l.deps, Inputs: event.MustParse(`{"name":"News"}`)})
+	require.NoError(t, err)
+	assert.Equal(t, `{"id":"L1"}`, out.Outputs.JSON())
+	assert.Equal(t, []string{`POST /lists {"name":"News"}`}, l.sent)
+}
+
+// TestOneRequestThatAddsAndRemoves checks that change gets both directions in one request, split by the settings of the audience.
+func TestOneRequestThatAddsAndRemoves(t *testing.T) {
+	text := declaredLists(t)
+	before, rest, _ := strings.Cut(text, "      add: &change")
+	_, after, _ := strings.Cut(rest, "method: DELETE}\n")
+	l := newLists(t, before+`      change:
+        url: /lists/{{audience.id}}
+        batch: {item: {email: {"@path": $.payload.email}, add: {"@path": $.member}}}
+        body: {changes: {"@path": $.items}}
+`+after)
+	assert.Equal(t, []string{"delivered", "delivered"}, l.run(t, listPayload("1", "a@x.de", "true", "05"), listPayload("1", "b@x.de", "false", "05")))
+	assert.Equal(t, []string{`POST /lists/1 {"changes":[{"email":"a@x.de","add":true},{"email":"b@x.de","add":false}]}`}, l.sent)
+}
+
+// TestMistakesInAudiences checks that names which do not exist are mistakes with places.
+func TestMistakesInAudiences(t *testing.T) {
+	text := declaredLists(t)
+	for change, want := range map[[2]string]string{
+		{"id: list_id", "id: list_ids"}:                                                 `/actions/syncList/audience/id is not a field of syncList: "list_ids" (did you mean "list_id"?)`,
+		{"identifiers: [email]", "identifiers: [emial]"}:                                `/actions/syncList/audience/identifiers/0 is not a field of syncList: "emial" (did you mean "email"?)`,
+		{"{{audience.id}}/members", "{{audience.ids}}/members"}:                         `/actions/syncList/audience/add/url reads audience.ids, which does not exist (did you mean "id"?)`,
+		{`{"@path": $.audience.name}`, `{"@path": $.audience.nam}`}:                     `/audienceConfig/create/request/steps/1/body/name/@path reads audience.nam, which does not exist (did you mean "name"?)`,
+		{`outputs: {id: {"@path": $.body.id}}`, "outputs: {id: {\"@path\": $.bdy.id}}"}: `/actions/syncList/hooks/retlOnMappingSave/outputs/id/@path reads "bdy"`,
+		{"$.inputs.name", "$.inputs.nme"}:                                               `reads inputs.nme, which does not exist (did you mean "name"?)`,
+		{"type: synced", "type: realtime"}:                                              "/audienceConfig/create is only allowed with the mode synced",
+		{"    audience:\n", "    request: {url: /x}\n    audience:\n"}:                  "/actions/syncList/audience cannot go with request: the action has either",
+	} {
+		changed := strings.Replace(text, change[0], change[1], 1)
+		require.NotEqual(t, text, changed, change[0])
+		_, err := destination.ParseDefinition("d.yaml", []byte(changed))
+		assert.ErrorContains(t, err, want)
+	}
+}
