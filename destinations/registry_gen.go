@@ -10,6 +10,8 @@ import (
 	facebookconversionsapi "github.com/landfall-dev/landfall/destinations/facebook-conversions-api"
 	googleanalytics4 "github.com/landfall-dev/landfall/destinations/google-analytics-4"
 	hubspot "github.com/landfall-dev/landfall/destinations/hubspot"
+	iterable "github.com/landfall-dev/landfall/destinations/iterable"
+	klaviyo "github.com/landfall-dev/landfall/destinations/klaviyo"
 	slack "github.com/landfall-dev/landfall/destinations/slack"
 	webhook "github.com/landfall-dev/landfall/destinations/webhook"
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -25,6 +27,8 @@ func All() []destination.Plugin {
 		facebookconversionsapi.Plugin(),
 		googleanalytics4.Plugin(),
 		hubspot.Plugin(),
+		iterable.Plugin(),
+		klaviyo.Plugin(),
 		slack.Plugin(),
 		webhook.Plugin(),
 	}
