@@ -103,7 +103,7 @@ func TestHooksAreChecked(t *testing.T) {
 	p := sample.Plugin()
 	p.Hooks = nil
 	_, err = p.Load()
-	assert.ErrorContains(t, err, "has no handler")
+	assert.ErrorContains(t, err, "has neither a request nor a handler")
 	p.Hooks = map[string]map[string]destination.HookFunc{"syncAudience": {"onMappingSave": nil}}
 	_, err = p.Load()
 	assert.ErrorContains(t, err, `Plugin.Hooks has a handler for the hook "onMappingSave" of syncAudience`)
