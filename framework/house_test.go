@@ -49,10 +49,11 @@ var beside = map[string][]string{
 	"framework/runtime/tasks":       {"framework/runtime", "framework/dispatch"},
 	"framework/files/audiencesync":  {"framework/files/stream"},
 	"framework/files/sqlsource":     {"framework/files/audiencesync"},
-	"framework/server/admin":        {"framework/server/audienceruns", "framework/server/backup", "framework/server/why", "framework/delivery"},
+	"framework/server/admin":        {"framework/server/audienceruns", "framework/server/erasure", "framework/server/backup", "framework/server/why", "framework/delivery"},
 	"framework/server/audienceruns": {"framework/files/audiencesync", "framework/files/sqlsource", "framework/runtime/instances"},
 	"framework/server/backup":       {"framework/delivery"},
-	"framework/server/console":      {"framework/server/admin", "framework/server/history", "framework/server/why", "framework/files/audiencesync", "framework/delivery", "framework/runtime/explain"},
+	"framework/server/console":      {"framework/server/admin", "framework/server/erasure", "framework/server/history", "framework/server/why", "framework/files/audiencesync", "framework/delivery", "framework/runtime/explain"},
+	"framework/server/erasure":      {"framework/server/history", "framework/delivery", "framework/files/audiencesync", "framework/files/stream", "framework/runtime/instances"},
 	"framework/server/docs":         {"framework/server/console"},
 	"framework/server/history":      {"framework/delivery"},
 	"framework/server/why": {

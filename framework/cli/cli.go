@@ -138,7 +138,7 @@ func newRoot(s streams) *cobra.Command {
 	root.AddCommand(
 		newServe(s), newConsole(s), newDead(s), newReplay(s), newStatus(s), newHealth(s), newResume(s), newBackup(s), newRestore(s), newCheckpoints(s), newDoctor(s), newDocs(s),
 		newRun(s), newTest(s), newValidate(s), newExplain(s), newWhy(s), newMap(s), newMatch(s),
-		newList(s), newDescribe(s), newMembers(s), newState(s), newSuppress(s), newInstances(s), newSync(s), newAuth(s), newAudience(s), newChoices(s), newHooks(s), newSandbox(s), newGenerate(s),
+		newList(s), newDescribe(s), newMembers(s), newState(s), newSuppress(s), newErase(s), newInstances(s), newSync(s), newAuth(s), newAudience(s), newChoices(s), newHooks(s), newSandbox(s), newGenerate(s),
 		newNew(s), newImport(s), newMan(s), newVersion(s),
 	)
 	nameProgram(root, s.programName())

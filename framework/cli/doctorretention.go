@@ -5,6 +5,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/server/erasure"
 	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
@@ -17,6 +18,7 @@ func (c *doctorCommand) showRetention(cfg *config.Config) {
 	c.addFinding("retention", isOK, "", "parked events: until they are delivered or dropped (landfall dead drop)")
 	c.addFinding("retention", isOK, "", "verdicts, rejected events and actions: %s, at most %d bytes of each of the two kinds of verdicts (delivery.history)",
 		cmp.Or(s.HistoryRetention, history.DefaultRetention), cmp.Or(s.HistoryBytes, history.DefaultMaxVerdictBytes))
+	c.addFinding("retention", isOK, "", "receipts of erased users: %s (state.erasureRetention)", cmp.Or(s.ErasureRetention, erasure.DefaultRetention))
 	if s.LedgerRetention > 0 {
 		c.addFinding("retention", isOK, "", "history of members in the ledgers: %s (state.historyRetention)", s.LedgerRetention)
 		return

@@ -224,8 +224,8 @@ func (p *partition) newLetterTask(l *DeadLetter, pg *page, i int, stopped bool) 
 		}
 		t.item, t.refusal = plan.Prepare(s, e, i)
 		t.item.Subscription, t.item.Event = s, e
-		if p.worker.runner.isSuppressed(e) {
-			t.refusal = suppressedVerdict(s.Name())
+		if cause := p.worker.runner.skipCause(e); cause != "" {
+			t.refusal = skippedVerdict(s.Name(), cause)
 		}
 		return t
 	}

@@ -50,7 +50,7 @@ func (q *Queue) Event(ctx context.Context, seq uint64, index int) (StoredEvent, 
 	}
 	parts := strings.Split(m.Subject, ".")
 	lines := bytes.Split(bytes.TrimSuffix(m.Data, []byte{'\n'}), []byte{'\n'})
-	if len(parts) < 3 || parts[0] == "ctl" && m.Header[opHeader] != opReplayEvents || index < 0 || index >= len(lines) {
+	if len(parts) < 3 || parts[0] == "ctl" && m.Header[opHeader] != opReplayEvents || index < 0 || index >= len(lines) || isErasedLine(lines[index]) {
 		return StoredEvent{}, ErrEventNotFound
 	}
 	source := parseToken(parts[1])
@@ -113,6 +113,9 @@ func (q *Queue) userSubjects(user string) []string {
 func pageEvents(m eventlog.Message, user string) (list []StoredEvent) {
 	source := parseToken(strings.Split(m.Subject, ".")[1])
 	for i, line := range bytes.Split(bytes.TrimSuffix(m.Data, []byte{'\n'}), []byte{'\n'}) {
+		if isErasedLine(line) {
+			continue
+		}
 		if user != "" && (!bytes.Contains(line, []byte(user)) && !bytes.ContainsRune(line, '\\') || !isUserEvent(line, user)) {
 			continue
 		}

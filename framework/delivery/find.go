@@ -93,7 +93,7 @@ func matchingEvents(m eventlog.Message, match func([]byte) bool) (list []StoredE
 		from = parseOrigins(m.Header[originsHeader], len(lines))
 	}
 	for i, line := range lines {
-		if !match(line) {
+		if isErasedLine(line) || !match(line) {
 			continue
 		}
 		e := StoredEvent{Seq: m.Sequence, Index: i, At: m.Time, Source: parseToken(parts[1]), Raw: line, Partition: partition}

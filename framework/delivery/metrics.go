@@ -105,6 +105,8 @@ func (p *partition) unmatchedOutcome(err error) string {
 	switch {
 	case err == errDuplicate:
 		outcome = countDuplicate
+	case err == errErased:
+		outcome = countSkipped
 	case err != nil:
 		outcome = countUnreadable
 	}

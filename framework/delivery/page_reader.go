@@ -75,6 +75,9 @@ func (r *pageReader) openPage(n int, finished []byte) {
 func (r *pageReader) readEvent(i int, line []byte) error {
 	p, w := r.partition, r.partition.worker
 	e, err := event.Parse(line)
+	if isErasedLine(line) {
+		err = errErased
+	}
 	if err == nil && r.isDuplicate(e) {
 		err = errDuplicate
 	}
@@ -118,7 +121,7 @@ func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []r
 	if f := r.partition.worker.runner.settings.beforeMapping; f != nil {
 		f(e)
 	}
-	suppressed := r.partition.worker.runner.isSuppressed(e)
+	cause := r.partition.worker.runner.skipCause(e)
 	for _, s := range plan.Candidates(e, nil) {
 		if r.onlySubscription != "" && r.onlySubscription != s.Name() {
 			continue
@@ -127,8 +130,8 @@ func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []r
 		if v != nil && v.Cause == fault.CauseNotSubscribed {
 			continue
 		}
-		if suppressed {
-			v = suppressedVerdict(s.Name())
+		if cause != "" {
+			v = skippedVerdict(s.Name(), cause)
 		}
 		if v != nil && v.Outcome == runtime.Skipped {
 			verdicts = append(verdicts, *v)
@@ -170,11 +173,4 @@ func (r *pageReader) originOf(i int) position {
 func (r *Runner) isSuppressed(e event.Event) bool {
 	f := r.settings.Suppressed
 	return f != nil && e.Value().Get("type").Str() != "delete" && f(e.Value())
-}
-
-// suppressedVerdict returns the verdict on an event of a suppressed user.
-func suppressedVerdict(subscription string) *runtime.Verdict {
-	v := runtime.NotDelivered(runtime.Skipped, fault.CauseSuppressed)
-	v.Subscription = subscription
-	return &v
 }

@@ -32,6 +32,9 @@ func (w *worker) settleTask(t *task, v runtime.Verdict) {
 // parkTasks parks a task and those that wait behind it, which the dispatcher has given up. Later events of the key are parked when
 // they are read.
 func (w *worker) parkTasks(list []*dispatch.Task[*task], v runtime.Verdict, kind string) {
+	if list = w.withoutErased(list); len(list) == 0 {
+		return
+	}
 	p, key, now := list[0].Value.partition, shortHash(list[0].Value.key), time.Now()
 	p.parkedKeys[key] = kind
 	delete(p.spilledKeys, key)
@@ -44,6 +47,9 @@ func (w *worker) parkTasks(list []*dispatch.Task[*task], v runtime.Verdict, kind
 
 // storeDeadLetter stores a letter and then finishes its task. If the event may have a stored letter already, the two are merged.
 func (w *worker) storeDeadLetter(t *task, l *DeadLetter, kind string) {
+	if w.skipErased(t) {
+		return
+	}
 	if t.letterLoaded || t.letter == nil && t.origin.seq == 0 {
 		w.writeDeadLetter(t, l, kind)
 		return

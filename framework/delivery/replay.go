@@ -262,6 +262,9 @@ func (c *replayCopier) copyPage(ctx context.Context, m eventlog.Message) error {
 	index := -1
 	for line := range bytes.Lines(m.Data) {
 		index++
+		if isErasedLine(bytes.TrimSuffix(line, []byte{'\n'})) {
+			continue
+		}
 		if c.request.Choose != nil {
 			e, err := event.Parse(bytes.TrimSpace(line))
 			if err != nil || !c.request.Choose(e.Value()) {

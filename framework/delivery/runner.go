@@ -46,6 +46,10 @@ type Settings struct {
 	// for each event that is mapped. nil if no user is.
 	Suppressed func(event.Value) bool
 
+	// Erased reports whether an event belongs to a user who is being erased, or was lately: it is skipped, not stored again, and its requests
+	// are not recorded. It is called for each event that is mapped or sent. nil if no user is.
+	Erased func(event.Value) bool
+
 	// OnVerdict is called with each verdict, in the order of an instance's verdicts. It must return quickly, and must not call the
 	// Runner. nil if verdicts are not recorded.
 	OnVerdict func(VerdictRecord)

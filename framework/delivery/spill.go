@@ -57,6 +57,9 @@ func (p *partition) spillHotKeys(full time.Duration) bool {
 
 // spillTasks parks tasks that waited behind the first one of their key.
 func (p *partition) spillTasks(list []*dispatch.Task[*task]) {
+	if list = p.worker.withoutErased(list); len(list) == 0 {
+		return
+	}
 	key, now := shortHash(list[0].Value.key), time.Now()
 	if p.parkedKeys[key] == "" {
 		p.parkedKeys[key] = kindEvicted

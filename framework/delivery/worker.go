@@ -39,12 +39,13 @@ type worker struct {
 	stopping      bool
 	retries       int64
 	recorded      recordLimit
+	sending       map[*dispatch.Batch[*task]]struct{}
 	changed       *sync.Cond // signaled when a batch, task or write ends, and when the worker stops
 	goroutines    sync.WaitGroup
 }
 
 func newWorker(r *Runner, in Instance) *worker {
-	w := &worker{runner: r, id: in.Plan.ID(), instance: in, actions: map[string]string{}, partitions: map[int]*partition{}}
+	w := &worker{runner: r, id: in.Plan.ID(), instance: in, actions: map[string]string{}, partitions: map[int]*partition{}, sending: map[*dispatch.Batch[*task]]struct{}{}}
 	for _, s := range in.Plan.Subscriptions() {
 		w.actions[s.Name()] = s.Action().Key
 	}
@@ -107,19 +108,18 @@ func failureStatus(x *httpx.Exchange) string {
 
 // deliverBatch sends a batch, within its limit, and reports its results.
 func (w *worker) deliverBatch(b *dispatch.Batch[*task]) {
-	items := make([]runtime.Item, len(b.Tasks))
-	for i, t := range b.Tasks {
-		items[i] = t.Value.item
-	}
+	w.mu.Lock()
+	w.sending[b] = struct{}{}
+	w.mu.Unlock()
 	ctx, cancel := context.WithTimeout(w.ctx, b.Limit)
 	defer cancel()
 	ctx, span := w.runner.settings.Tracer.Start(ctx, "deliver", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
-		attribute.String("landfall.instance", w.id), attribute.String("landfall.subscription", items[0].Subscription.Name()), attribute.Int("landfall.events", len(items))))
+		attribute.String("landfall.instance", w.id), attribute.String("landfall.subscription", b.Tasks[0].Value.item.Subscription.Name()), attribute.Int("landfall.events", len(b.Tasks))))
 	defer span.End()
 	began := time.Now()
 	ctx = budget.WithClass(ctx, classOf(b.Tasks))
-	ctx, record := w.recordBatch(httpx.KeepExchanges(ctx), len(items))
-	verdicts := w.instance.Plan.Deliver(ctx, items)
+	ctx, record := w.recordBatch(httpx.KeepExchanges(ctx), len(b.Tasks))
+	verdicts := w.deliverTasks(ctx, b.Tasks)
 	took := time.Since(began)
 	w.runner.metrics.observeBatch(w.id, b.Tasks[0].Value, took)
 	w.runner.metrics.observeWaits(w.id, b.Tasks, began, took)
@@ -127,11 +127,18 @@ func (w *worker) deliverBatch(b *dispatch.Batch[*task]) {
 		record.Duration = took
 	}
 	requests := exchangesOf(verdicts)
+	if w.hasErased(b.Tasks) { // what was sent names a user who is to be erased meanwhile
+		clear(requests)
+		if record != nil {
+			record.Requests, record.Partial = nil, true
+		}
+	}
 	if i := slices.IndexFunc(requests, func(x *Exchange) bool { return x != nil }); i >= 0 {
 		span.SetStatus(codes.Error, failureStatus(verdicts[i].Request))
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	delete(w.sending, b)
 	results := make([]dispatch.Result, len(verdicts))
 	for i, t := range b.Tasks {
 		t.Value.lastExchange, t.Value.batch = requests[i], record

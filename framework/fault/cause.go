@@ -18,6 +18,7 @@ const (
 	CauseNoConsent     Cause = "no_consent"
 	CauseOptedOut      Cause = "opted_out"
 	CauseSuppressed    Cause = "suppressed"
+	CauseErased        Cause = "erased"
 	CauseSuperseded    Cause = "superseded"
 	CauseNoChange      Cause = "no_change"
 	CauseNothingToSend Cause = "nothing_to_send"
@@ -65,6 +66,7 @@ var causes = []CauseInfo{
 	{CauseNoConsent, "the user has not consented to a category of the instance", "the event's context.consent decides; see consent in the config"},
 	{CauseOptedOut, "the event's integrations turn this destination off", "the client sets integrations; change its code to send the event here"},
 	{CauseSuppressed, "the user is suppressed", "landfall suppress remove lifts that; the event is not sent by itself then"},
+	{CauseErased, "the user was erased", "landfall erase list shows the receipt"},
 	{CauseSuperseded, "superseded by a newer event of the same user", ""},
 	{CauseNoChange, "no change: the user already has this membership", ""},
 	{CauseNothingToSend, "the action had nothing to send", ""},

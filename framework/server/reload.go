@@ -37,7 +37,7 @@ func (v *server) applyConfig(ctx context.Context, cfg *config.Config, all []inst
 	v.warnDevices(cfg, all)
 	var sources []ingest.Source
 	for _, s := range cfg.Sources {
-		sources = append(sources, ingest.Source{ID: s.ID, WriteKey: s.WriteKey, PerSecond: s.PerSecond, Deletes: s.Deletes})
+		sources = append(sources, ingest.Source{ID: s.ID, WriteKey: s.WriteKey, PerSecond: s.PerSecond, Deletes: s.Deletes, Erases: s.Erases})
 	}
 	v.ingest.SetSources(sources, cfg.Server.Origins)
 	v.config.Store(cfg)

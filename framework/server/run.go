@@ -11,6 +11,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 	"github.com/landfall-dev/landfall/framework/server/devicemode"
+	"github.com/landfall-dev/landfall/framework/server/erasure"
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 )
 
@@ -35,6 +36,10 @@ func (v *server) serveUntil(ctx context.Context, cfg *config.Config, list []inst
 		return err
 	}
 	defer v.suppression.close()
+	if v.erasing, err = erasure.NewWatcher(ctx, v.store, v.stateKey, v.Log); err != nil {
+		return err
+	}
+	defer v.erasing.Close()
 	if v.runner, err = v.newRunner(ctx, cfg); err != nil {
 		return err
 	}
@@ -44,8 +49,10 @@ func (v *server) serveUntil(ctx context.Context, cfg *config.Config, list []inst
 		return errors.Join(err, v.stopRunner(ctx))
 	}
 	v.syncs = v.newScheduler()
+	eraser := v.startEraser(cfg)
 	at, err := v.openListeners(cfg)
 	if err != nil {
+		eraser.Close()
 		v.syncs.Close()
 		return errors.Join(err, v.stopRunner(ctx))
 	}
@@ -53,6 +60,7 @@ func (v *server) serveUntil(ctx context.Context, cfg *config.Config, list []inst
 	v.Log.Info("listening", "address", v.ingestScheme()+"://"+at.ingest.Addr().String(), "admin", at.adminURL(), "destinations", len(list), "target", v.Target.Description())
 	v.warnWeakKey(cfg)
 	err = v.listenUntil(ctx, at)
+	eraser.Close()
 	v.syncs.Close()
 	err = errors.Join(err, at.close(), v.stopRunner(ctx))
 	v.Log.Info("stopped: waiting events are delivered after the next start")
@@ -64,7 +72,7 @@ func (v *server) newRunner(ctx context.Context, cfg *config.Config) (*delivery.R
 	return delivery.NewRunner(ctx, v.queue, delivery.Settings{
 		Linger: cfg.Server.Linger, MaxBatches: cfg.Server.Parallel, RetryFor: cfg.Server.RetryFor, Lease: cfg.Server.Lease,
 		MaxPause: cfg.Server.MaxPause, DeadLetterRetention: cfg.Server.DeadLetterRetention, MaxDeadLetterBytes: cfg.Server.DeadLetterBytes,
-		MaxParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck()}, OnVerdict: v.history.AddVerdict, Suppressed: v.suppression.hasUserOf,
+		MaxParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck()}, OnVerdict: v.history.AddVerdict, Suppressed: v.suppression.hasUserOf, Erased: v.erasing.HasEvent,
 		Metrics: delivery.NewMetrics(v.metrics), Log: v.Log, Tracer: v.tracer,
 	})
 }
@@ -95,6 +103,7 @@ func (v *server) newIngest(cfg *config.Config) *ingest.Handler {
 		Append: v.appendEvents, Map: v.mapForPage, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, MaxMemory: cfg.Server.MaxMemory, MaxFuture: cfg.Server.MaxFuture, Log: v.Log,
 		Reject:     v.history.AddRejection,
 		Suppressed: v.suppression.hasUserOf,
+		Erase:      v.eraseUsers,
 		ClientAddr: func(r *http.Request) netip.Addr { return v.trustedProxies().Client(r) },
 		Count:      func(source, outcome string, n int) { v.eventCounter.WithLabelValues(source, outcome).Add(float64(n)) },
 	})

@@ -21,6 +21,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 	"github.com/landfall-dev/landfall/framework/server/devicemode"
+	"github.com/landfall-dev/landfall/framework/server/erasure"
 	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 	"github.com/landfall-dev/landfall/framework/state"
@@ -65,6 +66,7 @@ type server struct {
 	queue        *delivery.Queue
 	history      *history.Recorder
 	suppression  *suppression
+	erasing      *erasure.Watcher
 	runner       *delivery.Runner
 	syncs        *audienceruns.Scheduler
 	ingest       *ingest.Handler

@@ -8,26 +8,29 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Erased counts what EraseMembers has deleted.
-type Erased struct {
-	Members int64 // rows of identities, whether they were members or not
-	History int64 // rows of their history
+// ErasedMember is an identity that EraseMembers has deleted.
+type ErasedMember struct {
+	Instance string
+	Audience string
+	Identity string
+	History  int64 // rows of its history
 }
 
-// EraseMembers deletes the identities that match accepts, with their history, from the audiences of all instances. It sends nothing: the
-// remotes must have removed them before, and nothing may be sent for them meanwhile. Afterwards Scrub removes the remains in the files.
-func (s *Store) EraseMembers(ctx context.Context, match func(identity string) bool) (erased Erased, err error) {
+// EraseMembers deletes the identities that match accepts, with their history, from the audiences of all instances, and calls visit for each of
+// them. It sends nothing: the remotes must have removed them before, so identities that are still members stay, and so do those with a request
+// in flight. Afterwards Scrub removes the remains in the files.
+func (s *Store) EraseMembers(ctx context.Context, match func(identity string) bool, visit func(ErasedMember)) error {
 	audiences, err := s.allAudiences(ctx)
 	for _, a := range audiences {
 		if err != nil {
 			break
 		}
-		err = s.eraseInAudience(ctx, a, match, &erased)
+		err = s.eraseInAudience(ctx, a, match, visit)
 	}
 	if err != nil {
-		return erased, fault.StateUnavailable("erasing members of the ledgers", err)
+		return fault.StateUnavailable("erasing members of the ledgers", err)
 	}
-	return erased, nil
+	return nil
 }
 
 // audienceID names an audience by the id of its row and by its instance and id.
@@ -52,7 +55,7 @@ func (s *Store) allAudiences(ctx context.Context) (list []audienceID, err error)
 	return list, rows.Err()
 }
 
-func (s *Store) eraseInAudience(ctx context.Context, a audienceID, match func(string) bool, erased *Erased) error {
+func (s *Store) eraseInAudience(ctx context.Context, a audienceID, match func(string) bool, visit func(ErasedMember)) error {
 	if err := (&Ledger{s, a.instance}).settle(ctx, fromSQL.Replace(a.audience)); err != nil {
 		return err
 	}
@@ -60,23 +63,33 @@ func (s *Store) eraseInAudience(ctx context.Context, a audienceID, match func(st
 	if err != nil || len(identities) == 0 {
 		return err
 	}
-	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+	var erased []ErasedMember
+	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
 		if err := s.mergeForUpdate(ctx, tx, []int64{a.row}); err != nil {
 			return err
 		}
 		for _, identity := range identities {
-			current, err := execCount(ctx, tx, `DELETE FROM members WHERE audience = $1 AND identity = $2 AND member = 1`, a.row, identity)
-			former, err2 := execCount(ctx, tx, `DELETE FROM members WHERE audience = $1 AND identity = $2`, a.row, identity)
-			history, err3 := execCount(ctx, tx, `DELETE FROM history WHERE audience = $1 AND identity = $2`, a.row, identity)
-			_, err4 := execCount(ctx, tx, `UPDATE audiences SET members = members - $2 WHERE id = $1`, a.row, current)
-			if err := errors.Join(err, err2, err3, err4); err != nil {
+			n, err := execCount(ctx, tx, `DELETE FROM members WHERE audience = $1 AND identity = $2 AND member = 0 AND doubt = 0`, a.row, identity)
+			if err != nil {
 				return err
 			}
-			erased.Members += current + former
-			erased.History += history
+			if n == 0 {
+				continue
+			}
+			history, err := execCount(ctx, tx, `DELETE FROM history WHERE audience = $1 AND identity = $2`, a.row, identity)
+			if err != nil {
+				return err
+			}
+			erased = append(erased, ErasedMember{fromSQL.Replace(a.instance), fromSQL.Replace(a.audience), fromSQL.Replace(identity), history})
 		}
 		return nil
 	})
+	for i := range erased {
+		if err == nil {
+			visit(erased[i])
+		}
+	}
+	return err
 }
 
 // matchingIdentities returns the identities of an audience that match accepts, as the database has them.
@@ -106,7 +119,7 @@ var ErrScrubBusy = errors.New("the state is being read, so deleted data may stil
 // log keeps them until it is recycled.
 func (s *Store) Scrub(ctx context.Context) error {
 	if !s.IsLocal() {
-		for _, table := range []string{"members", "history", "journal", "unmerged", "doubts"} {
+		for _, table := range []string{"members", "history", "journal", "unmerged", "doubts", "state", "erasures"} {
 			if _, err := s.db.ExecContext(ctx, "VACUUM "+table); err != nil {
 				return fault.StateUnavailable("vacuuming the state", err)
 			}

@@ -200,7 +200,7 @@ var addedColumns = []struct{ table, column, kind string }{
 	{"audiences", "merged", "BIGINT"},  // see createUnmerged
 }
 
-// addColumns adds the columns of addedColumns, the tables of addTables, the tables secrets and suppressed and the journal, if the database lacks them.
+// addColumns adds the columns of addedColumns, the tables of addTables, the tables secrets, suppressed and erasures and the journal, if the database lacks them.
 func (s *Store) addColumns(ctx context.Context, tx *sql.Tx) error {
 	if err := s.addTables(ctx, tx); err != nil {
 		return err
@@ -210,6 +210,9 @@ func (s *Store) addColumns(ctx context.Context, tx *sql.Tx) error {
 	}
 	if _, err := tx.ExecContext(ctx, createSuppressed); err != nil {
 		return fmt.Errorf("adding the table suppressed: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, createErasures); err != nil {
+		return fmt.Errorf("adding the table erasures: %w", err)
 	}
 	if err := s.addJournal(ctx, tx); err != nil {
 		return fmt.Errorf("adding the table journal: %w", err)

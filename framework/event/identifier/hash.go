@@ -65,38 +65,67 @@ func (s *Set) Len() int {
 
 // Has reports whether the set has an identifier.
 func (s *Set) Has(id string) bool {
-	if s.Len() == 0 || id == "" {
+	if s.Len() == 0 {
 		return false
 	}
-	_, ok := s.hashes[s.key.Hash(id)]
+	_, ok := s.find(id)
 	return ok
+}
+
+// find returns the hash of an identifier, and whether the set has it.
+func (s *Set) find(id string) (hash string, ok bool) {
+	if id == "" {
+		return "", false
+	}
+	hash = s.key.Hash(id)
+	_, ok = s.hashes[hash]
+	return hash, ok
 }
 
 // HasUserOf reports whether the set has an identifier of an event's user. E-mail addresses count wherever they stand in the event, since
 // mappings can make identifiers of them.
 func (s *Set) HasUserOf(v event.Value) bool {
+	found := false
+	s.EachOf(v, func(string) bool { found = true; return false })
+	return found
+}
+
+// EachOf calls visit for the hash of each identifier of an event's user that the set has, until it returns false.
+func (s *Set) EachOf(v event.Value, visit func(hash string) (more bool)) {
 	if s.Len() == 0 {
-		return false
+		return
 	}
 	for _, id := range Of(v) {
-		if s.Has(id) {
-			return true
+		if hash, ok := s.find(id); ok && !visit(hash) {
+			return
 		}
 	}
-	return !eachText(v, func(text string) bool { return !IsEmail(text) || !s.Has(text) })
+	eachText(v, func(text string) bool {
+		if !IsEmail(text) {
+			return true
+		}
+		hash, ok := s.find(text)
+		return !ok || visit(hash)
+	})
 }
 
 // HasIdentity reports whether the set has a part of an identity of a ledger, such as external_id:u1 or user_alias:email:ann@example.com.
 func (s *Set) HasIdentity(identity string) bool {
+	found := false
+	s.EachOfIdentity(identity, func(string) bool { found = true; return false })
+	return found
+}
+
+// EachOfIdentity calls visit for the hash of each part of an identity that the set has, until it returns false.
+func (s *Set) EachOfIdentity(identity string, visit func(hash string) (more bool)) {
 	if s.Len() == 0 {
-		return false
+		return
 	}
 	for _, id := range partsOf(identity) {
-		if s.Has(id) {
-			return true
+		if hash, ok := s.find(id); ok && !visit(hash) {
+			return
 		}
 	}
-	return false
 }
 
 // partsOf returns the texts that may be the user's identifier in an identity of a ledger, which has the form KIND:NAME or KIND:LABEL:NAME.

@@ -60,6 +60,7 @@ type Source struct {
 	WriteKey  string
 	PerSecond float64 // the maximum rate in events per second; 0 means no limit
 	Deletes   bool    // events of type delete are accepted
+	Erases    bool    // events of type delete erase the user
 }
 
 // Instance is a configured destination.
@@ -209,7 +210,7 @@ func (r *reader) readConfig(v event.Value) {
 			r.problems.Add(place+"/writeKey", "is already used: another source has the same")
 		}
 		keys[key.Str()] = key.Str() != ""
-		r.config.Sources = append(r.config.Sources, Source{id, key.Str(), s.Get("eventsPerSecond").Float(), s.Get("deletes").Kind() == event.True})
+		r.config.Sources = append(r.config.Sources, Source{id, key.Str(), s.Get("eventsPerSecond").Float(), s.Get("deletes").Kind() == event.True, s.Get("erases").Kind() == event.True})
 	}
 	taken := map[string]bool{}
 	for i, d := range v.Get("destinations").Items() {

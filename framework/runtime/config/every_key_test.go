@@ -18,7 +18,7 @@ definitions: more
 trustedProxies: [10.0.0.0/8]
 proxyProtocol: true
 tls: {cert: c.pem, key: k.pem}
-state: {url: "postgres://u@h/d", key: "${KEY}", historyRetention: 62h}
+state: {url: "postgres://u@h/d", key: "${KEY}", historyRetention: 62h, erasureRetention: 63h}
 admin: {key: "${KEY}", listen: 127.0.0.1:9001}
 nats: {url: "nats://h:4222", credentials: nats.creds, replicas: 3}
 egress: {allow: [10.1.2.3]}
@@ -38,7 +38,7 @@ delivery:
   history: {retention: 61h, maxBytes: 73000000}
 budgets: {crm: {requestsPerSecond: 11, requestsPerHour: 12, hourWindow: sliding, bytesPerSecond: 13, background: 0.25}, empty: {}}
 sources:
-  - {id: web, writeKey: "${KEY}", eventsPerSecond: 8.5, deletes: true}
+  - {id: web, writeKey: "${KEY}", eventsPerSecond: 8.5, deletes: true, erases: true}
   - {id: 7, writeKey: 8}
 audienceSyncs:
   - {id: vips, audience: aud_1, name: VIP, from: "sqlite:${KEY}", query: SELECT 1, every: 1h, mode: add, instances: ["12"], maxRemove: 2.5, key: external_id, columns: {external_id: no}, timeout: 90s, enabled: false}
@@ -64,7 +64,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	require.Empty(t, problems)
 	require.NotNil(t, c)
 	assert.Equal(t, []string{"more", "/var/lib/landfall", "postgres://u@h/d", "the-key"}, []string{c.Definitions, c.Data, c.StateURL, c.StateKey})
-	assert.Equal(t, []config.Source{{ID: "web", WriteKey: "the-key", PerSecond: 8.5, Deletes: true}, {ID: "7", WriteKey: "8"}}, c.Sources)
+	assert.Equal(t, []config.Source{{ID: "web", WriteKey: "the-key", PerSecond: 8.5, Deletes: true, Erases: true}, {ID: "7", WriteKey: "8"}}, c.Sources)
 
 	s := c.Server
 	require.Len(t, s.TrustedProxies, 1)
@@ -76,8 +76,8 @@ func TestEveryKeyIsRead(t *testing.T) {
 	assert.Equal(t, []string{"https://events.example/in", "umd"}, []string{s.PublicURL, s.AnalyticsJS})
 	assert.Equal(t, []int{2000, 3000000, 70, 7, 5, 6, 3}, []int{s.MaxEvent, s.MaxBatch, s.MaxConnections, s.MaxConnectionsPerAddress, s.Partitions, s.Parallel, s.Replicas})
 	assert.Equal(t, []int64{90000000, 700000000, 80000000, 71000000, 72000000, 73000000}, []int64{s.MaxMemory, s.MaxBytes, s.MinFree, s.DeadLetterBytes, s.ParkedBytes, s.HistoryBytes})
-	assert.Equal(t, []time.Duration{2 * time.Minute, 48 * time.Hour, 20 * time.Millisecond, 3 * time.Hour, 40 * time.Second, 50 * time.Minute, 60 * time.Hour, 61 * time.Hour, 62 * time.Hour},
-		[]time.Duration{s.MaxFuture, s.Retention, s.Linger, s.RetryFor, s.Lease, s.MaxPause, s.DeadLetterRetention, s.HistoryRetention, s.LedgerRetention})
+	assert.Equal(t, []time.Duration{2 * time.Minute, 48 * time.Hour, 20 * time.Millisecond, 3 * time.Hour, 40 * time.Second, 50 * time.Minute, 60 * time.Hour, 61 * time.Hour, 62 * time.Hour, 63 * time.Hour},
+		[]time.Duration{s.MaxFuture, s.Retention, s.Linger, s.RetryFor, s.Lease, s.MaxPause, s.DeadLetterRetention, s.HistoryRetention, s.LedgerRetention, s.ErasureRetention})
 	assert.NotEqual(t, c.Egress, mustParse(t, strings.Replace(everyKey, "egress: {allow: [10.1.2.3]}\n", "", 1)).Egress)
 
 	require.Len(t, c.AudienceSyncs, 2)

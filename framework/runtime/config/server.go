@@ -46,6 +46,8 @@ type Server struct {
 	HistoryBytes     int64         // of each of the two kinds of verdicts
 	LedgerRetention  time.Duration // of the ledgers' history of members; 0 if the config does not limit it
 
+	ErasureRetention time.Duration // of the receipts of erasures
+
 	NATS        string // URLs; "" for the queue in the data directory
 	Credentials string // a file, relative to the config
 	Replicas    int
@@ -86,6 +88,7 @@ func (r *reader) readServer(v event.Value) {
 	s.DeadLetterBytes, s.ParkedBytes = int64(out.Get("letters").Get("maxBytes").Float()), int64(out.Get("parked").Get("maxBytes").Float())
 	s.HistoryRetention = r.readDurationAt(out.Get("history").Get("retention"), "/delivery/history/retention", time.Minute, 10*365*24*time.Hour)
 	s.LedgerRetention = r.readDurationAt(v.Get("state").Get("historyRetention"), "/state/historyRetention", time.Minute, 10*365*24*time.Hour)
+	s.ErasureRetention = r.readDurationAt(v.Get("state").Get("erasureRetention"), "/state/erasureRetention", time.Minute, 100*365*24*time.Hour)
 	s.HistoryBytes = int64(out.Get("history").Get("maxBytes").Float())
 	s.NATS = r.resolveSecrets(v.Get("nats").Get("url"), "/nats/url").Str()
 	s.Credentials, s.Replicas = v.Get("nats").Get("credentials").Str(), number(v.Get("nats").Get("replicas"))

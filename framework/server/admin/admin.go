@@ -23,6 +23,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/server/access"
 	"github.com/landfall-dev/landfall/framework/server/audienceruns"
+	"github.com/landfall-dev/landfall/framework/server/erasure"
 	"github.com/landfall-dev/landfall/framework/server/why"
 )
 
@@ -40,6 +41,7 @@ type Server struct {
 	Backup        func(context.Context, io.Writer) error // writes a backup; may be nil
 	Why           *why.Source                            // answers why users are missing; may be nil
 	Syncs         *audienceruns.Scheduler                // may be nil
+	Erasures      erasure.Desk                           // its Store is nil if users cannot be erased
 	Guard         *access.Guard                          // authenticates requests and writes the audit log
 }
 
@@ -65,6 +67,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /admin/why", s.requireAccess(false, s.handleWhy))
 	s.addMaintenanceRoutes(mux)
 	s.addAudienceRoutes(mux)
+	s.addErasureRoutes(mux)
 	return mux
 }
 

@@ -34,6 +34,7 @@ const (
 
 	ActionSuppress = "users.suppress" // its attribute count is the number of identifiers
 	ActionLift     = "users.unsuppress"
+	ActionErase    = "users.erase" // likewise
 )
 
 // By says who did it, for people.

@@ -92,7 +92,7 @@ func (q *request) buildEvents(body event.Value) (accepted []Event, rejected reje
 		return nil, rejected, refused
 	}
 	normalizer := q.normalizer.ForRequest(incoming.Request{
-		Source: q.from.ID, Address: q.config.ClientAddr(q.r).String(), Kind: q.kind, AllowDeletes: q.from.Deletes, Batch: batch, Received: q.received,
+		Source: q.from.ID, Address: q.config.ClientAddr(q.r).String(), Kind: q.kind, AllowDeletes: q.from.Deletes || q.from.Erases, Batch: batch, Received: q.received,
 		Suppressed: q.config.Suppressed,
 	})
 	accepted = make([]Event, 0, count)
@@ -105,6 +105,10 @@ func (q *request) buildEvents(body event.Value) (accepted []Event, rejected reje
 		made, err := normalizer.Normalize(v)
 		if err != nil {
 			q.rejectEvent(&rejected, v, Rejected{Index: i, Error: err.Error(), Cause: suppressedCause(err)})
+			continue
+		}
+		if q.from.Erases && made.Value.Get("type").Str() == "delete" {
+			q.erased = append(q.erased, made.Value)
 			continue
 		}
 		raw := made.Value.AppendJSON(make([]byte, 0, made.Value.Size()+64))

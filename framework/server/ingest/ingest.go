@@ -40,6 +40,7 @@ type Source struct {
 	WriteKey  string
 	PerSecond float64 // accepted events per second, with bursts of twice that; 0 means no limit
 	Deletes   bool    // accept events of type delete, so that the write key can be used to delete users
+	Erases    bool    // accept events of type delete, and pass them to Config.Erase instead of Append
 }
 
 // Event is an accepted event. Raw is JSON on one line, with messageId, timestamp and receivedAt.
@@ -54,6 +55,9 @@ type Config struct {
 	Sources []Source
 	// Append stores the events of a request, all or none. If it fails, the client is asked to retry.
 	Append func(context.Context, []Event) error
+	// Erase requests the erasure of the users of events of type delete, before Append is called. It may be nil if no source has Erases. If it
+	// fails, the client is asked to retry.
+	Erase func(ctx context.Context, source string, events []event.Value) error
 	// Map answers POST /v1/device/map with JSON: what becomes of one event, which is not stored. If it is nil, the path is unknown.
 	Map      func(context.Context, Event) ([]byte, error)
 	Origins  []string // allowed origins of browsers; * allows all

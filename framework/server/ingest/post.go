@@ -30,7 +30,8 @@ type request struct {
 	searched bool    // the start of the body has been searched for the write key
 	memory   memoryGrant
 	replaced replacedTimes
-	work     int // bytes that have been read and decompressed, but not counted as events yet
+	erased   []event.Value // events of type delete, whose users are to be erased
+	work     int           // bytes that have been read and decompressed, but not counted as events yet
 }
 
 // handlePost handles a request with events, or with one event for Config.Map. It refuses a request before reading the body if it can.
@@ -135,25 +136,48 @@ func (q *request) appendEvents(body event.Value) *refusal {
 	if invalid > 0 {
 		q.config.Log.Warn("events rejected", "source", q.from.ID, "events", invalid, "reason", rejected.firstInvalid())
 	}
-	if len(accepted) == 0 && rejected.count > 0 {
+	if len(accepted)+len(q.erased) == 0 && rejected.count > 0 {
 		q.respondRejected(rejected)
 		return nil
 	}
 	if q.maps {
-		return q.answerMapping(accepted[0])
+		return q.answerMapping(append(accepted, q.erasedEvents()...)[0])
 	}
-	if err := q.config.Append(q.r.Context(), accepted); err != nil {
-		q.rateLimit().chargeTokens(-len(accepted)) // the client will send them again
+	if err := q.storeEvents(accepted); err != nil {
+		n := len(accepted) + len(q.erased)
+		q.rateLimit().chargeTokens(-n) // the client will send them again
 		q.config.Log.Error("cannot store events", "source", q.from.ID, "error", err)
-		return &refusal{outcome: "unavailable", events: len(accepted), status: http.StatusServiceUnavailable, retryAfter: 5 * time.Second,
+		return &refusal{outcome: "unavailable", events: n, status: http.StatusServiceUnavailable, retryAfter: 5 * time.Second,
 			message: "the events cannot be stored now: send them again"}
 	}
 	q.countEvents("accepted", len(accepted))
+	q.countEvents("erased", len(q.erased))
 	if len(q.replaced) > 0 {
 		q.config.Log.Warn("event times replaced", "source", q.from.ID, "events", len(q.replaced), "reason", q.replaced[0].Reason)
 	}
 	writeReply(q.w, http.StatusOK, reply{Success: true, Rejected: rejected.list, RejectedEvents: rejected.unlistedTotal(), ReplacedTimes: q.replaced})
 	return nil
+}
+
+// storeEvents requests the erasures and passes the events to Append.
+func (q *request) storeEvents(accepted []Event) error {
+	if len(q.erased) > 0 {
+		if err := q.config.Erase(q.r.Context(), q.from.ID, q.erased); err != nil {
+			return err
+		}
+		if len(accepted) == 0 {
+			return nil
+		}
+	}
+	return q.config.Append(q.r.Context(), accepted)
+}
+
+// erasedEvents returns the events whose users are to be erased, for Config.Map.
+func (q *request) erasedEvents() (list []Event) {
+	for _, v := range q.erased {
+		list = append(list, Event{Source: q.from.ID, Value: v, Raw: v.AppendJSON(nil)})
+	}
+	return list
 }
 
 // answerMapping responds with what Config.Map returns for an event.

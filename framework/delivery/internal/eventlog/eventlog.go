@@ -148,6 +148,14 @@ type Snapshot struct {
 	State  json.RawMessage // likewise, when the snapshot was taken
 }
 
+// Eraser is implemented by a Log that can overwrite the data of its messages, also of those that were deleted or replaced.
+type Eraser interface {
+	// Erase calls rewrite for the data of all messages that are stored. Where it returns other data, of the same length, that replaces it;
+	// nil keeps it. Writes wait meanwhile. The error is errors.ErrUnsupported if the Log has its data elsewhere. Erase can be interrupted
+	// and repeated.
+	Erase(ctx context.Context, rewrite func(stream, subject string, data []byte) []byte) error
+}
+
 // Snapshotter is implemented by a Log that can copy its streams.
 type Snapshotter interface {
 	// Snapshot writes the present messages of a stream to w.

@@ -21,6 +21,8 @@ type embeddedServer struct {
 	log   *slog.Logger
 	check func(context.Context) error // checks the files before a server reads them; may be nil
 
+	restarting sync.Mutex // held during a restart; locked before mu
+
 	mu      sync.Mutex
 	running *server.Server // nil during a restart and after close
 	hangs   bool           // the server does not stop, so its files stay in use until the process ends
@@ -84,7 +86,13 @@ const stopTimeout = 30 * time.Second
 var errStopHangs = errors.New("the server in this process does not stop: restart the process")
 
 // restart reopens the storage. The server forgets its write errors and reads the files as after a crash.
-func (e *embeddedServer) restart() error {
+func (e *embeddedServer) restart() error { return e.restartAfter(nil) }
+
+// restartAfter stops the server, calls change, which may be nil, and starts the server again. After a change, the server trusts the files as
+// after an orderly stop.
+func (e *embeddedServer) restartAfter(change func() error) error {
+	e.restarting.Lock()
+	defer e.restarting.Unlock()
 	if e.hangs {
 		return errStopHangs
 	}
@@ -96,12 +104,22 @@ func (e *embeddedServer) restart() error {
 		e.hangs = true
 		return errStopHangs
 	}
-	return e.start()
+	if change == nil {
+		return e.start()
+	}
+	err := change()
+	e.writeStamps()
+	return errors.Join(err, e.start())
 }
 
 // close stops the server.
 func (e *embeddedServer) close() {
 	e.stop()
+	e.writeStamps()
+}
+
+// writeStamps stores that the server has stopped orderly, so that its files need not be checked.
+func (e *embeddedServer) writeStamps() {
 	if err := logfiles.WriteStamps(e.dir); err != nil {
 		e.log.Debug("the log's files are checked at the next start", "error", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -29,6 +30,70 @@ func filesWith(t *testing.T, dir, text string) (list []string) {
 		return err
 	}))
 	return list
+}
+
+// eraseUser is a logfiles.Rewrite that erases one user.
+func eraseUser(_, _ string, data []byte) []byte {
+	if !bytes.Contains(data, []byte("erased-user")) {
+		return nil
+	}
+	return append([]byte("{}"), bytes.Repeat([]byte{' '}, len(data)-2)...)
+}
+
+// TestErasedWhileInUse erases data through a Log whose clients write all the time. Every write succeeds, and nothing of others changes. Erasing
+// again does not stop the server.
+func TestErasedWhileInUse(t *testing.T) {
+	dir := t.TempDir()
+	log, err := natslog.Open(natslog.Config{Dir: dir})
+	require.NoError(t, err)
+	defer log.Close()
+	require.NoError(t, log.Prepare(t.Context(), []eventlog.StreamConfig{{Name: "EVENTS", Subjects: []string{"ev.>"}}}))
+	stop, written := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		defer func() { written <- n }()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			user := []string{"erased-user", "other"}[n%2]
+			if n > 50 {
+				user = "other"
+			}
+			if _, err := log.Append(t.Context(), "EVENTS", []eventlog.Write{{Subject: "ev.web.1", Data: fmt.Appendf(nil, `{"userId":%q,"n":%d}`, user, n)}}); !assert.NoError(t, err) {
+				return
+			}
+			n++
+		}
+	}()
+	count := func() uint64 {
+		info, err := log.Info(t.Context(), "EVENTS")
+		require.NoError(t, err)
+		return info.LastSeq
+	}
+	require.Eventually(t, func() bool { return count() > 60 }, 30*time.Second, 10*time.Millisecond)
+	require.NoError(t, log.Erase(t.Context(), eraseUser))
+	assert.Empty(t, filesWith(t, dir, "erased-user"))
+	before := count()
+	require.Eventually(t, func() bool { return count() > before+10 }, 30*time.Second, 10*time.Millisecond, "it accepts writes again")
+	close(stop)
+	n := <-written
+	require.EqualValues(t, n, count())
+	require.NoError(t, log.Scan(t.Context(), "EVENTS", eventlog.Query{}, func(m eventlog.Message) (bool, error) {
+		i := m.Sequence - 1
+		if i > 50 || i%2 == 1 {
+			assert.Equal(t, fmt.Sprintf(`{"userId":"other","n":%d}`, i), string(m.Data))
+		}
+		return true, nil
+	}))
+	stopped, err := os.Stat(filepath.Join(dir, "jetstream", "$G", "streams", "EVENTS", "msgs", "index.db"))
+	require.NoError(t, err)
+	require.NoError(t, log.Erase(t.Context(), eraseUser))
+	again, err := os.Stat(filepath.Join(dir, "jetstream", "$G", "streams", "EVENTS", "msgs", "index.db"))
+	require.NoError(t, err)
+	assert.Equal(t, stopped.ModTime(), again.ModTime(), "nothing is to be erased, so the server was not stopped")
 }
 
 // TestErasedDataIsGone erases data of messages that are there, were deleted and were replaced, and opens the log again: all messages of
@@ -58,14 +123,7 @@ func TestErasedDataIsGone(t *testing.T) {
 	require.NoError(t, log.Delete(t.Context(), "EVENTS", 4))
 	log.Close()
 	require.NotEmpty(t, filesWith(t, dir, "erased-user"))
-	n, err := logfiles.Erase(t.Context(), dir, func(_, _ string, data []byte) []byte {
-		if !bytes.Contains(data, []byte("erased-user")) {
-			return nil
-		}
-		return append([]byte("{}"), bytes.Repeat([]byte{' '}, len(data)-2)...)
-	})
-	require.NoError(t, err)
-	assert.Positive(t, n)
+	require.NoError(t, logfiles.Erase(t.Context(), dir, nil, eraseUser))
 	assert.Empty(t, filesWith(t, dir, "erased-user"))
 	damage, err := logfiles.Check(t.Context(), dir, nil, 0)
 	require.NoError(t, err)

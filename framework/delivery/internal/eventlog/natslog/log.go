@@ -31,13 +31,14 @@ type Config struct {
 	Logger     *slog.Logger // silent by default
 }
 
-// Log is a connection to NATS. It implements eventlog.Log and eventlog.Snapshotter.
+// Log is a connection to NATS. It implements eventlog.Log, eventlog.Snapshotter and eventlog.Eraser.
 type Log struct {
 	config   Config
 	embedded *embeddedServer // nil for a cluster
 	conn     *nats.Conn
 	js       jetstream.JetStream
 	storage  *storageMonitor
+	writes   writeGate
 
 	mu      sync.RWMutex
 	streams map[string]jetstream.Stream
@@ -46,6 +47,7 @@ type Log struct {
 var (
 	_ eventlog.Log         = (*Log)(nil)
 	_ eventlog.Snapshotter = (*Log)(nil)
+	_ eventlog.Eraser      = (*Log)(nil)
 )
 
 // Open connects to the servers, or starts the one in this process. It neither creates nor updates streams.

@@ -227,7 +227,7 @@ func (s *storageMonitor) reopenServer(broken []string) {
 		log.Error("the log's storage cannot be reopened: trying again", "error", err)
 		return
 	}
-	if err := s.waitForConnection(); err != nil {
+	if err := s.log.waitForConnection(); err != nil {
 		log.Error("no connection to the reopened log: trying again", "error", err)
 		return
 	}
@@ -238,16 +238,4 @@ func (s *storageMonitor) reopenServer(broken []string) {
 		}
 	}
 	log.Info("the log accepts writes again")
-}
-
-// waitForConnection waits until the client is connected to the restarted server.
-func (s *storageMonitor) waitForConnection() error {
-	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
-	defer cancel()
-	for !s.log.conn.IsConnected() {
-		if err := pause.For(ctx, 20*time.Millisecond); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -13,6 +13,11 @@ import (
 
 // Append writes messages to one stream, all of them or none, with consecutive sequences.
 func (l *Log) Append(ctx context.Context, stream string, writes []eventlog.Write) (last uint64, err error) {
+	leave, err := l.writes.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
 	messages := make([]*nats.Msg, len(writes))
 	for i := range writes {
 		messages[i] = natsMessage(&writes[i])

@@ -1,6 +1,7 @@
 package logfiles
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -20,48 +21,96 @@ type Rewrite func(stream, subject string, data []byte) []byte
 // ErrDamaged means that a block has a damaged record, so that it cannot be searched to its end. Salvage repairs it.
 var ErrDamaged = errors.New("a file of the log is damaged")
 
-// Erase rewrites the data of records in the files of a queue's directory. Sequences, times and subjects stay, and so does everything that
-// refers to them. It returns the number of records that it has rewritten. Each file is replaced at once, so that Erase can be interrupted
-// at any time and repeated. No server may be using the directory.
-func Erase(ctx context.Context, dir string, rewrite Rewrite) (records int, err error) {
+// searchAttempts is how often Search reads a file that a server may be writing.
+const searchAttempts = 3
+
+// Search calls rewrite for the records of a queue's directory and changes nothing. It returns the stamps of the files in which nothing is to
+// be rewritten, and whether there are others. A server may be using the directory.
+func Search(ctx context.Context, dir string, rewrite Rewrite) (clean Stamps, found bool, err error) {
+	clean = Stamps{}
+	err = eachBlock(ctx, dir, func(s stream, b block) error {
+		for range searchAttempts {
+			made, err := rewriteRecords(s, b, rewrite)
+			if errors.Is(err, fs.ErrNotExist) { // it was trimmed
+				return nil
+			}
+			if err == nil && made == nil {
+				clean[s.name+"/"+filepath.Base(b.path)] = b.stamp
+				return nil
+			}
+			if err == nil {
+				break
+			}
+		}
+		found = true
+		return nil
+	})
+	return clean, found, err
+}
+
+// Erase rewrites the data of records in the files of a queue's directory, except for those in clean that are unchanged. Sequences, times and
+// subjects stay, and so does everything that refers to them. Each file is replaced at once, so that Erase can be interrupted at any time and
+// repeated. No server may be using the directory.
+func Erase(ctx context.Context, dir string, clean Stamps, rewrite Rewrite) error {
+	return eachBlock(ctx, dir, func(s stream, b block) error {
+		if clean.isUnchanged(s.name, b) {
+			return nil
+		}
+		made, err := rewriteRecords(s, b, rewrite)
+		if err == nil && made != nil {
+			err = textfile.Replace(b.path, made.content, 0o600)
+		}
+		if err == nil && made != nil {
+			err = updateIndexSum(s, made.last, sumAtEnd(made.content))
+		}
+		if err != nil {
+			return fmt.Errorf("%s/%s: %w", s.name, filepath.Base(b.path), err)
+		}
+		return nil
+	})
+}
+
+// eachBlock calls visit for the blocks of a queue's directory.
+func eachBlock(ctx context.Context, dir string, visit func(stream, block) error) error {
 	streams, err := openStreams(dir)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for _, s := range streams {
 		for _, b := range s.blocks {
-			if err := ctx.Err(); err != nil {
-				return records, err
-			}
-			n, err := eraseInBlock(s, b, rewrite)
-			records += n
-			if err != nil {
-				return records, fmt.Errorf("%s/%s: %w", s.name, filepath.Base(b.path), err)
+			if err := cmp.Or(ctx.Err(), visit(s, b)); err != nil {
+				return err
 			}
 		}
 	}
-	return records, nil
+	return nil
 }
 
-// eraseInBlock rewrites the records of one block.
-func eraseInBlock(s stream, b block, rewrite Rewrite) (n int, err error) {
+// rewritten is the content of a block after records of it were rewritten.
+type rewritten struct {
+	content []byte
+	last    string // the checksum of its last record before
+}
+
+// rewriteRecords returns the content of a block with rewritten records, or nil if there are none to rewrite.
+func rewriteRecords(s stream, b block, rewrite Rewrite) (*rewritten, error) {
 	buf, err := os.ReadFile(b.path)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if isCompressed(buf) {
-		return 0, fmt.Errorf("it is compressed: %w", errors.ErrUnsupported)
+		return nil, fmt.Errorf("it is compressed: %w", errors.ErrUnsupported)
 	}
 	d, err := newDecoder(s.name, b.number)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	last := sumAtEnd(buf)
+	last, n := sumAtEnd(buf), 0
 	for at := 0; at < len(buf); {
 		size := lengthAt(buf[at:])
 		r := d.decodeRecord(buf[at:], size)
 		if r == nil {
-			return 0, ErrDamaged
+			return nil, ErrDamaged
 		}
 		if !r.tombstone && d.rewriteData(s.name, r, buf[at:at+size], rewrite) {
 			n++
@@ -69,12 +118,9 @@ func eraseInBlock(s stream, b block, rewrite Rewrite) (n int, err error) {
 		at += size
 	}
 	if n == 0 {
-		return 0, nil
+		return nil, nil
 	}
-	if err := textfile.Replace(b.path, buf, 0o600); err != nil {
-		return 0, err
-	}
-	return n, updateIndexSum(s, last, sumAtEnd(buf))
+	return &rewritten{buf, last}, nil
 }
 
 // rewriteData rewrites the data of a record in place, and reports whether it did.

@@ -1,0 +1,320 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/dispatch"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+// An event that is erased is overwritten in its page with an empty object and spaces, so that the other events of the page keep their positions.
+// So is the event of a letter.
+const erasedEvent = "{}"
+
+// isErasedLine reports whether the event of a line was erased.
+func isErasedLine(line []byte) bool {
+	return bytes.HasPrefix(line, []byte(erasedEvent)) && len(bytes.TrimRight(line, " ")) == len(erasedEvent)
+}
+
+var errErased = errors.New("the event was erased")
+
+// isErased reports whether an event was erased, or is to be.
+func (r *Runner) isErased(e event.Event) bool {
+	if f := r.settings.Erased; f != nil && f(e.Value()) {
+		return true
+	}
+	return isErasedLine([]byte(e.Raw()))
+}
+
+// skipCause returns why an event is skipped because of its user, or "".
+func (r *Runner) skipCause(e event.Event) fault.Cause {
+	switch {
+	case r.isErased(e):
+		return fault.CauseErased
+	case r.isSuppressed(e):
+		return fault.CauseSuppressed
+	}
+	return ""
+}
+
+// skippedVerdict returns the verdict on an event that is skipped because of its user.
+func skippedVerdict(subscription string, cause fault.Cause) *runtime.Verdict {
+	v := runtime.NotDelivered(runtime.Skipped, cause)
+	v.Subscription = subscription
+	return &v
+}
+
+// skipErased ends a task whose event was erased or is to be, and reports whether it did. The worker's mutex is held.
+func (w *worker) skipErased(t *task) bool {
+	if !w.runner.isErased(t.item.Event) {
+		return false
+	}
+	w.finishTask(t, countSkipped, fault.CauseErased, fault.CauseErased.Text())
+	return true
+}
+
+// EachStored calls visit for the JSON of all events that the queue has: those of the log, with the copies of replays, and those of letters.
+func (q *Queue) EachStored(ctx context.Context, visit func(raw []byte)) error {
+	err := q.store.Scan(ctx, eventsStream, eventlog.Query{Filters: []string{"ev.>", "ctl.>"}}, func(m eventlog.Message) (bool, error) {
+		if strings.HasPrefix(m.Subject, "ctl.") && m.Header[opHeader] != opReplayEvents {
+			return true, nil
+		}
+		for line := range bytes.Lines(m.Data) {
+			if line = bytes.TrimSuffix(line, []byte{'\n'}); !isErasedLine(line) {
+				visit(line)
+			}
+		}
+		return true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading the log: %w", err)
+	}
+	return q.DeadLetters(ctx, DeadLetterFilter{}, func(l *DeadLetter) error {
+		visit(l.Event)
+		return nil
+	})
+}
+
+// EraseLetters deletes the letters whose event matches. Settings.Erased must report the same events: parked letters are deleted by the process
+// that has their partition, which skips them, so they are still there when it returns. isRemoved reports whether an instance is not in the
+// config. It returns how many letters it has found.
+func (q *Queue) EraseLetters(ctx context.Context, match func(event.Value) bool, isRemoved func(instance string) bool) (found int, err error) {
+	var deleted []*DeadLetter
+	parked := map[partitionID]map[string]bool{}
+	err = q.DeadLetters(ctx, DeadLetterFilter{}, func(l *DeadLetter) error {
+		if e, err := event.Parse(l.Event); err != nil || !match(e.Value()) && !isErasedLine(l.Event) {
+			return nil
+		}
+		found++
+		at := partitionID{l.Instance, l.partition}
+		switch {
+		case !l.Parked || isRemoved(l.Instance):
+			deleted = append(deleted, &DeadLetter{Parked: l.Parked, storedSeq: l.storedSeq})
+		case parked[at] == nil:
+			parked[at] = map[string]bool{parseParkedKey(l.storedSubject): true}
+		default:
+			parked[at][parseParkedKey(l.storedSubject)] = true
+		}
+		return nil
+	})
+	for _, l := range deleted {
+		if err == nil {
+			err = q.deleteLetter(ctx, l)
+		}
+	}
+	if err != nil {
+		return found, err
+	}
+	keys := map[partitionID][]string{}
+	for at, set := range parked {
+		for key := range set {
+			keys[at] = append(keys[at], key)
+		}
+	}
+	return found, q.sendKeyCommands(ctx, opUnpark, keys)
+}
+
+// parseParkedKey returns the hash of the ordering key in the subject of a parked letter.
+func parseParkedKey(subject string) string {
+	if parts := strings.Split(subject, "."); len(parts) > 3 {
+		return parts[3]
+	}
+	return ""
+}
+
+// EraseRequest says what Erase overwrites.
+type EraseRequest struct {
+	Match func(event.Value) bool // selects events
+	// HasUser reports whether a text names a user to erase. Such texts are removed from the requests that the letters of others keep.
+	HasUser func(text string) bool
+}
+
+// Erase overwrites the data of events in the files of the log, also of those that the log has deleted, and in the requests of letters. Writes
+// wait meanwhile. It can be interrupted and repeated. The error is errors.ErrUnsupported if the log is a cluster.
+func (q *Queue) Erase(ctx context.Context, r EraseRequest) error {
+	eraser, ok := q.store.(eventlog.Eraser)
+	if !ok {
+		return fmt.Errorf("overwriting events: %w", errors.ErrUnsupported)
+	}
+	if err := eraser.Erase(ctx, r.rewriteMessage); err != nil {
+		return fmt.Errorf("overwriting events in the log: %w", err)
+	}
+	if !q.hasDisk() {
+		return nil
+	}
+	if _, err := logFiles(q.config.Dir).EraseCopies(func(content []byte) bool { return r.HasUser(string(content)) }); err != nil {
+		return fmt.Errorf("deleting copies of damaged files: %w", err)
+	}
+	return nil
+}
+
+// rewriteMessage returns the data of a message without what is to be erased, with the same length; nil if there is nothing.
+func (r *EraseRequest) rewriteMessage(stream, _ string, data []byte) []byte {
+	rewrite := r.rewriteEvent
+	switch stream {
+	case eventsStream:
+	case deadStream, parkStream:
+		rewrite = r.rewriteLetter
+	default:
+		return nil
+	}
+	var made []byte
+	at := 0
+	for line := range bytes.Lines(data) {
+		line = bytes.TrimSuffix(line, []byte{'\n'})
+		if text := rewrite(line); text != nil && len(text) <= len(line) {
+			if made == nil {
+				made = bytes.Clone(data)
+			}
+			n := copy(made[at:], text)
+			copy(made[at+n:at+len(line)], bytes.Repeat([]byte{' '}, len(line)-n))
+		}
+		at += len(line) + 1
+	}
+	return made
+}
+
+func (r *EraseRequest) rewriteEvent(line []byte) []byte {
+	if isErasedLine(line) {
+		return nil
+	}
+	if e, err := event.Parse(line); err != nil || !r.Match(e.Value()) {
+		return nil
+	}
+	return []byte(erasedEvent)
+}
+
+// erasedKey is the ordering key of a letter whose event was erased.
+const erasedKey = "erased"
+
+// rewriteLetter erases a letter's event, or of the letter of another user the request that it shares with the user.
+func (r *EraseRequest) rewriteLetter(line []byte) []byte {
+	var l DeadLetter
+	if json.Unmarshal(line, &l) != nil || isErasedLine(l.Event) {
+		return nil
+	}
+	e, err := event.Parse(l.Event)
+	erased := err == nil && r.Match(e.Value())
+	switch {
+	case erased:
+		l.Key, l.Reason, l.Request, l.Event = erasedKey, "", nil, []byte(erasedEvent)
+	case l.Request != nil && l.Request.hasText(r.HasUser):
+		l.Request = nil
+	case r.HasUser(l.Reason):
+	default:
+		return nil
+	}
+	if r.HasUser(l.Reason) {
+		l.Reason = l.Cause.Text()
+	}
+	text, err := json.Marshal(&l)
+	if err != nil || len(text) > len(line) {
+		text = []byte(erasedEvent) // the letters of earlier versions may be shorter; it is skipped when it is read
+	}
+	return text
+}
+
+// hasText reports whether one of the texts of a request matches.
+func (x *Exchange) hasText(match func(string) bool) bool {
+	return match(x.URL) || match(x.Body) || match(x.Response) || match(x.Error)
+}
+
+// ForgetVerdicts removes the requests of the verdicts that this process remembers if they have a text that matches, and the verdicts whose key
+// does.
+func (r *Runner) ForgetVerdicts(match func(text string) bool) {
+	v := &r.verdicts
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for i := range v.ring {
+		s := &v.ring[i]
+		if match(s.Key) {
+			*s = VerdictRecord{At: s.At, Instance: s.Instance, Subscription: s.Subscription, Outcome: s.Outcome, Cause: s.Cause, Key: erasedKey}
+			continue
+		}
+		if s.Request != nil && s.Request.hasText(match) {
+			s.Request = nil
+		}
+		if match(s.Reason) {
+			s.Reason = s.Cause.Text()
+		}
+		if s.Batch != nil {
+			s.Batch = s.Batch.without(match)
+		}
+	}
+}
+
+// without returns a batch without the requests that have a text that matches.
+func (b *Batch) without(match func(text string) bool) *Batch {
+	copied := *b
+	copied.Requests = nil
+	for _, x := range b.Requests {
+		if x.hasText(match) {
+			copied.Partial = true
+			continue
+		}
+		copied.Requests = append(copied.Requests, x)
+	}
+	return &copied
+}
+
+// withoutErased ends the tasks whose events were erased or are to be, and returns the others. The worker's mutex is held.
+func (w *worker) withoutErased(list []*dispatch.Task[*task]) []*dispatch.Task[*task] {
+	return slices.DeleteFunc(list, func(t *dispatch.Task[*task]) bool { return w.skipErased(t.Value) })
+}
+
+// hasErased reports whether the event of a task was erased, or is to be.
+func (w *worker) hasErased(list []*dispatch.Task[*task]) bool {
+	return slices.ContainsFunc(list, func(t *dispatch.Task[*task]) bool { return w.runner.isErased(t.Value.item.Event) })
+}
+
+// deliverTasks sends the events of tasks, except for those that were erased since they were read, and returns the verdicts on all of them.
+func (w *worker) deliverTasks(ctx context.Context, list []*dispatch.Task[*task]) []runtime.Verdict {
+	items, skipped := make([]runtime.Item, 0, len(list)), map[int]bool(nil)
+	for i, t := range list {
+		if !w.runner.isErased(t.Value.item.Event) {
+			items = append(items, t.Value.item)
+			continue
+		}
+		if skipped == nil {
+			skipped = map[int]bool{}
+		}
+		skipped[i] = true
+	}
+	var sent []runtime.Verdict
+	if len(items) > 0 {
+		sent = w.instance.Plan.Deliver(ctx, items)
+	}
+	if skipped == nil {
+		return sent
+	}
+	verdicts := make([]runtime.Verdict, len(list))
+	for i, t := range list {
+		if skipped[i] {
+			verdicts[i] = *skippedVerdict(t.Value.item.Subscription.Name(), fault.CauseErased)
+			continue
+		}
+		verdicts[i], sent = sent[0], sent[1:]
+	}
+	return verdicts
+}
+
+// IsSendingErased reports whether this process is sending an event that is to be erased.
+func (r *Runner) IsSendingErased() (sending bool) {
+	r.eachWorker(func(w *worker) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for b := range w.sending {
+			sending = sending || w.hasErased(b.Tasks)
+		}
+	})
+	return sending
+}

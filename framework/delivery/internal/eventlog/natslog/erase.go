@@ -1,0 +1,67 @@
+package natslog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/natslog/logfiles"
+	"github.com/landfall-dev/landfall/internal/pause"
+)
+
+// reconnectTimeout is how long the client has to connect to a server that was started again.
+const reconnectTimeout = 30 * time.Second
+
+// Erase implements eventlog.Eraser. The server in this process is stopped while the files are rewritten that have something to rewrite. The
+// servers of a cluster have files of their own: then the error is errors.ErrUnsupported.
+//
+// NATS can overwrite a message that it deletes, but only a whole one, and not if it was deleted before.
+func (l *Log) Erase(ctx context.Context, rewrite func(stream, subject string, data []byte) []byte) error {
+	if l.embedded == nil {
+		return fmt.Errorf("overwriting messages on a cluster: %w", errors.ErrUnsupported)
+	}
+	clean, found, err := logfiles.Search(ctx, l.config.Dir, rewrite)
+	if err != nil || !found {
+		return err
+	}
+	defer l.writes.close()()
+	err = l.embedded.restartAfter(func() error { return logfiles.Erase(ctx, l.config.Dir, clean, rewrite) })
+	if connected := l.waitForConnection(); connected != nil {
+		err = errors.Join(err, fmt.Errorf("no connection to the log after it was rewritten: %w", connected))
+	}
+	return err
+}
+
+// waitForConnection waits until the client is connected to a server that was started again.
+func (l *Log) waitForConnection() error {
+	ctx, cancel := context.WithTimeout(context.Background(), reconnectTimeout)
+	defer cancel()
+	for !l.conn.IsConnected() {
+		if err := pause.For(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EraseCopies implements eventlog.Files.
+func (dir Files) EraseCopies(has func(content []byte) bool) (deleted int, err error) {
+	files, err := filepath.Glob(filepath.Join(string(dir), logfiles.DamagedDir, "*", "*", "*"))
+	for _, path := range files {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return deleted, err
+		}
+		if !has(content) {
+			continue
+		}
+		if err := os.Remove(path); err != nil {
+			return deleted, err
+		}
+		deleted++
+	}
+	return deleted, err
+}

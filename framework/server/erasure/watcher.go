@@ -1,0 +1,135 @@
+package erasure
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/identifier"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+const (
+	// pollInterval is the time between two looks at the erasures in the state, so that all servers know a new one within a second.
+	pollInterval = 300 * time.Millisecond
+	// rememberFor is how long events of a user are skipped after the erasure is done: they may wait in the memory of a server.
+	rememberFor = 7 * 24 * time.Hour
+	// readTimeout limits one look at the state.
+	readTimeout = 5 * time.Second
+)
+
+// Watcher knows which users are being erased, or were lately.
+type Watcher struct {
+	store    *state.Store
+	stateKey func() string
+	log      *slog.Logger
+	users    atomic.Pointer[users]
+	version  string // of the state and the key that users was read from; for one goroutine
+	readAt   time.Time
+
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// users are users to erase, of whom only the hashes of identifiers are known.
+type users struct {
+	set    *identifier.Set
+	latest map[string]time.Time // of each hash, until when the events that were received are erased
+}
+
+// has reports whether an event belongs to one of the users and was received before the user's erasure.
+func (u *users) has(v event.Value) (found bool) {
+	if u == nil {
+		return false
+	}
+	u.set.EachOf(v, func(hash string) bool {
+		found = !receivedAfter(v, u.latest[hash])
+		return !found
+	})
+	return found
+}
+
+// receivedAfter reports whether an event was received after a time. An event that does not say when counts as received before.
+func receivedAfter(v event.Value, at time.Time) bool {
+	received, err := time.Parse(time.RFC3339Nano, v.Get("receivedAt").Str())
+	return err == nil && received.After(at)
+}
+
+// NewWatcher reads the erasures, and follows changes until it is closed. stateKey returns the key of the config in effect.
+func NewWatcher(ctx context.Context, store *state.Store, stateKey func() string, log *slog.Logger) (*Watcher, error) {
+	w := &Watcher{store: store, stateKey: stateKey, log: log}
+	if err := w.refresh(ctx); err != nil {
+		return nil, err
+	}
+	following, cancel := context.WithCancel(context.Background())
+	w.cancel = cancel
+	w.done.Go(func() { w.follow(following) })
+	return w, nil
+}
+
+// Close stops following changes.
+func (w *Watcher) Close() {
+	w.cancel()
+	w.done.Wait()
+}
+
+// HasEvent reports whether an event belongs to a user who is being erased or was lately. It can be used as delivery.Settings.Erased.
+func (w *Watcher) HasEvent(v event.Value) bool { return w.users.Load().has(v) }
+
+func (w *Watcher) follow(ctx context.Context) {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		err := w.refresh(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			w.log.Error("cannot read which users are to be erased: those that are known stay", "error", err)
+		}
+		failing = err != nil
+	}
+}
+
+// refresh reads the erasures if they may have changed, and once an hour, to forget old ones.
+func (w *Watcher) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	version, err := w.store.ErasuresVersion(ctx)
+	if err != nil {
+		return err
+	}
+	secret := w.stateKey()
+	key := identifier.NewKey(secret)
+	if version += " " + key.ID(); version == w.version && time.Since(w.readAt) < time.Hour {
+		return nil
+	}
+	stored, err := w.store.Erasures(ctx, time.Now().Add(-rememberFor))
+	if err != nil {
+		return err
+	}
+	made := &users{latest: map[string]time.Time{}}
+	var hashes []string
+	for _, e := range stored {
+		r, err := receiptOf(e)
+		if err != nil || r.Key != key.ID() || secret == "" {
+			continue // the Eraser reports it
+		}
+		for _, hash := range r.Identifiers {
+			hashes = append(hashes, hash)
+			if made.latest[hash].Before(r.RequestedAt) {
+				made.latest[hash] = r.RequestedAt
+			}
+		}
+	}
+	made.set = identifier.NewSet(key, hashes)
+	w.users.Store(made)
+	w.version, w.readAt = version, time.Now()
+	return nil
+}

@@ -1,0 +1,138 @@
+package state
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// createErasures creates the table of erasures. It has no version, since earlier programs ignore it. sealed holds the identifiers, encrypted,
+// until the erasure is done; doc is what may stay. The row without an id is the lease of the process that carries the erasures out.
+const createErasures = `CREATE TABLE IF NOT EXISTS erasures (id TEXT NOT NULL PRIMARY KEY, at BIGINT NOT NULL, done BIGINT NOT NULL,
+  sealed TEXT NOT NULL, doc TEXT NOT NULL, changes BIGINT NOT NULL, holder TEXT NOT NULL, until BIGINT NOT NULL)`
+
+// Erasure is the stored form of a request to erase a user.
+type Erasure struct {
+	ID     string
+	At     time.Time // only what was received until then is erased
+	Done   time.Time // zero until it is done
+	Sealed string    // "" when it is done
+	Doc    string
+}
+
+// ErrErasureGone means that an erasure is done or was deleted.
+var ErrErasureGone = errors.New("the erasure is done or was deleted")
+
+// AddErasures stores erasures, all or none, unless there are more than most that are not done. Then it returns false.
+func (s *Store) AddErasures(ctx context.Context, list []Erasure, most int) (added bool, err error) {
+	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
+		var pending int
+		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM erasures WHERE id <> '' AND done = 0`).Scan(&pending); err != nil {
+			return err
+		}
+		if added = pending+len(list) <= most; !added {
+			return nil
+		}
+		for _, e := range list {
+			_, err := tx.ExecContext(ctx, `INSERT INTO erasures (id, at, done, sealed, doc, changes, holder, until) VALUES ($1, $2, 0, $3, $4, 0, '', 0)`,
+				e.ID, e.At.UnixMicro(), e.Sealed, toSQL.Replace(e.Doc))
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return false, fault.StateUnavailable("writing erasures", err)
+	}
+	return added, nil
+}
+
+// UpdateErasure replaces what is stored of an erasure that is not done.
+func (s *Store) UpdateErasure(ctx context.Context, e Erasure) error {
+	done := int64(0)
+	if !e.Done.IsZero() {
+		done = e.Done.UnixMicro()
+	}
+	n, err := execCount(ctx, s.db, `UPDATE erasures SET done = $2, sealed = $3, doc = $4, changes = changes + 1 WHERE id = $1 AND done = 0`,
+		e.ID, done, e.Sealed, toSQL.Replace(e.Doc))
+	if err != nil {
+		return fault.StateUnavailable("writing an erasure", err)
+	}
+	if n == 0 {
+		return ErrErasureGone
+	}
+	return nil
+}
+
+// Erasures returns the erasures that are not done, or were done since a time, the newest first.
+func (s *Store) Erasures(ctx context.Context, since time.Time) ([]Erasure, error) {
+	least := int64(1)
+	if !since.IsZero() {
+		least = since.UnixMicro()
+	}
+	rows, err := s.db.QueryContext(ctx, `SELECT id, at, done, sealed, doc FROM erasures WHERE id <> '' AND (done = 0 OR done >= $1) ORDER BY at DESC, id`, least)
+	if err != nil {
+		return nil, fault.StateUnavailable("reading the erasures", err)
+	}
+	defer rows.Close()
+	var list []Erasure
+	for rows.Next() {
+		var e Erasure
+		var at, done int64
+		if err := rows.Scan(&e.ID, &at, &done, &e.Sealed, &e.Doc); err != nil {
+			return nil, fault.StateUnavailable("reading the erasures", err)
+		}
+		e.At, e.Doc = time.UnixMicro(at).UTC(), fromSQL.Replace(e.Doc)
+		if done > 0 {
+			e.Done = time.UnixMicro(done).UTC()
+		}
+		list = append(list, e)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fault.StateUnavailable("reading the erasures", err)
+	}
+	return list, nil
+}
+
+// ErasuresVersion returns a text that changes when an erasure is added, changed or deleted. It costs less than reading them.
+func (s *Store) ErasuresVersion(ctx context.Context) (string, error) {
+	var count, newest, changes int64
+	err := s.db.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MAX(at), 0), COALESCE(SUM(changes), 0) FROM erasures WHERE id <> ''`).Scan(&count, &newest, &changes)
+	if err != nil {
+		return "", fault.StateUnavailable("reading the erasures", err)
+	}
+	return fmt.Sprint(count, newest, changes), nil
+}
+
+// TrimErasures deletes the erasures that were done before a time.
+func (s *Store) TrimErasures(ctx context.Context, before time.Time) error {
+	if _, err := s.db.ExecContext(ctx, `DELETE FROM erasures WHERE id <> '' AND done > 0 AND done < $1`, before.UnixMicro()); err != nil {
+		return fault.StateUnavailable("deleting receipts of erasures", err)
+	}
+	return nil
+}
+
+// HoldErasures makes a process the one that carries out erasures, until a time from now on, unless another one is. It reports whether it is.
+func (s *Store) HoldErasures(ctx context.Context, holder string, lease time.Duration) (held bool, err error) {
+	_, err = s.db.ExecContext(ctx, `INSERT INTO erasures (id, at, done, sealed, doc, changes, holder, until) VALUES ('', 0, 0, '', '', 0, '', 0) ON CONFLICT (id) DO NOTHING`)
+	if err != nil {
+		return false, fault.StateUnavailable("locking the erasures", err)
+	}
+	n, err := execCount(ctx, s.db, s.dialect.query.Replace(`UPDATE erasures SET holder = $1, until = {now} + $2 WHERE id = '' AND (holder = $1 OR until < {now})`),
+		holder, lease.Milliseconds())
+	if err != nil {
+		return false, fault.StateUnavailable("locking the erasures", err)
+	}
+	return n == 1, nil
+}
+
+// ReleaseErasures ends the lease of a process, so that another one need not wait.
+func (s *Store) ReleaseErasures(ctx context.Context, holder string) error {
+	_, err := s.db.ExecContext(ctx, `UPDATE erasures SET until = 0 WHERE id = '' AND holder = $1`, holder)
+	return err
+}
