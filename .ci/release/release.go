@@ -152,8 +152,11 @@ func (r *release) publish(binaries []binary) (names []string, err error) {
 			names = append(names, name)
 		}
 	}
-	if len(images) > 0 {
-		name, err := r.writeImage(images)
+	if len(images) == 0 {
+		return names, nil
+	}
+	for _, write := range []func() (string, error){func() (string, error) { return r.writeImage(images) }, r.writeChart} {
+		name, err := write()
 		if err != nil {
 			return nil, err
 		}

@@ -30,7 +30,7 @@ func TestRelease(t *testing.T) {
 	}
 	first, names := buildClone(t)
 	again, _ := buildClone(t)
-	require.Len(t, names, 6)
+	require.Len(t, names, 7)
 	for _, name := range names {
 		want, err := os.ReadFile(filepath.Join(first, name))
 		require.NoError(t, err)
@@ -52,6 +52,7 @@ func TestRelease(t *testing.T) {
 	check("*.deb", checkDeb)
 	check("*.rpm", checkRPM)
 	check("*_image.tar", checkImage)
+	check("*.tgz", checkChart)
 }
 
 // buildClone builds the release in a clone of the checkout, and returns the directory of the files and their names.
@@ -74,7 +75,7 @@ func output(t *testing.T, cmd *exec.Cmd) string {
 func checkChecksums(t *testing.T, file string) {
 	cmd := exec.Command("sha256sum", "--check", "--strict", file)
 	cmd.Dir = filepath.Dir(file)
-	assert.Equal(t, 5, strings.Count(output(t, cmd), ": OK\n"))
+	assert.Equal(t, 6, strings.Count(output(t, cmd), ": OK\n"))
 }
 
 // checkArchive unpacks the archive and runs the first command of README.md in it.
@@ -112,6 +113,14 @@ func checkRPM(t *testing.T, file string) {
 	for _, name := range []string{"landfall.service", "landfall-dead-replay.1.gz", "systemd-sysusers --root"} {
 		assert.Contains(t, string(text), name)
 	}
+}
+
+// checkChart checks that the chart has the version of the release. The tests of fixtures/helm check what it contains.
+func checkChart(t *testing.T, file string) {
+	version := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "landfall-"), ".tgz")
+	text := output(t, exec.Command("tar", "-xOf", file, "landfall/Chart.yaml"))
+	assert.Contains(t, text, "\nversion: \""+version+"\"\nappVersion: \""+version+"\"\n")
+	assert.Contains(t, output(t, exec.Command("tar", "-tf", file)), "landfall/templates/_helpers.tpl\n")
 }
 
 // checkDeb installs the package into a root of its own and starts the server as the unit does.
