@@ -11,6 +11,7 @@ import (
 	googleanalytics4 "github.com/landfall-dev/landfall/destinations/google-analytics-4"
 	hubspot "github.com/landfall-dev/landfall/destinations/hubspot"
 	iterable "github.com/landfall-dev/landfall/destinations/iterable"
+	iterablelists "github.com/landfall-dev/landfall/destinations/iterable-lists"
 	klaviyo "github.com/landfall-dev/landfall/destinations/klaviyo"
 	slack "github.com/landfall-dev/landfall/destinations/slack"
 	webhook "github.com/landfall-dev/landfall/destinations/webhook"
@@ -28,6 +29,7 @@ func All() []destination.Plugin {
 		googleanalytics4.Plugin(),
 		hubspot.Plugin(),
 		iterable.Plugin(),
+		iterablelists.Plugin(),
 		klaviyo.Plugin(),
 		slack.Plugin(),
 		webhook.Plugin(),

@@ -10,6 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/request"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
 // MemberRequests are the requests with which an action changes the members of audiences. An action has Change, or Add, or Remove, or
@@ -18,6 +19,7 @@ type MemberRequests struct {
 	Add, Remove *request.Request
 	Change      *request.Request // adds and removes members in one request
 
+	member *mapping.Mapping // whether the user of a payload is a member; nil if properties and the event say it
 	fields AudienceFields
 	labels map[string]string // of the fields, by key
 }
@@ -44,6 +46,7 @@ func (p *parser) parseMembers(a *ActionDefinition, v event.Value, place string) 
 	for _, f := range a.Fields {
 		m.labels[f.Key] = f.Label
 	}
+	m.member = p.compileMember(v.Get("member"), place+"/member", a)
 	names := p.actionNames(a)
 	names[request.Audience] = []string{"id", "key", "settings"}
 	compile := func(key string, with func(event.Value, request.Names) (*request.Request, error)) *request.Request {
@@ -59,6 +62,20 @@ func (p *parser) parseMembers(a *ActionDefinition, v event.Value, place string) 
 	case both && v.Get("change").Exists():
 		p.problems.Add(place+"/change", "cannot go with add and remove: it does both")
 	}
+	return m
+}
+
+// compileMember compiles the mapping that says whether a user is a member; nil if there is none.
+func (p *parser) compileMember(v event.Value, place string, a *ActionDefinition) *mapping.Mapping {
+	if !v.Exists() {
+		return nil
+	}
+	names := request.Names{}
+	for _, name := range []string{request.Settings, request.Payload, request.SyncMode} {
+		names[name] = p.actionNames(a)[name]
+	}
+	p.problems.AddUnder(place, request.CheckMapping(v, names))
+	m, _ := mapping.Compile(mapping.ConvertTemplates(v)) // CheckMapping has reported its mistakes
 	return m
 }
 
@@ -114,7 +131,7 @@ func membersAction(m *MemberRequests) Action {
 			Deps: in.Deps, Origin: in.Origin, Settings: in.Settings, Payloads: in.Payloads, Membership: in.membershipOf,
 		}
 		return SyncAudience(ctx, call, AudienceSync{
-			Read: d.readChange, Change: d.changeMembers, MaxMembers: m.maxMembers(), OneWay: m.Change == nil,
+			Read: d.readChange, Change: d.changeMembers, MaxMembers: m.maxMembers(), OneWay: m.Change == nil, SendRepeats: true,
 			Divisible: func(*fault.Error) bool { return false },
 		}), nil
 	}}
@@ -139,14 +156,27 @@ func (d *declaredMembers) readChange(i int) (c MemberChange, err error) {
 	if c.At, err = d.timeOf(i); err != nil {
 		return c, err
 	}
-	if c.Member = d.Add != nil; d.changesBoth() {
-		c.Member, err = ReadMembership(d.labels[f.Properties], payload.Get(f.Properties), c.Audience.Name, func() Membership { return d.in.membershipOf(i) })
-	}
-	if err != nil {
+	if c.Member, err = d.isMember(i, c.Audience.Name); err != nil {
 		return c, err
 	}
-	call := declaredCall{r: d.requestFor(c.Member), in: d.in, audience: d.audienceOf(i, c.Audience)}
+	call := declaredCall{r: d.requestFor(c.Member), in: d.in, audience: d.audienceValue(c.Audience)}
 	return c, call.r.Refusal(call.scopeFor(payload))
+}
+
+// isMember reports whether payload i says that its user is a member. An action with one direction need not be told.
+func (d *declaredMembers) isMember(i int, key string) (bool, error) {
+	if !d.changesBoth() {
+		return d.Add != nil, nil
+	}
+	payload := d.in.Payloads[i]
+	if d.member != nil {
+		call := declaredCall{in: d.in}
+		v, err := d.member.Resolve(call.scopeFor(payload))
+		if err != nil || v.Kind() == event.True || v.Kind() == event.False {
+			return v.Kind() == event.True, err
+		}
+	}
+	return ReadMembership(d.labels[d.fields.Properties], payload.Get(d.fields.Properties), key, func() Membership { return d.in.membershipOf(i) })
 }
 
 // identityOf returns the first identifier that a payload has.
@@ -195,37 +225,35 @@ func (d *declaredMembers) eventOf(i int) event.Value {
 	return d.in.Events[i].Value()
 }
 
-// audienceOf returns the audience of payload i as requests read it, with the settings that its event has.
-func (d *declaredMembers) audienceOf(i int, a Audience) event.Value {
+// audienceValue returns an audience as requests read it, with the settings that the first event of the batch has.
+func (d *declaredMembers) audienceValue(a Audience) event.Value {
 	return event.NewObject([]event.Member{
 		{Key: "id", Value: event.NewString(a.ID)}, {Key: "key", Value: event.NewString(a.Name)},
-		{Key: "settings", Value: d.eventOf(i).Get("context").Get("personas").Get("audience_settings")},
+		{Key: "settings", Value: d.eventOf(0).Get("context").Get("personas").Get("audience_settings")},
 	})
 }
 
-// changeMembers sends changes of one audience. Changes whose audience has other settings are in other requests.
+// changeMembers sends changes of one audience.
 func (d *declaredMembers) changeMembers(ctx context.Context, audience Audience, changes []*MemberChange) error {
+	call, err := d.callFor(ctx, audience, changes)
+	if err != nil {
+		return err
+	}
+	if err := call.sendAll(ctx); err != nil {
+		return err
+	}
 	errors := map[int]error{}
-	var first error
-	for _, group := range d.groupBySettings(audience, changes) {
-		call, err := d.callFor(ctx, group, changes)
-		if err != nil {
-			return err
-		}
-		if err := call.sendAll(ctx); err != nil {
-			return err
-		}
-		for n, i := range group.which {
-			if r := call.ms.Result(n); r.Outcome == Failed {
-				errors[i], first = r.Err, r.Err
-			}
+	var last error
+	for i := range changes {
+		if r := call.ms.Result(i); r.Outcome == Failed {
+			errors[i], last = r.Err, r.Err
 		}
 	}
 	switch {
 	case len(errors) == 0:
 		return nil
-	case len(errors) == len(changes) && stopsAudience(first):
-		return first
+	case len(errors) == len(changes) && stopsAudience(last):
+		return last
 	}
 	return &ItemErrors{Errors: errors}
 }
@@ -236,38 +264,17 @@ func stopsAudience(err error) bool {
 	return e.Retry || e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
 }
 
-// settingsGroup holds changes of an audience with the same settings.
-type settingsGroup struct {
-	audience event.Value
-	which    []int // indexes of the changes
-}
-
-func (d *declaredMembers) groupBySettings(a Audience, changes []*MemberChange) (groups []*settingsGroup) {
-	bySettings := map[string]*settingsGroup{}
-	for i, c := range changes {
-		audience := d.audienceOf(c.index, a)
-		key := audience.JSON()
-		g := bySettings[key]
-		if g == nil {
-			g = &settingsGroup{audience: audience}
-			bySettings[key], groups = g, append(groups, g)
-		}
-		g.which = append(g.which, i)
-	}
-	return groups
-}
-
-// callFor returns the call for the changes of a group.
-func (d *declaredMembers) callFor(ctx context.Context, g *settingsGroup, changes []*MemberChange) (*declaredCall, error) {
+// callFor returns the call for changes of an audience.
+func (d *declaredMembers) callFor(ctx context.Context, audience Audience, changes []*MemberChange) (*declaredCall, error) {
 	in := d.in
-	in.Payloads = make([]event.Value, len(g.which))
-	members := make([]bool, len(g.which))
-	for n, i := range g.which {
-		in.Payloads[n], members[n] = d.in.Payloads[changes[i].index], changes[i].Member
+	in.Payloads = make([]event.Value, len(changes))
+	members := make([]bool, len(changes))
+	for i, c := range changes {
+		in.Payloads[i], members[i] = d.in.Payloads[c.index], c.Member
 	}
 	r := d.requestFor(members[0])
 	token, err := in.Client.authFor(ctx, r.UsesToken())
-	call := &declaredCall{r: r, in: in, auth: token, ms: NewMultiStatus(len(g.which)), audience: g.audience}
+	call := &declaredCall{r: r, in: in, auth: token, ms: NewMultiStatus(len(changes)), audience: d.audienceValue(audience)}
 	if d.Change != nil {
 		call.members = members
 	}

@@ -93,7 +93,7 @@ func TestDeclaredAudience(t *testing.T) {
 		`refused: Properties should have true or false at "vip" but has a string`, "refused: no identifier: E-mail is absent",
 		"refused: List ID is missing: it says which audience the event is about",
 	}, results)
-	assert.Equal(t, []string{`POST /lists/1/members {"emails":["a@x.de"]}`, `DELETE /lists/1/members {"emails":["b@x.de"]}`, `POST /lists/2/members {"emails":["c@x.de"]}`}, l.sent)
+	assert.Equal(t, []string{`POST /lists/1/members {"emails":["a@x.de"]}`, `POST /lists/2/members {"emails":["c@x.de"]}`, `DELETE /lists/1/members {"emails":["b@x.de"]}`}, l.sent)
 
 	results = l.run(t, listPayload("1", "a@x.de", "true", "06"))
 	assert.Contains(t, results[0], "skipped: no change")
@@ -106,9 +106,21 @@ func TestDeclaredAudience(t *testing.T) {
 	assert.Len(t, l.sent, 2)
 	l.answer = func(string) (int, string) { return 503, `{"message":"down"}` }
 	assert.Equal(t, []string{"retry: down", "retry: down"}, l.run(t, listPayload("1", "g@x.de", "true", "05"), listPayload("1", "a@x.de", "false", "07")))
-	assert.Len(t, l.sent, 1)
+	assert.Len(t, l.sent, 2)
 	l.answer = func(string) (int, string) { return 200, `{}` }
 	assert.Equal(t, []string{"delivered"}, l.run(t, listPayload("1", "a@x.de", "true", "08"))) // the removal may have been made
+}
+
+// TestRepeatedMembers checks that events of a user which agree are all sent, and that the ledger has the user once.
+func TestRepeatedMembers(t *testing.T) {
+	l := newLists(t, strings.Replace(declaredLists(t), "item: {\"@path\": $.payload.email}", "item: {\"@path\": $.payload.time}", 1))
+	assert.Equal(t, []string{"delivered", "skipped: superseded by a newer event of the same user", "delivered"},
+		l.run(t, listPayload("1", "a@x.de", "true", "05"), listPayload("1", "a@x.de", "false", "04"), listPayload("1", "a@x.de", "true", "06")))
+	assert.Equal(t, []string{`POST /lists/1/members {"emails":["2026-01-02T03:04:05Z","2026-01-02T03:04:06Z"]}`}, l.sent)
+	sizes, err := l.deps.Members.Sizes(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 1, sizes[0].Members)
+	assert.Contains(t, l.run(t, listPayload("1", "a@x.de", "false", "05"))[0], "superseded")
 }
 
 // TestDeclaredAudienceWithoutEvents checks that members can be synced without events.

@@ -3,6 +3,7 @@ package destination
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
@@ -28,7 +29,7 @@ type AudienceSync struct {
 	// before members are sent, unless members were sent under the same name before. Because a response may be lost, it must be
 	// harmless if the audience exists. nil if nothing has to be created.
 	Create func(ctx context.Context, audience Audience, first int) error
-	// Change adds and removes members of an audience in one request. No identity occurs twice. It must be harmless if members have
+	// Change adds and removes members of an audience in one request. No identity occurs twice unless SendRepeats is set. It must be harmless if members have
 	// been added or removed before. An *ItemErrors tells the members apart; if a request is refused for another reason that Divisible
 	// accepts, it is divided.
 	Change func(ctx context.Context, audience Audience, changes []*MemberChange) error
@@ -36,8 +37,11 @@ type AudienceSync struct {
 	Divisible func(err *fault.Error) bool
 	// MaxMembers is the maximum number of changes in a request; 0 means no limit.
 	MaxMembers int
-	// OneWay says that a request either adds or removes: additions are sent first.
+	// OneWay says that a request either adds or removes: the additions of all audiences are sent before the removals.
 	OneWay bool
+	// SendRepeats sends several changes of an identity in one batch that agree, because each may say more about the user. Change may then
+	// get an identity more than once.
+	SendRepeats bool
 	// SendUnchanged sends changes even if the ledger says that the remote has them already.
 	SendUnchanged bool
 	// StatePrefix is the beginning of the keys of State at which the names of created audiences are stored, followed by the id;
@@ -54,13 +58,50 @@ type AudienceSync struct {
 func SyncAudience[S, P any](ctx context.Context, call BatchCall[S, P], s AudienceSync) *MultiStatus {
 	s.SendUnchanged = s.SendUnchanged || call.Resend
 	ms := NewMultiStatus(len(call.Payloads))
-	for _, b := range readAudiences(len(call.Payloads), s, call.Deps, ms) {
+	audiences := readAudiences(len(call.Payloads), s, call.Deps, ms)
+	for _, b := range inSendingOrder(audiences) {
 		if err := b.send(ctx); err != nil {
 			b.failRest(err)
 		}
+	}
+	for _, b := range audiences {
 		b.annotateUndelivered(ctx)
 	}
 	return ms
+}
+
+// inSendingOrder returns the newest changes of each audience, as they are sent: together, or first the additions of all audiences if a
+// request has one direction. The others are skipped.
+func inSendingOrder(audiences []*audienceBatch) []*audienceBatch {
+	var first, second []*audienceBatch
+	for _, b := range audiences {
+		kept := *b
+		if kept.changes = b.newestChanges(); !b.OneWay {
+			first = append(first, &kept)
+			continue
+		}
+		added, removed := kept, kept
+		added.changes, removed.changes = nil, nil
+		for _, c := range kept.changes {
+			if c.Member {
+				added.changes = append(added.changes, c)
+			} else {
+				removed.changes = append(removed.changes, c)
+			}
+		}
+		if len(added.changes) > 0 {
+			first = append(first, &added)
+		}
+		if len(removed.changes) > 0 {
+			second = append(second, &removed)
+		}
+	}
+	byIndex := func(a, b *audienceBatch) int { return a.changes[0].index - b.changes[0].index }
+	slices.SortStableFunc(second, byIndex)
+	if len(second) > 0 {
+		slices.SortStableFunc(first, byIndex)
+	}
+	return append(first, second...)
 }
 
 // ReadMembership returns whether properties say that the user is a member: true or false at key. If they have nothing there, fromEvent
@@ -142,7 +183,7 @@ func (b *audienceBatch) send(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	changes, err := b.filterNew(ctx, b.newestChanges())
+	changes, err := b.filterNew(ctx, b.changes)
 	if err != nil || len(changes) == 0 {
 		return err
 	}
@@ -155,7 +196,7 @@ func (b *audienceBatch) send(ctx context.Context) error {
 		Fail:   func(changes []*MemberChange, err error) { b.failChanges(ctx, changes, err) }, Divisible: b.Divisible,
 	}
 	for _, part := range b.requestsOf(changes) {
-		if err := b.deps.Members.MarkUncertain(ctx, b.audience, changesOf(part, false)); err != nil {
+		if err := b.deps.Members.MarkUncertain(ctx, b.audience, b.changesOf(part, false)); err != nil {
 			return err
 		}
 		if err := bisection.Run(ctx, part); err != nil {
@@ -168,7 +209,8 @@ func (b *audienceBatch) send(ctx context.Context) error {
 	return nil
 }
 
-// newestChanges returns the change with the newest time of each identity; of equal times, the later change. The others are skipped.
+// newestChanges returns the change with the newest time of each identity; of equal times, the later change. The others are skipped,
+// unless those that agree with it are sent, too.
 func (b *audienceBatch) newestChanges() []*MemberChange {
 	newest := make(map[string]*MemberChange, len(b.changes))
 	for _, c := range b.changes {
@@ -178,7 +220,7 @@ func (b *audienceBatch) newestChanges() []*MemberChange {
 	}
 	kept := make([]*MemberChange, 0, len(newest))
 	for _, c := range b.changes {
-		if newest[c.text] == c {
+		if best := newest[c.text]; best == c || b.SendRepeats && best.Member == c.Member {
 			kept = append(kept, c)
 		} else {
 			b.ms.SkipFor(c.index, fault.CauseSuperseded)
@@ -242,29 +284,15 @@ func (b *audienceBatch) rememberCreated(ctx context.Context) error {
 	return b.deps.State.Put(ctx, b.stateKey(), b.audience.Name)
 }
 
-// requestsOf divides changes by MaxMembers and OneWay.
+// requestsOf divides changes by MaxMembers.
 func (b *audienceBatch) requestsOf(changes []*MemberChange) [][]*MemberChange {
-	groups := [][]*MemberChange{changes}
-	if b.OneWay {
-		var added, removed []*MemberChange
-		for _, c := range changes {
-			if c.Member {
-				added = append(added, c)
-			} else {
-				removed = append(removed, c)
-			}
-		}
-		groups = [][]*MemberChange{added, removed}
-	}
 	var parts [][]*MemberChange
-	for _, rest := range groups {
-		for len(rest) > 0 {
-			n := len(rest)
-			if b.MaxMembers > 0 {
-				n = min(n, b.MaxMembers)
-			}
-			parts, rest = append(parts, rest[:n]), rest[n:]
+	for rest := changes; len(rest) > 0; {
+		n := len(rest)
+		if b.MaxMembers > 0 {
+			n = min(n, b.MaxMembers)
 		}
+		parts, rest = append(parts, rest[:n]), rest[n:]
 	}
 	return parts
 }
@@ -286,7 +314,8 @@ func (b *audienceBatch) failChanges(ctx context.Context, changes []*MemberChange
 	var refused []Change
 	for _, c := range changes {
 		b.ms.Fail(c.index, err)
-		if !b.ms.Result(c.index).Err.Retry {
+		same := func(r Change) bool { return r.Identity == c.text }
+		if !b.ms.Result(c.index).Err.Retry && !slices.ContainsFunc(refused, same) {
 			refused = append(refused, Change{Identity: c.text, Member: c.Member})
 		}
 	}
@@ -316,11 +345,22 @@ func identitiesOf(changes []*MemberChange) []string {
 	return list
 }
 
-// changesOf returns changes as the ledger stores them.
-func changesOf(changes []*MemberChange, unchanged bool) []Change {
-	list := make([]Change, len(changes))
-	for i, c := range changes {
-		list[i] = Change{Identity: c.text, Member: c.Member, At: c.At, Unchanged: unchanged}
+// changesOf returns changes as the ledger stores them: of several of an identity the newest.
+func (b *audienceBatch) changesOf(changes []*MemberChange, unchanged bool) []Change {
+	list := make([]Change, 0, len(changes))
+	places := map[string]int{}
+	for _, c := range changes {
+		change := Change{Identity: c.text, Member: c.Member, At: c.At, Unchanged: unchanged}
+		if b.SendRepeats {
+			if i, ok := places[c.text]; ok {
+				if !c.At.Before(list[i].At) {
+					list[i] = change
+				}
+				continue
+			}
+			places[c.text] = len(list)
+		}
+		list = append(list, change)
 	}
 	return list
 }
@@ -330,7 +370,7 @@ func (b *audienceBatch) record(ctx context.Context, changes []*MemberChange, unc
 	if len(changes) == 0 {
 		return nil
 	}
-	return b.deps.Members.Record(ctx, b.audience, changesOf(changes, unchanged))
+	return b.deps.Members.Record(ctx, b.audience, b.changesOf(changes, unchanged))
 }
 
 // annotateUndelivered stores in the ledger why changes were not delivered. If that fails, it is only logged.

@@ -78,7 +78,7 @@ func (c *compiler) batchSize(in config.Subscription, s *Subscription) {
 // name are constant: such a request takes what these fields say from its first event.
 func (c *compiler) checkBatchKeys(in config.Subscription, s *Subscription, whole event.Value) {
 	f := s.action.Fields.Get(destination.BatchKeys)
-	if f == nil || s.action.Request == nil || mapping.IsDirective(whole) || whole.Get(destination.BatchKeys).Exists() {
+	if f == nil || !s.action.IsDeclared() || mapping.IsDirective(whole) || whole.Get(destination.BatchKeys).Exists() {
 		return
 	}
 	if off := whole.Get(destination.EnableBatching); off.Kind() == event.False {
