@@ -115,6 +115,8 @@ func (v *server) openConsole(guard *access.Guard, at *listeners) (*console.Conso
 	settings.RemovedInstances, settings.MoveInstance, settings.ForgetInstance = v.removedInstances, v.moveInstance, v.forgetInstance
 	settings.Why = v.whySource()
 	settings.Rejections, settings.Actions = v.latestRejections, v.latestActions
+	desk := v.erasures()
+	settings.Erasures = &desk
 	settings.IngestURL = func(r *http.Request) string { return v.ingestURL(r, at) }
 	settings.Running = func() ([]console.Instance, error) { return consoleInstances(*v.running.Load()), nil }
 	return console.New(settings)

@@ -23,6 +23,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/framework/server/erasure"
 	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/framework/server/why"
 	"github.com/landfall-dev/landfall/framework/state"
@@ -65,6 +66,8 @@ type Config struct {
 	// Rejections and Actions return the latest rejected events and changes by operators, newest first; nil without a state that keeps them.
 	Rejections func(ctx context.Context, limit int) ([]history.Rejection, error)
 	Actions    func(ctx context.Context, limit int) ([]history.Action, error)
+	// Erasures takes requests to erase users and shows receipts; nil in a console without a queue.
+	Erasures *erasure.Desk
 	// MoveInstance moves the data of an instance that is no longer in the config to one that is. ForgetInstance deletes it. Both are nil in a
 	// console without a queue.
 	MoveInstance   func(ctx context.Context, from, to string) error
@@ -144,6 +147,9 @@ func (c *Console) Handler() http.Handler {
 		"GET live":                        c.handleLive,
 		"GET batches/{id}":                c.handleBatch,
 		"GET changes":                     c.handleChanges,
+		"GET erasures":                    c.handleErasures,
+		"GET erasures/{id}":               c.handleErasure,
+		"POST erasures":                   c.handleErasureRequest,
 		"GET events":                      c.handleEvents,
 		"GET events/{seq}/{index}":        c.handleEvent,
 		"GET letters":                     c.handleDeadLetters,

@@ -36,7 +36,7 @@ type page struct {
 func (page) Sections() []struct{ Key, Name string } {
 	return []struct{ Key, Name string }{
 		{"deliveries", "Deliveries"}, {"live", "Live events"}, {"events", "Events"}, {"why", "Why not?"}, {"letters", "Dead letters"}, {"cohorts", "Cohorts"},
-		{"test", "Tester"}, {"setup", "Setup"}, {"changes", "Changes"}, {"catalogue", "Catalogue"},
+		{"test", "Tester"}, {"setup", "Setup"}, {"changes", "Changes"}, {"erasures", "Erasures"}, {"catalogue", "Catalogue"},
 	}
 }
 

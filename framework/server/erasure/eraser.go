@@ -49,7 +49,8 @@ type Eraser struct {
 	seen    map[string]time.Time // when an erasure was first seen
 	trimmed time.Time
 
-	nextRewrite time.Time // the log is not rewritten before
+	nextRewrite time.Time               // the log is not rewritten before
+	afterStep   func(name string) error // for tests; may be nil
 
 	cancel context.CancelFunc
 	done   sync.WaitGroup

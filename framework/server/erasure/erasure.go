@@ -219,7 +219,7 @@ const (
 )
 
 // State says how far an erasure is: done, pending or failing.
-func (r *Receipt) State() string {
+func (r Receipt) State() string {
 	switch {
 	case r.DoneAt != nil:
 		return "done"

@@ -141,6 +141,9 @@ func (p *pass) tryStep(ctx context.Context, name, instance string, run func(*att
 			return err
 		}
 	}
+	if p.afterStep != nil {
+		return p.afterStep(name)
+	}
 	return nil
 }
 
