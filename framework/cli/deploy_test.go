@@ -22,9 +22,9 @@ func TestDeployFiles(t *testing.T) {
 	page, err := os.ReadFile("../../cmd/landfall/deploy/README.md")
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(page, -1)
-	require.Len(t, blocks, 4) // a config, TLS, the PROXY protocol, several machines
+	require.Len(t, blocks, 5) // a config, TLS with files, TLS with an authority, the PROXY protocol, several machines
 	keys := regexp.MustCompile(`(?m)^(listen|trustedProxies):.*\n`)
-	for _, more := range [][]byte{nil, blocks[1][1], blocks[2][1], blocks[3][1]} {
+	for _, more := range [][]byte{nil, blocks[1][1], blocks[2][1], blocks[3][1], blocks[4][1]} {
 		text := blocks[0][1]
 		if keys.Match(more) { // replaces a key of the config
 			text = keys.ReplaceAll(text, nil)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -29,11 +30,28 @@ type certificate struct {
 	reported          bool   // its error was logged
 }
 
-// openCertificate reads the certificate of tls in the config. It returns nil without one.
-func openCertificate(cfg *config.Config, log *slog.Logger) (*certificate, error) {
-	if cfg.Server.TLSCert == "" {
-		return nil, nil
+// certificates are where the ingest port gets its certificates from: files, or an authority.
+type certificates interface {
+	config() *tls.Config
+	expiry() time.Time
+	refresh()                                       // reads changed files
+	start(ctx context.Context, port net.Addr) error // is called when the port is open
+	close()
+}
+
+// openCertificates returns the certificates of tls in the config. It returns nil without TLS.
+func openCertificates(cfg *config.Config, data string, log *slog.Logger) (certificates, error) {
+	switch {
+	case len(cfg.Server.ACME.Domains) > 0:
+		return openACME(cfg, data, log)
+	case cfg.Server.TLSCert != "":
+		return openCertificate(cfg, log)
 	}
+	return nil, nil
+}
+
+// openCertificate reads the certificate of tls in the config.
+func openCertificate(cfg *config.Config, log *slog.Logger) (*certificate, error) {
 	c := &certificate{certFile: cfg.ResolvePath(cfg.Server.TLSCert), keyFile: cfg.ResolvePath(cfg.Server.TLSKey), log: log}
 	content, err := c.load()
 	if err != nil {
@@ -95,8 +113,14 @@ func (c *certificate) config() *tls.Config {
 	}
 }
 
-// newExpiryMetric returns the metric of the time at which the current certificate expires.
-func (c *certificate) newExpiryMetric() prometheus.Collector {
+// start does nothing: the certificate is read already.
+func (c *certificate) start(context.Context, net.Addr) error { return nil }
+
+// close does nothing.
+func (c *certificate) close() {}
+
+// newExpiryMetric returns the metric of the time at which a current certificate expires.
+func newExpiryMetric(c certificates) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "landfall", Name: "tls_expiry_timestamp_seconds", Help: "When the TLS certificate of the ingest port expires, in Unix time.",
 	}, func() float64 { return float64(c.expiry().Unix()) })
@@ -104,7 +128,7 @@ func (c *certificate) newExpiryMetric() prometheus.Collector {
 
 // ingestScheme returns the scheme of URLs of the ingest port.
 func (v *server) ingestScheme() string {
-	if v.certificate != nil {
+	if v.certificates != nil {
 		return "https"
 	}
 	return "http"
@@ -117,10 +141,10 @@ func (v *server) localIngestURL(l *listeners) string {
 
 // serveIngest serves the ingest port, with TLS if the config has a certificate.
 func (v *server) serveIngest(server *http.Server, listener net.Listener) error {
-	if v.certificate == nil {
+	if v.certificates == nil {
 		return server.Serve(listener)
 	}
-	server.TLSConfig = v.certificate.config()
+	server.TLSConfig = v.certificates.config()
 	return server.ServeTLS(listener, "", "")
 }
 

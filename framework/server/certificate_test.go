@@ -53,18 +53,24 @@ type port struct {
 	address  string
 }
 
+// parsePort returns the config of a port with these settings, in a directory.
+func parsePort(t *testing.T, dir, settings string) *config.Config {
+	cfg, problems := config.Parse(filepath.Join(dir, "landfall.yaml"), []byte(settings+"\ndestinations: [{id: a, destination: webhook, subscriptions: []}]\n"), config.Env{})
+	require.Empty(t, problems)
+	return cfg
+}
+
 // openPort opens an ingest port with the settings of a config.
 func openPort(t *testing.T, settings string) *port {
 	p := &port{T: t}
 	dir := t.TempDir()
 	p.cert, p.ky = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	p.write(newCertificate(t, 1))
-	cfg, problems := config.Parse(filepath.Join(dir, "landfall.yaml"), []byte(settings+"\ndestinations: [{id: a, destination: webhook, subscriptions: []}]\n"), config.Env{})
-	require.Empty(t, problems)
+	cfg := parsePort(t, dir, settings)
 	p.server = &server{Options: Options{Log: slog.New(slog.NewTextHandler(&p.log, nil))}}
 	p.server.config.Store(cfg)
 	var err error
-	p.server.certificate, err = openCertificate(cfg, p.server.Log)
+	p.server.certificates, err = openCertificates(cfg, "", p.server.Log)
 	require.NoError(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -134,7 +140,7 @@ func TestTLS(t *testing.T) {
 	require.NoError(t, idle.Close())
 
 	used := func() int64 {
-		p.server.certificate.refresh()
+		p.server.certificates.refresh()
 		_, _, serial, err := p.get("127.0.0.1", p.address, "", true)
 		require.NoError(t, err)
 		return serial
@@ -151,7 +157,7 @@ func TestTLS(t *testing.T) {
 	assert.Contains(t, p.log.String(), "TLS certificate reloaded")
 	require.NoError(t, os.Remove(p.ky))
 	assert.Equal(t, int64(2), used())
-	assert.WithinDuration(t, time.Now().Add(time.Hour), p.server.certificate.expiry(), time.Minute)
+	assert.WithinDuration(t, time.Now().Add(time.Hour), p.server.certificates.expiry(), time.Minute)
 }
 
 func TestCertificatesThatCannotBeUsed(t *testing.T) {
@@ -166,9 +172,7 @@ func TestCertificatesThatCannotBeUsed(t *testing.T) {
 		"are not a certificate and its key":    tlsFiles,
 		"cert.pem are not a certificate and i": "tls: {cert: cert.pem, key: cert.pem}",
 	} {
-		cfg, problems := config.Parse(filepath.Join(dir, "landfall.yaml"), []byte(settings+"\ndestinations: [{id: a, destination: webhook, subscriptions: []}]\n"), config.Env{})
-		require.Empty(t, problems)
-		_, err := openCertificate(cfg, slog.Default())
+		_, err := openCertificate(parsePort(t, dir, settings), slog.Default())
 		assert.ErrorContains(t, err, want)
 	}
 }
@@ -287,7 +291,7 @@ func TestIngestURL(t *testing.T) {
 		v := &server{}
 		v.config.Store(cfg)
 		if c.tls {
-			v.certificate = &certificate{}
+			v.certificates = &certificate{}
 		}
 		at := &listeners{ingest: boundTo{address: net.TCPAddr{IP: net.ParseIP(c.address), Port: 8080}}}
 		assert.Equal(t, c.want, v.ingestURL(&http.Request{Host: c.host}, at), c)

@@ -54,6 +54,11 @@ func (v *server) listenUntil(ctx context.Context, at *listeners) error {
 	}
 	events := v.newHTTPServer(ingestPort)
 	start(events, v.readProxyHeaders(v.limitClients(events, at.ingest)), v.serveIngest)
+	if v.certificates != nil {
+		if err := v.certificates.start(reloading, at.ingest.Addr()); err != nil {
+			v.Log.Error("TLS certificates cannot be requested", "error", err)
+		}
+	}
 	return v.stopServers(ctx, servers, served)
 }
 

@@ -49,7 +49,7 @@ func (v *server) openAdmin(cfg *config.Config) (net.Listener, error) {
 	if problem := config.CheckAdminListen(asked, cfg.Server.AdminKey != ""); problem != "" {
 		return nil, optionErrorf("--admin-listen %s %s", asked, problem)
 	}
-	if asked == config.AdminOnIngest && cfg.Server.TLSCert != "" {
+	if asked == config.AdminOnIngest && cfg.Server.HasTLS() {
 		return nil, optionErrorf("--admin-listen %s %s", asked, config.NoSharedTLS)
 	}
 	if kept := v.keptAdmin; kept != nil {

@@ -93,8 +93,8 @@ func (v *server) watchConfig(ctx context.Context) {
 			asked = true
 		case <-ticker.C:
 		}
-		if v.certificate != nil {
-			v.certificate.refresh()
+		if v.certificates != nil {
+			v.certificates.refresh()
 		}
 		text := v.readConfig()
 		now := v.config.Load().Fingerprint(text)

@@ -20,11 +20,12 @@ import (
 func (v *server) serveUntil(ctx context.Context, cfg *config.Config, list []instances.Instance) error {
 	v.prepareMetrics()
 	var err error
-	if v.certificate, err = openCertificate(cfg, v.Log); err != nil {
+	if v.certificates, err = openCertificates(cfg, v.Data, v.Log); err != nil {
 		return err
 	}
-	if v.certificate != nil {
-		v.metrics.MustRegister(v.certificate.newExpiryMetric())
+	if v.certificates != nil {
+		defer v.certificates.close()
+		v.metrics.MustRegister(newExpiryMetric(v.certificates))
 	}
 	var endTraces func()
 	if v.tracer, endTraces, err = openTraces(ctx); err != nil {

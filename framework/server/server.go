@@ -77,7 +77,7 @@ type server struct {
 	config       atomic.Pointer[config.Config] // the config in effect
 	running      atomic.Pointer[[]instances.Instance]
 	removed      removedCache
-	certificate  *certificate // of the ingest port; nil without TLS
+	certificates certificates // of the ingest port; nil without TLS
 }
 
 // Run serves until ctx ends, and then stops in order: it accepts no more events, and completes the requests in progress. It reloads

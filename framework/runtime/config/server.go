@@ -58,8 +58,20 @@ type Server struct {
 	TrustedProxies access.Proxies // networks whose X-Forwarded-For is trusted
 
 	TLSCert, TLSKey string // files of the certificate of the ingest port, relative to the config; "" without TLS
+	ACME            ACME   // requests the certificate instead
 	ProxyProtocol   bool   // trusted proxies send the header of the PROXY protocol to the ingest port
 }
+
+// ACME says from which authority the certificates of the ingest port are requested.
+type ACME struct {
+	Domains   []string // none without ACME
+	Email     string
+	Directory string // the URL of the authority; "" for Let's Encrypt
+	Roots     string // a file with the certificates that the authority's own one is verified with; "" for those of the system
+}
+
+// HasTLS reports whether the ingest port uses TLS.
+func (s *Server) HasTLS() bool { return s.TLSCert != "" || len(s.ACME.Domains) > 0 }
 
 // AdminOnIngest is the AdminListen of a server whose admin API, console and metrics are on the port of the events.
 const AdminOnIngest = "ingest"
@@ -92,9 +104,51 @@ func (r *reader) readServer(v event.Value) {
 	s.HistoryBytes = int64(out.Get("history").Get("maxBytes").Float())
 	s.NATS = r.resolveSecrets(v.Get("nats").Get("url"), "/nats/url").Str()
 	s.Credentials, s.Replicas = v.Get("nats").Get("credentials").Str(), number(v.Get("nats").Get("replicas"))
-	s.TLSCert, s.TLSKey = v.Get("tls").Get("cert").Str(), v.Get("tls").Get("key").Str()
+	r.readTLS(v.Get("tls"))
 	s.ProxyProtocol, _ = v.Get("proxyProtocol").Bool()
 	r.readAdmin(v)
+}
+
+// readTLS reads where the certificates of the ingest port come from.
+func (r *reader) readTLS(v event.Value) {
+	s := &r.config.Server
+	s.TLSCert, s.TLSKey, s.ACME = v.Get("cert").Str(), v.Get("key").Str(), r.readACME(v.Get("acme"))
+	hasFiles := s.TLSCert != "" || s.TLSKey != ""
+	switch {
+	case !v.Exists():
+	case v.Get("acme").Exists() == hasFiles:
+		r.problems.Add("/tls", "should have either cert and key, or acme")
+	case hasFiles && s.TLSKey == "":
+		r.problems.Add("/tls", `should have the key "key"`)
+	case hasFiles && s.TLSCert == "":
+		r.problems.Add("/tls", `should have the key "cert"`)
+	}
+}
+
+// readACME reads from which authority certificates are requested.
+func (r *reader) readACME(v event.Value) ACME {
+	a := ACME{Email: v.Get("email").Str(), Directory: v.Get("directory").Str(), Roots: v.Get("roots").Str()}
+	for i, d := range v.Get("domains").Items() {
+		if !isDomain(d.Str()) {
+			r.problems.Add(fmt.Sprintf("/tls/acme/domains/%d", i), "should be a domain such as events.example.com, without a wildcard, but is %q", d.Str())
+		}
+		a.Domains = append(a.Domains, d.Str())
+	}
+	if a.Directory != "" && !strings.HasPrefix(a.Directory, "https://") {
+		r.problems.Add("/tls/acme/directory", "should be the https URL of an authority's directory")
+	}
+	return a
+}
+
+// isDomain reports whether a text is a domain with a dot: letters, digits and hyphens between dots.
+func isDomain(text string) bool {
+	labels := strings.Split(text, ".")
+	for _, label := range labels {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "" || strings.Trim(label, "-") != label {
+			return false
+		}
+	}
+	return len(labels) > 1 && len(text) <= 253
 }
 
 // readPublicURL checks the URL at which browsers reach the server. It returns the URL without a trailing slash.
@@ -121,7 +175,7 @@ func (r *reader) readAdmin(v event.Value) {
 	s.AdminListen = v.Get("admin").Get("listen").Str()
 	if problem := CheckAdminListen(s.AdminListen, s.HasAdminKey); problem != "" {
 		r.problems.Add("/admin/listen", "%s", problem)
-	} else if s.AdminListen == AdminOnIngest && s.TLSCert != "" {
+	} else if s.AdminListen == AdminOnIngest && s.HasTLS() {
 		r.problems.Add("/admin/listen", NoSharedTLS)
 	}
 	for i, item := range v.Get("trustedProxies").Items() {
