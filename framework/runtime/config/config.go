@@ -111,7 +111,7 @@ type Env struct {
 	Lookup   func(name string) (string, bool)
 	ReadFile func(path string) ([]byte, error) // path is as the config has it
 	// Base, if it is present, is the config file in effect, for a text that does not come from it, such as one of the console. Then the text may
-	// refer to files only where Base does: all other references are problems, and their files are not read.
+	// refer to files, and to sealed secrets of other instances, only where Base does: all other references are problems, and are not read.
 	Base event.Value
 	// Commands runs the commands of exec:COMMAND and keeps their outputs. If it is nil, each command runs once each time that a config is read.
 	// Only Load runs commands, and with Base also the others.
@@ -184,7 +184,7 @@ type reader struct {
 	fromFile bool // the text is the content of the config file
 	config   *Config
 	problems fault.Problems
-	blocked  map[string]bool // pointers of references that must not be resolved
+	blocked  map[string]string // why references must not be resolved, by their pointers
 }
 
 func (r *reader) readConfig(v event.Value) {

@@ -48,26 +48,35 @@ func (r *reader) readCredential(name, place string) string {
 	return r.readSecretFile(filepath.Join(dir, name), place)
 }
 
-// newReferences returns the JSON pointers of the references to files and commands in a config that another config does not have at the same place. The
-// elements of a list are compared by their ids.
-func newReferences(base, changed event.Value) map[string]bool {
+// newReferences returns why references in a config are refused, by their JSON pointers: those to files, to commands and to sealed secrets of
+// other instances that another config does not have at the same place. The elements of a list are compared by their ids.
+func newReferences(base, changed event.Value) map[string]string {
 	known := map[string]string{}
 	walkReferences(base, "", "", func(_, stable, text string) { known[stable] = text })
-	added := map[string]bool{}
+	refused := map[string]string{}
 	walkReferences(changed, "", "", func(pointer, stable, text string) {
-		if known[stable] != text {
-			added[pointer] = true
+		name, sealed := SealedName(text)
+		owner, _, _ := strings.Cut(name, "/")
+		switch {
+		case known[stable] == text:
+		case !sealed:
+			refused[pointer] = "refers to a file or a command of the server, which can be added or changed only in the config file itself: use ${NAME} here"
+		case !strings.HasPrefix(stable, "/destinations"+elementPlace(event.NewString(owner))+"/"):
+			refused[pointer] = fmt.Sprintf("is a secret of the instance %s, which only that instance can use: use ${NAME} here, or type the secret in the setup in six steps", owner)
 		}
 	})
-	return added
+	return refused
 }
 
-// walkReferences calls f for each reference to a file or a command, with its JSON pointer and with a place that does not depend on the order of lists
-// whose elements have ids.
+// elementPlace returns the place of the element of a list that has an id.
+func elementPlace(id event.Value) string { return "/id=" + fault.PointerKey(id.JSON()) }
+
+// walkReferences calls f for each reference to a file, a command or a sealed secret, with its JSON pointer and with a place that does not depend
+// on the order of lists whose elements have ids.
 func walkReferences(v event.Value, pointer, stable string, f func(pointer, stable, text string)) {
 	switch v.Kind() {
 	case event.String:
-		if isLocalReference(v.Str()) {
+		if _, sealed := SealedName(v.Str()); sealed || isLocalReference(v.Str()) {
 			f(pointer, stable, v.Str())
 		}
 	case event.Object:
@@ -79,7 +88,7 @@ func walkReferences(v event.Value, pointer, stable string, f func(pointer, stabl
 			index := fmt.Sprintf("/%d", i)
 			element := index
 			if id := item.Get("id"); id.Kind() != event.Absent {
-				element = "/id=" + fault.PointerKey(id.JSON())
+				element = elementPlace(id)
 			}
 			walkReferences(item, pointer+index, stable+element, f)
 		}

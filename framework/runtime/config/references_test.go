@@ -92,6 +92,35 @@ func TestCredentialsOfSystemd(t *testing.T) {
 	assert.ErrorContains(t, problems, "add LoadCredential=braze:PATH to the unit")
 }
 
+// TestSecretsOfOtherInstances checks that a text of the console can refer to a sealed secret only in the instance that it was made for, and
+// where the config file does.
+func TestSecretsOfOtherInstances(t *testing.T) {
+	base, err := yamldoc.Parse("base", []byte(`
+destinations:
+  - {id: a, destination: webhook, settings: {secret: "secret:a/secret"}, subscriptions: []}
+  - {id: b, destination: webhook, settings: {secret: "secret:a/secret"}, subscriptions: []}
+`))
+	require.NoError(t, err)
+	for text, want := range map[string]string{
+		`{id: a, destination: webhook, settings: {secret: "secret:a/other"}, subscriptions: []}`:                       "",
+		`{id: b, destination: webhook, settings: {secret: "secret:a/secret"}, subscriptions: []}`:                      "", // as in the file
+		`{id: b, destination: webhook, settings: {url: "secret:a/secret"}, subscriptions: []}`:                         "is a secret of the instance a",
+		`{id: c, destination: webhook, settings: {headers: [{name: X, value: "secret:a/secret"}]}, subscriptions: []}`: "is a secret of the instance a",
+		`{id: c, destination: webhook, auth: {accessToken: "secret:a/secret"}, subscriptions: []}`:                     "is a secret of the instance a",
+		`{id: c, destination: webhook, settings: {secret: "secret:ca/secret"}, subscriptions: []}`:                     "is a secret of the instance ca",
+		`{id: c, destination: webhook, settings: {secret: "${NONE:-secret:a/secret}"}, subscriptions: []}`:             "write the reference itself",
+		`{id: c, destination: webhook, settings: {secret: "${SEALED}"}, subscriptions: []}`:                            "write the reference itself",
+	} {
+		lookup := func(name string) (string, bool) { return map[string]string{"SEALED": "secret:a/secret"}[name], true }
+		_, problems := config.Parse("landfall.yaml", []byte("destinations: ["+text+"]"), config.Env{Base: base.Value(), Lookup: lookup})
+		if want == "" {
+			assert.Empty(t, problems, text)
+			continue
+		}
+		assert.ErrorContains(t, problems.Err(), want, text)
+	}
+}
+
 // TestFingerprint checks that the fingerprint changes with the text and with the content of secret files.
 func TestFingerprint(t *testing.T) {
 	dir := t.TempDir()

@@ -23,8 +23,8 @@ func (r *reader) resolveSecrets(v event.Value, place string) event.Value {
 
 // resolveText is resolveSecrets for one text.
 func (r *reader) resolveText(text, place string) string {
-	if r.blocked[place] {
-		r.problems.Add(place, "refers to a file or a command of the server, which can be added or changed only in the config file itself: use ${NAME} here")
+	if why := r.blocked[place]; why != "" {
+		r.problems.Add(place, "%s", why)
 		return ""
 	}
 	if command, ok := strings.CutPrefix(text, execPrefix); ok {
@@ -40,7 +40,7 @@ func (r *reader) resolveText(text, place string) string {
 	if name, ok := strings.CutPrefix(text, credentialPrefix); ok {
 		return r.readCredential(name, place)
 	}
-	return variable.ReplaceAllStringFunc(text, func(found string) string {
+	replaced := variable.ReplaceAllStringFunc(text, func(found string) string {
 		if found == "$$" {
 			return "$"
 		}
@@ -56,6 +56,11 @@ func (r *reader) resolveText(text, place string) string {
 		r.problems.Add(place, "needs the environment variable %s, which is not set", parts[1])
 		return ""
 	})
+	if _, sealed := SealedName(replaced); sealed && replaced != text && r.env.Base.Kind() != event.Absent {
+		r.problems.Add(place, "becomes a reference to a secret in the state by its variable: write the reference itself")
+		return ""
+	}
+	return replaced
 }
 
 func (r *reader) readSecretFile(path, place string) string {

@@ -160,6 +160,19 @@ func TestProblemsAreCheckedAgainWhenWriting(t *testing.T) {
 	assert.Equal(t, http.StatusConflict, p.do(http.MethodPost, "setup/write", url.Values{"draft": {id[1]}}, nil).Code, "the file cannot be read")
 }
 
+// TestSealedSecretsStayWithTheirInstance checks that the form refuses a secret that was stored for another instance, and that an instance
+// whose id changes keeps its own.
+func TestSealedSecretsStayWithTheirInstance(t *testing.T) {
+	p := newPage(t, strings.Replace(written, "literal-secret", "secret:main/client_secret", 1))
+	const refused = "a secret of the instance other, which only that instance can use"
+	for _, do := range []string{"review", "check", "credentials"} {
+		assert.Contains(t, p.post("setup/edit", form(map[string]string{"do": do, "set.client_secret": "secret:other/client_secret"})), refused, do)
+	}
+	for _, id := range []string{"main", "renamed"} {
+		assert.NotContains(t, p.post("setup/edit", form(map[string]string{"do": "review", "id": id, "set.client_secret": "secret:main/client_secret"})), "which only that instance can use", id)
+	}
+}
+
 // TestDeletionsAreReviewed checks that deleting an instance is a change like any other.
 func TestDeletionsAreReviewed(t *testing.T) {
 	p := newPage(t, strings.Replace(strings.Replace(written, "literal-secret", "${SECRET}", 1), "admin:", "  - {id: hook, destination: webhook, subscriptions: []}\nadmin:", 1))

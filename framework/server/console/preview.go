@@ -17,13 +17,13 @@ import (
 // placeholderSecret replaces missing environment variables, so that the rest of a form can be checked.
 const placeholderSecret = "not-set-yet"
 
-// parseInstance parses the config with instance as its only destination. lookup resolves environment variables.
-func (c *Console) parseInstance(instance event.Value, extra additions, lookup func(string) (string, bool)) (*config.Config, fault.Problems) {
+// parseInstance parses the config with instance, which is made from form, as its only destination. lookup resolves environment variables.
+func (c *Console) parseInstance(form *setupForm, instance event.Value, extra additions, lookup func(string) (string, bool)) (*config.Config, fault.Problems) {
 	f, err := c.readConfigFile()
 	if err != nil {
 		return nil, fault.ProblemsOf(err)
 	}
-	base := f.root
+	base := f.withID(form.Original, form.ID)
 	f.root = event.NewObject(setMember(membersOf(f.root), "destinations", event.Value{}))
 	root := f.withInstance(0, instance, extra)
 	return config.ParseAt(c.File, root.AppendJSON(nil), config.Env{Lookup: lookup, Commands: c.Commands, Base: base})
@@ -47,7 +47,7 @@ func (c *Console) lookupOrPlaceholder(name string) (string, bool) {
 
 // checkForm attaches every problem of the form to its input. Missing environment variables are not problems yet.
 func (c *Console) checkForm(form *setupForm) {
-	cfg, problems := c.parseInstance(form.instanceValue(), form.Added, c.lookupOrPlaceholder)
+	cfg, problems := c.parseInstance(form, form.instanceValue(), form.Added, c.lookupOrPlaceholder)
 	_, err := c.BuildPlans(cfg, problems, DryRun, nil)
 	form.placeProblems(fault.ProblemsOf(err), "/destinations/0")
 }
@@ -62,7 +62,7 @@ func (c *Console) previewSample(ctx context.Context, form *setupForm, sample str
 	instance := form.withPlaceholderSecrets()
 	if s := form.openSubscription(); s != nil {
 		one := setMember(membersOf(instance), "subscriptions", event.NewArray([]event.Value{event.NewObject(setDefaultTrueFlag(membersOf(s.subscriptionValue()), "enabled", true))}))
-		cfg, problems := c.parseInstance(event.NewObject(setMember(one, "enabled", event.Value{})), form.Added, c.lookupOrPlaceholder)
+		cfg, problems := c.parseInstance(form, event.NewObject(setMember(one, "enabled", event.Value{})), form.Added, c.lookupOrPlaceholder)
 		sections, err := c.explainEvent(ctx, cfg, problems, e, DryRun)
 		view.Explanations = make([]explanationView, 1)
 		view.Explanations[0].Subscription = s.Name

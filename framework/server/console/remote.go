@@ -40,7 +40,7 @@ func (c *Console) credentialsPlan(form *setupForm, q url.Values, to Target) (*ru
 	if to == Sandbox {
 		lookup = c.lookupOrPlaceholder
 	}
-	cfg, problems := c.parseInstance(instance, form.Added, func(name string) (string, bool) {
+	cfg, problems := c.parseInstance(form, instance, form.Added, func(name string) (string, bool) {
 		if v, ok := typed[name]; ok {
 			return v, true
 		}

@@ -99,7 +99,7 @@ func (c *Console) renderReview(w http.ResponseWriter, r *http.Request, q url.Val
 		c.renderEditError(w, r, err)
 		return
 	}
-	view := reviewView{File: c.File, Problems: c.checkConfig(text), Unchanged: bytes.Equal(text, f.text)}
+	view := reviewView{File: c.File, Problems: c.checkConfig(text, form.Original, form.ID), Unchanged: bytes.Equal(text, f.text)}
 	for _, s := range append(form.Auth, form.Settings...) {
 		for _, e := range s.Errors {
 			view.FormErrors = append(view.FormErrors, s.Field.Label+": "+e.Message)
@@ -123,13 +123,13 @@ func (c *Console) renderReview(w http.ResponseWriter, r *http.Request, q url.Val
 	c.renderPage(w, r, http.StatusOK, "review", page{Title: "Review", Section: "setup", Data: view})
 }
 
-// checkConfig returns every problem of a config, as if it were the file.
-func (c *Console) checkConfig(text []byte) fault.Problems {
+// checkConfig returns every problem of a config, as if it were the file. It has the instance original of the file under the given id.
+func (c *Console) checkConfig(text []byte, original, id string) fault.Problems {
 	f, err := c.readConfigFile()
 	if err != nil {
 		return fault.ProblemsOf(err)
 	}
-	cfg, problems := config.ParseAt(c.File, text, config.Env{Lookup: c.Lookup, Commands: c.Commands, Base: f.root})
+	cfg, problems := config.ParseAt(c.File, text, config.Env{Lookup: c.Lookup, Commands: c.Commands, Base: f.withID(original, id)})
 	_, err = c.BuildPlans(cfg, problems, Real, nil) // building plans sends nothing
 	return fault.ProblemsOf(err)
 }
@@ -153,7 +153,7 @@ func (c *Console) handleWrite(w http.ResponseWriter, r *http.Request) {
 		c.renderError(w, r, http.StatusConflict, "setup", "Nothing was written", "The file has changed since you reviewed it. Review the changes again.")
 		return
 	}
-	if problems := c.checkConfig(d.text); len(problems) > 0 {
+	if problems := c.checkConfig(d.text, d.form.Get("original"), strings.TrimSpace(d.form.Get("id"))); len(problems) > 0 {
 		c.renderError(w, r, http.StatusUnprocessableEntity, "setup", "Nothing was written", problems.Error())
 		return
 	}

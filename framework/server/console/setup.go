@@ -53,6 +53,15 @@ func (f configFile) findInstance(id string) (event.Value, int) {
 	return event.Value{}, list.Len()
 }
 
+// withID returns the config with another id for an instance, so that what it refers to stays known. If the id is in use, nothing changes.
+func (f configFile) withID(from, to string) event.Value {
+	in, at := f.findInstance(from)
+	if _, used := f.findInstance(to); used < f.root.Get("destinations").Len() || in.Kind() == event.Absent || to == "" {
+		return f.root
+	}
+	return f.withInstance(at, event.NewObject(setMember(membersOf(in), "id", event.NewString(to))), additions{})
+}
+
 // withInstance returns the config with the instance at an index replaced or appended; an absent value removes it.
 func (f configFile) withInstance(at int, in event.Value, extra additions) event.Value {
 	var list []event.Value

@@ -47,7 +47,7 @@ func (c *Console) handleWizardTest(w http.ResponseWriter, r *http.Request) {
 func (c *Console) runWizardTest(ctx context.Context, v *wizardView, do string) {
 	to, err := c.runTest(ctx, &v.Test, do, func() (*config.Config, fault.Problems) {
 		instance := event.NewObject(setMember(membersOf(v.Form.raw), "enabled", event.Value{}))
-		return c.parseInstance(instance, additions{}, c.lookupEnv)
+		return c.parseInstance(v.Form, instance, additions{}, c.lookupEnv)
 	})
 	if to == Real {
 		c.Guard.Record(ctx, "event.send", err, "instance", v.ID)
