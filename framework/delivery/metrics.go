@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/landfall-dev/landfall/framework/dispatch"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -59,6 +60,34 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		registry.MustRegister(m.verdicts, m.skipped, m.retries, m.requests, m.waits, m.expired)
 	}
 	return m
+}
+
+// OutcomeRetried is the outcome of retries in Totals. The others are those of verdicts, and of events without a verdict: unmatched, duplicate
+// and unreadable.
+const OutcomeRetried = "retried"
+
+// Totals calls add with the number of verdicts and retries of this process, by instance and outcome. It calls add several times for the same
+// outcome.
+func (m *Metrics) Totals(add func(instance, outcome string, n int64)) {
+	eachCount(m.verdicts, func(labels map[string]string, n int64) { add(labels["instance"], labels["outcome"], n) })
+	eachCount(m.retries, func(labels map[string]string, n int64) { add(labels["instance"], OutcomeRetried, n) })
+}
+
+// eachCount calls add with the labels and the number of each counter of a vector.
+func eachCount(v *prometheus.CounterVec, add func(labels map[string]string, n int64)) {
+	metrics := make(chan prometheus.Metric, 64)
+	go func() { defer close(metrics); v.Collect(metrics) }()
+	for m := range metrics {
+		var read dto.Metric
+		if m.Write(&read) != nil {
+			continue
+		}
+		labels := map[string]string{}
+		for _, pair := range read.GetLabel() {
+			labels[pair.GetName()] = pair.GetValue()
+		}
+		add(labels, int64(read.GetCounter().GetValue()))
+	}
 }
 
 func (m *Metrics) observeBatch(instance string, t *task, d time.Duration) {

@@ -9,12 +9,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/internal/buildinfo"
 )
 
 // prepareMetrics creates and registers the server's metrics.
 func (v *server) prepareMetrics() {
 	v.metrics = prometheus.NewRegistry()
+	v.delivered = delivery.NewMetrics(v.metrics)
 	v.eventCounter = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "landfall", Name: "events_total", Help: "Events that clients sent, by source and by outcome, the result that the response reported.",
 	}, []string{"source", "outcome"})

@@ -18,7 +18,6 @@ import (
 // serveUntil accepts and delivers events until ctx ends. Then it stops in order: it accepts no more events, then it completes the requests in
 // progress.
 func (v *server) serveUntil(ctx context.Context, cfg *config.Config, list []instances.Instance) error {
-	v.prepareMetrics()
 	var err error
 	if v.certificates, err = openCertificates(cfg, v.Data, v.Log); err != nil {
 		return err
@@ -74,7 +73,7 @@ func (v *server) newRunner(ctx context.Context, cfg *config.Config) (*delivery.R
 		Linger: cfg.Server.Linger, MaxBatches: cfg.Server.Parallel, RetryFor: cfg.Server.RetryFor, Lease: cfg.Server.Lease,
 		MaxPause: cfg.Server.MaxPause, DeadLetterRetention: cfg.Server.DeadLetterRetention, MaxDeadLetterBytes: cfg.Server.DeadLetterBytes,
 		MaxParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck()}, OnVerdict: v.history.AddVerdict, Suppressed: v.suppression.hasUserOf, Erased: v.erasing.HasEvent,
-		Metrics: delivery.NewMetrics(v.metrics), Log: v.Log, Tracer: v.tracer,
+		Metrics: v.delivered, Log: v.Log, Tracer: v.tracer,
 	})
 }
 
@@ -106,6 +105,9 @@ func (v *server) newIngest(cfg *config.Config) *ingest.Handler {
 		Suppressed: v.suppression.hasUserOf,
 		Erase:      v.eraseUsers,
 		ClientAddr: func(r *http.Request) netip.Addr { return v.trustedProxies().Client(r) },
-		Count:      func(source, outcome string, n int) { v.eventCounter.WithLabelValues(source, outcome).Add(float64(n)) },
+		Count: func(source, outcome string, n int) {
+			v.eventCounter.WithLabelValues(source, outcome).Add(float64(n))
+			v.received.count(source, outcome, n)
+		},
 	})
 }

@@ -73,6 +73,8 @@ type server struct {
 	devices      *devicemode.Handler
 	tracer       trace.Tracer
 	metrics      *prometheus.Registry
+	delivered    *delivery.Metrics
+	received     receivedCounts
 	eventCounter *prometheus.CounterVec
 	config       atomic.Pointer[config.Config] // the config in effect
 	running      atomic.Pointer[[]instances.Instance]
@@ -123,8 +125,10 @@ func (v *server) run(ctx context.Context) error {
 		v.Log.Warn("the state is in the database of state.url, so this file is not used; earlier versions used it if --data was given", "file", file)
 	}
 	defer v.store.Close()
+	v.prepareMetrics()
 	v.history = history.New(history.Config{
 		Store: v.store, Log: v.Log, Retention: cfg.Server.HistoryRetention, MaxVerdictBytes: cfg.Server.HistoryBytes, LedgerRetention: cfg.Server.LedgerRetention,
+		Counts: v.eventCounts, Sizes: v.cohortSizes,
 	})
 	defer v.history.Close()
 	v.hosting = instances.Options{Target: &v.Target, Catalog: v.Catalog, Store: v.store, Data: v.Data, Use: instances.ClaimLedgers, Log: v.Log}

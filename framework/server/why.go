@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
@@ -28,6 +29,12 @@ func (v *server) latestRejections(ctx context.Context, limit int) (list []histor
 func (v *server) latestActions(ctx context.Context, limit int) ([]history.Action, error) {
 	v.history.Flush(ctx)
 	return history.Actions(ctx, v.store, time.Time{}, limit)
+}
+
+// findVerdicts returns the verdicts that are kept and that a filter selects, newest first.
+func (v *server) findVerdicts(ctx context.Context, f history.VerdictFilter) ([]delivery.VerdictRecord, bool, error) {
+	v.history.Flush(ctx)
+	return history.Find(ctx, v.store, f)
 }
 
 // whySource returns where answers about missing users come from.

@@ -37,6 +37,7 @@ type JournalEntry struct {
 type JournalQuery struct {
 	Kinds []string  // at least one
 	Since time.Time // not older; zero for all
+	Until time.Time // older; zero for all
 	Limit int       // the newest ones only; 0 for all
 	Seqs  []uint64  // about one of these pages; nil for all
 }
@@ -125,6 +126,9 @@ func journalConditions(q JournalQuery) (string, []any) {
 	conditions := []string{"kind IN (" + strings.Join(marks, ", ") + ")"}
 	if !q.Since.IsZero() {
 		conditions = append(conditions, "at >= "+add(q.Since.UnixMicro()))
+	}
+	if !q.Until.IsZero() {
+		conditions = append(conditions, "at < "+add(q.Until.UnixMicro()))
 	}
 	if low, high := bounds(q.Seqs); high > 0 {
 		conditions = append(conditions, "high >= "+add(int64(low)), "low <= "+add(int64(high)))

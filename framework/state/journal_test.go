@@ -42,6 +42,7 @@ func TestJournal(t *testing.T) {
 		}{
 			{"both kinds", state.JournalQuery{Kinds: []string{"a", "b"}, Limit: 3}, []string{"abcdefghij", "0123456789", "other"}},
 			{"since", state.JournalQuery{Kinds: []string{"a", "b"}, Since: at.Add(-90 * time.Minute)}, []string{"abcdefghij", "0123456789", "other"}},
+			{"until", state.JournalQuery{Kinds: []string{"a", "b"}, Until: at}, []string{"other", "old\x00text"}},
 			{"pages", state.JournalQuery{Kinds: []string{"a"}, Seqs: []uint64{4, 9}}, []string{"abcdefghij", "0123456789", "old\x00text"}},
 			{"pages between", state.JournalQuery{Kinds: []string{"a"}, Seqs: []uint64{2, 6}}, nil},
 			{"pages and a limit", state.JournalQuery{Kinds: []string{"a"}, Seqs: []uint64{4, 9}, Limit: 1}, []string{"abcdefghij"}},

@@ -2,76 +2,118 @@ package console
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
 // Dimensions of a chart in SVG units.
 const (
 	chartWidth  = 720
-	chartHeight = 160
-	chartFoot   = 22 // height of the time labels below the plot
-	chartSide   = 44 // width of the number labels at the left
-	chartBars   = 60
+	chartHeight = 180
+	chartHead   = 10 // above the plot
+	chartFoot   = 24 // height of the time labels below the plot
+	chartSide   = 64 // width of the number labels at the left
 )
 
-// barChart is a stacked bar chart of event outcomes over time.
-type barChart struct {
+// chart is a chart over time, with the same numbers as a table.
+type chart struct {
 	Width, Height int
+	Title         string // what it shows, with its unit
 	Summary       string // text alternative
-	Bars          []bar
+	Window        window
+	Series        []chartSeries
 	Lines         []gridLine
-	Times         []label
-	Window        string
+	Ticks         []label
+	Hits          []hit // what is said when the pointer is on a bar; only if asked for
+	Rows          []chartRow
+	Empty         bool
 }
 
-type bar struct {
-	Class               string
-	X, Y, Width, Height float64
-	Tooltip             string
+// chartSeries is one color of a chart.
+type chartSeries struct {
+	Class, Name string
+	Total       int64
+	Link        string // to the list of what is counted; "" if there is none
+	Path        string
+}
+
+// hit is an invisible bar over the whole height.
+type hit struct {
+	X, Width float64
+	Text     string
+}
+
+// chartRow is a row of the table: the numbers of one bar.
+type chartRow struct {
+	From, To time.Time
+	Cells    []chartCell
+}
+
+type chartCell struct {
+	N    int64
+	Link string
 }
 
 type gridLine struct {
-	Y     float64
-	Left  int
-	Right int
-	Text  string
+	Y    float64
+	Left int
+	Text string
 }
 
 type label struct {
-	X      float64
-	Anchor string
-	Text   string
+	X    float64
+	Text string
 }
 
-// series are the stacked outcomes, from the bottom up.
-var series = []struct {
-	class string
-	count func(from, to snapshot) int64
-}{
-	{"delivered", func(a, b snapshot) int64 { return b.delivered - a.delivered }},
-	{"skipped", func(a, b snapshot) int64 { return b.skipped - a.skipped }},
-	{"retried", func(a, b snapshot) int64 { return b.retried - a.retried }},
-	{"dead", func(a, b snapshot) int64 { return b.dead - a.dead }},
+// series says how a chart draws one kind of numbers.
+type series struct {
+	class, name string
+	outcomes    []string // whose numbers are added
+	rest        bool     // outcomes that no other series has are added as well
+	link        func(from, to time.Time) string
 }
 
-// newBarChart draws the outcomes in the window that ends at now.
-func newBarChart(list []snapshot, window time.Duration, now time.Time) barChart {
-	span := window / chartBars
-	sums, highest := make([][4]int64, chartBars), int64(0)
-	begin := now.Add(-window)
-	for i := 1; i < len(list); i++ {
-		n := int(list[i].at.Sub(begin) / span)
-		if list[i].at.Before(begin) || n >= chartBars {
-			continue
-		}
-		for j, s := range series {
-			sums[n][j] += max(s.count(list[i-1], list[i]), 0)
+// sum returns the sum of the series in numbers by outcome.
+func (s series) sum(numbers map[string]int64, all []series) (n int64) {
+	for outcome, count := range numbers {
+		if s.has(outcome, all) {
+			n += count
 		}
 	}
-	var totals [4]int64
+	return n
+}
+
+// has reports whether the series has an outcome.
+func (s series) has(outcome string, all []series) bool {
+	if slices.Contains(s.outcomes, outcome) || !s.rest {
+		return slices.Contains(s.outcomes, outcome)
+	}
+	return !slices.ContainsFunc(all, func(other series) bool { return slices.Contains(other.outcomes, outcome) })
+}
+
+// newCountChart draws numbers of events, stacked. read returns the numbers by outcome that a slot adds.
+func newCountChart(title string, kinds []series, slots []history.CountSlot, w window, now time.Time, read func(history.Counts) map[string]int64) chart {
+	c := chart{Width: chartWidth, Height: chartHeight, Title: title + ", events per " + w.unit, Window: w}
+	begin, bars := w.begin(now), w.bars()
+	sums := make([][]int64, bars)
+	for i := range sums {
+		sums[i] = make([]int64, len(kinds))
+	}
+	for _, slot := range slots {
+		i := int(slot.At.Sub(begin) / w.step)
+		if slot.At.Before(begin) || i >= bars {
+			continue
+		}
+		numbers := read(slot.Counts)
+		for j, kind := range kinds {
+			sums[i][j] += kind.sum(numbers, kinds)
+		}
+	}
+	totals, highest := make([]int64, len(kinds)), int64(0)
 	for _, sum := range sums {
 		all := int64(0)
 		for j, n := range sum {
@@ -80,58 +122,119 @@ func newBarChart(list []snapshot, window time.Duration, now time.Time) barChart 
 		}
 		highest = max(highest, all)
 	}
-	b := barChart{Width: chartWidth, Height: chartHeight, Window: fault.Duration(window)}
-	b.addGridLines(highest)
 	top := roundUpScale(highest)
+	c.Empty = highest == 0
+	c.addGridLines(0, top)
+	c.addTicks(now)
+	paths := make([]strings.Builder, len(kinds))
 	for i, sum := range sums {
-		b.addBar(i, sum, top, begin.Add(time.Duration(i)*span))
+		c.addBar(paths, i, sum, top)
+		c.addRow(kinds, i, sum, begin.Add(time.Duration(i)*w.step))
 	}
 	var words []string
-	for j, s := range series {
-		words = append(words, fmt.Sprintf("%s %s", formatCount(totals[j]), s.class))
+	for j, kind := range kinds {
+		c.Series = append(c.Series, chartSeries{kind.class, kind.name, totals[j], kind.link(begin, begin.Add(time.Duration(bars)*w.step)), paths[j].String()})
+		words = append(words, formatCount(totals[j])+" "+kind.name)
 	}
-	b.Summary = "In the last " + fault.Duration(window) + ": " + strings.Join(words, ", ")
-	b.Times = []label{
-		{chartSide, "start", begin.Local().Format("15:04")}, {chartSide + (chartWidth-chartSide)/2, "middle", begin.Add(window / 2).Local().Format("15:04")},
-		{chartWidth, "end", "now"},
-	}
-	return b
+	c.Summary = title + " in the last " + w.Name + ": " + strings.Join(words, ", ")
+	return c
 }
 
-// addGridLines adds the horizontal lines and their numbers.
-func (b *barChart) addGridLines(highest int64) {
-	top := roundUpScale(highest)
-	for _, part := range []int64{0, 1, 2} {
-		n := top * part / 2
-		b.Lines = append(b.Lines, gridLine{Y: yPosition(n, top), Left: chartSide, Right: chartWidth, Text: shortCount(n)})
-	}
-}
-
-// addBar adds the i-th bar, with one segment for each outcome.
-func (b *barChart) addBar(i int, sum [4]int64, top int64, at time.Time) {
-	step := float64(chartWidth-chartSide) / chartBars
-	base, words := int64(0), []string{at.Local().Format("15:04:05")}
-	for j, n := range sum {
-		if n > 0 {
-			words = append(words, fmt.Sprintf("%s %s", formatCount(n), series[j].class))
-		}
-	}
+// addBar adds the i-th bar to the paths of the series.
+func (c *chart) addBar(paths []strings.Builder, i int, sum []int64, top int64) {
+	step := float64(chartWidth-chartSide) / float64(c.Window.bars())
+	x, base := chartSide+float64(i)*step+step*0.1, int64(0)
 	for j, n := range sum {
 		if n == 0 {
 			continue
 		}
-		y := yPosition(base+n, top)
-		b.Bars = append(b.Bars, bar{
-			Class: series[j].class, X: chartSide + float64(i)*step + 1, Width: step - 2, Y: y, Height: yPosition(base, top) - y, Tooltip: strings.Join(words, " · "),
-		})
+		low, high := yPosition(base, 0, top), yPosition(base+n, 0, top)
+		high = min(high, low-1) // one event of many is seen, too
+		fmt.Fprintf(&paths[j], "M%s %sh%sv%sh-%sz", short(x), short(low), short(step*0.8), short(high-low), short(step*0.8))
 		base += n
 	}
 }
 
+// addRow adds the numbers of a bar to the table and to what is said at the bar, unless there are none.
+func (c *chart) addRow(kinds []series, i int, sum []int64, from time.Time) {
+	to := from.Add(c.Window.step)
+	row, words := chartRow{From: from, To: to}, []string{from.Local().Format(c.Window.long)}
+	for j, n := range sum {
+		cell := chartCell{N: n}
+		if n > 0 {
+			cell.Link = kinds[j].link(from, to)
+			words = append(words, formatCount(n)+" "+kinds[j].name)
+		}
+		row.Cells = append(row.Cells, cell)
+	}
+	if len(words) == 1 {
+		return
+	}
+	step := float64(chartWidth-chartSide) / float64(c.Window.bars())
+	c.Rows = append(c.Rows, row)
+	c.Hits = append(c.Hits, hit{chartSide + float64(i)*step, step, strings.Join(words, " · ")})
+}
+
+// newSizeChart draws the size of a cohort; nil if there are no points.
+func newSizeChart(title string, points []history.SizePoint, w window, now time.Time) *chart {
+	if len(points) == 0 {
+		return nil
+	}
+	begin := w.begin(now)
+	c := &chart{Width: chartWidth, Height: chartHeight, Title: title + ", members", Window: w}
+	low, high := points[0].Members, points[0].Members
+	for _, p := range points {
+		low, high = min(low, p.Members), max(high, p.Members)
+	}
+	bottom, top := int64(0), roundUpScale(int64(high))
+	if room := int64(high - low); low > 0 && room < int64(low) { // otherwise a small change of a large cohort cannot be seen
+		half := max((room+1)/2, 1)
+		bottom = max(int64(low)-half, 0)
+		top = bottom + (int64(high)+half-bottom+1)/2*2
+	}
+	c.addGridLines(bottom, top)
+	c.addTicks(now)
+	span := float64(time.Duration(w.bars()) * w.step)
+	var path strings.Builder
+	for i, p := range points {
+		x := chartSide + (chartWidth-chartSide)*max(float64(p.At.Sub(begin))/span, 0)
+		y := yPosition(int64(p.Members), bottom, top)
+		if i == 0 {
+			fmt.Fprintf(&path, "M%s %s", short(x), short(y))
+		} else {
+			fmt.Fprintf(&path, "H%sV%s", short(x), short(y))
+		}
+		c.Rows = append(c.Rows, chartRow{From: p.At, Cells: []chartCell{{N: int64(p.Members)}}})
+	}
+	fmt.Fprintf(&path, "H%s", short(min(chartSide+(chartWidth-chartSide)*float64(now.Sub(begin))/span, chartWidth)))
+	c.Series = []chartSeries{{Class: "line", Name: "members", Total: int64(points[len(points)-1].Members), Path: path.String()}}
+	c.Summary = fmt.Sprintf("%s in the last %s: from %s to %s members, between %s and %s", title, w.Name, formatCount(points[0].Members), formatCount(points[len(points)-1].Members), formatCount(low), formatCount(high))
+	return c
+}
+
+// addGridLines adds three horizontal lines and their numbers.
+func (c *chart) addGridLines(bottom, top int64) {
+	for part := range int64(3) {
+		n := bottom + (top-bottom)*part/2
+		c.Lines = append(c.Lines, gridLine{Y: yPosition(n, bottom, top), Left: chartSide, Text: formatCount(n)})
+	}
+}
+
+// addTicks adds the labels of times below the plot.
+func (c *chart) addTicks(now time.Time) {
+	begin := c.Window.begin(now)
+	span := float64(time.Duration(c.Window.bars()) * c.Window.step)
+	for _, at := range c.Window.ticks(now) {
+		if part := float64(at.Sub(begin)) / span; part > 0.03 && part < 0.97 { // others would be cut off
+			c.Ticks = append(c.Ticks, label{chartSide + (chartWidth-chartSide)*part, at.Local().Format(c.Window.format)})
+		}
+	}
+}
+
 // yPosition returns the vertical position of a value, measured from the top.
-func yPosition(n, top int64) float64 {
-	const plot = chartHeight - chartFoot - 8
-	return 8 + plot - plot*float64(n)/float64(max(top, 1))
+func yPosition(n, bottom, top int64) float64 {
+	const plot = chartHeight - chartFoot - chartHead
+	return chartHead + plot - plot*float64(n-bottom)/float64(max(top-bottom, 1))
 }
 
 // roundUpScale returns the upper end of the scale for values up to n. It is even, so that half of it is a whole number.
@@ -148,47 +251,38 @@ func roundUpScale(n int64) int64 {
 	}
 }
 
-func shortCount(n int64) string {
-	switch {
-	case n >= 1_000_000:
-		return fmt.Sprintf("%gM", float64(n)/1_000_000)
-	case n >= 1000:
-		return fmt.Sprintf("%gk", float64(n)/1000)
-	}
-	return fmt.Sprint(n)
-}
+// short formats a coordinate.
+func short(x float64) string { return strconv.FormatFloat(x, 'f', 1, 64) }
 
-// sparkline is a small chart of a cohort's size over time.
+// sparkline is a small line without axes.
 type sparkline struct {
 	Width, Height int
 	Points        string
 	Summary       string // text alternative
-	Low, High     int
-	From          time.Time
 }
 
-// newSparkline draws sizes over time. It returns nil if the list is empty.
-func newSparkline(list []cohortSize, width, height int) *sparkline {
-	if len(list) == 0 {
+// newSparkline draws numbers over time. It returns nil if the list is empty.
+func newSparkline(numbers []int64, summary string) *sparkline {
+	const width, height = 120, 28
+	if len(numbers) == 0 {
 		return nil
 	}
-	if len(list) == 1 {
-		list = append(list, list[0])
+	if len(numbers) == 1 {
+		numbers = append(numbers, numbers[0])
 	}
-	l := &sparkline{Width: width, Height: height, Low: list[0].members, High: list[0].members, From: list[0].at}
-	for _, s := range list {
-		l.Low, l.High = min(l.Low, s.members), max(l.High, s.members)
+	l := &sparkline{Width: width, Height: height, Summary: summary}
+	low, high := numbers[0], numbers[0]
+	for _, n := range numbers {
+		low, high = min(low, n), max(high, n)
 	}
-	var points []string
-	for i, s := range list {
-		x := 2 + float64(width-4)*float64(i)/float64(len(list)-1)
-		y := float64(height) / 2
-		if l.High > l.Low {
-			y = float64(height-4) - float64(height-8)*float64(s.members-l.Low)/float64(l.High-l.Low)
+	points := make([]string, len(numbers))
+	for i, n := range numbers {
+		x, y := 2+float64(width-4)*float64(i)/float64(len(numbers)-1), float64(height)/2
+		if high > low {
+			y = float64(height-4) - float64(height-8)*float64(n-low)/float64(high-low)
 		}
-		points = append(points, fmt.Sprintf("%.1f,%.1f", x, y))
+		points[i] = short(x) + "," + short(y)
 	}
 	l.Points = strings.Join(points, " ")
-	l.Summary = fmt.Sprintf("From %s to %s members since %s", formatCount(list[0].members), formatCount(list[len(list)-1].members), list[0].at.Local().Format("15:04"))
 	return l
 }

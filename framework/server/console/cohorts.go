@@ -1,13 +1,16 @@
 package console
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
 type cohortsView struct {
@@ -48,9 +51,9 @@ func (c *Console) handleCohorts(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			view.Error = err.Error()
 		}
-		section := cohortSection{Instance: in.Plan.ID()}
+		section, points := cohortSection{Instance: in.Plan.ID()}, c.sizesOf(r.Context(), in.Plan.ID(), "", windowOf("24h"))
 		for _, s := range sizes {
-			section.Cohorts = append(section.Cohorts, cohortRow{s, newSparkline(c.history.cohortSizes(in.Plan.ID(), s.ID), 120, 28)})
+			section.Cohorts = append(section.Cohorts, cohortRow{s, sizeSparkline(points[s.ID], s.Members)})
 		}
 		view.Sections = append(view.Sections, section)
 	}
@@ -64,10 +67,24 @@ func (c *Console) handleCohorts(w http.ResponseWriter, r *http.Request) {
 	c.renderPage(w, r, http.StatusOK, "cohorts", page{Title: "Cohorts", Section: "cohorts", Data: view})
 }
 
+// sizeSparkline draws the size of a cohort over a day; nil if nothing was measured.
+func sizeSparkline(points []history.SizePoint, now int) *sparkline {
+	if len(points) == 0 {
+		return nil
+	}
+	numbers := make([]int64, 0, len(points)+1)
+	for _, p := range points {
+		numbers = append(numbers, int64(p.Members))
+	}
+	return newSparkline(append(numbers, int64(now)), fmt.Sprintf("From %s to %s members since %s", formatCount(numbers[0]), formatCount(now), points[0].At.Local().Format("2 Jan 15:04")))
+}
+
 type cohortView struct {
 	Instance    string
 	Size        destination.AudienceSize
-	Sparkline   *sparkline
+	Chart       *chart // nil if nothing was measured
+	Windows     []window
+	Window      window
 	Identifiers []string
 	SandboxOnly bool
 	Jobs        []jobView
@@ -117,7 +134,12 @@ func (c *Console) handleCohort(w http.ResponseWriter, r *http.Request) {
 
 func (c *Console) renderCohort(w http.ResponseWriter, r *http.Request, status int, in Instance, view cohortView) {
 	view.Instance, view.Identifiers, view.SandboxOnly = in.Plan.ID(), in.Plugin.Audiences.Identifiers, c.SandboxOnly
-	view.Sparkline = newSparkline(c.history.cohortSizes(view.Instance, view.Size.ID), 720, 120)
+	view.Windows, view.Window = windows(), windowOf(cmp.Or(r.FormValue("window"), "24h"))
+	now, points := time.Now(), c.sizesOf(r.Context(), view.Instance, view.Size.ID, view.Window)[view.Size.ID]
+	if n := len(points); n > 0 {
+		points = append(points, history.SizePoint{At: now, Members: view.Size.Members})
+	}
+	view.Chart = newSizeChart("Size", points, view.Window, now)
 	view.Jobs = c.jobs.forAudience(view.Instance, view.Size.ID)
 	c.renderPage(w, r, status, "cohort", page{Title: view.Size.Name, Section: "cohorts", Data: view})
 }

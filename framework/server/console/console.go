@@ -68,6 +68,8 @@ type Config struct {
 	Actions    func(ctx context.Context, limit int) ([]history.Action, error)
 	// Erasures takes requests to erase users and shows receipts; nil in a console without a queue.
 	Erasures *erasure.Desk
+	// History reads what is kept of earlier times.
+	History HistorySource
 	// MoveInstance moves the data of an instance that is no longer in the config to one that is. ForgetInstance deletes it. Both are nil in a
 	// console without a queue.
 	MoveInstance   func(ctx context.Context, from, to string) error
@@ -79,14 +81,20 @@ type Config struct {
 	// Starting says that the server waits for the console to write the first config, and then starts.
 	Starting bool
 	// SaveSecrets stores secrets that were typed, by their names, encrypted with the key of cfg; nil if there is no state for them.
-	SaveSecrets    func(ctx context.Context, cfg *config.Config, secrets map[string]string) error
-	IngestURL      func(*http.Request) string       // the URL of the tracking API for the reader of a page; may be nil
-	Logins         func() (*oauth.Manager, error)   // the store of OAuth tokens; nil if there is none
-	Guard          *access.Guard                    // decides who can use the console
-	Lookup         func(name string) (string, bool) // reads the environment; os.LookupEnv if nil
-	Commands       *config.Commands                 // keeps the outputs of the config's commands; may be nil
-	SampleInterval time.Duration                    // between two samples of the delivery counts; default 5 s
-	Log            *slog.Logger                     // discards by default
+	SaveSecrets func(ctx context.Context, cfg *config.Config, secrets map[string]string) error
+	IngestURL   func(*http.Request) string       // the URL of the tracking API for the reader of a page; may be nil
+	Logins      func() (*oauth.Manager, error)   // the store of OAuth tokens; nil if there is none
+	Guard       *access.Guard                    // decides who can use the console
+	Lookup      func(name string) (string, bool) // reads the environment; os.LookupEnv if nil
+	Commands    *config.Commands                 // keeps the outputs of the config's commands; may be nil
+	Log         *slog.Logger                     // discards by default
+}
+
+// HistorySource reads what all servers keep of earlier times. A function is nil if that is not kept.
+type HistorySource struct {
+	Counts   func(ctx context.Context, since time.Time) ([]history.CountSlot, error)
+	Sizes    func(ctx context.Context, instance, cohort string, since time.Time) (map[string][]history.SizePoint, error)
+	Verdicts func(ctx context.Context, f history.VerdictFilter) (list []delivery.VerdictRecord, complete bool, err error)
 }
 
 // Console serves the web UI below Path.
@@ -96,7 +104,7 @@ type Console struct {
 	sessions sessions
 	drafts   drafts
 	jobs     jobs
-	history  chartHistory
+	counts   countCache
 	letters  letterCounts
 	saving   sync.Mutex // held from reading the config file until it is written
 
@@ -105,11 +113,8 @@ type Console struct {
 	running sync.WaitGroup
 }
 
-// New returns a Console and starts to sample the delivery counts. The caller must close it.
+// New returns a Console. The caller must close it.
 func New(c Config) (*Console, error) {
-	if c.SampleInterval <= 0 {
-		c.SampleInterval = 5 * time.Second
-	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -121,13 +126,11 @@ func New(c Config) (*Console, error) {
 		return nil, err
 	}
 	console := &Console{Config: c, pages: pages}
-	console.history = chartHistory{snapshots: map[string][]snapshot{}, sizes: map[[2]string][]cohortSize{}}
 	console.ctx, console.cancel = context.WithCancel(context.Background())
-	console.running.Go(console.recordHistory)
 	return console, nil
 }
 
-// Close stops background jobs and sampling, and waits for them.
+// Close stops background jobs, and waits for them.
 func (c *Console) Close() {
 	c.cancel()
 	c.running.Wait()
@@ -146,6 +149,8 @@ func (c *Console) Handler() http.Handler {
 		"GET why":                         c.handleWhy,
 		"GET live":                        c.handleLive,
 		"GET batches/{id}":                c.handleBatch,
+		"GET history":                     c.handleHistory,
+		"GET verdicts":                    c.handleVerdicts,
 		"GET changes":                     c.handleChanges,
 		"GET erasures":                    c.handleErasures,
 		"GET erasures/{id}":               c.handleErasure,

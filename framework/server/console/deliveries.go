@@ -10,12 +10,15 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
 type deliveriesView struct {
 	HasQueue    bool
 	SandboxOnly bool
-	LastHour    bool // show an hour instead of five minutes
+	Windows     []window
+	Window      window
+	Error       string
 	Overview    []overviewRow
 	Instances   []instanceView
 	InBrowser   []Instance // instances whose actions pages perform
@@ -30,7 +33,7 @@ type instanceView struct {
 	State, Tone string
 	Hint        string // what the operator should do; "" if nothing
 	Figures     []figure
-	Chart       barChart
+	Chart       chart
 }
 
 type figure struct {
@@ -40,23 +43,23 @@ type figure struct {
 }
 
 func (c *Console) handleDeliveries(w http.ResponseWriter, r *http.Request) {
-	view := deliveriesView{HasQueue: c.Runner != nil, SandboxOnly: c.SandboxOnly, LastHour: r.FormValue("window") == "hour"}
+	view := deliveriesView{HasQueue: c.Runner != nil, SandboxOnly: c.SandboxOnly, Windows: windows(), Window: windowOf(r.FormValue("window"))}
 	if c.Runner != nil {
 		names := c.destinationNames()
-		window := 5 * time.Minute
-		if view.LastHour {
-			window = time.Hour
+		slots, err := c.countsOf(r.Context(), view.Window)
+		if err != nil {
+			view.Error = capitalize(err.Error()) + "."
 		}
 		for _, s := range c.Runner.Status() {
-			view.Instances = append(view.Instances, c.newInstanceView(s, names[s.Instance], window, c.currentLetters(r.Context(), s)))
+			view.Instances = append(view.Instances, newInstanceView(s, names[s.Instance], c.currentLetters(r.Context(), s), slots, view.Window))
 		}
 		view.InBrowser = c.browserInstances()
 		if c.RemovedInstances != nil {
 			for _, s := range c.RemovedInstances() {
-				view.Instances = append(view.Instances, c.newInstanceView(s, "not in the config", window, c.currentLetters(r.Context(), s)))
+				view.Instances = append(view.Instances, newInstanceView(s, "not in the config", c.currentLetters(r.Context(), s), slots, view.Window))
 			}
 		}
-		view.Overview = c.overview(view.Instances, window)
+		view.Overview = c.overview(view.Instances, slots, view.Window)
 		view.Instances = worstFirst(view.Instances, view.Overview)
 		view.Latest = verdictViews(c.Runner.Verdicts(20, func(*delivery.VerdictRecord) bool { return true }))
 	}
@@ -116,8 +119,9 @@ func (c *Console) currentLetters(ctx context.Context, s delivery.Status) int {
 	return c.letters.countOf(ctx, c.Queue, s.Instance)
 }
 
-func (c *Console) newInstanceView(s delivery.Status, destination string, window time.Duration, letters int) instanceView {
-	v := instanceView{Status: s, Destination: destination, Letters: letters, Chart: newBarChart(c.history.deliverySnapshots(s.Instance), window, time.Now())}
+func newInstanceView(s delivery.Status, destination string, letters int, slots []history.CountSlot, w window) instanceView {
+	v := instanceView{Status: s, Destination: destination, Letters: letters, Chart: newVerdictChart(s.Instance, slots, w, time.Now())}
+	v.Chart.Hits, v.Chart.Rows = nil, nil // the page History has them
 	waiting := s.Waiting + s.Behind
 	switch stopping := stoppingFinding(s.Findings); {
 	case s.Removed:
@@ -142,22 +146,48 @@ func (c *Console) newInstanceView(s delivery.Status, destination string, window 
 	default:
 		v.State, v.Tone = "idle", "quiet"
 	}
-	t := snapshotOf(s, time.Now())
+	v.Figures = append(windowFigures(s, v.Chart), presentFigures(s, waiting, letters)...)
+	v.Figures = append(v.Figures, limitFigures(s)...)
+	return v
+}
+
+// windowFigures returns what the chart of an instance has counted, each with what was counted since the instance was added.
+func windowFigures(s delivery.Status, c chart) (list []figure) {
+	help := map[string]string{
+		"delivered": "Events that the destination accepted", "skipped": "Events that needed no change at the destination", "unmatched": "Events that no subscription matches, or that came twice",
+		"retried": "Delivery attempts that were repeated", "dead": "Events that became dead letters",
+	}
+	ever := map[string]int64{
+		"delivered": s.Counts["delivered"], "skipped": s.Counts["skipped"], "unmatched": s.Counts["unmatched"] + s.Counts["duplicate"] + s.Counts["unreadable"], "dead": s.Counts["dead"] + s.Counts["parked"],
+	}
+	for _, kind := range c.Series {
+		f := figure{Name: capitalize(kind.Name), Value: formatCount(kind.Total), Class: kind.Class, Help: help[kind.Class] + " in the last " + c.Window.Name}
+		if n, ok := ever[kind.Class]; ok {
+			f.Help += "; " + formatCount(n) + " since the instance was added"
+		}
+		if kind.Total > 0 {
+			f.Link = kind.Link
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+// presentFigures returns what waits now.
+func presentFigures(s delivery.Status, waiting, letters int) []figure {
 	link := ""
 	if letters > 0 {
 		link = "letters?instance=" + url.QueryEscape(s.Instance)
 	}
-	v.Figures = []figure{
-		{Name: "Accepted", Value: formatCount(t.accepted), Help: "events read from the queue, including replays"},
-		{Name: "Delivered", Value: formatCount(t.delivered), Class: "delivered", Help: "events that the destination accepted"},
-		{Name: "Skipped", Value: formatCount(t.skipped), Class: "skipped", Help: "events that needed no change at the destination"},
-		{Name: "Retried", Value: formatCount(t.retried), Class: "retried", Help: "delivery attempts that were repeated since this server started"},
-		{Name: "Dead or parked", Value: formatCount(letters), Class: "dead", Help: "events on the Dead letters page", Link: link},
-		{Name: "Waiting", Value: formatCount(waiting), Help: "events not finished yet"},
-		{Name: "Lag", Value: fault.Duration(s.Lag), Help: "age of the oldest waiting event"},
+	oldest := "—"
+	if waiting > 0 {
+		oldest = fault.Duration(s.Lag)
 	}
-	v.Figures = append(v.Figures, limitFigures(s)...)
-	return v
+	return []figure{
+		{Name: "Dead letters now", Value: formatCount(letters), Help: "Events on the Dead letters page", Link: link},
+		{Name: "Waiting now", Value: formatCount(waiting), Help: "Events that are not finished yet"},
+		{Name: "Oldest waiting", Value: oldest, Help: "The age of the oldest waiting event"},
+	}
 }
 
 // limitFigures returns what is left of the limits of an instance, and how long its waiting events will take.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
@@ -45,40 +44,10 @@ func TestInputModesRoundTrip(t *testing.T) {
 	}
 }
 
-func TestCharts(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	var list []snapshot
-	for i := range 100 {
-		list = append(list, snapshot{at: now.Add(time.Duration(i-100) * 5 * time.Second), delivered: int64(i * i), dead: int64(-i)})
-	}
-	b := newBarChart(list, 5*time.Minute, now)
-	assert.NotEmpty(t, b.Bars)
-	for _, bar := range b.Bars {
-		assert.Equal(t, "delivered", bar.Class, "decreasing counts have no bar")
-		assert.True(t, bar.X >= chartSide && bar.X+bar.Width <= chartWidth && bar.Y >= 0 && bar.Height > 0 && bar.Y+bar.Height <= chartHeight, "%+v", bar)
-	}
-	assert.Contains(t, b.Summary, "0 dead")
-	assert.Empty(t, newBarChart(nil, time.Hour, now).Bars)
-	assert.Nil(t, newSparkline(nil, 10, 10))
-	assert.Equal(t, "2.0,5.0 8.0,5.0", newSparkline([]cohortSize{{now, 7}}, 10, 10).Points)
-}
-
 func TestRoundUpScale(t *testing.T) {
 	for n, want := range map[int64]int64{0: 2, 1: 2, 2: 2, 3: 4, 7: 10, 11: 20, 99: 100, 101: 200, 2114: 4000, 9_999_999: 10_000_000} {
 		assert.Equal(t, want, roundUpScale(n), n)
 	}
-}
-
-func TestHistoryIsBounded(t *testing.T) {
-	h := chartHistory{snapshots: map[string][]snapshot{}, sizes: map[[2]string][]cohortSize{}}
-	for i := range 3 * maxSnapshots {
-		h.recordStatus([]delivery.Status{{Instance: "a", Counts: map[string]int64{"delivered": int64(i)}}}, time.Unix(int64(i), 0))
-	}
-	list := h.deliverySnapshots("a")
-	assert.Len(t, list, maxSnapshots)
-	assert.Equal(t, int64(3*maxSnapshots-1), list[len(list)-1].delivered)
-	h.recordStatus(nil, time.Now())
-	assert.Empty(t, h.deliverySnapshots("a"))
 }
 
 func TestDraftsAreBounded(t *testing.T) {

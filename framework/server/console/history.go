@@ -1,126 +1,229 @@
 package console
 
 import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
-// Limits of the history, which starts with the process.
-const (
-	maxSnapshots       = 720  // per instance: an hour at 5 s
-	maxCohortSizes     = 1440 // per cohort: 6 hours at 15 s
-	maxTrackedCohorts  = 500  // cohorts with a history
-	cohortSizeInterval = 15 * time.Second
-)
-
-// snapshot is the counts of an instance at one time.
-type snapshot struct {
-	at                                          time.Time
-	accepted, delivered, skipped, retried, dead int64
+// countCache keeps the counts of each window for a short time, since pages that refresh ask for them again and again.
+type countCache struct {
+	mu    sync.Mutex
+	known map[string]cachedCounts
 }
 
-func snapshotOf(s delivery.Status, at time.Time) snapshot {
-	return snapshot{
-		at: at, accepted: s.Counts["events"] + s.Counts["replayed"], delivered: s.Counts["delivered"], skipped: s.Counts["skipped"],
-		retried: s.Retried, dead: s.Counts["dead"] + s.Counts["parked"],
+type cachedCounts struct {
+	at    time.Time
+	slots []history.CountSlot
+}
+
+// countTTL is how long counts are valid, as a part of the window.
+const countTTL = 1500
+
+// countsOf returns what was counted in a window; nothing in a console that keeps no counts.
+func (c *Console) countsOf(ctx context.Context, w window) ([]history.CountSlot, error) {
+	if c.History.Counts == nil {
+		return nil, nil
 	}
-}
-
-// cohortSize is the number of members at one time.
-type cohortSize struct {
-	at      time.Time
-	members int
-}
-
-// chartHistory holds recent snapshots and cohort sizes, for the charts.
-type chartHistory struct {
-	mu        sync.Mutex
-	snapshots map[string][]snapshot      // by instance, oldest first
-	sizes     map[[2]string][]cohortSize // by instance and cohort id, oldest first
-}
-
-// recordHistory samples delivery counts and cohort sizes until the console is closed.
-func (c *Console) recordHistory() {
-	if c.Runner == nil {
-		return
+	now := time.Now()
+	c.counts.mu.Lock()
+	defer c.counts.mu.Unlock()
+	if known, ok := c.counts.known[w.Key]; ok && now.Sub(known.at) < min(w.span/countTTL, time.Minute) {
+		return known.slots, nil
 	}
-	ticker := time.NewTicker(c.SampleInterval)
-	defer ticker.Stop()
-	var sizesAt time.Time
-	for {
-		now := time.Now()
-		c.history.recordStatus(c.Runner.Status(), now)
-		if now.Sub(sizesAt) >= cohortSizeInterval {
-			sizesAt = now
-			c.recordCohortSizes(now)
-		}
-		select {
-		case <-ticker.C:
-		case <-c.ctx.Done():
-			return
-		}
-	}
-}
-
-func (h *chartHistory) recordStatus(list []delivery.Status, now time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	running := map[string]bool{}
-	for _, s := range list {
-		running[s.Instance] = true
-		h.snapshots[s.Instance] = lastN(append(h.snapshots[s.Instance], snapshotOf(s, now)), maxSnapshots)
-	}
-	for id := range h.snapshots {
-		if !running[id] {
-			delete(h.snapshots, id)
-		}
-	}
-}
-
-// lastN returns the last n elements of a list, reusing its memory.
-func lastN[T any](list []T, n int) []T {
-	if len(list) <= n {
-		return list
-	}
-	return append(list[:0], list[len(list)-n:]...)
-}
-
-func (c *Console) recordCohortSizes(now time.Time) {
-	instances, err := c.Running()
+	slots, err := c.History.Counts(ctx, w.begin(now))
 	if err != nil {
-		return
+		return nil, err
 	}
-	for _, in := range instances {
-		if in.Ledger == nil || in.Plugin.Audiences == nil {
-			continue
-		}
-		sizes, err := in.Ledger.Sizes(c.ctx)
-		if err != nil {
-			c.Log.Debug("cannot read cohort sizes", "error", err)
-			continue
-		}
-		c.history.mu.Lock()
-		for _, s := range sizes {
-			key := [2]string{in.Plan.ID(), s.ID}
-			if _, known := c.history.sizes[key]; known || len(c.history.sizes) < maxTrackedCohorts {
-				c.history.sizes[key] = lastN(append(c.history.sizes[key], cohortSize{now, s.Members}), maxCohortSizes)
+	if c.counts.known == nil {
+		c.counts.known = map[string]cachedCounts{}
+	}
+	c.counts.known[w.Key] = cachedCounts{now, slots}
+	return slots, nil
+}
+
+// verdictKinds are the series of the verdicts of an instance, or of all if it is "".
+func verdictKinds(instance string) []series {
+	link := func(page string, q url.Values) func(from, to time.Time) string {
+		return func(from, to time.Time) string {
+			if q.Set("instance", instance); instance == "" {
+				q.Del("instance")
 			}
+			if page == "verdicts" {
+				q.Set("from", from.UTC().Format(time.RFC3339))
+				q.Set("to", to.UTC().Format(time.RFC3339))
+			}
+			return page + "?" + q.Encode()
 		}
-		c.history.mu.Unlock()
+	}
+	verdicts := func(outcome string) func(from, to time.Time) string {
+		return link("verdicts", url.Values{"outcome": {outcome}})
+	}
+	return []series{
+		{class: "delivered", name: "delivered", outcomes: []string{"delivered"}, link: verdicts("delivered")},
+		{class: "skipped", name: "skipped", outcomes: []string{"skipped"}, link: verdicts("skipped")},
+		{class: "unmatched", name: "not matched", outcomes: []string{"unmatched"}, rest: true, link: link("live", url.Values{"outcome": {outcomeNone}})},
+		{class: "retried", name: "retried", outcomes: []string{"retried"}, link: verdicts(outcomeRetried)},
+		{class: "dead", name: "dead or parked", outcomes: []string{"dead", "parked", "dropped"}, link: verdicts(outcomeFailed)},
 	}
 }
 
-// deliverySnapshots returns the snapshots of an instance, oldest first.
-func (h *chartHistory) deliverySnapshots(instance string) []snapshot {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return append([]snapshot(nil), h.snapshots[instance]...)
+// receivedKinds are the series of the events of a source, or of all if it is "".
+func receivedKinds(source string) []series {
+	link := func(outcome string) func(from, to time.Time) string {
+		q := url.Values{}
+		if source != "" {
+			q.Set("source", source)
+		}
+		if outcome != "" {
+			q.Set("outcome", outcome)
+		}
+		return func(time.Time, time.Time) string { return strings.TrimSuffix("live?"+q.Encode(), "?") }
+	}
+	return []series{
+		{class: "delivered", name: "accepted", outcomes: []string{"accepted"}, link: link("")},
+		{class: "dead", name: "rejected", rest: true, link: link(outcomeRejected)},
+	}
 }
 
-func (h *chartHistory) cohortSizes(instance, id string) []cohortSize {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return append([]cohortSize(nil), h.sizes[[2]string{instance, id}]...)
+// sumOf adds the numbers of all names.
+func sumOf(o history.Outcomes) map[string]int64 {
+	sum := map[string]int64{}
+	for _, list := range o {
+		for outcome, n := range list {
+			sum[outcome] += n
+		}
+	}
+	return sum
+}
+
+// newVerdictChart draws the verdicts of an instance, or of all if it is "".
+func newVerdictChart(instance string, slots []history.CountSlot, w window, now time.Time) chart {
+	return newCountChart("Verdicts", verdictKinds(instance), slots, w, now, func(c history.Counts) map[string]int64 {
+		if instance == "" {
+			return sumOf(c.Instances)
+		}
+		return c.Instances[instance]
+	})
+}
+
+// historyView is the page with the charts of received events and of verdicts.
+type historyView struct {
+	HasQueue  bool
+	Kept      bool // counts are kept
+	Windows   []window
+	Window    window
+	Instances []string
+	Instance  string
+	Error     string
+	Charts    []chart
+	BySource  totalsTable
+	ByName    totalsTable // by instance
+}
+
+// totalsTable has a row of numbers for each source or instance.
+type totalsTable struct {
+	Names []string // of the columns
+	Rows  []totalsRow
+}
+
+type totalsRow struct {
+	Name   string
+	Series []chartSeries
+}
+
+// Path returns the URL of the page for another window.
+func (v historyView) Path(w window) string {
+	q := url.Values{"window": {w.Key}}
+	if v.Instance != "" {
+		q.Set("instance", v.Instance)
+	}
+	return "history?" + q.Encode()
+}
+
+// handleHistory shows the numbers of received events and of verdicts over time.
+func (c *Console) handleHistory(w http.ResponseWriter, r *http.Request) {
+	view := historyView{HasQueue: c.Runner != nil, Kept: c.History.Counts != nil, Windows: windows(), Window: windowOf(r.FormValue("window")), Instance: r.FormValue("instance")}
+	if view.HasQueue && view.Kept {
+		now := time.Now()
+		slots, err := c.countsOf(r.Context(), view.Window)
+		if err != nil {
+			view.Error = capitalize(err.Error()) + "."
+		}
+		for _, s := range c.Runner.Status() {
+			view.Instances = append(view.Instances, s.Instance)
+		}
+		if view.Instance == "" {
+			view.Charts = append(view.Charts, newCountChart("Received", receivedKinds(""), slots, view.Window, now, func(c history.Counts) map[string]int64 { return sumOf(c.Sources) }))
+		}
+		view.Charts = append(view.Charts, newVerdictChart(view.Instance, slots, view.Window, now))
+		view.addTotals(slots, now)
+	}
+	c.renderPage(w, r, http.StatusOK, "history", page{Title: "History", Section: "history", Data: view})
+}
+
+// addTotals adds the sums of each source and of each instance.
+func (v *historyView) addTotals(slots []history.CountSlot, now time.Time) {
+	begin := v.Window.begin(now)
+	sources, instances := history.Outcomes{}, history.Outcomes{}
+	for _, slot := range slots {
+		if slot.At.Before(begin) {
+			continue
+		}
+		addOutcomes(sources, slot.Sources)
+		addOutcomes(instances, slot.Instances)
+	}
+	v.BySource, v.ByName = newTotalsTable(sources, receivedKinds, begin, now), newTotalsTable(instances, verdictKinds, begin, now)
+}
+
+func addOutcomes(to, from history.Outcomes) {
+	for name, list := range from {
+		for outcome, n := range list {
+			to.Add(name, outcome, n)
+		}
+	}
+}
+
+// newTotalsTable returns the sums by name, the largest first.
+func newTotalsTable(o history.Outcomes, kindsOf func(string) []series, from, to time.Time) (t totalsTable) {
+	sizes := map[string]int64{}
+	for name, numbers := range o {
+		row := totalsRow{Name: name}
+		kinds := kindsOf(name)
+		for _, kind := range kinds {
+			n := kind.sum(numbers, kinds)
+			row.Series = append(row.Series, chartSeries{Class: kind.class, Name: kind.name, Total: n, Link: kind.link(from, to)})
+			sizes[name] += n
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	slices.SortFunc(t.Rows, func(a, b totalsRow) int {
+		if sizes[a.Name] != sizes[b.Name] {
+			return int(min(max(sizes[b.Name]-sizes[a.Name], -1), 1))
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	for _, kind := range kindsOf("") {
+		t.Names = append(t.Names, kind.name)
+	}
+	return t
+}
+
+// sizesOf returns the sizes of an instance's cohorts in a window; nothing in a console that keeps none. With a cohort's id, it returns
+// only that one.
+func (c *Console) sizesOf(ctx context.Context, instance, cohort string, w window) map[string][]history.SizePoint {
+	if c.History.Sizes == nil {
+		return nil
+	}
+	points, err := c.History.Sizes(ctx, instance, cohort, w.begin(time.Now()))
+	if err != nil {
+		c.Log.Warn("cannot read the sizes of cohorts", "error", err)
+	}
+	return points
 }

@@ -172,3 +172,11 @@ func (c *Console) handleJob(w http.ResponseWriter, r *http.Request) {
 	}
 	c.renderPage(w, r, http.StatusOK, "job", page{Title: capitalize(view.Kind), Section: section, Data: view})
 }
+
+// lastN returns the last n elements of a list, reusing its memory.
+func lastN[T any](list []T, n int) []T {
+	if len(list) <= n {
+		return list
+	}
+	return append(list[:0], list[len(list)-n:]...)
+}

@@ -42,6 +42,7 @@ type liveView struct {
 	Error     string
 	Part      string       // path of the live part
 	Query     template.URL // of the filter
+	IngestURL string       // where to send events
 }
 
 // liveRow is an accepted or rejected event.
@@ -74,7 +75,7 @@ func (c *Console) handleLive(w http.ResponseWriter, r *http.Request) {
 	f := liveFilterOf(r.FormValue)
 	q := f.query()
 	view := liveView{
-		HasQueue: c.Runner != nil, Filter: f, Paused: r.FormValue("paused") != "", Query: template.URL(q.Encode()),
+		HasQueue: c.Runner != nil, Filter: f, Paused: r.FormValue("paused") != "", Query: template.URL(q.Encode()), IngestURL: c.ingestURL(r),
 		Outcomes: []string{"delivered", "skipped", "dead", "parked", "dropped", outcomeNone, outcomeRejected},
 	}
 	q.Set("part", "1")
@@ -107,7 +108,7 @@ func (c *Console) findLive(ctx context.Context, view *liveView) {
 		}
 	}
 	view.Searched = len(list)
-	if c.Rejections != nil && f.Instance == "" && (f.Outcome == "" || f.Outcome == outcomeRejected) {
+	if c.Rejections != nil {
 		rejected, err := c.Rejections(ctx, maxLiveSearched)
 		if err != nil {
 			view.Error = capitalize(err.Error()) + "."
@@ -118,9 +119,11 @@ func (c *Console) findLive(ctx context.Context, view *liveView) {
 	view.Rows = view.Rows[:min(len(view.Rows), maxLiveShown)]
 }
 
+// addRejections adds the rejected events that the filter selects. They belong to no instance.
 func (v *liveView) addRejections(list []history.Rejection) {
+	possible := v.Filter.Instance == "" && (v.Filter.Outcome == "" || v.Filter.Outcome == outcomeRejected)
 	for _, r := range list {
-		if v.Filter.selects([]byte(r.Event), r.Source) {
+		if possible && v.Filter.selects([]byte(r.Event), r.Source) {
 			v.Rows = append(v.Rows, liveRow{At: r.At, Name: eventTitle(delivery.StoredEvent{Raw: []byte(r.Event)}), Source: r.Source, Rejected: r.Reason})
 		}
 	}
@@ -171,10 +174,14 @@ func (c *Console) handleBatch(w http.ResponseWriter, r *http.Request) {
 	view := batchView{}
 	if c.Runner != nil {
 		id := r.PathValue("id")
-		view.Members = verdictViews(c.Runner.Verdicts(delivery.MaxVerdicts, func(v *delivery.VerdictRecord) bool { return v.Batch != nil && v.Batch.ID == id }))
+		list := c.Runner.Verdicts(delivery.MaxVerdicts, func(v *delivery.VerdictRecord) bool { return v.Batch != nil && v.Batch.ID == id })
+		if len(list) == 0 && c.History.Verdicts != nil { // an older one, or one of another server
+			list, _, _ = c.History.Verdicts(r.Context(), history.VerdictFilter{Batch: id, Limit: delivery.MaxVerdicts})
+		}
+		view.Members = verdictViews(list)
 	}
 	if len(view.Members) == 0 {
-		c.renderError(w, r, http.StatusNotFound, "live", "No such batch", "This server remembers the batches of its latest verdicts. The page Why not? shows those of the last seven days for one user.")
+		c.renderError(w, r, http.StatusNotFound, "live", "No such batch", "Batches are kept as long as verdicts: seven days, if the config does not say otherwise in delivery.history.")
 		return
 	}
 	view.Batch = view.Members[0].Batch

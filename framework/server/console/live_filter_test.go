@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/server/console"
 	"github.com/landfall-dev/landfall/framework/server/history"
 )
@@ -56,6 +57,22 @@ func TestLiveEvents(t *testing.T) {
 		}
 	}
 	assert.Equal(t, http.StatusNotFound, q.do(http.MethodGet, "batches/none", nil, nil).Code)
+}
+
+// TestLiveEventsOfANewServer checks that the page says that no event has arrived yet, and how to send one.
+func TestLiveEventsOfANewServer(t *testing.T) {
+	q := newQueuePageOf(t, 0, func(s *console.Config) {
+		s.IngestURL = func(*http.Request) string { return "https://events.example" }
+	})
+	for _, path := range []string{"live", "live?part=1", "live?outcome=dead"} {
+		body := q.get(path)
+		assert.Contains(t, body, "No events yet", path)
+		assert.Contains(t, body, "curl -u WRITE_KEY: https://events.example/v1/track", path)
+		assert.NotContains(t, body, "None of the latest", path)
+	}
+	require.NoError(t, q.queue.Append(t.Context(), []delivery.NewEvent{{Source: "web", Key: "u:u1", Raw: []byte(`{"type":"track","event":"Bought","messageId":"m1","userId":"u1"}`)}}))
+	assert.NotContains(t, q.get("live?part=1"), "No events yet")
+	assert.Contains(t, q.get("live?part=1&text=other"), "None of the latest 1 events is selected.")
 }
 
 // TestChangesOfOperators checks the list of what operators did, and its filter.

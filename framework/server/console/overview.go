@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
-	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
 // overviewRow is an instance in the overview.
@@ -36,12 +36,12 @@ const (
 )
 
 // overview returns a row for each instance, the worst first.
-func (c *Console) overview(views []instanceView, window time.Duration) []overviewRow {
+func (c *Console) overview(views []instanceView, slots []history.CountSlot, w window) []overviewRow {
 	rows := make([]overviewRow, len(views))
 	for i, v := range views {
 		rows[i] = overviewRow{
 			Instance: v.Instance, Destination: v.Destination, State: v.State, Tone: v.Tone, Waiting: v.Waiting + v.Behind, Oldest: v.Lag,
-			Activity: newActivity(c.history.deliverySnapshots(v.Instance), window, time.Now()), LastError: c.lastError(v.Instance),
+			Activity: newActivity(v.Instance, slots, w, time.Now()), LastError: c.lastError(v.Instance),
 			Letters: v.Letters, PausedUntil: v.Until,
 		}
 		rows[i].severity = rows[i].severityOf(v)
@@ -79,31 +79,27 @@ func (c *Console) lastError(instance string) *verdictView {
 	return &verdictViews(list)[0]
 }
 
-// activityPoints is the number of points of an activity.
-const activityPoints = 30
-
-// newActivity draws how many events an instance finished over time; nil if nothing was measured.
-func newActivity(list []snapshot, window time.Duration, now time.Time) *sparkline {
-	if len(list) < 2 {
-		return nil
-	}
-	begin, total := now.Add(-window), 0
-	points := make([]cohortSize, activityPoints)
-	for i := range points {
-		points[i].at = begin.Add(time.Duration(i) * window / activityPoints)
-	}
-	for i := 1; i < len(list); i++ {
-		n := int(list[i].at.Sub(begin) * activityPoints / window)
-		if list[i].at.Before(begin) || n >= activityPoints {
+// newActivity draws how many events an instance finished over time; nil if nothing was counted.
+func newActivity(instance string, slots []history.CountSlot, w window, now time.Time) *sparkline {
+	const points = 30
+	begin, total := w.begin(now), int64(0)
+	numbers := make([]int64, points)
+	for _, slot := range slots {
+		n := int(slot.At.Sub(begin) * points / w.span)
+		if slot.At.Before(begin) || n >= points {
 			continue
 		}
-		done := int(max(list[i].delivered+list[i].skipped+list[i].dead-list[i-1].delivered-list[i-1].skipped-list[i-1].dead, 0))
-		points[n].members += done
-		total += done
+		for outcome, count := range slot.Instances[instance] {
+			if outcome != outcomeRetried {
+				numbers[n] += count
+				total += count
+			}
+		}
 	}
-	line := newSparkline(points, 120, 28)
-	line.Summary = formatCount(total) + " events finished in the last " + fault.Duration(window)
-	return line
+	if total == 0 {
+		return nil
+	}
+	return newSparkline(numbers, formatCount(total)+" events finished in the last "+w.Name)
 }
 
 // letterCounts caches the number of letters of instances.

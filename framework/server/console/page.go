@@ -35,7 +35,7 @@ type page struct {
 // Sections returns the navigation entries.
 func (page) Sections() []struct{ Key, Name string } {
 	return []struct{ Key, Name string }{
-		{"deliveries", "Deliveries"}, {"live", "Live events"}, {"events", "Events"}, {"why", "Why not?"}, {"letters", "Dead letters"}, {"cohorts", "Cohorts"},
+		{"deliveries", "Deliveries"}, {"history", "History"}, {"live", "Live events"}, {"events", "Events"}, {"why", "Why not?"}, {"letters", "Dead letters"}, {"cohorts", "Cohorts"},
 		{"test", "Tester"}, {"setup", "Setup"}, {"changes", "Changes"}, {"erasures", "Erasures"}, {"catalogue", "Catalogue"},
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
 // TestSecretsOfAConfigAreRedacted checks which texts of a config are hidden on the review page.
@@ -168,7 +169,6 @@ func TestEventTitles(t *testing.T) {
 
 // TestStatesOfInstances checks the state, its tone and its hint for each status of an instance.
 func TestStatesOfInstances(t *testing.T) {
-	c := &Console{}
 	until := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, s := range []struct {
 		status            delivery.Status
@@ -188,57 +188,99 @@ func TestStatesOfInstances(t *testing.T) {
 		{delivery.Status{Findings: []delivery.Finding{{Code: "other"}, {Code: "other", Stops: "delivery"}}, Stopped: "x"}, "not delivering", "stopped", ""},
 	} {
 		s.status.Instance = "main"
-		v := c.newInstanceView(s.status, "Shop", time.Hour, 0)
+		v := newInstanceView(s.status, "Shop", 0, nil, windowOf(""))
 		assert.Equal(t, []string{s.state, s.tone}, []string{v.State, v.Tone}, "%+v", s.status)
 		assert.Contains(t, v.Hint, s.hint)
 	}
-	v := c.newInstanceView(delivery.Status{Instance: "main", Waiting: 2, Behind: 3, Lag: time.Minute, Retried: 8, Counts: map[string]int64{"events": 10, "replayed": 1, "delivered": 4, "skipped": 5, "dead": 6, "parked": 7}}, "Shop", time.Hour, 3)
+	slots := []history.CountSlot{{At: time.Now(), Counts: history.Counts{Instances: history.Outcomes{"main": {"delivered": 4, "skipped": 5, "unmatched": 1, "duplicate": 1, "retried": 8, "dead": 1, "parked": 1}, "other": {"delivered": 9}}}}}
+	v := newInstanceView(delivery.Status{Instance: "main", Waiting: 2, Behind: 3, Lag: time.Minute, Counts: map[string]int64{"delivered": 40}}, "Shop", 3, slots, windowOf("24h"))
 	var figures []string
 	for _, f := range v.Figures {
 		figures = append(figures, f.Name+" "+f.Value)
 	}
-	assert.Equal(t, []string{"Accepted 11", "Delivered 4", "Skipped 5", "Retried 8", "Dead or parked 3", "Waiting 5", "Lag 60 s"}, figures)
+	assert.Equal(t, []string{"Delivered 4", "Skipped 5", "Not matched 2", "Retried 8", "Dead or parked 2", "Dead letters now 3", "Waiting now 5", "Oldest waiting 60 s"}, figures)
+	assert.Equal(t, "Events that the destination accepted in the last 24 hours; 40 since the instance was added", v.Figures[0].Help)
+	assert.Regexp(t, `^verdicts\?from=\S+Z&instance=main&outcome=delivered&to=\S+Z$`, v.Figures[0].Link)
+	assert.Equal(t, "live?instance=main&outcome=no+verdict", v.Figures[2].Link)
+	assert.Equal(t, "letters?instance=main", v.Figures[5].Link)
 }
 
-// TestBarsOfAChart checks where each outcome is drawn, the numbers beside the chart and the times below it.
+// TestBarsOfAChart checks what is drawn, the numbers beside the chart, the times below it, and the table.
 func TestBarsOfAChart(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
-	begin := now.Add(-time.Hour)
-	b := newBarChart([]snapshot{
-		{at: begin.Add(-time.Minute)}, {at: begin, delivered: 10, dead: 10}, {at: begin.Add(time.Minute), delivered: 15, skipped: 5, dead: 10}, {at: now.Add(-time.Second), delivered: 15, skipped: 5, retried: 20, dead: 9}, {at: now, delivered: 99},
-	}, time.Hour, now)
-	type drawn struct {
-		class  string
-		column int
-		height float64
+	now := time.Date(2026, 1, 2, 3, 0, 30, 0, time.UTC)
+	begin := now.Truncate(time.Minute).Add(-59 * time.Minute)
+	slot := func(at time.Duration, numbers map[string]int64) history.CountSlot {
+		return history.CountSlot{At: begin.Add(at), Counts: history.Counts{Instances: history.Outcomes{"main": numbers}}}
 	}
-	var bars []drawn
-	for _, bar := range b.Bars {
-		bars = append(bars, drawn{bar.Class, int((bar.X - chartSide) * chartBars / (chartWidth - chartSide)), bar.Height})
+	c := newVerdictChart("main", []history.CountSlot{
+		slot(-time.Minute, map[string]int64{"delivered": 99}), slot(0, map[string]int64{"delivered": 10, "dead": 10}), slot(time.Minute, map[string]int64{"delivered": 5, "something new": 5}), slot(59*time.Minute, map[string]int64{"delivered": 4}),
+	}, windowOf("1h"), now)
+	assert.Equal(t, "Verdicts, events per minute", c.Title)
+	assert.Equal(t, "Verdicts in the last 1 hour: 19 delivered, 0 skipped, 5 not matched, 0 retried, 10 dead or parked", c.Summary)
+	plot := float64(chartHeight - chartFoot - chartHead)
+	step := float64(chartWidth-chartSide) / 60
+	bar := func(i int, low, part float64) string {
+		return fmt.Sprintf("M%s %sh%sv%sh-%sz", short(chartSide+float64(i)*step+step*0.1), short(chartHead+plot-plot*low), short(step*0.8), short(-plot*part), short(step*0.8))
 	}
-	plot := float64(chartHeight - chartFoot - 8)
-	assert.Equal(t, []drawn{{"delivered", 0, plot / 2}, {"dead", 0, plot / 2}, {"delivered", 1, plot / 4}, {"skipped", 1, plot / 4}, {"retried", 59, plot}}, bars)
-	assert.Equal(t, "In the last 60 min: 15 delivered, 5 skipped, 20 retried, 10 dead", b.Summary)
-	assert.Contains(t, b.Bars[0].Tooltip, "10 delivered · 10 dead")
+	assert.Equal(t, bar(0, 0, 0.5)+bar(1, 0, 0.25)+bar(59, 0, 0.2), c.Series[0].Path)
+	assert.Equal(t, bar(1, 0.25, 0.25), c.Series[2].Path, "an outcome that is not known is not left out")
+	assert.Equal(t, bar(0, 0.5, 0.5), c.Series[4].Path)
 	var lines []string
-	for _, line := range b.Lines {
+	for _, line := range c.Lines {
 		lines = append(lines, fmt.Sprintf("%s at %g", line.Text, line.Y))
 	}
-	assert.Equal(t, []string{fmt.Sprintf("0 at %g", 8+plot), fmt.Sprintf("10 at %g", 8+plot/2), "20 at 8"}, lines)
-	require.Len(t, b.Times, 3)
-	assert.Equal(t, []string{begin.Local().Format("15:04"), begin.Add(30 * time.Minute).Local().Format("15:04"), "now"}, []string{b.Times[0].Text, b.Times[1].Text, b.Times[2].Text})
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1k", 1500: "1.5k", 1_000_000: "1M", 2_500_000: "2.5M"} {
-		assert.Equal(t, want, shortCount(n))
-	}
+	assert.Equal(t, []string{fmt.Sprintf("0 at %g", chartHead+plot), fmt.Sprintf("10 at %g", chartHead+plot/2), fmt.Sprintf("20 at %d", chartHead)}, lines)
+	require.Len(t, c.Rows, 3, "without those that have no numbers")
+	assert.Equal(t, begin, c.Rows[0].From)
+	assert.Equal(t, chartCell{10, "verdicts?from=2026-01-02T02%3A01%3A00Z&instance=main&outcome=dead+or+parked&to=2026-01-02T02%3A02%3A00Z"}, c.Rows[0].Cells[4])
+	assert.Equal(t, begin.Local().Format("15:04")+" · 10 delivered · 10 dead or parked", c.Hits[0].Text)
+	assert.True(t, newVerdictChart("other", nil, windowOf("1h"), now).Empty)
 }
 
-// TestSparklines checks the points of a cohort's size over time.
-func TestSparklines(t *testing.T) {
+// TestTicksAreRoundTimes checks the labels of each window, over a change of the clocks, too.
+func TestTicksAreRoundTimes(t *testing.T) {
+	for _, w := range windows() {
+		for _, now := range []time.Time{time.Date(2026, 3, 29, 7, 13, 0, 0, time.UTC), time.Date(2026, 10, 25, 23, 59, 59, 0, time.UTC)} {
+			begin := w.begin(now)
+			assert.False(t, begin.Add(w.span).Before(now), "the last bar has the present")
+			assert.True(t, begin.Add(w.span-w.step).Before(now.Add(time.Nanosecond)))
+			list := w.ticks(now)
+			assert.GreaterOrEqual(t, len(list), 5, w.Key)
+			assert.LessOrEqual(t, len(list), 9, w.Key)
+			for _, at := range list {
+				assert.Zero(t, at.Local().Minute()%10)
+				assert.False(t, at.Before(begin) || at.After(begin.Add(w.span)))
+			}
+		}
+	}
+	assert.Equal(t, "1h", windowOf("hour").Key)
+}
+
+// TestSizesOfACohortAreDrawn checks the line of a cohort's size and its scale, which shows a small change of a large cohort.
+func TestSizesOfACohortAreDrawn(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
-	l := newSparkline([]cohortSize{{now, 10}, {now, 20}, {now, 15}}, 104, 28)
-	assert.Equal(t, "2.0,24.0 52.0,4.0 102.0,14.0", l.Points)
-	assert.Equal(t, []int{10, 20}, []int{l.Low, l.High})
-	assert.Equal(t, "From 10 to 15 members since "+now.Local().Format("15:04"), l.Summary)
+	w := windowOf("1h")
+	begin := w.begin(now)
+	c := newSizeChart("Size", []history.SizePoint{{At: begin, Members: 1_000_000}, {At: begin.Add(30 * time.Minute), Members: 1_000_004}}, w, now)
+	var lines []string
+	for _, line := range c.Lines {
+		lines = append(lines, line.Text)
+	}
+	assert.Equal(t, []string{formatCount(999_998), formatCount(1_000_002), formatCount(1_000_006)}, lines)
+	plot := float64(chartHeight - chartFoot - chartHead)
+	assert.Equal(t, fmt.Sprintf("M64.0 %sH392.0V%sH709.1", short(chartHead+plot*0.75), short(chartHead+plot*0.25)), c.Series[0].Path)
+	assert.Contains(t, c.Summary, "from "+formatCount(1_000_000)+" to "+formatCount(1_000_004)+" members")
+	assert.Nil(t, newSizeChart("Size", nil, w, now))
+	c = newSizeChart("Size", []history.SizePoint{{At: begin.Add(-time.Hour), Members: 0}, {At: now, Members: 7}}, w, now)
+	assert.Equal(t, "0", c.Lines[0].Text)
+	assert.Equal(t, "10", c.Lines[2].Text)
+}
+
+// TestSparklines checks the points of numbers over time.
+func TestSparklines(t *testing.T) {
+	assert.Equal(t, "2.0,24.0 60.0,4.0 118.0,14.0", newSparkline([]int64{10, 20, 15}, "").Points)
+	assert.Equal(t, "2.0,14.0 118.0,14.0", newSparkline([]int64{7}, "").Points)
+	assert.Nil(t, newSparkline(nil, ""))
 }
 
 // TestTextsOfPages checks times, durations, texts and tones as pages show them.

@@ -8,3 +8,19 @@ func TrimOnce(ctx context.Context, c Config) {
 	r.trim(ctx)
 	r.trimLedgers(ctx)
 }
+
+// NewIdle returns a Recorder that does nothing by itself.
+func NewIdle(c Config) *Recorder { return newRecorder(c) }
+
+// Tick does what a running Recorder does from time to time.
+func (r *Recorder) Tick(ctx context.Context) {
+	r.pollCounts(false)
+	r.recordSizes(ctx)
+	r.flush(ctx)
+}
+
+// Stop writes what was recorded, as Close does.
+func (r *Recorder) Stop(ctx context.Context) {
+	r.pollCounts(true)
+	r.flush(ctx)
+}

@@ -1,5 +1,6 @@
 // Package history keeps what happened in the journal of the state, so that it can be shown after a restart: the verdicts of events with
-// their requests, the events that were rejected when they were received, and what operators changed.
+// their requests, the events that were rejected when they were received, what operators changed, and for charts the numbers of events and
+// the sizes of cohorts over 30 days.
 //
 // A [Recorder] collects in memory and writes once a second. What it keeps is bounded: in memory, in bytes for each kind of entry, and in
 // time. If there is more than it can write, it leaves out the rest and counts it. The package must not know how events are delivered or
@@ -49,8 +50,11 @@ type Config struct {
 	Log   *slog.Logger     // discards by default
 	Now   func() time.Time // time.Now by default
 
-	Retention       time.Duration // how long entries are kept: DefaultRetention by default
-	MaxVerdictBytes int64         // limit of each of the two kinds of verdicts: DefaultMaxVerdictBytes by default
+	Retention       time.Duration                            // how long entries are kept: DefaultRetention by default
+	MaxVerdictBytes int64                                    // limit of each of the two kinds of verdicts: DefaultMaxVerdictBytes by default
+	Counts          func() Counts                            // the numbers of events since the process started; nil to keep none
+	Sizes           func(ctx context.Context) (Sizes, error) // the current sizes of cohorts; nil to keep none
+
 	LedgerRetention time.Duration // how long the history of members is kept in the ledgers; 0 keeps the latest changes of each member
 }
 
@@ -62,6 +66,10 @@ type Recorder struct {
 	entries  []state.JournalEntry // of other kinds
 	rejected int                  // how many of entries are rejected events
 	missed   int                  // what was left out since the last write
+
+	counting sync.Mutex // guards counter
+	counter  counter
+	sizer    sizer
 
 	writing sync.Mutex // held while the journal is written
 	trimmed time.Time
@@ -95,6 +103,7 @@ func newRecorder(c Config) *Recorder {
 func (r *Recorder) Close() {
 	r.cancel()
 	r.done.Wait()
+	r.pollCounts(true)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	r.flush(ctx)
@@ -103,11 +112,17 @@ func (r *Recorder) Close() {
 func (r *Recorder) run(ctx context.Context) {
 	ticker := time.NewTicker(flushInterval)
 	defer ticker.Stop()
+	var polled time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			if now := r.Now(); now.Sub(polled) >= countInterval {
+				polled = now
+				r.pollCounts(false)
+			}
+			r.recordSizes(ctx)
 			r.flush(ctx)
 			r.trim(ctx)
 			r.trimLedgers(ctx)
@@ -176,6 +191,13 @@ func (r *Recorder) trim(ctx context.Context) {
 	for kind, most := range r.limits() {
 		if err := r.Store.TrimJournal(ctx, kind, now.Add(-r.Retention), most); err != nil {
 			r.Log.Warn("cannot trim the history", "kind", kind, "error", err)
+			return
+		}
+	}
+	counts, sizes := countResolutions(), sizeResolutions()
+	for _, at := range append(counts[:], sizes[:]...) {
+		if err := r.Store.TrimJournal(ctx, at.kind, now.Add(-at.keep), maxCountBytes); err != nil {
+			r.Log.Warn("cannot trim the history", "kind", at.kind, "error", err)
 			return
 		}
 	}

@@ -1,0 +1,61 @@
+package server
+
+import (
+	"context"
+	"sync"
+
+	"github.com/landfall-dev/landfall/framework/server/history"
+)
+
+// receivedCounts are the numbers of events that clients sent, by source and by outcome. It is safe for concurrent use.
+type receivedCounts struct {
+	mu      sync.Mutex
+	numbers history.Outcomes
+}
+
+func (c *receivedCounts) count(source, outcome string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.numbers == nil {
+		c.numbers = history.Outcomes{}
+	}
+	c.numbers.Add(source, outcome, int64(n))
+}
+
+// eventCounts returns what this process has counted since its start, for the history.
+func (v *server) eventCounts() history.Counts {
+	counts := history.Counts{Instances: history.Outcomes{}, Sources: history.Outcomes{}}
+	v.delivered.Totals(counts.Instances.Add)
+	v.received.mu.Lock()
+	defer v.received.mu.Unlock()
+	for source, outcomes := range v.received.numbers {
+		for outcome, n := range outcomes {
+			counts.Sources.Add(source, outcome, n)
+		}
+	}
+	return counts
+}
+
+// cohortSizes returns the sizes of the cohorts of all running instances, for the history.
+func (v *server) cohortSizes(ctx context.Context) (history.Sizes, error) {
+	sizes := history.Sizes{}
+	running := v.running.Load()
+	if running == nil {
+		return sizes, nil
+	}
+	for _, in := range *running {
+		if in.Ledger == nil || in.Plugin.Audiences == nil {
+			continue
+		}
+		list, err := in.Ledger.Sizes(ctx)
+		if err != nil {
+			return nil, err
+		}
+		cohorts := map[string]int{}
+		for _, s := range list {
+			cohorts[s.ID] = s.Members
+		}
+		sizes[in.Plan.ID()] = cohorts
+	}
+	return sizes, nil
+}
