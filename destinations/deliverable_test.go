@@ -25,7 +25,7 @@ import (
 // loadSubscription loads a config of one instance with one subscription and returns its mistakes and warnings.
 func loadSubscription(t *testing.T, registry *destination.Registry, slug string, settings event.Value, subscription string) (mistakes, warnings []string) {
 	text := `{"destinations":[{"id":"a","destination":"` + slug + `","settings":` + settings.JSON() + `,"subscriptions":[` + subscription + `]}]}`
-	if slug == "hubspot" {
+	if d, ok := registry.Find(slug); ok && d.Definition.Scheme.NeedsToken() {
 		text = strings.Replace(text, `"settings"`, `"auth":{"accessToken":"t"},"settings"`, 1)
 	}
 	cfg, problems := config.Parse("landfall.yaml", []byte(text), config.Env{})

@@ -8,6 +8,7 @@ import (
 	brazeweb "github.com/landfall-dev/landfall/destinations/braze-web"
 	customerio "github.com/landfall-dev/landfall/destinations/customerio"
 	facebookconversionsapi "github.com/landfall-dev/landfall/destinations/facebook-conversions-api"
+	facebookcustomaudiences "github.com/landfall-dev/landfall/destinations/facebook-custom-audiences"
 	googleanalytics4 "github.com/landfall-dev/landfall/destinations/google-analytics-4"
 	hubspot "github.com/landfall-dev/landfall/destinations/hubspot"
 	iterable "github.com/landfall-dev/landfall/destinations/iterable"
@@ -26,6 +27,7 @@ func All() []destination.Plugin {
 		brazeweb.Plugin(),
 		customerio.Plugin(),
 		facebookconversionsapi.Plugin(),
+		facebookcustomaudiences.Plugin(),
 		googleanalytics4.Plugin(),
 		hubspot.Plugin(),
 		iterable.Plugin(),

@@ -1,6 +1,7 @@
 package destination
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -19,6 +20,7 @@ type MemberRequests struct {
 	Add, Remove *request.Request
 	Change      *request.Request // adds and removes members in one request
 
+	hooked *event.Path      // the output of a hook that is the audience's id if it is set; nil if there is none
 	member *mapping.Mapping // whether the user of a payload is a member; nil if properties and the event say it
 	fields AudienceFields
 	labels map[string]string // of the fields, by key
@@ -45,6 +47,14 @@ func (p *parser) parseMembers(a *ActionDefinition, v event.Value, place string) 
 	}
 	for _, f := range a.Fields {
 		m.labels[f.Key] = f.Label
+	}
+	if text := v.Get("idFromHook").Str(); text != "" {
+		path := event.NewPath(text)
+		m.hooked = &path
+		keys := path.Keys()
+		if h := a.Hook(keys[0]); h == nil || len(keys) != 2 || h.Outputs.Get(keys[1]) == nil {
+			p.problems.Add(place+"/idFromHook", "should be an output of a hook, such as %s.id, but is %q", RETLOnMappingSave, text)
+		}
 	}
 	m.member = p.compileMember(v.Get("member"), place+"/member", a)
 	names := p.actionNames(a)
@@ -147,6 +157,9 @@ type declaredMembers struct {
 func (d *declaredMembers) readChange(i int) (c MemberChange, err error) {
 	payload, f := d.in.Payloads[i], d.fields
 	c.Audience = Audience{ID: payload.Get(f.ID).Text(), Name: payload.Get(f.Key).Text()}
+	if d.hooked != nil {
+		c.Audience.ID = cmp.Or(d.hooked.Read(d.in.HookOutputs).Text(), c.Audience.ID)
+	}
 	if c.Audience.ID == "" {
 		return c, fault.Invalid("%s is missing: it says which audience the event is about", d.labels[f.ID]).Because(fault.CauseIncomplete)
 	}

@@ -35,10 +35,11 @@ func declaredLists(t *testing.T) string {
 
 // listsOfYAML is a destination that the definition declares, with a ledger and a remote.
 type listsOfYAML struct {
-	plugin destination.Plugin
-	deps   destination.Deps
-	sent   []string
-	answer func(request string) (int, string)
+	plugin  destination.Plugin
+	deps    destination.Deps
+	sent    []string
+	outputs event.Value // of hooks
+	answer  func(request string) (int, string)
 }
 
 func newLists(t *testing.T, definition string) *listsOfYAML {
@@ -67,7 +68,7 @@ func newLists(t *testing.T, definition string) *listsOfYAML {
 func (l *listsOfYAML) run(t *testing.T, payloads ...string) (results []string) {
 	t.Helper()
 	l.sent = nil
-	in := destination.Input{Deps: l.deps, Settings: event.NewObject(nil)}
+	in := destination.Input{Deps: l.deps, Settings: event.NewObject(nil), Origin: destination.Origin{HookOutputs: l.outputs}}
 	for _, text := range payloads {
 		in.Payloads, in.Events = append(in.Payloads, event.MustParse(text)), append(in.Events, event.Event{})
 	}
@@ -121,6 +122,9 @@ func TestRepeatedMembers(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 1, sizes[0].Members)
 	assert.Contains(t, l.run(t, listPayload("1", "a@x.de", "false", "05"))[0], "superseded")
+	assert.Equal(t, []string{"delivered", "delivered"}, l.run(t, listPayload("1", "b@x.de", "true", "05"), listPayload("1", "b@x.de", "false", "06"))) // the addition is sent first
+	assert.Len(t, l.sent, 2)
+	assert.Contains(t, l.run(t, listPayload("1", "b@x.de", "false", "07"))[0], "no change")
 }
 
 // TestDeclaredAudienceWithoutEvents checks that members can be synced without events.
@@ -168,6 +172,16 @@ func TestDeclaredHook(t *testing.T) {
 	assert.Equal(t, []string{`POST /lists {"name":"News"}`}, l.sent)
 }
 
+// TestAudienceOfAHook checks that the output of a hook is the audience's id if the hook has run.
+func TestAudienceOfAHook(t *testing.T) {
+	l := newLists(t, strings.Replace(declaredLists(t), "identifiers: [email]", "identifiers: [email]\n      idFromHook: retlOnMappingSave.id", 1))
+	assert.Equal(t, []string{"delivered"}, l.run(t, listPayload("1", "a@x.de", "true", "05")))
+	assert.Equal(t, []string{`POST /lists/1/members {"emails":["a@x.de"]}`}, l.sent)
+	l.outputs = event.MustParse(`{"retlOnMappingSave":{"id":"L1"}}`)
+	assert.Equal(t, []string{"delivered"}, l.run(t, listPayload("1", "a@x.de", "true", "05")))
+	assert.Equal(t, []string{`POST /lists/L1/members {"emails":["a@x.de"]}`}, l.sent)
+}
+
 // TestOneRequestThatAddsAndRemoves checks that change gets both directions in one request, split by the settings of the audience.
 func TestOneRequestThatAddsAndRemoves(t *testing.T) {
 	text := declaredLists(t)
@@ -186,14 +200,15 @@ func TestOneRequestThatAddsAndRemoves(t *testing.T) {
 func TestMistakesInAudiences(t *testing.T) {
 	text := declaredLists(t)
 	for change, want := range map[[2]string]string{
-		{"id: list_id", "id: list_ids"}:                                                 `/actions/syncList/audience/id is not a field of syncList: "list_ids" (did you mean "list_id"?)`,
-		{"identifiers: [email]", "identifiers: [emial]"}:                                `/actions/syncList/audience/identifiers/0 is not a field of syncList: "emial" (did you mean "email"?)`,
-		{"{{audience.id}}/members", "{{audience.ids}}/members"}:                         `/actions/syncList/audience/add/url reads audience.ids, which does not exist (did you mean "id"?)`,
-		{`{"@path": $.audience.name}`, `{"@path": $.audience.nam}`}:                     `/audienceConfig/create/request/steps/1/body/name/@path reads audience.nam, which does not exist (did you mean "name"?)`,
-		{`outputs: {id: {"@path": $.body.id}}`, "outputs: {id: {\"@path\": $.bdy.id}}"}: `/actions/syncList/hooks/retlOnMappingSave/outputs/id/@path reads "bdy"`,
-		{"$.inputs.name", "$.inputs.nme"}:                                               `reads inputs.nme, which does not exist (did you mean "name"?)`,
-		{"type: synced", "type: realtime"}:                                              "/audienceConfig/create is only allowed with the mode synced",
-		{"    audience:\n", "    request: {url: /x}\n    audience:\n"}:                  "/actions/syncList/audience cannot go with request: the action has either",
+		{"id: list_id", "id: list_ids"}:                                                      `/actions/syncList/audience/id is not a field of syncList: "list_ids" (did you mean "list_id"?)`,
+		{"identifiers: [email]", "identifiers: [emial]"}:                                     `/actions/syncList/audience/identifiers/0 is not a field of syncList: "emial" (did you mean "email"?)`,
+		{"{{audience.id}}/members", "{{audience.ids}}/members"}:                              `/actions/syncList/audience/add/url reads audience.ids, which does not exist (did you mean "id"?)`,
+		{`{"@path": $.audience.name}`, `{"@path": $.audience.nam}`}:                          `/audienceConfig/create/request/steps/1/body/name/@path reads audience.nam, which does not exist (did you mean "name"?)`,
+		{`outputs: {id: {"@path": $.body.id}}`, "outputs: {id: {\"@path\": $.bdy.id}}"}:      `/actions/syncList/hooks/retlOnMappingSave/outputs/id/@path reads "bdy"`,
+		{"identifiers: [email]", "identifiers: [email]\n      idFromHook: onMappingSave.id"}: `/actions/syncList/audience/idFromHook should be an output of a hook`,
+		{"$.inputs.name", "$.inputs.nme"}:                                                    `reads inputs.nme, which does not exist (did you mean "name"?)`,
+		{"type: synced", "type: realtime"}:                                                   "/audienceConfig/create is only allowed with the mode synced",
+		{"    audience:\n", "    request: {url: /x}\n    audience:\n"}:                       "/actions/syncList/audience cannot go with request: the action has either",
 	} {
 		changed := strings.Replace(text, change[0], change[1], 1)
 		require.NotEqual(t, text, changed, change[0])

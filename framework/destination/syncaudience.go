@@ -39,8 +39,8 @@ type AudienceSync struct {
 	MaxMembers int
 	// OneWay says that a request either adds or removes: the additions of all audiences are sent before the removals.
 	OneWay bool
-	// SendRepeats sends several changes of an identity in one batch that agree, because each may say more about the user. Change may then
-	// get an identity more than once.
+	// SendRepeats sends several changes of an identity in one batch that lead to the newest, because each may say more about the user: those
+	// that agree with it and, with OneWay, additions before a removal. Change may then get an identity more than once.
 	SendRepeats bool
 	// SendUnchanged sends changes even if the ledger says that the remote has them already.
 	SendUnchanged bool
@@ -220,7 +220,7 @@ func (b *audienceBatch) newestChanges() []*MemberChange {
 	}
 	kept := make([]*MemberChange, 0, len(newest))
 	for _, c := range b.changes {
-		if best := newest[c.text]; best == c || b.SendRepeats && best.Member == c.Member {
+		if best := newest[c.text]; best == c || b.SendRepeats && (best.Member == c.Member || b.OneWay && c.Member) {
 			kept = append(kept, c)
 		} else {
 			b.ms.SkipFor(c.index, fault.CauseSuperseded)
