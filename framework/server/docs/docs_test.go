@@ -99,6 +99,7 @@ func TestHandler(t *testing.T) {
 func TestSearch(t *testing.T) {
 	site, err := New(fstest.MapFS{
 		"a.md":              {Data: []byte("# Letters\n\nAbout *letters* that are `dead`.\n\n## Replay\n\nSend the letters again.\n\n## Replay\n\nOnce more, [here](b.md#x).\n")},
+		"CHANGELOG.md":      {Data: []byte("# Changelog\n\nOnce more once more once more.\n")},
 		"b.md":              {Data: []byte("# Other\n\nOne letter.\n\n<script>alert(1)</script>\n\n| a | b |\n|---|---|\n| dead | 2 |\n")},
 		"testdata/other.md": {Data: []byte("# Not a page\n")},
 	}, elsewhere)
@@ -113,6 +114,7 @@ func TestSearch(t *testing.T) {
 		"dead letter": {"a.md#", "b.md#"},
 		"REPLAY":      {"a.md#replay", "a.md#replay-1"},
 		"replay once": {"a.md#replay-1"},
+		"once more":   {"a.md#replay-1", "CHANGELOG.md#"},
 		"nowhere":     nil,
 		"":            nil,
 		"page":        nil,

@@ -30,13 +30,14 @@ type Result struct {
 func (s *Site) Search(query string) (results []Result) {
 	words := strings.FieldsFunc(strings.ToLower(query), func(r rune) bool { return unicode.IsSpace(r) || r == '"' })
 	words = words[:min(len(words), maxWords)]
+	phrase := strings.Join(words, " ")
 	if len(words) == 0 {
 		return nil
 	}
 	for _, p := range s.Pages {
 		for _, section := range p.sections {
-			if score := scoreSection(p, section, words); score > 0 {
-				r := Result{Page: p.Path, ID: section.ID, Title: p.Title, Excerpt: excerpt(section.text, words), score: score}
+			if score := scoreSection(p, section, words, phrase); score > 0 {
+				r := Result{Page: p.Path, ID: section.ID, Title: p.Title, Excerpt: excerpt(section.text, append([]string{phrase}, words...)), score: score}
 				if section.ID != "" {
 					r.Section = section.Title
 				}
@@ -48,8 +49,12 @@ func (s *Site) Search(query string) (results []Result) {
 	return results[:min(len(results), maxResults)]
 }
 
-// scoreSection returns how well a section matches, 0 if a word is missing. Words in headings count more.
-func scoreSection(p *Page, s section, words []string) (score int) {
+// changelog is the page that names everything and explains nothing: its sections come last.
+const changelog = "CHANGELOG.md"
+
+// scoreSection returns how well a section matches, 0 if a word is missing. Words in headings count more, and so do words that follow each
+// other as in the query.
+func scoreSection(p *Page, s section, words []string, phrase string) (score int) {
 	title, heading, content := strings.ToLower(p.Title), strings.ToLower(s.Title), strings.ToLower(s.text)
 	for _, word := range words {
 		points := min(strings.Count(content, word), 5)
@@ -67,15 +72,21 @@ func scoreSection(p *Page, s section, words []string) (score int) {
 		}
 		score += points
 	}
+	if len(words) > 1 {
+		score += 4 * min(strings.Count(content, phrase), 5)
+	}
+	if p.Path == changelog {
+		score = 1
+	}
 	return score
 }
 
-// excerpt returns the part of a text around the first word that it contains.
-func excerpt(content string, words []string) string {
+// excerpt returns the part of a text around the first of several texts that it contains.
+func excerpt(content string, texts []string) string {
 	content = strings.Join(strings.Fields(content), " ")
 	at := 0
-	for _, word := range words {
-		if i := strings.Index(strings.ToLower(content), word); i >= 0 {
+	for _, text := range texts {
+		if i := strings.Index(strings.ToLower(content), text); i >= 0 {
 			at = min(i, len(content))
 			break
 		}
