@@ -190,7 +190,7 @@ func (s *served) waitReloaded(n int) {
 func visitPages(b *browser, script string) {
 	b.t.Helper()
 	for _, page := range []struct{ path, name string }{
-		{"deliveries", "deliveries"}, {"history", "history"}, {"verdicts", "verdicts"}, {"events", "events"}, {"events?user=ana", "events-user"}, {"letters", "letters"}, {"cohorts", "cohorts"}, {"cohorts?user=ana", "cohorts-user"},
+		{"deliveries", "deliveries"}, {"history", "history"}, {"verdicts", "verdicts"}, {"changes", "changes"}, {"changes/config", "changes-config"}, {"events", "events"}, {"events?user=ana", "events-user"}, {"letters", "letters"}, {"cohorts", "cohorts"}, {"cohorts?user=ana", "cohorts-user"},
 		{"cohorts/braze-main/aud_vip", "cohort"}, {"test", "tester"}, {"setup", "setup"}, {"setup/edit/braze-main", "edit"}, {"login", "login"},
 	} {
 		b.checkPage("/console/"+page.path, page.name, script)

@@ -122,6 +122,7 @@ func (v *server) openConsole(guard *access.Guard, at *listeners) (*console.Conso
 	settings.Rejections, settings.Actions = v.latestRejections, v.latestActions
 	desk := v.erasures()
 	settings.Erasures = &desk
+	settings.Configs, settings.ConfigWritten = v.configChanges, v.authors.noteWrite
 	settings.History = console.HistorySource{Counts: v.history.CountsSince, Sizes: v.history.SizesSince, Verdicts: v.findVerdicts}
 	settings.IngestURL = func(r *http.Request) string { return v.ingestURL(r, at) }
 	settings.Running = func() ([]console.Instance, error) { return consoleInstances(*v.running.Load()), nil }

@@ -41,8 +41,8 @@ func (v *server) applyConfig(ctx context.Context, cfg *config.Config, all []inst
 	}
 	v.ingest.SetSources(sources, cfg.Server.Origins)
 	v.config.Store(cfg)
+	v.recordConfig(ctx, cfg, all)
 	v.running.Store(&all)
-	v.recordConfig(ctx, all)
 	v.expireRemoved()
 	v.warnRemoved()
 	return nil

@@ -75,6 +75,7 @@ type server struct {
 	metrics      *prometheus.Registry
 	delivered    *delivery.Metrics
 	received     receivedCounts
+	authors      configAuthors
 	eventCounter *prometheus.CounterVec
 	config       atomic.Pointer[config.Config] // the config in effect
 	running      atomic.Pointer[[]instances.Instance]

@@ -52,7 +52,7 @@ func (v *server) serveSetup(ctx context.Context) error {
 	guard := access.NewGuard(access.Config{Token: v.token, AllowLocal: isPrivate(listener.Addr()), Log: v.Log})
 	page := consoleHost{path: v.Config, commands: v.commands, data: v.Data, catalog: v.Catalog, live: v.Target, log: v.Log, guard: guard}
 	settings := page.consoleConfig()
-	settings.Starting = true
+	settings.Starting, settings.ConfigWritten = true, v.authors.noteWrite
 	served, err := console.New(settings)
 	if err != nil {
 		return err

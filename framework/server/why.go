@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
@@ -59,17 +57,4 @@ func ExplainInstances(cfg *config.Config, catalog instances.Catalog, store *stat
 		list[i].Ledger = store.Ledger(list[i].Plan.ID()) // the plans do not use it
 	}
 	return list, err
-}
-
-// recordConfig writes to the history that the server uses a config, unless it is the one that was used last.
-func (v *server) recordConfig(ctx context.Context, all []instances.Instance) {
-	sum := sha256.New()
-	for i := range all {
-		sum.Write([]byte(all[i].Plan.ID() + all[i].ConfigVersion()))
-	}
-	version := hex.EncodeToString(sum.Sum(nil)[:8])
-	err := history.AddConfig(ctx, v.store, version, time.Now())
-	if err != nil {
-		v.Log.Warn("the history is incomplete: the use of the config cannot be recorded", "error", err)
-	}
 }

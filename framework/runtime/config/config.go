@@ -38,11 +38,15 @@ type Config struct {
 	Document      *yamldoc.Document
 	secrets       []string
 	secretFiles   []secretFile
-	textSum       [sha256.Size]byte // of the text that it was loaded from
+	text          []byte            // that it was loaded from
+	textSum       [sha256.Size]byte // of text
 }
 
 // Secrets returns the values that were read from the environment and from files. They must not be logged or displayed.
 func (c *Config) Secrets() []string { return c.secrets }
+
+// Text returns the text that the config was loaded from. It can contain secrets.
+func (c *Config) Text() []byte { return c.text }
 
 // FindInstance returns the instance with an id, enabled or not.
 func (c *Config) FindInstance(id string) (Instance, bool) {
@@ -164,7 +168,7 @@ func parse(name string, text []byte, env Env, fromFile bool) (*Config, fault.Pro
 		return nil, fault.ProblemsOf(err)
 	}
 	value := withScalarTexts(doc, doc.Value())
-	r := reader{env: env, fromFile: fromFile, config: &Config{Document: doc, textSum: sha256.Sum256(text)}, problems: schemas.Check(schemas.Config, value)}
+	r := reader{env: env, fromFile: fromFile, config: &Config{Document: doc, text: text, textSum: sha256.Sum256(text)}, problems: schemas.Check(schemas.Config, value)}
 	if env.Base.Kind() != event.Absent {
 		r.blocked = newReferences(env.Base, value)
 	}

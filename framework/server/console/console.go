@@ -68,6 +68,10 @@ type Config struct {
 	Actions    func(ctx context.Context, limit int) ([]history.Action, error)
 	// Erasures takes requests to erase users and shows receipts; nil in a console without a queue.
 	Erasures *erasure.Desk
+	// Configs returns the changes of the config that are kept, newest first; nil without a state that keeps them.
+	Configs func(ctx context.Context) ([]history.ConfigChange, error)
+	// ConfigWritten is told of each text that is written to the config file, and how, for people; may be nil.
+	ConfigWritten func(ctx context.Context, text []byte, how string)
 	// History reads what is kept of earlier times.
 	History HistorySource
 	// MoveInstance moves the data of an instance that is no longer in the config to one that is. ForgetInstance deletes it. Both are nil in a
@@ -155,6 +159,9 @@ func (c *Console) Handler() http.Handler {
 		"GET erasures":                    c.handleErasures,
 		"GET erasures/{id}":               c.handleErasure,
 		"POST erasures":                   c.handleErasureRequest,
+		"GET changes/config":              c.handleConfigChanges,
+		"GET changes/config/{id}":         c.handleConfigChange,
+		"POST changes/config/{id}":        c.handleRevert,
 		"GET events":                      c.handleEvents,
 		"GET events/{seq}/{index}":        c.handleEvent,
 		"GET letters":                     c.handleDeadLetters,

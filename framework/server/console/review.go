@@ -2,20 +2,19 @@ package console
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/rogpeppe/go-internal/diff"
 
-	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
@@ -31,8 +30,10 @@ const (
 
 // draft is a config that the user has reviewed and can write.
 type draft struct {
-	form url.Values
+	form url.Values // nil if the text does not come from a form
 	text []byte
+	refs event.Value       // the config whose references to files and secrets the text may have
+	how  string            // how the text was made, for people
 	base [sha256.Size]byte // hash of the file that the draft is based on
 	made time.Time
 }
@@ -87,6 +88,7 @@ type reviewView struct {
 	Text       string // with literal secrets redacted
 	HasSecrets bool   // Text has redacted secrets
 	Unchanged  bool
+	Reverts    string    // the time of the config that the text goes back to; "" if it comes from a form
 	Left       *leftData // what a change or removal of the id leaves behind; nil if nothing
 }
 
@@ -99,7 +101,8 @@ func (c *Console) renderReview(w http.ResponseWriter, r *http.Request, q url.Val
 		c.renderEditError(w, r, err)
 		return
 	}
-	view := reviewView{File: c.File, Problems: c.checkConfig(text, form.Original, form.ID), Unchanged: bytes.Equal(text, f.text)}
+	refs := f.withID(form.Original, form.ID)
+	view := c.newReview(f, root, text, refs)
 	for _, s := range append(form.Auth, form.Settings...) {
 		for _, e := range s.Errors {
 			view.FormErrors = append(view.FormErrors, s.Field.Label+": "+e.Message)
@@ -115,22 +118,24 @@ func (c *Console) renderReview(w http.ResponseWriter, r *http.Request, q url.Val
 			}
 		}
 	}
-	secrets := append(literalSecrets(f.root), literalSecrets(root)...)
-	view.Text, view.HasSecrets = redactSecrets(string(text), secrets), len(secrets) > 0
-	view.Diff = diffLines(filepath.Base(c.File), redactSecrets(string(f.text), secrets), view.Text)
 	view.Left = c.leftBehind(r.Context(), form.Original, root)
-	view.Draft = c.drafts.storeDraft(draft{withoutAction(q), text, sha256.Sum256(f.text), time.Now()})
+	view.Draft = c.drafts.storeDraft(draft{form: withoutAction(q), text: text, refs: refs, how: "the console's form", base: sha256.Sum256(f.text), made: time.Now()})
 	c.renderPage(w, r, http.StatusOK, "review", page{Title: "Review", Section: "setup", Data: view})
 }
 
-// checkConfig returns every problem of a config, as if it were the file. It has the instance original of the file under the given id.
-func (c *Console) checkConfig(text []byte, original, id string) fault.Problems {
-	f, err := c.readConfigFile()
-	if err != nil {
-		return fault.ProblemsOf(err)
-	}
-	cfg, problems := config.ParseAt(c.File, text, config.Env{Lookup: c.Lookup, Commands: c.Commands, Base: f.withID(original, id)})
-	_, err = c.BuildPlans(cfg, problems, Real, nil) // building plans sends nothing
+// newReview returns the review of a text with the value root that is to replace the file.
+func (c *Console) newReview(f configFile, root event.Value, text []byte, refs event.Value) reviewView {
+	view := reviewView{File: c.File, Problems: c.checkConfig(text, refs), Unchanged: bytes.Equal(text, f.text)}
+	secrets := append(config.LiteralSecrets(f.root), config.LiteralSecrets(root)...)
+	view.Text, view.HasSecrets = config.RedactSecrets(string(text), secrets), len(secrets) > 0
+	view.Diff = diffLines(filepath.Base(c.File), config.RedactSecrets(string(f.text), secrets), view.Text)
+	return view
+}
+
+// checkConfig returns every problem of a config, as if it were the file. It may have the references to files and secrets that refs has.
+func (c *Console) checkConfig(text []byte, refs event.Value) fault.Problems {
+	cfg, problems := config.ParseAt(c.File, text, config.Env{Lookup: c.Lookup, Commands: c.Commands, Base: refs})
+	_, err := c.BuildPlans(cfg, problems, Real, nil) // building plans sends nothing
 	return fault.ProblemsOf(err)
 }
 
@@ -153,13 +158,11 @@ func (c *Console) handleWrite(w http.ResponseWriter, r *http.Request) {
 		c.renderError(w, r, http.StatusConflict, "setup", "Nothing was written", "The file has changed since you reviewed it. Review the changes again.")
 		return
 	}
-	if problems := c.checkConfig(d.text, d.form.Get("original"), strings.TrimSpace(d.form.Get("id"))); len(problems) > 0 {
+	if problems := c.checkConfig(d.text, d.refs); len(problems) > 0 {
 		c.renderError(w, r, http.StatusUnprocessableEntity, "setup", "Nothing was written", problems.Error())
 		return
 	}
-	err = textfile.Update(c.File, d.text, 0o600)
-	c.Guard.Record(r.Context(), "config.write", err, "file", c.File)
-	if err != nil {
+	if err := c.writeConfig(r.Context(), d.text, d.how); err != nil {
 		c.renderError(w, r, http.StatusInternalServerError, "setup", "Nothing was written", err.Error())
 		return
 	}
@@ -167,46 +170,14 @@ func (c *Console) handleWrite(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, Path+"setup?done=written", http.StatusSeeOther)
 }
 
-// literalSecrets returns the secrets that a config contains as plain text, longest first.
-func literalSecrets(root event.Value) []string {
-	var list []string
-	var walk func(v event.Value, secret bool)
-	walk = func(v event.Value, secret bool) {
-		switch v.Kind() {
-		case event.Object:
-			for key, m := range v.Members() {
-				walk(m, secret || isSecretKey(key))
-			}
-		case event.Array:
-			for _, m := range v.Items() {
-				walk(m, secret)
-			}
-		case event.String:
-			if secret && v.Str() != "" && !reference.MatchString(v.Str()) {
-				list = append(list, v.Str())
-			}
-		}
+// writeConfig writes the config file, and records who did it and how.
+func (c *Console) writeConfig(ctx context.Context, text []byte, how string) error {
+	if c.ConfigWritten != nil { // before the server can notice the change
+		c.ConfigWritten(ctx, text, how)
 	}
-	walk(event.NewArray([]event.Value{root.Get("sources"), root.Get("state"), root.Get("admin"), root.Get("nats")}), false)
-	for _, in := range root.Get("destinations").Items() {
-		walk(in.Get("settings"), false)
-		walk(in.Get("auth"), false)
-	}
-	slices.SortFunc(list, func(a, b string) int { return len(b) - len(a) })
-	return slices.Compact(list)
-}
-
-// isSecretKey reports whether values of the config key are redacted: names of secrets, and keys and URLs of the config itself,
-// such as state.url, which can contain a password. It errs on the side of redacting too much.
-func isSecretKey(key string) bool {
-	return httpx.IsSecretName(key) || key == "url" || strings.Contains(strings.ToLower(key), "key")
-}
-
-func redactSecrets(text string, secrets []string) string {
-	for _, s := range secrets {
-		text = strings.ReplaceAll(text, s, httpx.Hidden)
-	}
-	return text
+	err := textfile.Update(c.File, text, 0o600)
+	c.Guard.Record(ctx, "config.write", err, "file", c.File)
+	return err
 }
 
 // diffLines returns the diff of two texts, without the header lines.

@@ -23,19 +23,6 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
-// TestSecretsOfAConfigAreRedacted checks which texts of a config are hidden on the review page.
-func TestSecretsOfAConfigAreRedacted(t *testing.T) {
-	root := event.MustParse(`{"sources":[{"id":"web","writeKey":"write-1"},{"id":"app","writeKey":"${WRITE_KEY}"}],"state":{"url":"postgres://u:pw@h/d","key":"file:/run/key"},"admin":{"key":"admin-1"},
-		"nats":{"url":"nats://pw@h","options":{"user":"nats-user","token":"nats-token"}},
-		"destinations":[{"id":"public-id","settings":{"client_secret":"secret-1","region":"eu","nested":{"api_key":["list-1",{"deep":"deep-1"}]},"empty_secret":""},"auth":{"clientId":"public-client","clientSecret":"secret-1-longer"},
-			"subscriptions":[{"mapping":{"token":"not-a-setting"}}]}]}`)
-	secrets := literalSecrets(root)
-	assert.ElementsMatch(t, []string{"postgres://u:pw@h/d", "secret-1-longer", "nats://pw@h", "nats-token", "write-1", "admin-1", "secret-1", "list-1", "deep-1"}, secrets)
-	assert.IsDecreasing(t, []int{len(secrets[0]), len(secrets[1]), len(secrets[2]), len(secrets[3]), len(secrets[4])}, "a secret that contains another is replaced first")
-	assert.Equal(t, "a [hidden] and [hidden]: public-id", redactSecrets("a secret-1-longer and secret-1: public-id", literalSecrets(root)))
-	assert.Empty(t, literalSecrets(event.NewObject(nil)))
-}
-
 // TestDiffLines checks the class of each line of a diff, and that its header is left out.
 func TestDiffLines(t *testing.T) {
 	lines := diffLines("f.yaml", "a: 1\nb: 2\nc: 3\n", "a: 1\nb: 5\nc: 3\n")

@@ -60,9 +60,7 @@ func (c *Console) saveInstance(ctx context.Context, f configFile, at int, in eve
 	if err := os.MkdirAll(filepath.Dir(c.File), 0o700); err != nil {
 		return err
 	}
-	err = textfile.Update(c.File, text, 0o600)
-	c.Guard.Record(ctx, "config.write", err, "file", c.File)
-	return err
+	return c.writeConfig(ctx, text, "the setup in the console")
 }
 
 // checkBeforeSave returns every problem of a config that is about to be written. Neither its new key nor its typed secrets are stored yet.

@@ -77,11 +77,11 @@ type resolution struct {
 
 // The resolutions of counts and of cohort sizes. Charts of up to a day read the finer one.
 func countResolutions() [2]resolution {
-	return [2]resolution{{"counts", time.Minute, 25 * time.Hour}, {"counts-long", 10 * time.Minute, longRetention}}
+	return [2]resolution{{kindCounts, time.Minute, 25 * time.Hour}, {kindLongCounts, 10 * time.Minute, longRetention}}
 }
 
 func sizeResolutions() [2]resolution {
-	return [2]resolution{{"sizes", 5 * time.Minute, 49 * time.Hour}, {"sizes-long", time.Hour, longRetention}}
+	return [2]resolution{{kindSizes, 5 * time.Minute, 49 * time.Hour}, {kindLongSizes, time.Hour, longRetention}}
 }
 
 const (

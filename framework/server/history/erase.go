@@ -24,6 +24,8 @@ func Erase(ctx context.Context, store *state.Store, e Erasure) (changed int, err
 			return e.rewriteVerdicts(j.Data)
 		case kindRejected:
 			return j.Data, !e.isRejected(j.Data)
+		case kindCounts, kindLongCounts, kindSizes, kindLongSizes:
+			return j.Data, true // they have the names of instances, sources and cohorts only
 		}
 		return j.Data, !e.HasUser(j.Data)
 	})

@@ -25,6 +25,11 @@ const (
 	kindVerdict  = "verdict"   // other verdicts
 	kindRejected = "rejected"
 	kindAction   = "action"
+
+	kindCounts     = "counts"
+	kindLongCounts = "counts-long"
+	kindSizes      = "sizes"
+	kindLongSizes  = "sizes-long"
 )
 
 // Limits of what is kept.
@@ -195,7 +200,8 @@ func (r *Recorder) trim(ctx context.Context) {
 		}
 	}
 	counts, sizes := countResolutions(), sizeResolutions()
-	for _, at := range append(counts[:], sizes[:]...) {
+	kept := append(counts[:], sizes[:]...)
+	for _, at := range append(kept, resolution{kind: kindConfig, keep: configRetention}) {
 		if err := r.Store.TrimJournal(ctx, at.kind, now.Add(-at.keep), maxCountBytes); err != nil {
 			r.Log.Warn("cannot trim the history", "kind", at.kind, "error", err)
 			return
