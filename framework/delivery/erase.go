@@ -91,14 +91,15 @@ func (q *Queue) EraseLetters(ctx context.Context, match func(event.Value) bool, 
 	var deleted []*DeadLetter
 	parked := map[partitionID]map[string]bool{}
 	err = q.DeadLetters(ctx, DeadLetterFilter{}, func(l *DeadLetter) error {
-		if e, err := event.Parse(l.Event); err != nil || !match(e.Value()) && !isErasedLine(l.Event) {
+		empty := l.Instance == "" // of a letter that was overwritten as a whole
+		if e, err := event.Parse(l.Event); !empty && (err != nil || !match(e.Value()) && !isErasedLine(l.Event)) {
 			return nil
 		}
 		found++
 		at := partitionID{l.Instance, l.partition}
 		switch {
-		case !l.Parked || isRemoved(l.Instance):
-			deleted = append(deleted, &DeadLetter{Parked: l.Parked, storedSeq: l.storedSeq})
+		case empty, !l.Parked, isRemoved(l.Instance):
+			deleted = append(deleted, &DeadLetter{Parked: strings.HasPrefix(l.storedSubject, "park."), storedSeq: l.storedSeq})
 		case parked[at] == nil:
 			parked[at] = map[string]bool{parseParkedKey(l.storedSubject): true}
 		default:

@@ -21,6 +21,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/natslog"
+	"github.com/landfall-dev/landfall/framework/event"
 )
 
 // Config configures a Queue. Zero fields have working defaults.
@@ -74,7 +75,8 @@ type Queue struct {
 	parked     *publisher
 	dead       *publisher
 	monitor    *logMonitor
-	fullSince  atomic.Int64 // when the log last reached its limit, in nanoseconds since 1970; 0 if it accepts events
+	erased     atomic.Pointer[func(event.Value) bool] // Settings.Erased of the Runner; nil without one
+	fullSince  atomic.Int64                           // when the log last reached its limit, in nanoseconds since 1970; 0 if it accepts events
 }
 
 // Open opens a queue and creates the streams that do not exist. The caller closes it.

@@ -262,14 +262,8 @@ func (c *replayCopier) copyPage(ctx context.Context, m eventlog.Message) error {
 	index := -1
 	for line := range bytes.Lines(m.Data) {
 		index++
-		if isErasedLine(bytes.TrimSuffix(line, []byte{'\n'})) {
+		if !c.isChosen(line) {
 			continue
-		}
-		if c.request.Choose != nil {
-			e, err := event.Parse(bytes.TrimSpace(line))
-			if err != nil || !c.request.Choose(e.Value()) {
-				continue
-			}
 		}
 		c.addEvent(partition, parseToken(parts[1]), line, position{m.Sequence, index})
 	}
@@ -277,6 +271,20 @@ func (c *replayCopier) copyPage(ctx context.Context, m eventlog.Message) error {
 		return c.flushPages(ctx)
 	}
 	return nil
+}
+
+// isChosen reports whether an event is to be replayed.
+func (c *replayCopier) isChosen(line []byte) bool {
+	line = bytes.TrimSuffix(line, []byte{'\n'})
+	erased := c.queue.erased.Load()
+	if isErasedLine(line) || c.request.Choose == nil && erased == nil {
+		return !isErasedLine(line)
+	}
+	e, err := event.Parse(line)
+	if err != nil {
+		return c.request.Choose == nil
+	}
+	return (c.request.Choose == nil || c.request.Choose(e.Value())) && (erased == nil || !(*erased)(e.Value()))
 }
 
 func (c *replayCopier) addEvent(partition int, source string, line []byte, from position) {

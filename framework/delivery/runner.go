@@ -135,6 +135,9 @@ type Runner struct {
 func NewRunner(ctx context.Context, q *Queue, s Settings) (*Runner, error) {
 	s = s.withDefaults()
 	r := &Runner{queue: q, settings: s, metrics: s.Metrics, log: s.Log, leases: newLeases(q, s.Lease), name: "local", workers: map[string]*worker{}, mappingNotes: openMappingNotes(q.config.Dir, s.Log)}
+	if s.Erased != nil {
+		q.erased.Store(&s.Erased)
+	}
 	if q.store.Shared() {
 		host, _ := os.Hostname()
 		r.name = subjectToken(host) + "-" + rand.Text()[:8]

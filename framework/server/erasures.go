@@ -20,6 +20,7 @@ func (v *server) startEraser(cfg *config.Config) *erasure.Eraser {
 	return erasure.Start(erasure.Config{
 		Store: v.store, Queue: v.queue, Runner: v.runner, Flush: v.history.Flush, StateKey: v.stateKey, Retention: cfg.Server.ErasureRetention, Log: v.Log,
 		Instances: func() []instances.Instance { return *v.running.Load() },
+		Metrics:   v.metrics,
 		HasConfig: func(id string) bool { return !isRemoved(v.config.Load())(id) },
 	})
 }

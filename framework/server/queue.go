@@ -50,11 +50,16 @@ func (v *server) stateCheck() delivery.Check {
 	}
 }
 
-// appendEvents appends accepted events to the queue.
+// appendEvents appends accepted events to the queue, except for those that were received so slowly that their user has been erased meanwhile.
 func (v *server) appendEvents(ctx context.Context, events []ingest.Event) error {
-	accepted := make([]delivery.NewEvent, len(events))
-	for i, e := range events {
-		accepted[i] = delivery.NewEvent{Source: e.Source, Key: event.OrderingKey(e.Value), Raw: e.Raw}
+	accepted := make([]delivery.NewEvent, 0, len(events))
+	for _, e := range events {
+		if !v.erasing.HasEvent(e.Value) {
+			accepted = append(accepted, delivery.NewEvent{Source: e.Source, Key: event.OrderingKey(e.Value), Raw: e.Raw})
+		}
+	}
+	if len(accepted) == 0 {
+		return nil
 	}
 	return v.queue.Append(ctx, accepted)
 }

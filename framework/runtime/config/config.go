@@ -214,6 +214,9 @@ func (r *reader) readConfig(v event.Value) {
 			r.problems.Add(place+"/writeKey", "is already used: another source has the same")
 		}
 		keys[key.Str()] = key.Str() != ""
+		if s.Get("erases").Kind() == event.True && !v.Get("state").Get("key").Exists() {
+			r.problems.Add(place+"/erases", "needs state.key, with which requests to erase users are encrypted: landfall auth key makes one")
+		}
 		r.config.Sources = append(r.config.Sources, Source{id, key.Str(), s.Get("eventsPerSecond").Float(), s.Get("deletes").Kind() == event.True, s.Get("erases").Kind() == event.True})
 	}
 	taken := map[string]bool{}

@@ -84,3 +84,11 @@ func TestACMEIsRead(t *testing.T) {
 	assert.Equal(t, config.ACME{Domains: []string{"a.example", "b.example"}, Email: "ops@example.com", Directory: "https://ca.example/dir", Roots: "roots.pem"}, cfg.Server.ACME)
 	assert.True(t, cfg.Server.HasTLS())
 }
+
+// TestSourcesThatEraseNeedAKey checks that a config refuses a source that could not request an erasure.
+func TestSourcesThatEraseNeedAKey(t *testing.T) {
+	_, problems := config.Parse("landfall.yaml", []byte("sources: [{id: web, writeKey: k, erases: true}]\ndestinations: [{id: a, destination: webhook, subscriptions: []}]"), config.Env{})
+	require.Len(t, problems, 1)
+	assert.Equal(t, "/sources/0/erases", problems[0].Pointer)
+	assert.Contains(t, problems[0].Message, "landfall auth key")
+}

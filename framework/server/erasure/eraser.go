@@ -9,22 +9,23 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/destination/oauth"
-	"github.com/landfall-dev/landfall/framework/event/identifier"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state"
 	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 const (
-	runInterval  = 500 * time.Millisecond // how often the Eraser looks for erasures
-	leaseTime    = 30 * time.Second       // how long another server waits for one that has died
-	defaultSettl = 3 * time.Second        // until all servers know an erasure, and have written what they have recorded before
-	maxAtOnce    = 200                    // erasures that are carried out together
-	minBackoff   = 2 * time.Second
-	maxBackoff   = 10 * time.Minute
-	trimInterval = time.Hour
+	runInterval   = 500 * time.Millisecond // how often the Eraser looks for erasures
+	leaseTime     = 30 * time.Second       // how long another server waits for one that has died
+	defaultSettle = 3 * time.Second        // until all servers know an erasure, and have written what they have recorded before
+	maxAtOnce     = 200                    // erasures that are carried out together
+	minBackoff    = 2 * time.Second
+	maxBackoff    = 10 * time.Minute
+	trimInterval  = time.Hour
 )
 
 // Config configures an Eraser.
@@ -39,6 +40,7 @@ type Config struct {
 	Retention time.Duration                   // how long receipts are kept: DefaultRetention
 	Settle    time.Duration                   // how long an erasure waits before its first step: 3 s
 	Backoff   func(attempt int) time.Duration // the wait after a failed attempt; by default from 2 s to 10 min
+	Metrics   prometheus.Registerer           // may be nil
 	Log       *slog.Logger
 }
 
@@ -48,6 +50,7 @@ type Eraser struct {
 	holder  string
 	seen    map[string]time.Time // when an erasure was first seen
 	trimmed time.Time
+	oldest  prometheus.Gauge
 
 	nextRewrite time.Time               // the log is not rewritten before
 	afterStep   func(name string) error // for tests; may be nil
@@ -66,11 +69,16 @@ func Start(c Config) *Eraser {
 }
 
 func newEraser(c Config) *Eraser {
-	c.Retention, c.Settle = cmp.Or(c.Retention, DefaultRetention), cmp.Or(c.Settle, defaultSettl)
+	c.Retention, c.Settle = cmp.Or(c.Retention, DefaultRetention), cmp.Or(c.Settle, defaultSettle)
 	if c.Backoff == nil {
 		c.Backoff = func(attempt int) time.Duration { return min(minBackoff<<min(attempt, 10), maxBackoff) }
 	}
-	return &Eraser{Config: c, holder: rand.Text(), seen: map[string]time.Time{}}
+	e := &Eraser{Config: c, holder: rand.Text(), seen: map[string]time.Time{}}
+	e.oldest = prometheus.NewGauge(prometheus.GaugeOpts{Name: "landfall_erasure_oldest_seconds", Help: "How long ago the oldest erasure was requested that is not done; 0 if all are."})
+	if c.Metrics != nil {
+		c.Metrics.MustRegister(e.oldest)
+	}
+	return e
 }
 
 // Close stops after the step in progress, which is canceled, and lets another server continue.
@@ -145,7 +153,6 @@ func (e *Eraser) trim(ctx context.Context) {
 type item struct {
 	Receipt
 	secret secret
-	users  *users // its own
 }
 
 // dueErasures returns the erasures to carry out now.
@@ -155,6 +162,10 @@ func (e *Eraser) dueErasures(ctx context.Context) ([]*item, error) {
 		return nil, err
 	}
 	now, seen := time.Now(), map[string]time.Time{}
+	e.oldest.Set(0)
+	if n := len(stored); n > 0 {
+		e.oldest.Set(now.Sub(stored[n-1].At).Seconds())
+	}
 	var due []*item
 	for i := len(stored) - 1; i >= 0 && len(due) < maxAtOnce; i-- { // the earliest first
 		s := stored[i]
@@ -192,14 +203,10 @@ func (e *Eraser) open(s state.Erasure, r Receipt) (*item, error) {
 	if err != nil {
 		return nil, err
 	}
-	it := &item{Receipt: r, users: &users{latest: map[string]time.Time{}}}
+	it := &item{Receipt: r}
 	if err := json.Unmarshal([]byte(text), &it.secret); err != nil {
 		return nil, err
 	}
-	for _, hash := range r.Identifiers {
-		it.users.latest[hash] = r.RequestedAt
-	}
-	it.users.set = identifier.NewSet(identifier.NewKey(e.StateKey()), r.Identifiers)
 	return it, nil
 }
 

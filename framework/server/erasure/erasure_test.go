@@ -336,19 +336,3 @@ func TestUserOfADeletion(t *testing.T) {
 	v := event.MustParse(`{"type":"delete","userId":"u1","anonymousId":"a1","traits":{"email":"ann@example.com"},"context":{"device":{"id":"d1","token":"t1"},"externalIds":[{"id":"x1"}]}}`)
 	assert.Equal(t, erasure.User{Identifiers: []string{"u1", "ann@example.com", "x1"}, AnonymousIDs: []string{"a1"}}, erasure.UserOf(v))
 }
-
-// TestLeaseOfErasures checks that one process at a time carries erasures out.
-func TestLeaseOfErasures(t *testing.T) {
-	w := newWorld(t)
-	hold := func(holder string) bool {
-		held, err := w.store.HoldErasures(t.Context(), holder, time.Minute)
-		require.NoError(t, err)
-		return held
-	}
-	assert.True(t, hold("a"))
-	assert.True(t, hold("a"))
-	assert.False(t, hold("b"))
-	require.NoError(t, w.store.ReleaseErasures(t.Context(), "a"))
-	time.Sleep(5 * time.Millisecond)
-	assert.True(t, hold("b"))
-}

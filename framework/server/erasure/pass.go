@@ -19,6 +19,7 @@ type pass struct {
 	items  []*item
 	set    *identifier.Set
 	byHash map[string][]*item
+	newest time.Time // when the newest was requested
 	finder *identifier.Finder
 	byID   map[string][]*item // by the identifiers that finder returns
 }
@@ -28,6 +29,9 @@ func (e *Eraser) newPass(items []*item) *pass {
 	var hashes []string
 	for _, it := range items {
 		it.Attempts++
+		if p.newest.Before(it.RequestedAt) {
+			p.newest = it.RequestedAt
+		}
 		for _, hash := range it.Identifiers {
 			hashes = append(hashes, hash)
 			p.byHash[hash] = append(p.byHash[hash], it)
@@ -55,6 +59,9 @@ func (p *pass) useFinder() {
 
 // ownersOf returns the erasures that an event belongs to.
 func (p *pass) ownersOf(v event.Value) (owners []*item) {
+	if receivedAfter(v, p.newest) {
+		return nil
+	}
 	p.set.EachOf(v, func(hash string) bool {
 		for _, it := range p.byHash[hash] {
 			if !receivedAfter(v, it.RequestedAt) {

@@ -38,11 +38,12 @@ type Watcher struct {
 type users struct {
 	set    *identifier.Set
 	latest map[string]time.Time // of each hash, until when the events that were received are erased
+	newest time.Time            // of latest
 }
 
 // has reports whether an event belongs to one of the users and was received before the user's erasure.
 func (u *users) has(v event.Value) (found bool) {
-	if u == nil {
+	if u == nil || len(u.latest) == 0 || receivedAfter(v, u.newest) { // as are most events
 		return false
 	}
 	u.set.EachOf(v, func(hash string) bool {
@@ -125,6 +126,9 @@ func (w *Watcher) refresh(ctx context.Context) error {
 			hashes = append(hashes, hash)
 			if made.latest[hash].Before(r.RequestedAt) {
 				made.latest[hash] = r.RequestedAt
+			}
+			if made.newest.Before(r.RequestedAt) {
+				made.newest = r.RequestedAt
 			}
 		}
 	}

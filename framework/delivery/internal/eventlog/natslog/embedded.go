@@ -88,8 +88,8 @@ var errStopHangs = errors.New("the server in this process does not stop: restart
 // restart reopens the storage. The server forgets its write errors and reads the files as after a crash.
 func (e *embeddedServer) restart() error { return e.restartAfter(nil) }
 
-// restartAfter stops the server, calls change, which may be nil, and starts the server again. After a change, the server trusts the files as
-// after an orderly stop.
+// restartAfter stops the server, calls change, which may be nil, and starts the server again. After a change that succeeds, the server trusts
+// the files as after an orderly stop; otherwise they are checked.
 func (e *embeddedServer) restartAfter(change func() error) error {
 	e.restarting.Lock()
 	defer e.restarting.Unlock()
@@ -108,7 +108,9 @@ func (e *embeddedServer) restartAfter(change func() error) error {
 		return e.start()
 	}
 	err := change()
-	e.writeStamps()
+	if err == nil {
+		e.writeStamps()
+	}
 	return errors.Join(err, e.start())
 }
 
