@@ -126,9 +126,20 @@ func (f *Finder) beginsAt(text string, at int, word string) (id string, ok bool)
 		if part := text[begin:end]; part != p.text && !(p.fold && strings.EqualFold(part, p.text)) {
 			continue
 		}
-		if r, _ := utf8.DecodeRuneInString(text[end:]); end == len(text) || !isWordRune(r) || r == utf8.RuneError {
+		if p.endsAt(text, begin, end) {
 			return p.id, true
 		}
 	}
 	return "", false
 }
+
+// endsAt reports whether the identifier that a text has from begin to end is not a part of a longer one.
+func (p *pattern) endsAt(text string, begin, end int) bool {
+	if r, size := utf8.DecodeRuneInString(text[end:]); size > 0 && r != utf8.RuneError && isWordRune(r) {
+		return false
+	}
+	return p.fold || !(begin > 0 && isJoint(text[begin-1])) && !(end < len(text) && isJoint(text[end]))
+}
+
+// isJoint reports whether a character joins the words of an identifier.
+func isJoint(c byte) bool { return c == '-' || c == '_' }

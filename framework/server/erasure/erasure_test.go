@@ -251,6 +251,40 @@ func TestErasedByProcessesThatEnd(t *testing.T) {
 	w.checkErased()
 }
 
+// TestNumericIdentifier erases a user whose identifier is a number that is also a position, a count and a part of other texts.
+func TestNumericIdentifier(t *testing.T) {
+	w := newWorld(t)
+	w.fill("1", "stays-1", "stays-2")
+	require.NoError(t, history.AddAction(t.Context(), w.store, history.Action{At: time.Now(), Name: "letters.replay", Attributes: map[string]string{"count": "1"}}))
+	require.NoError(t, w.store.Ledger("braze-users").Put(t.Context(), "operation", `{"page":1}`))
+	id := w.request(erasure.User{Identifiers: []string{"1"}})[0].ID
+	require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
+	require.Equal(t, "done", w.receipt(id).State(), "%+v", w.receipt(id).Steps)
+	assert.Equal(t, []string{"stays-1", "stays-2"}, w.events())
+	actions, err := history.Actions(t.Context(), w.store, time.Time{}, 10)
+	require.NoError(t, err)
+	assert.Len(t, actions, 1)
+	verdicts, err := history.Verdicts(t.Context(), w.store, []history.Position{{Seq: 1}})
+	require.NoError(t, err)
+	requests := 0
+	for _, v := range verdicts[history.Position{Seq: 1}] {
+		assert.NotContains(t, v.Reason, "user 1 ")
+		if v.Batch != nil {
+			requests += len(v.Batch.Requests)
+		}
+	}
+	assert.Equal(t, 0+len(verdicts[history.Position{Seq: 1}])-1, requests, "those of others stay")
+	n := 0
+	require.NoError(t, history.Rejections(t.Context(), w.store, func(history.Rejection) bool { n++; return true }))
+	assert.Equal(t, 2, n)
+	_, ok, err := w.store.Ledger("braze-users").Get(t.Context(), "operation")
+	require.NoError(t, err)
+	assert.True(t, ok)
+	value, _, err := w.store.Ledger("braze-main").Get(t.Context(), "resync/aud_1")
+	require.NoError(t, err)
+	assert.Empty(t, value, "an identity of the user")
+}
+
 // TestUserWhoComesBack keeps what is received after the request.
 func TestUserWhoComesBack(t *testing.T) {
 	w := newWorld(t)

@@ -3,7 +3,9 @@ package erasure
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/landfall-dev/landfall/framework/destination/oauth"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -19,9 +21,10 @@ type pass struct {
 	items  []*item
 	set    *identifier.Set
 	byHash map[string][]*item
-	newest time.Time // when the newest was requested
-	finder *identifier.Finder
-	byID   map[string][]*item // by the identifiers that finder returns
+	newest time.Time          // when the newest was requested
+	finder *identifier.Finder // finds all identifiers
+	names  *identifier.Finder // finds those that are nothing else
+	byID   map[string][]*item // by the identifiers that the finders return
 }
 
 func (e *Eraser) newPass(items []*item) *pass {
@@ -44,17 +47,27 @@ func (e *Eraser) newPass(items []*item) *pass {
 
 // useFinder makes the finder from all identifiers that are known.
 func (p *pass) useFinder() {
-	var ids []string
+	var ids, names []string
 	p.byID = map[string][]*item{}
 	for _, it := range p.items {
 		for _, list := range [][]string{it.secret.all(), it.secret.Also} {
 			for _, id := range list {
-				ids = append(ids, id)
+				if ids = append(ids, id); isName(id) {
+					names = append(names, id)
+				}
 				p.byID[id] = append(p.byID[id], it)
 			}
 		}
 	}
-	p.finder = identifier.NewFinder(ids)
+	p.finder, p.names = identifier.NewFinder(ids), identifier.NewFinder(names)
+}
+
+// minName is the length of the shortest identifier that is taken for one wherever it stands.
+const minName = 6
+
+// isName reports whether an identifier that is found in a text means the user, unlike a number or a short word.
+func isName(id string) bool {
+	return identifier.IsEmail(id) || len(id) >= minName && strings.ContainsFunc(id, unicode.IsLetter) && strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsLetter(r) })
 }
 
 // ownersOf returns the erasures that an event belongs to.

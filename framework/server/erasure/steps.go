@@ -323,20 +323,21 @@ func (p *pass) eraseHistory(ctx context.Context) error {
 			p.Runner.ForgetVerdicts(p.finder.In)
 		}
 		_, err := history.Erase(ctx, p.Store, history.Erasure{
-			Match: p.hasEvent, HasUser: p.counter(a, "entries"),
+			Match: p.hasEvent, HasUser: p.counter(a, p.finder, "texts"), Names: p.counter(a, p.names, "texts"),
 		})
 		if err != nil {
 			return err
 		}
-		_, err = p.Store.EraseValues(ctx, p.counter(a, "values"))
+		named := p.counter(a, p.names, "values")
+		_, err = p.Store.EraseValues(ctx, func(text string) bool { return named(text) || p.hasIdentity(text) })
 		return err
 	})
 }
 
 // counter returns a function that reports whether a text names one of the users, and counts it for them.
-func (p *pass) counter(a *attempt, name string) func(text string) bool {
+func (p *pass) counter(a *attempt, finder *identifier.Finder, name string) func(text string) bool {
 	return func(text string) bool {
-		id, ok := p.finder.Find(text)
+		id, ok := finder.Find(text)
 		if ok {
 			for _, it := range p.byID[id] {
 				a.count(it, name, 1)

@@ -3,16 +3,18 @@ package history
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
+	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
 // Erasure says what Erase removes.
 type Erasure struct {
 	Match   func(event.Value) bool // selects rejected events
-	HasUser func(text string) bool // reports whether a text names a user to erase
+	HasUser func(text string) bool // reports whether a text names a user to erase, perhaps by a number that means something else
+	Names   func(text string) bool // reports whether a text names a user to erase, without a doubt
 }
 
 // Erase removes users from what is kept: rejected events of theirs, and everything that names them in the verdicts of others, which stay. It
@@ -27,13 +29,13 @@ func Erase(ctx context.Context, store *state.Store, e Erasure) (changed int, err
 		case kindCounts, kindLongCounts, kindSizes, kindLongSizes:
 			return j.Data, true // they have the names of instances, sources and cohorts only
 		}
-		return j.Data, !e.HasUser(j.Data)
+		return j.Data, !e.Names(j.Data)
 	})
 }
 
 // isRejected reports whether a rejected event belongs to a user to erase.
 func (e *Erasure) isRejected(data string) bool {
-	if e.HasUser(data) {
+	if e.Names(data) {
 		return true
 	}
 	var r Rejection
@@ -46,22 +48,25 @@ func (e *Erasure) isRejected(data string) bool {
 
 // rewriteVerdicts returns an entry of verdicts without the requests and the reason that name a user.
 func (e *Erasure) rewriteVerdicts(data string) (rewritten string, keep bool) {
-	if !e.HasUser(data) {
-		return data, true
-	}
 	var g verdictGroup
 	if json.Unmarshal([]byte(data), &g) != nil {
-		return "", false // written by another version
+		return data, !e.Names(data) // written by another version
 	}
+	changed := false
 	if g.Batch != nil {
-		g.Batch.Requests, g.Batch.Partial = nil, true
+		was := len(g.Batch.Requests)
+		g.Batch.Requests = slices.DeleteFunc(g.Batch.Requests, func(x *delivery.Exchange) bool {
+			return e.HasUser(x.URL) || e.HasUser(x.Body) || e.HasUser(x.Response) || e.HasUser(x.Error)
+		})
+		changed = len(g.Batch.Requests) < was
+		g.Batch.Partial = g.Batch.Partial || changed
 	}
 	if e.HasUser(g.Reason) {
-		g.Reason = fault.Cause(g.Cause).Text()
+		g.Reason, changed = g.Cause.Text(), true
+	}
+	if !changed {
+		return data, true
 	}
 	text, err := json.Marshal(&g)
-	if err != nil || e.HasUser(string(text)) {
-		return "", false
-	}
-	return string(text), true
+	return string(text), err == nil
 }

@@ -23,6 +23,9 @@ func (l *Log) Erase(ctx context.Context, rewrite func(stream, subject string, da
 	if l.embedded == nil {
 		return fmt.Errorf("overwriting messages on a cluster: %w", errors.ErrUnsupported)
 	}
+	if err := logfiles.RemoveLeftovers(l.config.Dir); err != nil {
+		return err
+	}
 	clean, found, err := logfiles.Search(ctx, l.config.Dir, rewrite)
 	if err != nil || !found {
 		return err

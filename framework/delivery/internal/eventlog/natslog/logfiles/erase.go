@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
@@ -68,6 +69,18 @@ func Erase(ctx context.Context, dir string, clean Stamps, rewrite Rewrite) error
 		}
 		return nil
 	})
+}
+
+// RemoveLeftovers deletes the files that an interrupted Salvage or Erase has left, which may hold data that was erased since. A server may be
+// using the directory.
+func RemoveLeftovers(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, streamsDir, "*", "msgs", ".*"))
+	for _, path := range files {
+		if name := filepath.Base(path); strings.Contains(name, blockSuffix+".") || strings.HasPrefix(name, "."+indexFile+".") {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}
+	return err
 }
 
 // eachBlock calls visit for the blocks of a queue's directory.
