@@ -14,6 +14,8 @@ import (
 	iterable "github.com/landfall-dev/landfall/destinations/iterable"
 	iterablelists "github.com/landfall-dev/landfall/destinations/iterable-lists"
 	klaviyo "github.com/landfall-dev/landfall/destinations/klaviyo"
+	linkedinaudiences "github.com/landfall-dev/landfall/destinations/linkedin-audiences"
+	mixpanel "github.com/landfall-dev/landfall/destinations/mixpanel"
 	slack "github.com/landfall-dev/landfall/destinations/slack"
 	webhook "github.com/landfall-dev/landfall/destinations/webhook"
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -33,6 +35,8 @@ func All() []destination.Plugin {
 		iterable.Plugin(),
 		iterablelists.Plugin(),
 		klaviyo.Plugin(),
+		linkedinaudiences.Plugin(),
+		mixpanel.Plugin(),
 		slack.Plugin(),
 		webhook.Plugin(),
 	}

@@ -194,6 +194,9 @@ func TestOneRequestThatAddsAndRemoves(t *testing.T) {
 `+after)
 	assert.Equal(t, []string{"delivered", "delivered"}, l.run(t, listPayload("1", "a@x.de", "true", "05"), listPayload("1", "b@x.de", "false", "05")))
 	assert.Equal(t, []string{`POST /lists/1 {"changes":[{"email":"a@x.de","add":true},{"email":"b@x.de","add":false}]}`}, l.sent)
+	assert.Equal(t, []string{"delivered", "delivered", "skipped: superseded by a newer event of the same user"},
+		l.run(t, listPayload("1", "c@x.de", "false", "05"), listPayload("1", "c@x.de", "true", "06"), listPayload("1", "c@x.de", "false", "04")))
+	assert.Equal(t, []string{`POST /lists/1 {"changes":[{"email":"c@x.de","add":false},{"email":"c@x.de","add":true}]}`}, l.sent)
 }
 
 // TestMistakesInAudiences checks that names which do not exist are mistakes with places.

@@ -2,6 +2,7 @@ package destination
 
 import (
 	"context"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination/request"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -87,7 +88,13 @@ func (d *declaredCall) undecidedOf(which []int) (list []int) {
 	return list
 }
 
-// answerValue returns a response as later steps read it.
+// answerValue returns a response as later steps read it. The names of its headers are in lower case.
 func answerValue(r *Response) event.Value {
-	return event.NewObject([]event.Member{{Key: "status", Value: event.NewInt(int64(r.Status))}, {Key: "body", Value: r.Body}})
+	var headers []event.Member
+	for name := range r.Header {
+		headers = append(headers, event.Member{Key: strings.ToLower(name), Value: event.NewString(r.Header.Get(name))})
+	}
+	return event.NewObject([]event.Member{
+		{Key: "status", Value: event.NewInt(int64(r.Status))}, {Key: "body", Value: r.Body}, {Key: "headers", Value: event.NewObject(headers)},
+	})
 }

@@ -40,7 +40,8 @@ type AudienceSync struct {
 	// OneWay says that a request either adds or removes: the additions of all audiences are sent before the removals.
 	OneWay bool
 	// SendRepeats sends several changes of an identity in one batch that lead to the newest, because each may say more about the user: those
-	// that agree with it and, with OneWay, additions before a removal. Change may then get an identity more than once.
+	// that agree with it and, with OneWay, additions before a removal; without OneWay all that are not older than one before them, because the
+	// remote makes the changes of a request in order. Change may then get an identity more than once.
 	SendRepeats bool
 	// SendUnchanged sends changes even if the ledger says that the remote has them already.
 	SendUnchanged bool
@@ -213,14 +214,26 @@ func (b *audienceBatch) send(ctx context.Context) error {
 // unless those that agree with it are sent, too.
 func (b *audienceBatch) newestChanges() []*MemberChange {
 	newest := make(map[string]*MemberChange, len(b.changes))
+	var late map[*MemberChange]bool // changes that are older than one before them
 	for _, c := range b.changes {
 		if best := newest[c.text]; best == nil || !c.At.Before(best.At) {
 			newest[c.text] = c
+		} else if b.SendRepeats {
+			if late == nil {
+				late = map[*MemberChange]bool{}
+			}
+			late[c] = true
 		}
+	}
+	leadsToNewest := func(c *MemberChange) bool {
+		if !b.OneWay {
+			return !late[c]
+		}
+		return newest[c.text].Member == c.Member || c.Member
 	}
 	kept := make([]*MemberChange, 0, len(newest))
 	for _, c := range b.changes {
-		if best := newest[c.text]; best == c || b.SendRepeats && (best.Member == c.Member || b.OneWay && c.Member) {
+		if newest[c.text] == c || b.SendRepeats && leadsToNewest(c) {
 			kept = append(kept, c)
 		} else {
 			b.ms.SkipFor(c.index, fault.CauseSuperseded)

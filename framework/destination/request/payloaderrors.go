@@ -108,6 +108,9 @@ func (p *placedErrors) addList(l *errorList, body event.Value) {
 		p.rest = p.r.payloadError(l, v, p.status)
 	default:
 		l.eachEntry(body, func(i int, entry event.Value) {
+			if l.isSuccess(entry) {
+				return
+			}
 			if l.index != nil {
 				i = l.payloadIndex(l.index.Read(entry))
 			}
@@ -130,7 +133,7 @@ func (p *placedErrors) addMatches(l *errorList, v event.Value) {
 		}
 	}
 	add := func(name string, entry event.Value) {
-		if l.accepts(entry) {
+		if l.accepts(entry) && !l.isSuccess(entry) {
 			p.addError(p.r.payloadError(l, entry, p.status), places[name]...)
 		}
 	}
@@ -140,6 +143,15 @@ func (p *placedErrors) addMatches(l *errorList, v event.Value) {
 	for key, entry := range v.Members() {
 		add(key, entry)
 	}
+}
+
+// isSuccess reports whether an entry has a status that is no error.
+func (l *errorList) isSuccess(entry event.Value) bool {
+	if l.status == nil {
+		return false
+	}
+	n, err := strconv.Atoi(l.status.Read(entry).Text())
+	return err == nil && n >= 200 && n < 300
 }
 
 // addError assigns an error to payloads; to none if it cannot be assigned.

@@ -33,7 +33,7 @@ const (
 	Items    = "items"    // in a batch: the results of batch.item
 	Index    = "index"    // in batch.item: the index of the payload in the request; in steps with each: the index of the item; from 0
 	Query    = "query"    // for choices: the search text
-	Answers  = "answers"  // in steps: the responses of earlier steps by name, each {status, body}
+	Answers  = "answers"  // in steps: the responses of earlier steps by name, each {status, body, headers}
 	Item     = "item"     // in steps with each: the item of the list
 	Hooks    = "hooks"    // in actions with hooks: the outputs of each hook by its name
 	Inputs   = "inputs"   // in requests of hooks: the inputs

@@ -1,0 +1,16 @@
+// Package linkedinaudiences is the destination LinkedIn Audiences. destination.yaml declares its requests, sandbox.yaml the rules of the simulated API.
+package linkedinaudiences
+
+import (
+	"embed"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+)
+
+//go:embed destination.yaml sandbox.yaml
+var files embed.FS
+
+// Plugin returns the destination.
+func Plugin() destination.Plugin {
+	return destination.Plugin{Definition: files, Sandbox: destination.DeclaredSandbox("linkedin-audiences", files)}
+}
