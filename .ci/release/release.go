@@ -99,7 +99,9 @@ func (r *release) compile(ctx context.Context, t target) (binary, error) {
 	b := binary{target: t, path: filepath.Join(r.work, t.os+"_"+t.arch, program)}
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=true", "-ldflags=-s -w", "-o", b.path, "./cmd/landfall")
 	cmd.Dir, cmd.Stderr = r.root, os.Stderr
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+t.os, "GOARCH="+t.arch, "GOFLAGS=", "GOWORK=off")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+t.os, "GOARCH="+t.arch, "GOFLAGS=", "GOWORK=off",
+		"GOAMD64=v1", "GOARM64=v8.0", "GOEXPERIMENT=", "GOFIPS140=off", // the program contains these settings
+	)
 	if err := cmd.Run(); err != nil {
 		return b, fmt.Errorf("cannot compile for %s/%s: %w", t.os, t.arch, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -110,9 +111,12 @@ func (s *Site) read(p *Page) error {
 	}
 	var b bytes.Buffer
 	err = markdown.Renderer().Render(&b, p.Source, doc)
-	p.html = b.Bytes()
+	p.html = focusable.ReplaceAll(b.Bytes(), []byte(`<$1 tabindex="0">`))
 	return err
 }
+
+// focusable matches what may scroll, and must be reachable with the keyboard then. Texts have no tags: they are escaped.
+var focusable = regexp.MustCompile(`<(pre|table)>`)
 
 // rewrite makes a link or a picture lead to where it is served.
 func (s *Site) rewrite(p *Page, n ast.Node) {
