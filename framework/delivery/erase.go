@@ -139,9 +139,15 @@ type EraseRequest struct {
 	HasUser func(text string) bool
 }
 
+// errOnHold means that a backup is being made, which would be damaged.
+var errOnHold = errors.New("a backup is being made: the events are overwritten afterwards")
+
 // Erase overwrites the data of events in the files of the log, also of those that the log has deleted, and in the requests of letters. Writes
 // wait meanwhile. It can be interrupted and repeated. The error is errors.ErrUnsupported if the log is a cluster.
 func (q *Queue) Erase(ctx context.Context, r EraseRequest) error {
+	if q.monitor.isOnHold() {
+		return errOnHold
+	}
 	eraser, ok := q.store.(eventlog.Eraser)
 	if !ok {
 		return fmt.Errorf("overwriting events: %w", errors.ErrUnsupported)

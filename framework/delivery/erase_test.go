@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -107,4 +108,19 @@ func lettersOf(t *testing.T, q *delivery.Queue) (n int) {
 		return nil
 	}))
 	return n
+}
+
+// TestNothingIsErasedDuringABackup checks that the log is not stopped while it is copied.
+func TestNothingIsErasedDuringABackup(t *testing.T) {
+	q, err := delivery.Open(t.Context(), delivery.Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	defer q.Close()
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("gone", 0)}))
+	none := delivery.EraseRequest{Match: func(event.Value) bool { return false }, HasUser: func(string) bool { return false }}
+	_, err = q.Snapshots(t.Context(), func(string) (io.Writer, error) {
+		assert.ErrorContains(t, q.Erase(t.Context(), none), "a backup is being made")
+		return io.Discard, nil
+	})
+	require.NoError(t, err)
+	require.NoError(t, q.Erase(t.Context(), none))
 }

@@ -298,3 +298,10 @@ func (l *logMonitor) isConclusive(bad *plannedRepair, v logView, log int64) bool
 	}
 	return v.requestedAt.Sub(since) > leaderGrace
 }
+
+// isOnHold reports whether a backup is being made, as far as known.
+func (l *logMonitor) isOnHold() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Now().Unix() < l.state.Hold
+}

@@ -41,6 +41,16 @@ destinations:
     destination: braze
     settings: {endpoint: "https://rest.iad-01.braze.com", api_key: k}
     subscriptions: [{name: Users, action: updateUserProfile, subscribe: type = "identify"}]
+  - id: hook
+    destination: webhook
+    settings: {}
+    subscriptions:
+      - {name: Deletions, action: send, subscribe: type = "delete", mapping: {url: "https://hook.example.com/in", data: {user: {"@path": $.userId}}}}
+  - id: other-hook
+    destination: webhook
+    settings: {}
+    subscriptions:
+      - {name: Tracks, action: send, subscribe: type = "track", mapping: {url: "https://hook.example.com/in", data: {}}}
 `
 
 var vip = destination.Audience{ID: "aud_1", Name: "vip"}
@@ -66,7 +76,9 @@ func newWorld(t *testing.T) *world {
 			http.Error(rw, "down, as gone-1 knows", http.StatusServiceUnavailable)
 			return
 		}
-		w.paths = append(w.paths, r.URL.Path)
+		if w.paths = append(w.paths, r.URL.Path); r.URL.Path == "/in" {
+			return
+		}
 		simulated.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(remote.Close)
@@ -225,6 +237,10 @@ func TestErasedWhenTheRemoteIsBack(t *testing.T) {
 	assert.Equal(t, map[string]int{"deletions": 1, "unsupported": 1}, step(t, r, erasure.StepDestination, "braze-users").Counts)
 	assert.Equal(t, 1, step(t, r, erasure.StepLedger, "").Counts["memberships"])
 	assert.Contains(t, w.paths, "/users/delete")
+	assert.Equal(t, map[string]int{"deletions": 2}, step(t, r, erasure.StepDestination, "hook").Counts)
+	for _, s := range r.Steps {
+		assert.NotEqual(t, "other-hook", s.Instance)
+	}
 	w.checkErased()
 	mine, err := w.desk().List(t.Context(), "anon-1")
 	require.NoError(t, err)
