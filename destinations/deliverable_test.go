@@ -61,6 +61,9 @@ func sampleSettings(d *destination.Definition) event.Value {
 	for i := range d.Settings {
 		f := &d.Settings[i]
 		text, ok := known[f.Key]
+		if f.Key == "endpoint" && f.Format != "uri" {
+			text, ok = "", false
+		}
 		if !ok && (!f.Required.Always || f.Default.Kind() != event.Absent) {
 			continue
 		}

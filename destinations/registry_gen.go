@@ -3,6 +3,7 @@
 package destinations
 
 import (
+	amplitude "github.com/landfall-dev/landfall/destinations/amplitude"
 	braze "github.com/landfall-dev/landfall/destinations/braze"
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
 	brazeweb "github.com/landfall-dev/landfall/destinations/braze-web"
@@ -24,6 +25,7 @@ import (
 // All returns all destinations, sorted by slug.
 func All() []destination.Plugin {
 	return []destination.Plugin{
+		amplitude.Plugin(),
 		braze.Plugin(),
 		brazecohorts.Plugin(),
 		brazeweb.Plugin(),

@@ -197,10 +197,30 @@ func timeFunction(convert func(time.Time) any) func([]any) (any, error) {
 	}
 }
 
+// toMap returns an object. fromPairs and groupBy make maps with keys of any type.
+func toMap(x any) (map[string]any, bool) {
+	if object, ok := x.(map[string]any); ok {
+		return object, true
+	}
+	pairs, ok := x.(map[any]any)
+	if !ok {
+		return nil, false
+	}
+	object := make(map[string]any, len(pairs))
+	for key, v := range pairs {
+		name, err := keyText(key)
+		if err != nil {
+			return nil, false
+		}
+		object[name] = v
+	}
+	return object, true
+}
+
 func mergeObjects(args []any) (any, error) {
 	merged := map[string]any{}
 	for _, arg := range args {
-		object, ok := arg.(map[string]any)
+		object, ok := toMap(arg)
 		if !ok && arg != nil {
 			return nil, fmt.Errorf("merge needs objects, not %T", arg)
 		}
@@ -213,7 +233,7 @@ func mergeObjects(args []any) (any, error) {
 
 // objectAndKeys returns the arguments of omit and pick. object is nil if the first one is.
 func objectAndKeys(args []any) (object map[string]any, keys map[string]bool, err error) {
-	object, ok := args[0].(map[string]any)
+	object, ok := toMap(args[0])
 	if !ok && args[0] != nil {
 		return nil, nil, fmt.Errorf("an object is needed, not %T", args[0])
 	}
@@ -251,7 +271,11 @@ func selectKeys(args []any, wanted bool) (any, error) {
 }
 
 func compactValue(args []any) (any, error) {
-	switch x := args[0].(type) {
+	value := args[0]
+	if object, ok := toMap(value); ok {
+		value = object
+	}
+	switch x := value.(type) {
 	case nil:
 		return nil, nil
 	case map[string]any:
