@@ -3,6 +3,8 @@ package audiencesync_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -26,7 +28,7 @@ import (
 
 // TestBadClocksBlockNoUser runs random histories from receipt to the sandbox: events of devices whose clocks are wrong by
 // seconds, days or decades, whose requests stall, and whose times are missing or equal, with syncs, resyncs, purges and restored
-// ledgers between. The newest change decides each user, no event counts as later than its receipt and the tolerance, and a later event
+// ledgers between, and queries whose results are sent a while after their snapshots. The newest change decides each user, no event counts as later than its receipt and the tolerance, and a later event
 // with a good clock always changes a user. LANDFALL_SEED repeats one history.
 func TestBadClocksBlockNoUser(t *testing.T) {
 	first, count := uint64(1), uint64(60)
@@ -49,6 +51,7 @@ type history struct {
 	syncer     *audiencesync.Syncer
 	wire       http.RoundTripper
 	users      map[string]*decidedUser
+	query      *snapshot // of a query whose result is not sent yet
 	decided    time.Time // of the last sync or purge, which also decide unknown users: older events do not count
 	steps      []string
 }
@@ -56,6 +59,7 @@ type history struct {
 // decidedUser is the model's state of a user.
 type decidedUser struct {
 	at       time.Time // the deciding time of the newest change
+	received time.Time // when the event that decided was received; zero if an operator decided
 	member   bool
 	operated time.Time // when an operator last confirmed it; events between at and operated may count either way
 	open     bool      // such an event came
@@ -84,19 +88,25 @@ func (h *history) run() {
 	defer func() { require.NoError(h.t, h.store.Close()) }()
 	for range 5 + h.random.IntN(25) {
 		h.now = h.now.Add(time.Duration(h.random.IntN(30_000)) * time.Millisecond)
-		switch h.random.IntN(10) {
-		case 0:
+		switch n := h.random.IntN(12); {
+		case n < 2:
+			h.stepQuery()
+		case n == 2 && h.query == nil: // the lease of an audience keeps other commands from it while a query runs
 			h.syncFile()
-		case 1:
+		case n == 3 && h.query == nil:
 			h.resync()
-		case 2:
+		case n == 4 && h.query == nil:
 			h.purge()
-		case 3:
+		case n == 5:
 			h.steps = append(h.steps, "restored")
 			require.NoError(h.t, h.store.MarkAllUncertain(h.t.Context()), h)
 		default:
 			h.sendEvent(fmt.Sprintf("u%d", h.random.IntN(3)))
 		}
+		h.check()
+	}
+	if h.query != nil {
+		h.stepQuery()
 		h.check()
 	}
 	for id, user := range h.users {
@@ -168,7 +178,7 @@ func (h *history) deliver(id, device string, member bool, recorded, sent time.Ti
 	case at.Before(user.operated):
 		user.open = user.open || member != user.member
 	default:
-		*user = decidedUser{at: at, member: member}
+		*user = decidedUser{at: at, member: member, received: h.now}
 	}
 	return verdict.Outcome
 }
@@ -182,13 +192,70 @@ func (h *history) deliverAt(id string, member bool, at time.Time) runtime.Outcom
 }
 
 // operate applies an operator's decision about a user to the model.
-func (h *history) operate(user *decidedUser, member bool) {
+func (h *history) operate(user *decidedUser, member bool) { h.decide(user, member, h.now) }
+
+// decide applies a decision that was made at a time.
+func (h *history) decide(user *decidedUser, member bool, at time.Time) {
 	switch {
-	case h.now.Before(user.at): // within the tolerance ahead of the clock
+	case at.Before(user.at) && user.received.After(at): // a newer event
+	case at.Before(user.at): // within the tolerance ahead of the clock
 		user.open = user.open || member != user.member
 		user.operated = user.at
 	default:
-		*user = decidedUser{at: h.now, member: member}
+		*user = decidedUser{at: at, member: member}
+	}
+}
+
+// snapshot is the result of a query, and the time for which it is valid.
+type snapshot struct {
+	at   time.Time
+	in   map[string]bool
+	next int
+}
+
+func (s *snapshot) Columns() []audiencesync.Column {
+	return []audiencesync.Column{{Name: "external_id"}}
+}
+func (s *snapshot) Use([]int) {}
+
+// Next returns the users of the result in order.
+func (s *snapshot) Next() ([]string, error) {
+	users := slices.Sorted(maps.Keys(s.in))
+	if s.next == len(users) {
+		return nil, io.EOF
+	}
+	s.next++
+	return users[s.next-1 : s.next], nil
+}
+
+// stepQuery takes the snapshot of a query, or sends the result of the one that was taken before. Events that were received in between win if they
+// are newer than the snapshot.
+func (h *history) stepQuery() {
+	if h.query == nil {
+		h.query = &snapshot{at: h.now, in: map[string]bool{"u9": true}}
+		for n := range 3 {
+			if h.random.IntN(2) == 0 {
+				h.query.in[fmt.Sprintf("u%d", n)] = true
+			}
+		}
+		h.steps = append(h.steps, fmt.Sprintf("snapshot %v at %s", h.query.in, incoming.FormatTime(h.now)))
+		return
+	}
+	q := h.query
+	h.query = nil
+	h.steps = append(h.steps, "result of the snapshot sent at "+incoming.FormatTime(h.now))
+	rows, err := audiencesync.TableRows(q, audiencesync.Options{Identifiers: h.syncer.Audiences.Identifiers, At: q.at})
+	require.NoError(h.t, err)
+	_, err = h.syncer.Sync(h.t.Context(), vip, rows, audiencesync.Mirror, 1)
+	require.NoError(h.t, err, "%s", h)
+	for id := range q.in {
+		if h.users[id] == nil {
+			h.users[id] = &decidedUser{}
+		}
+	}
+	h.decided = q.at
+	for id, user := range h.users {
+		h.decide(user, q.in[id], q.at)
 	}
 }
 
