@@ -52,7 +52,7 @@ var beside = map[string][]string{
 	"framework/server/admin":        {"framework/server/audienceruns", "framework/server/erasure", "framework/server/backup", "framework/server/why", "framework/delivery"},
 	"framework/server/audienceruns": {"framework/files/audiencesync", "framework/files/sqlsource", "framework/runtime/instances"},
 	"framework/server/backup":       {"framework/delivery"},
-	"framework/server/console":      {"framework/server/admin", "framework/server/erasure", "framework/server/history", "framework/server/why", "framework/files/audiencesync", "framework/delivery", "framework/runtime/explain"},
+	"framework/server/console":      {"framework/server/admin", "framework/server/audienceruns", "framework/server/erasure", "framework/server/history", "framework/server/why", "framework/files/audiencesync", "framework/delivery", "framework/runtime/explain"},
 	"framework/server/erasure":      {"framework/server/history", "framework/delivery", "framework/files/audiencesync", "framework/files/stream", "framework/runtime/instances"},
 	"framework/server/docs":         {"framework/server/console"},
 	"framework/server/history":      {"framework/delivery"},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
@@ -33,6 +35,7 @@ type audienceCommand struct {
 	audiences *destination.Audiences
 	shown     time.Time
 	failures  int
+	held      *audienceruns.Hold // nil in a dry run
 
 	suppressed *identifier.Set // nil if the command only reads
 }
@@ -78,7 +81,7 @@ func (k *audienceCommand) newSyncer() *audiencesync.Syncer {
 	terminal := isTerminal(k.err)
 	return &audiencesync.Syncer{
 		Plan: k.chosen.Plan, Audiences: k.audiences, Ledger: k.chosen.Ledger, DryRun: k.target.DryRun,
-		RemoveAll: k.removeAll, OnFailure: k.reportFailure, Suppressed: k.suppressed,
+		RemoveAll: k.removeAll, OnFailure: k.reportFailure, Suppressed: k.suppressed, OnRemovals: k.allowRemovals,
 		OnProgress: func(done int) {
 			if terminal && time.Since(k.shown) > 200*time.Millisecond {
 				k.shown = time.Now()
@@ -144,6 +147,10 @@ func (k *audienceCommand) recordAction(ctx context.Context, name string, a desti
 		"instance": k.chosen.Plan.ID(), "cohort": a.ID,
 	}}
 	report, err := run()
+	err = cmp.Or(k.held.Lost(), err)
+	if name == history.ActionSync {
+		k.releaseAudience(ctx, &report, err)
+	}
 	if err != nil {
 		action.Outcome = "failed"
 	}

@@ -187,6 +187,11 @@ func newMembersResync(s streams) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		ctx, err = k.holdAudience(ctx, "landfall members resync", a)
+		if err != nil {
+			return err
+		}
+		defer k.releaseAudience(ctx, nil, nil)
 		if against == "" && !k.query.isUsed() {
 			return k.recordAction(ctx, history.ActionResync, a, func() (audiencesync.Report, error) {
 				return k.newSyncer().Resync(ctx, a, nil, restart)
@@ -222,6 +227,11 @@ func newMembersPurge(s streams) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		ctx, err = k.holdAudience(ctx, "landfall members purge", a)
+		if err != nil {
+			return err
+		}
+		defer k.releaseAudience(ctx, nil, nil)
 		return k.recordAction(ctx, history.ActionPurge, a, func() (audiencesync.Report, error) { return k.newSyncer().Purge(ctx, a) })
 	})
 	cmd.Flags().BoolVar(&yes, "yes", false, "remove the members; required unless --dry-run is given")

@@ -79,6 +79,11 @@ func (c *syncCommand) run(ctx context.Context, file string) error {
 	if c.name != "" {
 		a.Name = c.name
 	}
+	ctx, err = c.holdAudience(ctx, "landfall sync", a)
+	if err != nil {
+		return err
+	}
+	defer c.releaseAudience(ctx, nil, nil)
 	rows, end, err := c.openRows(ctx, file)
 	if err != nil {
 		return err

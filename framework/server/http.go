@@ -119,6 +119,7 @@ func (v *server) openConsole(guard *access.Guard, at *listeners) (*console.Conso
 	settings.Queue, settings.Runner = v.queue, v.runner
 	settings.RemovedInstances, settings.MoveInstance, settings.ForgetInstance = v.removedInstances, v.moveInstance, v.forgetInstance
 	settings.Why = v.whySource()
+	settings.Syncs = v.syncs
 	settings.Rejections, settings.Actions = v.latestRejections, v.latestActions
 	desk := v.erasures()
 	settings.Erasures = &desk

@@ -32,10 +32,12 @@ type Syncer struct {
 	RemoveAll bool // let a mirror remove users even if rows of its file are unreadable
 	// Suppressed has the users whose rows and entries are left out; exits are sent. nil if there are none.
 	Suppressed *identifier.Set
-	Guard      func(exits, members int) error // refuses the removals of a sync in place of its share; may be nil
-	OnProgress func(done int)                 // called after each batch with the number of changes sent; may be nil
-	OnFailure  func(Failure)                  // called for each change that was not delivered and each unreadable row; may be nil
-	Now        func() time.Time               // time.Now by default
+	OnRemovals func(exits int) error              // called before the first change of a sync that removes members is sent; an error ends it. May be nil
+	Guard      func(exits, members int) error     // refuses the removals of a sync in place of its share; may be nil
+	OnPlanned  func(identity string, member bool) // called for each change that a sync would send, before the first is sent; may be nil
+	OnProgress func(done int)                     // called after each batch with the number of changes sent; may be nil
+	OnFailure  func(Failure)                      // called for each change that was not delivered and each unreadable row; may be nil
+	Now        func() time.Time                   // time.Now by default
 	Retry      stream.Retry
 }
 
@@ -164,6 +166,9 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 			report.Unchanged++
 		case send:
 			report.countChange(member)
+			if s.OnPlanned != nil {
+				s.OnPlanned(identity, member)
+			}
 		}
 		return nil
 	})
@@ -183,6 +188,11 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 	}
 	if err := s.saveShape(ctx, a.ID, rows); err != nil {
 		return report, err
+	}
+	if s.OnRemovals != nil && report.Exits > 0 {
+		if err := s.OnRemovals(report.Exits); err != nil {
+			return report, err
+		}
 	}
 	out, err := s.newSender(a, &report, now, false)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/files/sqlsource"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -21,12 +22,21 @@ type Status struct {
 	Last     *Run      `json:"last,omitempty"`
 	Waiting  bool      `json:"waiting"` // the newest run waits for an approval
 	Asked    bool      `json:"asked"`   // a run was asked for and has not begun
+
+	From      string  `json:"from"` // the database, without credentials
+	Query     string  `json:"query"`
+	Mode      string  `json:"mode"`
+	MaxRemove float64 `json:"maxRemove"` // percentage of the members that may leave in a day
+
+	WaitingRun   string `json:"waitingRun,omitempty"`   // the id of the run that waits
+	WaitingExits int    `json:"waitingExits,omitempty"` // the members that it would remove
 }
 
 // Choice names a sync, and one of its instances unless it has only one.
 type Choice struct {
 	Sync     string `json:"sync"`
 	Instance string `json:"instance,omitempty"`
+	Run      string `json:"run,omitempty"` // the run to approve; "" for the one that waits
 }
 
 // ChoiceError means that a Choice does not name one sync of one instance.
@@ -47,6 +57,10 @@ func (s *Scheduler) List(ctx context.Context) ([]Status, error) {
 		}
 		status := Status{
 			Sync: j.sync.ID, Instance: j.id(), Audience: j.sync.Audience, Last: d.Last, Running: d.Run, Waiting: d.Waiting != nil, Asked: d.Requested != "" || d.Approved != nil && d.Run == nil,
+			From: sqlsource.Location(j.sync.URL), Query: j.sync.Query, Mode: j.sync.Mode, MaxRemove: j.sync.MaxRemove,
+		}
+		if d.Waiting != nil {
+			status.WaitingRun, status.WaitingExits = d.Waiting.Run, d.Waiting.Exits
 		}
 		if j.sync.Schedule != nil && !d.Slot.IsZero() {
 			next := j.sync.Schedule.Next(d.Slot)
@@ -98,7 +112,7 @@ func (s *Scheduler) Approve(ctx context.Context, c Choice, by string) error {
 		return err
 	}
 	err = changeDocument(ctx, j, func(d *document) error {
-		if d.Waiting == nil {
+		if d.Waiting == nil || c.Run != "" && c.Run != d.Waiting.Run {
 			return ErrNotWaiting
 		}
 		d.Approved = &approval{"approval by " + by, d.Waiting.Exits}

@@ -45,6 +45,18 @@ func (d *document) removedBefore(now time.Time) (earlier, repeated int) {
 	return earlier, repeated
 }
 
+// checkRemovals returns a *GuardError if a run may not remove this many members. Otherwise it returns how many of these removals do not complete
+// those of an earlier run.
+func (d *document) checkRemovals(now time.Time, exits, members int, maxRemove float64) (more int, err error) {
+	earlier, repeated := d.removedBefore(now)
+	more = max(exits-repeated, 0)
+	allowed := more == 0 || float64(more+earlier)*100 <= maxRemove*float64(members+earlier)
+	if !allowed && (d.Approved == nil || exits > d.Approved.Exits) {
+		return 0, &GuardError{exits, members, earlier, maxRemove}
+	}
+	return more, nil
+}
+
 // waiting is a run that the guard stopped, and that can be approved.
 type waiting struct {
 	Run     string    `json:"run"`
@@ -115,38 +127,42 @@ func (s *Scheduler) acquire(ctx context.Context, j job) (*lease, error) {
 		return nil, err
 	}
 	now := s.Now()
-	by := ""
+	by, dead := "", doc.Run
 	switch {
 	case doc.Holder != "" && !s.isAbandoned(j, &doc, now):
 		return nil, nil
-	case doc.Holder != "":
+	case doc.Holder != "" && (dead == nil || !dead.Command):
 		by = byInterrupted
 	case doc.Slot.IsZero() && doc.Requested == "":
 		doc.Slot = now // a new sync waits for its first time
 	default:
 		by = s.dueBy(j, &doc, now)
 	}
-	if by == "" && text != "" {
+	if by == "" && doc.Holder == "" && text != "" {
 		return nil, nil
 	}
 	l := &lease{ledger: j.instance.Ledger, key: j.stateKey(), text: text, doc: doc}
 	err = l.update(ctx, func(d *document) {
-		if by == "" { // a new sync
+		if by == "" { // a new sync, or a command that died
+			d.Holder, d.Run = "", nil
 			return
 		}
 		if by == byInterrupted && d.Run != nil {
 			d.repeats(d.Run.ID)
 		}
 		d.Slot, d.Holder, d.Beat, d.Requested = now, s.owner, d.Beat+1, ""
-		d.Run = &Run{ID: now.UTC().Format("20060102T150405.000Z"), Sync: j.sync.ID, Instance: j.id(), Audience: j.sync.Audience, At: now.UTC(), StartedBy: by}
+		d.Run = &Run{ID: now.UTC().Format(runIDFormat), Sync: j.sync.ID, Instance: j.id(), Audience: j.sync.Audience, At: now.UTC(), StartedBy: by, Repeats: d.Repeats}
 	})
 	switch {
 	case errors.Is(err, errLeaseLost): // another process was faster
 		return nil, nil
-	case err != nil || by == "":
+	case err != nil:
 		return nil, err
 	case doc.Holder != "":
-		s.saveRun(ctx, j, interruptedRun(doc.Run, now))
+		s.saveRun(ctx, j, interruptedRun(dead, now))
+	}
+	if by == "" {
+		return nil, nil
 	}
 	return l, nil
 }
@@ -155,12 +171,18 @@ func (s *Scheduler) acquire(ctx context.Context, j job) (*lease, error) {
 func (s *Scheduler) isAbandoned(j job, d *document, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known, ok := s.seen[j.key()]
-	if !ok || known.holder != d.Holder || known.beat != d.Beat {
-		s.seen[j.key()] = sighting{d.Holder, d.Beat, now}
+	known := s.seen[j.key()]
+	defer func() { s.seen[j.key()] = known }()
+	return known.isAbandoned(d, now, s.Lease)
+}
+
+// isAbandoned reports whether a lease has not changed for a time, and records what it is now.
+func (known *sighting) isAbandoned(d *document, now time.Time, lease time.Duration) bool {
+	if known.holder != d.Holder || known.beat != d.Beat {
+		*known = sighting{d.Holder, d.Beat, now}
 		return false
 	}
-	return now.Sub(known.since) >= s.Lease
+	return now.Sub(known.since) >= lease
 }
 
 // update changes the document. The error is errLeaseLost if another process has changed it in a way that ends the lease.

@@ -3,17 +3,14 @@ package audienceruns
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/files/sqlsource"
-	"github.com/landfall-dev/landfall/framework/state"
 )
 
 // Run is the record of one run.
@@ -25,6 +22,8 @@ type Run struct {
 	At        time.Time            `json:"at"`
 	Seconds   float64              `json:"seconds"`
 	StartedBy string               `json:"startedBy"`
+	Repeats   string               `json:"repeats,omitempty"` // the id of the earlier run whose removals this one completes
+	Command   bool                 `json:"command,omitempty"` // a command ran, not the sync
 	Outcome   Outcome              `json:"outcome"`
 	Error     string               `json:"error,omitempty"`
 	Report    *audiencesync.Report `json:"report,omitempty"`
@@ -71,6 +70,9 @@ func interruptedRun(r *Run, now time.Time) *Run {
 	}
 	ended := *r
 	ended.Outcome, ended.Error, ended.Seconds = Interrupted, "the server stopped; the run is repeated", now.Sub(r.At).Seconds()
+	if r.Command {
+		ended.Error = "the command was ended"
+	}
 	return &ended
 }
 
@@ -134,6 +136,11 @@ func (r *Run) setOutcome(err error, stopping bool) {
 
 // synchronize runs the query and sends the difference.
 func (s *Scheduler) synchronize(ctx context.Context, j job, l *lease) (audiencesync.Report, error) {
+	return s.runQuery(ctx, j, &audiencesync.Syncer{Guard: func(exits, members int) error { return s.guard(ctx, j, l, exits, members) }})
+}
+
+// runQuery runs the query of a job with a Syncer, whose plan, ledger and suppressed users it sets.
+func (s *Scheduler) runQuery(ctx context.Context, j job, syncer *audiencesync.Syncer) (audiencesync.Report, error) {
 	failed := audiencesync.Report{Audience: j.sync.Audience}
 	result, err := sqlsource.Open(ctx, sqlsource.Options{URL: j.sync.URL, Query: j.sync.Query, Timeout: j.sync.Timeout})
 	if err != nil {
@@ -148,10 +155,7 @@ func (s *Scheduler) synchronize(ctx context.Context, j job, l *lease) (audiences
 	if err != nil {
 		return failed, err
 	}
-	syncer := &audiencesync.Syncer{
-		Plan: j.instance.Plan, Audiences: j.instance.Plugin.Audiences, Ledger: j.instance.Ledger,
-		Guard: func(exits, members int) error { return s.guard(ctx, j, l, exits, members) },
-	}
+	syncer.Plan, syncer.Audiences, syncer.Ledger = j.instance.Plan, j.instance.Plugin.Audiences, j.instance.Ledger
 	if s.Suppressed != nil {
 		syncer.Suppressed = s.Suppressed()
 	}
@@ -182,19 +186,11 @@ func (s *Scheduler) guard(ctx context.Context, j job, l *lease, exits, members i
 	l.mu.Lock()
 	doc := l.doc
 	l.mu.Unlock()
-	earlier, repeated := doc.removedBefore(now)
-	more := max(exits-repeated, 0)
-	allowed := more == 0 || float64(more+earlier)*100 <= j.sync.MaxRemove*float64(members+earlier)
-	switch {
-	case !allowed && (doc.Approved == nil || exits > doc.Approved.Exits):
-		return &GuardError{exits, members, earlier, j.sync.MaxRemove}
-	case more == 0:
-		return nil
+	more, err := doc.checkRemovals(now, exits, members, j.sync.MaxRemove)
+	if err != nil || more == 0 {
+		return err
 	}
-	return l.update(ctx, func(d *document) {
-		d.Removals = slices.DeleteFunc(slices.Clone(d.Removals), func(r removal) bool { return now.Sub(r.At) >= day })
-		d.Removals = append(d.Removals, removal{cmp.Or(d.Repeats, d.Run.ID), now.UTC(), more})
-	})
+	return l.update(ctx, func(d *document) { d.addRemoval(now, cmp.Or(d.Repeats, d.Run.ID), more) })
 }
 
 // saveRun writes the record of a run that has ended.
@@ -208,14 +204,7 @@ func (s *Scheduler) saveRun(ctx context.Context, j job, r *Run) {
 		log = s.Log.Warn
 	}
 	log("audience sync", "sync", r.Sync, "instance", r.Instance, "outcome", string(r.Outcome), "seconds", r.Seconds, "error", r.Error)
-	text, err := json.Marshal(r)
-	if err == nil {
-		err = s.Store.AppendJournal(ctx, []state.JournalEntry{{Kind: kindRun, At: r.At, Data: string(text)}})
-	}
-	if err == nil {
-		err = s.Store.TrimJournal(ctx, kindRun, s.Now().Add(-runRetention), maxRunBytes)
-	}
-	if err != nil {
+	if err := SaveRun(ctx, s.Store, r, s.Now()); err != nil {
 		s.Log.Warn("the record of an audience sync cannot be written", "sync", j.sync.ID, "error", err)
 	}
 }

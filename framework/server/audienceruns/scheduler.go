@@ -34,6 +34,12 @@ type Config struct {
 	Lease      time.Duration    // how long a run that shows no sign of life keeps its lease; 30 seconds by default
 }
 
+// defaultLease is how long a run that shows no sign of life keeps its lease.
+const defaultLease = 30 * time.Second
+
+// runIDFormat makes the id of a run from the time when it began.
+const runIDFormat = "20060102T150405.000Z"
+
 // maxRunning is the number of runs at a time in one process.
 const maxRunning = 2
 
@@ -70,7 +76,9 @@ func (j *job) id() string { return j.instance.Plan.ID() }
 func (j *job) key() string { return j.id() + "\x00" + j.sync.ID }
 
 // stateKey is the key of the job's document in the ledger of its instance.
-func (j *job) stateKey() string { return "audienceSync/" + j.sync.ID }
+func (j *job) stateKey() string { return stateKey(j.sync.ID) }
+
+func stateKey(sync string) string { return "audienceSync/" + sync }
 
 // New starts a Scheduler. The caller closes it.
 func New(c Config) *Scheduler {
@@ -78,7 +86,7 @@ func New(c Config) *Scheduler {
 		c.Now = time.Now
 	}
 	if c.Lease == 0 {
-		c.Lease = 30 * time.Second
+		c.Lease = defaultLease
 	}
 	s := &Scheduler{Config: c, owner: rand.Text(), metrics: newRunMetrics(c.Metrics), wake: make(chan struct{}, 1), running: map[string]bool{}, seen: map[string]sighting{}}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -20,6 +20,7 @@ import (
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event/identifier"
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/audienceruns"
@@ -277,4 +278,65 @@ func TestServersShareTheRuns(t *testing.T) {
 	assert.Equal(t, []any{audienceruns.OK, "restart after an interruption", 8}, []any{history[0].Outcome, history[0].StartedBy, history[0].Report.Exits})
 	assert.Equal(t, []any{"dead", audienceruns.Interrupted}, []any{history[1].ID, history[1].Outcome})
 	assert.Equal(t, 92, r.members())
+}
+
+// TestCommandsTakeTheLease checks that no run of a sync and no other command begins while a command changes its audience, that the removals of
+// the command count for the sync, and that a command that died is not repeated.
+func TestCommandsTakeTheLease(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.start(nil)
+	defer s.Close()
+	require.NoError(t, s.RunNow(t.Context(), vips, "me"))
+	r.waitForRuns(s, 1)
+
+	options := audienceruns.HoldOptions{
+		Ledger: r.list[0].Ledger, Instance: "braze", Audience: "vips", Syncs: r.config.AudienceSyncs, By: "landfall sync", Lease: 4 * time.Second, Now: r.currentTime,
+	}
+	held, _, err := audienceruns.HoldAudience(t.Context(), options)
+	require.NoError(t, err)
+	require.NoError(t, s.RunNow(t.Context(), vips, "me"))
+	waits := make(chan string, 1)
+	waiting := options
+	waiting.By, waiting.OnWait = "landfall members purge", func(by string) { waits <- by }
+	second := make(chan error, 1)
+	go func() {
+		other, _, err := audienceruns.HoldAudience(t.Context(), waiting)
+		if err == nil {
+			_, err = other.Release(nil, nil)
+		}
+		second <- err
+	}()
+	require.Equal(t, "landfall sync", <-waits)
+	list, err := s.List(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []any{"landfall sync", true}, []any{list[0].Running.StartedBy, list[0].Asked})
+	require.NoError(t, held.AllowRemovals(6))
+	run, err := held.Release(&audiencesync.Report{Audience: "vips", Exits: 6}, nil)
+	require.NoError(t, err)
+	require.NoError(t, audienceruns.SaveRun(t.Context(), r.store, run, r.currentTime()))
+	require.NoError(t, <-second)
+	require.Eventually(t, func() bool {
+		runs, err := s.History(t.Context(), "vips", 9)
+		return err == nil && len(runs) == 3
+	}, 20*time.Second, 10*time.Millisecond, "the run that was asked for begins after the command")
+	r.exec("DELETE FROM vips WHERE id <= 6")
+	require.NoError(t, s.RunNow(t.Context(), vips, "me"))
+	guarded := r.waitForRuns(s, 4)
+	assert.Equal(t, audienceruns.Waiting, guarded.Outcome)
+	assert.Contains(t, guarded.Error, "after 6 in the last 24 hours")
+
+	document, err := json.Marshal(map[string]any{
+		"slot": r.currentTime(), "holder": "a dead command", "beat": 99, "run": audienceruns.Run{ID: "dead", Sync: "vips", Instance: "braze", At: r.currentTime(), Command: true},
+	})
+	require.NoError(t, err)
+	require.NoError(t, r.list[0].Ledger.Put(t.Context(), "audienceSync/vips", string(document)))
+	require.Eventually(t, func() bool {
+		r.advance(time.Second)
+		runs, err := s.History(t.Context(), "vips", 1)
+		return err == nil && runs[0].Outcome == audienceruns.Interrupted
+	}, 10*time.Second, 20*time.Millisecond)
+	runs, err := s.History(t.Context(), "vips", 9)
+	require.NoError(t, err)
+	assert.Equal(t, []any{5, "the command was ended"}, []any{len(runs), runs[0].Error}, "the sync does not run")
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
@@ -88,6 +89,7 @@ type cohortView struct {
 	Identifiers []string
 	SandboxOnly bool
 	Jobs        []jobView
+	Syncs       []syncStatus // that the audience is read from
 	Diff        *diffView
 	Error       string
 }
@@ -141,6 +143,11 @@ func (c *Console) renderCohort(w http.ResponseWriter, r *http.Request, status in
 	}
 	view.Chart = newSizeChart("Size", points, view.Window, now)
 	view.Jobs = c.jobs.forAudience(view.Instance, view.Size.ID)
+	var err error
+	view.Syncs, err = c.listSyncs(r.Context(), func(s audienceruns.Status) bool { return s.Instance == view.Instance && s.Audience == view.Size.ID })
+	if err != nil {
+		c.Log.Warn("cannot list the syncs of an audience", "audience", view.Size.ID, "error", err)
+	}
 	c.renderPage(w, r, status, "cohort", page{Title: view.Size.Name, Section: "cohorts", Data: view})
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 	"github.com/landfall-dev/landfall/framework/server/erasure"
 	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/framework/server/why"
@@ -78,6 +79,8 @@ type Config struct {
 	// console without a queue.
 	MoveInstance   func(ctx context.Context, from, to string) error
 	ForgetInstance func(ctx context.Context, id string) error
+	// Syncs runs the audience syncs; nil in a console without a queue.
+	Syncs *audienceruns.Scheduler
 	// SandboxOnly says that all deliveries go to sandboxes and nothing is sent to a real endpoint.
 	SandboxOnly bool
 	// Why answers why users are missing; nil in a console without a queue.
@@ -170,6 +173,9 @@ func (c *Console) Handler() http.Handler {
 		"GET cohorts":                     c.handleCohorts,
 		"GET cohorts/{instance}/{id...}":  c.handleCohort,
 		"POST cohorts/{instance}/{id...}": c.handleCohortAction,
+		"GET syncs":                       c.handleSyncs,
+		"GET syncs/{instance}/{sync...}":  c.handleSync,
+		"POST syncs/{instance}/{sync...}": c.handleSyncAction,
 		"GET work/{id}":                   c.handleJob,
 		"GET setup":                       c.handleSetup,
 		"GET setup/new/{slug}":            c.handleNewInstance,

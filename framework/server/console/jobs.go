@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"net/http"
@@ -10,7 +11,9 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 )
 
 // Limits of background jobs.
@@ -20,7 +23,7 @@ const (
 	maxFailures       = 20 // listed for each job
 )
 
-// jobs are the background jobs: sending a cohort again, emptying a cohort, and OAuth logins.
+// jobs are the background jobs: sending a cohort again, emptying a cohort, previews of audience syncs, and OAuth logins.
 type jobs struct {
 	mu   sync.Mutex
 	list []*job // newest last
@@ -30,7 +33,9 @@ type jobs struct {
 type job struct {
 	mu       sync.Mutex
 	id       string
-	kind     string // resync, purge or login
+	kind     string // resync, purge, preview or login
+	sync     string // of a preview
+	preview  *audienceruns.Preview
 	instance string
 	audience destination.Audience
 	started  time.Time
@@ -55,6 +60,8 @@ type jobView struct {
 	Failures           []audiencesync.Failure
 	Error              string
 	Prompt             loginPrompt
+	Sync               string
+	Preview            *audienceruns.Preview // of a preview that has ended
 }
 
 // Running reports whether the job has not ended.
@@ -64,7 +71,7 @@ func (v jobView) Running() bool { return v.Ended.IsZero() }
 func (k *job) currentView() jobView {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	v := jobView{k.id, k.kind, k.instance, k.audience, k.started, k.ended, k.done, k.report, slices.Clone(k.failures), "", k.prompt}
+	v := jobView{k.id, k.kind, k.instance, k.audience, k.started, k.ended, k.done, k.report, slices.Clone(k.failures), "", k.prompt, k.sync, k.preview}
 	if k.err != nil {
 		v.Error = k.err.Error()
 	}
@@ -87,7 +94,7 @@ func (c *Console) startJob(k *job, do func(context.Context) error) (refusal stri
 	for _, other := range c.jobs.list {
 		if v := other.currentView(); v.Running() {
 			active++
-			if v.Instance == k.instance && v.Audience.ID == k.audience.ID {
+			if v.Instance == k.instance && v.Audience.ID == k.audience.ID && v.Sync == k.sync {
 				return "Another job is already running for this. Wait until it has finished."
 			}
 		}
@@ -143,7 +150,17 @@ func (c *Console) startAudienceJob(w http.ResponseWriter, r *http.Request, in In
 	}
 	actor := access.ActorOf(r.Context())
 	refusal := c.startJob(k, func(ctx context.Context) error {
+		held, ctx, err := audienceruns.HoldAudience(ctx, audienceruns.HoldOptions{
+			Ledger: in.Ledger, Instance: k.instance, Audience: a.ID, Syncs: c.audienceSyncs(), By: "the console, " + kind + " by " + actor.Who,
+		})
+		if err != nil {
+			return err
+		}
 		report, err := do(ctx, syncer)
+		err = cmp.Or(held.Lost(), err)
+		if _, releaseErr := held.Release(nil, nil); releaseErr != nil {
+			c.Log.Warn("the lease of an audience cannot be released", "audience", a.ID, "error", releaseErr)
+		}
 		k.update(func() { k.report = report })
 		c.Guard.Record(access.WithActor(ctx, actor), "cohort."+kind+".end", err, "instance", k.instance, "cohort", a.ID, "enter", report.Enters, "exit", report.Exits)
 		return err
@@ -156,6 +173,18 @@ func (c *Console) startAudienceJob(w http.ResponseWriter, r *http.Request, in In
 	http.Redirect(w, r, Path+"work/"+k.id, http.StatusSeeOther)
 }
 
+// audienceSyncs returns the syncs of the config in effect.
+func (c *Console) audienceSyncs() []config.AudienceSync {
+	if c.Syncs != nil {
+		return c.Syncs.Syncs()
+	}
+	cfg, _ := c.loadConfig()
+	if cfg == nil {
+		return nil
+	}
+	return cfg.AudienceSyncs
+}
+
 func (c *Console) handleJob(w http.ResponseWriter, r *http.Request) {
 	k, ok := c.jobs.findJob(r.PathValue("id"))
 	if !ok {
@@ -163,8 +192,11 @@ func (c *Console) handleJob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	view, section := k.currentView(), "cohorts"
-	if view.Kind == "login" {
+	switch view.Kind {
+	case "login":
 		section = "setup"
+	case "preview":
+		section = "syncs"
 	}
 	if r.FormValue("part") != "" {
 		c.renderPart(w, "job", "live", view)

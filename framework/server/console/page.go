@@ -35,7 +35,7 @@ type page struct {
 // Sections returns the navigation entries.
 func (page) Sections() []struct{ Key, Name string } {
 	return []struct{ Key, Name string }{
-		{"deliveries", "Deliveries"}, {"history", "History"}, {"live", "Live events"}, {"events", "Events"}, {"why", "Why not?"}, {"letters", "Dead letters"}, {"cohorts", "Cohorts"},
+		{"deliveries", "Deliveries"}, {"history", "History"}, {"live", "Live events"}, {"events", "Events"}, {"why", "Why not?"}, {"letters", "Dead letters"}, {"cohorts", "Cohorts"}, {"syncs", "Audience syncs"},
 		{"test", "Tester"}, {"setup", "Setup"}, {"changes", "Changes"}, {"erasures", "Erasures"}, {"catalogue", "Catalogue"},
 	}
 }
@@ -236,11 +236,11 @@ func capitalize(text string) string {
 // badgeTone returns the CSS class of a status: good, warning, bad or quiet.
 func badgeTone(outcome string) string {
 	switch outcome {
-	case "delivered", "would be delivered", "member", "delivering", "good":
+	case "delivered", "would be delivered", "member", "delivering", "good", "ok", "running":
 		return "good"
-	case "retry", "parked", "waiting", "uncertain":
+	case "retry", "parked", "waiting", "uncertain", "interrupted":
 		return "warning"
-	case "refused", "dead", "dropped", "stopped", "invalid":
+	case "refused", "dead", "dropped", "stopped", "invalid", "failed":
 		return "bad"
 	}
 	return "quiet"
