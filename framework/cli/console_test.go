@@ -142,14 +142,30 @@ func tryMistakes(b *browser) {
 	b.fill("#s-0-subscribe", `event = "Another's"`)
 	b.do("seeing the preview", chromedp.WaitVisible(chromedp.Search(`//*[@id="preview"]//summary[contains(., "Not matched")]`)))
 	b.fill("#s-0-f-personas_audience_key-text", "gold")
+	editCard(b)
 	b.open("/console/deliveries")
 	assert.Equal(b.t, int32(1), b.asked.Load(), "the form asks before it is left")
 	b.open("/console/setup/edit/braze-main")
 	b.do("seeing the preview of the draft", chromedp.WaitVisible(chromedp.Search(`//*[@id="preview"]//summary[contains(., "Not matched")]`)))
+	b.do("seeing the card of the draft", chromedp.WaitReady(chromedp.Search(`//*[@id="chips-s-0-f-device_id"]//b[.="@case"]`)))
 	b.press("Discard changes")
 	b.do("seeing the saved form", chromedp.WaitReady(chromedp.Search(`//form[@id="setup"]`)))
 	assert.Equal(b.t, int32(1), b.asked.Load())
 	assert.NotContains(b.t, b.words(), "not saved")
+}
+
+// editCard maps a field with a directive, whose inputs appear when it is chosen. The focus stays where it was.
+func editCard(b *browser) {
+	b.t.Helper()
+	choose := func(selector, option string) {
+		assert.True(b.t, ask[bool](b, fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.focus(); e.value = %q; e.dispatchEvent(new Event("input", { bubbles: true })); return true; })()`, selector, option)))
+	}
+	choose("#s-0-f-device_id-mode", "card")
+	b.do("seeing the directives", chromedp.WaitReady(chromedp.CSS(`select[name="s.0.f.device_id.directive"]`)))
+	assert.Equal(b.t, "s-0-f-device_id-mode", ask[string](b, `document.activeElement.id`))
+	choose(`select[name="s.0.f.device_id.directive"]`, "@case")
+	b.do("seeing the arguments", chromedp.WaitReady(chromedp.CSS(`.directive[aria-label="@case"] select`)))
+	b.do("seeing the result", chromedp.WaitReady(chromedp.Search(`//*[@id="chips-s-0-f-device_id"]//b[.="@case"]`)))
 }
 
 // changeSecret takes the client's secret from another variable, and waits until the server uses it.

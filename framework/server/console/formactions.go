@@ -13,7 +13,7 @@ import (
 // isUndoable reports whether a button of the form changes it in a way that can be undone.
 func isUndoable(do string) bool {
 	name, _, _ := strings.Cut(do, ":")
-	return slices.Contains([]string{"add", "preset", "remove", "json", "fields", "rows", "fql", "row", "unrow"}, name)
+	return slices.Contains([]string{"add", "preset", "remove", "json", "fields", "rows", "fql", "row", "unrow", "item", "unitem"}, name)
 }
 
 // withoutAction returns the parameters of a form without its button and without typed secrets.
@@ -75,7 +75,9 @@ func (f *setupForm) removeSubscription(n int) {
 	for i, s := range f.Subscriptions {
 		s.Index = i
 		for _, in := range s.allFields() {
-			in.Name = "s." + strconv.Itoa(i) + ".f." + in.Field.Key
+			if in.Name = "s." + strconv.Itoa(i) + ".f." + in.Field.Key; in.Card != nil {
+				in.Card = newCard(in.Name, in.value, 0)
+			}
 		}
 	}
 }

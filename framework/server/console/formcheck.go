@@ -113,6 +113,9 @@ func (s *subscriptionInput) placeProblem(steps []string, view problemView) {
 	case len(steps) >= 2 && steps[0] == "mapping" && !s.AsJSON:
 		for _, in := range s.allFields() {
 			if in.Field.Key == steps[1] {
+				if in.Mode == modeCard && len(steps) > 2 {
+					view.Message = strings.Join(steps[2:], " › ") + ": " + view.Message
+				}
 				in.Errors = append(in.Errors, view)
 				return
 			}

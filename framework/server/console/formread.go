@@ -86,10 +86,7 @@ func (f *setupForm) readSubscription(q url.Values, i int) *subscriptionInput {
 	}
 	for _, field := range s.Action.Fields {
 		in := &fieldInput{Field: field, Name: fmt.Sprintf("s.%d.f.%s", i, field.Key), value: s.raw.Get("mapping").Get(field.Key)}
-		in.Mode, in.Text = q.Get(in.Name+".mode"), strings.ReplaceAll(q.Get(in.Name+".text"), "\r\n", "\n")
-		if mode, text := inputMode(in.value); mode != in.Mode || text != in.Text { // otherwise the file's value stays as it is written
-			in.value = in.mappedValue()
-		}
+		in.readMapping(q)
 		s.addField(in)
 	}
 	s.JSON = indentJSON(s.mappingValue())

@@ -121,6 +121,9 @@ func (c *Console) handlePreview(w http.ResponseWriter, r *http.Request) {
 			id := elementID(in.Name)
 			part("e-"+id, "errors", in.Errors)
 			part("chips-"+id, "chips", in.Chips())
+			if in.changed {
+				part("inputs-"+id, "field-inputs", in)
+			}
 			response.Hidden["row-"+id] = in.Hidden
 		}
 	}

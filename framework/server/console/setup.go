@@ -3,6 +3,7 @@ package console
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -309,12 +310,17 @@ func (c *Console) handleFormAction(w http.ResponseWriter, r *http.Request) {
 			q = d.form
 		}
 	}
-	form, f, at, entry, err := c.parseForm(q)
+	do, rest, _ := strings.Cut(q.Get("do"), ":")
+	read := q
+	if do == "item" || do == "unitem" {
+		read = maps.Clone(q) // Undo needs the form as it was
+		changeCardItems(read, do, rest)
+	}
+	form, f, at, entry, err := c.parseForm(read)
 	if err != nil {
 		c.renderEditError(w, r, err)
 		return
 	}
-	do, rest, _ := strings.Cut(q.Get("do"), ":")
 	n, _ := strconv.Atoi(rest)
 	switch do {
 	case "add":

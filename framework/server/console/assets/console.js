@@ -54,11 +54,15 @@ if (form) {
   const showPreview = (preview) => {
     for (const [id, text] of Object.entries(preview.parts)) {
       const part = document.getElementById(id);
-      if (!part || part.dataset.last === text) continue;
+      const inputs = part && part.classList.contains("field-inputs"); // these change while they have the same text
+      if (!part || part.dataset.last === text && !inputs) continue;
+      const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
       const open = [...part.querySelectorAll("details")].map((d) => d.open);
       part.innerHTML = text;
       part.dataset.last = text;
       part.querySelectorAll("details").forEach((d, i) => { if (i in open) d.open = open[i]; });
+      if (focused) document.getElementById(focused)?.focus();
+      if (inputs) form.dispatchEvent(new Event("inputs"));
     }
     for (const [id, hidden] of Object.entries(preview.hidden)) {
       const row = document.getElementById(id);

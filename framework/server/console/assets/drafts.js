@@ -23,12 +23,21 @@ for (const form of document.querySelectorAll("form[data-draft]")) {
   try {
     const saved = JSON.parse(sessionStorage.getItem(key) || "null");
     if (saved && saved.base === shown) {
-      const values = JSON.parse(saved.now);
-      fields().forEach((e, i) => {
-        if (!values[i] || values[i][0] !== e.name) return;
-        if (e.type === "checkbox" || e.type === "radio") e.checked = values[i][2]; else e.value = values[i][1];
-      });
-      form.dispatchEvent(new Event("input", { bubbles: true }));
+      const values = new Map();
+      for (const v of JSON.parse(saved.now)) values.set(v[0], [...(values.get(v[0]) || []), v]);
+      // Inputs that the form does not have yet get their values when they appear.
+      const restore = () => {
+        let found = false;
+        for (const e of fields()) {
+          const v = values.get(e.name)?.shift();
+          if (!v) continue;
+          found = true;
+          if (e.type === "checkbox" || e.type === "radio") e.checked = v[2]; else e.value = v[1];
+        }
+        if (found) form.dispatchEvent(new Event("input", { bubbles: true }));
+      };
+      form.addEventListener("inputs", restore);
+      restore();
       showRestored();
     }
   } catch { /* a damaged draft is not used */ }
