@@ -50,6 +50,9 @@ func (p Plugin) Complete(d *Definition) Plugin {
 		}
 	}
 	p.Hooks = completeHooks(p.Hooks, d)
+	if d.Delete != nil {
+		p.OnDelete = declaredDeletion(d.Delete)
+	}
 	if d.Audience != nil && d.Audience.Create != nil {
 		p.CreateAudience = declaredAudience(d.Audience.Create)
 	}

@@ -30,7 +30,7 @@ func declaredLists(t *testing.T) string {
 	}
 	hooks := strings.ReplaceAll(strings.TrimSpace(block("hooks:")), "\n", "\n    ")
 	return "name: Lists\nslug: lists\nmode: cloud\nauthentication: {scheme: none}\nrequest: {baseUrl: https://api.example.com}\n" +
-		block("audienceConfig:") + block("actions:") + "    " + hooks + "\n"
+		block("audienceConfig:") + block("onDelete:") + block("actions:") + "    " + hooks + "\n"
 }
 
 // listsOfYAML is a destination that the definition declares, with a ledger and a remote.
@@ -163,6 +163,15 @@ func TestDeclaredAudienceIsCreated(t *testing.T) {
 	assert.ErrorContains(t, err, "gone")
 }
 
+func TestDeclaredDeletion(t *testing.T) {
+	l := newLists(t, declaredLists(t))
+	l.answer = func(string) (int, string) { return 404, `{}` }
+	require.NoError(t, l.plugin.OnDelete(t.Context(), destination.DeleteInput{Deps: l.deps, UserID: "u1"}))
+	assert.Equal(t, []string{"DELETE /users/u1"}, l.sent)
+	assert.EqualError(t, l.plugin.OnDelete(t.Context(), destination.DeleteInput{Deps: l.deps, AnonymousID: "a"}), "The event has no user ID.")
+	assert.Len(t, l.sent, 1)
+}
+
 func TestDeclaredHook(t *testing.T) {
 	l := newLists(t, declaredLists(t))
 	l.answer = func(string) (int, string) { return 200, `{"id":"L1"}` }
@@ -210,6 +219,7 @@ func TestMistakesInAudiences(t *testing.T) {
 		{`outputs: {id: {"@path": $.body.id}}`, "outputs: {id: {\"@path\": $.bdy.id}}"}:      `/actions/syncList/hooks/retlOnMappingSave/outputs/id/@path reads "bdy"`,
 		{"identifiers: [email]", "identifiers: [email]\n      idFromHook: onMappingSave.id"}: `/actions/syncList/audience/idFromHook should be an output of a hook`,
 		{"$.inputs.name", "$.inputs.nme"}:                                                    `reads inputs.nme, which does not exist (did you mean "name"?)`,
+		{"/users/{{user.id}}", "/users/{{user.name}}"}:                                       `/onDelete/request/steps/1/url reads user.name, which does not exist`,
 		{"type: synced", "type: realtime"}:                                                   "/audienceConfig/create is only allowed with the mode synced",
 		{"    audience:\n", "    request: {url: /x}\n    audience:\n"}:                       "/actions/syncList/audience cannot go with request: the action has either",
 	} {

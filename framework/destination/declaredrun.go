@@ -77,3 +77,12 @@ func declaredAudience(call *request.Call) func(context.Context, AudienceInput) (
 		return id.Text(), err
 	}
 }
+
+// declaredDeletion returns a function that deletes a user with the request that the definition declares.
+func declaredDeletion(call *request.Call) func(context.Context, DeleteInput) error {
+	return func(ctx context.Context, in DeleteInput) error {
+		user := event.NewObject([]event.Member{{Key: "id", Value: event.NewString(in.UserID)}, {Key: "anonymousId", Value: event.NewString(in.AnonymousID)}})
+		_, err := in.Client.runCall(ctx, call, event.Member{Key: request.User, Value: user})
+		return err
+	}
+}

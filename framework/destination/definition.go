@@ -31,6 +31,7 @@ type Definition struct {
 	TakesToken     bool               // requests carry an access token if there is one
 	Test           *request.Request   // tests the settings; nil if the definition declares no request for it
 	TestHandler    bool               // the settings are tested by Plugin.Test
+	Delete         *request.Call      // deletes a user; nil if the definition declares no request for it
 	Request        *request.Base      // what all requests have in common; may be nil
 	OAuth          event.Value        // how to get access tokens, with the keys of oauth.Spec; if empty, the host provides them
 	Presets        []Preset
@@ -211,6 +212,9 @@ func (p *parser) parseDefinition(v event.Value) {
 	p.parseOAuth(authentication)
 	p.parseAudience(v)
 	p.parseSharedRequests(v, authentication.Get("test"))
+	names := p.requestNames()
+	names[request.User] = []string{"id", "anonymousId"}
+	d.Delete = p.compileCall(v.Get("onDelete"), "", "/onDelete", names)
 	for key, action := range v.Get("actions").Members() {
 		p.parseAction(key, action)
 	}

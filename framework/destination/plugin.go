@@ -149,6 +149,8 @@ func (p Plugin) Load() (*Definition, error) {
 		return nil, err
 	}
 	switch {
+	case d.Delete != nil && p.OnDelete != nil:
+		return nil, d.problemAt("/onDelete", "is not allowed: the plugin also has a handler for it")
 	case d.Test != nil && p.Test != nil:
 		return nil, d.problemAt("/authentication/test", "is not allowed: the plugin also has a handler for it")
 	case d.TestHandler && p.Test == nil:

@@ -38,6 +38,7 @@ const (
 	Hooks    = "hooks"    // in actions with hooks: the outputs of each hook by its name
 	Inputs   = "inputs"   // in requests of hooks: the inputs
 	Audience = "audience" // in requests of audiences: {id, key, settings}; before it is created {id, key, name, externalId, settings}
+	User     = "user"     // in onDelete: {id, anonymousId}
 	Member   = "member"   // in batch.item of a change of audiences: whether the user is a member from now on
 	Batched  = "batched"  // in actions: whether the payloads are a batch, which may hold only one, rather than an event by itself
 	Page     = "page"     // for choices: the next page, as the response with the previous page says; absent for the first
