@@ -136,7 +136,7 @@ func newCountChart(title string, kinds []series, slots []history.CountSlot, w wi
 		c.Series = append(c.Series, chartSeries{kind.class, kind.name, totals[j], kind.link(begin, begin.Add(time.Duration(bars)*w.step)), paths[j].String()})
 		words = append(words, formatCount(totals[j])+" "+kind.name)
 	}
-	c.Summary = title + " in the last " + w.Name + ": " + strings.Join(words, ", ")
+	c.Summary = title + " in the last " + w.Past + ": " + strings.Join(words, ", ")
 	return c
 }
 
@@ -208,7 +208,7 @@ func newSizeChart(title string, points []history.SizePoint, w window, now time.T
 	}
 	fmt.Fprintf(&path, "H%s", short(min(chartSide+(chartWidth-chartSide)*float64(now.Sub(begin))/span, chartWidth)))
 	c.Series = []chartSeries{{Class: "line", Name: "members", Total: int64(points[len(points)-1].Members), Path: path.String()}}
-	c.Summary = fmt.Sprintf("%s in the last %s: from %s to %s members, between %s and %s", title, w.Name, formatCount(points[0].Members), formatCount(points[len(points)-1].Members), formatCount(low), formatCount(high))
+	c.Summary = fmt.Sprintf("%s in the last %s: from %s to %s members, between %s and %s", title, w.Past, formatCount(points[0].Members), formatCount(points[len(points)-1].Members), formatCount(low), formatCount(high))
 	return c
 }
 

@@ -112,6 +112,7 @@ type Console struct {
 	drafts   drafts
 	jobs     jobs
 	counts   countCache
+	errors   errorCache
 	letters  letterCounts
 	saving   sync.Mutex // held from reading the config file until it is written
 

@@ -59,7 +59,7 @@ func (c *Console) handleDeliveries(w http.ResponseWriter, r *http.Request) {
 				view.Instances = append(view.Instances, newInstanceView(s, "not in the config", c.currentLetters(r.Context(), s), slots, view.Window))
 			}
 		}
-		view.Overview = c.overview(view.Instances, slots, view.Window)
+		view.Overview = c.overview(r.Context(), view.Instances, slots, view.Window)
 		view.Instances = worstFirst(view.Instances, view.Overview)
 		view.Latest = verdictViews(c.Runner.Verdicts(20, func(*delivery.VerdictRecord) bool { return true }))
 	}
@@ -161,7 +161,7 @@ func windowFigures(s delivery.Status, c chart) (list []figure) {
 		"delivered": s.Counts["delivered"], "skipped": s.Counts["skipped"], "unmatched": s.Counts["unmatched"] + s.Counts["duplicate"] + s.Counts["unreadable"], "dead": s.Counts["dead"] + s.Counts["parked"],
 	}
 	for _, kind := range c.Series {
-		f := figure{Name: capitalize(kind.Name), Value: formatCount(kind.Total), Class: kind.Class, Help: help[kind.Class] + " in the last " + c.Window.Name}
+		f := figure{Name: capitalize(kind.Name), Value: formatCount(kind.Total), Class: kind.Class, Help: help[kind.Class] + " in the last " + c.Window.Past}
 		if n, ok := ever[kind.Class]; ok {
 			f.Help += "; " + formatCount(n) + " since the instance was added"
 		}

@@ -36,6 +36,22 @@ type letterGroup struct {
 // Total is the number of letters.
 func (g letterGroup) Total() int { return g.Dead + g.Parked }
 
+// Dead and Parked are the numbers of all groups.
+func (p *letterPage) Dead() (n int) {
+	for _, g := range p.Groups {
+		n += g.Dead
+	}
+	return n
+}
+
+// Parked is explained at Dead.
+func (p *letterPage) Parked() (n int) {
+	for _, g := range p.Groups {
+		n += g.Parked
+	}
+	return n
+}
+
 // letterPage is the part of a selection that one page shows.
 type letterPage struct {
 	Groups        []letterGroup // the largest first

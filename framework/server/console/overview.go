@@ -16,7 +16,7 @@ type overviewRow struct {
 	Instance, Destination string
 	State, Tone           string
 	Activity              *sparkline
-	LastError             *verdictView // nil if this server has seen none
+	LastError             *verdictView // nil if none is kept
 	PausedUntil           time.Time    // zero if it is not paused
 	Waiting               int
 	Oldest                time.Duration // age of the oldest waiting event
@@ -36,12 +36,13 @@ const (
 )
 
 // overview returns a row for each instance, the worst first.
-func (c *Console) overview(views []instanceView, slots []history.CountSlot, w window) []overviewRow {
+func (c *Console) overview(ctx context.Context, views []instanceView, slots []history.CountSlot, w window) []overviewRow {
+	errors := c.lastErrors(ctx)
 	rows := make([]overviewRow, len(views))
 	for i, v := range views {
 		rows[i] = overviewRow{
 			Instance: v.Instance, Destination: v.Destination, State: v.State, Tone: v.Tone, Waiting: v.Waiting + v.Behind, Oldest: v.Lag,
-			Activity: newActivity(v.Instance, slots, w, time.Now()), LastError: c.lastError(v.Instance),
+			Activity: newActivity(v.Instance, slots, w, time.Now()), LastError: errors[v.Instance],
 			Letters: v.Letters, PausedUntil: v.Until,
 		}
 		rows[i].severity = rows[i].severityOf(v)
@@ -68,15 +69,57 @@ func (r *overviewRow) severityOf(v instanceView) int {
 	return severityIdle
 }
 
-// lastError returns the newest verdict of an instance that became a dead letter; nil if this server has seen none.
-func (c *Console) lastError(instance string) *verdictView {
-	list := c.Runner.Verdicts(1, func(v *delivery.VerdictRecord) bool {
-		return v.Instance == instance && (v.Outcome == "dead" || v.Outcome == "parked")
-	})
-	if len(list) == 0 {
+// errorCache keeps the latest errors of the history for a short time.
+type errorCache struct {
+	mu   sync.Mutex
+	at   time.Time
+	list map[string]*verdictView
+}
+
+const (
+	errorTTL     = 30 * time.Second
+	maxLastError = 2000 // verdicts of the history that are looked at
+)
+
+// lastErrors returns the newest verdict of each instance that became a dead letter: those that this server has seen, and the others that
+// the history has.
+func (c *Console) lastErrors(ctx context.Context) map[string]*verdictView {
+	found := map[string]*verdictView{}
+	for _, v := range c.Runner.Verdicts(delivery.MaxVerdicts, func(v *delivery.VerdictRecord) bool { return v.Outcome == "dead" || v.Outcome == "parked" }) {
+		if found[v.Instance] == nil {
+			found[v.Instance] = &verdictView{v, v.User()}
+		}
+	}
+	for instance, v := range c.keptErrors(ctx) {
+		if known := found[instance]; known == nil || known.At.Before(v.At) {
+			found[instance] = v
+		}
+	}
+	return found
+}
+
+// keptErrors is lastErrors for the history.
+func (c *Console) keptErrors(ctx context.Context) map[string]*verdictView {
+	if c.History.Verdicts == nil {
 		return nil
 	}
-	return &verdictViews(list)[0]
+	c.errors.mu.Lock()
+	defer c.errors.mu.Unlock()
+	if time.Since(c.errors.at) < errorTTL {
+		return c.errors.list
+	}
+	list, _, err := c.History.Verdicts(ctx, history.VerdictFilter{Outcomes: []string{"dead", "parked"}, Limit: maxLastError})
+	if err != nil {
+		c.Log.Warn("cannot read the latest errors", "error", err)
+		return c.errors.list
+	}
+	c.errors.at, c.errors.list = time.Now(), map[string]*verdictView{}
+	for _, v := range list {
+		if c.errors.list[v.Instance] == nil {
+			c.errors.list[v.Instance] = &verdictView{v, v.User()}
+		}
+	}
+	return c.errors.list
 }
 
 // newActivity draws how many events an instance finished over time; nil if nothing was counted.
@@ -99,7 +142,7 @@ func newActivity(instance string, slots []history.CountSlot, w window, now time.
 	if total == 0 {
 		return nil
 	}
-	return newSparkline(numbers, formatCount(total)+" events finished in the last "+w.Name)
+	return newSparkline(numbers, formatCount(total)+" events finished in the last "+w.Past)
 }
 
 // letterCounts caches the number of letters of instances.

@@ -20,6 +20,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/server/console"
+	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
 type nothing struct{}
@@ -180,9 +181,17 @@ func TestSelectedLettersAreTriedAndDropped(t *testing.T) {
 
 // TestOverviewIsWorstFirst checks the order of the instances, and what the overview says of one with dead letters.
 func TestOverviewIsWorstFirst(t *testing.T) {
-	q := newQueuePage(t, 2)
+	q := newQueuePageOf(t, 2, func(s *console.Config) {
+		s.History.Verdicts = func(_ context.Context, f history.VerdictFilter) ([]delivery.VerdictRecord, bool, error) {
+			assert.Equal(t, []string{"dead", "parked"}, f.Outcomes)
+			old := time.Now().Add(-time.Hour)
+			return []delivery.VerdictRecord{{At: old, Instance: "a-removed", Reason: "an earlier refusal"}, {At: old, Instance: "main", Reason: "an older one"}}, true, nil
+		}
+	})
 	q.removed = []delivery.Status{{Instance: "a-removed", Removed: true}}
 	body := q.get("deliveries?part=1")
+	assert.Contains(t, body, "an earlier refusal", "errors from before the start are kept")
+	assert.NotContains(t, body, "an older one")
 	main, removed := strings.Index(body, `href="#instance-main"`), strings.Index(body, `href="#instance-a-removed"`)
 	require.Positive(t, main)
 	assert.Less(t, main, removed, "an instance with dead letters comes before one that was removed")

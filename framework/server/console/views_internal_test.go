@@ -203,7 +203,7 @@ func TestBarsOfAChart(t *testing.T) {
 		slot(-time.Minute, map[string]int64{"delivered": 99}), slot(0, map[string]int64{"delivered": 10, "dead": 10}), slot(time.Minute, map[string]int64{"delivered": 5, "something new": 5}), slot(59*time.Minute, map[string]int64{"delivered": 4}),
 	}, windowOf("1h"), now)
 	assert.Equal(t, "Verdicts, events per minute", c.Title)
-	assert.Equal(t, "Verdicts in the last 1 hour: 19 delivered, 0 skipped, 5 not matched, 0 retried, 10 dead or parked", c.Summary)
+	assert.Equal(t, "Verdicts in the last hour: 19 delivered, 0 skipped, 5 not matched, 0 retried, 10 dead or parked", c.Summary)
 	plot := float64(chartHeight - chartFoot - chartHead)
 	step := float64(chartWidth-chartSide) / 60
 	bar := func(i int, low, part float64) string {

@@ -5,6 +5,7 @@ import "time"
 // window is the time that a chart covers, up to now.
 type window struct {
 	Key, Name    string
+	Past         string // after "in the last"
 	span         time.Duration
 	step         time.Duration // of a bar
 	unit         string        // what a bar stands for
@@ -16,10 +17,10 @@ type window struct {
 func windows() []window {
 	const day = 24 * time.Hour
 	return []window{
-		{"1h", "1 hour", time.Hour, time.Minute, "minute", 10 * time.Minute, "15:04", "15:04"},
-		{"24h", "24 hours", day, 15 * time.Minute, "15 minutes", 4 * time.Hour, "15:04", "Mon 15:04"},
-		{"7d", "7 days", 7 * day, 2 * time.Hour, "2 hours", day, "2 Jan", "2 Jan 15:04"},
-		{"30d", "30 days", 30 * day, 12 * time.Hour, "12 hours", 5 * day, "2 Jan", "2 Jan 15:04"},
+		{"1h", "1 hour", "hour", time.Hour, time.Minute, "minute", 10 * time.Minute, "15:04", "15:04"},
+		{"24h", "24 hours", "24 hours", day, 15 * time.Minute, "15 minutes", 4 * time.Hour, "15:04", "Mon 15:04"},
+		{"7d", "7 days", "7 days", 7 * day, 2 * time.Hour, "2 hours", day, "2 Jan", "2 Jan 15:04"},
+		{"30d", "30 days", "30 days", 30 * day, 12 * time.Hour, "12 hours", 5 * day, "2 Jan", "2 Jan 15:04"},
 	}
 }
 

@@ -29,7 +29,7 @@ type VerdictFilter struct {
 func Find(ctx context.Context, store *state.Store, f VerdictFilter) (list []delivery.VerdictRecord, complete bool, err error) {
 	read, skip := 0, f.Skip
 	complete = true
-	query := state.JournalQuery{Kinds: []string{kindRoutine, kindVerdict}, Since: f.Since, Until: f.Until}
+	query := state.JournalQuery{Kinds: f.kinds(), Since: f.Since, Until: f.Until}
 	err = store.Journal(ctx, query, func(e state.JournalEntry) bool {
 		if read++; read > maxGroups {
 			complete = false
@@ -50,6 +50,14 @@ func Find(ctx context.Context, store *state.Store, f VerdictFilter) (list []deli
 		return len(list) < f.Limit
 	})
 	return list, complete, err
+}
+
+// kinds returns the kinds of entries that can have the verdicts.
+func (f *VerdictFilter) kinds() []string {
+	if len(f.Outcomes) > 0 && !slices.Contains(f.Outcomes, "delivered") && !slices.Contains(f.Outcomes, "skipped") {
+		return []string{kindVerdict}
+	}
+	return []string{kindRoutine, kindVerdict}
 }
 
 // selects reports whether the filter selects the verdicts of a group, apart from their time.

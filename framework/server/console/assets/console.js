@@ -150,3 +150,11 @@ document.addEventListener("click", async (e) => {
   try { await navigator.clipboard.writeText(text); } catch { message = "The browser blocked copying. Select the text below and copy it."; }
   document.getElementById("copied").textContent = message;
 });
+
+// A checkbox with data-all selects all checkboxes with that name, and none.
+for (const all of document.querySelectorAll("input[data-all]")) {
+  const list = () => document.querySelectorAll(`input[name="${all.dataset.all}"]`);
+  all.hidden = false;
+  all.addEventListener("change", () => { for (const box of list()) box.checked = all.checked; });
+  document.addEventListener("change", (e) => { if (e.target.name === all.dataset.all) all.checked = [...list()].every((box) => box.checked); });
+}
