@@ -15,6 +15,9 @@ import (
 const createErasures = `CREATE TABLE IF NOT EXISTS erasures (id TEXT NOT NULL PRIMARY KEY, at BIGINT NOT NULL, done BIGINT NOT NULL,
   sealed TEXT NOT NULL, doc TEXT NOT NULL, changes BIGINT NOT NULL, holder TEXT NOT NULL, until BIGINT NOT NULL)`
 
+// indexErasures makes the few that are not done quick to find among many receipts.
+const indexErasures = `CREATE INDEX IF NOT EXISTS erasures_done ON erasures (done, changes, at)`
+
 // Erasure is the stored form of a request to erase a user.
 type Erasure struct {
 	ID     string
@@ -75,7 +78,26 @@ func (s *Store) Erasures(ctx context.Context, since time.Time) ([]Erasure, error
 	if !since.IsZero() {
 		least = since.UnixMicro()
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT id, at, done, sealed, doc FROM erasures WHERE id <> '' AND (done = 0 OR done >= $1) ORDER BY at DESC, id`, least)
+	return s.selectErasures(ctx, `(done = 0 OR done >= $1) ORDER BY at DESC, id`, least)
+}
+
+// LatestErasures returns some erasures: first those that are not done, then the newest others.
+func (s *Store) LatestErasures(ctx context.Context, limit int) ([]Erasure, error) {
+	return s.selectErasures(ctx, `done >= 0 ORDER BY CASE WHEN done = 0 THEN 0 ELSE 1 END, at DESC, id LIMIT $1`, limit)
+}
+
+// ErasureByID returns the erasure with an id; false if there is none.
+func (s *Store) ErasureByID(ctx context.Context, id string) (e Erasure, ok bool, err error) {
+	list, err := s.selectErasures(ctx, `id = $1`, id)
+	if err != nil || len(list) == 0 {
+		return e, false, err
+	}
+	return list[0], true, nil
+}
+
+// selectErasures returns the erasures that a condition selects, in its order.
+func (s *Store) selectErasures(ctx context.Context, condition string, args ...any) ([]Erasure, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT id, at, done, sealed, doc FROM erasures WHERE id <> '' AND `+condition, args...)
 	if err != nil {
 		return nil, fault.StateUnavailable("reading the erasures", err)
 	}
@@ -99,14 +121,15 @@ func (s *Store) Erasures(ctx context.Context, since time.Time) ([]Erasure, error
 	return list, nil
 }
 
-// ErasuresVersion returns a text that changes when an erasure is added, changed or deleted. It costs less than reading them.
+// ErasuresVersion returns a text that changes when an erasure is added, changed or done. It costs less than reading them.
 func (s *Store) ErasuresVersion(ctx context.Context) (string, error) {
-	var count, newest, changes int64
-	err := s.db.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MAX(at), 0), COALESCE(SUM(changes), 0) FROM erasures WHERE id <> ''`).Scan(&count, &newest, &changes)
+	var count, newest, changes, done int64
+	err := s.db.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MAX(at), 0), COALESCE(SUM(changes), 0), (SELECT COALESCE(MAX(done), 0) FROM erasures)
+		FROM erasures WHERE done = 0`).Scan(&count, &newest, &changes, &done) // with the lease, which does not change
 	if err != nil {
 		return "", fault.StateUnavailable("reading the erasures", err)
 	}
-	return fmt.Sprint(count, newest, changes), nil
+	return fmt.Sprint(count, " ", newest, " ", changes, " ", done), nil
 }
 
 // TrimErasures deletes the erasures that were done before a time.

@@ -36,6 +36,18 @@ func TestErasuresAreStored(t *testing.T) {
 		list, err := s.Erasures(t.Context(), time.Time{})
 		require.NoError(t, err)
 		require.Equal(t, []state.Erasure{{ID: "b", At: at(1), Sealed: "sealed", Doc: "{}"}, {ID: "a", At: at(0), Sealed: "sealed", Doc: "{}"}}, list)
+		latest, err := s.LatestErasures(t.Context(), 1)
+		require.NoError(t, err)
+		assert.Equal(t, list[:1], latest)
+		found, ok, err := s.ErasureByID(t.Context(), "a")
+		require.NoError(t, err)
+		assert.True(t, ok)
+		assert.Equal(t, list[1], found)
+		for _, id := range []string{"", "none"} {
+			_, ok, err = s.ErasureByID(t.Context(), id)
+			require.NoError(t, err)
+			assert.False(t, ok)
+		}
 		require.NoError(t, s.UpdateErasure(t.Context(), state.Erasure{ID: "a", Done: at(9), Doc: `{"x":1}`}))
 		assert.NotEqual(t, two, version())
 		require.ErrorIs(t, s.UpdateErasure(t.Context(), state.Erasure{ID: "a"}), state.ErrErasureGone)

@@ -214,6 +214,9 @@ func (s *Store) addColumns(ctx context.Context, tx *sql.Tx) error {
 	if _, err := tx.ExecContext(ctx, createErasures); err != nil {
 		return fmt.Errorf("adding the table erasures: %w", err)
 	}
+	if _, err := tx.ExecContext(ctx, indexErasures); err != nil {
+		return fmt.Errorf("adding an index to the table erasures: %w", err)
+	}
 	if err := s.addJournal(ctx, tx); err != nil {
 		return fmt.Errorf("adding the table journal: %w", err)
 	}

@@ -22,8 +22,8 @@ type erasuresView struct {
 	User    string
 	Summary string
 	Rows    []erasure.Receipt
-	More    int
-	Done    int // how many were just requested
+	More    bool // there are others
+	Done    int  // how many were just requested
 	Error   string
 	Asked   *erasureOrder // what is to be confirmed
 }
@@ -55,18 +55,19 @@ func (c *Console) handleErasures(w http.ResponseWriter, r *http.Request) {
 
 func (c *Console) renderErasures(w http.ResponseWriter, r *http.Request, status int, view erasuresView) {
 	if view.Kept = c.Erasures != nil; view.Kept {
-		var users []string
-		if view.User != "" {
-			users = []string{view.User}
-		}
 		var err error
-		if view.Rows, err = c.Erasures.List(r.Context(), users...); err != nil {
+		if view.User != "" {
+			view.Rows, err = c.Erasures.List(r.Context(), view.User)
+		} else {
+			view.Rows, err = c.Erasures.Latest(r.Context(), maxErasuresShown+1)
+		}
+		if err != nil {
 			view.Error = capitalize(err.Error()) + "."
 		}
-		view.Summary = erasure.Summary(view.Rows)
-		if n := len(view.Rows); n > maxErasuresShown {
-			view.Rows, view.More = view.Rows[:maxErasuresShown], n-maxErasuresShown
+		if view.More = len(view.Rows) > maxErasuresShown; view.More {
+			view.Rows = view.Rows[:maxErasuresShown]
 		}
+		view.Summary = erasure.Summary(view.Rows)
 	}
 	c.renderPage(w, r, status, "erasures", page{Title: "Erasures", Section: "erasures", Data: view})
 }

@@ -28,10 +28,10 @@ import (
 
 // Limits of requests.
 const (
-	maxIdentifiers = 50      // of a user
-	maxIdentifier  = 1 << 10 // bytes
-	maxPending     = 10_000  // erasures that are not done
-	MaxUsers       = 1000    // of a request
+	maxIdentifiers = 50       // of a user
+	maxIdentifier  = 64 << 10 // bytes, more than an event has
+	maxPending     = 10_000   // erasures that are not done
+	MaxUsers       = 1000     // of a request
 )
 
 // DefaultRetention is how long receipts are kept by default.
@@ -90,7 +90,7 @@ func UserOf(v event.Value) User {
 	device := v.Get("context").Get("device")
 	known := []string{device.Get("id").Text(), device.Get("advertisingId").Text(), device.Get("token").Text(), v.Get("anonymousId").Text()}
 	for _, id := range identifier.Of(v) {
-		if !slices.Contains(known, id) {
+		if !slices.Contains(known, id) && len(u.Identifiers) < maxIdentifiers-1 {
 			u.Identifiers = append(u.Identifiers, id)
 		}
 	}
@@ -261,15 +261,32 @@ func (d Desk) List(ctx context.Context, identifiers ...string) ([]Receipt, error
 	if err != nil {
 		return nil, err
 	}
-	list := []Receipt{}
+	list, err := receiptsOf(stored)
+	if len(hashes) > 0 {
+		list = slices.DeleteFunc(list, func(r Receipt) bool {
+			return !slices.ContainsFunc(r.Identifiers, func(h string) bool { return slices.Contains(hashes, h) })
+		})
+	}
+	return list, err
+}
+
+// Latest returns some erasures: first those that are not done, then the newest others.
+func (d Desk) Latest(ctx context.Context, limit int) ([]Receipt, error) {
+	stored, err := d.Store.LatestErasures(ctx, limit)
+	if err != nil {
+		return nil, err
+	}
+	return receiptsOf(stored)
+}
+
+func receiptsOf(stored []state.Erasure) ([]Receipt, error) {
+	list := make([]Receipt, 0, len(stored))
 	for _, e := range stored {
 		r, err := receiptOf(e)
 		if err != nil {
 			return nil, err
 		}
-		if len(hashes) == 0 || slices.ContainsFunc(r.Identifiers, func(h string) bool { return slices.Contains(hashes, h) }) {
-			list = append(list, r)
-		}
+		list = append(list, r)
 	}
 	return list, nil
 }
@@ -279,16 +296,14 @@ var ErrUnknown = errors.New("there is no erasure with this id: landfall erase li
 
 // Find returns the erasure with an id.
 func (d Desk) Find(ctx context.Context, id string) (Receipt, error) {
-	list, err := d.List(ctx)
+	e, ok, err := d.Store.ErasureByID(ctx, id)
 	if err != nil {
 		return Receipt{}, err
 	}
-	for _, r := range list {
-		if r.ID == id {
-			return r, nil
-		}
+	if !ok {
+		return Receipt{}, ErrUnknown
 	}
-	return Receipt{}, ErrUnknown
+	return receiptOf(e)
 }
 
 func receiptOf(e state.Erasure) (r Receipt, err error) {

@@ -16,8 +16,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/destinations/braze"
+	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
+	"github.com/landfall-dev/landfall/destinations/webhook"
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -93,7 +94,7 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, err)
 	t.Cleanup(w.queue.Close)
 	w.instances, err = instances.Load(cfg, nil, instances.Options{
-		Target: &instances.Target{SandboxURL: remote.URL}, Catalog: instances.Catalog{Plugins: destinations.All()}, Store: w.store,
+		Target: &instances.Target{SandboxURL: remote.URL}, Catalog: instances.Catalog{Plugins: []destination.Plugin{braze.Plugin(), brazecohorts.Plugin(), webhook.Plugin()}}, Store: w.store,
 	})
 	require.NoError(t, err)
 	return w
@@ -340,7 +341,7 @@ func TestReceiptsAndOrders(t *testing.T) {
 	for reason, order := range map[string]erasure.Order{
 		"1 to 1000 users":      {},
 		"no identifier":        {Users: []erasure.User{{Identifiers: []string{" "}}}},
-		"longer than":          {Users: []erasure.User{{Identifiers: []string{strings.Repeat("x", 2000)}}}},
+		"longer than":          {Users: []erasure.User{{Identifiers: []string{strings.Repeat("x", 70_000)}}}},
 		"at most 50 are allow": {Users: []erasure.User{{Identifiers: strings.Split(strings.Repeat("a,b,c,d,e,f,g,h,i,j,", 3)+strings.Join(numbers(51), ","), ",")}}},
 	} {
 		_, err := w.desk().Request(t.Context(), order)
