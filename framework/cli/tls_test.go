@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/internal/acmetest"
 )
 
 // TestServeWithTLS checks that a server with a certificate accepts events with TLS, that commands still reach it, and that it uses a
@@ -47,4 +49,20 @@ func TestServeWithTLS(t *testing.T) {
 		}
 		return err == nil
 	}, 10*time.Second, 50*time.Millisecond)
+}
+
+// TestServeWithACME checks that a server requests its certificate when it starts, and that its metrics say when that expires.
+func TestServeWithACME(t *testing.T) {
+	authority := acmetest.New(t)
+	settings := "tls: {acme: {domains: [" + eventsName + "], directory: '" + authority.Directory + "', roots: " + authority.Roots + "}}\n"
+	d := &deployed{served: newServed(t, serveConfig+settings, "--sandbox"), address: freePort(t), roots: authority.Issuers}
+	authority.Verify(d.address)
+	d.scheme, d.listen, d.client = "https", d.address, d.clientAs("127.0.0.1", eventsName)
+	d.start()
+	d.post(entered("u1", "vip"))
+	d.client = &http.Client{Timeout: 20 * time.Second}
+	assert.Equal(t, int64(1), d.waitSettled(1)["delivered"])
+	_, metrics := d.ask("/metrics")
+	assert.Contains(t, metrics, "landfall_tls_expiry_timestamp_seconds 1.")
+	d.logs("TLS certificate received")
 }

@@ -5,85 +5,26 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
-	"io"
-	"log"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/letsencrypt/challtestsrv"
-	"github.com/letsencrypt/pebble/v2/ca"
-	"github.com/letsencrypt/pebble/v2/db"
-	"github.com/letsencrypt/pebble/v2/va"
-	"github.com/letsencrypt/pebble/v2/wfe"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/internal/acmetest"
 )
 
 const acmeDomain = "events.example.test"
 
-// authority is Pebble, an ACME authority for tests. It connects to a port of this machine to verify a domain.
-type authority struct {
-	*testing.T
-	server  *httptest.Server
-	handler atomic.Pointer[http.Handler]
-	roots   string // a file with the certificate of the authority's own server
-	issuers *x509.CertPool
-}
-
-func newAuthority(t *testing.T) *authority {
-	a := &authority{T: t, issuers: x509.NewCertPool(), roots: filepath.Join(t.TempDir(), "roots.pem")}
-	a.server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*a.handler.Load()).ServeHTTP(w, r) }))
-	t.Cleanup(a.server.Close)
-	own := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.server.Certificate().Raw})
-	require.NoError(t, os.WriteFile(a.roots, own, 0o600))
-	return a
-}
-
-// verify makes the authority verify domains at an address.
-func (a *authority) verify(address string) {
-	a.Setenv("PEBBLE_VA_NOSLEEP", "1")
-	a.Setenv("PEBBLE_WFE_NONCEREJECT", "0")
-	_, number, err := net.SplitHostPort(address)
-	require.NoError(a, err)
-	port, err := strconv.Atoi(number)
-	require.NoError(a, err)
-	quiet, store := log.New(io.Discard, "", 0), db.NewMemoryStore()
-	authority := ca.New(quiet, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {}})
-	a.issuers.AddCert(authority.GetRootCert(0).Cert)
-	front := wfe.New(quiet, store, va.New(quiet, 0, port, true, a.serveNames(), store), authority, []string{"pebble.test"}, true, false, 0, 0)
-	handler := front.Handler()
-	a.handler.Store(&handler)
-}
-
-// serveNames starts a DNS server that knows one address for all names, and returns where it is.
-func (a *authority) serveNames() string {
-	free, err := net.ListenPacket("udp", "127.0.0.1:0")
-	require.NoError(a, err)
-	address := free.LocalAddr().String()
-	require.NoError(a, free.Close())
-	names, err := challtestsrv.New(challtestsrv.Config{DNSAddrs: []string{address}, Log: log.New(io.Discard, "", 0)})
-	require.NoError(a, err)
-	names.SetDefaultDNSIPv4("127.0.0.1")
-	names.SetDefaultDNSIPv6("")
-	go names.Run()
-	a.Cleanup(names.Shutdown)
-	return address
-}
-
-// settings returns the config of a server with certificates from the authority.
-func (a *authority) settings(data string) string {
-	return "data: " + data + "\ntls: {acme: {domains: [" + acmeDomain + "], email: ops@example.test, directory: '" + a.server.URL + wfe.DirectoryPath + "', roots: " + a.roots + "}}"
+// acmeSettings returns the config of a server with certificates from an authority.
+func acmeSettings(a *acmetest.Authority, data string) string {
+	return "data: " + data + "\ntls: {acme: {domains: [" + acmeDomain + "], email: ops@example.test, directory: '" + a.Directory + "', roots: " + a.Roots + "}}"
 }
 
 // requestCertificates starts the certificates of a port. It returns what ends them.
@@ -108,15 +49,15 @@ func (p *port) connect(roots *x509.CertPool) (*x509.Certificate, error) {
 
 // TestACME checks that a server gets a certificate from an authority over its own port, and that the next server uses what is stored.
 func TestACME(t *testing.T) {
-	a, data := newAuthority(t), t.TempDir()
-	first := openPort(t, a.settings(data))
-	a.verify(first.address)
+	a, data := acmetest.New(t), t.TempDir()
+	first := openPort(t, acmeSettings(a, data))
+	a.Verify(first.address)
 	assert.Zero(t, first.server.certificates.expiry().Unix(), "there is none yet")
-	_, err := first.connect(a.issuers)
+	_, err := first.connect(a.Issuers)
 	require.Error(t, err)
 	stop := first.requestCertificates()
 	var cert *x509.Certificate
-	require.Eventually(t, func() bool { cert, err = first.connect(a.issuers); return err == nil }, time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { cert, err = first.connect(a.Issuers); return err == nil }, time.Minute, 50*time.Millisecond)
 	assert.Equal(t, []string{acmeDomain}, cert.DNSNames)
 	assert.Equal(t, cert.NotAfter, first.server.certificates.expiry())
 	first.server.certificates.refresh()
@@ -125,29 +66,28 @@ func TestACME(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o700), info.Mode().Perm())
 
-	unreachable := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "down", http.StatusInternalServerError) }))
-	a.handler.Store(&unreachable)
-	second := openPort(t, a.settings(data))
+	a.Fail()
+	second := openPort(t, acmeSettings(a, data))
 	defer second.requestCertificates()()
 	var again *x509.Certificate
-	require.Eventually(t, func() bool { again, err = second.connect(a.issuers); return err == nil }, time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { again, err = second.connect(a.Issuers); return err == nil }, time.Minute, 50*time.Millisecond)
 	assert.Equal(t, cert.SerialNumber, again.SerialNumber)
 }
 
 // TestACMEFailure checks that a server says what to do if an authority cannot verify the domain, and that unusable settings are refused.
 func TestACMEFailure(t *testing.T) {
-	a := newAuthority(t)
-	p := openPort(t, a.settings(t.TempDir()))
-	a.verify("127.0.0.1:1")
+	a := acmetest.New(t)
+	p := openPort(t, acmeSettings(a, t.TempDir()))
+	a.Verify("127.0.0.1:1")
 	var logged lockedBuffer
 	p.server.certificates.(*acmeCertificates).log = slog.New(slog.NewTextHandler(&logged, nil))
 	defer p.requestCertificates()()
 	require.Eventually(t, func() bool { return strings.Contains(logged.String(), "no TLS certificate was received") }, time.Minute, 50*time.Millisecond)
 	assert.Contains(t, logged.String(), "domain="+acmeDomain)
 	assert.NotContains(t, logged.String(), "ops@example.test")
-	_, err := openCertificates(parsePort(t, t.TempDir(), strings.Replace(a.settings(t.TempDir()), a.roots, "none.pem", 1)), "", p.server.Log)
+	_, err := openCertificates(parsePort(t, t.TempDir(), strings.Replace(acmeSettings(a, t.TempDir()), a.Roots, "none.pem", 1)), "", p.server.Log)
 	assert.ErrorContains(t, err, "tls.acme.roots cannot be read")
-	_, err = openCertificates(parsePort(t, t.TempDir(), strings.Replace(a.settings(t.TempDir()), a.roots, p.ky, 1)), "", p.server.Log)
+	_, err = openCertificates(parsePort(t, t.TempDir(), strings.Replace(acmeSettings(a, t.TempDir()), a.Roots, p.ky, 1)), "", p.server.Log)
 	assert.ErrorContains(t, err, "has no certificate in PEM")
 }
 
