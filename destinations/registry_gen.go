@@ -18,6 +18,7 @@ import (
 	linkedinaudiences "github.com/landfall-dev/landfall/destinations/linkedin-audiences"
 	mixpanel "github.com/landfall-dev/landfall/destinations/mixpanel"
 	slack "github.com/landfall-dev/landfall/destinations/slack"
+	tiktokaudiences "github.com/landfall-dev/landfall/destinations/tiktok-audiences"
 	webhook "github.com/landfall-dev/landfall/destinations/webhook"
 	"github.com/landfall-dev/landfall/framework/destination"
 )
@@ -40,6 +41,7 @@ func All() []destination.Plugin {
 		linkedinaudiences.Plugin(),
 		mixpanel.Plugin(),
 		slack.Plugin(),
+		tiktokaudiences.Plugin(),
 		webhook.Plugin(),
 	}
 }
