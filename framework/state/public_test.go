@@ -129,8 +129,7 @@ func TestErrorsWhileReadingMembers(t *testing.T) {
 	}
 	s, err := state.NewScratch(t.Context())
 	require.NoError(t, err)
-	_, err = s.Add(t.Context(), []string{"a", "c", "d", "g", "h"})
-	require.NoError(t, err)
+	require.NoError(t, s.Add(t.Context(), []string{"a", "c", "d", "g", "h"}))
 	for _, at := range []string{"a", "b", "c", "d", "f", "g", "h"} {
 		seen := ""
 		require.ErrorIs(t, l.Compare(t.Context(), vip.ID, s, func(identity string, _ bool, _ state.Membership) error {
@@ -178,9 +177,7 @@ func TestManyMembersAreReadInPages(t *testing.T) {
 	s, err := state.NewScratch(t.Context())
 	require.NoError(t, err)
 	defer s.Close()
-	added, err := s.Add(t.Context(), identities[:2200])
-	require.NoError(t, err)
-	assert.Equal(t, 2200, added)
+	require.NoError(t, s.Add(t.Context(), identities[:2200]))
 	both, only := 0, 0
 	require.NoError(t, l.Compare(t.Context(), vip.ID, s, func(_ string, listed bool, m state.Membership) error {
 		require.True(t, m.Known)

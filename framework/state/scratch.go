@@ -1,134 +1,341 @@
 package state
 
 import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"container/heap"
 	"context"
-	"database/sql"
+	"encoding/binary"
+	"errors"
 	"fmt"
-	"net/url"
+	"io"
+	"math/bits"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
-// Scratch is a temporary set of identities on disk, to compare more identities than fit into memory. Close deletes it. It is not safe
-// for concurrent use.
+// Scratch is a temporary set of identities, to compare more identities than fit into memory. It collects them in memory, and writes sorted runs
+// to disk, which are merged when the set is read. Close deletes it. It is not safe for concurrent use.
 type Scratch struct {
-	db  *sql.DB
-	dir string
+	dir   string
+	runs  []scratchRun
+	text  []byte   // identities in memory, one after the other
+	ends  []uint32 // where each ends in text
+	limit int      // bytes of text and ends in memory
+	err   error    // after which the set is incomplete
+
+	duplicates int // found so far by the merges of finished readings
 }
 
+// scratchRun is a file with sorted identities.
+type scratchRun struct {
+	name  string
+	count int
+}
+
+// scratchMemory limits the identities in memory before a run is written.
+const scratchMemory = 24 << 20
+
+var errScratchClosed = errors.New("the set is closed")
+
 // NewScratch creates an empty set in the system's temporary directory.
-func NewScratch(ctx context.Context) (*Scratch, error) {
+func NewScratch(context.Context) (*Scratch, error) {
 	dir, err := os.MkdirTemp("", "landfall-scratch")
 	if err != nil {
 		return nil, fmt.Errorf("creating a scratch file: %w", err)
 	}
-	pragmas := url.Values{"_pragma": {"journal_mode(OFF)", "synchronous(OFF)", "cache_size(-65536)"}}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: filepath.Join(dir, "scratch.db"), RawQuery: pragmas.Encode()}).String())
-	if err == nil {
-		db.SetMaxOpenConns(1)
-		_, err = db.ExecContext(ctx, `CREATE TABLE rows (identity TEXT PRIMARY KEY) WITHOUT ROWID`)
-	}
-	s := &Scratch{db, dir}
-	if err != nil {
-		_ = s.Close()
-		return nil, fmt.Errorf("creating a scratch file: %w", err)
-	}
-	return s, nil
+	return &Scratch{dir: dir, limit: scratchMemory}, nil
 }
 
 // Close deletes the set.
 func (s *Scratch) Close() error {
-	if s.db != nil {
-		_ = s.db.Close()
-	}
+	s.text, s.ends, s.err = nil, nil, errScratchClosed
 	return os.RemoveAll(s.dir)
 }
 
-// Add adds identities and returns how many were new.
-func (s *Scratch) Add(ctx context.Context, identities []string) (added int, err error) {
-	result, err := s.db.ExecContext(ctx, `INSERT INTO rows (identity) SELECT value FROM json_each($1) WHERE true
-		ON CONFLICT (identity) DO NOTHING`, identityList(identities))
-	if err != nil {
-		return 0, fmt.Errorf("writing the scratch file: %w", err)
+// Add adds identities.
+func (s *Scratch) Add(ctx context.Context, identities []string) error {
+	for _, identity := range identities {
+		s.text = append(s.text, identity...)
+		s.ends = append(s.ends, uint32(len(s.text)))
 	}
-	n, err := result.RowsAffected()
-	return int(n), err
+	if s.err == nil {
+		s.err = ctx.Err()
+	}
+	if s.err == nil && len(s.text)+8*len(s.ends) >= s.limit {
+		s.err = s.writeRun()
+	}
+	if s.err != nil {
+		return fmt.Errorf("writing the scratch file: %w", s.err)
+	}
+	return nil
 }
 
-// readPage returns up to pageSize identities after the given one, in byte order; from the start if first is set.
-func (s *Scratch) readPage(ctx context.Context, after string, first bool) ([]string, error) {
-	query := `SELECT identity FROM rows WHERE identity > $1 ORDER BY identity LIMIT $2`
-	if first {
-		query = `SELECT identity FROM rows WHERE identity >= $1 ORDER BY identity LIMIT $2`
+// Duplicates returns how many identities were added more than once. It is known after the set was read to its end, as Ledger.Compare does.
+func (s *Scratch) Duplicates() int { return s.duplicates }
+
+// sorted returns the identities in memory in byte order. They refer to s.text.
+func (s *Scratch) sorted() [][]byte {
+	list := make([][]byte, len(s.ends))
+	start := uint32(0)
+	for i, end := range s.ends {
+		list[i] = s.text[start:end:end]
+		start = end
 	}
-	rows, err := s.db.QueryContext(ctx, query, toSQL.Replace(after), pageSize)
-	if err != nil {
-		return nil, fmt.Errorf("reading the scratch file: %w", err)
+	sortIdentities(list)
+	return list
+}
+
+// sortIdentities sorts identities in byte order. It compares the eight bytes after their common prefix as numbers first.
+func sortIdentities(list [][]byte) {
+	if len(list) == 0 {
+		return
 	}
-	defer rows.Close()
-	page := make([]string, 0, pageSize)
-	for rows.Next() {
-		var identity string
-		if err := rows.Scan(&identity); err != nil {
-			return nil, err
+	common := list[0]
+	for _, identity := range list {
+		common = common[:commonPrefix(common, identity)]
+	}
+	keys := make([]sortKey, len(list))
+	for i, identity := range list {
+		var first [8]byte
+		copy(first[:], identity[len(common):])
+		keys[i] = sortKey{binary.BigEndian.Uint64(first[:]), identity}
+	}
+	slices.SortFunc(keys, func(a, b sortKey) int {
+		if c := cmp.Compare(a.first, b.first); c != 0 {
+			return c
 		}
-		page = append(page, fromSQL.Replace(identity))
+		return bytes.Compare(a.identity, b.identity)
+	})
+	for i := range keys {
+		list[i] = keys[i].identity
 	}
-	return page, rows.Err()
+}
+
+// sortKey is an identity with the eight bytes after the common prefix.
+type sortKey struct {
+	first    uint64
+	identity []byte
+}
+
+// commonPrefix returns the length of the longest common prefix.
+func commonPrefix(a, b []byte) int {
+	n := min(len(a), len(b))
+	i := 0
+	for ; i+8 <= n; i += 8 {
+		if x := binary.LittleEndian.Uint64(a[i:]) ^ binary.LittleEndian.Uint64(b[i:]); x != 0 {
+			return i + bits.TrailingZeros64(x)/8
+		}
+	}
+	for i < n && a[i] == b[i] {
+		i++
+	}
+	return i
+}
+
+// writeRun writes the identities in memory to a file: the length of each and its bytes, in order.
+func (s *Scratch) writeRun() (err error) {
+	f, err := os.OpenFile(filepath.Join(s.dir, fmt.Sprint(len(s.runs))), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	w := bufio.NewWriterSize(f, 256<<10)
+	var length [binary.MaxVarintLen64]byte
+	for _, identity := range s.sorted() {
+		_, _ = w.Write(length[:binary.PutUvarint(length[:], uint64(len(identity)))])
+		_, _ = w.Write(identity)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	s.runs = append(s.runs, scratchRun{f.Name(), len(s.ends)})
+	s.text, s.ends = s.text[:0], s.ends[:0]
+	return nil
+}
+
+// scratchCursor reads a Scratch in byte order, each identity once. The caller closes it.
+type scratchCursor struct {
+	scratch    *Scratch
+	sources    scratchSources
+	identity   string
+	ok         bool // there is an identity
+	duplicates int
+}
+
+// newCursor returns a cursor at the first identity.
+func (s *Scratch) newCursor(ctx context.Context) (*scratchCursor, error) {
+	if s.err != nil {
+		return nil, fmt.Errorf("reading the scratch file: %w", s.err)
+	}
+	c := &scratchCursor{scratch: s}
+	if len(s.ends) > 0 {
+		c.sources = append(c.sources, &scratchSource{list: s.sorted()})
+	}
+	for _, run := range s.runs {
+		f, err := os.Open(run.name)
+		if err != nil {
+			c.close()
+			return nil, fmt.Errorf("reading the scratch file: %w", err)
+		}
+		c.sources = append(c.sources, &scratchSource{file: f, left: run.count, reader: bufio.NewReaderSize(f, 256<<10)})
+	}
+	for i := 0; i < len(c.sources); {
+		ok, err := c.sources[i].next()
+		switch {
+		case err != nil:
+			c.close()
+			return nil, fmt.Errorf("reading the scratch file: %w", err)
+		case ok:
+			i++
+		default:
+			c.sources[i].close()
+			c.sources = slices.Delete(c.sources, i, i+1)
+		}
+	}
+	heap.Init(&c.sources)
+	if err := c.advance(ctx); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *scratchCursor) close() {
+	for _, source := range c.sources {
+		source.close()
+	}
+	c.sources = nil
+}
+
+// advance moves to the next identity; ok is false at the end.
+func (c *scratchCursor) advance(ctx context.Context) error {
+	before, had := c.identity, c.ok
+	for len(c.sources) > 0 {
+		source := c.sources[0]
+		duplicate := had && string(source.identity) == before
+		if !duplicate {
+			c.identity, c.ok = string(source.identity), true
+		} else {
+			c.duplicates++
+		}
+		ok, err := source.next()
+		switch {
+		case err != nil:
+			return fmt.Errorf("reading the scratch file: %w", err)
+		case ok:
+			heap.Fix(&c.sources, 0)
+		default:
+			source.close()
+			heap.Pop(&c.sources)
+		}
+		if !duplicate {
+			return ctx.Err()
+		}
+	}
+	c.ok, c.scratch.duplicates = false, c.duplicates
+	return ctx.Err()
+}
+
+// scratchSource is a sorted run of identities: those in memory, or a file.
+type scratchSource struct {
+	list     [][]byte
+	file     *os.File
+	reader   *bufio.Reader
+	left     int // identities in the rest of the file
+	buffer   []byte
+	identity []byte // the current one
+}
+
+func (r *scratchSource) close() {
+	if r.file != nil {
+		_ = r.file.Close()
+	}
+}
+
+// next moves to the next identity; ok is false at the end.
+func (r *scratchSource) next() (ok bool, err error) {
+	if r.reader == nil {
+		if ok = len(r.list) > 0; ok {
+			r.identity, r.list = r.list[0], r.list[1:]
+		}
+		return ok, nil
+	}
+	if r.left == 0 {
+		return false, nil
+	}
+	r.left--
+	length, err := binary.ReadUvarint(r.reader)
+	if err == nil {
+		r.buffer = slices.Grow(r.buffer[:0], int(length))[:length]
+		_, err = io.ReadFull(r.reader, r.buffer)
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	r.identity = r.buffer
+	return err == nil, err
+}
+
+// scratchSources is a heap of runs by their current identities.
+type scratchSources []*scratchSource
+
+func (h scratchSources) Len() int           { return len(h) }
+func (h scratchSources) Less(i, j int) bool { return bytes.Compare(h[i].identity, h[j].identity) < 0 }
+func (h scratchSources) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *scratchSources) Push(x any)        { *h = append(*h, x.(*scratchSource)) }
+func (h *scratchSources) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
 }
 
 // Compare calls f for every identity in the scratch set, in the ledger's audience, or in both, in byte order. listed says that the
 // set has the identity. The membership's Identity is empty if the ledger does not have it.
 func (l *Ledger) Compare(ctx context.Context, audienceID string, s *Scratch, f func(identity string, listed bool, membership Membership) error) error {
-	list := &scratchCursor{scratch: s}
-	if err := list.advance(ctx); err != nil {
+	each := func(visit func(string, Membership) error) error {
+		return l.Each(ctx, audienceID, "", func(m Membership) error { return visit(m.Identity, m) })
+	}
+	return compareWith(ctx, s, each, f)
+}
+
+// CompareStates is Compare for the states alone, which costs a third of the time.
+func (l *Ledger) CompareStates(ctx context.Context, audienceID string, s *Scratch, f func(identity string, listed bool, state MemberState) error) error {
+	each := func(visit func(string, MemberState) error) error { return l.eachState(ctx, audienceID, visit) }
+	return compareWith(ctx, s, each, f)
+}
+
+// compareWith merges a scratch set with rows in byte order.
+func compareWith[T any](ctx context.Context, s *Scratch, each func(visit func(identity string, row T) error) error, f func(identity string, listed bool, row T) error) error {
+	list, err := s.newCursor(ctx)
+	if err != nil {
 		return err
 	}
-	err := l.Each(ctx, audienceID, "", func(membership Membership) error {
-		for list.ok && list.identity < membership.Identity {
-			if err := f(list.identity, true, Membership{}); err != nil {
+	defer list.close()
+	var none T
+	err = each(func(identity string, row T) error {
+		for list.ok && list.identity < identity {
+			if err := f(list.identity, true, none); err != nil {
 				return err
 			}
 			if err := list.advance(ctx); err != nil {
 				return err
 			}
 		}
-		if list.ok && list.identity == membership.Identity {
-			if err := f(membership.Identity, true, membership); err != nil {
+		if list.ok && list.identity == identity {
+			if err := f(identity, true, row); err != nil {
 				return err
 			}
 			return list.advance(ctx)
 		}
-		return f(membership.Identity, false, membership)
+		return f(identity, false, row)
 	})
 	for err == nil && list.ok {
-		if err = f(list.identity, true, Membership{}); err == nil {
+		if err = f(list.identity, true, none); err == nil {
 			err = list.advance(ctx)
 		}
 	}
 	return err
-}
-
-// scratchCursor iterates over a Scratch.
-type scratchCursor struct {
-	scratch  *Scratch
-	page     []string
-	started  bool
-	identity string
-	ok       bool
-}
-
-// advance moves to the next identity; ok is false at the end.
-func (c *scratchCursor) advance(ctx context.Context) error {
-	if len(c.page) == 0 {
-		page, err := c.scratch.readPage(ctx, c.identity, !c.started)
-		if err != nil {
-			return err
-		}
-		c.page, c.started = page, true
-	}
-	if c.ok = len(c.page) > 0; c.ok {
-		c.identity, c.page = c.page[0], c.page[1:]
-	}
-	return nil
 }

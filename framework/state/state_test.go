@@ -317,7 +317,8 @@ func TestUnavailableDatabaseIsRetryable(t *testing.T) {
 	for method, err := range map[string]error{
 		"Annotate": l.Annotate(ctx, a, []destination.Note{{Identity: "u"}}), "Audience": audienceErr, "CheckTarget": l.CheckTarget(ctx, targetAt("one")),
 		"Claim": errorOf(l.Claim(ctx, targetAt("one"))), "Compare": l.Compare(ctx, "a", scratch, func(string, bool, state.Membership) error { return nil }),
-		"Content": errorOf(l.Content(ctx)), "Decide": errorOf(l.Decide(ctx, a, changes)), "DecideAll": l.DecideAll(ctx, a, at(1)), "Each": l.Each(ctx, "a", "", visit),
+		"CompareStates": l.CompareStates(ctx, "a", scratch, func(string, bool, state.MemberState) error { return nil }),
+		"Memberships":   errorOf(l.Memberships(ctx, "a", []string{"u"})), "Content": errorOf(l.Content(ctx)), "Decide": errorOf(l.Decide(ctx, a, changes)), "DecideAll": l.DecideAll(ctx, a, at(1)), "Each": l.Each(ctx, "a", "", visit),
 		"Find": findErr, "Forget": l.Forget(ctx), "Get": getErr, "Lookup": errorOf(l.Lookup(ctx, "a", []string{"u"})), "MarkUncertain": l.MarkUncertain(ctx, a, changes),
 		"Purge": l.Purge(ctx, a, at(1)), "Put": l.Put(ctx, "k", "v"), "Record": l.Record(ctx, a, changes), "Rename": l.Rename(ctx, "other"),
 		"Retarget": l.Retarget(ctx, targetAt("one")), "Sizes": errorOf(l.Sizes(ctx)), "Swap": errorOf(l.Swap(ctx, "k", "", "v")), "Target": targetErr,
@@ -331,7 +332,7 @@ func TestUnavailableDatabaseIsRetryable(t *testing.T) {
 		}
 	}
 	for i := range reflect.TypeOf(l).NumMethod() {
-		assert.Contains(t, "Annotate Audience CheckTarget Claim Compare Content Decide DecideAll Each Find Forget Get Lookup MarkUncertain Purge Put Record Rename Retarget Sizes Swap Target",
+		assert.Contains(t, "Annotate Audience CheckTarget Claim Compare CompareStates Content Decide DecideAll Each Find Forget Get Lookup MarkUncertain Memberships Purge Put Record Rename Retarget Sizes Swap Target",
 			reflect.TypeOf(l).Method(i).Name, "a new method of the ledger needs a line above")
 	}
 }

@@ -24,6 +24,36 @@ func (o *sender) changeMember(ctx context.Context, identity string, member bool,
 	return o.addChange(ctx, destination.Change{Identity: identity, Member: member, At: latestOf(o.began, m.At)})
 }
 
+// sendDifference queues the changes that make an audience match a list, after all users were decided. It reads whole memberships only of the
+// users who change.
+func (o *sender) sendDifference(ctx context.Context, mode Mode, listed *state.Scratch) error {
+	var identities []string
+	var members []bool
+	sendBatch := func() error {
+		memberships, err := o.syncer.Ledger.Memberships(ctx, o.audience.ID, identities)
+		for i, m := range memberships {
+			err = errors.Join(err, o.changeMember(ctx, identities[i], members[i], m))
+		}
+		identities, members = identities[:0], members[:0]
+		return err
+	}
+	err := o.syncer.Ledger.CompareStates(ctx, o.audience.ID, listed, func(identity string, in bool, m state.MemberState) error {
+		member, send := mode.desiredState(in, m)
+		if !send {
+			return nil
+		}
+		identities, members = append(identities, identity), append(members, member)
+		if len(identities) < batchSize {
+			return nil
+		}
+		return sendBatch()
+	})
+	if err != nil {
+		return err
+	}
+	return sendBatch()
+}
+
 // keepMember records that the membership of a user, which is m, holds as of the start of the command.
 func (o *sender) keepMember(ctx context.Context, identity string, member bool, m state.Membership) error {
 	if o.syncer.DryRun || !m.At.Before(o.began) {

@@ -94,7 +94,7 @@ const (
 )
 
 // desiredState returns whether a user should be a member, and whether a change must be sent. in says that the file has the user.
-func (mode Mode) desiredState(in bool, m state.Membership) (member, send bool) {
+func (mode Mode) desiredState(in bool, m state.MemberState) (member, send bool) {
 	switch {
 	case in && mode != Remove:
 		return true, !m.Member || m.Uncertain
@@ -160,7 +160,7 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 		return report, err
 	}
 	defer listed.Close()
-	err = s.Ledger.Compare(ctx, a.ID, listed, func(identity string, in bool, m state.Membership) error {
+	err = s.Ledger.CompareStates(ctx, a.ID, listed, func(identity string, in bool, m state.MemberState) error {
 		switch member, send := mode.desiredState(in, m); {
 		case !send && m.Member:
 			report.Unchanged++
@@ -175,6 +175,7 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 	if err != nil {
 		return report, err
 	}
+	report.Duplicates = listed.Duplicates()
 	if err := s.checkRemovals(report.Exits, report.Members, share); err != nil {
 		return report, err
 	}
@@ -203,16 +204,18 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 		if err := s.Ledger.DecideAll(ctx, out.audience, now); err != nil {
 			return report, err
 		}
+		err = out.sendDifference(ctx, mode, listed)
+	} else {
+		err = s.Ledger.Compare(ctx, a.ID, listed, func(identity string, in bool, m state.Membership) error {
+			switch member, send := mode.desiredState(in, state.MemberState{Member: m.Member, Uncertain: m.Uncertain}); {
+			case send && (member || withheld == nil):
+				return out.changeMember(ctx, identity, member, m)
+			case in:
+				return out.keepMember(ctx, identity, member, m)
+			}
+			return nil
+		})
 	}
-	err = s.Ledger.Compare(ctx, a.ID, listed, func(identity string, in bool, m state.Membership) error {
-		switch member, send := mode.desiredState(in, m); {
-		case send && (member || withheld == nil):
-			return out.changeMember(ctx, identity, member, m)
-		case in && !decidesAll:
-			return out.keepMember(ctx, identity, member, m)
-		}
-		return nil
-	})
 	if err = errors.Join(err, out.flush(ctx)); err != nil {
 		return report, err
 	}
@@ -258,7 +261,9 @@ func (s *Syncer) compareRows(ctx context.Context, id string, rows *Rows, report 
 		return err
 	}
 	defer listed.Close()
-	return s.Ledger.Compare(ctx, id, listed, f)
+	err = s.Ledger.Compare(ctx, id, listed, f)
+	report.Duplicates = listed.Duplicates()
+	return err
 }
 
 // Resync sends the recorded state of an audience again. With rows, it sends only the users whose state differs from the file. Without

@@ -45,8 +45,7 @@ func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report, refu
 	}
 	batch := make([]string, 0, batchSize)
 	addBatch := func() error {
-		added, err := scratch.Add(ctx, batch)
-		report.Duplicates += len(batch) - added
+		err := scratch.Add(ctx, batch)
 		batch = batch[:0]
 		return err
 	}

@@ -1,0 +1,85 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestScratchSortsAndMerges compares random sets, in memory and in runs on disk, with sorting in memory.
+func TestScratchSortsAndMerges(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for round := range 200 {
+		s, err := NewScratch(t.Context())
+		require.NoError(t, err)
+		s.limit = 1 + random.IntN(2000)
+		var all []string
+		for range random.IntN(4) {
+			batch := randomIdentities(random)
+			all = append(all, batch...)
+			require.NoError(t, s.Add(t.Context(), batch))
+		}
+		want := slices.Clone(all)
+		slices.Sort(want)
+		want = slices.Compact(want)
+		for range 2 { // a set can be read again
+			assert.Equal(t, want, readScratch(t, s), "round %d", round)
+			assert.Equal(t, len(all)-len(want), s.Duplicates())
+		}
+		require.NoError(t, s.Close())
+	}
+}
+
+func randomIdentities(random *rand.Rand) (list []string) {
+	prefix := []string{"", "external_id:", "device_id:\x00", "external_id:customer-0"}[random.IntN(4)]
+	for range random.IntN(100) {
+		list = append(list, prefix+[]string{"", "x", "é", fmt.Sprint(random.IntN(50)), fmt.Sprint(random.Int64()), "long-" + fmt.Sprint(random.IntN(1e9), random.IntN(1e9))}[random.IntN(6)])
+	}
+	return list
+}
+
+func readScratch(t *testing.T, s *Scratch) (list []string) {
+	c, err := s.newCursor(t.Context())
+	require.NoError(t, err)
+	defer c.close()
+	for c.ok {
+		list = append(list, c.identity)
+		require.NoError(t, c.advance(t.Context()))
+	}
+	return list
+}
+
+// TestScratchErrors checks that a set that is incomplete cannot be read: members would seem to be missing.
+func TestScratchErrors(t *testing.T) {
+	filled := func() *Scratch {
+		s, err := NewScratch(t.Context())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = s.Close() })
+		s.limit = 1
+		require.NoError(t, s.Add(t.Context(), []string{"u1", "u2"}))
+		return s
+	}
+	s := filled()
+	require.NoError(t, os.RemoveAll(s.dir))
+	require.ErrorContains(t, s.Add(t.Context(), []string{"u3"}), "writing the scratch file")
+	_, err := s.newCursor(t.Context())
+	require.ErrorContains(t, err, "reading the scratch file", "it has not taken everything")
+
+	s = filled()
+	require.NoError(t, os.Truncate(s.runs[0].name, 3))
+	c, err := s.newCursor(t.Context())
+	require.ErrorContains(t, err, "unexpected EOF")
+	require.Nil(t, c)
+
+	s = filled()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, s.Add(ended, []string{"u3"}), context.Canceled)
+	require.Error(t, s.Add(t.Context(), []string{"u3"}))
+}
