@@ -25,7 +25,7 @@ func newSync(s streams) *cobra.Command {
 		Use:   "sync [flags] {FILE | --from URL --query SQL}",
 		Short: "Make an audience match a file or a query of users",
 		Long: "Reads users from a file (- for standard input): CSV with a header, or NDJSON with one object per line, in UTF-8 unless\n" +
-			"--encoding is given, optionally compressed with gzip. It compares the file with the ledger and sends the difference as\n" +
+			"--encoding is given, optionally compressed with gzip or zstd. It compares the file with the ledger and sends the difference as\n" +
 			"entries and exits. With --mirror, the default, users who are not in the file leave the audience. With --add, the users of\n" +
 			"the file enter it. With --remove, they leave it.\n\n" +
 			"Rows that cannot be read are listed with their line numbers, and the exit code is then 1 unless --allow-refused is given.\n" +

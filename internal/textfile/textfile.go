@@ -1,4 +1,4 @@
-// Package textfile reads text files that users provide: it decompresses gzip, decodes character encodings to UTF-8, and splits the
+// Package textfile reads text files that users provide: it decompresses gzip and zstd, decodes character encodings to UTF-8, and splits the
 // text into lines of bounded length. It refuses known binary formats, such as spreadsheets, and names them in the error. It also
 // replaces files so that a crash leaves the old content or the new one.
 //
@@ -14,6 +14,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/klauspost/compress/zstd"
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/unicode"
@@ -97,7 +98,7 @@ func encodingByName(name string) (namedEncoding, error) {
 // bufferSize is the size of the read buffers in bytes.
 const bufferSize = 64 << 10
 
-// Open returns a reader of the file's text as UTF-8, decompressed if it is gzip and without a byte order mark. An empty name means
+// Open returns a reader of the file's text as UTF-8, decompressed if it is gzip or zstd and without a byte order mark. An empty name means
 // UTF-8, or UTF-16 if the file has a UTF-16 byte order mark. Bytes that are not valid UTF-8 are passed through. Open returns a
 // *FormatError, or while reading a *TruncatedError or a *CorruptError.
 func Open(r io.Reader, name string) (io.Reader, error) {
@@ -105,15 +106,41 @@ func Open(r io.Reader, name string) (io.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	input := bufio.NewReaderSize(r, bufferSize)
-	if begin, _ := input.Peek(2); string(begin) == "\x1f\x8b" {
-		unzipped, err := gzip.NewReader(input)
-		if err != nil {
-			return nil, compressedError(err)
-		}
-		input = bufio.NewReaderSize(&gzipReader{unzipped}, bufferSize)
+	input, err := decompress(bufio.NewReaderSize(r, bufferSize))
+	if err != nil {
+		return nil, err
 	}
 	return decodeText(input, chosen, name != "")
+}
+
+// Magic numbers of compressed files.
+const (
+	gzipMagic = "\x1f\x8b"
+	zstdMagic = "\x28\xb5\x2f\xfd"
+)
+
+// maxZstdWindow limits the memory for decompressing zstd, as the command zstd does by default.
+const maxZstdWindow = 128 << 20
+
+// decompress returns a reader of the decompressed file. A file that is not compressed is returned as it is.
+func decompress(input *bufio.Reader) (*bufio.Reader, error) {
+	begin, _ := input.Peek(len(zstdMagic))
+	switch {
+	case bytes.HasPrefix(begin, []byte(gzipMagic)):
+		unzipped, err := gzip.NewReader(input)
+		if err != nil {
+			return nil, compressedError("gzip", err)
+		}
+		return bufio.NewReaderSize(&compressedReader{"gzip", unzipped}, bufferSize), nil
+	case string(begin) == zstdMagic:
+		// With a concurrency of one, the decoder has no goroutines that must be stopped.
+		plain, err := zstd.NewReader(input, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
+		if err != nil {
+			return nil, compressedError("zstd", err)
+		}
+		return bufio.NewReaderSize(&compressedReader{"zstd", plain}, bufferSize), nil
+	}
+	return input, nil
 }
 
 func decodeText(input *bufio.Reader, chosen namedEncoding, explicit bool) (io.Reader, error) {
@@ -153,10 +180,10 @@ func checkFormat(begin []byte) error {
 	for _, f := range []struct{ magic, format, advice string }{
 		{"PK\x03\x04", "a ZIP archive or a spreadsheet (XLSX, ODS)", "unpack it, or save the sheet as CSV (UTF-8)"},
 		{"\xd0\xcf\x11\xe0", "a spreadsheet (XLS)", "save the sheet as CSV (UTF-8)"},
-		{"\x28\xb5\x2f\xfd", "compressed with zstd", "pipe it in: zstdcat FILE | landfall … -"},
+		{zstdMagic, "compressed twice", "decompress it once"},
 		{"BZh", "compressed with bzip2", "pipe it in: bzcat FILE | landfall … -"},
 		{"\xfd7zXZ", "compressed with xz", "pipe it in: xzcat FILE | landfall … -"},
-		{"\x1f\x8b", "compressed with gzip twice", "decompress it once"},
+		{gzipMagic, "compressed twice", "decompress it once"},
 		{"PAR1", "a Parquet file", "export it as CSV or NDJSON"},
 		{"%PDF", "a PDF document", "export it as CSV or NDJSON"},
 		{"SQLite f", "an SQLite database", "export it as CSV or NDJSON"},
@@ -168,22 +195,25 @@ func checkFormat(begin []byte) error {
 	return nil
 }
 
-// gzipReader converts errors of gzip to errors of this package.
-type gzipReader struct{ unzipped *gzip.Reader }
-
-func (g *gzipReader) Read(p []byte) (int, error) {
-	n, err := g.unzipped.Read(p)
-	return n, compressedError(err)
+// compressedReader converts errors of a decompressor to errors of this package.
+type compressedReader struct {
+	format string
+	plain  io.Reader
 }
 
-func compressedError(err error) error {
+func (c *compressedReader) Read(p []byte) (int, error) {
+	n, err := c.plain.Read(p)
+	return n, compressedError(c.format, err)
+}
+
+func compressedError(format string, err error) error {
 	switch {
 	case err == nil, errors.Is(err, io.EOF):
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return &TruncatedError{"gzip"}
+		return &TruncatedError{format}
 	}
-	return &CorruptError{"gzip", err}
+	return &CorruptError{format, err}
 }
 
 // NewReader is like Open, but reads nothing until the first Read, which returns the error of Open.

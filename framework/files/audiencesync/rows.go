@@ -24,7 +24,7 @@ type Options struct {
 	Source      string            // of a Table: identifies the source and its query, to notice that the types of its columns change
 }
 
-// Rows reads users from a file: CSV with a header line, or NDJSON with one object per line. It detects the format, gzip compression, and
+// Rows reads users from a file: CSV with a header line, or NDJSON with one object per line. It detects the format, gzip and zstd compression, and
 // the CSV delimiter: comma, semicolon, tab or bar. [TableRows] reads them from a [Table]. It is not safe for concurrent use.
 type Rows struct {
 	identifiers []string

@@ -48,6 +48,12 @@ const (
 	day          = 24 * time.Hour
 )
 
+// defaultRunLimit is how long a run may take by default.
+const defaultRunLimit = 6 * time.Hour
+
+// errRunLimit is the cause of the end of a run that took too long.
+var errRunLimit = errors.New("the run took too long")
+
 // GuardError means that a run would remove more members than its sync may remove in a day. Nothing was sent.
 type GuardError struct {
 	Exits, Members int
@@ -78,7 +84,9 @@ func interruptedRun(r *Run, now time.Time) *Run {
 
 // runJob runs a job whose lease this process holds, and ends the lease.
 func (s *Scheduler) runJob(parent context.Context, j job, l *lease) {
-	ctx, cancel := context.WithCancelCause(parent)
+	limited, endLimit := context.WithTimeoutCause(parent, cmp.Or(j.sync.RunLimit, defaultRunLimit), errRunLimit)
+	defer endLimit()
+	ctx, cancel := context.WithCancelCause(limited)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -87,6 +95,9 @@ func (s *Scheduler) runJob(parent context.Context, j job, l *lease) {
 	run := *l.doc.Run
 	report, err := s.synchronize(ctx, j, l)
 	lost := errors.Is(context.Cause(ctx), errLeaseLost)
+	if err != nil && errors.Is(context.Cause(ctx), errRunLimit) {
+		err = fmt.Errorf("the run was stopped, since it took longer than its runLimit, %v; the next run continues it", cmp.Or(j.sync.RunLimit, defaultRunLimit))
+	}
 	cancel(nil)
 	<-stopped
 	if lost {

@@ -340,3 +340,23 @@ func TestCommandsTakeTheLease(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []any{5, "the command was ended"}, []any{len(runs), runs[0].Error}, "the sync does not run")
 }
+
+// TestRunsHaveATimeLimit checks that a run which takes too long fails, and that the next one completes it.
+func TestRunsHaveATimeLimit(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.config.AudienceSyncs[0].RunLimit = time.Nanosecond
+	s := r.start(nil)
+	defer s.Close()
+	require.NoError(t, s.RunNow(t.Context(), vips, "me"))
+	run := r.waitForRuns(s, 1)
+	assert.Equal(t, []any{audienceruns.Failed, "the run was stopped, since it took longer than its runLimit, 1ns; the next run continues it"}, []any{run.Outcome, run.Error})
+	s.Close()
+	r.config.AudienceSyncs[0].RunLimit = 0
+	again := r.start(nil)
+	defer again.Close()
+	require.NoError(t, again.RunNow(t.Context(), vips, "me"))
+	run = r.waitForRuns(again, 2)
+	assert.Equal(t, []any{audienceruns.OK, 100}, []any{run.Outcome, run.Report.Enters})
+	assert.NotEmpty(t, run.Repeats)
+}
