@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -186,9 +187,12 @@ func TestWhyAUserIsMissing(t *testing.T) {
 	cases := w.missingUsers()
 	w.check("before the restart", cases)
 	cases = append(cases, w.pauseRemote())
+	counted := w.countedEvents()
 	w.kill(syscall.SIGTERM)
 	w.start()
 	w.waitPaused()
+	assert.Equal(t, counted, w.countedEvents(), "the history has the same numbers after the restart")
+	assert.Contains(t, w.page("live?outcome=delivered"), `<span class="badge good">delivered</span>`, "verdicts of before the restart")
 	w.check("after the restart", cases)
 	w.checkWhyPages(cases)
 	w.changeQuery()
@@ -209,6 +213,26 @@ func (w *whyServer) changeQuery() {
 	r := w.askWhy("unmatched", "vip")
 	assert.Equal(w.t, why.BeforeChange, r.Answer.Reason, r.Answer.Text)
 	assert.Contains(w.t, r.Answer.Next, "landfall replay --instance braze-main --since")
+	changes := w.page("changes/config")
+	assert.Contains(w.t, changes, "the file changed")
+	assert.Contains(w.t, changes, "&#43;1 −1")
+	change := regexp.MustCompile(`/console/(changes/config/\d+)`).FindStringSubmatch(changes)
+	require.NotNil(w.t, change)
+	assert.Contains(w.t, w.page(change[1]), "Order Completed")
+	assert.NotContains(w.t, w.page(change[1]), "hidden-secret")
+}
+
+// countedEvents returns the totals of the page History that do not change while the remote is paused.
+func (w *whyServer) countedEvents() map[string]string {
+	found := map[string]string{}
+	for _, m := range regexp.MustCompile(`>([0-9\x{202f}]+) (accepted|rejected|delivered|skipped|not matched|dead or parked)<`).FindAllStringSubmatch(w.page("history"), -1) {
+		found[m[2]] = m[1]
+	}
+	assert.Len(w.t, found, 6)
+	for _, name := range []string{"accepted", "rejected", "delivered", "not matched", "dead or parked"} {
+		assert.NotEqual(w.t, "0", found[name], name)
+	}
+	return found
 }
 
 // checkWhyPages looks at the answers in the console.

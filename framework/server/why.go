@@ -29,6 +29,12 @@ func (v *server) latestActions(ctx context.Context, limit int) ([]history.Action
 	return history.Actions(ctx, v.store, time.Time{}, limit)
 }
 
+// verdictsOf returns the verdicts on events that are kept, by their position, oldest first.
+func (v *server) verdictsOf(ctx context.Context, events []history.Position) (map[history.Position][]delivery.VerdictRecord, error) {
+	v.history.Flush(ctx)
+	return history.Verdicts(ctx, v.store, events)
+}
+
 // findVerdicts returns the verdicts that are kept and that a filter selects, newest first.
 func (v *server) findVerdicts(ctx context.Context, f history.VerdictFilter) ([]delivery.VerdictRecord, bool, error) {
 	v.history.Flush(ctx)

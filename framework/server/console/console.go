@@ -101,6 +101,7 @@ type Config struct {
 type HistorySource struct {
 	Counts   func(ctx context.Context, since time.Time) ([]history.CountSlot, error)
 	Sizes    func(ctx context.Context, instance, cohort string, since time.Time) (map[string][]history.SizePoint, error)
+	Events   func(ctx context.Context, events []history.Position) (map[history.Position][]delivery.VerdictRecord, error) // oldest first
 	Verdicts func(ctx context.Context, f history.VerdictFilter) (list []delivery.VerdictRecord, complete bool, err error)
 }
 
@@ -113,6 +114,7 @@ type Console struct {
 	jobs     jobs
 	counts   countCache
 	errors   errorCache
+	verdicts verdictCache
 	letters  letterCounts
 	saving   sync.Mutex // held from reading the config file until it is written
 

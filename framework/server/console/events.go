@@ -29,7 +29,7 @@ type eventsView struct {
 	Memberships []membershipView
 }
 
-// foundEvent is an accepted event with this server's verdicts on it.
+// foundEvent is an accepted event with the verdicts on it.
 type foundEvent struct {
 	delivery.StoredEvent
 	Name     string
@@ -54,9 +54,9 @@ func (c *Console) handleEvents(w http.ResponseWriter, r *http.Request) {
 			view.Error = err.Error()
 		}
 		view.Complete = complete
-		verdicts := c.verdictsOf(list)
+		verdicts := c.verdictsOf(r.Context(), list)
 		for _, l := range list {
-			view.Found = append(view.Found, foundEvent{l, eventTitle(l), verdicts[[2]uint64{l.Seq, uint64(l.Index)}]})
+			view.Found = append(view.Found, foundEvent{l, eventTitle(l), verdicts[positionOf(l.Seq, l.Index)]})
 		}
 		view.Memberships = c.findMemberships(r, view.User)
 	}
@@ -65,23 +65,6 @@ func (c *Console) handleEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.renderPage(w, r, http.StatusOK, "events", page{Title: "Events", Section: "events", Data: view})
-}
-
-// verdictsOf returns this server's latest verdicts on the events, by log position, newest first.
-func (c *Console) verdictsOf(list []delivery.StoredEvent) map[[2]uint64][]delivery.VerdictRecord {
-	verdicts := map[[2]uint64][]delivery.VerdictRecord{}
-	for _, l := range list {
-		verdicts[[2]uint64{l.Seq, uint64(l.Index)}] = nil
-	}
-	found := c.Runner.Verdicts(delivery.MaxVerdicts, func(s *delivery.VerdictRecord) bool {
-		_, ok := verdicts[[2]uint64{s.Seq, uint64(s.Index)}]
-		return ok
-	})
-	for _, s := range found {
-		position := [2]uint64{s.Seq, uint64(s.Index)}
-		verdicts[position] = append(verdicts[position], s)
-	}
-	return verdicts
 }
 
 // findMemberships returns a user's memberships from all ledgers.
@@ -134,7 +117,7 @@ func (c *Console) handleEvent(w http.ResponseWriter, r *http.Request) {
 		c.renderError(w, r, status, "events", "Cannot show this event", capitalize(err.Error())+".")
 		return
 	}
-	view := eventView{StoredEvent: logged, Name: eventTitle(logged), Text: indentJSON(logged.Raw), Verdicts: c.verdictsOf([]delivery.StoredEvent{logged})[[2]uint64{seq, uint64(index)}]}
+	view := eventView{StoredEvent: logged, Name: eventTitle(logged), Text: indentJSON(logged.Raw), Verdicts: c.verdictsOf(r.Context(), []delivery.StoredEvent{logged})[positionOf(seq, index)]}
 	if e, err := event.Parse(logged.Raw); err == nil {
 		view.User = delivery.UserOf(event.OrderingKey(e.Value()))
 		cfg, problems := c.loadConfig()

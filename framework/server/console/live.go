@@ -100,9 +100,9 @@ func (c *Console) findLive(ctx context.Context, view *liveView) {
 	if err != nil {
 		view.Error = capitalize(err.Error()) + "."
 	}
-	verdicts := c.verdictsOf(list)
+	verdicts := c.verdictsOf(ctx, list)
 	for _, l := range list {
-		row := liveRow{At: l.At, Link: fmt.Sprintf("events/%d/%d", l.Seq, l.Index), Name: eventTitle(l), Source: l.Source, Verdicts: verdicts[[2]uint64{l.Seq, uint64(l.Index)}]}
+		row := liveRow{At: l.At, Link: fmt.Sprintf("events/%d/%d", l.Seq, l.Index), Name: eventTitle(l), Source: l.Source, Verdicts: verdicts[positionOf(l.Seq, l.Index)]}
 		if f.selects(l.Raw, l.Source) && f.selectsVerdicts(row.Verdicts) {
 			view.Rows = append(view.Rows, row)
 		}

@@ -59,6 +59,30 @@ func TestLiveEvents(t *testing.T) {
 	assert.Equal(t, http.StatusNotFound, q.do(http.MethodGet, "batches/none", nil, nil).Code)
 }
 
+// TestVerdictsOfOtherServersAreShown checks that an event has the verdicts of the history, too, each once.
+func TestVerdictsOfOtherServersAreShown(t *testing.T) {
+	asked := 0
+	q := newQueuePageOf(t, 2, func(s *console.Config) {
+		s.History.Events = func(_ context.Context, events []history.Position) (map[history.Position][]delivery.VerdictRecord, error) {
+			asked += len(events)
+			found := map[history.Position][]delivery.VerdictRecord{}
+			for _, at := range events {
+				found[at] = []delivery.VerdictRecord{{Instance: "elsewhere", Subscription: "Other", Outcome: "delivered"}, {Instance: "main", Subscription: "All", Outcome: "dead", Reason: "a second time"}}
+			}
+			return found, nil
+		}
+	})
+	for range 3 {
+		body := q.get("live?part=1&instance=elsewhere")
+		assert.Contains(t, body, "elsewhere › Other")
+		assert.Contains(t, body, "main › All")
+		assert.NotContains(t, body, "a second time", "this server remembers it")
+	}
+	assert.Equal(t, 2, asked, "the history is not asked for the same events again at once")
+	assert.Contains(t, q.get("events?user=u1"), "elsewhere › Other")
+	assert.Contains(t, q.get("live?outcome=no+verdict"), "None of the latest 2 events is selected.")
+}
+
 // TestLiveEventsOfANewServer checks that the page says that no event has arrived yet, and how to send one.
 func TestLiveEventsOfANewServer(t *testing.T) {
 	q := newQueuePageOf(t, 0, func(s *console.Config) {

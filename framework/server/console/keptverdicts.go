@@ -1,0 +1,97 @@
+package console
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/server/history"
+)
+
+// verdictCache keeps what the history has of events for a short time, since the page with live events asks for the same ones again.
+type verdictCache struct {
+	mu    sync.Mutex
+	known map[history.Position]cachedVerdicts
+}
+
+type cachedVerdicts struct {
+	at   time.Time
+	list []delivery.VerdictRecord // oldest first
+}
+
+const (
+	verdictTTL        = 10 * time.Second
+	maxCachedVerdicts = 5000 // events
+)
+
+// verdictsOf returns the verdicts on events, by log position, newest first: those that this server remembers, and those of the history,
+// which other servers and earlier processes have reached.
+func (c *Console) verdictsOf(ctx context.Context, list []delivery.StoredEvent) map[history.Position][]delivery.VerdictRecord {
+	verdicts := map[history.Position][]delivery.VerdictRecord{}
+	for _, l := range list {
+		verdicts[positionOf(l.Seq, l.Index)] = nil
+	}
+	for _, v := range c.Runner.Verdicts(delivery.MaxVerdicts, func(v *delivery.VerdictRecord) bool {
+		_, ok := verdicts[positionOf(v.Seq, v.Index)]
+		return ok
+	}) {
+		at := positionOf(v.Seq, v.Index)
+		verdicts[at] = append(verdicts[at], v)
+	}
+	for at, kept := range c.keptVerdicts(ctx, list) {
+		remembered := verdicts[at]
+		for i := len(kept) - 1; i >= 0; i-- {
+			if v := kept[i]; !hasVerdictOf(remembered, v) {
+				verdicts[at] = append(verdicts[at], v)
+			}
+		}
+	}
+	return verdicts
+}
+
+func positionOf(seq uint64, index int) history.Position {
+	return history.Position{Seq: seq, Index: index}
+}
+
+// hasVerdictOf reports whether a list has a verdict of the same subscription.
+func hasVerdictOf(list []delivery.VerdictRecord, v delivery.VerdictRecord) bool {
+	for i := range list {
+		if list[i].Instance == v.Instance && list[i].Subscription == v.Subscription {
+			return true
+		}
+	}
+	return false
+}
+
+// keptVerdicts returns what the history has of events, which may be some seconds old.
+func (c *Console) keptVerdicts(ctx context.Context, list []delivery.StoredEvent) map[history.Position][]delivery.VerdictRecord {
+	if c.History.Events == nil {
+		return nil
+	}
+	cache, now := &c.verdicts, time.Now()
+	cache.mu.Lock()
+	defer cache.mu.Unlock()
+	if len(cache.known) > maxCachedVerdicts || cache.known == nil {
+		cache.known = map[history.Position]cachedVerdicts{}
+	}
+	var missing []history.Position
+	for _, l := range list {
+		if at := positionOf(l.Seq, l.Index); now.Sub(cache.known[at].at) >= verdictTTL {
+			missing = append(missing, at)
+		}
+	}
+	found, err := c.History.Events(ctx, missing)
+	if err != nil {
+		c.Log.Warn("cannot read verdicts from the history", "error", err)
+	}
+	for _, at := range missing {
+		cache.known[at] = cachedVerdicts{now, found[at]}
+	}
+	kept := map[history.Position][]delivery.VerdictRecord{}
+	for _, l := range list {
+		at := positionOf(l.Seq, l.Index)
+		kept[at] = cache.known[at].list
+	}
+	return kept
+}
