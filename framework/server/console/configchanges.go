@@ -140,7 +140,8 @@ func (c *Console) handleRevert(w http.ResponseWriter, r *http.Request) {
 	c.renderConfigChange(w, r, http.StatusConflict, view, before)
 }
 
-// reviewRevert shows the review of an earlier config. It may have the references that it had then.
+// reviewRevert shows the review of an earlier config. Of files and commands, it may refer only to those of the present file: what the state
+// says must not make the server read files and run programs.
 func (c *Console) reviewRevert(w http.ResponseWriter, r *http.Request, f configFile, text []byte, change configChangeRow) {
 	doc, err := yamldoc.Parse(c.File, text)
 	if err != nil {
@@ -148,7 +149,7 @@ func (c *Console) reviewRevert(w http.ResponseWriter, r *http.Request, f configF
 		return
 	}
 	root := doc.Value()
-	view := c.newReview(f, root, text, root)
+	view := c.newReview(f, root, text, f.root)
 	view.Reverts = change.At.Local().Format(time.DateTime)
 	for _, in := range f.root.Get("destinations").Items() {
 		if left := c.leftBehind(r.Context(), in.Get("id").Str(), root); left != nil && view.Left == nil {
@@ -156,6 +157,6 @@ func (c *Console) reviewRevert(w http.ResponseWriter, r *http.Request, f configF
 		}
 	}
 	how := "revert to the config of " + view.Reverts + " in the console"
-	view.Draft = c.drafts.storeDraft(draft{text: text, refs: root, how: how, base: sha256.Sum256(f.text), made: time.Now()})
+	view.Draft = c.drafts.storeDraft(draft{text: text, refs: f.root, how: how, base: sha256.Sum256(f.text), made: time.Now()})
 	c.renderPage(w, r, http.StatusOK, "review", page{Title: "Review", Section: "changes", Data: view})
 }

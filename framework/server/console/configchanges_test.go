@@ -56,6 +56,9 @@ func TestConfigsAreListedAndReverted(t *testing.T) {
 	assert.Equal(t, http.StatusConflict, w.Code)
 	assert.Contains(t, w.Body.String(), "/destinations/0/settings/client_secret", "the present config has no such secret")
 
+	list = append(list, history.ConfigChange{ID: 1, Who: "x", Text: strings.Replace(redacted(written), "${PARTNER}", "exec:touch "+p.file+".ran", 1)})
+	assert.Contains(t, p.post("changes/config/1", nil), "which can be added or changed only in the config file itself", "what the state says runs no command")
+	assert.NoFileExists(t, p.file+".ran")
 	review := p.post("changes/config/2", nil)
 	assert.Contains(t, review, `<span class="removed">-      - name: Very important`)
 	assert.NotContains(t, review, "literal-secret")

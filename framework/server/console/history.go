@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -204,10 +205,7 @@ func newTotalsTable(o history.Outcomes, kindsOf func(string) []series, from, to 
 		t.Rows = append(t.Rows, row)
 	}
 	slices.SortFunc(t.Rows, func(a, b totalsRow) int {
-		if sizes[a.Name] != sizes[b.Name] {
-			return int(min(max(sizes[b.Name]-sizes[a.Name], -1), 1))
-		}
-		return strings.Compare(a.Name, b.Name)
+		return cmp.Or(cmp.Compare(sizes[b.Name], sizes[a.Name]), cmp.Compare(a.Name, b.Name))
 	})
 	for _, kind := range kindsOf("") {
 		t.Names = append(t.Names, kind.name)

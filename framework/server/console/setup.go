@@ -3,7 +3,6 @@ package console
 import (
 	"errors"
 	"io/fs"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -310,17 +309,12 @@ func (c *Console) handleFormAction(w http.ResponseWriter, r *http.Request) {
 			q = d.form
 		}
 	}
-	do, rest, _ := strings.Cut(q.Get("do"), ":")
-	read := q
-	if do == "item" || do == "unitem" {
-		read = maps.Clone(q) // Undo needs the form as it was
-		changeCardItems(read, do, rest)
-	}
-	form, f, at, entry, err := c.parseForm(read)
+	form, f, at, entry, err := c.parseForm(withCardItems(q))
 	if err != nil {
 		c.renderEditError(w, r, err)
 		return
 	}
+	do, rest, _ := strings.Cut(q.Get("do"), ":")
 	n, _ := strconv.Atoi(rest)
 	switch do {
 	case "add":
