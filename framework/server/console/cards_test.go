@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"html"
+	"net/http"
 	"net/url"
 	"os"
 	"regexp"
@@ -121,6 +122,35 @@ func TestCardsAreEdited(t *testing.T) {
 	f.Set(field+".mode", "default")
 	f.press("check")
 	assert.Equal(t, "default", f.Get(field+".mode"))
+}
+
+// TestCardsInTheWizard checks that the page of identifiers keeps directives, and shows the inputs of a new one before it saves it.
+func TestCardsInTheWizard(t *testing.T) {
+	p := newPage(t, withMapping(`{"@case": {"operator": "lower", "value": {"@path": $.userId}}}`))
+	before, err := os.ReadFile(p.file)
+	require.NoError(t, err)
+	q := formInputs(p.get("wizard/at/main/identifiers"))
+	assert.Equal(t, "@case", q.Get("s.0.f.external_id.directive"))
+	save := func() string { return p.do(http.MethodPost, "wizard/at/main/identifiers", q, nil).Body.String() }
+	save()
+	text, err := os.ReadFile(p.file)
+	require.NoError(t, err)
+	assert.Equal(t, string(before), string(text))
+	q.Set("s.0.f.external_id.directive", "@merge")
+	q = formInputs(save())
+	q.Set("do", "item:s.0.f.external_id.0")
+	q = formInputs(save())
+	assert.Equal(t, "2", q.Get("s.0.f.external_id.0.items"))
+	text, err = os.ReadFile(p.file)
+	require.NoError(t, err)
+	assert.Equal(t, string(before), string(text), "new inputs are shown before anything is saved")
+	q.Set("s.0.f.external_id.directive", "@json")
+	q = formInputs(save())
+	q.Set("s.0.f.external_id.0", "encode")
+	assert.Empty(t, save(), "a redirect to the next page")
+	text, err = os.ReadFile(p.file)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "mode: encode")
 }
 
 // TestCardsInThePreview checks that the script gets other inputs when another way to map a field was chosen, and only then, and that a

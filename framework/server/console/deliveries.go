@@ -61,7 +61,7 @@ func (c *Console) handleDeliveries(w http.ResponseWriter, r *http.Request) {
 		}
 		view.Overview = c.overview(r.Context(), view.Instances, slots, view.Window)
 		view.Instances = worstFirst(view.Instances, view.Overview)
-		view.Latest = verdictViews(c.Runner.Verdicts(20, func(*delivery.VerdictRecord) bool { return true }))
+		view.Latest = c.latestVerdicts(r.Context(), 20)
 	}
 	if r.FormValue("part") != "" {
 		c.renderPart(w, "deliveries", "live", view)

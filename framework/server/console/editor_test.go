@@ -22,7 +22,7 @@ func formInputs(body string) url.Values {
 		}
 		return ""
 	}
-	body = body[strings.Index(body, `id="setup"`):]
+	body = body[max(strings.Index(body, `id="setup"`), strings.Index(body, `id="fields"`)):]
 	for _, m := range regexp.MustCompile(`(?s)<input [^>]*>|<textarea ([^>]*)>(.*?)</textarea>|<select ([^>]*)>(.*?)</select>`).FindAllStringSubmatch(body, -1) {
 		name, kind := attribute(m[0], "name"), attribute(m[0], "type")
 		switch {

@@ -47,7 +47,7 @@ func (c *Console) handleEvents(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case c.Runner == nil:
 	case view.User == "":
-		view.Latest = verdictViews(c.Runner.Verdicts(maxEvents, func(*delivery.VerdictRecord) bool { return true }))
+		view.Latest = c.latestVerdicts(r.Context(), maxEvents)
 	default:
 		list, complete, err := c.Queue.Latest(r.Context(), view.User, maxEvents)
 		if err != nil {

@@ -56,13 +56,16 @@ func (in *fieldInput) turn(was string) {
 		in.Mode = was // what cannot be read would be lost
 		return
 	}
-	in.changed, in.Card = true, nil
+	in.changed, in.Card = in.isStructured() || (&fieldInput{Mode: was}).isStructured(), nil
 	if in.Mode == modeCard {
 		in.Card = cardFor(in.Name, v, 0)
 		return
 	}
 	in.Text = textFor(in.Mode, was, in.Text, v)
 }
+
+// isStructured reports whether the field has other inputs than a line of text.
+func (in *fieldInput) isStructured() bool { return in.Mode == modeCard || in.Mode == "json" }
 
 // textFor returns the text of an input that had another mode, in which it described a value.
 func textFor(mode, was, text string, v event.Value) string {

@@ -50,6 +50,20 @@ func (c *Console) verdictsOf(ctx context.Context, list []delivery.StoredEvent) m
 	return verdicts
 }
 
+// latestVerdicts returns the latest verdicts: those that this server remembers, or, after a start, those of the history.
+func (c *Console) latestVerdicts(ctx context.Context, limit int) []verdictView {
+	list := c.Runner.Verdicts(limit, func(*delivery.VerdictRecord) bool { return true })
+	if len(list) == 0 && c.History.Verdicts != nil {
+		kept, _, err := c.History.Verdicts(ctx, history.VerdictFilter{Limit: limit})
+		if err != nil {
+			c.Log.Warn("cannot read verdicts from the history", "error", err)
+		}
+		c.addUsers(ctx, kept)
+		list = kept
+	}
+	return verdictViews(list)
+}
+
 func positionOf(seq uint64, index int) history.Position {
 	return history.Position{Seq: seq, Index: index}
 }

@@ -169,6 +169,24 @@ type batchView struct {
 	Members []verdictView
 }
 
+// maxLookedUp limits the events that are read for their users.
+const maxLookedUp = 500
+
+// addUsers adds the ordering keys, which have the users, to verdicts of the history, as far as the log has their events.
+func (c *Console) addUsers(ctx context.Context, list []delivery.VerdictRecord) {
+	for i := range list[:min(len(list), maxLookedUp)] {
+		v := &list[i]
+		if v.Key != "" {
+			continue
+		}
+		if stored, err := c.Queue.Event(ctx, v.Seq, v.Index); err == nil {
+			if e, err := event.Parse(stored.Raw); err == nil {
+				v.Key = event.OrderingKey(e.Value())
+			}
+		}
+	}
+}
+
 // handleBatch shows a batch that this server has sent: its requests with their answers, and its events with their verdicts.
 func (c *Console) handleBatch(w http.ResponseWriter, r *http.Request) {
 	view := batchView{}
@@ -178,6 +196,7 @@ func (c *Console) handleBatch(w http.ResponseWriter, r *http.Request) {
 		if len(list) == 0 && c.History.Verdicts != nil { // an older one, or one of another server
 			list, _, _ = c.History.Verdicts(r.Context(), history.VerdictFilter{Batch: id, Limit: delivery.MaxVerdicts})
 		}
+		c.addUsers(r.Context(), list)
 		view.Members = verdictViews(list)
 	}
 	if len(view.Members) == 0 {

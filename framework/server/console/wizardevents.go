@@ -208,19 +208,15 @@ func limitAudiences(query string, keys []string) string {
 	return "(" + query + ") and (" + audiences + ")"
 }
 
-// readFields reads the mapping of the fields that a page of the wizard shows.
-func (s *subscriptionInput) readFields(q url.Values) {
+// readFields reads the mapping of the fields that a page of the wizard shows. changed reports whether other inputs have to be shown.
+func (s *subscriptionInput) readFields(q url.Values) (changed bool) {
 	for _, in := range s.allFields() {
-		mode, sent := q[in.Name+".mode"]
-		if !sent {
-			continue
-		}
-		was, text := in.Mode, in.Text
-		in.Mode, in.Text = mode[0], strings.ReplaceAll(q.Get(in.Name+".text"), "\r\n", "\n")
-		if in.Mode != was || in.Text != text { // otherwise the value stays as it is written
-			in.value = in.mappedValue()
+		if q.Has(in.Name + ".mode") {
+			in.readMapping(q)
+			changed = changed || in.changed
 		}
 	}
+	return changed
 }
 
 // handleWizardMapping saves the subscriptions with the fields that the user has mapped.
@@ -235,10 +231,17 @@ func (c *Console) handleWizardMapping(w http.ResponseWriter, r *http.Request) {
 	v.Step = "identifiers"
 	v.Choice = c.wizardChoiceOf(r.Context(), v, r.PostForm)
 	c.chooseSubscriptions(v)
+	q := withCardItems(r.PostForm)
+	changed := q.Get("do") != ""
 	for _, s := range v.Form.Subscriptions {
-		s.readFields(r.PostForm)
+		other := s.readFields(q)
+		changed = changed || other
 	}
 	v.Form.updateVisibility()
+	if changed { // the user has not seen the new inputs yet
+		c.renderWizard(w, r, http.StatusOK, v)
+		return
+	}
 	in, wrong := v.Form.instanceValue(), v.Form.hasErrors()
 	_, at := f.findInstance(v.ID)
 	var err error
