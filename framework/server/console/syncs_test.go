@@ -114,7 +114,7 @@ func TestAudienceSyncs(t *testing.T) {
 	w := p.do(http.MethodPost, "syncs/main/vips", url.Values{"do": {"approve"}, "run": {"another"}}, nil)
 	assert.Equal(t, http.StatusConflict, w.Code, "the page shows another run")
 	require.Equal(t, http.StatusSeeOther, p.do(http.MethodPost, "syncs/main/vips", url.Values{"do": {"approve"}, "run": {run[1]}}, nil).Code)
-	p.waitFor("syncs/main/vips?part=1", "approval by")
+	p.waitFor("syncs/main/vips?part=1", "<bdi>approval by") // in the list of runs that have ended
 	assert.Contains(t, p.get("cohorts/main/aud_1"), "<strong>70</strong> members")
 	assert.Contains(t, p.log.String(), `action=audience.sync.approve who="local program" from=127.0.0.1 outcome=ok sync=vips instance=main`)
 
