@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -14,6 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/destinations/webhook"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/destination/oauth"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
@@ -162,4 +164,40 @@ actions:
 		}
 		assert.ErrorContains(t, warnings, `has no batch_keys, so events that differ in list_id share a request, which is sent with those of the first: map batch_keys to ["list_id"]`, mapping)
 	}
+}
+
+// TestRequestsKnowBatches checks that a request knows a batch of one event from an event by itself.
+func TestRequestsKnowBatches(t *testing.T) {
+	const definition = `
+name: Lists
+slug: lists
+mode: cloud
+authentication: {scheme: none}
+actions:
+  send:
+    title: Send
+    fields: {id: {label: Id, type: string}, enable_batching: {label: Enable Batching, type: boolean}}
+    request:
+      batch: {}
+      steps:
+        - {when: {"@path": $.batched}, url: https://api.example.com/batch, body: {"@path": $.items}}
+        - {when: {"@expr": "not batched"}, url: https://api.example.com/one, body: {"@path": $.payload}}
+`
+	plugin := destination.Plugin{Definition: fstest.MapFS{"destination.yaml": {Data: []byte(definition)}}}
+	d, err := plugin.Load()
+	require.NoError(t, err)
+	var sent []string
+	transport := sandbox.Transport(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { sent = append(sent, r.URL.Path) }))
+	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{},"subscriptions":[{"name":"all","action":"send","subscribe":"type = \"track\"","mapping":{"enable_batching":{"@path":"$.batch"}}}]}`))
+	plan, err := runtime.New(plugin.Complete(d), d, in, runtime.Host{Transport: transport})
+	require.NoError(t, err)
+	one, err := event.Parse([]byte(`{"type":"track"}`))
+	require.NoError(t, err)
+	off, err := event.Parse([]byte(`{"type":"track","batch":false}`))
+	require.NoError(t, err)
+	plan.RunBatch(t.Context(), []event.Event{one})
+	plan.RunBatch(t.Context(), []event.Event{one, one})
+	plan.RunBatch(t.Context(), []event.Event{off})
+	plan.Run(t.Context(), one)
+	assert.Equal(t, []string{"/batch", "/batch", "/one", "/one"}, sent)
 }

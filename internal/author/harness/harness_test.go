@@ -41,9 +41,9 @@ func run(t *testing.T, line string) harness.Result {
 
 // acme returns a case of the destination acme with some keys replaced.
 func acme(keys, expect string) string {
-	whole := `{"name":"c","destination":"acme","event":{"type":"track","event":"x","properties":{"id":"1"}},"responses":[{"status":200}],`
+	whole := `{"name":"c","destination":"acme","event":{"type":"track","event":"x","properties":{"id":"1"}},`
 	for key, usual := range map[string]string{
-		"settings": `{"key":"k"}`, "action": `"create"`, "mapping": `{"id":{"@path":"$.properties.id"}}`,
+		"responses": `[{"status":200}]`, "settings": `{"key":"k"}`, "action": `"create"`, "mapping": `{"id":{"@path":"$.properties.id"}}`,
 	} {
 		if !strings.Contains(keys, `"`+key+`":`) {
 			whole += `"` + key + `":` + usual + `,`
@@ -104,6 +104,41 @@ func TestExpectedErrors(t *testing.T) {
 }
 
 // TestUpdateIsAllOrNothing checks that a file with one case that cannot run is not updated.
+// TestFormsAreComparedByValue checks that the order of JSON within a form does not matter, and that everything else does.
+func TestFormsAreComparedByValue(t *testing.T) {
+	const form = `name: Acme
+slug: acme
+mode: cloud
+authentication: {scheme: none}
+actions:
+  create:
+    title: Create
+    fields: {id: {label: ID, description: The id., type: string}}
+    request: {url: "https://api.example.com", encoding: form, body: {key: k, data: {b: 1, a: {"@path": $.payload.id}}}}
+`
+	registry, err := destination.NewRegistry([]destination.Plugin{{Definition: fstest.MapFS{"destination.yaml": {Data: []byte(form)}}}})
+	require.NoError(t, err)
+	for body, passes := range map[string]bool{
+		"key=k&data=%7B%22b%22%3A1%2C%22a%22%3A%221%22%7D": true, "data=%7B%22a%22%3A%221%22%2C%22b%22%3A1%7D&key=k": true,
+		"key=k&data=%7B%22a%22%3A%221%22%2C%22b%22%3A2%7D": false, "key=x&data=%7B%22a%22%3A%221%22%2C%22b%22%3A1%7D": false, "key=k": false,
+		"key=k&more=1&data=%7B%22a%22%3A%221%22%2C%22b%22%3A1%7D": false,
+	} {
+		cases, err := harness.Parse("cases.ndjson", []byte(`{"name":"c","destination":"acme","action":"create","mapping":{"id":{"@path":"$.properties.id"}},`+
+			`"event":{"type":"track","event":"x","properties":{"id":"1"}},"responses":[{"status":200}],"expect":{"requests":[{"method":"POST","url":"https://api.example.com","body":"`+body+`"}],"results":[{"outcome":"delivered"}]}}`))
+		require.NoError(t, err)
+		suite := &harness.Suite{Registry: registry}
+		r := suite.Run(t.Context(), cases[0])
+		assert.Equal(t, passes, r.Passed(), "%s: %v", body, r.Problems)
+	}
+}
+
+// TestBrokenConnections checks that a case which breaks the connection need not say what becomes of its event.
+func TestBrokenConnections(t *testing.T) {
+	assert.Empty(t, run(t, acme(`"responses":[{"status":0}],`, `{"requests":[{"method":"POST","url":"https://api.example.com/contacts","json":{"id":"1"}}]}`)).Problems)
+	assert.NotEmpty(t, run(t, acme(`"responses":[{"status":500}],`, `{"requests":[{"method":"POST","url":"https://api.example.com/contacts","json":{"id":"1"}}]}`)).Problems)
+	assert.NotEmpty(t, run(t, acme(`"responses":[{"status":0}],`, `{"results":[{"outcome":"delivered"}]}`)).Problems)
+}
+
 func TestUpdateIsAllOrNothing(t *testing.T) {
 	text := `{"mapping":{"a":1},"event":{},"expect":{"payload":{"a":2}}}` + "\n" + `{"mapping":{"a":{"@nope":1}},"event":{},"expect":{"payload":{}}}` + "\n"
 	cases, err := harness.Parse("cases.ndjson", []byte(text))

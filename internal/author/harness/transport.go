@@ -17,7 +17,7 @@ import (
 // the last one. If the case has no responses, the destination's sandbox answers.
 type recordingTransport struct {
 	responses event.Value
-	sandbox   http.RoundTripper // nil if the destination has none
+	sandbox   http.RoundTripper // nil if the case has responses, or the destination has no sandbox
 
 	mu       sync.Mutex
 	requests []event.Value
@@ -27,7 +27,7 @@ type recordingTransport struct {
 
 func newRecordingTransport(p destination.Plugin, responses event.Value) *recordingTransport {
 	w := &recordingTransport{responses: responses}
-	if p.Sandbox != nil {
+	if p.Sandbox != nil && responses.Len() == 0 {
 		w.sandbox = sandbox.Transport(p.Sandbox.New(nil))
 	}
 	return w
