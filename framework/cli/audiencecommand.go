@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ type audienceCommand struct {
 	instanceFlags
 	columns   map[string]string
 	encoding  string
+	only      audiencesync.RowFilter
 	file      string // the name of the source of users in messages
 	query     querySource
 	refusals  refusals
@@ -43,6 +45,7 @@ type audienceCommand struct {
 func (k *audienceCommand) addFileFlags(cmd *cobra.Command) {
 	cmd.Flags().StringToStringVar(&k.columns, "column", nil, "`IDENTIFIER=COLUMN`: the column of the file that contains an identifier")
 	cmd.Flags().StringVar(&k.encoding, "encoding", "", "the `ENCODING` of the file: "+strings.Join(textfile.Encodings(), ", ")+"; by default utf-8, or utf-16 if the file has a byte order mark")
+	cmd.Flags().StringVar(&k.only.Column, "audience-column", "", "the `COLUMN` that has the id of each row's audience; only the rows of this audience are used")
 	k.query.addFlags(cmd)
 }
 
@@ -99,7 +102,7 @@ func (k *audienceCommand) reportFailure(f audiencesync.Failure) {
 	case k.json:
 		k.printJSON(map[string]any{"failure": f})
 	case k.failures <= most && f.Line > 0:
-		place := fmt.Sprintf("%s:%d", k.file, f.Line)
+		place := fmt.Sprintf("%s:%d", cmp.Or(f.File, k.file), f.Line)
 		if k.query.isUsed() {
 			place = f.Identity + " of the result"
 		}
@@ -111,20 +114,31 @@ func (k *audienceCommand) reportFailure(f audiencesync.Failure) {
 	}
 }
 
-// openRows starts the query of the flags, or opens a file of users if there is none. The caller calls the returned function to close it.
-func (k *audienceCommand) openRows(ctx context.Context, file string) (*audiencesync.Rows, func(), error) {
+// openRows starts the query of the flags, or opens files of users if there is none. The caller calls the returned function to close it.
+func (k *audienceCommand) openRows(ctx context.Context, audience string, arguments ...string) (*audiencesync.Rows, func(), error) {
 	for id := range k.columns {
 		if !slices.Contains(k.audiences.Identifiers, id) {
 			return nil, nil, usageErrorf("--column: the destination has no identifier %q%s", id, fault.DidYouMean(id, k.audiences.Identifiers))
 		}
 	}
 	options := audiencesync.Options{Identifiers: k.audiences.Identifiers, Columns: k.columns, Encoding: k.encoding}
+	if k.only.Column != "" {
+		options.Only = audiencesync.RowFilter{Column: k.only.Column, Value: audience}
+	}
 	if k.query.isUsed() {
 		return k.openQuery(ctx, options)
 	}
 	if err := textfile.CheckEncoding(k.encoding); err != nil {
 		return nil, nil, usageErrorf("--encoding: %v", err)
 	}
+	files, err := expandFiles(arguments)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(files) > 1 {
+		return k.openFiles(files, options)
+	}
+	file := files[0]
 	input, err := openInput(file, k.streams.in)
 	if err != nil {
 		return nil, nil, err
@@ -138,6 +152,20 @@ func (k *audienceCommand) openRows(ctx context.Context, file string) (*audiences
 		return nil, nil, fmt.Errorf("%s: %w", k.file, err)
 	}
 	return rows, func() { _ = input.Close() }, nil
+}
+
+// openFiles opens several files of users, which are read one after the other.
+func (k *audienceCommand) openFiles(files []string, options audiencesync.Options) (*audiencesync.Rows, func(), error) {
+	k.file = fault.Count(len(files), "file")
+	inputs := make([]audiencesync.Input, len(files))
+	for i, file := range files {
+		inputs[i] = audiencesync.Input{Name: file, Open: func() (io.ReadCloser, error) { return openInput(file, nil) }}
+	}
+	rows, err := audiencesync.OpenFiles(inputs, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	return rows, rows.Close, nil
 }
 
 // recordAction runs a command that changes an audience, writes to the history who ran it, and prints its report. The time of the action is

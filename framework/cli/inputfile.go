@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -25,6 +27,53 @@ func openInput(file string, stdin io.Reader) (io.ReadCloser, error) {
 		}
 	}
 	return nil, fmt.Errorf("%s: %s", file, fault.FileReason(err))
+}
+
+// expandFiles returns the files that arguments name: files, folders and patterns. Of a folder, it returns the files whose names do not begin with
+// a dot or an underscore, as those of programs that write many files do not contain rows.
+func expandFiles(arguments []string) (files []string, err error) {
+	for _, argument := range arguments {
+		info, statErr := os.Stat(argument)
+		switch {
+		case argument == "-" && len(arguments) > 1:
+			return nil, usageErrorf("- stands for standard input and cannot be combined with files")
+		case statErr == nil && info.IsDir():
+			before := len(files)
+			if files, err = appendFolder(files, argument); err != nil {
+				return nil, err
+			}
+			if len(files) == before {
+				return nil, fmt.Errorf("%s: the folder has no files", argument)
+			}
+		case statErr != nil && argument != "-" && strings.ContainsAny(argument, "*?["):
+			matches, err := filepath.Glob(argument)
+			if err != nil {
+				return nil, usageErrorf("%s: the pattern cannot be read", argument)
+			}
+			if len(matches) == 0 {
+				return nil, fmt.Errorf("%s: no file matches the pattern", argument)
+			}
+			files = append(files, matches...)
+		default:
+			files = append(files, argument)
+		}
+	}
+	return files, nil
+}
+
+// appendFolder appends the files of a folder in the order of their names.
+func appendFolder(files []string, folder string) ([]string, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", folder, fault.FileReason(err))
+	}
+	for _, e := range entries {
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || strings.HasPrefix(e.Name(), "_") {
+			continue
+		}
+		files = append(files, filepath.Join(folder, e.Name()))
+	}
+	return files, nil
 }
 
 // readFile reads a file that was named on the command line. The error names it and says why it cannot be read.

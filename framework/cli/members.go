@@ -107,7 +107,7 @@ func newMembersDiff(s streams) *cobra.Command {
 		return k.runDiff(ctx, args[0], against)
 	})
 	k.addFileFlags(cmd)
-	cmd.Flags().StringVar(&against, "against", "", "the `FILE` of users, CSV or NDJSON")
+	cmd.Flags().StringVar(&against, "against", "", "the `FILE` of users, CSV or NDJSON; also a folder or a pattern")
 	cmd.MarkFlagsMutuallyExclusive("against", "from")
 	return cmd
 }
@@ -120,7 +120,7 @@ func (k *audienceCommand) runDiff(ctx context.Context, cohort, against string) e
 	if err != nil {
 		return err
 	}
-	rows, end, err := k.openRows(ctx, against)
+	rows, end, err := k.openRows(ctx, a.ID, against)
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func newMembersResync(s streams) *cobra.Command {
 				return k.newSyncer().Resync(ctx, a, nil, restart)
 			})
 		}
-		rows, end, err := k.openRows(ctx, against)
+		rows, end, err := k.openRows(ctx, a.ID, against)
 		if err != nil {
 			return err
 		}

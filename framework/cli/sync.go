@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,10 +21,11 @@ type syncCommand struct {
 func newSync(s streams) *cobra.Command {
 	c := &syncCommand{audienceCommand: audienceCommand{instanceFlags: instanceFlags{streams: s}}}
 	cmd := &cobra.Command{
-		Use:   "sync [flags] {FILE | --from URL --query SQL}",
-		Short: "Make an audience match a file or a query of users",
-		Long: "Reads users from a file (- for standard input): CSV with a header, or NDJSON with one object per line, in UTF-8 unless\n" +
-			"--encoding is given, optionally compressed with gzip or zstd. It compares the file with the ledger and sends the difference as\n" +
+		Use:   "sync [flags] {FILE... | --from URL --query SQL}",
+		Short: "Make an audience match files or a query of users",
+		Long: "Reads users from files, folders of files, or standard input (-): CSV with a header, or NDJSON with one object per line, in UTF-8 unless\n" +
+			"--encoding is given, optionally compressed with gzip or zstd. Several files\n" +
+			"are one list, and each has its own header. It compares the list with the ledger and sends the difference as\n" +
 			"entries and exits. With --mirror, the default, users who are not in the file leave the audience. With --add, the users of\n" +
 			"the file enter it. With --remove, they leave it.\n\n" +
 			"Rows that cannot be read are listed with their line numbers, and the exit code is then 1 unless --allow-refused is given.\n" +
@@ -35,13 +35,16 @@ func newSync(s streams) *cobra.Command {
 		Example: "  landfall sync --live --config landfall.yaml --audience vip_gold users.csv\n" +
 			"  landfall sync --dry-run --audience vip_gold --column external_id=customer_no users.csv\n" +
 			"  landfall sync --live --audience vip_gold --encoding windows-1252 excel.csv\n" +
+			"  landfall sync --live --audience vip_gold exports/\n" +
+			"  landfall sync --live --audience vip_gold --audience-column segment all-segments.csv\n" +
+			"  landfall sync --live --audience vip_gold 'exports/part-*.csv.zst'\n" +
 			"  landfall sync --live --audience aud_1 --name \"VIP Gold\" --remove --yes gone.ndjson\n" +
 			"  landfall sync --live --audience vip_gold --from '${WAREHOUSE_URL}' --query 'SELECT id AS external_id FROM vips'\n" +
 			"  landfall sync --dry-run --audience vip_gold --from sqlite:shop.db --query-file vips.sql",
 		Args: func(cmd *cobra.Command, args []string) error {
-			return c.query.checkArgs(cmd, args, exactArgs(1, "one file of users, - for standard input, or --from and --query"))
+			return c.query.checkArgs(cmd, args, minOneArg("files of users, - for standard input, or --from and --query"))
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), strings.Join(args, "")) },
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
 	}
 	c.addFlags(cmd)
 	c.addFileFlags(cmd)
@@ -59,7 +62,7 @@ func newSync(s streams) *cobra.Command {
 	return cmd
 }
 
-func (c *syncCommand) run(ctx context.Context, file string) error {
+func (c *syncCommand) run(ctx context.Context, files []string) error {
 	switch err := c.target.check(); {
 	case err != nil:
 		return err
@@ -84,7 +87,7 @@ func (c *syncCommand) run(ctx context.Context, file string) error {
 		return err
 	}
 	defer c.releaseAudience(ctx, nil, nil)
-	rows, end, err := c.openRows(ctx, file)
+	rows, end, err := c.openRows(ctx, a.ID, files...)
 	if err != nil {
 		return err
 	}

@@ -17,12 +17,18 @@ type RowError struct {
 	Line   int // from 1
 	Reason string
 	Unit   string // what Line counts; "line" by default
+	File   string // the file, if there are several
 }
 
 func (e *RowError) Error() string { return e.Place() + ": " + e.Reason }
 
 // Place names the row, such as line 3.
-func (e *RowError) Place() string { return fmt.Sprintf("%s %d", cmp.Or(e.Unit, "line"), e.Line) }
+func (e *RowError) Place() string {
+	if e.File != "" {
+		return fmt.Sprintf("%s:%d", e.File, e.Line)
+	}
+	return fmt.Sprintf("%s %d", cmp.Or(e.Unit, "line"), e.Line)
+}
 
 // rowErrorf returns a *RowError with a formatted reason.
 func rowErrorf(line int, format string, args ...any) *RowError {

@@ -112,10 +112,13 @@ func withoutEmptyEnd(header []string) []string {
 
 // useHeader finds the identifier columns, and rejects a header without any.
 func (r *Rows) useHeader(header []string) error {
-	r.columns = map[string]int{}
+	r.columns, r.onlyAt = map[string]int{}, -1
 	var ignored []string
 	for i, name := range header {
 		used := false
+		if r.only.Column != "" && sameColumn(name, r.only.Column) {
+			r.onlyAt, used = i, true
+		}
 		for _, id := range r.identifierNames() {
 			if !sameColumn(name, r.columnName(id)) {
 				continue
@@ -134,8 +137,11 @@ func (r *Rows) useHeader(header []string) error {
 			return &HeaderError{fmt.Sprintf("%s has no column %q for %s%s: it has %s", r.words.source, name, id, fault.DidYouMean(name, header), showNames(header))}
 		}
 	}
-	if len(r.columns) == 0 {
+	switch {
+	case len(r.columns) == 0:
 		return &HeaderError{r.noColumn(header)}
+	case r.only.Column != "" && r.onlyAt < 0:
+		return &HeaderError{fmt.Sprintf("%s has no column %q with audiences%s: it has %s", r.words.source, r.only.Column, fault.DidYouMean(r.only.Column, header), showNames(header))}
 	}
 	r.addIgnored(ignored...)
 	return nil

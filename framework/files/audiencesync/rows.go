@@ -19,10 +19,14 @@ type Options struct {
 	Identifiers []string          // names of the columns that identify a user
 	Columns     map[string]string // identifier -> column name, for columns with another name in the file
 	Encoding    string            // such as utf-16 or windows-1252; UTF-8 by default
+	Only        RowFilter         // which rows are used; all by default
 	AllowIDs    bool              // accept a file with one column and no header; its values are of the first identifier
 	At          time.Time         // of a Table: when its rows were valid; by default when it is synchronized
 	Source      string            // of a Table: identifies the source and its query, to notice that the types of its columns change
 }
+
+// RowFilter selects the rows that have a value in a column, such as those of one of several audiences.
+type RowFilter struct{ Column, Value string }
 
 // Rows reads users from a file: CSV with a header line, or NDJSON with one object per line. It detects the format, gzip and zstd compression, and
 // the CSV delimiter: comma, semicolon, tab or bar. [TableRows] reads them from a [Table]. It is not safe for concurrent use.
@@ -40,6 +44,9 @@ type Rows struct {
 	object      event.Value
 	warnings    rowWarnings
 	ended       bool // the file is truncated, and the error was returned
+	inputs      inputs
+	only        RowFilter
+	onlyAt      int // the column of only; unless the file is NDJSON
 }
 
 // sourceWords names a source and its rows in messages.
@@ -74,7 +81,7 @@ func OpenRows(r io.Reader, o Options) (*Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := &Rows{identifiers: o.Identifiers, renamed: o.Columns, words: fileWords(), lines: textfile.NewLines(text)}
+	rows := &Rows{identifiers: o.Identifiers, renamed: o.Columns, words: fileWords(), only: o.Only, lines: textfile.NewLines(text)}
 	first, err := nextLine(rows.lines)
 	switch {
 	case isEnd(err):
@@ -101,9 +108,8 @@ func (r *Rows) columnName(identifier string) string {
 	return identifier
 }
 
-// Next reads the next row. The error is a *RowError if only this row is unreadable, io.EOF at the end of the file, and any other error
-// if the rest of the file is unreadable.
-func (r *Rows) Next() error {
+// nextOfFile is Next for the current file.
+func (r *Rows) nextOfFile() error {
 	r.record, r.object = nil, event.Value{}
 	var err error
 	if r.records != nil {
@@ -121,7 +127,7 @@ func (r *Rows) Next() error {
 	}
 	var bad *RowError
 	if errors.As(err, &bad) {
-		r.line, bad.Unit = bad.Line, r.words.row
+		r.line, bad.Unit, bad.File = bad.Line, r.words.row, r.inputs.current
 		return bad
 	}
 	if err == nil {
@@ -171,7 +177,7 @@ func (r *Rows) checkMembers() error {
 	}
 	var names []string
 	for name := range r.object.Members() {
-		if !r.isKnown(name) {
+		if !r.isKnown(name) && name != r.only.Column {
 			names = append(names, name)
 		}
 	}
@@ -180,6 +186,17 @@ func (r *Rows) checkMembers() error {
 	}
 	r.addIgnored(names...)
 	return nil
+}
+
+// isSelected reports whether the current row has the value of the filter.
+func (r *Rows) isSelected() bool {
+	switch {
+	case r.only.Column == "":
+		return true
+	case r.records == nil:
+		return strings.TrimSpace(r.object.Get(r.only.Column).Text()) == r.only.Value
+	}
+	return strings.TrimSpace(r.record[r.onlyAt]) == r.only.Value
 }
 
 // isKnown reports whether a column contains an identifier.
@@ -205,13 +222,13 @@ func (r *Rows) checkValues() error {
 		case strings.ContainsRune(value, unicode.ReplacementChar) && r.shape != nil:
 			return r.rowErrorf("%s is not valid text in UTF-8, or has the character U+FFFD, which replaces a character that was lost in a conversion", r.columnName(id))
 		case strings.ContainsRune(value, unicode.ReplacementChar):
-			return rowErrorf(r.line, "%s has the character U+FFFD, which replaces a character that was lost in a conversion: export the file again as UTF-8, or name its encoding with --encoding", r.columnName(id))
+			return r.rowErrorf("%s has the character U+FFFD, which replaces a character that was lost in a conversion: export the file again as UTF-8, or name its encoding with --encoding", r.columnName(id))
 		}
 		if len(raw) != len(value) {
-			r.warnings.addWarning(warnSpaces, r.line)
+			r.warnings.addWarning(warnSpaces, r.place())
 		}
 		if spreadsheetDamage(value) {
-			r.warnings.addWarning(warnSpreadsheet, r.line)
+			r.warnings.addWarning(warnSpreadsheet, r.place())
 		}
 	}
 	return nil
@@ -220,9 +237,12 @@ func (r *Rows) checkValues() error {
 // rowErrorf returns a *RowError of the current row.
 func (r *Rows) rowErrorf(format string, args ...any) *RowError {
 	e := rowErrorf(r.line, format, args...)
-	e.Unit = r.words.row
+	e.Unit, e.File = r.words.row, r.inputs.current
 	return e
 }
+
+// place names the current row.
+func (r *Rows) place() string { return r.rowErrorf("").Place() }
 
 // Line returns the number of the row's first line, or of the row of a Table, from 1.
 func (r *Rows) Line() int { return r.line }

@@ -44,6 +44,7 @@ type Syncer struct {
 // Failure is a change that was not delivered, or an unreadable row of a file.
 type Failure struct {
 	Line     int             `json:"line,omitempty"` // of the row in the file; 0 for a change
+	File     string          `json:"file,omitempty"` // of the row, if there are several
 	Identity string          `json:"identity"`
 	Member   bool            `json:"member"`
 	Outcome  runtime.Outcome `json:"outcome"`

@@ -35,7 +35,7 @@ func TableRows(t Table, o Options) (*Rows, error) {
 		names[i] = c.Name
 	}
 	rows := &Rows{
-		identifiers: o.Identifiers, renamed: o.Columns, words: sourceWords{"the result", "row"}, at: o.At,
+		identifiers: o.Identifiers, renamed: o.Columns, words: sourceWords{"the result", "row"}, at: o.At, only: o.Only,
 		records: &tableReader{table: t}, shape: &columnShape{Source: o.Source},
 	}
 	if err := rows.useHeader(names); err != nil {
@@ -53,6 +53,12 @@ func TableRows(t Table, o Options) (*Rows, error) {
 		}
 		used = append(used, at)
 		rows.shape.Columns = append(rows.shape.Columns, strings.TrimSpace(id+" "+c.Type))
+	}
+	if at := rows.onlyAt; at >= 0 && !slices.Contains(used, at) {
+		if c := columns[at]; c.Unfit != "" {
+			return nil, &HeaderError{fmt.Sprintf("the column %s has the type %s, which cannot name audiences: %s", fault.Shorten(c.Name, maxName), c.Type, c.Unfit)}
+		}
+		used = append(used, at)
 	}
 	t.Use(used)
 	return rows, nil

@@ -64,7 +64,7 @@ func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report, refu
 				first = bad
 			}
 			if s.OnFailure != nil {
-				s.OnFailure(Failure{Line: bad.Line, Identity: bad.Place(), Outcome: runtime.Refused, Reason: bad.Reason})
+				s.OnFailure(Failure{Line: bad.Line, File: bad.File, Identity: bad.Place(), Outcome: runtime.Refused, Reason: bad.Reason})
 			}
 			continue
 		}

@@ -21,13 +21,13 @@ const (
 // rowWarnings counts suspicious values.
 type rowWarnings struct {
 	counts  [warningKinds]int
-	first   [warningKinds]int // line of the first one
-	ignored []string          // columns that are not used
+	first   [warningKinds]string // place of the first one
+	ignored []string             // columns that are not used
 }
 
-func (w *rowWarnings) addWarning(kind warningKind, line int) {
+func (w *rowWarnings) addWarning(kind warningKind, place string) {
 	if w.counts[kind]++; w.counts[kind] == 1 {
-		w.first[kind] = line
+		w.first[kind] = place
 	}
 }
 
@@ -57,11 +57,11 @@ func (r *Rows) Warnings() []string {
 		list = append(list, fmt.Sprintf("%s ignored, only %s name users: %s", fault.Plural(len(ignored), "a column is", "columns are"), strings.Join(r.identifiers, ", "), showNames(ignored)))
 	}
 	if n := r.warnings.counts[warnSpaces]; n > 0 {
-		list = append(list, fmt.Sprintf("white space around %s was removed (first: %s %d)", fault.Count(n, "identifier"), r.words.row, r.warnings.first[warnSpaces]))
+		list = append(list, fmt.Sprintf("white space around %s was removed (first: %s)", fault.Count(n, "identifier"), r.warnings.first[warnSpaces]))
 	}
 	if n := r.warnings.counts[warnSpreadsheet]; n > 0 {
-		list = append(list, fmt.Sprintf("%s damaged by a spreadsheet, such as 1.23457E+15 or #N/A (first: %s %d): format the column as text and export it again",
-			fault.Plural(n, "an identifier looks", fmt.Sprintf("%d identifiers look", n)), r.words.row, r.warnings.first[warnSpreadsheet]))
+		list = append(list, fmt.Sprintf("%s damaged by a spreadsheet, such as 1.23457E+15 or #N/A (first: %s): format the column as text and export it again",
+			fault.Plural(n, "an identifier looks", fmt.Sprintf("%d identifiers look", n)), r.warnings.first[warnSpreadsheet]))
 	}
 	return list
 }

@@ -26,6 +26,7 @@ type AudienceSync struct {
 	MaxRemove float64  // percentage of the members that may leave in a day
 	Key       string   // the only identifier to use; "" for all
 	Columns   map[string]string
+	Only      string        // the column with the audience of each row; "" if all rows are of the audience
 	Timeout   time.Duration // of the query; 0 for the default
 	RunLimit  time.Duration // of a run, including what it sends; 0 for the default
 	Enabled   bool
@@ -105,6 +106,7 @@ func (r *reader) readAudienceSync(v event.Value, place string) AudienceSync {
 		s.Columns[name] = column.Str()
 	}
 	s.Timeout = r.readDurationAt(v.Get("timeout"), place+"/timeout", time.Second, 24*time.Hour)
+	s.Only = v.Get("audienceColumn").Str()
 	s.RunLimit = r.readDurationAt(v.Get("runLimit"), place+"/runLimit", time.Second, 7*24*time.Hour)
 	s.Query, s.Schedule = r.readQuery(v, place), r.readSchedule(v, place)
 	return s

@@ -41,7 +41,7 @@ sources:
   - {id: web, writeKey: "${KEY}", eventsPerSecond: 8.5, deletes: true, erases: true}
   - {id: 7, writeKey: 8}
 audienceSyncs:
-  - {id: vips, audience: aud_1, name: VIP, from: "sqlite:${KEY}", query: SELECT 1, every: 1h, mode: add, instances: ["12"], maxRemove: 2.5, key: external_id, columns: {external_id: no}, timeout: 90s, runLimit: 2h, enabled: false}
+  - {id: vips, audience: aud_1, name: VIP, from: "sqlite:${KEY}", query: SELECT 1, every: 1h, mode: add, instances: ["12"], maxRemove: 2.5, key: external_id, columns: {external_id: no}, timeout: 90s, runLimit: 2h, audienceColumn: segment, enabled: false}
   - {id: 8, from: "sqlite:x", query: SELECT 2, cron: CRON_TZ=Europe/Berlin 30 6 * * 1-5}
 destinations:
   - id: 12
@@ -88,7 +88,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	full.Schedule, short.Schedule = nil, nil
 	assert.Equal(t, config.AudienceSync{
 		ID: "vips", Audience: "aud_1", Name: "VIP", URL: "sqlite:the-key", Query: "SELECT 1", Mode: "add", Instances: []string{"12"}, MaxRemove: 2.5, Key: "external_id",
-		Columns: map[string]string{"external_id": "no"}, Timeout: 90 * time.Second, RunLimit: 2 * time.Hour, Pointer: "/audienceSyncs/0",
+		Columns: map[string]string{"external_id": "no"}, Timeout: 90 * time.Second, RunLimit: 2 * time.Hour, Only: "segment", Pointer: "/audienceSyncs/0",
 	}, full)
 	assert.Equal(t, config.AudienceSync{ID: "8", Audience: "8", URL: "sqlite:x", Query: "SELECT 2", Mode: "mirror", MaxRemove: 10, Enabled: true, Pointer: "/audienceSyncs/1"}, short)
 

@@ -162,7 +162,11 @@ func (s *Scheduler) runQuery(ctx context.Context, j job, syncer *audiencesync.Sy
 	if j.sync.Key != "" {
 		identifiers = []string{j.sync.Key}
 	}
-	rows, err := audiencesync.TableRows(result, audiencesync.Options{Identifiers: identifiers, Columns: j.sync.Columns, At: result.At, Source: result.ID()})
+	options := audiencesync.Options{Identifiers: identifiers, Columns: j.sync.Columns, At: result.At, Source: result.ID()}
+	if j.sync.Only != "" {
+		options.Only = audiencesync.RowFilter{Column: j.sync.Only, Value: j.sync.Audience}
+	}
+	rows, err := audiencesync.TableRows(result, options)
 	if err != nil {
 		return failed, err
 	}
