@@ -51,6 +51,7 @@ func newCohortPageWithRemote(t *testing.T) (*page, *state.Ledger, *sentBodies) {
 	log := &bytes.Buffer{}
 	c, err := console.New(console.Config{
 		Running: func() ([]console.Instance, error) { return []console.Instance{in}, nil },
+		History: console.HistorySource{Sizes: keptHistory(nil).Sizes},
 		Guard:   access.NewGuard(access.Config{Key: func() string { return "" }, AllowLocal: true, Log: slog.New(slog.NewTextHandler(log, nil))}),
 	})
 	require.NoError(t, err)
@@ -93,5 +94,9 @@ func TestCohortsOfAUser(t *testing.T) {
 	p, _ := newCohortPage(t)
 	assert.Contains(t, p.get("cohorts?user=u1"), `<span class="badge good">member</span>`)
 	assert.Contains(t, p.get("cohorts?user=u9"), "The ledger has no entry for this user")
-	assert.Contains(t, p.get("cohorts/main/aud_1"), "<strong>2</strong> members")
+	cohort := p.get("cohorts/main/aud_1?window=30d")
+	assert.Contains(t, cohort, "<strong>2</strong> members")
+	assert.Contains(t, cohort, "Size in the last 30 days: from 40 to 2 members, between 1 and 40")
+	assert.Contains(t, cohort, `href="?window=30d" aria-current="true"`)
+	assert.Regexp(t, `aria-label="From 40 to 2 members since \d`, p.get("cohorts"))
 }
