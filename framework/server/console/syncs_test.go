@@ -96,7 +96,7 @@ func TestAudienceSyncs(t *testing.T) {
 	assert.Contains(t, p.get("cohorts"), "No cohorts yet", "a preview changes nothing")
 
 	require.Equal(t, http.StatusSeeOther, p.do(http.MethodPost, "syncs/main/vips", url.Values{"do": {"run"}}, nil).Code)
-	body = p.waitFor("syncs/main/vips?part=1", `<span class="badge good">ok</span>`)
+	body = p.waitFor("syncs/main/vips?part=1", "<bdi>local program") // in the list of runs that have ended
 	assert.NotContains(t, body, "<html")
 	assert.Contains(t, body, "local program", "the record says who has started the run")
 	assert.Contains(t, p.get("cohorts/main/aud_1"), `href="/console/syncs/main/vips"`)
