@@ -85,10 +85,13 @@ const (
 // the history has.
 func (c *Console) lastErrors(ctx context.Context) map[string]*verdictView {
 	found := map[string]*verdictView{}
-	for _, v := range c.Runner.Verdicts(delivery.MaxVerdicts, func(v *delivery.VerdictRecord) bool { return v.Outcome == "dead" || v.Outcome == "parked" }) {
-		if found[v.Instance] == nil {
-			found[v.Instance] = &verdictView{v, v.User()}
-		}
+	seen := map[string]bool{}
+	for _, v := range c.Runner.Verdicts(delivery.MaxVerdicts, func(v *delivery.VerdictRecord) bool {
+		newest := (v.Outcome == "dead" || v.Outcome == "parked") && !seen[v.Instance]
+		seen[v.Instance] = seen[v.Instance] || newest
+		return newest
+	}) {
+		found[v.Instance] = &verdictView{v, v.User()}
 	}
 	for instance, v := range c.keptErrors(ctx) {
 		if known := found[instance]; known == nil || known.At.Before(v.At) {
