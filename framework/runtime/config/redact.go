@@ -13,10 +13,11 @@ import (
 )
 
 var (
-	// referencePattern matches a reference to a secret: an environment variable, a file, the output of a command, or a secret in the state.
-	referencePattern = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}|^(file|credential|secret|exec):`)
+	// referencePattern matches a text that only refers to a secret: to an environment variable without a default, a file, or a secret in the
+	// state. A command can contain secrets itself.
+	referencePattern = regexp.MustCompile(`^(\$\{[A-Za-z_][A-Za-z0-9_]*\}$|file:|credential:|secret:)`)
 	// passwordPattern matches a URL with a password.
-	passwordPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://[^/@\s]*:[^/@\s]+@`)
+	passwordPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://[^/@\s]*:([^/@\s]+)@`)
 )
 
 const (
@@ -105,7 +106,7 @@ func mapSecretsIn(v event.Value, named, secret bool, f func(event.Value) event.V
 	case event.Array:
 		return mapItems(v, "", func(_ string, item event.Value) event.Value { return mapSecretsIn(item, named, secret, f) })
 	case event.String:
-		if text := v.Str(); text != "" && (secret && !referencePattern.MatchString(text) || passwordPattern.MatchString(text)) {
+		if isSecretText(v.Str(), secret) {
 			return f(v)
 		}
 	case event.Number:
@@ -114,6 +115,14 @@ func mapSecretsIn(v event.Value, named, secret bool, f func(event.Value) event.V
 		}
 	}
 	return v
+}
+
+// isSecretText reports whether a text contains a secret. at says that it stands where secrets do.
+func isSecretText(text string, at bool) bool {
+	if password := passwordPattern.FindStringSubmatch(text); password != nil {
+		return !referencePattern.MatchString(password[1])
+	}
+	return at && text != "" && !referencePattern.MatchString(text)
 }
 
 // isSecretKey reports whether values of a key of the config are secret: names of secrets, and keys and URLs of the config itself, such as

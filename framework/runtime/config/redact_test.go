@@ -39,6 +39,17 @@ audienceSyncs:
   - {id: vip, from: "mysql://me:db-password@db/shop", query: "select 1"}
 `
 
+// TestReferencesAreNotSecrets checks which texts at the place of a secret are shown.
+func TestReferencesAreNotSecrets(t *testing.T) {
+	for text, shown := range map[string]bool{
+		"${KEY}": true, "file:/run/key": true, "credential:key": true, "secret:main/key": true, "postgres://u:${PW}@db/x": true, "": true,
+		"literal": false, "${KEY:-literal}": false, "literal-${KEY}": false, "exec:vault read -token=literal": false, "postgres://u:literal@db/x": false, "postgres://u:${PW:-literal}@db/x": false,
+	} {
+		root := event.NewObject([]event.Member{{Key: "state", Value: event.NewObject([]event.Member{{Key: "url", Value: event.NewString(text)}})}})
+		assert.Equal(t, shown, len(config.LiteralSecrets(root)) == 0, text)
+	}
+}
+
 // TestTextsAreRedactedAndRestored checks that a text loses its secrets, in comments, too, and keeps the rest, and that the secrets of
 // another config with the same elements are put back.
 func TestTextsAreRedactedAndRestored(t *testing.T) {
