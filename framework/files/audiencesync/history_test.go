@@ -24,6 +24,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/testsize"
 )
 
 // TestBadClocksBlockNoUser runs random histories from receipt to the sandbox: events of devices whose clocks are wrong by
@@ -31,7 +32,7 @@ import (
 // ledgers between, and queries whose results are sent a while after their snapshots. The newest change decides each user, no event counts as later than its receipt and the tolerance, and a later event
 // with a good clock always changes a user. LANDFALL_SEED repeats one history.
 func TestBadClocksBlockNoUser(t *testing.T) {
-	first, count := uint64(1), uint64(60)
+	first, count := uint64(1), uint64(testsize.Of(60, 20))
 	if seed, err := strconv.ParseUint(os.Getenv("LANDFALL_SEED"), 10, 64); err == nil {
 		first, count = seed, 1
 	}

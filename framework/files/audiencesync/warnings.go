@@ -56,6 +56,9 @@ func (r *Rows) Warnings() []string {
 	if ignored := r.warnings.ignored; len(ignored) > 0 {
 		list = append(list, fmt.Sprintf("%s ignored, only %s name users: %s", fault.Plural(len(ignored), "a column is", "columns are"), strings.Join(r.identifiers, ", "), showNames(ignored)))
 	}
+	if r.only.Column == "" && slices.ContainsFunc(r.warnings.ignored, func(name string) bool { return sameColumn(name, "audience") }) {
+		list = append(list, "all rows were used, whatever their column audience has: use --audience-column audience, or audienceColumn in audienceSyncs, if it names the audience of each row")
+	}
 	if n := r.warnings.counts[warnSpaces]; n > 0 {
 		list = append(list, fmt.Sprintf("white space around %s was removed (first: %s)", fault.Count(n, "identifier"), r.warnings.first[warnSpaces]))
 	}

@@ -26,7 +26,8 @@ type Status struct {
 	From      string  `json:"from"` // the database, without credentials
 	Query     string  `json:"query"`
 	Mode      string  `json:"mode"`
-	MaxRemove float64 `json:"maxRemove"` // percentage of the members that may leave in a day
+	Column    string  `json:"audienceColumn,omitempty"` // that has the audience of each row
+	MaxRemove float64 `json:"maxRemove"`                // percentage of the members that may leave in a day
 
 	WaitingRun   string `json:"waitingRun,omitempty"`   // the id of the run that waits
 	WaitingExits int    `json:"waitingExits,omitempty"` // the members that it would remove
@@ -57,7 +58,7 @@ func (s *Scheduler) List(ctx context.Context) ([]Status, error) {
 		}
 		status := Status{
 			Sync: j.sync.ID, Instance: j.id(), Audience: j.sync.Audience, Last: d.Last, Running: d.Run, Waiting: d.Waiting != nil, Asked: d.Requested != "" || d.Approved != nil && d.Run == nil,
-			From: sqlsource.Location(j.sync.URL), Query: j.sync.Query, Mode: j.sync.Mode, MaxRemove: j.sync.MaxRemove,
+			From: sqlsource.Location(j.sync.URL), Query: j.sync.Query, Mode: j.sync.Mode, Column: j.sync.Only, MaxRemove: j.sync.MaxRemove,
 		}
 		if d.Waiting != nil {
 			status.WaitingRun, status.WaitingExits = d.Waiting.Run, d.Waiting.Exits

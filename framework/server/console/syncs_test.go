@@ -43,6 +43,7 @@ destinations:
     subscriptions: []
 audienceSyncs:
   - {id: vips, audience: aud_1, name: "VIP <b>", from: "sqlite:`+filepath.Join(dir, "shop.db")+`", query: "SELECT id AS external_id FROM vips /* <script> */", every: 700h}
+  - {id: few, from: "sqlite:`+filepath.Join(dir, "shop.db")+`", query: "SELECT id AS external_id, id AS segment FROM vips", audienceColumn: segment, cron: 0 0 1 1 *}
 `), config.Env{})
 	require.Empty(t, problems)
 	list, err := instances.Load(cfg, problems, instances.Options{
@@ -87,6 +88,7 @@ var waitingRun = regexp.MustCompile(`name="run" value="([^"]+)"`)
 func TestAudienceSyncs(t *testing.T) {
 	p, shop := newSyncPage(t)
 	assert.Contains(t, p.get("syncs"), `href="/console/syncs/main/vips"`)
+	assert.Contains(t, p.get("syncs/main/few"), "Only the rows whose column <code>segment</code> has <code>few</code> are used.")
 	body := p.get("syncs/main/vips")
 	assert.Contains(t, body, "Nothing has run yet")
 	assert.Contains(t, body, "/* &lt;script&gt; */")
