@@ -24,9 +24,12 @@ func (o *sender) changeMember(ctx context.Context, identity string, member bool,
 	return o.addChange(ctx, destination.Change{Identity: identity, Member: member, At: latestOf(o.began, m.At)})
 }
 
-// sendDifference queues the changes that make an audience match a list, after all users were decided. It reads whole memberships only of the
-// users who change.
-func (o *sender) sendDifference(ctx context.Context, mode Mode, listed *state.Scratch) error {
+// sendMirror decides all users, also those that the ledger does not know, and queues the changes that make the audience match a list. It reads
+// whole memberships only of the users who change.
+func (o *sender) sendMirror(ctx context.Context, listed *state.Scratch) error {
+	if err := o.syncer.Ledger.DecideAll(ctx, o.audience, o.began); err != nil {
+		return err
+	}
 	var identities []string
 	var members []bool
 	sendBatch := func() error {
@@ -38,7 +41,7 @@ func (o *sender) sendDifference(ctx context.Context, mode Mode, listed *state.Sc
 		return err
 	}
 	err := o.syncer.Ledger.CompareStates(ctx, o.audience.ID, listed, func(identity string, in bool, m state.MemberState) error {
-		member, send := mode.desiredState(in, m)
+		member, send := Mirror.desiredState(in, m)
 		if !send {
 			return nil
 		}
@@ -52,6 +55,20 @@ func (o *sender) sendDifference(ctx context.Context, mode Mode, listed *state.Sc
 		return err
 	}
 	return sendBatch()
+}
+
+// sendListed queues the changes of the users of a list, and records its other users as decided. It removes no user who is not in the list.
+func (o *sender) sendListed(ctx context.Context, mode Mode, listed *state.Scratch) error {
+	return o.syncer.Ledger.Compare(ctx, o.audience.ID, listed, func(identity string, in bool, m state.Membership) error {
+		if !in {
+			return nil
+		}
+		member, send := mode.desiredState(in, state.MemberState{Member: m.Member, Uncertain: m.Uncertain})
+		if send {
+			return o.changeMember(ctx, identity, member, m)
+		}
+		return o.keepMember(ctx, identity, member, m)
+	})
 }
 
 // keepMember records that the membership of a user, which is m, holds as of the start of the command.

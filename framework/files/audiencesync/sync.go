@@ -161,7 +161,37 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 		return report, err
 	}
 	defer listed.Close()
-	err = s.Ledger.CompareStates(ctx, a.ID, listed, func(identity string, in bool, m state.MemberState) error {
+	if err := s.planDifference(ctx, a.ID, mode, listed, &report); err != nil {
+		return report, err
+	}
+	if err := s.checkRemovals(report.Exits, report.Members, share); err != nil {
+		return report, err
+	}
+	withheld := s.withholdExits(mode, rows, &report)
+	if s.DryRun {
+		return report, withheld
+	}
+	if err := s.announce(ctx, a.ID, rows, report.Exits); err != nil {
+		return report, err
+	}
+	out, err := s.newSender(a, &report, now, false)
+	if err != nil {
+		return report, err
+	}
+	if mode == Mirror && withheld == nil {
+		err = out.sendMirror(ctx, listed)
+	} else {
+		err = out.sendListed(ctx, mode, listed)
+	}
+	if err = errors.Join(err, out.flush(ctx)); err != nil {
+		return report, err
+	}
+	return report, withheld
+}
+
+// planDifference counts the changes that make an audience match a list.
+func (s *Syncer) planDifference(ctx context.Context, id string, mode Mode, listed *state.Scratch, report *Report) error {
+	err := s.Ledger.CompareStates(ctx, id, listed, func(identity string, in bool, m state.MemberState) error {
 		switch member, send := mode.desiredState(in, m); {
 		case !send && m.Member:
 			report.Unchanged++
@@ -173,54 +203,25 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 		}
 		return nil
 	})
-	if err != nil {
-		return report, err
-	}
 	report.Duplicates = listed.Duplicates()
-	if err := s.checkRemovals(report.Exits, report.Members, share); err != nil {
-		return report, err
+	return err
+}
+
+// announce records what a sync is about to send.
+func (s *Syncer) announce(ctx context.Context, id string, rows *Rows, exits int) error {
+	if err := s.saveShape(ctx, id, rows); err != nil || s.OnRemovals == nil || exits == 0 {
+		return err
 	}
-	var withheld error
-	if mode == Mirror && report.Unusable > 0 && report.Exits > 0 && !s.RemoveAll {
-		withheld = &UnreadableRowsError{report.Unusable, report.Exits, rows.words.other()}
-		report.Held, report.Exits = report.Exits, 0
+	return s.OnRemovals(exits)
+}
+
+// withholdExits returns an error if a mirror must not remove users, because rows cannot be read, and counts their exits as held.
+func (s *Syncer) withholdExits(mode Mode, rows *Rows, report *Report) error {
+	if mode != Mirror || report.Unusable == 0 || report.Exits == 0 || s.RemoveAll {
+		return nil
 	}
-	if s.DryRun {
-		return report, withheld
-	}
-	if err := s.saveShape(ctx, a.ID, rows); err != nil {
-		return report, err
-	}
-	if s.OnRemovals != nil && report.Exits > 0 {
-		if err := s.OnRemovals(report.Exits); err != nil {
-			return report, err
-		}
-	}
-	out, err := s.newSender(a, &report, now, false)
-	if err != nil {
-		return report, err
-	}
-	decidesAll := mode == Mirror && withheld == nil
-	if decidesAll {
-		if err := s.Ledger.DecideAll(ctx, out.audience, now); err != nil {
-			return report, err
-		}
-		err = out.sendDifference(ctx, mode, listed)
-	} else {
-		err = s.Ledger.Compare(ctx, a.ID, listed, func(identity string, in bool, m state.Membership) error {
-			switch member, send := mode.desiredState(in, state.MemberState{Member: m.Member, Uncertain: m.Uncertain}); {
-			case send && (member || withheld == nil):
-				return out.changeMember(ctx, identity, member, m)
-			case in:
-				return out.keepMember(ctx, identity, member, m)
-			}
-			return nil
-		})
-	}
-	if err = errors.Join(err, out.flush(ctx)); err != nil {
-		return report, err
-	}
-	return report, withheld
+	report.Held, report.Exits = report.Exits, 0
+	return &UnreadableRowsError{report.Unusable, report.Held, rows.words.other()}
 }
 
 // checkRemovals returns an error if a sync would remove more members than allowed.

@@ -108,25 +108,27 @@ func (s *Scheduler) runJob(parent context.Context, j job, l *lease) {
 	defer end()
 	run.Seconds, run.Report = s.Now().Sub(run.At).Seconds(), &report
 	run.setOutcome(err, parent.Err() != nil)
-	err = l.update(ending, func(d *document) {
-		approved := d.Approved
-		d.Holder, d.Run, d.Last, d.Approved, d.Waiting = "", nil, &run, nil, nil
-		switch run.Outcome {
-		case OK:
-			d.Repeats = ""
-		case Waiting:
-			d.Waiting = &waiting{run.ID, run.At, report.Exits, report.Members}
-		case Failed:
-			d.repeats(run.ID)
-		case Interrupted:
-			d.repeats(run.ID)
-			d.Requested, d.Approved = byInterrupted, approved
-		}
-	})
-	if err != nil {
+	if err := l.update(ending, func(d *document) { d.end(&run) }); err != nil {
 		s.Log.Warn("the result of an audience sync cannot be written", "sync", j.sync.ID, "instance", j.id(), "error", err)
 	}
 	s.saveRun(ending, j, &run)
+}
+
+// end ends the lease of a run of the sync.
+func (d *document) end(run *Run) {
+	approved := d.Approved
+	d.Holder, d.Run, d.Last, d.Approved, d.Waiting = "", nil, run, nil, nil
+	switch run.Outcome {
+	case OK:
+		d.Repeats = ""
+	case Waiting:
+		d.Waiting = &waiting{run.ID, run.At, run.Report.Exits, run.Report.Members}
+	case Failed:
+		d.repeats(run.ID)
+	case Interrupted:
+		d.repeats(run.ID)
+		d.Requested, d.Approved = byInterrupted, approved
+	}
 }
 
 // setOutcome records how a run ended.
