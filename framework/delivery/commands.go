@@ -118,10 +118,7 @@ func (p *partition) collectLetters(op string, cmd command) ([]*DeadLetter, error
 		w.changed.Wait()
 	}
 	inFlight := maps.Clone(p.lettersInFlight)
-	for _, key := range cmd.Keys {
-		delete(p.parkedKeys, key)
-		delete(p.spilledKeys, key)
-	}
+	p.parked.unpark(cmd.Keys...)
 	w.mu.Unlock()
 	var letters []*DeadLetter
 	var err error

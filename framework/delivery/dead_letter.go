@@ -44,7 +44,7 @@ type DeadLetter struct {
 	// Replays are the log positions of the latest replays that ended in this letter.
 	Replays []string `json:"replays,omitempty"`
 
-	generation    int    // how often its key had been parked when this letter was resumed
+	generation    int    // of its key in parkedKeys when it was resumed
 	verdictCount  int    // Verdicts, adjusted to what the checkpoint counts
 	storedSeq     uint64 // sequence of its message
 	storedSubject string // subject of its message

@@ -106,7 +106,7 @@ func (p *partition) waitUntilCanPark() error {
 	w := p.worker
 	for {
 		w.mu.Lock()
-		p.parkingBlocked = len(p.parkedKeys) > 0 && w.runner.isParkingFull()
+		p.parkingBlocked = len(p.parked.keys) > 0 && w.runner.isParkingFull()
 		blocked, next := p.parkingBlocked, p.nextPage
 		w.mu.Unlock()
 		if !blocked {

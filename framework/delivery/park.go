@@ -36,9 +36,7 @@ func (w *worker) parkTasks(list []*dispatch.Task[*task], v runtime.Verdict, kind
 		return
 	}
 	p, key, now := list[0].Value.partition, shortHash(list[0].Value.key), time.Now()
-	p.parkedKeys[key] = kind
-	delete(p.spilledKeys, key)
-	p.generations[key]++
+	p.parked.park(key, kind)
 	for _, t := range list {
 		w.storeDeadLetter(t.Value, t.Value.newDeadLetter(v, true, now), kind)
 		v = parkedBehind
@@ -195,12 +193,7 @@ func (p *partition) keysToUnpark() []string {
 	if p.worker.dispatcher.StatsLocked().Failing {
 		return nil
 	}
-	var keys []string
-	for key, kind := range p.parkedKeys {
-		if _, refilled := p.spilledKeys[key]; kind == kindEvicted && !refilled && len(keys) < max(p.unparkBatch, 1) {
-			keys = append(keys, key)
-		}
-	}
+	keys := p.parked.evicted(max(p.unparkBatch, 1))
 	if len(keys) > 0 {
 		p.unparkedAt, p.unparkBatch = time.Now(), min(max(2*p.unparkBatch, 2), maxCommandItems)
 	}

@@ -41,26 +41,22 @@ type partition struct {
 
 	mapping *mappingSlot // records which event is being mapped
 
-	parkingBlocked   bool // reading has stopped because no more events can be parked
-	applyingCommand  bool // the letters of a command are being read and started
-	closing          bool // no more tasks are started
-	abandoned        bool // the lease may be lost: no more verdicts are applied
-	openPages        []*page
-	nextPage         uint64
-	taskCount        int
-	taskBytes        int
-	counts           map[string]int64
-	parkedKeys       map[string]string // kindHeld or kindEvicted by key hash
-	spilledKeys      map[string]string // spilled ordering keys by key hash; their letters come back in portions
-	generations      map[string]int    // how often the tasks of a key were parked, by key hash, so that no resumed letter overtakes them
-	parkedLoaded     bool              // parkedKeys is complete
-	portionRequested map[string]bool   // spilled keys whose next portion was requested, by key hash
-	lettersInFlight  map[string]bool   // letters with a task, by subject
-	pendingWrites    int               // letters that are being written or deleted
-	recentIDs        *recentIDs
-	mergeMu          sync.Mutex // held while a stored letter is read and rewritten; locked before the worker's mutex
-	unreadPages      uint64     // pages that are not read yet
-	eventsPerPage    float64    // moving average
+	parkingBlocked  bool // reading has stopped because no more events can be parked
+	applyingCommand bool // the letters of a command are being read and started
+	closing         bool // no more tasks are started
+	abandoned       bool // the lease may be lost: no more verdicts are applied
+	openPages       []*page
+	nextPage        uint64
+	taskCount       int
+	taskBytes       int
+	counts          map[string]int64
+	parked          parkedKeys
+	lettersInFlight map[string]bool // letters with a task, by subject
+	pendingWrites   int             // letters that are being written or deleted
+	recentIDs       *recentIDs
+	mergeMu         sync.Mutex // held while a stored letter is read and rewritten; locked before the worker's mutex
+	unreadPages     uint64     // pages that are not read yet
+	eventsPerPage   float64    // moving average
 
 	evictCheckedAt time.Time // when eviction last ran, or was last known not to need a backoff
 	evictBackoffs  int       // evictions in a row without a success since
@@ -71,8 +67,7 @@ type partition struct {
 func (w *worker) newPartition(n int, cp checkpoint, revision uint64, valid time.Time) *partition {
 	p := &partition{
 		worker: w, number: n, done: make(chan struct{}), initial: cp, revision: revision, leaseUntil: valid, renewedAt: time.Now(), evictCheckedAt: time.Now(), nextPage: cp.Low, logID: cp.LogCreated, anchor: cp.Anchor, lastRead: time.Now(),
-		spilledKeys: map[string]string{}, portionRequested: map[string]bool{}, generations: map[string]int{}, counts: maps.Clone(cp.Counts),
-		parkedKeys: map[string]string{}, lettersInFlight: map[string]bool{}, recentIDs: newRecentIDs(),
+		counts: maps.Clone(cp.Counts), lettersInFlight: map[string]bool{}, recentIDs: newRecentIDs(),
 	}
 	p.owner = w.dispatcher.NewOwner(p.requestAllowance)
 	if p.counts == nil {
@@ -157,12 +152,7 @@ func (p *partition) loadParked() error {
 	}
 	p.worker.mu.Lock()
 	defer p.worker.mu.Unlock()
-	p.parkedLoaded = true
-	for key, kind := range keys {
-		if p.parkedKeys[key] != kindHeld {
-			p.parkedKeys[key] = kind
-		}
-	}
+	p.parked.load(keys)
 	return nil
 }
 

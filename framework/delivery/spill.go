@@ -61,13 +61,9 @@ func (p *partition) spillTasks(list []*dispatch.Task[*task]) {
 		return
 	}
 	key, now := shortHash(list[0].Value.key), time.Now()
-	if p.parkedKeys[key] == "" {
-		p.parkedKeys[key] = kindEvicted
-	}
-	p.spilledKeys[key] = list[0].Value.key
-	p.generations[key]++
+	kind := p.parked.spill(key, list[0].Value.key)
 	for _, t := range list {
-		p.worker.storeDeadLetter(t.Value, t.Value.newDeadLetter(spilledBehind, true, now), p.parkedKeys[key])
+		p.worker.storeDeadLetter(t.Value, t.Value.newDeadLetter(spilledBehind, true, now), kind)
 	}
 }
 
@@ -75,13 +71,9 @@ func (p *partition) spillTasks(list []*dispatch.Task[*task]) {
 func (p *partition) requestPortion(key string) {
 	w := p.worker
 	name := shortHash(key)
-	if _, ok := p.spilledKeys[name]; !ok || p.portionRequested[name] || p.closing {
+	if p.closing || p.owner.WaitingLocked(key) > w.runner.settings.MaxInFlight/refillShare || !p.parked.requestPortion(name) {
 		return
 	}
-	if p.owner.WaitingLocked(key) > w.runner.settings.MaxInFlight/refillShare {
-		return
-	}
-	p.portionRequested[name] = true
 	w.goroutines.Go(func() {
 		ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
 		defer cancel()
@@ -89,14 +81,14 @@ func (p *partition) requestPortion(key string) {
 			w.runner.log.Warn("requesting the spilled events of a user", "instance", w.id, "error", err)
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			delete(p.portionRequested, name)
+			p.parked.portionNotRequested(name)
 		}
 	})
 }
 
 // requestPortions requests the portions whose request has failed.
 func (p *partition) requestPortions() {
-	for _, key := range p.spilledKeys {
+	for _, key := range p.parked.spilledKeys() {
 		if p.owner.WaitingLocked(key) == 0 {
 			p.requestPortion(key)
 		}
@@ -106,7 +98,7 @@ func (p *partition) requestPortions() {
 // isIdleWithParked reports whether the partition counts parked events but has no parked keys, no tasks and no writes in flight.
 // The letters of a command in progress are neither.
 func (p *partition) isIdleWithParked() bool {
-	return p.counts[countParked] > 0 && p.parkedLoaded && len(p.parkedKeys)+p.pendingWrites+p.taskCount == 0 && !p.applyingCommand && !p.closing
+	return p.counts[countParked] > 0 && p.parked.loaded && len(p.parked.keys)+p.pendingWrites+p.taskCount == 0 && !p.applyingCommand && !p.closing
 }
 
 // reconcileParked looks for stored parked letters of keys that the partition does not list, and lists their keys. If there are
@@ -128,7 +120,7 @@ func (p *partition) reconcileParked() error {
 	}
 	if len(keys) > 0 {
 		clear(p.lettersInFlight)
-		p.parkedKeys = keys
+		p.parked.load(keys)
 		return nil
 	}
 	p.counts[countDelivered] += p.counts[countParked]
@@ -146,10 +138,10 @@ func (p *partition) resumePortions(cmd command) ([]*DeadLetter, error) {
 		for p.pendingWrites > 0 && p.ctx.Err() == nil { // letters that are being written belong to the portion
 			w.changed.Wait()
 		}
-		isEvicted, capacity := p.parkedKeys[key] == kindEvicted, w.runner.settings.MaxInFlight
-		delete(p.portionRequested, key)
+		isEvicted, capacity := p.parked.kind(key) == kindEvicted, w.runner.settings.MaxInFlight
+		p.parked.portionNotRequested(key)
 		limit := max(1, min(capacity/portionShare, (capacity-p.taskCount)/2))
-		generation := p.generations[key]
+		generation := p.parked.generation(key)
 		w.mu.Unlock()
 		if !isEvicted {
 			continue
@@ -163,23 +155,10 @@ func (p *partition) resumePortions(cmd command) ([]*DeadLetter, error) {
 		for _, l := range part {
 			l.generation = generation
 		}
-		p.notePortionRead(key, generation, part, more)
+		p.parked.notePortion(key, generation, part, more)
 		w.mu.Unlock()
 	}
 	return letters, p.ctx.Err()
-}
-
-// notePortionRead updates a key after a portion was read. If the key was parked again in the meantime, generation differs from
-// the key's: then the portion may be incomplete, the key stays parked, and the portion is parked again.
-func (p *partition) notePortionRead(key string, generation int, part []*DeadLetter, more bool) {
-	switch {
-	case p.generations[key] != generation:
-	case !more:
-		delete(p.parkedKeys, key)
-		delete(p.spilledKeys, key)
-	case len(part) > 0:
-		p.spilledKeys[key] = part[0].Key
-	}
 }
 
 // readPortion reads the first parked letters of a key, in order, without those in flight. It reports whether there are more.

@@ -67,12 +67,12 @@ func (w *worker) startTask(t *task) {
 	p := t.partition
 	p.taskCount++
 	p.taskBytes += t.bytes
-	if kind := p.parkedKeys[shortHash(t.key)]; kind != "" && !(t.resumed && t.letter.generation == p.generations[shortHash(t.key)]) {
+	if key := shortHash(t.key); !p.parked.mayPass(key, t) {
 		verdict := parkedBehind
-		if _, ok := p.spilledKeys[shortHash(t.key)]; ok {
+		if p.parked.isSpilled(key) {
 			verdict = spilledBehind
 		}
-		w.storeDeadLetter(t, t.newDeadLetter(verdict, true, time.Now()), kind)
+		w.storeDeadLetter(t, t.newDeadLetter(verdict, true, time.Now()), p.parked.kind(key))
 		return
 	}
 	switch {

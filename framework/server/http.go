@@ -116,6 +116,7 @@ func (v *server) trustedProxies() access.Proxies { return v.config.Load().Server
 func (v *server) openConsole(guard *access.Guard, at *listeners) (*console.Console, error) {
 	p := consoleHost{path: v.Config, commands: v.commands, data: v.Data, catalog: v.Catalog, live: v.Target, store: v.store, host: &v.hosting, log: v.Log, guard: guard}
 	settings := p.consoleConfig()
+	settings.WaitForConfig = v.waitForReload
 	settings.Queue, settings.Runner = v.queue, v.runner
 	settings.RemovedInstances, settings.MoveInstance, settings.ForgetInstance = v.removedInstances, v.moveInstance, v.forgetInstance
 	settings.Why = v.whySource()

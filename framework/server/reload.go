@@ -84,13 +84,19 @@ func (v *server) watchConfig(ctx context.Context) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	last := v.config.Load().LoadedFingerprint()
+	var waiting chan struct{} // closed when this round is done
 	for {
+		if waiting != nil {
+			close(waiting)
+			waiting = nil
+		}
 		asked := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangup:
 			asked = true
+		case waiting = <-v.written:
 		case <-ticker.C:
 		}
 		if v.certificates != nil {
@@ -107,6 +113,22 @@ func (v *server) watchConfig(ctx context.Context) {
 		} else if ctx.Err() == nil {
 			v.logRefusal(err)
 		}
+	}
+}
+
+// waitForReload waits until the config in the file is used or was refused, for a few seconds at most: a reload waits for requests in flight.
+func (v *server) waitForReload(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	done := make(chan struct{})
+	select {
+	case v.written <- done:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
 	}
 }
 

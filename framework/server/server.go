@@ -79,6 +79,7 @@ type server struct {
 	eventCounter *prometheus.CounterVec
 	config       atomic.Pointer[config.Config] // the config in effect
 	running      atomic.Pointer[[]instances.Instance]
+	written      chan chan struct{} // gets a channel to close when a config that was just written is in use
 	removed      removedCache
 	certificates certificates // of the ingest port; nil without TLS
 }
@@ -94,7 +95,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	o.Catalog = catalog
-	v := &server{Options: o, token: NewToken(), commands: config.NewCommands()}
+	v := &server{Options: o, token: NewToken(), commands: config.NewCommands(), written: make(chan chan struct{})}
 	if !needsSetup(o.Config) {
 		return v.run(ctx)
 	}

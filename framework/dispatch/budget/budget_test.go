@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/dispatch/budget"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 // sent is one request that a budget let through.
@@ -87,30 +88,21 @@ func (l *remoteLog) requireWindow(t *testing.T, w budget.Window, limit int64, we
 func send(ctx context.Context, g *budget.Gate, by string, class budget.Class, log *remoteLog, next func() (wait time.Duration, bytes int64)) {
 	for ctx.Err() == nil {
 		wait, bytes := next()
-		if sleep(ctx, wait) != nil {
+		if pause.For(ctx, wait) != nil {
 			return
 		}
 		done, err := g.Enter(ctx, budget.Request{Class: class, Bytes: bytes})
 		var later *budget.WaitError
 		if errors.As(err, &later) {
-			_ = sleep(ctx, later.Wait)
+			_ = pause.For(ctx, later.Wait)
 			continue
 		}
 		if err != nil {
 			return
 		}
 		log.add(sent{time.Now(), class, bytes, by})
-		_ = sleep(ctx, time.Millisecond)
+		_ = pause.For(ctx, time.Millisecond)
 		done(budget.Result{Status: 200})
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/dispatch/budget"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 func newGate(c budget.GateConfig) *budget.Gate {
@@ -71,7 +72,7 @@ func overload(ctx context.Context, g *budget.Gate, remote *kneeRemote, senders i
 				done, err := g.Enter(ctx, budget.Request{})
 				var later *budget.WaitError
 				if errors.As(err, &later) {
-					_ = sleep(ctx, later.Wait)
+					_ = pause.For(ctx, later.Wait)
 				}
 				if err != nil {
 					continue

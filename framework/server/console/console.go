@@ -81,6 +81,9 @@ type Config struct {
 	ForgetInstance func(ctx context.Context, id string) error
 	// Syncs runs the audience syncs; nil in a console without a queue.
 	Syncs *audienceruns.Scheduler
+	// WaitForConfig waits until the server uses the config that was written, or cannot, for a few seconds at most; nil if there is no server,
+	// or it starts with the first config.
+	WaitForConfig func(ctx context.Context)
 	// SandboxOnly says that all deliveries go to sandboxes and nothing is sent to a real endpoint.
 	SandboxOnly bool
 	// Why answers why users are missing; nil in a console without a queue.

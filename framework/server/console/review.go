@@ -19,7 +19,6 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
-	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // Limits of drafts. Drafts stay on the server because they contain the file's secrets.
@@ -177,6 +176,9 @@ func (c *Console) writeConfig(ctx context.Context, text []byte, how string) erro
 	}
 	err := textfile.Update(c.File, text, 0o600)
 	c.Guard.Record(ctx, "config.write", err, "file", c.File)
+	if err == nil && c.WaitForConfig != nil {
+		c.WaitForConfig(ctx)
+	}
 	return err
 }
 
