@@ -19,6 +19,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // Limits of drafts. Drafts stay on the server because they contain the file's secrets.
@@ -169,7 +170,7 @@ func (c *Console) handleWrite(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, Path+"setup?done=written", http.StatusSeeOther)
 }
 
-// writeConfig writes the config file, and records who did it and how.
+// writeConfig writes the config file, records who did it and how, and waits until the server uses it.
 func (c *Console) writeConfig(ctx context.Context, text []byte, how string) error {
 	if c.ConfigWritten != nil { // before the server can notice the change
 		c.ConfigWritten(ctx, text, how)
