@@ -73,8 +73,9 @@ func (cp checkpoint) finishedEvents(seq uint64) (all bool, bits []byte) {
 	return false, bits
 }
 
-// setProgress sets the progress from the unfinished pages, in order, and the next page to read.
-func (cp *checkpoint) setProgress(pages []*page, next uint64) {
+// setProgressLocked sets the progress from the unfinished pages, in order, and the next page to read. The mutex of their worker
+// is held.
+func (cp *checkpoint) setProgressLocked(pages []*page, next uint64) {
 	cp.Low = next
 	if len(pages) == 0 {
 		return
@@ -83,18 +84,19 @@ func (cp *checkpoint) setProgress(pages []*page, next uint64) {
 	run := false // the previous page is finished
 	for _, p := range pages {
 		switch {
-		case !p.isFinished():
-			cp.addPartial(p)
+		case !p.isFinishedLocked():
+			cp.addPartialLocked(p)
 		case run:
 			cp.Done[len(cp.Done)-1][1] = p.seq
 		default:
 			cp.Done = append(cp.Done, [2]uint64{p.seq, p.seq})
 		}
-		run = p.isFinished()
+		run = p.isFinishedLocked()
 	}
 }
 
-func (cp *checkpoint) addPartial(p *page) {
+// addPartialLocked adds a page of which some events are finished. The mutex of its worker is held.
+func (cp *checkpoint) addPartialLocked(p *page) {
 	if p.eventsLeft == len(p.verdictsLeft) {
 		return
 	}

@@ -44,11 +44,11 @@ func TestCheckpointsKeepFinishedEvents(t *testing.T) {
 				pg, i := p.openPages[random.IntN(len(p.openPages))], random.IntN(events)
 				if pg.verdictsLeft[i] == 1 {
 					now[pg.seq][i] = true
-					p.recordOutcome(pg, i, countDelivered)
+					p.recordOutcomeLocked(pg, i, countDelivered)
 				}
 			}
-			p.dropFinishedPages()
-			text, err := json.Marshal(p.currentCheckpoint("x"))
+			p.dropFinishedPagesLocked()
+			text, err := json.Marshal(p.currentCheckpointLocked("x"))
 			require.NoError(t, err)
 			if random.IntN(3) == 0 {
 				continue // it was not written

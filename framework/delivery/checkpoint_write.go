@@ -13,6 +13,7 @@ type pendingCheckpoint struct {
 	partition  *partition
 	subject    string
 	checkpoint checkpoint
+	revision   uint64 // that it replaces
 }
 
 // writeCheckpoints writes, in batches, the checkpoints that have changed and those whose lease needs renewal.
@@ -28,7 +29,7 @@ func (r *Runner) writeCheckpoints() {
 				continue
 			}
 			p.dirty = false
-			list = append(list, pendingCheckpoint{p, checkpointSubject(w.id, p.number), p.currentCheckpoint(r.name)})
+			list = append(list, pendingCheckpoint{p, checkpointSubject(w.id, p.number), p.currentCheckpointLocked(r.name), p.revision})
 		}
 	})
 	for len(list) > 0 {
@@ -45,7 +46,7 @@ func (r *Runner) writeCheckpointBatch(list []pendingCheckpoint) {
 	if len(list) > 1 {
 		messages := make([]eventlog.Write, len(list))
 		for i, d := range list {
-			messages[i] = d.checkpoint.toMessage(d.subject, d.partition.revision)
+			messages[i] = d.checkpoint.toMessage(d.subject, d.revision)
 		}
 		if last, err := r.queue.store.Append(ctx, checkpointsStream, messages); err == nil {
 			for i, d := range list {
@@ -57,7 +58,7 @@ func (r *Runner) writeCheckpointBatch(list []pendingCheckpoint) {
 		}
 	}
 	for _, d := range list {
-		revision, err := r.leases.writeCheckpoint(ctx, r.name, d.subject, d.partition.revision, d.checkpoint)
+		revision, err := r.leases.writeCheckpoint(ctx, r.name, d.subject, d.revision, d.checkpoint)
 		switch {
 		case err == nil:
 			d.partition.leaseRenewed(revision, began, d.checkpoint)

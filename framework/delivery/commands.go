@@ -93,7 +93,7 @@ func (p *partition) startLetters(letters []*DeadLetter, seq uint64, resumed bool
 		p.lettersInFlight[l.storedSubject] = true
 	}
 	p.openPages, p.nextPage = append(p.openPages, pg), seq+1
-	p.dropFinishedPages()
+	p.dropFinishedPagesLocked()
 	w.mu.Unlock()
 	for i, l := range letters {
 		if err := p.waitForCapacity(); err != nil {
@@ -103,7 +103,7 @@ func (p *partition) startLetters(letters []*DeadLetter, seq uint64, resumed bool
 		p.mapping.endMapping()
 		t.resumed = resumed
 		w.mu.Lock()
-		w.startTask(t)
+		w.startTaskLocked(t)
 		w.mu.Unlock()
 	}
 	return nil
@@ -197,7 +197,7 @@ func (p *partition) dropLetters(letters []*DeadLetter, seq uint64) (later []*Dea
 		w.mu.Lock()
 		p.counts[countParked] -= int64(l.verdictCount)
 		p.counts[countDropped] += int64(l.verdictCount)
-		p.countVerdict(countDropped, l.Subscription, l.Cause, l.Reason)
+		p.countVerdictLocked(countDropped, l.Subscription, l.Cause, l.Reason)
 		w.mu.Unlock()
 	}
 	return later, nil

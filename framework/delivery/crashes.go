@@ -49,13 +49,13 @@ const letterFlag = 1 << 32
 // mappingNotes notes which events are being mapped, and knows at which events earlier processes have crashed. It is safe for
 // concurrent use; each slot belongs to one partition at a time. A nil mappingNotes does nothing.
 type mappingNotes struct {
-	dir    string
-	memory []byte // never unmapped: a mapping may outlive the Runner
-
-	mu         sync.Mutex
-	free       []int
-	crashes    map[crashSite]int // by crash site with Crashes 0
+	dir        string
+	memory     []byte // never unmapped: a mapping may outlive the Runner
 	hasCrashes atomic.Bool
+
+	mu      sync.Mutex        // guards the fields below
+	free    []int             // indexes of slots
+	crashes map[crashSite]int // by crash site with Crashes 0
 }
 
 // openMappingNotes opens the notes of a directory and counts the crashes of the last process. If the directory is not writable,
@@ -105,6 +105,8 @@ func newMappingNotes(dir string) (*mappingNotes, error) {
 
 // loadCrashes loads the crashes of earlier processes, adds the notes of the last one, and stores the sum.
 func (n *mappingNotes) loadCrashes() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	var list []crashSite
 	text, err := os.ReadFile(filepath.Join(n.dir, crashesFile))
 	if err == nil {
@@ -134,11 +136,11 @@ func (n *mappingNotes) loadCrashes() error {
 	if !ended {
 		return nil
 	}
-	return n.writeCrashes()
+	return n.writeCrashesLocked()
 }
 
-// writeCrashes stores the crashes durably.
-func (n *mappingNotes) writeCrashes() error {
+// writeCrashesLocked stores the crashes durably.
+func (n *mappingNotes) writeCrashesLocked() error {
 	list := make([]crashSite, 0, len(n.crashes))
 	for s, deaths := range n.crashes {
 		if s.Crashes = deaths; len(list) < maxCrashSites {
@@ -164,7 +166,7 @@ func (n *mappingNotes) takeRepeatedCrash(s crashSite) bool {
 		return false
 	}
 	delete(n.crashes, s)
-	_ = n.writeCrashes() // if that fails, the next start still knows the event
+	_ = n.writeCrashesLocked() // if that fails, the next start still knows the event
 	return true
 }
 

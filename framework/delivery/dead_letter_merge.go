@@ -98,9 +98,9 @@ func (t *task) ownVerdictCount() int {
 	return 0
 }
 
-// adoptStored makes a stored letter the task's letter. If this same replay wrote it before a restart, the letter already counts
-// the replay's verdict and the checkpoint does not.
-func (t *task) adoptStored(stored *DeadLetter) {
+// adoptStoredLocked makes a stored letter the task's letter. If this same replay wrote it before a restart, the letter already counts
+// the replay's verdict and the checkpoint does not. The worker's mutex is held.
+func (t *task) adoptStoredLocked(stored *DeadLetter) {
 	t.letterLoaded = true
 	if stored == nil {
 		return
@@ -134,9 +134,9 @@ func (l *DeadLetter) inheritFrom(t *task) {
 	l.Replays = l.Replays[max(0, len(l.Replays)-maxReplays):]
 }
 
-// withStoredLetter loads the stored letter of the task's event and calls f with the worker's mutex held. No other stored letter
-// of the partition is loaded until the task calls unlockStoredLetter.
-func (w *worker) withStoredLetter(t *task, f func()) {
+// withStoredLetterLocked loads the stored letter of the task's event and calls f with the worker's mutex held. No other stored letter
+// of the partition is loaded until the task calls releaseStoredLetterLocked.
+func (w *worker) withStoredLetterLocked(t *task, f func()) {
 	p := t.partition
 	p.pendingWrites++
 	w.goroutines.Go(func() {
@@ -156,7 +156,7 @@ func (w *worker) withStoredLetter(t *task, f func()) {
 			w.mu.Unlock()
 			return
 		}
-		t.adoptStored(stored)
+		t.adoptStoredLocked(stored)
 		t.unlockLetter = func() { close(ended) }
 		f()
 		w.mu.Unlock()
@@ -164,8 +164,9 @@ func (w *worker) withStoredLetter(t *task, f func()) {
 	})
 }
 
-// unlockStoredLetter lets the next stored letter be loaded. It does nothing if the task holds no stored letter.
-func (t *task) unlockStoredLetter() {
+// releaseStoredLetterLocked lets the next stored letter be loaded. It does nothing if the task holds no stored letter.
+// The worker's mutex is held.
+func (t *task) releaseStoredLetterLocked() {
 	if t.unlockLetter != nil {
 		t.unlockLetter()
 		t.unlockLetter = nil

@@ -15,8 +15,9 @@ const (
 
 // recentIDs are the messageIds that a partition has read recently.
 type recentIDs struct {
-	mu    sync.Mutex
-	seed  maphash.Seed
+	seed maphash.Seed
+
+	mu    sync.Mutex // guards the fields below
 	ids   map[uint64]struct{}
 	order []seenID
 }
@@ -53,13 +54,14 @@ func (r *recentIDs) addID(source, id string, seq uint64, at int64) (known bool) 
 	if _, known = r.ids[sum]; known {
 		return true
 	}
-	r.dropBefore(at - dedupeTime.Milliseconds())
+	r.dropBeforeLocked(at - dedupeTime.Milliseconds())
 	r.ids[sum] = struct{}{}
 	r.order = append(r.order, seenID{sum, seq, at})
 	return false
 }
 
-func (r *recentIDs) dropBefore(before int64) {
+// dropBeforeLocked forgets the ids that were accepted before a time, and the oldest ones if there is no place for another.
+func (r *recentIDs) dropBeforeLocked(before int64) {
 	n := 0
 	for n < len(r.order) && (r.order[n].at < before || len(r.order)-n >= dedupeCount) {
 		delete(r.ids, r.order[n].id)

@@ -53,12 +53,12 @@ func skippedVerdict(subscription string, cause fault.Cause) *runtime.Verdict {
 	return &v
 }
 
-// skipErased ends a task whose event was erased or is to be, and reports whether it did. The worker's mutex is held.
-func (w *worker) skipErased(t *task) bool {
+// skipErasedLocked ends a task whose event was erased or is to be, and reports whether it did.
+func (w *worker) skipErasedLocked(t *task) bool {
 	if !w.runner.isErased(t.item.Event) {
 		return false
 	}
-	w.finishTask(t, countSkipped, fault.CauseErased, fault.CauseErased.Text())
+	w.finishTaskLocked(t, countSkipped, fault.CauseErased, fault.CauseErased.Text())
 	return true
 }
 
@@ -273,9 +273,9 @@ func (b *Batch) without(match func(text string) bool) *Batch {
 	return &copied
 }
 
-// withoutErased ends the tasks whose events were erased or are to be, and returns the others. The worker's mutex is held.
-func (w *worker) withoutErased(list []*dispatch.Task[*task]) []*dispatch.Task[*task] {
-	return slices.DeleteFunc(list, func(t *dispatch.Task[*task]) bool { return w.skipErased(t.Value) })
+// withoutErasedLocked ends the tasks whose events were erased or are to be, and returns the others.
+func (w *worker) withoutErasedLocked(list []*dispatch.Task[*task]) []*dispatch.Task[*task] {
+	return slices.DeleteFunc(list, func(t *dispatch.Task[*task]) bool { return w.skipErasedLocked(t.Value) })
 }
 
 // hasErased reports whether the event of a task was erased, or is to be.

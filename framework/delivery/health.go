@@ -99,7 +99,7 @@ const (
 
 // checkCache caches the results of the additional Checks.
 type checkCache struct {
-	mu   sync.Mutex
+	mu   sync.Mutex // guards the fields below; held while the Checks run
 	at   time.Time
 	list []Finding
 }
@@ -260,7 +260,7 @@ func (w *worker) instanceFindings(now time.Time) (list []Finding) {
 		list = append(list, Finding{Code: CodeLogin, Instance: w.id, Message: "nothing is sent: " + w.suspendReason, Next: "run landfall auth login --instance " + w.id})
 	}
 	stats := w.dispatcher.StatsLocked()
-	limits, explained := w.gateFindings(now)
+	limits, explained := w.gateFindingsLocked(now)
 	list = append(list, limits...)
 	if now.Before(stats.PausedUntil) && !explained {
 		list = append(list, Finding{Code: CodePaused, Instance: w.id, Until: stats.PausedUntil, Message: "the remote asks to wait", Next: "landfall resume " + w.id + " ends that"})

@@ -16,13 +16,14 @@ import (
 // leases is what this process knows about the checkpoints and the members, the processes on the queue. It compares no clocks: a
 // lease has expired if this process has not seen its checkpoint change for the length of a lease.
 type leases struct {
-	queue  *Queue
-	lease  time.Duration // length of a lease
-	mu     sync.Mutex
+	queue *Queue
+	lease time.Duration // length of a lease
+	ready chan struct{} // closed when all existing messages have been read
+	once  sync.Once     // closes ready
+
+	mu     sync.Mutex               // guards the fields below
 	latest map[string]latestMessage // by subject
 	newest time.Time                // when the newest message was stored, by the clock of the log
-	ready  chan struct{}            // closed when all existing messages have been read
-	once   sync.Once                // guards closing ready
 }
 
 // latestMessage is the newest message of a subject.

@@ -20,9 +20,9 @@ func classOf(list []*dispatch.Task[*task]) budget.Class {
 	return budget.Live
 }
 
-// deferFor pauses the instance because a limit let no request of a live event through. Replays wait in their lanes, so that they hold
-// up no live event. The mutex is held.
-func (w *worker) deferFor(t *task, v runtime.Verdict) {
+// deferForLocked pauses the instance because a limit let no request of a live event through. Replays wait in their lanes, so that they
+// hold up no live event.
+func (w *worker) deferForLocked(t *task, v runtime.Verdict) {
 	if t.isBackground() || v.RetryAfter <= 0 {
 		return
 	}
@@ -30,8 +30,8 @@ func (w *worker) deferFor(t *task, v runtime.Verdict) {
 	w.deferredUntil = time.Now().Add(v.RetryAfter)
 }
 
-// gateFindings returns the findings about the limits of the instance, and whether they explain its pause. The mutex is held.
-func (w *worker) gateFindings(now time.Time) (list []Finding, explained bool) {
+// gateFindingsLocked returns the findings about the limits of the instance, and whether they explain its pause.
+func (w *worker) gateFindingsLocked(now time.Time) (list []Finding, explained bool) {
 	gate := w.instance.Plan.Gate()
 	if gate == nil {
 		return nil, false
@@ -58,7 +58,7 @@ func (w *worker) gateFindings(now time.Time) (list []Finding, explained bool) {
 	return list, false
 }
 
-// progressRate counts finished tasks in the last hour.
+// progressRate counts finished tasks in the last hour. It has no lock of its own.
 type progressRate struct {
 	began  time.Time
 	minute int64 // the present one, since 1970
@@ -97,8 +97,8 @@ func (r *progressRate) timeFor(tasks int, now time.Time) time.Duration {
 	return time.Duration(float64(elapsed) / float64(sum) * float64(tasks))
 }
 
-// addLimits adds what is left of the limits, and when the waiting events will be finished. The mutex is held.
-func (s *Status) addLimits(w *worker, now time.Time) {
+// addLimitsLocked adds what is left of the limits, and when the waiting events will be finished. The worker's mutex is held.
+func (s *Status) addLimitsLocked(w *worker, now time.Time) {
 	if gate := w.instance.Plan.Gate(); gate != nil {
 		limits := gate.Status()
 		s.Limits = &limits

@@ -21,14 +21,15 @@ const (
 
 // limits is how close the stored letters are to their limits.
 type limits struct {
-	mu                sync.Mutex
-	parkingFullSince  time.Time // since when no events are parked; zero if they can be
-	parkedBytes       uint64
-	deadBytes         uint64
-	lastFreeBytes     int64     // of the disk, at the last look; used by maintain only
-	nearLimit         string    // the limit of dead letters that is near: "age" or "size"; "" for none
-	warnedAt          time.Time // when nearLimit was last logged
-	lastFruitlessTrim time.Time // when nothing could be deleted on a short disk; used by maintain only
+	lastFreeBytes     int64     // of the disk, at the last look; used by runMaintenance only
+	lastFruitlessTrim time.Time // when nothing could be deleted on a short disk; used by runMaintenance only
+
+	mu               sync.Mutex // guards the fields below
+	parkingFullSince time.Time  // since when no events are parked; zero if they can be
+	parkedBytes      uint64
+	deadBytes        uint64
+	nearLimit        string    // the limit of dead letters that is near: "age" or "size"; "" for none
+	warnedAt         time.Time // when nearLimit was last logged
 }
 
 // isParkingFull reports whether no more events can be parked: the limit is reached, or the disk is short.

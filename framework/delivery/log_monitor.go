@@ -22,9 +22,9 @@ type logView struct {
 
 // logMonitor compares the log with its recorded state to detect losses.
 type logMonitor struct {
-	queue *Queue
+	queue   *Queue
+	checkMu sync.Mutex // serializes what writes the state
 
-	checkMu        sync.Mutex // serializes checks
 	mu             sync.Mutex // guards the fields below
 	view           logView
 	state          logState
@@ -48,7 +48,7 @@ func (l *logMonitor) checkLog(ctx context.Context) error {
 	l.checkMu.Lock()
 	defer l.checkMu.Unlock()
 	for try := 0; ; try++ {
-		err := l.refreshState(ctx)
+		err := l.refreshStateLocked(ctx)
 		if err == nil {
 			break
 		}
@@ -74,12 +74,13 @@ func (l *logMonitor) checkLog(ctx context.Context) error {
 	return err
 }
 
-// refreshState reads the log and records what has changed. It returns a conflict if another process has written the state.
+// refreshStateLocked reads the log and records what has changed. It returns a conflict if another process has written
+// the state. checkMu is held.
 //
 // The state is read before the log, because the log grows in the meantime and must not seem shorter than the state says. A page
 // that another process trims in between does not count as lost: that process writes the state first, so the write here is
 // rejected.
-func (l *logMonitor) refreshState(ctx context.Context) error {
+func (l *logMonitor) refreshStateLocked(ctx context.Context) error {
 	state, revision, err := l.loadState(ctx)
 	if err != nil {
 		return err
@@ -254,6 +255,13 @@ func (l *logMonitor) noteOlderOwner(cp checkpoint) {
 		l.olderSeenAt = time.Now()
 		l.mu.Unlock()
 	}
+}
+
+// noteOpenedByOlder records that a process of an earlier version opened the log before.
+func (l *logMonitor) noteOpenedByOlder() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.openedByOlder = true
 }
 
 // close records where the log ends.

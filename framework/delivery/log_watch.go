@@ -30,7 +30,7 @@ func (r *Runner) watchLog() {
 		defer w.mu.Unlock()
 		known[w.id] = true
 		for _, p := range w.partitions {
-			if !p.closing && p.isContradictedBy(view, !r.queue.store.Shared()) {
+			if !p.closing && p.isContradictedByLocked(view, !r.queue.store.Shared()) {
 				lost = append(lost, p)
 			}
 		}
@@ -45,10 +45,10 @@ func (r *Runner) watchLog() {
 	})
 }
 
-// isContradictedBy reports whether the log cannot be the one that the partition reads: it was created at another time, or ends before
+// isContradictedByLocked reports whether the log cannot be the one that the partition reads: it was created at another time, or ends before
 // the next page. Only a view requested after the last read counts. On a cluster the end must be missing for leaderGrace, as a
 // replaced leader that does not know it yet reports an earlier end.
-func (p *partition) isContradictedBy(v logView, embedded bool) bool {
+func (p *partition) isContradictedByLocked(v logView, embedded bool) bool {
 	switch {
 	case !p.lastRead.Before(v.requestedAt):
 		return false

@@ -56,7 +56,7 @@ func TestIsContradictedBy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := &partition{nextPage: c.next, logID: c.log, lastRead: c.took}
 			for i, v := range c.views {
-				assert.Equal(t, c.want[i], p.isContradictedBy(v, c.embedded), "view %d", i)
+				assert.Equal(t, c.want[i], p.isContradictedByLocked(v, c.embedded), "view %d", i)
 			}
 		})
 	}

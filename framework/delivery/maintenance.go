@@ -74,11 +74,11 @@ func (r *Runner) unparkEvicted() {
 			if p.closing {
 				continue
 			}
-			p.requestPortions()
-			if p.isIdleWithParked() {
+			p.requestPortionsLocked()
+			if p.isIdleWithParkedLocked() {
 				quiet = append(quiet, p)
 			}
-			if keys := p.keysToUnpark(); len(keys) > 0 {
+			if keys := p.keysToUnparkLocked(); len(keys) > 0 {
 				lists[n] = keys
 			}
 		}

@@ -117,8 +117,8 @@ func (m *Metrics) countRetry(instance string, t *task) {
 	m.retries.WithLabelValues(instance, t.item.Subscription.Action().Key, t.item.Subscription.Name()).Inc()
 }
 
-// countVerdict adds a verdict to the metrics. The checkpoint counts it when the event is finished.
-func (p *partition) countVerdict(outcome, subscription string, cause fault.Cause, reason string) {
+// countVerdictLocked adds a verdict to the metrics. The checkpoint counts it when the event is finished.
+func (p *partition) countVerdictLocked(outcome, subscription string, cause fault.Cause, reason string) {
 	p.dirty = true
 	m, id, action := p.worker.runner.metrics, p.worker.id, p.worker.actions[subscription]
 	m.verdicts.WithLabelValues(id, action, subscription, outcome).Inc()

@@ -16,20 +16,24 @@ func hasBit(bits []byte, i int) bool { return i/8 < len(bits) && bits[i/8]&(1<<(
 // page is a message of the log with unfinished events.
 type page struct {
 	seq            uint64
-	verdictsLeft   []uint16         // verdicts that each event waits for
-	earlyOutcomes  map[int][]string // verdicts of unfinished events
-	eventsLeft     int              // unfinished events
-	fullyRead      bool             // all its events have tasks or verdicts
-	replayed       bool             // its events are replayed
-	holdsLetters   bool             // its events are letters that a command reads
-	acceptedMillis int64            // in milliseconds since 1970
-	readAt         time.Time        // when it was read from the log
+	replayed       bool      // its events are replayed
+	holdsLetters   bool      // its events are letters that a command reads
+	acceptedMillis int64     // in milliseconds since 1970
+	readAt         time.Time // when it was read from the log
+
+	// The worker's mutex guards the fields below once the page is among the open pages.
+
+	verdictsLeft  []uint16         // verdicts that each event waits for
+	earlyOutcomes map[int][]string // verdicts of unfinished events
+	eventsLeft    int              // unfinished events
+	fullyRead     bool             // all its events have tasks or verdicts
 }
 
 // verdictsUnknown is the value in verdictsLeft of an event that is not mapped yet.
 const verdictsUnknown = 1<<16 - 1
 
-func (p *page) isFinished() bool { return p.fullyRead && p.eventsLeft == 0 }
+// isFinishedLocked reports whether all events have their verdicts. The worker's mutex is held.
+func (p *page) isFinishedLocked() bool { return p.fullyRead && p.eventsLeft == 0 }
 
 // pageReader reads the events of one page.
 type pageReader struct {
@@ -99,15 +103,15 @@ func (r *pageReader) readEvent(i int, line []byte) error {
 	defer w.mu.Unlock()
 	r.page.verdictsLeft[i] = uint16(max(len(tasks)+len(verdicts), 1))
 	if err != nil || len(tasks)+len(verdicts) == 0 {
-		p.recordOutcome(r.page, i, p.unmatchedOutcome(err))
+		p.recordOutcomeLocked(r.page, i, p.unmatchedOutcome(err))
 		return nil
 	}
 	for _, v := range verdicts {
-		p.countVerdict(countSkipped, v.Subscription, v.Cause, v.Reason)
-		p.recordOutcome(r.page, i, countSkipped)
+		p.countVerdictLocked(countSkipped, v.Subscription, v.Cause, v.Reason)
+		p.recordOutcomeLocked(r.page, i, countSkipped)
 	}
 	for _, t := range tasks {
-		w.startTask(t)
+		w.startTaskLocked(t)
 	}
 	return nil
 }
@@ -159,7 +163,7 @@ func (r *pageReader) closePage() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r.page.fullyRead = true
-	r.partition.dropFinishedPages()
+	r.partition.dropFinishedPagesLocked()
 }
 
 func (r *pageReader) originOf(i int) position {

@@ -16,50 +16,50 @@ var parkedBehind = runtime.NotDelivered(runtime.Retry, fault.CauseBehindParked)
 // evictedVerdict is the verdict of an event that is parked to let others pass.
 var evictedVerdict = runtime.Verdict{Outcome: runtime.Retry, Status: 503, Cause: fault.CauseEvicted, Reason: fault.CauseEvicted.Text()}
 
-// settleTask applies a final verdict to a task that is in no chain.
-func (w *worker) settleTask(t *task, v runtime.Verdict) {
+// settleTaskLocked applies a final verdict to a task that is in no chain.
+func (w *worker) settleTaskLocked(t *task, v runtime.Verdict) {
 	if v.Outcome == runtime.Refused {
-		w.storeDeadLetter(t, t.newDeadLetter(v, false, time.Now()), "")
+		w.storeDeadLetterLocked(t, t.newDeadLetter(v, false, time.Now()), "")
 		return
 	}
 	outcome := countDelivered
 	if v.Outcome == runtime.Skipped {
 		outcome = countSkipped
 	}
-	w.finishTask(t, outcome, v.Cause, v.Reason)
+	w.finishTaskLocked(t, outcome, v.Cause, v.Reason)
 }
 
-// parkTasks parks a task and those that wait behind it, which the dispatcher has given up. Later events of the key are parked when
+// parkTasksLocked parks a task and those that wait behind it, which the dispatcher has given up. Later events of the key are parked when
 // they are read.
-func (w *worker) parkTasks(list []*dispatch.Task[*task], v runtime.Verdict, kind string) {
-	if list = w.withoutErased(list); len(list) == 0 {
+func (w *worker) parkTasksLocked(list []*dispatch.Task[*task], v runtime.Verdict, kind string) {
+	if list = w.withoutErasedLocked(list); len(list) == 0 {
 		return
 	}
 	p, key, now := list[0].Value.partition, shortHash(list[0].Value.key), time.Now()
 	p.parked.park(key, kind)
 	for _, t := range list {
-		w.storeDeadLetter(t.Value, t.Value.newDeadLetter(v, true, now), kind)
+		w.storeDeadLetterLocked(t.Value, t.Value.newDeadLetter(v, true, now), kind)
 		v = parkedBehind
 	}
 }
 
-// storeDeadLetter stores a letter and then finishes its task. If the event may have a stored letter already, the two are merged.
-func (w *worker) storeDeadLetter(t *task, l *DeadLetter, kind string) {
-	if w.skipErased(t) {
+// storeDeadLetterLocked stores a letter and then finishes its task. If the event may have a stored letter already, the two are merged.
+func (w *worker) storeDeadLetterLocked(t *task, l *DeadLetter, kind string) {
+	if w.skipErasedLocked(t) {
 		return
 	}
 	if t.letterLoaded || t.letter == nil && t.origin.seq == 0 {
-		w.writeDeadLetter(t, l, kind)
+		w.writeDeadLetterLocked(t, l, kind)
 		return
 	}
-	w.withStoredLetter(t, func() {
+	w.withStoredLetterLocked(t, func() {
 		l.inheritFrom(t)
-		w.writeDeadLetter(t, l, kind)
+		w.writeDeadLetterLocked(t, l, kind)
 	})
 }
 
-// writeDeadLetter writes a letter and then finishes its task. It retries until the partition is released or abandoned.
-func (w *worker) writeDeadLetter(t *task, l *DeadLetter, kind string) {
+// writeDeadLetterLocked writes a letter and then finishes its task. It retries until the partition is released or abandoned.
+func (w *worker) writeDeadLetterLocked(t *task, l *DeadLetter, kind string) {
 	line, err := json.Marshal(l)
 	if err != nil {
 		panic(err) // cannot happen: every field can be marshaled, and the event is JSON
@@ -82,7 +82,7 @@ func (w *worker) writeDeadLetter(t *task, l *DeadLetter, kind string) {
 			p.pendingWrites--
 			w.changed.Broadcast()
 			if p.abandoned || err != nil { // it is read again
-				t.unlockStoredLetter()
+				t.releaseStoredLetterLocked()
 				return
 			}
 			outcome := countDead
@@ -92,24 +92,24 @@ func (w *worker) writeDeadLetter(t *task, l *DeadLetter, kind string) {
 			if t.letter != nil && t.letter.storedSubject == subject {
 				t.letter.storedSeq = 0 // the new letter has replaced it
 			}
-			w.finishTask(t, outcome, l.Cause, l.Reason)
+			w.finishTaskLocked(t, outcome, l.Cause, l.Reason)
 		})
 	}
 	write()
 }
 
-// finishTask ends a task with an outcome. It deletes the letter that the task comes from.
-func (w *worker) finishTask(t *task, outcome string, cause fault.Cause, reason string) {
+// finishTaskLocked ends a task with an outcome. It deletes the letter that the task comes from.
+func (w *worker) finishTaskLocked(t *task, outcome string, cause fault.Cause, reason string) {
 	p := t.partition
 	if !t.letterLoaded && t.letter == nil && t.origin.seq > 0 && p.counts[countDead]+p.counts[countParked] > 0 {
-		w.withStoredLetter(t, func() { w.finishTask(t, outcome, cause, reason) })
+		w.withStoredLetterLocked(t, func() { w.finishTaskLocked(t, outcome, cause, reason) })
 		return
 	}
 	w.rememberVerdict(t, outcome, cause, reason)
 	if t.letter == nil {
-		t.unlockStoredLetter()
-		p.countVerdict(outcome, t.item.Subscription.Name(), cause, reason)
-		w.removeTask(t, outcome)
+		t.releaseStoredLetterLocked()
+		p.countVerdictLocked(outcome, t.item.Subscription.Name(), cause, reason)
+		w.removeTaskLocked(t, outcome)
 		return
 	}
 	p.pendingWrites++
@@ -124,7 +124,7 @@ func (w *worker) finishTask(t *task, outcome string, cause fault.Cause, reason s
 		defer w.mu.Unlock()
 		p.pendingWrites--
 		w.changed.Broadcast()
-		t.unlockStoredLetter()
+		t.releaseStoredLetterLocked()
 		if w.ctx.Err() != nil || p.abandoned {
 			return
 		}
@@ -135,42 +135,42 @@ func (w *worker) finishTask(t *task, outcome string, cause fault.Cause, reason s
 		}
 		p.counts[was] -= int64(t.letter.verdictCount)
 		p.counts[outcome] += int64(t.letter.verdictCount - t.ownVerdictCount())
-		p.countVerdict(outcome, t.item.Subscription.Name(), cause, reason)
-		w.removeTask(t, outcome)
+		p.countVerdictLocked(outcome, t.item.Subscription.Name(), cause, reason)
+		w.removeTaskLocked(t, outcome)
 	})
 }
 
-// removeTask frees the memory of a finished task and records its outcome.
-func (w *worker) removeTask(t *task, outcome string) {
+// removeTaskLocked frees the memory of a finished task and records its outcome.
+func (w *worker) removeTaskLocked(t *task, outcome string) {
 	p := t.partition
 	if p.abandoned {
 		return
 	}
 	p.taskCount--
 	p.taskBytes -= t.bytes
-	p.recordOutcome(t.page, t.eventIndex, outcome)
+	p.recordOutcomeLocked(t.page, t.eventIndex, outcome)
 	w.changed.Broadcast()
 }
 
-// evictFailing parks the failing tasks that block a full partition, so that others can be read. It reports whether there were
+// evictFailingLocked parks the failing tasks that block a full partition, so that others can be read. It reports whether there were
 // any.
-func (p *partition) evictFailing() bool {
+func (p *partition) evictFailingLocked() bool {
 	w := p.worker
-	if w.suspendReason != "" || w.runner.isParkingFull() || !p.shouldEvict() {
+	if w.suspendReason != "" || w.runner.isParkingFull() || !p.shouldEvictLocked() {
 		return false
 	}
 	blocked := p.owner.TakeFailingLocked()
 	p.unparkBatch = 0
 	for _, list := range blocked {
-		w.parkTasks(list, evictedVerdict, kindEvicted)
+		w.parkTasksLocked(list, evictedVerdict, kindEvicted)
 	}
 	return len(blocked) > 0
 }
 
-// shouldEvict reports whether parking failing keys may unblock others, that is, whether the remote has accepted something
+// shouldEvictLocked reports whether parking failing keys may unblock others, that is, whether the remote has accepted something
 // recently. Without a recent success it allows an eviction with exponential backoff, because only events that are not read yet
 // can tell whether the remote accepts others.
-func (p *partition) shouldEvict() bool {
+func (p *partition) shouldEvictLocked() bool {
 	w := p.worker
 	wait := max(12*w.runner.settings.EvictAfter, time.Second)
 	if time.Since(w.dispatcher.StatsLocked().LastSuccess) <= wait {
@@ -184,9 +184,9 @@ func (p *partition) shouldEvict() bool {
 	return true
 }
 
-// keysToUnpark returns evicted keys to resume if the partition has capacity and no lane is failing. It starts with one key and
+// keysToUnparkLocked returns evicted keys to resume if the partition has capacity and no lane is failing. It starts with one key and
 // doubles the number each time.
-func (p *partition) keysToUnpark() []string {
+func (p *partition) keysToUnparkLocked() []string {
 	if p.taskCount > p.worker.runner.settings.MaxInFlight/2 || len(p.openPages) > maxOpenPages/2 || time.Since(p.unparkedAt) < p.worker.runner.settings.EvictAfter {
 		return nil
 	}

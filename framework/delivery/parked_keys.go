@@ -1,6 +1,7 @@
 package delivery
 
-// parkedKeys are the keys of a partition whose events are parked, by the hash of the key. It has no lock of its own.
+// parkedKeys are the keys of a partition whose events are parked, by the hash of the key. It has no lock of its own: the
+// worker's mutex guards those of a partition.
 type parkedKeys struct {
 	keys   map[string]*parkedKey
 	parked int  // how often a key was parked

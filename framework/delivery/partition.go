@@ -20,26 +20,30 @@ const (
 	maxOpenPages = 4096     // pages from the first unfinished one to the newest
 )
 
-// partition is the state of one partition of an instance while this process owns it. The worker's mutex guards it.
+// partition is the state of one partition of an instance while this process owns it. Methods whose names end in Locked need the
+// worker's mutex held.
 type partition struct {
-	worker *worker
-	owner  *dispatch.Owner[*task] // of its tasks in the dispatcher
-	number int
-	ctx    context.Context // ends when the partition is released or abandoned
-	cancel context.CancelFunc
-	done   chan struct{} // closed when readLoop has returned
+	worker    *worker
+	owner     *dispatch.Owner[*task] // of its tasks in the dispatcher
+	number    int
+	ctx       context.Context // ends when the partition is released or abandoned
+	cancel    context.CancelFunc
+	done      chan struct{} // closed when readLoop has returned
+	initial   checkpoint    // the checkpoint at acquisition
+	logID     int64         // identity of the log that is read: when it was created
+	mapping   *mappingSlot  // records which event is being mapped
+	recentIDs *recentIDs
+	mergeMu   sync.Mutex // held while a stored letter is read and rewritten; locked before the worker's mutex
 
-	initial       checkpoint // the checkpoint at acquisition
-	revision      uint64     // of the checkpoint that was last written
-	leaseUntil    time.Time  // end of the lease: no other process works on the partition until then
+	// The worker's mutex guards the fields below.
+
+	revision      uint64    // of the checkpoint that was last written
+	leaseUntil    time.Time // end of the lease: no other process works on the partition until then
 	renewedAt     time.Time
 	dirty         bool
-	logID         int64     // identity of the log that is read: when it was created
 	anchor        *anchor   // the last page read
 	lastRead      time.Time // when the last page was read, or the partition was acquired
 	logShortSince time.Time // since when the log has ended before nextPage; zero if it does not
-
-	mapping *mappingSlot // records which event is being mapped
 
 	parkingBlocked  bool // reading has stopped because no more events can be parked
 	applyingCommand bool // the letters of a command are being read and started
@@ -53,10 +57,8 @@ type partition struct {
 	parked          parkedKeys
 	lettersInFlight map[string]bool // letters with a task, by subject
 	pendingWrites   int             // letters that are being written or deleted
-	recentIDs       *recentIDs
-	mergeMu         sync.Mutex // held while a stored letter is read and rewritten; locked before the worker's mutex
-	unreadPages     uint64     // pages that are not read yet
-	eventsPerPage   float64    // moving average
+	unreadPages     uint64          // pages that are not read yet
+	eventsPerPage   float64         // moving average
 
 	evictCheckedAt time.Time // when eviction last ran, or was last known not to need a backoff
 	evictBackoffs  int       // evictions in a row without a success since
@@ -69,7 +71,7 @@ func (w *worker) newPartition(n int, cp checkpoint, revision uint64, valid time.
 		worker: w, number: n, done: make(chan struct{}), initial: cp, revision: revision, leaseUntil: valid, renewedAt: time.Now(), evictCheckedAt: time.Now(), nextPage: cp.Low, logID: cp.LogCreated, anchor: cp.Anchor, lastRead: time.Now(),
 		counts: maps.Clone(cp.Counts), lettersInFlight: map[string]bool{}, recentIDs: newRecentIDs(),
 	}
-	p.owner = w.dispatcher.NewOwner(p.requestAllowance)
+	p.owner = w.dispatcher.NewOwner(p.requestAllowanceLocked)
 	if p.counts == nil {
 		p.counts = map[string]int64{}
 	}
@@ -78,13 +80,13 @@ func (w *worker) newPartition(n int, cp checkpoint, revision uint64, valid time.
 	return p
 }
 
-// leaseRemaining returns how long the lease still lasts.
-func (p *partition) leaseRemaining() time.Duration { return time.Until(p.leaseUntil) }
+// leaseRemainingLocked returns how long the lease still lasts.
+func (p *partition) leaseRemainingLocked() time.Duration { return time.Until(p.leaseUntil) }
 
-// requestAllowance returns how long a request that starts now may take: it must end before the lease does. At least half of the lease
+// requestAllowanceLocked returns how long a request that starts now may take: it must end before the lease does. At least half of the lease
 // must be left.
-func (p *partition) requestAllowance() time.Duration {
-	lease, left := p.worker.runner.settings.Lease, p.leaseRemaining()
+func (p *partition) requestAllowanceLocked() time.Duration {
+	lease, left := p.worker.runner.settings.Lease, p.leaseRemainingLocked()
 	if left < lease/2 {
 		return 0
 	}
@@ -234,9 +236,9 @@ func (p *partition) waitForCapacity() error {
 		}
 		if time.Since(scanned) > 20*time.Millisecond {
 			scanned = time.Now()
-			p.spillHotKeys(time.Since(full))
+			p.spillHotKeysLocked(time.Since(full))
 		}
-		if time.Since(began) > w.runner.settings.EvictAfter && !p.evictFailing() {
+		if time.Since(began) > w.runner.settings.EvictAfter && !p.evictFailingLocked() {
 			began = time.Now()
 		}
 		timer := time.AfterFunc(100*time.Millisecond, w.changed.Broadcast)
@@ -246,9 +248,9 @@ func (p *partition) waitForCapacity() error {
 	return p.ctx.Err()
 }
 
-// recordOutcome records one verdict of an event. An event's verdicts are counted together, when the last one is known, so that a
+// recordOutcomeLocked records one verdict of an event. An event's verdicts are counted together, when the last one is known, so that a
 // checkpoint counts exactly the events that it lists as finished.
-func (p *partition) recordOutcome(pg *page, i int, outcome string) {
+func (p *partition) recordOutcomeLocked(pg *page, i int, outcome string) {
 	if pg.verdictsLeft[i]--; pg.verdictsLeft[i] > 0 {
 		if pg.earlyOutcomes == nil {
 			pg.earlyOutcomes = map[int][]string{}
@@ -270,13 +272,13 @@ func (p *partition) recordOutcome(pg *page, i int, outcome string) {
 		p.counts[countEvents]++
 	}
 	pg.eventsLeft--
-	p.dropFinishedPages()
+	p.dropFinishedPagesLocked()
 }
 
-// dropFinishedPages removes finished pages from the front of openPages.
-func (p *partition) dropFinishedPages() {
+// dropFinishedPagesLocked removes finished pages from the front of openPages.
+func (p *partition) dropFinishedPagesLocked() {
 	n := 0
-	for n < len(p.openPages) && p.openPages[n].isFinished() {
+	for n < len(p.openPages) && p.openPages[n].isFinishedLocked() {
 		p.openPages[n] = nil
 		n++
 	}
@@ -286,10 +288,10 @@ func (p *partition) dropFinishedPages() {
 	p.dirty = p.dirty || n > 0
 }
 
-// currentCheckpoint returns the checkpoint of the current state.
-func (p *partition) currentCheckpoint(owner string) checkpoint {
+// currentCheckpointLocked returns the checkpoint of the current state.
+func (p *partition) currentCheckpointLocked(owner string) checkpoint {
 	cp := checkpoint{Owner: owner, Start: p.initial.Start, Counts: maps.Clone(p.counts), LogCreated: p.logID, Anchor: p.anchor}
-	cp.setProgress(p.openPages, p.nextPage)
+	cp.setProgressLocked(p.openPages, p.nextPage)
 	cp.carryOver(p.initial, p.nextPage)
 	if cp.DedupeFrom = p.recentIDs.oldestBefore(cp.Low); p.recentIDs.isEmpty() {
 		cp.DedupeFrom = p.initial.DedupeFrom // the remembered messageIds are not read yet

@@ -9,8 +9,8 @@ import (
 // minLoggedPause is the shortest pause that is logged.
 const minLoggedPause = 30 * time.Second
 
-// pauseFor pauses sending for as long as the remote asks, at most Settings.MaxPause. The mutex is held.
-func (w *worker) pauseFor(asked time.Duration) {
+// pauseForLocked pauses sending for as long as the remote asks, at most Settings.MaxPause.
+func (w *worker) pauseForLocked(asked time.Duration) {
 	wait := min(asked, w.runner.settings.MaxPause)
 	if _, begins := w.dispatcher.PauseLocked(asked); begins && wait >= minLoggedPause {
 		w.runner.log.Warn("the remote asks to wait, so the instance pauses: landfall resume ends that", "instance", w.id,

@@ -29,13 +29,14 @@ type record struct {
 type publisher struct {
 	queue        *Queue
 	stream       string
-	mu           sync.Mutex
-	pending      []*writeRequest
-	bytes        int
 	unsavedBytes atomic.Int64 // bytes submitted and not durable yet
-	closed       bool
 	wake         chan struct{}
 	done         chan struct{}
+
+	mu      sync.Mutex // guards the fields below
+	pending []*writeRequest
+	bytes   int // of pending
+	closed  bool
 }
 
 // writeRequest is what one caller wants to write.

@@ -18,7 +18,7 @@ func (r *Runner) rebalance() {
 		for n := range r.queue.partitions {
 			w.mu.Lock()
 			p, stopping := w.partitions[n], w.stopping
-			over := p != nil && p.leaseRemaining() <= 0
+			over := p != nil && p.leaseRemainingLocked() <= 0
 			closing := p != nil && p.closing
 			w.mu.Unlock()
 			switch {
@@ -104,7 +104,7 @@ func (r *Runner) releasePartition(ctx context.Context, p *partition) {
 	}
 	p.abandoned = true
 	p.owner.CloseLocked()
-	cp, revision := p.currentCheckpoint(""), p.revision
+	cp, revision := p.currentCheckpointLocked(""), p.revision
 	w.mu.Unlock()
 	<-p.done
 	writeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

@@ -127,7 +127,7 @@ type Runner struct {
 	setMu       sync.Mutex // serializes SetInstances, RenameInstance, ForgetInstance and Stop
 	started     bool       // SetInstances has succeeded once; guarded by setMu
 	rebalanceMu sync.Mutex // serializes rebalance
-	mu          sync.Mutex
+	mu          sync.Mutex // guards workers
 	workers     map[string]*worker
 }
 

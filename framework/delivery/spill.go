@@ -32,10 +32,10 @@ const (
 	fullHotShare  = 64        // a key with more than this share is hot if the partition stays full
 )
 
-// spillHotKeys spills the tasks behind the first ones of hot keys. full is how long the partition has been full: the threshold
+// spillHotKeysLocked spills the tasks behind the first ones of hot keys. full is how long the partition has been full: the threshold
 // falls with it. Changes of an audience drain in runs, so they are spilled only if the partition stays full. It reports whether
 // any key was spilled. Nothing is spilled on a short disk, because spilled events are stored twice.
-func (p *partition) spillHotKeys(full time.Duration) bool {
+func (p *partition) spillHotKeysLocked(full time.Duration) bool {
 	w := p.worker
 	if w.runner.isParkingFull() || !w.runner.queue.hasSpareSpace(minSpillSpace) {
 		return false
@@ -50,25 +50,25 @@ func (p *partition) spillHotKeys(full time.Duration) bool {
 		return hot && (long || !c.First.Value.item.Independent)
 	})
 	for _, list := range spilled {
-		p.spillTasks(list)
+		p.spillTasksLocked(list)
 	}
 	return len(spilled) > 0
 }
 
-// spillTasks parks tasks that waited behind the first one of their key.
-func (p *partition) spillTasks(list []*dispatch.Task[*task]) {
-	if list = p.worker.withoutErased(list); len(list) == 0 {
+// spillTasksLocked parks tasks that waited behind the first one of their key.
+func (p *partition) spillTasksLocked(list []*dispatch.Task[*task]) {
+	if list = p.worker.withoutErasedLocked(list); len(list) == 0 {
 		return
 	}
 	key, now := shortHash(list[0].Value.key), time.Now()
 	kind := p.parked.spill(key, list[0].Value.key)
 	for _, t := range list {
-		p.worker.storeDeadLetter(t.Value, t.Value.newDeadLetter(spilledBehind, true, now), kind)
+		p.worker.storeDeadLetterLocked(t.Value, t.Value.newDeadLetter(spilledBehind, true, now), kind)
 	}
 }
 
-// requestPortion requests the next portion of a spilled key whose tasks in memory are almost done.
-func (p *partition) requestPortion(key string) {
+// requestPortionLocked requests the next portion of a spilled key whose tasks in memory are almost done.
+func (p *partition) requestPortionLocked(key string) {
 	w := p.worker
 	name := shortHash(key)
 	if p.closing || p.owner.WaitingLocked(key) > w.runner.settings.MaxInFlight/refillShare || !p.parked.requestPortion(name) {
@@ -86,18 +86,18 @@ func (p *partition) requestPortion(key string) {
 	})
 }
 
-// requestPortions requests the portions whose request has failed.
-func (p *partition) requestPortions() {
+// requestPortionsLocked requests the portions whose request has failed.
+func (p *partition) requestPortionsLocked() {
 	for _, key := range p.parked.spilledKeys() {
 		if p.owner.WaitingLocked(key) == 0 {
-			p.requestPortion(key)
+			p.requestPortionLocked(key)
 		}
 	}
 }
 
-// isIdleWithParked reports whether the partition counts parked events but has no parked keys, no tasks and no writes in flight.
+// isIdleWithParkedLocked reports whether the partition counts parked events but has no parked keys, no tasks and no writes in flight.
 // The letters of a command in progress are neither.
-func (p *partition) isIdleWithParked() bool {
+func (p *partition) isIdleWithParkedLocked() bool {
 	return p.counts[countParked] > 0 && p.parked.loaded && len(p.parked.keys)+p.pendingWrites+p.taskCount == 0 && !p.applyingCommand && !p.closing
 }
 
@@ -115,7 +115,7 @@ func (p *partition) reconcileParked() error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if p.nextPage != next || !p.isIdleWithParked() { // something was read in the meantime, so the keys may be outdated
+	if p.nextPage != next || !p.isIdleWithParkedLocked() { // something was read in the meantime, so the keys may be outdated
 		return nil
 	}
 	if len(keys) > 0 {

@@ -76,7 +76,7 @@ func (r *Runner) workerStatus(w *worker) Status {
 			s.Counts[k] += v
 		}
 	}
-	s.addLimits(w, time.Now())
+	s.addLimitsLocked(w, time.Now())
 	return s
 }
 

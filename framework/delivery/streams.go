@@ -76,7 +76,7 @@ func (q *Queue) labelEvents(stored *eventlog.Info) (map[string]string, error) {
 	if _, ok := stored.Labels[trimsRecordedKey]; ok {
 		labels[trimsRecordedKey] = "1"
 	} else {
-		q.monitor.openedByOlder = true
+		q.monitor.noteOpenedByOlder()
 	}
 	return labels, q.adoptTarget(*stored, labels)
 }

@@ -30,7 +30,7 @@ type unownedPartition struct {
 
 // survey is the result of the last look at all partitions.
 type survey struct {
-	mu         sync.Mutex
+	mu         sync.Mutex // guards the fields below; an unownedPartition is not changed once it is among them
 	unowned    map[partitionID]*unownedPartition
 	stalled    map[partitionID]time.Time // since when partitions have made no progress
 	unreadable error                     // why the log cannot be read; nil if it can
@@ -156,7 +156,7 @@ func (r *Runner) surveyProgress(ctx context.Context, dog *watchdog, now time.Tim
 	stalled, present := map[partitionID]time.Time{}, map[partitionID]bool{}
 	r.eachWorker(func(w *worker) {
 		w.mu.Lock()
-		samples := w.progressSamples(now)
+		samples := w.progressSamplesLocked(now)
 		w.mu.Unlock()
 		for p, s := range samples {
 			at := partitionID{w.id, p.number}
@@ -189,8 +189,8 @@ func (r *Runner) hasOverlookedEvents(ctx context.Context, p *partition, next uin
 	return err == nil && first != nil && now.Sub(first.Time) > r.settings.StallAfter
 }
 
-// progressSamples returns the samples of a worker's partitions. The mutex is held.
-func (w *worker) progressSamples(now time.Time) map[*partition]sample {
+// progressSamplesLocked returns the samples of a worker's partitions.
+func (w *worker) progressSamplesLocked(now time.Time) map[*partition]sample {
 	stats := w.dispatcher.StatsLocked()
 	paused := w.suspendReason != "" || now.Before(stats.PausedUntil) || stats.Failing
 	list := map[*partition]sample{}

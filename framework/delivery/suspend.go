@@ -6,9 +6,9 @@ import (
 	"github.com/landfall-dev/landfall/internal/pause"
 )
 
-// suspendInstance stops sending to an instance whose remote issues no access token. Its events wait and no attempt is counted. Sending
+// suspendInstanceLocked stops sending to an instance whose remote issues no access token. Its events wait and no attempt is counted. Sending
 // resumes when an operator has logged in, which is checked every second.
-func (w *worker) suspendInstance(reason string) {
+func (w *worker) suspendInstanceLocked(reason string) {
 	if w.suspendReason != "" {
 		w.suspendReason = reason
 		return

@@ -48,7 +48,7 @@ const (
 
 // batchRecorder records the requests of a batch.
 type batchRecorder struct {
-	mu    sync.Mutex
+	mu    sync.Mutex // guards what batch points to while it is sent: its requests may be sent at the same time
 	batch *Batch
 }
 
@@ -80,7 +80,7 @@ func (w *worker) recordBatch(ctx context.Context, events int) (context.Context, 
 
 // recordLimit limits the batches whose requests are recorded.
 type recordLimit struct {
-	mu     sync.Mutex
+	mu     sync.Mutex // guards the fields below
 	second int64
 	count  int
 }
@@ -115,7 +115,7 @@ func UserOf(key string) string {
 
 // verdictRing is a ring buffer of the latest verdicts.
 type verdictRing struct {
-	mu   sync.Mutex
+	mu   sync.Mutex // guards the fields below
 	ring []VerdictRecord
 	next int
 }

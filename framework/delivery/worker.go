@@ -21,7 +21,8 @@ import (
 )
 
 // worker delivers the tasks of one instance. The dispatcher decides when which tasks are sent together. Its lock also guards the
-// worker and its partitions.
+// worker and its partitions: methods whose names end in Locked need it held. The methods of dispatch.Handler, which the dispatcher
+// calls with the lock held, have the names of the interface.
 type worker struct {
 	runner     *Runner
 	id         string
@@ -30,18 +31,18 @@ type worker struct {
 	ctx        context.Context   // canceled to abort requests in flight
 	cancel     context.CancelFunc
 	dispatcher *dispatch.Dispatcher[*task]
+	recorded   recordLimit
+	changed    *sync.Cond // signaled when a batch, task or write ends, and when the worker stops
+	goroutines sync.WaitGroup
 
-	mu            sync.Locker // the dispatcher
+	mu            sync.Locker // the dispatcher; guards the fields below and the partitions
 	partitions    map[int]*partition
 	progress      progressRate
 	deferredUntil time.Time // until when a limit of the instance asks to wait
 	suspendReason string    // why nothing is sent until an operator logs in; "" if not suspended
 	stopping      bool
 	retries       int64
-	recorded      recordLimit
 	sending       map[*dispatch.Batch[*task]]struct{}
-	changed       *sync.Cond // signaled when a batch, task or write ends, and when the worker stops
-	goroutines    sync.WaitGroup
 }
 
 func newWorker(r *Runner, in Instance) *worker {
@@ -62,8 +63,8 @@ func newWorker(r *Runner, in Instance) *worker {
 	return w
 }
 
-// startTask adds a new task. If its key is parked, the task is parked too; if the task was refused by the mapping, it becomes a dead letter.
-func (w *worker) startTask(t *task) {
+// startTaskLocked adds a new task. If its key is parked, the task is parked too; if the task was refused by the mapping, it becomes a dead letter.
+func (w *worker) startTaskLocked(t *task) {
 	p := t.partition
 	p.taskCount++
 	p.taskBytes += t.bytes
@@ -72,16 +73,16 @@ func (w *worker) startTask(t *task) {
 		if p.parked.isSpilled(key) {
 			verdict = spilledBehind
 		}
-		w.storeDeadLetter(t, t.newDeadLetter(verdict, true, time.Now()), p.parked.kind(key))
+		w.storeDeadLetterLocked(t, t.newDeadLetter(verdict, true, time.Now()), p.parked.kind(key))
 		return
 	}
 	switch {
 	case t.refusal == nil:
 	case t.refusal.Outcome == runtime.Skipped:
-		w.finishTask(t, countSkipped, t.refusal.Cause, t.refusal.Reason)
+		w.finishTaskLocked(t, countSkipped, t.refusal.Cause, t.refusal.Reason)
 		return
 	default:
-		w.storeDeadLetter(t, t.newDeadLetter(*t.refusal, false, time.Now()), "")
+		w.storeDeadLetterLocked(t, t.newDeadLetter(*t.refusal, false, time.Now()), "")
 		return
 	}
 	tasks.Describe(&t.Task, w.instance.Plan, t.item)
@@ -142,22 +143,22 @@ func (w *worker) deliverBatch(b *dispatch.Batch[*task]) {
 	results := make([]dispatch.Result, len(verdicts))
 	for i, t := range b.Tasks {
 		t.Value.lastExchange, t.Value.batch = requests[i], record
-		results[i] = w.takeVerdict(t.Value, verdicts[i])
+		results[i] = w.takeVerdictLocked(t.Value, verdicts[i])
 	}
 	b.DoneLocked(results)
 	w.changed.Broadcast()
 }
 
-// takeVerdict records the verdict of a task and returns its result. It pauses or suspends the instance if the verdict says so.
-func (w *worker) takeVerdict(t *task, v runtime.Verdict) dispatch.Result {
+// takeVerdictLocked records the verdict of a task and returns its result. It pauses or suspends the instance if the verdict says so.
+func (w *worker) takeVerdictLocked(t *task, v runtime.Verdict) dispatch.Result {
 	t.verdict = v
 	switch {
 	case v.Code == fault.CodeDeferred:
-		w.deferFor(t, v)
+		w.deferForLocked(t, v)
 	case v.Status == http.StatusTooManyRequests && v.RetryAfter > 0:
-		w.pauseFor(v.RetryAfter)
+		w.pauseForLocked(v.RetryAfter)
 	case v.Code == fault.CodeLogin && w.ctx.Err() == nil:
-		w.suspendInstance(v.Reason)
+		w.suspendInstanceLocked(v.Reason)
 	case v.Outcome == runtime.Pending:
 		t.item.Operation = v.Operation
 	}
@@ -166,9 +167,9 @@ func (w *worker) takeVerdict(t *task, v runtime.Verdict) dispatch.Result {
 
 // Finished implements dispatch.Handler.
 func (w *worker) Finished(t *dispatch.Task[*task], _ dispatch.Result) {
-	t.Value.partition.requestPortion(t.Value.key)
+	t.Value.partition.requestPortionLocked(t.Value.key)
 	w.progress.count(time.Now())
-	w.settleTask(t.Value, t.Value.verdict)
+	w.settleTaskLocked(t.Value, t.Value.verdict)
 }
 
 // Exhausted implements dispatch.Handler. It parks the key, unless no more can be parked.
@@ -180,7 +181,7 @@ func (w *worker) Exhausted(tasks []*dispatch.Task[*task], r dispatch.Result) (ta
 	if r.Outcome == dispatch.Pending {
 		v.Reason = "it takes longer than " + w.runner.settings.RetryFor.String() + ": " + v.Reason
 	}
-	w.parkTasks(tasks, v, kindHeld)
+	w.parkTasksLocked(tasks, v, kindHeld)
 	return len(tasks)
 }
 
