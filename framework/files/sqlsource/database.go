@@ -3,6 +3,7 @@ package sqlsource
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"io"
 	"strings"
 
@@ -16,13 +17,18 @@ type databaseCursor struct {
 	rows   *sql.Rows
 	names  []audiencesync.Column
 	values []any // what a row is scanned into
-	text   func(value any) (text, problem string)
+	text   func(typeName string, value any) (text, problem string)
 }
 
-// startQuery runs a query in the connection's read-only transaction.
-func (c *databaseCursor) startQuery(ctx context.Context, query string) error {
+// querier is a connection or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// startQuery runs a query and reads the columns of its result.
+func (c *databaseCursor) startQuery(ctx context.Context, q querier, query string) error {
 	var err error
-	if c.rows, err = c.tx.QueryContext(ctx, query); err != nil {
+	if c.rows, err = q.QueryContext(ctx, query); err != nil {
 		return err
 	}
 	types, err := c.rows.ColumnTypes()
@@ -43,27 +49,41 @@ func (c *databaseCursor) columns() []audiencesync.Column { return c.names }
 
 func (c *databaseCursor) next(used []int, record []string) (problem string, err error) {
 	if !c.rows.Next() {
-		if err := c.rows.Err(); err != nil {
-			return "", err
-		}
-		if c.rows.NextResultSet() {
-			return "", &OptionError{"the query has several results: it should be a single statement"}
-		}
-		if err := c.rows.Err(); err != nil {
-			return "", err
-		}
-		return "", io.EOF
+		return "", c.readEnd()
 	}
 	if err := c.rows.Scan(c.values...); err != nil {
 		return "", err
 	}
 	for _, i := range used {
-		text, wrong := c.text(c.values[i])
+		text, wrong := c.text(c.names[i].Type, c.values[i])
 		if record[i] = text; wrong != "" {
 			problem = c.names[i].Name + " " + wrong
 		}
 	}
 	return problem, nil
+}
+
+// readEnd returns io.EOF if the driver has read the end of the only result.
+func (c *databaseCursor) readEnd() error {
+	err := c.rows.Err()
+	if err == nil && c.rows.NextResultSet() {
+		return &OptionError{"the query has several results: it should be a single statement"}
+	}
+	if err == nil {
+		err = c.rows.Err()
+	}
+	switch {
+	case err == nil:
+		return io.EOF
+	case isEndOfConnection(err):
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// isEndOfConnection reports whether a connection ended. Drivers wrap io.EOF for it, which must not be taken for the end of a result.
+func isEndOfConnection(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 func (c *databaseCursor) close() {

@@ -87,11 +87,11 @@ func (c *databaseCursor) beginMySQL(ctx context.Context, o Options) error {
 	if c.tx, err = c.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}); err != nil {
 		return err
 	}
-	return c.startQuery(ctx, o.Query)
+	return c.startQuery(ctx, c.tx, o.Query)
 }
 
 // rawText returns a value as the server has written it.
-func rawText(value any) (text, problem string) {
+func rawText(_ string, value any) (text, problem string) {
 	raw, _ := value.(*sql.RawBytes)
 	return string(*raw), ""
 }

@@ -37,7 +37,7 @@ func openSQLite(ctx context.Context, o Options) (cursor, error) {
 	c := &databaseCursor{db: db, text: sqliteText}
 	db.SetMaxOpenConns(1)
 	if c.tx, err = db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); err == nil {
-		err = c.startQuery(ctx, o.Query)
+		err = c.startQuery(ctx, c.tx, o.Query)
 	}
 	if err != nil {
 		c.close()
@@ -51,7 +51,7 @@ func openSQLite(ctx context.Context, o Options) (cursor, error) {
 }
 
 // sqliteText returns a value as text, or why it cannot identify users.
-func sqliteText(value any) (text, problem string) {
+func sqliteText(_ string, value any) (text, problem string) {
 	pointer, _ := value.(*any)
 	switch v := (*pointer).(type) {
 	case nil:

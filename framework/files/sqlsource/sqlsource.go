@@ -1,7 +1,7 @@
-// Package sqlsource reads users from a query of a SQL database: PostgreSQL and servers that speak its protocol, MySQL and MariaDB, and
-// SQLite.
+// Package sqlsource reads users from a query of a SQL database: PostgreSQL and servers that speak its protocol, MySQL and MariaDB,
+// ClickHouse, and SQLite.
 //
-// [Open] starts a query in a read-only transaction with a time limit. A [Result] is an audiencesync.Table: it streams the rows with bounded
+// [Open] starts a query that can only read, with a time limit. A [Result] is an audiencesync.Table: it streams the rows with bounded
 // memory and returns their values as exact texts, and its end is io.EOF only if the server has confirmed that the result is complete.
 package sqlsource
 
@@ -71,6 +71,7 @@ func engines() []engine {
 	return []engine{
 		{[]string{"postgres", "postgresql", "redshift"}, "postgres://USER:PASSWORD@HOST/DATABASE", openPostgres, postgresReason},
 		{[]string{"mysql", "mariadb"}, "mysql://USER:PASSWORD@HOST/DATABASE", openMySQL, mysqlReason},
+		{[]string{"clickhouse"}, "clickhouse://USER:PASSWORD@HOST/DATABASE", openClickHouse, clickhouseReason},
 		{[]string{"sqlite"}, "sqlite:PATH", openSQLite, sqliteReason},
 	}
 }
