@@ -48,6 +48,7 @@ var beside = map[string][]string{
 	"framework/runtime":             {"framework/runtime/config"},
 	"framework/runtime/tasks":       {"framework/runtime", "framework/dispatch"},
 	"framework/files/audiencesync":  {"framework/files/stream"},
+	"framework/files/parquetfile":   {"framework/files/audiencesync"},
 	"framework/files/sqlsource":     {"framework/files/audiencesync"},
 	"framework/server/admin":        {"framework/server/audienceruns", "framework/server/erasure", "framework/server/backup", "framework/server/why", "framework/delivery"},
 	"framework/server/audienceruns": {"framework/files/audiencesync", "framework/files/sqlsource", "framework/runtime/instances"},

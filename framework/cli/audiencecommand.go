@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -139,14 +138,14 @@ func (k *audienceCommand) openRows(ctx context.Context, audience string, argumen
 		return k.openFiles(files, options)
 	}
 	file := files[0]
-	input, err := openInput(file, k.streams.in)
+	input, err := openUsers(file, k.streams.in)
 	if err != nil {
 		return nil, nil, err
 	}
 	if k.file = file; file == "-" {
 		k.file = "standard input"
 	}
-	rows, err := audiencesync.OpenRows(input, options)
+	rows, err := audiencesync.OpenSource(input, options)
 	if err != nil {
 		_ = input.Close()
 		return nil, nil, fmt.Errorf("%s: %w", k.file, err)
@@ -159,7 +158,7 @@ func (k *audienceCommand) openFiles(files []string, options audiencesync.Options
 	k.file = fault.Count(len(files), "file")
 	inputs := make([]audiencesync.Input, len(files))
 	for i, file := range files {
-		inputs[i] = audiencesync.Input{Name: file, Open: func() (io.ReadCloser, error) { return openInput(file, nil) }}
+		inputs[i] = audiencesync.Input{Name: file, Open: func() (audiencesync.Source, error) { return openUsers(file, nil) }}
 	}
 	rows, err := audiencesync.OpenFiles(inputs, options)
 	if err != nil {

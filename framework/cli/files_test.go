@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/parquet-go/parquet-go"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -24,4 +25,16 @@ func writeBytes(ts *testscript.TestScript, _ bool, args []string) {
 	text, err := strconv.Unquote(`"` + args[1] + `"`)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// writeParquet writes a Parquet file of users with the column external_id: parquet FILE ID...
+func writeParquet(ts *testscript.TestScript, _ bool, args []string) {
+	type user struct {
+		ID string `parquet:"external_id"`
+	}
+	var users []user
+	for _, id := range args[1:] {
+		users = append(users, user{id})
+	}
+	ts.Check(parquet.WriteFile(ts.MkAbs(args[0]), users))
 }

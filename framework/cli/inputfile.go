@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+	"github.com/landfall-dev/landfall/framework/files/parquetfile"
 )
 
 // openInput opens a file, or standard input if file is "-".
@@ -27,6 +29,43 @@ func openInput(file string, stdin io.Reader) (io.ReadCloser, error) {
 		}
 	}
 	return nil, fmt.Errorf("%s: %s", file, fault.FileReason(err))
+}
+
+// parquetInput is a Parquet file with the file that it is read from.
+type parquetInput struct {
+	*parquetfile.File
+	file *os.File
+}
+
+// Close closes the file.
+func (p parquetInput) Close() error {
+	p.File.Close()
+	return p.file.Close()
+}
+
+// openUsers is openInput for a file of users, which can be a Parquet file.
+func openUsers(name string, stdin io.Reader) (audiencesync.Source, error) {
+	input, err := openInput(name, stdin)
+	if err != nil {
+		return nil, err
+	}
+	file, ok := input.(*os.File)
+	if !ok {
+		return input, nil
+	}
+	begin := make([]byte, len(parquetfile.Magic))
+	if _, err := file.ReadAt(begin, 0); err != nil || string(begin) != parquetfile.Magic { // a pipe, a short file, or text
+		return input, nil
+	}
+	info, err := file.Stat()
+	if err == nil {
+		var users *parquetfile.File
+		if users, err = parquetfile.Open(file, info.Size()); err == nil {
+			return parquetInput{users, file}, nil
+		}
+	}
+	_ = file.Close()
+	return nil, fmt.Errorf("%s: %w", name, err)
 }
 
 // expandFiles returns the files that arguments name: files, folders and patterns. Of a folder, it returns the files whose names do not begin with

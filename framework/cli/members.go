@@ -107,7 +107,7 @@ func newMembersDiff(s streams) *cobra.Command {
 		return k.runDiff(ctx, args[0], against)
 	})
 	k.addFileFlags(cmd)
-	cmd.Flags().StringVar(&against, "against", "", "the `FILE` of users, CSV or NDJSON; also a folder or a pattern")
+	cmd.Flags().StringVar(&against, "against", "", "the `FILE` of users, CSV, NDJSON or Parquet; also a folder or a pattern")
 	cmd.MarkFlagsMutuallyExclusive("against", "from")
 	return cmd
 }

@@ -24,7 +24,7 @@ func newSync(s streams) *cobra.Command {
 		Use:   "sync [flags] {FILE... | --from URL --query SQL}",
 		Short: "Make an audience match files or a query of users",
 		Long: "Reads users from files, folders of files, or standard input (-): CSV with a header, or NDJSON with one object per line, in UTF-8 unless\n" +
-			"--encoding is given, optionally compressed with gzip or zstd. Several files\n" +
+			"--encoding is given, optionally compressed with gzip or zstd, or Parquet, which cannot be read from standard input. Several files\n" +
 			"are one list, and each has its own header. It compares the list with the ledger and sends the difference as\n" +
 			"entries and exits. With --mirror, the default, users who are not in the file leave the audience. With --add, the users of\n" +
 			"the file enter it. With --remove, they leave it.\n\n" +

@@ -5,10 +5,24 @@ import (
 	"io"
 )
 
+// Source is an open file of users: an io.Reader of CSV or NDJSON, or a [Table].
+type Source interface{ io.Closer }
+
 // Input is one of several files of users.
 type Input struct {
 	Name string // in messages
-	Open func() (io.ReadCloser, error)
+	Open func() (Source, error)
+}
+
+// OpenSource is OpenRows for a Source. The caller closes the Source.
+func OpenSource(source Source, o Options) (*Rows, error) {
+	switch s := source.(type) {
+	case Table:
+		return openTable(s, o, sourceWords{"the file", "row"}, nil)
+	case io.Reader:
+		return OpenRows(s, o)
+	}
+	return nil, fmt.Errorf("a file of users cannot be read from a %T", source)
 }
 
 // inputs are the files of Rows, one after the other.
@@ -36,7 +50,7 @@ func (r *Rows) openNext() error {
 	if err != nil {
 		return err
 	}
-	next, err := OpenRows(file, r.inputs.options)
+	next, err := OpenSource(file, r.inputs.options)
 	if err != nil {
 		_ = file.Close()
 		return fmt.Errorf("%s: %w", input.Name, err)

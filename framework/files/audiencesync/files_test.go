@@ -33,7 +33,7 @@ func readValues(rows *audiencesync.Rows) (values string, err error) {
 func TestSeveralFilesAreOneList(t *testing.T) {
 	closed := 0
 	input := func(name, text string) audiencesync.Input {
-		return audiencesync.Input{Name: name, Open: func() (io.ReadCloser, error) {
+		return audiencesync.Input{Name: name, Open: func() (audiencesync.Source, error) {
 			return countedCloser{strings.NewReader(text), &closed}, nil
 		}}
 	}

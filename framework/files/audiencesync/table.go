@@ -29,14 +29,19 @@ type Column struct {
 
 // TableRows reads users from a table. The error is a *HeaderError if no column identifies users.
 func TableRows(t Table, o Options) (*Rows, error) {
+	return openTable(t, o, sourceWords{"the result", "row"}, &columnShape{Source: o.Source})
+}
+
+// openTable is TableRows. shape gets the columns that are used, unless it is nil.
+func openTable(t Table, o Options, words sourceWords, shape *columnShape) (*Rows, error) {
 	columns := t.Columns()
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = c.Name
 	}
 	rows := &Rows{
-		identifiers: o.Identifiers, renamed: o.Columns, words: sourceWords{"the result", "row"}, at: o.At, only: o.Only,
-		records: &tableReader{table: t}, shape: &columnShape{Source: o.Source},
+		identifiers: o.Identifiers, renamed: o.Columns, words: words, at: o.At, only: o.Only,
+		records: &tableReader{table: t}, shape: shape,
 	}
 	if err := rows.useHeader(names); err != nil {
 		return nil, err
@@ -52,7 +57,9 @@ func TableRows(t Table, o Options) (*Rows, error) {
 			return nil, &HeaderError{fmt.Sprintf("the column %s has the type %s, which cannot identify users: %s", fault.Shorten(c.Name, maxName), c.Type, c.Unfit)}
 		}
 		used = append(used, at)
-		rows.shape.Columns = append(rows.shape.Columns, strings.TrimSpace(id+" "+c.Type))
+		if shape != nil {
+			shape.Columns = append(shape.Columns, strings.TrimSpace(id+" "+c.Type))
+		}
 	}
 	if at := rows.onlyAt; at >= 0 && !slices.Contains(used, at) {
 		if c := columns[at]; c.Unfit != "" {
