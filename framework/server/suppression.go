@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event/identifier"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/internal/poller"
 )
 
 // suppressionPoll is the time between two looks at the suppressed users in the state, so that a change takes effect on all servers within
@@ -22,9 +22,7 @@ type suppression struct {
 	server  *server
 	set     atomic.Pointer[identifier.Set]
 	version string // of the state and the key that set was read from; for one goroutine
-
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	poller  *poller.Poller
 }
 
 // newSuppression reads the suppressed users, and follows changes until it is closed.
@@ -33,39 +31,17 @@ func newSuppression(ctx context.Context, v *server) (*suppression, error) {
 	if err := s.refresh(ctx); err != nil {
 		return nil, err
 	}
-	following, cancel := context.WithCancel(context.Background())
-	s.cancel = cancel
-	s.done.Go(func() { s.follow(following) })
+	s.poller = poller.Start(suppressionPoll, s.refresh, func(err error) {
+		v.Log.Error("cannot read which users are suppressed: those that are known stay suppressed", "error", err)
+	})
 	return s, nil
 }
 
 // close stops following changes.
-func (s *suppression) close() {
-	s.cancel()
-	s.done.Wait()
-}
+func (s *suppression) close() { s.poller.Close() }
 
 // hasUserOf reports whether the user of an event is suppressed.
 func (s *suppression) hasUserOf(v event.Value) bool { return s.set.Load().HasUserOf(v) }
-
-// follow refreshes the users until ctx ends. While the state does not answer, those that are known stay suppressed.
-func (s *suppression) follow(ctx context.Context) {
-	ticker := time.NewTicker(suppressionPoll)
-	defer ticker.Stop()
-	failing := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		err := s.refresh(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			s.server.Log.Error("cannot read which users are suppressed: those that are known stay suppressed", "error", err)
-		}
-		failing = err != nil
-	}
-}
 
 // refresh reads the suppressed users if they may have changed.
 func (s *suppression) refresh(ctx context.Context) error {

@@ -3,13 +3,13 @@ package erasure
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/event/identifier"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/poller"
 )
 
 const (
@@ -25,13 +25,10 @@ const (
 type Watcher struct {
 	store    *state.Store
 	stateKey func() string
-	log      *slog.Logger
 	users    atomic.Pointer[users]
 	version  string // of the state and the key that users was read from; for one goroutine
 	readAt   time.Time
-
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	poller   *poller.Poller
 }
 
 // users are users to erase, of whom only the hashes of identifiers are known.
@@ -61,42 +58,21 @@ func receivedAfter(v event.Value, at time.Time) bool {
 
 // NewWatcher reads the erasures, and follows changes until it is closed. stateKey returns the key of the config in effect.
 func NewWatcher(ctx context.Context, store *state.Store, stateKey func() string, log *slog.Logger) (*Watcher, error) {
-	w := &Watcher{store: store, stateKey: stateKey, log: log}
+	w := &Watcher{store: store, stateKey: stateKey}
 	if err := w.refresh(ctx); err != nil {
 		return nil, err
 	}
-	following, cancel := context.WithCancel(context.Background())
-	w.cancel = cancel
-	w.done.Go(func() { w.follow(following) })
+	w.poller = poller.Start(pollInterval, w.refresh, func(err error) {
+		log.Error("cannot read which users are to be erased: those that are known stay", "error", err)
+	})
 	return w, nil
 }
 
 // Close stops following changes.
-func (w *Watcher) Close() {
-	w.cancel()
-	w.done.Wait()
-}
+func (w *Watcher) Close() { w.poller.Close() }
 
 // HasEvent reports whether an event belongs to a user who is being erased or was lately. It can be used as delivery.Settings.Erased.
 func (w *Watcher) HasEvent(v event.Value) bool { return w.users.Load().has(v) }
-
-func (w *Watcher) follow(ctx context.Context) {
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	failing := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		err := w.refresh(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			w.log.Error("cannot read which users are to be erased: those that are known stay", "error", err)
-		}
-		failing = err != nil
-	}
-}
 
 // refresh reads the erasures if they may have changed, and once an hour, to forget old ones.
 func (w *Watcher) refresh(ctx context.Context) error {
