@@ -48,7 +48,7 @@ func simulateFleet(t *testing.T, size, partitions int) {
 			time.Sleep(lease / 3)
 			f.thawProcesses(frozen)
 		}},
-		{name: "some crash and others join", extra: few * (partitions/size + 1), change: func() {
+		{name: "some crash and others join", extra: few * (partitions/size + 2), change: func() {
 			f.stopProcesses(few, true)
 			time.Sleep(lease / 2)
 			f.startProcesses(few, 5*time.Second)
