@@ -2,7 +2,7 @@
 // values of handlers.
 //
 // A SQLite file serves one machine; several machines share a PostgreSQL database. Both have the same schema and use the same
-// code; dialect.go holds the differences. No other package uses SQL. Every write is durable when its method returns. A Store is
+// code; dialect.go holds most differences. No other package uses SQL. Every write is durable when its method returns. A Store is
 // safe for concurrent use, also by several processes.
 //
 // A program opens a [Store] once, with [Open], and gives each instance its [Ledger] (runtime.Host's State and Members) and the
