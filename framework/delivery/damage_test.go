@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,34 +16,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/internal/loglines"
 	"github.com/landfall-dev/landfall/internal/testsize"
 )
 
-// logLines collects log lines.
-type logLines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logLines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func (l *logLines) newLogger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
 // openLogged opens a queue and returns its log lines.
-func openLogged(t *testing.T, dir string) (*delivery.Queue, *logLines) {
+func openLogged(t *testing.T, dir string) (*delivery.Queue, *loglines.Buffer) {
 	t.Helper()
-	lines := &logLines{}
-	q, err := delivery.Open(t.Context(), delivery.Config{Dir: dir, Log: lines.newLogger()})
+	lines := &loglines.Buffer{}
+	q, err := delivery.Open(t.Context(), delivery.Config{Dir: dir, Log: lines.NewLogger(slog.LevelInfo)})
 	require.NoError(t, err)
 	t.Cleanup(q.Close)
 	return q, lines

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
 	"sync"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/internal/loglines"
 )
 
 // stressRounds returns the number of rounds of a stress test: LANDFALL_STRESS, or a few.
@@ -25,7 +27,7 @@ func stressRounds(few int) int {
 }
 
 // requireHealthy fails if damage was reported.
-func requireHealthy(t *testing.T, q *delivery.Queue, lines *logLines) {
+func requireHealthy(t *testing.T, q *delivery.Queue, lines *loglines.Buffer) {
 	t.Helper()
 	require.Empty(t, q.Problems())
 	require.NotContains(t, lines.String(), "level=ERROR")
@@ -38,7 +40,7 @@ func TestReloadsDuringReplaysStopNoPartition(t *testing.T) {
 	remote := newRemote(t)
 	plan := remote.planFor(`type = "track"`)
 	settings := quick
-	settings.Log = lines.newLogger()
+	settings.Log = lines.NewLogger(slog.LevelInfo)
 	runner := startRunner(t, q, settings, delivery.Instance{Plan: plan, Version: "0"})
 	defer stopRunner(t, runner)
 	for n := range stressRounds(30) {
@@ -57,14 +59,14 @@ func TestReloadsDuringReplaysStopNoPartition(t *testing.T) {
 // partition stops, nothing counts as lost, and everything is delivered.
 func TestServersComeAndGoUnderLoad(t *testing.T) {
 	url := natsServer(t)
-	lines := &logLines{}
+	lines := &loglines.Buffer{}
 	openQueue := func() *delivery.Queue {
-		q, err := delivery.Open(t.Context(), delivery.Config{URL: url, Replicas: 1, Retention: time.Second, Log: lines.newLogger()})
+		q, err := delivery.Open(t.Context(), delivery.Config{URL: url, Replicas: 1, Retention: time.Second, Log: lines.NewLogger(slog.LevelInfo)})
 		require.NoError(t, err)
 		return q
 	}
 	settings := quick
-	settings.Lease, settings.TrimInterval, settings.Log = 2*time.Second, 100*time.Millisecond, lines.newLogger()
+	settings.Lease, settings.TrimInterval, settings.Log = 2*time.Second, 100*time.Millisecond, lines.NewLogger(slog.LevelInfo)
 	remotes := newRemote(t)
 	plan := remotes.planOf(func(_ context.Context, call destination.BatchCall[change, change]) (*destination.MultiStatus, error) {
 		remotes.mu.Lock()

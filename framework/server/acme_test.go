@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/internal/acmetest"
+	"github.com/landfall-dev/landfall/internal/loglines"
 )
 
 const acmeDomain = "events.example.test"
@@ -79,8 +78,8 @@ func TestACMEFailure(t *testing.T) {
 	a := acmetest.New(t)
 	p := openPort(t, acmeSettings(a, t.TempDir()))
 	a.Verify("127.0.0.1:1")
-	var logged lockedBuffer
-	p.server.certificates.(*acmeCertificates).log = slog.New(slog.NewTextHandler(&logged, nil))
+	var logged loglines.Buffer
+	p.server.certificates.(*acmeCertificates).log = logged.NewLogger(slog.LevelInfo)
 	defer p.requestCertificates()()
 	require.Eventually(t, func() bool { return strings.Contains(logged.String(), "no TLS certificate was received") }, time.Minute, 50*time.Millisecond)
 	assert.Contains(t, logged.String(), "domain="+acmeDomain)
@@ -89,24 +88,4 @@ func TestACMEFailure(t *testing.T) {
 	assert.ErrorContains(t, err, "tls.acme.roots cannot be read")
 	_, err = openCertificates(parsePort(t, t.TempDir(), strings.Replace(acmeSettings(a, t.TempDir()), a.Roots, p.ky, 1)), "", p.server.Log)
 	assert.ErrorContains(t, err, "has no certificate in PEM")
-}
-
-// lockedBuffer is a buffer that can be read while it is written.
-type lockedBuffer struct {
-	lock sync.Mutex
-	text bytes.Buffer
-}
-
-// Write appends to the buffer.
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	return b.text.Write(p)
-}
-
-// String returns the content.
-func (b *lockedBuffer) String() string {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	return b.text.String()
 }

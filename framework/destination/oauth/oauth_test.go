@@ -1,7 +1,6 @@
 package oauth_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +22,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/oauth/oauthtest"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/loglines"
 )
 
 func TestMain(m *testing.M) {
@@ -36,7 +36,7 @@ type world struct {
 	store  oauth.Store
 	keeper *oauth.Manager
 	port   int
-	log    *bytes.Buffer
+	log    *loglines.Buffer
 	mu     sync.Mutex
 	passed time.Duration // the clock is ahead
 }
@@ -53,21 +53,10 @@ func (w *world) pass(d time.Duration) {
 	w.passed += d
 }
 
-type locked struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
-}
-
 func newWorld(t *testing.T, spec string) *world {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	w := &world{port: l.Addr().(*net.TCPAddr).Port, store: oauth.NewMemoryStore(), log: &bytes.Buffer{}}
+	w := &world{port: l.Addr().(*net.TCPAddr).Port, store: oauth.NewMemoryStore(), log: &loglines.Buffer{}}
 	require.NoError(t, l.Close())
 	w.Server = oauthtest.Start(t, fmt.Sprintf("http://127.0.0.1:%d/callback", w.port))
 	settings := event.MustParse(fmt.Sprintf(`{"host":%q}`, w.URL))
@@ -77,7 +66,7 @@ func newWorld(t *testing.T, spec string) *world {
 	t.Cleanup(transport.CloseIdleConnections)
 	w.remote = &oauth.Remote{
 		Spec: parsed, ClientID: oauthtest.Web, ClientSecret: oauthtest.Secret, Base: transport, Now: w.now,
-		Log: slog.New(slog.NewTextHandler(&locked{w: w.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Log: w.log.NewLogger(slog.LevelDebug),
 	}
 	box, err := oauth.NewBox(oauth.NewKey())
 	require.NoError(t, err)
