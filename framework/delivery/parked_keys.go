@@ -11,7 +11,8 @@ type parkedKeys struct {
 // parkedKey says what becomes of the later events of a key, and of its letters.
 type parkedKey struct {
 	kind      string // kindHeld or kindEvicted
-	spilled   string // the ordering key, if letters come back in portions; otherwise ""
+	spilled   bool   // its letters come back in portions
+	ordering  string // the ordering key of a spilled key, "" for events without one
 	requested bool   // the next portion was requested
 
 	// generation changes whenever tasks of the key are parked. A resumed letter of an earlier generation is parked again, so that it
@@ -30,7 +31,7 @@ func (k *parkedKeys) kind(key string) string {
 // isSpilled reports whether the letters of a key come back in portions.
 func (k *parkedKeys) isSpilled(key string) bool {
 	e := k.keys[key]
-	return e != nil && e.spilled != ""
+	return e != nil && e.spilled
 }
 
 // generation returns the generation of a key, or 0 if it is not parked.
@@ -51,7 +52,7 @@ func (k *parkedKeys) mayPass(key string, t *task) bool {
 // park parks a key.
 func (k *parkedKeys) park(key, kind string) {
 	e := k.begin(key)
-	e.kind, e.spilled = kind, ""
+	e.kind, e.spilled = kind, false
 }
 
 // spill parks the tasks of a key whose letters come back in portions, and returns how the key is parked. A held key stays held.
@@ -60,7 +61,7 @@ func (k *parkedKeys) spill(key, orderingKey string) (kind string) {
 	if e.kind == "" {
 		e.kind = kindEvicted
 	}
-	e.spilled = orderingKey
+	e.spilled, e.ordering = true, orderingKey
 	return e.kind
 }
 
@@ -68,19 +69,15 @@ func (k *parkedKeys) spill(key, orderingKey string) (kind string) {
 func (k *parkedKeys) begin(key string) *parkedKey {
 	e := k.keys[key]
 	if e == nil {
+		if k.keys == nil {
+			k.keys = map[string]*parkedKey{}
+		}
 		e = &parkedKey{}
-		k.add(key, e)
+		k.keys[key] = e
 	}
 	k.parked++
 	e.generation = k.parked
 	return e
-}
-
-func (k *parkedKeys) add(key string, e *parkedKey) {
-	if k.keys == nil {
-		k.keys = map[string]*parkedKey{}
-	}
-	k.keys[key] = e
 }
 
 // load adds the keys of stored letters, by kind.
@@ -106,7 +103,7 @@ func (k *parkedKeys) unpark(keys ...string) {
 // requestPortion reports whether the next portion of a key is to be requested, and notes that it is.
 func (k *parkedKeys) requestPortion(key string) bool {
 	e := k.keys[key]
-	if e == nil || e.spilled == "" || e.requested {
+	if e == nil || !e.spilled || e.requested {
 		return false
 	}
 	e.requested = true
@@ -128,15 +125,15 @@ func (k *parkedKeys) notePortion(key string, generation int, part []*DeadLetter,
 	case !more:
 		k.unpark(key)
 	case len(part) > 0:
-		e.spilled = part[0].Key
+		e.spilled, e.ordering = true, part[0].Key
 	}
 }
 
 // spilledKeys returns the ordering keys whose letters come back in portions.
 func (k *parkedKeys) spilledKeys() (list []string) {
 	for _, e := range k.keys {
-		if e.spilled != "" {
-			list = append(list, e.spilled)
+		if e.spilled {
+			list = append(list, e.ordering)
 		}
 	}
 	return list
@@ -148,7 +145,7 @@ func (k *parkedKeys) evicted(n int) (list []string) {
 		if len(list) >= n {
 			break
 		}
-		if e.kind == kindEvicted && e.spilled == "" {
+		if e.kind == kindEvicted && !e.spilled {
 			list = append(list, key)
 		}
 	}

@@ -79,3 +79,14 @@ func TestPortionsAreRequestedOnce(t *testing.T) {
 	assert.Equal(t, []string{"user"}, k.spilledKeys())
 	assert.Empty(t, k.evicted(5))
 }
+
+// Events without an ordering key share one key, whose ordering key is "".
+func TestEventsWithoutOrderingKeyAreSpilled(t *testing.T) {
+	var k parkedKeys
+	k.spill("k", "")
+	assert.True(t, k.isSpilled("k"))
+	assert.Empty(t, k.evicted(5), "its letters come back in portions")
+	assert.True(t, k.requestPortion("k"))
+	k.notePortion("k", k.generation("k"), []*DeadLetter{{}}, true)
+	assert.Equal(t, []string{""}, k.spilledKeys())
+}
