@@ -325,33 +325,6 @@ func (s *Syncer) resyncAll(ctx context.Context, id string, out *sender, restart 
 	return err
 }
 
-// Purge removes every known member. Events from before its start no longer have an effect; an entry after it counts, also while the
-// purge runs. Members whose exit fails stay uncertain, and the next purge or sync sends their exit again.
-func (s *Syncer) Purge(ctx context.Context, a destination.Audience) (Report, error) {
-	now := s.currentTime()
-	report, err := s.newReport(ctx, a)
-	if err != nil {
-		return report, err
-	}
-	out, err := s.newSender(a, &report, now, true)
-	if err != nil {
-		return report, err
-	}
-	if !s.DryRun {
-		if err := s.Ledger.Purge(ctx, a, now); err != nil {
-			return report, err
-		}
-	}
-	err = s.Ledger.Each(ctx, a.ID, "", func(m state.Membership) error {
-		if !m.Member && !m.Uncertain || out.isOvertaken(m) {
-			return nil
-		}
-		report.Exits++
-		return out.changeMember(ctx, m.Identity, false, m)
-	})
-	return report, errors.Join(err, out.flush(ctx))
-}
-
 func (s *Syncer) currentTime() time.Time {
 	if s.Now != nil {
 		return s.Now().UTC()
