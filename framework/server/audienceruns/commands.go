@@ -52,7 +52,7 @@ var ErrNotWaiting = errors.New("no run of this sync waits for an approval")
 func (s *Scheduler) List(ctx context.Context) ([]Status, error) {
 	list := []Status{}
 	for _, j := range s.jobs() {
-		d, _, err := readDocument(ctx, j)
+		d, _, err := readDocument(ctx, j.instance.Ledger, j.stateKey())
 		if err != nil {
 			return nil, err
 		}

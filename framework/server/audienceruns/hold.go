@@ -12,6 +12,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 // HoldOptions says which audience a command changes.
@@ -76,15 +77,9 @@ func HoldAudience(ctx context.Context, o HoldOptions) (*Hold, context.Context, e
 func (h *Hold) acquire(ctx context.Context, o *HoldOptions) error {
 	owner, watch, told := rand.Text(), sighting{}, false
 	for {
-		text, _, err := h.ledger.Get(ctx, h.key)
+		doc, text, err := readDocument(ctx, h.ledger, h.key)
 		if err != nil {
 			return err
-		}
-		var doc document
-		if text != "" {
-			if err := json.Unmarshal([]byte(text), &doc); err != nil {
-				return err
-			}
 		}
 		if doc.Holder == "" || watch.isAbandoned(&doc, time.Now(), o.Lease) {
 			h.text, h.doc = text, doc
@@ -98,10 +93,8 @@ func (h *Hold) acquire(ctx context.Context, o *HoldOptions) error {
 			told = true
 			o.OnWait(doc.Run.StartedBy)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(o.Lease / 30):
+		if err := pause.For(ctx, o.Lease/30); err != nil {
+			return err
 		}
 	}
 }

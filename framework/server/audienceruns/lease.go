@@ -91,9 +91,9 @@ type lease struct {
 	doc  document
 }
 
-// readDocument returns a job's document and its text.
-func readDocument(ctx context.Context, j job) (doc document, text string, err error) {
-	text, _, err = j.instance.Ledger.Get(ctx, j.stateKey())
+// readDocument returns the document at a key and its text.
+func readDocument(ctx context.Context, ledger *state.Ledger, key string) (doc document, text string, err error) {
+	text, _, err = ledger.Get(ctx, key)
 	if err == nil && text != "" {
 		err = json.Unmarshal([]byte(text), &doc)
 	}
@@ -103,7 +103,7 @@ func readDocument(ctx context.Context, j job) (doc document, text string, err er
 // changeDocument applies a change to a job's document. If change returns an error, nothing changes.
 func changeDocument(ctx context.Context, j job, change func(*document) error) error {
 	for {
-		doc, text, err := readDocument(ctx, j)
+		doc, text, err := readDocument(ctx, j.instance.Ledger, j.stateKey())
 		if err == nil {
 			err = change(&doc)
 		}
@@ -122,7 +122,7 @@ func changeDocument(ctx context.Context, j job, change func(*document) error) er
 
 // acquire takes the lease of a job that is due. It returns nil if the job is not due or another process runs it.
 func (s *Scheduler) acquire(ctx context.Context, j job) (*lease, error) {
-	doc, text, err := readDocument(ctx, j)
+	doc, text, err := readDocument(ctx, j.instance.Ledger, j.stateKey())
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func (s *Scheduler) Preview(ctx context.Context, c Choice) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	doc, _, err := readDocument(ctx, j)
+	doc, _, err := readDocument(ctx, j.instance.Ledger, j.stateKey())
 	if err != nil {
 		return Preview{}, err
 	}
