@@ -29,12 +29,11 @@ type HoldOptions struct {
 // Hold is the lease of an audience that a command changes. Meanwhile no audience sync of it runs, and no other command changes it.
 type Hold struct {
 	lease
-	ctx     context.Context // ends if the lease is lost
-	sync    string
-	now     func() time.Time
-	run     Run
-	cancel  context.CancelCauseFunc
-	stopped chan struct{}
+	ctx  context.Context // ends if the lease is lost
+	stop func()          // ends the renewals
+	sync string
+	now  func() time.Time
+	run  Run
 }
 
 // syncOf returns the id of the sync of an audience in an instance; "" if there is none.
@@ -54,7 +53,7 @@ func HoldAudience(ctx context.Context, o HoldOptions) (*Hold, context.Context, e
 		o.Now = time.Now
 	}
 	o.Lease = cmp.Or(o.Lease, defaultLease)
-	h := &Hold{sync: syncOf(&o), now: o.Now, stopped: make(chan struct{})}
+	h := &Hold{sync: syncOf(&o), now: o.Now}
 	h.ledger, h.key = o.Ledger, stateKey(h.sync)
 	if h.sync == "" {
 		h.key = "audienceCommand/" + o.Audience
@@ -64,13 +63,8 @@ func HoldAudience(ctx context.Context, o HoldOptions) (*Hold, context.Context, e
 	if err := h.acquire(ctx, &o); err != nil {
 		return nil, nil, err
 	}
-	held, cancel := context.WithCancelCause(ctx)
-	h.ctx, h.cancel = held, cancel
-	go func() {
-		defer close(h.stopped)
-		h.keepAlive(held, o.Lease/4, cancel)
-	}()
-	return h, held, nil
+	h.ctx, h.stop = h.startRenewals(ctx, o.Lease)
+	return h, h.ctx, nil
 }
 
 // acquire takes the lease when no run holds it, or the process of that run is dead.
@@ -137,8 +131,7 @@ func (h *Hold) Lost() error {
 // Release ends the lease. If the audience has a sync and the report is not nil, it returns the record of the run, which the caller saves with
 // SaveRun.
 func (h *Hold) Release(report *audiencesync.Report, runErr error) (*Run, error) {
-	h.cancel(nil)
-	<-h.stopped
+	h.stop()
 	ending, end := context.WithTimeout(context.WithoutCancel(h.ctx), 5*time.Second)
 	defer end()
 	run := h.run

@@ -216,6 +216,21 @@ func (l *lease) update(ctx context.Context, change func(*document)) error {
 	}
 }
 
+// startRenewals renews the lease, which has a length, in the background. The returned context ends with the cause errLeaseLost if that
+// fails. stop ends the renewals and waits for the last one.
+func (l *lease) startRenewals(parent context.Context, length time.Duration) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		l.keepAlive(ctx, length/4, cancel)
+	}()
+	return ctx, func() {
+		cancel(nil)
+		<-stopped
+	}
+}
+
 // keepAlive renews the lease until ctx ends. If that fails, it cancels the run.
 func (l *lease) keepAlive(ctx context.Context, every time.Duration, cancel context.CancelCauseFunc) {
 	ticker := time.NewTicker(every)

@@ -86,20 +86,14 @@ func interruptedRun(r *Run, now time.Time) *Run {
 func (s *Scheduler) runJob(parent context.Context, j job, l *lease) {
 	limited, endLimit := context.WithTimeoutCause(parent, cmp.Or(j.sync.RunLimit, defaultRunLimit), errRunLimit)
 	defer endLimit()
-	ctx, cancel := context.WithCancelCause(limited)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		l.keepAlive(ctx, s.Lease/4, cancel)
-	}()
+	ctx, stop := l.startRenewals(limited, s.Lease)
 	run := *l.doc.Run
 	report, err := s.synchronize(ctx, j, l)
 	lost := errors.Is(context.Cause(ctx), errLeaseLost)
 	if err != nil && errors.Is(context.Cause(ctx), errRunLimit) {
 		err = fmt.Errorf("the run was stopped, since it took longer than its runLimit, %v; the next run continues it", cmp.Or(j.sync.RunLimit, defaultRunLimit))
 	}
-	cancel(nil)
-	<-stopped
+	stop()
 	if lost {
 		s.Log.Warn("an audience sync was stopped: its lease could not be renewed", "sync", j.sync.ID, "instance", j.id())
 		return
