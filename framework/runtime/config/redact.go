@@ -131,7 +131,8 @@ func isSecretKey(key string) bool {
 	return httpx.IsSecretName(key) || key == "url" || strings.Contains(strings.ToLower(key), "key")
 }
 
-// mapLeaves returns v with each text and number replaced by the result of f, which gets its JSON pointer and its place as walkReferences has it.
+// mapLeaves returns v with each text and number replaced by the result of f, which gets its JSON pointer and a place that does
+// not depend on the order of lists whose elements have ids.
 func mapLeaves(v event.Value, pointer, stable string, f func(pointer, stable string, v event.Value) event.Value) event.Value {
 	switch v.Kind() {
 	case event.String, event.Number:

@@ -52,9 +52,9 @@ func (r *reader) readCredential(name, place string) string {
 // other instances that another config does not have at the same place. The elements of a list are compared by their ids.
 func newReferences(base, changed event.Value) map[string]string {
 	known := map[string]string{}
-	walkReferences(base, "", "", func(_, stable, text string) { known[stable] = text })
+	walkReferences(base, func(_, stable, text string) { known[stable] = text })
 	refused := map[string]string{}
-	walkReferences(changed, "", "", func(pointer, stable, text string) {
+	walkReferences(changed, func(pointer, stable, text string) {
 		name, sealed := SealedName(text)
 		owner, _, _ := strings.Cut(name, "/")
 		switch {
@@ -73,26 +73,13 @@ func elementPlace(id event.Value) string { return "/id=" + fault.PointerKey(id.J
 
 // walkReferences calls f for each reference to a file, a command or a sealed secret, with its JSON pointer and with a place that does not depend
 // on the order of lists whose elements have ids.
-func walkReferences(v event.Value, pointer, stable string, f func(pointer, stable, text string)) {
-	switch v.Kind() {
-	case event.String:
+func walkReferences(root event.Value, f func(pointer, stable, text string)) {
+	mapLeaves(root, "", "", func(pointer, stable string, v event.Value) event.Value {
 		if _, sealed := SealedName(v.Str()); sealed || isLocalReference(v.Str()) {
 			f(pointer, stable, v.Str())
 		}
-	case event.Object:
-		for key, m := range v.Members() {
-			walkReferences(m, pointer+fault.PointerKey(key), stable+fault.PointerKey(key), f)
-		}
-	case event.Array:
-		for i, item := range v.Items() {
-			index := fmt.Sprintf("/%d", i)
-			element := index
-			if id := item.Get("id"); id.Kind() != event.Absent {
-				element = elementPlace(id)
-			}
-			walkReferences(item, pointer+index, stable+element, f)
-		}
-	}
+		return v
+	})
 }
 
 // Fingerprint identifies a text of the config and the present content of the secret files that the config was loaded with. A file that
