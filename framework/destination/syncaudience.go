@@ -325,10 +325,11 @@ func (b *audienceBatch) acceptChanges(ctx context.Context, changes []*MemberChan
 // failChanges sets the results of changes that the remote has not accepted. Changes that it has refused for good supersede no others.
 func (b *audienceBatch) failChanges(ctx context.Context, changes []*MemberChange, err error) {
 	var refused []Change
+	listed := map[string]bool{}
 	for _, c := range changes {
 		b.ms.Fail(c.index, err)
-		same := func(r Change) bool { return r.Identity == c.text }
-		if !b.ms.Result(c.index).Err.Retry && !slices.ContainsFunc(refused, same) {
+		if !b.ms.Result(c.index).Err.Retry && !listed[c.text] {
+			listed[c.text] = true
 			refused = append(refused, Change{Identity: c.text, Member: c.Member})
 		}
 	}
