@@ -3,6 +3,7 @@ package destination
 import (
 	"cmp"
 	"context"
+	"iter"
 	"slices"
 	"time"
 
@@ -196,7 +197,7 @@ func (b *audienceBatch) send(ctx context.Context) error {
 		Accept: func(changes []*MemberChange) error { return b.acceptChanges(ctx, changes) },
 		Fail:   func(changes []*MemberChange, err error) { b.failChanges(ctx, changes, err) }, Divisible: b.Divisible,
 	}
-	for _, part := range b.requestsOf(changes) {
+	for part := range b.requestsOf(changes) {
 		if err := b.deps.Members.MarkUncertain(ctx, b.audience, b.changesOf(part, false)); err != nil {
 			return err
 		}
@@ -297,17 +298,13 @@ func (b *audienceBatch) rememberCreated(ctx context.Context) error {
 	return b.deps.State.Put(ctx, b.stateKey(), b.audience.Name)
 }
 
-// requestsOf divides changes by MaxMembers.
-func (b *audienceBatch) requestsOf(changes []*MemberChange) [][]*MemberChange {
-	var parts [][]*MemberChange
-	for rest := changes; len(rest) > 0; {
-		n := len(rest)
-		if b.MaxMembers > 0 {
-			n = min(n, b.MaxMembers)
-		}
-		parts, rest = append(parts, rest[:n]), rest[n:]
+// requestsOf divides changes by MaxMembers. There is at least one.
+func (b *audienceBatch) requestsOf(changes []*MemberChange) iter.Seq[[]*MemberChange] {
+	n := len(changes)
+	if b.MaxMembers > 0 {
+		n = b.MaxMembers
 	}
-	return parts
+	return slices.Chunk(changes, n)
 }
 
 // acceptChanges records changes that the remote has accepted, and marks them as delivered only after that.
