@@ -321,8 +321,8 @@ func (p *parser) compileRequest(v event.Value, place string, names request.Names
 func (p *parser) compileRequestWith(compile func(event.Value, request.Names) (*request.Request, error), v event.Value, place string, names request.Names) *request.Request {
 	r, err := compile(v, names)
 	p.problems.AddUnder(place, err)
-	if r != nil && r.IsRelative() && !p.hasBase() {
-		p.problems.Add(place+"/url", "is a path, but the destination has no request: {baseUrl: …}")
+	if r != nil {
+		p.checkBase(r, place)
 	}
 	return r
 }
@@ -334,13 +334,18 @@ func (p *parser) compileCall(v event.Value, key, place string, names request.Nam
 	}
 	call, err := request.CompileCall(v.Get("request"), v.Get(key), key, names)
 	p.problems.AddUnder(place, err)
-	if call != nil && call.IsRelative() && !p.hasBase() {
-		p.problems.Add(place+"/request/url", "is a path, but the destination has no request: {baseUrl: …}")
+	if call != nil {
+		p.checkBase(call.Request, place+"/request")
 	}
 	return call
 }
 
-func (p *parser) hasBase() bool { return p.d.Document.Value().Get("request").Get("baseUrl").Exists() }
+// checkBase reports a request whose URL is a path if the definition has nothing before it.
+func (p *parser) checkBase(r *request.Request, place string) {
+	if r.IsRelative() && !p.d.Document.Value().Get("request").Get("baseUrl").Exists() {
+		p.problems.Add(place+"/url", "is a path, but the destination has no request: {baseUrl: …}")
+	}
+}
 
 func (p *parser) parseFields(v event.Value, place string) fieldschema.Fields {
 	if v.Kind() == event.Absent {

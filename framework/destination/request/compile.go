@@ -16,26 +16,26 @@ import (
 // Compile compiles a request that has passed the schema of definitions. The error is a fault.Problems with a JSON pointer into
 // v for each problem.
 func Compile(v event.Value, names Names) (*Request, error) {
-	c := newCompiler(names)
-	r := c.compileRequest(v)
-	if err := c.problems.Err(); err != nil {
-		return nil, err
-	}
-	return r, nil
+	return newCompiler(names).compileAlone(v)
 }
 
 // CompileChange compiles a request that both adds and removes members of an audience, like Compile. Its batch.item may read member.
 func CompileChange(v event.Value, names Names) (*Request, error) {
 	c := newCompiler(names)
 	c.isChange = true
+	return c.compileAlone(v)
+}
+
+func newCompiler(names Names) *compiler { return &compiler{names: maps.Clone(names)} }
+
+// compileAlone compiles a request without a result.
+func (c *compiler) compileAlone(v event.Value) (*Request, error) {
 	r := c.compileRequest(v)
 	if err := c.problems.Err(); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
-
-func newCompiler(names Names) *compiler { return &compiler{names: maps.Clone(names)} }
 
 // compileRequest compiles a request or the steps in its place.
 func (c *compiler) compileRequest(v event.Value) *Request {
