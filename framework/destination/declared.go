@@ -26,7 +26,7 @@ func (p Plugin) Complete(d *Definition) Plugin {
 	if p.completedFor == d {
 		return p
 	}
-	actions, choices := map[string]Action{}, map[string]map[string]ChoicesFunc{}
+	actions, choices, hooks := map[string]Action{}, cloneByAction(p.Choices), cloneByAction(p.Hooks)
 	maps.Copy(actions, p.Actions)
 	for _, a := range d.Actions {
 		if a.Request != nil {
@@ -41,15 +41,15 @@ func (p Plugin) Complete(d *Definition) Plugin {
 		if d.Browser != "" {
 			actions[a.Key] = browserAction()
 		}
-		choices[a.Key] = maps.Clone(p.Choices[a.Key])
 		for key, r := range a.Choices {
-			if choices[a.Key] == nil {
-				choices[a.Key] = map[string]ChoicesFunc{}
+			choices.set(a.Key, key, declaredChoices(r))
+		}
+		for _, h := range a.Hooks {
+			if h.Call != nil {
+				hooks.set(a.Key, h.Name, declaredHook(h))
 			}
-			choices[a.Key][key] = declaredChoices(r)
 		}
 	}
-	p.Hooks = completeHooks(p.Hooks, d)
 	if d.Delete != nil {
 		p.OnDelete = declaredDeletion(d.Delete)
 	}
@@ -59,33 +59,29 @@ func (p Plugin) Complete(d *Definition) Plugin {
 	if d.Audience != nil && d.Audience.Find != nil {
 		p.GetAudience = declaredAudience(d.Audience.Find)
 	}
-	p.Actions, p.Choices, p.completedFor = actions, choices, d
+	p.Actions, p.Choices, p.Hooks, p.completedFor = actions, choices, hooks, d
 	if d.Test != nil {
 		p.Test = declaredTest(d.Test)
 	}
 	return p
 }
 
-// completeHooks returns the hooks with those that the definition declares.
-func completeHooks(given map[string]map[string]HookFunc, d *Definition) map[string]map[string]HookFunc {
-	hooks := maps.Clone(given)
-	for _, a := range d.Actions {
-		for _, h := range a.Hooks {
-			if h.Call == nil {
-				continue
-			}
-			if hooks == nil {
-				hooks = map[string]map[string]HookFunc{}
-			}
-			of := maps.Clone(hooks[a.Key])
-			if of == nil {
-				of = map[string]HookFunc{}
-			}
-			of[h.Name] = declaredHook(h)
-			hooks[a.Key] = of
-		}
+// byAction holds functions by the key of their action and by a name.
+type byAction[F any] map[string]map[string]F
+
+func cloneByAction[F any](given map[string]map[string]F) byAction[F] {
+	clone := byAction[F]{}
+	for action, functions := range given {
+		clone[action] = maps.Clone(functions)
 	}
-	return hooks
+	return clone
+}
+
+func (all byAction[F]) set(action, name string, f F) {
+	if all[action] == nil {
+		all[action] = map[string]F{}
+	}
+	all[action][name] = f
 }
 
 // declaredTest returns a test of settings that passes if the response has a 2xx status.
