@@ -40,12 +40,7 @@ func (d *declaredCall) sendAll(ctx context.Context) error {
 	}
 	var open []*openBatch // the batches that are not sent yet, in order of their first payloads
 	for i, payload := range d.in.Payloads {
-		scope := d.scopeFor(payload)
-		err := d.r.Refusal(scope)
-		var key string
-		if err == nil {
-			key, err = d.r.UniqueKey(scope)
-		}
+		key, err := d.uniqueKeyOf(payload)
 		if err != nil {
 			d.ms.Fail(i, err)
 			continue
@@ -74,6 +69,15 @@ func (d *declaredCall) sendAll(ctx context.Context) error {
 		d.sendBatch(ctx, b.which)
 	}
 	return nil
+}
+
+// uniqueKeyOf returns the unique key of a payload, or why the request refuses it.
+func (d *declaredCall) uniqueKeyOf(payload event.Value) (string, error) {
+	scope := d.scopeFor(payload)
+	if err := d.r.Refusal(scope); err != nil {
+		return "", err
+	}
+	return d.r.UniqueKey(scope)
 }
 
 // openBatch holds payloads for one request.

@@ -34,29 +34,13 @@ func (p *parser) parseMembers(a *ActionDefinition, v event.Value, place string) 
 	if a.Request != nil {
 		p.problems.Add(place, "cannot go with request: the action has either")
 	}
-	m := &MemberRequests{labels: map[string]string{}}
-	m.fields = AudienceFields{
-		Action: a.Key, ID: v.Get("id").Str(), Key: v.Get("key").Str(), Properties: v.Get("properties").Str(), Time: v.Get("time").Str(), Ignores: v.Get("ignores").Str(),
-	}
-	for _, key := range []string{"id", "key", "properties", "time"} {
-		p.checkField(a, v.Get(key).Str(), place+"/"+key)
-	}
-	for i, field := range v.Get("identifiers").Items() {
-		m.fields.Kinds = append(m.fields.Kinds, IdentityKind{Field: field.Str()})
-		p.checkField(a, field.Str(), fmt.Sprintf("%s/identifiers/%d", place, i))
+	m := &MemberRequests{
+		fields: p.parseMemberFields(a, v, place), hooked: p.parseHookedID(a, v.Get("idFromHook").Str(), place+"/idFromHook"),
+		member: p.compileMember(v.Get("member"), place+"/member", a), labels: map[string]string{},
 	}
 	for _, f := range a.Fields {
 		m.labels[f.Key] = f.Label
 	}
-	if text := v.Get("idFromHook").Str(); text != "" {
-		path := event.NewPath(text)
-		m.hooked = &path
-		keys := path.Keys()
-		if h := a.Hook(keys[0]); h == nil || len(keys) != 2 || h.Outputs.Get(keys[1]) == nil {
-			p.problems.Add(place+"/idFromHook", "should be an output of a hook, such as %s.id, but is %q", RETLOnMappingSave, text)
-		}
-	}
-	m.member = p.compileMember(v.Get("member"), place+"/member", a)
 	names := p.actionNames(a)
 	names[request.Audience] = []string{"id", "key", "settings"}
 	compile := func(key string, with func(event.Value, request.Names) (*request.Request, error)) *request.Request {
@@ -75,14 +59,42 @@ func (p *parser) parseMembers(a *ActionDefinition, v event.Value, place string) 
 	return m
 }
 
+// parseMemberFields reads which fields of the action name the audience, the user and the time of a change.
+func (p *parser) parseMemberFields(a *ActionDefinition, v event.Value, place string) AudienceFields {
+	fields := AudienceFields{
+		Action: a.Key, ID: v.Get("id").Str(), Key: v.Get("key").Str(), Properties: v.Get("properties").Str(), Time: v.Get("time").Str(), Ignores: v.Get("ignores").Str(),
+	}
+	for _, key := range []string{"id", "key", "properties", "time"} {
+		p.checkField(a, v.Get(key).Str(), place+"/"+key)
+	}
+	for i, field := range v.Get("identifiers").Items() {
+		fields.Kinds = append(fields.Kinds, IdentityKind{Field: field.Str()})
+		p.checkField(a, field.Str(), fmt.Sprintf("%s/identifiers/%d", place, i))
+	}
+	return fields
+}
+
+// parseHookedID reads which output of a hook is the id of the audience; nil if text is "".
+func (p *parser) parseHookedID(a *ActionDefinition, text, place string) *event.Path {
+	if text == "" {
+		return nil
+	}
+	path := event.NewPath(text)
+	keys := path.Keys()
+	if h := a.Hook(keys[0]); h == nil || len(keys) != 2 || h.Outputs.Get(keys[1]) == nil {
+		p.problems.Add(place, "should be an output of a hook, such as %s.id, but is %q", RETLOnMappingSave, text)
+	}
+	return &path
+}
+
 // compileMember compiles the mapping that says whether a user is a member; nil if there is none.
 func (p *parser) compileMember(v event.Value, place string, a *ActionDefinition) *mapping.Mapping {
 	if !v.Exists() {
 		return nil
 	}
-	names := request.Names{}
+	all, names := p.actionNames(a), request.Names{}
 	for _, name := range []string{request.Settings, request.Payload, request.SyncMode} {
-		names[name] = p.actionNames(a)[name]
+		names[name] = all[name]
 	}
 	p.problems.AddUnder(place, request.CheckMapping(v, names))
 	m, _ := mapping.Compile(mapping.ConvertTemplates(v)) // CheckMapping has reported its mistakes
