@@ -16,8 +16,16 @@ import (
 // column is a column of the schema.
 type column struct {
 	audiencesync.Column
-	leaf int // its index among the columns with values
-	text func(parquet.Value) (text, problem string)
+	leaf int                                        // its index among the columns with values
+	text func(parquet.Value) (text, problem string) // of a value that is not null
+}
+
+// textOf returns the text of a value, which is empty for null, or why it has none.
+func (c *column) textOf(v parquet.Value) (text, problem string) {
+	if v.IsNull() {
+		return "", ""
+	}
+	return c.text(v)
 }
 
 const (
@@ -79,13 +87,11 @@ func plainText(kind parquet.Kind) (text func(parquet.Value) (string, string), un
 	return nil, unfitOther
 }
 
+// nullText is the text of a column whose values are all null.
 func nullText(parquet.Value) (text, problem string) { return "", "" }
 
 // byteText returns a text, which must be UTF-8.
 func byteText(v parquet.Value) (text, problem string) {
-	if v.IsNull() {
-		return "", ""
-	}
 	if !utf8.Valid(v.ByteArray()) {
 		return "", "is not valid text in UTF-8"
 	}
@@ -95,8 +101,6 @@ func byteText(v parquet.Value) (text, problem string) {
 func integerText(kind parquet.Kind, signed bool) func(parquet.Value) (text, problem string) {
 	return func(v parquet.Value) (text, problem string) {
 		switch {
-		case v.IsNull():
-			return "", ""
 		case kind == parquet.Int32 && signed:
 			return strconv.FormatInt(int64(v.Int32()), 10), ""
 		case kind == parquet.Int32:
@@ -117,9 +121,6 @@ const (
 // decimalText writes decimals with all digits of their scale.
 func decimalText(kind parquet.Kind, scale int) func(parquet.Value) (text, problem string) {
 	return func(v parquet.Value) (text, problem string) {
-		if v.IsNull() {
-			return "", ""
-		}
 		var n big.Int
 		switch kind {
 		case parquet.Int32:
@@ -162,9 +163,6 @@ func withPoint(n *big.Int, scale int) string {
 }
 
 func uuidText(v parquet.Value) (text, problem string) {
-	if v.IsNull() {
-		return "", ""
-	}
 	b := v.ByteArray()
 	if len(b) != 16 {
 		return "", "is not a UUID"

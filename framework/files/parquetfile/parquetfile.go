@@ -136,7 +136,7 @@ func (f *File) Next() (record []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		text, wrong := f.columns[at].text(value)
+		text, wrong := f.columns[at].textOf(value)
 		if f.record[at] = text; wrong != "" {
 			problem = f.columns[at].Name + " " + wrong
 		}
