@@ -92,17 +92,21 @@ func (c *syncCommand) run(ctx context.Context, files []string) error {
 		return err
 	}
 	defer end()
-	mode := audiencesync.Mirror
-	switch {
-	case c.add:
-		mode = audiencesync.Add
-	case c.remove:
-		mode = audiencesync.Remove
-	}
 	share := c.share / 100
 	c.removeAll = c.yes
 	if c.yes {
 		share = 1
 	}
-	return c.recordAction(ctx, history.ActionSync, a, func() (audiencesync.Report, error) { return c.newSyncer().Sync(ctx, a, rows, mode, share) })
+	return c.recordAction(ctx, history.ActionSync, a, func() (audiencesync.Report, error) { return c.newSyncer().Sync(ctx, a, rows, c.mode(), share) })
+}
+
+// mode returns how the file changes the audience.
+func (c *syncCommand) mode() audiencesync.Mode {
+	switch {
+	case c.add:
+		return audiencesync.Add
+	case c.remove:
+		return audiencesync.Remove
+	}
+	return audiencesync.Mirror
 }

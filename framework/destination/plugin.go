@@ -125,22 +125,8 @@ func (p Plugin) Load() (*Definition, error) {
 	if err := p.checkFolder(d); err != nil {
 		return nil, err
 	}
-	for key := range p.Actions {
-		if d.Action(key) == nil {
-			return nil, fmt.Errorf("%s: Plugin.Actions has a handler for the action %q, which %s does not declare", d.Slug, key, DefinitionFile)
-		}
-	}
-	for _, a := range d.Actions {
-		switch _, ok := p.Actions[a.Key]; {
-		case ok && a.IsDeclared():
-			key := "/request"
-			if a.Members != nil {
-				key = "/audience"
-			}
-			return nil, d.problemAt("/actions"+fault.PointerKey(a.Key)+key, "is not allowed: the action %q also has a handler", a.Key)
-		case !ok && !a.IsDeclared() && d.Browser == "":
-			return nil, d.problemAt("/actions"+fault.PointerKey(a.Key), "has neither a request nor a handler")
-		}
+	if err := p.checkActions(d); err != nil {
+		return nil, err
 	}
 	if err := p.checkBrowserModule(d); err != nil {
 		return nil, err
@@ -160,6 +146,28 @@ func (p Plugin) Load() (*Definition, error) {
 		return nil, err
 	}
 	return d, p.checkChoices(d)
+}
+
+// checkActions refuses handlers of actions that are not declared, and actions with neither a handler nor requests, or with both.
+func (p Plugin) checkActions(d *Definition) error {
+	for key := range p.Actions {
+		if d.Action(key) == nil {
+			return fmt.Errorf("%s: Plugin.Actions has a handler for the action %q, which %s does not declare", d.Slug, key, DefinitionFile)
+		}
+	}
+	for _, a := range d.Actions {
+		switch _, ok := p.Actions[a.Key]; {
+		case ok && a.IsDeclared():
+			key := "/request"
+			if a.Members != nil {
+				key = "/audience"
+			}
+			return d.problemAt("/actions"+fault.PointerKey(a.Key)+key, "is not allowed: the action %q also has a handler", a.Key)
+		case !ok && !a.IsDeclared() && d.Browser == "":
+			return d.problemAt("/actions"+fault.PointerKey(a.Key), "has neither a request nor a handler")
+		}
+	}
+	return nil
 }
 
 // checkChoices refuses choices for actions and fields that the definition does not declare.

@@ -201,24 +201,7 @@ func (r *reader) readConfig(v event.Value) {
 	r.readServer(v)
 	r.readEgress(v.Get("egress").Get("allow"))
 	r.readBudgets(v.Get("budgets"))
-	known, keys := map[string]bool{}, map[string]bool{}
-	for i, s := range v.Get("sources").Items() {
-		place := fmt.Sprintf("/sources/%d", i)
-		id := s.Get("id").Str()
-		if known[id] {
-			r.problems.Add(place+"/id", "is already used: another source has the id %q", id)
-		}
-		known[id] = true
-		key := r.resolveSecrets(s.Get("writeKey"), place+"/writeKey")
-		if keys[key.Str()] {
-			r.problems.Add(place+"/writeKey", "is already used: another source has the same")
-		}
-		keys[key.Str()] = key.Str() != ""
-		if s.Get("erases").Kind() == event.True && !v.Get("state").Get("key").Exists() {
-			r.problems.Add(place+"/erases", "needs state.key, with which requests to erase users are encrypted: landfall auth key makes one")
-		}
-		r.config.Sources = append(r.config.Sources, Source{id, key.Str(), s.Get("eventsPerSecond").Float(), s.Get("deletes").Kind() == event.True, s.Get("erases").Kind() == event.True})
-	}
+	known := r.readSources(v.Get("sources"), v.Get("state").Get("key").Exists())
 	taken := map[string]bool{}
 	for i, d := range v.Get("destinations").Items() {
 		place := fmt.Sprintf("/destinations/%d", i)
@@ -236,6 +219,30 @@ func (r *reader) readConfig(v event.Value) {
 		r.config.Instances = append(r.config.Instances, in)
 	}
 	r.readAudienceSyncs(v.Get("audienceSyncs"))
+}
+
+// readSources reads the sources of events, and returns their ids. hasKey says that the state has a key.
+func (r *reader) readSources(v event.Value, hasKey bool) (known map[string]bool) {
+	known = map[string]bool{}
+	keys := map[string]bool{}
+	for i, s := range v.Items() {
+		place := fmt.Sprintf("/sources/%d", i)
+		id := s.Get("id").Str()
+		if known[id] {
+			r.problems.Add(place+"/id", "is already used: another source has the id %q", id)
+		}
+		known[id] = true
+		key := r.resolveSecrets(s.Get("writeKey"), place+"/writeKey")
+		if keys[key.Str()] {
+			r.problems.Add(place+"/writeKey", "is already used: another source has the same")
+		}
+		keys[key.Str()] = key.Str() != ""
+		if s.Get("erases").Kind() == event.True && !hasKey {
+			r.problems.Add(place+"/erases", "needs state.key, with which requests to erase users are encrypted: landfall auth key makes one")
+		}
+		r.config.Sources = append(r.config.Sources, Source{id, key.Str(), s.Get("eventsPerSecond").Float(), s.Get("deletes").Kind() == event.True, s.Get("erases").Kind() == event.True})
+	}
+	return known
 }
 
 func (r *reader) checkSources(in Instance, known map[string]bool) {

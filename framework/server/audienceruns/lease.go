@@ -147,11 +147,7 @@ func (s *Scheduler) acquire(ctx context.Context, j job) (*lease, error) {
 			d.Holder, d.Run = "", nil
 			return
 		}
-		if by == byInterrupted && d.Run != nil {
-			d.repeats(d.Run.ID)
-		}
-		d.Slot, d.Holder, d.Beat, d.Requested = now, s.owner, d.Beat+1, ""
-		d.Run = &Run{ID: now.UTC().Format(runIDFormat), Sync: j.sync.ID, Instance: j.id(), Audience: j.sync.Audience, At: now.UTC(), StartedBy: by, Repeats: d.Repeats}
+		d.takeForRun(s.owner, j, by, now)
 	})
 	switch {
 	case errors.Is(err, errLeaseLost): // another process was faster
@@ -165,6 +161,15 @@ func (s *Scheduler) acquire(ctx context.Context, j job) (*lease, error) {
 		return nil, nil
 	}
 	return l, nil
+}
+
+// takeForRun gives the lease to a run of a job that begins now.
+func (d *document) takeForRun(owner string, j job, by string, now time.Time) {
+	if by == byInterrupted && d.Run != nil {
+		d.repeats(d.Run.ID)
+	}
+	d.Slot, d.Holder, d.Beat, d.Requested = now, owner, d.Beat+1, ""
+	d.Run = &Run{ID: now.UTC().Format(runIDFormat), Sync: j.sync.ID, Instance: j.id(), Audience: j.sync.Audience, At: now.UTC(), StartedBy: by, Repeats: d.Repeats}
 }
 
 // isAbandoned reports whether the holder of a lease has shown no sign of life for the length of a lease.
