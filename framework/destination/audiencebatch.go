@@ -1,0 +1,285 @@
+package destination
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"slices"
+
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// audienceBatch holds the changes of a batch to one audience, in order.
+type audienceBatch struct {
+	AudienceSync
+	deps     Deps
+	ms       *MultiStatus
+	audience Audience // with the name of the last payload
+	first    int      // index of the first payload
+	changes  []*MemberChange
+	created  bool // the remote has the audience under its name
+	accepted bool // the remote has accepted members
+}
+
+// readAudiences reads payloads and groups them by audience, in order of first appearance. Invalid payloads fail.
+func readAudiences(n int, s AudienceSync, deps Deps, ms *MultiStatus) []*audienceBatch {
+	var list []*audienceBatch
+	byID := map[string]*audienceBatch{}
+	changes := make([]MemberChange, n)
+	for i := range changes {
+		c := &changes[i]
+		if err := s.readChange(i, c); err != nil {
+			ms.Fail(i, err)
+			continue
+		}
+		b := byID[c.Audience.ID]
+		if b == nil {
+			b = &audienceBatch{AudienceSync: s, deps: deps, ms: ms, first: i}
+			byID[c.Audience.ID] = b
+			list = append(list, b)
+		}
+		b.audience = c.Audience
+		b.changes = append(b.changes, c)
+	}
+	return list
+}
+
+// readChange sets c to the change of payload i.
+func (s *AudienceSync) readChange(i int, c *MemberChange) (err error) {
+	if *c, err = s.Read(i); err != nil {
+		return err
+	}
+	c.index, c.text = i, c.Identity.String()
+	if n := len(c.text); n > MaxIdentity {
+		return fault.Invalid("the identifier should be at most %d bytes long but has %d", MaxIdentity, n)
+	}
+	return nil
+}
+
+// send creates the audience if needed, then changes its members. Results that were set before an error remain.
+//
+// Only one batch of an audience runs at a time, so the ledger does not change between Lookup and Record.
+func (b *audienceBatch) send(ctx context.Context) error {
+	release, err := b.deps.Locks.Lock(ctx, b.audience.ID)
+	if err != nil {
+		return err
+	}
+	defer release()
+	changes, err := b.filterNew(ctx, b.changes)
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	if err := b.ensureCreated(ctx); err != nil {
+		return err
+	}
+	bisection := Bisection[*MemberChange]{
+		Send:   func(ctx context.Context, changes []*MemberChange) error { return b.Change(ctx, b.audience, changes) },
+		Accept: func(changes []*MemberChange) error { return b.acceptChanges(ctx, changes) },
+		Fail:   func(changes []*MemberChange, err error) { b.failChanges(ctx, changes, err) }, Divisible: b.Divisible,
+	}
+	for part := range b.requestsOf(changes) {
+		if err := b.deps.Members.MarkUncertain(ctx, b.audience, b.changesOf(part, false)); err != nil {
+			return err
+		}
+		if err := bisection.Run(ctx, part); err != nil {
+			return err
+		}
+		if err := b.rememberCreated(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newestChanges returns the change with the newest time of each identity; of equal times, the later change. The others are skipped,
+// unless those that agree with it are sent, too.
+func (b *audienceBatch) newestChanges() []*MemberChange {
+	newest := make(map[string]*MemberChange, len(b.changes))
+	var late map[*MemberChange]bool // changes that are older than one before them
+	for _, c := range b.changes {
+		if best := newest[c.text]; best == nil || !c.At.Before(best.At) {
+			newest[c.text] = c
+		} else if b.SendRepeats {
+			if late == nil {
+				late = map[*MemberChange]bool{}
+			}
+			late[c] = true
+		}
+	}
+	leadsToNewest := func(c *MemberChange) bool {
+		if !b.OneWay {
+			return !late[c]
+		}
+		return newest[c.text].Member == c.Member || c.Member
+	}
+	kept := make([]*MemberChange, 0, len(newest))
+	for _, c := range b.changes {
+		if newest[c.text] == c || b.SendRepeats && leadsToNewest(c) {
+			kept = append(kept, c)
+		} else {
+			b.ms.SkipFor(c.index, fault.CauseSuperseded)
+		}
+	}
+	return kept
+}
+
+// filterNew drops changes that the ledger knows to be superseded or that change nothing.
+func (b *audienceBatch) filterNew(ctx context.Context, changes []*MemberChange) ([]*MemberChange, error) {
+	records, err := b.deps.Members.Lookup(ctx, b.audience.ID, identitiesOf(changes))
+	if err != nil {
+		return nil, err
+	}
+	var kept, same []*MemberChange
+	for i, c := range changes {
+		switch r := records[i]; {
+		case c.At.Before(r.At):
+			b.ms.SkipFor(c.index, fault.CauseSuperseded)
+		case r.Known && c.Member == r.Member && !r.Uncertain && !b.SendUnchanged:
+			same = append(same, c)
+		default:
+			kept = append(kept, c)
+		}
+	}
+	if err := b.record(ctx, same, true); err != nil { // the newer time supersedes events in between that arrive later
+		return nil, err
+	}
+	for _, c := range same {
+		b.ms.SkipFor(c.index, fault.CauseNoChange)
+	}
+	return kept, nil
+}
+
+func (b *audienceBatch) stateKey() string {
+	return cmp.Or(b.StatePrefix, "audience/") + b.audience.ID
+}
+
+// ensureCreated creates or renames the audience, unless the remote has accepted members for it under its name.
+func (b *audienceBatch) ensureCreated(ctx context.Context) error {
+	if b.Create == nil {
+		b.created = true
+		return nil
+	}
+	name, _, err := b.deps.State.Get(ctx, b.stateKey())
+	if err != nil {
+		return err
+	}
+	if b.created = name == b.audience.Name; b.created {
+		return nil
+	}
+	return b.Create(ctx, b.audience, b.first)
+}
+
+// rememberCreated stores the audience's name once the remote has accepted members. Until then, creating the audience again is safe.
+func (b *audienceBatch) rememberCreated(ctx context.Context) error {
+	if b.created || !b.accepted {
+		return nil
+	}
+	b.created = true
+	return b.deps.State.Put(ctx, b.stateKey(), b.audience.Name)
+}
+
+// requestsOf divides changes by MaxMembers. There is at least one.
+func (b *audienceBatch) requestsOf(changes []*MemberChange) iter.Seq[[]*MemberChange] {
+	n := len(changes)
+	if b.MaxMembers > 0 {
+		n = b.MaxMembers
+	}
+	return slices.Chunk(changes, n)
+}
+
+// acceptChanges records changes that the remote has accepted, and marks them as delivered only after that.
+func (b *audienceBatch) acceptChanges(ctx context.Context, changes []*MemberChange) error {
+	if err := b.record(context.WithoutCancel(ctx), changes, false); err != nil {
+		return err
+	}
+	b.accepted = true
+	for _, c := range changes {
+		b.ms.Deliver(c.index)
+	}
+	return nil
+}
+
+// failChanges sets the results of changes that the remote has not accepted. Changes that it has refused for good supersede no others.
+func (b *audienceBatch) failChanges(ctx context.Context, changes []*MemberChange, err error) {
+	var refused []Change
+	listed := map[string]bool{}
+	for _, c := range changes {
+		b.ms.Fail(c.index, err)
+		if !b.ms.Result(c.index).Err.Retry && !listed[c.text] {
+			listed[c.text] = true
+			refused = append(refused, Change{Identity: c.text, Member: c.Member})
+		}
+	}
+	if len(refused) == 0 {
+		return
+	}
+	if err := b.deps.Members.MarkUncertain(context.WithoutCancel(ctx), b.audience, refused); err != nil {
+		b.deps.Log.Warn("cannot store in the ledger that changes were refused", "error", err)
+	}
+}
+
+// failRest sets err as the result of every undecided payload of the audience.
+func (b *audienceBatch) failRest(err error) {
+	for _, c := range b.changes {
+		if !b.ms.Decided(c.index) {
+			b.ms.Fail(c.index, err)
+		}
+	}
+}
+
+// identitiesOf returns the ledger's identities of changes.
+func identitiesOf(changes []*MemberChange) []string {
+	list := make([]string, len(changes))
+	for i, c := range changes {
+		list[i] = c.text
+	}
+	return list
+}
+
+// changesOf returns changes as the ledger stores them: of several of an identity the newest.
+func (b *audienceBatch) changesOf(changes []*MemberChange, unchanged bool) []Change {
+	list := make([]Change, 0, len(changes))
+	places := map[string]int{}
+	for _, c := range changes {
+		change := Change{Identity: c.text, Member: c.Member, At: c.At, Unchanged: unchanged}
+		if b.SendRepeats {
+			if i, ok := places[c.text]; ok {
+				if !c.At.Before(list[i].At) {
+					list[i] = change
+				}
+				continue
+			}
+			places[c.text] = len(list)
+		}
+		list = append(list, change)
+	}
+	return list
+}
+
+// record records changes in the ledger.
+func (b *audienceBatch) record(ctx context.Context, changes []*MemberChange, unchanged bool) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	return b.deps.Members.Record(ctx, b.audience, b.changesOf(changes, unchanged))
+}
+
+// annotateUndelivered stores in the ledger why changes were not delivered. If that fails, it is only logged.
+func (b *audienceBatch) annotateUndelivered(ctx context.Context) {
+	var notes []Note
+	for _, c := range b.changes {
+		if b.ms.Outcome(c.index) == Delivered {
+			continue
+		}
+		r := b.ms.Result(c.index)
+		if outcome, reason := r.Describe(); r.Cause != fault.CauseNoChange {
+			notes = append(notes, Note{Identity: c.text, Member: c.Member, At: c.At, Outcome: outcome, Reason: reason})
+		}
+	}
+	if len(notes) == 0 {
+		return
+	}
+	if err := b.deps.Members.Annotate(context.WithoutCancel(ctx), b.audience, notes); err != nil {
+		b.deps.Log.Warn("cannot store the reasons of undelivered changes in the ledger", "error", err)
+	}
+}

@@ -1,0 +1,275 @@
+package destination
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/destination/oauth"
+	"github.com/landfall-dev/landfall/framework/destination/request"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/fql"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
+	"github.com/landfall-dev/landfall/framework/language/yamldoc"
+	"github.com/landfall-dev/landfall/schemas"
+)
+
+// ParseDefinition parses a definition and checks its schema, its fields, and every default mapping, subscription and preset.
+// The error is a fault.Problems with the place of each problem in the file.
+func ParseDefinition(file string, text []byte) (*Definition, error) {
+	doc, err := yamldoc.Parse(file, text)
+	if err != nil {
+		return nil, err
+	}
+	problems := schemas.Check(schemas.Destination, doc.Value())
+	if len(problems) > 0 {
+		return nil, doc.Locate(problems)
+	}
+	d := &Definition{Document: doc}
+	p := parser{d: d}
+	p.parseDefinition(doc.Value())
+	if len(p.problems) > 0 {
+		return nil, doc.Locate(p.problems)
+	}
+	return d, nil
+}
+
+// Bounds of the time of a limit.
+const (
+	minWindow = 100 * time.Millisecond
+	maxWindow = 24 * time.Hour
+)
+
+// parser fills a Definition from a value that has passed the schema.
+type parser struct {
+	d        *Definition
+	problems fault.Problems
+}
+
+func (p *parser) parseDefinition(v event.Value) {
+	d := p.d
+	d.Name, d.Slug, d.Description = v.Get("name").Str(), v.Get("slug").Str(), v.Get("description").Str()
+	d.Mode, d.Browser = v.Get("mode").Str(), v.Get("browser").Str()
+	for _, alias := range v.Get("aliases").Items() {
+		d.Aliases = append(d.Aliases, alias.Str())
+	}
+	p.parseLimits(v.Get("limits"))
+	authentication := v.Get("authentication")
+	d.Scheme = Scheme(authentication.Get("scheme").Str())
+	d.Settings = p.parseFields(authentication.Get("fields"), "/authentication/fields")
+	p.parseOAuth(authentication)
+	p.parseAudience(v)
+	p.parseSharedRequests(v, authentication.Get("test"))
+	names := p.requestNames()
+	names[request.User] = []string{"id", "anonymousId"}
+	d.Delete = p.compileCall(v.Get("onDelete"), "", "/onDelete", names)
+	for key, action := range v.Get("actions").Members() {
+		p.parseAction(key, action)
+	}
+	p.checkBrowser()
+	for i, preset := range v.Get("presets").Items() {
+		p.parsePreset(preset, fmt.Sprintf("/presets/%d", i))
+	}
+}
+
+// parseLimits reads the limits of an instance.
+func (p *parser) parseLimits(v event.Value) {
+	p.d.Limits.Subscriptions = int(v.Get("subscriptions").Float())
+	for i, r := range v.Get("requests").Items() {
+		per, err := time.ParseDuration(r.Get("per").Str())
+		if err != nil || per < minWindow || per > maxWindow {
+			p.problems.Add(fmt.Sprintf("/limits/requests/%d/per", i), "should be a time between %s and %s, such as 3s or 1h", minWindow, maxWindow)
+			continue
+		}
+		p.d.Limits.Requests = append(p.d.Limits.Requests, budget.Window{Limit: int64(r.Get("limit").Float()), Per: per, Aligned: r.Get("window").Str() == "clock"})
+	}
+}
+
+// parseOAuth reads how tokens are obtained, and checks what each scheme requires.
+func (p *parser) parseOAuth(authentication event.Value) {
+	d, place := p.d, "/authentication"
+	for _, key := range d.Scheme.entry().settings {
+		if authentication.Get("fields").Get(key).Kind() == event.Absent {
+			p.problems.Add(place, "needs the field %s because the scheme is %s", key, d.Scheme)
+		}
+	}
+	switch d.Scheme.entry().token {
+	case loginToken:
+		d.TakesToken, d.OAuth = true, oauth.SelectSpec(authentication)
+		if key := oauth.MissingKey(d.OAuth); key != "" {
+			p.problems.Add(place, "needs %s", key)
+		}
+	case hostToken:
+		d.TakesToken = true
+	case optionalToken:
+		place += "/oauth"
+		d.TakesToken, _ = authentication.Get("oauth").Get("optional").Bool()
+		d.OAuth = oauth.SelectSpec(authentication.Get("oauth"))
+	}
+	p.problems.AddUnder(place, request.CheckMapping(d.OAuth, request.Names{request.Settings: append([]string{}, d.Settings.Keys()...)}))
+}
+
+// parseSharedRequests reads what all requests have in common, and the request that tests the settings.
+func (p *parser) parseSharedRequests(v, test event.Value) {
+	p.d.TestHandler = test.Str() == "handler"
+	if base := v.Get("request"); base.Exists() {
+		var err error
+		p.d.Request, err = request.CompileBase(base, p.requestNames())
+		p.problems.AddUnder("/request", err)
+	}
+	if test.Kind() == event.Object {
+		p.d.Test = p.compileRequest(test, "/authentication/test", p.requestNames())
+	}
+}
+
+// requestNames returns the names that every request may use.
+func (p *parser) requestNames() request.Names {
+	return request.Names{request.Settings: append([]string{}, p.d.Settings.Keys()...), request.Auth: {"accessToken"}}
+}
+
+// actionNames returns the names that the requests of an action may use.
+func (p *parser) actionNames(a *ActionDefinition) request.Names {
+	names := p.requestNames()
+	names[request.Payload] = append([]string{}, a.Fields.Keys()...)
+	names[request.SyncMode], names[request.Batched] = nil, nil
+	if len(a.Hooks) > 0 {
+		names[request.Hooks] = []string{}
+		for _, h := range a.Hooks {
+			names[request.Hooks] = append(names[request.Hooks], h.Name)
+		}
+	}
+	return names
+}
+
+// parseChoices reads the requests that fetch the choices of fields.
+func (p *parser) parseChoices(a *ActionDefinition, v event.Value, place string) {
+	for key, m := range v.Members() {
+		place := place + fault.PointerKey(key)
+		if a.Fields.Find(key) == nil {
+			p.problems.Add(place, "is not a field of %s%s", a.Key, fault.DidYouMean(key, a.Fields.Keys()))
+		}
+		if !m.Get("request").Get("response").Get("choices").Exists() {
+			p.problems.Add(place+"/request", "needs response: {choices: …}, which says where to find the choices in a response")
+		}
+		names := p.actionNames(a)
+		names[request.Query], names[request.Page] = nil, nil
+		if r := p.compileRequest(m.Get("request"), place+"/request", names); r != nil {
+			if a.Choices == nil {
+				a.Choices = map[string]*request.Request{}
+			}
+			a.Choices[key] = r
+		}
+	}
+}
+
+func (p *parser) compileRequest(v event.Value, place string, names request.Names) *request.Request {
+	return p.compileRequestWith(request.Compile, v, place, names)
+}
+
+func (p *parser) compileRequestWith(compile func(event.Value, request.Names) (*request.Request, error), v event.Value, place string, names request.Names) *request.Request {
+	r, err := compile(v, names)
+	p.problems.AddUnder(place, err)
+	if r != nil {
+		p.checkBase(r, place)
+	}
+	return r
+}
+
+// compileCall compiles the request of v and the mapping of its result at key. It returns nil if v has neither, and with a problem.
+func (p *parser) compileCall(v event.Value, key, place string, names request.Names) *request.Call {
+	if !v.Get("request").Exists() {
+		return nil
+	}
+	call, err := request.CompileCall(v.Get("request"), v.Get(key), key, names)
+	p.problems.AddUnder(place, err)
+	if call != nil {
+		p.checkBase(call.Request, place+"/request")
+	}
+	return call
+}
+
+// checkBase reports a request whose URL is a path if the definition has nothing before it.
+func (p *parser) checkBase(r *request.Request, place string) {
+	if r.IsRelative() && !p.d.Document.Value().Get("request").Get("baseUrl").Exists() {
+		p.problems.Add(place+"/url", "is a path, but the destination has no request: {baseUrl: …}")
+	}
+}
+
+func (p *parser) parseFields(v event.Value, place string) fieldschema.Fields {
+	if v.Kind() == event.Absent {
+		return nil
+	}
+	fields, err := fieldschema.ParseFields(v)
+	p.problems.AddUnder(place, err)
+	p.problems.AddUnder(place, fields.Check().Err())
+	return fields
+}
+
+func (p *parser) parseAction(key string, v event.Value) {
+	place := "/actions" + fault.PointerKey(key)
+	hidden, _ := v.Get("hidden").Bool()
+	isolate, _ := v.Get("isolate").Bool()
+	a := ActionDefinition{
+		Key: key, Title: v.Get("title").Str(), Description: v.Get("description").Str(), Hidden: hidden, Isolate: isolate,
+		LifecycleHook:       v.Get("lifecycleHook").Str(),
+		DefaultSubscription: v.Get("defaultSubscription").Str(), Fields: p.parseFields(v.Get("fields"), place+"/fields"),
+	}
+	a.Hooks = p.parseHooks(v.Get("hooks"), place+"/hooks")
+	a.SyncMode = p.parseSyncMode(v.Get("syncMode"), place+"/syncMode")
+	if r := v.Get("request"); r.Exists() {
+		a.Request = p.compileRequest(r, place+"/request", p.actionNames(&a))
+	}
+	a.Members = p.parseMembers(&a, v.Get("audience"), place+"/audience")
+	p.parseChoices(&a, v.Get("dynamicFields"), place+"/dynamicFields")
+	if a.DefaultSubscription != "" {
+		_, err := fql.Compile(a.DefaultSubscription)
+		p.problems.AddUnder(place+"/defaultSubscription", err)
+	}
+	for _, f := range a.Fields {
+		if f.Default.Kind() != event.Absent {
+			p.checkMapping(f.Default, place+"/fields"+fault.PointerKey(f.Key)+"/default")
+		}
+	}
+	for _, alias := range v.Get("aliases").Items() {
+		a.Aliases = append(a.Aliases, alias.Str())
+	}
+	for _, name := range append([]string{key}, a.Aliases...) {
+		if other := p.d.Action(name); other != nil {
+			p.problems.Add(place, "and %s have the same key: %q", other.Key, name)
+		}
+	}
+	p.d.Actions = append(p.d.Actions, a)
+}
+
+func (p *parser) parsePreset(v event.Value, place string) {
+	action := v.Get("action")
+	if action.Kind() == event.Absent {
+		action = v.Get("partnerAction")
+	}
+	preset := Preset{
+		Name: v.Get("name").Str(), Type: v.Get("type").Str(), Action: action.Str(),
+		Subscribe: v.Get("subscribe").Str(), Mapping: v.Get("mapping"),
+	}
+	if p.d.Action(preset.Action) == nil {
+		p.problems.Add(place+"/action", "is not an action of the destination: %q%s", preset.Action, fault.DidYouMean(preset.Action, p.d.ActionKeys()))
+	}
+	if preset.Subscribe != "" {
+		_, err := fql.Compile(preset.Subscribe)
+		p.problems.AddUnder(place+"/subscribe", err)
+	}
+	if preset.Mapping.Kind() != event.Absent {
+		p.checkMapping(preset.Mapping, place+"/mapping")
+	}
+	p.d.Presets = append(p.d.Presets, preset)
+}
+
+// checkMapping checks a mapping of the definition. A warning in a user's mapping is an error here.
+func (p *parser) checkMapping(v event.Value, place string) {
+	m, err := mapping.Compile(v)
+	p.problems.AddUnder(place, err)
+	if err == nil {
+		p.problems.AddUnder(place, m.Warnings().Err())
+	}
+}
