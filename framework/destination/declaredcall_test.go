@@ -7,9 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestErrorsOfOtherPayloads checks that others: retry retries the payloads that a refused request does not name, and only those.
-func TestErrorsOfOtherPayloads(t *testing.T) {
-	const definition = `
+// actionA is the beginning of a definition whose action a follows, from its fields on.
+const actionA = `
 name: A
 slug: a
 mode: cloud
@@ -17,7 +16,11 @@ authentication: {scheme: none}
 actions:
   a:
     title: A
-    fields: {id: {label: Id, type: string}}
+`
+
+// TestErrorsOfOtherPayloads checks that others: retry retries the payloads that a refused request does not name, and only those.
+func TestErrorsOfOtherPayloads(t *testing.T) {
+	const definition = actionA + `    fields: {id: {label: Id, type: string}}
     request:
       batch: {size: 10}
       url: https://api.example.com/users
@@ -46,15 +49,7 @@ actions:
 
 // TestGatheredPayloads checks that payloads which agree in what the request reads share a request, even if others are between them.
 func TestGatheredPayloads(t *testing.T) {
-	const definition = `
-name: A
-slug: a
-mode: cloud
-authentication: {scheme: none}
-actions:
-  a:
-    title: A
-    fields: {list: {label: List, type: string}, id: {label: Id, type: string}}
+	const definition = actionA + `    fields: {list: {label: List, type: string}, id: {label: Id, type: string}}
     request:
       batch: {size: 2, gather: true, item: {"@path": $.payload.id}}
       url: https://api.example.com/lists/{{payload.list}}
@@ -70,15 +65,7 @@ actions:
 
 // TestStepsThatRefuse checks that a step without a request refuses the payloads that are left, after what was sent before.
 func TestStepsThatRefuse(t *testing.T) {
-	const definition = `
-name: A
-slug: a
-mode: cloud
-authentication: {scheme: none}
-actions:
-  a:
-    title: A
-    fields: {id: {label: Id, type: string}}
+	const definition = actionA + `    fields: {id: {label: Id, type: string}}
     request:
       steps:
         - {name: found, url: https://api.example.com/find, body: {"@path": $.payload}}

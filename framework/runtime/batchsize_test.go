@@ -131,6 +131,18 @@ func TestRefreshGetsTheHostsClock(t *testing.T) {
 	assert.WithinRange(t, token.Expires, time.Now().Add(time.Hour-time.Minute), time.Now().Add(time.Hour))
 }
 
+// newLists returns a plan of a definition without code whose subscription to the action send has the given keys.
+func newLists(t *testing.T, definition, subscription string, host runtime.Host) *runtime.Plan {
+	t.Helper()
+	plugin := destination.Plugin{Definition: fstest.MapFS{"destination.yaml": {Data: []byte(definition)}}}
+	d, err := plugin.Load()
+	require.NoError(t, err)
+	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{},"subscriptions":[{"name":"all","action":"send","subscribe":"type = \"track\"",` + subscription + `}]}`))
+	plan, err := runtime.New(plugin.Complete(d), d, in, host)
+	require.NoError(t, err, subscription)
+	return plan
+}
+
 // TestMappingWithoutBatchKeys checks that events of different lists are not sent to one list without a warning.
 func TestMappingWithoutBatchKeys(t *testing.T) {
 	const definition = `
@@ -151,13 +163,7 @@ actions:
 	for mapping, warns := range map[string]bool{
 		list: true, `"list_id":"{{properties.list}}"`: true, `"list_id":"a"`: false, list + `,"batch_keys":["list_id"]`: false, list + `,"enable_batching":false`: false,
 	} {
-		plugin := destination.Plugin{Definition: fstest.MapFS{"destination.yaml": {Data: []byte(definition)}}}
-		d, err := plugin.Load()
-		require.NoError(t, err)
-		in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{},"subscriptions":[{"name":"all","action":"send","subscribe":"type = \"track\"","useDefaultMappings":false,"mapping":{` + mapping + `}}]}`))
-		plan, err := runtime.New(plugin.Complete(d), d, in, runtime.Host{})
-		require.NoError(t, err, mapping)
-		warnings := plan.Warnings().Err()
+		warnings := newLists(t, definition, `"useDefaultMappings":false,"mapping":{`+mapping+`}`, runtime.Host{}).Warnings().Err()
 		if !warns {
 			assert.NoError(t, warnings, mapping)
 			continue
@@ -183,14 +189,9 @@ actions:
         - {when: {"@path": $.batched}, url: https://api.example.com/batch, body: {"@path": $.items}}
         - {when: {"@expr": "not batched"}, url: https://api.example.com/one, body: {"@path": $.payload}}
 `
-	plugin := destination.Plugin{Definition: fstest.MapFS{"destination.yaml": {Data: []byte(definition)}}}
-	d, err := plugin.Load()
-	require.NoError(t, err)
 	var sent []string
 	transport := sandbox.Transport(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { sent = append(sent, r.URL.Path) }))
-	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{},"subscriptions":[{"name":"all","action":"send","subscribe":"type = \"track\"","mapping":{"enable_batching":{"@path":"$.batch"}}}]}`))
-	plan, err := runtime.New(plugin.Complete(d), d, in, runtime.Host{Transport: transport})
-	require.NoError(t, err)
+	plan := newLists(t, definition, `"mapping":{"enable_batching":{"@path":"$.batch"}}`, runtime.Host{Transport: transport})
 	one, err := event.Parse([]byte(`{"type":"track"}`))
 	require.NoError(t, err)
 	off, err := event.Parse([]byte(`{"type":"track","batch":false}`))
