@@ -129,10 +129,9 @@ func (d Desk) Request(ctx context.Context, order Order) ([]Receipt, error) {
 		if err := u.normalize(); err != nil {
 			return nil, err
 		}
-		r := Receipt{ID: now.Format("20060102") + "-" + strings.ToLower(rand.Text()[:10]), RequestedAt: now, RequestedBy: order.By, Key: key.ID(), Suppressed: order.Suppress}
-		for _, id := range u.all() {
-			r.Identifiers = append(r.Identifiers, key.Hash(id))
-			suppressed = append(suppressed, state.Suppressed{Hash: key.Hash(id), Key: key.ID(), At: now})
+		r := order.newReceipt(&u, key, now)
+		for _, hash := range r.Identifiers {
+			suppressed = append(suppressed, state.Suppressed{Hash: hash, Key: r.Key, At: now})
 		}
 		e, err := sealed(box, &r, secret{User: u})
 		if err != nil {
@@ -145,17 +144,23 @@ func (d Desk) Request(ctx context.Context, order Order) ([]Receipt, error) {
 			return nil, err
 		}
 	}
-	if added, err := store.AddErasures(ctx, list, maxPending); err != nil || !added {
-		return nil, errors.Join(err, errorUnless(added || err != nil, ErrTooMany))
+	added, err := store.AddErasures(ctx, list, maxPending)
+	if err != nil {
+		return nil, err
+	}
+	if !added {
+		return nil, ErrTooMany
 	}
 	return receipts, nil
 }
 
-func errorUnless(ok bool, err error) error {
-	if ok {
-		return nil
+// newReceipt returns the receipt of a request for a user.
+func (o *Order) newReceipt(u *User, key identifier.Key, at time.Time) Receipt {
+	r := Receipt{ID: at.Format("20060102") + "-" + strings.ToLower(rand.Text()[:10]), RequestedAt: at, RequestedBy: o.By, Key: key.ID(), Suppressed: o.Suppress}
+	for _, id := range u.all() {
+		r.Identifiers = append(r.Identifiers, key.Hash(id))
 	}
-	return err
+	return r
 }
 
 // secret is what is encrypted until an erasure is done.
