@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state"
 	"github.com/landfall-dev/landfall/internal/pause"
+	"github.com/landfall-dev/landfall/internal/poller"
 )
 
 const (
@@ -55,16 +55,15 @@ type Eraser struct {
 	nextRewrite time.Time               // the log is not rewritten before
 	afterStep   func(name string) error // for tests; may be nil
 
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	poller *poller.Poller
 }
 
 // Start starts an Eraser. The caller closes it.
 func Start(c Config) *Eraser {
 	e := newEraser(c)
-	ctx, cancel := context.WithCancel(context.Background())
-	e.cancel = cancel
-	e.done.Go(func() { e.run(ctx) })
+	e.poller = poller.Start(runInterval, e.runOnce, func(err error) {
+		c.Log.Error("cannot carry out erasures: trying again", "error", err)
+	})
 	return e
 }
 
@@ -83,23 +82,10 @@ func newEraser(c Config) *Eraser {
 
 // Close stops after the step in progress, which is canceled, and lets another server continue.
 func (e *Eraser) Close() {
-	e.cancel()
-	e.done.Wait()
-}
-
-func (e *Eraser) run(ctx context.Context) {
-	defer func() {
-		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		_ = e.Store.ReleaseErasures(ending, e.holder) // otherwise the lease ends by itself
-	}()
-	for failing := false; pause.For(ctx, runInterval) == nil; {
-		err := e.runOnce(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			e.Log.Error("cannot carry out erasures: trying again", "error", err)
-		}
-		failing = err != nil
-	}
+	e.poller.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = e.Store.ReleaseErasures(ctx, e.holder) // otherwise the lease ends by itself
 }
 
 // runOnce carries out the erasures that are due, if this process has the lease.
