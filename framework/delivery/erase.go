@@ -214,7 +214,7 @@ func (r *EraseRequest) rewriteLetter(line []byte) []byte {
 	switch {
 	case erased:
 		l.Key, l.Reason, l.Request, l.Event = erasedKey, "", nil, []byte(erasedEvent)
-	case l.Request != nil && l.Request.hasText(r.HasUser):
+	case l.Request != nil && l.Request.HasText(r.HasUser):
 		l.Request = nil
 	case r.HasUser(l.Reason):
 	default:
@@ -230,8 +230,8 @@ func (r *EraseRequest) rewriteLetter(line []byte) []byte {
 	return text
 }
 
-// hasText reports whether one of the texts of a request matches.
-func (x *Exchange) hasText(match func(string) bool) bool {
+// HasText reports whether one of the texts of a request matches.
+func (x *Exchange) HasText(match func(string) bool) bool {
 	return match(x.URL) || match(x.Body) || match(x.Response) || match(x.Error)
 }
 
@@ -247,7 +247,7 @@ func (r *Runner) ForgetVerdicts(match func(text string) bool) {
 			*s = VerdictRecord{At: s.At, Instance: s.Instance, Subscription: s.Subscription, Outcome: s.Outcome, Cause: s.Cause, Key: erasedKey}
 			continue
 		}
-		if s.Request != nil && s.Request.hasText(match) {
+		if s.Request != nil && s.Request.HasText(match) {
 			s.Request = nil
 		}
 		if match(s.Reason) {
@@ -264,7 +264,7 @@ func (b *Batch) without(match func(text string) bool) *Batch {
 	copied := *b
 	copied.Requests = nil
 	for _, x := range b.Requests {
-		if x.hasText(match) {
+		if x.HasText(match) {
 			copied.Partial = true
 			continue
 		}

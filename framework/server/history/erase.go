@@ -55,9 +55,7 @@ func (e *Erasure) rewriteVerdicts(data string) (rewritten string, keep bool) {
 	changed := false
 	if g.Batch != nil {
 		was := len(g.Batch.Requests)
-		g.Batch.Requests = slices.DeleteFunc(g.Batch.Requests, func(x *delivery.Exchange) bool {
-			return e.HasUser(x.URL) || e.HasUser(x.Body) || e.HasUser(x.Response) || e.HasUser(x.Error)
-		})
+		g.Batch.Requests = slices.DeleteFunc(g.Batch.Requests, func(x *delivery.Exchange) bool { return x.HasText(e.HasUser) })
 		changed = len(g.Batch.Requests) < was
 		g.Batch.Partial = g.Batch.Partial || changed
 	}
