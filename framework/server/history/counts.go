@@ -133,7 +133,7 @@ func (r *Recorder) addSlot(kind string, s CountSlot) {
 // day. The slots are in order; those without numbers are left out. The counts of other servers are up to a minute old.
 func (r *Recorder) CountsSince(ctx context.Context, since time.Time) ([]CountSlot, error) {
 	r.pollCounts(false)
-	r.flush(ctx)
+	r.Flush(ctx)
 	fine, long := countResolutions()[0], countResolutions()[1]
 	now := r.Now()
 	slots, span, border := map[int64]Counts{}, fine.span, since

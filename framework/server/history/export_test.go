@@ -16,11 +16,11 @@ func NewIdle(c Config) *Recorder { return newRecorder(c) }
 func (r *Recorder) Tick(ctx context.Context) {
 	r.pollCounts(false)
 	r.recordSizes(ctx)
-	r.flush(ctx)
+	r.Flush(ctx)
 }
 
 // Stop writes what was recorded, as Close does.
 func (r *Recorder) Stop(ctx context.Context) {
 	r.pollCounts(true)
-	r.flush(ctx)
+	r.Flush(ctx)
 }

@@ -111,7 +111,7 @@ func (r *Recorder) Close() {
 	r.pollCounts(true)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	r.flush(ctx)
+	r.Flush(ctx)
 }
 
 func (r *Recorder) run(ctx context.Context) {
@@ -128,7 +128,7 @@ func (r *Recorder) run(ctx context.Context) {
 				r.pollCounts(false)
 			}
 			r.recordSizes(ctx)
-			r.flush(ctx)
+			r.Flush(ctx)
 			r.trim(ctx)
 			r.trimLedgers(ctx)
 		}
@@ -165,12 +165,9 @@ func (r *Recorder) addEntry(kind string, at time.Time, data any) {
 	r.entries = append(r.entries, state.JournalEntry{Kind: kind, At: at, Data: string(text)})
 }
 
-// Flush writes what was recorded so far.
-func (r *Recorder) Flush(ctx context.Context) { r.flush(ctx) }
-
-// flush writes what was recorded. If that fails, the entries are lost: the history must not hold up delivery, nor grow while the state does
+// Flush writes what was recorded so far. If that fails, the entries are lost: the history must not hold up delivery, nor grow while the state does
 // not answer.
-func (r *Recorder) flush(ctx context.Context) {
+func (r *Recorder) Flush(ctx context.Context) {
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	r.mu.Lock()

@@ -98,7 +98,7 @@ func (r *Recorder) hasEntrySince(ctx context.Context, kind string, since time.Ti
 // SizesSince returns the sizes of an instance's cohorts since a time, by cohort, oldest first. The first point is at that time if the size
 // was known before. With a cohort's id, it returns only that one.
 func (r *Recorder) SizesSince(ctx context.Context, instance, cohort string, since time.Time) (map[string][]SizePoint, error) {
-	r.flush(ctx)
+	r.Flush(ctx)
 	at := sizeResolutions()[0]
 	if r.Now().Sub(since) > finestSpan {
 		at = sizeResolutions()[1]
