@@ -44,9 +44,26 @@ const (
 	ledgersInterval        = time.Hour
 )
 
-// limits are the bytes that each kind of entry can have.
-func (r *Recorder) limits() map[string]int64 {
-	return map[string]int64{kindRoutine: r.MaxVerdictBytes, kindVerdict: r.MaxVerdictBytes, kindRejected: maxOtherBytes, kindAction: maxOtherBytes}
+// limit says how much is kept of a kind of entry.
+type limit struct {
+	kind  string
+	keep  time.Duration
+	bytes int64
+}
+
+// limits returns the limits of all kinds of entries.
+func (r *Recorder) limits() []limit {
+	list := []limit{
+		{kindRoutine, r.Retention, r.MaxVerdictBytes}, {kindVerdict, r.Retention, r.MaxVerdictBytes},
+		{kindRejected, r.Retention, maxOtherBytes}, {kindAction, r.Retention, maxOtherBytes},
+		{kindConfig, configRetention, maxOtherBytes},
+	}
+	for _, all := range [][2]resolution{countResolutions(), sizeResolutions()} {
+		for _, at := range all {
+			list = append(list, limit{at.kind, at.keep, maxCountBytes})
+		}
+	}
+	return list
 }
 
 // Config configures a Recorder.
@@ -190,17 +207,9 @@ func (r *Recorder) trim(ctx context.Context) {
 		return
 	}
 	r.trimmed = now
-	for kind, most := range r.limits() {
-		if err := r.Store.TrimJournal(ctx, kind, now.Add(-r.Retention), most); err != nil {
-			r.Log.Warn("cannot trim the history", "kind", kind, "error", err)
-			return
-		}
-	}
-	counts, sizes := countResolutions(), sizeResolutions()
-	kept := append(counts[:], sizes[:]...)
-	for _, at := range append(kept, resolution{kind: kindConfig, keep: configRetention}) {
-		if err := r.Store.TrimJournal(ctx, at.kind, now.Add(-at.keep), maxCountBytes); err != nil {
-			r.Log.Warn("cannot trim the history", "kind", at.kind, "error", err)
+	for _, l := range r.limits() {
+		if err := r.Store.TrimJournal(ctx, l.kind, now.Add(-l.keep), l.bytes); err != nil {
+			r.Log.Warn("cannot trim the history", "kind", l.kind, "error", err)
 			return
 		}
 	}
