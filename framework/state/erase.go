@@ -40,19 +40,13 @@ type audienceID struct {
 }
 
 func (s *Store) allAudiences(ctx context.Context) (list []audienceID, err error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT id, instance, audience FROM audiences ORDER BY id`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = eachRow(ctx, s.db, func(rows *sql.Rows) error {
 		var a audienceID
-		if err := rows.Scan(&a.row, &a.instance, &a.audience); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&a.row, &a.instance, &a.audience)
 		list = append(list, a)
-	}
-	return list, rows.Err()
+		return err
+	}, `SELECT id, instance, audience FROM audiences ORDER BY id`)
+	return list, err
 }
 
 func (s *Store) eraseInAudience(ctx context.Context, a audienceID, match func(string) bool, visit func(ErasedMember)) error {
@@ -94,21 +88,17 @@ func (s *Store) eraseInAudience(ctx context.Context, a audienceID, match func(st
 
 // matchingIdentities returns the identities of an audience that match accepts, as the database has them.
 func (s *Store) matchingIdentities(ctx context.Context, audience int64, match func(string) bool) (list []string, err error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT identity FROM members WHERE audience = $1`, audience)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = eachRow(ctx, s.db, func(rows *sql.Rows) error {
 		var identity string
 		if err := rows.Scan(&identity); err != nil {
-			return nil, err
+			return err
 		}
 		if match(fromSQL.Replace(identity)) {
 			list = append(list, identity)
 		}
-	}
-	return list, rows.Err()
+		return nil
+	}, `SELECT identity FROM members WHERE audience = $1`, audience)
+	return list, err
 }
 
 // ErrScrubBusy means that the file could not be scrubbed completely, since others were reading it.

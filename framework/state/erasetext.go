@@ -29,19 +29,12 @@ func (s *Store) RewriteJournal(ctx context.Context, visit func(JournalEntry) (da
 }
 
 func (s *Store) journalAfter(ctx context.Context, after int64) (page []JournalEntry, err error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT id, kind, at, low, high, data FROM journal WHERE id > $1 ORDER BY id LIMIT $2`, after, rewritePage)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = eachRow(ctx, s.db, func(rows *sql.Rows) error {
 		e, err := scanJournal(rows)
-		if err != nil {
-			return nil, err
-		}
 		page = append(page, e)
-	}
-	return page, rows.Err()
+		return err
+	}, `SELECT id, kind, at, low, high, data FROM journal WHERE id > $1 ORDER BY id LIMIT $2`, after, rewritePage)
+	return page, err
 }
 
 func (s *Store) rewriteEntries(ctx context.Context, page []JournalEntry, visit func(JournalEntry) (string, bool), changed int) (int, error) {
@@ -99,19 +92,15 @@ func (s *Store) EraseValues(ctx context.Context, match func(text string) bool) (
 
 // matchingValues returns the instances and keys of the values that match, as the database has them.
 func (s *Store) matchingValues(ctx context.Context, match func(text string) bool) (keys [][2]string, err error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT instance, key, value FROM state`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = eachRow(ctx, s.db, func(rows *sql.Rows) error {
 		var instance, key, value string
 		if err := rows.Scan(&instance, &key, &value); err != nil {
-			return nil, err
+			return err
 		}
 		if match(fromSQL.Replace(key)) || match(fromSQL.Replace(value)) {
 			keys = append(keys, [2]string{instance, key})
 		}
-	}
-	return keys, rows.Err()
+		return nil
+	}, `SELECT instance, key, value FROM state`)
+	return keys, err
 }

@@ -97,25 +97,21 @@ func (s *Store) ErasureByID(ctx context.Context, id string) (e Erasure, ok bool,
 
 // selectErasures returns the erasures that a condition selects, in its order.
 func (s *Store) selectErasures(ctx context.Context, condition string, args ...any) ([]Erasure, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT id, at, done, sealed, doc FROM erasures WHERE id <> '' AND `+condition, args...)
-	if err != nil {
-		return nil, fault.StateUnavailable("reading the erasures", err)
-	}
-	defer rows.Close()
 	var list []Erasure
-	for rows.Next() {
+	err := eachRow(ctx, s.db, func(rows *sql.Rows) error {
 		var e Erasure
 		var at, done int64
 		if err := rows.Scan(&e.ID, &at, &done, &e.Sealed, &e.Doc); err != nil {
-			return nil, fault.StateUnavailable("reading the erasures", err)
+			return err
 		}
 		e.At, e.Doc = time.UnixMicro(at).UTC(), fromSQL.Replace(e.Doc)
 		if done > 0 {
 			e.Done = time.UnixMicro(done).UTC()
 		}
 		list = append(list, e)
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	}, `SELECT id, at, done, sealed, doc FROM erasures WHERE id <> '' AND `+condition, args...)
+	if err != nil {
 		return nil, fault.StateUnavailable("reading the erasures", err)
 	}
 	return list, nil

@@ -55,22 +55,16 @@ func (s *Store) changeSuppressed(ctx context.Context, n int, change func(tx *sql
 
 // Suppressed returns the suppressed identifiers, the earliest first.
 func (s *Store) Suppressed(ctx context.Context) ([]Suppressed, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT hash, key, at FROM suppressed ORDER BY at, hash`)
-	if err != nil {
-		return nil, fault.StateUnavailable("reading the suppressed users", err)
-	}
-	defer rows.Close()
 	var list []Suppressed
-	for rows.Next() {
+	err := eachRow(ctx, s.db, func(rows *sql.Rows) error {
 		var e Suppressed
 		var at int64
-		if err := rows.Scan(&e.Hash, &e.Key, &at); err != nil {
-			return nil, fault.StateUnavailable("reading the suppressed users", err)
-		}
+		err := rows.Scan(&e.Hash, &e.Key, &at)
 		e.At = time.UnixMicro(at).UTC()
 		list = append(list, e)
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	}, `SELECT hash, key, at FROM suppressed ORDER BY at, hash`)
+	if err != nil {
 		return nil, fault.StateUnavailable("reading the suppressed users", err)
 	}
 	return list, nil

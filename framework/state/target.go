@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -163,20 +164,14 @@ func (l *Ledger) Content(ctx context.Context) (c Content, err error) {
 
 // Instances returns the sorted ids of all instances that have rows in the database.
 func (s *Store) Instances(ctx context.Context) ([]string, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT instance FROM audiences UNION SELECT instance FROM state UNION SELECT instance FROM tokens`)
-	if err != nil {
-		return nil, fault.StateUnavailable("reading the ledger", err)
-	}
-	defer rows.Close()
 	var ids []string
-	for rows.Next() {
+	err := eachRow(ctx, s.db, func(rows *sql.Rows) error {
 		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, fault.StateUnavailable("reading the ledger", err)
-		}
+		err := rows.Scan(&id)
 		ids = append(ids, fromSQL.Replace(id))
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	}, `SELECT instance FROM audiences UNION SELECT instance FROM state UNION SELECT instance FROM tokens`)
+	if err != nil {
 		return nil, fault.StateUnavailable("reading the ledger", err)
 	}
 	slices.SortFunc(ids, strings.Compare)

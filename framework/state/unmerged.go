@@ -171,19 +171,13 @@ const rowsChanged = `UPDATE audiences SET merged = COALESCE(merged, 0) + 1 WHERE
 
 // listNumbers returns the only column of a query.
 func listNumbers(ctx context.Context, q querier, query string) (numbers []int64, err error) {
-	rows, err := q.QueryContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = eachRow(ctx, q, func(rows *sql.Rows) error {
 		var n int64
-		if err := rows.Scan(&n); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&n)
 		numbers = append(numbers, n)
-	}
-	return numbers, rows.Err()
+		return err
+	}, query)
+	return numbers, err
 }
 
 // unmergedHistory returns the rows of an identity's history that are in the unmerged writes, by their slots.
