@@ -17,7 +17,9 @@ func (s *Store) RewriteJournal(ctx context.Context, visit func(JournalEntry) (da
 		page, err := s.journalAfter(ctx, after)
 		if err == nil && len(page) > 0 {
 			after = page[len(page)-1].ID
-			changed, err = s.rewriteEntries(ctx, page, visit, changed)
+			var n int
+			n, err = s.rewriteEntries(ctx, page, visit)
+			changed += n
 		}
 		if err != nil {
 			return changed, fault.StateUnavailable("rewriting the journal", err)
@@ -37,7 +39,8 @@ func (s *Store) journalAfter(ctx context.Context, after int64) (page []JournalEn
 	return page, err
 }
 
-func (s *Store) rewriteEntries(ctx context.Context, page []JournalEntry, visit func(JournalEntry) (string, bool), changed int) (int, error) {
+// rewriteEntries changes the entries of a page as visit says. It returns how many.
+func (s *Store) rewriteEntries(ctx context.Context, page []JournalEntry, visit func(JournalEntry) (string, bool)) (changed int, err error) {
 	var replaced, deleted []JournalEntry
 	for _, e := range page {
 		data, keep := visit(e)
@@ -50,9 +53,9 @@ func (s *Store) rewriteEntries(ctx context.Context, page []JournalEntry, visit f
 		}
 	}
 	if len(replaced)+len(deleted) == 0 {
-		return changed, nil
+		return 0, nil
 	}
-	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
+	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
 		for _, e := range deleted {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM journal WHERE id = $1`, e.ID); err != nil {
 				return err
@@ -66,9 +69,9 @@ func (s *Store) rewriteEntries(ctx context.Context, page []JournalEntry, visit f
 		return nil
 	})
 	if err != nil {
-		return changed, err
+		return 0, err
 	}
-	return changed + len(replaced) + len(deleted), nil
+	return len(replaced) + len(deleted), nil
 }
 
 // EraseValues deletes the values of handlers and commands whose key or value matches. It returns how many there were.

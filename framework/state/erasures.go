@@ -72,13 +72,9 @@ func (s *Store) UpdateErasure(ctx context.Context, e Erasure) error {
 	return nil
 }
 
-// Erasures returns the erasures that are not done, or were done since a time, the newest first.
+// Erasures returns the erasures that are not done, or were done since a time, the newest first; with the zero time, all.
 func (s *Store) Erasures(ctx context.Context, since time.Time) ([]Erasure, error) {
-	least := int64(1)
-	if !since.IsZero() {
-		least = since.UnixMicro()
-	}
-	return s.selectErasures(ctx, `(done = 0 OR done >= $1) ORDER BY at DESC, id`, least)
+	return s.selectErasures(ctx, `(done = 0 OR done >= $1) ORDER BY at DESC, id`, since.UnixMicro())
 }
 
 // LatestErasures returns some erasures: first those that are not done, then the newest others.
