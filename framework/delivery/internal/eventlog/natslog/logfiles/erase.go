@@ -1,7 +1,6 @@
 package logfiles
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -91,7 +90,10 @@ func eachBlock(ctx context.Context, dir string, visit func(stream, block) error)
 	}
 	for _, s := range streams {
 		for _, b := range s.blocks {
-			if err := cmp.Or(ctx.Err(), visit(s, b)); err != nil {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := visit(s, b); err != nil {
 				return err
 			}
 		}
