@@ -89,7 +89,7 @@ func (q *Queue) EachStored(ctx context.Context, visit func(raw []byte)) error {
 // config. It returns how many letters it has found.
 func (q *Queue) EraseLetters(ctx context.Context, match func(event.Value) bool, isRemoved func(instance string) bool) (found int, err error) {
 	var deleted []*DeadLetter
-	parked := map[partitionID]map[string]bool{}
+	parked := map[partitionID][]string{} // hashes of keys
 	err = q.DeadLetters(ctx, DeadLetterFilter{}, func(l *DeadLetter) error {
 		empty := l.Instance == "" // of a letter that was overwritten as a whole
 		if e, err := event.Parse(l.Event); !empty && (err != nil || !match(e.Value()) && !isErasedLine(l.Event)) {
@@ -100,10 +100,8 @@ func (q *Queue) EraseLetters(ctx context.Context, match func(event.Value) bool, 
 		switch {
 		case empty, !l.Parked, isRemoved(l.Instance):
 			deleted = append(deleted, &DeadLetter{Parked: strings.HasPrefix(l.storedSubject, "park."), storedSeq: l.storedSeq})
-		case parked[at] == nil:
-			parked[at] = map[string]bool{parseParkedKey(l.storedSubject): true}
 		default:
-			parked[at][parseParkedKey(l.storedSubject)] = true
+			parked[at] = append(parked[at], parseParkedKey(l.storedSubject))
 		}
 		return nil
 	})
@@ -115,13 +113,11 @@ func (q *Queue) EraseLetters(ctx context.Context, match func(event.Value) bool, 
 	if err != nil {
 		return found, err
 	}
-	keys := map[partitionID][]string{}
-	for at, set := range parked {
-		for key := range set {
-			keys[at] = append(keys[at], key)
-		}
+	for at, keys := range parked {
+		slices.Sort(keys)
+		parked[at] = slices.Compact(keys)
 	}
-	return found, q.sendKeyCommands(ctx, opUnpark, keys)
+	return found, q.sendKeyCommands(ctx, opUnpark, parked)
 }
 
 // parseParkedKey returns the hash of the ordering key in the subject of a parked letter.
