@@ -275,6 +275,43 @@ func writeError(w http.ResponseWriter, status int, err error) {
 	writeJSON(w, status, errorBody{err.Error()})
 }
 
+// statusOf returns the status of the response to an error.
+func statusOf(err error) int {
+	var order *erasure.OrderError
+	var choice *audienceruns.ChoiceError
+	switch {
+	case errors.As(err, &order), errors.As(err, &choice), errors.Is(err, why.ErrNoUser):
+		return http.StatusBadRequest
+	case errors.Is(err, erasure.ErrUnknown):
+		return http.StatusNotFound
+	case errors.Is(err, audienceruns.ErrNotWaiting):
+		return http.StatusConflict
+	case errors.Is(err, erasure.ErrTooMany):
+		return http.StatusTooManyRequests
+	}
+	return http.StatusInternalServerError
+}
+
+// writeResult responds with a value as JSON, or with an error if there is one.
+func writeResult(w http.ResponseWriter, status int, v any, err error) {
+	if err != nil {
+		writeError(w, statusOf(err), err)
+		return
+	}
+	writeJSON(w, status, v)
+}
+
+// requirePart returns a handler that responds with an error if the program lacks the part of the server that it needs.
+func requirePart(has func() bool, missing error, handler http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !has() {
+			writeError(w, http.StatusNotFound, missing)
+			return
+		}
+		handler(w, r)
+	}
+}
+
 // readFilter decodes a filter from URL parameters.
 func readFilter(q url.Values) (delivery.DeadLetterFilter, error) {
 	f := delivery.DeadLetterFilter{

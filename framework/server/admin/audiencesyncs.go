@@ -17,67 +17,40 @@ const maxRuns = 1000
 
 // addAudienceRoutes adds the routes for the syncs of audiences from queries.
 func (s *Server) addAudienceRoutes(mux *http.ServeMux) {
-	mux.Handle("GET /admin/audience/syncs", s.requireAccess(false, s.handleSyncs))
-	mux.Handle("GET /admin/audience/syncs/history", s.requireAccess(false, s.handleSyncHistory))
-	mux.Handle("POST /admin/audience/syncs/run", s.requireAccess(false, s.handleSyncCommand("audience.sync.run", (*audienceruns.Scheduler).RunNow)))
-	mux.Handle("POST /admin/audience/syncs/approve", s.requireAccess(false, s.handleSyncCommand("audience.sync.approve", (*audienceruns.Scheduler).Approve)))
+	require := func(handler http.HandlerFunc) http.Handler {
+		return s.requireAccess(false, requirePart(func() bool { return s.Syncs != nil }, errNoSyncs, handler))
+	}
+	mux.Handle("GET /admin/audience/syncs", require(s.handleSyncs))
+	mux.Handle("GET /admin/audience/syncs/history", require(s.handleSyncHistory))
+	mux.Handle("POST /admin/audience/syncs/run", require(s.handleSyncCommand("audience.sync.run", (*audienceruns.Scheduler).RunNow)))
+	mux.Handle("POST /admin/audience/syncs/approve", require(s.handleSyncCommand("audience.sync.approve", (*audienceruns.Scheduler).Approve)))
 }
 
 // errNoSyncs is the response of a program without a scheduler.
 var errNoSyncs = errors.New("this program runs no audience syncs: start landfall serve")
 
 func (s *Server) handleSyncs(w http.ResponseWriter, r *http.Request) {
-	if s.Syncs == nil {
-		writeError(w, http.StatusNotFound, errNoSyncs)
-		return
-	}
 	list, err := s.Syncs.List(r.Context())
-	if err != nil {
-		writeError(w, http.StatusInternalServerError, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, list)
+	writeResult(w, http.StatusOK, list, err)
 }
 
 func (s *Server) handleSyncHistory(w http.ResponseWriter, r *http.Request) {
-	if s.Syncs == nil {
-		writeError(w, http.StatusNotFound, errNoSyncs)
-		return
-	}
 	limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
 	if err != nil || limit < 1 || limit > maxRuns {
 		writeError(w, http.StatusBadRequest, errors.New("limit should be a number from 1 to "+strconv.Itoa(maxRuns)))
 		return
 	}
 	list, err := s.Syncs.History(r.Context(), r.URL.Query().Get("sync"), limit)
-	if err != nil {
-		writeError(w, http.StatusInternalServerError, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, list)
+	writeResult(w, http.StatusOK, list, err)
 }
 
 // handleSyncCommand returns the handler of a command on a sync. action is its name in the audit log.
 func (s *Server) handleSyncCommand(action string, command func(*audienceruns.Scheduler, context.Context, audienceruns.Choice, string) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if s.Syncs == nil {
-			writeError(w, http.StatusNotFound, errNoSyncs)
-			return
-		}
 		choice := audienceruns.Choice{Sync: r.URL.Query().Get("sync"), Instance: r.URL.Query().Get("instance")}
 		err := command(s.Syncs, r.Context(), choice, access.ActorOf(r.Context()).Who)
 		s.Guard.Record(r.Context(), action, err, "sync", choice.Sync, "instance", choice.Instance)
-		var wrong *audienceruns.ChoiceError
-		switch {
-		case errors.As(err, &wrong):
-			writeError(w, http.StatusBadRequest, err)
-		case errors.Is(err, audienceruns.ErrNotWaiting):
-			writeError(w, http.StatusConflict, err)
-		case err != nil:
-			writeError(w, http.StatusInternalServerError, err)
-		default:
-			writeJSON(w, http.StatusOK, choice)
-		}
+		writeResult(w, http.StatusOK, choice, err)
 	}
 }
 

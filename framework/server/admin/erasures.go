@@ -16,9 +16,12 @@ const maxErasureRequest = 4 << 20
 
 // addErasureRoutes adds the routes for erasing users.
 func (s *Server) addErasureRoutes(mux *http.ServeMux) {
-	mux.Handle("GET /admin/erasures", s.requireAccess(false, s.handleErasures))
-	mux.Handle("GET /admin/erasures/{id}", s.requireAccess(false, s.handleErasure))
-	mux.Handle("POST /admin/erasures", s.requireAccess(false, s.handleErasureRequest))
+	require := func(handler http.HandlerFunc) http.Handler {
+		return s.requireAccess(false, requirePart(func() bool { return s.Erasures.Store != nil }, errNoErasures, handler))
+	}
+	mux.Handle("GET /admin/erasures", require(s.handleErasures))
+	mux.Handle("GET /admin/erasures/{id}", require(s.handleErasure))
+	mux.Handle("POST /admin/erasures", require(s.handleErasureRequest))
 }
 
 // ErasureRequest asks to erase users.
@@ -30,10 +33,6 @@ type ErasureRequest struct {
 var errNoErasures = errors.New("this program erases no users: start landfall serve")
 
 func (s *Server) handleErasureRequest(w http.ResponseWriter, r *http.Request) {
-	if s.Erasures.Store == nil {
-		writeError(w, http.StatusNotFound, errNoErasures)
-		return
-	}
 	var request ErasureRequest
 	body := json.NewDecoder(event.ReaderWithoutBOM(http.MaxBytesReader(w, r.Body, maxErasureRequest)))
 	body.DisallowUnknownFields()
@@ -44,44 +43,15 @@ func (s *Server) handleErasureRequest(w http.ResponseWriter, r *http.Request) {
 	order := erasure.Order{Users: request.Users, Suppress: request.Suppress, By: access.ActorOf(r.Context()).Who}
 	list, err := s.Erasures.Request(r.Context(), order)
 	s.Guard.Record(r.Context(), "users.erase", err, "count", len(request.Users), "suppress", request.Suppress)
-	var wrong *erasure.OrderError
-	switch {
-	case errors.As(err, &wrong):
-		writeError(w, http.StatusBadRequest, err)
-	case errors.Is(err, erasure.ErrTooMany):
-		writeError(w, http.StatusTooManyRequests, err)
-	case err != nil:
-		writeError(w, http.StatusInternalServerError, err)
-	default:
-		writeJSON(w, http.StatusAccepted, list)
-	}
+	writeResult(w, http.StatusAccepted, list, err)
 }
 
 func (s *Server) handleErasures(w http.ResponseWriter, r *http.Request) {
-	if s.Erasures.Store == nil {
-		writeError(w, http.StatusNotFound, errNoErasures)
-		return
-	}
 	list, err := s.Erasures.List(r.Context(), r.URL.Query()["user"]...)
-	if err != nil {
-		writeError(w, http.StatusInternalServerError, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, list)
+	writeResult(w, http.StatusOK, list, err)
 }
 
 func (s *Server) handleErasure(w http.ResponseWriter, r *http.Request) {
-	if s.Erasures.Store == nil {
-		writeError(w, http.StatusNotFound, errNoErasures)
-		return
-	}
 	receipt, err := s.Erasures.Find(r.Context(), r.PathValue("id"))
-	switch {
-	case errors.Is(err, erasure.ErrUnknown):
-		writeError(w, http.StatusNotFound, err)
-	case err != nil:
-		writeError(w, http.StatusInternalServerError, err)
-	default:
-		writeJSON(w, http.StatusOK, receipt)
-	}
+	writeResult(w, http.StatusOK, receipt, err)
 }

@@ -22,11 +22,7 @@ func (s *Server) isRemoved(id string) bool {
 
 func (s *Server) handleInstances(w http.ResponseWriter, r *http.Request) {
 	list, err := s.Queue.Backlogs(r.Context(), nil)
-	if err != nil {
-		writeError(w, http.StatusInternalServerError, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, list)
+	writeResult(w, http.StatusOK, list, err)
 }
 
 // instanceChange is a request to rename or forget an instance that is no longer in the config.
@@ -52,11 +48,7 @@ func (s *Server) handleInstanceChange(w http.ResponseWriter, r *http.Request) {
 	}
 	moved, err := s.applyChange(r.Context(), request)
 	s.Guard.Record(r.Context(), "instances."+path.Base(r.URL.Path), err, "instance", request.Instance, "to", request.To)
-	if err != nil {
-		writeError(w, http.StatusInternalServerError, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, moved)
+	writeResult(w, http.StatusOK, moved, err)
 }
 
 // applyChange renames or forgets an instance.

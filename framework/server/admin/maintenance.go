@@ -51,11 +51,7 @@ func (s *Server) handleRepair(w http.ResponseWriter, r *http.Request) {
 	if !request.DryRun {
 		s.Guard.Record(r.Context(), "checkpoints.repair", err, "count", len(repaired), "acceptLoss", request.AcceptLoss)
 	}
-	if err != nil {
-		writeError(w, http.StatusInternalServerError, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, Repaired{repaired})
+	writeResult(w, http.StatusOK, Repaired{repaired}, err)
 }
 
 // Backup takes a backup of the server and returns its tar archive.

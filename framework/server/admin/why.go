@@ -18,14 +18,7 @@ func (s *Server) handleWhy(w http.ResponseWriter, r *http.Request) {
 	}
 	q := r.URL.Query()
 	report, err := s.Why.Ask(r.Context(), why.Question{User: q.Get("user"), Audience: q.Get("audience"), Instance: q.Get("instance")})
-	switch {
-	case errors.Is(err, why.ErrNoUser):
-		writeError(w, http.StatusBadRequest, err)
-	case err != nil:
-		writeError(w, http.StatusInternalServerError, err)
-	default:
-		writeJSON(w, http.StatusOK, report)
-	}
+	writeResult(w, http.StatusOK, report, err)
 }
 
 // Why asks the server why a user is missing.
