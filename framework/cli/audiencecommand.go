@@ -183,9 +183,7 @@ func (k *audienceCommand) recordAction(ctx context.Context, name string, a desti
 	}
 	action.Attributes["enter"], action.Attributes["exit"] = fmt.Sprint(report.Enters), fmt.Sprint(report.Exits)
 	if !k.target.DryRun {
-		if err := history.AddAction(context.WithoutCancel(ctx), k.store, action); err != nil {
-			k.warn("the history of the server lacks this command: " + err.Error())
-		}
+		k.writeAction(context.WithoutCancel(ctx), k.store, action)
 	}
 	return k.printReport(report, err)
 }

@@ -28,6 +28,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/ballast"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server"
+	"github.com/landfall-dev/landfall/framework/server/history"
+	"github.com/landfall-dev/landfall/framework/state"
 	"github.com/landfall-dev/landfall/internal/buildinfo"
 )
 
@@ -76,6 +78,13 @@ func (s streams) catalog() instances.Catalog {
 
 // warn prints a warning.
 func (s streams) warn(text string) { fmt.Fprintf(s.err, "warning: %s\n", text) }
+
+// writeAction writes a command to the history of the server. If that fails, it only warns.
+func (s streams) writeAction(ctx context.Context, store *state.Store, a history.Action) {
+	if err := history.AddAction(ctx, store, a); err != nil {
+		s.warn("the history of the server lacks this command: " + err.Error())
+	}
+}
 
 // newHint returns a function that prints a remark, or nil if the output is JSON.
 func (s streams) newHint(asJSON bool) func(string) {

@@ -139,20 +139,12 @@ func (c *eraseCommand) requestErasures(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		c.recordRequest(ctx, who, len(part))
+		c.writeAction(ctx, c.store, history.Action{At: time.Now(), Name: history.ActionErase, Who: who, Outcome: "ok", Attributes: map[string]string{"count": fmt.Sprint(len(part))}})
 		for i := range list {
 			c.printRequested(&list[i])
 		}
 	}
 	return nil
-}
-
-// recordRequest writes the command to the history.
-func (c *eraseCommand) recordRequest(ctx context.Context, who string, n int) {
-	err := history.AddAction(ctx, c.store, history.Action{At: time.Now(), Name: history.ActionErase, Who: who, Outcome: "ok", Attributes: map[string]string{"count": fmt.Sprint(n)}})
-	if err != nil {
-		c.warn("the history of the server lacks this command: " + err.Error())
-	}
 }
 
 func (c *eraseCommand) printRequested(r *erasure.Receipt) {

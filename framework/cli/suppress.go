@@ -150,12 +150,9 @@ func (c *suppressCommand) reportChange(ctx context.Context, action, done string,
 	if err != nil {
 		return err
 	}
-	err = history.AddAction(ctx, c.store, history.Action{
+	c.writeAction(ctx, c.store, history.Action{
 		At: time.Now(), Name: action, Who: history.CommandActor("landfall"), Outcome: "ok", Attributes: map[string]string{"count": fmt.Sprint(n)},
 	})
-	if err != nil {
-		c.warn("the history of the server lacks this command: " + err.Error())
-	}
 	if c.json {
 		return json.NewEncoder(c.out).Encode(map[string]int{done: n, "unchanged": len(c.identifiers) - n})
 	}
