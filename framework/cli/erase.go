@@ -38,7 +38,7 @@ func newErase(s streams) *cobra.Command {
 			"letters, parked events, ledgers and history, up to the time of the request. The command stores the request in the state. A\n" +
 			"running server begins within seconds, otherwise the next landfall serve does, and tries again what fails. Backups are not\n" +
 			"changed. Name a user by userId, anonymousId, e-mail address, external id, device id or alias: events that have one of the given\n" +
-			"identifiers are erased, so give all that belong to the user and to nobody else.",
+			"identifiers are erased, so give all that belong to the user and to no other user.",
 		Example: "  landfall erase --user u_1042 --user ann@example.com\n  landfall erase --file requests.csv --suppress --yes\n  landfall erase list --pending\n" +
 			"  landfall erase show 20261129-k3v9x2m4qa --json",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.withState(cmd.Context(), c.requestErasures) },
