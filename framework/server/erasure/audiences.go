@@ -142,7 +142,7 @@ func (p *pass) eachMembership(ctx context.Context, id string, visit func(*item, 
 	return nil
 }
 
-// eraseLedger deletes the users from the ledgers, except where they are still members.
+// eraseLedger deletes the users from the ledgers, unless they are still members.
 func (p *pass) eraseLedger(ctx context.Context) error {
 	return p.tryStep(ctx, StepLedger, "", func(a *attempt) error {
 		err := p.Store.EraseMembers(ctx, p.hasIdentity, func(m state.ErasedMember) {

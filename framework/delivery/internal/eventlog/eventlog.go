@@ -150,7 +150,7 @@ type Snapshot struct {
 
 // Eraser is implemented by a Log that can overwrite the data of its messages, also of those that were deleted or replaced.
 type Eraser interface {
-	// Erase calls rewrite for the data of all messages that are stored. Where it returns other data, of the same length, that replaces it;
+	// Erase calls rewrite for the data of all messages that are stored. Other data that it returns, of the same length, replaces the data;
 	// nil keeps it. Writes wait meanwhile. The error is errors.ErrUnsupported if the Log has its data elsewhere. Erase can be interrupted
 	// and repeated.
 	Erase(ctx context.Context, rewrite func(stream, subject string, data []byte) []byte) error
