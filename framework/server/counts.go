@@ -28,11 +28,7 @@ func (v *server) eventCounts() history.Counts {
 	v.delivered.Totals(counts.Instances.Add)
 	v.received.mu.Lock()
 	defer v.received.mu.Unlock()
-	for source, outcomes := range v.received.numbers {
-		for outcome, n := range outcomes {
-			counts.Sources.Add(source, outcome, n)
-		}
-	}
+	counts.Sources.AddAll(v.received.numbers)
 	return counts
 }
 

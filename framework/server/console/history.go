@@ -177,18 +177,10 @@ func (v *historyView) addTotals(slots []history.CountSlot, now time.Time) {
 		if slot.At.Before(begin) {
 			continue
 		}
-		addOutcomes(sources, slot.Sources)
-		addOutcomes(instances, slot.Instances)
+		sources.AddAll(slot.Sources)
+		instances.AddAll(slot.Instances)
 	}
 	v.BySource, v.ByName = newTotalsTable(sources, receivedKinds, begin, now), newTotalsTable(instances, verdictKinds, begin, now)
-}
-
-func addOutcomes(to, from history.Outcomes) {
-	for name, list := range from {
-		for outcome, n := range list {
-			to.Add(name, outcome, n)
-		}
-	}
 }
 
 // newTotalsTable returns the sums by name, the largest first.

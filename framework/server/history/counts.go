@@ -21,8 +21,8 @@ func (o Outcomes) Add(name, outcome string, n int64) {
 	o[name][outcome] += n
 }
 
-// addAll adds all numbers of another.
-func (o Outcomes) addAll(other Outcomes) {
+// AddAll adds all numbers of another.
+func (o Outcomes) AddAll(other Outcomes) {
 	for name, list := range other {
 		for outcome, n := range list {
 			o.Add(name, outcome, n)
@@ -56,8 +56,8 @@ type Counts struct {
 func newCounts() Counts { return Counts{Outcomes{}, Outcomes{}} }
 
 func (c Counts) addAll(other Counts) {
-	c.Instances.addAll(other.Instances)
-	c.Sources.addAll(other.Sources)
+	c.Instances.AddAll(other.Instances)
+	c.Sources.AddAll(other.Sources)
 }
 
 func (c Counts) isEmpty() bool { return len(c.Instances)+len(c.Sources) == 0 }
