@@ -38,8 +38,7 @@ type Config struct {
 	Document      *yamldoc.Document
 	secrets       []string
 	secretFiles   []secretFile
-	text          []byte            // that it was loaded from
-	textSum       [sha256.Size]byte // of text
+	text          []byte // that it was loaded from
 }
 
 // Secrets returns the values that were read from the environment and from files. They must not be logged or displayed.
@@ -168,7 +167,7 @@ func parse(name string, text []byte, env Env, fromFile bool) (*Config, fault.Pro
 		return nil, fault.ProblemsOf(err)
 	}
 	value := withScalarTexts(doc, doc.Value())
-	r := reader{env: env, fromFile: fromFile, config: &Config{Document: doc, text: text, textSum: sha256.Sum256(text)}, problems: schemas.Check(schemas.Config, value)}
+	r := reader{env: env, fromFile: fromFile, config: &Config{Document: doc, text: text}, problems: schemas.Check(schemas.Config, value)}
 	if env.Base.Kind() != event.Absent {
 		r.blocked = newReferences(env.Base, value)
 	}

@@ -85,7 +85,7 @@ func walkReferences(root event.Value, f func(pointer, stable, text string)) {
 // Fingerprint identifies a text of the config and the present content of the secret files that the config was loaded with. A file that
 // cannot be read counts as unchanged.
 func (c *Config) Fingerprint(text string) string {
-	return c.fingerprint(sha256.Sum256([]byte(text)), func(file secretFile) [sha256.Size]byte {
+	return c.fingerprint([]byte(text), func(file secretFile) [sha256.Size]byte {
 		content, err := readAtMost(c.ResolvePath(file.path))
 		if err != nil {
 			return file.sum
@@ -96,12 +96,12 @@ func (c *Config) Fingerprint(text string) string {
 
 // LoadedFingerprint is the Fingerprint at the time when the config was loaded.
 func (c *Config) LoadedFingerprint() string {
-	return c.fingerprint(c.textSum, func(file secretFile) [sha256.Size]byte { return file.sum })
+	return c.fingerprint(c.text, func(file secretFile) [sha256.Size]byte { return file.sum })
 }
 
-func (c *Config) fingerprint(text [sha256.Size]byte, sumOf func(secretFile) [sha256.Size]byte) string {
+func (c *Config) fingerprint(text []byte, sumOf func(secretFile) [sha256.Size]byte) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%x", text)
+	fmt.Fprintf(&b, "%x", sha256.Sum256(text))
 	for _, file := range c.secretFiles {
 		fmt.Fprintf(&b, "\x00%s\x00%x", file.path, sumOf(file))
 	}
