@@ -35,11 +35,7 @@ func (v *server) eventCounts() history.Counts {
 // cohortSizes returns the sizes of the cohorts of all running instances, for the history.
 func (v *server) cohortSizes(ctx context.Context) (history.Sizes, error) {
 	sizes := history.Sizes{}
-	running := v.running.Load()
-	if running == nil {
-		return sizes, nil
-	}
-	for _, in := range *running {
+	for _, in := range v.runningInstances() {
 		if in.Ledger == nil || in.Plugin.Audiences == nil {
 			continue
 		}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
-	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/erasure"
 )
 
@@ -19,7 +18,7 @@ func (v *server) erasures() erasure.Desk { return erasure.Desk{Store: v.store, C
 func (v *server) startEraser(cfg *config.Config) *erasure.Eraser {
 	return erasure.Start(erasure.Config{
 		Store: v.store, Queue: v.queue, Runner: v.runner, Flush: v.history.Flush, StateKey: v.stateKey, Retention: cfg.Server.ErasureRetention, Log: v.Log,
-		Instances: func() []instances.Instance { return *v.running.Load() },
+		Instances: v.runningInstances,
 		Metrics:   v.metrics,
 		HasConfig: func(id string) bool { return !isRemoved(v.config.Load())(id) },
 	})

@@ -127,7 +127,7 @@ func (v *server) openConsole(guard *access.Guard, at *listeners) (*console.Conso
 	settings.Configs, settings.ConfigWritten = v.configChanges, v.authors.noteWrite
 	settings.History = console.HistorySource{Counts: v.history.CountsSince, Sizes: v.history.SizesSince, Events: v.verdictsOf, Verdicts: v.findVerdicts}
 	settings.IngestURL = func(r *http.Request) string { return v.ingestURL(r, at) }
-	settings.Running = func() ([]console.Instance, error) { return consoleInstances(*v.running.Load()), nil }
+	settings.Running = func() ([]console.Instance, error) { return consoleInstances(v.runningInstances()), nil }
 	return console.New(settings)
 }
 

@@ -48,6 +48,14 @@ func (v *server) applyConfig(ctx context.Context, cfg *config.Config, all []inst
 	return nil
 }
 
+// runningInstances returns the instances of the config in effect; none before the first config is applied.
+func (v *server) runningInstances() []instances.Instance {
+	if list := v.running.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
 // reloadConfig reads the config again and applies it. If the config has mistakes, the error has all of them and nothing changes.
 func (v *server) reloadConfig(ctx context.Context) error {
 	v.commands.Forget()

@@ -109,11 +109,9 @@ func RemovedMembers(ctx context.Context, cfg *config.Config, store *state.Store)
 // fullStatus returns the progress of the instances, those that run in the browser, and what is stored for removed ones.
 func (v *server) fullStatus() []delivery.Status {
 	list := v.runner.Status()
-	if all := v.running.Load(); all != nil {
-		for _, in := range *all {
-			if in.Plan.RunsInBrowser() {
-				list = append(list, delivery.Status{Instance: in.Plan.ID(), Counts: map[string]int64{}, InBrowser: true})
-			}
+	for _, in := range v.runningInstances() {
+		if in.Plan.RunsInBrowser() {
+			list = append(list, delivery.Status{Instance: in.Plan.ID(), Counts: map[string]int64{}, InBrowser: true})
 		}
 	}
 	return append(list, v.removedInstances()...)

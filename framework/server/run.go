@@ -82,7 +82,7 @@ func (v *server) newScheduler() *audienceruns.Scheduler {
 	return audienceruns.New(audienceruns.Config{
 		Store: v.store, Log: v.Log, Metrics: v.metrics, Suppressed: v.suppression.set.Load,
 		Syncs:     func() []config.AudienceSync { return v.config.Load().AudienceSyncs },
-		Instances: func() []instances.Instance { return *v.running.Load() },
+		Instances: v.runningInstances,
 	})
 }
 

@@ -50,7 +50,7 @@ func (v *server) whySource() *why.Source {
 		},
 	}
 	if !v.Target.Live {
-		s.Remotes = func() []instances.Instance { return *v.running.Load() }
+		s.Remotes = v.runningInstances
 	}
 	return s
 }
