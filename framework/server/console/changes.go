@@ -37,7 +37,7 @@ func (c *Console) handleChanges(w http.ResponseWriter, r *http.Request) {
 	if c.Actions != nil {
 		list, err := c.Actions(r.Context(), maxChanges)
 		if err != nil {
-			view.Error = capitalize(err.Error()) + "."
+			view.Error = errorSentence(err)
 		}
 		for _, a := range list {
 			row := changeRow{a, detailsOf(a)}

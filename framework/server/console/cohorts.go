@@ -119,7 +119,7 @@ func (c *Console) requestedCohort(w http.ResponseWriter, r *http.Request) (Insta
 		}
 		size, err := syncerOf(in).Find(r.Context(), r.PathValue("id"))
 		if err != nil {
-			c.renderError(w, r, http.StatusNotFound, "cohorts", "No such cohort", capitalize(err.Error())+".")
+			c.renderError(w, r, http.StatusNotFound, "cohorts", "No such cohort", errorSentence(err))
 			return Instance{}, destination.AudienceSize{}, false
 		}
 		return in, size, true
@@ -163,7 +163,7 @@ func (c *Console) handleCohortAction(w http.ResponseWriter, r *http.Request) {
 	case "diff":
 		diff, err := compareCohort(r.Context(), in, a, r.PostFormValue("users"))
 		if view.Diff = diff; err != nil {
-			view.Error = capitalize(err.Error()) + "."
+			view.Error = errorSentence(err)
 		}
 	case "resync":
 		restart := r.PostFormValue("restart") != ""

@@ -56,7 +56,7 @@ func (c *Console) handleConfigChanges(w http.ResponseWriter, r *http.Request) {
 	if c.Configs != nil {
 		rows, err := c.configRows(r)
 		if err != nil {
-			view.Error = capitalize(err.Error()) + "."
+			view.Error = errorSentence(err)
 		}
 		view.Rows = rows
 	}
@@ -80,7 +80,7 @@ func (c *Console) findConfigChange(w http.ResponseWriter, r *http.Request) (chan
 	if c.Configs != nil {
 		rows, err := c.configRows(r)
 		if err != nil {
-			c.renderError(w, r, http.StatusInternalServerError, "changes", "Cannot read the changes", capitalize(err.Error())+".")
+			c.renderError(w, r, http.StatusInternalServerError, "changes", "Cannot read the changes", errorSentence(err))
 			return change, "", false
 		}
 		for i, row := range rows {
@@ -130,7 +130,7 @@ func (c *Console) handleRevert(w http.ResponseWriter, r *http.Request) {
 	case change.Text == "":
 		view.Error = "This config was too long to keep, so that it cannot be used again."
 	case err != nil:
-		view.Error = capitalize(err.Error()) + "."
+		view.Error = errorSentence(err)
 	case len(missing) > 0:
 		view.Missing = missing
 	default:

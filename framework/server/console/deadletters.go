@@ -79,7 +79,7 @@ func (c *Console) handleDeadLetter(w http.ResponseWriter, r *http.Request) {
 		f := delivery.DeadLetterFilter{ID: r.PathValue("id"), Limit: 1}
 		err := c.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error { found = l; return nil })
 		if err != nil {
-			c.renderError(w, r, http.StatusInternalServerError, "letters", "Cannot read the dead letter", capitalize(err.Error())+".")
+			c.renderError(w, r, http.StatusInternalServerError, "letters", "Cannot read the dead letter", errorSentence(err))
 			return
 		}
 	}
@@ -132,7 +132,7 @@ func (c *Console) handleDeadLetterAction(w http.ResponseWriter, r *http.Request)
 			c.renderPage(w, r, http.StatusOK, "confirm-drop", page{Title: "Delete dead letters?", Section: "letters", Data: q})
 			return
 		}
-		c.renderError(w, r, http.StatusInternalServerError, "letters", "Cannot read the dead letters", capitalize(err.Error())+".")
+		c.renderError(w, r, http.StatusInternalServerError, "letters", "Cannot read the dead letters", errorSentence(err))
 		return
 	}
 	if change == nil {
@@ -144,11 +144,11 @@ func (c *Console) handleDeadLetterAction(w http.ResponseWriter, r *http.Request)
 	f.IDs = nil
 	var removed *delivery.RemovedInstanceError
 	if errors.As(err, &removed) {
-		c.renderError(w, r, http.StatusConflict, "letters", "Cannot replay the dead letters", capitalize(err.Error())+".")
+		c.renderError(w, r, http.StatusConflict, "letters", "Cannot replay the dead letters", errorSentence(err))
 		return
 	}
 	if err != nil {
-		c.renderError(w, r, http.StatusInternalServerError, "letters", "Cannot "+do+" the dead letters", capitalize(err.Error())+".")
+		c.renderError(w, r, http.StatusInternalServerError, "letters", "Cannot "+do+" the dead letters", errorSentence(err))
 		return
 	}
 	f.ID = ""

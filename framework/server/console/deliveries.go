@@ -48,7 +48,7 @@ func (c *Console) handleDeliveries(w http.ResponseWriter, r *http.Request) {
 		names := c.destinationNames()
 		slots, err := c.countsOf(r.Context(), view.Window)
 		if err != nil {
-			view.Error = capitalize(err.Error()) + "."
+			view.Error = errorSentence(err)
 		}
 		for _, s := range c.Runner.Status() {
 			view.Instances = append(view.Instances, newInstanceView(s, names[s.Instance], c.currentLetters(r.Context(), s), slots, view.Window))

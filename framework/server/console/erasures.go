@@ -62,7 +62,7 @@ func (c *Console) renderErasures(w http.ResponseWriter, r *http.Request, status 
 			view.Rows, err = c.Erasures.Latest(r.Context(), maxErasuresShown+1)
 		}
 		if err != nil {
-			view.Error = capitalize(err.Error()) + "."
+			view.Error = errorSentence(err)
 		}
 		if view.More = len(view.Rows) > maxErasuresShown; view.More {
 			view.Rows = view.Rows[:maxErasuresShown]
@@ -90,7 +90,7 @@ func (c *Console) handleErasureRequest(w http.ResponseWriter, r *http.Request) {
 	_, err := c.Erasures.Request(r.Context(), erasure.Order{Users: order.Users, Suppress: order.Suppress, By: access.ActorOf(r.Context()).Who})
 	c.Guard.Record(r.Context(), "users.erase", err, "count", len(order.Users), "suppress", order.Suppress)
 	if err != nil {
-		c.renderErasures(w, r, http.StatusConflict, erasuresView{Error: capitalize(err.Error()) + "."})
+		c.renderErasures(w, r, http.StatusConflict, erasuresView{Error: errorSentence(err)})
 		return
 	}
 	http.Redirect(w, r, fmt.Sprintf("%serasures?done=%d", Path, len(order.Users)), http.StatusSeeOther)
@@ -120,7 +120,7 @@ func (c *Console) handleErasure(w http.ResponseWriter, r *http.Request) {
 		if errors.Is(err, erasure.ErrUnknown) {
 			status = http.StatusNotFound
 		}
-		c.renderError(w, r, status, "erasures", "No such erasure", capitalize(err.Error())+".")
+		c.renderError(w, r, status, "erasures", "No such erasure", errorSentence(err))
 		return
 	}
 	view := receiptView{Receipt: receipt}

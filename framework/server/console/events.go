@@ -114,7 +114,7 @@ func (c *Console) handleEvent(w http.ResponseWriter, r *http.Request) {
 		if errors.Is(err, delivery.ErrEventNotFound) {
 			status = http.StatusNotFound
 		}
-		c.renderError(w, r, status, "events", "Cannot show this event", capitalize(err.Error())+".")
+		c.renderError(w, r, status, "events", "Cannot show this event", errorSentence(err))
 		return
 	}
 	view := eventView{StoredEvent: logged, Name: eventTitle(logged), Text: indentJSON(logged.Raw), Verdicts: c.verdictsOf(r.Context(), []delivery.StoredEvent{logged})[positionOf(seq, index)]}

@@ -155,7 +155,7 @@ func (c *Console) handleHistory(w http.ResponseWriter, r *http.Request) {
 		now := time.Now()
 		slots, err := c.countsOf(r.Context(), view.Window)
 		if err != nil {
-			view.Error = capitalize(err.Error()) + "."
+			view.Error = errorSentence(err)
 		}
 		for _, s := range c.Runner.Status() {
 			view.Instances = append(view.Instances, s.Instance)

@@ -165,7 +165,7 @@ func (c *Console) previewReplay(w http.ResponseWriter, r *http.Request, f delive
 		return nil
 	})
 	if err != nil {
-		c.renderError(w, r, http.StatusInternalServerError, "letters", "Cannot read the dead letters", capitalize(err.Error())+".")
+		c.renderError(w, r, http.StatusInternalServerError, "letters", "Cannot read the dead letters", errorSentence(err))
 		return
 	}
 	for o, n := range counts {

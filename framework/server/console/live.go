@@ -98,7 +98,7 @@ func (c *Console) findLive(ctx context.Context, view *liveView) {
 	f := view.Filter
 	list, _, err := c.Queue.Latest(ctx, "", maxLiveSearched)
 	if err != nil {
-		view.Error = capitalize(err.Error()) + "."
+		view.Error = errorSentence(err)
 	}
 	verdicts := c.verdictsOf(ctx, list)
 	for _, l := range list {
@@ -111,7 +111,7 @@ func (c *Console) findLive(ctx context.Context, view *liveView) {
 	if c.Rejections != nil {
 		rejected, err := c.Rejections(ctx, maxLiveSearched)
 		if err != nil {
-			view.Error = capitalize(err.Error()) + "."
+			view.Error = errorSentence(err)
 		}
 		view.addRejections(rejected)
 	}

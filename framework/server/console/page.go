@@ -233,6 +233,9 @@ func capitalize(text string) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
+// errorSentence returns the text of an error as a sentence.
+func errorSentence(err error) string { return capitalize(err.Error()) + "." }
+
 // badgeTone returns the CSS class of a status: good, warning, bad or quiet.
 func badgeTone(outcome string) string {
 	switch outcome {

@@ -93,7 +93,7 @@ func (c *Console) handleRemovedAction(w http.ResponseWriter, r *http.Request) {
 	if err != nil || done == "" {
 		text := "The form contains no known action."
 		if err != nil {
-			text = capitalize(err.Error()) + "."
+			text = errorSentence(err)
 		}
 		c.renderError(w, r, http.StatusConflict, "setup", "The data was not changed", text)
 		return

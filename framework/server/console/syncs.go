@@ -59,7 +59,7 @@ func (c *Console) handleSyncs(w http.ResponseWriter, r *http.Request) {
 	view := syncsView{HasScheduler: c.Syncs != nil}
 	var err error
 	if view.Syncs, err = c.listSyncs(r.Context(), func(audienceruns.Status) bool { return true }); err != nil {
-		view.Error = capitalize(err.Error()) + "."
+		view.Error = errorSentence(err)
 	}
 	if r.FormValue("part") != "" {
 		c.renderPart(w, "syncs", "live", view)
@@ -84,7 +84,7 @@ func (c *Console) requestedSync(w http.ResponseWriter, r *http.Request) (syncSta
 	})
 	switch {
 	case err != nil:
-		c.renderError(w, r, http.StatusInternalServerError, "syncs", "The state cannot be read", capitalize(err.Error())+".")
+		c.renderError(w, r, http.StatusInternalServerError, "syncs", "The state cannot be read", errorSentence(err))
 	case len(list) == 0:
 		c.renderError(w, r, http.StatusNotFound, "syncs", "No such audience sync", "The config has no enabled audience sync with this id for this instance.")
 	default:
@@ -102,7 +102,7 @@ func (c *Console) handleSync(w http.ResponseWriter, r *http.Request) {
 func (c *Console) renderSync(w http.ResponseWriter, r *http.Request, status int, view syncView) {
 	runs, err := c.Syncs.History(r.Context(), view.Status.Sync, maxRunsRead)
 	if err != nil {
-		view.Error = capitalize(err.Error()) + "."
+		view.Error = errorSentence(err)
 	}
 	for _, run := range runs {
 		if run.Instance == view.Status.Instance && len(view.Runs) < maxRunsShown {
@@ -158,7 +158,7 @@ func (c *Console) handleSyncAction(w http.ResponseWriter, r *http.Request) {
 		err = errors.New("nothing was done: the form contains no known action")
 	}
 	if err != nil {
-		c.renderSync(w, r, http.StatusConflict, syncView{Status: status, Error: capitalize(err.Error()) + "."})
+		c.renderSync(w, r, http.StatusConflict, syncView{Status: status, Error: errorSentence(err)})
 		return
 	}
 	http.Redirect(w, r, r.URL.EscapedPath(), http.StatusSeeOther)

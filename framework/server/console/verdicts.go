@@ -94,7 +94,7 @@ func (c *Console) findVerdicts(r *http.Request, v *verdictsView, number int) {
 	}
 	list, complete, err := c.History.Verdicts(r.Context(), f)
 	if err != nil {
-		v.Error = capitalize(err.Error()) + "."
+		v.Error = errorSentence(err)
 	}
 	v.Partial, v.First = !complete, f.Skip+1
 	if number > 1 {

@@ -29,7 +29,7 @@ func (c *Console) handleWhy(w http.ResponseWriter, r *http.Request) {
 		report, err := c.Why.Ask(r.Context(), view.Question)
 		switch {
 		case errors.Is(err, why.ErrNoUser):
-			view.Error, status = capitalize(err.Error())+".", http.StatusBadRequest
+			view.Error, status = errorSentence(err), http.StatusBadRequest
 		case err != nil:
 			view.Error, status = "The question cannot be answered now: "+err.Error()+".", http.StatusInternalServerError
 		}
