@@ -61,11 +61,7 @@ func (c *Console) handleCohorts(w http.ResponseWriter, r *http.Request) {
 	if view.User != "" {
 		view.Found = c.findMemberships(r, view.User)
 	}
-	if r.FormValue("part") != "" {
-		c.renderPart(w, "cohorts", "live", view)
-		return
-	}
-	c.renderPage(w, r, http.StatusOK, "cohorts", page{Title: "Cohorts", Section: "cohorts", Data: view})
+	c.renderLive(w, r, http.StatusOK, "cohorts", page{Title: "Cohorts", Section: "cohorts", Data: view})
 }
 
 // sizeSparkline draws the size of a cohort over a day; nil if nothing was measured.

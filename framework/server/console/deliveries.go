@@ -63,11 +63,7 @@ func (c *Console) handleDeliveries(w http.ResponseWriter, r *http.Request) {
 		view.Instances = worstFirst(view.Instances, view.Overview)
 		view.Latest = c.latestVerdicts(r.Context(), 20)
 	}
-	if r.FormValue("part") != "" {
-		c.renderPart(w, "deliveries", "live", view)
-		return
-	}
-	c.renderPage(w, r, http.StatusOK, "deliveries", page{Title: "Deliveries", Section: "deliveries", Data: view})
+	c.renderLive(w, r, http.StatusOK, "deliveries", page{Title: "Deliveries", Section: "deliveries", Data: view})
 }
 
 // worstFirst returns the instances in the order of the overview.

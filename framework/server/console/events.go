@@ -60,11 +60,7 @@ func (c *Console) handleEvents(w http.ResponseWriter, r *http.Request) {
 		}
 		view.Memberships = c.findMemberships(r, view.User)
 	}
-	if r.FormValue("part") != "" {
-		c.renderPart(w, "events", "live", view)
-		return
-	}
-	c.renderPage(w, r, http.StatusOK, "events", page{Title: "Events", Section: "events", Data: view})
+	c.renderLive(w, r, http.StatusOK, "events", page{Title: "Events", Section: "events", Data: view})
 }
 
 // findMemberships returns a user's memberships from all ledgers.

@@ -198,11 +198,7 @@ func (c *Console) handleJob(w http.ResponseWriter, r *http.Request) {
 	case "preview":
 		section = "syncs"
 	}
-	if r.FormValue("part") != "" {
-		c.renderPart(w, "job", "live", view)
-		return
-	}
-	c.renderPage(w, r, http.StatusOK, "job", page{Title: capitalize(view.Kind), Section: section, Data: view})
+	c.renderLive(w, r, http.StatusOK, "job", page{Title: capitalize(view.Kind), Section: section, Data: view})
 }
 
 // lastN returns the last n elements of a list, reusing its memory.

@@ -86,11 +86,7 @@ func (c *Console) handleLive(w http.ResponseWriter, r *http.Request) {
 		}
 		c.findLive(r.Context(), &view)
 	}
-	if r.FormValue("part") != "" {
-		c.renderPart(w, "live", "live", view)
-		return
-	}
-	c.renderPage(w, r, http.StatusOK, "live", page{Title: "Live events", Section: "live", Data: view})
+	c.renderLive(w, r, http.StatusOK, "live", page{Title: "Live events", Section: "live", Data: view})
 }
 
 // findLive adds the latest events to the page, newest first.

@@ -95,6 +95,15 @@ func (c *Console) renderPage(w http.ResponseWriter, r *http.Request, status int,
 	c.renderTemplate(w, status, name, "layout", p)
 }
 
+// renderLive responds with a complete page, or with its part "live" if the refresh script asks for that.
+func (c *Console) renderLive(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
+	if r.FormValue("part") != "" {
+		c.renderPart(w, name, "live", p.Data)
+		return
+	}
+	c.renderPage(w, r, status, name, p)
+}
+
 // renderPart responds with one part of a page, for the refresh script.
 func (c *Console) renderPart(w http.ResponseWriter, name, part string, data any) {
 	c.renderTemplate(w, http.StatusOK, name, part, data)

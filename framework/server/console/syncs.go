@@ -61,11 +61,7 @@ func (c *Console) handleSyncs(w http.ResponseWriter, r *http.Request) {
 	if view.Syncs, err = c.listSyncs(r.Context(), func(audienceruns.Status) bool { return true }); err != nil {
 		view.Error = errorSentence(err)
 	}
-	if r.FormValue("part") != "" {
-		c.renderPart(w, "syncs", "live", view)
-		return
-	}
-	c.renderPage(w, r, http.StatusOK, "syncs", page{Title: "Audience syncs", Section: "syncs", Data: view})
+	c.renderLive(w, r, http.StatusOK, "syncs", page{Title: "Audience syncs", Section: "syncs", Data: view})
 }
 
 // syncView is the page of one sync of one instance.
@@ -113,11 +109,7 @@ func (c *Console) renderSync(w http.ResponseWriter, r *http.Request, status int,
 	if in, ok := c.runningInstance(view.Status.Instance); ok && in.Ledger != nil {
 		_, view.HasCohort, _ = in.Ledger.Audience(r.Context(), view.Status.Audience)
 	}
-	if r.FormValue("part") != "" {
-		c.renderPart(w, "sync", "live", view)
-		return
-	}
-	c.renderPage(w, r, status, "sync", page{Title: view.Status.Sync, Section: "syncs", Data: view})
+	c.renderLive(w, r, status, "sync", page{Title: view.Status.Sync, Section: "syncs", Data: view})
 }
 
 // runningInstance returns the instance with an id.
