@@ -233,6 +233,14 @@ func (c *Console) findDestination(name string) (destination.Entry, bool) {
 	return c.knownDestinations().Find(name)
 }
 
+// instanceIDs returns the instances that the server delivers to.
+func (c *Console) instanceIDs() (ids []string) {
+	for _, s := range c.Runner.Status() {
+		ids = append(ids, s.Instance)
+	}
+	return ids
+}
+
 // loadConfig reads the config file. The config is nil if the file does not exist or cannot be parsed.
 func (c *Console) loadConfig() (*config.Config, fault.Problems) {
 	return config.Load(c.File, config.Env{Lookup: c.Lookup, Commands: c.Commands})

@@ -49,9 +49,7 @@ func (c *Console) handleDeadLetters(w http.ResponseWriter, r *http.Request) {
 	if c.Queue != nil {
 		view.Filter, view.Kind = filterOf(r.FormValue)
 		view.Query = queryOf(view.Filter, view.Kind)
-		for _, s := range c.Runner.Status() {
-			view.Instances = append(view.Instances, s.Instance)
-		}
+		view.Instances = c.instanceIDs()
 		number, _ := strconv.Atoi(r.FormValue("page")) // otherwise the first page
 		var err error
 		if view.letterPage, err = c.readLetterPage(r.Context(), view.Filter, view.Kind, number); err != nil {

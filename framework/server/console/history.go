@@ -157,9 +157,7 @@ func (c *Console) handleHistory(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			view.Error = errorSentence(err)
 		}
-		for _, s := range c.Runner.Status() {
-			view.Instances = append(view.Instances, s.Instance)
-		}
+		view.Instances = c.instanceIDs()
 		if view.Instance == "" {
 			view.Charts = append(view.Charts, newCountChart("Received", receivedKinds(""), slots, view.Window, now, func(c history.Counts) map[string]int64 { return sumOf(c.Sources) }))
 		}

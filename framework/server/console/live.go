@@ -81,9 +81,7 @@ func (c *Console) handleLive(w http.ResponseWriter, r *http.Request) {
 	q.Set("part", "1")
 	view.Part = Path + "live?" + q.Encode()
 	if c.Runner != nil {
-		for _, s := range c.Runner.Status() {
-			view.Instances = append(view.Instances, s.Instance)
-		}
+		view.Instances = c.instanceIDs()
 		c.findLive(r.Context(), &view)
 	}
 	c.renderLive(w, r, http.StatusOK, "live", page{Title: "Live events", Section: "live", Data: view})

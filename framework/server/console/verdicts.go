@@ -64,9 +64,7 @@ func (c *Console) handleVerdicts(w http.ResponseWriter, r *http.Request) {
 		Outcomes: []string{"delivered", "skipped", outcomeFailed, "dead", "parked", "dropped", outcomeRetried},
 	}
 	if view.Kept {
-		for _, s := range c.Runner.Status() {
-			view.Instances = append(view.Instances, s.Instance)
-		}
+		view.Instances = c.instanceIDs()
 		number, _ := strconv.Atoi(r.FormValue("page")) // otherwise the first page
 		c.findVerdicts(r, &view, max(number, 1))
 	}
