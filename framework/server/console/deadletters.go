@@ -35,13 +35,7 @@ func filterOf(q func(string) string) (delivery.DeadLetterFilter, string) {
 
 // queryOf returns the filter as a URL query.
 func queryOf(f delivery.DeadLetterFilter, kind string) string {
-	q := url.Values{}
-	for name, text := range map[string]string{"instance": f.Instance, "user": f.User, "cause": string(f.Cause), "reason": f.Reason, "kind": kind, "id": f.ID} {
-		if text != "" {
-			q.Set(name, text)
-		}
-	}
-	return q.Encode()
+	return parametersOf(map[string]string{"instance": f.Instance, "user": f.User, "cause": string(f.Cause), "reason": f.Reason, "kind": kind, "id": f.ID}).Encode()
 }
 
 func (c *Console) handleDeadLetters(w http.ResponseWriter, r *http.Request) {

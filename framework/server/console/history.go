@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -51,25 +50,18 @@ func (c *Console) countsOf(ctx context.Context, w window) ([]history.CountSlot, 
 
 // verdictKinds are the series of the verdicts of an instance, or of all if it is "".
 func verdictKinds(instance string) []series {
-	link := func(page string, q url.Values) func(from, to time.Time) string {
+	verdicts := func(outcome string) func(from, to time.Time) string {
 		return func(from, to time.Time) string {
-			if q.Set("instance", instance); instance == "" {
-				q.Del("instance")
-			}
-			if page == "verdicts" {
-				q.Set("from", from.UTC().Format(time.RFC3339))
-				q.Set("to", to.UTC().Format(time.RFC3339))
-			}
-			return page + "?" + q.Encode()
+			return "verdicts?" + parametersOf(map[string]string{
+				"instance": instance, "outcome": outcome, "from": from.UTC().Format(time.RFC3339), "to": to.UTC().Format(time.RFC3339),
+			}).Encode()
 		}
 	}
-	verdicts := func(outcome string) func(from, to time.Time) string {
-		return link("verdicts", url.Values{"outcome": {outcome}})
-	}
+	unmatched := "live?" + parametersOf(map[string]string{"instance": instance, "outcome": outcomeNone}).Encode()
 	return []series{
 		{class: "delivered", name: "delivered", outcomes: []string{"delivered"}, link: verdicts("delivered")},
 		{class: "skipped", name: "skipped", outcomes: []string{"skipped"}, link: verdicts("skipped")},
-		{class: "unmatched", name: "not matched", outcomes: []string{"unmatched"}, rest: true, link: link("live", url.Values{"outcome": {outcomeNone}})},
+		{class: "unmatched", name: "not matched", outcomes: []string{"unmatched"}, rest: true, link: func(time.Time, time.Time) string { return unmatched }},
 		{class: "retried", name: "retried", outcomes: []string{"retried"}, link: verdicts(outcomeRetried)},
 		{class: "dead", name: "dead or parked", outcomes: []string{"dead", "parked", "dropped"}, link: verdicts(outcomeFailed)},
 	}
@@ -78,13 +70,7 @@ func verdictKinds(instance string) []series {
 // receivedKinds are the series of the events of a source, or of all if it is "".
 func receivedKinds(source string) []series {
 	link := func(outcome string) func(from, to time.Time) string {
-		q := url.Values{}
-		if source != "" {
-			q.Set("source", source)
-		}
-		if outcome != "" {
-			q.Set("outcome", outcome)
-		}
+		q := parametersOf(map[string]string{"source": source, "outcome": outcome})
 		return func(time.Time, time.Time) string { return strings.TrimSuffix("live?"+q.Encode(), "?") }
 	}
 	return []series{
@@ -141,11 +127,7 @@ type totalsRow struct {
 
 // Path returns the URL of the page for another window.
 func (v historyView) Path(w window) string {
-	q := url.Values{"window": {w.Key}}
-	if v.Instance != "" {
-		q.Set("instance", v.Instance)
-	}
-	return "history?" + q.Encode()
+	return "history?" + parametersOf(map[string]string{"window": w.Key, "instance": v.Instance}).Encode()
 }
 
 // handleHistory shows the numbers of received events and of verdicts over time.

@@ -61,13 +61,7 @@ func liveFilterOf(get func(string) string) liveFilter {
 
 // query returns the filter as parameters.
 func (f liveFilter) query() url.Values {
-	q := url.Values{}
-	for name, value := range map[string]string{"outcome": f.Outcome, "event": f.Event, "source": f.Source, "instance": f.Instance, "audience": f.Audience, "text": f.Text} {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
-	return q
+	return parametersOf(map[string]string{"outcome": f.Outcome, "event": f.Event, "source": f.Source, "instance": f.Instance, "audience": f.Audience, "text": f.Text})
 }
 
 // handleLive shows the latest events that a filter selects.

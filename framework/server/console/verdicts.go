@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -112,13 +111,9 @@ func (c *Console) findVerdicts(r *http.Request, v *verdictsView, number int) {
 
 // pageQuery returns the query of another page of the same verdicts.
 func (v *verdictsView) pageQuery(number int) template.URL {
-	q := url.Values{"page": {strconv.Itoa(number)}}
-	for name, value := range map[string]string{"instance": v.Instance, "outcome": v.Outcome, "cause": string(v.Cause), "from": v.FromText, "to": v.ToText} {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
-	return template.URL(q.Encode())
+	return template.URL(parametersOf(map[string]string{
+		"page": strconv.Itoa(number), "instance": v.Instance, "outcome": v.Outcome, "cause": string(v.Cause), "from": v.FromText, "to": v.ToText,
+	}).Encode())
 }
 
 // parseStamp reads a time as links have it, or as people type it in the local time; zero if the text is empty.
