@@ -36,7 +36,7 @@ func (v *server) eventCounts() history.Counts {
 func (v *server) cohortSizes(ctx context.Context) (history.Sizes, error) {
 	sizes := history.Sizes{}
 	for _, in := range v.runningInstances() {
-		if in.Ledger == nil || in.Plugin.Audiences == nil {
+		if !in.KeepsAudiences() {
 			continue
 		}
 		list, err := in.Ledger.Sizes(ctx)

@@ -103,6 +103,9 @@ type Instance struct {
 	Ledger    *state.Ledger // nil without a store
 }
 
+// KeepsAudiences reports whether the instance has audiences, and a ledger of their members.
+func (in *Instance) KeepsAudiences() bool { return in.Ledger != nil && in.Plugin.Audiences != nil }
+
 // ConfigVersion identifies the instance's part of the config and, if the destination is not built in, its definition.
 func (in *Instance) ConfigVersion() string {
 	if in.Plugin.File == "" {

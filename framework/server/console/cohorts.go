@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,12 @@ type cohortRow struct {
 	Sparkline *sparkline
 }
 
+// audienceInstances returns the running instances that have audiences, and a ledger of their members.
+func (c *Console) audienceInstances() ([]Instance, error) {
+	list, err := c.Running()
+	return slices.DeleteFunc(slices.Clone(list), func(in Instance) bool { return in.Ledger == nil || in.Plugin.Audiences == nil }), err
+}
+
 // syncerOf returns the syncer of an instance's audiences.
 func syncerOf(in Instance) *audiencesync.Syncer {
 	return &audiencesync.Syncer{Plan: in.Plan, Audiences: in.Plugin.Audiences, Ledger: in.Ledger}
@@ -39,15 +46,12 @@ func syncerOf(in Instance) *audiencesync.Syncer {
 
 func (c *Console) handleCohorts(w http.ResponseWriter, r *http.Request) {
 	view := cohortsView{User: strings.TrimSpace(r.FormValue("user"))}
-	instances, err := c.Running()
+	instances, err := c.audienceInstances()
 	if err != nil {
 		view.Error = err.Error()
 	}
+	view.HasLedger = len(instances) > 0
 	for _, in := range instances {
-		if in.Ledger == nil || in.Plugin.Audiences == nil {
-			continue
-		}
-		view.HasLedger = true
 		sizes, err := in.Ledger.Sizes(r.Context())
 		if err != nil {
 			view.Error = err.Error()
@@ -104,13 +108,13 @@ const maxComparedUsers = 100
 
 // requestedCohort returns the cohort that the URL names. If it does not exist, it responds with an error and returns false.
 func (c *Console) requestedCohort(w http.ResponseWriter, r *http.Request) (Instance, destination.AudienceSize, bool) {
-	instances, err := c.Running()
+	instances, err := c.audienceInstances()
 	if err != nil {
 		c.renderError(w, r, http.StatusInternalServerError, "cohorts", "The config has errors", err.Error())
 		return Instance{}, destination.AudienceSize{}, false
 	}
 	for _, in := range instances {
-		if in.Plan.ID() != r.PathValue("instance") || in.Ledger == nil || in.Plugin.Audiences == nil {
+		if in.Plan.ID() != r.PathValue("instance") {
 			continue
 		}
 		size, err := syncerOf(in).Find(r.Context(), r.PathValue("id"))

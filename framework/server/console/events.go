@@ -66,14 +66,11 @@ func (c *Console) handleEvents(w http.ResponseWriter, r *http.Request) {
 // findMemberships returns a user's memberships from all ledgers.
 func (c *Console) findMemberships(r *http.Request, user string) []membershipView {
 	var list []membershipView
-	instances, err := c.Running()
+	instances, err := c.audienceInstances()
 	if err != nil {
 		return nil
 	}
 	for _, in := range instances {
-		if in.Ledger == nil || in.Plugin.Audiences == nil {
-			continue
-		}
 		found, err := syncerOf(in).Memberships(r.Context(), user)
 		if err != nil {
 			c.Log.Warn("cannot read memberships from the ledger", "instance", in.Plan.ID(), "error", err)

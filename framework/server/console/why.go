@@ -43,15 +43,12 @@ const maxOffered = 200
 
 // knownAudiences returns the audiences of all ledgers, each once.
 func (c *Console) knownAudiences(r *http.Request) (list []destination.Audience) {
-	instances, err := c.Running()
+	instances, err := c.audienceInstances()
 	if err != nil {
 		return nil
 	}
 	known := map[string]bool{}
 	for _, in := range instances {
-		if in.Ledger == nil || in.Plugin.Audiences == nil {
-			continue
-		}
 		sizes, err := in.Ledger.Sizes(r.Context())
 		if err != nil {
 			c.Log.Warn("cannot read the audiences", "instance", in.Plan.ID(), "error", err)

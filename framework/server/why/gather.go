@@ -230,7 +230,7 @@ func (f *facts) hasAudience(names ...string) bool {
 // findStandings finds what the ledgers have about the user.
 func (f *facts) findStandings(ctx context.Context) error {
 	for _, in := range f.instances {
-		if in.Ledger == nil || in.Plugin.Audiences == nil {
+		if !in.KeepsAudiences() {
 			continue
 		}
 		sizes, err := in.Ledger.Sizes(ctx)
