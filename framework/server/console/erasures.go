@@ -1,7 +1,6 @@
 package console
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -72,10 +71,17 @@ func (c *Console) renderErasures(w http.ResponseWriter, r *http.Request, status 
 	c.renderPage(w, r, status, "erasures", page{Title: "Erasures", Section: "erasures", Data: view})
 }
 
-// handleErasureRequest asks for a confirmation, and then requests erasures.
-func (c *Console) handleErasureRequest(w http.ResponseWriter, r *http.Request) {
+// hasErasures reports whether the console can erase users. Otherwise it responds with an error.
+func (c *Console) hasErasures(w http.ResponseWriter, r *http.Request) bool {
 	if c.Erasures == nil {
 		c.renderError(w, r, http.StatusNotFound, "erasures", "This console erases no users", "Run landfall serve, which does.")
+	}
+	return c.Erasures != nil
+}
+
+// handleErasureRequest asks for a confirmation, and then requests erasures.
+func (c *Console) handleErasureRequest(w http.ResponseWriter, r *http.Request) {
+	if !c.hasErasures(w, r) {
 		return
 	}
 	order := readErasureOrder(r)
@@ -110,17 +116,12 @@ type stepRow struct {
 
 // handleErasure shows the receipt of an erasure.
 func (c *Console) handleErasure(w http.ResponseWriter, r *http.Request) {
-	if c.Erasures == nil {
-		c.renderError(w, r, http.StatusNotFound, "erasures", "This console erases no users", "Run landfall serve, which does.")
+	if !c.hasErasures(w, r) {
 		return
 	}
 	receipt, err := c.Erasures.Find(r.Context(), r.PathValue("id"))
 	if err != nil {
-		status := http.StatusInternalServerError
-		if errors.Is(err, erasure.ErrUnknown) {
-			status = http.StatusNotFound
-		}
-		c.renderError(w, r, status, "erasures", "No such erasure", errorSentence(err))
+		c.renderError(w, r, lookupStatus(err, erasure.ErrUnknown), "erasures", "No such erasure", errorSentence(err))
 		return
 	}
 	view := receiptView{Receipt: receipt}

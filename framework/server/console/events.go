@@ -1,7 +1,6 @@
 package console
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -103,11 +102,7 @@ func (c *Console) handleEvent(w http.ResponseWriter, r *http.Request) {
 	}
 	logged, err := c.Queue.Event(r.Context(), seq, index)
 	if err != nil {
-		status := http.StatusInternalServerError
-		if errors.Is(err, delivery.ErrEventNotFound) {
-			status = http.StatusNotFound
-		}
-		c.renderError(w, r, status, "events", "Cannot show this event", errorSentence(err))
+		c.renderError(w, r, lookupStatus(err, delivery.ErrEventNotFound), "events", "Cannot show this event", errorSentence(err))
 		return
 	}
 	view := eventView{StoredEvent: logged, Name: eventTitle(logged), Text: indentJSON(logged.Raw), Verdicts: c.verdictsOf(r.Context(), []delivery.StoredEvent{logged})[positionOf(seq, index)]}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -132,6 +133,14 @@ type notice struct {
 // renderError responds with a message page.
 func (c *Console) renderError(w http.ResponseWriter, r *http.Request, status int, section, heading, text string) {
 	c.renderPage(w, r, status, "notice", page{Title: heading, Section: section, Data: notice{heading, text, section, "Back"}})
+}
+
+// lookupStatus returns the status of a page of something that cannot be read, or that does not exist if err is missing.
+func lookupStatus(err, missing error) int {
+	if errors.Is(err, missing) {
+		return http.StatusNotFound
+	}
+	return http.StatusInternalServerError
 }
 
 // AssetHandler serves the style sheet, the scripts and the icon of the console below Path; other pages in its look use them.
