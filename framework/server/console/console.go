@@ -115,10 +115,10 @@ type Console struct {
 	sessions sessions
 	drafts   drafts
 	jobs     jobs
-	counts   countCache
-	errors   errorCache
+	counts   ttlCache[string, []history.CountSlot]       // by the key of the window
+	errors   ttlCache[struct{}, map[string]*verdictView] // by instance
+	letters  ttlCache[string, int]                       // the number of dead and parked letters, by instance
 	verdicts verdictCache
-	letters  letterCounts
 	saving   sync.Mutex // held from reading the config file until it is written
 
 	ctx     context.Context

@@ -107,12 +107,16 @@ func (c *Console) destinationNames() map[string]string {
 	return names
 }
 
-// currentLetters returns how many dead letters an instance has now. Its counts have all that it ever had.
+// letterCountTTL is how long a number of letters is valid.
+const letterCountTTL = 5 * time.Second
+
+// currentLetters returns how many dead letters an instance has now, or had some seconds ago. Its counts have all that it ever had.
 func (c *Console) currentLetters(ctx context.Context, s delivery.Status) int {
 	if c.Queue == nil {
 		return int(s.Counts["dead"] + s.Counts["parked"])
 	}
-	return c.letters.countOf(ctx, c.Queue, s.Instance)
+	n, _ := c.letters.get(s.Instance, letterCountTTL, func() (int, error) { return c.Queue.CountLetters(ctx, s.Instance) }) // an older number is better than none
+	return n
 }
 
 func newInstanceView(s delivery.Status, destination string, letters int, slots []history.CountSlot, w window) instanceView {

@@ -6,22 +6,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/server/history"
 )
-
-// countCache keeps the counts of each window for a short time, since pages that refresh ask for them again and again.
-type countCache struct {
-	mu    sync.Mutex
-	known map[string]cachedCounts
-}
-
-type cachedCounts struct {
-	at    time.Time
-	slots []history.CountSlot
-}
 
 // countTTL is how long counts are valid, as a part of the window.
 const countTTL = 1500
@@ -31,20 +19,12 @@ func (c *Console) countsOf(ctx context.Context, w window) ([]history.CountSlot, 
 	if c.History.Counts == nil {
 		return nil, nil
 	}
-	now := time.Now()
-	c.counts.mu.Lock()
-	defer c.counts.mu.Unlock()
-	if known, ok := c.counts.known[w.Key]; ok && now.Sub(known.at) < min(w.span/countTTL, time.Minute) {
-		return known.slots, nil
-	}
-	slots, err := c.History.Counts(ctx, w.begin(now))
+	slots, err := c.counts.get(w.Key, min(w.span/countTTL, time.Minute), func() ([]history.CountSlot, error) {
+		return c.History.Counts(ctx, w.begin(time.Now()))
+	})
 	if err != nil {
 		return nil, err
 	}
-	if c.counts.known == nil {
-		c.counts.known = map[string]cachedCounts{}
-	}
-	c.counts.known[w.Key] = cachedCounts{now, slots}
 	return slots, nil
 }
 

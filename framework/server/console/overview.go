@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
@@ -69,16 +68,9 @@ func (r *overviewRow) severityOf(v instanceView) int {
 	return severityIdle
 }
 
-// errorCache keeps the latest errors of the history for a short time.
-type errorCache struct {
-	mu   sync.Mutex
-	at   time.Time
-	list map[string]*verdictView
-}
-
 const (
-	errorTTL     = 30 * time.Second
-	maxLastError = 2000 // verdicts of the history that are looked at
+	errorTTL     = 30 * time.Second // how long the latest errors of the history are valid
+	maxLastError = 2000             // verdicts of the history that are looked at
 )
 
 // lastErrors returns the newest verdict of each instance that became a dead letter: those that this server has seen, and the others that
@@ -106,23 +98,20 @@ func (c *Console) keptErrors(ctx context.Context) map[string]*verdictView {
 	if c.History.Verdicts == nil {
 		return nil
 	}
-	c.errors.mu.Lock()
-	defer c.errors.mu.Unlock()
-	if time.Since(c.errors.at) < errorTTL {
-		return c.errors.list
-	}
-	list, _, err := c.History.Verdicts(ctx, history.VerdictFilter{Outcomes: []string{"dead", "parked"}, Limit: maxLastError})
+	found, err := c.errors.get(struct{}{}, errorTTL, func() (map[string]*verdictView, error) {
+		list, _, err := c.History.Verdicts(ctx, history.VerdictFilter{Outcomes: []string{"dead", "parked"}, Limit: maxLastError})
+		latest := map[string]*verdictView{}
+		for _, v := range list {
+			if latest[v.Instance] == nil {
+				latest[v.Instance] = &verdictView{v, v.User()}
+			}
+		}
+		return latest, err
+	})
 	if err != nil {
 		c.Log.Warn("cannot read the latest errors", "error", err)
-		return c.errors.list
 	}
-	c.errors.at, c.errors.list = time.Now(), map[string]*verdictView{}
-	for _, v := range list {
-		if c.errors.list[v.Instance] == nil {
-			c.errors.list[v.Instance] = &verdictView{v, v.User()}
-		}
-	}
-	return c.errors.list
+	return found
 }
 
 // newActivity draws how many events an instance finished over time; nil if nothing was counted.
@@ -146,44 +135,4 @@ func newActivity(instance string, slots []history.CountSlot, w window, now time.
 		return nil
 	}
 	return newSparkline(numbers, formatCount(total)+" events finished in the last "+w.Past)
-}
-
-// letterCounts caches the number of letters of instances.
-type letterCounts struct {
-	mu   sync.Mutex
-	list map[string]letterCount
-}
-
-type letterCount struct {
-	at time.Time
-	n  int
-}
-
-// letterCountTTL is how long a number of letters is valid.
-const letterCountTTL = 5 * time.Second
-
-// countOf returns the number of dead and parked letters of an instance, which may be some seconds old.
-func (l *letterCounts) countOf(ctx context.Context, q *delivery.Queue, instance string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	known := l.list[instance]
-	if time.Since(known.at) < letterCountTTL {
-		return known.n
-	}
-	n, err := q.CountLetters(ctx, instance)
-	if err != nil {
-		return known.n
-	}
-	if l.list == nil {
-		l.list = map[string]letterCount{}
-	}
-	l.list[instance] = letterCount{time.Now(), n}
-	return n
-}
-
-// forget makes the next numbers current.
-func (l *letterCounts) forget() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.list = nil
 }
