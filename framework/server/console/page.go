@@ -269,11 +269,11 @@ func errorSentence(err error) string { return capitalize(err.Error()) + "." }
 // badgeTone returns the CSS class of a status: good, warning, bad or quiet.
 func badgeTone(outcome string) string {
 	switch outcome {
-	case "delivered", "would be delivered", "member", "delivering", "good", "ok", "running":
+	case "delivered", "would be delivered", "member", "delivering", "good", "ok", "running", "done":
 		return "good"
-	case "retry", "parked", "waiting", "uncertain", "interrupted":
+	case "retry", "parked", "waiting", "uncertain", "interrupted", "pending":
 		return "warning"
-	case "refused", "dead", "dropped", "stopped", "invalid", "failed":
+	case "refused", "dead", "dropped", "stopped", "invalid", "failed", "failing":
 		return "bad"
 	}
 	return "quiet"
