@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -62,19 +63,24 @@ func newDocsList(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := json.NewEncoder(s.out)
-			for _, p := range site.Pages {
-				if !asJSON {
-					fmt.Fprintf(s.out, "%-50s %s\n", p.Path, p.Title)
-				} else if err := out.Encode(p); err != nil {
-					return err
-				}
-			}
-			return nil
+			return printEach(s.out, site.Pages, asJSON, func(p *docs.Page) { fmt.Fprintf(s.out, "%-50s %s\n", p.Path, p.Title) })
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object per line")
 	return cmd
+}
+
+// printEach prints values as JSON, one per line, or as show prints them.
+func printEach[T any](out io.Writer, list []T, asJSON bool, show func(T)) error {
+	lines := json.NewEncoder(out)
+	for _, v := range list {
+		if !asJSON {
+			show(v)
+		} else if err := lines.Encode(v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func newDocsSearch(s streams) *cobra.Command {
@@ -91,16 +97,9 @@ func newDocsSearch(s streams) *cobra.Command {
 			if len(results) == 0 {
 				return fmt.Errorf("no section contains all of these words: try fewer or shorter ones")
 			}
-			out := json.NewEncoder(s.out)
-			for _, r := range results {
-				if !asJSON {
-					fmt.Fprintln(s.out, strings.TrimRight(r.Page+"#"+r.ID, "#"))
-					fmt.Fprintf(s.out, "    %s\n", r.Excerpt)
-				} else if err := out.Encode(r); err != nil {
-					return err
-				}
-			}
-			return nil
+			return printEach(s.out, results, asJSON, func(r docs.Result) {
+				fmt.Fprintf(s.out, "%s\n    %s\n", strings.TrimRight(r.Page+"#"+r.ID, "#"), r.Excerpt)
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object per line")
