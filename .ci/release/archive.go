@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -60,7 +61,7 @@ func (r *release) sharedFiles(ctx context.Context, host string) ([]file, error) 
 
 // writtenFiles returns the manual pages and the scripts of shells, which the program writes.
 func (r *release) writtenFiles(ctx context.Context, host string) (files []file, err error) {
-	for _, shell := range []string{"bash", "fish", "zsh"} {
+	for _, shell := range slices.Sorted(maps.Keys(shells)) {
 		script, err := exec.CommandContext(ctx, host, "completion", shell).Output()
 		if err != nil {
 			return nil, fmt.Errorf("the completion of %s: %w", shell, err)

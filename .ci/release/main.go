@@ -4,7 +4,7 @@
 //	go run -C .ci/release . -out ../../dist
 //	go run -C .ci/release . -out ../../dist -snapshot -targets linux/amd64
 //
-// The files depend only on the commit and the version of Go: whoever builds the same commit gets the same bytes. A release is built from a
+// The files depend only on the commit and the version of Go: every build of the same commit has the same bytes. A release is built from a
 // commit with a tag, in a checkout without changes; -snapshot allows any other.
 package main
 

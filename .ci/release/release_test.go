@@ -105,7 +105,7 @@ func checkSBOM(t *testing.T, file string) {
 	assert.Contains(t, string(text), `"purl": "pkg:golang/std@1.`)
 }
 
-// checkRPM checks the package with rpm, and its head where there is no rpm.
+// checkRPM checks the package with rpm, or only its first bytes if rpm is not installed.
 func checkRPM(t *testing.T, file string) {
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates the user and its directories. DPKG_ROOT is set where dpkg installs into another root.
+# Creates the user and its directories. DPKG_ROOT is set if dpkg installs into another root.
 set -e
 systemd-sysusers --root="${DPKG_ROOT:-/}" landfall.conf
 systemd-tmpfiles --root="${DPKG_ROOT:-/}" --create landfall.conf
