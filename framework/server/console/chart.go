@@ -98,21 +98,7 @@ func (s series) has(outcome string, all []series) bool {
 // newCountChart draws numbers of events, stacked. read returns the numbers by outcome that a slot adds.
 func newCountChart(title string, kinds []series, slots []history.CountSlot, w window, now time.Time, read func(history.Counts) map[string]int64) chart {
 	c := chart{Width: chartWidth, Height: chartHeight, Title: title + ", events per " + w.unit, Window: w}
-	begin, bars := w.begin(now), w.bars()
-	sums := make([][]int64, bars)
-	for i := range sums {
-		sums[i] = make([]int64, len(kinds))
-	}
-	for _, slot := range slots {
-		i := int(slot.At.Sub(begin) / w.step)
-		if slot.At.Before(begin) || i >= bars {
-			continue
-		}
-		numbers := read(slot.Counts)
-		for j, kind := range kinds {
-			sums[i][j] += kind.sum(numbers, kinds)
-		}
-	}
+	begin, sums := w.begin(now), sumBars(kinds, slots, w, now, read)
 	totals, highest := make([]int64, len(kinds)), int64(0)
 	for _, sum := range sums {
 		all := int64(0)
@@ -133,11 +119,30 @@ func newCountChart(title string, kinds []series, slots []history.CountSlot, w wi
 	}
 	var words []string
 	for j, kind := range kinds {
-		c.Series = append(c.Series, chartSeries{kind.class, kind.name, totals[j], kind.link(begin, begin.Add(time.Duration(bars)*w.step)), paths[j].String()})
+		c.Series = append(c.Series, chartSeries{kind.class, kind.name, totals[j], kind.link(begin, begin.Add(time.Duration(len(sums))*w.step)), paths[j].String()})
 		words = append(words, formatCount(totals[j])+" "+kind.name)
 	}
 	c.Summary = title + " in the last " + w.Past + ": " + strings.Join(words, ", ")
 	return c
+}
+
+// sumBars returns the numbers of each bar of a window, by series.
+func sumBars(kinds []series, slots []history.CountSlot, w window, now time.Time, read func(history.Counts) map[string]int64) [][]int64 {
+	begin, sums := w.begin(now), make([][]int64, w.bars())
+	for i := range sums {
+		sums[i] = make([]int64, len(kinds))
+	}
+	for _, slot := range slots {
+		i := int(slot.At.Sub(begin) / w.step)
+		if slot.At.Before(begin) || i >= len(sums) {
+			continue
+		}
+		numbers := read(slot.Counts)
+		for j, kind := range kinds {
+			sums[i][j] += kind.sum(numbers, kinds)
+		}
+	}
+	return sums
 }
 
 // addBar adds the i-th bar to the paths of the series.
