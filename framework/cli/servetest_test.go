@@ -25,10 +25,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/server"
 )
 
-// binary builds the command once for all tests that run it as a process, in a temporary directory.
+// binary builds the command once for all tests that run it as a process, in a temporary directory. It does not know its version: by default
+// Go would give it one in a clean clone, and none in a checkout with changes.
 var binary = sync.OnceValues(func() (string, error) {
 	file := filepath.Join(os.Getenv(builtVariable), "landfall")
-	out, err := exec.Command("go", "build", "-o", file, "github.com/landfall-dev/landfall/cmd/landfall").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", file, "github.com/landfall-dev/landfall/cmd/landfall").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building: %w: %s", err, out)
 	}
