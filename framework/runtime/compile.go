@@ -115,7 +115,7 @@ func (c *compiler) compileSettings() event.Value {
 		c.problems.AddUnder(place, err)
 		return event.Value{}
 	}
-	values := withDefaults(c.instance.Settings, c.definition.Settings)
+	values := withDefaults(destination.Overlay(c.environmentSettings(), c.instance.Settings), c.definition.Settings)
 	for key := range values.Members() {
 		if c.definition.Settings.Get(key) == nil {
 			c.problems.Add(place+fault.PointerKey(key), "is not a setting of %s%s", c.definition.Name, fault.DidYouMean(key, c.definition.Settings.Keys()))
@@ -132,6 +132,22 @@ func (c *compiler) compileSettings() event.Value {
 		}
 	}
 	return processed
+}
+
+// environmentSettings returns the settings whose definition names an environment variable that is set and not empty. They replace
+// the defaults; the config replaces them.
+func (c *compiler) environmentSettings() event.Value {
+	var found []event.Member
+	for _, f := range c.definition.Settings {
+		name := f.Raw.Get("environment")
+		if !name.IsString() {
+			continue
+		}
+		if value, ok := c.environment()(name.Str()); ok && value != "" {
+			found = append(found, event.Member{Key: f.Key, Value: event.NewString(value)})
+		}
+	}
+	return event.NewObject(found)
 }
 
 func withDefaults(settings event.Value, fields fieldschema.Fields) event.Value {

@@ -224,13 +224,13 @@ func (o outcome) compareWith(expect event.Value) (event.Value, []string) {
 		switch key {
 		case "requests":
 			got := o.selectRequests(want)
-			add(key, got, diffValues("", want, got))
+			add(key, got, linesOf(diffValues("", want, got)))
 		case "results":
 			got := o.selectResults(want)
-			add(key, got, diffValues("", want, got))
+			add(key, got, linesOf(diffValues("", want, got)))
 		case "payloads":
 			got := o.sentPayloads()
-			add(key, got, diffValues("", want, got))
+			add(key, got, linesOf(diffValues("", want, got)))
 		case "error":
 			got, lines := compareError(expect, o.firstError())
 			if e := got.Get("error"); e.Exists() {

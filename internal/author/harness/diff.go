@@ -11,30 +11,46 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// diffValues returns a line for each place at which two values differ. Numbers are compared by value. The order of an object's
-// members does not matter.
-func diffValues(place string, want, got event.Value) []string {
+// difference is a place at which a result differs from its expectation.
+type difference struct {
+	place string // a JSON pointer; "" is the whole value
+	text  string
+}
+
+// diffValues returns the places at which two values differ. Numbers are compared by value. The order of an object's members does
+// not matter.
+func diffValues(place string, want, got event.Value) []difference {
 	if event.Equal(want, got) {
 		return nil
 	}
-	var lines []string
+	var differences []difference
 	switch {
 	case want.Kind() == event.Object && got.Kind() == event.Object:
 		for key, w := range want.Members() {
-			lines = append(lines, diffValues(place+fault.PointerKey(key), w, got.Get(key))...)
+			differences = append(differences, diffValues(place+fault.PointerKey(key), w, got.Get(key))...)
 		}
 		for key, g := range got.Members() {
 			if want.Get(key).Kind() == event.Absent {
-				lines = append(lines, diffValues(place+fault.PointerKey(key), event.Value{}, g)...)
+				differences = append(differences, diffValues(place+fault.PointerKey(key), event.Value{}, g)...)
 			}
 		}
 	case want.Kind() == event.Array && got.Kind() == event.Array:
 		for i := range max(want.Len(), got.Len()) {
-			lines = append(lines, diffValues(fmt.Sprintf("%s/%d", place, i), want.Index(i), got.Index(i))...)
+			differences = append(differences, diffValues(fmt.Sprintf("%s/%d", place, i), want.Index(i), got.Index(i))...)
 		}
 	case sameForms(want, got):
 	default:
-		lines = append(lines, fmt.Sprintf("%s: want %s, got %s", orRoot(place), formatValue(want), formatValue(got)))
+		text := fmt.Sprintf("%s: want %s, got %s", orRoot(place), formatValue(want), formatValue(got))
+		differences = append(differences, difference{place, text})
+	}
+	return differences
+}
+
+// linesOf returns the texts of differences.
+func linesOf(differences []difference) []string {
+	lines := make([]string, len(differences))
+	for i, d := range differences {
+		lines[i] = d.text
 	}
 	return lines
 }

@@ -53,6 +53,21 @@ type Result struct {
 // for example if its destination or its action does not exist: the new expectation would accept that error from then on.
 func (r Result) Updatable() bool { return r.Actual.Len() > 0 }
 
+// Places returns the places at which the result differs from the expectation, as JSON pointers such as /results/0/outcome. If the case
+// did not pass although no place differs, for example because its settings were refused, it returns the whole, "".
+func (r Result) Places() []string {
+	var places []string
+	for key, got := range r.Actual.Members() {
+		for _, d := range diffValues(fault.PointerKey(key), r.Case.body.Get("expect").Get(key), got) {
+			places = append(places, d.place)
+		}
+	}
+	if places == nil && !r.Passed() {
+		return []string{""}
+	}
+	return places
+}
+
 // Passed reports whether the case gave what it expects.
 func (r Result) Passed() bool { return len(r.Problems) == 0 }
 

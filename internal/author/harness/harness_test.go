@@ -151,3 +151,17 @@ func TestUpdateIsAllOrNothing(t *testing.T) {
 	assert.Nil(t, updated)
 	assert.ErrorContains(t, err, "cases.ndjson:2:1")
 }
+
+func TestPlaces(t *testing.T) {
+	for _, tc := range []struct {
+		name, line string
+		places     []string
+	}{
+		{"equal", acme("", `{"results":[{"outcome":"delivered"}]}`), nil},
+		{"another outcome", acme("", `{"results":[{"outcome":"refused"}]}`), []string{"/results/0/outcome"}},
+		{"another body", acme("", `{"requests":[{"method":"POST","url":"https://api.example.com/contacts","json":{"id":"2"}}]}`), []string{"/requests/0/json/id"}},
+		{"refused settings", acme(`"settings":{},`, `{"results":[{"outcome":"delivered"}]}`), []string{""}},
+	} {
+		t.Run(tc.name, func(t *testing.T) { assert.Equal(t, tc.places, run(t, tc.line).Places()) })
+	}
+}

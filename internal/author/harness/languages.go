@@ -89,7 +89,7 @@ func compareValue(key string, expect, got event.Value) (event.Value, []string) {
 	if want.Kind() == event.Absent && got.Kind() != event.Absent {
 		return actual, []string{fmt.Sprintf("expected %s, but the case gave a %s:\n%s", expect.JSON(), key, indentLines(got.JSON()))}
 	}
-	if lines := diffValues("", want, got); len(lines) > 0 {
+	if lines := linesOf(diffValues("", want, got)); len(lines) > 0 {
 		return actual, []string{fmt.Sprintf("the %s differs\n%s", key, indentLines(strings.Join(lines, "\n")))}
 	}
 	return actual, nil
