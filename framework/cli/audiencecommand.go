@@ -29,6 +29,7 @@ type audienceCommand struct {
 	columns   map[string]string
 	encoding  string
 	only      audiencesync.RowFilter
+	sent      audiencesync.Properties
 	file      string // the name of the source of users in messages
 	query     querySource
 	refusals  refusals
@@ -120,7 +121,7 @@ func (k *audienceCommand) openRows(ctx context.Context, audience string, argumen
 			return nil, nil, usageErrorf("--column: the destination has no identifier %q%s", id, fault.DidYouMean(id, k.audiences.Identifiers))
 		}
 	}
-	options := audiencesync.Options{Identifiers: k.audiences.Identifiers, Columns: k.columns, Encoding: k.encoding}
+	options := audiencesync.Options{Identifiers: k.audiences.Identifiers, Columns: k.columns, Encoding: k.encoding, Properties: k.sent}
 	if k.only.Column != "" {
 		options.Only = audiencesync.RowFilter{Column: k.only.Column, Value: audience}
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +17,7 @@ type syncCommand struct {
 	mirror, add, remove bool
 	share               float64
 	yes                 bool
+	properties          []string
 }
 
 func newSync(s streams) *cobra.Command {
@@ -31,7 +33,10 @@ func newSync(s streams) *cobra.Command {
 			"Rows that cannot be read are listed with their line numbers, and the exit code is then 1 unless --allow-refused is given.\n" +
 			"The other rows are used. A mirror then removes no users unless --yes is given, since they may be in one of these rows.\n\n" +
 			"With --from, the users are the rows of a query, which runs read-only. Its columns are named as those of a file. Nothing is sent\n" +
-			"unless the whole result was read, or if the types of its columns have changed since the last run.",
+			"unless the whole result was read, or if the types of its columns have changed since the last run.\n\n" +
+			"With --properties, the other columns of a user who enters or leaves are properties of the change, for destinations that send more than an\n" +
+			"identifier, such as an e-mail address: the mapping of the audience's subscription, or its defaults, reads them as it reads those of\n" +
+			"an event, such as {\"@path\": \"$.properties.email\"}.",
 		Example: "  landfall sync --live --config landfall.yaml --audience vip_gold users.csv\n" +
 			"  landfall sync --dry-run --audience vip_gold --column external_id=customer_no users.csv\n" +
 			"  landfall sync --live --audience vip_gold --encoding windows-1252 excel.csv\n" +
@@ -40,6 +45,7 @@ func newSync(s streams) *cobra.Command {
 			"  landfall sync --live --audience vip_gold 'exports/part-*.csv.zst'\n" +
 			"  landfall sync --live --audience aud_1 --name \"VIP Gold\" --remove --yes gone.ndjson\n" +
 			"  landfall sync --live --audience vip_gold --from '${WAREHOUSE_URL}' --query 'SELECT id AS external_id FROM vips'\n" +
+			"  landfall sync --live --audience vip_gold --properties=email,phone users.parquet\n" +
 			"  landfall sync --dry-run --audience vip_gold --from sqlite:shop.db --query-file vips.sql",
 		Args: func(cmd *cobra.Command, args []string) error {
 			return c.query.checkArgs(cmd, args, minOneArg("files of users, - for standard input, or --from and --query"))
@@ -58,6 +64,8 @@ func newSync(s streams) *cobra.Command {
 	f.BoolVar(&c.remove, "remove", false, "the users of the file leave the cohort")
 	f.Float64Var(&c.share, "max-remove", 10, "the largest `PERCENT` of the members that may leave without --yes")
 	f.BoolVar(&c.yes, "yes", false, "let any number of members leave, even if rows of the file cannot be read")
+	f.StringSliceVar(&c.properties, "properties", nil, "send the other `COLUMNS` as properties of the change: all, or those of --properties=COLUMN,COLUMN")
+	f.Lookup("properties").NoOptDefVal = allColumns
 	cmd.MarkFlagsMutuallyExclusive("mirror", "add", "remove")
 	return cmd
 }
@@ -71,6 +79,7 @@ func (c *syncCommand) run(ctx context.Context, files []string) error {
 	case c.share < 0 || c.share > 100:
 		return usageErrorf("--max-remove should be a percentage from 0 to 100")
 	}
+	c.sent = propertiesOf(c.properties)
 	defer c.close()
 	if err := c.open(ctx); err != nil {
 		return err
@@ -98,6 +107,17 @@ func (c *syncCommand) run(ctx context.Context, files []string) error {
 		share = 1
 	}
 	return c.recordAction(ctx, history.ActionSync, a, func() (audiencesync.Report, error) { return c.newSyncer().Sync(ctx, a, rows, c.mode(), share) })
+}
+
+// allColumns stands for all columns as properties.
+const allColumns = "*"
+
+// propertiesOf returns the columns that --properties names.
+func propertiesOf(names []string) audiencesync.Properties {
+	if slices.Contains(names, allColumns) {
+		return audiencesync.Properties{All: true}
+	}
+	return audiencesync.Properties{Names: names}
 }
 
 // mode returns how the file changes the audience.

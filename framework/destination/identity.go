@@ -52,8 +52,13 @@ type AudienceFields struct {
 
 // Audiences returns the Audiences of the fields, for Plugin.Audiences. The key of an audience is its name.
 func (f AudienceFields) Audiences() *Audiences {
+	var fields []string
+	for _, k := range f.Kinds {
+		fields = append(fields, k.Field)
+	}
 	return &Audiences{
-		Action: f.Action, Key: f.Key, ID: f.ID, Identifiers: f.identifiers(), Identity: f.identity, Payload: f.payload, Read: f.read, Ignores: f.Ignores,
+		IdentityFields: fields,
+		Action:         f.Action, Key: f.Key, ID: f.ID, Identifiers: f.identifiers(), Identity: f.identity, Payload: f.payload, Read: f.read, Ignores: f.Ignores,
 	}
 }
 

@@ -86,6 +86,8 @@ type Audiences struct {
 	ID string
 	// Identifiers are the names of the values that identify a user, used as columns of a file.
 	Identifiers []string
+	// IdentityFields are the fields of a payload that identify a user, the most preferred first.
+	IdentityFields []string
 	// Identity returns the ledger's identity for these values; ok is false if they identify no user.
 	Identity func(value func(identifier string) string) (identity string, ok bool)
 	// Payload returns the payload of Action that makes one change.

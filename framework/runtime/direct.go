@@ -6,6 +6,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
 // DirectSubscription returns a subscription without query and mapping, for payloads that NewItem makes. With resend, changes that
@@ -19,6 +20,21 @@ func (p *Plan) DirectSubscription(name, action string, resend bool) (*Subscripti
 	var err error
 	s.schema, err = fieldschema.Compile(s.action.Fields)
 	return s, err
+}
+
+// DirectMapping returns the mapping that makes payloads of an action: that of the first enabled subscription with the action, otherwise the defaults of
+// its fields.
+func (p *Plan) DirectMapping(action string) (*mapping.Mapping, error) {
+	for _, s := range p.subscriptions {
+		if s.action.Key == action {
+			return s.mapping, nil
+		}
+	}
+	a := p.definition.Action(action)
+	if a == nil {
+		return nil, fmt.Errorf("%s has no action %q", p.definition.Name, action)
+	}
+	return mapping.Compile(a.DefaultMapping())
 }
 
 // RemovedSubscription returns a subscription that the config no longer has, to describe its dead letters. It must not process events.

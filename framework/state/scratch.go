@@ -26,7 +26,9 @@ type Scratch struct {
 	limit int      // bytes of text and ends in memory
 	err   error    // after which the set is incomplete
 
-	duplicates int // found so far by the merges of finished readings
+	duplicates int    // found so far by the merges of finished readings
+	noted      bool   // identities have notes
+	note       string // of the identity that a comparison is at
 }
 
 // scratchRun is a file with sorted identities.
@@ -71,6 +73,27 @@ func (s *Scratch) Add(ctx context.Context, identities []string) error {
 		return fmt.Errorf("writing the scratch file: %w", s.err)
 	}
 	return nil
+}
+
+// noteMark separates an identity from its note. It is smaller than all bytes of identities, so that notes do not change their order.
+const noteMark = 0
+
+// AddNoted adds an identity without zero bytes and a note. Of several notes of an identity, the one with the smallest bytes is kept. All identities of a
+// set are added with notes, or none.
+func (s *Scratch) AddNoted(ctx context.Context, identity, note string) error {
+	s.noted = true
+	return s.Add(ctx, []string{identity + string(rune(noteMark)) + note})
+}
+
+// Note returns the note of the identity that a comparison has passed to its function; "" if it has none, or the set does not have the identity.
+func (s *Scratch) Note() string { return s.note }
+
+// withoutNote returns the identity of an entry, and its note.
+func (s *Scratch) withoutNote(entry []byte) (identity, note []byte) {
+	if i := bytes.IndexByte(entry, noteMark); s.noted && i >= 0 {
+		return entry[:i], entry[i+1:]
+	}
+	return entry, nil
 }
 
 // Duplicates returns how many identities were added more than once. It is known after the set was read to its end, as Ledger.Compare does.
@@ -161,6 +184,7 @@ type scratchCursor struct {
 	scratch    *Scratch
 	sources    scratchSources
 	identity   string
+	note       string
 	ok         bool // there is an identity
 	duplicates int
 }
@@ -215,9 +239,10 @@ func (c *scratchCursor) advance(ctx context.Context) error {
 	before, had := c.identity, c.ok
 	for len(c.sources) > 0 {
 		source := c.sources[0]
-		duplicate := had && string(source.identity) == before
+		identity, note := c.scratch.withoutNote(source.identity)
+		duplicate := had && string(identity) == before
 		if !duplicate {
-			c.identity, c.ok = string(source.identity), true
+			c.identity, c.note, c.ok = string(identity), string(note), true
 		} else {
 			c.duplicates++
 		}
@@ -315,9 +340,15 @@ func compareWith[T any](ctx context.Context, s *Scratch, each func(visit func(id
 	}
 	defer list.close()
 	var none T
+	visit := func(listed bool, identity string, row T) error {
+		if s.note = ""; listed {
+			s.note = list.note
+		}
+		return f(identity, listed, row)
+	}
 	err = each(func(identity string, row T) error {
 		for list.ok && list.identity < identity {
-			if err := f(list.identity, true, none); err != nil {
+			if err := visit(true, list.identity, none); err != nil {
 				return err
 			}
 			if err := list.advance(ctx); err != nil {
@@ -325,15 +356,15 @@ func compareWith[T any](ctx context.Context, s *Scratch, each func(visit func(id
 			}
 		}
 		if list.ok && list.identity == identity {
-			if err := f(identity, true, row); err != nil {
+			if err := visit(true, identity, row); err != nil {
 				return err
 			}
 			return list.advance(ctx)
 		}
-		return f(identity, false, row)
+		return visit(false, identity, row)
 	})
 	for err == nil && list.ok {
-		if err = f(list.identity, true, none); err == nil {
+		if err = visit(true, list.identity, none); err == nil {
 			err = list.advance(ctx)
 		}
 	}

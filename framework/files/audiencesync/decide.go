@@ -15,37 +15,37 @@ func (o *sender) isOvertaken(m state.Membership) bool {
 	return m.At.After(o.began) && latestOf(m.Delivered, m.Confirmed).After(o.began)
 }
 
-// changeMember queues a change of a user whose membership is m, as of the start of the command.
-func (o *sender) changeMember(ctx context.Context, identity string, member bool, m state.Membership) error {
+// changeMember queues a change of a user whose membership is m, as of the start of the command. properties are JSON; "" if there are none.
+func (o *sender) changeMember(ctx context.Context, identity string, member bool, m state.Membership, properties string) error {
 	if o.isOvertaken(m) {
 		o.report.Skipped++
 		return nil
 	}
-	return o.addChange(ctx, destination.Change{Identity: identity, Member: member, At: latestOf(o.began, m.At)})
+	return o.addChange(ctx, destination.Change{Identity: identity, Member: member, At: latestOf(o.began, m.At)}, properties)
 }
 
 // sendMirror decides all users, also those that the ledger does not know, and queues the changes that make the audience match a list. It reads
 // whole memberships only of the users who change.
-func (o *sender) sendMirror(ctx context.Context, listed *state.Scratch) error {
+func (o *sender) sendMirror(ctx context.Context, users *state.Scratch) error {
 	if err := o.syncer.Ledger.DecideAll(ctx, o.audience, o.began); err != nil {
 		return err
 	}
-	var identities []string
+	var identities, properties []string
 	var members []bool
 	sendBatch := func() error {
 		memberships, err := o.syncer.Ledger.Memberships(ctx, o.audience.ID, identities)
 		for i, m := range memberships {
-			err = errors.Join(err, o.changeMember(ctx, identities[i], members[i], m))
+			err = errors.Join(err, o.changeMember(ctx, identities[i], members[i], m, properties[i]))
 		}
-		identities, members = identities[:0], members[:0]
+		identities, members, properties = identities[:0], members[:0], properties[:0]
 		return err
 	}
-	err := o.syncer.Ledger.CompareStates(ctx, o.audience.ID, listed, func(identity string, in bool, m state.MemberState) error {
-		member, send := Mirror.desiredState(in, m)
+	err := o.syncer.Ledger.CompareStates(ctx, o.audience.ID, users, func(identity string, in bool, m state.MemberState) error {
+		member, send := Mirror.desiredState(listingOf(in, users.Note()), m)
 		if !send {
 			return nil
 		}
-		identities, members = append(identities, identity), append(members, member)
+		identities, members, properties = append(identities, identity), append(members, member), append(properties, propertiesOf(users.Note()))
 		if len(identities) < batchSize {
 			return nil
 		}
@@ -58,14 +58,14 @@ func (o *sender) sendMirror(ctx context.Context, listed *state.Scratch) error {
 }
 
 // sendListed queues the changes of the users of a list, and records its other users as decided. It removes no user who is not in the list.
-func (o *sender) sendListed(ctx context.Context, mode Mode, listed *state.Scratch) error {
-	return o.syncer.Ledger.Compare(ctx, o.audience.ID, listed, func(identity string, in bool, m state.Membership) error {
+func (o *sender) sendListed(ctx context.Context, mode Mode, users *state.Scratch) error {
+	return o.syncer.Ledger.Compare(ctx, o.audience.ID, users, func(identity string, in bool, m state.Membership) error {
 		if !in {
 			return nil
 		}
-		member, send := mode.desiredState(in, state.MemberState{Member: m.Member, Uncertain: m.Uncertain})
+		member, send := mode.desiredState(listingOf(in, users.Note()), state.MemberState{Member: m.Member, Uncertain: m.Uncertain})
 		if send {
-			return o.changeMember(ctx, identity, member, m)
+			return o.changeMember(ctx, identity, member, m, propertiesOf(users.Note()))
 		}
 		return o.keepMember(ctx, identity, member, m)
 	})
@@ -89,7 +89,7 @@ func (o *sender) flushKept(ctx context.Context) error {
 	o.kept = o.kept[:0]
 	for _, c := range changed {
 		o.report.countChange(c.Member)
-		err = errors.Join(err, o.addChange(ctx, c))
+		err = errors.Join(err, o.addChange(ctx, c, ""))
 	}
 	return err
 }

@@ -43,7 +43,7 @@ func (s *Syncer) sendExits(ctx context.Context, a destination.Audience, match fu
 			return nil
 		}
 		report.Exits++
-		return out.changeMember(ctx, m.Identity, false, m)
+		return out.changeMember(ctx, m.Identity, false, m, "")
 	})
 	return report, errors.Join(err, out.flush(ctx))
 }

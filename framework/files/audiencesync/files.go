@@ -3,6 +3,7 @@ package audiencesync
 import (
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Source is an open file of users: an io.Reader of CSV or NDJSON, or a [Table].
@@ -56,10 +57,15 @@ func (r *Rows) openNext() error {
 		return fmt.Errorf("%s: %w", input.Name, err)
 	}
 	r.Close()
-	ignored := next.warnings.ignored
+	ignored, dropped := next.warnings.ignored, next.warnings.properties.dropped
 	next.warnings, next.inputs = r.warnings, inputs{input.Name, file, rest, r.inputs.options}
 	*r = *next
 	r.addIgnored(ignored...)
+	for _, name := range dropped {
+		if w := &r.warnings.properties; !slices.Contains(w.dropped, name) {
+			w.dropped = append(w.dropped, name)
+		}
+	}
 	return nil
 }
 

@@ -128,7 +128,11 @@ func (r *Rows) useHeader(header []string) error {
 			}
 			r.columns[id], used = i, true
 		}
-		if !used {
+		isProperty, err := r.useProperty(i, name)
+		if err != nil {
+			return err
+		}
+		if !used && !isProperty && !sameColumn(name, r.properties.removed) {
 			ignored = append(ignored, name)
 		}
 	}
@@ -144,7 +148,7 @@ func (r *Rows) useHeader(header []string) error {
 		return &HeaderError{fmt.Sprintf("%s has no column %q with audiences%s: it has %s", r.words.source, r.only.Column, fault.DidYouMean(r.only.Column, header), showNames(header))}
 	}
 	r.addIgnored(ignored...)
-	return nil
+	return r.checkPropertyNames(header)
 }
 
 // noColumn returns the reason for rejecting a header without an identifier column.

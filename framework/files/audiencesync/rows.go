@@ -3,6 +3,7 @@ package audiencesync
 import (
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -20,6 +21,8 @@ type Options struct {
 	Columns     map[string]string // identifier -> column name, for columns with another name in the file
 	Encoding    string            // such as utf-16 or windows-1252; UTF-8 by default
 	Only        RowFilter         // which rows are used; all by default
+	Properties  Properties        // other columns that are sent as properties of a change; none by default
+	Removed     string            // a column that is true in the rows of users who leave
 	AllowIDs    bool              // accept a file with one column and no header; its values are of the first identifier
 	At          time.Time         // of a Table: when its rows were valid; by default when it is synchronized
 	Source      string            // of a Table: identifies the source and its query, to notice that the types of its columns change
@@ -47,6 +50,7 @@ type Rows struct {
 	inputs      inputs
 	only        RowFilter
 	onlyAt      int // the column of only; unless the file is NDJSON
+	properties  rowProperties
 }
 
 // sourceWords names a source and its rows in messages.
@@ -81,7 +85,7 @@ func OpenRows(r io.Reader, o Options) (*Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := &Rows{identifiers: o.Identifiers, renamed: o.Columns, words: fileWords(), only: o.Only, lines: textfile.NewLines(text)}
+	rows := &Rows{identifiers: o.Identifiers, renamed: o.Columns, words: fileWords(), only: o.Only, properties: rowProperties{wanted: o.Properties, removed: o.Removed}, lines: textfile.NewLines(text)}
 	first, err := nextLine(rows.lines)
 	switch {
 	case isEnd(err):
@@ -177,7 +181,7 @@ func (r *Rows) checkMembers() error {
 	}
 	var names []string
 	for name := range r.object.Members() {
-		if !r.isKnown(name) && name != r.only.Column {
+		if !r.isKnown(name) && name != r.only.Column && !sameColumn(name, r.properties.removed) && !r.properties.wanted.includes(name) {
 			names = append(names, name)
 		}
 	}
@@ -207,6 +211,11 @@ func (r *Rows) isKnown(column string) bool {
 		}
 	}
 	return false
+}
+
+// isIdentifier is isKnown for a column whose case may differ.
+func (r *Rows) isIdentifier(column string) bool {
+	return slices.ContainsFunc(r.identifierNames(), func(id string) bool { return sameColumn(column, r.columnName(id)) })
 }
 
 // checkValues rejects damaged identifiers and counts suspicious ones.

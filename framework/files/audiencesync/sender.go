@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
@@ -23,6 +24,7 @@ type sender struct {
 	kept         []destination.Change    // unchanged memberships that are not recorded yet
 	onBatch      func(last string) error // called with the last identity of each delivered batch; may be nil
 	sent         int
+	mapper       *propertyMapper // nil before the first change with properties
 }
 
 // newSender returns a sender for an audience. resend sends changes even if the ledger already has them.
@@ -32,14 +34,24 @@ func (s *Syncer) newSender(a destination.Audience, report *Report, began time.Ti
 	return &sender{syncer: s, audience: a, subscription: subscription, report: report, began: began}, err
 }
 
-// addChange queues a change, and sends the batch when it is full.
-func (o *sender) addChange(ctx context.Context, c destination.Change) error {
+// addChange queues a change with properties, and sends the batch when it is full.
+func (o *sender) addChange(ctx context.Context, c destination.Change, properties string) error {
 	if o.syncer.DryRun {
 		return nil
 	}
 	payload, err := o.syncer.Audiences.Payload(o.audience, c)
 	if err != nil {
 		return err
+	}
+	if properties != "" {
+		var mapErr error
+		if payload, mapErr, err = o.mapProperties(payload, c, properties); err != nil {
+			return err
+		}
+		if mapErr != nil {
+			o.recordVerdict(c, runtime.Verdict{Outcome: runtime.Refused, Reason: mapErr.Error()})
+			return nil
+		}
 	}
 	o.changes = append(o.changes, c)
 	item, verdict := o.syncer.Plan.NewItem(o.subscription, payload, len(o.changes)-1)
@@ -52,6 +64,21 @@ func (o *sender) addChange(ctx context.Context, c destination.Change) error {
 		return nil
 	}
 	return o.flushBatch(ctx)
+}
+
+// mapProperties adds the properties of a change to its payload. refusal is why they cannot be mapped.
+func (o *sender) mapProperties(payload event.Value, c destination.Change, properties string) (mapped event.Value, refusal, err error) {
+	if o.mapper == nil {
+		if o.mapper, err = o.syncer.newPropertyMapper(o.audience); err != nil {
+			return payload, nil, err
+		}
+	}
+	values, err := event.ParseString(properties)
+	if err != nil {
+		return payload, nil, err
+	}
+	mapped, refusal = o.mapper.addProperties(payload, c, values)
+	return mapped, refusal, nil
 }
 
 // flushBatch sends the queued changes.

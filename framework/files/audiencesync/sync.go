@@ -94,12 +94,12 @@ const (
 	Remove Mode = "remove" // the file's users leave
 )
 
-// desiredState returns whether a user should be a member, and whether a change must be sent. in says that the file has the user.
-func (mode Mode) desiredState(in bool, m state.MemberState) (member, send bool) {
+// desiredState returns whether a user should be a member, and whether a change must be sent.
+func (mode Mode) desiredState(in listing, m state.MemberState) (member, send bool) {
 	switch {
-	case in && mode != Remove:
+	case in == listed && mode != Remove:
 		return true, !m.Member || m.Uncertain
-	case in, mode == Mirror:
+	case in != notListed, mode == Mirror:
 		return false, m.Member || m.Uncertain
 	}
 	return m.Member, false
@@ -156,12 +156,12 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 	if err != nil {
 		return report, err
 	}
-	listed, err := s.readUsers(ctx, rows, &report, mode != Remove)
+	users, err := s.readUsers(ctx, rows, &report, mode != Remove)
 	if err != nil {
 		return report, err
 	}
-	defer listed.Close()
-	if err := s.planDifference(ctx, a.ID, mode, listed, &report); err != nil {
+	defer users.Close()
+	if err := s.planDifference(ctx, a.ID, mode, users, &report); err != nil {
 		return report, err
 	}
 	if err := s.checkRemovals(report.Exits, report.Members, share); err != nil {
@@ -179,9 +179,9 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 		return report, err
 	}
 	if mode == Mirror && withheld == nil {
-		err = out.sendMirror(ctx, listed)
+		err = out.sendMirror(ctx, users)
 	} else {
-		err = out.sendListed(ctx, mode, listed)
+		err = out.sendListed(ctx, mode, users)
 	}
 	if err = errors.Join(err, out.flush(ctx)); err != nil {
 		return report, err
@@ -190,9 +190,9 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 }
 
 // planDifference counts the changes that make an audience match a list.
-func (s *Syncer) planDifference(ctx context.Context, id string, mode Mode, listed *state.Scratch, report *Report) error {
-	err := s.Ledger.CompareStates(ctx, id, listed, func(identity string, in bool, m state.MemberState) error {
-		switch member, send := mode.desiredState(in, m); {
+func (s *Syncer) planDifference(ctx context.Context, id string, mode Mode, users *state.Scratch, report *Report) error {
+	err := s.Ledger.CompareStates(ctx, id, users, func(identity string, in bool, m state.MemberState) error {
+		switch member, send := mode.desiredState(listingOf(in, users.Note()), m); {
 		case !send && m.Member:
 			report.Unchanged++
 		case send:
@@ -203,7 +203,7 @@ func (s *Syncer) planDifference(ctx context.Context, id string, mode Mode, liste
 		}
 		return nil
 	})
-	report.Duplicates = listed.Duplicates()
+	report.Duplicates = users.Duplicates()
 	return err
 }
 
@@ -258,13 +258,13 @@ func (s *Syncer) Diff(ctx context.Context, id string, rows *Rows, found func(kin
 
 // compareRows compares a file with the ledger, user by user.
 func (s *Syncer) compareRows(ctx context.Context, id string, rows *Rows, report *Report, f func(string, bool, state.Membership) error) error {
-	listed, err := s.readUsers(ctx, rows, report, false)
+	users, err := s.readUsers(ctx, rows, report, false)
 	if err != nil {
 		return err
 	}
-	defer listed.Close()
-	err = s.Ledger.Compare(ctx, id, listed, f)
-	report.Duplicates = listed.Duplicates()
+	defer users.Close()
+	err = s.Ledger.Compare(ctx, id, users, f)
+	report.Duplicates = users.Duplicates()
 	return err
 }
 
@@ -287,7 +287,7 @@ func (s *Syncer) Resync(ctx context.Context, a destination.Audience, rows *Rows,
 			return nil
 		}
 		report.countChange(m.Member)
-		return out.addChange(ctx, destination.Change{Identity: identity, Member: m.Member, At: latestOf(now, m.At)})
+		return out.addChange(ctx, destination.Change{Identity: identity, Member: m.Member, At: latestOf(now, m.At)}, "")
 	}
 	if rows == nil {
 		err = s.resyncAll(ctx, a.ID, out, restart, send)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
@@ -25,6 +26,16 @@ type Column struct {
 	Name  string
 	Type  string // its type in the source; "" if it has none
 	Unfit string // why its values cannot identify users; "" if they can
+	Bytes bool   // its values have no JSON form, so it cannot be sent as a property
+}
+
+// PropertyTable is a Table whose columns can be sent as properties.
+type PropertyTable interface {
+	Table
+	// UseProperties says which columns Properties returns. It is called once, before Next.
+	UseProperties(columns []int)
+	// Properties returns the values of these columns in the row that Next has returned. The problem, if not "", says why one has no JSON form.
+	Properties() (values []event.Value, problem string)
 }
 
 // TableRows reads users from a table. The error is a *HeaderError if no column identifies users.
@@ -40,7 +51,7 @@ func openTable(t Table, o Options, words sourceWords, shape *columnShape) (*Rows
 		names[i] = c.Name
 	}
 	rows := &Rows{
-		identifiers: o.Identifiers, renamed: o.Columns, words: words, at: o.At, only: o.Only,
+		identifiers: o.Identifiers, renamed: o.Columns, words: words, at: o.At, only: o.Only, properties: rowProperties{wanted: o.Properties, removed: o.Removed},
 		records: &tableReader{table: t}, shape: shape,
 	}
 	if err := rows.useHeader(names); err != nil {
@@ -68,7 +79,7 @@ func openTable(t Table, o Options, words sourceWords, shape *columnShape) (*Rows
 		used = append(used, at)
 	}
 	t.Use(used)
-	return rows, nil
+	return rows, rows.useTableProperties(t, columns)
 }
 
 // tableReader counts the rows of a table.

@@ -39,6 +39,10 @@ func (s *Syncer) unusableReason(rows *Rows) string {
 // readUsers stores the users of a file in a scratch set and reports unreadable rows. If refuse is set, it leaves out suppressed users. The
 // error is a *NoUsersError if all rows are unreadable.
 func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report, refuse bool) (*state.Scratch, error) {
+	noted, err := s.newNoter(rows, report)
+	if err != nil {
+		return nil, err
+	}
 	scratch, err := state.NewScratch(ctx)
 	if err != nil {
 		return nil, err
@@ -52,6 +56,10 @@ func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report, refu
 	var first *RowError
 	for err == nil {
 		identity, readErr := s.readIdentity(rows)
+		note := ""
+		if readErr == nil {
+			note, readErr = noted(identity)
+		}
 		var bad *RowError
 		if readErr != nil && !errors.As(readErr, &bad) {
 			err = readErr
@@ -72,7 +80,9 @@ func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report, refu
 			report.Suppressed++
 			continue
 		}
-		if batch = append(batch, identity); len(batch) == batchSize {
+		if note != "" {
+			err = scratch.AddNoted(ctx, identity, note)
+		} else if batch = append(batch, identity); len(batch) == batchSize {
 			err = addBatch()
 		}
 	}
@@ -89,6 +99,25 @@ func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report, refu
 		return nil, fmt.Errorf("reading the users: %w", err)
 	}
 	return scratch, nil
+}
+
+// newNoter returns a function that makes the note of a user who was read. The note is "" unless the rows have properties, or say who leaves.
+func (s *Syncer) newNoter(rows *Rows, report *Report) (func(identity string) (string, error), error) {
+	if !rows.properties.isUsed() {
+		return func(string) (string, error) { return "", nil }, nil
+	}
+	mapper, err := s.newPropertyMapper(destination.Audience{ID: report.Audience, Name: report.Name})
+	if err != nil {
+		return nil, err
+	}
+	return func(identity string) (string, error) {
+		properties, leaves, err := rows.readProperties()
+		if err != nil {
+			return "", err
+		}
+		mapper.checkRead(rows, identity, properties)
+		return encodeNote(report.Rows, leaves, properties), nil
+	}, nil
 }
 
 // isSuppressed reports whether the user of the current row is suppressed, by any identifier of the row.

@@ -23,6 +23,8 @@ type rowWarnings struct {
 	counts  [warningKinds]int
 	first   [warningKinds]string // place of the first one
 	ignored []string             // columns that are not used
+
+	properties propertyWarnings
 }
 
 func (w *rowWarnings) addWarning(kind warningKind, place string) {
@@ -56,6 +58,7 @@ func (r *Rows) Warnings() []string {
 	if ignored := r.warnings.ignored; len(ignored) > 0 {
 		list = append(list, fmt.Sprintf("%s ignored, only %s name users: %s", fault.Plural(len(ignored), "a column is", "columns are"), strings.Join(r.identifiers, ", "), showNames(ignored)))
 	}
+	list = append(list, r.warnings.properties.list()...)
 	if r.only.Column == "" && slices.ContainsFunc(r.warnings.ignored, func(name string) bool { return sameColumn(name, "audience") }) {
 		list = append(list, "all rows were used, whatever their column audience has: use --audience-column audience, or audienceColumn in audienceSyncs, if it names the audience of each row")
 	}

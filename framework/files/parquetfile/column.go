@@ -10,6 +10,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
 
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 )
 
@@ -18,6 +19,7 @@ type column struct {
 	audiencesync.Column
 	leaf int                                        // its index among the columns with values
 	text func(parquet.Value) (text, problem string) // of a value that is not null
+	json func(parquet.Value) (v event.Value, problem string)
 }
 
 // textOf returns the text of a value, which is empty for null, or why it has none.
@@ -39,6 +41,7 @@ const (
 func columnOf(c *parquet.Column) column {
 	made := column{Column: audiencesync.Column{Name: c.Name(), Type: "nested"}}
 	if !c.Leaf() || c.Repeated() {
+		made.Bytes = true
 		made.Unfit = "it is nested; write the value that identifies users as a column of its own"
 		return made
 	}
@@ -56,7 +59,7 @@ func columnOf(c *parquet.Column) column {
 	case *format.DecimalType:
 		made.text = decimalText(t.Kind(), int(l.Scale))
 		if l.Scale < 0 || l.Scale > maxScale {
-			made.Unfit = unfitOther
+			made.Unfit, made.text = unfitOther, nil
 		}
 	case *format.UUIDType:
 		made.text = uuidText
@@ -67,6 +70,8 @@ func columnOf(c *parquet.Column) column {
 	default:
 		made.Unfit = unfitOther
 	}
+	made.json = jsonFor(t.Kind(), logical, made.text)
+	made.Bytes = made.json == nil
 	return made
 }
 

@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/parquet-go/parquet-go"
 
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 )
 
@@ -36,9 +38,13 @@ type File struct {
 	file    *parquet.File
 	columns []column
 	used    []int
+	typed   []int // columns that Properties returns
+	read    []int // columns that are read: those that are used, and those of typed
+	values  map[int]event.Value
+	problem string // why a value of the current row has no JSON form
 	record  []string
 	groups  []parquet.RowGroup // those that were not begun
-	readers []chunkReader      // of the current row group, by used column
+	readers []chunkReader      // of the current row group, by read column
 	row     int                // the last row that was read, from 1
 	left    int64              // rows of the current row group that were not read
 	ended   error
@@ -110,7 +116,25 @@ func (f *File) Columns() []audiencesync.Column {
 }
 
 // Use says which columns Next returns.
-func (f *File) Use(columns []int) { f.used = columns }
+func (f *File) Use(columns []int) { f.used, f.read = columns, slices.Clone(columns) }
+
+// UseProperties says which columns Properties returns.
+func (f *File) UseProperties(columns []int) {
+	f.typed, f.values = columns, map[int]event.Value{}
+	for _, at := range columns {
+		if !slices.Contains(f.read, at) {
+			f.read = append(f.read, at)
+		}
+	}
+}
+
+// Properties returns the values of these columns in the row that Next has returned, or why one of them has no JSON form.
+func (f *File) Properties() (values []event.Value, problem string) {
+	for _, at := range f.typed {
+		values = append(values, f.values[at])
+	}
+	return values, f.problem
+}
 
 // Next returns the next row. Its columns that are not used are empty. The slice is valid until the next call.
 func (f *File) Next() (record []string, err error) {
@@ -131,14 +155,23 @@ func (f *File) Next() (record []string, err error) {
 	f.left--
 	f.row++
 	problem := ""
-	for i, at := range f.used {
+	f.problem = ""
+	for i, at := range f.read {
 		value, err := f.readers[i].next()
 		if err != nil {
 			return nil, err
 		}
-		text, wrong := f.columns[at].textOf(value)
-		if f.record[at] = text; wrong != "" {
-			problem = f.columns[at].Name + " " + wrong
+		if i < len(f.used) {
+			text, wrong := f.columns[at].textOf(value)
+			if f.record[at] = text; wrong != "" {
+				problem = f.columns[at].Name + " " + wrong
+			}
+		}
+		if slices.Contains(f.typed, at) {
+			v, wrong := f.columns[at].jsonOf(value)
+			if f.values[at] = v; wrong != "" {
+				f.problem = f.columns[at].Name + " " + wrong
+			}
 		}
 	}
 	if problem != "" {
@@ -164,7 +197,7 @@ func (f *File) nextGroup() error {
 		return damaged("footer")
 	}
 	chunks := group.ColumnChunks()
-	for _, at := range f.used {
+	for _, at := range f.read {
 		f.readers = append(f.readers, chunkReader{pages: chunks[f.columns[at].leaf].Pages()})
 	}
 	return nil

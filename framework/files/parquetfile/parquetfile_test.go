@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/files/parquetfile"
 )
@@ -185,4 +186,46 @@ func FuzzOpen(f *testing.F) {
 		}
 		assert.LessOrEqual(t, len(values), 1<<20)
 	})
+}
+
+func TestProperties(t *testing.T) {
+	type row struct {
+		ID    string   `parquet:"id"`
+		N     int64    `parquet:"n"`
+		Price int64    `parquet:"price,decimal(2:18)"`
+		Ratio float64  `parquet:"ratio"`
+		Paid  bool     `parquet:"paid"`
+		Day   int32    `parquet:"day,date"`
+		At    int64    `parquet:"at,timestamp(microsecond)"`
+		Data  string   `parquet:"data,json"`
+		Name  *string  `parquet:"name,optional"`
+		Tags  []string `parquet:"tags"`
+		Raw   [3]byte  `parquet:"raw"`
+	}
+	content := written(t, []row{{ID: "u1", N: 9223372036854775807, Price: 1050, Ratio: 0.1, Paid: true, Day: 20455, At: 1767323045000001, Data: `{"a": [1]}`}, {ID: "u2", Data: "no JSON"}})
+	f, err := parquetfile.Open(bytes.NewReader(content), int64(len(content)))
+	require.NoError(t, err)
+	defer f.Close()
+	var names []string
+	var columns []int
+	for i, c := range f.Columns() {
+		if !c.Bytes {
+			names, columns = append(names, c.Name), append(columns, i)
+		}
+	}
+	assert.Equal(t, []string{"id", "n", "price", "ratio", "paid", "day", "at", "data", "name"}, names)
+	f.Use([]int{0})
+	f.UseProperties(columns)
+	for _, want := range []string{
+		`["u1",9223372036854775807,10.50,0.1,true,"2026-01-02","2026-01-02T03:04:05.000001Z",{"a":[1]},null]`,
+		`["u2",0,0.00,0,false,"1970-01-01","1970-01-01T00:00:00Z","no JSON",null]`,
+	} {
+		_, err := f.Next()
+		require.NoError(t, err)
+		values, problem := f.Properties()
+		assert.Empty(t, problem)
+		assert.Equal(t, want, event.NewArray(values).JSON())
+	}
+	_, err = f.Next()
+	assert.Equal(t, io.EOF, err)
 }

@@ -29,7 +29,7 @@ func openClickHouse(ctx context.Context, o Options) (cursor, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &databaseCursor{db: clickhouse.OpenDB(config), text: clickhouseText}
+	c := &databaseCursor{db: clickhouse.OpenDB(config), text: clickhouseText, json: anyValue}
 	c.db.SetMaxOpenConns(1)
 	if err := c.beginClickHouse(withoutDeadline{ctx}, o); err != nil {
 		c.close()

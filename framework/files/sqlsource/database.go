@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 )
 
@@ -18,6 +20,7 @@ type databaseCursor struct {
 	names  []audiencesync.Column
 	values []any // what a row is scanned into
 	text   func(typeName string, value any) (text, problem string)
+	json   func(typeName string, value any) (v event.Value, problem string)
 }
 
 // querier is a connection or a transaction.
@@ -40,7 +43,7 @@ func (c *databaseCursor) startQuery(ctx context.Context, q querier, query string
 	}
 	for _, t := range types {
 		name := strings.ToLower(t.DatabaseTypeName())
-		c.names = append(c.names, audiencesync.Column{Name: t.Name(), Type: name, Unfit: unfitReason(name)})
+		c.names = append(c.names, audiencesync.Column{Name: t.Name(), Type: name, Unfit: unfitReason(name), Bytes: slices.Contains(bytesTypes(), name)})
 	}
 	return nil
 }
@@ -61,6 +64,10 @@ func (c *databaseCursor) next(used []int, record []string) (problem string, err 
 		}
 	}
 	return problem, nil
+}
+
+func (c *databaseCursor) value(column int) (event.Value, string) {
+	return c.json(c.names[column].Type, c.values[column])
 }
 
 // readEnd returns io.EOF if the driver has read the end of the only result.

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/landfall-dev/landfall/framework/event"
 )
 
 func openMySQL(ctx context.Context, o Options) (cursor, error) {
@@ -23,7 +25,7 @@ func openMySQL(ctx context.Context, o Options) (cursor, error) {
 	if err != nil {
 		return nil, &OptionError{"the URL cannot be read: " + mysqlExample}
 	}
-	c := &databaseCursor{db: sql.OpenDB(connector), text: rawText}
+	c := &databaseCursor{db: sql.OpenDB(connector), text: rawText, json: rawValue}
 	c.db.SetMaxOpenConns(1)
 	if err := c.beginMySQL(ctx, o); err != nil {
 		c.close()
@@ -94,6 +96,18 @@ func (c *databaseCursor) beginMySQL(ctx context.Context, o Options) error {
 func rawText(_ string, value any) (text, problem string) {
 	raw, _ := value.(*sql.RawBytes)
 	return string(*raw), ""
+}
+
+// rawValue returns a value that the server has written as text. The session's times are in UTC.
+func rawValue(typeName string, value any) (event.Value, string) {
+	raw, _ := value.(*sql.RawBytes)
+	switch {
+	case *raw == nil:
+		return event.NewNull(), ""
+	case typeName == "timestamp":
+		typeName = "timestamptz"
+	}
+	return textValue(typeName, string(*raw))
 }
 
 // mysqlReason says what MySQL objects to.

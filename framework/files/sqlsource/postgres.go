@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 )
 
@@ -19,7 +21,8 @@ type postgresCursor struct {
 	conn   *pgconn.PgConn
 	reader *pgconn.ResultReader
 	names  []audiencesync.Column
-	padded []bool // columns of type char(n), whose values end with spaces
+	values [][]byte // of the current row
+	padded []bool   // columns of type char(n), whose values end with spaces
 	rows   int64
 }
 
@@ -39,7 +42,7 @@ func openPostgres(ctx context.Context, o Options) (cursor, error) {
 		return nil, err
 	}
 	c := &postgresCursor{conn: conn}
-	setup := fmt.Sprintf("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = %d; SET LOCAL TimeZone = 'UTC'", o.Timeout.Milliseconds())
+	setup := fmt.Sprintf("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = %d; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'", o.Timeout.Milliseconds())
 	if _, err = conn.Exec(ctx, setup).ReadAll(); err == nil {
 		c.reader = conn.ExecParams(ctx, o.Query, nil, nil, nil, nil) // the extended protocol accepts a single statement only
 		err = c.readHeader()
@@ -66,7 +69,7 @@ func (c *postgresCursor) readHeader() error {
 		if t, ok := types.TypeForOID(f.DataTypeOID); ok {
 			name = t.Name
 		}
-		c.names = append(c.names, audiencesync.Column{Name: f.Name, Type: name, Unfit: unfitReason(name)})
+		c.names = append(c.names, audiencesync.Column{Name: f.Name, Type: name, Unfit: unfitReason(name), Bytes: slices.Contains(bytesTypes(), name)})
 		c.padded = append(c.padded, f.DataTypeOID == pgtype.BPCharOID)
 	}
 	return nil
@@ -79,14 +82,25 @@ func (c *postgresCursor) next(used []int, record []string) (problem string, err 
 		return "", c.readEnd()
 	}
 	c.rows++
-	values := c.reader.Values()
+	c.values = c.reader.Values()
 	for _, i := range used {
-		record[i] = string(values[i])
+		record[i] = string(c.values[i])
 		if c.padded[i] {
 			record[i] = strings.TrimRight(record[i], " ")
 		}
 	}
 	return "", nil
+}
+
+func (c *postgresCursor) value(column int) (event.Value, string) {
+	text := c.values[column]
+	if text == nil {
+		return event.NewNull(), ""
+	}
+	if c.padded[column] {
+		return textValue("text", strings.TrimRight(string(text), " "))
+	}
+	return textValue(c.names[column].Type, string(text))
 }
 
 // readEnd returns io.EOF if the server reports as many rows as were read, and the transaction ends well.

@@ -13,6 +13,7 @@ import (
 
 	"modernc.org/sqlite"
 
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
@@ -34,7 +35,7 @@ func openSQLite(ctx context.Context, o Options) (cursor, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &databaseCursor{db: db, text: sqliteText}
+	c := &databaseCursor{db: db, text: sqliteText, json: anyValue}
 	db.SetMaxOpenConns(1)
 	if c.tx, err = db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); err == nil {
 		err = c.startQuery(ctx, c.tx, o.Query)
@@ -44,7 +45,7 @@ func openSQLite(ctx context.Context, o Options) (cursor, error) {
 		return nil, err
 	}
 	for i := range c.names {
-		c.names[i].Unfit = "" // SQLite has types of values, not of columns
+		c.names[i].Unfit, c.names[i].Bytes = "", false // SQLite has types of values, not of columns
 		c.values = append(c.values, new(any))
 	}
 	return c, nil
@@ -68,6 +69,12 @@ func sqliteText(_ string, value any) (text, problem string) {
 		return "", "is a time or a boolean: CAST it to text"
 	}
 	return "", fmt.Sprintf("has the type %T: CAST it to text", *pointer)
+}
+
+// anyValue returns a value of a driver that returns Go values.
+func anyValue(typeName string, value any) (event.Value, string) {
+	pointer, _ := value.(*any)
+	return goValue(typeName, *pointer)
 }
 
 // sqliteReason says what SQLite objects to.

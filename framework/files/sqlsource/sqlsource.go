@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 )
@@ -56,6 +57,8 @@ type cursor interface {
 	columns() []audiencesync.Column
 	// next returns the texts of the used columns of the next row. The problem, if not "", says why a value cannot be used.
 	next(used []int, record []string) (problem string, err error)
+	// value returns the value of a column in the row that next has returned. The problem, if not "", says why it has no JSON form.
+	value(column int) (v event.Value, problem string)
 	close()
 }
 
@@ -124,6 +127,7 @@ type Result struct {
 	options  Options
 	rows     cursor
 	used     []int
+	typed    []int // columns that Properties returns
 	record   []string
 	row      int
 	ended    error
@@ -155,6 +159,22 @@ func (r *Result) Columns() []audiencesync.Column { return r.rows.columns() }
 
 // Use says which columns Next returns.
 func (r *Result) Use(columns []int) { r.used = columns }
+
+// UseProperties says which columns Properties returns.
+func (r *Result) UseProperties(columns []int) { r.typed = columns }
+
+// Properties returns the values of these columns in the row that Next has returned, or why one of them has no JSON form.
+func (r *Result) Properties() (values []event.Value, problem string) {
+	columns := r.rows.columns()
+	for _, i := range r.typed {
+		v, problem := r.rows.value(i)
+		if problem != "" {
+			return nil, columns[i].Name + " " + problem
+		}
+		values = append(values, v)
+	}
+	return values, ""
+}
 
 // Next returns the next row. Its columns that are not used are empty. The slice is valid until the next call.
 func (r *Result) Next() ([]string, error) {

@@ -105,6 +105,11 @@ func TestPostgres(t *testing.T) {
 		{query: `SELECT name::int FROM users`, failure: "invalid input syntax for type integer: … (SQLSTATE 22P02)"},
 		{query: `SELECT 10 / (10 - id) FROM users ORDER BY id`, failure: "division by zero"},
 	})
+	checkProperties(t, address, map[string]string{
+		`SELECT 9223372036854775807 AS n, 123456789012345678901234567890.50::numeric AS d, 0.1::float4 AS f, 'NaN'::float8 AS nan, true AS yes, NULL::int AS none`:       `{"n":9223372036854775807,"d":123456789012345678901234567890.50,"f":0.1,"nan":"NaN","yes":true,"none":null}`,
+		`SELECT '2026-01-02 03:04:05.678+02'::timestamptz AS at, '2026-01-02 03:04:05'::timestamp AS local, '2026-01-02'::date AS day, 'infinity'::timestamptz AS never`: `{"at":"2026-01-02T01:04:05.678Z","local":"2026-01-02T03:04:05","day":"2026-01-02","never":"infinity"}`,
+		`SELECT '{"a": [1, "x"]}'::jsonb AS j, 'null'::json AS n, 'ab'::char(4) AS c, '{1,2}'::int[] AS list, '\x00'::bytea AS raw`:                                      `{"j":{"a":[1,"x"]},"n":null,"c":"ab","list":"{1,2}"}`,
+	})
 	checkValues(t, strings.Replace(address, "/postgres?", "/latin?", 1), []valueCase{{query: `SELECT chr(235)`, want: "ë"}})
 	values, err := readAll(t.Context(), sqlsource.Options{URL: address, Query: `SELECT id FROM users ORDER BY id`})
 	require.NoError(t, err)
@@ -184,6 +189,11 @@ func TestMariaDB(t *testing.T) {
 		{query: `SELECT erase()`, failure: "it runs in a read-only transaction"},
 		{query: `SELECT 1; DELETE FROM users`, failure: "error 1064"},
 		{query: `SELECT nme FROM users`, failure: "Unknown column 'nme'"},
+	})
+	checkProperties(t, address, map[string]string{
+		`SELECT * FROM users ORDER BY id DESC`: `{"id":18446744073709551615,"name":"Zoë","plan":"paid","price":123456789012345678901234567890.50,"ratio":1.5,"at":"2026-01-01T00:00:00Z"}`,
+		`SELECT * FROM users ORDER BY id`:      `{"id":1,"name":null,"plan":null,"price":null,"ratio":null,"at":null}`,
+		`SELECT CAST('2026-01-02 03:04:05.5' AS datetime(3)) AS at, CAST('2026-01-02' AS date) AS day, true AS yes, '🎉' AS text`: `{"at":"2026-01-02T03:04:05.500","day":"2026-01-02","yes":1,"text":"🎉"}`,
 	})
 	values, err := readAll(t.Context(), sqlsource.Options{URL: address, Query: `SELECT id FROM many`})
 	require.NoError(t, err)

@@ -15,22 +15,29 @@ import (
 
 // AudienceSync is a query of users that the server runs on a schedule.
 type AudienceSync struct {
-	ID        string
-	Audience  string // its id; by default that of the sync
-	Name      string // of the audience; "" for its name in the ledger
-	URL       string // of the database, with secrets
-	Query     string
-	Schedule  Schedule
-	Mode      string   // mirror, add or remove
-	Instances []string // none for all instances with audiences
-	MaxRemove float64  // percentage of the members that may leave in a day
-	Key       string   // the only identifier to use; "" for all
-	Columns   map[string]string
-	Only      string        // the column with the audience of each row; "" if all rows are of the audience
-	Timeout   time.Duration // of the query; 0 for the default
-	RunLimit  time.Duration // of a run, including what it sends; 0 for the default
-	Enabled   bool
-	Pointer   string // its JSON pointer in the file
+	ID         string
+	Audience   string // its id; by default that of the sync
+	Name       string // of the audience; "" for its name in the ledger
+	URL        string // of the database, with secrets
+	Query      string
+	Schedule   Schedule
+	Mode       string   // mirror, add or remove
+	Instances  []string // none for all instances with audiences
+	MaxRemove  float64  // percentage of the members that may leave in a day
+	Key        string   // the only identifier to use; "" for all
+	Columns    map[string]string
+	Only       string        // the column with the audience of each row; "" if all rows are of the audience
+	Properties Properties    // the other columns that are sent as properties of a change
+	Timeout    time.Duration // of the query; 0 for the default
+	RunLimit   time.Duration // of a run, including what it sends; 0 for the default
+	Enabled    bool
+	Pointer    string // its JSON pointer in the file
+}
+
+// Properties says which columns of a query are sent as properties of a change.
+type Properties struct {
+	All   bool
+	Names []string // if not All
 }
 
 // UsesInstance reports whether the sync is about an instance.
@@ -107,6 +114,10 @@ func (r *reader) readAudienceSync(v event.Value, place string) AudienceSync {
 	}
 	s.Timeout = r.readDurationAt(v.Get("timeout"), place+"/timeout", time.Second, 24*time.Hour)
 	s.Only = v.Get("audienceColumn").Str()
+	s.Properties.All = v.Get("properties").Kind() == event.True
+	for _, name := range v.Get("properties").Items() {
+		s.Properties.Names = append(s.Properties.Names, name.Str())
+	}
 	s.RunLimit = r.readDurationAt(v.Get("runLimit"), place+"/runLimit", time.Second, 7*24*time.Hour)
 	s.Query, s.Schedule = r.readQuery(v, place), r.readSchedule(v, place)
 	return s

@@ -158,7 +158,9 @@ func (s *Scheduler) runQuery(ctx context.Context, j job, syncer *audiencesync.Sy
 	if j.sync.Key != "" {
 		identifiers = []string{j.sync.Key}
 	}
-	options := audiencesync.Options{Identifiers: identifiers, Columns: j.sync.Columns, At: result.At, Source: result.ID()}
+	options := audiencesync.Options{
+		Identifiers: identifiers, Columns: j.sync.Columns, At: result.At, Source: result.ID(), Properties: audiencesync.Properties(j.sync.Properties),
+	}
 	if j.sync.Only != "" {
 		options.Only = audiencesync.RowFilter{Column: j.sync.Only, Value: j.sync.Audience}
 	}

@@ -1,0 +1,135 @@
+package audiencesync_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	facebookcustomaudiences "github.com/landfall-dev/landfall/destinations/facebook-custom-audiences"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+// facebookSyncer returns a Syncer of Facebook Custom Audiences, whose changes have more than an identifier, and the rows that were sent: method,
+// external id and hash of the e-mail address.
+func facebookSyncer(t *testing.T, subscriptions string) (k *audiencesync.Syncer, sent *[]string) {
+	t.Helper()
+	plugin := facebookcustomaudiences.Plugin()
+	definition, err := plugin.Load()
+	require.NoError(t, err)
+	plugin = plugin.Complete(definition)
+	store, err := state.Open(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	k = &audiencesync.Syncer{Audiences: plugin.Audiences, Ledger: store.Ledger("main")}
+	sent = new([]string)
+	base := sandbox.Transport(plugin.Sandbox.New(nil))
+	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"retlAdAccountId":"1"},"subscriptions":` + subscriptions + `}`))
+	k.Plan, err = runtime.New(plugin, definition, in, runtime.Host{
+		State: k.Ledger, Members: k.Ledger, Token: func(context.Context, string, string) (string, error) { return "token", nil },
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return nil, err
+			}
+			for _, row := range event.MustParse(string(body)).Get("payload").Get("data").Items() {
+				*sent = append(*sent, fmt.Sprintf("%s %s %.8s", r.Method, row.Index(0).Str(), row.Index(1).Str()))
+			}
+			r.Body = io.NopCloser(strings.NewReader(string(body)))
+			return base.RoundTrip(r)
+		}),
+	})
+	require.NoError(t, err)
+	return k, sent
+}
+
+// hashed is the beginning of a hash as it is sent.
+func hashed(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])[:8]
+}
+
+func TestPropertiesAreSentWithChanges(t *testing.T) {
+	const csv = "externalId,email,plan\nu1,Ann@example.com,gold\nu2,,\nu1,other@example.com,free\n"
+	const ndjson = `{"externalId":"u1","email":"Ann@example.com","plan":{"name":"gold"}}` + "\n" + `{"externalId":"u2"}` + "\n" + `{"externalId":"u1","email":"other@example.com"}` + "\n"
+	const unread = `a column has no effect as properties, since the mapping of sync does not read them: plan; a subscription's mapping reads them as {"@path": "$.properties.plan"}, for fields that the destination sends`
+	own := `[{"name":"own","action":"sync","mapping":{"externalId":{"@path":"$.userId"},"email":{"@path":"$.context.traits.plan"},"external_audience_id":"1"}}]`
+	for name, c := range map[string]struct {
+		file, subscriptions string
+		wanted              audiencesync.Properties
+		entered, warning    string
+	}{
+		"CSV":                        {csv, `[]`, audiencesync.Properties{All: true}, hashed("ann@example.com"), unread},
+		"NDJSON":                     {ndjson, `[]`, audiencesync.Properties{All: true}, hashed("ann@example.com"), unread},
+		"a list of columns":          {csv, `[]`, audiencesync.Properties{Names: []string{"Email"}}, hashed("ann@example.com"), "a column is ignored, only externalId name users: plan"},
+		"a column that is not there": {ndjson, `[]`, audiencesync.Properties{Names: []string{"email", "emial"}}, hashed("ann@example.com"), "no row has emial, to send as a property"},
+		"the subscription's mapping": {csv, own, audiencesync.Properties{All: true}, hashed("gold"), "email; a subscription's mapping"},
+		"none":                       {csv, `[]`, audiencesync.Properties{}, "", "columns are ignored"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k, sent := facebookSyncer(t, c.subscriptions)
+			a := destination.Audience{ID: "2384000", Name: "vip"}
+			open := func(file string) *audiencesync.Rows {
+				rows, err := audiencesync.OpenRows(strings.NewReader(file), audiencesync.Options{Identifiers: k.Audiences.Identifiers, Properties: c.wanted})
+				require.NoError(t, err)
+				return rows
+			}
+			report, err := k.Sync(t.Context(), a, open(c.file), audiencesync.Mirror, 1)
+			require.NoError(t, err)
+			assert.Equal(t, 2, report.Delivered)
+			assert.Equal(t, 1, report.Duplicates)
+			assert.Equal(t, []string{"POST u1 " + c.entered, "POST u2 "}, *sent, "the first row of a user counts")
+			assert.Contains(t, strings.Join(report.Warnings, "\n"), c.warning)
+
+			*sent = nil
+			_, err = k.Sync(t.Context(), a, open(c.file), audiencesync.Remove, 1)
+			require.NoError(t, err)
+			assert.Equal(t, []string{"DELETE u1 " + c.entered, "DELETE u2 "}, *sent)
+		})
+	}
+}
+
+func TestPropertiesOfADestinationThatSendsNone(t *testing.T) {
+	k := syncer(t, func() error { return nil })
+	k.DryRun = true
+	rows, err := audiencesync.OpenRows(strings.NewReader("external_id,device_id,email\nu1,d1,a@example.com\n"), audiencesync.Options{Identifiers: k.Audiences.Identifiers, Properties: audiencesync.Properties{All: true}})
+	require.NoError(t, err)
+	report, err := k.Sync(t.Context(), vip, rows, audiencesync.Mirror, 1)
+	require.NoError(t, err)
+	assert.Equal(t, 1, report.Enters)
+	assert.Contains(t, strings.Join(report.Warnings, "\n"), "has no effect as properties, since the mapping of syncAudiences does not read them: email;")
+}
+
+func TestPropertiesAreBounded(t *testing.T) {
+	k := syncer(t, func() error { return nil })
+	for file, want := range map[string]string{
+		"external_id,note\nu1," + strings.Repeat("x", 40000) + "\nu2,\n": "its properties have 39 KB, more than 32 KB",
+		"external_id,note,note\nu1,1,2\n":                                "the column note occurs twice",
+	} {
+		var reasons []string
+		k.OnFailure = func(f audiencesync.Failure) { reasons = append(reasons, f.Reason) }
+		rows, err := audiencesync.OpenRows(strings.NewReader(file), audiencesync.Options{Identifiers: k.Audiences.Identifiers, Properties: audiencesync.Properties{All: true}})
+		if err == nil {
+			_, err = k.Sync(t.Context(), vip, rows, audiencesync.Mirror, 1)
+		}
+		if err != nil {
+			reasons = append(reasons, err.Error())
+		}
+		assert.Contains(t, strings.Join(reasons, "\n"), want)
+	}
+	_, err := audiencesync.OpenRows(strings.NewReader("external_id,note\n"), audiencesync.Options{Identifiers: k.Audiences.Identifiers, Properties: audiencesync.Properties{Names: []string{"notes"}}})
+	assert.EqualError(t, err, `the file has no column "notes" to send as a property (did you mean "note"?): it has external_id, note`)
+}
