@@ -122,7 +122,11 @@ func newSyncsHistory(s streams) *cobra.Command {
 func (c *syncsCommand) printRun(r *audienceruns.Run) {
 	fmt.Fprintf(c.out, "%sZ  %s  %s  %-11s", r.At.UTC().Format(time.DateTime), r.Sync, r.Instance, r.Outcome)
 	if report := r.Report; report != nil {
-		fmt.Fprintf(c.out, "  rows %d, enter %d, exit %d, unchanged %d, refused %d", report.Rows, report.Enters, report.Exits, report.Unchanged, report.Refused)
+		rows := "rows"
+		if r.Changes {
+			rows = "changed rows"
+		}
+		fmt.Fprintf(c.out, "  %s %d, enter %d, exit %d, unchanged %d, refused %d", rows, report.Rows, report.Enters, report.Exits, report.Unchanged, report.Refused)
 	}
 	fmt.Fprintf(c.out, "  %.1f s  by %s\n", r.Seconds, r.StartedBy)
 	if r.Error != "" {

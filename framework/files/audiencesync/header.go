@@ -132,7 +132,7 @@ func (r *Rows) useHeader(header []string) error {
 		if err != nil {
 			return err
 		}
-		if !used && !isProperty && !sameColumn(name, r.properties.removed) {
+		if !used && !isProperty && !sameColumn(name, r.properties.removed) && !r.properties.isOther(name) {
 			ignored = append(ignored, name)
 		}
 	}

@@ -28,6 +28,7 @@ const maxPropertyBytes = 32 << 10
 // rowProperties are the columns of a file whose values are read as JSON.
 type rowProperties struct {
 	wanted  Properties
+	other   []string         // columns with another purpose
 	removed string           // the column that says that a user leaves; "" if there is none
 	columns []propertyColumn // unless the file is NDJSON; that of removed is the last one
 	typed   PropertyTable    // nil if the columns are texts
@@ -36,6 +37,11 @@ type rowProperties struct {
 // isUsed reports whether rows have properties, or say who leaves.
 func (p *rowProperties) isUsed() bool {
 	return p.wanted.All || len(p.wanted.Names) > 0 || p.removed != ""
+}
+
+// isOther reports whether a column has another purpose.
+func (p *rowProperties) isOther(column string) bool {
+	return slices.Contains(p.other, column) && !slices.ContainsFunc(p.wanted.Names, func(name string) bool { return sameColumn(name, column) })
 }
 
 // propertyColumn is a column by its place and its name.
@@ -57,7 +63,7 @@ type propertyWarnings struct {
 func (r *Rows) useProperty(at int, name string) (bool, error) {
 	p := &r.properties
 	name = strings.TrimSpace(name)
-	if !p.wanted.includes(name) || name == "" || sameColumn(name, r.only.Column) || sameColumn(name, p.removed) {
+	if p.isOther(name) || !p.wanted.includes(name) || name == "" || sameColumn(name, r.only.Column) || sameColumn(name, p.removed) {
 		return false, nil
 	}
 	for _, c := range p.columns {

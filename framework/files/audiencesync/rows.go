@@ -22,6 +22,7 @@ type Options struct {
 	Encoding    string            // such as utf-16 or windows-1252; UTF-8 by default
 	Only        RowFilter         // which rows are used; all by default
 	Properties  Properties        // other columns that are sent as properties of a change; none by default
+	Reserved    []string          // columns with another purpose: they are no properties unless Properties names them
 	Removed     string            // a column that is true in the rows of users who leave
 	AllowIDs    bool              // accept a file with one column and no header; its values are of the first identifier
 	At          time.Time         // of a Table: when its rows were valid; by default when it is synchronized
@@ -85,7 +86,7 @@ func OpenRows(r io.Reader, o Options) (*Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := &Rows{identifiers: o.Identifiers, renamed: o.Columns, words: fileWords(), only: o.Only, properties: rowProperties{wanted: o.Properties, removed: o.Removed}, lines: textfile.NewLines(text)}
+	rows := &Rows{identifiers: o.Identifiers, renamed: o.Columns, words: fileWords(), only: o.Only, properties: rowProperties{wanted: o.Properties, other: o.Reserved, removed: o.Removed}, lines: textfile.NewLines(text)}
 	first, err := nextLine(rows.lines)
 	switch {
 	case isEnd(err):

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
@@ -18,7 +19,8 @@ type databaseCursor struct {
 	tx     *sql.Tx
 	rows   *sql.Rows
 	names  []audiencesync.Column
-	values []any // what a row is scanned into
+	now    time.Time // the clock of the database before the snapshot, if it was asked for
+	values []any     // what a row is scanned into
 	text   func(typeName string, value any) (text, problem string)
 	json   func(typeName string, value any) (v event.Value, problem string)
 }
@@ -29,9 +31,9 @@ type querier interface {
 }
 
 // startQuery runs a query and reads the columns of its result.
-func (c *databaseCursor) startQuery(ctx context.Context, q querier, query string) error {
+func (c *databaseCursor) startQuery(ctx context.Context, q querier, query string, args ...any) error {
 	var err error
-	if c.rows, err = q.QueryContext(ctx, query); err != nil {
+	if c.rows, err = q.QueryContext(ctx, query, args...); err != nil {
 		return err
 	}
 	types, err := c.rows.ColumnTypes()
@@ -47,6 +49,8 @@ func (c *databaseCursor) startQuery(ctx context.Context, q querier, query string
 	}
 	return nil
 }
+
+func (c *databaseCursor) clock() time.Time { return c.now }
 
 func (c *databaseCursor) columns() []audiencesync.Column { return c.names }
 

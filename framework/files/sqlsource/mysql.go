@@ -89,6 +89,9 @@ func (c *databaseCursor) beginMySQL(ctx context.Context, o Options) error {
 	if c.tx, err = c.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}); err != nil {
 		return err
 	}
+	if o.Changes != nil {
+		return c.startMySQLChanges(ctx, &o)
+	}
 	return c.startQuery(ctx, c.tx, o.Query)
 }
 

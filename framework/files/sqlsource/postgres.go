@@ -19,6 +19,7 @@ import (
 // postgresCursor reads a result in the text format of PostgreSQL, which is exact for all types.
 type postgresCursor struct {
 	conn   *pgconn.PgConn
+	now    time.Time // the clock of the database before the snapshot, if it was asked for
 	reader *pgconn.ResultReader
 	names  []audiencesync.Column
 	values [][]byte // of the current row
@@ -44,8 +45,7 @@ func openPostgres(ctx context.Context, o Options) (cursor, error) {
 	c := &postgresCursor{conn: conn}
 	setup := fmt.Sprintf("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = %d; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'", o.Timeout.Milliseconds())
 	if _, err = conn.Exec(ctx, setup).ReadAll(); err == nil {
-		c.reader = conn.ExecParams(ctx, o.Query, nil, nil, nil, nil) // the extended protocol accepts a single statement only
-		err = c.readHeader()
+		err = c.startQuery(ctx, &o)
 	}
 	if err != nil {
 		c.close()
@@ -53,6 +53,38 @@ func openPostgres(ctx context.Context, o Options) (cursor, error) {
 	}
 	return c, nil
 }
+
+// startQuery starts the query and reads its columns. The extended protocol accepts a single statement only.
+func (c *postgresCursor) startQuery(ctx context.Context, o *Options) error {
+	if o.Changes == nil {
+		c.reader = c.conn.ExecParams(ctx, o.Query, nil, nil, nil, nil)
+		return c.readHeader()
+	}
+	clock := c.conn.ExecParams(ctx, "SELECT extract(epoch FROM now())", nil, nil, nil, nil).Read()
+	if clock.Err != nil {
+		return clock.Err
+	}
+	if len(clock.Rows) != 1 || len(clock.Rows[0]) != 1 {
+		return io.ErrUnexpectedEOF
+	}
+	var err error
+	if c.now, err = parseEpoch(string(clock.Rows[0][0])); err != nil {
+		return err
+	}
+	d := postgresChanges()
+	query, hasTime := d.wrap(o.Query, o.Changes)
+	var parameters [][]byte
+	if hasTime {
+		parameters = [][]byte{postgresTime(o.Changes.Since)}
+	}
+	c.reader = c.conn.ExecParams(ctx, query, parameters, nil, nil, nil)
+	if err := c.readHeader(); err != nil {
+		return err
+	}
+	return d.check(c.names, o.Changes)
+}
+
+func (c *postgresCursor) clock() time.Time { return c.now }
 
 // readHeader reads the columns of the result.
 func (c *postgresCursor) readHeader() error {

@@ -33,6 +33,7 @@ type Options struct {
 	URL     string // such as postgres://USER:PASSWORD@HOST/DATABASE
 	Query   string
 	Timeout time.Duration // DefaultTimeout if it is 0
+	Changes *Changes      // reads only the rows that have changed; nil for all rows
 }
 
 // Error is the error of a query or its connection. Its text contains neither credentials nor values of rows.
@@ -59,6 +60,7 @@ type cursor interface {
 	next(used []int, record []string) (problem string, err error)
 	// value returns the value of a column in the row that next has returned. The problem, if not "", says why it has no JSON form.
 	value(column int) (v event.Value, problem string)
+	clock() time.Time
 	close()
 }
 
@@ -67,15 +69,16 @@ type engine struct {
 	schemes []string
 	example string
 	open    func(ctx context.Context, o Options) (cursor, error)
+	changes bool                   // it can read only the rows that have changed
 	reason  func(err error) string // what the database reports; "" if err is not of the database
 }
 
 func engines() []engine {
 	return []engine{
-		{[]string{"postgres", "postgresql", "redshift"}, "postgres://USER:PASSWORD@HOST/DATABASE", openPostgres, postgresReason},
-		{[]string{"mysql", "mariadb"}, "mysql://USER:PASSWORD@HOST/DATABASE", openMySQL, mysqlReason},
-		{[]string{"clickhouse"}, "clickhouse://USER:PASSWORD@HOST/DATABASE", openClickHouse, clickhouseReason},
-		{[]string{"sqlite"}, "sqlite:PATH", openSQLite, sqliteReason},
+		{[]string{"postgres", "postgresql", "redshift"}, "postgres://USER:PASSWORD@HOST/DATABASE", openPostgres, true, postgresReason},
+		{[]string{"mysql", "mariadb"}, "mysql://USER:PASSWORD@HOST/DATABASE", openMySQL, true, mysqlReason},
+		{[]string{"clickhouse"}, "clickhouse://USER:PASSWORD@HOST/DATABASE", openClickHouse, false, clickhouseReason},
+		{[]string{"sqlite"}, "sqlite:PATH", openSQLite, true, sqliteReason},
 	}
 }
 
@@ -102,6 +105,8 @@ func Check(o Options) error {
 	switch {
 	case err != nil:
 		return err
+	case o.Changes != nil && !e.changes:
+		return &OptionError{"incremental runs are not possible with " + e.schemes[0] + ": leave incremental out, so that each run reads the whole result"}
 	case o.Timeout < 0:
 		return &OptionError{"the time limit of the query should be positive"}
 	case len(o.Query) > maxQuery:
@@ -119,6 +124,8 @@ func Check(o Options) error {
 type Result struct {
 	// At is when the query began. The database takes the snapshot that the query reads after it.
 	At time.Time
+	// Clock is the time of the database's clock at which the query began, with Options.Changes.
+	Clock time.Time
 
 	ctx      context.Context // of the query, with its time limit
 	cancel   context.CancelFunc
@@ -150,7 +157,7 @@ func Open(ctx context.Context, o Options) (*Result, error) {
 		r.cancel()
 		return nil, err
 	}
-	r.record = make([]string, len(r.rows.columns()))
+	r.Clock, r.record = r.rows.clock(), make([]string, len(r.rows.columns()))
 	return r, nil
 }
 
@@ -207,8 +214,15 @@ func (r *Result) Close() {
 }
 
 // ID identifies the database and the query, without credentials.
-func (r *Result) ID() string {
-	sum := sha256.Sum256([]byte(r.location + "\x00" + r.options.Query))
+func (r *Result) ID() string { return r.options.ID() }
+
+// ID identifies the database and the query, without credentials. With Changes it is another, since the types of columns may differ.
+func (o *Options) ID() string {
+	query := o.Query
+	if o.Changes != nil {
+		query += "\x00changes"
+	}
+	sum := sha256.Sum256([]byte(Location(o.URL) + "\x00" + query))
 	return hex.EncodeToString(sum[:16])
 }
 

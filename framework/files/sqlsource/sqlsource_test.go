@@ -77,7 +77,10 @@ func TestPostgres(t *testing.T) {
 	_, err = conn.Exec(t.Context(), `CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`)
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), `CREATE TYPE plan AS ENUM ('free', 'paid'); CREATE TABLE users (id bigint PRIMARY KEY, name text);
-		INSERT INTO users SELECT i, 'n' || i FROM generate_series(1, 20000) i; CREATE FUNCTION erase() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1'`)
+		INSERT INTO users SELECT i, 'n' || i FROM generate_series(1, 20000) i; CREATE FUNCTION erase() RETURNS int LANGUAGE sql AS 'DELETE FROM users RETURNING 1';
+		CREATE TABLE changes AS SELECT 1 AS id, '2026-01-02 04:04:05.6779+01'::timestamptz AS moment, '2026-01-02 03:04:05.6779'::timestamp AS local, '2026-01-02'::date AS day,
+			'2026-01-02 03:04:05.6779+00'::timestamptz AS "Odd name", 'x' AS text;
+		INSERT INTO changes VALUES (2, '2026-01-02 04:04:05.678+01', '2026-01-02 03:04:05.678', '2026-01-03', 'infinity', NULL); INSERT INTO changes (id) VALUES (3)`)
 	require.NoError(t, err)
 	checkValues(t, address, []valueCase{
 		{query: `SELECT NULL::text UNION ALL SELECT ''`, want: "|"},
@@ -104,6 +107,10 @@ func TestPostgres(t *testing.T) {
 		{query: `SELECT nme FROM users`, failure: `column "nme" does not exist (at character 8 of the query) (SQLSTATE 42703)`},
 		{query: `SELECT name::int FROM users`, failure: "invalid input syntax for type integer: … (SQLSTATE 22P02)"},
 		{query: `SELECT 10 / (10 - id) FROM users ORDER BY id`, failure: "division by zero"},
+	})
+	checkChanges(t, address, `SELECT id, moment, local, day, "Odd name", text FROM changes ORDER BY id -- the end`, time.Date(2026, 1, 2, 3, 4, 5, 678000000, time.UTC), map[string]string{
+		"moment": "2|3", "local": "2|3", "day": "1|2|3", "Odd name": "2|3", "text": "the column text has the type text: when a row has changed should be one of the types timestamptz, timestamp, date",
+		"updated": "column landfall_rows.updated does not exist",
 	})
 	checkProperties(t, address, map[string]string{
 		`SELECT 9223372036854775807 AS n, 123456789012345678901234567890.50::numeric AS d, 0.1::float4 AS f, 'NaN'::float8 AS nan, true AS yes, NULL::int AS none`:       `{"n":9223372036854775807,"d":123456789012345678901234567890.50,"f":0.1,"nan":"NaN","yes":true,"none":null}`,
@@ -168,6 +175,9 @@ func TestMariaDB(t *testing.T) {
 		`INSERT INTO shop.users VALUES (18446744073709551615, 'Zoë', x'00ff', 'paid', 123456789012345678901234567890.50, 1.5, '2026-01-01 00:00:00'), (1, NULL, NULL, NULL, NULL, NULL, NULL)`,
 		`CREATE TABLE shop.many (id int PRIMARY KEY)`,
 		`INSERT INTO shop.many WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 900) SELECT a.i * 1000 + b.i FROM n a JOIN n b ON b.i <= 10`,
+		`SET time_zone = '+01:00'`,
+		`CREATE TABLE shop.changes (id int, moment timestamp(6) NULL, local datetime(6), day date, text text)`,
+		`INSERT INTO shop.changes VALUES (1, '2026-01-02 04:04:05.677999', '2026-01-02 03:04:05.677999', '2026-01-02', 'x'), (2, '2026-01-02 04:04:05.678', '2026-01-02 03:04:05.678', '2026-01-03', 'x'), (3, NULL, NULL, NULL, NULL)`,
 		`CREATE FUNCTION shop.erase() RETURNS INT BEGIN DELETE FROM shop.users; RETURN 1; END`,
 	} {
 		_, err := db.ExecContext(t.Context(), statement)
@@ -189,6 +199,10 @@ func TestMariaDB(t *testing.T) {
 		{query: `SELECT erase()`, failure: "it runs in a read-only transaction"},
 		{query: `SELECT 1; DELETE FROM users`, failure: "error 1064"},
 		{query: `SELECT nme FROM users`, failure: "Unknown column 'nme'"},
+	})
+	checkChanges(t, address, `SELECT id, moment, local, day, text FROM changes ORDER BY id`, time.Date(2026, 1, 2, 3, 4, 5, 678000000, time.UTC), map[string]string{
+		"moment": "2|3", "local": "2|3", "day": "the column day has the type date: when a row has changed should be one of the types timestamp, datetime",
+		"updated": "Unknown column 'landfall_rows.updated'",
 	})
 	checkProperties(t, address, map[string]string{
 		`SELECT * FROM users ORDER BY id DESC`: `{"id":18446744073709551615,"name":"Zoë","plan":"paid","price":123456789012345678901234567890.50,"ratio":1.5,"at":"2026-01-01T00:00:00Z"}`,
@@ -270,5 +284,7 @@ func TestOptionsAreChecked(t *testing.T) {
 			assert.NotContains(t, err.Error(), "tiger")
 		}
 	}
+	changes := sqlsource.Options{URL: "clickhouse://h/x", Query: "SELECT 1", Changes: &sqlsource.Changes{Column: "at"}}
+	assert.EqualError(t, sqlsource.Check(changes), "incremental runs are not possible with clickhouse: leave incremental out, so that each run reads the whole result")
 	assert.Equal(t, "postgres://host:5432/shop", sqlsource.Location("postgres://scott:tiger@host:5432/shop?password=tiger"))
 }

@@ -15,23 +15,24 @@ import (
 
 // AudienceSync is a query of users that the server runs on a schedule.
 type AudienceSync struct {
-	ID         string
-	Audience   string // its id; by default that of the sync
-	Name       string // of the audience; "" for its name in the ledger
-	URL        string // of the database, with secrets
-	Query      string
-	Schedule   Schedule
-	Mode       string   // mirror, add or remove
-	Instances  []string // none for all instances with audiences
-	MaxRemove  float64  // percentage of the members that may leave in a day
-	Key        string   // the only identifier to use; "" for all
-	Columns    map[string]string
-	Only       string        // the column with the audience of each row; "" if all rows are of the audience
-	Properties Properties    // the other columns that are sent as properties of a change
-	Timeout    time.Duration // of the query; 0 for the default
-	RunLimit   time.Duration // of a run, including what it sends; 0 for the default
-	Enabled    bool
-	Pointer    string // its JSON pointer in the file
+	ID          string
+	Audience    string // its id; by default that of the sync
+	Name        string // of the audience; "" for its name in the ledger
+	URL         string // of the database, with secrets
+	Query       string
+	Schedule    Schedule
+	Mode        string   // mirror, add or remove
+	Instances   []string // none for all instances with audiences
+	MaxRemove   float64  // percentage of the members that may leave in a day
+	Key         string   // the only identifier to use; "" for all
+	Columns     map[string]string
+	Only        string        // the column with the audience of each row; "" if all rows are of the audience
+	Properties  Properties    // the other columns that are sent as properties of a change
+	Incremental *Incremental  // nil if each run reads the whole result
+	Timeout     time.Duration // of the query; 0 for the default
+	RunLimit    time.Duration // of a run, including what it sends; 0 for the default
+	Enabled     bool
+	Pointer     string // its JSON pointer in the file
 }
 
 // Properties says which columns of a query are sent as properties of a change.
@@ -39,6 +40,20 @@ type Properties struct {
 	All   bool
 	Names []string // if not All
 }
+
+// Incremental says how a sync reads only the rows that have changed.
+type Incremental struct {
+	Column  string        // says when a row has changed
+	Removed string        // is true in rows whose users leave; "" if there is none
+	Full    time.Duration // how often a run reads the whole result nevertheless
+	Overlap time.Duration // how long before the newest run a change is read again
+}
+
+// Defaults of Incremental.
+const (
+	defaultFullRun = 24 * time.Hour
+	defaultOverlap = 10 * time.Minute
+)
 
 // UsesInstance reports whether the sync is about an instance.
 func (s *AudienceSync) UsesInstance(id string) bool {
@@ -118,9 +133,29 @@ func (r *reader) readAudienceSync(v event.Value, place string) AudienceSync {
 	for _, name := range v.Get("properties").Items() {
 		s.Properties.Names = append(s.Properties.Names, name.Str())
 	}
+	s.Incremental = r.readIncremental(v.Get("incremental"), place+"/incremental")
 	s.RunLimit = r.readDurationAt(v.Get("runLimit"), place+"/runLimit", time.Second, 7*24*time.Hour)
+	if s.Mode == "remove" && s.Incremental != nil && s.Incremental.Removed != "" {
+		r.problems.Add(place+"/incremental/removed", "cannot be combined with the mode remove: all users of the result leave")
+	}
 	s.Query, s.Schedule = r.readQuery(v, place), r.readSchedule(v, place)
 	return s
+}
+
+// readIncremental reads how a sync reads only the rows that have changed; nil if it does not.
+func (r *reader) readIncremental(v event.Value, place string) *Incremental {
+	if !v.Exists() {
+		return nil
+	}
+	i := &Incremental{Column: v.Get("column").Str(), Removed: v.Get("removed").Str(), Overlap: defaultOverlap}
+	i.Full = cmp.Or(r.readDurationAt(v.Get("full"), place+"/full", time.Minute, 31*24*time.Hour), defaultFullRun)
+	if v.Get("overlap").Exists() {
+		i.Overlap = r.readDurationAt(v.Get("overlap"), place+"/overlap", 0, 31*24*time.Hour)
+	}
+	if i.Column != "" && i.Column == i.Removed {
+		r.problems.Add(place+"/removed", "cannot be the column that says when a row has changed")
+	}
+	return i
 }
 
 // readQuery returns the query of a sync, which may be in a file.

@@ -3,6 +3,7 @@ package config_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -32,6 +33,11 @@ func TestAudienceSyncsAreChecked(t *testing.T) {
 		`{id: x, from: "sqlite:x", query: q, cron: "CRON_TZ="}`:                                                                       "has an unknown time zone",
 		`{id: x, from: "sqlite:x", query: q, cron: "CRON_TZ=Mars/Base 1 * * * *"}`:                                                    "has an unknown time zone",
 		`{id: x, from: "${NOT_SET_ANYWHERE}", query: q, every: 1h}`:                                                                   "needs the environment variable NOT_SET_ANYWHERE",
+		`{id: x, from: "sqlite:x", query: q, every: 1h, incremental: {}}`:                                                             "column",
+		`{id: x, from: "sqlite:x", query: q, every: 1h, incremental: {column: a, full: 10s}}`:                                         "/audienceSyncs/0/incremental/full should be between 1m and 744h",
+		`{id: x, from: "sqlite:x", query: q, every: 1h, incremental: {column: a, removed: a}}`:                                        "cannot be the column that says when a row has changed",
+		`{id: x, from: "sqlite:x", query: q, every: 1h, mode: remove, incremental: {column: a, removed: b}}`:                          "cannot be combined with the mode remove",
+		`{id: x, from: "sqlite:x", query: q, every: 1h, properties: []}`:                                                              "properties",
 		`{id: x, from: "sqlite:x", query: q, every: 1h, instances: [b]}`:                                                              `there is no instance "b"`,
 		`{id: x, from: "sqlite:x", query: q, every: 1h}, {id: x, audience: y, from: "sqlite:x", query: q, every: 1h}`:                 `another sync has the id "x"`,
 		`{id: x, from: "sqlite:x", query: q, every: 1h}, {id: z, audience: x, from: "sqlite:x", query: q, every: 1h, instances: [a]}`: `works on the same audience of a as the sync "x"`,
@@ -44,4 +50,10 @@ func TestAudienceSyncsAreChecked(t *testing.T) {
 	c, problems := config.Parse("landfall.yaml", []byte(`audienceSyncs: [{id: x, from: "sqlite:x", queryFile: vips.sql, every: 1h}]`+rest), env)
 	require.Empty(t, problems)
 	assert.Equal(t, "SELECT 1", c.AudienceSyncs[0].Query)
+
+	c, problems = config.Parse("landfall.yaml", []byte(`audienceSyncs: [{id: x, from: "sqlite:x", query: q, every: 1h, properties: [a, b], incremental: {column: at, overlap: 0s}}, {id: y, from: "sqlite:x", query: q, every: 1h, properties: true, incremental: {column: at}}]`+rest), env)
+	require.Empty(t, problems)
+	assert.Equal(t, &config.Incremental{Column: "at", Full: 24 * time.Hour}, c.AudienceSyncs[0].Incremental)
+	assert.Equal(t, &config.Incremental{Column: "at", Full: 24 * time.Hour, Overlap: 10 * time.Minute}, c.AudienceSyncs[1].Incremental)
+	assert.Equal(t, []config.Properties{{Names: []string{"a", "b"}}, {All: true}}, []config.Properties{c.AudienceSyncs[0].Properties, c.AudienceSyncs[1].Properties})
 }

@@ -16,7 +16,7 @@ func Check(cfg *config.Config, registry *destination.Registry) fault.Problems {
 	var problems fault.Problems
 	for _, s := range cfg.AudienceSyncs {
 		if s.URL != "" && s.Query != "" {
-			if err := sqlsource.Check(sqlsource.Options{URL: s.URL, Query: s.Query, Timeout: s.Timeout}); err != nil {
+			if err := sqlsource.Check(sqlsource.Options{URL: s.URL, Query: s.Query, Timeout: s.Timeout, Changes: changesOf(&s)}); err != nil {
 				problems.Add(s.Pointer, "%v", err)
 			}
 		}

@@ -27,6 +27,7 @@ type Status struct {
 	Query     string  `json:"query"`
 	Mode      string  `json:"mode"`
 	Column    string  `json:"audienceColumn,omitempty"` // that has the audience of each row
+	Changed   string  `json:"changedColumn,omitempty"`  // that says when a row has changed, if runs are incremental
 	MaxRemove float64 `json:"maxRemove"`                // percentage of the members that may leave in a day
 
 	WaitingRun   string `json:"waitingRun,omitempty"`   // the id of the run that waits
@@ -59,6 +60,9 @@ func (s *Scheduler) List(ctx context.Context) ([]Status, error) {
 		status := Status{
 			Sync: j.sync.ID, Instance: j.id(), Audience: j.sync.Audience, Last: d.Last, Running: d.Run, Waiting: d.Waiting != nil, Asked: d.Requested != "" || d.Approved != nil && d.Run == nil,
 			From: sqlsource.Location(j.sync.URL), Query: j.sync.Query, Mode: j.sync.Mode, Column: j.sync.Only, MaxRemove: j.sync.MaxRemove,
+		}
+		if j.sync.Incremental != nil {
+			status.Changed = j.sync.Incremental.Column
 		}
 		if d.Waiting != nil {
 			status.WaitingRun, status.WaitingExits = d.Waiting.Run, d.Waiting.Exits

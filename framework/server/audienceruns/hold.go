@@ -103,6 +103,7 @@ func (d *document) takeForCommand(owner string, run *Run) {
 		d.Slot = run.At // a sync that has not run waits for its first time
 	}
 	d.Holder, d.Beat, d.Run = owner, d.Beat+1, run
+	d.Read = nil // the command may change users of rows that stay as they are
 }
 
 // AllowRemovals records removals before they are sent, so that they count for the sync of the audience.

@@ -22,6 +22,7 @@ type document struct {
 	Removals  []removal `json:"removals,omitempty"` // of the last 24 hours
 	Repeats   string    `json:"repeats,omitempty"`  // the id of the run that began the removals that the next run completes
 	Last      *Run      `json:"last,omitempty"`     // the newest run that has ended
+	Read      *progress `json:"read,omitempty"`     // what incremental runs have read; nil if the next one reads the whole result
 }
 
 // repeats records that the next run completes a run that did not end well. Its removals do not count twice.

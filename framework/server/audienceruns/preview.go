@@ -51,6 +51,6 @@ func (s *Scheduler) Preview(ctx context.Context, c Choice) (Preview, error) {
 			}
 		},
 	}
-	p.Report, err = s.runQuery(ctx, j, syncer)
+	p.Report, err = s.runQuery(ctx, j, readingOf(&j.sync, &doc, s.Now()), syncer)
 	return p, err
 }

@@ -22,6 +22,7 @@ type Run struct {
 	At        time.Time            `json:"at"`
 	Seconds   float64              `json:"seconds"`
 	StartedBy string               `json:"startedBy"`
+	Changes   bool                 `json:"changes,omitempty"` // it read only the rows that have changed
 	Repeats   string               `json:"repeats,omitempty"` // the id of the earlier run whose removals this one completes
 	Command   bool                 `json:"command,omitempty"` // a command ran, not the sync
 	Outcome   Outcome              `json:"outcome"`
@@ -86,9 +87,11 @@ func interruptedRun(r *Run, now time.Time) *Run {
 func (s *Scheduler) runJob(parent context.Context, j job, l *lease) {
 	limited, endLimit := context.WithTimeoutCause(parent, cmp.Or(j.sync.RunLimit, defaultRunLimit), errRunLimit)
 	defer endLimit()
-	ctx, stop := l.startRenewals(limited, s.Lease)
 	run := *l.doc.Run
-	report, err := s.synchronize(ctx, j, l)
+	read := readingOf(&j.sync, &l.doc, run.At)
+	run.Changes = !read.full
+	ctx, stop := l.startRenewals(limited, s.Lease)
+	report, err := s.synchronize(ctx, j, l, read)
 	lost := errors.Is(context.Cause(ctx), errLeaseLost)
 	if err != nil && errors.Is(context.Cause(ctx), errRunLimit) {
 		err = fmt.Errorf("the run was stopped, since it took longer than its runLimit, %v; the next run continues it", cmp.Or(j.sync.RunLimit, defaultRunLimit))
@@ -102,19 +105,20 @@ func (s *Scheduler) runJob(parent context.Context, j job, l *lease) {
 	defer end()
 	run.Seconds, run.Report = s.Now().Sub(run.At).Seconds(), &report
 	run.setOutcome(err, parent.Err() != nil)
-	if err := l.update(ending, func(d *document) { d.end(&run) }); err != nil {
+	if err := l.update(ending, func(d *document) { d.end(&run, read) }); err != nil {
 		s.Log.Warn("the result of an audience sync cannot be written", "sync", j.sync.ID, "instance", j.id(), "error", err)
 	}
 	s.saveRun(ending, j, &run)
 }
 
-// end ends the lease of a run of the sync.
-func (d *document) end(run *Run) {
+// end ends the lease of a run of the sync, and records what it has read.
+func (d *document) end(run *Run, read *reading) {
 	approved := d.Approved
 	d.Holder, d.Run, d.Last, d.Approved, d.Waiting = "", nil, run, nil, nil
 	switch run.Outcome {
 	case OK:
 		d.Repeats = ""
+		read.advance(d, run.At)
 	case Waiting:
 		d.Waiting = &waiting{run.ID, run.At, run.Report.Exits, run.Report.Members}
 	case Failed:
@@ -142,24 +146,28 @@ func (r *Run) setOutcome(err error, stopping bool) {
 }
 
 // synchronize runs the query and sends the difference.
-func (s *Scheduler) synchronize(ctx context.Context, j job, l *lease) (audiencesync.Report, error) {
-	return s.runQuery(ctx, j, &audiencesync.Syncer{Guard: func(exits, members int) error { return s.guard(ctx, j, l, exits, members) }})
+func (s *Scheduler) synchronize(ctx context.Context, j job, l *lease, read *reading) (audiencesync.Report, error) {
+	return s.runQuery(ctx, j, read, &audiencesync.Syncer{Guard: func(exits, members int) error { return s.guard(ctx, j, l, exits, members) }})
 }
 
 // runQuery runs the query of a job with a Syncer, whose plan, ledger and suppressed users it sets.
-func (s *Scheduler) runQuery(ctx context.Context, j job, syncer *audiencesync.Syncer) (audiencesync.Report, error) {
+func (s *Scheduler) runQuery(ctx context.Context, j job, read *reading, syncer *audiencesync.Syncer) (audiencesync.Report, error) {
 	failed := audiencesync.Report{Audience: j.sync.Audience}
-	result, err := sqlsource.Open(ctx, sqlsource.Options{URL: j.sync.URL, Query: j.sync.Query, Timeout: j.sync.Timeout})
+	result, err := sqlsource.Open(ctx, sqlsource.Options{URL: j.sync.URL, Query: j.sync.Query, Timeout: j.sync.Timeout, Changes: read.changes})
 	if err != nil {
 		return failed, err
 	}
 	defer result.Close()
+	read.clock = result.Clock
 	identifiers := j.instance.Plugin.Audiences.Identifiers
 	if j.sync.Key != "" {
 		identifiers = []string{j.sync.Key}
 	}
 	options := audiencesync.Options{
 		Identifiers: identifiers, Columns: j.sync.Columns, At: result.At, Source: result.ID(), Properties: audiencesync.Properties(j.sync.Properties),
+	}
+	if i := j.sync.Incremental; i != nil {
+		options.Removed, options.Reserved = i.Removed, []string{i.Column}
 	}
 	if j.sync.Only != "" {
 		options.Only = audiencesync.RowFilter{Column: j.sync.Only, Value: j.sync.Audience}
@@ -176,7 +184,7 @@ func (s *Scheduler) runQuery(ctx context.Context, j job, syncer *audiencesync.Sy
 	if err != nil {
 		return failed, err
 	}
-	return syncer.Sync(ctx, a, rows, audiencesync.Mode(j.sync.Mode), 1)
+	return syncer.Sync(ctx, a, rows, read.mode(&j.sync), 1)
 }
 
 // audienceOf returns the audience with its name: that of the config, otherwise of the ledger, otherwise its id.

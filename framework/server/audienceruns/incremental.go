@@ -1,0 +1,71 @@
+package audienceruns
+
+import (
+	"strings"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+	"github.com/landfall-dev/landfall/framework/files/sqlsource"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+)
+
+// progress is what successful runs of an incremental sync have read.
+type progress struct {
+	Until  time.Time `json:"until"`  // the database's clock before the snapshot of the newest run
+	Full   time.Time `json:"full"`   // when the newest run of the whole result began
+	Source string    `json:"source"` // identifies the database, the query and the columns
+}
+
+// reading is what a run reads.
+type reading struct {
+	changes *sqlsource.Changes // nil if the sync is not incremental
+	full    bool               // the whole result
+	clock   time.Time          // the database's clock before the snapshot; set when the query has begun
+	source  string
+}
+
+// readingOf returns what the next run of a sync reads: the rows that have changed since the newest successful run, or the whole result if that is due, if
+// nothing is known of earlier runs, or if the query has changed.
+func readingOf(sync *config.AudienceSync, d *document, now time.Time) *reading {
+	i := sync.Incremental
+	r := &reading{changes: changesOf(sync), full: true}
+	if i == nil {
+		return r
+	}
+	options := sqlsource.Options{URL: sync.URL, Query: sync.Query}
+	r.source = strings.Join([]string{options.ID(), i.Column, i.Removed, sync.Mode}, " ")
+	if d.Read == nil || d.Read.Source != r.source || now.Sub(d.Read.Full) >= i.Full || now.Before(d.Read.Full) {
+		return r
+	}
+	r.full, r.changes.Since = false, d.Read.Until.Add(-i.Overlap)
+	return r
+}
+
+// changesOf returns the column of an incremental sync, to read all rows; nil if it is not incremental.
+func changesOf(sync *config.AudienceSync) *sqlsource.Changes {
+	if sync.Incremental == nil {
+		return nil
+	}
+	return &sqlsource.Changes{Column: sync.Incremental.Column}
+}
+
+// mode returns how the rows change the audience: a part of the result says nothing about users who are not in it.
+func (r *reading) mode(sync *config.AudienceSync) audiencesync.Mode {
+	if !r.full && sync.Mode == string(audiencesync.Mirror) {
+		return audiencesync.Add
+	}
+	return audiencesync.Mode(sync.Mode)
+}
+
+// advance records that a run was successful. If the clock of the database was set back, rows may have been missed, and the next run reads all.
+func (r *reading) advance(d *document, began time.Time) {
+	if r.changes == nil || !r.full && d.Read != nil && r.clock.Before(d.Read.Until) {
+		d.Read = nil
+		return
+	}
+	next := progress{Until: r.clock, Full: began, Source: r.source}
+	if !r.full && d.Read != nil {
+		next.Full = d.Read.Full
+	}
+	d.Read = &next
+}
