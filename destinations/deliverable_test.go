@@ -25,7 +25,7 @@ import (
 // loadSubscription loads a config of one instance with one subscription and returns its mistakes and warnings.
 func loadSubscription(t *testing.T, registry *destination.Registry, slug string, settings event.Value, subscription string) (mistakes, warnings []string) {
 	text := `{"destinations":[{"id":"a","destination":"` + slug + `","settings":` + settings.JSON() + `,"subscriptions":[` + subscription + `]}]}`
-	if d, ok := registry.Find(slug); ok && d.Definition.Scheme.NeedsToken() {
+	if d, err := registry.Find(slug); err == nil && d.Definition.Scheme.NeedsToken() {
 		text = strings.Replace(text, `"settings"`, `"auth":{"accessToken":"t"},"settings"`, 1)
 	}
 	cfg, problems := config.Parse("landfall.yaml", []byte(text), config.Env{})
@@ -96,8 +96,10 @@ func completeMapping(action *destination.ActionDefinition, mode string, whole ev
 func TestPresetsAndDefaultsAreDeliverable(t *testing.T) {
 	registry, err := destinations.Registry()
 	require.NoError(t, err)
+	entries, err := registry.Entries()
+	require.NoError(t, err)
 	loaded := 0
-	for _, entry := range registry.Entries() {
+	for _, entry := range entries {
 		d := entry.Definition
 		check := func(action *destination.ActionDefinition, query string, own event.Value) {
 			modes := []string{""}

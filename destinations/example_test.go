@@ -14,10 +14,10 @@ func ExampleRegistry() {
 		return
 	}
 	for _, slug := range []string{"webhook", "actions-webhook"} {
-		entry, found := registry.Find(slug)
-		fmt.Println(entry.Definition.Name, found)
+		entry, err := registry.Find(slug)
+		fmt.Println(entry.Definition.Name, err)
 	}
 	// Output:
-	// Webhook true
-	// Webhook true
+	// Webhook <nil>
+	// Webhook <nil>
 }

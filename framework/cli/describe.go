@@ -9,7 +9,6 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 	"github.com/landfall-dev/landfall/framework/language/fql"
 )
@@ -25,9 +24,9 @@ func newDescribe(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e, ok := registry.Find(args[0])
-			if !ok {
-				return usageErrorf("there is no destination %q%s", args[0], fault.DidYouMean(args[0], registry.Slugs()))
+			e, err := findDestination(registry, args[0])
+			if err != nil {
+				return err
 			}
 			if asJSON {
 				return json.NewEncoder(s.out).Encode(e.Definition.Document.Value())

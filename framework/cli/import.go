@@ -142,9 +142,6 @@ func (s streams) findDefinition(slug string) (*destination.Definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	entry, ok := registry.Find(slug)
-	if !ok {
-		return nil, usageErrorf("there is no destination %q%s", slug, fault.DidYouMean(slug, registry.Slugs()))
-	}
-	return entry.Definition, nil
+	entry, err := findDestination(registry, slug)
+	return entry.Definition, err
 }

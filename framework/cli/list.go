@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -20,10 +21,14 @@ func newList(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return listJSON(s, registry)
+			entries, err := registry.Entries()
+			if err != nil {
+				return err
 			}
-			for _, e := range registry.Entries() {
+			if asJSON {
+				return listJSON(s, entries)
+			}
+			for _, e := range entries {
 				d := e.Definition
 				fmt.Fprintf(s.out, "%-20s %s\n", d.Slug, d.Description)
 				fmt.Fprintf(s.out, "%-20s actions: %s\n", "", strings.Join(d.ActionKeys(), ", "))
@@ -35,9 +40,9 @@ func newList(s streams) *cobra.Command {
 	return cmd
 }
 
-func listJSON(s streams, registry *destination.Registry) error {
+func listJSON(s streams, entries []destination.Entry) error {
 	out := json.NewEncoder(s.out)
-	for _, e := range registry.Entries() {
+	for _, e := range entries {
 		d := e.Definition
 		err := out.Encode(map[string]any{
 			"slug": d.Slug, "name": d.Name, "description": d.Description, "aliases": d.Aliases, "actions": d.ActionKeys(),
@@ -47,4 +52,13 @@ func listJSON(s streams, registry *destination.Registry) error {
 		}
 	}
 	return nil
+}
+
+// findDestination returns the destination with a slug or alias that the user gave.
+func findDestination(registry *destination.Registry, name string) (destination.Entry, error) {
+	entry, err := registry.Find(name)
+	if errors.Is(err, destination.ErrUnknown) {
+		return entry, usageErrorf("%v", err)
+	}
+	return entry, err
 }

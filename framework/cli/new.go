@@ -129,7 +129,7 @@ func (s streams) noteTaken(slug string) {
 	if err != nil {
 		return // every other command reports it
 	}
-	if other, found := registry.Find(slug); found {
+	if other, err := registry.Find(slug); err == nil {
 		fmt.Fprintf(s.err, "note: this program already has a destination called %s (%s): a program can have only one of them\n", slug, other.Definition.Name)
 	}
 }

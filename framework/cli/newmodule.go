@@ -52,7 +52,7 @@ func (s streams) createModule(m scaffold.Module) error {
 	if err != nil {
 		return err
 	}
-	m.Taken = func(slug string) bool { _, found := registry.Find(slug); return found }
+	m.Taken = registry.Has
 	built := m.Version == "" && m.Replace == ""
 	if built {
 		if m.Version = builtVersion(); m.Version == "" {

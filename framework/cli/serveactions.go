@@ -11,7 +11,6 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/server/actionserver"
 )
 
@@ -26,6 +25,15 @@ type actionOptions struct {
 	timeout     time.Duration
 }
 
+// servedEntries returns one destination, or all if slug is "".
+func servedEntries(registry *destination.Registry, slug string) ([]destination.Entry, error) {
+	if slug == "" {
+		return registry.Entries()
+	}
+	entry, err := findDestination(registry, slug)
+	return []destination.Entry{entry}, err
+}
+
 // serveActions serves the actions of all destinations, or of one.
 func (c *serveCommand) serveActions(ctx context.Context, log *slog.Logger) error {
 	key, err := c.actions.readKey(c.options.Listen)
@@ -36,13 +44,9 @@ func (c *serveCommand) serveActions(ctx context.Context, log *slog.Logger) error
 	if err != nil {
 		return err
 	}
-	entries := registry.Entries()
-	if slug := c.actions.destination; slug != "" {
-		entry, ok := registry.Find(slug)
-		if !ok {
-			return usageErrorf("there is no destination %q%s", slug, fault.DidYouMean(slug, registry.Slugs()))
-		}
-		entries = []destination.Entry{entry}
+	entries, err := servedEntries(registry, c.actions.destination)
+	if err != nil {
+		return err
 	}
 	config := actionserver.Config{Key: key, Timeout: c.actions.timeout, Env: os.LookupEnv, Log: log}
 	for _, e := range entries {

@@ -173,9 +173,9 @@ func (c *stateCommand) currentTarget(id string) (state.Target, error) {
 			ids = append(ids, in.ID)
 			continue
 		}
-		entry, ok := registry.Find(in.Destination)
-		if !ok {
-			return state.Target{}, fmt.Errorf("%s: there is no destination %q", c.config, in.Destination)
+		entry, err := registry.Find(in.Destination)
+		if err != nil {
+			return state.Target{}, fmt.Errorf("%s: %w", c.config, err)
 		}
 		return instances.LedgerTarget(&c.target.Target, in, entry.Definition), nil
 	}

@@ -65,6 +65,10 @@ type validateCommand struct {
 
 func (c *validateCommand) checkBuiltIn() error {
 	registry, err := c.catalog().RegistryFor(nil)
+	var entries []destination.Entry
+	if err == nil {
+		entries, err = registry.Entries()
+	}
 	var wrong fault.Problems
 	switch {
 	case errors.As(err, &wrong):
@@ -73,7 +77,7 @@ func (c *validateCommand) checkBuiltIn() error {
 	case err != nil:
 		return err
 	}
-	c.files = len(registry.Entries())
+	c.files = len(entries)
 	return c.printCounts()
 }
 

@@ -12,7 +12,6 @@
 package destination
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -63,7 +62,9 @@ type Plugin struct {
 	// Sandbox simulates the remote; it may be nil.
 	Sandbox *Sandbox
 
-	completedFor *Definition // the definition that Complete was called with; nil before
+	names        []string                    // the slug and aliases; nil if Named was not called
+	parse        func() (*Definition, error) // returns the definition; nil if Named was not called
+	completedFor *Definition                 // the definition that Complete was called with; nil before
 }
 
 // RefreshInput is the input of Plugin.Refresh.
@@ -116,11 +117,11 @@ func (p Plugin) Load() (*Definition, error) {
 	if p.completedFor != nil {
 		return p.completedFor, nil
 	}
-	text, err := fs.ReadFile(p.Definition, DefinitionFile)
-	if err != nil {
-		return nil, fmt.Errorf("reading the definition: %w", err)
+	parse := p.parse
+	if parse == nil {
+		parse = p.parseDefinition
 	}
-	d, err := ParseDefinition(cmp.Or(p.File, DefinitionFile), text)
+	d, err := parse()
 	if err != nil {
 		return nil, err
 	}

@@ -2,16 +2,28 @@ package destination
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
+// ErrUnknown is the error of Find for a name that no destination has.
+var ErrUnknown = errors.New("there is no destination")
+
 // Registry holds destinations by slug and alias. It is immutable and safe for concurrent use.
 type Registry struct {
-	entries []Entry
-	byName  map[string]int
+	destinations []registered // sorted by slug
+	byName       map[string]int
+}
+
+// registered is a destination of a Registry.
+type registered struct {
+	plugin Plugin
+	names  []string // its slug and aliases
+	load   func() (Entry, error)
 }
 
 // Entry is one destination of a Registry.
@@ -20,27 +32,31 @@ type Entry struct {
 	Definition *Definition
 }
 
-// NewRegistry loads plugins. The error holds every problem of every definition. Two destinations with the same slug or alias
-// are refused.
+// NewRegistry loads plugins, except those with names (see [Plugin.Named]), which are loaded when they are used first. The error holds every
+// problem of every loaded definition. Two destinations with the same slug or alias are refused.
 func NewRegistry(plugins []Plugin) (*Registry, error) {
 	r := &Registry{byName: map[string]int{}}
 	var problems fault.Problems
 	for _, p := range plugins {
-		d, err := p.Load()
-		if err != nil {
-			problems = append(problems, fault.ProblemsOf(err)...)
-			continue
+		d := registered{plugin: p, names: p.names, load: sync.OnceValues(p.loadEntry)}
+		if d.names == nil {
+			entry, err := d.load()
+			if err != nil {
+				problems = append(problems, fault.ProblemsOf(err)...)
+				continue
+			}
+			d.names = entry.Definition.names()
 		}
-		r.entries = append(r.entries, Entry{p.Complete(d), d})
+		r.destinations = append(r.destinations, d)
 	}
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	slices.SortFunc(r.entries, func(a, b Entry) int { return cmp.Compare(a.Definition.Slug, b.Definition.Slug) })
-	for i, e := range r.entries {
-		for _, name := range append([]string{e.Definition.Slug}, e.Definition.Aliases...) {
+	slices.SortFunc(r.destinations, func(a, b registered) int { return cmp.Compare(a.names[0], b.names[0]) })
+	for i, d := range r.destinations {
+		for _, name := range d.names {
 			if other, taken := r.byName[name]; taken {
-				return nil, fmt.Errorf("two destinations have the name %q: %s and %s", name, r.entries[other].displayName(), e.displayName())
+				return nil, fmt.Errorf("two destinations have the name %q: %s and %s", name, r.destinations[other].displayName(), d.displayName())
 			}
 			r.byName[name] = i
 		}
@@ -49,27 +65,64 @@ func NewRegistry(plugins []Plugin) (*Registry, error) {
 }
 
 // displayName returns the destination's name, and its file if it was read from one.
-func (e Entry) displayName() string {
-	if e.Plugin.File != "" {
-		return fmt.Sprintf("%s (%s)", e.Definition.Name, e.Plugin.File)
+func (d registered) displayName() string {
+	name := d.names[0]
+	if entry, err := d.load(); err == nil {
+		name = entry.Definition.Name
 	}
-	return e.Definition.Name
+	if d.plugin.File != "" {
+		return fmt.Sprintf("%s (%s)", name, d.plugin.File)
+	}
+	return name
 }
 
-// Find returns the destination with this slug or alias.
-func (r *Registry) Find(name string) (Entry, bool) {
+// Has reports whether a destination has this slug or alias.
+func (r *Registry) Has(name string) bool {
+	_, ok := r.byName[name]
+	return ok
+}
+
+// Find returns the destination with this slug or alias. The error is ErrUnknown with a similar name, or the problems of the definition.
+func (r *Registry) Find(name string) (Entry, error) {
 	i, ok := r.byName[name]
 	if !ok {
-		return Entry{}, false
+		return Entry{}, fmt.Errorf("%w %q%s", ErrUnknown, name, fault.DidYouMean(name, r.allNames()))
 	}
-	return r.entries[i], true
+	return r.destinations[i].load()
 }
 
-// Entries returns all destinations, sorted by slug.
-func (r *Registry) Entries() []Entry { return slices.Clone(r.entries) }
+// Entries returns all destinations, sorted by slug. The error holds every problem of every definition.
+func (r *Registry) Entries() ([]Entry, error) {
+	var problems fault.Problems
+	entries := make([]Entry, len(r.destinations))
+	for i, d := range r.destinations {
+		entry, err := d.load()
+		problems = append(problems, fault.ProblemsOf(err)...)
+		entries[i] = entry
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return entries, nil
+}
 
-// Slugs returns the slugs and aliases of all destinations, sorted.
-func (r *Registry) Slugs() []string {
+// Plugins returns the plugins of the registry, sorted by slug. Another registry of them does not read the definitions again.
+func (r *Registry) Plugins() []Plugin {
+	plugins := make([]Plugin, len(r.destinations))
+	for i, d := range r.destinations {
+		plugins[i] = d.plugin
+		if d.plugin.names != nil {
+			continue
+		}
+		if entry, err := d.load(); err == nil {
+			plugins[i] = entry.Plugin
+		}
+	}
+	return plugins
+}
+
+// allNames returns the slugs and aliases of all destinations, sorted.
+func (r *Registry) allNames() []string {
 	names := make([]string, 0, len(r.byName))
 	for name := range r.byName {
 		names = append(names, name)

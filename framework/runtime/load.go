@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -45,12 +44,12 @@ func Load(cfg *config.Config, problems fault.Problems, registry *destination.Reg
 
 // LoadInstance is Load for one instance of a config, enabled or not.
 func LoadInstance(cfg *config.Config, in config.Instance, registry *destination.Registry, host HostFunc) (*Plan, error) {
-	entry, ok := registry.Find(in.Destination)
-	if !ok {
-		return nil, cfg.Document.Locate(fault.Problems{{
-			Pointer: in.Pointer + "/destination",
-			Message: fmt.Sprintf("there is no destination %q%s", in.Destination, fault.DidYouMean(in.Destination, registry.Slugs())),
-		}})
+	entry, err := registry.Find(in.Destination)
+	switch {
+	case errors.Is(err, destination.ErrUnknown):
+		return nil, cfg.Document.Locate(fault.Problems{{Pointer: in.Pointer + "/destination", Message: err.Error()}})
+	case err != nil:
+		return nil, err
 	}
 	var h Host
 	var more fault.Problems

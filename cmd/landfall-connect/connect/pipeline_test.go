@@ -32,8 +32,8 @@ func environment(t *testing.T) *service.Environment {
 func newSandbox(t *testing.T) *httptest.Server {
 	registry, err := destinations.Registry()
 	require.NoError(t, err)
-	entry, ok := registry.Find("braze-cohorts")
-	require.True(t, ok)
+	entry, err := registry.Find("braze-cohorts")
+	require.NoError(t, err)
 	server := httptest.NewServer(entry.Plugin.Sandbox.New(nil))
 	t.Cleanup(server.Close)
 	return server

@@ -76,8 +76,8 @@ func (b *Budgets) newGate(in config.Instance) *budget.Gate {
 func limitsOf(cfg *config.Config, registry *destination.Registry) map[string]budget.Limits {
 	limits, documented := map[string]budget.Limits{}, map[string][]budget.Window{}
 	for _, in := range cfg.Instances {
-		entry, ok := registry.Find(in.Destination)
-		if !ok {
+		entry, err := registry.Find(in.Destination)
+		if err != nil {
 			continue
 		}
 		name, windows := budgetName(in), entry.Definition.Limits.Requests

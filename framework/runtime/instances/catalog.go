@@ -14,16 +14,13 @@ type Catalog struct {
 }
 
 // Load returns a Catalog whose plugins have been loaded, so that RegistryFor does not read their definitions again. Programs that call
-// it more than once begin with Load. The error has every problem of every definition.
+// it more than once begin with Load. The error has every problem of every definition, except of plugins with names.
 func (c Catalog) Load() (Catalog, error) {
 	registry, err := destination.NewRegistry(c.Plugins)
 	if err != nil {
 		return c, err
 	}
-	c.Plugins = nil
-	for _, entry := range registry.Entries() {
-		c.Plugins = append(c.Plugins, entry.Plugin)
-	}
+	c.Plugins = registry.Plugins()
 	return c, nil
 }
 

@@ -36,12 +36,20 @@ func answering(status int, body string, headers ...string) transport {
 	}
 }
 
+// entries loads plugins.
+func entries(t *testing.T, plugins ...destination.Plugin) []destination.Entry {
+	t.Helper()
+	registry, err := destination.NewRegistry(plugins)
+	require.NoError(t, err)
+	entries, err := registry.Entries()
+	require.NoError(t, err)
+	return entries
+}
+
 // only returns a Handler for one destination.
 func only(t *testing.T, p destination.Plugin, base http.RoundTripper, change ...func(*actionserver.Config)) *actionserver.Handler {
 	t.Helper()
-	registry, err := destination.NewRegistry([]destination.Plugin{p})
-	require.NoError(t, err)
-	c := actionserver.Config{Destinations: []actionserver.Destination{{Entry: registry.Entries()[0], Transport: base}}}
+	c := actionserver.Config{Destinations: []actionserver.Destination{{Entry: entries(t, p)[0], Transport: base}}}
 	for _, f := range change {
 		f(&c)
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
@@ -88,9 +87,7 @@ func (echo) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func serve(t *testing.T, change ...func(*actionserver.Config)) *actionserver.Handler {
 	var list []actionserver.Destination
-	registry, err := destination.NewRegistry([]destination.Plugin{brazecohorts.Plugin(), acme()})
-	require.NoError(t, err)
-	for _, e := range registry.Entries() {
+	for _, e := range entries(t, brazecohorts.Plugin(), acme()) {
 		d := actionserver.Destination{Entry: e, Transport: echo{}}
 		if e.Plugin.Sandbox != nil {
 			d.Transport = sandbox.Transport(e.Plugin.Sandbox.New(nil))
@@ -228,9 +225,7 @@ func TestManifest(t *testing.T) {
 func TestUntestedCredentialsAreNotCalledGood(t *testing.T) {
 	untested := acme()
 	untested.Test = nil
-	registry, err := destination.NewRegistry([]destination.Plugin{untested})
-	require.NoError(t, err)
-	h := actionserver.New(actionserver.Config{Destinations: []actionserver.Destination{{Entry: registry.Entries()[0], Transport: echo{}}}})
+	h := actionserver.New(actionserver.Config{Destinations: []actionserver.Destination{{Entry: entries(t, untested)[0], Transport: echo{}}}})
 	_, body := post(h, "/authenticate", `{"secret":"other"}`)
 	assert.JSONEq(t, `{"ok":true,"message":"not tested: this destination has no test of its credentials"}`, body)
 }

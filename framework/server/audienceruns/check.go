@@ -47,8 +47,8 @@ func Check(cfg *config.Config, registry *destination.Registry) fault.Problems {
 // identifiersOf returns the identifiers that all instances of a sync have, and the instances with audiences.
 func identifiersOf(cfg *config.Config, registry *destination.Registry, s *config.AudienceSync) (identifiers, with []string) {
 	for _, in := range cfg.Instances {
-		entry, ok := registry.Find(in.Destination)
-		if !ok || entry.Plugin.Audiences == nil || !s.UsesInstance(in.ID) {
+		entry, err := registry.Find(in.Destination)
+		if err != nil || entry.Plugin.Audiences == nil || !s.UsesInstance(in.ID) {
 			continue
 		}
 		own := entry.Plugin.Audiences.Identifiers

@@ -10,7 +10,7 @@ import (
 )
 
 func (c *Console) handleCatalogue(w http.ResponseWriter, r *http.Request) {
-	c.renderPage(w, r, http.StatusOK, "catalogue", page{Title: "Catalogue", Section: "catalogue", Data: c.knownDestinations().Entries()})
+	c.renderPage(w, r, http.StatusOK, "catalogue", page{Title: "Catalogue", Section: "catalogue", Data: c.entriesOf(c.knownDestinations())})
 }
 
 type destinationView struct {

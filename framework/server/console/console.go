@@ -228,9 +228,19 @@ func (c *Console) knownDestinations() *destination.Registry {
 	return registry
 }
 
+// entriesOf returns all destinations of a registry; none if one cannot be read.
+func (c *Console) entriesOf(known *destination.Registry) []destination.Entry {
+	entries, err := known.Entries()
+	if err != nil {
+		c.Log.Warn("cannot read destination definitions", "error", err)
+	}
+	return entries
+}
+
 // findDestination returns a destination by its slug or alias.
 func (c *Console) findDestination(name string) (destination.Entry, bool) {
-	return c.knownDestinations().Find(name)
+	entry, err := c.knownDestinations().Find(name)
+	return entry, err == nil
 }
 
 // instanceIDs returns the instances that the server delivers to.

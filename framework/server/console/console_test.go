@@ -175,7 +175,9 @@ func TestEveryDestinationHasCatalogueAndSetupPages(t *testing.T) {
 	p := newPage(t, written)
 	registry, err := builtIn()
 	require.NoError(t, err)
-	for _, e := range registry.Entries() {
+	entries, err := registry.Entries()
+	require.NoError(t, err)
+	for _, e := range entries {
 		assert.Contains(t, p.get("catalogue/"+e.Definition.Slug), "<code>"+e.Definition.Slug+"</code>")
 		form := p.get("setup/new/" + e.Definition.Slug)
 		for _, f := range e.Definition.Settings {

@@ -109,7 +109,7 @@ type setupRow struct {
 
 func (c *Console) handleSetup(w http.ResponseWriter, r *http.Request) {
 	known := c.knownDestinations()
-	view := setupView{File: c.File, Entries: known.Entries(), Done: r.FormValue("done")}
+	view := setupView{File: c.File, Entries: c.entriesOf(known), Done: r.FormValue("done")}
 	f, err := c.readConfigFile()
 	if err != nil {
 		view.Problems = fault.ProblemsOf(err)
@@ -127,7 +127,7 @@ func (c *Console) handleSetup(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, in := range f.root.Get("destinations").Items() {
 		row := setupRow{ID: in.Get("id").Str(), Name: instanceName(in), Destination: in.Get("destination").Str(), Enabled: in.Get("enabled").Kind() != event.False, Subscriptions: in.Get("subscriptions").Len()}
-		if entry, ok := known.Find(row.Destination); ok {
+		if entry, err := known.Find(row.Destination); err == nil {
 			row.Destination = entry.Definition.Name
 		}
 		row.Login = logins[row.ID]

@@ -129,14 +129,16 @@ func (c *Console) renderWizard(w http.ResponseWriter, r *http.Request, status in
 // handleWizard shows the destinations to choose from, and the instances whose setup is unfinished.
 func (c *Console) handleWizard(w http.ResponseWriter, r *http.Request) {
 	known := c.knownDestinations()
-	v := wizardView{Step: "destination", Entries: known.Entries()}
+	v := wizardView{Step: "destination", Entries: c.entriesOf(known)}
 	f, err := c.readConfigFile()
 	if err != nil {
 		v.Problems = fault.ProblemsOf(err)
 	}
 	for _, in := range f.root.Get("destinations").Items() {
-		entry, ok := known.Find(in.Get("destination").Str())
-		if ok && in.Get("enabled").Kind() == event.False {
+		if in.Get("enabled").Kind() != event.False {
+			continue
+		}
+		if entry, err := known.Find(in.Get("destination").Str()); err == nil {
 			v.Unfinished = append(v.Unfinished, setupRow{ID: in.Get("id").Str(), Name: instanceName(in), Destination: entry.Definition.Name, Subscriptions: in.Get("subscriptions").Len()})
 		}
 	}

@@ -52,9 +52,9 @@ func (s *Suite) runDestination(ctx context.Context, c, expect event.Value) (even
 // findEntry finds the destination of a case. The error names a destination, an action or a setting that does not exist.
 func (s *Suite) findEntry(c event.Value) (destination.Entry, error) {
 	slug := c.Get("destination").Str()
-	entry, ok := s.Registry.Find(slug)
-	if !ok {
-		return entry, fmt.Errorf("there is no destination %q%s", slug, fault.DidYouMean(slug, s.Registry.Slugs()))
+	entry, err := s.Registry.Find(slug)
+	if err != nil {
+		return entry, err
 	}
 	d := entry.Definition
 	for _, key := range actionKeys(c) {
