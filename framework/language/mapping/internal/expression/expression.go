@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -39,8 +40,8 @@ const (
 
 // Program is a compiled expression.
 type Program struct {
-	program *vm.Program
-	names   []string // the variables that the expression reads
+	program   *vm.Program
+	variables []variable // that the expression reads
 }
 
 // Compile compiles an expression. The error is a fault.Problems with the line and column of the mistake.
@@ -49,12 +50,12 @@ func Compile(text string) (*Program, error) {
 		return nil, fault.Problems{{Message: fmt.Sprintf("should be at most %d bytes long", MaxLength)}}
 	}
 	names, calls := newNames(), newCallPatcher()
-	program, err := compile(text, calls, names) // without the patches below, which hide type errors
+	program, err := compile(text, calls, names, variablePatcher{}) // without the patches below, which hide type errors
 	if err == nil && calls.problem != nil {
 		return nil, fault.Problems{*calls.problem}
 	}
 	if err == nil {
-		program, err = compile(text, calls, budgetPatcher{map[ast.Node]bool{}}, exactPatcher{})
+		program, err = compile(text, calls, variablePatcher{}, budgetPatcher{map[ast.Node]bool{}}, exactPatcher{})
 	}
 	if err != nil {
 		return nil, fault.Problems{problemOf(text, err)}
@@ -65,7 +66,7 @@ func Compile(text string) (*Program, error) {
 			Message: fmt.Sprintf("unknown function %q%s", call.Value, fault.DidYouMean(call.Value, slices.Concat(builtin.Names, functionNames()))),
 		}}
 	}
-	return &Program{program: program, names: names.list}, nil
+	return &Program{program: program, variables: variablesOf(names.list)}, nil
 }
 
 // Paths returns the paths that an expression reads from its input, as far as they are constant: settings.region and
@@ -85,20 +86,26 @@ func Paths(text string) [][]string {
 
 // parse parses an expression and applies patches, which need no types. expr.Compile would check the types again before each patch.
 func parse(text string, patches ...ast.Visitor) (*parser.Tree, *conf.Config, error) {
-	config := conf.CreateNew()
-	for _, set := range slices.Concat(ownFunctions(), budgetFunctions(), []expr.Option{expr.AllowUndefinedVariables(), expr.MaxNodes(MaxNodes)}) {
-		set(config)
-	}
-	config.Check()
-	tree, err := parser.ParseWithConfig(text, config)
+	config := *baseConfig()
+	tree, err := parser.ParseWithConfig(text, &config)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, patch := range patches {
 		ast.Walk(&tree.Node, patch)
 	}
-	return tree, config, nil
+	return tree, &config, nil
 }
+
+// baseConfig returns the functions and limits of all expressions. Its tables are only read; a compilation copies the rest.
+var baseConfig = sync.OnceValue(func() *conf.Config {
+	config := conf.CreateNew()
+	for _, set := range slices.Concat(ownFunctions(), budgetFunctions(), []expr.Option{expr.AllowUndefinedVariables(), expr.MaxNodes(MaxNodes)}) {
+		set(config)
+	}
+	config.Check()
+	return config
+})
 
 // compile compiles an expression after applying patches.
 func compile(text string, patches ...ast.Visitor) (*vm.Program, error) {
@@ -127,9 +134,6 @@ type names struct {
 }
 
 func newNames() *names { return &names{paths: map[ast.Node][]string{}} }
-
-// environment is the variable that holds the whole input.
-const environment = "$env"
 
 // Visit implements ast.Visitor. Child nodes are visited before their parents.
 func (n *names) Visit(node *ast.Node) {
@@ -207,8 +211,8 @@ func (p *Program) Eval(v event.Value) (result event.Value, err error) {
 	}()
 	spent := &budget{}
 	env := map[string]any{budgetName: spent}
-	for _, name := range p.names {
-		env[name] = toNative(v.Get(name))
+	for _, variable := range p.variables {
+		env[variable.key] = toNative(variable.valueIn(v))
 	}
 	machine := vm.VM{MemoryBudget: maxMemory}
 	out, err := machine.Run(p.program, env)
