@@ -95,8 +95,8 @@ func explain(t *testing.T, situation event.Value, places []string, reasons []dif
 // and the actual (got) requests and results.
 func situationOf(t *testing.T, registry *destination.Registry, r harness.Result) event.Value {
 	c := r.Case.Body()
-	entry, ok := registry.Find(c.Get("destination").Str())
-	require.True(t, ok)
+	entry, err := registry.Find(c.Get("destination").Str())
+	require.NoError(t, err)
 	whole := destination.Overlay(event.NewObject(nil), c.Get("mapping"))
 	if useDefaults := c.Get("useDefaultMappings"); useDefaults.Kind() == event.True || useDefaults.Kind() == event.Absent && !c.Get("mapping").Exists() {
 		whole = destination.Overlay(entry.Definition.Action(c.Get("action").Str()).DefaultMapping(), whole)
