@@ -24,6 +24,8 @@ type Client struct {
 	base      *request.Base                         // what all requests have in common; may be nil
 	settings  event.Value                           // for base
 	token     func(context.Context) (string, error) // returns auth.accessToken; may be nil
+	now       func() time.Time                      // the clock, for signatures; nil for time.Now
+	answers   *answers                              // remembered for steps; nil for none
 }
 
 // NewClient returns a client on a transport, usually a chain of httpx. Text from the remote is passed through redact before it
@@ -35,8 +37,21 @@ func NewClient(transport http.RoundTripper, redact func(string) string) Client {
 // Extend returns the client with the definition's shared request settings. token returns the access token for requests that use
 // it in a mapping.
 func (c Client) Extend(d *Definition, settings event.Value, token func(context.Context) (string, error)) Client {
-	c.base, c.settings, c.token = d.Request, settings, token
+	c.base, c.settings, c.token, c.answers = d.Request, settings, token, newAnswers()
 	return c
+}
+
+// WithClock returns the client with a clock, by which requests are signed.
+func (c Client) WithClock(now func() time.Time) Client {
+	c.now = now
+	return c
+}
+
+func (c Client) currentTime() time.Time {
+	if c.now == nil {
+		return time.Now()
+	}
+	return c.now()
 }
 
 // Request is one HTTP request. At most one of Body, JSON, Form and Text may be set. A Content-Type in Header overrides the one
@@ -120,15 +135,9 @@ func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
 
 // roundTrip sends a request with what all requests have in common, and returns any response.
 func (c Client) roundTrip(ctx context.Context, r request.Built) (*Response, error) {
-	if c.base != nil {
-		auth, err := c.authFor(ctx, c.base.UsesToken())
-		if err != nil {
-			return nil, err
-		}
-		scope := event.NewObject([]event.Member{{Key: request.Settings, Value: c.settings}, {Key: request.Auth, Value: auth}})
-		if r, err = c.base.Extend(r, scope); err != nil {
-			return nil, err
-		}
+	r, err := c.completeRequest(ctx, r)
+	if err != nil {
+		return nil, err
 	}
 	if r.FromEvent {
 		ctx = httpx.FromEvent(ctx)
@@ -157,6 +166,19 @@ func (c Client) roundTrip(ctx context.Context, r request.Built) (*Response, erro
 	}
 	body, _ := event.ParseValue(raw) // a body that is not JSON is absent
 	return &Response{Status: response.StatusCode, Header: response.Header, Body: body, raw: raw, exchange: httpx.ResponseExchange(response)}, nil
+}
+
+// completeRequest returns a request with what all requests have in common, and signed.
+func (c Client) completeRequest(ctx context.Context, r request.Built) (request.Built, error) {
+	scope := event.Value{}
+	if c.base != nil {
+		auth, err := c.authFor(ctx, c.base.UsesToken())
+		if err != nil {
+			return r, err
+		}
+		scope = event.NewObject([]event.Member{{Key: request.Settings, Value: c.settings}, {Key: request.Auth, Value: auth}})
+	}
+	return c.base.Extend(r, scope, c.currentTime())
 }
 
 // Limits of what an error shows of a response, in characters.

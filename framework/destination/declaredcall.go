@@ -20,6 +20,8 @@ type declaredCall struct {
 
 	audience event.Value // of the payloads; absent unless the action keeps audiences
 	members  []bool      // whether the user of each payload is a member from now on; nil unless the request adds and removes
+
+	remembered []string // the keys of the remembered answers that the steps have used
 }
 
 // scopeFor returns the scope that the mappings of the request read.
@@ -138,7 +140,7 @@ func (d *declaredCall) buildAndSend(ctx context.Context, which []int) error {
 // buildRequest builds a request and checks its size.
 func (d *declaredCall) buildRequest(r *request.Request, scope event.Value) (request.Built, error) {
 	built, err := r.Build(scope)
-	if most := cmp.Or(d.r.MaxBytes(), httpx.DefaultMaxBytes); err == nil && len(built.Body) > most {
+	if most := cmp.Or(d.r.MaxBytes(), httpx.DefaultMaxBytes); err == nil && built.Size > most {
 		err = fault.Invalid("the request is larger than %d bytes, the limit of %s", most, built.URL)
 	}
 	return built, err

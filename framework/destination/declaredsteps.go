@@ -12,6 +12,8 @@ import (
 // later ones. If nothing has to be sent for the payloads, they are skipped. The error says why the first request cannot be built;
 // nothing was sent then.
 func (d *declaredCall) sendSteps(ctx context.Context, which []int, scope event.Value) error {
+	all := which
+	defer func() { d.forgetAfterFailure(all) }()
 	var answers []event.Member
 	var last *Response
 	status := 0
@@ -65,6 +67,14 @@ func (d *declaredCall) sendStep(ctx context.Context, step *request.Step, which [
 		if err != nil {
 			return last, err
 		}
+		key := ""
+		if step.MayRemember() {
+			key = built.Key()
+			if known := d.in.Client.answers.find(key, d.in.Client.currentTime()); known != nil {
+				last, d.remembered = known, append(d.remembered, key)
+				continue
+			}
+		}
 		response, err := d.in.Client.roundTrip(ctx, built)
 		if err != nil {
 			d.failAll(which, err)
@@ -74,8 +84,22 @@ func (d *declaredCall) sendStep(ctx context.Context, step *request.Step, which [
 		if last = response; len(d.undecidedOf(which)) < len(which) {
 			return last, nil
 		}
+		if time := step.Remembers(answerOf(response), d.in.Settings); time > 0 {
+			d.in.Client.answers.add(key, response, d.in.Client.currentTime(), time)
+		}
 	}
 	return last, nil
+}
+
+// forgetAfterFailure forgets the remembered answers that payloads used if one of them failed: what the answers say may no longer hold.
+func (d *declaredCall) forgetAfterFailure(which []int) {
+	for _, i := range which {
+		if d.ms.Outcome(i) == Failed {
+			d.in.Client.answers.forget(d.remembered)
+			break
+		}
+	}
+	d.remembered = nil
 }
 
 // undecidedOf returns the payloads that have no result yet.

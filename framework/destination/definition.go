@@ -21,6 +21,7 @@ type Definition struct {
 	Limits         Limits
 	Settings       fieldschema.Fields // the fields of authentication
 	Scheme         Scheme             // how requests are authenticated
+	Basic          *BasicCredentials  // what the scheme basic sends; nil for the settings username and password
 	TakesToken     bool               // requests carry an access token if there is one
 	Test           *request.Request   // tests the settings; nil if the definition declares no request for it
 	TestHandler    bool               // the settings are tested by Plugin.Test
@@ -89,30 +90,39 @@ func (d *Definition) ActionKeys() []string {
 
 // PlacesToken reports whether a request uses the access token in a mapping. Otherwise the token is sent as a bearer token.
 func (d *Definition) PlacesToken() bool {
-	if d.Request.UsesToken() || d.Test != nil && d.Test.UsesToken() {
-		return true
-	}
-	for _, a := range d.Actions {
-		if slices.ContainsFunc(a.requests(), (*request.Request).UsesToken) {
-			return true
-		}
-		for _, r := range a.Choices {
-			if r.UsesToken() {
-				return true
-			}
-		}
-	}
-	return false
+	return d.Request.UsesToken() || slices.ContainsFunc(d.requests(), (*request.Request).UsesToken)
 }
 
-// requests returns the requests that the action declares.
-func (a *ActionDefinition) requests() []*request.Request {
+// requests returns all requests that the definition declares.
+func (d *Definition) requests() []*request.Request {
 	var list []*request.Request
-	if a.Request != nil {
-		list = append(list, a.Request)
+	add := func(r *request.Request) {
+		if r != nil {
+			list = append(list, r)
+		}
 	}
-	if a.Members != nil {
-		list = append(list, a.Members.requests()...)
+	addCall := func(c *request.Call) {
+		if c != nil {
+			add(c.Request)
+		}
+	}
+	add(d.Test)
+	addCall(d.Delete)
+	if d.Audience != nil {
+		addCall(d.Audience.Create)
+		addCall(d.Audience.Find)
+	}
+	for _, a := range d.Actions {
+		add(a.Request)
+		if a.Members != nil {
+			list = append(list, a.Members.requests()...)
+		}
+		for _, h := range a.Hooks {
+			addCall(h.Call)
+		}
+		for _, r := range a.Choices {
+			add(r)
+		}
 	}
 	return list
 }

@@ -90,9 +90,10 @@ func (p *parser) parseLimits(v event.Value) {
 // parseOAuth reads how tokens are obtained, and checks what each scheme requires.
 func (p *parser) parseOAuth(authentication event.Value) {
 	d, place := p.d, "/authentication"
+	d.Basic = p.parseBasic(authentication, place)
 	for _, key := range d.Scheme.entry().settings {
-		if authentication.Get("fields").Get(key).Kind() == event.Absent {
-			p.problems.Add(place, "needs the field %s because the scheme is %s", key, d.Scheme)
+		if d.Basic == nil && authentication.Get("fields").Get(key).Kind() == event.Absent {
+			p.problems.Add(place, "needs the field %s because the scheme is %s: add it, or say what is sent with username and password beside the scheme", key, d.Scheme)
 		}
 	}
 	switch d.Scheme.entry().token {

@@ -23,17 +23,13 @@ func (c *compiler) newClient(settings event.Value, give tokens, redactor *httpx.
 	if base := c.definition.Request; base != nil {
 		config.RateLimit = httpx.RateHeaders(base.RateLimit)
 	}
-	authorize := c.definition.Scheme.Authorize()
-	switch {
+	switch authorize := c.definition.Authorize(settings); {
 	case give != nil && !c.definition.PlacesToken():
 		config.Authorize, config.Renew = setBearerToken(give), renewToken(give)
 	case authorize != nil:
-		config.Authorize = func(_ context.Context, r *http.Request) error {
-			authorize(r, settings)
-			return nil
-		}
+		config.Authorize = authorize
 	}
-	return destination.NewClient(httpx.New(config), redactor.Redact).Extend(c.definition, settings, templateToken(give, redactor))
+	return destination.NewClient(httpx.New(config), redactor.Redact).Extend(c.definition, settings, templateToken(give, redactor)).WithClock(c.host.clockFunc())
 }
 
 func (c *compiler) newRedactor(settings event.Value) *httpx.Redactor {

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -70,4 +71,21 @@ func withBufferedBody(req *http.Request, most int64) (*http.Request, error) {
 	copied.ContentLength = int64(len(raw))
 	copied.TransferEncoding = nil
 	return &copied, nil
+}
+
+// PlainBody returns a body without the compression that its Content-Encoding names, for showing it. A body that is not valid gzip, or larger
+// than DefaultMaxBytes, is returned as it is.
+func PlainBody(header http.Header, raw []byte) []byte {
+	if header.Get("Content-Encoding") != "gzip" {
+		return raw
+	}
+	z, err := gzip.NewReader(bytes.NewReader(raw))
+	if err != nil {
+		return raw
+	}
+	plain, err := readBounded(z, DefaultMaxBytes)
+	if err != nil {
+		return raw
+	}
+	return plain
 }

@@ -128,7 +128,7 @@ func (t *trace) shownHeader(req *http.Request, response *http.Response) http.Hea
 }
 
 func (t *trace) shownBody(header http.Header, raw []byte) []byte {
-	return truncateBody(t.redactor.Body(header.Get("Content-Type"), raw), t.maxShown)
+	return truncateBody(t.redactor.Body(header.Get("Content-Type"), PlainBody(header, raw)), t.maxShown)
 }
 
 // logExchange logs an exchange; a failed one with the response body.

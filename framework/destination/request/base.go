@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -30,7 +31,7 @@ type RateLimit struct {
 
 // CompileBase compiles what all requests have in common, like Compile.
 func CompileBase(v event.Value, names Names) (*Base, error) {
-	c := &compiler{names: names}
+	c := newCompiler(names)
 	b := &Base{
 		headers: c.compileHeaders(v.Get("headers"), "/headers"),
 		query:   c.compileMapping(v.Get("query"), "/query"),
@@ -59,28 +60,30 @@ func (b *Base) UsesToken() bool { return b != nil && b.usesToken }
 // HasURL reports whether the base has a URL for relative requests.
 func (b *Base) HasURL() bool { return b != nil && b.url != nil }
 
-// Extend returns a request with an absolute URL, with the headers and parameters that it lacks, and signed. The scope has
-// settings and auth. r is not changed.
-func (b *Base) Extend(r Built, scope event.Value) (Built, error) {
-	if b == nil {
-		return r, nil
+// Extend returns a request with an absolute URL, with the headers and parameters that it lacks, and signed at a time. The scope has
+// settings and auth. r is not changed. A nil Base only signs.
+func (b *Base) Extend(r Built, scope event.Value, now time.Time) (Built, error) {
+	if b != nil {
+		headers, err := headersOf(b.headers, scope)
+		if err != nil {
+			return r, err
+		}
+		for name, values := range r.Header {
+			headers[http.CanonicalHeaderKey(name)] = values
+		}
+		r.Header = headers
+		query, err := valuesOf(b.query, scope, "query")
+		if err != nil {
+			return r, err
+		}
+		if r.URL, err = b.resolveURL(r.URL, query, scope); err != nil {
+			return r, err
+		}
 	}
-	headers, err := headersOf(b.headers, scope)
-	if err != nil {
+	if err := r.sign.signRequest(&r, r.scope, now); err != nil || b == nil {
 		return r, err
 	}
-	for name, values := range r.Header {
-		headers[http.CanonicalHeaderKey(name)] = values
-	}
-	r.Header = headers
-	query, err := valuesOf(b.query, scope, "query")
-	if err != nil {
-		return r, err
-	}
-	if r.URL, err = b.resolveURL(r.URL, query, scope); err != nil {
-		return r, err
-	}
-	return r, b.sign.signRequest(&r, scope)
+	return r, b.sign.signRequest(&r, scope, now)
 }
 
 // resolveURL returns text as an absolute URL, with the parameters that it lacks.

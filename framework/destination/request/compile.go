@@ -62,7 +62,7 @@ func (c *compiler) checkParts(v event.Value) {
 		}
 		return
 	}
-	for _, key := range []string{"method", "url", "headers", "query", "body", "encoding", "sign", "response"} {
+	for _, key := range []string{"method", "url", "headers", "query", "body", "encoding", "compress", "sign", "response"} {
 		if v.Get(key).Exists() {
 			c.problems.Add("/"+key, "belongs to a step: the request has steps")
 		}
@@ -78,6 +78,7 @@ func (c *compiler) compileParts(v event.Value, place string) *Request {
 		headers:  c.compileHeaders(v.Get("headers"), place+"/headers"),
 		query:    c.compileMapping(v.Get("query"), place+"/query"),
 		body:     c.compileMapping(v.Get("body"), place+"/body"),
+		compress: c.compileChoice(v.Get("compress"), place+"/compress", uncompressed, compressions),
 		sign:     c.compileSignature(v.Get("sign"), place+"/sign"),
 		response: c.compileResponse(v.Get("response"), place+"/response"),
 	}

@@ -2,9 +2,11 @@ package request
 
 import (
 	"bytes"
+	"compress/gzip"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -13,18 +15,27 @@ import (
 // The encodings of a body.
 const (
 	asJSON  = "json"
-	asForm  = "form"   // application/x-www-form-urlencoded
-	asText  = "text"   // formatted as in JavaScript
-	asLines = "ndjson" // one JSON value per line
+	asForm  = "form"      // application/x-www-form-urlencoded
+	asText  = "text"      // formatted as in JavaScript
+	asLines = "ndjson"    // one JSON value per line
+	asParts = "multipart" // multipart/form-data
 )
 
-var encodings = []string{asJSON, asForm, asText, asLines}
+var encodings = []string{asJSON, asForm, asText, asLines, asParts}
+
+// The compressions of a body.
+const (
+	uncompressed = "none"
+	gzipped      = "gzip"
+)
+
+var compressions = []string{uncompressed, gzipped}
 
 var contentTypes = map[string]string{
 	asJSON: "application/json", asForm: "application/x-www-form-urlencoded", asText: "text/plain; charset=utf-8", asLines: "application/x-ndjson",
 }
 
-// encodeBody encodes the body, and sets Content-Type unless a header sets it.
+// encodeBody encodes the body and compresses it. It sets Content-Type unless a header sets it.
 func (r *Request) encodeBody(b *Built, scope event.Value) error {
 	encoding, err := resolveText(r.encoding, scope)
 	if err != nil {
@@ -37,13 +48,50 @@ func (r *Request) encodeBody(b *Built, scope event.Value) error {
 	if err != nil || v.Kind() == event.Absent {
 		return err
 	}
-	if b.Body, err = encodeValue(encoding, v); err != nil {
+	contentType := contentTypes[encoding]
+	if encoding == asParts {
+		b.Body, contentType, err = encodeParts(v)
+		b.Header.Del("Content-Type") // only the generated one names the boundary
+	} else {
+		b.Body, err = encodeValue(encoding, v)
+	}
+	if err != nil {
 		return err
 	}
 	if b.Header.Get("Content-Type") == "" {
-		b.Header.Set("Content-Type", contentTypes[encoding])
+		b.Header.Set("Content-Type", contentType)
+	}
+	b.Size = len(b.Body)
+	return r.compressBody(b, scope)
+}
+
+// compressBody compresses the body if the request says so.
+func (r *Request) compressBody(b *Built, scope event.Value) error {
+	compression, err := resolveText(r.compress, scope)
+	if err != nil {
+		return err
+	}
+	switch compression {
+	case uncompressed, "":
+	case gzipped:
+		b.Body = compressGzip(b.Body)
+		b.Header.Set("Content-Encoding", gzipped)
+	default:
+		return fault.Invalid("the compression should be %s, but is %q", strings.Join(compressions, " or "), compression)
 	}
 	return nil
+}
+
+var gzipWriters = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
+func compressGzip(raw []byte) []byte {
+	var b bytes.Buffer
+	w := gzipWriters.Get().(*gzip.Writer)
+	defer gzipWriters.Put(w)
+	w.Reset(&b)
+	_, _ = w.Write(raw) // writing to memory does not fail
+	_ = w.Close()
+	return b.Bytes()
 }
 
 func encodeValue(encoding string, v event.Value) ([]byte, error) {

@@ -18,6 +18,9 @@ func FuzzRequest(f *testing.F) {
 	f.Add(`{"url":"https://example.com","method":"{{payload.m}}","headers":{"@path":"$.payload"},"query":{"@path":"$.payload"}}`, `{"payload":{"m":"GET","x":"a\r\nb"}}`, `[1]`)
 	f.Add(`{"url":"https://example.com","batch":{"gather":true},"response":{"errors":{"path":"e","index":"at","indexPattern":"/([0-9]+)$"}}}`, `{"payload":{}}`, `{"e":[{"at":"/data/1"},{"at":"/data/x"},{"at":null}]}`)
 	f.Add(`{"steps":[{"when":{"@path":"$.payload.x"},"refuse":"no {{payload.x}}"},{"name":"a","url":"https://example.com"}]}`, `{"payload":{"x":1}}`, `{}`)
+	f.Add(`{"url":"https://example.com","encoding":"multipart","compress":"gzip","body":{"@path":"$.payload"},"sign":{"query":"s","secret":"x","text":"{{request.query}}{{request.body}}","timestamp":{"header":"T"}}}`,
+		`{"payload":{"a":[1,{"filename":"f\r\n","content":[1]}],"b":null}}`, `{"errors":[{"message":"x","extensions":{"code":7}}]}`)
+	f.Add(`{"url":"https://example.com","batch":{},"response":{"errors":{"path":"e","match":"{{payload.id}}","key":"id","missing":"retry"},"graphql":{}}}`, `{"payload":{}}`, `{"e":[{"id":1},{"id":{}}],"errors":{"a":1}}`)
 	f.Fuzz(func(t *testing.T, text, scope, answer string) {
 		v, err := event.ParseString(text)
 		if err != nil || formOf(event.NewObject([]event.Member{{Key: "request", Value: v}})) != nil {
@@ -36,6 +39,7 @@ func FuzzRequest(f *testing.F) {
 				}
 			}
 			r.Choices(body, "x")
+			r.Failure(request.Answer{Status: 200, Body: body, Text: body.JSON}, event.Value{})
 		}
 		s, err := event.ParseString(scope)
 		if err != nil || s.Kind() != event.Object {
@@ -43,6 +47,10 @@ func FuzzRequest(f *testing.F) {
 		}
 		built, err := r.Build(s)
 		if err != nil {
+			return
+		}
+		var base *request.Base
+		if built, err = base.Extend(built, s, exampleTime); err != nil {
 			return
 		}
 		u, err := url.Parse(built.URL)

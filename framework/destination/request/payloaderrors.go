@@ -25,6 +25,7 @@ type errorList struct {
 	retryCodes []string
 	match      *mapping.Mapping // the value of a payload that its error has at key; nil if errors have indexes
 	key        *event.Path      // nil: the entry itself, or its key in an object
+	missing    string           // what happens to payloads that no entry mentions: "fail" or "retry"; "" for delivered
 	retryRest  bool             // payloads without an error of their own are retried if the response is an error
 }
 
@@ -33,6 +34,7 @@ func (c *compiler) compileErrors(e event.Value, place string) *errorList {
 	l := &errorList{
 		entryList: entryListOf(e), index: optionalPath(e.Get("index")), base: int(e.Get("base").Int()), message: pathList(e.Get("message")),
 		code: optionalPath(e.Get("code")), status: optionalPath(e.Get("status")), key: optionalPath(e.Get("key")), retryRest: e.Get("others").Str() == "retry",
+		missing: e.Get("missing").Str(),
 	}
 	l.pattern = c.compilePattern(e.Get("indexPattern"), place+"/indexPattern")
 	if l.pattern != nil && l.index == nil {
@@ -84,7 +86,11 @@ func (r *Request) PayloadErrors(a Answer, n int, scopeOf func(i int) event.Value
 	}
 	p := placedErrors{r: r, status: a.Status, n: n, scopeOf: scopeOf, byIndex: map[int]*fault.Error{}}
 	for _, l := range r.response.errors {
+		p.mentioned = map[int]bool{}
 		p.addList(l, a.Body)
+		if l.missing != "" && a.Status < http.StatusMultipleChoices {
+			p.addMissing(l)
+		}
 	}
 	return p.byIndex, p.rest
 }
@@ -97,6 +103,8 @@ type placedErrors struct {
 	scopeOf func(i int) event.Value
 	byIndex map[int]*fault.Error
 	rest    *fault.Error
+
+	mentioned map[int]bool // the payloads that the entries of the current list are about
 }
 
 func (p *placedErrors) addList(l *errorList, body event.Value) {
@@ -107,15 +115,12 @@ func (p *placedErrors) addList(l *errorList, body event.Value) {
 	case v.Exists() && v.Kind() != event.Array && !(v.Kind() == event.Object && v.Len() == 0):
 		p.rest = p.r.payloadError(l, v, p.status)
 	default:
-		l.eachEntry(body, func(i int, entry event.Value) {
-			if l.isSuccess(entry) {
-				return
-			}
+		for i, entry := range v.Items() {
 			if l.index != nil {
 				i = l.payloadIndex(l.index.Read(entry))
 			}
-			p.addError(p.r.payloadError(l, entry, p.status), i)
-		})
+			p.addEntry(l, entry, i)
+		}
 	}
 }
 
@@ -132,16 +137,34 @@ func (p *placedErrors) addMatches(l *errorList, v event.Value) {
 			places[text] = append(places[text], i)
 		}
 	}
-	add := func(name string, entry event.Value) {
-		if l.accepts(entry) && !l.isSuccess(entry) {
-			p.addError(p.r.payloadError(l, entry, p.status), places[name]...)
-		}
-	}
 	for _, entry := range v.Items() {
-		add(textAt(l.key, entry), entry)
+		p.addEntry(l, entry, places[textAt(l.key, entry)]...)
 	}
 	for key, entry := range v.Members() {
-		add(key, entry)
+		p.addEntry(l, entry, places[key]...)
+	}
+}
+
+// addEntry assigns an entry to payloads, and its error if it is one.
+func (p *placedErrors) addEntry(l *errorList, entry event.Value, places ...int) {
+	for _, i := range places {
+		p.mentioned[i] = true
+	}
+	if l.accepts(entry) && !l.isSuccess(entry) {
+		p.addError(p.r.payloadError(l, entry, p.status), places...)
+	}
+}
+
+// addMissing assigns an error to the payloads that no entry mentions: the response does not say what became of them.
+func (p *placedErrors) addMissing(l *errorList) {
+	status := http.StatusBadRequest
+	if l.missing == "retry" {
+		status = http.StatusBadGateway
+	}
+	for i := range p.n {
+		if !p.mentioned[i] && p.rest == nil {
+			p.addError(fault.FromStatus(status, "the response does not say whether the event was accepted"), i)
+		}
 	}
 }
 

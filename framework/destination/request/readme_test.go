@@ -6,10 +6,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/destination/request"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -76,7 +78,7 @@ func example(t *testing.T, refused bool, v event.Value) {
 		return
 	}
 	require.NoError(t, err)
-	built, err = base.Extend(built, scope)
+	built, err = base.Extend(built, scope, exampleTime)
 	require.NoError(t, err)
 	if want := v.Get("gives"); want.Exists() {
 		compare(t, want, built)
@@ -144,10 +146,13 @@ func steps(t *testing.T, r *request.Request, scope, v event.Value) {
 	assert.Equal(t, v.Get("sends").Len(), sent)
 }
 
+// exampleTime is the time at which the examples are signed.
+var exampleTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
 func compare(t *testing.T, want event.Value, got request.Built) {
 	assert.Equal(t, want.Get("method").Str(), got.Method)
 	assert.Equal(t, want.Get("url").Str(), got.URL)
-	assert.Equal(t, want.Get("body").Str(), string(got.Body))
+	assert.Equal(t, want.Get("body").Str(), string(httpx.PlainBody(got.Header, got.Body)))
 	for name, value := range want.Get("headers").Members() {
 		assert.Equal(t, value.Str(), got.Header.Get(name), name)
 	}

@@ -113,7 +113,7 @@ func TestRelativeURLs(t *testing.T) {
 	for text, want := range map[string]string{`{"baseUrl": "https://api.example.com/v1/"}`: "https://api.example.com/v1/users", `{"headers": {"A": "b"}}`: "/users"} {
 		built, err := compileRequest(t, `{"url": "/users"}`).Build(scope)
 		require.NoError(t, err)
-		built, err = base(text).Extend(built, scope)
+		built, err = base(text).Extend(built, scope, exampleTime)
 		require.NoError(t, err)
 		assert.Equal(t, want, built.URL)
 	}

@@ -44,9 +44,13 @@ const (
 	Page     = "page"     // for choices: the next page, as the response with the previous page says; absent for the first
 )
 
+// signedRequest is the member of a scope that the text of a signature reads: the request with the keys of signedKeys.
+const signedRequest = "request"
+
 // Request is a compiled request.
 type Request struct {
 	method, encoding     *mapping.Mapping // each returns a string
+	compress             *mapping.Mapping // returns a string; nil for a body that is not compressed
 	address              *address
 	headers, query, body *mapping.Mapping // nil if absent
 	sign                 *signature       // nil if requests are not signed
@@ -65,8 +69,12 @@ type Built struct {
 	URL    string
 	Header http.Header
 	Body   []byte // nil for none
+	Size   int    // of the body in bytes before it was compressed
 	// FromEvent reports whether a payload decides the host of the URL.
 	FromEvent bool
+
+	sign  *signature  // of the request itself; nil if it is not signed
+	scope event.Value // that it was built from, for sign
 }
 
 // UsesToken reports whether a mapping of the request uses the access token.
@@ -77,7 +85,8 @@ func (r *Request) IsRelative() bool {
 	return len(r.steps) == 0 && r.address.isRelative() || slices.ContainsFunc(r.steps, func(s *Step) bool { return s.IsRelative() })
 }
 
-// Build builds the request from a scope: an object with the names that were passed to Compile. The error is a *fault.Error.
+// Build builds the request from a scope: an object with the names that were passed to Compile. Base.Extend completes and signs it. The
+// error is a *fault.Error.
 func (r *Request) Build(scope event.Value) (Built, error) {
 	var b Built
 	var err error
@@ -102,8 +111,8 @@ func (r *Request) Build(scope event.Value) (Built, error) {
 			return b, err
 		}
 	}
-	b.FromEvent = r.address.fromEvent
-	return b, r.sign.signRequest(&b, scope)
+	b.FromEvent, b.sign, b.scope = r.address.fromEvent, r.sign, scope
+	return b, nil
 }
 
 var methods = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
@@ -148,6 +157,8 @@ func addValues(values url.Values, key string, v event.Value) {
 	}
 }
 
+func sortedKeys(values map[string][]string) []string { return slices.Sorted(maps.Keys(values)) }
+
 // headersOf returns the headers that a mapping builds. A header that HTTP does not allow is an error of the payload.
 func headersOf(m *mapping.Mapping, scope event.Value) (http.Header, error) {
 	values, err := valuesOf(m, scope, "headers")
@@ -155,7 +166,7 @@ func headersOf(m *mapping.Mapping, scope event.Value) (http.Header, error) {
 		return nil, err
 	}
 	header := http.Header{}
-	for _, name := range slices.Sorted(maps.Keys(values)) { // names that differ only in case are one header; sorting fixes the order
+	for _, name := range sortedKeys(values) { // names that differ only in case are one header; sorting fixes the order
 		for _, v := range values[name] {
 			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(v) {
 				return nil, fault.Invalid("the header %q has a name or value that HTTP does not allow", name)

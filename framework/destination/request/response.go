@@ -21,6 +21,7 @@ type responseSpec struct {
 	delivered     int          // the status of payloads that the remote has taken; 0 for that of the response
 	failures      []failureRule
 	errors        []*errorList // lists of errors of single payloads
+	graphql       *graphQL     // nil if the API is not one of GraphQL
 	choices       *choiceList  // nil if the response contains no choices
 }
 
@@ -56,6 +57,9 @@ func (c *compiler) compileResponse(v event.Value, place string) responseSpec {
 		for i, item := range e.Items() {
 			a.errors = append(a.errors, c.compileErrors(item, fmt.Sprintf("%s/errors/%d", place, i)))
 		}
+	}
+	if a.graphql = c.compileGraphQL(v.Get("graphql"), a.errors, place+"/graphql"); a.graphql != nil && len(a.messages) == 0 {
+		a.messages = []event.Path{event.NewPath("errors[0].message")}
 	}
 	if l := v.Get("choices"); l.Exists() {
 		if !c.hasName(Page) {
@@ -177,6 +181,9 @@ type Answer struct {
 
 // Failure returns the failure that a response with a status of success reports for the request as a whole; nil if it reports none.
 func (r *Request) Failure(a Answer, settings event.Value) *fault.Error {
+	if e := r.response.graphql.failure(a.Body); e != nil {
+		return e
+	}
 	if len(r.response.failures) == 0 {
 		return nil
 	}

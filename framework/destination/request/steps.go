@@ -18,7 +18,8 @@ type Step struct {
 	when *mapping.Mapping // the step is left out unless this is true in JavaScript; nil means always
 	each *mapping.Mapping // a list: one request for each item; nil for one request
 	// refuse is the reason for which the step refuses the payloads that are left, in place of a request; nil if it sends one.
-	refuse *mapping.Mapping
+	refuse   *mapping.Mapping
+	remember *remembering // nil if no answer is used again
 }
 
 // Steps returns the requests that are sent in order instead of this one; nil if there is just this one.
@@ -46,6 +47,14 @@ func (c *compiler) compileSteps(r *Request, list event.Value, place string) {
 			c.names[Item], c.names[Index] = nil, nil
 		}
 		s.Request = c.compileParts(v, place)
+		s.remember = c.compileRemembering(v.Get("remember"), place+"/remember")
+		switch {
+		case s.remember == nil:
+		case s.Name == "":
+			c.problems.Add(place+"/remember", "needs name: only answers that later steps read are remembered")
+		case i == list.Len()-1:
+			c.problems.Add(place+"/remember", "is not allowed in the last step, which sends the payloads")
+		}
 		delete(c.names, Item)
 		delete(c.names, Index)
 		if s.Name != "" {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"slices"
@@ -142,28 +144,61 @@ func (d *Declared) Reset() {
 	d.taken = nil
 }
 
-// readBody returns a body as one value: JSON, or the fields of a form, in which texts that are JSON objects or lists are decoded.
+// readBody returns a body as one value: JSON, or the fields of a form, in which texts that are JSON objects or lists are decoded. A file of
+// a multipart form is {filename, content}.
 func readBody(contentType string, raw []byte) (event.Value, error) {
 	if len(raw) == 0 {
 		return event.Value{}, nil
 	}
-	if strings.HasPrefix(contentType, "application/x-www-form-urlencoded") {
+	kind, parameters, _ := mime.ParseMediaType(contentType) // a body of an unknown kind is JSON
+	switch kind {
+	case "application/x-www-form-urlencoded":
 		values, err := url.ParseQuery(string(raw))
-		var members []event.Member
-		for key, list := range values {
-			v := event.NewString(list[0])
-			if decoded, err := event.ParseString(list[0]); err == nil && (decoded.Kind() == event.Object || decoded.Kind() == event.Array) {
-				v = decoded
-			}
-			members = append(members, event.Member{Key: key, Value: v})
+		return formValue(values, nil), err
+	case "multipart/form-data":
+		form, err := multipart.NewReader(bytes.NewReader(raw), parameters["boundary"]).ReadForm(MaxBody)
+		if err != nil {
+			return event.Value{}, fmt.Errorf("the body is not a multipart form: %w", err)
 		}
-		return event.NewObject(members), err
+		return formValue(form.Value, form.File), nil
 	}
 	body, err := event.ParseValue(bytes.TrimSpace(raw))
 	if err != nil {
 		return body, fmt.Errorf("the body is not JSON: %w", err)
 	}
 	return body, nil
+}
+
+// formValue returns the fields and files of a form as an object.
+func formValue(values map[string][]string, files map[string][]*multipart.FileHeader) event.Value {
+	var members []event.Member
+	for key, list := range values {
+		v := event.NewString(list[0])
+		if decoded, err := event.ParseString(list[0]); err == nil && (decoded.Kind() == event.Object || decoded.Kind() == event.Array) {
+			v = decoded
+		}
+		members = append(members, event.Member{Key: key, Value: v})
+	}
+	for key, list := range files {
+		members = append(members, event.Member{Key: key, Value: event.NewObject([]event.Member{
+			{Key: "filename", Value: event.NewString(list[0].Filename)}, {Key: "content", Value: event.NewString(contentOf(list[0]))},
+		})})
+	}
+	return event.NewObject(members)
+}
+
+// contentOf returns the content of a file, which is in memory.
+func contentOf(header *multipart.FileHeader) string {
+	file, err := header.Open()
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(file)
+	if err != nil {
+		return ""
+	}
+	return string(raw)
 }
 
 // declaredResponse is a response in which texts may contain {{message}} and, in the entries of items, {{index}}.

@@ -1,7 +1,10 @@
 package sandbox_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -89,4 +92,35 @@ func toJSON(t *testing.T, v any) string {
 	text, err := json.Marshal(v)
 	require.NoError(t, err)
 	return string(text)
+}
+
+// TestDeclaredForms sends a multipart form with a file, compressed.
+func TestDeclaredForms(t *testing.T) {
+	api, err := sandbox.ParseDeclared("sandbox.yaml", []byte(`
+routes:
+  - request: POST /import
+    item: {type: object, required: [list, data], properties: {data: {type: object, properties: {content: {minLength: 5}}}}}
+`), nil)
+	require.NoError(t, err)
+	server := sandbox.New(sandbox.Config{API: api})
+	send := func(content string) string {
+		var body bytes.Buffer
+		z := gzip.NewWriter(&body)
+		form := multipart.NewWriter(z)
+		require.NoError(t, form.WriteField("list", `{"id":7}`))
+		file, err := form.CreateFormFile("data", "a.csv")
+		require.NoError(t, err)
+		_, _ = file.Write([]byte(content))
+		require.NoError(t, form.Close())
+		require.NoError(t, z.Close())
+		r := httptest.NewRequest(http.MethodPost, "/import", &body)
+		r.Header.Set("Content-Type", form.FormDataContentType())
+		r.Header.Set("Content-Encoding", "gzip")
+		w := httptest.NewRecorder()
+		server.ServeHTTP(w, r)
+		return http.StatusText(w.Code)
+	}
+	assert.Equal(t, "OK", send("id,email"))
+	assert.Equal(t, "Bad Request", send("id"))
+	assert.Contains(t, toJSON(t, api.State()), `"body":{"data":{"content":"id,email","filename":"a.csv"},"list":{"id":7}}`)
 }

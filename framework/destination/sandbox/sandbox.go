@@ -19,6 +19,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
 )
 
 // Limits of a sandbox.
@@ -85,6 +87,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		WriteJSON(w, http.StatusRequestEntityTooLarge, map[string]string{"message": fmt.Sprintf("larger than %d MB", MaxBody>>20)})
 		return
 	}
+	body = httpx.PlainBody(r.Header, body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	asked := recordedRequest{Request{Time: time.Now().UTC(), Method: r.Method, Path: r.URL.Path}, body}
 	defer func() { s.recordRequest(asked) }()

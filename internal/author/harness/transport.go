@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/event"
 )
@@ -67,6 +68,7 @@ func (w *recordingTransport) RoundTrip(r *http.Request) (*http.Response, error) 
 
 // recordRequest records a request and returns its index, from 0.
 func (w *recordingTransport) recordRequest(r *http.Request, body []byte) int {
+	body = httpx.PlainBody(r.Header, body)
 	members := []event.Member{
 		{Key: "method", Value: event.NewString(r.Method)},
 		{Key: "url", Value: event.NewString(r.URL.String())},
