@@ -79,7 +79,15 @@ func (c *serveCommand) run(ctx context.Context) error {
 
 func newLog(s streams, json bool) *slog.Logger {
 	if json {
-		return slog.New(slog.NewJSONHandler(s.err, nil))
+		return slog.New(slog.NewJSONHandler(s.err, &slog.HandlerOptions{ReplaceAttr: writeDuration}))
 	}
 	return slog.New(slog.NewTextHandler(s.err, nil))
+}
+
+// writeDuration makes a duration text, such as 1m30s: slog writes it to JSON as a number of nanoseconds, without its unit.
+func writeDuration(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		return slog.String(a.Key, a.Value.Duration().String())
+	}
+	return a
 }
