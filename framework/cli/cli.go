@@ -118,10 +118,10 @@ func executeCommand(ctx context.Context, args []string, s streams) int {
 	case errors.As(err, &quiet):
 		return exitFailed
 	case errors.As(err, &wrong), errors.As(err, &option), errors.As(err, &address):
-		fmt.Fprintf(s.err, "%s: %v\nSee: %s --help\n", s.programName(), err, command.CommandPath())
+		fmt.Fprintf(s.err, "%s: %s\nSee: %s --help\n", s.programName(), fault.FileText(err), command.CommandPath())
 		return exitMisuse
 	}
-	fmt.Fprintf(s.err, "%s: %v\n", s.programName(), err)
+	fmt.Fprintf(s.err, "%s: %s\n", s.programName(), fault.FileText(err))
 	return exitFailed
 }
 

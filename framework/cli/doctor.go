@@ -67,11 +67,13 @@ func (c *doctorCommand) run(ctx context.Context) error {
 		dir = filepath.Join(filepath.Dir(c.config), instances.DefaultData)
 	}
 	c.chooseTarget(cfg, dir)
-	c.checkFiles(dir)
-	c.checkDisk(cfg, dir)
-	c.checkClock(dir)
-	c.checkLedger(ctx, cfg, dir)
-	c.checkLog(ctx, cfg, dir)
+	if c.checkDir(dir) {
+		c.checkFiles(dir)
+		c.checkDisk(cfg, dir)
+		c.checkClock(dir)
+		c.checkLedger(ctx, cfg, dir)
+		c.checkLog(ctx, cfg, dir)
+	}
 	if cfg != nil {
 		c.showRetention(cfg)
 	}
@@ -123,6 +125,15 @@ func (c *doctorCommand) checkConfig() *config.Config {
 	return cfg
 }
 
+// checkDir reports whether the data directory is one, or does not exist yet.
+func (c *doctorCommand) checkDir(dir string) bool {
+	if _, err := os.ReadDir(dir); errors.Is(err, syscall.ENOTDIR) {
+		c.addFinding("permissions", isProblem, "give the data directory of the server with --data", "%s: %s", dir, fault.FileReason(err))
+		return false
+	}
+	return true
+}
+
 // checkFiles checks the owners and permissions of the files in the data directory.
 func (c *doctorCommand) checkFiles(dir string) {
 	const most = 5
@@ -152,7 +163,7 @@ func (c *doctorCommand) checkFiles(dir string) {
 	case errors.Is(err, fs.ErrNotExist):
 		c.addFinding("permissions", isWarning, "landfall serve creates it", "there is no data directory %s", dir)
 	case err != nil:
-		c.addFinding("permissions", isProblem, "run this as the user that the server runs as", "%v", err)
+		c.addFinding("permissions", isProblem, "run this as the user that the server runs as", "%s", fault.FileText(err))
 	case wrong == 0:
 		c.addFinding("permissions", isOK, "", "only this user can read %s", dir)
 	case wrong > shown:

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -96,6 +97,9 @@ func (c *explainCommand) readEvent() (event.Event, error) {
 	text, err := io.ReadAll(io.LimitReader(input, event.MaxBytes+1))
 	if err != nil {
 		return event.Event{}, fmt.Errorf("%s: %w", c.event, err)
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return event.Event{}, fmt.Errorf("%s: is empty: give one event as JSON", c.event)
 	}
 	v, err := event.ParseValue(text)
 	if err != nil && len(text) > yamldoc.MaxBytes {

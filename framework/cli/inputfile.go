@@ -11,6 +11,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/files/parquetfile"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // openInput opens a file, or standard input if file is "-".
@@ -115,11 +116,17 @@ func appendFolder(files []string, folder string) ([]string, error) {
 	return files, nil
 }
 
+// maxText is the size of the largest file that readFile reads, in bytes.
+const maxText = 64 << 20
+
 // readFile reads a file that was named on the command line. The error names it and says why it cannot be read.
 func readFile(file string) ([]byte, error) {
-	text, err := os.ReadFile(file)
+	text, err := textfile.ReadAtMost(file, maxText)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s", file, fault.FileReason(err))
+	}
+	if len(text) > maxText {
+		return nil, fmt.Errorf("%s: is larger than %d MB", file, maxText>>20)
 	}
 	return text, nil
 }

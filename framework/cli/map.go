@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -52,6 +53,9 @@ func loadMapping(file string) (*mapping.Mapping, error) {
 	text, err := readFile(file)
 	if err != nil {
 		return nil, usageErrorf("%v", err)
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, fmt.Errorf("%s: is empty: write a mapping as JSON or YAML", file)
 	}
 	doc, err := yamldoc.Parse(file, text)
 	if err != nil {

@@ -186,6 +186,8 @@ func (c *queueClient) dialDir(ctx context.Context, dir string, cfg *config.Confi
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && asked != "" && asked != at.Sandbox:
 		return errNoServer
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%w: give the data directory of the server with --data", err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: run this as the user that the server runs as, or name the server with --url", err)
 	case err != nil:
@@ -217,9 +219,9 @@ func (c *queueClient) dialURL(ctx context.Context, cfg *config.Config) error {
 	key := os.Getenv(adminKeyVariable)
 	switch {
 	case c.keyFile != "":
-		text, err := os.ReadFile(c.keyFile)
+		text, err := readFile(c.keyFile)
 		if err != nil {
-			return fmt.Errorf("cannot read the key: %w", err)
+			return usageErrorf("--key-file %w", err)
 		}
 		key = strings.TrimSpace(string(text))
 	case key == "" && cfg != nil:

@@ -80,12 +80,12 @@ func (a *actionOptions) readKey(listen string) (string, error) {
 		}
 		return "", usageErrorf("other machines can reach %s: require a key from clients with --key-file, or listen on 127.0.0.1", listen)
 	}
-	text, err := os.ReadFile(a.keyFile)
+	text, err := readFile(a.keyFile)
 	if err != nil {
-		return "", fmt.Errorf("cannot read the key: %w", err)
+		return "", usageErrorf("--key-file %w", err)
 	}
 	if text, err = event.WithoutBOM(text); err != nil {
-		return "", fmt.Errorf("cannot read the key: %w", err)
+		return "", fmt.Errorf("--key-file %s: %w", a.keyFile, err)
 	}
 	key := strings.TrimSpace(string(text))
 	if len(key) < 16 {

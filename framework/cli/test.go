@@ -155,14 +155,13 @@ func caseFiles(args []string) ([]string, error) {
 	for _, arg := range args {
 		info, err := os.Stat(arg)
 		switch {
-		case errors.Is(err, os.ErrNotExist):
-			return nil, usageErrorf("%s: %s", arg, fault.FileReason(err))
 		case err != nil:
-			return nil, err
+			return nil, usageErrorf("%s: %s", arg, fault.FileReason(err))
 		case !info.IsDir():
 			files = append(files, arg)
 			continue
 		}
+		before := len(files)
 		err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() && slices.Contains(caseExtensions, filepath.Ext(path)) {
 				files = append(files, path)
@@ -171,6 +170,9 @@ func caseFiles(args []string) ([]string, error) {
 		})
 		if err != nil {
 			return nil, err
+		}
+		if len(files) == before {
+			return nil, usageErrorf("%s: the directory has no case files (%s)", arg, strings.Join(caseExtensions, ", "))
 		}
 	}
 	return files, nil

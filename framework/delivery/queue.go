@@ -22,6 +22,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/natslog"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // Config configures a Queue. Zero fields have working defaults.
@@ -130,7 +131,7 @@ func (q *Queue) openStore() error {
 	if c.URL == "" {
 		c.Dir, c.CheckFiles = q.config.Dir, q.salvageFiles
 		if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-			return err
+			return fmt.Errorf("the directory of the queue: %w", fault.File(err))
 		}
 		var err error
 		if q.unlock, err = lockDir(c.Dir); err != nil {

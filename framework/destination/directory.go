@@ -20,6 +20,9 @@ func FromDirectory(dir string) ([]Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := os.ReadDir(dir); err != nil && len(files) == 0 {
+		return nil, fault.File(err)
+	}
 	if len(files) == 0 {
 		return nil, fmt.Errorf("no <slug>/%s found in the directory %s", DefinitionFile, dir)
 	}

@@ -10,31 +10,70 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 func TestFileReason(t *testing.T) {
 	dir := t.TempDir()
-	_, missing := os.ReadFile(filepath.Join(dir, "none"))
-	_, directory := os.ReadFile(dir)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	require.NoError(t, os.WriteFile(at("file"), nil, 0o600))
+	require.NoError(t, os.Symlink("nowhere", at("dangling")))
+	require.NoError(t, os.Symlink("circle", at("circle")))
+	read := func(name string) error { _, err := os.ReadFile(at(name)); return err }
+	create := func(name string) error { return os.WriteFile(at(name), nil, 0o600) }
+	mkdir := func(name string) error { return os.MkdirAll(at(name), 0o700) }
+	path := func(op, name string, err error) error { return &fs.PathError{Op: op, Path: at(name), Err: err} }
 	for _, tc := range []struct {
 		err  error
 		want string
 	}{
-		{missing, "there is no such file"},
-		{directory, "is a directory, not a file"},
-		{&fs.PathError{Op: "open", Path: "f", Err: syscall.EACCES}, "permission denied: the user of this process may not read it"},
-		{&fs.PathError{Op: "read", Path: "f", Err: syscall.EIO}, "cannot be read: input/output error"},
-		{&fs.PathError{Op: "mkdir", Path: "f/d", Err: syscall.ENOTDIR}, "a part of the path is a file, not a directory"},
+		{read("none"), "there is no such file"},
+		{read("none/x"), "there is no directory DIR/none"},
+		{read("none/x/y"), "there is no directory DIR/none"},
+		{read("file/x"), "DIR/file is a file, not a directory"},
+		{read("file/x/y"), "DIR/file is a file, not a directory"},
+		{read("dangling"), "is a link to nowhere, which does not exist"},
+		{read("dangling/x"), "DIR/dangling is a link to nowhere, which does not exist"},
+		{read("circle"), "the links lead in a circle"},
+		{read("."), "is a directory, not a file"},
+		{create("none/x"), "there is no directory DIR/none"},
+		{create("."), "is a directory, not a file"},
+		{mkdir("file"), "is a file, not a directory"},
+		{mkdir("file/x"), "is a file, not a directory"},
+		{mkdir("dangling"), "is a link to nowhere, which does not exist"},
+		{mkdir("dangling/x"), "is a link to nowhere, which does not exist"},
+		{os.Mkdir(dir, 0o700), "exists already"},
+		{path("open", "file", syscall.EACCES), "permission denied: the user of this process may not open it"},
+		{path("open", "new", syscall.EACCES), "permission denied: the user of this process may not create it"},
+		{path("mkdir", "new", syscall.EACCES), "permission denied: the user of this process may not create it"},
+		{path("chmod", "file", syscall.EPERM), "permission denied: the user of this process may not change it"},
+		{fs.ErrPermission, "permission denied: the user of this process may not read it"},
+		{path("read", "file", syscall.EIO), "cannot be read: input/output error"},
+		{path("write", "file", syscall.EIO), "cannot be written: input/output error"},
+		{path("write", "file", syscall.ENOSPC), "the disk is full"},
+		{path("open", "file", syscall.EROFS), "the file system is read-only"},
+		{fs.ErrNotExist, "there is no such file"},
+		{syscall.ENOTDIR, "a part of the path is a file, not a directory"},
 		{errors.New("other"), "other"},
 	} {
-		assert.Equal(t, tc.want, fault.FileReason(tc.err))
+		assert.Equal(t, tc.want, strings.ReplaceAll(fault.FileReason(tc.err), dir, "DIR"), tc.err)
 	}
+}
+
+func TestFile(t *testing.T) {
+	_, err := os.ReadFile("none/x")
+	wrapped := fault.File(fmt.Errorf("the key: %w", err))
+	assert.EqualError(t, wrapped, "the key: none/x: there is no directory none")
+	assert.ErrorIs(t, wrapped, fs.ErrNotExist)
+	assert.EqualError(t, fault.File(errors.New("other")), "other")
+	assert.NoError(t, fault.File(nil))
 }
 
 func TestListenReason(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/internal/textfile"
@@ -30,7 +31,7 @@ func NewToken() string { return rand.Text() + rand.Text() }
 func (v *server) writeAddressFile(cfg *config.Config, l *listeners) (forget func(), err error) {
 	dir := instances.DataDir(cfg, v.Data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
+		return nil, fault.File(err)
 	}
 	at := Address{URL: l.adminURL(), Ingest: v.localIngestURL(l), Token: v.token, Sandbox: v.Target.SandboxName()}
 	text, err := json.Marshal(at)
@@ -51,7 +52,7 @@ func ReadAddress(dir string) (at Address, err error) {
 	file := filepath.Join(dir, AddressFile)
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return at, err
+		return at, fault.File(err)
 	}
 	if err := json.Unmarshal(text, &at); err != nil {
 		return at, fmt.Errorf("%s is damaged: delete it, and start the server again", file)

@@ -20,6 +20,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/access"
 	"github.com/landfall-dev/landfall/framework/server/console"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // ConsoleOptions says what a console without a queue shows and where it listens.
@@ -39,6 +40,9 @@ func RunConsole(ctx context.Context, o ConsoleOptions, started func(at string)) 
 		return err
 	}
 	commands := config.NewCommands()
+	if err := o.checkPaths(); err != nil {
+		return err
+	}
 	page := consoleHost{path: o.Config, commands: commands, data: o.Data, catalog: catalog, live: o.Target, log: o.Log}
 	cfg, _ := config.Load(o.Config, config.Env{Commands: commands})
 	if store, err := openExistingState(ctx, cfg, o.Data, o.Target.SandboxName()); err != nil {
@@ -63,6 +67,20 @@ func RunConsole(ctx context.Context, o ConsoleOptions, started func(at string)) 
 	mux.Handle("GET /{$}", http.RedirectHandler(console.Path, http.StatusSeeOther))
 	started(AddressURL(listener.Addr()))
 	return ServeHandler(ctx, listener, mux)
+}
+
+// checkPaths returns an error if the config is no file that can be read or created, or the data directory is no directory.
+func (o *ConsoleOptions) checkPaths() error {
+	if _, err := textfile.ReadAtMost(o.Config, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return optionErrorf("--config %s: %s", o.Config, fault.FileReason(err))
+	}
+	if o.Data == "" {
+		return nil
+	}
+	if _, err := os.ReadDir(o.Data); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return optionErrorf("--data %s: %s", o.Data, fault.FileReason(err))
+	}
+	return nil
 }
 
 // openListener listens on the given address. If none was given and the default one is in use, it listens on a free port.

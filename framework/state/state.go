@@ -28,6 +28,8 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
 	_ "modernc.org/sqlite"             // the driver sqlite
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // FileName is the name of the SQLite file in a data directory.
@@ -78,14 +80,14 @@ func OpenSandbox(ctx context.Context, location, sandbox string) (*Store, error) 
 		return nil, fmt.Errorf("the state should be a directory or a postgres:// URL but is %s", withoutSecrets(location))
 	}
 	if err := os.MkdirAll(location, 0o700); err != nil {
-		return nil, fmt.Errorf("creating the data directory: %w", err)
+		return nil, fmt.Errorf("the data directory: %w: give a directory, which is created if it does not exist", fault.File(err))
 	}
 	file, err := filepath.Abs(filepath.Join(location, File(sandbox)))
 	if err != nil {
 		return nil, err
 	}
 	if err := createPrivateFile(file); err != nil {
-		return nil, fmt.Errorf("creating the state file: %w", err)
+		return nil, fmt.Errorf("the data directory: %w: give a directory that the user of this process may write", fault.File(err))
 	}
 	return openStore(ctx, sqlite, file)
 }

@@ -27,6 +27,11 @@ func openSQLite(ctx context.Context, o Options) (cursor, error) {
 	} else if info.IsDir() {
 		return nil, &OptionError{fault.Shorten(path, 200) + ": is a directory, not a database of SQLite"}
 	}
+	if file, err := os.Open(path); err != nil { // SQLite would not say why
+		return nil, &OptionError{fault.Shorten(path, 200) + ": " + fault.FileReason(err)}
+	} else if err := file.Close(); err != nil {
+		return nil, err
+	}
 	if hasSeveralStatements(o.Query) { // the driver would return the rows of the last one
 		return nil, &OptionError{"the query has several statements: it should be a single one"}
 	}

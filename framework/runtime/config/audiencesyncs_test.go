@@ -22,7 +22,7 @@ func TestAudienceSyncsAreChecked(t *testing.T) {
 	for text, want := range map[string]string{
 		`{id: x, from: "sqlite:x", every: 1h}`:                                                                                        "1:17: /audienceSyncs/0 should have a query or a queryFile",
 		`{id: x, from: "sqlite:x", query: q, queryFile: vips.sql, every: 1h}`:                                                         "cannot be combined with query",
-		`{id: x, from: "sqlite:x", queryFile: gone.sql, every: 1h}`:                                                                   "cannot be read: no such file",
+		`{id: x, from: "sqlite:x", queryFile: gone.sql, every: 1h}`:                                                                   "cannot be read: gone.sql: no such file",
 		`{id: x, from: "sqlite:x", query: q}`:                                                                                         "should say when it runs",
 		`{id: x, from: "sqlite:x", query: q, every: 1h, cron: 1 * * * *}`:                                                             "cannot be combined with every",
 		`{id: x, from: "sqlite:x", query: q, every: 30s}`:                                                                             "should be between 1m and 744h",

@@ -20,6 +20,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
+	"github.com/landfall-dev/landfall/internal/textfile"
 	"github.com/landfall-dev/landfall/schemas"
 )
 
@@ -124,7 +125,7 @@ type Env struct {
 // Load reads a config file. It returns all problems with their positions. The Config has everything that could be read; it is nil if the file
 // is not readable YAML.
 func Load(path string, env Env) (*Config, fault.Problems) {
-	text, err := os.ReadFile(path)
+	text, err := textfile.ReadAtMost(path, yamldoc.MaxBytes)
 	if err != nil {
 		return nil, fault.Problems{{File: path, Message: fault.FileReason(err)}}
 	}
@@ -151,7 +152,7 @@ func (env Env) withDefaults(path string) Env {
 			if path != "" {
 				name = resolvePath(path, name)
 			}
-			return os.ReadFile(name)
+			return readAtMost(name)
 		}
 	}
 	if env.Commands == nil {

@@ -68,7 +68,7 @@ destinations:
 		`landfall.yaml:1:25: /sources/1/id is already used: another source has the id "a"`,
 		`landfall.yaml:5:15: /destinations/0/sources/0 there is no source "b"`,
 		`landfall.yaml:6:24: /destinations/0/settings/secret needs the environment variable NOPE, which is not set`,
-		`landfall.yaml:6:42: /destinations/0/settings/other cannot be read: file does not exist`,
+		`landfall.yaml:6:42: /destinations/0/settings/other cannot be read: missing: there is no such file`,
 		`landfall.yaml:8:18: /destinations/0/subscriptions/0/action should be a string but is a number`,
 		`landfall.yaml:9:5: /destinations/1 should have the key "subscriptions"`,
 		`landfall.yaml:9:9: /destinations/1/id is already used: another instance has the id "main"`,

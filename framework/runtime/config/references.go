@@ -3,13 +3,12 @@ package config
 import (
 	"crypto/sha256"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // Prefixes of texts that refer to secrets in files, and to the outputs of commands.
@@ -110,10 +109,5 @@ func (c *Config) fingerprint(text []byte, sumOf func(secretFile) [sha256.Size]by
 
 // readAtMost reads a secret file. Of one that is too large, it returns the beginning.
 func readAtMost(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	return textfile.ReadAtMost(path, maxSecretFile)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // maxSecretFile is the largest size in bytes of a file that a setting is read from.
@@ -76,7 +77,7 @@ func (r *reader) readFile(path, place string) (content []byte, ok bool) {
 	content, err := r.env.ReadFile(path)
 	switch {
 	case err != nil:
-		r.problems.Add(place, "cannot be read: %v", err)
+		r.problems.Add(place, "cannot be read: %s: %s", path, fault.FileReason(err))
 		return nil, false
 	case len(content) > maxSecretFile:
 		r.problems.Add(place, "is read from a file larger than %d KB", maxSecretFile>>10)

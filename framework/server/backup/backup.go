@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -218,7 +219,7 @@ func appendFile(path string, r io.Reader) error {
 func Verify(dir string) (*Manifest, error) {
 	text, err := os.ReadFile(filepath.Join(dir, ManifestFile))
 	if err != nil {
-		return nil, fmt.Errorf("%s is not a backup: %w", dir, err)
+		return nil, fmt.Errorf("%s is not a backup: %w", dir, fault.File(err))
 	}
 	var m Manifest
 	if err := json.Unmarshal(text, &m); err != nil {

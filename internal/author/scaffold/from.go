@@ -13,6 +13,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 	"github.com/landfall-dev/landfall/internal/author/generate"
@@ -45,9 +46,9 @@ func From(dir, file, slug string) (string, []string, []string, error) {
 func readDefinition(file, slug string) ([]byte, *destination.Definition, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("%s: there is no such file: give --from a destination.yaml, written by hand or by landfall import segment-metadata", file)
+		return nil, nil, fmt.Errorf("%s: %s: give --from a destination.yaml, written by hand or by landfall import segment-metadata", file, fault.FileReason(err))
 	} else if err != nil {
-		return nil, nil, err
+		return nil, nil, fault.File(err)
 	}
 	d, err := destination.ParseDefinition(file, text)
 	if err != nil || slug == "" || slug == d.Slug {
