@@ -225,20 +225,6 @@ func (p *Program) Eval(v event.Value) (result event.Value, err error) {
 	return toValue(out, 0)
 }
 
-// evalError shortens an error of the virtual machine to one line.
-func evalError(err error) error {
-	var at *file.Error
-	for _, known := range []error{errSteps, errBytes} {
-		if errors.Is(err, known) {
-			return known
-		}
-	}
-	if errors.As(err, &at) {
-		return errors.New(at.Message)
-	}
-	return err
-}
-
 // wholeNumber holds the digits of an integer that does not fit an int. It can be passed through and compared for equality.
 // Arithmetic with it is an error; it is never rounded.
 type wholeNumber string

@@ -51,9 +51,9 @@ func TestCompileShowsThePosition(t *testing.T) {
 
 func TestEvalErrors(t *testing.T) {
 	cases := map[string]string{
-		`1 / 0`: "produces +Inf", `n + userId`: "invalid operation", `tags[9]`: "index out of range",
+		`1 / 0`: "produces +Inf", `n + userId`: "+ cannot be used on a number and a text", `tags[9]`: "there is no item 9 in a list of",
 		`repeat("x", 1000000000)`: "memory budget", `map(1..100000000, #)`: "memory budget", `upper`: "",
-		`int("x")`: "invalid",
+		`int("x")`: "the text is not a number",
 	}
 	for text, want := range cases {
 		p, err := expression.Compile(text)
