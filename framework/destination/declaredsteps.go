@@ -28,7 +28,7 @@ func (d *declaredCall) sendSteps(ctx context.Context, which []int, scope event.V
 		case response != nil:
 			last, status = response, step.DeliveredStatus()
 			if step.Name != "" {
-				answers = append(answers, event.Member{Key: step.Name, Value: answerValue(response)})
+				answers = append(answers, event.Member{Key: step.Name, Value: step.Answer(answerValue(response), d.received)})
 			}
 		}
 		undecided := d.undecidedOf(which)
@@ -58,6 +58,7 @@ func (d *declaredCall) sendStep(ctx context.Context, step *request.Step, which [
 		return nil, err
 	}
 	var last *Response
+	d.received = nil
 	for _, scope := range scopes {
 		if err := step.Refusal(scope); err != nil {
 			d.failAll(which, err)
@@ -81,6 +82,7 @@ func (d *declaredCall) sendStep(ctx context.Context, step *request.Step, which [
 			return last, nil
 		}
 		d.readResponse(step.Request, which, response)
+		d.received = append(d.received, answerValue(response))
 		if last = response; len(d.undecidedOf(which)) < len(which) {
 			return last, nil
 		}

@@ -108,3 +108,25 @@ func TestStepsAreSentInOrder(t *testing.T) {
 	assert.Equal(t, []string{"delivered: "}, results)
 	assert.Equal(t, []string{`/find [{"id":"1","tags":["x","y"]}]`, `/tag {"tag":"x","n":0,"found":"k","left":1}`, `/tag {"tag":"y","n":1,"found":"k","left":1}`}, sent)
 }
+
+// TestAnswersOfAList checks that a later step reads each response to a step with a list.
+func TestAnswersOfAList(t *testing.T) {
+	const definition = `
+name: A
+slug: a
+mode: cloud
+authentication: {scheme: none}
+actions:
+  a:
+    title: A
+    fields:
+      tags: {label: Tags, type: string, multiple: true}
+    request:
+      steps:
+        - {name: found, each: {"@path": $.payload.tags}, url: "https://api.example.com/find/{{item}}"}
+        - {url: https://api.example.com/tag, body: {ids: {"@expr": "map(answers.found.all, .body.id)"}, last: {"@expr": "answers.found.body.id"}}}
+`
+	results, sent := runDeclared(t, definition, []string{`{"id":1}`, `{"id":2}`, `{}`}, `{"tags":["x","y"]}`)
+	assert.Equal(t, []string{"delivered: "}, results)
+	assert.Equal(t, []string{`/find/x `, `/find/y `, `/tag {"ids":[1,2],"last":2}`}, sent)
+}

@@ -109,6 +109,15 @@ func (s *Step) Scopes(scope event.Value, answers []event.Member) ([]event.Value,
 	return scopes, nil
 }
 
+// Answer returns what later steps read of the responses to the requests of the step: the last one. If the step has a list, it has all
+// of them at "all".
+func (s *Step) Answer(last event.Value, responses []event.Value) event.Value {
+	if s.each == nil {
+		return last
+	}
+	return withMembers(last, event.Member{Key: "all", Value: event.NewArray(responses)})
+}
+
 // withMembers returns an object with further members.
 func withMembers(v event.Value, more ...event.Member) event.Value {
 	members := make([]event.Member, 0, v.Len()+len(more))

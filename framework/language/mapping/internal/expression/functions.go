@@ -50,6 +50,7 @@ func functionTable() []function {
 		{"merge", "merge(object, …)", "an object with the keys of several; the last one wins, and nil counts as an empty object", `merge({"a": 1}, {"a": 2, "b": 3})`, 0, mergeObjects, -1},
 		{"omit", "omit(object, keys)", "the object without some of its keys; nil for nil", `omit({"a": 1, "b": 2}, ["a"])`, 0, omitKeys, 2},
 		{"pick", "pick(object, keys)", "the object with only some of its keys; nil for nil", `pick({"a": 1, "b": 2}, ["a"])`, 0, pickKeys, 2},
+		{"json", "json(value)", "the value as JSON without white space, with the keys of objects in order; nil for nil", `json({"b": 1, "a": ["x"]})`, 0, toJSONText, 1},
 		{"compact", "compact(value)", "the object or list without the members that are nil; nil for nil", `compact({"a": 1, "b": nil})`, 0, compactValue, 1},
 	}
 }
@@ -268,6 +269,17 @@ func selectKeys(args []any, wanted bool) (any, error) {
 		}
 	}
 	return selected, nil
+}
+
+func toJSONText(args []any) (any, error) {
+	if args[0] == nil {
+		return nil, nil
+	}
+	v, err := event.From(args[0])
+	if err != nil {
+		return nil, err
+	}
+	return v.JSON(), nil
 }
 
 func compactValue(args []any) (any, error) {

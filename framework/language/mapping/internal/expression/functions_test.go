@@ -25,6 +25,7 @@ func TestFunctionsOfOurOwn(t *testing.T) {
 		`e164("0049 151 1234567", "DE")`: `"+491511234567"`, `e164("+1 415 555 0123", "DE")`: ``, `e164("12", "US")`: ``, `e164("call me", "US")`: ``,
 		`e164("4155550123", "XX")`: ``, `e164("06 1234 5678", "IT")`: `"+390612345678"`, `e164(n, "US")`: ``, `encodeQuery("a b&c=d\"é#%")`: `"a%20b%26c%3Dd%22%C3%A9%23%25"`, `encodeQuery(n)`: ``, `e164("4155550123", n)`: ``,
 		`merge(fromPairs([["k", 1], [2, 3]]), {"a": 1})`: `{"2":3,"a":1,"k":1}`, `omit(fromPairs([]), ["a"])`: `{}`, `compact(fromPairs([["k", nil]]))`: `{}`,
+		`json({"b": "<é", "a": [1, nil]})`: `"{\"a\":[1,null],\"b\":\"<é\"}"`, `json(n)`: ``, `json("x")`: `"\"x\""`,
 		`compact(o)`: `{"a":1,"c":[1,null]}`, `compact(o.c)`: `[1]`, `compact(n)`: ``,
 	} {
 		p, err := expression.Compile(text)
