@@ -17,14 +17,15 @@ import (
 
 // leastEqual returns the least share of cases, in percent, in which a destination does what the reference does. Many of the cases of
 // audiences say opposite things about one user in one batch, which the reference sends at the same time, many of TikTok's have no
-// audience or an error that the reference takes for a success, and many of Amplitude's have times in digits, which it misreads.
+// audience or an error that the reference takes for a success, many of Amplitude's have times in digits, which it misreads, and HubSpot's
+// batches of contacts hide the errors of single ones.
 func leastEqual(slug string) int {
 	switch slug {
 	case "tiktok-audiences":
 		return 63
 	case "linkedin-audiences":
 		return 78
-	case "facebook-custom-audiences":
+	case "facebook-custom-audiences", "hubspot":
 		return 85
 	case "amplitude":
 		return 89
@@ -62,7 +63,7 @@ func TestConformance(t *testing.T) {
 				}
 			}
 			for _, reason := range own {
-				assert.True(t, used[reason.text], "no case differs for this reason: %s", reason.text)
+				assert.Equal(t, !reason.unseen, used[reason.text], "whether a case differs for the reason: %s", reason.text)
 			}
 			equal := len(cases) - different
 			t.Logf("%s: %d equal, %d different on purpose", slug, equal, different)

@@ -22,6 +22,7 @@ type differenceReason struct {
 	text   string
 	when   *mapping.Mapping // over a situation; true if the reason applies
 	places *regexp.Regexp   // the places that the reason explains
+	unseen bool             // no case of the reference that is at hand differs for this reason
 }
 
 // readReasons reads a file of reasons, and checks that page gives each of them and that a case in a file of our own holds it.
@@ -49,7 +50,7 @@ func readReasons(t *testing.T, file, page, held string) []differenceReason {
 		require.NoError(t, err, reason)
 		places, err := regexp.Compile(cmp.Or(d.Get("places").Str(), "^"))
 		require.NoError(t, err, reason)
-		reasons = append(reasons, differenceReason{text: reason, when: when, places: places})
+		reasons = append(reasons, differenceReason{text: reason, when: when, places: places, unseen: d.Get("unseen").Kind() == event.True})
 	}
 	return reasons
 }

@@ -34,7 +34,7 @@ func All() []destination.Plugin {
 		facebookconversionsapi.Plugin().Named("facebook-conversions-api", "actions-facebook-conversions-api"),
 		facebookcustomaudiences.Plugin().Named("facebook-custom-audiences", "actions-facebook-custom-audiences"),
 		googleanalytics4.Plugin().Named("google-analytics-4", "actions-google-analytics-4"),
-		hubspot.Plugin().Named("hubspot"),
+		hubspot.Plugin().Named("hubspot", "actions-hubspot-cloud"),
 		iterable.Plugin().Named("iterable", "actions-iterable"),
 		iterablelists.Plugin().Named("iterable-lists", "actions-iterable-lists"),
 		klaviyo.Plugin().Named("klaviyo", "actions-klaviyo"),

@@ -43,9 +43,8 @@ func newSandbox() *destination.Sandbox {
 		New: func(options map[string][]string) http.Handler {
 			a := &account{tokens: options[tokenOption], owners: options[ownerOption], mux: http.NewServeMux()}
 			a.properties = append(slices.Clone(standard), options[propertyOption]...)
-			a.mux.HandleFunc("POST /crm/v3/objects/contacts/batch/upsert", a.upsertContacts)
-			a.mux.HandleFunc("GET /crm/v3/properties/contacts", a.listProperties)
-			a.mux.HandleFunc("GET /crm/v3/properties/contacts/{name}", a.getProperty)
+			a.objectRoutes()
+			a.definitionRoutes()
 			a.mux.HandleFunc("GET /crm/v3/owners", a.listOwners)
 			a.Reset()
 			return sandbox.New(sandbox.Config{API: a})
@@ -70,6 +69,7 @@ type account struct {
 	mu       sync.Mutex
 	contacts map[string]map[string]any // properties by email address in lower case
 	ids      map[string]int
+	crm      *crm
 }
 
 func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -81,22 +81,32 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(w, r)
 }
 
-// State returns {"contacts": {address: properties}}.
+// State returns {"contacts": {address: properties}}, and what else there is: records, associations, lists, and events by name.
 func (a *account) State() any {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	contacts := map[string]any{}
+	state, contacts := a.crm.state(), map[string]any{}
 	for address, properties := range a.contacts {
 		contacts[address] = maps.Clone(properties)
 	}
-	return map[string]any{"contacts": contacts}
+	state["contacts"] = contacts
+	return copyOf(state)
 }
 
-// Reset deletes all contacts.
+// copyOf returns a copy of the state, which does not change with the account.
+func copyOf(state map[string]any) any {
+	text, err := json.Marshal(state)
+	if err != nil {
+		return err.Error()
+	}
+	return json.RawMessage(text)
+}
+
+// Reset deletes everything.
 func (a *account) Reset() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.contacts, a.ids = map[string]map[string]any{}, map[string]int{}
+	a.contacts, a.ids, a.crm = map[string]map[string]any{}, map[string]int{}, newCRM()
 }
 
 // failure is an error of the request or of an input.
@@ -131,6 +141,8 @@ func (a *account) upsertContacts(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", message)
 		return
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	traced := !slices.ContainsFunc(body.Inputs, func(in input) bool { return in.TraceID == "" })
 	var good []input
 	var failures []failure
@@ -184,7 +196,7 @@ func (a *account) checkInput(in input) string {
 		switch {
 		case slices.Contains(readOnly, name):
 			return invalidProperty("READ_ONLY_VALUE", name, "\""+name+"\" is a read only property; its value cannot be set.")
-		case !slices.Contains(a.properties, name):
+		case !slices.Contains(a.properties, name) && !a.crm.defined["contacts"][name]:
 			return invalidProperty("PROPERTY_DOESNT_EXIST", name, "Property \""+name+"\" does not exist")
 		}
 	}
@@ -196,10 +208,8 @@ func invalidProperty(code, name, message string) string {
 	return "Property values were not valid: " + string(detail)
 }
 
-// saveContacts saves contacts and returns their new state.
+// saveContacts saves contacts and returns their new state. The account is locked.
 func (a *account) saveContacts(inputs []input) []map[string]any {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	results := []map[string]any{}
 	for _, in := range inputs {
 		id := strings.ToLower(in.ID)
@@ -217,10 +227,17 @@ func (a *account) saveContacts(inputs []input) []map[string]any {
 	return results
 }
 
-// listProperties lists all properties; the API documents no pages here.
-func (a *account) listProperties(w http.ResponseWriter, _ *http.Request) {
-	var results []map[string]any
-	for _, name := range append(slices.Clone(a.properties), readOnly...) {
+// listProperties lists all properties of an object; the API documents no pages here.
+func (a *account) listProperties(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	kind := objectType(r)
+	names := slices.Sorted(maps.Keys(a.crm.defined[kind]))
+	if kind == "contacts" {
+		names = slices.Concat(a.properties, names, readOnly)
+	}
+	results := []map[string]any{}
+	for _, name := range names {
 		results = append(results, a.describeProperty(name))
 	}
 	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"results": results})

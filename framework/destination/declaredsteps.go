@@ -73,6 +73,7 @@ func (d *declaredCall) sendStep(ctx context.Context, step *request.Step, which [
 			key = built.Key()
 			if known := d.in.Client.answers.find(key, d.in.Client.currentTime()); known != nil {
 				last, d.remembered = known, append(d.remembered, key)
+				d.received = append(d.received, step.WithItem(answerValue(known), scope))
 				continue
 			}
 		}
@@ -82,7 +83,7 @@ func (d *declaredCall) sendStep(ctx context.Context, step *request.Step, which [
 			return last, nil
 		}
 		d.readResponse(step.Request, which, response)
-		d.received = append(d.received, answerValue(response))
+		d.received = append(d.received, step.WithItem(answerValue(response), scope))
 		if last = response; len(d.undecidedOf(which)) < len(which) {
 			return last, nil
 		}

@@ -124,9 +124,9 @@ actions:
     request:
       steps:
         - {name: found, each: {"@path": $.payload.tags}, url: "https://api.example.com/find/{{item}}"}
-        - {url: https://api.example.com/tag, body: {ids: {"@expr": "map(answers.found.all, .body.id)"}, last: {"@expr": "answers.found.body.id"}}}
+        - {url: https://api.example.com/tag, body: {ids: {"@expr": "map(answers.found.all, [.item, .body.id])"}, last: {"@expr": "answers.found.body.id"}}}
 `
 	results, sent := runDeclared(t, definition, []string{`{"id":1}`, `{"id":2}`, `{}`}, `{"tags":["x","y"]}`)
 	assert.Equal(t, []string{"delivered: "}, results)
-	assert.Equal(t, []string{`/find/x `, `/find/y `, `/tag {"ids":[1,2],"last":2}`}, sent)
+	assert.Equal(t, []string{`/find/x `, `/find/y `, `/tag {"ids":[["x",1],["y",2]],"last":2}`}, sent)
 }

@@ -23,6 +23,7 @@ type errorList struct {
 	code       *event.Path
 	status     *event.Path
 	retryCodes []string
+	reason     string           // a text before the message; "" for none
 	match      *mapping.Mapping // the value of a payload that its error has at key; nil if errors have indexes
 	key        *event.Path      // nil: the entry itself, or its key in an object
 	missing    string           // what happens to payloads that no entry mentions: "fail" or "retry"; "" for delivered
@@ -34,7 +35,7 @@ func (c *compiler) compileErrors(e event.Value, place string) *errorList {
 	l := &errorList{
 		entryList: entryListOf(e), index: optionalPath(e.Get("index")), base: int(e.Get("base").Int()), message: pathList(e.Get("message")),
 		code: optionalPath(e.Get("code")), status: optionalPath(e.Get("status")), key: optionalPath(e.Get("key")), retryRest: e.Get("others").Str() == "retry",
-		missing: e.Get("missing").Str(),
+		missing: e.Get("missing").Str(), reason: e.Get("reason").Str(),
 	}
 	l.pattern = c.compilePattern(e.Get("indexPattern"), place+"/indexPattern")
 	if l.pattern != nil && l.index == nil {
@@ -229,6 +230,9 @@ func (r *Request) payloadError(e *errorList, entry event.Value, whole int) *faul
 		message = text
 	} else if message = code; message == "" {
 		message = cmp.Or(entry.Text(), entry.JSON())
+	}
+	if e.reason != "" {
+		message = e.reason + ": " + message
 	}
 	err := fault.FromStatus(status, message)
 	err.Retry = err.Retry || r.IsRetryable(status) || code != "" && slices.Contains(e.retryCodes, code)

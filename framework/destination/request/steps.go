@@ -118,6 +118,14 @@ func (s *Step) Answer(last event.Value, responses []event.Value) event.Value {
 	return withMembers(last, event.Member{Key: "all", Value: event.NewArray(responses)})
 }
 
+// WithItem returns a response with the item of the list that it is for, from the scope of its request.
+func (s *Step) WithItem(response, scope event.Value) event.Value {
+	if s.each == nil {
+		return response
+	}
+	return withMembers(response, event.Member{Key: Item, Value: scope.Get(Item)})
+}
+
 // withMembers returns an object with further members.
 func withMembers(v event.Value, more ...event.Member) event.Value {
 	members := make([]event.Member, 0, v.Len()+len(more))

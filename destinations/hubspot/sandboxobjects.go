@@ -1,0 +1,300 @@
+package hubspot
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
+)
+
+// record is a record of an object that is not a contact.
+type record struct {
+	ID         string         `json:"id"`
+	Properties map[string]any `json:"properties"`
+}
+
+// crm holds the records of objects other than contacts, what they are associated with, and properties that were defined.
+type crm struct {
+	records      map[string][]*record       // by the object's type
+	defined      map[string]map[string]bool // names of properties by the object's type
+	associations []string
+	lists        map[string]map[string]bool // IDs of members by the list's ID
+	names        map[string]string          // IDs of lists by name
+	events       map[string]map[string]bool // names of properties by the event's name
+	sent         []string                   // names of the events that were sent
+}
+
+func newCRM() *crm {
+	return &crm{records: map[string][]*record{}, defined: map[string]map[string]bool{}, lists: map[string]map[string]bool{}, names: map[string]string{}, events: map[string]map[string]bool{}}
+}
+
+// state returns what the account has besides contacts. Parts that are empty are left out.
+func (c *crm) state() map[string]any {
+	state := map[string]any{}
+	if len(c.records) > 0 {
+		state["records"] = c.records
+	}
+	if len(c.associations) > 0 {
+		state["associations"] = c.associations
+	}
+	if len(c.lists) > 0 {
+		state["lists"] = c.lists
+	}
+	if len(c.sent) > 0 {
+		state["events"] = c.sent
+	}
+	return state
+}
+
+// objectRoutes are the routes of objects. {type} is contacts, companies or the type of any other object.
+func (a *account) objectRoutes() {
+	a.mux.HandleFunc("POST /crm/v3/objects/{type}/batch/{operation}", a.changeBatch)
+	a.mux.HandleFunc("POST /crm/v3/objects/{type}", a.create)
+	a.mux.HandleFunc("PATCH /crm/v3/objects/{type}/{id}", a.update)
+	a.mux.HandleFunc("POST /crm/v3/objects/{type}/search", a.search)
+	a.mux.HandleFunc("PUT /crm/v3/objects/{type}/{id}/associations/{to}/{other}/{kind}", a.associate)
+	a.mux.HandleFunc("PUT /crm/v4/objects/{type}/{id}/associations/{to}/{other}", a.associate)
+	a.mux.HandleFunc("POST /crm/v4/associations/{type}/{to}/batch/create", a.associateBatch)
+	a.mux.HandleFunc("GET /crm/v3/schemas", a.listSchemas)
+}
+
+// objectType returns the type of the path, in plural for contacts and companies.
+func objectType(r *http.Request) string {
+	switch t := r.PathValue("type"); t {
+	case "contact", "company":
+		return map[string]string{"contact": "contacts", "company": "companies"}[t]
+	default:
+		return t
+	}
+}
+
+// find returns the record with a value of a property, or nil. property is "" for the ID.
+func (a *account) find(kind, property, value string) *record {
+	if kind == "contacts" {
+		return a.findContact(property, value)
+	}
+	for _, r := range a.crm.records[kind] {
+		if property == "" && r.ID == value || property != "" && strings.EqualFold(fmt.Sprint(r.Properties[property]), value) {
+			return r
+		}
+	}
+	return nil
+}
+
+func (a *account) findContact(property, value string) *record {
+	for address, properties := range a.contacts {
+		if property == "email" && address == strings.ToLower(value) || property == "" && strconv.Itoa(a.ids[address]) == value {
+			return &record{strconv.Itoa(a.ids[address]), properties}
+		}
+	}
+	return nil
+}
+
+// add creates a record.
+func (a *account) add(kind string, properties map[string]any) *record {
+	if kind == "contacts" {
+		address := strings.ToLower(fmt.Sprint(properties["email"]))
+		a.ids[address] = len(a.ids) + 1
+		a.contacts[address] = maps.Clone(properties)
+		return &record{strconv.Itoa(a.ids[address]), a.contacts[address]}
+	}
+	r := &record{fmt.Sprintf("%s-%d", kind, len(a.crm.records[kind])+1), maps.Clone(properties)}
+	a.crm.records[kind] = append(a.crm.records[kind], r)
+	return r
+}
+
+// checkProperties returns what is wrong with the properties of a record, or "". Which properties other objects than contacts have is not
+// known.
+func (a *account) checkProperties(kind string, properties map[string]any) string {
+	for _, name := range slices.Sorted(maps.Keys(properties)) {
+		switch properties[name].(type) {
+		case map[string]any, []any:
+			return invalidProperty("INVALID_VALUE", name, "Property \""+name+"\" takes no list and no object")
+		}
+		if kind == "contacts" && !slices.Contains(a.properties, name) && !a.crm.defined[kind][name] {
+			return invalidProperty("PROPERTY_DOESNT_EXIST", name, "Property \""+name+"\" does not exist")
+		}
+	}
+	return ""
+}
+
+// decode reads the body of a request. It reports whether that is possible, and answers the request otherwise.
+func decode(w http.ResponseWriter, r *http.Request, body any) bool {
+	err := json.NewDecoder(r.Body).Decode(body)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", "Invalid input JSON: "+err.Error())
+	}
+	return err == nil
+}
+
+func (a *account) create(w http.ResponseWriter, r *http.Request) {
+	var body struct{ Properties map[string]any }
+	if !decode(w, r, &body) {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	kind := objectType(r)
+	if message := a.checkProperties(kind, body.Properties); message != "" {
+		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", message)
+		return
+	}
+	sandbox.WriteJSON(w, http.StatusCreated, a.add(kind, body.Properties))
+}
+
+// update changes a record, which the path has by its ID or by a value of idProperty.
+func (a *account) update(w http.ResponseWriter, r *http.Request) {
+	var body struct{ Properties map[string]any }
+	if !decode(w, r, &body) {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	kind, property := objectType(r), r.FormValue("idProperty")
+	if property != "" && a.checkProperties(kind, map[string]any{property: ""}) != "" {
+		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", invalidProperty("PROPERTY_DOESNT_EXIST", property, "Property \""+property+"\" does not exist"))
+		return
+	}
+	found := a.find(kind, property, r.PathValue("id"))
+	if found == nil {
+		writeError(w, http.StatusNotFound, "OBJECT_NOT_FOUND", "Object not found.  objectId are usually numeric.")
+		return
+	}
+	if message := a.checkProperties(kind, body.Properties); message != "" {
+		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", message)
+		return
+	}
+	maps.Copy(found.Properties, body.Properties)
+	sandbox.WriteJSON(w, http.StatusOK, found)
+}
+
+// changeBatch reads, creates, updates or upserts up to 100 records. Records that are not found are reported in a 207.
+func (a *account) changeBatch(w http.ResponseWriter, r *http.Request) {
+	kind, operation := objectType(r), r.PathValue("operation")
+	if kind == "contacts" && operation == "upsert" {
+		a.upsertContacts(w, r)
+		return
+	}
+	var body struct {
+		IDProperty string
+		Inputs     []input
+	}
+	if !decode(w, r, &body) {
+		return
+	}
+	if len(body.Inputs) == 0 || len(body.Inputs) > maxInputs {
+		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", fmt.Sprintf("The number of inputs should be from 1 to %d, but is %d", maxInputs, len(body.Inputs)))
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, in := range body.Inputs {
+		if message := a.checkProperties(kind, in.Properties); message != "" {
+			writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", message)
+			return
+		}
+	}
+	results, missing := []*record{}, []string{}
+	for _, in := range body.Inputs {
+		found := a.find(kind, cmp.Or(in.IDProperty, body.IDProperty), in.ID)
+		switch {
+		case operation == "create", operation == "upsert" && found == nil:
+			found = a.add(kind, in.Properties)
+		case found == nil:
+			missing = append(missing, in.ID)
+			continue
+		default:
+			maps.Copy(found.Properties, in.Properties)
+		}
+		results = append(results, found)
+	}
+	status, response := http.StatusOK, map[string]any{"status": "COMPLETE", "results": results}
+	if operation == "create" {
+		status = http.StatusCreated
+	}
+	if len(missing) > 0 {
+		status, response["numErrors"] = http.StatusMultiStatus, 1
+		response["errors"] = []failure{{"error", "OBJECT_NOT_FOUND", "Could not get some objects, they may be deleted or not exist. Check that ids are valid.", map[string][]string{"ids": missing}}}
+	}
+	sandbox.WriteJSON(w, status, response)
+}
+
+// search finds the records that have all values of one of the groups.
+func (a *account) search(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		FilterGroups []struct {
+			Filters []struct {
+				PropertyName, Operator string
+				Value                  any
+			}
+		}
+	}
+	if !decode(w, r, &body) {
+		return
+	}
+	if len(body.FilterGroups) == 0 || len(body.FilterGroups) > 5 {
+		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", fmt.Sprintf("The number of filter groups should be from 1 to 5, but is %d", len(body.FilterGroups)))
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	results, seen := []*record{}, map[string]bool{}
+	for _, group := range body.FilterGroups {
+		for _, f := range group.Filters {
+			if found := a.find(objectType(r), f.PropertyName, fmt.Sprint(f.Value)); found != nil && !seen[found.ID] {
+				seen[found.ID] = true
+				results = append(results, found)
+			}
+		}
+	}
+	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"total": len(results), "results": results})
+}
+
+func (a *account) associate(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.link(objectType(r), r.PathValue("id"), r.PathValue("to"), r.PathValue("other"))
+	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"id": r.PathValue("id")})
+}
+
+func (a *account) link(from, id, to, other string) {
+	a.crm.associations = append(a.crm.associations, from+" "+id+" "+to+" "+other)
+}
+
+func (a *account) associateBatch(w http.ResponseWriter, r *http.Request) {
+	type end struct{ ID string }
+	var body struct {
+		Inputs []struct {
+			Types    []map[string]any
+			From, To end
+		}
+	}
+	if !decode(w, r, &body) {
+		return
+	}
+	if len(body.Inputs) == 0 || slices.ContainsFunc(body.Inputs, func(in struct {
+		Types    []map[string]any
+		From, To end
+	}) bool {
+		return in.From.ID == "" || in.To.ID == "" || len(in.Types) == 0
+	}) {
+		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", "inputs need from, to and types")
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, in := range body.Inputs {
+		a.link(objectType(r), in.From.ID, r.PathValue("to"), in.To.ID)
+	}
+	sandbox.WriteJSON(w, http.StatusCreated, map[string]any{"status": "COMPLETE", "results": []any{}})
+}
+
+func (a *account) listSchemas(w http.ResponseWriter, _ *http.Request) {
+	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"results": []map[string]any{{"fullyQualifiedName": "p1_pets", "labels": map[string]string{"plural": "Pets"}}}})
+}
