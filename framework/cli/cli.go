@@ -118,11 +118,19 @@ func executeCommand(ctx context.Context, args []string, s streams) int {
 	case errors.As(err, &quiet):
 		return exitFailed
 	case errors.As(err, &wrong), errors.As(err, &option), errors.As(err, &address):
-		fmt.Fprintf(s.err, "%s: %s\nSee: %s --help\n", s.programName(), fault.FileText(err), command.CommandPath())
+		fmt.Fprintf(s.err, "%s: %s\nSee: %s --help\n", s.programName(), errorText(err), command.CommandPath())
 		return exitMisuse
 	}
-	fmt.Fprintf(s.err, "%s: %s\n", s.programName(), fault.FileText(err))
+	fmt.Fprintf(s.err, "%s: %s\n", s.programName(), errorText(err))
 	return exitFailed
+}
+
+// errorText returns the text of an error, with those of files and of the state in words of their own.
+func errorText(err error) string {
+	if text := fault.FileText(err); text != err.Error() {
+		return text
+	}
+	return state.ErrorText(err)
 }
 
 func newRoot(s streams) *cobra.Command {

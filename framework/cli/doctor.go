@@ -254,7 +254,7 @@ func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir
 	next := "stop the server, restore " + filepath.Base(file) + " from a backup (landfall restore), or move it away and send all members again (landfall members resync)"
 	switch {
 	case err != nil:
-		c.addFinding("ledger", isProblem, next, "%s cannot be read: %v", file, err)
+		c.addFinding("ledger", isProblem, next, "%s cannot be read: %s", file, state.ErrorText(err))
 	case len(problems) > 0:
 		c.addFinding("ledger", isProblem, next, "%s is damaged: %s (%d more)", file, problems[0], len(problems)-1)
 	default:

@@ -18,6 +18,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server"
 	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 	"github.com/landfall-dev/landfall/framework/server/devicemode"
 	"github.com/landfall-dev/landfall/framework/state"
@@ -134,6 +135,11 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 		}
 	}
 	problems = append(problems, audienceruns.Check(cfg, registry)...)
+	if cert := cfg.Server.TLSCert; cert != "" {
+		if text := server.CheckCertificate(cfg.ResolvePath(cert), cfg.ResolvePath(cfg.Server.TLSKey)); text != "" {
+			warnings = append(warnings, cfg.Document.Locate(fault.Problems{{File: path, Pointer: "/tls", Message: text}})...)
+		}
+	}
 	left, err := c.removedLedgers(cfg)
 	if err != nil {
 		warnings = append(warnings, fault.Problem{File: path, Message: "the local state cannot be read: " + err.Error()})

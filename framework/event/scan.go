@@ -95,8 +95,25 @@ func (s *scanner) scanValue() (opened bool, err error) {
 		if c == '-' || c-'0' <= 9 {
 			return false, s.scanNumber()
 		}
-		return false, s.syntaxError(fmt.Sprintf("unexpected %q", rune(c)))
+		return false, s.syntaxError(unexpectedByte(c))
 	}
+}
+
+const unquotedWord = "a word without quotes: texts are written in double quotes, and the only words are true, false and null"
+
+// unexpectedByte says what is wrong with a value that begins with a byte.
+func unexpectedByte(c byte) string {
+	switch {
+	case c|0x20 >= 'a' && c|0x20 <= 'z', c == '_':
+		return unquotedWord
+	case c == '.', c == '+':
+		return "a number begins with a digit or a minus sign"
+	case c == '}', c == ']', c == ',', c == ':':
+		return fmt.Sprintf("a value is missing before %q", rune(c))
+	case c == '\'':
+		return "texts and keys are written in double quotes"
+	}
+	return fmt.Sprintf("unexpected %q", rune(c))
 }
 
 func (s *scanner) scanOpening(c byte) (opened bool, err error) {
@@ -164,6 +181,9 @@ func (s *scanner) closeContainer() {
 }
 
 func (s *scanner) scanKey() error {
+	if s.pos < len(s.text) && s.text[s.pos] == '}' {
+		return s.syntaxError("there is a comma after the last member")
+	}
 	if s.pos >= len(s.text) || s.text[s.pos] != '"' {
 		return s.syntaxError("expected a key in quotes")
 	}
@@ -194,8 +214,12 @@ func (s *scanner) addScalar(kind Kind, start int) {
 func (s *scanner) scanLiteral(word string, kind Kind) error {
 	start := s.pos
 	for i := range len(word) {
-		if s.pos >= len(s.text) || s.text[s.pos] != word[i] {
-			return s.syntaxError("expected " + word)
+		if s.pos < len(s.text) && s.text[s.pos] != word[i] {
+			s.pos = start
+			return s.syntaxError(unquotedWord)
+		}
+		if s.pos >= len(s.text) {
+			return s.syntaxError("")
 		}
 		s.pos++
 	}
@@ -259,6 +283,9 @@ func (s *scanner) scanNumber() error {
 	}
 	if s.pos < len(s.text) && s.text[s.pos] == '0' {
 		s.pos++
+		if s.pos < len(s.text) && s.text[s.pos]-'0' <= 9 {
+			return s.syntaxError("a number begins with no 0 before another digit")
+		}
 	} else if s.scanDigits() == 0 {
 		return s.syntaxError("expected a digit")
 	}

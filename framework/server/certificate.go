@@ -16,6 +16,7 @@ import (
 	"github.com/pires/go-proxyproto"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
@@ -65,19 +66,19 @@ func openCertificate(cfg *config.Config, log *slog.Logger) (*certificate, error)
 func (c *certificate) load() (content string, err error) {
 	cert, err := os.ReadFile(c.certFile)
 	if err != nil {
-		return "", fmt.Errorf("the certificate cannot be read: %w", err)
+		return "", fmt.Errorf("the certificate: %w", fault.File(err))
 	}
 	key, err := os.ReadFile(c.keyFile)
 	if err != nil {
-		return "", fmt.Errorf("the key cannot be read: %w", err)
+		return "", fmt.Errorf("the key: %w", fault.File(err))
 	}
 	content = string(cert) + string(key)
-	if content == c.loaded {
+	if content == c.loaded && c.current.Load() != nil {
 		return content, nil
 	}
-	pair, err := tls.X509KeyPair(cert, key)
+	pair, err := c.readPair(cert, key)
 	if err != nil {
-		return content, fmt.Errorf("%s and %s are not a certificate and its key: %w", c.certFile, c.keyFile, err)
+		return content, err
 	}
 	c.current.Store(&pair)
 	return content, nil

@@ -161,20 +161,8 @@ func TestTLS(t *testing.T) {
 }
 
 func TestCertificatesThatCannotBeUsed(t *testing.T) {
-	dir := t.TempDir()
-	cert, _ := newCertificate(t, 1)
-	_, key := newCertificate(t, 2)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "cert.pem"), cert, 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "key.pem"), key, 0o600))
-	for want, settings := range map[string]string{
-		"the certificate cannot be read":       "tls: {cert: none.pem, key: key.pem}",
-		"the key cannot be read":               "tls: {cert: cert.pem, key: none.pem}",
-		"are not a certificate and its key":    tlsFiles,
-		"cert.pem are not a certificate and i": "tls: {cert: cert.pem, key: cert.pem}",
-	} {
-		_, err := openCertificate(parsePort(t, dir, settings), slog.Default())
-		assert.ErrorContains(t, err, want)
-	}
+	_, err := openCertificate(parsePort(t, t.TempDir(), tlsFiles), slog.Default())
+	assert.ErrorContains(t, err, "tls: the certificate: ")
 }
 
 // TestProxyProtocol checks whose header of the PROXY protocol counts.

@@ -3,8 +3,10 @@ package state
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	sqlitedriver "modernc.org/sqlite"
 
 	"github.com/landfall-dev/landfall/framework/fault"
 )
@@ -30,6 +32,8 @@ func openError(location string, err error) error {
 	var connecting *pgconn.ConnectError
 	var parsing *pgconn.ParseConfigError
 	switch {
+	case asSQLite(err) != nil:
+		e.Reason = sqliteReason(asSQLite(err))
 	case errors.As(err, &parsing):
 		e.Reason = "the URL cannot be read: write state.url as postgres://USER:PASSWORD@HOST:PORT/DATABASE"
 	case errors.As(err, &server):
@@ -41,6 +45,49 @@ func openError(location string, err error) error {
 		e.Reason += "; check state.url, and that PostgreSQL runs and accepts connections from this machine"
 	}
 	return e
+}
+
+// ErrorText returns the text of an error. The words of the database in it are those of this package instead, if it has some.
+func ErrorText(err error) string {
+	text := err.Error()
+	if e := asSQLite(err); e != nil {
+		text = strings.Replace(text, e.Error(), sqliteReason(e), 1)
+	}
+	var server *pgconn.PgError
+	if errors.As(err, &server) {
+		text = strings.Replace(text, server.Error(), serverReason(server), 1)
+	}
+	return text
+}
+
+// asSQLite returns the error of SQLite in an error, or nil.
+func asSQLite(err error) *sqlitedriver.Error {
+	var e *sqlitedriver.Error
+	errors.As(err, &e)
+	return e
+}
+
+// sqliteReason says what SQLite objects to, by its primary result code.
+func sqliteReason(e *sqlitedriver.Error) string {
+	const busy, locked, readOnly, diskError, damaged, full, cannotOpen, notDatabase = 5, 6, 8, 10, 11, 13, 14, 26
+	const restore = "restore it from a backup (landfall restore), or move it away and send all members again (landfall members resync)"
+	switch e.Code() & 0xff {
+	case notDatabase:
+		return "the file is damaged, or is not a database of SQLite: " + restore
+	case damaged:
+		return "the file is damaged: " + restore
+	case readOnly:
+		return "the user of this process may not write the file, or its directory"
+	case cannotOpen:
+		return "the file cannot be opened: check the owner and the permissions of it and its directory"
+	case busy, locked:
+		return "another program keeps the file locked: end it, and try again"
+	case full:
+		return "the disk is full"
+	case diskError:
+		return "the disk reports an error: " + e.Error()
+	}
+	return "SQLite reports: " + e.Error()
 }
 
 // serverReason says what a server objects to, by its SQLSTATE.

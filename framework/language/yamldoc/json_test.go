@@ -18,11 +18,11 @@ func TestJSONFilesAreJSON(t *testing.T) {
 		"# a note\n{\"a\": 1}":            "1:1: this is not JSON: it has no comments",
 		`{'a': 1}`:                        "1:2: this is not JSON: texts and keys are written in double quotes",
 		`{a: 1}`:                          "1:2: this is not JSON: expected a key in quotes",
-		"a: 1\n":                          `1:1: this is not JSON: unexpected 'a'`,
-		`{"a": NaN}`:                      `1:7: this is not JSON: unexpected 'N'`,
-		`{"ä": 01}`:                       "1:8: this is not JSON: expected a comma or } after a member",
+		"a: 1\n":                          "1:1: this is not JSON: a word without quotes: texts are written in double quotes, and the only words are true, false and null",
+		`{"a": NaN}`:                      "1:7: this is not JSON: a word without quotes: texts are written in double quotes, and the only words are true, false and null",
+		`{"ä": 01}`:                       "1:8: this is not JSON: a number begins with no 0 before another digit",
 		`{"a": 0x1F}`:                     "1:8: this is not JSON: expected a comma or } after a member",
-		`{"a": +1}`:                       `1:7: this is not JSON: unexpected '+'`,
+		`{"a": +1}`:                       "1:7: this is not JSON: a number begins with a digit or a minus sign",
 		`{"a": "\q"}`:                     "1:9: this is not JSON: unknown escape in a string",
 		"{\"a\": \"x\ty\"}":               "1:9: this is not JSON: unescaped control character 0x9 in a string",
 		`{"a": [1, 2}`:                    "1:12: this is not JSON: expected a comma or ] after an item",
@@ -31,7 +31,7 @@ func TestJSONFilesAreJSON(t *testing.T) {
 		``:                                "1:1: this is not JSON: the file is empty",
 		"{\"a\": 1}\n---\n{\"a\": 2}\n":   "2:1: this is not JSON: unexpected text after the value",
 		"{\"a\": 1, \"b\": 2, \"a\": 3}":  `1:18: the key "a" is written twice: it is in line 1 already`,
-		"\xef\xbb\xbf{\"a\": 1, \"b\":,}": `1:14: this is not JSON: unexpected ','`,
+		"\xef\xbb\xbf{\"a\": 1, \"b\":,}": `1:14: this is not JSON: a value is missing before ','`,
 	} {
 		_, err := yamldoc.Parse("x.json", []byte(text))
 		require.Error(t, err, text)

@@ -14,7 +14,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -194,8 +193,8 @@ type reader struct {
 func (r *reader) readConfig(v event.Value) {
 	r.config.Definitions, r.config.Data = v.Get("definitions").Str(), v.Get("data").Str()
 	r.config.StateURL = r.resolveSecrets(v.Get("state").Get("url"), "/state/url").Str()
-	if scheme, _, ok := strings.Cut(r.config.StateURL, "://"); ok && scheme != "postgres" && scheme != "postgresql" {
-		r.problems.Add("/state/url", "should begin with postgres:// but begins with %s://: the state can be in PostgreSQL, or in the data directory if state.url is left out", scheme)
+	if problem := checkStateURL(r.config.StateURL); problem != "" {
+		r.problems.Add("/state/url", "%s", problem)
 	}
 	r.config.StateKey = r.resolveSecrets(v.Get("state").Get("key"), "/state/key").Str()
 	r.readServer(v)

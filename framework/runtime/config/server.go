@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -103,6 +104,9 @@ func (r *reader) readServer(v event.Value) {
 	s.ErasureRetention = r.readDurationAt(v.Get("state").Get("erasureRetention"), "/state/erasureRetention", time.Minute, 100*365*24*time.Hour)
 	s.HistoryBytes = int64(out.Get("history").Get("maxBytes").Float())
 	s.NATS = r.resolveSecrets(v.Get("nats").Get("url"), "/nats/url").Str()
+	if problem := checkNATSURL(s.NATS); problem != "" {
+		r.problems.Add("/nats/url", "%s", problem)
+	}
 	s.Credentials, s.Replicas = v.Get("nats").Get("credentials").Str(), number(v.Get("nats").Get("replicas"))
 	r.readTLS(v.Get("tls"))
 	s.ProxyProtocol, _ = v.Get("proxyProtocol").Bool()
@@ -251,6 +255,9 @@ func (r *reader) readDuration(v event.Value, key string, least, most time.Durati
 	return r.readDurationAt(v.Get(key), "/delivery/"+key, least, most)
 }
 
+// writtenDuration matches what the schema accepts, also if it is longer than a time.Duration can be.
+var writtenDuration = regexp.MustCompile(`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`)
+
 // readDurationAt reads a duration such as 90s and checks its bounds. It returns 0 if v is absent.
 func (r *reader) readDurationAt(v event.Value, pointer string, least, most time.Duration) time.Duration {
 	text := v.Str()
@@ -258,10 +265,11 @@ func (r *reader) readDurationAt(v event.Value, pointer string, least, most time.
 		return 0
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil {
+	isTooLong := err != nil && writtenDuration.MatchString(text)
+	if err != nil && !isTooLong {
 		return 0 // the schema has reported it
 	}
-	if d < least || d > most {
+	if isTooLong || d < least || d > most {
 		r.problems.Add(pointer, "should be between %s and %s but is %s", fault.WrittenDuration(least), fault.WrittenDuration(most), text)
 	}
 	return d

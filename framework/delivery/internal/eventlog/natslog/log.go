@@ -4,7 +4,6 @@ package natslog
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -80,7 +79,7 @@ func (l *Log) connect() error {
 	}
 	var err error
 	if l.conn, err = nats.Connect(l.config.URL, options...); err != nil {
-		return fmt.Errorf("connecting to NATS: %w", err)
+		return connectError(l.config.URL, l.config.Credentials, err)
 	}
 	if l.js, err = jetstream.New(l.conn, jetstream.WithDefaultTimeout(10*time.Second)); err != nil {
 		return err
