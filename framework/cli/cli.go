@@ -151,7 +151,7 @@ func newRoot(s streams) *cobra.Command {
 	root.SetErr(s.err)
 	root.SetVersionTemplate(s.versionLine())
 	root.PersistentFlags().StringVar(s.definitions, "definitions", "", "a `DIR` with destinations without code, each in <slug>/destination.yaml")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newServe(s), newConsole(s), newDead(s), newReplay(s), newStatus(s), newHealth(s), newResume(s), newBackup(s), newRestore(s), newCheckpoints(s), newDoctor(s), newDocs(s),
 		newRun(s), newTest(s), newValidate(s), newExplain(s), newWhy(s), newMap(s), newMatch(s),

@@ -223,7 +223,7 @@ func Verify(dir string) (*Manifest, error) {
 	}
 	var m Manifest
 	if err := json.Unmarshal(text, &m); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", ManifestFile, err)
+		return nil, fmt.Errorf("%s is damaged: take the backup again", filepath.Join(dir, ManifestFile))
 	}
 	if m.Version < 1 || m.Version > formatVersion {
 		return nil, fmt.Errorf("the backup has format %d and this program reads formats 1 to %d", m.Version, formatVersion)

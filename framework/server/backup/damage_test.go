@@ -54,7 +54,7 @@ func TestVerifyChecksEveryFile(t *testing.T) {
 		}, "is not a backup"},
 		"a manifest that is no JSON": {func(t *testing.T, dir string) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, backup.ManifestFile), []byte("{"), 0o600))
-		}, "reading manifest.json"},
+		}, "manifest.json is damaged: take the backup again"},
 		"another format": {func(t *testing.T, dir string) {
 			rewriteManifest(t, dir, func(m *backup.Manifest) { m.Version = 3 })
 		}, "the backup has format 3 and this program reads formats 1 to 2"},
