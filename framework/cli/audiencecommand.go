@@ -131,15 +131,15 @@ func (k *audienceCommand) openRows(ctx context.Context, audience string, argumen
 	if err := textfile.CheckEncoding(k.encoding); err != nil {
 		return nil, nil, usageErrorf("--encoding: %v", err)
 	}
-	files, err := expandFiles(arguments)
+	files, err := expandFiles(ctx, arguments)
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(files) > 1 {
-		return k.openFiles(files, options)
+		return k.openFiles(ctx, files, options)
 	}
 	file := files[0]
-	input, err := openUsers(file, k.streams.in)
+	input, err := openUsers(ctx, file, k.streams.in)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -155,11 +155,11 @@ func (k *audienceCommand) openRows(ctx context.Context, audience string, argumen
 }
 
 // openFiles opens several files of users, which are read one after the other.
-func (k *audienceCommand) openFiles(files []string, options audiencesync.Options) (*audiencesync.Rows, func(), error) {
+func (k *audienceCommand) openFiles(ctx context.Context, files []string, options audiencesync.Options) (*audiencesync.Rows, func(), error) {
 	k.file = fault.Count(len(files), "file")
 	inputs := make([]audiencesync.Input, len(files))
 	for i, file := range files {
-		inputs[i] = audiencesync.Input{Name: file, Open: func() (audiencesync.Source, error) { return openUsers(file, nil) }}
+		inputs[i] = audiencesync.Input{Name: file, Open: func() (audiencesync.Source, error) { return openUsers(ctx, file, nil) }}
 	}
 	rows, err := audiencesync.OpenFiles(inputs, options)
 	if err != nil {

@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/files/parquetfile"
+	"github.com/landfall-dev/landfall/framework/files/s3file"
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
@@ -32,6 +36,14 @@ func openInput(file string, stdin io.Reader) (io.ReadCloser, error) {
 	return nil, fmt.Errorf("%s: %s", file, fault.FileReason(err))
 }
 
+// openNamed is openInput for a file that can also be the URL of an object in S3.
+func openNamed(ctx context.Context, name string, stdin io.Reader) (io.ReadCloser, error) {
+	if s3file.IsURL(name) {
+		return s3file.FromEnvironment(os.Getenv).Open(ctx, name)
+	}
+	return openInput(name, stdin)
+}
+
 // parquetInput is a Parquet file with the file that it is read from.
 type parquetInput struct {
 	*parquetfile.File
@@ -44,11 +56,16 @@ func (p parquetInput) Close() error {
 	return p.file.Close()
 }
 
-// openUsers is openInput for a file of users, which can be a Parquet file.
-func openUsers(name string, stdin io.Reader) (audiencesync.Source, error) {
-	input, err := openInput(name, stdin)
+// openUsers is openNamed for a file of users, which can be a Parquet file.
+func openUsers(ctx context.Context, name string, stdin io.Reader) (audiencesync.Source, error) {
+	input, err := openNamed(ctx, name, stdin)
 	if err != nil {
 		return nil, err
+	}
+	if object, ok := input.(*s3file.Object); ok {
+		if input, err = withoutParquet(object); err != nil {
+			return nil, err
+		}
 	}
 	file, ok := input.(*os.File)
 	if !ok {
@@ -69,10 +86,53 @@ func openUsers(name string, stdin io.Reader) (audiencesync.Source, error) {
 	return nil, fmt.Errorf("%s: %w", name, err)
 }
 
-// expandFiles returns the files that arguments name: files, folders and patterns. Of a folder, it returns the files whose names do not begin with
+// objectInput is an object whose first bytes were read.
+type objectInput struct {
+	io.Reader
+	io.Closer
+}
+
+// withoutParquet returns the content of an object: a temporary file if it is Parquet, which is not read from its beginning to its end. The file has no name, so
+// that it is gone when it is closed.
+func withoutParquet(object *s3file.Object) (io.ReadCloser, error) {
+	begin := make([]byte, len(parquetfile.Magic))
+	n, err := io.ReadFull(object, begin)
+	content := io.MultiReader(bytes.NewReader(begin[:n]), object)
+	if string(begin[:n]) != parquetfile.Magic {
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			_ = object.Close()
+			return nil, err
+		}
+		return objectInput{content, object}, nil
+	}
+	defer func() { _ = object.Close() }()
+	file, err := os.CreateTemp("", "landfall-parquet")
+	if err != nil {
+		return nil, fmt.Errorf("a temporary file for a Parquet file: %w", err)
+	}
+	err = os.Remove(file.Name())
+	if err == nil {
+		_, err = io.Copy(file, content)
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// expandFiles returns the files that arguments name: files, folders and patterns, also of S3. Of a folder, it returns the files whose names do not begin with
 // a dot or an underscore, as those of programs that write many files do not contain rows.
-func expandFiles(arguments []string) (files []string, err error) {
+func expandFiles(ctx context.Context, arguments []string) (files []string, err error) {
 	for _, argument := range arguments {
+		if s3file.IsURL(argument) {
+			objects, err := s3file.FromEnvironment(os.Getenv).Expand(ctx, argument)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, objects...)
+			continue
+		}
 		info, statErr := os.Stat(argument)
 		switch {
 		case argument == "-" && len(arguments) > 1:

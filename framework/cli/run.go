@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/files/s3file"
 	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
@@ -36,7 +37,7 @@ func newRun(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [flags] FILE",
 		Short: "Deliver a file of events to the destinations of a config",
-		Long: "Reads events, one JSON object per line, from a file or standard input (-), optionally compressed with gzip or zstd. It processes\n" +
+		Long: "Reads events, one JSON object per line, from a file, an object (s3://BUCKET/KEY) or standard input (-), optionally compressed with gzip or zstd. It processes\n" +
 			"them with the subscriptions of a config, delivers them in order, and reports the results. Without --config it uses the\n" +
 			configFile + " beside the file.\n\n" +
 			"The exit code is 1 if an event fails, or is refused without --allow-refused. Lines that are not events count as refused;\n" +
@@ -60,11 +61,15 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	if err := c.target.check(); err != nil {
 		return err
 	}
-	path, err := findConfig(c.config, file)
+	beside := file
+	if s3file.IsURL(file) {
+		beside = "-"
+	}
+	path, err := findConfig(c.config, beside)
 	if err != nil {
 		return err
 	}
-	input, err := openInput(file, c.in)
+	input, err := openNamed(ctx, file, c.in)
 	if err != nil {
 		return err
 	}

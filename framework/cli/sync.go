@@ -26,8 +26,9 @@ func newSync(s streams) *cobra.Command {
 		Use:   "sync [flags] {FILE... | --from URL --query SQL}",
 		Short: "Make an audience match files or a query of users",
 		Long: "Reads users from files, folders of files, or standard input (-): CSV with a header, or NDJSON with one object per line, in UTF-8 unless\n" +
-			"--encoding is given, optionally compressed with gzip or zstd, or Parquet, which cannot be read from standard input. Several files\n" +
-			"are one list, and each has its own header. It compares the list with the ledger and sends the difference as\n" +
+			"--encoding is given, optionally compressed with gzip or zstd, or Parquet, which cannot be read from standard input. Files can be in\n" +
+			"S3 or a server of that kind: s3://BUCKET/KEY, s3://BUCKET/FOLDER/ or a pattern, with AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and\n" +
+			"AWS_SECRET_ACCESS_KEY in the environment. Several files are one list, and each has its own header. It compares the list with the ledger and sends the difference as\n" +
 			"entries and exits. With --mirror, the default, users who are not in the file leave the audience. With --add, the users of\n" +
 			"the file enter it. With --remove, they leave it.\n\n" +
 			"Rows that cannot be read are listed with their line numbers, and the exit code is then 1 unless --allow-refused is given.\n" +
@@ -43,6 +44,7 @@ func newSync(s streams) *cobra.Command {
 			"  landfall sync --live --audience vip_gold exports/\n" +
 			"  landfall sync --live --audience vip_gold --audience-column segment all-segments.csv\n" +
 			"  landfall sync --live --audience vip_gold 'exports/part-*.csv.zst'\n" +
+			"  landfall sync --live --audience vip_gold 's3://exports/vips/part-*.parquet'\n" +
 			"  landfall sync --live --audience aud_1 --name \"VIP Gold\" --remove --yes gone.ndjson\n" +
 			"  landfall sync --live --audience vip_gold --from '${WAREHOUSE_URL}' --query 'SELECT id AS external_id FROM vips'\n" +
 			"  landfall sync --live --audience vip_gold --properties=email,phone users.parquet\n" +

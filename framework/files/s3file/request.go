@@ -1,0 +1,166 @@
+package s3file
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/pause"
+)
+
+// maxAnswer is the size of the largest list or error in bytes.
+const maxAnswer = 8 << 20
+
+// answerError is a refusal of the server.
+type answerError struct {
+	status       int
+	Code         string `xml:"Code"`
+	Message      string `xml:"Message"`
+	Region       string `xml:"Region"` // that the bucket is in
+	missingLogin bool
+}
+
+func (e *answerError) Error() string {
+	said := ""
+	if e.Code != "" {
+		said = fmt.Sprintf(" (%s)", fault.Shorten(e.Code, 60))
+	}
+	switch {
+	case e.Region != "":
+		return fmt.Sprintf("the bucket is in the region %s: set AWS_REGION=%s", fault.Shorten(e.Region, 40), fault.Shorten(e.Region, 40))
+	case e.Code == "NoSuchBucket":
+		return "there is no such bucket"
+	case e.status == http.StatusNotFound:
+		return "there is no such object"
+	case e.status == http.StatusForbidden && e.missingLogin:
+		return "access is denied" + said + ": set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+	case e.status == http.StatusForbidden, e.status == http.StatusUnauthorized:
+		return "access is denied" + said + ": check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and the permissions s3:GetObject and, for folders and patterns, s3:ListBucket"
+	case e.status == http.StatusPreconditionFailed:
+		return "the object was replaced while it was read"
+	}
+	return fmt.Sprintf("the server answers with the status %d%s", e.status, said)
+}
+
+// isTemporary reports whether a request may succeed later.
+func isTemporary(err error) bool {
+	var refused *answerError
+	if errors.As(err, &refused) {
+		return refused.status == http.StatusTooManyRequests || refused.status >= 500
+	}
+	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// attempts is the number of further attempts that are left, and the pause before the next.
+type attempts struct {
+	left  int
+	pause time.Duration
+}
+
+func (c *Client) newAttempts() attempts {
+	return attempts{cmp.Or(c.Retries, 4), cmp.Or(c.Pause, time.Second/2)}
+}
+
+// next waits before another attempt. It returns false if there is none.
+func (a *attempts) next(ctx context.Context, err error) bool {
+	if a.left <= 0 || !isTemporary(err) || ctx.Err() != nil {
+		return false
+	}
+	a.left--
+	wait := a.pause
+	a.pause *= 2
+	return pause.For(ctx, wait) == nil
+}
+
+// get sends a request, again if it fails for now. The caller closes the body of the response.
+func (c *Client) get(ctx context.Context, bucket, key string, query url.Values, header http.Header) (*http.Response, error) {
+	tries := c.newAttempts()
+	for {
+		response, err := c.getOnce(ctx, bucket, key, query, header)
+		if err == nil || !tries.next(ctx, err) {
+			return response, err
+		}
+	}
+}
+
+func (c *Client) getOnce(ctx context.Context, bucket, key string, query url.Values, header http.Header) (*http.Response, error) {
+	u, err := c.urlOf(bucket, key)
+	if err != nil {
+		return nil, &Error{scheme + bucket, err.Error(), err}
+	}
+	u.RawQuery = query.Encode()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	request.URL = u // with the same escapes as in the signature
+	for name, values := range header {
+		request.Header[name] = values
+	}
+	request.Header.Set("Accept-Encoding", "identity")
+	if c.Credentials.AccessKeyID != "" {
+		if err := c.sign(ctx, request); err != nil {
+			return nil, err
+		}
+	}
+	client := c.HTTP
+	if client == nil {
+		client = http.DefaultClient
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusPartialContent {
+		return response, nil
+	}
+	return nil, c.readRefusal(response)
+}
+
+// sign adds a signature to a request without a body.
+func (c *Client) sign(ctx context.Context, request *http.Request) error {
+	empty := sha256.Sum256(nil)
+	hash := hex.EncodeToString(empty[:])
+	request.Header.Set("X-Amz-Content-Sha256", hash)
+	return v4.NewSigner().SignHTTP(ctx, c.Credentials, request, hash, "s3", c.Region, time.Now(), func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+}
+
+// readRefusal reads why the server has refused a request, and closes the body.
+func (c *Client) readRefusal(response *http.Response) error {
+	defer func() { _ = response.Body.Close() }()
+	refused := &answerError{status: response.StatusCode, missingLogin: c.Credentials.AccessKeyID == ""}
+	if text, err := io.ReadAll(io.LimitReader(response.Body, 64<<10)); err == nil {
+		_ = xml.Unmarshal(text, refused)
+	}
+	if region := response.Header.Get("X-Amz-Bucket-Region"); region != "" && region != c.Region {
+		refused.Region = region
+	}
+	if refused.Region == c.Region {
+		refused.Region = ""
+	}
+	return refused
+}
+
+// described returns the error of a request with its URL.
+func described(address string, err error) error {
+	var known *Error
+	var refused *answerError
+	switch {
+	case errors.As(err, &known), errors.Is(err, context.Canceled):
+		return err
+	case errors.As(err, &refused):
+		return &Error{address, refused.Error(), err}
+	}
+	return &Error{address, reasonOf(err), err}
+}
