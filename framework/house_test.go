@@ -61,8 +61,9 @@ var beside = map[string][]string{
 	"framework/server/why": {
 		"framework/server/history", "framework/delivery", "framework/files/audiencesync", "framework/runtime/explain", "framework/runtime/instances",
 	},
-	"framework/destination/destinationtest": {"internal/author/harness"},
-	"internal/author/scaffold":              {"internal/author/generate"},
+	"framework/destination/destinationtest": {"internal/author/suite"},
+	"internal/author/suite":                 {"internal/author/harness"},
+	"internal/author/scaffold":              {"internal/author/generate", "internal/author/segment"},
 
 	"framework/delivery/internal/eventlog/eventlogtest":     {"framework/delivery/internal/eventlog"},
 	"framework/delivery/internal/eventlog/memlog":           {"framework/delivery/internal/eventlog"},

@@ -154,7 +154,7 @@ func newRoot(s streams) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newServe(s), newConsole(s), newDead(s), newReplay(s), newStatus(s), newHealth(s), newResume(s), newBackup(s), newRestore(s), newCheckpoints(s), newDoctor(s), newDocs(s),
-		newRun(s), newTest(s), newValidate(s), newExplain(s), newWhy(s), newMap(s), newMatch(s),
+		newRun(s), newTest(s), newSuite(s), newValidate(s), newExplain(s), newWhy(s), newMap(s), newMatch(s),
 		newList(s), newDescribe(s), newMembers(s), newState(s), newSuppress(s), newErase(s), newInstances(s), newSync(s), newAuth(s), newAudience(s), newChoices(s), newHooks(s), newSandbox(s), newGenerate(s),
 		newNew(s), newImport(s), newMan(s), newVersion(s),
 	)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/language/mapping"
+	"github.com/landfall-dev/landfall/internal/author/tutorial"
 )
 
 // TestGuides runs every block of the pages for people who come from other products: configs are validated, exports are imported, and queries
@@ -34,6 +36,16 @@ func TestGuides(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTutorialWithoutCode follows TUTORIAL_YAML.md in an empty directory.
+func TestTutorialWithoutCode(t *testing.T) {
+	text, err := os.ReadFile("../../destinations/TUTORIAL_YAML.md")
+	require.NoError(t, err)
+	program, err := binary()
+	require.NoError(t, err)
+	t.Setenv("PATH", filepath.Dir(program)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	tutorial.Follow(t, t.TempDir(), string(text))
 }
 
 // guide is a page whose blocks run in the current directory.

@@ -33,13 +33,17 @@ func newDestination(s streams) *cobra.Command {
 		Short: "Create a destination",
 		Long: "Creates the directory of a destination: its definition, a handler, a sandbox of a made-up API, a case and a test. It also\n" +
 			"updates the list of destinations.\n\n" +
-			"With --from it creates the plugin for an existing definition, written by hand or by landfall import segment-metadata. It\n" +
-			"does not change the definition, and creates a handler for each action without a request. SLUG is then optional; if given,\n" +
-			"it replaces the slug of the definition.",
+			"With --yaml the destination has no code: its definition says what each action sends, and sandbox.yaml is the simulated API. Go\n" +
+			"is not needed, and DIR need not belong to a module.\n\n" +
+			"With --from it creates the plugin for an existing definition, or for Segment's metadata of a destination as JSON. It creates a\n" +
+			"handler, or with --yaml a request, for each action without a request; apart from that, it does not change the definition. SLUG\n" +
+			"is then optional; if given, it replaces the slug of the definition.",
 		Example: "  landfall new destination acme\n  landfall new destination acme-crm --name 'Acme CRM' --scheme oauth2 --action upsertLead\n" +
 			"  landfall new destination acme --batch=false    # a request for each event\n" +
 			"  landfall new destination acme --audience       # it keeps audiences: members enter and leave\n" +
-			"  landfall new destination --from acme.yaml      # for an existing definition",
+			"  landfall new destination acme --yaml           # without code\n" +
+			"  landfall new destination --from acme.yaml      # for an existing definition\n" +
+			"  landfall new destination --yaml --from acme.json    # for Segment's metadata, without code",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if from != "" && len(args) == 0 {
 				return nil
@@ -48,7 +52,7 @@ func newDestination(s streams) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if from != "" {
-				return newFrom(s, cmd, n.Dir, from, args)
+				return newFrom(s, cmd, n, from, args)
 			}
 			n.Slug = args[0]
 			if n.Audience && !cmd.Flags().Changed("action") {
@@ -57,40 +61,48 @@ func newDestination(s streams) *cobra.Command {
 			if n.Audience && !n.Batch {
 				return usageErrorf("--audience cannot go with --batch=false: audiences are synced in batches")
 			}
-			made, err := scaffold.Destination(n)
+			create, next := scaffold.Destination, printNextSteps
+			if n.Declared {
+				create, next = scaffold.Declared, printDeclaredSteps
+			}
+			made, err := create(n)
 			if err != nil {
 				return err
 			}
 			s.noteTaken(n.Slug)
-			return printNextSteps(s, n, made)
+			return next(s, n, made)
 		},
 	}
 	addDestinationFlags(cmd, &n)
-	cmd.Flags().StringVar(&from, "from", "", "create the plugin for the definition in this `FILE`")
+	cmd.Flags().StringVar(&from, "from", "", "create the destination for the definition, or Segment's metadata, in this `FILE`")
+	cmd.Flags().BoolVar(&n.Declared, "yaml", false, "the destination has no code: its definition has the requests")
 	cmd.Flags().BoolVar(&n.Audience, "audience", false, "the destination keeps audiences; its first action is syncAudience")
 	addScaffoldFlags(cmd, &n)
 	return cmd
 }
 
 // newFrom creates the plugin for an existing definition.
-func newFrom(s streams, cmd *cobra.Command, dir, file string, args []string) error {
+func newFrom(s streams, cmd *cobra.Command, n scaffold.New, file string, args []string) error {
 	for _, flag := range []string{"name", "scheme", "action", "batch", "audience"} {
 		if cmd.Flags().Changed(flag) {
 			return usageErrorf("--%s cannot go with --from: the definition sets it", flag)
 		}
 	}
-	slug := ""
 	if len(args) > 0 {
-		slug = args[0]
+		n.Slug = args[0]
 	}
-	slug, made, notes, err := scaffold.From(dir, file, slug)
+	create, next := scaffold.From, printNextSteps
+	if n.Declared {
+		create, next = scaffold.DeclaredFrom, printDeclaredSteps
+	}
+	slug, made, notes, err := create(n.Dir, file, n.Slug)
 	if err != nil {
 		return err
 	}
 	for _, note := range notes {
 		fmt.Fprintln(s.err, "note:", note)
 	}
-	return printNextSteps(s, scaffold.New{Dir: dir, Slug: slug}, made)
+	return next(s, scaffold.New{Dir: n.Dir, Slug: slug}, made)
 }
 
 func newAction(s streams) *cobra.Command {
@@ -173,6 +185,21 @@ func printNextSteps(s streams, n scaffold.New, made []string) error {
 		fmt.Fprintf(s.out, "  %s run --sandbox --allow-refused %s/%s/testdata/events.ndjson\n", program.Command, program.Dir, n.Slug)
 	}
 	fmt.Fprintf(s.out, "After changes of %s/%s/destination.yaml:\n  go generate %s\n", program.Dir, n.Slug, generateArgument(program.Dir))
+	return nil
+}
+
+// printDeclaredSteps says what to do next with a destination without code.
+func printDeclaredSteps(s streams, n scaffold.New, made []string) error {
+	for _, file := range made {
+		fmt.Fprintln(s.out, "wrote", filepath.Join(n.Dir, file))
+	}
+	folder, program := filepath.Join(n.Dir, n.Slug), s.programName()
+	fmt.Fprintf(s.out, "\nTry it:\n  %s suite %s\n", program, folder)
+	if isFile(filepath.Join(folder, "testdata", "events.ndjson")) {
+		fmt.Fprintf(s.out, "  %s run --sandbox --definitions %s --config %s --allow-refused %s\n", program, n.Dir,
+			filepath.Join(folder, "testdata", "landfall.yaml"), filepath.Join(folder, "testdata", "events.ndjson"))
+	}
+	fmt.Fprintf(s.out, "While you change it:\n  %s suite %s --watch\n", program, folder)
 	return nil
 }
 

@@ -21,6 +21,7 @@ import (
 type testCommand struct {
 	streams
 	json, update   bool
+	watch          bool
 	passed, failed int
 }
 
@@ -34,17 +35,36 @@ func newTest(s streams) *cobra.Command {
 			"states what a mapping, a query, fields or a destination must produce. Requests get the responses of the case, or go to\n" +
 			"the destination's sandbox if it has none; nothing leaves this machine.",
 		Example: "  landfall test fixtures/braze-cohorts/cases\n" +
-			"  landfall test --update fixtures/braze-cohorts/cases/enter.yaml",
+			"  landfall test --update fixtures/braze-cohorts/cases/enter.yaml\n" +
+			"  landfall test --definitions destinations --watch destinations/acme/testdata/cases",
 		Args: minOneArg("case files or directories"),
-		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case c.watch && c.update:
+				return usageErrorf("--watch cannot go with --update, which changes the files that are watched")
+			case c.watch:
+				return c.repeatOnChange(cmd.Context(), c.watchedPaths(args), func(ctx context.Context) error { return c.run(ctx, args) })
+			}
+			return c.run(cmd.Context(), args)
+		},
 	}
+	addWatchFlag(cmd, &c.watch)
 	cmd.Flags().BoolVar(&c.json, "json", false, "print one JSON object per case, then the counts")
 	cmd.Flags().BoolVar(&c.update, "update", false, "replace the expectations of failed cases by the actual results; a case that cannot run is never updated")
 	cmd.Flags().BoolVar(&ignored, "sandbox", true, "has no effect: requests without responses always go to the sandbox")
 	return cmd
 }
 
+// watchedPaths returns the files and directories whose changes make the cases run again.
+func (c *testCommand) watchedPaths(args []string) []string {
+	if *c.definitions == "" {
+		return args
+	}
+	return append(slices.Clone(args), *c.definitions)
+}
+
 func (c *testCommand) run(ctx context.Context, args []string) error {
+	c.passed, c.failed = 0, 0
 	registry, err := c.catalog().RegistryFor(nil)
 	if err != nil {
 		return err

@@ -28,16 +28,25 @@ func FromDirectory(dir string) ([]Plugin, error) {
 	}
 	plugins := make([]Plugin, len(files))
 	for i, file := range files {
-		folder := path.Dir(file)
-		plugins[i] = Plugin{
-			Definition: os.DirFS(filepath.Join(dir, folder)), File: filepath.Join(dir, folder, DefinitionFile),
-			Sandbox: &Sandbox{Name: folder, New: newRecorderSandbox},
-		}
-		if _, err := fs.Stat(plugins[i].Definition, SandboxFile); err == nil {
-			plugins[i].Sandbox = DeclaredSandbox(folder, plugins[i].Definition)
-		}
+		plugins[i] = InFolder(filepath.Join(dir, path.Dir(file)))
 	}
 	return plugins, nil
+}
+
+// InFolder is FromDirectory for the one destination whose destination.yaml is in a folder.
+func InFolder(folder string) Plugin {
+	name := filepath.Base(folder)
+	if whole, err := filepath.Abs(folder); err == nil {
+		name = filepath.Base(whole)
+	}
+	p := Plugin{
+		Definition: os.DirFS(folder), File: filepath.Join(folder, DefinitionFile),
+		Sandbox: &Sandbox{Name: name, New: newRecorderSandbox},
+	}
+	if _, err := fs.Stat(p.Definition, SandboxFile); err == nil {
+		p.Sandbox = DeclaredSandbox(name, p.Definition)
+	}
+	return p
 }
 
 func newRecorderSandbox(map[string][]string) http.Handler {
@@ -49,7 +58,11 @@ func (p Plugin) checkFolder(d *Definition) error {
 	if p.File == "" {
 		return nil
 	}
-	if folder := filepath.Base(filepath.Dir(p.File)); folder != d.Slug {
+	folder := filepath.Dir(p.File)
+	if whole, err := filepath.Abs(folder); err == nil {
+		folder = whole
+	}
+	if folder = filepath.Base(folder); folder != d.Slug {
 		return d.Document.Locate(fault.Problems{{Pointer: "/slug", Message: fmt.Sprintf("is %q, but the directory is called %q", d.Slug, folder)}})
 	}
 	return nil

@@ -3,19 +3,16 @@
 //
 // The checks need only a plugin and its cases (testdata/cases). They set passwords to canaries, derive invalid input from the
 // fields, and send requests to the sandbox or to a misbehaving remote. Intended exceptions are listed in testdata/waivers.yaml
-// with a reason. README.md lists the checks.
+// with a reason. README.md lists the checks. The command landfall suite runs them on destinations without code.
 //
 // The checks look for leaked goroutines, so nothing may run concurrently with them.
 package destinationtest
 
 import (
-	"errors"
-	"fmt"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/internal/author/suite"
 )
 
 // Finding is one check that a destination does not pass.
@@ -25,64 +22,10 @@ type Finding struct {
 	Message string
 }
 
-func (f Finding) String() string {
-	if f.Of == "" {
-		return f.Message
-	}
-	return f.Of + ": " + f.Message
-}
-
-// check is a named check. run adds findings to the subject.
-type check struct {
-	name string
-	run  func(*subject)
-}
-
-// ofRemotes wraps a check of requests and responses. It finds nothing for destinations whose actions run in the browser.
-func ofRemotes(run func(*subject)) func(*subject) {
-	return func(s *subject) {
-		if s.definition.Browser == "" {
-			run(s)
-		}
-	}
-}
-
-// allChecks returns all checks. The first ones need only the definition; the others need cases that pass.
-func allChecks() []check {
-	return []check{
-		lintCheck(destination.CheckNames), lintCheck(destination.CheckDescriptions), lintCheck(destination.CheckSecrets),
-		lintCheck(destination.CheckDefaults), lintCheck(destination.CheckFields),
-		{"the source does no plumbing", checkPlumbing},
-		{"every action has a case", checkActionsHaveCases},
-		{"cases pass", checkCasesPass},
-		{"the sandbox takes what each action sends", checkSandboxAccepts},
-		{"a preset takes an event of its action", checkPresets},
-		{"bad settings are refused by name and place", checkBadSettings},
-		{"bad payloads are refused by name and place", checkBadPayloads},
-		{"unknown keys do not reach the handler", checkUnknownKeys},
-		{"secrets do not show", checkSecrets},
-		{"credentials can be tested", ofRemotes(checkCredentials)},
-		{"every answer has its class", ofRemotes(checkStatusClasses)},
-		{"deletions have the class of their answer", ofRemotes(checkDeletions)},
-		{"choices come from the remote", ofRemotes(checkChoices)},
-		{"strange answers break nothing", ofRemotes(checkStrangeResponses)},
-		{"an event fares in a batch as it does alone", checkBatches},
-		{"plans run beside each other", checkConcurrentPlans},
-		{"what is cancelled ends", ofRemotes(checkCancellation)},
-	}
-}
+func (f Finding) String() string { return suite.Finding(f).String() }
 
 // Names returns the names of the checks, which waivers refer to.
-func Names() []string {
-	var names []string
-	for _, c := range append(allChecks(), check{name: leftoverCheck}) {
-		names = append(names, c.name)
-	}
-	return names
-}
-
-// leftoverCheck is the name of the check that runs around all others.
-const leftoverCheck = "no goroutine is left over"
+func Names() []string { return suite.Names() }
 
 // Run runs all checks on a plugin, from a test in the plugin's directory.
 func Run(t *testing.T, p destination.Plugin) {
@@ -103,14 +46,12 @@ func RunIn(t *testing.T, p destination.Plugin, dir string) {
 // RunCases runs only the cases of a plugin, from a test in the plugin's directory. Use it while handlers are not complete.
 func RunCases(t *testing.T, p destination.Plugin) {
 	t.Helper()
-	s, err := newSubject(p, ".")
+	only := []string{suite.CasesPass}
+	findings, err := find(p, ".", suite.Options{Only: only})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := check{"cases pass", checkCasesPass}
-	s.check = c.name
-	c.run(s)
-	reportFindings(t, []string{c.name}, s.findings)
+	reportFindings(t, only, findings)
 }
 
 // reportFindings runs a subtest for each check, which fails if the check has findings.
@@ -129,33 +70,13 @@ func reportFindings(t *testing.T, names []string, findings []Finding) {
 
 // Find returns the findings for a plugin in a directory, without waived ones. The error says that a definition, a case or a
 // waiver cannot be read, or that a waiver waives nothing.
-func Find(p destination.Plugin, dir string) ([]Finding, error) {
-	s, err := newSubject(p, dir)
-	if err != nil {
-		return nil, err
-	}
-	return s.runChecks(allChecks())
-}
+func Find(p destination.Plugin, dir string) ([]Finding, error) { return find(p, dir, suite.Options{}) }
 
-// runChecks runs some of the checks.
-func (s *subject) runChecks(checks []check) ([]Finding, error) {
-	waivers, err := readWaivers(s.dir)
-	if err != nil {
-		return nil, err
+func find(p destination.Plugin, dir string, o suite.Options) ([]Finding, error) {
+	found, err := suite.Find(p, dir, o)
+	var findings []Finding
+	for _, f := range found {
+		findings = append(findings, Finding(f))
 	}
-	before := goleak.IgnoreCurrent()
-	for _, c := range checks {
-		s.check = c.name
-		c.run(s)
-	}
-	s.check = leftoverCheck
-	if err := goleak.Find(before); err != nil {
-		s.addFinding("", "%v", err)
-	}
-	findings, stale := waivers.removeWaived(s.findings)
-	var list []error
-	for _, w := range stale {
-		list = append(list, fmt.Errorf("%s:%d: the waiver waives nothing: remove it", w.file, w.line))
-	}
-	return findings, errors.Join(list...)
+	return findings, err
 }

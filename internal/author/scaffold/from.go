@@ -23,7 +23,7 @@ import (
 // definition is copied as it is; slug replaces its slug unless it is empty. The definition may lie where the plugin goes, as long
 // as no code lies there. From returns the slug, the files that it made, relative to dir, and what is left to do by hand.
 func From(dir, file, slug string) (string, []string, []string, error) {
-	text, d, err := readDefinition(file, slug)
+	text, d, notes, err := readDefinition(file, slug)
 	if err != nil {
 		return "", nil, nil, err
 	}
@@ -36,36 +36,37 @@ func From(dir, file, slug string) (string, []string, []string, error) {
 	if err != nil {
 		return "", nil, nil, err
 	}
-	v := pluginView{view: n.view(m), definition: d}
+	v := pluginView{view: n.view(m), definition: d, notes: notes}
 	v.fillActions()
 	made, err := v.writeAll(text)
 	return d.Slug, made, v.notes, err
 }
 
-// readDefinition reads a definition and gives it another slug unless that is empty.
-func readDefinition(file, slug string) ([]byte, *destination.Definition, error) {
-	text, err := os.ReadFile(file)
+// readDefinition reads a definition, or Segment's metadata as JSON, and gives it another slug unless that is empty. The notes say what was
+// not imported.
+func readDefinition(file, slug string) (text []byte, d *destination.Definition, notes []string, err error) {
+	text, err = os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("%s: %s: give --from a destination.yaml, written by hand or by landfall import segment-metadata", file, fault.FileReason(err))
+		return nil, nil, nil, fmt.Errorf("%s: %s: give --from a destination.yaml, or Segment's metadata of a destination as JSON", file, fault.FileReason(err))
 	} else if err != nil {
-		return nil, nil, fault.File(err)
+		return nil, nil, nil, fault.File(err)
 	}
-	d, err := destination.ParseDefinition(file, text)
-	if err != nil || slug == "" || slug == d.Slug {
-		return text, d, err
-	}
-	var members []event.Member
-	for key, m := range d.Document.Value().Members() {
-		if key == "slug" {
-			m = event.NewString(slug)
+	if isJSON(text) {
+		if text, notes, err = readMetadata(file, text); err != nil {
+			return nil, nil, nil, err
 		}
-		members = append(members, event.Member{Key: key, Value: m})
-	}
-	if text, err = yamldoc.Edit(file, text, event.NewObject(members)); err != nil {
-		return nil, nil, err
+		file += ".yaml" // the text is no JSON any more
 	}
 	d, err = destination.ParseDefinition(file, text)
-	return text, d, err
+	if err != nil || slug == "" || slug == d.Slug {
+		return text, d, notes, err
+	}
+	renamed := destination.Overlay(d.Document.Value(), object("slug", slug))
+	if text, err = yamldoc.Edit(file, text, renamed); err != nil {
+		return nil, nil, nil, err
+	}
+	d, err = destination.ParseDefinition(file, text)
+	return text, d, notes, err
 }
 
 // checkFree returns an error if the directory has other files than the definition and the files generated from it.

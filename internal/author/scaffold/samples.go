@@ -8,6 +8,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/fql"
 )
 
 // sampleEvents are events of several types to try a destination with.
@@ -16,6 +17,28 @@ const sampleEvents = `{"type":"identify","userId":"u1","traits":{"email":"ann@ex
 {"type":"page","userId":"u1","name":"Home","properties":{"url":"https://shop.example/"}}
 {"type":"group","userId":"u1","groupId":"g1","traits":{"name":"Example Ltd."}}
 `
+
+// sampleEvent returns an event that a preset of an action selects, or else its default query, or any event.
+func (v *pluginView) sampleEvent(a actionView) event.Value {
+	queries := []string{a.DefaultSubscription}
+	for _, p := range v.definition.Presets {
+		if p.Action == a.Key {
+			queries = append([]string{p.Subscribe}, queries...)
+		}
+	}
+	for _, text := range queries {
+		query, err := fql.Compile(text)
+		if err != nil { // the definition has been checked: it has no query
+			continue
+		}
+		for line := range strings.Lines(sampleEvents) {
+			if e := event.MustParse(strings.TrimSpace(line)); query.Match(e) {
+				return e
+			}
+		}
+	}
+	return object("type", "track", "event", "Sample", "userId", "u1")
+}
 
 // sampleOf makes up values for the fields that are required, or for the first field if none is. skip leaves fields out; it may be nil.
 // The error says why the values are not valid.
@@ -133,7 +156,7 @@ func (v *pluginView) caseOf(a actionView, settings, mapping event.Value) event.V
 	request := object("method", http.MethodPost, "url", "https://"+v.Host+"/v1/"+a.Path, "json", body)
 	return object(
 		"name", a.Title+" sends what is mapped", "destination", v.Slug, "action", a.Key, "syncMode", mode, "settings", settings, "mapping", mapping,
-		"event", object("type", "track", "event", "Sample", "userId", "u1"),
+		"event", v.sampleEvent(a),
 		"expect", object("requests", event.NewArray([]event.Value{request}), "results", event.NewArray([]event.Value{object("outcome", "delivered")})),
 	)
 }

@@ -43,6 +43,7 @@ type New struct {
 	Action string // the key of the action; createContact by default, where the destination is new
 	Batch  bool   // the action takes batches
 
+	Declared bool // the destination has no code: its definition has the requests
 	Audience bool // the destination keeps audiences: its action is syncAudience by default, and takes batches
 }
 
@@ -50,11 +51,14 @@ type New struct {
 type view struct {
 	New
 	Package, Import, Framework, Schema string
-	Host, NameYAML                     string
+	Host                               string
 	Title, Payload, Path, TooLong      string
 	Method, EventType                  string // the HTTP method as net/http names it, such as Post, and the events that the action takes
 	Deletes                            bool
 }
+
+// Both returns the methods of the requests that add and remove members, for a destination without code.
+func (v view) Both() []string { return []string{"POST", "DELETE"} }
 
 // methodOf returns the HTTP method, as net/http names it, of an action whose key begins with a verb.
 func methodOf(action string) string {
@@ -75,14 +79,11 @@ func (n New) view(m location) view {
 		New: n, Package: generate.PackageName(n.Slug), Import: m.importPath + "/" + n.Slug, Framework: generate.Framework,
 		Host: "api." + n.Slug + ".example", Title: titleWords(n.Action), Payload: generate.TypeName(n.Action) + "Payload",
 		Path: strings.ToLower(strings.ReplaceAll(titleWords(n.Action), " ", "-")), TooLong: strings.Repeat("x", 65),
-		Schema: "https://landfall.dev/schemas/destination.schema.json", NameYAML: n.Name,
+		Schema: "https://landfall.dev/schemas/destination.schema.json",
 	}
 	v.Method, v.EventType = methodOf(n.Action), "identify"
 	if v.Deletes = v.Method == "Delete"; v.Deletes {
 		v.EventType = "delete"
-	}
-	if plain := regexp.MustCompile(`^[A-Za-z][A-Za-z0-9 ._-]*$`); !plain.MatchString(n.Name) {
-		v.NameYAML = strconv.Quote(n.Name)
 	}
 	if m.framework {
 		v.Schema = "../../schemas/destination.schema.json"
@@ -192,13 +193,23 @@ func formatGo(path string, text []byte) ([]byte, error) {
 func (v view) execute(name string) ([]byte, error) { return executeTemplate(name, v) }
 
 func executeTemplate(name string, data any) ([]byte, error) {
-	t, err := template.New("").Funcs(template.FuncMap{"upper": strings.ToUpper}).ParseFS(templates, "templates/*.tmpl")
+	t, err := template.New("").Funcs(template.FuncMap{"upper": strings.ToUpper, "yaml": quoteText}).ParseFS(templates, "templates/*.tmpl")
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
 	err = t.ExecuteTemplate(&b, name, data)
 	return b.Bytes(), err
+}
+
+var plainText = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9 .,;_-]*$`)
+
+// quoteText returns a text as YAML, with quotes if it needs them.
+func quoteText(text string) string {
+	if plainText.MatchString(text) {
+		return text
+	}
+	return strconv.Quote(text)
 }
 
 func (n New) checkSlug() error {

@@ -1,4 +1,4 @@
-package destinationtest
+package suite
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -25,6 +27,7 @@ type subject struct {
 	samples    []sample
 
 	endsWithin time.Duration
+	before     goleak.Option // ignores the goroutines that ran before the checks
 
 	check    string // the running check
 	findings []Finding
@@ -44,7 +47,7 @@ func newSubject(p destination.Plugin, dir string) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{plugin: p, definition: d, dir: dir, endsWithin: endsWithin}
+	s := &subject{plugin: p, definition: d, dir: dir}
 	files, err := caseFiles(dir, d.Slug)
 	if err != nil {
 		return nil, err

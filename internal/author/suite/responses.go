@@ -1,4 +1,4 @@
-package destinationtest
+package suite
 
 import (
 	"context"

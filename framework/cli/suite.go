@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/author/generate"
+	"github.com/landfall-dev/landfall/internal/author/suite"
+)
+
+type suiteCommand struct {
+	streams
+	json, watch    bool
+	passed, failed int
+}
+
+func newSuite(s streams) *cobra.Command {
+	c := &suiteCommand{streams: s}
+	cmd := &cobra.Command{
+		Use:   "suite [flags] DIR…",
+		Short: "Run the checks of every destination on destinations without code",
+		Long: "Runs the checks that every destination must pass on a directory with a destination.yaml, or on each directory below DIR that\n" +
+			"has one: its cases in testdata/cases, bad settings and payloads, secrets in what users see, every answer of the remote, batches,\n" +
+			"and more. It prints a line for each check. Requests go to the sandbox or to a misbehaving remote; nothing leaves this machine.\n" +
+			"Intended exceptions are listed in testdata/waivers.yaml with a reason. Go is not needed.",
+		Example: "  landfall suite destinations/acme\n" +
+			"  landfall suite destinations --json\n" +
+			"  landfall suite destinations/acme --watch",
+		Args: minOneArg("the directory of a destination, or of several"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if c.watch {
+				return c.repeatOnChange(cmd.Context(), args, func(ctx context.Context) error { return c.run(ctx, args) })
+			}
+			return c.run(cmd.Context(), args)
+		},
+	}
+	cmd.Flags().BoolVar(&c.json, "json", false, "print one JSON object per check, then the counts")
+	addWatchFlag(cmd, &c.watch)
+	return cmd
+}
+
+func (c *suiteCommand) run(ctx context.Context, args []string) error {
+	c.passed, c.failed = 0, 0
+	folders, err := definitionFolders(args)
+	if err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		if err := ctx.Err(); err != nil {
+			return errors.New("interrupted")
+		}
+		c.checkFolder(folder)
+	}
+	if c.json {
+		_ = json.NewEncoder(c.out).Encode(struct {
+			Passed int `json:"passed"`
+			Failed int `json:"failed"`
+		}{c.passed, c.failed})
+	} else {
+		fmt.Fprintf(c.out, "%d passed, %d failed\n", c.passed, c.failed)
+	}
+	if c.failed > 0 {
+		return reportedError{}
+	}
+	return nil
+}
+
+// definitionFolders returns the given directories that have a definition, and those one level below the others.
+func definitionFolders(args []string) (folders []string, err error) {
+	for _, arg := range args {
+		if info, err := os.Stat(arg); err != nil || !info.IsDir() {
+			if err == nil {
+				return nil, usageErrorf("%s is not a directory: give the directory of a destination.yaml", arg)
+			}
+			return nil, usageErrorf("%s: %s", arg, fault.FileReason(err))
+		}
+		if isFile(filepath.Join(arg, destination.DefinitionFile)) {
+			folders = append(folders, filepath.Clean(arg))
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(arg, "*", destination.DefinitionFile))
+		if err != nil {
+			return nil, err
+		}
+		if len(files) == 0 {
+			return nil, usageErrorf("%s has no %s, and no directory with one", arg, destination.DefinitionFile)
+		}
+		for _, file := range files {
+			folders = append(folders, filepath.Dir(file))
+		}
+	}
+	return folders, nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// checkFolder runs the checks on the destination in a directory, and prints a line for each.
+func (c *suiteCommand) checkFolder(folder string) {
+	plugin := destination.InFolder(folder)
+	d, err := plugin.Load()
+	if err != nil {
+		if hasCode, other := generate.HasPlugin(folder); other == nil && hasCode {
+			err = fmt.Errorf("%w\n%s has code in Go, which this command does not run: use go test in its directory", err, folder)
+		}
+		c.printCheck(filepath.Base(folder), "the definition loads", []string{err.Error()})
+		return
+	}
+	findings, err := suite.Find(plugin, folder, suite.Options{})
+	if err != nil {
+		c.printCheck(d.Slug, "cases and waivers can be used", strings.Split(err.Error(), "\n"))
+		if !errors.Is(err, suite.ErrStaleWaiver) {
+			return
+		}
+	}
+	for _, name := range suite.Names() {
+		var messages []string
+		for _, f := range findings {
+			if f.Check == name {
+				messages = append(messages, f.String())
+			}
+		}
+		c.printCheck(d.Slug, name, messages)
+	}
+}
+
+// printCheck prints the result of a check. It has failed if there are messages.
+func (c *suiteCommand) printCheck(slug, name string, messages []string) {
+	if len(messages) == 0 {
+		c.passed++
+	} else {
+		c.failed++
+	}
+	if c.json {
+		_ = json.NewEncoder(c.out).Encode(struct {
+			Destination string   `json:"destination"`
+			Check       string   `json:"check"`
+			Passed      bool     `json:"passed"`
+			Problems    []string `json:"problems,omitempty"`
+		}{slug, name, len(messages) == 0, messages})
+		return
+	}
+	word := "ok  "
+	if len(messages) > 0 {
+		word = "FAIL"
+	}
+	fmt.Fprintf(c.out, "%s %s: %s\n", word, slug, name)
+	for _, m := range messages {
+		fmt.Fprintf(c.out, "  %s\n", strings.ReplaceAll(m, "\n", "\n  "))
+	}
+}

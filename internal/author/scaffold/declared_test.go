@@ -1,0 +1,104 @@
+package scaffold_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/internal/author/scaffold"
+	"github.com/landfall-dev/landfall/internal/author/suite"
+	"github.com/landfall-dev/landfall/internal/testsize"
+)
+
+// checkDeclared runs the checks of every destination on the one without code in a directory, but for those of descriptions and the
+// findings of what its definition already said.
+func checkDeclared(t *testing.T, dir string, given ...string) {
+	t.Helper()
+	findings, err := suite.Find(destination.InFolder(dir), dir, suite.Options{})
+	require.NoError(t, err)
+	for _, f := range findings {
+		if f.Check != destination.CheckDescriptions && !slices.Contains(given, f.Of) {
+			t.Errorf("%s: %s: %s", filepath.Base(dir), f.Check, f)
+		}
+	}
+}
+
+// TestDeclaredDestinationsPassEveryCheck creates a destination without code of each scheme and kind.
+func TestDeclaredDestinationsPassEveryCheck(t *testing.T) {
+	dir := t.TempDir()
+	for i, scheme := range scaffold.Schemes() {
+		for slug, n := range map[string]scaffold.New{
+			"batch": {Batch: true}, "alone": {}, "audience": {Audience: true}, "deletes": {Action: "deleteContact", Batch: true}, "updates": {Action: "updateContact", Name: "A: b"},
+		} {
+			if testsize.Small() && (slug == "alone" || slug == "updates") == (i%2 == 0) {
+				continue
+			}
+			n.Dir, n.Slug, n.Scheme = dir, slug+"-"+scheme, scheme
+			made, err := scaffold.Declared(n)
+			require.NoError(t, err)
+			assert.Contains(t, made, filepath.Join(n.Slug, destination.SandboxFile))
+			checkDeclared(t, filepath.Join(dir, n.Slug))
+			_, err = scaffold.Declared(n)
+			assert.ErrorContains(t, err, "already exists: choose another name")
+		}
+	}
+	_, err := scaffold.Declared(scaffold.New{Dir: dir, Slug: "Not A Slug"})
+	assert.ErrorContains(t, err, `but is "Not A Slug"`)
+}
+
+// TestDefinitionsGetRequests makes destinations without code of definitions whose actions, hooks and audiences had code.
+func TestDefinitionsGetRequests(t *testing.T) {
+	dir := t.TempDir()
+	for slug, text := range definitions {
+		file := filepath.Join(t.TempDir(), "definition.yaml")
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+		got, _, notes, err := scaffold.DeclaredFrom(dir, file, "")
+		require.NoError(t, err, slug)
+		assert.Empty(t, notes, slug)
+		assert.Equal(t, slug, got)
+		checkDeclared(t, filepath.Join(dir, slug), map[string][]string{
+			"full": {"URLChanged", "presets.People"}, "partly-declared": {"declared"}, "declared": {"send"},
+		}[slug]...)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "full", destination.DefinitionFile))
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "# Everything that needs code.", "comments stay")
+
+	file := filepath.Join(t.TempDir(), "device.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("name: D\nslug: d\nmode: device\nbrowser: b.js\nauthentication: {scheme: none}\nactions: {a: {title: A, fields: {}}}\n"), 0o644))
+	_, _, _, err = scaffold.DeclaredFrom(dir, file, "")
+	assert.ErrorContains(t, err, "the actions of D run in the browser")
+}
+
+// TestMetadataBecomesADestination makes destinations of Segment's metadata as JSON, with and without code.
+func TestMetadataBecomesADestination(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "zeta.json")
+	require.NoError(t, os.WriteFile(file, []byte(`{"data":{"destinationMetadata":{"name":"Zeta","slug":"actions-zeta","description":"Keeps users.",
+		"options":[{"name":"apiKey","label":"Key","description":"The key.","type":"password","required":true}],
+		"actions":[{"id":"1","slug":"createContact","name":"Create Contact","description":"Creates one.","defaultTrigger":"type = \"identify\"",
+			"fields":[{"fieldKey":"id","label":"ID","description":"The id.","type":"STRING","required":true,"defaultValue":{"@path":"$.userId"}}]}],
+		"presets":[{"actionId":"1","name":"People","trigger":"type = \"identify\"","fields":{}}],"onDelete":true}}}`), 0o644))
+	dir := t.TempDir()
+	slug, made, notes, err := scaffold.DeclaredFrom(dir, file, "")
+	require.NoError(t, err)
+	assert.Equal(t, "zeta", slug)
+	assert.NotEmpty(t, made)
+	assert.NotEmpty(t, notes, "the way of authentication is not part of the metadata")
+	checkDeclared(t, filepath.Join(dir, "zeta"))
+
+	_, module := place(t)
+	_, made, _, err = scaffold.From(module, file, "zeta-two")
+	require.NoError(t, err)
+	assert.Contains(t, made, filepath.Join("zeta-two", "plugin.go"))
+	for text, want := range map[string]string{`{"data":{}}`: "is not the metadata of a destination", `{"data"`: "d.json:1"} {
+		file := filepath.Join(t.TempDir(), "d.json")
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+		_, _, _, err := scaffold.DeclaredFrom(dir, file, "")
+		assert.ErrorContains(t, err, want)
+	}
+}
