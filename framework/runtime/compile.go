@@ -102,7 +102,8 @@ type compiler struct {
 	problems   fault.Problems
 	warnings   fault.Problems
 	looked     []string // values from the environment
-	checked    bool     // mappings for which every event is refused are problems
+	disabled   []*Subscription
+	checked    bool // mappings for which every event is refused are problems
 
 	limiter, tokenLimiter *httpx.Limiter // of the instance's requests, and of its own requests for tokens
 }
@@ -180,6 +181,8 @@ func (c *compiler) compileSubscriptions() []*Subscription {
 		names[s.Name] = true
 		if s.Enabled {
 			list = append(list, compiled)
+		} else {
+			c.disabled = append(c.disabled, compiled)
 		}
 	}
 	if most := c.definition.Limits.Subscriptions; most > 0 && len(list) > most {
@@ -258,6 +261,8 @@ func (c *compiler) compileMapping(in config.Subscription, s *Subscription) {
 func (c *compiler) checkDeliverable(in config.Subscription, s *Subscription, whole event.Value) {
 	wrong, doubtful := CheckMapping(s.schema.Fields(), whole)
 	wrong = append(wrong, problemsOf(checkMembers(s, whole))...)
+	failing, unlikely := checkEvaluation(queryTypes(s.query), whole)
+	wrong, doubtful = append(wrong, failing...), append(doubtful, unlikely...)
 	checkSpelling(in.Mapping, "", &doubtful)
 	list := &c.problems
 	if !in.Enabled {

@@ -23,14 +23,19 @@ func (c *compiler) checkSamples(p *Plan) {
 		return
 	}
 	sampled := c.samplePlan(p)
+	c.checkSamplesOf(sampled, p.subscriptions, &c.problems)
+	c.checkSamplesOf(sampled, c.disabled, &c.warnings)
+}
+
+// checkSamplesOf adds the subscriptions all of whose samples are refused to found.
+func (c *compiler) checkSamplesOf(sampled *Plan, list []*Subscription, found *fault.Problems) {
 	for _, written := range c.instance.Subscriptions {
-		i := slices.IndexFunc(p.subscriptions, func(s *Subscription) bool { return s.name == written.Name })
-		if i < 0 || p.subscriptions[i].mapping == nil {
+		i := slices.IndexFunc(list, func(s *Subscription) bool { return s.name == written.Name })
+		if i < 0 || list[i].mapping == nil {
 			continue
 		}
-		s := p.subscriptions[i]
-		if refused := sampled.refusedSample(s); refused != nil {
-			c.problems.Add(written.Pointer+"/mapping", "%s, so every event is refused", refused.Reason)
+		if refused := sampled.refusedSample(list[i]); refused != nil {
+			found.Add(written.Pointer+"/mapping", "%s, so every event is refused", refused.Reason)
 		}
 	}
 }

@@ -125,11 +125,12 @@ func TestSubscriptionsAllOfWhosePayloadsAreRefused(t *testing.T) {
 			text := `{"destinations":[{"id":"m","destination":"messages","settings":{},"subscriptions":[{"action":"send","subscribe":"type = \"track\"","enabled":` + enabled + `,"mapping":` + mapping + `}]}]}`
 			cfg, problems := config.Parse("f.yaml", []byte(text), config.Env{})
 			require.Empty(t, problems, text)
-			_, err := runtime.LoadInstance(cfg, cfg.Instances[0], registry, func(config.Instance, destination.Entry) (runtime.Host, error) {
+			plan, err := runtime.LoadInstance(cfg, cfg.Instances[0], registry, func(config.Instance, destination.Entry) (runtime.Host, error) {
 				return runtime.Host{Transport: failingTransport{t}}, nil
 			})
 			if enabled == "false" {
-				assert.NoError(t, err, mapping)
+				require.NoError(t, err, mapping)
+				assert.Equal(t, want, problemLines(plan.Warnings().Err()), "a warning: %s", mapping)
 			} else {
 				assert.Equal(t, want, problemLines(err), mapping)
 			}

@@ -1,0 +1,62 @@
+package runtime_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+)
+
+// TestMappingsThatFailOnEvents loads mappings whose evaluation fails on all events, or on some only.
+func TestMappingsThatFailOnEvents(t *testing.T) {
+	registry, err := destination.NewRegistry([]destination.Plugin{messagesPlugin()})
+	require.NoError(t, err)
+	const probably = "fails on each sample event that was tried, so events like them are refused: mapping /@expr "
+	for expression, want := range map[string]string{
+		`userId + 1`:                             probably + "+ cannot be used on a text and a number",
+		`timestamp * 2`:                          probably + "* cannot be used on a text and a number",
+		`sum(["a"])`:                             probably + "+ cannot be used on a text and a number",
+		`date("x")`:                              probably + "the text is not a date",
+		`groupId + "x"`:                          probably + "+ cannot be used on null and a text",
+		`event + "x"`:                            "",
+		`properties.a + 1`:                       "",
+		`properties.a * properties.b`:            "",
+		`properties.a - properties.b * traits.c`: "",
+		`upper(properties.a) + string(properties.b * 2)`:                                     "",
+		`upper(properties.a) + string(properties.b * 2) + lower(traits.c) + upper(traits.d)`: "",
+		`properties.items[0].price * 2`:                                                      "",
+		`filter(properties.items, .price > 3)`:                                               "",
+		`map(properties.items, .a + 1)`:                                                      "",
+		`split(properties.s, ",")[1]`:                                                        "",
+		`fromJSON(properties.s).x`:                                                           "",
+		`date(properties.s)`:                                                                 "",
+		`upper(timestamp)`:                                                                   "",
+	} {
+		for _, place := range []string{"/code", "/to/id"} {
+			mapping := `{"@expr":` + event.NewString(expression).JSON() + `}`
+			if place == "/to/id" {
+				mapping = `{"id":` + mapping + `}`
+			}
+			key, _, _ := strings.Cut(place[1:], "/")
+			text := `{"destinations":[{"id":"m","destination":"messages","settings":{},"subscriptions":[{"action":"send","subscribe":"type = \"track\"","mapping":{"name":"n","id":"i","` +
+				key + `":` + mapping + `}}]}]}`
+			cfg, problems := config.Parse("f.yaml", []byte(text), config.Env{})
+			require.Empty(t, problems, text)
+			plan, err := runtime.LoadInstance(cfg, cfg.Instances[0], registry, nil)
+			require.NoError(t, err, expression)
+			found := problemLines(plan.Warnings().Err())
+			if want == "" {
+				assert.Empty(t, found, expression)
+				continue
+			}
+			require.Len(t, found, 1, expression)
+			assert.True(t, strings.HasPrefix(found[0], "/destinations/0/subscriptions/0/mapping"+place+" "+want), found[0])
+		}
+	}
+}
