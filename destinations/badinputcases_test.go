@@ -142,6 +142,10 @@ func badInputCases() []badInput {
 			partialSays: "no such time",
 		},
 		{
+			slug: "moengage", settings: `{"api_id":"a","api_key":"k","region":"DC_01"}`, subscription: track(`"action":"trackEvent"`), event: orderOf,
+			nobody: "user_id", wrong: `{"api_id":"a","api_key":"k","region":"DC_09"}`, wrongSays: "Region should be",
+		},
+		{
 			slug: "slack", settings: `{}`, subscription: track(`"action":"postToChannel","mapping":{"url":"https://hooks.slack.com/services/T/B/X","text":{"@template":"{{userId}} ordered"}}`), event: orderOf,
 			wrong: `{"url":"x"}`, wrongSays: "/settings/url",
 		},
@@ -149,6 +153,10 @@ func badInputCases() []badInput {
 			slug: "tiktok-audiences", settings: `{}`, subscription: track(`"action":"addToAudience"`), event: entryOf,
 			nobody: "no identifier", wrong: `{"advertiser_ids":{"a":1}}`, wrongSays: "TikTok Advertiser IDs 1 should be",
 			expired: `200 {"code":40105,"message":"the token has expired"}`,
+		},
+		{
+			slug: "tiktok-conversions", settings: `{"accessToken":"t","pixelCode":"P"}`, subscription: track(`"action":"reportWebEvent","mapping":{"contents":[]}`), event: orderOf,
+			wrong: `{"accessToken":"t"}`, wrongSays: "Pixel Code is required", expired: `200 {"code":40105,"message":"the token has expired"}`,
 		},
 		{
 			slug: "webhook", settings: `{}`, subscription: track(`"action":"send","mapping":{"url":"https://hook.example.com/x"}`), event: orderOf,

@@ -17,8 +17,10 @@ import (
 	klaviyo "github.com/landfall-dev/landfall/destinations/klaviyo"
 	linkedinaudiences "github.com/landfall-dev/landfall/destinations/linkedin-audiences"
 	mixpanel "github.com/landfall-dev/landfall/destinations/mixpanel"
+	moengage "github.com/landfall-dev/landfall/destinations/moengage"
 	slack "github.com/landfall-dev/landfall/destinations/slack"
 	tiktokaudiences "github.com/landfall-dev/landfall/destinations/tiktok-audiences"
+	tiktokconversions "github.com/landfall-dev/landfall/destinations/tiktok-conversions"
 	webhook "github.com/landfall-dev/landfall/destinations/webhook"
 	"github.com/landfall-dev/landfall/framework/destination"
 )
@@ -40,8 +42,10 @@ func All() []destination.Plugin {
 		klaviyo.Plugin().Named("klaviyo", "actions-klaviyo"),
 		linkedinaudiences.Plugin().Named("linkedin-audiences", "actions-linkedin-audiences"),
 		mixpanel.Plugin().Named("mixpanel", "actions-mixpanel"),
+		moengage.Plugin().Named("moengage", "actions-moengage"),
 		slack.Plugin().Named("slack", "actions-slack"),
 		tiktokaudiences.Plugin().Named("tiktok-audiences", "actions-tiktok-audiences"),
+		tiktokconversions.Plugin().Named("tiktok-conversions"),
 		webhook.Plugin().Named("webhook", "actions-webhook"),
 	}
 }
