@@ -24,11 +24,11 @@ func (r *Runner) writeCheckpoints() {
 		defer w.mu.Unlock()
 		for _, p := range w.partitions {
 			age := time.Since(p.renewedAt)
-			large := len(p.openPages) > 256 // large checkpoints are written less often
-			if p.abandoned || p.closing || age < r.settings.Lease/5 && (!p.dirty || large && age < time.Second) {
+			rare := !p.dirty || len(p.openPages) > 256 // those of events that concern nobody, and large ones, are written less often
+			if p.abandoned || p.closing || age < r.settings.Lease/5 && (!p.dirty && !p.hasRead || rare && age < time.Second) {
 				continue
 			}
-			p.dirty = false
+			p.dirty, p.hasRead = false, false
 			list = append(list, pendingCheckpoint{p, checkpointSubject(w.id, p.number), p.currentCheckpointLocked(r.name), p.revision})
 		}
 	})

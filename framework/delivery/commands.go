@@ -53,6 +53,7 @@ func (p *partition) applyCommand(m eventlog.Message) error {
 	if err := json.Unmarshal(m.Data, &cmd); err != nil {
 		return fmt.Errorf("reading a command: %w", err)
 	}
+	p.cursor.setBlocked() // the other instances need not wait for its letters
 	p.setApplyingCommand(true)
 	defer p.setApplyingCommand(false)
 	op, seq := m.Header[opHeader], m.Sequence
@@ -96,16 +97,25 @@ func (p *partition) startLetters(letters []*DeadLetter, seq uint64, resumed bool
 	p.dropFinishedPagesLocked()
 	w.mu.Unlock()
 	for i, l := range letters {
-		if err := p.waitForCapacity(); err != nil {
-			return err
-		}
 		t := p.newLetterTask(l, pg, i, p.mapping.beginMapping(p.logID, l.Seq, l.Index, true))
 		p.mapping.endMapping()
 		t.resumed = resumed
-		w.mu.Lock()
-		w.startTaskLocked(t)
-		w.mu.Unlock()
+		if err := p.startLetterTask(t); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// startLetterTask starts the task of a letter once the partition can hold it.
+func (p *partition) startLetterTask(t *task) error {
+	w := p.worker
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := p.waitForCapacityLocked(); err != nil {
+		return err
+	}
+	w.startTaskLocked(t)
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"hash/maphash"
 	"slices"
 	"sync"
 	"time"
@@ -13,10 +12,8 @@ const (
 	dedupeCount = 1 << 16
 )
 
-// recentIDs are the messageIds that a partition has read recently.
+// recentIDs are the hashes of the messageIds that a partition has read recently.
 type recentIDs struct {
-	seed maphash.Seed
-
 	mu    sync.Mutex // guards the fields below
 	ids   map[uint64]struct{}
 	order []seenID
@@ -29,7 +26,7 @@ type seenID struct {
 }
 
 func newRecentIDs() *recentIDs {
-	return &recentIDs{seed: maphash.MakeSeed(), ids: map[uint64]struct{}{}}
+	return &recentIDs{ids: map[uint64]struct{}{}}
 }
 
 func (r *recentIDs) isEmpty() bool {
@@ -38,17 +35,8 @@ func (r *recentIDs) isEmpty() bool {
 	return len(r.order) == 0
 }
 
-// addID remembers an id and reports whether it was known. It forgets ids that are too old by the time of the log.
-func (r *recentIDs) addID(source, id string, seq uint64, at int64) (known bool) {
-	if id == "" {
-		return false
-	}
-	var h maphash.Hash
-	h.SetSeed(r.seed)
-	_, _ = h.WriteString(source)
-	_ = h.WriteByte(0)
-	_, _ = h.WriteString(id)
-	sum := h.Sum64()
+// addID remembers the hash of an id and reports whether it was known. It forgets ids that are too old by the time of the log.
+func (r *recentIDs) addID(sum, seq uint64, at int64) (known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, known = r.ids[sum]; known {

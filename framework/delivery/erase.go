@@ -148,7 +148,9 @@ func (q *Queue) Erase(ctx context.Context, r EraseRequest) error {
 	if !ok {
 		return fmt.Errorf("overwriting events: %w", errors.ErrUnsupported)
 	}
-	if err := eraser.Erase(ctx, r.rewriteMessage); err != nil {
+	err := eraser.Erase(ctx, r.rewriteMessage)
+	q.feeds.dropPages()
+	if err != nil {
 		return fmt.Errorf("overwriting events in the log: %w", err)
 	}
 	if !q.hasDisk() {

@@ -113,6 +113,7 @@ func (p *partition) waitUntilCanPark() error {
 		if !blocked {
 			return nil
 		}
+		p.cursor.setBlocked()
 		last, err := w.runner.queue.store.Last(p.ctx, eventsStream, commandSubject(w.id, p.number))
 		if err == nil && last.Sequence >= next {
 			return nil

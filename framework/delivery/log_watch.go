@@ -35,6 +35,9 @@ func (r *Runner) watchLog() {
 			}
 		}
 	})
+	if len(lost) > 0 {
+		r.queue.feeds.dropPages()
+	}
 	for _, p := range lost {
 		r.log.Error("the log was replaced or has lost its end while it was read: the partition is not delivered", "instance", p.worker.id, "partition", p.number)
 		r.abandonPartition(p)

@@ -127,18 +127,22 @@ func (p *partition) countVerdictLocked(outcome, subscription string, cause fault
 	}
 }
 
-// unmatchedOutcome counts and returns the outcome of an event without tasks: no subscription matches it, or err tells why it was
-// not mapped.
-func (p *partition) unmatchedOutcome(err error) string {
-	outcome := countUnmatched
+// unmatchedOutcome returns the outcome of an event without tasks: no subscription matches it, or err tells why it was not mapped.
+func unmatchedOutcome(err error) string {
 	switch {
+	case err == nil:
+		return countUnmatched
 	case err == errDuplicate:
-		outcome = countDuplicate
+		return countDuplicate
 	case err == errErased:
-		outcome = countSkipped
-	case err != nil:
-		outcome = countUnreadable
+		return countSkipped
 	}
-	p.worker.runner.metrics.verdicts.WithLabelValues(p.worker.id, "", "", outcome).Inc()
-	return outcome
+	return countUnreadable
+}
+
+// countUnmatched counts events without tasks by outcome.
+func (m *Metrics) countUnmatched(instance string, counts map[string]int) {
+	for outcome, n := range counts {
+		m.verdicts.WithLabelValues(instance, "", "", outcome).Add(float64(n))
+	}
 }

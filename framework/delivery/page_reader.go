@@ -42,21 +42,15 @@ type pageReader struct {
 	source           string
 	onlySubscription string // the only subscription to run; "" for all
 
-	origins []position // of replayed events, by index; nil if unknown
+	origins   []position       // of replayed events, by index; nil if unknown
+	unmatched []unmatchedEvent // whose outcomes are not recorded yet
+
+	candidates [4]*runtime.Subscription // for the list of an event's subscriptions
 }
 
-// rememberIDs remembers the messageIds of events and does nothing more.
-func (r *pageReader) rememberIDs(lines [][]byte) {
-	for _, line := range lines {
-		if e, err := event.Parse(line); err == nil {
-			r.isDuplicate(e)
-		}
-	}
-}
-
-// isDuplicate reports whether the messageId of an event was seen before, and remembers it. Replayed events are never duplicates.
-func (r *pageReader) isDuplicate(e event.Event) bool {
-	return !r.page.replayed && r.partition.recentIDs.addID(r.source, e.Value().Get("messageId").Str(), r.page.seq, r.page.acceptedMillis)
+// isDuplicate reports whether the messageId of an event was seen before, and remembers it.
+func (r *pageReader) isDuplicate(e *parsedEvent) bool {
+	return e.err == nil && e.id != 0 && r.partition.recentIDs.addID(e.id, r.page.seq, r.page.acceptedMillis)
 }
 
 // openPage adds the page, with n events, to the partition's open pages. The events whose bit is set are finished.
@@ -75,18 +69,36 @@ func (r *pageReader) openPage(n int, finished []byte) {
 	p.eventsPerPage += (float64(n) - p.eventsPerPage) / 16
 }
 
-// readEvent maps one event and starts its tasks.
-func (r *pageReader) readEvent(i int, line []byte) error {
-	p, w := r.partition, r.partition.worker
-	e, err := event.Parse(line)
-	if isErasedLine(line) {
-		err = errErased
+// readEvents maps the events of the page and starts their tasks.
+func (r *pageReader) readEvents(events []parsedEvent) error {
+	if err := r.waitForCapacity(); err != nil {
+		return err
 	}
-	if err == nil && r.isDuplicate(e) {
+	for i := range events {
+		if err := r.readEvent(i, &events[i]); err != nil {
+			return err
+		}
+	}
+	r.closePage()
+	return nil
+}
+
+// waitForCapacity waits until the partition can hold another event.
+func (r *pageReader) waitForCapacity() error {
+	r.partition.worker.mu.Lock()
+	defer r.partition.worker.mu.Unlock()
+	return r.partition.waitForCapacityLocked()
+}
+
+// readEvent maps one event and starts its tasks.
+func (r *pageReader) readEvent(i int, e *parsedEvent) error {
+	p := r.partition
+	err := e.err
+	if r.isDuplicate(e) {
 		err = errDuplicate
 	}
 	if r.page.verdictsLeft[i] == 0 { // safe without the mutex: no other goroutine uses it before the tasks start
-		return nil
+		return p.ctx.Err()
 	}
 	stopped := err == nil && p.mapping.beginMapping(p.logID, r.page.seq, i, false)
 	var tasks []*task
@@ -94,18 +106,28 @@ func (r *pageReader) readEvent(i int, line []byte) error {
 	switch {
 	case err != nil:
 	case stopped:
-		tasks = r.refuseStopped(i, e)
+		tasks = r.refuseStopped(i, e.event)
 	default:
-		tasks, verdicts = r.mapEvent(i, e)
+		tasks, verdicts = r.mapEvent(i, e.event)
 	}
 	p.mapping.endMapping()
+	if err != nil || len(tasks)+len(verdicts) == 0 {
+		r.unmatched = append(r.unmatched, unmatchedEvent{i, unmatchedOutcome(err)})
+		return p.ctx.Err()
+	}
+	return r.startTasks(i, tasks, verdicts)
+}
+
+// startTasks starts the tasks of an event and records its final verdicts, once the partition can hold them.
+func (r *pageReader) startTasks(i int, tasks []*task, verdicts []runtime.Verdict) error {
+	p, w := r.partition, r.partition.worker
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r.page.verdictsLeft[i] = uint16(max(len(tasks)+len(verdicts), 1))
-	if err != nil || len(tasks)+len(verdicts) == 0 {
-		p.recordOutcomeLocked(r.page, i, p.unmatchedOutcome(err))
-		return nil
+	r.recordUnmatchedLocked()
+	if err := p.waitForCapacityLocked(); err != nil {
+		return err
 	}
+	r.page.verdictsLeft[i] = uint16(len(tasks) + len(verdicts))
 	for _, v := range verdicts {
 		p.countVerdictLocked(countSkipped, v.Subscription, v.Cause, v.Reason)
 		p.recordOutcomeLocked(r.page, i, countSkipped)
@@ -114,6 +136,29 @@ func (r *pageReader) readEvent(i int, line []byte) error {
 		w.startTaskLocked(t)
 	}
 	return nil
+}
+
+// unmatchedEvent is an event without tasks, and its outcome.
+type unmatchedEvent struct {
+	index   int
+	outcome string
+}
+
+// recordUnmatchedLocked records the outcomes of the events without tasks that were read since the last call. Most events of a log concern
+// few of its instances, so they are recorded together.
+func (r *pageReader) recordUnmatchedLocked() {
+	if len(r.unmatched) == 0 {
+		return
+	}
+	p := r.partition
+	counts := map[string]int{}
+	for _, e := range r.unmatched {
+		r.page.verdictsLeft[e.index] = 1
+		p.recordOutcomeLocked(r.page, e.index, e.outcome)
+		counts[e.outcome]++
+	}
+	p.worker.runner.metrics.countUnmatched(p.worker.id, counts)
+	r.unmatched = r.unmatched[:0]
 }
 
 var errDuplicate = errors.New("the messageId was accepted before")
@@ -125,10 +170,13 @@ func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []r
 	if f := r.partition.worker.runner.settings.beforeMapping; f != nil {
 		f(e)
 	}
-	cause := r.partition.worker.runner.skipCause(e)
-	for _, s := range plan.Candidates(e, nil) {
-		if r.onlySubscription != "" && r.onlySubscription != s.Name() {
+	cause, known := fault.Cause(""), false
+	for _, s := range plan.Candidates(e, r.candidates[:0]) {
+		if r.onlySubscription != "" && r.onlySubscription != s.Name() || !admits(s, e) {
 			continue
+		}
+		if !known {
+			cause, known = r.partition.worker.runner.skipCause(e), true
 		}
 		item, v := plan.Prepare(s, e, i)
 		if v != nil && v.Cause == fault.CauseNotSubscribed {
@@ -149,6 +197,12 @@ func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []r
 	return tasks, verdicts
 }
 
+// admits reports whether the query of a subscription matches an event. If that panics, it does too, and Prepare returns the panic as a verdict.
+func admits(s *runtime.Subscription, e event.Event) (matches bool) {
+	defer func() { matches = matches || recover() != nil }()
+	return s.Query().Match(e.Value())
+}
+
 // newTask returns a task for an event. If refused is not nil, the task becomes a dead letter.
 func (r *pageReader) newTask(i int, e event.Event, item runtime.Item, refused *runtime.Verdict) *task {
 	return &task{
@@ -162,6 +216,7 @@ func (r *pageReader) closePage() {
 	w := r.partition.worker
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	r.recordUnmatchedLocked()
 	r.page.fullyRead = true
 	r.partition.dropFinishedPagesLocked()
 }

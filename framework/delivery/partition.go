@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"bytes"
 	"context"
 	"maps"
 	"strconv"
@@ -9,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/dispatch"
 	"github.com/landfall-dev/landfall/internal/pause"
 )
@@ -33,14 +31,16 @@ type partition struct {
 	logID     int64         // identity of the log that is read: when it was created
 	mapping   *mappingSlot  // records which event is being mapped
 	recentIDs *recentIDs
-	mergeMu   sync.Mutex // held while a stored letter is read and rewritten; locked before the worker's mutex
+	cursor    *pageCursor // where it reads the log; set by readLog once it runs
+	mergeMu   sync.Mutex  // held while a stored letter is read and rewritten; locked before the worker's mutex
 
 	// The worker's mutex guards the fields below.
 
 	revision      uint64    // of the checkpoint that was last written
 	leaseUntil    time.Time // end of the lease: no other process works on the partition until then
 	renewedAt     time.Time
-	dirty         bool
+	dirty         bool      // the checkpoint is to be written
+	hasRead       bool      // the checkpoint has progress that is written less often: events that concern no subscription
 	anchor        *anchor   // the last page read
 	lastRead      time.Time // when the last page was read, or the partition was acquired
 	logShortSince time.Time // since when the log has ended before nextPage; zero if it does not
@@ -57,7 +57,6 @@ type partition struct {
 	parked          parkedKeys
 	lettersInFlight map[string]bool // letters with a task, by subject
 	pendingWrites   int             // letters that are being written or deleted
-	unreadPages     uint64          // pages that are not read yet
 	eventsPerPage   float64         // moving average
 
 	evictCheckedAt time.Time // when eviction last ran, or was last known not to need a backoff
@@ -97,9 +96,10 @@ func (p *partition) requestAllowanceLocked() time.Duration {
 func (p *partition) readLoop() {
 	defer close(p.done)
 	defer p.mapping.releaseSlot()
+	defer func() { p.cursor.close() }()
 	for p.ctx.Err() == nil {
 		err := p.readLog()
-		if p.ctx.Err() == nil && err != nil {
+		if p.ctx.Err() == nil {
 			p.worker.runner.log.Warn("reading events", "instance", p.worker.id, "partition", p.number, "error", err)
 			_ = pause.For(p.ctx, time.Second)
 		}
@@ -120,30 +120,35 @@ func (p *partition) logSubjects() []string {
 }
 
 func (p *partition) readLog() error {
-	q := p.worker.runner.queue
 	if err := p.loadParked(); err != nil {
 		return err
 	}
-	p.worker.mu.Lock()
+	cursor := p.openCursor()
+	for {
+		m, err := cursor.nextPage(p.ctx)
+		if err != nil {
+			return err
+		}
+		if err := p.handlePage(m); err != nil {
+			return err
+		}
+	}
+}
+
+// openCursor moves the partition's cursor to the first page that is not read yet, or that has messageIds to remember.
+func (p *partition) openCursor() *pageCursor {
+	w := p.worker
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	from := p.nextPage
 	if p.recentIDs.isEmpty() && p.initial.DedupeFrom > 0 {
 		from = min(from, p.initial.DedupeFrom)
 	}
-	p.worker.mu.Unlock()
-	reader, err := q.store.Read(p.ctx, eventsStream, eventlog.Query{Filters: p.logSubjects(), From: max(from, 1), Prefetch: 64})
-	if err != nil {
-		return err
+	if p.cursor == nil || !p.cursor.isAt(from) {
+		p.cursor.close()
+		p.cursor = w.runner.queue.feeds.newCursor(p.number, p.logSubjects(), from)
 	}
-	defer reader.Close()
-	for {
-		m, err := reader.Next(p.ctx)
-		if err != nil {
-			return err
-		}
-		if err := p.handleMessage(m, reader.Pending()); err != nil {
-			return err
-		}
-	}
+	return p.cursor
 }
 
 // loadParked loads the parked keys.
@@ -173,64 +178,59 @@ func (p *partition) storedParkedKeys() (map[string]string, error) {
 	return keys, nil
 }
 
-// handleMessage processes a page or a command of the log. pending is how many messages follow it.
-func (p *partition) handleMessage(m eventlog.Message, pending uint64) error {
+// handlePage processes a page or a command of the log.
+func (p *partition) handlePage(m *logPage) error {
 	seq, w := m.Sequence, p.worker
-	subject := strings.Split(m.Subject, ".")
 	all, bits := p.initial.finishedEvents(seq)
 	w.mu.Lock()
-	p.unreadPages = pending
 	known := seq < p.nextPage
 	if !known {
 		p.anchor, p.lastRead = &anchor{Seq: seq, Time: m.Time.UnixNano()}, time.Now()
 	}
 	w.mu.Unlock()
-	if subject[0] == "ctl" && m.Header[opHeader] != opReplayEvents {
+	if m.isCommand() && !m.replaysEvents() {
 		if all || known {
 			return nil
 		}
-		return p.applyCommand(m)
+		return p.applyCommand(m.Message)
 	}
 	r := &pageReader{
-		partition: p, page: &page{seq: seq, acceptedMillis: m.Time.UnixMilli(), readAt: time.Now(), replayed: subject[0] == "ctl"}, source: parseToken(subject[1]),
-		onlySubscription: m.Header[onlyHeader],
+		partition: p, page: &page{seq: seq, acceptedMillis: m.Time.UnixMilli(), readAt: time.Now(), replayed: m.replaysEvents()},
+		source: m.source(), onlySubscription: m.Header[onlyHeader],
 	}
+	events := m.parsedEvents()
 	if r.page.replayed {
-		r.source = m.Header[sourceHeader]
-	}
-	lines := bytes.Split(bytes.TrimSuffix(m.Data, []byte{'\n'}), []byte{'\n'})
-	if r.page.replayed {
-		r.origins = parseOrigins(m.Header[originsHeader], len(lines))
+		r.origins = parseOrigins(m.Header[originsHeader], len(events))
 	}
 	if all || known { // only the messageIds are needed
-		r.rememberIDs(lines)
+		for i := range events {
+			r.isDuplicate(&events[i])
+		}
 		return nil
 	}
 	if err := p.waitUntilCanPark(); err != nil {
 		return err
 	}
-	r.openPage(len(lines), bits)
-	for i, line := range lines {
-		if err := p.waitForCapacity(); err != nil {
-			return err
-		}
-		if err := r.readEvent(i, line); err != nil {
-			return err
-		}
-	}
-	r.closePage()
-	return nil
+	r.openPage(len(events), bits)
+	return r.readEvents(events)
 }
 
-// waitForCapacity waits until the partition can hold another event. When it is full, hot keys are spilled and failing events are
+// isFullLocked reports whether the partition holds as much as it may.
+func (p *partition) isFullLocked() bool {
+	return p.taskCount >= p.worker.runner.settings.MaxInFlight || p.taskBytes >= maxTaskBytes || len(p.openPages) >= maxOpenPages
+}
+
+// waitForCapacityLocked waits until the partition can hold another event. When it is full, hot keys are spilled and failing events are
 // evicted.
-func (p *partition) waitForCapacity() error {
+func (p *partition) waitForCapacityLocked() error {
+	if !p.isFullLocked() {
+		return p.ctx.Err()
+	}
 	w := p.worker
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	p.cursor.setBlocked()
 	began := time.Now()
 	full, scanned := began, time.Time{}
-	for p.taskCount >= w.runner.settings.MaxInFlight || p.taskBytes >= maxTaskBytes || len(p.openPages) >= maxOpenPages {
+	for p.isFullLocked() {
 		if p.ctx.Err() != nil {
 			return p.ctx.Err()
 		}
@@ -258,7 +258,11 @@ func (p *partition) recordOutcomeLocked(pg *page, i int, outcome string) {
 		pg.earlyOutcomes[i] = append(pg.earlyOutcomes[i], outcome)
 		return
 	}
-	p.dirty = true
+	if outcome == countUnmatched {
+		p.hasRead = true
+	} else {
+		p.dirty = true
+	}
 	p.counts[outcome]++
 	for _, earlier := range pg.earlyOutcomes[i] {
 		p.counts[earlier]++
@@ -285,7 +289,7 @@ func (p *partition) dropFinishedPagesLocked() {
 	if p.openPages = p.openPages[n:]; len(p.openPages) == 0 {
 		p.openPages = nil
 	}
-	p.dirty = p.dirty || n > 0
+	p.hasRead = p.hasRead || n > 0
 }
 
 // currentCheckpointLocked returns the checkpoint of the current state.

@@ -76,6 +76,7 @@ type Queue struct {
 	parked     *publisher
 	dead       *publisher
 	monitor    *logMonitor
+	feeds      *pageFeeds
 	erased     atomic.Pointer[func(event.Value) bool] // Settings.Erased of the Runner; nil without one
 	fullSince  atomic.Int64                           // when the log last reached its limit, in nanoseconds since 1970; 0 if it accepts events
 }
@@ -114,7 +115,7 @@ func openConnection(c Config) (*Queue, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	q := &Queue{config: c, store: c.store}
-	q.monitor = newLogMonitor(q)
+	q.monitor, q.feeds = newLogMonitor(q), newPageFeeds(q)
 	if err := q.openStore(); err != nil {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)

@@ -12,6 +12,7 @@ func (r *Runner) rebalance() {
 	r.rebalanceMu.Lock()
 	defer r.rebalanceMu.Unlock()
 	members := r.leases.membership(r.name, r.queue.partitions)
+	var acquired []*partition
 	began := time.Now()
 	r.eachWorker(func(w *worker) {
 		mine := members.assignedTo(r.name, w.id, r.queue.partitions)
@@ -27,46 +28,53 @@ func (r *Runner) rebalance() {
 				r.log.Warn("a lease has expired", "instance", w.id, "partition", n)
 				r.abandonPartition(p)
 			case p == nil && mine[n] && time.Since(began) < r.settings.Lease/20:
-				r.acquirePartition(w, n)
+				if p := r.acquirePartition(w, n); p != nil {
+					acquired = append(acquired, p)
+				}
 			case p != nil && !mine[n]:
 				ctx, cancel := context.WithTimeout(r.ctx, r.settings.Lease/2)
 				r.goroutines.Go(func() { defer cancel(); r.releasePartition(ctx, p) })
 			}
 		}
 	})
+	for _, p := range acquired { // once all have their cursors, so that they share feeds
+		go p.readLoop()
+	}
 }
 
-// acquirePartition takes the lease of a partition if it is free, and starts reading.
-func (r *Runner) acquirePartition(w *worker, n int) {
+// acquirePartition takes the lease of a partition if it is free. It returns the partition, which is to be read, or nil.
+func (r *Runner) acquirePartition(w *worker, n int) *partition {
 	subject := checkpointSubject(w.id, n)
 	s, ok := r.leases.latestOf(subject)
 	cp := parseCheckpoint(s.data)
 	if !ok || cp.Owner != "" && cp.Owner != r.name && time.Since(s.changedAt) < r.settings.Lease {
-		return
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, r.settings.Lease/5)
 	defer cancel()
 	view, ok := r.checkpointFits(ctx, storedCheckpoint{subject, w.id, n, s.revision, cp}, s.changedAt)
 	if !ok {
-		return
+		return nil
 	}
 	cp.Owner, cp.LogCreated = r.name, view.created
 	began := time.Now()
 	revision, err := r.leases.writeCheckpoint(ctx, r.name, subject, s.revision, cp)
 	if err != nil {
-		return
+		return nil
 	}
 	p := w.newPartition(n, cp, revision, began.Add(r.settings.Lease))
+	p.openCursor()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.stopping {
+		p.cursor.close()
 		p.owner.CloseLocked()
 		p.cancel()
 		p.mapping.releaseSlot()
-		return
+		return nil
 	}
 	w.partitions[n] = p
-	go p.readLoop()
+	return p
 }
 
 // abandonPartition stops a partition whose lease may be lost: no more verdicts are applied and nothing is written.

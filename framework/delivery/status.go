@@ -63,7 +63,8 @@ func (r *Runner) workerStatus(w *worker) Status {
 		if p := w.partitions[n]; p != nil {
 			counts = maps.Clone(p.counts)
 			s.Waiting += p.taskCount
-			s.Behind += int(float64(p.unreadPages) * max(p.eventsPerPage, 1))
+			unread, _ := p.cursor.unread()
+			s.Behind += int(float64(unread) * max(p.eventsPerPage, 1))
 			s.Parked += len(p.parked.keys)
 			if len(p.openPages) > 0 {
 				s.Lag = max(s.Lag, time.Since(time.UnixMilli(p.openPages[0].acceptedMillis)))

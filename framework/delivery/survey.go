@@ -195,7 +195,11 @@ func (w *worker) progressSamplesLocked(now time.Time) map[*partition]sample {
 	paused := w.suspendReason != "" || now.Before(stats.PausedUntil) || stats.Failing
 	list := map[*partition]sample{}
 	for _, p := range w.partitions {
-		s := sample{progress: progress{next: p.nextPage}, paused: paused || p.parkingBlocked || p.owner.RetryingLocked() > 0, outstanding: len(p.openPages) > 0 || p.unreadPages > 0}
+		unread, idle := p.cursor.unread()
+		s := sample{
+			progress: progress{next: p.nextPage}, paused: paused || p.parkingBlocked || p.owner.RetryingLocked() > 0,
+			outstanding: len(p.openPages) > 0 || unread > 0 && !idle, // what an idle reader overlooks is looked for in the log
+		}
 		if len(p.openPages) > 0 {
 			s.oldest, s.left = p.openPages[0].seq, p.openPages[0].eventsLeft
 		}

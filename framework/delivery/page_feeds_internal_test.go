@@ -1,0 +1,285 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
+)
+
+// countingLog counts the messages that are read, and can fail.
+type countingLog struct {
+	eventlog.Log
+	read, opened atomic.Int64
+	fails        atomic.Bool
+}
+
+type countingReader struct {
+	eventlog.Reader
+	log *countingLog
+}
+
+func (l *countingLog) Read(ctx context.Context, stream string, q eventlog.Query) (eventlog.Reader, error) {
+	l.opened.Add(1)
+	r, err := l.Log.Read(ctx, stream, q)
+	return &countingReader{r, l}, err
+}
+
+func (r *countingReader) Next(ctx context.Context) (eventlog.Message, error) {
+	m, err := r.Reader.Next(ctx)
+	if err == nil && r.log.fails.CompareAndSwap(true, false) {
+		return eventlog.Message{}, errors.New("the reader has failed")
+	}
+	if err == nil {
+		r.log.read.Add(1)
+	}
+	return m, err
+}
+
+// feedFixture is a log with feeds.
+type feedFixture struct {
+	t     *testing.T
+	log   *countingLog
+	feeds *pageFeeds
+	sent  map[string][]uint64 // sequences by subject
+}
+
+func newFeedFixture(t *testing.T) *feedFixture {
+	log := &countingLog{Log: memlog.New(memlog.Options{}).Connect()}
+	require.NoError(t, log.Prepare(t.Context(), []eventlog.StreamConfig{{Name: eventsStream, Subjects: []string{"ev.>", "ctl.>"}}}))
+	return &feedFixture{t, log, newPageFeeds(&Queue{store: log, partitions: 1}), map[string][]uint64{}}
+}
+
+func (f *feedFixture) add(subject string, size int) uint64 {
+	seq, err := f.log.Append(context.Background(), eventsStream, []eventlog.Write{{Subject: subject, Data: make([]byte, size)}})
+	require.NoError(f.t, err)
+	f.sent[subject] = append(f.sent[subject], seq)
+	return seq
+}
+
+// expected returns the sequences of the messages of subjects from one on.
+func (f *feedFixture) expected(subjects []string, from uint64) (list []uint64) {
+	for subject, seqs := range f.sent {
+		if eventlog.MatchesAny(subjects, subject) {
+			list = append(list, slices.DeleteFunc(slices.Clone(seqs), func(s uint64) bool { return s < from })...)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+func (f *feedFixture) take(c *pageCursor, n int) (list []uint64) {
+	for range n {
+		p, err := c.nextPage(f.t.Context())
+		require.NoError(f.t, err)
+		list = append(list, p.Sequence)
+	}
+	return list
+}
+
+// Instances at the same place of a partition read it once, also if their sources differ. When the last one stops, the reader is closed.
+func TestInstancesShareOneRead(t *testing.T) {
+	f := newFeedFixture(t)
+	var cursors []*pageCursor
+	for i := range 50 {
+		subjects := []string{fmt.Sprintf("ctl.i%d.0", i), fmt.Sprintf("ev.s%d.0", i%2)}
+		if i%10 == 0 {
+			subjects[1] = "ev.*.0"
+		}
+		cursors = append(cursors, f.feeds.newCursor(0, subjects, 1))
+	}
+	const pages = 300
+	for i := range pages {
+		f.add(fmt.Sprintf("ev.s%d.0", i%2), 10_000)
+	}
+	var all sync.WaitGroup
+	for _, c := range cursors {
+		all.Go(func() {
+			want := f.expected(c.subjects, 1)
+			assert.Equal(t, want, f.take(c, len(want)))
+		})
+	}
+	all.Wait()
+	for _, c := range cursors {
+		c.close()
+	}
+	assert.EqualValues(t, pages, f.log.read.Load())
+	assert.EqualValues(t, 1, f.log.opened.Load())
+	assert.Empty(t, f.feeds.partitions[0].feeds)
+}
+
+// An instance that waits for its remote does not hold up the others. It reads by itself until it has caught up, and shares again then.
+func TestLaggingInstanceReadsByItself(t *testing.T) {
+	f := newFeedFixture(t)
+	fast, slow := f.feeds.newCursor(0, []string{"ev.*.0"}, 1), f.feeds.newCursor(0, []string{"ev.*.0"}, 1)
+	defer fast.close()
+	defer slow.close()
+	for range 40 {
+		f.add("ev.a.0", 100_000)
+	}
+	f.take(slow, 1)
+	slow.setBlocked()
+	f.take(fast, 40)
+	assert.EqualValues(t, 40, f.log.read.Load())
+	assert.Equal(t, f.expected([]string{"ev.*.0"}, 2), f.take(slow, 39))
+	assert.Same(t, fast.feed, slow.feed)
+	caughtUp := f.log.read.Load()
+	assert.Greater(t, caughtUp, int64(40))
+	assert.Less(t, caughtUp, int64(80), "the pages in memory are not read again")
+	seq := f.add("ev.b.0", 10)
+	assert.Equal(t, []uint64{seq}, f.take(slow, 1))
+	assert.Equal(t, []uint64{seq}, f.take(fast, 1))
+	assert.EqualValues(t, caughtUp+1, f.log.read.Load())
+}
+
+// An instance that is busy with a page holds the others up for a moment, so that they go on together, but no longer.
+func TestFeedIsPatientForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeedFixture(t)
+		fast, busy := f.feeds.newCursor(0, []string{"ev.*.0"}, 1), f.feeds.newCursor(0, []string{"ev.*.0"}, 1)
+		for range 40 {
+			f.add("ev.a.0", 100_000)
+		}
+		began := time.Now()
+		f.take(fast, 40)
+		assert.Equal(t, feedPatience, time.Since(began), "it is waited for once")
+		f.take(busy, 40)
+		fast.close()
+		busy.close()
+	})
+}
+
+// An idle instance far back in the log reads its own sources only.
+func TestIdleInstanceReadsItsSourcesOnly(t *testing.T) {
+	f := newFeedFixture(t)
+	for range joinDistance + 500 {
+		f.add("ev.busy.0", 10)
+	}
+	end := f.add("ev.busy.0", 10)
+	busy, idle := f.feeds.newCursor(0, []string{"ev.busy.0"}, end), f.feeds.newCursor(0, []string{"ev.idle.0"}, 1)
+	defer busy.close()
+	defer idle.close()
+	f.take(busy, 1)
+	seq := f.add("ev.idle.0", 10)
+	assert.Equal(t, []uint64{seq}, f.take(idle, 1))
+	assert.LessOrEqual(t, f.log.read.Load(), int64(3))
+	for range 2 {
+		f.add("ev.idle.0", 10)
+		f.add("ev.busy.0", 10)
+		f.take(idle, 1)
+		f.take(busy, 1)
+	}
+	assert.Same(t, busy.feed, idle.feed)
+}
+
+// After the log has changed, its pages are read again.
+func TestDroppedPagesAreReadAgain(t *testing.T) {
+	f := newFeedFixture(t)
+	a, b := f.feeds.newCursor(0, []string{"ev.*.0"}, 1), f.feeds.newCursor(0, []string{"ev.*.0"}, 1)
+	defer a.close()
+	defer b.close()
+	f.add("ev.a.0", 10)
+	f.take(a, 1)
+	require.NoError(t, f.log.Delete(t.Context(), eventsStream, 1))
+	f.feeds.dropPages()
+	seq := f.add("ev.a.0", 10)
+	assert.Equal(t, []uint64{seq}, f.take(b, 1))
+	assert.Equal(t, []uint64{seq}, f.take(a, 1))
+}
+
+// Random instances start, lag, stop and start again elsewhere, and readers fail. Each reads exactly the messages of its sources, in order.
+func TestRandomCursorsReadEverything(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) { readRandomly(t, rand.New(rand.NewPCG(seed, 3))) })
+	}
+}
+
+func readRandomly(t *testing.T, random *rand.Rand) {
+	f := newFeedFixture(t)
+	sources := []string{"ev.a.0", "ev.b.0", "ev.c.0", "ctl.i0.0", "ctl.i1.0"}
+	for range 20 {
+		f.add(sources[random.IntN(len(sources))], 100)
+	}
+	var readers sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	defer readers.Wait()
+	defer cancel()
+	reports := make([]func(), 8)
+	for i := range reports {
+		r := &randomReader{fixture: f, from: 1 + random.Uint64N(25), random: rand.New(rand.NewPCG(random.Uint64(), 1))}
+		r.subjects = []string{fmt.Sprintf("ctl.i%d.0", i), sources[random.IntN(3)]}
+		if random.IntN(3) == 0 {
+			r.subjects[1] = "ev.*.0"
+		}
+		readers.Go(func() { r.readLoop(ctx) })
+		reports[i] = r.check
+	}
+	for range 300 {
+		f.add(sources[random.IntN(len(sources))], 100+random.IntN(60_000))
+		f.log.fails.Store(random.IntN(40) == 0)
+		if random.IntN(30) == 0 {
+			f.feeds.dropPages()
+		}
+		time.Sleep(time.Duration(random.IntN(50)) * time.Millisecond)
+	}
+	f.log.fails.Store(false)
+	time.Sleep(time.Hour)
+	for _, check := range reports {
+		check()
+	}
+}
+
+// randomReader reads with a cursor that it sometimes closes.
+type randomReader struct {
+	fixture  *feedFixture
+	subjects []string
+	from     uint64
+	random   *rand.Rand
+
+	mu   sync.Mutex // guards list
+	list []uint64
+}
+
+func (r *randomReader) readLoop(ctx context.Context) {
+	next := r.from
+	cursor := r.fixture.feeds.newCursor(0, r.subjects, next)
+	defer func() { cursor.close() }()
+	for ctx.Err() == nil {
+		waitCtx, cancel := context.WithTimeout(ctx, time.Duration(1+r.random.IntN(2000))*time.Millisecond)
+		p, err := cursor.nextPage(waitCtx)
+		cancel()
+		if err == nil {
+			next = p.Sequence + 1
+			r.mu.Lock()
+			r.list = append(r.list, p.Sequence)
+			r.mu.Unlock()
+		}
+		switch r.random.IntN(10) {
+		case 0:
+			cursor.close()
+			time.Sleep(time.Duration(r.random.IntN(2000)) * time.Millisecond)
+			cursor = r.fixture.feeds.newCursor(0, r.subjects, next)
+		case 1:
+			cursor.setBlocked()
+			time.Sleep(time.Duration(r.random.IntN(5000)) * time.Millisecond)
+		}
+	}
+}
+
+func (r *randomReader) check() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	assert.Equal(r.fixture.t, r.fixture.expected(r.subjects, r.from), r.list, "%v", r.subjects)
+}
