@@ -23,7 +23,7 @@ import (
 
 // finding is the result of one check.
 type finding struct {
-	Check  string `json:"check"`  // config, permissions, disk, clock, ledger, log, checkpoints or retention
+	Check  string `json:"check"`  // config, permissions, disk, clock, ledger, erasures, log, checkpoints or retention
 	Status string `json:"status"` // ok, warning or problem
 	What   string `json:"what"`
 	Next   string `json:"next,omitempty"` // what to do
@@ -71,7 +71,9 @@ func (c *doctorCommand) run(ctx context.Context) error {
 		c.checkFiles(dir)
 		c.checkDisk(cfg, dir)
 		c.checkClock(dir)
-		c.checkLedger(ctx, cfg, dir)
+		if c.checkLedger(ctx, cfg, dir) {
+			c.checkErasures(ctx, cfg, dir)
+		}
 		c.checkLog(ctx, cfg, dir)
 	}
 	if cfg != nil {
@@ -243,11 +245,10 @@ func (c *doctorCommand) checkClock(dir string) {
 	c.addFinding("clock", isOK, "", "the clock is not behind the newest file")
 }
 
-// checkLedger checks the ledger: its file, or its database.
-func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir string) {
+// checkLedger checks the ledger: its file, or its database. It reports whether the ledger can be read.
+func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir string) bool {
 	if cfg != nil && cfg.StateURL != "" {
-		c.checkDatabase(ctx, cfg)
-		return
+		return c.checkDatabase(ctx, cfg)
 	}
 	file := filepath.Join(dir, state.File(c.sandbox))
 	problems, err := state.CheckFile(ctx, file)
@@ -260,9 +261,11 @@ func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir
 	default:
 		c.addFinding("ledger", isOK, "", "%s is intact", file)
 	}
+	return err == nil && len(problems) == 0
 }
 
-func (c *doctorCommand) checkDatabase(ctx context.Context, cfg *config.Config) {
+// checkDatabase checks the database of the ledger. It reports whether the ledger can be read.
+func (c *doctorCommand) checkDatabase(ctx context.Context, cfg *config.Config) bool {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	const next = "check that PostgreSQL runs, and that the address and the password are right"
@@ -270,7 +273,7 @@ func (c *doctorCommand) checkDatabase(ctx context.Context, cfg *config.Config) {
 	switch {
 	case err != nil:
 		c.addFinding("ledger", isProblem, next, "%v", err)
-		return
+		return false
 	case found.Problem() != "":
 		c.addFinding("ledger", isProblem, "", "the database of state.url: %s", found.Problem())
 	case found.Version == 0:
@@ -281,6 +284,7 @@ func (c *doctorCommand) checkDatabase(ctx context.Context, cfg *config.Config) {
 	if found.ClockSkew.Abs() > 5*time.Second {
 		c.addFinding("clock", isProblem, "set the clocks of both machines (NTP)", "PostgreSQL's clock differs by %s", found.ClockSkew.Round(time.Millisecond))
 	}
+	return found.Problem() == ""
 }
 
 // checkLog asks the running server about the log and its checkpoints. If no server runs, it reads the files.

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -30,6 +31,9 @@ func TestErasuresAreStored(t *testing.T) {
 			return added
 		}
 		require.True(t, add(2, "a", "b"))
+		pending, err := state.InspectErasures(t.Context(), location, "")
+		require.NoError(t, err)
+		assert.Equal(t, []state.Erasure{{ID: "a", At: at(0), Sealed: "sealed", Doc: "{}"}, {ID: "b", At: at(1), Sealed: "sealed", Doc: "{}"}}, pending)
 		require.False(t, add(2, "c"), "too many wait")
 		two := version()
 		assert.NotEqual(t, none, two)
@@ -116,4 +120,19 @@ func TestTextsAreErased(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, ok)
 	})
+}
+
+// A state that does not exist, or has no erasures yet, has none, and stays as it is.
+func TestInspectErasuresChangesNothing(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		list, err := state.InspectErasures(t.Context(), dir, "")
+		require.NoError(t, err)
+		assert.Empty(t, list)
+		files, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		assert.Empty(t, files)
+	}
+	_, err := state.InspectErasures(t.Context(), "postgres://nobody:wrong@127.0.0.1:1/none", "")
+	assert.Error(t, err)
 }

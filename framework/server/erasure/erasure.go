@@ -284,6 +284,15 @@ func (d Desk) Latest(ctx context.Context, limit int) ([]Receipt, error) {
 	return receiptsOf(stored)
 }
 
+// Inspect returns the erasures that are not done, the oldest first, of the state at a location. It changes nothing: see state.InspectErasures.
+func Inspect(ctx context.Context, location, sandbox string) ([]Receipt, error) {
+	stored, err := state.InspectErasures(ctx, location, sandbox)
+	if err != nil {
+		return nil, err
+	}
+	return receiptsOf(stored)
+}
+
 func receiptsOf(stored []state.Erasure) ([]Receipt, error) {
 	list := make([]Receipt, 0, len(stored))
 	for _, e := range stored {
