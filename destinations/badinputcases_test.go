@@ -146,6 +146,10 @@ func badInputCases() []badInput {
 			nobody: "user_id", wrong: `{"api_id":"a","api_key":"k","region":"DC_09"}`, wrongSays: "Region should be",
 		},
 		{
+			slug: "sendgrid", settings: `{"sendGridApiKey":"k","endpoint":"https://api.sendgrid.com"}`, subscription: people(`"action":"updateUserProfile"`), event: identifyOf,
+			nobody: "is required", wrong: `{"sendGridApiKey":"k","endpoint":"https://example.com"}`, wrongSays: "Region should be",
+		},
+		{
 			slug: "slack", settings: `{}`, subscription: track(`"action":"postToChannel","mapping":{"url":"https://hooks.slack.com/services/T/B/X","text":{"@template":"{{userId}} ordered"}}`), event: orderOf,
 			wrong: `{"url":"x"}`, wrongSays: "/settings/url",
 		},

@@ -18,6 +18,7 @@ import (
 	linkedinaudiences "github.com/landfall-dev/landfall/destinations/linkedin-audiences"
 	mixpanel "github.com/landfall-dev/landfall/destinations/mixpanel"
 	moengage "github.com/landfall-dev/landfall/destinations/moengage"
+	sendgrid "github.com/landfall-dev/landfall/destinations/sendgrid"
 	slack "github.com/landfall-dev/landfall/destinations/slack"
 	tiktokaudiences "github.com/landfall-dev/landfall/destinations/tiktok-audiences"
 	tiktokconversions "github.com/landfall-dev/landfall/destinations/tiktok-conversions"
@@ -43,6 +44,7 @@ func All() []destination.Plugin {
 		linkedinaudiences.Plugin().Named("linkedin-audiences", "actions-linkedin-audiences"),
 		mixpanel.Plugin().Named("mixpanel", "actions-mixpanel"),
 		moengage.Plugin().Named("moengage", "actions-moengage"),
+		sendgrid.Plugin().Named("sendgrid", "actions-sendgrid"),
 		slack.Plugin().Named("slack", "actions-slack"),
 		tiktokaudiences.Plugin().Named("tiktok-audiences", "actions-tiktok-audiences"),
 		tiktokconversions.Plugin().Named("tiktok-conversions"),
