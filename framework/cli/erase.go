@@ -125,6 +125,9 @@ func (c *eraseCommand) requestErasures(ctx context.Context) error {
 	if len(users) == 0 {
 		return usageErrorf("say which users: --user ID, or --file with one user per line")
 	}
+	if err := orderError(c.desk().Check(users)); err != nil {
+		return err
+	}
 	todo := fmt.Sprintf("%s %s erased from audiences, destinations, the log, ledgers, letters and history, which cannot be undone", fault.Count(len(users), "user"), fault.Plural(len(users), "is", "are"))
 	if ok, err := c.confirm(todo); err != nil || !ok {
 		return err
@@ -132,11 +135,7 @@ func (c *eraseCommand) requestErasures(ctx context.Context) error {
 	who := history.CommandActor("landfall")
 	for part := range slices.Chunk(users, erasure.MaxUsers) {
 		list, err := c.desk().Request(ctx, erasure.Order{Users: part, Suppress: c.suppress, By: who})
-		var wrong *erasure.OrderError
-		if errors.As(err, &wrong) {
-			return usageError{err}
-		}
-		if err != nil {
+		if err := orderError(err); err != nil {
 			return err
 		}
 		c.writeAction(ctx, c.store, history.Action{At: time.Now(), Name: history.ActionErase, Who: who, Outcome: "ok", Attributes: map[string]string{"count": fmt.Sprint(len(part))}})
@@ -145,6 +144,15 @@ func (c *eraseCommand) requestErasures(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// orderError returns an error of an order, as one of the command line if the order is wrong.
+func orderError(err error) error {
+	var wrong *erasure.OrderError
+	if errors.As(err, &wrong) {
+		return usageError{err}
+	}
+	return err
 }
 
 func (c *eraseCommand) printRequested(r *erasure.Receipt) {

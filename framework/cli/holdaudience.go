@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 	"github.com/landfall-dev/landfall/framework/server/history"
@@ -14,6 +15,7 @@ import (
 // holdAudience waits until no audience sync and no other command changes an audience, and keeps them from it until releaseAudience. The returned
 // context ends if the command loses its lease, after which the command should change nothing. A dry run holds nothing.
 func (k *audienceCommand) holdAudience(ctx context.Context, command string, a destination.Audience) (context.Context, error) {
+	ctx = budget.WithClass(ctx, k.class)
 	if k.target.DryRun {
 		return ctx, nil
 	}

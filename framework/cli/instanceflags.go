@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
@@ -26,6 +27,7 @@ type instanceFlags struct {
 	cfg              *config.Config
 	store            *state.Store
 	chosen           instances.Instance
+	class            budget.Class // of the requests
 }
 
 func (c *instanceFlags) addFlags(cmd *cobra.Command) {
@@ -53,6 +55,10 @@ func (c *instanceFlags) open(ctx context.Context, has func(instances.Instance) b
 	}
 	c.cfg, c.store = cfg, store
 	h := instances.Options{Target: &c.target.Target, Catalog: c.catalog(), Store: store, Data: c.data, Warn: c.warn}
+	if !c.reads {
+		ctx, h.Budgets = shareBudgets(ctx, c.streams, &c.target, cfg, c.data)
+		c.class = budget.ClassOf(ctx)
+	}
 	list, err := instances.Load(cfg, nil, h)
 	if err != nil {
 		return err

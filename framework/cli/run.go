@@ -82,7 +82,10 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	if store != nil {
 		defer store.Close()
 	}
-	list, err := instances.Load(cfg, problems, instances.Options{Target: &c.target.Target, Catalog: c.catalog(), Store: store, Data: c.data, Use: instances.ClaimLedgers, Warn: c.warn, Observe: c.observeRequest})
+	ctx, budgets := shareBudgets(ctx, c.streams, &c.target, cfg, c.data)
+	list, err := instances.Load(cfg, problems, instances.Options{
+		Target: &c.target.Target, Catalog: c.catalog(), Store: store, Data: c.data, Use: instances.ClaimLedgers, Warn: c.warn, Observe: c.observeRequest, Budgets: budgets,
+	})
 	if err != nil {
 		return err
 	}

@@ -149,7 +149,7 @@ func (v *server) ingestURL(r *http.Request, at *listeners) string {
 func (v *server) adminRoutes(guard *access.Guard, page *console.Console) *http.ServeMux {
 	s := &admin.Server{
 		Queue: v.queue, Runner: v.runner, Status: v.fullStatus, Health: v.runner.Health, Resume: v.runner.Resume, Reload: v.reloadConfig, Metrics: v.metricsHandler(),
-		Guard: guard, Sources: SourcesOf(v.config.Load), Subscriptions: SubscriptionsOf(v.config.Load), Backup: v.writeBackup, Why: v.whySource(), Syncs: v.syncs, Erasures: v.erasures(),
+		Guard: guard, Sources: SourcesOf(v.config.Load), Subscriptions: SubscriptionsOf(v.config.Load), Backup: v.writeBackup, Why: v.whySource(), Syncs: v.syncs, Erasures: v.erasures(), Budgets: v.hosting.Budgets.Lend,
 	}
 	mux, own := http.NewServeMux(), s.Handler()
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/admin/"} {

@@ -3,6 +3,7 @@ package instances
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -17,11 +18,12 @@ type Budgets struct {
 
 	mu     sync.Mutex
 	byName map[string]*budget.Budget
+	stores map[string]*lentStore // by name
 }
 
 // NewBudgets returns Budgets that processes share through a store; nil for those of this process alone.
 func NewBudgets(store budget.Store) *Budgets {
-	b := &Budgets{store: store, memory: budget.NewMemoryStore(), byName: map[string]*budget.Budget{}}
+	b := &Budgets{store: store, memory: budget.NewMemoryStore(), byName: map[string]*budget.Budget{}, stores: map[string]*lentStore{}}
 	if store == nil {
 		b.store = b.memory
 	}
@@ -37,7 +39,8 @@ func (b *Budgets) create(limits map[string]budget.Limits) {
 	defer b.mu.Unlock()
 	for name, l := range limits {
 		if b.byName[name] == nil {
-			b.byName[name] = budget.New(name, l, b.storeFor(l))
+			b.stores[name] = &lentStore{Store: b.storeFor(l)}
+			b.byName[name] = budget.New(name, l, b.stores[name])
 		}
 	}
 }
@@ -49,6 +52,32 @@ func (b *Budgets) storeFor(limits budget.Limits) budget.Store {
 		return b.memory // nothing needs to be known after a restart
 	}
 	return b.store
+}
+
+// Lend returns the store of a budget for another process that shares it for now; false if there is no such budget.
+func (b *Budgets) Lend(name string) (budget.Store, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	store := b.stores[name]
+	if store == nil {
+		return nil, false
+	}
+	store.lentUntil.Store(time.Now().Add(lendTime).UnixNano())
+	return store, true
+}
+
+// lendTime is how long another process counts as sharing a budget after its last use of the store.
+const lendTime = time.Minute
+
+// lentStore is a store that is shared while another process uses it through this one.
+type lentStore struct {
+	budget.Store
+	lentUntil atomic.Int64 // in nanoseconds since 1970
+}
+
+// Shared implements budget.Store.
+func (s *lentStore) Shared() bool {
+	return s.Store.Shared() || time.Now().UnixNano() < s.lentUntil.Load()
 }
 
 // setLimits changes the limits of budgets that create has made.

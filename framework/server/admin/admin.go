@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fql"
@@ -42,6 +43,7 @@ type Server struct {
 	Why           *why.Source                            // answers why users are missing; may be nil
 	Syncs         *audienceruns.Scheduler                // may be nil
 	Erasures      erasure.Desk                           // its Store is nil if users cannot be erased
+	Budgets       func(name string) (budget.Store, bool) // lends the store of a budget to a command; may be nil
 	Guard         *access.Guard                          // authenticates requests and writes the audit log
 }
 
@@ -68,6 +70,7 @@ func (s *Server) Handler() http.Handler {
 	s.addMaintenanceRoutes(mux)
 	s.addAudienceRoutes(mux)
 	s.addErasureRoutes(mux)
+	s.addBudgetRoutes(mux)
 	return mux
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/files/sqlsource"
@@ -85,7 +86,7 @@ func interruptedRun(r *Run, now time.Time) *Run {
 
 // runJob runs a job whose lease this process holds, and ends the lease.
 func (s *Scheduler) runJob(parent context.Context, j job, l *lease) {
-	limited, endLimit := context.WithTimeoutCause(parent, cmp.Or(j.sync.RunLimit, defaultRunLimit), errRunLimit)
+	limited, endLimit := context.WithTimeoutCause(budget.WithClass(parent, budget.Background), cmp.Or(j.sync.RunLimit, defaultRunLimit), errRunLimit)
 	defer endLimit()
 	run := *l.doc.Run
 	read := readingOf(&j.sync, &l.doc, run.At)

@@ -19,6 +19,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/destination/oauth"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
@@ -139,7 +140,7 @@ func New(c Config) (*Console, error) {
 		return nil, err
 	}
 	console := &Console{Config: c, pages: pages}
-	console.ctx, console.cancel = context.WithCancel(context.Background())
+	console.ctx, console.cancel = context.WithCancel(budget.WithClass(context.Background(), budget.Background))
 	return console, nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/destination/oauth"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state"
 	"github.com/landfall-dev/landfall/internal/pause"
@@ -90,6 +91,7 @@ func (e *Eraser) Close() {
 
 // runOnce carries out the erasures that are due, if this process has the lease.
 func (e *Eraser) runOnce(ctx context.Context) error {
+	ctx = budget.WithClass(ctx, budget.Background)
 	e.trim(ctx)
 	due, err := e.dueErasures(ctx)
 	if err != nil || len(due) == 0 {

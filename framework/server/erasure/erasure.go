@@ -106,16 +106,37 @@ type Desk struct {
 	Config func() *config.Config // in effect
 }
 
+// keys returns what hashes identifiers and what encrypts orders.
+func (d Desk) keys() (key identifier.Key, box *oauth.Box, err error) {
+	cfg := d.Config()
+	if key, err = instances.IdentifierKey(cfg); err != nil {
+		return key, nil, err
+	}
+	if box, err = oauth.NewBox(cfg.StateKey); err != nil {
+		err = fmt.Errorf("state.key %w", err)
+	}
+	return key, box, err
+}
+
+// Check returns the error that Request would return for users, before anything is stored.
+func (d Desk) Check(users []User) error {
+	if _, _, err := d.keys(); err != nil {
+		return err
+	}
+	for _, u := range users {
+		if err := u.normalize(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Request stores an erasure for each user of an order, all or none. The error is an *OrderError if the order is wrong.
 func (d Desk) Request(ctx context.Context, order Order) ([]Receipt, error) {
-	cfg, store := d.Config(), d.Store
-	key, err := instances.IdentifierKey(cfg)
+	store := d.Store
+	key, box, err := d.keys()
 	if err != nil {
 		return nil, err
-	}
-	box, err := oauth.NewBox(cfg.StateKey)
-	if err != nil {
-		return nil, fmt.Errorf("state.key %w", err)
 	}
 	if n := len(order.Users); n == 0 || n > MaxUsers {
 		return nil, &OrderError{fmt.Sprintf("a request should name 1 to %d users but names %d", MaxUsers, n)}
