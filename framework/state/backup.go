@@ -56,7 +56,7 @@ func (s *Store) MarkAllUncertain(ctx context.Context) error {
 }
 
 // IsLocal reports whether the database is a file on this machine.
-func (s *Store) IsLocal() bool { return s.dialect.driver == sqlite.driver }
+func (s *Store) IsLocal() bool { return s.dialect.isLocal }
 
 // Check verifies the integrity of the database and returns the damage that it finds.
 func (s *Store) Check(ctx context.Context) ([]string, error) {
@@ -75,7 +75,7 @@ func CheckFile(ctx context.Context, file string) ([]string, error) {
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	db, err := sql.Open(sqlite.driver, sqlite.source(file))
+	db, err := sqlite.connect(file)
 	if err != nil {
 		return nil, err
 	}

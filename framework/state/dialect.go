@@ -1,14 +1,15 @@
 package state
 
 import (
+	"database/sql"
 	"net/url"
 	"strings"
 )
 
 // dialect holds the differences between the two databases.
 type dialect struct {
-	driver      string
-	source      func(location string) string // returns the driver's data source name
+	isLocal     bool
+	connect     func(location string) (*sql.DB, error)
 	connections int
 	lockSchema  []string                         // prevents concurrent migrations
 	schema      *strings.Replacer                // expands placeholders in migrations
@@ -23,16 +24,18 @@ type dialect struct {
 // time in milliseconds since 1970.
 var (
 	sqlite = dialect{
-		driver: "sqlite", source: sqliteSource, connections: 4,
-		schema: strings.NewReplacer("{serial}", "INTEGER PRIMARY KEY", "{bytes}", "", "{blob}", "BLOB", "{clustered}", "WITHOUT ROWID"),
+		isLocal: true, connections: 4,
+		connect: func(file string) (*sql.DB, error) { return sql.OpenDB(sqliteConnector{sqliteSource(file)}), nil },
+		schema:  strings.NewReplacer("{serial}", "INTEGER PRIMARY KEY", "{bytes}", "", "{blob}", "BLOB", "{clustered}", "WITHOUT ROWID"),
 		query: strings.NewReplacer("{listed}", "IN (SELECT value FROM json_each($2))", "{lock}", "",
 			"{now}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"), // {lock} is empty: a write transaction locks the whole database
 		list:         identityList,
 		countColumns: `SELECT COUNT(*) FROM pragma_table_info($1) WHERE name = $2`,
 	}
 	postgres = dialect{
-		driver: "pgx", source: func(location string) string { return location }, connections: 16,
-		lockSchema: []string{`SELECT pg_advisory_xact_lock(7236174)`},
+		connections: 16,
+		connect:     func(location string) (*sql.DB, error) { return sql.Open("pgx", location) },
+		lockSchema:  []string{`SELECT pg_advisory_xact_lock(7236174)`},
 		schema: strings.NewReplacer("{serial}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{bytes}", `COLLATE "C"`,
 			"{blob}", "BYTEA", "{clustered}", ""),
 		query: strings.NewReplacer("{listed}", "= ANY((string_to_array($2, "+textSeparatorSQL+"))[2:])", "{lock}", "FOR UPDATE",

@@ -140,7 +140,7 @@ func TestEarlierProgramsMissNoRequestInFlight(t *testing.T) {
 // openFile opens the file of a closed store.
 func openFile(t *testing.T, dir string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open(sqlite.driver, sqlite.source(filepath.Join(dir, FileName)))
+	db, err := sqlite.connect(filepath.Join(dir, FileName))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close() })
 	return db
@@ -152,7 +152,7 @@ func createVersion2(t *testing.T, d dialect, location string) {
 	text, err := os.ReadFile(filepath.Join("testdata", "version2.sql"))
 	require.NoError(t, err)
 	script := d.schema.Replace(string(text))
-	if d.driver == sqlite.driver {
+	if d.isLocal {
 		_, err = openFile(t, location).ExecContext(t.Context(), script)
 		require.NoError(t, err)
 		return

@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"io/fs"
 	"os"
@@ -35,10 +34,10 @@ func openUnchanged(location, sandbox string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(source); d.driver == sqlite.driver && errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(source); d.isLocal && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	db, err := sql.Open(d.driver, d.source(source))
+	db, err := d.connect(source)
 	if err != nil {
 		return nil, openError(location, err)
 	}

@@ -19,14 +19,13 @@ var errInjected = errors.New("the disk failed")
 
 // faultyDriver opens connections of which one call fails: a statement, a commit, or the read of a row.
 type faultyDriver struct {
-	of     driver.Driver
-	source string
+	of     sqliteConnector
 	calls  int
 	failAt int // the number of the call that fails; 0 for none
 }
 
-func (f *faultyDriver) Connect(context.Context) (driver.Conn, error) {
-	c, err := f.of.Open(f.source)
+func (f *faultyDriver) Connect(ctx context.Context) (driver.Conn, error) {
+	c, err := f.of.Connect(ctx)
 	return &faultyConn{c, f}, err
 }
 
@@ -38,7 +37,7 @@ func (f *faultyDriver) fail() error {
 	return nil
 }
 
-func (f *faultyDriver) Driver() driver.Driver { return f.of }
+func (f *faultyDriver) Driver() driver.Driver { return f.of.Driver() }
 
 type faultyConn struct {
 	driver.Conn
@@ -115,7 +114,7 @@ func (r faultyRows) Next(values []driver.Value) error {
 // makeFaulty replaces the connections of a store by those of a faultyDriver.
 func makeFaulty(t *testing.T, s *Store, file string) *faultyDriver {
 	t.Helper()
-	f := &faultyDriver{of: s.db.Driver(), source: strings.Replace(sqliteSource(file), "FULL", "OFF", 1)}
+	f := &faultyDriver{of: sqliteConnector{strings.Replace(sqliteSource(file), "FULL", "OFF", 1)}}
 	require.NoError(t, s.closeConnections())
 	s.db, s.hot = sql.OpenDB(f), sql.OpenDB(f)
 	s.hot.SetMaxOpenConns(1)

@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"database/sql"
 	"time"
 )
 
@@ -28,7 +27,7 @@ func InspectDatabase(ctx context.Context, location, sandbox string) (found Inspe
 	if err != nil {
 		return found, err
 	}
-	db, err := sql.Open(d.driver, d.source(source))
+	db, err := d.connect(source)
 	if err != nil {
 		return found, openError(location, err)
 	}

@@ -27,7 +27,6 @@ import (
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
-	_ "modernc.org/sqlite"             // the driver sqlite
 
 	"github.com/landfall-dev/landfall/framework/fault"
 )
@@ -104,7 +103,7 @@ func createPrivateFile(file string) error {
 
 // openStore connects to a database and migrates its schema.
 func openStore(ctx context.Context, d dialect, location string) (*Store, error) {
-	db, err := sql.Open(d.driver, d.source(location))
+	db, err := d.connect(location)
 	if err != nil {
 		return nil, fmt.Errorf("opening the state: %w", err)
 	}
@@ -112,7 +111,7 @@ func openStore(ctx context.Context, d dialect, location string) (*Store, error) 
 	db.SetMaxIdleConns(d.connections)
 	s := &Store{db: db, hot: db, dialect: d, maxAhead: time.Minute, recent: map[recentKey]*recentRows{}, limits: defaultLimits}
 	if s.IsLocal() { // a connection of SQLite drops its cache when another one has written
-		if s.hot, err = sql.Open(d.driver, d.source(location)); err != nil {
+		if s.hot, err = d.connect(location); err != nil {
 			return nil, errors.Join(fmt.Errorf("opening the state: %w", err), db.Close())
 		}
 		s.hot.SetMaxOpenConns(1)
