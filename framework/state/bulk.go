@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// bulkInsert is a statement that inserts or updates rows of an audience. SQLite runs it once for each row, and PostgreSQL once for many
+// bulkInsert is a statement that inserts or updates rows of an audience. SQLite runs it once for a few rows, and PostgreSQL once for many
 // rows, with the values of each column in one text: to encode arrays, the driver needs more time than the server needs for the rows.
 type bulkInsert struct {
 	table    string
@@ -21,12 +21,17 @@ type bulkColumn struct{ name, kind string }
 
 const textColumn = "TEXT"
 
-// maxBulk is the number of rows in one statement.
-const maxBulk = 10_000
+// Numbers of rows in one statement. For SQLite, more than a few save nothing.
+const (
+	maxBulk = 10_000
+	fewRows = 16
+)
 
-// singleRow returns a statement that inserts one row.
-func (b *bulkInsert) singleRow() string {
-	return fmt.Sprintf("%s VALUES ($1, %s) %s", b.insertInto(), b.eachColumn(func(i int, _ bulkColumn) string { return fmt.Sprintf("$%d", i+2) }), b.conflict)
+// listedRows returns a statement that inserts n rows with the values of each, which begin with the audience. Parameters with numbers would
+// cost the driver more time.
+func (b *bulkInsert) listedRows(n int) string {
+	row := "(?" + strings.Repeat(", ?", len(b.columns)) + ")"
+	return fmt.Sprintf("%s VALUES %s %s", b.insertInto(), row+strings.Repeat(", "+row, n-1), b.conflict)
 }
 
 // manyRows returns a statement of PostgreSQL that inserts rows from texts of appendText and appendNumber.
@@ -65,7 +70,7 @@ func (r *bulkRows) add(values ...any) { r.values = append(r.values, values...) }
 // save inserts the rows.
 func (r *bulkRows) save(ctx context.Context, s *Store, tx *sql.Tx, audience int64) error {
 	if s.IsLocal() {
-		return r.saveEach(ctx, tx, audience)
+		return r.saveListed(ctx, tx, audience)
 	}
 	for width := len(r.insert.columns); len(r.values) > 0; {
 		n := min(len(r.values), maxBulk*width)
@@ -77,21 +82,35 @@ func (r *bulkRows) save(ctx context.Context, s *Store, tx *sql.Tx, audience int6
 	return nil
 }
 
-// saveEach inserts the rows one by one.
-func (r *bulkRows) saveEach(ctx context.Context, tx *sql.Tx, audience int64) error {
-	if len(r.values) == 0 {
+// saveListed inserts the rows, a few with each statement.
+func (r *bulkRows) saveListed(ctx context.Context, tx *sql.Tx, audience int64) error {
+	ctx = context.WithoutCancel(ctx) // watching a context costs more than a row; the transaction ends with it
+	for _, n := range []int{fewRows, 1} {
+		if err := r.saveGroups(ctx, tx, audience, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saveGroups inserts n rows with each statement, and leaves the rest.
+func (r *bulkRows) saveGroups(ctx context.Context, tx *sql.Tx, audience int64, n int) error {
+	width := len(r.insert.columns)
+	if len(r.values) < n*width {
 		return nil
 	}
-	ctx = context.WithoutCancel(ctx) // watching a context costs more than a row; the transaction ends with it
-	statement, err := tx.PrepareContext(ctx, r.insert.singleRow())
+	statement, err := tx.PrepareContext(ctx, r.insert.listedRows(n))
 	if err != nil {
 		return err
 	}
 	defer statement.Close()
-	args := make([]any, 1+len(r.insert.columns))
-	args[0] = audience
-	for at := 0; at < len(r.values); at += len(r.insert.columns) {
-		copy(args[1:], r.values[at:])
+	args := make([]any, 0, n*(1+width))
+	for len(r.values) >= n*width {
+		args = args[:0]
+		for range n {
+			args = append(append(args, audience), r.values[:width]...)
+			r.values = r.values[width:]
+		}
 		if _, err := statement.ExecContext(ctx, args...); err != nil {
 			return err
 		}
