@@ -33,7 +33,7 @@ const costContext = `,"library":{"name":"analytics-node","version":"2.1.3"},"ip"
 // TestCost measures the CPU time of a server for each delivered event, with the ledger on disk and with the sandbox and the load in
 // other processes, and the CPU time of the same events in process, where requests are discarded and there is no ledger.
 // LANDFALL_COST=5 measures 150,000 events in each of five rounds. LANDFALL_COST_PROFILE names a file for a CPU profile of the last
-// round's server.
+// round's server. LANDFALL_COST_PROGRAM names another landfall, which each round measures before with the same events.
 func TestCost(t *testing.T) {
 	n, rounds := 6_000, 1
 	if text := os.Getenv("LANDFALL_COST"); text != "" {
@@ -53,7 +53,10 @@ func TestCost(t *testing.T) {
 		}
 		costInProcess(t, bodies[:len(bodies)/2]) // warms up
 		within := costInProcess(t, bodies)
-		served := costServed(t, load, bodies)
+		if other := os.Getenv("LANDFALL_COST_PROGRAM"); other != "" {
+			t.Logf("%s: CPU time of an event %v", other, costServed(t, load, bodies, other).Round(10*time.Nanosecond))
+		}
+		served := costServed(t, load, bodies, "")
 		ratios = append(ratios, float64(served)/float64(within))
 		t.Logf("CPU time of an event: served %v, in process %v, ratio %.1f", served.Round(10*time.Nanosecond), within, ratios[len(ratios)-1])
 	}
@@ -62,11 +65,13 @@ func TestCost(t *testing.T) {
 	assert.Greater(t, ratios[0], 1.0, "a served event is also processed")
 }
 
-// costServed returns the CPU time of a new server for each event of the bodies, until all have a verdict.
-func costServed(t *testing.T, load *load, bodies [][]byte) time.Duration {
+// costServed returns the CPU time of a new server for each event of the bodies, until all have a verdict. The server is a program, this one
+// if it is "".
+func costServed(t *testing.T, load *load, bodies [][]byte, program string) time.Duration {
 	sandbox := sandboxProcess(t)
 	s := newServed(t, serveConfig, "--sandbox-url", sandbox)
-	if os.Getenv("LANDFALL_COST_PROFILE") != "" {
+	s.program = program
+	if program == "" && os.Getenv("LANDFALL_COST_PROFILE") != "" {
 		s.program = profiledBinary(t)
 	}
 	s.start()
@@ -74,7 +79,9 @@ func costServed(t *testing.T, load *load, bodies [][]byte) time.Duration {
 	before := s.usage().cpu
 	send(s, bodies, 16, 0)
 	counts := s.waitSettled(int64(100 * len(bodies)))
-	spent := s.usage().cpu - before
+	used := s.usage()
+	spent := used.cpu - before
+	t.Logf("heap in use at the end: %.0f MB", used.megabytes)
 	require.Zero(t, counts["dead"]+counts["parked"]+counts["unmatched"], "%v", counts)
 	load.check(t, sandbox)
 	return spent / time.Duration(100*len(bodies))
