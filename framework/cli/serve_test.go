@@ -145,7 +145,7 @@ func TestServeRefusesInvalidConfigs(t *testing.T) {
 	assert.Contains(t, run(serveConfig, "--data", filepath.Join(s.dir, "landfall-data")), "in use by another process")
 }
 
-// TestTraces checks that spans of requests and batches go to a collector, and that request spans belong to the client's trace.
+// TestTraces checks that spans of requests and batches go to a collector without naming a user, and that request spans belong to the client's trace.
 func TestTraces(t *testing.T) {
 	var mu sync.Mutex
 	var got []byte
@@ -161,7 +161,7 @@ func TestTraces(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
 	s := newServed(t, serveConfig, "--sandbox")
 	s.start()
-	r, err := http.NewRequest("POST", s.url+"/v1/batch", bytes.NewReader(entered("u1", "vip")))
+	r, err := http.NewRequest("POST", s.url+"/v1/batch", bytes.NewReader(entered("person-one", "vip")))
 	require.NoError(t, err)
 	r.SetBasicAuth("wk", "")
 	r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
@@ -175,4 +175,5 @@ func TestTraces(t *testing.T) {
 	for _, text := range []string{"ingest", "deliver", "braze-main", "landfall", "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c"} {
 		assert.True(t, bytes.Contains(got, []byte(text)), "%q", text)
 	}
+	assert.False(t, bytes.Contains(got, []byte("person-")), "a span names the user")
 }
