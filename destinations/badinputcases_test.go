@@ -136,6 +136,11 @@ func badInputCases() []badInput {
 			partial: `200 {"elements":[{"id":4,"status":201},{"status":400,"message":"no such user"},{"status":201}]}`, partialSays: "no such user",
 		},
 		{
+			slug: "linkedin-conversions", settings: `{}`, subscription: track(`"action":"streamConversion","mapping":{"conversionHappenedAt":"2035-01-02T03:04:05Z","onMappingSave":{"inputs":{"adAccountId":"urn:li:sponsoredAccount:1"},"outputs":{"id":"7"}}}`), event: orderOf,
+			nobody: "is required", wrong: `{"account":"1"}`, wrongSays: "/settings/account",
+			partial: `207 {"elements":[{"status":201},{"status":400,"error":{"message":"no such rule"}},{"status":201}]}`, partialSays: "no such rule",
+		},
+		{
 			slug: "mixpanel", settings: `{"projectToken":"p","apiSecret":"s"}`, subscription: track(`"action":"trackEvent"`), event: orderOf,
 			wrong: `{"projectToken":"p","apiSecret":"s","apiRegion":"XX"}`, wrongSays: "should be",
 			partial:     `400 {"code":400,"error":"some data points in the request failed validation","failed_records":[{"index":1,"insert_id":"x","field":"properties.time","message":"no such time"}],"num_records_imported":2,"status":"Bad Request"}`,

@@ -16,6 +16,7 @@ import (
 	iterablelists "github.com/landfall-dev/landfall/destinations/iterable-lists"
 	klaviyo "github.com/landfall-dev/landfall/destinations/klaviyo"
 	linkedinaudiences "github.com/landfall-dev/landfall/destinations/linkedin-audiences"
+	linkedinconversions "github.com/landfall-dev/landfall/destinations/linkedin-conversions"
 	mixpanel "github.com/landfall-dev/landfall/destinations/mixpanel"
 	moengage "github.com/landfall-dev/landfall/destinations/moengage"
 	sendgrid "github.com/landfall-dev/landfall/destinations/sendgrid"
@@ -42,6 +43,7 @@ func All() []destination.Plugin {
 		iterablelists.Plugin().Named("iterable-lists", "actions-iterable-lists"),
 		klaviyo.Plugin().Named("klaviyo", "actions-klaviyo"),
 		linkedinaudiences.Plugin().Named("linkedin-audiences", "actions-linkedin-audiences"),
+		linkedinconversions.Plugin().Named("linkedin-conversions", "actions-linkedin-conversions"),
 		mixpanel.Plugin().Named("mixpanel", "actions-mixpanel"),
 		moengage.Plugin().Named("moengage", "actions-moengage"),
 		sendgrid.Plugin().Named("sendgrid", "actions-sendgrid"),
