@@ -199,7 +199,7 @@ func (r *Rows) objectProperties() (members []event.Member) {
 	}
 	for name, v := range r.object.Members() {
 		removed := r.properties.removed != "" && sameColumn(name, r.properties.removed)
-		if !removed && !r.properties.wanted.includes(name) || name == r.only.Column {
+		if !removed && (r.properties.isOther(name) || !r.properties.wanted.includes(name)) || name == r.only.Column {
 			continue
 		}
 		members = append(members, event.Member{Key: name, Value: v})

@@ -133,3 +133,35 @@ func TestPropertiesAreBounded(t *testing.T) {
 	_, err := audiencesync.OpenRows(strings.NewReader("external_id,note\n"), audiencesync.Options{Identifiers: k.Audiences.Identifiers, Properties: audiencesync.Properties{Names: []string{"notes"}}})
 	assert.EqualError(t, err, `the file has no column "notes" to send as a property (did you mean "note"?): it has external_id, note`)
 }
+
+// TestRowsThatSayWhoLeaves checks the column of users who leave: of a user with several rows, one that stays counts.
+func TestRowsThatSayWhoLeaves(t *testing.T) {
+	for name, c := range map[string]struct {
+		mode       audiencesync.Mode
+		file, want string
+	}{
+		"add":    {audiencesync.Add, "external_id,gone,at\nu00001,t,1\nu00002,TRUE,1\nu00002,,1\nu00009,yes,1\nu00010,no,1\n", "u00002 u00003 u00010"},
+		"mirror": {audiencesync.Mirror, "external_id,gone,at\nu00001,1,1\nu00002,0,1\nu00010,false,1\nu00010,true,1\n", "u00002 u00010"},
+		"NDJSON": {audiencesync.Add, `{"external_id":"u00001","gone":true,"at":1}` + "\n" + `{"external_id":"u00010","gone":false}` + "\n" + `{"external_id":"u00011","gone":null}` + "\n", "u00002 u00003 u00010 u00011"},
+		"wrong":  {audiencesync.Add, "external_id,gone\nu00001,perhaps\nu00010,\n", "u00001 u00002 u00003 u00010"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := syncer(t, func() error { return nil })
+			_, err := k.Sync(t.Context(), vip, users(t, k, 1, 3), audiencesync.Mirror, 1)
+			require.NoError(t, err)
+			rows, err := audiencesync.OpenRows(strings.NewReader(c.file), audiencesync.Options{Identifiers: k.Audiences.Identifiers, Removed: "gone", Reserved: []string{"at"}})
+			require.NoError(t, err)
+			report, err := k.Sync(t.Context(), vip, rows, c.mode, 1)
+			require.NoError(t, err)
+			assert.Empty(t, report.Warnings)
+			var members []string
+			require.NoError(t, k.Ledger.Each(t.Context(), vip.ID, "", func(m state.Membership) error {
+				if m.Member {
+					members = append(members, strings.TrimPrefix(m.Identity, "external_id:"))
+				}
+				return nil
+			}))
+			assert.Equal(t, c.want, strings.Join(members, " "))
+		})
+	}
+}

@@ -182,7 +182,7 @@ func (r *Rows) checkMembers() error {
 	}
 	var names []string
 	for name := range r.object.Members() {
-		if !r.isKnown(name) && name != r.only.Column && !sameColumn(name, r.properties.removed) && !r.properties.wanted.includes(name) {
+		if !r.isKnown(name) && name != r.only.Column && !sameColumn(name, r.properties.removed) && !r.properties.isOther(name) && !r.properties.wanted.includes(name) {
 			names = append(names, name)
 		}
 	}

@@ -83,6 +83,53 @@ func (a *attempts) next(ctx context.Context, err error) bool {
 	return pause.For(ctx, wait) == nil
 }
 
+// errStalled is the cause of the end of a request whose answer brings nothing.
+var errStalled = errors.New("the server sends nothing")
+
+// watch ends a request whose answer brings nothing for a time.
+type watch struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	after  time.Duration
+}
+
+// newWatch returns a watch that has begun. The caller calls stop.
+func (c *Client) newWatch(ctx context.Context) *watch {
+	w := &watch{after: cmp.Or(c.Stall, time.Minute)}
+	w.ctx, w.cancel = context.WithCancelCause(ctx)
+	w.timer = time.AfterFunc(w.after, func() { w.cancel(errStalled) })
+	return w
+}
+
+func (w *watch) stop() {
+	w.timer.Stop()
+	w.cancel(nil)
+}
+
+// watchedBody is the body of an answer that a watch ends.
+type watchedBody struct {
+	io.ReadCloser
+	watch *watch
+}
+
+// Read reads the next bytes, for which the server has its time again.
+func (b watchedBody) Read(p []byte) (int, error) {
+	b.watch.timer.Reset(b.watch.after)
+	n, err := b.ReadCloser.Read(p)
+	b.watch.timer.Stop()
+	if err != nil && errors.Is(context.Cause(b.watch.ctx), errStalled) {
+		err = errStalled
+	}
+	return n, err
+}
+
+// Close closes the body.
+func (b watchedBody) Close() error {
+	b.watch.stop()
+	return b.ReadCloser.Close()
+}
+
 // get sends a request, again if it fails for now. The caller closes the body of the response.
 func (c *Client) get(ctx context.Context, bucket, key string, query url.Values, header http.Header) (*http.Response, error) {
 	tries := c.newAttempts()
@@ -100,6 +147,25 @@ func (c *Client) getOnce(ctx context.Context, bucket, key string, query url.Valu
 		return nil, &Error{scheme + bucket, err.Error(), err}
 	}
 	u.RawQuery = query.Encode()
+	watch := c.newWatch(ctx)
+	response, err := c.send(watch.ctx, u, header)
+	watch.timer.Stop()
+	if err != nil {
+		if errors.Is(context.Cause(watch.ctx), errStalled) {
+			err = errStalled
+		}
+		watch.stop()
+		return nil, err
+	}
+	response.Body = watchedBody{response.Body, watch}
+	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusPartialContent {
+		return response, nil
+	}
+	return nil, c.readRefusal(response)
+}
+
+// send sends a request with its signature.
+func (c *Client) send(ctx context.Context, u *url.URL, header http.Header) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, err
@@ -118,14 +184,7 @@ func (c *Client) getOnce(ctx context.Context, bucket, key string, query url.Valu
 	if client == nil {
 		client = http.DefaultClient
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusPartialContent {
-		return response, nil
-	}
-	return nil, c.readRefusal(response)
+	return client.Do(request)
 }
 
 // sign adds a signature to a request without a body.

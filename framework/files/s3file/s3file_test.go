@@ -3,6 +3,7 @@ package s3file_test
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -213,6 +214,41 @@ func TestOpenIsNeverShort(t *testing.T) {
 			assert.LessOrEqual(t, requests.Load(), int64(6))
 		})
 	}
+}
+
+// TestOpenLeavesAServerThatSendsNothing checks that an answer which stops is requested again, before its first byte and in its middle.
+func TestOpenLeavesAServerThatSendsNothing(t *testing.T) {
+	s := newServer(t)
+	content := bytes.Repeat([]byte("user\n"), 100_000)
+	s.put("users", content)
+	s.client.Stall = 200 * time.Millisecond
+	var requests atomic.Int64
+	s.around = func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch requests.Add(1) {
+			case 1:
+				<-r.Context().Done()
+			case 2:
+				w.Header().Set("Content-Length", fmt.Sprint(len(content)))
+				w.Header().Set("Etag", fmt.Sprintf("\"%x\"", md5.Sum(content)))
+				_, _ = w.Write(content[:1000])
+				_ = http.NewResponseController(w).Flush()
+				<-r.Context().Done()
+			default:
+				next.ServeHTTP(w, r)
+			}
+		})
+	}
+	read, err := s.read("s3://shop/users")
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(content, read))
+	assert.Equal(t, int64(3), requests.Load())
+	s.around = func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	}
+	s.client.Retries, s.client.Stall = 1, 20*time.Millisecond
+	_, err = s.read("s3://shop/users")
+	assert.EqualError(t, err, "s3://shop/users: the server sends nothing")
 }
 
 func TestRefusals(t *testing.T) {
