@@ -116,6 +116,10 @@ func badInputCases() []badInput {
 			partial: `207 {"results":[],"errors":[{"category":"VALIDATION_ERROR","message":"no such stage","context":{"objectWriteTraceId":["1"]}}]}`, partialSays: "no such stage",
 		},
 		{
+			slug: "intercom", settings: `{}`, subscription: people(`"action":"identifyContact","mapping":{"role":"user"}`), event: identifyOf,
+			mail: notAnAddress, wrong: `{"account":"1"}`, wrongSays: "/settings/account",
+		},
+		{
 			slug: "iterable", settings: `{"apiKey":"k"}`, subscription: people(`"action":"updateUser"`), event: identifyOf,
 			nobody: "required", mail: notAnAddress, wrong: `{"apiKey":"k","dataCenterLocation":"moon"}`, wrongSays: "should be",
 			partial: `200 {"successCount":2,"failCount":1,"invalidEmails":["user00002@example.com"]}`, partialSays: "user00002@example.com",

@@ -12,6 +12,7 @@ import (
 	facebookcustomaudiences "github.com/landfall-dev/landfall/destinations/facebook-custom-audiences"
 	googleanalytics4 "github.com/landfall-dev/landfall/destinations/google-analytics-4"
 	hubspot "github.com/landfall-dev/landfall/destinations/hubspot"
+	intercom "github.com/landfall-dev/landfall/destinations/intercom"
 	iterable "github.com/landfall-dev/landfall/destinations/iterable"
 	iterablelists "github.com/landfall-dev/landfall/destinations/iterable-lists"
 	klaviyo "github.com/landfall-dev/landfall/destinations/klaviyo"
@@ -39,6 +40,7 @@ func All() []destination.Plugin {
 		facebookcustomaudiences.Plugin().Named("facebook-custom-audiences", "actions-facebook-custom-audiences"),
 		googleanalytics4.Plugin().Named("google-analytics-4", "actions-google-analytics-4"),
 		hubspot.Plugin().Named("hubspot", "actions-hubspot-cloud"),
+		intercom.Plugin().Named("intercom", "actions-intercom-cloud"),
 		iterable.Plugin().Named("iterable", "actions-iterable"),
 		iterablelists.Plugin().Named("iterable-lists", "actions-iterable-lists"),
 		klaviyo.Plugin().Named("klaviyo", "actions-klaviyo"),
