@@ -64,6 +64,7 @@ func testConfig(ctx context.Context, s streams, path, data string, t *target, as
 	if err != nil {
 		return err
 	}
+	defer func() { _ = instances.Close(context.WithoutCancel(ctx), list) }() // the plans log it
 	return testAll(ctx, s, list, asJSON)
 }
 

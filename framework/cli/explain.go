@@ -67,6 +67,7 @@ func (c *explainCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer func() { _ = instances.Close(context.WithoutCancel(ctx), list) }() // the plans log it
 	times := replacedTimes{received: time.Now(), maxFuture: cfg.Server.MaxFuture}
 	e = times.complete(e)
 	if text := times.warning(); text != "" {

@@ -26,6 +26,7 @@ type instanceFlags struct {
 	reads            bool // the command sends nothing and may show any ledger
 	cfg              *config.Config
 	store            *state.Store
+	list             []instances.Instance // all of the config
 	chosen           instances.Instance
 	class            budget.Class // of the requests
 }
@@ -63,6 +64,7 @@ func (c *instanceFlags) open(ctx context.Context, has func(instances.Instance) b
 	if err != nil {
 		return err
 	}
+	c.list = list
 	if err := c.target.reachSandbox(ctx, list); err != nil {
 		return err
 	}
@@ -92,6 +94,7 @@ func (c *instanceFlags) open(ctx context.Context, has func(instances.Instance) b
 }
 
 func (c *instanceFlags) close() {
+	_ = instances.Close(context.Background(), c.list) // the plans log it
 	if c.store != nil {
 		_ = c.store.Close()
 	}

@@ -89,6 +89,7 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	defer func() { _ = instances.Close(context.WithoutCancel(ctx), list) }() // the plans log it
 	if len(list) == 0 {
 		return fmt.Errorf("%s has no enabled destination", path)
 	}

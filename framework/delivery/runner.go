@@ -194,6 +194,7 @@ func (r *Runner) SetInstances(ctx context.Context, instances []Instance) error {
 	}
 	r.mu.Unlock()
 	r.stopWorkers(ctx, stopped)
+	closePlans(ctx, stopped)
 	r.mu.Lock()
 	for _, in := range instances {
 		if id := in.Plan.ID(); r.workers[id] == nil {
@@ -229,6 +230,26 @@ func (r *Runner) createCheckpoints(ctx context.Context, instances []Instance) er
 		}
 	}
 	return nil
+}
+
+// closeTimeout is how long an instance may take to close what its destination opened.
+const closeTimeout = 10 * time.Second
+
+// closePlans closes what the destinations of stopped workers opened.
+func closePlans(ctx context.Context, workers []*worker) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	for _, w := range workers {
+		_ = w.instance.Plan.Close(ctx) // the plan logs it
+	}
+}
+
+// Runs reports whether the runner delivers with a plan.
+func (r *Runner) Runs(p *runtime.Plan) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := r.workers[p.ID()]
+	return w != nil && w.instance.Plan == p
 }
 
 // stopWorkers stops workers: it waits for batches in flight until ctx ends, starts no more, and releases the partitions.
@@ -268,6 +289,7 @@ func (r *Runner) Stop(ctx context.Context) {
 	clear(r.workers)
 	r.mu.Unlock()
 	r.stopWorkers(ctx, workers)
+	closePlans(ctx, workers)
 	r.cancel()
 	r.goroutines.Wait()
 	leaveCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)

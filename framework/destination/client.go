@@ -142,6 +142,25 @@ func (c Client) roundTrip(ctx context.Context, r request.Built) (*Response, erro
 	if r.FromEvent {
 		ctx = httpx.FromEvent(ctx)
 	}
+	sent, err := newHTTPRequest(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.transport.RoundTrip(sent)
+	if err != nil {
+		return nil, noResponseError(err)
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, noResponseError(err)
+	}
+	body, _ := event.ParseValue(raw) // a body that is not JSON is absent
+	return &Response{Status: response.StatusCode, Header: response.Header, Body: body, raw: raw, exchange: httpx.ResponseExchange(response)}, nil
+}
+
+// newHTTPRequest returns a request as net/http sends it.
+func newHTTPRequest(ctx context.Context, r request.Built) (*http.Request, error) {
 	sent, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
 	if err != nil {
 		return nil, fmt.Errorf("building the request: %w", err)
@@ -155,17 +174,7 @@ func (c Client) roundTrip(ctx context.Context, r request.Built) (*Response, erro
 	if r.Body != nil && sent.Header.Get("Content-Type") == "" {
 		sent.Header.Set("Content-Type", "application/json")
 	}
-	response, err := c.transport.RoundTrip(sent)
-	if err != nil {
-		return nil, noResponseError(err)
-	}
-	defer response.Body.Close()
-	raw, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, noResponseError(err)
-	}
-	body, _ := event.ParseValue(raw) // a body that is not JSON is absent
-	return &Response{Status: response.StatusCode, Header: response.Header, Body: body, raw: raw, exchange: httpx.ResponseExchange(response)}, nil
+	return sent, nil
 }
 
 // completeRequest returns a request with what all requests have in common, and signed.

@@ -58,6 +58,8 @@ type ActionDefinition struct {
 	Title               string
 	Description         string
 	DefaultSubscription string
+	ReadsEvent          bool   // the handler gets the event, not only the payload
+	ReadsMapping        bool   // the handler gets the subscription's mapping
 	LifecycleHook       string // before: it runs in the browser before the event is sent anywhere; "" otherwise
 	Fields              fieldschema.Fields
 	Hidden              bool

@@ -18,6 +18,7 @@ type Deps struct {
 	Env     Environment      // the host's environment
 	Now     func() time.Time // the clock
 	Log     *slog.Logger     // redacts secrets
+	Opened  Opened           // what Plugin.Open returned; nil if the plugin has none
 }
 
 // Origin describes the subscription that a call comes from.
@@ -30,6 +31,7 @@ type Origin struct {
 	HookOutputs  event.Value     // outputs of the action's hooks by hook name; {} if none has run
 	Features     map[string]bool // flags of the config and the host; read-only
 	Resend       bool            // send members even if the ledger says that the remote has them
+	Mapping      event.Value     // the subscription's mapping, with the defaults of its fields; absent unless the action reads it
 }
 
 // SubscriptionMetadata describes a subscription, for remotes that want to know it.
@@ -47,6 +49,8 @@ type Call[S, P any] struct {
 	Origin
 	Settings S
 	Payload  P
+	// Event is the event as it was received; absent unless the action reads it.
+	Event event.Value
 	// Membership returns what the event says about an audience.
 	Membership func() Membership
 }
@@ -58,6 +62,8 @@ type BatchCall[S, P any] struct {
 	Origin
 	Settings S
 	Payloads []P
+	// Event returns the event of payload i as it was received; absent unless the action reads it.
+	Event func(i int) event.Value
 	// Membership returns what the event of payload i says about an audience.
 	Membership func(i int) Membership
 }
@@ -100,12 +106,22 @@ type Input struct {
 	Events   []event.Event
 	// Batched reports whether the payloads are a batch, which may hold only one, rather than a single event by itself.
 	Batched bool
+	// ReadsEvents reports whether the handler gets the events, not only their payloads.
+	ReadsEvents bool
 
 	Operations []string // for Poll
 }
 
 func (in *Input) membershipOf(i int) Membership {
 	return MembershipOf(in.Events[i].Value(), in.SyncMode)
+}
+
+// eventOf returns the event of payload i if the handler gets it; otherwise an absent value.
+func (in *Input) eventOf(i int) event.Value {
+	if !in.ReadsEvents || i >= len(in.Events) {
+		return event.Value{}
+	}
+	return in.Events[i].Value()
 }
 
 // Handle returns the Action of a handler.
@@ -129,7 +145,7 @@ func newAction[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
 			if len(in.Payloads) == 1 && h.Perform != nil {
 				return performOne[S, P, DS, DP](ctx, h, in)
 			}
-			call := BatchCall[S, P]{Deps: in.Deps, Origin: in.Origin, Membership: in.membershipOf}
+			call := BatchCall[S, P]{Deps: in.Deps, Origin: in.Origin, Membership: in.membershipOf, Event: in.eventOf}
 			DS(&call.Settings).Decode(in.Settings)
 			call.Payloads = payloads.Get(len(in.Payloads))
 			for i := range in.Payloads {
@@ -148,7 +164,7 @@ func newAction[S, P any, DS Decoder[S], DP Decoder[P]](h Handler[S, P]) Action {
 }
 
 func performOne[S, P any, DS Decoder[S], DP Decoder[P]](ctx context.Context, h Handler[S, P], in Input) (*MultiStatus, error) {
-	call := Call[S, P]{Deps: in.Deps, Origin: in.Origin, Membership: func() Membership { return in.membershipOf(0) }}
+	call := Call[S, P]{Deps: in.Deps, Origin: in.Origin, Event: in.eventOf(0), Membership: func() Membership { return in.membershipOf(0) }}
 	DS(&call.Settings).Decode(in.Settings)
 	DP(&call.Payload).Decode(in.Payloads[0])
 	ms := NewMultiStatus(1)

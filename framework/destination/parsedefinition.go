@@ -222,6 +222,7 @@ func (p *parser) parseAction(key string, v event.Value) {
 	if r := v.Get("request"); r.Exists() {
 		a.Request = p.compileRequest(r, place+"/request", p.actionNames(&a))
 	}
+	p.parseReads(&a, v.Get("reads"), place+"/reads")
 	a.Members = p.parseMembers(&a, v.Get("audience"), place+"/audience")
 	p.parseChoices(&a, v.Get("dynamicFields"), place+"/dynamicFields")
 	if a.DefaultSubscription != "" {
@@ -242,6 +243,17 @@ func (p *parser) parseAction(key string, v event.Value) {
 		}
 	}
 	p.d.Actions = append(p.d.Actions, a)
+}
+
+// parseReads reads what a handler gets besides the payload.
+func (p *parser) parseReads(a *ActionDefinition, list event.Value, place string) {
+	if list.Len() > 0 && a.Request != nil {
+		p.problems.Add(place, "is for handlers in Go: a request reads the payload")
+	}
+	for _, name := range list.Items() {
+		a.ReadsEvent = a.ReadsEvent || name.Str() == "event"
+		a.ReadsMapping = a.ReadsMapping || name.Str() == "mapping"
+	}
 }
 
 func (p *parser) parsePreset(v event.Value, place string) {

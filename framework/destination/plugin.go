@@ -41,6 +41,11 @@ type Plugin struct {
 	// Refresh gets a new token from a remote that does not follow RFC 6749; nil uses RFC 6749. After a retryable *fault.Error
 	// it is called again; any other error stops the instance until a user logs in. Its Client adds no credentials.
 	Refresh func(ctx context.Context, in RefreshInput) (oauth.Token, error)
+	// Open prepares what the handlers of an instance share, such as an SDK's client or a connection, which they get as Deps.Opened. It is
+	// called before the first call of a handler, and again after an error, which is the error of that call. What it returns is closed after
+	// the last call: when the instance is changed or removed, or the program ends. It may be nil. It should send with in.Client, since a
+	// call may belong to a dry run.
+	Open func(ctx context.Context, in OpenInput) (Opened, error)
 	// CheckSettings checks settings beyond their schema, before anything runs. It may be nil.
 	CheckSettings func(settings event.Value, env Environment) error
 	// OnDelete deletes a user at the remote. It gets the events of type delete, in order with the user's other events;

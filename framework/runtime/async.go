@@ -61,7 +61,13 @@ func (p *Plan) pollItems(ctx context.Context, items []Item, slot func(i int) *Ve
 		p.failAll(items, err, slot)
 		return
 	}
-	in := destination.Input{Deps: p.deps, Origin: origin, Settings: p.settings, Operations: make([]string, len(items))}
+	deps, release, err := p.openDeps(ctx)
+	if err != nil {
+		p.failAll(items, err, slot)
+		return
+	}
+	defer release()
+	in := destination.Input{Deps: deps, Origin: origin, Settings: p.settings, Operations: make([]string, len(items))}
 	for i := range items {
 		in.Operations[i] = items[i].Operation
 	}

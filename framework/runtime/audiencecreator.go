@@ -227,8 +227,13 @@ func (a *audienceCreator) callHandler(ctx context.Context, f func(context.Contex
 			err = &fault.Error{Code: fault.CodeInternal, Status: 500, Message: fmt.Sprintf("the handler panicked: %v", r)}
 		}
 	}()
+	deps, release, err := a.plan.openDeps(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer release()
 	return f(ctx, destination.AudienceInput{
-		Deps: a.plan.deps, Settings: a.plan.settings, AudienceSettings: settings,
+		Deps: deps, Settings: a.plan.settings, AudienceSettings: settings,
 		Key: e.Key, ID: e.ID, Name: e.Name, ExternalID: e.ExternalID,
 	})
 }

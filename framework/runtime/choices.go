@@ -34,8 +34,13 @@ func (p *Plan) Choices(ctx context.Context, action, field, query, page string, p
 			err = fmt.Errorf("fetching the choices of %s: the handler panicked: %v", field, r)
 		}
 	}()
+	deps, release, err := p.openDeps(ctx)
+	if err != nil {
+		return choices, err
+	}
+	defer release()
 	choices, err = fetch(ctx, destination.ChoicesInput{
-		Deps: p.deps, Settings: p.settings, Action: action, Field: field, Query: query, Page: page, Payload: payload,
+		Deps: deps, Settings: p.settings, Action: action, Field: field, Query: query, Page: page, Payload: payload,
 	})
 	if err != nil {
 		return destination.Choices{}, fmt.Errorf("fetching the choices of %s: %w", field, err)

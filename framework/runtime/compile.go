@@ -74,6 +74,11 @@ func newPlan(plugin destination.Plugin, definition *destination.Definition, inst
 	p.chooser = newChooser(p.subscriptions)
 	p.redact = redactor.Redact
 	p.deps = c.newDeps(p.settings, p.tokens, redactor)
+	if open := c.plugin.Open; open != nil {
+		p.opening = newOpening(func(ctx context.Context) (destination.Opened, error) {
+			return open(ctx, destination.OpenInput{Deps: p.deps, Settings: p.settings})
+		}, p.deps.Log)
+	}
 	p.features = c.compileFeatures()
 	if c.checked {
 		c.checkSamples(p)

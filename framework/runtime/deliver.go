@@ -82,12 +82,18 @@ func (p *Plan) sendItems(ctx context.Context, items []Item, slot func(i int) *Ve
 		p.failAll(items, err, slot)
 		return
 	}
+	deps, release, err := p.openDeps(ctx)
+	if err != nil {
+		p.failAll(items, err, slot)
+		return
+	}
+	defer release()
 	for _, part := range s.splitItems(items) {
 		in := destination.Input{
-			Deps: p.deps, Settings: p.settings,
+			Deps: deps, Settings: p.settings,
 			Origin:   origin,
 			Payloads: make([]event.Value, len(part)), Events: make([]event.Event, len(part)),
-			Batched: s.handler.Batches() && items[0].BatchSize > 1,
+			Batched: s.handler.Batches() && items[0].BatchSize > 1, ReadsEvents: s.action.ReadsEvent,
 		}
 		for i := range part {
 			in.Payloads[i], in.Events[i] = part[i].Payload, part[i].Event
@@ -102,10 +108,14 @@ func (p *Plan) sendItems(ctx context.Context, items []Item, slot func(i int) *Ve
 
 // baseOrigin returns the origin of a subscription's calls, without the outputs of hooks.
 func (p *Plan) baseOrigin(s *Subscription) destination.Origin {
-	return destination.Origin{
+	origin := destination.Origin{
 		Instance: p.id, Subscription: s.name, SyncMode: s.syncMode, MatchingKey: s.matchingKey, Metadata: s.metadata,
 		Features: p.features, Resend: s.resend,
 	}
+	if s.action.ReadsMapping {
+		origin.Mapping = s.mapping.Value()
+	}
+	return origin
 }
 
 // splitItems splits items into what one call of the handler accepts: all of them, or one.

@@ -136,8 +136,13 @@ func (p *Plan) runHook(ctx context.Context, s *Subscription, h *hook, kept event
 	if origin.HookOutputs, err = p.hookOutputs(ctx, s); err != nil {
 		return report, err
 	}
+	deps, release, err := p.openDeps(ctx)
+	if err != nil {
+		return report, err
+	}
+	defer release()
 	out, err := h.run(ctx, destination.HookInput{
-		Deps: p.deps, Origin: origin, Settings: p.settings, Inputs: h.inputs, LastInput: kept.Get("inputs"),
+		Deps: deps, Origin: origin, Settings: p.settings, Inputs: h.inputs, LastInput: kept.Get("inputs"),
 	})
 	if err != nil {
 		return report, err

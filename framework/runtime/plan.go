@@ -37,6 +37,7 @@ type Plan struct {
 	subscriptions   []*Subscription // the enabled ones, in the order of the config
 	chooser         *chooser
 	deps            destination.Deps
+	opening         *opening       // what handlers share; nil if the destination opens nothing
 	gate            *budget.Gate   // of the requests; may be nil
 	limiter         *httpx.Limiter // of the requests
 	tokenLimiter    *httpx.Limiter // of the plugin's requests for tokens
@@ -123,5 +124,10 @@ func (p *Plan) Test(ctx context.Context) error {
 	if p.test == nil {
 		return ErrNotTested
 	}
-	return p.test(ctx, p.settings, p.deps)
+	deps, release, err := p.openDeps(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return p.test(ctx, p.settings, deps)
 }

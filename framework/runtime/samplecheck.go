@@ -19,7 +19,7 @@ const sampleTimeout = 5 * time.Second
 // checkSamples delivers samples of what each subscription's mapping makes to the plan's handlers, without sending anything. It reports
 // the subscriptions all of whose samples are refused because they name no user or are incomplete, which no event can change.
 func (c *compiler) checkSamples(p *Plan) {
-	if p.RunsInBrowser() {
+	if p.RunsInBrowser() || p.opening != nil { // nothing is opened to check a config
 		return
 	}
 	sampled := c.samplePlan(p)

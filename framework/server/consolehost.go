@@ -65,6 +65,9 @@ func (p *consoleHost) makePlans(cfg *config.Config, problems fault.Problems, to 
 	if err != nil {
 		return nil, err
 	}
+	if err := instances.Close(context.Background(), made); err != nil { // nothing is open yet: from now on each call closes what it opens
+		return nil, err
+	}
 	return consoleInstances(made), nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"slices"
 	"syscall"
 	"time"
 
@@ -42,11 +43,24 @@ func (v *server) applyConfig(ctx context.Context, cfg *config.Config, all []inst
 	v.ingest.SetSources(sources, cfg.Server.Origins)
 	v.config.Store(cfg)
 	v.recordConfig(ctx, cfg, all)
+	was := v.runningInstances()
 	v.running.Store(&all)
+	v.closeReplaced(ctx, was)
 	v.expireRemoved()
 	v.warnRemoved()
 	return nil
 }
+
+// closeReplaced closes the plans of earlier instances with which the runner does not deliver: it closes the others itself.
+func (v *server) closeReplaced(ctx context.Context, was []instances.Instance) {
+	was = slices.DeleteFunc(slices.Clone(was), func(in instances.Instance) bool { return v.runner.Runs(in.Plan) })
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	_ = instances.Close(ctx, was) // the plans log it; what is still used is closed after its use
+}
+
+// closeTimeout is how long a reload waits for the instances that it replaces.
+const closeTimeout = 5 * time.Second
 
 // runningInstances returns the instances of the config in effect; none before the first config is applied.
 func (v *server) runningInstances() []instances.Instance {

@@ -155,6 +155,11 @@ func (v *server) run(ctx context.Context) error {
 		}
 		defer unlock()
 	}
+	defer func() {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		_ = instances.Close(ending, v.runningInstances()) // the plans log it
+	}()
 	return v.serveUntil(ctx, cfg, list)
 }
 

@@ -248,10 +248,14 @@ func (c *component) errorFor(r result) error {
 	return r.asError()
 }
 
-// Close closes the state.
-func (c *component) Close(context.Context) error {
-	if c.store == nil {
-		return nil
+// Close closes the instances and the state.
+func (c *component) Close(ctx context.Context) error {
+	var all []error
+	for _, p := range c.sender.plans {
+		all = append(all, p.Close(ctx))
 	}
-	return c.store.Close()
+	if c.store != nil {
+		all = append(all, c.store.Close())
+	}
+	return errors.Join(all...)
 }

@@ -201,6 +201,17 @@ func Load(cfg *config.Config, problems fault.Problems, h Options) ([]Instance, e
 	return list, nil
 }
 
+// Close closes what the destinations of instances opened, see [runtime.Plan.Close].
+func Close(ctx context.Context, list []Instance) error {
+	var all []error
+	for _, in := range list {
+		if in.Plan != nil {
+			all = append(all, in.Plan.Close(ctx))
+		}
+	}
+	return errors.Join(all...)
+}
+
 // remoteKey returns a key that is equal for instances with the same remote: the same sandbox, and the same endpoint in their settings. An
 // instance of a destination without a sandbox has its own key.
 func (h *Options) remoteKey(in config.Instance, of destination.Entry) string {

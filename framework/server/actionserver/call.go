@@ -52,6 +52,9 @@ func (c *call) newPlan(settings event.Value, subscriptions ...event.Value) (*run
 		host.Token = func(context.Context, string, string) (string, error) { return token, nil }
 	}
 	plan, err := runtime.New(c.destination.Plugin, c.destination.Definition, instance, host)
+	if err == nil {
+		err = plan.Close(c.ctx) // nothing is open yet: each call closes what it opens
+	}
 	var problems fault.Problems
 	if errors.As(err, &problems) { // make the pointers relative to the body
 		for i := range problems {

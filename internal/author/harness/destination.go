@@ -31,6 +31,7 @@ func (s *Suite) runDestination(ctx context.Context, c, expect event.Value) (even
 	if err != nil {
 		return compareError(expect, &invalidCase{err: err})
 	}
+	defer func() { _ = plan.Close(context.WithoutCancel(ctx)) }() // a case does not look at it
 	var verdicts [][]runtime.Verdict
 	if batch {
 		verdicts = plan.RunBatch(ctx, events)

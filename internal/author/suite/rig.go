@@ -71,7 +71,9 @@ func (s *subject) newRig(sm sample, remote http.RoundTripper) (*rig, error) {
 		host.Token = func(context.Context, string, string) (string, error) { return canaryFor(accessToken), nil }
 	}
 	var err error
-	r.plan, err = runtime.New(s.plugin, s.definition, sm.instance, host)
+	if r.plan, err = runtime.New(s.plugin, s.definition, sm.instance, host); err == nil {
+		s.plans = append(s.plans, r.plan)
+	}
 	return r, err
 }
 

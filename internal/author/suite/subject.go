@@ -27,7 +27,8 @@ type subject struct {
 	samples    []sample
 
 	endsWithin time.Duration
-	before     goleak.Option // ignores the goroutines that ran before the checks
+	before     goleak.Option   // ignores the goroutines that ran before the checks
+	plans      []*runtime.Plan // to close before looking for goroutines
 
 	check    string // the running check
 	findings []Finding

@@ -74,6 +74,11 @@ func allChecks() []check {
 		{"plans run beside each other", checkConcurrentPlans},
 		{"what is cancelled ends", ofRemotes(checkCancellation)},
 		{"no goroutine is left over", func(s *subject) {
+			for _, p := range s.plans {
+				if err := p.Close(s.baseContext()); err != nil {
+					s.addFinding("", "closing an instance: %v", err)
+				}
+			}
 			if err := goleak.Find(s.before); err != nil {
 				s.addFinding("", "%v", err)
 			}

@@ -5,6 +5,7 @@
 package sandboxtest
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -56,6 +57,7 @@ func (r *Remote) Plan(instance string, host runtime.Host) *runtime.Plan {
 	}
 	plan, err := runtime.New(r.plugin, definition, config.InstanceOf(event.MustParse(instance)), host)
 	require.NoError(r.t, err)
+	r.t.Cleanup(func() { _ = plan.Close(context.Background()) })
 	return plan
 }
 
