@@ -267,23 +267,19 @@ func (a *account) link(from, id, to, other string) {
 	a.crm.associations = append(a.crm.associations, from+" "+id+" "+to+" "+other)
 }
 
+// association is an input of a batch of associations.
+type association struct {
+	Types    []map[string]any
+	From, To struct{ ID string }
+}
+
 func (a *account) associateBatch(w http.ResponseWriter, r *http.Request) {
-	type end struct{ ID string }
-	var body struct {
-		Inputs []struct {
-			Types    []map[string]any
-			From, To end
-		}
-	}
+	var body struct{ Inputs []association }
 	if !decode(w, r, &body) {
 		return
 	}
-	if len(body.Inputs) == 0 || slices.ContainsFunc(body.Inputs, func(in struct {
-		Types    []map[string]any
-		From, To end
-	}) bool {
-		return in.From.ID == "" || in.To.ID == "" || len(in.Types) == 0
-	}) {
+	incomplete := func(in association) bool { return in.From.ID == "" || in.To.ID == "" || len(in.Types) == 0 }
+	if len(body.Inputs) == 0 || slices.ContainsFunc(body.Inputs, incomplete) {
 		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", "inputs need from, to and types")
 		return
 	}
